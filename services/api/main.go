@@ -1,0 +1,15 @@
+// Api is the monolith: the three modules in one process, over one file of
+// data.
+package main
+
+import (
+	"cutover/assets/data"
+	"cutover/services/internal/server"
+	posts "cutover/services/posts/routes"
+	threads "cutover/services/threads/routes"
+	users "cutover/services/users/routes"
+)
+
+func main() {
+	server.Main("api", users.Of(data.API), threads.Of(data.API), posts.Of(data.API))
+}

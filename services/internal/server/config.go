@@ -1,0 +1,83 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// config is what the environment can choose. Nothing else configures a
+// service: no files, no flags.
+type config struct {
+	port        int
+	stopTimeout time.Duration
+	logLevel    slog.Level
+}
+
+const (
+	// The original's port, and the container port of every task definition.
+	defaultPort = 3000
+	// Below the 30 s after which ECS kills a container that was told to stop.
+	defaultStopTimeout = 25 * time.Second
+	minStopTimeout     = time.Second
+	// The longest stop timeout that ECS has, on Fargate.
+	maxStopTimeout = 120 * time.Second
+)
+
+// usage is what --help prints; %[1]s is the service's name.
+const usage = `Usage:
+  %[1]s              serve HTTP until SIGTERM
+  %[1]s healthcheck  ask the service on this machine's PORT if it is ready: exit code 0 or 1
+  %[1]s --version    print what this program was built from
+  %[1]s --help       print this text
+
+Environment:
+  PORT          port to listen on, 0 to 65535; 0 takes any free port and logs
+                which one (default 3000)
+  STOP_TIMEOUT  how long a stop may take before requests are cut off, 1s to 120s;
+                must be shorter than the container's stop timeout (default 25s)
+  LOG_LEVEL     least severe lines to log: debug, info, warn or error; requests
+                are logged at info (default info)
+`
+
+// readConfig reads the configuration from the environment. An empty variable
+// is like an unset one. The error lists every variable that cannot be used.
+func readConfig(getenv func(string) string) (config, error) {
+	c := config{port: defaultPort, stopTimeout: defaultStopTimeout, logLevel: slog.LevelInfo}
+	var errs []error
+	refuse := func(name, want string) {
+		errs = append(errs, fmt.Errorf("%s=%q: must be %s", name, getenv(name), want))
+	}
+	if s := getenv("PORT"); s != "" {
+		port, err := strconv.ParseUint(s, 10, 16)
+		if err != nil {
+			refuse("PORT", "a number from 0 to 65535, 0 for any free port")
+		}
+		c.port = int(port)
+	}
+	if s := getenv("STOP_TIMEOUT"); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < minStopTimeout || d > maxStopTimeout {
+			refuse("STOP_TIMEOUT", "a duration from 1s to 120s, such as 25s")
+		}
+		c.stopTimeout = d
+	}
+	if s := getenv("LOG_LEVEL"); s != "" {
+		switch strings.ToLower(s) {
+		case "debug":
+			c.logLevel = slog.LevelDebug
+		case "info":
+			c.logLevel = slog.LevelInfo
+		case "warn":
+			c.logLevel = slog.LevelWarn
+		case "error":
+			c.logLevel = slog.LevelError
+		default:
+			refuse("LOG_LEVEL", "debug, info, warn or error")
+		}
+	}
+	return c, errors.Join(errs...)
+}

@@ -1,0 +1,241 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Module adds the routes of one part of the API to a router. A microservice
+// serves one module, the monolith all of them. It returns an error if its data
+// cannot be used; the service then refuses to start.
+type Module func(*Router) error
+
+// Handler answers a GET request; HEAD is derived from it. A nil result is a
+// bug, and like a panic it is answered with status 500 and logged.
+type Handler func(*http.Request) *Response
+
+// Router finds the handler of a request. Unlike [http.ServeMux] it matches as
+// the koa-router of the original API did: on the path as it was sent, still
+// percent-encoded, in upper or lower case, with or without one slash at the
+// end, and it answers what does not match with the original's plain texts.
+type Router struct {
+	routes []route
+	errs   []error
+}
+
+type route struct {
+	pattern  string
+	segments []string
+	handler  Handler
+}
+
+// What a route allows. Every route is a GET route so far.
+const allowed = "HEAD, GET"
+
+var (
+	notFound         = text(http.StatusNotFound, "Not Found")
+	methodNotAllowed = text(http.StatusMethodNotAllowed, "Method Not Allowed").allowing(allowed)
+	notImplemented   = text(http.StatusNotImplemented, "Not Implemented")
+	options          = NoContent.allowing(allowed)
+	internalError    = text(http.StatusInternalServerError, "Internal Server Error")
+)
+
+// newRouter returns a router with the routes that every service has and those
+// of the modules, or the errors of all modules together.
+func newRouter(modules ...Module) (*Router, error) {
+	rt := &Router{}
+	ready, apiReady := text(http.StatusOK, "Ready to receive requests"), text(http.StatusOK, "API ready to receive requests")
+	rt.Get("/", func(*http.Request) *Response { return ready })
+	rt.Get("/api/", func(*http.Request) *Response { return apiReady })
+	for _, module := range modules {
+		if err := module(rt); err != nil {
+			rt.errs = append(rt.errs, err)
+		}
+	}
+	return rt, errors.Join(rt.errs...)
+}
+
+// Get registers the handler for GET and HEAD requests to pattern, a path whose
+// segments are literal or a name in braces, which matches any one segment:
+// "/api/users/{userId}". The handler finds what it matched, URL-decoded, in
+// [http.Request.PathValue], or as a number with [PathID].
+//
+// A pattern that could match the same path as an earlier one is refused when
+// the service starts: which of the two answers must not depend on their order.
+func (rt *Router) Get(pattern string, handler Handler) {
+	segments, ok := split(pattern)
+	if !ok {
+		rt.errs = append(rt.errs, fmt.Errorf("the route %q is not a path: it must begin with a slash and have no empty segment", pattern))
+		return
+	}
+	for _, other := range rt.routes {
+		if overlap(segments, other.segments) {
+			rt.errs = append(rt.errs, fmt.Errorf("the routes %q and %q can match the same path", other.pattern, pattern))
+			return
+		}
+	}
+	rt.routes = append(rt.routes, route{pattern, segments, handler})
+}
+
+// respond answers the request.
+func (rt *Router) respond(r *http.Request) *Response {
+	handler := rt.find(r)
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+	default:
+		if handler != nil {
+			return notImplemented.allowing(allowed)
+		}
+		return notImplemented
+	}
+	switch {
+	case handler == nil:
+		return notFound
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		return handler(r)
+	case r.Method == http.MethodOptions:
+		return options
+	default:
+		return methodNotAllowed
+	}
+}
+
+// find returns the handler whose pattern matches the request's path, after
+// storing what the pattern's names matched; nil if there is none.
+func (rt *Router) find(r *http.Request) Handler {
+	segments, ok := split(r.URL.EscapedPath())
+	if !ok {
+		return nil
+	}
+	for _, route := range rt.routes {
+		if !route.matches(segments) {
+			continue
+		}
+		for i, s := range route.segments {
+			if name, ok := placeholder(s); ok {
+				r.SetPathValue(name, decode(segments[i]))
+			}
+		}
+		return route.handler
+	}
+	return nil
+}
+
+func (t route) matches(segments []string) bool {
+	if len(segments) != len(t.segments) {
+		return false
+	}
+	for i, s := range t.segments {
+		// An escaped path is ASCII, so EqualFold's Unicode folding cannot
+		// match more than upper against lower case.
+		if _, ok := placeholder(s); !ok && !strings.EqualFold(s, segments[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// split cuts a path into its segments, which may be followed by one slash. It
+// returns false if there is an empty segment or no slash at the beginning.
+func split(path string) (segments []string, ok bool) {
+	rest, ok := strings.CutPrefix(path, "/")
+	if !ok || rest == "" {
+		return nil, ok
+	}
+	segments = strings.Split(strings.TrimSuffix(rest, "/"), "/")
+	for _, s := range segments {
+		if s == "" {
+			return nil, false
+		}
+	}
+	return segments, true
+}
+
+func placeholder(segment string) (name string, ok bool) {
+	if len(segment) > 2 && segment[0] == '{' && segment[len(segment)-1] == '}' {
+		return segment[1 : len(segment)-1], true
+	}
+	return "", false
+}
+
+func overlap(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		_, pa := placeholder(a[i])
+		_, pb := placeholder(b[i])
+		if !pa && !pb && !strings.EqualFold(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// decode is JavaScript's decodeURIComponent; like the original, it leaves a
+// segment as it is that does not decode to UTF-8.
+func decode(segment string) string {
+	if s, err := url.PathUnescape(segment); err == nil && utf8.ValidString(s) {
+		return s
+	}
+	return segment
+}
+
+// PathID returns the path value called name as an id, read as leniently as
+// JavaScript's parseInt reads it: "1abc", "01", "0x1", "1.9" and "+1" are all
+// 1. It returns false for what is not a number. Ids beyond 2^53 all read as
+// one number that no record has.
+func PathID(r *http.Request, name string) (id int64, ok bool) {
+	return parseInt(r.PathValue(name))
+}
+
+func parseInt(s string) (n int64, ok bool) {
+	s = strings.TrimLeftFunc(s, isSpace)
+	sign := int64(1)
+	if rest, found := strings.CutPrefix(s, "-"); found {
+		s, sign = rest, -1
+	} else {
+		s = strings.TrimPrefix(s, "+")
+	}
+	base := int64(10)
+	if len(s) >= 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
+		s, base = s[2:], 16
+	}
+	// JavaScript's numbers are exact up to here only.
+	const limit = 1 << 53
+	for i := range len(s) {
+		digit := digitValue(s[i])
+		if digit >= base {
+			break
+		}
+		n, ok = min(n*base+digit, limit), true
+	}
+	return sign * n, ok
+}
+
+func digitValue(c byte) int64 {
+	switch {
+	case '0' <= c && c <= '9':
+		return int64(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int64(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int64(c-'A') + 10
+	}
+	return 16
+}
+
+// isSpace reports whether JavaScript's parseInt skips the character. That is
+// not Go's set: it has the byte order mark and lacks U+0085.
+func isSpace(r rune) bool {
+	switch r {
+	case '\t', '\n', '\v', '\f', '\r', '\u2028', '\u2029', '\ufeff':
+		return true
+	}
+	return unicode.Is(unicode.Zs, r)
+}

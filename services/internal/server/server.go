@@ -1,0 +1,282 @@
+// Package server is what all services have in common: the process and its
+// commands, the configuration, the HTTP server with its limits, the access
+// log, and the stop that loses no request.
+//
+// A service is a name and its modules:
+//
+//	func main() {
+//		server.Main("users", routes.Of(data.Users))
+//	}
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// The limits of the HTTP server. A request is small and answered from memory,
+// so they only have to let a slow network through.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 10 * time.Second
+	// Longer than the 60 s after which an Application Load Balancer closes an
+	// idle connection. If the service closed first, the load balancer could
+	// send a request into the closing connection and answer its client 502.
+	idleTimeout = 75 * time.Second
+	// The limit of the original's HTTP server, in bytes.
+	maxHeaderBytes = 16 << 10
+
+	healthcheckTimeout = 2 * time.Second
+	// How long a stopping service waits for idle connections to bring one
+	// more request, which it can then answer with "Connection: close".
+	maxDrain = 5 * time.Second
+)
+
+// Exit codes of a service. 2 is what the flag package and shells use for a
+// command that cannot be understood.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// Main runs the service called name with the arguments and the environment of
+// the process, and exits. SIGTERM and SIGINT stop it gracefully; a second one
+// kills it.
+func Main(name string, modules ...Module) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, name, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, modules...))
+}
+
+// run is Main with everything it takes from the process as parameters. It
+// stops when ctx is done, and returns the exit code.
+func run(ctx context.Context, name string, args []string, getenv func(string) string, stdout, stderr io.Writer, modules ...Module) int {
+	fail := func(code int, err error) int {
+		// One line per error, each with the name of the service.
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(stderr, "%s: %s\n", name, strings.TrimSuffix(line, "\n"))
+		}
+		return code
+	}
+
+	command := strings.Join(args, " ")
+	switch command {
+	case "", "healthcheck":
+	case "--version":
+		fmt.Fprint(stdout, version(name))
+		return exitOK
+	case "--help", "-h":
+		fmt.Fprintf(stdout, usage, name)
+		return exitOK
+	default:
+		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), healthcheck, --version or --help", command))
+	}
+
+	c, err := readConfig(getenv)
+	if command == "healthcheck" {
+		// Docker gives 1 the meaning "unhealthy" and reserves 2.
+		if err != nil {
+			return fail(exitFailure, err)
+		}
+		if err := healthcheck(ctx, c.port); err != nil {
+			return fail(exitFailure, err)
+		}
+		fmt.Fprintf(stdout, "%s: healthy\n", name)
+		return exitOK
+	}
+	if err != nil {
+		return fail(exitUsage, err)
+	}
+
+	router, err := newRouter(modules...)
+	if err != nil {
+		return fail(exitFailure, err)
+	}
+	listener, err := net.Listen("tcp", ":"+strconv.Itoa(c.port))
+	if err != nil {
+		return fail(exitFailure, fmt.Errorf("cannot listen on port %d, choose another with PORT: %w", c.port, err))
+	}
+	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: c.logLevel})).With("service", name)
+	if err := serve(ctx, listener, router, log, c.stopTimeout); err != nil {
+		log.Error("failed", "error", err.Error())
+		return exitFailure
+	}
+	return exitOK
+}
+
+// serve answers requests until ctx is done, then stops within stopTimeout. The
+// error says that it could not serve, or that it had to cut off requests.
+func serve(ctx context.Context, listener net.Listener, router *Router, log *slog.Logger, stopTimeout time.Duration) error {
+	app := &application{router: router, log: log}
+	var open atomic.Int64 // connections
+	server := &http.Server{
+		Handler:                      app,
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is an unknown route like any other
+		ReadTimeout:                  readTimeout,
+		ReadHeaderTimeout:            readHeaderTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Protocols:                    new(http.Protocols),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed:
+				open.Add(-1)
+			}
+		},
+	}
+	server.Protocols.SetHTTP1(true)
+
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	log.Info("listening", "address", listener.Addr().String())
+
+	select {
+	case err := <-served:
+		return fmt.Errorf("cannot accept connections: %w", err)
+	case <-ctx.Done():
+	}
+
+	// Shutdown alone closes idle connections at once, and loses the requests
+	// that are on their way in them. So first every answer asks its client to
+	// close the connection, while new connections and requests are still
+	// served, until no connection is left or the rest has been idle for the
+	// whole drain.
+	deadline := time.Now().Add(stopTimeout)
+	drained := time.Now().Add(min(maxDrain, stopTimeout/2))
+	app.draining.Store(true)
+	log.Info("stopping", "connections", open.Load())
+	for tick := time.Tick(5 * time.Millisecond); open.Load() > 0 && time.Now().Before(drained); {
+		<-tick
+	}
+
+	// Serve returns only after the last connection it accepted is known to
+	// the server, so Shutdown waits for that one too.
+	listener.Close()
+	<-served
+	stop, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	if err := server.Shutdown(stop); err != nil {
+		server.Close()
+		if n := app.active.Load(); n > 0 {
+			return fmt.Errorf("%d requests were cut off: they were not answered within STOP_TIMEOUT=%s", n, stopTimeout)
+		}
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// application is the HTTP handler of a service: the router, and around it what
+// happens to every request.
+type application struct {
+	router   *Router
+	log      *slog.Logger
+	draining atomic.Bool
+	active   atomic.Int64 // requests
+}
+
+func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	a.active.Add(1)
+	defer a.active.Add(-1)
+
+	response, failure := a.respond(r)
+	if a.draining.Load() {
+		w.Header()["Connection"] = []string{"close"}
+	}
+	sent, err := response.write(w, r.Method)
+
+	// Without the query, which is the client's and may be confidential.
+	attrs := append(make([]slog.Attr, 0, 10),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.EscapedPath()),
+		slog.Int("status", response.status),
+		slog.Int("bytes", sent),
+		slog.Float64("durationMs", float64(time.Since(start).Microseconds())/1000),
+	)
+	if id := r.Header.Get("X-Amzn-Trace-Id"); id != "" {
+		attrs = append(attrs, slog.String("traceId", id))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	level := slog.LevelInfo
+	if failure != nil {
+		level = slog.LevelError
+		attrs = append(attrs, failure...)
+	}
+	a.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// respond is the router's answer, or status 500 and what to log if a handler
+// fails.
+func (a *application) respond(r *http.Request) (response *Response, failure []slog.Attr) {
+	defer func() {
+		if v := recover(); v != nil {
+			response = internalError
+			failure = []slog.Attr{slog.String("panic", fmt.Sprint(v)), slog.String("stack", string(debug.Stack()))}
+		}
+	}()
+	response = a.router.respond(r)
+	if response == nil {
+		panic("the handler returned no response")
+	}
+	return response, nil
+}
+
+// healthcheck asks the service on this machine's port whether it is ready. It
+// lets a container without a shell or curl check its own health.
+func healthcheck(ctx context.Context, port int) error {
+	if port == 0 {
+		return errors.New("cannot check the health: PORT is 0, so the port of the service is not known")
+	}
+	// A transport of its own: no proxy from the environment may answer.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: healthcheckTimeout}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", port), nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("unhealthy: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("unhealthy: %s answered with status %d, want 200", request.URL, response.StatusCode)
+	}
+	return nil
+}
+
+// version describes the binary, from what the Go toolchain recorded in it.
+func version(name string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return name + "\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s\n%s\n", name, info.Path, info.Main.Version, info.GoVersion)
+	for _, setting := range info.Settings {
+		if setting.Value != "" {
+			fmt.Fprintf(&b, "%s=%s\n", setting.Key, setting.Value)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,12 @@
+// Posts is the microservice that answers for the forum's posts.
+package main
+
+import (
+	"cutover/assets/data"
+	"cutover/services/internal/server"
+	"cutover/services/posts/routes"
+)
+
+func main() {
+	server.Main("posts", routes.Of(data.Posts))
+}
