@@ -1,0 +1,173 @@
+// Package config reads and checks what a deployment is made of: the services
+// that main.go lists and the settings that come from the CDK context. It finds
+// every mistake before anything is synthesized and reports all of them at once.
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"cutover/internal/migration"
+)
+
+// Deployment lists the services of a deployment: the monolith and the
+// microservices that take its paths over.
+type Deployment struct {
+	Monolith Service
+	Services []Service
+}
+
+// All lists the monolith and then the microservices.
+func (d Deployment) All() []Service {
+	return append([]Service{d.Monolith}, d.Services...)
+}
+
+// Plan computes what the phase of the settings looks like for this deployment.
+func (d Deployment) Plan(s Settings) migration.Plan {
+	services := make([]migration.Service, len(d.Services))
+	for i, service := range d.Services {
+		services[i] = service.migration()
+	}
+	return migration.NewPlan(s.Phase, d.Monolith.migration(), services, s.Shift)
+}
+
+// Service describes one service.
+type Service struct {
+	// Name is the name of the service, its ECR repository, task definition family
+	// and target group, and, with a capital letter, of its stack. Lower-case
+	// letters, digits and single hyphens.
+	Name string
+	// Paths are the path patterns that the load balancer sends to the service:
+	// case-sensitive, "*" stands for any characters and "?" for one.
+	Paths []string
+	// Order places the service's listener rule among those of the other
+	// microservices, 1 to 999, lowest first. It becomes part of the rule's
+	// priority: give a new service a number of its own and never change one that
+	// is deployed. The monolith has none.
+	Order int
+	// Dir is the directory of the service's main package, from the root of the
+	// repository. Default: services/ and the name.
+	Dir string
+	// CPU is the CPU units reserved for a task; 1024 is one vCPU. Default: 256.
+	CPU int
+	// MemoryReservationMiB is the memory reserved for a task, in MiB: a soft
+	// limit, the container may use more while the instance has more. Default: 256.
+	MemoryReservationMiB int
+	// Tasks is the number of tasks in the phases in which the service runs.
+	// Default: 1.
+	Tasks int
+	// Environment is passed to the container, beside the PORT and STOP_TIMEOUT
+	// that the deployment sets. Nothing secret belongs here. Default: nothing.
+	Environment map[string]string
+}
+
+func (s Service) migration() migration.Service {
+	return migration.Service{Name: s.Name, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks}
+}
+
+// withDefaults fills in what was left out.
+func (s Service) withDefaults() Service {
+	if s.Dir == "" {
+		s.Dir = "services/" + s.Name
+	}
+	if s.CPU == 0 {
+		s.CPU = 256
+	}
+	if s.MemoryReservationMiB == 0 {
+		s.MemoryReservationMiB = 256
+	}
+	if s.Tasks == 0 {
+		s.Tasks = 1
+	}
+	return s
+}
+
+// Settings is everything about a deployment that may differ from one
+// environment to the next. Each field is the context key of the same name;
+// the README has the table.
+type Settings struct {
+	// Phase of the migration. Default: monolith.
+	Phase migration.Phase
+	// Shift is the percentage of its traffic that a microservice takes over from
+	// the monolith while the phase is parallel, by service. Default: none.
+	Shift map[string]int
+	// Env names the environment: the prefix of every stack's name, the ECS
+	// cluster's name and the first part of the SSM parameters' names. Default: dev.
+	Env string
+	// NamePrefix is put before the names that are unique in an account and
+	// region: ECR repositories, target groups, task definition families, log
+	// groups. A second environment in the same account needs one. Default: none.
+	NamePrefix string
+	// Arch is the processor architecture of instances and images, amd64 or arm64.
+	// Default: amd64.
+	Arch string
+	// InstanceType is the EC2 instance type. Default: t3.small, or t4g.small on arm64.
+	InstanceType string
+	// MinInstances and MaxInstances bound the Auto Scaling group. Default: 2 and 4.
+	MinInstances, MaxInstances int
+	// Zones is the number of availability zones, 2 or 3. Default: 2.
+	Zones int
+	// NATGateways is the number of NAT gateways, 1 to Zones. Default: 1.
+	NATGateways int
+	// VPCID is an existing VPC to deploy into instead of a new one. It is looked
+	// up at synthesis, which needs credentials once. Default: a new VPC.
+	VPCID string
+	// CertificateARN is the ACM certificate of the HTTPS listener. With it the
+	// load balancer answers on port 443 and redirects from port 80. Default: HTTP only.
+	CertificateARN string
+	// LogRetentionDays is how long logs are kept. Default: 30.
+	LogRetentionDays int
+	// Retain keeps images and logs when their stacks are destroyed
+	// (removalPolicy "retain"). Default: "retain" in an environment called prod,
+	// "destroy" in every other.
+	Retain bool
+	// Gate is false when the interlock between phases is off (phaseGate "off").
+	// Default: "on".
+	Gate bool
+	// Account and Region come from the CDK command line. They are only known,
+	// and only needed, when an existing VPC has to be looked up.
+	Account, Region string
+}
+
+// Name is a physical name that has to be unique in an account and region.
+func (s Settings) Name(name string) string { return s.NamePrefix + name }
+
+// ContextFromEnvironment returns the context that the CDK command line hands to
+// an app. It is empty if there is none, as when the app is run by itself.
+//
+// The command line passes it in CDK_CONTEXT_JSON, or in a file named by
+// CONTEXT_OVERFLOW_LOCATION when it has grown too long for a variable.
+func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) {
+	context := map[string]any{}
+	if text := getenv("CDK_CONTEXT_JSON"); text != "" {
+		if err := json.Unmarshal([]byte(text), &context); err != nil {
+			return nil, fmt.Errorf("CDK_CONTEXT_JSON is not a JSON object: %w", err)
+		}
+	}
+	if file := getenv("CONTEXT_OVERFLOW_LOCATION"); file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the context: %w", err)
+		}
+		if err := json.Unmarshal(text, &context); err != nil {
+			return nil, fmt.Errorf("%s is not a JSON object: %w", file, err)
+		}
+	}
+	return context, nil
+}
+
+// Load fills the defaults of the deployment in, reads the settings from the
+// context and checks both. Its error joins every mistake, each a line of its
+// own that names the key or service, the value and what would be allowed.
+func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
+	full := Deployment{Monolith: d.Monolith.withDefaults()}
+	for _, s := range d.Services {
+		full.Services = append(full.Services, s.withDefaults())
+	}
+	r := &reader{context: context}
+	settings := r.settings(full, getenv)
+	problems := append(r.problems, checkServices(full, settings)...)
+	return full, settings, errors.Join(problems...)
+}

@@ -1,0 +1,299 @@
+package config_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/config"
+	"cutover/internal/migration"
+)
+
+func forum() config.Deployment {
+	return config.Deployment{
+		Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
+		Services: []config.Service{
+			{Name: "users", Paths: []string{"/api/users*"}, Order: 10},
+			{Name: "threads", Paths: []string{"/api/threads*"}, Order: 20},
+		},
+	}
+}
+
+// with returns the forum with one more service.
+func with(s config.Service) func(*config.Deployment) {
+	return func(d *config.Deployment) { d.Services = append(d.Services, s) }
+}
+
+func services(n int) func(*config.Deployment) {
+	return func(d *config.Deployment) {
+		d.Services = nil
+		for i := range n {
+			d.Services = append(d.Services, config.Service{
+				Name: fmt.Sprintf("service%d", i), Paths: []string{fmt.Sprintf("/service%d/*", i)}, Order: i + 1,
+			})
+		}
+	}
+}
+
+func TestMistakesAreReported(t *testing.T) {
+	type context = map[string]any
+	tests := []struct {
+		name    string
+		context context
+		change  func(*config.Deployment)
+		env     map[string]string
+		want    string // the whole error
+	}{
+		// Settings.
+		{name: "unknown phase", context: context{"phase": "paralel"},
+			want: `phase: "paralel" is no phase: choose one of monolith, parallel, switched, retired`},
+		{name: "phase in another case", context: context{"phase": "Monolith"},
+			want: `phase: "Monolith" is no phase: choose one of monolith, parallel, switched, retired`},
+		{name: "phase that is no text", context: context{"phase": 2.0},
+			want: `phase: 2 is not a text`},
+		{name: "unknown key", context: context{"fase": "monolith"},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, logRetentionDays, removalPolicy, phaseGate`},
+		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, logRetentionDays, removalPolicy, phaseGate`},
+		{name: "shift outside parallel", context: context{"phase": "switched", "shift": "users=10"},
+			want: `shift: users=10 has no place in phase switched: set the phase to parallel, or remove the shift`},
+		{name: "shift for an unknown service", context: context{"phase": "parallel", "shift": "user=10"},
+			want: `shift: there is no microservice "user": choose from users, threads`},
+		{name: "shift for the monolith", context: context{"phase": "parallel", "shift": context{"api": 10.0}},
+			want: `shift: there is no microservice "api": choose from users, threads`},
+		{name: "shift above 100", context: context{"phase": "parallel", "shift": context{"users": 101.0}},
+			want: `shift: users=101 is no percentage: use a whole number from 0 to 100`},
+		{name: "shift below 0", context: context{"phase": "parallel", "shift": "users=-1"},
+			want: `shift: users=-1 is no percentage: use a whole number from 0 to 100`},
+		{name: "shift with a fraction", context: context{"phase": "parallel", "shift": context{"users": 0.5}},
+			want: `shift: users=0.5 is no percentage: use a whole number from 0 to 100`},
+		{name: "shift without a number", context: context{"phase": "parallel", "shift": "users"},
+			want: `shift: "users" is not SERVICE=PERCENT, as in "users=10"`},
+		{name: "shift named twice", context: context{"phase": "parallel", "shift": "users=10,users=20"},
+			want: `shift: "users" is named twice in "users=10,users=20"`},
+		{name: "shift of another kind", context: context{"phase": "parallel", "shift": 10.0},
+			want: `shift: 10 is neither an object, as in {"users": 10}, nor a text, as in "users=10"`},
+		{name: "environment name", context: context{"env": "My_Env"},
+			want: `env: "My_Env" is no environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter`},
+		{name: "environment name that SSM keeps for itself", context: context{"env": "aws-dev"},
+			want: `env: "aws-dev" is refused by AWS: no SSM parameter may begin with "aws" or "ssm"`},
+		{name: "name prefix", context: context{"namePrefix": "staging"},
+			want: `namePrefix: "staging" is no prefix: use lower-case letters, digits and single hyphens, beginning with a letter and ending with a hyphen, as in "staging-"`},
+		{name: "architecture", context: context{"arch": "x86"},
+			want: `arch: "x86" is unknown: choose one of amd64, arm64`},
+		{name: "instance type", context: context{"instanceType": "small"},
+			want: `instanceType: "small" is no instance type: it looks like "t3.small"`},
+		{name: "instance type of the other architecture", context: context{"instanceType": "m7g.large"},
+			want: `instanceType: "m7g.large" is an arm64 machine but arch is "amd64": change one of them`},
+		{name: "architecture of the other instance type", context: context{"arch": "arm64", "instanceType": "g4dn.xlarge"},
+			want: `instanceType: "g4dn.xlarge" is an amd64 machine but arch is "arm64": change one of them`},
+		{name: "no instance", context: context{"minInstances": "0"},
+			want: `minInstances: 0 is out of range: it must be from 1 to 100`},
+		{name: "fewer at most than at least", context: context{"minInstances": 3.0, "maxInstances": 2.0},
+			want: `maxInstances: 2 is below minInstances, which is 3`},
+		{name: "zones", context: context{"zones": 4.0},
+			want: `zones: 4 is out of range: it must be from 2 to 3`},
+		{name: "zones that are no number", context: context{"zones": "two"},
+			want: `zones: two is no whole number`},
+		{name: "more NAT gateways than zones", context: context{"natGateways": 3.0},
+			want: `natGateways: 3 is out of range: it must be from 1 to 2`},
+		{name: "VPC id", context: context{"vpcId": "my-vpc"}, env: map[string]string{"CDK_DEFAULT_ACCOUNT": "1", "CDK_DEFAULT_REGION": "r"},
+			want: `vpcId: "my-vpc" is no VPC id: it looks like "vpc-0123456789abcdef0"`},
+		{name: "VPC without an account", context: context{"vpcId": "vpc-12345678"},
+			want: `vpcId: vpc-12345678 cannot be looked up without an account and region: run this through the cdk command with AWS credentials`},
+		{name: "zones of an existing VPC", context: context{"vpcId": "vpc-12345678", "zones": 2.0}, env: map[string]string{"CDK_DEFAULT_ACCOUNT": "1", "CDK_DEFAULT_REGION": "r"},
+			want: `zones: has no effect on the existing VPC vpc-12345678: remove zones or vpcId`},
+		{name: "certificate", context: context{"certificateArn": "arn:aws:iam::123456789012:server-certificate/x"},
+			want: `certificateArn: "arn:aws:iam::123456789012:server-certificate/x" is no ACM certificate: it looks like "arn:aws:acm:REGION:ACCOUNT:certificate/ID"`},
+		{name: "certificate of another region",
+			context: context{"certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"},
+			env:     map[string]string{"CDK_DEFAULT_REGION": "us-east-1"},
+			want:    `certificateArn: the certificate is in eu-west-1 but the deployment goes to us-east-1: a load balancer takes certificates of its own region only`},
+		{name: "retention", context: context{"logRetentionDays": 31.0},
+			want: `logRetentionDays: CloudWatch Logs does not know 31: choose one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653`},
+		{name: "removal policy", context: context{"removalPolicy": "keep"},
+			want: `removalPolicy: "keep" is unknown: choose one of retain, destroy`},
+		{name: "phase gate", context: context{"phaseGate": false},
+			want: `phaseGate: false is not a text`},
+
+		// Services.
+		{name: "no services", change: services(0),
+			want: `services: there are none to move to: list at least one beside the monolith`},
+		{name: "name that AWS refuses", change: with(config.Service{Name: "In_App", Paths: []string{"/x"}, Order: 5}),
+			want: `service "In_App": the name is refused by AWS: use two or more lower-case letters, digits and single hyphens, beginning with a letter`},
+		{name: "name with two hyphens", change: with(config.Service{Name: "in--app", Paths: []string{"/x"}, Order: 5}),
+			want: `service "in--app": the name is refused by AWS: use two or more lower-case letters, digits and single hyphens, beginning with a letter`},
+		{name: "no name", change: with(config.Service{Paths: []string{"/x"}, Order: 5}),
+			want: `service "": the name is refused by AWS: use two or more lower-case letters, digits and single hyphens, beginning with a letter`},
+		{name: "long name", change: with(config.Service{Name: "abcdefghijklmnopqrstuvwxyz0123456", Paths: []string{"/x"}, Order: 5}),
+			want: `service "abcdefghijklmnopqrstuvwxyz0123456": the target group's name "abcdefghijklmnopqrstuvwxyz0123456" has 33 characters: at most 32 are allowed`},
+		{name: "name of another stack", change: with(config.Service{Name: "routing", Paths: []string{"/x"}, Order: 5}),
+			want: `service "routing": the name is that of another stack of the deployment: choose none of gate, network, registry, cluster, routing, phase`},
+		{name: "name of the group for dropped traffic", change: with(config.Service{Name: "drop-traffic", Paths: []string{"/x"}, Order: 5}),
+			want: `service "drop-traffic": the name is that of the target group for dropped traffic: choose another`},
+		{name: "one name twice", change: with(config.Service{Name: "users", Paths: []string{"/x"}, Order: 5}),
+			want: `service "users": listed twice: give each service its own name`},
+		{name: "one path twice", change: with(config.Service{Name: "people", Paths: []string{"/api/users*"}, Order: 50}),
+			want: `service "people": path "/api/users*" is that of "users" already`},
+		{name: "shadowed path", change: with(config.Service{Name: "profiles", Paths: []string{"/api/users/*/profile"}, Order: 50}),
+			want: `service "profiles": path "/api/users/*/profile" never gets a request: "/api/users*" of "users" comes first and takes it: give "profiles" a lower Order`},
+		{name: "path listed twice", change: with(config.Service{Name: "tags", Paths: []string{"/tags", "/tags"}, Order: 50}),
+			want: `service "tags": path "/tags" is listed twice`},
+		{name: "no path", change: with(config.Service{Name: "tags", Order: 50}),
+			want: `service "tags": it has no path: give it at least one pattern, as in "/api/tags*"`},
+		{name: "path without a slash", change: with(config.Service{Name: "tags", Paths: []string{"tags*"}, Order: 50}),
+			want: `service "tags": path "tags*" is no path pattern: it begins with "/" and has letters, digits, wildcards (* ?) and _ - . $ / ~ " ' @ : + &`},
+		{name: "path with a blank", change: with(config.Service{Name: "tags", Paths: []string{"/my tags"}, Order: 50}),
+			want: `service "tags": path "/my tags" is no path pattern: it begins with "/" and has letters, digits, wildcards (* ?) and _ - . $ / ~ " ' @ : + &`},
+		{name: "long path", change: with(config.Service{Name: "tags", Paths: []string{"/" + strings.Repeat("a", 128)}, Order: 50}),
+			want: `service "tags": path "/` + strings.Repeat("a", 128) + `" has 129 characters: at most 128 are allowed`},
+		{name: "too many values", change: with(config.Service{Name: "tags", Paths: []string{"/a", "/b", "/c", "/d", "/e", "/f"}, Order: 50}),
+			want: `service "tags": 6 path patterns: a rule has at most 5 values`},
+		{name: "too many wildcards", change: with(config.Service{Name: "tags", Paths: []string{"/a/*/*/*", "/b/?/*/*"}, Order: 50}),
+			want: `service "tags": 6 wildcards: a rule has at most 5`},
+		{name: "no order", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}}),
+			want: `service "tags": Order 0: it must be from 1 to 999`},
+		{name: "order beyond its window", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 1000}),
+			want: `service "tags": Order 1000: it must be from 1 to 999`},
+		{name: "one order twice", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 10}),
+			want: `service "tags": Order 10 is that of "users" already: give each service its own`},
+		{name: "order of the monolith", change: func(d *config.Deployment) { d.Monolith.Order = 1 },
+			want: `service "api": Order 1: the monolith has a priority of its own: remove it`},
+		{name: "CPU", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, CPU: -1}),
+			want: `service "tags": CPU -1: it must be 2 units or more; 1024 units are one vCPU`},
+		{name: "memory", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MemoryReservationMiB: 5}),
+			want: `service "tags": MemoryReservationMiB 5: it must be 6 or more`},
+		{name: "tasks", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 5001}),
+			want: `service "tags": Tasks 5001: it must be from 1 to 5000`},
+		{name: "variable that is ours", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"PORT": "80"}}),
+			want: `service "tags": Environment PORT is set by the deployment: remove it`},
+		{name: "variable that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"A B": ""}}),
+			want: `service "tags": Environment "A B" is no variable name`},
+		{name: "too many target groups and rules", change: services(100),
+			want: "services: 101 services need 102 target groups: a load balancer has at most 100\n" +
+				"services: 101 services and a shift of 0 need 101 listener rules: a load balancer has at most 100"},
+
+		{name: "everything at once",
+			context: context{"phase": "five", "zones": 9.0, "removalPolicy": "no"},
+			change:  with(config.Service{Name: "users", Order: -1}),
+			want: "phase: \"five\" is no phase: choose one of monolith, parallel, switched, retired\n" +
+				"removalPolicy: \"no\" is unknown: choose one of retain, destroy\n" +
+				"service \"users\": Order -1: it must be from 1 to 999\n" +
+				"service \"users\": it has no path: give it at least one pattern, as in \"/api/users*\"\n" +
+				"service \"users\": listed twice: give each service its own name\n" +
+				"zones: 9 is out of range: it must be from 2 to 3"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := forum()
+			if test.change != nil {
+				test.change(&d)
+			}
+			_, _, err := config.Load(d, test.context, func(key string) string { return test.env[key] })
+			if err == nil {
+				t.Fatalf("no error, want %s", test.want)
+			}
+			got := err.Error()
+			if test.name == "everything at once" {
+				got = sorted(got)
+			}
+			if got != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+		})
+	}
+}
+
+func sorted(text string) string {
+	lines := strings.Split(text, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func TestDefaults(t *testing.T) {
+	d, s, err := config.Load(forum(), nil, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Settings{
+		Phase: migration.Monolith, Shift: map[string]int{}, Env: "dev", Arch: "amd64", InstanceType: "t3.small",
+		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, LogRetentionDays: 30, Gate: true,
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	users := config.Service{
+		Name: "users", Paths: []string{"/api/users*"}, Order: 10,
+		Dir: "services/users", CPU: 256, MemoryReservationMiB: 256, Tasks: 1,
+	}
+	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
+		t.Errorf("service (-want +got):\n%s", diff)
+	}
+}
+
+func TestEverySetting(t *testing.T) {
+	_, s, err := config.Load(forum(), map[string]any{
+		"phase": "parallel", "shift": "users=10, threads=0", "env": "prod", "namePrefix": "prod-", "arch": "arm64",
+		"minInstances": "3", "maxInstances": 9.0, "zones": "3", "natGateways": "3", "logRetentionDays": 365.0, "phaseGate": "off",
+		"certificateArn":            "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+		"@aws-cdk/core:aFlagOfCDK":  true,
+		"vpc-provider:account=1:…":  map[string]any{},
+		"aws:cdk:another:key:of:it": "",
+	}, func(key string) string {
+		return map[string]string{"CDK_DEFAULT_REGION": "eu-west-1", "CDK_DEFAULT_ACCOUNT": "123456789012"}[key]
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Settings{
+		Phase: migration.Parallel, Shift: map[string]int{"users": 10, "threads": 0}, Env: "prod", NamePrefix: "prod-", Arch: "arm64",
+		InstanceType: "t4g.small", MinInstances: 3, MaxInstances: 9, Zones: 3, NATGateways: 3, LogRetentionDays: 365, Retain: true,
+		CertificateARN: "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+		Account:        "123456789012", Region: "eu-west-1",
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestContextFromEnvironment(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "overflow.json")
+	if err := os.WriteFile(file, []byte(`{"phase": "switched"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, variable, file string
+		want                 map[string]any
+		err                  string
+	}{
+		{name: "none", want: map[string]any{}},
+		{name: "variable", variable: `{"phase": "retired"}`, want: map[string]any{"phase": "retired"}},
+		{name: "overflow", variable: `{"env": "dev"}`, file: file, want: map[string]any{"env": "dev", "phase": "switched"}},
+		{name: "not JSON", variable: `{`, err: "CDK_CONTEXT_JSON is not a JSON object"},
+		{name: "no such file", file: file + "x", err: "cannot read the context"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := config.ContextFromEnvironment(func(key string) string {
+				return map[string]string{"CDK_CONTEXT_JSON": test.variable, "CONTEXT_OVERFLOW_LOCATION": test.file}[key]
+			})
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Fatalf("got error %v, want %q", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

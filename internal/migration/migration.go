@@ -1,0 +1,172 @@
+// Package migration computes what each phase of the move from the monolith to
+// the microservices looks like: which listener rules exist, where the default
+// action sends a request, how many tasks every service runs, and which phase
+// may follow which.
+//
+// It is plain Go and imports nothing of this module: the stacks render what it
+// returns, and the tests compare that with what CloudFormation is given.
+package migration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Phase is one step of the migration. Phases are ordered; a deployment moves
+// by one step at a time, forward or back.
+type Phase int
+
+const (
+	// Monolith: the monolith runs alone and answers everything.
+	Monolith Phase = iota
+	// Parallel: the microservices run beside it. The monolith's rule still comes
+	// first, so they get no traffic, except the share that a shift gives them.
+	Parallel
+	// Switched: the monolith's rule is gone, each path goes to its own service,
+	// and what no service claims is dropped. The monolith still runs.
+	Switched
+	// Retired: the monolith has no tasks left. Its service still exists, so
+	// going back is raising a count.
+	Retired
+)
+
+var phaseNames = []string{"monolith", "parallel", "switched", "retired"}
+
+// Phases lists every phase in the order in which a migration passes them.
+func Phases() []Phase { return []Phase{Monolith, Parallel, Switched, Retired} }
+
+// PhaseNames lists the names of [Phases], as the context key "phase" takes them.
+func PhaseNames() []string { return slices.Clone(phaseNames) }
+
+// String is the phase's name, as the context key "phase" takes it.
+func (p Phase) String() string {
+	if p < 0 || int(p) >= len(phaseNames) {
+		return fmt.Sprintf("Phase(%d)", int(p))
+	}
+	return phaseNames[p]
+}
+
+// ParsePhase reads a phase's name. It fails on anything but the names of
+// [Phases], letter for letter.
+func ParsePhase(name string) (Phase, error) {
+	if i := slices.Index(phaseNames, name); i >= 0 {
+		return Phase(i), nil
+	}
+	return 0, fmt.Errorf("%q is no phase: choose one of %s", name, strings.Join(phaseNames, ", "))
+}
+
+// Service is what the migration needs to know of one service.
+type Service struct {
+	// Name is the service's name, and that of its target group.
+	Name string
+	// Paths are the path patterns that the service answers, as the load
+	// balancer's path-pattern condition takes them.
+	Paths []string
+	// Order places the service's rule among those of the other services, from 1
+	// to [MaxOrder]; lower comes first. It is part of the rule's priority and so
+	// must not change once deployed. Unused for the monolith.
+	Order int
+	// Tasks is the number of tasks the service runs in the phases in which it runs.
+	Tasks int
+}
+
+// MaxOrder is the highest [Service.Order]: the width of a priority window.
+const MaxOrder = 999
+
+// Rule priorities come from these windows, so that no rule's priority ever
+// depends on which other services or phases exist: two rules may not hold one
+// priority even for a moment, and CloudFormation updates rules one by one.
+// The load balancer takes 1 to 50000
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html).
+const (
+	shiftWindow      = 1000  // shift rules: 1001 to 1999, before the monolith's
+	monolithPriority = 10000 // the monolith's rule
+	serviceWindow    = 20000 // the services' own rules: 20001 to 20999
+)
+
+// DropGroup is the name of the target group that never has a target: what is
+// sent there is answered with 503 by the load balancer.
+const DropGroup = "drop-traffic"
+
+// Target is one target group of an action and its weight. Weights are relative
+// to the others of the same action; 0 gets no traffic but keeps the group
+// attached to the load balancer, without which Amazon ECS can neither create
+// nor update the service behind it.
+type Target struct {
+	Group  string
+	Weight int
+}
+
+// Rule is one listener rule.
+type Rule struct {
+	// ID tells the rule from all others, in every phase.
+	ID string
+	// Service is the service that the rule exists for.
+	Service string
+	// Priority is unique among the rules; the lowest that matches wins.
+	Priority int
+	// Paths are the path patterns; one of them has to match.
+	Paths []string
+	// Targets has one entry for a plain forward, several for a weighted one.
+	Targets []Target
+}
+
+// Plan is one phase of the migration, ready to be rendered.
+type Plan struct {
+	Phase Phase
+	// Rules in the order of their priorities.
+	Rules []Rule
+	// Default is where the listener sends what no rule matches. It names the same
+	// groups in every phase: only the weights move.
+	Default []Target
+	// Tasks is the desired count of every service, by its name.
+	Tasks map[string]int
+	// Groups are the names of all target groups, in every phase the same.
+	Groups []string
+}
+
+// NewPlan computes a phase. The shift gives, per microservice, the percentage
+// of its traffic that it takes over from the monolith; a service that it does
+// not name has no shift rule. It only has a meaning in [Parallel], and callers
+// have checked it, as everything else, with the config package.
+func NewPlan(phase Phase, monolith Service, services []Service, shift map[string]int) Plan {
+	p := Plan{Phase: phase, Tasks: map[string]int{}}
+
+	for _, s := range services {
+		p.Groups = append(p.Groups, s.Name)
+		p.Rules = append(p.Rules, Rule{
+			ID: "Service", Service: s.Name, Priority: serviceWindow + s.Order,
+			Paths: s.Paths, Targets: []Target{{s.Name, 1}},
+		})
+		if percent, ok := shift[s.Name]; ok && phase == Parallel {
+			p.Rules = append(p.Rules, Rule{
+				ID: "Shift", Service: s.Name, Priority: shiftWindow + s.Order,
+				Paths: s.Paths, Targets: []Target{{s.Name, percent}, {monolith.Name, 100 - percent}},
+			})
+		}
+		p.Tasks[s.Name] = s.Tasks
+		if phase == Monolith {
+			p.Tasks[s.Name] = 0
+		}
+	}
+
+	p.Groups = append([]string{monolith.Name}, append(p.Groups, DropGroup)...)
+	p.Tasks[monolith.Name] = monolith.Tasks
+	if phase == Retired {
+		p.Tasks[monolith.Name] = 0
+	}
+
+	p.Default = []Target{{monolith.Name, 1}, {DropGroup, 0}}
+	if phase == Switched || phase == Retired {
+		p.Default = []Target{{monolith.Name, 0}, {DropGroup, 1}}
+	} else {
+		p.Rules = append(p.Rules, Rule{
+			ID: "Monolith", Service: monolith.Name, Priority: monolithPriority,
+			Paths: monolith.Paths, Targets: []Target{{monolith.Name, 1}},
+		})
+	}
+
+	slices.SortFunc(p.Rules, func(a, b Rule) int { return a.Priority - b.Priority })
+	return p
+}

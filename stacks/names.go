@@ -1,0 +1,56 @@
+package stacks
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/internal/config"
+)
+
+// The names of this file are a contract with what is deployed: a stack or a
+// construct that gets another name is replaced, and a parameter that gets
+// another name is lost to whoever reads it.
+
+// Stacks that are no service's, by the end of their names.
+const (
+	gateStack     = "Gate"
+	networkStack  = "Network"
+	registryStack = "Registry"
+	clusterStack  = "Cluster"
+	routingStack  = "Routing"
+	phaseStack    = "Phase"
+)
+
+// stackName is the full name of a stack: the environment and the part.
+func stackName(s config.Settings, part string) *string {
+	return jsii.String(s.Env + "-" + part)
+}
+
+// pascal turns a service's or a state's name into the beginning of a construct
+// id or the end of a stack name: "drop-traffic" becomes "DropTraffic".
+func pascal(name string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(name, "-") {
+		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
+	}
+	return b.String()
+}
+
+// phaseParameter is the SSM parameter that says which phase is deployed.
+func phaseParameter(s config.Settings) string {
+	return "/" + s.Env + "/phase"
+}
+
+// stateParameter is the SSM parameter whose existence keeps a state to one
+// holder: the Gate stack that claims it or the Phase stack that blocks it. Its
+// name is what CloudFormation prints when it refuses a deployment.
+func stateParameter(s config.Settings, state string) string {
+	return fmt.Sprintf("/%s/phase-gate/%s", s.Env, state)
+}
+
+// logGroup is the name of a service's log group.
+func logGroup(s config.Settings, service string) string {
+	return "/ecs/" + s.Name(service)
+}

@@ -1,0 +1,89 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/internal/config"
+)
+
+// Containers in bridge mode are published on ports that the instance picks from
+// the ephemeral range of the ECS-optimized images
+// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PortMapping.html).
+const firstEphemeralPort, lastEphemeralPort = 32768, 65535
+
+// Network is where everything runs: the VPC, and who may talk to whom in it.
+type Network struct {
+	Stack awscdk.Stack
+	VPC   awsec2.IVpc
+	// LoadBalancerSecurityGroup lets the internet reach the load balancer.
+	LoadBalancerSecurityGroup awsec2.SecurityGroup
+	// InstanceSecurityGroup lets the load balancer reach the containers.
+	InstanceSecurityGroup awsec2.SecurityGroup
+}
+
+// NewNetwork adds the network's stack. Only the load balancer's ports are open
+// to the internet, and only the containers' to the load balancer.
+func NewNetwork(scope constructs.Construct, s config.Settings) *Network {
+	n := &Network{Stack: newStack(scope, s, networkStack, "VPC, and who may talk to whom in it", nil)}
+	if s.VPCID == "" {
+		n.VPC = newVPC(n.Stack, s)
+	} else {
+		n.VPC = awsec2.Vpc_FromLookup(n.Stack, jsii.String("Vpc"), &awsec2.VpcLookupOptions{VpcId: jsii.String(s.VPCID)})
+	}
+
+	n.LoadBalancerSecurityGroup = awsec2.NewSecurityGroup(n.Stack, jsii.String("LoadBalancerSecurityGroup"), &awsec2.SecurityGroupProps{
+		Vpc:              n.VPC,
+		Description:      jsii.String("Load balancer: HTTP from anywhere, to the containers only"),
+		AllowAllOutbound: jsii.Bool(false),
+	})
+	n.InstanceSecurityGroup = awsec2.NewSecurityGroup(n.Stack, jsii.String("InstanceSecurityGroup"), &awsec2.SecurityGroupProps{
+		Vpc:              n.VPC,
+		Description:      jsii.String("Instances: containers from the load balancer, to anywhere"),
+		AllowAllOutbound: jsii.Bool(true),
+	})
+
+	ports := []float64{80}
+	if s.CertificateARN != "" {
+		ports = append(ports, 443)
+	}
+	for _, port := range ports {
+		n.LoadBalancerSecurityGroup.AddIngressRule(awsec2.Peer_AnyIpv4(), awsec2.Port_Tcp(jsii.Number(port)), jsii.String("Clients"), nil)
+	}
+	containers := awsec2.Port_TcpRange(jsii.Number(firstEphemeralPort), jsii.Number(lastEphemeralPort))
+	n.LoadBalancerSecurityGroup.AddEgressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers"), nil)
+	n.InstanceSecurityGroup.AddIngressRule(n.LoadBalancerSecurityGroup, containers, jsii.String("Load balancer"), nil)
+	return n
+}
+
+// newVPC makes a VPC with a public and a private subnet in every zone.
+func newVPC(scope constructs.Construct, s config.Settings) awsec2.IVpc {
+	// Zones are picked when the stack is deployed, so that the template is the
+	// same for every region and synthesis asks AWS nothing.
+	zones := make([]*string, s.Zones)
+	for i := range zones {
+		zones[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))
+	}
+	vpc := awsec2.NewVpc(scope, jsii.String("Vpc"), &awsec2.VpcProps{
+		AvailabilityZones: &zones,
+		NatGateways:       jsii.Number(s.NATGateways),
+		SubnetConfiguration: &[]*awsec2.SubnetConfiguration{
+			{Name: jsii.String("Public"), SubnetType: awsec2.SubnetType_PUBLIC, CidrMask: jsii.Number(24), MapPublicIpOnLaunch: jsii.Bool(false)},
+			{Name: jsii.String("Private"), SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS, CidrMask: jsii.Number(20)},
+		},
+		RestrictDefaultSecurityGroup: jsii.Bool(true),
+		// Image layers come from S3: through the gateway they cost nothing and pass
+		// no NAT gateway.
+		GatewayEndpoints: &map[string]*awsec2.GatewayVpcEndpointOptions{
+			"S3": {Service: awsec2.GatewayVpcEndpointAwsService_S3()},
+		},
+	})
+	vpc.AddFlowLog(jsii.String("FlowLog"), &awsec2.FlowLogOptions{
+		Destination: awsec2.FlowLogDestination_ToCloudWatchLogs(newLogGroup(scope, "FlowLogs", s, nil), nil),
+		// What was refused is what an inquiry needs, at a fraction of the cost of all.
+		TrafficType: awsec2.FlowLogTrafficType_REJECT,
+	})
+	return vpc
+}

@@ -1,0 +1,58 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/internal/config"
+)
+
+// NewRegistry adds the stack of the image repositories, one per service.
+func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Settings) awscdk.Stack {
+	stack := newStack(scope, s, registryStack, "Image repositories, one per service", nil)
+	publisher := awsiam.NewArnPrincipal(publishingRole(stack))
+	for _, service := range d.All() {
+		repository := awsecr.NewRepository(stack, jsii.String(pascal(service.Name)), &awsecr.RepositoryProps{
+			RepositoryName:     jsii.String(s.Name(service.Name)),
+			ImageTagMutability: awsecr.TagMutability_IMMUTABLE,
+			ImageScanOnPush:    jsii.Bool(true),
+			RemovalPolicy:      removalPolicy(s),
+			EmptyOnDelete:      jsii.Bool(!s.Retain),
+			// Only images without a tag: a deployed image always has one, and tags
+			// cannot move, so nothing that runs, or may be rolled back to, can expire.
+			LifecycleRules: &[]*awsecr.LifecycleRule{{
+				Description: jsii.String("Images that no tag names"),
+				TagStatus:   awsecr.TagStatus_UNTAGGED,
+				MaxImageAge: awscdk.Duration_Days(jsii.Number(14)),
+			}},
+		})
+		tagService(repository, service.Name)
+		// What ECR does without being told, said so that it is reviewed: to change the
+		// key later is to replace the repository.
+		repository.Node().DefaultChild().(awsecr.CfnRepository).SetEncryptionConfiguration(
+			&awsecr.CfnRepository_EncryptionConfigurationProperty{EncryptionType: jsii.String("AES256")})
+
+		// The role's own policy covers the bootstrap repository only. In one account
+		// the repository's policy is enough to let it in here.
+		repository.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Sid:        jsii.String("PublishImages"),
+			Principals: &[]awsiam.IPrincipal{publisher},
+			Actions: jsii.Strings(
+				"ecr:BatchCheckLayerAvailability",
+				"ecr:BatchGetImage",
+				"ecr:CompleteLayerUpload",
+				"ecr:DescribeImages",
+				"ecr:DescribeRepositories",
+				"ecr:GetDownloadUrlForLayer",
+				"ecr:InitiateLayerUpload",
+				"ecr:PutImage",
+				"ecr:UploadLayerPart",
+			),
+		}))
+		output(stack, pascal(service.Name)+"RepositoryUri", "Where the images of "+service.Name+" are pushed", repository.RepositoryUri())
+	}
+	return stack
+}

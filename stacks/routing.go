@@ -1,0 +1,134 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/internal/config"
+	"cutover/internal/migration"
+)
+
+// deregistrationSeconds is how long the load balancer lets requests to a task
+// that is going away finish. It is also how long the task has to stop
+// afterwards, so that a stopped service is gone within a minute.
+const deregistrationSeconds = 30
+
+// Routing decides where a request goes: the load balancer, its listeners and
+// rules, and the target groups. All of a cut-over happens in this stack.
+type Routing struct {
+	Stack awscdk.Stack
+	// TargetGroups has one per service, by its name, and the one for dropped traffic.
+	TargetGroups map[string]elb.ApplicationTargetGroup
+}
+
+// NewRouting adds the routing's stack, rendering the plan as it is.
+func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Plan, network *Network) *Routing {
+	r := &Routing{
+		Stack:        newStack(scope, s, routingStack, "Where a request goes: load balancer, listeners, rules, target groups", nil),
+		TargetGroups: map[string]elb.ApplicationTargetGroup{},
+	}
+	for _, name := range plan.Groups {
+		r.TargetGroups[name] = newTargetGroup(r.Stack, s, network.VPC, name)
+	}
+
+	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
+		Vpc:                     network.VPC,
+		InternetFacing:          jsii.Bool(true),
+		SecurityGroup:           network.LoadBalancerSecurityGroup,
+		VpcSubnets:              &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PUBLIC},
+		DropInvalidHeaderFields: jsii.Bool(true),
+		DesyncMitigationMode:    elb.DesyncMitigationMode_DEFENSIVE,
+		// Shorter than the services keep an idle connection open, which is 75 s: the
+		// other way round the load balancer would write to closed connections.
+		IdleTimeout: awscdk.Duration_Seconds(jsii.Number(60)),
+	})
+	listener, scheme := r.listen(s, balancer, r.weighted(plan.Default)), "http"
+	if s.CertificateARN != "" {
+		scheme = "https"
+	}
+	for _, rule := range plan.Rules {
+		r.addRule(listener, rule)
+	}
+	output(r.Stack, "Url", "Where the API answers",
+		awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme + "://"), balancer.LoadBalancerDnsName()}))
+	return r
+}
+
+// listen adds the listener that has the rules: HTTPS with a certificate, and
+// then HTTP only redirects to it; HTTP without one.
+func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer, action elb.ListenerAction) elb.ApplicationListener {
+	// Never open: the security group of the network says who may connect.
+	http := &elb.BaseApplicationListenerProps{
+		Protocol:      elb.ApplicationProtocol_HTTP,
+		Port:          jsii.Number(80),
+		Open:          jsii.Bool(false),
+		DefaultAction: action,
+	}
+	if s.CertificateARN == "" {
+		return balancer.AddListener(jsii.String("Http"), http)
+	}
+	http.DefaultAction = elb.ListenerAction_Redirect(&elb.RedirectOptions{
+		Protocol:  jsii.String("HTTPS"),
+		Port:      jsii.String("443"),
+		Permanent: jsii.Bool(true),
+	})
+	balancer.AddListener(jsii.String("Http"), http)
+	return balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
+		Protocol:      elb.ApplicationProtocol_HTTPS,
+		Port:          jsii.Number(443),
+		Open:          jsii.Bool(false),
+		SslPolicy:     elb.SslPolicy_TLS13_12_RES_PQ,
+		Certificates:  &[]elb.IListenerCertificate{elb.ListenerCertificate_FromArn(jsii.String(s.CertificateARN))},
+		DefaultAction: action,
+	})
+}
+
+func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule) {
+	action := elb.ListenerAction_Forward(&[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}, nil)
+	if len(rule.Targets) > 1 {
+		action = r.weighted(rule.Targets)
+	}
+	elb.NewApplicationListenerRule(r.Stack, jsii.String(pascal(rule.Service)+rule.ID+"Rule"), &elb.ApplicationListenerRuleProps{
+		Listener:   listener,
+		Priority:   jsii.Number(rule.Priority),
+		Conditions: &[]elb.ListenerCondition{elb.ListenerCondition_PathPatterns(jsii.Strings(rule.Paths...))},
+		Action:     action,
+	})
+}
+
+func (r *Routing) weighted(targets []migration.Target) elb.ListenerAction {
+	groups := make([]*elb.WeightedTargetGroup, len(targets))
+	for i, target := range targets {
+		groups[i] = &elb.WeightedTargetGroup{
+			TargetGroup: r.TargetGroups[target.Group],
+			Weight:      jsii.Number(target.Weight),
+		}
+	}
+	return elb.ListenerAction_WeightedForward(&groups, nil)
+}
+
+func newTargetGroup(stack awscdk.Stack, s config.Settings, vpc awsec2.IVpc, name string) elb.ApplicationTargetGroup {
+	group := elb.NewApplicationTargetGroup(stack, jsii.String(pascal(name)), &elb.ApplicationTargetGroupProps{
+		TargetGroupName:     jsii.String(s.Name(name)),
+		Vpc:                 vpc,
+		TargetType:          elb.TargetType_INSTANCE,
+		Protocol:            elb.ApplicationProtocol_HTTP,
+		Port:                jsii.Number(80),
+		DeregistrationDelay: awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds)),
+		HealthCheck: &elb.HealthCheck{
+			Path:                    jsii.String("/"),
+			HealthyHttpCodes:        jsii.String("200"),
+			HealthyThresholdCount:   jsii.Number(2),
+			UnhealthyThresholdCount: jsii.Number(2),
+			Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
+			Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
+		},
+	})
+	if name != migration.DropGroup {
+		tagService(group, name)
+	}
+	return group
+}

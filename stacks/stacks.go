@@ -1,0 +1,104 @@
+package stacks
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/internal/config"
+)
+
+// Add adds every stack of the deployment to the scope. The deployment and its
+// settings are those that [config.Load] returned without an error; images has
+// the Docker build context of every service, by its name.
+func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images map[string]string) {
+	plan := d.Plan(s)
+	gate := newGate(scope, s)
+	network := NewNetwork(scope, s)
+	registry := NewRegistry(scope, d, s)
+	cluster := NewCluster(scope, s, network)
+	routing := NewRouting(scope, s, plan, network)
+	routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
+
+	phase := newPhase(scope, s)
+	for _, service := range d.All() {
+		stack := NewService(scope, s, &ServiceProps{
+			Service:     service,
+			Tasks:       plan.Tasks[service.Name],
+			Context:     images[service.Name],
+			Cluster:     cluster,
+			TargetGroup: routing.TargetGroups[service.Name],
+		})
+		stack.AddStackDependency(registry, jsii.String("its image is pushed to its repository"))
+		stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
+		phase.AddStackDependency(stack, jsii.String("the phase is reached when every service is"))
+	}
+}
+
+// newStack makes a stack with the environment's name before it. Without an
+// existing VPC to look up, stacks belong to no account or region: the template
+// that was reviewed is the one that is deployed, wherever that is.
+func newStack(scope constructs.Construct, s config.Settings, part, description string, synthesizer awscdk.IStackSynthesizer) awscdk.Stack {
+	props := &awscdk.StackProps{
+		StackName:   stackName(s, part),
+		Description: jsii.String(description),
+		Synthesizer: synthesizer,
+	}
+	if s.VPCID != "" {
+		props.Env = &awscdk.Environment{Account: jsii.String(s.Account), Region: jsii.String(s.Region)}
+	}
+	stack := awscdk.NewStack(scope, stackName(s, part), props)
+	awscdk.Tags_Of(stack).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
+		// They cost nothing by themselves, and cfn-lint takes no tags on them.
+		ExcludeResourceTypes: jsii.Strings("AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
+	})
+	return stack
+}
+
+// newLogGroup makes a log group with the retention of the settings. Without a
+// name CloudFormation gives it one.
+func newLogGroup(scope constructs.Construct, id string, s config.Settings, name *string) awslogs.LogGroup {
+	group := awslogs.NewLogGroup(scope, jsii.String(id), &awslogs.LogGroupProps{
+		LogGroupName:  name,
+		RemovalPolicy: removalPolicy(s),
+	})
+	// The number of days itself: the construct takes it as a constant's name only.
+	group.Node().DefaultChild().(awslogs.CfnLogGroup).SetRetentionInDays(jsii.Number(s.LogRetentionDays))
+	return group
+}
+
+func removalPolicy(s config.Settings) awscdk.RemovalPolicy {
+	if s.Retain {
+		return awscdk.RemovalPolicy_RETAIN
+	}
+	return awscdk.RemovalPolicy_DESTROY
+}
+
+// output adds an output for people and scripts to the stack.
+func output(stack awscdk.Stack, id, description string, value *string) {
+	awscdk.NewCfnOutput(stack, jsii.String(id), &awscdk.CfnOutputProps{
+		Value:       value,
+		Description: jsii.String(description),
+	})
+}
+
+// tagService marks everything below the scope as the service's, for cost
+// allocation.
+func tagService(scope constructs.IConstruct, service string) {
+	awscdk.Tags_Of(scope).Add(jsii.String("service"), jsii.String(service), nil)
+}
+
+// publishingRole is the ARN of the role with which the CDK command line pushes
+// images, as its bootstrap stack names it
+// (https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html).
+func publishingRole(stack awscdk.Stack) *string {
+	qualifier := "hnb659fds"
+	if q, ok := stack.Node().TryGetContext(jsii.String("@aws-cdk/core:bootstrapQualifier")).(string); ok {
+		qualifier = q
+	}
+	return awscdk.Fn_Sub(jsii.String(fmt.Sprintf(
+		"arn:${AWS::Partition}:iam::${AWS::AccountId}:role/cdk-%s-image-publishing-role-${AWS::AccountId}-${AWS::Region}", qualifier)), nil)
+}
