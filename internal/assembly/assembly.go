@@ -1,0 +1,225 @@
+// Package assembly reads a synthesized cloud assembly, the directory that
+// `cdk synth` writes (cdk.out), into a typed model: its stacks in the order
+// they deploy, their resources, and the images and files they need.
+//
+// It is the one way by which code outside of the CDK app learns what would be
+// deployed. It links no CDK and knows nothing about the app that produced the
+// assembly, so it reads anybody's.
+//
+// Values in a template may be intrinsic functions. [Assembly.Resolve] and
+// [Resource.Resolve] evaluate those whose result is known before a deployment;
+// for the others they say where and why not.
+//
+// The formats are those of the cloud assembly schema
+// (https://github.com/aws/aws-cdk-cli/tree/main/packages/%40aws-cdk/cloud-assembly-schema)
+// and of CloudFormation templates
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html).
+package assembly
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Assembly is what one directory holds. It does not change after [Read], so it
+// may be used by several goroutines.
+type Assembly struct {
+	// Dir is the directory that was read.
+	Dir string
+	// Stacks are in dependency order: a stack comes after all that it depends
+	// on, and otherwise as the manifest lists them. Stacks of the app's stages
+	// (nested assemblies) are among them.
+	Stacks []*Stack
+
+	exports map[string][]*Output
+	// unnamed says which exports have a name that only a deployment can tell.
+	unnamed []string
+}
+
+// Stack returns the stack of that name, nil if there is none or if several
+// environments have one.
+func (a *Assembly) Stack(name string) *Stack {
+	var found *Stack
+	for _, s := range a.Stacks {
+		if s.Name == name {
+			if found != nil {
+				return nil
+			}
+			found = s
+		}
+	}
+	return found
+}
+
+// Resources returns the resources of a type, like "AWS::ECS::Service", of all
+// stacks, in the order of the stacks and of the logical ids within each.
+func (a *Assembly) Resources(resourceType string) []*Resource {
+	var all []*Resource
+	for _, s := range a.Stacks {
+		for _, r := range s.Resources {
+			if r.Type == resourceType {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+// Stack is a CloudFormation stack and its template.
+type Stack struct {
+	// Name is the name the stack is deployed under.
+	Name string
+	// Account and Region are those the app was synthesized for. Empty when the
+	// stack leaves them to the deployment.
+	Account, Region string
+	// DependsOn are the stacks that must be deployed before this one.
+	DependsOn []*Stack
+
+	// Template is the whole template as decoded by encoding/json.
+	Template map[string]any
+	// Transforms are the macros CloudFormation applies to the template on its
+	// side, so that what is deployed differs from what is read here.
+	Transforms []string
+	// Resources are sorted by logical id.
+	Resources []*Resource
+	// Parameters, Outputs, Conditions and Rules are keyed by logical id. The
+	// latter two are as decoded by encoding/json.
+	Parameters map[string]Parameter
+	Outputs    map[string]*Output
+	Conditions map[string]any
+	Rules      map[string]any
+
+	// Images and Files are what must be published before the stack deploys,
+	// sorted by id.
+	Images []ImageAsset
+	Files  []FileAsset
+}
+
+// Resource returns the resource with that logical id, nil if there is none.
+func (s *Stack) Resource(logicalID string) *Resource {
+	i, ok := slices.BinarySearchFunc(s.Resources, logicalID, func(r *Resource, id string) int {
+		return strings.Compare(r.LogicalID, id)
+	})
+	if !ok {
+		return nil
+	}
+	return s.Resources[i]
+}
+
+// Resource is one resource of a template.
+type Resource struct {
+	Stack     *Stack
+	LogicalID string
+	Type      string
+	// Properties are as decoded by encoding/json, intrinsic functions included.
+	// Never nil.
+	Properties map[string]any
+	// DependsOn are logical ids of the same stack.
+	DependsOn []string
+	// Condition names the condition on which the resource exists at all. Empty:
+	// it always does. See [Resource.Exists].
+	Condition string
+	// DeletionPolicy and UpdateReplacePolicy are empty where the template leaves
+	// CloudFormation's default (Delete, for most types).
+	DeletionPolicy, UpdateReplacePolicy string
+	// Path is the construct path (metadata aws:cdk:path), like
+	// "dev-Routing/Listener/Resource". Empty when path metadata is switched off.
+	Path string
+}
+
+// String is the resource's place in the assembly: "stack/logical id".
+func (r *Resource) String() string { return r.Stack.Name + "/" + r.LogicalID }
+
+// Errorf returns an [*Error] about a property of the resource.
+func (r *Resource) Errorf(property, format string, args ...any) error {
+	return &Error{Stack: r.Stack.Name, LogicalID: r.LogicalID, Property: property, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Parameter is a parameter of a template.
+type Parameter struct {
+	// Type as CloudFormation names it, like "String" or
+	// "AWS::SSM::Parameter::Value<String>".
+	Type string
+	// Default is nil if the parameter has none.
+	Default any
+}
+
+// Output is an output of a template.
+type Output struct {
+	Stack     *Stack
+	LogicalID string
+	// Value and ExportName are as decoded by encoding/json. ExportName is nil
+	// when the output is not exported.
+	Value, ExportName any
+	Description       string
+	// Condition names the condition on which the output exists. Empty: always.
+	Condition string
+}
+
+// ImageAsset is a container image to build and push.
+type ImageAsset struct {
+	ID string
+	// Directory is the build context. Empty if Executable produces the image.
+	Directory string
+	// Dockerfile is relative to Directory. Empty means "Dockerfile".
+	Dockerfile string
+	BuildArgs  map[string]string
+	// Target is the build stage. Empty means the last one.
+	Target string
+	// Platform is like "linux/amd64". Empty means that of the building host.
+	Platform string
+	// Executable is a command that prints the name of an image it has built.
+	Executable   []string
+	Destinations []ImageDestination
+}
+
+// ImageDestination is where an image is pushed to. Its fields may contain
+// placeholders such as ${AWS::AccountId}.
+type ImageDestination struct {
+	Repository, Tag string
+	// Region is empty for that of the deployment.
+	Region string
+}
+
+// FileAsset is a file or directory to upload to S3.
+type FileAsset struct {
+	ID string
+	// Path is the file, or the directory to be zipped (Packaging "zip"). Empty
+	// if Executable produces the file.
+	Path string
+	// Packaging is "file" or "zip".
+	Packaging string
+	// Executable is a command that prints the path of a file it has made.
+	Executable   []string
+	Destinations []FileDestination
+}
+
+// FileDestination is where a file is uploaded to. Its fields may contain
+// placeholders such as ${AWS::AccountId}.
+type FileDestination struct {
+	Bucket, Key string
+	// Region is empty for that of the deployment.
+	Region string
+}
+
+// Error says which place of a template cannot be used, and why.
+type Error struct {
+	Stack string
+	// LogicalID is that of a resource, an output or a condition.
+	LogicalID string
+	// Property is the path to the value, like
+	// "Properties.DefaultActions[0].Type". Empty for the resource as a whole.
+	Property string
+	Reason   string
+}
+
+func (e *Error) Error() string {
+	place := e.Stack
+	for _, part := range []string{e.LogicalID, e.Property} {
+		if part != "" {
+			place += "/" + part
+		}
+	}
+	return place + ": " + e.Reason
+}

@@ -1,0 +1,436 @@
+package assembly
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// maxNesting bounds how deep stages may contain stages, so that an assembly
+// that names itself as its own part is an error.
+const maxNesting = 8
+
+// Read reads the cloud assembly in a directory.
+//
+// It does not follow nested stacks (AWS::CloudFormation::Stack): their
+// templates are files like any other to it.
+//
+// Every malformed part is an error that names the file and the part; Read
+// does not return what it could understand of a broken assembly.
+func Read(dir string) (*Assembly, error) {
+	a := &Assembly{Dir: dir}
+	stacks, err := readDir(dir, 0)
+	if err != nil {
+		return nil, err
+	}
+	if a.Stacks, err = sortStacks(stacks); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "manifest.json"), err)
+	}
+	a.indexExports()
+	return a, nil
+}
+
+// manifest is the part of manifest.json that is read.
+type manifest struct {
+	Artifacts map[string]*struct {
+		Type         string   `json:"type"`
+		Environment  string   `json:"environment"`
+		Dependencies []string `json:"dependencies"`
+		Properties   struct {
+			TemplateFile  string `json:"templateFile"`  // aws:cloudformation:stack
+			StackName     string `json:"stackName"`     // aws:cloudformation:stack
+			File          string `json:"file"`          // cdk:asset-manifest
+			DirectoryName string `json:"directoryName"` // cdk:cloud-assembly
+		} `json:"properties"`
+	} `json:"artifacts"`
+}
+
+// readDir returns the stacks of one manifest and of those nested in it, in the
+// order of the manifests.
+func readDir(dir string, depth int) ([]*Stack, error) {
+	file := filepath.Join(dir, "manifest.json")
+	if depth > maxNesting {
+		return nil, fmt.Errorf("%s: assemblies are nested more than %d deep", file, maxNesting)
+	}
+	var m manifest
+	order, err := readManifest(file, &m)
+	if err != nil {
+		return nil, err
+	}
+	byID := map[string]*Stack{}
+	var stacks []*Stack
+	for _, id := range order {
+		artifact := m.Artifacts[id]
+		switch artifact.Type {
+		case "aws:cloudformation:stack":
+			stack := &Stack{Name: artifact.Properties.StackName}
+			if stack.Name == "" {
+				stack.Name = id
+			}
+			if stack.Account, stack.Region, err = parseEnvironment(artifact.Environment); err != nil {
+				return nil, fmt.Errorf("%s: artifact %q: %w", file, id, err)
+			}
+			if err := stack.readTemplate(dir, artifact.Properties.TemplateFile); err != nil {
+				return nil, fmt.Errorf("%s: stack %q: %w", file, id, err)
+			}
+			byID[id] = stack
+			stacks = append(stacks, stack)
+		case "cdk:cloud-assembly":
+			nested, err := local(dir, artifact.Properties.DirectoryName)
+			if err != nil {
+				return nil, fmt.Errorf("%s: nested assembly %q: %w", file, id, err)
+			}
+			more, err := readDir(nested, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			stacks = append(stacks, more...)
+		}
+	}
+	for _, id := range order {
+		stack := byID[id]
+		if stack == nil {
+			continue
+		}
+		for _, dependency := range m.Artifacts[id].Dependencies {
+			artifact := m.Artifacts[dependency]
+			if artifact == nil {
+				return nil, fmt.Errorf("%s: stack %q depends on %q, which the manifest does not have", file, id, dependency)
+			}
+			if other := byID[dependency]; other != nil {
+				stack.DependsOn = append(stack.DependsOn, other)
+			}
+			if artifact.Type == "cdk:asset-manifest" {
+				if err := stack.readAssets(dir, artifact.Properties.File); err != nil {
+					return nil, fmt.Errorf("%s: assets of stack %q: %w", file, id, err)
+				}
+			}
+		}
+	}
+	return stacks, nil
+}
+
+// readManifest decodes a manifest and returns the ids of its artifacts in the
+// order of the file, which is the order in which the app defined them.
+func readManifest(file string, m *manifest) ([]string, error) {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: %s is not a cloud assembly; run `cdk synth` first, or name the directory it writes", file, filepath.Dir(file))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for id, artifact := range m.Artifacts {
+		if artifact == nil {
+			return nil, fmt.Errorf("%s: artifact %q is null", file, id)
+		}
+	}
+	var raw struct{ Artifacts json.RawMessage }
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if m.Artifacts == nil {
+		return nil, fmt.Errorf("%s: there is no \"artifacts\" object: not the manifest of a cloud assembly", file)
+	}
+	order, err := objectKeys(raw.Artifacts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	// Two keys that differ in case only are one field for encoding/json, and a
+	// key may repeat: keep what both decodings agree on.
+	order = slices.DeleteFunc(order, func(id string) bool { return m.Artifacts[id] == nil })
+	if len(order) != len(m.Artifacts) {
+		return nil, fmt.Errorf("%s: artifacts are listed more than once", file)
+	}
+	return order, nil
+}
+
+// objectKeys returns the keys of a JSON object in their order.
+func objectKeys(object json.RawMessage) ([]string, error) {
+	decoder := json.NewDecoder(strings.NewReader(string(object)))
+	if _, err := decoder.Token(); err != nil {
+		return nil, err
+	}
+	var keys []string
+	for decoder.More() {
+		key, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, ok := key.(string)
+		if !ok {
+			return nil, fmt.Errorf("expected an object, found %v", key)
+		}
+		keys = append(keys, name)
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+// parseEnvironment splits "aws://account/region". CDK writes unknown-account
+// and unknown-region where the app leaves them to the deployment.
+func parseEnvironment(environment string) (account, region string, err error) {
+	account, region, ok := strings.Cut(strings.TrimPrefix(environment, "aws://"), "/")
+	if !ok || !strings.HasPrefix(environment, "aws://") {
+		return "", "", fmt.Errorf("environment %q is not of the form aws://account/region", environment)
+	}
+	if account == "unknown-account" {
+		account = ""
+	}
+	if region == "unknown-region" {
+		region = ""
+	}
+	return account, region, nil
+}
+
+// local joins a path of an assembly to its directory, and refuses one that
+// leads out of it.
+func local(dir, name string) (string, error) {
+	if name == "" {
+		return "", errors.New("no file is named")
+	}
+	if !filepath.IsLocal(name) {
+		return "", fmt.Errorf("%q leads out of the assembly", name)
+	}
+	return filepath.Join(dir, name), nil
+}
+
+// readJSON decodes one file of an assembly.
+func readJSON(dir, name string, into any) error {
+	file, err := local(dir, name)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// template is the part of a template that is modelled.
+type template struct {
+	Transform any `json:"Transform"`
+	Resources map[string]*struct {
+		Type                string         `json:"Type"`
+		Properties          map[string]any `json:"Properties"`
+		DependsOn           any            `json:"DependsOn"`
+		Condition           string         `json:"Condition"`
+		DeletionPolicy      string         `json:"DeletionPolicy"`
+		UpdateReplacePolicy string         `json:"UpdateReplacePolicy"`
+		Metadata            map[string]any `json:"Metadata"`
+	} `json:"Resources"`
+	Parameters map[string]Parameter `json:"Parameters"`
+	Outputs    map[string]*struct {
+		Value       any    `json:"Value"`
+		Description string `json:"Description"`
+		Condition   string `json:"Condition"`
+		Export      *struct {
+			Name any `json:"Name"`
+		} `json:"Export"`
+	} `json:"Outputs"`
+	Conditions map[string]any `json:"Conditions"`
+	Rules      map[string]any `json:"Rules"`
+}
+
+func (s *Stack) readTemplate(dir, name string) error {
+	if err := readJSON(dir, name, &s.Template); err != nil {
+		return err
+	}
+	var t template
+	if err := readJSON(dir, name, &t); err != nil {
+		return err
+	}
+	var err error
+	if s.Transforms, err = stringOrList(t.Transform); err != nil {
+		return fmt.Errorf("%s: Transform: %w", name, err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
+		r := t.Resources[id]
+		if r == nil || r.Type == "" {
+			return fmt.Errorf("%s: resource %q has no Type", name, id)
+		}
+		resource := &Resource{
+			Stack: s, LogicalID: id, Type: r.Type, Properties: r.Properties, Condition: r.Condition,
+			DeletionPolicy: r.DeletionPolicy, UpdateReplacePolicy: r.UpdateReplacePolicy,
+		}
+		if resource.Properties == nil {
+			resource.Properties = map[string]any{}
+		}
+		if resource.DependsOn, err = stringOrList(r.DependsOn); err != nil {
+			return fmt.Errorf("%s: resource %q: DependsOn: %w", name, id, err)
+		}
+		// A path that is no string is metadata of somebody else.
+		resource.Path, _ = r.Metadata["aws:cdk:path"].(string)
+		s.Resources = append(s.Resources, resource)
+	}
+	s.Parameters, s.Conditions, s.Rules = t.Parameters, t.Conditions, t.Rules
+	s.Outputs = map[string]*Output{}
+	for id, o := range t.Outputs {
+		if o == nil {
+			return fmt.Errorf("%s: output %q is null", name, id)
+		}
+		output := &Output{Stack: s, LogicalID: id, Value: o.Value, Description: o.Description, Condition: o.Condition}
+		if o.Export != nil {
+			output.ExportName = o.Export.Name
+		}
+		s.Outputs[id] = output
+	}
+	for _, r := range s.Resources {
+		for _, id := range r.DependsOn {
+			if s.Resource(id) == nil {
+				return fmt.Errorf("%s: resource %q depends on %q, which the template does not have", name, r.LogicalID, id)
+			}
+		}
+	}
+	return nil
+}
+
+// stringOrList reads what CloudFormation lets be one string or a list.
+func stringOrList(value any) ([]string, error) {
+	switch value := value.(type) {
+	case nil:
+		return nil, nil
+	case string:
+		return []string{value}, nil
+	case []any:
+		list := make([]string, len(value))
+		for i, element := range value {
+			text, ok := element.(string)
+			if !ok {
+				return nil, fmt.Errorf("element %d is %s, not a string", i, kind(element))
+			}
+			list[i] = text
+		}
+		return list, nil
+	}
+	return nil, fmt.Errorf("expected a string or a list of strings, found %s", kind(value))
+}
+
+// assetManifest is the part of an asset manifest that is read.
+type assetManifest struct {
+	Files map[string]*struct {
+		Source struct {
+			Path       string   `json:"path"`
+			Packaging  string   `json:"packaging"`
+			Executable []string `json:"executable"`
+		} `json:"source"`
+		Destinations map[string]struct {
+			BucketName string `json:"bucketName"`
+			ObjectKey  string `json:"objectKey"`
+			Region     string `json:"region"`
+		} `json:"destinations"`
+	} `json:"files"`
+	DockerImages map[string]*struct {
+		Source struct {
+			Directory         string            `json:"directory"`
+			Executable        []string          `json:"executable"`
+			DockerFile        string            `json:"dockerFile"`
+			DockerBuildArgs   map[string]string `json:"dockerBuildArgs"`
+			DockerBuildTarget string            `json:"dockerBuildTarget"`
+			Platform          string            `json:"platform"`
+		} `json:"source"`
+		Destinations map[string]struct {
+			RepositoryName string `json:"repositoryName"`
+			ImageTag       string `json:"imageTag"`
+			Region         string `json:"region"`
+		} `json:"destinations"`
+	} `json:"dockerImages"`
+}
+
+func (s *Stack) readAssets(dir, name string) error {
+	var m assetManifest
+	if err := readJSON(dir, name, &m); err != nil {
+		return err
+	}
+	// Staged assets are inside the assembly; with staging switched off their
+	// paths are absolute.
+	source := func(path string) string {
+		if path == "" || filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(dir, path)
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.DockerImages)) {
+		image := m.DockerImages[id]
+		if image == nil || (image.Source.Directory == "") == (len(image.Source.Executable) == 0) {
+			return fmt.Errorf("%s: image %q must have either a directory or an executable as its source", name, id)
+		}
+		asset := ImageAsset{
+			ID: id, Directory: source(image.Source.Directory), Dockerfile: image.Source.DockerFile,
+			BuildArgs: image.Source.DockerBuildArgs, Target: image.Source.DockerBuildTarget,
+			Platform: image.Source.Platform, Executable: image.Source.Executable,
+		}
+		for _, key := range slices.Sorted(maps.Keys(image.Destinations)) {
+			d := image.Destinations[key]
+			if d.RepositoryName == "" || d.ImageTag == "" {
+				return fmt.Errorf("%s: image %q: destination %q has no repository or no tag", name, id, key)
+			}
+			asset.Destinations = append(asset.Destinations, ImageDestination{Repository: d.RepositoryName, Tag: d.ImageTag, Region: d.Region})
+		}
+		s.Images = append(s.Images, asset)
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.Files)) {
+		file := m.Files[id]
+		if file == nil || (file.Source.Path == "") == (len(file.Source.Executable) == 0) {
+			return fmt.Errorf("%s: file %q must have either a path or an executable as its source", name, id)
+		}
+		asset := FileAsset{ID: id, Path: source(file.Source.Path), Packaging: file.Source.Packaging, Executable: file.Source.Executable}
+		for _, key := range slices.Sorted(maps.Keys(file.Destinations)) {
+			d := file.Destinations[key]
+			if d.BucketName == "" || d.ObjectKey == "" {
+				return fmt.Errorf("%s: file %q: destination %q has no bucket or no key", name, id, key)
+			}
+			asset.Destinations = append(asset.Destinations, FileDestination{Bucket: d.BucketName, Key: d.ObjectKey, Region: d.Region})
+		}
+		s.Files = append(s.Files, asset)
+	}
+	return nil
+}
+
+// sortStacks puts every stack after those it depends on and keeps the given
+// order otherwise.
+func sortStacks(stacks []*Stack) ([]*Stack, error) {
+	const visiting, done = 1, 2
+	state := map[*Stack]int{}
+	var sorted []*Stack
+	var visit func(*Stack) error
+	visit = func(s *Stack) error {
+		switch state[s] {
+		case visiting:
+			return fmt.Errorf("stack %q depends on itself through its dependencies", s.Name)
+		case done:
+			return nil
+		}
+		state[s] = visiting
+		for _, dependency := range s.DependsOn {
+			if err := visit(dependency); err != nil {
+				return err
+			}
+		}
+		state[s] = done
+		sorted = append(sorted, s)
+		return nil
+	}
+	for _, s := range stacks {
+		if err := visit(s); err != nil {
+			return nil, err
+		}
+	}
+	return sorted, nil
+}
