@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -42,13 +41,11 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	if err != nil {
 		return err
 	}
-	sources := map[string]string{}
+	build := images.Options{Root: ".", Arch: settings.Arch, Progress: os.Stderr}
 	for _, service := range d.All() {
-		sources[service.Name] = service.Dir
+		build.Services = append(build.Services, images.Service{Name: service.Name, Dir: service.Dir})
 	}
-	contexts, err := images.Build(ctx, images.Options{
-		Root: ".", Services: sources, Arch: settings.Arch, Out: filepath.Join("build", "images"),
-	})
+	contexts, err := images.Build(ctx, build)
 	if err != nil {
 		return err
 	}

@@ -33,13 +33,13 @@ func newGate(scope constructs.Construct, s config.Settings) awscdk.Stack {
 // newPhase adds the last stack of every deployment.
 func newPhase(scope constructs.Construct, s config.Settings) awscdk.Stack {
 	stack := newStack(scope, s, phaseStack, "The phase that is deployed, and what must not follow it", nil)
-	awsssm.NewCfnParameter(stack, jsii.String("Phase"), &awsssm.CfnParameterProps{
+	awsssm.NewCfnParameter(stack, jsii.String("Parameter"), &awsssm.CfnParameterProps{
 		Name:        jsii.String(phaseParameter(s)),
 		Type:        jsii.String("String"),
 		Value:       jsii.String(s.Phase.String()),
 		Description: jsii.String("The phase of the migration that is deployed"),
 	})
-	output(stack, "PhaseOutput", "The phase of the migration that is deployed", jsii.String(s.Phase.String()))
+	output(stack, "Phase", "The phase of the migration that is deployed", jsii.String(s.Phase.String()))
 	for _, state := range migration.Blocks(s.Phase) {
 		newState(stack, s, "Block", state, "Must not follow the deployed phase")
 	}

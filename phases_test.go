@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/assembly"
+)
+
+// TestPhaseChanges states what a change of phase, or of the shift, may change:
+// resource by resource and property by property. A line begins with "+" for what
+// is created, "-" for what is deleted and "~" for what is updated in place; going
+// back is the same, the other way round.
+func TestPhaseChanges(t *testing.T) {
+	tests := []struct {
+		from, to settings
+		want     []string
+	}{
+		{
+			from: settings{"phase": "monolith"}, to: settings{"phase": "parallel"},
+			want: []string{
+				"- dev-Gate ClaimMonolith AWS::SSM::Parameter",
+				"+ dev-Gate ClaimParallel AWS::SSM::Parameter",
+				"~ dev-Phase Outputs.Phase.Value monolith -> parallel",
+				"- dev-Phase BlockShift AWS::SSM::Parameter",
+				"- dev-Phase BlockSwitched AWS::SSM::Parameter",
+				"~ dev-Phase Parameter Properties.Value monolith -> parallel",
+				"~ dev-Posts ServiceD69D759B Properties.DesiredCount 0 -> 1",
+				"~ dev-Threads ServiceD69D759B Properties.DesiredCount 0 -> 1",
+				"~ dev-Users ServiceD69D759B Properties.DesiredCount 0 -> 1",
+			},
+		},
+		{
+			from: settings{"phase": "parallel"}, to: settings{"phase": "switched"},
+			want: []string{
+				"- dev-Gate ClaimParallel AWS::SSM::Parameter",
+				"+ dev-Gate ClaimSwitched AWS::SSM::Parameter",
+				"~ dev-Phase Outputs.Phase.Value parallel -> switched",
+				"+ dev-Phase BlockMonolith AWS::SSM::Parameter",
+				"- dev-Phase BlockRetired AWS::SSM::Parameter",
+				"~ dev-Phase Parameter Properties.Value parallel -> switched",
+				"- dev-Routing ApiMonolithRule3E1F67E5 AWS::ElasticLoadBalancingV2::ListenerRule",
+				"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[0].Weight 1 -> 0",
+				"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[1].Weight 0 -> 1",
+			},
+		},
+		{
+			from: settings{"phase": "switched"}, to: settings{"phase": "retired"},
+			want: []string{
+				"~ dev-Api ServiceD69D759B Properties.DesiredCount 1 -> 0",
+				"+ dev-Gate ClaimRetired AWS::SSM::Parameter",
+				"- dev-Gate ClaimSwitched AWS::SSM::Parameter",
+				"~ dev-Phase Outputs.Phase.Value switched -> retired",
+				"+ dev-Phase BlockParallel AWS::SSM::Parameter",
+				"+ dev-Phase BlockShift AWS::SSM::Parameter",
+				"~ dev-Phase Parameter Properties.Value switched -> retired",
+			},
+		},
+		{
+			from: settings{"phase": "parallel"}, to: settings{"phase": "parallel", "shift": "users=10"},
+			want: []string{
+				"+ dev-Gate ClaimShift AWS::SSM::Parameter",
+				"+ dev-Routing UsersShiftRule61416B9A AWS::ElasticLoadBalancingV2::ListenerRule",
+			},
+		},
+		{
+			from: settings{"phase": "parallel", "shift": "users=10"}, to: settings{"phase": "parallel", "shift": "users=50"},
+			want: []string{
+				"~ dev-Routing UsersShiftRule61416B9A Properties.Actions[0].ForwardConfig.TargetGroups[0].Weight 10 -> 50",
+				"~ dev-Routing UsersShiftRule61416B9A Properties.Actions[0].ForwardConfig.TargetGroups[1].Weight 90 -> 50",
+			},
+		},
+		{
+			from: settings{"phase": "parallel", "shift": "users=10"}, to: settings{"phase": "switched"},
+			want: []string{
+				"- dev-Gate ClaimParallel AWS::SSM::Parameter",
+				"- dev-Gate ClaimShift AWS::SSM::Parameter",
+				"+ dev-Gate ClaimSwitched AWS::SSM::Parameter",
+				"~ dev-Phase Outputs.Phase.Value parallel -> switched",
+				"+ dev-Phase BlockMonolith AWS::SSM::Parameter",
+				"- dev-Phase BlockRetired AWS::SSM::Parameter",
+				"~ dev-Phase Parameter Properties.Value parallel -> switched",
+				"- dev-Routing ApiMonolithRule3E1F67E5 AWS::ElasticLoadBalancingV2::ListenerRule",
+				"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[0].Weight 1 -> 0",
+				"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[1].Weight 0 -> 1",
+				"- dev-Routing UsersShiftRule61416B9A AWS::ElasticLoadBalancingV2::ListenerRule",
+			},
+		},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprintf("%v to %v", test.from, test.to), func(t *testing.T) {
+			from, to := synth(t, test.from), synth(t, test.to)
+			if diff := cmp.Diff(test.want, changes(from, to)); diff != "" {
+				t.Errorf("forward (-allowed +changed):\n%s", diff)
+			}
+			var back []string
+			for _, line := range test.want {
+				back = append(back, reverse(line))
+			}
+			if diff := cmp.Diff(back, changes(to, from)); diff != "" {
+				t.Errorf("back (-allowed +changed):\n%s", diff)
+			}
+		})
+	}
+}
+
+// reverse turns what one direction does into what the other one does.
+func reverse(line string) string {
+	switch line[0] {
+	case '+':
+		return "-" + line[1:]
+	case '-':
+		return "+" + line[1:]
+	}
+	head, to, _ := strings.Cut(line, " -> ")
+	cut := strings.LastIndex(head, " ") + 1
+	return head[:cut] + to + " -> " + head[cut:]
+}
+
+// changes lists every difference between two assemblies, a line each, ordered by
+// stack and place. Hashes of assets count.
+func changes(from, to *assembly.Assembly) []string {
+	templates := func(a *assembly.Assembly) map[string]any {
+		m := map[string]any{}
+		for _, stack := range a.Stacks {
+			m[stack.Name] = stack.Template
+		}
+		return m
+	}
+	before, after := templates(from), templates(to)
+	var lines []string
+	for _, stack := range union(before, after) {
+		b, _ := before[stack].(map[string]any)
+		a, _ := after[stack].(map[string]any)
+		for _, section := range union(b, a) {
+			if section != "Resources" {
+				compare(&lines, stack, section, b[section], a[section])
+				continue
+			}
+			resourcesBefore, _ := b[section].(map[string]any)
+			resourcesAfter, _ := a[section].(map[string]any)
+			for _, id := range union(resourcesBefore, resourcesAfter) {
+				was, had := resourcesBefore[id].(map[string]any)
+				is, has := resourcesAfter[id].(map[string]any)
+				switch {
+				case !had:
+					lines = append(lines, fmt.Sprintf("+ %s %s %s", stack, id, is["Type"]))
+				case !has:
+					lines = append(lines, fmt.Sprintf("- %s %s %s", stack, id, was["Type"]))
+				default:
+					for _, attribute := range union(was, is) {
+						compare(&lines, stack+" "+id, attribute, was[attribute], is[attribute])
+					}
+				}
+			}
+		}
+	}
+	return lines
+}
+
+// compare adds a line for every leaf in which two values differ.
+func compare(lines *[]string, place, path string, before, after any) {
+	if reflect.DeepEqual(before, after) {
+		return
+	}
+	beforeMap, ok1 := before.(map[string]any)
+	afterMap, ok2 := after.(map[string]any)
+	if ok1 && ok2 {
+		for _, key := range union(beforeMap, afterMap) {
+			compare(lines, place, path+"."+key, beforeMap[key], afterMap[key])
+		}
+		return
+	}
+	beforeList, ok1 := before.([]any)
+	afterList, ok2 := after.([]any)
+	if ok1 && ok2 && len(beforeList) == len(afterList) {
+		for i := range beforeList {
+			compare(lines, place, fmt.Sprintf("%s[%d]", path, i), beforeList[i], afterList[i])
+		}
+		return
+	}
+	*lines = append(*lines, fmt.Sprintf("~ %s %s %v -> %v", place, path, before, after))
+}
+
+func union(a, b map[string]any) []string {
+	keys := maps.Clone(a)
+	if keys == nil {
+		keys = map[string]any{}
+	}
+	maps.Copy(keys, b)
+	return slices.Sorted(maps.Keys(keys))
+}
