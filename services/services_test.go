@@ -1,0 +1,511 @@
+package services_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"cutover/assets/data"
+	"cutover/services/internal/server"
+	posts "cutover/services/posts/routes"
+	threads "cutover/services/threads/routes"
+	users "cutover/services/users/routes"
+)
+
+// The directory of the compiled services.
+var bin string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if bin, err = os.MkdirTemp("", "services"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(bin)
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", bin+string(filepath.Separator), "./api", "./users", "./threads", "./posts")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "the services cannot be compiled: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// process is a running service.
+type process struct {
+	address string
+	command *exec.Cmd
+	stdout  *bufio.Scanner
+}
+
+func start(t *testing.T, name string, environment ...string) *process {
+	t.Helper()
+	command := exec.Command(filepath.Join(bin, name))
+	command.Env = append(environment, "PORT=0")
+	command.Stderr = os.Stderr
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { command.Process.Kill() })
+	p := &process{command: command, stdout: bufio.NewScanner(stdout)}
+	_, port, err := net.SplitHostPort(p.await(t, "listening")["address"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.address = "127.0.0.1:" + port
+	return p
+}
+
+// await reads what the service logs up to the first line with this message.
+func (p *process) await(t *testing.T, message string) map[string]any {
+	t.Helper()
+	for p.stdout.Scan() {
+		var line map[string]any
+		if err := json.Unmarshal(p.stdout.Bytes(), &line); err != nil {
+			t.Fatalf("not a line of JSON: %s", p.stdout.Bytes())
+		}
+		if line["msg"] == message {
+			return line
+		}
+	}
+	t.Fatalf("the service ended without the message %q: %v", message, p.stdout.Err())
+	return nil
+}
+
+// exit waits for the end of the service and returns its exit code.
+func (p *process) exit(t *testing.T) int {
+	t.Helper()
+	for p.stdout.Scan() { // Wait would close the pipe under the reader
+	}
+	err := p.command.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && !exit.Exited() {
+		t.Fatalf("the service was killed: %v", err)
+	}
+	return p.command.ProcessState.ExitCode()
+}
+
+func (p *process) terminate(t *testing.T) {
+	t.Helper()
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// client is a connection of its own: no retry hides a lost request.
+type client struct {
+	conn   net.Conn
+	reader *bufio.Reader
+}
+
+func dial(t *testing.T, p *process) *client {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &client{conn, bufio.NewReader(conn)}
+}
+
+type answer struct {
+	status int
+	header http.Header // without Date
+	body   string
+	close  bool // the connection
+}
+
+func (c *client) answer(method string) (answer, error) {
+	response, err := http.ReadResponse(c.reader, &http.Request{Method: method})
+	if err != nil {
+		return answer{}, err
+	}
+	body, err := io.ReadAll(response.Body)
+	response.Header.Del("Date")
+	return answer{response.StatusCode, response.Header, string(body), response.Close}, err
+}
+
+// do sends the request as it is written: method, path and nothing encoded.
+func (c *client) do(method, path string) (answer, error) {
+	if _, err := fmt.Fprintf(c.conn, "%s %s HTTP/1.1\r\nHost: forum\r\n\r\n", method, path); err != nil {
+		return answer{}, err
+	}
+	return c.answer(method)
+}
+
+const (
+	jsonType = "application/json; charset=utf-8"
+	textType = "text/plain; charset=utf-8"
+)
+
+// table returns the records of a table as the API has to write them: exactly
+// as they are in the file, without the white space.
+func table(t *testing.T, name string) []string {
+	t.Helper()
+	var tables map[string][]json.RawMessage
+	if err := json.Unmarshal([]byte(data.API), &tables); err != nil {
+		t.Fatal(err)
+	}
+	var records []string
+	for _, raw := range tables[name] {
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, raw); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, compact.String())
+	}
+	return records
+}
+
+func list(records ...string) string { return "[" + strings.Join(records, ",") + "]" }
+
+// expectation is what the original API answers.
+type expectation struct {
+	method, path string
+	status       int
+	contentType  string
+	allow        string
+	body         string // of HEAD: what GET answers
+}
+
+// contract is the original's behaviour, by the service that owns the path. The
+// paths of "" are those of every service.
+func contract(t *testing.T) map[string][]expectation {
+	user, thread, post := table(t, "users"), table(t, "threads"), table(t, "posts")
+	ok := func(path, body string) expectation {
+		return expectation{"GET", path, 200, jsonType, "", body}
+	}
+	none := func(path string) expectation { return expectation{"GET", path, 204, "", "", ""} }
+	missing := func(method, path string) expectation {
+		return expectation{method, path, 404, textType, "", "Not Found"}
+	}
+	refused := func(method, path string) expectation {
+		return expectation{method, path, 405, textType, "HEAD, GET", "Method Not Allowed"}
+	}
+	options := func(path string) expectation { return expectation{"OPTIONS", path, 204, "", "HEAD, GET", ""} }
+	ready := func(path, body string) expectation { return expectation{"GET", path, 200, textType, "", body} }
+
+	return map[string][]expectation{
+		"": {
+			ready("/", "Ready to receive requests"),
+			ready("/?a=b&c", "Ready to receive requests"),
+			ready("/api", "API ready to receive requests"),
+			ready("/api/", "API ready to receive requests"),
+			ready("/API/?", "API ready to receive requests"),
+			{"HEAD", "/", 200, textType, "", "Ready to receive requests"},
+			{"HEAD", "/api/", 200, textType, "", "API ready to receive requests"},
+			missing("GET", "//"), missing("GET", "/api//"), missing("GET", "//api"), missing("GET", "/nope"), missing("GET", "/api/nope"),
+			missing("HEAD", "/nope"), missing("POST", "/nope"), missing("OPTIONS", "/nope"), missing("OPTIONS", "*"), missing("GET", "/index.html"),
+			refused("POST", "/"), refused("DELETE", "/api"), refused("PUT", "/api/"), refused("PATCH", "/"),
+			options("/"), options("/api"),
+			{"TRACE", "/", 501, textType, "HEAD, GET", "Not Implemented"},
+			{"PROPFIND", "/nope", 501, textType, "", "Not Implemented"},
+		},
+		"users": {
+			ok("/api/users", list(user...)), ok("/api/users/", list(user...)), ok("/API/USERS", list(user...)), ok("/api/users?page=2", list(user...)),
+			ok("/api/users/1", user[0]), ok("/api/users/2", user[1]), ok("/api/users/3", user[2]), ok("/api/users/4", user[3]),
+			ok("/api/users/1/", user[0]), ok("/Api/Users/1", user[0]), ok("/api/users/1?x=%zz", user[0]),
+			ok("/api/users/1abc", user[0]), ok("/api/users/01", user[0]), ok("/api/users/0x1", user[0]), ok("/api/users/0X4", user[3]), ok("/api/users/1.9", user[0]),
+			ok("/api/users/+1", user[0]), ok("/api/users/%31", user[0]), ok("/api/users/1%2Fx", user[0]), ok("/api/users/%201", user[0]), ok("/api/users/1%ff", user[0]),
+			ok("/api/users/1;v=2", user[0]), ok("/api/users/%C2%A02", user[1]),
+			none("/api/users/5"), none("/api/users/0"), none("/api/users/-1"), none("/api/users/abc"), none("/api/users/%2F"), none("/api/users/%C3%A9"),
+			none("/api/users/0x"), none("/api/users/99999999999999999999"), none("/api/users/.."), none("/api/users/%31%ff"),
+			missing("GET", "/api/usersfoo"), missing("GET", "/api/users//"), missing("GET", "/api//users"), missing("GET", "/api/users/1/posts"), missing("GET", "/api/users//1"),
+			missing("GET", "/api/%75sers"), missing("GET", "/users"), missing("POST", "/api/users/1/2"),
+			{"HEAD", "/api/users", 200, jsonType, "", list(user...)}, {"HEAD", "/api/users/3", 200, jsonType, "", user[2]}, {"HEAD", "/api/users/9", 204, "", "", ""},
+			refused("POST", "/api/users"), refused("PUT", "/api/users/1"), refused("PATCH", "/api/users/9"), refused("DELETE", "/API/users/1/"),
+			options("/api/users"), options("/api/users/9"),
+			{"TRACE", "/api/users", 501, textType, "HEAD, GET", "Not Implemented"},
+			{"LINK", "/api/users/1", 501, textType, "HEAD, GET", "Not Implemented"},
+		},
+		"threads": {
+			ok("/api/threads", list(thread...)), ok("/api/threads/", list(thread...)), ok("/api/Threads", list(thread...)),
+			ok("/api/threads/1", thread[0]), ok("/api/threads/2", thread[1]), ok("/api/threads/3", thread[2]), ok("/api/threads/0x3/?q", thread[2]),
+			none("/api/threads/4"), none("/api/threads/first"),
+			missing("GET", "/api/threads/1/1"), missing("GET", "/api/threadsafe"), missing("GET", "/api/thread"),
+			{"HEAD", "/api/threads/1", 200, jsonType, "", thread[0]},
+			refused("POST", "/api/threads"), refused("DELETE", "/api/threads/1"), options("/api/threads"),
+		},
+		"posts": {
+			ok("/api/posts", list(post...)), ok("/api/posts/", list(post...)), ok("/API/Posts?all", list(post...)),
+			ok("/api/posts/in-thread/1", list(post[0], post[1])), ok("/api/posts/in-thread/2", list(post[2], post[3], post[4])), ok("/api/posts/in-thread/3", list(post[5])),
+			ok("/api/posts/by-user/1", list(post[4], post[5])), ok("/api/posts/by-user/2", list(post[1], post[3])), ok("/api/posts/by-user/3", list(post[2])), ok("/api/posts/by-user/4", list(post[0])),
+			ok("/api/posts/In-Thread/3/", list(post[5])), ok("/api/posts/by-user/%33x", list(post[2])),
+			ok("/api/posts/in-thread/9", "[]"), ok("/api/posts/by-user/9", "[]"), ok("/api/posts/in-thread/abc", "[]"), ok("/api/posts/by-user/-1", "[]"),
+			missing("GET", "/api/posts/1"), missing("GET", "/api/posts/in-thread"), missing("GET", "/api/posts/in-thread/"), missing("GET", "/api/posts/by-user//1"), missing("GET", "/api/posts/by-thread/1"),
+			{"HEAD", "/api/posts/by-user/9", 200, jsonType, "", "[]"},
+			refused("POST", "/api/posts"), refused("PUT", "/api/posts/in-thread/1"), options("/api/posts/by-user/1"),
+		},
+	}
+}
+
+// Every request of the contract goes to the monolith and to the microservice
+// that owns the path. Both must answer what the original answers, and the same
+// down to the last header.
+func TestContractAndParity(t *testing.T) {
+	rules := contract(t)
+	microservices := []string{"users", "threads", "posts"}
+	clients := map[string]*client{"api": dial(t, start(t, "api"))}
+	for _, name := range microservices {
+		clients[name] = dial(t, start(t, name))
+	}
+
+	ask := func(service string, e expectation) (answer, bool) {
+		a, err := clients[service].do(e.method, e.path)
+		if err != nil {
+			t.Fatalf("%s: %s %s: %v", service, e.method, e.path, err)
+		}
+		want := http.Header{}
+		set := func(key, value string) {
+			if value != "" {
+				want.Set(key, value)
+			}
+		}
+		set("Content-Type", e.contentType)
+		set("Allow", e.allow)
+		if e.contentType != "" {
+			set("Content-Length", fmt.Sprint(len(e.body)))
+		}
+		body := e.body
+		if e.method == "HEAD" {
+			body = ""
+		}
+		if a.status != e.status || a.body != body || a.close || !maps.EqualFunc(a.header, want, slices.Equal) {
+			t.Errorf("%s: %s %s:\n got %d %v %s\nwant %d %v %s", service, e.method, e.path, a.status, a.header, a.body, e.status, want, body)
+			return a, false
+		}
+		return a, true
+	}
+	for owner, expectations := range rules {
+		owners := []string{owner}
+		if owner == "" {
+			owners = microservices
+		}
+		for _, e := range expectations {
+			monolith, ok := ask("api", e)
+			for _, service := range owners {
+				microservice, ok2 := ask(service, e)
+				if ok && ok2 && (monolith.status != microservice.status || monolith.body != microservice.body || !maps.EqualFunc(monolith.header, microservice.header, slices.Equal)) {
+					t.Errorf("%s %s: the monolith answers %v, %s answers %v", e.method, e.path, monolith, service, microservice)
+				}
+			}
+		}
+	}
+
+	// A microservice knows its own part of the API only.
+	for path, owner := range map[string]string{"/api/users/1": "users", "/api/threads/1": "threads", "/api/posts": "posts"} {
+		for _, service := range microservices {
+			if a, err := clients[service].do("GET", path); err != nil || (a.status == 200) != (service == owner) || a.status != 200 && a.status != 404 {
+				t.Errorf("%s: GET %s: %v, %v", service, path, a, err)
+			}
+		}
+	}
+}
+
+// Paths that net/http refuses by itself, with 400: the one known difference to
+// the original. Monolith and microservice still agree.
+func TestMalformedPaths(t *testing.T) {
+	api, owner := start(t, "api"), start(t, "users")
+	for _, path := range []string{"/api/users/%zz", "/api/users/%", "?x", "api/users"} {
+		a, err := dial(t, api).do("GET", path)
+		b, err2 := dial(t, owner).do("GET", path)
+		if err != nil || err2 != nil || a.status != 400 || b.status != 400 || a.body != b.body {
+			t.Errorf("GET %s: the monolith answers %v, %v, users answers %v, %v; want 400", path, a, err, b, err2)
+		}
+	}
+}
+
+func TestVersionAndHealthcheckOfEachService(t *testing.T) {
+	for _, name := range []string{"api", "users", "threads", "posts"} {
+		out, err := exec.Command(filepath.Join(bin, name), "--version").CombinedOutput()
+		if err != nil || !strings.HasPrefix(string(out), name+" cutover/services/"+name+" ") {
+			t.Errorf("%s --version: %v, %s", name, err, out)
+		}
+		_, port, _ := net.SplitHostPort(start(t, name).address)
+		check := exec.Command(filepath.Join(bin, name), "healthcheck")
+		check.Env = []string{"PORT=" + port}
+		if out, err := check.CombinedOutput(); err != nil || string(out) != name+": healthy\n" {
+			t.Errorf("%s healthcheck: %v, %s", name, err, out)
+		}
+	}
+}
+
+// What a target sees that is being deregistered: clients that send one request
+// after the other, each on its connection until it is asked to close it.
+func TestStopLosesNoRequest(t *testing.T) {
+	const clients = 16
+	p := start(t, "users")
+	idle := dial(t, p)
+	if _, err := idle.do("GET", "/"); err != nil {
+		t.Fatal(err)
+	}
+	half := dial(t, p)
+	fmt.Fprint(half.conn, "GET /api/users/1 HTTP/1.1\r\nHost: ")
+
+	var group sync.WaitGroup
+	busy := make(chan struct{}, clients)
+	for range clients {
+		c := dial(t, p)
+		group.Go(func() {
+			for i := 0; ; i++ {
+				a, err := c.do("GET", "/api/users/1")
+				if err != nil || a.status != 200 {
+					t.Errorf("request %d was lost: %v, %v", i, a, err)
+					busy <- struct{}{}
+					return
+				}
+				if i == 50 {
+					busy <- struct{}{}
+				}
+				if a.close {
+					return
+				}
+			}
+		})
+	}
+	for range clients {
+		// Under load the log must be read, or the service waits for its reader.
+		for len(busy) == 0 && p.stdout.Scan() {
+		}
+		<-busy
+	}
+	began := time.Now()
+	p.terminate(t)
+	p.await(t, "stopping")
+
+	// While it drains, the service still takes what is there and what comes.
+	exited := make(chan int, 1)
+	go func() { exited <- p.exit(t) }()
+	for name, c := range map[string]*client{"new": dial(t, p), "idle": idle} {
+		if a, err := c.do("GET", "/api/users/2"); err != nil || a.status != 200 || !a.close {
+			t.Errorf("a request on a connection that was %s: %v, %v; want an answer that closes it", name, a, err)
+		}
+	}
+	fmt.Fprint(half.conn, "forum\r\n\r\n")
+	if a, err := half.answer("GET"); err != nil || a.status != 200 || !a.close {
+		t.Errorf("a request that was half sent: %v, %v; want an answer that closes the connection", a, err)
+	}
+	group.Wait()
+	if code := <-exited; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if d := time.Since(began); d > 25*time.Second {
+		t.Errorf("the stop took %s, more than STOP_TIMEOUT", d)
+	}
+}
+
+// Without connections there is nothing to wait for; with idle ones the stop
+// still ends in time, and well.
+func TestStopWhenIdle(t *testing.T) {
+	p := start(t, "threads")
+	began := time.Now()
+	p.terminate(t)
+	if code := p.exit(t); code != 0 {
+		t.Errorf("without connections: exit code %d", code)
+	}
+	// The drain takes 5 s if it is waited for.
+	if d := time.Since(began); d > 4*time.Second {
+		t.Errorf("without connections the stop took %s", d)
+	}
+
+	p = start(t, "threads", "STOP_TIMEOUT=1s")
+	dial(t, p) // never sends anything
+	if _, err := dial(t, p).do("GET", "/"); err != nil {
+		t.Fatal(err)
+	}
+	p.terminate(t)
+	if code := p.exit(t); code != 0 {
+		t.Errorf("with idle connections: exit code %d", code)
+	}
+}
+
+// Each microservice holds its own data and no other's.
+func TestBinariesHoldTheirOwnDataOnly(t *testing.T) {
+	texts := map[string][]string{}
+	for name, field := range map[string]string{"users": "bio", "threads": "title", "posts": "text"} {
+		for _, record := range table(t, name) {
+			var fields map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(record), &fields); err != nil {
+				t.Fatal(err)
+			}
+			texts[name] = append(texts[name], string(fields[field]))
+		}
+	}
+	for _, service := range []string{"api", "users", "threads", "posts"} {
+		binary, err := os.ReadFile(filepath.Join(bin, service))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for owner, list := range texts {
+			for _, text := range list {
+				want := 0
+				if service == owner || service == "api" {
+					want = 1
+				}
+				if got := bytes.Count(binary, []byte(text)); got != want {
+					t.Errorf("the binary of %s holds %s's %s %d times, want %d", service, owner, text, got, want)
+				}
+			}
+		}
+	}
+}
+
+// The services know nothing of the deployment that runs them.
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	imports := strings.Fields(string(out))
+	if len(imports) < 10 {
+		t.Errorf("only %q: does the test see the services?", imports)
+	}
+	for _, path := range imports {
+		if path != "cutover/services" && path != "cutover/assets/data" && !strings.HasPrefix(path, "cutover/services/") {
+			t.Errorf("the services import %s: they may import the standard library, each other and their data", path)
+		}
+	}
+}
+
+// Data that cannot be served is found when the service starts.
+func TestModulesRefuseBadData(t *testing.T) {
+	for _, c := range []struct {
+		of             func(string) server.Module
+		document, want string
+	}{
+		{users.Of, data.Threads, `no table "users"`},
+		{users.Of, `{"users":[{"id":0,"username":"a","name":"A","bio":""}]}`, "users[0] must have an id above 0"},
+		{users.Of, `{"users":[{"id":1,"username":"a","name":"A","bio":""},{"id":1,"username":"b","name":"B","bio":""}]}`, "users[1] must have an id above 0 that no other has (it has 1)"},
+		{users.Of, `{"users":[{"id":1,"name":"A","bio":""}]}`, "a username"},
+		{users.Of, `{"users":[{"id":1,"username":"a","nmae":"A"}]}`, `unknown field "nmae"`},
+		{threads.Of, data.Posts, `no table "threads"`},
+		{threads.Of, `{"threads":[{"id":1,"title":"T"}]}`, "threads[0] must have"},
+		{threads.Of, `{"threads":[{"id":1,"title":"T","createdBy":1},{"id":1,"title":"U","createdBy":1}]}`, "threads[1] must have"},
+		{posts.Of, data.Users, `no table "posts"`},
+		{posts.Of, `{"posts":[{"thread":1,"text":"t"}]}`, "posts[0] must have"},
+		{posts.Of, `{"posts":[{"thread":1,"text":"","user":1}]}`, "posts[0] must have"},
+	} {
+		if err := c.of(c.document)(new(server.Router)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %s", c.document, err, c.want)
+		}
+	}
+}
