@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -35,6 +36,10 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
+	// The process that runs CDK has its environment by now, so it is too late to change it.
+	if os.Getenv("CDK_VALIDATION") == "false" {
+		return 0, errors.New("these tests have CDK validate every template: unset CDK_VALIDATION")
+	}
 	if scratch, err = os.MkdirTemp("", "cutover-test-"); err != nil {
 		return 0, err
 	}

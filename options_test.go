@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"cutover/internal/assembly"
+	"cutover/internal/migration"
+	"cutover/stacks"
+)
+
+// Each setting, in terms of what it changes in the templates.
+
+func TestCertificate(t *testing.T) {
+	const certificate = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
+	a := synth(t, settings{"certificateArn": certificate})
+	var https *assembly.Resource
+	for _, listener := range a.Resources("AWS::ElasticLoadBalancingV2::Listener") {
+		switch listener.Properties["Port"] {
+		case 80.0:
+			equal(t, "port 80", any([]any{object{"Type": "redirect", "RedirectConfig": object{"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}}),
+				listener.Properties["DefaultActions"])
+		case 443.0:
+			https = listener
+			equal(t, "certificates", any([]any{object{"CertificateArn": certificate}}), listener.Properties["Certificates"])
+			equal(t, "policy", any("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"), listener.Properties["SslPolicy"])
+		}
+	}
+	if https == nil {
+		t.Fatal("there is no listener on port 443")
+	}
+	for _, rule := range a.Resources("AWS::ElasticLoadBalancingV2::ListenerRule") {
+		equal(t, rule.String(), any(https.String()), property(t, a, rule, "ListenerArn"))
+	}
+	group := a.Stack("dev-Network").Resource("LoadBalancerSecurityGroup3036A0FC")
+	var ports []any
+	for _, rule := range listOf(group.Properties["SecurityGroupIngress"]) {
+		ports = append(ports, rule["FromPort"])
+	}
+	equal(t, "open ports", []any{80.0, 443.0}, ports)
+	if url := fmt.Sprint(a.Stack("dev-Routing").Outputs["Url"].Value); !strings.Contains(url, "https://") {
+		t.Errorf("Url is %s", url)
+	}
+}
+
+func TestArm64(t *testing.T) {
+	a := synth(t, settings{"arch": "arm64"})
+	for _, service := range []string{"Api", "Users", "Threads", "Posts"} {
+		equal(t, service, "linux/arm64", a.Stack("dev-" + service).Images[0].Platform)
+	}
+	template := resource(t, a, "dev-Cluster", "AWS::EC2::LaunchTemplate").Properties["LaunchTemplateData"].(object)
+	equal(t, "type", any("t4g.small"), template["InstanceType"])
+	equal(t, "image", any("/aws/service/ecs/optimized-ami/amazon-linux-2023/arm64/recommended/image_id"),
+		a.Stack("dev-Cluster").Parameters[template["ImageId"].(object)["Ref"].(string)].Default)
+}
+
+func TestSizes(t *testing.T) {
+	a := synth(t, settings{
+		"zones": 3.0, "natGateways": "3", "minInstances": "3", "maxInstances": "6", "instanceType": "m7i.large", "logRetentionDays": "365",
+	})
+	equal(t, "subnets", 6, len(a.Resources("AWS::EC2::Subnet")))
+	equal(t, "NAT gateways", 3, len(a.Resources("AWS::EC2::NatGateway")))
+	group := resource(t, a, "dev-Cluster", "AWS::AutoScaling::AutoScalingGroup")
+	equal(t, "least", group.Properties["MinSize"], any("3"))
+	equal(t, "most", group.Properties["MaxSize"], any("6"))
+	equal(t, "zones of the instances", 3, len(group.Properties["VPCZoneIdentifier"].([]any)))
+	template := resource(t, a, "dev-Cluster", "AWS::EC2::LaunchTemplate").Properties["LaunchTemplateData"].(object)
+	equal(t, "type", any("m7i.large"), template["InstanceType"])
+	for _, log := range a.Resources("AWS::Logs::LogGroup") {
+		equal(t, log.String(), log.Properties["RetentionInDays"], any(365.0))
+	}
+}
+
+func TestRemovalPolicy(t *testing.T) {
+	for _, test := range []struct {
+		change  settings
+		policy  string
+		emptied any
+	}{
+		{settings{}, "Delete", true},
+		{settings{"removalPolicy": "retain"}, "Retain", nil},
+		{settings{"env": "prod"}, "Retain", nil},
+		{settings{"env": "prod", "removalPolicy": "destroy"}, "Delete", true},
+	} {
+		a := synth(t, test.change)
+		for _, r := range append(a.Resources("AWS::ECR::Repository"), a.Resources("AWS::Logs::LogGroup")...) {
+			equal(t, fmt.Sprint(test.change, r), test.policy, r.DeletionPolicy)
+		}
+		for _, r := range a.Resources("AWS::ECR::Repository") {
+			// Left out, the repository has to be empty before it can be deleted.
+			if got := r.Properties["EmptyOnDelete"]; got != test.emptied && (got != false || test.emptied != nil) {
+				t.Errorf("%v: %s is emptied: %v", test.change, r, got)
+			}
+		}
+	}
+}
+
+func TestServiceOptions(t *testing.T) {
+	d := deployment
+	d.Services = slices.Clone(d.Services)
+	d.Services[0].CPU, d.Services[0].MemoryReservationMiB, d.Services[0].Tasks = 512, 128, 3
+	d.Services[0].Environment = map[string]string{"LOG_LEVEL": "debug"}
+	a := synthDeployment(t, d, settings{"phase": "parallel"})
+	container := resource(t, a, "dev-Users", "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)[0].(object)
+	equal(t, "CPU", any(512.0), container["Cpu"])
+	equal(t, "memory", any(128.0), container["MemoryReservation"])
+	equal(t, "environment", any([]any{object{"Name": "LOG_LEVEL", "Value": "debug"}, object{"Name": "PORT", "Value": "3000"}, object{"Name": "STOP_TIMEOUT", "Value": "25s"}}), container["Environment"])
+	equal(t, "tasks", any(3.0), resource(t, a, "dev-Users", "AWS::ECS::Service").Properties["DesiredCount"])
+}
+
+// Two environments in one account share no name.
+func TestTwoEnvironmentsInOneAccount(t *testing.T) {
+	names := func(a *assembly.Assembly) []string {
+		var names []string
+		for _, stack := range a.Stacks {
+			names = append(names, "stack "+stack.Name)
+			for _, r := range stack.Resources {
+				// Unique in the cluster only.
+				if r.Type == "AWS::ECS::Service" {
+					continue
+				}
+				for _, key := range []string{"Name", "RepositoryName", "ClusterName", "LogGroupName", "Family", "RoleName"} {
+					if name, ok := r.Properties[key].(string); ok {
+						names = append(names, r.Type+" "+name)
+					}
+				}
+			}
+		}
+		return names
+	}
+	dev := names(synth(t, settings{}))
+	if len(dev) < 20 {
+		t.Fatalf("found only %d names: %v", len(dev), dev)
+	}
+	for _, name := range names(synth(t, settings{"env": "staging", "namePrefix": "staging-"})) {
+		if slices.Contains(dev, name) {
+			t.Errorf("both have %s", name)
+		}
+	}
+}
+
+// existingVPC is the context of a deployment into an existing VPC, with what the
+// command line found there, as it keeps it in cdk.context.json.
+func existingVPC(t *testing.T, publicSubnets, privateSubnets []string) settings {
+	t.Helper()
+	t.Setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+	t.Setenv("CDK_DEFAULT_REGION", "us-east-1")
+	group := func(kind string, ids []string) object {
+		var subnets []any
+		for i, id := range ids {
+			subnets = append(subnets, object{
+				"subnetId": id, "cidr": "10.0.0.0/24", "availabilityZone": fmt.Sprintf("us-east-1%c", 'a'+i), "routeTableId": "rtb-0123456789abcdef0",
+			})
+		}
+		return object{"name": kind, "type": kind, "subnets": subnets}
+	}
+	return settings{
+		"vpcId": "vpc-0123456789abcdef0",
+		"vpc-provider:account=123456789012:filter.vpc-id=vpc-0123456789abcdef0:region=us-east-1:returnAsymmetricSubnets=true": object{
+			"vpcId": "vpc-0123456789abcdef0", "vpcCidrBlock": "10.0.0.0/16", "ownerAccountId": "123456789012", "availabilityZones": []any{},
+			"subnetGroups": []any{group("Public", publicSubnets), group("Private", privateSubnets)},
+		},
+	}
+}
+
+func TestExistingVPC(t *testing.T) {
+	public := []string{"subnet-0000000000000000a", "subnet-0000000000000000b"}
+	private := []string{"subnet-0000000000000000c", "subnet-0000000000000000d"}
+	a := synth(t, existingVPC(t, public, private))
+	equal(t, "new VPCs", 0, len(a.Resources("AWS::EC2::VPC")))
+	equal(t, "load balancer", any([]any{public[0], public[1]}),
+		resource(t, a, "dev-Routing", "AWS::ElasticLoadBalancingV2::LoadBalancer").Properties["Subnets"])
+	equal(t, "instances", any([]any{private[0], private[1]}),
+		resource(t, a, "dev-Cluster", "AWS::AutoScaling::AutoScalingGroup").Properties["VPCZoneIdentifier"])
+	for _, group := range a.Resources("AWS::ElasticLoadBalancingV2::TargetGroup") {
+		equal(t, group.String(), any("vpc-0123456789abcdef0"), group.Properties["VpcId"])
+	}
+}
+
+func TestBootstrapQualifier(t *testing.T) {
+	a := synth(t, settings{"@aws-cdk/core:bootstrapQualifier": "forum1234"})
+	for _, r := range a.Resources("AWS::ECR::Repository") {
+		principal := fmt.Sprint(listOf(r.Properties["RepositoryPolicyText"].(object)["Statement"])[0]["Principal"])
+		if !strings.Contains(principal, "role/cdk-forum1234-image-publishing-role-") {
+			t.Errorf("%s admits %s", r, principal)
+		}
+	}
+}
+
+// What CDK refuses, and so what its own validation of the templates finds, is an
+// error with a message and not a panic with a stack.
+func TestCDKErrorsAreReadable(t *testing.T) {
+	context := cdkContext(t, existingVPC(t, []string{"no-subnet-a", "no-subnet-b"}, []string{"no-subnet-c", "no-subnet-d"}))
+	err := stacks.Synth(t.Context(), deployment, context, filepath.Join(scratch, "refused"))
+	if err == nil {
+		t.Fatal("subnets that are none were taken")
+	}
+	if text := err.Error(); !strings.HasPrefix(text, "CDK refused the stacks: ValidationFailed: Validation failed.") || strings.Contains(text, "\n") {
+		t.Errorf("the error is\n%s", text)
+	}
+}
+
+// TestLint has cfn-lint look at every phase's templates, and at those of the
+// options that add or change resources. It skips where cfn-lint is missing.
+func TestLint(t *testing.T) {
+	lint, err := exec.LookPath("cfn-lint")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("cfn-lint is missing: install it with `pip install cfn-lint`")
+		}
+		t.Skip("cfn-lint is missing: install it with `pip install cfn-lint`")
+	}
+	contexts := []settings{
+		{"phase": "parallel", "shift": "users=10"},
+		{"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"},
+		{"env": "prod"},
+	}
+	for _, phase := range migration.Phases() {
+		contexts = append(contexts, settings{"phase": phase.String()})
+	}
+	// Templates that are the same in several phases are looked at once.
+	seen := map[string]bool{}
+	args := []string{"--non-zero-exit-code", "error", "--format", "parseable"}
+	for _, context := range contexts {
+		a := synth(t, context)
+		for _, stack := range a.Stacks {
+			file := filepath.Join(a.Dir, stack.Name+".template.json")
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !seen[string(text)] {
+				seen[string(text)] = true
+				args = append(args, file)
+			}
+		}
+	}
+	out, err := exec.Command(lint, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("cfn-lint: %v\n%s", err, bytes.ReplaceAll(out, []byte(scratch), nil))
+	}
+}
