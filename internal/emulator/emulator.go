@@ -13,6 +13,7 @@ package emulator
 import (
 	"bytes"
 	"context"
+	_ "embed" // moto.py
 	"errors"
 	"fmt"
 	"io"
@@ -139,6 +140,9 @@ func (a *AWS) serve(l net.Listener, h http.Handler) {
 	a.onClose(s.Close)
 }
 
+//go:embed moto.py
+var motoServer string
+
 // startMoto starts the service APIs and returns their address.
 func (a *AWS) startMoto(ctx context.Context) (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -152,7 +156,7 @@ func (a *AWS) startMoto(ctx context.Context) (string, error) {
 		"MOTO_IAM_LOAD_MANAGED_POLICIES=true", // roles attach them
 		"MOTO_EC2_LOAD_DEFAULT_AMIS=false",    // slow, and nothing looks at them
 		"PYTHONDONTWRITEBYTECODE=1",
-	), "python3", "-m", "moto.server", "-H", "127.0.0.1", "-p", port)
+	), "python3", "-c", motoServer, "-H", "127.0.0.1", "-p", port)
 	if err != nil {
 		return "", err
 	}
