@@ -70,8 +70,9 @@ var baselines = map[string]string{
 	"arm64": "GOARM64=v8.0",
 }
 
-// What decides the binary besides the source and the Go version. A link
-// without build id is the same whatever the path of the link's inputs.
+// What decides the binary besides the source and the Go version. The build id
+// is left out because it identifies the inputs of the build, and two inputs may
+// give the same binary.
 var (
 	compileFlags = []string{"-trimpath", "-buildvcs=false"}
 	linkFlags    = []string{"-ldflags=-s -w -buildid="}
@@ -477,7 +478,7 @@ func (b *builder) sweep() {
 	}
 }
 
-// digest hashes the parts one after the other, to hexadecimal digits.
+// digest is the hash of the parts, taken together, in hexadecimal digits.
 func digest(parts ...[]byte) []byte {
 	h := sha256.New()
 	for _, part := range parts {

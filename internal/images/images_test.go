@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -181,6 +182,9 @@ func TestContextsHoldTheBinaryAndTheDockerfileOnly(t *testing.T) {
 		}
 		if strings.Contains(files[name].content, root) {
 			t.Errorf("%s contains the path it was built in", name)
+		}
+		if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+			continue // the binary cannot run here
 		}
 		out, err := exec.CommandContext(t.Context(), filepath.Join(dir, name), "--version").CombinedOutput()
 		if err != nil || !strings.HasPrefix(string(out), name+" ") {
