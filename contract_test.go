@@ -169,7 +169,7 @@ func TestImports(t *testing.T) {
 		}
 		return strings.Fields(string(out))
 	}
-	for _, pattern := range []string{"./services/...", "./internal/..."} {
+	for _, pattern := range []string{"./services/...", "./internal/...", "./cmd/..."} {
 		for _, dep := range deps(pattern) {
 			if strings.Contains(dep, "aws-cdk-go") || strings.Contains(dep, "jsii") {
 				t.Errorf("%s depends on %s", pattern, dep)

@@ -1,0 +1,28 @@
+// Package stacks renders a deployment as CDK stacks. It decides nothing about
+// the migration: what a phase looks like comes from the migration package, what
+// may be configured from the config package.
+//
+// A deployment has one stack for each part that changes for its own reason.
+// Each is deployed after those it needs:
+//
+//	Gate                 refuses a phase that does not follow the deployed one
+//	Network              VPC, and who may talk to whom in it
+//	Registry             image repositories, one per service
+//	Cluster              ECS cluster on EC2 instances         Network
+//	Routing              load balancer, listeners, rules,     Gate, Network
+//	                     target groups
+//	Api, Users, …        one per service                      Cluster, Registry, Routing
+//	Phase                the phase that is deployed, and      every service
+//	                     what must not follow it
+//
+// A cut-over touches the Routing stack alone, apart from the two that keep the
+// record. A service's stack may be deployed by itself.
+//
+// Values pass from stack to stack by weak references (Fn::GetStackOutput): the
+// stack that reads one looks it up whenever it is deployed, and the stack that
+// has it may change or drop it at any time. Nothing is exported, so a service can
+// be added or removed without an "export is in use".
+//
+// Names of stacks, resources, parameters and outputs are a contract; names.go has
+// those that are chosen, and tests pin them.
+package stacks
