@@ -17,7 +17,9 @@ help: ## show this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 up: setup ## set up, synthesize and deploy to an emulated AWS on this machine
-	@go run ./cmd/emulate up
+	@echo "Synthesizing the deployment (minutes the first time, while the CDK app compiles)"
+	@cdk synth --quiet
+	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 4
 
 test: setup ## set up and run all tests but the end-to-end one
 	@echo "Compiling the CDK app and its tests (minutes the first time, seconds later)"

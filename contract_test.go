@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -131,6 +134,24 @@ func TestStackOrder(t *testing.T) {
 		"dev-Threads: dev-Cluster dev-Registry dev-Routing",
 		"dev-Users: dev-Cluster dev-Registry dev-Routing",
 	}, got)
+}
+
+// A plain "cdk deploy --all" works in a new environment: the images wait for the
+// stack of their repositories.
+func TestImagesWaitForTheirRepositories(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(inPhase(t, migration.Monolith).Dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest struct {
+		Artifacts map[string]struct{ Dependencies []string }
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{"Api", "Users", "Threads", "Posts"} {
+		equal(t, service, []string{"dev-Registry"}, manifest.Artifacts["dev-"+service+".assets"].Dependencies)
+	}
 }
 
 // TestServiceMayComeAndGo adds a service and removes another. Neither may touch

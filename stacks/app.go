@@ -2,8 +2,10 @@ package stacks
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -64,6 +66,37 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	}
 	app := awscdk.NewApp(props)
 	Add(app, d, settings, contexts)
-	app.Synth(nil)
-	return nil
+	return waitForRepositories(*app.Synth(nil).Directory(), d, settings)
+}
+
+// waitForRepositories makes the images of the services wait for the stack of
+// their repositories. By default the CDK command line builds every image before
+// it deploys the first stack, and for that asks ECR for the image: in a new
+// environment it would find no repository and give up. A dependency of the asset
+// manifest, which only the assembly can express, is kept in any order of work.
+func waitForRepositories(dir string, d config.Deployment, s config.Settings) error {
+	file := filepath.Join(dir, "manifest.json")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("cannot read the assembly again: %w", err)
+	}
+	var manifest map[string]any
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return fmt.Errorf("%s is no manifest of an assembly: %w", file, err)
+	}
+	artifacts, _ := manifest["artifacts"].(map[string]any)
+	for _, service := range d.All() {
+		id := stackName(s, pascal(service.Name)) + ".assets"
+		assets, ok := artifacts[id].(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s has no artifact %s: this version of CDK writes another kind of assembly", file, id)
+		}
+		dependencies, _ := assets["dependencies"].([]any)
+		assets["dependencies"] = append(dependencies, stackName(s, registryStack))
+	}
+	text, err = json.MarshalIndent(manifest, "", "  ")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", file, err)
+	}
+	return os.WriteFile(file, text, 0o644)
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/aws/jsii-runtime-go"
-
 	"cutover/internal/config"
 )
 
@@ -24,8 +22,8 @@ const (
 )
 
 // stackName is the full name of a stack: the environment and the part.
-func stackName(s config.Settings, part string) *string {
-	return jsii.String(s.Env + "-" + part)
+func stackName(s config.Settings, part string) string {
+	return s.Env + "-" + part
 }
 
 // pascal turns a service's or a state's name into the beginning of a construct

@@ -42,15 +42,16 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 // existing VPC to look up, stacks belong to no account or region: the template
 // that was reviewed is the one that is deployed, wherever that is.
 func newStack(scope constructs.Construct, s config.Settings, part, description string, synthesizer awscdk.IStackSynthesizer) awscdk.Stack {
+	name := jsii.String(stackName(s, part))
 	props := &awscdk.StackProps{
-		StackName:   stackName(s, part),
+		StackName:   name,
 		Description: jsii.String(description),
 		Synthesizer: synthesizer,
 	}
 	if s.VPCID != "" {
 		props.Env = &awscdk.Environment{Account: jsii.String(s.Account), Region: jsii.String(s.Region)}
 	}
-	stack := awscdk.NewStack(scope, stackName(s, part), props)
+	stack := awscdk.NewStack(scope, name, props)
 	awscdk.Tags_Of(stack).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
 		// They cost nothing by themselves, and cfn-lint takes no tags on them.
 		ExcludeResourceTypes: jsii.Strings("AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
