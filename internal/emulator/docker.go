@@ -61,7 +61,11 @@ func (a *AWS) startDocker(ctx context.Context) error {
 	}
 	a.docker.legacy = exec.Command("docker", "buildx", "version").Run() != nil
 	if dockerRuns(nil) {
-		a.docker.host = os.Getenv("DOCKER_HOST")
+		// The engine may have been found through a context of the configuration that env leaves aside.
+		if a.docker.host = os.Getenv("DOCKER_HOST"); a.docker.host == "" {
+			out, _ := exec.Command("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
+			a.docker.host = strings.TrimSpace(string(out))
+		}
 		a.onClose(a.removeImages)
 		return nil
 	}

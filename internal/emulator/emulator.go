@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -183,19 +184,20 @@ func (a *AWS) Endpoint() string { return "http://" + a.address }
 // can be read back.
 func (a *AWS) Recorded() []string { return a.engine.Recorded() }
 
-// Env returns the variables, as KEY=VALUE, that lead the CDK CLI, the AWS SDKs and the docker command to the emulator
-// and keep them from the user's own profile, caches and credentials. They are to be added after those of the process.
+// Env returns an environment for the CDK CLI, programs with an AWS SDK and the docker command: that of this process, but
+// led to the emulator and kept from the user's own profile, credentials, Docker context and CDK cache.
 func (a *AWS) Env() []string {
-	return append([]string{
-		"AWS_ENDPOINT_URL=" + a.Endpoint(),
-		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_SESSION_TOKEN=", "AWS_PROFILE=",
-		"AWS_REGION=" + Region, "AWS_DEFAULT_REGION=" + Region,
-		"AWS_CONFIG_FILE=" + filepath.Join(a.dir, "none"), "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(a.dir, "none"),
-		"AWS_EC2_METADATA_DISABLED=true",
-		"CDK_HOME=" + filepath.Join(a.dir, "cdk"), // where the CLI caches zipped assets
-		"CDK_DISABLE_CLI_TELEMETRY=true", "CDK_DISABLE_VERSION_CHECK=true",
+	own := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "AWS_") || strings.HasPrefix(kv, "CDK_") || strings.HasPrefix(kv, "DOCKER_")
+	})
+	none := filepath.Join(a.dir, "none")
+	return append(append(own,
+		"AWS_ENDPOINT_URL="+a.Endpoint(), "AWS_REGION="+Region, "AWS_DEFAULT_REGION="+Region,
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
+		"AWS_CONFIG_FILE="+none, "AWS_SHARED_CREDENTIALS_FILE="+none, "AWS_EC2_METADATA_DISABLED=true",
+		"CDK_HOME="+filepath.Join(a.dir, "cdk"), "CDK_DISABLE_CLI_TELEMETRY=true", "CDK_DISABLE_VERSION_CHECK=true",
 		"NO_PROXY=localhost,127.0.0.1", "no_proxy=localhost,127.0.0.1",
-	}, a.docker.env()...)
+	), a.docker.env()...)
 }
 
 // Close stops everything and removes what it left. It may be called more than once.

@@ -400,7 +400,11 @@ func (t *transaction) restore(logical string, old *resource) {
 func (t *transaction) failed(r *resource, verb string, err error) error {
 	reason := err.Error()
 	if e, ok := err.(*Error); ok && e.Code != "ValidationError" {
-		reason = fmt.Sprintf("Resource handler returned message: %q (HandlerErrorCode: %s)", e.Message, e.Code)
+		code := e.Code
+		if strings.Contains(code, "AlreadyExists") {
+			code = "AlreadyExists"
+		}
+		reason = fmt.Sprintf("Resource handler returned message: %q (HandlerErrorCode: %s)", e.Message, code)
 	}
 	t.stack.log(r, verb+"_FAILED", reason)
 	action := map[string]string{"CREATE": "create", "UPDATE": "update"}[verb]

@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A cdk runs the CDK CLI of this repository.
+type cdk struct {
+	ctx     context.Context
+	program string
+	dir     string // to run it in
+	env     []string
+}
+
+const (
+	cliPath  = "node_modules/.bin/cdk"
+	nodePath = "node_modules/node/bin/node"
+)
+
+func newCDK(ctx context.Context, root string, env []string) *cdk {
+	node := filepath.Join(root, nodePath)
+	path := filepath.Dir(node) + string(os.PathListSeparator) + os.Getenv("PATH")
+	return &cdk{ctx: ctx, program: filepath.Join(root, cliPath), dir: root, env: append(slices.Clone(env),
+		"PATH="+path, "JSII_NODE="+node, "NO_COLOR=1",
+		"CDK_VALIDATION=false", // costs most of a synthesis, and has tests of its own
+	)}
+}
+
+// run returns what the CLI printed, and an error if it did not exit with 0.
+func (c *cdk) run(args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.CommandContext(c.ctx, c.program, append(args, "--no-notices", "--no-color")...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, c.env, &out, &out
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("cdk %s: %w", strings.Join(args, " "), err)
+	}
+	return out.String(), nil
+}
+
+func (c *cdk) must(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := c.run(args...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, tail(out, 60))
+	}
+	return out
+}
+
+func tail(s string, lines int) string {
+	l := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	return strings.Join(l[max(0, len(l)-lines):], "\n")
+}
+
+// deployOptions make the CLI ask nothing. Assets are built when their stack's turn comes: by default the CLI builds all
+// images before it deploys the first stack, and asks ECR for them in repositories that do not exist yet.
+var deployOptions = []string{"--all", "--require-approval", "never", "--asset-prebuild=false", "--concurrency", "4"}
+
+// deploy deploys a synthesized assembly.
+func (c *cdk) deploy(assembly string) (string, error) {
+	return c.run(append([]string{"deploy", "--app", assembly}, deployOptions...)...)
+}
+
+// diff returns what "cdk diff" says would change: for each stack that differs, its resources as "+ TYPE", "- TYPE" or
+// "~ TYPE", sorted. A replacement is marked with "replace".
+func (c *cdk) diff(t *testing.T, assembly string) map[string][]string {
+	t.Helper()
+	out := c.must(t, "diff", "--app", assembly)
+	changes, err := parseDiff(out)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return changes
+}
+
+var (
+	diffStack    = regexp.MustCompile(`^Stack (\S+)`)
+	diffResource = regexp.MustCompile(`^\[([-+~])\] ((?:AWS|Custom)::\S+) (.*)$`)
+	diffCount    = regexp.MustCompile(`Number of stacks with differences: (\d+)`)
+)
+
+func parseDiff(out string) (map[string][]string, error) {
+	changes := map[string][]string{}
+	stack := ""
+	for line := range strings.Lines(out) {
+		line = strings.TrimRight(line, "\n")
+		if m := diffStack.FindStringSubmatch(line); m != nil {
+			stack = m[1]
+		} else if m := diffResource.FindStringSubmatch(line); m != nil {
+			change := m[1] + " " + m[2]
+			if m[1] == "~" && strings.Contains(m[3], "replace") {
+				change += " replace"
+			}
+			changes[stack] = append(changes[stack], change)
+		}
+	}
+	m := diffCount.FindStringSubmatch(out)
+	if m == nil {
+		return nil, fmt.Errorf("cdk diff does not say how many stacks differ")
+	}
+	if m[1] != fmt.Sprint(len(changes)) {
+		return nil, fmt.Errorf("cdk diff says that %s stacks differ, but names resources of %d", m[1], len(changes))
+	}
+	for _, c := range changes {
+		slices.Sort(c)
+	}
+	return changes, nil
+}

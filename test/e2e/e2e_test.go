@@ -1,0 +1,338 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cutover/internal/emulator"
+)
+
+// interrupted ends with Ctrl-C and SIGTERM, so that the emulator is stopped then, too.
+var interrupted context.Context
+
+func TestMain(m *testing.M) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	interrupted = ctx
+	code := m.Run()
+	stop()
+	os.Exit(code)
+}
+
+// required skips the test if it was not asked for, or if something it needs is missing, which in CI is a failure.
+func required(t *testing.T, root string) {
+	t.Helper()
+	asked := os.Getenv("CUTOVER_E2E")
+	if asked == "" {
+		t.Skip("not asked for: run \"make e2e\", or set CUTOVER_E2E=1")
+	}
+	missing := emulator.Missing()
+	for _, p := range []string{cliPath, nodePath} {
+		if _, err := os.Stat(filepath.Join(root, p)); err != nil {
+			missing = append(missing, p+" (npm ci)")
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	message := "this machine lacks " + strings.Join(missing, "; ")
+	if asked == "required" || os.Getenv("CI") == "true" {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+}
+
+// What the specification says of each phase. The canary is parallel with a tenth of the users' traffic shifted.
+var phases = map[string]state{
+	"monolith": {
+		Rules: []string{
+			"10000 /api* → api",
+			"20010 /api/users* → users",
+			"20020 /api/threads* → threads",
+			"20030 /api/posts* → posts",
+			"default → api 1, drop-traffic 0",
+		},
+		Counts: map[string]int32{"api": 1, "users": 0, "threads": 0, "posts": 0},
+		Gate:   []string{"monolith", "retired", "shift", "switched"},
+		Phase:  "monolith",
+	},
+	"parallel": {
+		Rules: []string{
+			"10000 /api* → api",
+			"20010 /api/users* → users",
+			"20020 /api/threads* → threads",
+			"20030 /api/posts* → posts",
+			"default → api 1, drop-traffic 0",
+		},
+		Counts: map[string]int32{"api": 1, "users": 1, "threads": 1, "posts": 1},
+		Gate:   []string{"parallel", "retired"},
+		Phase:  "parallel",
+	},
+	"canary": {
+		Rules: []string{
+			"1010 /api/users* → users 10, api 90",
+			"10000 /api* → api",
+			"20010 /api/users* → users",
+			"20020 /api/threads* → threads",
+			"20030 /api/posts* → posts",
+			"default → api 1, drop-traffic 0",
+		},
+		Counts: map[string]int32{"api": 1, "users": 1, "threads": 1, "posts": 1},
+		Gate:   []string{"parallel", "retired", "shift"},
+		Phase:  "parallel",
+	},
+	"switched": {
+		Rules: []string{
+			"20010 /api/users* → users",
+			"20020 /api/threads* → threads",
+			"20030 /api/posts* → posts",
+			"default → api 0, drop-traffic 1",
+		},
+		Counts: map[string]int32{"api": 1, "users": 1, "threads": 1, "posts": 1},
+		Gate:   []string{"monolith", "switched"},
+		Phase:  "switched",
+	},
+	"retired": {
+		Rules: []string{
+			"20010 /api/users* → users",
+			"20020 /api/threads* → threads",
+			"20030 /api/posts* → posts",
+			"default → api 0, drop-traffic 1",
+		},
+		Counts: map[string]int32{"api": 0, "users": 1, "threads": 1, "posts": 1},
+		Gate:   []string{"monolith", "parallel", "retired", "shift"},
+		Phase:  "retired",
+	},
+}
+
+// What is left of a change of phase when the gate and the record of the phase, which every change touches, are left out.
+var moves = []struct {
+	from, to string
+	diff     map[string][]string // as cdk.diff returns it
+	changed  []string            // resources that come or go; none may be replaced
+}{
+	{"monolith", "parallel", counts("dev-Users", "dev-Threads", "dev-Posts"), nil},
+	{"parallel", "switched", routes("- " + ruleType), []string{"- dev-Routing " + ruleType}},
+	{"switched", "retired", counts("dev-Api"), nil},
+	{"retired", "switched", counts("dev-Api"), nil},
+	{"switched", "parallel", routes("+ " + ruleType), []string{"+ dev-Routing " + ruleType}},
+	{"parallel", "canary", map[string][]string{"dev-Routing": {"+ " + ruleType}}, []string{"+ dev-Routing " + ruleType}},
+	{"canary", "parallel", map[string][]string{"dev-Routing": {"- " + ruleType}}, []string{"- dev-Routing " + ruleType}},
+	{"parallel", "monolith", counts("dev-Users", "dev-Threads", "dev-Posts"), nil},
+}
+
+// Changes that skip a phase, tried when the first is deployed.
+var refused = map[string][]string{
+	"monolith": {"switched", "canary"},
+	"parallel": {"retired"},
+	"retired":  {"parallel", "monolith"},
+	"switched": {"monolith"},
+}
+
+const (
+	ruleType    = "AWS::ElasticLoadBalancingV2::ListenerRule"
+	serviceType = "AWS::ECS::Service"
+)
+
+// counts is the diff of a change of desired counts.
+func counts(stacks ...string) map[string][]string {
+	out := map[string][]string{}
+	for _, s := range stacks {
+		out[s] = []string{"~ " + serviceType}
+	}
+	return out
+}
+
+// routes is the diff of a change of the /api* rule and the default action.
+func routes(rule string) map[string][]string {
+	return map[string][]string{"dev-Routing": {rule, "~ AWS::ElasticLoadBalancingV2::Listener"}}
+}
+
+var everyStack = []string{"dev-Api", "dev-Cluster", "dev-Gate", "dev-Network", "dev-Phase", "dev-Posts", "dev-Registry", "dev-Routing", "dev-Threads", "dev-Users"}
+
+func TestDeployment(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	required(t, root)
+	ctx, cancel := context.WithCancel(interrupted)
+	var aws *emulator.AWS
+	t.Cleanup(func() {
+		cancel()
+		if aws != nil {
+			if err := aws.Close(); err != nil {
+				t.Errorf("stopping the emulator: %v", err)
+			}
+		}
+	})
+	// A step that fails ends the test: the next one builds on it.
+	step := func(name string, f func(t *testing.T)) {
+		t.Helper()
+		began := time.Now()
+		if !t.Run(name, f) {
+			t.FailNow()
+		}
+		t.Logf("%-40s %6.1f s", name, time.Since(began).Seconds())
+	}
+	out := t.TempDir()
+	assembly := func(phase string) string { return filepath.Join(out, phase) }
+	choose := func(phase string) []string {
+		if phase == "canary" {
+			return []string{"-c", "phase=parallel", "-c", "shift=users=10"}
+		}
+		return []string{"-c", "phase=" + phase}
+	}
+
+	top := t // outlives the steps
+	var cli *cdk
+	var a *account
+	step("start the emulator", func(t *testing.T) {
+		if aws, err = emulator.Start(ctx, emulator.Options{Log: logWriter{top}}); err != nil {
+			t.Fatal(err)
+		}
+		cli = newCDK(ctx, root, aws.Env())
+		a = newAccount(ctx, aws.Endpoint(), emulator.Region)
+	})
+	step("bootstrap", func(t *testing.T) {
+		elsewhere := *cli
+		elsewhere.dir = out // with the repository's cdk.json, the CLI would synthesize the app first
+		elsewhere.must(t, "bootstrap", fmt.Sprintf("aws://%s/%s", emulator.Account, emulator.Region))
+	})
+	step("deploy the app in monolith", func(t *testing.T) {
+		// The one deployment as a user does it, from the source. All others use an assembly.
+		cli.must(t, slices.Concat([]string{"deploy", "-o", assembly("monolith")}, choose("monolith"), deployOptions)...)
+		compare(t, a, "monolith")
+		for name, status := range a.stacks(t) {
+			if status != "CREATE_COMPLETE" {
+				t.Errorf("stack %s: %s", name, status)
+			}
+		}
+	})
+	step("read back what no phase changes", func(t *testing.T) { unchanging(t, a) })
+	step("images", func(t *testing.T) { images(t, a, aws) })
+	step("synthesize the other phases", func(t *testing.T) {
+		for _, phase := range []string{"parallel", "canary", "switched", "retired"} {
+			cli.must(t, append([]string{"synth", "-q", "-o", assembly(phase)}, choose(phase)...)...)
+		}
+	})
+	step("deploy monolith again", func(t *testing.T) { repeated(t, cli, a, assembly("monolith")) })
+
+	for _, m := range moves {
+		for _, to := range refused[m.from] {
+			step(fmt.Sprintf("%s to %s is refused", m.from, to), func(t *testing.T) { refuses(t, cli, a, assembly(to), m.from) })
+		}
+		delete(refused, m.from) // once is enough
+		step(fmt.Sprintf("%s to %s", m.from, m.to), func(t *testing.T) {
+			if got := withoutPhase(cli.diff(t, assembly(m.to))); !reflect.DeepEqual(got, m.diff) {
+				t.Errorf("cdk diff names %v, want %v", got, m.diff)
+			}
+			before := a.resources(t)
+			if out, err := cli.deploy(assembly(m.to)); err != nil {
+				t.Fatalf("%v\n%s", err, tail(out, 60))
+			}
+			compare(t, a, m.to)
+			var got []string
+			for _, c := range changed(before, a.resources(t)) {
+				if f := strings.Fields(c); f[1] != "dev-Gate" && f[1] != "dev-Phase" {
+					got = append(got, strings.Join(f[:3], " ")) // without the logical id
+				}
+			}
+			if !slices.Equal(got, m.changed) {
+				t.Errorf("resources that came (+), went (-) or were replaced (!): %q, want %q", got, m.changed)
+			}
+		})
+	}
+	step("read back what no phase has changed", func(t *testing.T) { unchanging(t, a) })
+	step("only known types are merely recorded", func(t *testing.T) {
+		want := []string{"AWS::EC2::FlowLog", "AWS::Lambda::Function", "AWS::S3::BucketPolicy", "Custom::VpcRestrictDefaultSG"}
+		if got := aws.Recorded(); !slices.Equal(got, want) {
+			t.Errorf("recorded only, and so not asserted: %q, want %q (see the package's documentation)", got, want)
+		}
+	})
+	step("destroy", func(t *testing.T) {
+		cli.must(t, "destroy", "--app", assembly("monolith"), "--all", "--force")
+		destroyed(t, a)
+	})
+}
+
+// compare reads the state back and compares it with the specification's.
+func compare(t *testing.T, a *account, phase string) {
+	t.Helper()
+	got, want := a.state(t), phases[phase]
+	if !slices.Equal(got.Rules, want.Rules) {
+		t.Errorf("rules:\n  %s\nwant\n  %s", strings.Join(got.Rules, "\n  "), strings.Join(want.Rules, "\n  "))
+	}
+	got.Rules, want.Rules = nil, nil
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("deployed %+v, want %+v", got, want)
+	}
+}
+
+// withoutPhase leaves the gate and the record of the phase out of a diff.
+func withoutPhase(diff map[string][]string) map[string][]string {
+	delete(diff, "dev-Gate")
+	delete(diff, "dev-Phase")
+	return diff
+}
+
+// repeated deploys what is deployed already.
+func repeated(t *testing.T, cli *cdk, a *account, assembly string) {
+	if got := cli.diff(t, assembly); len(got) > 0 {
+		t.Errorf("cdk diff names %v, want nothing", got)
+	}
+	resources, updates := a.resources(t), a.updates(t)
+	out, err := cli.deploy(assembly)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, tail(out, 60))
+	}
+	for _, s := range everyStack {
+		if !strings.Contains(out, s+" (no changes)") {
+			t.Errorf("cdk deploy does not say %q", s+" (no changes)")
+		}
+	}
+	if got := changed(resources, a.resources(t)); len(got) > 0 {
+		t.Errorf("resources changed: %q", got)
+	}
+	if got := a.updates(t); !reflect.DeepEqual(got, updates) {
+		t.Errorf("stacks were updated: %v, want %v", got, updates)
+	}
+}
+
+// refuses deploys an assembly that CloudFormation has to refuse because another phase is deployed.
+func refuses(t *testing.T, cli *cdk, a *account, assembly, deployed string) {
+	resources, updates := a.resources(t), a.updates(t)
+	out, err := cli.deploy(assembly)
+	if err == nil {
+		t.Fatalf("cdk deploy succeeded, want a failure\n%s", tail(out, 60))
+	}
+	if !strings.Contains(out, "dev-Gate failed to deploy") || !strings.Contains(out, "already exists") {
+		t.Errorf("cdk deploy does not say that dev-Gate failed because a name already exists:\n%s", tail(out, 60))
+	}
+	compare(t, a, deployed)
+	if got := changed(resources, a.resources(t)); len(got) > 0 {
+		t.Errorf("resources changed: %q", got)
+	}
+	if got := a.updates(t); !reflect.DeepEqual(got, updates) {
+		t.Errorf("stacks were updated: %v, want %v", got, updates)
+	}
+	if got := a.stacks(t)["dev-Gate"]; got != "UPDATE_ROLLBACK_COMPLETE" {
+		t.Errorf("dev-Gate: %s, want UPDATE_ROLLBACK_COMPLETE", got)
+	}
+}
+
+// logWriter writes the emulator's lines into the test's log.
+type logWriter struct{ t *testing.T }
+
+func (w logWriter) Write(b []byte) (int, error) {
+	w.t.Log(strings.TrimRight(string(b), "\n"))
+	return len(b), nil
+}
