@@ -297,3 +297,25 @@ func TestContextFromEnvironment(t *testing.T) {
 		})
 	}
 }
+
+// The README's table of settings has a row for every key there is, and no other.
+func TestReadmeHasEveryKey(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Settings\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var documented []string
+	for line := range strings.Lines(section) {
+		if key, ok := strings.CutPrefix(line, "| `"); ok {
+			documented = append(documented, key[:strings.Index(key, "`")])
+		}
+	}
+	// An unknown key is answered with all there are.
+	_, _, err = config.Load(forum(), map[string]any{"none": ""}, func(string) string { return "" })
+	_, known, _ := strings.Cut(err.Error(), "The keys are ")
+	if diff := cmp.Diff(strings.Split(known, ", "), documented); diff != "" {
+		t.Errorf("(-known +documented):\n%s", diff)
+	}
+}
