@@ -98,18 +98,26 @@ func readDir(dir string, depth int) ([]*Stack, error) {
 		if stack == nil {
 			continue
 		}
+		depend := func(on string) {
+			if other := byID[on]; other != nil && !slices.Contains(stack.DependsOn, other) {
+				stack.DependsOn = append(stack.DependsOn, other)
+			}
+		}
 		for _, dependency := range m.Artifacts[id].Dependencies {
 			artifact := m.Artifacts[dependency]
 			if artifact == nil {
 				return nil, fmt.Errorf("%s: stack %q depends on %q, which the manifest does not have", file, id, dependency)
 			}
-			if other := byID[dependency]; other != nil {
-				stack.DependsOn = append(stack.DependsOn, other)
+			depend(dependency)
+			if artifact.Type != "cdk:asset-manifest" {
+				continue
 			}
-			if artifact.Type == "cdk:asset-manifest" {
-				if err := stack.readAssets(dir, artifact.Properties.File); err != nil {
-					return nil, fmt.Errorf("%s: assets of stack %q: %w", file, id, err)
-				}
+			if err := stack.readAssets(dir, artifact.Properties.File); err != nil {
+				return nil, fmt.Errorf("%s: assets of stack %q: %w", file, id, err)
+			}
+			// What the assets wait for, the stack waits for too.
+			for _, dependency := range artifact.Dependencies {
+				depend(dependency)
 			}
 		}
 	}

@@ -1,0 +1,300 @@
+// Bench measures how long synthesis takes, against the same app written in
+// plain JavaScript (bench/peer). Both run with the same Node.js, on the same
+// context, with everything compiled and warm and CDK's validation off, taking
+// turns. Before that it checks that both make the same templates.
+//
+// Run it from the root of the repository:
+//
+//	go run ./bench [-rounds N] [-phase NAME] [-check]
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"cutover/internal/assembly"
+)
+
+// limit is how many times as long as the peer the Go app may take.
+const limit = 1.5
+
+func main() {
+	rounds := flag.Int("rounds", 11, "how often each app is run and measured")
+	phase := flag.String("phase", "monolith", "the phase to synthesize")
+	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long", limit))
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *rounds, *phase, *check); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, rounds int, phase string, check bool) error {
+	if flag.NArg() > 0 || rounds < 1 {
+		return fmt.Errorf("arguments %q, rounds %d: there must be no arguments, and at least one round", flag.Args(), rounds)
+	}
+	work, err := os.MkdirTemp("", "cutover-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	golang, javascript, err := prepare(ctx, work, phase)
+	if err != nil {
+		return err
+	}
+
+	// The Go app first: it compiles the images, whose directories the peer reads.
+	for _, a := range []*app{golang, javascript} {
+		if _, err := a.synthesize(ctx); err != nil {
+			return err
+		}
+	}
+	stacks, err := compare(golang.out, javascript.out)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Both apps make the same %d templates. Synthesis in phase %s, %d rounds:\n\n", stacks, phase, rounds)
+
+	for round := range rounds {
+		order := []*app{golang, javascript}
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, a := range order {
+			c, err := a.synthesize(ctx)
+			if err != nil {
+				return err
+			}
+			a.costs = append(a.costs, c)
+		}
+	}
+	return report(golang.costs, javascript.costs, check)
+}
+
+// report prints the table. With check it fails over the limit.
+func report(golang, javascript []cost, check bool) error {
+	fmt.Printf("%-12s %-26s %s\n", "", "wall, s (min to max)", "CPU, s (min to max)")
+	for _, row := range []struct {
+		name  string
+		costs []cost
+	}{{"Go", golang}, {"JavaScript", javascript}} {
+		fmt.Printf("%-12s %-26s %s\n", row.name, spread(row.costs, cost.wallSeconds), spread(row.costs, cost.cpuSeconds))
+	}
+	wall, cpu := ratio(golang, javascript, cost.wallSeconds), ratio(golang, javascript, cost.cpuSeconds)
+	fmt.Printf("%-12s %-26s %.2f\n", "ratio", fmt.Sprintf("%.2f", wall), cpu)
+	if check && wall > limit {
+		return fmt.Errorf("the Go app takes %.2f times as long as the JavaScript one: more than %.1f", wall, limit)
+	}
+	return nil
+}
+
+// cost is what one synthesis took. The CPU time is that of the process and all
+// its descendants, user and system.
+type cost struct{ wall, cpu time.Duration }
+
+func (c cost) wallSeconds() float64 { return c.wall.Seconds() }
+func (c cost) cpuSeconds() float64  { return c.cpu.Seconds() }
+
+func spread(costs []cost, value func(cost) float64) string {
+	values := values(costs, value)
+	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(values), slices.Min(values), slices.Max(values))
+}
+
+// ratio is the median of the rounds' ratios: the two runs of a round are next to
+// each other in time, so that what else the machine does slows both.
+func ratio(a, b []cost, value func(cost) float64) float64 {
+	ratios := values(a, value)
+	for i := range ratios {
+		ratios[i] /= value(b[i])
+	}
+	return median(ratios)
+}
+
+func values(costs []cost, value func(cost) float64) []float64 {
+	list := make([]float64, len(costs))
+	for i, c := range costs {
+		list[i] = value(c)
+	}
+	return list
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// app is one of the two apps, ready to be run.
+type app struct {
+	command []string
+	env     []string
+	out     string // the directory of its cloud assembly
+	costs   []cost
+}
+
+// synthesize runs the app once.
+func (a *app) synthesize(ctx context.Context) (cost, error) {
+	if err := os.RemoveAll(a.out); err != nil {
+		return cost{}, err
+	}
+	command := exec.CommandContext(ctx, a.command[0], a.command[1:]...)
+	command.Env = a.env
+	start := time.Now()
+	output, err := command.CombinedOutput()
+	c := cost{wall: time.Since(start)}
+	if err != nil {
+		return c, fmt.Errorf("%s: %w\n%s", strings.Join(a.command, " "), cmp.Or(context.Cause(ctx), err), output)
+	}
+	c.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
+	return c, nil
+}
+
+// prepare compiles the Go app, installs the peer's library if it is missing and
+// gives both the environment that the CDK command line would.
+func prepare(ctx context.Context, work, phase string) (golang, javascript *app, err error) {
+	node, err := filepath.Abs(filepath.Join("node_modules", "node", "bin", "node"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := os.Stat(node); err != nil {
+		return nil, nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
+	}
+	if _, err := os.Stat(filepath.Join("bench", "peer", "node_modules", "aws-cdk-lib")); errors.Is(err, fs.ErrNotExist) {
+		fmt.Println("Installing the peer's CDK library")
+		if err := command(ctx, "npm", "ci", "--prefix", filepath.Join("bench", "peer")); err != nil {
+			return nil, nil, err
+		}
+	}
+	fmt.Println("Compiling the CDK app (minutes the first time, seconds later)")
+	binary := filepath.Join(work, "app")
+	if err := command(ctx, "go", "build", "-o", binary, "."); err != nil {
+		return nil, nil, err
+	}
+
+	context, err := cdkContext(phase)
+	if err != nil {
+		return nil, nil, err
+	}
+	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		// NODE_OPTIONS would replace what jsii sets for its own process.
+		return strings.HasPrefix(variable, "NODE_OPTIONS=") || strings.HasPrefix(variable, "CONTEXT_OVERFLOW_LOCATION=")
+	})
+	env = append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node)
+	make := func(name string, command ...string) *app {
+		out := filepath.Join(work, name)
+		return &app{command: command, out: out, env: append(slices.Clone(env), "CDK_OUTDIR="+out)}
+	}
+	return make("go", binary), make("javascript", node, filepath.Join("bench", "peer", "app.js")), nil
+}
+
+// command runs a program of the preparation.
+func command(ctx context.Context, name string, args ...string) error {
+	if output, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
+	}
+	return nil
+}
+
+// cdkContext is the context of cdk.json and what the command line adds to it.
+func cdkContext(phase string) (string, error) {
+	text, err := os.ReadFile("cdk.json")
+	if err != nil {
+		return "", fmt.Errorf("%w: run this from the root of the repository", err)
+	}
+	var config struct{ Context map[string]any }
+	if err := json.Unmarshal(text, &config); err != nil {
+		return "", fmt.Errorf("cdk.json: %w", err)
+	}
+	if config.Context == nil {
+		config.Context = map[string]any{}
+	}
+	config.Context["phase"] = phase
+	config.Context["aws:cdk:enable-path-metadata"] = true
+	context, err := json.Marshal(config.Context)
+	return string(context), err
+}
+
+// compare fails unless two assemblies have the same stacks, with the same
+// templates, order and images. It returns the number of stacks.
+func compare(golang, javascript string) (int, error) {
+	a, err := assembly.Read(golang)
+	if err != nil {
+		return 0, err
+	}
+	b, err := assembly.Read(javascript)
+	if err != nil {
+		return 0, err
+	}
+	differences := diff(outline(a), outline(b))
+	if len(differences) > 0 {
+		const most = 20
+		if more := len(differences) - most; more > 0 {
+			differences = append(differences[:most], fmt.Sprintf("and %d more", more))
+		}
+		return 0, fmt.Errorf("the apps differ, so there is nothing to compare; bring bench/peer/app.js in line with stacks/:\n  %s", strings.Join(differences, "\n  "))
+	}
+	return len(a.Stacks), nil
+}
+
+// outline is all of an assembly that has to be the same: each value by its path.
+func outline(a *assembly.Assembly) map[string]string {
+	leaves := map[string]string{}
+	var add func(path string, value any)
+	add = func(path string, value any) {
+		switch value := value.(type) {
+		case map[string]any:
+			for key, member := range value {
+				add(path+"/"+key, member)
+			}
+			leaves[path] = fmt.Sprintf("an object of %d", len(value))
+		case []any:
+			for i, element := range value {
+				add(fmt.Sprintf("%s/%d", path, i), element)
+			}
+			leaves[path] = fmt.Sprintf("a list of %d", len(value))
+		default:
+			leaves[path] = fmt.Sprint(value)
+		}
+	}
+	for _, stack := range a.Stacks {
+		add(stack.Name, stack.Template)
+		for _, dependency := range stack.DependsOn {
+			leaves[stack.Name+" depends on "+dependency.Name] = "yes"
+		}
+		for _, image := range stack.Images {
+			leaves[stack.Name+" needs image "+image.ID] = fmt.Sprint(image.Platform, image.Destinations)
+		}
+	}
+	return leaves
+}
+
+// diff lists what is not the same.
+func diff(golang, javascript map[string]string) []string {
+	both := maps.Clone(golang)
+	maps.Copy(both, javascript)
+	var lines []string
+	for _, path := range slices.Sorted(maps.Keys(both)) {
+		if golang[path] != javascript[path] {
+			lines = append(lines, fmt.Sprintf("%s: Go %q, JavaScript %q", path, golang[path], javascript[path]))
+		}
+	}
+	return lines
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestReport(t *testing.T) {
+	seconds := func(walls ...float64) (costs []cost) {
+		for _, wall := range walls {
+			d := time.Duration(wall * float64(time.Second))
+			costs = append(costs, cost{wall: d, cpu: 2 * d})
+		}
+		return costs
+	}
+	// In the third round the machine was busy with something else.
+	javascript := seconds(1, 1, 10)
+	if got := ratio(seconds(1.4, 1.5, 14), javascript, cost.wallSeconds); got < 1.399 || got > 1.401 {
+		t.Errorf("ratio is %f, want 1.4", got)
+	}
+	if got, want := spread(seconds(1, 4, 2, 3), cost.cpuSeconds), "5.00 (2.00 to 8.00)"; got != want {
+		t.Errorf("spread is %s, want %s", got, want)
+	}
+	if err := report(seconds(1.4, 1.5, 14), javascript, true); err != nil {
+		t.Errorf("within the limit: %v", err)
+	}
+	if err := report(seconds(1.6, 1.6, 14), javascript, true); err == nil || !strings.Contains(err.Error(), "1.60 times") {
+		t.Errorf("over the limit: %v", err)
+	}
+	if err := report(seconds(1.6, 1.6, 14), javascript, false); err != nil {
+		t.Errorf("over the limit without -check: %v", err)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	synthesized := func(template string) string {
+		dir := t.TempDir()
+		for name, text := range map[string]string{
+			"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://a/b", "properties": {"templateFile": "t.json"}}}}`,
+			"t.json":        template,
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	one, two := synthesized(`{"Resources": {"R": {"Type": "A"}}}`), synthesized(`{"Resources": {"R": {"Type": "B"}}}`)
+	if n, err := compare(one, one); n != 1 || err != nil {
+		t.Errorf("an assembly and itself: %d, %v", n, err)
+	}
+	if _, err := compare(one, two); err == nil || !strings.Contains(err.Error(), `S/Resources/R/Type: Go "A", JavaScript "B"`) {
+		t.Errorf("two assemblies: %v", err)
+	}
+}

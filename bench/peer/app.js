@@ -1,0 +1,352 @@
+'use strict';
+// The deployment of this repository as a CDK user would write it in plain
+// JavaScript: the same stacks, constructs, ids and settings as main.go and
+// stacks/, so that both make the same templates. It is what `go run ./bench`
+// measures the Go app against, and that program fails when the templates
+// differ, so a change to stacks/ belongs here too.
+//
+// It knows the context keys phase and shift and has the other settings at their
+// defaults. The images' build contexts are those that the Go app has compiled.
+
+const fs = require('fs');
+const path = require('path');
+const { App, CfnOutput, DefaultStackSynthesizer, Duration, Fn, RemovalPolicy, Stack, Tags } = require('aws-cdk-lib');
+const autoscaling = require('aws-cdk-lib/aws-autoscaling');
+const ec2 = require('aws-cdk-lib/aws-ec2');
+const ecr = require('aws-cdk-lib/aws-ecr');
+const ecrAssets = require('aws-cdk-lib/aws-ecr-assets');
+const ecs = require('aws-cdk-lib/aws-ecs');
+const elb = require('aws-cdk-lib/aws-elasticloadbalancingv2');
+const iam = require('aws-cdk-lib/aws-iam');
+const logs = require('aws-cdk-lib/aws-logs');
+const ssm = require('aws-cdk-lib/aws-ssm');
+
+const root = path.join(__dirname, '..', '..');
+const env = 'dev';
+const arch = 'amd64';
+const containerPort = 3000;
+const deregistrationSeconds = 30;
+const dropGroup = 'drop-traffic';
+const phases = ['monolith', 'parallel', 'switched', 'retired'];
+
+const monolith = { name: 'api', paths: ['/api*'] };
+const services = [
+  { name: 'users', paths: ['/api/users*'], order: 10 },
+  { name: 'threads', paths: ['/api/threads*'], order: 20 },
+  { name: 'posts', paths: ['/api/posts*'], order: 30 },
+];
+const all = [monolith, ...services];
+
+const pascal = (name) => name.split('-').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
+
+function makePlan(phase, shift) {
+  const after = phase === 'switched' || phase === 'retired';
+  const rules = [];
+  for (const { name, paths, order } of services) {
+    rules.push({ id: 'Service', service: name, priority: 20000 + order, paths, targets: [[name, 1]] });
+    if (name in shift && phase === 'parallel') {
+      rules.push({ id: 'Shift', service: name, priority: 1000 + order, paths, targets: [[name, shift[name]], [monolith.name, 100 - shift[name]]] });
+    }
+  }
+  if (!after) {
+    rules.push({ id: 'Monolith', service: monolith.name, priority: 10000, paths: monolith.paths, targets: [[monolith.name, 1]] });
+  }
+  const tasks = { [monolith.name]: phase === 'retired' ? 0 : 1 };
+  for (const { name } of services) {
+    tasks[name] = phase === 'monolith' ? 0 : 1;
+  }
+  return {
+    rules: rules.sort((a, b) => a.priority - b.priority),
+    tasks,
+    groups: [...all.map((service) => service.name), dropGroup],
+    fallback: [[monolith.name, after ? 0 : 1], [dropGroup, after ? 1 : 0]],
+  };
+}
+
+function newStack(scope, part, description, synthesizer) {
+  const stack = new Stack(scope, `${env}-${part}`, { stackName: `${env}-${part}`, description, synthesizer });
+  Tags.of(stack).add('environment', env, {
+    excludeResourceTypes: ['AWS::ElasticLoadBalancingV2::Listener', 'AWS::ElasticLoadBalancingV2::ListenerRule'],
+  });
+  return stack;
+}
+
+function newLogGroup(scope, id, logGroupName) {
+  const group = new logs.LogGroup(scope, id, { logGroupName, removalPolicy: RemovalPolicy.DESTROY });
+  group.node.defaultChild.retentionInDays = 30;
+  return group;
+}
+
+function output(stack, id, description, value) {
+  new CfnOutput(stack, id, { value, description });
+}
+
+function newState(stack, id, state, description) {
+  new ssm.CfnParameter(stack, id + pascal(state), { name: `/${env}/phase-gate/${state}`, type: 'String', value: state, description });
+}
+
+function newGate(scope, phase, shift) {
+  const stack = newStack(scope, 'Gate', 'Refuses a phase that does not follow the deployed one');
+  const claims = Object.keys(shift).length > 0 ? [phase, 'shift'] : [phase];
+  for (const state of claims) {
+    newState(stack, 'Claim', state, 'Claimed by the deployment');
+  }
+  return stack;
+}
+
+function newPhase(scope, phase) {
+  const stack = newStack(scope, 'Phase', 'The phase that is deployed, and what must not follow it');
+  new ssm.CfnParameter(stack, 'Parameter', {
+    name: `/${env}/phase`, type: 'String', value: phase, description: 'The phase of the migration that is deployed',
+  });
+  output(stack, 'Phase', 'The phase of the migration that is deployed', phase);
+  const blocks = phases.filter((_, i) => Math.abs(i - phases.indexOf(phase)) > 1);
+  if (phase === 'monolith' || phase === 'retired') {
+    blocks.push('shift');
+  }
+  for (const state of blocks) {
+    newState(stack, 'Block', state, 'Must not follow the deployed phase');
+  }
+  return stack;
+}
+
+function newNetwork(scope) {
+  const stack = newStack(scope, 'Network', 'VPC, and who may talk to whom in it');
+  const vpc = new ec2.Vpc(stack, 'Vpc', {
+    availabilityZones: [Fn.select(0, Fn.getAzs()), Fn.select(1, Fn.getAzs())],
+    natGateways: 1,
+    subnetConfiguration: [
+      { name: 'Public', subnetType: ec2.SubnetType.PUBLIC, cidrMask: 24, mapPublicIpOnLaunch: false },
+      { name: 'Private', subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS, cidrMask: 20 },
+    ],
+    restrictDefaultSecurityGroup: true,
+    gatewayEndpoints: { S3: { service: ec2.GatewayVpcEndpointAwsService.S3 } },
+  });
+  vpc.addFlowLog('FlowLog', {
+    destination: ec2.FlowLogDestination.toCloudWatchLogs(newLogGroup(stack, 'FlowLogs')),
+    trafficType: ec2.FlowLogTrafficType.REJECT,
+  });
+
+  const loadBalancerSecurityGroup = new ec2.SecurityGroup(stack, 'LoadBalancerSecurityGroup', {
+    vpc, description: 'Load balancer: HTTP from anywhere, to the containers only', allowAllOutbound: false,
+  });
+  const instanceSecurityGroup = new ec2.SecurityGroup(stack, 'InstanceSecurityGroup', {
+    vpc, description: 'Instances: containers from the load balancer, to anywhere', allowAllOutbound: true,
+  });
+  loadBalancerSecurityGroup.addIngressRule(ec2.Peer.anyIpv4(), ec2.Port.tcp(80), 'Clients');
+  const containers = ec2.Port.tcpRange(32768, 65535);
+  loadBalancerSecurityGroup.addEgressRule(instanceSecurityGroup, containers, 'Containers');
+  instanceSecurityGroup.addIngressRule(loadBalancerSecurityGroup, containers, 'Load balancer');
+  return { vpc, loadBalancerSecurityGroup, instanceSecurityGroup };
+}
+
+function newRegistry(scope) {
+  const stack = newStack(scope, 'Registry', 'Image repositories, one per service');
+  const qualifier = stack.node.tryGetContext('@aws-cdk/core:bootstrapQualifier') ?? 'hnb659fds';
+  const publisher = new iam.ArnPrincipal(Fn.sub(
+    `arn:\${AWS::Partition}:iam::\${AWS::AccountId}:role/cdk-${qualifier}-image-publishing-role-\${AWS::AccountId}-\${AWS::Region}`));
+  for (const { name } of all) {
+    const repository = new ecr.Repository(stack, pascal(name), {
+      repositoryName: name,
+      imageTagMutability: ecr.TagMutability.IMMUTABLE,
+      imageScanOnPush: true,
+      removalPolicy: RemovalPolicy.DESTROY,
+      emptyOnDelete: true,
+      lifecycleRules: [{ description: 'Images that no tag names', tagStatus: ecr.TagStatus.UNTAGGED, maxImageAge: Duration.days(14) }],
+    });
+    Tags.of(repository).add('service', name);
+    repository.node.defaultChild.encryptionConfiguration = { encryptionType: 'AES256' };
+    repository.addToResourcePolicy(new iam.PolicyStatement({
+      sid: 'PublishImages',
+      principals: [publisher],
+      actions: [
+        'ecr:BatchCheckLayerAvailability', 'ecr:BatchGetImage', 'ecr:CompleteLayerUpload', 'ecr:DescribeImages',
+        'ecr:DescribeRepositories', 'ecr:GetDownloadUrlForLayer', 'ecr:InitiateLayerUpload', 'ecr:PutImage', 'ecr:UploadLayerPart',
+      ],
+    }));
+    output(stack, `${pascal(name)}RepositoryUri`, `Where the images of ${name} are pushed`, repository.repositoryUri);
+  }
+  return stack;
+}
+
+function newCluster(scope, network) {
+  const stack = newStack(scope, 'Cluster', 'ECS cluster on EC2 instances');
+  const cluster = new ecs.Cluster(stack, 'Cluster', {
+    clusterName: env, vpc: network.vpc, containerInsightsV2: ecs.ContainerInsights.ENABLED,
+  });
+  const capacityProvider = new ecs.AsgCapacityProvider(stack, 'CapacityProvider', {
+    autoScalingGroup: newInstances(stack, network),
+    enableManagedScaling: true,
+    enableManagedTerminationProtection: true,
+    enableManagedDraining: true,
+    targetCapacityPercent: 100,
+  });
+  cluster.addAsgCapacityProvider(capacityProvider);
+  output(stack, 'ClusterName', 'The ECS cluster', cluster.clusterName);
+  return { cluster, capacityProvider };
+}
+
+function newInstances(stack, network) {
+  const userData = ec2.UserData.forLinux();
+  userData.addCommands(fs.readFileSync(path.join(root, 'assets', 'user-data.sh'), 'utf8').trim());
+  const launchTemplate = new ec2.LaunchTemplate(stack, 'LaunchTemplate', {
+    instanceType: new ec2.InstanceType('t3.small'),
+    machineImage: ecs.EcsOptimizedImage.amazonLinux2023(ecs.AmiHardwareType.STANDARD),
+    userData,
+    role: new iam.Role(stack, 'InstanceRole', {
+      assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
+      description: 'ECS agent and SSM Session Manager; no container can use it',
+      managedPolicies: [iam.ManagedPolicy.fromAwsManagedPolicyName('AmazonSSMManagedInstanceCore')],
+    }),
+    securityGroup: network.instanceSecurityGroup,
+    associatePublicIpAddress: false,
+    httpTokens: ec2.LaunchTemplateHttpTokens.REQUIRED,
+    httpPutResponseHopLimit: 1,
+    blockDevices: [{
+      deviceName: '/dev/xvda',
+      volume: ec2.BlockDeviceVolume.ebs(30, { volumeType: ec2.EbsDeviceVolumeType.GP3, encrypted: true }),
+    }],
+  });
+  return new autoscaling.AutoScalingGroup(stack, 'Instances', {
+    vpc: network.vpc,
+    vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
+    launchTemplate,
+    minCapacity: 2,
+    maxCapacity: 4,
+  });
+}
+
+function newRouting(scope, plan, network) {
+  const stack = newStack(scope, 'Routing', 'Where a request goes: load balancer, listeners, rules, target groups');
+  const targetGroups = {};
+  for (const name of plan.groups) {
+    targetGroups[name] = new elb.ApplicationTargetGroup(stack, pascal(name), {
+      targetGroupName: name,
+      vpc: network.vpc,
+      targetType: elb.TargetType.INSTANCE,
+      protocol: elb.ApplicationProtocol.HTTP,
+      port: 80,
+      deregistrationDelay: Duration.seconds(deregistrationSeconds),
+      healthCheck: {
+        path: '/',
+        healthyHttpCodes: '200',
+        healthyThresholdCount: 2,
+        unhealthyThresholdCount: 2,
+        timeout: Duration.seconds(5),
+        interval: Duration.seconds(6),
+      },
+    });
+    if (name !== dropGroup) {
+      Tags.of(targetGroups[name]).add('service', name);
+    }
+  }
+  const weighted = (targets) => elb.ListenerAction.weightedForward(
+    targets.map(([name, weight]) => ({ targetGroup: targetGroups[name], weight })));
+
+  const balancer = new elb.ApplicationLoadBalancer(stack, 'LoadBalancer', {
+    vpc: network.vpc,
+    internetFacing: true,
+    securityGroup: network.loadBalancerSecurityGroup,
+    vpcSubnets: { subnetType: ec2.SubnetType.PUBLIC },
+    dropInvalidHeaderFields: true,
+    desyncMitigationMode: elb.DesyncMitigationMode.DEFENSIVE,
+    idleTimeout: Duration.seconds(60),
+  });
+  const listener = balancer.addListener('Http', {
+    protocol: elb.ApplicationProtocol.HTTP, port: 80, open: false, defaultAction: weighted(plan.fallback),
+  });
+  for (const { id, service, priority, paths, targets } of plan.rules) {
+    new elb.ApplicationListenerRule(stack, `${pascal(service)}${id}Rule`, {
+      listener,
+      priority,
+      conditions: [elb.ListenerCondition.pathPatterns(paths)],
+      action: targets.length > 1 ? weighted(targets) : elb.ListenerAction.forward([targetGroups[targets[0][0]]]),
+    });
+  }
+  output(stack, 'Url', 'Where the API answers', Fn.join('', ['http://', balancer.loadBalancerDnsName]));
+  return { stack, targetGroups };
+}
+
+function newService(scope, { name }, tasks, { cluster, capacityProvider }, targetGroup) {
+  const stack = newStack(scope, pascal(name), `Service ${name}`, new DefaultStackSynthesizer({
+    imageAssetsRepositoryName: name, dockerTagPrefix: 'v1-',
+  }));
+  Tags.of(stack).add('service', name);
+
+  const definition = new ecs.Ec2TaskDefinition(stack, 'TaskDefinition', { family: name, networkMode: ecs.NetworkMode.BRIDGE });
+  const linuxParameters = new ecs.LinuxParameters(stack, 'LinuxParameters');
+  linuxParameters.dropCapabilities(ecs.Capability.ALL);
+  definition.addContainer(name, {
+    image: ecs.ContainerImage.fromDockerImageAsset(new ecrAssets.DockerImageAsset(stack, 'Image', {
+      directory: path.join(root, 'build', 'images', arch, name),
+      assetName: name,
+      platform: ecrAssets.Platform.LINUX_AMD64,
+    })),
+    essential: true,
+    cpu: 256,
+    memoryReservationMiB: 256,
+    portMappings: [{ containerPort, hostPort: 0, protocol: ecs.Protocol.TCP }],
+    environment: { PORT: String(containerPort), STOP_TIMEOUT: '25s' },
+    logging: ecs.LogDriver.awsLogs({
+      logGroup: newLogGroup(stack, 'LogGroup', `/ecs/${name}`),
+      streamPrefix: name,
+      mode: ecs.AwsLogDriverMode.NON_BLOCKING,
+    }),
+    healthCheck: { command: ['CMD', `/${name}`, 'healthcheck'], interval: Duration.seconds(10), timeout: Duration.seconds(5), retries: 3 },
+    stopTimeout: Duration.seconds(deregistrationSeconds),
+    user: '65532:65532',
+    readonlyRootFilesystem: true,
+    dockerSecurityOptions: ['no-new-privileges'],
+    linuxParameters,
+  });
+
+  const service = new ecs.Ec2Service(stack, 'Service', {
+    serviceName: name,
+    cluster,
+    taskDefinition: definition,
+    desiredCount: tasks,
+    capacityProviderStrategies: [{ capacityProvider: capacityProvider.capacityProviderName, weight: 1 }],
+    placementStrategies: [
+      ecs.PlacementStrategy.spreadAcross(ecs.BuiltInAttributes.AVAILABILITY_ZONE),
+      ecs.PlacementStrategy.packedByMemory(),
+    ],
+    minHealthyPercent: 100,
+    maxHealthyPercent: 200,
+    circuitBreaker: { enable: true, rollback: true },
+    healthCheckGracePeriod: Duration.seconds(30),
+    enableECSManagedTags: true,
+    propagateTags: ecs.PropagatedTagSource.SERVICE,
+  });
+  service.node.addDependency(definition.executionRole);
+  service.node.defaultChild.loadBalancers = [{ containerName: name, containerPort, targetGroupArn: targetGroup.targetGroupArn }];
+  return stack;
+}
+
+const app = new App({ analyticsReporting: false });
+const phase = app.node.tryGetContext('phase') ?? 'monolith';
+const shift = app.node.tryGetContext('shift') ?? {};
+const plan = makePlan(phase, shift);
+
+const gate = newGate(app, phase, shift);
+const network = newNetwork(app);
+const registry = newRegistry(app);
+const cluster = newCluster(app, network);
+const routing = newRouting(app, plan, network);
+routing.stack.addStackDependency(gate, 'the phase has to follow the deployed one');
+
+const last = newPhase(app, phase);
+for (const service of all) {
+  const stack = newService(app, service, plan.tasks[service.name], cluster, routing.targetGroups[service.name]);
+  stack.addStackDependency(registry, 'its image is pushed to its repository');
+  stack.addStackDependency(routing.stack, 'a service needs a target group that a listener uses');
+  last.addStackDependency(stack, 'the phase is reached when every service is');
+}
+
+// Images wait for the stack of their repositories, in any order of work.
+const manifestFile = path.join(app.synth().directory, 'manifest.json');
+const manifest = JSON.parse(fs.readFileSync(manifestFile, 'utf8'));
+for (const { name } of all) {
+  const assets = manifest.artifacts[`${env}-${pascal(name)}.assets`];
+  assets.dependencies = [...(assets.dependencies ?? []), `${env}-Registry`];
+}
+fs.writeFileSync(manifestFile, JSON.stringify(manifest, null, 2));
