@@ -25,8 +25,8 @@ func TestPhaseChanges(t *testing.T) {
 		{
 			from: settings{"phase": "monolith"}, to: settings{"phase": "parallel"},
 			want: []string{
-				"- dev-Gate ClaimMonolith AWS::SSM::Parameter",
-				"+ dev-Gate ClaimParallel AWS::SSM::Parameter",
+				"- dev-Gate MonolithFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"~ dev-Phase Outputs.Phase.Value monolith -> parallel",
 				"- dev-Phase BlockShift AWS::SSM::Parameter",
 				"- dev-Phase BlockSwitched AWS::SSM::Parameter",
@@ -39,8 +39,8 @@ func TestPhaseChanges(t *testing.T) {
 		{
 			from: settings{"phase": "parallel"}, to: settings{"phase": "switched"},
 			want: []string{
-				"- dev-Gate ClaimParallel AWS::SSM::Parameter",
-				"+ dev-Gate ClaimSwitched AWS::SSM::Parameter",
+				"- dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"~ dev-Phase Outputs.Phase.Value parallel -> switched",
 				"+ dev-Phase BlockMonolith AWS::SSM::Parameter",
 				"- dev-Phase BlockRetired AWS::SSM::Parameter",
@@ -54,8 +54,8 @@ func TestPhaseChanges(t *testing.T) {
 			from: settings{"phase": "switched"}, to: settings{"phase": "retired"},
 			want: []string{
 				"~ dev-Api ServiceD69D759B Properties.DesiredCount 1 -> 0",
-				"+ dev-Gate ClaimRetired AWS::SSM::Parameter",
-				"- dev-Gate ClaimSwitched AWS::SSM::Parameter",
+				"+ dev-Gate RetiredFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"- dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"~ dev-Phase Outputs.Phase.Value switched -> retired",
 				"+ dev-Phase BlockParallel AWS::SSM::Parameter",
 				"+ dev-Phase BlockShift AWS::SSM::Parameter",
@@ -65,7 +65,7 @@ func TestPhaseChanges(t *testing.T) {
 		{
 			from: settings{"phase": "parallel"}, to: settings{"phase": "parallel", "shift": "users=10"},
 			want: []string{
-				"+ dev-Gate ClaimShift AWS::SSM::Parameter",
+				"+ dev-Gate ShiftFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"+ dev-Routing UsersShiftRule61416B9A AWS::ElasticLoadBalancingV2::ListenerRule",
 			},
 		},
@@ -79,9 +79,9 @@ func TestPhaseChanges(t *testing.T) {
 		{
 			from: settings{"phase": "parallel", "shift": "users=10"}, to: settings{"phase": "switched"},
 			want: []string{
-				"- dev-Gate ClaimParallel AWS::SSM::Parameter",
-				"- dev-Gate ClaimShift AWS::SSM::Parameter",
-				"+ dev-Gate ClaimSwitched AWS::SSM::Parameter",
+				"- dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"- dev-Gate ShiftFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"~ dev-Phase Outputs.Phase.Value parallel -> switched",
 				"+ dev-Phase BlockMonolith AWS::SSM::Parameter",
 				"- dev-Phase BlockRetired AWS::SSM::Parameter",

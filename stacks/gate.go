@@ -21,11 +21,13 @@ func newGate(scope constructs.Construct, s config.Settings) awscdk.Stack {
 	stack := newStack(scope, s, gateStack, "Refuses a phase that does not follow the deployed one", nil)
 	if !s.Gate {
 		// A stack needs a resource. This name is never blocked.
-		newState(stack, s, "Claim", "off", "The gate is off: nothing is refused")
+		newState(stack, s, "GateIsOff", "off", "The gate is off: nothing is refused")
 		return stack
 	}
 	for _, state := range migration.Claims(s.Phase, s.Shift) {
-		newState(stack, s, "Claim", state, "Claimed by the deployment")
+		// What CloudFormation prints when it refuses is this id: it should read as
+		// what does not hold.
+		newState(stack, s, pascal(state)+"FollowsTheDeployedPhase", state, "Claimed by the deployment")
 	}
 	return stack
 }
@@ -41,13 +43,13 @@ func newPhase(scope constructs.Construct, s config.Settings) awscdk.Stack {
 	})
 	output(stack, "Phase", "The phase of the migration that is deployed", jsii.String(s.Phase.String()))
 	for _, state := range migration.Blocks(s.Phase) {
-		newState(stack, s, "Block", state, "Must not follow the deployed phase")
+		newState(stack, s, "Block"+pascal(state), state, "Must not follow the deployed phase")
 	}
 	return stack
 }
 
 func newState(stack awscdk.Stack, s config.Settings, id, state, description string) {
-	awsssm.NewCfnParameter(stack, jsii.String(id+pascal(state)), &awsssm.CfnParameterProps{
+	awsssm.NewCfnParameter(stack, jsii.String(id), &awsssm.CfnParameterProps{
 		Name:        jsii.String(stateParameter(s, state)),
 		Type:        jsii.String("String"),
 		Value:       jsii.String(state),
