@@ -13,7 +13,7 @@ package emulator
 import (
 	"bytes"
 	"context"
-	_ "embed" // moto.py
+	_ "embed" // moto_server.py
 	"errors"
 	"fmt"
 	"io"
@@ -64,12 +64,17 @@ func Missing() []string {
 	if !supported {
 		out = append(out, "Linux (the emulator's Docker registry must be on the same host as the Docker engine)")
 	}
-	// moto.server needs Flask, which the extra "server" brings.
-	find := "import importlib.util as u, sys; sys.exit(0 if u.find_spec('moto') and u.find_spec('flask') else 1)"
-	if err := exec.Command("python3", "-c", find).Run(); err != nil {
-		out = append(out, "python3 with moto's server (pip install 'moto[server]==5.2.1')")
+	return append(append(out, motoMissing()...), dockerMissing()...)
+}
+
+func motoMissing() []string {
+	// moto's server needs Flask, which the extra "server" brings.
+	python := exec.Command("python3", "-c", "import importlib.util as u, sys; sys.exit(not (u.find_spec('moto') and u.find_spec('flask')))")
+	python.Dir = os.TempDir() // Python imports from the current directory first
+	if python.Run() != nil {
+		return []string{"python3 with moto's server (pip install 'moto[server]==5.2.1')"}
 	}
-	return append(out, dockerMissing()...)
+	return nil
 }
 
 // Start runs the emulator until Close is called or ctx ends, whichever is first. It fails if a program is missing (see
@@ -141,7 +146,7 @@ func (a *AWS) serve(l net.Listener, h http.Handler) {
 	a.onClose(s.Close)
 }
 
-//go:embed moto.py
+//go:embed moto_server.py
 var motoServer string
 
 // startMoto starts the service APIs and returns their address.
@@ -245,7 +250,7 @@ func startProcess(log string, env []string, name string, args ...string) (*proce
 	}
 	defer f.Close() // the child has its own
 	cmd := exec.Command(name, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = env, f, f, childAttributes()
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = filepath.Dir(log), env, f, f, childAttributes()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
