@@ -224,10 +224,10 @@ func (b *builder) condition(r *assembly.Resource, path string, value any) Condit
 		if c.Field == QueryString {
 			pair := b.object(r, at, value)
 			b.only(r, at, pair, "Key", "Value")
-			want := keyValue{key: b.text(r, at+".Key", pair["Key"]), value: b.text(r, at+".Value", pair["Value"]), anyKey: pair["Key"] == nil}
-			text := want.value
+			key, text := b.text(r, at+".Key", pair["Key"]), b.text(r, at+".Value", pair["Value"])
+			want := keyValue{key: compile(lower(key), true), value: compile(lower(text), true), anyKey: pair["Key"] == nil}
 			if !want.anyKey {
-				text = want.key + "=" + text
+				text = key + "=" + text
 			}
 			if pair["Value"] == nil {
 				b.refuse(r, at, "a query-string condition needs a Value")
@@ -239,7 +239,12 @@ func (b *builder) condition(r *assembly.Resource, path string, value any) Condit
 		if text == "" {
 			b.refuse(r, at, "a condition cannot have an empty value")
 		}
-		if c.Field == SourceIP {
+		switch c.Field {
+		case PathPattern:
+			c.patterns = append(c.patterns, compile(text, false))
+		case HostHeader, HTTPHeader:
+			c.patterns = append(c.patterns, compile(lower(text), false))
+		case SourceIP:
 			prefix, err := netip.ParsePrefix(text)
 			if err != nil {
 				b.refuse(r, at, "%q is not an address range like 10.0.0.0/8", text)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -34,14 +35,14 @@ type Condition struct {
 	// query-string is "key=pattern" or, for any key, "pattern".
 	Values []string
 
+	patterns []pattern      // of path-pattern, host-header and http-header
 	query    []keyValue     // of query-string
 	prefixes []netip.Prefix // of source-ip
 }
 
-// keyValue is a value of a query-string condition: two patterns. Without a key,
-// any will do.
+// keyValue is a value of a query-string condition. Without a key, any will do.
 type keyValue struct {
-	key, value string
+	key, value pattern
 	anyKey     bool
 }
 
@@ -53,63 +54,69 @@ func (c Condition) String() string {
 	return field + " " + strings.Join(c.Values, " or ")
 }
 
-// miss returns why the request does not meet the condition, empty if it does. An
-// error says what the request would have to have for telling.
-func (c Condition) miss(r Request) (string, error) {
-	var actual []string
+// matches tells whether the request meets the condition. An error says what the
+// request would have to have for telling.
+func (c *Condition) matches(r *Request) (bool, error) {
 	switch c.Field {
 	case PathPattern:
-		for _, pattern := range c.Values {
-			if match(pattern, r.Path) {
-				return "", nil
-			}
-		}
-		actual = []string{r.Path}
+		return matchesOne(c.patterns, r.Path), nil
 	case RequestMethod:
-		for _, method := range c.Values {
-			if method == r.Method {
-				return "", nil
-			}
-		}
-		actual = []string{r.Method}
+		return slices.Contains(c.Values, r.Method), nil
 	case HostHeader:
-		if c.matchesFold(r.hostname()) {
-			return "", nil
-		}
-		actual = []string{r.hostname()}
+		return matchesOne(c.patterns, lower(r.hostname())), nil
 	case HTTPHeader:
-		actual = r.Header.Values(c.Header)
-		for _, value := range actual {
-			if c.matchesFold(value) {
-				return "", nil
+		for _, value := range r.Header.Values(c.Header) {
+			if matchesOne(c.patterns, lower(value)) {
+				return true, nil
 			}
 		}
 	case QueryString:
-		if c.matchesQuery(r.Query) {
-			return "", nil
-		}
-		actual = []string{r.Query}
+		return c.matchesQuery(r.Query), nil
 	case SourceIP:
 		if !r.SourceIP.IsValid() {
-			return "", errors.New("whether the rule matches depends on the address of the client, which the request does not have")
+			return false, errors.New("whether the rule matches depends on the address of the client, which the request does not have")
 		}
 		address := r.SourceIP.Unmap()
 		for _, prefix := range c.prefixes {
 			if prefix.Contains(address) {
-				return "", nil
+				return true, nil
 			}
 		}
-		actual = []string{address.String()}
 	}
-	if len(actual) == 0 {
-		return fmt.Sprintf("%v: the request has no such header", c), nil
-	}
-	return fmt.Sprintf("%v: the request has %q", c, strings.Join(actual, ", ")), nil
+	return false, nil
 }
 
-func (c Condition) matchesFold(text string) bool {
-	for _, pattern := range c.Values {
-		if match(lower(pattern), lower(text)) {
+// miss returns why the request does not meet the condition, empty if it does.
+// The error is that of matches.
+func (c *Condition) miss(r *Request) (string, error) {
+	if met, err := c.matches(r); met || err != nil {
+		return "", err
+	}
+	var actual string
+	switch c.Field {
+	case PathPattern:
+		actual = r.Path
+	case RequestMethod:
+		actual = r.Method
+	case HostHeader:
+		actual = r.hostname()
+	case HTTPHeader:
+		values := r.Header.Values(c.Header)
+		if len(values) == 0 {
+			return fmt.Sprintf("%v: the request has no such header", c), nil
+		}
+		actual = strings.Join(values, ", ")
+	case QueryString:
+		actual = r.Query
+	case SourceIP:
+		actual = r.SourceIP.Unmap().String()
+	}
+	return fmt.Sprintf("%v: the request has %q", c, actual), nil
+}
+
+func matchesOne(patterns []pattern, text string) bool {
+	for _, p := range patterns {
+		if p.match(text) {
 			return true
 		}
 	}
@@ -119,7 +126,7 @@ func (c Condition) matchesFold(text string) bool {
 // matchesQuery looks for one of the condition's values in a query string. A key
 // without "=" has an empty value. The documentation lets every character be
 // percent-encoded; both sides of "=" are decoded before they are compared.
-func (c Condition) matchesQuery(query string) bool {
+func (c *Condition) matchesQuery(query string) bool {
 	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
 			continue
@@ -127,7 +134,7 @@ func (c Condition) matchesQuery(query string) bool {
 		key, value, _ := strings.Cut(pair, "=")
 		key, value = lower(decode(key)), lower(decode(value))
 		for _, want := range c.query {
-			if (want.anyKey || matchEscaped(lower(want.key), key)) && matchEscaped(lower(want.value), value) {
+			if (want.anyKey || want.key.match(key)) && want.value.match(value) {
 				return true
 			}
 		}
@@ -144,6 +151,10 @@ func decode(text string) string {
 
 // lower folds ASCII letters and leaves all other bytes alone.
 func lower(text string) string {
+	isUpper := func(r rune) bool { return 'A' <= r && r <= 'Z' }
+	if strings.IndexFunc(text, isUpper) < 0 {
+		return text
+	}
 	folded := []byte(text)
 	for i, c := range folded {
 		if 'A' <= c && c <= 'Z' {
@@ -153,27 +164,26 @@ func lower(text string) string {
 	return string(folded)
 }
 
-// match tells whether a pattern with * and ? matches the whole text, byte by
-// byte.
-func match(pattern, text string) bool { return matchTokens(tokens(pattern, false), text) }
-
-// matchEscaped is match for query strings, where \* and \? stand for themselves.
-func matchEscaped(pattern, text string) bool { return matchTokens(tokens(pattern, true), text) }
+// pattern is a text with the wildcards * and ?, taken apart once so that it
+// costs little to compare: for each token a byte, or one of the wildcards.
+type pattern []int16
 
 // Tokens of a pattern that are no byte of the text.
 const anyOne, anyMany = -1, -2
 
-func tokens(pattern string, escapes bool) []int16 {
-	list := make([]int16, 0, len(pattern))
-	for i := 0; i < len(pattern); i++ {
-		switch c := pattern[i]; {
+// compile takes a pattern apart. With escapes, as in query strings, \* and \?
+// stand for themselves.
+func compile(text string, escapes bool) pattern {
+	list := make(pattern, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
 		case c == '*':
 			list = append(list, anyMany)
 		case c == '?':
 			list = append(list, anyOne)
-		case c == '\\' && escapes && i+1 < len(pattern) && (pattern[i+1] == '*' || pattern[i+1] == '?'):
+		case c == '\\' && escapes && i+1 < len(text) && (text[i+1] == '*' || text[i+1] == '?'):
 			i++
-			list = append(list, int16(pattern[i]))
+			list = append(list, int16(text[i]))
 		default:
 			list = append(list, int16(c))
 		}
@@ -181,10 +191,11 @@ func tokens(pattern string, escapes bool) []int16 {
 	return list
 }
 
-// matchTokens takes at most len(pattern) * len(text) steps: when a text does not
+// match tells whether the pattern matches the whole text, byte by byte. It takes
+// at most len(pattern) * len(text) steps: when a text does not
 // go on as the pattern does, only the last * need match one byte more, since
 // whatever an earlier one could still take, the last one can take as well.
-func matchTokens(pattern []int16, text string) bool {
+func (pattern pattern) match(text string) bool {
 	p, t := 0, 0
 	star, resume := -1, 0
 	for t < len(text) {

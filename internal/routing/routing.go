@@ -180,7 +180,10 @@ func (r Request) String() string {
 }
 
 // hostname is the host of the request without its port.
-func (r Request) hostname() string {
+func (r *Request) hostname() string {
+	if strings.IndexByte(r.Host, ':') < 0 {
+		return r.Host
+	}
 	if host, _, err := net.SplitHostPort(r.Host); err == nil {
 		return host
 	}
@@ -227,7 +230,7 @@ func (t *Table) Route(r Request) (Decision, error) {
 func (l *Listener) Route(r Request) (Decision, error) {
 	decision := Decision{Request: r, Listener: l}
 	for _, rule := range l.Rules {
-		reason, err := rule.miss(r)
+		reason, err := rule.miss(&r)
 		if err != nil {
 			return Decision{}, fmt.Errorf("%v: %w", rule.Resource, err)
 		}
@@ -240,13 +243,34 @@ func (l *Listener) Route(r Request) (Decision, error) {
 	return decision, nil
 }
 
+// Match returns the rule that decides about a request, as Route does, and does
+// not say why the others do not: for a load balancer that asks at every request.
+func (l *Listener) Match(r *Request) (*Rule, error) {
+next:
+	for _, rule := range l.Rules {
+		var open error
+		for i := range rule.Conditions {
+			met, err := rule.Conditions[i].matches(r)
+			if !met && err == nil {
+				continue next
+			}
+			open = cmp.Or(open, err)
+		}
+		if open != nil {
+			return nil, fmt.Errorf("%v: %w", rule.Resource, open)
+		}
+		return rule, nil
+	}
+	return nil, fmt.Errorf("%v: no rule matches, not even a default rule", l.Resource)
+}
+
 // miss returns why a request does not meet the rule's conditions, empty if it
 // meets them all. That a condition cannot be told does not matter when another
 // one is not met.
-func (rule *Rule) miss(r Request) (string, error) {
+func (rule *Rule) miss(r *Request) (string, error) {
 	var open error
-	for _, condition := range rule.Conditions {
-		reason, err := condition.miss(r)
+	for i := range rule.Conditions {
+		reason, err := rule.Conditions[i].miss(r)
 		if reason != "" {
 			return reason, nil
 		}

@@ -96,6 +96,9 @@ func ask(t testing.TB, table *Table, request string) Decision {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if rule, err := decision.Listener.Match(&r); err != nil || rule != decision.Rule {
+		t.Errorf("%v: Match finds %v, %v, but Route %v", r, rule, err, decision.Rule)
+	}
 	return decision
 }
 
@@ -471,11 +474,11 @@ func FuzzMatch(f *testing.F) {
 		if len(pattern) > 200 || len(text) > 2000 {
 			t.Skip()
 		}
-		if got, want := match(pattern, text), expression(pattern, false).MatchString(latin1(text)); got != want {
-			t.Errorf("match(%q, %q) is %t, want %t", pattern, text, got, want)
+		if got, want := compile(pattern, false).match(text), expression(pattern, false).MatchString(latin1(text)); got != want {
+			t.Errorf("%q matches %q is %t, want %t", pattern, text, got, want)
 		}
-		if got, want := matchEscaped(pattern, text), expression(pattern, true).MatchString(latin1(text)); got != want {
-			t.Errorf("matchEscaped(%q, %q) is %t, want %t", pattern, text, got, want)
+		if got, want := compile(pattern, true).match(text), expression(pattern, true).MatchString(latin1(text)); got != want {
+			t.Errorf("%q with escapes matches %q is %t, want %t", pattern, text, got, want)
 		}
 	})
 }
@@ -503,7 +506,7 @@ func expression(pattern string, escapes bool) *regexp.Regexp {
 // A pattern for which a matcher that tries every way would not come to an end.
 func TestMatchWorstCase(t *testing.T) {
 	pattern, text := strings.Repeat("*a", 60)+"b", strings.Repeat("a", 10_000)
-	if match(pattern, text) || !match(pattern, text+"b") {
+	if p := compile(pattern, false); p.match(text) || !p.match(text+"b") {
 		t.Error("the pattern matches the wrong text")
 	}
 }
