@@ -3,6 +3,9 @@
 // context, with everything compiled and warm and CDK's validation off, taking
 // turns. Before that it checks that both make the same templates.
 //
+// Both make sure that the services' images are up to date, the peer by running
+// this program with -images. What that step takes is measured by itself as well.
+//
 // Run it from the root of the repository:
 //
 //	go run ./bench [-rounds N] [-phase NAME] [-check]
@@ -26,6 +29,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/images"
 )
 
 // limit is how many times as long as the peer the Go app may take.
@@ -34,11 +38,18 @@ const limit = 1.5
 func main() {
 	rounds := flag.Int("rounds", 11, "how often each app is run and measured")
 	phase := flag.String("phase", "monolith", "the phase to synthesize")
+	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
 	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long", limit))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *rounds, *phase, *check); err != nil {
+	var err error
+	if *onlyImages {
+		err = buildImages(ctx)
+	} else {
+		err = run(ctx, *rounds, *phase, *check)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
@@ -53,14 +64,13 @@ func run(ctx context.Context, rounds int, phase string, check bool) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	golang, javascript, err := prepare(ctx, work, phase)
+	golang, javascript, images, err := prepare(ctx, work, phase)
 	if err != nil {
 		return err
 	}
 
-	// The Go app first: it compiles the images, whose directories the peer reads.
 	for _, a := range []*app{golang, javascript} {
-		if _, err := a.synthesize(ctx); err != nil {
+		if _, err := a.run(ctx); err != nil {
 			return err
 		}
 	}
@@ -71,32 +81,32 @@ func run(ctx context.Context, rounds int, phase string, check bool) error {
 	fmt.Printf("Both apps make the same %d templates. Synthesis in phase %s, %d rounds:\n\n", stacks, phase, rounds)
 
 	for round := range rounds {
-		order := []*app{golang, javascript}
+		order := []*app{golang, javascript, images}
 		if round%2 == 1 {
 			slices.Reverse(order)
 		}
 		for _, a := range order {
-			c, err := a.synthesize(ctx)
+			c, err := a.run(ctx)
 			if err != nil {
 				return err
 			}
 			a.costs = append(a.costs, c)
 		}
 	}
-	return report(golang.costs, javascript.costs, check)
+	return report(golang.costs, javascript.costs, images.costs, check)
 }
 
 // report prints the table. With check it fails over the limit.
-func report(golang, javascript []cost, check bool) error {
-	fmt.Printf("%-12s %-26s %s\n", "", "wall, s (min to max)", "CPU, s (min to max)")
+func report(golang, javascript, images []cost, check bool) error {
+	fmt.Printf("%-16s %-26s %s\n", "", "wall, s (min to max)", "CPU, s (min to max)")
 	for _, row := range []struct {
 		name  string
 		costs []cost
-	}{{"Go", golang}, {"JavaScript", javascript}} {
-		fmt.Printf("%-12s %-26s %s\n", row.name, spread(row.costs, cost.wallSeconds), spread(row.costs, cost.cpuSeconds))
+	}{{"Go", golang}, {"JavaScript", javascript}, {"images alone", images}} {
+		fmt.Printf("%-16s %-26s %s\n", row.name, spread(row.costs, cost.wallSeconds), spread(row.costs, cost.cpuSeconds))
 	}
 	wall, cpu := ratio(golang, javascript, cost.wallSeconds), ratio(golang, javascript, cost.cpuSeconds)
-	fmt.Printf("%-12s %-26s %.2f\n", "ratio", fmt.Sprintf("%.2f", wall), cpu)
+	fmt.Printf("%-16s %-26s %.2f\n", "Go / JavaScript", fmt.Sprintf("%.2f", wall), cpu)
 	if check && wall > limit {
 		return fmt.Errorf("the Go app takes %.2f times as long as the JavaScript one: more than %.1f", wall, limit)
 	}
@@ -142,18 +152,20 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// app is one of the two apps, ready to be run.
+// app is a program to be measured.
 type app struct {
 	command []string
 	env     []string
-	out     string // the directory of its cloud assembly
+	out     string // the directory of its cloud assembly, if it makes one
 	costs   []cost
 }
 
-// synthesize runs the app once.
-func (a *app) synthesize(ctx context.Context) (cost, error) {
-	if err := os.RemoveAll(a.out); err != nil {
-		return cost{}, err
+// run runs the app once.
+func (a *app) run(ctx context.Context) (cost, error) {
+	if a.out != "" {
+		if err := os.RemoveAll(a.out); err != nil {
+			return cost{}, err
+		}
 	}
 	command := exec.CommandContext(ctx, a.command[0], a.command[1:]...)
 	command.Env = a.env
@@ -169,40 +181,45 @@ func (a *app) synthesize(ctx context.Context) (cost, error) {
 
 // prepare compiles the Go app, installs the peer's library if it is missing and
 // gives both the environment that the CDK command line would.
-func prepare(ctx context.Context, work, phase string) (golang, javascript *app, err error) {
+func prepare(ctx context.Context, work, phase string) (golang, javascript, images *app, err error) {
 	node, err := filepath.Abs(filepath.Join("node_modules", "node", "bin", "node"))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if _, err := os.Stat(node); err != nil {
-		return nil, nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
+		return nil, nil, nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
 	}
 	if _, err := os.Stat(filepath.Join("bench", "peer", "node_modules", "aws-cdk-lib")); errors.Is(err, fs.ErrNotExist) {
 		fmt.Println("Installing the peer's CDK library")
 		if err := command(ctx, "npm", "ci", "--prefix", filepath.Join("bench", "peer")); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	fmt.Println("Compiling the CDK app (minutes the first time, seconds later)")
 	binary := filepath.Join(work, "app")
 	if err := command(ctx, "go", "build", "-o", binary, "."); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	context, err := cdkContext(phase)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		// NODE_OPTIONS would replace what jsii sets for its own process.
 		return strings.HasPrefix(variable, "NODE_OPTIONS=") || strings.HasPrefix(variable, "CONTEXT_OVERFLOW_LOCATION=")
 	})
-	env = append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node)
+	env = append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node, "CUTOVER_BENCH="+self)
 	make := func(name string, command ...string) *app {
 		out := filepath.Join(work, name)
 		return &app{command: command, out: out, env: append(slices.Clone(env), "CDK_OUTDIR="+out)}
 	}
-	return make("go", binary), make("javascript", node, filepath.Join("bench", "peer", "app.js")), nil
+	return make("go", binary), make("javascript", node, filepath.Join("bench", "peer", "app.js")),
+		&app{command: []string{self, "-images"}, env: env}, nil
 }
 
 // command runs a program of the preparation.
@@ -211,6 +228,20 @@ func command(ctx context.Context, name string, args ...string) error {
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
 	}
 	return nil
+}
+
+// buildImages is the peer's way to the images: the same step that the Go app
+// takes. It prints the build contexts by the names of their services, as JSON.
+func buildImages(ctx context.Context) error {
+	options := images.Options{Root: ".", Arch: "amd64", Progress: os.Stderr}
+	for _, name := range []string{"api", "users", "threads", "posts"} {
+		options.Services = append(options.Services, images.Service{Name: name, Dir: "services/" + name})
+	}
+	contexts, err := images.Build(ctx, options)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(contexts)
 }
 
 // cdkContext is the context of cdk.json and what the command line adds to it.

@@ -24,13 +24,13 @@ func TestReport(t *testing.T) {
 	if got, want := spread(seconds(1, 4, 2, 3), cost.cpuSeconds), "5.00 (2.00 to 8.00)"; got != want {
 		t.Errorf("spread is %s, want %s", got, want)
 	}
-	if err := report(seconds(1.4, 1.5, 14), javascript, true); err != nil {
+	if err := report(seconds(1.4, 1.5, 14), javascript, javascript, true); err != nil {
 		t.Errorf("within the limit: %v", err)
 	}
-	if err := report(seconds(1.6, 1.6, 14), javascript, true); err == nil || !strings.Contains(err.Error(), "1.60 times") {
+	if err := report(seconds(1.6, 1.6, 14), javascript, javascript, true); err == nil || !strings.Contains(err.Error(), "1.60 times") {
 		t.Errorf("over the limit: %v", err)
 	}
-	if err := report(seconds(1.6, 1.6, 14), javascript, false); err != nil {
+	if err := report(seconds(1.6, 1.6, 14), javascript, javascript, false); err != nil {
 		t.Errorf("over the limit without -check: %v", err)
 	}
 }

@@ -6,8 +6,10 @@
 // differ, so a change to stacks/ belongs here too.
 //
 // It knows the context keys phase and shift and has the other settings at their
-// defaults. The images' build contexts are those that the Go app has compiled.
+// defaults. As the Go app, it first has the images' build contexts brought up to
+// date; the program that does so is named by CUTOVER_BENCH.
 
+const { execFileSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
 const { App, CfnOutput, DefaultStackSynthesizer, Duration, Fn, RemovalPolicy, Stack, Tags } = require('aws-cdk-lib');
@@ -23,7 +25,6 @@ const ssm = require('aws-cdk-lib/aws-ssm');
 
 const root = path.join(__dirname, '..', '..');
 const env = 'dev';
-const arch = 'amd64';
 const containerPort = 3000;
 const deregistrationSeconds = 30;
 const dropGroup = 'drop-traffic';
@@ -82,14 +83,14 @@ function output(stack, id, description, value) {
 }
 
 function newState(stack, id, state, description) {
-  new ssm.CfnParameter(stack, id + pascal(state), { name: `/${env}/phase-gate/${state}`, type: 'String', value: state, description });
+  new ssm.CfnParameter(stack, id, { name: `/${env}/phase-gate/${state}`, type: 'String', value: state, description });
 }
 
 function newGate(scope, phase, shift) {
   const stack = newStack(scope, 'Gate', 'Refuses a phase that does not follow the deployed one');
   const claims = Object.keys(shift).length > 0 ? [phase, 'shift'] : [phase];
   for (const state of claims) {
-    newState(stack, 'Claim', state, 'Claimed by the deployment');
+    newState(stack, `${pascal(state)}FollowsTheDeployedPhase`, state, 'Claimed by the deployment');
   }
   return stack;
 }
@@ -105,7 +106,7 @@ function newPhase(scope, phase) {
     blocks.push('shift');
   }
   for (const state of blocks) {
-    newState(stack, 'Block', state, 'Must not follow the deployed phase');
+    newState(stack, `Block${pascal(state)}`, state, 'Must not follow the deployed phase');
   }
   return stack;
 }
@@ -267,7 +268,7 @@ function newRouting(scope, plan, network) {
   return { stack, targetGroups };
 }
 
-function newService(scope, { name }, tasks, { cluster, capacityProvider }, targetGroup) {
+function newService(scope, { name }, tasks, directory, { cluster, capacityProvider }, targetGroup) {
   const stack = newStack(scope, pascal(name), `Service ${name}`, new DefaultStackSynthesizer({
     imageAssetsRepositoryName: name, dockerTagPrefix: 'v1-',
   }));
@@ -278,7 +279,7 @@ function newService(scope, { name }, tasks, { cluster, capacityProvider }, targe
   linuxParameters.dropCapabilities(ecs.Capability.ALL);
   definition.addContainer(name, {
     image: ecs.ContainerImage.fromDockerImageAsset(new ecrAssets.DockerImageAsset(stack, 'Image', {
-      directory: path.join(root, 'build', 'images', arch, name),
+      directory,
       assetName: name,
       platform: ecrAssets.Platform.LINUX_AMD64,
     })),
@@ -322,6 +323,7 @@ function newService(scope, { name }, tasks, { cluster, capacityProvider }, targe
   return stack;
 }
 
+const contexts = JSON.parse(execFileSync(process.env.CUTOVER_BENCH, ['-images'], { cwd: root, encoding: 'utf8' }));
 const app = new App({ analyticsReporting: false });
 const phase = app.node.tryGetContext('phase') ?? 'monolith';
 const shift = app.node.tryGetContext('shift') ?? {};
@@ -336,7 +338,7 @@ routing.stack.addStackDependency(gate, 'the phase has to follow the deployed one
 
 const last = newPhase(app, phase);
 for (const service of all) {
-  const stack = newService(app, service, plan.tasks[service.name], cluster, routing.targetGroups[service.name]);
+  const stack = newService(app, service, plan.tasks[service.name], contexts[service.name], cluster, routing.targetGroups[service.name]);
   stack.addStackDependency(registry, 'its image is pushed to its repository');
   stack.addStackDependency(routing.stack, 'a service needs a target group that a listener uses');
   last.addStackDependency(stack, 'the phase is reached when every service is');
