@@ -36,7 +36,7 @@ const (
 	Region  = "us-east-1"
 )
 
-// Options say where the emulator works.
+// Options may all be left out.
 type Options struct {
 	// Log receives what the emulator does, one line each: stacks, refused pushes, failures. Default: nowhere.
 	Log io.Writer
@@ -264,7 +264,9 @@ func startProcess(log string, env []string, name string, args ...string) (*proce
 
 // await waits until ready answers true, asking often.
 func (p *process) await(ctx context.Context, ready func() bool) error {
-	for tick := time.NewTicker(50 * time.Millisecond); ; {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		select {
 		case <-p.done:
 			return fmt.Errorf("%s ended at its start:\n%s", p.cmd.Path, p.tail())
@@ -272,7 +274,6 @@ func (p *process) await(ctx context.Context, ready func() bool) error {
 			return fmt.Errorf("%s did not come up in time:\n%s", p.cmd.Path, p.tail())
 		case <-tick.C:
 			if ready() {
-				tick.Stop()
 				return nil
 			}
 		}
