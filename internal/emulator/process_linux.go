@@ -3,6 +3,7 @@ package emulator
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -31,8 +32,15 @@ func unmountBelow(dir string) {
 	}
 }
 
-// removeBridge deletes the network interface that a Docker engine leaves when it stops.
+// removeBridge deletes the network interface that a Docker engine leaves when it stops, unless another engine is running,
+// which would share it.
 func removeBridge(name string) {
+	commands, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, c := range commands {
+		if b, _ := os.ReadFile(c); strings.TrimSpace(string(b)) == "dockerd" {
+			return
+		}
+	}
 	if ip, err := exec.LookPath("ip"); err == nil {
 		exec.Command(ip, "link", "delete", name).Run()
 	}
