@@ -1,0 +1,190 @@
+package ecs
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// RolloutState is how far a deployment has come.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
+type RolloutState string
+
+const (
+	InProgress RolloutState = "IN_PROGRESS"
+	// Completed is a deployment that has reached a steady state: all of its
+	// tasks are healthy and the tasks of others are stopping.
+	Completed RolloutState = "COMPLETED"
+	// Failed is a deployment that the circuit breaker has ended. It starts no
+	// more tasks.
+	Failed RolloutState = "FAILED"
+)
+
+// deployment is a revision of a service and the tasks that run it. The first of
+// a service's deployments is the primary one; the tasks of the others are being
+// replaced. Guarded by the scheduler's lock.
+type deployment struct {
+	id            string
+	service       *service
+	revision      string
+	definition    TaskDefinition
+	loadBalancers []LoadBalancer
+	state         RolloutState
+	reason        string
+	created       time.Time
+
+	// want is how many tasks it is to have: the desired count for the primary
+	// deployment; for others what is left to be replaced.
+	want     int
+	failures int // of tasks, as the circuit breaker counts them
+
+	startFailures int       // starts in a row that failed
+	nextStart     time.Time // no start before
+}
+
+func (d *deployment) setState(state RolloutState, reason string) {
+	d.state, d.reason = state, reason
+	d.service.event(Event{Kind: DeploymentEvent, Deployment: d.id, State: string(state), Message: reason})
+}
+
+// tasks returns those that are to run and have not ended.
+func (d *deployment) tasks() []*task {
+	return slices.DeleteFunc(slices.Clone(d.service.tasks), func(t *task) bool { return t.deployment != d || !t.live() })
+}
+
+// maintain brings a deployment to the tasks that it wants, without going above a
+// number of tasks that it may add, and returns how many it has added.
+//
+// An unhealthy task is stopped once its replacement is healthy. Where there is
+// no room for a replacement, unhealthy tasks are stopped first, one by one.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_services.html
+func (d *deployment) maintain(now time.Time, room int) (added int) {
+	var healthy, waiting, failing []*task // waiting for their health to be known
+	for _, t := range d.tasks() {
+		if bad, _ := t.failing(now); bad {
+			failing = append(failing, t)
+		} else if ok, _ := t.healthy(now); ok {
+			healthy = append(healthy, t)
+		} else {
+			waiting = append(waiting, t)
+		}
+	}
+	const scaling = "Scaling activity initiated by deployment " // as ECS words it
+	stop := func(tasks []*task, n int, reason string) {
+		// The newest go first: they have done the least.
+		for i := range min(n, len(tasks)) {
+			tasks[len(tasks)-1-i].stop(reason)
+		}
+	}
+	if len(healthy) >= d.want {
+		for _, t := range failing {
+			t.stop(t.complaint())
+		}
+		stop(waiting, len(waiting), scaling+d.id)
+		stop(healthy, len(healthy)-d.want, scaling+d.id)
+		return 0
+	}
+	if excess := len(healthy) + len(waiting) - d.want; excess > 0 {
+		stop(waiting, excess, scaling+d.id)
+		return 0
+	}
+	if d.state == Failed {
+		return 0
+	}
+	missing := d.want - len(healthy) - len(waiting)
+	if missing > 0 && room <= 0 && len(failing) > 0 && len(waiting) == 0 {
+		failing[0].stop(failing[0].complaint())
+		room++
+	}
+	missing = min(missing, room)
+	if missing <= 0 || now.Before(d.nextStart) {
+		return 0
+	}
+	for range missing {
+		d.service.start(d)
+	}
+	d.service.message(fmt.Sprintf("has started %d tasks", missing))
+	return missing
+}
+
+// countFailure counts a task as failed for the circuit breaker: it could not
+// start, has ended by itself, or was found unhealthy.
+func (s *service) countFailure(t *task, reason string) {
+	if t.failed {
+		return
+	}
+	t.failed = true
+	d := t.deployment
+	if breaker := s.spec.CircuitBreaker; breaker.Enable && d.state == InProgress && d == s.deployments[0] {
+		d.failures++
+		if threshold := breaker.Threshold.failures(s.desired); d.failures >= threshold {
+			s.fail(d, fmt.Sprintf("%d tasks failed; the circuit breaker's threshold is %d; the last one: %s", d.failures, threshold, reason))
+		}
+	}
+}
+
+// fail ends a deployment as failed, and returns to the last completed one if the
+// service is to roll back and there is one.
+func (s *service) fail(d *deployment, reason string) {
+	d.setState(Failed, reason)
+	s.message(fmt.Sprintf("(deployment %s) deployment failed: %s", d.id, reason))
+	s.failure = fmt.Errorf("deployment %s of service %s failed: %s", d.id, s.name, reason)
+	back := s.completed
+	if !s.spec.CircuitBreaker.Rollback || back == nil {
+		return
+	}
+	s.completed = nil // until it has completed again
+	s.deployments = slices.DeleteFunc(s.deployments, func(other *deployment) bool { return other == back })
+	s.deployments = slices.Insert(s.deployments, 0, back)
+	back.failures, back.startFailures, back.nextStart = 0, 0, time.Time{}
+	back.setState(InProgress, "rolling back from deployment "+d.id)
+	s.message("rolling back to deployment " + back.id)
+}
+
+// roll lets deployments other than the primary shrink, as far as the minimum
+// healthy percent allows.
+func (s *service) roll(now time.Time) {
+	primary := s.deployments[0]
+	primary.want = s.desired
+	lower, upper := s.spec.bounds(s.desired)
+	total, healthy, healthyNew, waitingNew := 0, 0, 0, 0
+	for _, t := range s.tasks {
+		if !t.live() {
+			continue
+		}
+		total++
+		ok, _ := t.healthy(now)
+		bad, _ := t.failing(now)
+		switch {
+		case ok:
+			healthy++
+			if t.deployment == primary {
+				healthyNew++
+			}
+		case t.deployment == primary && !bad:
+			waitingNew++
+		}
+	}
+	// Every healthy new task makes an old one superfluous.
+	keep := max(0, s.desired-healthyNew)
+	// Where new tasks have no room, old ones make it; not while others are on
+	// their way, which would take the service below its minimum if they failed.
+	if missing := s.desired - healthyNew - waitingNew; missing > 0 && upper-total <= 0 && primary.state != Failed {
+		old := healthy - healthyNew
+		keep = min(keep, old-min(missing, old, max(0, healthy-lower)))
+	}
+	for _, d := range s.deployments[1:] {
+		// One that never completed has nothing to maintain but what serves.
+		if d.state != Completed {
+			serving := 0
+			for _, t := range d.tasks() {
+				if ok, _ := t.healthy(now); ok {
+					serving++
+				}
+			}
+			d.want = min(d.want, serving)
+		}
+		d.want = min(d.want, keep)
+		keep -= d.want
+	}
+}

@@ -1,0 +1,341 @@
+package ecs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Options says what a scheduler works with.
+type Options struct {
+	// Driver runs the containers. Required.
+	Driver Driver
+	// Balancer is what tasks are registered with. Required if a service has
+	// target groups.
+	Balancer Balancer
+	// Events is called with everything that happens, in its order, while the
+	// scheduler is locked: it must return at once and call none of its methods.
+	// Default: nobody is told.
+	Events func(Event)
+	// Logs is called with every line that a container writes, from several
+	// goroutines. Default: nobody is told.
+	Logs func(LogLine)
+}
+
+// Scheduler keeps the tasks of services running. Its methods may be called by
+// several goroutines.
+type Scheduler struct {
+	options  Options
+	mu       sync.Mutex
+	services map[string]*service // by key
+}
+
+// New returns a scheduler without services.
+func New(options Options) *Scheduler {
+	return &Scheduler{options: options, services: map[string]*service{}}
+}
+
+// Errors that Apply wraps.
+var (
+	// ErrDeploymentFailed is that of a deployment which the circuit breaker
+	// ended. Where the service rolls back, it has done so.
+	ErrDeploymentFailed = errors.New("deployment failed")
+	// ErrSuperseded is that of an Apply or Remove after which another one for
+	// the same service came.
+	ErrSuperseded = errors.New("superseded by another update")
+)
+
+// Apply creates a service or updates it, and waits until it is in a steady
+// state: all of its tasks run the task definition and are healthy, and those
+// that were replaced have stopped. Without a circuit breaker that may never be;
+// when the context ends, Apply returns and the scheduler goes on.
+//
+// A service rolls if its task definition or its target groups are not what they
+// were. A changed count only starts or stops tasks, and whatever else changed
+// holds from now on without touching a task.
+func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
+	s.mu.Lock()
+	v := s.services[spec.Key]
+	if v == nil {
+		v = &service{scheduler: s, key: spec.Key, name: spec.Name, desired: 1, changed: make(chan struct{})}
+		s.services[spec.Key] = v
+	}
+	v.applied++
+	turn := v.applied
+	v.spec, v.draining, v.failure, v.steady = spec, false, nil, false
+	if spec.DesiredCount != nil {
+		v.desired = *spec.DesiredCount
+	}
+	if len(v.deployments) == 0 || v.deployments[0].revision != spec.revision() || v.deployments[0].state == Failed {
+		v.deploy()
+	}
+	if err := v.stalled(); err != nil {
+		v.deployments = v.deployments[1:]
+		v.message(err.Error())
+		v.reconcile()
+		s.mu.Unlock()
+		return err
+	}
+	v.reconcile()
+	s.mu.Unlock()
+
+	return v.wait(ctx, turn, func() (bool, error) {
+		switch {
+		case v.failure != nil && v.deployments[0].state == Failed:
+			return true, fmt.Errorf("%w: %w", ErrDeploymentFailed, v.failure)
+		case v.failure != nil && v.settled():
+			return true, fmt.Errorf("%w and was rolled back to deployment %s: %w", ErrDeploymentFailed, v.deployments[0].id, v.failure)
+		}
+		return v.settled(), nil
+	})
+}
+
+// Remove stops all tasks of a service, as ECS does when one is deleted, and
+// waits until they have stopped. A service that does not exist is no error.
+func (s *Scheduler) Remove(ctx context.Context, key string) error {
+	s.mu.Lock()
+	v := s.services[key]
+	if v == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	v.applied++
+	turn := v.applied
+	v.desired, v.draining, v.failure, v.steady = 0, true, nil, false
+	v.reconcile()
+	s.mu.Unlock()
+	return v.wait(ctx, turn, func() (bool, error) {
+		if len(v.tasks) > 0 {
+			return false, nil
+		}
+		if s.services[key] == v {
+			delete(s.services, key)
+		}
+		return true, nil
+	})
+}
+
+// wait waits until something is done, which it looks at after every change of
+// the service.
+func (s *service) wait(ctx context.Context, turn int, done func() (bool, error)) error {
+	for {
+		s.scheduler.mu.Lock()
+		changed := s.changed
+		finished, err := done()
+		superseded := s.applied != turn
+		s.scheduler.mu.Unlock()
+		switch {
+		case superseded:
+			return fmt.Errorf("service %s: %w", s.name, ErrSuperseded)
+		case finished:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("service %s has not reached a steady state: %w", s.name, context.Cause(ctx))
+		case <-changed:
+		}
+	}
+}
+
+// TargetHealth tells the health of a target, by the key of its target group and
+// the id that it was registered with. What is not registered is ignored. It does
+// not block, and calls no method of the balancer.
+func (s *Scheduler) TargetHealth(group, id string, health TargetHealth) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.services {
+		for _, t := range v.tasks {
+			if was, registered := t.targets[group]; t.id == id && registered && was != health {
+				t.targets[group] = health
+				t.event(HealthEvent, string(health), fmt.Sprintf("target is %s in %s", health, group))
+				v.reconcile()
+				return
+			}
+		}
+	}
+}
+
+// Signal sends a signal to the containers of a task, for example SIGKILL to see
+// what follows.
+func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
+	s.mu.Lock()
+	var containers []Container
+	for _, v := range s.services {
+		for _, t := range v.tasks {
+			for _, c := range t.containers {
+				if t.id == taskID && c.running != nil && !c.ended {
+					containers = append(containers, c.running)
+				}
+			}
+		}
+	}
+	s.mu.Unlock()
+	if len(containers) == 0 {
+		return fmt.Errorf("no task %s runs", taskID)
+	}
+	var errs []error
+	for _, c := range containers {
+		errs = append(errs, c.Signal(signal))
+	}
+	return errors.Join(errs...)
+}
+
+// update changes something about a service and does what follows from it.
+func (s *Scheduler) update(v *service, change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+	v.reconcile()
+}
+
+func (s *Scheduler) log(t *task, container, stream, line string) {
+	if s.options.Logs != nil {
+		s.options.Logs(LogLine{
+			Time: time.Now(), Service: t.service.key, ServiceName: t.service.name,
+			Task: t.id, Container: container, Stream: stream, Text: line,
+		})
+	}
+}
+
+// ServiceStatus is a service as it is at one moment.
+type ServiceStatus struct {
+	Key     string `json:"key"`
+	Name    string `json:"name"`
+	Cluster string `json:"cluster"`
+	// Status is ACTIVE, or DRAINING while the service is being removed.
+	Status       string `json:"status"`
+	DesiredCount int    `json:"desiredCount"`
+	// RunningCount is the number of tasks that are RUNNING, PendingCount of
+	// those that are not yet.
+	RunningCount int `json:"runningCount"`
+	PendingCount int `json:"pendingCount"`
+	// Steady says that all is as it should be.
+	Steady      bool               `json:"steady"`
+	Deployments []DeploymentStatus `json:"deployments"`
+	Tasks       []TaskStatus       `json:"tasks"`
+}
+
+// DeploymentStatus is a deployment of a service.
+type DeploymentStatus struct {
+	ID string `json:"id"`
+	// Status is PRIMARY, or ACTIVE while its tasks are being replaced.
+	Status string `json:"status"`
+	// TaskDefinition is the key of the task definition.
+	TaskDefinition string       `json:"taskDefinition"`
+	RolloutState   RolloutState `json:"rolloutState"`
+	Reason         string       `json:"reason"`
+	FailedTasks    int          `json:"failedTasks"`
+	Created        time.Time    `json:"created"`
+}
+
+// TaskStatus is a task that has not stopped.
+type TaskStatus struct {
+	ID         string    `json:"id"`
+	Deployment string    `json:"deployment"`
+	LastStatus TaskState `json:"lastStatus"`
+	// DesiredStatus is RUNNING, or STOPPED when the task is to stop.
+	DesiredStatus TaskState `json:"desiredStatus"`
+	// Health is UNHEALTHY if a container or a target is and that counts, HEALTHY
+	// if the task counts towards the minimum healthy percent.
+	Health Health `json:"health"`
+	// Targets is the health of the task in each target group, by key.
+	Targets    map[string]TargetHealth `json:"targets,omitempty"`
+	Containers []ContainerStatus       `json:"containers"`
+	Created    time.Time               `json:"created"`
+	// Started is when the task was RUNNING, zero if it has not been.
+	Started    time.Time `json:"started,omitzero"`
+	StopReason string    `json:"stopReason,omitempty"`
+}
+
+// ContainerStatus is a container of a task.
+type ContainerStatus struct {
+	Name string `json:"name"`
+	// RuntimeID is the process id or the id of the container in the engine.
+	// Empty before it has started.
+	RuntimeID string `json:"runtimeId,omitempty"`
+	// Addresses are where the container's ports are reached, by port.
+	Addresses map[int]string `json:"addresses,omitempty"`
+	Health    Health         `json:"health"`
+}
+
+// Status returns the services by name, and their tasks by age.
+func (s *Scheduler) Status() []ServiceStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	all := make([]ServiceStatus, 0, len(s.services))
+	for _, v := range s.services {
+		status := ServiceStatus{
+			Key: v.key, Name: v.name, Cluster: v.spec.Cluster, Status: "ACTIVE",
+			DesiredCount: v.desired, Steady: v.settled(), Tasks: []TaskStatus{},
+		}
+		if v.draining {
+			status.Status = "DRAINING"
+		}
+		for i, d := range v.deployments {
+			one := DeploymentStatus{
+				ID: d.id, Status: "PRIMARY", TaskDefinition: d.definition.Key, RolloutState: d.state,
+				Reason: d.reason, FailedTasks: d.failures, Created: d.created,
+			}
+			if i > 0 {
+				one.Status = "ACTIVE"
+			}
+			status.Deployments = append(status.Deployments, one)
+		}
+		for _, t := range v.tasks {
+			switch t.state {
+			case Running:
+				status.RunningCount++
+			case Provisioning, Pending, Activating:
+				status.PendingCount++
+			}
+			status.Tasks = append(status.Tasks, t.status(now))
+		}
+		all = append(all, status)
+	}
+	slices.SortFunc(all, func(x, y ServiceStatus) int {
+		return strings.Compare(x.Name+"\x00"+x.Key, y.Name+"\x00"+y.Key)
+	})
+	return all
+}
+
+func (t *task) status(now time.Time) TaskStatus {
+	status := TaskStatus{
+		ID: t.id, Deployment: t.deployment.id, LastStatus: t.state, DesiredStatus: Running, Health: HealthUnknown,
+		Created: t.created, Started: t.started, StopReason: t.stopReason,
+	}
+	if !t.live() {
+		status.DesiredStatus = Stopped
+	}
+	if bad, _ := t.failing(now); bad {
+		status.Health = Unhealthy
+	} else if ok, _ := t.healthy(now); ok {
+		status.Health = Healthy
+	}
+	for group, health := range t.targets {
+		if status.Targets == nil {
+			status.Targets = map[string]TargetHealth{}
+		}
+		status.Targets[group] = health
+	}
+	for _, c := range t.containers {
+		one := ContainerStatus{Name: c.definition.Name, Health: c.health}
+		if c.running != nil {
+			one.RuntimeID = c.running.ID()
+			for _, port := range c.definition.Ports {
+				if one.Addresses == nil {
+					one.Addresses = map[int]string{}
+				}
+				one.Addresses[port] = c.running.Address(port)
+			}
+		}
+		status.Containers = append(status.Containers, one)
+	}
+	return status
+}

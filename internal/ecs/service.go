@@ -1,0 +1,184 @@
+package ecs
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// service is a service that runs. Guarded by the scheduler's lock.
+type service struct {
+	scheduler *Scheduler
+	key, name string // do not change
+	spec      ServiceSpec
+	desired   int
+	// deployments begin with the primary one. Others stay until their tasks have
+	// stopped.
+	deployments []*deployment
+	completed   *deployment // the one to roll back to, nil if there is none
+	failure     error       // of the deployment that was last applied
+	tasks       []*task     // all that are not STOPPED
+	draining    bool        // is being removed
+	steady      bool        // has been told
+
+	count   int           // of deployments so far
+	applied int           // of calls of Apply and Remove so far
+	wake    *time.Timer   // for what time alone changes
+	changed chan struct{} // closed and replaced after every change
+}
+
+func (s *service) event(e Event) {
+	e.Time, e.Service, e.ServiceName = time.Now(), s.key, s.name
+	if s.scheduler.options.Events != nil {
+		s.scheduler.options.Events(e)
+	}
+}
+
+// message tells an event as ECS words it.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
+func (s *service) message(text string) {
+	s.event(Event{Kind: ServiceEvent, Message: fmt.Sprintf("(service %s) %s", s.name, text)})
+}
+
+// deploy makes a new deployment the primary one.
+func (s *service) deploy() {
+	s.count++
+	d := &deployment{
+		id: fmt.Sprintf("%s/%d", s.name, s.count), service: s, revision: s.spec.revision(), created: time.Now(),
+		definition: s.spec.TaskDefinition, loadBalancers: s.spec.LoadBalancers,
+	}
+	s.deployments = slices.Insert(s.deployments, 0, d)
+	d.setState(InProgress, "deployment started")
+}
+
+func (s *service) start(d *deployment) {
+	t := newTask(d)
+	s.tasks = append(s.tasks, t)
+	t.setState(Provisioning)
+	go t.run()
+}
+
+func (s *service) remove(t *task) {
+	s.tasks = slices.DeleteFunc(s.tasks, func(other *task) bool { return other == t })
+}
+
+// reconcile compares what runs with what should, and starts and stops tasks.
+func (s *service) reconcile() {
+	now := time.Now()
+	for _, t := range s.tasks {
+		s.assess(t, now)
+	}
+	s.roll(now)
+	_, upper := s.spec.bounds(s.desired)
+	room := upper
+	for _, t := range s.tasks {
+		if t.live() {
+			room--
+		}
+	}
+	for _, d := range slices.Clone(s.deployments) {
+		room -= d.maintain(now, room)
+	}
+	s.deployments = slices.DeleteFunc(s.deployments, func(d *deployment) bool {
+		return d != s.deployments[0] && !slices.ContainsFunc(s.tasks, func(t *task) bool { return t.deployment == d })
+	})
+	s.complete(now)
+	s.schedule(now)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// assess looks at what has become of a task's health.
+func (s *service) assess(t *task, now time.Time) {
+	health := HealthUnknown
+	if bad, _ := t.failing(now); bad {
+		health = Unhealthy
+	} else if ok, _ := t.healthy(now); ok {
+		health = Healthy
+	}
+	if health == t.health || health == HealthUnknown {
+		return
+	}
+	t.health = health
+	if health == Healthy {
+		if !s.spec.CircuitBreaker.Cumulative {
+			t.deployment.failures = 0
+		}
+		t.event(HealthEvent, string(health), "task is healthy")
+		return
+	}
+	t.event(HealthEvent, string(health), "task is unhealthy: "+t.complaint())
+	s.message(fmt.Sprintf("(task %s) is unhealthy: %s", t.id, t.complaint()))
+	s.countFailure(t, t.complaint())
+}
+
+// complete says that the primary deployment is complete when it is.
+func (s *service) complete(now time.Time) {
+	primary, healthy := s.deployments[0], 0
+	for _, t := range s.tasks {
+		ok, _ := t.healthy(now)
+		switch {
+		case !t.live():
+		case t.deployment != primary || !ok:
+			s.steady = false
+			return
+		default:
+			healthy++
+		}
+	}
+	if s.steady = s.steady && healthy == s.desired; s.steady || healthy != s.desired || primary.state == Failed {
+		return
+	}
+	s.steady = true
+	if primary.state == InProgress {
+		primary.setState(Completed, "deployment completed")
+		s.completed = primary
+	}
+	s.message("has reached a steady state")
+}
+
+// settled says whether nothing is left to do: a steady state, and all tasks that
+// are not wanted have stopped.
+func (s *service) settled() bool { return s.steady && len(s.tasks) == s.desired }
+
+// stalled says why an update cannot make any progress: there must be room for a
+// new task, or an old one that may stop.
+func (s *service) stalled() error {
+	old := 0
+	for _, t := range s.tasks {
+		if t.live() && t.deployment != s.deployments[0] {
+			old++
+		}
+	}
+	lower, upper := s.spec.bounds(s.desired)
+	if old == 0 || upper > old || lower < old {
+		return nil
+	}
+	return fmt.Errorf("service %s cannot be updated: of %d tasks, MinimumHealthyPercent %d keeps %d running while MaximumPercent %d allows %d, which leaves no room for a new one; lower the one or raise the other",
+		s.name, s.desired, s.spec.MinimumHealthyPercent, lower, s.spec.MaximumPercent, upper)
+}
+
+// schedule reconciles again when time alone changes something.
+func (s *service) schedule(now time.Time) {
+	var next time.Time
+	at := func(when time.Time) {
+		if when.After(now) && (next.IsZero() || when.Before(next)) {
+			next = when
+		}
+	}
+	for _, t := range s.tasks {
+		_, when := t.healthy(now)
+		at(when)
+		_, when = t.failing(now)
+		at(when)
+	}
+	for _, d := range s.deployments {
+		at(d.nextStart)
+	}
+	if s.wake != nil {
+		s.wake.Stop()
+	}
+	if !next.IsZero() {
+		s.wake = time.AfterFunc(next.Sub(now), func() { s.scheduler.update(s, func() {}) })
+	}
+}

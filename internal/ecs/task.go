@@ -1,0 +1,429 @@
+package ecs
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// TaskState is a state of a task's life cycle, as ECS names them.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
+type TaskState string
+
+const (
+	Provisioning   TaskState = "PROVISIONING"
+	Pending        TaskState = "PENDING"
+	Activating     TaskState = "ACTIVATING" // images are built, containers start, targets are registered
+	Running        TaskState = "RUNNING"
+	Deactivating   TaskState = "DEACTIVATING" // targets are deregistered and drain
+	Stopping       TaskState = "STOPPING"     // SIGTERM has been sent, SIGKILL follows
+	Deprovisioning TaskState = "DEPROVISIONING"
+	Stopped        TaskState = "STOPPED"
+)
+
+// Health is the health of a container or a task, as its health checks see it.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/healthcheck.html
+type Health string
+
+const (
+	// HealthUnknown is that of a container without a health check, or that has
+	// not passed or failed enough of them yet.
+	HealthUnknown Health = "UNKNOWN"
+	Healthy       Health = "HEALTHY"
+	Unhealthy     Health = "UNHEALTHY"
+)
+
+// task is one task. Its fields are guarded by the scheduler's lock, except for
+// those that never change.
+type task struct {
+	id         string
+	scheduler  *Scheduler
+	service    *service
+	deployment *deployment
+
+	state      TaskState
+	containers []*taskContainer
+	targets    map[string]TargetHealth // by target group
+	created    time.Time
+	started    time.Time // when it was RUNNING, else zero
+	failed     bool      // has been counted as a failure of its deployment
+	health     Health    // as last told in an event
+
+	stopAsked  chan struct{} // closed when the task is to stop
+	stopReason string        // empty as long as it is to run
+	exited     chan struct{} // closed when an essential container has ended
+	gone       bool          // exited is closed
+}
+
+// taskContainer is a container of a task.
+type taskContainer struct {
+	definition ContainerDefinition
+	running    Container // nil before it has started
+	health     Health
+	unchecked  bool // its health check cannot run here
+	ended      bool
+}
+
+func newTask(d *deployment) *task {
+	id := make([]byte, 16)
+	rand.Read(id)
+	t := &task{
+		id: hex.EncodeToString(id), scheduler: d.service.scheduler, service: d.service, deployment: d,
+		state: Provisioning, health: HealthUnknown, created: time.Now(),
+		targets:   map[string]TargetHealth{},
+		stopAsked: make(chan struct{}), exited: make(chan struct{}),
+	}
+	for _, definition := range d.definition.Containers {
+		t.containers = append(t.containers, &taskContainer{definition: definition, health: HealthUnknown})
+	}
+	return t
+}
+
+// run carries a task through its life.
+func (t *task) run() {
+	s := t.scheduler
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.update(t.service, func() { t.setState(Pending) })
+	s.update(t.service, func() { t.setState(Activating) })
+	err := t.start(ctx)
+	if err == nil {
+		s.update(t.service, func() {
+			t.started = time.Now()
+			t.setState(Running)
+			t.deployment.startFailures = 0
+		})
+		for _, c := range t.containers {
+			go t.watch(c)
+			if c.definition.HealthCheck != nil {
+				go t.check(ctx, c)
+			}
+		}
+		select {
+		case <-t.stopAsked:
+		case <-t.exited:
+		}
+	}
+	s.update(t.service, func() {
+		if t.stopReason == "" {
+			t.fail(err.Error())
+		}
+		t.setState(Deactivating)
+	})
+	t.drain(err == nil)
+	cancel() // the health checks
+	s.update(t.service, func() { t.setState(Stopping) })
+	t.stopContainers()
+	s.update(t.service, func() { t.setState(Deprovisioning) })
+	s.update(t.service, func() {
+		t.setState(Stopped)
+		t.service.remove(t)
+	})
+}
+
+// start starts the containers and registers them with the target groups.
+func (t *task) start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-t.stopAsked:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for _, c := range t.containers {
+		running, err := t.scheduler.options.Driver.Start(ctx, StartRequest{
+			Service: t.service.key, Task: t.id, Definition: c.definition,
+			Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
+		})
+		if err != nil {
+			return fmt.Errorf("container %q cannot start: %w", c.definition.Name, err)
+		}
+		t.scheduler.update(t.service, func() { c.running = running })
+	}
+	for _, lb := range t.deployment.loadBalancers {
+		address := ""
+		for _, c := range t.containers {
+			if c.definition.Name == lb.Container {
+				address = c.running.Address(lb.Port)
+			}
+		}
+		t.scheduler.update(t.service, func() { t.targets[lb.TargetGroup] = TargetInitial })
+		if err := t.scheduler.options.Balancer.Register(lb.TargetGroup, t.id, address); err != nil {
+			return fmt.Errorf("cannot register with target group %s: %w", lb.TargetGroup, err)
+		}
+	}
+	return nil
+}
+
+// watch waits for the end of a container.
+func (t *task) watch(c *taskContainer) {
+	<-c.running.Done()
+	t.scheduler.update(t.service, func() {
+		c.ended = true
+		t.event(ContainerEvent, "", fmt.Sprintf("container %q has ended: %v", c.definition.Name, c.running.Exit()))
+		if c.definition.Essential && !t.gone {
+			t.gone = true
+			close(t.exited)
+			if t.stopReason == "" {
+				t.fail(fmt.Sprintf("Essential container in task exited: %q, %v", c.definition.Name, c.running.Exit()))
+			}
+		}
+	})
+}
+
+// check runs the health check of a container as the Docker engine of an
+// instance does: the first one after an interval, the next one an interval after
+// the end of the last.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
+func (t *task) check(ctx context.Context, c *taskContainer) {
+	check := c.definition.HealthCheck
+	begin, failures, passed := time.Now(), 0, false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.running.Done():
+			return
+		case <-time.After(check.Interval):
+		}
+		limited, cancel := context.WithTimeout(ctx, check.Timeout)
+		code, output, err := c.running.Exec(limited, command(check.Command))
+		if limited.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("it took longer than %v", check.Timeout)
+		}
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrNoExec):
+			t.scheduler.update(t.service, func() {
+				c.unchecked = true
+				t.event(ContainerEvent, "", fmt.Sprintf("the health check of container %q is left out: %v", c.definition.Name, err))
+			})
+			return
+		case err == nil && code == 0:
+			failures, passed = 0, true
+			t.setHealth(c, Healthy, "its health check passed")
+		case !passed && time.Since(begin) < check.StartPeriod:
+		default:
+			failures++
+			if err == nil {
+				err = errors.New(strings.TrimSpace(fmt.Sprintf("exit code %d %s", code, output)))
+			}
+			if failures >= check.Retries {
+				t.setHealth(c, Unhealthy, fmt.Sprintf("%d health checks failed, the last one: %v", failures, err))
+			}
+		}
+	}
+}
+
+// command is what a health check runs.
+func command(check []string) []string {
+	if check[0] == "CMD-SHELL" {
+		return []string{"/bin/sh", "-c", check[1]}
+	}
+	return check[1:]
+}
+
+func (t *task) setHealth(c *taskContainer, health Health, why string) {
+	t.scheduler.update(t.service, func() {
+		if c.health != health {
+			c.health = health
+			t.event(HealthEvent, string(health), fmt.Sprintf("container %q: %s", c.definition.Name, why))
+		}
+	})
+}
+
+// drain takes the task out of its target groups. As long as it runs, it waits
+// until nothing is in flight to it any more.
+func (t *task) drain(wait bool) {
+	t.scheduler.mu.Lock()
+	groups := make([]string, 0, len(t.targets))
+	for _, lb := range t.deployment.loadBalancers {
+		if _, registered := t.targets[lb.TargetGroup]; registered {
+			groups = append(groups, lb.TargetGroup)
+		}
+	}
+	t.scheduler.mu.Unlock()
+	var drained []<-chan struct{}
+	for _, group := range groups {
+		drained = append(drained, t.scheduler.options.Balancer.Deregister(group, t.id))
+	}
+	for _, done := range drained {
+		if !wait {
+			return
+		}
+		select {
+		case <-done:
+		case <-t.exited:
+			return
+		}
+	}
+}
+
+// stopContainers ends what still runs: SIGTERM, and after the stop timeout
+// SIGKILL.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+func (t *task) stopContainers() {
+	var group sync.WaitGroup
+	for _, c := range t.containers {
+		if c.running == nil {
+			continue
+		}
+		group.Go(func() {
+			select {
+			case <-c.running.Done():
+				return
+			default:
+			}
+			if err := c.running.Terminate(); err != nil {
+				t.scheduler.update(t.service, func() {
+					t.event(ContainerEvent, "", fmt.Sprintf("container %q cannot be asked to stop: %v", c.definition.Name, err))
+				})
+			}
+			select {
+			case <-c.running.Done():
+				return
+			case <-time.After(c.definition.StopTimeout):
+			}
+			t.scheduler.update(t.service, func() {
+				t.event(ContainerEvent, "", fmt.Sprintf("container %q did not stop within %v and is killed", c.definition.Name, c.definition.StopTimeout))
+			})
+			if err := c.running.Signal(syscall.SIGKILL); err != nil {
+				t.scheduler.update(t.service, func() {
+					t.event(ContainerEvent, "", fmt.Sprintf("container %q cannot be killed: %v", c.definition.Name, err))
+				})
+			}
+			<-c.running.Done()
+		})
+	}
+	group.Wait()
+}
+
+// The methods below are called with the scheduler's lock held.
+
+func (t *task) setState(state TaskState) {
+	t.state = state
+	message := "task is " + string(state)
+	if state == Deactivating || state == Stopped {
+		message += ": " + t.stopReason
+	}
+	t.event(TaskEvent, string(state), message)
+}
+
+func (t *task) event(kind EventKind, state, message string) {
+	t.service.event(Event{Kind: kind, Deployment: t.deployment.id, Task: t.id, State: state, Message: message})
+}
+
+// live says whether the task is to run and has not ended.
+func (t *task) live() bool { return t.stopReason == "" }
+
+// fail ends a task that was to run.
+func (t *task) fail(reason string) {
+	t.stopReason = reason
+	d := t.deployment
+	if t.started.IsZero() {
+		d.startFailures++
+		d.nextStart = time.Now().Add(backoff(d.startFailures))
+		if d.startFailures == inconsistent {
+			t.service.message("is unable to consistently start tasks successfully")
+		}
+	} else {
+		d.nextStart = time.Now().Add(pace)
+	}
+	t.service.countFailure(t, reason)
+}
+
+// complaint says which health check found the task unhealthy.
+func (t *task) complaint() string {
+	for _, c := range t.containers {
+		if c.checked() && c.health == Unhealthy {
+			return fmt.Sprintf("Task failed container health checks: %q", c.definition.Name)
+		}
+	}
+	for _, lb := range t.deployment.loadBalancers {
+		if t.targets[lb.TargetGroup] == TargetUnhealthy {
+			return "Task failed ELB health checks in target group " + lb.TargetGroup
+		}
+	}
+	return ""
+}
+
+// stop asks the task to stop.
+func (t *task) stop(reason string) {
+	if t.live() {
+		t.stopReason = reason
+		close(t.stopAsked)
+	}
+}
+
+// containerHealth is the health of the task as its container health checks see
+// it: that of its essential containers that have one.
+func (t *task) containerHealth() Health {
+	health, unknown := HealthUnknown, false
+	for _, c := range t.containers {
+		switch {
+		case !c.checked():
+		case c.health == Unhealthy:
+			return Unhealthy
+		case c.health == HealthUnknown:
+			unknown = true
+		default:
+			health = Healthy
+		}
+	}
+	if unknown {
+		return HealthUnknown
+	}
+	return health
+}
+
+// checked says whether the health check of a container decides about its task.
+func (c *taskContainer) checked() bool {
+	return c.definition.Essential && c.definition.HealthCheck != nil && !c.unchecked
+}
+
+// healthy says whether the task counts towards the minimum healthy percent, and
+// if time alone can change that, when.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
+func (t *task) healthy(now time.Time) (healthy bool, when time.Time) {
+	if t.state != Running || !t.live() {
+		return false, time.Time{}
+	}
+	for _, lb := range t.deployment.loadBalancers {
+		if t.targets[lb.TargetGroup] != TargetHealthy {
+			return false, time.Time{}
+		}
+	}
+	switch {
+	case slices.ContainsFunc(t.containers, (*taskContainer).checked):
+		return t.containerHealth() == Healthy, time.Time{}
+	case len(t.deployment.loadBalancers) > 0:
+		return true, time.Time{}
+	}
+	when = t.started.Add(unchecked)
+	return !now.Before(when), when
+}
+
+// failing says whether a health check has found the task to be unhealthy, and if
+// that is ignored for now, until when.
+func (t *task) failing(now time.Time) (failing bool, when time.Time) {
+	if t.state != Running || !t.live() {
+		return false, time.Time{}
+	}
+	bad := t.containerHealth() == Unhealthy
+	for _, health := range t.targets {
+		bad = bad || health == TargetUnhealthy
+	}
+	when = t.started.Add(t.service.spec.HealthCheckGracePeriod)
+	return bad && !now.Before(when), when
+}
