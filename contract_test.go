@@ -103,10 +103,21 @@ func TestInterlockParameters(t *testing.T) {
 		return names
 	}
 	a := synth(t, settings{"phase": "parallel", "shift": "users=10"})
-	equal(t, "claims", []string{"/dev/phase-gate/parallel parallel", "/dev/phase-gate/shift shift"}, names(a.Stack("dev-Gate")))
-	equal(t, "blocks", []string{"/dev/phase parallel", "/dev/phase-gate/retired retired"}, names(a.Stack("dev-Phase")))
+	equal(t, "gate", []string{
+		"/dev/phase-gate/begun/monolith monolith", // blocked, as is
+		"/dev/phase-gate/begun/parallel parallel",
+		"/dev/phase-gate/begun/retired retired", // this
+		"/dev/phase-gate/begun/shift shift",
+		"/dev/phase-gate/reached/parallel parallel",
+		"/dev/phase-gate/reached/shift shift",
+	}, names(a.Stack("dev-Gate")))
+	equal(t, "blocks", []string{
+		"/dev/phase parallel",
+		"/dev/phase-gate/reached/monolith monolith",
+		"/dev/phase-gate/reached/retired retired",
+	}, names(a.Stack("dev-Phase")))
 	off := synth(t, settings{"phase": "parallel", "phaseGate": "off"})
-	equal(t, "claims when off", []string{"/dev/phase-gate/off off"}, names(off.Stack("dev-Gate")))
+	equal(t, "gate when off", []string{"/dev/phase-gate/begun/off off"}, names(off.Stack("dev-Gate")))
 }
 
 // A deployment is a chain: what decides whether it may happen comes first, what

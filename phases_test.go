@@ -25,7 +25,11 @@ func TestPhaseChanges(t *testing.T) {
 		{
 			from: settings{"phase": "monolith"}, to: settings{"phase": "parallel"},
 			want: []string{
+				"- dev-Gate BlockShift AWS::SSM::Parameter",
+				"- dev-Gate BlockSwitched AWS::SSM::Parameter",
+				"- dev-Gate MonolithFollowsTheBegunPhase AWS::SSM::Parameter",
 				"- dev-Gate MonolithFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Gate ParallelFollowsTheBegunPhase AWS::SSM::Parameter",
 				"+ dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"~ dev-Phase Outputs.Phase.Value monolith -> parallel",
 				"- dev-Phase BlockShift AWS::SSM::Parameter",
@@ -39,7 +43,11 @@ func TestPhaseChanges(t *testing.T) {
 		{
 			from: settings{"phase": "parallel"}, to: settings{"phase": "switched"},
 			want: []string{
+				"+ dev-Gate BlockMonolith AWS::SSM::Parameter",
+				"- dev-Gate BlockRetired AWS::SSM::Parameter",
+				"- dev-Gate ParallelFollowsTheBegunPhase AWS::SSM::Parameter",
 				"- dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Gate SwitchedFollowsTheBegunPhase AWS::SSM::Parameter",
 				"+ dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"~ dev-Phase Outputs.Phase.Value parallel -> switched",
 				"+ dev-Phase BlockMonolith AWS::SSM::Parameter",
@@ -54,7 +62,11 @@ func TestPhaseChanges(t *testing.T) {
 			from: settings{"phase": "switched"}, to: settings{"phase": "retired"},
 			want: []string{
 				"~ dev-Api ServiceD69D759B Properties.DesiredCount 1 -> 0",
+				"+ dev-Gate BlockParallel AWS::SSM::Parameter",
+				"+ dev-Gate BlockShift AWS::SSM::Parameter",
+				"+ dev-Gate RetiredFollowsTheBegunPhase AWS::SSM::Parameter",
 				"+ dev-Gate RetiredFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"- dev-Gate SwitchedFollowsTheBegunPhase AWS::SSM::Parameter",
 				"- dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"~ dev-Phase Outputs.Phase.Value switched -> retired",
 				"+ dev-Phase BlockParallel AWS::SSM::Parameter",
@@ -65,7 +77,10 @@ func TestPhaseChanges(t *testing.T) {
 		{
 			from: settings{"phase": "parallel"}, to: settings{"phase": "parallel", "shift": "users=10"},
 			want: []string{
+				"+ dev-Gate BlockMonolith AWS::SSM::Parameter",
+				"+ dev-Gate ShiftFollowsTheBegunPhase AWS::SSM::Parameter",
 				"+ dev-Gate ShiftFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Phase BlockMonolith AWS::SSM::Parameter",
 				"+ dev-Routing UsersShiftRule61416B9A AWS::ElasticLoadBalancingV2::ListenerRule",
 			},
 		},
@@ -79,11 +94,14 @@ func TestPhaseChanges(t *testing.T) {
 		{
 			from: settings{"phase": "parallel", "shift": "users=10"}, to: settings{"phase": "switched"},
 			want: []string{
+				"- dev-Gate BlockRetired AWS::SSM::Parameter",
+				"- dev-Gate ParallelFollowsTheBegunPhase AWS::SSM::Parameter",
 				"- dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"- dev-Gate ShiftFollowsTheBegunPhase AWS::SSM::Parameter",
 				"- dev-Gate ShiftFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Gate SwitchedFollowsTheBegunPhase AWS::SSM::Parameter",
 				"+ dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
 				"~ dev-Phase Outputs.Phase.Value parallel -> switched",
-				"+ dev-Phase BlockMonolith AWS::SSM::Parameter",
 				"- dev-Phase BlockRetired AWS::SSM::Parameter",
 				"~ dev-Phase Parameter Properties.Value parallel -> switched",
 				"- dev-Routing ApiMonolithRule3E1F67E5 AWS::ElasticLoadBalancingV2::ListenerRule",

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
@@ -47,10 +48,9 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	for _, service := range d.All() {
 		build.Services = append(build.Services, images.Service{Name: service.Name, Dir: service.Dir})
 	}
-	contexts, err := images.Build(ctx, build)
-	if err != nil {
-		return err
-	}
+	// Compiling goes on beside CDK's start, until the first image is needed.
+	contexts := sync.OnceValues(func() (map[string]string, error) { return images.Build(ctx, build) })
+	go contexts()
 
 	// What CDK refuses comes back as a panic with the message of a JavaScript
 	// error; its stack would help nobody who reads it.
@@ -65,7 +65,9 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 		props.Outdir = jsii.String(outdir)
 	}
 	app := awscdk.NewApp(props)
-	Add(app, d, settings, contexts)
+	if err := Add(app, d, settings, contexts); err != nil {
+		return err
+	}
 	return waitForRepositories(*app.Synth(nil).Directory(), d, settings)
 }
 

@@ -11,24 +11,28 @@ import (
 )
 
 // The interlock between the phases: see [migration.Claims]. The Gate stack is
-// deployed first and claims the new state; the Phase stack is deployed last and
-// holds the states that must not come next. A parameter's name can exist once,
-// so CloudFormation itself refuses a phase out of turn, in the Gate stack and
-// before anything that carries traffic is touched.
+// deployed first. It claims the new state twice: under the names that the Phase
+// stack, deployed last, has blocked when the last deployment went through, and
+// under those that it has blocked itself when the last deployment began. A
+// parameter's name can exist once, so CloudFormation itself refuses a phase out of
+// turn, in the Gate stack and before anything that carries traffic is touched.
+const reached, begun = "reached", "begun"
 
 // newGate adds the first stack of every deployment.
 func newGate(scope constructs.Construct, s config.Settings) awscdk.Stack {
 	stack := newStack(scope, s, gateStack, "Refuses a phase that does not follow the deployed one", nil)
 	if !s.Gate {
 		// A stack needs a resource. This name is never blocked.
-		newState(stack, s, "GateIsOff", "off", "The gate is off: nothing is refused")
+		newState(stack, s, "GateIsOff", begun, "off", "The gate is off: nothing is refused")
 		return stack
 	}
+	// What CloudFormation prints when it refuses is the id: it should read as what
+	// does not hold.
 	for _, state := range migration.Claims(s.Phase, s.Shift) {
-		// What CloudFormation prints when it refuses is this id: it should read as
-		// what does not hold.
-		newState(stack, s, pascal(state)+"FollowsTheDeployedPhase", state, "Claimed by the deployment")
+		newState(stack, s, pascal(state)+"FollowsTheDeployedPhase", reached, state, "Claimed by the deployment")
+		newState(stack, s, pascal(state)+"FollowsTheBegunPhase", begun, state, "Claimed by the deployment")
 	}
+	newBlocks(stack, s, begun)
 	return stack
 }
 
@@ -42,15 +46,20 @@ func newPhase(scope constructs.Construct, s config.Settings) awscdk.Stack {
 		Description: jsii.String("The phase of the migration that is deployed"),
 	})
 	output(stack, "Phase", "The phase of the migration that is deployed", jsii.String(s.Phase.String()))
-	for _, state := range migration.Blocks(s.Phase) {
-		newState(stack, s, "Block"+pascal(state), state, "Must not follow the deployed phase")
-	}
+	newBlocks(stack, s, reached)
 	return stack
 }
 
-func newState(stack awscdk.Stack, s config.Settings, id, state, description string) {
+// newBlocks holds the names of what must not follow.
+func newBlocks(stack awscdk.Stack, s config.Settings, after string) {
+	for _, state := range migration.Blocks(s.Phase, s.Shift) {
+		newState(stack, s, "Block"+pascal(state), after, state, "Must not follow this phase")
+	}
+}
+
+func newState(stack awscdk.Stack, s config.Settings, id, after, state, description string) {
 	awsssm.NewCfnParameter(stack, jsii.String(id), &awsssm.CfnParameterProps{
-		Name:        jsii.String(stateParameter(s, state)),
+		Name:        jsii.String(stateParameter(s, after, state)),
 		Type:        jsii.String("String"),
 		Value:       jsii.String(state),
 		Description: jsii.String(description),

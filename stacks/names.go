@@ -41,11 +41,10 @@ func phaseParameter(s config.Settings) string {
 	return "/" + s.Env + "/phase"
 }
 
-// stateParameter is the SSM parameter whose existence keeps a state to one
-// holder: the Gate stack that claims it or the Phase stack that blocks it. Its
-// name is what CloudFormation prints when it refuses a deployment.
-func stateParameter(s config.Settings, state string) string {
-	return fmt.Sprintf("/%s/phase-gate/%s", s.Env, state)
+// stateParameter is the SSM parameter that keeps a state to one holder, after a
+// deployment that was begun or one that was reached.
+func stateParameter(s config.Settings, after, state string) string {
+	return fmt.Sprintf("/%s/phase-gate/%s/%s", s.Env, after, state)
 }
 
 // logGroup is the name of a service's log group.

@@ -12,9 +12,14 @@ import (
 )
 
 // Add adds every stack of the deployment to the scope. The deployment and its
-// settings are those that [config.Load] returned without an error; images has
-// the Docker build context of every service, by its name.
-func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images map[string]string) {
+// settings are those that [config.Load] returned without an error. What images
+// returns is the Docker build context of every service, by its name; it is
+// called when all stacks but the services' stand, and its error is returned.
+func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
+	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
+		// They cost nothing by themselves, and cfn-lint takes no tags on them.
+		ExcludeResourceTypes: jsii.Strings("AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
+	})
 	plan := d.Plan(s)
 	gate := newGate(scope, s)
 	network := NewNetwork(scope, s)
@@ -24,11 +29,15 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
 
 	phase := newPhase(scope, s)
+	contexts, err := images()
+	if err != nil {
+		return err
+	}
 	for _, service := range d.All() {
 		stack := NewService(scope, s, &ServiceProps{
 			Service:     service,
 			Tasks:       plan.Tasks[service.Name],
-			Context:     images[service.Name],
+			Context:     contexts[service.Name],
 			Cluster:     cluster,
 			TargetGroup: routing.TargetGroups[service.Name],
 		})
@@ -36,6 +45,7 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
 		phase.AddStackDependency(stack, jsii.String("the phase is reached when every service is"))
 	}
+	return nil
 }
 
 // newStack makes a stack with the environment's name before it. Without an
@@ -51,12 +61,7 @@ func newStack(scope constructs.Construct, s config.Settings, part, description s
 	if s.VPCID != "" {
 		props.Env = &awscdk.Environment{Account: jsii.String(s.Account), Region: jsii.String(s.Region)}
 	}
-	stack := awscdk.NewStack(scope, name, props)
-	awscdk.Tags_Of(stack).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
-		// They cost nothing by themselves, and cfn-lint takes no tags on them.
-		ExcludeResourceTypes: jsii.Strings("AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
-	})
-	return stack
+	return awscdk.NewStack(scope, name, props)
 }
 
 // newLogGroup makes a log group with the retention of the settings. Without a

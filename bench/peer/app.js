@@ -65,11 +65,7 @@ function makePlan(phase, shift) {
 }
 
 function newStack(scope, part, description, synthesizer) {
-  const stack = new Stack(scope, `${env}-${part}`, { stackName: `${env}-${part}`, description, synthesizer });
-  Tags.of(stack).add('environment', env, {
-    excludeResourceTypes: ['AWS::ElasticLoadBalancingV2::Listener', 'AWS::ElasticLoadBalancingV2::ListenerRule'],
-  });
-  return stack;
+  return new Stack(scope, `${env}-${part}`, { stackName: `${env}-${part}`, description, synthesizer });
 }
 
 function newLogGroup(scope, id, logGroupName) {
@@ -82,32 +78,41 @@ function output(stack, id, description, value) {
   new CfnOutput(stack, id, { value, description });
 }
 
-function newState(stack, id, state, description) {
-  new ssm.CfnParameter(stack, id, { name: `/${env}/phase-gate/${state}`, type: 'String', value: state, description });
+function newState(stack, id, after, state, description) {
+  new ssm.CfnParameter(stack, id, { name: `/${env}/phase-gate/${after}/${state}`, type: 'String', value: state, description });
+}
+
+function newBlocks(stack, after, phase, shift) {
+  const blocks = phases.filter((_, i) => Math.abs(i - phases.indexOf(phase)) > 1);
+  if (Object.keys(shift).length > 0) {
+    blocks.push('monolith');
+  }
+  if (phase === 'monolith' || phase === 'retired') {
+    blocks.push('shift');
+  }
+  for (const state of blocks.sort()) {
+    newState(stack, `Block${pascal(state)}`, after, state, 'Must not follow this phase');
+  }
 }
 
 function newGate(scope, phase, shift) {
   const stack = newStack(scope, 'Gate', 'Refuses a phase that does not follow the deployed one');
   const claims = Object.keys(shift).length > 0 ? [phase, 'shift'] : [phase];
   for (const state of claims) {
-    newState(stack, `${pascal(state)}FollowsTheDeployedPhase`, state, 'Claimed by the deployment');
+    newState(stack, `${pascal(state)}FollowsTheDeployedPhase`, 'reached', state, 'Claimed by the deployment');
+    newState(stack, `${pascal(state)}FollowsTheBegunPhase`, 'begun', state, 'Claimed by the deployment');
   }
+  newBlocks(stack, 'begun', phase, shift);
   return stack;
 }
 
-function newPhase(scope, phase) {
+function newPhase(scope, phase, shift) {
   const stack = newStack(scope, 'Phase', 'The phase that is deployed, and what must not follow it');
   new ssm.CfnParameter(stack, 'Parameter', {
     name: `/${env}/phase`, type: 'String', value: phase, description: 'The phase of the migration that is deployed',
   });
   output(stack, 'Phase', 'The phase of the migration that is deployed', phase);
-  const blocks = phases.filter((_, i) => Math.abs(i - phases.indexOf(phase)) > 1);
-  if (phase === 'monolith' || phase === 'retired') {
-    blocks.push('shift');
-  }
-  for (const state of blocks) {
-    newState(stack, `Block${pascal(state)}`, state, 'Must not follow the deployed phase');
-  }
+  newBlocks(stack, 'reached', phase, shift);
   return stack;
 }
 
@@ -325,6 +330,9 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
 
 const contexts = JSON.parse(execFileSync(process.env.CUTOVER_BENCH, ['-images'], { cwd: root, encoding: 'utf8' }));
 const app = new App({ analyticsReporting: false });
+Tags.of(app).add('environment', env, {
+  excludeResourceTypes: ['AWS::ElasticLoadBalancingV2::Listener', 'AWS::ElasticLoadBalancingV2::ListenerRule'],
+});
 const phase = app.node.tryGetContext('phase') ?? 'monolith';
 const shift = app.node.tryGetContext('shift') ?? {};
 const plan = makePlan(phase, shift);
@@ -336,7 +344,7 @@ const cluster = newCluster(app, network);
 const routing = newRouting(app, plan, network);
 routing.stack.addStackDependency(gate, 'the phase has to follow the deployed one');
 
-const last = newPhase(app, phase);
+const last = newPhase(app, phase, shift);
 for (const service of all) {
   const stack = newService(app, service, plan.tasks[service.name], contexts[service.name], cluster, routing.targetGroups[service.name]);
   stack.addStackDependency(registry, 'its image is pushed to its repository');

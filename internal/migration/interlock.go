@@ -1,18 +1,24 @@
 package migration
 
+import "slices"
+
 // A phase may be deployed only next to the one before it. Leaving one out, in
 // either direction, would send requests to a service whose tasks are not
 // running yet, or stop tasks that are still being sent requests.
 //
-// The deployment itself refuses that, by names that can exist only once. The
-// first stack to be deployed claims a name for the state that is being deployed
-// to; the last one holds the names of all states that must not come next. To
-// deploy a state out of turn is then to create something that exists already,
-// which fails before anything else has changed. Nothing has to be read, so a
-// new environment may begin in any phase.
+// The deployment itself refuses that, by names that can exist only once. What is
+// deployed first claims a name for the state that is being deployed to; what is
+// deployed holds the names of all states that must not come next. To deploy a
+// state out of turn is then to create something that exists already, which fails
+// before anything else has changed. Nothing has to be read, so a new environment
+// may begin in any phase.
+//
+// A deployment may end half-way. So both the state that was last begun and the
+// one that was last reached hold names, and the next one has to follow both.
 
-// shiftState is claimed beside the phase when a shift is set: a shift sends
-// requests to the microservices, so they must be running already.
+// shiftState is claimed beside the phase when a shift is set. A shift sends
+// requests to the microservices, so they must be running already, and must not
+// be stopped before it is taken back.
 const shiftState = "shift"
 
 // Claims returns the states that a deployment claims.
@@ -23,17 +29,23 @@ func Claims(phase Phase, shift map[string]int) []string {
 	return []string{phase.String()}
 }
 
-// Blocks returns the states that must not be claimed next, once the phase is
-// deployed.
-func Blocks(phase Phase) []string {
+// Blocks returns the states that must not follow, sorted.
+//
+// No state blocks one that it may follow itself. That keeps the names apart: what
+// a deployment blocks is never what the one before it has claimed.
+func Blocks(phase Phase, shift map[string]int) []string {
 	var states []string
 	for _, p := range Phases() {
 		if p < phase-1 || p > phase+1 {
 			states = append(states, p.String())
 		}
 	}
+	if len(shift) > 0 {
+		states = append(states, Monolith.String())
+	}
 	if phase == Monolith || phase == Retired {
 		states = append(states, shiftState)
 	}
+	slices.Sort(states)
 	return states
 }

@@ -139,40 +139,99 @@ func TestParsePhase(t *testing.T) {
 	}
 }
 
-// Every pair of states that a deployment may be in and be taken to: a phase,
-// with or without a shift. The table is the whole rule, written out.
+type state struct {
+	phase migration.Phase
+	shift bool
+}
+
+func (s state) weights() map[string]int {
+	if s.shift {
+		return map[string]int{"users": 10}
+	}
+	return nil
+}
+
+// follows is the whole rule, written out: what may be deployed after what.
+var follows = map[state][]state{
+	{migration.Monolith, false}: {{migration.Monolith, false}, {migration.Parallel, false}},
+	{migration.Parallel, false}: {{migration.Monolith, false}, {migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}},
+	{migration.Parallel, true}:  {{migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}},
+	{migration.Switched, false}: {{migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}, {migration.Retired, false}},
+	{migration.Retired, false}:  {{migration.Switched, false}, {migration.Retired, false}},
+}
+
+// names is what one stack holds: a name for each of its resources.
+type names map[string]string
+
+// update does what CloudFormation does with a stack whose resources have names
+// that can exist once: it creates what is new, and deletes what is gone only
+// when everything was created.
+func update(stack *names, next names, others ...names) bool {
+	taken := map[string]bool{}
+	for _, held := range append(others, *stack) {
+		for _, name := range held {
+			taken[name] = true
+		}
+	}
+	for id, name := range next {
+		if (*stack)[id] != name && taken[name] {
+			return false
+		}
+	}
+	*stack = next
+	return true
+}
+
+// Deployments that end after their first stack or go through to the last one, in
+// every order of three: one is taken if it follows both what was begun and what
+// was reached before, and refused otherwise.
 func TestInterlock(t *testing.T) {
-	type state struct {
-		phase migration.Phase
-		shift bool
-	}
-	monolith, parallel, shifted := state{migration.Monolith, false}, state{migration.Parallel, false}, state{migration.Parallel, true}
-	switched, retired := state{migration.Switched, false}, state{migration.Retired, false}
-	allowed := map[state][]state{
-		monolith: {monolith, parallel},
-		parallel: {monolith, parallel, shifted, switched},
-		shifted:  {monolith, parallel, shifted, switched},
-		switched: {parallel, shifted, switched, retired},
-		retired:  {switched, retired},
-	}
-	claims := func(s state) []string {
-		if s.shift {
-			return migration.Claims(s.phase, map[string]int{"users": 10})
+	gate := func(s state) names {
+		n := names{}
+		for _, claim := range migration.Claims(s.phase, s.weights()) {
+			n["reached "+claim], n["begun "+claim] = "reached/"+claim, "begun/"+claim
 		}
-		return migration.Claims(s.phase, nil)
-	}
-	for from, next := range allowed {
-		for to := range allowed {
-			blocks := migration.Blocks(from.phase)
-			refused := slices.ContainsFunc(claims(to), func(claim string) bool { return slices.Contains(blocks, claim) })
-			if want := !slices.Contains(next, to); refused != want {
-				t.Errorf("from %v to %v: refused %t, want %t", from, to, refused, want)
-			}
+		for _, block := range migration.Blocks(s.phase, s.weights()) {
+			n["block "+block] = "begun/" + block
 		}
-		// What is deployed holds both, so no name may be in both.
-		for _, claim := range claims(from) {
-			if slices.Contains(migration.Blocks(from.phase), claim) {
-				t.Errorf("%v claims %q and blocks it", from, claim)
+		return n
+	}
+	phase := func(s state) names {
+		n := names{}
+		for _, block := range migration.Blocks(s.phase, s.weights()) {
+			n["block "+block] = "reached/" + block
+		}
+		return n
+	}
+	type deployment struct {
+		to      state
+		through bool
+	}
+	var all []deployment
+	for s := range follows {
+		all = append(all, deployment{s, true}, deployment{s, false})
+	}
+	for _, first := range all {
+		for _, second := range all {
+			for _, third := range all {
+				var gateStack, phaseStack names
+				var begun, reached *state
+				for _, d := range []deployment{first, second, third} {
+					allowed := (begun == nil || slices.Contains(follows[*begun], d.to)) && (reached == nil || slices.Contains(follows[*reached], d.to))
+					if taken := update(&gateStack, gate(d.to), phaseStack); taken != allowed {
+						t.Fatalf("%v: after %v was begun and %v reached, %v was taken: %t, want %t", []deployment{first, second, third}, begun, reached, d.to, taken, allowed)
+					}
+					if !allowed {
+						continue
+					}
+					begun = &d.to
+					if d.through {
+						reached = &d.to
+						if !update(&phaseStack, phase(d.to), gateStack) {
+							t.Fatalf("%v: the last stack of %v is refused", []deployment{first, second, third}, d.to)
+						}
+					}
+				}
 			}
 		}
 	}
