@@ -1,0 +1,62 @@
+package process
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// groupAttributes put a process into a group of its own, and have the kernel end
+// it if this program is killed.
+func groupAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// stat reads /proc/PID/stat from its third field on; nil for a process that has
+// ended, even if nobody has waited for it yet.
+// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+func stat(pid int) []string {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return nil
+	}
+	// The second field is the program's name in parentheses, whatever it holds.
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return nil
+	}
+	return fields
+}
+
+// startTime is when a process started, in ticks since the machine did.
+func startTime(pid int) (start string, alive bool) {
+	fields := stat(pid)
+	if fields == nil {
+		return "", false
+	}
+	return fields[19], true
+}
+
+// groupOf says whether a process group has a process of the task.
+func groupOf(group int, task string) bool {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if fields := stat(pid); fields == nil || fields[2] != strconv.Itoa(group) {
+			continue
+		}
+		environ, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ"))
+		for variable := range bytes.SplitSeq(environ, []byte{0}) {
+			if string(variable) == taskVariable+"="+task {
+				return true
+			}
+		}
+	}
+	return false
+}

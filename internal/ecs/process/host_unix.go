@@ -1,0 +1,28 @@
+//go:build unix && !linux
+
+package process
+
+import (
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// groupAttributes put a process into a group of its own. If this program is
+// killed, the process lives on until the next Sweep.
+func groupAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// startTime is when a process started.
+func startTime(pid int) (start string, alive bool) {
+	out, err := exec.Command("ps", "-o", "stat=,lstart=", "-p", strconv.Itoa(pid)).Output()
+	state, start, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+	if err != nil || state == "" || state[0] == 'Z' {
+		return "", false
+	}
+	return strings.TrimSpace(start), true
+}
+
+// groupOf says whether a process group has a process of the task, which cannot
+// be told here once the first process has ended.
+func groupOf(int, string) bool { return false }

@@ -1,0 +1,433 @@
+//go:build unix
+
+// Package process runs the containers of ECS tasks as processes of this host,
+// without Docker.
+//
+// It can do so for an image that is made of nothing but its build context: a
+// Dockerfile that copies files onto an empty image (FROM scratch), and an entry
+// point among them that this host can execute. For any other container, a
+// command can be given that is run in its place.
+//
+// There is no port mapping: the process must listen on a port that the driver
+// chooses on the loopback interface. It learns the port from its environment.
+// The variable whose value in the task definition or the image is the container
+// port, such as PORT=3000, is set to the chosen one. A command given in place of
+// a container always has it in PORT.
+//
+// A process is not a container: the user, the read-only root, capabilities,
+// security options, resource limits and labels of the task definition do not
+// hold, and a path that the program opens is one of this host. The process sees
+// the files of its image relative to its working directory. Its environment is
+// that of the image and the task definition alone; a command given in place of a
+// container has that of this program besides.
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"cutover/internal/ecs"
+)
+
+// Options says how processes are run.
+type Options struct {
+	// Dir keeps the files of images, and a record of every process, by which
+	// [Driver.Sweep] finds those of a run that was killed. One driver at a time
+	// may use it. Required.
+	Dir string
+	// Run has shell commands that are run in place of containers, by the
+	// container's name.
+	Run map[string]string
+}
+
+// Driver runs containers as processes.
+type Driver struct {
+	options Options
+
+	mu     sync.Mutex
+	ports  map[int]bool // given to a process that runs
+	images map[string]*image
+}
+
+// New returns a driver. It creates its directory.
+func New(options Options) (*Driver, error) {
+	d := &Driver{options: options, ports: map[int]bool{}, images: map[string]*image{}}
+	for _, dir := range []string{d.records(), d.imageRoot()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *Driver) records() string   { return filepath.Join(d.options.Dir, "processes") }
+func (d *Driver) imageRoot() string { return filepath.Join(d.options.Dir, "images") }
+
+// taskVariable marks the processes of a task, so that those which outlive the
+// first one are known as ours.
+const taskVariable = "CUTOVER_TASK"
+
+// Start starts a process. See [ecs.Driver].
+func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
+	p := &process{driver: d, done: make(chan struct{}), addresses: map[int]string{}, definition: r.Definition}
+	variables := environment{}
+	if command, ok := d.options.Run[r.Definition.Name]; ok {
+		p.given = true
+		p.argv = []string{"/bin/sh", "-c", command}
+	} else {
+		var err error
+		if p.image, err = d.prepare(r.Definition.Image); err == nil {
+			p.argv, p.dir, err = p.image.entry(r.Definition)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("it cannot run as a process of this host: %w; run it in Docker, or say what to start in its place with --run %s=COMMAND", err, r.Definition.Name)
+		}
+		variables = slices.Clone(p.image.env)
+	}
+	for _, v := range r.Definition.Environment {
+		variables.set(v.Name, v.Value)
+	}
+	if err := d.choosePorts(p, r.Definition, &variables); err != nil {
+		return nil, err
+	}
+	if p.given {
+		p.env = os.Environ()
+	} else {
+		p.env = []string{"PATH=" + imagePath}
+	}
+	variables.set(taskVariable, r.Task)
+	for _, v := range variables {
+		p.env = append(p.env, v.Name+"="+v.Value)
+	}
+	if ctx.Err() != nil {
+		p.freePorts()
+		return nil, context.Cause(ctx)
+	}
+	if err := p.start(r); err != nil {
+		p.freePorts()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Ports are taken from below those that Linux (32768 to 60999) and macOS (49152
+// to 65535) give to outgoing connections. One of those could be in use by a
+// connection of the load balancer when the process comes to listen on it.
+const firstPort, portCount = 20000, 12768
+
+func (d *Driver) choosePort() (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for range 200 {
+		port := firstPort + rand.IntN(portCount)
+		if d.ports[port] {
+			continue
+		}
+		// On all interfaces, as most programs listen.
+		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
+			l.Close()
+			d.ports[port] = true
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port found from %d to %d", firstPort, firstPort+portCount-1)
+}
+
+// choosePorts picks a port of this host for every port of the container and puts
+// it into the variable that names the container port.
+func (d *Driver) choosePorts(p *process, c ecs.ContainerDefinition, variables *environment) error {
+	for i, containerPort := range c.Ports {
+		var names []string
+		for _, v := range *variables {
+			if v.Value == strconv.Itoa(containerPort) {
+				names = append(names, v.Name)
+			}
+		}
+		switch {
+		case slices.Contains(names, "PORT"), p.given && i == 0 && len(names) == 0:
+			names = []string{"PORT"}
+		case len(names) == 0:
+			return fmt.Errorf("as a process of this host it must be told which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in PORT",
+				containerPort, containerPort, c.Name)
+		case len(names) > 1:
+			return fmt.Errorf("its container port %d is the value of several variables, %s, and which of them says where to listen is not known; call it PORT, or run it in Docker",
+				containerPort, strings.Join(names, ", "))
+		}
+		port, err := d.choosePort()
+		if err != nil {
+			return err
+		}
+		variables.set(names[0], strconv.Itoa(port))
+		p.ports = append(p.ports, port)
+		p.addresses[containerPort] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if p.given && i == 0 {
+			variables.set("PORT", strconv.Itoa(port))
+		}
+	}
+	return nil
+}
+
+func (p *process) freePorts() {
+	p.driver.mu.Lock()
+	defer p.driver.mu.Unlock()
+	for _, port := range p.ports {
+		delete(p.driver.ports, port)
+	}
+}
+
+// environment is a list of variables.
+type environment []ecs.Variable
+
+func (e *environment) set(name, value string) {
+	for i, v := range *e {
+		if v.Name == name {
+			(*e)[i].Value = value
+			return
+		}
+	}
+	*e = append(*e, ecs.Variable{Name: name, Value: value})
+}
+
+// process is a container that runs as a process, in a process group of its own.
+type process struct {
+	driver     *Driver
+	definition ecs.ContainerDefinition
+	image      *image // nil if a command was given
+	given      bool
+	argv, env  []string
+	dir        string
+	ports      []int
+	addresses  map[int]string
+
+	pid  int
+	done chan struct{}
+	exit ecs.Exit
+}
+
+func (p *process) start(r ecs.StartRequest) error {
+	cmd := exec.Command(p.argv[0])
+	cmd.Args, cmd.Env, cmd.Dir = p.argv, p.env, p.dir
+	cmd.SysProcAttr = groupAttributes()
+	stdout, err := read(r, "stdout", &cmd.Stdout)
+	if err != nil {
+		return err
+	}
+	stderr, err := read(r, "stderr", &cmd.Stderr)
+	if err != nil {
+		stdout.close()
+		return err
+	}
+	started := make(chan error)
+	go func() {
+		// Linux ends the process when the thread that started it ends, so the
+		// thread must last as long.
+		runtime.LockOSThread()
+		file, err := p.launch(cmd, r.Task)
+		started <- err
+		if err == nil {
+			err = cmd.Wait()
+			killGroup(p.pid) // as the end of a container's first process ends the others
+			p.exit = exitOf(cmd.ProcessState, err)
+			p.freePorts()
+			os.Remove(file)
+		}
+		stdout.close()
+		stderr.close()
+		close(p.done)
+	}()
+	return <-started
+}
+
+// launch starts the process and records it, or leaves nothing.
+func (p *process) launch(cmd *exec.Cmd, task string) (file string, err error) {
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	p.pid = cmd.Process.Pid
+	if file, err = p.driver.record(p.pid, task); err != nil {
+		killGroup(p.pid)
+		cmd.Wait()
+	}
+	return file, err
+}
+
+// reading hands on what is written into a pipe.
+type reading struct {
+	from, to *os.File
+	finished chan struct{}
+}
+
+// read opens a pipe for one of a command's streams. The command gets the pipe
+// itself, so that waiting for it does not wait for others that hold it.
+func read(r ecs.StartRequest, stream string, into *io.Writer) (*reading, error) {
+	from, to, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	*into = to
+	pipe := &reading{from: from, to: to, finished: make(chan struct{})}
+	go func() {
+		lines := ecs.Lines(func(line string) { r.Output(stream, line) })
+		io.Copy(lines, from)
+		lines.Close()
+		close(pipe.finished)
+	}()
+	return pipe, nil
+}
+
+// close ends the reading after what has been written, and soon if a process that
+// left the group keeps the pipe open.
+func (r *reading) close() {
+	r.to.Close()
+	r.from.SetReadDeadline(time.Now().Add(time.Second))
+	<-r.finished
+	r.from.Close()
+}
+
+func exitOf(state *os.ProcessState, err error) ecs.Exit {
+	if state == nil {
+		return ecs.Exit{Code: -1, Err: err}
+	}
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return ecs.Exit{Code: 128 + int(status.Signal())}
+	}
+	return ecs.Exit{Code: state.ExitCode()}
+}
+
+func killGroup(pid int) { syscall.Kill(-pid, syscall.SIGKILL) }
+
+func (p *process) ID() string            { return strconv.Itoa(p.pid) }
+func (p *process) Address(c int) string  { return p.addresses[c] }
+func (p *process) Done() <-chan struct{} { return p.done }
+func (p *process) Exit() ecs.Exit        { return p.exit }
+
+// Terminate sends SIGTERM to the process, as Docker does to the first of a
+// container; of a command given in its place, to all processes, because a shell
+// does not hand it on.
+func (p *process) Terminate() error {
+	if p.given {
+		return syscall.Kill(-p.pid, syscall.SIGTERM)
+	}
+	return syscall.Kill(p.pid, syscall.SIGTERM)
+}
+
+func (p *process) Signal(signal syscall.Signal) error { return syscall.Kill(-p.pid, signal) }
+
+// maxOutput is how much of a command's output is kept, as by Docker's health
+// checks.
+const maxOutput = 4096
+
+// Exec runs a command of the image. It is not possible in place of a container
+// that a given command replaces, nor if the command names the container port, at
+// which nothing listens here.
+func (p *process) Exec(ctx context.Context, command []string) (int, string, error) {
+	if p.given {
+		return 0, "", fmt.Errorf("%w: --run replaces the container", ecs.ErrNoExec)
+	}
+	for _, port := range p.definition.Ports {
+		if strings.Contains(strings.Join(command, " "), strconv.Itoa(port)) {
+			return 0, "", fmt.Errorf("%w: it names port %d, which is another one here", ecs.ErrNoExec, port)
+		}
+	}
+	name, err := p.image.find(command[0], p.definition.WorkingDirectory)
+	if err != nil {
+		return 0, "", err
+	}
+	cmd := exec.CommandContext(ctx, name)
+	cmd.Args, cmd.Env, cmd.Dir = command, p.env, p.dir
+	cmd.SysProcAttr = groupAttributes()
+	cmd.Cancel = func() error { killGroup(cmd.Process.Pid); return nil }
+	cmd.WaitDelay = time.Second
+	output, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		return 0, "", err
+	}
+	return exitOf(cmd.ProcessState, err).Code, string(output[:min(len(output), maxOutput)]), nil
+}
+
+// record is what is kept of a process for the case that this program is killed.
+type record struct {
+	PID int `json:"pid"`
+	// Start tells the process from a later one with the same id.
+	Start string `json:"start"`
+	Task  string `json:"task"`
+}
+
+func (d *Driver) record(pid int, task string) (file string, err error) {
+	start, _ := startTime(pid) // one that has ended already is none to find
+	data, err := json.Marshal(record{PID: pid, Start: start, Task: task})
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(d.records(), strconv.Itoa(pid)+".json")
+	return file, os.WriteFile(file, data, 0o644)
+}
+
+// Sweep ends the processes that an earlier driver on the same directory left
+// running, removes the images that it made, and returns the processes' ids. Call it before the first Start.
+func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
+	files, err := filepath.Glob(filepath.Join(d.records(), "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, file := range files {
+		var r record
+		data, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(data, &r)
+		}
+		// A record that was cut off is of a process that had no time to begin.
+		if err == nil && r.PID > 1 && r.left() {
+			killGroup(r.PID)
+			if err := r.await(ctx); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			ended = append(ended, strconv.Itoa(r.PID))
+		}
+		os.Remove(file)
+	}
+	images, _ := filepath.Glob(filepath.Join(d.imageRoot(), "*"))
+	for _, image := range images {
+		errs = append(errs, os.RemoveAll(image))
+	}
+	return ended, errors.Join(errs...)
+}
+
+// left says whether the process, or one of its group, is still there.
+func (r record) left() bool {
+	start, alive := startTime(r.PID)
+	return alive && start == r.Start || groupOf(r.PID, r.Task)
+}
+
+func (r record) await(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(5 * time.Second)
+	for r.left() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-limit:
+			return fmt.Errorf("process %d, left by an earlier run, does not end; end it by hand", r.PID)
+		}
+	}
+	return nil
+}
