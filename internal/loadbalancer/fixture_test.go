@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -221,7 +222,7 @@ func listen(t testing.TB, balancer *Balancer, listener string) string {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_ = balancer.Shutdown(ctx)
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, ErrClosed) {
 			t.Errorf("Serve: %v", err)
 		}
 	})

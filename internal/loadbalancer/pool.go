@@ -255,6 +255,14 @@ func (c *targetConn) peekOnce(fd uintptr) bool {
 	return true
 }
 
+// CloseWrite ends what is sent to the target.
+func (c *targetConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 // close closes the connection for good.
 func (c *targetConn) close() {
 	c.pool.mu.Lock()

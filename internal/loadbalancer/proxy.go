@@ -208,6 +208,8 @@ func (p *proxy) exchange(t *target, withGroup, withTarget time.Duration) {
 			p.answer(http.StatusBadGateway, errors.New("the target changes the protocol although nobody asked it to"))
 			return
 		}
+		// From here on the end of what the client sends is not the end of the client.
+		stop()
 		p.tunnel(c, response)
 		return
 	}
@@ -398,6 +400,9 @@ func (p *proxy) upload(c *targetConn) *upload {
 	// With HTTP/2 this is always so.
 	_ = u.control.EnableFullDuplex()
 	r, idle := p.r, p.l.settings.IdleTimeout
+	// The target may wait for the end of the request before it answers. Until then
+	// it is the client who has to send something now and then.
+	_ = c.SetReadDeadline(time.Time{})
 	go func() {
 		defer close(u.done)
 		var w io.Writer = c.writer
@@ -411,9 +416,7 @@ func (p *proxy) upload(c *targetConn) *upload {
 			u.await(time.Now().Add(idle))
 			n, err := r.Body.Read(buffer[:])
 			received += int64(n)
-			// Both ways: while a part arrives now and then, the target may wait for
-			// the end before it answers.
-			_ = c.SetDeadline(time.Now().Add(idle))
+			_ = c.SetWriteDeadline(time.Now().Add(idle))
 			if n > 0 && refused == 0 {
 				_, writeErr := w.Write(buffer[:n])
 				if writeErr == nil {
@@ -444,6 +447,7 @@ func (p *proxy) upload(c *targetConn) *upload {
 				break
 			}
 		}
+		_ = c.SetReadDeadline(time.Now().Add(idle))
 		p.x.Received += received
 		u.await(time.Time{})
 	}()
