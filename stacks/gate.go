@@ -53,7 +53,7 @@ func newPhase(scope constructs.Construct, s config.Settings) awscdk.Stack {
 // newBlocks holds the names of what must not follow.
 func newBlocks(stack awscdk.Stack, s config.Settings, after string) {
 	for _, state := range migration.Blocks(s.Phase, s.Shift) {
-		newState(stack, s, "Block"+pascal(state), after, state, "Must not follow this phase")
+		newState(stack, s, "NotNextTo"+pascal(state), after, state, "Must not follow this phase")
 	}
 }
 

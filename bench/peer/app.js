@@ -91,7 +91,7 @@ function newBlocks(stack, after, phase, shift) {
     blocks.push('shift');
   }
   for (const state of blocks.sort()) {
-    newState(stack, `Block${pascal(state)}`, after, state, 'Must not follow this phase');
+    newState(stack, `NotNextTo${pascal(state)}`, after, state, 'Must not follow this phase');
   }
 }
 

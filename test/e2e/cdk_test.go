@@ -62,9 +62,8 @@ func tail(s string, lines int) string {
 	return strings.Join(l[max(0, len(l)-lines):], "\n")
 }
 
-// deployOptions make the CLI ask nothing. Assets are built when their stack's turn comes: by default the CLI builds all
-// images before it deploys the first stack, and asks ECR for them in repositories that do not exist yet.
-var deployOptions = []string{"--all", "--require-approval", "never", "--asset-prebuild=false", "--concurrency", "4"}
+// deployOptions are those of a plain deployment of everything; the first one makes the CLI ask nothing.
+var deployOptions = []string{"--require-approval", "never", "--all", "--concurrency", "4"}
 
 // deploy deploys a synthesized assembly.
 func (c *cdk) deploy(assembly string) (string, error) {

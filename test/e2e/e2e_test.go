@@ -61,7 +61,7 @@ var phases = map[string]state{
 			"default → api 1, drop-traffic 0",
 		},
 		Counts: map[string]int32{"api": 1, "users": 0, "threads": 0, "posts": 0},
-		Gate:   []string{"monolith", "retired", "shift", "switched"},
+		Gate:   gate("monolith", "retired", "shift", "switched"),
 		Phase:  "monolith",
 	},
 	"parallel": {
@@ -73,7 +73,7 @@ var phases = map[string]state{
 			"default → api 1, drop-traffic 0",
 		},
 		Counts: map[string]int32{"api": 1, "users": 1, "threads": 1, "posts": 1},
-		Gate:   []string{"parallel", "retired"},
+		Gate:   gate("parallel", "retired"),
 		Phase:  "parallel",
 	},
 	"canary": {
@@ -86,7 +86,7 @@ var phases = map[string]state{
 			"default → api 1, drop-traffic 0",
 		},
 		Counts: map[string]int32{"api": 1, "users": 1, "threads": 1, "posts": 1},
-		Gate:   []string{"parallel", "retired", "shift"},
+		Gate:   gate("monolith", "parallel", "retired", "shift"),
 		Phase:  "parallel",
 	},
 	"switched": {
@@ -97,7 +97,7 @@ var phases = map[string]state{
 			"default → api 0, drop-traffic 1",
 		},
 		Counts: map[string]int32{"api": 1, "users": 1, "threads": 1, "posts": 1},
-		Gate:   []string{"monolith", "switched"},
+		Gate:   gate("monolith", "switched"),
 		Phase:  "switched",
 	},
 	"retired": {
@@ -108,7 +108,7 @@ var phases = map[string]state{
 			"default → api 0, drop-traffic 1",
 		},
 		Counts: map[string]int32{"api": 0, "users": 1, "threads": 1, "posts": 1},
-		Gate:   []string{"monolith", "parallel", "retired", "shift"},
+		Gate:   gate("monolith", "parallel", "retired", "shift"),
 		Phase:  "retired",
 	},
 }
@@ -149,6 +149,18 @@ func counts(stacks ...string) map[string][]string {
 		out[s] = []string{"~ " + serviceType}
 	}
 	return out
+}
+
+// gate is what the interlock holds, claimed or blocked: every name twice, since the deployment was begun and since it
+// was complete.
+func gate(states ...string) []string {
+	var names []string
+	for _, since := range []string{"begun", "reached"} {
+		for _, state := range states {
+			names = append(names, since+"/"+state)
+		}
+	}
+	return names
 }
 
 // routes is the diff of a change of the /api* rule and the default action.
@@ -231,6 +243,9 @@ func TestDeployment(t *testing.T) {
 			step(fmt.Sprintf("%s to %s is refused", m.from, to), func(t *testing.T) { refuses(t, cli, a, assembly(to), m.from) })
 		}
 		delete(refused, m.from) // once is enough
+		if m.to == "retired" {
+			step("retired, cut short, to parallel is refused", func(t *testing.T) { cutShort(t, cli, a, assembly) })
+		}
 		step(fmt.Sprintf("%s to %s", m.from, m.to), func(t *testing.T) {
 			if got := withoutPhase(cli.diff(t, assembly(m.to))); !reflect.DeepEqual(got, m.diff) {
 				t.Errorf("cdk diff names %v, want %v", got, m.diff)
@@ -282,6 +297,22 @@ func withoutPhase(diff map[string][]string) map[string][]string {
 	delete(diff, "dev-Gate")
 	delete(diff, "dev-Phase")
 	return diff
+}
+
+// cutShort deploys one stack of the phase retired and nothing after it. That phase has begun, so what follows only the
+// phase before it must be refused: it would send requests to a monolith without tasks. What follows both is the way out.
+func cutShort(t *testing.T, cli *cdk, a *account, assembly func(phase string) string) {
+	cli.must(t, "deploy", "--app", assembly("retired"), "dev-Api", "--require-approval", "never")
+	if out, err := cli.deploy(assembly("parallel")); err == nil || !strings.Contains(out, "dev-Gate failed to deploy") {
+		t.Errorf("cdk deploy is not refused by dev-Gate: %v\n%s", err, tail(out, 60))
+	}
+	if got, want := a.state(t).Rules, phases["switched"].Rules; !slices.Equal(got, want) {
+		t.Errorf("rules:\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+	if out, err := cli.deploy(assembly("switched")); err != nil {
+		t.Errorf("%v\n%s", err, tail(out, 60))
+	}
+	compare(t, a, "switched")
 }
 
 // repeated deploys what is deployed already.
