@@ -68,7 +68,8 @@ var ErrClosed = errors.New("the load balancer is shut down")
 
 // Configure sets listeners, rules and target groups in place of those before.
 // Requests that begin afterwards follow the new ones; those in flight end as
-// they began. Groups that stay keep their targets with the state they are in,
+// they began. When it returns, all of these have their target, so that to
+// deregister a target which the new rules do not use loses nothing. Groups that stay keep their targets with the state they are in,
 // groups that are gone drain them. A listener that is gone closes its socket when
 // its requests are answered.
 func (b *Balancer) Configure(config *Config) error {
@@ -96,13 +97,18 @@ func (b *Balancer) Configure(config *Config) error {
 			}
 		}
 	}
+	// Groups come into use before the rules that use them, and go out of use after
+	// those that did.
 	for _, settings := range config.Groups {
 		g := b.groups[settings.Key]
 		if g == nil {
 			g = &group{key: settings.Key, events: b.events, probe: b.probe, dial: b.dial}
 			b.groups[settings.Key] = g
+			g.configure(settings, inUse[settings.Key])
 		}
-		g.configure(settings, inUse[settings.Key])
+		if inUse[settings.Key] {
+			g.configure(settings, true)
+		}
 	}
 	listeners := map[string]*listener{}
 	for _, route := range config.Table.Listeners {
@@ -111,11 +117,16 @@ func (b *Balancer) Configure(config *Config) error {
 	b.listeners = listeners
 	for key, f := range b.fronts {
 		if l := listeners[key]; l != nil && (l.scheme == "https") == f.secure {
-			f.listener.Store(l)
+			f.replace(l)
 			continue
 		}
 		delete(b.fronts, key)
 		go func() { _ = f.server.Shutdown(context.Background()) }()
+	}
+	for _, settings := range config.Groups {
+		if !inUse[settings.Key] {
+			b.groups[settings.Key].configure(settings, false)
+		}
 	}
 	for key, g := range b.groups {
 		if !known[key] {

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -226,7 +227,18 @@ func listen(t testing.TB, balancer *Balancer, listener string) string {
 			t.Errorf("Serve: %v", err)
 		}
 	})
+	// A socket takes connections before it is served, but redirects to it are known
+	// only then.
+	for !balancer.serves(listener) {
+		runtime.Gosched()
+	}
 	return ln.Addr().String()
+}
+
+func (b *Balancer) serves(listener string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.fronts[listener] != nil
 }
 
 // target starts a backend and registers it as healthy. The handler does not see

@@ -167,7 +167,7 @@ func (g *group) health() []TargetHealth {
 func (g *group) pick(sticky string) *target {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.targets) == 0 || !g.inUse {
+	if len(g.targets) == 0 {
 		return nil
 	}
 	healthy := 0

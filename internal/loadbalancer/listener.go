@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,34 @@ type listener struct {
 	logName      string
 	groupARNs    map[*routing.TargetGroup]string
 	forwards     map[*routing.Rule]*forward
+	// deciding counts the requests that have no target yet.
+	deciding atomic.Int64
+}
+
+// decide returns the listener as it is now, for a request that says with decided
+// when it needs no target any more.
+func (f *front) decide() *listener {
+	for {
+		l := f.listener.Load()
+		l.deciding.Add(1)
+		if f.listener.Load() == l {
+			return l
+		}
+		l.deciding.Add(-1)
+	}
+}
+
+func (l *listener) decided() { l.deciding.Add(-1) }
+
+// replace has requests follow another listener, and returns when all those that
+// follow the one before have their targets. What is taken out of service after
+// that is no longer looked for.
+func (f *front) replace(l *listener) {
+	old := f.listener.Swap(l)
+	// To decide takes microseconds, and waits for nothing.
+	for old.deciding.Load() > 0 {
+		runtime.Gosched()
+	}
 }
 
 // forward is a forward action.

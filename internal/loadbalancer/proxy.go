@@ -31,7 +31,7 @@ var proxies = sync.Pool{New: func() any { return new(proxy) }}
 // ServeHTTP answers a request as the listener's rules say.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := proxies.Get().(*proxy)
-	p.f, p.l, p.w, p.r = f, f.listener.Load(), w, r
+	p.f, p.w, p.r = f, w, r
 	p.client = r.Context().Value(clientKey{}).(*clientConn)
 	defer func() {
 		p.x.End = time.Now()
@@ -43,8 +43,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *proxy) serve() {
-	r, l := p.r, p.l
-	now := time.Now()
+	r, now := p.r, time.Now()
+	l := p.f.decide()
+	p.l = l
 	size, longest := headSize(r)
 	p.x = Exchange{
 		Listener: p.f.key, Kind: l.scheme, Client: p.client.address,
@@ -58,6 +59,7 @@ func (p *proxy) serve() {
 		p.w.Header()["Connection"] = []string{"close"}
 	}
 	if status := turnDown(r, size, longest); status != 0 {
+		l.decided()
 		p.answer(status, nil)
 		return
 	}
@@ -69,10 +71,17 @@ func (p *proxy) serve() {
 	request.Path, request.Query, _ = strings.Cut(p.x.URI, "?")
 	rule, err := l.route.Match(&request)
 	if err != nil {
+		l.decided()
 		p.answer(http.StatusInternalServerError, err)
 		return
 	}
 	p.x.Rule = rule
+	var t *target
+	f := l.forwards[rule]
+	if f != nil {
+		t = p.pick(f)
+	}
+	l.decided()
 	sent := ""
 	if values := r.Header[traceHeader]; len(values) > 0 {
 		sent = values[0]
@@ -87,8 +96,11 @@ func (p *proxy) serve() {
 		p.x.Redirect = p.f.balancer.localLocation(l, decision.Location())
 		p.w.Header()["Location"] = []string{p.x.Redirect}
 		p.own(rule.Action.Redirect.StatusCode, "text/html", page(rule.Action.Redirect.StatusCode))
+	case t == nil:
+		p.answer(http.StatusServiceUnavailable, errNoTarget)
 	default:
-		p.forward(l.forwards[rule])
+		defer t.release()
+		p.exchange(t, f.stickiness)
 	}
 }
 
@@ -136,8 +148,9 @@ func responseSize(header http.Header) int64 {
 
 var errNoTarget = errors.New("the target group has no registered target")
 
-// forward sends the request to a target of one of the groups.
-func (p *proxy) forward(f *forward) {
+// pick chooses one of the groups and a target of it, which is in use from then
+// on. It returns nil if the group has none.
+func (p *proxy) pick(f *forward) *target {
 	seal := p.f.balancer.seal
 	sticky := ""
 	if f.stickiness > 0 {
@@ -145,26 +158,24 @@ func (p *proxy) forward(f *forward) {
 	}
 	choice := f.pick(sticky)
 	p.x.group, p.x.Group = choice.route, choice.group.key
-	stickyTarget, stickiness := "", time.Duration(choice.group.stickiness.Load())
-	if stickiness > 0 {
+	sticky = ""
+	if choice.group.stickiness.Load() > 0 {
 		key, id, _ := strings.Cut(seal.open(p.r, targetCookie), "\x00")
 		if key == choice.group.key {
-			stickyTarget = id
+			sticky = id
 		}
 	}
-	t := choice.group.pick(stickyTarget)
-	if t == nil {
-		p.answer(http.StatusServiceUnavailable, errNoTarget)
-		return
+	t := choice.group.pick(sticky)
+	if t != nil {
+		p.x.Target, p.x.Address = t.ID, t.Address
 	}
-	defer t.release()
-	p.x.Target, p.x.Address = t.ID, t.Address
-	p.exchange(t, f.stickiness, stickiness)
+	return t
 }
 
-// exchange sends the request to the target and the answer to the client, with
-// cookies for as long as the client is to stay with the group and the target.
-func (p *proxy) exchange(t *target, withGroup, withTarget time.Duration) {
+// exchange sends the request to the target and the answer to the client, with a
+// cookie if the client is to stay with the target's group for a while, and one if
+// it is to stay with the target.
+func (p *proxy) exchange(t *target, withGroup time.Duration) {
 	r, idle := p.r, p.l.settings.IdleTimeout
 	c, err := t.pool.get(r.Context(), idle)
 	if err != nil {
@@ -219,7 +230,7 @@ func (p *proxy) exchange(t *target, withGroup, withTarget time.Duration) {
 	if withGroup > 0 {
 		p.f.balancer.seal.set(header, groupCookie, t.group.key, withGroup, p.f.secure)
 	}
-	if withTarget > 0 {
+	if withTarget := time.Duration(t.group.stickiness.Load()); withTarget > 0 {
 		p.f.balancer.seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, withTarget, p.f.secure)
 	}
 	p.x.Sent = responseSize(header)
