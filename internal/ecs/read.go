@@ -12,7 +12,6 @@ import (
 const (
 	serviceType        = "AWS::ECS::Service"
 	taskDefinitionType = "AWS::ECS::TaskDefinition"
-	clusterType        = "AWS::ECS::Cluster"
 	targetGroupType    = "AWS::ElasticLoadBalancingV2::TargetGroup"
 )
 
@@ -346,7 +345,7 @@ const someAccount, someRegion = "000000000000", "us-east-1"
 
 // image finds out which image asset of the stack an image is, if any.
 func (r *reader) image(resource *assembly.Resource, v assembly.Value) Image {
-	if !v.Present() && v.Raw() == nil {
+	if v.Raw() == nil {
 		v.Refuse("a container needs an image")
 		return Image{}
 	}
