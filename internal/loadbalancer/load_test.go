@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -189,6 +190,63 @@ func TestConfigureUnderLoad(t *testing.T) {
 		if x.Rule == nil || x.Target == "" || x.Status != 200 || x.Err != nil || x.Start.After(x.Dispatched) || x.Dispatched.After(x.Answered) || x.Answered.After(x.Responded) || x.Responded.After(x.End) {
 			t.Fatalf("exchange %d is %+v", i, x)
 		}
+	}
+}
+
+// The end of the migration: as soon as the rules do not lead to a group any more
+// its tasks are taken away.
+func TestRetireUnderLoad(t *testing.T) {
+	toA, toB := template{}.config(t), template{action: forwardTo("B")}.config(t)
+	b := serve(t, toA)
+	services := map[string]*stoppable{"A": newStoppable(t, "monolith"), "B": newStoppable(t, "users")}
+	b.register("A", "0", services["A"].address)
+	l := newLoad(t, b.address, 8, func(*http.Response) error { return nil })
+	for i := range 20 {
+		from, to, config := "A", "B", toB
+		if i%2 == 1 {
+			from, to, config = to, from, toA
+		}
+		// The target is not checked before a rule leads to it; until then it gets
+		// requests without, because it is the only one.
+		if err := b.balancer.Register("S/"+to, Target{ID: fmt.Sprint(i + 1), Address: services[to].address}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.balancer.Configure(config); err != nil {
+			t.Fatal(err)
+		}
+		<-b.balancer.Deregister("S/"+from, fmt.Sprint(i))
+		l.more(20)
+	}
+	l.end(t)
+}
+
+// Configure waits for the requests that have no target yet.
+func TestConfigureWaits(t *testing.T) {
+	b := serve(t, template{}.config(t))
+	f := b.balancer.fronts[theListener]
+	old := f.decide()
+	var decided atomic.Bool
+	configured := make(chan bool)
+	next := template{}.config(t)
+	go func() {
+		_ = b.balancer.Configure(next)
+		configured <- decided.Load()
+	}()
+	for f.listener.Load() == old {
+		runtime.Gosched()
+	}
+	if l := f.decide(); l == old {
+		t.Error("a request that begins now follows the old rules")
+	} else {
+		l.decided()
+	}
+	for range 10_000 { // time enough to return, if it did not wait
+		runtime.Gosched()
+	}
+	decided.Store(true)
+	old.decided()
+	if !<-configured {
+		t.Error("Configure returned while a request had no target")
 	}
 }
 
