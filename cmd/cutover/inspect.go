@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cutover/internal/ecs"
+	"cutover/internal/local"
+)
+
+func statusCommand(g *global) *cobra.Command {
+	var watch, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show services, tasks, health and rules",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout())
+			for {
+				status, err := client.Status(cmd.Context())
+				if errors.Is(err, context.Canceled) {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					err = printJSON(cmd.OutOrStdout(), status)
+				} else if watch {
+					v.redraw(v.status(status))
+				} else {
+					v.print(v.status(status))
+				}
+				if err != nil || !watch {
+					return err
+				}
+				select {
+				case <-cmd.Context().Done():
+					return nil
+				case <-time.After(time.Second):
+				}
+			}
+		},
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every second, until Ctrl-C")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; with --watch, a line each time")
+	return cmd
+}
+
+func routesCommand(g *global) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "routes URL...",
+		Short: "Show where requests go, and why",
+		Long: `Routes shows for each request which rule decides, which target group and targets it
+goes to, and why the rules before did not match. A request is a URL or a path, with
+a method before it if it is not GET.`,
+		Example: `  cutover routes /api/users/1 /api/posts
+  cutover routes "POST http://forum.example:80/api/users"`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, requests []string) error {
+			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout())
+			var routes []local.Route
+			for _, request := range requests {
+				route, err := client.Route(cmd.Context(), request)
+				if err != nil {
+					return fmt.Errorf("%s: %w", request, err)
+				}
+				routes = append(routes, route)
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), routes)
+			}
+			for _, route := range routes {
+				v.print(v.route(route))
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func logsCommand(g *global) *cobra.Command {
+	var follow, asJSON bool
+	cmd := &cobra.Command{
+		Use:     "logs [SERVICE]",
+		Short:   "Show what the containers wrote",
+		Example: "  cutover logs users -f",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			service := strings.Join(args, "")
+			if status, err := local.NewClient(g.state).Status(cmd.Context()); err == nil && service != "" {
+				var names []string
+				for _, s := range status.Services {
+					names = append(names, s.Name)
+				}
+				if !slices.Contains(names, service) {
+					return fmt.Errorf("there is no service %q: choose from %s", service, strings.Join(names, ", "))
+				}
+			}
+			v := newView(cmd.OutOrStdout())
+			return local.Logs(cmd.Context(), g.state, service, follow, func(line ecs.LogLine) {
+				if asJSON {
+					printJSON(cmd.OutOrStdout(), line)
+					return
+				}
+				v.logLine(line)
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on, until Ctrl-C")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, a line each")
+	return cmd
+}
+
+func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cutover/internal/ecs/process"
+	"cutover/internal/local"
+)
+
+// stopTimeout is how long tasks have to stop: a deregistration delay and a stop
+// timeout of a minute each.
+const stopTimeout = 2 * time.Minute
+
+// runner has the flags that say how an assembly is run.
+type runner struct {
+	driver string
+	ports  []string
+	run    []string
+}
+
+func (r *runner) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&r.driver, "driver", "process", "what runs the containers: process or docker")
+	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "LISTENER=LOCAL: where a listener answers here (default 80=8080, 443=8443)")
+	cmd.Flags().StringArrayVar(&r.run, "run", nil, "CONTAINER=COMMAND: run this in place of a container; it listens on $PORT")
+}
+
+// args are the flags again, for another process.
+func (r *runner) args() []string {
+	args := []string{"--driver", r.driver}
+	for _, port := range r.ports {
+		args = append(args, "--port", port)
+	}
+	for _, run := range r.run {
+		args = append(args, "--run", run)
+	}
+	return args
+}
+
+func (r *runner) options(g *global) (local.Options, error) {
+	options := local.Options{Dir: g.state, Ports: map[int]int{}}
+	commands := map[string]string{}
+	for _, pair := range r.run {
+		name, command, ok := strings.Cut(pair, "=")
+		if !ok || name == "" || command == "" {
+			return options, fmt.Errorf("--run %q is not CONTAINER=COMMAND, as in --run users=\"go run ./services/users\"", pair)
+		}
+		commands[name] = command
+	}
+	for _, pair := range r.ports {
+		listener, port, ok := strings.Cut(pair, "=")
+		from, err1 := strconv.Atoi(listener)
+		to, err2 := strconv.Atoi(port)
+		if !ok || errors.Join(err1, err2) != nil || from < 1 || from > 65535 || to < 0 || to > 65535 {
+			return options, fmt.Errorf("--port %q is not LISTENER=LOCAL with two ports, as in --port 80=8080", pair)
+		}
+		options.Ports[from] = to
+	}
+	switch r.driver {
+	case "process":
+		options.Driver = func(dir string) (local.Driver, error) { return process.New(process.Options{Dir: dir, Run: commands}) }
+	default:
+		return options, fmt.Errorf("--driver %q is unknown: choose process or docker", r.driver)
+	}
+	return options, nil
+}
+
+func upCommand(g *global) *cobra.Command {
+	var from source
+	var how runner
+	var detach bool
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run an assembly on this machine",
+		Long: `Up runs an assembly and shows what starts, until Ctrl-C stops it. With --detach it
+returns when everything is steady and leaves it running; "cutover down" stops it.`,
+		Example: `  cutover up
+  cutover up --phase parallel --detach
+  cutover up --app ../other/cdk.out --port 80=9000 --run web="npm start"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return up(cmd.Context(), g, from, how, detach, newView(cmd.OutOrStdout()))
+		},
+	}
+	from.flags(cmd)
+	how.flags(cmd)
+	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "leave it running in the background")
+	return cmd
+}
+
+func up(ctx context.Context, g *global, from source, how runner, detach bool, v *view) error {
+	// A mistake in the flags should not wait for the rest.
+	if _, err := how.options(g); err != nil {
+		return err
+	}
+	client := local.NewClient(g.state)
+	if _, err := client.Status(ctx); err == nil {
+		return fmt.Errorf("%w in %s: update it with `%s deploy`, or stop it with `%[3]s down`", local.ErrRunning, g.state, v.program)
+	}
+	assembly, err := from.assembly(ctx, g)
+	if err != nil {
+		return err
+	}
+	var ended <-chan error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if detach {
+		ended, err = background(g, how)
+	} else {
+		ended, err = foreground(ctx, g, how)
+	}
+	if err != nil {
+		return err
+	}
+	ready := make(chan error, 1)
+	go func() { ready <- client.Ready(ctx) }()
+	select {
+	case err := <-ended:
+		return errors.Join(errors.New("the deployment ended before it began"), err)
+	case err := <-ready:
+		if err != nil {
+			return err
+		}
+	}
+	if err := v.deploy(ctx, client, assembly); err != nil {
+		client.Down(context.WithoutCancel(ctx))
+		cancel()
+		return errors.Join(err, <-ended)
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	v.summary(status, detach)
+	if detach {
+		return nil
+	}
+	err = <-ended
+	if err == nil {
+		v.print("Stopped.")
+	}
+	return err
+}
+
+// foreground runs the deployment in this process until the context ends.
+func foreground(ctx context.Context, g *global, how runner) (<-chan error, error) {
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, g, how) }()
+	return ended, nil
+}
+
+// background runs the deployment in a process of its own, which outlives this one.
+func background(g *global, how runner) (<-chan error, error) {
+	if err := os.MkdirAll(g.state, 0o755); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(g.state, "runner.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program, append([]string{"serve", "--state", g.state}, how.args()...)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		if err := cmd.Wait(); err != nil {
+			text, _ := os.ReadFile(log.Name())
+			ended <- fmt.Errorf("%s", strings.TrimSpace(strings.TrimPrefix(string(text), "cutover: ")))
+			return
+		}
+		ended <- nil
+	}()
+	return ended, nil
+}
+
+// serveCommand is what "up --detach" leaves running.
+func serveCommand(g *global) *cobra.Command {
+	var how runner
+	cmd := &cobra.Command{
+		Use: "serve", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), g, how) },
+	}
+	how.flags(cmd)
+	return cmd
+}
+
+func serve(ctx context.Context, g *global, how runner) error {
+	options, err := how.options(g)
+	if err != nil {
+		return err
+	}
+	r, err := local.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	err = r.Control(ctx)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return errors.Join(err, r.Stop(stopping))
+}
+
+func deployCommand(g *global) *cobra.Command {
+	var from source
+	cmd := &cobra.Command{
+		Use:   "deploy",
+		Short: "Deploy another assembly, or phase, to what runs",
+		Long: `Deploy makes an assembly what runs, in CloudFormation's order and touching only what
+changed. A phase that does not follow the deployed one is refused, as on AWS.`,
+		Example: `  cutover deploy --phase switched
+  cutover deploy --phase parallel -c shift=users=10
+  cutover deploy --app cdk.out`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client := local.NewClient(g.state)
+			if _, err := client.Status(cmd.Context()); err != nil {
+				return err
+			}
+			assembly, err := from.assembly(cmd.Context(), g)
+			if err != nil {
+				return err
+			}
+			return newView(cmd.OutOrStdout()).deploy(cmd.Context(), client, assembly)
+		},
+	}
+	from.flags(cmd)
+	return cmd
+}
+
+func downCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "Stop what runs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client := local.NewClient(g.state)
+			if err := client.Down(cmd.Context()); err != nil {
+				return err
+			}
+			v := newView(cmd.OutOrStdout())
+			v.print("Stopping: requests are answered first.")
+			if err := local.Wait(cmd.Context(), g.state); err != nil {
+				return err
+			}
+			v.print("Stopped.")
+			return nil
+		},
+	}
+}

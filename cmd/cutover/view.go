@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/fatih/color"
+	"github.com/mattn/go-isatty"
+
+	"cutover/internal/ecs"
+	"cutover/internal/local"
+)
+
+// view writes for people. On a terminal it redraws in place and has colours,
+// unless NO_COLOR is set; elsewhere it writes a line for everything that happens.
+type view struct {
+	out      io.Writer
+	terminal bool
+	drawn    int    // lines of the last drawing
+	program  string // how this program was called, for what to try next
+}
+
+func newView(out io.Writer) *view {
+	file, ok := out.(*os.File)
+	program := os.Args[0]
+	if strings.HasPrefix(program, os.TempDir()) { // go run
+		program = "cutover"
+	}
+	if dir, err := os.Getwd(); err == nil {
+		if relative, err := filepath.Rel(dir, program); err == nil && filepath.IsLocal(relative) {
+			program = relative
+		}
+	}
+	return &view{out: out, terminal: ok && isatty.IsTerminal(file.Fd()), program: program}
+}
+
+func (v *view) print(text string) {
+	fmt.Fprintln(v.out, strings.TrimRight(text, "\n"))
+}
+
+// redraw writes a text in the place of the one before.
+func (v *view) redraw(text string) {
+	text = strings.TrimRight(text, "\n")
+	if v.terminal && v.drawn > 0 {
+		fmt.Fprintf(v.out, "\x1b[%dF\x1b[J", v.drawn)
+	}
+	fmt.Fprintln(v.out, text)
+	v.drawn = strings.Count(text, "\n") + 1
+}
+
+// deploy deploys an assembly and shows how it goes.
+func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) error {
+	if !v.terminal {
+		return client.Deploy(ctx, assembly, func(e local.Event) {
+			if line := eventLine(e); line != "" {
+				v.print(line)
+			}
+		})
+	}
+	watching, stop := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for watching.Err() == nil {
+			if status, err := client.Status(watching); err == nil {
+				v.redraw(v.services(status))
+			}
+			select {
+			case <-watching.Done():
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
+	err := client.Deploy(ctx, assembly, nil)
+	stop()
+	<-stopped
+	if status, statusErr := client.Status(ctx); err == nil && statusErr == nil {
+		v.redraw(v.services(status))
+	}
+	v.drawn = 0
+	return err
+}
+
+// eventLine is an event for a reader who sees no table; empty for what would
+// only repeat another.
+func eventLine(e local.Event) string {
+	if e.Kind == "health" || e.Kind == "container" && e.Message == "" {
+		return ""
+	}
+	text := strings.TrimSpace(e.State + " " + e.Message)
+	task := ""
+	if e.Task != "" {
+		task = " " + short(e.Task)
+	}
+	return fmt.Sprintf("%s  %-10s %s%s  %s", e.Time.Format("15:04:05.000"), e.Kind, e.Subject, task, text)
+}
+
+// short is the beginning of a task's id, enough to tell it from the others.
+func short(id string) string { return id[:min(8, len(id))] }
+
+// services is the table of services and their tasks.
+func (v *view) services(s local.Status) string {
+	states := map[string]map[string]string{} // by target group and task
+	names := map[string]string{}
+	for _, group := range s.Groups {
+		names[group.Key] = group.Name
+		states[group.Key] = map[string]string{}
+		for _, target := range group.Targets {
+			states[group.Key][target.ID] = target.State
+		}
+	}
+	rows := [][]string{{"SERVICE", "TASKS", "TASK", "STATUS", "HEALTH", "TARGET GROUP", "TARGET"}}
+	for _, service := range s.Services {
+		first := []string{service.Name, fmt.Sprintf("%d/%d", service.RunningCount, service.DesiredCount)}
+		tasks := slices.DeleteFunc(slices.Clone(service.Tasks), func(t ecs.TaskStatus) bool { return t.LastStatus == ecs.Stopped })
+		for _, task := range tasks {
+			row := append(first, short(task.ID), string(task.LastStatus), string(task.Health))
+			for _, group := range slices.Sorted(maps.Keys(task.Targets)) {
+				state := states[group][task.ID]
+				if state == "" {
+					state = string(task.Targets[group])
+				}
+				row = append(row, names[group], state)
+			}
+			rows = append(rows, row)
+			first = []string{"", ""}
+		}
+		if len(tasks) == 0 {
+			rows = append(rows, first)
+		}
+	}
+	return v.table(rows)
+}
+
+// status is everything there is to see.
+func (v *view) status(s local.Status) string {
+	var b strings.Builder
+	for _, listener := range s.Listeners {
+		url := listener.URL
+		if url == "" {
+			url = "not yet"
+		}
+		fmt.Fprintf(&b, "%s:%d at %s\n", listener.Protocol, listener.Port, url)
+		rows := [][]string{}
+		for _, rule := range listener.Rules {
+			priority, conditions := fmt.Sprint(rule.Priority), strings.Join(rule.Conditions, " and ")
+			if rule.Priority == 0 {
+				priority, conditions = "default", ""
+			}
+			rows = append(rows, []string{"  " + priority, conditions, rule.Action})
+		}
+		b.WriteString(v.table(rows) + "\n")
+	}
+	b.WriteString(v.services(s))
+	if len(s.NotRun) > 0 {
+		count := 0
+		for _, n := range s.NotRun {
+			count += n
+		}
+		fmt.Fprintf(&b, "\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
+	}
+	return b.String()
+}
+
+// summary says what runs and what to try next.
+func (v *view) summary(s local.Status, detached bool) {
+	var b strings.Builder
+	b.WriteString("\n")
+	for _, listener := range s.Listeners {
+		url := listener.URL + example(listener)
+		fmt.Fprintf(&b, "%s:%d answers at %s\n\nTry\n  curl %s\n", listener.Protocol, listener.Port, url, url)
+		fmt.Fprintf(&b, "  %s routes %s\n", v.program, strings.TrimPrefix(url, listener.URL))
+	}
+	fmt.Fprintf(&b, "  %s deploy --phase parallel\n  %[1]s status --watch\n  %[1]s logs -f\n", v.program)
+	if detached {
+		fmt.Fprintf(&b, "  %s down\n", v.program)
+	} else {
+		b.WriteString("\nCtrl-C stops it.\n")
+	}
+	v.print(b.String())
+}
+
+// example is a path that a rule of the listener names: the longest, for it says
+// most.
+func example(l local.ListenerStatus) string {
+	best := "/"
+	for _, rule := range l.Rules {
+		for _, condition := range rule.Conditions {
+			if paths, ok := strings.CutPrefix(condition, "path-pattern "); ok {
+				for _, path := range strings.Fields(paths) {
+					path = strings.TrimRight(path, "*,")
+					if len(path) > len(best) && !strings.ContainsAny(path, "*?") {
+						best = path
+					}
+				}
+			}
+		}
+	}
+	return best
+}
+
+// route is one answer of "cutover routes".
+func (v *view) route(r local.Route) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s → %s\n%s", r.Request, v.paint(color.Bold, r.Action), indent(r.Explanation))
+	for _, target := range r.Targets {
+		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(target.State))
+	}
+	return b.String() + "\n"
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
+
+func (v *view) logLine(line ecs.LogLine) {
+	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), line.Text)
+}
+
+// table aligns rows, the first in capitals being the head.
+func (v *view) table(rows [][]string) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	w.Flush()
+	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+		// After the columns are aligned: what colours a word has no width.
+		for _, state := range slices.Sorted(maps.Keys(colours)) {
+			lines[i] = strings.ReplaceAll(lines[i], " "+state, " "+v.state(state))
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+var colours = map[string]color.Attribute{
+	"healthy": color.FgGreen, "HEALTHY": color.FgGreen, "RUNNING": color.FgGreen,
+	"initial": color.FgYellow, "draining": color.FgYellow, "DEACTIVATING": color.FgYellow, "STOPPING": color.FgYellow, "ACTIVATING": color.FgYellow, "PENDING": color.FgYellow,
+	"unhealthy": color.FgRed, "UNHEALTHY": color.FgRed,
+}
+
+func (v *view) state(state string) string {
+	if attribute, ok := colours[state]; ok {
+		return v.paint(attribute, state)
+	}
+	return state
+}
+
+// paint colours a text on a terminal; color.NoColor has looked at NO_COLOR.
+func (v *view) paint(attribute color.Attribute, text string) string {
+	if !v.terminal || color.NoColor {
+		return text
+	}
+	return color.New(attribute).Sprint(text)
+}

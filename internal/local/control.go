@@ -1,0 +1,239 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// A runner is controlled over HTTP on a Unix socket in its directory, so that
+// whoever may write there may control it and nobody else.
+
+func socketFile(dir string) string { return filepath.Join(dir, "control.sock") }
+
+// message is a line of a streamed answer: an event, or the end.
+type message struct {
+	Event *Event `json:"event,omitempty"`
+	End   bool   `json:"end,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+// Control takes the commands of clients until one says that the deployment shall
+// stop or the context ends. It does not stop the deployment itself.
+func (r *Runner) Control(ctx context.Context) error {
+	file := socketFile(r.options.Dir)
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // of a runner that was killed
+		return err
+	}
+	ln, err := net.Listen("unix", file)
+	if err != nil {
+		return fmt.Errorf("cannot open the control socket: %w; a shorter --state directory may help", err)
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	ctx, down := context.WithCancel(ctx)
+	defer down()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, r.Status(), nil) })
+	mux.HandleFunc("GET /route", func(w http.ResponseWriter, req *http.Request) {
+		route, err := r.Route(req.URL.Query().Get("request"))
+		answer(w, route, err)
+	})
+	mux.HandleFunc("POST /deploy", func(w http.ResponseWriter, req *http.Request) {
+		r.stream(w, func() error { return r.Deploy(req.Context(), req.URL.Query().Get("assembly")) })
+	})
+	mux.HandleFunc("POST /down", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, struct{}{}, nil)
+		down()
+	})
+	server := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
+	go func() {
+		<-ctx.Done()
+		// What is being answered may finish; a deployment ends with the context.
+		server.Shutdown(context.WithoutCancel(ctx))
+	}()
+	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func answer(w http.ResponseWriter, value any, err error) {
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		value = message{Error: err.Error()}
+	}
+	json.NewEncoder(w).Encode(value)
+}
+
+// stream answers with the events while f runs, and then with its end.
+func (r *Runner) stream(w http.ResponseWriter, f func() error) {
+	events, stop := r.watch()
+	defer stop()
+	lines, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
+	flush()
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	for {
+		select {
+		case event := <-events:
+			lines.Encode(message{Event: &event})
+			flush()
+		case err := <-ended:
+			for len(events) > 0 {
+				event := <-events
+				lines.Encode(message{Event: &event})
+			}
+			end := message{End: true}
+			if err != nil {
+				end.Error = err.Error()
+			}
+			lines.Encode(end)
+			return
+		}
+	}
+}
+
+// Client talks to the runner of a directory.
+type Client struct {
+	dir  string
+	http http.Client
+}
+
+// ErrNotRunning says that a directory has no runner.
+var ErrNotRunning = errors.New("no deployment is running")
+
+// NewClient returns a client for the runner of a directory, there or not.
+func NewClient(dir string) *Client {
+	return &Client{dir: dir, http: http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socketFile(dir))
+		},
+	}}}
+}
+
+// call returns the body of an answer, or the error that it is.
+func (c *Client) call(ctx context.Context, method, path string, query map[string]string) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://cutover"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	values := request.URL.Query()
+	for key, value := range query {
+		values.Set(key, value)
+	}
+	request.URL.RawQuery = values.Encode()
+	response, err := c.http.Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w in %s: start one with `cutover up`", ErrNotRunning, c.dir)
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		text, _ := io.ReadAll(response.Body)
+		var m message
+		if json.Unmarshal(text, &m) != nil || m.Error == "" {
+			m.Error = string(bytes.TrimSpace(text))
+		}
+		return nil, errors.New(m.Error)
+	}
+	return response.Body, nil
+}
+
+func (c *Client) get(ctx context.Context, path string, query map[string]string, value any) error {
+	body, err := c.call(ctx, http.MethodGet, path, query)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return json.NewDecoder(body).Decode(value)
+}
+
+// Status returns what runs.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var status Status
+	return status, c.get(ctx, "/status", nil, &status)
+}
+
+// Route says where a request would go. See [Runner.Route].
+func (c *Client) Route(ctx context.Context, request string) (Route, error) {
+	var route Route
+	err := c.get(ctx, "/route", map[string]string{"request": request}, &route)
+	return route, err
+}
+
+// Deploy deploys an assembly and calls f with what happens until it has.
+func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) error {
+	assembly, err := filepath.Abs(assembly)
+	if err != nil {
+		return err
+	}
+	body, err := c.call(ctx, http.MethodPost, "/deploy", map[string]string{"assembly": assembly})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	lines := json.NewDecoder(body)
+	for {
+		var m message
+		if err := lines.Decode(&m); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("the deployment was stopped before it was complete")
+		}
+		switch {
+		case m.End && m.Error != "":
+			return errors.New(m.Error)
+		case m.End:
+			return nil
+		case f != nil:
+			f(*m.Event)
+		}
+	}
+}
+
+// Down has the runner stop everything, and returns when it has begun to.
+func (c *Client) Down(ctx context.Context) error {
+	body, err := c.call(ctx, http.MethodPost, "/down", nil)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// Wait returns when a directory has no runner any more.
+func Wait(ctx context.Context, dir string) error {
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if _, err := lock.TryLockContext(ctx, 50*time.Millisecond); err != nil {
+		return err
+	}
+	return lock.Unlock()
+}
+
+// Ready returns when the runner of a directory takes commands.
+func (c *Client) Ready(ctx context.Context) error {
+	for {
+		if _, err := c.Status(ctx); !errors.Is(err, ErrNotRunning) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,438 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+
+	"cutover/internal/assembly"
+	"cutover/internal/ecs"
+	"cutover/internal/loadbalancer"
+	"cutover/internal/routing"
+)
+
+// model is what of an assembly is run here.
+type model struct {
+	assembly *assembly.Assembly
+	parts    map[string]part // by stack
+}
+
+// part is what of one stack is run here. Other stacks may add rules to its
+// listeners.
+type part struct {
+	services  []ecs.ServiceSpec
+	balancers map[string]loadbalancer.LoadBalancer
+	groups    []loadbalancer.Group
+	targets   []*routing.TargetGroup
+	listeners []*routing.Listener
+	rules     []listenerRule
+	names     map[string]string // SSM parameter to the resource that makes it
+}
+
+type listenerRule struct {
+	listener string
+	rule     *routing.Rule
+}
+
+// read takes out of an assembly what is run here. Its error has a line for
+// everything that would run but cannot.
+func read(a *assembly.Assembly) (*model, error) {
+	config, err := loadbalancer.Read(a)
+	services, serviceErr := ecs.Services(a)
+	if err := errors.Join(err, serviceErr); err != nil {
+		return nil, err
+	}
+	m := &model{assembly: a, parts: map[string]part{}}
+	change := func(stack string, f func(*part)) {
+		p := m.parts[stack]
+		f(&p)
+		m.parts[stack] = p
+	}
+	for key, balancer := range config.LoadBalancers {
+		change(stackOf(key), func(p *part) {
+			if p.balancers == nil {
+				p.balancers = map[string]loadbalancer.LoadBalancer{}
+			}
+			p.balancers[key] = balancer
+		})
+	}
+	for _, group := range config.Groups {
+		change(stackOf(group.Key), func(p *part) { p.groups = append(p.groups, group) })
+	}
+	for _, group := range config.Table.TargetGroups {
+		change(group.Resource.Stack.Name, func(p *part) { p.targets = append(p.targets, group) })
+	}
+	for _, listener := range config.Table.Listeners {
+		change(listener.Resource.Stack.Name, func(p *part) { p.listeners = append(p.listeners, listener) })
+		for _, rule := range listener.Rules {
+			if rule.Priority > 0 {
+				change(rule.Resource.Stack.Name, func(p *part) {
+					p.rules = append(p.rules, listenerRule{listener.Resource.String(), rule})
+				})
+			}
+		}
+	}
+	for _, parameter := range a.Resources("AWS::SSM::Parameter") {
+		name, err := parameter.Resolve(a, "Name")
+		if err != nil {
+			return nil, err
+		}
+		if name, ok := name.(string); ok {
+			change(parameter.Stack.Name, func(p *part) {
+				if p.names == nil {
+					p.names = map[string]string{}
+				}
+				p.names[name] = parameter.String()
+			})
+		}
+	}
+	for _, service := range services {
+		change(stackOf(service.Key), func(p *part) { p.services = append(p.services, service) })
+	}
+	return m, nil
+}
+
+func stackOf(key string) string {
+	stack, _, _ := strings.Cut(key, "/")
+	return stack
+}
+
+// join makes one configuration of what the stacks contribute.
+func join(parts map[string]part) *loadbalancer.Config {
+	config := &loadbalancer.Config{Table: &routing.Table{}, LoadBalancers: map[string]loadbalancer.LoadBalancer{}}
+	rules := map[string][]*routing.Rule{}
+	for _, stack := range sortedKeys(parts) {
+		p := parts[stack]
+		for key, balancer := range p.balancers {
+			config.LoadBalancers[key] = balancer
+		}
+		config.Groups = append(config.Groups, p.groups...)
+		config.Table.TargetGroups = append(config.Table.TargetGroups, p.targets...)
+		for _, rule := range p.rules {
+			rules[rule.listener] = append(rules[rule.listener], rule.rule)
+		}
+	}
+	for _, stack := range sortedKeys(parts) {
+		for _, listener := range parts[stack].listeners {
+			joined := *listener
+			joined.Rules = rules[listener.Resource.String()]
+			slices.SortStableFunc(joined.Rules, func(a, b *routing.Rule) int { return a.Priority - b.Priority })
+			joined.Rules = append(joined.Rules, listener.Rules[len(listener.Rules)-1]) // the default rule
+			config.Table.Listeners = append(config.Table.Listeners, &joined)
+		}
+	}
+	slices.SortStableFunc(config.Table.Listeners, func(a, b *routing.Listener) int { return a.Port - b.Port })
+	return config
+}
+
+// with returns what a stack contributes while it is updated: what is new or
+// changed holds already, what is gone still does. CloudFormation deletes last.
+func (p part) with(old part) (part, error) {
+	both := part{
+		services: p.services, balancers: p.balancers, names: p.names,
+		groups: slices.Clone(p.groups), targets: slices.Clone(p.targets), listeners: slices.Clone(p.listeners), rules: slices.Clone(p.rules),
+	}
+	for _, group := range old.groups {
+		if !slices.ContainsFunc(p.groups, func(g loadbalancer.Group) bool { return g.Key == group.Key }) {
+			both.groups = append(both.groups, group)
+		}
+	}
+	for _, group := range old.targets {
+		if !slices.ContainsFunc(p.targets, func(g *routing.TargetGroup) bool { return g.Resource.String() == group.Resource.String() }) {
+			both.targets = append(both.targets, group)
+		}
+	}
+	for _, listener := range old.listeners {
+		if !slices.ContainsFunc(p.listeners, func(l *routing.Listener) bool { return l.Resource.String() == listener.Resource.String() }) {
+			both.listeners = append(both.listeners, listener)
+		}
+	}
+	for _, gone := range old.rules {
+		if slices.ContainsFunc(p.rules, func(r listenerRule) bool { return r.rule.Resource.String() == gone.rule.Resource.String() }) {
+			continue
+		}
+		for _, rule := range p.rules {
+			if rule.listener == gone.listener && rule.rule.Priority == gone.rule.Priority {
+				return part{}, fmt.Errorf("%s: priority %d is in use by %s, which is deleted only after this is created: give it another priority",
+					rule.rule.Resource, rule.rule.Priority, gone.rule.Resource)
+			}
+		}
+		both.rules = append(both.rules, gone)
+	}
+	return both, nil
+}
+
+// Deploy makes an assembly what runs, as CloudFormation would: stacks after those
+// that they depend on, the others side by side; in each, what is new or changed
+// before what is gone. Only what changed is touched. It returns when all services
+// are steady; after an error the stacks that were reached stay as they are, and
+// what is left can be deployed again.
+func (r *Runner) Deploy(ctx context.Context, dir string) error {
+	if !r.deploying.TryLock() {
+		return errors.New("another assembly is being deployed: wait for it to end")
+	}
+	defer r.deploying.Unlock()
+	a, err := r.snapshot(dir)
+	if err != nil {
+		return err
+	}
+	next, err := read(a)
+	if err != nil {
+		return fmt.Errorf("the assembly cannot be run here:\n%w", err)
+	}
+	sockets, err := r.listen(next)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, socket := range sockets { // those that no stack got to
+			socket.Close()
+		}
+	}()
+
+	r.mu.Lock()
+	previous := r.deployed
+	r.deployed = next
+	r.mu.Unlock()
+	if err := r.stacks(ctx, next, sockets); err != nil {
+		return err
+	}
+	return r.removeStacks(ctx, previous, next)
+}
+
+// listen opens a socket for each listener that has none yet.
+func (r *Runner) listen(next *model) (map[string]net.Listener, error) {
+	sockets := map[string]net.Listener{}
+	var errs []error
+	for _, stack := range sortedKeys(next.parts) {
+		for _, listener := range next.parts[stack].listeners {
+			key := listener.Resource.String()
+			if _, ok := r.served()[key]; ok {
+				continue
+			}
+			port, ok := r.options.Ports[listener.Port]
+			if !ok {
+				port = LocalPort(listener.Port)
+			}
+			socket, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: port %d cannot be had for it: %w; choose another with --port %d=PORT", key, port, err, listener.Port))
+				continue
+			}
+			sockets[key] = socket
+		}
+	}
+	if len(errs) > 0 {
+		for _, socket := range sockets {
+			socket.Close()
+		}
+		return nil, errors.Join(errs...)
+	}
+	return sockets, nil
+}
+
+// stacks deploys every stack as soon as those that it depends on are.
+func (r *Runner) stacks(ctx context.Context, next *model, sockets map[string]net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := map[string]chan struct{}{}
+	for _, stack := range next.assembly.Stacks {
+		done[stack.Name] = make(chan struct{})
+	}
+	var (
+		mu       sync.Mutex // of sockets and failed
+		failed   []error
+		deploys  sync.WaitGroup
+		abandons = func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			failed = append(failed, err)
+			cancel()
+		}
+	)
+	for _, stack := range next.assembly.Stacks {
+		deploys.Go(func() {
+			for _, other := range stack.DependsOn {
+				select {
+				case <-done[other.Name]:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			err := r.stack(ctx, stack.Name, next.parts[stack.Name], func(key string) net.Listener {
+				mu.Lock()
+				defer mu.Unlock()
+				socket := sockets[key]
+				delete(sockets, key)
+				return socket
+			})
+			if err != nil {
+				r.tell(Event{Kind: "stack", Subject: stack.Name, State: "FAILED", Message: err.Error()})
+				abandons(fmt.Errorf("%s: %w", stack.Name, err))
+				return
+			}
+			close(done[stack.Name])
+		})
+	}
+	deploys.Wait()
+	if len(failed) > 0 {
+		// Others that were cut off by the first have nothing of their own to say.
+		return failed[0]
+	}
+	return ctx.Err()
+}
+
+// stack deploys one stack.
+func (r *Runner) stack(ctx context.Context, name string, next part, socket func(listener string) net.Listener) error {
+	r.mu.Lock()
+	old := r.parts[name]
+	r.mu.Unlock()
+	if err := r.claim(next.names); err != nil {
+		return err
+	}
+	both, err := next.with(old)
+	if err != nil {
+		return err
+	}
+	if err := r.configure(name, both); err != nil {
+		return err
+	}
+	for _, listener := range next.listeners {
+		if ln := socket(listener.Resource.String()); ln != nil {
+			r.serve(listener.Resource.String(), ln)
+		}
+	}
+	if err := each(next.services, func(s ecs.ServiceSpec) error { return r.scheduler.Apply(ctx, s) }); err != nil {
+		if ctx.Err() != nil {
+			return err // cut off: nothing is wrong with the stack, and it can be deployed again
+		}
+		// As CloudFormation rolls a stack back: what came with it goes again.
+		return errors.Join(err, r.remove(ctx, next.services, old.services), r.configure(name, old))
+	}
+	if err := r.remove(ctx, old.services, next.services); err != nil {
+		return err
+	}
+	if err := r.configure(name, next); err != nil {
+		return err
+	}
+	r.giveUp(name, next.names)
+	r.tell(Event{Kind: "stack", Subject: name, State: "DEPLOYED"})
+	return nil
+}
+
+// remove removes those services that are not among the ones to keep.
+func (r *Runner) remove(ctx context.Context, services, keep []ecs.ServiceSpec) error {
+	gone := slices.DeleteFunc(slices.Clone(services), func(s ecs.ServiceSpec) bool {
+		return slices.ContainsFunc(keep, func(other ecs.ServiceSpec) bool { return other.Key == s.Key })
+	})
+	return each(gone, func(s ecs.ServiceSpec) error { return r.scheduler.Remove(ctx, s.Key) })
+}
+
+// each calls f for all services side by side.
+func each(services []ecs.ServiceSpec, f func(ecs.ServiceSpec) error) error {
+	errs := make([]error, len(services))
+	var calls sync.WaitGroup
+	for i, service := range services {
+		calls.Go(func() {
+			if err := f(service); err != nil {
+				errs[i] = fmt.Errorf("service %s: %w", service.Name, err)
+			}
+		})
+	}
+	calls.Wait()
+	return errors.Join(errs...)
+}
+
+// configure gives the load balancers what a stack contributes now.
+func (r *Runner) configure(stack string, p part) error {
+	// Together, or a stack beside this one could put an older configuration after a newer.
+	r.configuring.Lock()
+	defer r.configuring.Unlock()
+	r.mu.Lock()
+	r.parts[stack] = p
+	config := join(r.parts)
+	r.mu.Unlock()
+	return r.balancer.Configure(config)
+}
+
+// serve has a listener take connections from a socket for as long as it is
+// configured.
+func (r *Runner) serve(listener string, ln net.Listener) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listening[listener] = ln
+	go func() {
+		err := r.balancer.Serve(listener, ln)
+		r.mu.Lock()
+		if r.listening[listener] == ln {
+			delete(r.listening, listener)
+		}
+		r.mu.Unlock()
+		if err != nil {
+			r.tell(Event{Kind: "stack", Subject: stackOf(listener), State: "FAILED", Message: fmt.Sprintf("%s takes no more connections: %v", listener, err)})
+		}
+	}()
+}
+
+// claim refuses SSM parameters whose names exist: a name has one holder, and one
+// that the stack itself gives up is deleted only after the new ones are created.
+func (r *Runner) claim(names map[string]string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, name := range sortedKeys(names) {
+		if holder := r.held[name]; holder != "" && holder != names[name] {
+			errs = append(errs, fmt.Errorf("%s: the SSM parameter %s already exists, by %s", names[name], name, holder))
+		}
+	}
+	if len(errs) == 0 {
+		for name, resource := range names {
+			r.held[name] = resource
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// giveUp gives up the names that a stack does not have any more.
+func (r *Runner) giveUp(stack string, names map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, holder := range r.held {
+		if stackOf(holder) == stack && names[name] == "" {
+			delete(r.held, name)
+		}
+	}
+}
+
+// removeStacks removes what belongs to stacks that the assembly does not have any
+// more, those first that others do not depend on. On AWS they would stay until
+// somebody destroys them; here nobody could.
+func (r *Runner) removeStacks(ctx context.Context, previous, next *model) error {
+	if previous == nil {
+		return nil
+	}
+	for _, stack := range slices.Backward(previous.assembly.Stacks) {
+		if next.assembly.Stack(stack.Name) != nil {
+			continue
+		}
+		r.mu.Lock()
+		old := r.parts[stack.Name]
+		r.mu.Unlock()
+		if err := r.remove(ctx, old.services, nil); err != nil {
+			return err
+		}
+		if err := r.configure(stack.Name, part{}); err != nil {
+			return err
+		}
+		r.giveUp(stack.Name, nil)
+		r.tell(Event{Kind: "stack", Subject: stack.Name, State: "REMOVED"})
+	}
+	return nil
+}

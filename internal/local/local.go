@@ -1,0 +1,281 @@
+// Package local runs a synthesized cloud assembly on this machine: its load
+// balancers, target groups and ECS services, as the templates describe them and
+// with nothing else to go by.
+//
+// A [Runner] is one local deployment. It owns a directory, in which only one
+// runner at a time can be, and deploys assemblies one after the other, each an
+// update of what runs. A [Client] talks to a runner in another process.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"cutover/internal/assembly"
+	"cutover/internal/ecs"
+	"cutover/internal/loadbalancer"
+)
+
+// Driver runs containers and can end those that an earlier run left behind.
+type Driver interface {
+	ecs.Driver
+	Sweep(ctx context.Context) (ended []string, err error)
+}
+
+// Options says how an assembly is run.
+type Options struct {
+	// Dir is the deployment's directory. Required.
+	Dir string
+	// Driver makes what runs the containers, with a directory of its own. Required.
+	Driver func(dir string) (Driver, error)
+	// Ports gives listeners another local port than that of [LocalPort], by the
+	// port in the template.
+	Ports map[int]int
+	// Events is called with everything that happens, in its order; it must return
+	// at once. Default: nobody is told.
+	Events func(Event)
+	// Exchanges is called for every request when it is over. Default: nobody is told.
+	Exchanges func(loadbalancer.Exchange)
+}
+
+// LocalPort is where a listener answers on this machine: one that needs no
+// privileges, 8080 for 80 and 8443 for 443.
+func LocalPort(port int) int {
+	if port < 1024 {
+		return 8000 + port
+	}
+	return port
+}
+
+// Event is something that happened.
+type Event struct {
+	Time time.Time `json:"time"`
+	// Kind is stack, service, deployment, task, health, container or target.
+	Kind string `json:"kind"`
+	// Subject is the name of what it is about: a stack, or a service.
+	Subject string `json:"subject"`
+	// Task is the id of the task, if it is about one.
+	Task string `json:"task,omitempty"`
+	// State is what it is now, in AWS's words. Empty if nothing changed.
+	State   string `json:"state,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Runner is one local deployment.
+type Runner struct {
+	options   Options
+	lock      *flock.Flock
+	balancer  *loadbalancer.Balancer
+	scheduler *ecs.Scheduler
+	accessLog *os.File
+	logs      *os.File
+
+	deploying   sync.Mutex // held while an assembly is deployed
+	configuring sync.Mutex // held while the load balancers are
+
+	mu        sync.Mutex
+	deployed  *model // what the last deployment reached or is on its way to
+	parts     map[string]part
+	held      map[string]string // the resource that holds an SSM parameter, by the parameter's name
+	listening map[string]net.Listener
+	snapshots int
+	watchers  map[chan Event]bool
+}
+
+// ErrRunning says that a runner has the directory already.
+var ErrRunning = errors.New("a deployment is running already")
+
+// Start takes the directory, ends what an earlier runner left behind, and returns
+// a runner that runs nothing yet. It fails with [ErrRunning] if there is one.
+func Start(ctx context.Context, options Options) (*Runner, error) {
+	var err error
+	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(options.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make the deployment's directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(options.Dir, "lock"))
+	if ok, err := lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("cannot lock %s: %w", options.Dir, err)
+	} else if !ok {
+		return nil, fmt.Errorf("%w in %s", ErrRunning, options.Dir)
+	}
+	r := &Runner{
+		options: options, lock: lock,
+		parts: map[string]part{}, held: map[string]string{}, listening: map[string]net.Listener{}, watchers: map[chan Event]bool{},
+	}
+	if err := r.start(ctx); err != nil {
+		return nil, errors.Join(err, r.release())
+	}
+	return r, nil
+}
+
+func (r *Runner) start(ctx context.Context) (err error) {
+	driver, err := r.options.Driver(filepath.Join(r.options.Dir, "tasks"))
+	if err != nil {
+		return err
+	}
+	ended, err := driver.Sweep(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot end what an earlier run left behind: %w", err)
+	}
+	if len(ended) > 0 {
+		r.tell(Event{Kind: "stack", Subject: "local", Message: "ended what an earlier run left behind: " + strings.Join(ended, ", ")})
+	}
+	// The last run's assemblies are nobody's now.
+	if err := os.RemoveAll(filepath.Join(r.options.Dir, "assemblies")); err != nil {
+		return err
+	}
+	if r.accessLog, err = os.Create(filepath.Join(r.options.Dir, "access.log")); err != nil {
+		return err
+	}
+	if r.logs, err = os.Create(LogFile(r.options.Dir)); err != nil {
+		return err
+	}
+	r.balancer, err = loadbalancer.New(loadbalancer.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.options.Exchanges})
+	if err != nil {
+		return err
+	}
+	r.scheduler = ecs.New(ecs.Options{Driver: driver, Balancer: targets{r.balancer}, Events: r.ecsEvent, Logs: r.log})
+	return nil
+}
+
+// Stop stops everything as ECS does, tasks that answer requests first finishing
+// those, and gives the directory up. When the context ends, what is left is cut
+// off; its error is the context's then.
+func (r *Runner) Stop(ctx context.Context) error {
+	var stopping sync.WaitGroup
+	for _, service := range r.scheduler.Status() {
+		stopping.Go(func() { r.scheduler.Remove(ctx, service.Key) })
+	}
+	stopping.Wait()
+	return errors.Join(r.balancer.Shutdown(ctx), r.release())
+}
+
+func (r *Runner) release() error {
+	var errs []error
+	for _, file := range []io.Closer{r.accessLog, r.logs} {
+		if file != (*os.File)(nil) {
+			errs = append(errs, file.Close())
+		}
+	}
+	return errors.Join(append(errs, r.lock.Unlock())...)
+}
+
+// Signal sends a signal to every task of a service, by its name, and returns how
+// many there are.
+func (r *Runner) Signal(service string, signal syscall.Signal) (int, error) {
+	for _, status := range r.scheduler.Status() {
+		if status.Name != service {
+			continue
+		}
+		var errs []error
+		for _, task := range status.Tasks {
+			errs = append(errs, r.scheduler.Signal(task.ID, signal))
+		}
+		return len(status.Tasks), errors.Join(errs...)
+	}
+	return 0, fmt.Errorf("no service %q is running", service)
+}
+
+// tell hands an event to everybody who wants to know.
+func (r *Runner) tell(e Event) {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	if r.options.Events != nil {
+		r.options.Events(e)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for watcher := range r.watchers {
+		select {
+		case watcher <- e:
+		default: // a watcher that does not keep up misses events, and nobody waits for it
+		}
+	}
+}
+
+// watch returns a channel of the events from now on, and a function that ends it.
+func (r *Runner) watch() (<-chan Event, func()) {
+	events := make(chan Event, 1024)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.watchers[events] = true
+	return events, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.watchers, events)
+	}
+}
+
+func (r *Runner) ecsEvent(e ecs.Event) {
+	r.tell(Event{Time: e.Time, Kind: string(e.Kind), Subject: e.ServiceName, Task: e.Task, State: e.State, Message: e.Message})
+}
+
+// target passes the health of a target on to ECS.
+func (r *Runner) target(e loadbalancer.Event) {
+	r.scheduler.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
+	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.groupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
+}
+
+func (r *Runner) groupName(key string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.parts {
+		for _, group := range p.groups {
+			if group.Key == key {
+				return group.Name
+			}
+		}
+	}
+	return key
+}
+
+// targets is the load balancer as ECS knows it.
+type targets struct{ *loadbalancer.Balancer }
+
+func (t targets) Register(group, id, address string) error {
+	return t.Balancer.Register(group, loadbalancer.Target{ID: id, Address: address})
+}
+
+// snapshot copies an assembly into the deployment's directory, so that what runs
+// does not change under it, and reads it.
+func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
+	if _, err := assembly.Read(dir); err != nil {
+		return nil, err // before anything is copied
+	}
+	r.snapshots++
+	copied := filepath.Join(r.options.Dir, "assemblies", fmt.Sprint(r.snapshots))
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		return nil, fmt.Errorf("cannot copy the assembly: %w", err)
+	}
+	return assembly.Read(copied)
+}
+
+// served returns the sockets of listeners that are configured now, by listener.
+func (r *Runner) served() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	addresses := map[string]string{}
+	for key, listener := range r.listening {
+		addresses[key] = listener.Addr().String()
+	}
+	return addresses
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,216 @@
+package local
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"cutover/internal/ecs"
+	"cutover/internal/loadbalancer"
+	"cutover/internal/routing"
+)
+
+// Status is a local deployment as it is at one moment.
+type Status struct {
+	// Deploying says that an assembly is being deployed.
+	Deploying bool                `json:"deploying"`
+	Listeners []ListenerStatus    `json:"listeners"`
+	Services  []ecs.ServiceStatus `json:"services"`
+	Groups    []GroupStatus       `json:"targetGroups"`
+	// NotRun counts the resources of the templates that nothing here stands for,
+	// by their type: they are deployed on AWS only.
+	NotRun map[string]int `json:"notRun"`
+}
+
+// ListenerStatus is a listener and its rules in the order in which they are tried.
+type ListenerStatus struct {
+	Key      string `json:"key"`
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol"`
+	// URL is where it answers on this machine; empty if it does not yet.
+	URL   string       `json:"url,omitempty"`
+	Rules []RuleStatus `json:"rules"`
+}
+
+// RuleStatus is a listener rule. Priority 0 is the default rule.
+type RuleStatus struct {
+	Priority   int      `json:"priority"`
+	Conditions []string `json:"conditions"`
+	Action     string   `json:"action"`
+}
+
+// GroupStatus is a target group and its targets.
+type GroupStatus struct {
+	Key     string         `json:"key"`
+	Name    string         `json:"name"`
+	Targets []TargetStatus `json:"targets"`
+}
+
+// TargetStatus is a target. Its id is that of the task.
+type TargetStatus struct {
+	ID       string    `json:"id"`
+	Address  string    `json:"address"`
+	State    string    `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	InFlight int       `json:"inFlight"`
+	Since    time.Time `json:"since"`
+}
+
+// run here: resource types that something on this machine stands for.
+var runHere = []string{
+	"AWS::ECS::Cluster", "AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::SSM::Parameter",
+	"AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule",
+	"AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::ElasticLoadBalancingV2::TargetGroup",
+}
+
+// Status returns what runs.
+func (r *Runner) Status() Status {
+	status := Status{Services: r.scheduler.Status(), NotRun: map[string]int{}}
+	if r.deploying.TryLock() {
+		r.deploying.Unlock()
+	} else {
+		status.Deploying = true
+	}
+	served := r.served()
+	config, deployed := r.current()
+	for _, listener := range config.Table.Listeners {
+		l := ListenerStatus{Key: listener.Resource.String(), Port: listener.Port, Protocol: listener.Protocol}
+		if address, ok := served[l.Key]; ok {
+			_, port, _ := strings.Cut(address, ":")
+			l.URL = strings.ToLower(listener.Protocol) + "://localhost:" + port
+		}
+		for _, rule := range listener.Rules {
+			conditions := make([]string, len(rule.Conditions))
+			for i, condition := range rule.Conditions {
+				conditions[i] = condition.String()
+			}
+			l.Rules = append(l.Rules, RuleStatus{rule.Priority, conditions, rule.Action.String()})
+		}
+		status.Listeners = append(status.Listeners, l)
+	}
+	for _, group := range config.Groups {
+		g := GroupStatus{Key: group.Key, Name: group.Name}
+		for _, target := range r.balancer.Targets(group.Key) {
+			g.Targets = append(g.Targets, targetStatus(target))
+		}
+		status.Groups = append(status.Groups, g)
+	}
+	if deployed != nil {
+		for _, stack := range deployed.assembly.Stacks {
+			for _, resource := range stack.Resources {
+				if !slices.Contains(runHere, resource.Type) {
+					status.NotRun[resource.Type]++
+				}
+			}
+		}
+	}
+	return status
+}
+
+func targetStatus(t loadbalancer.TargetHealth) TargetStatus {
+	return TargetStatus{ID: t.ID, Address: t.Address, State: t.State.String(), Reason: t.Description, InFlight: t.InFlight, Since: t.Since}
+}
+
+func (r *Runner) current() (*loadbalancer.Config, *model) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return join(r.parts), r.deployed
+}
+
+// Route is where a request goes, and why.
+type Route struct {
+	Request string `json:"request"`
+	// Action is what the rule that decides does: the name of a target group,
+	// several with their shares, a redirect, or the status of a fixed response.
+	Action string `json:"action"`
+	// Explanation has a line for every rule that was tried.
+	Explanation string `json:"explanation"`
+	// Targets are those of the groups that the request may go to.
+	Targets []TargetStatus `json:"targets"`
+}
+
+// Route says where a request would go now. The request is "METHOD URL", the
+// method GET if left out; a URL's port may be that of the template or the local
+// one.
+func (r *Runner) Route(text string) (Route, error) {
+	request, err := routing.ParseRequest(text)
+	if err != nil {
+		return Route{}, err
+	}
+	config, _ := r.current()
+	for key, address := range r.served() {
+		if _, port, _ := strings.Cut(address, ":"); port == fmt.Sprint(request.Port) {
+			for _, listener := range config.Table.Listeners {
+				if listener.Resource.String() == key {
+					request.Port = listener.Port
+				}
+			}
+		}
+	}
+	decision, err := config.Table.Route(request)
+	if err != nil {
+		return Route{}, err
+	}
+	route := Route{Request: text, Action: decision.String(), Explanation: decision.Explain()}
+	for _, weighted := range decision.Rule.Action.Forward {
+		if weighted.Share > 0 {
+			for _, target := range r.balancer.Targets(weighted.TargetGroup.Resource.String()) {
+				route.Targets = append(route.Targets, targetStatus(target))
+			}
+		}
+	}
+	return route, nil
+}
+
+// LogFile is where a deployment keeps what its containers wrote, an
+// [ecs.LogLine] in JSON on each line.
+func LogFile(dir string) string { return filepath.Join(dir, "logs.ndjson") }
+
+func (r *Runner) log(line ecs.LogLine) {
+	if text, err := json.Marshal(line); err == nil {
+		r.logs.Write(append(text, '\n')) // one call a line, so that lines stay whole
+	}
+}
+
+// Logs calls f with every line that the containers of a deployment wrote, of one
+// service or, with "", of all. With follow it goes on with what is written from
+// then on, until the context ends.
+func Logs(ctx context.Context, dir, service string, follow bool, f func(ecs.LogLine)) error {
+	file, err := os.Open(LogFile(dir))
+	if err != nil {
+		return fmt.Errorf("there are no logs: %w; start a deployment with `cutover up`", err)
+	}
+	defer file.Close()
+	reader := bufio.NewReader(file)
+	var rest string // of a line that is not complete yet
+	for {
+		text, err := reader.ReadString('\n')
+		rest += text
+		if err == nil {
+			var line ecs.LogLine
+			if json.Unmarshal([]byte(rest), &line) == nil && (service == "" || line.ServiceName == service) {
+				f(line)
+			}
+			rest = ""
+			continue
+		}
+		if err != io.EOF {
+			return err
+		}
+		if !follow {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
