@@ -9,6 +9,9 @@ import (
 
 // Driver runs containers. Its methods may be called by several goroutines.
 type Driver interface {
+	// Check says why the driver cannot run a container, as far as that can be
+	// told without starting it. Nil if nothing is in the way.
+	Check(c ContainerDefinition) error
 	// Start makes the image available, building it if need be, and starts a
 	// container of it. Cancelling the context abandons the start and leaves
 	// nothing behind; it does not end a container that was started.

@@ -83,6 +83,13 @@ type fakeContainer struct {
 	sick  bool // fails its health checks from now on
 }
 
+func (w *world) Check(c ContainerDefinition) error {
+	if c.Image.Reference == "foreign" {
+		return errors.New("it is for another machine")
+	}
+	return nil
+}
+
 func (w *world) Start(ctx context.Context, r StartRequest) (Container, error) {
 	image := r.Definition.Image.Reference
 	w.mu.Lock()

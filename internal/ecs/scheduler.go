@@ -57,8 +57,12 @@ var (
 //
 // A service rolls if its task definition or its target groups are not what they
 // were. A changed count only starts or stops tasks, and whatever else changed
-// holds from now on without touching a task.
+// holds from now on without touching a task. A spec that the driver cannot run
+// is refused before anything changes.
 func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
+	if err := s.check(spec); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	v := s.services[spec.Key]
 	if v == nil {
@@ -93,6 +97,19 @@ func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
 		}
 		return v.settled(), nil
 	})
+}
+
+func (s *Scheduler) check(spec ServiceSpec) error {
+	var errs []error
+	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
+		errs = append(errs, fmt.Errorf("service %s (%s) has target groups, and there is no load balancer", spec.Name, spec.Key))
+	}
+	for _, c := range spec.TaskDefinition.Containers {
+		if err := s.options.Driver.Check(c); err != nil {
+			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key, c.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Remove stops all tasks of a service, as ECS does when one is deleted, and

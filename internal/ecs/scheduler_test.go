@@ -134,6 +134,25 @@ func TestUpdateWithoutRoomIsRefused(t *testing.T) {
 	})
 }
 
+func TestWhatCannotRunIsRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(spec("v1", 1))
+		err := w.Apply(t.Context(), spec("foreign", 1))
+		if want := `service users (stack/Service), container "main": it is for another machine`; err == nil || err.Error() != want {
+			t.Errorf("error is %v, want %s", err, want)
+		}
+		if status := w.service(); !status.Steady || status.Deployments[0].ID != "users/1" {
+			t.Errorf("status is %+v", status)
+		}
+		w.finish()
+		err = New(Options{Driver: w}).Apply(t.Context(), spec("v1", 1))
+		if err == nil || !strings.Contains(err.Error(), "there is no load balancer") {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
 func TestApplyTouchesOnlyWhatChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -94,6 +94,9 @@ func (d *Driver) Close() error { return d.engine.Close() }
 // Start builds or pulls the image, unless it is there, and starts a container.
 // See [ecs.Driver].
 func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
+	if err := d.Check(r.Definition); err != nil {
+		return nil, err
+	}
 	image, err := d.prepare(ctx, r.Definition.Image)
 	if err != nil {
 		return nil, err

@@ -27,14 +27,20 @@ type build struct {
 	name string // empty before it is there
 }
 
-// prepare makes an image available and returns its name.
-func (d *Driver) prepare(ctx context.Context, image ecs.Image) (string, error) {
+// Check says why an image cannot be had. See [ecs.Driver].
+func (d *Driver) Check(c ecs.ContainerDefinition) error {
+	image := c.Image
 	switch {
 	case image.Asset == nil && image.Unknown != "":
-		return "", fmt.Errorf("its image is not known: %s", image.Unknown)
+		return fmt.Errorf("its image is not known: %s", image.Unknown)
 	case image.Asset != nil && image.Asset.Directory == "":
-		return "", fmt.Errorf("its image is made by the command %q, which is not run here", image.Asset.Executable)
+		return fmt.Errorf("its image is made by the command %q, which is not run here", image.Asset.Executable)
 	}
+	return nil
+}
+
+// prepare makes an image available and returns its name.
+func (d *Driver) prepare(ctx context.Context, image ecs.Image) (string, error) {
 	key := image.Reference
 	if image.Asset != nil {
 		key = image.Asset.ID

@@ -82,45 +82,60 @@ func (d *Driver) imageRoot() string { return filepath.Join(d.options.Dir, "image
 // first one are known as ours.
 const taskVariable = "CUTOVER_TASK"
 
+// Check says why a container cannot run as a process. See [ecs.Driver].
+func (d *Driver) Check(c ecs.ContainerDefinition) error {
+	p, err := d.plan(c)
+	if err == nil {
+		p.freePorts()
+	}
+	return err
+}
+
 // Start starts a process. See [ecs.Driver].
 func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
-	p := &process{driver: d, done: make(chan struct{}), addresses: map[int]string{}, definition: r.Definition}
+	p, err := d.plan(r.Definition)
+	if err != nil {
+		return nil, err
+	}
+	p.env = append(p.env, taskVariable+"="+r.Task)
+	if err = context.Cause(ctx); err == nil {
+		err = p.start(r)
+	}
+	if err != nil {
+		p.freePorts()
+		return nil, err
+	}
+	return p, nil
+}
+
+// plan finds out what to execute, and where it is to listen.
+func (d *Driver) plan(c ecs.ContainerDefinition) (*process, error) {
+	p := &process{driver: d, done: make(chan struct{}), addresses: map[int]string{}, definition: c}
 	variables := environment{}
-	if command, ok := d.options.Run[r.Definition.Name]; ok {
+	if command, ok := d.options.Run[c.Name]; ok {
 		p.given = true
 		p.argv = []string{"/bin/sh", "-c", command}
-	} else {
-		var err error
-		if p.image, err = d.prepare(r.Definition.Image); err == nil {
-			p.argv, p.dir, err = p.image.entry(r.Definition)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("it cannot run as a process of this host: %w; run it in Docker, or say what to start in its place with --run %s=COMMAND", err, r.Definition.Name)
-		}
-		variables = slices.Clone(p.image.env)
-	}
-	for _, v := range r.Definition.Environment {
-		variables.set(v.Name, v.Value)
-	}
-	if err := d.choosePorts(p, r.Definition, &variables); err != nil {
-		return nil, err
-	}
-	if p.given {
 		p.env = os.Environ()
 	} else {
+		var err error
+		if p.image, err = d.prepare(c.Image); err == nil {
+			p.argv, p.dir, err = p.image.entry(c)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("it cannot run as a process of this host: %w; run it in Docker, or say what to start in its place with --run %s=COMMAND", err, c.Name)
+		}
+		variables = slices.Clone(p.image.env)
 		p.env = []string{"PATH=" + imagePath}
 	}
-	variables.set(taskVariable, r.Task)
-	for _, v := range variables {
-		p.env = append(p.env, v.Name+"="+v.Value)
+	for _, v := range c.Environment {
+		variables.set(v.Name, v.Value)
 	}
-	if ctx.Err() != nil {
-		p.freePorts()
-		return nil, context.Cause(ctx)
-	}
-	if err := p.start(r); err != nil {
+	if err := d.choosePorts(p, &variables); err != nil {
 		p.freePorts()
 		return nil, err
+	}
+	for _, v := range variables {
+		p.env = append(p.env, v.Name+"="+v.Value)
 	}
 	return p, nil
 }
@@ -150,7 +165,8 @@ func (d *Driver) choosePort() (int, error) {
 
 // choosePorts picks a port of this host for every port of the container and puts
 // it into the variable that names the container port.
-func (d *Driver) choosePorts(p *process, c ecs.ContainerDefinition, variables *environment) error {
+func (d *Driver) choosePorts(p *process, variables *environment) error {
+	c := p.definition
 	for i, containerPort := range c.Ports {
 		var names []string
 		for _, v := range *variables {

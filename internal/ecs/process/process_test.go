@@ -173,6 +173,9 @@ func TestService(t *testing.T) {
 	if exit := wait(t, second); exit.Code != 137 {
 		t.Errorf("after SIGKILL: %v", exit)
 	}
+	if err := d.Check(definition); err != nil {
+		t.Error(err)
+	}
 	if files, _ := filepath.Glob(filepath.Join(d.records(), "*")); len(files) > 0 || len(d.ports) > 0 {
 		t.Errorf("left are the records %v and the ports %v", files, d.ports)
 	}
@@ -212,7 +215,14 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	users(t)
+	foreign, err := os.ReadFile(filepath.Join(users(t).Image.Asset.Directory, "users"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign[18] ^= 0xff // the processor, in an ELF header
+	if err := os.WriteFile(filepath.Join(built, "foreign"), foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	d := newDriver(t, nil)
 	for _, test := range []struct {
 		dockerfile string
@@ -245,22 +255,22 @@ func TestRefusals(t *testing.T) {
 	} {
 		c := users(t)
 		directory := t.TempDir()
-		binary, err := os.ReadFile(filepath.Join(c.Image.Asset.Directory, "users"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		foreign := slices.Clone(binary)
-		foreign[18] ^= 0xff // e_machine
-		for name, data := range map[string][]byte{"users": binary, "foreign": foreign, "Dockerfile": []byte(test.dockerfile)} {
-			if err := os.WriteFile(filepath.Join(directory, name), data, 0o755); err != nil {
+		for _, file := range []string{filepath.Join(c.Image.Asset.Directory, "users"), filepath.Join(built, "foreign")} {
+			if err := os.Link(file, filepath.Join(directory, filepath.Base(file))); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if err := os.WriteFile(filepath.Join(directory, "Dockerfile"), []byte(test.dockerfile), 0o644); err != nil {
+			t.Fatal(err)
 		}
 		c.Image.Asset = &assembly.ImageAsset{ID: directory, Directory: directory}
 		if test.change != nil {
 			test.change(&c)
 		}
 		_, err = d.Start(t.Context(), ecs.StartRequest{Definition: c})
+		if check := d.Check(c); check == nil || err == nil || check.Error() != err.Error() {
+			t.Errorf("%q: Check says %v, Start %v", test.dockerfile, check, err)
+		}
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "--run users=COMMAND") && !strings.Contains(err.Error(), "call it PORT") {
 			t.Errorf("%q: error is %v, want one with %q", test.dockerfile, err, test.want)
 		}
