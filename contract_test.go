@@ -173,7 +173,7 @@ func TestServiceMayComeAndGo(t *testing.T) {
 		config.Service{Name: "tags", Paths: []string{"/api/tags*"}, Order: 15, Dir: "services/users"})
 	before, after := inPhase(t, migration.Parallel), synthDeployment(t, other, settings{"phase": "parallel"})
 
-	for _, line := range changes(before, after) {
+	for _, line := range assembly.Changes(before, after) {
 		fields := strings.Fields(line)
 		place := strings.ToLower(strings.Join(fields[1:3], " "))
 		if !strings.Contains(place, "tags") && !strings.Contains(place, "threads") {

@@ -45,12 +45,12 @@ func TestAssetHashes(t *testing.T) {
 	}
 
 	// A comment; everything is also compiled anew, elsewhere.
-	if lines := changes(here, edited("services/users/main.go", "\npackage main", " This sentence is new.\npackage main")); len(lines) > 0 {
+	if lines := assembly.Changes(here, edited("services/users/main.go", "\npackage main", " This sentence is new.\npackage main")); len(lines) > 0 {
 		t.Errorf("a comment in another directory changes\n%s", strings.Join(lines, "\n"))
 	}
 	// What a user sees; the monolith has the code of users as well.
 	var stacks []string
-	for _, line := range changes(here, edited("services/users/routes/routes.go", `"/api/users"`, `"/api/people"`)) {
+	for _, line := range assembly.Changes(here, edited("services/users/routes/routes.go", `"/api/users"`, `"/api/people"`)) {
 		stacks = append(stacks, strings.Fields(line)[1])
 	}
 	equal(t, "stacks that a change of users' code changes", []string{"dev-Api", "dev-Users"}, stacks)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cutover/internal/ecs/docker"
 	"cutover/internal/ecs/process"
 	"cutover/internal/local"
 )
@@ -68,7 +69,17 @@ func (r *runner) options(g *global) (local.Options, error) {
 	}
 	switch r.driver {
 	case "process":
-		options.Driver = func(dir string) (local.Driver, error) { return process.New(process.Options{Dir: dir, Run: commands}) }
+		options.Driver = func(_ context.Context, dir string) (local.Driver, error) {
+			return process.New(process.Options{Dir: dir, Run: commands})
+		}
+	case "docker":
+		if len(commands) > 0 {
+			return options, errors.New("--run starts a process in place of a container: it goes with --driver process only")
+		}
+		// The directory tells this deployment's containers from all others.
+		options.Driver = func(ctx context.Context, dir string) (local.Driver, error) {
+			return docker.New(ctx, docker.Options{Deployment: dir})
+		}
 	default:
 		return options, fmt.Errorf("--driver %q is unknown: choose process or docker", r.driver)
 	}

@@ -19,7 +19,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -40,7 +39,7 @@ type Options struct {
 	// Dir is the deployment's directory. Required.
 	Dir string
 	// Driver makes what runs the containers, with a directory of its own. Required.
-	Driver func(dir string) (Driver, error)
+	Driver func(ctx context.Context, dir string) (Driver, error)
 	// Ports gives listeners another local port than that of [LocalPort], by the
 	// port in the template.
 	Ports map[int]int
@@ -125,7 +124,7 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 }
 
 func (r *Runner) start(ctx context.Context) (err error) {
-	driver, err := r.options.Driver(filepath.Join(r.options.Dir, "tasks"))
+	driver, err := r.options.Driver(ctx, filepath.Join(r.options.Dir, "tasks"))
 	if err != nil {
 		return err
 	}
@@ -174,22 +173,6 @@ func (r *Runner) release() error {
 		}
 	}
 	return errors.Join(append(errs, r.lock.Unlock())...)
-}
-
-// Signal sends a signal to every task of a service, by its name, and returns how
-// many there are.
-func (r *Runner) Signal(service string, signal syscall.Signal) (int, error) {
-	for _, status := range r.scheduler.Status() {
-		if status.Name != service {
-			continue
-		}
-		var errs []error
-		for _, task := range status.Tasks {
-			errs = append(errs, r.scheduler.Signal(task.ID, signal))
-		}
-		return len(status.Tasks), errors.Join(errs...)
-	}
-	return 0, fmt.Errorf("no service %q is running", service)
 }
 
 // tell hands an event to everybody who wants to know.
