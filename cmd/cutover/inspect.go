@@ -23,7 +23,7 @@ func statusCommand(g *global) *cobra.Command {
 		Short: "Show services, tasks, health and rules",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout())
+			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout(), g)
 			for {
 				status, err := client.Status(cmd.Context())
 				if errors.Is(err, context.Canceled) {
@@ -67,7 +67,7 @@ a method before it if it is not GET.`,
   cutover routes "POST http://forum.example:80/api/users"`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, requests []string) error {
-			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout())
+			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout(), g)
 			var routes []local.Route
 			for _, request := range requests {
 				route, err := client.Route(cmd.Context(), request)
@@ -107,7 +107,7 @@ func logsCommand(g *global) *cobra.Command {
 					return fmt.Errorf("there is no service %q: choose from %s", service, strings.Join(names, ", "))
 				}
 			}
-			v := newView(cmd.OutOrStdout())
+			v := newView(cmd.OutOrStdout(), g)
 			return local.Logs(cmd.Context(), g.state, service, follow, func(line ecs.LogLine) {
 				if asJSON {
 					printJSON(cmd.OutOrStdout(), line)

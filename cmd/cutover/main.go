@@ -25,6 +25,8 @@ func main() {
 	}
 }
 
+const defaultState = ".cutover"
+
 // global are the flags that every command has.
 type global struct {
 	state string // the deployment's directory
@@ -41,7 +43,7 @@ templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.PersistentFlags().StringVar(&g.state, "state", ".cutover", "directory of the local deployment")
+	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
 	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root

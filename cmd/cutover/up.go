@@ -100,7 +100,7 @@ returns when everything is steady and leaves it running; "cutover down" stops it
   cutover up --app ../other/cdk.out --port 80=9000 --run web="npm start"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return up(cmd.Context(), g, from, how, detach, newView(cmd.OutOrStdout()))
+			return up(cmd.Context(), g, from, how, detach, newView(cmd.OutOrStdout(), g))
 		},
 	}
 	from.flags(cmd)
@@ -248,7 +248,7 @@ changed. A phase that does not follow the deployed one is refused, as on AWS.`,
 			if err != nil {
 				return err
 			}
-			return newView(cmd.OutOrStdout()).deploy(cmd.Context(), client, assembly)
+			return newView(cmd.OutOrStdout(), g).deploy(cmd.Context(), client, assembly)
 		},
 	}
 	from.flags(cmd)
@@ -265,7 +265,7 @@ func downCommand(g *global) *cobra.Command {
 			if err := client.Down(cmd.Context()); err != nil {
 				return err
 			}
-			v := newView(cmd.OutOrStdout())
+			v := newView(cmd.OutOrStdout(), g)
 			v.print("Stopping: requests are answered first.")
 			if err := local.Wait(cmd.Context(), g.state); err != nil {
 				return err

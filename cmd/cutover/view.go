@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -25,10 +26,10 @@ type view struct {
 	out      io.Writer
 	terminal bool
 	drawn    int    // lines of the last drawing
-	program  string // how this program was called, for what to try next
+	program  string // how this program is called, for what to try next
 }
 
-func newView(out io.Writer) *view {
+func newView(out io.Writer, g *global) *view {
 	file, ok := out.(*os.File)
 	program := os.Args[0]
 	if strings.HasPrefix(program, os.TempDir()) { // go run
@@ -38,6 +39,9 @@ func newView(out io.Writer) *view {
 		if relative, err := filepath.Rel(dir, program); err == nil && filepath.IsLocal(relative) {
 			program = relative
 		}
+	}
+	if g.state != defaultState {
+		program += " --state " + g.state
 	}
 	return &view{out: out, terminal: ok && isatty.IsTerminal(file.Fd()), program: program}
 }
@@ -179,13 +183,23 @@ func (v *view) summary(s local.Status, detached bool) {
 		fmt.Fprintf(&b, "%s:%d answers at %s\n\nTry\n  curl %s\n", listener.Protocol, listener.Port, url, url)
 		fmt.Fprintf(&b, "  %s routes %s\n", v.program, strings.TrimPrefix(url, listener.URL))
 	}
-	fmt.Fprintf(&b, "  %s deploy --phase parallel\n  %[1]s status --watch\n  %[1]s logs -f\n", v.program)
+	if hasPhases() {
+		fmt.Fprintf(&b, "  %s deploy --phase parallel\n", v.program)
+	}
+	fmt.Fprintf(&b, "  %s status --watch\n  %[1]s logs -f\n", v.program)
 	if detached {
 		fmt.Fprintf(&b, "  %s down\n", v.program)
 	} else {
 		b.WriteString("\nCtrl-C stops it.\n")
 	}
 	v.print(b.String())
+}
+
+// hasPhases tells whether the app of the working directory knows phases.
+func hasPhases() bool {
+	text, err := os.ReadFile("cdk.json")
+	var app struct{ Context map[string]any }
+	return err == nil && json.Unmarshal(text, &app) == nil && app.Context["phase"] != nil
 }
 
 // example is a path that a rule of the listener names: the longest, for it says

@@ -213,10 +213,11 @@ func (r *Runner) ecsEvent(e ecs.Event) {
 // target passes the health of a target on to ECS.
 func (r *Runner) target(e loadbalancer.Event) {
 	r.scheduler.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
-	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.groupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
+	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
 }
 
-func (r *Runner) groupName(key string) string {
+// GroupName is the name of a target group, by its key; the key if there is none.
+func (r *Runner) GroupName(key string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range r.parts {
