@@ -11,15 +11,25 @@ ARGS ?=
 light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help up test race e2e synth diff deploy golden bench setup clean
+.PHONY: help up down rehearse test race e2e synth diff deploy emulate golden bench setup bin/cutover clean
+
+# Where the images' Linux binaries cannot run, the same programs are run from source.
+from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
+run = $(if $(filter linux/amd64,$(shell go env GOOS)/$(shell go env GOARCH)),,$(from_source))
 
 help: ## show this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-up: setup ## set up, synthesize and deploy to an emulated AWS on this machine
-	@echo "Synthesizing the deployment (minutes the first time, while the CDK app compiles)"
-	@cdk synth --quiet
-	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 4
+up: setup bin/cutover ## set up, synthesize and run it all on this machine, in the background
+	@echo "Synthesizing (minutes the first time, while the CDK app compiles)"
+	@CDK_VALIDATION=false cdk synth --quiet
+	@if bin/cutover status >/dev/null 2>&1; then bin/cutover deploy $(ARGS); else bin/cutover up --detach $(run) $(ARGS); fi
+
+down: bin/cutover ## stop what `make up` runs
+	@bin/cutover down
+
+rehearse: setup bin/cutover ## walk the whole migration and back under load, 100,000 requests, and write a report
+	@bin/cutover rehearse --rate 1200 --requests 100000 $(run) $(ARGS)
 
 test: setup ## set up and run all tests but the end-to-end one
 	@echo "Compiling the CDK app and its tests (minutes the first time, seconds later)"
@@ -41,6 +51,10 @@ diff: setup ## show what a deployment would change in the AWS account of the env
 deploy: setup ## deploy to the AWS account of the environment
 	cdk deploy --all $(ARGS)
 
+emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk command
+	@cdk synth --quiet
+	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 4
+
 golden: setup ## accept the templates as they are synthesized now; review them as code
 	go test . -run TestGoldens -update
 	@git status --short test/golden
@@ -51,6 +65,9 @@ bench: setup ## compare the speed of synthesis with that of the same app in Java
 setup: node_modules/.package-lock.json
 	@go mod download
 
+bin/cutover:
+	@go build -o $@ ./cmd/cutover
+
 # Written by npm when everything is installed.
 node_modules/.package-lock.json: package.json package-lock.json
 	@echo "Installing the CDK command line and Node.js"
@@ -58,4 +75,4 @@ node_modules/.package-lock.json: package.json package-lock.json
 	@touch $@
 
 clean: ## remove what was built and installed here
-	rm -rf build cdk.out node_modules
+	rm -rf .cutover bin build cdk.out node_modules
