@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -91,6 +92,7 @@ func synthesize(ctx context.Context, out string, context []string) (string, erro
 			return "", errors.New("the cdk command is missing: run `npm ci`, or synthesize elsewhere and name the directory with --app")
 		}
 	}
+	fmt.Fprintf(os.Stderr, "Synthesizing with %s\n", strings.Join(context, ", "))
 	args := []string{"synth", "--quiet", "--output", out}
 	for _, pair := range context {
 		args = append(args, "--context", pair)
