@@ -152,9 +152,11 @@ func (s *service) roll(now time.Time) {
 		if !t.live() {
 			continue
 		}
-		total++
 		ok, _ := t.healthy(now)
 		bad, _ := t.failing(now)
+		if !bad || t.deployment != primary { // which makes room itself
+			total++
+		}
 		switch {
 		case ok:
 			healthy++
@@ -169,7 +171,7 @@ func (s *service) roll(now time.Time) {
 	keep := max(0, s.desired-healthyNew)
 	// Where new tasks have no room, old ones make it; not while others are on
 	// their way, which would take the service below its minimum if they failed.
-	if missing := s.desired - healthyNew - waitingNew; missing > 0 && upper-total <= 0 && primary.state != Failed {
+	if missing := s.desired - healthyNew - waitingNew; missing > 0 && upper-total <= 0 {
 		old := healthy - healthyNew
 		keep = min(keep, old-min(missing, old, max(0, healthy-lower)))
 	}

@@ -24,6 +24,7 @@ type world struct {
 	containers []*fakeContainer
 	events     []Event
 	draining   time.Duration // deregistration delay
+	broken     string        // an image that can no longer be started
 	targets    map[string]*fakeContainer
 }
 
@@ -102,9 +103,10 @@ func (w *world) Start(ctx context.Context, r StartRequest) (Container, error) {
 	c := &fakeContainer{w: w, image: image, name: fmt.Sprintf("%s-%d", image, n), at: time.Since(w.begin), done: make(chan struct{})}
 	w.containers = append(w.containers, c)
 	w.targets[r.Task] = c
+	broken := image == w.broken
 	w.mu.Unlock()
 	switch {
-	case strings.HasPrefix(image, "missing"):
+	case broken, strings.HasPrefix(image, "missing"):
 		return nil, errors.New("no such image")
 	case strings.HasPrefix(image, "slow"):
 		select {
@@ -232,10 +234,10 @@ func (w *world) container(name string) *fakeContainer {
 	return nil
 }
 
-func (c *fakeContainer) fallSick() {
+func (c *fakeContainer) setSick(sick bool) {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
-	c.sick = true
+	c.sick = sick
 }
 
 // spec is a service with a target group, as the tests need it.

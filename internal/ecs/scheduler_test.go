@@ -246,10 +246,95 @@ func TestCircuitBreakerWithoutRollback(t *testing.T) {
 				if test.before != "" && w.service().RunningCount != 1 {
 					t.Error("the old task has gone")
 				}
+				// The same once more is a new attempt.
+				if err := w.Apply(t.Context(), test.spec); !errors.Is(err, ErrDeploymentFailed) || len(w.starts("crash")) != 6 {
+					t.Errorf("once more: %v after %d starts", err, len(w.starts("crash")))
+				}
 				w.finish()
 			})
 		})
 	}
+}
+
+// A rollback that fails too is not tried again, and its failures are its own.
+func TestRollbackFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		cumulative := func(s *ServiceSpec) { s.CircuitBreaker.Cumulative = true }
+		first := make(chan error)
+		go func() { first <- w.Apply(t.Context(), spec("v1", 1, percent(0, 100), cumulative)) }()
+		for _, name := range []string{"v1-1", "v1-2"} {
+			time.Sleep(1500 * time.Millisecond)
+			w.container(name).exit(1)
+		}
+		if err := <-first; err != nil {
+			t.Fatal(err)
+		}
+		w.broken = "v1"
+		if err := w.Apply(t.Context(), spec("crash", 1, percent(0, 100), cumulative)); !errors.Is(err, ErrDeploymentFailed) {
+			t.Errorf("error is %v", err)
+		}
+		time.Sleep(time.Hour)
+		if n := len(w.starts("v1")); n != 3+3 {
+			t.Errorf("the old image was started %d times, want 3 and for the rollback 3 more", n)
+		}
+		if n := len(w.starts("crash")); n != 3 {
+			t.Errorf("the new image was started %d times, want 3", n)
+		}
+		w.finish()
+	})
+}
+
+// A task that fails its checks does not push a healthy one out, even where the
+// minimum healthy percent would allow it.
+func TestFailingTaskLeavesTheHealthyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(spec("v1", 1, percent(0, 200)))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		w.Apply(ctx, spec("sick", 1, percent(0, 200), func(s *ServiceSpec) { s.CircuitBreaker.Enable = false }))
+		if strings.Contains(strings.Join(w.after("start"), "\n"), "deregister v1-1") {
+			t.Error("the healthy task was stopped")
+		}
+		w.finish()
+	})
+}
+
+// Tasks of a deployment that never completed are not started again once another
+// one has taken its place.
+func TestUncompletedDeploymentIsNotMaintained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(spec("v1", 2, percent(100, 300)))
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		w.Apply(ctx, spec("missing", 2, percent(100, 300)))
+		before := len(w.starts("missing"))
+		w.apply(spec("slow", 2, percent(100, 300)))
+		if n := len(w.starts("missing")); n != before {
+			t.Errorf("%d tasks were started after the next deployment began", n-before)
+		}
+		w.finish()
+	})
+}
+
+func TestOccasionalFailureIsNoIllness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(spec("v1", 1, noBalancer, checked)) // checked every 10 s, ill after 3
+		time.Sleep(5 * time.Second)                 // between two checks
+		for range 3 {
+			w.container("v1-1").setSick(true)
+			time.Sleep(20 * time.Second)
+			w.container("v1-1").setSick(false)
+			time.Sleep(10 * time.Second)
+		}
+		if w.happened("unhealthy") || len(w.starts("v1")) != 1 {
+			t.Error("two failed checks in a row made the task unhealthy")
+		}
+		w.finish()
+	})
 }
 
 func TestHealthyTaskResetsTheCircuitBreaker(t *testing.T) {
@@ -320,7 +405,10 @@ func TestExitedTaskIsReplaced(t *testing.T) {
 		synctest.Wait()
 		want := []string{"12s deregister v1-1", "13s start v1-2", "13s register v1-2:80 in stack/Group"}
 		if got := w.after("deregister"); !slices.Equal(got, want) {
-			t.Errorf("order is %q, want %q: nothing drains from a task that has ended", got, want)
+			t.Errorf("order is %q, want %q", got, want)
+		}
+		if tasks := w.service().Tasks; len(tasks) != 1 {
+			t.Errorf("tasks are %+v: nothing drains from one that has ended", tasks)
 		}
 		w.draining = 0
 		w.finish()
@@ -350,7 +438,7 @@ func TestUnhealthyTaskIsReplacedFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.apply(spec("v1", 1))
-		w.container("v1-1").fallSick()
+		w.container("v1-1").setSick(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		want := []string{
@@ -368,8 +456,8 @@ func TestUnhealthyTaskMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.apply(spec("v1", 2, percent(50, 100)))
-		w.container("v1-1").fallSick()
-		w.container("v1-2").fallSick()
+		w.container("v1-1").setSick(true)
+		w.container("v1-2").setSick(true)
 		time.Sleep(50 * time.Second)
 		synctest.Wait()
 		var got []string

@@ -126,7 +126,7 @@ func (s *service) complete(now time.Time) {
 			healthy++
 		}
 	}
-	if s.steady = s.steady && healthy == s.desired; s.steady || healthy != s.desired || primary.state == Failed {
+	if s.steady = s.steady && healthy == s.desired; s.steady || healthy != s.desired {
 		return
 	}
 	s.steady = true
