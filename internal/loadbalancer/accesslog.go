@@ -144,9 +144,7 @@ func appendAccessLine(b []byte, x *Exchange) []byte {
 	quoted(code)
 	quoted("") // classification: what is not compliant is refused before
 	quoted("") // classification_reason
-	b = append(b, "TID_"...)
-	b = appendID(b, x.Listener+x.Client.String())
-	b = append(b, ' ')
+	field(x.trace)
 	quoted("") // transformed_host: rules that rewrite are refused by package routing
 	quoted("") // transformed_uri
 	quoted("") // request_transform_status

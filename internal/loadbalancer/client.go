@@ -21,6 +21,8 @@ type clientConn struct {
 	// with its port.
 	forwarded, forwardedPort string
 	opened                   time.Time
+	// trace identifies the connection in access lines.
+	trace string
 
 	// timer closes the connection while no request is being answered.
 	timer *time.Timer
@@ -37,6 +39,7 @@ func newClientConn(conn net.Conn, f *front) *clientConn {
 	c.address, _ = netip.ParseAddrPort(conn.RemoteAddr().String())
 	c.address = netip.AddrPortFrom(c.address.Addr().Unmap(), c.address.Port())
 	c.forwarded, c.forwardedPort = c.address.Addr().String(), c.address.String()
+	c.trace = "TID_" + string(appendID(nil, f.key+c.forwardedPort))
 	return c
 }
 
@@ -112,7 +115,7 @@ func (c *clientConn) refuse(status int) error {
 		"\r\nContent-Type: text/html\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n" + body
 	n, err := c.Conn.Write([]byte(text))
 	l := c.front.listener.Load()
-	x := &Exchange{Listener: c.front.key, Kind: l.scheme, Client: c.address, Status: status, Sent: int64(n), Start: now, Responded: now, End: now, listener: l}
+	x := &Exchange{Listener: c.front.key, Kind: l.scheme, Client: c.address, Status: status, Sent: int64(n), Start: now, Responded: now, End: now, listener: l, trace: c.trace}
 	c.front.balancer.report(x)
 	return err
 }

@@ -172,3 +172,29 @@ func TestRedirectToLocalPort(t *testing.T) {
 		t.Errorf("following it gives %q", body)
 	}
 }
+
+// FuzzRead reads whatever package assembly can, and says so if it cannot.
+func FuzzRead(f *testing.F) {
+	f.Add(template{rules: []object{onPath("/api*", weigh(10, "A", 1, "B", 2))}, loadBalancer: []object{attribute("idle_timeout.timeout_seconds", "60")}}.json(f))
+	f.Add(`{"Resources": {"G": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Matcher": {"HttpCode": "200-299"}, "TargetGroupAttributes": [{"Key": 1}]}}}}`)
+	f.Fuzz(func(t *testing.T, template string) {
+		a, err := readAssembly(t, template)
+		if err != nil {
+			return
+		}
+		config, err := Read(a)
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without a message")
+			}
+			return
+		}
+		b, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Configure(config); err != nil {
+			t.Errorf("what was read cannot be configured: %v", err)
+		}
+	})
+}

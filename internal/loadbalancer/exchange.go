@@ -54,4 +54,5 @@ type Exchange struct {
 
 	group    *routing.TargetGroup
 	listener *listener
+	trace    string // of the connection
 }

@@ -24,6 +24,15 @@ import (
 // read makes an assembly of one template.
 func read(t testing.TB, template string) *assembly.Assembly {
 	t.Helper()
+	a, err := readAssembly(t, template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func readAssembly(t testing.TB, template string) (*assembly.Assembly, error) {
+	t.Helper()
 	dir := t.TempDir()
 	manifest := `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "t.json"}}}}`
 	for name, text := range map[string]string{"manifest.json": manifest, "t.json": template} {
@@ -31,11 +40,7 @@ func read(t testing.TB, template string) *assembly.Assembly {
 			t.Fatal(err)
 		}
 	}
-	a, err := assembly.Read(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return assembly.Read(dir)
 }
 
 // resource is one of a template.

@@ -314,9 +314,13 @@ func TestConcurrency(t *testing.T) {
 		id := fmt.Sprint(i % 3)
 		_ = b.balancer.Register("S/A", Target{ID: id, Address: server.address})
 		<-b.balancer.Deregister("S/A", id)
+		time.Sleep(time.Millisecond) // leave the processor to the requests
 	})
-	loop(func(int) { _ = b.balancer.Configure(config) })
-	loop(func(int) { b.balancer.Targets("S/A") })
+	loop(func(int) {
+		_ = b.balancer.Configure(config)
+		b.balancer.Targets("S/A")
+		time.Sleep(time.Millisecond)
+	})
 	c := client(t)
 	var done atomic.Int64
 	for range 4 {

@@ -50,7 +50,7 @@ func (p *proxy) serve() {
 	p.x = Exchange{
 		Listener: p.f.key, Kind: l.scheme, Client: p.client.address,
 		Method: r.Method, Host: r.Host, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, TLS: r.TLS,
-		Received: int64(size), Start: now, listener: l,
+		Received: int64(size), Start: now, listener: l, trace: p.client.trace,
 	}
 	if r.ProtoMajor == 2 {
 		p.x.Kind = "h2"
