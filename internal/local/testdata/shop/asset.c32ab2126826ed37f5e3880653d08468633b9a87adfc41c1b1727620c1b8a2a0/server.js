@@ -1,0 +1,3 @@
+require('node:http')
+  .createServer((request, response) => response.end('basket'))
+  .listen(process.env.LISTEN_PORT);
