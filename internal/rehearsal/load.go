@@ -1,0 +1,274 @@
+package rehearsal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+const (
+	traceHeader = "X-Amzn-Trace-Id"
+	// vegeta numbers the requests that it sends.
+	seqHeader = "X-Vegeta-Seq"
+	// maxInFlight bounds connections, and so file descriptors. Requests that are
+	// due beyond that wait, and their latency says so.
+	maxInFlight = 4096
+	// idleTimeout is below the 60 s after which an Application Load Balancer
+	// closes an idle connection, so that no request meets it closing.
+	idleTimeout = 30 * time.Second
+)
+
+// answer is what a route answers.
+type answer struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
+func (a answer) compare(b answer) problem {
+	switch {
+	case a.status != b.status && b.status >= 500:
+		return serverError
+	case a.status != b.status:
+		return otherStatus
+	case a.contentType != b.contentType:
+		return otherType
+	case !bytes.Equal(a.body, b.body):
+		return otherBody
+	}
+	return fine
+}
+
+// difference says how an answer differs from this one.
+func (a answer) difference(b answer) string {
+	switch a.compare(b) {
+	case serverError, otherStatus:
+		return fmt.Sprintf("status %d, not %d: %s", b.status, a.status, clip(b.body, 0))
+	case otherType:
+		return fmt.Sprintf("content type %q, not %q", b.contentType, a.contentType)
+	case otherBody:
+		i := 0
+		for i < len(a.body) && i < len(b.body) && a.body[i] == b.body[i] {
+			i++
+		}
+		return fmt.Sprintf("differs at byte %d: %s, not %s", i, clip(b.body, i), clip(a.body, i))
+	}
+	return ""
+}
+
+// clip quotes what stands around a place in a text.
+func clip(body []byte, at int) string {
+	const before, after = 12, 60
+	from, to := max(0, at-before), min(len(body), at+after)
+	text := strconv.Quote(strings.ToValidUTF8(string(body[from:to]), "�"))
+	if from > 0 {
+		text = "…" + text
+	}
+	if to < len(body) {
+		text += "…"
+	}
+	return text
+}
+
+func newTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		MaxIdleConnsPerHost: maxInFlight,
+		IdleConnTimeout:     idleTimeout,
+		DisableCompression:  true, // the bytes are compared as they are sent
+	}
+}
+
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// takeBaseline asks every route twice what it answers. It returns the services
+// that answered too, as far as the load balancer has said so.
+func takeBaseline(ctx context.Context, base string, o Options, rec *recording) ([]answer, []string, error) {
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: noRedirect}
+	var seq uint64 = baselineBit
+	get := func(route string) (answer, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+route, nil)
+		if err != nil {
+			return answer{}, err
+		}
+		req.Header.Set(traceHeader, rec.traceID(seq))
+		seq++
+		resp, err := client.Do(req)
+		if err != nil {
+			return answer{}, err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, err
+	}
+	var answers []answer
+	var errs []error
+	for _, route := range o.Routes {
+		first, err := get(route)
+		if err == nil {
+			var second answer
+			if second, err = get(route); err == nil && first.compare(second) != fine {
+				err = fmt.Errorf("%s answers differently each time, so that a change would not be noticed: leave this route out (%s)", route, first.difference(second))
+			}
+		}
+		if err == nil && first.status >= 500 {
+			err = fmt.Errorf("%s answers with status %d: %s", route, first.status, clip(first.body, 0))
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+		answers = append(answers, first)
+		if len(errs) == 3 || ctx.Err() != nil {
+			break
+		}
+	}
+	if len(errs) > 0 {
+		return nil, nil, fmt.Errorf("what %s answers cannot be the measure for what comes after: %w", o.Path[0], errors.Join(errs...))
+	}
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return answers, slices.Sorted(maps.Keys(rec.baselines)), nil
+}
+
+// load sends requests until it is stopped.
+type load struct {
+	began      time.Time
+	quit, done chan struct{}
+}
+
+func startLoad(base string, o Options, baseline []answer, rec *recording) *load {
+	l := &load{quit: make(chan struct{}), done: make(chan struct{})}
+	transport := &tracingTransport{newTransport(), rec}
+	attacker := vegeta.NewAttacker(
+		vegeta.Client(&http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: noRedirect}),
+		vegeta.MaxWorkers(maxInFlight))
+
+	routes := map[string]uint16{}
+	urls := make([]string, len(o.Routes))
+	for i, route := range o.Routes {
+		urls[i] = base + route
+		routes[urls[i]] = uint16(i)
+	}
+	var next atomic.Uint64
+	targeter := func(t *vegeta.Target) error {
+		t.Method, t.URL = http.MethodGet, urls[(next.Add(1)-1)%uint64(len(urls))]
+		return nil
+	}
+	began := make(chan time.Time, 1)
+	results := attacker.Attack(targeter, &pacer{rec, began, l.quit}, 0, "")
+	l.began = <-began
+
+	go func() {
+		defer close(l.done)
+		defer transport.CloseIdleConnections()
+		for res := range results {
+			seq := int(res.Seq)
+			sent := res.Timestamp.Sub(l.began)
+			due := rec.due(seq)
+			route := routes[res.URL]
+			got := answer{int(res.Code), res.Headers.Get("Content-Type"), res.Body}
+			p := incomplete // unless the transport knows better
+			switch {
+			case res.Code != 0:
+				p = baseline[route].compare(got)
+			case strings.Contains(res.Error, context.DeadlineExceeded.Error()), strings.Contains(res.Error, "Client.Timeout"):
+				p = timedOut
+			}
+			rec.finish(seq, route, res.Code, sent-due, sent-due+res.Latency, p, func() string {
+				if res.Code == 0 {
+					return strings.TrimPrefix(res.Error, fmt.Sprintf("Get %q: ", res.URL))
+				}
+				return baseline[route].difference(got)
+			})
+		}
+	}()
+	return l
+}
+
+// stop ends the load and waits for what is under way.
+func (l *load) stop() {
+	close(l.quit)
+	<-l.done
+}
+
+// pacer says when requests are due: at the recording's fixed moments, until it
+// is told to quit.
+type pacer struct {
+	rec   *recording
+	began chan<- time.Time
+	quit  <-chan struct{}
+}
+
+func (p *pacer) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
+	if p.began != nil {
+		p.began <- time.Now().Add(-elapsed)
+		p.began = nil
+	}
+	select {
+	case <-p.quit:
+		return 0, true
+	default:
+		return p.rec.due(int(hits)) - elapsed, false
+	}
+}
+
+func (p *pacer) Rate(time.Duration) float64 { return float64(p.rec.rate) }
+
+// tracingTransport gives every request its trace id and sees what goes wrong
+// with it before it becomes a text.
+type tracingTransport struct {
+	*http.Transport
+	rec *recording
+}
+
+func (t *tracingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	seq, err := strconv.Atoi(req.Header.Get(seqHeader))
+	if err != nil {
+		return nil, fmt.Errorf("the request has no number: %w", err)
+	}
+	t.rec.begin(seq)
+	var connections atomic.Int32
+	req = req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connections.Add(1) },
+	}))
+	req.Header.Del(seqHeader)
+	req.Header.Set(traceHeader, t.rec.traceID(uint64(seq)))
+	resp, err := t.Transport.RoundTrip(req)
+	if again := connections.Load() > 1; err != nil || again {
+		t.rec.fail(seq, classify(err), again)
+	}
+	return resp, err
+}
+
+func classify(err error) problem {
+	var timeout net.Error
+	switch {
+	case err == nil:
+		return fine
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.Canceled):
+		return timedOut
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return refused
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return reset
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "server closed idle connection"):
+		return closed
+	}
+	return unsent
+}

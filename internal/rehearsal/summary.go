@@ -1,0 +1,69 @@
+package rehearsal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/mattn/go-isatty"
+)
+
+// WriteSummary writes the report for a terminal. It is coloured if the writer
+// is one and neither NO_COLOR is set nor TERM is "dumb".
+func (r *Report) WriteSummary(w io.Writer) error {
+	bold, red, green, plain := "", "", "", ""
+	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+		bold, red, green, plain = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
+	}
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") }
+	line("step", "took", "requests", "lost", "different", "before p50/p99/max ms", "during", "after")
+	for _, s := range r.Steps {
+		line(s.Name, took(s.Duration()), group(s.Requests), group(s.Lost), group(s.Different), s.Before.String(), s.Totals.Latency.String(), s.After.String())
+	}
+	t := r.Totals
+	line("all", took(r.Duration), group(t.Requests), group(t.Lost), group(t.Different), "", t.Latency.String(), "")
+	table.Flush()
+	header, rows, _ := strings.Cut(b.String(), "\n")
+	b.Reset()
+	fmt.Fprintf(&b, "%s%s%s\n%s\n", bold, header, plain, rows)
+
+	for _, s := range r.Steps {
+		for _, shift := range s.Shifts {
+			what := "last request to"
+			if shift.Began {
+				what = "first request to"
+			}
+			fmt.Fprintf(&b, "  %s: %s %s after %s\n", s.Name, what, shift.Service, took(shift.Since))
+		}
+		if s.Failure != "" {
+			fmt.Fprintf(&b, "  %s%s: %s%s\n", red, s.Name, s.Failure, plain)
+		}
+	}
+	if len(r.Losses) > 0 {
+		b.WriteString("\n")
+	}
+	for _, loss := range r.Losses {
+		color, kind := red, loss.Kind
+		if loss.Excused {
+			color = ""
+		}
+		if loss.Status != 0 {
+			kind = fmt.Sprintf("%s (%d)", kind, loss.Status)
+		}
+		fmt.Fprintf(&b, "  %s%s: %s%s in %s, %s to %s: %s\n", color, kind, count(loss.Count, "request"), plain, loss.Stage, clock(loss.First), clock(loss.Last), loss.Why)
+		if sample := loss.Samples[0]; sample.Detail != "" {
+			fmt.Fprintf(&b, "    for example %s: %s\n", sample.Route, sample.Detail)
+		}
+	}
+	word, color := "PASSED", green
+	if !r.Verdict.Passed {
+		word, color = "FAILED", red
+	}
+	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, word, plain, r.Verdict.Sentence)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
