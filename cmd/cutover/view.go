@@ -18,6 +18,7 @@ import (
 
 	"cutover/internal/ecs"
 	"cutover/internal/local"
+	"cutover/internal/rehearsal"
 )
 
 // view writes for people. On a terminal it redraws in place and has colours,
@@ -58,6 +59,32 @@ func (v *view) redraw(text string) {
 	}
 	fmt.Fprintln(v.out, text)
 	v.drawn = strings.Count(text, "\n") + 1
+}
+
+// progress returns what shows a rehearsal's progress: in place on a terminal, a
+// line for each phase elsewhere, nothing for a script.
+func (v *view) progress(quiet bool) func(rehearsal.Progress) {
+	if quiet {
+		return nil
+	}
+	last := ""
+	return func(p rehearsal.Progress) {
+		doing := p.Phase
+		switch {
+		case p.Next != "":
+			doing += " → " + p.Next
+		case p.Fault != "":
+			doing += ", " + p.Fault
+		}
+		line := fmt.Sprintf("%6.1f s  %d/%d %-24s %7d sent  %d lost  %d different  %6.0f/s  worst %s",
+			p.Elapsed.Seconds(), p.Step, p.Steps, doing, p.Sent, p.Lost, p.Different, p.Rate, p.Worst.Round(100*time.Microsecond))
+		if v.terminal {
+			v.redraw(line)
+		} else if doing != last {
+			v.print(line)
+		}
+		last = doing
+	}
 }
 
 // deploy deploys an assembly and shows how it goes.

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cutover/internal/assembly"
+	"cutover/internal/loadbalancer"
+	"cutover/internal/local"
+	"cutover/internal/rehearsal"
+)
+
+// rehearse has the flags of the command.
+type rehearse struct {
+	how      runner
+	path     []string
+	rate     int
+	requests int
+	dwell    time.Duration
+	faults   []string
+	app      string
+	out      string
+	asJSON   bool
+}
+
+func rehearseCommand(g *global) *cobra.Command {
+	var o rehearse
+	cmd := &cobra.Command{
+		Use:   "rehearse",
+		Short: "Walk the migration under load, and show that nothing is lost",
+		Long: `Rehearse runs the deployment on this machine, puts load on every route of the API and
+walks the phases of the migration. For every request it looks at the status, the
+latency, the service that answered, and whether the bytes are those that the first
+phase answered. It writes a report for people (HTML), for pull requests (PNG) and for
+machines (JSON), and fails if one request was lost or answered differently.
+
+A path that leaves a phase out is synthesized with the gate off, so that what it does
+can be seen.`,
+		Example: `  cutover rehearse
+  cutover rehearse --rate 2000 --requests 100000
+  cutover rehearse --path parallel,switched --fault kill:users
+  cutover rehearse --path retired,parallel      # must fail: the report says why`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
+	}
+	flags := cmd.Flags()
+	o.how.flags(cmd)
+	flags.StringSliceVar(&o.path, "path", rehearsal.DefaultPath(), "the phases to walk, in their order")
+	flags.IntVar(&o.rate, "rate", 500, "requests per second")
+	flags.IntVar(&o.requests, "requests", 0, "least number of requests; phases are stayed in longer to get there")
+	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "least time to stay in a phase")
+	flags.StringArrayVar(&o.faults, "fault", nil, "KIND:SERVICE[@PHASE], harm to do: "+strings.Join(local.FaultKinds(), ", "))
+	flags.StringVar(&o.app, "app", "", `directory with a synthesized assembly for each phase, named after it (default: synthesize them with "cdk synth")`)
+	flags.StringVar(&o.out, "out", "build/rehearsal", "directory of the report")
+	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON instead of a summary")
+	return cmd
+}
+
+func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
+	ctx, v := cmd.Context(), newView(cmd.OutOrStdout(), g)
+	var faults []rehearsal.Fault
+	for _, text := range o.faults {
+		fault, err := rehearsal.ParseFault(text)
+		if err != nil {
+			return fmt.Errorf("--fault: %w", err)
+		}
+		if !slices.Contains(local.FaultKinds(), fault.Kind) {
+			return fmt.Errorf("--fault %s: there is no %q: choose from %s", text, fault.Kind, strings.Join(local.FaultKinds(), ", "))
+		}
+		faults = append(faults, fault)
+	}
+	// A rehearsal is a deployment of its own, beside one that may be up.
+	own := &global{state: filepath.Join(g.state, "rehearsal")}
+	options, err := o.how.options(own)
+	if err != nil {
+		return err
+	}
+	stage := &stage{}
+	options.Events, options.Exchanges = stage.event, stage.exchange
+	if _, ok := options.Ports[80]; !ok {
+		options.Ports[80] = 0 // any free one
+	}
+	if stage.runner, err = local.Start(ctx, options); err != nil {
+		return err
+	}
+	defer func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		err = errors.Join(err, stage.runner.Stop(stopping))
+	}()
+	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
+		return err
+	}
+
+	progress := v.progress(o.asJSON)
+	report, err := rehearsal.Run(ctx, stage, rehearsal.Options{
+		Path: o.path, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+		About: []rehearsal.Fact{
+			{Name: "Driver", Value: o.how.driver},
+			{Name: "Machine", Value: fmt.Sprintf("%d processors, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)},
+			{Name: "Go", Value: runtime.Version()},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	page, err := report.Save(o.out)
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		err = report.WriteJSON(v.out)
+	} else {
+		v.print("")
+		err = report.WriteSummary(v.out)
+		v.print("\nReport: " + page)
+	}
+	if err == nil && !report.Verdict.Passed {
+		err = errors.New("the rehearsal failed")
+	}
+	return err
+}
+
+// synthesize returns the assembly of every phase on the path.
+func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string, error) {
+	assemblies := map[string]string{}
+	if o.app != "" {
+		for _, phase := range o.path {
+			assemblies[phase] = filepath.Join(o.app, phase)
+			if _, err := os.Stat(filepath.Join(assemblies[phase], "manifest.json")); err != nil {
+				return nil, fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", assemblies[phase], phase)
+			}
+		}
+		return assemblies, nil
+	}
+	// The gate would refuse a path with gaps, and says so by names alone: whether a
+	// phase follows another is not for this program to know.
+	gate := []string{}
+	if !slices.Equal(o.path, rehearsal.DefaultPath()) {
+		gate = []string{"phaseGate=off"}
+	}
+	for _, phase := range o.path {
+		if assemblies[phase] != "" {
+			continue
+		}
+
+		dir, err := synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...))
+		if err != nil {
+			return nil, err
+		}
+		assemblies[phase] = dir
+	}
+	return assemblies, nil
+}
+
+// stage is the local deployment as a rehearsal sees it.
+type stage struct {
+	runner     *local.Runner
+	assemblies map[string]string // directory, by phase
+	deployed   *assembly.Assembly
+	observe    atomic.Pointer[func(rehearsal.Record)]
+	events     atomic.Pointer[func(rehearsal.Event)]
+}
+
+func (s *stage) URL() string {
+	for _, listener := range s.runner.Status().Listeners {
+		if listener.URL != "" {
+			return listener.URL
+		}
+	}
+	return ""
+}
+
+func (s *stage) Deploy(ctx context.Context, phase string) ([]string, error) {
+	next, err := assembly.Read(s.assemblies[phase])
+	if err != nil {
+		return nil, err
+	}
+	if err := s.runner.Deploy(ctx, s.assemblies[phase]); err != nil {
+		return nil, err
+	}
+	var changes []string
+	if s.deployed != nil {
+		changes = assembly.Changes(s.deployed, next)
+	}
+	s.deployed = next
+	return changes, nil
+}
+
+func (s *stage) Fault(ctx context.Context, kind, service string) (func(context.Context) error, error) {
+	return s.runner.Fault(ctx, kind, service)
+}
+
+func (s *stage) Observe(f func(rehearsal.Record)) { store(&s.observe, f) }
+func (s *stage) Events(f func(rehearsal.Event))   { store(&s.events, f) }
+
+func store[T any](p *atomic.Pointer[func(T)], f func(T)) {
+	if f == nil {
+		p.Store(nil)
+		return
+	}
+	p.Store(&f)
+}
+
+// numbers are what differs from one request to the next in an error's text.
+var numbers = regexp.MustCompile(`(\d+\.\d+\.\d+\.\d+)?:\d+(->\S+)?`)
+
+func (s *stage) exchange(e loadbalancer.Exchange) {
+	observe := s.observe.Load()
+	if observe == nil {
+		return
+	}
+	record := rehearsal.Record{TraceID: e.TraceID, Service: s.runner.GroupName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
+	if record.TraceID == "" && e.Header != nil {
+		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
+	}
+	switch {
+	case e.Err != nil:
+		record.Reason = numbers.ReplaceAllString(e.Err.Error(), "")
+	case e.Group != "" && e.Target == "":
+		record.Reason = "no registered target in " + record.Service
+	}
+	(*observe)(record)
+}
+
+func (s *stage) event(e local.Event) {
+	events := s.events.Load()
+	if events == nil {
+		return
+	}
+	event := rehearsal.Event{Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message)}
+	if e.Kind == "target" {
+		event.Target, event.State = e.Task, e.State
+	}
+	(*events)(event)
+}
