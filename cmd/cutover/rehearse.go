@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -213,9 +213,6 @@ func store[T any](p *atomic.Pointer[func(T)], f func(T)) {
 	p.Store(&f)
 }
 
-// numbers are what differs from one request to the next in an error's text.
-var numbers = regexp.MustCompile(`(\d+\.\d+\.\d+\.\d+)?:\d+(->\S+)?`)
-
 func (s *stage) exchange(e loadbalancer.Exchange) {
 	observe := s.observe.Load()
 	if observe == nil {
@@ -225,9 +222,12 @@ func (s *stage) exchange(e loadbalancer.Exchange) {
 	if record.TraceID == "" && e.Header != nil {
 		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
 	}
+	var network *net.OpError
 	switch {
+	case errors.As(e.Err, &network):
+		record.Reason = network.Err.Error() // without the addresses, so that errors can be grouped
 	case e.Err != nil:
-		record.Reason = numbers.ReplaceAllString(e.Err.Error(), "")
+		record.Reason = e.Err.Error()
 	case e.Group != "" && e.Target == "":
 		record.Reason = "no registered target in " + record.Service
 	}
