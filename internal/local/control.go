@@ -21,6 +21,10 @@ import (
 
 func socketFile(dir string) string { return filepath.Join(dir, "control.sock") }
 
+// answerTimeout is how long clients have to read their answers when the runner
+// ends.
+const answerTimeout = 5 * time.Second
+
 // message is a line of a streamed answer: an event, or the end.
 type message struct {
 	Event *Event `json:"event,omitempty"`
@@ -58,12 +62,22 @@ func (r *Runner) Control(ctx context.Context) error {
 		down()
 	})
 	server := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
+	answered := make(chan struct{})
 	go func() {
+		defer close(answered)
 		<-ctx.Done()
-		// What is being answered may finish; a deployment ends with the context.
-		server.Shutdown(context.WithoutCancel(ctx))
+		// What is being answered may finish; a deployment ends with the context. A
+		// client that does not read is not waited for.
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+		defer cancel()
+		if server.Shutdown(grace) != nil {
+			server.Close()
+		}
 	}()
-	if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	err = server.Serve(ln)
+	down()
+	<-answered
+	if !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

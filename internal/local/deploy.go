@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -131,39 +133,60 @@ func join(parts map[string]part) *loadbalancer.Config {
 
 // with returns what a stack contributes while it is updated: what is new or
 // changed holds already, what is gone still does. CloudFormation deletes last.
-func (p part) with(old part) (part, error) {
+func (p part) with(old part) part {
 	both := part{
-		services: p.services, balancers: p.balancers, names: p.names,
-		groups: slices.Clone(p.groups), targets: slices.Clone(p.targets), listeners: slices.Clone(p.listeners), rules: slices.Clone(p.rules),
+		balancers: maps.Clone(p.balancers), names: p.names,
+		services:  withGone(p.services, old.services, func(s ecs.ServiceSpec) string { return s.Key }),
+		groups:    withGone(p.groups, old.groups, func(g loadbalancer.Group) string { return g.Key }),
+		targets:   withGone(p.targets, old.targets, func(g *routing.TargetGroup) string { return g.Resource.String() }),
+		listeners: withGone(p.listeners, old.listeners, func(l *routing.Listener) string { return l.Resource.String() }),
+		rules:     withGone(p.rules, old.rules, func(r listenerRule) string { return r.rule.Resource.String() }),
 	}
-	for _, group := range old.groups {
-		if !slices.ContainsFunc(p.groups, func(g loadbalancer.Group) bool { return g.Key == group.Key }) {
-			both.groups = append(both.groups, group)
-		}
-	}
-	for _, group := range old.targets {
-		if !slices.ContainsFunc(p.targets, func(g *routing.TargetGroup) bool { return g.Resource.String() == group.Resource.String() }) {
-			both.targets = append(both.targets, group)
-		}
-	}
-	for _, listener := range old.listeners {
-		if !slices.ContainsFunc(p.listeners, func(l *routing.Listener) bool { return l.Resource.String() == listener.Resource.String() }) {
-			both.listeners = append(both.listeners, listener)
-		}
-	}
-	for _, gone := range old.rules {
-		if slices.ContainsFunc(p.rules, func(r listenerRule) bool { return r.rule.Resource.String() == gone.rule.Resource.String() }) {
-			continue
-		}
-		for _, rule := range p.rules {
-			if rule.listener == gone.listener && rule.rule.Priority == gone.rule.Priority {
-				return part{}, fmt.Errorf("%s: priority %d is in use by %s, which is deleted only after this is created: give it another priority",
-					rule.rule.Resource, rule.rule.Priority, gone.rule.Resource)
+	for key, balancer := range old.balancers {
+		if _, ok := both.balancers[key]; !ok {
+			if both.balancers == nil {
+				both.balancers = map[string]loadbalancer.LoadBalancer{}
 			}
+			both.balancers[key] = balancer
 		}
-		both.rules = append(both.rules, gone)
 	}
-	return both, nil
+	return both
+}
+
+// withGone appends to what is there now what is there no more.
+func withGone[T any](now, old []T, key func(T) string) []T {
+	both := slices.Clone(now)
+	for _, gone := range old {
+		if !slices.ContainsFunc(now, func(other T) bool { return key(other) == key(gone) }) {
+			both = append(both, gone)
+		}
+	}
+	return both
+}
+
+// takes refuses rules whose priority another rule of the listener has at this
+// moment, even if that one is about to be deleted or to get another: no two rules
+// can have one priority, and CloudFormation deletes only after it has created, and
+// updates in no order that could be relied on.
+func (p part) takes(parts map[string]part) error {
+	type place struct {
+		listener string
+		priority int
+	}
+	holders := map[place]string{}
+	for _, other := range parts {
+		for _, r := range other.rules {
+			holders[place{r.listener, r.rule.Priority}] = r.rule.Resource.String()
+		}
+	}
+	var errs []error
+	for _, r := range p.rules {
+		if holder := holders[place{r.listener, r.rule.Priority}]; holder != "" && holder != r.rule.Resource.String() {
+			errs = append(errs, fmt.Errorf("%s: priority %d is in use by %s, which is deleted or given another only after this: give this one a priority that is free",
+				r.rule.Resource, r.rule.Priority, holder))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Deploy makes an assembly what runs, as CloudFormation would: stacks after those
@@ -172,21 +195,17 @@ func (p part) with(old part) (part, error) {
 // are steady; after an error the stacks that were reached stay as they are, and
 // what is left can be deployed again.
 func (r *Runner) Deploy(ctx context.Context, dir string) error {
-	if !r.deploying.TryLock() {
+	if !r.deploying.CompareAndSwap(false, true) {
 		return errors.New("another assembly is being deployed: wait for it to end")
 	}
-	defer r.deploying.Unlock()
+	defer r.deploying.Store(false)
 	a, err := r.snapshot(dir)
 	if err != nil {
 		return err
 	}
-	next, err := read(a)
+	next, sockets, err := r.prepare(a)
 	if err != nil {
-		return fmt.Errorf("the assembly cannot be run here:\n%w", err)
-	}
-	sockets, err := r.listen(next)
-	if err != nil {
-		return err
+		return errors.Join(err, os.RemoveAll(a.Dir))
 	}
 	defer func() {
 		for _, socket := range sockets { // those that no stack got to
@@ -195,13 +214,36 @@ func (r *Runner) Deploy(ctx context.Context, dir string) error {
 	}()
 
 	r.mu.Lock()
-	previous := r.deployed
 	r.deployed = next
 	r.mu.Unlock()
 	if err := r.stacks(ctx, next, sockets); err != nil {
 		return err
 	}
-	return r.removeStacks(ctx, previous, next)
+	return r.removeStacks(ctx, next)
+}
+
+// prepare finds everything that is in the way of running an assembly, before
+// anything changes.
+func (r *Runner) prepare(a *assembly.Assembly) (*model, map[string]net.Listener, error) {
+	next, err := read(a)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the assembly cannot be run here:\n%w", err)
+	}
+	var errs []error
+	for _, stack := range sortedKeys(next.parts) {
+		for _, service := range next.parts[stack].services {
+			for _, c := range service.TaskDefinition.Containers {
+				if err := r.driver.Check(c); err != nil {
+					errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", service.Name, service.Key, c.Name, err))
+				}
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, nil, err
+	}
+	sockets, err := r.listen(next)
+	return next, sockets, err
 }
 
 // listen opens a socket for each listener that has none yet.
@@ -250,7 +292,9 @@ func (r *Runner) stacks(ctx context.Context, next *model, sockets map[string]net
 		abandons = func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
-			failed = append(failed, err)
+			if len(failed) == 0 || !errors.Is(err, context.Canceled) { // one that was cut off by the first has nothing of its own to say
+				failed = append(failed, err)
+			}
 			cancel()
 		}
 	)
@@ -283,25 +327,29 @@ func (r *Runner) stacks(ctx context.Context, next *model, sockets map[string]net
 	}
 	deploys.Wait()
 	if len(failed) > 0 {
-		// Others that were cut off by the first have nothing of their own to say.
-		return failed[0]
+		return errors.Join(failed...)
 	}
 	return ctx.Err()
 }
 
-// stack deploys one stack.
+// stack deploys one stack. If it fails, it becomes again what it was, as
+// CloudFormation rolls a stack back.
 func (r *Runner) stack(ctx context.Context, name string, next part, socket func(listener string) net.Listener) error {
 	r.mu.Lock()
 	old := r.parts[name]
-	r.mu.Unlock()
-	if err := r.claim(next.names); err != nil {
-		return err
+	err := next.takes(r.parts)
+	if !slices.Contains(r.order, name) {
+		r.order = append(r.order, name)
 	}
-	both, err := next.with(old)
+	r.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := r.configure(name, both); err != nil {
+	if err := r.claim(next.names); err != nil {
+		return err
+	}
+	if err := r.configure(name, next.with(old)); err != nil {
+		r.giveUp(name, old.names)
 		return err
 	}
 	for _, listener := range next.listeners {
@@ -309,12 +357,14 @@ func (r *Runner) stack(ctx context.Context, name string, next part, socket func(
 			r.serve(listener.Resource.String(), ln)
 		}
 	}
-	if err := each(next.services, func(s ecs.ServiceSpec) error { return r.scheduler.Apply(ctx, s) }); err != nil {
+	apply := func(s ecs.ServiceSpec) error { return r.scheduler.Apply(ctx, s) }
+	if err := each(next.services, apply); err != nil {
 		if ctx.Err() != nil {
 			return err // cut off: nothing is wrong with the stack, and it can be deployed again
 		}
-		// As CloudFormation rolls a stack back: what came with it goes again.
-		return errors.Join(err, r.remove(ctx, next.services, old.services), r.configure(name, old))
+		err = errors.Join(err, each(old.services, apply), r.remove(ctx, next.services, old.services), r.configure(name, old))
+		r.giveUp(name, old.names)
+		return err
 	}
 	if err := r.remove(ctx, old.services, next.services); err != nil {
 		return err
@@ -341,9 +391,7 @@ func each(services []ecs.ServiceSpec, f func(ecs.ServiceSpec) error) error {
 	var calls sync.WaitGroup
 	for i, service := range services {
 		calls.Go(func() {
-			if err := f(service); err != nil {
-				errs[i] = fmt.Errorf("service %s: %w", service.Name, err)
-			}
+			errs[i] = f(service)
 		})
 	}
 	calls.Wait()
@@ -356,10 +404,16 @@ func (r *Runner) configure(stack string, p part) error {
 	r.configuring.Lock()
 	defer r.configuring.Unlock()
 	r.mu.Lock()
-	r.parts[stack] = p
-	config := join(r.parts)
+	parts := maps.Clone(r.parts)
 	r.mu.Unlock()
-	return r.balancer.Configure(config)
+	parts[stack] = p
+	if err := r.balancer.Configure(join(parts)); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.parts[stack] = p
+	r.mu.Unlock()
+	return nil
 }
 
 // serve has a listener take connections from a socket for as long as it is
@@ -412,27 +466,31 @@ func (r *Runner) giveUp(stack string, names map[string]string) {
 }
 
 // removeStacks removes what belongs to stacks that the assembly does not have any
-// more, those first that others do not depend on. On AWS they would stay until
-// somebody destroys them; here nobody could.
-func (r *Runner) removeStacks(ctx context.Context, previous, next *model) error {
-	if previous == nil {
-		return nil
-	}
-	for _, stack := range slices.Backward(previous.assembly.Stacks) {
-		if next.assembly.Stack(stack.Name) != nil {
+// more, the last that came first. On AWS they would stay until somebody destroys
+// them; here nobody could.
+func (r *Runner) removeStacks(ctx context.Context, next *model) error {
+	r.mu.Lock()
+	order := slices.Clone(r.order)
+	r.mu.Unlock()
+	for _, name := range slices.Backward(order) {
+		if next.assembly.Stack(name) != nil {
 			continue
 		}
 		r.mu.Lock()
-		old := r.parts[stack.Name]
+		old := r.parts[name]
 		r.mu.Unlock()
 		if err := r.remove(ctx, old.services, nil); err != nil {
 			return err
 		}
-		if err := r.configure(stack.Name, part{}); err != nil {
+		if err := r.configure(name, part{}); err != nil {
 			return err
 		}
-		r.giveUp(stack.Name, nil)
-		r.tell(Event{Kind: "stack", Subject: stack.Name, State: "REMOVED"})
+		r.giveUp(name, nil)
+		r.mu.Lock()
+		delete(r.parts, name)
+		r.order = slices.DeleteFunc(r.order, func(other string) bool { return other == name })
+		r.mu.Unlock()
+		r.tell(Event{Kind: "stack", Subject: name, State: "REMOVED"})
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -43,8 +44,9 @@ type Options struct {
 	// Ports gives listeners another local port than that of [LocalPort], by the
 	// port in the template.
 	Ports map[int]int
-	// Events is called with everything that happens, in its order; it must return
-	// at once. Default: nobody is told.
+	// Events is called with everything that happens, one at a time and in its
+	// order; it must return at once and call no method of the runner. Default:
+	// nobody is told.
 	Events func(Event)
 	// Exchanges is called for every request when it is over. Default: nobody is told.
 	Exchanges func(loadbalancer.Exchange)
@@ -77,17 +79,20 @@ type Event struct {
 type Runner struct {
 	options   Options
 	lock      *flock.Flock
+	driver    Driver
 	balancer  *loadbalancer.Balancer
 	scheduler *ecs.Scheduler
 	accessLog *os.File
 	logs      *os.File
 
-	deploying   sync.Mutex // held while an assembly is deployed
-	configuring sync.Mutex // held while the load balancers are
+	deploying   atomic.Bool
+	configuring sync.Mutex // held while the load balancers are configured
+	telling     sync.Mutex // held while an event is told
 
 	mu        sync.Mutex
-	deployed  *model // what the last deployment reached or is on its way to
-	parts     map[string]part
+	deployed  *model            // what the last deployment reached or is on its way to
+	parts     map[string]part   // what runs, by stack
+	order     []string          // the stacks that run, in the order in which they came
 	held      map[string]string // the resource that holds an SSM parameter, by the parameter's name
 	listening map[string]net.Listener
 	snapshots int
@@ -124,11 +129,10 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 }
 
 func (r *Runner) start(ctx context.Context) (err error) {
-	driver, err := r.options.Driver(ctx, filepath.Join(r.options.Dir, "tasks"))
-	if err != nil {
+	if r.driver, err = r.options.Driver(ctx, filepath.Join(r.options.Dir, "tasks")); err != nil {
 		return err
 	}
-	ended, err := driver.Sweep(ctx)
+	ended, err := r.driver.Sweep(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot end what an earlier run left behind: %w", err)
 	}
@@ -149,7 +153,7 @@ func (r *Runner) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r.scheduler = ecs.New(ecs.Options{Driver: driver, Balancer: targets{r.balancer}, Events: r.ecsEvent, Logs: r.log})
+	r.scheduler = ecs.New(ecs.Options{Driver: r.driver, Balancer: targets{r.balancer}, Events: r.ecsEvent, Logs: r.log})
 	return nil
 }
 
@@ -180,6 +184,9 @@ func (r *Runner) tell(e Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
+	// Together, so that everybody is told in one order.
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	if r.options.Events != nil {
 		r.options.Events(e)
 	}
@@ -245,10 +252,18 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	}
 	r.snapshots++
 	copied := filepath.Join(r.options.Dir, "assemblies", fmt.Sprint(r.snapshots))
-	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
-		return nil, fmt.Errorf("cannot copy the assembly: %w", err)
+	err := os.CopyFS(copied, os.DirFS(dir))
+	if err != nil {
+		err = fmt.Errorf("cannot copy the assembly: %w", err)
 	}
-	return assembly.Read(copied)
+	var a *assembly.Assembly
+	if err == nil {
+		a, err = assembly.Read(copied)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(copied))
+	}
+	return a, nil
 }
 
 // served returns the sockets of listeners that are configured now, by listener.

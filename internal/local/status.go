@@ -72,11 +72,9 @@ var runHere = []string{
 
 // Status returns what runs.
 func (r *Runner) Status() Status {
-	status := Status{Services: r.scheduler.Status(), NotRun: map[string]int{}}
-	if r.deploying.TryLock() {
-		r.deploying.Unlock()
-	} else {
-		status.Deploying = true
+	status := Status{
+		Deploying: r.deploying.Load(), Listeners: []ListenerStatus{}, Services: r.scheduler.Status(), Groups: []GroupStatus{},
+		NotRun: map[string]int{},
 	}
 	served := r.served()
 	config, deployed := r.current()
@@ -96,7 +94,7 @@ func (r *Runner) Status() Status {
 		status.Listeners = append(status.Listeners, l)
 	}
 	for _, group := range config.Groups {
-		g := GroupStatus{Key: group.Key, Name: group.Name}
+		g := GroupStatus{Key: group.Key, Name: group.Name, Targets: []TargetStatus{}}
 		for _, target := range r.balancer.Targets(group.Key) {
 			g.Targets = append(g.Targets, targetStatus(target))
 		}
@@ -145,20 +143,18 @@ func (r *Runner) Route(text string) (Route, error) {
 		return Route{}, err
 	}
 	config, _ := r.current()
-	for key, address := range r.served() {
-		if _, port, _ := strings.Cut(address, ":"); port == fmt.Sprint(request.Port) {
-			for _, listener := range config.Table.Listeners {
-				if listener.Resource.String() == key {
-					request.Port = listener.Port
-				}
-			}
+	served := r.served()
+	for _, listener := range config.Table.Listeners {
+		if _, port, _ := strings.Cut(served[listener.Resource.String()], ":"); port == fmt.Sprint(request.Port) {
+			request.Port = listener.Port
+			break
 		}
 	}
 	decision, err := config.Table.Route(request)
 	if err != nil {
 		return Route{}, err
 	}
-	route := Route{Request: text, Action: decision.String(), Explanation: decision.Explain()}
+	route := Route{Request: text, Action: decision.String(), Explanation: decision.Explain(), Targets: []TargetStatus{}}
 	for _, weighted := range decision.Rule.Action.Forward {
 		if weighted.Share > 0 {
 			for _, target := range r.balancer.Targets(weighted.TargetGroup.Resource.String()) {
