@@ -1,0 +1,359 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"cutover/internal/assembly"
+	"cutover/internal/ecs"
+)
+
+// There and back, under load: nothing is lost, every service answers for its own
+// paths, and only what a phase changes is started or stopped.
+func TestMigration(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	d.deploy(forum(t, "monolith"))
+	d.answers()
+	if got := d.tasks(); len(got["api"]) != 1 || len(got["users"])+len(got["threads"])+len(got["posts"]) != 0 {
+		t.Fatalf("tasks are %v, want only the monolith's", got)
+	}
+
+	stop := load(t, d.url(80))
+	before := d.tasks()
+	for _, phase := range []string{"parallel", "switched", "retired", "switched", "parallel", "monolith"} {
+		d.deploy(forum(t, phase))
+		deployed := time.Now()
+		d.answers()
+		after := d.tasks()
+		for name, tasks := range after {
+			if len(tasks) > 0 && len(before[name]) > 0 && !slices.Equal(tasks, before[name]) {
+				t.Errorf("%s: the tasks of %s are %v and were %v: they were replaced for nothing", phase, name, tasks, before[name])
+			}
+		}
+		before = after
+
+		answering := map[string][]string{} // service by path
+		d.mu.Lock()
+		exchanges := slices.Clone(d.exchanges)
+		d.mu.Unlock()
+		for _, e := range exchanges {
+			if e.Start.Before(deployed) {
+				continue
+			}
+			module, _, _ := strings.Cut(strings.TrimPrefix(e.URI, "/api/"), "/")
+			if group := d.GroupName(e.Group); !slices.Contains(answering[module], group) {
+				answering[module] = append(answering[module], group)
+			}
+		}
+		for _, module := range []string{"users", "threads", "posts"} {
+			want := []string{module}
+			if phase == "monolith" || phase == "parallel" {
+				want = []string{"api"}
+			}
+			if !slices.Equal(answering[module], want) {
+				t.Errorf("%s: %s are answered by %v, want %v", phase, module, answering[module], want)
+			}
+		}
+	}
+	requests, lost := stop()
+	if len(lost) > 0 {
+		t.Errorf("%d of %d requests were lost: %s", len(lost), requests, strings.Join(lost[:min(len(lost), 5)], "\n"))
+	}
+	if requests < 500 {
+		t.Errorf("there were only %d requests", requests)
+	}
+}
+
+func TestPhaseOutOfTurn(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	d.deploy(forum(t, "monolith"))
+	before := d.picture()
+	d.refuse(forum(t, "switched"), "dev-Gate", "already exists", "/dev/phase-gate/")
+	if after := d.picture(); after != before {
+		t.Errorf("a refused phase changed what runs:\n%s\nwas\n%s", after, before)
+	}
+	if !d.happened("stack", "dev-Gate", "FAILED") || d.happened("stack", "dev-Routing", "FAILED") {
+		t.Error("the events do not say that the gate refused it")
+	}
+	d.deploy(forum(t, "monolith")) // a refusal takes nothing away
+
+	d.deploy(forum(t, "switched", templates.gateOff))
+	if got := d.tasks(); len(got["users"]) != 1 {
+		t.Errorf("tasks are %v: with the gate off, the phase is not deployed", got)
+	}
+	d.answers()
+}
+
+// What is deleted, is deleted last. Until then both are there.
+func TestDeletionsLast(t *testing.T) {
+	t.Parallel()
+	model := func(phase string) *model {
+		a, err := assembly.Read(forum(t, phase))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := read(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	old, next := model("parallel").parts["dev-Routing"], model("switched").parts["dev-Routing"]
+	for _, c := range []struct {
+		what string
+		part part
+		want []string
+	}{
+		{"before", old, []string{"10000 api", "20010 users", "20020 threads", "20030 posts", "0 api"}},
+		{"meanwhile", next.with(old), []string{"10000 api", "20010 users", "20020 threads", "20030 posts", "0 drop-traffic"}},
+		{"after", next, []string{"20010 users", "20020 threads", "20030 posts", "0 drop-traffic"}},
+	} {
+		var got []string
+		for _, rule := range join(map[string]part{"dev-Routing": c.part}).Table.Listeners[0].Rules {
+			got = append(got, fmt.Sprint(rule.Priority, " ", rule.Action))
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s, rules are %q, want %q", c.what, got, c.want)
+		}
+	}
+
+	services := model("parallel").parts["dev-Posts"]
+	if both := (part{}).with(services); len(both.services) != 1 {
+		t.Errorf("a service that is gone is forgotten before it is removed")
+	}
+}
+
+func TestPriorityInUse(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	routing := func(a templates) map[string]any { return a["dev-Routing"]["Resources"].(map[string]any) }
+	// No tasks: only rules are looked at.
+	still := func(a templates) {
+		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
+	}
+	d.deploy(forum(t, "parallel", still))
+	before := d.picture()
+	for name, change := range map[string]func(templates){
+		"renamed": func(a templates) {
+			routing(a)["Another"] = routing(a)["UsersServiceRuleF8E4FD22"]
+			delete(routing(a), "UsersServiceRuleF8E4FD22")
+		},
+		"swapped": func(a templates) {
+			a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "UsersServiceRuleF8E4FD22")["Priority"] = 20020.0
+			a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "ThreadsServiceRuleF440FCC6")["Priority"] = 20010.0
+		},
+		"in another stack": func(a templates) {
+			rule := routing(a)["UsersServiceRuleF8E4FD22"]
+			delete(routing(a), "UsersServiceRuleF8E4FD22")
+			a["dev-Network"]["Resources"].(map[string]any)["Another"] = map[string]any{
+				"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": map[string]any{
+					"Priority": 20010.0, "Conditions": rule.(map[string]any)["Properties"].(map[string]any)["Conditions"],
+					"Actions":     []any{map[string]any{"Type": "fixed-response", "FixedResponseConfig": map[string]any{"StatusCode": "418"}}},
+					"ListenerArn": map[string]any{"Fn::GetStackOutput": map[string]any{"StackName": "dev-Routing", "OutputName": "Listener"}},
+				},
+			}
+			a["dev-Routing"]["Outputs"].(map[string]any)["Listener"] = map[string]any{"Value": map[string]any{"Ref": "LoadBalancerHttpF4A6AC3E"}}
+		},
+	} {
+		err := d.refuse(forum(t, "parallel", still, change), "priority 200", "is in use by dev-Routing/")
+		if after := d.picture(); after != before {
+			t.Errorf("%s: the refusal (%v) changed what runs:\n%s\nwas\n%s", name, err, after, before)
+		}
+	}
+	d.deploy(forum(t, "parallel", still, func(a templates) {
+		a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "UsersServiceRuleF8E4FD22")["Priority"] = 20011.0
+	}))
+	if rules := d.Status().Listeners[0].Rules; rules[1].Priority != 20011 {
+		t.Errorf("rules are %v, want the one for users at 20011", rules)
+	}
+}
+
+// A stack that the app has no more goes, also if a deployment in between failed.
+func TestStackRemoved(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	d.deploy(forum(t, "parallel"))
+	before := d.tasks()
+	gone := func(a templates) { delete(a, "dev-Posts") }
+	d.refuse(forum(t, "retired", gone), "already exists")
+	if !maps.EqualFunc(d.tasks(), before, slices.Equal) {
+		t.Fatalf("tasks are %v and were %v before a deployment that was refused", d.tasks(), before)
+	}
+	d.deploy(forum(t, "parallel", gone))
+	after := d.tasks()
+	if _, ok := after["posts"]; ok || !slices.Equal(after["users"], before["users"]) || !slices.Equal(after["api"], before["api"]) {
+		t.Errorf("tasks are %v and were %v, want only those of posts to be gone", after, before)
+	}
+	if !d.happened("stack", "dev-Posts", "REMOVED") {
+		t.Error("no event says that the stack was removed")
+	}
+	d.answers()
+}
+
+// A service that cannot start does not come to answer, and the one that runs goes
+// on to.
+func TestCrashRollsBack(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	d.deploy(forum(t, "switched"))
+	before := d.tasks()
+	stop := load(t, d.url(80))
+	err := d.refuse(forum(t, "switched", func(a templates) {
+		a.containers(func(name string, definition map[string]any) {
+			if name == "users" {
+				definition["Command"] = []any{"--no-such-flag"}
+			}
+		})
+	}), "dev-Users", "deployment failed", "rolled back")
+	if !errors.Is(err, ecs.ErrDeploymentFailed) {
+		t.Errorf("the error is %v, want it to be ErrDeploymentFailed", err)
+	}
+	if requests, lost := stop(); len(lost) > 0 {
+		t.Errorf("%d of %d requests were lost: %s", len(lost), requests, lost[0])
+	}
+	if after := d.tasks(); !maps.EqualFunc(after, before, slices.Equal) {
+		t.Errorf("tasks are %v and were %v", after, before)
+	}
+	d.deploy(forum(t, "switched"))
+	if after := d.tasks(); !maps.EqualFunc(after, before, slices.Equal) {
+		t.Errorf("after the repair tasks are %v and were %v", after, before)
+	}
+}
+
+// When one service of a stack cannot be updated, the others go back as well.
+func TestStackRollsBack(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), shopCommands(t))
+	breaker := func(a templates) {
+		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) {
+			properties["DeploymentConfiguration"].(map[string]any)["DeploymentCircuitBreaker"] = map[string]any{"Enable": true, "Rollback": true}
+		})
+	}
+	d.deploy(shop(t, breaker))
+	section := func(a templates, container, value string) {
+		a.containers(func(name string, definition map[string]any) {
+			if name == container {
+				definition["Environment"] = []any{map[string]any{"Name": "SECTION", "Value": value}}
+			}
+		})
+	}
+	d.refuse(shop(t, breaker, func(a templates) {
+		section(a, "catalogue", "magazines")
+		section(a, "remnants", "broken")
+	}), "ShopCatalogue", "rolled back")
+	for _, s := range d.Status().Services {
+		if !s.Steady {
+			t.Errorf("service %s is not steady", s.Name)
+		}
+	}
+	if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != "200 books GET / wanted" {
+		t.Errorf("the answer is %q, want it to be of the service as it was", got)
+	}
+}
+
+// A socket that cannot be had is found before anything changes.
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	d := start(t, stateDir(t), shopCommands(t))
+	d.Runner.options.Ports[9090] = port
+	d.refuse(shop(t), "ShopEntrance/DoorStaff", strconv.Itoa(port), "in use", "--port 9090=")
+	if status := d.Status(); len(status.Listeners)+len(status.Services) > 0 {
+		t.Errorf("something runs: %v", status)
+	}
+	taken.Close()
+	d.deploy(shop(t))
+	if got := shopAnswer(t, d.url(9090), "GET shop.example /"); got != `403 {"error":"staff only"}` {
+		t.Errorf("the answer is %q", got)
+	}
+}
+
+// An assembly that cannot be read or run leaves what runs alone.
+func TestBadAssembly(t *testing.T) {
+	t.Parallel()
+	dir := stateDir(t)
+	d := start(t, dir, shopCommands(t))
+	d.deploy(shop(t))
+	before := d.picture()
+	broken := func(file string, change func(string) string) string {
+		dir := shop(t)
+		file = filepath.Join(dir, file)
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(file, []byte(change(string(text))), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	cut := func(text string) string { return text[:len(text)/2] }
+	for _, c := range []struct {
+		dir  string
+		want []string
+	}{
+		{t.TempDir(), []string{"manifest.json", "cdk synth"}},
+		{broken("manifest.json", cut), []string{"manifest.json", "unexpected end of JSON input"}},
+		{broken("ShopCatalogue.template.json", cut), []string{"ShopCatalogue.template.json", "unexpected end of JSON input"}},
+		{broken("ShopBasket.template.json", func(text string) string {
+			return strings.ReplaceAll(text, `"HTTP"`, `"TCP"`)
+		}), []string{"cannot be run here", "ShopBasket", "Protocol", "TCP"}},
+		{broken("ShopBasket.template.json", func(text string) string {
+			return strings.ReplaceAll(text, "ShopEntrance:", "NoSuchStack:")
+		}), []string{"cannot be run here", "ShopBasket", "NoSuchStack"}},
+	} {
+		d.refuse(c.dir, c.want...)
+		if after := d.picture(); after != before {
+			t.Errorf("%q changed what runs:\n%s\nwas\n%s", c.want, after, before)
+		}
+	}
+	if copies, _ := os.ReadDir(filepath.Join(dir, "assemblies")); len(copies) != 1 {
+		t.Errorf("there are %d copies of assemblies, want only that of the one that runs", len(copies))
+	}
+	if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != "200 books GET / wanted" {
+		t.Errorf("the answer is %q", got)
+	}
+}
+
+// One deployment at a time; to look at it is not one.
+func TestDeployingOnce(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), shopCommands(t))
+	looking, stop := context.WithCancel(t.Context())
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		for looking.Err() == nil {
+			d.Status()
+		}
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- d.Deploy(ctx, shop(t)) }()
+	until(t, "it is deploying", func() bool { return d.Status().Deploying })
+	d.refuse("testdata/shop", "another assembly is being deployed")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("a deployment that is cut off ends with %v", err)
+	}
+	stop()
+	<-looked
+	d.deploy(shop(t)) // what is left
+}

@@ -1,0 +1,515 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"cutover/assets/data"
+	"cutover/internal/ecs"
+	"cutover/internal/ecs/process"
+	"cutover/internal/images"
+	"cutover/internal/loadbalancer"
+)
+
+// The test binary is also what the tests start: a server in place of a container,
+// and a runner that can be killed.
+const roleVariable = "CUTOVER_LOCAL_TEST"
+
+func TestMain(m *testing.M) {
+	switch role, argument, _ := strings.Cut(os.Getenv(roleVariable), ":"); role {
+	case "server":
+		os.Exit(serveShop())
+	case "runner":
+		os.Exit(serveRunner(argument))
+	}
+	// Most of the time is spent waiting for health checks. The command line wins.
+	flag.Set("test.parallel", "10")
+	os.Exit(m.Run())
+}
+
+// serveShop answers with what it is and what it was asked for.
+func serveShop() int {
+	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT")}
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ping" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s %s", os.Getenv("SECTION"), r.Method, r.RequestURI, body)
+	})
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		server.Shutdown(context.Background())
+	}()
+	fmt.Println("listening in place of", os.Getenv("SECTION"))
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	<-ctx.Done()
+	return 0
+}
+
+// shopCommands run the shop's containers as the server of this binary.
+func shopCommands(t *testing.T) map[string]string {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One that is told to be broken ends at once.
+	server := fmt.Sprintf(`[ "$SECTION" != broken ] || exit 3; %s=server exec '%s'`, roleVariable, program)
+	return map[string]string{"catalogue": server, "remnants": server, "basket": "SECTION=basket; export SECTION; " + server}
+}
+
+// templates are those of an assembly, by stack.
+type templates map[string]map[string]any
+
+// resources calls f with the properties of every resource of a type.
+func (a templates) resources(resourceType string, f func(stack, id string, properties map[string]any)) {
+	for _, stack := range sortedKeys(a) {
+		resources := a[stack]["Resources"].(map[string]any)
+		for _, id := range sortedKeys(resources) {
+			if resource := resources[id].(map[string]any); resource["Type"] == resourceType {
+				f(stack, id, resource["Properties"].(map[string]any))
+			}
+		}
+	}
+}
+
+func (a templates) find(t *testing.T, resourceType, id string) (found map[string]any) {
+	t.Helper()
+	a.resources(resourceType, func(_, other string, properties map[string]any) {
+		if other == id {
+			found = properties
+		}
+	})
+	if found == nil {
+		t.Fatalf("no %s is called %s", resourceType, id)
+	}
+	return found
+}
+
+// containers calls f with every container definition, which may be changed.
+func (a templates) containers(f func(name string, definition map[string]any)) {
+	a.resources("AWS::ECS::TaskDefinition", func(_, _ string, properties map[string]any) {
+		for _, definition := range properties["ContainerDefinitions"].([]any) {
+			definition := definition.(map[string]any)
+			f(definition["Name"].(string), definition)
+		}
+	})
+}
+
+// quick has health checks as often as ALB and ECS allow.
+func (a templates) quick() {
+	a.resources("AWS::ElasticLoadBalancingV2::TargetGroup", func(_, _ string, properties map[string]any) {
+		properties["HealthCheckIntervalSeconds"], properties["HealthCheckTimeoutSeconds"] = 5.0, 2.0
+	})
+	a.containers(func(_ string, definition map[string]any) {
+		check := definition["HealthCheck"].(map[string]any)
+		check["Interval"], check["Timeout"] = 5.0, 2.0
+	})
+}
+
+func (a templates) gateOff() {
+	for _, stack := range []string{"dev-Gate", "dev-Phase"} {
+		resources := a[stack]["Resources"].(map[string]any)
+		maps.DeleteFunc(resources, func(id string, _ any) bool { return id != "Parameter" })
+	}
+}
+
+// forumStacks are the stacks of our own deployment and those that each waits for.
+var forumStacks = map[string][]string{
+	"dev-Gate": nil, "dev-Network": nil, "dev-Registry": nil,
+	"dev-Cluster": {"dev-Network"}, "dev-Routing": {"dev-Gate", "dev-Network"},
+	"dev-Api":     {"dev-Registry", "dev-Routing", "dev-Cluster"},
+	"dev-Users":   {"dev-Registry", "dev-Routing", "dev-Cluster"},
+	"dev-Threads": {"dev-Registry", "dev-Routing", "dev-Cluster"},
+	"dev-Posts":   {"dev-Registry", "dev-Routing", "dev-Cluster"},
+	"dev-Phase":   {"dev-Api", "dev-Users", "dev-Threads", "dev-Posts"},
+}
+
+const root = "../.."
+
+// contexts compiles the images of our services, once for all tests.
+var contexts = sync.OnceValues(func() (map[string]string, error) {
+	options := images.Options{Root: root, Arch: runtime.GOARCH}
+	for _, name := range []string{"api", "users", "threads", "posts"} {
+		options.Services = append(options.Services, images.Service{Name: name, Dir: "services/" + name})
+	}
+	return images.Build(context.Background(), options)
+})
+
+// forum writes the assembly of a phase of our own deployment: the golden
+// templates, changed as asked, and the images that they need.
+func forum(t *testing.T, phase string, changes ...func(templates)) (dir string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the images of the services are for Linux")
+	}
+	contexts, err := contexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := templates{}
+	for stack := range forumStacks {
+		text, err := os.ReadFile(filepath.Join(root, "test/golden", phase, stack+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var template map[string]any
+		if err := json.Unmarshal(text, &template); err != nil {
+			t.Fatal(err)
+		}
+		a[stack] = template
+	}
+	a.quick()
+	for _, change := range changes {
+		change(a)
+	}
+
+	dir = t.TempDir()
+	artifacts := map[string]any{}
+	for stack, template := range a {
+		var dependencies []string
+		for _, other := range forumStacks[stack] {
+			if a[other] != nil {
+				dependencies = append(dependencies, other)
+			}
+		}
+		service := strings.ToLower(strings.TrimPrefix(stack, "dev-"))
+		if context := contexts[service]; context != "" {
+			writeJSON(t, dir, stack+".assets.json", map[string]any{"dockerImages": map[string]any{service: map[string]any{
+				"source":       map[string]any{"directory": context},
+				"destinations": map[string]any{"current": map[string]any{"repositoryName": service, "imageTag": "v1-HASH"}},
+			}}})
+			artifacts[stack+".assets"] = map[string]any{
+				"type": "cdk:asset-manifest", "properties": map[string]any{"file": stack + ".assets.json"},
+			}
+			dependencies = append(dependencies, stack+".assets")
+		}
+		writeJSON(t, dir, stack+".template.json", template)
+		artifacts[stack] = map[string]any{
+			"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region",
+			"dependencies": dependencies, "properties": map[string]any{"templateFile": stack + ".template.json"},
+		}
+	}
+	writeJSON(t, dir, "manifest.json", map[string]any{"artifacts": artifacts})
+	return dir
+}
+
+// shop is a copy of the shop's assembly, its templates changed as asked.
+func shop(t *testing.T, changes ...func(templates)) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/shop")); err != nil {
+		t.Fatal(err)
+	}
+	a := templates{}
+	for _, stack := range []string{"ShopPlatform", "ShopEntrance", "ShopCatalogue", "ShopBasket"} {
+		text, err := os.ReadFile(filepath.Join(dir, stack+".template.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var template map[string]any
+		if err := json.Unmarshal(text, &template); err != nil {
+			t.Fatal(err)
+		}
+		a[stack] = template
+	}
+	for _, change := range changes {
+		change(a)
+	}
+	for stack, template := range a {
+		writeJSON(t, dir, stack+".template.json", template)
+	}
+	return dir
+}
+
+func writeJSON(t *testing.T, dir, name string, value any) {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name), text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// deployment is a runner in a test, and what it told.
+type deployment struct {
+	*Runner
+	t *testing.T
+
+	mu        sync.Mutex
+	events    []Event
+	exchanges []loadbalancer.Exchange
+}
+
+// limit is how long anything may take before a test gives up.
+const limit = 60 * time.Second
+
+func (d *deployment) options(dir string, run map[string]string) Options {
+	return Options{
+		Dir: dir,
+		Driver: func(_ context.Context, dir string) (Driver, error) {
+			return process.New(process.Options{Dir: dir, Run: run})
+		},
+		Ports: map[int]int{80: 0, 9090: 0},
+		Events: func(e Event) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.events = append(d.events, e)
+		},
+		Exchanges: func(e loadbalancer.Exchange) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.exchanges = append(d.exchanges, e)
+		},
+	}
+}
+
+// stateDir is a directory whose name leaves room for that of a socket.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// start starts a runner, which is stopped when the test ends.
+func start(t *testing.T, dir string, run map[string]string) *deployment {
+	t.Helper()
+	d := &deployment{t: t}
+	var err error
+	if d.Runner, err = Start(t.Context(), d.options(dir, run)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		if err := d.Stop(ctx); err != nil {
+			t.Errorf("Stop: %v", err)
+		}
+	})
+	return d
+}
+
+func (d *deployment) deploy(assembly string) {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), limit)
+	defer cancel()
+	if err := d.Deploy(ctx, assembly); err != nil {
+		d.t.Fatalf("Deploy: %v", err)
+	}
+}
+
+// refuse deploys what must fail with an error that contains the texts.
+func (d *deployment) refuse(assembly string, texts ...string) error {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(d.t.Context(), limit)
+	defer cancel()
+	err := d.Deploy(ctx, assembly)
+	if err == nil {
+		d.t.Fatalf("Deploy was not refused; want an error with %q", texts)
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			d.t.Errorf("the error is %q, want it to contain %q", err, text)
+		}
+	}
+	return err
+}
+
+// url is where a listener answers, by the port of the template.
+func (d *deployment) url(port int) string {
+	d.t.Helper()
+	for _, listener := range d.Status().Listeners {
+		if listener.Port == port && listener.URL != "" {
+			return strings.Replace(listener.URL, "localhost", "127.0.0.1", 1)
+		}
+	}
+	d.t.Fatalf("no listener answers for port %d", port)
+	return ""
+}
+
+// tasks are the ids of the tasks of each service.
+func (d *deployment) tasks() map[string][]string {
+	tasks := map[string][]string{}
+	for _, service := range d.Status().Services {
+		tasks[service.Name] = []string{}
+		for _, task := range service.Tasks {
+			tasks[service.Name] = append(tasks[service.Name], task.ID)
+		}
+	}
+	return tasks
+}
+
+// picture is everything that a refused deployment must leave as it is: rules,
+// groups and their targets, services and their tasks.
+func (d *deployment) picture() string {
+	d.t.Helper()
+	status := d.Status()
+	status.Deploying, status.NotRun = false, nil
+	for _, group := range status.Groups {
+		for i := range group.Targets {
+			group.Targets[i].InFlight = 0
+		}
+	}
+	text, err := json.MarshalIndent(status, "", " ")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// happened says whether an event was told.
+func (d *deployment) happened(kind, subject, state string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(d.events, func(e Event) bool { return e.Kind == kind && e.Subject == subject && e.State == state })
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, limit)
+		}
+	}
+}
+
+// forumAnswers is what the forum answers, by path, whichever service does.
+var forumAnswers = sync.OnceValue(func() map[string]string {
+	var tables map[string][]json.RawMessage
+	if err := json.Unmarshal([]byte(data.API), &tables); err != nil {
+		panic(err)
+	}
+	compact := func(record json.RawMessage) string {
+		var b bytes.Buffer
+		if err := json.Compact(&b, record); err != nil {
+			panic(err)
+		}
+		return b.String()
+	}
+	list := func(records []json.RawMessage) string {
+		parts := make([]string, len(records))
+		for i, record := range records {
+			parts[i] = compact(record)
+		}
+		return "[" + strings.Join(parts, ",") + "]"
+	}
+	return map[string]string{
+		"/api/users":             list(tables["users"]),
+		"/api/users/3":           compact(tables["users"][2]),
+		"/api/threads":           list(tables["threads"]),
+		"/api/threads/1":         compact(tables["threads"][0]),
+		"/api/posts":             list(tables["posts"]),
+		"/api/posts/in-thread/3": list(tables["posts"][5:]),
+	}
+})
+
+// load asks for all of the forum's paths until stop is called, which says how
+// many requests there were and which were not answered as they must be.
+func load(t *testing.T, url string) (stop func() (requests int, lost []string)) {
+	t.Helper()
+	const perSecond = 300
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	var (
+		mu       sync.Mutex
+		requests int
+		lost     []string
+		flying   sync.WaitGroup
+	)
+	ended := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	ask := func(path string) {
+		answer, err := get(client, url+path)
+		mu.Lock()
+		defer mu.Unlock()
+		requests++
+		if want := "200 " + forumAnswers()[path]; err != nil || answer != want {
+			lost = append(lost, fmt.Sprintf("%s: %q, %v, want %q", path, answer, err, want))
+		}
+	}
+	paths := sortedKeys(forumAnswers())
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(time.Second / perSecond)
+		defer ticker.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				path := paths[i%len(paths)]
+				flying.Go(func() { ask(path) })
+			}
+		}
+	}()
+	stop = sync.OnceValues(func() (int, []string) {
+		cancel()
+		<-ended
+		flying.Wait()
+		client.CloseIdleConnections()
+		return requests, lost
+	})
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+// get returns the status and the body of an answer.
+func get(client *http.Client, url string) (string, error) {
+	response, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return fmt.Sprintf("%d %s", response.StatusCode, body), err
+}
+
+// answers checks what the forum answers.
+func (d *deployment) answers() {
+	d.t.Helper()
+	url := d.url(80)
+	for path, want := range forumAnswers() {
+		if answer, err := get(http.DefaultClient, url+path); err != nil || answer != "200 "+want {
+			d.t.Errorf("%s: %q, %v, want 200 %q", path, answer, err, want)
+		}
+	}
+}
+
+func service(d *deployment, name string) ecs.ServiceStatus {
+	for _, s := range d.Status().Services {
+		if s.Name == name {
+			return s
+		}
+	}
+	return ecs.ServiceStatus{}
+}
