@@ -309,7 +309,7 @@ func TestUncompletedDeploymentIsNotMaintained(t *testing.T) {
 		w.apply(spec("v1", 2, percent(100, 300)))
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
-		w.Apply(ctx, spec("missing", 2, percent(100, 300)))
+		w.Apply(ctx, spec("missing", 2, percent(100, 300), func(s *ServiceSpec) { s.CircuitBreaker.Enable = false }))
 		before := len(w.starts("missing"))
 		w.apply(spec("slow", 2, percent(100, 300)))
 		if n := len(w.starts("missing")); n != before {
