@@ -108,7 +108,8 @@ func analyse(r *run) *Report {
 
 	for seq, at := 0, 0; seq < rec.n; seq++ {
 		s, due := rec.at(seq), rec.due(seq)
-		for at < len(r.spans)-1 && due >= r.spans[at].end {
+		sent := due + time.Duration(s.late)*time.Microsecond
+		for at < len(r.spans)-1 && sent >= r.spans[at].end {
 			at++
 		}
 		by := rec.answerer(s)
@@ -117,9 +118,9 @@ func analyse(r *run) *Report {
 			span := got[at]
 			t, ok := span[s.service]
 			if !ok {
-				t.first = due
+				t.first = sent
 			}
-			t.last = due
+			t.last = sent
 			span[s.service] = t
 			if s.problem == fine {
 				lastService[s.route] = s.service
@@ -135,7 +136,7 @@ func analyse(r *run) *Report {
 		failed := s.problem != fine
 		excused := false
 		for _, f := range faults {
-			if due > f.end || due+time.Duration(s.latency)*time.Microsecond < f.begin {
+			if sent >= f.end || due+time.Duration(s.latency)*time.Microsecond < f.begin {
 				continue
 			}
 			own := rec.services.text(int(service)) == f.Service
@@ -154,7 +155,7 @@ func analyse(r *run) *Report {
 			}
 		}
 
-		slice := int(due / width)
+		slice := int(sent / width)
 		for len(timeline) <= slice {
 			timeline, sliceLate = append(timeline, newTally()), append(sliceLate, 0)
 		}
@@ -173,7 +174,7 @@ func analyse(r *run) *Report {
 		if loss == nil {
 			loss = &Loss{
 				Kind: s.problem.String(), Stage: r.spans[at].name(), Status: int(s.status), Excused: excused,
-				Service: rec.services.text(int(s.service)), Target: target, Why: rec.why(s), First: seconds(due),
+				Service: rec.services.text(int(s.service)), Target: target, Why: rec.why(s), First: seconds(sent),
 			}
 			losses[key] = loss
 			order = append(order, key)
@@ -182,12 +183,8 @@ func analyse(r *run) *Report {
 			loss.Target = ""
 		}
 		loss.Count++
-		loss.Last = seconds(due)
-		if len(loss.Samples) < 3 {
-			loss.Samples = append(loss.Samples, Sample{
-				At: seconds(due), Route: r.Routes[s.route], Latency: millis(s.latency), Target: target, Detail: rec.details[seq],
-			})
-		}
+		loss.Last = seconds(sent)
+		loss.sample(Sample{At: seconds(sent), Route: r.Routes[s.route], Latency: millis(s.latency), Target: target, Detail: rec.details[seq]})
 	}
 
 	for _, key := range order {
@@ -291,6 +288,18 @@ func analyse(r *run) *Report {
 	return report
 }
 
+// sample keeps three samples, those with details first of all.
+func (l *Loss) sample(s Sample) {
+	if len(l.Samples) == 3 {
+		bare := slices.IndexFunc(l.Samples, func(s Sample) bool { return s.Detail == "" })
+		if bare < 0 || s.Detail == "" {
+			return
+		}
+		l.Samples = slices.Delete(l.Samples, bare, bare+1)
+	}
+	l.Samples = append(l.Samples, s)
+}
+
 func (t *tally) merge(other *tally) {
 	t.latencies = append(t.latencies, other.latencies...)
 	t.Requests += other.Requests
@@ -343,6 +352,8 @@ func (r *recording) why(s *sample) string {
 		return "the load balancer's port took no connection"
 	case s.problem == unsent:
 		return "the request could not be sent"
+	case s.problem == resent:
+		return "the connection broke while it waited for the answer; another attempt was answered"
 	case s.flags&isObserved == 0:
 		return "the load balancer has not reported this request"
 	case s.targetStatus != 0 && s.status == s.targetStatus:
@@ -352,7 +363,7 @@ func (r *recording) why(s *sample) string {
 	case service == "":
 		return because("the load balancer answered itself, by its rules")
 	case s.target == 0:
-		return because(fmt.Sprintf("target group %s had no target to send it to", service))
+		return fmt.Sprintf("target group %s had no target to send it to", service)
 	}
 	return because(fmt.Sprintf("the target of %s gave no answer", service))
 }

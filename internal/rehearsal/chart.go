@@ -67,7 +67,7 @@ var dark = palette{
 	services: hexes(0x77849a, 0x4a94e8, 0x2db39d, 0xd9962f, 0x9d7be0, 0xd979a3, 0x8fb043),
 	status:   map[byte][]color.Color{'2': hexes(0x3f8f63, 0x2c6547, 0x5bb583), '3': hexes(0x5573a8), '4': hexes(0x59626d, 0x434a53, 0x747e8a), '5': hexes(0xf0524f, 0xf58a80, 0xc2303b)},
 	nobody:   hex(0xff9aa8), bad: hex(0xff6b6b), good: hex(0x4cc26d),
-	p50: hex(0xcfe3fb), p99: hex(0x3d78bd), worst: hex(0x22384f),
+	p50: hex(0x6cabf0), p99: hex(0x2f66a8), worst: hex(0x22384f),
 }
 
 // service gives each service its colour, by its place in the report.
@@ -718,10 +718,14 @@ func clock(s Seconds) string {
 
 // took writes how long something took.
 func took(s Seconds) string {
-	if s < 100 {
-		return strconv.FormatFloat(float64(s), 'f', 1, 64) + " s"
+	places := 0
+	switch {
+	case s < 1:
+		places = 2
+	case s < 100:
+		places = 1
 	}
-	return strconv.FormatFloat(float64(s), 'f', 0, 64) + " s"
+	return strconv.FormatFloat(float64(s), 'f', places, 64) + " s"
 }
 
 // String writes a latency with two or three digits.

@@ -251,17 +251,17 @@ func (t *tracingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	req.Header.Set(traceHeader, t.rec.traceID(uint64(seq)))
 	resp, err := t.Transport.RoundTrip(req)
 	if again := connections.Load() > 1; err != nil || again {
-		t.rec.fail(seq, classify(err), again)
+		t.rec.fail(seq, classify(req.Context(), err), again)
 	}
 	return resp, err
 }
 
-func classify(err error) problem {
+func classify(ctx context.Context, err error) problem {
 	var timeout net.Error
 	switch {
 	case err == nil:
 		return fine
-	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.Canceled):
+	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
 		return timedOut
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return refused

@@ -26,7 +26,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return strings.Join(parts, ", ")
 	},
-	"capital": capital,
+	"traffic": Step.traffic,
 }).Parse(pageText))
 
 // hover is what the page's script shows of the slice under the pointer.

@@ -54,6 +54,9 @@ type sample struct {
 	flags        uint8
 }
 
+// arrived says whether the load balancer has something to report.
+func (s *sample) arrived() bool { return s.problem != refused && s.problem != unsent }
+
 const (
 	isDone     = 1 << iota // the client is through with it
 	isObserved             // the load balancer has reported it
@@ -71,7 +74,7 @@ type recording struct {
 	mu        sync.Mutex
 	slabs     []*[slab]sample
 	n         int // requests sent
-	unsettled int // answered, but not observed yet
+	unsettled int // done, but not observed yet
 	services  names
 	targets   names
 	reasons   names
@@ -199,14 +202,17 @@ func (r *recording) finish(seq int, route, status uint16, late, latency time.Dur
 	s := r.at(seq)
 	s.route, s.status = route, status
 	s.late, s.latency = micros(late), micros(latency)
-	if s.problem == fine {
+	switch {
+	case p == timedOut: // which a transport may take for something else
 		s.problem = p
-		if s.flags&isResent != 0 {
-			s.problem = resent
-		}
+	case s.problem != fine:
+	case s.flags&isResent != 0:
+		s.problem = resent
+	default:
+		s.problem = p
 	}
 	s.flags |= isDone
-	if s.flags&isObserved == 0 && status != 0 {
+	if s.flags&isObserved == 0 && s.arrived() {
 		r.unsettled++
 	}
 	r.recent++
@@ -248,7 +254,7 @@ func (r *recording) observe(record Record) {
 		return
 	}
 	s := r.at(int(seq))
-	if s.flags&(isDone|isObserved) == isDone && s.status != 0 {
+	if s.flags&(isDone|isObserved) == isDone && s.arrived() {
 		r.unsettled--
 	}
 	s.flags |= isObserved
@@ -293,13 +299,13 @@ func (r *recording) progress() Progress {
 }
 
 // settle waits for the load balancer's records, which it may give after the
-// answer.
+// answer, unless it gives none.
 func (r *recording) settle(longest time.Duration) {
 	for end := time.Now().Add(longest); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		r.mu.Lock()
-		n := r.unsettled
+		n, any := r.unsettled, len(r.services.texts) > 0
 		r.mu.Unlock()
-		if n == 0 {
+		if n == 0 || !any {
 			return
 		}
 	}

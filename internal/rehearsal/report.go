@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -26,7 +27,7 @@ func millis(us uint32) Millis         { return Millis(math.Round(float64(us)) / 
 
 // Report is what a rehearsal found. Latencies are those of answered requests,
 // from when a request was due until its answer was read to the end. A request
-// belongs to the moment it was due.
+// belongs to the moment it was sent, which is hardly later.
 type Report struct {
 	Format  int     `json:"format"`
 	Verdict Verdict `json:"verdict"`
@@ -155,6 +156,27 @@ type Step struct {
 
 // Duration is how long the step took.
 func (s Step) Duration() Seconds { return s.End - s.Begin }
+
+// traffic sums up the shifts, one text for what began and one for what ended.
+func (s Step) traffic() []string {
+	var first, last []string
+	for _, shift := range s.Shifts {
+		text := fmt.Sprintf("%s at +%s", shift.Service, took(shift.Since))
+		if shift.Began {
+			first = append(first, text)
+		} else {
+			last = append(last, text)
+		}
+	}
+	var texts []string
+	if len(last) > 0 {
+		texts = append(texts, "last request to "+strings.Join(last, ", "))
+	}
+	if len(first) > 0 {
+		texts = append(texts, "first request to "+strings.Join(first, ", "))
+	}
+	return texts
+}
 
 // Shift is a service's first or last request.
 type Shift struct {

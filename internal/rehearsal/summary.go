@@ -32,12 +32,8 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	fmt.Fprintf(&b, "%s%s%s\n%s\n", bold, header, plain, rows)
 
 	for _, s := range r.Steps {
-		for _, shift := range s.Shifts {
-			what := "last request to"
-			if shift.Began {
-				what = "first request to"
-			}
-			fmt.Fprintf(&b, "  %s: %s %s after %s\n", s.Name, what, shift.Service, took(shift.Since))
+		for _, text := range s.traffic() {
+			fmt.Fprintf(&b, "  %s: %s\n", s.Name, text)
 		}
 		if s.Failure != "" {
 			fmt.Fprintf(&b, "  %s%s: %s%s\n", red, s.Name, s.Failure, plain)

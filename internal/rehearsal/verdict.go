@@ -51,32 +51,10 @@ func (r *run) verdict(report *Report) Verdict {
 		add("No request was sent.")
 	}
 
-	whose := "answered in " + report.BaselinePhase + " before the load began"
-	if len(report.BaselineServices) > 0 {
-		whose = strings.Join(report.BaselineServices, ", ") + " " + whose
-	} else {
-		whose = "was " + whose
+	if len(reasons) == 0 {
+		return Verdict{true, r.success(report), nil}
 	}
 	var sentence string
-	if len(reasons) == 0 {
-		sentence = fmt.Sprintf("None of %s was lost on the way %s, and every answer is byte for byte what %s.",
-			count(t.Requests, "request"), strings.Join(r.Path, " → "), whose)
-		for _, step := range report.Steps {
-			if f := step.Fault; f != nil {
-				if f.OwnFailed == 0 {
-					sentence += fmt.Sprintf(" %s in %s made no request fail.", capital(step.Name), f.Phase)
-				} else {
-					sentence += fmt.Sprintf(" %s in %s made %s fail, all of them to %s; the %s to other services were answered.",
-						capital(step.Name), f.Phase, count(f.OwnFailed, "request"), f.Service, group(f.Others))
-				}
-			}
-		}
-		if t.Excused > 0 {
-			sentence = strings.Replace(sentence, "None of", "Apart from what the faults explain, none of", 1)
-		}
-		return Verdict{true, sentence, nil}
-	}
-
 	bad := t.Lost + t.Different - t.Excused
 	switch {
 	case bad == 0:
@@ -105,15 +83,35 @@ func (r *run) verdict(report *Report) Verdict {
 			parts = append(parts, fmt.Sprintf("%s answered differently", wasWere(different)))
 		}
 		sentence = fmt.Sprintf("Of %s, %s.", count(t.Requests, "request"), strings.Join(parts, " and "))
-		share := "Most"
+		share := "Most of them"
 		if worst.Count == bad {
-			share = "All"
+			share = "All of them"
 		}
 		if worst.Count*2 >= bad {
-			sentence += fmt.Sprintf(" %s of it in %s: %s.", share, worst.Stage, worst.Why)
+			sentence += fmt.Sprintf(" %s in %s: %s.", share, worst.Stage, worst.Why)
 		}
 	}
 	return Verdict{false, sentence, reasons}
+}
+
+func (r *run) success(report *Report) string {
+	t := report.Totals
+	measure := "what was given"
+	if len(report.BaselineServices) > 0 {
+		measure = "what " + strings.Join(report.BaselineServices, ", ") + " gave"
+	}
+	measure += " in " + report.BaselinePhase + " before the load began"
+	var faults []string
+	for _, step := range report.Steps {
+		if step.Fault != nil {
+			faults = append(faults, fmt.Sprintf("%s: %s failed", step.Name, count(step.Fault.OwnFailed, "request")))
+		}
+	}
+	if len(faults) == 0 {
+		return fmt.Sprintf("None of %s was lost, and every answer is byte for byte %s.", count(t.Requests, "request"), measure)
+	}
+	return fmt.Sprintf("Each fault stayed within its service (%s). None of the other %s was lost, and every answer is byte for byte %s.",
+		strings.Join(faults, "; "), count(t.Requests-t.Excused, "request"), measure)
 }
 
 func wasWere(n int) string {

@@ -1,0 +1,434 @@
+package rehearsal
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"image/png"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// handmade is a run at ten requests per second with two seconds of each: a
+// phase, a deployment, a phase, a fault, the rest of the phase. The requests go
+// to /a and /b in turn.
+func handmade() *run {
+	r := &run{
+		Options:    Options{Path: []string{"one", "two"}, Rate: 10, Routes: []string{"/a", "/b"}},
+		rec:        newRecording(10),
+		baseline:   []answer{{200, "text/plain", []byte("A")}, {200, "text/plain", []byte("B")}},
+		baselineBy: []string{"old"},
+		began:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		end:        10 * time.Second,
+	}
+	at := time.Duration(0)
+	for _, s := range []span{
+		{phase: "one"}, {kind: deploying, phase: "one", next: "two", changes: []string{"~ rule"}},
+		{phase: "two"}, {kind: harmed, phase: "two", fault: Fault{"kill", "b", ""}}, {phase: "two"},
+	} {
+		s.begin, s.end = at, at+2*time.Second
+		at = s.end
+		r.spans = append(r.spans, s)
+	}
+	return r
+}
+
+// sent describes what became of one request.
+type sent struct {
+	service, target string
+	status          int // that the target answered
+	latency         time.Duration
+	late            time.Duration
+	problem         problem
+	got             int // status that the client got, if not that of the target; -1 for none
+	reason          string
+	unreported      bool
+}
+
+func (r *run) play(what func(seq int) sent) {
+	for seq := range 100 {
+		s := what(seq)
+		r.rec.begin(seq)
+		status := s.status
+		if s.got != 0 {
+			status = max(s.got, 0)
+		}
+		record := Record{TraceID: r.rec.traceID(uint64(seq)), Service: s.service, Target: s.target, Status: status, TargetStatus: s.status, Reason: s.reason}
+		finish := func() {
+			r.rec.finish(seq, uint16(seq%2), uint16(status), s.late, s.latency, s.problem, func() string { return fmt.Sprint("detail of ", seq) })
+		}
+		// Either may come first.
+		if seq%3 == 0 {
+			finish()
+		}
+		if !s.unreported {
+			r.rec.observe(record)
+		}
+		if seq%3 != 0 {
+			finish()
+		}
+	}
+}
+
+// good is a request as it should be: to old for 3 seconds, then to a and b,
+// with a latency of 1 to 20 ms that goes up within each span.
+func good(seq int) sent {
+	s := sent{service: "old", target: "old-1", status: 200, latency: time.Duration(seq%20+1) * time.Millisecond}
+	if seq >= 30 {
+		s.service = []string{"a", "b"}[seq%2]
+		s.target = s.service + "-1"
+	}
+	return s
+}
+
+func TestAnalysis(t *testing.T) {
+	run := handmade()
+	run.play(good)
+	r := analyse(run)
+	if !r.Verdict.Passed || len(r.Verdict.Reasons) != 0 {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+	want := Totals{
+		Requests: 100, ByStatus: map[string]int{"200": 100}, ByService: map[string]int{"old": 30, "a": 35, "b": 35},
+		Latency: Latency{10, 20, 20},
+	}
+	if !reflect.DeepEqual(r.Totals, want) {
+		t.Errorf("totals %+v\nwant   %+v", r.Totals, want)
+	}
+	if !slices.Equal(r.Services, []string{"old", "a", "b"}) {
+		t.Errorf("services %q", r.Services)
+	}
+	if len(r.Steps) != 2 || len(r.Phases) != 2 || run.rec.unsettled != 0 {
+		t.Fatalf("steps %+v, phases %+v, %d unsettled", r.Steps, r.Phases, run.rec.unsettled)
+	}
+	deploy, fault := r.Steps[0], r.Steps[1]
+	if deploy.Name != "one → two" || deploy.Kind != "deploy" || deploy.Begin != 2 || deploy.End != 4 || deploy.Requests != 20 ||
+		deploy.Before != (Latency{10, 20, 20}) || deploy.After != (Latency{10, 20, 20}) || !slices.Equal(deploy.Changes, []string{"~ rule"}) {
+		t.Errorf("deployment %+v", deploy)
+	}
+	// The last request to old was the 29th, after 2.9 s; then a and b took turns.
+	shifts := []Shift{{"old", false, 2.9, 0.9}, {"a", true, 3, 1}, {"b", true, 3.1, 1.1}}
+	for i := range deploy.Shifts {
+		deploy.Shifts[i].Since = Seconds(seconds(time.Duration(float64(deploy.Shifts[i].Since) * 1e9)))
+	}
+	if !slices.Equal(deploy.Shifts, shifts) {
+		t.Errorf("shifts %+v\nwant   %+v", deploy.Shifts, shifts)
+	}
+	if fault.Name != "kill b" || fault.Fault.Own != 10 || fault.Fault.Others != 10 || fault.Fault.OwnFailed != 0 || len(fault.Shifts) != 0 {
+		t.Errorf("fault %+v, outcome %+v", fault, fault.Fault)
+	}
+	if p := r.Phases[1]; p.Name != "two" || p.Begin != 4 || p.End != 10 || p.Requests != 60 || p.Latency != (Latency{10, 20, 20}) {
+		t.Errorf("the phase with the fault in it is %+v", p)
+	}
+	if a := r.Routes[0]; a.Path != "/a" || a.Requests != 50 || a.Bytes != 1 || a.ByService["a"] != 35 || a.ByService["b"] != 0 {
+		t.Errorf("route %+v", a)
+	}
+	// Twenty requests make a slice.
+	if r.SliceWidth != 2 || len(r.Slices) != 5 || r.Slices[1].Begin != 2 || r.Slices[1].ByService["old"] != 10 {
+		t.Errorf("slices of %v s: %+v", r.SliceWidth, r.Slices)
+	}
+}
+
+func TestAnalysisOfLosses(t *testing.T) {
+	run := handmade()
+	run.play(func(seq int) sent {
+		s := good(seq)
+		switch seq {
+		case 25, 26, 27:
+			s = sent{service: "old", got: 503, problem: serverError}
+		case 31:
+			s.problem, s.got, s.reason = incomplete, -1, "broken pipe"
+		case 40:
+			s = sent{got: -1, problem: refused, unreported: true, latency: time.Second}
+		case 45:
+			s.problem = otherBody
+		case 59: // under way when b is killed
+			s = sent{service: "b", target: "b-1", got: 502, problem: serverError, latency: 200 * time.Millisecond, reason: "reset"}
+		case 61, 63:
+			s = sent{service: "b", target: "b-1", got: 502, problem: serverError, reason: "reset"}
+		case 65: // the client gave it up and the load balancer says nothing: it was on its way to b
+			s = sent{got: -1, problem: timedOut, unreported: true}
+		}
+		return s
+	})
+	r := analyse(run)
+	type line struct {
+		kind, stage string
+		status, n   int
+		excused     bool
+		first, last Seconds
+		why         string
+	}
+	var got []line
+	for _, l := range r.Losses {
+		got = append(got, line{l.Kind, l.Stage, l.Status, l.Count, l.Excused, l.First, l.Last, l.Why})
+	}
+	want := []line{
+		{"server error", "one → two", 503, 3, false, 2.5, 2.7, "target group old had no target to send it to"},
+		{"incomplete answer", "one → two", 0, 1, false, 3.1, 3.1, "b answered with 200, and that did not arrive: broken pipe"},
+		{"connection refused", "two", 0, 1, false, 4, 4, "the load balancer's port took no connection"},
+		{"different body", "two", 200, 1, false, 4.5, 4.5, "b answered this"},
+		{"server error", "two", 502, 1, true, 5.9, 5.9, "the target of b gave no answer: reset"},
+		{"server error", "kill b", 502, 2, true, 6.1, 6.3, "the target of b gave no answer: reset"},
+		{"timeout", "kill b", 0, 1, true, 6.5, 6.5, "the load balancer has not reported this request"},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("losses\n%+v\nwant\n%+v", got, want)
+	}
+	if r.Totals.Lost != 9 || r.Totals.Different != 1 || r.Totals.Excused != 4 {
+		t.Errorf("totals %+v", r.Totals)
+	}
+	if w := map[string]int{"503": 3, "incomplete answer": 1}; !reflect.DeepEqual(r.Steps[0].Errors, w) {
+		t.Errorf("errors while deploying %v, want %v", r.Steps[0].Errors, w)
+	}
+	if f := r.Steps[1].Fault; f.Own != 11 || f.OwnFailed != 4 || f.OthersFailed != 0 {
+		t.Errorf("outcome %+v", f)
+	}
+	if s := r.Losses[0].Samples; len(s) != 3 || s[0] != (Sample{At: 2.5, Route: "/b", Detail: "detail of 25"}) {
+		t.Errorf("samples %+v", s)
+	}
+	wantVerdict := "Of 100 requests, 5 were lost and 1 was answered differently. Most of them in one → two: target group old had no target to send it to."
+	if r.Verdict.Passed || r.Verdict.Sentence != wantVerdict || len(r.Verdict.Reasons) != 4 {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+	if r.Verdict.Reasons[0] != "Server error (503), target group old had no target to send it to: 3 requests in one → two." {
+		t.Errorf("reasons %q", r.Verdict.Reasons)
+	}
+}
+
+// Requests belong to the moment they were sent; latency counts from when they
+// were due.
+func TestAnalysisOfALateGenerator(t *testing.T) {
+	run := handmade()
+	run.play(func(seq int) sent {
+		s := good(seq)
+		if seq == 19 {
+			s.late, s.latency = 300*time.Millisecond, 310*time.Millisecond
+		}
+		return s
+	})
+	r := analyse(run)
+	if r.Phases[0].Requests != 19 || r.Steps[0].Requests != 21 || r.Steps[0].Latency.Max != 310 || r.Late.Max != 300 || r.Late.P50 != 0 {
+		t.Errorf("before %d, while deploying %+v, late %+v", r.Phases[0].Requests, r.Steps[0].Totals, r.Late)
+	}
+}
+
+func TestRecordsOfOthersAreIgnored(t *testing.T) {
+	rec, other := newRecording(10), newRecording(10)
+	other.nonce = rec.nonce + 1
+	rec.begin(0)
+	for _, id := range []string{"", "Root=1-", "Root=1-67891233-abcdef012345678912345678", other.traceID(0), rec.traceID(1), strings.Replace(rec.traceID(0), "Root=1-", "Root=1-zz", 1)} {
+		rec.observe(Record{TraceID: id, Service: "users", TargetStatus: 200})
+	}
+	if s := rec.at(0); s.flags != 0 {
+		t.Errorf("the request was marked: %+v", s)
+	}
+	rec.observe(Record{TraceID: "Self=1-67891233-12456789abcdef012345678;" + rec.traceID(0) + ";CalledFrom=app", Service: "users", TargetStatus: 200})
+	if s := rec.at(0); s.flags != isObserved || rec.services.text(int(s.service)) != "users" {
+		t.Errorf("the request was not marked: %+v", s)
+	}
+}
+
+// A deployment that names everything differently each time must not take the
+// memory of the rehearsal, nor mix up what it has seen.
+func TestNamesAreBounded(t *testing.T) {
+	n := names{limit: 3}
+	var got []int
+	for _, text := range []string{"", "a", "b", "c", "d", "a", "c"} {
+		got = append(got, n.number(text))
+	}
+	if want := []int{0, 1, 2, 3, 3, 1, 3}; !slices.Equal(got, want) || n.text(3) != "others" || n.text(2) != "b" || n.text(0) != "" {
+		t.Errorf("numbers %v of %q, want %v", got, n.texts, want)
+	}
+}
+
+func TestDue(t *testing.T) {
+	rec := newRecording(3)
+	for seq, want := range map[int]time.Duration{0: 0, 1: 333333333, 2: 666666666, 3: time.Second, 3_000_000: 1_000_000 * time.Second} {
+		if got := rec.due(seq); got != want {
+			t.Errorf("request %d is due at %v, want %v", seq, got, want)
+		}
+	}
+}
+
+func TestSliceWidth(t *testing.T) {
+	for _, test := range []struct {
+		whole time.Duration
+		rate  int
+		want  time.Duration
+	}{
+		{100 * time.Second, 1000, 500 * time.Millisecond},
+		{2 * time.Second, 500, 50 * time.Millisecond},
+		{time.Second, 10_000, 10 * time.Millisecond},
+		{time.Hour, 100, 20 * time.Second},
+		{10 * time.Second, 10, 2 * time.Second},
+	} {
+		if got := sliceWidth(test.whole, test.rate); got != test.want {
+			t.Errorf("%v at %d/s in slices of %v, want %v", test.whole, test.rate, got, test.want)
+		}
+	}
+}
+
+func TestSampleIsSmall(t *testing.T) {
+	if size := reflect.TypeFor[sample]().Size(); size > 24 {
+		t.Errorf("a request takes %d bytes", size)
+	}
+}
+
+func TestPlace(t *testing.T) {
+	left, row := place([]float64{50, 60, 200, 0, 300}, []float64{40, 40, 40, 40, 40}, 2, 0, 300)
+	// The fourth is moved into the plot and comes first; the fifth is moved back.
+	if want := []int{1, 0, 0, 0, 0}; !slices.Equal(left, []float64{30, 40, 180, 0, 260}) || row[3] != 0 || row[0] != 1 || row[2] != 0 || row[4] != want[4] {
+		t.Errorf("left %v, rows %v", left, row)
+	}
+	if row[1] != -1 {
+		t.Errorf("a third label found a place among two rows: %v", row)
+	}
+}
+
+// Labels never overlap, whatever happens at once.
+func TestLabelsDoNotOverlap(t *testing.T) {
+	centers, widths := make([]float64, 60), make([]float64, 60)
+	for i := range centers {
+		centers[i], widths[i] = float64(i*i%977), float64(20+i*7%60)
+	}
+	left, row := place(centers, widths, 5, 0, 1000)
+	shown := 0
+	for i := range left {
+		if row[i] < 0 {
+			continue
+		}
+		shown++
+		if left[i] < 0 || left[i]+widths[i] > 1000 {
+			t.Errorf("label %d is outside", i)
+		}
+		for j := range i {
+			if row[i] == row[j] && left[i] < left[j]+widths[j] && left[j] < left[i]+widths[i] {
+				t.Errorf("labels %d and %d overlap in row %d", i, j, row[i])
+			}
+		}
+	}
+	if shown < 30 {
+		t.Errorf("only %d of 60 labels found a place", shown)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	for got, want := range map[string]string{
+		Millis(0).String(): "0 ms", Millis(0.123).String(): "0.12 ms", Millis(12.34).String(): "12.3 ms", Millis(123.4).String(): "123 ms",
+		Millis(1234).String(): "1.23 s", Millis(10).String(): "10 ms",
+		clock(3.25): "3.3 s", clock(75): "1:15", took(0.25): "0.25 s", took(12.34): "12.3 s", took(123.4): "123 s",
+		group(0): "0", group(999): "999", group(1000): "1,000", group(1234567): "1,234,567",
+		Latency{}.String(): "–", Latency{0.41, 12.3, 1234}.String(): "0.41 / 12.3 / 1234",
+	} {
+		if got != want {
+			t.Errorf("wrote %q, want %q", got, want)
+		}
+	}
+}
+
+func TestSave(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	r := analyse(simulate(DefaultPath(), 100, false))
+	page, err := r.Save(dir)
+	if err != nil || page != filepath.Join(dir, "index.html") {
+		t.Fatalf("saved %q, %v", page, err)
+	}
+	f, err := os.Open(filepath.Join(dir, "timeline.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if c, err := png.DecodeConfig(f); err != nil || c.Width != 2400 || c.Height < 1000 || c.Height > 2400 {
+		t.Errorf("the chart is %+v, %v", c, err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again Report
+	if err := json.Unmarshal(text, &again); err != nil || again.Verdict.Sentence != r.Verdict.Sentence || !reflect.DeepEqual(again.Totals, r.Totals) {
+		t.Errorf("read %+v, %v", again.Verdict, err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 3 {
+		t.Errorf("the directory has %v, %v", files, err)
+	}
+	if _, err := r.Save(filepath.Join(dir, "report.json")); err == nil || !strings.HasPrefix(err.Error(), "saving the report: ") {
+		t.Errorf("saved into a file: %v", err)
+	}
+}
+
+// Others read the JSON: a name that changes needs another Format.
+func TestFieldNames(t *testing.T) {
+	var b bytes.Buffer
+	if err := analyse(simulate(DefaultPath(), 100, true)).WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var report map[string]any
+	if err := json.Unmarshal(b.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	names := func(v any) string {
+		var all []string
+		for name := range v.(map[string]any) {
+			all = append(all, name)
+		}
+		slices.Sort(all)
+		return strings.Join(all, " ")
+	}
+	const totals = "by_service by_status different excused latency lost requests unobserved"
+	first := func(name string) any { return report[name].([]any)[0] }
+	sorted := func(s string) string { f := strings.Fields(s); slices.Sort(f); return strings.Join(f, " ") }
+	for got, want := range map[string]string{
+		names(report):                     sorted("about baseline_phase baseline_services began duration_s events format initial_changes late losses path phases rate routes services slice_s slices steps totals verdict"),
+		names(report["verdict"]):          "passed reasons sentence",
+		names(report["totals"]):           totals,
+		names(report["late"]):             "max_ms p50_ms p99_ms",
+		names(first("phases")):            sorted(totals + " name begin_s end_s"),
+		names(first("steps")):             sorted(totals + " kind name begin_s end_s before after errors shifts changes failure"),
+		names(report["steps"].([]any)[2]): sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
+		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed"),
+		names(first("losses")): sorted("kind stage status service target why excused count first_s last_s samples"),
+		names(first("routes")): sorted(totals + " path status content_type bytes"),
+		names(first("slices")): sorted(totals + " begin_s late_ms"),
+		names(first("events")): "at_s mark service state target text",
+		names(first("about")):  "name value",
+	} {
+		if got != want {
+			t.Errorf("fields %s\nwant   %s", got, want)
+		}
+	}
+	if report["format"] != 1.0 {
+		t.Errorf("format %v", report["format"])
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for name, test := range map[string]struct {
+		path []string
+		says []string
+	}{
+		"passed": {DefaultPath(), []string{"\nPASSED None of 10,000 requests was lost", "parallel → switched: last request to api at +0.29 s", "switched → retired"}},
+		"failed": {[]string{"retired", "parallel"}, []string{"\nFAILED Of ", "server error (503): ", "target group api had no target to send it to"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := analyse(simulate(test.path, 100, false)).WriteSummary(&b); err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range test.says {
+				if !strings.Contains(b.String(), text) {
+					t.Errorf("the summary does not say %q:\n%s", text, b.String())
+				}
+			}
+			if strings.Contains(b.String(), "\x1b") {
+				t.Error("the summary is coloured although it does not go to a terminal")
+			}
+		})
+	}
+}

@@ -1,0 +1,458 @@
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestRunLosesNothing(t *testing.T) {
+	f := newFake(t)
+	f.moving = func(string, string) error { return pause(20 * time.Millisecond) }
+	var progress []Progress
+	r := rehearse(t, f, quick(func(o *Options) {
+		o.Requests = 500
+		o.Progress = func(p Progress) { progress = append(progress, p) }
+		o.About = []Fact{{"Driver", "fake"}}
+	}))
+
+	if !r.Verdict.Passed {
+		t.Fatalf("not passed: %s %q", r.Verdict.Sentence, r.Verdict.Reasons)
+	}
+	want := fmt.Sprintf("None of %d requests was lost, and every answer is byte for byte what api gave in monolith before the load began.", r.Totals.Requests)
+	if r.Verdict.Sentence != want {
+		t.Errorf("the verdict is %q\nwant            %q", r.Verdict.Sentence, want)
+	}
+	if !slices.Equal(f.deploys, DefaultPath()) {
+		t.Errorf("deployed %q", f.deploys)
+	}
+	// Two for each route were the baseline.
+	if sent := int(f.seen.Load()) - 2*len(fakeRoutes); r.Totals.Requests != sent || sent < 500 {
+		t.Errorf("reported %d requests of %d; at least 500 were asked for", r.Totals.Requests, sent)
+	}
+	if r.Totals.Unobserved != 0 || len(r.Losses) != 0 || r.Totals.Lost+r.Totals.Different+r.Totals.Excused != 0 {
+		t.Errorf("totals %+v, losses %+v", r.Totals, r.Losses)
+	}
+	if !slices.Equal(r.Services, []string{"api", "posts", "threads", "users"}) || !slices.Equal(r.BaselineServices, []string{"api"}) {
+		t.Errorf("services %q, baseline by %q", r.Services, r.BaselineServices)
+	}
+	sum := 0
+	for _, service := range r.Services {
+		sum += r.Totals.ByService[service]
+	}
+	if sum != r.Totals.Requests {
+		t.Errorf("services answered %v, which is not all of %d", r.Totals.ByService, r.Totals.Requests)
+	}
+	if len(r.Phases) != 7 || len(r.Steps) != 6 {
+		t.Errorf("%d phases, %d steps", len(r.Phases), len(r.Steps))
+	}
+	if c := stepOf(t, r, "switched → retired").Changes; len(c) != 1 || !strings.HasSuffix(c[0], "retired") {
+		t.Errorf("changes are %q", c)
+	}
+	if len(progress) == 0 {
+		t.Fatal("there was no progress")
+	}
+	if last := progress[len(progress)-1]; last.Sent != r.Totals.Requests || last.Step != 7 || last.Steps != 7 || last.Phase != "monolith" || last.Next != "" {
+		t.Errorf("progress ended with %+v", last)
+	}
+	if i := slices.Index(r.About, Fact{"Driver", "fake"}); i < 0 {
+		t.Errorf("the facts are %v", r.About)
+	}
+}
+
+func pause(d time.Duration) error { time.Sleep(d); return nil }
+
+// during makes an interception of requests for a path while the deployment
+// moves between two phases.
+func (f *fake) during(from, to string, answer func(w http.ResponseWriter, r *http.Request, service string) bool) {
+	var now atomic.Bool
+	moved := f.moving
+	f.moving = func(a, b string) error {
+		if a == from && b == to {
+			now.Store(true)
+			defer now.Store(false)
+			return pause(150 * time.Millisecond)
+		}
+		if moved != nil {
+			return moved(a, b)
+		}
+		return nil
+	}
+	f.intercept = func(w http.ResponseWriter, r *http.Request, service string) bool {
+		return now.Load() && answer(w, r, service)
+	}
+}
+
+func TestRunFindsLosses(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer  func(t *testing.T, w http.ResponseWriter, r *http.Request)
+		kinds   []string
+		status  int
+		why     string
+		timeout time.Duration
+	}{
+		"no target": {
+			func(_ *testing.T, w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "none", http.StatusServiceUnavailable)
+			},
+			[]string{"server error"}, 503, "target group users had no target to send it to", 0,
+		},
+		"the target breaks": {
+			func(_ *testing.T, w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "broken", http.StatusBadGateway)
+			},
+			[]string{"server error"}, 502, "the target of users gave no answer", 0,
+		},
+		// On a connection that was used before, Go's client tries again by itself
+		// and the user of its package never hears of it.
+		"reset": {
+			func(t *testing.T, w http.ResponseWriter, _ *http.Request) { cut(t, w) },
+			[]string{"sent twice", "connection reset", "connection closed"}, 0, "the target of users gave no answer", 0,
+		},
+		"half an answer": {
+			func(t *testing.T, w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", "100")
+				fmt.Fprint(w, "half")
+				http.NewResponseController(w).Flush()
+				cut(t, w)
+			},
+			[]string{"incomplete answer"}, 0, "the target of users gave no answer", 0,
+		},
+		"no answer in time": {
+			func(_ *testing.T, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+			[]string{"timeout"}, 0, "the target of users gave no answer", time.Second,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			var mu sync.Mutex
+			injected := map[string]bool{} // by trace id: what is sent again is answered
+			f.during("switched", "retired", func(w http.ResponseWriter, r *http.Request, service string) bool {
+				mu.Lock()
+				id := r.Header.Get(traceHeader)
+				hit := service == "users" && len(injected) < 3 && !injected[id]
+				if hit {
+					injected[id] = true
+				}
+				mu.Unlock()
+				if hit {
+					test.answer(t, w, r)
+				}
+				return hit
+			})
+			r := rehearse(t, f, quick(func(o *Options) {
+				o.Path = []string{"parallel", "switched", "retired"}
+				if test.timeout != 0 {
+					o.Timeout = test.timeout
+				}
+			}))
+			// On a machine that stalls, more may time out.
+			if r.Verdict.Passed || r.Totals.Lost < 3 || r.Totals.Lost > 3 && test.timeout == 0 || r.Totals.Different != 0 {
+				t.Fatalf("verdict %+v, totals %+v", r.Verdict, r.Totals)
+			}
+			n := 0
+			for _, l := range r.Losses {
+				n += l.Count
+				// What was due just before may have been sent after.
+				if !slices.Contains(test.kinds, l.Kind) || test.status != 0 && l.Status != test.status || test.timeout == 0 && !strings.HasPrefix(l.Stage, "switched") {
+					t.Errorf("lost %+v", l)
+				}
+				if l.Why != test.why && l.Kind != "sent twice" && l.Service == "users" {
+					t.Errorf("it was lost because %q, want %q", l.Why, test.why)
+				}
+				for _, s := range l.Samples {
+					if test.timeout == 0 && !strings.HasPrefix(s.Route, "/api/users") || s.Detail == "" && l.Kind != "sent twice" {
+						t.Errorf("sample %+v", s)
+					}
+				}
+			}
+			if n != r.Totals.Lost {
+				t.Errorf("the losses are %d of %d", n, r.Totals.Lost)
+			}
+			if !strings.HasPrefix(r.Verdict.Sentence, fmt.Sprintf("Of %d requests, %d were lost.", r.Totals.Requests, r.Totals.Lost)) {
+				t.Errorf("the verdict is %q", r.Verdict.Sentence)
+			}
+		})
+	}
+}
+
+func TestRunFindsDifferences(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer func(w http.ResponseWriter)
+		kind   string
+		detail string
+	}{
+		"body": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json; charset=utf-8")
+			fmt.Fprint(w, `{"path":"/api/threads/1","text":"as it never was"}`)
+		}, "different body", `differs at byte 39: …"ext\":\"as it never was\"}", not …"ext\":\"as it always was\"}"`},
+		"type": {func(w http.ResponseWriter) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"path":"/api/threads/1","text":"as it always was"}`)
+		}, "different content type", `content type "application/json", not "application/json; charset=utf-8"`},
+		"status": {func(w http.ResponseWriter) { http.NotFound(w, nil) }, "different status", `status 404, not 200: "404 page not found\n"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.intercept = func(w http.ResponseWriter, r *http.Request, service string) bool {
+				if service == "threads" && r.URL.Path == "/api/threads/1" {
+					test.answer(w)
+					return true
+				}
+				return false
+			}
+			r := rehearse(t, f, quick(func(o *Options) { o.Path = []string{"monolith", "switched"} }))
+			if r.Verdict.Passed || len(r.Losses) == 0 || r.Totals.Lost != 0 || r.Totals.Different == 0 {
+				t.Fatalf("verdict %+v, totals %+v", r.Verdict, r.Totals)
+			}
+			l := r.Losses[0]
+			if l.Kind != test.kind || l.Samples[0].Route != "/api/threads/1" || l.Samples[0].Detail != test.detail {
+				t.Errorf("different: %+v", l)
+			}
+			for _, route := range r.Routes {
+				if (route.Different > 0) != (route.Path == "/api/threads/1") {
+					t.Errorf("%s was different %d times", route.Path, route.Different)
+				}
+			}
+		})
+	}
+}
+
+// A deployment that holds everything up for a while is slow for all that was due
+// in that time, not only for what was under way when it began.
+func TestRunCountsFromWhenARequestWasDue(t *testing.T) {
+	f := newFake(t)
+	const held = 120 * time.Millisecond
+	gate := make(chan struct{})
+	f.during("monolith", "parallel", func(_ http.ResponseWriter, _ *http.Request, _ string) bool {
+		<-gate
+		return false
+	})
+	moving := f.moving
+	f.moving = func(a, b string) error {
+		time.AfterFunc(held, func() { close(gate) })
+		return moving(a, b)
+	}
+	r := rehearse(t, f, quick(func(o *Options) { o.Path = []string{"monolith", "parallel"} }))
+	s := stepOf(t, r, "monolith → parallel")
+	// The first waited for all of it, those in the middle for half.
+	if s.Latency.Max < 110 || s.Latency.P50 < 20 {
+		t.Errorf("while held up for %v, latency was %+v", held, s.Latency)
+	}
+	if !r.Verdict.Passed {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+}
+
+func TestRunRefusedConnections(t *testing.T) {
+	f := newFake(t)
+	addr := f.proxy.Listener.Addr().String()
+	f.moving = func(string, string) error {
+		// The port is closed and nothing else takes it before the end.
+		f.proxy.CloseClientConnections()
+		f.proxy.Listener.Close()
+		return pause(50 * time.Millisecond)
+	}
+	r := rehearse(t, f, quick(func(o *Options) { o.Path = []string{"monolith", "parallel"} }))
+	var n int
+	for _, l := range r.Losses {
+		if l.Kind == "connection refused" {
+			n += l.Count
+			if l.Why != "the load balancer's port took no connection" || !strings.Contains(l.Samples[0].Detail, addr) {
+				t.Errorf("refused: %+v", l)
+			}
+		}
+	}
+	if n == 0 || r.Totals.ByService[byNobody] < n || r.Totals.ByStatus[noStatus] < n {
+		t.Errorf("%d refused, totals %+v", n, r.Totals)
+	}
+}
+
+func TestRunFaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		hits   func(service string) bool
+		passed bool
+	}{
+		"stays within its paths": {func(service string) bool { return service == "users" }, true},
+		"takes others with it":   {func(service string) bool { return service != "threads" }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			var on atomic.Bool
+			var kinds []string
+			f.broken = func(kind, service string) (func(context.Context) error, error) {
+				kinds = append(kinds, kind+":"+service)
+				on.Store(true)
+				return func(context.Context) error { on.Store(false); return pause(20 * time.Millisecond) }, nil
+			}
+			f.intercept = func(w http.ResponseWriter, r *http.Request, service string) bool {
+				if on.Load() && test.hits(service) {
+					http.Error(w, "", http.StatusBadGateway)
+					return true
+				}
+				return false
+			}
+			r := rehearse(t, f, quick(func(o *Options) {
+				o.Path = []string{"monolith", "parallel", "switched", "retired"}
+				o.Faults = []Fault{{Kind: "kill", Service: "users"}}
+				o.Dwell = 400 * time.Millisecond
+			}))
+			s := stepOf(t, r, "kill users")
+			if s.Kind != "fault" || s.Fault == nil || s.Fault.Phase != "switched" || !slices.Equal(kinds, []string{"kill:users"}) {
+				t.Fatalf("the fault %q was done as %+v", kinds, s)
+			}
+			if s.Fault.Own == 0 || s.Fault.OwnFailed == 0 || s.Fault.Others == 0 || (s.Fault.OthersFailed == 0) != test.passed {
+				t.Errorf("outcome %+v", s.Fault)
+			}
+			if r.Verdict.Passed != test.passed || (r.Totals.Excused == r.Totals.Lost) != test.passed || r.Totals.Excused != s.Fault.OwnFailed {
+				t.Errorf("verdict %+v, totals %+v", r.Verdict, r.Totals)
+			}
+			says := "Each fault stayed within its service (kill users: "
+			if !test.passed {
+				says = "Kill users in switched did not stay within its paths: "
+			}
+			if !strings.Contains(r.Verdict.Sentence+strings.Join(r.Verdict.Reasons, " "), says) {
+				t.Errorf("verdict %+v does not say %q", r.Verdict, says)
+			}
+			if len(r.Phases) != 4 || r.Phases[2].Name != "switched" || r.Phases[2].Lost < s.Lost {
+				t.Errorf("the phases are %+v", r.Phases)
+			}
+		})
+	}
+}
+
+func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
+	t.Run("fault never due", func(t *testing.T) {
+		r := rehearse(t, newFake(t), quick(func(o *Options) {
+			o.Path = []string{"monolith", "parallel"}
+			o.Faults = []Fault{{Kind: "kill", Service: "users"}}
+		}))
+		if want := "Fault kill:users was not done: users answered no requests in any phase that was reached."; r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, want) {
+			t.Errorf("verdict %+v", r.Verdict)
+		}
+	})
+	t.Run("fault cannot be done", func(t *testing.T) {
+		r := rehearse(t, newFake(t), quick(func(o *Options) { o.Faults = []Fault{{Kind: "kill", Service: "api"}} }))
+		if want := "fault kill:api: this deployment cannot be harmed"; r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, want) {
+			t.Errorf("verdict %+v", r.Verdict)
+		}
+	})
+	t.Run("deployment fails", func(t *testing.T) {
+		f := newFake(t)
+		f.moving = func(from, to string) error {
+			if to == "switched" {
+				return errors.New("the task does not become healthy")
+			}
+			return nil
+		}
+		r := rehearse(t, f, quick())
+		if want := "switched could not be deployed: the task does not become healthy"; r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, want) {
+			t.Errorf("verdict %+v", r.Verdict)
+		}
+		if got := f.deploys; len(got) != 3 || stepOf(t, r, "parallel → switched").Failure == "" {
+			t.Errorf("went on to %q", got)
+		}
+	})
+	t.Run("broken off", func(t *testing.T) {
+		f := newFake(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		f.moving = func(from, to string) error {
+			if to == "switched" {
+				cancel()
+			}
+			return nil
+		}
+		r, err := Run(ctx, f, quick())
+		if err != nil || r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, "Broken off in parallel → switched.") {
+			t.Errorf("error %v, verdict %+v", err, r.Verdict)
+		}
+	})
+}
+
+func TestRunRefuses(t *testing.T) {
+	for want, o := range map[string]Options{
+		"rate 60000: must be from 1 to 50000":                                     {Rate: 60_000},
+		"dwell -1s: must not be negative":                                         {Dwell: -time.Second},
+		"requests -1: must not be negative":                                       {Requests: -1},
+		"phase 2 of the path has no name":                                         {Path: []string{"monolith", ""}},
+		`route "api/users": must be a path`:                                       {Routes: []string{"api/users"}},
+		`route "/a" is listed twice`:                                              {Routes: []string{"/a", "/a"}},
+		"fault kill:users@retired: the path monolith does not go through retired": {Path: []string{"monolith"}, Faults: []Fault{{"kill", "users", "retired"}}},
+	} {
+		f := newFake(t)
+		if _, err := Run(t.Context(), f, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+		if len(f.deploys) > 0 {
+			t.Errorf("%q was deployed in spite of %q", f.deploys, want)
+		}
+	}
+}
+
+func TestRunNeedsAMeasure(t *testing.T) {
+	t.Run("that does not change", func(t *testing.T) {
+		f := newFake(t)
+		f.intercept = func(w http.ResponseWriter, r *http.Request, _ string) bool {
+			if r.URL.Path != "/api/posts" {
+				return false
+			}
+			fmt.Fprint(w, time.Now().UnixNano())
+			return true
+		}
+		_, err := Run(t.Context(), f, quick())
+		if err == nil || !strings.Contains(err.Error(), "/api/posts answers differently each time") {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("that is no failure", func(t *testing.T) {
+		f := newFake(t)
+		f.intercept = func(w http.ResponseWriter, r *http.Request, _ string) bool {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return true
+		}
+		_, err := Run(t.Context(), f, quick())
+		if err == nil || !strings.Contains(err.Error(), `/api/users answers with status 503: "down\n"`) {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("of the phase it begins in", func(t *testing.T) {
+		r := rehearse(t, newFake(t), quick(func(o *Options) { o.Path = []string{"switched", "parallel"} }))
+		if want := "what posts, threads, users gave in switched before the load began."; !r.Verdict.Passed || !strings.HasSuffix(r.Verdict.Sentence, want) {
+			t.Errorf("verdict %+v", r.Verdict)
+		}
+	})
+}
+
+// Without the load balancer's records it is not known who answered, but whether
+// something was lost is.
+func TestRunWithoutRecords(t *testing.T) {
+	f := newFake(t)
+	f.silent = true
+	r := rehearse(t, f, quick(func(o *Options) { o.Path = []string{"monolith"} }))
+	if !r.Verdict.Passed || r.Totals.Unobserved != r.Totals.Requests || r.Totals.ByService[byUnknown] != r.Totals.Requests {
+		t.Errorf("verdict %+v, totals %+v", r.Verdict, r.Totals)
+	}
+}
+
+func TestParseFault(t *testing.T) {
+	for text, want := range map[string]Fault{
+		"kill:users":           {"kill", "users", ""},
+		"crash-loop:posts@a b": {"crash-loop", "posts", "a b"},
+	} {
+		if got, err := ParseFault(text); err != nil || got != want || got.String() != text {
+			t.Errorf("%q is %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "kill", "kill:", ":users", "kill:users@"} {
+		if _, err := ParseFault(text); err == nil || !strings.Contains(err.Error(), "kill:users@switched") {
+			t.Errorf("%q: error %v", text, err)
+		}
+	}
+}
