@@ -59,11 +59,11 @@ golden: setup ## accept the templates as they are synthesized now; review them a
 	go test . -run TestGoldens -update
 	@git status --short test/golden
 
-bench: setup ## compare the speed of synthesis with that of the same app in JavaScript
+bench: setup ## compare synthesis with the same app in JavaScript, and the load balancer with nginx
 	go run ./bench $(ARGS)
 
+# Go gets its modules by itself.
 setup: node_modules/.package-lock.json
-	@go mod download
 
 bin/cutover:
 	@go build -o $@ ./cmd/cutover
