@@ -1,14 +1,3 @@
-// Bench measures how long synthesis takes, against the same app written in
-// plain JavaScript (bench/peer). Both run with the same Node.js, on the same
-// context, with everything compiled and warm and CDK's validation off, taking
-// turns. Before that it checks that both make the same templates.
-//
-// Both make sure that the services' images are up to date, the peer by running
-// this program with -images. What that step takes is measured by itself as well.
-//
-// Run it from the root of the repository:
-//
-//	go run ./bench [-rounds N] [-phase NAME] [-check]
 package main
 
 import (
@@ -16,13 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,35 +22,9 @@ import (
 // limit is how many times as long as the peer the Go app may take.
 const limit = 1.5
 
-func main() {
-	rounds := flag.Int("rounds", 11, "how often each app is run and measured")
-	phase := flag.String("phase", "monolith", "the phase to synthesize")
-	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
-	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long", limit))
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	var err error
-	if *onlyImages {
-		err = buildImages(ctx)
-	} else {
-		err = run(ctx, *rounds, *phase, *check)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
-		os.Exit(1)
-	}
-}
-
-func run(ctx context.Context, rounds int, phase string, check bool) error {
-	if flag.NArg() > 0 || rounds < 1 {
-		return fmt.Errorf("arguments %q, rounds %d: there must be no arguments, and at least one round", flag.Args(), rounds)
-	}
-	work, err := os.MkdirTemp("", "cutover-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
+// measureSynthesis runs both apps in turns and prints what they take. With check
+// it fails over the limit.
+func measureSynthesis(ctx context.Context, work string, rounds int, phase string, check bool) error {
 	golang, javascript, images, err := prepare(ctx, work, phase)
 	if err != nil {
 		return err
@@ -96,16 +57,18 @@ func run(ctx context.Context, rounds int, phase string, check bool) error {
 	return report(golang.costs, javascript.costs, images.costs, check)
 }
 
-// report prints the table. With check it fails over the limit.
+// report prints the table of synthesis. With check it fails over the limit.
 func report(golang, javascript, images []cost, check bool) error {
 	fmt.Printf("%-16s %-26s %s\n", "", "wall, s (min to max)", "CPU, s (min to max)")
 	for _, row := range []struct {
 		name  string
 		costs []cost
 	}{{"Go", golang}, {"JavaScript", javascript}, {"images alone", images}} {
-		fmt.Printf("%-16s %-26s %s\n", row.name, spread(row.costs, cost.wallSeconds), spread(row.costs, cost.cpuSeconds))
+		wall, cpu := values(row.costs, cost.wallSeconds), values(row.costs, cost.cpuSeconds)
+		fmt.Printf("%-16s %-26s %s\n", row.name, spread(wall, 2), spread(cpu, 2))
 	}
-	wall, cpu := ratio(golang, javascript, cost.wallSeconds), ratio(golang, javascript, cost.cpuSeconds)
+	wall := median(ratios(values(golang, cost.wallSeconds), values(javascript, cost.wallSeconds)))
+	cpu := median(ratios(values(golang, cost.cpuSeconds), values(javascript, cost.cpuSeconds)))
 	fmt.Printf("%-16s %-26s %.2f\n", "Go / JavaScript", fmt.Sprintf("%.2f", wall), cpu)
 	if check && wall > limit {
 		return fmt.Errorf("the Go app takes %.2f times as long as the JavaScript one: more than %.1f", wall, limit)
@@ -120,36 +83,12 @@ type cost struct{ wall, cpu time.Duration }
 func (c cost) wallSeconds() float64 { return c.wall.Seconds() }
 func (c cost) cpuSeconds() float64  { return c.cpu.Seconds() }
 
-func spread(costs []cost, value func(cost) float64) string {
-	values := values(costs, value)
-	return fmt.Sprintf("%.2f (%.2f to %.2f)", median(values), slices.Min(values), slices.Max(values))
-}
-
-// ratio is the median of the rounds' ratios: the two runs of a round are next to
-// each other in time, so that what else the machine does slows both.
-func ratio(a, b []cost, value func(cost) float64) float64 {
-	ratios := values(a, value)
-	for i := range ratios {
-		ratios[i] /= value(b[i])
-	}
-	return median(ratios)
-}
-
 func values(costs []cost, value func(cost) float64) []float64 {
 	list := make([]float64, len(costs))
 	for i, c := range costs {
 		list[i] = value(c)
 	}
 	return list
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
 // app is a program to be measured.

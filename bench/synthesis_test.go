@@ -18,12 +18,6 @@ func TestReport(t *testing.T) {
 	}
 	// In the third round the machine was busy with something else.
 	javascript := seconds(1, 1, 10)
-	if got := ratio(seconds(1.4, 1.5, 14), javascript, cost.wallSeconds); got < 1.399 || got > 1.401 {
-		t.Errorf("ratio is %f, want 1.4", got)
-	}
-	if got, want := spread(seconds(1, 4, 2, 3), cost.cpuSeconds), "5.00 (2.00 to 8.00)"; got != want {
-		t.Errorf("spread is %s, want %s", got, want)
-	}
 	if err := report(seconds(1.4, 1.5, 14), javascript, javascript, true); err != nil {
 		t.Errorf("within the limit: %v", err)
 	}

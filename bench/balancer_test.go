@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// users answers as the service, with a status.
+func users(t *testing.T, status int, served *atomic.Int64) (address string) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != route {
+			t.Errorf("%s was asked for", r.URL)
+		}
+		served.Add(1)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func TestClient(t *testing.T) {
+	var served atomic.Int64
+	c := newClient(users(t, 200, &served))
+	if perSecond, err := c.closedLoop(t.Context(), 100); err != nil || perSecond <= 0 || served.Load() != 100 {
+		t.Errorf("closed loop: %d served, %f a second, %v", served.Load(), perSecond, err)
+	}
+	if p99, err := c.openLoop(t.Context(), 1000, 50*time.Millisecond); err != nil || p99 <= 0 {
+		t.Errorf("open loop: %v, %v", p99, err)
+	}
+	if served.Load() != c.sent.Load() {
+		t.Errorf("sent %d, served %d", c.sent.Load(), served.Load())
+	}
+	c.http.CloseIdleConnections()
+
+	broken := newClient(users(t, 502, &served))
+	defer broken.http.CloseIdleConnections()
+	if _, err := broken.closedLoop(t.Context(), 100); err == nil || !strings.Contains(err.Error(), "502") {
+		t.Errorf("closed loop of errors: %v", err)
+	}
+	if _, err := broken.openLoop(t.Context(), 1000, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "502") {
+		t.Errorf("open loop of errors: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := broken.closedLoop(ctx, 100); err == nil {
+		t.Error("a closed loop goes on when it is canceled")
+	}
+}
+
+func TestServeBalancer(t *testing.T) {
+	dir := t.TempDir()
+	var served atomic.Int64
+	target := users(t, 200, &served)
+	addresses, err := freeAddresses(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- serveBalancer(ctx, dir, addresses[0], target) }()
+	c := newClient(addresses[0])
+	if err := c.awaitAnswer(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.closedLoop(ctx, 100); err != nil {
+		t.Error(err)
+	}
+	c.http.CloseIdleConnections()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "access.log"))
+	if lines := strings.Count(string(log), `/api/users/1 HTTP/1.1" "bench"`); err != nil || lines != 100 {
+		t.Errorf("the access log has %d lines, want 100, %v\n%s", lines, err, log)
+	}
+}
+
+func TestStartServer(t *testing.T) {
+	s, err := startServer(t.Context(), "one", "127.0.0.1:1", nil, "go", "no-such-command")
+	if err == nil || !strings.Contains(err.Error(), "one: the process has ended") {
+		t.Errorf("a server that ends: %v", err)
+	}
+	if err := s.stop(); err == nil || !strings.Contains(err.Error(), "unknown command") {
+		t.Errorf("what it had to say: %v", err)
+	}
+}
+
+func TestBalancerTable(t *testing.T) {
+	measured := func(name string, factor float64, cpu time.Duration) *server {
+		s := &server{name: name, client: newClient(""), cpu: cpu, perSecond: []float64{4000 * factor, 1000 * factor, 5000 * factor}, p99: []float64{1 / factor, 2 / factor, 1 / factor}}
+		s.client.sent.Store(1000)
+		return s
+	}
+	got := balancerTable(measured("service alone", 4, 0), measured("load balancer", 1, 90*time.Millisecond), measured("nginx", 2, 60*time.Millisecond))
+	want := `
+                       requests/s (min to max)    p99, ms (min to max)       CPU, µs a request
+service alone          16000 (4000 to 20000)      0.25 (0.25 to 0.50)        -
+load balancer          4000 (1000 to 5000)        1.00 (1.00 to 2.00)        90.0
+nginx                  8000 (2000 to 10000)       0.50 (0.50 to 1.00)        60.0
+load balancer / nginx  0.50 (0.50 to 0.50)        2.00 (2.00 to 2.00)        1.50
+`
+	if got != want[1:] {
+		t.Errorf("got\n%swant%s", got, want)
+	}
+}

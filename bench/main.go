@@ -1,0 +1,103 @@
+// Bench measures what the parts cost that this project writes itself although
+// others exist, each beside the other one, in turns, on the same machine.
+//
+// Synthesis is measured against the same app written in plain JavaScript
+// (bench/peer). Both run with the same Node.js, on the same context, with
+// everything compiled and warm and CDK's validation off. Before that it checks
+// that both make the same templates. Both make sure that the services' images
+// are up to date, the peer by running this program with -images. What that step
+// takes is measured by itself as well.
+//
+// The load balancer that deployments on this machine have is measured against
+// nginx, in front of the same service and with the same work to do.
+//
+// Run it from the root of the repository:
+//
+//	go run ./bench [-rounds N] [-phase NAME] [-only synthesis|balancer] [-check]
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+func main() {
+	rounds := flag.Int("rounds", 11, "how often each program is measured")
+	phase := flag.String("phase", "monolith", "the phase to synthesize")
+	only := flag.String("only", "", "measure one thing only, synthesis or balancer (default both)")
+	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize", limit))
+	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
+	balancer := flag.String("balancer", "", "only be the load balancer that is measured, with its files in this directory: arguments LISTEN TARGET")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	switch {
+	case *onlyImages:
+		err = buildImages(ctx)
+	case *balancer != "":
+		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
+	default:
+		err = run(ctx, *rounds, *phase, *only, *check)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, rounds int, phase, only string, check bool) (err error) {
+	if flag.NArg() > 0 || rounds < 1 {
+		return fmt.Errorf("arguments %q, rounds %d: there must be no arguments, and at least one round", flag.Args(), rounds)
+	}
+	if !slices.Contains([]string{"", "synthesis", "balancer"}, only) {
+		return fmt.Errorf("-only %q: must be synthesis or balancer", only)
+	}
+	work, err := os.MkdirTemp("", "cutover-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	if only != "balancer" {
+		if err := measureSynthesis(ctx, work, rounds, phase, check); err != nil {
+			return err
+		}
+	}
+	if only == "" {
+		fmt.Println()
+	}
+	if only != "synthesis" {
+		return measureBalancer(ctx, work, rounds)
+	}
+	return nil
+}
+
+// spread says what is typical of the rounds and how far they are apart.
+func spread(values []float64, decimals int) string {
+	return fmt.Sprintf("%.*f (%.*f to %.*f)", decimals, median(values), decimals, slices.Min(values), decimals, slices.Max(values))
+}
+
+// ratios are those of the rounds: the runs of a round are next to each other in
+// time, so that what else the machine does slows both.
+func ratios(a, b []float64) []float64 {
+	list := slices.Clone(a)
+	for i := range list {
+		list[i] /= b[i]
+	}
+	return list
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
