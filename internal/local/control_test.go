@@ -147,7 +147,7 @@ func TestClient(t *testing.T) {
 	if _, err := client.Status(ctx); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("the status after the end is %v", err)
 	}
-	if left := processes(t, dir); len(left) > 0 {
+	if left := processes(t, d.events); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
 }
@@ -167,7 +167,13 @@ func TestDownWhileDeploying(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- errors.Join(r.Control(ctx), r.Stop(ctx)) }()
+	go func() {
+		err := r.Control(ctx)
+		if r.Status().Deploying {
+			t.Error("the control is given up while something is being deployed")
+		}
+		ended <- errors.Join(err, r.Stop(ctx))
+	}()
 	client := NewClient(dir)
 	if err := client.Ready(ctx); err != nil {
 		t.Fatal(err)
@@ -198,7 +204,7 @@ func TestDownWhileDeploying(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("the runner ends with %v", err)
 	}
-	if left := processes(t, dir); len(left) > 0 {
+	if left := processes(t, d.events); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
 }
@@ -223,36 +229,27 @@ func serveRunner(dir string) int {
 	return 0
 }
 
-// processes are those that have the directory in their environment, which all
-// tasks have from the runner.
-func processes(t *testing.T, dir string) []int {
+// processes are those of the tasks that the events are about.
+func processes(t *testing.T, events []Event) (found []int) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil || len(files) == 0 {
 		t.Skip("the processes of this host cannot be listed")
 	}
-	var found []int
 	for _, file := range files {
-		// What has ended has no environment any more.
-		if environment, err := os.ReadFile(file); err == nil && bytes.Contains(environment, []byte("CUTOVER_TASK=")) && ofDir(environment, dir) {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-			found = append(found, pid)
+		environment, _ := os.ReadFile(file) // what has ended has none any more
+		for variable := range bytes.SplitSeq(environment, []byte{0}) {
+			task, ok := bytes.CutPrefix(variable, []byte("CUTOVER_TASK="))
+			if ok && slices.ContainsFunc(events, func(e Event) bool { return e.Task == string(task) }) {
+				pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+				found = append(found, pid)
+			}
 		}
 	}
 	return found
 }
 
-func ofDir(environment []byte, dir string) bool {
-	for variable := range bytes.SplitSeq(environment, []byte{0}) {
-		if task, ok := bytes.CutPrefix(variable, []byte("CUTOVER_TASK=")); ok {
-			text, _ := os.ReadFile(LogFile(dir))
-			return bytes.Contains(text, task)
-		}
-	}
-	return false
-}
-
-// A runner that is killed leaves what it can not help; the next one ends that,
+// A runner that is killed leaves what it cannot help; the next one ends that,
 // and runs as if nothing had been.
 func TestRunnerKilled(t *testing.T) {
 	t.Parallel()
@@ -274,10 +271,17 @@ func TestRunnerKilled(t *testing.T) {
 	if err := client.Ready(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.Deploy(ctx, "testdata/shop", nil); err != nil {
+	var mu sync.Mutex
+	var events []Event
+	tell := func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		events = append(events, e)
+	}
+	if err := client.Deploy(ctx, "testdata/shop", tell); err != nil {
 		t.Fatal(err)
 	}
-	before := processes(t, dir)
+	before := processes(t, events)
 	if len(before) < 8 { // four tasks of two processes
 		t.Fatalf("the processes of the tasks are %v", before)
 	}
@@ -292,6 +296,7 @@ func TestRunnerKilled(t *testing.T) {
 	go func() {
 		started := sync.OnceFunc(func() { close(begun) })
 		deployed <- client.Deploy(ctx, update, func(e Event) {
+			tell(e)
 			if e.Kind == "task" && e.State == string(ecs.Running) {
 				started()
 			}
@@ -302,7 +307,6 @@ func TestRunnerKilled(t *testing.T) {
 	case err := <-deployed:
 		t.Fatalf("the update ended with %v before a task ran", err)
 	}
-	before = processes(t, dir)
 	if err := runner.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -315,10 +319,8 @@ func TestRunnerKilled(t *testing.T) {
 	}
 
 	d := start(t, dir, shopCommands(t))
-	for _, pid := range before {
-		if environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); err == nil && bytes.Contains(environment, []byte("CUTOVER_TASK=")) {
-			t.Errorf("process %d of the runner that was killed is left", pid)
-		}
+	if left := processes(t, events); len(left) > 0 {
+		t.Errorf("processes of the runner that was killed are left: %v", left)
 	}
 	if !d.happened("stack", "local", "") {
 		t.Error("no event says that something was left behind")

@@ -135,6 +135,54 @@ func TestDeletionsLast(t *testing.T) {
 	}
 }
 
+// The rule that goes still holds while a service of its stack is being updated.
+func TestRuleDeletedLast(t *testing.T) {
+	t.Parallel()
+	hold := filepath.Join(t.TempDir(), "hold")
+	run := shopCommands(t)
+	run["remnants"] = fmt.Sprintf("while [ -e '%s' ]; do sleep 0.05; done; %s", hold, run["remnants"])
+	d := start(t, stateDir(t), run)
+	d.deploy(shop(t))
+	if err := os.WriteFile(hold, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	name := ""
+	update := shop(t, func(a templates) {
+		a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "Browse36F415F6")
+		resources := a["ShopCatalogue"]["Resources"].(map[string]any)
+		delete(resources, "Browse36F415F6")
+		for _, resource := range resources {
+			delete(resource.(map[string]any), "DependsOn")
+		}
+		a.resources("AWS::ECS::Service", func(_, id string, _ map[string]any) {
+			if strings.HasPrefix(id, "Remnants") {
+				name = id
+			}
+		})
+		a.containers(func(name string, definition map[string]any) {
+			if name == "remnants" {
+				definition["Cpu"] = 7.0
+			}
+		})
+	})
+	www := d.url(80)
+	ended := make(chan error, 1)
+	go func() { ended <- d.Deploy(t.Context(), update) }()
+	until(t, "the new task runs", func() bool { return len(service(d, name).Tasks) == 2 })
+	if got := shopAnswer(t, www, "GET shop.example /"); got != "200 books GET / wanted" {
+		t.Errorf("meanwhile the answer is %q", got)
+	}
+	if err := os.Remove(hold); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if got := shopAnswer(t, www, "GET shop.example /"); got != "404 no such shop" {
+		t.Errorf("afterwards the answer is %q", got)
+	}
+}
+
 func TestPriorityInUse(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), nil)
