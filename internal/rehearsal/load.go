@@ -171,7 +171,7 @@ func startLoad(base string, o Options, baseline []answer, rec *recording) *load 
 		return nil
 	}
 	began := make(chan time.Time, 1)
-	results := attacker.Attack(targeter, &pacer{rec, began, l.quit}, 0, "")
+	results := attacker.Attack(targeter, &pacer{rec: rec, started: began, quit: l.quit}, 0, "")
 	l.began = <-began
 
 	go func() {
@@ -207,25 +207,38 @@ func (l *load) stop() {
 	<-l.done
 }
 
-// pacer says when requests are due: at the recording's fixed moments, until it
-// is told to quit.
+// pacer waits until requests are due: at the recording's fixed moments, until it
+// is told to quit. It leaves nothing to wait for to vegeta, whose timers are
+// less exact.
 type pacer struct {
-	rec   *recording
-	began chan<- time.Time
-	quit  <-chan struct{}
+	rec     *recording
+	started chan<- time.Time
+	began   time.Time
+	quit    <-chan struct{}
 }
 
 func (p *pacer) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
-	if p.began != nil {
-		p.began <- time.Now().Add(-elapsed)
-		p.began = nil
+	if p.began.IsZero() {
+		p.began = time.Now().Add(-elapsed)
+		p.started <- p.began
+	}
+	const exact = 1500 * time.Microsecond
+	due := p.rec.due(int(hits))
+	if wait := due - elapsed; wait > exact {
+		select {
+		case <-p.quit:
+		case <-time.After(wait - exact):
+		}
 	}
 	select {
 	case <-p.quit:
 		return 0, true
 	default:
-		return p.rec.due(int(hits)) - elapsed, false
 	}
+	if wait := due - time.Since(p.began); wait > 0 {
+		nap(min(wait, exact))
+	}
+	return 0, false
 }
 
 func (p *pacer) Rate(time.Duration) float64 { return float64(p.rec.rate) }
