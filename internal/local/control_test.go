@@ -147,7 +147,7 @@ func TestClient(t *testing.T) {
 	if _, err := client.Status(ctx); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("the status after the end is %v", err)
 	}
-	if left := processes(t, d.events); len(left) > 0 {
+	if left := processes(t, d.told()); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
 }
@@ -204,7 +204,7 @@ func TestDownWhileDeploying(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("the runner ends with %v", err)
 	}
-	if left := processes(t, d.events); len(left) > 0 {
+	if left := processes(t, d.told()); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}
 }
@@ -294,18 +294,20 @@ func TestRunnerKilled(t *testing.T) {
 	begun := make(chan struct{})
 	deployed := make(chan error, 1)
 	go func() {
-		started := sync.OnceFunc(func() { close(begun) })
+		running := 0
 		deployed <- client.Deploy(ctx, update, func(e Event) {
 			tell(e)
 			if e.Kind == "task" && e.State == string(ecs.Running) {
-				started()
+				if running++; running == 4 {
+					close(begun)
+				}
 			}
 		})
 	}()
 	select {
 	case <-begun:
 	case err := <-deployed:
-		t.Fatalf("the update ended with %v before a task ran", err)
+		t.Fatalf("the update ended with %v before its tasks ran", err)
 	}
 	if err := runner.Process.Kill(); err != nil {
 		t.Fatal(err)

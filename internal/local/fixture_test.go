@@ -387,11 +387,16 @@ func (d *deployment) picture() string {
 	return string(text)
 }
 
-// happened says whether an event was told.
-func (d *deployment) happened(kind, subject, state string) bool {
+// told are the events so far.
+func (d *deployment) told() []Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.ContainsFunc(d.events, func(e Event) bool { return e.Kind == kind && e.Subject == subject && e.State == state })
+	return slices.Clone(d.events)
+}
+
+// happened says whether an event was told.
+func (d *deployment) happened(kind, subject, state string) bool {
+	return slices.ContainsFunc(d.told(), func(e Event) bool { return e.Kind == kind && e.Subject == subject && e.State == state })
 }
 
 // until waits for a condition.

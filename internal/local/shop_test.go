@@ -116,7 +116,7 @@ func TestShopNeedsCommands(t *testing.T) {
 		`container "catalogue"`, "public.ecr.aws/docker/library/python:3.13-slim", "--run catalogue=COMMAND",
 		`container "remnants"`, "--run remnants=COMMAND",
 		`container "basket"`, "node:24-alpine", "--run basket=COMMAND")
-	if len(d.events) > 0 || len(d.Status().Services) > 0 {
-		t.Errorf("something was begun: %v", d.events)
+	if events := d.told(); len(events) > 0 || len(d.Status().Services) > 0 {
+		t.Errorf("something was begun: %v", events)
 	}
 }
