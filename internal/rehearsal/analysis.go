@@ -114,7 +114,7 @@ func analyse(r *run) *Report {
 		}
 		by := rec.answerer(s)
 		if s.targetStatus != 0 {
-			seen[by] = true
+			seen[rec.services.text(int(s.service))] = true
 			span := got[at]
 			t, ok := span[s.service]
 			if !ok {

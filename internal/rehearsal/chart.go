@@ -81,7 +81,7 @@ func (p palette) service(r *Report, name string) color.Color {
 	case byNobody:
 		return p.nobody
 	}
-	return p.grid
+	return p.muted
 }
 
 // area is a place in the chart that stands for something, in the chart's units
@@ -231,17 +231,6 @@ func (c *chart) heading() {
 	}
 	c.text(plotLeft, 58, line, style(13, false, c.muted, draw.XLeft))
 	c.y = 74
-}
-
-// excused counts requests that a fault explains, lost or answered differently.
-func (r *Report) excused(lost bool) int {
-	n := 0
-	for _, loss := range r.Losses {
-		if loss.Excused && strings.HasPrefix(loss.Kind, "different") != lost {
-			n += loss.Count
-		}
-	}
-	return n
 }
 
 // phases draws the names of the phases over a bar for each.
@@ -560,7 +549,7 @@ func (c *chart) latencies(height float64) {
 	c.band(floor, p50, y, c.p50)
 	for v := lowest; v <= highest; v *= 10 {
 		c.line(c.grid, 0.7, plotLeft, y(v), plotRight, y(v))
-		c.text(plotLeft-7, y(v), strconv.FormatFloat(v, 'g', -1, 64)+" ms", style(12, false, c.muted, draw.XRight))
+		c.text(plotLeft-7, y(v), power(v), style(12, false, c.muted, draw.XRight))
 	}
 	c.line(c.muted, 0.8, plotLeft, bottom, plotRight, bottom)
 	c.y = bottom + 12
@@ -738,6 +727,14 @@ func (m Millis) String() string {
 	default:
 		return strconv.FormatFloat(v, 'f', decimals(v), 64) + " ms"
 	}
+}
+
+// power writes a power of ten milliseconds.
+func power(ms float64) string {
+	if ms >= 1000 {
+		return strconv.FormatFloat(math.Round(ms/1000), 'f', 0, 64) + " s"
+	}
+	return strconv.FormatFloat(ms, 'g', 3, 64) + " ms"
 }
 
 func decimals(v float64) int {

@@ -162,8 +162,10 @@ func startLoad(base string, o Options, baseline []answer, rec *recording) *load 
 	routes := map[string]uint16{}
 	urls := make([]string, len(o.Routes))
 	for i, route := range o.Routes {
-		urls[i] = base + route
-		routes[urls[i]] = uint16(i)
+		// Neighbours on the list go to the same service; mixed up, each service gets
+		// its requests as evenly as can be.
+		urls[i*stride(len(urls))%len(urls)] = base + route
+		routes[base+route] = uint16(i)
 	}
 	var next atomic.Uint64
 	targeter := func(t *vegeta.Target) error {
@@ -201,10 +203,29 @@ func startLoad(base string, o Options, baseline []answer, rec *recording) *load 
 	return l
 }
 
-// stop ends the load and waits for what is under way.
-func (l *load) stop() {
+// stride is a step that visits n places in turn, each once, far from the one
+// before.
+func stride(n int) int {
+	gcd := func(a, b int) int {
+		for b != 0 {
+			a, b = b, a%b
+		}
+		return a
+	}
+	step := max(1, n*618/1000)
+	for gcd(step, n) != 1 {
+		step++
+	}
+	return step
+}
+
+// stop ends the load and waits for what is under way. It returns when the load
+// ended.
+func (l *load) stop() time.Duration {
 	close(l.quit)
+	end := time.Since(l.began)
 	<-l.done
+	return end
 }
 
 // pacer waits until requests are due: at the recording's fixed moments, until it

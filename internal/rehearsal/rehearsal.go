@@ -110,7 +110,9 @@ type Options struct {
 	Requests int
 	// Dwell is the least time to stay in a phase. Default: 5 s.
 	Dwell time.Duration
-	// Hold is how long a fault lasts before it is cleared. Default: 10 s.
+	// Hold is how long a fault lasts before it is cleared. Default: 15 s,
+	// more than the default of Timeout and than a load balancer with the forum's
+	// health checks needs to see a target hang.
 	Hold time.Duration
 	// Timeout is how long to wait for an answer. Default: 10 s.
 	Timeout time.Duration
@@ -185,7 +187,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.Rate = cmp.Or(o.Rate, 500)
 	o.Dwell = cmp.Or(o.Dwell, 5*time.Second)
-	o.Hold = cmp.Or(o.Hold, 10*time.Second)
+	o.Hold = cmp.Or(o.Hold, 15*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 
 	var errs []error
@@ -256,8 +258,8 @@ func Run(ctx context.Context, d Deployment, o Options) (*Report, error) {
 	r.began = load.began
 	stopProgress := r.reportProgress()
 	r.walk(ctx)
-	load.stop()
-	r.end = time.Since(r.began)
+	r.interrupted = ctx.Err() != nil
+	r.end = load.stop()
 	stopProgress()
 	r.rec.settle(2 * time.Second)
 	return analyse(r), nil
@@ -274,6 +276,7 @@ type run struct {
 	began        time.Time     // of the load
 	end          time.Duration // of the load; like all durations here, since it began
 	pending      []Fault       // not done yet
+	interrupted  bool          // the context ended
 
 	mu     sync.Mutex
 	spans  []span

@@ -348,13 +348,16 @@ func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 		f := newFake(t)
 		f.moving = func(from, to string) error {
 			if to == "switched" {
-				return errors.New("the task does not become healthy")
+				return errors.New("the task does not become healthy\nsecond line")
 			}
 			return nil
 		}
 		r := rehearse(t, f, quick())
-		if want := "switched could not be deployed: the task does not become healthy"; r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, want) {
+		if want := "switched could not be deployed: the task does not become healthy\nsecond line"; r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, want) {
 			t.Errorf("verdict %+v", r.Verdict)
+		}
+		if want := "No request was lost, but the rehearsal was not carried through: switched could not be deployed: the task does not become healthy"; r.Verdict.Sentence != want {
+			t.Errorf("the verdict is %q", r.Verdict.Sentence)
 		}
 		if got := f.deploys; len(got) != 3 || stepOf(t, r, "parallel → switched").Failure == "" {
 			t.Errorf("went on to %q", got)

@@ -1,8 +1,6 @@
 package rehearsal
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,14 +8,13 @@ import (
 
 // verdict is written last, from what the report says otherwise.
 func (r *run) verdict(report *Report) Verdict {
-	t := report.Totals
 	var reasons []string
 	add := func(format string, a ...any) { reasons = append(reasons, fmt.Sprintf(format, a...)) }
 
 	for _, s := range r.spans {
 		switch {
 		case s.err == nil:
-		case errors.Is(s.err, context.Canceled), errors.Is(s.err, context.DeadlineExceeded):
+		case r.interrupted:
 			add("Broken off in %s.", s.name())
 		case s.kind == deploying:
 			add("%s could not be deployed: %v", s.next, s.err)
@@ -47,51 +44,46 @@ func (r *run) verdict(report *Report) Verdict {
 		}
 		add("%s, %s: %s in %s.", capital(what), loss.Why, count(loss.Count, "request"), loss.Stage)
 	}
-	if t.Requests == 0 {
+	if report.Totals.Requests == 0 {
 		add("No request was sent.")
 	}
 
 	if len(reasons) == 0 {
 		return Verdict{true, r.success(report), nil}
 	}
-	var sentence string
-	bad := t.Lost + t.Different - t.Excused
-	switch {
-	case bad == 0:
-		sentence = fmt.Sprintf("No request was lost that no fault explains, but the rehearsal is not complete. %s", reasons[0])
-	default:
-		var parts []string
-		lost, different := 0, 0
-		var worst *Loss
-		for i, loss := range report.Losses {
-			if loss.Excused {
-				continue
-			}
-			if strings.HasPrefix(loss.Kind, "different") {
-				different += loss.Count
-			} else {
-				lost += loss.Count
-			}
-			if worst == nil || loss.Count > worst.Count {
-				worst = &report.Losses[i]
-			}
+	return Verdict{false, failure(report, reasons[0]), reasons}
+}
+
+func failure(report *Report, reason string) string {
+	t := report.Totals
+	lost, different := t.Lost-report.excused(true), t.Different-report.excused(false)
+	var parts []string
+	if lost > 0 {
+		parts = append(parts, wasWere(lost)+" lost")
+	}
+	if different > 0 {
+		parts = append(parts, wasWere(different)+" answered differently")
+	}
+	if len(parts) == 0 {
+		beyond := ""
+		if t.Excused > 0 {
+			beyond = " that no fault explains"
 		}
-		if lost > 0 {
-			parts = append(parts, fmt.Sprintf("%s lost", wasWere(lost)))
-		}
-		if different > 0 {
-			parts = append(parts, fmt.Sprintf("%s answered differently", wasWere(different)))
-		}
-		sentence = fmt.Sprintf("Of %s, %s.", count(t.Requests, "request"), strings.Join(parts, " and "))
-		share := "Most of them"
-		if worst.Count == bad {
-			share = "All of them"
-		}
-		if worst.Count*2 >= bad {
-			sentence += fmt.Sprintf(" %s in %s: %s.", share, worst.Stage, worst.Why)
+		// An error may go on for lines.
+		first, _, _ := strings.Cut(reason, "\n")
+		return fmt.Sprintf("No request was lost%s, but the rehearsal was not carried through: %s", beyond, first)
+	}
+	sentence := fmt.Sprintf("Of %s, %s.", count(t.Requests, "request"), strings.Join(parts, " and "))
+	for _, loss := range report.Losses {
+		switch {
+		case loss.Excused:
+		case loss.Count == lost+different:
+			sentence += fmt.Sprintf(" All of them in %s: %s.", loss.Stage, loss.Why)
+		case loss.Count*2 > lost+different:
+			sentence += fmt.Sprintf(" Most of them in %s: %s.", loss.Stage, loss.Why)
 		}
 	}
-	return Verdict{false, sentence, reasons}
+	return sentence
 }
 
 func (r *run) success(report *Report) string {
@@ -142,4 +134,15 @@ func capital(text string) string {
 		return ""
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// excused counts requests that a fault explains, lost or answered differently.
+func (r *Report) excused(lost bool) int {
+	n := 0
+	for _, loss := range r.Losses {
+		if loss.Excused && strings.HasPrefix(loss.Kind, "different") != lost {
+			n += loss.Count
+		}
+	}
+	return n
 }
