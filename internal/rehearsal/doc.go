@@ -18,7 +18,7 @@
 // requests up cannot hide it by holding up the ones behind them too (what is
 // known as coordinated omission).
 //
-// A request is never sent twice. Where Go's HTTP client does so by itself,
-// because a connection that it had used before broke, the request counts as
-// lost: most clients have nobody to try again for them.
+// A request that had to be sent twice counts as lost. Go's HTTP client does that
+// by itself when a connection that it had used before breaks, and would hide it;
+// most clients have nobody to try again for them.
 package rehearsal
