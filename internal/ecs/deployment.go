@@ -133,7 +133,7 @@ func (s *service) fail(d *deployment, reason string) {
 	if !s.spec.CircuitBreaker.Rollback || back == nil {
 		return
 	}
-	// until it has completed again
+	s.completed = nil // until it has completed again
 	s.deployments = slices.DeleteFunc(s.deployments, func(other *deployment) bool { return other == back })
 	s.deployments = slices.Insert(s.deployments, 0, back)
 	back.failures, back.startFailures, back.nextStart = 0, 0, time.Time{}
