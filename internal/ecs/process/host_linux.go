@@ -40,23 +40,23 @@ func startTime(pid int) (start string, alive bool) {
 	return fields[19], true
 }
 
-// groupOf says whether a process group has a process of the task.
-func groupOf(group int, task string) bool {
+// marked are the processes that were started for a task, by it or by its
+// children.
+func marked(task string) []int {
+	var pids []int
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err != nil {
 			continue
 		}
-		if fields := stat(pid); fields == nil || fields[2] != strconv.Itoa(group) {
-			continue
-		}
 		environ, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ"))
 		for variable := range bytes.SplitSeq(environ, []byte{0}) {
-			if string(variable) == taskVariable+"="+task {
-				return true
+			if string(variable) == taskVariable+"="+task && stat(pid) != nil {
+				pids = append(pids, pid)
+				break
 			}
 		}
 	}
-	return false
+	return pids
 }

@@ -269,17 +269,31 @@ func (p *process) start(r ecs.StartRequest) error {
 	return <-started
 }
 
-// launch starts the process and records it, or leaves nothing.
+// launch starts the process and records it, or leaves nothing. The record comes
+// first: this program may be killed at any moment.
 func (p *process) launch(cmd *exec.Cmd, task string) (file string, err error) {
-	if err := cmd.Start(); err != nil {
+	kept, err := os.CreateTemp(p.driver.records(), "*.json")
+	if err != nil {
+		return "", err
+	}
+	defer kept.Close()
+	write := json.NewEncoder(kept).Encode
+	if err = write(record{Task: task}); err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		os.Remove(kept.Name())
 		return "", err
 	}
 	p.pid = cmd.Process.Pid
-	if file, err = p.driver.record(p.pid, task); err != nil {
+	start, _ := startTime(p.pid) // one that has ended already is none to find
+	if err := write(record{PID: p.pid, Start: start}); err != nil {
 		killGroup(p.pid)
 		cmd.Wait()
+		os.Remove(kept.Name())
+		return "", err
 	}
-	return file, err
+	return kept.Name(), nil
 }
 
 // reading hands on what is written into a pipe.
@@ -376,26 +390,30 @@ func (p *process) Exec(ctx context.Context, command []string) (int, string, erro
 	return exitOf(cmd.ProcessState, err).Code, string(output[:min(len(output), maxOutput)]), nil
 }
 
-// record is what is kept of a process for the case that this program is killed.
+// record is what is kept of a process for the case that this program is killed:
+// first its task alone, and the rest once it has started.
 type record struct {
-	PID int `json:"pid"`
+	Task string `json:"task,omitempty"`
+	PID  int    `json:"pid,omitempty"`
 	// Start tells the process from a later one with the same id.
-	Start string `json:"start"`
-	Task  string `json:"task"`
+	Start string `json:"start,omitempty"`
 }
 
-func (d *Driver) record(pid int, task string) (file string, err error) {
-	start, _ := startTime(pid) // one that has ended already is none to find
-	data, err := json.Marshal(record{PID: pid, Start: start, Task: task})
+// readRecord reads as much of a record as was written.
+func readRecord(file string) (r record, err error) {
+	kept, err := os.Open(file)
 	if err != nil {
-		return "", err
+		return r, err
 	}
-	file = filepath.Join(d.records(), strconv.Itoa(pid)+".json")
-	return file, os.WriteFile(file, data, 0o644)
+	defer kept.Close()
+	for lines := json.NewDecoder(kept); lines.Decode(&r) == nil; {
+	}
+	return r, nil
 }
 
 // Sweep ends the processes that an earlier driver on the same directory left
-// running, removes the images that it made, and returns the processes' ids. Call it before the first Start.
+// running, removes the images that it made, and returns the processes' ids.
+// Call it before the first Start.
 func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	files, err := filepath.Glob(filepath.Join(d.records(), "*.json"))
 	if err != nil {
@@ -403,21 +421,20 @@ func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	}
 	var errs []error
 	for _, file := range files {
-		var r record
-		data, err := os.ReadFile(file)
-		if err == nil {
-			err = json.Unmarshal(data, &r)
+		r, err := readRecord(file)
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		// A record that was cut off is of a process that had no time to begin.
-		if err == nil && r.PID > 1 && r.left() {
-			killGroup(r.PID)
-			if err := r.await(ctx); err != nil {
-				errs = append(errs, err)
-				continue
-			}
-			ended = append(ended, strconv.Itoa(r.PID))
+		pids, err := r.end(ctx)
+		for _, pid := range pids {
+			ended = append(ended, strconv.Itoa(pid))
 		}
-		os.Remove(file)
+		if err != nil {
+			errs = append(errs, err) // and the record stays for the next Sweep
+			continue
+		}
+		errs = append(errs, os.Remove(file))
 	}
 	images, _ := filepath.Glob(filepath.Join(d.imageRoot(), "*"))
 	for _, image := range images {
@@ -426,24 +443,46 @@ func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	return ended, errors.Join(errs...)
 }
 
-// left says whether the process, or one of its group, is still there.
-func (r record) left() bool {
-	start, alive := startTime(r.PID)
-	return alive && start == r.Start || groupOf(r.PID, r.Task)
+// left are the processes of the record that are still there. A shell that was
+// run in place of a container ends with this program; its children do not.
+func (r record) left() []int {
+	var pids []int
+	if r.Task != "" {
+		pids = marked(r.Task)
+	}
+	if r.PID > 1 && !slices.Contains(pids, r.PID) {
+		if start, alive := startTime(r.PID); alive && start == r.Start {
+			pids = append(pids, r.PID)
+		}
+	}
+	return pids
 }
 
-func (r record) await(ctx context.Context) error {
+// end kills what is left of a record, and what that starts meanwhile.
+func (r record) end(ctx context.Context) (ended []int, err error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(5 * time.Second)
-	for r.left() {
+	for {
+		pids := r.left()
+		if len(pids) == 0 {
+			return ended, nil
+		}
+		for _, pid := range pids {
+			if pid == r.PID {
+				killGroup(pid)
+			}
+			syscall.Kill(pid, syscall.SIGKILL)
+			if !slices.Contains(ended, pid) {
+				ended = append(ended, pid)
+			}
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ended, context.Cause(ctx)
 		case <-limit:
-			return fmt.Errorf("process %d, left by an earlier run, does not end; end it by hand", r.PID)
+			return ended, fmt.Errorf("processes %v, left by an earlier run, do not end; end them by hand", pids)
 		}
 	}
-	return nil
 }

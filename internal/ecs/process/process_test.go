@@ -4,6 +4,7 @@ package process
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -206,8 +207,8 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 		t.Errorf("%v, want exit code 3", exit)
 	}
 	l.await(t, "stderr oops")
-	if groupOf(c.(*process).pid, "task1") {
-		t.Error("a process of the group outlives the first")
+	if left := marked("task1"); len(left) > 0 {
+		t.Errorf("processes %v outlive the first", left)
 	}
 	if _, _, err := c.Exec(t.Context(), []string{"true"}); !errors.Is(err, ecs.ErrNoExec) {
 		t.Errorf("a health check of the image runs: %v", err)
@@ -361,6 +362,12 @@ func runner() {
 }
 
 func TestKilledRunnerLeavesNoOrphan(t *testing.T) {
+	for name, cut := range map[string]bool{"recorded": false, "killed before the process ids were written": true} {
+		t.Run(name, func(t *testing.T) { testKilledRunner(t, cut) })
+	}
+}
+
+func testKilledRunner(t *testing.T, cut bool) {
 	c := users(t)
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
@@ -389,10 +396,12 @@ func TestKilledRunnerLeavesNoOrphan(t *testing.T) {
 			t.Fatalf("process %d does not run", pid)
 		}
 	}
-	children := func() bool { return groupOf(pids[1], "task1") }
-	if !children() {
-		t.Fatal("the command has no processes")
-	}
+	var children []int
+	eventually(t, "the command to start its children", func() bool {
+		children = marked("task1")
+		children = slices.DeleteFunc(children, func(pid int) bool { return slices.Contains(pids, pid) })
+		return len(children) == 2
+	})
 	cmd.Process.Kill()
 	cmd.Wait()
 
@@ -403,12 +412,25 @@ func TestKilledRunnerLeavesNoOrphan(t *testing.T) {
 			return !alive
 		})
 	}
-	if !children() {
-		t.Fatal("the command's children ended by themselves: nothing is left to sweep")
+	records, err := filepath.Glob(filepath.Join(dir, "processes", "*.json"))
+	if err != nil || len(records) != 2 {
+		t.Fatalf("records are %v (%v), want those of two processes", records, err)
+	}
+	if cut {
+		for i, file := range records {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			task, rest, _ := bytes.Cut(data, []byte{'\n'})
+			if err := os.WriteFile(file, slices.Concat(task, rest[:i]), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	// A record of a process id that somebody else has by now must not end it.
 	self, _ := startTime(os.Getpid())
-	other := fmt.Sprintf(`{"pid":%d,"start":%q,"task":"other"}`, os.Getpid(), self+"0")
+	other := fmt.Sprintf(`{"task":"other"}{"pid":%d,"start":%q}`, os.Getpid(), self+"0")
 	if err := os.WriteFile(filepath.Join(dir, "processes", "other.json"), []byte(other), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -416,12 +438,18 @@ func TestKilledRunnerLeavesNoOrphan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended, err := next.Sweep(t.Context())
-	if err != nil || !slices.Equal(ended, []string{strconv.Itoa(pids[1])}) {
-		t.Errorf("swept %v (%v), want %d", ended, err, pids[1])
+	var want []string
+	for _, pid := range children {
+		want = append(want, strconv.Itoa(pid))
 	}
-	if children() {
-		t.Error("children are left")
+	ended, err := next.Sweep(t.Context())
+	slices.Sort(ended)
+	slices.Sort(want)
+	if err != nil || !slices.Equal(ended, want) {
+		t.Errorf("swept %v (%v), want %v", ended, err, want)
+	}
+	if left := marked("task1"); len(left) > 0 {
+		t.Errorf("processes %v are left", left)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(left) > 0 {
 		t.Errorf("left are %v", left)
