@@ -121,7 +121,7 @@ func (b *Balancer) Configure(config *Config) error {
 			continue
 		}
 		delete(b.fronts, key)
-		go func() { _ = f.server.Shutdown(context.Background()) }()
+		f.retire()
 	}
 	for _, settings := range config.Groups {
 		if !inUse[settings.Key] {
@@ -138,8 +138,10 @@ func (b *Balancer) Configure(config *Config) error {
 }
 
 // Serve takes the connections of a listener, given by its resource, from a
-// socket. It returns nil when the listener is no longer configured or the
-// balancer is shut down, and the error of the socket otherwise.
+// socket. One that the listener was given before is closed; the requests on its
+// connections are answered first. It returns nil when the listener is no longer
+// configured, is given another socket or the balancer is shut down, and the error
+// of the socket otherwise.
 func (b *Balancer) Serve(listener string, ln net.Listener) error {
 	b.mu.Lock()
 	l := b.listeners[listener]
@@ -149,12 +151,13 @@ func (b *Balancer) Serve(listener string, ln net.Listener) error {
 		err = ErrClosed
 	case l == nil:
 		err = fmt.Errorf("listener %s is not configured", listener)
-	case b.fronts[listener] != nil:
-		err = fmt.Errorf("listener %s is already served at %v", listener, b.fronts[listener].address)
 	}
 	if err != nil {
 		b.mu.Unlock()
 		return err
+	}
+	if before := b.fronts[listener]; before != nil {
+		before.retire()
 	}
 	f := newFront(b, l, ln)
 	b.fronts[listener] = f

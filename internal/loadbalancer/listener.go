@@ -160,6 +160,10 @@ func newFront(b *Balancer, l *listener, ln net.Listener) *front {
 	return f
 }
 
+// retire has the front take no more connections, and end when the requests on
+// those it has are answered.
+func (f *front) retire() { go func() { _ = f.server.Shutdown(context.Background()) }() }
+
 // serve takes connections until the listener is closed or the front is.
 func (f *front) serve(ln net.Listener) error {
 	var err error

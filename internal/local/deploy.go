@@ -224,7 +224,7 @@ func (r *Runner) Deploy(ctx context.Context, dir string) error {
 
 // prepare finds everything that is in the way of running an assembly, before
 // anything changes.
-func (r *Runner) prepare(a *assembly.Assembly) (*model, map[string]net.Listener, error) {
+func (r *Runner) prepare(a *assembly.Assembly) (*model, map[string]socket, error) {
 	next, err := read(a)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the assembly cannot be run here:\n%w", err)
@@ -239,6 +239,9 @@ func (r *Runner) prepare(a *assembly.Assembly) (*model, map[string]net.Listener,
 			}
 		}
 	}
+	if r.deployed == nil {
+		errs = append(errs, r.options.mistaken(next))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err
 	}
@@ -246,26 +249,61 @@ func (r *Runner) prepare(a *assembly.Assembly) (*model, map[string]net.Listener,
 	return next, sockets, err
 }
 
-// listen opens a socket for each listener that has none yet.
-func (r *Runner) listen(next *model) (map[string]net.Listener, error) {
-	sockets := map[string]net.Listener{}
+// mistaken refuses options about what the first assembly does not have. Those
+// that come after it may have lost it.
+func (o Options) mistaken(m *model) error {
+	var errs []error
+	var listeners []int
+	var containers []string
+	for _, p := range m.parts {
+		for _, listener := range p.listeners {
+			listeners = append(listeners, listener.Port)
+		}
+		for _, service := range p.services {
+			for _, c := range service.TaskDefinition.Containers {
+				containers = append(containers, c.Name)
+			}
+		}
+	}
+	slices.Sort(listeners)
+	slices.Sort(containers)
+	for _, port := range slices.Sorted(maps.Keys(o.Ports)) {
+		if !slices.Contains(listeners, port) {
+			errs = append(errs, fmt.Errorf("no listener has the port %d that a local port is chosen for: choose from %s", port, strings.Trim(fmt.Sprint(slices.Compact(listeners)), "[]")))
+		}
+	}
+	for _, name := range o.Replaced {
+		if !slices.Contains(containers, name) {
+			errs = append(errs, fmt.Errorf("there is no container %q to run a command in place of: choose from %s", name, strings.Join(slices.Compact(containers), ", ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// listen opens a socket for each listener that has none yet, or one for another
+// port or protocol.
+func (r *Runner) listen(next *model) (map[string]socket, error) {
+	sockets := map[string]socket{}
 	var errs []error
 	for _, stack := range sortedKeys(next.parts) {
 		for _, listener := range next.parts[stack].listeners {
 			key := listener.Resource.String()
-			if _, ok := r.served()[key]; ok {
+			r.mu.Lock()
+			open := r.listening[key]
+			r.mu.Unlock()
+			if open.port == listener.Port && open.protocol == listener.Protocol {
 				continue
 			}
 			port, ok := r.options.Ports[listener.Port]
-			if !ok {
+			if !ok && !r.options.FreePorts {
 				port = LocalPort(listener.Port)
 			}
-			socket, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: port %d cannot be had for it: %w; choose another with --port %d=PORT", key, port, err, listener.Port))
 				continue
 			}
-			sockets[key] = socket
+			sockets[key] = socket{ln, listener.Port, listener.Protocol}
 		}
 	}
 	if len(errs) > 0 {
@@ -278,7 +316,7 @@ func (r *Runner) listen(next *model) (map[string]net.Listener, error) {
 }
 
 // stacks deploys every stack as soon as those that it depends on are.
-func (r *Runner) stacks(ctx context.Context, next *model, sockets map[string]net.Listener) error {
+func (r *Runner) stacks(ctx context.Context, next *model, sockets map[string]socket) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := map[string]chan struct{}{}
@@ -310,12 +348,12 @@ func (r *Runner) stacks(ctx context.Context, next *model, sockets map[string]net
 			if ctx.Err() != nil {
 				return
 			}
-			err := r.stack(ctx, stack.Name, next.parts[stack.Name], func(key string) net.Listener {
+			err := r.stack(ctx, stack.Name, next.parts[stack.Name], func(key string) socket {
 				mu.Lock()
 				defer mu.Unlock()
-				socket := sockets[key]
+				taken := sockets[key]
 				delete(sockets, key)
-				return socket
+				return taken
 			})
 			if err != nil {
 				r.tell(Event{Kind: "stack", Subject: stack.Name, State: "FAILED", Message: err.Error()})
@@ -334,7 +372,7 @@ func (r *Runner) stacks(ctx context.Context, next *model, sockets map[string]net
 
 // stack deploys one stack. If it fails, it becomes again what it was, as
 // CloudFormation rolls a stack back.
-func (r *Runner) stack(ctx context.Context, name string, next part, socket func(listener string) net.Listener) error {
+func (r *Runner) stack(ctx context.Context, name string, next part, take func(listener string) socket) error {
 	r.mu.Lock()
 	old := r.parts[name]
 	err := next.takes(r.parts)
@@ -353,8 +391,8 @@ func (r *Runner) stack(ctx context.Context, name string, next part, socket func(
 		return err
 	}
 	for _, listener := range next.listeners {
-		if ln := socket(listener.Resource.String()); ln != nil {
-			r.serve(listener.Resource.String(), ln)
+		if opened := take(listener.Resource.String()); opened.Listener != nil {
+			r.serve(listener.Resource.String(), opened)
 		}
 	}
 	apply := func(s ecs.ServiceSpec) error { return r.scheduler.Apply(ctx, s) }
@@ -418,12 +456,12 @@ func (r *Runner) configure(stack string, p part) error {
 
 // serve has a listener take connections from a socket for as long as it is
 // configured.
-func (r *Runner) serve(listener string, ln net.Listener) {
+func (r *Runner) serve(listener string, ln socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.listening[listener] = ln
 	go func() {
-		err := r.balancer.Serve(listener, ln)
+		err := r.balancer.Serve(listener, ln.Listener)
 		r.mu.Lock()
 		if r.listening[listener] == ln {
 			delete(r.listening, listener)

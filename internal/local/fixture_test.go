@@ -276,7 +276,7 @@ func (d *deployment) options(dir string, run map[string]string) Options {
 		Driver: func(_ context.Context, dir string) (Driver, error) {
 			return process.New(process.Options{Dir: dir, Run: run})
 		},
-		Ports: map[int]int{80: 0, 9090: 0},
+		Ports: map[int]int{}, FreePorts: true,
 		Events: func(e Event) {
 			d.mu.Lock()
 			defer d.mu.Unlock()

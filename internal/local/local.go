@@ -41,9 +41,15 @@ type Options struct {
 	Dir string
 	// Driver makes what runs the containers, with a directory of its own. Required.
 	Driver func(ctx context.Context, dir string) (Driver, error)
-	// Ports gives listeners another local port than that of [LocalPort], by the
-	// port in the template.
+	// Ports gives listeners a local port, by the port in the template; 0 is any
+	// that is free. The first assembly must have these listeners.
+	// Default: [LocalPort].
 	Ports map[int]int
+	// FreePorts gives all other listeners any port that is free.
+	FreePorts bool
+	// Replaced names containers that the driver runs a command in place of. The
+	// first assembly must have them. Default: none.
+	Replaced []string
 	// Events is called with everything that happens, one at a time and in its
 	// order; it must return at once and call no method of the runner. Default:
 	// nobody is told.
@@ -75,6 +81,13 @@ type Event struct {
 	Message string `json:"message,omitempty"`
 }
 
+// socket is where a listener takes connections, and what it was opened for.
+type socket struct {
+	net.Listener
+	port     int // in the template
+	protocol string
+}
+
 // Runner is one local deployment.
 type Runner struct {
 	options   Options
@@ -94,7 +107,7 @@ type Runner struct {
 	parts     map[string]part   // what runs, by stack
 	order     []string          // the stacks that run, in the order in which they came
 	held      map[string]string // the resource that holds an SSM parameter, by the parameter's name
-	listening map[string]net.Listener
+	listening map[string]socket
 	snapshots int
 	watchers  map[chan Event]bool
 }
@@ -120,7 +133,7 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 	}
 	r := &Runner{
 		options: options, lock: lock,
-		parts: map[string]part{}, held: map[string]string{}, listening: map[string]net.Listener{}, watchers: map[chan Event]bool{},
+		parts: map[string]part{}, held: map[string]string{}, listening: map[string]socket{}, watchers: map[chan Event]bool{},
 	}
 	if err := r.start(ctx); err != nil {
 		return nil, errors.Join(err, r.release())

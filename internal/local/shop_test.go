@@ -2,6 +2,7 @@ package local
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
@@ -119,4 +120,46 @@ func TestShopNeedsCommands(t *testing.T) {
 	if events := d.told(); len(events) > 0 || len(d.Status().Services) > 0 {
 		t.Errorf("something was begun: %v", events)
 	}
+}
+
+func TestMistakenOptions(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), shopCommands(t))
+	d.Runner.options.Ports[81] = 8081
+	d.Runner.options.Replaced = []string{"catalogue", "cataloge"}
+	d.refuse("testdata/shop",
+		"no listener has the port 81 that a local port is chosen for: choose from 80 9090",
+		`there is no container "cataloge" to run a command in place of: choose from basket, catalogue, remnants`)
+	if events := d.told(); len(events) > 0 {
+		t.Errorf("something was begun: %v", events)
+	}
+}
+
+// A listener whose port changes moves to the local port that belongs to it.
+func TestListenerMoves(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), shopCommands(t))
+	still := func(a templates) {
+		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
+	}
+	d.deploy(shop(t, still))
+	before := d.url(80)
+	d.deploy(shop(t, still, func(a templates) {
+		a.resources("AWS::ElasticLoadBalancingV2::Listener", func(_, _ string, properties map[string]any) {
+			if properties["Port"] == 80.0 {
+				properties["Port"] = 8000.0
+			}
+		})
+	}))
+	after := d.url(8000)
+	if got := shopAnswer(t, after, "GET other.example /"); after == before || got != "404 no such shop" {
+		t.Errorf("%s, before it %s, answers %q", after, before, got)
+	}
+	until(t, "the socket that it had is closed", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(before, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
 }
