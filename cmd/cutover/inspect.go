@@ -98,7 +98,9 @@ func logsCommand(g *global) *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service := strings.Join(args, "")
-			if status, err := local.NewClient(g.state).Status(cmd.Context()); err == nil && service != "" {
+			status, err := local.NewClient(g.state).Status(cmd.Context())
+			running := err == nil
+			if running && service != "" {
 				var names []string
 				for _, s := range status.Services {
 					names = append(names, s.Name)
@@ -107,14 +109,19 @@ func logsCommand(g *global) *cobra.Command {
 					return fmt.Errorf("there is no service %q: choose from %s", service, strings.Join(names, ", "))
 				}
 			}
-			v := newView(cmd.OutOrStdout(), g)
-			return local.Logs(cmd.Context(), g.state, service, follow, func(line ecs.LogLine) {
+			v, lines := newView(cmd.OutOrStdout(), g), 0
+			err = local.Logs(cmd.Context(), g.state, service, follow, func(line ecs.LogLine) {
+				lines++
 				if asJSON {
 					printJSON(cmd.OutOrStdout(), line)
 					return
 				}
 				v.logLine(line)
 			})
+			if err == nil && !running && lines == 0 && service != "" {
+				err = fmt.Errorf("the last deployment in %s has no lines of a service %q", g.state, service)
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on, until Ctrl-C")

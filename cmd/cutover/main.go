@@ -19,12 +19,23 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
+	code := 1
+	if ctx.Err() != nil {
+		code = interrupted
+		if errors.Is(err, context.Canceled) {
+			err = errors.New("interrupted")
+		}
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "cutover: %v\n", err)
-		os.Exit(1)
+		os.Exit(code)
 	}
 }
+
+// interrupted is the exit code of a command that Ctrl-C cut short, as shells
+// have it.
+const interrupted = 128 + int(syscall.SIGINT)
 
 const defaultState = ".cutover"
 
@@ -61,8 +72,12 @@ func (s *source) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.app, "app", "cdk.out", "directory of the synthesized assembly")
 	cmd.Flags().StringVar(&s.phase, "phase", "", `synthesize this phase first, with "cdk synth"`)
 	cmd.Flags().StringArrayVarP(&s.context, "context", "c", nil, `synthesize with this KEY=VALUE first, with "cdk synth"`)
-	cmd.MarkFlagsMutuallyExclusive("app", "phase")
-	cmd.MarkFlagsMutuallyExclusive("app", "context")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("app") && (s.phase != "" || len(s.context) > 0) {
+			return fmt.Errorf("--app %s is synthesized already: leave it out to synthesize with --phase or --context, or leave those out", s.app)
+		}
+		return nil
+	}
 }
 
 // assembly returns the directory of the assembly, synthesizing it if a phase or
@@ -102,7 +117,10 @@ func synthesize(ctx context.Context, out string, context []string) (string, erro
 	cmd.Env = append([]string{"CDK_VALIDATION=false"}, os.Environ()...)
 	cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(cdk)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	output, err := cmd.CombinedOutput()
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
 		return "", fmt.Errorf("cdk synth failed:\n%s", output)
 	}
 	return out, nil

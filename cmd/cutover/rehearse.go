@@ -88,9 +88,7 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
 	}
 	stage := &stage{}
 	options.Events, options.Exchanges = stage.event, stage.exchange
-	if _, ok := options.Ports[80]; !ok {
-		options.Ports[80] = 0 // any free one
-	}
+	options.FreePorts = true // the others may be taken by one that is up
 	if stage.runner, err = local.Start(ctx, options); err != nil {
 		return err
 	}

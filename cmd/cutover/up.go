@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,7 @@ func (r *runner) options(g *global) (local.Options, error) {
 			return options, fmt.Errorf("--run %q is not CONTAINER=COMMAND, as in --run users=\"go run ./services/users\"", pair)
 		}
 		commands[name] = command
+		options.Replaced = append(options.Replaced, name)
 	}
 	for _, pair := range r.ports {
 		listener, port, ok := strings.Cut(pair, "=")
@@ -137,16 +139,28 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	go func() { ready <- client.Ready(ctx) }()
 	select {
 	case err := <-ended:
-		return errors.Join(errors.New("the deployment ended before it began"), err)
-	case err := <-ready:
-		if err != nil {
-			return err
-		}
+		return err
+	case err = <-ready:
 	}
-	if err := v.deploy(ctx, client, assembly); err != nil {
-		client.Down(context.WithoutCancel(ctx))
+	if err == nil {
+		err = v.deploy(ctx, client, assembly)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err() // whatever else came of it
+		}
 		cancel()
-		return errors.Join(err, <-ended)
+		go func() { // for one in the background, which may not take commands yet
+			stopping := context.WithoutCancel(ctx)
+			if client.Ready(stopping) == nil {
+				client.Down(stopping)
+			}
+		}()
+		if stopErr := <-ended; stopErr != nil {
+			return errors.Join(err, stopErr)
+		}
+		v.print("Stopped.")
+		return err
 	}
 	status, err := client.Status(ctx)
 	if err != nil {
@@ -175,11 +189,16 @@ func background(g *global, how runner) (<-chan error, error) {
 	if err := os.MkdirAll(g.state, 0o755); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(g.state, "runner.log"))
+	// Not truncated: another runner may have it.
+	log, err := os.OpenFile(filepath.Join(g.state, "runner.log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
+	before, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -194,7 +213,7 @@ func background(g *global, how runner) (<-chan error, error) {
 	go func() {
 		if err := cmd.Wait(); err != nil {
 			text, _ := os.ReadFile(log.Name())
-			ended <- fmt.Errorf("%s", strings.TrimSpace(strings.TrimPrefix(string(text), "cutover: ")))
+			ended <- fmt.Errorf("%s", strings.TrimSpace(strings.TrimPrefix(string(text[before:]), "cutover: ")))
 			return
 		}
 		ended <- nil

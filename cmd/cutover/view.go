@@ -205,11 +205,15 @@ func (v *view) status(s local.Status) string {
 func (v *view) summary(s local.Status, detached bool) {
 	var b strings.Builder
 	b.WriteString("\n")
+	try, path := "", ""
 	for _, listener := range s.Listeners {
-		url := listener.URL + example(listener)
-		fmt.Fprintf(&b, "%s:%d answers at %s\n\nTry\n  curl %s\n", listener.Protocol, listener.Port, url, url)
-		fmt.Fprintf(&b, "  %s routes %s\n", v.program, strings.TrimPrefix(url, listener.URL))
+		fmt.Fprintf(&b, "%s:%d answers at %s\n", listener.Protocol, listener.Port, listener.URL+example(listener))
+		if try == "" {
+			path = example(listener)
+			try = listener.URL + path
+		}
 	}
+	fmt.Fprintf(&b, "\nTry\n  curl %s\n  %s routes %s\n", try, v.program, path)
 	if hasPhases() {
 		fmt.Fprintf(&b, "  %s deploy --phase parallel\n", v.program)
 	}
@@ -229,19 +233,19 @@ func hasPhases() bool {
 	return err == nil && json.Unmarshal(text, &app) == nil && app.Context["phase"] != nil
 }
 
-// example is a path that a rule of the listener names: the longest, for it says
-// most.
+// example is a path that a rule of the listener sends on whatever else the
+// request has: the longest, for it says most.
 func example(l local.ListenerStatus) string {
 	best := "/"
 	for _, rule := range l.Rules {
-		for _, condition := range rule.Conditions {
-			if paths, ok := strings.CutPrefix(condition, "path-pattern "); ok {
-				for _, path := range strings.Fields(paths) {
-					path = strings.TrimRight(path, "*,")
-					if len(path) > len(best) && !strings.ContainsAny(path, "*?") {
-						best = path
-					}
-				}
+		if len(rule.Conditions) != 1 {
+			continue
+		}
+		paths, _ := strings.CutPrefix(rule.Conditions[0], "path-pattern ")
+		for path := range strings.SplitSeq(paths, " or ") {
+			path = strings.TrimRight(path, "*")
+			if len(path) > len(best) && path[0] == '/' && !strings.ContainsAny(path, "*?") {
+				best = path
 			}
 		}
 	}
