@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -25,6 +26,9 @@ func main() {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")
 		}
+	}
+	if errors.Is(err, errContained) {
+		code = 3
 	}
 	stop()
 	if err != nil {
@@ -52,6 +56,7 @@ func command() *cobra.Command {
 		Long: `Cutover runs what "cdk synth" wrote: load balancers with their rules, target groups
 with their health checks, and ECS services on EC2 with their tasks, from the
 templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -59,6 +64,15 @@ templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
 	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
+}
+
+// version is that of the module or, of a build from a working tree, its commit.
+func version() string {
+	build, ok := debug.ReadBuildInfo()
+	if !ok || build.Main.Version == "" {
+		return "unknown"
+	}
+	return build.Main.Version
 }
 
 // source is where an assembly comes from.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/assembly"
+	"cutover/internal/ecs"
 	"cutover/internal/loadbalancer"
 	"cutover/internal/local"
 	"cutover/internal/rehearsal"
@@ -43,7 +43,11 @@ func rehearseCommand(g *global) *cobra.Command {
 walks the phases of the migration. For every request it looks at the status, the
 latency, the service that answered, and whether the bytes are those that the first
 phase answered. It writes a report for people (HTML), for pull requests (PNG) and for
-machines (JSON), and fails if one request was lost or answered differently.
+machines (JSON).
+
+It exits with 0 only if no request was lost and every answer matched; with 3 if what
+was lost was lost to the faults that were asked for, by the services that they were
+done to; and with 1 otherwise.
 
 A path that leaves a phase out is synthesized with the gate off, so that what it does
 can be seen.`,
@@ -104,11 +108,7 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
 	progress := v.progress(o.asJSON)
 	report, err := rehearsal.Run(ctx, stage, rehearsal.Options{
 		Path: o.path, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
-		About: []rehearsal.Fact{
-			{Name: "Driver", Value: o.how.driver},
-			{Name: "Machine", Value: fmt.Sprintf("%d processors, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)},
-			{Name: "Go", Value: runtime.Version()},
-		},
+		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
 	})
 	if err != nil {
 		return err
@@ -124,11 +124,20 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
 		err = report.WriteSummary(v.out)
 		v.print("\nReport: " + page)
 	}
-	if err == nil && !report.Verdict.Passed {
-		err = errors.New("the rehearsal failed")
+	switch {
+	case err != nil:
+		return err
+	case !report.Verdict.Passed:
+		return errors.New("the rehearsal failed")
+	case report.Totals.Lost+report.Totals.Different > 0:
+		return errContained
 	}
-	return err
+	return nil
 }
+
+// errContained is the result of a rehearsal that is passed although not every
+// request was answered: the faults that were asked for explain it.
+var errContained = errors.New("requests were lost to the faults, none of them elsewhere")
 
 // synthesize returns the assembly of every phase on the path.
 func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string, error) {
@@ -211,6 +220,11 @@ func store[T any](p *atomic.Pointer[func(T)], f func(T)) {
 	p.Store(&f)
 }
 
+// clientClosed is the status in a load balancer's log for a request whose client
+// did not wait for the answer.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-460-issues
+const clientClosed = 460
+
 func (s *stage) exchange(e loadbalancer.Exchange) {
 	observe := s.observe.Load()
 	if observe == nil {
@@ -222,6 +236,8 @@ func (s *stage) exchange(e loadbalancer.Exchange) {
 	}
 	var network *net.OpError
 	switch {
+	case e.Status == clientClosed:
+		record.Reason = "the client gave up"
 	case errors.As(e.Err, &network):
 		record.Reason = network.Err.Error() // without the addresses, so that errors can be grouped
 	case e.Err != nil:
@@ -237,7 +253,11 @@ func (s *stage) event(e local.Event) {
 	if events == nil {
 		return
 	}
-	event := rehearsal.Event{Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message)}
+	event := rehearsal.Event{
+		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
+		// The others are many, and what the timeline draws without them.
+		Mark: e.Kind == string(ecs.DeploymentEvent) && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
+	}
 	if e.Kind == "target" {
 		event.Target, event.State = e.Task, e.State
 	}
