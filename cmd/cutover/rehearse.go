@@ -49,6 +49,10 @@ It exits with 0 only if no request was lost and every answer matched; with 3 if 
 was lost was lost to the faults that were asked for, by the services that they were
 done to; and with 1 otherwise.
 
+A fault does harm to a service under load: --fault KIND:SERVICE, in the first phase in
+which the service answers, or KIND:SERVICE@PHASE. The kinds:
+
+` + faultHelp() + `
 A path that leaves a phase out is synthesized with the gate off, so that what it does
 can be seen.`,
 		Example: `  cutover rehearse
@@ -64,11 +68,32 @@ can be seen.`,
 	flags.IntVar(&o.rate, "rate", 500, "requests per second")
 	flags.IntVar(&o.requests, "requests", 0, "least number of requests; phases are stayed in longer to get there")
 	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "least time to stay in a phase")
-	flags.StringArrayVar(&o.faults, "fault", nil, "KIND:SERVICE[@PHASE], harm to do: "+strings.Join(local.FaultKinds(), ", "))
+	flags.StringArrayVar(&o.faults, "fault", nil, "KIND:SERVICE[@PHASE], harm to do: "+faultNames())
 	flags.StringVar(&o.app, "app", "", `directory with a synthesized assembly for each phase, named after it (default: synthesize them with "cdk synth")`)
 	flags.StringVar(&o.out, "out", "build/rehearsal", "directory of the report")
 	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON instead of a summary")
 	return cmd
+}
+
+// faultHelp lists the kinds of faults.
+func faultHelp() string {
+	var b strings.Builder
+	for _, kind := range local.FaultKinds() {
+		fmt.Fprintf(&b, "  %-11s %s", kind.Name, kind.Does)
+		if kind.Lossless {
+			b.WriteString(", and no request may be lost")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func faultNames() string {
+	var names []string
+	for _, kind := range local.FaultKinds() {
+		names = append(names, kind.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
@@ -79,9 +104,11 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
 		if err != nil {
 			return fmt.Errorf("--fault: %w", err)
 		}
-		if !slices.Contains(local.FaultKinds(), fault.Kind) {
-			return fmt.Errorf("--fault %s: there is no %q: choose from %s", text, fault.Kind, strings.Join(local.FaultKinds(), ", "))
+		known := slices.IndexFunc(local.FaultKinds(), func(k local.FaultKind) bool { return k.Name == fault.Kind })
+		if known < 0 {
+			return fmt.Errorf("--fault %s: there is no %q: choose from %s", text, fault.Kind, faultNames())
 		}
+		fault.Lossless = local.FaultKinds()[known].Lossless
 		faults = append(faults, fault)
 	}
 	// A rehearsal is a deployment of its own, beside one that may be up.

@@ -99,6 +99,27 @@ func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
 	})
 }
 
+// Redeploy replaces all tasks of a service by new ones, as an update that forces
+// a new deployment does. It does not wait for that. A service that does not exist
+// is an error.
+func (s *Scheduler) Redeploy(key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.services[key]
+	if v == nil {
+		return fmt.Errorf("there is no service %s", key)
+	}
+	v.steady = false
+	v.deploy()
+	err := v.stalled()
+	if err != nil {
+		v.deployments = v.deployments[1:]
+		v.message(err.Error())
+	}
+	v.reconcile()
+	return err
+}
+
 func (s *Scheduler) check(spec ServiceSpec) error {
 	var errs []error
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {

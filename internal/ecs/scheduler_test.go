@@ -61,6 +61,38 @@ func TestStubbornTaskIsKilled(t *testing.T) {
 	})
 }
 
+func TestRedeploy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		if err := w.Redeploy("stack/Service"); err == nil || !strings.Contains(err.Error(), "there is no service stack/Service") {
+			t.Errorf("without a service: %v", err)
+		}
+		w.apply(spec("v1", 2, percent(100, 150)))
+		if err := w.Redeploy("stack/Service"); err != nil {
+			t.Fatal(err)
+		}
+		if w.service().Steady {
+			t.Error("the service is steady at once")
+		}
+		w.apply(spec("v1", 2, percent(100, 150))) // what it is to be already
+		if n := len(w.starts("v1")); n != 4 {
+			t.Errorf("%d tasks were started, want 2 and 2 in their place", n)
+		}
+		if status := w.service(); status.RunningCount != 2 || len(status.Deployments) != 1 {
+			t.Errorf("afterwards the service is %+v", status)
+		}
+		// An update without room for it leaves what runs alone.
+		w.apply(spec("v1", 2, percent(100, 150), func(s *ServiceSpec) { s.MaximumPercent = 100 }))
+		if err := w.Redeploy("stack/Service"); err == nil || !strings.Contains(err.Error(), "leaves no room") {
+			t.Errorf("without room: %v", err)
+		}
+		if status := w.service(); len(status.Deployments) != 1 || len(w.starts("v1")) != 4 {
+			t.Errorf("without room the service is %+v", status)
+		}
+		w.finish()
+	})
+}
+
 func TestRollingUpdateStaysWithinBounds(t *testing.T) {
 	for _, test := range []struct {
 		desired, minimum, maximum int

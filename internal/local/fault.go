@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,8 +12,71 @@ import (
 	"cutover/internal/ecs"
 )
 
-// FaultKinds are the kinds of harm that [Runner.Fault] does.
-func FaultKinds() []string { return []string{"kill", "hang", "slow", "crash-loop", "oom"} }
+// FaultKind is a kind of harm that [Runner.Fault] does to a service.
+type FaultKind struct {
+	Name string
+	// Does says what is done.
+	Does string
+	// Lossless says that no request may be lost to it, not even one to the
+	// service itself.
+	Lossless bool
+	// begin does it, and returns what ends it.
+	begin func(r *Runner, ctx context.Context, service ecs.ServiceStatus) (clear func(context.Context) error, err error)
+}
+
+// FaultKinds are the kinds of harm that there are.
+func FaultKinds() []FaultKind { return faultKinds }
+
+var faultKinds = []FaultKind{
+	{Name: "kill", Does: "every task that runs is killed", begin: signalOnce(syscall.SIGKILL, all)},
+	{Name: "kill-half", Does: "half of the tasks that run are killed, at least one", begin: signalOnce(syscall.SIGKILL, half)},
+	{Name: "oom", Does: "every task is killed as the kernel does when memory is out, exit code 137", begin: signalOnce(syscall.SIGKILL, all)},
+	{Name: "hang", Does: "every task that runs answers nothing more", begin: hang},
+	{Name: "slow", Does: "every task is stopped for most of the time", begin: slow},
+	{Name: "crash-loop", Does: "every task is killed as soon as it runs", begin: crashLoop},
+	{Name: "drain", Does: "every task is replaced, as when its instance is set to DRAINING", Lossless: true, begin: drain},
+	{Name: "bad-image", Does: "a new image is deployed whose program exits at once", Lossless: true, begin: badImage},
+}
+
+// Fault does harm to the tasks of a service, by the names of both, until clear is
+// called. Clear returns when all services are steady again, or with the context's
+// error.
+func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
+	status, err := r.service(service)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range faultKinds {
+		if k.Name == kind {
+			return k.begin(r, ctx, status)
+		}
+	}
+	var names []string
+	for _, k := range faultKinds {
+		names = append(names, k.Name)
+	}
+	return nil, fmt.Errorf("there is no fault %q: choose from %s", kind, strings.Join(names, ", "))
+}
+
+func all(n int) int  { return n }
+func half(n int) int { return (n + 1) / 2 }
+
+// signalOnce sends a signal to so many of the tasks that run now.
+func signalOnce(signal syscall.Signal, share func(n int) int) func(*Runner, context.Context, ecs.ServiceStatus) (func(context.Context) error, error) {
+	return func(r *Runner, _ context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
+		r.signal(service, signal, share)
+		return r.steady, nil
+	}
+}
+
+func hang(r *Runner, _ context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
+	r.signal(service, syscall.SIGSTOP, all)
+	return func(ctx context.Context) error {
+		// Those that were replaced meanwhile are gone, and what is gone needs no more.
+		r.signal(service, syscall.SIGCONT, all)
+		return r.steady(ctx)
+	}, nil
+}
 
 // A slow service is one that is stopped for most of the time: it gets slowRun of
 // every slowCycle, so that what takes a moment takes several cycles.
@@ -21,45 +85,75 @@ const (
 	slowRun   = 10 * time.Millisecond
 )
 
-// Fault does harm to the tasks of a service, by its name, until clear is called:
-//
-//	kill        every task that runs now is killed
-//	oom         the same, as the kernel does when memory is out: exit code 137
-//	hang        every task that runs now answers nothing more
-//	slow        every task is stopped for most of the time
-//	crash-loop  every task is killed as soon as it runs
-//
-// Clear returns when all services are steady again, or with the context's error.
-func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
-	if _, err := r.service(service); err != nil {
-		return nil, err
-	}
-	steady := func(ctx context.Context) error { return r.steady(ctx) }
-	switch kind {
-	case "kill", "oom":
-		return steady, r.signal(service, syscall.SIGKILL)
-	case "hang":
-		return func(ctx context.Context) error {
-			// Those that were replaced meanwhile are gone, and what is gone needs no more.
-			if err := r.signal(service, syscall.SIGCONT); err != nil {
-				return err
-			}
-			return r.steady(ctx)
-		}, r.signal(service, syscall.SIGSTOP)
-	case "slow":
-		return r.again(ctx, slowCycle, func() {
-			r.signal(service, syscall.SIGSTOP)
-			time.Sleep(slowCycle - slowRun)
-			r.signal(service, syscall.SIGCONT)
-		}), nil
-	case "crash-loop":
-		return r.again(ctx, slowCycle, func() { r.signal(service, syscall.SIGKILL) }), nil
-	}
-	return nil, fmt.Errorf("there is no fault %q: choose from %s", kind, strings.Join(FaultKinds(), ", "))
+func slow(r *Runner, ctx context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
+	return r.again(ctx, service.Name, slowCycle, func(now ecs.ServiceStatus) {
+		r.signal(now, syscall.SIGSTOP, all)
+		time.Sleep(slowCycle - slowRun)
+		r.signal(now, syscall.SIGCONT, all)
+	}), nil
 }
 
-// again calls f over and over until the function that it returns is called.
-func (r *Runner) again(ctx context.Context, every time.Duration, f func()) (clear func(context.Context) error) {
+func crashLoop(r *Runner, ctx context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
+	return r.again(ctx, service.Name, slowCycle, func(now ecs.ServiceStatus) { r.signal(now, syscall.SIGKILL, all) }), nil
+}
+
+// drain replaces the tasks within the service's minimum and maximum healthy
+// percent, which is how ECS empties an instance.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html
+func drain(r *Runner, _ context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
+	return r.steady, r.scheduler.Redeploy(service.Key)
+}
+
+// badImage deploys a task definition whose command the program does not know.
+// Nothing else ends that but the circuit breaker.
+func badImage(r *Runner, ctx context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
+	good, ok := r.spec(service.Key)
+	if !ok {
+		return nil, fmt.Errorf("service %s is being changed: wait for that to end", service.Name)
+	}
+	bad := good
+	bad.TaskDefinition.Containers = slices.Clone(good.TaskDefinition.Containers)
+	for i, c := range bad.TaskDefinition.Containers {
+		if slices.Contains(r.options.Replaced, c.Name) {
+			return nil, fmt.Errorf("container %s of service %s is replaced by a command, which an image does not change", c.Name, service.Name)
+		}
+		bad.TaskDefinition.Containers[i].Command = []string{"no-such-command"}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	rolled := make(chan error, 1)
+	go func() { rolled <- r.scheduler.Apply(ctx, bad) }()
+	return func(ctx context.Context) error {
+		defer stop()
+		var result error
+		select {
+		case err := <-rolled:
+			if err == nil {
+				result = fmt.Errorf("the bad image of %s was deployed: its program takes any command", service.Name)
+			} else if !errors.Is(err, ecs.ErrDeploymentFailed) {
+				result = err
+			}
+		case <-ctx.Done():
+			result = fmt.Errorf("the bad image of %s was not rolled back: give the service a circuit breaker with rollback: %w", service.Name, ctx.Err())
+		}
+		return errors.Join(result, r.scheduler.Apply(context.WithoutCancel(ctx), good))
+	}, nil
+}
+
+// spec is what a service is to be, by its key.
+func (r *Runner) spec(key string) (ecs.ServiceSpec, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, service := range r.parts[stackOf(key)].services {
+		if service.Key == key {
+			return service, true
+		}
+	}
+	return ecs.ServiceSpec{}, false
+}
+
+// again calls f with a service over and over until the function that it returns
+// is called.
+func (r *Runner) again(ctx context.Context, service string, every time.Duration, f func(ecs.ServiceStatus)) (clear func(context.Context) error) {
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -67,7 +161,9 @@ func (r *Runner) again(ctx context.Context, every time.Duration, f func()) (clea
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		for ctx.Err() == nil {
-			f()
+			if status, err := r.service(service); err == nil {
+				f(status)
+			}
 			select {
 			case <-ticker.C:
 			case <-ctx.Done():
@@ -92,19 +188,13 @@ func (r *Runner) service(name string) (ecs.ServiceStatus, error) {
 	return ecs.ServiceStatus{}, fmt.Errorf("there is no service %q: choose from %s", name, strings.Join(names, ", "))
 }
 
-// signal sends a signal to every task of a service that runs. One that ends at
-// the same moment is no error.
-func (r *Runner) signal(service string, signal syscall.Signal) error {
-	status, err := r.service(service)
-	if err != nil {
-		return err
+// signal sends a signal to a share of a service's tasks that run. One that ends
+// at the same moment is no error.
+func (r *Runner) signal(service ecs.ServiceStatus, signal syscall.Signal, share func(n int) int) {
+	running := slices.DeleteFunc(slices.Clone(service.Tasks), func(t ecs.TaskStatus) bool { return t.LastStatus != ecs.Running })
+	for _, task := range running[:share(len(running))] {
+		r.scheduler.Signal(task.ID, signal)
 	}
-	for _, task := range status.Tasks {
-		if task.LastStatus == ecs.Running {
-			r.scheduler.Signal(task.ID, signal)
-		}
-	}
-	return nil
 }
 
 // steady returns when every service is as it should be.

@@ -149,7 +149,7 @@ func analyse(r *run) *Report {
 			switch {
 			case failed && own:
 				f.OwnFailed++
-				excused = true
+				excused = excused || !f.lossless
 			case failed:
 				f.OthersFailed++
 			}
@@ -371,6 +371,7 @@ func (r *recording) why(s *sample) string {
 // faultWindow is a fault's outcome with the time in which it excuses failures.
 type faultWindow struct {
 	FaultOutcome
+	lossless   bool
 	begin, end time.Duration
 }
 
@@ -378,7 +379,7 @@ func (r *run) faultOutcomes() []*faultWindow {
 	var windows []*faultWindow
 	for _, s := range r.spans {
 		if s.kind == harmed {
-			windows = append(windows, &faultWindow{FaultOutcome{Kind: s.fault.Kind, Service: s.fault.Service, Phase: s.phase}, s.begin, s.end})
+			windows = append(windows, &faultWindow{FaultOutcome{Kind: s.fault.Kind, Service: s.fault.Service, Phase: s.phase}, s.fault.Lossless, s.begin, s.end})
 		}
 	}
 	return windows

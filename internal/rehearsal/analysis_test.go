@@ -29,7 +29,7 @@ func handmade() *run {
 	at := time.Duration(0)
 	for _, s := range []span{
 		{phase: "one"}, {kind: deploying, phase: "one", next: "two", changes: []string{"~ rule"}},
-		{phase: "two"}, {kind: harmed, phase: "two", fault: Fault{"kill", "b", ""}}, {phase: "two"},
+		{phase: "two"}, {kind: harmed, phase: "two", fault: Fault{Kind: "kill", Service: "b"}}, {phase: "two"},
 	} {
 		s.begin, s.end = at, at+2*time.Second
 		at = s.end

@@ -78,6 +78,9 @@ type Fault struct {
 	// Phase is the phase to do it in. Empty for the first one in which the service
 	// answers requests.
 	Phase string
+	// Lossless says that the fault explains no failure, not even one of the
+	// service itself.
+	Lossless bool
 }
 
 // ParseFault reads a fault in the form "kind:service" or "kind:service@phase".

@@ -328,6 +328,35 @@ func TestRunFaults(t *testing.T) {
 	}
 }
 
+// What a lossless fault costs is excused by nothing.
+func TestRunLosslessFault(t *testing.T) {
+	for name, passed := range map[string]bool{"loses nothing": true, "loses": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			var on atomic.Bool
+			f.broken = func(string, string) (func(context.Context) error, error) {
+				on.Store(!passed)
+				return func(context.Context) error { on.Store(false); return pause(20 * time.Millisecond) }, nil
+			}
+			f.intercept = func(w http.ResponseWriter, r *http.Request, service string) bool {
+				if on.Load() && service == "users" {
+					http.Error(w, "", http.StatusBadGateway)
+					return true
+				}
+				return false
+			}
+			r := rehearse(t, f, quick(func(o *Options) {
+				o.Path = []string{"switched"}
+				o.Faults = []Fault{{Kind: "drain", Service: "users", Lossless: true}}
+			}))
+			s := stepOf(t, r, "drain users")
+			if r.Verdict.Passed != passed || (s.Fault.OwnFailed == 0) != passed || r.Totals.Excused != 0 {
+				t.Errorf("verdict %+v, outcome %+v, totals %+v", r.Verdict, s.Fault, r.Totals)
+			}
+		})
+	}
+}
+
 func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 	t.Run("fault never due", func(t *testing.T) {
 		r := rehearse(t, newFake(t), quick(func(o *Options) {
@@ -387,7 +416,7 @@ func TestRunRefuses(t *testing.T) {
 		"phase 2 of the path has no name":                                         {Path: []string{"monolith", ""}},
 		`route "api/users": must be a path`:                                       {Routes: []string{"api/users"}},
 		`route "/a" is listed twice`:                                              {Routes: []string{"/a", "/a"}},
-		"fault kill:users@retired: the path monolith does not go through retired": {Path: []string{"monolith"}, Faults: []Fault{{"kill", "users", "retired"}}},
+		"fault kill:users@retired: the path monolith does not go through retired": {Path: []string{"monolith"}, Faults: []Fault{{Kind: "kill", Service: "users", Phase: "retired"}}},
 	} {
 		f := newFake(t)
 		if _, err := Run(t.Context(), f, o); err == nil || !strings.Contains(err.Error(), want) {
@@ -446,8 +475,8 @@ func TestRunWithoutRecords(t *testing.T) {
 
 func TestParseFault(t *testing.T) {
 	for text, want := range map[string]Fault{
-		"kill:users":           {"kill", "users", ""},
-		"crash-loop:posts@a b": {"crash-loop", "posts", "a b"},
+		"kill:users":           {Kind: "kill", Service: "users"},
+		"crash-loop:posts@a b": {Kind: "crash-loop", Service: "posts", Phase: "a b"},
 	} {
 		if got, err := ParseFault(text); err != nil || got != want || got.String() != text {
 			t.Errorf("%q is %+v, %v", text, got, err)

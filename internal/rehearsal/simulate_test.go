@@ -98,7 +98,7 @@ func simulate(path []string, rate int, fault bool) *run {
 		}
 		if fault && phase == "switched" && i == 2 {
 			add(span{phase: phase}, stay/2)
-			f := add(span{kind: harmed, phase: phase, fault: Fault{"kill", "users", ""}}, 14*time.Second)
+			f := add(span{kind: harmed, phase: phase, fault: Fault{Kind: "kill", Service: "users"}}, 14*time.Second)
 			event(f.begin+50*time.Millisecond, "users", "users-1", "unused")
 			event(f.begin+900*time.Millisecond, "users", "users-2", "initial")
 			event(f.end-600*time.Millisecond, "users", "users-2", "healthy")
