@@ -11,7 +11,7 @@ ARGS ?=
 light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse test race e2e synth diff deploy emulate golden bench setup bin/cutover clean
+.PHONY: help up down rehearse test race e2e reliability synth diff deploy emulate golden bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -41,6 +41,9 @@ race: ## run the tests of everything but the CDK app with the race detector
 
 e2e: setup ## carry a deployment through every phase with the real cdk command, on an emulated AWS
 	CUTOVER_E2E=1 go test -count=1 -v -timeout 40m ./test/e2e $(ARGS)
+
+reliability: setup ## do every fault to every service under load, and write docs/reliability.md
+	CUTOVER_RELIABILITY=1 go test . -count=1 -v -parallel 4 -run '^TestReliability$$' -update
 
 synth: setup ## synthesize to cdk.out, with CDK's validation
 	cdk synth --quiet $(ARGS)

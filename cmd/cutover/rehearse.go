@@ -108,7 +108,8 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
 		if known < 0 {
 			return fmt.Errorf("--fault %s: there is no %q: choose from %s", text, fault.Kind, faultNames())
 		}
-		fault.Lossless = local.FaultKinds()[known].Lossless
+		kind := local.FaultKinds()[known]
+		fault.Lossless, fault.Once = kind.Lossless, kind.Once
 		faults = append(faults, fault)
 	}
 	// A rehearsal is a deployment of its own, beside one that may be up.

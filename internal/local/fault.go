@@ -20,6 +20,9 @@ type FaultKind struct {
 	// Lossless says that no request may be lost to it, not even one to the
 	// service itself.
 	Lossless bool
+	// Once says that it is done in a moment; other kinds last until they are
+	// cleared.
+	Once bool
 	// begin does it, and returns what ends it.
 	begin func(r *Runner, ctx context.Context, service ecs.ServiceStatus) (clear func(context.Context) error, err error)
 }
@@ -28,14 +31,14 @@ type FaultKind struct {
 func FaultKinds() []FaultKind { return faultKinds }
 
 var faultKinds = []FaultKind{
-	{Name: "kill", Does: "every task that runs is killed", begin: signalOnce(syscall.SIGKILL, all)},
-	{Name: "kill-half", Does: "half of the tasks that run are killed, at least one", begin: signalOnce(syscall.SIGKILL, half)},
-	{Name: "oom", Does: "every task is killed as the kernel does when memory is out, exit code 137", begin: signalOnce(syscall.SIGKILL, all)},
+	{Name: "kill", Once: true, Does: "every task that runs is killed", begin: kill(all)},
+	{Name: "kill-half", Once: true, Does: "half of the tasks that run are killed, at least one", begin: kill(half)},
+	{Name: "oom", Once: true, Does: "every task is killed as the kernel does when memory is out, exit code 137", begin: kill(all)},
 	{Name: "hang", Does: "every task that runs answers nothing more", begin: hang},
 	{Name: "slow", Does: "every task is stopped for most of the time", begin: slow},
 	{Name: "crash-loop", Does: "every task is killed as soon as it runs", begin: crashLoop},
-	{Name: "drain", Does: "every task is replaced, as when its instance is set to DRAINING", Lossless: true, begin: drain},
-	{Name: "bad-image", Does: "a new image is deployed whose program exits at once", Lossless: true, begin: badImage},
+	{Name: "drain", Does: "every task is replaced, as when its instance is set to DRAINING", Lossless: true, Once: true, begin: drain},
+	{Name: "bad-image", Does: "a new image is deployed whose program exits at once", Lossless: true, Once: true, begin: badImage},
 }
 
 // Fault does harm to the tasks of a service, by the names of both, until clear is
@@ -61,11 +64,23 @@ func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(co
 func all(n int) int  { return n }
 func half(n int) int { return (n + 1) / 2 }
 
-// signalOnce sends a signal to so many of the tasks that run now.
-func signalOnce(signal syscall.Signal, share func(n int) int) func(*Runner, context.Context, ecs.ServiceStatus) (func(context.Context) error, error) {
+// kill kills so many of the tasks that run now.
+func kill(share func(n int) int) func(*Runner, context.Context, ecs.ServiceStatus) (func(context.Context) error, error) {
 	return func(r *Runner, _ context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
-		r.signal(service, signal, share)
-		return r.steady, nil
+		killed := r.signal(service, syscall.SIGKILL, share)
+		return func(ctx context.Context) error {
+			// Until ECS has seen it, all seems well.
+			return r.until(ctx, func(all []ecs.ServiceStatus) error {
+				for _, s := range all {
+					for _, task := range s.Tasks {
+						if slices.Contains(killed, task.ID) {
+							return fmt.Errorf("task %s of service %s has not ended", task.ID, s.Name)
+						}
+					}
+				}
+				return unsteady(all)
+			})
+		}, nil
 	}
 }
 
@@ -188,25 +203,43 @@ func (r *Runner) service(name string) (ecs.ServiceStatus, error) {
 	return ecs.ServiceStatus{}, fmt.Errorf("there is no service %q: choose from %s", name, strings.Join(names, ", "))
 }
 
-// signal sends a signal to a share of a service's tasks that run. One that ends
-// at the same moment is no error.
-func (r *Runner) signal(service ecs.ServiceStatus, signal syscall.Signal, share func(n int) int) {
-	running := slices.DeleteFunc(slices.Clone(service.Tasks), func(t ecs.TaskStatus) bool { return t.LastStatus != ecs.Running })
-	for _, task := range running[:share(len(running))] {
-		r.scheduler.Signal(task.ID, signal)
+// signal sends a signal to a share of a service's tasks that run, and returns
+// their ids. One that ends at the same moment is no error.
+func (r *Runner) signal(service ecs.ServiceStatus, signal syscall.Signal, share func(n int) int) (tasks []string) {
+	for _, task := range service.Tasks {
+		if task.LastStatus == ecs.Running {
+			tasks = append(tasks, task.ID)
+		}
 	}
+	tasks = tasks[:share(len(tasks))]
+	for _, task := range tasks {
+		r.scheduler.Signal(task, signal)
+	}
+	return tasks
 }
 
 // steady returns when every service is as it should be.
-func (r *Runner) steady(ctx context.Context) error {
+func (r *Runner) steady(ctx context.Context) error { return r.until(ctx, unsteady) }
+
+func unsteady(all []ecs.ServiceStatus) error {
+	for _, service := range all {
+		if !service.Steady {
+			return fmt.Errorf("service %s did not become steady", service.Name)
+		}
+	}
+	return nil
+}
+
+// until returns when nothing is amiss any more.
+func (r *Runner) until(ctx context.Context, amiss func([]ecs.ServiceStatus) error) error {
 	for {
-		unsteady := slices.DeleteFunc(r.scheduler.Status(), func(s ecs.ServiceStatus) bool { return s.Steady })
-		if len(unsteady) == 0 {
+		err := amiss(r.scheduler.Status())
+		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("service %s did not become steady: %w", unsteady[0].Name, ctx.Err())
+			return fmt.Errorf("%w: %w", err, ctx.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -273,14 +273,16 @@ func (r *recording) sent() int {
 	return r.n
 }
 
-func (r *recording) enterSpan() {
+func (r *recording) enterSpan(samePhase bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.span++
-	clear(r.answered)
+	if !samePhase {
+		clear(r.answered)
+	}
 }
 
-// answering says whether a service answered a request in this span.
+// answering says whether a service answered a request in this phase.
 func (r *recording) answering(service string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -81,6 +81,9 @@ type Fault struct {
 	// Lossless says that the fault explains no failure, not even one of the
 	// service itself.
 	Lossless bool
+	// Once says that the harm is done in a moment, so that it need not be held:
+	// the fault is over when the deployment has recovered from it.
+	Once bool
 }
 
 // ParseFault reads a fault in the form "kind:service" or "kind:service@phase".
@@ -113,7 +116,8 @@ type Options struct {
 	Requests int
 	// Dwell is the least time to stay in a phase. Default: 5 s.
 	Dwell time.Duration
-	// Hold is how long a fault lasts before it is cleared. Default: 15 s,
+	// Hold is how long a fault that is not done once lasts before it is cleared.
+	// Default: 15 s,
 	// more than the default of Timeout and than a load balancer with the forum's
 	// health checks needs to see a target hang.
 	Hold time.Duration
@@ -321,13 +325,15 @@ func (r *run) enter(s span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.begin = time.Since(r.began)
+	samePhase := s.kind == harmed // a fault and what comes after it are within their phase
 	if n := len(r.spans); n > 0 {
 		r.spans[n-1].end = s.begin
+		samePhase = samePhase || r.spans[n-1].kind == harmed && s.kind != deploying
 	} else {
 		s.begin = 0 // what is due first is due at the very beginning
 	}
 	r.spans = append(r.spans, s)
-	r.rec.enterSpan()
+	r.rec.enterSpan(samePhase)
 }
 
 // leave ends the current span with what it did.
@@ -409,7 +415,10 @@ func (r *run) harm(ctx context.Context, fault Fault) error {
 	if err != nil {
 		return fmt.Errorf("fault %s: %w", fault, err)
 	}
-	interrupted := sleep(ctx, r.Hold)
+	var interrupted error
+	if !fault.Once {
+		interrupted = sleep(ctx, r.Hold)
+	}
 	// Harm is undone even when the rehearsal is broken off.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 	defer cancel()
