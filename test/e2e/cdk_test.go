@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,15 +38,38 @@ func newCDK(ctx context.Context, root string, env []string) *cdk {
 }
 
 // run returns what the CLI printed, and an error if it did not exit with 0.
-func (c *cdk) run(args ...string) (string, error) {
-	var out bytes.Buffer
-	cmd := exec.CommandContext(c.ctx, c.program, append(args, "--no-notices", "--no-color")...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, c.env, &out, &out
+func (c *cdk) run(args ...string) (string, error) { return c.killed("", args...) }
+
+// killed runs the CLI and kills it when it has printed a text; not at all if that is empty.
+func (c *cdk) killed(when string, args ...string) (string, error) {
+	ctx, kill := context.WithCancel(c.ctx)
+	defer kill()
+	out := &watched{text: when, seen: kill}
+	cmd := exec.CommandContext(ctx, c.program, append(args, "--no-notices", "--no-color")...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, c.env, out, out
+	// With the processes that it has started.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
 		return out.String(), fmt.Errorf("cdk %s: %w", strings.Join(args, " "), err)
 	}
 	return out.String(), nil
+}
+
+// watched is a buffer that says when a text has been written into it.
+type watched struct {
+	bytes.Buffer
+	text string
+	seen func()
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.Buffer.Write(b)
+	if w.text != "" && strings.Contains(w.String(), w.text) {
+		w.seen()
+	}
+	return n, err
 }
 
 func (c *cdk) must(t *testing.T, args ...string) string {

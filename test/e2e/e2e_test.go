@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -237,6 +238,7 @@ func TestDeployment(t *testing.T) {
 		}
 	})
 	step("deploy monolith again", func(t *testing.T) { repeated(t, cli, a, assembly("monolith")) })
+	step("an image that cannot be pushed", func(t *testing.T) { unpushable(t, cli, a, assembly("monolith")) })
 
 	for _, m := range moves {
 		for _, to := range refused[m.from] {
@@ -266,6 +268,7 @@ func TestDeployment(t *testing.T) {
 			}
 		})
 	}
+	step("monolith to parallel, interrupted", func(t *testing.T) { interruptedDeploy(t, cli, a, assembly) })
 	step("read back what no phase has changed", func(t *testing.T) { unchanging(t, a) })
 	step("only known types are merely recorded", func(t *testing.T) {
 		want := []string{"AWS::EC2::FlowLog", "AWS::Lambda::Function", "AWS::S3::BucketPolicy", "Custom::VpcRestrictDefaultSG"}
@@ -313,6 +316,59 @@ func cutShort(t *testing.T, cli *cdk, a *account, assembly func(phase string) st
 		t.Errorf("%v\n%s", err, tail(out, 60))
 	}
 	compare(t, a, "switched")
+}
+
+// unpushable deploys a new image of users to a repository that does not exist: the command fails before anything of the
+// service changes.
+func unpushable(t *testing.T, cli *cdk, a *account, assembly string) {
+	broken := t.TempDir()
+	if err := os.CopyFS(broken, os.DirFS(assembly)); err != nil {
+		t.Fatal(err)
+	}
+	edit := func(name string, change func(string) string) {
+		name = filepath.Join(broken, name)
+		text, err := os.ReadFile(name)
+		if err == nil {
+			err = os.WriteFile(name, []byte(change(string(text))), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var tag string
+	edit("dev-Users.assets.json", func(text string) string {
+		tag = regexp.MustCompile(`v1-[0-9a-f]{64}`).FindString(text)
+		return strings.ReplaceAll(strings.ReplaceAll(text, tag, tag[:60]+"beef"), `"repositoryName": "users"`, `"repositoryName": "nowhere"`)
+	})
+	edit("dev-Users.template.json", func(text string) string { return strings.ReplaceAll(text, tag, tag[:60]+"beef") })
+	resources, updates := a.resources(t), a.updates(t)
+	out, err := cli.deploy(broken)
+	if err == nil || !strings.Contains(out, "nowhere") {
+		t.Errorf("cdk deploy does not fail for the repository: %v\n%s", err, tail(out, 60))
+	}
+	compare(t, a, "monolith")
+	if got := changed(resources, a.resources(t)); len(got) > 0 {
+		t.Errorf("resources changed: %q", got)
+	}
+	if got := a.updates(t); !reflect.DeepEqual(got, updates) {
+		t.Errorf("stacks were updated: %v, want %v", got, updates)
+	}
+}
+
+// interruptedDeploy kills the CLI when it begins to deploy a service. The phase is not reached then, and the same
+// command reaches it.
+func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly func(phase string) string) {
+	out, err := cli.killed("dev-Users: deploying", append([]string{"deploy", "--app", assembly("parallel")}, deployOptions...)...)
+	if err == nil {
+		t.Fatalf("cdk deploy was not killed:\n%s", tail(out, 60))
+	}
+	if got := a.state(t).Phase; got != "monolith" {
+		t.Errorf("the deployed phase is %s, want monolith", got)
+	}
+	if out, err := cli.deploy(assembly("parallel")); err != nil {
+		t.Fatalf("%v\n%s", err, tail(out, 60))
+	}
+	compare(t, a, "parallel")
 }
 
 // repeated deploys what is deployed already.
