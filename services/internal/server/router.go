@@ -43,6 +43,12 @@ var (
 	notImplemented   = text(http.StatusNotImplemented, "Not Implemented")
 	options          = NoContent.allowing(allowed)
 	internalError    = text(http.StatusInternalServerError, "Internal Server Error")
+
+	// The answers to what is not a request that a route could answer.
+	badRequest = text(http.StatusBadRequest, "Bad Request")
+	tooSlow    = text(http.StatusRequestTimeout, "Request Timeout")
+	tooLarge   = text(http.StatusRequestEntityTooLarge, "Content Too Large")
+	badVersion = text(http.StatusHTTPVersionNotSupported, "HTTP Version Not Supported")
 )
 
 // newRouter returns a router with the routes that every service has and those

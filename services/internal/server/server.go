@@ -39,6 +39,18 @@ const (
 	idleTimeout = 75 * time.Second
 	// The limit of the original's HTTP server, in bytes.
 	maxHeaderBytes = 16 << 10
+	// No route has a use for a body. One that is no larger is read, so that
+	// the connection can be used again; in bytes.
+	maxBodyBytes = 64 << 10
+	// From here on the garbage collector works harder instead of letting the
+	// heap double, in bytes; GOMEMLIMIT in the environment takes precedence.
+	// See maxConnections for what it has to hold.
+	memoryLimit = 128 << 20
+	// What a line of the log holds of a text that a client chose, in bytes.
+	maxLogged = 1 << 10
+
+	// How long a client that sends too much may take to see it.
+	lingerTimeout = 500 * time.Millisecond
 
 	healthcheckTimeout = 2 * time.Second
 	// How long a stopping service waits for idle connections to bring one
@@ -60,6 +72,9 @@ const (
 func Main(name string, modules ...Module) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	os.Exit(run(ctx, name, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, modules...))
 }
 
@@ -123,7 +138,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 // error says that it could not serve, or that it had to cut off requests.
 func serve(ctx context.Context, listener net.Listener, router *Router, log *slog.Logger, stopTimeout time.Duration) error {
 	app := &application{router: router, log: log}
-	var open atomic.Int64 // connections
+	open := &connections{Listener: listener, max: maxConnections, log: log}
 	server := &http.Server{
 		Handler:                      app,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is an unknown route like any other
@@ -134,19 +149,12 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *slog
 		MaxHeaderBytes:               maxHeaderBytes,
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		Protocols:                    new(http.Protocols),
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			switch state {
-			case http.StateNew:
-				open.Add(1)
-			case http.StateClosed:
-				open.Add(-1)
-			}
-		},
+		ConnState:                    open.changed,
 	}
 	server.Protocols.SetHTTP1(true)
 
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(open) }()
 	log.Info("listening", "address", listener.Addr().String())
 
 	select {
@@ -163,8 +171,8 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *slog
 	deadline := time.Now().Add(stopTimeout)
 	drained := time.Now().Add(min(maxDrain, stopTimeout/2))
 	app.draining.Store(true)
-	log.Info("stopping", "connections", open.Load())
-	for tick := time.Tick(5 * time.Millisecond); open.Load() > 0 && time.Now().Before(drained); {
+	log.Info("stopping", "connections", open.count())
+	for tick := time.Tick(5 * time.Millisecond); open.count() > 0 && time.Now().Before(drained); {
 		<-tick
 	}
 
@@ -198,24 +206,33 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.active.Add(1)
 	defer a.active.Add(-1)
 
-	response, failure := a.respond(r)
-	if a.draining.Load() {
+	response, err := receive(w, r)
+	var failure []slog.Attr
+	if response == nil {
+		response, failure = a.respond(r)
+	}
+	if err != nil {
+		// net/http goes on to read some of what it was not asked to read, so
+		// that a client that is still sending finds the answer.
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingerTimeout))
+	}
+	if err != nil || a.draining.Load() {
 		w.Header()["Connection"] = []string{"close"}
 	}
-	sent, err := response.write(w, r.Method)
+	sent, writeErr := response.write(w, r.Method)
 
 	// Without the query, which is the client's and may be confidential.
 	attrs := append(make([]slog.Attr, 0, 10),
-		slog.String("method", r.Method),
-		slog.String("path", r.URL.EscapedPath()),
+		slog.String("method", loggable(r.Method)),
+		slog.String("path", loggable(r.URL.EscapedPath())),
 		slog.Int("status", response.status),
 		slog.Int("bytes", sent),
 		slog.Float64("durationMs", float64(time.Since(start).Microseconds())/1000),
 	)
 	if id := r.Header.Get("X-Amzn-Trace-Id"); id != "" {
-		attrs = append(attrs, slog.String("traceId", id))
+		attrs = append(attrs, slog.String("traceId", loggable(id)))
 	}
-	if err != nil {
+	if err := errors.Join(err, writeErr); err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	level := slog.LevelInfo
@@ -224,6 +241,47 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		attrs = append(attrs, failure...)
 	}
 	a.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// receive reads what the request has besides its head, up to a limit. If it
+// cannot, it returns the answer and the reason, and the connection is of no
+// more use.
+func receive(w http.ResponseWriter, r *http.Request) (*Response, error) {
+	switch {
+	case r.ProtoMajor != 1: // the preface of HTTP/2 is let through by net/http
+		return badVersion, fmt.Errorf("the client speaks %s", r.Proto)
+	case r.ContentLength == 0:
+		return nil, nil
+	case r.ContentLength > maxBodyBytes: // not even asked for with "100 Continue"
+		return tooLarge, fmt.Errorf("the body has %d bytes", r.ContentLength)
+	}
+	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.As(err, &large):
+		return tooLarge, err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return tooSlow, err
+	default:
+		return badRequest, err
+	}
+}
+
+// loggable returns a text that a client chose as it may be logged: of limited
+// length, and without what a terminal or another reader of the log could take
+// for a command or the end of a line.
+func loggable(s string) string {
+	if len(s) > maxLogged {
+		s = s[:maxLogged] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // respond is the router's answer, or status 500 and what to log if a handler

@@ -1,0 +1,146 @@
+package server
+
+import (
+	"bytes"
+	"container/list"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The bounds of what all clients together can take. At the worst, when every
+// connection is in the middle of the largest request head, they leave a margin
+// in the 256 MiB that a task reserves.
+const (
+	maxConnections = 2048
+	// A connection that was used more recently may still be waiting for its
+	// turn on a busy machine; rather than closing it, new ones wait.
+	minIdle = 200 * time.Millisecond
+	// Go's parser turns a head of 16 KiB with the shortest possible lines into
+	// 160 KiB. The original stops at 2000 header fields; requests have some 30.
+	maxHeaderLines = 128
+	maxHeadRead    = 1 << 10
+	// The kernel's buffers of a connection, in bytes; it takes twice as much.
+	// Those that it chooses by itself grow to megabytes for a client that sends
+	// requests and does not read the answers.
+	receiveBuffer = 32 << 10
+	sendBuffer    = 16 << 10
+	// At most one line per period says that connections are closed.
+	warnPeriod = time.Minute
+)
+
+// connections is a listener whose connections are bounded in number and in
+// what they can make the HTTP server keep. When there is one too many, it
+// closes the one that has been waiting for its client the longest: idle and
+// slow ones give way to those that have something to ask.
+type connections struct {
+	net.Listener
+	max int
+	log *slog.Logger
+
+	mu     sync.Mutex
+	open   list.List // of *connection, the least recently used first
+	warned time.Time
+}
+
+// connection counts the header lines that it reads.
+type connection struct {
+	net.Conn
+	place *list.Element // in connections.open
+	used  time.Time     // when a request began or ended, or else the connection
+
+	inRequest   bool // after the head of a request, before the end of its answer
+	headerLines int
+}
+
+var errHeaderLines = errors.New("too many header lines")
+
+// Accept returns the next connection as soon as there is room for it.
+func (cs *connections) Accept() (net.Conn, error) {
+	conn, err := cs.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetReadBuffer(receiveBuffer)
+		tcp.SetWriteBuffer(sendBuffer)
+	}
+	for !cs.makeRoom() {
+		time.Sleep(time.Millisecond)
+	}
+	c := &connection{Conn: conn, used: time.Now()}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	c.place = cs.open.PushBack(c)
+	return c, nil
+}
+
+// makeRoom closes the least recently used connection if there is no room for
+// another, unless it was used just now.
+func (cs *connections) makeRoom() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.open.Len() < cs.max {
+		return true
+	}
+	now := time.Now()
+	oldest := cs.open.Front().Value.(*connection)
+	if now.Sub(oldest.used) < minIdle {
+		return false
+	}
+	cs.open.Remove(oldest.place)
+	oldest.Close() // the server then finds that it is closed, and forgets it
+	if now.Sub(cs.warned) >= warnPeriod {
+		cs.warned = now
+		cs.log.Warn("too many connections: those that wait for their clients the longest are closed", "connections", cs.max)
+	}
+	return true
+}
+
+// changed is the server's [http.Server.ConnState].
+func (cs *connections) changed(conn net.Conn, state http.ConnState) {
+	c := conn.(*connection)
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	switch state {
+	case http.StateActive, http.StateIdle:
+		c.inRequest, c.headerLines = state == http.StateActive, 0
+		c.used = time.Now()
+		cs.open.MoveToBack(c.place)
+	case http.StateClosed:
+		cs.open.Remove(c.place)
+	}
+}
+
+func (cs *connections) count() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.open.Len()
+}
+
+// Read fails if a request's head has had too many lines and is not at its end,
+// which the server answers with status 400. It counts what it has read, which
+// can be more than one head; hence the short reads.
+func (c *connection) Read(p []byte) (int, error) {
+	if c.inRequest {
+		return c.Conn.Read(p)
+	}
+	if c.headerLines > maxHeaderLines {
+		return 0, errHeaderLines
+	}
+	n, err := c.Conn.Read(p[:min(len(p), maxHeadRead)])
+	c.headerLines += bytes.Count(p[:n], []byte("\n"))
+	return n, err
+}
+
+// CloseWrite lets the server send the end of an answer before it closes the
+// connection, when it closes it before the client has sent everything.
+func (c *connection) CloseWrite() error {
+	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return conn.CloseWrite()
+	}
+	return nil
+}
