@@ -6,12 +6,13 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 
 # More arguments for the command behind a target: make diff ARGS="-c phase=parallel"
 ARGS ?=
+FUZZTIME ?= 1m
 
 # Packages without CDK: they build in seconds.
 light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse test race e2e reliability synth diff deploy emulate golden bench setup bin/cutover clean
+.PHONY: help up down rehearse test race fuzz e2e reliability synth diff deploy emulate golden bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -38,6 +39,12 @@ test: setup ## set up and run all tests but the end-to-end one
 
 race: ## run the tests of everything but the CDK app with the race detector
 	go test -race $(light)
+
+# Most of what the fuzzer finds interesting differs in timing only: it is not
+# worth the minute that making it smaller takes by default.
+fuzz: ## look for requests that a service cannot bear, for FUZZTIME (1m) per fuzz test
+	go test ./services/internal/server -run '^$$' -fuzz '^FuzzServices$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
+	go test ./services/internal/server -run '^$$' -fuzz '^FuzzRouter$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
 
 e2e: setup ## carry a deployment through every phase with the real cdk command, on an emulated AWS
 	CUTOVER_E2E=1 go test -count=1 -v -timeout 40m ./test/e2e $(ARGS)

@@ -4,7 +4,8 @@
 // service and its modules, and a package routes with the module itself: its
 // data access and its part of the API, in one file. To add a service, add such
 // a directory and an entry in the list of services that the deployment has.
-// What services have in common is in internal/server.
+// What services have in common is in internal/server, and what attacks them in
+// the tests in internal/hostile.
 //
 // The services know nothing of the deployment, and use the standard library
 // only.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,8 +130,16 @@ func TestStorm(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process holds is read from /proc, which is Linux's")
 	}
+	const clients = 1000
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 8*clients {
+		reason := fmt.Sprintf("needs %d file descriptors, has %d (%v): raise ulimit -n", 8*clients, limit.Cur, err)
+		if os.Getenv("CI") != "" {
+			t.Fatal(reason)
+		}
+		t.Skip(reason)
+	}
 	t.Parallel()
-	const clients = 600
 	p := start(t, "users")
 	fresh := descriptors(t, p)
 
@@ -208,8 +217,8 @@ func TestStorm(t *testing.T) {
 		}
 	}
 	peak := peakMiB(t, p)
-	if peak > 192 {
-		t.Errorf("the service took %d MiB: a task reserves 256 MiB, and a quarter of it must be left", peak)
+	if peak > 160 {
+		t.Errorf("the service took %d MiB: a task reserves 256 MiB, and the storm must leave 96 of it", peak)
 	}
 	t.Logf("the service took %d MiB at most", peak)
 	began := time.Now()

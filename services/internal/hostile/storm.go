@@ -16,11 +16,11 @@ import (
 // It is far above the service's own limits, for the sake of slow machines.
 const patience = 30 * time.Second
 
-// Storm attacks the service at address with thousands of clients at once, n of
-// each kind: idle ones, before and after a request; slow ones, in the header
-// and in the body; ones that hold the largest unfinished header, ask without
-// reading the answers or hang up; and all of [Requests] over and over. It
-// needs up to 7n file descriptors.
+// Storm attacks the service at address with 6n clients and more, n of
+// the kinds that are many: idle ones, before and after a request; ones that hold
+// the largest unfinished header, or a body; slow ones; ones that ask without
+// reading the answers; and all of [Requests] over and over, with and without
+// hanging up. It needs up to 7n file descriptors.
 //
 // Storm returns when all its connections are closed. The error says what the
 // service bore that it must not bear: a slow client that is not turned away.
@@ -37,7 +37,7 @@ func Storm(address string, n int) error {
 	// a request that is complete.
 	half := get("/") + "GET / HTTP/1.1\r\n" + fields[:150*6] + "X: " + strings.Repeat("x", 14<<10) + "\r\n" + fields[150*6:250*6]
 
-	// These stay until the others are done, or are closed to make room.
+	// These stay until the others are done, or are closed by the service.
 	for range n {
 		s.hold("")
 		s.hold(get("/"))
@@ -45,9 +45,8 @@ func Storm(address string, n int) error {
 		s.hold("GET / HTTP/1.1\r\n" + fields)
 		s.hold(post("Content-Length: 1000\r\n"+hundred, "{"))
 	}
-	for range n / 10 {
+	for range n / 5 {
 		s.attack(func(conn net.Conn) error { return drip(conn, get("/", hundred)) })
-		s.attack(func(conn net.Conn) error { return drip(conn, post("Content-Length: 500\r\n", fields)) })
 	}
 	for range n / 20 {
 		s.attack(func(conn net.Conn) error { // asks, and never reads
@@ -91,7 +90,7 @@ type storm struct {
 
 // hold opens a connection, sends and leaves it.
 func (s *storm) hold(raw string) {
-	conn, err := net.Dial("tcp", s.address)
+	conn, err := net.DialTimeout("tcp", s.address, patience)
 	if err != nil {
 		s.failed(err)
 		return
@@ -102,7 +101,7 @@ func (s *storm) hold(raw string) {
 
 // attack runs an attacker on a connection of its own.
 func (s *storm) attack(attacker func(net.Conn) error) {
-	conn, err := net.Dial("tcp", s.address)
+	conn, err := net.DialTimeout("tcp", s.address, patience)
 	if err != nil {
 		s.failed(err)
 		return

@@ -49,7 +49,8 @@ const (
 	// What a line of the log holds of a text that a client chose, in bytes.
 	maxLogged = 1 << 10
 
-	// How long a client that sends too much may take to see it.
+	// How long a client that sends too much or too slowly may take to see the
+	// answer.
 	lingerTimeout = 500 * time.Millisecond
 
 	healthcheckTimeout = 2 * time.Second
@@ -212,9 +213,12 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		response, failure = a.respond(r)
 	}
 	if err != nil {
-		// net/http goes on to read some of what it was not asked to read, so
-		// that a client that is still sending finds the answer.
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingerTimeout))
+		// The time to write may be over as well. And net/http goes on to read
+		// some of what it was not asked to read, so that a client that is
+		// still sending finds the answer.
+		conn, deadline := http.NewResponseController(w), time.Now().Add(lingerTimeout)
+		conn.SetWriteDeadline(deadline)
+		conn.SetReadDeadline(deadline)
 	}
 	if err != nil || a.draining.Load() {
 		w.Header()["Connection"] = []string{"close"}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -307,6 +308,40 @@ func TestTooLargeHeader(t *testing.T) {
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("%v, %v, want status 431", response, err)
+	}
+}
+
+// A body that does not arrive in time is answered and logged, although by then
+// the time to write is over as well.
+func TestSlowBody(t *testing.T) {
+	log := &process{more: make(chan struct{}, 1)}
+	server := httptest.NewUnstartedServer(&application{router: mustRouter(t), log: slog.New(slog.NewJSONHandler(log, nil))})
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
+	server.Start()
+	defer server.Close()
+	conn := dial(t, &process{address: server.Listener.Addr().String()})
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\n{")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || response.StatusCode != http.StatusRequestTimeout || !response.Close {
+		t.Fatalf("%v, %v, want status 408 and the end of the connection", response, err)
+	}
+	if lines := log.logged("request"); len(lines) != 1 || lines[0]["status"] != 408.0 || !strings.Contains(fmt.Sprint(lines[0]["error"]), "timeout") {
+		t.Errorf("logged %v", lines)
+	}
+}
+
+// What a client chose is logged without what a terminal could act upon, and
+// cut off.
+func TestLoggable(t *testing.T) {
+	for s, want := range map[string]string{
+		"": "", "/api/users/%C3%A9?": "/api/users/%C3%A9?",
+		"a\tb\r\n\x1b[31m\x7f": "a?b???[31m?", "\u0085\u009b\u2028é": "????", "\xff\"": "?\"",
+		strings.Repeat("x", 1024): strings.Repeat("x", 1024),
+		strings.Repeat("x", 1025): strings.Repeat("x", 1024) + "...",
+	} {
+		if got := loggable(s); got != want {
+			t.Errorf("loggable(%q) = %q, want %q", s, got, want)
+		}
 	}
 }
 

@@ -1,0 +1,197 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"cutover/assets/data"
+	"cutover/services/internal/hostile"
+	"cutover/services/internal/server"
+	posts "cutover/services/posts/routes"
+	threads "cutover/services/threads/routes"
+	users "cutover/services/users/routes"
+)
+
+// What a service may answer, and what net/http may answer in its place to what
+// it cannot read as a request.
+var (
+	answers  = []int{200, 204, 400, 404, 405, 413, 501, 505}
+	refusals = []int{400, 417, 431, 501, 505}
+)
+
+// Whatever bytes come in a connection, every service answers each request
+// with one well-formed answer and one line in its log, and the monolith
+// answers what the microservice answers that has the route.
+func FuzzServices(f *testing.F) {
+	for _, attack := range hostile.Requests() {
+		f.Add([]byte(attack.Raw))
+	}
+	monolith := serve(f, users.Of(data.API), threads.Of(data.API), posts.Of(data.API))
+	microservices := []*service{serve(f, users.Of(data.Users)), serve(f, threads.Of(data.Threads)), serve(f, posts.Of(data.Posts))}
+
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		want := monolith.exchange(t, raw)
+		alike := make([]bool, len(want))
+		for _, microservice := range microservices {
+			got := microservice.exchange(t, raw)
+			if len(got) != len(want) {
+				t.Fatalf("%q: the monolith answers %v, a microservice %v", raw, want, got)
+			}
+			for i := range got {
+				switch {
+				case reflect.DeepEqual(got[i], want[i]):
+					alike[i] = true
+				case got[i].status == 404 || got[i].status == 501 && got[i].header["Allow"] == nil: // not its route
+				default:
+					t.Errorf("%q: to request %d the monolith answers %v, a microservice %v", raw, i, want[i], got[i])
+				}
+			}
+		}
+		if slices.Contains(alike, false) {
+			t.Errorf("%q: no microservice answers like the monolith: %v", raw, want)
+		}
+	})
+}
+
+// service is a service in this process. It takes one connection at a time.
+type service struct {
+	connections chan net.Conn
+	closed      chan struct{}
+	closeOnce   sync.Once
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+func serve(f *testing.F, modules ...server.Module) *service {
+	s := &service{connections: make(chan net.Conn), closed: make(chan struct{})}
+	ctx := f.Context()
+	go func() {
+		if err := server.Serve(ctx, s, s, modules...); err != nil {
+			panic(err)
+		}
+	}()
+	return s
+}
+
+// The service is its server's listener,
+
+func (s *service) Accept() (net.Conn, error) {
+	select {
+	case conn := <-s.connections:
+		return conn, nil
+	case <-s.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (s *service) Close() error   { s.closeOnce.Do(func() { close(s.closed) }); return nil }
+func (s *service) Addr() net.Addr { return new(net.TCPAddr) }
+
+// and its log.
+func (s *service) Write(line []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(line)
+}
+
+type answer struct {
+	status int
+	header http.Header // without Date
+	body   string
+	close  bool
+}
+
+// exchange sends raw and the end of the connection, and returns the answers.
+func (s *service) exchange(t *testing.T, raw []byte) []answer {
+	conn := &connection{input: bytes.NewReader(raw), done: make(chan struct{})}
+	s.connections <- conn
+	<-conn.done
+
+	s.mu.Lock()
+	lines := bytes.Clone(s.log.Bytes())
+	s.log.Reset()
+	s.mu.Unlock()
+	output := bufio.NewReader(&conn.output)
+	var got []answer
+	for line := range bytes.Lines(lines) {
+		var logged struct {
+			Level, Msg, Method string
+			Status, Bytes      int
+		}
+		if err := json.Unmarshal(line, &logged); err != nil || bytes.ContainsFunc(line[:len(line)-1], func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Fatalf("%q: logged %q, %v", raw, line, err)
+		}
+		if logged.Msg == "listening" {
+			continue
+		}
+		a := read(t, raw, output, logged.Method)
+		if logged.Level != "INFO" || logged.Msg != "request" || logged.Status != a.status || logged.Bytes != len(a.body) {
+			t.Fatalf("%q: answered %v, logged %s", raw, a, line)
+		}
+		_, hasType := a.header["Content-Type"]
+		_, hasLength := a.header["Content-Length"]
+		if !slices.Contains(answers, a.status) || hasType != (a.status != 204) || hasLength != hasType {
+			t.Fatalf("%q: answered %v", raw, a)
+		}
+		got = append(got, a)
+	}
+	if _, err := output.Peek(1); err == nil {
+		a := read(t, raw, output, "")
+		if !slices.Contains(refusals, a.status) || !a.close {
+			t.Fatalf("%q: refused with %v", raw, a)
+		}
+		got = append(got, a)
+	}
+	if rest, _ := io.ReadAll(output); len(rest) > 0 {
+		t.Fatalf("%q: answered %v and then %q", raw, got, rest)
+	}
+	return got
+}
+
+// read reads one answer to a request of this method.
+func read(t *testing.T, raw []byte, output *bufio.Reader, method string) answer {
+	for {
+		response, err := http.ReadResponse(output, &http.Request{Method: method})
+		if err != nil {
+			t.Fatalf("%q: cannot read the answer: %v", raw, err)
+		}
+		if response.StatusCode == http.StatusContinue {
+			continue
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatalf("%q: cannot read the answer's body: %v", raw, err)
+		}
+		response.Header.Del("Date")
+		return answer{response.StatusCode, response.Header, string(body), response.Close}
+	}
+}
+
+// connection is the server's end of a connection in which everything has
+// arrived, and then the end.
+type connection struct {
+	input  *bytes.Reader
+	output bytes.Buffer
+	once   sync.Once
+	done   chan struct{} // closed when nothing more will be sent
+}
+
+func (c *connection) Read(p []byte) (int, error)       { return c.input.Read(p) }
+func (c *connection) Write(p []byte) (int, error)      { return c.output.Write(p) }
+func (c *connection) Close() error                     { c.once.Do(func() { close(c.done) }); return nil }
+func (c *connection) CloseWrite() error                { return c.Close() }
+func (c *connection) LocalAddr() net.Addr              { return new(net.TCPAddr) }
+func (c *connection) RemoteAddr() net.Addr             { return new(net.TCPAddr) }
+func (c *connection) SetDeadline(time.Time) error      { return nil }
+func (c *connection) SetReadDeadline(time.Time) error  { return nil }
+func (c *connection) SetWriteDeadline(time.Time) error { return nil }
