@@ -16,11 +16,11 @@ import (
 // It is far above the service's own limits, for the sake of slow machines.
 const patience = 30 * time.Second
 
-// Storm attacks the service at address with 6n clients and more, n of
-// the kinds that are many: idle ones, before and after a request; ones that hold
-// the largest unfinished header, or a body; slow ones; ones that ask without
-// reading the answers; and all of [Requests] over and over, with and without
-// hanging up. It needs up to 7n file descriptors.
+// Storm attacks the service at address with more than 6n clients at once: idle
+// ones, before and after a request; slow ones; ones that keep the service
+// waiting for the rest of the largest header or of a body; ones that ask
+// without reading the answers; and all of [Requests] over and over, some of
+// which hang up at once. It needs up to 7n file descriptors.
 //
 // Storm returns when all its connections are closed. The error says what the
 // service bore that it must not bear: a slow client that is not turned away.
@@ -48,9 +48,9 @@ func Storm(address string, n int) error {
 	for range n / 5 {
 		s.attack(func(conn net.Conn) error { return drip(conn, get("/", hundred)) })
 	}
-	for range n / 20 {
+	for range n / 50 {
 		s.attack(func(conn net.Conn) error { // asks, and never reads
-			conn.SetDeadline(time.Now().Add(time.Second))
+			conn.SetDeadline(time.Now().Add(500 * time.Millisecond))
 			for batch := strings.Repeat(get("/api/users"), 200); ; {
 				if _, err := io.WriteString(conn, batch); err != nil {
 					return nil
