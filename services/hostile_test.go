@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -229,6 +231,20 @@ func TestStorm(t *testing.T) {
 	// The drain takes 5 s if a connection is still counted.
 	if code := p.exit(); code != 0 || time.Since(began) > 4*time.Second {
 		t.Errorf("exit code %d, %s after SIGTERM", code, time.Since(began))
+	}
+}
+
+// Where the process may have fewer file descriptors than connections, idle
+// clients cannot keep others out either.
+func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
+	p := startCommand(t, exec.Command("sh", "-c", "ulimit -n 64 && exec "+filepath.Join(bin, "users")))
+	for i := range 200 {
+		c := dial(t, p) // and stays idle
+		c.conn.SetDeadline(time.Now().Add(patience))
+		if a, err := c.do("GET", "/api/users/1"); err != nil || a.status != 200 {
+			t.Fatalf("client %d was answered %v, %v", i, a, err)
+		}
 	}
 }
 

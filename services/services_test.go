@@ -55,7 +55,11 @@ type process struct {
 
 func start(t *testing.T, name string, environment ...string) *process {
 	t.Helper()
-	command := exec.Command(filepath.Join(bin, name))
+	return startCommand(t, exec.Command(filepath.Join(bin, name)), environment...)
+}
+
+func startCommand(t *testing.T, command *exec.Cmd, environment ...string) *process {
+	t.Helper()
 	command.Env = append(environment, "PORT=0")
 	command.Stderr = os.Stderr
 	stdout, err := command.StdoutPipe()

@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // The bounds of what all clients together can take. At the worst, when every
-// connection is in the middle of the largest request head, they leave a margin
-// in the 256 MiB that a task reserves.
+// connection is in the middle of the largest request head, the process takes
+// 140 MiB of the 256 MiB that a task reserves, and less when it is the kernel
+// that holds what clients send and do not read.
 const (
 	maxConnections = 2048
 	// A connection that was used more recently may still be waiting for its
@@ -21,6 +23,7 @@ const (
 	minIdle = 200 * time.Millisecond
 	// Go's parser turns a head of 16 KiB with the shortest possible lines into
 	// 160 KiB. The original stops at 2000 header fields; requests have some 30.
+	// Bytes are read few at a time, because lines are counted by the reading.
 	maxHeaderLines = 128
 	maxHeadRead    = 1 << 10
 	// The kernel's buffers of a connection, in bytes; it takes twice as much.
@@ -61,6 +64,10 @@ var errHeaderLines = errors.New("too many header lines")
 // Accept returns the next connection as soon as there is room for it.
 func (cs *connections) Accept() (net.Conn, error) {
 	conn, err := cs.Listener.Accept()
+	for errors.Is(err, syscall.EMFILE) && cs.lowerMax() {
+		cs.awaitRoom()
+		conn, err = cs.Listener.Accept()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +75,31 @@ func (cs *connections) Accept() (net.Conn, error) {
 		tcp.SetReadBuffer(receiveBuffer)
 		tcp.SetWriteBuffer(sendBuffer)
 	}
-	for !cs.makeRoom() {
-		time.Sleep(time.Millisecond)
-	}
+	cs.awaitRoom()
 	c := &connection{Conn: conn, used: time.Now()}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c.place = cs.open.PushBack(c)
 	return c, nil
+}
+
+// lowerMax makes what is open the most that may be open: the process may have
+// fewer file descriptors than that. It returns false if nothing is open, so
+// that something else must hold them.
+func (cs *connections) lowerMax() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.open.Len() == 0 {
+		return false
+	}
+	cs.max = min(cs.max, cs.open.Len())
+	return true
+}
+
+func (cs *connections) awaitRoom() {
+	for !cs.makeRoom() {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // makeRoom closes the least recently used connection if there is no room for
@@ -122,8 +146,7 @@ func (cs *connections) count() int {
 }
 
 // Read fails if a request's head has had too many lines and is not at its end,
-// which the server answers with status 400. It counts what it has read, which
-// can be more than one head; hence the short reads.
+// which the server answers with status 400.
 func (c *connection) Read(p []byte) (int, error) {
 	if c.inRequest {
 		return c.Conn.Read(p)
