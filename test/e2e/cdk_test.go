@@ -52,21 +52,21 @@ func (c *cdk) killed(when string, args ...string) (string, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
-		return out.String(), fmt.Errorf("cdk %s: %w", strings.Join(args, " "), err)
+		return out.all.String(), fmt.Errorf("cdk %s: %w", strings.Join(args, " "), err)
 	}
-	return out.String(), nil
+	return out.all.String(), nil
 }
 
-// watched is a buffer that says when a text has been written into it.
+// watched keeps what is written and says when a text has been.
 type watched struct {
-	bytes.Buffer
+	all  bytes.Buffer
 	text string
 	seen func()
 }
 
 func (w *watched) Write(b []byte) (int, error) {
-	n, err := w.Buffer.Write(b)
-	if w.text != "" && strings.Contains(w.String(), w.text) {
+	n, err := w.all.Write(b)
+	if w.text != "" && strings.Contains(w.all.String(), w.text) {
 		w.seen()
 	}
 	return n, err
