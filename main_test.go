@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/aws/jsii-runtime-go"
+	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 
 	"cutover/internal/assembly"
 	"cutover/internal/config"
@@ -56,7 +57,8 @@ type settings = map[string]any
 var assemblies = map[string]*assembly.Assembly{}
 
 // synth returns the assembly of the deployment in main.go with the context of
-// cdk.json, changed by what is given.
+// cdk.json, changed by what is given. A finding of cdk-nag or of CDK's own
+// validation fails the test, whatever it is about.
 func synth(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
 	return synthDeployment(t, deployment, change)
@@ -69,7 +71,8 @@ func synthDeployment(t *testing.T, d config.Deployment, change settings) *assemb
 		return a
 	}
 	dir := filepath.Join(scratch, fmt.Sprint(len(assemblies)))
-	if err := stacks.Synth(t.Context(), d, cdkContext(t, change), dir); err != nil {
+	nag := cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON}})
+	if err := stacks.Synth(t.Context(), d, cdkContext(t, change), dir, nag); err != nil {
 		t.Fatal(err)
 	}
 	a, err := assembly.Read(dir)

@@ -18,7 +18,6 @@ import (
 // Each setting, in terms of what it changes in the templates.
 
 func TestCertificate(t *testing.T) {
-	const certificate = "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
 	a := synth(t, settings{"certificateArn": certificate})
 	var https *assembly.Resource
 	for _, listener := range a.Resources("AWS::ElasticLoadBalancingV2::Listener") {

@@ -36,10 +36,12 @@ func Run(d config.Deployment) int {
 // Synth checks the deployment and its context, compiles the services and writes
 // the cloud assembly to outdir; "" is the directory that the CDK command line
 // asks for, or a temporary one. The working directory is the repository's root.
+// The checks see every construct before the templates are written; what they
+// report as an error fails the synthesis.
 //
 // Its error has a line for every mistake in the configuration, or says what
 // failed to compile or what CDK refused.
-func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string) (err error) {
+func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string, checks ...awscdk.IAspect) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
 	if err != nil {
 		return err
@@ -65,6 +67,9 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 		props.Outdir = jsii.String(outdir)
 	}
 	app := awscdk.NewApp(props)
+	for _, check := range checks {
+		awscdk.Aspects_Of(app).Add(check, nil)
+	}
 	if err := Add(app, d, settings, contexts); err != nil {
 		return err
 	}

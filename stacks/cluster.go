@@ -38,6 +38,11 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network)
 		TargetCapacityPercent:              jsii.Number(100),
 	})
 	c.Cluster.AddAsgCapacityProvider(c.CapacityProvider, nil)
+	// What the ECS agent needs, as CDK grants it.
+	policy := c.CapacityProvider.AutoScalingGroup().(awsautoscaling.AutoScalingGroup).Role().Node().FindChild(jsii.String("DefaultPolicy"))
+	suppress(policy, "AwsSolutions-IAM5", "The agent reports states of tasks and instances, to its own cluster only", "Action::ecs:Submit*")
+	suppress(policy, "AwsSolutions-IAM5", "ecs:Poll and ecs:StartTelemetrySession are bound to the cluster by a condition, "+
+		"ecs:DiscoverPollEndpoint and ecr:GetAuthorizationToken know no resources, and what the agent's containers log is not known by name", "Resource::*")
 	output(c.Stack, "ClusterName", "The ECS cluster", c.Cluster.ClusterName())
 	return c
 }
@@ -51,17 +56,20 @@ func newInstances(stack awscdk.Stack, s config.Settings, network *Network) awsau
 	}
 	userData := awsec2.UserData_ForLinux(nil)
 	userData.AddCommands(jsii.String(strings.TrimSpace(assets.UserData)))
+	role := awsiam.NewRole(stack, jsii.String("InstanceRole"), &awsiam.RoleProps{
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
+		Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
+		ManagedPolicies: &[]awsiam.IManagedPolicy{
+			awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("AmazonSSMManagedInstanceCore")),
+		},
+	})
+	suppress(role, "AwsSolutions-IAM4", "Session Manager stands in for SSH; AWS keeps the policy to what its agent needs",
+		"Policy::arn:<AWS::Partition>:iam::aws:policy/AmazonSSMManagedInstanceCore")
 	template := awsec2.NewLaunchTemplate(stack, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
-		InstanceType: awsec2.NewInstanceType(jsii.String(s.InstanceType)),
-		MachineImage: awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),
-		UserData:     userData,
-		Role: awsiam.NewRole(stack, jsii.String("InstanceRole"), &awsiam.RoleProps{
-			AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
-			Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
-			ManagedPolicies: &[]awsiam.IManagedPolicy{
-				awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("AmazonSSMManagedInstanceCore")),
-			},
-		}),
+		InstanceType:             awsec2.NewInstanceType(jsii.String(s.InstanceTypes[0])),
+		MachineImage:             awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),
+		UserData:                 userData,
+		Role:                     role,
 		SecurityGroup:            network.InstanceSecurityGroup,
 		AssociatePublicIpAddress: jsii.Bool(false),
 		// A hop limit of 1 ends at the instance: a container in bridge mode is one
@@ -76,11 +84,25 @@ func newInstances(stack awscdk.Stack, s config.Settings, network *Network) awsau
 			}),
 		}},
 	})
-	return awsautoscaling.NewAutoScalingGroup(stack, jsii.String("Instances"), &awsautoscaling.AutoScalingGroupProps{
-		Vpc:            network.VPC,
-		VpcSubnets:     &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
-		LaunchTemplate: template,
-		MinCapacity:    jsii.Number(s.MinInstances),
-		MaxCapacity:    jsii.Number(s.MaxInstances),
+	types := make([]*awsautoscaling.LaunchTemplateOverrides, len(s.InstanceTypes))
+	for i, name := range s.InstanceTypes {
+		types[i] = &awsautoscaling.LaunchTemplateOverrides{InstanceType: awsec2.NewInstanceType(jsii.String(name))}
+	}
+	group := awsautoscaling.NewAutoScalingGroup(stack, jsii.String("Instances"), &awsautoscaling.AutoScalingGroupProps{
+		Vpc:        network.VPC,
+		VpcSubnets: &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
+		MixedInstancesPolicy: &awsautoscaling.MixedInstancesPolicy{
+			LaunchTemplate:          template,
+			LaunchTemplateOverrides: &types,
+			// In their order, not by the lowest price: the first one is what was asked for.
+			InstancesDistribution: &awsautoscaling.InstancesDistribution{
+				OnDemandAllocationStrategy: awsautoscaling.OnDemandAllocationStrategy_PRIORITIZED,
+			},
+		},
+		MinCapacity: jsii.Number(s.MinInstances),
+		MaxCapacity: jsii.Number(s.MaxInstances),
 	})
+	suppress(group, "AwsSolutions-AS3", "Instances come and go with the tasks, which is no news. Whether the services have tasks is, and the setting alarms watches that")
+	suppress(group, "CdkNagValidationFailure", "The rule looks for the launch template beside the mixed instances policy and not in it; its volume is encrypted", "AwsSolutions-EC26")
+	return group
 }

@@ -22,6 +22,8 @@ type Routing struct {
 	Stack awscdk.Stack
 	// TargetGroups has one per service, by its name, and the one for dropped traffic.
 	TargetGroups map[string]elb.ApplicationTargetGroup
+	// Alarms is nil when there are none.
+	Alarms *Alarms
 }
 
 // NewRouting adds the routing's stack, rendering the plan as it is.
@@ -39,12 +41,21 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Pl
 		InternetFacing:          jsii.Bool(true),
 		SecurityGroup:           network.LoadBalancerSecurityGroup,
 		VpcSubnets:              &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PUBLIC},
+		DeletionProtection:      jsii.Bool(s.DeletionProtection),
 		DropInvalidHeaderFields: jsii.Bool(true),
 		DesyncMitigationMode:    elb.DesyncMitigationMode_DEFENSIVE,
 		// Shorter than the services keep an idle connection open, which is 75 s: the
 		// other way round the load balancer would write to closed connections.
 		IdleTimeout: awscdk.Duration_Seconds(jsii.Number(60)),
 	})
+	if s.AccessLogs {
+		keepAccessLogs(r.Stack, s, balancer)
+	} else {
+		suppress(balancer, "AwsSolutions-ELB2", "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them")
+	}
+	if s.Alarms {
+		r.Alarms = newAlarms(r.Stack, balancer)
+	}
 	listener, scheme := r.listen(s, balancer, r.weighted(plan.Default)), "http"
 	if s.CertificateARN != "" {
 		scheme = "https"
@@ -68,7 +79,12 @@ func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer
 		DefaultAction: action,
 	}
 	if s.CertificateARN == "" {
-		return balancer.AddListener(jsii.String("Http"), http)
+		listener := balancer.AddListener(jsii.String("Http"), http)
+		if s.Production() {
+			awscdk.Annotations_Of(listener).AddWarningV2(jsii.String("cutover:plainHttp"),
+				jsii.String("Clients are answered over plain HTTP: set certificateArn for HTTPS"))
+		}
+		return listener
 	}
 	http.DefaultAction = elb.ListenerAction_Redirect(&elb.RedirectOptions{
 		Protocol:  jsii.String("HTTPS"),

@@ -34,7 +34,9 @@ type ServiceProps struct {
 	Cluster *Cluster
 	// TargetGroup is where the load balancer looks for the service's tasks. A
 	// listener must use it already.
-	TargetGroup elb.IApplicationTargetGroup
+	TargetGroup elb.ApplicationTargetGroup
+	// Alarms watches the service. Nil: nothing does.
+	Alarms *Alarms
 }
 
 // NewService adds the stack of one service: its image, its task definition with
@@ -46,7 +48,10 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 		DockerTagPrefix:           jsii.String("v1-"),
 	}))
 	tagService(stack, name)
-	newECSService(stack, s, props, newTaskDefinition(stack, s, props))
+	service := newECSService(stack, s, props, newTaskDefinition(stack, s, props))
+	if props.Alarms != nil {
+		props.Alarms.watch(stack, props, service)
+	}
 	return stack
 }
 
@@ -106,10 +111,13 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		DockerSecurityOptions:  jsii.Strings("no-new-privileges"),
 		LinuxParameters:        linux,
 	})
+	suppress(definition, "AwsSolutions-ECS2", "What differs between environments is configured by variables. None is secret; a secret would come from Secrets Manager")
+	suppress(definition.ExecutionRole().Node().FindChild(jsii.String("DefaultPolicy")), "AwsSolutions-IAM5",
+		"ecr:GetAuthorizationToken knows no resources", "Resource::*")
 	return definition
 }
 
-func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, definition awsecs.TaskDefinition) {
+func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, definition awsecs.TaskDefinition) awsecs.Ec2Service {
 	name := props.Service.Name
 	service := awsecs.NewEc2Service(stack, jsii.String("Service"), &awsecs.Ec2ServiceProps{
 		ServiceName:    jsii.String(name),
@@ -142,4 +150,5 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 		ContainerPort:  jsii.Number(containerPort),
 		TargetGroupArn: props.TargetGroup.TargetGroupArn(),
 	}})
+	return service
 }

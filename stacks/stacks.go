@@ -40,6 +40,7 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 			Context:     contexts[service.Name],
 			Cluster:     cluster,
 			TargetGroup: routing.TargetGroups[service.Name],
+			Alarms:      routing.Alarms,
 		})
 		stack.AddStackDependency(registry, jsii.String("its image is pushed to its repository"))
 		stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
@@ -81,6 +82,26 @@ func removalPolicy(s config.Settings) awscdk.RemovalPolicy {
 		return awscdk.RemovalPolicy_RETAIN
 	}
 	return awscdk.RemovalPolicy_DESTROY
+}
+
+// suppress keeps cdk-nag from reporting a rule on a resource and says why, in the
+// template. A rule that has several findings on one resource names those that are
+// meant, so that another one is reported.
+func suppress(resource constructs.IConstruct, rule, reason string, findings ...string) {
+	cfn, ok := resource.(awscdk.CfnResource)
+	if !ok {
+		cfn = resource.Node().DefaultChild().(awscdk.CfnResource)
+	}
+	suppression := map[string]any{"id": rule, "reason": reason}
+	if len(findings) > 0 {
+		suppression["applies_to"] = findings
+	}
+	const key = "cdk_nag" // https://github.com/cdklabs/cdk-nag#suppressing-a-rule
+	rules := []any{suppression}
+	if metadata, ok := cfn.GetMetadata(jsii.String(key)).(map[string]any); ok {
+		rules = append(metadata["rules_to_suppress"].([]any), suppression)
+	}
+	cfn.AddMetadata(jsii.String(key), map[string]any{"rules_to_suppress": rules})
 }
 
 // output adds an output for people and scripts to the stack.

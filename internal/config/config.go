@@ -103,13 +103,16 @@ type Settings struct {
 	// Arch is the processor architecture of instances and images, amd64 or arm64.
 	// Default: amd64.
 	Arch string
-	// InstanceType is the EC2 instance type. Default: t3.small, or t4g.small on arm64.
-	InstanceType string
+	// InstanceTypes are the EC2 instance types, the preferred one first; another is
+	// used when AWS has none of those before it (instanceType, separated by commas).
+	// Default: t3.small and t3.medium, or t4g.small and t4g.medium on arm64.
+	InstanceTypes []string
 	// MinInstances and MaxInstances bound the Auto Scaling group. Default: 2 and 4.
 	MinInstances, MaxInstances int
 	// Zones is the number of availability zones, 2 or 3. Default: 2.
 	Zones int
-	// NATGateways is the number of NAT gateways, 1 to Zones. Default: 1.
+	// NATGateways is the number of NAT gateways, 1 to Zones. Default: 1; Zones in
+	// an environment called prod.
 	NATGateways int
 	// VPCID is an existing VPC to deploy into instead of a new one. It is looked
 	// up at synthesis, which needs credentials once. Default: a new VPC.
@@ -117,7 +120,18 @@ type Settings struct {
 	// CertificateARN is the ACM certificate of the HTTPS listener. With it the
 	// load balancer answers on port 443 and redirects from port 80. Default: HTTP only.
 	CertificateARN string
-	// LogRetentionDays is how long logs are kept. Default: 30.
+	// AccessLogs keeps a line for every request to the load balancer, in a bucket
+	// that only the log delivery can write. Default: "on" in an environment called
+	// prod, "off" in every other.
+	AccessLogs bool
+	// DeletionProtection keeps the load balancer, and so its address, from being
+	// deleted before the protection is taken away. Default: as AccessLogs.
+	DeletionProtection bool
+	// Alarms watches the services and the load balancer and tells an SNS topic.
+	// Default: as AccessLogs.
+	Alarms bool
+	// LogRetentionDays is how long logs are kept. Default: 30; 365 in an
+	// environment called prod.
 	LogRetentionDays int
 	// Retain keeps images and logs when their stacks are destroyed
 	// (removalPolicy "retain"). Default: "retain" in an environment called prod,
@@ -130,6 +144,10 @@ type Settings struct {
 	// and only needed, when an existing VPC has to be looked up.
 	Account, Region string
 }
+
+// Production tells whether the environment's users are real: whether it is
+// called prod.
+func (s Settings) Production() bool { return s.Env == production }
 
 // Name is a physical name that has to be unique in an account and region.
 func (s Settings) Name(name string) string { return s.NamePrefix + name }

@@ -18,7 +18,35 @@ import (
 // keys are the context keys that are ours.
 var keys = []string{
 	"phase", "shift", "env", "namePrefix", "arch", "instanceType", "minInstances", "maxInstances",
-	"zones", "natGateways", "vpcId", "certificateArn", "logRetentionDays", "removalPolicy", "phaseGate",
+	"zones", "natGateways", "vpcId", "certificateArn", "accessLogs", "deletionProtection", "alarms",
+	"logRetentionDays", "removalPolicy", "phaseGate",
+}
+
+// production is the name of the environment whose users are real.
+const production = "prod"
+
+// profile has the defaults that differ between production and any other
+// environment. Each of them can be set by itself in both.
+type profile struct {
+	natGateways                            int
+	accessLogs, deletionProtection, alarms string
+	logRetentionDays                       int
+	removalPolicy                          string
+}
+
+// profileOf returns the profile of an environment. Production pays for what is
+// missed only when something has gone wrong.
+func profileOf(s Settings) profile {
+	if s.Env == production {
+		return profile{
+			natGateways: s.Zones, accessLogs: "on", deletionProtection: "on", alarms: "on",
+			logRetentionDays: 365, removalPolicy: "retain",
+		}
+	}
+	return profile{
+		natGateways: 1, accessLogs: "off", deletionProtection: "off", alarms: "off",
+		logRetentionDays: 30, removalPolicy: "destroy",
+	}
 }
 
 // retentionDays are the periods that CloudWatch Logs knows
@@ -51,17 +79,23 @@ func (r *reader) refuse(format string, args ...any) {
 func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	r.unknownKeys()
 	s := Settings{
-		Env:              r.text("env", "dev"),
-		NamePrefix:       r.text("namePrefix", ""),
-		Arch:             r.oneOf("arch", "amd64", "amd64", "arm64"),
-		Zones:            r.number("zones", 2, 2, 3),
-		VPCID:            r.text("vpcId", ""),
-		CertificateARN:   r.text("certificateArn", ""),
-		LogRetentionDays: r.number("logRetentionDays", 30, 1, math.MaxInt32),
-		Gate:             r.oneOf("phaseGate", "on", "on", "off") == "on",
-		Account:          getenv("CDK_DEFAULT_ACCOUNT"),
-		Region:           getenv("CDK_DEFAULT_REGION"),
+		Env:            r.text("env", "dev"),
+		NamePrefix:     r.text("namePrefix", ""),
+		Arch:           r.oneOf("arch", "amd64", "amd64", "arm64"),
+		Zones:          r.number("zones", 2, 2, 3),
+		VPCID:          r.text("vpcId", ""),
+		CertificateARN: r.text("certificateArn", ""),
+		Gate:           r.onOff("phaseGate", "on"),
+		Account:        getenv("CDK_DEFAULT_ACCOUNT"),
+		Region:         getenv("CDK_DEFAULT_REGION"),
 	}
+	fallback := profileOf(s)
+	s.AccessLogs = r.onOff("accessLogs", fallback.accessLogs)
+	s.DeletionProtection = r.onOff("deletionProtection", fallback.deletionProtection)
+	s.Alarms = r.onOff("alarms", fallback.alarms)
+	s.LogRetentionDays = r.number("logRetentionDays", fallback.logRetentionDays, 1, math.MaxInt32)
+	s.Retain = r.oneOf("removalPolicy", fallback.removalPolicy, "retain", "destroy") == "retain"
+
 	if phase, err := migration.ParsePhase(r.text("phase", migration.Monolith.String())); err != nil {
 		r.refuse("phase: %w", err)
 	} else {
@@ -84,33 +118,35 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	}
 
 	r.instances(&s)
-	r.network(&s)
+	r.network(&s, fallback)
 
 	if !slices.Contains(retentionDays, s.LogRetentionDays) {
 		r.refuse("logRetentionDays: CloudWatch Logs does not know %d: choose one of %s", s.LogRetentionDays, joinInts(retentionDays))
 	}
-	policy := "destroy"
-	if s.Env == "prod" {
-		policy = "retain"
-	}
-	s.Retain = r.oneOf("removalPolicy", policy, "retain", "destroy") == "retain"
 	return s
 }
 
 func (r *reader) instances(s *Settings) {
-	size := "t3.small"
+	sizes := "t3.small,t3.medium"
 	if s.Arch == "arm64" {
-		size = "t4g.small"
+		sizes = "t4g.small,t4g.medium"
 	}
-	s.InstanceType = r.text("instanceType", size)
-	arch := "amd64"
-	if gravitonFormat.MatchString(s.InstanceType) {
-		arch = "arm64"
-	}
-	if !instanceTypeFormat.MatchString(s.InstanceType) {
-		r.refuse("instanceType: %q is no instance type: it looks like %q", s.InstanceType, size)
-	} else if s.Arch != "" && s.Arch != arch {
-		r.refuse("instanceType: %q is an %s machine but arch is %q: change one of them", s.InstanceType, arch, s.Arch)
+	for name := range strings.SplitSeq(r.text("instanceType", sizes), ",") {
+		name = strings.TrimSpace(name)
+		arch := "amd64"
+		if gravitonFormat.MatchString(name) {
+			arch = "arm64"
+		}
+		example, _, _ := strings.Cut(sizes, ",")
+		switch {
+		case !instanceTypeFormat.MatchString(name):
+			r.refuse("instanceType: %q is no instance type: it looks like %q", name, example)
+		case s.Arch != arch:
+			r.refuse("instanceType: %q is an %s machine but arch is %q: change one of them", name, arch, s.Arch)
+		case slices.Contains(s.InstanceTypes, name):
+			r.refuse("instanceType: %q is named twice", name)
+		}
+		s.InstanceTypes = append(s.InstanceTypes, name)
 	}
 	s.MinInstances = r.number("minInstances", 2, 1, 100)
 	s.MaxInstances = r.number("maxInstances", max(4, s.MinInstances), 1, 100)
@@ -119,9 +155,9 @@ func (r *reader) instances(s *Settings) {
 	}
 }
 
-func (r *reader) network(s *Settings) {
+func (r *reader) network(s *Settings, fallback profile) {
 	if s.VPCID == "" {
-		s.NATGateways = r.number("natGateways", 1, 1, s.Zones)
+		s.NATGateways = r.number("natGateways", fallback.natGateways, 1, s.Zones)
 	} else {
 		if !vpcFormat.MatchString(s.VPCID) {
 			r.refuse("vpcId: %q is no VPC id: it looks like \"vpc-0123456789abcdef0\"", s.VPCID)
@@ -185,6 +221,10 @@ func (r *reader) oneOf(key, fallback string, allowed ...string) string {
 		return fallback
 	}
 	return v
+}
+
+func (r *reader) onOff(key, fallback string) bool {
+	return r.oneOf(key, fallback, "on", "off") == "on"
 }
 
 func (r *reader) number(key string, fallback, low, high int) int {

@@ -1,0 +1,61 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/internal/config"
+)
+
+// logDelivery writes the access logs of Application Load Balancers
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html).
+const logDelivery = "logdelivery.elasticloadbalancing.amazonaws.com"
+
+// keepAccessLogs has the load balancer write a line for every request to a bucket
+// of its own.
+//
+// The construct's LogAccessLogs has to know the region, because it admits, in
+// older regions, an AWS account instead of the service. The service is admitted in
+// all of them by now, which AWS recommends, and the template fits every region.
+func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.ApplicationLoadBalancer) {
+	bucket := awss3.NewBucket(stack, jsii.String("AccessLogs"), &awss3.BucketProps{
+		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
+		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
+		// Load balancers write to buckets with S3's own keys only.
+		Encryption:        awss3.BucketEncryption_S3_MANAGED,
+		EnforceSSL:        jsii.Bool(true),
+		MinimumTLSVersion: jsii.Number(1.2),
+		LifecycleRules: &[]*awss3.LifecycleRule{{
+			Expiration:                          awscdk.Duration_Days(jsii.Number(s.LogRetentionDays)),
+			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
+		}},
+		// CloudFormation could not delete it with lines in it, and the last ones are
+		// written after the load balancer is gone.
+		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
+	})
+	suppress(bucket, "AwsSolutions-S1", "The bucket holds access logs, which only the log delivery writes: logs of that writing would call for logs in turn")
+
+	bucket.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("LogDelivery"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String(logDelivery), nil)},
+		Actions:    jsii.Strings("s3:PutObject"),
+		Resources:  &[]*string{bucket.ArnForObjects(jsii.String("AWSLogs/" + *stack.Account() + "/*"))},
+	}))
+	// Without this a role of the account that may write to every bucket could forge lines.
+	bucket.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("NobodyElseWrites"),
+		Effect:     awsiam.Effect_DENY,
+		Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
+		Actions:    jsii.Strings("s3:PutObject"),
+		Resources:  &[]*string{bucket.ArnForObjects(jsii.String("*"))},
+		Conditions: &map[string]any{"StringNotEquals": map[string]any{"aws:PrincipalServiceName": logDelivery}},
+	}))
+
+	balancer.SetAttribute(jsii.String("access_logs.s3.enabled"), jsii.String("true"))
+	balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), bucket.BucketName())
+	// The load balancer tries at once whether it may write.
+	balancer.Node().AddDependency(bucket.Policy())
+}
