@@ -65,9 +65,9 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 	@cdk synth --quiet
 	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 4
 
-golden: setup ## accept the templates as they are synthesized now; review them as code
-	go test . -run TestGoldens -update
-	@git status --short test/golden
+golden: setup ## accept the templates as they are synthesized now, and their table of controls; review them as code
+	go test . -run 'TestGoldens|TestSecurityControls' -update
+	@git status --short test/golden docs/security.md
 
 bench: setup ## compare synthesis with the same app in JavaScript, and the load balancer with nginx
 	go run ./bench $(ARGS)

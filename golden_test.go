@@ -17,13 +17,17 @@ import (
 
 const goldenDir = "test/golden"
 
-// TestGoldens compares every stack's template in every phase with the one that
-// was reviewed.
+// TestGoldens compares every stack's template in every phase, and of production in
+// one, with the one that was reviewed.
 func TestGoldens(t *testing.T) {
+	contexts := map[string]settings{"prod": production(migration.Parallel)}
 	for _, phase := range migration.Phases() {
-		t.Run(phase.String(), func(t *testing.T) {
-			dir := filepath.Join(goldenDir, phase.String())
-			a := inPhase(t, phase)
+		contexts[phase.String()] = settings{"phase": phase.String()}
+	}
+	for name, context := range contexts {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(goldenDir, name)
+			a := synth(t, context)
 			if *update {
 				writeGoldens(t, dir, a)
 			}

@@ -41,8 +41,8 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network)
 	// What the ECS agent needs, as CDK grants it.
 	policy := c.CapacityProvider.AutoScalingGroup().(awsautoscaling.AutoScalingGroup).Role().Node().FindChild(jsii.String("DefaultPolicy"))
 	suppress(policy, "AwsSolutions-IAM5", "The agent reports states of tasks and instances, to its own cluster only", "Action::ecs:Submit*")
-	suppress(policy, "AwsSolutions-IAM5", "ecs:Poll and ecs:StartTelemetrySession are bound to the cluster by a condition, "+
-		"ecs:DiscoverPollEndpoint and ecr:GetAuthorizationToken know no resources, and what the agent's containers log is not known by name", "Resource::*")
+	suppress(policy, "AwsSolutions-IAM5", "ecs:Poll and ecs:StartTelemetrySession are bound to the cluster by a condition; "+
+		"ecs:DiscoverPollEndpoint and ecr:GetAuthorizationToken know no resources; CDK names none for writing logs, and no container reaches this role", "Resource::*")
 	output(c.Stack, "ClusterName", "The ECS cluster", c.Cluster.ClusterName())
 	return c
 }

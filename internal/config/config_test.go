@@ -57,9 +57,9 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a text`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "shift outside parallel", context: context{"phase": "switched", "shift": "users=10"},
 			want: `shift: users=10 has no place in phase switched: set the phase to parallel, or remove the shift`},
 		{name: "shift for an unknown service", context: context{"phase": "parallel", "shift": "user=10"},
@@ -92,6 +92,12 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `instanceType: "m7g.large" is an arm64 machine but arch is "amd64": change one of them`},
 		{name: "architecture of the other instance type", context: context{"arch": "arm64", "instanceType": "g4dn.xlarge"},
 			want: `instanceType: "g4dn.xlarge" is an amd64 machine but arch is "arm64": change one of them`},
+		{name: "one instance type of several", context: context{"instanceType": "t3.small, t4g.small"},
+			want: `instanceType: "t4g.small" is an arm64 machine but arch is "amd64": change one of them`},
+		{name: "one instance type twice", context: context{"instanceType": "t3.small,t3.small"},
+			want: `instanceType: "t3.small" is named twice`},
+		{name: "no instance type", context: context{"instanceType": "t3.small,"},
+			want: `instanceType: "" is no instance type: it looks like "t3.small"`},
 		{name: "no instance", context: context{"minInstances": "0"},
 			want: `minInstances: 0 is out of range: it must be from 1 to 100`},
 		{name: "fewer at most than at least", context: context{"minInstances": 3.0, "maxInstances": 2.0},
@@ -116,6 +122,12 @@ func TestMistakesAreReported(t *testing.T) {
 			want:    `certificateArn: the certificate is in eu-west-1 but the deployment goes to us-east-1: a load balancer takes certificates of its own region only`},
 		{name: "retention", context: context{"logRetentionDays": 31.0},
 			want: `logRetentionDays: CloudWatch Logs does not know 31: choose one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653`},
+		{name: "access logs", context: context{"accessLogs": "yes"},
+			want: `accessLogs: "yes" is unknown: choose one of on, off`},
+		{name: "deletion protection", context: context{"deletionProtection": true},
+			want: `deletionProtection: true is not a text`},
+		{name: "alarms", context: context{"alarms": "all"},
+			want: `alarms: "all" is unknown: choose one of on, off`},
 		{name: "removal policy", context: context{"removalPolicy": "keep"},
 			want: `removalPolicy: "keep" is unknown: choose one of retain, destroy`},
 		{name: "phase gate", context: context{"phaseGate": false},
@@ -221,7 +233,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Settings{
-		Phase: migration.Monolith, Shift: map[string]int{}, Env: "dev", Arch: "amd64", InstanceType: "t3.small",
+		Phase: migration.Monolith, Shift: map[string]int{}, Env: "dev", Arch: "amd64", InstanceTypes: []string{"t3.small", "t3.medium"},
 		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, LogRetentionDays: 30, Gate: true,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
@@ -236,10 +248,47 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// What an environment called prod has by itself, and that each of it can be had,
+// or not, in any environment.
+func TestProduction(t *testing.T) {
+	tests := []struct {
+		name    string
+		context map[string]any
+		want    config.Settings // what differs from the defaults
+	}{
+		{"by its name", map[string]any{"env": "prod"},
+			config.Settings{Env: "prod", NATGateways: 2, AccessLogs: true, DeletionProtection: true, Alarms: true, LogRetentionDays: 365, Retain: true}},
+		{"in three zones", map[string]any{"env": "prod", "zones": 3.0},
+			config.Settings{Env: "prod", NATGateways: 3, AccessLogs: true, DeletionProtection: true, Alarms: true, LogRetentionDays: 365, Retain: true}},
+		{"as another", map[string]any{"env": "prod", "natGateways": 1.0, "accessLogs": "off", "deletionProtection": "off", "alarms": "off", "logRetentionDays": 30.0, "removalPolicy": "destroy"},
+			config.Settings{Env: "prod", NATGateways: 1, LogRetentionDays: 30}},
+		{"another like it", map[string]any{"natGateways": 2.0, "accessLogs": "on", "deletionProtection": "on", "alarms": "on", "logRetentionDays": 365.0, "removalPolicy": "retain"},
+			config.Settings{Env: "dev", NATGateways: 2, AccessLogs: true, DeletionProtection: true, Alarms: true, LogRetentionDays: 365, Retain: true}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, s, err := config.Load(forum(), test.context, func(string) string { return "" })
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := config.Settings{
+				Env: s.Env, NATGateways: s.NATGateways, AccessLogs: s.AccessLogs, DeletionProtection: s.DeletionProtection, Alarms: s.Alarms,
+				LogRetentionDays: s.LogRetentionDays, Retain: s.Retain,
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if s.Production() != (s.Env == "prod") {
+				t.Errorf("%s is production: %v", s.Env, s.Production())
+			}
+		})
+	}
+}
+
 func TestEverySetting(t *testing.T) {
 	_, s, err := config.Load(forum(), map[string]any{
 		"phase": "parallel", "shift": "users=10, threads=0", "env": "prod", "namePrefix": "prod-", "arch": "arm64",
-		"minInstances": "3", "maxInstances": 9.0, "zones": "3", "natGateways": "3", "logRetentionDays": 365.0, "phaseGate": "off",
+		"minInstances": "3", "maxInstances": 9.0, "zones": "3", "natGateways": "3", "logRetentionDays": 90.0, "phaseGate": "off", "accessLogs": "off",
 		"certificateArn":            "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 		"@aws-cdk/core:aFlagOfCDK":  true,
 		"vpc-provider:account=1:…":  map[string]any{},
@@ -252,7 +301,8 @@ func TestEverySetting(t *testing.T) {
 	}
 	want := config.Settings{
 		Phase: migration.Parallel, Shift: map[string]int{"users": 10, "threads": 0}, Env: "prod", NamePrefix: "prod-", Arch: "arm64",
-		InstanceType: "t4g.small", MinInstances: 3, MaxInstances: 9, Zones: 3, NATGateways: 3, LogRetentionDays: 365, Retain: true,
+		InstanceTypes: []string{"t4g.small", "t4g.medium"}, MinInstances: 3, MaxInstances: 9, Zones: 3, NATGateways: 3,
+		DeletionProtection: true, Alarms: true, LogRetentionDays: 90, Retain: true,
 		CertificateARN: "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 		Account:        "123456789012", Region: "eu-west-1",
 	}
