@@ -192,7 +192,7 @@ func TestServiceMayComeAndGo(t *testing.T) {
 }
 
 // What runs on machines without CDK, or next to the traffic, does not link it;
-// and what is pure imports nothing of ours.
+// the app does not link what looks at it; and what is pure imports nothing of ours.
 func TestImports(t *testing.T) {
 	deps := func(pattern string) []string {
 		out, err := exec.Command("go", "list", "-deps", pattern).Output()
@@ -206,6 +206,11 @@ func TestImports(t *testing.T) {
 			if strings.Contains(dep, "aws-cdk-go") || strings.Contains(dep, "jsii") {
 				t.Errorf("%s depends on %s", pattern, dep)
 			}
+		}
+	}
+	for _, dep := range deps(".") {
+		if strings.Contains(dep, "cdk-nag") {
+			t.Errorf("the app depends on %s, which only its tests need", dep)
 		}
 	}
 	for _, dep := range deps("./internal/migration") {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +124,22 @@ func TestPhaseChanges(t *testing.T) {
 			}
 		})
 	}
+}
+
+// With alarms a step says beside this which services may have no task.
+func TestPhaseChangesAlarms(t *testing.T) {
+	step := func(alarms string) []string {
+		from := synth(t, settings{"phase": "monolith", "alarms": alarms})
+		return assembly.Changes(from, synth(t, settings{"phase": "parallel", "alarms": alarms}))
+	}
+	want := append(step("off"),
+		"~ dev-Posts NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching",
+		"~ dev-Threads NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching",
+		"~ dev-Users NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching")
+	got := step("on")
+	slices.Sort(want)
+	slices.Sort(got)
+	equal(t, "monolith to parallel", want, got)
 }
 
 // reverse turns what one direction does into what the other one does.

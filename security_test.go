@@ -12,6 +12,8 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/controls"
+	"cutover/internal/ecs"
+	"cutover/internal/loadbalancer"
 	"cutover/internal/migration"
 )
 
@@ -141,6 +143,19 @@ func TestNag(t *testing.T) {
 		// An aspect that visits nothing finds nothing.
 		if looked < 40 {
 			t.Errorf("%v: cdk-nag looked at %d rules and resources only", context, looked)
+		}
+	}
+}
+
+// Production can be tried on this machine, too: nothing that it adds is refused.
+func TestProductionRunsLocally(t *testing.T) {
+	for _, phase := range migration.Phases() {
+		a := synth(t, production(phase))
+		if _, err := loadbalancer.Read(a); err != nil {
+			t.Errorf("%s: %v", phase, err)
+		}
+		if services, err := ecs.Services(a); err != nil || len(services) != 4 {
+			t.Errorf("%s: %d services, %v", phase, len(services), err)
 		}
 	}
 }

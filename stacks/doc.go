@@ -15,6 +15,10 @@
 //	Phase                the phase that is deployed, and      every service
 //	                     what must not follow it
 //
+// With the settings for it, Routing also has the bucket of the load balancer's
+// access logs and the topic that alarms tell, and every service's stack its
+// alarms.
+//
 // A cut-over touches the Routing stack alone, apart from the two that keep the
 // record. A service's stack may be deployed by itself.
 //
@@ -22,6 +26,9 @@
 // stack that reads one looks it up whenever it is deployed, and the stack that
 // has it may change or drop it at any time. Nothing is exported, so a service can
 // be added or removed without an "export is in use".
+//
+// What cdk-nag would report of a resource and is meant to be so is suppressed where
+// the resource is made, with the reason.
 //
 // Names of stacks, resources, parameters and outputs are a contract; names.go has
 // those that are chosen, and tests pin them.
