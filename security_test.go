@@ -252,6 +252,8 @@ has none.
 | control | title | default | prod |
 |---|---|---|---|
 %s
+With ` + "`vpcId`" + ` the network is not deployed from here, and EC2.2 and EC2.6 are in the hands of those who made it.
+
 What a control asks for is looked up in the synthesized templates, by [internal/controls](../internal/controls); where
 there is nothing to look at, it is not met. Every synthesis of the tests is also looked at by
 [cdk-nag](https://github.com/cdklabs/cdk-nag) with the AwsSolutions rules and by CDK's own validation, and every phase
@@ -269,7 +271,7 @@ An environment called ` + "`prod`" + ` has other defaults for these settings. Ea
 | ` + "`accessLogs`" + ` | off | on | no line for a request that reached no service | storage: US$ 0.023 per GB |
 | ` + "`deletionProtection`" + ` | off | on | one command deletes the load balancer and its address | nothing |
 | ` + "`natGateways`" + ` | 1 | one per zone | when the zone of the NAT gateway fails, instances of the others cannot pull images or write logs | US$ 36.50 for each NAT gateway and its address |
-| ` + "`alarms`" + ` | off | on | nobody is told when a service fails | US$ 2.40: 14 metrics of alarms and a key |
+| ` + "`alarms`" + ` | off | on | nobody is told when a service fails | US$ 2.40 with four services: 14 metrics and a key |
 | ` + "`logRetentionDays`" + ` | 30 | 365 | an inquiry sees a month | storage: US$ 0.03 per GB |
 | ` + "`removalPolicy`" + ` | destroy | retain | images and logs go with their stacks | storage of what is left |
 
