@@ -85,6 +85,41 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestWhatDestroyLeaves pins what stays when every stack is destroyed: what is
+// paid for by the amount that is stored, and nothing that is paid for by the hour.
+func TestWhatDestroyLeaves(t *testing.T) {
+	kept := []string{
+		"4 AWS::ECR::Repository", // images that may be deployed elsewhere or again
+		"5 AWS::Logs::LogGroup",  // of the services, and of the network's flow logs
+	}
+	bucket := []string{"1 AWS::S3::Bucket"} // access logs, which always stay
+	for _, test := range []struct {
+		change settings
+		want   []string
+	}{
+		{settings{}, nil},
+		{settings{"removalPolicy": "retain"}, kept},
+		{settings{"accessLogs": "on"}, bucket},
+		{settings{"env": "prod"}, slices.Concat(kept, bucket)},
+	} {
+		count := map[string]int{}
+		a := synth(t, test.change)
+		for _, stack := range a.Stacks {
+			for _, r := range stack.Resources {
+				if r.DeletionPolicy != "" && r.DeletionPolicy != "Delete" {
+					count[r.Type]++
+				}
+			}
+		}
+		var got []string
+		for resourceType, n := range count {
+			got = append(got, fmt.Sprint(n, " ", resourceType))
+		}
+		slices.SortFunc(got, func(a, b string) int { return strings.Compare(a[2:], b[2:]) })
+		equal(t, fmt.Sprint(test.change), test.want, got)
+	}
+}
+
 func TestRemovalPolicy(t *testing.T) {
 	for _, test := range []struct {
 		change  settings
