@@ -31,7 +31,7 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network)
 		ContainerInsightsV2: awsecs.ContainerInsights_ENABLED,
 	})
 	c.CapacityProvider = awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
-		AutoScalingGroup:                   newInstances(c.Stack, s, network),
+		AutoScalingGroup:                   newInstances(c, s, network),
 		EnableManagedScaling:               jsii.Bool(true),
 		EnableManagedTerminationProtection: jsii.Bool(true),
 		EnableManagedDraining:              jsii.Bool(true),
@@ -44,7 +44,8 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network)
 
 // newInstances makes the Auto Scaling group. Its size between the bounds is the
 // capacity provider's business, so the template sets none.
-func newInstances(stack awscdk.Stack, s config.Settings, network *Network) awsautoscaling.AutoScalingGroup {
+func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscaling.AutoScalingGroup {
+	stack := c.Stack
 	hardware := awsecs.AmiHardwareType_STANDARD
 	if s.Arch == "arm64" {
 		hardware = awsecs.AmiHardwareType_ARM
@@ -55,13 +56,9 @@ func newInstances(stack awscdk.Stack, s config.Settings, network *Network) awsau
 		InstanceType: awsec2.NewInstanceType(jsii.String(s.InstanceType)),
 		MachineImage: awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),
 		UserData:     userData,
-		Role: awsiam.NewRole(stack, jsii.String("InstanceRole"), &awsiam.RoleProps{
-			AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
-			Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
-			ManagedPolicies: &[]awsiam.IManagedPolicy{
-				awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("AmazonSSMManagedInstanceCore")),
-			},
-		}),
+		// The capacity provider would add what the agent needs for tasks without an
+		// execution role: any log group, any repository.
+		Role:                     newInstanceRole(c).WithoutPolicyUpdates(nil),
 		SecurityGroup:            network.InstanceSecurityGroup,
 		AssociatePublicIpAddress: jsii.Bool(false),
 		// A hop limit of 1 ends at the instance: a container in bridge mode is one
@@ -82,5 +79,55 @@ func newInstances(stack awscdk.Stack, s config.Settings, network *Network) awsau
 		LaunchTemplate: template,
 		MinCapacity:    jsii.Number(s.MinInstances),
 		MaxCapacity:    jsii.Number(s.MaxInstances),
+	})
+}
+
+// newInstanceRole makes the role of the instances, for the ECS agent and Session
+// Manager. Every action has the narrowest resource that AWS lets it have
+// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html,
+// …/list_awssystemsmanager.html, …/list_amazonsessionmanagermessagegatewayservice.html).
+func newInstanceRole(c *Cluster) awsiam.Role {
+	allow := func(resource string, actions ...string) *awsiam.PolicyStatementProps {
+		return &awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: jsii.Strings(resource)}
+	}
+	instances := func(service, kind string) string {
+		return *c.Stack.FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String(service), Resource: jsii.String(kind), ResourceName: jsii.String("*"),
+		})
+	}
+	polling := allow(instances("ecs", "container-instance"), "ecs:Poll", "ecs:StartTelemetrySession")
+	polling.Conditions = &map[string]any{"ArnEquals": map[string]any{"ecs:cluster": c.Cluster.ClusterArn()}}
+	document := func(statements ...*awsiam.PolicyStatementProps) awsiam.PolicyDocument {
+		d := awsiam.NewPolicyDocument(nil)
+		for _, s := range statements {
+			d.AddStatements(awsiam.NewPolicyStatement(s))
+		}
+		return d
+	}
+	return awsiam.NewRole(c.Stack, jsii.String("InstanceRole"), &awsiam.RoleProps{
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
+		Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{
+			"EcsAgent": document(
+				allow(*c.Cluster.ClusterArn(),
+					"ecs:DeregisterContainerInstance",
+					"ecs:RegisterContainerInstance",
+					"ecs:SubmitAttachmentStateChanges",
+					"ecs:SubmitContainerStateChange",
+					"ecs:SubmitTaskStateChange",
+				),
+				polling,
+				allow("*", "ecs:DiscoverPollEndpoint"),
+			),
+			"SessionManager": document(
+				allow(instances("ec2", "instance"), "ssm:UpdateInstanceInformation"),
+				allow("*",
+					"ssmmessages:CreateControlChannel",
+					"ssmmessages:CreateDataChannel",
+					"ssmmessages:OpenControlChannel",
+					"ssmmessages:OpenDataChannel",
+				),
+			),
+		},
 	})
 }

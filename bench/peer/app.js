@@ -181,7 +181,7 @@ function newCluster(scope, network) {
     clusterName: env, vpc: network.vpc, containerInsightsV2: ecs.ContainerInsights.ENABLED,
   });
   const capacityProvider = new ecs.AsgCapacityProvider(stack, 'CapacityProvider', {
-    autoScalingGroup: newInstances(stack, network),
+    autoScalingGroup: newInstances(stack, cluster, network),
     enableManagedScaling: true,
     enableManagedTerminationProtection: true,
     enableManagedDraining: true,
@@ -192,18 +192,14 @@ function newCluster(scope, network) {
   return { cluster, capacityProvider };
 }
 
-function newInstances(stack, network) {
+function newInstances(stack, cluster, network) {
   const userData = ec2.UserData.forLinux();
   userData.addCommands(fs.readFileSync(path.join(root, 'assets', 'user-data.sh'), 'utf8').trim());
   const launchTemplate = new ec2.LaunchTemplate(stack, 'LaunchTemplate', {
     instanceType: new ec2.InstanceType('t3.small'),
     machineImage: ecs.EcsOptimizedImage.amazonLinux2023(ecs.AmiHardwareType.STANDARD),
     userData,
-    role: new iam.Role(stack, 'InstanceRole', {
-      assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
-      description: 'ECS agent and SSM Session Manager; no container can use it',
-      managedPolicies: [iam.ManagedPolicy.fromAwsManagedPolicyName('AmazonSSMManagedInstanceCore')],
-    }),
+    role: newInstanceRole(stack, cluster).withoutPolicyUpdates(),
     securityGroup: network.instanceSecurityGroup,
     associatePublicIpAddress: false,
     httpTokens: ec2.LaunchTemplateHttpTokens.REQUIRED,
@@ -219,6 +215,45 @@ function newInstances(stack, network) {
     launchTemplate,
     minCapacity: 2,
     maxCapacity: 4,
+  });
+}
+
+function newInstanceRole(stack, cluster) {
+  const allow = (resource, ...actions) => ({ actions, resources: [resource] });
+  const instances = (service, resource) => stack.formatArn({ service, resource, resourceName: '*' });
+  const document = (...statements) => new iam.PolicyDocument({
+    statements: statements.map((statement) => new iam.PolicyStatement(statement)),
+  });
+  return new iam.Role(stack, 'InstanceRole', {
+    assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
+    description: 'ECS agent and SSM Session Manager; no container can use it',
+    inlinePolicies: {
+      EcsAgent: document(
+        allow(
+          cluster.clusterArn,
+          'ecs:DeregisterContainerInstance',
+          'ecs:RegisterContainerInstance',
+          'ecs:SubmitAttachmentStateChanges',
+          'ecs:SubmitContainerStateChange',
+          'ecs:SubmitTaskStateChange',
+        ),
+        {
+          ...allow(instances('ecs', 'container-instance'), 'ecs:Poll', 'ecs:StartTelemetrySession'),
+          conditions: { ArnEquals: { 'ecs:cluster': cluster.clusterArn } },
+        },
+        allow('*', 'ecs:DiscoverPollEndpoint'),
+      ),
+      SessionManager: document(
+        allow(instances('ec2', 'instance'), 'ssm:UpdateInstanceInformation'),
+        allow(
+          '*',
+          'ssmmessages:CreateControlChannel',
+          'ssmmessages:CreateDataChannel',
+          'ssmmessages:OpenControlChannel',
+          'ssmmessages:OpenDataChannel',
+        ),
+      ),
+    },
   });
 }
 
