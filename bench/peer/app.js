@@ -322,6 +322,7 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
       directory,
       assetName: name,
       platform: ecrAssets.Platform.LINUX_AMD64,
+      buildArgs: { SOURCE_DATE_EPOCH: '0' },
     })),
     essential: true,
     cpu: 256,
