@@ -29,6 +29,7 @@ require (
 	github.com/gofrs/flock v0.13.1
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
+	github.com/google/licensecheck v0.3.1
 	github.com/mattn/go-isatty v0.0.23
 	github.com/moby/buildkit v0.27.0
 	github.com/moby/moby/api v1.56.1
