@@ -7,8 +7,8 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # More arguments for the command behind a target: make diff ARGS="-c phase=parallel"
 ARGS ?=
 
-# Packages without CDK: they build in seconds.
-light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$')
+# Packages without CDK, which build in seconds, and without those that only run other programs.
+light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/')
 
 .DEFAULT_GOAL := help
 .PHONY: help up down rehearse test race e2e synth diff deploy emulate golden vulns sbom bench setup bin/cutover clean

@@ -75,7 +75,7 @@ func TestContainersAreKeptApart(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "user-data"), []byte(userData(t)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "probe"), "./testdata/probe")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "probe"), "./testdata/probe")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
