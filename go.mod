@@ -2,6 +2,8 @@ module cutover
 
 go 1.26.0
 
+toolchain go1.26.8
+
 // Installed and generated; none of it is ours.
 ignore (
 	./bench/peer/node_modules
