@@ -57,13 +57,30 @@ var awsManaged = map[string][]grant{
 
 // outsiders are identities that the templates only refer to.
 var outsiders = map[string]string{
+	"*":                                 "anybody",
+	"arn:aws:iam::" + account + ":root": "the account: whom its own policies allow it",
 	"arn:aws:iam::" + account + ":role/cdk-hnb659fds-image-publishing-role-" + account + "-" + region: "publisher: the role with which `cdk` pushes images",
 }
 
 // notOurs are identities of CDK's own functions, with the policies it gives them.
 // No container and no instance can become them.
 var notOurs = map[string]string{
-	"dev-Network/Custom::VpcRestrictDefaultSGCustomResourceProvider/Role": "CDK's function that empties the VPC's default security group while the stack deploys",
+	"Network/Custom::VpcRestrictDefaultSGCustomResourceProvider/Role": "CDK's function that empties the VPC's default security group while the stack deploys",
+}
+
+// part is an identity without the environment's name that its stack begins with.
+func part(identity string) string {
+	if _, path, ok := strings.Cut(identity, "-"); ok && strings.Contains(path, "/") {
+		return path
+	}
+	return identity
+}
+
+// otherwiseHeld says whether what an identity may do with a resource of ours is
+// not for the templates to narrow: a service of AWS acts by its own rules, and in
+// the account its own policies decide.
+func otherwiseHeld(identity string) bool {
+	return strings.HasPrefix(identity, "service ") || identity == outsiders["arn:aws:iam::"+account+":root"]
 }
 
 // grant is one statement of a policy and whom it is for.
@@ -217,8 +234,10 @@ func grants(t *testing.T, a *assembly.Assembly) []grant {
 			g := grant{identity: identity, effect: s["Effect"].(string), actions: texts(s["Action"])}
 			if s["Resource"] != nil {
 				g.resources = texts(s["Resource"])
-			} else {
-				g.resources = []string{arn(r)} // of a policy that belongs to what it is about
+			}
+			// A policy that belongs to what it is about need not say what that is.
+			if s["Principal"] != nil && (s["Resource"] == nil || slices.Equal(g.resources, []string{"*"})) {
+				g.resources = []string{arn(r)}
 			}
 			if condition, ok := s["Condition"].(object); ok {
 				g.condition = conditionText(condition)
@@ -227,10 +246,14 @@ func grants(t *testing.T, a *assembly.Assembly) []grant {
 				all = append(all, g)
 				continue
 			}
-			for kind, who := range s["Principal"].(object) {
+			principals, ok := s["Principal"].(object)
+			if !ok {
+				principals = object{"AWS": s["Principal"]} // "*"
+			}
+			for kind, who := range principals {
 				for _, w := range texts(who) {
 					g := g
-					g.identity = cmp.Or(outsiders[w], kind+" "+w)
+					g.identity = cmp.Or(outsiders[w], strings.ToLower(kind)+" "+w)
 					all = append(all, g)
 				}
 			}
@@ -318,15 +341,24 @@ func may(all []grant, identity, arn string) []string {
 
 var forum = []string{"api", "users", "threads", "posts"}
 
+// productionForIsolation is the deployment with everything that an environment may have.
+func productionForIsolation(t *testing.T) *assembly.Assembly {
+	t.Helper()
+	return deployed(t, synth(t, settings{
+		"env": "prod", "phase": "parallel",
+		"certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
+	}))
+}
+
 // assembliesOfIsolation are all phases, and one with a shift: an identity must
-// not be able to do more in one of them.
+// not be able to do more in one of them. The last one is production.
 func assembliesOfIsolation(t *testing.T) []*assembly.Assembly {
 	t.Helper()
 	var all []*assembly.Assembly
 	for _, phase := range migration.Phases() {
 		all = append(all, deployed(t, inPhase(t, phase)))
 	}
-	return append(all, deployed(t, synth(t, settings{"phase": "parallel", "shift": "users=10"})))
+	return append(all, deployed(t, synth(t, settings{"phase": "parallel", "shift": "users=10"})), productionForIsolation(t))
 }
 
 // TestNothingMoreIsGranted asserts the exact list: the document has every grant,
@@ -334,15 +366,17 @@ func assembliesOfIsolation(t *testing.T) []*assembly.Assembly {
 // way to say.
 func TestNothingMoreIsGranted(t *testing.T) {
 	var first string
-	for i, a := range assembliesOfIsolation(t) {
+	assemblies := assembliesOfIsolation(t)
+	for i, a := range assemblies {
 		all := grants(t, a)
-		table := grantTable(all)
-		if i == 0 {
+		switch table := grantTable(all); {
+		case i == 0:
 			first = table
+		case i < len(assemblies)-1:
+			equal(t, "grants in another phase", first, table)
 		}
-		equal(t, "grants in another phase", first, table)
 		for _, g := range all {
-			if g.effect != "Allow" || notOurs[g.identity] != "" {
+			if g.effect != "Allow" || notOurs[part(g.identity)] != "" || otherwiseHeld(g.identity) {
 				continue
 			}
 			for _, action := range g.actions {
@@ -403,6 +437,13 @@ func TestTakenOver(t *testing.T) {
 			}
 			if actions := may(all, service+": task", "arn:aws:ecr:us-east-1:123456789012:repository/"+service); len(actions) > 0 {
 				t.Errorf("the task of %s may do %s on its repository", service, actions)
+			}
+		}
+
+		// Nothing is anybody's.
+		for _, g := range all {
+			if g.identity == outsiders["*"] && g.effect == "Allow" {
+				t.Errorf("anybody may do %s on %s", g.actions, g.resources)
 			}
 		}
 
@@ -529,13 +570,23 @@ func network(t *testing.T, a *assembly.Assembly) []reach {
 // What is on its own instance no security group keeps it from: that is the user
 // data's to do, and test/instance runs it.
 func TestWhoReachesWhom(t *testing.T) {
-	for _, a := range assembliesOfIsolation(t) {
-		equal(t, "who may connect to whom", []string{
+	assemblies := assembliesOfIsolation(t)
+	for i, a := range assemblies {
+		want := []string{
 			"InstanceSecurityGroup → LoadBalancerSecurityGroup: tcp 80–80",
 			"InstanceSecurityGroup → the internet: any",
 			"LoadBalancerSecurityGroup → InstanceSecurityGroup: tcp 32768–65535",
 			"the internet → LoadBalancerSecurityGroup: tcp 80–80",
-		}, lines(network(t, a), func(r reach) string { return fmt.Sprintf("%s → %s: %s", r.from, r.to, r.ports) }))
+		}
+		if i == len(assemblies)-1 { // with a certificate
+			want = []string{
+				"InstanceSecurityGroup → LoadBalancerSecurityGroup: tcp 443–443",
+				want[0], want[1], want[2],
+				"the internet → LoadBalancerSecurityGroup: tcp 443–443",
+				want[3],
+			}
+		}
+		equal(t, "who may connect to whom", want, lines(network(t, a), func(r reach) string { return fmt.Sprintf("%s → %s: %s", r.from, r.to, r.ports) }))
 
 		// The first lock of the metadata; the second is in the user data.
 		for _, r := range a.Resources("AWS::EC2::LaunchTemplate") {
@@ -624,21 +675,42 @@ so no line: a task may do nothing.
 `, account, region)
 	b.WriteString(grantTable(all))
 
+	// Production has other stack names and a cluster of another name.
+	known := map[string]bool{}
+	for line := range strings.Lines(grantTable(all)) {
+		known[line] = true
+	}
+	var more []string
+	for line := range strings.Lines(grantTable(grants(t, productionForIsolation(t)))) {
+		if !known[strings.NewReplacer("prod-", "dev-", "/prod", "/dev").Replace(line)] {
+			more = append(more, line)
+		}
+	}
+	b.WriteString("\nAn environment called `prod` has the same")
+	if len(more) == 0 {
+		b.WriteString(" and no more.\n")
+	} else {
+		b.WriteString(", and for its access logs and alarms:\n\n| identity | | actions | on | if |\n|---|---|---|---|---|\n" + strings.Join(more, ""))
+	}
+
 	b.WriteString("\n`${…}` stands for a name that the deployment makes.\n\n## Wildcards\n\nAll of them, with what AWS offers no other way for.\n\n| actions | on | why |\n|---|---|---|\n")
 	type wildcard struct{ actions, resources []string }
 	wildcards := map[string]*wildcard{}
 	for _, g := range all {
 		for _, action := range g.actions {
 			for _, resource := range g.resources {
-				if !strings.Contains(resource, "*") {
+				if g.effect != "Allow" || !strings.Contains(resource, "*") {
 					continue
 				}
 				why := partResource[action]
 				if resource == "*" {
 					why = "takes no resource: " + wholeResource[action]
 				}
-				if notOurs[g.identity] != "" {
-					why = "AWS's own policy, given to " + notOurs[g.identity]
+				if notOurs[part(g.identity)] != "" {
+					why = "AWS's own policy, given to " + notOurs[part(g.identity)]
+				}
+				if otherwiseHeld(g.identity) {
+					why = "on nothing but the resource that says so"
 				}
 				w := wildcards[why]
 				if w == nil {
