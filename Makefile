@@ -8,11 +8,11 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 ARGS ?=
 FUZZTIME ?= 1m
 
-# Packages without CDK: they build in seconds.
-light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$')
+# Packages without CDK, which build in seconds, and without those that only run other programs.
+light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/')
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse test race fuzz e2e reliability synth diff deploy emulate golden bench setup bin/cutover clean
+.PHONY: help up down rehearse test race fuzz e2e reliability synth diff deploy emulate golden vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -65,9 +65,16 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 	@cdk synth --quiet
 	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 4
 
-golden: setup ## accept the templates as they are synthesized now, and their table of controls; review them as code
+golden: setup ## accept the templates and what is written from them as they are now; review them as code
 	go test . -run 'TestGoldens|TestSecurityControls' -update
-	@git status --short test/golden docs/security.md
+	go test ./test/supply -run TestLicences -update
+	@git status --short test/golden docs
+
+vulns: ## check services, tool and CDK app for known vulnerabilities; asks vuln.go.dev
+	go tool govulncheck ./services/... ./cmd/... .
+
+sbom: ## write a bill of materials for each image, in CycloneDX, to build/sbom
+	go run ./cmd/sbom $(patsubst services/%/main.go,%,$(wildcard services/*/main.go)) $(ARGS)
 
 bench: setup ## compare synthesis with the same app in JavaScript, and the load balancer with nginx
 	go run ./bench $(ARGS)

@@ -1,11 +1,42 @@
-# Containers on a bridge network are routed by the instance, so they could reach
-# the instance's metadata service and with it the credentials of the instance's
-# role. The launch template's hop limit of 1 stops them; this is the second
-# lock. A unit that belongs to docker.service puts the rule back whenever Docker
-# is restarted, and no container is placed before it stands: ecs.service waits.
-cat > /etc/systemd/system/block-instance-metadata.service <<'UNIT'
+# Containers of one instance share its bridge, and the instance routes for them.
+# Left alone, whoever breaks into one could reach the containers of the other
+# services beside it, directly or by their ports on the instance, what else listens
+# on the instance, and the instance's metadata with the credentials of its role.
+# The launch template's hop limit of 1 keeps them from the metadata; these rules are
+# the second lock, and the only one for the rest.
+cat > /usr/local/sbin/isolate-containers <<'SCRIPT'
+set -eu
+# Have packets between two containers of a bridge pass the packet filter at all.
+modprobe br_netfilter
+echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables
+# Each chain is replaced as a whole: nothing gets through meanwhile. From the
+# instance a container needs answers, and the ECS agent's credentials endpoint:
+# 169.254.170.2, which the agent has translated to this port before the rules see
+# it. Everything to other machines, the load balancer among them, stays open.
+iptables-restore --wait --noflush <<'RULES'
+*filter
+:CONTAINER-TO-HOST - [0:0]
+-A CONTAINER-TO-HOST -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
+-A CONTAINER-TO-HOST -d 127.0.0.1/32 -p tcp --dport 51679 -j RETURN
+-A CONTAINER-TO-HOST -j DROP
+:CONTAINER-FORWARD - [0:0]
+-A CONTAINER-FORWARD -d 169.254.169.254/32 -j DROP
+-A CONTAINER-FORWARD -i docker0 -o docker0 -j DROP
+COMMIT
+RULES
+first() {
+  iptables --wait --check "$@" 2>/dev/null || iptables --wait --insert "$@"
+}
+first INPUT -i docker0 -j CONTAINER-TO-HOST
+first DOCKER-USER -j CONTAINER-FORWARD
+SCRIPT
+
+# The unit belongs to docker.service, which makes the chain DOCKER-USER: the rules
+# are put back whenever Docker is restarted. ecs.service needs the unit: where the
+# rules do not stand, the agent does not start and no container is placed.
+cat > /etc/systemd/system/isolate-containers.service <<'UNIT'
 [Unit]
-Description=Keep containers away from the instance metadata service
+Description=Keep containers apart, and away from the instance and its metadata
 After=docker.service
 Requires=docker.service
 PartOf=docker.service
@@ -14,11 +45,14 @@ Before=ecs.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -c 'iptables --wait --check DOCKER-USER --destination 169.254.169.254/32 --jump DROP || iptables --wait --insert DOCKER-USER --destination 169.254.169.254/32 --jump DROP'
+ExecStart=/bin/sh /usr/local/sbin/isolate-containers
 
 [Install]
 WantedBy=docker.service
 RequiredBy=ecs.service
 UNIT
 systemctl daemon-reload
-systemctl enable --now --no-block block-instance-metadata.service
+systemctl enable --now --no-block isolate-containers.service
+
+# Containers log with their execution role: the instance's role may not write logs.
+echo ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true >> /etc/ecs/ecs.config

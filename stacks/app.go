@@ -73,7 +73,11 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	if err := Add(app, d, settings, contexts); err != nil {
 		return err
 	}
-	return waitForRepositories(*app.Synth(nil).Directory(), d, settings)
+	dir := *app.Synth(nil).Directory()
+	if err := images.SetTimes(dir); err != nil {
+		return err
+	}
+	return waitForRepositories(dir, d, settings)
 }
 
 // waitForRepositories makes the images of the services wait for the stack of

@@ -31,45 +31,34 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network)
 		ContainerInsightsV2: awsecs.ContainerInsights_ENABLED,
 	})
 	c.CapacityProvider = awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
-		AutoScalingGroup:                   newInstances(c.Stack, s, network),
+		AutoScalingGroup:                   newInstances(c, s, network),
 		EnableManagedScaling:               jsii.Bool(true),
 		EnableManagedTerminationProtection: jsii.Bool(true),
 		EnableManagedDraining:              jsii.Bool(true),
 		TargetCapacityPercent:              jsii.Number(100),
 	})
 	c.Cluster.AddAsgCapacityProvider(c.CapacityProvider, nil)
-	// What the ECS agent needs, as CDK grants it.
-	policy := c.CapacityProvider.AutoScalingGroup().(awsautoscaling.AutoScalingGroup).Role().Node().FindChild(jsii.String("DefaultPolicy"))
-	suppress(policy, "AwsSolutions-IAM5", "The agent reports states of tasks and instances, to its own cluster only", "Action::ecs:Submit*")
-	suppress(policy, "AwsSolutions-IAM5", "ecs:Poll and ecs:StartTelemetrySession are bound to the cluster by a condition; "+
-		"ecs:DiscoverPollEndpoint and ecr:GetAuthorizationToken know no resources; CDK names none for writing logs, and no container reaches this role", "Resource::*")
 	output(c.Stack, "ClusterName", "The ECS cluster", c.Cluster.ClusterName())
 	return c
 }
 
 // newInstances makes the Auto Scaling group. Its size between the bounds is the
 // capacity provider's business, so the template sets none.
-func newInstances(stack awscdk.Stack, s config.Settings, network *Network) awsautoscaling.AutoScalingGroup {
+func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscaling.AutoScalingGroup {
+	stack := c.Stack
 	hardware := awsecs.AmiHardwareType_STANDARD
 	if s.Arch == "arm64" {
 		hardware = awsecs.AmiHardwareType_ARM
 	}
 	userData := awsec2.UserData_ForLinux(nil)
 	userData.AddCommands(jsii.String(strings.TrimSpace(assets.UserData)))
-	role := awsiam.NewRole(stack, jsii.String("InstanceRole"), &awsiam.RoleProps{
-		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
-		Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
-		ManagedPolicies: &[]awsiam.IManagedPolicy{
-			awsiam.ManagedPolicy_FromAwsManagedPolicyName(jsii.String("AmazonSSMManagedInstanceCore")),
-		},
-	})
-	suppress(role, "AwsSolutions-IAM4", "Session Manager stands in for SSH; AWS keeps the policy to what its agent needs",
-		"Policy::arn:<AWS::Partition>:iam::aws:policy/AmazonSSMManagedInstanceCore")
 	template := awsec2.NewLaunchTemplate(stack, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
-		InstanceType:             awsec2.NewInstanceType(jsii.String(s.InstanceTypes[0])),
-		MachineImage:             awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),
-		UserData:                 userData,
-		Role:                     role,
+		InstanceType: awsec2.NewInstanceType(jsii.String(s.InstanceTypes[0])),
+		MachineImage: awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),
+		UserData:     userData,
+		// The capacity provider would add what the agent needs for tasks without an
+		// execution role: any log group, any repository.
+		Role:                     newInstanceRole(c).WithoutPolicyUpdates(nil),
 		SecurityGroup:            network.InstanceSecurityGroup,
 		AssociatePublicIpAddress: jsii.Bool(false),
 		// A hop limit of 1 ends at the instance: a container in bridge mode is one
@@ -105,4 +94,56 @@ func newInstances(stack awscdk.Stack, s config.Settings, network *Network) awsau
 	suppress(group, "AwsSolutions-AS3", "Instances come and go with the tasks, which is no news. Whether the services have tasks is, and the setting alarms watches that")
 	suppress(group, "CdkNagValidationFailure", "The rule looks for the launch template beside the mixed instances policy and not in it; its volume is encrypted", "AwsSolutions-EC26")
 	return group
+}
+
+// newInstanceRole makes the role of the instances, for the ECS agent and Session
+// Manager. Every action has the narrowest resource that AWS lets it have
+// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html,
+// …/list_awssystemsmanager.html, …/list_amazonsessionmanagermessagegatewayservice.html).
+func newInstanceRole(c *Cluster) awsiam.Role {
+	allow := func(resource string, actions ...string) *awsiam.PolicyStatementProps {
+		return &awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: jsii.Strings(resource)}
+	}
+	instances := func(service, kind string) string {
+		return *c.Stack.FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String(service), Resource: jsii.String(kind), ResourceName: jsii.String("*"),
+		})
+	}
+	polling := allow(instances("ecs", "container-instance"), "ecs:Poll", "ecs:StartTelemetrySession")
+	polling.Conditions = &map[string]any{"ArnEquals": map[string]any{"ecs:cluster": c.Cluster.ClusterArn()}}
+	document := func(statements ...*awsiam.PolicyStatementProps) awsiam.PolicyDocument {
+		d := awsiam.NewPolicyDocument(nil)
+		for _, s := range statements {
+			d.AddStatements(awsiam.NewPolicyStatement(s))
+		}
+		return d
+	}
+	role := awsiam.NewRole(c.Stack, jsii.String("InstanceRole"), &awsiam.RoleProps{
+		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
+		Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
+		InlinePolicies: &map[string]awsiam.PolicyDocument{
+			"EcsAgent": document(
+				allow(*c.Cluster.ClusterArn(),
+					"ecs:DeregisterContainerInstance",
+					"ecs:RegisterContainerInstance",
+					"ecs:SubmitAttachmentStateChanges",
+					"ecs:SubmitContainerStateChange",
+					"ecs:SubmitTaskStateChange",
+				),
+				polling,
+				allow("*", "ecs:DiscoverPollEndpoint"),
+			),
+			"SessionManager": document(
+				allow(instances("ec2", "instance"), "ssm:UpdateInstanceInformation"),
+				allow("*",
+					"ssmmessages:CreateControlChannel",
+					"ssmmessages:CreateDataChannel",
+					"ssmmessages:OpenControlChannel",
+					"ssmmessages:OpenDataChannel",
+				),
+			),
+		},
+	})
+	suppress(role, "AwsSolutions-IAM5", "ECS and EC2 make the ids of instances, and the other actions know no resources: docs/isolation.md names each wildcard")
+	return role
 }

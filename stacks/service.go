@@ -11,6 +11,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/internal/config"
+	"cutover/internal/images"
 )
 
 const (
@@ -81,6 +82,7 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 			Directory: jsii.String(props.Context),
 			AssetName: jsii.String(name),
 			Platform:  platform,
+			BuildArgs: &map[string]*string{images.TimeArgument: jsii.String(strconv.FormatInt(images.Time.Unix(), 10))},
 		})),
 		Essential:            jsii.Bool(true),
 		Cpu:                  jsii.Number(props.Service.CPU),

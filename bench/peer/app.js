@@ -190,36 +190,25 @@ function newCluster(scope, network) {
     clusterName: env, vpc: network.vpc, containerInsightsV2: ecs.ContainerInsights.ENABLED,
   });
   const capacityProvider = new ecs.AsgCapacityProvider(stack, 'CapacityProvider', {
-    autoScalingGroup: newInstances(stack, network),
+    autoScalingGroup: newInstances(stack, cluster, network),
     enableManagedScaling: true,
     enableManagedTerminationProtection: true,
     enableManagedDraining: true,
     targetCapacityPercent: 100,
   });
   cluster.addAsgCapacityProvider(capacityProvider);
-  const policy = capacityProvider.autoScalingGroup.role.node.findChild('DefaultPolicy');
-  suppress(policy, 'AwsSolutions-IAM5', 'The agent reports states of tasks and instances, to its own cluster only', 'Action::ecs:Submit*');
-  suppress(policy, 'AwsSolutions-IAM5', 'ecs:Poll and ecs:StartTelemetrySession are bound to the cluster by a condition; '
-    + 'ecs:DiscoverPollEndpoint and ecr:GetAuthorizationToken know no resources; CDK names none for writing logs, and no container reaches this role', 'Resource::*');
   output(stack, 'ClusterName', 'The ECS cluster', cluster.clusterName);
   return { cluster, capacityProvider };
 }
 
-function newInstances(stack, network) {
+function newInstances(stack, cluster, network) {
   const userData = ec2.UserData.forLinux();
   userData.addCommands(fs.readFileSync(path.join(root, 'assets', 'user-data.sh'), 'utf8').trim());
-  const role = new iam.Role(stack, 'InstanceRole', {
-    assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
-    description: 'ECS agent and SSM Session Manager; no container can use it',
-    managedPolicies: [iam.ManagedPolicy.fromAwsManagedPolicyName('AmazonSSMManagedInstanceCore')],
-  });
-  suppress(role, 'AwsSolutions-IAM4', 'Session Manager stands in for SSH; AWS keeps the policy to what its agent needs',
-    'Policy::arn:<AWS::Partition>:iam::aws:policy/AmazonSSMManagedInstanceCore');
   const launchTemplate = new ec2.LaunchTemplate(stack, 'LaunchTemplate', {
     instanceType: new ec2.InstanceType('t3.small'),
     machineImage: ecs.EcsOptimizedImage.amazonLinux2023(ecs.AmiHardwareType.STANDARD),
     userData,
-    role,
+    role: newInstanceRole(stack, cluster).withoutPolicyUpdates(),
     securityGroup: network.instanceSecurityGroup,
     associatePublicIpAddress: false,
     httpTokens: ec2.LaunchTemplateHttpTokens.REQUIRED,
@@ -243,6 +232,47 @@ function newInstances(stack, network) {
   suppress(group, 'AwsSolutions-AS3', 'Instances come and go with the tasks, which is no news. Whether the services have tasks is, and the setting alarms watches that');
   suppress(group, 'CdkNagValidationFailure', 'The rule looks for the launch template beside the mixed instances policy and not in it; its volume is encrypted', 'AwsSolutions-EC26');
   return group;
+}
+
+function newInstanceRole(stack, cluster) {
+  const allow = (resource, ...actions) => ({ actions, resources: [resource] });
+  const instances = (service, resource) => stack.formatArn({ service, resource, resourceName: '*' });
+  const document = (...statements) => new iam.PolicyDocument({
+    statements: statements.map((statement) => new iam.PolicyStatement(statement)),
+  });
+  const role = new iam.Role(stack, 'InstanceRole', {
+    assumedBy: new iam.ServicePrincipal('ec2.amazonaws.com'),
+    description: 'ECS agent and SSM Session Manager; no container can use it',
+    inlinePolicies: {
+      EcsAgent: document(
+        allow(
+          cluster.clusterArn,
+          'ecs:DeregisterContainerInstance',
+          'ecs:RegisterContainerInstance',
+          'ecs:SubmitAttachmentStateChanges',
+          'ecs:SubmitContainerStateChange',
+          'ecs:SubmitTaskStateChange',
+        ),
+        {
+          ...allow(instances('ecs', 'container-instance'), 'ecs:Poll', 'ecs:StartTelemetrySession'),
+          conditions: { ArnEquals: { 'ecs:cluster': cluster.clusterArn } },
+        },
+        allow('*', 'ecs:DiscoverPollEndpoint'),
+      ),
+      SessionManager: document(
+        allow(instances('ec2', 'instance'), 'ssm:UpdateInstanceInformation'),
+        allow(
+          '*',
+          'ssmmessages:CreateControlChannel',
+          'ssmmessages:CreateDataChannel',
+          'ssmmessages:OpenControlChannel',
+          'ssmmessages:OpenDataChannel',
+        ),
+      ),
+    },
+  });
+  suppress(role, 'AwsSolutions-IAM5', 'ECS and EC2 make the ids of instances, and the other actions know no resources: docs/isolation.md names each wildcard');
+  return role;
 }
 
 function newRouting(scope, plan, network) {
@@ -312,6 +342,7 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
       directory,
       assetName: name,
       platform: ecrAssets.Platform.LINUX_AMD64,
+      buildArgs: { SOURCE_DATE_EPOCH: '0' },
     })),
     essential: true,
     cpu: 256,

@@ -1,0 +1,488 @@
+//go:build linux
+
+// Package instance runs the user data of the instances, as the template has it,
+// on an instance that is made of namespaces: with a network and a file system of
+// its own, a Docker engine, and containers that try what an intruder would.
+package instance
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	template = "../golden/switched/dev-Cluster.json"
+	unitFile = "/etc/systemd/system/isolate-containers.service"
+
+	// The instance, and what is outside of it.
+	instance     = "10.0.1.10"
+	loadBalancer = "10.0.1.20:80"
+	metadata     = "169.254.169.254:80"
+	elsewhere    = "203.0.113.9:443"
+	// The ECS agent's credentials endpoint, and the introspection API that it has
+	// on every address of the instance
+	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-introspection.html).
+	credentials   = "169.254.170.2:80"
+	introspection = "51678"
+)
+
+// scratch is set in the process that is the instance: a directory with the probe
+// and the user data.
+const scratch = "CUTOVER_TEST_INSTANCE"
+
+// TestContainersAreKeptApart starts itself again, as the instance.
+func TestContainersAreKeptApart(t *testing.T) {
+	if dir := os.Getenv(scratch); dir != "" {
+		runInstance(t, dir)
+		return
+	}
+	unable := func() error {
+		if os.Geteuid() != 0 {
+			return errors.New("it takes root to make namespaces: run it with sudo")
+		}
+		for _, name := range []string{"dockerd", "docker", "ip", "iptables", "iptables-restore", "tar"} {
+			if _, err := exec.LookPath(name); err != nil {
+				return fmt.Errorf("%s is missing", name)
+			}
+		}
+		if _, err := os.Stat("/proc/sys/net/bridge"); err != nil {
+			if out, err := exec.Command("modprobe", "br_netfilter").CombinedOutput(); err != nil {
+				return fmt.Errorf("the kernel has no br_netfilter: %w: %s", err, out)
+			}
+		}
+		return nil
+	}
+	if err := unable(); err != nil {
+		// Without root there is nothing that CI could install.
+		if os.Getenv("CI") != "" && os.Geteuid() == 0 {
+			t.Fatal(err)
+		}
+		t.Skip("no instance can be made here: ", err)
+	}
+
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "user-data"), []byte(userData(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "probe"), "./testdata/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A process namespace takes the engine and the containers with it, whatever
+	// becomes of the test.
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestContainersAreKeptApart$", "-test.v")
+	cmd.Env = append(os.Environ(), scratch+"="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// userData is the instances' script, with the cluster's name where the template
+// refers to it.
+func userData(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stack struct {
+		Resources map[string]struct {
+			Type       string
+			Properties struct {
+				LaunchTemplateData struct {
+					UserData struct {
+						Script struct {
+							Join []any `json:"Fn::Join"`
+						} `json:"Fn::Base64"`
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &stack); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range stack.Resources {
+		if r.Type != "AWS::EC2::LaunchTemplate" {
+			continue
+		}
+		var script strings.Builder
+		for _, part := range r.Properties.LaunchTemplateData.UserData.Script.Join[1].([]any) {
+			if text, ok := part.(string); ok {
+				script.WriteString(text)
+			} else {
+				script.WriteString("dev")
+			}
+		}
+		return script.String()
+	}
+	t.Fatalf("%s has no launch template", template)
+	return ""
+}
+
+func runInstance(t *testing.T, dir string) {
+	boot(t, dir)
+	engine := &engine{dir: dir}
+	engine.start(t)
+	defer engine.stop(t)
+	archive := run(t, "tar", "-C", dir, "-cf", "-", "probe")
+	load := engine.command("import", "-", "probe")
+	load.Stdin = strings.NewReader(archive)
+	if out, err := load.CombinedOutput(); err != nil {
+		t.Fatalf("docker import: %v: %s", err, out)
+	}
+	for _, service := range []string{"users", "posts"} {
+		engine.run(t, "run", "--detach", "--name", service, "--publish", "3000", "--user", "65532:65532",
+			"--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "probe", "/probe", "serve", service, "0.0.0.0:3000")
+	}
+
+	open := map[string]string{
+		"the load balancer → users": "users",
+		"the load balancer → posts": "posts",
+
+		"posts → users, directly":                      "users",
+		"posts → users, by its port on the instance":   "users",
+		"posts → users, by its port on the bridge":     "users",
+		"posts → the agent, on the instance":           "introspection",
+		"posts → the agent, on the bridge":             "introspection",
+		"posts → the instance's metadata":              "outside",
+		"posts → the credentials of its own task role": "credentials",
+		"posts → the load balancer":                    "outside",
+		"posts → elsewhere":                            "outside",
+	}
+	closed := map[string]string{
+		"the load balancer → users": "users",
+		"the load balancer → posts": "posts",
+
+		"posts → users, directly":                      "nothing",
+		"posts → users, by its port on the instance":   "nothing",
+		"posts → users, by its port on the bridge":     "nothing",
+		"posts → the agent, on the instance":           "nothing",
+		"posts → the agent, on the bridge":             "nothing",
+		"posts → the instance's metadata":              "nothing",
+		"posts → the credentials of its own task role": "credentials",
+		"posts → the load balancer":                    "outside",
+		"posts → elsewhere":                            "outside",
+	}
+	compare := func(when string, want map[string]string) {
+		t.Helper()
+		if diff := cmp.Diff(want, engine.reach(t)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+
+	// Without the script everything answers: what follows is the script's doing.
+	compare("before the user data", open)
+
+	t.Setenv("PATH", standIns(t, dir)+":"+os.Getenv("PATH"))
+	run(t, "bash", filepath.Join(dir, "user-data"))
+	compare("after the user data", closed)
+	checkUnit(t)
+
+	calls := strings.Fields(read(t, filepath.Join(dir, "systemctl.log")))
+	if want := strings.Fields("daemon-reload enable --now --no-block isolate-containers.service"); !slices.Equal(calls, want) {
+		t.Errorf("the user data called systemctl with %q, want %q", calls, want)
+	}
+	if got, want := read(t, "/etc/ecs/ecs.config"), "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true\nECS_CLUSTER=dev\n"; got != want {
+		t.Errorf("the agent's configuration is %q, want %q", got, want)
+	}
+
+	// The engine leaves the rules alone when it is restarted, and the unit, which is
+	// restarted with it, changes nothing where they stand.
+	rules := run(t, "iptables", "-S")
+	engine.stop(t)
+	engine.start(t)
+	engine.run(t, "start", "users", "posts")
+	compare("after a restart of Docker, before the unit ran again", closed)
+	startUnit(t)
+	compare("after a restart of Docker", closed)
+	count := func(s string) int { return strings.Count(s, "CONTAINER-") }
+	if again := run(t, "iptables", "-S"); count(rules) != count(again) {
+		t.Errorf("the unit ran again, and the rules\n%sbecame\n%s", rules, again)
+	}
+
+	// Should something wipe the packet filter, a restart of Docker mends all of it.
+	engine.stop(t)
+	run(t, "iptables", "--flush")
+	run(t, "iptables", "--delete-chain")
+	engine.start(t)
+	startUnit(t)
+	engine.run(t, "start", "users", "posts")
+	compare("after the packet filter was wiped and Docker restarted", closed)
+}
+
+// boot gives the instance a file system that nobody else sees, an address, the
+// outside, and what the ECS agent has on every instance.
+func boot(t *testing.T, dir string) {
+	t.Helper()
+	mount := func(source, target, kind string, flags uintptr, data string) {
+		t.Helper()
+		if err := syscall.Mount(source, target, kind, flags, data); err != nil {
+			t.Fatalf("mount %s on %s: %v", source, target, err)
+		}
+	}
+	mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
+	mount("proc", "/proc", "proc", 0, "")
+	mount("tmpfs", "/run", "tmpfs", 0, "")
+	for _, target := range []string{"/etc", "/usr/local"} {
+		layer := filepath.Join("/run/layers", target)
+		for _, name := range []string{"upper", "work"} {
+			if err := os.MkdirAll(filepath.Join(layer, name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mount("overlay", target, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", target, layer, layer))
+	}
+	for _, made := range []string{"/etc/ecs", "/etc/systemd/system", "/usr/local/sbin"} {
+		if err := os.MkdirAll(made, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	for _, args := range []string{
+		"link set lo up",
+		"netns add outside",
+		"link add eth0 type veth peer name eth0 netns outside",
+		"addr add " + instance + "/24 dev eth0",
+		"link set eth0 up",
+		"-n outside link set lo up",
+		"-n outside addr add 10.0.1.20/24 dev eth0",
+		"-n outside addr add 169.254.169.254/32 dev lo",
+		"-n outside addr add 203.0.113.9/32 dev lo",
+		"-n outside link set eth0 up",
+		"route add default via 10.0.1.20",
+	} {
+		run(t, "ip", strings.Fields(args)...)
+	}
+	probe := filepath.Join(dir, "probe")
+	serve(t, "ip", "netns", "exec", "outside", probe, "serve", "outside", loadBalancer, metadata, elsewhere)
+	serve(t, probe, "serve", "introspection", "0.0.0.0:"+introspection)
+	serve(t, probe, "serve", "credentials", "127.0.0.1:51679")
+	// As ecs-init has it on the ECS-optimized images
+	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html).
+	if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "iptables", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "-d", "169.254.170.2", "--dport", "80",
+		"-j", "DNAT", "--to-destination", "127.0.0.1:51679")
+}
+
+// standIns is a directory of programs that an instance has and namespaces have
+// not: systemctl, which starts the unit when it is asked to, and modprobe.
+func standIns(t *testing.T, dir string) string {
+	t.Helper()
+	bin := filepath.Join(dir, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, script := range map[string]string{
+		"systemctl": fmt.Sprintf("echo \"$@\" >> %s/systemctl.log\nif [ \"$1\" = enable ]; then eval \"$(sed -n s/^ExecStart=//p %s)\"; fi\n", dir, unitFile),
+		// TestContainersAreKeptApart has seen to it that the module is there.
+		"modprobe": "[ \"$*\" = br_netfilter ]\n",
+	} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\nset -e\n"+script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bin
+}
+
+// checkUnit states what makes systemd start the unit at every start of Docker,
+// and the agent only after it.
+func checkUnit(t *testing.T) {
+	t.Helper()
+	lines := strings.Split(read(t, unitFile), "\n")
+	for _, line := range []string{
+		"After=docker.service", "Requires=docker.service", "PartOf=docker.service", "Before=ecs.service",
+		"WantedBy=docker.service", "RequiredBy=ecs.service", "Type=oneshot", "RemainAfterExit=yes",
+	} {
+		if !slices.Contains(lines, line) {
+			t.Errorf("%s has no line %s", unitFile, line)
+		}
+	}
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Log("systemd-analyze is missing: systemd's own check of the unit is left out")
+		return
+	}
+	for _, name := range []string{"docker", "ecs"} {
+		if err := os.WriteFile("/etc/systemd/system/"+name+".service", []byte("[Service]\nExecStart=/bin/true\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", unitFile).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("systemd finds fault with the unit: %v\n%s", err, out)
+	}
+}
+
+// startUnit does what systemd does with the unit.
+func startUnit(t *testing.T) {
+	t.Helper()
+	for line := range strings.Lines(read(t, unitFile)) {
+		if command, ok := strings.CutPrefix(line, "ExecStart="); ok {
+			fields := strings.Fields(command)
+			run(t, fields[0], fields[1:]...)
+			return
+		}
+	}
+	t.Fatalf("%s starts nothing", unitFile)
+}
+
+// engine is the instance's Docker engine.
+type engine struct {
+	dir   string
+	cmd   *exec.Cmd
+	ended chan error
+}
+
+func (e *engine) start(t *testing.T) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(e.dir, "dockerd.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	e.cmd = exec.Command("dockerd", "--host", e.host(), "--data-root", filepath.Join(e.dir, "data"), "--exec-root", "/run/docker",
+		"--pidfile", "/run/docker.pid")
+	e.cmd.Stdout, e.cmd.Stderr = log, log
+	if err := e.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	e.ended = make(chan error, 1)
+	go func() { e.ended <- e.cmd.Wait() }()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(time.Minute); e.command("version").Run() != nil; {
+		select {
+		case <-tick.C:
+		case err := <-e.ended:
+			t.Fatalf("dockerd ended at its start: %v\n%s", err, read(t, log.Name()))
+		case <-limit:
+			t.Fatalf("dockerd did not come up in a minute:\n%s", read(t, log.Name()))
+		}
+	}
+}
+
+// stop stops the containers as well, as a stop of docker.service does.
+func (e *engine) stop(t *testing.T) {
+	t.Helper()
+	e.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-e.ended:
+	case <-time.After(30 * time.Second):
+		t.Error("dockerd did not stop in 30 s")
+		e.cmd.Process.Kill()
+		<-e.ended
+	}
+}
+
+func (e *engine) host() string { return "unix:///run/docker.sock" }
+
+func (e *engine) command(args ...string) *exec.Cmd {
+	return exec.Command("docker", append([]string{"--host", e.host()}, args...)...)
+}
+
+func (e *engine) run(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := e.command(args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("docker %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// reach says who answers whom.
+func (e *engine) reach(t *testing.T) map[string]string {
+	t.Helper()
+	address := func(service string) string {
+		return e.run(t, "inspect", "--format", "{{.NetworkSettings.IPAddress}}", service)
+	}
+	port := func(service string) string {
+		first, _, _ := strings.Cut(e.run(t, "port", service, "3000/tcp"), "\n")
+		return first[strings.LastIndex(first, ":")+1:]
+	}
+	gateway := e.run(t, "inspect", "--format", "{{.NetworkSettings.Gateway}}", "posts")
+	answers := map[string]string{}
+	dial := func(name string, command []string, address string) {
+		answer := strings.TrimSpace(run(t, command[0], append(command[1:], "dial", address)...))
+		if strings.HasPrefix(answer, "nothing") {
+			answer = "nothing"
+		}
+		answers[name] = answer
+	}
+	fromOutside := []string{"ip", "netns", "exec", "outside", filepath.Join(e.dir, "probe")}
+	dial("the load balancer → users", fromOutside, instance+":"+port("users"))
+	dial("the load balancer → posts", fromOutside, instance+":"+port("posts"))
+	fromPosts := []string{"docker", "--host", e.host(), "exec", "posts", "/probe"}
+	for name, address := range map[string]string{
+		"users, directly":                      address("users") + ":3000",
+		"users, by its port on the instance":   instance + ":" + port("users"),
+		"users, by its port on the bridge":     gateway + ":" + port("users"),
+		"the agent, on the instance":           instance + ":" + introspection,
+		"the agent, on the bridge":             gateway + ":" + introspection,
+		"the instance's metadata":              metadata,
+		"the credentials of its own task role": credentials,
+		"the load balancer":                    loadBalancer,
+		"elsewhere":                            elsewhere,
+	} {
+		dial("posts → "+name, fromPosts, address)
+	}
+	return answers
+}
+
+// serve starts a program that says when it is ready, and goes with the instance.
+func serve(t *testing.T, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make([]byte, len("ready"))
+	if _, err := out.Read(ready); err != nil || string(ready) != "ready" {
+		t.Fatalf("%s %s: %q, %v", name, strings.Join(args, " "), ready, err)
+	}
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,230 @@
+// Package supply checks what the project is made of and what it gives away:
+// licences, known vulnerabilities, secrets, and the workflows that build it.
+package supply
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/google/licensecheck"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/licences.md")
+
+const (
+	root             = "../.."
+	licencesDocument = root + "/docs/licences.md"
+)
+
+// programs are what is built from this repository, and the packages it is in.
+var programs = []struct{ name, pattern string }{
+	{"services", "./services/..."},
+	{"tool", "./cmd/cutover"},
+	{"CDK app", "."},
+}
+
+// allowed are the licences that ask for no more than to be named, by their SPDX
+// identifiers.
+var allowed = []string{"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "Unlicense"}
+
+// reviewed are licences that were read because the files do not say by themselves
+// what holds. Another version has to be read again.
+var reviewed = map[string]struct {
+	licences []string
+	note     string
+}{
+	"codeberg.org/go-fonts/liberation@v0.5.0":                       {[]string{"BSD-3-Clause", "OFL-1.1"}, "OFL-1.1 is that of the fonts: free to embed, not to be sold by themselves"},
+	"github.com/ajstarks/svgo@v0.0.0-20211024235047-1546f124cd8b":   {[]string{"CC-BY-4.0"}, "asks to be named"},
+	"github.com/golang/freetype@v0.0.0-20170609003504-e2365dfdc4a0": {[]string{"FTL"}, "FTL or GPL-2.0-or-later, as one chooses; FTL asks to be named"},
+	"github.com/opencontainers/go-digest@v1.0.0":                    {[]string{"Apache-2.0"}, "CC-BY-SA-4.0 is that of its documentation"},
+}
+
+type dependency struct {
+	name, version string
+	licences      []string
+	programs      []string
+}
+
+// TestLicences finds the licences of all that is linked into the programs and of
+// the npm packages, and compares the document with them.
+func TestLicences(t *testing.T) {
+	dependencies := slices.Concat(modules(t), packages(t))
+	var table strings.Builder
+	seen := map[string]bool{}
+	for _, d := range dependencies {
+		if len(d.licences) == 0 {
+			t.Errorf("%s %s has no licence that can be recognized: read it, and add it here or drop the dependency", d.name, d.version)
+		}
+		review, known := reviewed[d.name+"@"+d.version]
+		for _, licence := range d.licences {
+			if !known && !slices.Contains(allowed, licence) {
+				t.Errorf("%s %s is under %s, which is not among those allowed: %s", d.name, d.version, licence, strings.Join(allowed, ", "))
+			}
+		}
+		notes := ""
+		if known {
+			seen[d.name+"@"+d.version] = true
+			notes = " (" + review.note + ")"
+		}
+		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", d.name, d.version, strings.Join(d.licences, ", ")+notes, strings.Join(d.programs, ", "))
+	}
+	for name := range reviewed {
+		if !seen[name] {
+			t.Errorf("%s is not a dependency any more: drop it from the reviewed licences", name)
+		}
+	}
+	document := `# Licences
+
+Written by ` + "`make golden`" + `: everything that is linked into the services, the tool ` + "`cutover`" + ` and the CDK app, and the
+npm packages that the CDK command line comes from. Tests and benchmarks need more, which goes nowhere. A test fails when
+this list is not what is built, and when a licence is neither among
+` + strings.Join(allowed, ", ") + ` nor was read, which a note here says.
+
+| dependency | version | licence | in |
+|---|---|---|---|
+` + table.String()
+	if *update {
+		if err := os.WriteFile(licencesDocument, []byte(document), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(licencesDocument)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != document {
+		t.Errorf("docs/licences.md is not up to date; `make golden` writes it:\n%s", udiff.Unified("reviewed", "found", string(want), document))
+	}
+}
+
+// modules are the Go modules of the programs, and the standard library.
+func modules(t *testing.T) []dependency {
+	t.Helper()
+	found := map[string]*dependency{}
+	use := func(name, version, dir, program string) {
+		d := found[name]
+		if d == nil {
+			d = &dependency{name: name, version: version, licences: reviewed[name+"@"+version].licences}
+			if d.licences == nil {
+				d.licences = licencesIn(t, dir)
+			}
+			found[name] = d
+		}
+		if !slices.Contains(d.programs, program) {
+			d.programs = append(d.programs, program)
+		}
+	}
+	for _, p := range programs {
+		cmd := exec.Command("go", "list", "-deps", "-json=Module,Standard", p.pattern)
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list %s: %v\n%s", p.pattern, err, stderr.String())
+		}
+		for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+			var listed struct {
+				Standard bool
+				Module   *struct {
+					Path, Version, Dir string
+					Main               bool
+				}
+			}
+			if err := decoder.Decode(&listed); err != nil {
+				t.Fatal(err)
+			}
+			switch m := listed.Module; {
+			case listed.Standard:
+				use("Go's standard library", "", goRoot(t), p.name)
+			case m != nil && !m.Main:
+				use(m.Path, m.Version, m.Dir, p.name)
+			}
+		}
+	}
+	var all []dependency
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		all = append(all, *found[name])
+	}
+	return all
+}
+
+func goRoot(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// licencesIn recognizes the licences of the licence files in a directory.
+func licencesIn(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, entry := range entries {
+		name := strings.ToUpper(entry.Name())
+		if entry.IsDir() || !strings.HasPrefix(name, "LICENSE") && !strings.HasPrefix(name, "LICENCE") && !strings.HasPrefix(name, "COPYING") {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		coverage := licensecheck.Scan(text)
+		// Below that, most of the text is something else than the licence it names.
+		if coverage.Percent < 75 {
+			t.Errorf("%s: only %.0f %% of it is a licence that is known", filepath.Join(dir, entry.Name()), coverage.Percent)
+		}
+		for _, match := range coverage.Match {
+			if !slices.Contains(ids, match.ID) {
+				ids = append(ids, match.ID)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// packages are the npm packages, which say their licence themselves.
+func packages(t *testing.T) []dependency {
+	t.Helper()
+	text, err := os.ReadFile(root + "/package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lock struct {
+		Packages map[string]struct{ Version, License string }
+	}
+	if err := json.Unmarshal(text, &lock); err != nil {
+		t.Fatal(err)
+	}
+	var all []dependency
+	for _, path := range slices.Sorted(maps.Keys(lock.Packages)) {
+		if path == "" {
+			continue // this repository
+		}
+		p := lock.Packages[path]
+		d := dependency{name: "npm: " + strings.TrimPrefix(path, "node_modules/"), version: p.Version, programs: []string{"CDK command line"}}
+		if p.License != "" {
+			d.licences = []string{p.License}
+		}
+		all = append(all, d)
+	}
+	return all
+}

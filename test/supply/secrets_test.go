@@ -1,0 +1,213 @@
+package supply
+
+import (
+	"encoding/json"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"cutover/internal/images"
+)
+
+// secrets are the forms of what must not be anywhere, each with a sample. The
+// samples are in two parts, so that this file does not have them.
+var secrets = []struct{ name, pattern, sample string }{
+	{"AWS access key", `\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b`, "AKIA" + "ABCDEFGHIJKLMNOP"},
+	{"AWS secret key", `(?i)\baws_?(?:secret)?_?(?:access)?_?key\b["']?\s*[:=]\s*["']?[A-Za-z0-9/+]{40}\b`, "aws_secret_access_key = " + strings.Repeat("aB3c", 10)},
+	{"AWS session token", `(?i)session_?token\b["']?\s*[:=]\s*["']?[A-Za-z0-9/+=]{100,}`, "AWS_SESSION_TOKEN=" + strings.Repeat("Fwo", 40)},
+	{"private key", `-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{40,}`, "-----BEGIN RSA PRIVATE" + " KEY-----\n" + strings.Repeat("MIIE", 12)},
+	{"GitHub token", `\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,})`, "ghp_" + strings.Repeat("a1B2", 9)},
+	{"npm token", `\bnpm_[A-Za-z0-9]{36}\b`, "npm_" + strings.Repeat("a1B2", 9)},
+	{"Slack token", `\bxox[abeoprs]-[0-9A-Za-z-]{20,}`, "xoxb-" + strings.Repeat("1234", 6)},
+	{"JSON web token", `\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`, "eyJ" + "hbGciOiJIUzI1NiJ9.eyJ" + "zdWIiOiIxMjM0In0." + strings.Repeat("a", 20)},
+	{"password in a URL", `\b[a-z][a-z0-9+]*://[^\s/:@"'$<>{}%]+:[^\s/:@"'$<>{}%]{3,}@[a-z0-9]`, "postgres://forum:hunter2" + "@db.example.com"},
+	{"password or token in quotes", `(?i)["']?(?:password|passwd|secret|token|api_?key)["']?\s*[:=]\s*["'][A-Za-z0-9+/_.~-]{12,}["']`, `password: "` + `correct-horse-battery"`},
+}
+
+func leaks(text []byte) []string {
+	var found []string
+	for i, s := range secrets {
+		if match := expressions()[i].Find(text); match != nil {
+			// Not the whole of it: what a test prints is kept.
+			found = append(found, s.name+" "+string(match[:min(len(match), 12)])+"…")
+		}
+	}
+	return found
+}
+
+var expressions = sync.OnceValue(func() []*regexp.Regexp {
+	var all []*regexp.Regexp
+	for _, s := range secrets {
+		all = append(all, regexp.MustCompile(s.pattern))
+	}
+	return all
+})
+
+func TestEverySecretIsRecognized(t *testing.T) {
+	for _, s := range secrets {
+		if found := leaks([]byte("before " + s.sample + "\nafter")); len(found) == 0 || !strings.HasPrefix(strings.Join(found, ", "), s.name) {
+			t.Errorf("%s: %q is recognized as %q", s.name, s.sample, found)
+		}
+	}
+}
+
+// TestNoSecrets looks through everything that is committed, the templates in
+// test/golden among it, and through what goes into the images.
+func TestNoSecrets(t *testing.T) {
+	list := exec.Command("git", "ls-files", "-z")
+	list.Dir = root
+	out, err := list.Output()
+	if err != nil {
+		t.Skip("what is committed cannot be told: ", err)
+	}
+	files := strings.Split(strings.TrimRight(string(out), "\x00"), "\x00")
+	for _, dir := range serviceContexts(t) {
+		err := filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				files = append(files, file)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	templates := 0
+	for _, file := range files {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(root, file)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			if os.IsNotExist(err) {
+				continue // deleted, and not committed yet
+			}
+			t.Fatal(err)
+		}
+		for _, leak := range leaks(text) {
+			t.Errorf("%s has what looks like a secret: %s", file, leak)
+		}
+		if matched, _ := filepath.Match(root+"/test/golden/*/*.json", file); matched {
+			templates++
+			template(t, file, text)
+		}
+	}
+	if templates == 0 {
+		t.Error("no template was looked through")
+	}
+}
+
+var telling = regexp.MustCompile(`(?i)secret|password|passwd|token|credential|private_?key|api_?key`)
+
+// template refuses a secret that has no form: a container's variable, or a
+// property, that is called one and has its value in the template.
+func template(t *testing.T, file string, text []byte) {
+	t.Helper()
+	var value any
+	if err := json.Unmarshal(text, &value); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		switch v := value.(type) {
+		case []any:
+			for _, element := range v {
+				walk(path, element)
+			}
+		case map[string]any:
+			if name, ok := v["Name"].(string); ok && v["Value"] != nil && telling.MatchString(name) {
+				t.Errorf("%s: %s has the variable %s in plain text", file, path, name)
+			}
+			for key, member := range v {
+				if literal, ok := member.(string); ok && literal != "" && (key == "SecretString" || telling.MatchString(key) && key != "HttpTokens") {
+					t.Errorf("%s: %s.%s is in plain text", file, path, key)
+				}
+				walk(path+"."+key, member)
+			}
+		}
+	}
+	walk("", value)
+}
+
+// serviceContexts are the build contexts of the images.
+func serviceContexts(t *testing.T) map[string]string {
+	t.Helper()
+	options := images.Options{Root: root, Out: t.TempDir(), Arch: "amd64"}
+	for _, name := range []string{"api", "users", "threads", "posts"} {
+		options.Services = append(options.Services, images.Service{Name: name, Dir: "services/" + name})
+	}
+	contexts, err := images.Build(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return contexts
+}
+
+// TestNoSecretsInLogs runs the services with secrets in their environment and in
+// requests, and reads what they log.
+func TestNoSecretsInLogs(t *testing.T) {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("the images' binaries are for linux/amd64")
+	}
+	secret := strings.Repeat("hunter2", 2)
+	for service, dir := range serviceContexts(t) {
+		t.Run(service, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, port, _ := net.SplitHostPort(listener.Addr().String())
+			listener.Close()
+			cmd := exec.Command(filepath.Join(dir, service))
+			cmd.Env = []string{"PORT=" + port, "STOP_TIMEOUT=1s", "LOG_LEVEL=debug", "AWS_SECRET_ACCESS_KEY=" + secret, "PASSWORD=" + secret}
+			var log strings.Builder
+			cmd.Stdout, cmd.Stderr = &log, &log
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Process.Kill()
+			tick := time.NewTicker(10 * time.Millisecond)
+			defer tick.Stop()
+			limit := time.After(20 * time.Second)
+			for answered := 0; answered < 2; {
+				for _, method := range []string{http.MethodGet, http.MethodPost} {
+					request, err := http.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:"+port+"/api/?token="+secret, strings.NewReader("password="+secret))
+					if err != nil {
+						t.Fatal(err)
+					}
+					request.Header.Set("Authorization", "Bearer "+secret)
+					request.Header.Set("Cookie", "session="+secret)
+					if response, err := http.DefaultClient.Do(request); err == nil {
+						response.Body.Close()
+						answered++
+					}
+				}
+				select {
+				case <-tick.C:
+				case <-limit:
+					t.Fatal("the service does not answer")
+				}
+			}
+			cmd.Process.Signal(syscall.SIGTERM)
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("the service ended with %v", err)
+			}
+			if !strings.Contains(log.String(), `"path":"/api/"`) {
+				t.Errorf("the requests are not in the log:\n%s", log.String())
+			}
+			if strings.Contains(log.String(), secret) {
+				t.Errorf("the log has the secret:\n%s", log.String())
+			}
+		})
+	}
+}
