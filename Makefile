@@ -23,7 +23,7 @@ help: ## show this list
 
 up: setup bin/cutover ## set up, synthesize and run it all on this machine, in the background
 	@echo "Synthesizing (minutes the first time, while the CDK app compiles)"
-	@CDK_VALIDATION=false cdk synth --quiet
+	@cdk synth --quiet
 	@if bin/cutover status >/dev/null 2>&1; then bin/cutover deploy $(ARGS); else bin/cutover up --detach $(run) $(ARGS); fi
 
 down: bin/cutover ## stop what `make up` runs
@@ -53,7 +53,7 @@ reliability: setup ## do every fault to every service under load, and write docs
 	CUTOVER_RELIABILITY=1 go test . -count=1 -v -parallel 4 -run '^TestReliability$$' -update
 
 synth: setup ## synthesize to cdk.out, with CDK's validation
-	cdk synth --quiet $(ARGS)
+	CDK_VALIDATION=true cdk synth --quiet $(ARGS)
 
 diff: setup ## show what a deployment would change in the AWS account of the environment
 	cdk diff $(ARGS)

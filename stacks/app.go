@@ -14,12 +14,14 @@ import (
 
 	"cutover/internal/config"
 	"cutover/internal/images"
+	_ "cutover/internal/validation" // decides whether CDK validates
 )
 
 // Run is the whole CDK app: it takes the context that the CDK command line hands
-// over and synthesizes the deployment to where the command line wants it. It
-// returns the exit code of the process; what is wrong goes to standard error, a
-// line for each mistake.
+// over and synthesizes the deployment to where the command line wants it. CDK
+// validates the templates unless the command only looks at them. It returns the
+// exit code of the process; what is wrong goes to standard error, a line for each
+// mistake.
 func Run(d config.Deployment) int {
 	defer jsii.Close()
 	values, err := config.ContextFromEnvironment(os.Getenv)

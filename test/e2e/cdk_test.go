@@ -32,9 +32,7 @@ func newCDK(ctx context.Context, root string, env []string) *cdk {
 	node := filepath.Join(root, nodePath)
 	path := filepath.Dir(node) + string(os.PathListSeparator) + os.Getenv("PATH")
 	return &cdk{ctx: ctx, program: filepath.Join(root, cliPath), dir: root, env: append(slices.Clone(env),
-		"PATH="+path, "JSII_NODE="+node, "NO_COLOR=1",
-		"CDK_VALIDATION=false", // costs most of a synthesis, and has tests of its own
-	)}
+		"PATH="+path, "JSII_NODE="+node, "NO_COLOR=1")}
 }
 
 // run returns what the CLI printed, and an error if it did not exit with 0.

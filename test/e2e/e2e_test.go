@@ -224,6 +224,7 @@ func TestDeployment(t *testing.T) {
 		// The one deployment as a user does it, from the source. All others use an assembly.
 		cli.must(t, slices.Concat([]string{"deploy", "-o", assembly("monolith")}, choose("monolith"), deployOptions)...)
 		compare(t, a, "monolith")
+		validated(t, assembly("monolith"), true)
 		for name, status := range a.stacks(t) {
 			if status != "CREATE_COMPLETE" {
 				t.Errorf("stack %s: %s", name, status)
@@ -235,6 +236,7 @@ func TestDeployment(t *testing.T) {
 	step("synthesize the other phases", func(t *testing.T) {
 		for _, phase := range []string{"parallel", "canary", "switched", "retired"} {
 			cli.must(t, append([]string{"synth", "-q", "-o", assembly(phase)}, choose(phase)...)...)
+			validated(t, assembly(phase), false)
 		}
 	})
 	step("deploy monolith again", func(t *testing.T) { repeated(t, cli, a, assembly("monolith")) })
@@ -280,6 +282,16 @@ func TestDeployment(t *testing.T) {
 		cli.must(t, "destroy", "--app", assembly("monolith"), "--all", "--force")
 		destroyed(t, a)
 	})
+}
+
+// validated looks for the report that CDK writes when it validates templates: it does for a deployment, and not where they
+// are only looked at.
+func validated(t *testing.T, assembly string, want bool) {
+	t.Helper()
+	_, err := os.Stat(filepath.Join(assembly, "validation-report.json"))
+	if (err == nil) != want {
+		t.Errorf("validated: %t, want %t", err == nil, want)
+	}
 }
 
 // compare reads the state back and compares it with the specification's.
