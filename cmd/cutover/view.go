@@ -234,7 +234,7 @@ func hasPhases() bool {
 }
 
 // example is a path that a rule of the listener sends on whatever else the
-// request has: the longest, for it says most.
+// request has: the first of those with the most segments, which say most.
 func example(l local.ListenerStatus) string {
 	best := "/"
 	for _, rule := range l.Rules {
@@ -244,7 +244,8 @@ func example(l local.ListenerStatus) string {
 		paths, _ := strings.CutPrefix(rule.Conditions[0], "path-pattern ")
 		for path := range strings.SplitSeq(paths, " or ") {
 			path = strings.TrimRight(path, "*")
-			if len(path) > len(best) && path[0] == '/' && !strings.ContainsAny(path, "*?") {
+			usable := strings.HasPrefix(path, "/") && !strings.ContainsAny(path, "*?")
+			if usable && (best == "/" || strings.Count(path, "/") > strings.Count(best, "/")) {
 				best = path
 			}
 		}
