@@ -1,7 +1,7 @@
 'use strict';
 // The deployment of this repository as a CDK user would write it in plain
-// JavaScript: the same stacks, constructs, ids and settings as main.go and
-// stacks/, so that both make the same templates. It is what `go run ./bench`
+// JavaScript: the same stacks, constructs, ids and settings as main.go,
+// internal/forum and stacks/, so that both make the same templates. It is what `go run ./bench`
 // measures the Go app against, and that program fails when the templates
 // differ, so a change to stacks/ belongs here too.
 //
