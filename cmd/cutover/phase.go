@@ -154,7 +154,7 @@ func (p *phase) move(ctx context.Context, v *view, step func() (move.Position, e
 	case p.notAsked != nil:
 		fmt.Fprintf(&b, "Not checked against what is deployed: %v.\n", p.notAsked)
 	case !p.deployed.Exists:
-		fmt.Fprintf(&b, "Nothing is deployed in %s, %s.\n", p.env, p.deployed.Region)
+		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
 	}
 	if unknown != "" {
 		fmt.Fprintf(&b, "Not checked for changes that are not committed: %s.\n", unknown)
@@ -229,7 +229,7 @@ func (p *phase) text(v *view) string {
 	case p.notAsked != nil:
 		fmt.Fprintf(&b, "What is deployed is not known: %v.\n", p.notAsked)
 	case !p.deployed.Exists:
-		fmt.Fprintf(&b, "Nothing is deployed in %s, %s.\n", p.env, p.deployed.Region)
+		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
 	default:
 		if err := move.Check(p.env, p.from, p.deployed); err != nil {
 			fmt.Fprintf(&b, "%v.\n", err)

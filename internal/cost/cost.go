@@ -251,7 +251,7 @@ var free = []string{
 	"AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
 	"AWS::KMS::Alias", "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy",
 	"AWS::SNS::Topic", "AWS::SNS::TopicPolicy",
-	"AWS::SSM::Parameter", // of the standard tier, which is what its property Tier is not
+	"AWS::SSM::Parameter", // in the standard tier
 	"Custom::VpcRestrictDefaultSG",
 }
 
