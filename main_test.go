@@ -55,7 +55,7 @@ type settings = map[string]any
 // so that each is synthesized once.
 var assemblies = map[string]*assembly.Assembly{}
 
-// synth returns the assembly of the forum's deployment with the context of
+// synth returns the assembly of the deployment in main.go with the context of
 // cdk.json, changed by what is given.
 func synth(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
