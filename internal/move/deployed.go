@@ -104,7 +104,9 @@ func account(ctx context.Context, getenv func(string) string) (aws.Config, error
 			processcreds.NewCommandBuilderFunc(func(ctx context.Context) (*exec.Cmd, error) {
 				return exec.CommandContext(ctx, program, "configure", "export-credentials", "--format", "process"), nil
 			})))
-		if _, err := c.Credentials.Retrieve(ctx); err != nil {
+		if _, err := c.Credentials.Retrieve(ctx); ctx.Err() != nil {
+			return c, fmt.Errorf("`aws configure export-credentials` gave no answer: %w", ctx.Err())
+		} else if err != nil {
 			return c, errors.New("there are no credentials, neither in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor from `aws configure export-credentials` (AWS CLI 2)")
 		}
 	} else {
