@@ -7,12 +7,12 @@ package main
 import (
 	"os"
 
-	"cutover/internal/forum"
+	"cutover/internal/inventory"
 	"cutover/stacks"
 )
 
-// deployment lists the services. To add one, see [forum.Deployment].
-var deployment = forum.Deployment
+// deployment lists the services. To add one, see [inventory.Forum].
+var deployment = inventory.Forum
 
 func main() {
 	os.Exit(stacks.Run(deployment))

@@ -143,7 +143,7 @@ const reliabilityTail = `
 ## What follows
 
 - With one task, a service that loses it answers 503 until ECS has started another and the load balancer has found it
-  healthy. Give a service that must not do so two tasks in ` + "`internal/forum`" + `; their instances are in different zones.
+  healthy. Give a service that must not do so two tasks in ` + "`internal/inventory`" + `; their instances are in different zones.
 - A task that hangs holds the requests that it has, until the load balancer's health checks have failed often enough:
   the interval times the threshold of the target group. Then the load balancer sends nothing more to it, and ECS
   replaces it.

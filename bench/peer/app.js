@@ -1,9 +1,9 @@
 'use strict';
 // The deployment of this repository as a CDK user would write it in plain
-// JavaScript: the same stacks, constructs, ids and settings as main.go,
-// internal/forum and stacks/, so that both make the same templates. It is what `go run ./bench`
-// measures the Go app against, and that program fails when the templates
-// differ, so a change to stacks/ belongs here too.
+// JavaScript: the same stacks, constructs, ids and settings as
+// internal/inventory and stacks/, so that both make the same templates. It is
+// what `go run ./bench` measures the Go app against, and that program fails when
+// the templates differ, so a change to stacks/ belongs here too.
 //
 // It knows the context keys phase and shift and has the other settings at their
 // defaults. As the Go app, it first has the images' build contexts brought up to

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/config"
-	"cutover/internal/forum"
+	"cutover/internal/inventory"
 	"cutover/internal/migration"
 	"cutover/internal/move"
 )
@@ -113,7 +113,7 @@ func (p *phase) load(ctx context.Context) (err error) {
 	if p.file, err = move.Read(cdkFile); err != nil {
 		return err
 	}
-	if p.deployment, p.env, p.from, err = move.Load(forum.Deployment, p.file.Context, p.env); err != nil {
+	if p.deployment, p.env, p.from, err = move.Load(inventory.Forum, p.file.Context, p.env); err != nil {
 		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
 	p.deployed, p.notAsked = move.Ask(ctx, p.env, os.Getenv)

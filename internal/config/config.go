@@ -1,6 +1,7 @@
 // Package config reads and checks what a deployment is made of: the services
-// that internal/forum lists and the settings that come from the CDK context. It finds
-// every mistake before anything is synthesized and reports all of them at once.
+// that internal/inventory lists and the settings that come from the CDK context.
+// It finds every mistake before anything is synthesized and reports all of them
+// at once.
 package config
 
 import (

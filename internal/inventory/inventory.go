@@ -1,12 +1,12 @@
-// Package forum lists the services of the forum API that this repository
+// Package inventory lists the services of the forum API that this repository
 // deploys. It is plain data, for the CDK app and for the tools beside it.
-package forum
+package inventory
 
 import "cutover/internal/config"
 
-// Deployment lists the services. To add one, give it an entry here and a main
+// Forum lists the services. To add one, give it an entry here and a main
 // package in services/.
-var Deployment = config.Deployment{
+var Forum = config.Deployment{
 	Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
 	Services: []config.Service{
 		{Name: "users", Paths: []string{"/api/users*"}, Order: 10},
