@@ -12,7 +12,7 @@ FUZZTIME ?= 1m
 light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/')
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse test race fuzz e2e reliability synth diff deploy emulate golden vulns sbom bench setup bin/cutover clean
+.PHONY: help up down rehearse test race fuzz e2e reliability synth diff cost deploy emulate golden vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -57,6 +57,10 @@ synth: setup ## synthesize to cdk.out, with CDK's validation
 
 diff: setup ## show what a deployment would change in the AWS account of the environment
 	cdk diff $(ARGS)
+
+cost: setup bin/cutover ## estimate from the templates what a month costs, and which service causes it
+	@CDK_VALIDATION=false cdk synth --quiet --output build/cost $(ARGS)
+	@bin/cutover cost --app build/cost
 
 deploy: setup ## deploy to the AWS account of the environment
 	cdk deploy --all $(ARGS)

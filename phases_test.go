@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/internal/assembly"
+	"cutover/internal/config"
+	"cutover/internal/move"
 )
 
 // TestPhaseChanges states what a change of phase, or of the shift, may change:
@@ -153,4 +155,21 @@ func reverse(line string) string {
 	head, to, _ := strings.Cut(line, " -> ")
 	cut := strings.LastIndex(head, " ") + 1
 	return head[:cut] + to + " -> " + head[cut:]
+}
+
+// TestListIsReadable compares the list of services with what the commands read
+// that do without CDK.
+func TestListIsReadable(t *testing.T) {
+	got, err := move.Services("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	moving := func(s config.Service) config.Service { // what a move is about
+		return config.Service{Name: s.Name, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks}
+	}
+	want := config.Deployment{Monolith: moving(deployment.Monolith)}
+	for _, service := range deployment.Services {
+		want.Services = append(want.Services, moving(service))
+	}
+	equal(t, "list of services", want, got)
 }

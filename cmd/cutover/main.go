@@ -1,5 +1,6 @@
 // Cutover runs a synthesized deployment on this machine: its load balancers,
 // target groups and services, from the very templates that CloudFormation gets.
+// It also says what they cost, and takes the migration a step on or back.
 package main
 
 import (
@@ -52,7 +53,7 @@ func command() *cobra.Command {
 	g := &global{}
 	root := &cobra.Command{
 		Use:   "cutover",
-		Short: "Run a synthesized deployment on this machine, and rehearse its migration",
+		Short: "Run a synthesized deployment on this machine, rehearse its migration, move it on",
 		Long: `Cutover runs what "cdk synth" wrote: load balancers with their rules, target groups
 with their health checks, and ECS services on EC2 with their tasks, from the
 templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
@@ -61,7 +62,7 @@ templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), costCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -47,16 +50,37 @@ func section() {
 	}
 }
 
+// golden has the golden templates.
+var golden = func() string {
+	dir, err := filepath.Abs("../../test/golden")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
 // The scripts in testdata call the command as a user does. Each has the assembly
-// of the shop (internal/local/testdata) in the directory shop.
+// of the shop (internal/local/testdata) in the directory shop, and our list of
+// services in main.go.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Defer(func() { down(t, filepath.Join(env.WorkDir, ".cutover")) })
-			return os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop"))
+			aws := &parameterStore{}
+			server := httptest.NewServer(aws)
+			env.Defer(server.Close)
+			env.Values["aws"] = aws
+			env.Setenv("AWS_ENDPOINT_URL", server.URL)
+			services, err := os.ReadFile("../../main.go")
+			if err != nil {
+				return err
+			}
+			return errors.Join(
+				os.WriteFile(filepath.Join(env.WorkDir, "main.go"), services, 0o644),
+				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "replace": replace},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "replace": replace, "deployed": deployed, "asked": asked},
 	})
 }
 
@@ -125,4 +149,80 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s has %q %d times", args[0], args[1], n)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
+}
+
+// parameterStore is the part of AWS that tells a phase: SSM's GetParameters.
+type parameterStore struct {
+	mu     sync.Mutex
+	values map[string]string // by name
+	by     []string          // who asked, as the requests' Authorization says
+}
+
+func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.by = append(p.by, r.Header.Get("Authorization"))
+	var request struct{ Names []string }
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || r.Header.Get("X-Amz-Target") != "AmazonSSM.GetParameters" || len(request.Names) > 10 {
+		http.Error(w, `{"__type":"ValidationException"}`, http.StatusBadRequest)
+		return
+	}
+	type parameter struct{ Name, Type, Value string }
+	answer := struct {
+		Parameters        []parameter
+		InvalidParameters []string
+	}{}
+	for _, name := range request.Names {
+		if value, ok := p.values[name]; ok {
+			answer.Parameters = append(answer.Parameters, parameter{name, "String", value})
+		} else {
+			answer.InvalidParameters = append(answer.InvalidParameters, name)
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	json.NewEncoder(w).Encode(answer)
+}
+
+// deployed is "deployed BEGUN REACHED [NAME=VALUE...]": AWS has the parameters
+// of the Gate stack in one phase and of the Phase stack in another, as the golden
+// templates have them, and those that are given.
+func deployed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: deployed BEGUN REACHED [NAME=VALUE...]")
+	}
+	values := map[string]string{}
+	for i, stack := range []string{"Gate", "Phase"} {
+		text, err := os.ReadFile(filepath.Join(golden, args[i], "dev-"+stack+".json"))
+		ts.Check(err)
+		var template struct {
+			Resources map[string]struct{ Properties struct{ Name, Value string } }
+		}
+		ts.Check(json.Unmarshal(text, &template))
+		for _, resource := range template.Resources {
+			values[resource.Properties.Name] = resource.Properties.Value
+		}
+	}
+	for _, pair := range args[2:] {
+		name, value, _ := strings.Cut(pair, "=")
+		values[name] = value
+	}
+	store := ts.Value("aws").(*parameterStore)
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	store.values = values
+}
+
+// asked is "asked TEXT": it tells whether AWS was asked by whom the text says since
+// the last time.
+func asked(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: asked TEXT")
+	}
+	store := ts.Value("aws").(*parameterStore)
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	if found := strings.Contains(strings.Join(store.by, "\n"), args[0]); found == neg {
+		ts.Fatalf("AWS was asked by %q", store.by)
+	}
+	store.by = nil
 }

@@ -156,34 +156,11 @@ func checkShadows(d Deployment, refuse func(string, ...any)) {
 				for _, wider := range earlier.Paths {
 					if path == wider {
 						refuse("service %q: path %q is that of %q already", later.Name, path, earlier.Name)
-					} else if covers(wider, path) {
+					} else if migration.Covers(wider, path) {
 						refuse("service %q: path %q never gets a request: %q of %q comes first and takes it: give %q a lower Order", later.Name, path, wider, earlier.Name, later.Name)
 					}
 				}
 			}
 		}
 	}
-}
-
-// covers tells whether every path that matches the narrow pattern matches the
-// wide one too. A "*" of the wide pattern takes any run of the narrow pattern's
-// characters, its wildcards included; a "?" takes any one of them but a "*".
-func covers(wide, narrow string) bool {
-	w, n := 0, 0
-	star, resume := -1, 0 // the last "*" of wide, and where narrow goes on after it
-	for n < len(narrow) {
-		switch {
-		case w < len(wide) && wide[w] == '*':
-			star, resume = w, n
-			w++
-		case w < len(wide) && narrow[n] != '*' && (wide[w] == '?' || wide[w] == narrow[n]):
-			w, n = w+1, n+1
-		case star >= 0:
-			resume++
-			w, n = star+1, resume
-		default:
-			return false
-		}
-	}
-	return strings.Trim(wide[w:], "*") == ""
 }

@@ -49,3 +49,62 @@ func Blocks(phase Phase, shift map[string]int) []string {
 	slices.Sort(states)
 	return states
 }
+
+// State is what the interlock knows of a deployment: its phase, and whether
+// there is a shift, without its percentages.
+type State struct {
+	Phase Phase
+	Shift bool
+}
+
+func (s State) String() string {
+	if s.Shift {
+		return s.Phase.String() + " with a shift"
+	}
+	return s.Phase.String()
+}
+
+// States lists every state there is, in the order in which a migration passes
+// them.
+func States() []State {
+	return []State{{Phase: Monolith}, {Phase: Parallel}, {Phase: Parallel, Shift: true}, {Phase: Switched}, {Phase: Retired}}
+}
+
+// names returns what the state claims or blocks.
+func (s State) names(of func(Phase, map[string]int) []string) []string {
+	var shift map[string]int
+	if s.Shift {
+		shift = map[string]int{"": 0}
+	}
+	return of(s.Phase, shift)
+}
+
+// Names returns the states that may be claimed or blocked.
+func Names() []string { return append(PhaseNames(), shiftState) }
+
+// Follows tells whether the interlock lets a state be deployed after another.
+func Follows(after, next State) bool {
+	blocked := after.names(Blocks)
+	return !slices.ContainsFunc(next.names(Claims), func(claim string) bool { return slices.Contains(blocked, claim) })
+}
+
+// Deployed tells from the phase that was deployed last, and from which of [Names]
+// are held after it, what was reached and what was begun since. They differ while
+// a deployment goes on, and after one that was interrupted. Its result is false,
+// and nothing but the phase is known, if no deployment with the gate on leaves
+// those names.
+func Deployed(phase Phase, held []string) (reached, begun State, ok bool) {
+	held = slices.Sorted(slices.Values(held))
+	for _, reached := range States() {
+		if reached.Phase != phase {
+			continue
+		}
+		blocked := reached.names(Blocks)
+		for _, begun := range States() {
+			if Follows(reached, begun) && slices.Equal(slices.Sorted(slices.Values(append(begun.names(Claims), blocked...))), held) {
+				return reached, begun, true
+			}
+		}
+	}
+	return State{Phase: phase}, State{Phase: phase}, false
+}

@@ -170,3 +170,40 @@ func NewPlan(phase Phase, monolith Service, services []Service, shift map[string
 	slices.SortFunc(p.Rules, func(a, b Rule) int { return a.Priority - b.Priority })
 	return p
 }
+
+// Answers returns where the requests go whose path matches a pattern: to the
+// targets of the first rule that takes all of them, or to the default ones. A
+// target of weight 0 gets none and is left out.
+func (p Plan) Answers(pattern string) []Target {
+	targets := p.Default
+	for _, r := range p.Rules {
+		if slices.ContainsFunc(r.Paths, func(path string) bool { return Covers(path, pattern) }) {
+			targets = r.Targets
+			break
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(targets), func(t Target) bool { return t.Weight == 0 })
+}
+
+// Covers tells whether every path that matches the narrow pattern matches the
+// wide one too. A "*" of the wide pattern takes any run of the narrow pattern's
+// characters, its wildcards included; a "?" takes any one of them but a "*".
+func Covers(wide, narrow string) bool {
+	w, n := 0, 0
+	star, resume := -1, 0 // the last "*" of wide, and where narrow goes on after it
+	for n < len(narrow) {
+		switch {
+		case w < len(wide) && wide[w] == '*':
+			star, resume = w, n
+			w++
+		case w < len(wide) && narrow[n] != '*' && (wide[w] == '?' || wide[w] == narrow[n]):
+			w, n = w+1, n+1
+		case star >= 0:
+			resume++
+			w, n = star+1, resume
+		default:
+			return false
+		}
+	}
+	return strings.Trim(wide[w:], "*") == ""
+}

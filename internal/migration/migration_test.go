@@ -236,3 +236,58 @@ func TestInterlock(t *testing.T) {
 		}
 	}
 }
+
+// What every pair of deployments leaves behind tells them apart: a state that was
+// reached, and the one that was begun after it.
+func TestDeployed(t *testing.T) {
+	written := map[string]string{}
+	for reached, next := range follows {
+		from := migration.State{Phase: reached.phase, Shift: reached.shift}
+		for begun := range follows {
+			to := migration.State{Phase: begun.phase, Shift: begun.shift}
+			if got, want := migration.Follows(from, to), slices.Contains(next, begun); got != want {
+				t.Errorf("%v may follow %v: %t, want %t", to, from, got, want)
+			}
+			if !slices.Contains(next, begun) {
+				continue
+			}
+			held := append(migration.Claims(begun.phase, begun.weights()), migration.Blocks(reached.phase, reached.weights())...)
+			name := fmt.Sprint(reached.phase, slices.Sorted(slices.Values(held)))
+			if other := written[name]; other != "" {
+				t.Errorf("%v after %v leaves the same names as %s: %s", begun, reached, other, name)
+			}
+			written[name] = fmt.Sprintf("%v after %v", begun, reached)
+			gotReached, gotBegun, ok := migration.Deployed(reached.phase, held)
+			if !ok || gotReached != from || gotBegun != to {
+				t.Errorf("%v after %v: reached %v, begun %v, %t", to, from, gotReached, gotBegun, ok)
+			}
+		}
+	}
+	for _, held := range [][]string{nil, {"retired"}, migration.Names()} {
+		if _, _, ok := migration.Deployed(migration.Parallel, held); ok {
+			t.Errorf("%q are taken for what a deployment leaves", held)
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	tests := []struct {
+		phase   migration.Phase
+		shift   map[string]int
+		pattern string
+		want    string
+	}{
+		{phase: migration.Parallel, pattern: "/api/users*", want: "[{api 1}]"},
+		{phase: migration.Parallel, pattern: "/t/*", want: "[{threads 1}]"}, // which the monolith's rule does not take
+		{phase: migration.Parallel, shift: map[string]int{"users": 10}, pattern: "/api/users*", want: "[{users 10} {api 90}]"},
+		{phase: migration.Parallel, shift: map[string]int{"users": 0}, pattern: "/api/users*", want: "[{api 100}]"},
+		{phase: migration.Switched, pattern: "/api/users*", want: "[{users 1}]"},
+		{phase: migration.Switched, pattern: "/api*", want: "[{drop-traffic 1}]"},
+	}
+	for _, test := range tests {
+		got := fmt.Sprint(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift).Answers(test.pattern))
+		if got != test.want {
+			t.Errorf("%v %v: %s goes to %s, want %s", test.phase, test.shift, test.pattern, got, test.want)
+		}
+	}
+}

@@ -17,6 +17,9 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"cutover/internal/migration"
+	"cutover/internal/move"
 )
 
 // An account reads back what is deployed.
@@ -27,12 +30,25 @@ type account struct {
 	ecs            *ecs.Client
 	elb            *elb.Client
 	ssm            *ssm.Client
+	env            map[string]string // by which others find it
 }
 
 func newAccount(ctx context.Context, endpoint, region string) *account {
 	c := aws.Config{Region: region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
 	return &account{ctx: ctx, cloudformation: cloudformation.NewFromConfig(c), ecr: ecr.NewFromConfig(c), ecs: ecs.NewFromConfig(c),
-		elb: elb.NewFromConfig(c), ssm: ssm.NewFromConfig(c)}
+		elb: elb.NewFromConfig(c), ssm: ssm.NewFromConfig(c),
+		env: map[string]string{"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}}
+}
+
+// told compares what "cutover phase" is told with what was deployed last, and what was begun last.
+func (a *account) told(t *testing.T, reached, begun migration.State) {
+	t.Helper()
+	got, err := move.Ask(a.ctx, "dev", func(name string) string { return a.env[name] })
+	if err != nil {
+		t.Error(err)
+	} else if !got.Exists || !got.Exact || got.Reached != reached || got.Begun != begun {
+		t.Errorf("cutover phase is told %+v, want that %v was reached and %v begun", got, reached, begun)
+	}
 }
 
 // must fails the test at once if the call failed.

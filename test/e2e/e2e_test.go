@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"cutover/internal/emulator"
+	"cutover/internal/migration"
 )
 
 // interrupted ends with Ctrl-C and SIGTERM, so that the emulator is stopped then, too.
@@ -305,6 +306,12 @@ func compare(t *testing.T, a *account, phase string) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("deployed %+v, want %+v", got, want)
 	}
+	state := migration.State{Shift: phase == "canary"}
+	var err error
+	if state.Phase, err = migration.ParsePhase(want.Phase); err != nil {
+		t.Fatal(err)
+	}
+	a.told(t, state, state)
 }
 
 // withoutPhase leaves the gate and the record of the phase out of a diff.
@@ -324,6 +331,7 @@ func cutShort(t *testing.T, cli *cdk, a *account, assembly func(phase string) st
 	if got, want := a.state(t).Rules, phases["switched"].Rules; !slices.Equal(got, want) {
 		t.Errorf("rules:\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
+	a.told(t, migration.State{Phase: migration.Switched}, migration.State{Phase: migration.Retired})
 	if out, err := cli.deploy(assembly("switched")); err != nil {
 		t.Errorf("%v\n%s", err, tail(out, 60))
 	}
@@ -377,6 +385,7 @@ func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly func(phase s
 	if got := a.state(t).Phase; got != "monolith" {
 		t.Errorf("the deployed phase is %s, want monolith", got)
 	}
+	a.told(t, migration.State{Phase: migration.Monolith}, migration.State{Phase: migration.Parallel})
 	if out, err := cli.deploy(assembly("parallel")); err != nil {
 		t.Fatalf("%v\n%s", err, tail(out, 60))
 	}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"cutover/internal/assembly"
+	"cutover/internal/cost"
+)
+
+func costCommand(g *global) *cobra.Command {
+	var from source
+	var base string
+	var asJSON, asMarkdown bool
+	cmd := &cobra.Command{
+		Use:   "cost",
+		Short: "Estimate what a synthesized deployment costs in a month, and which service causes it",
+		Long: `Cost estimates from the templates what an environment costs in a month at list prices,
+without traffic, and how much of it each service causes: the resources that are tagged
+with it, and the share of the instances that its tasks reserve, of CPU or of memory,
+whichever is larger. What no service causes is shared.
+
+With --base it shows what differs from another assembly.`,
+		Example: `  cutover cost
+  cutover cost -c env=prod
+  cutover cost --app cdk.out --base ../main/cdk.out`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := from.assembly(cmd.Context(), g)
+			if err != nil {
+				return err
+			}
+			estimates, err := estimate(dir)
+			if err != nil {
+				return err
+			}
+			v := newView(cmd.OutOrStdout(), g)
+			if base != "" {
+				before, err := estimate(base)
+				if err != nil {
+					return err
+				}
+				changes := cost.Compare(before, estimates)
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), append([]cost.Change{}, changes...))
+				}
+				v.print(v.changes(changes, asMarkdown))
+				return nil
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), append([]cost.Estimate{}, estimates...))
+			}
+			for _, e := range estimates {
+				v.print(v.estimate(e, asMarkdown))
+			}
+			return nil
+		},
+	}
+	from.flags(cmd)
+	cmd.Flags().StringVar(&base, "base", "", "directory of another assembly, to show the difference from")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print tables for a review")
+	cmd.MarkFlagsMutuallyExclusive("json", "markdown")
+	return cmd
+}
+
+func estimate(dir string) ([]cost.Estimate, error) {
+	a, err := assembly.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	return cost.Read(a)
+}
+
+// estimate is what an environment costs.
+func (v *view) estimate(e cost.Estimate, markdown bool) string {
+	var b strings.Builder
+	name := e.Environment
+	if name == "" {
+		name = "An environment without a tag"
+	}
+	fmt.Fprintf(&b, "%s, %s:\n\n", name, cost.About())
+	services := [][]string{{"SERVICE", "TASKS", "INSTANCES", "US$"}}
+	for _, s := range e.Services {
+		tasks := fmt.Sprint(s.Tasks)
+		if s.Name == cost.Shared {
+			tasks = ""
+		}
+		services = append(services, []string{s.Name, tasks, fmt.Sprintf("%.4g %%", 100*s.Share), s.Amount.String()})
+	}
+	if markdown {
+		b.WriteString(e.Markdown() + "\n" + markdownTable(services))
+	} else {
+		rows := [][]string{{"WHAT", "PRICE", "US$"}}
+		for _, line := range e.Lines {
+			rows = append(rows, []string{line.Item, line.Price, line.Amount.String()})
+		}
+		b.WriteString(v.table(alignLast(append(rows, []string{"total", "", e.Total.String()}))) + "\n" + v.table(alignLast(services)))
+	}
+	if len(e.Traffic) > 0 {
+		fmt.Fprintf(&b, "\nTraffic adds US$ %s.\n", strings.Join(e.Traffic, ", "))
+	}
+	if len(e.Unpriced) > 0 {
+		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", strings.Join(e.Unpriced, ", "))
+	}
+	return b.String()
+}
+
+// changes is what differs between two assemblies.
+func (v *view) changes(changes []cost.Change, markdown bool) string {
+	if len(changes) == 0 {
+		return "The cost does not change."
+	}
+	rows := [][]string{{"ENVIRONMENT", "WHAT", "US$ BEFORE", "AFTER", "CHANGE"}}
+	for _, c := range changes {
+		what := c.Name
+		if c.Of != "line" {
+			what = strings.TrimSpace(c.Of + " " + c.Name)
+		}
+		sign := ""
+		if c.After > c.Before {
+			sign = "+"
+		}
+		rows = append(rows, []string{c.Environment, what, c.Before.String(), c.After.String(), sign + (c.After - c.Before).String()})
+	}
+	text := "In " + cost.About() + ":\n\n"
+	if markdown {
+		return text + markdownTable(rows)
+	}
+	return text + v.table(alignLast(rows))
+}
+
+// alignLast aligns the last column, of amounts, to the right.
+func alignLast(rows [][]string) [][]string {
+	width := 0
+	for _, row := range rows {
+		width = max(width, len(row[len(row)-1]))
+	}
+	for _, row := range rows {
+		row[len(row)-1] = fmt.Sprintf("%*s", width, row[len(row)-1])
+	}
+	return rows
+}
+
+// markdownTable writes rows, the first being the head.
+func markdownTable(rows [][]string) string {
+	var b strings.Builder
+	for i, row := range rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
+		if i == 0 {
+			b.WriteString(strings.Repeat("|---", len(row)) + "|\n")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/spf13/cobra"
+
+	"cutover/internal/config"
+	"cutover/internal/migration"
+	"cutover/internal/move"
+)
+
+// cdkFile is the file that says the phase, and appFile the one that lists the
+// services.
+const cdkFile, appFile = "cdk.json", "main.go"
+
+// phase is what the command and its two ways onward share.
+type phase struct {
+	env  string
+	file *move.File
+
+	deployment config.Deployment
+	from       move.Position
+	deployed   move.Deployed
+	notAsked   error // why deployed is not known
+}
+
+func phaseCommand(g *global) *cobra.Command {
+	p := &phase{}
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "phase",
+		Short: "Show where the migration is and what comes next; go there with next and back",
+		Long: `Phase shows the phases of the migration: which one cdk.json names, which one is
+deployed on AWS, and what a step forward or back does. AWS is asked for the SSM
+parameters that a deployment leaves, if there are credentials and a region in the
+environment or, with the AWS command line, in a profile.`,
+		Example: `  cutover phase
+  cutover phase next
+  cutover phase next --canary users=10
+  cutover phase back`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.load(cmd.Context()); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), p.json())
+			}
+			v := newView(cmd.OutOrStdout(), g)
+			v.print(p.text(v))
+			return nil
+		},
+	}
+	cmd.PersistentFlags().StringVar(&p.env, "env", "", "environment to look at (default: that of cdk.json)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.AddCommand(nextCommand(g, p), backCommand(g, p))
+	return cmd
+}
+
+func nextCommand(g *global, p *phase) *cobra.Command {
+	var canary []string
+	cmd := &cobra.Command{
+		Use:   "next",
+		Short: "Make cdk.json name the next phase, or a canary",
+		Long: `Next makes cdk.json name the next phase, by changing the one line that does and no
+other byte, and prints what the step does and the commands that deploy it. A canary,
+a percentage of its traffic that a microservice takes over in the phase parallel, is
+put on the same line and replaces one that is set; the next step takes it away again.
+
+It refuses if cdk.json has changes that are not committed, or if AWS can be asked and
+what cdk.json says is not what is deployed.`,
+		Example: `  cutover phase next
+  cutover phase next --canary users=10
+  cutover phase next --canary users=50,posts=10`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			shift := strings.Join(canary, ",")
+			if cmd.Flags().Changed("canary") && shift == "" {
+				return errors.New("--canary: it names no service: give SERVICE=PERCENT, as in users=10")
+			}
+			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (move.Position, error) {
+				return move.Next(p.deployment, p.from, shift)
+			})
+		},
+	}
+	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give `SERVICE=PERCENT` of its traffic to a microservice")
+	return cmd
+}
+
+func backCommand(g *global, p *phase) *cobra.Command {
+	return &cobra.Command{
+		Use:   "back",
+		Short: "Make cdk.json name the phase before, or take a canary away",
+		Long: `Back is the way of "cutover phase next" in the other direction, with the same checks.
+From a canary it takes the canary away and stays in parallel: the microservices that
+it sends requests to may not stop before that is deployed.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (move.Position, error) { return move.Back(p.from) })
+		},
+	}
+}
+
+// load finds out where the deployment is.
+func (p *phase) load(ctx context.Context) (err error) {
+	if p.file, err = move.Read(cdkFile); err != nil {
+		return err
+	}
+	services, err := move.Services(appFile)
+	if err != nil {
+		return err
+	}
+	if p.deployment, p.env, p.from, err = move.Load(services, p.file.Context, p.env); err != nil {
+		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
+	}
+	p.deployed, p.notAsked = move.Ask(ctx, p.env, os.Getenv)
+	return ctx.Err()
+}
+
+// move makes cdk.json say another position, if it may.
+func (p *phase) move(ctx context.Context, v *view, step func() (move.Position, error)) error {
+	named := p.env != ""
+	if err := p.load(ctx); err != nil {
+		return err
+	}
+	unknown, err := committed(ctx)
+	if err != nil {
+		return err
+	}
+	to, err := step()
+	if err != nil {
+		return err
+	}
+	if p.notAsked == nil {
+		if err := move.Check(p.env, p.from, p.deployed); err != nil {
+			return err
+		}
+	}
+	text, err := p.file.Edit(to.Phase.String(), to.ShiftText())
+	if err != nil {
+		return err
+	}
+	if err := p.file.Write(text); err != nil {
+		return err
+	}
+
+	var b strings.Builder
+	b.WriteString(udiff.Unified(cdkFile, cdkFile, string(p.file.Text), string(text)))
+	fmt.Fprintf(&b, "\nOnce deployed, %s is in %s:\n%s\n", p.env, to, p.changes(to))
+	switch {
+	case p.notAsked != nil:
+		fmt.Fprintf(&b, "Not checked against what is deployed: %v.\n", p.notAsked)
+	case !p.deployed.Exists:
+		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
+	}
+	if unknown != "" {
+		fmt.Fprintf(&b, "Not checked for changes that are not committed: %s.\n", unknown)
+	}
+	flags := ""
+	if named {
+		flags = " -c env=" + p.env
+	}
+	fmt.Fprintf(&b, `Look at it, commit it, deploy it:
+  npx cdk diff%[1]s
+  git commit -m "Move to %[2]s" %[3]s
+  npx cdk deploy --all%[1]s
+`, flags, to, cdkFile)
+	v.print(b.String())
+	return nil
+}
+
+// committed refuses a cdk.json with changes that git has not been given. Where
+// there is no telling it says why.
+func committed(ctx context.Context) (unknown string, err error) {
+	output, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", cdkFile).Output()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.As(err, &exit):
+		text, _, _ := strings.Cut(string(exit.Stderr), "\n")
+		return "git says " + strings.TrimPrefix(text, "fatal: "), nil
+	case err != nil:
+		return err.Error(), nil
+	case len(output) > 0:
+		return "", fmt.Errorf("%s has changes that are not committed: commit them, or undo them with `git checkout %[1]s`", cdkFile)
+	}
+	return "", nil
+}
+
+// changes is what a step does, as a list.
+func (p *phase) changes(to move.Position) string {
+	lines := move.Changes(p.deployment, p.from, to)
+	return "  " + strings.Join(lines, "\n  ") + "\n"
+}
+
+// text is everything there is to know, for people.
+func (p *phase) text(v *view) string {
+	var b strings.Builder
+	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
+	for _, state := range migration.States() {
+		row := []string{state.Phase.String(), "", ""}
+		if state.Shift {
+			row[0] = state.String()
+		}
+		if state == p.from.State() {
+			row[1] = "here"
+			if state.Shift {
+				row[0] = p.from.String()
+			}
+		}
+		if p.notAsked == nil && p.deployed.Exists {
+			if state == p.deployed.Begun {
+				row[2] = "begun"
+			}
+			if state == p.deployed.Reached {
+				row[2] = "here"
+			}
+		}
+		if !state.Shift || row[1]+row[2] != "" {
+			rows = append(rows, row)
+		}
+	}
+	b.WriteString(v.table(rows) + "\n")
+	switch {
+	case p.notAsked != nil:
+		fmt.Fprintf(&b, "What is deployed is not known: %v.\n", p.notAsked)
+	case !p.deployed.Exists:
+		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
+	default:
+		if err := move.Check(p.env, p.from, p.deployed); err != nil {
+			fmt.Fprintf(&b, "%v.\n", err)
+		} else {
+			fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
+		}
+	}
+	show := func(command string, to move.Position, err error) {
+		if err != nil {
+			fmt.Fprintf(&b, "\n%s phase %s: %v.\n", v.program, command, err)
+			return
+		}
+		fmt.Fprintf(&b, "\n%s phase %s: to %s\n%s", v.program, command, to, p.changes(to))
+	}
+	to, err := move.Next(p.deployment, p.from, "")
+	show("next", to, err)
+	to, err = move.Back(p.from)
+	show("back", to, err)
+	return b.String()
+}
+
+// step is a step as JSON.
+type step struct {
+	Phase   string         `json:"phase"`
+	Shift   map[string]int `json:"shift,omitempty"`
+	Changes []string       `json:"changes"`
+}
+
+// json is everything there is to know, for machines.
+func (p *phase) json() any {
+	type deployed struct {
+		Region string `json:"region"`
+		Phase  string `json:"phase,omitempty"` // left out if nothing is deployed
+		Begun  string `json:"begun,omitempty"` // the phase, if it is another one
+		Shift  *bool  `json:"shift,omitempty"` // left out if it is not known
+	}
+	report := struct {
+		Env      string         `json:"env"`
+		Phase    string         `json:"phase"`
+		Shift    map[string]int `json:"shift,omitempty"`
+		Deployed *deployed      `json:"deployed,omitempty"`
+		NotAsked string         `json:"notAsked,omitempty"`
+		Next     *step          `json:"next,omitempty"`
+		Back     *step          `json:"back,omitempty"`
+	}{Env: p.env, Phase: p.from.Phase.String(), Shift: p.from.Shift}
+	if p.notAsked != nil {
+		report.NotAsked = p.notAsked.Error()
+	} else {
+		report.Deployed = &deployed{Region: p.deployed.Region}
+		if p.deployed.Exists {
+			report.Deployed.Phase = p.deployed.Reached.Phase.String()
+		}
+		if p.deployed.Begun != p.deployed.Reached {
+			report.Deployed.Begun = p.deployed.Begun.String()
+		}
+		if p.deployed.Exact {
+			report.Deployed.Shift = &p.deployed.Reached.Shift
+		}
+	}
+	if to, err := move.Next(p.deployment, p.from, ""); err == nil {
+		report.Next = &step{to.Phase.String(), to.Shift, move.Changes(p.deployment, p.from, to)}
+	}
+	if to, err := move.Back(p.from); err == nil {
+		report.Back = &step{to.Phase.String(), to.Shift, move.Changes(p.deployment, p.from, to)}
+	}
+	return report
+}
