@@ -7,6 +7,7 @@ toolchain go1.26.8
 // Installed and generated; none of it is ours.
 ignore (
 	./bench/peer/node_modules
+	./bench/peer/koa/node_modules
 	./build
 	./cdk.out
 	./node_modules

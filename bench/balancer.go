@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -27,7 +28,7 @@ const route = "/api/users/1"
 // measureBalancer puts the load balancer and nginx in front of the same service,
 // loads them and the service itself in turns, and prints how they do. Without
 // nginx it says so and measures nothing, with CI set it fails.
-func measureBalancer(ctx context.Context, work string, rounds int) error {
+func measureBalancer(ctx context.Context, out io.Writer, work string, rounds int) error {
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		// Where Debian has it, and the path of an ordinary user has not.
@@ -38,16 +39,15 @@ func measureBalancer(ctx context.Context, work string, rounds int) error {
 		if os.Getenv("CI") != "" {
 			return errors.New(missing)
 		}
-		fmt.Println("SKIPPED:", missing)
-		return nil
+		return fmt.Errorf("%w: %s", errSkipped, missing)
 	}
 	servers, err := measureServers(ctx, work, nginx, rounds)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("GET %s through the load balancer of this machine and through nginx, %d rounds of %d requests over\n"+
+	fmt.Fprintf(out, "GET %s through the load balancer of this machine and through nginx, %d rounds of %d requests over\n"+
 		"%d connections, and of %d requests per second for %v:\n\n", route, rounds, closedRequests, connections, openRate, openDuration)
-	fmt.Print(balancerTable(servers[0], servers[1], servers[2]))
+	fmt.Fprint(out, balancerTable(servers[0], servers[1], servers[2]))
 	return nil
 }
 
@@ -61,7 +61,7 @@ func measureServers(ctx context.Context, work, nginx string, rounds int) (server
 		}
 	}()
 	start := func(name, address string, env []string, command ...string) error {
-		s, err := startServer(ctx, name, address, env, command...)
+		s, err := startServer(ctx, name, address, nil, env, command...)
 		if s != nil {
 			servers = append(servers, s)
 		}
@@ -252,14 +252,18 @@ type server struct {
 	exited  chan error
 }
 
-// startServer starts a server and waits until it answers. If there is a server,
-// it has to be stopped even after an error.
-func startServer(ctx context.Context, name, address string, env []string, command ...string) (*server, error) {
+// startServer starts a server and waits until it answers. What it writes to its
+// standard output goes to a file, without one to what is said after an error. If
+// there is a server, it has to be stopped even after an error.
+func startServer(ctx context.Context, name, address string, stdout *os.File, env []string, command ...string) (*server, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &server{name: name, client: newClient(address), cancel: func() { cancel(nil) }, exited: make(chan error, 1)}
 	s.process = exec.CommandContext(ctx, command[0], command[1:]...)
 	s.process.Env = append(os.Environ(), env...)
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
+	if stdout != nil {
+		s.process.Stdout = stdout
+	}
 	s.process.Cancel = func() error { return s.process.Process.Signal(syscall.SIGTERM) }
 	s.process.WaitDelay = stopTimeout
 	if err := s.process.Start(); err != nil {
@@ -282,8 +286,8 @@ func (s *server) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p99, err := s.client.openLoop(ctx, openRate, openDuration)
-	s.perSecond, s.p99 = append(s.perSecond, perSecond), append(s.p99, p99.Seconds()*1000)
+	latencies, err := s.client.openLoop(ctx, openRate, openDuration)
+	s.perSecond, s.p99 = append(s.perSecond, perSecond), append(s.p99, latencies.P99.Seconds()*1000)
 	return err
 }
 
@@ -294,7 +298,11 @@ func (s *server) stop() error {
 	s.cancel()
 	err := <-s.exited
 	s.cpu = s.process.ProcessState.UserTime() + s.process.ProcessState.SystemTime()
-	if err != nil && !errors.Is(err, context.Canceled) {
+	told := false // to end, and has no way of its own to do so
+	if status, ok := s.process.ProcessState.Sys().(syscall.WaitStatus); ok {
+		told = status.Signaled() && status.Signal() == syscall.SIGTERM
+	}
+	if err != nil && !told && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w\n%s", s.name, err, s.output.Bytes())
 	}
 	return nil

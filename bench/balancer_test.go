@@ -32,8 +32,8 @@ func TestClient(t *testing.T) {
 	if perSecond, err := c.closedLoop(t.Context(), 100); err != nil || perSecond <= 0 || served.Load() != 100 {
 		t.Errorf("closed loop: %d served, %f a second, %v", served.Load(), perSecond, err)
 	}
-	if p99, err := c.openLoop(t.Context(), 1000, 50*time.Millisecond); err != nil || p99 <= 0 {
-		t.Errorf("open loop: %v, %v", p99, err)
+	if took, err := c.openLoop(t.Context(), 1000, 50*time.Millisecond); err != nil || took.P50 <= 0 || took.P99 < took.P50 {
+		t.Errorf("open loop: %+v, %v", took, err)
 	}
 	if served.Load() != c.sent.Load() {
 		t.Errorf("sent %d, served %d", c.sent.Load(), served.Load())
@@ -85,7 +85,7 @@ func TestServeBalancer(t *testing.T) {
 }
 
 func TestStartServer(t *testing.T) {
-	s, err := startServer(t.Context(), "one", "127.0.0.1:1", nil, "go", "no-such-command")
+	s, err := startServer(t.Context(), "one", "127.0.0.1:1", nil, nil, "go", "no-such-command")
 	if err == nil || !strings.Contains(err.Error(), "one: the process has ended") {
 		t.Errorf("a server that ends: %v", err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +75,10 @@ func (c *client) awaitAnswer(ctx context.Context) error {
 // last is answered, and returns how many were answered in a second.
 //
 // Vegeta and net/http's client are not used for it: they take more processor time
-// for a request than what is measured does, on the same processors.
+// for a request than what is measured does, on the same processors. For the same
+// reason only the first answer on a connection is parsed.
 func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond float64, err error) {
-	request := []byte("GET " + route + " HTTP/1.1\r\nHost: " + c.address + "\r\nUser-Agent: bench\r\n\r\n")
+	request := requestTo(c.address)
 	var claimed atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	start := time.Now()
@@ -88,20 +90,25 @@ func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond floa
 			}
 			defer conn.Close()
 			defer context.AfterFunc(ctx, func() { conn.Close() })()
-			reader := bufio.NewReader(conn)
+			_ = conn.SetDeadline(time.Now().Add(vegeta.DefaultTimeout))
+			if claimed.Add(1) > requests {
+				return nil
+			}
+			length, err := firstAnswer(conn, request)
+			if err != nil {
+				return err
+			}
+			// The others are as long, or the last one never comes.
+			answer := make([]byte, length)
 			for claimed.Add(1) <= requests {
 				if _, err := conn.Write(request); err != nil {
 					return err
 				}
-				response, err := http.ReadResponse(reader, nil)
-				if err != nil {
+				if _, err := io.ReadFull(conn, answer); err != nil {
 					return err
 				}
-				if _, err := io.Copy(io.Discard, response.Body); err != nil {
-					return err
-				}
-				if response.StatusCode != http.StatusOK || response.Close {
-					return fmt.Errorf("GET %s: %s, Connection: %q, want 200 and a connection that is kept", route, response.Status, response.Header.Get("Connection"))
+				if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
+					return fmt.Errorf("GET %s: answered %q, want 200", route, answer)
 				}
 			}
 			return nil
@@ -112,9 +119,57 @@ func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond floa
 	return float64(requests) / time.Since(start).Seconds(), err
 }
 
+// firstAnswer asks, and returns how long the answer is in bytes.
+func firstAnswer(conn net.Conn, request []byte) (length int64, err error) {
+	if _, err := conn.Write(request); err != nil {
+		return 0, err
+	}
+	counted := &counter{reader: conn}
+	reader := bufio.NewReader(counted)
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return 0, err
+	}
+	if response.StatusCode != http.StatusOK || response.Close || reader.Buffered() > 0 {
+		return 0, fmt.Errorf("GET %s: %s, Connection: %q, want 200 and a connection that is kept", route, response.Status, response.Header.Get("Connection"))
+	}
+	return counted.n, nil
+}
+
+// counter counts what is read.
+type counter struct {
+	reader io.Reader
+	n      int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// askOnce asks on a connection of its own.
+func (c *client) askOnce(address string) error {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(startTimeout))
+	_, err = firstAnswer(conn, requestTo(address))
+	return err
+}
+
+func requestTo(address string) []byte {
+	return []byte("GET " + route + " HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: bench\r\n\r\n")
+}
+
 // openLoop sends requests at a rate per second, whether those before are answered
-// or not, and returns how long 99 of 100 took at most.
-func (c *client) openLoop(ctx context.Context, rate int, duration time.Duration) (p99 time.Duration, err error) {
+// or not, and returns how long they took.
+func (c *client) openLoop(ctx context.Context, rate int, duration time.Duration) (vegeta.LatencyMetrics, error) {
 	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + c.address + route})
 	attacker := vegeta.NewAttacker(vegeta.Client(&c.http))
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
@@ -125,7 +180,7 @@ func (c *client) openLoop(ctx context.Context, rate int, duration time.Duration)
 	metrics.Close()
 	c.sent.Add(int64(metrics.Requests))
 	if metrics.Success < 1 {
-		return 0, fmt.Errorf("of %d requests %.2f %% were answered with 200: %q", metrics.Requests, 100*metrics.Success, metrics.Errors)
+		return metrics.Latencies, fmt.Errorf("of %d requests %.2f %% were answered with 200: %q", metrics.Requests, 100*metrics.Success, metrics.Errors)
 	}
-	return metrics.Latencies.P99, context.Cause(ctx)
+	return metrics.Latencies, context.Cause(ctx)
 }

@@ -11,9 +11,15 @@
 // The load balancer that deployments on this machine have is measured against
 // nginx, in front of the same service and with the same work to do.
 //
+// A service is measured against one in koa with the same routes and data
+// (bench/peer/koa), against net/http with nothing around it (bench/peer/bare) and
+// against a socket (bench/peer/raw), each on one core.
+//
+// With everything measured it writes docs/performance.md.
+//
 // Run it from the root of the repository:
 //
-//	go run ./bench [-rounds N] [-phase NAME] [-only synthesis|balancer] [-check]
+//	go run ./bench [-rounds N] [-phase NAME] [-only synthesis|balancer|services] [-check]
 package main
 
 import (
@@ -21,6 +27,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -30,8 +37,8 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 11, "how often each program is measured")
 	phase := flag.String("phase", "monolith", "the phase to synthesize")
-	only := flag.String("only", "", "measure one thing only, synthesis or balancer (default both)")
-	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize", limit))
+	only := flag.String("only", "", "measure one thing only, synthesis, balancer or services (default all)")
+	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize, or a service does less than %.1f of what net/http does", limit, bareLimit))
 	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
 	balancer := flag.String("balancer", "", "only be the load balancer that is measured, with its files in this directory: arguments LISTEN TARGET")
 	flag.Parse()
@@ -56,26 +63,44 @@ func run(ctx context.Context, rounds int, phase, only string, check bool) (err e
 	if flag.NArg() > 0 || rounds < 1 {
 		return fmt.Errorf("arguments %q, rounds %d: there must be no arguments, and at least one round", flag.Args(), rounds)
 	}
-	if !slices.Contains([]string{"", "synthesis", "balancer"}, only) {
-		return fmt.Errorf("-only %q: must be synthesis or balancer", only)
+	if !slices.Contains([]string{"", "synthesis", "balancer", "services"}, only) {
+		return fmt.Errorf("-only %q: must be synthesis, balancer or services", only)
 	}
 	work, err := os.MkdirTemp("", "cutover-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	if only != "balancer" {
-		if err := measureSynthesis(ctx, work, rounds, phase, check); err != nil {
+	sections := []section{
+		{name: "synthesis", measure: func(out io.Writer) error {
+			return measureSynthesis(ctx, out, work, rounds, phase, check)
+		}},
+		{name: "balancer", measure: func(out io.Writer) error {
+			return measureBalancer(ctx, out, work, rounds)
+		}},
+		{name: "services", measure: func(out io.Writer) error {
+			return measureServices(ctx, out, work, rounds, check)
+		}},
+	}
+	whole := only == ""
+	for i := range sections {
+		s := &sections[i]
+		if only != "" && only != s.name {
+			continue
+		}
+		err := s.measure(io.MultiWriter(os.Stdout, &s.output))
+		if errors.Is(err, errSkipped) {
+			whole = false
+			fmt.Println(err)
+		} else if err != nil {
 			return err
 		}
-	}
-	if only == "" {
 		fmt.Println()
 	}
-	if only != "synthesis" {
-		return measureBalancer(ctx, work, rounds)
+	if !whole { // a document of one run has all of it
+		return nil
 	}
-	return nil
+	return writeDocument(ctx, sections)
 }
 
 // spread says what is typical of the rounds and how far they are apart.

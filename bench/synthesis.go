@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -24,7 +25,7 @@ const limit = 1.5
 
 // measureSynthesis runs both apps in turns and prints what they take. With check
 // it fails over the limit.
-func measureSynthesis(ctx context.Context, work string, rounds int, phase string, check bool) error {
+func measureSynthesis(ctx context.Context, out io.Writer, work string, rounds int, phase string, check bool) error {
 	golang, javascript, images, err := prepare(ctx, work, phase)
 	if err != nil {
 		return err
@@ -39,7 +40,7 @@ func measureSynthesis(ctx context.Context, work string, rounds int, phase string
 	if err != nil {
 		return err
 	}
-	fmt.Printf("Both apps make the same %d templates. Synthesis in phase %s, %d rounds:\n\n", stacks, phase, rounds)
+	fmt.Fprintf(out, "Both apps make the same %d templates. Synthesis in phase %s, %d rounds:\n\n", stacks, phase, rounds)
 
 	for round := range rounds {
 		order := []*app{golang, javascript, images}
@@ -54,22 +55,22 @@ func measureSynthesis(ctx context.Context, work string, rounds int, phase string
 			a.costs = append(a.costs, c)
 		}
 	}
-	return report(golang.costs, javascript.costs, images.costs, check)
+	return report(out, golang.costs, javascript.costs, images.costs, check)
 }
 
 // report prints the table of synthesis. With check it fails over the limit.
-func report(golang, javascript, images []cost, check bool) error {
-	fmt.Printf("%-16s %-26s %s\n", "", "wall, s (min to max)", "CPU, s (min to max)")
+func report(out io.Writer, golang, javascript, images []cost, check bool) error {
+	fmt.Fprintf(out, "%-16s %-26s %s\n", "", "wall, s (min to max)", "CPU, s (min to max)")
 	for _, row := range []struct {
 		name  string
 		costs []cost
 	}{{"Go", golang}, {"JavaScript", javascript}, {"images alone", images}} {
 		wall, cpu := values(row.costs, cost.wallSeconds), values(row.costs, cost.cpuSeconds)
-		fmt.Printf("%-16s %-26s %s\n", row.name, spread(wall, 2), spread(cpu, 2))
+		fmt.Fprintf(out, "%-16s %-26s %s\n", row.name, spread(wall, 2), spread(cpu, 2))
 	}
 	wall := median(ratios(values(golang, cost.wallSeconds), values(javascript, cost.wallSeconds)))
 	cpu := median(ratios(values(golang, cost.cpuSeconds), values(javascript, cost.cpuSeconds)))
-	fmt.Printf("%-16s %-26s %.2f\n", "Go / JavaScript", fmt.Sprintf("%.2f", wall), cpu)
+	fmt.Fprintf(out, "%-16s %-26s %.2f\n", "Go / JavaScript", fmt.Sprintf("%.2f", wall), cpu)
 	if check && wall > limit {
 		return fmt.Errorf("the Go app takes %.2f times as long as the JavaScript one: more than %.1f", wall, limit)
 	}

@@ -25,7 +25,7 @@ func TestVersionsArePinned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{"", "bench/peer/"} {
+	for _, dir := range []string{"", "bench/peer/", "bench/peer/koa/"} {
 		var manifest struct {
 			Dependencies, DevDependencies map[string]string
 		}
