@@ -15,6 +15,9 @@
 // (bench/peer/koa), against net/http with nothing around it (bench/peer/bare) and
 // against a socket (bench/peer/raw), each on one core.
 //
+// How many tasks fit an instance is computed from the templates, tried with the
+// local target's scheduler in Docker, and set beside what the tasks really take.
+//
 // With everything measured it writes docs/performance.md.
 //
 // Run it from the root of the repository:
@@ -78,6 +81,9 @@ func run(ctx context.Context, rounds int, phase, only string, check bool) (err e
 		}},
 		{name: "services", measure: func(out io.Writer) error {
 			return measureServices(ctx, out, work, rounds, check)
+		}},
+		{name: "density", measure: func(out io.Writer) error {
+			return measureDensity(ctx, out, work)
 		}},
 	}
 	names := make([]string, len(sections))
