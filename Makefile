@@ -80,7 +80,7 @@ vulns: ## check services, tool and CDK app for known vulnerabilities; asks vuln.
 sbom: ## write a bill of materials for each image, in CycloneDX, to build/sbom
 	go run ./cmd/sbom $(patsubst services/%/main.go,%,$(wildcard services/*/main.go)) $(ARGS)
 
-bench: setup ## measure synthesis, load balancer and services against others, and write docs/performance.md
+bench: setup ## measure synthesis, load balancer and services against others, how many tasks fit an instance, and write docs/performance.md
 	go run ./bench $(ARGS)
 
 # Go gets its modules by itself.
