@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,6 +54,30 @@ func TestDensityTables(t *testing.T) {
 	got = needsTable(types[0], []need{{rate: 100, observed: observed{memoryMiB: 3.3, besideMiB: 5, vcpu: 0.03, besideVCPU: 0.01}}})
 	if want := "100         3.3 and 5.0    3.00 and 1.00     128 units, 64 MiB   16, limited by CPU units     0.64                 0.95\n"; !strings.Contains(got, want) {
 		t.Errorf("printed\n%swant a line\n%s", got, want)
+	}
+}
+
+// The README's table says how many tasks fit by what they reserve, and what each
+// costs then.
+func TestReadmeDensity(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## How many tasks fit an instance\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	small := machines(t, "t3.small")[0]
+	rows := regexp.MustCompile(`\| \**(\d+) units, (\d+) MiB\** (\|.*\|)\n`).FindAllStringSubmatch(section, -1)
+	if len(rows) < 2 {
+		t.Fatalf("the table has %d rows", len(rows))
+	}
+	for _, row := range rows {
+		cpu, _ := strconv.Atoi(row[1])
+		memory, _ := strconv.Atoi(row[2])
+		tasks, _ := registered(small).Room(ecs.Resources{CPU: cpu, MemoryMiB: memory, Ports: 1})
+		if want := fmt.Sprintf("| %d | %.2f |", tasks, float64(small.Month())/100/float64(tasks)); row[3] != want {
+			t.Errorf("%d units, %d MiB: the README says %s, want %s", cpu, memory, row[3], want)
+		}
 	}
 }
 
