@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -176,6 +177,17 @@ func buildImages(ctx context.Context) error {
 	options := images.Options{Root: ".", Arch: "amd64", Progress: os.Stderr}
 	for _, name := range []string{"api", "users", "threads", "posts"} {
 		options.Services = append(options.Services, images.Service{Name: name, Dir: "services/" + name})
+	}
+	if many := os.Getenv("CUTOVER_BENCH_SERVICES"); many != "" { // bench/many
+		n, err := strconv.Atoi(many)
+		if err != nil {
+			return fmt.Errorf("CUTOVER_BENCH_SERVICES: %w", err)
+		}
+		const program = "services/internal/echo"
+		options.Services = []images.Service{{Name: "api", Dir: program}}
+		for i := 1; i < n; i++ {
+			options.Services = append(options.Services, images.Service{Name: fmt.Sprintf("service-%03d", i), Dir: program})
+		}
 	}
 	contexts, err := images.Build(ctx, options)
 	if err != nil {
