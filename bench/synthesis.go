@@ -58,7 +58,43 @@ func measureSynthesis(ctx context.Context, out io.Writer, work string, rounds in
 		points = append(points, point{n, t})
 	}
 	reportGrowth(out, points)
+	if err := setting.profile(ctx, out, []int{0, sizes[len(sizes)-1]}); err != nil {
+		return err
+	}
 	return over
+}
+
+// profile prints where Node.js spends its time in either app, with the numbers of
+// services that [setting.measure] takes.
+func (s *setting) profile(ctx context.Context, out io.Writer, services []int) error {
+	fmt.Fprintf(out, "\nWhere the time goes, in ms of one run under Node.js's profiler:\n\n%-50s", "")
+	var columns [][kinds]float64
+	for _, n := range services {
+		golang, javascript, _ := s.apps(n)
+		for _, a := range []*app{golang, javascript} {
+			dir := filepath.Join(s.work, fmt.Sprintf("profile-%d-%s", n, filepath.Base(a.out)))
+			// What jsii sets if nobody sets anything, and the profiler.
+			a.env = append(a.env, "NODE_OPTIONS=--max-old-space-size=4069 --cpu-prof --cpu-prof-dir="+dir)
+			if _, err := a.run(ctx); err != nil {
+				return err
+			}
+			spent, err := readNodeProfile(dir)
+			if err != nil {
+				return err
+			}
+			columns = append(columns, spent)
+		}
+		fmt.Fprintf(out, " %14s", fmt.Sprintf("%d services", cmp.Or(n, 4)))
+	}
+	fmt.Fprintf(out, "\n%-50s%s\n", "", strings.Repeat(" Go  JavaScript", len(services)))
+	for kind, name := range kindNames {
+		fmt.Fprintf(out, "%-50s", name)
+		for i := 0; i < len(columns); i += 2 {
+			fmt.Fprintf(out, "%5.0f %9.0f", columns[i][kind], columns[i+1][kind])
+		}
+		fmt.Fprintln(out)
+	}
+	return nil
 }
 
 // trial is what the apps took with one number of services, a value for each round.
@@ -221,10 +257,9 @@ func prepare(ctx context.Context, work, phase string) (*setting, error) {
 	return &setting{work, node, self, append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node, "CUTOVER_BENCH="+self)}, nil
 }
 
-// measure runs the apps in turns and returns what they took and the number of
-// stacks. They have that many services, those of bench/many; 0 is the deployment of
-// main.go. It fails unless both make the same.
-func (s *setting) measure(ctx context.Context, services, rounds int) (t trial, stacks int, err error) {
+// apps are the apps with that many services, those of bench/many; 0 is the
+// deployment of main.go.
+func (s *setting) apps(services int) (golang, javascript, images *app) {
 	env, binary := s.env, "app"
 	if services > 0 {
 		env, binary = append(slices.Clone(env), fmt.Sprintf("CUTOVER_BENCH_SERVICES=%d", services)), "many"
@@ -233,9 +268,14 @@ func (s *setting) measure(ctx context.Context, services, rounds int) (t trial, s
 		out := filepath.Join(s.work, name)
 		return &app{command: command, out: out, env: append(slices.Clone(env), "CDK_OUTDIR="+out)}
 	}
-	golang := make("go", filepath.Join(s.work, binary))
-	javascript := make("javascript", s.node, filepath.Join("bench", "peer", "app.js"))
-	images := &app{command: []string{s.self, "-images"}, env: env}
+	return make("go", filepath.Join(s.work, binary)), make("javascript", s.node, filepath.Join("bench", "peer", "app.js")),
+		&app{command: []string{s.self, "-images"}, env: env}
+}
+
+// measure runs the apps in turns and returns what they took and the number of
+// stacks. It fails unless both make the same.
+func (s *setting) measure(ctx context.Context, services, rounds int) (t trial, stacks int, err error) {
+	golang, javascript, images := s.apps(services)
 	for _, a := range []*app{golang, javascript} {
 		if _, err := a.run(ctx); err != nil {
 			return t, 0, err
