@@ -9,7 +9,7 @@ ARGS ?=
 FUZZTIME ?= 1m
 
 # Packages without CDK, which build in seconds, and without those that only run other programs.
-light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/')
+light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/' -e '^cutover/bench/many$$')
 
 .DEFAULT_GOAL := help
 .PHONY: help up down rehearse test race fuzz e2e reliability synth diff cost deploy emulate golden vulns sbom bench setup bin/cutover clean

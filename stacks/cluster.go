@@ -91,8 +91,9 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 		MinCapacity: jsii.Number(s.MinInstances),
 		MaxCapacity: jsii.Number(s.MaxInstances),
 	})
-	suppress(group, "AwsSolutions-AS3", "Instances come and go with the tasks, which is no news. Whether the services have tasks is, and the setting alarms watches that")
-	suppress(group, "CdkNagValidationFailure", "The rule looks for the launch template beside the mixed instances policy and not in it; its volume is encrypted", "AwsSolutions-EC26")
+	suppress(group,
+		suppression{rule: "AwsSolutions-AS3", reason: "Instances come and go with the tasks, which is no news. Whether the services have tasks is, and the setting alarms watches that"},
+		suppression{"CdkNagValidationFailure", "The rule looks for the launch template beside the mixed instances policy and not in it; its volume is encrypted", []string{"AwsSolutions-EC26"}})
 	return group
 }
 
@@ -144,6 +145,6 @@ func newInstanceRole(c *Cluster) awsiam.Role {
 			),
 		},
 	})
-	suppress(role, "AwsSolutions-IAM5", "ECS and EC2 make the ids of instances, and the other actions know no resources: docs/isolation.md names each wildcard")
+	suppress(role, suppression{rule: "AwsSolutions-IAM5", reason: "ECS and EC2 make the ids of instances, and the other actions know no resources: docs/isolation.md names each wildcard"})
 	return role
 }

@@ -45,7 +45,7 @@ func NewNetwork(scope constructs.Construct, s config.Settings) *Network {
 		AllowAllOutbound: jsii.Bool(true),
 	})
 
-	suppress(n.LoadBalancerSecurityGroup, "AwsSolutions-EC23", "The API is public: anyone may reach the ports of the load balancer's listeners, and nothing else")
+	suppress(n.LoadBalancerSecurityGroup, suppression{rule: "AwsSolutions-EC23", reason: "The API is public: anyone may reach the ports of the load balancer's listeners, and nothing else"})
 
 	ports := []float64{80}
 	if s.CertificateARN != "" {

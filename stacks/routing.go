@@ -32,8 +32,30 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Pl
 		Stack:        newStack(scope, s, routingStack, "Where a request goes: load balancer, listeners, rules, target groups", nil),
 		TargetGroups: map[string]elb.ApplicationTargetGroup{},
 	}
+	// Made once for all: each is a round trip to CDK's process.
+	deregistration := awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds))
+	healthCheck := &elb.HealthCheck{
+		Path:                    jsii.String("/"),
+		HealthyHttpCodes:        jsii.String("200"),
+		HealthyThresholdCount:   jsii.Number(2),
+		UnhealthyThresholdCount: jsii.Number(2),
+		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
+		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
+	}
 	for _, name := range plan.Groups {
-		r.TargetGroups[name] = newTargetGroup(r.Stack, s, network.VPC, name)
+		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(pascal(name)), &elb.ApplicationTargetGroupProps{
+			TargetGroupName:     jsii.String(s.Name(name)),
+			Vpc:                 network.VPC,
+			TargetType:          elb.TargetType_INSTANCE,
+			Protocol:            elb.ApplicationProtocol_HTTP,
+			Port:                jsii.Number(80),
+			DeregistrationDelay: deregistration,
+			HealthCheck:         healthCheck,
+		})
+		if name != migration.DropGroup {
+			tagService(group, name)
+		}
+		r.TargetGroups[name] = group
 	}
 
 	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
@@ -51,7 +73,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Pl
 	if s.AccessLogs {
 		keepAccessLogs(r.Stack, s, balancer)
 	} else {
-		suppress(balancer, "AwsSolutions-ELB2", "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them")
+		suppress(balancer, suppression{rule: "AwsSolutions-ELB2", reason: "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them"})
 	}
 	if s.Alarms {
 		r.Alarms = newAlarms(r.Stack, balancer)
@@ -103,16 +125,17 @@ func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer
 }
 
 func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule) {
-	action := elb.ListenerAction_Forward(&[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}, nil)
-	if len(rule.Targets) > 1 {
-		action = r.weighted(rule.Targets)
-	}
-	elb.NewApplicationListenerRule(r.Stack, jsii.String(pascal(rule.Service)+rule.ID+"Rule"), &elb.ApplicationListenerRuleProps{
+	props := &elb.ApplicationListenerRuleProps{
 		Listener:   listener,
 		Priority:   jsii.Number(rule.Priority),
 		Conditions: &[]elb.ListenerCondition{elb.ListenerCondition_PathPatterns(jsii.Strings(rule.Paths...))},
-		Action:     action,
-	})
+	}
+	if len(rule.Targets) > 1 {
+		props.Action = r.weighted(rule.Targets)
+	} else {
+		props.TargetGroups = &[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}
+	}
+	elb.NewApplicationListenerRule(r.Stack, jsii.String(pascal(rule.Service)+rule.ID+"Rule"), props)
 }
 
 func (r *Routing) weighted(targets []migration.Target) elb.ListenerAction {
@@ -124,27 +147,4 @@ func (r *Routing) weighted(targets []migration.Target) elb.ListenerAction {
 		}
 	}
 	return elb.ListenerAction_WeightedForward(&groups, nil)
-}
-
-func newTargetGroup(stack awscdk.Stack, s config.Settings, vpc awsec2.IVpc, name string) elb.ApplicationTargetGroup {
-	group := elb.NewApplicationTargetGroup(stack, jsii.String(pascal(name)), &elb.ApplicationTargetGroupProps{
-		TargetGroupName:     jsii.String(s.Name(name)),
-		Vpc:                 vpc,
-		TargetType:          elb.TargetType_INSTANCE,
-		Protocol:            elb.ApplicationProtocol_HTTP,
-		Port:                jsii.Number(80),
-		DeregistrationDelay: awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds)),
-		HealthCheck: &elb.HealthCheck{
-			Path:                    jsii.String("/"),
-			HealthyHttpCodes:        jsii.String("200"),
-			HealthyThresholdCount:   jsii.Number(2),
-			UnhealthyThresholdCount: jsii.Number(2),
-			Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
-			Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
-		},
-	})
-	if name != migration.DropGroup {
-		tagService(group, name)
-	}
-	return group
 }

@@ -5,7 +5,8 @@
 // measures the Go app against, and that program fails when the templates
 // differ, so a change to stacks/ belongs here too.
 //
-// It knows the context keys phase and shift and has the other settings at their
+// With CUTOVER_BENCH_SERVICES it has as many services as bench/many. It knows the
+// context keys phase and shift and has the other settings at their
 // defaults. As the Go app, it first has the images' build contexts brought up to
 // date; the program that does so is named by CUTOVER_BENCH.
 
@@ -31,11 +32,15 @@ const dropGroup = 'drop-traffic';
 const phases = ['monolith', 'parallel', 'switched', 'retired'];
 
 const monolith = { name: 'api', paths: ['/api*'] };
-const services = [
+const many = Number(process.env.CUTOVER_BENCH_SERVICES ?? 0);
+const services = many === 0 ? [
   { name: 'users', paths: ['/api/users*'], order: 10 },
   { name: 'threads', paths: ['/api/threads*'], order: 20 },
   { name: 'posts', paths: ['/api/posts*'], order: 30 },
-];
+] : Array.from({ length: many - 1 }, (_, i) => {
+  const name = `service-${String(i + 1).padStart(3, '0')}`;
+  return { name, paths: [`/api/${name}*`], order: i + 1 };
+});
 const all = [monolith, ...services];
 
 const pascal = (name) => name.split('-').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
@@ -69,9 +74,7 @@ function newStack(scope, part, description, synthesizer) {
 }
 
 function newLogGroup(scope, id, logGroupName) {
-  const group = new logs.LogGroup(scope, id, { logGroupName, removalPolicy: RemovalPolicy.DESTROY });
-  group.node.defaultChild.retentionInDays = 30;
-  return group;
+  return new logs.LogGroup(scope, id, { logGroupName, retention: 30, removalPolicy: RemovalPolicy.DESTROY });
 }
 
 function suppress(resource, id, reason, ...findings) {
@@ -328,15 +331,13 @@ function newRouting(scope, plan, network) {
   return { stack, targetGroups };
 }
 
-function newService(scope, { name }, tasks, directory, { cluster, capacityProvider }, targetGroup) {
+function newService(scope, { name }, tasks, directory, { cluster, capacityProvider }, linuxParameters, targetGroup) {
   const stack = newStack(scope, pascal(name), `Service ${name}`, new DefaultStackSynthesizer({
     imageAssetsRepositoryName: name, dockerTagPrefix: 'v1-',
   }));
   Tags.of(stack).add('service', name);
 
   const definition = new ecs.Ec2TaskDefinition(stack, 'TaskDefinition', { family: name, networkMode: ecs.NetworkMode.BRIDGE });
-  const linuxParameters = new ecs.LinuxParameters(stack, 'LinuxParameters');
-  linuxParameters.dropCapabilities(ecs.Capability.ALL);
   definition.addContainer(name, {
     image: ecs.ContainerImage.fromDockerImageAsset(new ecrAssets.DockerImageAsset(stack, 'Image', {
       directory,
@@ -403,8 +404,10 @@ const routing = newRouting(app, plan, network);
 routing.stack.addStackDependency(gate, 'the phase has to follow the deployed one');
 
 const last = newPhase(app, phase, shift);
+const linuxParameters = new ecs.LinuxParameters(app, 'LinuxParameters');
+linuxParameters.dropCapabilities(ecs.Capability.ALL);
 for (const service of all) {
-  const stack = newService(app, service, plan.tasks[service.name], contexts[service.name], cluster, routing.targetGroups[service.name]);
+  const stack = newService(app, service, plan.tasks[service.name], contexts[service.name], cluster, linuxParameters, routing.targetGroups[service.name]);
   stack.addStackDependency(registry, 'its image is pushed to its repository');
   stack.addStackDependency(routing.stack, 'a service needs a target group that a listener uses');
   last.addStackDependency(stack, 'the phase is reached when every service is');
