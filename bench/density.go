@@ -157,10 +157,11 @@ func registered(t instanceType) ecs.Resources { return ecs.Registered(t.VCPU, t.
 // fromTemplates synthesizes the app and returns its services, without target
 // groups, and the instance types that it prefers, in their order.
 func fromTemplates(ctx context.Context, work string) (specs []ecs.ServiceSpec, types []instanceType, err error) {
-	app, _, _, err := prepare(ctx, work, "parallel")
+	setting, err := prepare(ctx, work, "parallel")
 	if err != nil {
 		return nil, nil, err
 	}
+	app, _, _ := setting.apps(0)
 	if _, err := app.run(ctx); err != nil {
 		return nil, nil, err
 	}
