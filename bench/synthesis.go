@@ -129,11 +129,8 @@ func prepare(ctx context.Context, work, phase string) (golang, javascript, image
 	if _, err := os.Stat(node); err != nil {
 		return nil, nil, nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
 	}
-	if _, err := os.Stat(filepath.Join("bench", "peer", "node_modules", "aws-cdk-lib")); errors.Is(err, fs.ErrNotExist) {
-		fmt.Println("Installing the peer's CDK library")
-		if err := command(ctx, "npm", "ci", "--prefix", filepath.Join("bench", "peer")); err != nil {
-			return nil, nil, nil, err
-		}
+	if err := installPeer(ctx); err != nil {
+		return nil, nil, nil, err
 	}
 	fmt.Println("Compiling the CDK app (minutes the first time, seconds later)")
 	binary := filepath.Join(work, "app")
@@ -160,6 +157,15 @@ func prepare(ctx context.Context, work, phase string) (golang, javascript, image
 	}
 	return make("go", binary), make("javascript", node, filepath.Join("bench", "peer", "app.js")),
 		&app{command: []string{self, "-images"}, env: env}, nil
+}
+
+// installPeer installs the peer's CDK library if it is missing.
+func installPeer(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join("bench", "peer", "node_modules", "aws-cdk-lib")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	fmt.Println("Installing the peer's CDK library")
+	return command(ctx, "npm", "ci", "--prefix", filepath.Join("bench", "peer"))
 }
 
 // command runs a program of the preparation.
