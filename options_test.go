@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -378,42 +377,5 @@ func TestCDKErrorsAreReadable(t *testing.T) {
 	}
 	if text := err.Error(); !strings.HasPrefix(text, "CDK refused the stacks: ValidationFailed: Validation failed.") || strings.Contains(text, "\n") {
 		t.Errorf("the error is\n%s", text)
-	}
-}
-
-// TestLint has cfn-lint look at every phase's templates, and at those of the
-// options that add or change resources. It skips where cfn-lint is missing.
-func TestLint(t *testing.T) {
-	lint, err := exec.LookPath("cfn-lint")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("cfn-lint is missing: install it with `pip install cfn-lint`")
-		}
-		t.Skip("cfn-lint is missing: install it with `pip install cfn-lint`")
-	}
-	contexts := []settings{{"phase": "parallel", "shift": "users=10"}, {"certificateArn": certificate}, {"env": "prod"}}
-	for _, phase := range migration.Phases() {
-		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
-	}
-	// Templates that are the same in several phases are looked at once.
-	seen := map[string]bool{}
-	args := []string{"--non-zero-exit-code", "warning", "--format", "parseable"}
-	for _, context := range contexts {
-		a := synth(t, context)
-		for _, stack := range a.Stacks {
-			file := filepath.Join(a.Dir, stack.Name+".template.json")
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !seen[string(text)] {
-				seen[string(text)] = true
-				args = append(args, file)
-			}
-		}
-	}
-	out, err := exec.Command(lint, args...).CombinedOutput()
-	if err != nil {
-		t.Errorf("cfn-lint: %v\n%s", err, bytes.ReplaceAll(out, []byte(scratch), nil))
 	}
 }

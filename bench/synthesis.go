@@ -230,11 +230,8 @@ func prepare(ctx context.Context, work, phase string) (*setting, error) {
 	if _, err := os.Stat(node); err != nil {
 		return nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
 	}
-	if _, err := os.Stat(filepath.Join("bench", "peer", "node_modules", "aws-cdk-lib")); errors.Is(err, fs.ErrNotExist) {
-		fmt.Println("Installing the peer's CDK library")
-		if err := command(ctx, "npm", "ci", "--prefix", filepath.Join("bench", "peer")); err != nil {
-			return nil, err
-		}
+	if err := installPeer(ctx); err != nil {
+		return nil, err
 	}
 	fmt.Println("Compiling the CDK apps (minutes the first time, seconds later)")
 	for name, dir := range map[string]string{"app": ".", "many": "./bench/many"} {
@@ -301,6 +298,15 @@ func (s *setting) measure(ctx context.Context, services, rounds int) (t trial, s
 		}
 	}
 	return t, stacks, nil
+}
+
+// installPeer installs the peer's CDK library if it is missing.
+func installPeer(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join("bench", "peer", "node_modules", "aws-cdk-lib")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	fmt.Println("Installing the peer's CDK library")
+	return command(ctx, "npm", "ci", "--prefix", filepath.Join("bench", "peer"))
 }
 
 // command runs a program of the preparation.
