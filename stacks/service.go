@@ -19,10 +19,12 @@ const (
 	containerPort = 3000
 	// containerUser is a numeric user and group that own nothing.
 	containerUser = "65532:65532"
-	// stopSeconds is how long a container has between SIGTERM and SIGKILL. The
-	// service is told to be done a little earlier.
-	stopSeconds      = deregistrationSeconds
-	stopGraceSeconds = stopSeconds - 5
+	// stopGraceSeconds is how long a service has to answer what has begun when it is
+	// told to stop: a request's whole time, even if it was not taken from its target
+	// group before. stopSeconds is how long its container has between SIGTERM and
+	// SIGKILL, a little longer.
+	stopGraceSeconds = deregistrationSeconds
+	stopSeconds      = stopGraceSeconds + 5
 )
 
 // ServiceProps is what a service's stack is made of.
@@ -101,9 +103,12 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 			// A full buffer drops log lines instead of stopping the service.
 			Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
 		}),
+		// The first check is an interval after the start, and a deployment waits for
+		// it: 5 s is the shortest that ECS has, and less than the target group's checks
+		// take.
 		HealthCheck: &awsecs.HealthCheck{
 			Command:  jsii.Strings("CMD", "/"+name, "healthcheck"),
-			Interval: awscdk.Duration_Seconds(jsii.Number(10)),
+			Interval: awscdk.Duration_Seconds(jsii.Number(5)),
 			Timeout:  awscdk.Duration_Seconds(jsii.Number(5)),
 			Retries:  jsii.Number(3),
 		},
@@ -135,14 +140,17 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 			awsecs.PlacementStrategy_SpreadAcross(awsecs.BuiltInAttributes_AVAILABILITY_ZONE()),
 			awsecs.PlacementStrategy_PackedByMemory(),
 		},
-		MinHealthyPercent:      jsii.Number(100),
-		MaxHealthyPercent:      jsii.Number(200),
-		CircuitBreaker:         &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
-		HealthCheckGracePeriod: awscdk.Duration_Seconds(jsii.Number(30)),
+		MinHealthyPercent: jsii.Number(100),
+		MaxHealthyPercent: jsii.Number(200),
+		CircuitBreaker:    &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
+		// A service answers milliseconds after its start. This is how long a task that
+		// does not is borne, and with it how long a bad deployment lasts.
+		HealthCheckGracePeriod: awscdk.Duration_Seconds(jsii.Number(15)),
 		EnableECSManagedTags:   jsii.Bool(true),
 		PropagateTags:          awsecs.PropagatedTagSource_SERVICE,
 	})
-	// Without its policy the first tasks could neither pull their image nor log.
+	// Without its policy the first tasks could neither pull their image nor log: they
+	// would fail, and the deployment with them.
 	service.Node().AddDependency(definition.ExecutionRole())
 	// Attached here and not with AttachToApplicationTargetGroup, which would have
 	// the service's stack change the instances' security group: the one rule that
