@@ -15,6 +15,9 @@
 // (bench/peer/koa), against net/http with nothing around it (bench/peer/bare) and
 // against a socket (bench/peer/raw), each on one core.
 //
+// What a deployment has to wait for is worked out from the templates of every phase,
+// against everything one after the other.
+//
 // With everything measured it writes docs/performance.md.
 //
 // Run it from the root of the repository:
@@ -78,6 +81,9 @@ func run(ctx context.Context, rounds int, phase, only string, check bool) (err e
 		}},
 		{name: "services", measure: func(out io.Writer) error {
 			return measureServices(ctx, out, work, rounds, check)
+		}},
+		{name: "path", measure: func(out io.Writer) error {
+			return measurePaths(ctx, out, work)
 		}},
 	}
 	names := make([]string, len(sections))

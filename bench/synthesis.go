@@ -122,12 +122,9 @@ func (a *app) run(ctx context.Context) (cost, error) {
 // prepare compiles the Go app, installs the peer's library if it is missing and
 // gives both the environment that the CDK command line would.
 func prepare(ctx context.Context, work, phase string) (golang, javascript, images *app, err error) {
-	node, err := filepath.Abs(filepath.Join("node_modules", "node", "bin", "node"))
+	node, err := pinnedNode()
 	if err != nil {
 		return nil, nil, nil, err
-	}
-	if _, err := os.Stat(node); err != nil {
-		return nil, nil, nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
 	}
 	if _, err := os.Stat(filepath.Join("bench", "peer", "node_modules", "aws-cdk-lib")); errors.Is(err, fs.ErrNotExist) {
 		fmt.Println("Installing the peer's CDK library")
@@ -135,31 +132,59 @@ func prepare(ctx context.Context, work, phase string) (golang, javascript, image
 			return nil, nil, nil, err
 		}
 	}
-	fmt.Println("Compiling the CDK app (minutes the first time, seconds later)")
-	binary := filepath.Join(work, "app")
-	if err := command(ctx, "go", "build", "-o", binary, "."); err != nil {
+	binary, err := compileApp(ctx, work)
+	if err != nil {
 		return nil, nil, nil, err
 	}
-
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	context, err := cdkContext(phase)
+	env, err := environment(node, phase)
 	if err != nil {
 		return nil, nil, nil, err
+	}
+	env = append(env, "CUTOVER_BENCH="+self)
+	return newApp(work, "go", env, binary), newApp(work, "javascript", env, node, filepath.Join("bench", "peer", "app.js")),
+		&app{command: []string{self, "-images"}, env: env}, nil
+}
+
+// pinnedNode is the Node.js that the repository pins.
+func pinnedNode() (string, error) {
+	node, err := filepath.Abs(filepath.Join("node_modules", "node", "bin", "node"))
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(node); err != nil {
+		return "", fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
+	}
+	return node, nil
+}
+
+// compileApp compiles the CDK app.
+func compileApp(ctx context.Context, work string) (string, error) {
+	fmt.Println("Compiling the CDK app (minutes the first time, seconds later)")
+	binary := filepath.Join(work, "app")
+	return binary, command(ctx, "go", "build", "-o", binary, ".")
+}
+
+// environment is what the CDK command line would give an app.
+func environment(node, phase string) ([]string, error) {
+	context, err := cdkContext(phase)
+	if err != nil {
+		return nil, err
 	}
 	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		// NODE_OPTIONS would replace what jsii sets for its own process.
 		return strings.HasPrefix(variable, "NODE_OPTIONS=") || strings.HasPrefix(variable, "CONTEXT_OVERFLOW_LOCATION=")
 	})
-	env = append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node, "CUTOVER_BENCH="+self)
-	make := func(name string, command ...string) *app {
-		out := filepath.Join(work, name)
-		return &app{command: command, out: out, env: append(slices.Clone(env), "CDK_OUTDIR="+out)}
-	}
-	return make("go", binary), make("javascript", node, filepath.Join("bench", "peer", "app.js")),
-		&app{command: []string{self, "-images"}, env: env}, nil
+	return append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node), nil
+}
+
+// newApp is an app whose assembly has a name of its own below work.
+func newApp(work, name string, env []string, command ...string) *app {
+	out := filepath.Join(work, name)
+	return &app{command: command, out: out, env: append(slices.Clone(env), "CDK_OUTDIR="+out)}
 }
 
 // command runs a program of the preparation.
