@@ -15,7 +15,7 @@
 //     (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-dependson.html).
 //   - What a template no longer has, and what was replaced, is deleted when all the
 //     rest of the stack is updated
-//     (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html).
+//     (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-monitor-stack.html).
 //   - A stack waits for the whole of every stack that it depends on. The others are
 //     deployed side by side, as many as `cdk deploy --concurrency` says. A stack with
 //     the template that is deployed is left out, even where it reads a value of

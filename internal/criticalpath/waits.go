@@ -29,8 +29,8 @@ type pace struct {
 // restarting are the properties of a service whose change starts new tasks.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
 var restarting = []string{
-	"CapacityProviderStrategy", "ForceNewDeployment", "LoadBalancers", "NetworkConfiguration", "PlatformVersion",
-	"ServiceConnectConfiguration", "ServiceRegistries", "TaskDefinition", "VolumeConfigurations", "VpcLatticeConfigurations",
+	"ForceNewDeployment", "LoadBalancers", "NetworkConfiguration", "PlatformVersion", "ServiceConnectConfiguration",
+	"ServiceRegistries", "TaskDefinition", "VolumeConfigurations", "VpcLatticeConfigurations",
 }
 
 // wait adds to a step what the templates make it last. What was is nil for a
