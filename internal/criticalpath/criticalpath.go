@@ -72,8 +72,8 @@ type Step struct {
 	Seconds int    `json:"seconds,omitempty"`
 	Why     string `json:"why,omitempty"`
 	// GivesUp is after how many seconds at most the circuit breaker ends a deployment
-	// whose tasks start and never become healthy; 0 if it has none. No deployment that
-	// goes well waits for it.
+	// whose tasks start and never become healthy; 0 if there is none, or one with a
+	// threshold of its own. No deployment that goes well waits for it.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 	GivesUp int `json:"givesUpSeconds,omitempty"`
 }

@@ -284,9 +284,13 @@ func TestWaits(t *testing.T) {
 		{name: "a circuit breaker", after: service(breaker, "", ""), action: Create, seconds: 12, why: "start: 2 health checks of the target group every 6 s", givesUp: 45},
 		{name: "a circuit breaker and checks longer than the grace period", after: strings.Replace(service(breaker+count(8), "", ""), `"Retries": 3`, `"Retries": 3, "StartPeriod": 10`, 1),
 			action: Create, seconds: 12, why: "start: 2 health checks of the target group every 6 s", givesUp: 4 * 25},
+		{name: "a circuit breaker with a threshold of its own", after: service(strings.Replace(breaker, "true", `true, "ThresholdConfiguration": {"Type": "COUNT", "Value": 1}`, 1), "", ""),
+			action: Create, seconds: 12, why: "start: 2 health checks of the target group every 6 s"},
 		{name: "blue and green", before: service(`"DeploymentController": {"Type": "CODE_DEPLOY"},`, "", ""), after: service(`"DeploymentController": {"Type": "CODE_DEPLOY"},`, image, ""), action: Update},
 		{name: "a target group of elsewhere", after: strings.Replace(service("", "", ""), `{"Ref": "Group"}`, `"arn:group"`, 1), action: Create, seconds: 5,
 			why: "start: the container's health check after 5 s", unknown: "the target group arn:group of S/Service"},
+		{name: "a target group of elsewhere and no check of the container's own", after: fmt.Sprintf(bare, `, "LoadBalancers": [{"TargetGroupArn": "arn:group"}]`),
+			action: Create, why: "start: not known here", unknown: "the target group arn:group of S/Service"},
 		{name: "a task definition of elsewhere", after: strings.Replace(service("", "", ""), `{"Ref": "Definition"}`, `"family:1"`, 1), action: Create, seconds: 12,
 			why: "start: 2 health checks of the target group every 6 s", unknown: "the task definition of S/Service"},
 	}

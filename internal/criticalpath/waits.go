@@ -107,12 +107,12 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 	}
 
 	var healthy, failing, drain int
-	var reasons []string
+	why := "not known here"
 	for _, v := range p.Field("LoadBalancers").List() {
 		arn := v.Field("TargetGroupArn")
 		group := resolved(a, arn, resource, targetGroupType)
 		if group == nil {
-			d.unknown[fmt.Sprintf("the target group %s of %v", text(arn), resource)] = true
+			d.unknown[fmt.Sprintf("the target group %v of %v", arn.Raw(), resource)] = true
 			continue
 		}
 		g := r.Properties(group)
@@ -120,7 +120,7 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 		passes := g.Field("HealthyThresholdCount").Int(5, 1, most)
 		if passes*interval > healthy {
 			healthy = passes * interval
-			reasons = []string{fmt.Sprintf("%d health checks of the target group every %d s", passes, interval)}
+			why = fmt.Sprintf("%d health checks of the target group every %d s", passes, interval)
 		}
 		failing = max(failing, g.Field("UnhealthyThresholdCount").Int(2, 1, most)*interval)
 		delay := 300
@@ -144,7 +144,7 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 			interval := check.Field("Interval").Int(30, 1, most)
 			if interval > healthy {
 				healthy = interval
-				reasons = []string{fmt.Sprintf("the container's health check after %d s", interval)}
+				why = fmt.Sprintf("the container's health check after %d s", interval)
 			}
 			failing = max(failing, check.Field("StartPeriod").Int(0, 0, most)+check.Field("Retries").Int(3, 1, most)*interval)
 		}
@@ -152,12 +152,12 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 		d.unknown[fmt.Sprintf("the task definition of %v", resource)] = true
 	}
 	if !checked {
-		healthy, reasons = unchecked, []string{fmt.Sprintf("%d s for want of a health check", unchecked)}
+		healthy, why = unchecked, fmt.Sprintf("%d s for want of a health check", unchecked)
 	}
-	s.start, s.startWhy = healthy, "start: "+strings.Join(reasons, ", ")
+	s.start, s.startWhy = healthy, "start: "+why
 	s.stop, s.stopWhy = drain+kill, fmt.Sprintf("stop: deregistration delay %d s, stop timeout %d s", drain, kill)
 
-	if breaker := deployment.Field("DeploymentCircuitBreaker"); breaker.Field("Enable").Bool(false) {
+	if breaker := deployment.Field("DeploymentCircuitBreaker"); breaker.Field("Enable").Bool(false) && !breaker.Field("ThresholdConfiguration").Present() {
 		grace := p.Field("HealthCheckGracePeriodSeconds").Int(0, 0, most)
 		s.givesUp = failures(s.tasks) * max(grace, failing)
 	}
@@ -168,8 +168,8 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 const unchecked = 40
 
-// failures is how many tasks must fail, one after the other at worst, for the
-// circuit breaker with its own threshold: half of the count, 3 to 200.
+// failures is how many tasks must fail, one after the other at worst, for a circuit
+// breaker without a threshold of its own: half of the count, 3 to 200.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 func failures(tasks int) int { return min(max((tasks+1)/2, 3), 200) }
 
@@ -182,5 +182,3 @@ func resolved(a *assembly.Assembly, v assembly.Value, in *assembly.Resource, res
 	}
 	return nil
 }
-
-func text(v assembly.Value) string { return fmt.Sprint(v.Raw()) }
