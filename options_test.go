@@ -284,7 +284,7 @@ func TestServiceOptions(t *testing.T) {
 	container := resource(t, a, "dev-Users", "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)[0].(object)
 	equal(t, "CPU", any(512.0), container["Cpu"])
 	equal(t, "memory", any(128.0), container["MemoryReservation"])
-	equal(t, "environment", any([]any{object{"Name": "LOG_LEVEL", "Value": "debug"}, object{"Name": "PORT", "Value": "3000"}, object{"Name": "STOP_TIMEOUT", "Value": "25s"}}), container["Environment"])
+	equal(t, "environment", any([]any{object{"Name": "LOG_LEVEL", "Value": "debug"}, object{"Name": "PORT", "Value": "3000"}, object{"Name": "STOP_TIMEOUT", "Value": "15s"}}), container["Environment"])
 	equal(t, "tasks", any(3.0), resource(t, a, "dev-Users", "AWS::ECS::Service").Properties["DesiredCount"])
 }
 

@@ -161,7 +161,7 @@ func fromTemplates(ctx context.Context, work string) (specs []ecs.ServiceSpec, t
 	if err != nil {
 		return nil, nil, err
 	}
-	app, _, _ := setting.apps(0)
+	app := setting.golang("density")
 	if _, err := app.run(ctx); err != nil {
 		return nil, nil, err
 	}

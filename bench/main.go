@@ -23,6 +23,9 @@
 // With -clone, also from a clean clone to an answer, which takes minutes and the
 // network.
 //
+// What a deployment has to wait for is worked out from the templates of every phase,
+// against everything one after the other.
+//
 // With everything measured it writes docs/performance.md.
 //
 // Run it from the root of the repository:
@@ -97,6 +100,9 @@ func run(ctx context.Context, rounds int, phase, only string, check, clone bool)
 		}},
 		{name: "loop", measure: func(out io.Writer) error {
 			return measureLoop(ctx, out, work, rounds, clone)
+		}},
+		{name: "path", measure: func(out io.Writer) error {
+			return measurePaths(ctx, out, work)
 		}},
 	}
 	names := make([]string, len(sections))

@@ -38,6 +38,9 @@ func measureSynthesis(ctx context.Context, out io.Writer, work string, rounds in
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(installPeer(ctx), setting.compile(ctx, "many", "./bench/many")); err != nil {
+		return err
+	}
 	four, stacks, err := setting.measure(ctx, 0, rounds)
 	if err != nil {
 		return err
@@ -220,8 +223,8 @@ type setting struct {
 	env              []string
 }
 
-// prepare compiles the Go apps, installs the peer's library if it is missing and
-// has for all the environment that the CDK command line would give them.
+// prepare compiles the CDK app and has what the CDK command line would give it in
+// a phase.
 func prepare(ctx context.Context, work, phase string) (*setting, error) {
 	node, err := filepath.Abs(filepath.Join("node_modules", "node", "bin", "node"))
 	if err != nil {
@@ -230,19 +233,24 @@ func prepare(ctx context.Context, work, phase string) (*setting, error) {
 	if _, err := os.Stat(node); err != nil {
 		return nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
 	}
-	if err := installPeer(ctx); err != nil {
-		return nil, err
-	}
-	fmt.Println("Compiling the CDK apps (minutes the first time, seconds later)")
-	for name, dir := range map[string]string{"app": ".", "many": "./bench/many"} {
-		if err := command(ctx, "go", "build", "-o", filepath.Join(work, name), dir); err != nil {
-			return nil, err
-		}
-	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
+	fmt.Println("Compiling the CDK app (minutes the first time, seconds later)")
+	s := &setting{work: work, node: node, self: self}
+	if err := s.compile(ctx, "app", "."); err != nil {
+		return nil, err
+	}
+	return s.in(phase)
+}
+
+func (s *setting) compile(ctx context.Context, name, dir string) error {
+	return command(ctx, "go", "build", "-o", filepath.Join(s.work, name), dir)
+}
+
+// in is the same setting in another phase.
+func (s *setting) in(phase string) (*setting, error) {
 	context, err := cdkContext(phase)
 	if err != nil {
 		return nil, err
@@ -251,22 +259,33 @@ func prepare(ctx context.Context, work, phase string) (*setting, error) {
 		// NODE_OPTIONS would replace what jsii sets for its own process.
 		return strings.HasPrefix(variable, "NODE_OPTIONS=") || strings.HasPrefix(variable, "CONTEXT_OVERFLOW_LOCATION=")
 	})
-	return &setting{work, node, self, append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node, "CUTOVER_BENCH="+self)}, nil
+	other := *s
+	other.env = append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+s.node, "CUTOVER_BENCH="+s.self)
+	return &other, nil
 }
+
+// app is a program that writes its cloud assembly to a directory.
+func (s *setting) app(out string, command ...string) *app {
+	out = filepath.Join(s.work, out)
+	return &app{command: command, out: out, env: append(slices.Clone(s.env), "CDK_OUTDIR="+out)}
+}
+
+// golang is the CDK app of main.go.
+func (s *setting) golang(out string) *app { return s.app(out, filepath.Join(s.work, "app")) }
 
 // apps are the apps with that many services, those of bench/many; 0 is the
 // deployment of main.go.
 func (s *setting) apps(services int) (golang, javascript, images *app) {
-	env, binary := s.env, "app"
+	golang = s.golang("go")
+	javascript = s.app("javascript", s.node, filepath.Join("bench", "peer", "app.js"))
+	images = &app{command: []string{s.self, "-images"}, env: slices.Clone(s.env)}
 	if services > 0 {
-		env, binary = append(slices.Clone(env), fmt.Sprintf("CUTOVER_BENCH_SERVICES=%d", services)), "many"
+		golang.command[0] = filepath.Join(s.work, "many")
+		for _, a := range []*app{golang, javascript, images} {
+			a.env = append(a.env, fmt.Sprintf("CUTOVER_BENCH_SERVICES=%d", services))
+		}
 	}
-	make := func(name string, command ...string) *app {
-		out := filepath.Join(s.work, name)
-		return &app{command: command, out: out, env: append(slices.Clone(env), "CDK_OUTDIR="+out)}
-	}
-	return make("go", filepath.Join(s.work, binary)), make("javascript", s.node, filepath.Join("bench", "peer", "app.js")),
-		&app{command: []string{s.self, "-images"}, env: env}
+	return golang, javascript, images
 }
 
 // measure runs the apps in turns and returns what they took and the number of

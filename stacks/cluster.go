@@ -58,7 +58,7 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 		UserData:     userData,
 		// The capacity provider would add what the agent needs for tasks without an
 		// execution role: any log group, any repository.
-		Role:                     newInstanceRole(c).WithoutPolicyUpdates(nil),
+		Role:                     newInstanceRole(c, s).WithoutPolicyUpdates(nil),
 		SecurityGroup:            network.InstanceSecurityGroup,
 		AssociatePublicIpAddress: jsii.Bool(false),
 		// A hop limit of 1 ends at the instance: a container in bridge mode is one
@@ -98,10 +98,12 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 }
 
 // newInstanceRole makes the role of the instances, for the ECS agent and Session
-// Manager. Every action has the narrowest resource that AWS lets it have
+// Manager. It names the cluster without waiting for it to exist: the instances wait,
+// and the role is the beginning of the longest chain of the stack. Every action has
+// the narrowest resource that AWS lets it have
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html,
 // …/list_awssystemsmanager.html, …/list_amazonsessionmanagermessagegatewayservice.html).
-func newInstanceRole(c *Cluster) awsiam.Role {
+func newInstanceRole(c *Cluster, s config.Settings) awsiam.Role {
 	allow := func(resource string, actions ...string) *awsiam.PolicyStatementProps {
 		return &awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: jsii.Strings(resource)}
 	}
@@ -110,8 +112,11 @@ func newInstanceRole(c *Cluster) awsiam.Role {
 			Service: jsii.String(service), Resource: jsii.String(kind), ResourceName: jsii.String("*"),
 		})
 	}
+	cluster := *c.Stack.FormatArn(&awscdk.ArnComponents{
+		Service: jsii.String("ecs"), Resource: jsii.String("cluster"), ResourceName: jsii.String(s.Env),
+	})
 	polling := allow(instances("ecs", "container-instance"), "ecs:Poll", "ecs:StartTelemetrySession")
-	polling.Conditions = &map[string]any{"ArnEquals": map[string]any{"ecs:cluster": c.Cluster.ClusterArn()}}
+	polling.Conditions = &map[string]any{"ArnEquals": map[string]any{"ecs:cluster": cluster}}
 	document := func(statements ...*awsiam.PolicyStatementProps) awsiam.PolicyDocument {
 		d := awsiam.NewPolicyDocument(nil)
 		for _, s := range statements {
@@ -124,7 +129,7 @@ func newInstanceRole(c *Cluster) awsiam.Role {
 		Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{
 			"EcsAgent": document(
-				allow(*c.Cluster.ClusterArn(),
+				allow(cluster,
 					"ecs:DeregisterContainerInstance",
 					"ecs:RegisterContainerInstance",
 					"ecs:SubmitAttachmentStateChanges",

@@ -12,9 +12,10 @@ import (
 )
 
 // deregistrationSeconds is how long the load balancer lets requests to a task
-// that is going away finish. It is also how long the task has to stop
-// afterwards, so that a stopped service is gone within a minute.
-const deregistrationSeconds = 30
+// that is going away finish, and with it how long a deployment may wait for them.
+// It is as long as a service bears with a request: 5 s for its head, 10 s for the
+// rest and the answer.
+const deregistrationSeconds = 15
 
 // Routing decides where a request goes: the load balancer, its listeners and
 // rules, and the target groups. All of a cut-over happens in this stack.

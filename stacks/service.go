@@ -20,10 +20,12 @@ const (
 	containerPort = 3000
 	// containerUser is a numeric user and group that own nothing.
 	containerUser = "65532:65532"
-	// stopSeconds is how long a container has between SIGTERM and SIGKILL. The
-	// service is told to be done a little earlier.
-	stopSeconds      = deregistrationSeconds
-	stopGraceSeconds = stopSeconds - 5
+	// stopGraceSeconds is how long a service has to answer what has begun when it is
+	// told to stop: a request's whole time, even if it was not taken from its target
+	// group before. stopSeconds is how long its container has between SIGTERM and
+	// SIGKILL, a little longer.
+	stopGraceSeconds = deregistrationSeconds
+	stopSeconds      = stopGraceSeconds + 5
 )
 
 // ServiceProps is what a service's stack is made of.
@@ -73,12 +75,16 @@ func newAlike(scope constructs.Construct, s config.Settings, cluster *Cluster) *
 			awsecs.PlacementStrategy_SpreadAcross(awsecs.BuiltInAttributes_AVAILABILITY_ZONE()),
 			awsecs.PlacementStrategy_PackedByMemory(),
 		},
-		gracePeriod: awscdk.Duration_Seconds(jsii.Number(30)),
+		// A service answers milliseconds after its start. This is how long a task that
+		// does not is borne, and with it how long a bad deployment lasts.
+		gracePeriod: awscdk.Duration_Seconds(jsii.Number(15)),
 	}
 	if s.Arch == "arm64" {
 		a.platform = awsecrassets.Platform_LINUX_ARM64()
 	}
 	a.linuxParameters.DropCapabilities(awsecs.Capability_ALL)
+	// The first check is an interval after the start. A deployment does not wait for
+	// it longer than for the target group's, and each is a process to be started.
 	a.healthCheck = &awsecs.HealthCheck{
 		Interval: awscdk.Duration_Seconds(jsii.Number(10)),
 		Timeout:  awscdk.Duration_Seconds(jsii.Number(5)),
@@ -178,7 +184,8 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
 	})
 	node := service.Node()
-	// Without its policy the first tasks could neither pull their image nor log.
+	// Without its policy the first tasks could neither pull their image nor log: they
+	// would fail, and the deployment with them.
 	node.AddDependency(role)
 	// Attached here and not with AttachToApplicationTargetGroup, which would have
 	// the service's stack change the instances' security group: the one rule that

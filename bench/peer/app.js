@@ -27,7 +27,7 @@ const ssm = require('aws-cdk-lib/aws-ssm');
 const root = path.join(__dirname, '..', '..');
 const env = 'dev';
 const containerPort = 3000;
-const deregistrationSeconds = 30;
+const deregistrationSeconds = 15;
 const dropGroup = 'drop-traffic';
 const phases = ['monolith', 'parallel', 'switched', 'retired'];
 
@@ -139,6 +139,10 @@ function newNetwork(scope) {
     gatewayEndpoints: { S3: { service: ec2.GatewayVpcEndpointAwsService.S3 } },
   });
   stack.node.findChild('Custom::VpcRestrictDefaultSGCustomResourceProvider').node.findChild('Handler').addDeletionOverride('DependsOn');
+  const attachment = stack.getLogicalId(vpc.node.findChild('VPCGW'));
+  for (const subnet of vpc.publicSubnets) {
+    subnet.node.tryFindChild('NATGateway')?.addOverride('DependsOn', [attachment]);
+  }
   vpc.addFlowLog('FlowLog', {
     destination: ec2.FlowLogDestination.toCloudWatchLogs(newLogGroup(stack, 'FlowLogs')),
     trafficType: ec2.FlowLogTrafficType.REJECT,
@@ -193,7 +197,7 @@ function newCluster(scope, network) {
     clusterName: env, vpc: network.vpc, containerInsightsV2: ecs.ContainerInsights.ENABLED,
   });
   const capacityProvider = new ecs.AsgCapacityProvider(stack, 'CapacityProvider', {
-    autoScalingGroup: newInstances(stack, cluster, network),
+    autoScalingGroup: newInstances(stack, network),
     enableManagedScaling: true,
     enableManagedTerminationProtection: true,
     enableManagedDraining: true,
@@ -204,14 +208,14 @@ function newCluster(scope, network) {
   return { cluster, capacityProvider };
 }
 
-function newInstances(stack, cluster, network) {
+function newInstances(stack, network) {
   const userData = ec2.UserData.forLinux();
   userData.addCommands(fs.readFileSync(path.join(root, 'assets', 'user-data.sh'), 'utf8').trim());
   const launchTemplate = new ec2.LaunchTemplate(stack, 'LaunchTemplate', {
     instanceType: new ec2.InstanceType('t3.small'),
     machineImage: ecs.EcsOptimizedImage.amazonLinux2023(ecs.AmiHardwareType.STANDARD),
     userData,
-    role: newInstanceRole(stack, cluster).withoutPolicyUpdates(),
+    role: newInstanceRole(stack).withoutPolicyUpdates(),
     securityGroup: network.instanceSecurityGroup,
     associatePublicIpAddress: false,
     httpTokens: ec2.LaunchTemplateHttpTokens.REQUIRED,
@@ -237,9 +241,10 @@ function newInstances(stack, cluster, network) {
   return group;
 }
 
-function newInstanceRole(stack, cluster) {
+function newInstanceRole(stack) {
   const allow = (resource, ...actions) => ({ actions, resources: [resource] });
   const instances = (service, resource) => stack.formatArn({ service, resource, resourceName: '*' });
+  const clusterArn = stack.formatArn({ service: 'ecs', resource: 'cluster', resourceName: env });
   const document = (...statements) => new iam.PolicyDocument({
     statements: statements.map((statement) => new iam.PolicyStatement(statement)),
   });
@@ -249,7 +254,7 @@ function newInstanceRole(stack, cluster) {
     inlinePolicies: {
       EcsAgent: document(
         allow(
-          cluster.clusterArn,
+          clusterArn,
           'ecs:DeregisterContainerInstance',
           'ecs:RegisterContainerInstance',
           'ecs:SubmitAttachmentStateChanges',
@@ -258,7 +263,7 @@ function newInstanceRole(stack, cluster) {
         ),
         {
           ...allow(instances('ecs', 'container-instance'), 'ecs:Poll', 'ecs:StartTelemetrySession'),
-          conditions: { ArnEquals: { 'ecs:cluster': cluster.clusterArn } },
+          conditions: { ArnEquals: { 'ecs:cluster': clusterArn } },
         },
         allow('*', 'ecs:DiscoverPollEndpoint'),
       ),
@@ -349,14 +354,14 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
     cpu: 256,
     memoryReservationMiB: 256,
     portMappings: [{ containerPort, hostPort: 0, protocol: ecs.Protocol.TCP }],
-    environment: { PORT: String(containerPort), STOP_TIMEOUT: '25s' },
+    environment: { PORT: String(containerPort), STOP_TIMEOUT: `${deregistrationSeconds}s` },
     logging: ecs.LogDriver.awsLogs({
       logGroup: newLogGroup(stack, 'LogGroup', `/ecs/${name}`),
       streamPrefix: name,
       mode: ecs.AwsLogDriverMode.NON_BLOCKING,
     }),
     healthCheck: { command: ['CMD', `/${name}`, 'healthcheck'], interval: Duration.seconds(10), timeout: Duration.seconds(5), retries: 3 },
-    stopTimeout: Duration.seconds(deregistrationSeconds),
+    stopTimeout: Duration.seconds(deregistrationSeconds + 5),
     user: '65532:65532',
     readonlyRootFilesystem: true,
     dockerSecurityOptions: ['no-new-privileges'],
@@ -378,7 +383,7 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
     minHealthyPercent: 100,
     maxHealthyPercent: 200,
     circuitBreaker: { enable: true, rollback: true },
-    healthCheckGracePeriod: Duration.seconds(30),
+    healthCheckGracePeriod: Duration.seconds(15),
     enableECSManagedTags: true,
     propagateTags: ecs.PropagatedTagSource.SERVICE,
   });
