@@ -16,24 +16,33 @@ import (
 // afterwards, so that a stopped service is gone within a minute.
 const deregistrationSeconds = 30
 
-// Routing decides where a request goes: the load balancer, its listeners and
-// rules, and the target groups. All of a cut-over happens in this stack.
+// Routing decides where a request to one load balancer goes: the load balancer,
+// its listeners and rules, and the target groups. All of a cut-over there happens
+// in this stack.
 type Routing struct {
 	Stack awscdk.Stack
+	// Name of the load balancer; empty for the first one.
+	Name string
 	// TargetGroups has one per service, by its name, and the one for dropped traffic.
 	TargetGroups map[string]elb.ApplicationTargetGroup
 	// Alarms is nil when there are none.
 	Alarms *Alarms
 }
 
-// NewRouting adds the routing's stack, rendering the plan as it is.
-func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Plan, network *Network) *Routing {
+// NewRouting adds the stack of one load balancer, rendering its plan as it is. Its
+// alarms tell those that the first load balancer's tell; nil for the first itself.
+func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Balancer, network *Network, first *Alarms) *Routing {
+	of := ""
+	if plan.Name != "" {
+		of = " " + plan.Name
+	}
 	r := &Routing{
-		Stack:        newStack(scope, s, routingStack, "Where a request goes: load balancer, listeners, rules, target groups", nil),
+		Stack:        newStack(scope, s, routingOf(plan.Name), "Where a request goes: load balancer"+of+", listeners, rules, target groups", nil),
+		Name:         plan.Name,
 		TargetGroups: map[string]elb.ApplicationTargetGroup{},
 	}
-	for _, name := range plan.Groups {
-		r.TargetGroups[name] = newTargetGroup(r.Stack, s, network.VPC, name)
+	for _, group := range plan.Groups {
+		r.TargetGroups[group] = newTargetGroup(r.Stack, s, network.VPC, group, plan.GroupName(group))
 	}
 
 	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
@@ -54,7 +63,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Pl
 		suppress(balancer, "AwsSolutions-ELB2", "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them")
 	}
 	if s.Alarms {
-		r.Alarms = newAlarms(r.Stack, balancer)
+		r.Alarms = newAlarms(r.Stack, balancer, first)
 	}
 	listener, scheme := r.listen(s, balancer, r.weighted(plan.Default)), "http"
 	if s.CertificateARN != "" {
@@ -107,7 +116,7 @@ func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule)
 	if len(rule.Targets) > 1 {
 		action = r.weighted(rule.Targets)
 	}
-	elb.NewApplicationListenerRule(r.Stack, jsii.String(pascal(rule.Service)+rule.ID+"Rule"), &elb.ApplicationListenerRuleProps{
+	elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+rule.ID+"Rule"), &elb.ApplicationListenerRuleProps{
 		Listener:   listener,
 		Priority:   jsii.Number(rule.Priority),
 		Conditions: &[]elb.ListenerCondition{elb.ListenerCondition_PathPatterns(jsii.Strings(rule.Paths...))},
@@ -126,8 +135,10 @@ func (r *Routing) weighted(targets []migration.Target) elb.ListenerAction {
 	return elb.ListenerAction_WeightedForward(&groups, nil)
 }
 
-func newTargetGroup(stack awscdk.Stack, s config.Settings, vpc awsec2.IVpc, name string) elb.ApplicationTargetGroup {
-	group := elb.NewApplicationTargetGroup(stack, jsii.String(pascal(name)), &elb.ApplicationTargetGroupProps{
+// newTargetGroup makes a target group, of a service or for dropped traffic. Its id
+// is the same at every load balancer, its name is not.
+func newTargetGroup(stack awscdk.Stack, s config.Settings, vpc awsec2.IVpc, of, name string) elb.ApplicationTargetGroup {
+	group := elb.NewApplicationTargetGroup(stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
 		TargetGroupName:     jsii.String(s.Name(name)),
 		Vpc:                 vpc,
 		TargetType:          elb.TargetType_INSTANCE,
@@ -143,8 +154,8 @@ func newTargetGroup(stack awscdk.Stack, s config.Settings, vpc awsec2.IVpc, name
 			Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
 		},
 	})
-	if name != migration.DropGroup {
-		tagService(group, name)
+	if of != migration.DropGroup {
+		tagService(group, of)
 	}
 	return group
 }

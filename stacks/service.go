@@ -6,7 +6,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
-	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -33,25 +32,25 @@ type ServiceProps struct {
 	// Context is the directory of the image's Docker build context.
 	Context string
 	Cluster *Cluster
-	// TargetGroup is where the load balancer looks for the service's tasks. A
-	// listener must use it already.
-	TargetGroup elb.ApplicationTargetGroup
-	// Alarms watches the service. Nil: nothing does.
-	Alarms *Alarms
+	// Routings are the load balancers that the service is behind. Each has a target
+	// group for it, which a listener must use already.
+	Routings []*Routing
 }
 
 // NewService adds the stack of one service: its image, its task definition with
 // roles of its own, and the ECS service.
 func NewService(scope constructs.Construct, s config.Settings, props *ServiceProps) awscdk.Stack {
 	name := props.Service.Name
-	stack := newStack(scope, s, pascal(name), "Service "+name, awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
+	stack := newStack(scope, s, config.Pascal(name), "Service "+name, awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
 		ImageAssetsRepositoryName: jsii.String(s.Name(name)),
 		DockerTagPrefix:           jsii.String("v1-"),
 	}))
 	tagService(stack, name)
 	service := newECSService(stack, s, props, newTaskDefinition(stack, s, props))
-	if props.Alarms != nil {
-		props.Alarms.watch(stack, props, service)
+	for _, routing := range props.Routings {
+		if routing.Alarms != nil {
+			routing.Alarms.watch(stack, props, routing, service)
+		}
 	}
 	return stack
 }
@@ -147,10 +146,14 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 	// Attached here and not with AttachToApplicationTargetGroup, which would have
 	// the service's stack change the instances' security group: the one rule that
 	// lets the load balancer in is the network's.
-	service.Node().DefaultChild().(awsecs.CfnService).SetLoadBalancers(&[]any{&awsecs.CfnService_LoadBalancerProperty{
-		ContainerName:  jsii.String(name),
-		ContainerPort:  jsii.Number(containerPort),
-		TargetGroupArn: props.TargetGroup.TargetGroupArn(),
-	}})
+	var balancers []any
+	for _, routing := range props.Routings {
+		balancers = append(balancers, &awsecs.CfnService_LoadBalancerProperty{
+			ContainerName:  jsii.String(name),
+			ContainerPort:  jsii.Number(containerPort),
+			TargetGroupArn: routing.TargetGroups[name].TargetGroupArn(),
+		})
+	}
+	service.Node().DefaultChild().(awsecs.CfnService).SetLoadBalancers(&balancers)
 	return service
 }

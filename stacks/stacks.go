@@ -25,25 +25,37 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	network := NewNetwork(scope, s)
 	registry := NewRegistry(scope, d, s)
 	cluster := NewCluster(scope, s, network)
-	routing := NewRouting(scope, s, plan, network)
-	routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
+	routings := map[string]*Routing{}
+	var all []*Routing
+	var first *Alarms
+	for _, balancer := range plan.Balancers {
+		routing := NewRouting(scope, s, balancer, network, first)
+		routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
+		routings[balancer.Name], all = routing, append(all, routing)
+		first = all[0].Alarms
+	}
 
 	phase := newPhase(scope, s)
 	contexts, err := images()
 	if err != nil {
 		return err
 	}
-	for _, service := range d.All() {
+	for i, service := range d.All() {
+		behind := all // the monolith, which comes first
+		if i > 0 {
+			behind = []*Routing{routings[service.LoadBalancer]}
+		}
 		stack := NewService(scope, s, &ServiceProps{
-			Service:     service,
-			Tasks:       plan.Tasks[service.Name],
-			Context:     contexts[service.Name],
-			Cluster:     cluster,
-			TargetGroup: routing.TargetGroups[service.Name],
-			Alarms:      routing.Alarms,
+			Service:  service,
+			Tasks:    plan.Tasks[service.Name],
+			Context:  contexts[service.Name],
+			Cluster:  cluster,
+			Routings: behind,
 		})
 		stack.AddStackDependency(registry, jsii.String("its image is pushed to its repository"))
-		stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
+		for _, routing := range behind {
+			stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
+		}
 		phase.AddStackDependency(stack, jsii.String("the phase is reached when every service is"))
 	}
 	return nil

@@ -59,6 +59,13 @@ type machine struct {
 	Hour      float64
 }
 
+// Size is what an instance of a type has, in vCPU and MiB; known is false for the
+// types whose price is not known.
+func Size(instanceType string) (vcpu, memoryMiB int, known bool) {
+	m, known := prices.Instances.Prices[instanceType]
+	return m.VCPU, m.MemoryMiB, known
+}
+
 // fixed is the price of something that costs as long as it exists, by the hour or
 // by the month.
 type fixed struct {
