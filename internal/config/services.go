@@ -35,6 +35,11 @@ const maxOutputs = 200
 // maxBalancers is how many load balancers there may be: the monolith is behind
 // each, and an ECS service can be attached to so many target groups
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/register-multiple-targetgroups.html).
+//
+// So there are at most 490 services beside the monolith, which other quotas have
+// room for without a check: 5000 services in a cluster, 3000 target groups and
+// 100,000 repositories in a region, 1000 roles and 2000 stacks in an account, 5000
+// alarms. All load balancers have one security group.
 const maxBalancers = 5
 
 // infrastructure are the stacks that are no service's, as names of services.

@@ -375,6 +375,21 @@ func TestSeveralStacksAndListeners(t *testing.T) {
 	}
 }
 
+func TestMatching(t *testing.T) {
+	table := build(t, listen(forward("Drop"),
+		on(20010, paths("/api/users*"), forward("Users")), on(10000, paths("/api*"), forward("Api")),
+		on(5, `{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}`, forward("Posts"))))
+	for path, want := range map[string]string{"/api/users/1": "[10000 20010]", "/api": "[10000]", "/": "[]"} {
+		var got []int
+		for _, rule := range table.Listeners[0].Matching(Request{Path: path}) { // of nobody knows whom
+			got = append(got, rule.Priority)
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s", path, got, want)
+		}
+	}
+}
+
 func TestParseRequest(t *testing.T) {
 	for text, want := range map[string]Request{
 		"/":                             {Port: 80, Method: "GET", Path: "/"},
