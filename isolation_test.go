@@ -396,32 +396,43 @@ func TestNothingMoreIsGranted(t *testing.T) {
 	}
 }
 
+// foreignGrants lists what the roles of services may do with anything but the
+// service's own repository and log group.
+func foreignGrants(all []grant, services []string) []string {
+	var foreign []string
+	for _, g := range all {
+		service, role, _ := strings.Cut(g.identity, ": ")
+		if role != "task" && role != "execution" || !slices.Contains(services, service) {
+			continue
+		}
+		for _, resource := range g.resources {
+			for _, action := range g.actions {
+				own := resource == "arn:aws:ecr:"+region+":"+account+":repository/"+service || resource == "arn:aws:logs:"+region+":"+account+":log-group:/ecs/"+service+":*"
+				if !own && !(resource == "*" && wholeResource[action] != "") {
+					foreign = append(foreign, fmt.Sprintf("%s may do %s on %s", g.identity, action, resource))
+				}
+			}
+		}
+	}
+	return foreign
+}
+
 // TestTakenOver answers what whoever is in a service's container reaches with
 // the service's roles, be it the task's or the execution role, which only the ECS
 // agent has: the service's own repository and log group, and nothing else at all.
 func TestTakenOver(t *testing.T) {
 	for _, a := range assembliesOfIsolation(t) {
 		all := grants(t, a)
+		for _, foreign := range foreignGrants(all, forum) {
+			t.Error(foreign)
+		}
 		for _, service := range forum {
 			mine := map[string]bool{
 				"arn:aws:ecr:us-east-1:123456789012:repository/" + service:             true,
 				"arn:aws:logs:us-east-1:123456789012:log-group:/ecs/" + service + ":*": true,
 			}
 			identities := []string{service + ": task", service + ": execution"}
-			for _, g := range all {
-				if !slices.Contains(identities, g.identity) {
-					continue
-				}
-				// What is granted, whatever it is on, …
-				for _, resource := range g.resources {
-					for _, action := range g.actions {
-						if !mine[resource] && !(resource == "*" && wholeResource[action] != "") {
-							t.Errorf("%s may do %s on %s", g.identity, action, resource)
-						}
-					}
-				}
-			}
-			// … and what there is, whoever it belongs to.
+			// What there is, whoever it belongs to.
 			for _, stack := range a.Stacks {
 				for _, r := range stack.Resources {
 					target := arn(r)

@@ -10,19 +10,28 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
+
+	"cutover/internal/config"
 )
 
 // Alarms tells people what they would want to hear of at once.
 type Alarms struct {
-	// Topic is what every alarm tells. Who wants to know subscribes to it.
+	// Topic is what every alarm tells, one for all load balancers. Who wants to know
+	// subscribes to it.
 	Topic awssns.Topic
 	// Balancer is the load balancer whose metrics are watched.
 	Balancer elb.ApplicationLoadBalancer
 }
 
-// newAlarms adds the topic and the alarm of the load balancer itself.
-func newAlarms(stack awscdk.Stack, balancer elb.ApplicationLoadBalancer) *Alarms {
-	a := &Alarms{Topic: newAlarmTopic(stack), Balancer: balancer}
+// newAlarms adds the alarm of the load balancer itself, and the topic if it is
+// the first one.
+func newAlarms(stack awscdk.Stack, balancer elb.ApplicationLoadBalancer, first *Alarms) *Alarms {
+	a := &Alarms{Balancer: balancer}
+	if first == nil {
+		a.Topic = newAlarmTopic(stack)
+	} else {
+		a.Topic = first.Topic
+	}
 	// Its 503 are left out: after the switch they answer what no service has, and
 	// before it the services' own alarms tell of them.
 	metrics := balancer.Metrics()
@@ -78,9 +87,12 @@ func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
 }
 
 // watch adds the alarms of a service: its clients get a wrong answer, a late one
-// or none.
-func (a *Alarms) watch(stack awscdk.Stack, props *ServiceProps, service awsecs.Ec2Service) {
-	name := props.Service.Name
+// or none. Behind several load balancers it has them for each.
+func (a *Alarms) watch(stack awscdk.Stack, props *ServiceProps, at *Routing, service awsecs.Ec2Service) {
+	name, id := props.Service.Name, ""
+	if at.Name != "" && len(props.Routings) > 1 {
+		name, id = name+" at "+at.Name, config.Pascal(at.Name)
+	}
 	// The construct's own metrics would take the load balancer's name out of the
 	// listener's ARN, in a way that is not defined for a value of another stack.
 	metric := func(name, statistic string, minutes float64) awscloudwatch.Metric {
@@ -89,19 +101,19 @@ func (a *Alarms) watch(stack awscdk.Stack, props *ServiceProps, service awsecs.E
 			MetricName: jsii.String(name),
 			DimensionsMap: &map[string]*string{
 				"LoadBalancer": a.Balancer.LoadBalancerFullName(),
-				"TargetGroup":  props.TargetGroup.TargetGroupFullName(),
+				"TargetGroup":  at.TargetGroups[props.Service.Name].TargetGroupFullName(),
 			},
 			Statistic: jsii.String(statistic),
 			Period:    awscdk.Duration_Minutes(jsii.Number(minutes)),
 		})
 	}
-	a.add(stack, "Errors", &awscloudwatch.AlarmProps{
+	a.add(stack, "Errors"+id, &awscloudwatch.AlarmProps{
 		AlarmDescription:  jsii.String(name + " answers with 5xx: 10 times or more in 5 minutes"),
 		Metric:            metric("HTTPCode_Target_5XX_Count", "Sum", 5),
 		Threshold:         jsii.Number(10),
 		EvaluationPeriods: jsii.Number(1),
 	})
-	a.add(stack, "Latency", &awscloudwatch.AlarmProps{
+	a.add(stack, "Latency"+id, &awscloudwatch.AlarmProps{
 		AlarmDescription:  jsii.String(name + " is slow: one request in a hundred takes a second or more, for 15 minutes"),
 		Metric:            metric("TargetResponseTime", "p99", 5),
 		Threshold:         jsii.Number(1),
@@ -116,7 +128,7 @@ func (a *Alarms) watch(stack awscdk.Stack, props *ServiceProps, service awsecs.E
 	if props.Tasks == 0 {
 		missing = awscloudwatch.TreatMissingData_NOT_BREACHING
 	}
-	alarm := a.add(stack, "NoTask", &awscloudwatch.AlarmProps{
+	alarm := a.add(stack, "NoTask"+id, &awscloudwatch.AlarmProps{
 		AlarmDescription:   jsii.String(name + " has no healthy task, for 3 minutes"),
 		Metric:             metric("HealthyHostCount", "Maximum", 1),
 		Threshold:          jsii.Number(1),

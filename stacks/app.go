@@ -100,7 +100,7 @@ func waitForRepositories(dir string, d config.Deployment, s config.Settings) err
 	}
 	artifacts, _ := manifest["artifacts"].(map[string]any)
 	for _, service := range d.All() {
-		id := stackName(s, pascal(service.Name)) + ".assets"
+		id := stackName(s, config.Pascal(service.Name)) + ".assets"
 		assets, ok := artifacts[id].(map[string]any)
 		if !ok {
 			return fmt.Errorf("%s has no artifact %s: this version of CDK writes another kind of assembly", file, id)

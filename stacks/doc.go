@@ -11,15 +11,17 @@
 //	Cluster              ECS cluster on EC2 instances         Network
 //	Routing              load balancer, listeners, rules,     Gate, Network
 //	                     target groups
-//	Api, Users, …        one per service                      Cluster, Registry, Routing
+//	Routing…             the same of a further load balancer  Gate, Network
+//	Api, Users, …        one per service                      Cluster, Registry, its Routing;
+//	                                                          the monolith's all of them
 //	Phase                the phase that is deployed, and      every service
 //	                     what must not follow it
 //
-// With the settings for it, Routing also has the bucket of the load balancer's
-// access logs and the topic that alarms tell, and every service's stack its
-// alarms.
+// With the settings for it, each Routing also has the bucket of the load balancer's
+// access logs, the first one the topic that all alarms tell, and every service's
+// stack its alarms.
 //
-// A cut-over touches the Routing stack alone, apart from the two that keep the
+// A cut-over touches the Routing stacks alone, apart from the two that keep the
 // record. A service's stack may be deployed by itself.
 //
 // Values pass from stack to stack by weak references (Fn::GetStackOutput): the

@@ -29,8 +29,8 @@ func newGate(scope constructs.Construct, s config.Settings) awscdk.Stack {
 	// What CloudFormation prints when it refuses is the id: it should read as what
 	// does not hold.
 	for _, state := range migration.Claims(s.Phase, s.Shift) {
-		newState(stack, s, pascal(state)+"FollowsTheDeployedPhase", reached, state, "Claimed by the deployment")
-		newState(stack, s, pascal(state)+"FollowsTheBegunPhase", begun, state, "Claimed by the deployment")
+		newState(stack, s, config.Pascal(state)+"FollowsTheDeployedPhase", reached, state, "Claimed by the deployment")
+		newState(stack, s, config.Pascal(state)+"FollowsTheBegunPhase", begun, state, "Claimed by the deployment")
 	}
 	newBlocks(stack, s, begun)
 	return stack
@@ -53,7 +53,7 @@ func newPhase(scope constructs.Construct, s config.Settings) awscdk.Stack {
 // newBlocks holds the names of what must not follow.
 func newBlocks(stack awscdk.Stack, s config.Settings, after string) {
 	for _, state := range migration.Blocks(s.Phase, s.Shift) {
-		newState(stack, s, "NotNextTo"+pascal(state), after, state, "Must not follow this phase")
+		newState(stack, s, "NotNextTo"+config.Pascal(state), after, state, "Must not follow this phase")
 	}
 }
 

@@ -2,7 +2,6 @@ package stacks
 
 import (
 	"fmt"
-	"strings"
 
 	"cutover/internal/config"
 )
@@ -26,14 +25,9 @@ func stackName(s config.Settings, part string) string {
 	return s.Env + "-" + part
 }
 
-// pascal turns a service's or a state's name into the beginning of a construct
-// id or the end of a stack name: "drop-traffic" becomes "DropTraffic".
-func pascal(name string) string {
-	var b strings.Builder
-	for part := range strings.SplitSeq(name, "-") {
-		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
-	}
-	return b.String()
+// routingOf is the stack of a load balancer, "Routing" for the first one.
+func routingOf(balancer string) string {
+	return routingStack + config.Pascal(balancer)
 }
 
 // phaseParameter is the SSM parameter that says which phase is deployed.

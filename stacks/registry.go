@@ -33,7 +33,7 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 		),
 	})
 	for _, service := range d.All() {
-		repository := awsecr.NewRepository(stack, jsii.String(pascal(service.Name)), &awsecr.RepositoryProps{
+		repository := awsecr.NewRepository(stack, jsii.String(config.Pascal(service.Name)), &awsecr.RepositoryProps{
 			RepositoryName:     jsii.String(s.Name(service.Name)),
 			ImageTagMutability: awsecr.TagMutability_IMMUTABLE,
 			ImageScanOnPush:    jsii.Bool(true),
@@ -53,7 +53,11 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 		repository.Node().DefaultChild().(awsecr.CfnRepository).SetEncryptionConfiguration(
 			&awsecr.CfnRepository_EncryptionConfigurationProperty{EncryptionType: jsii.String("AES256")})
 		repository.AddToResourcePolicy(publish)
-		output(stack, pascal(service.Name)+"RepositoryUri", "Where the images of "+service.Name+" are pushed", repository.RepositoryUri())
+		// A stack may have 200 outputs, and the services behind one load balancer are
+		// fewer. The address is ACCOUNT.dkr.ecr.REGION.amazonaws.com and the name.
+		if service.LoadBalancer == "" {
+			output(stack, config.Pascal(service.Name)+"RepositoryUri", "Where the images of "+service.Name+" are pushed", repository.RepositoryUri())
+		}
 	}
 	return stack
 }

@@ -17,20 +17,29 @@ import (
 // rest and the answer.
 const deregistrationSeconds = 15
 
-// Routing decides where a request goes: the load balancer, its listeners and
-// rules, and the target groups. All of a cut-over happens in this stack.
+// Routing decides where a request to one load balancer goes: the load balancer,
+// its listeners and rules, and the target groups. All of a cut-over there happens
+// in this stack.
 type Routing struct {
 	Stack awscdk.Stack
+	// Name of the load balancer; empty for the first one.
+	Name string
 	// TargetGroups has one per service, by its name, and the one for dropped traffic.
 	TargetGroups map[string]elb.ApplicationTargetGroup
 	// Alarms is nil when there are none.
 	Alarms *Alarms
 }
 
-// NewRouting adds the routing's stack, rendering the plan as it is.
-func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Plan, network *Network) *Routing {
+// NewRouting adds the stack of one load balancer, rendering its plan as it is. Its
+// alarms tell those that the first load balancer's tell; nil for the first itself.
+func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Balancer, network *Network, first *Alarms) *Routing {
+	of := ""
+	if plan.Name != "" {
+		of = " " + plan.Name
+	}
 	r := &Routing{
-		Stack:        newStack(scope, s, routingStack, "Where a request goes: load balancer, listeners, rules, target groups", nil),
+		Stack:        newStack(scope, s, routingOf(plan.Name), "Where a request goes: load balancer"+of+", listeners, rules, target groups", nil),
+		Name:         plan.Name,
 		TargetGroups: map[string]elb.ApplicationTargetGroup{},
 	}
 	// Made once for all: each is a round trip to CDK's process.
@@ -43,9 +52,10 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Pl
 		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
 		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
 	}
-	for _, name := range plan.Groups {
-		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(pascal(name)), &elb.ApplicationTargetGroupProps{
-			TargetGroupName:     jsii.String(s.Name(name)),
+	for _, of := range plan.Groups {
+		// The id is the same at every load balancer, the name is not.
+		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
+			TargetGroupName:     jsii.String(s.Name(plan.GroupName(of))),
 			Vpc:                 network.VPC,
 			TargetType:          elb.TargetType_INSTANCE,
 			Protocol:            elb.ApplicationProtocol_HTTP,
@@ -53,10 +63,10 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Pl
 			DeregistrationDelay: deregistration,
 			HealthCheck:         healthCheck,
 		})
-		if name != migration.DropGroup {
-			tagService(group, name)
+		if of != migration.DropGroup {
+			tagService(group, of)
 		}
-		r.TargetGroups[name] = group
+		r.TargetGroups[of] = group
 	}
 
 	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
@@ -77,7 +87,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Pl
 		suppress(balancer, suppression{rule: "AwsSolutions-ELB2", reason: "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them"})
 	}
 	if s.Alarms {
-		r.Alarms = newAlarms(r.Stack, balancer)
+		r.Alarms = newAlarms(r.Stack, balancer, first)
 	}
 	listener, scheme := r.listen(s, balancer, r.weighted(plan.Default)), "http"
 	if s.CertificateARN != "" {
@@ -136,7 +146,7 @@ func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule)
 	} else {
 		props.TargetGroups = &[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}
 	}
-	elb.NewApplicationListenerRule(r.Stack, jsii.String(pascal(rule.Service)+rule.ID+"Rule"), props)
+	elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+rule.ID+"Rule"), props)
 }
 
 func (r *Routing) weighted(targets []migration.Target) elb.ListenerAction {

@@ -6,7 +6,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
-	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -37,11 +36,9 @@ type ServiceProps struct {
 	Context string
 	// Alike is what it has in common with the other services.
 	Alike *Alike
-	// TargetGroup is where the load balancer looks for the service's tasks. A
-	// listener must use it already.
-	TargetGroup elb.ApplicationTargetGroup
-	// Alarms watches the service. Nil: nothing does.
-	Alarms *Alarms
+	// Routings are the load balancers that the service is behind. Each has a target
+	// group for it, which a listener must use already.
+	Routings []*Routing
 }
 
 // Alike is what all services have alike. CDK is a process of its own and each of
@@ -97,15 +94,17 @@ func newAlike(scope constructs.Construct, s config.Settings, cluster *Cluster) *
 // roles of its own, and the ECS service.
 func NewService(scope constructs.Construct, s config.Settings, props *ServiceProps) awscdk.Stack {
 	name := props.Service.Name
-	stack := newStack(scope, s, pascal(name), "Service "+name, awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
+	stack := newStack(scope, s, config.Pascal(name), "Service "+name, awscdk.NewDefaultStackSynthesizer(&awscdk.DefaultStackSynthesizerProps{
 		ImageAssetsRepositoryName: jsii.String(s.Name(name)),
 		DockerTagPrefix:           jsii.String("v1-"),
 	}))
 	tagService(stack, name)
 	definition, role := newTaskDefinition(stack, s, props)
 	service := newECSService(stack, s, props, definition, role)
-	if props.Alarms != nil {
-		props.Alarms.watch(stack, props, service)
+	for _, routing := range props.Routings {
+		if routing.Alarms != nil {
+			routing.Alarms.watch(stack, props, routing, service)
+		}
 	}
 	return stack
 }
@@ -190,10 +189,14 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 	// Attached here and not with AttachToApplicationTargetGroup, which would have
 	// the service's stack change the instances' security group: the one rule that
 	// lets the load balancer in is the network's.
-	node.DefaultChild().(awsecs.CfnService).SetLoadBalancers(&[]any{&awsecs.CfnService_LoadBalancerProperty{
-		ContainerName:  jsii.String(name),
-		ContainerPort:  jsii.Number(containerPort),
-		TargetGroupArn: props.TargetGroup.TargetGroupArn(),
-	}})
+	var balancers []any
+	for _, routing := range props.Routings {
+		balancers = append(balancers, &awsecs.CfnService_LoadBalancerProperty{
+			ContainerName:  jsii.String(name),
+			ContainerPort:  jsii.Number(containerPort),
+			TargetGroupArn: routing.TargetGroups[name].TargetGroupArn(),
+		})
+	}
+	node.DefaultChild().(awsecs.CfnService).SetLoadBalancers(&balancers)
 	return service
 }

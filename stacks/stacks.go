@@ -25,8 +25,15 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	network := NewNetwork(scope, s)
 	registry := NewRegistry(scope, d, s)
 	cluster := NewCluster(scope, s, network)
-	routing := NewRouting(scope, s, plan, network)
-	routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
+	routings := map[string]*Routing{}
+	var all []*Routing
+	var first *Alarms
+	for _, balancer := range plan.Balancers {
+		routing := NewRouting(scope, s, balancer, network, first)
+		routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
+		routings[balancer.Name], all = routing, append(all, routing)
+		first = all[0].Alarms
+	}
 
 	phase := newPhase(scope, s)
 	alike := newAlike(scope, s, cluster)
@@ -34,17 +41,22 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	if err != nil {
 		return err
 	}
-	for _, service := range d.All() {
+	for i, service := range d.All() {
+		behind := all // the monolith, which comes first
+		if i > 0 {
+			behind = []*Routing{routings[service.LoadBalancer]}
+		}
 		stack := NewService(scope, s, &ServiceProps{
-			Service:     service,
-			Tasks:       plan.Tasks[service.Name],
-			Context:     contexts[service.Name],
-			Alike:       alike,
-			TargetGroup: routing.TargetGroups[service.Name],
-			Alarms:      routing.Alarms,
+			Service:  service,
+			Tasks:    plan.Tasks[service.Name],
+			Context:  contexts[service.Name],
+			Alike:    alike,
+			Routings: behind,
 		})
 		stack.AddStackDependency(registry, jsii.String("its image is pushed to its repository"))
-		stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
+		for _, routing := range behind {
+			stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
+		}
 		phase.AddStackDependency(stack, jsii.String("the phase is reached when every service is"))
 	}
 	return nil

@@ -34,11 +34,15 @@ func main() {
 // every deployment, as anything else that is wrong.
 func deployment(n int) config.Deployment {
 	const program = "services/internal/echo"
-	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Dir: program}}
+	// With 64 units and 64 MiB a hundred fit on the four instances of the default settings.
+	service := func(name, path string, order int) config.Service {
+		return config.Service{Name: name, Paths: []string{path}, Order: order, Dir: program, CPU: 64, MemoryReservationMiB: 64}
+	}
+	d := config.Deployment{Monolith: service("api", "/api*", 0)}
 	for i := 1; i < n; i++ {
 		// Of one width, so that no path begins with another service's.
 		name := fmt.Sprintf("service-%03d", i)
-		d.Services = append(d.Services, config.Service{Name: name, Paths: []string{"/api/" + name + "*"}, Order: i, Dir: program})
+		d.Services = append(d.Services, service(name, "/api/"+name+"*", i))
 	}
 	return d
 }

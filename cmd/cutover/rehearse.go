@@ -211,13 +211,9 @@ type stage struct {
 	events     atomic.Pointer[func(rehearsal.Event)]
 }
 
-func (s *stage) URL() string {
-	for _, listener := range s.runner.Status().Listeners {
-		if listener.URL != "" {
-			return listener.URL
-		}
-	}
-	return ""
+func (s *stage) URL(route string) string {
+	path, _, _ := strings.Cut(route, "?")
+	return s.runner.URL(path)
 }
 
 func (s *stage) Deploy(ctx context.Context, phase string) ([]string, error) {
@@ -261,7 +257,7 @@ func (s *stage) exchange(e loadbalancer.Exchange) {
 	if observe == nil {
 		return
 	}
-	record := rehearsal.Record{TraceID: e.TraceID, Service: s.runner.GroupName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
+	record := rehearsal.Record{TraceID: e.TraceID, Service: s.runner.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
 	if record.TraceID == "" && e.Header != nil {
 		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
 	}

@@ -33,7 +33,7 @@ type runner struct {
 
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "what runs the containers: process or docker")
-	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "LISTENER=LOCAL: where a listener answers here (default 80=8080, 443=8443)")
+	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "LISTENER=LOCAL: where a listener answers here, and at the ports after it those of further load balancers (default 80=8080, 443=8443)")
 	cmd.Flags().StringArrayVar(&r.run, "run", nil, "CONTAINER=COMMAND: run this in place of a container; it listens on $PORT")
 }
 

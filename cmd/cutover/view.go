@@ -173,10 +173,14 @@ func (v *view) services(s local.Status, room int) string {
 		tasks := slices.DeleteFunc(slices.Clone(service.Tasks), func(t ecs.TaskStatus) bool { return t.LastStatus == ecs.Stopped })
 		for _, task := range tasks {
 			row := append(first, short(task.ID), string(task.LastStatus), string(task.Health))
-			for _, group := range slices.Sorted(maps.Keys(task.Targets)) {
+			for i, group := range slices.Sorted(maps.Keys(task.Targets)) {
 				state := states[group][task.ID]
 				if state == "" {
 					state = string(task.Targets[group])
+				}
+				if i > 0 { // at another load balancer
+					rows = append(rows, row)
+					row = []string{"", "", "", "", ""}
 				}
 				row = append(row, names[group], state)
 			}
@@ -238,7 +242,7 @@ func (v *view) listeners(s local.Status, brief bool) string {
 		if url == "" {
 			url = "not yet"
 		}
-		fmt.Fprintf(&b, "%s:%d at %s\n", listener.Protocol, listener.Port, url)
+		fmt.Fprintf(&b, "%s at %s\n", listenerName(s, listener), url)
 		if n := len(listener.Rules); brief && n > 1 {
 			fmt.Fprintf(&b, "  %d rules; default %s\n\n", n-1, listener.Rules[n-1].Action)
 			continue
@@ -268,16 +272,33 @@ func (v *view) notRun(s local.Status) string {
 	return fmt.Sprintf("\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
 }
 
+// listenerName is a listener's protocol and port, and the stack of its load balancer
+// if others listen on the port.
+func listenerName(s local.Status, l local.ListenerStatus) string {
+	name := fmt.Sprintf("%s:%d", l.Protocol, l.Port)
+	for _, other := range s.Listeners {
+		if other.Port == l.Port && other.Key != l.Key {
+			stack, _, _ := strings.Cut(l.Key, "/")
+			return name + " of " + stack
+		}
+	}
+	return name
+}
+
 // summary says what runs and what to try next.
 func (v *view) summary(s local.Status, detached bool) {
 	var b strings.Builder
 	b.WriteString("\n")
 	try, path := "", ""
 	for _, listener := range s.Listeners {
-		fmt.Fprintf(&b, "%s:%d answers at %s\n", listener.Protocol, listener.Port, listener.URL+example(listener))
+		name := listenerName(s, listener)
+		fmt.Fprintf(&b, "%s answers at %s\n", name, listener.URL+example(listener))
 		if try == "" {
 			path = example(listener)
 			try = listener.URL + path
+			if strings.Contains(name, " ") { // the path alone does not say which load balancer is meant
+				path = try
+			}
 		}
 	}
 	fmt.Fprintf(&b, "\nTry\n  curl %s\n  %s routes %s\n", try, v.program, path)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"cutover/internal/migration"
 )
@@ -42,8 +43,14 @@ type Service struct {
 	// Paths are the path patterns that the load balancer sends to the service:
 	// case-sensitive, "*" stands for any characters and "?" for one.
 	Paths []string
+	// LoadBalancer names a further load balancer that answers the service's paths,
+	// at a host name of its own, instead of the deployment's first one. It exists
+	// because a service names it, up to four of them: one load balancer has target
+	// groups for 98 services. Lower-case letters, digits and single hyphens. The
+	// monolith has none and is behind all of them. Default: the first one.
+	LoadBalancer string
 	// Order places the service's listener rule among those of the other
-	// microservices, 1 to 999, lowest first. It becomes part of the rule's
+	// microservices at its load balancer, 1 to 999, lowest first. It becomes part of the rule's
 	// priority: give a new service a number of its own and never change one that
 	// is deployed. The monolith has none.
 	Order int
@@ -64,7 +71,7 @@ type Service struct {
 }
 
 func (s Service) migration() migration.Service {
-	return migration.Service{Name: s.Name, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks}
+	return migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks}
 }
 
 // withDefaults fills in what was left out.
@@ -151,6 +158,17 @@ func (s Settings) Production() bool { return s.Env == production }
 
 // Name is a physical name that has to be unique in an account and region.
 func (s Settings) Name(name string) string { return s.NamePrefix + name }
+
+// Pascal turns a name, as of a service, into the beginning of a construct id or
+// the end of a stack's name: "drop-traffic" becomes "DropTraffic". Two names have
+// the same one if they differ by a hyphen before a digit.
+func Pascal(name string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(name, "-") {
+		b.WriteString(strings.ToUpper(part[:min(1, len(part))]) + part[min(1, len(part)):])
+	}
+	return b.String()
+}
 
 // ContextFromEnvironment returns the context that the CDK command line hands to
 // an app. It is empty if there is none, as when the app is run by itself.

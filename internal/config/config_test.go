@@ -29,13 +29,20 @@ func with(s config.Service) func(*config.Deployment) {
 	return func(d *config.Deployment) { d.Services = append(d.Services, s) }
 }
 
-func services(n int) func(*config.Deployment) {
+// services returns the forum with other services: so many at the first load
+// balancer, at lb1, lb2 and so on. The orders begin anew at each.
+func services(counts ...int) func(*config.Deployment) {
 	return func(d *config.Deployment) {
 		d.Services = nil
-		for i := range n {
-			d.Services = append(d.Services, config.Service{
-				Name: fmt.Sprintf("service%d", i), Paths: []string{fmt.Sprintf("/service%d/*", i)}, Order: i + 1,
-			})
+		for balancer, n := range counts {
+			for order := range n {
+				i := len(d.Services)
+				s := config.Service{Name: fmt.Sprintf("service%d", i), Paths: []string{fmt.Sprintf("/service%d/*", i)}, Order: order + 1}
+				if balancer > 0 {
+					s.LoadBalancer = fmt.Sprintf("lb%d", balancer)
+				}
+				d.Services = append(d.Services, s)
+			}
 		}
 	}
 }
@@ -186,9 +193,61 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "tags": Environment PORT is set by the deployment: remove it`},
 		{name: "variable that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"A B": ""}}),
 			want: `service "tags": Environment "A B" is no variable name`},
-		{name: "too many target groups and rules", change: services(100),
-			want: "services: 101 services need 102 target groups: a load balancer has at most 100\n" +
-				"services: 101 services and a shift of 0 need 101 listener rules: a load balancer has at most 100"},
+		{name: "too many target groups and rules", context: context{"maxInstances": 13.0}, change: services(100),
+			want: `the first load balancer: 100 services and the monolith need 102 target groups, and it can have 100: put 2 of its services behind another, as in {Name: "service99", LoadBalancer: "further", …}` + "\n" +
+				`the first load balancer: 100 services and a shift of 0 need 101 listener rules, and it can have 100: put 1 of its services behind another, as in {Name: "service99", LoadBalancer: "further", …}`},
+		{name: "a rule too many for a shift", context: context{"maxInstances": 13.0, "phase": "parallel", "shift": "service0=1,service1=1"}, change: services(98),
+			want: `the first load balancer: 98 services and a shift of 2 need 101 listener rules, and it can have 100: put 1 of its services behind another, as in {Name: "service97", LoadBalancer: "further", …}`},
+
+		{name: "too many outputs", context: context{"maxInstances": 25.0, "alarms": "on"}, change: services(98, 98),
+			want: `the first load balancer: with alarms its stack and 98 services need 202 outputs, and a stack can have 200: put 1 of its services behind another, as in {Name: "service97", LoadBalancer: "further", …}`},
+
+		// Load balancers.
+		{name: "too many at a further load balancer", context: context{"maxInstances": 100.0}, change: services(50, 99, 98),
+			want: `load balancer "lb1": 99 services and the monolith need 101 target groups, and it can have 100: put 1 of its services behind another, as in {Name: "service148", LoadBalancer: "further", …}`},
+		{name: "too many load balancers", change: services(1, 1, 1, 1, 1, 1),
+			want: `services: 6 load balancers: the monolith is behind each of them, and an ECS service can have 5 target groups: name at most 4 beside the first one`},
+		{name: "too many targets", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, Tasks: 1000}),
+			want: `load balancer "shop": its services and the monolith have 1001 tasks, and it can have 1000 targets: put some of its services behind another`},
+		{name: "load balancer of the monolith", change: func(d *config.Deployment) { d.Monolith.LoadBalancer = "shop" },
+			want: `service "api": LoadBalancer "shop": the monolith is behind every load balancer: remove it`},
+		{name: "load balancer that AWS refuses", change: with(config.Service{Name: "tags", LoadBalancer: "My-Shop", Paths: []string{"/t"}, Order: 5}),
+			want: `load balancer "My-Shop": the name is refused by AWS: use lower-case letters, digits and single hyphens, beginning with a letter`},
+		{name: "long name of a load balancer", change: with(config.Service{Name: "tags", LoadBalancer: "a-shop-for-everybody", Paths: []string{"/t"}, Order: 5}),
+			want: `load balancer "a-shop-for-everybody": the target group's name "drop-traffic-a-shop-for-everybody" has 33 characters: at most 32 are allowed`},
+		{name: "long name at a load balancer", change: with(config.Service{Name: "recommendations-for-you", LoadBalancer: "everybody", Paths: []string{"/t"}, Order: 5}),
+			want: `service "recommendations-for-you": the target group's name "recommendations-for-you-everybody" has 33 characters: at most 32 are allowed`},
+		{name: "long prefix", context: context{"namePrefix": "an-environment-of-ours-"},
+			want: `the first load balancer: the target group's name "an-environment-of-ours-drop-traffic" has 35 characters: at most 32 are allowed`},
+		{name: "target group of the monolith's name", change: func(d *config.Deployment) {
+			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5}, config.Service{Name: "api-shop", Paths: []string{"/s"}, Order: 5})
+		},
+			want: `load balancer "shop": the target group of "api" is called "api-shop", as that of "api-shop" at the first load balancer is: rename one`},
+		{name: "target groups of one name", change: func(d *config.Deployment) {
+			d.Services = append(d.Services, config.Service{Name: "old-tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5}, config.Service{Name: "old", LoadBalancer: "tags-shop", Paths: []string{"/t"}, Order: 5})
+		},
+			want: `load balancer "tags-shop": the target group of "old" is called "old-tags-shop", as that of "old-tags" at load balancer "shop" is: rename one`},
+		{name: "stack of a load balancer", change: func(d *config.Deployment) {
+			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5}, config.Service{Name: "routing-shop", Paths: []string{"/s"}, Order: 5})
+		},
+			want: `load balancer "shop": its stack is called RoutingShop, as that of service "routing-shop" is: rename one`},
+		{name: "stacks of one name", change: func(d *config.Deployment) {
+			d.Services = append(d.Services, config.Service{Name: "tags1", Paths: []string{"/t"}, Order: 5}, config.Service{Name: "tags-1", Paths: []string{"/s"}, Order: 6})
+		},
+			want: `service "tags-1": its stack is called Tags1, as that of service "tags1" is: rename one`},
+		{name: "one order and one path at a load balancer", change: func(d *config.Deployment) {
+			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/api/users*"}, Order: 10}, config.Service{Name: "orders", LoadBalancer: "shop", Paths: []string{"/api/users/*"}, Order: 10})
+		},
+			want: `service "orders": Order 10 is that of "tags" already: give each service its own` + "\n" +
+				`service "orders": path "/api/users/*" never gets a request: "/api/users*" of "tags" comes first and takes it: give "orders" a lower Order`},
+
+		// Instances.
+		{name: "too few instances", context: context{"maxInstances": 12.0}, change: services(98),
+			want: `maxInstances: the tasks of all services reserve 25344 CPU units and 25344 MiB, and 12 instances of type t3.small have 24576 and 24576: set it to 13 or more, or instanceType to a larger one`},
+		{name: "too little memory", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, CPU: 2, MemoryReservationMiB: 1024, Tasks: 8}),
+			want: `maxInstances: the tasks of all services reserve 784 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
+		{name: "a task too large", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 3000}),
+			want: `service "tags": a task reserves 256 CPU units and 3000 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
 
 		{name: "everything at once",
 			context: context{"phase": "five", "zones": 9.0, "removalPolicy": "no"},
@@ -245,6 +304,26 @@ func TestDefaults(t *testing.T) {
 	}
 	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)
+	}
+}
+
+// As many services as the quotas have room for, with the shift that they leave
+// room for, and instances of which nothing is known but their number.
+func TestMostServices(t *testing.T) {
+	for _, test := range []struct {
+		first   int // services at the first load balancer
+		context map[string]any
+	}{
+		{98, map[string]any{"maxInstances": 62.0}},
+		{98, map[string]any{"instanceType": "x9.huge"}},
+		{98, map[string]any{"maxInstances": 62.0, "phase": "parallel", "shift": "service0=1,service100=1,service200=1"}},
+		{97, map[string]any{"maxInstances": 62.0, "alarms": "on"}},
+	} {
+		d := forum()
+		services(test.first, 98, 98, 98, 98)(&d)
+		if _, _, err := config.Load(d, test.context, func(string) string { return "" }); err != nil {
+			t.Errorf("%v: %v", test.context, err)
+		}
 	}
 }
 

@@ -7,23 +7,40 @@ import (
 	"slices"
 	"strings"
 
+	"cutover/internal/cost"
 	"cutover/internal/migration"
 )
 
 // Quotas of an Application Load Balancer
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html).
 const (
-	maxRules         = 100 // rules per load balancer, without the default ones; can be raised
-	maxTargetGroups  = 100 // target groups per load balancer
-	maxValues        = 5   // condition values per rule
-	maxWildcards     = 5   // wildcards per rule
-	maxPatternLength = 128 // characters in a path pattern
-	maxGroupName     = 32  // characters in a target group's name
+	maxRules         = 100  // rules per load balancer, without the default ones; can be raised
+	maxTargetGroups  = 100  // target groups per load balancer
+	maxTargets       = 1000 // targets per load balancer; can be raised
+	maxValues        = 5    // condition values per rule
+	maxWildcards     = 5    // wildcards per rule
+	maxPatternLength = 128  // characters in a path pattern
+	maxGroupName     = 32   // characters in a target group's name
 )
 
 // maxTasks is how many tasks a service may have
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html).
 const maxTasks = 5000
+
+// maxOutputs is how many outputs a stack may have
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
+// Its 500 resources CDK checks, and its megabyte of template none of ours reaches.
+const maxOutputs = 200
+
+// maxBalancers is how many load balancers there may be: the monolith is behind
+// each, and an ECS service can be attached to so many target groups
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/register-multiple-targetgroups.html).
+//
+// So there are at most 490 services beside the monolith, which other quotas have
+// room for without a check: 5000 services in a cluster, 3000 target groups and
+// 100,000 repositories in a region, 1000 roles and 2000 stacks in an account, 5000
+// alarms. All load balancers have one security group.
+const maxBalancers = 5
 
 // infrastructure are the stacks that are no service's, as names of services.
 var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase"}
@@ -47,17 +64,33 @@ func checkServices(d Deployment, s Settings) []error {
 	if len(d.Services) == 0 {
 		refuse("services: there are none to move to: list at least one beside the monolith")
 	}
-	named := map[string]bool{}
-	ordered := map[int]string{}
+	if d.Monolith.LoadBalancer != "" {
+		refuse("service %q: LoadBalancer %q: the monolith is behind every load balancer: remove it", d.Monolith.Name, d.Monolith.LoadBalancer)
+	}
+	type place struct {
+		balancer string
+		order    int
+	}
+	plan := d.Plan(s)
+	listed := map[string]bool{}
+	ordered := map[place]string{}
+	mistaken := false
 	for i, service := range d.All() {
-		if named[service.Name] {
+		if listed[service.Name] {
 			refuse("service %q: listed twice: give each service its own name", service.Name)
 		}
-		named[service.Name] = true
-		checkName(service.Name, s, refuse)
+		listed[service.Name] = true
+		balancer := plan.Balancers[0]
+		if i > 0 {
+			balancer = plan.At(service.LoadBalancer)
+		}
+		checkName(service.Name, s.Name(balancer.GroupName(service.Name)), refuse)
 		checkPaths(service, refuse)
+		before := len(problems)
 		checkTask(service, refuse)
-		switch other := ordered[service.Order]; {
+		mistaken = mistaken || len(problems) > before
+		at := place{service.LoadBalancer, service.Order}
+		switch other := ordered[at]; {
 		case i == 0 && service.Order != 0:
 			refuse("service %q: Order %d: the monolith has a priority of its own: remove it", service.Name, service.Order)
 		case i == 0:
@@ -66,26 +99,154 @@ func checkServices(d Deployment, s Settings) []error {
 		case other != "":
 			refuse("service %q: Order %d is that of %q already: give each service its own", service.Name, service.Order, other)
 		default:
-			ordered[service.Order] = service.Name
+			ordered[at] = service.Name
 		}
 	}
 	checkShadows(d, refuse)
-
-	plan := d.Plan(s)
-	if n := len(plan.Groups); n > maxTargetGroups {
-		refuse("services: %d services need %d target groups: a load balancer has at most %d", len(d.Services)+1, n, maxTargetGroups)
+	checkBalancers(d, s, plan, refuse)
+	for _, b := range plan.Balancers {
+		checkQuotas(d, s, b, refuse)
 	}
-	// With a shift there may be more rules than in the phases without one, but a
-	// service that does not fit in those should be refused now, not at the switch.
-	most := max(len(plan.Rules), len(d.Services)+1)
-	if most > maxRules {
-		refuse("services: %d services and a shift of %d need %d listener rules: a load balancer has at most %d", len(d.Services)+1, len(s.Shift), most, maxRules)
+	if !mistaken { // or the sums would be as well
+		checkCapacity(d, s, refuse)
+		checkTargets(d, plan, refuse)
 	}
 	return problems
 }
 
-func checkName(name string, s Settings, refuse func(string, ...any)) {
-	group := s.Name(name)
+// named is how an error names a load balancer.
+func named(balancer string) string {
+	if balancer == "" {
+		return "the first load balancer"
+	}
+	return fmt.Sprintf("load balancer %q", balancer)
+}
+
+// checkBalancers refuses load balancers that cannot be, or whose target groups or
+// stacks would have a name that another has.
+func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
+	if n := len(plan.Balancers); n > maxBalancers {
+		refuse("services: %d load balancers: the monolith is behind each of them, and an ECS service can have %d target groups: name at most %d beside the first one",
+			n, maxBalancers, maxBalancers-1)
+	}
+	type holder struct{ balancer, name string }
+	groups, stacks := map[string]holder{}, map[string]string{}
+	stack := func(whose, part string) {
+		switch other := stacks[part]; {
+		case other == "":
+			stacks[part] = whose
+		case other != whose: // or it is listed twice
+			refuse("%s: its stack is called %s, as that of %s is: rename one", whose, part, other)
+		}
+	}
+	for _, service := range d.All() {
+		stack(fmt.Sprintf("service %q", service.Name), Pascal(service.Name))
+	}
+	for _, b := range plan.Balancers {
+		if b.Name != "" {
+			if !nameFormat.MatchString(b.Name) {
+				refuse("%s: the name is refused by AWS: use lower-case letters, digits and single hyphens, beginning with a letter", named(b.Name))
+				continue
+			}
+			stack(named(b.Name), "Routing"+Pascal(b.Name))
+		}
+		for i, group := range b.Groups {
+			name := b.GroupName(group)
+			if other, taken := groups[name]; !taken {
+				groups[name] = holder{b.Name, group}
+			} else if other != (holder{b.Name, group}) { // or it is listed twice
+				refuse("%s: the target group of %q is called %q, as that of %q at %s is: rename one", named(b.Name), group, name, other.name, named(other.balancer))
+			}
+			own := i == 0 && b.Name != "" || group == migration.DropGroup // those of services are checked with the service
+			if full := s.Name(name); own && len(full) > maxGroupName {
+				refuse("%s: the target group's name %q has %d characters: at most %d are allowed", named(b.Name), full, len(full), maxGroupName)
+			}
+		}
+	}
+}
+
+// checkQuotas refuses more services than a load balancer, or its stack, can have.
+func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(string, ...any)) {
+	last, shifts := "", 0
+	for _, service := range d.Services {
+		if service.LoadBalancer == b.Name {
+			last = service.Name
+		}
+	}
+	for _, rule := range b.Rules {
+		if rule.ID == "Shift" {
+			shifts++
+		}
+	}
+	services := len(b.Groups) - 2 // without the monolith's and the one for dropped traffic
+	const elsewhere = `put %d of its services behind another, as in {Name: %q, LoadBalancer: "further", …}`
+	if n := len(b.Groups); n > maxTargetGroups {
+		refuse("%s: %d services and the monolith need %d target groups, and it can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
+	}
+	// With a shift there may be more rules than in the phases without one, but a
+	// service that does not fit in those should be refused now, not at the switch.
+	if n := max(len(b.Rules), services+1); n > maxRules {
+		refuse("%s: %d services and a shift of %d need %d listener rules, and it can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
+	}
+	// What the stacks of services read: an address of each target group, and for
+	// alarms another and one of the load balancer. Url comes on top, and at the first
+	// load balancer the topic, for those who subscribe and for the other stacks.
+	outputs := services + 1 + 1
+	if s.Alarms {
+		outputs += services + 1 + 1
+		if b.Name == "" {
+			outputs += 2
+		}
+	}
+	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // or more of them have to go anyway
+		refuse("%s: with alarms its stack and %d services need %d outputs, and a stack can have %d: "+elsewhere, named(b.Name), services, outputs, maxOutputs, (over+1)/2, last)
+	}
+}
+
+// checkTargets refuses more tasks than a load balancer can have targets.
+func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
+	for _, b := range plan.Balancers {
+		tasks := d.Monolith.Tasks
+		for _, service := range d.Services {
+			if service.LoadBalancer == b.Name {
+				tasks += service.Tasks
+			}
+		}
+		if tasks > maxTargets {
+			refuse("%s: its services and the monolith have %d tasks, and it can have %d targets: put some of its services behind another", named(b.Name), tasks, maxTargets)
+		}
+	}
+}
+
+// checkCapacity refuses tasks that the instances have no room for, in the phases
+// in which all services run. It counts the whole of an instance of the preferred
+// type, of which the system needs a little, and no second set of tasks, which a
+// deployment starts before it stops the first: what it refuses can never be
+// deployed. Of instance types that it does not know it says nothing.
+func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
+	kind := s.InstanceTypes[0]
+	machine, known := cost.MachineOf(kind)
+	if !known {
+		return
+	}
+	cpu, memory := machine.VCPU*1024, machine.MemoryMiB
+	allCPU, allMemory := 0, 0
+	for _, service := range d.All() {
+		allCPU += service.Tasks * service.CPU
+		allMemory += service.Tasks * service.MemoryReservationMiB
+		if service.CPU > cpu || service.MemoryReservationMiB > memory {
+			refuse("service %q: a task reserves %d CPU units and %d MiB, and an instance of type %s has %d and %d: set instanceType to a larger one, or reserve less",
+				service.Name, service.CPU, service.MemoryReservationMiB, kind, cpu, memory)
+		}
+	}
+	up := func(need, one int) int { return (need + one - 1) / one }
+	if n := max(up(allCPU, cpu), up(allMemory, memory)); n > s.MaxInstances {
+		refuse("maxInstances: the tasks of all services reserve %d CPU units and %d MiB, and %d instances of type %s have %d and %d: set it to %d or more, or instanceType to a larger one",
+			allCPU, allMemory, s.MaxInstances, kind, s.MaxInstances*cpu, s.MaxInstances*memory, n)
+	}
+}
+
+func checkName(name, group string, refuse func(string, ...any)) {
 	switch {
 	case !nameFormat.MatchString(name) || len(name) < 2:
 		// The narrowest of what ECR, ECS and the load balancer allow.
@@ -145,13 +306,17 @@ func checkTask(service Service, refuse func(string, ...any)) {
 	}
 }
 
-// checkShadows refuses a path that an earlier rule takes wholly, so that it
-// would never get a request. The monolith's rule takes all of them, on purpose.
+// checkShadows refuses a path that an earlier rule of its load balancer takes
+// wholly, so that it would never get a request. The monolith's rule takes all of
+// them, on purpose.
 func checkShadows(d Deployment, refuse func(string, ...any)) {
 	services := slices.Clone(d.Services)
 	slices.SortStableFunc(services, func(a, b Service) int { return a.Order - b.Order })
 	for i, later := range services {
 		for _, earlier := range services[:i] {
+			if earlier.LoadBalancer != later.LoadBalancer {
+				continue
+			}
 			for _, path := range later.Paths {
 				for _, wider := range earlier.Paths {
 					if path == wider {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -288,6 +289,26 @@ func (o Options) mistaken(m *model) error {
 func (r *Runner) listen(next *model) (map[string]socket, error) {
 	sockets := map[string]socket{}
 	var errs []error
+	local := func(port int) int { // 0: any that is free
+		chosen, ok := r.options.Ports[port]
+		if !ok && !r.options.FreePorts {
+			return LocalPort(port)
+		}
+		return chosen
+	}
+	// A port that another listener has, or is going to have, is no place to evade to.
+	taken := map[int]bool{}
+	for _, address := range r.served() {
+		_, port, _ := net.SplitHostPort(address)
+		n, _ := strconv.Atoi(port)
+		taken[n] = true
+	}
+	own := map[int]bool{}
+	for _, p := range next.parts {
+		for _, listener := range p.listeners {
+			own[local(listener.Port)] = true
+		}
+	}
 	for _, stack := range sortedKeys(next.parts) {
 		for _, listener := range next.parts[stack].listeners {
 			key := listener.Resource.String()
@@ -297,10 +318,11 @@ func (r *Runner) listen(next *model) (map[string]socket, error) {
 			if open.port == listener.Port && open.protocol == listener.Protocol {
 				continue
 			}
-			port, ok := r.options.Ports[listener.Port]
-			if !ok && !r.options.FreePorts {
-				port = LocalPort(listener.Port)
+			port := local(listener.Port)
+			for first := port; port != 0 && (taken[port] || port != first && own[port]); {
+				port++
 			}
+			taken[port] = true
 			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: port %d cannot be had for it: %w; choose another with --port %d=PORT", key, port, err, listener.Port))
@@ -466,8 +488,13 @@ func (r *Runner) configure(stack string, p part) error {
 		}
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.parts[stack] = p
-	r.mu.Unlock()
+	for _, service := range p.services {
+		for _, at := range service.LoadBalancers {
+			r.serving[at.TargetGroup] = service.Name
+		}
+	}
 	return nil
 }
 

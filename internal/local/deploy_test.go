@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,130 @@ func TestMigration(t *testing.T) {
 	if requests < 500 {
 		t.Errorf("there were only %d requests", requests)
 	}
+}
+
+// Each load balancer answers at a port of its own, moves the paths of its own
+// services, and has the monolith behind it.
+func TestSeveralLoadBalancers(t *testing.T) {
+	t.Parallel()
+	d := &deployment{t: t}
+	options := d.options(stateDir(t), nil)
+	port := twoFreePorts(t)
+	options.Ports[80] = port
+	var err error
+	if d.Runner, err = Start(t.Context(), options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		if err := d.Stop(ctx); err != nil {
+			t.Errorf("Stop: %v", err)
+		}
+	})
+	first, second := fmt.Sprintf("http://localhost:%d", port), fmt.Sprintf("http://localhost:%d", port+1)
+	answer := func(url string) string {
+		t.Helper()
+		text, err := get(http.DefaultClient, strings.Replace(url, "localhost", "127.0.0.1", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	goes := func(url string) string {
+		t.Helper()
+		route, err := d.Route(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return route.Action
+	}
+
+	// The further one comes to what runs, and the posts move there: nothing is lost.
+	d.deploy(forum(t, "parallel"))
+	stop := load(t, strings.Replace(first, "localhost", "127.0.0.1", 1))
+	d.deploy(forum(t, "parallel", press(t)))
+	if requests, lost := stop(); len(lost) > 0 || requests < 100 {
+		t.Errorf("%d of %d requests were lost: %s", len(lost), requests, strings.Join(lost[:min(len(lost), 5)], "\n"))
+	}
+	var urls []string
+	for _, listener := range d.Status().Listeners {
+		urls = append(urls, listener.Key+" "+listener.URL)
+	}
+	if want := []string{"dev-Routing/LoadBalancerHttpF4A6AC3E " + first, "dev-RoutingPress/LoadBalancerHttpF4A6AC3E " + second}; !slices.Equal(urls, want) {
+		t.Errorf("the listeners are %v, want %v", urls, want)
+	}
+	for _, url := range []string{first, second} {
+		for path, want := range forumAnswers() {
+			if got := answer(url + path); got != "200 "+want {
+				t.Errorf("parallel: %s: %s", url+path, got)
+			}
+		}
+	}
+	for path, want := range map[string]string{"/api/users/1": first, "/api/posts": second, "/api": first, "/none": first} {
+		if got := d.URL(path); got != want {
+			t.Errorf("%s is asked for at %s, want %s", path, got, want)
+		}
+	}
+	if got := goes(first+"/api/posts") + " " + goes(second+"/api/posts"); got != "api api-press" {
+		t.Errorf("parallel: posts go to %s", got)
+	}
+	if _, err := d.Route("/api/posts"); err == nil || !strings.Contains(err.Error(), "name the one that is asked, as in "+first+"/api/posts (dev-Routing) or "+second+"/api/posts (dev-RoutingPress)") {
+		t.Errorf("a path alone: %v", err)
+	}
+	for group, want := range map[string]string{
+		"dev-Routing/ApiF70053CD": "api", "dev-RoutingPress/ApiF70053CD": "api", "dev-RoutingPress/Posts868B3EAD": "posts", "dev-RoutingPress/DropTraffic515AB75F": "drop-traffic-press",
+	} {
+		if got := d.ServiceName(group); got != want {
+			t.Errorf("behind %s is %s, want %s", group, got, want)
+		}
+	}
+	if targets := service(d, "api").Tasks[0].Targets; targets["dev-Routing/ApiF70053CD"] != ecs.TargetHealthy || targets["dev-RoutingPress/ApiF70053CD"] != ecs.TargetHealthy {
+		t.Errorf("the monolith's task is %v", targets)
+	}
+
+	tasks := d.tasks()
+	d.deploy(forum(t, "switched", press(t)))
+	if after := d.tasks(); !maps.EqualFunc(tasks, after, slices.Equal) {
+		t.Errorf("tasks are %v and were %v", after, tasks)
+	}
+	for path, want := range forumAnswers() {
+		owner, other := first, second
+		if strings.HasPrefix(path, "/api/posts") {
+			owner, other = second, first
+		}
+		if got := d.URL(path); got != owner {
+			t.Errorf("%s is asked for at %s, want %s as before", path, got, owner)
+		}
+		if got := answer(owner + path); got != "200 "+want {
+			t.Errorf("switched: %s: %s", owner+path, got)
+		}
+		if got := answer(other + path); !strings.HasPrefix(got, "503 ") {
+			t.Errorf("switched: %s: %s, want 503", other+path, got)
+		}
+	}
+	if got := goes(second + "/api/posts"); got != "posts-press" {
+		t.Errorf("switched: posts go to %s", got)
+	}
+}
+
+// twoFreePorts returns the first of two ports in a row that nobody has.
+func twoFreePorts(t *testing.T) int {
+	t.Helper()
+	for port := 20000; port < 30000; port += 2 {
+		first, err1 := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		second, err2 := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
+		for _, ln := range []net.Listener{first, second} {
+			if ln != nil {
+				ln.Close()
+			}
+		}
+		if errors.Join(err1, err2) == nil {
+			return port
+		}
+	}
+	t.Fatal("no two ports in a row are free")
+	return 0
 }
 
 func TestPhaseOutOfTurn(t *testing.T) {

@@ -138,15 +138,52 @@ func (a templates) gateOff() {
 	}
 }
 
+// press puts the posts behind a load balancer of their own, and the monolith
+// behind both.
+func press(t *testing.T) func(templates) {
+	return func(a templates) {
+		copied := func(value any) (same map[string]any) {
+			text, err := json.Marshal(value)
+			if err == nil {
+				err = json.Unmarshal(bytes.ReplaceAll(text, []byte(`"StackName":"dev-Routing"`), []byte(`"StackName":"dev-RoutingPress"`)), &same)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			return same
+		}
+		a["dev-RoutingPress"], a["dev-Posts"] = copied(a["dev-Routing"]), copied(a["dev-Posts"])
+		for stack, others := range map[string][]string{"dev-Routing": {"Posts"}, "dev-RoutingPress": {"Users", "Threads"}} {
+			for _, section := range []string{"Resources", "Outputs"} {
+				maps.DeleteFunc(a[stack][section].(map[string]any), func(id string, _ any) bool {
+					return slices.ContainsFunc(others, func(other string) bool { return strings.HasPrefix(strings.TrimPrefix(id, "PublishOutputRef"), other) })
+				})
+			}
+		}
+		a.resources("AWS::ElasticLoadBalancingV2::TargetGroup", func(stack, _ string, properties map[string]any) {
+			if stack == "dev-RoutingPress" {
+				properties["Name"] = properties["Name"].(string) + "-press"
+			}
+		})
+		a.resources("AWS::ECS::Service", func(stack, _ string, properties map[string]any) {
+			if stack == "dev-Api" {
+				first := properties["LoadBalancers"].([]any)[0]
+				properties["LoadBalancers"] = []any{first, copied(first)}
+			}
+		})
+	}
+}
+
 // forumStacks are the stacks of our own deployment and those that each waits for.
 var forumStacks = map[string][]string{
 	"dev-Gate": nil, "dev-Network": nil, "dev-Registry": nil,
 	"dev-Cluster": {"dev-Network"}, "dev-Routing": {"dev-Gate", "dev-Network"},
-	"dev-Api":     {"dev-Registry", "dev-Routing", "dev-Cluster"},
-	"dev-Users":   {"dev-Registry", "dev-Routing", "dev-Cluster"},
-	"dev-Threads": {"dev-Registry", "dev-Routing", "dev-Cluster"},
-	"dev-Posts":   {"dev-Registry", "dev-Routing", "dev-Cluster"},
-	"dev-Phase":   {"dev-Api", "dev-Users", "dev-Threads", "dev-Posts"},
+	"dev-RoutingPress": {"dev-Gate", "dev-Network"}, // if there is one
+	"dev-Api":          {"dev-Registry", "dev-Routing", "dev-RoutingPress", "dev-Cluster"},
+	"dev-Users":        {"dev-Registry", "dev-Routing", "dev-Cluster"},
+	"dev-Threads":      {"dev-Registry", "dev-Routing", "dev-Cluster"},
+	"dev-Posts":        {"dev-Registry", "dev-Routing", "dev-RoutingPress", "dev-Cluster"},
+	"dev-Phase":        {"dev-Api", "dev-Users", "dev-Threads", "dev-Posts"},
 }
 
 const root = "../.."
@@ -172,11 +209,16 @@ func forum(t *testing.T, phase string, changes ...func(templates)) (dir string) 
 		t.Fatal(err)
 	}
 	a := templates{}
-	for stack := range forumStacks {
-		text, err := os.ReadFile(filepath.Join(root, "test/golden", phase, stack+".json"))
+	files, err := filepath.Glob(filepath.Join(root, "test/golden", phase, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
+		stack := strings.TrimSuffix(filepath.Base(file), ".json")
 		var template map[string]any
 		if err := json.Unmarshal(text, &template); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,9 @@ type Options struct {
 	// Driver makes what runs the containers, with a directory of its own. Required.
 	Driver func(ctx context.Context, dir string) (Driver, error)
 	// Ports gives listeners a local port, by the port in the template; 0 is any
-	// that is free. The first assembly must have these listeners.
-	// Default: [LocalPort].
+	// that is free. The first assembly must have these listeners. Where several load
+	// balancers listen on one port, the first one has it, by the name of its stack,
+	// and each further one the next port. Default: [LocalPort].
 	Ports map[int]int
 	// FreePorts gives all other listeners any port that is free.
 	FreePorts bool
@@ -107,6 +109,7 @@ type Runner struct {
 	deployed  *model            // what the last deployment reached or is on its way to
 	parts     map[string]part   // what runs, by stack
 	order     []string          // the stacks that run, in the order in which they came
+	serving   map[string]string // the name of the service behind a target group, by the group's key
 	held      map[string]string // the resource that holds an SSM parameter, by the parameter's name
 	listening map[string]socket
 	snapshots int
@@ -134,7 +137,7 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 	}
 	r := &Runner{
 		options: options, lock: lock,
-		parts: map[string]part{}, held: map[string]string{}, listening: map[string]socket{}, watchers: map[chan Event]bool{},
+		parts: map[string]part{}, serving: map[string]string{}, held: map[string]string{}, listening: map[string]socket{}, watchers: map[chan Event]bool{},
 	}
 	if err := r.start(ctx); err != nil {
 		return nil, errors.Join(err, r.release())
@@ -243,6 +246,16 @@ func (r *Runner) GroupName(key string) string {
 		return name.(string)
 	}
 	return key
+}
+
+// ServiceName is the name of the service whose tasks are in a target group, by the
+// group's key. A service behind several load balancers has a group at each. The
+// group's own name if no service is behind it.
+func (r *Runner) ServiceName(key string) string {
+	r.mu.Lock()
+	name := r.serving[key]
+	r.mu.Unlock()
+	return cmp.Or(name, r.GroupName(key))
 }
 
 // targets is the load balancer as ECS knows it.

@@ -79,11 +79,7 @@ func (r *Runner) Status() Status {
 	served := r.served()
 	config, deployed := r.current()
 	for _, listener := range config.Table.Listeners {
-		l := ListenerStatus{Key: listener.Resource.String(), Port: listener.Port, Protocol: listener.Protocol}
-		if address, ok := served[l.Key]; ok {
-			_, port, _ := strings.Cut(address, ":")
-			l.URL = strings.ToLower(listener.Protocol) + "://localhost:" + port
-		}
+		l := ListenerStatus{Key: listener.Resource.String(), Port: listener.Port, Protocol: listener.Protocol, URL: r.url(listener, served)}
 		for _, rule := range listener.Rules {
 			conditions := make([]string, len(rule.Conditions))
 			for i, condition := range rule.Conditions {
@@ -110,6 +106,34 @@ func (r *Runner) Status() Status {
 		}
 	}
 	return status
+}
+
+// url is where a listener answers on this machine; empty if it does not yet.
+func (r *Runner) url(listener *routing.Listener, served map[string]string) string {
+	address, ok := served[listener.Resource.String()]
+	if !ok {
+		return ""
+	}
+	_, port, _ := strings.Cut(address, ":")
+	return strings.ToLower(listener.Protocol) + "://localhost:" + port
+}
+
+// URL is where clients ask for a path on this machine: at the listener that has the
+// most rules for it. The one that owns the path has that of the service, and one
+// before it as long as another service answers in its place, as the monolith does
+// for everything at every load balancer. The first of those that have as many;
+// empty if none answers yet.
+func (r *Runner) URL(path string) string {
+	config, _ := r.current()
+	served := r.served()
+	url, most := "", -1
+	for _, listener := range config.Table.Listeners {
+		at := r.url(listener, served)
+		if n := len(listener.Matching(routing.Request{Port: listener.Port, Method: "GET", Host: "localhost", Path: path})); at != "" && n > most {
+			url, most = at, n
+		}
+	}
+	return url
 }
 
 func targetStatus(t loadbalancer.TargetHealth) TargetStatus {
@@ -144,13 +168,31 @@ func (r *Runner) Route(text string) (Route, error) {
 	}
 	config, _ := r.current()
 	served := r.served()
+	var here *routing.Listener // with this local port
+	var on []*routing.Listener // with this port in the template
 	for _, listener := range config.Table.Listeners {
 		if _, port, _ := strings.Cut(served[listener.Resource.String()], ":"); port == fmt.Sprint(request.Port) {
-			request.Port = listener.Port
-			break
+			here = listener
+		}
+		if listener.Port == request.Port {
+			on = append(on, listener)
 		}
 	}
-	decision, err := config.Table.Route(request)
+	switch {
+	case here != nil:
+	case len(on) == 0:
+		return Route{}, fmt.Errorf("no load balancer listens on port %d", request.Port)
+	case len(on) > 1:
+		var each []string
+		for _, listener := range on {
+			each = append(each, fmt.Sprintf("%s (%s)", r.url(listener, served)+request.Path, listener.Resource.Stack.Name))
+		}
+		return Route{}, fmt.Errorf("several load balancers listen on port %d: name the one that is asked, as in %s", request.Port, strings.Join(each, " or "))
+	default:
+		here = on[0]
+	}
+	request.Port = here.Port
+	decision, err := here.Route(request)
 	if err != nil {
 		return Route{}, err
 	}

@@ -9,6 +9,7 @@ package migration
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -58,14 +59,17 @@ func ParsePhase(name string) (Phase, error) {
 
 // Service is what the migration needs to know of one service.
 type Service struct {
-	// Name is the service's name, and that of its target group.
+	// Name is the service's name, and that of its target group in a [Balancer].
 	Name string
+	// LoadBalancer names the further load balancer that the service is behind.
+	// Empty for the first one. Unused for the monolith, which is behind all.
+	LoadBalancer string
 	// Paths are the path patterns that the service answers, as the load
 	// balancer's path-pattern condition takes them.
 	Paths []string
-	// Order places the service's rule among those of the other services, from 1
-	// to [MaxOrder]; lower comes first. It is part of the rule's priority and so
-	// must not change once deployed. Unused for the monolith.
+	// Order places the service's rule among those of the other services at its
+	// load balancer, from 1 to [MaxOrder]; lower comes first. It is part of the
+	// rule's priority and so must not change once deployed. Unused for the monolith.
 	Order int
 	// Tasks is the number of tasks the service runs in the phases in which it runs.
 	Tasks int
@@ -89,10 +93,10 @@ const (
 // sent there is answered with 503 by the load balancer.
 const DropGroup = "drop-traffic"
 
-// Target is one target group of an action and its weight. Weights are relative
-// to the others of the same action; 0 gets no traffic but keeps the group
-// attached to the load balancer, without which Amazon ECS can neither create
-// nor update the service behind it.
+// Target is one target group of an action, by its name in the [Balancer], and its
+// weight. Weights are relative to the others of the same action; 0 gets no traffic
+// but keeps the group attached to the load balancer, without which Amazon ECS can
+// neither create nor update the service behind it.
 type Target struct {
 	Group  string
 	Weight int
@@ -115,15 +119,38 @@ type Rule struct {
 // Plan is one phase of the migration, ready to be rendered.
 type Plan struct {
 	Phase Phase
+	// Balancers are the load balancers: the first one, which always exists, and
+	// then those that services name, ordered by name.
+	Balancers []Balancer
+	// Tasks is the desired count of every service, by its name.
+	Tasks map[string]int
+}
+
+// Balancer is one phase of the migration at one load balancer. It moves the paths
+// of the services behind it from the monolith to them, and knows nothing of the
+// other load balancers: clients reach each by a host name of its own.
+type Balancer struct {
+	// Name is empty for the first one.
+	Name string
 	// Rules in the order of their priorities.
 	Rules []Rule
 	// Default is where the listener sends what no rule matches. It names the same
 	// groups in every phase: only the weights move.
 	Default []Target
-	// Tasks is the desired count of every service, by its name.
-	Tasks map[string]int
-	// Groups are the names of all target groups, in every phase the same.
+	// Groups are the names of all target groups, in every phase the same: the
+	// monolith's, the services', and [DropGroup].
 	Groups []string
+}
+
+// GroupName is the name under which a target group of the load balancer is
+// deployed. It tells it from that of the same service at another one, so that the
+// monolith may be at all, and so that a service can move from one to another
+// although the group there exists before the one here is gone.
+func (b Balancer) GroupName(group string) string {
+	if b.Name == "" {
+		return group
+	}
+	return group + "-" + b.Name
 }
 
 // NewPlan computes a phase. The shift gives, per microservice, the percentage
@@ -131,52 +158,67 @@ type Plan struct {
 // not name has no shift rule. It only has a meaning in [Parallel], and callers
 // have checked it, as everything else, with the config package.
 func NewPlan(phase Phase, monolith Service, services []Service, shift map[string]int) Plan {
-	p := Plan{Phase: phase, Tasks: map[string]int{}}
-
+	p := Plan{Phase: phase, Tasks: map[string]int{monolith.Name: monolith.Tasks}}
+	if phase == Retired {
+		p.Tasks[monolith.Name] = 0
+	}
+	behind := map[string][]Service{"": nil}
 	for _, s := range services {
-		p.Groups = append(p.Groups, s.Name)
-		p.Rules = append(p.Rules, Rule{
-			ID: "Service", Service: s.Name, Priority: serviceWindow + s.Order,
-			Paths: s.Paths, Targets: []Target{{s.Name, 1}},
-		})
-		if percent, ok := shift[s.Name]; ok && phase == Parallel {
-			p.Rules = append(p.Rules, Rule{
-				ID: "Shift", Service: s.Name, Priority: shiftWindow + s.Order,
-				Paths: s.Paths, Targets: []Target{{s.Name, percent}, {monolith.Name, 100 - percent}},
-			})
-		}
+		behind[s.LoadBalancer] = append(behind[s.LoadBalancer], s)
 		p.Tasks[s.Name] = s.Tasks
 		if phase == Monolith {
 			p.Tasks[s.Name] = 0
 		}
 	}
-
-	p.Groups = append([]string{monolith.Name}, append(p.Groups, DropGroup)...)
-	p.Tasks[monolith.Name] = monolith.Tasks
-	if phase == Retired {
-		p.Tasks[monolith.Name] = 0
+	for _, name := range slices.Sorted(maps.Keys(behind)) {
+		p.Balancers = append(p.Balancers, newBalancer(name, phase, monolith, behind[name], shift))
 	}
+	return p
+}
 
-	p.Default = []Target{{monolith.Name, 1}, {DropGroup, 0}}
+func newBalancer(name string, phase Phase, monolith Service, services []Service, shift map[string]int) Balancer {
+	b := Balancer{Name: name}
+	for _, s := range services {
+		b.Groups = append(b.Groups, s.Name)
+		b.Rules = append(b.Rules, Rule{
+			ID: "Service", Service: s.Name, Priority: serviceWindow + s.Order,
+			Paths: s.Paths, Targets: []Target{{s.Name, 1}},
+		})
+		if percent, ok := shift[s.Name]; ok && phase == Parallel {
+			b.Rules = append(b.Rules, Rule{
+				ID: "Shift", Service: s.Name, Priority: shiftWindow + s.Order,
+				Paths: s.Paths, Targets: []Target{{s.Name, percent}, {monolith.Name, 100 - percent}},
+			})
+		}
+	}
+	b.Groups = append([]string{monolith.Name}, append(b.Groups, DropGroup)...)
+
+	b.Default = []Target{{monolith.Name, 1}, {DropGroup, 0}}
 	if phase == Switched || phase == Retired {
-		p.Default = []Target{{monolith.Name, 0}, {DropGroup, 1}}
+		b.Default = []Target{{monolith.Name, 0}, {DropGroup, 1}}
 	} else {
-		p.Rules = append(p.Rules, Rule{
+		b.Rules = append(b.Rules, Rule{
 			ID: "Monolith", Service: monolith.Name, Priority: monolithPriority,
 			Paths: monolith.Paths, Targets: []Target{{monolith.Name, 1}},
 		})
 	}
 
-	slices.SortFunc(p.Rules, func(a, b Rule) int { return a.Priority - b.Priority })
-	return p
+	slices.SortFunc(b.Rules, func(x, y Rule) int { return x.Priority - y.Priority })
+	return b
+}
+
+// At returns what the plan has for a load balancer, by its name.
+func (p Plan) At(name string) Balancer {
+	i := slices.IndexFunc(p.Balancers, func(b Balancer) bool { return b.Name == name })
+	return p.Balancers[i]
 }
 
 // Answers returns where the requests go whose path matches a pattern: to the
 // targets of the first rule that takes all of them, or to the default ones. A
 // target of weight 0 gets none and is left out.
-func (p Plan) Answers(pattern string) []Target {
-	targets := p.Default
-	for _, r := range p.Rules {
+func (b Balancer) Answers(pattern string) []Target {
+	targets := b.Default
+	for _, r := range b.Rules {
 		if slices.ContainsFunc(r.Paths, func(path string) bool { return Covers(path, pattern) }) {
 			targets = r.Targets
 			break

@@ -27,15 +27,20 @@ func show(p migration.Plan) string {
 		}
 		return strings.Join(parts, " ")
 	}
-	for _, r := range p.Rules {
-		fmt.Fprintf(&b, "%5d %s -> %s\n", r.Priority, strings.Join(r.Paths, " "), targets(r.Targets))
-	}
-	fmt.Fprintf(&b, "default -> %s\n", targets(p.Default))
-	for _, name := range p.Groups {
-		if tasks, ok := p.Tasks[name]; ok {
-			fmt.Fprintf(&b, "%s: %d tasks\n", name, tasks)
-		} else {
-			fmt.Fprintf(&b, "%s: no service\n", name)
+	for _, balancer := range p.Balancers {
+		if balancer.Name != "" {
+			fmt.Fprintf(&b, "at %s\n", balancer.Name)
+		}
+		for _, r := range balancer.Rules {
+			fmt.Fprintf(&b, "%5d %s -> %s\n", r.Priority, strings.Join(r.Paths, " "), targets(r.Targets))
+		}
+		fmt.Fprintf(&b, "default -> %s\n", targets(balancer.Default))
+		for _, group := range balancer.Groups {
+			if tasks, ok := p.Tasks[group]; ok {
+				fmt.Fprintf(&b, "%s: %d tasks\n", balancer.GroupName(group), tasks)
+			} else {
+				fmt.Fprintf(&b, "%s: no service\n", balancer.GroupName(group))
+			}
 		}
 	}
 	return b.String()
@@ -108,11 +113,77 @@ drop-traffic: no service
 	}
 }
 
+// Behind several load balancers each moves its own services, and the monolith is
+// behind all of them. Orders and paths of different ones do not meet.
+func TestPlanOfSeveralLoadBalancers(t *testing.T) {
+	orders := migration.Service{Name: "orders", LoadBalancer: "shop", Paths: []string{"/api/users*"}, Order: 10, Tasks: 1}
+	news := migration.Service{Name: "news", LoadBalancer: "press", Paths: []string{"/api/news*"}, Order: 5, Tasks: 1}
+	tests := []struct {
+		phase migration.Phase
+		shift map[string]int
+		want  string
+	}{
+		{phase: migration.Parallel, shift: map[string]int{"orders": 10}, want: `
+10000 /api* -> api:1
+20010 /api/users* -> users:1
+default -> api:1 drop-traffic:0
+api: 1 tasks
+users: 2 tasks
+drop-traffic: no service
+at press
+10000 /api* -> api:1
+20005 /api/news* -> news:1
+default -> api:1 drop-traffic:0
+api-press: 1 tasks
+news-press: 1 tasks
+drop-traffic-press: no service
+at shop
+ 1010 /api/users* -> orders:10 api:90
+10000 /api* -> api:1
+20010 /api/users* -> orders:1
+default -> api:1 drop-traffic:0
+api-shop: 1 tasks
+orders-shop: 1 tasks
+drop-traffic-shop: no service
+`},
+		{phase: migration.Retired, want: `
+20010 /api/users* -> users:1
+default -> api:0 drop-traffic:1
+api: 0 tasks
+users: 2 tasks
+drop-traffic: no service
+at press
+20005 /api/news* -> news:1
+default -> api:0 drop-traffic:1
+api-press: 0 tasks
+news-press: 1 tasks
+drop-traffic-press: no service
+at shop
+20010 /api/users* -> orders:1
+default -> api:0 drop-traffic:1
+api-shop: 0 tasks
+orders-shop: 1 tasks
+drop-traffic-shop: no service
+`},
+	}
+	for _, test := range tests {
+		got := "\n" + show(migration.NewPlan(test.phase, api, []migration.Service{orders, users, news}, test.shift))
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", test.phase, diff)
+		}
+	}
+	// The first one is there even if nothing but the monolith is behind it.
+	alone := migration.NewPlan(migration.Monolith, api, []migration.Service{news}, nil)
+	if got := alone.At("").Answers("/api/news*"); fmt.Sprint(len(alone.Balancers), got) != "2 [{api 1}]" {
+		t.Errorf("%d load balancers, and at the first one the path goes to %v", len(alone.Balancers), got)
+	}
+}
+
 // Adding or removing a service must not move another's rule.
 func TestPrioritiesDoNotDependOnOthers(t *testing.T) {
 	priorities := func(services ...migration.Service) map[string]int {
 		m := map[string]int{}
-		for _, r := range migration.NewPlan(migration.Parallel, api, services, map[string]int{"users": 5, "threads": 5}).Rules {
+		for _, r := range migration.NewPlan(migration.Parallel, api, services, map[string]int{"users": 5, "threads": 5}).At("").Rules {
 			m[r.Service+r.ID] = r.Priority
 		}
 		return m
@@ -285,7 +356,7 @@ func TestAnswers(t *testing.T) {
 		{phase: migration.Switched, pattern: "/api*", want: "[{drop-traffic 1}]"},
 	}
 	for _, test := range tests {
-		got := fmt.Sprint(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift).Answers(test.pattern))
+		got := fmt.Sprint(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift).At("").Answers(test.pattern))
 		if got != test.want {
 			t.Errorf("%v %v: %s goes to %s, want %s", test.phase, test.shift, test.pattern, got, test.want)
 		}

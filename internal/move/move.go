@@ -55,8 +55,20 @@ func Load(d config.Deployment, context map[string]any, env string) (config.Deplo
 	if env != "" {
 		context["env"] = env
 	}
+	// What a task reserves is no part of a move, and not read: with the least that
+	// it may be, tasks fit on any instances.
+	d.Monolith = least(d.Monolith)
+	d.Services = slices.Clone(d.Services)
+	for i := range d.Services {
+		d.Services[i] = least(d.Services[i])
+	}
 	d, settings, err := config.Load(d, context, func(string) string { return "" })
 	return d, settings.Env, Position{settings.Phase, settings.Shift}, err
+}
+
+func least(s config.Service) config.Service {
+	s.CPU, s.MemoryReservationMiB = 2, 6
+	return s
 }
 
 // Next returns the step forward from a position. With a canary, "users=10", it
@@ -128,13 +140,21 @@ func Changes(d config.Deployment, from, to Position) []string {
 				names[target.Group] = names[target.Group] || target.Weight > 0
 			}
 		}
-		add(p.Default)
+		for _, b := range p.Balancers {
+			add(b.Default)
+		}
 		for _, service := range d.Services {
 			for _, path := range service.Paths {
-				add(p.Answers(path))
+				add(p.At(service.LoadBalancer).Answers(path))
 			}
 		}
 		return names
+	}
+	at := func(balancer string) string {
+		if balancer == "" {
+			return ""
+		}
+		return " at " + balancer
 	}
 	askedBefore, askedAfter := asked(before), asked(after)
 	for _, service := range d.All() {
@@ -150,15 +170,19 @@ func Changes(d config.Deployment, from, to Position) []string {
 		}
 	}
 	for _, service := range d.Services {
+		was, is := before.At(service.LoadBalancer), after.At(service.LoadBalancer)
 		for _, path := range service.Paths {
-			if line := goes(path, after.Answers(path)); line != goes(path, before.Answers(path)) {
+			what := path + at(service.LoadBalancer)
+			if line := goes(what, is.Answers(path)); line != goes(what, was.Answers(path)) {
 				lines = append(lines, line)
 			}
 		}
 	}
-	if !slices.Equal(before.Default, after.Default) {
-		targets := slices.DeleteFunc(slices.Clone(after.Default), func(t migration.Target) bool { return t.Weight == 0 })
-		lines = append(lines, goes("everything else", targets))
+	for i, b := range after.Balancers {
+		if !slices.Equal(before.Balancers[i].Default, b.Default) {
+			targets := slices.DeleteFunc(slices.Clone(b.Default), func(t migration.Target) bool { return t.Weight == 0 })
+			lines = append(lines, goes("everything else"+at(b.Name), targets))
+		}
 	}
 	for _, service := range d.All() {
 		if askedBefore[service.Name] && !askedAfter[service.Name] && after.Tasks[service.Name] > 0 {

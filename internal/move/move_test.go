@@ -117,6 +117,32 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// What happens at a further load balancer says so. The reservations of a task are
+// not read, and no reason to refuse a step.
+func TestStepsOfSeveralLoadBalancers(t *testing.T) {
+	d := given
+	d.Services = append([]config.Service{{Name: "posts", LoadBalancer: "press", Paths: []string{"/api/posts*"}, Order: 10, Tasks: 100}}, given.Services[0])
+	d, _, _, err := move.Load(d, map[string]any{"phase": "parallel"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		from, to move.Position
+		want     []string
+	}{
+		{at(migration.Parallel), at(migration.Parallel, "posts=10"), []string{"/api/posts* at press goes 10 % to posts and 90 % to api"}},
+		{at(migration.Parallel), at(migration.Switched), []string{
+			"/api/posts* at press goes to posts", "/api/users* goes to users",
+			"everything else is answered with 503", "everything else at press is answered with 503",
+			"api gets nothing any more, and goes on running",
+		}},
+	} {
+		if diff := cmp.Diff(test.want, move.Changes(d, test.from, test.to)); diff != "" {
+			t.Errorf("%v to %v (-want +got):\n%s", test.from, test.to, diff)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	monolith, parallel := migration.State{}, migration.State{Phase: migration.Parallel}
 	shifted := migration.State{Phase: migration.Parallel, Shift: true}

@@ -13,7 +13,7 @@ import (
 
 // Services reads the list of services out of a Go source file, main.go, as
 // somebody reads it there: what the app makes of it would take CDK. It has what
-// a step of the migration is about, names, paths, orders and counts.
+// a step of the migration is about: names, load balancers, paths, orders and counts.
 //
 // The list is a composite literal of type config.Deployment with plain values in
 // these fields. An error names the place of anything else.
@@ -63,6 +63,8 @@ func (r *literals) service(value ast.Expr) (s config.Service) {
 		switch field {
 		case "Name":
 			s.Name = r.text(value)
+		case "LoadBalancer":
+			s.LoadBalancer = r.text(value)
 		case "Paths":
 			for _, element := range r.elements(value) {
 				s.Paths = append(s.Paths, r.text(element))

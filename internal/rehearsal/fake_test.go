@@ -139,7 +139,7 @@ func cut(t *testing.T, w http.ResponseWriter) {
 	conn.Close()
 }
 
-func (f *fake) URL() string { return f.proxy.URL }
+func (f *fake) URL(string) string { return f.proxy.URL }
 
 func (f *fake) Deploy(ctx context.Context, phase string) ([]string, error) {
 	f.mu.Lock()

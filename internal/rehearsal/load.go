@@ -97,13 +97,13 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 
 // takeBaseline asks every route twice what it answers. It returns the services
 // that answered too, as far as the load balancer has said so.
-func takeBaseline(ctx context.Context, base string, o Options, rec *recording) ([]answer, []string, error) {
+func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording) ([]answer, []string, error) {
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: noRedirect}
 	var seq uint64 = baselineBit
-	get := func(route string) (answer, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+route, nil)
+	get := func(url string) (answer, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return answer{}, err
 		}
@@ -119,11 +119,11 @@ func takeBaseline(ctx context.Context, base string, o Options, rec *recording) (
 	}
 	var answers []answer
 	var errs []error
-	for _, route := range o.Routes {
-		first, err := get(route)
+	for i, route := range o.Routes {
+		first, err := get(urls[i])
 		if err == nil {
 			var second answer
-			if second, err = get(route); err == nil && first.compare(second) != fine {
+			if second, err = get(urls[i]); err == nil && first.compare(second) != fine {
 				err = fmt.Errorf("%s answers differently each time, so that a change would not be noticed: leave this route out (%s)", route, first.difference(second))
 			}
 		}
@@ -152,7 +152,7 @@ type load struct {
 	quit, done chan struct{}
 }
 
-func startLoad(base string, o Options, baseline []answer, rec *recording) *load {
+func startLoad(urls []string, o Options, baseline []answer, rec *recording) *load {
 	l := &load{quit: make(chan struct{}), done: make(chan struct{})}
 	transport := &tracingTransport{newTransport(), rec}
 	attacker := vegeta.NewAttacker(
@@ -160,16 +160,16 @@ func startLoad(base string, o Options, baseline []answer, rec *recording) *load 
 		vegeta.MaxWorkers(maxInFlight))
 
 	routes := map[string]uint16{}
-	urls := make([]string, len(o.Routes))
-	for i, route := range o.Routes {
+	mixed := make([]string, len(urls))
+	for i, url := range urls {
 		// Neighbours on the list go to the same service; mixed up, each service gets
 		// its requests as evenly as can be.
-		urls[i*stride(len(urls))%len(urls)] = base + route
-		routes[base+route] = uint16(i)
+		mixed[i*stride(len(urls))%len(urls)] = url
+		routes[url] = uint16(i)
 	}
 	var next atomic.Uint64
 	targeter := func(t *vegeta.Target) error {
-		t.Method, t.URL = http.MethodGet, urls[(next.Add(1)-1)%uint64(len(urls))]
+		t.Method, t.URL = http.MethodGet, mixed[(next.Add(1)-1)%uint64(len(mixed))]
 		return nil
 	}
 	began := make(chan time.Time, 1)

@@ -14,8 +14,10 @@ import (
 
 // Deployment is what a rehearsal walks through its phases.
 type Deployment interface {
-	// URL is the base URL of the load balancer's listener, without a path.
-	URL() string
+	// URL is the base URL, without a path, of the listener that clients ask for a
+	// route: one load balancer's for all, or that of the one which has the route. It
+	// does not change with the phase.
+	URL(route string) string
 	// Deploy moves the deployment to a phase and returns when it is steady there:
 	// when the tasks that should run are healthy and the others are gone. It
 	// returns what it changed, a line for each resource. It is called for the
@@ -256,12 +258,15 @@ func Run(ctx context.Context, d Deployment, o Options) (*Report, error) {
 		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", o.Path[0], err)
 	}
 	r.firstChanges = changes
-	base := strings.TrimSuffix(d.URL(), "/")
-	if r.baseline, r.baselineBy, err = takeBaseline(ctx, base, o, r.rec); err != nil {
+	urls := make([]string, len(o.Routes))
+	for i, route := range o.Routes {
+		urls[i] = strings.TrimSuffix(d.URL(route), "/") + route
+	}
+	if r.baseline, r.baselineBy, err = takeBaseline(ctx, urls, o, r.rec); err != nil {
 		return nil, err
 	}
 
-	load := startLoad(base, o, r.baseline, r.rec)
+	load := startLoad(urls, o, r.baseline, r.rec)
 	r.began = load.began
 	stopProgress := r.reportProgress()
 	r.walk(ctx)

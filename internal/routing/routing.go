@@ -264,6 +264,18 @@ next:
 	return nil, fmt.Errorf("%v: no rule matches, not even a default rule", l.Resource)
 }
 
+// Matching lists the rules whose conditions a request meets, without the default
+// rule. One that asks for something that the request leaves open is not among them.
+func (l *Listener) Matching(r Request) []*Rule {
+	var rules []*Rule
+	for _, rule := range l.Rules {
+		if reason, err := rule.miss(&r); len(rule.Conditions) > 0 && reason == "" && err == nil {
+			rules = append(rules, rule)
+		}
+	}
+	return rules
+}
+
 // miss returns why a request does not meet the rule's conditions, empty if it
 // meets them all. That a condition cannot be told does not matter when another
 // one is not met.

@@ -378,6 +378,21 @@ func TestSeveralStacksAndListeners(t *testing.T) {
 	}
 }
 
+func TestMatching(t *testing.T) {
+	table := build(t, listen(forward("Drop"),
+		on(20010, paths("/api/users*"), forward("Users")), on(10000, paths("/api*"), forward("Api")),
+		on(5, `{"Field": "source-ip", "SourceIpConfig": {"Values": ["10.0.0.0/8"]}}`, forward("Posts"))))
+	for path, want := range map[string]string{"/api/users/1": "[10000 20010]", "/api": "[10000]", "/": "[]"} {
+		var got []int
+		for _, rule := range table.Listeners[0].Matching(Request{Path: path}) { // of nobody knows whom
+			got = append(got, rule.Priority)
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s", path, got, want)
+		}
+	}
+}
+
 func TestParseRequest(t *testing.T) {
 	for text, want := range map[string]Request{
 		"/":                             {Port: 80, Method: "GET", Path: "/"},
@@ -556,7 +571,8 @@ func TestFullLoadBalancer(t *testing.T) {
 	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}}}
 	for i := range services {
 		name := fmt.Sprintf("service-%03d", i+1)
-		d.Services = append(d.Services, config.Service{Name: name, Paths: []string{"/api/" + name + "*"}, Order: i + 1})
+		// Small enough for the instances of the default settings.
+		d.Services = append(d.Services, config.Service{Name: name, Paths: []string{"/api/" + name + "*"}, Order: i + 1, CPU: 64, MemoryReservationMiB: 64})
 	}
 	for _, test := range []struct {
 		context map[string]any
@@ -574,7 +590,7 @@ func TestFullLoadBalancer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := full.Plan(settings)
+		plan := full.Plan(settings).Balancers[0]
 		if len(plan.Groups) != 100 || len(plan.Rules) != test.rules {
 			t.Errorf("%v: %d target groups and %d rules, want 100 and %d", test.context, len(plan.Groups), len(plan.Rules), test.rules)
 		}
@@ -602,7 +618,7 @@ func TestFullLoadBalancer(t *testing.T) {
 }
 
 // rendered is a template of a plan's target groups, rules and default action.
-func rendered(plan migration.Plan) string {
+func rendered(plan migration.Balancer) string {
 	id := func(group string) string { return strings.ReplaceAll(group, "-", "") }
 	action := func(targets []migration.Target) string {
 		var groups []string
