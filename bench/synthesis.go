@@ -122,12 +122,9 @@ func (a *app) run(ctx context.Context) (cost, error) {
 // prepare compiles the Go app, installs the peer's library if it is missing and
 // gives both the environment that the CDK command line would.
 func prepare(ctx context.Context, work, phase string) (golang, javascript, images *app, err error) {
-	node, err := filepath.Abs(filepath.Join("node_modules", "node", "bin", "node"))
+	node, env, err := environment(phase)
 	if err != nil {
 		return nil, nil, nil, err
-	}
-	if _, err := os.Stat(node); err != nil {
-		return nil, nil, nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
 	}
 	if _, err := os.Stat(filepath.Join("bench", "peer", "node_modules", "aws-cdk-lib")); errors.Is(err, fs.ErrNotExist) {
 		fmt.Println("Installing the peer's CDK library")
@@ -145,21 +142,33 @@ func prepare(ctx context.Context, work, phase string) (golang, javascript, image
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	context, err := cdkContext(phase)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		// NODE_OPTIONS would replace what jsii sets for its own process.
-		return strings.HasPrefix(variable, "NODE_OPTIONS=") || strings.HasPrefix(variable, "CONTEXT_OVERFLOW_LOCATION=")
-	})
-	env = append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node, "CUTOVER_BENCH="+self)
+	env = append(env, "CUTOVER_BENCH="+self)
 	make := func(name string, command ...string) *app {
 		out := filepath.Join(work, name)
 		return &app{command: command, out: out, env: append(slices.Clone(env), "CDK_OUTDIR="+out)}
 	}
 	return make("go", binary), make("javascript", node, filepath.Join("bench", "peer", "app.js")),
 		&app{command: []string{self, "-images"}, env: env}, nil
+}
+
+// environment is what the CDK command line would give an app, and the Node.js that
+// it runs with.
+func environment(phase string) (node string, env []string, err error) {
+	if node, err = filepath.Abs(filepath.Join("node_modules", "node", "bin", "node")); err != nil {
+		return "", nil, err
+	}
+	if _, err := os.Stat(node); err != nil {
+		return "", nil, fmt.Errorf("the pinned Node.js is missing (%w): run `make setup` first, and this from the root of the repository", err)
+	}
+	context, err := cdkContext(phase)
+	if err != nil {
+		return "", nil, err
+	}
+	env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		// NODE_OPTIONS would replace what jsii sets for its own process.
+		return strings.HasPrefix(variable, "NODE_OPTIONS=") || strings.HasPrefix(variable, "CONTEXT_OVERFLOW_LOCATION=")
+	})
+	return node, append(env, "CDK_CONTEXT_JSON="+context, "CDK_VALIDATION=false", "JSII_NODE="+node), nil
 }
 
 // command runs a program of the preparation.
