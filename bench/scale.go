@@ -38,7 +38,7 @@ const (
 	// things as well may be.
 	tolerance = 1.5
 	// sampling is how often the tool's memory and processor time are looked at.
-	sampling = 20 * time.Millisecond
+	sampling = 50 * time.Millisecond
 )
 
 // scalePath are the phases that are walked. Back is the same in reverse, and
@@ -343,30 +343,13 @@ func (s *scaled) read(began time.Time, report rehearsal.Report, samples []usage)
 // usage is what a process has taken by itself, without its children.
 type usage struct {
 	at        time.Time
-	cpu       time.Duration // user and system
-	memoryMiB float64       // resident
+	cpu       time.Duration
+	memoryMiB float64
 }
 
-// usageOf reads it from the kernel; not if the process has ended.
-// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
-func usageOf(pid int) (usage, bool) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return usage{}, false
-	}
-	// The second field is the name, in parentheses and with anything in it.
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(fields) < 22 {
-		return usage{}, false
-	}
-	number := func(field int) float64 {
-		n, _ := strconv.ParseFloat(fields[field-3], 64)
-		return n
-	}
-	const hertz = 100 // USER_HZ, which is the same on all of Go's Linux platforms
-	return usage{
-		at:        time.Now(),
-		cpu:       time.Duration((number(14) + number(15)) / hertz * float64(time.Second)),
-		memoryMiB: number(24) * float64(os.Getpagesize()) / (1 << 20),
-	}, true
+// usageOf is not there when the process has ended.
+func usageOf(pid int) (u usage, ok bool) {
+	cpu, err := processorTime(pid)
+	memory, memoryErr := resident(pid)
+	return usage{time.Now(), cpu, memory}, err == nil && memoryErr == nil
 }
