@@ -9,10 +9,10 @@ ARGS ?=
 FUZZTIME ?= 1m
 
 # Packages without CDK, which build in seconds, and without those that only run other programs.
-light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/')
+light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/' -e '^cutover/bench/many$$')
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse test race fuzz e2e reliability synth diff cost deploy emulate golden vulns sbom bench setup bin/cutover clean
+.PHONY: help up down rehearse test race fuzz e2e reliability synth diff cost path deploy emulate golden vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -62,12 +62,18 @@ cost: setup bin/cutover ## estimate from the templates what a month costs, and w
 	@CDK_VALIDATION=false cdk synth --quiet --output build/cost $(ARGS)
 	@bin/cutover cost --app build/cost
 
+path: setup bin/cutover ## show from the templates what a first deployment has to wait for
+	@CDK_VALIDATION=false cdk synth --quiet --output build/path $(ARGS)
+	@bin/cutover path --app build/path
+
+# Of stacks that deploy side by side the command line cannot ask about each: it
+# prints what it would ask, and goes on. `make diff` shows the same before.
 deploy: setup ## deploy to the AWS account of the environment
-	cdk deploy --all $(ARGS)
+	cdk deploy --all --concurrency 8 --yes $(ARGS)
 
 emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk command
 	@cdk synth --quiet
-	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 4
+	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 8
 
 golden: setup ## accept the templates and what is written from them as they are now; review them as code
 	go test . -run 'TestGoldens|TestSecurityControls' -update
@@ -80,7 +86,7 @@ vulns: ## check services, tool and CDK app for known vulnerabilities; asks vuln.
 sbom: ## write a bill of materials for each image, in CycloneDX, to build/sbom
 	go run ./cmd/sbom $(patsubst services/%/main.go,%,$(wildcard services/*/main.go)) $(ARGS)
 
-bench: setup ## measure synthesis, load balancer and services against others, and write docs/performance.md
+bench: setup ## measure synthesis, load balancer and services against others, how many tasks fit an instance, and write docs/performance.md
 	go run ./bench $(ARGS)
 
 # Go gets its modules by itself.

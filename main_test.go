@@ -25,7 +25,8 @@ var update = flag.Bool("update", false, "rewrite the golden templates")
 var scratch string
 
 // TestMain closes the one jsii process that all tests of this package share. It
-// takes calls from one goroutine only, so none of them runs in parallel.
+// takes calls from one goroutine only, so none of them runs in parallel while it
+// synthesizes.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code, err := run(m)
@@ -66,13 +67,14 @@ func synth(t *testing.T, change settings) *assembly.Assembly {
 
 func synthDeployment(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
 	t.Helper()
-	key := fmt.Sprint(d, change)
+	context := cdkContext(t, change)
+	key := fmt.Sprint(d, context)
 	if a := assemblies[key]; a != nil {
 		return a
 	}
 	dir := filepath.Join(scratch, fmt.Sprint(len(assemblies)))
 	nag := cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON}})
-	if err := stacks.Synth(t.Context(), d, cdkContext(t, change), dir, nag); err != nil {
+	if err := stacks.Synth(t.Context(), d, context, dir, nag); err != nil {
 		t.Fatal(err)
 	}
 	a, err := assembly.Read(dir)

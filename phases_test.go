@@ -10,6 +10,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/config"
+	"cutover/internal/migration"
 	"cutover/internal/move"
 )
 
@@ -128,17 +129,21 @@ func TestPhaseChanges(t *testing.T) {
 	}
 }
 
-// With alarms a step says beside this which services may have no task.
-func TestPhaseChangesAlarms(t *testing.T) {
-	step := func(alarms string) []string {
-		from := synth(t, settings{"phase": "monolith", "alarms": alarms})
-		return assembly.Changes(from, synth(t, settings{"phase": "parallel", "alarms": alarms}))
+// In production, which has alarms, a step says beside this which services may
+// have no task.
+func TestPhaseChangesInProduction(t *testing.T) {
+	step := func(of func(migration.Phase) settings) []string {
+		return assembly.Changes(synth(t, of(migration.Monolith)), synth(t, of(migration.Parallel)))
 	}
-	want := append(step("off"),
-		"~ dev-Posts NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching",
-		"~ dev-Threads NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching",
-		"~ dev-Users NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching")
-	got := step("on")
+	var want []string
+	for _, line := range step(func(p migration.Phase) settings { return settings{"phase": p.String()} }) {
+		want = append(want, strings.Replace(line, " dev-", " prod-", 1))
+	}
+	want = append(want,
+		"~ prod-Posts NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching",
+		"~ prod-Threads NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching",
+		"~ prod-Users NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching")
+	got := step(production)
 	slices.Sort(want)
 	slices.Sort(got)
 	equal(t, "monolith to parallel", want, got)

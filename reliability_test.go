@@ -21,7 +21,6 @@ func TestReliability(t *testing.T) {
 	if os.Getenv("CUTOVER_RELIABILITY") == "" {
 		t.Skip("takes three minutes: `make reliability` runs it")
 	}
-	tool := rehearsalTool(t)
 	// Where all tasks are hurt alike, more of them change nothing.
 	faults := map[int][]string{2: {"kill-half", "drain", "bad-image"}} // by tasks
 	for _, kind := range local.FaultKinds() {
@@ -49,7 +48,7 @@ func TestReliability(t *testing.T) {
 					for _, fault := range faults[tasks] {
 						args = append(args, "--fault", fault+":"+service)
 					}
-					report, code := rehearse(t, tool, phases, args...)
+					report, code := rehearse(t, phases, args...)()
 					if code != 3 && code != 0 || !report.Verdict.Passed {
 						t.Errorf("exit code %d: %s", code, strings.Join(report.Verdict.Reasons, "\n"))
 					}

@@ -120,9 +120,9 @@ func TestTaskDefinitions(t *testing.T) {
 			"Name": service, "Essential": true,
 			"Cpu": 256.0, "MemoryReservation": 256.0,
 			"PortMappings":           []any{object{"ContainerPort": 3000.0, "HostPort": 0.0, "Protocol": "tcp"}},
-			"Environment":            []any{object{"Name": "PORT", "Value": "3000"}, object{"Name": "STOP_TIMEOUT", "Value": "25s"}},
+			"Environment":            []any{object{"Name": "PORT", "Value": "3000"}, object{"Name": "STOP_TIMEOUT", "Value": "15s"}},
 			"HealthCheck":            object{"Command": []any{"CMD", "/" + service, "healthcheck"}, "Interval": 10.0, "Timeout": 5.0, "Retries": 3.0},
-			"StopTimeout":            30.0,
+			"StopTimeout":            20.0,
 			"User":                   "65532:65532",
 			"ReadonlyRootFilesystem": true,
 			"DockerSecurityOptions":  []any{"no-new-privileges"},
@@ -158,7 +158,7 @@ func TestServices(t *testing.T) {
 				object{"Type": "binpack", "Field": "MEMORY"},
 			},
 			"LoadBalancers":                 []any{object{"ContainerName": service, "ContainerPort": 3000.0, "TargetGroupArn": group.String()}},
-			"HealthCheckGracePeriodSeconds": 30.0,
+			"HealthCheckGracePeriodSeconds": 15.0,
 			"EnableECSManagedTags":          true,
 			"PropagateTags":                 "SERVICE",
 		}, got)
@@ -227,7 +227,7 @@ func TestTargetGroups(t *testing.T) {
 			"HealthyThresholdCount": 2.0, "UnhealthyThresholdCount": 2.0,
 			"HealthCheckTimeoutSeconds": 5.0, "HealthCheckIntervalSeconds": 6.0,
 			"TargetGroupAttributes": []any{
-				object{"Key": "deregistration_delay.timeout_seconds", "Value": "30"},
+				object{"Key": "deregistration_delay.timeout_seconds", "Value": "15"},
 				object{"Key": "stickiness.enabled", "Value": "false"},
 			},
 		}, got)

@@ -33,6 +33,7 @@ const (
 // client loads a server.
 type client struct {
 	address string
+	path    string // what the open loop asks for
 	// http is that of the open loop. It keeps its connections from round to
 	// round, so that the slowest requests are not those that open one.
 	http http.Client
@@ -40,7 +41,7 @@ type client struct {
 }
 
 func newClient(address string) *client {
-	return &client{address: address, http: http.Client{
+	return &client{address: address, path: route, http: http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: vegeta.DefaultConnections},
 		Timeout:   vegeta.DefaultTimeout,
 	}}
@@ -170,7 +171,7 @@ func requestTo(address string) []byte {
 // openLoop sends requests at a rate per second, whether those before are answered
 // or not, and returns how long they took.
 func (c *client) openLoop(ctx context.Context, rate int, duration time.Duration) (vegeta.LatencyMetrics, error) {
-	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + c.address + route})
+	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + c.address + c.path})
 	attacker := vegeta.NewAttacker(vegeta.Client(&c.http))
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 	var metrics vegeta.Metrics

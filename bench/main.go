@@ -15,11 +15,22 @@
 // (bench/peer/koa), against net/http with nothing around it (bench/peer/bare) and
 // against a socket (bench/peer/raw), each on one core.
 //
+// How many tasks fit an instance is computed from the templates, tried with the
+// local target's scheduler in Docker, and set beside what the tasks really take.
+//
+// The loop of an edit is measured from saving a change to seeing what it does, in a
+// copy of the repository: a stack's beside the same change of the JavaScript app.
+// With -clone, also from a clean clone to an answer, which takes minutes and the
+// network.
+//
+// What a deployment has to wait for is worked out from the templates of every phase,
+// against everything one after the other.
+//
 // With everything measured it writes docs/performance.md.
 //
 // Run it from the root of the repository:
 //
-//	go run ./bench [-rounds N] [-phase NAME] [-only SECTION] [-check]
+//	go run ./bench [-rounds N] [-phase NAME] [-only SECTION] [-check] [-clone]
 package main
 
 import (
@@ -42,7 +53,12 @@ func main() {
 	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize, or a service does less than %.1f of what net/http does", limit, bareLimit))
 	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
 	balancer := flag.String("balancer", "", "only be the load balancer that is measured, with its files in this directory: arguments LISTEN TARGET")
+	clone := flag.Bool("clone", false, "in the section loop also measure from a clean clone to an answer, which takes minutes and the network")
+	tool := flag.String("tool", "", "only run a tool of the go command, the arguments, and append to this file what it did")
 	flag.Parse()
+	if *tool != "" {
+		os.Exit(runTool(*tool, flag.Args()))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
@@ -52,7 +68,7 @@ func main() {
 	case *balancer != "":
 		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
 	default:
-		err = run(ctx, *rounds, *phase, *only, *check)
+		err = run(ctx, *rounds, *phase, *only, *check, *clone)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -60,7 +76,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, rounds int, phase, only string, check bool) (err error) {
+func run(ctx context.Context, rounds int, phase, only string, check, clone bool) (err error) {
 	if flag.NArg() > 0 || rounds < 1 {
 		return fmt.Errorf("arguments %q, rounds %d: there must be no arguments, and at least one round", flag.Args(), rounds)
 	}
@@ -78,6 +94,15 @@ func run(ctx context.Context, rounds int, phase, only string, check bool) (err e
 		}},
 		{name: "services", measure: func(out io.Writer) error {
 			return measureServices(ctx, out, work, rounds, check)
+		}},
+		{name: "density", measure: func(out io.Writer) error {
+			return measureDensity(ctx, out, work)
+		}},
+		{name: "loop", measure: func(out io.Writer) error {
+			return measureLoop(ctx, out, work, rounds, clone)
+		}},
+		{name: "path", measure: func(out io.Writer) error {
+			return measurePaths(ctx, out, work)
 		}},
 	}
 	names := make([]string, len(sections))

@@ -36,7 +36,7 @@ func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.Applicat
 		// written after the load balancer is gone.
 		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
 	})
-	suppress(bucket, "AwsSolutions-S1", "The bucket holds access logs, which only the log delivery writes: logs of that writing would call for logs in turn")
+	suppress(bucket, suppression{rule: "AwsSolutions-S1", reason: "The bucket holds access logs, which only the log delivery writes: logs of that writing would call for logs in turn"})
 
 	bucket.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("LogDelivery"),

@@ -14,6 +14,7 @@ import (
 
 	"cutover/internal/config"
 	"cutover/internal/images"
+	_ "cutover/internal/kernel"     // has CDK started directly
 	_ "cutover/internal/validation" // decides whether CDK validates
 )
 

@@ -58,7 +58,7 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 		UserData:     userData,
 		// The capacity provider would add what the agent needs for tasks without an
 		// execution role: any log group, any repository.
-		Role:                     newInstanceRole(c).WithoutPolicyUpdates(nil),
+		Role:                     newInstanceRole(c, s).WithoutPolicyUpdates(nil),
 		SecurityGroup:            network.InstanceSecurityGroup,
 		AssociatePublicIpAddress: jsii.Bool(false),
 		// A hop limit of 1 ends at the instance: a container in bridge mode is one
@@ -91,16 +91,19 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 		MinCapacity: jsii.Number(s.MinInstances),
 		MaxCapacity: jsii.Number(s.MaxInstances),
 	})
-	suppress(group, "AwsSolutions-AS3", "Instances come and go with the tasks, which is no news. Whether the services have tasks is, and the setting alarms watches that")
-	suppress(group, "CdkNagValidationFailure", "The rule looks for the launch template beside the mixed instances policy and not in it; its volume is encrypted", "AwsSolutions-EC26")
+	suppress(group,
+		suppression{rule: "AwsSolutions-AS3", reason: "Instances come and go with the tasks, which is no news. Whether the services have tasks is, and the setting alarms watches that"},
+		suppression{"CdkNagValidationFailure", "The rule looks for the launch template beside the mixed instances policy and not in it; its volume is encrypted", []string{"AwsSolutions-EC26"}})
 	return group
 }
 
 // newInstanceRole makes the role of the instances, for the ECS agent and Session
-// Manager. Every action has the narrowest resource that AWS lets it have
+// Manager. It names the cluster without waiting for it to exist: the instances wait,
+// and the role is the beginning of the longest chain of the stack. Every action has
+// the narrowest resource that AWS lets it have
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html,
 // …/list_awssystemsmanager.html, …/list_amazonsessionmanagermessagegatewayservice.html).
-func newInstanceRole(c *Cluster) awsiam.Role {
+func newInstanceRole(c *Cluster, s config.Settings) awsiam.Role {
 	allow := func(resource string, actions ...string) *awsiam.PolicyStatementProps {
 		return &awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: jsii.Strings(resource)}
 	}
@@ -109,8 +112,11 @@ func newInstanceRole(c *Cluster) awsiam.Role {
 			Service: jsii.String(service), Resource: jsii.String(kind), ResourceName: jsii.String("*"),
 		})
 	}
+	cluster := *c.Stack.FormatArn(&awscdk.ArnComponents{
+		Service: jsii.String("ecs"), Resource: jsii.String("cluster"), ResourceName: jsii.String(s.Env),
+	})
 	polling := allow(instances("ecs", "container-instance"), "ecs:Poll", "ecs:StartTelemetrySession")
-	polling.Conditions = &map[string]any{"ArnEquals": map[string]any{"ecs:cluster": c.Cluster.ClusterArn()}}
+	polling.Conditions = &map[string]any{"ArnEquals": map[string]any{"ecs:cluster": cluster}}
 	document := func(statements ...*awsiam.PolicyStatementProps) awsiam.PolicyDocument {
 		d := awsiam.NewPolicyDocument(nil)
 		for _, s := range statements {
@@ -123,7 +129,7 @@ func newInstanceRole(c *Cluster) awsiam.Role {
 		Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{
 			"EcsAgent": document(
-				allow(*c.Cluster.ClusterArn(),
+				allow(cluster,
 					"ecs:DeregisterContainerInstance",
 					"ecs:RegisterContainerInstance",
 					"ecs:SubmitAttachmentStateChanges",
@@ -144,6 +150,6 @@ func newInstanceRole(c *Cluster) awsiam.Role {
 			),
 		},
 	})
-	suppress(role, "AwsSolutions-IAM5", "ECS and EC2 make the ids of instances, and the other actions know no resources: docs/isolation.md names each wildcard")
+	suppress(role, suppression{rule: "AwsSolutions-IAM5", reason: "ECS and EC2 make the ids of instances, and the other actions know no resources: docs/isolation.md names each wildcard"})
 	return role
 }

@@ -45,7 +45,7 @@ func NewNetwork(scope constructs.Construct, s config.Settings) *Network {
 		AllowAllOutbound: jsii.Bool(true),
 	})
 
-	suppress(n.LoadBalancerSecurityGroup, "AwsSolutions-EC23", "The API is public: anyone may reach the ports of the load balancer's listeners, and nothing else")
+	suppress(n.LoadBalancerSecurityGroup, suppression{rule: "AwsSolutions-EC23", reason: "The API is public: anyone may reach the ports of the load balancer's listeners, and nothing else"})
 
 	ports := []float64{80}
 	if s.CertificateARN != "" {
@@ -85,6 +85,17 @@ func newVPC(scope constructs.Construct, s config.Settings) awsec2.IVpc {
 	// The function says twice that it needs its role, which cfn-lint reports.
 	handler := awscdk.Stack_Of(scope).Node().FindChild(jsii.String("Custom::VpcRestrictDefaultSGCustomResourceProvider")).Node().FindChild(jsii.String("Handler"))
 	handler.(awscdk.CfnResource).AddDeletionOverride(jsii.String("DependsOn"))
+	// A NAT gateway waits for the internet gateway and not for the route to it, as the
+	// construct has it: that is for what uses the private subnets, and all of that is
+	// in stacks that wait for the whole of this one. Without an attached internet
+	// gateway it cannot be made
+	// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NatGateway.html).
+	attachment := awscdk.Stack_Of(scope).GetLogicalId(vpc.Node().FindChild(jsii.String("VPCGW")).(awscdk.CfnElement))
+	for _, subnet := range *vpc.PublicSubnets() {
+		if gateway := subnet.Node().TryFindChild(jsii.String("NATGateway")); gateway != nil {
+			gateway.(awscdk.CfnResource).AddOverride(jsii.String("DependsOn"), []*string{attachment})
+		}
+	}
 	vpc.AddFlowLog(jsii.String("FlowLog"), &awsec2.FlowLogOptions{
 		Destination: awsec2.FlowLogDestination_ToCloudWatchLogs(newLogGroup(scope, "FlowLogs", s, nil), nil),
 		// What was refused is what an inquiry needs, at a fraction of the cost of all.

@@ -13,7 +13,25 @@ import (
 // NewRegistry adds the stack of the image repositories, one per service.
 func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Settings) awscdk.Stack {
 	stack := newStack(scope, s, registryStack, "Image repositories, one per service", nil)
-	publisher := awsiam.NewArnPrincipal(publishingRole(stack))
+	// Made once for all: each is a round trip to CDK's process.
+	untaggedAge := awscdk.Duration_Days(jsii.Number(14))
+	// The role's own policy covers the bootstrap repository only. In one account
+	// the repository's policy is enough to let it in here.
+	publish := awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Sid:        jsii.String("PublishImages"),
+		Principals: &[]awsiam.IPrincipal{awsiam.NewArnPrincipal(publishingRole(stack))},
+		Actions: jsii.Strings(
+			"ecr:BatchCheckLayerAvailability",
+			"ecr:BatchGetImage",
+			"ecr:CompleteLayerUpload",
+			"ecr:DescribeImages",
+			"ecr:DescribeRepositories",
+			"ecr:GetDownloadUrlForLayer",
+			"ecr:InitiateLayerUpload",
+			"ecr:PutImage",
+			"ecr:UploadLayerPart",
+		),
+	})
 	for _, service := range d.All() {
 		repository := awsecr.NewRepository(stack, jsii.String(config.Pascal(service.Name)), &awsecr.RepositoryProps{
 			RepositoryName:     jsii.String(s.Name(service.Name)),
@@ -26,7 +44,7 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 			LifecycleRules: &[]*awsecr.LifecycleRule{{
 				Description: jsii.String("Images that no tag names"),
 				TagStatus:   awsecr.TagStatus_UNTAGGED,
-				MaxImageAge: awscdk.Duration_Days(jsii.Number(14)),
+				MaxImageAge: untaggedAge,
 			}},
 		})
 		tagService(repository, service.Name)
@@ -34,24 +52,7 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 		// key later is to replace the repository.
 		repository.Node().DefaultChild().(awsecr.CfnRepository).SetEncryptionConfiguration(
 			&awsecr.CfnRepository_EncryptionConfigurationProperty{EncryptionType: jsii.String("AES256")})
-
-		// The role's own policy covers the bootstrap repository only. In one account
-		// the repository's policy is enough to let it in here.
-		repository.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
-			Sid:        jsii.String("PublishImages"),
-			Principals: &[]awsiam.IPrincipal{publisher},
-			Actions: jsii.Strings(
-				"ecr:BatchCheckLayerAvailability",
-				"ecr:BatchGetImage",
-				"ecr:CompleteLayerUpload",
-				"ecr:DescribeImages",
-				"ecr:DescribeRepositories",
-				"ecr:GetDownloadUrlForLayer",
-				"ecr:InitiateLayerUpload",
-				"ecr:PutImage",
-				"ecr:UploadLayerPart",
-			),
-		}))
+		repository.AddToResourcePolicy(publish)
 		// A stack may have 200 outputs, and the services behind one load balancer are
 		// fewer. The address is ACCOUNT.dkr.ecr.REGION.amazonaws.com and the name.
 		if service.LoadBalancer == "" {

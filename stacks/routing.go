@@ -12,9 +12,10 @@ import (
 )
 
 // deregistrationSeconds is how long the load balancer lets requests to a task
-// that is going away finish. It is also how long the task has to stop
-// afterwards, so that a stopped service is gone within a minute.
-const deregistrationSeconds = 30
+// that is going away finish, and with it how long a deployment may wait for them.
+// It is as long as a service bears with a request: 5 s for its head, 10 s for the
+// rest and the answer.
+const deregistrationSeconds = 15
 
 // Routing decides where a request to one load balancer goes: the load balancer,
 // its listeners and rules, and the target groups. All of a cut-over there happens
@@ -41,8 +42,31 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		Name:         plan.Name,
 		TargetGroups: map[string]elb.ApplicationTargetGroup{},
 	}
-	for _, group := range plan.Groups {
-		r.TargetGroups[group] = newTargetGroup(r.Stack, s, network.VPC, group, plan.GroupName(group))
+	// Made once for all: each is a round trip to CDK's process.
+	deregistration := awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds))
+	healthCheck := &elb.HealthCheck{
+		Path:                    jsii.String("/"),
+		HealthyHttpCodes:        jsii.String("200"),
+		HealthyThresholdCount:   jsii.Number(2),
+		UnhealthyThresholdCount: jsii.Number(2),
+		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
+		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
+	}
+	// A group's id is the same at every load balancer, its name is not.
+	for _, name := range plan.Groups {
+		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(name)), &elb.ApplicationTargetGroupProps{
+			TargetGroupName:     jsii.String(s.Name(plan.GroupName(name))),
+			Vpc:                 network.VPC,
+			TargetType:          elb.TargetType_INSTANCE,
+			Protocol:            elb.ApplicationProtocol_HTTP,
+			Port:                jsii.Number(80),
+			DeregistrationDelay: deregistration,
+			HealthCheck:         healthCheck,
+		})
+		if name != migration.DropGroup {
+			tagService(group, name)
+		}
+		r.TargetGroups[name] = group
 	}
 
 	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
@@ -60,7 +84,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 	if s.AccessLogs {
 		keepAccessLogs(r.Stack, s, balancer)
 	} else {
-		suppress(balancer, "AwsSolutions-ELB2", "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them")
+		suppress(balancer, suppression{rule: "AwsSolutions-ELB2", reason: "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them"})
 	}
 	if s.Alarms {
 		r.Alarms = newAlarms(r.Stack, balancer, first)
@@ -112,16 +136,17 @@ func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer
 }
 
 func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule) {
-	action := elb.ListenerAction_Forward(&[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}, nil)
-	if len(rule.Targets) > 1 {
-		action = r.weighted(rule.Targets)
-	}
-	elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+rule.ID+"Rule"), &elb.ApplicationListenerRuleProps{
+	props := &elb.ApplicationListenerRuleProps{
 		Listener:   listener,
 		Priority:   jsii.Number(rule.Priority),
 		Conditions: &[]elb.ListenerCondition{elb.ListenerCondition_PathPatterns(jsii.Strings(rule.Paths...))},
-		Action:     action,
-	})
+	}
+	if len(rule.Targets) > 1 {
+		props.Action = r.weighted(rule.Targets)
+	} else {
+		props.TargetGroups = &[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}
+	}
+	elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+rule.ID+"Rule"), props)
 }
 
 func (r *Routing) weighted(targets []migration.Target) elb.ListenerAction {
@@ -133,29 +158,4 @@ func (r *Routing) weighted(targets []migration.Target) elb.ListenerAction {
 		}
 	}
 	return elb.ListenerAction_WeightedForward(&groups, nil)
-}
-
-// newTargetGroup makes a target group, of a service or for dropped traffic. Its id
-// is the same at every load balancer, its name is not.
-func newTargetGroup(stack awscdk.Stack, s config.Settings, vpc awsec2.IVpc, of, name string) elb.ApplicationTargetGroup {
-	group := elb.NewApplicationTargetGroup(stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
-		TargetGroupName:     jsii.String(s.Name(name)),
-		Vpc:                 vpc,
-		TargetType:          elb.TargetType_INSTANCE,
-		Protocol:            elb.ApplicationProtocol_HTTP,
-		Port:                jsii.Number(80),
-		DeregistrationDelay: awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds)),
-		HealthCheck: &elb.HealthCheck{
-			Path:                    jsii.String("/"),
-			HealthyHttpCodes:        jsii.String("200"),
-			HealthyThresholdCount:   jsii.Number(2),
-			UnhealthyThresholdCount: jsii.Number(2),
-			Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
-			Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
-		},
-	})
-	if of != migration.DropGroup {
-		tagService(group, of)
-	}
-	return group
 }

@@ -36,6 +36,7 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	}
 
 	phase := newPhase(scope, s)
+	alike := newAlike(scope, s, cluster)
 	contexts, err := images()
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 			Service:  service,
 			Tasks:    plan.Tasks[service.Name],
 			Context:  contexts[service.Name],
-			Cluster:  cluster,
+			Alike:    alike,
 			Routings: behind,
 		})
 		stack.AddStackDependency(registry, jsii.String("its image is pushed to its repository"))
@@ -77,16 +78,26 @@ func newStack(scope constructs.Construct, s config.Settings, part, description s
 	return awscdk.NewStack(scope, name, props)
 }
 
+// retention are the construct's constants for the periods that the settings allow.
+var retention = map[int]awslogs.RetentionDays{
+	1: awslogs.RetentionDays_ONE_DAY, 3: awslogs.RetentionDays_THREE_DAYS, 5: awslogs.RetentionDays_FIVE_DAYS,
+	7: awslogs.RetentionDays_ONE_WEEK, 14: awslogs.RetentionDays_TWO_WEEKS, 30: awslogs.RetentionDays_ONE_MONTH,
+	60: awslogs.RetentionDays_TWO_MONTHS, 90: awslogs.RetentionDays_THREE_MONTHS, 120: awslogs.RetentionDays_FOUR_MONTHS,
+	150: awslogs.RetentionDays_FIVE_MONTHS, 180: awslogs.RetentionDays_SIX_MONTHS, 365: awslogs.RetentionDays_ONE_YEAR,
+	400: awslogs.RetentionDays_THIRTEEN_MONTHS, 545: awslogs.RetentionDays_EIGHTEEN_MONTHS, 731: awslogs.RetentionDays_TWO_YEARS,
+	1096: awslogs.RetentionDays_THREE_YEARS, 1827: awslogs.RetentionDays_FIVE_YEARS, 2192: awslogs.RetentionDays_SIX_YEARS,
+	2557: awslogs.RetentionDays_SEVEN_YEARS, 2922: awslogs.RetentionDays_EIGHT_YEARS, 3288: awslogs.RetentionDays_NINE_YEARS,
+	3653: awslogs.RetentionDays_TEN_YEARS,
+}
+
 // newLogGroup makes a log group with the retention of the settings. Without a
 // name CloudFormation gives it one.
 func newLogGroup(scope constructs.Construct, id string, s config.Settings, name *string) awslogs.LogGroup {
-	group := awslogs.NewLogGroup(scope, jsii.String(id), &awslogs.LogGroupProps{
+	return awslogs.NewLogGroup(scope, jsii.String(id), &awslogs.LogGroupProps{
 		LogGroupName:  name,
+		Retention:     retention[s.LogRetentionDays],
 		RemovalPolicy: removalPolicy(s),
 	})
-	// The number of days itself: the construct takes it as a constant's name only.
-	group.Node().DefaultChild().(awslogs.CfnLogGroup).SetRetentionInDays(jsii.Number(s.LogRetentionDays))
-	return group
 }
 
 func removalPolicy(s config.Settings) awscdk.RemovalPolicy {
@@ -96,24 +107,29 @@ func removalPolicy(s config.Settings) awscdk.RemovalPolicy {
 	return awscdk.RemovalPolicy_DESTROY
 }
 
-// suppress keeps cdk-nag from reporting a rule on a resource and says why, in the
-// template. A rule that has several findings on one resource names those that are
-// meant, so that another one is reported.
-func suppress(resource constructs.IConstruct, rule, reason string, findings ...string) {
+// suppression keeps cdk-nag from reporting a rule and says why. A rule that has
+// several findings on one resource names those that are meant, so that another one
+// is reported.
+type suppression struct {
+	rule, reason string
+	findings     []string
+}
+
+// suppress puts all suppressions of a resource into the template.
+func suppress(resource constructs.IConstruct, suppressions ...suppression) {
 	cfn, ok := resource.(awscdk.CfnResource)
 	if !ok {
 		cfn = resource.Node().DefaultChild().(awscdk.CfnResource)
 	}
-	suppression := map[string]any{"id": rule, "reason": reason}
-	if len(findings) > 0 {
-		suppression["applies_to"] = findings
+	rules := make([]map[string]any, len(suppressions))
+	for i, s := range suppressions {
+		rules[i] = map[string]any{"id": s.rule, "reason": s.reason}
+		if len(s.findings) > 0 {
+			rules[i]["applies_to"] = s.findings
+		}
 	}
-	const key = "cdk_nag" // https://github.com/cdklabs/cdk-nag#suppressing-a-rule
-	rules := []any{suppression}
-	if metadata, ok := cfn.GetMetadata(jsii.String(key)).(map[string]any); ok {
-		rules = append(metadata["rules_to_suppress"].([]any), suppression)
-	}
-	cfn.AddMetadata(jsii.String(key), map[string]any{"rules_to_suppress": rules})
+	// https://github.com/cdklabs/cdk-nag#suppressing-a-rule
+	cfn.AddMetadata(jsii.String("cdk_nag"), map[string]any{"rules_to_suppress": rules})
 }
 
 // output adds an output for people and scripts to the stack.

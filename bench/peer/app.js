@@ -5,7 +5,8 @@
 // measures the Go app against, and that program fails when the templates
 // differ, so a change to stacks/ belongs here too.
 //
-// It knows the context keys phase and shift and has the other settings at their
+// With CUTOVER_BENCH_SERVICES it has as many services as bench/many. It knows the
+// context keys phase and shift and has the other settings at their
 // defaults. As the Go app, it first has the images' build contexts brought up to
 // date; the program that does so is named by CUTOVER_BENCH.
 
@@ -26,17 +27,22 @@ const ssm = require('aws-cdk-lib/aws-ssm');
 const root = path.join(__dirname, '..', '..');
 const env = 'dev';
 const containerPort = 3000;
-const deregistrationSeconds = 30;
+const deregistrationSeconds = 15;
 const dropGroup = 'drop-traffic';
 const phases = ['monolith', 'parallel', 'switched', 'retired'];
 
 const monolith = { name: 'api', paths: ['/api*'] };
-const services = [
+const many = Number(process.env.CUTOVER_BENCH_SERVICES ?? 0);
+const services = many === 0 ? [
   { name: 'users', paths: ['/api/users*'], order: 10 },
   { name: 'threads', paths: ['/api/threads*'], order: 20 },
   { name: 'posts', paths: ['/api/posts*'], order: 30 },
-];
+] : Array.from({ length: many - 1 }, (_, i) => {
+  const name = `service-${String(i + 1).padStart(3, '0')}`;
+  return { name, paths: [`/api/${name}*`], order: i + 1 };
+});
 const all = [monolith, ...services];
+const reserved = many === 0 ? 256 : 64;
 
 const pascal = (name) => name.split('-').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
 
@@ -69,9 +75,7 @@ function newStack(scope, part, description, synthesizer) {
 }
 
 function newLogGroup(scope, id, logGroupName) {
-  const group = new logs.LogGroup(scope, id, { logGroupName, removalPolicy: RemovalPolicy.DESTROY });
-  group.node.defaultChild.retentionInDays = 30;
-  return group;
+  return new logs.LogGroup(scope, id, { logGroupName, retention: 30, removalPolicy: RemovalPolicy.DESTROY });
 }
 
 function suppress(resource, id, reason, ...findings) {
@@ -136,6 +140,10 @@ function newNetwork(scope) {
     gatewayEndpoints: { S3: { service: ec2.GatewayVpcEndpointAwsService.S3 } },
   });
   stack.node.findChild('Custom::VpcRestrictDefaultSGCustomResourceProvider').node.findChild('Handler').addDeletionOverride('DependsOn');
+  const attachment = stack.getLogicalId(vpc.node.findChild('VPCGW'));
+  for (const subnet of vpc.publicSubnets) {
+    subnet.node.tryFindChild('NATGateway')?.addOverride('DependsOn', [attachment]);
+  }
   vpc.addFlowLog('FlowLog', {
     destination: ec2.FlowLogDestination.toCloudWatchLogs(newLogGroup(stack, 'FlowLogs')),
     trafficType: ec2.FlowLogTrafficType.REJECT,
@@ -190,7 +198,7 @@ function newCluster(scope, network) {
     clusterName: env, vpc: network.vpc, containerInsightsV2: ecs.ContainerInsights.ENABLED,
   });
   const capacityProvider = new ecs.AsgCapacityProvider(stack, 'CapacityProvider', {
-    autoScalingGroup: newInstances(stack, cluster, network),
+    autoScalingGroup: newInstances(stack, network),
     enableManagedScaling: true,
     enableManagedTerminationProtection: true,
     enableManagedDraining: true,
@@ -201,14 +209,14 @@ function newCluster(scope, network) {
   return { cluster, capacityProvider };
 }
 
-function newInstances(stack, cluster, network) {
+function newInstances(stack, network) {
   const userData = ec2.UserData.forLinux();
   userData.addCommands(fs.readFileSync(path.join(root, 'assets', 'user-data.sh'), 'utf8').trim());
   const launchTemplate = new ec2.LaunchTemplate(stack, 'LaunchTemplate', {
     instanceType: new ec2.InstanceType('t3.small'),
     machineImage: ecs.EcsOptimizedImage.amazonLinux2023(ecs.AmiHardwareType.STANDARD),
     userData,
-    role: newInstanceRole(stack, cluster).withoutPolicyUpdates(),
+    role: newInstanceRole(stack).withoutPolicyUpdates(),
     securityGroup: network.instanceSecurityGroup,
     associatePublicIpAddress: false,
     httpTokens: ec2.LaunchTemplateHttpTokens.REQUIRED,
@@ -234,9 +242,10 @@ function newInstances(stack, cluster, network) {
   return group;
 }
 
-function newInstanceRole(stack, cluster) {
+function newInstanceRole(stack) {
   const allow = (resource, ...actions) => ({ actions, resources: [resource] });
   const instances = (service, resource) => stack.formatArn({ service, resource, resourceName: '*' });
+  const clusterArn = stack.formatArn({ service: 'ecs', resource: 'cluster', resourceName: env });
   const document = (...statements) => new iam.PolicyDocument({
     statements: statements.map((statement) => new iam.PolicyStatement(statement)),
   });
@@ -246,7 +255,7 @@ function newInstanceRole(stack, cluster) {
     inlinePolicies: {
       EcsAgent: document(
         allow(
-          cluster.clusterArn,
+          clusterArn,
           'ecs:DeregisterContainerInstance',
           'ecs:RegisterContainerInstance',
           'ecs:SubmitAttachmentStateChanges',
@@ -255,7 +264,7 @@ function newInstanceRole(stack, cluster) {
         ),
         {
           ...allow(instances('ecs', 'container-instance'), 'ecs:Poll', 'ecs:StartTelemetrySession'),
-          conditions: { ArnEquals: { 'ecs:cluster': cluster.clusterArn } },
+          conditions: { ArnEquals: { 'ecs:cluster': clusterArn } },
         },
         allow('*', 'ecs:DiscoverPollEndpoint'),
       ),
@@ -328,15 +337,13 @@ function newRouting(scope, plan, network) {
   return { stack, targetGroups };
 }
 
-function newService(scope, { name }, tasks, directory, { cluster, capacityProvider }, targetGroup) {
+function newService(scope, { name }, tasks, directory, { cluster, capacityProvider }, linuxParameters, targetGroup) {
   const stack = newStack(scope, pascal(name), `Service ${name}`, new DefaultStackSynthesizer({
     imageAssetsRepositoryName: name, dockerTagPrefix: 'v1-',
   }));
   Tags.of(stack).add('service', name);
 
   const definition = new ecs.Ec2TaskDefinition(stack, 'TaskDefinition', { family: name, networkMode: ecs.NetworkMode.BRIDGE });
-  const linuxParameters = new ecs.LinuxParameters(stack, 'LinuxParameters');
-  linuxParameters.dropCapabilities(ecs.Capability.ALL);
   definition.addContainer(name, {
     image: ecs.ContainerImage.fromDockerImageAsset(new ecrAssets.DockerImageAsset(stack, 'Image', {
       directory,
@@ -345,17 +352,17 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
       buildArgs: { SOURCE_DATE_EPOCH: '0' },
     })),
     essential: true,
-    cpu: 256,
-    memoryReservationMiB: 256,
+    cpu: reserved,
+    memoryReservationMiB: reserved,
     portMappings: [{ containerPort, hostPort: 0, protocol: ecs.Protocol.TCP }],
-    environment: { PORT: String(containerPort), STOP_TIMEOUT: '25s' },
+    environment: { PORT: String(containerPort), STOP_TIMEOUT: `${deregistrationSeconds}s` },
     logging: ecs.LogDriver.awsLogs({
       logGroup: newLogGroup(stack, 'LogGroup', `/ecs/${name}`),
       streamPrefix: name,
       mode: ecs.AwsLogDriverMode.NON_BLOCKING,
     }),
     healthCheck: { command: ['CMD', `/${name}`, 'healthcheck'], interval: Duration.seconds(10), timeout: Duration.seconds(5), retries: 3 },
-    stopTimeout: Duration.seconds(deregistrationSeconds),
+    stopTimeout: Duration.seconds(deregistrationSeconds + 5),
     user: '65532:65532',
     readonlyRootFilesystem: true,
     dockerSecurityOptions: ['no-new-privileges'],
@@ -377,7 +384,7 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
     minHealthyPercent: 100,
     maxHealthyPercent: 200,
     circuitBreaker: { enable: true, rollback: true },
-    healthCheckGracePeriod: Duration.seconds(30),
+    healthCheckGracePeriod: Duration.seconds(15),
     enableECSManagedTags: true,
     propagateTags: ecs.PropagatedTagSource.SERVICE,
   });
@@ -403,8 +410,10 @@ const routing = newRouting(app, plan, network);
 routing.stack.addStackDependency(gate, 'the phase has to follow the deployed one');
 
 const last = newPhase(app, phase, shift);
+const linuxParameters = new ecs.LinuxParameters(app, 'LinuxParameters');
+linuxParameters.dropCapabilities(ecs.Capability.ALL);
 for (const service of all) {
-  const stack = newService(app, service, plan.tasks[service.name], contexts[service.name], cluster, routing.targetGroups[service.name]);
+  const stack = newService(app, service, plan.tasks[service.name], contexts[service.name], cluster, linuxParameters, routing.targetGroups[service.name]);
   stack.addStackDependency(registry, 'its image is pushed to its repository');
   stack.addStackDependency(routing.stack, 'a service needs a target group that a listener uses');
   last.addStackDependency(stack, 'the phase is reached when every service is');

@@ -35,9 +35,9 @@ func statusCommand(g *global) *cobra.Command {
 				if asJSON {
 					err = printJSON(cmd.OutOrStdout(), status)
 				} else if watch {
-					v.redraw(v.status(status))
+					v.redraw(v.status(status, v.room()))
 				} else {
-					v.print(v.status(status))
+					v.print(v.status(status, 0))
 				}
 				if err != nil || !watch {
 					return err

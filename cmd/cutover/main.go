@@ -1,6 +1,7 @@
 // Cutover runs a synthesized deployment on this machine: its load balancers,
 // target groups and services, from the very templates that CloudFormation gets.
-// It also says what they cost, and takes the migration a step on or back.
+// It also says what they cost and what their deployment waits for, and takes the
+// migration a step on or back.
 package main
 
 import (
@@ -62,7 +63,7 @@ templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), costCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), costCommand(g), pathCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

@@ -170,7 +170,7 @@ func (p *phase) move(ctx context.Context, v *view, step func() (move.Position, e
 	fmt.Fprintf(&b, `Look at it, commit it, deploy it:
   npx cdk diff%[1]s
   git commit -m "Move to %[2]s" %[3]s
-  npx cdk deploy --all%[1]s
+  npx cdk deploy --all --concurrency 8%[1]s
 `, flags, to, cdkFile)
 	v.print(b.String())
 	return nil

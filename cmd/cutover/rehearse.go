@@ -25,6 +25,7 @@ import (
 type rehearse struct {
 	how      runner
 	path     []string
+	routes   []string
 	rate     int
 	requests int
 	dwell    time.Duration
@@ -58,13 +59,15 @@ can be seen.`,
 		Example: `  cutover rehearse
   cutover rehearse --rate 2000 --requests 100000
   cutover rehearse --path parallel,switched --fault kill:users
-  cutover rehearse --path retired,parallel      # must fail: the report says why`,
+  cutover rehearse --path retired,parallel      # must fail: the report says why
+  cutover rehearse --route /api/carts,/api/carts/1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
 	}
 	flags := cmd.Flags()
 	o.how.flags(cmd)
 	flags.StringSliceVar(&o.path, "path", rehearsal.DefaultPath(), "the phases to walk, in their order")
+	flags.StringSliceVar(&o.routes, "route", nil, "the paths to request, for another API than the forum's (default all of the forum's)")
 	flags.IntVar(&o.rate, "rate", 500, "requests per second")
 	flags.IntVar(&o.requests, "requests", 0, "least number of requests; phases are stayed in longer to get there")
 	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "least time to stay in a phase")
@@ -135,7 +138,7 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
 
 	progress := v.progress(o.asJSON)
 	report, err := rehearsal.Run(ctx, stage, rehearsal.Options{
-		Path: o.path, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+		Path: o.path, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
 		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 
 	"cutover/internal/ecs"
 	"cutover/internal/local"
@@ -28,6 +29,8 @@ type view struct {
 	terminal bool
 	drawn    int    // lines of the last drawing
 	program  string // how this program is called, for what to try next
+	// height has the lines of the terminal, 0 if they are not known.
+	height func() int
 }
 
 func newView(out io.Writer, g *global) *view {
@@ -44,7 +47,22 @@ func newView(out io.Writer, g *global) *view {
 	if g.state != defaultState {
 		program += " --state " + g.state
 	}
-	return &view{out: out, terminal: ok && isatty.IsTerminal(file.Fd()), program: program}
+	return &view{out: out, terminal: ok && isatty.IsTerminal(file.Fd()), program: program, height: func() int {
+		size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+		if err != nil {
+			return 0
+		}
+		return int(size.Row)
+	}}
+}
+
+// room is how many lines can be redrawn: what has left the terminal at its top
+// cannot. 0 is any number.
+func (v *view) room() int {
+	if !v.terminal {
+		return 0
+	}
+	return max(0, v.height()-1) // the cursor is on the line below
 }
 
 func (v *view) print(text string) {
@@ -102,7 +120,7 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 		defer close(stopped)
 		for watching.Err() == nil {
 			if status, err := client.Status(watching); err == nil {
-				v.redraw(v.services(status))
+				v.redraw(v.services(status, v.room()))
 			}
 			select {
 			case <-watching.Done():
@@ -114,7 +132,7 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 	stop()
 	<-stopped
 	if status, statusErr := client.Status(ctx); err == nil && statusErr == nil {
-		v.redraw(v.services(status))
+		v.redraw(v.services(status, v.room()))
 	}
 	v.drawn = 0
 	return err
@@ -137,8 +155,10 @@ func eventLine(e local.Event) string {
 // short is the beginning of a task's id, enough to tell it from the others.
 func short(id string) string { return id[:min(8, len(id))] }
 
-// services is the table of services and their tasks.
-func (v *view) services(s local.Status) string {
+// services is the table of services and their tasks. If it has more lines than
+// there is room for, it shows first those that are not steady, and counts the
+// rest.
+func (v *view) services(s local.Status, room int) string {
 	states := map[string]map[string]string{} // by target group and task
 	names := map[string]string{}
 	for _, group := range s.Groups {
@@ -148,8 +168,7 @@ func (v *view) services(s local.Status) string {
 			states[group.Key][target.ID] = target.State
 		}
 	}
-	rows := [][]string{{"SERVICE", "TASKS", "TASK", "STATUS", "HEALTH", "TARGET GROUP", "TARGET"}}
-	for _, service := range s.Services {
+	of := func(service ecs.ServiceStatus) (rows [][]string) {
 		first := []string{service.Name, fmt.Sprintf("%d/%d", service.RunningCount, service.DesiredCount)}
 		tasks := slices.DeleteFunc(slices.Clone(service.Tasks), func(t ecs.TaskStatus) bool { return t.LastStatus == ecs.Stopped })
 		for _, task := range tasks {
@@ -171,12 +190,52 @@ func (v *view) services(s local.Status) string {
 		if len(tasks) == 0 {
 			rows = append(rows, first)
 		}
+		return rows
 	}
-	return v.table(rows)
+	head := []string{"SERVICE", "TASKS", "TASK", "STATUS", "HEALTH", "TARGET GROUP", "TARGET"}
+	rows := [][]string{head}
+	for _, service := range s.Services {
+		rows = append(rows, of(service)...)
+	}
+	if room == 0 || len(rows) <= room {
+		return v.table(rows)
+	}
+	services := slices.Clone(s.Services)
+	slices.SortStableFunc(services, func(a, b ecs.ServiceStatus) int {
+		switch {
+		case a.Steady == b.Steady:
+			return 0
+		case b.Steady:
+			return -1
+		}
+		return 1
+	})
+	rows = [][]string{head}
+	for len(services) > 0 && len(rows)+len(of(services[0])) < room {
+		rows = append(rows, of(services[0])...)
+		services = services[1:]
+	}
+	steady := 0
+	for _, service := range services {
+		if service.Steady {
+			steady++
+		}
+	}
+	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", len(services), steady)
 }
 
-// status is everything there is to see.
-func (v *view) status(s local.Status) string {
+// status is everything there is to see, as far as there is room for it.
+func (v *view) status(s local.Status, room int) string {
+	text := v.listeners(s, false) + v.services(s, 0) + v.notRun(s)
+	if room == 0 || strings.Count(text, "\n") <= room {
+		return text
+	}
+	above, below := v.listeners(s, true), v.notRun(s)
+	return above + v.services(s, max(3, room-strings.Count(above+below, "\n"))) + below
+}
+
+// listeners shows them and their rules, in brief the number of them.
+func (v *view) listeners(s local.Status, brief bool) string {
 	var b strings.Builder
 	for _, listener := range s.Listeners {
 		url := listener.URL
@@ -184,6 +243,10 @@ func (v *view) status(s local.Status) string {
 			url = "not yet"
 		}
 		fmt.Fprintf(&b, "%s at %s\n", listenerName(s, listener), url)
+		if n := len(listener.Rules); brief && n > 1 {
+			fmt.Fprintf(&b, "  %d rules; default %s\n\n", n-1, listener.Rules[n-1].Action)
+			continue
+		}
 		rows := [][]string{}
 		for _, rule := range listener.Rules {
 			priority, conditions := fmt.Sprint(rule.Priority), strings.Join(rule.Conditions, " and ")
@@ -193,14 +256,6 @@ func (v *view) status(s local.Status) string {
 			rows = append(rows, []string{"  " + priority, conditions, rule.Action})
 		}
 		b.WriteString(v.table(rows) + "\n")
-	}
-	b.WriteString(v.services(s))
-	if len(s.NotRun) > 0 {
-		count := 0
-		for _, n := range s.NotRun {
-			count += n
-		}
-		fmt.Fprintf(&b, "\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
 	}
 	return b.String()
 }
@@ -216,6 +271,18 @@ func listenerName(s local.Status, l local.ListenerStatus) string {
 		}
 	}
 	return name
+}
+
+// notRun says that there is more on AWS.
+func (v *view) notRun(s local.Status) string {
+	if len(s.NotRun) == 0 {
+		return ""
+	}
+	count := 0
+	for _, n := range s.NotRun {
+		count += n
+	}
+	return fmt.Sprintf("\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
 }
 
 // summary says what runs and what to try next.

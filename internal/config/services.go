@@ -225,11 +225,11 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 // types that it does not know it says nothing.
 func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	kind := s.InstanceTypes[0]
-	vcpu, memory, known := cost.Size(kind)
+	machine, known := cost.MachineOf(kind)
 	if !known {
 		return
 	}
-	cpu := vcpu * 1024
+	cpu, memory := machine.VCPU*1024, machine.MemoryMiB
 	allCPU, allMemory := 0, 0
 	for _, service := range d.All() {
 		allCPU += service.Tasks * service.CPU

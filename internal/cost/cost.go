@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/ecs"
 )
 
 //go:embed prices.json
@@ -32,7 +33,7 @@ var prices = func() (list struct {
 	Hours     int
 	Instances struct {
 		Source string
-		Prices map[string]machine
+		Prices map[string]Machine
 	}
 	Volumes struct {
 		Source string
@@ -52,19 +53,21 @@ var prices = func() (list struct {
 	return list
 }()
 
-// machine is an instance type.
-type machine struct {
+// Machine is an instance type.
+type Machine struct {
 	VCPU      int
-	MemoryMiB int
-	Hour      float64
+	MemoryMiB int     // installed; fewer are left for tasks
+	Hour      float64 // US dollars
 }
 
-// Size is what an instance of a type has, in vCPU and MiB; known is false for the
-// types whose price is not known.
-func Size(instanceType string) (vcpu, memoryMiB int, known bool) {
-	m, known := prices.Instances.Prices[instanceType]
-	return m.VCPU, m.MemoryMiB, known
+// MachineOf returns an instance type by its name, and whether its price is known.
+func MachineOf(name string) (m Machine, known bool) {
+	m, known = prices.Instances.Prices[name]
+	return m, known
 }
+
+// Month returns what an instance costs in a month, without its volume.
+func (m Machine) Month() Cents { return amount(prices.Hours, m.Hour) }
 
 // fixed is the price of something that costs as long as it exists, by the hour or
 // by the month.
@@ -223,7 +226,7 @@ func (e *environment) merge(other *environment) {
 // group is an Auto Scaling group.
 type group struct {
 	name     string // of the instance type
-	machine  machine
+	machine  Machine
 	least    int
 	most     int
 	volumeGB map[string]int // of one instance, by type
@@ -514,7 +517,8 @@ func (e *environment) grow() {
 		memory += t.count * t.memoryMiB
 	}
 	up := func(need, one int) int { return (need + one - 1) / one }
-	g.least = max(g.least, min(g.most, max(up(cpu, g.machine.VCPU*1024), up(memory, g.machine.MemoryMiB))))
+	one := ecs.Registered(g.machine.VCPU, g.machine.MemoryMiB)
+	g.least = max(g.least, min(g.most, max(up(cpu, one.CPU), up(memory, one.MemoryMiB))))
 }
 
 func count(n int, one, more string) string {

@@ -137,6 +137,14 @@ shared: 0 tasks, 0.6250, 21.98
 many: 10 tasks, 0.8333, 43.96
 shared: 0 tasks, 0.1667, 8.79
 `},
+		// 16 × 256 MiB are what two have installed, of which the tasks do not get all.
+		{"more instances for more memory than they register", []string{fmt.Sprintf(instances, ofTemplate), service("many", 16, 2, 256)}, `
+3 instances t3.small: 3 × 0.0208 an hour: 45.55
+3 volumes of 30 GB gp3: 90 × 0.08: 7.20
+= 52.75
+many: 16 tasks, 0.6667, 35.17
+shared: 0 tasks, 0.3333, 17.58
+`},
 		{"never more than the most", []string{fmt.Sprintf(instances, ofTemplate), service("many", 100, 2, 512)}, `
 4 instances t3.small: 4 × 0.0208 an hour: 60.74
 4 volumes of 30 GB gp3: 120 × 0.08: 9.60
@@ -395,5 +403,15 @@ func TestPrices(t *testing.T) {
 	}
 	for name, price := range prices.Traffic {
 		source(name, price.Source, price.Price)
+	}
+}
+
+func TestMachineOf(t *testing.T) {
+	m, known := MachineOf("t3.small")
+	if !known || m.VCPU != 2 || m.MemoryMiB != 2048 || m.Month() != 1518 {
+		t.Errorf("%+v for %v a month, %v, want 2 vCPU and 2048 MiB for 15.18", m, m.Month(), known)
+	}
+	if _, known := MachineOf("t3.huge"); known {
+		t.Error("the price of a type that there is not is known")
 	}
 }

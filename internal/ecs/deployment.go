@@ -40,6 +40,7 @@ type deployment struct {
 
 	startFailures int       // starts in a row that failed
 	nextStart     time.Time // no start before
+	lacking       string    // what the next task waits for, as told; empty: it was placed
 }
 
 func (d *deployment) setState(state RolloutState, reason string) {
@@ -100,11 +101,30 @@ func (d *deployment) maintain(now time.Time, room int) (added int) {
 	if missing <= 0 || now.Before(d.nextStart) {
 		return 0
 	}
-	for range missing {
+	for ; added < missing; added++ {
+		if lacking := d.service.scheduler.lacks(d.definition); lacking != "" {
+			d.unplaced(lacking)
+			break
+		}
 		d.service.start(d)
+		d.lacking = ""
 	}
-	d.service.message(fmt.Sprintf("has started %d tasks", missing))
-	return missing
+	if added > 0 {
+		d.service.message(fmt.Sprintf("has started %d tasks", added))
+	}
+	return added
+}
+
+// unplaced tells that a task has to wait for what the instance lacks, once as
+// long as it is the same.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
+func (d *deployment) unplaced(lacking string) {
+	if d.lacking == lacking {
+		return
+	}
+	d.lacking = lacking
+	d.service.message("was unable to place a task because no container instance met all of its requirements. " +
+		"The closest matching (container-instance " + instanceName + ") has insufficient " + lacking + " available")
 }
 
 // countFailure counts a task as failed for the circuit breaker: it could not

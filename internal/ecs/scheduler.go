@@ -18,6 +18,10 @@ type Options struct {
 	// Balancer is what tasks are registered with. Required if a service has
 	// target groups.
 	Balancer Balancer
+	// Instance is the container instance that all tasks have to fit on: those that
+	// do not are placed when others have stopped. Default: this machine stands for
+	// as many instances as the tasks need.
+	Instance *Resources
 	// Events is called with everything that happens, in its order, while the
 	// scheduler is locked: it must return at once and call none of its methods.
 	// Default: nobody is told.

@@ -125,6 +125,13 @@ func (t *task) run() {
 	s.update(t.service, func() {
 		t.setState(Stopped)
 		t.service.remove(t)
+		if s.options.Instance != nil { // tasks of the others may have waited for the room
+			for _, other := range s.services {
+				if other != t.service {
+					other.reconcile()
+				}
+			}
+		}
 	})
 }
 

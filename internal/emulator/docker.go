@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -38,7 +39,8 @@ func dockerRuns(env []string) bool {
 	return cmd.Run() == nil
 }
 
-func dockerMissing() []string {
+// DockerMissing returns what this machine lacks for [StartDocker]; nothing if it lacks nothing.
+func DockerMissing() []string {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return []string{"the docker command"}
 	}
@@ -60,46 +62,62 @@ func (a *AWS) startDocker(ctx context.Context) error {
 		return err
 	}
 	a.docker.legacy = exec.Command("docker", "buildx", "version").Run() != nil
-	if dockerRuns(nil) {
-		// The engine may have been found through a context of the configuration that env leaves aside.
-		if a.docker.host = os.Getenv("DOCKER_HOST"); a.docker.host == "" {
-			out, _ := exec.Command("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
-			a.docker.host = strings.TrimSpace(string(out))
-		}
-		a.onClose(a.removeImages)
-		return nil
-	}
-	dir := filepath.Join(a.dir, "docker")
-	socket := filepath.Join(dir, "docker.sock")
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	// The engine is for building, pushing and running images on this host: it needs no packet filter, which it would
-	// leave behind. Ports are published by its userland proxy.
-	_, err := net.InterfaceByName("docker0")
-	bridged := err == nil
-	p, err := startProcess(filepath.Join(a.dir, "dockerd.log"), os.Environ(), "dockerd",
-		"--host", "unix://"+socket, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
-		"--pidfile", filepath.Join(dir, "docker.pid"), "--iptables=false", "--ip-forward=false")
+	// The engine may be found through a context of the configuration that env leaves aside.
+	host, stop, err := StartDocker(ctx, a.dir)
 	if err != nil {
 		return err
 	}
-	a.onClose(func() error {
+	a.docker.host = host
+	if stop == nil {
+		stop = a.removeImages
+	}
+	a.onClose(stop)
+	return nil
+}
+
+// StartDocker returns the Docker engine that is running, or starts one with all that is its own in a directory, which takes
+// root. The host is as in DOCKER_HOST; of an engine that was running it may be empty, for the docker command's own choice.
+// Stop ends an engine that was started, with its containers; it is nil for another.
+func StartDocker(ctx context.Context, dir string) (host string, stop func() error, err error) {
+	if dockerRuns(nil) {
+		if host = os.Getenv("DOCKER_HOST"); host == "" {
+			out, _ := exec.Command("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
+			host = strings.TrimSpace(string(out))
+		}
+		return host, nil, nil
+	}
+	log := filepath.Join(dir, "dockerd.log")
+	dir = filepath.Join(dir, "docker")
+	socket := filepath.Join(dir, "docker.sock")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", nil, err
+	}
+	// The engine is for building, pushing and running images on this host: it needs no packet filter, which it would
+	// leave behind. Ports are published by its userland proxy.
+	_, err = net.InterfaceByName("docker0")
+	bridged := err == nil
+	p, err := startProcess(log, os.Environ(), "dockerd",
+		"--host", "unix://"+socket, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+		"--pidfile", filepath.Join(dir, "docker.pid"), "--iptables=false", "--ip-forward=false")
+	if err != nil {
+		return "", nil, err
+	}
+	stop = func() error {
 		p.stop(20 * time.Second)
 		unmountBelow(dir)
 		if !bridged {
 			removeBridge("docker0")
 		}
 		return nil
-	})
-	a.docker.host = "unix://" + socket
+	}
+	host = "unix://" + socket
 	if err := p.await(ctx, func() bool {
 		_, err := os.Stat(socket)
-		return err == nil && dockerRuns([]string{"DOCKER_HOST=" + a.docker.host})
+		return err == nil && dockerRuns([]string{"DOCKER_HOST=" + host})
 	}); err != nil {
-		return fmt.Errorf("starting a Docker engine: %w", err)
+		return "", nil, errors.Join(fmt.Errorf("starting a Docker engine: %w", err), stop())
 	}
-	return nil
+	return host, stop, nil
 }
 
 // removeImages takes our images out of the user's engine.

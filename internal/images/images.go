@@ -25,6 +25,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -261,15 +262,52 @@ func (b *builder) build(ctx context.Context) error {
 	}
 	defer os.RemoveAll(work)
 
-	errs := make([]error, len(stale))
+	// Services of one directory are one program, linked once. A link takes one
+	// processor most of its time, and a lot of memory.
+	programs := map[string][]Service{}
+	for _, s := range stale {
+		programs[path.Clean(s.Dir)] = append(programs[path.Clean(s.Dir)], s)
+	}
+	dirs := slices.Sorted(maps.Keys(programs))
+	errs := make([]error, len(dirs))
+	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var group sync.WaitGroup
-	for i, s := range stale {
+	for i, dir := range dirs {
 		group.Go(func() {
-			errs[i] = b.buildOne(ctx, s, filepath.Join(work, s.Name), recipes[s.Name], string(inputs[s.Name]))
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			var binary []byte
+			binary, errs[i] = b.link(ctx, dir, work)
+			for _, s := range programs[dir] {
+				if errs[i] == nil {
+					errs[i] = b.buildOne(s, filepath.Join(work, s.Name), binary, recipes[s.Name], string(inputs[s.Name]))
+				}
+			}
 		})
 	}
 	group.Wait()
 	return errors.Join(errs...)
+}
+
+// link links the program of a directory into the directory work, and returns it.
+func (b *builder) link(ctx context.Context, dir, work string) ([]byte, error) {
+	out, err := os.CreateTemp(work, "link-")
+	if err != nil {
+		return nil, fmt.Errorf("images: no temporary file: %w", err)
+	}
+	defer os.Remove(out.Name())
+	if err := out.Close(); err != nil {
+		return nil, fmt.Errorf("images: %w", err)
+	}
+	args := slices.Concat([]string{"build"}, compileFlags, linkFlags, []string{"-o", out.Name(), "./" + dir})
+	if _, err := b.run(ctx, args...); err != nil {
+		return nil, err
+	}
+	binary, err := os.ReadFile(out.Name())
+	if err != nil {
+		return nil, fmt.Errorf("images: %w", err)
+	}
+	return binary, nil
 }
 
 // findGo finds the toolchain and makes the environment in which it is run.
@@ -429,15 +467,14 @@ func (b *builder) upToDate(s Service, inputs string) bool {
 	return true
 }
 
-// buildOne links a service in the directory work and puts its files in place,
+// buildOne makes a service's files in the directory work and puts them in place,
 // and then its state, so that a build that is interrupted is repeated.
-func (b *builder) buildOne(ctx context.Context, s Service, work string, recipe []byte, inputs string) error {
+func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs string) error {
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return fmt.Errorf("images: no temporary directory: %w", err)
 	}
-	args := slices.Concat([]string{"build"}, compileFlags, linkFlags, []string{"-o", filepath.Join(work, s.Name), "./" + path.Clean(s.Dir)})
-	if _, err := b.run(ctx, args...); err != nil {
-		return err
+	if err := os.WriteFile(filepath.Join(work, s.Name), binary, 0o755); err != nil {
+		return fmt.Errorf("images: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(work, "Dockerfile"), recipe, 0o644); err != nil {
 		return fmt.Errorf("images: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"debug/elf"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -352,6 +353,41 @@ func TestBuildsAtTheSameTime(t *testing.T) {
 	}
 	if _, progress := build(t, root, "amd64", cart); progress != "" {
 		t.Errorf("the next build said %q, want nothing to do", progress)
+	}
+}
+
+// A deployment may have many services of one program.
+func TestOneProgramIsLinkedOnce(t *testing.T) {
+	root := module(t)
+	toolchain, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	log := filepath.Join(bin, "log")
+	write(t, filepath.Join(bin, "go"), fmt.Sprintf("#!/bin/sh\necho $1 >> '%s'\nexec '%s' \"$@\"\n", log, toolchain))
+	if err := os.Chmod(filepath.Join(bin, "go"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+
+	contexts, _ := build(t, root, "amd64", []Service{{"cart", "services/cart"}, {"basket", "services/cart"}, {"trolley", "./services/cart/"}})
+	first := read(t, contexts["cart"])
+	for _, name := range []string{"basket", "trolley"} {
+		files := read(t, contexts[name])
+		if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, []string{"Dockerfile", name}) {
+			t.Errorf("the context of %s holds %q", name, got)
+		}
+		if files[name].content != first["cart"].content {
+			t.Errorf("the binary of %s is not that of cart", name)
+		}
+	}
+	commands, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(commands), "build\n"); n != 1 {
+		t.Errorf("the go command linked %d times, want once:\n%s", n, commands)
 	}
 }
 

@@ -170,6 +170,9 @@ func withGone[T any](now, old []T, key func(T) string) []T {
 // can have one priority, and CloudFormation deletes only after it has created, and
 // updates in no order that could be relied on.
 func (p part) takes(parts map[string]part) error {
+	if len(p.rules) == 0 {
+		return nil
+	}
 	type place struct {
 		listener string
 		priority int
@@ -466,9 +469,23 @@ func (r *Runner) configure(stack string, p part) error {
 	r.mu.Lock()
 	parts := maps.Clone(r.parts)
 	r.mu.Unlock()
+	old := parts[stack]
 	parts[stack] = p
-	if err := r.balancer.Configure(join(parts)); err != nil {
-		return err
+	known := map[string]bool{}
+	for _, group := range p.groups {
+		known[group.Key] = true
+		r.groupNames.Store(group.Key, group.Name)
+	}
+	// Most stacks are those of services, and contribute nothing.
+	if p.balances() || old.balances() {
+		if err := r.balancer.Configure(join(parts)); err != nil {
+			return err
+		}
+	}
+	for _, group := range old.groups {
+		if !known[group.Key] {
+			r.groupNames.Delete(group.Key)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -479,6 +496,11 @@ func (r *Runner) configure(stack string, p part) error {
 		}
 	}
 	return nil
+}
+
+// balances says whether the load balancers have something of the stack.
+func (p part) balances() bool {
+	return len(p.balancers)+len(p.groups)+len(p.listeners)+len(p.rules) > 0
 }
 
 // serve has a listener take connections from a socket for as long as it is

@@ -505,6 +505,49 @@ func TestBadAssembly(t *testing.T) {
 	}
 }
 
+// All phases have the same images, which are most of an assembly.
+func TestAssetsAreCopiedOnce(t *testing.T) {
+	t.Parallel()
+	dir := stateDir(t)
+	d := start(t, dir, shopCommands(t))
+	withAsset := func() string {
+		from := shop(t)
+		for name, text := range map[string]string{"asset.1234/bin/program": "its name is the hash of this", "note.txt": from} {
+			file := filepath.Join(from, name)
+			err := os.MkdirAll(filepath.Dir(file), 0o755)
+			if err == nil {
+				err = os.WriteFile(file, []byte(text), 0o755)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return from
+	}
+	d.deploy(withAsset())
+	d.deploy(withAsset())
+	d.deploy(withAsset())
+	var copies []os.FileInfo
+	for _, n := range []string{"1", "2", "3"} {
+		info, err := os.Stat(filepath.Join(dir, "assemblies", n, "asset.1234/bin/program"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o755 {
+			t.Errorf("copy %s has mode %v", n, info.Mode())
+		}
+		copies = append(copies, info)
+	}
+	if !os.SameFile(copies[0], copies[1]) || !os.SameFile(copies[0], copies[2]) {
+		t.Error("the asset was copied for every deployment")
+	}
+	first, _ := os.ReadFile(filepath.Join(dir, "assemblies/1/note.txt"))
+	second, _ := os.ReadFile(filepath.Join(dir, "assemblies/2/note.txt"))
+	if len(first) == 0 || string(first) == string(second) {
+		t.Errorf("what is no asset is %q in the first copy and %q in the second, want each assembly's own", first, second)
+	}
+}
+
 // One deployment at a time; to look at it is not one.
 func TestDeployingOnce(t *testing.T) {
 	t.Parallel()

@@ -103,6 +103,7 @@ type Runner struct {
 	deploying   atomic.Bool
 	configuring sync.Mutex // held while the load balancers are configured
 	telling     sync.Mutex // held while an event is told
+	groupNames  sync.Map   // of target groups, by key: they are asked for at every request
 
 	mu        sync.Mutex
 	deployed  *model            // what the last deployment reached or is on its way to
@@ -241,14 +242,8 @@ func (r *Runner) target(e loadbalancer.Event) {
 
 // GroupName is the name of a target group, by its key; the key if there is none.
 func (r *Runner) GroupName(key string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range r.parts {
-		for _, group := range p.groups {
-			if group.Key == key {
-				return group.Name
-			}
-		}
+	if name, ok := r.groupNames.Load(key); ok {
+		return name.(string)
 	}
 	return key
 }
@@ -278,7 +273,13 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	}
 	r.snapshots++
 	copied := filepath.Join(r.options.Dir, "assemblies", fmt.Sprint(r.snapshots))
-	err := os.CopyFS(copied, os.DirFS(dir))
+	last := ""
+	r.mu.Lock()
+	if r.deployed != nil {
+		last = r.deployed.assembly.Dir
+	}
+	r.mu.Unlock()
+	err := copyAssembly(dir, copied, last)
 	if err != nil {
 		err = fmt.Errorf("cannot copy the assembly: %w", err)
 	}
@@ -290,6 +291,56 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 		return nil, errors.Join(err, os.RemoveAll(copied))
 	}
 	return a, nil
+}
+
+// copyAssembly copies an assembly. Assets that the last copy has are linked to
+// it: their names are hashes of what is in them, and all phases of a deployment
+// have the same images, which are most of an assembly's bytes.
+func copyAssembly(from, to, last string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		source, target := filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())
+		known := filepath.Join(last, entry.Name())
+		info, err := os.Stat(known)
+		switch {
+		case last != "" && err == nil && info.IsDir() && strings.HasPrefix(entry.Name(), "asset."):
+			err = linkTree(known, target)
+		case entry.IsDir():
+			err = os.CopyFS(target, os.DirFS(source))
+		default:
+			var text []byte
+			if text, err = os.ReadFile(source); err == nil {
+				err = os.WriteFile(target, text, 0o644)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkTree makes a directory of the same files as another.
+func linkTree(from, to string) error {
+	return filepath.WalkDir(from, func(name string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, name)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.Mkdir(filepath.Join(to, relative), 0o755)
+		}
+		return os.Link(name, filepath.Join(to, relative))
+	})
 }
 
 // served returns the sockets of listeners that are configured now, by listener.

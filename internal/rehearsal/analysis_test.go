@@ -333,6 +333,66 @@ func TestLabelsDoNotOverlap(t *testing.T) {
 	}
 }
 
+// A picture has room and colours for a few services. Of a hundred it shows those
+// that something is to be learned from, and the others together.
+func TestManyServices(t *testing.T) {
+	r := analyse(simulate(DefaultPath(), 100, false))
+	r.Services = []string{"api"}
+	var names []string
+	for i := range 98 {
+		names = append(names, fmt.Sprintf("service-%03d", i+1))
+		r.Events = append(r.Events,
+			Mark{At: 1, Service: names[i], Target: names[i], State: "initial"}, Mark{At: Seconds(3 + i%2), Service: names[i], Target: names[i], State: "healthy"})
+	}
+	r.Services = append(r.Services, names...)
+	for i := range r.Slices {
+		by := r.Slices[i].ByService
+		for k, n := 0, by["users"]+by["threads"]+by["posts"]; k < n; k++ {
+			by[names[k%len(names)]]++
+		}
+		delete(by, "users")
+		delete(by, "threads")
+		delete(by, "posts")
+	}
+	r.Steps[0].Fault = &FaultOutcome{Service: "service-007"}
+	shown, rest := r.shown()
+	if !slices.Equal(shown, []string{"api", "service-007"}) || len(rest) != 97 {
+		t.Errorf("shown are %q, and %d others", shown, len(rest))
+	}
+	c := &chart{palette: light, Report: r, left: r.plotLeft()}
+	layers := c.byService()
+	if len(layers) != 3 || layers[2].name != "97 others" || layers[1].col == layers[2].col || layers[0].col == layers[2].col {
+		t.Errorf("layers %+v", layers)
+	}
+	for i, slice := range r.Slices {
+		if sum := layers[0].counts[i] + layers[1].counts[i] + layers[2].counts[i]; sum != slice.Requests {
+			t.Fatalf("slice %d has %d requests, and %d are drawn", i, slice.Requests, sum)
+		}
+	}
+	lanes, crowd := r.lanes()
+	if len(lanes) != 2 || lanes[0].service != "api" || lanes[1].service != "service-007" || len(crowd) != 97+3 { // and the targets of users, threads and posts
+		t.Errorf("%d lanes, and %d others", len(lanes), len(crowd))
+	}
+	if width := textWidth("service-007", 12, false); c.left < width {
+		t.Errorf("the plot begins at %.0f, and a name beside it has a width of %.0f", c.left, width)
+	}
+	var b bytes.Buffer
+	if err := r.WriteChart(&b); err != nil {
+		t.Fatal(err)
+	}
+	if size, err := png.DecodeConfig(&b); err != nil || size.Height > 2*1000 {
+		t.Errorf("the picture has %d × %d pixels, want no more than twice 1000 lines; %v", size.Width, size.Height, err)
+	}
+
+	step := Step{}
+	for i, name := range names {
+		step.Shifts = append(step.Shifts, Shift{Service: name, Began: true, Since: Seconds(i) / 100})
+	}
+	if got, want := step.traffic(), []string{"first request to 98 services, from service-001 at +0.00 s to service-098 at +0.97 s"}; !slices.Equal(got, want) {
+		t.Errorf("the traffic is summed up as %q, want %q", got, want)
+	}
+}
+
 func TestFigures(t *testing.T) {
 	for got, want := range map[string]string{
 		Millis(0).String(): "0 ms", Millis(0.123).String(): "0.12 ms", Millis(12.34).String(): "12.3 ms", Millis(123.4).String(): "123 ms",

@@ -27,10 +27,12 @@ import (
 // page 1200 wide. Everything is laid out from the top down.
 const (
 	chartWidth  = 1200
-	plotLeft    = 66.0
+	plotLeft    = 66.0 // unless the names of services need more
 	plotRight   = chartWidth - 14.0
 	laneHeight  = 17.0
 	labelHeight = 18.0
+	// crowdHeight is that of the targets that are drawn together.
+	crowdHeight = 6 * laneHeight
 )
 
 // palette holds the colours of one appearance.
@@ -70,10 +72,44 @@ var dark = palette{
 	p50: hex(0x6cabf0), p99: hex(0x2f66a8), worst: hex(0x22384f),
 }
 
+// shown are the services that are drawn by themselves, and rest those that are
+// drawn together, since a picture has colours for a few only. With too many, the
+// ones to see are those that gave the baseline and those that harm was done to.
+func (r *Report) shown() (shown, rest []string) {
+	most := len(light.services)
+	if len(r.Services) <= most {
+		return r.Services, nil
+	}
+	telling := map[string]bool{}
+	for _, name := range r.BaselineServices {
+		telling[name] = true
+	}
+	for _, s := range r.Steps {
+		if s.Fault != nil {
+			telling[s.Fault.Service] = true
+		}
+	}
+	for _, name := range r.Services {
+		if telling[name] && len(shown) < most-1 {
+			shown = append(shown, name)
+		} else {
+			rest = append(rest, name)
+		}
+	}
+	return shown, rest
+}
+
+// others is the name of those that are drawn together.
+func others(n int) string { return group(n) + " others" }
+
 // service gives each service its colour, by its place in the report.
 func (p palette) service(r *Report, name string) color.Color {
-	if i := slices.Index(r.Services, name); i >= 0 {
-		return p.services[i%len(p.services)]
+	shown, rest := r.shown()
+	if i := slices.Index(shown, name); i >= 0 {
+		return p.services[i]
+	}
+	if slices.Contains(rest, name) {
+		return p.services[len(shown)]
 	}
 	switch name {
 	case byBalancer:
@@ -98,6 +134,7 @@ type chart struct {
 	draw.Canvas
 	palette
 	*Report
+	left  float64 // of the plot
 	y     float64 // where to go on
 	areas []area
 }
@@ -116,9 +153,25 @@ func textWidth(s string, size float64, bold bool) float64 {
 	return float64(style(size, bold, color.Black, draw.XLeft).Width(s))
 }
 
+// plotLeft is where the plot begins, after the names of the services.
+func (r *Report) plotLeft() float64 {
+	left := plotLeft
+	lanes, rest := r.lanes()
+	for _, l := range lanes {
+		left = max(left, labelGap+textWidth(l.service, 12, false)+labelGap)
+	}
+	if len(rest) > 0 {
+		left = max(left, labelGap+textWidth(others(len(rest)), 12, false)+labelGap)
+	}
+	return left
+}
+
+// labelGap is beside what is written left of the plot.
+const labelGap = 7
+
 // x is where a time is.
 func (c *chart) x(at Seconds) float64 {
-	return plotLeft + (plotRight-plotLeft)*min(max(float64(at/max(c.Duration, 0.001)), 0), 1)
+	return c.left + (plotRight-c.left)*min(max(float64(at/max(c.Duration, 0.001)), 0), 1)
 }
 
 func (c *chart) pt(x, y float64) vg.Point { return vg.Point{X: vg.Length(x), Y: vg.Length(-y)} }
@@ -176,7 +229,7 @@ func rowsUsed(rows []int) int {
 func (r *Report) draw(p palette, heading bool) (paint func(vg.Canvas) error, height float64, areas []area) {
 	// How high it gets is known at the end, so it is drawn downwards from 0.
 	front := &recorder.Canvas{}
-	c := &chart{Canvas: draw.NewCanvas(front, chartWidth, 0), palette: p, Report: r}
+	c := &chart{Canvas: draw.NewCanvas(front, chartWidth, 0), palette: p, Report: r, left: r.plotLeft()}
 	if heading {
 		c.heading()
 	}
@@ -219,17 +272,17 @@ func (c *chart) heading() {
 		mark, word = c.bad, "Failed"
 	}
 	w := textWidth(word, 17, true)
-	c.rect(plotLeft, 14, plotLeft+w+22, 42, mark)
-	c.text(plotLeft+11, 28, word, style(17, true, c.paper, draw.XLeft))
+	c.rect(c.left, 14, c.left+w+22, 42, mark)
+	c.text(c.left+11, 28, word, style(17, true, c.paper, draw.XLeft))
 	t := c.Totals
-	c.text(plotLeft+w+36, 28, fmt.Sprintf("%s: %s lost, %s answered differently", count(t.Requests, "request"), group(t.Lost-c.excused(true)), group(t.Different-c.excused(false))),
+	c.text(c.left+w+36, 28, fmt.Sprintf("%s: %s lost, %s answered differently", count(t.Requests, "request"), group(t.Lost-c.excused(true)), group(t.Different-c.excused(false))),
 		style(17, true, c.ink, draw.XLeft))
 	line := fmt.Sprintf("%s  ·  %s requests/s  ·  p50 %s, p99 %s, max %s", c.Began.Format("2006-01-02"), group(c.Rate),
 		t.Latency.P50, t.Latency.P99, t.Latency.Max)
 	if t.Excused > 0 {
 		line += fmt.Sprintf("  ·  %s failed by faults, within their service", group(t.Excused))
 	}
-	c.text(plotLeft, 58, line, style(13, false, c.muted, draw.XLeft))
+	c.text(c.left, 58, line, style(13, false, c.muted, draw.XLeft))
 	c.y = 74
 }
 
@@ -301,7 +354,7 @@ func (c *chart) marks() {
 		centers = append(centers, c.x(m.at))
 		widths = append(widths, textWidth(m.text, 12, false))
 	}
-	left, rows := place(centers, widths, 5, plotLeft, plotRight)
+	left, rows := place(centers, widths, 5, c.left, plotRight)
 	end := c.y + float64(rowsUsed(rows))*(labelHeight-2) + 8
 	for i, m := range marks {
 		y := end - 6
@@ -323,19 +376,29 @@ type series struct {
 }
 
 func (c *chart) byService() []series {
-	names := slices.Clone(c.Services)
-	for _, other := range []string{byUnknown, byBalancer, byNobody} {
-		if c.Totals.ByService[other] > 0 {
-			names = append(names, other)
-		}
-	}
 	var all []series
-	for _, name := range names {
-		s := series{name: name, col: c.service(c.Report, name)}
+	add := func(label string, names ...string) {
+		s := series{name: label, col: c.service(c.Report, names[0])}
 		for _, slice := range c.Slices {
-			s.counts = append(s.counts, slice.ByService[name])
+			n := 0
+			for _, name := range names {
+				n += slice.ByService[name]
+			}
+			s.counts = append(s.counts, n)
 		}
 		all = append(all, s)
+	}
+	shown, rest := c.shown()
+	for _, name := range shown {
+		add(name, name)
+	}
+	if len(rest) > 0 {
+		add(others(len(rest)), rest...)
+	}
+	for _, other := range []string{byUnknown, byBalancer, byNobody} {
+		if c.Totals.ByService[other] > 0 {
+			add(other, other)
+		}
 	}
 	return all
 }
@@ -371,12 +434,16 @@ func (c *chart) byStatus() []series {
 // title writes a panel's title and its legend behind it.
 func (c *chart) title(title string, legend []series) {
 	c.y += 18
-	c.text(plotLeft, c.y, title, style(13, true, c.ink, draw.XLeft))
-	x := plotLeft + textWidth(title, 13, true) + 22
+	c.text(c.left, c.y, title, style(13, true, c.ink, draw.XLeft))
+	x := c.left + textWidth(title, 13, true) + 22
 	for _, s := range legend {
+		width := 16 + textWidth(s.name, 13, false)
+		if x+width > plotRight {
+			x, c.y = c.left, c.y+labelHeight
+		}
 		c.rect(x, c.y-5, x+11, c.y+5, s.col)
 		c.text(x+16, c.y, s.name, style(13, false, c.muted, draw.XLeft))
-		x += 16 + textWidth(s.name, 13, false) + 18
+		x += width + 18
 	}
 	c.y += 12
 }
@@ -405,19 +472,32 @@ func (c *chart) stack(title string, height float64, layers []series) {
 		for i := range base {
 			upper[i] = base[i] + float64(layer.counts[i])/float64(c.width(i))
 		}
-		c.band(base, upper, y, layer.col)
+		c.band(c.edges(), base, upper, y, layer.col)
 		base = upper
 	}
 	for _, v := range ticks(highest) {
-		c.line(c.grid, 0.7, plotLeft, y(v), plotRight, y(v))
-		c.text(plotLeft-7, y(v), group(int(v)), style(12, false, c.muted, draw.XRight))
+		c.line(c.grid, 0.7, c.left, y(v), plotRight, y(v))
+		c.text(c.left-labelGap, y(v), group(int(v)), style(12, false, c.muted, draw.XRight))
 	}
-	c.line(c.muted, 0.8, plotLeft, bottom, plotRight, bottom)
+	c.line(c.muted, 0.8, c.left, bottom, plotRight, bottom)
 	c.y = bottom + 12
 }
 
-// band fills what lies between two lines, where there is anything.
-func (c *chart) band(lower, upper []float64, y func(float64) float64, col color.Color) {
+// edges are the times between which the slices lie.
+func (c *chart) edges() []Seconds {
+	var all []Seconds
+	for _, slice := range c.Slices {
+		all = append(all, slice.Begin)
+	}
+	if n := len(all); n > 0 {
+		all = append(all, all[n-1]+c.SliceWidth)
+	}
+	return all
+}
+
+// band fills what lies between two stepped lines, where there is anything. They
+// have a level from each edge to the next.
+func (c *chart) band(edges []Seconds, lower, upper []float64, y func(float64) float64, col color.Color) {
 	n := len(lower)
 	for i := 0; i < n; {
 		if upper[i] <= lower[i] {
@@ -427,7 +507,7 @@ func (c *chart) band(lower, upper []float64, y func(float64) float64, col color.
 		j := i
 		var up, down []vg.Point
 		for ; j < n && upper[j] > lower[j]; j++ {
-			x0, x1 := c.x(c.Slices[j].Begin), c.x(c.Slices[j].Begin+c.SliceWidth)
+			x0, x1 := c.x(edges[j]), c.x(edges[j+1])
 			up = step(up, c.pt(x0, y(upper[j])), c.pt(x1, y(upper[j])))
 			down = step(down, c.pt(x0, y(lower[j])), c.pt(x1, y(lower[j])))
 		}
@@ -475,7 +555,7 @@ func (c *chart) losses() {
 	const title = "Lost or answered differently"
 	c.title(title, nil)
 	if most == 0 {
-		c.text(plotLeft+textWidth(title, 13, true)+22, c.y-12, "none", style(13, false, c.good, draw.XLeft))
+		c.text(c.left+textWidth(title, 13, true)+22, c.y-12, "none", style(13, false, c.good, draw.XLeft))
 		c.y += 4
 		return
 	}
@@ -486,9 +566,9 @@ func (c *chart) losses() {
 		}
 		return bottom - max(2, 26*v/most)
 	}
-	c.band(none, failed, y, c.bad)
-	c.band(none, excused, y, mix(c.bad, c.paper))
-	c.line(c.muted, 0.8, plotLeft, bottom, plotRight, bottom)
+	c.band(c.edges(), none, failed, y, c.bad)
+	c.band(c.edges(), none, excused, y, mix(c.bad, c.paper))
+	c.line(c.muted, 0.8, c.left, bottom, plotRight, bottom)
 
 	type burst struct {
 		text string
@@ -516,7 +596,7 @@ func (c *chart) losses() {
 		widths = append(widths, textWidth(b.text, 12, true))
 		i = last
 	}
-	left, rows := place(centers, widths, 1, plotLeft, plotRight)
+	left, rows := place(centers, widths, 1, c.left, plotRight)
 	for i, b := range bursts {
 		if rows[i] >= 0 {
 			c.text(left[i], bottom-35, b.text, style(12, true, b.col, draw.XLeft))
@@ -544,14 +624,14 @@ func (c *chart) latencies(height float64) {
 	y := func(v float64) float64 {
 		return bottom - height*min(max(math.Log10(max(v, lowest)/lowest)/math.Log10(highest/lowest), 0), 1)
 	}
-	c.band(p99, worst, y, c.worst)
-	c.band(p50, p99, y, c.p99)
-	c.band(floor, p50, y, c.p50)
+	c.band(c.edges(), p99, worst, y, c.worst)
+	c.band(c.edges(), p50, p99, y, c.p99)
+	c.band(c.edges(), floor, p50, y, c.p50)
 	for v := lowest; v <= highest; v *= 10 {
-		c.line(c.grid, 0.7, plotLeft, y(v), plotRight, y(v))
-		c.text(plotLeft-7, y(v), power(v), style(12, false, c.muted, draw.XRight))
+		c.line(c.grid, 0.7, c.left, y(v), plotRight, y(v))
+		c.text(c.left-labelGap, y(v), power(v), style(12, false, c.muted, draw.XRight))
 	}
-	c.line(c.muted, 0.8, plotLeft, bottom, plotRight, bottom)
+	c.line(c.muted, 0.8, c.left, bottom, plotRight, bottom)
 	c.y = bottom + 12
 }
 
@@ -566,15 +646,16 @@ type bar struct {
 	begin, end    Seconds
 }
 
-// lanes finds when which target was in which state.
-func (c *chart) lanes() []lane {
+// lanes finds when which target was in which state. If there are too many lanes,
+// the rest are those that are drawn together.
+func (r *Report) lanes() (lanes, rest []lane) {
 	type life struct {
 		service string
 		bars    []bar
 	}
 	lives := map[string]*life{}
 	var order []string
-	events := slices.Clone(c.Events)
+	events := slices.Clone(r.Events)
 	slices.SortStableFunc(events, func(a, b Mark) int { return cmp.Compare(a.At, b.At) })
 	shown := func(state string) bool {
 		return slices.Contains([]string{"initial", "healthy", "unhealthy", "draining"}, state)
@@ -594,47 +675,58 @@ func (c *chart) lanes() []lane {
 			l.bars[n-1].end = e.At
 		}
 		if shown(e.State) {
-			l.bars = append(l.bars, bar{e.Target, e.State, e.At, c.Duration})
+			l.bars = append(l.bars, bar{e.Target, e.State, e.At, r.Duration})
 		}
 	}
-	var lanes []lane
+	var all []lane
 	for _, key := range order {
 		l := lives[key]
 		l.bars = slices.DeleteFunc(l.bars, func(b bar) bool { return b.end <= 0 || b.begin >= b.end })
 		if len(l.bars) == 0 {
 			continue
 		}
-		free := slices.IndexFunc(lanes, func(o lane) bool {
+		free := slices.IndexFunc(all, func(o lane) bool {
 			return o.service == l.service && o.bars[len(o.bars)-1].end <= l.bars[0].begin
 		})
 		if free < 0 {
-			free = len(lanes)
-			lanes = append(lanes, lane{service: l.service})
+			free = len(all)
+			all = append(all, lane{service: l.service})
 		}
-		lanes[free].bars = append(lanes[free].bars, l.bars...)
+		all[free].bars = append(all[free].bars, l.bars...)
 	}
 	rank := func(service string) int {
-		if i := slices.Index(c.Services, service); i >= 0 {
+		if i := slices.Index(r.Services, service); i >= 0 {
 			return i
 		}
-		return len(c.Services)
+		return len(r.Services)
 	}
-	slices.SortStableFunc(lanes, func(a, b lane) int {
+	slices.SortStableFunc(all, func(a, b lane) int {
 		return cmp.Or(rank(a.service)-rank(b.service), strings.Compare(a.service, b.service))
 	})
 	const most = 24
-	return lanes[:min(len(lanes), most)]
+	if len(all) <= most {
+		return all, nil
+	}
+	alone, _ := r.shown()
+	for _, l := range all {
+		if len(lanes) < most && slices.Contains(alone, l.service) {
+			lanes = append(lanes, l)
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	return lanes, rest
 }
 
 // targets draws the lanes. A target is hollow before it is healthy, and paler
 // while it is draining.
 func (c *chart) targets() {
-	lanes := c.lanes()
-	if len(lanes) == 0 {
+	lanes, rest := c.lanes()
+	if len(lanes)+len(rest) == 0 {
 		return
 	}
 	c.title("Targets", nil)
-	x := plotLeft + textWidth("Targets", 13, true) + 22
+	x := c.left + textWidth("Targets", 13, true) + 22
 	for _, state := range []string{"initial", "healthy", "draining", "unhealthy"} {
 		c.bar(state, c.services[0], x, x+22, c.y-12)
 		c.text(x+27, c.y-12, state, style(13, false, c.muted, draw.XLeft))
@@ -643,15 +735,70 @@ func (c *chart) targets() {
 	for i, l := range lanes {
 		mid := c.y + laneHeight/2
 		if i == 0 || lanes[i-1].service != l.service {
-			c.text(plotLeft-7, mid, l.service, style(12, false, c.ink, draw.XRight))
+			c.text(c.left-labelGap, mid, l.service, style(12, false, c.ink, draw.XRight))
 		}
-		c.line(c.grid, 0.7, plotLeft, mid, plotRight, mid)
+		c.line(c.grid, 0.7, c.left, mid, plotRight, mid)
 		for _, b := range l.bars {
 			c.bar(b.state, c.service(c.Report, l.service), c.x(max(b.begin, 0)), c.x(b.end), mid)
 		}
 		c.y += laneHeight
 	}
+	if len(rest) > 0 {
+		c.crowd(rest)
+	}
 	c.y += 8
+}
+
+// crowd draws how many targets of many lanes are in which state.
+func (c *chart) crowd(lanes []lane) {
+	var edges []Seconds
+	for _, l := range lanes {
+		for _, b := range l.bars {
+			edges = append(edges, max(b.begin, 0), b.end)
+		}
+	}
+	slices.Sort(edges)
+	edges = slices.Compact(edges)
+	counts := map[string][]float64{}
+	states := []string{"healthy", "draining", "initial", "unhealthy"}
+	for _, state := range states {
+		counts[state] = make([]float64, len(edges)-1)
+	}
+	for _, l := range lanes {
+		for _, b := range l.bars {
+			from, _ := slices.BinarySearch(edges, max(b.begin, 0))
+			for i := from; i < len(edges)-1 && edges[i] < b.end; i++ {
+				counts[b.state][i]++
+			}
+		}
+	}
+	bottom := c.y + crowdHeight
+	scale := (crowdHeight - 4) / float64(len(lanes))
+	y := func(v float64) float64 { return bottom - v*scale }
+	c.text(c.left-labelGap, c.y+crowdHeight/2, others(len(lanes)), style(12, false, c.ink, draw.XRight))
+	col := c.service(c.Report, lanes[0].service)
+	base := make([]float64, len(edges)-1)
+	for _, state := range states {
+		upper, inner := slices.Clone(base), slices.Clone(base)
+		for i, n := range counts[state] {
+			upper[i] += n
+			inner[i] = max(base[i], upper[i]-1.4/scale)
+		}
+		switch state {
+		case "initial": // hollow
+			c.band(edges, base, upper, y, col)
+			c.band(edges, base, inner, y, c.paper)
+		case "healthy":
+			c.band(edges, base, upper, y, col)
+		case "draining":
+			c.band(edges, base, upper, y, mix(col, c.paper))
+		case "unhealthy":
+			c.band(edges, base, upper, y, c.bad)
+		}
+		base = upper
+	}
+	c.line(c.grid, 0.7, c.left, bottom, plotRight, bottom)
+	c.y = bottom
 }
 
 // bar draws a target's state around a middle line.

@@ -60,7 +60,7 @@ func (r *Report) WritePage(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("drawing the timeline: %w", err)
 	}
-	h := hover{Left: plotLeft, Right: plotRight, Chart: chartWidth, Duration: r.Duration, Width: r.SliceWidth,
+	h := hover{Left: r.plotLeft(), Right: plotRight, Chart: chartWidth, Duration: r.Duration, Width: r.SliceWidth,
 		Services: slices.Sorted(maps.Keys(r.Totals.ByService)), Statuses: slices.Sorted(maps.Keys(r.Totals.ByStatus))}
 	for _, s := range r.Slices {
 		var services, statuses []int

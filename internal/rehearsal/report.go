@@ -159,23 +159,36 @@ func (s Step) Duration() Seconds { return s.End - s.Begin }
 
 // traffic sums up the shifts, one text for what began and one for what ended.
 func (s Step) traffic() []string {
-	var first, last []string
+	var first, last []Shift
 	for _, shift := range s.Shifts {
-		text := fmt.Sprintf("%s at +%s", shift.Service, took(shift.Since))
 		if shift.Began {
-			first = append(first, text)
+			first = append(first, shift)
 		} else {
-			last = append(last, text)
+			last = append(last, shift)
 		}
 	}
 	var texts []string
 	if len(last) > 0 {
-		texts = append(texts, "last request to "+strings.Join(last, ", "))
+		texts = append(texts, "last request to "+moments(last))
 	}
 	if len(first) > 0 {
-		texts = append(texts, "first request to "+strings.Join(first, ", "))
+		texts = append(texts, "first request to "+moments(first))
 	}
 	return texts
+}
+
+// moments names services and their moments, of many only the first and the last.
+func moments(shifts []Shift) string {
+	at := func(s Shift) string { return fmt.Sprintf("%s at +%s", s.Service, took(s.Since)) }
+	const most = 8
+	if n := len(shifts); n > most {
+		return fmt.Sprintf("%d services, from %s to %s", n, at(shifts[0]), at(shifts[n-1]))
+	}
+	var texts []string
+	for _, shift := range shifts {
+		texts = append(texts, at(shift))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // Shift is a service's first or last request.

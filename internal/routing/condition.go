@@ -115,8 +115,8 @@ func (c *Condition) miss(r *Request) (string, error) {
 }
 
 func matchesOne(patterns []pattern, text string) bool {
-	for _, p := range patterns {
-		if p.match(text) {
+	for i := range patterns {
+		if patterns[i].match(text) {
 			return true
 		}
 	}
@@ -133,7 +133,8 @@ func (c *Condition) matchesQuery(query string) bool {
 		}
 		key, value, _ := strings.Cut(pair, "=")
 		key, value = lower(decode(key)), lower(decode(value))
-		for _, want := range c.query {
+		for i := range c.query {
+			want := &c.query[i]
 			if (want.anyKey || want.key.match(key)) && want.value.match(value) {
 				return true
 			}
@@ -165,8 +166,14 @@ func lower(text string) string {
 }
 
 // pattern is a text with the wildcards * and ?, taken apart once so that it
-// costs little to compare: for each token a byte, or one of the wildcards.
-type pattern []int16
+// costs little to compare.
+type pattern struct {
+	// prefix is what comes before the first wildcard. It is all that most texts
+	// are compared with, since most patterns do not match.
+	prefix string
+	// rest has for each token after that a byte, or one of the wildcards.
+	rest []int16
+}
 
 // Tokens of a pattern that are no byte of the text.
 const anyOne, anyMany = -1, -2
@@ -174,28 +181,41 @@ const anyOne, anyMany = -1, -2
 // compile takes a pattern apart. With escapes, as in query strings, \* and \?
 // stand for themselves.
 func compile(text string, escapes bool) pattern {
-	list := make(pattern, 0, len(text))
+	var prefix []byte
+	var rest []int16
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '*':
-			list = append(list, anyMany)
-		case c == '?':
-			list = append(list, anyOne)
-		case c == '\\' && escapes && i+1 < len(text) && (text[i+1] == '*' || text[i+1] == '?'):
+		token := int16(text[i])
+		switch {
+		case token == '*':
+			token = anyMany
+		case token == '?':
+			token = anyOne
+		case token == '\\' && escapes && i+1 < len(text) && (text[i+1] == '*' || text[i+1] == '?'):
 			i++
-			list = append(list, int16(text[i]))
-		default:
-			list = append(list, int16(c))
+			token = int16(text[i])
+		}
+		if len(rest) == 0 && token >= 0 {
+			prefix = append(prefix, byte(token))
+		} else {
+			rest = append(rest, token)
 		}
 	}
-	return list
+	return pattern{string(prefix), rest}
 }
 
 // match tells whether the pattern matches the whole text, byte by byte. It takes
-// at most len(pattern) * len(text) steps: when a text does not
-// go on as the pattern does, only the last * need match one byte more, since
-// whatever an earlier one could still take, the last one can take as well.
-func (pattern pattern) match(text string) bool {
+// at most as many steps as the lengths of pattern and text multiplied: when a
+// text does not go on as the pattern does, only the last * need match one byte
+// more, since whatever an earlier one could still take, the last one can take as
+// well.
+func (p *pattern) match(text string) bool {
+	if !strings.HasPrefix(text, p.prefix) {
+		return false
+	}
+	return matchTokens(p.rest, text[len(p.prefix):])
+}
+
+func matchTokens(pattern []int16, text string) bool {
 	p, t := 0, 0
 	star, resume := -1, 0
 	for t < len(text) {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"cutover/internal/assembly"
+	"cutover/internal/config"
+	"cutover/internal/migration"
 )
 
 // read makes an assembly of templates, keyed by the names of their stacks.
@@ -489,10 +492,11 @@ func FuzzMatch(f *testing.F) {
 		if len(pattern) > 200 || len(text) > 2000 {
 			t.Skip()
 		}
-		if got, want := compile(pattern, false).match(text), expression(pattern, false).MatchString(latin1(text)); got != want {
+		plain, escaped := compile(pattern, false), compile(pattern, true)
+		if got, want := plain.match(text), expression(pattern, false).MatchString(latin1(text)); got != want {
 			t.Errorf("%q matches %q is %t, want %t", pattern, text, got, want)
 		}
-		if got, want := compile(pattern, true).match(text), expression(pattern, true).MatchString(latin1(text)); got != want {
+		if got, want := escaped.match(text), expression(pattern, true).MatchString(latin1(text)); got != want {
 			t.Errorf("%q with escapes matches %q is %t, want %t", pattern, text, got, want)
 		}
 	})
@@ -558,4 +562,99 @@ func FuzzBuild(f *testing.F) {
 			}
 		}
 	})
+}
+
+// As many services as a load balancer has target groups for: every path in every
+// phase, from the plans that the stacks render.
+func TestFullLoadBalancer(t *testing.T) {
+	const services = 98 // and the groups of the monolith and of dropped traffic
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}}}
+	for i := range services {
+		name := fmt.Sprintf("service-%03d", i+1)
+		d.Services = append(d.Services, config.Service{Name: name, Paths: []string{"/api/" + name + "*"}, Order: i + 1, CPU: 64, MemoryReservationMiB: 64})
+	}
+	for _, test := range []struct {
+		context map[string]any
+		rules   int
+		// Where requests go to the second service's path, the others' and elsewhere.
+		second, others, rest string
+	}{
+		{map[string]any{"phase": "monolith"}, services + 1, "api", "api", "api"},
+		{map[string]any{"phase": "parallel"}, services + 1, "api", "api", "api"},
+		{map[string]any{"phase": "parallel", "shift": "service-002=25"}, services + 2, "service-002 25%, api 75%", "api", "api"},
+		{map[string]any{"phase": "switched"}, services, "service-002", "", "drop-traffic"},
+		{map[string]any{"phase": "retired"}, services, "service-002", "", "drop-traffic"},
+	} {
+		full, settings, err := config.Load(d, test.context, func(string) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := full.Plan(settings).At("")
+		if len(plan.Groups) != 100 || len(plan.Rules) != test.rules {
+			t.Errorf("%v: %d target groups and %d rules, want 100 and %d", test.context, len(plan.Groups), len(plan.Rules), test.rules)
+		}
+		table := build(t, rendered(plan))
+		check := func(path, want string) {
+			t.Helper()
+			if got := ask(t, table, "GET "+path).String(); got != want {
+				t.Errorf("%v: %s goes to %s, want %s", test.context, path, got, want)
+			}
+		}
+		check("/", test.rest)
+		check("/api", test.rest)
+		check("/api/service-", test.rest)
+		check("/api/service-099", test.rest)
+		for _, service := range d.Services {
+			want := cmp.Or(test.others, service.Name)
+			if service.Name == "service-002" {
+				want = test.second
+			}
+			for _, below := range []string{"", "/", "/7", "-more?a=b"} {
+				check("/api/"+service.Name+below, want)
+			}
+		}
+	}
+}
+
+// rendered is a template of a plan's target groups, rules and default action.
+func rendered(plan migration.Balancer) string {
+	id := func(group string) string { return strings.ReplaceAll(group, "-", "") }
+	action := func(targets []migration.Target) string {
+		var groups []string
+		for _, target := range targets {
+			groups = append(groups, fmt.Sprintf(`{"TargetGroupArn": {"Ref": %q}, "Weight": %d}`, id(target.Group), target.Weight))
+		}
+		return `{"Type": "forward", "ForwardConfig": {"TargetGroups": [` + strings.Join(groups, ", ") + `]}}`
+	}
+	var rules []string
+	for _, rule := range plan.Rules {
+		rules = append(rules, on(rule.Priority, paths(rule.Paths...), action(rule.Targets)))
+	}
+	template := strings.TrimSuffix(listen(action(plan.Default), rules...), "}}")
+	for _, group := range plan.Groups {
+		template += fmt.Sprintf(`, %q: {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": %q}}`, id(group), group)
+	}
+	return template + "}}"
+}
+
+// As many rules as a load balancer has, and requests for the last of them.
+func BenchmarkMatch(b *testing.B) {
+	for _, n := range []int{10, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var rules []string
+			for i := range n {
+				rules = append(rules, on(20001+i, paths(fmt.Sprintf("/api/service-%03d*", i+1)), forward("Users")))
+			}
+			listener := build(b, listen(forward("Api"), rules...)).Listeners[0]
+			request, err := ParseRequest(fmt.Sprintf("GET /api/service-%03d/7", n))
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if rule, err := listener.Match(&request); err != nil || rule.Priority != 20000+n {
+					b.Fatalf("got %v, %v", rule, err)
+				}
+			}
+		})
+	}
 }

@@ -83,7 +83,7 @@ func groups(t *testing.T, a *account) {
 		out, err := a.elb.DescribeTargetGroupAttributes(a.ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: g.TargetGroupArn})
 		for _, x := range must(t, out, err).Attributes {
 			if *x.Key == "deregistration_delay.timeout_seconds" && name != "drop-traffic" {
-				equal(t, name+" deregistration delay", *x.Value, "30")
+				equal(t, name+" deregistration delay", *x.Value, "15")
 			}
 		}
 		health, err := a.elb.DescribeTargetHealth(a.ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: g.TargetGroupArn})
@@ -262,7 +262,7 @@ func service(t *testing.T, a *account, s ecstypes.Service) {
 	if !slices.Contains(c.DockerSecurityOptions, "no-new-privileges") {
 		t.Errorf("security options %q, want no-new-privileges", c.DockerSecurityOptions)
 	}
-	equal(t, "stop timeout", *c.StopTimeout, 30)
+	equal(t, "stop timeout", *c.StopTimeout, 20)
 	if want := []string{"CMD", "/" + name, "healthcheck"}; c.HealthCheck == nil || !slices.Equal(c.HealthCheck.Command, want) {
 		t.Errorf("health check: %v, want %q", c.HealthCheck, want)
 	}

@@ -14,11 +14,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -423,13 +425,28 @@ func (e *engine) reach(t *testing.T) map[string]string {
 		return first[strings.LastIndex(first, ":")+1:]
 	}
 	gateway := e.run(t, "inspect", "--format", "{{.NetworkSettings.Gateway}}", "posts")
-	answers := map[string]string{}
+	// All at once: where nothing answers, it takes a second to tell.
+	var (
+		mu      sync.Mutex
+		answers = map[string]string{}
+		group   errgroup.Group
+	)
 	dial := func(name string, command []string, address string) {
-		answer := strings.TrimSpace(run(t, command[0], append(command[1:], "dial", address)...))
-		if strings.HasPrefix(answer, "nothing") {
-			answer = "nothing"
-		}
-		answers[name] = answer
+		args := slices.Concat(command[1:], []string{"dial", address})
+		group.Go(func() error {
+			out, err := exec.Command(command[0], args...).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("%s %s: %w: %s", command[0], strings.Join(args, " "), err, out)
+			}
+			answer := strings.TrimSpace(string(out))
+			if strings.HasPrefix(answer, "nothing") {
+				answer = "nothing"
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			answers[name] = answer
+			return nil
+		})
 	}
 	fromOutside := []string{"ip", "netns", "exec", "outside", filepath.Join(e.dir, "probe")}
 	dial("the load balancer → users", fromOutside, instance+":"+port("users"))
@@ -447,6 +464,9 @@ func (e *engine) reach(t *testing.T) map[string]string {
 		"elsewhere":                            elsewhere,
 	} {
 		dial("posts → "+name, fromPosts, address)
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	return answers
 }

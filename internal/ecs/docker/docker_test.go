@@ -150,7 +150,7 @@ func newDriver(t *testing.T) *Driver {
 
 var usersContext = sync.OnceValues(func() (string, error) {
 	contexts, err := images.Build(context.Background(), images.Options{
-		Root: "../../..", Out: filepath.Join(directory, "images"), Arch: runtime.GOARCH, Services: []images.Service{{Name: "users", Dir: "services/users"}},
+		Root: "../../..", Arch: runtime.GOARCH, Services: []images.Service{{Name: "users", Dir: "services/users"}},
 	})
 	return contexts["users"], err
 })

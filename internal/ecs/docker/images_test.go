@@ -64,7 +64,7 @@ func TestServiceImages(t *testing.T) {
 // serviceImages builds the images of a checkout.
 func serviceImages(t *testing.T, root string) map[string]v1.Image {
 	t.Helper()
-	options := images.Options{Root: root, Out: t.TempDir(), Arch: "amd64"}
+	options := images.Options{Root: root, Arch: "amd64"}
 	for _, service := range forum {
 		options.Services = append(options.Services, images.Service{Name: service, Dir: "services/" + service})
 	}

@@ -302,6 +302,9 @@ type reading struct {
 	finished chan struct{}
 }
 
+// pipeBuffer is how much of what is in a pipe is read at once, in bytes.
+const pipeBuffer = 4 << 10
+
 // read opens a pipe for one of a command's streams. The command gets the pipe
 // itself, so that waiting for it does not wait for others that hold it.
 func read(r ecs.StartRequest, stream string, into *io.Writer) (*reading, error) {
@@ -313,7 +316,9 @@ func read(r ecs.StartRequest, stream string, into *io.Writer) (*reading, error) 
 	pipe := &reading{from: from, to: to, finished: make(chan struct{})}
 	go func() {
 		lines := ecs.Lines(func(line string) { r.Output(stream, line) })
-		io.Copy(lines, from)
+		// Lines are short, and there may be a hundred processes. Hidden behind the
+		// interface, the file does not copy itself with a larger buffer.
+		io.CopyBuffer(lines, struct{ io.Reader }{from}, make([]byte, pipeBuffer))
 		lines.Close()
 		close(pipe.finished)
 	}()

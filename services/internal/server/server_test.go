@@ -212,6 +212,11 @@ func TestDefaults(t *testing.T) {
 	if idleTimeout <= 60*time.Second {
 		t.Errorf("an idle connection is closed after %s: the load balancer must be first, after 60s", idleTimeout)
 	}
+	// The deregistration delay of the target groups, and STOP_TIMEOUT in the task
+	// definitions: afterwards nothing may be in flight.
+	if longest := readHeaderTimeout + max(readTimeout-readHeaderTimeout, writeTimeout); longest > 15*time.Second {
+		t.Errorf("a request may take %s: the load balancer waits 15s for it", longest)
+	}
 	if defaultStopTimeout >= 30*time.Second {
 		t.Errorf("a stop may take %s: ECS kills after 30s", defaultStopTimeout)
 	}

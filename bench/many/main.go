@@ -1,0 +1,48 @@
+// Many is the CDK app of a deployment with any number of services, to measure what
+// grows with it. It stands where main.go does: run it from the root of the
+// repository, as the CDK command line would, with the number of services, the
+// monolith among them, in CUTOVER_BENCH_SERVICES. With 4 it is as large as the
+// deployment in main.go.
+//
+//	CUTOVER_BENCH_SERVICES=30 npx cdk synth --app "go run ./bench/many"
+//
+// All of them run one program, which answers every path with the same bytes
+// whichever service it is (services/internal/echo).
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"cutover/internal/config"
+	"cutover/stacks"
+)
+
+func main() {
+	const variable = "CUTOVER_BENCH_SERVICES"
+	n, err := strconv.Atoi(os.Getenv(variable))
+	if err != nil || n < 2 {
+		fmt.Fprintf(os.Stderr, "many: %s=%q: it must be the number of services, 2 or more: the monolith and what takes its paths over\n", variable, os.Getenv(variable))
+		os.Exit(2)
+	}
+	os.Exit(stacks.Run(deployment(n)))
+}
+
+// deployment has the monolith and n-1 services, of which each takes a path over.
+// More than one load balancer has target groups for are refused by the checks of
+// every deployment, as anything else that is wrong.
+func deployment(n int) config.Deployment {
+	// So little that the default instances have room for as many as a load balancer.
+	const program, reserved = "services/internal/echo", 64
+	service := func(name, path string, order int) config.Service {
+		return config.Service{Name: name, Paths: []string{path}, Order: order, Dir: program, CPU: reserved, MemoryReservationMiB: reserved}
+	}
+	d := config.Deployment{Monolith: service("api", "/api*", 0)}
+	for i := 1; i < n; i++ {
+		// Of one width, so that no path begins with another service's.
+		name := fmt.Sprintf("service-%03d", i)
+		d.Services = append(d.Services, service(name, "/api/"+name+"*", i))
+	}
+	return d
+}

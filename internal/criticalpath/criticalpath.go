@@ -1,0 +1,290 @@
+// Package criticalpath says what a deployment has to wait for, from synthesized
+// templates: which resources CloudFormation touches, which of them wait for one
+// another, and the longest chain among them.
+//
+// It counts steps (a resource created, updated or deleted) and adds up the waits
+// that the templates choose: how often health is checked, how long a task that goes
+// away has. How long AWS takes for a step it does not know, and does not guess: a
+// chain is long by its steps, and seconds are those of the templates alone.
+//
+// What it takes for granted of CloudFormation and of the CDK command line:
+//
+//   - A resource waits for those that it names in DependsOn, and in its properties
+//     by Ref, Fn::GetAtt and Fn::Sub; the others are worked on side by side. To be
+//     deleted, those that name a resource go before it
+//     (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-dependson.html).
+//   - What a template no longer has, and what was replaced, is deleted when all the
+//     rest of the stack is updated
+//     (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-monitor-stack.html).
+//   - A stack waits for the whole of every stack that it depends on. The others are
+//     deployed side by side, as many as `cdk deploy --concurrency` says. A stack with
+//     the template that is deployed is left out, even where it reads a value of
+//     another stack that changes
+//     (https://docs.aws.amazon.com/cdk/v2/guide/ref-cli-cmd-deploy.html).
+//   - A service is waited for until it is steady: see [Step.Seconds].
+package criticalpath
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+)
+
+// Action is what is done to a resource.
+type Action string
+
+const (
+	Create Action = "create"
+	// Update is done in place.
+	Update Action = "update"
+	// Replace makes the resource anew. That the old one is deleted is another step.
+	Replace Action = "replace"
+	Delete  Action = "delete"
+)
+
+// Step is one resource that something is done to.
+type Step struct {
+	Stack     string `json:"stack"`
+	LogicalID string `json:"logicalId"`
+	// Name is the path of the construct within the stack, or the logical id where
+	// the template has no paths.
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Action Action `json:"action"`
+	// Seconds is how long the step lasts at most because the template says so; 0 for
+	// most resources. Why says what it is made of.
+	//
+	// It is known for services of ECS. A new task counts when its targets are healthy
+	// (the threshold times the interval, which is how ECS counts it: a target of an
+	// Application Load Balancer may be healthy after one check), and when its
+	// containers are (an interval, at the end of which is the first check). One that
+	// goes away has the deregistration delay and then the stop timeout, and needs them
+	// only as long as requests are in flight and the container takes to stop. Which of
+	// it a service has to wait for depends on what the deployment changes.
+	//
+	//   - https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
+	//   - https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-healthcheck.html
+	//   - https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-connection-draining.html
+	Seconds int    `json:"seconds,omitempty"`
+	Why     string `json:"why,omitempty"`
+	// GivesUp is after how many seconds at most the circuit breaker ends a deployment
+	// whose tasks start and never become healthy; 0 if there is none, or one with a
+	// threshold of its own. No deployment that goes well waits for it.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
+	GivesUp int `json:"givesUpSeconds,omitempty"`
+}
+
+// Length is how long a chain of steps is, or all of them one after the other.
+type Length struct {
+	Stacks int `json:"stacks"`
+	Steps  int `json:"steps"`
+	// Seconds are those that the templates choose.
+	Seconds int `json:"seconds"`
+}
+
+// Stack is what is done to a stack.
+type Stack struct {
+	Name string `json:"name"`
+	// Turn counts from 1: stacks of one turn do not wait for each other, and each
+	// waits for one of the turn before. 0 for a stack that is left out.
+	Turn int `json:"turn"`
+	// Needs are the stacks that it waits for.
+	Needs []Need `json:"needs"`
+	// Created, Updated, Replaced and Deleted are resources.
+	Created  int `json:"created"`
+	Updated  int `json:"updated"`
+	Replaced int `json:"replaced"`
+	Deleted  int `json:"deleted"`
+	// Alone is the longest chain within the stack, and All its steps.
+	Alone Length `json:"alone"`
+	All   Length `json:"all"`
+}
+
+// Touched is how many of its resources something is done to.
+func (s Stack) Touched() int { return s.Created + s.Updated + s.Replaced + s.Deleted }
+
+// Need is a stack that another one waits for.
+type Need struct {
+	Stack string `json:"stack"`
+	// Values is in how many places the other one reads a value of this stack. With
+	// 0 it waits because the app says so.
+	Values int `json:"values"`
+}
+
+// Path is what a deployment has to wait for.
+type Path struct {
+	// First says that nothing is deployed yet.
+	First bool `json:"first"`
+	// Stacks are in the order of their turns; those that are left out come last.
+	Stacks []Stack `json:"stacks"`
+	// Chain is the longest chain of steps that wait for one another. Of several that
+	// are as long it is one with the most seconds.
+	Chain []Step `json:"chain"`
+	// Longest is the length of Chain, but for its seconds: those are the most of any
+	// chain.
+	Longest Length `json:"longest"`
+	// Serial is everything, one after the other.
+	Serial Length `json:"serial"`
+	// Unknown lists what is not in the numbers: types of which it is not known here
+	// whether an update replaces them, and target groups of elsewhere.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// Touched is how many resources something is done to.
+func (p *Path) Touched() int {
+	n := 0
+	for _, s := range p.Stacks {
+		n += s.Touched()
+	}
+	return n
+}
+
+// SideBySide is the most stacks of one turn: more at a time shorten nothing.
+func (p *Path) SideBySide() int {
+	turns := map[int]int{}
+	most := 0
+	for _, s := range p.Stacks {
+		if s.Turn > 0 {
+			turns[s.Turn]++
+			most = max(most, turns[s.Turn])
+		}
+	}
+	return most
+}
+
+// Read works out what it takes to get from one assembly to another; from nothing
+// if from is nil. Stacks are the same if they have the same name; those that only
+// from has are left alone, as a deployment does.
+//
+// Its error has a line for each value that has to be known and is not, or names
+// resources that wait for each other in a circle.
+func Read(from, to *assembly.Assembly) (*Path, error) {
+	d := &deployment{from: from, to: to, unknown: map[string]bool{}}
+	p := &Path{First: from == nil, Chain: []Step{}}
+	done := map[*assembly.Stack]chain{}
+	turns := map[*assembly.Stack]int{}
+	for _, stack := range to.Stacks {
+		s, within, err := d.stack(stack)
+		if err != nil {
+			return nil, err
+		}
+		var before chain
+		for _, other := range stack.DependsOn {
+			before = before.or(done[other])
+			turns[stack] = max(turns[stack], turns[other])
+			s.Needs = append(s.Needs, Need{other.Name, values(to, stack, other)})
+		}
+		slices.SortFunc(s.Needs, func(a, b Need) int { return cmp.Compare(a.Stack, b.Stack) })
+		done[stack] = before.then(within)
+		if s.All.Steps > 0 {
+			turns[stack]++
+			s.Turn = turns[stack]
+			p.Serial.Stacks++
+			p.Serial.Steps += s.All.Steps
+			p.Serial.Seconds += s.All.Seconds
+		}
+		p.Stacks = append(p.Stacks, s)
+	}
+	var longest chain
+	for _, stack := range to.Stacks {
+		longest = longest.or(done[stack])
+	}
+	p.Chain = append(p.Chain, longest.steps...)
+	p.Longest = longest.length()
+	slices.SortStableFunc(p.Stacks, func(a, b Stack) int {
+		return cmp.Or(cmp.Compare(min(b.Turn, 1), min(a.Turn, 1)), cmp.Compare(a.Turn, b.Turn), cmp.Compare(a.Name, b.Name))
+	})
+	p.Unknown = slices.Sorted(maps.Keys(d.unknown))
+	return p, nil
+}
+
+// chain is steps that wait for one another.
+type chain struct {
+	steps   []Step
+	seconds int // of the steps
+	most    int // of any chain to the same end
+}
+
+// or is the longer one of two chains to the same end.
+func (c chain) or(other chain) chain {
+	most := max(c.most, other.most)
+	if cmp.Or(cmp.Compare(len(other.steps), len(c.steps)), cmp.Compare(other.seconds, c.seconds)) > 0 {
+		c = other
+	}
+	c.most = most
+	return c
+}
+
+// then is a chain and what comes after it.
+func (c chain) then(next chain) chain {
+	return chain{slices.Concat(c.steps, next.steps), c.seconds + next.seconds, c.most + next.most}
+}
+
+func (c chain) length() Length {
+	stacks := map[string]bool{}
+	for _, step := range c.steps {
+		stacks[step.Stack] = true
+	}
+	return Length{Stacks: len(stacks), Steps: len(c.steps), Seconds: c.most}
+}
+
+// graph is what waits for what, by logical ids. An id without a step is a resource
+// that is left as it is: what needs it waits for what it needs.
+type graph struct {
+	stack string
+	steps map[string]Step
+	needs map[string][]string
+}
+
+// order returns all ids, each after those that it needs.
+func (g graph) order() ([]string, error) {
+	var sorted, open []string
+	done := map[string]bool{}
+	var visit func(string) error
+	visit = func(id string) error {
+		if i := slices.Index(open, id); i >= 0 {
+			return fmt.Errorf("%s: resources wait for each other in a circle: %s", g.stack, strings.Join(append(open[i:], id), ", "))
+		}
+		if done[id] {
+			return nil
+		}
+		open = append(open, id)
+		for _, need := range g.needs[id] {
+			if err := visit(need); err != nil {
+				return err
+			}
+		}
+		open = open[:len(open)-1]
+		done[id] = true
+		sorted = append(sorted, id)
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(g.needs)) {
+		if err := visit(id); err != nil {
+			return nil, err
+		}
+	}
+	return sorted, nil
+}
+
+// longest is the longest chain, of the ids in their order.
+func (g graph) longest(order []string) chain {
+	var longest chain
+	to := map[string]chain{}
+	for _, id := range order {
+		var c chain
+		for _, need := range g.needs[id] {
+			c = c.or(to[need])
+		}
+		if step, ok := g.steps[id]; ok {
+			c = c.then(chain{[]Step{step}, step.Seconds, step.Seconds})
+		}
+		to[id] = c
+		longest = longest.or(c)
+	}
+	return longest
+}
