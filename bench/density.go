@@ -157,7 +157,7 @@ func registered(t instanceType) ecs.Resources { return ecs.Registered(t.VCPU, t.
 // fromTemplates synthesizes the app and returns its services, without target
 // groups, and the instance types that it prefers, in their order.
 func fromTemplates(ctx context.Context, work string) (specs []ecs.ServiceSpec, types []instanceType, err error) {
-	setting, err := prepare(ctx, work, "parallel")
+	setting, err := prepare(ctx, work, "parallel", mainApp)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -335,8 +335,8 @@ func (d *density) empty(ctx context.Context) error {
 	return group.Wait()
 }
 
-// usage is what a task takes: its container, and what the engine runs beside it
-// for it, a shim and with each health check a runc.
+// usage is what a process takes, or a task: its container, and what the engine runs
+// beside it for it, a shim and with each health check a runc.
 type usage struct {
 	memoryMiB, besideMiB float64
 	cpu, besideCPU       time.Duration // so far

@@ -50,7 +50,7 @@ func main() {
 	rounds := flag.Int("rounds", 11, "how often each program is measured")
 	phase := flag.String("phase", "monolith", "the phase to synthesize")
 	only := flag.String("only", "", "measure one section of the document only, as in -only services (default all)")
-	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize, or a service does less than %.1f of what net/http does", limit, bareLimit))
+	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize, a service does less than %.1f of what net/http does, or many services take more than in proportion", limit, bareLimit))
 	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
 	balancer := flag.String("balancer", "", "only be the load balancer that is measured, with its files in this directory: arguments LISTEN TARGET")
 	clone := flag.Bool("clone", false, "in the section loop also measure from a clean clone to an answer, which takes minutes and the network")
@@ -103,6 +103,9 @@ func run(ctx context.Context, rounds int, phase, only string, check, clone bool)
 		}},
 		{name: "path", measure: func(out io.Writer) error {
 			return measurePaths(ctx, out, work)
+		}},
+		{name: "scale", measure: func(out io.Writer) error {
+			return measureScale(ctx, out, work, check)
 		}},
 	}
 	names := make([]string, len(sections))

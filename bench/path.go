@@ -20,7 +20,7 @@ var phases = []string{"monolith", "parallel", "switched", "retired"}
 // for: the first one, a new image of one service, and each step of the migration
 // and back.
 func measurePaths(ctx context.Context, out io.Writer, work string) error {
-	setting, err := prepare(ctx, work, phases[0])
+	setting, err := prepare(ctx, work, phases[0], mainApp)
 	if err != nil {
 		return err
 	}

@@ -26,19 +26,17 @@ import (
 // limit is how many times as long as the peer the Go app may take.
 const limit = 1.5
 
-// sizes are the numbers of services at which growth is measured, the monolith
-// among them. The largest is what one load balancer has target groups for.
-var sizes = []int{10, 30, 99}
-
 // measureSynthesis runs both apps in turns, with the deployment of main.go and with
 // ever more services, and prints what they take. With check it fails over the
 // limit.
 func measureSynthesis(ctx context.Context, out io.Writer, work string, rounds int, phase string, check bool) error {
-	setting, err := prepare(ctx, work, phase)
-	if err != nil {
+	if err := installPeer(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(installPeer(ctx), setting.compile(ctx, "many", "./bench/many")); err != nil {
+	both := maps.Clone(mainApp)
+	maps.Copy(both, manyApp)
+	setting, err := prepare(ctx, work, phase, both)
+	if err != nil {
 		return err
 	}
 	four, stacks, err := setting.measure(ctx, 0, rounds)
@@ -223,9 +221,9 @@ type setting struct {
 	env              []string
 }
 
-// prepare compiles the CDK app and has what the CDK command line would give it in
-// a phase.
-func prepare(ctx context.Context, work, phase string) (*setting, error) {
+// prepare compiles CDK apps, of which each has a name and a directory here, and
+// has what the CDK command line would give them in a phase.
+func prepare(ctx context.Context, work, phase string, apps map[string]string) (*setting, error) {
 	node, err := filepath.Abs(filepath.Join("node_modules", "node", "bin", "node"))
 	if err != nil {
 		return nil, err
@@ -238,16 +236,19 @@ func prepare(ctx context.Context, work, phase string) (*setting, error) {
 		return nil, err
 	}
 	fmt.Println("Compiling the CDK app (minutes the first time, seconds later)")
-	s := &setting{work: work, node: node, self: self}
-	if err := s.compile(ctx, "app", "."); err != nil {
-		return nil, err
+	for name, dir := range apps {
+		if err := command(ctx, "go", "build", "-o", filepath.Join(work, name), dir); err != nil {
+			return nil, err
+		}
 	}
-	return s.in(phase)
+	return (&setting{work: work, node: node, self: self}).in(phase)
 }
 
-func (s *setting) compile(ctx context.Context, name, dir string) error {
-	return command(ctx, "go", "build", "-o", filepath.Join(s.work, name), dir)
-}
+// The CDK apps: the one of main.go, and the one with any number of services.
+var (
+	mainApp = map[string]string{"app": "."}
+	manyApp = map[string]string{"many": "./bench/many"}
+)
 
 // in is the same setting in another phase.
 func (s *setting) in(phase string) (*setting, error) {
@@ -273,6 +274,13 @@ func (s *setting) app(out string, command ...string) *app {
 // golang is the CDK app of main.go.
 func (s *setting) golang(out string) *app { return s.app(out, filepath.Join(s.work, "app")) }
 
+// many is the CDK app of bench/many, with that many services.
+func (s *setting) many(out string, services int) *app {
+	a := s.app(out, filepath.Join(s.work, "many"))
+	a.env = append(a.env, fmt.Sprintf("CUTOVER_BENCH_SERVICES=%d", services))
+	return a
+}
+
 // apps are the apps with that many services, those of bench/many; 0 is the
 // deployment of main.go.
 func (s *setting) apps(services int) (golang, javascript, images *app) {
@@ -280,9 +288,9 @@ func (s *setting) apps(services int) (golang, javascript, images *app) {
 	javascript = s.app("javascript", s.node, filepath.Join("bench", "peer", "app.js"))
 	images = &app{command: []string{s.self, "-images"}, env: slices.Clone(s.env)}
 	if services > 0 {
-		golang.command[0] = filepath.Join(s.work, "many")
-		for _, a := range []*app{golang, javascript, images} {
-			a.env = append(a.env, fmt.Sprintf("CUTOVER_BENCH_SERVICES=%d", services))
+		golang = s.many("go", services)
+		for _, a := range []*app{javascript, images} {
+			a.env = append(a.env, golang.env[len(golang.env)-1])
 		}
 	}
 	return golang, javascript, images

@@ -52,10 +52,10 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
 		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
 	}
-	// A group's id is the same at every load balancer, its name is not.
-	for _, name := range plan.Groups {
-		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(name)), &elb.ApplicationTargetGroupProps{
-			TargetGroupName:     jsii.String(s.Name(plan.GroupName(name))),
+	for _, of := range plan.Groups {
+		// The id is the same at every load balancer, the name is not.
+		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
+			TargetGroupName:     jsii.String(s.Name(plan.GroupName(of))),
 			Vpc:                 network.VPC,
 			TargetType:          elb.TargetType_INSTANCE,
 			Protocol:            elb.ApplicationProtocol_HTTP,
@@ -63,10 +63,10 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 			DeregistrationDelay: deregistration,
 			HealthCheck:         healthCheck,
 		})
-		if name != migration.DropGroup {
-			tagService(group, name)
+		if of != migration.DropGroup {
+			tagService(group, of)
 		}
-		r.TargetGroups[name] = group
+		r.TargetGroups[of] = group
 	}
 
 	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{

@@ -33,10 +33,10 @@ func main() {
 // More than one load balancer has target groups for are refused by the checks of
 // every deployment, as anything else that is wrong.
 func deployment(n int) config.Deployment {
-	// So little that the default instances have room for as many as a load balancer.
-	const program, reserved = "services/internal/echo", 64
+	const program = "services/internal/echo"
+	// With 64 units and 64 MiB a hundred fit on the four instances of the default settings.
 	service := func(name, path string, order int) config.Service {
-		return config.Service{Name: name, Paths: []string{path}, Order: order, Dir: program, CPU: reserved, MemoryReservationMiB: reserved}
+		return config.Service{Name: name, Paths: []string{path}, Order: order, Dir: program, CPU: 64, MemoryReservationMiB: 64}
 	}
 	d := config.Deployment{Monolith: service("api", "/api*", 0)}
 	for i := 1; i < n; i++ {

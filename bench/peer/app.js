@@ -42,7 +42,7 @@ const services = many === 0 ? [
   return { name, paths: [`/api/${name}*`], order: i + 1 };
 });
 const all = [monolith, ...services];
-const reserved = many === 0 ? 256 : 64;
+const reservation = many === 0 ? 256 : 64;
 
 const pascal = (name) => name.split('-').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
 
@@ -352,8 +352,8 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
       buildArgs: { SOURCE_DATE_EPOCH: '0' },
     })),
     essential: true,
-    cpu: reserved,
-    memoryReservationMiB: reserved,
+    cpu: reservation,
+    memoryReservationMiB: reservation,
     portMappings: [{ containerPort, hostPort: 0, protocol: ecs.Protocol.TCP }],
     environment: { PORT: String(containerPort), STOP_TIMEOUT: `${deregistrationSeconds}s` },
     logging: ecs.LogDriver.awsLogs({

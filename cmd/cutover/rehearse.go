@@ -206,7 +206,6 @@ func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string
 type stage struct {
 	runner     *local.Runner
 	assemblies map[string]string // directory, by phase
-	deployed   *assembly.Assembly
 	observe    atomic.Pointer[func(rehearsal.Record)]
 	events     atomic.Pointer[func(rehearsal.Event)]
 }
@@ -217,19 +216,11 @@ func (s *stage) URL(route string) string {
 }
 
 func (s *stage) Deploy(ctx context.Context, phase string) ([]string, error) {
-	next, err := assembly.Read(s.assemblies[phase])
-	if err != nil {
+	before := s.runner.Assembly()
+	if err := s.runner.Deploy(ctx, s.assemblies[phase]); err != nil || before == nil {
 		return nil, err
 	}
-	if err := s.runner.Deploy(ctx, s.assemblies[phase]); err != nil {
-		return nil, err
-	}
-	var changes []string
-	if s.deployed != nil {
-		changes = assembly.Changes(s.deployed, next)
-	}
-	s.deployed = next
-	return changes, nil
+	return assembly.Changes(before, s.runner.Assembly()), nil
 }
 
 func (s *stage) Fault(ctx context.Context, kind, service string) (func(context.Context) error, error) {

@@ -260,6 +260,18 @@ func (v *view) listeners(s local.Status, brief bool) string {
 	return b.String()
 }
 
+// notRun says that there is more on AWS.
+func (v *view) notRun(s local.Status) string {
+	if len(s.NotRun) == 0 {
+		return ""
+	}
+	count := 0
+	for _, n := range s.NotRun {
+		count += n
+	}
+	return fmt.Sprintf("\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
+}
+
 // listenerName is a listener's protocol and port, and the stack of its load balancer
 // if others listen on the port.
 func listenerName(s local.Status, l local.ListenerStatus) string {
@@ -271,18 +283,6 @@ func listenerName(s local.Status, l local.ListenerStatus) string {
 		}
 	}
 	return name
-}
-
-// notRun says that there is more on AWS.
-func (v *view) notRun(s local.Status) string {
-	if len(s.NotRun) == 0 {
-		return ""
-	}
-	count := 0
-	for _, n := range s.NotRun {
-		count += n
-	}
-	return fmt.Sprintf("\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
 }
 
 // summary says what runs and what to try next.

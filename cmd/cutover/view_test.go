@@ -12,6 +12,45 @@ import (
 	"cutover/internal/local"
 )
 
+// What is redrawn must fit the terminal, however much there is: what has left it
+// at the top stays there for ever.
+func TestManyServicesFitTheTerminal(t *testing.T) {
+	status := local.Status{Listeners: []local.ListenerStatus{{Port: 80, Protocol: "HTTP", URL: "http://localhost:8080"}}, NotRun: map[string]int{"AWS::EC2::VPC": 7}}
+	for i := range 99 {
+		name := fmt.Sprintf("service-%03d", i)
+		status.Listeners[0].Rules = append(status.Listeners[0].Rules, local.RuleStatus{Priority: 20001 + i, Conditions: []string{"path-pattern /" + name + "*"}, Action: name})
+		status.Groups = append(status.Groups, local.GroupStatus{Key: name, Name: name, Targets: []local.TargetStatus{{ID: name, State: "healthy"}}})
+		status.Services = append(status.Services, ecs.ServiceStatus{
+			Name: name, RunningCount: 1, DesiredCount: 1, Steady: i != 98 && i != 50,
+			Tasks: []ecs.TaskStatus{{ID: name, LastStatus: ecs.Running, Health: ecs.Healthy, Targets: map[string]ecs.TargetHealth{name: "healthy"}}},
+		})
+	}
+	status.Listeners[0].Rules = append(status.Listeners[0].Rules, local.RuleStatus{Action: "drop-traffic"})
+
+	var out bytes.Buffer
+	v := &view{out: &out, terminal: true, height: func() int { return 24 }}
+	for name, text := range map[string]string{"status": v.status(status, v.room()), "services": v.services(status, v.room())} {
+		if n := strings.Count(text, "\n"); n > 23 || n < 20 {
+			t.Errorf("%s has %d lines, want nearly all of the terminal's 24:\n%s", name, n, text)
+		}
+		_, table, _ := strings.Cut(text, "SERVICE")
+		lines := strings.Split(table, "\n")
+		if !strings.HasPrefix(lines[1], "service-050") || !strings.HasPrefix(lines[2], "service-098") || !strings.HasPrefix(lines[3], "service-000") {
+			t.Errorf("%s does not begin with what is not steady:\n%s", name, text)
+		}
+		if !strings.Contains(text, " more services, ") {
+			t.Errorf("%s does not say what is missing:\n%s", name, text)
+		}
+	}
+	if text := v.status(status, v.room()); !strings.Contains(text, "99 rules; default drop-traffic\n") || !strings.Contains(text, "7 resources") {
+		t.Errorf("the status leaves too much out:\n%s", text)
+	}
+	v.terminal = false
+	if text := v.status(status, v.room()); strings.Count(text, "\n") < 200 || strings.Contains(text, "more services") {
+		t.Errorf("a script does not get everything:\n%s", text)
+	}
+}
+
 // With several load balancers a listener is named with its stack, what is tried
 // next is a whole URL, and a task has a line for each of its target groups.
 func TestViewOfSeveralLoadBalancers(t *testing.T) {
@@ -58,44 +97,5 @@ api      1/1    01234567  RUNNING  HEALTHY  api           healthy
 		if !strings.Contains(out.String(), line+"\n") {
 			t.Errorf("the summary has no line %q:\n%s", line, &out)
 		}
-	}
-}
-
-// What is redrawn must fit the terminal, however much there is: what has left it
-// at the top stays there for ever.
-func TestManyServicesFitTheTerminal(t *testing.T) {
-	status := local.Status{Listeners: []local.ListenerStatus{{Port: 80, Protocol: "HTTP", URL: "http://localhost:8080"}}, NotRun: map[string]int{"AWS::EC2::VPC": 7}}
-	for i := range 99 {
-		name := fmt.Sprintf("service-%03d", i)
-		status.Listeners[0].Rules = append(status.Listeners[0].Rules, local.RuleStatus{Priority: 20001 + i, Conditions: []string{"path-pattern /" + name + "*"}, Action: name})
-		status.Groups = append(status.Groups, local.GroupStatus{Key: name, Name: name, Targets: []local.TargetStatus{{ID: name, State: "healthy"}}})
-		status.Services = append(status.Services, ecs.ServiceStatus{
-			Name: name, RunningCount: 1, DesiredCount: 1, Steady: i != 98 && i != 50,
-			Tasks: []ecs.TaskStatus{{ID: name, LastStatus: ecs.Running, Health: ecs.Healthy, Targets: map[string]ecs.TargetHealth{name: "healthy"}}},
-		})
-	}
-	status.Listeners[0].Rules = append(status.Listeners[0].Rules, local.RuleStatus{Action: "drop-traffic"})
-
-	var out bytes.Buffer
-	v := &view{out: &out, terminal: true, height: func() int { return 24 }}
-	for name, text := range map[string]string{"status": v.status(status, v.room()), "services": v.services(status, v.room())} {
-		if n := strings.Count(text, "\n"); n > 23 || n < 20 {
-			t.Errorf("%s has %d lines, want nearly all of the terminal's 24:\n%s", name, n, text)
-		}
-		_, table, _ := strings.Cut(text, "SERVICE")
-		lines := strings.Split(table, "\n")
-		if !strings.HasPrefix(lines[1], "service-050") || !strings.HasPrefix(lines[2], "service-098") || !strings.HasPrefix(lines[3], "service-000") {
-			t.Errorf("%s does not begin with what is not steady:\n%s", name, text)
-		}
-		if !strings.Contains(text, " more services, ") {
-			t.Errorf("%s does not say what is missing:\n%s", name, text)
-		}
-	}
-	if text := v.status(status, v.room()); !strings.Contains(text, "99 rules; default drop-traffic\n") || !strings.Contains(text, "7 resources") {
-		t.Errorf("the status leaves too much out:\n%s", text)
-	}
-	v.terminal = false
-	if text := v.status(status, v.room()); strings.Count(text, "\n") < 200 || strings.Contains(text, "more services") {
-		t.Errorf("a script does not get everything:\n%s", text)
 	}
 }

@@ -24,6 +24,9 @@ func Changes(from, to *Assembly) []string {
 	for _, stack := range union(before, after) {
 		b, _ := before[stack].(map[string]any)
 		a, _ := after[stack].(map[string]any)
+		if reflect.DeepEqual(b, a) { // as most are
+			continue
+		}
 		for _, section := range union(b, a) {
 			if section != "Resources" {
 				compare(&lines, stack, section, b[section], a[section])

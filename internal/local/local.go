@@ -268,29 +268,40 @@ func (t targets) Register(group, id, address string) error {
 // snapshot copies an assembly into the deployment's directory, so that what runs
 // does not change under it, and reads it.
 func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
-	if _, err := assembly.Read(dir); err != nil {
-		return nil, err // before anything is copied
+	// Without one it is no assembly, and may be anything else to copy.
+	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
+		if _, err := assembly.Read(dir); err != nil {
+			return nil, err
+		}
 	}
 	r.snapshots++
 	copied := filepath.Join(r.options.Dir, "assemblies", fmt.Sprint(r.snapshots))
 	last := ""
-	r.mu.Lock()
-	if r.deployed != nil {
-		last = r.deployed.assembly.Dir
+	if deployed := r.Assembly(); deployed != nil {
+		last = deployed.Dir
 	}
-	r.mu.Unlock()
-	err := copyAssembly(dir, copied, last)
+	if err := copyAssembly(dir, copied, last); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
+	}
+	a, err := assembly.Read(copied)
 	if err != nil {
-		err = fmt.Errorf("cannot copy the assembly: %w", err)
-	}
-	var a *assembly.Assembly
-	if err == nil {
-		a, err = assembly.Read(copied)
-	}
-	if err != nil {
+		if _, own := assembly.Read(dir); own != nil {
+			err = own // which names the files that somebody knows
+		}
 		return nil, errors.Join(err, os.RemoveAll(copied))
 	}
 	return a, nil
+}
+
+// Assembly is the one that the last deployment reached or is on its way to, nil
+// before the first.
+func (r *Runner) Assembly() *assembly.Assembly {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.deployed == nil {
+		return nil
+	}
+	return r.deployed.assembly
 }
 
 // copyAssembly copies an assembly. Assets that the last copy has are linked to

@@ -571,6 +571,7 @@ func TestFullLoadBalancer(t *testing.T) {
 	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}}}
 	for i := range services {
 		name := fmt.Sprintf("service-%03d", i+1)
+		// Small enough for the instances of the default settings.
 		d.Services = append(d.Services, config.Service{Name: name, Paths: []string{"/api/" + name + "*"}, Order: i + 1, CPU: 64, MemoryReservationMiB: 64})
 	}
 	for _, test := range []struct {
@@ -589,7 +590,7 @@ func TestFullLoadBalancer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := full.Plan(settings).At("")
+		plan := full.Plan(settings).Balancers[0]
 		if len(plan.Groups) != 100 || len(plan.Rules) != test.rules {
 			t.Errorf("%v: %d target groups and %d rules, want 100 and %d", test.context, len(plan.Groups), len(plan.Rules), test.rules)
 		}
