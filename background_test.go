@@ -139,11 +139,14 @@ func TestLint(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
 	}
+	assemblies := []*assembly.Assembly{synthPress(t)}
+	for _, context := range contexts {
+		assemblies = append(assemblies, synth(t, context))
+	}
 	// Templates that are the same in several phases are looked at once.
 	seen := map[string]bool{}
 	args := []string{"--non-zero-exit-code", "warning", "--format", "parseable"}
-	for _, context := range contexts {
-		a := synth(t, context)
+	for _, a := range assemblies {
 		for _, stack := range a.Stacks {
 			file := filepath.Join(a.Dir, stack.Name+".template.json")
 			text, err := os.ReadFile(file)

@@ -45,15 +45,20 @@ func decide(t *testing.T, table *routing.Table, stack, request string) string {
 	return ""
 }
 
-// TestFurtherLoadBalancer puts the posts behind a load balancer of their own, in
-// production, and looks at all that this adds. Its names are pinned as those in
-// TestContracts are.
-func TestFurtherLoadBalancer(t *testing.T) {
+// synthPress returns production with the posts behind a load balancer of their own.
+func synthPress(t *testing.T) *assembly.Assembly {
+	t.Helper()
 	d := deployment
 	d.Services = slices.Clone(d.Services)
 	posts := slices.IndexFunc(d.Services, func(s config.Service) bool { return s.Name == "posts" })
 	d.Services[posts].LoadBalancer = "press"
-	a := synthDeployment(t, d, production(migration.Parallel))
+	return synthDeployment(t, d, production(migration.Parallel))
+}
+
+// TestFurtherLoadBalancer looks at all that a further load balancer adds. Its names
+// are pinned as those in TestContracts are.
+func TestFurtherLoadBalancer(t *testing.T) {
+	a := synthPress(t)
 	stack := a.Stack("prod-RoutingPress")
 	if stack == nil {
 		t.Fatal("there is no stack prod-RoutingPress")

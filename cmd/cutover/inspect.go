@@ -62,7 +62,8 @@ func routesCommand(g *global) *cobra.Command {
 		Short: "Show where requests go, and why",
 		Long: `Routes shows for each request which rule decides, which target group and targets it
 goes to, and why the rules before did not match. A request is a URL or a path, with
-a method before it if it is not GET.`,
+a method before it if it is not GET. Where several load balancers listen on one port,
+the URL has the local port of the one that is asked.`,
 		Example: `  cutover routes /api/users/1 /api/posts
   cutover routes "POST http://forum.example:80/api/users"`,
 		Args: cobra.MinimumNArgs(1),

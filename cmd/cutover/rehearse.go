@@ -40,11 +40,11 @@ func rehearseCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rehearse",
 		Short: "Walk the migration under load, and show that nothing is lost",
-		Long: `Rehearse runs the deployment on this machine, puts load on every route of the API and
-walks the phases of the migration. For every request it looks at the status, the
-latency, the service that answered, and whether the bytes are those that the first
-phase answered. It writes a report for people (HTML), for pull requests (PNG) and for
-machines (JSON).
+		Long: `Rehearse runs the deployment on this machine, puts load on every route of the API, at
+the load balancer that has it, and walks the phases of the migration. For every request
+it looks at the status, the latency, the service that answered, and whether the bytes
+are those that the first phase answered. It writes a report for people (HTML), for pull
+requests (PNG) and for machines (JSON).
 
 It exits with 0 only if no request was lost and every answer matched; with 3 if what
 was lost was lost to the faults that were asked for, by the services that they were

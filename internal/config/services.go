@@ -148,7 +148,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 				refuse("%s: the name is refused by AWS: use lower-case letters, digits and single hyphens, beginning with a letter", named(b.Name))
 				continue
 			}
-			stack(named(b.Name), "Routing"+Pascal(b.Name))
+			stack(named(b.Name), "Routing"+Pascal(b.Name)) // as the stacks package calls it
 		}
 		for i, group := range b.Groups {
 			name := b.GroupName(group)
@@ -219,10 +219,10 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 }
 
 // checkCapacity refuses tasks that the instances have no room for, in the phases
-// in which all services run. It counts the whole of an instance of the preferred
-// type, of which the system needs a little, and no second set of tasks, which a
-// deployment starts before it stops the first: what it refuses can never be
-// deployed. Of instance types that it does not know it says nothing.
+// in which all services run. It counts the whole of an instance, of which the system
+// needs a little, and no second set of tasks, which a deployment starts before it
+// stops the first: what it refuses can never be deployed on the preferred type. Of
+// types that it does not know it says nothing.
 func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	kind := s.InstanceTypes[0]
 	machine, known := cost.MachineOf(kind)
