@@ -46,8 +46,6 @@ const (
 	// heap double, in bytes; GOMEMLIMIT in the environment takes precedence.
 	// See maxConnections for what it has to hold.
 	memoryLimit = 128 << 20
-	// What a line of the log holds of a text that a client chose, in bytes.
-	maxLogged = 1 << 10
 
 	// How long a client that sends too much or too slowly may take to see the
 	// answer.
@@ -127,7 +125,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	if err != nil {
 		return fail(exitFailure, fmt.Errorf("cannot listen on port %d, choose another with PORT: %w", c.port, err))
 	}
-	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: c.logLevel})).With("service", name)
+	log := newLogger(stdout, c.logLevel, name)
 	if err := serve(ctx, listener, router, log, c.stopTimeout); err != nil {
 		log.Error("failed", "error", err.Error())
 		return exitFailure
@@ -137,9 +135,9 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 
 // serve answers requests until ctx is done, then stops within stopTimeout. The
 // error says that it could not serve, or that it had to cut off requests.
-func serve(ctx context.Context, listener net.Listener, router *Router, log *slog.Logger, stopTimeout time.Duration) error {
+func serve(ctx context.Context, listener net.Listener, router *Router, log *logger, stopTimeout time.Duration) error {
 	app := &application{router: router, log: log}
-	open := &connections{Listener: listener, max: maxConnections, log: log}
+	open := &connections{Listener: listener, max: maxConnections, log: log.Logger}
 	server := &http.Server{
 		Handler:                      app,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is an unknown route like any other
@@ -197,7 +195,7 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *slog
 // happens to every request.
 type application struct {
 	router   *Router
-	log      *slog.Logger
+	log      *logger
 	draining atomic.Bool
 	active   atomic.Int64 // requests
 }
@@ -226,25 +224,15 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sent, writeErr := response.write(w, r.Method)
 
 	// Without the query, which is the client's and may be confidential.
-	attrs := append(make([]slog.Attr, 0, 10),
-		slog.String("method", loggable(r.Method)),
-		slog.String("path", loggable(r.URL.EscapedPath())),
-		slog.Int("status", response.status),
-		slog.Int("bytes", sent),
-		slog.Float64("durationMs", float64(time.Since(start).Microseconds())/1000),
-	)
-	if id := r.Header.Get("X-Amzn-Trace-Id"); id != "" {
-		attrs = append(attrs, slog.String("traceId", loggable(id)))
+	line := served{start, r.Method, r.URL.EscapedPath(), "", response.status, sent, time.Since(start)}
+	if ids := r.Header["X-Amzn-Trace-Id"]; len(ids) > 0 {
+		line.traceId = ids[0]
 	}
-	if err := errors.Join(err, writeErr); err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
+	if err = errors.Join(err, writeErr); err != nil || failure != nil {
+		a.log.failed(r.Context(), line, err, failure)
+	} else {
+		a.log.request(line)
 	}
-	level := slog.LevelInfo
-	if failure != nil {
-		level = slog.LevelError
-		attrs = append(attrs, failure...)
-	}
-	a.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 // receive reads what the request has besides its head, up to a limit. If it
@@ -271,21 +259,6 @@ func receive(w http.ResponseWriter, r *http.Request) (*Response, error) {
 	default:
 		return badRequest, err
 	}
-}
-
-// loggable returns a text that a client chose as it may be logged: of limited
-// length, and without what a terminal or another reader of the log could take
-// for a command or the end of a line.
-func loggable(s string) string {
-	if len(s) > maxLogged {
-		s = s[:maxLogged] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // respond is the router's answer, or status 500 and what to log if a handler

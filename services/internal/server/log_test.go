@@ -1,0 +1,50 @@
+package server
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A line that the logger renders itself is the one that slog renders.
+func TestRequestLines(t *testing.T) {
+	at := time.Date(2026, 11, 21, 7, 5, 4, 120_000_000, time.UTC)
+	hostile := "<&>\\\"\t\r\n\x1b\x7f\u0085\u2028é\xff " + strings.Repeat("x", 2000)
+	requests := []served{
+		{at: at, method: "GET", path: "/api/users/1", traceId: "Root=1-67891233-abcdef012345678912345678", status: 200, bytes: 129, duration: 42 * time.Microsecond},
+		{at: at.Add(123456), method: "HEAD", path: "/", status: 204},
+		{at: at.In(time.FixedZone("", -3600)), method: hostile, path: hostile, traceId: hostile, status: 501, bytes: 15, duration: time.Hour + 1500},
+		{at: at, method: `a"b`, path: `a\b`, traceId: strings.Repeat("x", maxLogged), status: 501},
+		{at: at, method: "<&>", traceId: strings.Repeat("x", maxLogged+1)},
+	}
+	// Durations with every number of digits, before the point and behind it.
+	for d := time.Duration(999); d < 1000*time.Hour; d = d*3 + 7 {
+		requests = append(requests, served{at: at.Add(d), duration: d}, served{at: at, duration: d.Round(10 * time.Microsecond)}, served{at: at, duration: d.Round(time.Millisecond)})
+	}
+	var own, standard bytes.Buffer
+	log := newLogger(&own, slog.LevelInfo, `us"ers`)
+	handler := slog.NewJSONHandler(&standard, nil).WithAttrs([]slog.Attr{slog.String("service", `us"ers`)})
+	for _, s := range requests {
+		own.Reset()
+		standard.Reset()
+		log.request(s)
+		record := slog.NewRecord(s.at, slog.LevelInfo, "request", 0)
+		record.Add("method", loggable(s.method), "path", loggable(s.path), "status", s.status, "bytes", s.bytes, "durationMs", float64(s.duration.Microseconds())/1000)
+		if s.traceId != "" {
+			record.Add("traceId", loggable(s.traceId))
+		}
+		if err := handler.Handle(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		if own.String() != standard.String() {
+			t.Errorf("logged %swant    %s", &own, &standard)
+		}
+	}
+	own.Reset()
+	newLogger(&own, slog.LevelWarn, "users").request(served{at: at})
+	if own.Len() > 0 {
+		t.Errorf("at level warn, logged %s", &own)
+	}
+}
