@@ -2,7 +2,9 @@ package server
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -46,5 +48,26 @@ func TestRequestLines(t *testing.T) {
 	newLogger(&own, slog.LevelWarn, "users").request(served{at: at})
 	if own.Len() > 0 {
 		t.Errorf("at level warn, logged %s", &own)
+	}
+}
+
+// answerWriter is a response writer that can be used again.
+type answerWriter struct{ header http.Header }
+
+func (w *answerWriter) Header() http.Header         { return w.header }
+func (w *answerWriter) WriteHeader(int)             {}
+func (w *answerWriter) Write(p []byte) (int, error) { return len(p), nil }
+
+// What a service adds to net/http takes no memory for a request.
+func TestRequestsTakeNoMemory(t *testing.T) {
+	app := &application{router: mustRouter(t, user), log: newLogger(io.Discard, slog.LevelInfo, "users")}
+	w := &answerWriter{http.Header{}}
+	for _, target := range []string{"/", "/api/users/1", "/api/users/9", "/nope"} {
+		r := request(t, "GET", target)
+		r.ProtoMajor = 1
+		r.Header.Set("X-Amzn-Trace-Id", "Root=1-67891233-abcdef012345678912345678")
+		if n := testing.AllocsPerRun(100, func() { app.ServeHTTP(w, r) }); n > 0 {
+			t.Errorf("GET %s allocates %v times", target, n)
+		}
 	}
 }

@@ -23,7 +23,7 @@ func echo(rt *Router) error {
 		if !ok {
 			return NoContent
 		}
-		return text(http.StatusOK, fmt.Sprint(id, " ", r.PathValue("userId")))
+		return text(http.StatusOK, fmt.Sprint(id, " ", PathValue(r, "userId")))
 	})
 	rt.Get("/api/posts/by-user/{userId}", func(*http.Request) *Response { return list })
 	return nil
