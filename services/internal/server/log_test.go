@@ -2,11 +2,13 @@ package server
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -70,4 +72,70 @@ func TestRequestsTakeNoMemory(t *testing.T) {
 			t.Errorf("GET %s allocates %v times", target, n)
 		}
 	}
+}
+
+// slowLog takes a write when it is told to.
+type slowLog struct {
+	begun, goOn chan struct{}
+	bytes.Buffer
+}
+
+func (l *slowLog) Write(p []byte) (int, error) {
+	l.begun <- struct{}{}
+	<-l.goOn
+	return l.Buffer.Write(p)
+}
+
+// A stream keeps the order, holds no line back and writes together what came
+// during a write; what it holds is bounded, and its end loses nothing.
+func TestStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &slowLog{begun: make(chan struct{}), goOn: make(chan struct{})}
+		s := newStream(out)
+		var want strings.Builder
+		add := func(line string) {
+			want.WriteString(line)
+			fmt.Fprint(s, line)
+		}
+		began := time.Now()
+		add("first\n")
+		<-out.begun // by itself
+		if d := time.Since(began); d > 0 {
+			t.Errorf("a line that comes alone was held back for %s", d)
+		}
+		for want.Len() < len("first\n")+maxPending {
+			add(fmt.Sprintf("line %d\n", want.Len()))
+		}
+		waited := false
+		go func() {
+			add("one too many\n")
+			waited = true
+		}()
+		synctest.Wait()
+		if waited {
+			t.Error("a stream takes more than it may hold")
+		}
+		out.goOn <- struct{}{}
+		<-out.begun // all that gathered
+		synctest.Wait()
+		if !waited {
+			t.Error("a stream that has room again does not take a line")
+		}
+		out.goOn <- struct{}{}
+		<-out.begun // what waited
+		closed := false
+		go func() {
+			s.close()
+			closed = true
+		}()
+		synctest.Wait()
+		if closed {
+			t.Error("a stream was closed before everything was written")
+		}
+		out.goOn <- struct{}{}
+		synctest.Wait()
+		if !closed || out.String() != want.String() {
+			t.Errorf("closed: %t, wrote %d bytes, want %d in their order", closed, out.Len(), want.Len())
+		}
+	})
 }

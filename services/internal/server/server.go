@@ -125,7 +125,9 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	if err != nil {
 		return fail(exitFailure, fmt.Errorf("cannot listen on port %d, choose another with PORT: %w", c.port, err))
 	}
-	log := newLogger(stdout, c.logLevel, name)
+	lines := newStream(stdout)
+	defer lines.close()
+	log := newLogger(lines, c.logLevel, name)
 	if err := serve(ctx, listener, router, log, c.stopTimeout); err != nil {
 		log.Error("failed", "error", err.Error())
 		return exitFailure
