@@ -226,7 +226,9 @@ func PathID(r *http.Request, name string) (id int64, ok bool) {
 }
 
 func parseInt(s string) (n int64, ok bool) {
-	s = strings.TrimLeftFunc(s, isSpace)
+	if s == "" || s[0] <= ' ' || s[0] > '~' {
+		s = strings.TrimLeftFunc(s, isSpace)
+	}
 	sign := int64(1)
 	if rest, found := strings.CutPrefix(s, "-"); found {
 		s, sign = rest, -1

@@ -223,10 +223,11 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || a.draining.Load() {
 		w.Header()["Connection"] = []string{"close"}
 	}
-	sent, writeErr := response.write(w, r.Method)
+	sent, writeErr := response.write(w, r.Method, start)
 
 	// Without the query, which is the client's and may be confidential.
-	line := served{start, r.Method, r.URL.EscapedPath(), "", response.status, sent, time.Since(start)}
+	duration := time.Since(start)
+	line := served{start.Add(duration), r.Method, r.URL.EscapedPath(), "", response.status, sent, duration}
 	if ids := r.Header["X-Amzn-Trace-Id"]; len(ids) > 0 {
 		line.traceId = ids[0]
 	}
