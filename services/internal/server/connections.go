@@ -33,19 +33,26 @@ const (
 	sendBuffer    = 16 << 10
 	// At most one line per period says that connections are closed.
 	warnPeriod = time.Minute
+	// How late a connection may notice that its time is over. Its deadlines
+	// change seven times in a request; a timer of the runtime for each would take
+	// a twentieth of the request's time.
+	deadlinePeriod = 100 * time.Millisecond
 )
 
 // connections is a listener whose connections are bounded in number and in
 // what they can make the HTTP server keep. When there is one too many, it
 // closes the one that has been waiting for its client the longest: idle and
-// slow ones give way to those that have something to ask.
+// slow ones give way to those that have something to ask. It watches the
+// deadlines that the server sets, and sets that of writing itself.
 type connections struct {
 	net.Listener
-	max int
-	log *slog.Logger
+	max          int
+	writeTimeout time.Duration // from the head of a request to the end of its answer
+	log          *slog.Logger
 
 	mu     sync.Mutex
 	open   list.List // of *connection, the least recently used first
+	now    time.Time // or up to deadlinePeriod ago: no request has to ask for the time
 	warned time.Time
 }
 
@@ -53,10 +60,20 @@ type connections struct {
 type connection struct {
 	net.Conn
 	place *list.Element // in connections.open
-	used  time.Time     // when a request began or ended, or else the connection
+	began time.Time
+	used  time.Time // when a request began or ended, or else the connection
 
 	inRequest   bool // after the head of a request, before the end of its answer
 	headerLines int
+
+	mu          sync.Mutex
+	read, write deadline
+}
+
+// deadline is one that [connections.watch] looks after.
+type deadline struct {
+	at     time.Time // zero: none, or passed
+	passed bool      // and the connection has been told
 }
 
 var errHeaderLines = errors.New("too many header lines")
@@ -76,9 +93,10 @@ func (cs *connections) Accept() (net.Conn, error) {
 		tcp.SetWriteBuffer(sendBuffer)
 	}
 	cs.awaitRoom()
-	c := &connection{Conn: conn, used: time.Now()}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
+	cs.now = time.Now()
+	c := &connection{Conn: conn, began: cs.now, used: cs.now}
 	c.place = cs.open.PushBack(c)
 	return c, nil
 }
@@ -112,7 +130,7 @@ func (cs *connections) makeRoom() bool {
 	}
 	now := time.Now()
 	oldest := cs.open.Front().Value.(*connection)
-	if now.Sub(oldest.used) < minIdle {
+	if now.Sub(oldest.used) < minIdle+deadlinePeriod { // used may be that much later
 		return false
 	}
 	cs.open.Remove(oldest.place)
@@ -132,8 +150,11 @@ func (cs *connections) changed(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive, http.StateIdle:
 		c.inRequest, c.headerLines = state == http.StateActive, 0
-		c.used = time.Now()
+		c.used = cs.now
 		cs.open.MoveToBack(c.place)
+		if c.inRequest { // the server takes it away after the answer
+			_ = c.SetWriteDeadline(cs.now.Add(cs.writeTimeout))
+		}
 	case http.StateClosed:
 		cs.open.Remove(c.place)
 	}
@@ -143,6 +164,72 @@ func (cs *connections) count() int {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	return cs.open.Len()
+}
+
+// watch tells connections when their time is over, until done is closed.
+func (cs *connections) watch(done <-chan struct{}) {
+	ticker := time.NewTicker(deadlinePeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case now := <-ticker.C:
+			cs.mu.Lock()
+			cs.now = now
+			for e := cs.open.Front(); e != nil; e = e.Next() {
+				e.Value.(*connection).expire(now)
+			}
+			cs.mu.Unlock()
+		}
+	}
+}
+
+func (c *connection) expire(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at := c.read.at; !at.IsZero() && !now.Before(at) {
+		_ = c.read.set(at, true, c.Conn.SetReadDeadline)
+	}
+	if at := c.write.at; !at.IsZero() && !now.Before(at) {
+		_ = c.write.set(at, true, c.Conn.SetWriteDeadline)
+	}
+}
+
+// SetReadDeadline takes effect at once if t is before the connection began, which
+// is how the server interrupts its own reading, and else within deadlinePeriod
+// of t.
+func (c *connection) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.read.set(t, !t.IsZero() && t.Before(c.began), c.Conn.SetReadDeadline)
+}
+
+// SetWriteDeadline is like [connection.SetReadDeadline].
+func (c *connection) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.write.set(t, !t.IsZero() && t.Before(c.began), c.Conn.SetWriteDeadline)
+}
+
+// SetDeadline is both.
+func (c *connection) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// set makes t the deadline, and tells the connection if it has passed or no longer
+// has.
+func (d *deadline) set(t time.Time, passed bool, tell func(time.Time) error) error {
+	before := d.passed
+	if d.passed = passed; passed {
+		d.at = time.Time{}
+		return tell(t)
+	}
+	d.at = t
+	if before {
+		return tell(time.Time{})
+	}
+	return nil
 }
 
 // Read fails if a request's head has had too many lines and is not at its end,

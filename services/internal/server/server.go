@@ -139,13 +139,12 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 // error says that it could not serve, or that it had to cut off requests.
 func serve(ctx context.Context, listener net.Listener, router *Router, log *logger, stopTimeout time.Duration) error {
 	app := &application{router: router, log: log}
-	open := &connections{Listener: listener, max: maxConnections, log: log.Logger}
+	open := &connections{Listener: listener, max: maxConnections, writeTimeout: writeTimeout, log: log.Logger}
 	server := &http.Server{
 		Handler:                      app,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is an unknown route like any other
 		ReadTimeout:                  readTimeout,
 		ReadHeaderTimeout:            readHeaderTimeout,
-		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -154,6 +153,9 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *logg
 	}
 	server.Protocols.SetHTTP1(true)
 
+	done := make(chan struct{})
+	defer close(done)
+	go open.watch(done)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(open) }()
 	log.Info("listening", "address", listener.Addr().String())
