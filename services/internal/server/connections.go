@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -67,13 +68,15 @@ type connection struct {
 	headerLines int
 
 	mu          sync.Mutex
+	reading     bool
 	read, write deadline
 }
 
 // deadline is one that [connections.watch] looks after.
 type deadline struct {
 	at     time.Time // zero: none, or passed
-	passed bool      // and the connection has been told
+	passed bool
+	told   bool // the connection below has been told that it has passed
 }
 
 var errHeaderLines = errors.New("too many header lines")
@@ -189,10 +192,10 @@ func (c *connection) expire(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if at := c.read.at; !at.IsZero() && !now.Before(at) {
-		_ = c.read.set(at, true, c.Conn.SetReadDeadline)
+		_ = c.setRead(at, true)
 	}
 	if at := c.write.at; !at.IsZero() && !now.Before(at) {
-		_ = c.write.set(at, true, c.Conn.SetWriteDeadline)
+		_ = c.setWrite(at, true)
 	}
 }
 
@@ -202,14 +205,14 @@ func (c *connection) expire(now time.Time) {
 func (c *connection) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.read.set(t, !t.IsZero() && t.Before(c.began), c.Conn.SetReadDeadline)
+	return c.setRead(t, !t.IsZero() && t.Before(c.began))
 }
 
 // SetWriteDeadline is like [connection.SetReadDeadline].
 func (c *connection) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.write.set(t, !t.IsZero() && t.Before(c.began), c.Conn.SetWriteDeadline)
+	return c.setWrite(t, !t.IsZero() && t.Before(c.began))
 }
 
 // SetDeadline is both.
@@ -217,16 +220,29 @@ func (c *connection) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// set makes t the deadline, and tells the connection if it has passed or no longer
-// has.
-func (d *deadline) set(t time.Time, passed bool, tell func(time.Time) error) error {
-	before := d.passed
-	if d.passed = passed; passed {
-		d.at = time.Time{}
-		return tell(t)
+// setRead interrupts a read that is under way. One that begins later asks whether
+// its time is over: in each request the server begins one, to notice a client
+// that hangs up, and takes it back.
+func (c *connection) setRead(t time.Time, passed bool) error {
+	return c.read.set(t, passed, c.reading, c.Conn.SetReadDeadline)
+}
+
+func (c *connection) setWrite(t time.Time, passed bool) error {
+	return c.write.set(t, passed, true, c.Conn.SetWriteDeadline)
+}
+
+// set makes t the deadline. If it has passed and something may be under way, it
+// tells the connection below; and also when what that was told is no longer so.
+func (d *deadline) set(t time.Time, passed, underWay bool, tell func(time.Time) error) error {
+	told := d.told
+	*d = deadline{passed: passed, told: passed && underWay}
+	if !passed {
+		d.at = t
 	}
-	d.at = t
-	if before {
+	switch {
+	case d.told:
+		return tell(t)
+	case told:
 		return tell(time.Time{})
 	}
 	return nil
@@ -236,13 +252,29 @@ func (d *deadline) set(t time.Time, passed bool, tell func(time.Time) error) err
 // which the server answers with status 400.
 func (c *connection) Read(p []byte) (int, error) {
 	if c.inRequest {
-		return c.Conn.Read(p)
+		return c.readInTime(p)
 	}
 	if c.headerLines > maxHeaderLines {
 		return 0, errHeaderLines
 	}
-	n, err := c.Conn.Read(p[:min(len(p), maxHeadRead)])
+	n, err := c.readInTime(p[:min(len(p), maxHeadRead)])
 	c.headerLines += bytes.Count(p[:n], []byte("\n"))
+	return n, err
+}
+
+// readInTime fails when the deadline passes, or if it has.
+func (c *connection) readInTime(p []byte) (int, error) {
+	c.mu.Lock()
+	if c.read.passed {
+		c.mu.Unlock()
+		return 0, os.ErrDeadlineExceeded
+	}
+	c.reading = true
+	c.mu.Unlock()
+	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	c.reading = false
+	c.mu.Unlock()
 	return n, err
 }
 

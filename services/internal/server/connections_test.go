@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"sync/atomic"
@@ -194,6 +195,27 @@ func TestDeadlines(t *testing.T) {
 		if n, err := conn.Read(buffer); n != 1 || err != nil {
 			t.Errorf("with deadline %s: read %d bytes, %v", later, n, err)
 		}
+	}
+
+	// A read that is under way is interrupted at once.
+	ended := make(chan error)
+	go func() {
+		_, err := conn.Read(buffer)
+		ended <- err
+	}()
+	for under := conn.(*connection); ; runtime.Gosched() {
+		under.mu.Lock()
+		reading := under.reading
+		under.mu.Unlock()
+		if reading {
+			break
+		}
+	}
+	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an interrupted read ended with %v", err)
 	}
 
 	bounded.changed(conn, http.StateActive)
