@@ -133,7 +133,7 @@ func (cs *connections) makeRoom() bool {
 	}
 	now := time.Now()
 	oldest := cs.open.Front().Value.(*connection)
-	if now.Sub(oldest.used) < minIdle+deadlinePeriod { // used may be that much later
+	if now.Sub(oldest.used) < minIdle+deadlinePeriod { // its last use may have been that much later
 		return false
 	}
 	cs.open.Remove(oldest.place)

@@ -20,10 +20,11 @@ const maxLogged = 1 << 10
 // timer, and a line that comes alone is written at once. Under load a write for
 // each line would take a tenth of a request's time.
 //
-// Who writes a line does not wait until it is written, so a process that is
-// killed, or that the runtime ends, loses what gathered during one write: at
-// most maxPending and a line, although the requests were answered. One that
-// is stopped loses nothing.
+// Who writes a line does not wait until it is written. So a process that is
+// killed, or that the runtime ends, loses what gathered during one write,
+// although those requests were answered; if nobody reads what it writes, that
+// write as well. Each is at most maxPending and a line. A service that is stopped
+// loses nothing.
 type stream struct {
 	out io.Writer
 
