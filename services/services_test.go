@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +52,8 @@ type process struct {
 	address string
 	command *exec.Cmd
 	stdout  *bufio.Scanner
+
+	lines map[string]int // that scan has read, by their message
 }
 
 func start(t *testing.T, name string, environment ...string) *process {
@@ -70,7 +73,7 @@ func startCommand(t *testing.T, command *exec.Cmd, environment ...string) *proce
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { command.Process.Kill() })
-	p := &process{command: command, stdout: bufio.NewScanner(stdout)}
+	p := &process{command: command, stdout: bufio.NewScanner(stdout), lines: map[string]int{}}
 	_, port, err := net.SplitHostPort(p.await(t, "listening")["address"].(string))
 	if err != nil {
 		t.Fatal(err)
@@ -79,10 +82,20 @@ func startCommand(t *testing.T, command *exec.Cmd, environment ...string) *proce
 	return p
 }
 
+// scan reads the next line of the log.
+func (p *process) scan() bool {
+	ok := p.stdout.Scan()
+	if _, after, found := strings.Cut(p.stdout.Text(), `"msg":"`); ok && found {
+		message, _, _ := strings.Cut(after, `"`)
+		p.lines[message]++
+	}
+	return ok
+}
+
 // await reads what the service logs up to the first line with this message.
 func (p *process) await(t *testing.T, message string) map[string]any {
 	t.Helper()
-	for p.stdout.Scan() {
+	for p.scan() {
 		var line map[string]any
 		if err := json.Unmarshal(p.stdout.Bytes(), &line); err != nil {
 			t.Fatalf("not a line of JSON: %s", p.stdout.Bytes())
@@ -98,7 +111,7 @@ func (p *process) await(t *testing.T, message string) map[string]any {
 // exit waits for the end of the service and returns its exit code, -1 if it
 // was killed.
 func (p *process) exit() int {
-	for p.stdout.Scan() { // Wait would close the pipe under the reader
+	for p.scan() { // Wait would close the pipe under the reader
 	}
 	p.command.Wait()
 	return p.command.ProcessState.ExitCode()
@@ -350,7 +363,8 @@ func TestVersionAndHealthcheckOfEachService(t *testing.T) {
 }
 
 // What a target sees that is being deregistered: clients that send one request
-// after the other, each on its connection until it is asked to close it.
+// after the other, each on its connection until it is asked to close it. Every answer has its line
+// in the log.
 func TestStopLosesNoRequest(t *testing.T) {
 	const clients = 16
 	p := start(t, "users")
@@ -362,6 +376,7 @@ func TestStopLosesNoRequest(t *testing.T) {
 	fmt.Fprint(half.conn, "GET /api/users/1 HTTP/1.1\r\nHost: ")
 
 	var group sync.WaitGroup
+	var answers atomic.Int64
 	busy := make(chan struct{}, clients)
 	for range clients {
 		c := dial(t, p)
@@ -373,6 +388,7 @@ func TestStopLosesNoRequest(t *testing.T) {
 					busy <- struct{}{}
 					return
 				}
+				answers.Add(1)
 				if i == 50 {
 					busy <- struct{}{}
 				}
@@ -384,7 +400,7 @@ func TestStopLosesNoRequest(t *testing.T) {
 	}
 	for range clients {
 		// Under load the log must be read, or the service waits for its reader.
-		for len(busy) == 0 && p.stdout.Scan() {
+		for len(busy) == 0 && p.scan() {
 		}
 		<-busy
 	}
@@ -407,6 +423,10 @@ func TestStopLosesNoRequest(t *testing.T) {
 	group.Wait()
 	if code := <-exited; code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+	// And those of idle, new and half.
+	if want := int(answers.Load()) + 4; p.lines["request"] != want || p.lines["stopped"] != 1 {
+		t.Errorf("logged %v for %d answers", p.lines, want)
 	}
 	if d := time.Since(began); d > 25*time.Second {
 		t.Errorf("the stop took %s, more than STOP_TIMEOUT", d)

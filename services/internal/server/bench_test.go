@@ -97,8 +97,10 @@ func BenchmarkRequest(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer out.Close()
+	lines := newStream(out)
+	defer lines.close()
 	for name, level := range map[string]slog.Level{"service": slog.LevelInfo, "unlogged": slog.LevelWarn} {
-		log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level})).With("service", "users")
+		log := newLogger(lines, level, "users")
 		run(name, func(l net.Listener) { _ = serve(b.Context(), l, mustRouter(b, user), log, time.Second) })
 	}
 	run("bare", func(l net.Listener) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"sync/atomic"
@@ -147,6 +148,100 @@ func settle(t *testing.T, n int) {
 			var stacks strings.Builder
 			profile.WriteTo(&stacks, 1)
 			t.Fatalf("%d goroutines are left, want %d:\n%s", profile.Count(), n, &stacks)
+		}
+	}
+}
+
+// A deadline ends a read or a write in time, and a new one takes its place, as
+// in any other connection.
+func TestDeadlines(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	const timeout = 30 * time.Millisecond
+	bounded := &connections{Listener: inner, max: 3, writeTimeout: timeout}
+	done := make(chan struct{})
+	defer close(done)
+	go bounded.watch(done)
+	client := dial(t, &process{address: inner.Addr().String()})
+	conn, err := bounded.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+
+	buffer := make([]byte, 1)
+	exceeded := func(deadline, earliest time.Time) {
+		t.Helper()
+		if err := conn.SetReadDeadline(deadline); err != nil {
+			t.Fatal(err)
+		}
+		n, err := conn.Read(buffer)
+		if late := time.Since(earliest); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || late < 0 || late > 10*time.Second {
+			t.Errorf("a read ended %s after its deadline with %d bytes, %v", late, n, err)
+		}
+	}
+	soon := time.Now().Add(timeout)
+	exceeded(soon, soon)
+	exceeded(time.Unix(1, 0), time.Now())
+	exceeded(time.Now().Add(-time.Millisecond), time.Now()) // after the connection began
+	for _, later := range []time.Time{{}, time.Now().Add(time.Minute)} {
+		if err := conn.SetDeadline(later); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(client, "x")
+		if n, err := conn.Read(buffer); n != 1 || err != nil {
+			t.Errorf("with deadline %s: read %d bytes, %v", later, n, err)
+		}
+	}
+
+	// A read that is under way is interrupted at once.
+	ended := make(chan error)
+	go func() {
+		_, err := conn.Read(buffer)
+		ended <- err
+	}()
+	for under := conn.(*connection); ; runtime.Gosched() {
+		under.mu.Lock()
+		reading := under.reading
+		under.mu.Unlock()
+		if reading {
+			break
+		}
+	}
+	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an interrupted read ended with %v", err)
+	}
+
+	bounded.changed(conn, http.StateActive)
+	for err == nil { // until nothing more fits, since the client does not read
+		_, err = conn.Write(make([]byte, 64<<10))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a write ended with %v", err)
+	}
+}
+
+// A request's head has to arrive in time, also where its beginning came along
+// with the request before it.
+func TestSlowHead(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil)
+	const half = "GET / HTTP/1.1\r\nHost: te"
+	began := time.Now()
+	conns := map[string]net.Conn{"at first": dial(t, p), "after a request": dial(t, p)}
+	fmt.Fprint(conns["at first"], half)
+	fmt.Fprint(conns["after a request"], "GET / HTTP/1.1\r\nHost: test\r\n\r\n"+half)
+	for name, conn := range conns {
+		conn.SetReadDeadline(began.Add(idleTimeout - 10*time.Second))
+		_, err := io.Copy(io.Discard, conn)
+		if d := time.Since(began); err != nil || d < readHeaderTimeout {
+			t.Errorf("half a head %s: the connection ended after %s with %v, want its end after %s", name, d, err, readHeaderTimeout)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync/atomic"
+	"time"
 )
 
 // Response is a complete answer, rendered before the first byte is sent. So
@@ -15,7 +17,7 @@ import (
 type Response struct {
 	status int
 	// The header values are slices because that is what [http.Header] holds;
-	// sharing them saves two allocations per request.
+	// sharing them saves an allocation each per request.
 	contentType   []string
 	contentLength []string
 	allow         []string
@@ -61,19 +63,47 @@ func (p *Response) allowing(methods string) *Response {
 }
 
 // write sends the response, without its body if the request was a HEAD, and
-// returns how many bytes of body were sent.
-func (p *Response) write(w http.ResponseWriter, method string) (int, error) {
+// returns how many bytes of body were sent. now is the time, exact to a second.
+func (p *Response) write(w http.ResponseWriter, method string, now time.Time) (int, error) {
 	header := w.Header()
 	if p.allow != nil {
 		header["Allow"] = p.allow
 	}
 	if p.contentType != nil {
 		header["Content-Type"] = p.contentType
+	}
+	withBody := method != http.MethodHead && len(p.body) > 0
+	// Of what it still holds when the handler is done, net/http adds the length
+	// itself. That takes less than to look after one more field of the header.
+	if p.contentLength != nil && (!withBody || len(p.body) > maxHeld) {
 		header["Content-Length"] = p.contentLength
 	}
+	header["Date"] = dateAt(now)
 	w.WriteHeader(p.status)
-	if method == http.MethodHead || len(p.body) == 0 {
+	if !withBody {
 		return 0, nil
 	}
 	return w.Write(p.body)
+}
+
+// maxHeld is the largest body that net/http surely holds until the handler is
+// done, in bytes. It says "under a few KB": https://pkg.go.dev/net/http#ResponseWriter.
+const maxHeld = 1 << 10
+
+// today is the header Date. It is rendered once for all answers of a second;
+// net/http would render it for each.
+var today atomic.Pointer[date]
+
+type date struct {
+	unix   int64
+	header []string
+}
+
+func dateAt(now time.Time) []string {
+	d, unix := today.Load(), now.Unix()
+	if d == nil || d.unix != unix {
+		d = &date{unix, []string{now.UTC().Format(http.TimeFormat)}}
+		today.Store(d)
+	}
+	return d.header
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,6 +32,7 @@ type Router struct {
 type route struct {
 	pattern  string
 	segments []string
+	slashes  int // between segments
 	handler  Handler
 }
 
@@ -68,8 +70,8 @@ func newRouter(modules ...Module) (*Router, error) {
 
 // Get registers the handler for GET and HEAD requests to pattern, a path whose
 // segments are literal or a name in braces, which matches any one segment:
-// "/api/users/{userId}". The handler finds what it matched, URL-decoded, in
-// [http.Request.PathValue], or as a number with [PathID].
+// "/api/users/{userId}". The handler finds what it matched, URL-decoded, with
+// [PathValue], or as a number with [PathID].
 //
 // A pattern that could match the same path as an earlier one is refused when
 // the service starts: which of the two answers must not depend on their order.
@@ -85,7 +87,7 @@ func (rt *Router) Get(pattern string, handler Handler) {
 			return
 		}
 	}
-	rt.routes = append(rt.routes, route{pattern, segments, handler})
+	rt.routes = append(rt.routes, route{pattern, segments, max(0, len(segments)-1), handler})
 }
 
 // respond answers the request.
@@ -112,54 +114,60 @@ func (rt *Router) respond(r *http.Request) *Response {
 }
 
 // find returns the handler whose pattern matches the request's path, after
-// storing what the pattern's names matched; nil if there is none.
+// noting the pattern in the request for [PathValue]; nil if there is none.
 func (rt *Router) find(r *http.Request) Handler {
-	segments, ok := split(r.URL.EscapedPath())
+	path, ok := trim(r.URL.EscapedPath())
 	if !ok {
 		return nil
 	}
-	for _, route := range rt.routes {
-		if !route.matches(segments) {
-			continue
+	slashes := strings.Count(path, "/")
+	for i := range rt.routes {
+		if t := &rt.routes[i]; t.slashes == slashes && t.matches(path) {
+			r.Pattern = t.pattern
+			return t.handler
 		}
-		for i, s := range route.segments {
-			if name, ok := placeholder(s); ok {
-				r.SetPathValue(name, decode(segments[i]))
-			}
-		}
-		return route.handler
 	}
 	return nil
 }
 
-func (t route) matches(segments []string) bool {
-	if len(segments) != len(t.segments) {
-		return false
-	}
-	for i, s := range t.segments {
-		// An escaped path is ASCII, so EqualFold's Unicode folding cannot
-		// match more than upper against lower case.
-		if _, ok := placeholder(s); !ok && !strings.EqualFold(s, segments[i]) {
+// matches takes a path as trim returns it, with as many slashes as the
+// pattern has.
+func (t *route) matches(path string) bool {
+	for _, s := range t.segments {
+		segment, rest, _ := strings.Cut(path, "/")
+		if segment == "" {
 			return false
 		}
+		// An escaped path is ASCII, so EqualFold's Unicode folding cannot
+		// match more than upper against lower case.
+		if _, ok := placeholder(s); !ok && !strings.EqualFold(s, segment) {
+			return false
+		}
+		path = rest
 	}
-	return true
+	return path == ""
 }
 
-// split cuts a path into its segments, which may be followed by one slash. It
-// returns false if there is an empty segment or no slash at the beginning.
-func split(path string) (segments []string, ok bool) {
-	rest, ok := strings.CutPrefix(path, "/")
-	if !ok || rest == "" {
+// trim returns what the segments of a path are in: it takes the slash from its
+// beginning and, if there is one, from its end. It returns false if there is
+// none at the beginning, or nothing but two.
+func trim(path string) (segments string, ok bool) {
+	segments, ok = strings.CutPrefix(path, "/")
+	if segments == "/" {
+		return "", false
+	}
+	return strings.TrimSuffix(segments, "/"), ok
+}
+
+// split cuts a pattern into its segments. It returns false if there is an empty
+// segment or no slash at the beginning.
+func split(pattern string) (segments []string, ok bool) {
+	path, ok := trim(pattern)
+	if !ok || path == "" {
 		return nil, ok
 	}
-	segments = strings.Split(strings.TrimSuffix(rest, "/"), "/")
-	for _, s := range segments {
-		if s == "" {
-			return nil, false
-		}
-	}
-	return segments, true
+	segments = strings.Split(path, "/")
+	return segments, !slices.Contains(segments, "")
 }
 
 func placeholder(segment string) (name string, ok bool) {
@@ -192,16 +200,35 @@ func decode(segment string) string {
 	return segment
 }
 
+// PathValue returns what the name matched in the request's path, URL-decoded;
+// nothing if the request's route has no such name. Unlike
+// [http.Request.PathValue] it needs no map in every request.
+func PathValue(r *http.Request, name string) string {
+	pattern, _ := trim(r.Pattern)
+	path, _ := trim(r.URL.EscapedPath())
+	for pattern != "" {
+		var expected, segment string
+		expected, pattern, _ = strings.Cut(pattern, "/")
+		segment, path, _ = strings.Cut(path, "/")
+		if n, ok := placeholder(expected); ok && n == name {
+			return decode(segment)
+		}
+	}
+	return ""
+}
+
 // PathID returns the path value called name as an id, read as leniently as
 // JavaScript's parseInt reads it: "1abc", "01", "0x1", "1.9" and "+1" are all
 // 1. It returns false for what is not a number. Ids beyond 2^53 all read as
 // one number that no record has.
 func PathID(r *http.Request, name string) (id int64, ok bool) {
-	return parseInt(r.PathValue(name))
+	return parseInt(PathValue(r, name))
 }
 
 func parseInt(s string) (n int64, ok bool) {
-	s = strings.TrimLeftFunc(s, isSpace)
+	if s == "" || s[0] <= ' ' || s[0] > '~' {
+		s = strings.TrimLeftFunc(s, isSpace)
+	}
 	sign := int64(1)
 	if rest, found := strings.CutPrefix(s, "-"); found {
 		s, sign = rest, -1

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // echo is a module with the pattern shapes that the API has. Its routes answer
@@ -23,7 +24,7 @@ func echo(rt *Router) error {
 		if !ok {
 			return NoContent
 		}
-		return text(http.StatusOK, fmt.Sprint(id, " ", r.PathValue("userId")))
+		return text(http.StatusOK, fmt.Sprint(id, " ", PathValue(r, "userId")))
 	})
 	rt.Get("/api/posts/by-user/{userId}", func(*http.Request) *Response { return list })
 	return nil
@@ -186,7 +187,7 @@ func FuzzRouter(f *testing.F) {
 			t.Fatalf("%q %q: %+v", method, target, response)
 		}
 		w := httptest.NewRecorder()
-		sent, err := response.write(w, method)
+		sent, err := response.write(w, method, time.Now())
 		if err != nil || sent != w.Body.Len() {
 			t.Errorf("%q %q: sent %d of %d bytes, %v", method, target, sent, w.Body.Len(), err)
 		}
@@ -195,7 +196,7 @@ func FuzzRouter(f *testing.F) {
 			if header["Content-Type"] != nil || header["Content-Length"] != nil || sent != 0 {
 				t.Errorf("%q %q: 204 with a body or a type: %v", method, target, header)
 			}
-		} else if header.Get("Content-Length") != fmt.Sprint(len(response.body)) || header.Get("Content-Type") == "" {
+		} else if length := header.Get("Content-Length"); length != fmt.Sprint(len(response.body)) && (length != "" || sent == 0) || header.Get("Content-Type") == "" {
 			t.Errorf("%q %q: header %v for %d bytes", method, target, header, len(response.body))
 		}
 	})

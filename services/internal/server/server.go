@@ -46,8 +46,6 @@ const (
 	// heap double, in bytes; GOMEMLIMIT in the environment takes precedence.
 	// See maxConnections for what it has to hold.
 	memoryLimit = 128 << 20
-	// What a line of the log holds of a text that a client chose, in bytes.
-	maxLogged = 1 << 10
 
 	// How long a client that sends too much or too slowly may take to see the
 	// answer.
@@ -127,7 +125,9 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	if err != nil {
 		return fail(exitFailure, fmt.Errorf("cannot listen on port %d, choose another with PORT: %w", c.port, err))
 	}
-	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: c.logLevel})).With("service", name)
+	lines := newStream(stdout)
+	defer lines.close()
+	log := newLogger(lines, c.logLevel, name)
 	if err := serve(ctx, listener, router, log, c.stopTimeout); err != nil {
 		log.Error("failed", "error", err.Error())
 		return exitFailure
@@ -137,15 +137,14 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 
 // serve answers requests until ctx is done, then stops within stopTimeout. The
 // error says that it could not serve, or that it had to cut off requests.
-func serve(ctx context.Context, listener net.Listener, router *Router, log *slog.Logger, stopTimeout time.Duration) error {
+func serve(ctx context.Context, listener net.Listener, router *Router, log *logger, stopTimeout time.Duration) error {
 	app := &application{router: router, log: log}
-	open := &connections{Listener: listener, max: maxConnections, log: log}
+	open := &connections{Listener: listener, max: maxConnections, writeTimeout: writeTimeout, log: log.Logger}
 	server := &http.Server{
 		Handler:                      app,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is an unknown route like any other
 		ReadTimeout:                  readTimeout,
 		ReadHeaderTimeout:            readHeaderTimeout,
-		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
 		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -154,6 +153,9 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *slog
 	}
 	server.Protocols.SetHTTP1(true)
 
+	done := make(chan struct{})
+	defer close(done)
+	go open.watch(done)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(open) }()
 	log.Info("listening", "address", listener.Addr().String())
@@ -197,7 +199,7 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *slog
 // happens to every request.
 type application struct {
 	router   *Router
-	log      *slog.Logger
+	log      *logger
 	draining atomic.Bool
 	active   atomic.Int64 // requests
 }
@@ -223,28 +225,19 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || a.draining.Load() {
 		w.Header()["Connection"] = []string{"close"}
 	}
-	sent, writeErr := response.write(w, r.Method)
+	sent, writeErr := response.write(w, r.Method, start)
 
 	// Without the query, which is the client's and may be confidential.
-	attrs := append(make([]slog.Attr, 0, 10),
-		slog.String("method", loggable(r.Method)),
-		slog.String("path", loggable(r.URL.EscapedPath())),
-		slog.Int("status", response.status),
-		slog.Int("bytes", sent),
-		slog.Float64("durationMs", float64(time.Since(start).Microseconds())/1000),
-	)
-	if id := r.Header.Get("X-Amzn-Trace-Id"); id != "" {
-		attrs = append(attrs, slog.String("traceId", loggable(id)))
+	duration := time.Since(start)
+	line := served{start.Add(duration), r.Method, r.URL.EscapedPath(), "", response.status, sent, duration}
+	if ids := r.Header["X-Amzn-Trace-Id"]; len(ids) > 0 {
+		line.traceId = ids[0]
 	}
-	if err := errors.Join(err, writeErr); err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
+	if err = errors.Join(err, writeErr); err != nil || failure != nil {
+		a.log.failed(r.Context(), line, err, failure)
+	} else {
+		a.log.request(line)
 	}
-	level := slog.LevelInfo
-	if failure != nil {
-		level = slog.LevelError
-		attrs = append(attrs, failure...)
-	}
-	a.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 // receive reads what the request has besides its head, up to a limit. If it
@@ -271,21 +264,6 @@ func receive(w http.ResponseWriter, r *http.Request) (*Response, error) {
 	default:
 		return badRequest, err
 	}
-}
-
-// loggable returns a text that a client chose as it may be logged: of limited
-// length, and without what a terminal or another reader of the log could take
-// for a command or the end of a line.
-func loggable(s string) string {
-	if len(s) > maxLogged {
-		s = s[:maxLogged] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // respond is the router's answer, or status 500 and what to log if a handler

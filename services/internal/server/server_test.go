@@ -320,7 +320,7 @@ func TestTooLargeHeader(t *testing.T) {
 // the time to write is over as well.
 func TestSlowBody(t *testing.T) {
 	log := &process{more: make(chan struct{}, 1)}
-	server := httptest.NewUnstartedServer(&application{router: mustRouter(t), log: slog.New(slog.NewJSONHandler(log, nil))})
+	server := httptest.NewUnstartedServer(&application{router: mustRouter(t), log: newLogger(log, slog.LevelInfo, "test")})
 	server.Config.ReadTimeout, server.Config.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
 	server.Start()
 	defer server.Close()
