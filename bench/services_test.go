@@ -67,7 +67,7 @@ func TestProcess(t *testing.T) {
 }
 
 func TestDocument(t *testing.T) {
-	sections := []section{{name: "synthesis"}, {name: "balancer"}, {name: "services"}}
+	sections := []section{{name: "synthesis"}, {name: "balancer"}, {name: "services"}, {name: "loop"}}
 	for i := range sections {
 		sections[i].output.WriteString(sections[i].name + " was measured\n\n")
 	}
@@ -75,12 +75,12 @@ func TestDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"This run: a machine.", "```\nsynthesis was measured\n```", "```\nbalancer was measured\n```", "```\nservices was measured\n```"} {
+	for _, want := range []string{"This run: a machine.", "```\nsynthesis was measured\n```", "```\nbalancer was measured\n```", "```\nservices was measured\n```", "```\nloop was measured\n```"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the document lacks %q:\n%s", want, text)
 		}
 	}
-	if _, err := render("a machine", sections[:2]); err == nil {
+	if _, err := render("a machine", sections[:3]); err == nil {
 		t.Error("a document without all sections")
 	}
 }
