@@ -11,6 +11,10 @@ FUZZTIME ?= 1m
 # Packages without CDK, which build in seconds, and without those that only run other programs.
 light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/' -e '^cutover/bench/many$$')
 
+# Packages whose tests run at the same time. Half of them mostly wait, for health
+# checks and engines, so that two cores have enough to do.
+tests_at_once = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
+
 .DEFAULT_GOAL := help
 .PHONY: help up down rehearse test race fuzz e2e reliability synth diff cost path deploy emulate golden vulns sbom bench setup bin/cutover clean
 
@@ -35,7 +39,7 @@ rehearse: setup bin/cutover ## walk the whole migration and back under load, 100
 test: setup ## set up and run all tests but the end-to-end one
 	@echo "Compiling the CDK app and its tests (minutes the first time, seconds later)"
 	go vet ./...
-	go test ./... $(ARGS)
+	go test -vet=off -p $(tests_at_once) ./... $(ARGS)
 
 race: ## run the tests of everything but the CDK app with the race detector
 	go test -race $(light)

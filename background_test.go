@@ -99,7 +99,7 @@ func TestRehearsal(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		phases[phase.String()] = inPhase(t, phase)
 	}
-	wait := rehearse(t, phases, "--rate", "200")
+	wait := rehearse(t, phases)
 	t.Parallel()
 	report, code := wait()
 	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
@@ -117,7 +117,7 @@ func TestRehearsalOfWhatMustFail(t *testing.T) {
 	for _, phase := range []string{"retired", "parallel"} {
 		phases[phase] = synth(t, settings{"phase": phase, "phaseGate": "off"})
 	}
-	wait := rehearse(t, phases, "--rate", "200", "--path", "retired,parallel")
+	wait := rehearse(t, phases, "--path", "retired,parallel")
 	t.Parallel()
 	report, code := wait()
 	if code != 1 || report.Verdict.Passed || report.Totals.Lost == 0 {

@@ -30,12 +30,13 @@ const (
 // What is edited in the service users: how many users it lists.
 const (
 	editedService = "services/users/routes/routes.go"
-	editedList    = "server.JSON(users%s)"
+	editedList    = "server.JSON(users)"
+	fewerListed   = "server.JSON(users[:1])"
 )
 
-// A round of the loop takes as long as a person waits; these are enough to see
-// that they are alike.
-const mostLoopRounds, mostServiceRounds = 3, 2
+// A round takes as long as a person waits; these are enough to see that they are
+// alike. A service's change is measured once: it mostly waits for health checks.
+const mostLoopRounds = 3
 
 // measureLoop measures from saving a change to seeing what it does, in a copy of
 // the repository: a stack's in "cdk diff", beside the peer's, and a service's in
@@ -68,15 +69,11 @@ func measureLoop(ctx context.Context, out io.Writer, work string, rounds int, cl
 		return err
 	}
 	defer func() { err = errors.Join(err, l.command(context.WithoutCancel(ctx), "bin/cutover", "down").run()) }()
-	var services []steps
-	for round := range min(rounds, mostServiceRounds) {
-		s, err := l.answer(ctx, round)
-		if err != nil {
-			return err
-		}
-		services = append(services, s)
+	service, err := l.answer(ctx)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintf(out, "\nFrom saving a change in services/users to the answer of it, by make up, %d rounds, in seconds:\n\n%s", len(services), serviceTable(services))
+	fmt.Fprintf(out, "\nFrom saving a change in services/users to the answer of it, by make up, once, in seconds:\n\n%s", serviceTable(service))
 	if !clone {
 		return nil
 	}
@@ -126,21 +123,24 @@ func loopTable(golang, javascript []steps) string {
 }
 
 // serviceTable has the steps of a service's change.
-func serviceTable(rounds []steps) string {
+func serviceTable(s steps) string {
+	return timeTable([]timed{
+		{"compile the service, synthesize", s.synth.Sub(s.saved)},
+		{"deploy, until it answers", s.finished.Sub(s.synth)},
+		{"all", s.finished.Sub(s.saved)},
+	})
+}
+
+// timed is a step that was done once.
+type timed struct {
+	name string
+	took time.Duration
+}
+
+func timeTable(rows []timed) string {
 	var b strings.Builder
-	for _, row := range []struct {
-		name string
-		of   func(steps) time.Duration
-	}{
-		{"compile the service, synthesize", func(s steps) time.Duration { return s.synth.Sub(s.saved) }},
-		{"deploy, until it answers", func(s steps) time.Duration { return s.finished.Sub(s.synth) }},
-		{"all", func(s steps) time.Duration { return s.finished.Sub(s.saved) }},
-	} {
-		var list []float64
-		for _, s := range rounds {
-			list = append(list, row.of(s).Seconds())
-		}
-		fmt.Fprintf(&b, "%-34s %s\n", row.name, spread(list, 1))
+	for _, row := range rows {
+		fmt.Fprintf(&b, "%-34s %.1f\n", row.name, row.took.Seconds())
 	}
 	return b.String()
 }
@@ -410,11 +410,9 @@ func (l *loop) peerDiff(ctx context.Context, round int) (steps, error) {
 	return l.edit(ctx, filepath.Join("bench", "peer", "app.js"), "cdk.out.peer", round, "--app", l.peer)
 }
 
-// up has the copy run on this machine, on a port that is free.
+// up has the copy run on this machine, as it was synthesized last, on a port that
+// is free.
 func (l *loop) up(ctx context.Context) error {
-	if err := l.command(ctx, "cdk", "synth", "--quiet").run(); err != nil {
-		return err
-	}
 	if err := l.command(ctx, "make", "-s", "bin/cutover").run(); err != nil {
 		return err
 	}
@@ -435,24 +433,18 @@ func url(ctx context.Context, dir string) (string, error) {
 	return "", errors.New("no listener answers")
 }
 
-// answer has the service list fewer users, and runs "make up" until that is what
-// is answered. It fails if the CDK app, which has nothing of the service, is
-// compiled or linked for that.
-func (l *loop) answer(ctx context.Context, round int) (s steps, err error) {
+// answer has the service list one user, and runs "make up" until that is what is
+// answered. It fails if the CDK app, which has nothing of the service, is compiled
+// or linked for that.
+func (l *loop) answer(ctx context.Context) (s steps, err error) {
 	base, err := url(ctx, l.dir)
 	if err != nil {
 		return s, err
 	}
-	list := func(round int) string {
-		if round < 0 {
-			return fmt.Sprintf(editedList, "")
-		}
-		return fmt.Sprintf(editedList, fmt.Sprintf("[:%d]", mostServiceRounds-round))
-	}
 	if _, err := readTools(l.log); err != nil {
 		return s, err
 	}
-	if err := replace(filepath.Join(l.dir, editedService), list(round-1), list(round)); err != nil {
+	if err := replace(filepath.Join(l.dir, editedService), editedList, fewerListed); err != nil {
 		return s, err
 	}
 	s.saved = time.Now()
@@ -474,10 +466,10 @@ func (l *loop) answer(ctx context.Context, round int) (s steps, err error) {
 		if err != nil {
 			return s, err
 		}
-		if users == mostServiceRounds-round {
+		if users == 1 {
 			s.finished = time.Now()
 		} else if up == nil {
-			return s, fmt.Errorf("make up is done, and %d users are listed, not %d", users, mostServiceRounds-round)
+			return s, fmt.Errorf("make up is done, and %d users are listed, not one", users)
 		}
 	}
 	if up != nil {
@@ -569,17 +561,12 @@ func measureClone(ctx context.Context, out io.Writer, work string) (err error) {
 	}
 	names := slices.SortedFunc(maps.Keys(compiled), func(a, b string) int { return cmp.Compare(compiled[b], compiled[a]) })
 	fmt.Fprintf(out, "\nFrom a clean clone to make up answering, once, in seconds:\n\n")
-	for _, row := range []struct {
-		name    string
-		seconds time.Duration
-	}{
+	fmt.Fprint(out, timeTable([]timed{
 		{"npm ci", installed.Sub(s.saved)},
 		{"download, compile, synthesize", s.synth.Sub(installed)},
 		{"deploy, until it answers", s.finished.Sub(s.synth)},
 		{"all", s.finished.Sub(s.saved)},
-	} {
-		fmt.Fprintf(out, "%-34s %.0f\n", row.name, row.seconds.Seconds())
-	}
+	}))
 	fmt.Fprintf(out, "\n%d packages took the compiler %.0f s, one beside the other. The longest:\n\n", len(compiled), sum.Seconds())
 	for _, name := range names[:min(len(names), 5)] {
 		fmt.Fprintf(out, "%-60s %.0f\n", name, compiled[name].Seconds())

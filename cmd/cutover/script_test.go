@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +25,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// The scripts spend most of their time waiting for health checks. The command
+	// line wins.
+	flag.Set("test.parallel", "8")
 	testscript.Main(m, map[string]func(){"cutover": main, "section": section})
 }
 
