@@ -294,12 +294,19 @@ func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 			}
 		}
 	}
-	if err != nil {
-		return cmp.Or(context.Cause(ctx), fmt.Errorf("the rehearsal: %w\n%s", err, stderr.Bytes()))
+	if err != nil && context.Cause(ctx) != nil {
+		return context.Cause(ctx)
 	}
+	// One that failed has a report as well, if it came to the load.
 	var report rehearsal.Report
-	if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
-		return fmt.Errorf("the report of the rehearsal: %w", err)
+	reportErr := json.Unmarshal(stdout.Bytes(), &report)
+	switch {
+	case err != nil && reportErr == nil:
+		return fmt.Errorf("the rehearsal: %s", strings.Join(report.Verdict.Reasons, " "))
+	case err != nil:
+		return fmt.Errorf("the rehearsal: %w\n%s", err, stderr.Bytes())
+	case reportErr != nil:
+		return fmt.Errorf("the report of the rehearsal: %w", reportErr)
 	}
 	return s.read(began, report, samples)
 }
