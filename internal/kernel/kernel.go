@@ -35,10 +35,13 @@ func direct(script string) {
 	if err != nil {
 		return
 	}
-	program := cmp.Or(os.Getenv(variable), "node")
 	// No bits say on Windows that a file may be executed.
-	if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 || program == path {
+	if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
 		return
+	}
+	program := cmp.Or(os.Getenv(variable), "node")
+	if filepath.Base(program) == filepath.Base(path) && os.Getenv(node) != "" { // by a process that has done this
+		program = os.Getenv(node)
 	}
 	if _, err := exec.LookPath(program); err != nil { // jsii says so best itself
 		return

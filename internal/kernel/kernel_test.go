@@ -21,15 +21,18 @@ func TestDirect(t *testing.T) {
 	t.Setenv("PATH", filepath.Dir(program))
 	for _, test := range []struct{ script, before, after, node string }{
 		{"node.sh", program, script, program},
+		{"node.sh", script, script, program},           // by a process that has done this
+		{"node.sh", "/other/node.sh", script, program}, // of another clone
 		{"node.sh", filepath.Base(program), script, filepath.Base(program)},
-		{"node.sh", script, script, ""}, // by a process that has done this
-		{"node.sh", "", "", ""},         // no node on the PATH
+		{"node.sh", "", "", ""}, // no node on the PATH
 		{"node.sh", "/nowhere/node", "/nowhere/node", ""},
 		{"missing.sh", program, program, ""},
 		{"answer.cjs", program, program, ""}, // not executable
 	} {
 		t.Setenv(variable, test.before)
-		t.Setenv(node, "")
+		if t.Setenv(node, ""); filepath.Base(test.before) == "node.sh" {
+			t.Setenv(node, program)
+		}
 		direct(test.script)
 		if after, node := os.Getenv(variable), os.Getenv(node); after != test.after || node != test.node {
 			t.Errorf("%+v: %s=%s, node %q", test, variable, after, node)
