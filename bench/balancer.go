@@ -41,19 +41,44 @@ func measureBalancer(ctx context.Context, out io.Writer, work string, rounds int
 		}
 		return fmt.Errorf("%w: %s", errSkipped, missing)
 	}
-	servers, err := measureServers(ctx, work, nginx, rounds)
+	profile := filepath.Join(work, "balancer.profile")
+	servers, err := measureServers(ctx, work, nginx, profile, rounds)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	where, err := shares(ctx, self, profile, "", profiledOfBalancer)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "GET %s through the load balancer of this machine and through nginx, %d rounds of %d requests over\n"+
 		"%d connections, and of %d requests per second for %v:\n\n", route, rounds, closedRequests, connections, openRate, openDuration)
 	fmt.Fprint(out, balancerTable(servers[0], servers[1], servers[2]))
+	fmt.Fprintf(out, "\nWhere the load balancer's time goes:\n\n%s", where)
 	return nil
 }
 
+// profiledOfBalancer are the functions in the load balancer's profile.
+var profiledOfBalancer = []profiledFunction{
+	{"system calls: reads, writes, waiting for either", `syscall/linux\.Syscall6`},
+	{"the Go scheduler, between connections", `runtime\.schedule`},
+	{"allocation", `runtime\.mallocgc`},
+	{"garbage collection", `runtime\.gcBgMarkWorker`},
+	{"net/http: reads and parses the request", `net/http\.\(\*conn\)\.readRequest`},
+	{"net/http: writes the head and sends the answer", `net/http\.\(\*response\)\.finishRequest`},
+	{"the load balancer: everything", `loadbalancer\.\(\*front\)\.ServeHTTP`},
+	{"the load balancer: asks the target and passes on", `loadbalancer\.\(\*proxy\)\.exchange`},
+	{"of that: reads the answer's head", `loadbalancer\.\(\*targetConn\)\.readResponse`},
+	{"the load balancer: its line in the access log", `loadbalancer\.\(\*accessLog\)\.write`},
+}
+
 // measureServers starts the service, the load balancer and nginx, measures them
-// and stops them. It returns them in this order.
-func measureServers(ctx context.Context, work, nginx string, rounds int) (servers []*server, err error) {
+// and stops them. It returns them in this order. A load balancer more leaves a
+// profile in a file.
+func measureServers(ctx context.Context, work, nginx, profile string, rounds int) (servers []*server, err error) {
 	defer func() {
 		// The service last, since the others hold connections to it.
 		for _, s := range slices.Backward(servers) {
@@ -112,7 +137,18 @@ func measureServers(ctx context.Context, work, nginx string, rounds int) (server
 			}
 		}
 	}
-	return servers, nil
+	more, err := freeAddresses(1)
+	if err != nil {
+		return servers, err
+	}
+	s, err := startServer(ctx, "profiled load balancer", more[0], nil, nil, self, "-balancer", work, "-profile", profile, more[0], service)
+	if err == nil {
+		_, err = s.client.closedLoop(ctx, 10*closedRequests)
+	}
+	if s != nil {
+		err = errors.Join(err, s.stop())
+	}
+	return servers, err
 }
 
 // balancerTable has a line for each, and the ratios of the rounds. The CPU time

@@ -41,6 +41,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -53,6 +54,7 @@ func main() {
 	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize, a service does less than %.1f of what net/http does, or many services take more than in proportion", limit, bareLimit))
 	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
 	balancer := flag.String("balancer", "", "only be the load balancer that is measured, with its files in this directory: arguments LISTEN TARGET")
+	profile := flag.String("profile", "", "as that load balancer, write a CPU profile to this file")
 	clone := flag.Bool("clone", false, "in the section loop also measure from a clean clone to an answer, which takes minutes and the network")
 	tool := flag.String("tool", "", "only run a tool of the go command, the arguments, and append to this file what it did")
 	flag.Parse()
@@ -66,7 +68,7 @@ func main() {
 	case *onlyImages:
 		err = buildImages(ctx)
 	case *balancer != "":
-		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
+		err = profiling(*profile, func() error { return serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1)) })
 	default:
 		err = run(ctx, *rounds, *phase, *only, *check, *clone)
 	}
@@ -74,6 +76,23 @@ func main() {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+// profiling runs a function and writes a CPU profile of it; with no file, only runs it.
+func profiling(file string, serve func() error) error {
+	if file == "" {
+		return serve()
+	}
+	out, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return err
+	}
+	err = serve()
+	pprof.StopCPUProfile()
+	return errors.Join(err, out.Close())
 }
 
 func run(ctx context.Context, rounds int, phase, only string, check, clone bool) (err error) {

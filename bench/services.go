@@ -122,7 +122,7 @@ func measureServices(ctx context.Context, out io.Writer, work string, rounds int
 
 // profiled are the functions in the profile: what net/http does for a request,
 // and what is the service's own.
-var profiled = []struct{ what, function string }{
+var profiled = []profiledFunction{
 	{"net/http: reads and parses the request", `net/http\.\(\*conn\)\.readRequest`},
 	{"net/http: writes the head and sends the answer", `net/http\.\(\*response\)\.finishRequest`},
 	{"system calls, on either side", `syscall/linux\.Syscall6`},
@@ -144,13 +144,23 @@ func profile(ctx context.Context, work string) (string, error) {
 		"-benchtime", "100000x", "-cpu", "1", "-cpuprofile", samples, "-o", binary); err != nil {
 		return "", err
 	}
+	return shares(ctx, binary, samples, `net/http\.\(\*conn\)\.serve|server\.\(\*stream\)\.run`, profiled)
+}
+
+// profiledFunction is a line of a profile: what it is, and an expression for the
+// end of the names of the functions that do it.
+type profiledFunction struct{ what, function string }
+
+// shares says what part of the samples is in functions and what they call. Only
+// samples with a function that matches focus are looked at; empty: all of them.
+func shares(ctx context.Context, binary, samples, focus string, functions []profiledFunction) (string, error) {
 	list, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-cum", "-relative_percentages", "-nodecount", "100000", "-nodefraction", "0",
-		"-focus", `net/http\.\(\*conn\)\.serve|server\.\(\*stream\)\.run`, binary, samples).Output()
+		"-focus", focus, binary, samples).Output()
 	if err != nil {
 		return "", fmt.Errorf("pprof: %w", err)
 	}
 	var shown strings.Builder
-	for _, p := range profiled {
+	for _, p := range functions {
 		percent, err := pprofShare(string(list), regexp.MustCompile(p.function+"$"))
 		if err != nil {
 			return "", err
