@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,7 +66,11 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 			err = fmt.Errorf("CDK refused the stacks: %s", message)
 		}
 	}()
-	props := &awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &values}
+	// A trace of where a construct was made is one of the process that runs CDK: none
+	// of it is Go code, and it takes time.
+	context := map[string]any{"aws:cdk:disable-creation-stack-traces": true}
+	maps.Copy(context, values)
+	props := &awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &context}
 	if outdir != "" {
 		props.Outdir = jsii.String(outdir)
 	}

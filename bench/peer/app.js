@@ -394,7 +394,7 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
 }
 
 const contexts = JSON.parse(execFileSync(process.env.CUTOVER_BENCH, ['-images'], { cwd: root, encoding: 'utf8' }));
-const app = new App({ analyticsReporting: false });
+const app = new App({ analyticsReporting: false, context: { 'aws:cdk:disable-creation-stack-traces': true } });
 Tags.of(app).add('environment', env, {
   excludeResourceTypes: ['AWS::ElasticLoadBalancingV2::Listener', 'AWS::ElasticLoadBalancingV2::ListenerRule'],
 });
