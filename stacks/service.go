@@ -80,8 +80,8 @@ func newAlike(scope constructs.Construct, s config.Settings, cluster *Cluster) *
 		a.platform = awsecrassets.Platform_LINUX_ARM64()
 	}
 	a.linuxParameters.DropCapabilities(awsecs.Capability_ALL)
-	// The first check is an interval after the start. A deployment does not wait for
-	// it longer than for the target group's, and each is a process to be started.
+	// The first check is an interval after the start, and a deployment waits for it.
+	// But each is a process to be started, which is most of what an idle task takes.
 	a.healthCheck = &awsecs.HealthCheck{
 		Interval: awscdk.Duration_Seconds(jsii.Number(10)),
 		Timeout:  awscdk.Duration_Seconds(jsii.Number(5)),

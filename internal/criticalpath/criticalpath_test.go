@@ -248,51 +248,51 @@ func TestWaits(t *testing.T) {
 		givesUp       int
 		unknown       string
 	}{
-		{name: "created", after: service(count(1), "", ""), action: Create, seconds: 12, why: "start: 2 health checks of the target group every 6 s"},
-		{name: "created without a count", after: service("", "", ""), action: Create, seconds: 12, why: "start: 2 health checks of the target group every 6 s"},
+		{name: "created", after: service(count(1), "", ""), action: Create, seconds: 6, why: "start: a health check of the target group within 6 s"},
+		{name: "created without a count", after: service("", "", ""), action: Create, seconds: 6, why: "start: a health check of the target group within 6 s"},
 		{name: "created with no tasks", after: service(count(0), "", ""), action: Create},
 		{name: "a slow target group", after: strings.Replace(service("", "", ""), `"HealthCheckIntervalSeconds": 6`, `"HealthCheckIntervalSeconds": 10`, 1),
-			action: Create, seconds: 20, why: "start: 2 health checks of the target group every 10 s"},
+			action: Create, seconds: 10, why: "start: a health check of the target group within 10 s"},
 		{name: "a container slower than the target group", after: strings.Replace(service("", "", ""), `"Interval": 5`, `"Interval": 13`, 1),
 			action: Create, seconds: 13, why: "start: the container's health check after 13 s"},
 		{name: "defaults of the target group", after: strings.Replace(service("", "", ""), `"HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2, "HealthCheckIntervalSeconds": 6,`, "", 1),
-			action: Create, seconds: 150, why: "start: 5 health checks of the target group every 30 s"},
+			action: Create, seconds: 30, why: "start: a health check of the target group within 30 s"},
 		{name: "no health check at all", after: fmt.Sprintf(bare, ""), action: Create, seconds: 40, why: "start: 40 s for want of a health check"},
-		{name: "more tasks", before: service(count(0), "", ""), after: service(count(1), "", ""), action: Update, seconds: 12, why: "start: 2 health checks of the target group every 6 s"},
+		{name: "more tasks", before: service(count(0), "", ""), after: service(count(1), "", ""), action: Update, seconds: 6, why: "start: a health check of the target group within 6 s"},
 		{name: "fewer tasks", before: service(count(2), "", ""), after: service(count(1), "", ""), action: Update, seconds: 35, why: "stop: deregistration delay 15 s, stop timeout 20 s"},
 		{name: "as many tasks", before: service(count(1), "", ""), after: service(count(1)+`"CapacityProviderStrategy": [{"CapacityProvider": "other"}],`, "", ""), action: Update},
-		{name: "a forced deployment", before: service(count(1), "", ""), after: service(count(1)+`"ForceNewDeployment": {"EnableForceNewDeployment": true},`, "", ""), action: Update, seconds: 47,
-			why: "start: 2 health checks of the target group every 6 s; stop: deregistration delay 15 s, stop timeout 20 s"},
-		{name: "another image", before: service(count(1), "", ""), after: service(count(1), image, ""), action: Update, seconds: 47,
-			why: "start: 2 health checks of the target group every 6 s; stop: deregistration delay 15 s, stop timeout 20 s"},
+		{name: "a forced deployment", before: service(count(1), "", ""), after: service(count(1)+`"ForceNewDeployment": {"EnableForceNewDeployment": true},`, "", ""), action: Update, seconds: 41,
+			why: "start: a health check of the target group within 6 s; stop: deregistration delay 15 s, stop timeout 20 s"},
+		{name: "another image", before: service(count(1), "", ""), after: service(count(1), image, ""), action: Update, seconds: 41,
+			why: "start: a health check of the target group within 6 s; stop: deregistration delay 15 s, stop timeout 20 s"},
 		{name: "another image without a task", before: service(count(0), "", ""), after: service(count(0), image, ""), action: Update},
-		{name: "another image for the first task", before: service(count(0), "", ""), after: service(count(1), image, ""), action: Update, seconds: 12,
-			why: "start: 2 health checks of the target group every 6 s"},
+		{name: "another image for the first task", before: service(count(0), "", ""), after: service(count(1), image, ""), action: Update, seconds: 6,
+			why: "start: a health check of the target group within 6 s"},
 		{name: "another image and no task any more", before: service(count(1), "", ""), after: service(count(0), image, ""), action: Update, seconds: 35,
 			why: "stop: deregistration delay 15 s, stop timeout 20 s"},
-		{name: "in rounds", before: service(bounds(4, 100, 125), "", ""), after: service(bounds(4, 100, 125), image, ""), action: Update, seconds: 4 * 47,
-			why: "start: 2 health checks of the target group every 6 s; stop: deregistration delay 15 s, stop timeout 20 s; all that in 4 rounds"},
-		{name: "in one round, downwards", before: service(bounds(4, 0, 100), "", ""), after: service(bounds(4, 0, 100), image, ""), action: Update, seconds: 47,
-			why: "start: 2 health checks of the target group every 6 s; stop: deregistration delay 15 s, stop timeout 20 s"},
+		{name: "in rounds", before: service(bounds(4, 100, 125), "", ""), after: service(bounds(4, 100, 125), image, ""), action: Update, seconds: 4 * 41,
+			why: "start: a health check of the target group within 6 s; stop: deregistration delay 15 s, stop timeout 20 s; all that in 4 rounds"},
+		{name: "in one round, downwards", before: service(bounds(4, 0, 100), "", ""), after: service(bounds(4, 0, 100), image, ""), action: Update, seconds: 41,
+			why: "start: a health check of the target group within 6 s; stop: deregistration delay 15 s, stop timeout 20 s"},
 		{name: "defaults of the container", before: fmt.Sprintf(bare, ""), after: fmt.Sprintf(bare, `, "DesiredCount": 0`), action: Update, seconds: 30,
 			why: "stop: deregistration delay 0 s, stop timeout 30 s"},
 		{name: "default of the deregistration delay", before: strings.Replace(service("", "", ""), "deregistration_delay", "x", 1), after: strings.Replace(service(count(0), "", ""), "deregistration_delay", "x", 1),
 			action: Update, seconds: 320, why: "stop: deregistration delay 300 s, stop timeout 20 s"},
-		{name: "replaced", before: service(count(1), "", ""), after: service(count(1)+`"ServiceName": "b",`, "", ""), action: Replace, seconds: 12,
-			why: "start: 2 health checks of the target group every 6 s"},
+		{name: "replaced", before: service(count(1), "", ""), after: service(count(1)+`"ServiceName": "b",`, "", ""), action: Replace, seconds: 6,
+			why: "start: a health check of the target group within 6 s"},
 		{name: "deleted", before: service(count(1), "", ""), action: Delete, seconds: 35, why: "stop: deregistration delay 15 s, stop timeout 20 s"},
-		{name: "a circuit breaker", after: service(breaker, "", ""), action: Create, seconds: 12, why: "start: 2 health checks of the target group every 6 s", givesUp: 45},
+		{name: "a circuit breaker", after: service(breaker, "", ""), action: Create, seconds: 6, why: "start: a health check of the target group within 6 s", givesUp: 45},
 		{name: "a circuit breaker and checks longer than the grace period", after: strings.Replace(service(breaker+count(8), "", ""), `"Retries": 3`, `"Retries": 3, "StartPeriod": 10`, 1),
-			action: Create, seconds: 12, why: "start: 2 health checks of the target group every 6 s", givesUp: 4 * 25},
+			action: Create, seconds: 6, why: "start: a health check of the target group within 6 s", givesUp: 4 * 25},
 		{name: "a circuit breaker with a threshold of its own", after: service(strings.Replace(breaker, "true", `true, "ThresholdConfiguration": {"Type": "COUNT", "Value": 1}`, 1), "", ""),
-			action: Create, seconds: 12, why: "start: 2 health checks of the target group every 6 s"},
+			action: Create, seconds: 6, why: "start: a health check of the target group within 6 s"},
 		{name: "blue and green", before: service(`"DeploymentController": {"Type": "CODE_DEPLOY"},`, "", ""), after: service(`"DeploymentController": {"Type": "CODE_DEPLOY"},`, image, ""), action: Update},
 		{name: "a target group of elsewhere", after: strings.Replace(service("", "", ""), `{"Ref": "Group"}`, `"arn:group"`, 1), action: Create, seconds: 5,
 			why: "start: the container's health check after 5 s", unknown: "the target group arn:group of S/Service"},
 		{name: "a target group of elsewhere and no check of the container's own", after: fmt.Sprintf(bare, `, "LoadBalancers": [{"TargetGroupArn": "arn:group"}]`),
 			action: Create, why: "start: not known here", unknown: "the target group arn:group of S/Service"},
-		{name: "a task definition of elsewhere", after: strings.Replace(service("", "", ""), `{"Ref": "Definition"}`, `"family:1"`, 1), action: Create, seconds: 12,
-			why: "start: 2 health checks of the target group every 6 s", unknown: "the task definition of S/Service"},
+		{name: "a task definition of elsewhere", after: strings.Replace(service("", "", ""), `{"Ref": "Definition"}`, `"family:1"`, 1), action: Create, seconds: 6,
+			why: "start: a health check of the target group within 6 s", unknown: "the task definition of S/Service"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -321,13 +321,13 @@ func TestSeconds(t *testing.T) {
 			"TaskDefinition": {"Ref": "D"}}}, "D": {"Type": "AWS::ECS::TaskDefinition"}`,
 	})
 	equal(t, "chain", "create Long/A, create Long/B, create Long/C, create End/D, create End/E 40 s", show(p.Chain))
-	equal(t, "longest", Length{Stacks: 2, Steps: 5, Seconds: 160}, p.Longest)
-	equal(t, "serial", Length{Stacks: 4, Steps: 11, Seconds: 12 + 120 + 40}, p.Serial)
+	equal(t, "longest", Length{Stacks: 2, Steps: 5, Seconds: 100}, p.Longest)
+	equal(t, "serial", Length{Stacks: 4, Steps: 11, Seconds: 6 + 60 + 40}, p.Serial)
 	equal(t, "side by side", 3, p.SideBySide())
 
 	// Of two that are as long, the one with more seconds.
 	p = path(t, nil, stacks{"A": `"X": {"Type": "X::Y::Z"}, "Y": {"Type": "X::Y::Z", "DependsOn": "X"}`, "B": service("", "", "")})
-	equal(t, "the slower one", "create B/Definition, create B/Service 12 s", show(p.Chain))
+	equal(t, "the slower one", "create B/Definition, create B/Service 6 s", show(p.Chain))
 }
 
 func TestErrors(t *testing.T) {

@@ -116,11 +116,12 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 			continue
 		}
 		g := r.Properties(group)
+		// A new target has to pass one check; the threshold is for one that has failed
+		// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html).
 		interval := g.Field("HealthCheckIntervalSeconds").Int(30, 1, most)
-		passes := g.Field("HealthyThresholdCount").Int(5, 1, most)
-		if passes*interval > healthy {
-			healthy = passes * interval
-			why = fmt.Sprintf("%d health checks of the target group every %d s", passes, interval)
+		if interval > healthy {
+			healthy = interval
+			why = fmt.Sprintf("a health check of the target group within %d s", interval)
 		}
 		failing = max(failing, g.Field("UnhealthyThresholdCount").Int(2, 1, most)*interval)
 		delay := 300
