@@ -119,6 +119,11 @@ func loopTable(golang, javascript []steps) string {
 	row("compare", func(s steps) float64 { return s.finished.Sub(s.synth).Seconds() }, func(s steps) float64 { return s.finished.Sub(s.synth).Seconds() })
 	all := func(s steps) float64 { return s.finished.Sub(s.saved).Seconds() }
 	row("all", all, all)
+	ratio := make([]float64, len(golang))
+	for i := range ratio {
+		ratio[i] = all(golang[i]) / all(javascript[i])
+	}
+	fmt.Fprintf(&b, "%-34s %s\n", "Go / JavaScript", spread(ratio, 2))
 	return b.String()
 }
 

@@ -131,6 +131,7 @@ link                               1.5 (1.5 to 1.5)           -
 synthesize                         3.0 (3.0 to 3.0)           4.0 (4.0 to 4.0)
 compare                            1.0 (1.0 to 1.0)           1.5 (1.5 to 1.5)
 all                                8.0 (8.0 to 8.0)           5.5 (5.5 to 5.5)
+Go / JavaScript                    1.45 (1.45 to 1.45)
 `
 	if diff := cmp.Diff(want, loopTable([]steps{golang}, []steps{javascript})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
