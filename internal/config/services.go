@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cutover/internal/cost"
+	"cutover/internal/ecs"
 	"cutover/internal/migration"
 )
 
@@ -229,20 +230,19 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	if !known {
 		return
 	}
-	cpu, memory := machine.VCPU*1024, machine.MemoryMiB
-	allCPU, allMemory := 0, 0
+	one := ecs.Resources{CPU: machine.VCPU * 1024, MemoryMiB: machine.MemoryMiB}
+	var all ecs.Resources
 	for _, service := range d.All() {
-		allCPU += service.Tasks * service.CPU
-		allMemory += service.Tasks * service.MemoryReservationMiB
-		if service.CPU > cpu || service.MemoryReservationMiB > memory {
+		all.CPU += service.Tasks * service.CPU
+		all.MemoryMiB += service.Tasks * service.MemoryReservationMiB
+		if service.CPU > one.CPU || service.MemoryReservationMiB > one.MemoryMiB {
 			refuse("service %q: a task reserves %d CPU units and %d MiB, and an instance of type %s has %d and %d: set instanceType to a larger one, or reserve less",
-				service.Name, service.CPU, service.MemoryReservationMiB, kind, cpu, memory)
+				service.Name, service.CPU, service.MemoryReservationMiB, kind, one.CPU, one.MemoryMiB)
 		}
 	}
-	up := func(need, one int) int { return (need + one - 1) / one }
-	if n := max(up(allCPU, cpu), up(allMemory, memory)); n > s.MaxInstances {
+	if n := all.Instances(one); n > s.MaxInstances {
 		refuse("maxInstances: the tasks of all services reserve %d CPU units and %d MiB, and %d instances of type %s have %d and %d: set it to %d or more, or instanceType to a larger one",
-			allCPU, allMemory, s.MaxInstances, kind, s.MaxInstances*cpu, s.MaxInstances*memory, n)
+			all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, n)
 	}
 }
 

@@ -511,14 +511,12 @@ func (e *environment) grow() {
 		return
 	}
 	g := &e.groups[0]
-	cpu, memory := 0, 0
+	var all ecs.Resources
 	for _, t := range e.tasks {
-		cpu += t.count * t.cpu
-		memory += t.count * t.memoryMiB
+		all.CPU += t.count * t.cpu
+		all.MemoryMiB += t.count * t.memoryMiB
 	}
-	up := func(need, one int) int { return (need + one - 1) / one }
-	one := ecs.Registered(g.machine.VCPU, g.machine.MemoryMiB)
-	g.least = max(g.least, min(g.most, max(up(cpu, one.CPU), up(memory, one.MemoryMiB))))
+	g.least = max(g.least, min(g.most, all.Instances(ecs.Registered(g.machine.VCPU, g.machine.MemoryMiB))))
 }
 
 func count(n int, one, more string) string {

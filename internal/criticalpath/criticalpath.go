@@ -59,14 +59,15 @@ type Step struct {
 	// most resources. Why says what it is made of.
 	//
 	// It is known for services of ECS. A new task counts when its targets are healthy
-	// (the threshold times the interval, which is how ECS counts it: a target of an
-	// Application Load Balancer may be healthy after one check), and when its
-	// containers are (an interval, at the end of which is the first check). One that
+	// (an interval, within which is the one check that a new target has to pass; ECS's
+	// own page on it counts the threshold times the interval), and when its containers
+	// are (an interval, at the end of which is the first check). One that
 	// goes away has the deregistration delay and then the stop timeout, and needs them
 	// only as long as requests are in flight and the container takes to stop. Which of
 	// it a service has to wait for depends on what the deployment changes.
 	//
 	//   - https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
+	//   - https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 	//   - https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-healthcheck.html
 	//   - https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-connection-draining.html
 	Seconds int    `json:"seconds,omitempty"`

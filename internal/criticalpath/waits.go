@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/ecs"
 )
 
 const (
@@ -81,9 +82,8 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 
 // rounds is in how many goes the tasks are replaced: each as many as the maximum
 // lets start, or the minimum lets stop, at a time.
-// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 func (p pace) rounds() int {
-	lower, upper := (p.tasks*p.min+99)/100, p.tasks*p.max/100
+	lower, upper := (&ecs.ServiceSpec{MinimumHealthyPercent: p.min, MaximumPercent: p.max}).Bounds(p.tasks)
 	atOnce := max(1, upper-lower)
 	return (p.tasks + atOnce - 1) / atOnce
 }
@@ -153,26 +153,18 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 		d.unknown[fmt.Sprintf("the task definition of %v", resource)] = true
 	}
 	if !checked {
-		healthy, why = unchecked, fmt.Sprintf("%d s for want of a health check", unchecked)
+		healthy = int(ecs.Unchecked.Seconds())
+		why = fmt.Sprintf("%d s for want of a health check", healthy)
 	}
 	s.start, s.startWhy = healthy, "start: "+why
 	s.stop, s.stopWhy = drain+kill, fmt.Sprintf("stop: deregistration delay %d s, stop timeout %d s", drain, kill)
 
 	if breaker := deployment.Field("DeploymentCircuitBreaker"); breaker.Field("Enable").Bool(false) && !breaker.Field("ThresholdConfiguration").Present() {
 		grace := p.Field("HealthCheckGracePeriodSeconds").Int(0, 0, most)
-		s.givesUp = failures(s.tasks) * max(grace, failing)
+		s.givesUp = ecs.Threshold{}.Failures(s.tasks) * max(grace, failing) // one after the other at worst
 	}
 	return s, r.Err()
 }
-
-// unchecked is how long a task without any health check must run to count.
-// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
-const unchecked = 40
-
-// failures is how many tasks must fail, one after the other at worst, for a circuit
-// breaker without a threshold of its own: half of the count, 3 to 200.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
-func failures(tasks int) int { return min(max((tasks+1)/2, 3), 200) }
 
 // resolved is the resource of that type that a value names, nil if it names
 // something else, or what only a deployment can tell.

@@ -14,10 +14,10 @@ const (
 	maxThreshold     = 200
 )
 
-// failures is how many tasks of a deployment must fail for it to have failed.
+// Failures is how many tasks of a deployment must fail for it to have failed.
 // Percentages are rounded up.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
-func (t Threshold) failures(desired int) int {
+func (t Threshold) Failures(desired int) int {
 	if t == (Threshold{}) {
 		t = Threshold{boundedPercent, defaultThreshold}
 	}
@@ -30,20 +30,20 @@ func (t Threshold) failures(desired int) int {
 	return min(max(percentUp(desired, t.Value), minThreshold), maxThreshold)
 }
 
-// bounds are the number of tasks that must stay healthy during a deployment and
+// Bounds are the number of tasks that must stay healthy during a deployment and
 // the number that may run: the minimum is rounded up, the maximum down.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
-func (s *ServiceSpec) bounds(desired int) (lower, upper int) {
+func (s *ServiceSpec) Bounds(desired int) (lower, upper int) {
 	return percentUp(desired, s.MinimumHealthyPercent), desired * s.MaximumPercent / 100
 }
 
 func percentUp(n, percent int) int { return (n*percent + 99) / 100 }
 
 const (
-	// unchecked is how long a task without any health check must run to count
+	// Unchecked is how long a task without any health check must run to count
 	// as healthy.
 	// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
-	unchecked = 40 * time.Second
+	Unchecked = 40 * time.Second
 	// maxBackoff is the longest time between two attempts to start a task.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html
 	maxBackoff = 27 * time.Minute

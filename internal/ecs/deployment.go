@@ -137,7 +137,7 @@ func (s *service) countFailure(t *task, reason string) {
 	d := t.deployment
 	if breaker := s.spec.CircuitBreaker; breaker.Enable && d.state == InProgress && d == s.deployments[0] {
 		d.failures++
-		if threshold := breaker.Threshold.failures(s.desired); d.failures >= threshold {
+		if threshold := breaker.Threshold.Failures(s.desired); d.failures >= threshold {
 			s.fail(d, fmt.Sprintf("%d tasks failed; the circuit breaker's threshold is %d; the last one: %s", d.failures, threshold, reason))
 		}
 	}
@@ -166,7 +166,7 @@ func (s *service) fail(d *deployment, reason string) {
 func (s *service) roll(now time.Time) {
 	primary := s.deployments[0]
 	primary.want = s.desired
-	lower, upper := s.spec.bounds(s.desired)
+	lower, upper := s.spec.Bounds(s.desired)
 	total, healthy, healthyNew, waitingNew := 0, 0, 0, 0
 	for _, t := range s.tasks {
 		if !t.live() {

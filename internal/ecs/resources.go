@@ -74,6 +74,13 @@ func (r Resources) Room(task Resources) (tasks int, limit string) {
 	return tasks, limit
 }
 
+// Instances returns how many instances with so much each have it together, by CPU
+// and memory.
+func (r Resources) Instances(each Resources) int {
+	up := func(need, one int) int { return (need + one - 1) / one }
+	return max(up(r.CPU, each.CPU), up(r.MemoryMiB, each.MemoryMiB))
+}
+
 // lacks returns what there is not enough of on the instance for one more task.
 // Empty if there is, or if there is no instance to fit on.
 func (s *Scheduler) lacks(d TaskDefinition) string {

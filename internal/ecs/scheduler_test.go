@@ -598,7 +598,7 @@ func TestThreshold(t *testing.T) {
 		{Threshold{unboundedPercent, 10}, 10, 1}, {Threshold{unboundedPercent, 100}, 800, 800}, {Threshold{unboundedPercent, 50}, 0, 1},
 		{Threshold{absoluteCount, 1}, 800, 1},
 	} {
-		if got := test.threshold.failures(test.desired); got != test.want {
+		if got := test.threshold.Failures(test.desired); got != test.want {
 			t.Errorf("%+v of %d tasks: %d, want %d", test.threshold, test.desired, got, test.want)
 		}
 	}

@@ -69,7 +69,7 @@ func (s *service) reconcile() {
 		s.assess(t, now)
 	}
 	s.roll(now)
-	_, upper := s.spec.bounds(s.desired)
+	_, upper := s.spec.Bounds(s.desired)
 	room := upper
 	for _, t := range s.tasks {
 		if t.live() {
@@ -150,7 +150,7 @@ func (s *service) stalled() error {
 			old++
 		}
 	}
-	lower, upper := s.spec.bounds(s.desired)
+	lower, upper := s.spec.Bounds(s.desired)
 	if old == 0 || upper > old || lower < old {
 		return nil
 	}

@@ -417,7 +417,7 @@ func (t *task) healthy(now time.Time) (healthy bool, when time.Time) {
 	case len(t.deployment.loadBalancers) > 0:
 		return true, time.Time{}
 	}
-	when = t.started.Add(unchecked)
+	when = t.started.Add(Unchecked)
 	return !now.Before(when), when
 }
 
