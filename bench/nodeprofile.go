@@ -92,6 +92,8 @@ func kindOf(stack []frame) int {
 			return collectsGarbage
 		case f.FunctionName == "spawnSync":
 			return waits
+		case strings.HasSuffix(f.URL, "/core/lib/private/perf.js"):
+			// CDK's own profiler: it stands between every function of node:fs and the caller.
 		case strings.HasPrefix(f.URL, "node:internal/modules/"):
 			return loadsModules
 		case strings.Contains(f.URL, "/node_modules/"):

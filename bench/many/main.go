@@ -29,9 +29,14 @@ func main() {
 	os.Exit(stacks.Run(deployment(n)))
 }
 
+// oneBalancer is how many services one load balancer has target groups for beside
+// those of the monolith and of dropped traffic: it has 100.
+const oneBalancer = 98
+
 // deployment has the monolith and n-1 services, of which each takes a path over.
-// More than one load balancer has target groups for are refused by the checks of
-// every deployment, as anything else that is wrong.
+// Those that one load balancer has no room for are behind a further one. More than
+// that one has room for are refused by the checks of every deployment, as anything
+// else that is wrong.
 func deployment(n int) config.Deployment {
 	const program = "services/internal/echo"
 	// With 64 units and 64 MiB a hundred fit on the four instances of the default settings.
@@ -42,7 +47,11 @@ func deployment(n int) config.Deployment {
 	for i := 1; i < n; i++ {
 		// Of one width, so that no path begins with another service's.
 		name := fmt.Sprintf("service-%03d", i)
-		d.Services = append(d.Services, service(name, "/api/"+name+"*", i))
+		further := service(name, "/api/"+name+"*", i)
+		if i > oneBalancer {
+			further.LoadBalancer = "further"
+		}
+		d.Services = append(d.Services, further)
 	}
 	return d
 }

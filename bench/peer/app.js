@@ -5,10 +5,11 @@
 // measures the Go app against, and that program fails when the templates
 // differ, so a change to stacks/ belongs here too.
 //
-// With CUTOVER_BENCH_SERVICES it has as many services as bench/many. It knows the
-// context keys phase and shift and has the other settings at their
-// defaults. As the Go app, it first has the images' build contexts brought up to
-// date; the program that does so is named by CUTOVER_BENCH.
+// With CUTOVER_BENCH_SERVICES it has as many services as bench/many, and a further
+// load balancer where that has one. It knows the context keys phase and shift and
+// has the other settings at their defaults. As the Go app, it first has the images'
+// build contexts brought up to date; the program that does so is named by
+// CUTOVER_BENCH.
 
 const { execFileSync } = require('child_process');
 const fs = require('fs');
@@ -34,12 +35,12 @@ const phases = ['monolith', 'parallel', 'switched', 'retired'];
 const monolith = { name: 'api', paths: ['/api*'] };
 const many = Number(process.env.CUTOVER_BENCH_SERVICES ?? 0);
 const services = many === 0 ? [
-  { name: 'users', paths: ['/api/users*'], order: 10 },
-  { name: 'threads', paths: ['/api/threads*'], order: 20 },
-  { name: 'posts', paths: ['/api/posts*'], order: 30 },
+  { name: 'users', paths: ['/api/users*'], order: 10, balancer: '' },
+  { name: 'threads', paths: ['/api/threads*'], order: 20, balancer: '' },
+  { name: 'posts', paths: ['/api/posts*'], order: 30, balancer: '' },
 ] : Array.from({ length: many - 1 }, (_, i) => {
   const name = `service-${String(i + 1).padStart(3, '0')}`;
-  return { name, paths: [`/api/${name}*`], order: i + 1 };
+  return { name, paths: [`/api/${name}*`], order: i + 1, balancer: i < 98 ? '' : 'further' };
 });
 const all = [monolith, ...services];
 const reservation = many === 0 ? 256 : 64;
@@ -47,9 +48,19 @@ const reservation = many === 0 ? 256 : 64;
 const pascal = (name) => name.split('-').map((part) => part[0].toUpperCase() + part.slice(1)).join('');
 
 function makePlan(phase, shift) {
+  const tasks = { [monolith.name]: phase === 'retired' ? 0 : 1 };
+  for (const { name } of services) {
+    tasks[name] = phase === 'monolith' ? 0 : 1;
+  }
+  const names = [...new Set(services.map((service) => service.balancer))].sort();
+  return { tasks, balancers: names.map((name) => makeBalancer(name, phase, shift)) };
+}
+
+function makeBalancer(balancer, phase, shift) {
   const after = phase === 'switched' || phase === 'retired';
+  const behind = services.filter((service) => service.balancer === balancer);
   const rules = [];
-  for (const { name, paths, order } of services) {
+  for (const { name, paths, order } of behind) {
     rules.push({ id: 'Service', service: name, priority: 20000 + order, paths, targets: [[name, 1]] });
     if (name in shift && phase === 'parallel') {
       rules.push({ id: 'Shift', service: name, priority: 1000 + order, paths, targets: [[name, shift[name]], [monolith.name, 100 - shift[name]]] });
@@ -58,14 +69,10 @@ function makePlan(phase, shift) {
   if (!after) {
     rules.push({ id: 'Monolith', service: monolith.name, priority: 10000, paths: monolith.paths, targets: [[monolith.name, 1]] });
   }
-  const tasks = { [monolith.name]: phase === 'retired' ? 0 : 1 };
-  for (const { name } of services) {
-    tasks[name] = phase === 'monolith' ? 0 : 1;
-  }
   return {
+    name: balancer,
     rules: rules.sort((a, b) => a.priority - b.priority),
-    tasks,
-    groups: [...all.map((service) => service.name), dropGroup],
+    groups: [monolith.name, ...behind.map((service) => service.name), dropGroup],
     fallback: [[monolith.name, after ? 0 : 1], [dropGroup, after ? 1 : 0]],
   };
 }
@@ -168,7 +175,7 @@ function newRegistry(scope) {
   const qualifier = stack.node.tryGetContext('@aws-cdk/core:bootstrapQualifier') ?? 'hnb659fds';
   const publisher = new iam.ArnPrincipal(Fn.sub(
     `arn:\${AWS::Partition}:iam::\${AWS::AccountId}:role/cdk-${qualifier}-image-publishing-role-\${AWS::AccountId}-\${AWS::Region}`));
-  for (const { name } of all) {
+  for (const { name, balancer } of all) {
     const repository = new ecr.Repository(stack, pascal(name), {
       repositoryName: name,
       imageTagMutability: ecr.TagMutability.IMMUTABLE,
@@ -187,7 +194,9 @@ function newRegistry(scope) {
         'ecr:DescribeRepositories', 'ecr:GetDownloadUrlForLayer', 'ecr:InitiateLayerUpload', 'ecr:PutImage', 'ecr:UploadLayerPart',
       ],
     }));
-    output(stack, `${pascal(name)}RepositoryUri`, `Where the images of ${name} are pushed`, repository.repositoryUri);
+    if (!balancer) {
+      output(stack, `${pascal(name)}RepositoryUri`, `Where the images of ${name} are pushed`, repository.repositoryUri);
+    }
   }
   return stack;
 }
@@ -285,11 +294,12 @@ function newInstanceRole(stack) {
 }
 
 function newRouting(scope, plan, network) {
-  const stack = newStack(scope, 'Routing', 'Where a request goes: load balancer, listeners, rules, target groups');
+  const of = plan.name === '' ? '' : ` ${plan.name}`;
+  const stack = newStack(scope, plan.name === '' ? 'Routing' : `Routing${pascal(plan.name)}`, `Where a request goes: load balancer${of}, listeners, rules, target groups`);
   const targetGroups = {};
   for (const name of plan.groups) {
     targetGroups[name] = new elb.ApplicationTargetGroup(stack, pascal(name), {
-      targetGroupName: name,
+      targetGroupName: plan.name === '' ? name : `${name}-${plan.name}`,
       vpc: network.vpc,
       targetType: elb.TargetType.INSTANCE,
       protocol: elb.ApplicationProtocol.HTTP,
@@ -334,10 +344,10 @@ function newRouting(scope, plan, network) {
     });
   }
   output(stack, 'Url', 'Where the API answers', Fn.join('', ['http://', balancer.loadBalancerDnsName]));
-  return { stack, targetGroups };
+  return { stack, name: plan.name, targetGroups };
 }
 
-function newService(scope, { name }, tasks, directory, { cluster, capacityProvider }, linuxParameters, targetGroup) {
+function newService(scope, { name }, tasks, directory, { cluster, capacityProvider }, linuxParameters, targetGroups) {
   const stack = newStack(scope, pascal(name), `Service ${name}`, new DefaultStackSynthesizer({
     imageAssetsRepositoryName: name, dockerTagPrefix: 'v1-',
   }));
@@ -389,7 +399,9 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
     propagateTags: ecs.PropagatedTagSource.SERVICE,
   });
   service.node.addDependency(definition.executionRole);
-  service.node.defaultChild.loadBalancers = [{ containerName: name, containerPort, targetGroupArn: targetGroup.targetGroupArn }];
+  service.node.defaultChild.loadBalancers = targetGroups.map((group) => ({
+    containerName: name, containerPort, targetGroupArn: group.targetGroupArn,
+  }));
   return stack;
 }
 
@@ -406,16 +418,23 @@ const gate = newGate(app, phase, shift);
 const network = newNetwork(app);
 const registry = newRegistry(app);
 const cluster = newCluster(app, network);
-const routing = newRouting(app, plan, network);
-routing.stack.addStackDependency(gate, 'the phase has to follow the deployed one');
+const routings = plan.balancers.map((balancer) => {
+  const routing = newRouting(app, balancer, network);
+  routing.stack.addStackDependency(gate, 'the phase has to follow the deployed one');
+  return routing;
+});
 
 const last = newPhase(app, phase, shift);
 const linuxParameters = new ecs.LinuxParameters(app, 'LinuxParameters');
 linuxParameters.dropCapabilities(ecs.Capability.ALL);
 for (const service of all) {
-  const stack = newService(app, service, plan.tasks[service.name], contexts[service.name], cluster, linuxParameters, routing.targetGroups[service.name]);
+  const behind = routings.filter((routing) => service === monolith || service.balancer === routing.name);
+  const groups = behind.map((routing) => routing.targetGroups[service.name]);
+  const stack = newService(app, service, plan.tasks[service.name], contexts[service.name], cluster, linuxParameters, groups);
   stack.addStackDependency(registry, 'its image is pushed to its repository');
-  stack.addStackDependency(routing.stack, 'a service needs a target group that a listener uses');
+  for (const routing of behind) {
+    stack.addStackDependency(routing.stack, 'a service needs a target group that a listener uses');
+  }
   last.addStackDependency(stack, 'the phase is reached when every service is');
 }
 
