@@ -187,12 +187,16 @@ func newLoop(work string) (*loop, error) {
 // tools, which changes nothing of what they make and so of what is in its cache.
 func toolEnvironment(self, log string) []string {
 	flags := fmt.Sprintf(`%s '-toolexec="%s" -tool "%s"'`, os.Getenv("GOFLAGS"), self, log)
-	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		// What make was told is not meant for the make of the copy.
+	return append(environment(), "GOFLAGS="+strings.TrimSpace(flags))
+}
+
+// environment is this process's, without what make was told: that is not meant for
+// the make of a copy.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.Contains([]string{"ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS"}, name)
 	})
-	return append(env, "GOFLAGS="+strings.TrimSpace(flags))
 }
 
 // runTool runs one of the go command's tools. Of the compiler and the linker it

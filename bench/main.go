@@ -23,6 +23,8 @@
 // With -clone, also from a clean clone to an answer, which takes minutes and the
 // network.
 //
+// The tests are measured in a clone, after no change and after several.
+//
 // What a deployment has to wait for is worked out from the templates of every phase,
 // against everything one after the other.
 //
@@ -30,7 +32,7 @@
 //
 // Run it from the root of the repository:
 //
-//	go run ./bench [-rounds N] [-phase NAME] [-only SECTION] [-check] [-clone]
+//	go run ./bench [-rounds N] [-phase NAME] [-only SECTION] [-skip SECTION] [-check] [-clone]
 package main
 
 import (
@@ -51,6 +53,7 @@ func main() {
 	rounds := flag.Int("rounds", 11, "how often each program is measured")
 	phase := flag.String("phase", "monolith", "the phase to synthesize")
 	only := flag.String("only", "", "measure one section of the document only, as in -only services (default all)")
+	skip := flag.String("skip", "", "leave one section out, and with it the document")
 	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize, a service does less than %.1f of what net/http does, or many services take more than in proportion", limit, bareLimit))
 	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
 	balancer := flag.String("balancer", "", "only be the load balancer that is measured, with its files in this directory: arguments LISTEN TARGET")
@@ -70,7 +73,7 @@ func main() {
 	case *balancer != "":
 		err = profiling(*profile, func() error { return serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1)) })
 	default:
-		err = run(ctx, *rounds, *phase, *only, *check, *clone)
+		err = run(ctx, *rounds, *phase, *only, *skip, *check, *clone)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -95,7 +98,7 @@ func profiling(file string, serve func() error) error {
 	return errors.Join(err, out.Close())
 }
 
-func run(ctx context.Context, rounds int, phase, only string, check, clone bool) (err error) {
+func run(ctx context.Context, rounds int, phase, only, skip string, check, clone bool) (err error) {
 	if flag.NArg() > 0 || rounds < 1 {
 		return fmt.Errorf("arguments %q, rounds %d: there must be no arguments, and at least one round", flag.Args(), rounds)
 	}
@@ -120,6 +123,9 @@ func run(ctx context.Context, rounds int, phase, only string, check, clone bool)
 		{name: "loop", measure: func(out io.Writer) error {
 			return measureLoop(ctx, out, work, rounds, clone)
 		}},
+		{name: "tests", measure: func(out io.Writer) error {
+			return measureTests(ctx, out, work)
+		}},
 		{name: "path", measure: func(out io.Writer) error {
 			return measurePaths(ctx, out, work)
 		}},
@@ -131,13 +137,15 @@ func run(ctx context.Context, rounds int, phase, only string, check, clone bool)
 	for i := range sections {
 		names[i] = sections[i].name
 	}
-	if only != "" && !slices.Contains(names, only) {
-		return fmt.Errorf("-only %q: there is no such measurement: choose one of %s", only, strings.Join(names, ", "))
+	for option, name := range map[string]string{"only": only, "skip": skip} {
+		if name != "" && !slices.Contains(names, name) {
+			return fmt.Errorf("-%s %q: there is no such measurement: choose one of %s", option, name, strings.Join(names, ", "))
+		}
 	}
-	whole := only == ""
+	whole := only == "" && skip == ""
 	for i := range sections {
 		s := &sections[i]
-		if only != "" && only != s.name {
+		if s.name == skip || only != "" && s.name != only {
 			continue
 		}
 		err := s.measure(io.MultiWriter(os.Stdout, &s.output))
