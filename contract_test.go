@@ -182,6 +182,9 @@ func TestServiceMayComeAndGo(t *testing.T) {
 
 	for _, line := range assembly.Changes(before, after) {
 		fields := strings.Fields(line)
+		if fields[1] == "dev-Watch" && strings.HasPrefix(fields[3], "Properties.LogGroupNames[") {
+			continue // its queries ask the logs of all services
+		}
 		place := strings.ToLower(strings.Join(fields[1:3], " "))
 		if !strings.Contains(place, "tags") && !strings.Contains(place, "threads") {
 			t.Errorf("changes what it should not: %s", line)
