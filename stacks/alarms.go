@@ -160,6 +160,9 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 //   - A monolith without enough requests gives 0, or no point, which is filled with 0.
 //     If only its last minute is late, it is taken for faultless once, which is one
 //     period fewer than an alarm takes.
+//
+// An answer that a load balancer gives by itself, as when a task breaks off, belongs
+// to no target group: the load balancer's own alarm tells of it.
 func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServiceProps, at *Routing) []awscloudwatch.Alarm {
 	name, than := props.Service.Name, props.Monolith
 	service, monolith := at.TargetGroups[name], at.TargetGroups[than]
