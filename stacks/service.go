@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -30,6 +31,9 @@ const (
 // ServiceProps is what a service's stack is made of.
 type ServiceProps struct {
 	Service config.Service
+	// Monolith is the name of the one that the service is compared with; empty for the
+	// monolith itself.
+	Monolith string
 	// Tasks is the desired count.
 	Tasks int
 	// Context is the directory of the image's Docker build context.
@@ -101,11 +105,13 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	tagService(stack, name)
 	definition, role := newTaskDefinition(stack, s, props)
 	service := newECSService(stack, s, props, definition, role)
+	var alarms []awscloudwatch.Alarm
 	for _, routing := range props.Routings {
 		if routing.Alarms != nil {
-			routing.Alarms.watch(stack, props, routing, service)
+			alarms = append(alarms, routing.Alarms.watch(stack, s, props, routing, service)...)
 		}
 	}
+	rollBack(service, alarms)
 	return stack
 }
 

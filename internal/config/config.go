@@ -137,6 +137,9 @@ type Settings struct {
 	// Alarms watches the services and the load balancer and tells an SNS topic.
 	// Default: as AccessLogs.
 	Alarms bool
+	// Dashboard shows how the environment does, with saved queries of its logs.
+	// Default: "on".
+	Dashboard bool
 	// LogRetentionDays is how long logs are kept. Default: 30; 365 in an
 	// environment called prod.
 	LogRetentionDays int

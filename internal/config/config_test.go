@@ -64,9 +64,9 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a text`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "shift outside parallel", context: context{"phase": "switched", "shift": "users=10"},
 			want: `shift: users=10 has no place in phase switched: set the phase to parallel, or remove the shift`},
 		{name: "shift for an unknown service", context: context{"phase": "parallel", "shift": "user=10"},
@@ -135,6 +135,8 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `deletionProtection: true is not a text`},
 		{name: "alarms", context: context{"alarms": "all"},
 			want: `alarms: "all" is unknown: choose one of on, off`},
+		{name: "dashboard", context: context{"dashboard": true},
+			want: `dashboard: true is not a text`},
 		{name: "removal policy", context: context{"removalPolicy": "keep"},
 			want: `removalPolicy: "keep" is unknown: choose one of retain, destroy`},
 		{name: "phase gate", context: context{"phaseGate": false},
@@ -152,7 +154,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "long name", change: with(config.Service{Name: "abcdefghijklmnopqrstuvwxyz0123456", Paths: []string{"/x"}, Order: 5}),
 			want: `service "abcdefghijklmnopqrstuvwxyz0123456": the target group's name "abcdefghijklmnopqrstuvwxyz0123456" has 33 characters: at most 32 are allowed`},
 		{name: "name of another stack", change: with(config.Service{Name: "routing", Paths: []string{"/x"}, Order: 5}),
-			want: `service "routing": the name is that of another stack of the deployment: choose none of gate, network, registry, cluster, routing, phase`},
+			want: `service "routing": the name is that of another stack of the deployment: choose none of gate, network, registry, cluster, routing, phase, watch`},
 		{name: "name of the group for dropped traffic", change: with(config.Service{Name: "drop-traffic", Paths: []string{"/x"}, Order: 5}),
 			want: `service "drop-traffic": the name is that of the target group for dropped traffic: choose another`},
 		{name: "one name twice", change: with(config.Service{Name: "users", Paths: []string{"/x"}, Order: 5}),
@@ -293,7 +295,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Settings{
 		Phase: migration.Monolith, Shift: map[string]int{}, Env: "dev", Arch: "amd64", InstanceTypes: []string{"t3.small", "t3.medium"},
-		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, LogRetentionDays: 30, Gate: true,
+		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, Dashboard: true, LogRetentionDays: 30, Gate: true,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -318,6 +320,7 @@ func TestMostServices(t *testing.T) {
 		{98, map[string]any{"instanceType": "x9.huge"}},
 		{98, map[string]any{"maxInstances": 62.0, "phase": "parallel", "shift": "service0=1,service100=1,service200=1"}},
 		{97, map[string]any{"maxInstances": 62.0, "alarms": "on"}},
+		{97, map[string]any{"maxInstances": 62.0, "alarms": "on", "dashboard": "off"}},
 	} {
 		d := forum()
 		services(test.first, 98, 98, 98, 98)(&d)
@@ -367,7 +370,7 @@ func TestProduction(t *testing.T) {
 func TestEverySetting(t *testing.T) {
 	_, s, err := config.Load(forum(), map[string]any{
 		"phase": "parallel", "shift": "users=10, threads=0", "env": "prod", "namePrefix": "prod-", "arch": "arm64",
-		"minInstances": "3", "maxInstances": 9.0, "zones": "3", "natGateways": "3", "logRetentionDays": 90.0, "phaseGate": "off", "accessLogs": "off",
+		"minInstances": "3", "maxInstances": 9.0, "zones": "3", "natGateways": "3", "logRetentionDays": 90.0, "phaseGate": "off", "accessLogs": "off", "dashboard": "off",
 		"certificateArn":            "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 		"@aws-cdk/core:aFlagOfCDK":  true,
 		"vpc-provider:account=1:…":  map[string]any{},

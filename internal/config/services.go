@@ -44,7 +44,7 @@ const maxOutputs = 200
 const maxBalancers = 5
 
 // infrastructure are the stacks that are no service's, as names of services.
-var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase"}
+var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase", "watch"}
 
 // ownVariables are set by the deployment in every container.
 var ownVariables = []string{"PORT", "STOP_TIMEOUT"}
@@ -189,12 +189,15 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	if n := max(len(b.Rules), services+1); n > maxRules {
 		refuse("%s: %d services and a shift of %d need %d listener rules, and it can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
 	}
-	// What the stacks of services read: an address of each target group, and for
-	// alarms another and one of the load balancer. Url comes on top, and at the first
-	// load balancer the topic, for those who subscribe and for the other stacks.
+	// What other stacks read: an address of each target group, for alarms another, and
+	// for these or a dashboard the name of the load balancer. Url comes on top, and at
+	// the first load balancer the topic, for those who subscribe and for the other stacks.
 	outputs := services + 1 + 1
+	if s.Alarms || s.Dashboard {
+		outputs++
+	}
 	if s.Alarms {
-		outputs += services + 1 + 1
+		outputs += services + 1
 		if b.Name == "" {
 			outputs += 2
 		}

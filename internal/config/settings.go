@@ -19,7 +19,7 @@ import (
 var keys = []string{
 	"phase", "shift", "env", "namePrefix", "arch", "instanceType", "minInstances", "maxInstances",
 	"zones", "natGateways", "vpcId", "certificateArn", "accessLogs", "deletionProtection", "alarms",
-	"logRetentionDays", "removalPolicy", "phaseGate",
+	"dashboard", "logRetentionDays", "removalPolicy", "phaseGate",
 }
 
 // production is the name of the environment whose users are real.
@@ -85,6 +85,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 		Zones:          r.number("zones", 2, 2, 3),
 		VPCID:          r.text("vpcId", ""),
 		CertificateARN: r.text("certificateArn", ""),
+		Dashboard:      r.onOff("dashboard", "on"),
 		Gate:           r.onOff("phaseGate", "on"),
 		Account:        getenv("CDK_DEFAULT_ACCOUNT"),
 		Region:         getenv("CDK_DEFAULT_REGION"),

@@ -70,9 +70,11 @@ func MachineOf(name string) (m Machine, known bool) {
 func (m Machine) Month() Cents { return amount(prices.Hours, m.Hour) }
 
 // fixed is the price of something that costs as long as it exists, by the hour or
-// by the month.
+// by the month. The first Free of an account cost nothing; an estimate takes it that
+// there are no others.
 type fixed struct {
 	Hour, Month float64
+	Free        int
 	Source      string
 }
 
@@ -259,7 +261,7 @@ var free = []string{
 	"AWS::ECS::CapacityProvider", "AWS::ECS::ClusterCapacityProviderAssociations", "AWS::ECS::TaskDefinition",
 	"AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule", "AWS::ElasticLoadBalancingV2::TargetGroup",
 	"AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
-	"AWS::KMS::Alias", "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy",
+	"AWS::KMS::Alias", "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::Logs::QueryDefinition", "AWS::S3::BucketPolicy",
 	"AWS::SNS::Topic", "AWS::SNS::TopicPolicy",
 	"AWS::SSM::Parameter", // in the standard tier
 	"Custom::VpcRestrictDefaultSG",
@@ -306,6 +308,8 @@ func (e *environment) add(resource *assembly.Resource, p assembly.Value) {
 			}
 		}
 		one("alarm on a metric", "alarms on a metric", "alarm", max(1, metrics), "")
+	case "AWS::CloudWatch::Dashboard":
+		one("dashboard", "dashboards", "dashboard", 1, "")
 	case "AWS::KMS::Key":
 		one("encryption key", "encryption keys", "key", 1, "")
 	default:
@@ -470,7 +474,7 @@ func (e *environment) estimate() Estimate {
 			if t.what != "" {
 				kinds[t.what] += t.count
 			}
-			if t.service != "" {
+			if t.service != "" && t.price.Free == 0 {
 				service(t.service).Amount += amount(t.count*times, price)
 			}
 		}
@@ -481,6 +485,10 @@ func (e *environment) estimate() Estimate {
 				parts = append(parts, fmt.Sprintf("%s %d", kind, kinds[kind]))
 			}
 			item += " (" + strings.Join(parts, ", ") + ")"
+		}
+		if free := things[0].price.Free; free > 0 {
+			unit += fmt.Sprintf(", and nothing for the first %d of an account", free)
+			n = max(0, n-free)
 		}
 		line(name, item, each(n, price, unit), amount(n*times, price))
 	}

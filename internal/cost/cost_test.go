@@ -177,6 +177,14 @@ shared: 0 tasks, 1.0000, 94.90
 users: 0 tasks, 0.0000, 0.10
 shared: 0 tasks, 1.0000, 1.20
 `},
+		{"dashboards of which some are free", []string{
+			`"A": {"Type": "AWS::CloudWatch::Dashboard"}`, `"B": {"Type": "AWS::CloudWatch::Dashboard"}`, `"C": {"Type": "AWS::CloudWatch::Dashboard"}`,
+			`"D": {"Type": "AWS::CloudWatch::Dashboard"}`, `"E": {"Type": "AWS::CloudWatch::Dashboard"}`, `"Q": {"Type": "AWS::Logs::QueryDefinition"}`,
+		}, `
+5 dashboards: 2 × 3.00, and nothing for the first 3 of an account: 6.00
+= 6.00
+shared: 0 tasks, 1.0000, 6.00
+`},
 		{"what is not known", []string{`"A": {"Type": "AWS::RDS::DBInstance"}`, `"B": {"Type": "AWS::RDS::DBInstance"}`, `"C": {"Type": "AWS::IAM::Role"}`,
 			`"D": {"Type": "AWS::EC2::NatGateway", "Condition": "Never"}`}, `
 = 0.00

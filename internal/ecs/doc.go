@@ -8,6 +8,8 @@
 // processes of this host, one in Docker) and a [Balancer] that sends them
 // requests.
 //
+// Alarms that would take a deployment back on AWS do not go off here.
+//
 // The behaviour is that of the Amazon ECS Developer Guide
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/); where a number
 // is not documented there, the constant here says so.

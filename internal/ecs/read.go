@@ -140,9 +140,9 @@ func (r *reader) deployment(v assembly.Value, s *ServiceSpec) {
 	s.MinimumHealthyPercent = v.Field("MinimumHealthyPercent").Int(100, 0, 100)
 	s.MaximumPercent = v.Field("MaximumPercent").Int(200, 100, 1000)
 	r.must(v.Field("Strategy"), "ROLLING")
-	if alarms := v.Field("Alarms"); alarms.Field("Enable").Bool(false) {
-		alarms.Refuse("not honoured: there are no CloudWatch alarms here")
-	}
+	// Alarms are among what is deployed on AWS only. Here none goes off, and without
+	// that they change nothing.
+	v.Field("Alarms").Only(nil, "AlarmNames", "Enable", "Rollback")
 	breaker := v.Field("DeploymentCircuitBreaker")
 	breaker.Only(nil, "Enable", "Rollback", "ResetOnHealthyTask", "ThresholdConfiguration")
 	s.CircuitBreaker = CircuitBreaker{

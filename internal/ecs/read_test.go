@@ -32,7 +32,7 @@ var shop = map[string]string{
 			"Hidden": {"Type": "AWS::ECS::Service", "Condition": "Never", "Properties": {"LaunchType": "FARGATE"}},
 			"Service": {"Type": "AWS::ECS::Service", "Properties": {
 				"Cluster": {"Fn::ImportValue": "cluster"}, "TaskDefinition": {"Ref": "Task"}, "LaunchType": "EC2", "DesiredCount": {"Ref": "Count"},
-				"DeploymentConfiguration": {"MaximumPercent": 150, "MinimumHealthyPercent": "50", "Alarms": {"AlarmNames": [], "Enable": false, "Rollback": false},
+				"DeploymentConfiguration": {"MaximumPercent": 150, "MinimumHealthyPercent": "50", "Alarms": {"AlarmNames": ["alarm"], "Enable": true, "Rollback": true},
 					"DeploymentCircuitBreaker": {"Enable": true, "Rollback": false, "ResetOnHealthyTask": false, "ThresholdConfiguration": {"Type": "COUNT", "Value": 7}}},
 				"HealthCheckGracePeriodSeconds": 60,
 				"LoadBalancers": [{"ContainerName": "web", "ContainerPort": 8080, "TargetGroupArn": {"Fn::ImportValue": "tg"}}]}},
@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 		{`"TaskDefinition": {"Ref": "Task"},`, ``, `a service needs a task definition`},
 		{`"MaximumPercent": 150`, `"MaximumPercent": 99`, `MaximumPercent: expected a whole number from 100`},
 		{`"MaximumPercent": 150`, `"Strategy": "BLUE_GREEN"`, `Strategy: "BLUE_GREEN": only ROLLING`},
-		{`"Enable": false`, `"Enable": true`, `no CloudWatch alarms here`},
+		{`"AlarmNames": ["alarm"]`, `"Novelty": 1`, `Alarms.Novelty: not honoured: what it does is not known here`},
 		{`"COUNT"`, `"GUESS"`, `"GUESS" is not a type of threshold`},
 		{`"ContainerPort": 8080, "TargetGroupArn"`, `"ContainerPort": 80, "TargetGroupArn"`, `shop-web/Task has no container "web" that maps port 80`},
 		{`{"Fn::ImportValue": "tg"}`, `{"Ref": "Task"}`, `TargetGroupArn: expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::TargetGroup`},

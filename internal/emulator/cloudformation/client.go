@@ -98,6 +98,7 @@ var queryVersions = map[string]string{
 	"ec2":                  "2016-11-15",
 	"elasticloadbalancing": "2015-12-01",
 	"iam":                  "2010-05-08",
+	"monitoring":           "2010-08-01",
 }
 
 // query calls an operation of a service that speaks the query protocol. The parameters have the API's names; in EC2's
