@@ -26,6 +26,7 @@ type Routing struct {
 	Name string
 	// TargetGroups has one per service, by its name, and the one for dropped traffic.
 	TargetGroups map[string]elb.ApplicationTargetGroup
+	Balancer     elb.ApplicationLoadBalancer
 	// Alarms is nil when there are none.
 	Alarms *Alarms
 }
@@ -81,6 +82,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		// other way round the load balancer would write to closed connections.
 		IdleTimeout: awscdk.Duration_Seconds(jsii.Number(60)),
 	})
+	r.Balancer = balancer
 	if s.AccessLogs {
 		keepAccessLogs(r.Stack, s, balancer)
 	} else {
