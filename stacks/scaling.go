@@ -24,6 +24,17 @@ import (
 // The role is the one that Application Auto Scaling has in every account for ECS
 // (https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-service-linked-roles.html).
 func scale(stack awscdk.Stack, props *ServiceProps, service awsecs.Ec2Service) {
+	label := ""
+	if props.Service.RequestsPerTask > 0 {
+		// One load balancer: a service is behind one, and the monolith behind several
+		// may not have this. The construct's own method would take the load balancer's
+		// name out of its listener's ARN, as in the alarms.
+		at := props.Routings[0]
+		label = fmt.Sprintf("%s/%s", *at.Balancer.LoadBalancerFullName(), *at.TargetGroups[props.Service.Name].TargetGroupFullName())
+		// In every phase, or the load balancer's stack would have the outputs that this
+		// reads in some phases and not in others.
+		output(stack, "RequestsLabel", "What autoscaling counts the requests of", jsii.String(label))
+	}
 	tasks := props.Tasks
 	if tasks.Max == 0 {
 		return
@@ -37,29 +48,21 @@ func scale(stack awscdk.Stack, props *ServiceProps, service awsecs.Ec2Service) {
 		MinCapacity: jsii.Number(tasks.Count),
 		MaxCapacity: jsii.Number(tasks.Max),
 	})
-	track := func(id, name, label string, value int) {
-		metric := &awsapplicationautoscaling.CfnScalingPolicy_PredefinedMetricSpecificationProperty{PredefinedMetricType: jsii.String(name)}
-		if label != "" {
-			metric.ResourceLabel = jsii.String(label)
-		}
+	type metric = awsapplicationautoscaling.CfnScalingPolicy_PredefinedMetricSpecificationProperty
+	track := func(id string, value int, of *metric) {
 		awsapplicationautoscaling.NewCfnScalingPolicy(stack, jsii.String(id), &awsapplicationautoscaling.CfnScalingPolicyProps{
-			// A name is one of the service's, of which each has its own.
-			PolicyName:      jsii.String(id),
+			PolicyName:      jsii.String(id), // which other services may have too
 			PolicyType:      jsii.String("TargetTrackingScaling"),
 			ScalingTargetId: target.Ref(),
 			TargetTrackingScalingPolicyConfiguration: &awsapplicationautoscaling.CfnScalingPolicy_TargetTrackingScalingPolicyConfigurationProperty{
-				PredefinedMetricSpecification: metric,
+				PredefinedMetricSpecification: of,
 				TargetValue:                   jsii.Number(value),
 			},
 		})
 	}
-	track("ScaleByCPU", "ECSServiceAverageCPUUtilization", "", props.Service.TargetCPUPercent)
-	if n := props.Service.RequestsPerTask; n > 0 {
-		// One: a service is behind one load balancer, and the monolith behind several
-		// may not have this. The construct's own method would take the load balancer's
-		// name out of its listener's ARN, as in the alarms.
-		at := props.Routings[0]
-		label := fmt.Sprintf("%s/%s", *at.Balancer.LoadBalancerFullName(), *at.TargetGroups[props.Service.Name].TargetGroupFullName())
-		track("ScaleByRequests", "ALBRequestCountPerTarget", label, n)
+	track("ScaleByCPU", props.Service.TargetCPUPercent, &metric{PredefinedMetricType: jsii.String("ECSServiceAverageCPUUtilization")})
+	if label != "" {
+		track("ScaleByRequests", props.Service.RequestsPerTask,
+			&metric{PredefinedMetricType: jsii.String("ALBRequestCountPerTarget"), ResourceLabel: jsii.String(label)})
 	}
 }
