@@ -39,6 +39,39 @@ func (r *reader) scaling(services []ServiceSpec) {
 	}
 }
 
+// ScalableTarget is a scalable target of an assembly that is the desired count of a
+// service of it.
+type ScalableTarget struct {
+	Service *assembly.Resource
+	// Min is the fewest tasks.
+	Min int
+}
+
+// ScalableTargets returns those that can be told, by their keys.
+func ScalableTargets(a *assembly.Assembly) map[string]ScalableTarget {
+	r := assembly.NewReader(a)
+	resources := r.Existing(serviceType)
+	var services []ServiceSpec
+	for _, resource := range resources {
+		p := r.Properties(resource)
+		services = append(services, ServiceSpec{
+			Key: resource.String(), Name: p.Field("ServiceName").Text(resource.LogicalID), Cluster: p.Field("Cluster").Identity("default"),
+		})
+	}
+	targets := map[string]ScalableTarget{}
+	for _, resource := range r.Existing(scalableTargetType) {
+		p := r.Properties(resource)
+		if p.Field("ServiceNamespace").Text("") != "ecs" {
+			continue
+		}
+		if service := scaledService(services, p.Field("ResourceId")); service != nil {
+			i := slices.IndexFunc(resources, func(r *assembly.Resource) bool { return r.String() == service.Key })
+			targets[resource.String()] = ScalableTarget{resources[i], p.Field("MinCapacity").Int(0, 0, 5000)}
+		}
+	}
+	return targets
+}
+
 // scaledService returns the service of a resource id, service/CLUSTER/SERVICE. An id
 // that names none, or what is no service, is refused, and nil returned.
 func scaledService(services []ServiceSpec, id assembly.Value) *ServiceSpec {

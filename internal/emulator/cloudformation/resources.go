@@ -186,6 +186,7 @@ var handlers = func() map[string]*handler {
 	network(table)
 	compute(table)
 	routing(table)
+	scaling(table)
 	others(table)
 	return table
 }()
