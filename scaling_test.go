@@ -8,6 +8,8 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/config"
+	"cutover/internal/controls"
+	"cutover/internal/cost"
 	"cutover/internal/migration"
 )
 
@@ -159,6 +161,34 @@ func TestPhaseChangesOfServicesThatScale(t *testing.T) {
 			equal(t, "changes", want, got)
 		})
 	}
+}
+
+// What scales meets the security controls, grants nobody anything, and costs its
+// alarms: two for each policy.
+func TestScalingInProduction(t *testing.T) {
+	plain, scales := synth(t, production(migration.Switched)), synthScaled(t, production(migration.Switched))
+	for _, control := range controls.All {
+		for _, finding := range control.Check(scales) {
+			t.Errorf("%s: %v", control.ID, finding)
+		}
+	}
+	for _, kind := range []string{"AWS::IAM::Role", "AWS::IAM::Policy"} {
+		equal(t, kind, len(plain.Resources(kind)), len(scales.Resources(kind)))
+	}
+	alarms := func(a *assembly.Assembly) (n int) {
+		estimates, err := cost.Read(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range estimates[0].Lines {
+			if _, err := fmt.Sscanf(line.Item, "%d alarms on a metric", &n); err == nil {
+				return n
+			}
+		}
+		t.Fatal("there are no alarms")
+		return 0
+	}
+	equal(t, "more alarms", 4, alarms(scales)-alarms(plain))
 }
 
 // A service is deployed after the load balancer: by the time that its count leaves
