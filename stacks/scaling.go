@@ -17,8 +17,11 @@ import (
 // (https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html),
 // which CloudFormation does not wait for. It matters where a service is new and has
 // traffic already, in an environment that begins with it: such a service starts with
-// one task, and those up to the least follow within a minute. With the scalable
-// target its policies go and their alarms; the count stays what it is
+// one task, and those up to the least follow within a minute. A count below the least
+// that comes later, as the 0 of a phase until CloudFormation has deleted the scalable
+// target, stays unless an alarm wants more tasks, for which it takes load
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html).
+// With the scalable target its policies go and their alarms; the count stays what it is
 // (https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html).
 //
 // The role is the one that Application Auto Scaling has in every account for ECS

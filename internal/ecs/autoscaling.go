@@ -75,37 +75,18 @@ func (s *service) autoscale(scaling *Scaling) {
 func (a *autoscaler) keepWithin() {
 	s := a.service
 	if n := a.scaling.within(s.desired); n != s.desired {
-		a.change(n, fmt.Sprintf("it runs %d to %d", a.scaling.Min, a.scaling.Max))
+		a.change(n, fmt.Sprintf("it is to have from %d to %d", a.scaling.Min, a.scaling.Max))
 	}
 }
 
 // change sets the service's desired count.
 func (a *autoscaler) change(count int, why string) {
-	s, now := a.service, time.Now()
-	if count > s.desired {
-		// In the middle of a cooldown the tasks are still those from before the first.
-		if now.Sub(a.lastOut) >= a.cooldown() {
-			a.before = s.desired
-		}
-		a.lastOut = now
-	} else {
-		a.lastIn = now
-	}
-	a.last = &ScalingActivity{Time: now, From: s.desired, To: count, Why: why}
+	s := a.service
+	a.last = &ScalingActivity{Time: time.Now(), From: s.desired, To: count, Why: why}
 	s.event(Event{Kind: ScalingEvent, State: fmt.Sprint(count), Message: fmt.Sprintf("scaled from %d to %d tasks: %s", s.desired, count, why)})
 	s.desired = count
 	s.steady = false
 	s.reconcile()
-}
-
-// cooldown is the longest one after which tasks may be added anew, in time of this
-// machine.
-func (a *autoscaler) cooldown() time.Duration {
-	longest := time.Duration(0)
-	for _, p := range a.scaling.Policies {
-		longest = max(longest, p.OutCooldown)
-	}
-	return time.Duration(float64(longest) * float64(a.service.scheduler.options.ScalingPeriod) / float64(ScalingPeriod))
 }
 
 // countRequests returns how many requests the target groups have got so far.
@@ -178,11 +159,20 @@ func (a *autoscaler) measure() {
 	since := func(t time.Time) time.Duration { // in minutes of AWS
 		return time.Duration(min(float64(now.Sub(t))*float64(ScalingPeriod)/float64(period), math.MaxInt64/2))
 	}
-	count, why := a.scaling.next(scalingState{
+	state := scalingState{
 		desired: s.desired, measured: a.measured, deploying: s.deployments[0].state == InProgress,
 		sinceOut: since(a.lastOut), sinceIn: since(a.lastIn), before: a.before,
-	})
-	if count != s.desired {
+	}
+	count, why := a.scaling.next(state)
+	switch {
+	case count > s.desired:
+		if state.sinceOut >= a.scaling.outCooldown() { // or they are still those from before the first
+			a.before = s.desired
+		}
+		a.lastOut = now
+		a.change(count, why)
+	case count < s.desired:
+		a.lastIn = now
 		a.change(count, why)
 	}
 	a.timer.Reset(period)

@@ -118,6 +118,17 @@ func TestAutoscalingAndDeployments(t *testing.T) {
 	})
 }
 
+// Who scales by requests needs somebody who counts them.
+func TestScalingByRequestsThatNobodyCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.options.Requests = nil
+		if err := w.Apply(t.Context(), spec("v1", 0, scaling(1, 6))); err == nil || !strings.Contains(err.Error(), "service users (stack/Service) scales by requests, and nobody counts them") {
+			t.Errorf("applied with %v", err)
+		}
+	})
+}
+
 // Times shrink with the period, and a target means the same.
 func TestScalingPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -157,6 +157,9 @@ func (s *Scheduler) check(spec ServiceSpec) error {
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
 		errs = append(errs, fmt.Errorf("service %s (%s) has target groups, and there is no load balancer", spec.Name, spec.Key))
 	}
+	if spec.Scaling != nil && s.options.Requests == nil && slices.ContainsFunc(spec.Scaling.Policies, func(p ScalingPolicy) bool { return p.Metric == MetricRequests }) {
+		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key))
+	}
 	for _, c := range spec.TaskDefinition.Containers {
 		if err := s.options.Driver.Check(c); err != nil {
 			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key, c.Name, err))

@@ -129,6 +129,14 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 // https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
 func (s Scaling) within(count int) int { return min(max(count, s.Min), s.Max) }
 
+// outCooldown is the longest of the policies'.
+func (s Scaling) outCooldown() (longest time.Duration) {
+	for _, p := range s.Policies {
+		longest = max(longest, p.OutCooldown)
+	}
+	return longest
+}
+
 // tasks returns how many have the metric at the target if so many have it at a value.
 func (p ScalingPolicy) tasks(now int, value float64) int {
 	return int(math.Ceil(float64(now) * value / p.Target))

@@ -7,9 +7,10 @@ package migration
 // has, whatever autoscaling has made of it
 // (https://github.com/aws/aws-cdk/issues/3919). Without one in the template an
 // update keeps the number that there is, and a new service has one task
-// (https://github.com/aws/aws-cdk/pull/13130). So a service that scales has a count
-// in the template only where it has no traffic, which is also where its count has to
-// change with the phase, and CloudFormation has to wait for its tasks:
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html#cfn-ecs-service-desiredcount).
+// So a service that scales has a count in the template only where it has no traffic,
+// which is also where its count has to change with the phase, and CloudFormation has
+// to wait for its tasks:
 //
 //	               monolith  parallel        with a shift of it  switched       retired
 //	monolith       scales    scales          scales              set: the most  set: 0
