@@ -126,7 +126,7 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	// is no task at all. Without a task there is no number, which is alarming unless
 	// the phase wants none.
 	missing := awscloudwatch.TreatMissingData_BREACHING
-	if props.Tasks == 0 {
+	if props.Tasks.Count == 0 {
 		missing = awscloudwatch.TreatMissingData_NOT_BREACHING
 	}
 	alarm := a.add(stack, "NoTask"+id, &awscloudwatch.AlarmProps{

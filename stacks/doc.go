@@ -24,7 +24,9 @@
 // of it back. Watch is there unless its setting is off.
 //
 // A cut-over touches the Routing stacks alone, apart from the two that keep the
-// record. A service's stack may be deployed by itself.
+// record; those of services that scale are deployed after it, when the traffic has
+// moved, because the phase decides who has their counts (migration.Tasks). A service's
+// stack may be deployed by itself.
 //
 // Values pass from stack to stack by weak references (Fn::GetStackOutput): the
 // stack that reads one looks it up whenever it is deployed, and the stack that

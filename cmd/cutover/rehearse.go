@@ -274,7 +274,7 @@ func (s *stage) event(e local.Event) {
 	event := rehearsal.Event{
 		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
 		// The others are many, and what the timeline draws without them.
-		Mark: e.Kind == string(ecs.DeploymentEvent) && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
+		Mark: e.Kind == string(ecs.ScalingEvent) || e.Kind == string(ecs.DeploymentEvent) && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
 	}
 	if e.Kind == "target" {
 		event.Target, event.State = e.Task, e.State

@@ -224,9 +224,37 @@ func (v *view) services(s local.Status, room int) string {
 	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", len(services), steady)
 }
 
+// scaling is the table of services that scale: between which counts, what each
+// policy measured last, and what was done last. Empty if none does.
+func (v *view) scaling(s local.Status) string {
+	rows := [][]string{{"SCALES", "TASKS", "METRIC", "NOW", "TARGET", "LAST"}}
+	for _, service := range s.Services {
+		if service.Scaling == nil {
+			continue
+		}
+		last := "nothing yet"
+		if did := service.Scaling.Last; did != nil {
+			last = fmt.Sprintf("%s  %d to %d: %s", did.Time.Format("15:04:05"), did.From, did.To, did.Why)
+		}
+		first := []string{service.Name, fmt.Sprintf("%d of %d–%d", service.DesiredCount, service.Scaling.Min, service.Scaling.Max)}
+		for _, policy := range service.Scaling.Policies {
+			now := "?"
+			if policy.Value != nil {
+				now = fmt.Sprintf("%.0f", *policy.Value)
+			}
+			rows = append(rows, append(first, string(policy.Metric), now, fmt.Sprintf("%g", policy.Target), last))
+			first, last = []string{"", ""}, ""
+		}
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 // status is everything there is to see, as far as there is room for it.
 func (v *view) status(s local.Status, room int) string {
-	text := v.listeners(s, false) + v.services(s, 0) + v.notRun(s)
+	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.notRun(s)
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}

@@ -191,6 +191,19 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "tags": MemoryReservationMiB 5: it must be 6 or more`},
 		{name: "tasks", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 5001}),
 			want: `service "tags": Tasks 5001: it must be from 1 to 5000`},
+		{name: "a most that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 3, MaxTasks: 3}),
+			want: `service "tags": MaxTasks 3: it must be more than Tasks, which is 3, and at most 5000`},
+		{name: "targets without a most", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, TargetCPUPercent: 50, RequestsPerTask: 100}),
+			want: `service "tags": TargetCPUPercent 50: it does not scale without MaxTasks: set that as well, or remove it` + "\n" +
+				`service "tags": RequestsPerTask 100: it does not scale without MaxTasks: set that as well, or remove it`},
+		{name: "targets that are none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MaxTasks: 2, TargetCPUPercent: 101, RequestsPerTask: -1}),
+			want: `service "tags": TargetCPUPercent 101: it must be from 1 to 100` + "\n" +
+				`service "tags": RequestsPerTask -1: it must be 1 or more, or left out`},
+		{name: "requests to a monolith at several load balancers", change: func(d *config.Deployment) {
+			d.Monolith.MaxTasks, d.Monolith.RequestsPerTask = 2, 100
+			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5})
+		},
+			want: `service "api": RequestsPerTask 100: the monolith is behind 2 load balancers, which count their requests each by itself: remove it, and let TargetCPUPercent decide`},
 		{name: "variable that is ours", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"PORT": "80"}}),
 			want: `service "tags": Environment PORT is set by the deployment: remove it`},
 		{name: "variable that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"A B": ""}}),
@@ -210,6 +223,8 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "too many load balancers", change: services(1, 1, 1, 1, 1, 1),
 			want: `services: 6 load balancers: the monolith is behind each of them, and an ECS service can have 5 target groups: name at most 4 beside the first one`},
 		{name: "too many targets", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, Tasks: 1000}),
+			want: `load balancer "shop": its services and the monolith have 1001 tasks, and it can have 1000 targets: put some of its services behind another`},
+		{name: "too many targets at the most", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, MaxTasks: 1000}),
 			want: `load balancer "shop": its services and the monolith have 1001 tasks, and it can have 1000 targets: put some of its services behind another`},
 		{name: "load balancer of the monolith", change: func(d *config.Deployment) { d.Monolith.LoadBalancer = "shop" },
 			want: `service "api": LoadBalancer "shop": the monolith is behind every load balancer: remove it`},
@@ -248,6 +263,8 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `maxInstances: the tasks of all services reserve 25344 CPU units and 25344 MiB, and 12 instances of type t3.small have 24576 and 24576: set it to 13 or more, or instanceType to a larger one`},
 		{name: "too little memory", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, CPU: 2, MemoryReservationMiB: 1024, Tasks: 8}),
 			want: `maxInstances: the tasks of all services reserve 784 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
+		{name: "too few instances for the most tasks", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MaxTasks: 32}),
+			want: `maxInstances: the tasks of all services reserve 8960 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
 		{name: "a task too large", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 3000}),
 			want: `service "tags": a task reserves 256 CPU units and 3000 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
 

@@ -157,6 +157,7 @@ func About() string {
 func Read(a *assembly.Assembly) ([]Estimate, error) {
 	r := assembly.NewReader(a)
 	environments := map[string]*environment{}
+	scaled := ecs.ScalableTargets(a)
 	for _, stack := range a.Stacks {
 		for _, resource := range stack.Resources {
 			exists, err := resource.Exists(a)
@@ -170,7 +171,7 @@ func Read(a *assembly.Assembly) ([]Estimate, error) {
 			name := tag(resource, "environment")
 			e := environments[name]
 			if e == nil {
-				e = &environment{reader: r, name: name, unpriced: map[string]int{}, traffic: map[string]bool{}}
+				e = &environment{reader: r, name: name, scaled: scaled, unpriced: map[string]int{}, traffic: map[string]bool{}}
 				environments[name] = e
 			}
 			e.add(resource, properties)
@@ -210,6 +211,7 @@ func tag(resource *assembly.Resource, key string) string {
 type environment struct {
 	reader   *assembly.Reader
 	name     string
+	scaled   map[string]ecs.ScalableTarget // of the whole assembly
 	groups   []group
 	tasks    []tasks
 	things   []thing
@@ -254,7 +256,7 @@ type thing struct {
 // free are the types that cost nothing by themselves, or whose price is that of
 // the traffic or of what they consist of.
 var free = []string{
-	"AWS::AutoScaling::LaunchConfiguration", "AWS::AutoScaling::LifecycleHook", "AWS::CDK::Metadata",
+	"AWS::ApplicationAutoScaling::ScalableTarget", "AWS::AutoScaling::LaunchConfiguration", "AWS::AutoScaling::LifecycleHook", "AWS::CDK::Metadata",
 	"AWS::EC2::FlowLog", "AWS::EC2::InternetGateway", "AWS::EC2::LaunchTemplate", "AWS::EC2::Route", "AWS::EC2::RouteTable",
 	"AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupEgress", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet",
 	"AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPC", "AWS::EC2::VPCGatewayAttachment",
@@ -310,6 +312,17 @@ func (e *environment) add(resource *assembly.Resource, p assembly.Value) {
 		one("alarm on a metric", "alarms on a metric", "alarm", max(1, metrics), "")
 	case "AWS::CloudWatch::Dashboard":
 		one("dashboard", "dashboards", "dashboard", 1, "")
+	case "AWS::ApplicationAutoScaling::ScalingPolicy":
+		// Target tracking has two alarms, one to scale out and one to scale in
+		// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html).
+		if p.Field("PolicyType").Text("") == "TargetTrackingScaling" {
+			one("alarm on a metric", "alarms on a metric", "alarm", 2, "")
+			if id, ok := p.Field("ScalingTargetId").Raw().(map[string]any); ok {
+				if target, ok := e.scaled[resource.Stack.Name+"/"+fmt.Sprint(id["Ref"])]; ok {
+					e.things[len(e.things)-1].service = tag(target.Service, "service")
+				}
+			}
+		}
 	case "AWS::KMS::Key":
 		one("encryption key", "encryption keys", "key", 1, "")
 	default:
@@ -371,7 +384,13 @@ func (e *environment) addTasks(resource *assembly.Resource, p assembly.Value) {
 	if launch := p.Field("LaunchType"); launch.Text("EC2") != "EC2" {
 		launch.Refuse("the price of these tasks is not in %s", pricesPath)
 	}
-	t := tasks{service: tag(resource, "service"), count: p.Field("DesiredCount").Int(1, 0, math.MaxInt32)}
+	least := 1 // without a count; one that scales has no traffic here
+	for _, target := range e.scaled {
+		if target.Service == resource {
+			least = target.Min
+		}
+	}
+	t := tasks{service: tag(resource, "service"), count: p.Field("DesiredCount").Int(least, 0, math.MaxInt32)}
 	if t.service == "" {
 		t.service = p.Field("ServiceName").Text(resource.LogicalID)
 	}

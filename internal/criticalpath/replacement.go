@@ -11,6 +11,8 @@ import (
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html.
 // Parts of a property count with the whole of it.
 var replaced = map[string][]string{
+	"AWS::ApplicationAutoScaling::ScalableTarget":   {"ResourceId", "ScalableDimension", "ServiceNamespace"},
+	"AWS::ApplicationAutoScaling::ScalingPolicy":    {"PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"},
 	"AWS::AutoScaling::AutoScalingGroup":            {"AutoScalingGroupName", "InstanceId"},
 	"AWS::CloudWatch::Alarm":                        {"AlarmName"},
 	"AWS::CloudWatch::Dashboard":                    {"DashboardName"},

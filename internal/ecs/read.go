@@ -13,6 +13,8 @@ const (
 	serviceType        = "AWS::ECS::Service"
 	taskDefinitionType = "AWS::ECS::TaskDefinition"
 	targetGroupType    = "AWS::ElasticLoadBalancingV2::TargetGroup"
+	scalableTargetType = "AWS::ApplicationAutoScaling::ScalableTarget"
+	scalingPolicyType  = "AWS::ApplicationAutoScaling::ScalingPolicy"
 )
 
 // Services returns the services of an assembly in the order in which their
@@ -21,13 +23,15 @@ const (
 // The error has a line, with its place, for everything that a service on EC2 in
 // bridge mode cannot have here. Left aside on purpose is what only means
 // something on AWS: IAM roles, tags, placement, capacity providers of the
-// cluster, and logging to CloudWatch, in whose place a driver's log stands.
+// cluster, scaling of anything else, and logging to CloudWatch, in whose place a
+// driver's log stands.
 func Services(a *assembly.Assembly) ([]ServiceSpec, error) {
 	r := &reader{assembly: a, Reader: assembly.NewReader(a)}
 	var services []ServiceSpec
 	for _, resource := range r.Existing(serviceType) {
 		services = append(services, r.service(resource))
 	}
+	r.scaling(services)
 	if err := r.Err(); err != nil {
 		return nil, err
 	}

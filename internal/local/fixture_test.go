@@ -131,6 +131,30 @@ func (a templates) quick() {
 	})
 }
 
+// scaling has a service scale from one task to three by its requests and, at a
+// target that is never reached, by its processor time, and takes its count away. It
+// takes both for tasks to be removed.
+func scaling(services ...string) func(templates) {
+	return func(a templates) {
+		for _, name := range services {
+			resources := a["dev-"+name]["Resources"].(map[string]any)
+			delete(resources["ServiceD69D759B"].(map[string]any)["Properties"].(map[string]any), "DesiredCount")
+			resources["Scaling"] = map[string]any{"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": map[string]any{
+				"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 1.0, "MaxCapacity": 3.0,
+				"ResourceId": map[string]any{"Fn::Join": []any{"", []any{"service/dev/", map[string]any{"Fn::GetAtt": []any{"ServiceD69D759B", "Name"}}}}},
+			}}
+			for metric, target := range map[string]float64{"ALBRequestCountPerTarget": 600, "ECSServiceAverageCPUUtilization": 10_000} {
+				resources["Scale"+metric] = map[string]any{"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": map[string]any{
+					"PolicyType": "TargetTrackingScaling", "ScalingTargetId": map[string]any{"Ref": "Scaling"},
+					"TargetTrackingScalingPolicyConfiguration": map[string]any{
+						"TargetValue": target, "PredefinedMetricSpecification": map[string]any{"PredefinedMetricType": metric},
+					},
+				}}
+			}
+		}
+	}
+}
+
 func (a templates) gateOff() {
 	for _, stack := range []string{"dev-Gate", "dev-Phase"} {
 		resources := a[stack]["Resources"].(map[string]any)
@@ -347,18 +371,24 @@ func stateDir(t *testing.T) string {
 func start(t *testing.T, dir string, run map[string]string) *deployment {
 	t.Helper()
 	d := &deployment{t: t}
+	d.begin(d.options(dir, run))
+	return d
+}
+
+// begin starts the runner, with options of its own, until the test ends.
+func (d *deployment) begin(options Options) {
+	d.t.Helper()
 	var err error
-	if d.Runner, err = Start(t.Context(), d.options(dir, run)); err != nil {
-		t.Fatal(err)
+	if d.Runner, err = Start(d.t.Context(), options); err != nil {
+		d.t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	d.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		if err := d.Stop(ctx); err != nil {
-			t.Errorf("Stop: %v", err)
+			d.t.Errorf("Stop: %v", err)
 		}
 	})
-	return d
 }
 
 func (d *deployment) deploy(assembly string) {

@@ -52,6 +52,9 @@ type Options struct {
 	// Replaced names containers that the driver runs a command in place of. The
 	// first assembly must have them. Default: none.
 	Replaced []string
+	// ScalingPeriod is the time that autoscaling measures over, which shortens or
+	// lengthens all of its times with it. Default: a minute, as on AWS.
+	ScalingPeriod time.Duration
 	// Events is called with everything that happens, one at a time and in its
 	// order; it must return at once and call no method of the runner. Default:
 	// nobody is told.
@@ -72,7 +75,7 @@ func LocalPort(port int) int {
 // Event is something that happened.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Kind is stack, service, deployment, task, health, container or target.
+	// Kind is stack, service, deployment, scaling, task, health, container or target.
 	Kind string `json:"kind"`
 	// Subject is the name of what it is about: a stack, or a service.
 	Subject string `json:"subject"`
@@ -104,6 +107,7 @@ type Runner struct {
 	configuring sync.Mutex // held while the load balancers are configured
 	telling     sync.Mutex // held while an event is told
 	groupNames  sync.Map   // of target groups, by key: they are asked for at every request
+	requests    sync.Map   // how many each target group has got, as an *atomic.Uint64 by its key
 
 	mu        sync.Mutex
 	deployed  *model            // what the last deployment reached or is on its way to
@@ -166,11 +170,13 @@ func (r *Runner) start(ctx context.Context) (err error) {
 	if r.logs, err = os.Create(LogFile(r.options.Dir)); err != nil {
 		return err
 	}
-	r.balancer, err = loadbalancer.New(loadbalancer.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.options.Exchanges})
+	r.balancer, err = loadbalancer.New(loadbalancer.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.exchange})
 	if err != nil {
 		return err
 	}
-	r.scheduler = ecs.New(ecs.Options{Driver: r.driver, Balancer: targets{r.balancer}, Events: r.ecsEvent, Logs: r.log})
+	r.scheduler = ecs.New(ecs.Options{
+		Driver: r.driver, Balancer: targets{r.balancer}, ScalingPeriod: r.options.ScalingPeriod, Requests: r.requestsTo, Events: r.ecsEvent, Logs: r.log,
+	})
 	return nil
 }
 
@@ -232,6 +238,28 @@ func (r *Runner) watch() (<-chan Event, func()) {
 
 func (r *Runner) ecsEvent(e ecs.Event) {
 	r.tell(Event{Time: e.Time, Kind: string(e.Kind), Subject: e.ServiceName, Task: e.Task, State: e.State, Message: e.Message})
+}
+
+// exchange counts a request, for autoscaling, and tells about it.
+func (r *Runner) exchange(x loadbalancer.Exchange) {
+	if x.Target != "" {
+		count, ok := r.requests.Load(x.Group)
+		if !ok {
+			count, _ = r.requests.LoadOrStore(x.Group, new(atomic.Uint64))
+		}
+		count.(*atomic.Uint64).Add(1)
+	}
+	if r.options.Exchanges != nil {
+		r.options.Exchanges(x)
+	}
+}
+
+// requestsTo is how many requests targets of a target group have got so far.
+func (r *Runner) requestsTo(group string) uint64 {
+	if count, ok := r.requests.Load(group); ok {
+		return count.(*atomic.Uint64).Load()
+	}
+	return 0
 }
 
 // target passes the health of a target on to ECS.

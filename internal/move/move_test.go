@@ -143,6 +143,43 @@ func TestStepsOfSeveralLoadBalancers(t *testing.T) {
 	}
 }
 
+// Of services that scale a step says whose business their count is.
+func TestStepsOfServicesThatScale(t *testing.T) {
+	d := given
+	d.Monolith.Tasks, d.Monolith.MaxTasks = 2, 5
+	d.Services = []config.Service{given.Services[0]}
+	d.Services[0].MaxTasks = 6
+	d, _, _, err := move.Load(d, map[string]any{"phase": "parallel"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, least := d.Services[0].Name, d.Services[0].Tasks
+	var got []string
+	for _, step := range [][2]move.Position{
+		{at(migration.Monolith), at(migration.Parallel)}, {at(migration.Parallel), at(migration.Parallel, "users=10")},
+		{at(migration.Parallel, "users=10"), at(migration.Switched)}, {at(migration.Switched), at(migration.Retired)},
+		{at(migration.Retired), at(migration.Switched)}, {at(migration.Switched), at(migration.Parallel)},
+	} {
+		for _, line := range move.Changes(d, step[0], step[1]) {
+			if strings.Contains(line, "task") || strings.Contains(line, "scale") {
+				got = append(got, fmt.Sprintf("%v: %s", step[1], line))
+			}
+		}
+	}
+	want := []string{
+		fmt.Sprintf("parallel: %s starts, with %d task, and gets no requests yet", name, least),
+		fmt.Sprintf("parallel, users=10: %s scales, from %d to 6 tasks", name, least),
+		"switched: api runs 5 tasks, however many it has been scaled to",
+		"retired: api stops; its service stays, without tasks",
+		"switched: api starts, with 5 tasks, and gets no requests yet",
+		"parallel: api scales, from 2 to 5 tasks",
+		fmt.Sprintf("parallel: %s runs %d task, however many it has been scaled to", name, least),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	monolith, parallel := migration.State{}, migration.State{Phase: migration.Parallel}
 	shifted := migration.State{Phase: migration.Parallel, Shift: true}

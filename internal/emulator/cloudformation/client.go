@@ -140,6 +140,8 @@ func flatten(form url.Values, key string, v any, flat bool) {
 
 // Targets of the APIs that speak JSON.
 var jsonTargets = map[string]string{
+	"application-autoscaling": "AnyScaleFrontendService.",
+
 	"ecr":  "AmazonEC2ContainerRegistry_V20150921.",
 	"ecs":  "AmazonEC2ContainerServiceV20141113.",
 	"logs": "Logs_20140328.",

@@ -187,6 +187,7 @@ var handlers = func() map[string]*handler {
 	network(table)
 	compute(table)
 	routing(table)
+	scaling(table)
 	others(table)
 	return table
 }()
