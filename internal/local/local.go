@@ -104,6 +104,7 @@ type Runner struct {
 	configuring sync.Mutex // held while the load balancers are configured
 	telling     sync.Mutex // held while an event is told
 	groupNames  sync.Map   // of target groups, by key: they are asked for at every request
+	traffic     *traffic
 
 	mu        sync.Mutex
 	deployed  *model            // what the last deployment reached or is on its way to
@@ -136,7 +137,7 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 		return nil, fmt.Errorf("%w in %s", ErrRunning, options.Dir)
 	}
 	r := &Runner{
-		options: options, lock: lock,
+		options: options, lock: lock, traffic: newTraffic(),
 		parts: map[string]part{}, serving: map[string]string{}, held: map[string]string{}, listening: map[string]socket{}, watchers: map[chan Event]bool{},
 	}
 	if err := r.start(ctx); err != nil {
@@ -166,7 +167,7 @@ func (r *Runner) start(ctx context.Context) (err error) {
 	if r.logs, err = os.Create(LogFile(r.options.Dir)); err != nil {
 		return err
 	}
-	r.balancer, err = loadbalancer.New(loadbalancer.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.options.Exchanges})
+	r.balancer, err = loadbalancer.New(loadbalancer.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.exchange})
 	if err != nil {
 		return err
 	}
@@ -236,6 +237,7 @@ func (r *Runner) ecsEvent(e ecs.Event) {
 
 // target passes the health of a target on to ECS.
 func (r *Runner) target(e loadbalancer.Event) {
+	r.traffic.target(e)
 	r.scheduler.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
 	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
 }
