@@ -15,7 +15,8 @@ type Sample struct {
 	// P99 is how long the targets took to begin their answer, in 99 of 100 requests
 	// at the most. 0 if they gave none.
 	P99 time.Duration `json:"p99"` // in nanoseconds
-	// Unhealthy is the highest number of unhealthy targets.
+	// Unhealthy is the lowest number of unhealthy targets that there was: one that is
+	// being replaced is no news.
 	Unhealthy int `json:"unhealthy"`
 }
 
@@ -123,7 +124,7 @@ func (r Round) worse(kind Kind) bool {
 	case Latency:
 		return r.Service.P99 > MinLatency && float64(r.Service.P99) > MaxLatencyRatio*float64(r.Monolith.P99)
 	}
-	return r.Service.Unhealthy > r.Monolith.Unhealthy
+	return r.Service.Unhealthy > r.monolithUnhealthy()
 }
 
 // monolithErrors is the monolith's error rate in percent, and 0 if it had too few
@@ -133,6 +134,15 @@ func (r Round) monolithErrors() float64 {
 		return 0
 	}
 	return r.Monolith.ErrorPercent()
+}
+
+// monolithUnhealthy is the number of the monolith's unhealthy targets, and 0 if it
+// had too few requests to compare with.
+func (r Round) monolithUnhealthy() int {
+	if !r.Monolith.Enough() {
+		return 0
+	}
+	return r.Monolith.Unhealthy
 }
 
 // figures says how both did in a period.
@@ -147,7 +157,7 @@ func (s Subject) figures(kind Kind, r Round) string {
 	case Latency:
 		return fmt.Sprintf("has a p99 of %s and %s one of %s", duration(r.Service.P99), s.Monolith, duration(r.Monolith.P99))
 	}
-	return fmt.Sprintf("has %s and %s %d", count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.Monolith.Unhealthy)
+	return fmt.Sprintf("has %s and %s %d", count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.monolithUnhealthy())
 }
 
 // Verdict is what to do with a canary.

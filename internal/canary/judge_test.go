@@ -61,6 +61,7 @@ func TestJudge(t *testing.T) {
 		{"0 0 0 1" + api + "; 0 0 0 2" + api, "not enough, not enough, worse", "users has 2 unhealthy targets and api 0, and was worse for 2 periods"},
 		{"100 0 20 1 | 500 0 20 1; 100 0 20 1 | 500 0 20 0", "ok, ok, high", "users has 1 unhealthy target and api 0, in one of"},
 		{"100 0 20 1 | 500 0 20 1; 100 0 20 1 | 500 0 20 2", "ok, ok, ok", ""},
+		{"100 0 20 1 | 9 0 20 1; 100 0 20 1 | 9 0 20 1", "ok, not compared, worse", "users has 1 unhealthy target and api 0"},
 	} {
 		s := canary.Subject{Service: "users", Monolith: "api", Length: time.Minute}
 		for _, round := range strings.Split(c.rounds, ";") {

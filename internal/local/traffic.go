@@ -203,7 +203,7 @@ func (t *traffic) request(x loadbalancer.Exchange) {
 	})
 }
 
-// target counts the unhealthy targets.
+// target counts the unhealthy targets: of every second the fewest.
 func (t *traffic) target(e loadbalancer.Event) {
 	t.group(e.Group, func(g *groupTraffic, now *slot) {
 		if e.From == loadbalancer.Unhealthy {
@@ -212,7 +212,7 @@ func (t *traffic) target(e loadbalancer.Event) {
 		if e.To == loadbalancer.Unhealthy {
 			g.unhealthy++
 		}
-		now.unhealthy = max(now.unhealthy, g.unhealthy)
+		now.unhealthy = min(now.unhealthy, g.unhealthy)
 	})
 }
 
@@ -234,12 +234,13 @@ func (t *traffic) rounds(service, monolith string, seconds int64) []canary.Round
 func (t *traffic) sample(group string, from, to int64) (s canary.Sample) {
 	var latency [latencies]uint32
 	var answers uint64
+	s.Unhealthy = math.MaxInt
 	t.group(group, func(g *groupTraffic, _ *slot) {
 		for second := max(from, g.now-slots+1); second < to; second++ {
 			slot := &g.slots[second%slots]
 			s.Requests += slot.requests
 			s.Errors += slot.errors
-			s.Unhealthy = max(s.Unhealthy, slot.unhealthy)
+			s.Unhealthy = min(s.Unhealthy, slot.unhealthy)
 			if slot.latency != nil {
 				for class, n := range slot.latency {
 					latency[class] += n

@@ -64,7 +64,9 @@ func TestTraffic(t *testing.T) {
 			}
 		}
 		none := canary.Sample{}
-		of := func(service, monolith canary.Sample) canary.Round { return canary.Round{Service: service, Monolith: monolith} }
+		of := func(service, monolith canary.Sample) canary.Round {
+			return canary.Round{Service: service, Monolith: monolith}
+		}
 
 		ask("users", 5, 500, 0)
 		traffic.begin()
@@ -93,11 +95,13 @@ func TestTraffic(t *testing.T) {
 		time.Sleep(time.Second)
 		check("a second later", 1, of(few, none), of(none, none))
 
-		// The most at any moment of the period, and as long as it lasts.
+		// The fewest at any moment of the period.
 		health(loadbalancer.Initial, loadbalancer.Unhealthy)
+		time.Sleep(2 * time.Second)
+		check("unhealthy for a while", 1, of(none, none), of(canary.Sample{Unhealthy: 1}, none))
 		health(loadbalancer.Unhealthy, loadbalancer.Draining)
 		time.Sleep(time.Second)
-		check("unhealthy for a moment", 1, of(none, none), of(canary.Sample{Unhealthy: 1}, none))
+		check("and no more", 1, of(canary.Sample{Unhealthy: 1}, none), of(none, none))
 		health(loadbalancer.Healthy, loadbalancer.Unhealthy)
 		health(loadbalancer.Healthy, loadbalancer.Unhealthy)
 		time.Sleep(time.Hour)
