@@ -14,7 +14,7 @@ type Sample struct {
 	Errors   int `json:"errors"`
 	// P99 is how long the targets took to begin their answer, in 99 of 100 requests
 	// at the most. 0 if they gave none.
-	P99 time.Duration `json:"p99"` // in nanoseconds
+	P99 time.Duration `json:"p99Nanoseconds"`
 	// Unhealthy is the lowest number of unhealthy targets that there was: one that is
 	// being replaced is no news.
 	Unhealthy int `json:"unhealthy"`
@@ -83,7 +83,7 @@ func (s Subject) Judge() []Finding {
 }
 
 func (s Subject) judge(kind Kind) (State, string) {
-	length := duration(s.Length)
+	length := Duration(s.Length)
 	if n := len(s.Rounds); n < Periods {
 		return NotEnough, fmt.Sprintf("has had %d of the %d periods of %s that it takes", n, Periods, length)
 	}
@@ -98,7 +98,7 @@ func (s Subject) judge(kind Kind) (State, string) {
 	}
 	if kind == Latency && slices.ContainsFunc(rounds, func(r Round) bool { return !r.Monolith.Enough() }) {
 		return NotCompared, fmt.Sprintf("has a p99 of %s, and %s had fewer than %d requests in a period of %s to compare it with",
-			duration(last.Service.P99), s.Monolith, MinRequests, length)
+			Duration(last.Service.P99), s.Monolith, MinRequests, length)
 	}
 	var high []Round
 	for _, r := range rounds {
@@ -155,7 +155,7 @@ func (s Subject) figures(kind Kind, r Round) string {
 		}
 		return fmt.Sprintf("answered %.1f %% of %s with 5xx %s", r.Service.ErrorPercent(), count(r.Service.Requests, "request"), of)
 	case Latency:
-		return fmt.Sprintf("has a p99 of %s and %s one of %s", duration(r.Service.P99), s.Monolith, duration(r.Monolith.P99))
+		return fmt.Sprintf("has a p99 of %s and %s one of %s", Duration(r.Service.P99), s.Monolith, Duration(r.Monolith.P99))
 	}
 	return fmt.Sprintf("has %s and %s %d", count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.monolithUnhealthy())
 }
@@ -198,8 +198,8 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// duration is one for people, with about three digits.
-func duration(d time.Duration) string {
+// Duration is one for people, with about three digits.
+func Duration(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)
 	switch {
 	case d >= time.Second:

@@ -27,6 +27,8 @@ type Canary struct {
 	Service string `json:"service"`
 	// Percent is how much of its traffic it gets.
 	Percent float64 `json:"percent"`
+	// Switched says that the monolith's rule is gone, and it has its traffic to itself.
+	Switched bool `json:"switched"`
 	// Rounds are the last ones since the last deployment, not more than
 	// [canary.Periods], the latest at the end.
 	Rounds []canary.Round `json:"rounds"`
@@ -90,6 +92,7 @@ func (r *Runner) canaries(listener *routing.Listener, monolith string) []pair {
 				if shares {
 					shifted = append(shifted, p)
 				} else {
+					p.Switched = true
 					switched = append(switched, p)
 				}
 			}

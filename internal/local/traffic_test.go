@@ -162,6 +162,9 @@ func TestCanary(t *testing.T) {
 		var names []string
 		for _, c := range found.Canaries {
 			names = append(names, fmt.Sprintf("%s %g", c.Service, c.Percent))
+			if c.Switched != (c.Percent == 100) {
+				t.Errorf("%s is switched: %v", c.Service, c.Switched)
+			}
 		}
 		if got := strings.Join(names, ", "); got != want {
 			t.Fatalf("the canaries are %q, want %q", got, want)
