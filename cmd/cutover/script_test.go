@@ -32,13 +32,16 @@ func TestMain(m *testing.M) {
 }
 
 // section is what the scripts run in place of containers: a server that answers
-// with its name and the request.
+// with its name and the request. While there is a file FAULT its API fails.
 func section() {
 	name := os.Args[1]
 	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT")}
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ping" {
 			fmt.Printf("%s asked for %s\n", name, r.RequestURI)
+		}
+		if _, err := os.Stat(os.Getenv("FAULT")); err == nil && strings.HasPrefix(r.URL.Path, "/api") {
+			w.WriteHeader(http.StatusInternalServerError)
 		}
 		fmt.Fprintf(w, "%s %s %s", name, r.Method, r.RequestURI)
 	})
@@ -84,7 +87,7 @@ func TestScripts(t *testing.T) {
 				os.WriteFile(filepath.Join(env.WorkDir, "main.go"), services, 0o644),
 				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "replace": replace, "deployed": deployed, "asked": asked},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "replace": replace, "deployed": deployed, "asked": asked, "forum": forum, "load": load, "alarms": alarms, "minutes": minutes},
 	})
 }
 
@@ -155,8 +158,10 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
 }
 
-// parameterStore is the part of AWS that tells a phase: SSM's GetParameters.
+// parameterStore is the part of AWS that tells a phase, SSM's GetParameters, and
+// with it CloudWatch.
 type parameterStore struct {
+	cloudWatch
 	mu     sync.Mutex
 	values map[string]string // by name
 	by     []string          // who asked, as the requests' Authorization says
@@ -166,6 +171,10 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.by = append(p.by, r.Header.Get("Authorization"))
+	if operation, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "GraniteServiceVersion20100801."); ok {
+		p.cloudWatch.answer(w, r, operation)
+		return
+	}
 	var request struct{ Names []string }
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || r.Header.Get("X-Amz-Target") != "AmazonSSM.GetParameters" || len(request.Names) > 10 {
 		http.Error(w, `{"__type":"ValidationException"}`, http.StatusBadRequest)

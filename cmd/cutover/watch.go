@@ -324,7 +324,11 @@ func (v *view) watched(w *watched) string {
 	row := func(name, traffic string, s *canary.Sample, findings []canary.Finding) {
 		cells := []string{name, traffic, "", "", "", ""}
 		if s != nil {
-			copy(cells[2:], []string{fmt.Sprint(s.Requests), fmt.Sprintf("%.1f %%", s.ErrorPercent()), canary.Duration(s.P99), fmt.Sprint(s.Unhealthy)})
+			p99 := "-" // without an answer
+			if s.P99 > 0 {
+				p99 = canary.Duration(s.P99)
+			}
+			copy(cells[2:], []string{fmt.Sprint(s.Requests), fmt.Sprintf("%.1f %%", s.ErrorPercent()), p99, fmt.Sprint(s.Unhealthy)})
 		}
 		for i, f := range findings { // in the order of the columns
 			cells[3+i] = strings.TrimSpace(cells[3+i] + " " + string(f.State))
