@@ -79,7 +79,6 @@ type Watcher struct {
 	since      time.Time // when the canary began, zero if that is not known
 	cloudwatch *cloudwatch.Client
 	region     string
-	now        func() time.Time
 }
 
 // NewWatcher returns one for some services of an environment whose target groups'
@@ -93,7 +92,7 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, se
 		return nil, fmt.Errorf("AWS was not asked: %w", err)
 	}
 	return &Watcher{
-		env: env, names: config.Settings{NamePrefix: prefix}, deployment: d, services: services, since: since, region: account.Region, now: time.Now,
+		env: env, names: config.Settings{NamePrefix: prefix}, deployment: d, services: services, since: since, region: account.Region,
 		cloudwatch: cloudwatch.NewFromConfig(account, func(o *cloudwatch.Options) {
 			// AWS takes several; emulators may lack the default, which is CBOR.
 			o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
@@ -248,7 +247,7 @@ func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[g
 			}
 		}
 	}
-	end := w.now().UTC().Truncate(canary.Period)
+	end := time.Now().UTC().Truncate(canary.Period)
 	start := end.Add(-canary.Periods*canary.Period - lateness)
 	for some := range slices.Chunk(queries, 500) { // the most that can be asked for
 		pages := cloudwatch.NewGetMetricDataPaginator(w.cloudwatch, &cloudwatch.GetMetricDataInput{StartTime: &start, EndTime: &end, MetricDataQueries: some})
