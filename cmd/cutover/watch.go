@@ -126,7 +126,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 		switch state := w.state(); {
 		case o.asJSON:
 		case v.terminal:
-			v.redraw(v.watched(w))
+			v.redraw(v.watched(w, v.room()))
 		case state != told:
 			v.print(time.Now().Format("15:04:05  ") + string(w.Verdict) + ": " + strings.Join(w.Reasons, "; "))
 			told = state
@@ -140,7 +140,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	if o.asJSON {
 		err = printJSON(v.out, w)
 	} else {
-		v.redraw(v.watched(w))
+		v.redraw(v.watched(w, 0))
 	}
 	switch {
 	case err != nil:
@@ -312,8 +312,19 @@ func (w *watched) more() string {
 	return move.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows what is known at a moment.
-func (v *view) watched(w *watched) string {
+// watched shows what is known at a moment. If it has more lines than there is room
+// for, it shows of the verdict what there is room for.
+func (v *view) watched(w *watched, room int) string {
+	table, verdict := v.compared(w), v.verdict(w)
+	if room == 0 || strings.Count(table+verdict, "\n") <= room {
+		return table + verdict
+	}
+	lines := strings.SplitAfter(verdict, "\n")
+	return strings.Join(lines[:min(room, len(lines))], "")
+}
+
+// compared is the table of the services and the monolith.
+func (v *view) compared(w *watched) string {
 	var b strings.Builder
 	where := "on this machine"
 	if w.Target == "aws" {
@@ -350,8 +361,13 @@ func (v *view) watched(w *watched) string {
 			row(w.Monolith, "", &last.Monolith, nil)
 		}
 	}
-	b.WriteString(v.states(v.table(rows)) + "\n")
+	b.WriteString(v.states(align(rows)) + "\n")
+	return b.String()
+}
 
+// verdict is what to do, why, and how.
+func (v *view) verdict(w *watched) string {
+	var b strings.Builder
 	reasons := w.Reasons
 	if w.Verdict == canary.GoOn {
 		reasons = w.good()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,12 +11,38 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cutover/internal/canary"
 	"cutover/internal/local"
 )
+
+// What is redrawn fits the terminal: of very many services the verdict does. The
+// monolith is shown once for those that are compared with the same figures.
+func TestManyWatchedServices(t *testing.T) {
+	w := &watched{Target: "local", Monolith: "api", Verdict: canary.Wait, Next: []string{"cutover watch"}, length: 10 * time.Second}
+	for i := range 40 {
+		round := canary.Round{Service: canary.Sample{Requests: i}, Monolith: canary.Sample{Requests: 1000 + i/20}}
+		subject := canary.Subject{Service: fmt.Sprintf("service-%02d", i), Monolith: "api", Length: w.length, Rounds: []canary.Round{round, round}}
+		w.Services = append(w.Services, watchedService{Service: subject.Service, Percent: 100, Rounds: subject.Rounds, Findings: subject.Judge()})
+	}
+	w.decide()
+	var out bytes.Buffer
+	v := &view{out: &out, terminal: true, height: func() int { return 24 }}
+	if text := v.watched(w, v.room()); strings.Count(text, "\n") != 23 || !strings.HasPrefix(text, "WAIT  service-00 had 0 requests") {
+		t.Errorf("this does not fit the terminal's 24 lines:\n%s", text)
+	}
+	all := v.watched(w, 0)
+	if n := strings.Count(all, "\napi  "); n != 2 || !strings.Contains(all, "\nservice-19  100 %    19        0.0 % not enough  - not enough  0 ok\napi                  1000      0.0 %             -             0\nservice-20 ") {
+		t.Errorf("the monolith is there %d times, want it for each load balancer:\n%s", n, all)
+	}
+	if !strings.HasSuffix(all, "\n      service-39 had 39 requests in a period of 10 s, and it takes 50\n\nNext\n  cutover watch\n") {
+		t.Errorf("not everything is told:\n%s", all)
+	}
+}
 
 // forum is "forum PHASE DIR [SERVICE=PERCENT]": it writes the assembly of a phase
 // of our own deployment, as the golden templates have it, with a shift.
