@@ -88,10 +88,15 @@ type watched struct {
 	// Services are those that are compared with the monolith.
 	Monolith string           `json:"monolith"`
 	Services []watchedService `json:"services"`
-	Next     []string         `json:"next"` // commands, each a way to do as the verdict says
+	Next     []nextStep       `json:"next"` // each a way to do as the verdict says
 
 	switched bool
 	length   time.Duration
+}
+
+type nextStep struct {
+	Command string `json:"command"`
+	Does    string `json:"does"`
 }
 
 type watchedService struct {
@@ -221,19 +226,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	}
 	deploy := v.program + " deploy --phase "
 	parallel := deploy + migration.Parallel.String()
-	switch {
-	case w.Verdict == canary.Wait:
-		w.Next = []string{v.program + " watch --local"}
-	case w.Verdict == canary.Back:
-		w.Next = []string{parallel}
-	case w.switched:
-		w.Next = []string{deploy + migration.Retired.String()}
-	default:
-		if more := w.more(); more != "" {
-			w.Next = append(w.Next, parallel+" -c shift="+more)
-		}
-		w.Next = append(w.Next, deploy+migration.Switched.String())
-	}
+	w.next(v.program+" watch --local", parallel, parallel+" -c shift=", deploy+migration.Switched.String(), deploy+migration.Retired.String())
 	return w, nil
 }
 
@@ -273,17 +266,8 @@ func (o *watch) there(ctx context.Context, p *phase, watcher *move.Watcher, serv
 		env = " --env " + o.env
 	}
 	phase := v.program + " phase "
-	switch {
-	case w.Verdict == canary.Wait:
-		w.Next = []string{v.program + " watch --aws" + env}
-	case w.Verdict == canary.Back:
-		w.Next = []string{phase + "back" + env}
-	default:
-		if more := w.more(); more != "" && !w.switched {
-			w.Next = append(w.Next, phase+"next --canary "+more+env)
-		}
-		w.Next = append(w.Next, phase+"next"+env)
-	}
+	next := phase + "next" + env
+	w.next(v.program+" watch --aws"+env, phase+"back"+env, next+" --canary ", next, next)
 	return w, nil
 }
 
@@ -294,6 +278,24 @@ func (w *watched) decide() {
 		findings = append(findings, s.Findings...)
 	}
 	w.Verdict, w.Reasons = canary.Decide(findings)
+}
+
+// next fills in what to do, with the commands that do it; more is to be followed by
+// the canary.
+func (w *watched) next(wait, back, more, switched, retired string) {
+	switch {
+	case w.Verdict == canary.Wait:
+		w.Next = []nextStep{{wait, "ask again"}}
+	case w.Verdict == canary.Back:
+		w.Next = []nextStep{{back, w.Monolith + " has all of the traffic again"}}
+	case w.switched:
+		w.Next = []nextStep{{retired, w.Monolith + " stops"}}
+	default:
+		if shift := w.more(); shift != "" {
+			w.Next = []nextStep{{more + shift, "more of the traffic"}}
+		}
+		w.Next = append(w.Next, nextStep{switched, "all of it, and that of all other microservices"})
+	}
 }
 
 // more is a canary with more traffic, half of it and then all; empty if it has all.
@@ -381,7 +383,11 @@ func (v *view) verdict(w *watched) string {
 		}
 		b.WriteString(reason + "\n")
 	}
-	b.WriteString("\nNext\n  " + strings.Join(w.Next, "\n  ") + "\n")
+	var rows [][]string
+	for _, step := range w.Next {
+		rows = append(rows, []string{"  " + step.Command, "# " + step.Does})
+	}
+	b.WriteString("\nNext\n" + align(rows))
 	return b.String()
 }
 

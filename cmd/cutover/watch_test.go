@@ -23,7 +23,7 @@ import (
 // What is redrawn fits the terminal: of very many services the verdict does. The
 // monolith is shown once for those that are compared with the same figures.
 func TestManyWatchedServices(t *testing.T) {
-	w := &watched{Target: "local", Monolith: "api", Verdict: canary.Wait, Next: []string{"cutover watch"}, length: 10 * time.Second}
+	w := &watched{Target: "local", Monolith: "api", Verdict: canary.Wait, Next: []nextStep{{"cutover watch", "ask again"}}, length: 10 * time.Second}
 	for i := range 40 {
 		round := canary.Round{Service: canary.Sample{Requests: i}, Monolith: canary.Sample{Requests: 1000 + i/20}}
 		subject := canary.Subject{Service: fmt.Sprintf("service-%02d", i), Monolith: "api", Length: w.length, Rounds: []canary.Round{round, round}}
@@ -39,7 +39,7 @@ func TestManyWatchedServices(t *testing.T) {
 	if n := strings.Count(all, "\napi  "); n != 2 || !strings.Contains(all, "\nservice-19  100 %    19        0.0 % not enough  - not enough  0 ok\napi                  1000      0.0 %             -             0\nservice-20 ") {
 		t.Errorf("the monolith is there %d times, want it for each load balancer:\n%s", n, all)
 	}
-	if !strings.HasSuffix(all, "\n      service-39 had 39 requests in a period of 10 s, and it takes 50\n\nNext\n  cutover watch\n") {
+	if !strings.HasSuffix(all, "\n      service-39 had 39 requests in a period of 10 s, and it takes 50\n\nNext\n  cutover watch  # ask again\n") {
 		t.Errorf("not everything is told:\n%s", all)
 	}
 }
