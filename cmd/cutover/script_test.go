@@ -164,6 +164,7 @@ type parameterStore struct {
 	cloudWatch
 	mu     sync.Mutex
 	values map[string]string // by name
+	since  time.Time         // when they were written last, zero to keep it
 	by     []string          // who asked, as the requests' Authorization says
 }
 
@@ -180,14 +181,21 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"__type":"ValidationException"}`, http.StatusBadRequest)
 		return
 	}
-	type parameter struct{ Name, Type, Value string }
+	type parameter struct {
+		Name, Type, Value string
+		LastModifiedDate  float64 `json:",omitempty"`
+	}
 	answer := struct {
 		Parameters        []parameter
 		InvalidParameters []string
 	}{}
 	for _, name := range request.Names {
 		if value, ok := p.values[name]; ok {
-			answer.Parameters = append(answer.Parameters, parameter{name, "String", value})
+			found := parameter{Name: name, Type: "String", Value: value}
+			if !p.since.IsZero() {
+				found.LastModifiedDate = float64(p.since.Unix())
+			}
+			answer.Parameters = append(answer.Parameters, found)
 		} else {
 			answer.InvalidParameters = append(answer.InvalidParameters, name)
 		}
@@ -198,12 +206,14 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // deployed is "deployed BEGUN REACHED [NAME=VALUE...]": AWS has the parameters
 // of the Gate stack in one phase and of the Phase stack in another, as the golden
-// templates have them, and those that are given.
+// templates have them, and those that are given. With "since=now" they were written
+// just now, which AWS does not tell otherwise.
 func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: deployed BEGUN REACHED [NAME=VALUE...]")
 	}
 	values := map[string]string{}
+	var since time.Time
 	for i, stack := range []string{"Gate", "Phase"} {
 		text, err := os.ReadFile(filepath.Join(golden, args[i], "dev-"+stack+".json"))
 		ts.Check(err)
@@ -217,12 +227,16 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, pair := range args[2:] {
 		name, value, _ := strings.Cut(pair, "=")
+		if name == "since" {
+			since = time.Now()
+			continue
+		}
 		values[name] = value
 	}
 	store := ts.Value("aws").(*parameterStore)
 	store.mu.Lock()
 	defer store.mu.Unlock()
-	store.values = values
+	store.values, store.since = values, since
 }
 
 // asked is "asked TEXT": it tells whether AWS was asked by whom the text says since
