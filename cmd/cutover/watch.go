@@ -103,7 +103,7 @@ type watchedService struct {
 	Service string `json:"service"`
 	// Percent is how much of its traffic it gets.
 	Percent  float64          `json:"percent"`
-	Rounds   []canary.Round   `json:"rounds"`
+	Rounds   []canary.Round   `json:"rounds"` // never null
 	Findings []canary.Finding `json:"findings"`
 	Alarms   []move.Alarm     `json:"alarms,omitempty"`
 }
@@ -181,6 +181,9 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 			return nil, 0, ctx.Err()
 		case err == nil:
 			services, err := move.Services(appFile)
+			if err == nil && len(services.Services) == 0 {
+				err = fmt.Errorf("%s lists no microservices: there is nothing to compare with %s", appFile, services.Monolith.Name)
+			}
 			return func(ctx context.Context) (*watched, error) { return o.here(ctx, client, services, v) }, time.Second, err
 		case o.local || !errors.Is(err, local.ErrNotRunning):
 			return nil, 0, err
@@ -218,7 +221,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	for _, c := range found.Canaries {
 		w.switched = w.switched || c.Switched
 		subject := canary.Subject{Service: c.Service, Monolith: monolith, Length: o.period, Rounds: c.Rounds}
-		w.Services = append(w.Services, watchedService{c.Service, c.Percent, c.Rounds, subject.Judge(), nil})
+		w.Services = append(w.Services, watchedService{c.Service, c.Percent, append([]canary.Round{}, c.Rounds...), subject.Judge(), nil})
 	}
 	w.decide()
 	if found.Deploying {
@@ -258,7 +261,7 @@ func (o *watch) there(ctx context.Context, p *phase, watcher *move.Watcher, serv
 	}
 	w := &watched{Target: "aws", Env: p.env, Region: p.deployed.Region, Monolith: p.deployment.Monolith.Name, switched: p.from.Phase == migration.Switched, length: canary.Period}
 	for i, one := range all {
-		w.Services = append(w.Services, watchedService{one.Service, p.from.Percent(services[i].Name), one.Rounds, one.Findings, one.Alarms})
+		w.Services = append(w.Services, watchedService{one.Service, p.from.Percent(services[i].Name), append([]canary.Round{}, one.Rounds...), one.Findings, one.Alarms})
 	}
 	w.decide()
 	env := ""
