@@ -1,7 +1,7 @@
 // Cutover runs a synthesized deployment on this machine: its load balancers,
 // target groups and services, from the very templates that CloudFormation gets.
-// It also says what they cost and what their deployment waits for, and takes the
-// migration a step on or back.
+// It also says what they cost and what their deployment waits for, takes the
+// migration a step on or back, and says which of the two a canary calls for.
 package main
 
 import (
@@ -29,8 +29,10 @@ func main() {
 			err = errors.New("interrupted")
 		}
 	}
-	if errors.Is(err, errContained) {
-		code = 3
+	for result, its := range map[error]int{errContained: 3, errWait: 2, errBack: 3} {
+		if errors.Is(err, result) {
+			code = its
+		}
 	}
 	stop()
 	if err != nil {
@@ -63,7 +65,7 @@ templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), costCommand(g), pathCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), costCommand(g), pathCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

@@ -387,8 +387,20 @@ func (v *view) logLine(line ecs.LogLine) {
 	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), line.Text)
 }
 
-// table aligns rows, the first in capitals being the head.
+// table aligns rows, the first in capitals being the head, and colours the states.
 func (v *view) table(rows [][]string) string {
+	lines := strings.Split(align(rows), "\n")
+	for i := range lines {
+		// After the columns are aligned: what colours a word has no width.
+		for _, state := range slices.Sorted(maps.Keys(colours)) {
+			lines[i] = strings.ReplaceAll(lines[i], " "+state, " "+v.state(state))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// align puts the cells of rows below each other.
+func align(rows [][]string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -398,10 +410,6 @@ func (v *view) table(rows [][]string) string {
 	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(line, " ")
-		// After the columns are aligned: what colours a word has no width.
-		for _, state := range slices.Sorted(maps.Keys(colours)) {
-			lines[i] = strings.ReplaceAll(lines[i], " "+state, " "+v.state(state))
-		}
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

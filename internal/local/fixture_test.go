@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"cutover/assets/data"
+	"cutover/internal/canary"
 	"cutover/internal/ecs"
 	"cutover/internal/ecs/process"
 	"cutover/internal/images"
@@ -47,10 +48,18 @@ func TestMain(m *testing.M) {
 // serveShop answers with what it is and what it was asked for.
 func serveShop() int {
 	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT")}
+	fault := os.Getenv("FAULT") // a file: while it is there, requests for the API fail or are late, as it says
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ping" {
 			w.WriteHeader(http.StatusNoContent)
 			return
+		}
+		if text, err := os.ReadFile(fault); err == nil && strings.HasPrefix(r.URL.Path, "/api") {
+			if string(text) == "late" {
+				time.Sleep(2 * canary.MinLatency)
+			} else {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
 		}
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s %s", os.Getenv("SECTION"), r.Method, r.RequestURI, body)

@@ -107,7 +107,7 @@ type Runner struct {
 	configuring sync.Mutex // held while the load balancers are configured
 	telling     sync.Mutex // held while an event is told
 	groupNames  sync.Map   // of target groups, by key: they are asked for at every request
-	requests    sync.Map   // how many each target group has got, as an *atomic.Uint64 by its key
+	traffic     *traffic
 
 	mu        sync.Mutex
 	deployed  *model            // what the last deployment reached or is on its way to
@@ -140,7 +140,7 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 		return nil, fmt.Errorf("%w in %s", ErrRunning, options.Dir)
 	}
 	r := &Runner{
-		options: options, lock: lock,
+		options: options, lock: lock, traffic: newTraffic(),
 		parts: map[string]part{}, serving: map[string]string{}, held: map[string]string{}, listening: map[string]socket{}, watchers: map[chan Event]bool{},
 	}
 	if err := r.start(ctx); err != nil {
@@ -175,7 +175,7 @@ func (r *Runner) start(ctx context.Context) (err error) {
 		return err
 	}
 	r.scheduler = ecs.New(ecs.Options{
-		Driver: r.driver, Balancer: targets{r.balancer}, ScalingPeriod: r.options.ScalingPeriod, Requests: r.requestsTo, Events: r.ecsEvent, Logs: r.log,
+		Driver: r.driver, Balancer: targets{r.balancer}, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.taken, Events: r.ecsEvent, Logs: r.log,
 	})
 	return nil
 }
@@ -240,30 +240,9 @@ func (r *Runner) ecsEvent(e ecs.Event) {
 	r.tell(Event{Time: e.Time, Kind: string(e.Kind), Subject: e.ServiceName, Task: e.Task, State: e.State, Message: e.Message})
 }
 
-// exchange counts a request, for autoscaling, and tells about it.
-func (r *Runner) exchange(x loadbalancer.Exchange) {
-	if x.Target != "" {
-		count, ok := r.requests.Load(x.Group)
-		if !ok {
-			count, _ = r.requests.LoadOrStore(x.Group, new(atomic.Uint64))
-		}
-		count.(*atomic.Uint64).Add(1)
-	}
-	if r.options.Exchanges != nil {
-		r.options.Exchanges(x)
-	}
-}
-
-// requestsTo is how many requests targets of a target group have got so far.
-func (r *Runner) requestsTo(group string) uint64 {
-	if count, ok := r.requests.Load(group); ok {
-		return count.(*atomic.Uint64).Load()
-	}
-	return 0
-}
-
 // target passes the health of a target on to ECS.
 func (r *Runner) target(e loadbalancer.Event) {
+	r.traffic.target(e)
 	r.scheduler.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
 	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
 }
