@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"html"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -36,8 +37,10 @@ type Move struct {
 	To   string `json:"to"`
 	// Changes say in words what the deployment does. Empty if the place stays.
 	Changes []string `json:"changes"`
-	// OutOfTurn says that the deployment will be refused.
+	// OutOfTurn says that a phase is left out. The deployment will be refused,
+	// unless it is Ungated.
 	OutOfTurn bool `json:"outOfTurn"`
+	Ungated   bool `json:"ungated"`
 }
 
 // Rehearsal is what the rehearsal of the change showed.
@@ -239,7 +242,7 @@ func (r *Report) headline() string {
 	}
 	switch {
 	case r.Move.OutOfTurn:
-		add("**The phase moves out of turn, from %s to %s: the deployment will be refused.**", r.Move.From, r.Move.To)
+		add("**The phase moves out of turn, from %s to %s: %s.**", r.Move.From, r.Move.To, r.Move.refused())
 	case r.Move.From != r.Move.To:
 		add("**The phase moves from %s to %s.**", r.Move.From, r.Move.To)
 	default:
@@ -331,19 +334,30 @@ func (r *Report) broadening() string {
 	return strings.Join(tables, "\n") + "\nThe library of `cdk diff` finds these in what it knows; [it does not know everything](https://github.com/aws/aws-cdk/issues/1299).\n"
 }
 
+// path is a path pattern in a sentence.
+var path = regexp.MustCompile(`/\S+`)
+
 func (r *Report) move() string {
 	if r.Move.From == r.Move.To {
 		return fmt.Sprintf("The phase stays %s.\n", r.Move.To)
 	}
 	var b strings.Builder
 	if r.Move.OutOfTurn {
-		fmt.Fprintf(&b, "**%s does not follow %s: the deployment will refuse it, before anything changes.** Go one step at a time: `cutover phase next`.\n\n", r.Move.To, r.Move.From)
+		fmt.Fprintf(&b, "**%s does not follow %s: %s.** Go one step at a time, with `cutover phase next` and `cutover phase back`.\n\n", r.Move.To, r.Move.From, r.Move.refused())
 	}
 	fmt.Fprintf(&b, "After this, in %s instead of %s:\n\n", r.Move.To, r.Move.From)
 	for _, change := range r.Move.Changes {
-		fmt.Fprintf(&b, "- %s\n", escape(change))
+		fmt.Fprintf(&b, "- %s\n", path.ReplaceAllString(change, "`$0`"))
 	}
 	return b.String()
+}
+
+// refused says what becomes of a move that is out of turn.
+func (m Move) refused() string {
+	if m.Ungated {
+		return "nothing will refuse it, because phaseGate is off, and requests are lost"
+	}
+	return "the deployment will be refused before anything changes"
 }
 
 func (r *Report) cost() string {
@@ -462,7 +476,7 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// escape has paths with their asterisks shown as they are.
+// escape has a sentence shown as it is, and nobody notified.
 func escape(text string) string {
 	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", "&lt;", "@", "@\u200b").Replace(text)
 }
