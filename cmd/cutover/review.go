@@ -136,7 +136,7 @@ type side struct {
 
 	deployment config.Deployment
 	at         move.Position
-	ungated    bool // with the gate off
+	ungated    bool                          // with the gate off
 	assemblies map[string]*assembly.Assembly // by position
 }
 
