@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os/exec"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -187,8 +188,21 @@ func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Imp
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
 func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == "AWS::ECS::TaskDefinition" }
 
+// interlock are the logical ids of the parameters in dev-Gate and dev-Phase that
+// refuse a phase out of turn.
+var interlock = regexp.MustCompile(`^(NotNextTo|\w+FollowsThe)[A-Z]`)
+
+// Interlock tells whether the resource belongs to the order of the phases, and
+// is deleted because the phase changes.
+func (r Replacement) Interlock() bool {
+	return r.Deletes() && r.Type == "AWS::SSM::Parameter" && interlock.MatchString(r.ID)
+}
+
+// Usual tells whether the replacement is nothing to look at.
+func (r Replacement) Usual() bool { return r.Revision() || r.Interlock() }
+
 // Replacements lists what is replaced and deleted: what is certain before what
-// may be, task definitions last.
+// may be, and last what is usual.
 func Replacements(stacks []Stack) []Replacement {
 	var found []Replacement
 	for _, s := range stacks {
@@ -210,10 +224,12 @@ func Replacements(stacks []Stack) []Replacement {
 
 // rank is the place of a replacement among the others, below 0 if it is none.
 func rank(r Replacement) int {
-	if r.Revision() && strings.Contains(r.Impact, "REPLACE") {
-		return 100
+	impacts := []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}
+	i := slices.Index(impacts, r.Impact)
+	if i >= 0 && r.Usual() {
+		i += len(impacts)
 	}
-	return slices.Index([]string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}, r.Impact)
+	return i
 }
 
 // Images are the repositories whose images are other ones after the change.

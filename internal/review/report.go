@@ -58,7 +58,10 @@ func NewRehearsal(r *rehearsal.Report) (*Rehearsal, error) {
 	if err := r.WriteSummary(&summary); err != nil {
 		return nil, err
 	}
-	return &Rehearsal{r.Verdict, r.Totals, summary.String(), Picture(r, 72)}, nil
+	// The verdict is its last paragraph.
+	text, _, _ := strings.Cut(summary.String(), "\nPASSED ")
+	text, _, _ = strings.Cut(text, "\nFAILED ")
+	return &Rehearsal{r.Verdict, r.Totals, text, Picture(r, 72)}, nil
 }
 
 // Findings are what a review can be told to fail on, in the order in which they
@@ -78,7 +81,7 @@ func (r *Report) Found(finding string) int {
 	switch finding {
 	case "replacement", "deletion":
 		for _, replacement := range r.Replacements {
-			count(!replacement.Revision() && replacement.Deletes() == (finding == "deletion"))
+			count(!replacement.Usual() && replacement.Deletes() == (finding == "deletion"))
 		}
 	case "broadening":
 		for _, s := range r.Stacks {
@@ -113,7 +116,7 @@ func (r *Report) Text() string {
 	var b strings.Builder
 	b.WriteString(r.findings("build/review/rehearsal"))
 	for _, d := range r.diffs() {
-		fmt.Fprintf(&b, "### %s\n\n%s\n", d.title, d.body)
+		fmt.Fprintf(&b, "\n### %s\n\n%s", d.title, d.body)
 	}
 	return b.String()
 }
@@ -256,11 +259,16 @@ func (r *Report) headline() string {
 		}
 		cost = "The cost of a month is distributed otherwise."
 		if difference := total(c); difference != 0 {
-			cost = fmt.Sprintf("**A month costs US$ %s.**", signed(difference))
+			word := "more"
+			if difference < 0 {
+				difference, word = -difference, "less"
+			}
+			cost = fmt.Sprintf("**A month costs US$ %v %s.**", difference, word)
 		}
 		break
 	}
 	lines = append(lines, cost)
+	add("CDK's validation of %s found nothing.", r.Move.To)
 	if r.Rehearsal == nil {
 		add("It was not rehearsed.")
 	} else {
@@ -271,10 +279,14 @@ func (r *Report) headline() string {
 
 func (r *Report) replacements() string {
 	rows := [][]string{{"what happens", "stack", "resource", "type", "because of", "where"}}
-	var revisions []string
+	var revisions, interlock []string
 	for _, c := range r.Replacements {
-		if c.Revision() {
+		switch {
+		case c.Revision():
 			revisions = append(revisions, c.Stack)
+			continue
+		case c.Interlock():
+			interlock = append(interlock, c.Stack)
 			continue
 		}
 		what := map[string]string{
@@ -290,6 +302,10 @@ func (r *Report) replacements() string {
 	if len(revisions) > 0 {
 		slices.Sort(revisions)
 		text += fmt.Sprintf("\nTask definitions get a new revision, to which ECS moves the service task by task: %s.\n", strings.Join(slices.Compact(revisions), ", "))
+	}
+	if len(interlock) > 0 {
+		slices.Sort(interlock)
+		text += fmt.Sprintf("\nParameters that hold the order of the phases change with the phase, in %s.\n", strings.Join(slices.Compact(interlock), ", "))
 	}
 	return text
 }
@@ -307,10 +323,15 @@ func (r *Report) broadening() string {
 	statements := [][]string{{"", "stack", "resource", "effect", "action", "principal", "condition", "where"}}
 	policies := [][]string{{"", "stack", "role", "managed policy", "where"}}
 	ports := [][]string{{"", "stack", "security group", "direction", "protocol", "peer", "where"}}
+	where := map[string][]string{} // by stack and row
 	add := func(table *[][]string, s Stack, rows [][]string) {
 		for _, row := range rows {
-			line := append([]string{row[0], s.Name}, apply(code, row[1:])...)
-			*table = append(*table, append(line, r.in(s.In)))
+			key := strings.Join(append([]string{s.Name}, row...), "\x00")
+			if where[key] == nil {
+				line := append([]string{row[0], s.Name}, apply(code, row[1:])...)
+				*table = append(*table, append(line, key))
+			}
+			where[key] = append(where[key], s.In...)
 		}
 	}
 	for _, s := range r.Stacks {
@@ -325,6 +346,9 @@ func (r *Report) broadening() string {
 	var tables []string
 	for _, table := range [][][]string{statements, policies, ports} {
 		if len(table) > 1 {
+			for _, row := range table[1:] {
+				row[len(row)-1] = r.in(where[row[len(row)-1]])
+			}
 			tables = append(tables, Table(table))
 		}
 	}
@@ -366,8 +390,16 @@ func (r *Report) cost() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "In %s.\n", cost.About())
+	var others []string
 	for _, c := range r.Costs {
-		fmt.Fprintf(&b, "\n%s:\n\n%s", capital(r.in(c.In)), Table(CostRows(c.Changes)))
+		if slices.Contains(c.In, r.Deployment) {
+			fmt.Fprintf(&b, "\n%s:\n\n%s", capital(r.in(c.In)), Table(CostRows(c.Changes)))
+			continue
+		}
+		others = append(others, fmt.Sprintf("- %s: %s a month\n", r.in(c.In), signed(total(c))))
+	}
+	if len(others) > 0 {
+		fmt.Fprintf(&b, "\nIn total:\n\n%s", strings.Join(others, ""))
 	}
 	return b.String()
 }
