@@ -150,12 +150,15 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if report.Uncommitted, err = uncommitted(ctx); err != nil {
 		return nil, err
 	}
-	subject, err := git(ctx, "log", "-1", "--format=%h %s", commit)
+	short, base, err := named(ctx, commit)
 	if err != nil {
 		return nil, err
 	}
-	short, subject, _ := strings.Cut(subject, " ")
-	report.Base = fmt.Sprintf("`%s` at %s, “%s”", o.base, short, strings.NewReplacer("`", "'", "<", "", "@", "").Replace(subject))
+	_, report.Head, err = named(ctx, "HEAD")
+	if err != nil {
+		return nil, err
+	}
+	report.Base = fmt.Sprintf("`%s` at %s", o.base, base)
 
 	if err := os.RemoveAll(filepath.Join(o.out, "synth")); err != nil {
 		return nil, err
@@ -178,16 +181,16 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	base := &side{name: "base", dir: filepath.Join(tree, prefix), out: filepath.Join(synthesized, "base"), cdk: cdk}
-	if err := base.load(); err != nil {
+	before := &side{name: "base", dir: filepath.Join(tree, prefix), out: filepath.Join(synthesized, "base"), cdk: cdk}
+	if err := before.load(); err != nil {
 		return nil, fmt.Errorf("the base, %s at %s: %w", o.base, short, err)
 	}
-	if base.cdk, err = o.commandOf(ctx, base, head); err != nil {
+	if before.cdk, err = o.commandOf(ctx, before, head); err != nil {
 		return nil, err
 	}
 
 	both, failed := errgroup.WithContext(ctx)
-	for _, s := range []*side{base, head} {
+	for _, s := range []*side{before, head} {
 		both.Go(func() error { return s.synthesize(failed, o.progress) })
 	}
 	if err := both.Wait(); err != nil {
@@ -196,20 +199,20 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	var pairs []review.Pair
 	for _, phase := range migration.PhaseNames() {
 		report.Phases = append(report.Phases, phase)
-		pairs = append(pairs, review.Pair{Name: phase, Before: base.assemblies[phase], After: head.assemblies[phase]})
+		pairs = append(pairs, review.Pair{Name: phase, Before: before.assemblies[phase], After: head.assemblies[phase]})
 	}
-	from, to := base.at.String(), head.at.String()
+	from, to := before.at.String(), head.at.String()
 	report.Deployment = to
 	switch {
 	case from != to:
 		report.Deployment = from + " → " + to
 		fallthrough
 	case len(head.at.Shift) > 0:
-		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: base.assemblies[from], After: head.assemblies[to]})
+		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: before.assemblies[from], After: head.assemblies[to]})
 	}
-	report.Move = review.Move{From: from, To: to, OutOfTurn: !migration.Follows(base.at.State(), head.at.State()), Ungated: head.ungated}
+	report.Move = review.Move{From: from, To: to, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
 	if from != to {
-		report.Move.Changes = move.Changes(head.deployment, base.at, head.at)
+		report.Move.Changes = move.Changes(head.deployment, before.at, head.at)
 	}
 
 	o.progress("comparing the templates")
@@ -269,6 +272,17 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 		return "", "", fmt.Errorf("--base %s: it has no commit in common with HEAD, or the clone is not deep enough to have it: `git fetch --unshallow`", o.base)
 	}
 	return prefix, commit, nil
+}
+
+// named returns a commit's abbreviated id, and that with its subject as Markdown.
+func named(ctx context.Context, commit string) (short, text string, err error) {
+	line, err := git(ctx, "log", "-1", "--format=%h %s", commit)
+	if err != nil {
+		return "", "", err
+	}
+	short, subject, _ := strings.Cut(line, " ")
+	// Nothing of it means anything, and nobody is notified.
+	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
 // uncommitted lists the files with changes that git was not given.

@@ -14,8 +14,10 @@ import (
 
 // Report is a review.
 type Report struct {
-	// Base is what is compared with, as in "main at 0123456789ab", and Head what of
-	// the working tree is not committed, by file.
+	// Head is what is reviewed and Base what it is compared with, with their commits,
+	// as Markdown. Uncommitted are the files of the head that are not in its commit
+	// as they are.
+	Head        string   `json:"head"`
 	Base        string   `json:"base"`
 	Uncommitted []string `json:"uncommitted"`
 	// Phases are the names of the pairs in a phase each, and Deployment that of the
@@ -184,7 +186,7 @@ func (r *Report) diffs() []section {
 func (r *Report) findings(files string) string {
 	var b strings.Builder
 	section := func(title, text string) { fmt.Fprintf(&b, "\n### %s\n\n%s", title, text) }
-	fmt.Fprintf(&b, "## Review\n\nAgainst %s.", r.Base)
+	fmt.Fprintf(&b, "## Review\n\nOf %s, against %s.", r.Head, r.Base)
 	if len(r.Uncommitted) > 0 {
 		names := r.Uncommitted[:min(8, len(r.Uncommitted))]
 		more := ""

@@ -31,7 +31,7 @@ func TestReport(t *testing.T) {
 	ports.Broadened.SecurityGroups = true
 	ports.SecurityGroups = [][]string{{"+", "${Group.GroupId}", "In", "TCP 22", "a|`b` @somebody"}}
 	r := review.Report{
-		Base: "`main` at 0123456", Uncommitted: []string{"main.go"},
+		Head: "fedcba9", Base: "`main` at 0123456", Uncommitted: []string{"main.go"},
 		Phases: all[:4], Deployment: move,
 		Move:   review.Move{From: "parallel", To: "switched", Changes: []string{"/api/users* goes to users", "api gets nothing any more, and goes on running"}},
 		Stacks: []review.Stack{ports, broad, moved},
@@ -50,7 +50,7 @@ func TestReport(t *testing.T) {
 	}
 	want := strings.ReplaceAll(`## Review
 
-Against ''main'' at 0123456. Changes that are not committed are part of what is reviewed: ''main.go''.
+Of fedcba9, against ''main'' at 0123456. Changes that are not committed are part of what is reviewed: ''main.go''.
 
 - **2 stacks change**: dev-Network, dev-Users.
 - The image of users changes.
