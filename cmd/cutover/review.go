@@ -160,8 +160,10 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	}
 	report.Base = fmt.Sprintf("`%s` at %s", o.base, base)
 
-	if err := os.RemoveAll(filepath.Join(o.out, "synth")); err != nil {
-		return nil, err
+	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
+		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
+			return nil, err
+		}
 	}
 	synthesized, err := filepath.Abs(filepath.Join(o.out, "synth"))
 	if err != nil {
