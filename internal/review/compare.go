@@ -222,9 +222,11 @@ func Replacements(stacks []Stack) []Replacement {
 	return found
 }
 
+// impacts are those of replacements and deletions, the gravest first.
+var impacts = []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}
+
 // rank is the place of a replacement among the others, below 0 if it is none.
 func rank(r Replacement) int {
-	impacts := []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}
 	i := slices.Index(impacts, r.Impact)
 	if i >= 0 && r.Usual() {
 		i += len(impacts)

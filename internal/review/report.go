@@ -234,11 +234,22 @@ func (r *Report) headline() string {
 	for _, image := range r.Images {
 		add("The image of %s changes.", image)
 	}
-	replaced, deleted := r.Found("replacement"), r.Found("deletion")
-	if replaced+deleted == 0 {
+	var fates []string
+	for _, impact := range impacts {
+		n := 0
+		for _, c := range r.Replacements {
+			if c.Impact == impact && !c.Usual() {
+				n++
+			}
+		}
+		if n > 0 {
+			fates = append(fates, fmt.Sprintf("%d %s", n, fate[impact]))
+		}
+	}
+	if len(fates) == 0 {
 		add("Nothing is replaced or deleted.")
 	} else {
-		add("**%s replaced, %s deleted.**", counted(replaced, "resource is", "resources are"), counted(deleted, "is", "are"))
+		add("**Resources: %s.**", strings.Join(fates, ", "))
 	}
 	if r.Found("broadening") == 0 {
 		add("No permission is added and no port opened.")
@@ -279,6 +290,12 @@ func (r *Report) headline() string {
 	return "- " + strings.Join(lines, "\n- ") + "\n"
 }
 
+// fate is in words what becomes of a resource.
+var fate = map[string]string{
+	"WILL_REPLACE": "replaced", "MAY_REPLACE": "possibly replaced",
+	"WILL_DESTROY": "deleted", "WILL_ORPHAN": "kept, and let go of",
+}
+
 func (r *Report) replacements() string {
 	rows := [][]string{{"what happens", "stack", "resource", "type", "because of", "where"}}
 	var revisions, interlock []string
@@ -291,10 +308,10 @@ func (r *Report) replacements() string {
 			interlock = append(interlock, c.Stack)
 			continue
 		}
-		what := map[string]string{
-			"WILL_REPLACE": "**replaced**", "MAY_REPLACE": "may be replaced",
-			"WILL_DESTROY": "**deleted**", "WILL_ORPHAN": "let go of, and kept",
-		}[c.Impact]
+		what := fate[c.Impact]
+		if strings.HasPrefix(c.Impact, "WILL_") {
+			what = "**" + what + "**"
+		}
 		rows = append(rows, []string{what, c.Stack, code(c.name()), c.Type, strings.Join(c.Properties, ", "), r.in(c.In)})
 	}
 	text := "None.\n"

@@ -54,7 +54,7 @@ Of fedcba9, against ''main'' at 0123456. Changes that are not committed are part
 
 - **2 stacks change**: dev-Network, dev-Users.
 - The image of users changes.
-- **1 resource is replaced, 1 is deleted.**
+- **Resources: 1 replaced, 1 deleted.**
 - **Permissions or ports are broadened.**
 - **The phase moves from parallel to switched.**
 - **A month costs US$ 32.85 more.**
