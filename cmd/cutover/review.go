@@ -44,8 +44,8 @@ func reviewCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "review",
 		Short: "Show what a change of the app does to a deployment, without asking AWS",
-		Long: `Review compares what the app in the working directory synthesizes with what it did where
-its branch left another one, in every phase and in the one that cdk.json names, with the
+		Long: `Review compares what the app in the working directory synthesizes with what it did at the
+commit where this branch left another one: in every phase, and where cdk.json is, with the
 library that "cdk diff" is made of. Replacements, deletions and broadened permissions come
 first; then what a change of phase does, what it costs, a short rehearsal, and all that
 differs. It needs no AWS account, and leaves the working tree as it is: the base is checked
@@ -212,7 +212,7 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	case len(head.at.Shift) > 0:
 		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: before.assemblies[from], After: head.assemblies[to]})
 	}
-	report.Move = review.Move{From: from, To: to, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
+	report.Move = review.Move{From: from, To: to, Changes: []string{}, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
 	if from != to {
 		report.Move.Changes = move.Changes(head.deployment, before.at, head.at)
 	}

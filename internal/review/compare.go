@@ -99,7 +99,7 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 		}
 	}
 	if len(compared) == 0 {
-		return nil, nil
+		return []Stack{}, nil
 	}
 	input, err := json.Marshal(compared)
 	if err != nil {
@@ -164,7 +164,7 @@ func group(stacks []Stack) []Stack {
 		}
 		byName[s.Name][same].In = append(byName[s.Name][same].In, s.In...)
 	}
-	var grouped []Stack
+	grouped := []Stack{}
 	for _, name := range order {
 		grouped = append(grouped, byName[name]...)
 	}
@@ -204,7 +204,7 @@ func (r Replacement) Usual() bool { return r.Revision() || r.Interlock() }
 // Replacements lists what is replaced and deleted: what is certain before what
 // may be, and last what is usual.
 func Replacements(stacks []Stack) []Replacement {
-	var found []Replacement
+	found := []Replacement{}
 	for _, s := range stacks {
 		for _, resource := range s.Resources {
 			if rank(Replacement{Resource: resource}) < 0 {
@@ -259,7 +259,7 @@ func Images(pairs []Pair) []string {
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(changed))
+	return append([]string{}, slices.Sorted(maps.Keys(changed))...)
 }
 
 // Cost is what a month costs otherwise, the same in one or several pairs.
@@ -270,7 +270,7 @@ type Cost struct {
 
 // Costs compares what a month costs in every pair, and returns what differs.
 func Costs(pairs []Pair) ([]Cost, error) {
-	var costs []Cost
+	costs := []Cost{}
 	for _, pair := range pairs {
 		before, err := cost.Read(pair.Before)
 		if err != nil {
