@@ -202,6 +202,13 @@ func TestWhatIsShownIsDeployed(t *testing.T) {
 	if checked < 0 || deployed < checked || len(show.uses("actions/upload-artifact")) != 1 || len(deploy.uses("actions/download-artifact")) != 1 {
 		t.Errorf("an assembly is not checked, handed over and deployed: %q", runs)
 	}
+	for name, j := range workflows["deploy"].Jobs {
+		credentials := slices.IndexFunc(j.Steps, func(s step) bool { return strings.HasPrefix(s.Uses, "aws-actions/") })
+		installed := slices.IndexFunc(j.Steps, func(s step) bool { return strings.HasPrefix(s.Run, "make setup") })
+		if installed < 0 || credentials < installed {
+			t.Errorf("deploy/%s installs npm packages, whose scripts run, when it has credentials", name)
+		}
+	}
 	for _, s := range deploy.Steps {
 		if strings.Contains(s.Run, "synth") || strings.Contains(s.Uses, "setup-go") {
 			t.Errorf("the approved job builds something: %s%s", s.Run, s.Uses)
