@@ -244,13 +244,15 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 			o.progress("rehearsing %s → %s: %d requests, %d lost, %d different", doing, p.Next, p.Sent, p.Lost, p.Different)
 		}
 	})
-	if err != nil {
-		return nil, fmt.Errorf("the rehearsal: %w", err)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil: // what was found before must not be lost
+		report.Rehearsal = review.NoRehearsal(err)
+		return report, nil
 	}
-	if report.Rehearsal, err = review.NewRehearsal(rehearsed); err != nil {
-		return nil, err
-	}
-	return report, ctx.Err()
+	report.Rehearsal, err = review.NewRehearsal(rehearsed)
+	return report, err
 }
 
 // commit finds the commit to compare with, and the path of the app within the

@@ -66,6 +66,11 @@ func NewRehearsal(r *rehearsal.Report) (*Rehearsal, error) {
 	return &Rehearsal{r.Verdict, r.Totals, text, Picture(r, 72)}, nil
 }
 
+// NoRehearsal is that of a change that could not be rehearsed.
+func NoRehearsal(err error) *Rehearsal {
+	return &Rehearsal{Verdict: rehearsal.Verdict{Sentence: "It could not be carried out.", Reasons: []string{err.Error()}}}
+}
+
 // Findings are what a review can be told to fail on, in the order in which they
 // are shown.
 func Findings() []string {
@@ -285,7 +290,7 @@ func (r *Report) headline() string {
 	if r.Rehearsal == nil {
 		add("It was not rehearsed.")
 	} else {
-		add("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), r.Rehearsal.Verdict.Sentence)
+		add("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), escape(r.Rehearsal.Verdict.Sentence))
 	}
 	return "- " + strings.Join(lines, "\n- ") + "\n"
 }
@@ -460,14 +465,14 @@ func (r *Report) rehearsal(files string) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s** %s\n\n", verdict(r.Rehearsal.Verdict.Passed), escape(r.Rehearsal.Verdict.Sentence))
-	for _, reason := range r.Rehearsal.Verdict.Reasons {
-		fmt.Fprintf(&b, "- %s\n", escape(reason))
-	}
 	if len(r.Rehearsal.Verdict.Reasons) > 0 {
-		b.WriteString("\n")
+		b.WriteString(fenced(strings.Join(r.Rehearsal.Verdict.Reasons, "\n")) + "\n")
 	}
 	if r.Rehearsal.Picture != "" {
 		b.WriteString(fenced(r.Rehearsal.Picture) + "\n")
+	}
+	if r.Rehearsal.Summary == "" {
+		return b.String()
 	}
 	b.WriteString(fenced(r.Rehearsal.Summary))
 	fmt.Fprintf(&b, "\nThe page and the picture are in %s.\n", files)

@@ -1,6 +1,7 @@
 package review_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,7 +111,9 @@ In total:
 
 **FAILED** Of 10 requests, 1 was lost.
 
-- Server error (503)
+'''
+Server error (503)
+'''
 
 '''
 api  ██
@@ -177,6 +180,16 @@ func TestNothing(t *testing.T) {
 		if n := r.Found(finding); n != 0 {
 			t.Errorf("%d of %s", n, finding)
 		}
+	}
+}
+
+// A change that cannot be rehearsed fails, and is reviewed all the same.
+func TestNoRehearsal(t *testing.T) {
+	r := review.Report{Rehearsal: review.NoRehearsal(errors.New("users does not start:\nexit status 2"))}
+	text := r.Markdown()
+	if r.Found("rehearsal") != 1 || !strings.Contains(text, "- The rehearsal **FAILED**: It could not be carried out.\n") ||
+		!strings.Contains(text, "\n```\nusers does not start:\nexit status 2\n```\n") || strings.Contains(text, "The page") {
+		t.Error(text)
 	}
 }
 
