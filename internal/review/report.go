@@ -275,7 +275,7 @@ func (r *Report) headline() string {
 			cost = "The cost of what is deployed does not change; that of other phases does."
 			continue
 		}
-		cost = "The cost of a month is distributed otherwise."
+		cost = "A month costs the same; the services have other shares of it."
 		if difference := total(c); difference != 0 {
 			word := "more"
 			if difference < 0 {
