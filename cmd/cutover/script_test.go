@@ -66,6 +66,15 @@ var golden = func() string {
 	return dir
 }()
 
+// packages are the npm packages of this repository.
+var packages = func() string {
+	dir, err := filepath.Abs("../../node_modules")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
 // The scripts in testdata call the command as a user does. Each has the assembly
 // of the shop (internal/local/testdata) in the directory shop, and our list of
 // services in main.go.
@@ -85,7 +94,18 @@ func TestScripts(t *testing.T) {
 			}
 			return errors.Join(
 				os.WriteFile(filepath.Join(env.WorkDir, "main.go"), services, 0o644),
-				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")))
+				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
+				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "differ" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			_, err := os.Stat(filepath.Join(packages, "@aws-cdk", "cloudformation-diff"))
+			if err != nil && os.Getenv("CI") != "" {
+				return false, errors.New("the library of cdk diff is not installed: run `npm ci`")
+			}
+			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "replace": replace, "deployed": deployed, "asked": asked, "forum": forum, "load": load, "alarms": alarms, "minutes": minutes},
 	})

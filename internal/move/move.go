@@ -126,6 +126,20 @@ func Check(env string, from Position, deployed Deployed) error {
 	return nil
 }
 
+// Follows refuses the deployment of a position out of turn, as the deployment
+// itself does. A deployment that goes on or was interrupted counts, too.
+func Follows(env string, to Position, deployed Deployed) error {
+	if !deployed.Exists {
+		return nil // a new environment may begin in any phase
+	}
+	for _, state := range []migration.State{deployed.Reached, deployed.Begun} {
+		if !migration.Follows(state, to.State()) {
+			return fmt.Errorf("cdk.json says %s, which does not follow %s, where %s in %s is: deploy one step at a time", to, state, env, deployed.Region)
+		}
+	}
+	return nil
+}
+
 // Changes says in words what the deployment of a position does after that of
 // another, a line each: where the paths go, what is dropped, what starts and
 // stops. The deployment is one that [Load] has filled in.

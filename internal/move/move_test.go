@@ -209,6 +209,35 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestFollows(t *testing.T) {
+	monolith, parallel := migration.State{}, migration.State{Phase: migration.Parallel}
+	shifted := migration.State{Phase: migration.Parallel, Shift: true}
+	tests := []struct {
+		name     string
+		to       move.Position
+		deployed move.Deployed
+		want     string // what is refused; empty if it is not
+	}{
+		{"nothing is deployed", at(migration.Switched), move.Deployed{}, ""},
+		{"the same", at(migration.Parallel), move.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"the next", at(migration.Switched), move.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"the one before", at(migration.Monolith), move.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"one left out", at(migration.Switched), move.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says switched, which does not follow monolith, where dev in us-east-1 is: deploy one step at a time"},
+		{"one left out of what was begun", at(migration.Switched), move.Deployed{Exists: true, Reached: parallel, Begun: monolith}, "does not follow monolith"},
+		{"a shift too early", at(migration.Parallel, "users=10"), move.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says parallel, users=10, which does not follow monolith"},
+		{"a shift that is forgotten", at(migration.Monolith), move.Deployed{Exists: true, Reached: shifted, Begun: shifted}, "does not follow parallel with a shift"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.deployed.Region = "us-east-1"
+			err := move.Follows("dev", test.to, test.deployed)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("refused: %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
 func TestEdit(t *testing.T) {
 	tests := []struct {
 		name         string
