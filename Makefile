@@ -82,7 +82,7 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 golden: setup ## accept the templates and what is written from them as they are now; review them as code
 	go test . -run 'TestGoldens|TestSecurityControls' -update
 	go test ./test/supply -run TestLicences -update
-	@git status --short test/golden docs
+	@git status --short test/golden docs README.md
 
 vulns: ## check services, tool and CDK app for known vulnerabilities; asks vuln.go.dev
 	go tool govulncheck ./services/... ./cmd/... .

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"slices"
+	"testing"
+
+	"cutover/internal/assembly"
+	"cutover/internal/migration"
+	"cutover/internal/picture"
+)
+
+// written finds the parts of a document that are written from the templates:
+// what stands between <!-- written: NAME --> and <!-- end -->.
+var written = regexp.MustCompile(`(?s)(<!-- written: ([^>]+) -->\n).*?(<!-- end -->)`)
+
+// TestGoldensInDocuments compares those parts of the documents with what they
+// would be now. Nothing that can be written is left out of all documents.
+func TestGoldensInDocuments(t *testing.T) {
+	parts := parts(t)
+	used := map[string]bool{}
+	for _, file := range []string{"README.md", "docs/architecture.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(text, []byte("<!-- written: ")) != len(written.FindAll(text, -1)) {
+			t.Errorf("%s: a part that is written has no end", file)
+		}
+		now := written.ReplaceAllFunc(text, func(old []byte) []byte {
+			match := written.FindSubmatch(old)
+			name := string(match[2])
+			part, known := parts[name]
+			if !known {
+				t.Errorf("%s: nothing writes %q", file, name)
+				return old
+			}
+			used[name] = true
+			return slices.Concat(match[1], []byte(part), match[3])
+		})
+		if *update {
+			if err := os.WriteFile(file, now, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		compareGolden(t, file, now)
+	}
+	for name := range parts {
+		if !used[name] {
+			t.Errorf("no document has %q", name)
+		}
+	}
+}
+
+// parts are what can be written, by name.
+func parts(t *testing.T) map[string]string {
+	t.Helper()
+	chart := func(text string) string { return "```mermaid\n" + text + "```\n" }
+	requests := func(layers ...picture.Layer) string {
+		t.Helper()
+		text, err := picture.Requests(layers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return chart(text)
+	}
+	one := func(a *assembly.Assembly) string { t.Helper(); return requests(picture.Layer{Assembly: a}) }
+
+	all := map[string]string{
+		"stacks":           chart(picture.Stacks(inPhase(t, migration.Monolith))),
+		"requests, canary": one(synth(t, settings{"phase": "parallel", "shift": "users=10"})),
+		"requests, prod":   one(synth(t, production(migration.Parallel))),
+	}
+	var layers []picture.Layer
+	for _, phase := range migration.Phases() {
+		layers = append(layers, picture.Layer{Name: phase.String(), Assembly: inPhase(t, phase)})
+		all["requests, "+phase.String()] = one(inPhase(t, phase))
+		// One picture of the stacks is that of all phases.
+		if got := chart(picture.Stacks(inPhase(t, phase))); got != all["stacks"] {
+			t.Errorf("the stacks in %s are\n%s\nwant\n%s", phase, got, all["stacks"])
+		}
+	}
+	all["requests, all phases"] = requests(layers...)
+	return all
+}
