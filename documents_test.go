@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"cutover/internal/assembly"
+	"cutover/internal/config"
 	"cutover/internal/migration"
 	"cutover/internal/picture"
 )
@@ -21,7 +25,7 @@ var written = regexp.MustCompile(`(?s)(<!-- written: ([^>]+) -->\n).*?(<!-- end 
 func TestGoldensInDocuments(t *testing.T) {
 	parts := parts(t)
 	used := map[string]bool{}
-	for _, file := range []string{"README.md", "docs/architecture.md"} {
+	for _, file := range []string{"README.md", "docs/architecture.md", "docs/environments.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -69,6 +73,8 @@ func parts(t *testing.T) map[string]string {
 	one := func(a *assembly.Assembly) string { t.Helper(); return requests(picture.Layer{Assembly: a}) }
 
 	all := map[string]string{
+		"settings":         settingsTable(),
+		"environments":     environmentsTable(),
 		"stacks":           chart(picture.Stacks(inPhase(t, migration.Monolith))),
 		"requests, canary": one(synth(t, settings{"phase": "parallel", "shift": "users=10"})),
 		"requests, prod":   one(synth(t, production(migration.Parallel))),
@@ -84,4 +90,42 @@ func parts(t *testing.T) map[string]string {
 	}
 	all["requests, all phases"] = requests(layers...)
 	return all
+}
+
+// settingsTable has every setting, and what it is where nobody sets it.
+func settingsTable() string {
+	var b strings.Builder
+	b.WriteString("| key | default | in `prod` | meaning |\n|---|---|---|---|\n")
+	for _, s := range config.Table() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.Key, cmp.Or(quoted(s.Default), s.Without), productionDefault(s), s.Meaning)
+	}
+	return b.String()
+}
+
+// environmentsTable has what is not the same in every environment.
+func environmentsTable() string {
+	var b strings.Builder
+	b.WriteString("| setting | dev | staging | prod | |\n|---|---|---|---|---|\n")
+	for _, s := range config.Table() {
+		if s.Production != "" {
+			other := cmp.Or(quoted(s.Default), s.Without)
+			fmt.Fprintf(&b, "| `%s` | %s | %[2]s | %s | %s |\n", s.Key, other, productionDefault(s), s.Meaning)
+		}
+	}
+	return b.String()
+}
+
+func productionDefault(s config.Setting) string {
+	if slices.ContainsFunc(config.Table(), func(other config.Setting) bool { return other.Key == s.Production }) {
+		return "as " + quoted(s.Production)
+	}
+	return quoted(s.Production)
+}
+
+// quoted is a value as it is set, nothing if there is none.
+func quoted(value string) string {
+	if value == "" {
+		return ""
+	}
+	return "`" + value + "`"
 }
