@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -128,4 +129,54 @@ func quoted(value string) string {
 		return ""
 	}
 	return "`" + value + "`"
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^():]*)\)`) // to a file here, or within it
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	fenced  = regexp.MustCompile("(?ms)^```.*?^```$")
+	unslug  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// TestLinks: what the documents link to is there, down to the heading.
+func TestLinks(t *testing.T) {
+	files, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(file string) string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fenced.ReplaceAllString(string(text), "")
+	}
+	found := 0
+	for _, file := range append(files, "README.md", "CONTRIBUTING.md", "SECURITY.md") {
+		for _, match := range link.FindAllStringSubmatch(read(file), -1) {
+			found++
+			path, anchor, _ := strings.Cut(match[1], "#")
+			to := file
+			if path != "" {
+				to = filepath.Join(filepath.Dir(file), path)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s: %v", file, match[1], err)
+				continue
+			}
+			if anchor == "" {
+				continue
+			}
+			// As GitHub makes the anchor of a heading.
+			is := func(h []string) bool {
+				return strings.ReplaceAll(unslug.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-") == anchor
+			}
+			if !slices.ContainsFunc(heading.FindAllStringSubmatch(read(to), -1), is) {
+				t.Errorf("%s links to %s, and %s has no such heading", file, match[1], to)
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d links are found in the documents", found)
+	}
 }
