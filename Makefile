@@ -18,14 +18,14 @@ light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -
 tests_at_once = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse review test race fuzz e2e reliability synth diff cost path deploy emulate golden vulns sbom bench setup bin/cutover clean
+.PHONY: help up down rehearse review test race fuzz e2e reliability synth diff cost path deploy emulate golden upgrade-cdk vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
 run = $(if $(filter linux/amd64,$(shell go env GOOS)/$(shell go env GOARCH)),,$(from_source))
 
 help: ## show this list
-	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 up: setup bin/cutover ## set up, synthesize and run it all on this machine, in the background
 	@echo "Synthesizing (minutes the first time, while the CDK app compiles)"
@@ -87,7 +87,10 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 golden: setup ## accept the templates and what is written from them as they are now; review them as code
 	go test . -run 'TestGoldens|TestSecurityControls' -update
 	go test ./test/supply -run TestLicences -update
-	@git status --short test/golden docs
+	@git status --short test/golden docs README.md
+
+upgrade-cdk: setup ## take the newest version of CDK, or VERSION=x.y.z, and show what becomes of the templates
+	@.ci/upgrade-cdk $(VERSION)
 
 vulns: ## check services, tool and CDK app for known vulnerabilities; asks vuln.go.dev
 	go tool govulncheck ./services/... ./cmd/... .

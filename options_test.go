@@ -291,34 +291,89 @@ func TestServiceOptions(t *testing.T) {
 	equal(t, "tasks", any(3.0), resource(t, a, "dev-Users", "AWS::ECS::Service").Properties["DesiredCount"])
 }
 
-// Two environments in one account share no name.
-func TestTwoEnvironmentsInOneAccount(t *testing.T) {
-	names := func(a *assembly.Assembly) []string {
-		var names []string
-		for _, stack := range a.Stacks {
-			names = append(names, "stack "+stack.Name)
-			for _, r := range stack.Resources {
-				// Unique in the cluster only.
-				if r.Type == "AWS::ECS::Service" {
+// maybeTwice are the names that may be there twice, by type and property, and why.
+var maybeTwice = map[string]string{
+	"AWS::ECS::Service ServiceName":     "it is unique in the cluster",
+	"AWS::IAM::Policy PolicyName":       "it is unique in the role that has the policy",
+	"AWS::CloudWatch::Alarm MetricName": "it is what is measured",
+	"AWS::EC2::VPCEndpoint ServiceName": "it is what the endpoint leads to",
+}
+
+// names returns what an account and region can have only once: the stacks, what
+// they export, and every property that is called a name, each with the resource that has it.
+func names(t *testing.T, a *assembly.Assembly) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	add := func(kind, name, of string) {
+		if other, taken := found[kind+" "+name]; taken {
+			t.Errorf("%s and %s have the same %s %s", other, of, kind, name)
+		}
+		found[kind+" "+name] = of
+	}
+	for _, stack := range a.Stacks {
+		add("stack", stack.Name, stack.Name)
+		for id, output := range stack.Outputs {
+			if output.ExportName != nil {
+				add("export", fmt.Sprint(output.ExportName), stack.Name+"/"+id)
+			}
+		}
+		for _, r := range stack.Resources {
+			for key, raw := range r.Properties {
+				kind := r.Type + " " + key
+				if !strings.HasSuffix(key, "Name") && key != "Family" || maybeTwice[kind] != "" {
 					continue
 				}
-				for _, key := range []string{"Name", "RepositoryName", "ClusterName", "LogGroupName", "Family", "RoleName", "AlarmName", "DashboardName"} {
-					if name, ok := r.Properties[key].(string); ok {
-						names = append(names, r.Type+" "+name)
-					}
+				// A name that depends on the account or region is the same for all of them; one
+				// that is another resource's is not given here.
+				value, err := r.Resolve(a, key)
+				name, literal := value.(string)
+				if err != nil {
+					name, literal = fmt.Sprint(raw), true
+				}
+				if literal {
+					add(kind, name, r.String())
 				}
 			}
 		}
-		return names
 	}
-	dev := names(synth(t, settings{"alarms": "on"}))
-	if len(dev) < 20 {
-		t.Fatalf("found only %d names: %v", len(dev), dev)
-	}
-	for _, name := range names(synth(t, settings{"env": "staging", "namePrefix": "staging-", "alarms": "on"})) {
-		if slices.Contains(dev, name) {
-			t.Errorf("both have %s", name)
+	return found
+}
+
+// TestEnvironmentsInOneAccount: dev, staging and prod are deployed side by side,
+// and no name is there twice.
+func TestEnvironmentsInOneAccount(t *testing.T) {
+	prod := production(migration.Parallel)
+	prod["namePrefix"] = "prod-"
+	all := map[string]string{}
+	kinds := map[string]bool{}
+	for _, context := range []settings{{"alarms": "on"}, {"env": "staging", "namePrefix": "staging-", "alarms": "on"}, prod} {
+		found := names(t, synth(t, context))
+		if len(found) < 30 {
+			t.Fatalf("%v has only %d names: %v", context, len(found), found)
 		}
+		for name, of := range found {
+			if other, taken := all[name]; taken {
+				t.Errorf("%s and %s have the same %s", other, of, name)
+			}
+			all[name] = of
+			kind, _, _ := strings.Cut(name, " ")
+			kinds[kind] = true
+		}
+	}
+	for _, kind := range []string{"stack", "AWS::ECR::Repository", "AWS::ECS::Cluster", "AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::TargetGroup", "AWS::Logs::LogGroup", "AWS::Logs::QueryDefinition", "AWS::SSM::Parameter", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"} {
+		if !kinds[kind] {
+			t.Errorf("no name of a kind %s was found: does the test see them?", kind)
+		}
+	}
+	// What the prefix is for.
+	dev, same := names(t, synth(t, settings{"alarms": "on"})), 0
+	for name := range names(t, synth(t, settings{"env": "staging", "alarms": "on"})) {
+		if dev[name] != "" {
+			same++
+		}
+	}
+	if want := 4*len(deployment.All()) + 1; same != want {
+		t.Errorf("without a prefix %d names are the same, want %d: a repository, a target group, a task family and a log group of each service, and drop-traffic", same, want)
 	}
 }
 

@@ -15,40 +15,6 @@ import (
 	"cutover/internal/migration"
 )
 
-// keys are the context keys that are ours.
-var keys = []string{
-	"phase", "shift", "env", "namePrefix", "arch", "instanceType", "minInstances", "maxInstances",
-	"zones", "natGateways", "vpcId", "certificateArn", "accessLogs", "deletionProtection", "alarms",
-	"dashboard", "logRetentionDays", "removalPolicy", "phaseGate",
-}
-
-// production is the name of the environment whose users are real.
-const production = "prod"
-
-// profile has the defaults that differ between production and any other
-// environment. Each of them can be set by itself in both.
-type profile struct {
-	natGateways                            int
-	accessLogs, deletionProtection, alarms string
-	logRetentionDays                       int
-	removalPolicy                          string
-}
-
-// profileOf returns the profile of an environment. Production pays for what is
-// missed only when something has gone wrong.
-func profileOf(s Settings) profile {
-	if s.Env == production {
-		return profile{
-			natGateways: s.Zones, accessLogs: "on", deletionProtection: "on", alarms: "on",
-			logRetentionDays: 365, removalPolicy: "retain",
-		}
-	}
-	return profile{
-		natGateways: 1, accessLogs: "off", deletionProtection: "off", alarms: "off",
-		logRetentionDays: 30, removalPolicy: "destroy",
-	}
-}
-
 // retentionDays are the periods that CloudWatch Logs knows
 // (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).
 var retentionDays = []int{
@@ -69,6 +35,7 @@ var (
 // reader takes settings out of a context and collects what is wrong with them.
 type reader struct {
 	context  map[string]any
+	env      string // whose defaults count
 	problems []error
 }
 
@@ -78,26 +45,26 @@ func (r *reader) refuse(format string, args ...any) {
 
 func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	r.unknownKeys()
+	r.env = r.text("env")
 	s := Settings{
-		Env:            r.text("env", "dev"),
-		NamePrefix:     r.text("namePrefix", ""),
-		Arch:           r.oneOf("arch", "amd64", "amd64", "arm64"),
-		Zones:          r.number("zones", 2, 2, 3),
-		VPCID:          r.text("vpcId", ""),
-		CertificateARN: r.text("certificateArn", ""),
-		Dashboard:      r.onOff("dashboard", "on"),
-		Gate:           r.onOff("phaseGate", "on"),
+		Env:            r.env,
+		NamePrefix:     r.text("namePrefix"),
+		Arch:           r.oneOf("arch", "amd64", "arm64"),
+		Zones:          r.number("zones", 2, 3),
+		VPCID:          r.text("vpcId"),
+		CertificateARN: r.text("certificateArn"),
+		Dashboard:      r.onOff("dashboard"),
+		Gate:           r.onOff("phaseGate"),
 		Account:        getenv("CDK_DEFAULT_ACCOUNT"),
 		Region:         getenv("CDK_DEFAULT_REGION"),
 	}
-	fallback := profileOf(s)
-	s.AccessLogs = r.onOff("accessLogs", fallback.accessLogs)
-	s.DeletionProtection = r.onOff("deletionProtection", fallback.deletionProtection)
-	s.Alarms = r.onOff("alarms", fallback.alarms)
-	s.LogRetentionDays = r.number("logRetentionDays", fallback.logRetentionDays, 1, math.MaxInt32)
-	s.Retain = r.oneOf("removalPolicy", fallback.removalPolicy, "retain", "destroy") == "retain"
+	s.AccessLogs = r.onOff("accessLogs")
+	s.DeletionProtection = r.onOff("deletionProtection")
+	s.Alarms = r.onOff("alarms")
+	s.LogRetentionDays = r.number("logRetentionDays", 1, math.MaxInt32)
+	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 
-	if phase, err := migration.ParsePhase(r.text("phase", migration.Monolith.String())); err != nil {
+	if phase, err := migration.ParsePhase(r.text("phase")); err != nil {
 		r.refuse("phase: %w", err)
 	} else {
 		s.Phase = phase
@@ -119,7 +86,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	}
 
 	r.instances(&s)
-	r.network(&s, fallback)
+	r.network(&s)
 
 	if !slices.Contains(retentionDays, s.LogRetentionDays) {
 		r.refuse("logRetentionDays: CloudWatch Logs does not know %d: choose one of %s", s.LogRetentionDays, joinInts(retentionDays))
@@ -128,11 +95,15 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 }
 
 func (r *reader) instances(s *Settings) {
-	sizes := "t3.small,t3.medium"
+	sizes := fallback("instanceType", r.env)
 	if s.Arch == "arm64" {
-		sizes = "t4g.small,t4g.medium"
+		sizes = gravitonTypes
 	}
-	for name := range strings.SplitSeq(r.text("instanceType", sizes), ",") {
+	given := sizes
+	if r.set("instanceType") {
+		given = r.text("instanceType")
+	}
+	for name := range strings.SplitSeq(given, ",") {
 		name = strings.TrimSpace(name)
 		arch := "amd64"
 		if gravitonFormat.MatchString(name) {
@@ -149,16 +120,19 @@ func (r *reader) instances(s *Settings) {
 		}
 		s.InstanceTypes = append(s.InstanceTypes, name)
 	}
-	s.MinInstances = r.number("minInstances", 2, 1, 100)
-	s.MaxInstances = r.number("maxInstances", max(4, s.MinInstances), 1, 100)
+	s.MinInstances = r.number("minInstances", 1, 100)
+	s.MaxInstances = r.number("maxInstances", 1, 100)
+	if !r.set("maxInstances") {
+		s.MaxInstances = max(s.MaxInstances, s.MinInstances)
+	}
 	if s.MinInstances > s.MaxInstances {
 		r.refuse("maxInstances: %d is below minInstances, which is %d", s.MaxInstances, s.MinInstances)
 	}
 }
 
-func (r *reader) network(s *Settings, fallback profile) {
+func (r *reader) network(s *Settings) {
 	if s.VPCID == "" {
-		s.NATGateways = r.number("natGateways", fallback.natGateways, 1, s.Zones)
+		s.NATGateways = r.number("natGateways", 1, s.Zones)
 	} else {
 		if !vpcFormat.MatchString(s.VPCID) {
 			r.refuse("vpcId: %q is no VPC id: it looks like \"vpc-0123456789abcdef0\"", s.VPCID)
@@ -200,47 +174,56 @@ func distance(a, b string) int {
 	return levenshtein.ComputeDistance(strings.ToLower(a), strings.ToLower(b))
 }
 
-func (r *reader) text(key, fallback string) string {
-	switch v := r.context[key].(type) {
-	case nil:
-		return fallback
-	case string:
-		if v == "" {
-			return fallback
-		}
-		return v
-	default:
-		r.refuse("%s: %v is not a text", key, v)
-		return fallback
-	}
+// set tells whether there is a value, of whatever kind.
+func (r *reader) set(key string) bool {
+	v := r.context[key]
+	return v != nil && v != ""
 }
 
-func (r *reader) oneOf(key, fallback string, allowed ...string) string {
-	v := r.text(key, fallback)
+func (r *reader) text(key string) string {
+	if r.set(key) {
+		if v, ok := r.context[key].(string); ok {
+			return v
+		}
+		r.refuse("%s: %v is not a text", key, r.context[key])
+	}
+	return fallback(key, r.env)
+}
+
+func (r *reader) oneOf(key string, allowed ...string) string {
+	v := r.text(key)
 	if !slices.Contains(allowed, v) {
 		r.refuse("%s: %q is unknown: choose one of %s", key, v, strings.Join(allowed, ", "))
-		return fallback
+		return fallback(key, r.env)
 	}
 	return v
 }
 
-func (r *reader) onOff(key, fallback string) bool {
-	return r.oneOf(key, fallback, "on", "off") == "on"
-}
+func (r *reader) onOff(key string) bool { return r.oneOf(key, "on", "off") == "on" }
 
-func (r *reader) number(key string, fallback, low, high int) int {
-	v, ok := r.context[key]
-	if !ok || v == "" || v == nil {
-		return fallback
+func (r *reader) number(key string, low, high int) int {
+	if r.set(key) {
+		n, err := integer(r.context[key])
+		switch {
+		case err != nil:
+			r.refuse("%s: %v is no whole number", key, r.context[key])
+		case n < low || n > high:
+			r.refuse("%s: %d is out of range: %s", key, n, span(low, high))
+		default:
+			return n
+		}
 	}
-	n, err := integer(v)
-	if err != nil {
-		r.refuse("%s: %v is no whole number", key, v)
-		return fallback
+	otherwise := fallback(key, r.env)
+	if slices.Contains(keys, otherwise) {
+		if r.set(otherwise) {
+			otherwise = fmt.Sprint(r.context[otherwise])
+		} else {
+			otherwise = fallback(otherwise, r.env)
+		}
 	}
-	if n < low || n > high {
-		r.refuse("%s: %d is out of range: %s", key, n, span(low, high))
-		return fallback
+	n, err := strconv.Atoi(otherwise)
+	if err != nil { // of another setting that is refused itself
+		return low
 	}
 	return n
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"reflect"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // required skips the test if it was not asked for, or if something it needs is missing, which in CI is a failure.
-func required(t *testing.T, root string) {
+func required(t *testing.T, root string, programs ...string) {
 	t.Helper()
 	asked := os.Getenv("CUTOVER_E2E")
 	if asked == "" {
@@ -40,6 +41,11 @@ func required(t *testing.T, root string) {
 	for _, p := range []string{cliPath, nodePath} {
 		if _, err := os.Stat(filepath.Join(root, p)); err != nil {
 			missing = append(missing, p+" (npm ci)")
+		}
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			missing = append(missing, "the command "+p)
 		}
 	}
 	if len(missing) == 0 {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -57,9 +58,26 @@ func TestVersionsArePinned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var module struct{ Toolchain string }
+	var module struct {
+		Toolchain string
+		Require   []struct{ Path, Version string }
+	}
 	if err := json.Unmarshal(out, &module); err != nil {
 		t.Fatal(err)
+	}
+	// The JavaScript twin's templates are compared with the app's.
+	var peer struct{ Dependencies map[string]string }
+	read("bench/peer/package.json", &peer)
+	for name, path := range map[string]string{"aws-cdk-lib": "github.com/aws/aws-cdk-go/awscdk/v2", "constructs": "github.com/aws/constructs-go/constructs/v10"} {
+		version := ""
+		for _, r := range module.Require {
+			if r.Path == path {
+				version = r.Version
+			}
+		}
+		if "v"+peer.Dependencies[name] != version {
+			t.Errorf("bench/peer has %s %s, and go.mod %s %s: make upgrade-cdk changes both", name, peer.Dependencies[name], path, version)
+		}
 	}
 	if !regexp.MustCompile(`^go\d+\.\d+\.\d+$`).MatchString(module.Toolchain) {
 		t.Errorf("go.mod names the toolchain %q, want one version", module.Toolchain)
@@ -83,6 +101,37 @@ func TestVersionsArePinned(t *testing.T) {
 		}
 		if regexp.MustCompile(`runs-on: .*latest`).Match(text) {
 			t.Errorf("%s runs on whatever image is the latest", file)
+		}
+	}
+}
+
+// TestUpgradeRefuses: an upgrade is not mixed with other changes, and begins only
+// with what may be a version.
+func TestUpgradeRefuses(t *testing.T) {
+	dir := t.TempDir()
+	script, err := os.ReadFile(root + "/.ci/upgrade-cdk")
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, ".ci"), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, ".ci", "upgrade-cdk"), script, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("git", "-C", dir, "init", "--quiet").CombinedOutput(); err != nil {
+		t.Fatalf("git init: %v\n%s", err, out)
+	}
+	for version, want := range map[string]string{
+		"":       "the working tree has changes",
+		"2.0.0":  "?? .ci/",
+		"2":      "VERSION=2 is no version of CDK 2: it looks like 2.270.0",
+		"3.0.0":  "VERSION=3.0.0 is no version of CDK 2",
+		"latest": "VERSION=latest is no version of CDK 2",
+	} {
+		out, err := exec.Command(filepath.Join(dir, ".ci", "upgrade-cdk"), version).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("VERSION=%s ends with %v and says %q, want %q", version, err, out, want)
 		}
 	}
 }

@@ -1,0 +1,87 @@
+package config
+
+import "slices"
+
+// Setting is a context key: what it means, and what it is where nobody sets it.
+// The one difference between environments that is not in this table is what
+// whoever deploys one sets for it.
+type Setting struct {
+	// Key is the context key.
+	Key string
+	// Default is the value in any environment, "dev" and "staging" among them. Empty:
+	// none, and Without says what there is instead.
+	Default, Without string
+	// Production is the value in an environment called "prod", if it is another one:
+	// what it takes to have nothing to regret when something has gone wrong. It may be
+	// the key of a setting that has the same value.
+	Production string
+	// Meaning is for people, in Markdown.
+	Meaning string
+}
+
+// Table has every setting, in the order in which they are told of.
+func Table() []Setting { return slices.Clone(table) }
+
+var table = []Setting{
+	{Key: "phase", Default: "monolith",
+		Meaning: "`monolith`, `parallel`, `switched` or `retired`"},
+	{Key: "shift", Without: "none",
+		Meaning: "in `parallel`: percentage of its traffic that a microservice takes over, `users=10,posts=5` or `{\"users\": 10}`"},
+	{Key: "env", Default: "dev",
+		Meaning: "prefix of the stacks' names, and the cluster's name"},
+	{Key: "namePrefix", Without: "none",
+		Meaning: "put before repositories, target groups, task definition families and log groups, such as `staging-`; a second environment in an account needs one"},
+	{Key: "arch", Default: "amd64",
+		Meaning: "`amd64` or `arm64`, for instances and images"},
+	{Key: "instanceType", Default: "t3.small,t3.medium",
+		Meaning: "in order of preference: the next one is used when AWS has none of those before it; `" + gravitonTypes + "` on arm64"},
+	{Key: "minInstances", Default: "2",
+		Meaning: "fewest instances"},
+	{Key: "maxInstances", Default: "4",
+		Meaning: "most instances; all tasks have to fit on them, those of a service that scales at its most"},
+	{Key: "zones", Default: "2",
+		Meaning: "availability zones, 2 or 3"},
+	{Key: "natGateways", Default: "1", Production: "zones",
+		Meaning: "1 to the number of zones"},
+	{Key: "vpcId", Without: "a new VPC",
+		Meaning: "an existing VPC with public and private subnets"},
+	{Key: "certificateArn", Without: "HTTP only",
+		Meaning: "ACM certificate: HTTPS on 443, and 80 redirects"},
+	{Key: "accessLogs", Default: "off", Production: "on",
+		Meaning: "`on` keeps the load balancer's access logs, in a bucket that only their delivery can write"},
+	{Key: "deletionProtection", Default: "off", Production: "on",
+		Meaning: "`on` keeps the load balancer from being deleted"},
+	{Key: "alarms", Default: "off", Production: "on",
+		Meaning: "`on` watches the services and the load balancer, and tells an SNS topic"},
+	{Key: "dashboard", Default: "on",
+		Meaning: "`off` leaves out the dashboard and the saved log queries"},
+	{Key: "logRetentionDays", Default: "30", Production: "365",
+		Meaning: "how long logs are kept"},
+	{Key: "removalPolicy", Default: "destroy", Production: "retain",
+		Meaning: "`retain` keeps images and logs when their stacks go"},
+	{Key: "phaseGate", Default: "on",
+		Meaning: "`off` lets a phase be deployed out of turn"},
+}
+
+// gravitonTypes is the default of instanceType on arm64.
+const gravitonTypes = "t4g.small,t4g.medium"
+
+// production is the name of the environment whose users are real.
+const production = "prod"
+
+// fallback is what a setting is in an environment if nobody sets it.
+func fallback(key, env string) string {
+	s := table[slices.IndexFunc(table, func(s Setting) bool { return s.Key == key })]
+	if env == production && s.Production != "" {
+		return s.Production
+	}
+	return s.Default
+}
+
+// keys are the context keys that are ours.
+var keys = func() (keys []string) {
+	for _, s := range table {
+		keys = append(keys, s.Key)
+	}
+	return keys
+}()
