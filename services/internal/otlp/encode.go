@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -14,11 +15,22 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // The numbers of fields below are those of
 // https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto.
+
+// How a field is encoded (https://protobuf.dev/programming-guides/encoding/#structure).
+const (
+	varint          = 0
+	fixed64         = 1
+	lengthDelimited = 2
+	fixed32         = 5
+)
+
+func appendTag(b []byte, number int, wireType uint64) []byte {
+	return binary.AppendUvarint(b, uint64(number)<<3|wireType)
+}
 
 // appendTraces appends a TracesData, which is an ExportTraceServiceRequest byte
 // for byte. All spans are of one resource.
@@ -97,12 +109,12 @@ func appendSpan(b []byte, span trace.ReadOnlySpan) []byte {
 
 // appendFlags appends the flags of the W3C's trace context, and in the bits above
 // them that it is known whether the other span is remote, and whether it is.
-func appendFlags(b []byte, number protowire.Number, flags byte, remote bool) []byte {
+func appendFlags(b []byte, number int, flags byte, remote bool) []byte {
 	value := uint32(flags) | 1<<8
 	if remote {
 		value |= 1 << 9
 	}
-	return protowire.AppendFixed32(protowire.AppendTag(b, number, protowire.Fixed32Type), value)
+	return binary.LittleEndian.AppendUint32(appendTag(b, number, fixed32), value)
 }
 
 // appendMetrics appends a MetricsData, which is an ExportMetricsServiceRequest
@@ -152,7 +164,7 @@ func appendSum[N int64 | float64](b []byte, sum metricdata.Sum[N]) []byte {
 	return appendMessage(b, 7, func(b []byte) []byte {
 		b = appendPoints(b, sum.DataPoints)
 		b = appendTemporality(b, sum.Temporality)
-		return appendUint(b, 3, protowire.EncodeBool(sum.IsMonotonic))
+		return appendUint(b, 3, number(sum.IsMonotonic))
 	})
 }
 
@@ -162,7 +174,7 @@ func appendPoints[N int64 | float64](b []byte, points []metricdata.DataPoint[N])
 			b = appendTime(b, 2, point.StartTime)
 			b = appendTime(b, 3, point.Time)
 			if value, ok := any(point.Value).(int64); ok {
-				b = protowire.AppendFixed64(protowire.AppendTag(b, 6, protowire.Fixed64Type), uint64(value))
+				b = binary.LittleEndian.AppendUint64(appendTag(b, 6, fixed64), uint64(value))
 			} else {
 				b = appendDouble(b, 4, float64(point.Value))
 			}
@@ -178,17 +190,17 @@ func appendHistogram[N int64 | float64](b []byte, histogram metricdata.Histogram
 			b = appendMessage(b, 1, func(b []byte) []byte { // HistogramDataPoint
 				b = appendTime(b, 2, point.StartTime)
 				b = appendTime(b, 3, point.Time)
-				b = protowire.AppendFixed64(protowire.AppendTag(b, 4, protowire.Fixed64Type), point.Count)
+				b = binary.LittleEndian.AppendUint64(appendTag(b, 4, fixed64), point.Count)
 				b = appendDouble(b, 5, float64(point.Sum))
 				b = appendMessage(b, 6, func(b []byte) []byte {
 					for _, count := range point.BucketCounts {
-						b = protowire.AppendFixed64(b, count)
+						b = binary.LittleEndian.AppendUint64(b, count)
 					}
 					return b
 				})
 				b = appendMessage(b, 7, func(b []byte) []byte {
 					for _, bound := range point.Bounds {
-						b = protowire.AppendFixed64(b, math.Float64bits(bound))
+						b = binary.LittleEndian.AppendUint64(b, math.Float64bits(bound))
 					}
 					return b
 				})
@@ -229,7 +241,7 @@ func appendScope(b []byte, scope instrumentation.Scope) []byte {
 	})
 }
 
-func appendAttributes(b []byte, number protowire.Number, attributes []attribute.KeyValue) []byte {
+func appendAttributes(b []byte, number int, attributes []attribute.KeyValue) []byte {
 	for _, a := range attributes {
 		b = appendMessage(b, number, func(b []byte) []byte { // KeyValue
 			b = appendString(b, 1, string(a.Key))
@@ -244,9 +256,9 @@ func appendAttributes(b []byte, number protowire.Number, attributes []attribute.
 func appendValue(b []byte, value attribute.Value) []byte {
 	switch value.Type() {
 	case attribute.BOOL:
-		return protowire.AppendVarint(protowire.AppendTag(b, 2, protowire.VarintType), protowire.EncodeBool(value.AsBool()))
+		return binary.AppendUvarint(appendTag(b, 2, varint), number(value.AsBool()))
 	case attribute.INT64:
-		return protowire.AppendVarint(protowire.AppendTag(b, 3, protowire.VarintType), uint64(value.AsInt64()))
+		return binary.AppendUvarint(appendTag(b, 3, varint), uint64(value.AsInt64()))
 	case attribute.FLOAT64:
 		return appendDouble(b, 4, value.AsFloat64())
 	case attribute.STRINGSLICE:
@@ -259,48 +271,58 @@ func appendValue(b []byte, value attribute.Value) []byte {
 	case attribute.EMPTY:
 		return b
 	default:
-		return protowire.AppendString(protowire.AppendTag(b, 1, protowire.BytesType), valid(value.String()))
+		return appendText(b, 1, value.String())
 	}
 }
 
 // appendMessage appends a field with the bytes that fill appends.
-func appendMessage(b []byte, number protowire.Number, fill func([]byte) []byte) []byte {
-	b = protowire.AppendTag(b, number, protowire.BytesType)
+func appendMessage(b []byte, number int, fill func([]byte) []byte) []byte {
+	b = appendTag(b, number, lengthDelimited)
 	start := len(b)
 	b = fill(b)
-	var length [10]byte
-	return slices.Insert(b, start, protowire.AppendVarint(length[:0], uint64(len(b)-start))...)
+	var length [binary.MaxVarintLen64]byte
+	return slices.Insert(b, start, binary.AppendUvarint(length[:0], uint64(len(b)-start))...)
 }
 
-func appendString(b []byte, number protowire.Number, s string) []byte {
+func appendString(b []byte, number int, s string) []byte {
 	if s == "" {
 		return b
 	}
-	return protowire.AppendString(protowire.AppendTag(b, number, protowire.BytesType), valid(s))
+	return appendText(b, number, s)
 }
 
-// valid returns a text as protobuf allows it. A receiver refuses everything for
+// appendText appends a text, also an empty one. A receiver refuses everything for
 // one that is not UTF-8.
-func valid(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
-
-func appendBytes(b []byte, number protowire.Number, value []byte) []byte {
-	return protowire.AppendBytes(protowire.AppendTag(b, number, protowire.BytesType), value)
+func appendText(b []byte, number int, s string) []byte {
+	s = strings.ToValidUTF8(s, "\ufffd")
+	return append(binary.AppendUvarint(appendTag(b, number, lengthDelimited), uint64(len(s))), s...)
 }
 
-func appendUint(b []byte, number protowire.Number, value uint64) []byte {
+func appendBytes(b []byte, number int, value []byte) []byte {
+	return append(binary.AppendUvarint(appendTag(b, number, lengthDelimited), uint64(len(value))), value...)
+}
+
+func appendUint(b []byte, number int, value uint64) []byte {
 	if value == 0 {
 		return b
 	}
-	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), value)
+	return binary.AppendUvarint(appendTag(b, number, varint), value)
 }
 
-func appendDouble(b []byte, number protowire.Number, value float64) []byte {
-	return protowire.AppendFixed64(protowire.AppendTag(b, number, protowire.Fixed64Type), math.Float64bits(value))
+func number(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
-func appendTime(b []byte, number protowire.Number, at time.Time) []byte {
+func appendDouble(b []byte, number int, value float64) []byte {
+	return binary.LittleEndian.AppendUint64(appendTag(b, number, fixed64), math.Float64bits(value))
+}
+
+func appendTime(b []byte, number int, at time.Time) []byte {
 	if at.IsZero() {
 		return b
 	}
-	return protowire.AppendFixed64(protowire.AppendTag(b, number, protowire.Fixed64Type), uint64(at.UnixNano()))
+	return binary.LittleEndian.AppendUint64(appendTag(b, number, fixed64), uint64(at.UnixNano()))
 }

@@ -3,6 +3,7 @@ package otlp
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/trace"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 	maxAnswer = 64 << 10
 )
 
-// Exporter sends to one endpoint, for at most its timeout, and until ctx ends.
+// exporter sends to one endpoint, for at most its timeout, and until ctx ends.
 type exporter struct {
 	ctx      context.Context
 	endpoint *Endpoint
@@ -96,41 +96,43 @@ func (e exporter) post(ctx context.Context, body []byte) (after time.Duration, e
 // partialSuccess is the error of an answer that says that a part was refused:
 // ExportTraceServiceResponse and ExportMetricsServiceResponse are the same bytes.
 func partialSuccess(answer []byte) error {
-	refused, message := uint64(0), ""
-	partial, _ := field(answer, 1)
-	if b, ok := field(partial, 1); ok {
-		refused, _ = protowire.ConsumeVarint(b)
-	}
-	if b, ok := field(partial, 2); ok {
-		message = string(b)
-	}
-	if refused > 0 || message != "" {
+	_, partial := field(answer, 1)
+	refused, _ := field(partial, 1)
+	_, message := field(partial, 2)
+	if refused > 0 || len(message) > 0 {
 		return fmt.Errorf("the collector refused %d: %.1024q", refused, message)
 	}
 	return nil
 }
 
-// field returns the value of a message's field as it was sent, without its length.
-func field(message []byte, number protowire.Number) ([]byte, bool) {
-	for len(message) > 0 {
-		found, wireType, tag := protowire.ConsumeTag(message)
-		if tag < 0 {
-			return nil, false
+// field returns a message's field of one of the two kinds that such an answer
+// has, a number or bytes; nothing if it is not there or the message broken.
+func field(message []byte, number uint64) (uint64, []byte) {
+	for {
+		tag, n := binary.Uvarint(message)
+		if n <= 0 {
+			return 0, nil
 		}
-		length := protowire.ConsumeFieldValue(found, wireType, message[tag:])
-		if length < 0 {
-			return nil, false
+		value, m := binary.Uvarint(message[n:])
+		if m <= 0 {
+			return 0, nil
 		}
-		value := message[tag : tag+length]
-		if found == number {
-			if wireType == protowire.BytesType {
-				value, _ = protowire.ConsumeBytes(value)
+		message = message[n+m:]
+		var content []byte
+		switch tag & 7 {
+		case varint:
+		case lengthDelimited:
+			if value > uint64(len(message)) {
+				return 0, nil
 			}
-			return value, true
+			content, message = message[:value], message[value:]
+		default:
+			return 0, nil
 		}
-		message = message[tag+length:]
+		if tag>>3 == number {
+			return value, content
+		}
 	}
-	return nil, false
 }
 
 // Shutdown is called after the last export.

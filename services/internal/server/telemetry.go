@@ -159,7 +159,7 @@ func (t *telemetry) begin(r *http.Request, at time.Time) (*http.Request, observa
 	ctx, span := t.tracer.Start(parent, spanName(seen.series), trace.WithTimestamp(at), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		attribute.String("http.request.method", seen.series.method),
 		attribute.String("url.scheme", seen.series.scheme),
-		attribute.String("url.path", loggable(r.URL.EscapedPath())),
+		attribute.String("url.path", strings.Clone(loggable(r.URL.EscapedPath()))), // or it would keep the query
 	))
 	seen.span = span
 	if span.IsRecording() {
