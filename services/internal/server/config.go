@@ -49,8 +49,8 @@ Environment:
   OTEL_EXPORTER_OTLP_ENDPOINT
                 OpenTelemetry collector to send traces and metrics to, such as
                 http://collector:4318, over http/protobuf (default none, and
-                then nothing is measured); the other variables of OpenTelemetry
-                hold as well, such as OTEL_TRACES_SAMPLER and
+                then nothing is measured); most other variables of OpenTelemetry
+                hold as well, such as OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME and
                 OTEL_RESOURCE_ATTRIBUTES
 `
 
