@@ -185,7 +185,7 @@ func TestCanaryAlarms(t *testing.T) {
 		{"nobody asks anybody", has{}, has{}, ""},
 		{"monolith: the service has no task yet", has{}, healthy, ""},
 		{"parallel: the service has tasks and no requests", has{unhealthy: 0.0}, healthy, ""},
-		{"parallel: the service has sick tasks and no requests", has{unhealthy: 2.0}, healthy, ""},
+		{"parallel: the service has sick tasks and no requests", has{unhealthy: 2.0}, healthy, "unhealthy"},
 		{"switched: the monolith has no requests", healthy, has{unhealthy: 0.0}, ""},
 		{"retired: the monolith has no tasks", healthy, has{}, ""},
 
@@ -217,7 +217,7 @@ func TestCanaryAlarms(t *testing.T) {
 		{"as many sick tasks", has{1000.0, nil, 0.02, 1.0}, has{1000.0, nil, 0.02, 1.0}, ""},
 		{"more sick tasks", has{1000.0, nil, 0.02, 3.0}, has{1000.0, nil, 0.02, 2.0}, "unhealthy"},
 		{"fewer sick tasks", has{1000.0, nil, 0.02, 1.0}, has{1000.0, nil, 0.02, 2.0}, ""},
-		{"a sick task, few requests", has{49.0, nil, 0.02, 1.0}, healthy, ""},
+		{"a sick task, few requests", has{49.0, nil, 0.02, 1.0}, healthy, "unhealthy"},
 		{"switched: a sick task", has{1000.0, nil, 0.02, 1.0}, has{unhealthy: 5.0}, "unhealthy"},
 		{"retired: a sick task", has{1000.0, nil, 0.02, 1.0}, has{}, "unhealthy"},
 

@@ -154,9 +154,9 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 // none, and so do a division by 0 and a metric without requests
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html):
 //
-//   - Every condition begins with the requests of the service, which are not filled:
+//   - What is about requests begins with those of the service, which are not filled:
 //     without any there is no data. The last minute, which CloudWatch may not have yet,
-//     is not taken for a quiet one.
+//     is not taken for a quiet one. Unhealthy tasks are unhealthy without requests, too.
 //   - A monolith without enough requests gives 0, or no point, which is filled with 0.
 //     If only its last minute is late, it is taken for faultless once, which is one
 //     period fewer than an alarm takes.
@@ -169,17 +169,23 @@ func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServicePr
 	requests := a.metric(service, "RequestCount", "Sum", canary.Period)
 	monolithRequests := a.metric(monolith, "RequestCount", "Sum", canary.Period)
 	add := func(kind canary.Kind, what string, threshold float64, math, metric, statistic string) awscloudwatch.Alarm {
+		what = fmt.Sprintf("%s, for %d minutes", what, canary.Periods)
+		using := map[string]awscloudwatch.IMetric{
+			string(kind): a.metric(service, metric, statistic, canary.Period), "monolith" + config.Pascal(string(kind)): a.metric(monolith, metric, statistic, canary.Period),
+			"monolithRequests": monolithRequests,
+		}
+		if kind != canary.Unhealthy {
+			what += fmt.Sprintf(" with %d requests or more", canary.MinRequests)
+			using["requests"] = requests
+		}
 		return a.add(stack, "Canary"+config.Pascal(string(kind)), &awscloudwatch.AlarmProps{
 			AlarmName:        jsii.String(canary.AlarmName(s.Env, name, kind)),
-			AlarmDescription: jsii.String(fmt.Sprintf("%s, for %d minutes with %d requests or more", what, canary.Periods, canary.MinRequests)),
+			AlarmDescription: jsii.String(what),
 			Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-				Expression: jsii.String(math),
-				UsingMetrics: &map[string]awscloudwatch.IMetric{
-					"requests": requests, "monolithRequests": monolithRequests,
-					string(kind): a.metric(service, metric, statistic, canary.Period), "monolith" + config.Pascal(string(kind)): a.metric(monolith, metric, statistic, canary.Period),
-				},
-				Label:  jsii.String(string(kind)),
-				Period: awscdk.Duration_Seconds(jsii.Number(canary.Period.Seconds())),
+				Expression:   jsii.String(math),
+				UsingMetrics: &using,
+				Label:        jsii.String(string(kind)),
+				Period:       awscdk.Duration_Seconds(jsii.Number(canary.Period.Seconds())),
 			}),
 			Threshold:          jsii.Number(threshold),
 			EvaluationPeriods:  jsii.Number(canary.Periods),
@@ -198,7 +204,7 @@ func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServicePr
 		// The fewest of a minute: a task that is being started is unhealthy for some
 		// seconds.
 		add(canary.Unhealthy, fmt.Sprintf("%s has more unhealthy tasks than %s", name, than), 0,
-			fmt.Sprintf("IF(%s, unhealthy - FILL(IF(%s, monolithUnhealthy, 0), 0), 0)", enough, compared),
+			fmt.Sprintf("unhealthy - FILL(IF(%s, monolithUnhealthy, 0), 0)", compared),
 			"UnHealthyHostCount", "Minimum"),
 	}
 }
