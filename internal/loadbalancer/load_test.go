@@ -372,26 +372,49 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// closing is a socket that says when it is closed. To dial it would not tell: its
+// port may be somebody else's by then.
+type closing struct {
+	net.Listener
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *closing) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Listener.Close()
+}
+
 // A listener that is given another socket leaves the one before.
 func TestServeAnotherSocket(t *testing.T) {
 	b := serve(t, template{}.config(t))
 	b.target("A", "one", hello)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- b.balancer.Serve(theListener, ln) }()
-	if response, err := http.Get("http://" + ln.Addr().String()); err != nil || response.StatusCode != http.StatusOK {
-		t.Errorf("the new socket answers %v (%v)", response, err)
-	}
-	b.until("the old socket is closed", func() bool {
-		conn, err := net.Dial("tcp", b.address)
-		if err == nil {
-			conn.Close()
+	served := make(chan error, 2)
+	listen := func() *closing {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err != nil
+		c := &closing{Listener: ln, closed: make(chan struct{})}
+		go func() { served <- b.balancer.Serve(theListener, c) }()
+		if response, err := http.Get("http://" + ln.Addr().String()); err != nil || response.StatusCode != http.StatusOK {
+			t.Errorf("the new socket answers %v (%v)", response, err)
+		}
+		return c
+	}
+	old := listen()
+	listen()
+	b.until("the old socket is closed", func() bool {
+		select {
+		case <-old.closed:
+			return true
+		default:
+			return false
+		}
 	})
+	if err := <-served; err != nil {
+		t.Errorf("Serve of the old socket: %v", err)
+	}
 	if err := b.balancer.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
