@@ -7,6 +7,8 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # More arguments for the command behind a target: make diff ARGS="-c phase=parallel"
 ARGS ?=
 FUZZTIME ?= 1m
+# What a review compares with: a branch, tag or commit.
+BASE ?= main
 
 # Packages without CDK, which build in seconds, and without those that only run other programs.
 light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/' -e '^cutover/bench/many$$')
@@ -16,7 +18,7 @@ light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -
 tests_at_once = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse test race fuzz e2e reliability synth diff cost path deploy emulate golden upgrade-cdk vulns sbom bench setup bin/cutover clean
+.PHONY: help up down rehearse review test race fuzz e2e reliability synth diff cost path deploy emulate golden upgrade-cdk vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -35,6 +37,9 @@ down: bin/cutover ## stop what `make up` runs
 
 rehearse: setup bin/cutover ## walk the whole migration and back under load, 100,000 requests, and write a report
 	@bin/cutover rehearse --rate 1200 --requests 100000 $(run) $(ARGS)
+
+review: setup bin/cutover ## show what this branch does to a deployment, against BASE (main), in build/review
+	@bin/cutover review --base "$(BASE)" $(run) $(ARGS)
 
 test: setup ## set up and run all tests but the end-to-end one
 	@echo "Compiling the CDK app and its tests (minutes the first time, seconds later)"

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -38,6 +40,7 @@ type rehearsed struct {
 			OthersFailed int `json:"others_failed"`
 		}
 	}
+	Events []struct{ Service, Text string }
 	Losses []struct {
 		Stage string
 		Last  float64 `json:"last_s"`
@@ -110,6 +113,34 @@ func TestRehearsal(t *testing.T) {
 	}
 }
 
+// TestRehearsalOfServicesThatScale walks it with services that scale under the load,
+// there and back, while a minute of autoscaling passes in a fifth of a second: what
+// autoscaling and the phases do to the counts loses nothing either.
+func TestRehearsalOfServicesThatScale(t *testing.T) {
+	phases := map[string]*assembly.Assembly{}
+	for _, phase := range migration.Phases() {
+		phases[phase.String()] = synthScaled(t, settings{"phase": phase.String()})
+	}
+	wait := rehearse(t, phases, "--scaling-period", "200ms", "--rate", "100")
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+	}
+	if report.Totals.Requests < 1000 {
+		t.Errorf("only %d requests were sent", report.Totals.Requests)
+	}
+	var scaled []string
+	for _, e := range report.Events {
+		if strings.HasPrefix(e.Text, "scaling ") && !slices.Contains(scaled, e.Service) {
+			scaled = append(scaled, e.Service)
+		}
+	}
+	if !slices.Contains(scaled, "users") || slices.Contains(scaled, "threads") || slices.Contains(scaled, "posts") {
+		t.Errorf("%v have scaled, want users, and those not that are not to", scaled)
+	}
+}
+
 // TestRehearsalOfWhatMustFail leaves a phase out on the way back, with the gate
 // off: requests go to a monolith that has no task yet, and the rehearsal says so.
 func TestRehearsalOfWhatMustFail(t *testing.T) {
@@ -139,7 +170,7 @@ func TestLint(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
 	}
-	assemblies := []*assembly.Assembly{synthPress(t)}
+	assemblies := []*assembly.Assembly{synthPress(t), synthScaled(t, settings{"phase": "parallel"})}
 	for _, context := range contexts {
 		assemblies = append(assemblies, synth(t, context))
 	}

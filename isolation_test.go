@@ -681,7 +681,9 @@ follows from it.
 
 This is all that the templates grant to anybody. An identity of a service is its task's role, which the container has, or
 its execution role, which the ECS agent uses to pull the image and to write the log. The task roles have no policy and
-so no line: a task may do nothing.
+so no line: a task may do nothing. Nor does a service that scales add a line: Application Auto Scaling sets its count with
+[a role of its own](https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-service-linked-roles.html),
+which AWS makes in the account and nobody else can assume.
 
 `, account, region)
 	b.WriteString(grantTable(all))

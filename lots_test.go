@@ -128,6 +128,7 @@ func TestFurtherLoadBalancer(t *testing.T) {
 		"prod-Api ErrorsAlarm prod-Routing/ApiF70053CD", "prod-Api ErrorsPressAlarm prod-RoutingPress/ApiF70053CD",
 		"prod-Api LatencyAlarm prod-Routing/ApiF70053CD", "prod-Api LatencyPressAlarm prod-RoutingPress/ApiF70053CD",
 		"prod-Api NoTaskAlarm prod-Routing/ApiF70053CD", "prod-Api NoTaskPressAlarm prod-RoutingPress/ApiF70053CD",
+		"prod-Posts CanaryErrorsAlarm", "prod-Posts CanaryLatencyAlarm", "prod-Posts CanaryUnhealthyAlarm",
 		"prod-Posts ErrorsAlarm prod-RoutingPress/Posts868B3EAD",
 		"prod-Posts LatencyAlarm prod-RoutingPress/Posts868B3EAD",
 		"prod-Posts NoTaskAlarm prod-RoutingPress/Posts868B3EAD",
@@ -245,6 +246,15 @@ func TestLotsOfServices(t *testing.T) {
 				names = append(names, service.Name)
 			}
 			equal(t, "services", 251, len(a.Resources("AWS::ECS::Service")))
+			asked := map[string]int{} // log groups by question
+			for name, groups := range queries(t, a) {
+				question, _, _ := strings.Cut(name, ",")
+				asked[question] += len(groups)
+				if len(groups) > 50 { // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_StartQuery.html
+					t.Errorf("%s asks %d log groups", name, len(groups))
+				}
+			}
+			equal(t, "log groups", map[string]int{"dev/what fails": 251, "dev/what is slow": 251, "dev/what happened to a request": 251}, asked)
 			all, executing := grants(t, deployed(t, a)), map[string]bool{}
 			for _, g := range all {
 				executing[g.identity] = strings.HasSuffix(g.identity, ": execution")

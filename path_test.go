@@ -70,6 +70,10 @@ func TestStacksWaitForAReason(t *testing.T) {
 		"Phase Posts":      "the phase is reached when every service is",
 		"Phase Threads":    "the phase is reached when every service is",
 		"Phase Users":      "the phase is reached when every service is",
+		"Watch Api":        "a saved query needs the log groups that it asks",
+		"Watch Posts":      "a saved query needs the log groups that it asks",
+		"Watch Threads":    "a saved query needs the log groups that it asks",
+		"Watch Users":      "a saved query needs the log groups that it asks",
 	}
 	for _, s := range path(t, nil, settings{"phase": "monolith"}).Stacks {
 		for _, need := range s.Needs {

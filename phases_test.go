@@ -170,7 +170,7 @@ func TestListIsReadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	moving := func(s config.Service) config.Service { // what a move is about
-		return config.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks}
+		return config.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks, MaxTasks: s.MaxTasks}
 	}
 	want := config.Deployment{Monolith: moving(deployment.Monolith)}
 	for _, service := range deployment.Services {

@@ -271,10 +271,10 @@ An environment called ` + "`prod`" + ` has other defaults for these settings. Ea
 | ` + "`accessLogs`" + ` | off | on | no line for a request that reached no service | storage: US$ 0.023 per GB |
 | ` + "`deletionProtection`" + ` | off | on | one command deletes the load balancer and its address | nothing |
 | ` + "`natGateways`" + ` | 1 | one per zone | when the zone of the NAT gateway fails, instances of the others cannot pull images or write logs | US$ 36.50 for each NAT gateway and its address |
-| ` + "`alarms`" + ` | off | on | nobody is told when a service fails | US$ 2.40 with four services: 14 metrics and a key |
+| ` + "`alarms`" + ` | off | on | nobody is told when a service fails, or is worse than the monolith; a bad deployment is taken back only when its tasks do not start | US$ 6.00 with four services: 50 metrics and a key |
 | ` + "`logRetentionDays`" + ` | 30 | 365 | an inquiry sees a month | storage: US$ 0.03 per GB |
 | ` + "`removalPolicy`" + ` | destroy | retain | images and logs go with their stacks | storage of what is left |
 
-Prices are list prices in us-east-1 of November 2026. In two zones production costs US$ 38.90 a month more than the
+Prices are list prices in us-east-1 of November 2026. In two zones production costs US$ 42.50 a month more than the
 default profile, and what it stores.
 `

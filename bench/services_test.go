@@ -68,7 +68,7 @@ func TestProcess(t *testing.T) {
 
 func TestDocument(t *testing.T) {
 	var sections []section
-	for _, name := range []string{"synthesis", "balancer", "services", "density", "loop", "path", "scale"} {
+	for _, name := range []string{"synthesis", "balancer", "services", "density", "loop", "tests", "path", "scale"} {
 		sections = append(sections, section{name: name})
 	}
 	for i := range sections {

@@ -16,13 +16,17 @@
 //	                                                          the monolith's all of them
 //	Phase                the phase that is deployed, and      every service
 //	                     what must not follow it
+//	Watch                dashboard, saved log queries         every service, every Routing
 //
 // With the settings for it, each Routing also has the bucket of the load balancer's
 // access logs, the first one the topic that all alarms tell, and every service's
-// stack its alarms.
+// stack its alarms, of which some compare it with the monolith and take a deployment
+// of it back. Watch is there unless its setting is off.
 //
 // A cut-over touches the Routing stacks alone, apart from the two that keep the
-// record. A service's stack may be deployed by itself.
+// record; those of services that scale are deployed after it, when the traffic has
+// moved, because the phase decides who has their counts (migration.Tasks). A service's
+// stack may be deployed by itself.
 //
 // Values pass from stack to stack by weak references (Fn::GetStackOutput): the
 // stack that reads one looks it up whenever it is deployed, and the stack that

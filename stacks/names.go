@@ -18,6 +18,7 @@ const (
 	clusterStack  = "Cluster"
 	routingStack  = "Routing"
 	phaseStack    = "Phase"
+	watchStack    = "Watch"
 )
 
 // stackName is the full name of a stack: the environment and the part.
@@ -44,4 +45,15 @@ func stateParameter(s config.Settings, after, state string) string {
 // logGroup is the name of a service's log group.
 func logGroup(s config.Settings, service string) string {
 	return "/ecs/" + s.Name(service)
+}
+
+// alarmName is the name of an alarm, at one of several load balancers if it says
+// which. It is given, so that the dashboard can show an alarm that it knows no value
+// of: those of a stack are limited. Those that compare services have the names of the
+// canary package.
+func alarmName(s config.Settings, about, balancer string) string {
+	if balancer != "" {
+		about += "-at-" + balancer
+	}
+	return s.Env + "-" + about
 }

@@ -23,7 +23,8 @@ const deregistrationSeconds = 15
 type Routing struct {
 	Stack awscdk.Stack
 	// Name of the load balancer; empty for the first one.
-	Name string
+	Name     string
+	Balancer elb.ApplicationLoadBalancer
 	// TargetGroups has one per service, by its name, and the one for dropped traffic.
 	TargetGroups map[string]elb.ApplicationTargetGroup
 	// Alarms is nil when there are none.
@@ -81,13 +82,14 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		// other way round the load balancer would write to closed connections.
 		IdleTimeout: awscdk.Duration_Seconds(jsii.Number(60)),
 	})
+	r.Balancer = balancer
 	if s.AccessLogs {
 		keepAccessLogs(r.Stack, s, balancer)
 	} else {
 		suppress(balancer, suppression{rule: "AwsSolutions-ELB2", reason: "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them"})
 	}
 	if s.Alarms {
-		r.Alarms = newAlarms(r.Stack, balancer, first)
+		r.Alarms = newAlarms(r.Stack, s, plan.Name, balancer, first)
 	}
 	listener, scheme := r.listen(s, balancer, r.weighted(plan.Default)), "http"
 	if s.CertificateARN != "" {
@@ -99,6 +101,14 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 	output(r.Stack, "Url", "Where the API answers",
 		awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme + "://"), balancer.LoadBalancerDnsName()}))
 	return r
+}
+
+// title is how people are told of the load balancer.
+func (r *Routing) title() string {
+	if r.Name == "" {
+		return "first"
+	}
+	return r.Name
 }
 
 // listen adds the listener that has the rules: HTTPS with a certificate, and

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -12,6 +13,7 @@ import (
 
 	"cutover/internal/config"
 	"cutover/internal/images"
+	"cutover/internal/migration"
 )
 
 const (
@@ -30,8 +32,11 @@ const (
 // ServiceProps is what a service's stack is made of.
 type ServiceProps struct {
 	Service config.Service
-	// Tasks is the desired count.
-	Tasks int
+	// Monolith is the name of the one that the service is compared with; empty for the
+	// monolith itself.
+	Monolith string
+	// Tasks says how many tasks run in this phase.
+	Tasks migration.Tasks
 	// Context is the directory of the image's Docker build context.
 	Context string
 	// Alike is what it has in common with the other services.
@@ -101,11 +106,14 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	tagService(stack, name)
 	definition, role := newTaskDefinition(stack, s, props)
 	service := newECSService(stack, s, props, definition, role)
+	scale(stack, props, service)
+	var alarms []awscloudwatch.Alarm
 	for _, routing := range props.Routings {
 		if routing.Alarms != nil {
-			routing.Alarms.watch(stack, props, routing, service)
+			alarms = append(alarms, routing.Alarms.watch(stack, s, props, routing, service)...)
 		}
 	}
+	rollBack(service, alarms)
 	return stack
 }
 
@@ -168,11 +176,15 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 
 func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, definition awsecs.TaskDefinition, role awsiam.IRole) awsecs.Ec2Service {
 	name := props.Service.Name
+	var count *float64 // left out, an update keeps the number that autoscaling has set
+	if !props.Tasks.Kept {
+		count = jsii.Number(props.Tasks.Count)
+	}
 	service := awsecs.NewEc2Service(stack, jsii.String("Service"), &awsecs.Ec2ServiceProps{
 		ServiceName:                jsii.String(name),
 		Cluster:                    props.Alike.cluster,
 		TaskDefinition:             definition,
-		DesiredCount:               jsii.Number(props.Tasks),
+		DesiredCount:               count,
 		CapacityProviderStrategies: props.Alike.capacity,
 		PlacementStrategies:        props.Alike.placement,
 		MinHealthyPercent:          jsii.Number(100),

@@ -17,8 +17,8 @@ import (
 // called when all stacks but the services' stand, and its error is returned.
 func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
 	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
-		// They cost nothing by themselves, and cfn-lint takes no tags on them.
-		ExcludeResourceTypes: jsii.Strings("AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
+		// cfn-lint takes no tags on them. Each is part of what has one.
+		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
 	})
 	plan := d.Plan(s)
 	gate := newGate(scope, s)
@@ -36,18 +36,20 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	}
 
 	phase := newPhase(scope, s)
+	var services []awscdk.Stack
 	alike := newAlike(scope, s, cluster)
 	contexts, err := images()
 	if err != nil {
 		return err
 	}
 	for i, service := range d.All() {
-		behind := all // the monolith, which comes first
+		behind, monolith := all, "" // the monolith, which comes first
 		if i > 0 {
-			behind = []*Routing{routings[service.LoadBalancer]}
+			behind, monolith = []*Routing{routings[service.LoadBalancer]}, d.Monolith.Name
 		}
 		stack := NewService(scope, s, &ServiceProps{
 			Service:  service,
+			Monolith: monolith,
 			Tasks:    plan.Tasks[service.Name],
 			Context:  contexts[service.Name],
 			Alike:    alike,
@@ -58,6 +60,13 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 			stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
 		}
 		phase.AddStackDependency(stack, jsii.String("the phase is reached when every service is"))
+		services = append(services, stack)
+	}
+	if s.Dashboard {
+		watch := NewWatch(scope, d, s, all)
+		for _, stack := range services {
+			watch.AddStackDependency(stack, jsii.String("a saved query needs the log groups that it asks"))
+		}
 	}
 	return nil
 }

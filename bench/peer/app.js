@@ -16,6 +16,7 @@ const fs = require('fs');
 const path = require('path');
 const { App, CfnOutput, CfnResource, DefaultStackSynthesizer, Duration, Fn, RemovalPolicy, Stack, Tags } = require('aws-cdk-lib');
 const autoscaling = require('aws-cdk-lib/aws-autoscaling');
+const cloudwatch = require('aws-cdk-lib/aws-cloudwatch');
 const ec2 = require('aws-cdk-lib/aws-ec2');
 const ecr = require('aws-cdk-lib/aws-ecr');
 const ecrAssets = require('aws-cdk-lib/aws-ecr-assets');
@@ -344,7 +345,7 @@ function newRouting(scope, plan, network) {
     });
   }
   output(stack, 'Url', 'Where the API answers', Fn.join('', ['http://', balancer.loadBalancerDnsName]));
-  return { stack, name: plan.name, targetGroups };
+  return { stack, name: plan.name, balancer, targetGroups };
 }
 
 function newService(scope, { name }, tasks, directory, { cluster, capacityProvider }, linuxParameters, targetGroups) {
@@ -405,10 +406,122 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
   return stack;
 }
 
+const queries = [
+  {
+    id: 'WhatFails', name: 'what fails', queryString: `filter msg = "request" and status >= 500
+| stats count(*) as failures by bin(5m) as time, service, path, status
+| sort time desc, failures desc`,
+  },
+  {
+    id: 'WhatIsSlow', name: 'what is slow', queryString: `filter msg = "request"
+| stats count(*) as requests, pct(durationMs, 50) as p50, pct(durationMs, 99) as p99, max(durationMs) as slowest by service, path
+| sort p99 desc`,
+  },
+  {
+    id: 'WhatHappened', name: 'what happened to a request', queryString: `fields @timestamp, service, level, method, path, status, durationMs, error, @message
+| filter traceId like "{{traceId}}"
+| sort @timestamp asc
+| limit 10000`,
+    parameters: [{
+      name: 'traceId',
+      description: 'What follows Root= in the header X-Amzn-Trace-Id of the request',
+      defaultValue: '1-67891233-abcdef012345678912345678',
+    }],
+  },
+];
+
+function newWatch(scope, routings) {
+  const stack = newStack(scope, 'Watch', 'How the environment does: a dashboard, and saved queries of its logs');
+  newDashboard(stack, routings);
+  const groups = all.map(({ name }) => `/ecs/${name}`);
+  const chunks = Array.from({ length: Math.ceil(groups.length / 50) }, (_, i) => groups.slice(50 * i, 50 * (i + 1)));
+  for (const { id, name, queryString, parameters } of queries) {
+    chunks.forEach((logGroupNames, i) => new logs.CfnQueryDefinition(stack, i === 0 ? id : `${id}${i + 1}`, {
+      name: chunks.length === 1 ? `${env}/${name}` : `${env}/${name}, ${i + 1} of ${chunks.length}`, queryString, logGroupNames, parameters,
+    }));
+  }
+  return stack;
+}
+
+function newDashboard(stack, routings) {
+  const title = ({ name }) => name || 'first';
+  const several = routings.length > 1;
+  const first = routings[0].balancer.loadBalancerFullName;
+  const chosen = 'chosen-load-balancer';
+  const variables = several ? [new cloudwatch.DashboardVariable({
+    id: 'balancer',
+    label: 'Services of load balancer',
+    type: cloudwatch.VariableType.PATTERN,
+    value: chosen,
+    inputType: cloudwatch.VariableInputType.SELECT,
+    values: cloudwatch.Values.fromValues(...routings.map((routing) => ({ label: title(routing), value: routing.balancer.loadBalancerFullName }))),
+    defaultValue: cloudwatch.DefaultValue.value(first),
+    visible: true,
+  })] : [];
+
+  const period = Duration.minutes(1);
+  const graph = (width, title, left, right = []) => new cloudwatch.GraphWidget({
+    title, width, height: 7, left, right, leftYAxis: { min: 0 }, rightYAxis: { min: 0 },
+  });
+  const search = (width, title, schema, metric, of, statistic, label) => graph(width, title, [new cloudwatch.SearchExpression({
+    expression: `SEARCH('{${schema}} MetricName="${metric}" ${of}', '${statistic}', 60)`, label: `\${PROP('Dim.${label}')}`, period,
+  })]);
+  const byService = (width, title, metric, statistic) => search(
+    width, title, 'AWS/ApplicationELB,LoadBalancer,TargetGroup', metric, `LoadBalancer="${several ? chosen : first}"`, statistic, 'TargetGroup');
+  const byTasks = (title, metric) => search(12, title, 'AWS/ECS,ClusterName,ServiceName', metric, `ClusterName="${env}"`, 'Average', 'ServiceName');
+  const ofCluster = (namespace, metricName, label) => new cloudwatch.Metric({
+    namespace, metricName, statistic: 'Average', label, period, dimensionsMap: { ClusterName: env },
+  });
+  const own = routings.flatMap((routing) => ['5XX', '502', '503', '504'].map((code) => new cloudwatch.Metric({
+    namespace: 'AWS/ApplicationELB',
+    metricName: `HTTPCode_ELB_${code}_Count`,
+    statistic: 'Sum',
+    label: several ? `${title(routing)} ${code}` : code,
+    period,
+    dimensionsMap: { LoadBalancer: routing.balancer.loadBalancerFullName },
+  })));
+  const names = queries.map(({ name }) => `*${env}/${name}*`).join(', ');
+  const markdown = `# ${env}
+**Logs:** [Logs Insights](https://console.aws.amazon.com/cloudwatch/home#logsV2:logs-insights) has the saved queries ${names}.
+
+**Costs:** the tag \`environment\` says whose resources they are, and the tag \`service\` which service causes them, its tasks included. Activated as [cost allocation tags](https://console.aws.amazon.com/billing/home#/tags), they are what [Cost Explorer](https://console.aws.amazon.com/costmanagement/home#/cost-explorer) can group costs by.`;
+  new cloudwatch.Dashboard(stack, 'Dashboard', {
+    dashboardName: env,
+    defaultInterval: Duration.hours(3),
+    variables,
+    widgets: [
+      [new cloudwatch.TextWidget({ markdown, width: 24, height: 4 })],
+      [
+        byService(8, 'Requests a minute', 'RequestCount', 'Sum'),
+        byService(8, '5xx of the services, a minute', 'HTTPCode_Target_5XX_Count', 'Sum'),
+        graph(8, '5xx of the load balancer itself, a minute', own),
+      ],
+      [
+        byService(12, 'Latency in seconds, p50', 'TargetResponseTime', 'p50'),
+        byService(12, 'Latency in seconds, p99', 'TargetResponseTime', 'p99'),
+      ],
+      [
+        byService(12, 'Healthy tasks', 'HealthyHostCount', 'Minimum'),
+        byService(12, 'Unhealthy tasks', 'UnHealthyHostCount', 'Maximum'),
+      ],
+      [
+        byTasks('CPU, % of what the tasks reserve', 'CPUUtilization'),
+        byTasks('Memory, % of what the tasks reserve', 'MemoryUtilization'),
+      ],
+      [graph(
+        24,
+        'Cluster: % of it that is reserved, and its instances (right)',
+        [ofCluster('AWS/ECS', 'CPUReservation', 'CPU'), ofCluster('AWS/ECS', 'MemoryReservation', 'memory')],
+        [ofCluster('ECS/ContainerInsights', 'ContainerInstanceCount', 'instances')],
+      )],
+    ],
+  });
+}
+
 const contexts = JSON.parse(execFileSync(process.env.CUTOVER_BENCH, ['-images'], { cwd: root, encoding: 'utf8' }));
 const app = new App({ analyticsReporting: false, context: { 'aws:cdk:disable-creation-stack-traces': true } });
 Tags.of(app).add('environment', env, {
-  excludeResourceTypes: ['AWS::ElasticLoadBalancingV2::Listener', 'AWS::ElasticLoadBalancingV2::ListenerRule'],
+  excludeResourceTypes: ['AWS::CloudWatch::Dashboard', 'AWS::ElasticLoadBalancingV2::Listener', 'AWS::ElasticLoadBalancingV2::ListenerRule'],
 });
 const phase = app.node.tryGetContext('phase') ?? 'monolith';
 const shift = app.node.tryGetContext('shift') ?? {};
@@ -427,6 +540,7 @@ const routings = plan.balancers.map((balancer) => {
 const last = newPhase(app, phase, shift);
 const linuxParameters = new ecs.LinuxParameters(app, 'LinuxParameters');
 linuxParameters.dropCapabilities(ecs.Capability.ALL);
+const stacks = [];
 for (const service of all) {
   const behind = routings.filter((routing) => service === monolith || service.balancer === routing.name);
   const groups = behind.map((routing) => routing.targetGroups[service.name]);
@@ -436,6 +550,11 @@ for (const service of all) {
     stack.addStackDependency(routing.stack, 'a service needs a target group that a listener uses');
   }
   last.addStackDependency(stack, 'the phase is reached when every service is');
+  stacks.push(stack);
+}
+const watch = newWatch(app, routings);
+for (const stack of stacks) {
+  watch.addStackDependency(stack, 'a saved query needs the log groups that it asks');
 }
 
 // Images wait for the stack of their repositories, in any order of work.

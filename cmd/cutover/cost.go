@@ -8,6 +8,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/cost"
+	"cutover/internal/review"
 )
 
 func costCommand(g *global) *cobra.Command {
@@ -91,7 +92,7 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 		services = append(services, []string{s.Name, tasks, fmt.Sprintf("%.4g %%", 100*s.Share), s.Amount.String()})
 	}
 	if markdown {
-		b.WriteString(e.Markdown() + "\n" + markdownTable(services))
+		b.WriteString(e.Markdown() + "\n" + review.Table(services))
 	} else {
 		rows := [][]string{{"WHAT", "PRICE", "US$"}}
 		for _, line := range e.Lines {
@@ -113,21 +114,10 @@ func (v *view) changes(changes []cost.Change, markdown bool) string {
 	if len(changes) == 0 {
 		return "The cost does not change."
 	}
-	rows := [][]string{{"ENVIRONMENT", "WHAT", "US$ BEFORE", "AFTER", "CHANGE"}}
-	for _, c := range changes {
-		what := c.Name
-		if c.Of != "line" {
-			what = strings.TrimSpace(c.Of + " " + c.Name)
-		}
-		sign := ""
-		if c.After > c.Before {
-			sign = "+"
-		}
-		rows = append(rows, []string{c.Environment, what, c.Before.String(), c.After.String(), sign + (c.After - c.Before).String()})
-	}
+	rows := review.CostRows(changes)
 	text := "In " + cost.About() + ":\n\n"
 	if markdown {
-		return text + markdownTable(rows)
+		return text + review.Table(rows)
 	}
 	return text + v.table(alignLast(rows))
 }
@@ -142,16 +132,4 @@ func alignLast(rows [][]string) [][]string {
 		row[len(row)-1] = fmt.Sprintf("%*s", width, row[len(row)-1])
 	}
 	return rows
-}
-
-// markdownTable writes rows, the first being the head.
-func markdownTable(rows [][]string) string {
-	var b strings.Builder
-	for i, row := range rows {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
-		if i == 0 {
-			b.WriteString(strings.Repeat("|---", len(row)) + "|\n")
-		}
-	}
-	return b.String()
 }

@@ -1,7 +1,8 @@
 // Cutover runs a synthesized deployment on this machine: its load balancers,
 // target groups and services, from the very templates that CloudFormation gets.
-// It also says what they cost and what their deployment waits for, and takes the
-// migration a step on or back.
+// It also says what they cost, what their deployment waits for and what a change
+// does to it, takes the migration a step on or back, and says which of the two a
+// canary calls for.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -29,8 +31,10 @@ func main() {
 			err = errors.New("interrupted")
 		}
 	}
-	if errors.Is(err, errContained) {
-		code = 3
+	for result, its := range map[error]int{errContained: 3, errWait: 2, errBack: 3} {
+		if errors.Is(err, result) {
+			code = its
+		}
 	}
 	stop()
 	if err != nil {
@@ -63,7 +67,7 @@ templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), costCommand(g), pathCommand(g), pictureCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), pathCommand(g), pictureCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
@@ -114,30 +118,48 @@ func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 
 // synthesize runs the CDK command line in the working directory.
 func synthesize(ctx context.Context, out string, context []string) (string, error) {
-	cdk, err := exec.LookPath("cdk")
+	cdk, err := cdkProgram(".")
 	if err != nil {
-		if cdk, err = filepath.Abs(filepath.Join("node_modules", ".bin", "cdk")); err == nil {
-			_, err = os.Stat(cdk)
-		}
-		if err != nil {
-			return "", errors.New("the cdk command is missing: run `npm ci`, or synthesize elsewhere and name the directory with --app")
-		}
+		return "", err
 	}
 	fmt.Fprintf(os.Stderr, "Synthesizing with %s\n", strings.Join(context, ", "))
+	// Validation is for reviews and deployments, and takes longer than all the rest.
+	return out, synth(ctx, cdk, ".", out, context, append([]string{"CDK_VALIDATION=false"}, os.Environ()...))
+}
+
+// cdkProgram is the CDK command line: the one on the path, or else that of the
+// app in a directory.
+func cdkProgram(dir string) (string, error) {
+	if cdk, err := exec.LookPath("cdk"); err == nil {
+		return filepath.Abs(cdk)
+	}
+	cdk, err := filepath.Abs(filepath.Join(dir, "node_modules", ".bin", "cdk"))
+	if err == nil {
+		_, err = os.Stat(cdk)
+	}
+	if err != nil {
+		return "", errors.New("the cdk command is missing: run `npm ci`, or synthesize elsewhere and name the directory with --app")
+	}
+	return cdk, nil
+}
+
+// synth has a CDK command line synthesize the app in a directory.
+func synth(ctx context.Context, cdk, dir, out string, context, env []string) error {
 	args := []string{"synth", "--quiet", "--output", out}
 	for _, pair := range context {
 		args = append(args, "--context", pair)
 	}
 	cmd := exec.CommandContext(ctx, cdk, args...)
-	// Validation is for reviews and deployments, and takes longer than all the rest.
-	cmd.Env = append([]string{"CDK_VALIDATION=false"}, os.Environ()...)
-	cmd.Env = append(cmd.Env, "PATH="+filepath.Dir(cdk)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cmd.Dir = dir
+	cmd.Env = append(env, "PATH="+filepath.Dir(cdk)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	// The app may outlive the command line that was stopped, and holds its output.
+	cmd.WaitDelay = 5 * time.Second
 	output, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
-		return "", ctx.Err()
+		return ctx.Err()
 	case err != nil:
-		return "", fmt.Errorf("cdk synth failed:\n%s", output)
+		return fmt.Errorf("cdk synth failed:\n%s", output)
 	}
-	return out, nil
+	return nil
 }

@@ -60,8 +60,39 @@ environment or, with the AWS command line, in a profile.`,
 	}
 	cmd.PersistentFlags().StringVar(&p.env, "env", "", "environment to look at (default: that of cdk.json)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.AddCommand(nextCommand(g, p), backCommand(g, p))
+	cmd.AddCommand(nextCommand(g, p), backCommand(g, p), checkCommand(g, p))
 	return cmd
+}
+
+func checkCommand(g *global, p *phase) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Refuse what cdk.json says if a deployment of it would be refused",
+		Long: `Check asks AWS what is deployed, and fails if cdk.json is more than one step from there,
+or if AWS does not answer. A deployment refuses that as well, but only once it has begun.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.load(cmd.Context()); err != nil {
+				return err
+			}
+			if p.notAsked != nil {
+				return p.notAsked
+			}
+			if err := move.Follows(p.env, p.from, p.deployed); err != nil {
+				return err
+			}
+			v := newView(cmd.OutOrStdout(), g)
+			switch where := p.env + " in " + p.deployed.Region; {
+			case !p.deployed.Exists:
+				v.print(fmt.Sprintf("%s was not deployed yet, or not to the end, and may begin in %s.", where, p.from))
+			case p.deployed.Reached == p.from.State():
+				v.print(fmt.Sprintf("%s is in %s, as cdk.json says.", where, p.from))
+			default:
+				v.print(fmt.Sprintf("%s is in %s, and %s may follow.", where, p.deployed.Reached, p.from))
+			}
+			return nil
+		},
+	}
 }
 
 func nextCommand(g *global, p *phase) *cobra.Command {

@@ -99,52 +99,9 @@ func faultNames() string {
 	return strings.Join(names, ", ")
 }
 
-func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
-	ctx, v := cmd.Context(), newView(cmd.OutOrStdout(), g)
-	var faults []rehearsal.Fault
-	for _, text := range o.faults {
-		fault, err := rehearsal.ParseFault(text)
-		if err != nil {
-			return fmt.Errorf("--fault: %w", err)
-		}
-		known := slices.IndexFunc(local.FaultKinds(), func(k local.FaultKind) bool { return k.Name == fault.Kind })
-		if known < 0 {
-			return fmt.Errorf("--fault %s: there is no %q: choose from %s", text, fault.Kind, faultNames())
-		}
-		kind := local.FaultKinds()[known]
-		fault.Lossless, fault.Once = kind.Lossless, kind.Once
-		faults = append(faults, fault)
-	}
-	// A rehearsal is a deployment of its own, beside one that may be up.
-	own := &global{state: filepath.Join(g.state, "rehearsal")}
-	options, err := o.how.options(own)
-	if err != nil {
-		return err
-	}
-	stage := &stage{}
-	options.Events, options.Exchanges = stage.event, stage.exchange
-	options.FreePorts = true // the others may be taken by one that is up
-	if stage.runner, err = local.Start(ctx, options); err != nil {
-		return err
-	}
-	defer func() {
-		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		defer cancel()
-		err = errors.Join(err, stage.runner.Stop(stopping))
-	}()
-	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
-		return err
-	}
-
-	progress := v.progress(o.asJSON)
-	report, err := rehearsal.Run(ctx, stage, rehearsal.Options{
-		Path: o.path, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
-		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
-	})
-	if err != nil {
-		return err
-	}
-	page, err := report.Save(o.out)
+func (o *rehearse) run(cmd *cobra.Command, g *global) error {
+	v := newView(cmd.OutOrStdout(), g)
+	report, page, err := o.report(cmd.Context(), g, v.progress(o.asJSON))
 	if err != nil {
 		return err
 	}
@@ -164,6 +121,54 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) (err error) {
 		return errContained
 	}
 	return nil
+}
+
+// report rehearses, and saves the report: page is the path of what people read.
+func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsal.Progress)) (report *rehearsal.Report, page string, err error) {
+	var faults []rehearsal.Fault
+	for _, text := range o.faults {
+		fault, err := rehearsal.ParseFault(text)
+		if err != nil {
+			return nil, "", fmt.Errorf("--fault: %w", err)
+		}
+		known := slices.IndexFunc(local.FaultKinds(), func(k local.FaultKind) bool { return k.Name == fault.Kind })
+		if known < 0 {
+			return nil, "", fmt.Errorf("--fault %s: there is no %q: choose from %s", text, fault.Kind, faultNames())
+		}
+		kind := local.FaultKinds()[known]
+		fault.Lossless, fault.Once = kind.Lossless, kind.Once
+		faults = append(faults, fault)
+	}
+	// A rehearsal is a deployment of its own, beside one that may be up.
+	own := &global{state: filepath.Join(g.state, "rehearsal")}
+	options, err := o.how.options(own)
+	if err != nil {
+		return nil, "", err
+	}
+	stage := &stage{}
+	options.Events, options.Exchanges = stage.event, stage.exchange
+	options.FreePorts = true // the others may be taken by one that is up
+	if stage.runner, err = local.Start(ctx, options); err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		err = errors.Join(err, stage.runner.Stop(stopping))
+	}()
+	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
+		return nil, "", err
+	}
+
+	report, err = rehearsal.Run(ctx, stage, rehearsal.Options{
+		Path: o.path, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	page, err = report.Save(o.out)
+	return report, page, err
 }
 
 // errContained is the result of a rehearsal that is passed although not every
@@ -274,7 +279,7 @@ func (s *stage) event(e local.Event) {
 	event := rehearsal.Event{
 		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
 		// The others are many, and what the timeline draws without them.
-		Mark: e.Kind == string(ecs.DeploymentEvent) && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
+		Mark: e.Kind == string(ecs.ScalingEvent) || e.Kind == string(ecs.DeploymentEvent) && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
 	}
 	if e.Kind == "target" {
 		event.Target, event.State = e.Task, e.State

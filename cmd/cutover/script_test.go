@@ -32,13 +32,16 @@ func TestMain(m *testing.M) {
 }
 
 // section is what the scripts run in place of containers: a server that answers
-// with its name and the request.
+// with its name and the request. While there is a file FAULT its API fails.
 func section() {
 	name := os.Args[1]
 	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT")}
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/ping" {
 			fmt.Printf("%s asked for %s\n", name, r.RequestURI)
+		}
+		if _, err := os.Stat(os.Getenv("FAULT")); err == nil && strings.HasPrefix(r.URL.Path, "/api") {
+			w.WriteHeader(http.StatusInternalServerError)
 		}
 		fmt.Fprintf(w, "%s %s %s", name, r.Method, r.RequestURI)
 	})
@@ -57,6 +60,15 @@ func section() {
 // golden has the golden templates.
 var golden = func() string {
 	dir, err := filepath.Abs("../../test/golden")
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
+// packages are the npm packages of this repository.
+var packages = func() string {
+	dir, err := filepath.Abs("../../node_modules")
 	if err != nil {
 		panic(err)
 	}
@@ -82,9 +94,20 @@ func TestScripts(t *testing.T) {
 			}
 			return errors.Join(
 				os.WriteFile(filepath.Join(env.WorkDir, "main.go"), services, 0o644),
-				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")))
+				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
+				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "replace": replace, "deployed": deployed, "asked": asked},
+		Condition: func(name string) (bool, error) {
+			if name != "differ" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			_, err := os.Stat(filepath.Join(packages, "@aws-cdk", "cloudformation-diff"))
+			if err != nil && os.Getenv("CI") != "" {
+				return false, errors.New("the library of cdk diff is not installed: run `npm ci`")
+			}
+			return err == nil, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "replace": replace, "deployed": deployed, "asked": asked, "forum": forum, "load": load, "alarms": alarms, "minutes": minutes},
 	})
 }
 
@@ -155,10 +178,13 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
 }
 
-// parameterStore is the part of AWS that tells a phase: SSM's GetParameters.
+// parameterStore is the part of AWS that tells a phase, SSM's GetParameters, and
+// with it CloudWatch.
 type parameterStore struct {
+	cloudWatch
 	mu     sync.Mutex
 	values map[string]string // by name
+	since  time.Time         // when they were written last, zero to keep it
 	by     []string          // who asked, as the requests' Authorization says
 }
 
@@ -166,19 +192,30 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.by = append(p.by, r.Header.Get("Authorization"))
+	if operation, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "GraniteServiceVersion20100801."); ok {
+		p.cloudWatch.answer(w, r, operation)
+		return
+	}
 	var request struct{ Names []string }
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil || r.Header.Get("X-Amz-Target") != "AmazonSSM.GetParameters" || len(request.Names) > 10 {
 		http.Error(w, `{"__type":"ValidationException"}`, http.StatusBadRequest)
 		return
 	}
-	type parameter struct{ Name, Type, Value string }
+	type parameter struct {
+		Name, Type, Value string
+		LastModifiedDate  float64 `json:",omitempty"`
+	}
 	answer := struct {
 		Parameters        []parameter
 		InvalidParameters []string
 	}{}
 	for _, name := range request.Names {
 		if value, ok := p.values[name]; ok {
-			answer.Parameters = append(answer.Parameters, parameter{name, "String", value})
+			found := parameter{Name: name, Type: "String", Value: value}
+			if !p.since.IsZero() {
+				found.LastModifiedDate = float64(p.since.Unix())
+			}
+			answer.Parameters = append(answer.Parameters, found)
 		} else {
 			answer.InvalidParameters = append(answer.InvalidParameters, name)
 		}
@@ -189,12 +226,14 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // deployed is "deployed BEGUN REACHED [NAME=VALUE...]": AWS has the parameters
 // of the Gate stack in one phase and of the Phase stack in another, as the golden
-// templates have them, and those that are given.
+// templates have them, and those that are given. With "since=now" they were written
+// just now, which AWS does not tell otherwise.
 func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: deployed BEGUN REACHED [NAME=VALUE...]")
 	}
 	values := map[string]string{}
+	var since time.Time
 	for i, stack := range []string{"Gate", "Phase"} {
 		text, err := os.ReadFile(filepath.Join(golden, args[i], "dev-"+stack+".json"))
 		ts.Check(err)
@@ -208,12 +247,16 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, pair := range args[2:] {
 		name, value, _ := strings.Cut(pair, "=")
+		if name == "since" {
+			since = time.Now()
+			continue
+		}
 		values[name] = value
 	}
 	store := ts.Value("aws").(*parameterStore)
 	store.mu.Lock()
 	defer store.mu.Unlock()
-	store.values = values
+	store.values, store.since = values, since
 }
 
 // asked is "asked TEXT": it tells whether AWS was asked by whom the text says since

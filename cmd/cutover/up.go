@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cutover/internal/ecs"
 	"cutover/internal/ecs/docker"
 	"cutover/internal/ecs/process"
 	"cutover/internal/local"
@@ -29,17 +30,19 @@ type runner struct {
 	driver string
 	ports  []string
 	run    []string
+	period time.Duration
 }
 
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "what runs the containers: process or docker")
 	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "LISTENER=LOCAL: where a listener answers here, and at the ports after it those of further load balancers (default 80=8080, 443=8443)")
 	cmd.Flags().StringArrayVar(&r.run, "run", nil, "CONTAINER=COMMAND: run this in place of a container; it listens on $PORT")
+	cmd.Flags().DurationVar(&r.period, "scaling-period", ecs.ScalingPeriod, "what stands for a minute of autoscaling, which looks at 3 to scale out and at 15 to scale in")
 }
 
 // args are the flags again, for another process.
 func (r *runner) args() []string {
-	args := []string{"--driver", r.driver}
+	args := []string{"--driver", r.driver, "--scaling-period", r.period.String()}
 	for _, port := range r.ports {
 		args = append(args, "--port", port)
 	}
@@ -50,7 +53,10 @@ func (r *runner) args() []string {
 }
 
 func (r *runner) options(g *global) (local.Options, error) {
-	options := local.Options{Dir: g.state, Ports: map[int]int{}}
+	options := local.Options{Dir: g.state, Ports: map[int]int{}, ScalingPeriod: r.period}
+	if r.period <= 0 {
+		return options, fmt.Errorf("--scaling-period %v is no time to measure over: give one above 0, as in 5s", r.period)
+	}
 	commands := map[string]string{}
 	for _, pair := range r.run {
 		name, command, ok := strings.Cut(pair, "=")

@@ -224,9 +224,37 @@ func (v *view) services(s local.Status, room int) string {
 	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", len(services), steady)
 }
 
+// scaling is the table of services that scale: between which counts, what each
+// policy measured last, and what was done last. Empty if none does.
+func (v *view) scaling(s local.Status) string {
+	rows := [][]string{{"SCALES", "TASKS", "METRIC", "NOW", "TARGET", "LAST"}}
+	for _, service := range s.Services {
+		if service.Scaling == nil {
+			continue
+		}
+		last := "nothing yet"
+		if did := service.Scaling.Last; did != nil {
+			last = fmt.Sprintf("%s  %d to %d: %s", did.Time.Format("15:04:05"), did.From, did.To, did.Why)
+		}
+		first := []string{service.Name, fmt.Sprintf("%d of %d–%d", service.DesiredCount, service.Scaling.Min, service.Scaling.Max)}
+		for _, policy := range service.Scaling.Policies {
+			now := "?"
+			if policy.Value != nil {
+				now = fmt.Sprintf("%.0f", *policy.Value)
+			}
+			rows = append(rows, append(first, string(policy.Metric), now, fmt.Sprintf("%g", policy.Target), last))
+			first, last = []string{"", ""}, ""
+		}
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 // status is everything there is to see, as far as there is room for it.
 func (v *view) status(s local.Status, room int) string {
-	text := v.listeners(s, false) + v.services(s, 0) + v.notRun(s)
+	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.notRun(s)
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
@@ -359,8 +387,20 @@ func (v *view) logLine(line ecs.LogLine) {
 	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), line.Text)
 }
 
-// table aligns rows, the first in capitals being the head.
+// table aligns rows, the first in capitals being the head, and colours the states.
 func (v *view) table(rows [][]string) string {
+	lines := strings.Split(align(rows), "\n")
+	for i := range lines {
+		// After the columns are aligned: what colours a word has no width.
+		for _, state := range slices.Sorted(maps.Keys(colours)) {
+			lines[i] = strings.ReplaceAll(lines[i], " "+state, " "+v.state(state))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// align puts the cells of rows below each other.
+func align(rows [][]string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
@@ -370,10 +410,6 @@ func (v *view) table(rows [][]string) string {
 	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(line, " ")
-		// After the columns are aligned: what colours a word has no width.
-		for _, state := range slices.Sorted(maps.Keys(colours)) {
-			lines[i] = strings.ReplaceAll(lines[i], " "+state, " "+v.state(state))
-		}
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -97,5 +98,31 @@ api      1/1    01234567  RUNNING  HEALTHY  api           healthy
 		if !strings.Contains(out.String(), line+"\n") {
 			t.Errorf("the summary has no line %q:\n%s", line, &out)
 		}
+	}
+}
+
+// Services that scale have a table of their own: what is measured, and what was done.
+func TestViewOfScaling(t *testing.T) {
+	now := 1240.4
+	status := local.Status{Services: []ecs.ServiceStatus{
+		{Name: "posts", DesiredCount: 1},
+		{Name: "threads", DesiredCount: 2, Scaling: &ecs.ScalingStatus{Min: 2, Max: 4, Policies: []ecs.ScalingPolicyStatus{{Metric: ecs.MetricCPU, Target: 60}}}},
+		{Name: "users", DesiredCount: 3, Scaling: &ecs.ScalingStatus{Min: 1, Max: 6,
+			Policies: []ecs.ScalingPolicyStatus{{Metric: ecs.MetricRequests, Target: 500, Value: &now}, {Metric: ecs.MetricCPU, Target: 62.5}},
+			Last:     &ecs.ScalingActivity{Time: time.Date(2026, 11, 21, 14, 3, 1, 0, time.UTC), From: 1, To: 3, Why: "there is much to do"},
+		}},
+	}}
+	v := &view{out: &bytes.Buffer{}, height: func() int { return 24 }}
+	_, got, _ := strings.Cut(v.status(status, 0), "SCALES")
+	want := `   TASKS     METRIC                           NOW   TARGET  LAST
+threads  2 of 2–4  ECSServiceAverageCPUUtilization  ?     60      nothing yet
+users    3 of 1–6  ALBRequestCountPerTarget         1240  500     14:03:01  1 to 3: there is much to do
+                   ECSServiceAverageCPUUtilization  ?     62.5
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if text := v.status(local.Status{Services: status.Services[:1]}, 0); strings.Contains(text, "SCALES") {
+		t.Errorf("nothing scales, and yet:\n%s", text)
 	}
 }

@@ -76,8 +76,10 @@ type Stack struct {
 	// DependsOn are the stacks that must be deployed before this one.
 	DependsOn []*Stack
 
-	// Template is the whole template as decoded by encoding/json.
+	// Template is the whole template as decoded by encoding/json, and File the
+	// path it was read from.
 	Template map[string]any
+	File     string
 	// Transforms are the macros CloudFormation applies to the template on its
 	// side, so that what is deployed differs from what is read here.
 	Transforms []string

@@ -260,6 +260,7 @@ func (s *Stack) readTemplate(dir, name string) error {
 	if err := readJSON(dir, name, &s.Template); err != nil {
 		return err
 	}
+	s.File = filepath.Join(dir, name)
 	var t template
 	if err := readJSON(dir, name, &t); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Reader reads the properties of resources into typed values and gathers
@@ -242,6 +243,36 @@ func (v Value) Resource(resourceType string, attributes ...string) *Resource {
 		v.mismatch(value, "a resource of the assembly of type "+resourceType)
 	}
 	return nil
+}
+
+// Split cuts a text at a separator. In its parts a resource stands for its name as
+// in [Value.Identity], whatever that holds.
+func (v Value) Split(separator string) []string {
+	var text Text
+	switch value := v.resolve().(type) {
+	case nil:
+		return nil
+	case Text:
+		text = value
+	case string, Ref:
+		text = Text{value}
+	default:
+		v.mismatch(value, "a string")
+		return nil
+	}
+	parts := []string{""}
+	for _, one := range text {
+		pieces := []string{""}
+		switch one := one.(type) {
+		case Ref:
+			pieces[0] = one.Resource.String()
+		case string:
+			pieces = strings.Split(one, separator)
+		}
+		parts[len(parts)-1] += pieces[0]
+		parts = append(parts, pieces[1:]...)
+	}
+	return parts
 }
 
 // Identity returns what the value names: a string as it is, a resource as

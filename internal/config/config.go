@@ -62,17 +62,29 @@ type Service struct {
 	// MemoryReservationMiB is the memory reserved for a task, in MiB: a soft
 	// limit, the container may use more while the instance has more. Default: 256.
 	MemoryReservationMiB int
-	// Tasks is the number of tasks in the phases in which the service runs.
-	// Default: 1.
+	// Tasks is the number of tasks in the phases in which the service runs; the
+	// fewest if it scales. Default: 1.
 	Tasks int
+	// MaxTasks is the most tasks that autoscaling runs, more than Tasks. The service
+	// then scales by itself, whatever the others do. Default: it does not scale.
+	MaxTasks int
+	// TargetCPUPercent is how busy autoscaling keeps the tasks on average, as a
+	// percentage of CPU, which they reserve. Default: 60 if the service scales.
+	TargetCPUPercent int
+	// RequestsPerTask is how many requests a minute autoscaling lets each task have
+	// on average. Default: it only looks at how busy they are.
+	RequestsPerTask int
 	// Environment is passed to the container, beside the PORT and STOP_TIMEOUT
 	// that the deployment sets. Nothing secret belongs here. Default: nothing.
 	Environment map[string]string
 }
 
 func (s Service) migration() migration.Service {
-	return migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks}
+	return migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks, MaxTasks: s.MaxTasks}
 }
+
+// peak is the most tasks that the service ever runs.
+func (s Service) peak() int { return max(s.Tasks, s.MaxTasks) }
 
 // withDefaults fills in what was left out.
 func (s Service) withDefaults() Service {
@@ -87,6 +99,9 @@ func (s Service) withDefaults() Service {
 	}
 	if s.Tasks == 0 {
 		s.Tasks = 1
+	}
+	if s.MaxTasks != 0 && s.TargetCPUPercent == 0 {
+		s.TargetCPUPercent = 60
 	}
 	return s
 }
@@ -137,6 +152,9 @@ type Settings struct {
 	// Alarms watches the services and the load balancer and tells an SNS topic.
 	// Default: as AccessLogs.
 	Alarms bool
+	// Dashboard shows how the environment does, with saved queries of its logs.
+	// Default: "on".
+	Dashboard bool
 	// LogRetentionDays is how long logs are kept. Default: 30; 365 in an
 	// environment called prod.
 	LogRetentionDays int

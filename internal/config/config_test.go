@@ -64,9 +64,9 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a text`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "shift outside parallel", context: context{"phase": "switched", "shift": "users=10"},
 			want: `shift: users=10 has no place in phase switched: set the phase to parallel, or remove the shift`},
 		{name: "shift for an unknown service", context: context{"phase": "parallel", "shift": "user=10"},
@@ -135,6 +135,8 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `deletionProtection: true is not a text`},
 		{name: "alarms", context: context{"alarms": "all"},
 			want: `alarms: "all" is unknown: choose one of on, off`},
+		{name: "dashboard", context: context{"dashboard": true},
+			want: `dashboard: true is not a text`},
 		{name: "removal policy", context: context{"removalPolicy": "keep"},
 			want: `removalPolicy: "keep" is unknown: choose one of retain, destroy`},
 		{name: "phase gate", context: context{"phaseGate": false},
@@ -152,7 +154,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "long name", change: with(config.Service{Name: "abcdefghijklmnopqrstuvwxyz0123456", Paths: []string{"/x"}, Order: 5}),
 			want: `service "abcdefghijklmnopqrstuvwxyz0123456": the target group's name "abcdefghijklmnopqrstuvwxyz0123456" has 33 characters: at most 32 are allowed`},
 		{name: "name of another stack", change: with(config.Service{Name: "routing", Paths: []string{"/x"}, Order: 5}),
-			want: `service "routing": the name is that of another stack of the deployment: choose none of gate, network, registry, cluster, routing, phase`},
+			want: `service "routing": the name is that of another stack of the deployment: choose none of gate, network, registry, cluster, routing, phase, watch`},
 		{name: "name of the group for dropped traffic", change: with(config.Service{Name: "drop-traffic", Paths: []string{"/x"}, Order: 5}),
 			want: `service "drop-traffic": the name is that of the target group for dropped traffic: choose another`},
 		{name: "one name twice", change: with(config.Service{Name: "users", Paths: []string{"/x"}, Order: 5}),
@@ -189,6 +191,19 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "tags": MemoryReservationMiB 5: it must be 6 or more`},
 		{name: "tasks", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 5001}),
 			want: `service "tags": Tasks 5001: it must be from 1 to 5000`},
+		{name: "a most that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 3, MaxTasks: 3}),
+			want: `service "tags": MaxTasks 3: it must be more than Tasks, which is 3, and at most 5000`},
+		{name: "targets without a most", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, TargetCPUPercent: 50, RequestsPerTask: 100}),
+			want: `service "tags": TargetCPUPercent 50: it does not scale without MaxTasks: set that as well, or remove it` + "\n" +
+				`service "tags": RequestsPerTask 100: it does not scale without MaxTasks: set that as well, or remove it`},
+		{name: "targets that are none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MaxTasks: 2, TargetCPUPercent: 101, RequestsPerTask: -1}),
+			want: `service "tags": TargetCPUPercent 101: it must be from 1 to 100` + "\n" +
+				`service "tags": RequestsPerTask -1: it must be 1 or more, or left out`},
+		{name: "requests to a monolith at several load balancers", change: func(d *config.Deployment) {
+			d.Monolith.MaxTasks, d.Monolith.RequestsPerTask = 2, 100
+			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5})
+		},
+			want: `service "api": RequestsPerTask 100: the monolith is behind 2 load balancers, which count their requests each by itself: remove it, and let TargetCPUPercent decide`},
 		{name: "variable that is ours", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"PORT": "80"}}),
 			want: `service "tags": Environment PORT is set by the deployment: remove it`},
 		{name: "variable that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"A B": ""}}),
@@ -208,6 +223,8 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "too many load balancers", change: services(1, 1, 1, 1, 1, 1),
 			want: `services: 6 load balancers: the monolith is behind each of them, and an ECS service can have 5 target groups: name at most 4 beside the first one`},
 		{name: "too many targets", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, Tasks: 1000}),
+			want: `load balancer "shop": its services and the monolith have 1001 tasks, and it can have 1000 targets: put some of its services behind another`},
+		{name: "too many targets at the most", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, MaxTasks: 1000}),
 			want: `load balancer "shop": its services and the monolith have 1001 tasks, and it can have 1000 targets: put some of its services behind another`},
 		{name: "load balancer of the monolith", change: func(d *config.Deployment) { d.Monolith.LoadBalancer = "shop" },
 			want: `service "api": LoadBalancer "shop": the monolith is behind every load balancer: remove it`},
@@ -246,6 +263,8 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `maxInstances: the tasks of all services reserve 25344 CPU units and 25344 MiB, and 12 instances of type t3.small have 24576 and 24576: set it to 13 or more, or instanceType to a larger one`},
 		{name: "too little memory", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, CPU: 2, MemoryReservationMiB: 1024, Tasks: 8}),
 			want: `maxInstances: the tasks of all services reserve 784 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
+		{name: "too few instances for the most tasks", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MaxTasks: 32}),
+			want: `maxInstances: the tasks of all services reserve 8960 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
 		{name: "a task too large", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 3000}),
 			want: `service "tags": a task reserves 256 CPU units and 3000 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
 
@@ -293,7 +312,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := config.Settings{
 		Phase: migration.Monolith, Shift: map[string]int{}, Env: "dev", Arch: "amd64", InstanceTypes: []string{"t3.small", "t3.medium"},
-		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, LogRetentionDays: 30, Gate: true,
+		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, Dashboard: true, LogRetentionDays: 30, Gate: true,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -318,6 +337,7 @@ func TestMostServices(t *testing.T) {
 		{98, map[string]any{"instanceType": "x9.huge"}},
 		{98, map[string]any{"maxInstances": 62.0, "phase": "parallel", "shift": "service0=1,service100=1,service200=1"}},
 		{97, map[string]any{"maxInstances": 62.0, "alarms": "on"}},
+		{97, map[string]any{"maxInstances": 62.0, "alarms": "on", "dashboard": "off"}},
 	} {
 		d := forum()
 		services(test.first, 98, 98, 98, 98)(&d)
@@ -367,7 +387,7 @@ func TestProduction(t *testing.T) {
 func TestEverySetting(t *testing.T) {
 	_, s, err := config.Load(forum(), map[string]any{
 		"phase": "parallel", "shift": "users=10, threads=0", "env": "prod", "namePrefix": "prod-", "arch": "arm64",
-		"minInstances": "3", "maxInstances": 9.0, "zones": "3", "natGateways": "3", "logRetentionDays": 90.0, "phaseGate": "off", "accessLogs": "off",
+		"minInstances": "3", "maxInstances": 9.0, "zones": "3", "natGateways": "3", "logRetentionDays": 90.0, "phaseGate": "off", "accessLogs": "off", "dashboard": "off",
 		"certificateArn":            "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 		"@aws-cdk/core:aFlagOfCDK":  true,
 		"vpc-provider:account=1:…":  map[string]any{},

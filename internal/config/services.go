@@ -40,11 +40,11 @@ const maxOutputs = 200
 // So there are at most 490 services beside the monolith, which other quotas have
 // room for without a check: 5000 services in a cluster, 3000 target groups and
 // 100,000 repositories in a region, 1000 roles and 2000 stacks in an account, 5000
-// alarms. All load balancers have one security group.
+// alarms, 3000 services that scale. All load balancers have one security group.
 const maxBalancers = 5
 
 // infrastructure are the stacks that are no service's, as names of services.
-var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase"}
+var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase", "watch"}
 
 // ownVariables are set by the deployment in every container.
 var ownVariables = []string{"PORT", "STOP_TIMEOUT"}
@@ -65,6 +65,13 @@ func checkServices(d Deployment, s Settings) []error {
 	if len(d.Services) == 0 {
 		refuse("services: there are none to move to: list at least one beside the monolith")
 	}
+	plan := d.Plan(s)
+	// Each load balancer counts its own requests, and each count would be taken for
+	// all that a task has to do.
+	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
+		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, which count their requests each by itself: remove it, and let TargetCPUPercent decide",
+			d.Monolith.Name, d.Monolith.RequestsPerTask, n)
+	}
 	if d.Monolith.LoadBalancer != "" {
 		refuse("service %q: LoadBalancer %q: the monolith is behind every load balancer: remove it", d.Monolith.Name, d.Monolith.LoadBalancer)
 	}
@@ -72,7 +79,6 @@ func checkServices(d Deployment, s Settings) []error {
 		balancer string
 		order    int
 	}
-	plan := d.Plan(s)
 	listed := map[string]bool{}
 	ordered := map[place]string{}
 	mistaken := false
@@ -189,12 +195,15 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	if n := max(len(b.Rules), services+1); n > maxRules {
 		refuse("%s: %d services and a shift of %d need %d listener rules, and it can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
 	}
-	// What the stacks of services read: an address of each target group, and for
-	// alarms another and one of the load balancer. Url comes on top, and at the first
-	// load balancer the topic, for those who subscribe and for the other stacks.
+	// What other stacks read: an address of each target group, for alarms another, and
+	// for these or a dashboard the name of the load balancer. Url comes on top, and at
+	// the first load balancer the topic, for those who subscribe and for the other stacks.
 	outputs := services + 1 + 1
+	if s.Alarms || s.Dashboard {
+		outputs++
+	}
 	if s.Alarms {
-		outputs += services + 1 + 1
+		outputs += services + 1
 		if b.Name == "" {
 			outputs += 2
 		}
@@ -204,13 +213,13 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	}
 }
 
-// checkTargets refuses more tasks than a load balancer can have targets.
+// checkTargets refuses more tasks, at their most, than a load balancer can have targets.
 func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
-		tasks := d.Monolith.Tasks
+		tasks := d.Monolith.peak()
 		for _, service := range d.Services {
 			if service.LoadBalancer == b.Name {
-				tasks += service.Tasks
+				tasks += service.peak()
 			}
 		}
 		if tasks > maxTargets {
@@ -220,7 +229,9 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 }
 
 // checkCapacity refuses tasks that the instances have no room for, in the phases
-// in which all services run. It counts the whole of an instance, of which the system
+// in which all services run. Of a service that scales it takes the most: while
+// traffic moves, the monolith and the services may be there at once, and autoscaling
+// that runs out of instances leaves a service overloaded. It counts the whole of an instance, of which the system
 // needs a little, and no second set of tasks, which a deployment starts before it
 // stops the first: what it refuses can never be deployed on the preferred type. Of
 // types that it does not know it says nothing.
@@ -233,8 +244,8 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	one := ecs.Resources{CPU: machine.VCPU * 1024, MemoryMiB: machine.MemoryMiB}
 	var all ecs.Resources
 	for _, service := range d.All() {
-		all.CPU += service.Tasks * service.CPU
-		all.MemoryMiB += service.Tasks * service.MemoryReservationMiB
+		all.CPU += service.peak() * service.CPU
+		all.MemoryMiB += service.peak() * service.MemoryReservationMiB
 		if service.CPU > one.CPU || service.MemoryReservationMiB > one.MemoryMiB {
 			refuse("service %q: a task reserves %d CPU units and %d MiB, and an instance of type %s has %d and %d: set instanceType to a larger one, or reserve less",
 				service.Name, service.CPU, service.MemoryReservationMiB, kind, one.CPU, one.MemoryMiB)
@@ -297,12 +308,35 @@ func checkTask(service Service, refuse func(string, ...any)) {
 	if service.Tasks < 1 || service.Tasks > maxTasks {
 		refuse("service %q: Tasks %d: it must be from 1 to %d", service.Name, service.Tasks, maxTasks)
 	}
+	checkScaling(service, refuse)
 	for _, name := range slices.Sorted(maps.Keys(service.Environment)) {
 		if slices.Contains(ownVariables, name) {
 			refuse("service %q: Environment %s is set by the deployment: remove it", service.Name, name)
 		} else if !variableFormat.MatchString(name) {
 			refuse("service %q: Environment %q is no variable name", service.Name, name)
 		}
+	}
+}
+
+// checkScaling refuses bounds and targets of autoscaling that cannot be.
+func checkScaling(service Service, refuse func(string, ...any)) {
+	if service.MaxTasks == 0 {
+		if service.TargetCPUPercent != 0 {
+			refuse("service %q: TargetCPUPercent %d: it does not scale without MaxTasks: set that as well, or remove it", service.Name, service.TargetCPUPercent)
+		}
+		if service.RequestsPerTask != 0 {
+			refuse("service %q: RequestsPerTask %d: it does not scale without MaxTasks: set that as well, or remove it", service.Name, service.RequestsPerTask)
+		}
+		return
+	}
+	if service.MaxTasks <= service.Tasks || service.MaxTasks > maxTasks {
+		refuse("service %q: MaxTasks %d: it must be more than Tasks, which is %d, and at most %d", service.Name, service.MaxTasks, service.Tasks, maxTasks)
+	}
+	if service.TargetCPUPercent < 1 || service.TargetCPUPercent > 100 {
+		refuse("service %q: TargetCPUPercent %d: it must be from 1 to 100", service.Name, service.TargetCPUPercent)
+	}
+	if service.RequestsPerTask < 0 {
+		refuse("service %q: RequestsPerTask %d: it must be 1 or more, or left out", service.Name, service.RequestsPerTask)
 	}
 }
 

@@ -53,6 +53,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 		Zones:          r.number("zones", 2, 3),
 		VPCID:          r.text("vpcId"),
 		CertificateARN: r.text("certificateArn"),
+		Dashboard:      r.onOff("dashboard"),
 		Gate:           r.onOff("phaseGate"),
 		Account:        getenv("CDK_DEFAULT_ACCOUNT"),
 		Region:         getenv("CDK_DEFAULT_REGION"),

@@ -70,9 +70,11 @@ func MachineOf(name string) (m Machine, known bool) {
 func (m Machine) Month() Cents { return amount(prices.Hours, m.Hour) }
 
 // fixed is the price of something that costs as long as it exists, by the hour or
-// by the month.
+// by the month. The first Free of an account cost nothing; an estimate takes it that
+// there are no others.
 type fixed struct {
 	Hour, Month float64
+	Free        int
 	Source      string
 }
 
@@ -155,6 +157,7 @@ func About() string {
 func Read(a *assembly.Assembly) ([]Estimate, error) {
 	r := assembly.NewReader(a)
 	environments := map[string]*environment{}
+	scaled := ecs.ScalableTargets(a)
 	for _, stack := range a.Stacks {
 		for _, resource := range stack.Resources {
 			exists, err := resource.Exists(a)
@@ -168,7 +171,7 @@ func Read(a *assembly.Assembly) ([]Estimate, error) {
 			name := tag(resource, "environment")
 			e := environments[name]
 			if e == nil {
-				e = &environment{reader: r, name: name, unpriced: map[string]int{}, traffic: map[string]bool{}}
+				e = &environment{reader: r, name: name, scaled: scaled, unpriced: map[string]int{}, traffic: map[string]bool{}}
 				environments[name] = e
 			}
 			e.add(resource, properties)
@@ -208,6 +211,7 @@ func tag(resource *assembly.Resource, key string) string {
 type environment struct {
 	reader   *assembly.Reader
 	name     string
+	scaled   map[string]ecs.ScalableTarget // of the whole assembly
 	groups   []group
 	tasks    []tasks
 	things   []thing
@@ -252,14 +256,14 @@ type thing struct {
 // free are the types that cost nothing by themselves, or whose price is that of
 // the traffic or of what they consist of.
 var free = []string{
-	"AWS::AutoScaling::LaunchConfiguration", "AWS::AutoScaling::LifecycleHook", "AWS::CDK::Metadata",
+	"AWS::ApplicationAutoScaling::ScalableTarget", "AWS::AutoScaling::LaunchConfiguration", "AWS::AutoScaling::LifecycleHook", "AWS::CDK::Metadata",
 	"AWS::EC2::FlowLog", "AWS::EC2::InternetGateway", "AWS::EC2::LaunchTemplate", "AWS::EC2::Route", "AWS::EC2::RouteTable",
 	"AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupEgress", "AWS::EC2::SecurityGroupIngress", "AWS::EC2::Subnet",
 	"AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPC", "AWS::EC2::VPCGatewayAttachment",
 	"AWS::ECS::CapacityProvider", "AWS::ECS::ClusterCapacityProviderAssociations", "AWS::ECS::TaskDefinition",
 	"AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule", "AWS::ElasticLoadBalancingV2::TargetGroup",
 	"AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role",
-	"AWS::KMS::Alias", "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy",
+	"AWS::KMS::Alias", "AWS::Lambda::Function", "AWS::Lambda::Permission", "AWS::Logs::QueryDefinition", "AWS::S3::BucketPolicy",
 	"AWS::SNS::Topic", "AWS::SNS::TopicPolicy",
 	"AWS::SSM::Parameter", // in the standard tier
 	"Custom::VpcRestrictDefaultSG",
@@ -306,6 +310,19 @@ func (e *environment) add(resource *assembly.Resource, p assembly.Value) {
 			}
 		}
 		one("alarm on a metric", "alarms on a metric", "alarm", max(1, metrics), "")
+	case "AWS::CloudWatch::Dashboard":
+		one("dashboard", "dashboards", "dashboard", 1, "")
+	case "AWS::ApplicationAutoScaling::ScalingPolicy":
+		// Target tracking has two alarms, one to scale out and one to scale in
+		// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html).
+		if p.Field("PolicyType").Text("") == "TargetTrackingScaling" {
+			one("alarm on a metric", "alarms on a metric", "alarm", 2, "")
+			if id, ok := p.Field("ScalingTargetId").Raw().(map[string]any); ok {
+				if target, ok := e.scaled[resource.Stack.Name+"/"+fmt.Sprint(id["Ref"])]; ok {
+					e.things[len(e.things)-1].service = tag(target.Service, "service")
+				}
+			}
+		}
 	case "AWS::KMS::Key":
 		one("encryption key", "encryption keys", "key", 1, "")
 	default:
@@ -367,7 +384,13 @@ func (e *environment) addTasks(resource *assembly.Resource, p assembly.Value) {
 	if launch := p.Field("LaunchType"); launch.Text("EC2") != "EC2" {
 		launch.Refuse("the price of these tasks is not in %s", pricesPath)
 	}
-	t := tasks{service: tag(resource, "service"), count: p.Field("DesiredCount").Int(1, 0, math.MaxInt32)}
+	least := 1 // without a count; one that scales has no traffic here
+	for _, target := range e.scaled {
+		if target.Service == resource {
+			least = target.Min
+		}
+	}
+	t := tasks{service: tag(resource, "service"), count: p.Field("DesiredCount").Int(least, 0, math.MaxInt32)}
 	if t.service == "" {
 		t.service = p.Field("ServiceName").Text(resource.LogicalID)
 	}
@@ -470,7 +493,7 @@ func (e *environment) estimate() Estimate {
 			if t.what != "" {
 				kinds[t.what] += t.count
 			}
-			if t.service != "" {
+			if t.service != "" && t.price.Free == 0 {
 				service(t.service).Amount += amount(t.count*times, price)
 			}
 		}
@@ -481,6 +504,10 @@ func (e *environment) estimate() Estimate {
 				parts = append(parts, fmt.Sprintf("%s %d", kind, kinds[kind]))
 			}
 			item += " (" + strings.Join(parts, ", ") + ")"
+		}
+		if free := things[0].price.Free; free > 0 {
+			unit += fmt.Sprintf(", and nothing for the first %d of an account", free)
+			n = max(0, n-free)
 		}
 		line(name, item, each(n, price, unit), amount(n*times, price))
 	}

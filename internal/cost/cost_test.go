@@ -177,6 +177,29 @@ shared: 0 tasks, 1.0000, 94.90
 users: 0 tasks, 0.0000, 0.10
 shared: 0 tasks, 1.0000, 1.20
 `},
+		{"dashboards of which some are free", []string{
+			`"A": {"Type": "AWS::CloudWatch::Dashboard"}`, `"B": {"Type": "AWS::CloudWatch::Dashboard"}`, `"C": {"Type": "AWS::CloudWatch::Dashboard"}`,
+			`"D": {"Type": "AWS::CloudWatch::Dashboard"}`, `"E": {"Type": "AWS::CloudWatch::Dashboard"}`, `"Q": {"Type": "AWS::Logs::QueryDefinition"}`,
+		}, `
+5 dashboards: 2 × 3.00, and nothing for the first 3 of an account: 6.00
+= 6.00
+shared: 0 tasks, 1.0000, 6.00
+`},
+		// One that scales has its least without traffic, and two alarms for each policy.
+		{"a service that scales", []string{fmt.Sprintf(instances, ofTemplate), strings.Replace(service("users", 0, 512, 256), `"DesiredCount": 0, `, "", 1),
+			`"Scaling": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {"ServiceNamespace": "ecs", "MinCapacity": 2, "MaxCapacity": 9,
+				"ResourceId": {"Fn::Join": ["/", ["service", "default", {"Fn::GetAtt": ["users", "Name"]}]]}}}`,
+			`"ByCPU": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": {"PolicyType": "TargetTrackingScaling", "ScalingTargetId": {"Ref": "Scaling"}}}`,
+			`"ByRequests": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": {"PolicyType": "TargetTrackingScaling", "ScalingTargetId": {"Ref": "Scaling"}}}`,
+			`"InSteps": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": {"PolicyType": "StepScaling", "ScalingTargetId": {"Ref": "Scaling"}}}`,
+		}, `
+2 instances t3.small: 2 × 0.0208 an hour: 30.37
+2 volumes of 30 GB gp3: 60 × 0.08: 4.80
+4 alarms on a metric: 4 × 0.10: 0.40
+= 35.57
+users: 2 tasks, 0.2500, 9.19
+shared: 0 tasks, 0.7500, 26.38
+`},
 		{"what is not known", []string{`"A": {"Type": "AWS::RDS::DBInstance"}`, `"B": {"Type": "AWS::RDS::DBInstance"}`, `"C": {"Type": "AWS::IAM::Role"}`,
 			`"D": {"Type": "AWS::EC2::NatGateway", "Condition": "Never"}`}, `
 = 0.00

@@ -11,8 +11,11 @@ import (
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html.
 // Parts of a property count with the whole of it.
 var replaced = map[string][]string{
+	"AWS::ApplicationAutoScaling::ScalableTarget":   {"ResourceId", "ScalableDimension", "ServiceNamespace"},
+	"AWS::ApplicationAutoScaling::ScalingPolicy":    {"PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"},
 	"AWS::AutoScaling::AutoScalingGroup":            {"AutoScalingGroupName", "InstanceId"},
 	"AWS::CloudWatch::Alarm":                        {"AlarmName"},
+	"AWS::CloudWatch::Dashboard":                    {"DashboardName"},
 	"AWS::EC2::EIP":                                 {"Address", "Domain", "IpamPoolId", "NetworkBorderGroup", "TransferAddress"},
 	"AWS::EC2::FlowLog":                             {allBut, "Tags"},
 	"AWS::EC2::InternetGateway":                     {},
@@ -44,6 +47,7 @@ var replaced = map[string][]string{
 	"AWS::KMS::Key":                                 {},
 	"AWS::Lambda::Function":                         {"FunctionName", "PackageType", "TenancyConfig"},
 	"AWS::Logs::LogGroup":                           {"LogGroupName"},
+	"AWS::Logs::QueryDefinition":                    {},
 	"AWS::S3::Bucket":                               {"BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"},
 	"AWS::S3::BucketPolicy":                         {"Bucket"},
 	"AWS::SNS::Topic":                               {"FifoTopic", "TopicName"},

@@ -18,8 +18,9 @@ const (
 // pace is how fast a service comes and goes, in seconds at most.
 type pace struct {
 	tasks    int
-	min, max int // percent of the tasks during a deployment
-	start    int // until a new task counts
+	kept     bool // an update leaves the number as it is
+	min, max int  // percent of the tasks during a deployment
+	start    int  // until a new task counts
 	startWhy string
 	stop     int // until one that goes away is gone
 	stopWhy  string
@@ -51,6 +52,10 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 		if after, err = d.pace(d.to, is); err != nil {
 			return err
 		}
+	}
+	if was != nil && step.Action == Update && after.kept {
+		// Without a count an update keeps the number, and a new service has one task.
+		after.tasks = before.tasks
 	}
 	anew := slices.ContainsFunc(changed, func(name string) bool { return slices.Contains(restarting, name) })
 	starts, stops := after.tasks > before.tasks, after.tasks < before.tasks
@@ -98,9 +103,18 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 	r := assembly.NewReader(a)
 	p := r.Properties(resource)
 	deployment := p.Field("DeploymentConfiguration")
+	count := p.Field("DesiredCount")
+	least := 1
+	if !count.Present() { // one that scales has no fewer
+		for _, target := range ecs.ScalableTargets(a) {
+			if target.Service == resource {
+				least = target.Min
+			}
+		}
+	}
 	s := pace{
-		// Without a count a new service has one task, and an update keeps the number.
-		tasks:   p.Field("DesiredCount").Int(1, 0, most),
+		tasks:   count.Int(least, 0, most),
+		kept:    !count.Present(),
 		min:     deployment.Field("MinimumHealthyPercent").Int(100, 0, 100),
 		max:     deployment.Field("MaximumPercent").Int(200, 0, most),
 		rolling: p.Field("DeploymentController").Field("Type").Text("ECS") == "ECS",

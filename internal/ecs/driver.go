@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 )
 
 // Driver runs containers. Its methods may be called by several goroutines.
@@ -38,6 +39,9 @@ type Container interface {
 	// beginning of what it wrote. When the context ends, so does the command.
 	// [ErrNoExec] if the driver cannot run commands in this container.
 	Exec(ctx context.Context, command []string) (exitCode int, output string, err error)
+	// ProcessorTime is how long all its processes together have used a processor
+	// so far. An error if that cannot be told.
+	ProcessorTime(ctx context.Context) (time.Duration, error)
 	// Terminate asks the container to stop: SIGTERM, or the stop signal of its
 	// image.
 	Terminate() error

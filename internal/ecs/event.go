@@ -16,6 +16,8 @@ const (
 	// HealthEvent is a change of a task's health, or of that of one of its
 	// targets.
 	HealthEvent EventKind = "health"
+	// ScalingEvent is a change of a service's desired count by autoscaling.
+	ScalingEvent EventKind = "scaling"
 	// ContainerEvent is the end of a container, or what is wrong with it.
 	ContainerEvent EventKind = "container"
 )
@@ -31,7 +33,7 @@ type Event struct {
 	Deployment string `json:"deployment,omitempty"`
 	Task       string `json:"task,omitempty"`
 	// State is the new state of what the event is about: a rollout state, a
-	// task's status, a health. Empty if there is none.
+	// task's status, a health, a desired count. Empty if there is none.
 	State   string `json:"state,omitempty"`
 	Message string `json:"message"`
 }

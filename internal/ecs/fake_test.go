@@ -26,11 +26,30 @@ type world struct {
 	draining   time.Duration // deregistration delay
 	broken     string        // an image that can no longer be started
 	targets    map[string]*fakeContainer
+	busy       float64 // the part of a processor that each container uses
+	rate       float64 // of requests a minute, to the target group
+	got        float64 // requests, before the rate was what it is
+	since      time.Time
+}
+
+// load has each container use a part of a processor, and the target group get so
+// many requests a minute.
+func (w *world) load(busy, rate float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.got += w.rate * time.Since(w.since).Minutes()
+	w.busy, w.rate, w.since = busy, rate, time.Now()
+}
+
+func (w *world) requests(string) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return uint64(w.got + w.rate*time.Since(w.since).Minutes())
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, begin: time.Now(), targets: map[string]*fakeContainer{}}
-	w.Scheduler = New(Options{Driver: w, Balancer: w, Events: func(e Event) {
+	w.Scheduler = New(Options{Driver: w, Balancer: w, Requests: w.requests, Events: func(e Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
@@ -82,6 +101,21 @@ type fakeContainer struct {
 	done  chan struct{}
 	code  int
 	sick  bool // fails its health checks from now on
+
+	used  time.Duration // of a processor, until asked
+	asked time.Time
+}
+
+// ProcessorTime is that of a container which has been as busy as the world is now.
+func (c *fakeContainer) ProcessorTime(context.Context) (time.Duration, error) {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	now := time.Now()
+	if !c.asked.IsZero() {
+		c.used += time.Duration(c.w.busy * float64(now.Sub(c.asked)))
+	}
+	c.asked = now
+	return c.used, nil
 }
 
 func (w *world) Check(c ContainerDefinition) error {

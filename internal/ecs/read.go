@@ -13,6 +13,8 @@ const (
 	serviceType        = "AWS::ECS::Service"
 	taskDefinitionType = "AWS::ECS::TaskDefinition"
 	targetGroupType    = "AWS::ElasticLoadBalancingV2::TargetGroup"
+	scalableTargetType = "AWS::ApplicationAutoScaling::ScalableTarget"
+	scalingPolicyType  = "AWS::ApplicationAutoScaling::ScalingPolicy"
 )
 
 // Services returns the services of an assembly in the order in which their
@@ -21,13 +23,15 @@ const (
 // The error has a line, with its place, for everything that a service on EC2 in
 // bridge mode cannot have here. Left aside on purpose is what only means
 // something on AWS: IAM roles, tags, placement, capacity providers of the
-// cluster, and logging to CloudWatch, in whose place a driver's log stands.
+// cluster, scaling of anything else, and logging to CloudWatch, in whose place a
+// driver's log stands.
 func Services(a *assembly.Assembly) ([]ServiceSpec, error) {
 	r := &reader{assembly: a, Reader: assembly.NewReader(a)}
 	var services []ServiceSpec
 	for _, resource := range r.Existing(serviceType) {
 		services = append(services, r.service(resource))
 	}
+	r.scaling(services)
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -140,9 +144,9 @@ func (r *reader) deployment(v assembly.Value, s *ServiceSpec) {
 	s.MinimumHealthyPercent = v.Field("MinimumHealthyPercent").Int(100, 0, 100)
 	s.MaximumPercent = v.Field("MaximumPercent").Int(200, 100, 1000)
 	r.must(v.Field("Strategy"), "ROLLING")
-	if alarms := v.Field("Alarms"); alarms.Field("Enable").Bool(false) {
-		alarms.Refuse("not honoured: there are no CloudWatch alarms here")
-	}
+	// Alarms are among what is deployed on AWS only. Here none goes off, and without
+	// that they change nothing.
+	v.Field("Alarms").Only(nil, "AlarmNames", "Enable", "Rollback")
 	breaker := v.Field("DeploymentCircuitBreaker")
 	breaker.Only(nil, "Enable", "Rollback", "ResetOnHealthyTask", "ThresholdConfiguration")
 	s.CircuitBreaker = CircuitBreaker{

@@ -32,7 +32,7 @@ var shop = map[string]string{
 			"Hidden": {"Type": "AWS::ECS::Service", "Condition": "Never", "Properties": {"LaunchType": "FARGATE"}},
 			"Service": {"Type": "AWS::ECS::Service", "Properties": {
 				"Cluster": {"Fn::ImportValue": "cluster"}, "TaskDefinition": {"Ref": "Task"}, "LaunchType": "EC2", "DesiredCount": {"Ref": "Count"},
-				"DeploymentConfiguration": {"MaximumPercent": 150, "MinimumHealthyPercent": "50", "Alarms": {"AlarmNames": [], "Enable": false, "Rollback": false},
+				"DeploymentConfiguration": {"MaximumPercent": 150, "MinimumHealthyPercent": "50", "Alarms": {"AlarmNames": ["alarm"], "Enable": true, "Rollback": true},
 					"DeploymentCircuitBreaker": {"Enable": true, "Rollback": false, "ResetOnHealthyTask": false, "ThresholdConfiguration": {"Type": "COUNT", "Value": 7}}},
 				"HealthCheckGracePeriodSeconds": 60,
 				"LoadBalancers": [{"ContainerName": "web", "ContainerPort": 8080, "TargetGroupArn": {"Fn::ImportValue": "tg"}}]}},
@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 		{`"TaskDefinition": {"Ref": "Task"},`, ``, `a service needs a task definition`},
 		{`"MaximumPercent": 150`, `"MaximumPercent": 99`, `MaximumPercent: expected a whole number from 100`},
 		{`"MaximumPercent": 150`, `"Strategy": "BLUE_GREEN"`, `Strategy: "BLUE_GREEN": only ROLLING`},
-		{`"Enable": false`, `"Enable": true`, `no CloudWatch alarms here`},
+		{`"AlarmNames": ["alarm"]`, `"Novelty": 1`, `Alarms.Novelty: not honoured: what it does is not known here`},
 		{`"COUNT"`, `"GUESS"`, `"GUESS" is not a type of threshold`},
 		{`"ContainerPort": 8080, "TargetGroupArn"`, `"ContainerPort": 80, "TargetGroupArn"`, `shop-web/Task has no container "web" that maps port 80`},
 		{`{"Fn::ImportValue": "tg"}`, `{"Ref": "Task"}`, `TargetGroupArn: expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::TargetGroup`},
@@ -209,6 +209,61 @@ func TestRefused(t *testing.T) {
 		if services != nil {
 			t.Errorf("%s: services are %v besides an error", test.new, services)
 		}
+	}
+}
+
+// Scaling is found by a service's name as well as by a reference to it.
+func TestScalingIsRead(t *testing.T) {
+	target := `"Scaling": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {"ServiceNamespace": "ecs",
+		"ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 2, "MaxCapacity": 9, "ResourceId": ID}},
+		"Other": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {"ServiceNamespace": "dynamodb", "ResourceId": "table/t"}},
+		"OfOther": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": {"ScalingTargetId": {"Ref": "Other"}, "PolicyType": "StepScaling"}},
+		"ByCPU": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": {"PolicyType": "TargetTrackingScaling", "ScalingTargetId": {"Ref": "Scaling"},
+			"TargetTrackingScalingPolicyConfiguration": {"TargetValue": 62.5, "ScaleInCooldown": 60,
+				"PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}}}},
+		"ByRequests": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": {"PolicyType": "TargetTrackingScaling",
+			"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount", "ResourceId": ID,
+			"TargetTrackingScalingPolicyConfiguration": {"TargetValue": "300", "DisableScaleIn": true,
+				"PredefinedMetricSpecification": {"PredefinedMetricType": "ALBRequestCountPerTarget", "ResourceLabel": {"Fn::Select": [0, {"Fn::Split": ["x", {"Ref": "Task"}]}]}}}}},
+		`
+	with := func(id string, replace ...string) map[string]string {
+		app := map[string]string{}
+		for name, text := range shop {
+			app[name] = text
+		}
+		text := strings.ReplaceAll(target, "ID", id)
+		text = strings.NewReplacer(replace...).Replace(text)
+		app["Web.json"] = strings.Replace(app["Web.json"], `"Resources": {`, `"Resources": {`+text, 1)
+		return app
+	}
+	const named = `{"Fn::Join": ["", ["service/", {"Fn::ImportValue": "cluster"}, "/", {"Fn::GetAtt": ["Service", "Name"]}]]}`
+	want := &Scaling{Min: 2, Max: 9, Policies: []ScalingPolicy{
+		{Metric: MetricCPU, Target: 62.5, OutCooldown: 5 * time.Minute, InCooldown: time.Minute},
+		{Metric: MetricRequests, Target: 300, TargetGroup: "shop-net/Tg", OutOnly: true, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
+	}}
+	for _, id := range []string{named, `{"Fn::Join": ["/", ["service", {"Fn::ImportValue": "cluster"}, "Service"]]}`} {
+		services, err := read(t, with(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(services[0].Scaling, want) {
+			t.Errorf("%s: %+v, want %+v", id, services[0].Scaling, want)
+		}
+	}
+	for _, test := range []struct{ old, new, want string }{
+		{`"MinCapacity": 2`, `"MinCapacity": 10`, "shop-web/Scaling/Properties.MinCapacity: 10 is more than MaxCapacity, 9"},
+		{`"MinCapacity": 2`, `"MinCapacity": 2, "ScheduledActions": [{}]`, "ScheduledActions: not honoured: nothing is scheduled here"},
+		{`"PolicyType": "TargetTrackingScaling", "Sca`, `"PolicyType": "StepScaling", "Sca`, `shop-web/ByCPU/Properties.PolicyType: "StepScaling": only TargetTrackingScaling is honoured here`},
+		{`62.5`, `"much"`, `TargetValue: "much": it must be a number above 0`},
+		{`ECSServiceAverageCPU`, `ECSServiceAverageMemory`, `"ECSServiceAverageMemoryUtilization": only ECSServiceAverageCPUUtilization and ALBRequestCountPerTarget are measured here`},
+		{`"DisableScaleIn": true`, `"CustomizedMetricSpecification": {"MetricName": "x"}`, "CustomizedMetricSpecification: not honoured: there is no CloudWatch"},
+	} {
+		if _, err := read(t, with(named, test.old, test.new)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error is %v, want one with %q", test.new, err, test.want)
+		}
+	}
+	if _, err := read(t, with(`"service/other/Nobody"`)); err == nil || !strings.Contains(err.Error(), "shop-web/Scaling/Properties.ResourceId: service/other/Nobody names no service of the assembly") {
+		t.Errorf("a target of nothing: %v", err)
 	}
 }
 

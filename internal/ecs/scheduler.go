@@ -22,6 +22,14 @@ type Options struct {
 	// do not are placed when others have stopped. Default: this machine stands for
 	// as many instances as the tasks need.
 	Instance *Resources
+	// ScalingPeriod is the time that metrics of scaling policies are measured over,
+	// and by which all times of scaling are shortened if it is less than a minute.
+	// Default: a minute, as on AWS.
+	ScalingPeriod time.Duration
+	// Requests returns how many requests the targets of a target group have got so
+	// far, by its key. It must return at once and call no method of the scheduler.
+	// Required if a service scales by requests.
+	Requests func(group string) uint64
 	// Events is called with everything that happens, in its order, while the
 	// scheduler is locked: it must return at once and call none of its methods.
 	// Default: nobody is told.
@@ -41,6 +49,9 @@ type Scheduler struct {
 
 // New returns a scheduler without services.
 func New(options Options) *Scheduler {
+	if options.ScalingPeriod == 0 {
+		options.ScalingPeriod = ScalingPeriod
+	}
 	return &Scheduler{options: options, services: map[string]*service{}}
 }
 
@@ -59,6 +70,11 @@ var (
 // that were replaced have stopped. Without a circuit breaker that may never be;
 // when the context ends, Apply returns and the scheduler goes on.
 //
+// The count of the spec is set if the spec is new or not what it was, and so it is
+// not if autoscaling alone has changed the count: CloudFormation updates nothing whose
+// template is the same. Autoscaling holds once the service is in a steady state, and
+// ends at once if the spec has none.
+//
 // A service rolls if its task definition or its target groups are not what they
 // were. A changed count only starts or stops tasks, and whatever else changed
 // holds from now on without touching a task. A spec that the driver cannot run
@@ -75,9 +91,12 @@ func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
 	}
 	v.applied++
 	turn := v.applied
-	v.spec, v.draining, v.failure, v.steady = spec, false, nil, false
-	if spec.DesiredCount != nil {
+	if spec.DesiredCount != nil && (turn == 1 || v.draining || !v.spec.same(spec)) {
 		v.desired = *spec.DesiredCount
+	}
+	v.spec, v.draining, v.failure, v.steady = spec, false, nil, false
+	if spec.Scaling == nil {
+		v.autoscale(nil)
 	}
 	if len(v.deployments) == 0 || v.deployments[0].revision != spec.revision() || v.deployments[0].state == Failed {
 		v.deploy()
@@ -92,7 +111,7 @@ func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
 	v.reconcile()
 	s.mu.Unlock()
 
-	return v.wait(ctx, turn, func() (bool, error) {
+	err := v.wait(ctx, turn, func() (bool, error) {
 		switch {
 		case v.failure != nil && v.deployments[0].state == Failed:
 			return true, fmt.Errorf("%w: %w", ErrDeploymentFailed, v.failure)
@@ -101,6 +120,15 @@ func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
 		}
 		return v.settled(), nil
 	})
+	if err != nil || spec.Scaling == nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.applied == turn {
+		v.autoscale(spec.Scaling)
+	}
+	return nil
 }
 
 // Redeploy replaces all tasks of a service by new ones, as an update that forces
@@ -129,6 +157,9 @@ func (s *Scheduler) check(spec ServiceSpec) error {
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
 		errs = append(errs, fmt.Errorf("service %s (%s) has target groups, and there is no load balancer", spec.Name, spec.Key))
 	}
+	if spec.Scaling != nil && s.options.Requests == nil && slices.ContainsFunc(spec.Scaling.Policies, func(p ScalingPolicy) bool { return p.Metric == MetricRequests }) {
+		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key))
+	}
 	for _, c := range spec.TaskDefinition.Containers {
 		if err := s.options.Driver.Check(c); err != nil {
 			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key, c.Name, err))
@@ -149,6 +180,7 @@ func (s *Scheduler) Remove(ctx context.Context, key string) error {
 	v.applied++
 	turn := v.applied
 	v.desired, v.draining, v.failure, v.steady = 0, true, nil, false
+	v.autoscale(nil)
 	v.reconcile()
 	s.mu.Unlock()
 	return v.wait(ctx, turn, func() (bool, error) {
@@ -258,7 +290,9 @@ type ServiceStatus struct {
 	RunningCount int `json:"runningCount"`
 	PendingCount int `json:"pendingCount"`
 	// Steady says that all is as it should be.
-	Steady      bool               `json:"steady"`
+	Steady bool `json:"steady"`
+	// Scaling is nil if the service does not scale.
+	Scaling     *ScalingStatus     `json:"scaling,omitempty"`
 	Deployments []DeploymentStatus `json:"deployments"`
 	Tasks       []TaskStatus       `json:"tasks"`
 }
@@ -315,7 +349,7 @@ func (s *Scheduler) Status() []ServiceStatus {
 	for _, v := range s.services {
 		status := ServiceStatus{
 			Key: v.key, Name: v.name, Cluster: v.spec.Cluster, Status: "ACTIVE",
-			DesiredCount: v.desired, Steady: v.settled(), Tasks: []TaskStatus{},
+			DesiredCount: v.desired, Steady: v.settled(), Scaling: v.scaler.status(), Tasks: []TaskStatus{},
 		}
 		if v.draining {
 			status.Status = "DRAINING"

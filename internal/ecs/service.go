@@ -12,6 +12,7 @@ type service struct {
 	key, name string // do not change
 	spec      ServiceSpec
 	desired   int
+	scaler    *autoscaler // nil if it does not scale
 	// deployments begin with the primary one. Others stay until their tasks have
 	// stopped.
 	deployments []*deployment

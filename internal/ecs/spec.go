@@ -29,6 +29,17 @@ type ServiceSpec struct {
 	// LoadBalancers are the target groups that every task is registered with.
 	LoadBalancers  []LoadBalancer
 	TaskDefinition TaskDefinition
+	// Scaling is nil if the service does not scale. Other resources than the service's
+	// own say so.
+	Scaling *Scaling `json:"-"`
+}
+
+// same says whether CloudFormation would find nothing to update about the service.
+func (s ServiceSpec) same(other ServiceSpec) bool {
+	// As in revision.
+	mine, _ := json.Marshal(s)
+	theirs, _ := json.Marshal(other)
+	return string(mine) == string(theirs)
 }
 
 // revision identifies what a deployment rolls out: two specs with the same

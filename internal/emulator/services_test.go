@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -55,14 +56,23 @@ const template = `{
 		"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"Family": "api", "RequiresCompatibilities": ["EC2"],
 			"ContainerDefinitions": [{"Name": "api", "Image": "IMAGE", "MemoryReservation": 256, "LogConfiguration": {"LogDriver": "awslogs", "Options": {"awslogs-group": "G"}}}]}},
 		"Service": {"Type": "AWS::ECS::Service", "DependsOn": ["Rule", "Listener"], "Properties": {"ServiceName": "api", "Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Task"},
-			"DesiredCount": COUNT, "LoadBalancers": [{"ContainerName": "api", "ContainerPort": 3000, "TargetGroupArn": {"Ref": "SERVED"}}]}}
+			COUNT "LoadBalancers": [{"ContainerName": "api", "ContainerPort": 3000, "TargetGroupArn": {"Ref": "SERVED"}}]}}
 	}
 }`
 
 func render(changes ...string) string {
-	defaults := []string{"WEIGHT", "1", "PRIORITY", "10", "RULE", "api", "TARGET", "Api", "EXTRA", "", "IMAGE", "api:1", "COUNT", "1", "SERVED", "Api"}
+	defaults := []string{"WEIGHT", "1", "PRIORITY", "10", "RULE", "api", "TARGET", "Api", "EXTRA", "", "IMAGE", "api:1", "COUNT", count(1), "SERVED", "Api"}
 	return strings.NewReplacer(slices.Concat(changes, defaults)...).Replace(template) // the first pair of a name wins
 }
+
+// count is the service's count in the template.
+func count(n int) string { return fmt.Sprintf(`"DesiredCount": %d,`, n) }
+
+// scaling has the service run 2 tasks or more, and a policy for it.
+const scaling = `"Scaling": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount",
+	"ResourceId": {"Fn::Join": ["/", ["service", {"Ref": "Cluster"}, {"Fn::GetAtt": ["Service", "Name"]}]]}, "MinCapacity": 2, "MaxCapacity": MOST}},
+	"ScaleByCPU": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": {"PolicyName": "ScaleByCPU", "PolicyType": "TargetTrackingScaling", "ScalingTargetId": {"Ref": "Scaling"},
+	"TargetTrackingScalingPolicyConfiguration": {"PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}, "TargetValue": 60}}},`
 
 const secondRule = `"Second": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 10,
 	"Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/other"]}}], "Actions": [{"Type": "forward", "TargetGroupArn": {"Ref": "Users"}}]}},`
@@ -147,18 +157,42 @@ func TestRoutingAndServices(t *testing.T) {
 		t.Fatalf("deployed %+v, want %+v", first, want)
 	}
 
-	if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, render("EXTRA", secondRule, "COUNT", "5")); status != "UPDATE_ROLLBACK_COMPLETE" || !strings.Contains(reason, "PriorityInUse") {
+	if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, render("EXTRA", secondRule, "COUNT", count(5))); status != "UPDATE_ROLLBACK_COMPLETE" || !strings.Contains(reason, "PriorityInUse") {
 		t.Errorf("a priority in use: %s %s, want a rollback", status, reason)
 	}
 	if got := read(); got != first {
 		t.Errorf("after the rollback %+v, want %+v", got, first)
 	}
 
-	if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, render("WEIGHT", "0", "PRIORITY", "20", "RULE", "users", "TARGET", "Users", "COUNT", "0", "IMAGE", "api:2")); status != "UPDATE_COMPLETE" {
+	if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, render("WEIGHT", "0", "PRIORITY", "20", "RULE", "users", "TARGET", "Users", "COUNT", count(0), "IMAGE", "api:2")); status != "UPDATE_COMPLETE" {
 		t.Fatal(status, reason)
 	}
 	if got, want := read(), (picture{first.rule, "/users*", "users", "20", 0, 0, "api:3"}); got != want {
 		t.Errorf("updated in place to %+v, want %+v", got, want)
+	}
+
+	// A service that scales has no count in the template: the scalable target brings the
+	// one that there is between its bounds, an update keeps it, and so does the end of
+	// scaling, until there is a count again.
+	for _, step := range []struct {
+		name    string
+		changes []string
+		want    int32
+	}{
+		{"a scalable target", []string{"EXTRA", strings.ReplaceAll(scaling, "MOST", "6"), "COUNT", ""}, 2},
+		{"another image", []string{"EXTRA", strings.ReplaceAll(scaling, "MOST", "6"), "COUNT", "", "IMAGE", "api:3"}, 2},
+		{"another most", []string{"EXTRA", strings.ReplaceAll(scaling, "MOST", "4"), "COUNT", "", "IMAGE", "api:3"}, 2},
+		{"no scaling", []string{"COUNT", "", "IMAGE", "api:3"}, 2},
+		{"a count", []string{"COUNT", count(1), "IMAGE", "api:3"}, 1},
+		{"scaling again", []string{"EXTRA", strings.ReplaceAll(scaling, "MOST", "4"), "COUNT", "", "IMAGE", "api:3"}, 2},
+	} {
+		changes := append([]string{"WEIGHT", "0", "PRIORITY", "20", "RULE", "users", "TARGET", "Users"}, step.changes...)
+		if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, render(changes...)); status != "UPDATE_COMPLETE" {
+			t.Fatal(step.name, status, reason)
+		}
+		if got := read().desired; got != step.want {
+			t.Errorf("%s: there are to be %d tasks, want %d", step.name, got, step.want)
+		}
 	}
 
 	if _, err := cfn.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: aws.String("dev")}); err != nil {

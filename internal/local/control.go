@@ -54,6 +54,15 @@ func (r *Runner) Control(ctx context.Context) error {
 		route, err := r.Route(req.URL.Query().Get("request"))
 		answer(w, route, err)
 	})
+	mux.HandleFunc("GET /canaries", func(w http.ResponseWriter, req *http.Request) {
+		query := req.URL.Query()
+		period, err := time.ParseDuration(query.Get("period"))
+		var canaries Canaries
+		if err == nil {
+			canaries, err = r.Canaries(query.Get("monolith"), period)
+		}
+		answer(w, canaries, err)
+	})
 	mux.HandleFunc("POST /deploy", func(w http.ResponseWriter, req *http.Request) {
 		r.stream(w, func() error { return r.Deploy(req.Context(), req.URL.Query().Get("assembly")) })
 	})
@@ -187,6 +196,14 @@ func (c *Client) Route(ctx context.Context, request string) (Route, error) {
 	var route Route
 	err := c.get(ctx, "/route", map[string]string{"request": request}, &route)
 	return route, err
+}
+
+// Canaries returns the services that take traffic from the monolith, and how they
+// did. See [Runner.Canaries].
+func (c *Client) Canaries(ctx context.Context, monolith string, period time.Duration) (Canaries, error) {
+	var canaries Canaries
+	err := c.get(ctx, "/canaries", map[string]string{"monolith": monolith, "period": period.String()}, &canaries)
+	return canaries, err
 }
 
 // Deploy deploys an assembly and calls f with what happens until it has.

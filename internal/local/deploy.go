@@ -217,6 +217,7 @@ func (r *Runner) Deploy(ctx context.Context, dir string) error {
 		}
 	}()
 
+	defer r.traffic.begin()
 	r.mu.Lock()
 	r.deployed = next
 	r.mu.Unlock()

@@ -84,17 +84,7 @@ func TestSeveralLoadBalancers(t *testing.T) {
 	options := d.options(stateDir(t), nil)
 	port := twoFreePorts(t)
 	options.Ports[80] = port
-	var err error
-	if d.Runner, err = Start(t.Context(), options); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		defer cancel()
-		if err := d.Stop(ctx); err != nil {
-			t.Errorf("Stop: %v", err)
-		}
-	})
+	d.begin(options)
 	first, second := fmt.Sprintf("http://localhost:%d", port), fmt.Sprintf("http://localhost:%d", port+1)
 	answer := func(url string) string {
 		t.Helper()

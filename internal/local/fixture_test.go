@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"cutover/assets/data"
+	"cutover/internal/canary"
 	"cutover/internal/ecs"
 	"cutover/internal/ecs/process"
 	"cutover/internal/images"
@@ -47,10 +48,18 @@ func TestMain(m *testing.M) {
 // serveShop answers with what it is and what it was asked for.
 func serveShop() int {
 	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT")}
+	fault := os.Getenv("FAULT") // a file: while it is there, requests for the API fail or are late, as it says
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/ping" {
 			w.WriteHeader(http.StatusNoContent)
 			return
+		}
+		if text, err := os.ReadFile(fault); err == nil && strings.HasPrefix(r.URL.Path, "/api") {
+			if string(text) == "late" {
+				time.Sleep(2 * canary.MinLatency)
+			} else {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
 		}
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s %s", os.Getenv("SECTION"), r.Method, r.RequestURI, body)
@@ -129,6 +138,30 @@ func (a templates) quick() {
 		check := definition["HealthCheck"].(map[string]any)
 		check["Interval"], check["Timeout"] = 5.0, 2.0
 	})
+}
+
+// scaling has a service scale from one task to three by its requests and, at a
+// target that is never reached, by its processor time, and takes its count away. It
+// takes both for tasks to be removed.
+func scaling(services ...string) func(templates) {
+	return func(a templates) {
+		for _, name := range services {
+			resources := a["dev-"+name]["Resources"].(map[string]any)
+			delete(resources["ServiceD69D759B"].(map[string]any)["Properties"].(map[string]any), "DesiredCount")
+			resources["Scaling"] = map[string]any{"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": map[string]any{
+				"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 1.0, "MaxCapacity": 3.0,
+				"ResourceId": map[string]any{"Fn::Join": []any{"", []any{"service/dev/", map[string]any{"Fn::GetAtt": []any{"ServiceD69D759B", "Name"}}}}},
+			}}
+			for metric, target := range map[string]float64{"ALBRequestCountPerTarget": 600, "ECSServiceAverageCPUUtilization": 10_000} {
+				resources["Scale"+metric] = map[string]any{"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": map[string]any{
+					"PolicyType": "TargetTrackingScaling", "ScalingTargetId": map[string]any{"Ref": "Scaling"},
+					"TargetTrackingScalingPolicyConfiguration": map[string]any{
+						"TargetValue": target, "PredefinedMetricSpecification": map[string]any{"PredefinedMetricType": metric},
+					},
+				}}
+			}
+		}
+	}
 }
 
 func (a templates) gateOff() {
@@ -347,18 +380,24 @@ func stateDir(t *testing.T) string {
 func start(t *testing.T, dir string, run map[string]string) *deployment {
 	t.Helper()
 	d := &deployment{t: t}
+	d.begin(d.options(dir, run))
+	return d
+}
+
+// begin starts the runner, with options of its own, until the test ends.
+func (d *deployment) begin(options Options) {
+	d.t.Helper()
 	var err error
-	if d.Runner, err = Start(t.Context(), d.options(dir, run)); err != nil {
-		t.Fatal(err)
+	if d.Runner, err = Start(d.t.Context(), options); err != nil {
+		d.t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	d.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		if err := d.Stop(ctx); err != nil {
-			t.Errorf("Stop: %v", err)
+			d.t.Errorf("Stop: %v", err)
 		}
 	})
-	return d
 }
 
 func (d *deployment) deploy(assembly string) {

@@ -52,6 +52,9 @@ type Options struct {
 	// Replaced names containers that the driver runs a command in place of. The
 	// first assembly must have them. Default: none.
 	Replaced []string
+	// ScalingPeriod is the time that autoscaling measures over, which shortens or
+	// lengthens all of its times with it. Default: a minute, as on AWS.
+	ScalingPeriod time.Duration
 	// Events is called with everything that happens, one at a time and in its
 	// order; it must return at once and call no method of the runner. Default:
 	// nobody is told.
@@ -72,7 +75,7 @@ func LocalPort(port int) int {
 // Event is something that happened.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Kind is stack, service, deployment, task, health, container or target.
+	// Kind is stack, service, deployment, scaling, task, health, container or target.
 	Kind string `json:"kind"`
 	// Subject is the name of what it is about: a stack, or a service.
 	Subject string `json:"subject"`
@@ -104,6 +107,7 @@ type Runner struct {
 	configuring sync.Mutex // held while the load balancers are configured
 	telling     sync.Mutex // held while an event is told
 	groupNames  sync.Map   // of target groups, by key: they are asked for at every request
+	traffic     *traffic
 
 	mu        sync.Mutex
 	deployed  *model            // what the last deployment reached or is on its way to
@@ -136,7 +140,7 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 		return nil, fmt.Errorf("%w in %s", ErrRunning, options.Dir)
 	}
 	r := &Runner{
-		options: options, lock: lock,
+		options: options, lock: lock, traffic: newTraffic(),
 		parts: map[string]part{}, serving: map[string]string{}, held: map[string]string{}, listening: map[string]socket{}, watchers: map[chan Event]bool{},
 	}
 	if err := r.start(ctx); err != nil {
@@ -166,11 +170,13 @@ func (r *Runner) start(ctx context.Context) (err error) {
 	if r.logs, err = os.Create(LogFile(r.options.Dir)); err != nil {
 		return err
 	}
-	r.balancer, err = loadbalancer.New(loadbalancer.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.options.Exchanges})
+	r.balancer, err = loadbalancer.New(loadbalancer.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.exchange})
 	if err != nil {
 		return err
 	}
-	r.scheduler = ecs.New(ecs.Options{Driver: r.driver, Balancer: targets{r.balancer}, Events: r.ecsEvent, Logs: r.log})
+	r.scheduler = ecs.New(ecs.Options{
+		Driver: r.driver, Balancer: targets{r.balancer}, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.taken, Events: r.ecsEvent, Logs: r.log,
+	})
 	return nil
 }
 
@@ -236,6 +242,7 @@ func (r *Runner) ecsEvent(e ecs.Event) {
 
 // target passes the health of a target on to ECS.
 func (r *Runner) target(e loadbalancer.Event) {
+	r.traffic.target(e)
 	r.scheduler.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
 	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
 }

@@ -71,8 +71,12 @@ type Service struct {
 	// load balancer, from 1 to [MaxOrder]; lower comes first. It is part of the
 	// rule's priority and so must not change once deployed. Unused for the monolith.
 	Order int
-	// Tasks is the number of tasks the service runs in the phases in which it runs.
+	// Tasks is the number of tasks the service runs in the phases in which it runs;
+	// of one that scales, the fewest.
 	Tasks int
+	// MaxTasks is the most tasks that autoscaling may run. 0 if the service does not
+	// scale.
+	MaxTasks int
 }
 
 // MaxOrder is the highest [Service.Order]: the width of a priority window.
@@ -122,8 +126,8 @@ type Plan struct {
 	// Balancers are the load balancers: the first one, which always exists, and
 	// then those that services name, ordered by name.
 	Balancers []Balancer
-	// Tasks is the desired count of every service, by its name.
-	Tasks map[string]int
+	// Tasks says how many tasks every service runs, by its name.
+	Tasks map[string]Tasks
 }
 
 // Balancer is one phase of the migration at one load balancer. It moves the paths
@@ -158,17 +162,12 @@ func (b Balancer) GroupName(group string) string {
 // not name has no shift rule. It only has a meaning in [Parallel], and callers
 // have checked it, as everything else, with the config package.
 func NewPlan(phase Phase, monolith Service, services []Service, shift map[string]int) Plan {
-	p := Plan{Phase: phase, Tasks: map[string]int{monolith.Name: monolith.Tasks}}
-	if phase == Retired {
-		p.Tasks[monolith.Name] = 0
-	}
+	p := Plan{Phase: phase, Tasks: map[string]Tasks{monolith.Name: monolith.asMonolith(phase)}}
 	behind := map[string][]Service{"": nil}
 	for _, s := range services {
 		behind[s.LoadBalancer] = append(behind[s.LoadBalancer], s)
-		p.Tasks[s.Name] = s.Tasks
-		if phase == Monolith {
-			p.Tasks[s.Name] = 0
-		}
+		_, shifted := shift[s.Name]
+		p.Tasks[s.Name] = s.asMicroservice(phase, shifted && phase == Parallel)
 	}
 	for _, name := range slices.Sorted(maps.Keys(behind)) {
 		p.Balancers = append(p.Balancers, newBalancer(name, phase, monolith, behind[name], shift))

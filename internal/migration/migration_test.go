@@ -37,7 +37,7 @@ func show(p migration.Plan) string {
 		fmt.Fprintf(&b, "default -> %s\n", targets(balancer.Default))
 		for _, group := range balancer.Groups {
 			if tasks, ok := p.Tasks[group]; ok {
-				fmt.Fprintf(&b, "%s: %d tasks\n", balancer.GroupName(group), tasks)
+				fmt.Fprintf(&b, "%s: %d tasks\n", balancer.GroupName(group), tasks.Count)
 			} else {
 				fmt.Fprintf(&b, "%s: no service\n", balancer.GroupName(group))
 			}
@@ -110,6 +110,44 @@ drop-traffic: no service
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What the template of a service has in each phase: a count, or autoscaling between
+// two, or autoscaling beside a count that it agrees with.
+func TestTasks(t *testing.T) {
+	steady := migration.Service{Name: "steady", Paths: []string{"/s*"}, Order: 10, Tasks: 2}
+	scaling := migration.Service{Name: "scaling", Paths: []string{"/t*"}, Order: 20, Tasks: 2, MaxTasks: 6}
+	write := func(t migration.Tasks) string {
+		switch {
+		case t.Max == 0 && !t.Kept:
+			return fmt.Sprintf("%d", t.Count)
+		case t.Kept:
+			return fmt.Sprintf("%d to %d", t.Count, t.Max)
+		}
+		return fmt.Sprintf("%d, then to %d", t.Count, t.Max)
+	}
+	tests := []struct {
+		phase                              migration.Phase
+		shift                              map[string]int
+		steady, scaling, steadyM, scalingM string // as microservices, and as the monolith
+	}{
+		{phase: migration.Monolith, steady: "0", scaling: "0", steadyM: "2", scalingM: "2 to 6"},
+		{phase: migration.Parallel, steady: "2", scaling: "2, then to 6", steadyM: "2", scalingM: "2 to 6"},
+		{phase: migration.Parallel, shift: map[string]int{"scaling": 0}, steady: "2", scaling: "2 to 6", steadyM: "2", scalingM: "2 to 6"},
+		{phase: migration.Parallel, shift: map[string]int{"steady": 10}, steady: "2", scaling: "2, then to 6", steadyM: "2", scalingM: "2 to 6"},
+		{phase: migration.Switched, steady: "2", scaling: "2 to 6", steadyM: "2", scalingM: "6"},
+		{phase: migration.Retired, steady: "2", scaling: "2 to 6", steadyM: "0", scalingM: "0"},
+	}
+	for _, test := range tests {
+		plan := migration.NewPlan(test.phase, migration.Service{Name: "api", Tasks: 1}, []migration.Service{steady, scaling}, test.shift)
+		as := func(monolith migration.Service) string {
+			return write(migration.NewPlan(test.phase, monolith, []migration.Service{users}, nil).Tasks[monolith.Name])
+		}
+		got := []string{write(plan.Tasks["steady"]), write(plan.Tasks["scaling"]), as(steady), as(scaling)}
+		if diff := cmp.Diff([]string{test.steady, test.scaling, test.steadyM, test.scalingM}, got); diff != "" {
+			t.Errorf("%v %v (-want +got):\n%s", test.phase, test.shift, diff)
+		}
 	}
 }
 

@@ -33,6 +33,9 @@ type Deployed struct {
 	// Exact is false if there is no telling whether a shift is set and what was
 	// begun: with the gate off, only the phases are known and are the same.
 	Exact bool
+	// Since is when the state was reached. A shift that replaces another one is no
+	// other state. Zero if AWS does not say.
+	Since time.Time
 }
 
 // Ask reads from AWS what an environment is in. Credentials and region are those
@@ -42,7 +45,7 @@ type Deployed struct {
 func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	config, err := account(ctx, getenv)
+	config, err := account(ctx, getenv, "SSM")
 	if err != nil {
 		return Deployed{}, fmt.Errorf("AWS was not asked: %w", err)
 	}
@@ -63,6 +66,9 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	gate := true
 	var held []string
 	for _, parameter := range answer.Parameters {
+		if at := aws.ToTime(parameter.LastModifiedDate); at.After(d.Since) {
+			d.Since = at
+		}
 		switch name := aws.ToString(parameter.Name); name {
 		case phaseName:
 			d.Exists = true
@@ -82,8 +88,9 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	return d, nil
 }
 
-// account returns whom to ask, and as whom.
-func account(ctx context.Context, getenv func(string) string) (aws.Config, error) {
+// account returns whom to ask, and as whom. The service is the one that the
+// variable AWS_ENDPOINT_URL_SERVICE is for.
+func account(ctx context.Context, getenv func(string) string, service string) (aws.Config, error) {
 	first := func(names ...string) string {
 		i := slices.IndexFunc(names, func(name string) bool { return getenv(name) != "" })
 		if i < 0 {
@@ -92,7 +99,7 @@ func account(ctx context.Context, getenv func(string) string) (aws.Config, error
 		return getenv(names[i])
 	}
 	c := aws.Config{Region: first("AWS_REGION", "AWS_DEFAULT_REGION"), RetryMaxAttempts: 2}
-	if endpoint := first("AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL"); endpoint != "" {
+	if endpoint := first("AWS_ENDPOINT_URL_"+service, "AWS_ENDPOINT_URL"); endpoint != "" {
 		c.BaseEndpoint = aws.String(endpoint)
 	}
 	// The command line knows every kind of credentials that a profile may have.

@@ -126,6 +126,20 @@ func Check(env string, from Position, deployed Deployed) error {
 	return nil
 }
 
+// Follows refuses the deployment of a position out of turn, as the deployment
+// itself does. A deployment that goes on or was interrupted counts, too.
+func Follows(env string, to Position, deployed Deployed) error {
+	if !deployed.Exists {
+		return nil // a new environment may begin in any phase
+	}
+	for _, state := range []migration.State{deployed.Reached, deployed.Begun} {
+		if !migration.Follows(state, to.State()) {
+			return fmt.Errorf("cdk.json says %s, which does not follow %s, where %s in %s is: deploy one step at a time", to, state, env, deployed.Region)
+		}
+	}
+	return nil
+}
+
 // Changes says in words what the deployment of a position does after that of
 // another, a line each: where the paths go, what is dropped, what starts and
 // stops. The deployment is one that [Load] has filled in.
@@ -161,12 +175,16 @@ func Changes(d config.Deployment, from, to Position) []string {
 		was, is := before.Tasks[service.Name], after.Tasks[service.Name]
 		switch {
 		case was == is:
-		case was == 0 && askedAfter[service.Name]:
-			lines = append(lines, fmt.Sprintf("%s starts, with %s", service.Name, tasks(is)))
-		case was == 0:
-			lines = append(lines, fmt.Sprintf("%s starts, with %s, and gets no requests yet", service.Name, tasks(is)))
-		default:
+		case was.Count == 0 && askedAfter[service.Name]:
+			lines = append(lines, fmt.Sprintf("%s starts, with %s", service.Name, tasks(is.Count)))
+		case was.Count == 0:
+			lines = append(lines, fmt.Sprintf("%s starts, with %s, and gets no requests yet", service.Name, tasks(is.Count)))
+		case is.Count == 0:
 			lines = append(lines, fmt.Sprintf("%s stops; its service stays, without tasks", service.Name))
+		case is.Kept:
+			lines = append(lines, fmt.Sprintf("%s scales, from %d to %s", service.Name, is.Count, tasks(is.Max)))
+		default:
+			lines = append(lines, fmt.Sprintf("%s runs %s, however many it has been scaled to", service.Name, tasks(is.Count)))
 		}
 	}
 	for _, service := range d.Services {
@@ -185,7 +203,7 @@ func Changes(d config.Deployment, from, to Position) []string {
 		}
 	}
 	for _, service := range d.All() {
-		if askedBefore[service.Name] && !askedAfter[service.Name] && after.Tasks[service.Name] > 0 {
+		if askedBefore[service.Name] && !askedAfter[service.Name] && after.Tasks[service.Name].Count > 0 {
 			lines = append(lines, fmt.Sprintf("%s gets nothing any more, and goes on running", service.Name))
 		}
 	}

@@ -143,6 +143,43 @@ func TestStepsOfSeveralLoadBalancers(t *testing.T) {
 	}
 }
 
+// Of services that scale a step says whose business their count is.
+func TestStepsOfServicesThatScale(t *testing.T) {
+	d := given
+	d.Monolith.Tasks, d.Monolith.MaxTasks = 2, 5
+	d.Services = []config.Service{given.Services[0]}
+	d.Services[0].MaxTasks = 6
+	d, _, _, err := move.Load(d, map[string]any{"phase": "parallel"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, least := d.Services[0].Name, d.Services[0].Tasks
+	var got []string
+	for _, step := range [][2]move.Position{
+		{at(migration.Monolith), at(migration.Parallel)}, {at(migration.Parallel), at(migration.Parallel, "users=10")},
+		{at(migration.Parallel, "users=10"), at(migration.Switched)}, {at(migration.Switched), at(migration.Retired)},
+		{at(migration.Retired), at(migration.Switched)}, {at(migration.Switched), at(migration.Parallel)},
+	} {
+		for _, line := range move.Changes(d, step[0], step[1]) {
+			if strings.Contains(line, "task") || strings.Contains(line, "scale") {
+				got = append(got, fmt.Sprintf("%v: %s", step[1], line))
+			}
+		}
+	}
+	want := []string{
+		fmt.Sprintf("parallel: %s starts, with %d task, and gets no requests yet", name, least),
+		fmt.Sprintf("parallel, users=10: %s scales, from %d to 6 tasks", name, least),
+		"switched: api runs 5 tasks, however many it has been scaled to",
+		"retired: api stops; its service stays, without tasks",
+		"switched: api starts, with 5 tasks, and gets no requests yet",
+		"parallel: api scales, from 2 to 5 tasks",
+		fmt.Sprintf("parallel: %s runs %d task, however many it has been scaled to", name, least),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	monolith, parallel := migration.State{}, migration.State{Phase: migration.Parallel}
 	shifted := migration.State{Phase: migration.Parallel, Shift: true}
@@ -165,6 +202,35 @@ func TestCheck(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			test.deployed.Region = "us-east-1"
 			err := move.Check("dev", test.from, test.deployed)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("refused: %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestFollows(t *testing.T) {
+	monolith, parallel := migration.State{}, migration.State{Phase: migration.Parallel}
+	shifted := migration.State{Phase: migration.Parallel, Shift: true}
+	tests := []struct {
+		name     string
+		to       move.Position
+		deployed move.Deployed
+		want     string // what is refused; empty if it is not
+	}{
+		{"nothing is deployed", at(migration.Switched), move.Deployed{}, ""},
+		{"the same", at(migration.Parallel), move.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"the next", at(migration.Switched), move.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"the one before", at(migration.Monolith), move.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"one left out", at(migration.Switched), move.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says switched, which does not follow monolith, where dev in us-east-1 is: deploy one step at a time"},
+		{"one left out of what was begun", at(migration.Switched), move.Deployed{Exists: true, Reached: parallel, Begun: monolith}, "does not follow monolith"},
+		{"a shift too early", at(migration.Parallel, "users=10"), move.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says parallel, users=10, which does not follow monolith"},
+		{"a shift that is forgotten", at(migration.Monolith), move.Deployed{Exists: true, Reached: shifted, Begun: shifted}, "does not follow parallel with a shift"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.deployed.Region = "us-east-1"
+			err := move.Follows("dev", test.to, test.deployed)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("refused: %v, want %q", err, test.want)
 			}

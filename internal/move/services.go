@@ -73,6 +73,8 @@ func (r *literals) service(value ast.Expr) (s config.Service) {
 			s.Order = r.number(value)
 		case "Tasks":
 			s.Tasks = r.number(value)
+		case "MaxTasks":
+			s.MaxTasks = r.number(value)
 		}
 	})
 	return s

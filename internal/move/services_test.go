@@ -21,10 +21,10 @@ func TestServices(t *testing.T) {
 	}
 	got, err := move.Services(write("var deployment = config.Deployment{\n" +
 		"Monolith: config.Service{Name: \"api\", Paths: []string{`/api*`}, CPU: 2 * 128},\n" +
-		`Services: []config.Service{{Name: "tags", Paths: []string{"/t", "/t/*"}, Order: 10, Tasks: 3, LoadBalancer: "press", Environment: map[string]string{"A": "b"}}}}`))
+		`Services: []config.Service{{Name: "tags", Paths: []string{"/t", "/t/*"}, Order: 10, Tasks: 3, MaxTasks: 9, LoadBalancer: "press", Environment: map[string]string{"A": "b"}}}}`))
 	want := config.Deployment{
 		Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
-		Services: []config.Service{{Name: "tags", LoadBalancer: "press", Paths: []string{"/t", "/t/*"}, Order: 10, Tasks: 3}},
+		Services: []config.Service{{Name: "tags", LoadBalancer: "press", Paths: []string{"/t", "/t/*"}, Order: 10, Tasks: 3, MaxTasks: 9}},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v (%v), want %+v", got, err, want)

@@ -176,7 +176,7 @@ func routes(rule string) map[string][]string {
 	return map[string][]string{"dev-Routing": {rule, "~ AWS::ElasticLoadBalancingV2::Listener"}}
 }
 
-var everyStack = []string{"dev-Api", "dev-Cluster", "dev-Gate", "dev-Network", "dev-Phase", "dev-Posts", "dev-Registry", "dev-Routing", "dev-Threads", "dev-Users"}
+var everyStack = []string{"dev-Api", "dev-Cluster", "dev-Gate", "dev-Network", "dev-Phase", "dev-Posts", "dev-Registry", "dev-Routing", "dev-Threads", "dev-Users", "dev-Watch"}
 
 func TestDeployment(t *testing.T) {
 	root, err := filepath.Abs("../..")
@@ -280,7 +280,7 @@ func TestDeployment(t *testing.T) {
 	step("monolith to parallel, interrupted", func(t *testing.T) { interruptedDeploy(t, cli, a, assembly) })
 	step("read back what no phase has changed", func(t *testing.T) { unchanging(t, a) })
 	step("only known types are merely recorded", func(t *testing.T) {
-		want := []string{"AWS::EC2::FlowLog", "AWS::Lambda::Function", "AWS::S3::BucketPolicy", "Custom::VpcRestrictDefaultSG"}
+		want := []string{"AWS::EC2::FlowLog", "AWS::Lambda::Function", "AWS::Logs::QueryDefinition", "AWS::S3::BucketPolicy", "Custom::VpcRestrictDefaultSG"}
 		if got := aws.Recorded(); !slices.Equal(got, want) {
 			t.Errorf("recorded only, and so not asserted: %q, want %q (see the package's documentation)", got, want)
 		}

@@ -86,7 +86,7 @@ func TestLicences(t *testing.T) {
 	document := `# Licences
 
 Written by ` + "`make golden`" + `: everything that is linked into the services, the tool ` + "`cutover`" + ` and the CDK app, and the
-npm packages that the CDK command line comes from. Tests and benchmarks need more, which goes nowhere. A test fails when
+npm packages that the CDK command line and reviews run. Tests and benchmarks need more, which goes nowhere. A test fails when
 this list is not what is built, and when a licence is neither among
 ` + strings.Join(allowed, ", ") + ` nor was read, which a note here says.
 
@@ -220,7 +220,7 @@ func packages(t *testing.T) []dependency {
 			continue // this repository
 		}
 		p := lock.Packages[path]
-		d := dependency{name: "npm: " + strings.TrimPrefix(path, "node_modules/"), version: p.Version, programs: []string{"CDK command line"}}
+		d := dependency{name: "npm: " + path[strings.LastIndex(path, "node_modules/")+len("node_modules/"):], version: p.Version, programs: []string{"cdk and reviews"}}
 		if p.License != "" {
 			d.licences = []string{p.License}
 		}

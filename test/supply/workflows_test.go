@@ -16,36 +16,37 @@ import (
 type workflow struct {
 	On          yaml.Node
 	Permissions map[string]string
-	Jobs        map[string]struct {
-		Permissions map[string]string
-		Steps       []struct {
-			Uses, Run string
-			With      map[string]string
-			Env       map[string]string
-		}
-	}
+	Jobs        map[string]job
 }
 
-// granted is all that the workflows may do: what a workflow is given, and each of
-// its jobs beyond that.
-var granted = map[string]map[string]string{
-	"ci":            {"contents": "read"},
-	"deploy":        {},
-	"deploy/deploy": {"contents": "read", "id-token": "write"},
+type job struct {
+	Needs, If, Environment string
+	Permissions            map[string]string
+	Steps                  []step
 }
 
-// A commit of an action, with the version that a reader and a robot know it by.
-var pinned = regexp.MustCompile(`uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+type step struct {
+	Uses, Run string
+	With      map[string]string
+	Env       map[string]string
+}
 
-// TestWorkflows: actions of others are pinned by their commit, nothing has more
-// permissions than it needs, and AWS is reached by what GitHub vouches for and
-// not by a key.
-func TestWorkflows(t *testing.T) {
+// uses returns the steps that use an action, whatever its version.
+func (j job) uses(action string) []step {
+	return slices.DeleteFunc(slices.Clone(j.Steps), func(s step) bool {
+		name, _, _ := strings.Cut(s.Uses, "@")
+		return name != action
+	})
+}
+
+// read returns the workflows by their names.
+func read(t *testing.T) (workflows map[string]workflow, texts map[string]string) {
+	t.Helper()
 	files, err := filepath.Glob(root + "/.github/workflows/*.y*ml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no workflows: %v", err)
 	}
-	got := map[string]map[string]string{}
+	workflows, texts = map[string]workflow{}, map[string]string{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -56,6 +57,34 @@ func TestWorkflows(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+		workflows[name], texts[name] = w, string(text)
+	}
+	return workflows, texts
+}
+
+// granted is all that the workflows may do: what a workflow is given, and each of
+// its jobs beyond that.
+var granted = map[string]map[string]string{
+	"ci":             {"contents": "read"},
+	"deploy":         {},
+	"deploy/show":    {"contents": "read", "id-token": "write"},
+	"deploy/deploy":  {"contents": "read", "id-token": "write"},
+	"review":         {},
+	"review/review":  {"contents": "read"},
+	"review/comment": {"contents": "read", "pull-requests": "write"},
+}
+
+// A commit of an action, with the version that a reader and a robot know it by.
+var pinned = regexp.MustCompile(`uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+
+// TestWorkflows: actions of others are pinned by their commit, nothing has more
+// permissions than it needs, and AWS is reached by what GitHub vouches for and
+// not by a key.
+func TestWorkflows(t *testing.T) {
+	workflows, texts := read(t)
+	got := map[string]map[string]string{}
+	for name, w := range workflows {
+		text := texts[name]
 		if w.Permissions == nil {
 			t.Errorf("%s does not say its permissions, and so has the repository's default", name)
 		}
@@ -63,12 +92,12 @@ func TestWorkflows(t *testing.T) {
 		if on, err := yaml.Marshal(&w.On); err != nil || strings.Contains(string(on), "pull_request_target") || strings.Contains(string(on), "workflow_run") {
 			t.Errorf("%s runs with the repository's rights on what others send (%v)", name, err)
 		}
-		for line := range strings.Lines(string(text)) {
+		for line := range strings.Lines(text) {
 			if line = strings.TrimSpace(line); strings.Contains(line, "uses:") && !pinned.MatchString(line) && !strings.Contains(line, "uses: ./") {
 				t.Errorf("%s: %q is not pinned by its commit with its version beside it", name, line)
 			}
 		}
-		if strings.Contains(string(text), "secrets.") || strings.Contains(string(text), "secrets: inherit") {
+		if strings.Contains(text, "secrets.") || strings.Contains(text, "secrets: inherit") {
 			t.Errorf("%s uses a secret; nothing here needs one", name)
 		}
 		for job, j := range w.Jobs {
@@ -101,5 +130,88 @@ func TestWorkflows(t *testing.T) {
 	}
 	if diff := cmp.Diff(granted, got); diff != "" {
 		t.Errorf("permissions of the workflows (-want +got):\n%s", diff)
+	}
+}
+
+// TestPullRequests: what runs for a pull request gets no credentials, and what may
+// write runs nothing of it.
+func TestPullRequests(t *testing.T) {
+	workflows, _ := read(t)
+	writing := 0
+	for name, w := range workflows {
+		if on, err := yaml.Marshal(&w.On); err != nil || !strings.Contains(string(on), "pull_request") {
+			continue
+		}
+		for id, j := range w.Jobs {
+			if j.Environment != "" || j.Permissions["id-token"] != "" || len(j.uses("aws-actions/configure-aws-credentials")) > 0 {
+				t.Errorf("%s/%s could get credentials", name, id)
+			}
+			writes := false
+			for _, permission := range j.Permissions {
+				writes = writes || permission == "write"
+			}
+			if !writes {
+				continue
+			}
+			writing++
+			if j.If != "github.event.pull_request.head.repo.full_name == github.repository" {
+				t.Errorf("%s/%s may write and runs for forks as well: %q", name, id, j.If)
+			}
+			for _, checkout := range j.uses("actions/checkout") {
+				if ref := checkout.With["ref"]; ref != "${{ github.event.repository.default_branch }}" {
+					t.Errorf("%s/%s may write and checks out %q", name, id, ref)
+				}
+			}
+			for _, setup := range j.uses("actions/setup-go") {
+				if setup.With["cache"] != "false" {
+					t.Errorf("%s/%s may write and builds from a cache that pull requests fill", name, id)
+				}
+			}
+			for _, artifact := range j.uses("actions/download-artifact") {
+				if !strings.HasPrefix(artifact.With["path"], "${{ runner.temp }}/") {
+					t.Errorf("%s/%s may write and has what a pull request wrote among its own files, in %q", name, id, artifact.With["path"])
+				}
+			}
+			for _, s := range j.Steps {
+				if s.Run != "" && !strings.HasPrefix(s.Run, "go run ./cmd/comment ") {
+					t.Errorf("%s/%s may write and runs %s", name, id, s.Run)
+				}
+			}
+		}
+	}
+	if writing != 1 {
+		t.Errorf("%d jobs of pull requests may write, want the one that comments", writing)
+	}
+}
+
+// TestWhatIsShownIsDeployed: the approved job deploys the assembly of the one that
+// showed it, which has another role, and synthesizes nothing.
+func TestWhatIsShownIsDeployed(t *testing.T) {
+	workflows, _ := read(t)
+	show, deploy := workflows["deploy"].Jobs["show"], workflows["deploy"].Jobs["deploy"]
+	if show.Environment != "production-diff" || deploy.Environment != "production" || deploy.Needs != "show" {
+		t.Errorf("%q shows, and %q deploys after %q", show.Environment, deploy.Environment, deploy.Needs)
+	}
+	var runs []string
+	for _, s := range slices.Concat(show.Steps, deploy.Steps) {
+		if s.Run != "" {
+			runs = append(runs, s.Run)
+		}
+	}
+	checked, deployed := slices.Index(runs, "bin/cutover phase check"), slices.Index(runs, `make deploy ARGS="--app cdk.out"`)
+	if checked < 0 || deployed < checked || len(show.uses("actions/upload-artifact")) != 1 || len(deploy.uses("actions/download-artifact")) != 1 {
+		t.Errorf("an assembly is not checked, handed over and deployed: %q", runs)
+	}
+	for name, j := range workflows["deploy"].Jobs {
+		credentials := slices.IndexFunc(j.Steps, func(s step) bool { return strings.HasPrefix(s.Uses, "aws-actions/") })
+		installed := slices.IndexFunc(j.Steps, func(s step) bool { return strings.HasPrefix(s.Run, "make setup") })
+		if installed < 0 || credentials < installed {
+			t.Errorf("deploy/%s installs npm packages, whose scripts run, when it has credentials", name)
+		}
+	}
+	for _, s := range deploy.Steps {
+		if strings.Contains(s.Run, "synth") || strings.Contains(s.Uses, "setup-go") {
+			t.Errorf("the approved job builds something: %s%s", s.Run, s.Uses)
+		}
 	}
 }

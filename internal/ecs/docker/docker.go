@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -285,6 +286,20 @@ func (c *running) kill(signal string) error {
 	defer cancel()
 	_, err := c.engine.ContainerKill(ctx, c.id, client.ContainerKillOptions{Signal: signal})
 	return err
+}
+
+// ProcessorTime is that of the container's control group.
+func (c *running) ProcessorTime(ctx context.Context) (time.Duration, error) {
+	result, err := c.engine.ContainerStats(ctx, c.id, client.ContainerStatsOptions{})
+	if err != nil {
+		return 0, err
+	}
+	defer result.Body.Close()
+	var stats container.StatsResponse
+	if err := json.NewDecoder(result.Body).Decode(&stats); err != nil {
+		return 0, fmt.Errorf("the engine's statistics cannot be read: %w", err)
+	}
+	return time.Duration(stats.CPUStats.CPUUsage.TotalUsage), nil
 }
 
 // maxOutput is how much of a command's output is kept, as by Docker's health

@@ -346,6 +346,29 @@ func TestEnds(t *testing.T) {
 	}
 }
 
+// Processor time is that of the whole container: it grows with every command that
+// runs in it.
+func TestProcessorTime(t *testing.T) {
+	d := newDriver(t)
+	c, w := start(t, d, probe(t, "ignore"))
+	w.await(t, "ready")
+	before, err := c.ProcessorTime(t.Context())
+	if err != nil || before <= 0 || before > time.Minute {
+		t.Fatalf("it has used %v (%v)", before, err)
+	}
+	if _, _, err := c.Exec(t.Context(), []string{"/bin/probe", "exit", "0"}); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := c.ProcessorTime(t.Context()); err != nil || after <= before || after > before+time.Minute {
+		t.Errorf("it has used %v, and %v before (%v)", after, before, err)
+	}
+	c.Signal(syscall.SIGKILL)
+	wait(t, c)
+	if _, err := c.ProcessorTime(t.Context()); err == nil {
+		t.Error("a container that is gone has used processor time")
+	}
+}
+
 func TestSweep(t *testing.T) {
 	d := newDriver(t)
 	c, w := start(t, d, probe(t, "ignore"))

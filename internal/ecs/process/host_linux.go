@@ -2,11 +2,13 @@ package process
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // groupAttributes put a process into a group of its own, and have the kernel end
@@ -38,6 +40,40 @@ func startTime(pid int) (start string, alive bool) {
 		return "", false
 	}
 	return fields[19], true
+}
+
+// tick is the unit of processor times in /proc, 1/USER_HZ, which is the same on all
+// machines that Go runs on.
+// https://man7.org/linux/man-pages/man7/time.7.html
+const tick = time.Second / 100
+
+// processorTime is how long the processes of a group, and those of theirs that have
+// ended, have used a processor.
+func processorTime(group int) (time.Duration, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	ticks, found := 0, false
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		fields := stat(pid)
+		if fields == nil || fields[2] != strconv.Itoa(group) {
+			continue
+		}
+		found = true
+		for _, field := range fields[11:15] { // utime, stime, cutime and cstime
+			n, _ := strconv.Atoi(field)
+			ticks += n
+		}
+	}
+	if !found {
+		return 0, fmt.Errorf("no process of group %d is there", group)
+	}
+	return time.Duration(ticks) * tick, nil
 }
 
 // marked are the processes that were started for a task, by it or by its

@@ -363,6 +363,10 @@ func (p *process) Terminate() error {
 
 func (p *process) Signal(signal syscall.Signal) error { return syscall.Kill(-p.pid, signal) }
 
+// ProcessorTime is that of the process group, so of all that the container's first
+// process has started but what left the group.
+func (p *process) ProcessorTime(context.Context) (time.Duration, error) { return processorTime(p.pid) }
+
 // maxOutput is how much of a command's output is kept, as by Docker's health
 // checks.
 const maxOutput = 4096

@@ -215,6 +215,35 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 	}
 }
 
+// What the first process starts counts too, as in a container.
+func TestProcessorTime(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("processor time is read on Linux only")
+	}
+	const second = `i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done` // or less
+	for name, command := range map[string]string{
+		"itself": second + "; echo done; sleep 60", "a child": "sh -c '" + second + "; echo done; sleep 60'", "a child that has ended": "sh -c '" + second + "'; echo done; sleep 60",
+	} {
+		d := newDriver(t, map[string]string{"busy": command})
+		c, l := start(t, d, ecs.ContainerDefinition{Name: "busy"})
+		l.await(t, "done")
+		used, err := c.ProcessorTime(t.Context())
+		if err != nil || used < 20*time.Millisecond || used > time.Minute {
+			t.Errorf("%s: %v (%v)", name, used, err)
+		}
+		again, err := c.ProcessorTime(t.Context())
+		if err != nil || again < used || again > used+time.Second {
+			t.Errorf("%s: then %v (%v)", name, again, err)
+		}
+	}
+	d := newDriver(t, map[string]string{"gone": "true"})
+	c, _ := start(t, d, ecs.ContainerDefinition{Name: "gone"})
+	wait(t, c)
+	if used, err := c.ProcessorTime(t.Context()); err == nil {
+		t.Errorf("a process that has ended has used %v", used)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	foreign, err := os.ReadFile(filepath.Join(users(t).Image.Asset.Directory, "users"))
 	if err != nil {

@@ -98,6 +98,7 @@ var queryVersions = map[string]string{
 	"ec2":                  "2016-11-15",
 	"elasticloadbalancing": "2015-12-01",
 	"iam":                  "2010-05-08",
+	"monitoring":           "2010-08-01",
 }
 
 // query calls an operation of a service that speaks the query protocol. The parameters have the API's names; in EC2's
@@ -139,6 +140,8 @@ func flatten(form url.Values, key string, v any, flat bool) {
 
 // Targets of the APIs that speak JSON.
 var jsonTargets = map[string]string{
+	"application-autoscaling": "AnyScaleFrontendService.",
+
 	"ecr":  "AmazonEC2ContainerRegistry_V20150921.",
 	"ecs":  "AmazonEC2ContainerServiceV20141113.",
 	"logs": "Logs_20140328.",

@@ -3,6 +3,7 @@ package cloudformation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -186,6 +187,7 @@ var handlers = func() map[string]*handler {
 	network(table)
 	compute(table)
 	routing(table)
+	scaling(table)
 	others(table)
 	return table
 }()
@@ -914,6 +916,50 @@ func others(handlers map[string]*handler) {
 		update: func(c *call, physical string, old, p props) (props, error) { return nil, retention(c, physical, p) },
 		delete: func(c *call, physical string, p props) error {
 			_, err := c.j("logs", "DeleteLogGroup", map[string]any{"logGroupName": physical})
+			return gone(err)
+		},
+	}
+
+	alarm := func(c *call, name string, p props) error {
+		params := maps.Clone(p)
+		params["AlarmName"] = name
+		_, err := c.q("monitoring", "PutMetricAlarm", params)
+		return err
+	}
+	handlers["AWS::CloudWatch::Alarm"] = &handler{
+		replace: []string{"AlarmName"},
+		name:    "AlarmName",
+		create: func(c *call, p props) (string, props, error) {
+			name := str(p, "AlarmName")
+			if name == "" {
+				name = c.generated(255)
+			}
+			return made(name, props{"Arn": c.arn("cloudwatch", "alarm:"+name)}, alarm(c, name, p))
+		},
+		update: func(c *call, physical string, old, p props) (props, error) { return nil, alarm(c, physical, p) },
+		delete: func(c *call, physical string, p props) error {
+			_, err := c.q("monitoring", "DeleteAlarms", map[string]any{"AlarmNames": []any{physical}})
+			return gone(err)
+		},
+	}
+
+	dashboard := func(c *call, name string, p props) error {
+		_, err := c.q("monitoring", "PutDashboard", map[string]any{"DashboardName": name, "DashboardBody": p["DashboardBody"]})
+		return err
+	}
+	handlers["AWS::CloudWatch::Dashboard"] = &handler{
+		replace: []string{"DashboardName"},
+		name:    "DashboardName",
+		create: func(c *call, p props) (string, props, error) {
+			name := str(p, "DashboardName")
+			if name == "" {
+				name = c.generated(255)
+			}
+			return made(name, nil, dashboard(c, name, p))
+		},
+		update: func(c *call, physical string, old, p props) (props, error) { return nil, dashboard(c, physical, p) },
+		delete: func(c *call, physical string, p props) error {
+			_, err := c.q("monitoring", "DeleteDashboards", map[string]any{"DashboardNames": []any{physical}})
 			return gone(err)
 		},
 	}

@@ -1,0 +1,436 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"cutover/internal/assembly"
+	"cutover/internal/config"
+	"cutover/internal/migration"
+	"cutover/internal/move"
+	"cutover/internal/rehearsal"
+	"cutover/internal/review"
+)
+
+// reviewing has the flags of the command.
+type reviewing struct {
+	base     string
+	rehearse rehearse
+	walk     bool
+	failOn   []string
+	out      string
+	files    string
+	asJSON   bool
+
+	progress func(format string, a ...any)
+}
+
+func reviewCommand(g *global) *cobra.Command {
+	var o reviewing
+	cmd := &cobra.Command{
+		Use:   "review",
+		Short: "Show what a change of the app does to a deployment, without asking AWS",
+		Long: `Review compares what the app in the working directory synthesizes with what it did at the
+commit where this branch left another one: in every phase, and where cdk.json is, with the
+library that "cdk diff" is made of. Replacements, deletions and broadened permissions come
+first; then what a change of phase does, what it costs, a short rehearsal, and all that
+differs. It needs no AWS account, and leaves the working tree as it is: the base is checked
+out to a directory of its own, which is removed again.
+
+It writes review.md and comment.md, cut to what GitHub takes as a comment, and review.json.
+It exits with 0 whatever it finds, unless --fail-on names it.`,
+		Example: `  cutover review
+  cutover review --base v1.4.0 --rehearsal=false
+  cutover review --base origin/main --fail-on replacement,broadening`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
+	}
+	flags := cmd.Flags()
+	o.rehearse.how.flags(cmd)
+	flags.StringVar(&o.base, "base", "main", "commit, branch or tag to compare with, where the branch left it")
+	flags.BoolVar(&o.walk, "rehearsal", true, "rehearse the migration, which takes about a minute")
+	flags.IntVar(&o.rehearse.rate, "rate", 300, "requests per second of the rehearsal")
+	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "least time to stay in a phase of the rehearsal")
+	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 if there is one of these: "+strings.Join(review.Findings(), ", "))
+	flags.StringVar(&o.out, "out", filepath.Join("build", "review"), "directory of the review")
+	flags.StringVar(&o.files, "files", "", "address at which the comment says that the directory of the review is")
+	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (o *reviewing) run(cmd *cobra.Command, g *global) error {
+	for _, finding := range o.failOn {
+		if !slices.Contains(review.Findings(), finding) {
+			return fmt.Errorf("--fail-on %s: there is no such finding: choose from %s", finding, strings.Join(review.Findings(), ", "))
+		}
+	}
+	o.progress = progress(cmd.ErrOrStderr())
+	report, err := o.review(cmd.Context(), g)
+	if err != nil {
+		return err
+	}
+	files := "`" + o.out + "`"
+	if o.files != "" {
+		files = fmt.Sprintf("[the files of this review](%s)", o.files)
+	}
+	encoded, err := json.MarshalIndent(report, "", " ")
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{
+		"review.md": report.Markdown(), "comment.md": report.Comment(review.Limit, files), "review.json": string(encoded) + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(o.out, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if o.asJSON {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", encoded)
+	} else {
+		fmt.Fprintf(cmd.OutOrStdout(), "%s\nThe review is in %s.\n", report.Text(), o.out)
+	}
+	var failed []string
+	for _, finding := range o.failOn {
+		if n := report.Found(finding); n > 0 {
+			failed = append(failed, fmt.Sprintf("%s (%d)", finding, n))
+		}
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("--fail-on: the change has %s", strings.Join(failed, ", "))
+	}
+	return nil
+}
+
+// progress returns what says what is being done, and when that began. It is
+// called from several goroutines.
+func progress(w io.Writer) func(string, ...any) {
+	begin := time.Now()
+	var mu sync.Mutex
+	return func(format string, a ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(w, "%6.1f s  %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, a...))
+	}
+}
+
+// side is the app before or after the change.
+type side struct {
+	name string // for people
+	dir  string // of the app
+	out  string // of its assemblies
+	cdk  string // the command
+
+	deployment config.Deployment
+	at         move.Position
+	ungated    bool                          // with the gate off
+	assemblies map[string]*assembly.Assembly // by position
+}
+
+// review finds out all there is to know.
+func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
+	report = &review.Report{Uncommitted: []string{}}
+	prefix, commit, err := o.commit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if report.Uncommitted, err = uncommitted(ctx); err != nil {
+		return nil, err
+	}
+	short, base, err := named(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	_, report.Head, err = named(ctx, "HEAD")
+	if err != nil {
+		return nil, err
+	}
+	report.Base = fmt.Sprintf("`%s` at %s", o.base, base)
+
+	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
+		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
+			return nil, err
+		}
+	}
+	synthesized, err := filepath.Abs(filepath.Join(o.out, "synth"))
+	if err != nil {
+		return nil, err
+	}
+	cdk, err := cdkProgram(".")
+	if err != nil {
+		return nil, err
+	}
+	head := &side{name: "head", dir: ".", out: filepath.Join(synthesized, "head"), cdk: cdk}
+	if err := head.load(); err != nil {
+		return nil, err
+	}
+	o.progress("checking out the base, %s", short)
+	tree, remove, err := checkout(ctx, filepath.Join(o.out, "base"), commit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	before := &side{name: "base", dir: filepath.Join(tree, prefix), out: filepath.Join(synthesized, "base"), cdk: cdk}
+	if err := before.load(); err != nil {
+		return nil, fmt.Errorf("the base, %s at %s: %w", o.base, short, err)
+	}
+	if before.cdk, err = o.commandOf(ctx, before, head); err != nil {
+		return nil, err
+	}
+
+	both, failed := errgroup.WithContext(ctx)
+	for _, s := range []*side{before, head} {
+		both.Go(func() error { return s.synthesize(failed, o.progress) })
+	}
+	if err := both.Wait(); err != nil {
+		return nil, err
+	}
+	var pairs []review.Pair
+	for _, phase := range migration.PhaseNames() {
+		report.Phases = append(report.Phases, phase)
+		pairs = append(pairs, review.Pair{Name: phase, Before: before.assemblies[phase], After: head.assemblies[phase]})
+	}
+	from, to := before.at.String(), head.at.String()
+	report.Deployment = to
+	switch {
+	case from != to:
+		report.Deployment = from + " → " + to
+		fallthrough
+	case len(head.at.Shift) > 0:
+		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: before.assemblies[from], After: head.assemblies[to]})
+	}
+	report.Move = review.Move{From: from, To: to, Changes: []string{}, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
+	if from != to {
+		report.Move.Changes = move.Changes(head.deployment, before.at, head.at)
+	}
+
+	o.progress("comparing the templates")
+	node, err := exec.LookPath(filepath.Join(filepath.Dir(cdk), "node"))
+	if err != nil {
+		if node, err = exec.LookPath("node"); err != nil {
+			return nil, errors.New("the node command is missing: run `npm ci`")
+		}
+	}
+	if report.Stacks, err = review.Compare(ctx, node, ".", pairs); err != nil {
+		return nil, err
+	}
+	report.Replacements = review.Replacements(report.Stacks)
+	report.Images = review.Images(pairs)
+	if report.Costs, err = review.Costs(pairs); err != nil {
+		return nil, err
+	}
+	if !o.walk {
+		return report, nil
+	}
+	o.progress("rehearsing the migration")
+	o.rehearse.path, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
+	last := ""
+	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
+		if doing := p.Phase; p.Next != "" && doing+p.Next != last {
+			last = doing + p.Next
+			o.progress("rehearsing %s → %s: %d requests, %d lost, %d different", doing, p.Next, p.Sent, p.Lost, p.Different)
+		}
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil: // what was found before must not be lost
+		report.Rehearsal = review.NoRehearsal(err)
+		return report, nil
+	}
+	report.Rehearsal, err = review.NewRehearsal(rehearsed)
+	return report, err
+}
+
+// commit finds the commit to compare with, and the path of the app within the
+// repository.
+func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
+	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
+		return "", "", fmt.Errorf("there is no base to compare with: %w", err)
+	}
+	named, err := git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", o.base+"^{commit}")
+	if err != nil {
+		if ctx.Err() != nil {
+			return "", "", ctx.Err()
+		}
+		return "", "", fmt.Errorf("--base %s: git knows no such commit, branch or tag: name another one, or fetch it with `git fetch origin`", o.base)
+	}
+	// What the other branch has gained since is no part of this change.
+	if commit, err = git(ctx, "merge-base", named, "HEAD"); err != nil {
+		if ctx.Err() != nil {
+			return "", "", ctx.Err()
+		}
+		return "", "", fmt.Errorf("--base %s: it has no commit in common with HEAD, or the clone is not deep enough to have it: `git fetch --unshallow`", o.base)
+	}
+	return prefix, commit, nil
+}
+
+// named returns a commit's abbreviated id, and that with its subject as Markdown.
+func named(ctx context.Context, commit string) (short, text string, err error) {
+	line, err := git(ctx, "log", "-1", "--format=%h %s", commit)
+	if err != nil {
+		return "", "", err
+	}
+	short, subject, _ := strings.Cut(line, " ")
+	// Nothing of it means anything, and nobody is notified.
+	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
+}
+
+// uncommitted lists the files with changes that git was not given.
+func uncommitted(ctx context.Context) ([]string, error) {
+	files := []string{}
+	status, err := git(ctx, "status", "--porcelain", "-z")
+	if err != nil {
+		return nil, err
+	}
+	entries := strings.Split(strings.TrimRight(status, "\x00"), "\x00")
+	for i := 0; i < len(entries); i++ {
+		if len(entries[i]) < 4 {
+			continue
+		}
+		files = append(files, entries[i][3:])
+		if entries[i][0] == 'R' || entries[i][0] == 'C' { // the name before follows
+			i++
+		}
+	}
+	return files, nil
+}
+
+// git returns what git writes, without the end of the line.
+func git(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		if text := strings.TrimSpace(stderr.String()); text != "" {
+			return "", fmt.Errorf("git %s: %s", args[0], strings.TrimPrefix(text, "fatal: "))
+		}
+		return "", fmt.Errorf("git %s: %w", args[0], err)
+	}
+	return strings.TrimSuffix(stdout.String(), "\n"), nil
+}
+
+// checkout has git check a commit out to a directory of its own. Always at the
+// same place: the compiler's cache knows what it compiled there.
+func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
+	if tree, err = filepath.Abs(dir); err != nil {
+		return "", nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(tree), 0o755); err != nil {
+		return "", nil, err
+	}
+	remove = func() error {
+		// After Ctrl-C as well.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		// The worktree, what may be left of one that is none, and what git knows of it.
+		_, refused := git(ctx, "worktree", "remove", "--force", tree)
+		if err := os.RemoveAll(tree); err != nil {
+			return err
+		}
+		if refused == nil {
+			return nil
+		}
+		_, err := git(ctx, "worktree", "prune")
+		return err
+	}
+	if err := remove(); err != nil { // what one that was killed has left
+		return "", nil, err
+	}
+	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
+		return "", nil, errors.Join(err, remove())
+	}
+	return tree, remove, nil
+}
+
+// load reads the list of services and where cdk.json is in the migration.
+func (s *side) load() error {
+	file, err := move.Read(filepath.Join(s.dir, cdkFile))
+	if err != nil {
+		return fmt.Errorf("it is not an app that this can review: %w", err)
+	}
+	s.ungated = file.Context["phaseGate"] == "off"
+	services, err := move.Services(filepath.Join(s.dir, appFile))
+	if err != nil {
+		return fmt.Errorf("it is not an app that this can review: %w", err)
+	}
+	if s.deployment, _, s.at, err = move.Load(services, file.Context, ""); err != nil {
+		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
+	}
+	return nil
+}
+
+// commandOf is the CDK command line that synthesizes the base: the head's, if the
+// base locks the same packages.
+func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
+	const lock = "package-lock.json"
+	of := func(s *side) []byte {
+		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // of none there is none to install
+		return text
+	}
+	locked := of(base)
+	if locked == nil || bytes.Equal(locked, of(head)) {
+		return head.cdk, nil
+	}
+	o.progress("base: installing its npm packages, which are others than the head's")
+	cmd := exec.CommandContext(ctx, "npm", "ci")
+	cmd.Dir = base.dir
+	cmd.WaitDelay = 5 * time.Second
+	if output, err := cmd.CombinedOutput(); ctx.Err() != nil {
+		return "", ctx.Err()
+	} else if err != nil {
+		return "", fmt.Errorf("npm ci in the base: %w\n%s", err, output)
+	}
+	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
+}
+
+// synthesize writes and reads an assembly for every phase, and for the position
+// of cdk.json. That of the head is validated: it is what would be deployed.
+func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
+	s.assemblies = map[string]*assembly.Assembly{}
+	positions := []move.Position{}
+	for _, phase := range migration.Phases() {
+		positions = append(positions, move.Position{Phase: phase})
+	}
+	if len(s.at.Shift) > 0 {
+		positions = append(positions, s.at)
+	}
+	for _, position := range positions {
+		name := position.String()
+		validated, validation := "", "CDK_VALIDATION=false"
+		if s.name == "head" && name == s.at.String() {
+			validated, validation = ", and validating it", "CDK_VALIDATION=true"
+		}
+		progress("%s: synthesizing %s%s", s.name, name, validated)
+		dir := filepath.Join(s.out, position.Phase.String())
+		if len(position.Shift) > 0 {
+			dir += "-shift"
+		}
+		context := []string{"phase=" + position.Phase.String(), "shift=" + position.ShiftText()}
+		if err := synth(ctx, s.cdk, s.dir, dir, context, append(os.Environ(), validation)); err != nil {
+			return fmt.Errorf("the %s, in %s: %w", s.name, name, err)
+		}
+		a, err := assembly.Read(dir)
+		if err != nil {
+			return fmt.Errorf("the %s, in %s: %w", s.name, name, err)
+		}
+		s.assemblies[name] = a
+	}
+	return nil
+}

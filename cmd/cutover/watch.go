@@ -1,0 +1,437 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/fatih/color"
+	"github.com/spf13/cobra"
+
+	"cutover/internal/canary"
+	"cutover/internal/config"
+	"cutover/internal/local"
+	"cutover/internal/migration"
+	"cutover/internal/move"
+)
+
+// The results of watch that are not to go on. They have exit codes of their own.
+var (
+	errWait = errors.New("there is no telling yet: wait")
+	errBack = errors.New("it is worse than before: go back")
+)
+
+// watch has the flags of the command.
+type watch struct {
+	env                      string
+	local, aws, once, asJSON bool
+	period, timeout          time.Duration
+}
+
+func watchCommand(g *global) *cobra.Command {
+	var o watch
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Compare a canary with the monolith, and say go on, wait or back",
+		Long: fmt.Sprintf(`Watch compares the microservices that a canary gives requests to, or after the switch
+all of them, with the monolith that they take them from, and says what to do:
+
+  back   in %d periods after each other one had a 5xx rate of more than %g percentage
+         point above the monolith's, a p99 above %v and %g times the monolith's,
+         or more unhealthy targets
+  wait   that was so in one period only, or it is too early to tell: it takes %[1]d periods
+         since the canary began, with %[5]d requests of the service in each
+  go on  otherwise
+
+A monolith with fewer requests counts as one without errors, and latencies are not
+compared with it.
+
+If a deployment runs on this machine it is the one that is looked at, and what comes
+next is a "cutover deploy". Otherwise it is the environment on AWS: its alarms, which
+compare the same and which the setting "alarms" brings, and their metrics, in minutes.
+A canary that replaces another one there should have run for %[6]v before it is judged.
+
+Unless told otherwise watch asks until it can tell. It exits with 0 to go on, with 2
+to wait, with 3 to go back, and with 1 if something is in the way.`,
+			canary.Periods, canary.MaxErrorPoints, canary.MinLatency, canary.MaxLatencyRatio, canary.MinRequests, canary.Periods*canary.Period),
+		Example: `  cutover watch
+  cutover watch --local --period 30s
+  cutover watch --aws --once --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&o.local, "local", false, "look at this machine")
+	flags.BoolVar(&o.aws, "aws", false, "look at AWS (default if no deployment runs here)")
+	flags.StringVar(&o.env, "env", "", "environment to look at on AWS (default: that of cdk.json)")
+	flags.DurationVar(&o.period, "period", 10*time.Second, "length of a period on this machine")
+	flags.BoolVar(&o.once, "once", false, "say what is known now, and wait for no more")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how long to ask before it is to wait")
+	flags.BoolVar(&o.asJSON, "json", false, "print the last of it as JSON")
+	cmd.MarkFlagsMutuallyExclusive("local", "aws")
+	cmd.MarkFlagsMutuallyExclusive("local", "env")
+	return cmd
+}
+
+// watched is what is known at one moment.
+type watched struct {
+	Target  string         `json:"target"` // local or aws
+	Env     string         `json:"env,omitempty"`
+	Region  string         `json:"region,omitempty"`
+	Seconds float64        `json:"periodSeconds"`
+	Verdict canary.Verdict `json:"verdict"`
+	Reasons []string       `json:"reasons"`
+	// Services are those that are compared with the monolith.
+	Monolith string           `json:"monolith"`
+	Services []watchedService `json:"services"`
+	Next     []nextStep       `json:"next"` // each a way to do as the verdict says
+
+	switched bool
+	length   time.Duration
+}
+
+type nextStep struct {
+	Command string `json:"command"`
+	Does    string `json:"does"`
+}
+
+type watchedService struct {
+	Service string `json:"service"`
+	// Percent is how much of its traffic it gets.
+	Percent  float64          `json:"percent"`
+	Rounds   []canary.Round   `json:"rounds"` // never null
+	Findings []canary.Finding `json:"findings"`
+	Alarms   []move.Alarm     `json:"alarms,omitempty"`
+}
+
+func (o *watch) run(cmd *cobra.Command, g *global) error {
+	ctx, v := cmd.Context(), newView(cmd.OutOrStdout(), g)
+	look, every, err := o.source(cmd, g, v)
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(o.timeout)
+	if o.once {
+		deadline = time.Now()
+	}
+	var w *watched
+	for told := ""; ; {
+		if w, err = look(ctx); ctx.Err() != nil {
+			return ctx.Err()
+		} else if err != nil {
+			return err
+		}
+		if w.Verdict != canary.Wait || !time.Now().Add(every).Before(deadline) {
+			break
+		}
+		switch state := w.state(); {
+		case o.asJSON:
+		case v.terminal:
+			v.redraw(v.watched(w, v.room()))
+		case state != told:
+			v.print(time.Now().Format("15:04:05  ") + string(w.Verdict) + ": " + strings.Join(w.Reasons, "; "))
+			told = state
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(every):
+		}
+	}
+	if o.asJSON {
+		err = printJSON(v.out, w)
+	} else {
+		v.redraw(v.watched(w, 0))
+	}
+	switch {
+	case err != nil:
+		return err
+	case w.Verdict == canary.Back:
+		return errBack
+	case w.Verdict == canary.Wait:
+		return errWait
+	}
+	return nil
+}
+
+// state is what a line is worth, figures left out.
+func (w *watched) state() string {
+	var b strings.Builder
+	for _, s := range w.Services {
+		fmt.Fprint(&b, s.Service, len(s.Rounds))
+		for _, f := range s.Findings {
+			b.WriteString(string(f.State))
+		}
+	}
+	return b.String()
+}
+
+// source returns what looks at the target, and how often it is worth looking.
+func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(context.Context) (*watched, error), every time.Duration, err error) {
+	ctx := cmd.Context()
+	client := local.NewClient(g.state)
+	if !o.aws && o.env == "" {
+		_, err := client.Status(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil, 0, ctx.Err()
+		case err == nil:
+			services, err := move.Services(appFile)
+			if err == nil && len(services.Services) == 0 {
+				err = fmt.Errorf("%s lists no microservices: there is nothing to compare with %s", appFile, services.Monolith.Name)
+			}
+			return func(ctx context.Context) (*watched, error) { return o.here(ctx, client, services, v) }, time.Second, err
+		case o.local || !errors.Is(err, local.ErrNotRunning):
+			return nil, 0, err
+		}
+	}
+	if cmd.Flags().Changed("period") {
+		return nil, 0, fmt.Errorf("--period: on AWS a period is %v long: leave it out, or look at this machine with --local", canary.Period)
+	}
+	p := &phase{env: o.env}
+	if err := p.load(ctx); err != nil {
+		return nil, 0, err
+	}
+	watcher, services, err := watcher(ctx, p)
+	if err != nil {
+		if !o.aws && o.env == "" && p.notAsked != nil {
+			err = fmt.Errorf("%w; and on this machine %w in %s", err, local.ErrNotRunning, g.state)
+		}
+		return nil, 0, err
+	}
+	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, services, v) }, 15 * time.Second, nil
+}
+
+// here looks at this machine.
+func (o *watch) here(ctx context.Context, client *local.Client, services config.Deployment, v *view) (*watched, error) {
+	monolith := services.Monolith.Name
+	found, err := client.Canaries(ctx, monolith, o.period)
+	if err != nil {
+		return nil, err
+	}
+	if len(found.Canaries) == 0 {
+		return nil, fmt.Errorf("there is no canary on this machine, %s has all of the traffic: begin one with `%s deploy --phase parallel -c shift=%s=10`, or look at AWS with --aws",
+			monolith, v.program, services.Services[0].Name)
+	}
+	w := &watched{Target: "local", Monolith: monolith, length: o.period}
+	for _, c := range found.Canaries {
+		w.switched = w.switched || c.Switched
+		subject := canary.Subject{Service: c.Service, Monolith: monolith, Length: o.period, Rounds: c.Rounds}
+		w.Services = append(w.Services, watchedService{c.Service, c.Percent, append([]canary.Round{}, c.Rounds...), subject.Judge(), nil})
+	}
+	w.decide()
+	if found.Deploying {
+		w.Verdict, w.Reasons = canary.Wait, []string{"an assembly is being deployed"}
+	}
+	deploy := v.program + " deploy --phase "
+	parallel := deploy + migration.Parallel.String()
+	w.next(v.program+" watch --local", parallel, parallel+" -c shift=", deploy+migration.Switched.String(), deploy+migration.Retired.String())
+	return w, nil
+}
+
+// watcher returns what looks at AWS, and the services that it looks at.
+func watcher(ctx context.Context, p *phase) (*move.Watcher, []config.Service, error) {
+	if p.notAsked != nil {
+		return nil, nil, p.notAsked
+	}
+	if !p.deployed.Exists {
+		return nil, nil, fmt.Errorf("%s was not deployed in %s yet, or not to the end: deploy it with `npx cdk deploy --all --concurrency 8`", p.env, p.deployed.Region)
+	}
+	if err := move.Check(p.env, p.from, p.deployed); err != nil {
+		return nil, nil, err
+	}
+	services, err := move.Canaries(p.deployment, p.from)
+	if err != nil {
+		return nil, nil, err
+	}
+	prefix, _ := p.file.Context["namePrefix"].(string)
+	w, err := move.NewWatcher(ctx, p.deployment, p.env, prefix, services, p.deployed.Since, os.Getenv)
+	return w, services, err
+}
+
+// there looks at AWS.
+func (o *watch) there(ctx context.Context, p *phase, watcher *move.Watcher, services []config.Service, v *view) (*watched, error) {
+	all, err := watcher.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &watched{Target: "aws", Env: p.env, Region: p.deployed.Region, Monolith: p.deployment.Monolith.Name, switched: p.from.Phase == migration.Switched, length: canary.Period}
+	for i, one := range all {
+		w.Services = append(w.Services, watchedService{one.Service, p.from.Percent(services[i].Name), append([]canary.Round{}, one.Rounds...), one.Findings, one.Alarms})
+	}
+	w.decide()
+	env := ""
+	if o.env != "" {
+		env = " --env " + o.env
+	}
+	phase := v.program + " phase "
+	next := phase + "next" + env
+	w.next(v.program+" watch --aws"+env, phase+"back"+env, next+" --canary ", next, next)
+	return w, nil
+}
+
+func (w *watched) decide() {
+	w.Seconds = w.length.Seconds()
+	var findings []canary.Finding
+	for _, s := range w.Services {
+		findings = append(findings, s.Findings...)
+	}
+	w.Verdict, w.Reasons = canary.Decide(findings)
+}
+
+// next fills in what to do, with the commands that do it; more is to be followed by
+// the canary.
+func (w *watched) next(wait, back, more, switched, retired string) {
+	switch {
+	case w.Verdict == canary.Wait:
+		w.Next = []nextStep{{wait, "ask again"}}
+	case w.Verdict == canary.Back:
+		w.Next = []nextStep{{back, w.Monolith + " has all of the traffic again"}}
+	case w.switched:
+		w.Next = []nextStep{{retired, w.Monolith + " stops"}}
+	default:
+		if shift := w.more(); shift != "" {
+			w.Next = []nextStep{{more + shift, "more of the traffic"}}
+		}
+		w.Next = append(w.Next, nextStep{switched, "all of it, and that of all other microservices"})
+	}
+}
+
+// more is a canary with more traffic, half of it and then all; empty if it has all.
+func (w *watched) more() string {
+	shift, more := map[string]int{}, false
+	for _, s := range w.Services {
+		shift[s.Service] = 100
+		if s.Percent < 50 {
+			shift[s.Service] = 50
+		}
+		more = more || s.Percent < 100
+	}
+	if !more {
+		return ""
+	}
+	return move.Position{Shift: shift}.ShiftText()
+}
+
+// watched shows what is known at a moment. If it has more lines than there is room
+// for, it shows of the verdict what there is room for.
+func (v *view) watched(w *watched, room int) string {
+	table, verdict := v.compared(w), v.verdict(w)
+	if room == 0 || strings.Count(table+verdict, "\n") <= room {
+		return table + verdict
+	}
+	lines := strings.SplitAfter(verdict, "\n")
+	return strings.Join(lines[:min(room, len(lines))], "")
+}
+
+// compared is the table of the services and the monolith.
+func (v *view) compared(w *watched) string {
+	var b strings.Builder
+	where := "on this machine"
+	if w.Target == "aws" {
+		where = w.Env + " in " + w.Region
+	}
+	fmt.Fprintf(&b, "Microservices against %s, %s, in periods of %s:\n\n", w.Monolith, where, canary.Duration(w.length))
+	rows := [][]string{{"SERVICE", "TRAFFIC", "REQUESTS", "5XX", "P99", "UNHEALTHY"}}
+	row := func(name, traffic string, s *canary.Sample, findings []canary.Finding) {
+		cells := []string{name, traffic, "", "", "", ""}
+		if s != nil {
+			p99 := "-" // without an answer
+			if s.P99 > 0 {
+				p99 = canary.Duration(s.P99)
+			}
+			copy(cells[2:], []string{fmt.Sprint(s.Requests), fmt.Sprintf("%.1f %%", s.ErrorPercent()), p99, fmt.Sprint(s.Unhealthy)})
+		}
+		for i, f := range findings { // in the order of the columns
+			cells[3+i] = strings.TrimSpace(cells[3+i] + " " + string(f.State))
+		}
+		rows = append(rows, cells)
+	}
+	for i, s := range w.Services {
+		last, next := latest(s.Rounds), (*canary.Round)(nil)
+		if i+1 < len(w.Services) {
+			next = latest(w.Services[i+1].Rounds)
+		}
+		traffic := fmt.Sprintf("%g %%", s.Percent)
+		if last == nil {
+			row(s.Service, traffic, nil, s.Findings)
+			continue
+		}
+		row(s.Service, traffic, &last.Service, s.Findings)
+		if next == nil || next.Monolith != last.Monolith { // once for those at one load balancer
+			row(w.Monolith, "", &last.Monolith, nil)
+		}
+	}
+	b.WriteString(v.states(align(rows)) + "\n")
+	return b.String()
+}
+
+// verdict is what to do, why, and how.
+func (v *view) verdict(w *watched) string {
+	var b strings.Builder
+	reasons := w.Reasons
+	if w.Verdict == canary.GoOn {
+		reasons = w.good()
+	}
+	verdict := strings.ToUpper(string(w.Verdict))
+	for i, reason := range reasons {
+		if i == 0 {
+			b.WriteString(v.paint(verdicts[w.Verdict], verdict) + "  ")
+		} else {
+			b.WriteString(strings.Repeat(" ", len(verdict)+2))
+		}
+		b.WriteString(reason + "\n")
+	}
+	var rows [][]string
+	for _, step := range w.Next {
+		rows = append(rows, []string{"  " + step.Command, "# " + step.Does})
+	}
+	b.WriteString("\nNext\n" + align(rows))
+	return b.String()
+}
+
+func latest(rounds []canary.Round) *canary.Round {
+	if len(rounds) == 0 {
+		return nil
+	}
+	return &rounds[len(rounds)-1]
+}
+
+// good says why to go on: once for all services, and what could not be compared.
+func (w *watched) good() (reasons []string) {
+	var names []string
+	for _, s := range w.Services {
+		names = append(names, s.Service)
+		for _, f := range s.Findings {
+			if f.State == canary.NotCompared {
+				reasons = append(reasons, f.Reason)
+			}
+		}
+	}
+	is := "is"
+	if len(names) > 1 {
+		is = "are"
+	}
+	return append([]string{fmt.Sprintf("%s %s not worse than %s in %d periods of %s", strings.Join(names, ", "), is, w.Monolith, canary.Periods, canary.Duration(w.length))}, reasons...)
+}
+
+var verdicts = map[canary.Verdict]color.Attribute{canary.GoOn: color.FgGreen, canary.Wait: color.FgYellow, canary.Back: color.FgRed}
+
+var found = map[canary.State]color.Attribute{
+	canary.OK: color.FgGreen, canary.High: color.FgYellow, canary.NotEnough: color.FgYellow, canary.Worse: color.FgRed,
+}
+
+// foundState is a state in a table, which is never the first of its line.
+var foundState = regexp.MustCompile(`(?m) (ok|high|worse|not enough|not compared)( |$)`)
+
+// states colours what was found, in a table whose columns are aligned.
+func (v *view) states(table string) string {
+	return foundState.ReplaceAllStringFunc(table, func(text string) string {
+		state := strings.TrimSpace(text)
+		return strings.Replace(text, state, v.paint(found[canary.State(state)], state), 1)
+	})
+}

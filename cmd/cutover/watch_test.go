@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"cutover/internal/canary"
+	"cutover/internal/local"
+)
+
+// What is redrawn fits the terminal: of very many services the verdict does. The
+// monolith is shown once for those that are compared with the same figures.
+func TestManyWatchedServices(t *testing.T) {
+	w := &watched{Target: "local", Monolith: "api", Verdict: canary.Wait, Next: []nextStep{{"cutover watch", "ask again"}}, length: 10 * time.Second}
+	for i := range 40 {
+		round := canary.Round{Service: canary.Sample{Requests: i}, Monolith: canary.Sample{Requests: 1000 + i/20}}
+		subject := canary.Subject{Service: fmt.Sprintf("service-%02d", i), Monolith: "api", Length: w.length, Rounds: []canary.Round{round, round}}
+		w.Services = append(w.Services, watchedService{Service: subject.Service, Percent: 100, Rounds: subject.Rounds, Findings: subject.Judge()})
+	}
+	w.decide()
+	var out bytes.Buffer
+	v := &view{out: &out, terminal: true, height: func() int { return 24 }}
+	if text := v.watched(w, v.room()); strings.Count(text, "\n") != 23 || !strings.HasPrefix(text, "WAIT  service-00 had 0 requests") {
+		t.Errorf("this does not fit the terminal's 24 lines:\n%s", text)
+	}
+	all := v.watched(w, 0)
+	if n := strings.Count(all, "\napi  "); n != 2 || !strings.Contains(all, "\nservice-19  100 %    19        0.0 % not enough  - not enough  0 ok\napi                  1000      0.0 %             -             0\nservice-20 ") {
+		t.Errorf("the monolith is there %d times, want it for each load balancer:\n%s", n, all)
+	}
+	if !strings.HasSuffix(all, "\n      service-39 had 39 requests in a period of 10 s, and it takes 50\n\nNext\n  cutover watch  # ask again\n") {
+		t.Errorf("not everything is told:\n%s", all)
+	}
+}
+
+// forum is "forum PHASE DIR [SERVICE=PERCENT]": it writes the assembly of a phase
+// of our own deployment, as the golden templates have it, with a shift.
+func forum(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: forum PHASE DIR [SERVICE=PERCENT]")
+	}
+	dir := ts.MkAbs(args[1])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	files, err := filepath.Glob(filepath.Join(golden, args[0], "dev-*.json"))
+	ts.Check(err)
+	artifacts := map[string]any{}
+	for _, file := range files {
+		stack := strings.TrimSuffix(filepath.Base(file), ".json")
+		text, err := os.ReadFile(file)
+		ts.Check(err)
+		if service, percent, ok := strings.Cut(strings.Join(args[2:], ""), "="); ok && stack == "dev-Routing" {
+			share, err := strconv.Atoi(percent)
+			ts.Check(err)
+			text = shifted(ts, text, service, share)
+		}
+		ts.Check(os.WriteFile(filepath.Join(dir, stack+".template.json"), text, 0o644))
+		dependencies := []string{}
+		switch stack {
+		case "dev-Gate", "dev-Network", "dev-Registry":
+		case "dev-Cluster", "dev-Routing":
+			dependencies = []string{"dev-Gate", "dev-Network"}
+		case "dev-Phase":
+			dependencies = []string{"dev-Api", "dev-Users", "dev-Threads", "dev-Posts"}
+		default:
+			dependencies = []string{"dev-Registry", "dev-Cluster", "dev-Routing"}
+		}
+		artifacts[stack] = map[string]any{
+			"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region",
+			"dependencies": dependencies, "properties": map[string]any{"templateFile": stack + ".template.json"},
+		}
+	}
+	text, err := json.Marshal(map[string]any{"artifacts": artifacts})
+	ts.Check(err)
+	ts.Check(os.WriteFile(filepath.Join(dir, "manifest.json"), text, 0o644))
+}
+
+// shifted adds a rule that gives a service a percentage of its paths.
+func shifted(ts *testscript.TestScript, text []byte, service string, percent int) []byte {
+	var template struct {
+		Resources map[string]struct {
+			Type       string
+			Properties map[string]any
+		}
+		Outputs map[string]any
+	}
+	ts.Check(json.Unmarshal(text, &template))
+	groups := map[string]string{} // logical id, by name
+	for id, resource := range template.Resources {
+		if resource.Type == "AWS::ElasticLoadBalancingV2::TargetGroup" {
+			groups[resource.Properties["Name"].(string)] = id
+		}
+	}
+	weighted := func(name string, weight int) any {
+		return map[string]any{"TargetGroupArn": map[string]any{"Ref": groups[name]}, "Weight": weight}
+	}
+	for id, resource := range template.Resources {
+		if resource.Type == "AWS::ElasticLoadBalancingV2::ListenerRule" && strings.Contains(fmt.Sprint(resource.Properties["Actions"]), groups[service]) {
+			rule := resource
+			rule.Properties = map[string]any{
+				"ListenerArn": resource.Properties["ListenerArn"], "Conditions": resource.Properties["Conditions"], "Priority": 1000,
+				"Actions": []any{map[string]any{"Type": "forward", "ForwardConfig": map[string]any{
+					"TargetGroups": []any{weighted(service, percent), weighted("api", 100-percent)},
+				}}},
+			}
+			template.Resources[id+"Shift"] = rule
+			break
+		}
+	}
+	text, err := json.Marshal(template)
+	ts.Check(err)
+	return text
+}
+
+// load is "load PORT PATH": from now on until the script ends, a client asks the
+// listener of that port in the template some 300 times in a second.
+func load(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: load PORT PATH")
+	}
+	status, err := local.NewClient(ts.MkAbs(".cutover")).Status(context.Background())
+	ts.Check(err)
+	at := slices.IndexFunc(status.Listeners, func(l local.ListenerStatus) bool { return strconv.Itoa(l.Port) == args[0] })
+	if at < 0 {
+		ts.Fatalf("no listener has port %s", args[0])
+	}
+	url := strings.Replace(status.Listeners[at].URL, "localhost", "127.0.0.1", 1) + args[1]
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	ts.Defer(func() {
+		stop()
+		<-ended
+	})
+	go func() {
+		defer close(ended)
+		for tick := time.NewTicker(time.Second / 300); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if response, err := http.Get(url); err == nil {
+					response.Body.Close()
+				}
+			}
+		}
+	}()
+}
+
+// cloudWatch is the part of CloudWatch that tells of alarms and metrics.
+type cloudWatch struct {
+	alarms []map[string]any
+	// figures has the value of each minute before this one, the last one at the end,
+	// by target group and metric.
+	figures map[string]map[string][]float64
+}
+
+func (c *cloudWatch) answer(w http.ResponseWriter, r *http.Request, operation string) {
+	var request struct {
+		AlarmNames        []string
+		EndTime           float64
+		MetricDataQueries []struct {
+			Id         string
+			MetricStat struct {
+				Metric struct {
+					MetricName string
+					Dimensions []struct{ Name, Value string }
+				}
+				Stat string
+			}
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	switch operation {
+	case "DescribeAlarms":
+		found := []any{}
+		for _, alarm := range c.alarms {
+			if slices.Contains(request.AlarmNames, alarm["AlarmName"].(string)) {
+				found = append(found, alarm)
+			}
+		}
+		json.NewEncoder(w).Encode(map[string]any{"MetricAlarms": found})
+	case "GetMetricData":
+		results := []any{}
+		for _, query := range request.MetricDataQueries {
+			metric, group := query.MetricStat.Metric, ""
+			for _, dimension := range metric.Dimensions {
+				if dimension.Name == "TargetGroup" {
+					group = dimension.Value
+				}
+			}
+			values, times := []float64{}, []float64{}
+			all := c.figures[group][metric.MetricName+" "+query.MetricStat.Stat]
+			for i, value := range all {
+				if value != 0 { // of nothing there is no data point
+					values, times = append(values, value), append(times, request.EndTime-60*float64(len(all)-i))
+				}
+			}
+			results = append(results, map[string]any{"Id": query.Id, "Values": values, "Timestamps": times, "StatusCode": "Complete"})
+		}
+		json.NewEncoder(w).Encode(map[string]any{"MetricDataResults": results})
+	default:
+		http.Error(w, `{"__type":"AccessDenied","message":"no"}`, http.StatusForbidden)
+	}
+}
+
+// targetGroup is what metrics call a target group of that name.
+func targetGroup(name string) string { return "targetgroup/" + name + "/0123456789abcdef" }
+
+// alarms is "alarms SERVICE STATE...": the service has alarms in these states, one
+// for errors, one for latency and one for unhealthy targets.
+func alarms(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: alarms SERVICE STATE...")
+	}
+	store := ts.Value("aws").(*parameterStore)
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	store.alarms = nil
+	for i, state := range args[1:] {
+		var metrics []any
+		for _, group := range []string{args[0], "api"} {
+			metrics = append(metrics, map[string]any{"Id": "m" + group, "MetricStat": map[string]any{"Period": 60, "Stat": "Sum", "Metric": map[string]any{
+				"Namespace": "AWS/ApplicationELB", "MetricName": "RequestCount", "Dimensions": []any{
+					map[string]any{"Name": "LoadBalancer", "Value": "app/dev/1"}, map[string]any{"Name": "TargetGroup", "Value": targetGroup(group)},
+				},
+			}}})
+		}
+		store.alarms = append(store.alarms, map[string]any{
+			"AlarmName": "dev-" + args[0] + "-canary-" + []string{"errors", "latency", "unhealthy"}[i], "Metrics": metrics,
+			"StateValue": state, "StateReason": "CloudWatch says so.", "StateUpdatedTimestamp": float64(time.Now().Unix()),
+		})
+	}
+}
+
+// minutes is "minutes SERVICE 'REQUESTS ERRORS P99 UNHEALTHY'...": these were
+// measured in the minutes before this one, the p99 in seconds.
+func minutes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: minutes SERVICE 'REQUESTS ERRORS P99 UNHEALTHY'...")
+	}
+	figures := map[string][]float64{}
+	for _, minute := range args[1:] {
+		for i, field := range strings.Fields(minute) {
+			value, err := strconv.ParseFloat(field, 64)
+			ts.Check(err)
+			metric := []string{"RequestCount Sum", "HTTPCode_Target_5XX_Count Sum", "TargetResponseTime p99", "UnHealthyHostCount Minimum"}[i]
+			figures[metric] = append(figures[metric], value)
+		}
+	}
+	store := ts.Value("aws").(*parameterStore)
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	if store.figures == nil {
+		store.figures = map[string]map[string][]float64{}
+	}
+	store.figures[targetGroup(args[0])] = figures
+}

@@ -1,0 +1,211 @@
+package canary
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Sample is what was measured of the target group of one service in one period.
+type Sample struct {
+	// Requests are those for which the load balancer chose the group, and Errors
+	// those of them that were answered with 5xx.
+	Requests int `json:"requests"`
+	Errors   int `json:"errors"`
+	// P99 is how long the targets took to begin their answer, in 99 of 100 requests
+	// at the most. 0 if they gave none.
+	P99 time.Duration `json:"p99Nanoseconds"`
+	// Unhealthy is the lowest number of unhealthy targets that there was: one that is
+	// being replaced is no news.
+	Unhealthy int `json:"unhealthy"`
+}
+
+// ErrorPercent is the share of the requests that were answered with 5xx, 0 if
+// there were none.
+func (s Sample) ErrorPercent() float64 {
+	if s.Requests == 0 {
+		return 0
+	}
+	return 100 * float64(s.Errors) / float64(s.Requests)
+}
+
+// Enough tells whether there were requests enough to judge by.
+func (s Sample) Enough() bool { return s.Requests >= MinRequests }
+
+// Round is one period of a service and of the monolith.
+type Round struct {
+	Service  Sample `json:"service"`
+	Monolith Sample `json:"monolith"`
+}
+
+// State is what came of comparing a service with the monolith in something.
+type State string
+
+const (
+	// OK: it is not worse.
+	OK State = "ok"
+	// High: it was worse in one of the last [Periods], which may be chance.
+	High State = "high"
+	// Worse: it was worse in each of them.
+	Worse State = "worse"
+	// NotEnough: there is no telling yet, for want of time or of requests.
+	NotEnough State = "not enough"
+	// NotCompared: the monolith has too few requests to compare with.
+	NotCompared State = "not compared"
+)
+
+// Finding is how a service does in one kind.
+type Finding struct {
+	Kind   Kind   `json:"kind"`
+	State  State  `json:"state"`
+	Reason string `json:"reason"`
+}
+
+// Subject is a service that takes traffic from the monolith, and what was measured
+// of both.
+type Subject struct {
+	Service, Monolith string
+	// Length is that of a round.
+	Length time.Duration
+	// Rounds are those since the canary began, the last one at the end. Those before
+	// the last [Periods] do not matter.
+	Rounds []Round
+}
+
+// Judge compares a service with the monolith, in every kind.
+func (s Subject) Judge() []Finding {
+	var findings []Finding
+	for _, kind := range Kinds() {
+		state, reason := s.judge(kind)
+		findings = append(findings, Finding{kind, state, s.Service + " " + reason})
+	}
+	return findings
+}
+
+func (s Subject) judge(kind Kind) (State, string) {
+	length := Duration(s.Length)
+	if n := len(s.Rounds); n < Periods {
+		return NotEnough, fmt.Sprintf("has had %d of the %d periods of %s that it takes", n, Periods, length)
+	}
+	rounds := s.Rounds[len(s.Rounds)-Periods:]
+	last := rounds[Periods-1]
+	if kind != Unhealthy {
+		// The scarcest period is the one to name.
+		scarcest := slices.MinFunc(rounds, func(a, b Round) int { return a.Service.Requests - b.Service.Requests })
+		if n := scarcest.Service.Requests; !scarcest.Service.Enough() {
+			return NotEnough, fmt.Sprintf("had %s in a period of %s, and it takes %d", count(n, "request"), length, MinRequests)
+		}
+	}
+	if kind == Latency && slices.ContainsFunc(rounds, func(r Round) bool { return !r.Monolith.Enough() }) {
+		return NotCompared, fmt.Sprintf("has a p99 of %s, and %s had fewer than %d requests in a period of %s to compare it with",
+			Duration(last.Service.P99), s.Monolith, MinRequests, length)
+	}
+	var high []Round
+	for _, r := range rounds {
+		if r.worse(kind) {
+			high = append(high, r)
+		}
+	}
+	switch len(high) {
+	case 0:
+		return OK, s.figures(kind, last)
+	case Periods:
+		return Worse, s.figures(kind, last) + fmt.Sprintf(", and was worse for %d periods of %s", Periods, length)
+	}
+	return High, s.figures(kind, high[0]) + fmt.Sprintf(", in one of %d periods of %s", Periods, length)
+}
+
+// worse tells whether the service was too much worse than the monolith, in a
+// period with requests enough.
+func (r Round) worse(kind Kind) bool {
+	switch kind {
+	case Errors:
+		return r.Service.ErrorPercent()-r.monolithErrors() > MaxErrorPoints
+	case Latency:
+		return r.Service.P99 > MinLatency && float64(r.Service.P99) > MaxLatencyRatio*float64(r.Monolith.P99)
+	}
+	return r.Service.Unhealthy > r.monolithUnhealthy()
+}
+
+// monolithErrors is the monolith's error rate in percent, and 0 if it had too few
+// requests to have one.
+func (r Round) monolithErrors() float64 {
+	if !r.Monolith.Enough() {
+		return 0
+	}
+	return r.Monolith.ErrorPercent()
+}
+
+// monolithUnhealthy is the number of the monolith's unhealthy targets, and 0 if it
+// had too few requests to compare with.
+func (r Round) monolithUnhealthy() int {
+	if !r.Monolith.Enough() {
+		return 0
+	}
+	return r.Monolith.Unhealthy
+}
+
+// figures says how both did in a period.
+func (s Subject) figures(kind Kind, r Round) string {
+	switch kind {
+	case Errors:
+		of := fmt.Sprintf("and %s %.1f %% of %d", s.Monolith, r.monolithErrors(), r.Monolith.Requests)
+		if !r.Monolith.Enough() {
+			of = fmt.Sprintf("and %s had too few requests to compare with", s.Monolith)
+		}
+		return fmt.Sprintf("answered %.1f %% of %s with 5xx %s", r.Service.ErrorPercent(), count(r.Service.Requests, "request"), of)
+	case Latency:
+		return fmt.Sprintf("has a p99 of %s and %s one of %s", Duration(r.Service.P99), s.Monolith, Duration(r.Monolith.P99))
+	}
+	return fmt.Sprintf("has %s and %s %d", count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.monolithUnhealthy())
+}
+
+// Verdict is what to do with a canary.
+type Verdict string
+
+// The verdicts.
+const (
+	GoOn Verdict = "go on"
+	Wait Verdict = "wait"
+	Back Verdict = "back"
+)
+
+// Decide draws the conclusion of all findings: back if something is worse, wait
+// if it may be or if there is no telling, and go on otherwise. The reasons are
+// those of the findings that decided it, each once.
+func Decide(findings []Finding) (Verdict, []string) {
+	reasons := func(states ...State) (all []string) {
+		for _, f := range findings {
+			if slices.Contains(states, f.State) && !slices.Contains(all, f.Reason) {
+				all = append(all, f.Reason)
+			}
+		}
+		return all
+	}
+	if all := reasons(Worse); len(all) > 0 {
+		return Back, all
+	}
+	if all := reasons(High, NotEnough); len(all) > 0 {
+		return Wait, all
+	}
+	return GoOn, reasons(OK, NotCompared)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Duration is one for people, with about three digits.
+func Duration(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	switch {
+	case d >= time.Second:
+		return fmt.Sprintf("%.3g s", d.Seconds())
+	case ms >= 100:
+		return fmt.Sprintf("%.0f ms", ms)
+	}
+	return fmt.Sprintf("%.3g ms", ms)
+}

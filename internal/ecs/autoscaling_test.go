@@ -1,0 +1,151 @@
+package ecs
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// scaling is a service without a count that scales by requests and processor time.
+func scaling(least, most int, change ...func(*ServiceSpec)) func(*ServiceSpec) {
+	return func(s *ServiceSpec) {
+		s.DesiredCount = nil
+		s.TaskDefinition.Containers[0].CPUShares = 256
+		s.Scaling = &Scaling{Min: least, Max: most, Policies: []ScalingPolicy{
+			{Metric: MetricRequests, TargetGroup: "stack/Group", Target: 100, OutCooldown: scalingCooldown, InCooldown: scalingCooldown},
+			{Metric: MetricCPU, Target: 50, OutCooldown: scalingCooldown, InCooldown: scalingCooldown},
+		}}
+		for _, f := range change {
+			f(s)
+		}
+	}
+}
+
+// scaled tells what autoscaling has done.
+func (w *world) scaled() (lines []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.events {
+		if e.Kind == ScalingEvent {
+			lines = append(lines, e.Time.Sub(w.begin).Round(time.Minute).String()+" "+e.Message)
+		}
+	}
+	return lines
+}
+
+func TestAutoscaling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(spec("v1", 0, scaling(1, 6)))
+		if status := w.service(); status.DesiredCount != 1 || status.Scaling == nil || status.Scaling.Max != 6 || status.Scaling.Last != nil {
+			t.Errorf("a new service is %+v, its scaling %+v", status, status.Scaling)
+		}
+		time.Sleep(30 * time.Second) // so that nothing changes just when it is measured
+		w.load(0, 350)               // a minute, of which each task may have 100
+		time.Sleep(20 * time.Minute)
+		w.load(0, 0)
+		time.Sleep(30 * time.Minute)
+		w.load(0.25, 0) // of a processor, of which each task has reserved a quarter
+		time.Sleep(5 * time.Minute)
+		status := w.service()
+		if status.DesiredCount != 2 || status.RunningCount != 2 || !status.Steady {
+			t.Errorf("the service is %+v", status)
+		}
+		if value := status.Scaling.Policies[1].Value; value == nil || *value < 99 || *value > 101 {
+			t.Errorf("the processor time measured is %v %%, want 100", value)
+		}
+		w.finish()
+		want := []string{
+			"3m0s scaled from 1 to 4 tasks: ALBRequestCountPerTarget is 350, above its target of 100",
+			"35m0s scaled from 4 to 2 tasks: ALBRequestCountPerTarget is 0, below its target of 100",
+			"40m0s scaled from 2 to 1 tasks: ALBRequestCountPerTarget is 0, below its target of 100",
+			"53m0s scaled from 1 to 2 tasks: ECSServiceAverageCPUUtilization is 100, above its target of 50",
+		}
+		if got := w.scaled(); !slices.Equal(got, want) {
+			t.Errorf("it has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+// Deployments leave the count to autoscaling, and autoscaling to the deployments what
+// is theirs: a count that is set, and 0.
+func TestAutoscalingAndDeployments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		desired := func(step string, want int) {
+			t.Helper()
+			if status := w.service(); status.DesiredCount != want || status.RunningCount != want {
+				t.Errorf("%s: the service is to have %d tasks, and %d run, want %d", step, status.DesiredCount, status.RunningCount, want)
+			}
+		}
+		count := func(n int) func(*ServiceSpec) { return func(s *ServiceSpec) { s.DesiredCount = &n } }
+
+		w.apply(spec("v1", 0))
+		desired("without traffic, nor autoscaling", 0)
+		started := spec("v1", 0, scaling(2, 6, count(2)))
+		w.apply(started)
+		desired("started", 2)
+		time.Sleep(30 * time.Second)
+		w.load(0, 900)
+		time.Sleep(10 * time.Minute)
+		desired("with load", 6)
+		w.apply(started)
+		desired("deployed again as it was", 6) // CloudFormation finds nothing to update
+		w.apply(spec("v1", 0, scaling(2, 6)))
+		desired("without a count", 6)
+		w.apply(spec("v2", 0, scaling(2, 6)))
+		desired("a new image", 6)
+		if n := len(w.starts("v2")); n != 6 {
+			t.Errorf("%d tasks of the new image were started, want 6", n)
+		}
+		w.apply(spec("v2", 0, scaling(2, 4)))
+		time.Sleep(time.Minute)
+		desired("fewer at the most", 4)
+		w.apply(spec("v2", 0, scaling(5, 9)))
+		time.Sleep(time.Minute)
+		desired("more at the least", 5)
+		w.apply(spec("v2", 3, func(s *ServiceSpec) { scaling(2, 6, count(3))(s) }))
+		desired("a count that is set", 3)
+		w.apply(spec("v2", 0))
+		time.Sleep(30 * time.Minute)
+		desired("0, however much it has to do", 0)
+		if status := w.service(); status.Scaling != nil {
+			t.Errorf("it still scales: %+v", status.Scaling)
+		}
+		w.finish()
+	})
+}
+
+// Who scales by requests needs somebody who counts them.
+func TestScalingByRequestsThatNobodyCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.options.Requests = nil
+		if err := w.Apply(t.Context(), spec("v1", 0, scaling(1, 6))); err == nil || !strings.Contains(err.Error(), "service users (stack/Service) scales by requests, and nobody counts them") {
+			t.Errorf("applied with %v", err)
+		}
+	})
+}
+
+// Times shrink with the period, and a target means the same.
+func TestScalingPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.options.ScalingPeriod = time.Second
+		w.apply(spec("v1", 0, scaling(1, 6)))
+		time.Sleep(500 * time.Millisecond)
+		w.load(0, 350)
+		time.Sleep(4 * time.Second)
+		if n := w.service().DesiredCount; n != 4 {
+			t.Errorf("after 4 s it is to have %d tasks, want 4", n)
+		}
+		w.load(0, 0)
+		time.Sleep(25 * time.Second)
+		if n := w.service().DesiredCount; n != 1 {
+			t.Errorf("25 s later it is to have %d tasks, want 1", n)
+		}
+		w.finish()
+	})
+}

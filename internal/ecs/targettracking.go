@@ -1,0 +1,178 @@
+package ecs
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Scaling is a scalable target, the desired count of a service, and its policies.
+// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ScalableTarget.html
+type Scaling struct {
+	// Min and Max are the fewest and the most tasks.
+	Min, Max int
+	Policies []ScalingPolicy
+}
+
+// ScalingPolicy is a target tracking policy.
+// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
+type ScalingPolicy struct {
+	Metric ScalingMetric
+	// TargetGroup is the key of the target group whose requests are counted.
+	TargetGroup string
+	// Target is what the metric is to be close to.
+	Target float64
+	// OutOnly says that the policy does not remove tasks (DisableScaleIn).
+	OutOnly bool
+	// OutCooldown and InCooldown are how long an activity is given to take effect.
+	// Defaults: 5 minutes.
+	OutCooldown, InCooldown time.Duration
+}
+
+// ScalingMetric is what a policy looks at.
+// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html
+type ScalingMetric string
+
+const (
+	// MetricCPU is the processor time that the tasks take on average, as a
+	// percentage of what they reserve. It may be more than 100.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_utilization.html
+	MetricCPU ScalingMetric = "ECSServiceAverageCPUUtilization"
+	// MetricRequests is how many requests a minute each target gets on average.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
+	MetricRequests ScalingMetric = "ALBRequestCountPerTarget"
+)
+
+const (
+	// ScalingPeriod is the time that a metric is measured over.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
+	ScalingPeriod = time.Minute
+	// scalingCooldown is the default of both cooldowns for ECS.
+	// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
+	scalingCooldown = 5 * time.Minute
+
+	// The alarms that Application Auto Scaling makes for a policy look at so many
+	// periods in a row: those above the target, and those so far below it. AWS documents
+	// that it adds tasks as fast as it can, removes them more gradually, and not before
+	// the metric is lower than the target by more than about a tenth
+	// (https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html).
+	// The numbers are those of the alarms that one finds in an account.
+	outPeriods = 3
+	inPeriods  = 15
+	inShare    = 0.9
+)
+
+// scalingState is what a decision is made on.
+type scalingState struct {
+	desired int
+	// measured has what each policy's metric was, the last one last; NaN where nothing
+	// was measured.
+	measured [][]float64
+	// deploying turns removing tasks off, as long as a deployment is in progress
+	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html).
+	deploying bool
+	// sinceOut and sinceIn are how long ago tasks were added and removed, measured in
+	// minutes of AWS: of so many periods.
+	sinceOut, sinceIn time.Duration
+	// before is how many there were before tasks were added.
+	before int
+}
+
+// next returns how many tasks there are to be, and why; the number that there are
+// if nothing is to change.
+//
+// Tasks are added as soon as one policy asks for them: as many as bring its metric to
+// the target, rounded up, if the metric falls as they are added. During the cooldown
+// those that were just added count as part of what is asked for. Tasks are removed
+// only if all policies that do so agree, and no more than the busiest of the periods
+// would have left superfluous
+// (https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html).
+func (s Scaling) next(state scalingState) (count int, why string) {
+	count = state.desired
+	for i, p := range s.Policies {
+		last := tail(state.measured[i], outPeriods)
+		if last == nil || least(last) <= p.Target {
+			continue
+		}
+		from := state.desired
+		if state.sinceOut < p.OutCooldown {
+			from = state.before
+		}
+		now := last[len(last)-1]
+		if n := min(max(p.tasks(from, now), s.Min), s.Max); n > count {
+			count, why = n, p.explain(now, "above")
+		}
+	}
+	if count != state.desired || state.deploying {
+		return count, why
+	}
+	needed := 0 // by the policy that needs most
+	for i, p := range s.Policies {
+		if p.OutOnly {
+			continue
+		}
+		last := tail(state.measured[i], inPeriods)
+		if last == nil || !(most(last) < p.Target*inShare) || state.sinceIn < p.InCooldown {
+			return state.desired, ""
+		}
+		if n := max(p.tasks(state.desired, most(last)), s.Min); n > needed {
+			needed, why = n, p.explain(last[len(last)-1], "below")
+		}
+	}
+	if needed == 0 || needed >= state.desired {
+		return state.desired, ""
+	}
+	return needed, why
+}
+
+// within returns the count that registering the scalable target makes of one.
+// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+func (s Scaling) within(count int) int { return min(max(count, s.Min), s.Max) }
+
+// outCooldown is the longest of the policies'.
+func (s Scaling) outCooldown() (longest time.Duration) {
+	for _, p := range s.Policies {
+		longest = max(longest, p.OutCooldown)
+	}
+	return longest
+}
+
+// tasks returns how many have the metric at the target if so many have it at a value.
+func (p ScalingPolicy) tasks(now int, value float64) int {
+	return int(math.Ceil(float64(now) * value / p.Target))
+}
+
+func (p ScalingPolicy) explain(value float64, where string) string {
+	return fmt.Sprintf("%s is %.0f, %s its target of %g", p.Metric, value, where, p.Target)
+}
+
+// tail returns the last n values, or nil if there are not so many, or nothing was
+// measured in one of the periods.
+func tail(values []float64, n int) []float64 {
+	if len(values) < n {
+		return nil
+	}
+	last := values[len(values)-n:]
+	for _, v := range last {
+		if math.IsNaN(v) {
+			return nil
+		}
+	}
+	return last
+}
+
+func least(values []float64) float64 {
+	v := math.Inf(1)
+	for _, one := range values {
+		v = min(v, one)
+	}
+	return v
+}
+
+func most(values []float64) float64 {
+	v := math.Inf(-1)
+	for _, one := range values {
+		v = max(v, one)
+	}
+	return v
+}
