@@ -360,7 +360,7 @@ func TestEnvironmentsInOneAccount(t *testing.T) {
 			kinds[kind] = true
 		}
 	}
-	for _, kind := range []string{"stack", "AWS::ECR::Repository", "AWS::ECS::Cluster", "AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::TargetGroup", "AWS::Logs::LogGroup", "AWS::SSM::Parameter"} {
+	for _, kind := range []string{"stack", "AWS::ECR::Repository", "AWS::ECS::Cluster", "AWS::ECS::TaskDefinition", "AWS::ElasticLoadBalancingV2::TargetGroup", "AWS::Logs::LogGroup", "AWS::Logs::QueryDefinition", "AWS::SSM::Parameter", "AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"} {
 		if !kinds[kind] {
 			t.Errorf("no name of a kind %s was found: does the test see them?", kind)
 		}

@@ -7,6 +7,7 @@
 // What services have in common is in internal/server, and what attacks them in
 // the tests in internal/hostile.
 //
-// The services know nothing of the deployment, and use the standard library
-// only.
+// The services know nothing of the deployment. They use the standard library, and
+// for telemetry OpenTelemetry's SDK, which is off unless the environment names a
+// collector: see internal/otlp.
 package services

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	metricsv1 "go.opentelemetry.io/proto/otlp/metrics/v1"
+	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
 
 	"cutover/assets/data"
 	"cutover/services/internal/server"
@@ -499,10 +505,96 @@ func TestImports(t *testing.T) {
 	if len(imports) < 10 {
 		t.Errorf("only %q: does the test see the services?", imports)
 	}
+	// What telemetry needs. Of OpenTelemetry's exporters, gRPC and the generated
+	// types nothing may be among it: the reason is in internal/otlp.
+	telemetry := []string{"go.opentelemetry.io/otel", "go.opentelemetry.io/auto/sdk", "go.opentelemetry.io/contrib/instrumentation/runtime",
+		"github.com/cespare/xxhash/v2", "github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/google/uuid", "golang.org/x/sys/unix"}
+	within := func(path string) func(string) bool {
+		return func(prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }
+	}
 	for _, path := range imports {
-		if path != "cutover/services" && path != "cutover/assets/data" && !strings.HasPrefix(path, "cutover/services/") {
-			t.Errorf("the services import %s: they may import the standard library, each other and their data", path)
+		if path != "cutover/services" && path != "cutover/assets/data" && !strings.HasPrefix(path, "cutover/services/") &&
+			(!slices.ContainsFunc(telemetry, within(path)) || within(path)("go.opentelemetry.io/otel/exporters")) {
+			t.Errorf("the services import %s: they may import the standard library, each other, their data and what telemetry needs", path)
 		}
+	}
+}
+
+// A service sends its traces and metrics to the collector that its environment
+// names, the last of them when it is stopped, and nothing without one.
+func TestTelemetry(t *testing.T) {
+	var mu sync.Mutex
+	var spans []*tracev1.Span
+	metrics := map[string]bool{}
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		body, err := io.ReadAll(r.Body)
+		var sentSpans tracev1.TracesData
+		var sentMetrics metricsv1.MetricsData
+		if r.URL.Path == "/v1/traces" {
+			err = errors.Join(err, proto.Unmarshal(body, &sentSpans))
+		} else {
+			err = errors.Join(err, proto.Unmarshal(body, &sentMetrics))
+		}
+		if err != nil {
+			t.Errorf("%s: %v", r.URL, err)
+		}
+		for _, sent := range sentSpans.ResourceSpans {
+			for _, scope := range sent.ScopeSpans {
+				spans = append(spans, scope.Spans...)
+			}
+		}
+		for _, sent := range sentMetrics.ResourceMetrics {
+			for _, scope := range sent.ScopeMetrics {
+				for _, metric := range scope.Metrics {
+					metrics[metric.Name] = true
+				}
+			}
+		}
+	}))
+	defer collector.Close()
+
+	p := start(t, "users", "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL)
+	c := dial(t, p)
+	if a, err := c.do("GET", "/api/users/1"); err != nil || a.status != 200 {
+		t.Fatal(a, err)
+	}
+	c.conn.Close()
+	p.terminate(t)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(spans) != 1 || spans[0].Name != "GET /api/users/{userId}" || !metrics["http.server.request.duration"] || !metrics["http.server.active_requests"] || !metrics["go.memory.used"] {
+			t.Errorf("sent %v and %v", spans, metrics)
+		}
+	}()
+
+	// With a sampler of the environment, which OpenTelemetry's SDK reads.
+	p = start(t, "users", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="+collector.URL+"/v1/traces", "OTEL_TRACES_SAMPLER=always_off")
+	c = dial(t, p)
+	if a, err := c.do("GET", "/api/users/1"); err != nil || a.status != 200 {
+		t.Error(a, err)
+	}
+	c.conn.Close()
+	p.terminate(t)
+	code := p.exit()
+	func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if code != 0 || len(spans) != 1 {
+			t.Errorf("without samples: exit code %d, %d spans", code, len(spans))
+		}
+	}()
+
+	command := exec.Command(filepath.Join(bin, "users"))
+	command.Env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318"}
+	out, err := command.CombinedOutput()
+	if command.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "OTEL_EXPORTER_OTLP_ENDPOINT is not the address of a collector") {
+		t.Errorf("with an address that is none: %v, %s", err, out)
 	}
 }
 

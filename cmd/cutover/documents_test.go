@@ -17,7 +17,7 @@ import (
 
 var (
 	// A command in the documents: in a block, or between backquotes.
-	invoked = regexp.MustCompile("(?:^|[ `(])(?:\\$ )?(?:bin/)?cutover ([^`#|;)]*)")
+	mentioned = regexp.MustCompile("(?:^|[ `(])(?:\\$ )?(?:bin/)?cutover ([^`#|;)]*)")
 	// A flag between backquotes by itself belongs to the command that the line has named.
 	aside = regexp.MustCompile("`(-[^`]*)`")
 	word  = regexp.MustCompile(`^[a-z]+$`)
@@ -47,7 +47,7 @@ func TestDocuments(t *testing.T) {
 				continue
 			}
 			var last *cobra.Command
-			for _, match := range invoked.FindAllStringSubmatchIndex(row, -1) {
+			for _, match := range mentioned.FindAllStringSubmatchIndex(row, -1) {
 				// Outside of blocks a command stands between backquotes; the rest is prose.
 				if !block && strings.Count(row[:match[2]], "`")%2 == 0 {
 					continue

@@ -310,6 +310,9 @@ func FuzzServices(f *testing.F) {
 	f.Add(`{"Resources": {"S": {"Type": "AWS::ECS::Service", "Properties": {"LoadBalancers": {"Ref": "S"}, "TaskDefinition": {"Ref": "S"}}}}}`)
 	f.Add(`{"Resources": {"S": {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": {"Ref": "T"}}},
 		"T": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"HealthCheck": {"Command": []}, "DockerLabels": {"Ref": "AWS::NoValue"}}]}}}}`)
+	f.Add(strings.Replace(shop["Web.json"], `"Resources": {`, `"Resources": {"P": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": {"PolicyType": "TargetTrackingScaling", "ScalingTargetId": {"Ref": "T"},
+		"TargetTrackingScalingPolicyConfiguration": {"TargetValue": "NaN", "PredefinedMetricSpecification": {"PredefinedMetricType": "ALBRequestCountPerTarget"}}}},
+		"T": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {"ServiceNamespace": "ecs", "ResourceId": "service/x/Service", "MinCapacity": 1, "MaxCapacity": 2}},`, 1))
 	dir := f.TempDir()
 	for name, text := range shop {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {

@@ -152,7 +152,7 @@ func scaling(services ...string) func(templates) {
 				"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 1.0, "MaxCapacity": 3.0,
 				"ResourceId": map[string]any{"Fn::Join": []any{"", []any{"service/dev/", map[string]any{"Fn::GetAtt": []any{"ServiceD69D759B", "Name"}}}}},
 			}}
-			for metric, target := range map[string]float64{"ALBRequestCountPerTarget": 600, "ECSServiceAverageCPUUtilization": 10_000} {
+			for metric, target := range map[string]float64{"ALBRequestCountPerTarget": 120, "ECSServiceAverageCPUUtilization": 10_000} {
 				resources["Scale"+metric] = map[string]any{"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": map[string]any{
 					"PolicyType": "TargetTrackingScaling", "ScalingTargetId": map[string]any{"Ref": "Scaling"},
 					"TargetTrackingScalingPolicyConfiguration": map[string]any{

@@ -101,7 +101,7 @@ func BenchmarkRequest(b *testing.B) {
 	defer lines.close()
 	for name, level := range map[string]slog.Level{"service": slog.LevelInfo, "unlogged": slog.LevelWarn} {
 		log := newLogger(lines, level, "users")
-		run(name, func(l net.Listener) { _ = serve(b.Context(), l, mustRouter(b, user), log, time.Second) })
+		run(name, func(l net.Listener) { _ = serve(b.Context(), l, mustRouter(b, user), log, nil, time.Second) })
 	}
 	run("bare", func(l net.Listener) {
 		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cutover/services/internal/otlp"
 )
 
 // config is what the environment can choose. Nothing else configures a
@@ -15,6 +17,9 @@ type config struct {
 	port        int
 	stopTimeout time.Duration
 	logLevel    slog.Level
+	// Where telemetry goes, nil for what is not sent. The rest of its variables
+	// is read by OpenTelemetry's SDK.
+	traces, metrics *otlp.Endpoint
 }
 
 const (
@@ -41,6 +46,12 @@ Environment:
                 must be shorter than the container's stop timeout (default 25s)
   LOG_LEVEL     least severe lines to log: debug, info, warn or error; requests
                 are logged at info (default info)
+  OTEL_EXPORTER_OTLP_ENDPOINT
+                OpenTelemetry collector to send traces and metrics to, such as
+                http://collector:4318, over http/protobuf (default none, and
+                then nothing is measured); most other variables of OpenTelemetry
+                hold as well, such as OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME and
+                OTEL_RESOURCE_ATTRIBUTES
 `
 
 // readConfig reads the configuration from the environment. An empty variable
@@ -78,6 +89,10 @@ func readConfig(getenv func(string) string) (config, error) {
 		default:
 			refuse("LOG_LEVEL", "debug, info, warn or error")
 		}
+	}
+	var err error
+	if c.traces, c.metrics, err = otlp.FromEnvironment(getenv); err != nil {
+		errs = append(errs, err)
 	}
 	return c, errors.Join(errs...)
 }

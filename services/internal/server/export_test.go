@@ -15,5 +15,5 @@ func Serve(ctx context.Context, listener net.Listener, stdout io.Writer, modules
 	if err != nil {
 		return err
 	}
-	return serve(ctx, listener, router, newLogger(stdout, slog.LevelInfo, "test"), time.Second)
+	return serve(ctx, listener, router, newLogger(stdout, slog.LevelInfo, "test"), nil, time.Second)
 }

@@ -128,7 +128,11 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	lines := newStream(stdout)
 	defer lines.close()
 	log := newLogger(lines, c.logLevel, name)
-	if err := serve(ctx, listener, router, log, c.stopTimeout); err != nil {
+	telemetry, err := newTelemetry(name, c.traces, c.metrics, log.Logger)
+	if err != nil {
+		return fail(exitFailure, err)
+	}
+	if err := serve(ctx, listener, router, log, telemetry, c.stopTimeout); err != nil {
 		log.Error("failed", "error", err.Error())
 		return exitFailure
 	}
@@ -137,8 +141,8 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 
 // serve answers requests until ctx is done, then stops within stopTimeout. The
 // error says that it could not serve, or that it had to cut off requests.
-func serve(ctx context.Context, listener net.Listener, router *Router, log *logger, stopTimeout time.Duration) error {
-	app := &application{router: router, log: log}
+func serve(ctx context.Context, listener net.Listener, router *Router, log *logger, telemetry *telemetry, stopTimeout time.Duration) error {
+	app := &application{router: router, log: log, telemetry: telemetry}
 	open := &connections{Listener: listener, max: maxConnections, writeTimeout: writeTimeout, log: log.Logger}
 	server := &http.Server{
 		Handler:                      app,
@@ -185,7 +189,11 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *logg
 	<-served
 	stop, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	if err := server.Shutdown(stop); err != nil {
+	err := server.Shutdown(stop)
+	if telemetry != nil {
+		telemetry.stop(deadline)
+	}
+	if err != nil {
 		server.Close()
 		if n := app.active.Load(); n > 0 {
 			return fmt.Errorf("%d requests were cut off: they were not answered within STOP_TIMEOUT=%s", n, stopTimeout)
@@ -198,16 +206,21 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *logg
 // application is the HTTP handler of a service: the router, and around it what
 // happens to every request.
 type application struct {
-	router   *Router
-	log      *logger
-	draining atomic.Bool
-	active   atomic.Int64 // requests
+	router    *Router
+	log       *logger
+	telemetry *telemetry // nil when it is off
+	draining  atomic.Bool
+	active    atomic.Int64 // requests
 }
 
 func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	a.active.Add(1)
 	defer a.active.Add(-1)
+	var seen observation
+	if a.telemetry != nil {
+		r, seen = a.telemetry.begin(r, start)
+	}
 
 	response, err := receive(w, r)
 	var failure []slog.Attr
@@ -237,6 +250,9 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.log.failed(r.Context(), line, err, failure)
 	} else {
 		a.log.request(line)
+	}
+	if a.telemetry != nil {
+		a.telemetry.end(seen, r, line, failure)
 	}
 }
 

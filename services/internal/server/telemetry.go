@@ -1,0 +1,342 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/contrib/instrumentation/runtime"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	nometric "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	notrace "go.opentelemetry.io/otel/trace/noop"
+
+	"cutover/services/internal/otlp"
+)
+
+const (
+	// The instrumentation's name, in all that it sends.
+	scope = "cutover/services/internal/server"
+	// How long a stop may take longer because of what is still to be sent. It is
+	// part of the stop timeout.
+	flushTimeout = 2 * time.Second
+)
+
+// telemetry makes a span of each request and measures them, by the semantic
+// conventions for HTTP (https://opentelemetry.io/docs/specs/semconv/http/). What
+// a client may hold to be confidential is in none of them: the query, its
+// address and its user agent.
+//
+// Requests do not wait for it. Spans are kept until they are sent, 2048 and the
+// 512 on their way at most, and those that come then are dropped. They take 5 MiB;
+// 40 if clients send each with a tracestate of 16 KiB, beside what maxConnections
+// has to hold.
+type telemetry struct {
+	tracer   trace.Tracer
+	duration metric.Float64Histogram
+	active   metric.Int64UpDownCounter
+
+	mu     sync.RWMutex
+	series map[series]measurement
+
+	shutdown []func(context.Context) error
+	cancel   context.CancelFunc // what is being sent
+	log      *slog.Logger
+}
+
+// series is what tells measurements from others. A client can choose none of it
+// freely.
+type series struct {
+	method, scheme, route, version, errorType string
+	status                                    int // 0 while the request is active
+}
+
+// measurement has the options of one, made once for each series.
+type measurement struct {
+	add    []metric.AddOption
+	record []metric.RecordOption
+}
+
+// newTelemetry returns nil if there is nowhere to send to: then nothing is
+// started and nothing measured.
+func newTelemetry(service string, traces, metrics *otlp.Endpoint, log *slog.Logger) (*telemetry, error) {
+	if traces == nil && metrics == nil {
+		return nil, nil
+	}
+	reportErrors(log)
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &telemetry{series: map[series]measurement{}, cancel: cancel, log: log}
+	// The environment's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take
+	// precedence. What it has in them that cannot be read is left out.
+	identity, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(), resource.WithAttributes(
+		attribute.String("service.name", service),
+		// Without it the counts of two tasks would be taken for each other's.
+		attribute.String("service.instance.id", uuid.NewString()),
+	), resource.WithFromEnv())
+	if err != nil {
+		otel.Handle(err)
+	}
+
+	t.tracer = notrace.NewTracerProvider().Tracer(scope)
+	if traces != nil {
+		provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(otlp.Traces(ctx, traces)), sdktrace.WithResource(identity), sdktrace.WithIDGenerator(identifiers{}))
+		t.tracer = provider.Tracer(scope)
+		t.shutdown = append(t.shutdown, provider.Shutdown)
+	}
+	var meters metric.MeterProvider = nometric.NewMeterProvider()
+	if metrics != nil {
+		// Exemplars would take memory for each series and bucket, and are not sent.
+		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewPeriodicReader(otlp.Metrics(ctx, metrics))), sdkmetric.WithResource(identity),
+			sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))
+		meters = provider
+		t.shutdown = append(t.shutdown, provider.Shutdown)
+	}
+	meter := meters.Meter(scope)
+	t.duration, err = meter.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), metric.WithDescription("Duration of HTTP server requests."),
+		metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10))
+	active, err2 := meter.Int64UpDownCounter("http.server.active_requests", metric.WithUnit("{request}"), metric.WithDescription("Number of active HTTP server requests."))
+	t.active = active
+	if err = errors.Join(err, err2, runtime.Start(runtime.WithMeterProvider(meters))); err != nil {
+		cancel()
+		return nil, fmt.Errorf("telemetry cannot be started: %w", err)
+	}
+	return t, nil
+}
+
+// reportErrors logs what OpenTelemetry cannot do, at most one line per period. A
+// collector that is down has nothing to do with a request, and its errors are
+// always the same.
+func reportErrors(log *slog.Logger) {
+	var mu sync.Mutex
+	var last time.Time
+	unsaid := 0
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); last.IsZero() || now.Sub(last) >= warnPeriod {
+			log.Warn("telemetry failed", "error", err.Error(), "more", unsaid)
+			last, unsaid = now, 0
+		} else {
+			unsaid++
+		}
+	}))
+}
+
+// observation is what is kept of a request from its beginning to its end.
+type observation struct {
+	span   trace.Span
+	series series
+}
+
+// begin begins the span of a request. The request that it returns has it in its
+// context, for spans of a handler's own.
+func (t *telemetry) begin(r *http.Request, at time.Time) (*http.Request, observation) {
+	seen := observation{series: series{method: method(r.Method), scheme: scheme(r)}}
+	parent := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+	ids := r.Header["X-Amzn-Trace-Id"]
+	if len(ids) > 0 && !trace.SpanContextFromContext(parent).IsValid() {
+		if root, ok := rootOf(ids[0]); ok {
+			parent = context.WithValue(parent, rootKey{}, root)
+		}
+	}
+	// What a sampler may decide by.
+	ctx, span := t.tracer.Start(parent, spanName(seen.series), trace.WithTimestamp(at), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+		attribute.String("http.request.method", seen.series.method),
+		attribute.String("url.scheme", seen.series.scheme),
+		attribute.String("url.path", strings.Clone(loggable(r.URL.EscapedPath()))), // or it would keep the query
+	))
+	seen.span = span
+	if span.IsRecording() {
+		if seen.series.method == otherMethod {
+			span.SetAttributes(attribute.String("http.request.method_original", loggable(r.Method)))
+		}
+		if len(ids) > 0 {
+			span.SetAttributes(attribute.StringSlice("http.request.header.x-amzn-trace-id", []string{loggable(ids[0])}))
+		}
+	}
+	t.active.Add(ctx, 1, t.measurement(seen.series).add...)
+	return r.WithContext(ctx), seen
+}
+
+// end ends the span of a request that was answered, as its line in the log says.
+func (t *telemetry) end(seen observation, r *http.Request, line served, failure []slog.Attr) {
+	ctx := r.Context()
+	t.active.Add(ctx, -1, t.measurement(seen.series).add...)
+	s := seen.series
+	s.route, s.status, s.version = r.Pattern, line.status, "1.1"
+	if !r.ProtoAtLeast(1, 1) {
+		s.version = "1.0"
+	}
+	switch {
+	case s.status >= 500:
+		s.errorType = strconv.Itoa(s.status)
+	case ctx.Err() != nil:
+		s.errorType = "canceled" // by the client, which has hung up
+	}
+	t.duration.Record(ctx, line.duration.Seconds(), t.measurement(s).record...)
+
+	span := seen.span
+	if span.IsRecording() {
+		span.SetAttributes(attribute.Int("http.response.status_code", s.status), attribute.String("network.protocol.version", s.version))
+		if s.route != "" {
+			span.SetName(spanName(s))
+			span.SetAttributes(attribute.String("http.route", s.route))
+		}
+		if s.errorType != "" {
+			span.SetAttributes(attribute.String("error.type", s.errorType))
+		}
+		if s.status >= 500 {
+			span.SetStatus(codes.Error, "")
+		}
+		if failure != nil {
+			exception := []attribute.KeyValue{attribute.String("exception.type", "panic")}
+			for _, attr := range failure {
+				exception = append(exception, exceptionAttributes[attr.Key].String(attr.Value.String()))
+			}
+			span.AddEvent("exception", trace.WithTimestamp(line.at), trace.WithAttributes(exception...))
+		}
+	}
+	span.End(trace.WithTimestamp(line.at))
+}
+
+// exceptionAttributes are what the conventions call what is logged of a failure.
+var exceptionAttributes = map[string]attribute.Key{"panic": "exception.message", "stack": "exception.stacktrace"}
+
+// measurement returns the options for a series.
+func (t *telemetry) measurement(s series) measurement {
+	t.mu.RLock()
+	o, ok := t.series[s]
+	t.mu.RUnlock()
+	if ok {
+		return o
+	}
+	attributes := []attribute.KeyValue{attribute.String("http.request.method", s.method), attribute.String("url.scheme", s.scheme)}
+	if s.status != 0 {
+		attributes = append(attributes, attribute.Int("http.response.status_code", s.status), attribute.String("network.protocol.version", s.version))
+	}
+	if s.route != "" {
+		attributes = append(attributes, attribute.String("http.route", s.route))
+	}
+	if s.errorType != "" {
+		attributes = append(attributes, attribute.String("error.type", s.errorType))
+	}
+	set := metric.WithAttributeSet(attribute.NewSet(attributes...))
+	o = measurement{[]metric.AddOption{set}, []metric.RecordOption{set}}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.series[s] = o
+	return o
+}
+
+// stop sends what there is, until flushTimeout is over or the deadline.
+func (t *telemetry) stop(deadline time.Time) {
+	defer t.cancel()
+	if latest := time.Now().Add(flushTimeout); latest.Before(deadline) {
+		deadline = latest
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	errs := make([]error, len(t.shutdown))
+	var group sync.WaitGroup
+	for i, shutdown := range t.shutdown {
+		group.Go(func() { errs[i] = shutdown(ctx) })
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.log.Warn("telemetry was lost", "error", err.Error())
+	}
+}
+
+// otherMethod is what the conventions call a method that they do not know.
+const otherMethod = "_OTHER"
+
+func method(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return method
+	}
+	return otherMethod
+}
+
+// scheme is that of the client's request to the load balancer.
+func scheme(r *http.Request) string {
+	if strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		return "https"
+	}
+	return "http"
+}
+
+// spanName is the method and the route, of which there are few, and not the path.
+func spanName(s series) string {
+	name := s.method
+	if name == otherMethod {
+		name = "HTTP"
+	}
+	if s.route != "" {
+		name += " " + s.route
+	}
+	return name
+}
+
+// rootOf returns the trace id in the load balancer's header, as AWS X-Ray has it:
+// "Root=1-67891233-abcdef012345678912345678"
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-request-tracing.html).
+// The load balancer reports no span of its own, so there is no parent in it.
+func rootOf(header string) (id trace.TraceID, ok bool) {
+	for field := range strings.SplitSeq(header, ";") {
+		root, found := strings.CutPrefix(strings.TrimSpace(field), "Root=1-")
+		if !found {
+			continue
+		}
+		at, unique, _ := strings.Cut(root, "-")
+		if len(at) != 8 || len(unique) != 24 {
+			return id, false
+		}
+		_, err := hex.Decode(id[:], []byte(at+unique))
+		return id, err == nil && id.IsValid()
+	}
+	return id, false
+}
+
+// identifiers makes ids, and that of a trace from the load balancer's if it has
+// one and the client has none: then the lines of the log and the traces can be
+// found by each other.
+type identifiers struct{}
+
+type rootKey struct{}
+
+func (g identifiers) NewIDs(ctx context.Context) (id trace.TraceID, _ trace.SpanID) {
+	id, ok := ctx.Value(rootKey{}).(trace.TraceID)
+	for !ok {
+		binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+		binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
+		ok = id.IsValid()
+	}
+	return id, g.NewSpanID(ctx, id)
+}
+
+func (identifiers) NewSpanID(context.Context, trace.TraceID) (id trace.SpanID) {
+	for !id.IsValid() {
+		binary.NativeEndian.PutUint64(id[:], rand.Uint64())
+	}
+	return id
+}
