@@ -23,26 +23,24 @@ type Alarms struct {
 	// Topic is what every alarm tells, one for all load balancers. Who wants to know
 	// subscribes to it.
 	Topic awssns.Topic
-	// Balancer is the load balancer whose metrics are watched.
-	Balancer elb.ApplicationLoadBalancer
 
 	names *[]string // of all alarms of the environment
 }
 
 // newAlarms adds the alarm of the load balancer itself, and the topic if it is
 // the first one.
-func newAlarms(stack awscdk.Stack, s config.Settings, name string, balancer elb.ApplicationLoadBalancer, first *Alarms) *Alarms {
-	a := &Alarms{Balancer: balancer}
+func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
+	a := &Alarms{}
 	if first == nil {
-		a.Topic, a.names = newAlarmTopic(stack), &[]string{}
+		a.Topic, a.names = newAlarmTopic(at.Stack), &[]string{}
 	} else {
 		a.Topic, a.names = first.Topic, first.names
 	}
 	// Its 503 are left out: after the switch they answer what no service has, and
 	// before it the services' own alarms tell of them.
-	metrics := balancer.Metrics()
-	a.add(stack, "LoadBalancerErrors", &awscloudwatch.AlarmProps{
-		AlarmName:        jsii.String(alarmName(s, "load-balancer-errors", name)),
+	metrics := at.Balancer.Metrics()
+	a.add(at.Stack, "LoadBalancerErrors", &awscloudwatch.AlarmProps{
+		AlarmName:        jsii.String(alarmName(s, "load-balancer-errors", at.Name)),
 		AlarmDescription: jsii.String("The load balancer answers with 5xx other than 503 by itself: 10 times or more in 5 minutes"),
 		Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 			Expression: jsii.String("FILL(all, 0) - FILL(unavailable, 0)"),
@@ -105,18 +103,17 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	if balancer != "" {
 		name, id = name+" at "+balancer, config.Pascal(balancer)
 	}
-	group := at.TargetGroups[props.Service.Name]
 	errors := a.add(stack, "Errors"+id, &awscloudwatch.AlarmProps{
 		AlarmName:         jsii.String(alarmName(s, "errors-of-"+props.Service.Name, balancer)),
 		AlarmDescription:  jsii.String(name + " answers with 5xx: 10 times or more in 5 minutes"),
-		Metric:            a.metric(group, "HTTPCode_Target_5XX_Count", "Sum", 5*time.Minute),
+		Metric:            at.metric(props.Service.Name, "HTTPCode_Target_5XX_Count", "Sum", 5*time.Minute),
 		Threshold:         jsii.Number(10),
 		EvaluationPeriods: jsii.Number(1),
 	})
 	a.add(stack, "Latency"+id, &awscloudwatch.AlarmProps{
 		AlarmName:         jsii.String(alarmName(s, "latency-of-"+props.Service.Name, balancer)),
 		AlarmDescription:  jsii.String(name + " is slow: one request in a hundred takes a second or more, for 15 minutes"),
-		Metric:            a.metric(group, "TargetResponseTime", "p99", 5*time.Minute),
+		Metric:            at.metric(props.Service.Name, "TargetResponseTime", "p99", 5*time.Minute),
 		Threshold:         jsii.Number(1),
 		EvaluationPeriods: jsii.Number(3),
 		// Of a few requests the slowest one says nothing.
@@ -132,7 +129,7 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	alarm := a.add(stack, "NoTask"+id, &awscloudwatch.AlarmProps{
 		AlarmName:          jsii.String(alarmName(s, "no-task-of-"+props.Service.Name, balancer)),
 		AlarmDescription:   jsii.String(name + " has no healthy task, for 3 minutes"),
-		Metric:             a.metric(group, "HealthyHostCount", "Maximum", time.Minute),
+		Metric:             at.metric(props.Service.Name, "HealthyHostCount", "Maximum", time.Minute),
 		Threshold:          jsii.Number(1),
 		EvaluationPeriods:  jsii.Number(3),
 		ComparisonOperator: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD,
@@ -165,13 +162,12 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 // to no target group: the load balancer's own alarm tells of it.
 func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServiceProps, at *Routing) []awscloudwatch.Alarm {
 	name, than := props.Service.Name, props.Monolith
-	service, monolith := at.TargetGroups[name], at.TargetGroups[than]
-	requests := a.metric(service, "RequestCount", "Sum", canary.Period)
-	monolithRequests := a.metric(monolith, "RequestCount", "Sum", canary.Period)
+	requests := at.metric(name, "RequestCount", "Sum", canary.Period)
+	monolithRequests := at.metric(than, "RequestCount", "Sum", canary.Period)
 	add := func(kind canary.Kind, what string, threshold float64, math, metric, statistic string) awscloudwatch.Alarm {
 		what = fmt.Sprintf("%s, for %d minutes", what, canary.Periods)
 		using := map[string]awscloudwatch.IMetric{
-			string(kind): a.metric(service, metric, statistic, canary.Period), "monolith" + config.Pascal(string(kind)): a.metric(monolith, metric, statistic, canary.Period),
+			string(kind): at.metric(name, metric, statistic, canary.Period), "monolith" + config.Pascal(string(kind)): at.metric(than, metric, statistic, canary.Period),
 			"monolithRequests": monolithRequests,
 		}
 		if kind != canary.Unhealthy {
@@ -209,16 +205,16 @@ func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServicePr
 	}
 }
 
-// metric is one of a target group. The construct's own metrics would take the load
+// metric is one of a service's target group. The construct's own metrics would take the load
 // balancer's name out of the listener's ARN, in a way that is not defined for a value
 // of another stack.
-func (a *Alarms) metric(group elb.ApplicationTargetGroup, name, statistic string, period time.Duration) awscloudwatch.Metric {
+func (r *Routing) metric(service, name, statistic string, period time.Duration) awscloudwatch.Metric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace:  jsii.String("AWS/ApplicationELB"),
 		MetricName: jsii.String(name),
 		DimensionsMap: &map[string]*string{
-			"LoadBalancer": a.Balancer.LoadBalancerFullName(),
-			"TargetGroup":  group.TargetGroupFullName(),
+			"LoadBalancer": r.Balancer.LoadBalancerFullName(),
+			"TargetGroup":  r.TargetGroups[service].TargetGroupFullName(),
 		},
 		Statistic: jsii.String(statistic),
 		Period:    awscdk.Duration_Minutes(jsii.Number(period.Minutes())),

@@ -89,7 +89,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		suppress(balancer, suppression{rule: "AwsSolutions-ELB2", reason: "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them"})
 	}
 	if s.Alarms {
-		r.Alarms = newAlarms(r.Stack, s, plan.Name, balancer, first)
+		r.Alarms = newAlarms(r, s, first)
 	}
 	listener, scheme := r.listen(s, balancer, r.weighted(plan.Default)), "http"
 	if s.CertificateARN != "" {
