@@ -101,7 +101,7 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	if o.asJSON {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", encoded)
 	} else {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s\nThe review is in %s.\n", report.Text(), o.out)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s\nThe review is in %s.\n", report.Text(filepath.Join(o.out, "rehearsal")), o.out)
 	}
 	var failed []string
 	for _, finding := range o.failOn {

@@ -118,10 +118,11 @@ func (r *Report) Markdown() string {
 	return b.String()
 }
 
-// Text is the whole review for a terminal.
-func (r *Report) Text() string {
+// Text is the whole review for a terminal. Files says where those of the rehearsal
+// are.
+func (r *Report) Text(files string) string {
 	var b strings.Builder
-	b.WriteString(r.findings("build/review/rehearsal"))
+	b.WriteString(r.findings(files))
 	for _, d := range r.diffs() {
 		fmt.Fprintf(&b, "\n### %s\n\n%s", d.title, d.body)
 	}
@@ -554,13 +555,11 @@ func apply(f func(string) string, texts []string) []string {
 	return out
 }
 
-func count(n int, noun string) string { return counted(n, noun, noun+"s") }
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
 	}
-	return fmt.Sprintf("%d %s", n, many)
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

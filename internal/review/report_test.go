@@ -159,7 +159,7 @@ As ''cdk diff'' has it. A deployment of this goes through **parallel → switche
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if text := r.Text(); strings.Contains(text, "<details>") || !strings.Contains(text, "### dev-Users, in parallel → switched: 1 change\n\n[+] a policy\n[~] a count\n") {
+	if text := r.Text("build/review/rehearsal"); strings.Contains(text, "<details>") || !strings.Contains(text, "### dev-Users, in parallel → switched: 1 change\n\n[+] a policy\n[~] a count\n") {
 		t.Errorf("for a terminal:\n%s", text)
 	}
 }
