@@ -59,7 +59,7 @@ e2e: setup ## carry a deployment through every phase with the real cdk command, 
 	CUTOVER_E2E=1 go test -count=1 -v -timeout 40m ./test/e2e $(ARGS)
 
 reliability: setup ## do every fault to every service under load, and write docs/reliability.md
-	CUTOVER_RELIABILITY=1 go test . -count=1 -v -parallel 4 -run '^TestReliability$$' -update
+	CUTOVER_RELIABILITY=1 go test ./stacks -count=1 -v -parallel 4 -run '^TestReliability$$' -update
 
 synth: setup ## synthesize to cdk.out, with CDK's validation
 	CDK_VALIDATION=true cdk synth --quiet $(ARGS)
@@ -85,9 +85,9 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 8
 
 golden: setup ## accept the templates and what is written from them as they are now; review them as code
-	go test . -run 'TestGoldens|TestSecurityControls' -update
+	go test ./stacks -run 'TestGoldens|TestSecurityControls' -update
 	go test ./test/supply -run TestLicences -update
-	@git status --short test/golden docs README.md
+	@git status --short stacks/golden docs README.md
 
 upgrade-cdk: setup ## take the newest version of CDK, or VERSION=x.y.z, and show what becomes of the templates
 	@.ci/upgrade-cdk $(VERSION)

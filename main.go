@@ -7,21 +7,10 @@ package main
 import (
 	"os"
 
-	"cutover/internal/config"
+	"cutover/deployment"
 	"cutover/stacks"
 )
 
-// deployment lists the services. To add one, give it an entry here and a main
-// package in services/.
-var deployment = config.Deployment{
-	Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
-	Services: []config.Service{
-		{Name: "users", Paths: []string{"/api/users*"}, Order: 10},
-		{Name: "threads", Paths: []string{"/api/threads*"}, Order: 20},
-		{Name: "posts", Paths: []string{"/api/posts*"}, Order: 30},
-	},
-}
-
 func main() {
-	os.Exit(stacks.Run(deployment))
+	os.Exit(stacks.Run(deployment.Forum))
 }

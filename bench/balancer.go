@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
-	"cutover/internal/loadbalancer"
+	"cutover/internal/local/alb"
 )
 
 // route is what is asked for: one record, so that most of the work is the
@@ -237,7 +237,7 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 	if err != nil {
 		return err
 	}
-	config, err := loadbalancer.Read(a)
+	config, err := alb.Read(a)
 	if err != nil {
 		return err
 	}
@@ -246,14 +246,14 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 		return err
 	}
 	defer log.Close()
-	balancer, err := loadbalancer.New(loadbalancer.Options{AccessLog: log})
+	balancer, err := alb.New(alb.Options{AccessLog: log})
 	if err != nil {
 		return err
 	}
 	if err := balancer.Configure(config); err != nil {
 		return err
 	}
-	if err := balancer.Register("Bench/Users", loadbalancer.Target{ID: "users", Address: target}); err != nil {
+	if err := balancer.Register("Bench/Users", alb.Target{ID: "users", Address: target}); err != nil {
 		return err
 	}
 	ln, err := net.Listen("tcp", listen)

@@ -24,11 +24,11 @@ import (
 	engine "github.com/moby/moby/client"
 	"golang.org/x/sync/errgroup"
 
+	prices "cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
-	prices "cutover/internal/cost"
-	"cutover/internal/ecs"
-	"cutover/internal/ecs/docker"
-	"cutover/internal/emulator"
+	"cutover/internal/emulate"
+	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/docker"
 )
 
 const (
@@ -78,14 +78,14 @@ func measureDensity(ctx context.Context, out io.Writer, work string) (err error)
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return fmt.Errorf("%w: what tasks take is measured where their images run, on linux/amd64, and this is %s/%s", errSkipped, runtime.GOOS, runtime.GOARCH)
 	}
-	if missing := emulator.DockerMissing(); len(missing) > 0 {
+	if missing := emulate.DockerMissing(); len(missing) > 0 {
 		why := "what tasks take is measured in Docker, and this machine lacks " + strings.Join(missing, "; ")
 		if os.Getenv("CI") != "" {
 			return errors.New(why)
 		}
 		return fmt.Errorf("%w: %s", errSkipped, why)
 	}
-	host, stop, err := emulator.StartDocker(ctx, work)
+	host, stop, err := emulate.StartDocker(ctx, work)
 	if err != nil {
 		return err
 	}

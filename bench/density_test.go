@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	prices "cutover/internal/cost"
-	"cutover/internal/ecs"
+	prices "cutover/internal/analysis/cost"
+	"cutover/internal/local/ecs"
 )
 
 func machines(t *testing.T, names ...string) (types []instanceType) {

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/assembly"
-	"cutover/internal/criticalpath"
 )
 
 // phases are in the order of the migration.

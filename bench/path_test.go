@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"cutover/internal/criticalpath"
+	"cutover/internal/analysis/criticalpath"
 )
 
 func TestReportPaths(t *testing.T) {

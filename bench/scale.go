@@ -22,7 +22,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/rehearsal"
-	"cutover/internal/routing"
+	"cutover/internal/rules"
 )
 
 // sizes are how many services the deployments have that are synthesized and
@@ -211,13 +211,13 @@ func (s *scaled) names() []string {
 
 // question is a request and the listener that it is made to.
 type question struct {
-	of      *routing.Listener
-	request routing.Request
+	of      *rules.Listener
+	request rules.Request
 }
 
 // find returns the listener that has a rule for a service, and the name of the
 // target group there, which ends in that of a further load balancer.
-func find(table *routing.Table, service string) (listener *routing.Listener, group string) {
+func find(table *rules.Table, service string) (listener *rules.Listener, group string) {
 	for _, listener := range table.Listeners {
 		for _, rule := range listener.Rules {
 			for _, target := range rule.Action.Forward {
@@ -238,13 +238,13 @@ func (s *scaled) evaluate(dir string) error {
 		if err != nil {
 			return err
 		}
-		table, err := routing.Build(a)
+		table, err := rules.Build(a)
 		if err != nil {
 			return err
 		}
 		var requests []question
 		for _, name := range s.names() {
-			request, err := routing.ParseRequest("/api/" + name + "/7")
+			request, err := rules.ParseRequest("/api/" + name + "/7")
 			if err != nil {
 				return err
 			}

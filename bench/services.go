@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"cutover/internal/images"
+	"cutover/internal/build"
 )
 
 const (
@@ -225,12 +225,12 @@ func prepareServices(ctx context.Context, work string) ([]*subject, error) {
 		}},
 		{name: "net/http alone"}, {name: "raw socket"},
 	}
-	options := images.Options{Root: ".", Arch: runtime.GOARCH, Progress: io.Discard}
+	options := build.Options{Root: ".", Arch: runtime.GOARCH, Progress: io.Discard}
 	programs := map[string]*subject{"api": subjects[0], "bare": subjects[2], "raw": subjects[3]}
 	for name, dir := range map[string]string{"api": "services/api", "bare": "bench/peer/bare", "raw": "bench/peer/raw"} {
-		options.Services = append(options.Services, images.Service{Name: name, Dir: dir})
+		options.Services = append(options.Services, build.Service{Name: name, Dir: dir})
 	}
-	contexts, err := images.Build(ctx, options)
+	contexts, err := build.Build(ctx, options)
 	if err != nil {
 		return nil, err
 	}

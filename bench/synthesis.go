@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
-	"cutover/internal/images"
+	"cutover/internal/build"
 )
 
 // limit is how many times as long as the peer the Go app may take.
@@ -347,9 +347,9 @@ func command(ctx context.Context, name string, args ...string) error {
 // buildImages is the peer's way to the images: the same step that the Go app
 // takes. It prints the build contexts by the names of their services, as JSON.
 func buildImages(ctx context.Context) error {
-	options := images.Options{Root: ".", Arch: "amd64", Progress: os.Stderr}
+	options := build.Options{Root: ".", Arch: "amd64", Progress: os.Stderr}
 	for _, name := range []string{"api", "users", "threads", "posts"} {
-		options.Services = append(options.Services, images.Service{Name: name, Dir: "services/" + name})
+		options.Services = append(options.Services, build.Service{Name: name, Dir: "services/" + name})
 	}
 	if many := os.Getenv("CUTOVER_BENCH_SERVICES"); many != "" { // bench/many
 		n, err := strconv.Atoi(many)
@@ -357,12 +357,12 @@ func buildImages(ctx context.Context) error {
 			return fmt.Errorf("CUTOVER_BENCH_SERVICES: %w", err)
 		}
 		const program = "services/internal/echo"
-		options.Services = []images.Service{{Name: "api", Dir: program}}
+		options.Services = []build.Service{{Name: "api", Dir: program}}
 		for i := 1; i < n; i++ {
-			options.Services = append(options.Services, images.Service{Name: fmt.Sprintf("service-%03d", i), Dir: program})
+			options.Services = append(options.Services, build.Service{Name: fmt.Sprintf("service-%03d", i), Dir: program})
 		}
 	}
-	contexts, err := images.Build(ctx, options)
+	contexts, err := build.Build(ctx, options)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ var testsRuns = []struct{ name, edited string }{
 	{name: "in a new clone: everything"},
 	{name: "nothing has changed"},
 	{name: "a change in stacks/", edited: "stacks/gate.go"},
-	{name: "a change in internal/routing", edited: "internal/routing/routing.go"},
+	{name: "a change in internal/rules", edited: "internal/rules/routing.go"},
 	{name: "a change in a service", edited: editedService},
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/internal/config"
+	"cutover/config"
 )
 
 // logDelivery writes the access logs of Application Load Balancers

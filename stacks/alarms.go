@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
 
+	"cutover/config"
 	"cutover/internal/canary"
-	"cutover/internal/config"
 )
 
 // Alarms tells people what they would want to hear of at once.

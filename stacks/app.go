@@ -13,10 +13,9 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/internal/config"
-	"cutover/internal/images"
-	_ "cutover/internal/kernel"     // has CDK started directly
-	_ "cutover/internal/validation" // decides whether CDK validates
+	"cutover/config"
+	"cutover/internal/build"
+	_ "cutover/internal/cdk" // decides how CDK is started
 )
 
 // Run is the whole CDK app: it takes the context that the CDK command line hands
@@ -50,12 +49,12 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	if err != nil {
 		return err
 	}
-	build := images.Options{Root: ".", Arch: settings.Arch, Progress: os.Stderr}
+	options := build.Options{Root: ".", Arch: settings.Arch, Progress: os.Stderr}
 	for _, service := range d.All() {
-		build.Services = append(build.Services, images.Service{Name: service.Name, Dir: service.Dir})
+		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
 	}
 	// Compiling goes on beside CDK's start, until the first image is needed.
-	contexts := sync.OnceValues(func() (map[string]string, error) { return images.Build(ctx, build) })
+	contexts := sync.OnceValues(func() (map[string]string, error) { return build.Build(ctx, options) })
 	go contexts()
 
 	// What CDK refuses comes back as a panic with the message of a JavaScript
@@ -82,7 +81,7 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 		return err
 	}
 	dir := *app.Synth(nil).Directory()
-	if err := images.SetTimes(dir); err != nil {
+	if err := build.SetTimes(dir); err != nil {
 		return err
 	}
 	return waitForRepositories(dir, d, settings)

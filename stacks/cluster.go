@@ -12,7 +12,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/assets"
-	"cutover/internal/config"
+	"cutover/config"
 )
 
 // Cluster is where tasks run: an ECS cluster and the EC2 instances behind it.

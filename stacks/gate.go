@@ -6,8 +6,8 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/internal/config"
-	"cutover/internal/migration"
+	"cutover/config"
+	"cutover/migration"
 )
 
 // The interlock between the phases: see [migration.Claims]. The Gate stack is

@@ -3,7 +3,7 @@ package stacks
 import (
 	"fmt"
 
-	"cutover/internal/config"
+	"cutover/config"
 )
 
 // The names of this file are a contract with what is deployed: a stack or a

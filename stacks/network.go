@@ -6,7 +6,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/internal/config"
+	"cutover/config"
 )
 
 // Containers in bridge mode are published on ports that the instance picks from

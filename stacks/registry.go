@@ -7,7 +7,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/internal/config"
+	"cutover/config"
 )
 
 // NewRegistry adds the stack of the image repositories, one per service.

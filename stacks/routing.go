@@ -7,8 +7,8 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/internal/config"
-	"cutover/internal/migration"
+	"cutover/config"
+	"cutover/migration"
 )
 
 // deregistrationSeconds is how long the load balancer lets requests to a task

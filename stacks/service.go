@@ -11,9 +11,9 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/internal/config"
-	"cutover/internal/images"
-	"cutover/internal/migration"
+	"cutover/config"
+	"cutover/internal/build"
+	"cutover/migration"
 )
 
 const (
@@ -64,7 +64,7 @@ type Alike struct {
 func newAlike(scope constructs.Construct, s config.Settings, cluster *Cluster) *Alike {
 	a := &Alike{
 		platform:        awsecrassets.Platform_LINUX_AMD64(),
-		buildArgs:       &map[string]*string{images.TimeArgument: jsii.String(strconv.FormatInt(images.Time.Unix(), 10))},
+		buildArgs:       &map[string]*string{build.TimeArgument: jsii.String(strconv.FormatInt(build.Time.Unix(), 10))},
 		linuxParameters: awsecs.NewLinuxParameters(scope, jsii.String("LinuxParameters"), nil),
 		stopTimeout:     awscdk.Duration_Seconds(jsii.Number(stopSeconds)),
 		cluster:         cluster.Cluster,

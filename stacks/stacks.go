@@ -8,7 +8,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/internal/config"
+	"cutover/config"
 )
 
 // Add adds every stack of the deployment to the scope. The deployment and its

@@ -15,7 +15,7 @@ import (
 	"os"
 	"strconv"
 
-	"cutover/internal/config"
+	"cutover/config"
 	"cutover/stacks"
 )
 

@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cutover/internal/analysis/cost"
+	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
-	"cutover/internal/cost"
-	"cutover/internal/review"
 )
 
 func costCommand(g *global) *cobra.Command {

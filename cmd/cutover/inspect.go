@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cutover/internal/ecs"
 	"cutover/internal/local"
+	"cutover/internal/local/ecs"
 )
 
 func statusCommand(g *global) *cobra.Command {

@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/assembly"
-	"cutover/internal/criticalpath"
 )
 
 func pathCommand(g *global) *cobra.Command {

@@ -11,23 +11,23 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/spf13/cobra"
 
-	"cutover/internal/config"
-	"cutover/internal/migration"
-	"cutover/internal/move"
+	"cutover/config"
+	"cutover/internal/step"
+	"cutover/migration"
 )
 
 // cdkFile is the file that says the phase, and appFile the one that lists the
 // services.
-const cdkFile, appFile = "cdk.json", "main.go"
+const cdkFile, appFile = "cdk.json", "deployment/forum.go"
 
 // phase is what the command and its two ways onward share.
 type phase struct {
 	env  string
-	file *move.File
+	file *step.File
 
 	deployment config.Deployment
-	from       move.Position
-	deployed   move.Deployed
+	from       step.Position
+	deployed   step.Deployed
 	notAsked   error // why deployed is not known
 }
 
@@ -78,7 +78,7 @@ or if AWS does not answer. A deployment refuses that as well, but only once it h
 			if p.notAsked != nil {
 				return p.notAsked
 			}
-			if err := move.Follows(p.env, p.from, p.deployed); err != nil {
+			if err := step.Follows(p.env, p.from, p.deployed); err != nil {
 				return err
 			}
 			v := newView(cmd.OutOrStdout(), g)
@@ -116,8 +116,8 @@ what cdk.json says is not what is deployed.`,
 			if cmd.Flags().Changed("canary") && shift == "" {
 				return errors.New("--canary: it names no service: give SERVICE=PERCENT, as in users=10")
 			}
-			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (move.Position, error) {
-				return move.Next(p.deployment, p.from, shift)
+			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (step.Position, error) {
+				return step.Next(p.deployment, p.from, shift)
 			})
 		},
 	}
@@ -134,29 +134,29 @@ From a canary it takes the canary away and stays in parallel: the microservices 
 it sends requests to may not stop before that is deployed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (move.Position, error) { return move.Back(p.from) })
+			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
 		},
 	}
 }
 
 // load finds out where the deployment is.
 func (p *phase) load(ctx context.Context) (err error) {
-	if p.file, err = move.Read(cdkFile); err != nil {
+	if p.file, err = step.Read(cdkFile); err != nil {
 		return err
 	}
-	services, err := move.Services(appFile)
+	services, err := step.Services(appFile)
 	if err != nil {
 		return err
 	}
-	if p.deployment, p.env, p.from, err = move.Load(services, p.file.Context, p.env); err != nil {
+	if p.deployment, p.env, p.from, err = step.Load(services, p.file.Context, p.env); err != nil {
 		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
-	p.deployed, p.notAsked = move.Ask(ctx, p.env, os.Getenv)
+	p.deployed, p.notAsked = step.Ask(ctx, p.env, os.Getenv)
 	return ctx.Err()
 }
 
 // move makes cdk.json say another position, if it may.
-func (p *phase) move(ctx context.Context, v *view, step func() (move.Position, error)) error {
+func (p *phase) move(ctx context.Context, v *view, choose func() (step.Position, error)) error {
 	named := p.env != ""
 	if err := p.load(ctx); err != nil {
 		return err
@@ -165,12 +165,12 @@ func (p *phase) move(ctx context.Context, v *view, step func() (move.Position, e
 	if err != nil {
 		return err
 	}
-	to, err := step()
+	to, err := choose()
 	if err != nil {
 		return err
 	}
 	if p.notAsked == nil {
-		if err := move.Check(p.env, p.from, p.deployed); err != nil {
+		if err := step.Check(p.env, p.from, p.deployed); err != nil {
 			return err
 		}
 	}
@@ -227,8 +227,8 @@ func committed(ctx context.Context) (unknown string, err error) {
 }
 
 // changes is what a step does, as a list.
-func (p *phase) changes(to move.Position) string {
-	lines := move.Changes(p.deployment, p.from, to)
+func (p *phase) changes(to step.Position) string {
+	lines := step.Changes(p.deployment, p.from, to)
 	return "  " + strings.Join(lines, "\n  ") + "\n"
 }
 
@@ -266,28 +266,28 @@ func (p *phase) text(v *view) string {
 	case !p.deployed.Exists:
 		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
 	default:
-		if err := move.Check(p.env, p.from, p.deployed); err != nil {
+		if err := step.Check(p.env, p.from, p.deployed); err != nil {
 			fmt.Fprintf(&b, "%v.\n", err)
 		} else {
 			fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
 		}
 	}
-	show := func(command string, to move.Position, err error) {
+	show := func(command string, to step.Position, err error) {
 		if err != nil {
 			fmt.Fprintf(&b, "\n%s phase %s: %v.\n", v.program, command, err)
 			return
 		}
 		fmt.Fprintf(&b, "\n%s phase %s: to %s\n%s", v.program, command, to, p.changes(to))
 	}
-	to, err := move.Next(p.deployment, p.from, "")
+	to, err := step.Next(p.deployment, p.from, "")
 	show("next", to, err)
-	to, err = move.Back(p.from)
+	to, err = step.Back(p.from)
 	show("back", to, err)
 	return b.String()
 }
 
-// step is a step as JSON.
-type step struct {
+// stepJSON is a step as JSON.
+type stepJSON struct {
 	Phase   string         `json:"phase"`
 	Shift   map[string]int `json:"shift,omitempty"`
 	Changes []string       `json:"changes"`
@@ -307,8 +307,8 @@ func (p *phase) json() any {
 		Shift    map[string]int `json:"shift,omitempty"`
 		Deployed *deployed      `json:"deployed,omitempty"`
 		NotAsked string         `json:"notAsked,omitempty"`
-		Next     *step          `json:"next,omitempty"`
-		Back     *step          `json:"back,omitempty"`
+		Next     *stepJSON      `json:"next,omitempty"`
+		Back     *stepJSON      `json:"back,omitempty"`
 	}{Env: p.env, Phase: p.from.Phase.String(), Shift: p.from.Shift}
 	if p.notAsked != nil {
 		report.NotAsked = p.notAsked.Error()
@@ -324,11 +324,11 @@ func (p *phase) json() any {
 			report.Deployed.Shift = &p.deployed.Reached.Shift
 		}
 	}
-	if to, err := move.Next(p.deployment, p.from, ""); err == nil {
-		report.Next = &step{to.Phase.String(), to.Shift, move.Changes(p.deployment, p.from, to)}
+	if to, err := step.Next(p.deployment, p.from, ""); err == nil {
+		report.Next = &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
 	}
-	if to, err := move.Back(p.from); err == nil {
-		report.Back = &step{to.Phase.String(), to.Shift, move.Changes(p.deployment, p.from, to)}
+	if to, err := step.Back(p.from); err == nil {
+		report.Back = &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
 	}
 	return report
 }

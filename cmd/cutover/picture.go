@@ -3,8 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"cutover/internal/analysis/diagram"
 	"cutover/internal/assembly"
-	"cutover/internal/picture"
 )
 
 func pictureCommand(g *global) *cobra.Command {
@@ -33,9 +33,9 @@ file, in a block that begins with ` + "```mermaid" + `.`,
 			if err != nil {
 				return err
 			}
-			chart := picture.Stacks(a)
+			chart := diagram.Stacks(a)
 			if !stacks {
-				if chart, err = picture.Requests(picture.Layer{Assembly: a}); err != nil {
+				if chart, err = diagram.Requests(diagram.Layer{Assembly: a}); err != nil {
 					return err
 				}
 			}

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/assembly"
-	"cutover/internal/ecs"
-	"cutover/internal/loadbalancer"
 	"cutover/internal/local"
+	"cutover/internal/local/alb"
+	"cutover/internal/local/ecs"
 	"cutover/internal/rehearsal"
 )
 
@@ -248,7 +248,7 @@ func store[T any](p *atomic.Pointer[func(T)], f func(T)) {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-460-issues
 const clientClosed = 460
 
-func (s *stage) exchange(e loadbalancer.Exchange) {
+func (s *stage) exchange(e alb.Exchange) {
 	observe := s.observe.Load()
 	if observe == nil {
 		return

@@ -18,12 +18,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"cutover/config"
+	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
-	"cutover/internal/config"
-	"cutover/internal/migration"
-	"cutover/internal/move"
 	"cutover/internal/rehearsal"
-	"cutover/internal/review"
+	"cutover/internal/step"
+	"cutover/migration"
 )
 
 // reviewing has the flags of the command.
@@ -135,7 +135,7 @@ type side struct {
 	cdk  string // the command
 
 	deployment config.Deployment
-	at         move.Position
+	at         step.Position
 	ungated    bool                          // with the gate off
 	assemblies map[string]*assembly.Assembly // by position
 }
@@ -214,7 +214,7 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	}
 	report.Move = review.Move{From: from, To: to, Changes: []string{}, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
 	if from != to {
-		report.Move.Changes = move.Changes(head.deployment, before.at, head.at)
+		report.Move.Changes = step.Changes(head.deployment, before.at, head.at)
 	}
 
 	o.progress("comparing the templates")
@@ -361,16 +361,16 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 
 // load reads the list of services and where cdk.json is in the migration.
 func (s *side) load() error {
-	file, err := move.Read(filepath.Join(s.dir, cdkFile))
+	file, err := step.Read(filepath.Join(s.dir, cdkFile))
 	if err != nil {
 		return fmt.Errorf("it is not an app that this can review: %w", err)
 	}
 	s.ungated = file.Context["phaseGate"] == "off"
-	services, err := move.Services(filepath.Join(s.dir, appFile))
+	services, err := step.Services(filepath.Join(s.dir, appFile))
 	if err != nil {
 		return fmt.Errorf("it is not an app that this can review: %w", err)
 	}
-	if s.deployment, _, s.at, err = move.Load(services, file.Context, ""); err != nil {
+	if s.deployment, _, s.at, err = step.Load(services, file.Context, ""); err != nil {
 		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
 	return nil
@@ -404,9 +404,9 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 // of cdk.json. That of the head is validated: it is what would be deployed.
 func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
-	positions := []move.Position{}
+	positions := []step.Position{}
 	for _, phase := range migration.Phases() {
-		positions = append(positions, move.Position{Phase: phase})
+		positions = append(positions, step.Position{Phase: phase})
 	}
 	if len(s.at.Shift) > 0 {
 		positions = append(positions, s.at)

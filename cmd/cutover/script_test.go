@@ -59,7 +59,7 @@ func section() {
 
 // golden has the golden templates.
 var golden = func() string {
-	dir, err := filepath.Abs("../../test/golden")
+	dir, err := filepath.Abs("../../stacks/golden")
 	if err != nil {
 		panic(err)
 	}
@@ -88,12 +88,13 @@ func TestScripts(t *testing.T) {
 			env.Defer(server.Close)
 			env.Values["aws"] = aws
 			env.Setenv("AWS_ENDPOINT_URL", server.URL)
-			services, err := os.ReadFile("../../main.go")
+			services, err := os.ReadFile("../../deployment/forum.go")
 			if err != nil {
 				return err
 			}
 			return errors.Join(
-				os.WriteFile(filepath.Join(env.WorkDir, "main.go"), services, 0o644),
+				os.Mkdir(filepath.Join(env.WorkDir, "deployment"), 0o755),
+				os.WriteFile(filepath.Join(env.WorkDir, "deployment", "forum.go"), services, 0o644),
 				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
 				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},

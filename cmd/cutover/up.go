@@ -15,10 +15,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cutover/internal/ecs"
-	"cutover/internal/ecs/docker"
-	"cutover/internal/ecs/process"
 	"cutover/internal/local"
+	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/docker"
+	"cutover/internal/local/ecs/process"
 )
 
 // stopTimeout is how long tasks have to stop: a deregistration delay and a stop

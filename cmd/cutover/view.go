@@ -17,8 +17,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"golang.org/x/sys/unix"
 
-	"cutover/internal/ecs"
 	"cutover/internal/local"
+	"cutover/internal/local/ecs"
 	"cutover/internal/rehearsal"
 )
 

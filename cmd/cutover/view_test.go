@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"cutover/internal/ecs"
 	"cutover/internal/local"
+	"cutover/internal/local/ecs"
 )
 
 // What is redrawn must fit the terminal, however much there is: what has left it

@@ -12,11 +12,11 @@ import (
 	"github.com/fatih/color"
 	"github.com/spf13/cobra"
 
+	"cutover/config"
 	"cutover/internal/canary"
-	"cutover/internal/config"
 	"cutover/internal/local"
-	"cutover/internal/migration"
-	"cutover/internal/move"
+	"cutover/internal/step"
+	"cutover/migration"
 )
 
 // The results of watch that are not to go on. They have exit codes of their own.
@@ -105,7 +105,7 @@ type watchedService struct {
 	Percent  float64          `json:"percent"`
 	Rounds   []canary.Round   `json:"rounds"` // never null
 	Findings []canary.Finding `json:"findings"`
-	Alarms   []move.Alarm     `json:"alarms,omitempty"`
+	Alarms   []step.Alarm     `json:"alarms,omitempty"`
 }
 
 func (o *watch) run(cmd *cobra.Command, g *global) error {
@@ -180,7 +180,7 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 		case ctx.Err() != nil:
 			return nil, 0, ctx.Err()
 		case err == nil:
-			services, err := move.Services(appFile)
+			services, err := step.Services(appFile)
 			if err == nil && len(services.Services) == 0 {
 				err = fmt.Errorf("%s lists no microservices: there is nothing to compare with %s", appFile, services.Monolith.Name)
 			}
@@ -234,27 +234,27 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 }
 
 // watcher returns what looks at AWS, and the services that it looks at.
-func watcher(ctx context.Context, p *phase) (*move.Watcher, []config.Service, error) {
+func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
 	if p.notAsked != nil {
 		return nil, nil, p.notAsked
 	}
 	if !p.deployed.Exists {
 		return nil, nil, fmt.Errorf("%s was not deployed in %s yet, or not to the end: deploy it with `npx cdk deploy --all --concurrency 8`", p.env, p.deployed.Region)
 	}
-	if err := move.Check(p.env, p.from, p.deployed); err != nil {
+	if err := step.Check(p.env, p.from, p.deployed); err != nil {
 		return nil, nil, err
 	}
-	services, err := move.Canaries(p.deployment, p.from)
+	services, err := step.Canaries(p.deployment, p.from)
 	if err != nil {
 		return nil, nil, err
 	}
 	prefix, _ := p.file.Context["namePrefix"].(string)
-	w, err := move.NewWatcher(ctx, p.deployment, p.env, prefix, services, p.deployed.Since, os.Getenv)
+	w, err := step.NewWatcher(ctx, p.deployment, p.env, prefix, services, p.deployed.Since, os.Getenv)
 	return w, services, err
 }
 
 // there looks at AWS.
-func (o *watch) there(ctx context.Context, p *phase, watcher *move.Watcher, services []config.Service, v *view) (*watched, error) {
+func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, services []config.Service, v *view) (*watched, error) {
 	all, err := watcher.Look(ctx)
 	if err != nil {
 		return nil, err
@@ -314,7 +314,7 @@ func (w *watched) more() string {
 	if !more {
 		return ""
 	}
-	return move.Position{Shift: shift}.ShiftText()
+	return step.Position{Shift: shift}.ShiftText()
 }
 
 // watched shows what is known at a moment. If it has more lines than there is room

@@ -15,7 +15,7 @@ import (
 
 	"github.com/mattn/go-isatty"
 
-	"cutover/internal/emulator"
+	"cutover/internal/emulate"
 )
 
 const usage = `Usage: emulate [-hold] COMMAND [ARGUMENT...]
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 
-	if missing := emulator.Missing(); len(missing) > 0 {
+	if missing := emulate.Missing(); len(missing) > 0 {
 		fmt.Fprintf(stderr, "There is no emulated AWS on this machine, for it lacks:\n  %s\n", strings.Join(missing, "\n  "))
 		if !*hold {
 			return 1
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "Nothing was deployed and nothing is running.\nNext: install what is missing and run this again, or deploy to an AWS account with `make deploy`.\n")
 		return 0
 	}
-	err := emulate(ctx, flags.Args(), *hold, stdout, stderr)
+	err := withAWS(ctx, flags.Args(), *hold, stdout, stderr)
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit) && exit.Exited():
@@ -78,9 +78,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func emulate(ctx context.Context, command []string, hold bool, stdout, stderr io.Writer) (err error) {
+func withAWS(ctx context.Context, command []string, hold bool, stdout, stderr io.Writer) (err error) {
 	fmt.Fprintln(stdout, "Starting the emulated AWS")
-	aws, err := emulator.Start(ctx, emulator.Options{})
+	aws, err := emulate.Start(ctx, emulate.Options{})
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func emulate(ctx context.Context, command []string, hold bool, stdout, stderr io
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		return cmd.Run()
 	}
-	environment := "aws://" + emulator.Account + "/" + emulator.Region
+	environment := "aws://" + emulate.Account + "/" + emulate.Region
 	if err := call("cdk", "bootstrap", environment); err != nil {
 		return fmt.Errorf("cdk bootstrap %s: %w", environment, err)
 	}

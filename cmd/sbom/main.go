@@ -19,7 +19,7 @@ import (
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 
-	"cutover/internal/images"
+	"cutover/internal/build"
 )
 
 func main() {
@@ -50,11 +50,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	options := images.Options{Root: ".", Arch: *arch, Progress: stderr}
+	options := build.Options{Root: ".", Arch: *arch, Progress: stderr}
 	for _, name := range flags.Args() {
-		options.Services = append(options.Services, images.Service{Name: name, Dir: "services/" + name})
+		options.Services = append(options.Services, build.Service{Name: name, Dir: "services/" + name})
 	}
-	contexts, err := images.Build(ctx, options)
+	contexts, err := build.Build(ctx, options)
 	if err != nil {
 		return err
 	}

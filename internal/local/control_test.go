@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"cutover/internal/ecs"
+	"cutover/internal/local/ecs"
 )
 
 func TestSecondStart(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 	"sync"
 
 	"cutover/internal/assembly"
-	"cutover/internal/ecs"
-	"cutover/internal/loadbalancer"
-	"cutover/internal/routing"
+	"cutover/internal/local/alb"
+	"cutover/internal/local/ecs"
+	"cutover/internal/rules"
 )
 
 // model is what of an assembly is run here.
@@ -28,23 +28,23 @@ type model struct {
 // listeners.
 type part struct {
 	services  []ecs.ServiceSpec
-	balancers map[string]loadbalancer.LoadBalancer
-	groups    []loadbalancer.Group
-	targets   []*routing.TargetGroup
-	listeners []*routing.Listener
+	balancers map[string]alb.LoadBalancer
+	groups    []alb.Group
+	targets   []*rules.TargetGroup
+	listeners []*rules.Listener
 	rules     []listenerRule
 	names     map[string]string // SSM parameter to the resource that makes it
 }
 
 type listenerRule struct {
 	listener string
-	rule     *routing.Rule
+	rule     *rules.Rule
 }
 
 // read takes out of an assembly what is run here. Its error has a line for
 // everything that would run but cannot.
 func read(a *assembly.Assembly) (*model, error) {
-	config, err := loadbalancer.Read(a)
+	config, err := alb.Read(a)
 	services, serviceErr := ecs.Services(a)
 	if err := errors.Join(err, serviceErr); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func read(a *assembly.Assembly) (*model, error) {
 	for key, balancer := range config.LoadBalancers {
 		change(stackOf(key), func(p *part) {
 			if p.balancers == nil {
-				p.balancers = map[string]loadbalancer.LoadBalancer{}
+				p.balancers = map[string]alb.LoadBalancer{}
 			}
 			p.balancers[key] = balancer
 		})
@@ -105,9 +105,9 @@ func stackOf(key string) string {
 }
 
 // join makes one configuration of what the stacks contribute.
-func join(parts map[string]part) *loadbalancer.Config {
-	config := &loadbalancer.Config{Table: &routing.Table{}, LoadBalancers: map[string]loadbalancer.LoadBalancer{}}
-	rules := map[string][]*routing.Rule{}
+func join(parts map[string]part) *alb.Config {
+	config := &alb.Config{Table: &rules.Table{}, LoadBalancers: map[string]alb.LoadBalancer{}}
+	byListener := map[string][]*rules.Rule{}
 	for _, stack := range sortedKeys(parts) {
 		p := parts[stack]
 		for key, balancer := range p.balancers {
@@ -116,19 +116,19 @@ func join(parts map[string]part) *loadbalancer.Config {
 		config.Groups = append(config.Groups, p.groups...)
 		config.Table.TargetGroups = append(config.Table.TargetGroups, p.targets...)
 		for _, rule := range p.rules {
-			rules[rule.listener] = append(rules[rule.listener], rule.rule)
+			byListener[rule.listener] = append(byListener[rule.listener], rule.rule)
 		}
 	}
 	for _, stack := range sortedKeys(parts) {
 		for _, listener := range parts[stack].listeners {
 			joined := *listener
-			joined.Rules = rules[listener.Resource.String()]
-			slices.SortStableFunc(joined.Rules, func(a, b *routing.Rule) int { return a.Priority - b.Priority })
+			joined.Rules = byListener[listener.Resource.String()]
+			slices.SortStableFunc(joined.Rules, func(a, b *rules.Rule) int { return a.Priority - b.Priority })
 			joined.Rules = append(joined.Rules, listener.Rules[len(listener.Rules)-1]) // the default rule
 			config.Table.Listeners = append(config.Table.Listeners, &joined)
 		}
 	}
-	slices.SortStableFunc(config.Table.Listeners, func(a, b *routing.Listener) int { return a.Port - b.Port })
+	slices.SortStableFunc(config.Table.Listeners, func(a, b *rules.Listener) int { return a.Port - b.Port })
 	return config
 }
 
@@ -138,15 +138,15 @@ func (p part) with(old part) part {
 	both := part{
 		balancers: maps.Clone(p.balancers), names: p.names,
 		services:  withGone(p.services, old.services, func(s ecs.ServiceSpec) string { return s.Key }),
-		groups:    withGone(p.groups, old.groups, func(g loadbalancer.Group) string { return g.Key }),
-		targets:   withGone(p.targets, old.targets, func(g *routing.TargetGroup) string { return g.Resource.String() }),
-		listeners: withGone(p.listeners, old.listeners, func(l *routing.Listener) string { return l.Resource.String() }),
+		groups:    withGone(p.groups, old.groups, func(g alb.Group) string { return g.Key }),
+		targets:   withGone(p.targets, old.targets, func(g *rules.TargetGroup) string { return g.Resource.String() }),
+		listeners: withGone(p.listeners, old.listeners, func(l *rules.Listener) string { return l.Resource.String() }),
 		rules:     withGone(p.rules, old.rules, func(r listenerRule) string { return r.rule.Resource.String() }),
 	}
 	for key, balancer := range old.balancers {
 		if _, ok := both.balancers[key]; !ok {
 			if both.balancers == nil {
-				both.balancers = map[string]loadbalancer.LoadBalancer{}
+				both.balancers = map[string]alb.LoadBalancer{}
 			}
 			both.balancers[key] = balancer
 		}

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
-	"cutover/internal/ecs"
+	"cutover/internal/local/ecs"
 )
 
 // There and back, under load: nothing is lost, every service answers for its own

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"cutover/internal/ecs"
+	"cutover/internal/local/ecs"
 )
 
 // FaultKind is a kind of harm that [Runner.Fault] does to a service.

@@ -22,11 +22,11 @@ import (
 	"time"
 
 	"cutover/assets/data"
+	"cutover/internal/build"
 	"cutover/internal/canary"
-	"cutover/internal/ecs"
-	"cutover/internal/ecs/process"
-	"cutover/internal/images"
-	"cutover/internal/loadbalancer"
+	"cutover/internal/local/alb"
+	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/process"
 )
 
 // The test binary is also what the tests start: a server in place of a container,
@@ -223,11 +223,11 @@ const root = "../.."
 
 // contexts compiles the images of our services, once for all tests.
 var contexts = sync.OnceValues(func() (map[string]string, error) {
-	options := images.Options{Root: root, Arch: runtime.GOARCH}
+	options := build.Options{Root: root, Arch: runtime.GOARCH}
 	for _, name := range []string{"api", "users", "threads", "posts"} {
-		options.Services = append(options.Services, images.Service{Name: name, Dir: "services/" + name})
+		options.Services = append(options.Services, build.Service{Name: name, Dir: "services/" + name})
 	}
-	return images.Build(context.Background(), options)
+	return build.Build(context.Background(), options)
 })
 
 // forum writes the assembly of a phase of our own deployment: the golden
@@ -242,7 +242,7 @@ func forum(t *testing.T, phase string, changes ...func(templates)) (dir string) 
 		t.Fatal(err)
 	}
 	a := templates{}
-	files, err := filepath.Glob(filepath.Join(root, "test/golden", phase, "*.json"))
+	files, err := filepath.Glob(filepath.Join(root, "stacks/golden", phase, "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ type deployment struct {
 
 	mu        sync.Mutex
 	events    []Event
-	exchanges []loadbalancer.Exchange
+	exchanges []alb.Exchange
 }
 
 // limit is how long anything may take before a test gives up.
@@ -357,7 +357,7 @@ func (d *deployment) options(dir string, run map[string]string) Options {
 			defer d.mu.Unlock()
 			d.events = append(d.events, e)
 		},
-		Exchanges: func(e loadbalancer.Exchange) {
+		Exchanges: func(e alb.Exchange) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.exchanges = append(d.exchanges, e)

@@ -26,8 +26,8 @@ import (
 	"github.com/gofrs/flock"
 
 	"cutover/internal/assembly"
-	"cutover/internal/ecs"
-	"cutover/internal/loadbalancer"
+	"cutover/internal/local/alb"
+	"cutover/internal/local/ecs"
 )
 
 // Driver runs containers and can end those that an earlier run left behind.
@@ -60,7 +60,7 @@ type Options struct {
 	// nobody is told.
 	Events func(Event)
 	// Exchanges is called for every request when it is over. Default: nobody is told.
-	Exchanges func(loadbalancer.Exchange)
+	Exchanges func(alb.Exchange)
 }
 
 // LocalPort is where a listener answers on this machine: one that needs no
@@ -98,7 +98,7 @@ type Runner struct {
 	options   Options
 	lock      *flock.Flock
 	driver    Driver
-	balancer  *loadbalancer.Balancer
+	balancer  *alb.Balancer
 	scheduler *ecs.Scheduler
 	accessLog *os.File
 	logs      *os.File
@@ -170,7 +170,7 @@ func (r *Runner) start(ctx context.Context) (err error) {
 	if r.logs, err = os.Create(LogFile(r.options.Dir)); err != nil {
 		return err
 	}
-	r.balancer, err = loadbalancer.New(loadbalancer.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.exchange})
+	r.balancer, err = alb.New(alb.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.exchange})
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (r *Runner) ecsEvent(e ecs.Event) {
 }
 
 // target passes the health of a target on to ECS.
-func (r *Runner) target(e loadbalancer.Event) {
+func (r *Runner) target(e alb.Event) {
 	r.traffic.target(e)
 	r.scheduler.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
 	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
@@ -266,10 +266,10 @@ func (r *Runner) ServiceName(key string) string {
 }
 
 // targets is the load balancer as ECS knows it.
-type targets struct{ *loadbalancer.Balancer }
+type targets struct{ *alb.Balancer }
 
 func (t targets) Register(group, id, address string) error {
-	return t.Balancer.Register(group, loadbalancer.Target{ID: id, Address: address})
+	return t.Balancer.Register(group, alb.Target{ID: id, Address: address})
 }
 
 // snapshot copies an assembly into the deployment's directory, so that what runs

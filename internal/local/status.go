@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"cutover/internal/ecs"
-	"cutover/internal/loadbalancer"
-	"cutover/internal/routing"
+	"cutover/internal/local/alb"
+	"cutover/internal/local/ecs"
+	"cutover/internal/rules"
 )
 
 // Status is a local deployment as it is at one moment.
@@ -110,7 +110,7 @@ func (r *Runner) Status() Status {
 }
 
 // url is where a listener answers on this machine; empty if it does not yet.
-func (r *Runner) url(listener *routing.Listener, served map[string]string) string {
+func (r *Runner) url(listener *rules.Listener, served map[string]string) string {
 	address, ok := served[listener.Resource.String()]
 	if !ok {
 		return ""
@@ -130,18 +130,18 @@ func (r *Runner) URL(path string) string {
 	url, most := "", -1
 	for _, listener := range config.Table.Listeners {
 		at := r.url(listener, served)
-		if n := len(listener.Matching(routing.Request{Port: listener.Port, Method: "GET", Host: "localhost", Path: path})); at != "" && n > most {
+		if n := len(listener.Matching(rules.Request{Port: listener.Port, Method: "GET", Host: "localhost", Path: path})); at != "" && n > most {
 			url, most = at, n
 		}
 	}
 	return url
 }
 
-func targetStatus(t loadbalancer.TargetHealth) TargetStatus {
+func targetStatus(t alb.TargetHealth) TargetStatus {
 	return TargetStatus{ID: t.ID, Address: t.Address, State: t.State.String(), Reason: t.Description, InFlight: t.InFlight, Since: t.Since}
 }
 
-func (r *Runner) current() (*loadbalancer.Config, *model) {
+func (r *Runner) current() (*alb.Config, *model) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return join(r.parts), r.deployed
@@ -163,14 +163,14 @@ type Route struct {
 // method GET if left out; a URL's port may be that of the template or the local
 // one.
 func (r *Runner) Route(text string) (Route, error) {
-	request, err := routing.ParseRequest(text)
+	request, err := rules.ParseRequest(text)
 	if err != nil {
 		return Route{}, err
 	}
 	config, _ := r.current()
 	served := r.served()
-	var here *routing.Listener // with this local port
-	var on []*routing.Listener // with this port in the template
+	var here *rules.Listener // with this local port
+	var on []*rules.Listener // with this port in the template
 	for _, listener := range config.Table.Listeners {
 		if _, port, _ := strings.Cut(served[listener.Resource.String()], ":"); port == fmt.Sprint(request.Port) {
 			here = listener

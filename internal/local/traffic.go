@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"cutover/internal/canary"
-	"cutover/internal/ecs"
-	"cutover/internal/loadbalancer"
-	"cutover/internal/routing"
+	"cutover/internal/local/alb"
+	"cutover/internal/local/ecs"
+	"cutover/internal/rules"
 )
 
 // Canaries are the microservices that have taken traffic from the monolith.
@@ -73,11 +73,11 @@ type pair struct {
 
 // canaries are those at one listener, which is behind a load balancer that has one
 // target group of the monolith.
-func (r *Runner) canaries(listener *routing.Listener, monolith string) []pair {
+func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 	var shifted, switched []pair
 	group, left := "", 0.0
 	for _, rule := range listener.Rules {
-		shares := slices.ContainsFunc(rule.Action.Forward, func(w routing.Weighted) bool {
+		shares := slices.ContainsFunc(rule.Action.Forward, func(w rules.Weighted) bool {
 			return r.ServiceName(w.TargetGroup.Resource.String()) == monolith
 		})
 		for _, w := range rule.Action.Forward {
@@ -118,7 +118,7 @@ func (r *Runner) serves(group string) bool {
 }
 
 // exchange notes a request that is over.
-func (r *Runner) exchange(x loadbalancer.Exchange) {
+func (r *Runner) exchange(x alb.Exchange) {
 	if x.Group != "" {
 		r.traffic.request(x)
 	}
@@ -192,7 +192,7 @@ func (t *traffic) group(key string, f func(g *groupTraffic, now *slot)) {
 // in the place of a target, or for want of one: there the metric is that of the
 // load balancer, without a target group.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
-func (t *traffic) request(x loadbalancer.Exchange) {
+func (t *traffic) request(x alb.Exchange) {
 	t.group(x.Group, func(g *groupTraffic, now *slot) {
 		now.requests++
 		if x.Target != "" {
@@ -217,12 +217,12 @@ func (t *traffic) taken(key string) (n uint64) {
 }
 
 // target counts the unhealthy targets: of every second the fewest.
-func (t *traffic) target(e loadbalancer.Event) {
+func (t *traffic) target(e alb.Event) {
 	t.group(e.Group, func(g *groupTraffic, now *slot) {
-		if e.From == loadbalancer.Unhealthy {
+		if e.From == alb.Unhealthy {
 			g.unhealthy--
 		}
-		if e.To == loadbalancer.Unhealthy {
+		if e.To == alb.Unhealthy {
 			g.unhealthy++
 		}
 		now.unhealthy = min(now.unhealthy, g.unhealthy)

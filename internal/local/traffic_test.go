@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"cutover/internal/canary"
-	"cutover/internal/loadbalancer"
+	"cutover/internal/local/alb"
 )
 
 // A p99 is what it is called, within 1/32.
@@ -41,15 +41,15 @@ func TestTraffic(t *testing.T) {
 		ask := func(group string, n, status int, took time.Duration) {
 			now := time.Now()
 			for range n {
-				x := loadbalancer.Exchange{Group: group, Status: status, Dispatched: now}
+				x := alb.Exchange{Group: group, Status: status, Dispatched: now}
 				if took > 0 {
 					x.Answered = now.Add(took)
 				}
 				traffic.request(x)
 			}
 		}
-		health := func(from, to loadbalancer.State) {
-			traffic.target(loadbalancer.Event{Group: "users", From: from, To: to})
+		health := func(from, to alb.State) {
+			traffic.target(alb.Event{Group: "users", From: from, To: to})
 		}
 		check := func(what string, seconds int64, want ...canary.Round) {
 			t.Helper()
@@ -96,17 +96,17 @@ func TestTraffic(t *testing.T) {
 		check("a second later", 1, of(few, none), of(none, none))
 
 		// The fewest at any moment of the period.
-		health(loadbalancer.Initial, loadbalancer.Unhealthy)
+		health(alb.Initial, alb.Unhealthy)
 		time.Sleep(2 * time.Second)
 		check("unhealthy for a while", 1, of(none, none), of(canary.Sample{Unhealthy: 1}, none))
-		health(loadbalancer.Unhealthy, loadbalancer.Draining)
+		health(alb.Unhealthy, alb.Draining)
 		time.Sleep(time.Second)
 		check("and no more", 1, of(canary.Sample{Unhealthy: 1}, none), of(none, none))
-		health(loadbalancer.Healthy, loadbalancer.Unhealthy)
-		health(loadbalancer.Healthy, loadbalancer.Unhealthy)
+		health(alb.Healthy, alb.Unhealthy)
+		health(alb.Healthy, alb.Unhealthy)
 		time.Sleep(time.Hour)
 		check("unhealthy for an hour", 60, of(canary.Sample{Unhealthy: 2}, none), of(canary.Sample{Unhealthy: 2}, none))
-		health(loadbalancer.Unhealthy, loadbalancer.Healthy)
+		health(alb.Unhealthy, alb.Healthy)
 		traffic.begin()
 		time.Sleep(121 * time.Second)
 		check("the longest", 60, of(canary.Sample{Unhealthy: 1}, none), of(canary.Sample{Unhealthy: 1}, none))

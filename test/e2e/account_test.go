@@ -18,8 +18,8 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"cutover/internal/migration"
-	"cutover/internal/move"
+	"cutover/internal/step"
+	"cutover/migration"
 )
 
 // An account reads back what is deployed.
@@ -43,7 +43,7 @@ func newAccount(ctx context.Context, endpoint, region string) *account {
 // told compares what "cutover phase" is told with what was deployed last, and what was begun last.
 func (a *account) told(t *testing.T, reached, begun migration.State) {
 	t.Helper()
-	got, err := move.Ask(a.ctx, "dev", func(name string) string { return a.env[name] })
+	got, err := step.Ask(a.ctx, "dev", func(name string) string { return a.env[name] })
 	if err != nil {
 		t.Error(err)
 	} else if !got.Exists || !got.Exact || got.Reached != reached || got.Begun != begun {

@@ -1,4 +1,4 @@
-// Package e2e deploys Cutover with the real CDK CLI to the AWS that internal/emulator emulates: bootstrap, every phase
+// Package e2e deploys Cutover with the real CDK CLI to the AWS that internal/emulate emulates: bootstrap, every phase
 // forward and back, the deployments that CloudFormation has to refuse, a canary, and destroy. After each deployment it
 // reads back through the AWS SDK what is there and compares it with the specification, whose numbers are written out
 // here; nothing is taken from the app's own constants. Images are built and pushed by the CLI, pulled from the registry,
@@ -14,7 +14,7 @@
 // What it cannot assert, because the emulator only records these resources and nothing can be read back:
 // AWS::EC2::FlowLog, AWS::Lambda::Function and Custom::VpcRestrictDefaultSG (the closed default security group),
 // AWS::S3::BucketPolicy (of the bootstrap), and every type that is added without a handler in
-// internal/emulator/cloudformation; the test fails when a deployment contains one that is not listed in it. The VPC with
+// internal/emulate/cloudformation; the test fails when a deployment contains one that is not listed in it. The VPC with
 // all its parts, the instances and the IAM policies are created in the emulator but not looked at here: the tests of the
 // templates do. The emulator starts no tasks and routes no requests, so nothing is said about deployments in time, about
 // health or about draining.

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"cutover/internal/emulator"
-	"cutover/internal/migration"
+	"cutover/internal/emulate"
+	"cutover/migration"
 )
 
 // interrupted ends with Ctrl-C and SIGTERM, so that the emulator is stopped then, too.
@@ -37,7 +37,7 @@ func required(t *testing.T, root string, programs ...string) {
 	if asked == "" {
 		t.Skip("not asked for: run \"make e2e\", or set CUTOVER_E2E=1")
 	}
-	missing := emulator.Missing()
+	missing := emulate.Missing()
 	for _, p := range []string{cliPath, nodePath} {
 		if _, err := os.Stat(filepath.Join(root, p)); err != nil {
 			missing = append(missing, p+" (npm ci)")
@@ -185,7 +185,7 @@ func TestDeployment(t *testing.T) {
 	}
 	required(t, root)
 	ctx, cancel := context.WithCancel(interrupted)
-	var aws *emulator.AWS
+	var aws *emulate.AWS
 	t.Cleanup(func() {
 		cancel()
 		if aws != nil {
@@ -216,16 +216,16 @@ func TestDeployment(t *testing.T) {
 	var cli *cdk
 	var a *account
 	step("start the emulator", func(t *testing.T) {
-		if aws, err = emulator.Start(ctx, emulator.Options{Log: logWriter{top}}); err != nil {
+		if aws, err = emulate.Start(ctx, emulate.Options{Log: logWriter{top}}); err != nil {
 			t.Fatal(err)
 		}
 		cli = newCDK(ctx, root, aws.Env())
-		a = newAccount(ctx, aws.Endpoint(), emulator.Region)
+		a = newAccount(ctx, aws.Endpoint(), emulate.Region)
 	})
 	step("bootstrap", func(t *testing.T) {
 		elsewhere := *cli
 		elsewhere.dir = out // with the repository's cdk.json, the CLI would synthesize the app first
-		elsewhere.must(t, "bootstrap", fmt.Sprintf("aws://%s/%s", emulator.Account, emulator.Region))
+		elsewhere.must(t, "bootstrap", fmt.Sprintf("aws://%s/%s", emulate.Account, emulate.Region))
 	})
 	step("deploy the app in monolith", func(t *testing.T) {
 		// The one deployment as a user does it, from the source. All others use an assembly.

@@ -14,12 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 
-	"cutover/internal/emulator"
+	"cutover/internal/emulate"
 )
 
 // images pulls the image of each service from the registry, as an instance would, and runs it as its task definition
 // says.
-func images(t *testing.T, a *account, running *emulator.AWS) {
+func images(t *testing.T, a *account, running *emulate.AWS) {
 	env := running.Env()
 	for _, s := range a.services(t) {
 		d, _ := a.definition(t, s)

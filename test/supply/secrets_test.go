@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"cutover/internal/images"
+	"cutover/internal/build"
 )
 
 // secrets are the forms of what must not be anywhere, each with a sample. The
@@ -74,7 +74,7 @@ func TestEverySecretIsRecognized(t *testing.T) {
 }
 
 // TestNoSecrets looks through everything that is committed, the templates in
-// test/golden among it, and through what goes into the images.
+// stacks/golden among it, and through what goes into the images.
 func TestNoSecrets(t *testing.T) {
 	list := exec.Command("git", "ls-files", "-z")
 	list.Dir = root
@@ -109,7 +109,7 @@ func TestNoSecrets(t *testing.T) {
 		for _, leak := range leaks(text) {
 			t.Errorf("%s has what looks like a secret: %s", file, leak)
 		}
-		if matched, _ := filepath.Match(root+"/test/golden/*/*.json", file); matched {
+		if matched, _ := filepath.Match(root+"/stacks/golden/*/*.json", file); matched {
 			templates++
 			template(t, file, text)
 		}
@@ -155,11 +155,11 @@ func template(t *testing.T, file string, text []byte) {
 // what is up to date is not compiled again.
 func serviceContexts(t *testing.T) map[string]string {
 	t.Helper()
-	options := images.Options{Root: root, Arch: "amd64"}
+	options := build.Options{Root: root, Arch: "amd64"}
 	for _, name := range []string{"api", "users", "threads", "posts"} {
-		options.Services = append(options.Services, images.Service{Name: name, Dir: "services/" + name})
+		options.Services = append(options.Services, build.Service{Name: name, Dir: "services/" + name})
 	}
-	contexts, err := images.Build(t.Context(), options)
+	contexts, err := build.Build(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,365 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cutover/internal/analysis/cost"
+	"cutover/internal/local/ecs"
+	"cutover/migration"
+)
+
+// Quotas of an Application Load Balancer
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html).
+const (
+	maxRules         = 100  // rules per load balancer, without the default ones; can be raised
+	maxTargetGroups  = 100  // target groups per load balancer
+	maxTargets       = 1000 // targets per load balancer; can be raised
+	maxValues        = 5    // condition values per rule
+	maxWildcards     = 5    // wildcards per rule
+	maxPatternLength = 128  // characters in a path pattern
+	maxGroupName     = 32   // characters in a target group's name
+)
+
+// maxTasks is how many tasks a service may have
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html).
+const maxTasks = 5000
+
+// maxOutputs is how many outputs a stack may have
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
+// Its 500 resources CDK checks, and its megabyte of template none of ours reaches.
+const maxOutputs = 200
+
+// maxBalancers is how many load balancers there may be: the monolith is behind
+// each, and an ECS service can be attached to so many target groups
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/register-multiple-targetgroups.html).
+//
+// So there are at most 490 services beside the monolith, which other quotas have
+// room for without a check: 5000 services in a cluster, 3000 target groups and
+// 100,000 repositories in a region, 1000 roles and 2000 stacks in an account, 5000
+// alarms, 3000 services that scale. All load balancers have one security group.
+const maxBalancers = 5
+
+// infrastructure are the stacks that are no service's, as names of services.
+var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase", "watch"}
+
+// ownVariables are set by the deployment in every container.
+var ownVariables = []string{"PORT", "STOP_TIMEOUT"}
+
+var (
+	// The characters that a path pattern may have
+	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html#path-conditions).
+	patternFormat  = regexp.MustCompile(`^/[A-Za-z0-9_.$/~"'@:+&*?-]*$`)
+	variableFormat = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+// checkServices returns what is wrong with the services, in the order in which
+// they are listed.
+func checkServices(d Deployment, s Settings) []error {
+	var problems []error
+	refuse := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	if len(d.Services) == 0 {
+		refuse("services: there are none to move to: list at least one beside the monolith")
+	}
+	plan := d.Plan(s)
+	// Each load balancer counts its own requests, and each count would be taken for
+	// all that a task has to do.
+	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
+		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, which count their requests each by itself: remove it, and let TargetCPUPercent decide",
+			d.Monolith.Name, d.Monolith.RequestsPerTask, n)
+	}
+	if d.Monolith.LoadBalancer != "" {
+		refuse("service %q: LoadBalancer %q: the monolith is behind every load balancer: remove it", d.Monolith.Name, d.Monolith.LoadBalancer)
+	}
+	type place struct {
+		balancer string
+		order    int
+	}
+	listed := map[string]bool{}
+	ordered := map[place]string{}
+	mistaken := false
+	for i, service := range d.All() {
+		if listed[service.Name] {
+			refuse("service %q: listed twice: give each service its own name", service.Name)
+		}
+		listed[service.Name] = true
+		balancer := plan.Balancers[0]
+		if i > 0 {
+			balancer = plan.At(service.LoadBalancer)
+		}
+		checkName(service.Name, s.Name(balancer.GroupName(service.Name)), refuse)
+		checkPaths(service, refuse)
+		before := len(problems)
+		checkTask(service, refuse)
+		mistaken = mistaken || len(problems) > before
+		at := place{service.LoadBalancer, service.Order}
+		switch other := ordered[at]; {
+		case i == 0 && service.Order != 0:
+			refuse("service %q: Order %d: the monolith has a priority of its own: remove it", service.Name, service.Order)
+		case i == 0:
+		case service.Order < 1 || service.Order > migration.MaxOrder:
+			refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
+		case other != "":
+			refuse("service %q: Order %d is that of %q already: give each service its own", service.Name, service.Order, other)
+		default:
+			ordered[at] = service.Name
+		}
+	}
+	checkShadows(d, refuse)
+	checkBalancers(d, s, plan, refuse)
+	for _, b := range plan.Balancers {
+		checkQuotas(d, s, b, refuse)
+	}
+	if !mistaken { // or the sums would be as well
+		checkCapacity(d, s, refuse)
+		checkTargets(d, plan, refuse)
+	}
+	return problems
+}
+
+// named is how an error names a load balancer.
+func named(balancer string) string {
+	if balancer == "" {
+		return "the first load balancer"
+	}
+	return fmt.Sprintf("load balancer %q", balancer)
+}
+
+// checkBalancers refuses load balancers that cannot be, or whose target groups or
+// stacks would have a name that another has.
+func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
+	if n := len(plan.Balancers); n > maxBalancers {
+		refuse("services: %d load balancers: the monolith is behind each of them, and an ECS service can have %d target groups: name at most %d beside the first one",
+			n, maxBalancers, maxBalancers-1)
+	}
+	type holder struct{ balancer, name string }
+	groups, stacks := map[string]holder{}, map[string]string{}
+	stack := func(whose, part string) {
+		switch other := stacks[part]; {
+		case other == "":
+			stacks[part] = whose
+		case other != whose: // or it is listed twice
+			refuse("%s: its stack is called %s, as that of %s is: rename one", whose, part, other)
+		}
+	}
+	for _, service := range d.All() {
+		stack(fmt.Sprintf("service %q", service.Name), Pascal(service.Name))
+	}
+	for _, b := range plan.Balancers {
+		if b.Name != "" {
+			if !nameFormat.MatchString(b.Name) {
+				refuse("%s: the name is refused by AWS: use lower-case letters, digits and single hyphens, beginning with a letter", named(b.Name))
+				continue
+			}
+			stack(named(b.Name), "Routing"+Pascal(b.Name)) // as the stacks package calls it
+		}
+		for i, group := range b.Groups {
+			name := b.GroupName(group)
+			if other, taken := groups[name]; !taken {
+				groups[name] = holder{b.Name, group}
+			} else if other != (holder{b.Name, group}) { // or it is listed twice
+				refuse("%s: the target group of %q is called %q, as that of %q at %s is: rename one", named(b.Name), group, name, other.name, named(other.balancer))
+			}
+			own := i == 0 && b.Name != "" || group == migration.DropGroup // those of services are checked with the service
+			if full := s.Name(name); own && len(full) > maxGroupName {
+				refuse("%s: the target group's name %q has %d characters: at most %d are allowed", named(b.Name), full, len(full), maxGroupName)
+			}
+		}
+	}
+}
+
+// checkQuotas refuses more services than a load balancer, or its stack, can have.
+func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(string, ...any)) {
+	last, shifts := "", 0
+	for _, service := range d.Services {
+		if service.LoadBalancer == b.Name {
+			last = service.Name
+		}
+	}
+	for _, rule := range b.Rules {
+		if rule.ID == "Shift" {
+			shifts++
+		}
+	}
+	services := len(b.Groups) - 2 // without the monolith's and the one for dropped traffic
+	const elsewhere = `put %d of its services behind another, as in {Name: %q, LoadBalancer: "further", …}`
+	if n := len(b.Groups); n > maxTargetGroups {
+		refuse("%s: %d services and the monolith need %d target groups, and it can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
+	}
+	// With a shift there may be more rules than in the phases without one, but a
+	// service that does not fit in those should be refused now, not at the switch.
+	if n := max(len(b.Rules), services+1); n > maxRules {
+		refuse("%s: %d services and a shift of %d need %d listener rules, and it can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
+	}
+	// What other stacks read: an address of each target group, for alarms another, and
+	// for these or a dashboard the name of the load balancer. Url comes on top, and at
+	// the first load balancer the topic, for those who subscribe and for the other stacks.
+	outputs := services + 1 + 1
+	if s.Alarms || s.Dashboard {
+		outputs++
+	}
+	if s.Alarms {
+		outputs += services + 1
+		if b.Name == "" {
+			outputs += 2
+		}
+	}
+	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // or more of them have to go anyway
+		refuse("%s: with alarms its stack and %d services need %d outputs, and a stack can have %d: "+elsewhere, named(b.Name), services, outputs, maxOutputs, (over+1)/2, last)
+	}
+}
+
+// checkTargets refuses more tasks, at their most, than a load balancer can have targets.
+func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
+	for _, b := range plan.Balancers {
+		tasks := d.Monolith.peak()
+		for _, service := range d.Services {
+			if service.LoadBalancer == b.Name {
+				tasks += service.peak()
+			}
+		}
+		if tasks > maxTargets {
+			refuse("%s: its services and the monolith have %d tasks, and it can have %d targets: put some of its services behind another", named(b.Name), tasks, maxTargets)
+		}
+	}
+}
+
+// checkCapacity refuses tasks that the instances have no room for, in the phases
+// in which all services run. Of a service that scales it takes the most: while
+// traffic moves, the monolith and the services may be there at once, and autoscaling
+// that runs out of instances leaves a service overloaded. It counts the whole of an instance, of which the system
+// needs a little, and no second set of tasks, which a deployment starts before it
+// stops the first: what it refuses can never be deployed on the preferred type. Of
+// types that it does not know it says nothing.
+func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
+	kind := s.InstanceTypes[0]
+	machine, known := cost.MachineOf(kind)
+	if !known {
+		return
+	}
+	one := ecs.Resources{CPU: machine.VCPU * 1024, MemoryMiB: machine.MemoryMiB}
+	var all ecs.Resources
+	for _, service := range d.All() {
+		all.CPU += service.peak() * service.CPU
+		all.MemoryMiB += service.peak() * service.MemoryReservationMiB
+		if service.CPU > one.CPU || service.MemoryReservationMiB > one.MemoryMiB {
+			refuse("service %q: a task reserves %d CPU units and %d MiB, and an instance of type %s has %d and %d: set instanceType to a larger one, or reserve less",
+				service.Name, service.CPU, service.MemoryReservationMiB, kind, one.CPU, one.MemoryMiB)
+		}
+	}
+	if n := all.Instances(one); n > s.MaxInstances {
+		refuse("maxInstances: the tasks of all services reserve %d CPU units and %d MiB, and %d instances of type %s have %d and %d: set it to %d or more, or instanceType to a larger one",
+			all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, n)
+	}
+}
+
+func checkName(name, group string, refuse func(string, ...any)) {
+	switch {
+	case !nameFormat.MatchString(name) || len(name) < 2:
+		// The narrowest of what ECR, ECS and the load balancer allow.
+		refuse("service %q: the name is refused by AWS: use two or more lower-case letters, digits and single hyphens, beginning with a letter", name)
+	case len(group) > maxGroupName:
+		refuse("service %q: the target group's name %q has %d characters: at most %d are allowed", name, group, len(group), maxGroupName)
+	case name == migration.DropGroup:
+		refuse("service %q: the name is that of the target group for dropped traffic: choose another", name)
+	case slices.Contains(infrastructure, name):
+		refuse("service %q: the name is that of another stack of the deployment: choose none of %s", name, strings.Join(infrastructure, ", "))
+	}
+}
+
+func checkPaths(service Service, refuse func(string, ...any)) {
+	if len(service.Paths) == 0 {
+		refuse("service %q: it has no path: give it at least one pattern, as in \"/api/%s*\"", service.Name, service.Name)
+	}
+	if n := len(service.Paths); n > maxValues {
+		refuse("service %q: %d path patterns: a rule has at most %d values", service.Name, n, maxValues)
+	}
+	wildcards := 0
+	for i, path := range service.Paths {
+		wildcards += strings.Count(path, "*") + strings.Count(path, "?")
+		switch {
+		case len(path) > maxPatternLength:
+			refuse("service %q: path %q has %d characters: at most %d are allowed", service.Name, path, len(path), maxPatternLength)
+		case !patternFormat.MatchString(path):
+			refuse("service %q: path %q is no path pattern: it begins with \"/\" and has letters, digits, wildcards (* ?) and _ - . $ / ~ \" ' @ : + &", service.Name, path)
+		case slices.Contains(service.Paths[:i], path):
+			refuse("service %q: path %q is listed twice", service.Name, path)
+		}
+	}
+	if wildcards > maxWildcards {
+		refuse("service %q: %d wildcards: a rule has at most %d", service.Name, wildcards, maxWildcards)
+	}
+}
+
+func checkTask(service Service, refuse func(string, ...any)) {
+	// ECS passes the kernel no less than 2 CPU units, and Docker takes no
+	// container with less than 6 MiB
+	// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
+	if service.CPU < 2 {
+		refuse("service %q: CPU %d: it must be 2 units or more; 1024 units are one vCPU", service.Name, service.CPU)
+	}
+	if service.MemoryReservationMiB < 6 {
+		refuse("service %q: MemoryReservationMiB %d: it must be 6 or more", service.Name, service.MemoryReservationMiB)
+	}
+	if service.Tasks < 1 || service.Tasks > maxTasks {
+		refuse("service %q: Tasks %d: it must be from 1 to %d", service.Name, service.Tasks, maxTasks)
+	}
+	checkScaling(service, refuse)
+	for _, name := range slices.Sorted(maps.Keys(service.Environment)) {
+		if slices.Contains(ownVariables, name) {
+			refuse("service %q: Environment %s is set by the deployment: remove it", service.Name, name)
+		} else if !variableFormat.MatchString(name) {
+			refuse("service %q: Environment %q is no variable name", service.Name, name)
+		}
+	}
+}
+
+// checkScaling refuses bounds and targets of autoscaling that cannot be.
+func checkScaling(service Service, refuse func(string, ...any)) {
+	if service.MaxTasks == 0 {
+		if service.TargetCPUPercent != 0 {
+			refuse("service %q: TargetCPUPercent %d: it does not scale without MaxTasks: set that as well, or remove it", service.Name, service.TargetCPUPercent)
+		}
+		if service.RequestsPerTask != 0 {
+			refuse("service %q: RequestsPerTask %d: it does not scale without MaxTasks: set that as well, or remove it", service.Name, service.RequestsPerTask)
+		}
+		return
+	}
+	if service.MaxTasks <= service.Tasks || service.MaxTasks > maxTasks {
+		refuse("service %q: MaxTasks %d: it must be more than Tasks, which is %d, and at most %d", service.Name, service.MaxTasks, service.Tasks, maxTasks)
+	}
+	if service.TargetCPUPercent < 1 || service.TargetCPUPercent > 100 {
+		refuse("service %q: TargetCPUPercent %d: it must be from 1 to 100", service.Name, service.TargetCPUPercent)
+	}
+	if service.RequestsPerTask < 0 {
+		refuse("service %q: RequestsPerTask %d: it must be 1 or more, or left out", service.Name, service.RequestsPerTask)
+	}
+}
+
+// checkShadows refuses a path that an earlier rule of its load balancer takes
+// wholly, so that it would never get a request. The monolith's rule takes all of
+// them, on purpose.
+func checkShadows(d Deployment, refuse func(string, ...any)) {
+	services := slices.Clone(d.Services)
+	slices.SortStableFunc(services, func(a, b Service) int { return a.Order - b.Order })
+	for i, later := range services {
+		for _, earlier := range services[:i] {
+			if earlier.LoadBalancer != later.LoadBalancer {
+				continue
+			}
+			for _, path := range later.Paths {
+				for _, wider := range earlier.Paths {
+					if path == wider {
+						refuse("service %q: path %q is that of %q already", later.Name, path, earlier.Name)
+					} else if migration.Covers(wider, path) {
+						refuse("service %q: path %q never gets a request: %q of %q comes first and takes it: give %q a lower Order", later.Name, path, wider, earlier.Name, later.Name)
+					}
+				}
+			}
+		}
+	}
+}

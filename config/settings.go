@@ -1,0 +1,304 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+
+	"cutover/migration"
+)
+
+// retentionDays are the periods that CloudWatch Logs knows
+// (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).
+var retentionDays = []int{
+	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+}
+
+var (
+	nameFormat         = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+	prefixFormat       = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*-$`)
+	instanceTypeFormat = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)
+	// A "g" right after the generation's number stands for AWS Graviton
+	// (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html).
+	gravitonFormat    = regexp.MustCompile(`^(a1|[a-z]+[0-9]+g[a-z0-9-]*)\.`)
+	vpcFormat         = regexp.MustCompile(`^vpc-([0-9a-f]{8}|[0-9a-f]{17})$`)
+	certificateFormat = regexp.MustCompile(`^arn:aws[a-z-]*:acm:([a-z0-9-]+):[0-9]{12}:certificate/[0-9a-f-]{36}$`)
+)
+
+// reader takes settings out of a context and collects what is wrong with them.
+type reader struct {
+	context  map[string]any
+	env      string // whose defaults count
+	problems []error
+}
+
+func (r *reader) refuse(format string, args ...any) {
+	r.problems = append(r.problems, fmt.Errorf(format, args...))
+}
+
+func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
+	r.unknownKeys()
+	r.env = r.text("env")
+	s := Settings{
+		Env:            r.env,
+		NamePrefix:     r.text("namePrefix"),
+		Arch:           r.oneOf("arch", "amd64", "arm64"),
+		Zones:          r.number("zones", 2, 3),
+		VPCID:          r.text("vpcId"),
+		CertificateARN: r.text("certificateArn"),
+		Dashboard:      r.onOff("dashboard"),
+		Gate:           r.onOff("phaseGate"),
+		Account:        getenv("CDK_DEFAULT_ACCOUNT"),
+		Region:         getenv("CDK_DEFAULT_REGION"),
+	}
+	s.AccessLogs = r.onOff("accessLogs")
+	s.DeletionProtection = r.onOff("deletionProtection")
+	s.Alarms = r.onOff("alarms")
+	s.LogRetentionDays = r.number("logRetentionDays", 1, math.MaxInt32)
+	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
+
+	if phase, err := migration.ParsePhase(r.text("phase")); err != nil {
+		r.refuse("phase: %w", err)
+	} else {
+		s.Phase = phase
+	}
+	s.Shift = r.shift(d)
+	if len(s.Shift) > 0 && s.Phase != migration.Parallel {
+		r.refuse("shift: %v has no place in phase %s: set the phase to parallel, or remove the shift", r.context["shift"], s.Phase)
+	}
+
+	// SSM keeps parameter names that begin with these for itself, in any case
+	// (https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html).
+	if !nameFormat.MatchString(s.Env) || len(s.Env) > 32 {
+		r.refuse("env: %q is no environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter", s.Env)
+	} else if strings.HasPrefix(s.Env, "aws") || strings.HasPrefix(s.Env, "ssm") {
+		r.refuse("env: %q is refused by AWS: no SSM parameter may begin with \"aws\" or \"ssm\"", s.Env)
+	}
+	if s.NamePrefix != "" && !prefixFormat.MatchString(s.NamePrefix) {
+		r.refuse("namePrefix: %q is no prefix: use lower-case letters, digits and single hyphens, beginning with a letter and ending with a hyphen, as in \"staging-\"", s.NamePrefix)
+	}
+
+	r.instances(&s)
+	r.network(&s)
+
+	if !slices.Contains(retentionDays, s.LogRetentionDays) {
+		r.refuse("logRetentionDays: CloudWatch Logs does not know %d: choose one of %s", s.LogRetentionDays, joinInts(retentionDays))
+	}
+	return s
+}
+
+func (r *reader) instances(s *Settings) {
+	sizes := fallback("instanceType", r.env)
+	if s.Arch == "arm64" {
+		sizes = gravitonTypes
+	}
+	given := sizes
+	if r.set("instanceType") {
+		given = r.text("instanceType")
+	}
+	for name := range strings.SplitSeq(given, ",") {
+		name = strings.TrimSpace(name)
+		arch := "amd64"
+		if gravitonFormat.MatchString(name) {
+			arch = "arm64"
+		}
+		example, _, _ := strings.Cut(sizes, ",")
+		switch {
+		case !instanceTypeFormat.MatchString(name):
+			r.refuse("instanceType: %q is no instance type: it looks like %q", name, example)
+		case s.Arch != arch:
+			r.refuse("instanceType: %q is an %s machine but arch is %q: change one of them", name, arch, s.Arch)
+		case slices.Contains(s.InstanceTypes, name):
+			r.refuse("instanceType: %q is named twice", name)
+		}
+		s.InstanceTypes = append(s.InstanceTypes, name)
+	}
+	s.MinInstances = r.number("minInstances", 1, 100)
+	s.MaxInstances = r.number("maxInstances", 1, 100)
+	if !r.set("maxInstances") {
+		s.MaxInstances = max(s.MaxInstances, s.MinInstances)
+	}
+	if s.MinInstances > s.MaxInstances {
+		r.refuse("maxInstances: %d is below minInstances, which is %d", s.MaxInstances, s.MinInstances)
+	}
+}
+
+func (r *reader) network(s *Settings) {
+	if s.VPCID == "" {
+		s.NATGateways = r.number("natGateways", 1, s.Zones)
+	} else {
+		if !vpcFormat.MatchString(s.VPCID) {
+			r.refuse("vpcId: %q is no VPC id: it looks like \"vpc-0123456789abcdef0\"", s.VPCID)
+		}
+		for _, key := range []string{"zones", "natGateways"} {
+			if _, ok := r.context[key]; ok {
+				r.refuse("%s: has no effect on the existing VPC %s: remove %s or vpcId", key, s.VPCID, key)
+			}
+		}
+		if s.Account == "" || s.Region == "" {
+			r.refuse("vpcId: %s cannot be looked up without an account and region: run this through the cdk command with AWS credentials", s.VPCID)
+		}
+	}
+	if s.CertificateARN != "" {
+		match := certificateFormat.FindStringSubmatch(s.CertificateARN)
+		if match == nil {
+			r.refuse("certificateArn: %q is no ACM certificate: it looks like \"arn:aws:acm:REGION:ACCOUNT:certificate/ID\"", s.CertificateARN)
+		} else if s.Region != "" && match[1] != s.Region {
+			r.refuse("certificateArn: the certificate is in %s but the deployment goes to %s: a load balancer takes certificates of its own region only", match[1], s.Region)
+		}
+	}
+}
+
+// unknownKeys refuses the keys that nobody reads. Keys of CDK itself, feature
+// flags and cached lookups, all have a colon or begin with an "@".
+func (r *reader) unknownKeys() {
+	for _, key := range slices.Sorted(maps.Keys(r.context)) {
+		if slices.Contains(keys, key) || strings.ContainsAny(key, ":") || strings.HasPrefix(key, "@") {
+			continue
+		}
+		nearest := slices.MinFunc(keys, func(a, b string) int {
+			return distance(a, key) - distance(b, key)
+		})
+		r.refuse("%s: no such context key: did you mean %q? The keys are %s", key, nearest, strings.Join(keys, ", "))
+	}
+}
+
+func distance(a, b string) int {
+	return levenshtein.ComputeDistance(strings.ToLower(a), strings.ToLower(b))
+}
+
+// set tells whether there is a value, of whatever kind.
+func (r *reader) set(key string) bool {
+	v := r.context[key]
+	return v != nil && v != ""
+}
+
+func (r *reader) text(key string) string {
+	if r.set(key) {
+		if v, ok := r.context[key].(string); ok {
+			return v
+		}
+		r.refuse("%s: %v is not a text", key, r.context[key])
+	}
+	return fallback(key, r.env)
+}
+
+func (r *reader) oneOf(key string, allowed ...string) string {
+	v := r.text(key)
+	if !slices.Contains(allowed, v) {
+		r.refuse("%s: %q is unknown: choose one of %s", key, v, strings.Join(allowed, ", "))
+		return fallback(key, r.env)
+	}
+	return v
+}
+
+func (r *reader) onOff(key string) bool { return r.oneOf(key, "on", "off") == "on" }
+
+func (r *reader) number(key string, low, high int) int {
+	if r.set(key) {
+		n, err := integer(r.context[key])
+		switch {
+		case err != nil:
+			r.refuse("%s: %v is no whole number", key, r.context[key])
+		case n < low || n > high:
+			r.refuse("%s: %d is out of range: %s", key, n, span(low, high))
+		default:
+			return n
+		}
+	}
+	otherwise := fallback(key, r.env)
+	if slices.Contains(keys, otherwise) {
+		if r.set(otherwise) {
+			otherwise = fmt.Sprint(r.context[otherwise])
+		} else {
+			otherwise = fallback(otherwise, r.env)
+		}
+	}
+	n, err := strconv.Atoi(otherwise)
+	if err != nil { // of another setting that is refused itself
+		return low
+	}
+	return n
+}
+
+func span(low, high int) string {
+	if high == math.MaxInt32 {
+		return fmt.Sprintf("it must be %d or more", low)
+	}
+	return fmt.Sprintf("it must be from %d to %d", low, high)
+}
+
+// integer reads a number as cdk.json (a JSON number) or "-c" (a text) gives it.
+func integer(v any) (int, error) {
+	switch v := v.(type) {
+	case float64:
+		if v != math.Trunc(v) || math.Abs(v) > math.MaxInt32 {
+			return 0, errors.New("not whole")
+		}
+		return int(v), nil
+	case string:
+		return strconv.Atoi(v)
+	}
+	return 0, errors.New("not a number")
+}
+
+// shift reads the shift, an object in cdk.json or "users=10,posts=5" with "-c".
+func (r *reader) shift(d Deployment) map[string]int {
+	given := map[string]any{}
+	switch v := r.context["shift"].(type) {
+	case nil:
+	case map[string]any:
+		given = v
+	case string:
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			name, percent, ok := strings.Cut(part, "=")
+			name = strings.TrimSpace(name)
+			if _, again := given[name]; again {
+				r.refuse("shift: %q is named twice in %q", name, v)
+			}
+			if !ok {
+				r.refuse("shift: %q is not SERVICE=PERCENT, as in \"users=10\"", part)
+				continue
+			}
+			given[name] = strings.TrimSpace(percent)
+		}
+	default:
+		r.refuse("shift: %v is neither an object, as in {\"users\": 10}, nor a text, as in \"users=10\"", v)
+	}
+
+	var names []string
+	for _, s := range d.Services {
+		names = append(names, s.Name)
+	}
+	shift := map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		percent, err := integer(given[name])
+		switch {
+		case !slices.Contains(names, name):
+			r.refuse("shift: there is no microservice %q: choose from %s", name, strings.Join(names, ", "))
+		case err != nil || percent < 0 || percent > 100:
+			r.refuse("shift: %s=%v is no percentage: use a whole number from 0 to 100", name, given[name])
+		default:
+			shift[name] = percent
+		}
+	}
+	return shift
+}
+
+func joinInts(numbers []int) string {
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = strconv.Itoa(n)
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,15 @@
+// Package deployment lists what is deployed.
+package deployment
+
+import "cutover/config"
+
+// Forum is the forum API, as a monolith and as the microservices that take its
+// place. To add a service, give it an entry here and a main package in services/.
+var Forum = config.Deployment{
+	Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
+	Services: []config.Service{
+		{Name: "users", Paths: []string{"/api/users*"}, Order: 10},
+		{Name: "threads", Paths: []string{"/api/threads*"}, Order: 20},
+		{Name: "posts", Paths: []string{"/api/posts*"}, Order: 30},
+	},
+}

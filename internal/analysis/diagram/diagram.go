@@ -1,0 +1,411 @@
+// Package diagram draws a synthesized assembly, so that a picture in a document
+// is what the templates say and not what they said once.
+//
+// The pictures are flowcharts in Mermaid's language
+// (https://mermaid.js.org/syntax/flowchart.html), which GitHub shows in place.
+package diagram
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cutover/internal/assembly"
+	"cutover/internal/rules"
+)
+
+// Layer is one of the assemblies that are laid over one another in a picture, as
+// those of the phases of a migration.
+type Layer struct {
+	// Name says in the picture what is so in this assembly only.
+	Name     string
+	Assembly *assembly.Assembly
+}
+
+// Requests draws the way of a request: the client, the listeners of each load
+// balancer, their rules in the order they are tried, the target groups, the
+// services with their tasks, what these run on, and where their images are.
+//
+// Of several layers it draws everything that is in one of them, and says where
+// they differ. There must be at least one. The error is that of [rules.Build],
+// or names a service that cannot be drawn.
+func Requests(layers ...Layer) (string, error) {
+	d := &drawing{ids: map[string]string{}, groups: map[string][]string{}}
+	for i, layer := range layers {
+		d.layer = i
+		d.names = append(d.names, layer.Name)
+		if err := d.read(layer.Assembly); err != nil {
+			return "", err
+		}
+	}
+	if !slices.ContainsFunc(d.edges, func(e *edge) bool { return e.from == client }) {
+		return "", errors.New("there is nothing to draw: no Application Load Balancer listens for requests")
+	}
+	return d.requests(), nil
+}
+
+// Stacks draws the stacks of an assembly. An arrow leads from a stack to one that
+// is deployed after it; an arrow that others imply is left out.
+func Stacks(a *assembly.Assembly) string {
+	d := &drawing{ids: map[string]string{}}
+	var b strings.Builder
+	b.WriteString("flowchart LR\n")
+	for _, stack := range a.Stacks {
+		fmt.Fprintf(&b, "    %s[%s]\n", d.id("stack "+stack.Name, stack.Name), label(stack.Name))
+	}
+	for _, stack := range a.Stacks {
+		for _, before := range stack.DependsOn {
+			implied := slices.ContainsFunc(stack.DependsOn, func(other *assembly.Stack) bool {
+				return other != before && needs(other, before)
+			})
+			if !implied {
+				fmt.Fprintf(&b, "    %s --> %s\n", d.id("stack "+before.Name, ""), d.id("stack "+stack.Name, ""))
+			}
+		}
+	}
+	return b.String()
+}
+
+// needs tells whether a stack is deployed after another because of what depends
+// on what.
+func needs(stack, other *assembly.Stack) bool {
+	return slices.ContainsFunc(stack.DependsOn, func(s *assembly.Stack) bool { return s == other || needs(s, other) })
+}
+
+// drawing is what was seen in the layers so far.
+type drawing struct {
+	layer int      // that is being read
+	names []string // of the layers
+	nodes []*node
+	edges []*edge
+	// groups are the boxes around nodes: their title and the keys of the nodes.
+	titles []string
+	groups map[string][]string
+	ids    map[string]string // by key
+}
+
+// node is a box. Its facts may differ between the layers.
+type node struct {
+	key, name   string
+	open, close string // its shape
+	facts       []fact // in the order of the layers
+}
+
+// edge is an arrow from one node to another.
+type edge struct {
+	from, to, what string // what: the rule
+	dotted         bool
+	facts          []fact
+}
+
+// fact is what is so in a layer: how many tasks, or which share of requests.
+type fact struct {
+	layer int
+	text  string
+	// weight orders the facts of a node or edge that hold in as many layers.
+	weight float64
+}
+
+// add returns the node of that key, drawn in a group unless the title is empty.
+func (d *drawing) add(group, key, name, open, close string) *node {
+	if i := slices.IndexFunc(d.nodes, func(n *node) bool { return n.key == key }); i >= 0 {
+		return d.nodes[i]
+	}
+	n := &node{key: key, name: name, open: open, close: close}
+	d.nodes = append(d.nodes, n)
+	if group != "" && d.groups[group] == nil {
+		d.titles = append(d.titles, group)
+	}
+	d.groups[group] = append(d.groups[group], key)
+	d.id(key, name)
+	return n
+}
+
+func (d *drawing) connect(from, to, what string) *edge {
+	same := func(e *edge) bool { return e.from == from && e.to == to && e.what == what }
+	if i := slices.IndexFunc(d.edges, same); i >= 0 {
+		return d.edges[i]
+	}
+	e := &edge{from: from, to: to, what: what}
+	d.edges = append(d.edges, e)
+	return e
+}
+
+// client is the key of the node where all begins.
+const client = "client"
+
+// read adds what an assembly has.
+func (d *drawing) read(a *assembly.Assembly) error {
+	table, err := rules.Build(a)
+	if err != nil {
+		return err
+	}
+	services, err := readServices(a)
+	if err != nil {
+		return err
+	}
+	served := map[*assembly.Resource]bool{}
+	for _, s := range services {
+		for _, group := range s.groups {
+			served[group] = true
+		}
+	}
+
+	d.add("", client, "client", "([", "])")
+	for _, l := range table.Listeners {
+		stack := l.Resource.Stack.Name
+		d.add(stack, l.Resource.String(), "load balancer, "+l.String(), "[", "]")
+		d.connect(client, l.Resource.String(), "")
+		for _, rule := range l.Rules {
+			d.rule(l, rule)
+		}
+	}
+	for _, group := range table.TargetGroups {
+		n := d.add(group.Resource.Stack.Name, group.Resource.String(), group.Name, "{{", "}}")
+		if !served[group.Resource] {
+			n.facts = append(n.facts, fact{d.layer, "no targets: 503", 0})
+		}
+	}
+	for _, s := range services {
+		key := s.resource.String()
+		n := d.add(s.place, key, s.name, "[[", "]]")
+		if s.count != nil {
+			n.facts = append(n.facts, fact{d.layer, plural(*s.count, "task"), float64(*s.count)})
+		}
+		for _, group := range s.groups {
+			d.connect(group.String(), key, "")
+		}
+		for _, repository := range s.repositories {
+			d.add(repository.Stack.Name, repository.String(), cmp.Or(text(repository.Properties["RepositoryName"]), repository.LogicalID), "[(", ")]")
+			d.connect(key, repository.String(), "image").dotted = true
+		}
+	}
+	return nil
+}
+
+// rule adds the arrows of a rule: one for each target group, or one to an answer
+// that the load balancer gives itself.
+func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
+	var words []string
+	for _, c := range rule.Conditions {
+		if c.Field == rules.PathPattern {
+			words = append(words, strings.Join(c.Values, " or "))
+		} else {
+			words = append(words, c.String())
+		}
+	}
+	what := strconv.Itoa(rule.Priority) + " " + strings.Join(words, " and ")
+	if rule.Priority == 0 {
+		what = "else"
+	}
+	if len(rule.Action.Forward) == 0 {
+		key := l.Resource.String() + " " + what
+		// Placeholders of a redirect have a sign that Mermaid would have escaped.
+		d.add(l.Resource.Stack.Name, key, strings.ReplaceAll(rule.Action.String(), "#{", "{"), "([", "])")
+		e := d.connect(l.Resource.String(), key, what)
+		e.facts = append(e.facts, fact{d.layer, "", 1})
+	}
+	for _, w := range rule.Action.Forward {
+		share := ""
+		if w.Share < 1 {
+			share = strconv.FormatFloat(100*w.Share, 'g', 4, 64) + " %"
+		}
+		e := d.connect(l.Resource.String(), w.TargetGroup.Resource.String(), what)
+		e.facts = append(e.facts, fact{d.layer, share, w.Share})
+	}
+}
+
+func (d *drawing) requests() string {
+	var b strings.Builder
+	b.WriteString("flowchart LR\n")
+	draw := func(indent string, key string) {
+		n := d.nodes[slices.IndexFunc(d.nodes, func(n *node) bool { return n.key == key })]
+		fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(key, ""), n.open, label(append([]string{n.name}, d.differences(n.facts)...)...), n.close)
+	}
+	for _, key := range d.groups[""] {
+		draw("    ", key)
+	}
+	for _, title := range d.titles {
+		fmt.Fprintf(&b, "    subgraph %s [%s]\n", d.id("group "+title, title), label(title))
+		for _, key := range d.groups[title] {
+			draw("        ", key)
+		}
+		b.WriteString("    end\n")
+	}
+	for _, e := range d.edges {
+		arrow, lines := "-->", []string{}
+		if e.dotted {
+			arrow = "-.->"
+		}
+		if e.what != "" {
+			lines = []string{e.what}
+		}
+		if len(e.facts) > 0 {
+			if !slices.ContainsFunc(e.facts, func(f fact) bool { return f.weight > 0 }) {
+				arrow = "-.->"
+			} else if len(d.names) > 1 { // that a weight is 0 elsewhere goes without saying
+				e.facts = slices.DeleteFunc(e.facts, func(f fact) bool { return f.weight == 0 })
+			}
+			lines = append(lines, d.differences(e.facts)...)
+		}
+		fmt.Fprintf(&b, "    %s %s", d.id(e.from, ""), arrow)
+		if len(lines) > 0 {
+			fmt.Fprintf(&b, "|%s|", label(lines...))
+		}
+		fmt.Fprintf(&b, " %s\n", d.id(e.to, ""))
+	}
+	return b.String()
+}
+
+// differences are the lines that say what is so in which layer: what holds in
+// most of them first and by itself, unless it does not say anything.
+func (d *drawing) differences(facts []fact) []string {
+	layers := map[string][]string{} // by text
+	weight := map[string]float64{}
+	for _, f := range facts {
+		layers[f.text] = append(layers[f.text], d.names[f.layer])
+		weight[f.text] = f.weight
+	}
+	texts := slices.SortedFunc(maps.Keys(layers), func(x, y string) int {
+		return cmp.Or(len(layers[y])-len(layers[x]), cmp.Compare(weight[y], weight[x]), strings.Compare(x, y))
+	})
+	var lines []string
+	for i, text := range texts {
+		everywhere := len(facts) == len(d.names)
+		if i > 0 || !everywhere {
+			text = strings.TrimPrefix(text+" in ", " ") + strings.Join(layers[text], ", ")
+		}
+		if text != "" {
+			lines = append(lines, text)
+		}
+	}
+	return lines
+}
+
+// service is an ECS service.
+type service struct {
+	resource     *assembly.Resource
+	name         string
+	count        *int // nil if the template leaves it alone
+	place        string
+	groups       []*assembly.Resource
+	repositories []*assembly.Resource
+}
+
+const (
+	serviceType    = "AWS::ECS::Service"
+	definitionType = "AWS::ECS::TaskDefinition"
+	groupType      = "AWS::ElasticLoadBalancingV2::TargetGroup"
+	clusterType    = "AWS::ECS::Cluster"
+	repositoryType = "AWS::ECR::Repository"
+	instancesType  = "AWS::AutoScaling::AutoScalingGroup"
+)
+
+func readServices(a *assembly.Assembly) ([]service, error) {
+	r := assembly.NewReader(a)
+	var all []service
+	for _, resource := range r.Existing(serviceType) {
+		p := r.Properties(resource)
+		s := service{resource: resource, name: p.Field("ServiceName").Text(resource.LogicalID), place: resource.Stack.Name}
+		if count := p.Field("DesiredCount"); count.Present() {
+			n := count.Int(0, 0, 5000)
+			s.count = &n
+		}
+		if cluster := p.Field("Cluster").Resource(clusterType, "Arn"); cluster != nil {
+			s.place = place(r, cluster)
+		}
+		for _, lb := range p.Field("LoadBalancers").List() {
+			if group := lb.Field("TargetGroupArn").Resource(groupType, "TargetGroupArn"); group != nil {
+				s.groups = append(s.groups, group)
+			}
+		}
+		if definition := p.Field("TaskDefinition").Resource(definitionType); definition != nil {
+			for _, container := range r.Properties(definition).Field("ContainerDefinitions").List() {
+				s.repositories = append(s.repositories, repositories(r, container.Field("Image").Raw())...)
+			}
+		}
+		all = append(all, s)
+	}
+	return all, r.Err()
+}
+
+// place is what the tasks of a cluster run on: the stack's name and, if the stack
+// has them, the instances.
+func place(r *assembly.Reader, cluster *assembly.Resource) string {
+	title := cluster.Stack.Name
+	for _, group := range r.Existing(instancesType) {
+		if group.Stack != cluster.Stack {
+			continue
+		}
+		p := r.Properties(group)
+		least, most := p.Field("MinSize").Int(0, 0, math.MaxInt32), p.Field("MaxSize").Int(0, 0, math.MaxInt32)
+		number := plural(most, "EC2 instance")
+		if least != most {
+			number = fmt.Sprintf("%d to %s", least, number)
+		}
+		title += ", " + number
+	}
+	return title
+}
+
+// repositories returns those of the assembly that an image is in. Only names
+// that the template spells out are seen.
+func repositories(r *assembly.Reader, image any) []*assembly.Resource {
+	written := fmt.Sprint(image)
+	return slices.DeleteFunc(r.Existing(repositoryType), func(repository *assembly.Resource) bool {
+		name := text(repository.Properties["RepositoryName"])
+		return name == "" || !strings.Contains(written, "/"+name+":")
+	})
+}
+
+func text(value any) string {
+	text, _ := value.(string)
+	return text
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// escape takes what Mermaid would read as its own language out of a text
+// (https://mermaid.js.org/syntax/flowchart.html#entity-codes-to-escape-characters).
+var escape = strings.NewReplacer("#", "#35;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "`", "#96;", "\n", " ")
+
+// label is a text of lines as Mermaid takes it.
+func label(lines ...string) string {
+	var escaped []string
+	for _, line := range lines {
+		escaped = append(escaped, escape.Replace(line))
+	}
+	return `"` + strings.Join(escaped, "<br>") + `"`
+}
+
+// id is the identifier of a node, made of its name so that a change of the
+// picture is read in the difference of the text.
+func (d *drawing) id(key, name string) string {
+	if id, ok := d.ids[key]; ok {
+		return id
+	}
+	var b strings.Builder
+	for _, c := range name {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' {
+			b.WriteRune(c)
+		}
+	}
+	taken := slices.Collect(maps.Values(d.ids))
+	// A number at the end: "end" by itself is a word of Mermaid's, and so are others.
+	for n := 1; ; n++ {
+		if id := fmt.Sprintf("%s_%d", b.String(), n); !slices.Contains(taken, id) {
+			d.ids[key] = id
+			return id
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package diagram
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cutover/internal/assembly"
+)
+
+// read reads an assembly of one stack, or of stacks by name.
+func read(t *testing.T, resources string) *assembly.Assembly {
+	t.Helper()
+	return readStacks(t, `"s": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "s.json"}}`, map[string]string{"s.json": `{"Resources": {` + resources + `}}`})
+}
+
+func readStacks(t *testing.T, artifacts string, files map[string]string) *assembly.Assembly {
+	t.Helper()
+	dir := t.TempDir()
+	files["manifest.json"] = `{"artifacts": {` + artifacts + `}}`
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := assembly.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// shop is a load balancer whose rule sends a part of the requests for a path to a
+// new service.
+func shop(newWeight, oldWeight, count string) string {
+	return `
+	"Listener": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 80, "Protocol": "HTTP", "LoadBalancerArn": {"Ref": "LB"},
+		"DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "Old"}}]}},
+	"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
+	"Rule": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 7,
+		"Conditions": [{"Field": "path-pattern", "Values": ["/new/*", "/a\"b<c>"]}, {"Field": "host-header", "Values": ["shop.example"]}],
+		"Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": {"Ref": "New"}, "Weight": ` + newWeight + `}, {"TargetGroupArn": {"Ref": "Old"}, "Weight": ` + oldWeight + `}]}}]}},
+	"Closed": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 8,
+		"Conditions": [{"Field": "path-pattern", "Values": ["/closed"]}], "Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}}]}},
+	"Old": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "old"}},
+	"New": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "new"}},
+	"Images": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "new"}},
+	"Unused": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "ew"}},
+	"Cluster": {"Type": "AWS::ECS::Cluster"},
+	"Machines": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": "1", "MaxSize": "3"}},
+	"Tasks": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Name": "c", "Image": {"Fn::Sub": "${AWS::AccountId}.dkr.ecr.us-east-1.amazonaws.com/new:v1"}}]}},
+	"Service": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "new", "Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Tasks"}, "DesiredCount": ` + count + `,
+		"LoadBalancers": [{"TargetGroupArn": {"Ref": "New"}, "ContainerName": "c", "ContainerPort": 80}]}}`
+}
+
+func TestRequests(t *testing.T) {
+	one, err := Requests(Layer{"", read(t, shop("25", "75", "2"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `flowchart LR
+    client_1(["client"])
+    subgraph s_1 ["s"]
+        loadbalancerHTTP80_1["load balancer, HTTP:80"]
+        410_1(["410"])
+        new_1{{"new"}}
+        old_1{{"old<br>no targets: 503"}}
+        new_3[("new")]
+    end
+    subgraph s1to3EC2instances_1 ["s, 1 to 3 EC2 instances"]
+        new_2[["new<br>2 tasks"]]
+    end
+    client_1 --> loadbalancerHTTP80_1
+    loadbalancerHTTP80_1 -->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>25 %"| new_1
+    loadbalancerHTTP80_1 -->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>75 %"| old_1
+    loadbalancerHTTP80_1 -->|"8 /closed"| 410_1
+    loadbalancerHTTP80_1 -->|"else"| old_1
+    new_1 --> new_2
+    new_2 -.->|"image"| new_3
+`
+	if one != want {
+		t.Errorf("the picture is\n%s\nwant\n%s", one, want)
+	}
+
+	// What differs between layers is said of each.
+	several, err := Requests(
+		Layer{"before", read(t, shop("0", "1", "0"))}, Layer{"begun", read(t, shop("1", "1", "1"))}, Layer{"after", read(t, shop("1", "0", "1"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		`        new_2[["new<br>1 task<br>0 tasks in before"]]`,
+		`shop.example<br>in after<br>50 % in begun"| new_1`,
+		`shop.example<br>in before<br>50 % in begun"| old_1`,
+		`    loadbalancerHTTP80_1 -->|"else"| old_1`,
+		`        old_1{{"old<br>no targets: 503"}}`,
+	} {
+		if !strings.Contains(several, line+"\n") {
+			t.Errorf("the picture of several has no line %q:\n%s", line, several)
+		}
+	}
+	// In one layer a target group without a share is attached all the same.
+	if zero, err := Requests(Layer{"", read(t, shop("0", "1", "0"))}); err != nil || !strings.Contains(zero, `-.->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>0 %"| new_1`) {
+		t.Errorf("the picture without a share is %v\n%s", err, zero)
+	}
+
+	for name, resources := range map[string]string{
+		"no Application Load Balancer listens": `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}`,
+		"s/Service/Properties.DesiredCount":    shop("1", "1", `"some"`),
+		"s/Rule/Properties.Priority":           strings.Replace(shop("1", "1", "1"), `"Priority": 7`, `"Priority": 0`, 1),
+	} {
+		if got, err := Requests(Layer{"", read(t, resources)}); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("the error is %v, want it to name %q; the picture is\n%s", err, name, got)
+		}
+	}
+}
+
+func TestStacks(t *testing.T) {
+	stack := func(name, dependencies string) string {
+		return `"` + name + `": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "t.json"}, "dependencies": [` + dependencies + `]}`
+	}
+	a := readStacks(t, strings.Join([]string{
+		stack("App", `"Net", "Data-1"`), stack("Data-1", `"Net"`), stack("Net", ``), stack("Data1", `"Net"`),
+	}, ", "), map[string]string{"t.json": `{"Resources": {}}`})
+	want := `flowchart LR
+    Net_1["Net"]
+    Data1_1["Data-1"]
+    App_1["App"]
+    Data1_2["Data1"]
+    Net_1 --> Data1_1
+    Data1_1 --> App_1
+    Net_1 --> Data1_2
+`
+	if got := Stacks(a); got != want {
+		t.Errorf("the picture is\n%s\nwant\n%s", got, want)
+	}
+}

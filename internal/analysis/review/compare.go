@@ -1,0 +1,295 @@
+package review
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os/exec"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cutover/internal/analysis/cost"
+	"cutover/internal/assembly"
+)
+
+// Pair is what the app synthesizes before and after a change: in one phase, or
+// in those that cdk.json names.
+type Pair struct {
+	// Name is the phase, or the move, as in "monolith → parallel".
+	Name          string
+	Before, After *assembly.Assembly
+}
+
+// Stack is what changes in the template of one stack, the same in one or several
+// pairs.
+type Stack struct {
+	Name string `json:"name"`
+	// In are the names of the pairs.
+	In []string `json:"in"`
+	Difference
+}
+
+// Difference is what differs between two templates, as `cdk diff` has it.
+type Difference struct {
+	// Text is what `cdk diff` prints.
+	Text string `json:"text"`
+	// Changes is the number of differences.
+	Changes   int        `json:"changes"`
+	Resources []Resource `json:"resources"`
+	Broadened struct {
+		IAM            bool `json:"iam"`
+		SecurityGroups bool `json:"securityGroups"`
+	} `json:"broadened"`
+	// Statements, ManagedPolicies and SecurityGroups are the rows of the tables that
+	// `cdk diff` shows; each begins with "+" or "-".
+	Statements      [][]string `json:"statements"`
+	ManagedPolicies [][]string `json:"managedPolicies"`
+	SecurityGroups  [][]string `json:"securityGroups"`
+}
+
+// Resource is a resource that differs.
+type Resource struct {
+	ID   string `json:"id"`
+	Path string `json:"path"` // in the construct tree
+	Type string `json:"type"`
+	// Impact is "WILL_CREATE", "WILL_UPDATE", "WILL_REPLACE", "MAY_REPLACE",
+	// "WILL_DESTROY" or "WILL_ORPHAN".
+	Impact string `json:"impact"`
+	// Properties are those that a replacement is because of.
+	Properties []string `json:"properties"`
+}
+
+//go:embed diff.cjs
+var script string
+
+// Compare compares the templates of every stack in every pair, and returns those
+// that differ: in the order of the stacks, what pairs have alike once. It runs
+// Node.js in a directory in which @aws-cdk/cloudformation-diff is installed.
+func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, error) {
+	type files struct {
+		Before string `json:"before"`
+		After  string `json:"after"`
+	}
+	var compared []files
+	var stacks []Stack
+	for _, pair := range pairs {
+		for _, name := range stackNames(pair) {
+			before, after := pair.Before.Stack(name), pair.After.Stack(name)
+			var f files
+			switch {
+			case before != nil && after != nil && reflect.DeepEqual(before.Template, after.Template):
+				continue
+			case before != nil && after != nil:
+				f = files{before.File, after.File}
+			case before != nil:
+				f.Before = before.File
+			case after != nil:
+				f.After = after.File
+			default:
+				return nil, fmt.Errorf("%s: several stacks are called %s: give them names of their own", pair.Name, name)
+			}
+			compared = append(compared, f)
+			stacks = append(stacks, Stack{Name: name, In: []string{pair.Name}})
+		}
+	}
+	if len(compared) == 0 {
+		return []Stack{}, nil
+	}
+	input, err := json.Marshal(compared)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, node, "--eval", script)
+	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(input)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if strings.Contains(stderr.String(), "Cannot find module '@aws-cdk/cloudformation-diff'") {
+			return nil, errors.New("the library of cdk diff is not installed: run `npm ci`")
+		}
+		return nil, fmt.Errorf("comparing the templates: %w\n%s", err, stderr.Bytes())
+	}
+	var differences []Difference
+	if err := json.Unmarshal(stdout.Bytes(), &differences); err != nil {
+		return nil, fmt.Errorf("comparing the templates: %w", err)
+	}
+	if len(differences) != len(stacks) {
+		return nil, fmt.Errorf("comparing %d templates gave %d differences", len(stacks), len(differences))
+	}
+	for i, difference := range differences {
+		stacks[i].Difference = difference
+	}
+	return group(stacks), nil
+}
+
+// stackNames are the names of the stacks of a pair: those of after in their
+// order, then those that only before has.
+func stackNames(pair Pair) []string {
+	var names []string
+	for _, a := range []*assembly.Assembly{pair.After, pair.Before} {
+		for _, stack := range a.Stacks {
+			if !slices.Contains(names, stack.Name) {
+				names = append(names, stack.Name)
+			}
+		}
+	}
+	return names
+}
+
+// group drops what does not differ, puts the differences of a stack together, and
+// makes one of those that are alike.
+func group(stacks []Stack) []Stack {
+	var order []string
+	byName := map[string][]Stack{}
+	for _, s := range stacks {
+		if s.Changes == 0 { // what `cdk diff` leaves out
+			continue
+		}
+		if byName[s.Name] == nil {
+			order = append(order, s.Name)
+		}
+		same := slices.IndexFunc(byName[s.Name], func(other Stack) bool { return reflect.DeepEqual(other.Difference, s.Difference) })
+		if same < 0 {
+			byName[s.Name] = append(byName[s.Name], s)
+			continue
+		}
+		byName[s.Name][same].In = append(byName[s.Name][same].In, s.In...)
+	}
+	grouped := []Stack{}
+	for _, name := range order {
+		grouped = append(grouped, byName[name]...)
+	}
+	return grouped
+}
+
+// Replacement is a resource that CloudFormation replaces, may replace, deletes or
+// lets go of.
+type Replacement struct {
+	Stack string   `json:"stack"`
+	In    []string `json:"in"`
+	Resource
+}
+
+// Deletes tells whether the resource is gone afterwards.
+func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Impact == "WILL_ORPHAN" }
+
+// Revision tells whether the replacement is how such a resource is changed at
+// all: ECS gives every change of a task definition a new revision, to which the
+// service then moves task by task.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
+func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == "AWS::ECS::TaskDefinition" }
+
+// interlock are the logical ids of the parameters in dev-Gate and dev-Phase that
+// refuse a phase out of turn.
+var interlock = regexp.MustCompile(`^(NotNextTo|\w+FollowsThe)[A-Z]`)
+
+// Interlock tells whether the resource belongs to the order of the phases, and
+// is deleted because the phase changes.
+func (r Replacement) Interlock() bool {
+	return r.Deletes() && r.Type == "AWS::SSM::Parameter" && interlock.MatchString(r.ID)
+}
+
+// Usual tells whether the replacement is nothing to look at.
+func (r Replacement) Usual() bool { return r.Revision() || r.Interlock() }
+
+// Replacements lists what is replaced and deleted: what is certain before what
+// may be, and last what is usual.
+func Replacements(stacks []Stack) []Replacement {
+	found := []Replacement{}
+	for _, s := range stacks {
+		for _, resource := range s.Resources {
+			if rank(Replacement{Resource: resource}) < 0 {
+				continue
+			}
+			same := slices.IndexFunc(found, func(r Replacement) bool { return r.Stack == s.Name && reflect.DeepEqual(r.Resource, resource) })
+			if same < 0 {
+				found = append(found, Replacement{s.Name, slices.Clone(s.In), resource})
+				continue
+			}
+			found[same].In = append(found[same].In, s.In...)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Replacement) int { return rank(a) - rank(b) })
+	return found
+}
+
+// impacts are those of replacements and deletions, the gravest first.
+var impacts = []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}
+
+// rank is the place of a replacement among the others, below 0 if it is none.
+func rank(r Replacement) int {
+	i := slices.Index(impacts, r.Impact)
+	if i >= 0 && r.Usual() {
+		i += len(impacts)
+	}
+	return i
+}
+
+// Images are the repositories whose images are other ones after the change.
+func Images(pairs []Pair) []string {
+	changed := map[string]bool{}
+	tags := func(stack *assembly.Stack) map[string]string {
+		m := map[string]string{}
+		if stack == nil {
+			return m
+		}
+		for _, image := range stack.Images {
+			for _, destination := range image.Destinations {
+				m[destination.Repository] = destination.Tag
+			}
+		}
+		return m
+	}
+	for _, pair := range pairs {
+		for _, name := range stackNames(pair) {
+			before, after := tags(pair.Before.Stack(name)), tags(pair.After.Stack(name))
+			for repository, tag := range after {
+				if before[repository] != tag {
+					changed[repository] = true
+				}
+			}
+		}
+	}
+	return append([]string{}, slices.Sorted(maps.Keys(changed))...)
+}
+
+// Cost is what a month costs otherwise, the same in one or several pairs.
+type Cost struct {
+	In      []string      `json:"in"`
+	Changes []cost.Change `json:"changes"`
+}
+
+// Costs compares what a month costs in every pair, and returns what differs.
+func Costs(pairs []Pair) ([]Cost, error) {
+	costs := []Cost{}
+	for _, pair := range pairs {
+		before, err := cost.Read(pair.Before)
+		if err != nil {
+			return nil, fmt.Errorf("%s, before: %w", pair.Name, err)
+		}
+		after, err := cost.Read(pair.After)
+		if err != nil {
+			return nil, fmt.Errorf("%s, after: %w", pair.Name, err)
+		}
+		changes := cost.Compare(before, after)
+		if len(changes) == 0 {
+			continue
+		}
+		same := slices.IndexFunc(costs, func(c Cost) bool { return slices.Equal(c.Changes, changes) })
+		if same < 0 {
+			costs = append(costs, Cost{[]string{pair.Name}, changes})
+			continue
+		}
+		costs[same].In = append(costs[same].In, pair.Name)
+	}
+	return costs, nil
+}

@@ -1,0 +1,565 @@
+package review
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cutover/internal/analysis/cost"
+	"cutover/internal/rehearsal"
+)
+
+// Report is a review.
+type Report struct {
+	// Head is what is reviewed and Base what it is compared with, with their commits,
+	// as Markdown. Uncommitted are the files of the head that are not in its commit
+	// as they are.
+	Head        string   `json:"head"`
+	Base        string   `json:"base"`
+	Uncommitted []string `json:"uncommitted"`
+	// Phases are the names of the pairs in a phase each, and Deployment that of the
+	// pair that a deployment of the change goes through: one of them, or a move.
+	Phases     []string `json:"phases"`
+	Deployment string   `json:"deployment"`
+	Move       Move     `json:"move"`
+
+	Stacks       []Stack       `json:"stacks"`
+	Replacements []Replacement `json:"replacements"`
+	Images       []string      `json:"images"`
+	Costs        []Cost        `json:"costs"`
+	Rehearsal    *Rehearsal    `json:"rehearsal,omitempty"` // left out if there was none
+}
+
+// Move is what the change does to the place in the migration that cdk.json names.
+type Move struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Changes say in words what the deployment does. Empty if the place stays.
+	Changes []string `json:"changes"`
+	// OutOfTurn says that a phase is left out. The deployment will be refused,
+	// unless it is Ungated.
+	OutOfTurn bool `json:"outOfTurn"`
+	Ungated   bool `json:"ungated"`
+}
+
+// Rehearsal is what the rehearsal of the change showed.
+type Rehearsal struct {
+	Verdict rehearsal.Verdict `json:"verdict"`
+	Totals  rehearsal.Totals  `json:"totals"`
+	// Summary and Picture are lines of text.
+	Summary string `json:"summary"`
+	Picture string `json:"picture"`
+}
+
+// NewRehearsal takes from the report of a rehearsal what a review shows.
+func NewRehearsal(r *rehearsal.Report) (*Rehearsal, error) {
+	var summary bytes.Buffer
+	if err := r.WriteSummary(&summary); err != nil {
+		return nil, err
+	}
+	// The verdict is its last paragraph.
+	text, _, _ := strings.Cut(summary.String(), "\nPASSED ")
+	text, _, _ = strings.Cut(text, "\nFAILED ")
+	return &Rehearsal{r.Verdict, r.Totals, text, Picture(r, 72)}, nil
+}
+
+// NoRehearsal is that of a change that could not be rehearsed.
+func NoRehearsal(err error) *Rehearsal {
+	return &Rehearsal{Verdict: rehearsal.Verdict{Sentence: "It could not be carried out.", Reasons: []string{err.Error()}}}
+}
+
+// Findings are what a review can be told to fail on, in the order in which they
+// are shown.
+func Findings() []string {
+	return []string{"replacement", "deletion", "broadening", "turn", "rehearsal"}
+}
+
+// Found tells how many there are of a finding.
+func (r *Report) Found(finding string) int {
+	n := 0
+	count := func(is bool) {
+		if is {
+			n++
+		}
+	}
+	switch finding {
+	case "replacement", "deletion":
+		for _, replacement := range r.Replacements {
+			count(!replacement.Usual() && replacement.Deletes() == (finding == "deletion"))
+		}
+	case "broadening":
+		for _, s := range r.Stacks {
+			count(s.Broadened.IAM || s.Broadened.SecurityGroups)
+		}
+	case "turn":
+		count(r.Move.OutOfTurn)
+	case "rehearsal":
+		count(r.Rehearsal != nil && !r.Rehearsal.Verdict.Passed)
+	}
+	return n
+}
+
+// Marker begins a comment, so that the next review finds it and takes its place.
+const Marker = "<!-- cutover review -->"
+
+// Limit is how many characters GitHub takes as a comment.
+const Limit = 65536
+
+// Markdown is the whole review, with what differs folded.
+func (r *Report) Markdown() string {
+	var b strings.Builder
+	b.WriteString(r.findings("the directory `rehearsal` beside this file"))
+	for _, d := range r.diffs() {
+		b.WriteString(d.folded())
+	}
+	return b.String()
+}
+
+// Text is the whole review for a terminal. Files says where those of the rehearsal
+// are.
+func (r *Report) Text(files string) string {
+	var b strings.Builder
+	b.WriteString(r.findings(files))
+	for _, d := range r.diffs() {
+		fmt.Fprintf(&b, "\n### %s\n\n%s", d.title, d.body)
+	}
+	return b.String()
+}
+
+// Comment is the review with as much of what differs as fits into that many
+// bytes, which are no fewer than characters. Files says where all of it is, as
+// Markdown.
+func (r *Report) Comment(limit int, files string) string {
+	const noteRoom = 1500 // for what is left out
+	head := Marker + "\n" + r.findings(files)
+	if room := limit - noteRoom; len(head) > room {
+		cut := strings.LastIndexByte(head[:room], '\n') + 1
+		return head[:cut] + fmt.Sprintf("\n**There is more, which GitHub takes in no comment: %d lines of findings, and all that differs.** It is whole in %s.\n",
+			strings.Count(head[cut:], "\n"), files)
+	}
+	var b strings.Builder
+	b.WriteString(head)
+	var left []string
+	for _, d := range r.diffs() {
+		room := limit - noteRoom - b.Len()
+		if text := d.folded(); len(text) <= room {
+			b.WriteString(text)
+			continue
+		}
+		lines := strings.Count(d.body, "\n")
+		// A part that is too small to begin with is no help.
+		if room -= len(section{d.title, "", ""}.folded()) + 100; room > 1000 && len(left) == 0 {
+			d.body = d.body[:strings.LastIndexByte(d.body[:room], '\n')+1]
+			shown := strings.Count(d.body, "\n")
+			d.body += fmt.Sprintf("… and %d more lines\n", lines-shown)
+			b.WriteString(d.folded())
+			lines -= shown
+		}
+		left = append(left, fmt.Sprintf("%s (%d lines)", d.stack, lines))
+	}
+	if len(left) > 0 {
+		const most = 12
+		names := left[:min(most, len(left))]
+		more := ""
+		if n := len(left) - len(names); n > 0 {
+			more = fmt.Sprintf(" and %d more stacks", n)
+		}
+		fmt.Fprintf(&b, "\nLeft out here, because GitHub takes %d characters: what differs in %s%s. All of it is in %s.\n", Limit, strings.Join(names, ", "), more, files)
+	}
+	return b.String()
+}
+
+// section is what differs in one stack.
+type section struct{ title, stack, body string }
+
+func (s section) folded() string {
+	return fmt.Sprintf("\n<details><summary>%s</summary>\n\n%s\n</details>\n", html.EscapeString(s.title), fenced(s.body))
+}
+
+func (r *Report) diffs() []section {
+	var all []section
+	for _, s := range r.Stacks {
+		title := fmt.Sprintf("%s, %s: %s", s.Name, r.in(s.In), count(s.Changes, "change"))
+		all = append(all, section{title, s.Name, strings.TrimRight(s.Text, "\n") + "\n"})
+	}
+	return all
+}
+
+// findings is all but what differs.
+func (r *Report) findings(files string) string {
+	var b strings.Builder
+	section := func(title, text string) { fmt.Fprintf(&b, "\n### %s\n\n%s", title, text) }
+	fmt.Fprintf(&b, "## Review\n\nOf %s, against %s.", r.Head, r.Base)
+	if len(r.Uncommitted) > 0 {
+		names := r.Uncommitted[:min(8, len(r.Uncommitted))]
+		more := ""
+		if n := len(r.Uncommitted) - len(names); n > 0 {
+			more = fmt.Sprintf(" and %d more", n)
+		}
+		fmt.Fprintf(&b, " Changes that are not committed are part of what is reviewed: %s%s.", strings.Join(apply(code, names), ", "), more)
+	}
+	b.WriteString("\n\n" + r.headline())
+	section("Replacements and deletions", r.replacements())
+	section("IAM and security-group broadening", r.broadening())
+	section("Phase", r.move())
+	section("Cost", r.cost())
+	section("Rehearsal", r.rehearsal(files))
+	if len(r.Stacks) > 0 {
+		section("What differs", fmt.Sprintf("As `cdk diff` has it. A deployment of this goes through **%s**.\n", r.Deployment))
+	}
+	return b.String()
+}
+
+// headline has a line for everything that a reader must know.
+func (r *Report) headline() string {
+	var lines []string
+	add := func(format string, a ...any) { lines = append(lines, fmt.Sprintf(format, a...)) }
+	if len(r.Stacks) == 0 {
+		add("Nothing changes: the templates are the same in every phase.")
+	} else {
+		var names []string
+		for _, s := range r.Stacks {
+			if !slices.Contains(names, s.Name) {
+				names = append(names, s.Name)
+			}
+		}
+		shown := names[:min(12, len(names))]
+		more := ""
+		if n := len(names) - len(shown); n > 0 {
+			more = fmt.Sprintf(" and %d more", n)
+		}
+		verb := "change"
+		if len(names) == 1 {
+			verb = "changes"
+		}
+		add("**%s %s**: %s%s.", count(len(names), "stack"), verb, strings.Join(shown, ", "), more)
+	}
+	for _, image := range r.Images {
+		add("The image of %s changes.", image)
+	}
+	var fates []string
+	for _, impact := range impacts {
+		n := 0
+		for _, c := range r.Replacements {
+			if c.Impact == impact && !c.Usual() {
+				n++
+			}
+		}
+		if n > 0 {
+			fates = append(fates, fmt.Sprintf("%d %s", n, fate[impact]))
+		}
+	}
+	if len(fates) == 0 {
+		add("Nothing is replaced or deleted.")
+	} else {
+		add("**Resources: %s.**", strings.Join(fates, ", "))
+	}
+	if r.Found("broadening") == 0 {
+		add("No permission is added and no port opened.")
+	} else {
+		add("**Permissions or ports are broadened.**")
+	}
+	switch {
+	case r.Move.OutOfTurn:
+		add("**The phase moves out of turn, from %s to %s: %s.**", r.Move.From, r.Move.To, r.Move.refused())
+	case r.Move.From != r.Move.To:
+		add("**The phase moves from %s to %s.**", r.Move.From, r.Move.To)
+	default:
+		add("The phase stays %s.", r.Move.To)
+	}
+	cost := "The cost does not change."
+	for _, c := range r.Costs {
+		if !slices.Contains(c.In, r.Deployment) {
+			cost = "The cost of what is deployed does not change; that of other phases does."
+			continue
+		}
+		cost = "A month costs the same; the services have other shares of it."
+		if difference := total(c); difference != 0 {
+			word := "more"
+			if difference < 0 {
+				difference, word = -difference, "less"
+			}
+			cost = fmt.Sprintf("**A month costs US$ %v %s.**", difference, word)
+		}
+		break
+	}
+	lines = append(lines, cost)
+	add("CDK's validation of %s found nothing.", r.Move.To)
+	if r.Rehearsal == nil {
+		add("It was not rehearsed.")
+	} else {
+		add("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), escape(r.Rehearsal.Verdict.Sentence))
+	}
+	return "- " + strings.Join(lines, "\n- ") + "\n"
+}
+
+// fate is in words what becomes of a resource.
+var fate = map[string]string{
+	"WILL_REPLACE": "replaced", "MAY_REPLACE": "possibly replaced",
+	"WILL_DESTROY": "deleted", "WILL_ORPHAN": "kept, and let go of",
+}
+
+func (r *Report) replacements() string {
+	rows := [][]string{{"what happens", "stack", "resource", "type", "because of", "where"}}
+	var revisions, interlock []string
+	for _, c := range r.Replacements {
+		switch {
+		case c.Revision():
+			revisions = append(revisions, c.Stack)
+			continue
+		case c.Interlock():
+			interlock = append(interlock, c.Stack)
+			continue
+		}
+		what := fate[c.Impact]
+		if strings.HasPrefix(c.Impact, "WILL_") {
+			what = "**" + what + "**"
+		}
+		rows = append(rows, []string{what, c.Stack, code(c.name()), c.Type, strings.Join(c.Properties, ", "), r.in(c.In)})
+	}
+	text := "None.\n"
+	if len(rows) > 1 {
+		text = Table(rows)
+	}
+	if len(revisions) > 0 {
+		slices.Sort(revisions)
+		text += fmt.Sprintf("\nTask definitions get a new revision, to which ECS moves the service task by task: %s.\n", strings.Join(slices.Compact(revisions), ", "))
+	}
+	if len(interlock) > 0 {
+		slices.Sort(interlock)
+		text += fmt.Sprintf("\nParameters that hold the order of the phases change with the phase, in %s.\n", strings.Join(slices.Compact(interlock), ", "))
+	}
+	return text
+}
+
+// name is the path in the construct tree without the stack, or the logical id.
+func (r Resource) name() string {
+	_, path, _ := strings.Cut(r.Path, "/")
+	if path = strings.TrimSuffix(path, "/Resource"); path == "" {
+		return r.ID
+	}
+	return path
+}
+
+func (r *Report) broadening() string {
+	statements := [][]string{{"", "stack", "resource", "effect", "action", "principal", "condition", "where"}}
+	policies := [][]string{{"", "stack", "role", "managed policy", "where"}}
+	ports := [][]string{{"", "stack", "security group", "direction", "protocol", "peer", "where"}}
+	where := map[string][]string{} // by stack and row
+	add := func(table *[][]string, s Stack, rows [][]string) {
+		for _, row := range rows {
+			key := strings.Join(append([]string{s.Name}, row...), "\x00")
+			if where[key] == nil {
+				line := append([]string{row[0], s.Name}, apply(code, row[1:])...)
+				*table = append(*table, append(line, key))
+			}
+			where[key] = append(where[key], s.In...)
+		}
+	}
+	for _, s := range r.Stacks {
+		if s.Broadened.IAM {
+			add(&statements, s, s.Statements)
+			add(&policies, s, s.ManagedPolicies)
+		}
+		if s.Broadened.SecurityGroups {
+			add(&ports, s, s.SecurityGroups)
+		}
+	}
+	var tables []string
+	for _, table := range [][][]string{statements, policies, ports} {
+		if len(table) > 1 {
+			for _, row := range table[1:] {
+				row[len(row)-1] = r.in(where[row[len(row)-1]])
+			}
+			tables = append(tables, Table(table))
+		}
+	}
+	if len(tables) == 0 && r.Found("broadening") == 0 {
+		return "None.\n"
+	}
+	return strings.Join(tables, "\n") + "\nThe library of `cdk diff` finds these in what it knows; [it does not know everything](https://github.com/aws/aws-cdk/issues/1299).\n"
+}
+
+// path is a path pattern in a sentence.
+var path = regexp.MustCompile(`/\S+`)
+
+func (r *Report) move() string {
+	if r.Move.From == r.Move.To {
+		return fmt.Sprintf("The phase stays %s.\n", r.Move.To)
+	}
+	var b strings.Builder
+	if r.Move.OutOfTurn {
+		fmt.Fprintf(&b, "**%s does not follow %s: %s.** Go one step at a time, with `cutover phase next` and `cutover phase back`.\n\n", r.Move.To, r.Move.From, r.Move.refused())
+	}
+	fmt.Fprintf(&b, "After this, in %s instead of %s:\n\n", r.Move.To, r.Move.From)
+	for _, change := range r.Move.Changes {
+		fmt.Fprintf(&b, "- %s\n", path.ReplaceAllString(change, "`$0`"))
+	}
+	return b.String()
+}
+
+// refused says what becomes of a move that is out of turn.
+func (m Move) refused() string {
+	if m.Ungated {
+		return "nothing will refuse it, because phaseGate is off, and requests are lost"
+	}
+	return "the deployment will be refused before anything changes"
+}
+
+func (r *Report) cost() string {
+	if len(r.Costs) == 0 {
+		return "The cost does not change.\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "In %s.\n", cost.About())
+	var others []string
+	for _, c := range r.Costs {
+		if slices.Contains(c.In, r.Deployment) {
+			fmt.Fprintf(&b, "\n%s:\n\n%s", capital(r.in(c.In)), Table(CostRows(c.Changes)))
+			continue
+		}
+		others = append(others, fmt.Sprintf("- %s: %s a month\n", r.in(c.In), signed(total(c))))
+	}
+	if len(others) > 0 {
+		fmt.Fprintf(&b, "\nIn total:\n\n%s", strings.Join(others, ""))
+	}
+	return b.String()
+}
+
+// CostRows are changes of what a month costs as a table, with its head.
+func CostRows(changes []cost.Change) [][]string {
+	rows := [][]string{{"ENVIRONMENT", "WHAT", "US$ BEFORE", "AFTER", "CHANGE"}}
+	for _, c := range changes {
+		what := c.Name
+		if c.Of != "line" {
+			what = strings.TrimSpace(c.Of + " " + c.Name)
+		}
+		rows = append(rows, []string{c.Environment, what, c.Before.String(), c.After.String(), signed(c.After - c.Before)})
+	}
+	return rows
+}
+
+// total is by how much a month costs more.
+func total(c Cost) cost.Cents {
+	var difference cost.Cents
+	for _, change := range c.Changes {
+		if change.Of == "total" {
+			difference += change.After - change.Before
+		}
+	}
+	return difference
+}
+
+func signed(amount cost.Cents) string {
+	if amount > 0 {
+		return "+" + amount.String()
+	}
+	return amount.String()
+}
+
+func (r *Report) rehearsal(files string) string {
+	if r.Rehearsal == nil {
+		return "It was not rehearsed.\n"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "**%s** %s\n\n", verdict(r.Rehearsal.Verdict.Passed), escape(r.Rehearsal.Verdict.Sentence))
+	if len(r.Rehearsal.Verdict.Reasons) > 0 {
+		b.WriteString(fenced(strings.Join(r.Rehearsal.Verdict.Reasons, "\n")) + "\n")
+	}
+	if r.Rehearsal.Picture != "" {
+		b.WriteString(fenced(r.Rehearsal.Picture) + "\n")
+	}
+	if r.Rehearsal.Summary == "" {
+		return b.String()
+	}
+	b.WriteString(fenced(r.Rehearsal.Summary))
+	fmt.Fprintf(&b, "\nThe page and the picture are in %s.\n", files)
+	return b.String()
+}
+
+func verdict(passed bool) string {
+	if passed {
+		return "PASSED"
+	}
+	return "FAILED"
+}
+
+// in says in which pairs something is so.
+func (r *Report) in(names []string) string {
+	all := !slices.ContainsFunc(r.Phases, func(phase string) bool { return !slices.Contains(names, phase) })
+	if all && len(r.Phases) > 0 {
+		return "in all phases"
+	}
+	return "in " + strings.Join(names, ", ")
+}
+
+// Table is a table in Markdown, the first row being its head. Its columns are
+// aligned, so that it can be read as it is.
+func Table(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	var b strings.Builder
+	for i, row := range rows {
+		b.WriteString("|")
+		for column, cell := range row {
+			fmt.Fprintf(&b, " %s%s |", cell, strings.Repeat(" ", widths[column]-len([]rune(cell))))
+		}
+		b.WriteString("\n")
+		if i == 0 {
+			for _, width := range widths {
+				b.WriteString("|" + strings.Repeat("-", width+2))
+			}
+			b.WriteString("|\n")
+		}
+	}
+	return b.String()
+}
+
+// code is a text as code in a cell of a table: none of it means anything there,
+// and nobody is notified whose name is in it.
+func code(text string) string {
+	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", "; ")), " ")
+	text = strings.NewReplacer("`", "'", "|", `\|`).Replace(text)
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}
+
+// escape has a sentence shown as it is, and nobody notified.
+func escape(text string) string {
+	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", "&lt;", "@", "@\u200b").Replace(text)
+}
+
+// fenced is a text as a block of code.
+func fenced(text string) string {
+	fence := "```"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return fence + "\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
+}
+
+func apply(f func(string) string, texts []string) []string {
+	out := make([]string, len(texts))
+	for i, text := range texts {
+		out[i] = f(text)
+	}
+	return out
+}
+
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

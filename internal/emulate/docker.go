@@ -1,0 +1,149 @@
+package emulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A dockerEngine is the engine that images are built and pushed with: the one that is running, or one of our own.
+type dockerEngine struct {
+	host   string // as in DOCKER_HOST; empty: the docker command's own choice
+	config string // directory of the docker command's configuration
+	legacy bool   // build without BuildKit, because the buildx plugin is missing
+}
+
+func (d dockerEngine) env() []string {
+	out := []string{"DOCKER_CONFIG=" + d.config} // docker login writes there
+	if d.host != "" {
+		out = append(out, "DOCKER_HOST="+d.host)
+	}
+	if d.legacy {
+		out = append(out, "DOCKER_BUILDKIT=0")
+	}
+	return out
+}
+
+// dockerRuns reports whether the docker command reaches an engine.
+func dockerRuns(env []string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker", "version")
+	cmd.Env = append(os.Environ(), env...)
+	return cmd.Run() == nil
+}
+
+// DockerMissing returns what this machine lacks for [StartDocker]; nothing if it lacks nothing.
+func DockerMissing() []string {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return []string{"the docker command"}
+	}
+	if dockerRuns(nil) {
+		return nil
+	}
+	if _, err := exec.LookPath("dockerd"); err != nil {
+		return []string{"a running Docker engine, or dockerd to start one"}
+	}
+	if !isRoot() {
+		return []string{"a running Docker engine (to start one with dockerd takes root)"}
+	}
+	return nil
+}
+
+func (a *AWS) startDocker(ctx context.Context) error {
+	a.docker.config = filepath.Join(a.dir, "docker-config")
+	if err := os.Mkdir(a.docker.config, 0o700); err != nil {
+		return err
+	}
+	a.docker.legacy = exec.Command("docker", "buildx", "version").Run() != nil
+	// The engine may be found through a context of the configuration that env leaves aside.
+	host, stop, err := StartDocker(ctx, a.dir)
+	if err != nil {
+		return err
+	}
+	a.docker.host = host
+	if stop == nil {
+		stop = a.removeImages
+	}
+	a.onClose(stop)
+	return nil
+}
+
+// StartDocker returns the Docker engine that is running, or starts one with all that is its own in a directory, which takes
+// root. The host is as in DOCKER_HOST; of an engine that was running it may be empty, for the docker command's own choice.
+// Stop ends an engine that was started, with its containers; it is nil for another.
+func StartDocker(ctx context.Context, dir string) (host string, stop func() error, err error) {
+	if dockerRuns(nil) {
+		if host = os.Getenv("DOCKER_HOST"); host == "" {
+			out, _ := exec.Command("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
+			host = strings.TrimSpace(string(out))
+		}
+		return host, nil, nil
+	}
+	log := filepath.Join(dir, "dockerd.log")
+	dir = filepath.Join(dir, "docker")
+	socket := filepath.Join(dir, "docker.sock")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", nil, err
+	}
+	// The engine is for building, pushing and running images on this host: it needs no packet filter, which it would
+	// leave behind. Ports are published by its userland proxy.
+	_, err = net.InterfaceByName("docker0")
+	bridged := err == nil
+	p, err := startProcess(log, os.Environ(), "dockerd",
+		"--host", "unix://"+socket, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
+		"--pidfile", filepath.Join(dir, "docker.pid"), "--iptables=false", "--ip-forward=false")
+	if err != nil {
+		return "", nil, err
+	}
+	stop = func() error {
+		p.stop(20 * time.Second)
+		unmountBelow(dir)
+		if !bridged {
+			removeBridge("docker0")
+		}
+		return nil
+	}
+	host = "unix://" + socket
+	if err := p.await(ctx, func() bool {
+		_, err := os.Stat(socket)
+		return err == nil && dockerRuns([]string{"DOCKER_HOST=" + host})
+	}); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("starting a Docker engine: %w", err), stop())
+	}
+	return host, stop, nil
+}
+
+// removeImages takes our images out of the user's engine.
+func (a *AWS) removeImages() error {
+	if a.registry == "" {
+		return nil
+	}
+	list := exec.Command("docker", "images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}")
+	list.Env = append(os.Environ(), a.docker.env()...)
+	out, err := list.Output()
+	if err != nil {
+		return nil // the engine is gone, and the images with it
+	}
+	ours := map[string]bool{}
+	for _, line := range strings.Split(string(out), "\n") {
+		if id, name, _ := strings.Cut(line, " "); strings.HasPrefix(name, a.registry+"/") {
+			ours[id] = true
+		}
+	}
+	for _, line := range strings.Split(string(out), "\n") {
+		id, name, _ := strings.Cut(line, " ")
+		if ours[id] && (strings.HasPrefix(name, a.registry+"/") || strings.HasPrefix(name, "cdkasset-")) {
+			rm := exec.Command("docker", "rmi", name)
+			rm.Env = list.Env
+			rm.Run() // an image in use stays
+		}
+	}
+	return nil
+}

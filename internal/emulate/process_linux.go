@@ -1,0 +1,47 @@
+package emulate
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+const supported = true
+
+// childAttributes put a child into a process group of its own, so that Ctrl-C reaches it through Close only, and have the
+// kernel end it if this process dies without Close. SIGTERM lets a Docker engine stop its containers and its containerd.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}
+
+func terminate(p *os.Process) { p.Signal(syscall.SIGTERM) }
+
+func killGroup(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGKILL) }
+
+func isRoot() bool { return os.Geteuid() == 0 }
+
+// unmountBelow removes the mounts that a Docker engine that had to be killed left in its directory.
+func unmountBelow(dir string) {
+	b, _ := os.ReadFile("/proc/self/mounts")
+	for _, line := range strings.Split(string(b), "\n") {
+		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
+			syscall.Unmount(f[1], syscall.MNT_DETACH)
+		}
+	}
+}
+
+// removeBridge deletes the network interface that a Docker engine leaves when it stops, unless another engine is running,
+// which would share it.
+func removeBridge(name string) {
+	commands, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, c := range commands {
+		if b, _ := os.ReadFile(c); strings.TrimSpace(string(b)) == "dockerd" {
+			return
+		}
+	}
+	if ip, err := exec.LookPath("ip"); err == nil {
+		exec.Command(ip, "link", "delete", name).Run()
+	}
+}

@@ -1,0 +1,257 @@
+package alb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+)
+
+// Options are what a balancer tells. All of them may be left out.
+type Options struct {
+	// AccessLog gets a line for every request, in AWS's own format, by one call
+	// of Write each. Default: none are written.
+	AccessLog io.Writer
+	// Events is called for every change in the state of a target, one at a time
+	// and in their order. It may call the balancer. Default: nobody is told.
+	Events func(Event)
+	// Exchanges is called for every request when it is over, by several goroutines
+	// at a time, before the client can have read the whole answer or just after.
+	// Default: nobody is told.
+	Exchanges func(Exchange)
+}
+
+// Balancer is the data plane of the load balancers of one assembly. Its methods
+// may be called by several goroutines.
+type Balancer struct {
+	options     Options
+	log         *accessLog
+	events      *events
+	certificate tls.Certificate
+	seal        seal
+	// probe and dial are set by tests.
+	probe prober
+	dial  dialer
+
+	mu     sync.Mutex
+	closed bool
+	// listeners, groups and fronts are keyed by their resources.
+	listeners map[string]*listener
+	groups    map[string]*group
+	fronts    map[string]*front
+}
+
+// New returns a balancer that knows no listeners yet. It fails if there is no
+// certificate to be made for HTTPS listeners.
+func New(options Options) (*Balancer, error) {
+	certificate, err := selfSigned()
+	if err != nil {
+		return nil, err
+	}
+	dial := (&net.Dialer{Timeout: connectTimeout}).DialContext
+	b := &Balancer{
+		options: options, events: &events{deliver: options.Events}, certificate: certificate, seal: newSeal(),
+		dial: dial, probe: httpProber(dial),
+		listeners: map[string]*listener{}, groups: map[string]*group{}, fronts: map[string]*front{},
+	}
+	if options.AccessLog != nil {
+		b.log = &accessLog{w: options.AccessLog}
+	}
+	return b, nil
+}
+
+// ErrClosed is returned for a balancer that was shut down.
+var ErrClosed = errors.New("the load balancer is shut down")
+
+// Configure sets listeners, rules and target groups in place of those before.
+// Requests that begin afterwards follow the new ones; those in flight end as
+// they began. When it returns, all of these have their target, so that to
+// deregister a target which the new rules do not use loses nothing. Groups that stay keep their targets with the state they are in,
+// groups that are gone drain them. A listener that is gone closes its socket when
+// its requests are answered.
+func (b *Balancer) Configure(config *Config) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	inUse := map[string]bool{}
+	known := map[string]bool{}
+	for _, g := range config.Groups {
+		known[g.Key] = true
+		if g.Health.Interval <= 0 || g.Health.Timeout <= 0 {
+			return fmt.Errorf("target group %s: interval %v and timeout %v of its health check must be above 0", g.Key, g.Health.Interval, g.Health.Timeout)
+		}
+	}
+	for _, route := range config.Table.Listeners {
+		for _, rule := range route.Rules {
+			for _, weighted := range rule.Action.Forward {
+				key := weighted.TargetGroup.Resource.String()
+				if !known[key] {
+					return fmt.Errorf("%v forwards to %s, for which there are no settings", rule.Resource, key)
+				}
+				inUse[key] = true
+			}
+		}
+	}
+	// Groups come into use before the rules that use them, and go out of use after
+	// those that did.
+	for _, settings := range config.Groups {
+		g := b.groups[settings.Key]
+		if g == nil {
+			g = &group{key: settings.Key, events: b.events, probe: b.probe, dial: b.dial}
+			b.groups[settings.Key] = g
+			g.configure(settings, inUse[settings.Key])
+		}
+		if inUse[settings.Key] {
+			g.configure(settings, true)
+		}
+	}
+	listeners := map[string]*listener{}
+	for _, route := range config.Table.Listeners {
+		listeners[route.Resource.String()] = b.compile(config, route)
+	}
+	b.listeners = listeners
+	for key, f := range b.fronts {
+		if l := listeners[key]; l != nil && (l.scheme == "https") == f.secure {
+			f.replace(l)
+			continue
+		}
+		delete(b.fronts, key)
+		f.retire()
+	}
+	for _, settings := range config.Groups {
+		if !inUse[settings.Key] {
+			b.groups[settings.Key].configure(settings, false)
+		}
+	}
+	for key, g := range b.groups {
+		if !known[key] {
+			delete(b.groups, key)
+			g.close()
+		}
+	}
+	return nil
+}
+
+// Serve takes the connections of a listener, given by its resource, from a
+// socket. One that the listener was given before is closed; the requests on its
+// connections are answered first. It returns nil when the listener is no longer
+// configured, is given another socket or the balancer is shut down, and the error
+// of the socket otherwise.
+func (b *Balancer) Serve(listener string, ln net.Listener) error {
+	b.mu.Lock()
+	l := b.listeners[listener]
+	var err error
+	switch {
+	case b.closed:
+		err = ErrClosed
+	case l == nil:
+		err = fmt.Errorf("listener %s is not configured", listener)
+	}
+	if err != nil {
+		b.mu.Unlock()
+		return err
+	}
+	if before := b.fronts[listener]; before != nil {
+		before.retire()
+	}
+	f := newFront(b, l, ln)
+	b.fronts[listener] = f
+	b.mu.Unlock()
+
+	err = f.serve(ln)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fronts[listener] == f {
+		delete(b.fronts, listener)
+	}
+	return err
+}
+
+// group returns the target group of a key.
+func (b *Balancer) group(key string) *group {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.groups[key]
+}
+
+// Register adds a target to a group. It gets requests when it has passed a
+// health check. It fails if there is no such group, or if the address is no
+// host and port, or if a target of that id is registered with another address;
+// to register one a second time changes nothing.
+func (b *Balancer) Register(group string, target Target) error {
+	if _, _, err := net.SplitHostPort(target.Address); err != nil || target.ID == "" {
+		return fmt.Errorf("target %q with address %q cannot be registered: it needs an id and an address like 127.0.0.1:8080", target.ID, target.Address)
+	}
+	g := b.group(group)
+	if g == nil {
+		return fmt.Errorf("target %s cannot be registered: target group %s is not configured", target.ID, group)
+	}
+	return g.register(target)
+}
+
+// Deregister takes a target out of service. No request is sent to it from the
+// moment Deregister returns, and no connection to it is used again. The channel
+// is closed when the requests in flight are answered, or when the group's
+// deregistration delay has passed and they were cut off: then the target may be
+// stopped. It is closed already if the target is not registered.
+func (b *Balancer) Deregister(group, id string) <-chan struct{} {
+	if g := b.group(group); g != nil {
+		if drained := g.deregister(id); drained != nil {
+			return drained
+		}
+	}
+	drained := make(chan struct{})
+	close(drained)
+	return drained
+}
+
+// Targets returns the targets of a group: the registered ones in the order in
+// which they were, and then those that are draining. Nil if there is no such
+// group.
+func (b *Balancer) Targets(group string) []TargetHealth {
+	if g := b.group(group); g != nil {
+		return g.health()
+	}
+	return nil
+}
+
+// Shutdown closes all sockets, waits until the requests in flight are answered
+// or the context ends, cuts off what is left then, and forgets all targets. Its
+// error is that of the context.
+func (b *Balancer) Shutdown(ctx context.Context) error {
+	b.mu.Lock()
+	b.closed = true
+	fronts, groups := b.fronts, b.groups
+	b.fronts, b.groups = map[string]*front{}, map[string]*group{}
+	b.mu.Unlock()
+
+	var wait sync.WaitGroup
+	for _, f := range fronts {
+		wait.Go(func() {
+			if f.server.Shutdown(ctx) != nil {
+				_ = f.server.Close()
+			}
+		})
+	}
+	wait.Wait()
+	for _, g := range groups {
+		g.close()
+		g.cut()
+	}
+	return ctx.Err()
+}
+
+// report tells about an exchange that is over.
+func (b *Balancer) report(x *Exchange) {
+	if b.log != nil {
+		b.log.write(x)
+	}
+	if b.options.Exchanges != nil {
+		b.options.Exchanges(*x)
+	}
+}

@@ -1,0 +1,130 @@
+package alb
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// clientConn is a connection from a client, below TLS.
+type clientConn struct {
+	net.Conn
+	front   *front
+	address netip.AddrPort
+	// forwarded is the client's address as X-Forwarded-For has it, forwardedPort
+	// with its port.
+	forwarded, forwardedPort string
+	opened                   time.Time
+	// trace identifies the connection in access lines.
+	trace string
+
+	// timer closes the connection while no request is being answered.
+	timer *time.Timer
+	// reading says that a part of a request has arrived.
+	reading atomic.Bool
+}
+
+type clientKey struct{}
+
+func newClientConn(conn net.Conn, f *front) *clientConn {
+	c := &clientConn{Conn: conn, front: f, opened: time.Now()}
+	// Whatever else a listener may have for an address has no IP; rules on the
+	// source's address then match nothing.
+	c.address, _ = netip.ParseAddrPort(conn.RemoteAddr().String())
+	c.address = netip.AddrPortFrom(c.address.Addr().Unmap(), c.address.Port())
+	c.forwarded, c.forwardedPort = c.address.Addr().String(), c.address.String()
+	c.trace = "TID_" + string(appendID(nil, f.key+c.forwardedPort))
+	return c
+}
+
+// clientOf finds the connection that net/http knows, with TLS or without.
+func clientOf(conn net.Conn) *clientConn {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	c, _ := conn.(*clientConn)
+	return c
+}
+
+// state follows the connection's work: while there is none, the idle timeout
+// runs. It covers the time in which the head of a request arrives, since
+// net/http calls a connection active when it has read one.
+func (c *clientConn) state(state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		c.timer = time.AfterFunc(c.front.idleTimeout(), c.expire)
+	case http.StateActive, http.StateHijacked, http.StateClosed:
+		c.timer.Stop()
+	case http.StateIdle:
+		c.reading.Store(false)
+		c.timer.Reset(c.front.idleTimeout())
+	}
+}
+
+// expire closes the connection because the idle timeout is over.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-408-issues
+func (c *clientConn) expire() {
+	if c.reading.Load() && !c.front.secure {
+		c.refuse(http.StatusRequestTimeout)
+	}
+	_ = c.Conn.Close()
+}
+
+func (c *clientConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.reading.Load() {
+		c.reading.Store(true)
+	}
+	return n, err
+}
+
+// netHTTPError is what the answers have in common that net/http gives to a
+// request it cannot read, before any handler is asked. Nothing else has just
+// these headers in this order.
+var netHTTPError = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
+
+// Write replaces the answers of net/http with those of the load balancer. Under
+// TLS it cannot see them.
+func (c *clientConn) Write(p []byte) (int, error) {
+	const start = "HTTP/1.1 "
+	if len(p) > len(start)+3 && (p[len(start)] == '4' || p[len(start)] == '5') && string(p[:len(start)]) == start && bytes.Contains(p, netHTTPError) {
+		status, err := strconv.Atoi(string(p[len(start) : len(start)+3]))
+		if err == nil {
+			// What is too large for net/http is a bad request for the load balancer.
+			if status == http.StatusRequestHeaderFieldsTooLarge {
+				status = http.StatusBadRequest
+			}
+			return len(p), c.refuse(status)
+		}
+	}
+	return c.Conn.Write(p)
+}
+
+// refuse answers a request that could not be read.
+func (c *clientConn) refuse(status int) error {
+	now := time.Now()
+	body := page(status)
+	title := http.StatusText(status)
+	text := "HTTP/1.1 " + strconv.Itoa(status) + " " + title + "\r\nServer: " + serverName + "\r\nDate: " + now.UTC().Format(http.TimeFormat) +
+		"\r\nContent-Type: text/html\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n" + body
+	n, err := c.Conn.Write([]byte(text))
+	l := c.front.listener.Load()
+	x := &Exchange{Listener: c.front.key, Kind: l.scheme, Client: c.address, Status: status, Sent: int64(n), Start: now, Responded: now, End: now, listener: l, trace: c.trace}
+	c.front.balancer.report(x)
+	return err
+}
+
+// CloseWrite lets net/http end the connection so that the client still gets the
+// last answer.
+func (c *clientConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}

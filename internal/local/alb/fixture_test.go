@@ -1,0 +1,375 @@
+package alb
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cutover/internal/assembly"
+)
+
+// read makes an assembly of one template.
+func read(t testing.TB, template string) *assembly.Assembly {
+	t.Helper()
+	a, err := readAssembly(t, template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func readAssembly(t testing.TB, template string) (*assembly.Assembly, error) {
+	t.Helper()
+	dir := t.TempDir()
+	manifest := `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "t.json"}}}}`
+	for name, text := range map[string]string{"manifest.json": manifest, "t.json": template} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return assembly.Read(dir)
+}
+
+// resource is one of a template.
+type resource struct {
+	Type       string
+	Properties map[string]any
+}
+
+type object = map[string]any
+
+// template has a load balancer with an HTTP listener on port 80, and the target
+// groups a and b, with short forms for what the tests change.
+type template struct {
+	loadBalancer []object // attributes
+	port         int      // of the listener, 80 if 0
+	secure       bool
+	action       object // default action, forward to a if nil
+	rules        []object
+	groups       map[string]object // properties, by logical id
+	attributes   map[string][]object
+}
+
+func attribute(key, value string) object { return object{"Key": key, "Value": value} }
+
+func ref(id string) object { return object{"Ref": id} }
+
+func forwardTo(group string) object { return object{"Type": "forward", "TargetGroupArn": ref(group)} }
+
+func weigh(stickiness int, weights ...any) object {
+	var tuples []any
+	for i := 0; i < len(weights); i += 2 {
+		tuples = append(tuples, object{"TargetGroupArn": ref(weights[i].(string)), "Weight": weights[i+1]})
+	}
+	config := object{"TargetGroups": tuples}
+	if stickiness > 0 {
+		config["TargetGroupStickinessConfig"] = object{"Enabled": true, "DurationSeconds": stickiness}
+	}
+	return object{"Type": "forward", "ForwardConfig": config}
+}
+
+func fixed(status, contentType, body string) object {
+	return object{"Type": "fixed-response", "FixedResponseConfig": object{"StatusCode": status, "ContentType": contentType, "MessageBody": body}}
+}
+
+func onPath(pattern string, action object) object {
+	return object{"Conditions": []any{object{"Field": "path-pattern", "Values": []any{pattern}}}, "Actions": []any{action}}
+}
+
+func (tt template) json(t testing.TB) string {
+	t.Helper()
+	port, protocol := tt.port, "HTTP"
+	if port == 0 {
+		port = 80
+	}
+	if tt.secure {
+		port, protocol = 443, "HTTPS"
+	}
+	if tt.action == nil {
+		tt.action = forwardTo("A")
+	}
+	resources := map[string]resource{
+		"Lb":       {loadBalancerType, object{"Name": "forum", "Scheme": "internal", "Type": "application", "LoadBalancerAttributes": tt.loadBalancer}},
+		"Listener": {listenerType, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "DefaultActions": []any{tt.action}}},
+		"A":        {targetGroupType, object{"Name": "a", "HealthCheckPath": "/health"}},
+		"B":        {targetGroupType, object{"Name": "b", "HealthCheckPath": "/health"}},
+	}
+	for id, properties := range tt.groups {
+		for name, value := range properties {
+			resources[id].Properties[name] = value
+		}
+	}
+	for id, attributes := range tt.attributes {
+		resources[id].Properties["TargetGroupAttributes"] = attributes
+	}
+	for i, rule := range tt.rules {
+		rule["ListenerArn"], rule["Priority"] = ref("Listener"), i+1
+		resources[fmt.Sprintf("Rule%d", i)] = resource{"AWS::ElasticLoadBalancingV2::ListenerRule", rule}
+	}
+	text, err := json.Marshal(object{"Resources": resources})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (tt template) config(t testing.TB) *Config {
+	t.Helper()
+	config, err := Read(read(t, tt.json(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+const theListener = "S/Listener"
+
+// bench is a balancer that is served on a socket, and what it has told.
+type bench struct {
+	t        testing.TB
+	balancer *Balancer
+	address  string
+
+	mu        sync.Mutex
+	exchanges []Exchange
+	events    []Event
+	changed   chan struct{} // closed and replaced when there is more
+	log       strings.Builder
+}
+
+func (b *bench) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.log.Write(line)
+}
+
+func (b *bench) tell(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// until waits for a condition on what the balancer has told.
+func (b *bench) until(what string, condition func() bool) {
+	b.t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		b.mu.Lock()
+		met, changed := condition(), b.changed
+		b.mu.Unlock()
+		if met {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			b.t.Fatalf("%s: did not come", what)
+		}
+	}
+}
+
+// last is the last exchange, when there are n.
+func (b *bench) last(n int) Exchange {
+	b.t.Helper()
+	var x Exchange
+	b.until(fmt.Sprintf("exchange %d", n), func() bool {
+		if len(b.exchanges) >= n {
+			x = b.exchanges[n-1]
+		}
+		return len(b.exchanges) >= n
+	})
+	return x
+}
+
+func serve(t testing.TB, config *Config) *bench {
+	t.Helper()
+	b := &bench{t: t, changed: make(chan struct{})}
+	var err error
+	b.balancer, err = New(Options{
+		AccessLog: b,
+		Events:    func(e Event) { b.tell(func() { b.events = append(b.events, e) }) },
+		Exchanges: func(x Exchange) { b.tell(func() { b.exchanges = append(b.exchanges, x) }) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.balancer.Configure(config); err != nil {
+		t.Fatal(err)
+	}
+	b.address = listen(t, b.balancer, theListener)
+	return b
+}
+
+// listen serves a listener until the test ends.
+func listen(t testing.TB, balancer *Balancer, listener string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- balancer.Serve(listener, ln) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = balancer.Shutdown(ctx)
+		if err := <-served; err != nil && !errors.Is(err, ErrClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	// A socket takes connections before it is served, but redirects to it are known
+	// only then.
+	for !balancer.serves(listener) {
+		runtime.Gosched()
+	}
+	return ln.Addr().String()
+}
+
+func (b *Balancer) serves(listener string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.fronts[listener] != nil
+}
+
+// target starts a backend and registers it as healthy. The handler does not see
+// health checks.
+func (b *bench) target(group, id string, handler http.HandlerFunc) *httptest.Server {
+	b.t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			return
+		}
+		w.Header().Set("X-Target", id)
+		handler(w, r)
+	}))
+	b.t.Cleanup(server.Close)
+	b.register(group, id, server.Listener.Addr().String())
+	return server
+}
+
+func (b *bench) register(group, id, address string) {
+	b.t.Helper()
+	if err := b.balancer.Register("S/"+group, Target{ID: id, Address: address}); err != nil {
+		b.t.Fatal(err)
+	}
+	b.untilState(group, id, Healthy)
+}
+
+// untilState waits for a target's change to a state.
+func (b *bench) untilState(group, id string, state State) {
+	b.t.Helper()
+	b.until(id+" "+state.String(), func() bool {
+		for _, e := range b.events {
+			if e.Group == "S/"+group && e.Target == id && e.To == state {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// raw is a target that answers what a function writes, on a listener of its own;
+// health checks pass.
+func (b *bench) raw(group, id string, conversation func(conn net.Conn, r *http.Request, reader *bufio.Reader)) string {
+	b.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				reader := bufio.NewReader(conn)
+				r, err := http.ReadRequest(reader)
+				if err != nil {
+					return
+				}
+				if r.URL.Path == "/health" {
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+					return
+				}
+				conversation(conn, r, reader)
+			}()
+		}
+	}()
+	b.register(group, id, ln.Addr().String())
+	return ln.Addr().String()
+}
+
+// client has connections of its own and does not follow redirects.
+func client(t testing.TB) *http.Client {
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// get asks for a path and returns the answer with its body.
+func (b *bench) get(c *http.Client, path string, header ...string) (*http.Response, string) {
+	b.t.Helper()
+	r, err := http.NewRequest("GET", "http://"+b.address+path, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return b.do(c, r)
+}
+
+func (b *bench) do(c *http.Client, r *http.Request) (*http.Response, string) {
+	b.t.Helper()
+	response, err := c.Do(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+// talk sends bytes as they are and returns the connection's answer.
+func (b *bench) talk(text string) (*http.Response, string) {
+	b.t.Helper()
+	conn, err := net.Dial("tcp", b.address)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, text); err != nil {
+		b.t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return response, string(body)
+}

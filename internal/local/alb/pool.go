@@ -1,0 +1,272 @@
+package alb
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// connectTimeout is how long a connection to a target may take to be
+	// established, and its TLS handshake after that.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-504-issues
+	connectTimeout = 10 * time.Second
+	// maxResponseHeader bounds the headers of an answer.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html#http-headers-quotas
+	maxResponseHeader = 32 << 10
+
+	connectionBuffer = 4 << 10
+)
+
+// dialer opens a connection, like net.Dialer.DialContext.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// pool keeps the connections to one target.
+//
+// It is here, and net/http's Transport is not, because the Transport sends a
+// request again on its own when a connection turns out to be closed, and hides
+// what the clients of a real load balancer would see. Besides it passes every
+// request through two more goroutines.
+type pool struct {
+	address string
+	dial    dialer
+
+	mu sync.Mutex
+	// tls says whether new connections are encrypted.
+	tls bool
+	// retired says that connections are not kept any more.
+	retired bool
+	// idle are the connections that wait for a request, the one used last at the
+	// end. It is taken first, so that those too many grow old and are closed.
+	idle []*targetConn
+	// open are all connections, in use or not.
+	open map[*targetConn]struct{}
+	// sweep closes connections that have been idle for too long; nil while none
+	// is idle.
+	sweep *time.Timer
+}
+
+func newPool(address string, tls bool, dial dialer) *pool {
+	return &pool{address: address, tls: tls, dial: dial, open: map[*targetConn]struct{}{}}
+}
+
+// setTLS changes how targets are spoken to, on new connections.
+func (p *pool) setTLS(tls bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tls = tls
+	p.closeIdle(len(p.idle))
+}
+
+// get returns a connection that the target had not closed a moment ago. One that
+// was idle for longer than the timeout is not used: the target may be about to
+// close it.
+func (p *pool) get(ctx context.Context, idleTimeout time.Duration) (*targetConn, error) {
+	for {
+		p.mu.Lock()
+		n := len(p.idle)
+		if n == 0 {
+			p.mu.Unlock()
+			return p.connect(ctx)
+		}
+		c := p.idle[n-1]
+		if time.Since(c.idleSince) >= idleTimeout {
+			p.closeIdle(n)
+			p.mu.Unlock()
+			continue
+		}
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		if c.alive() {
+			return c, nil
+		}
+		c.close()
+	}
+}
+
+func (p *pool) connect(ctx context.Context) (*targetConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	p.mu.Lock()
+	encrypted := p.tls
+	p.mu.Unlock()
+	conn, err := p.dial(ctx, "tcp", p.address)
+	if err != nil {
+		return nil, err
+	}
+	c := &targetConn{Conn: conn, pool: p}
+	if s, ok := conn.(syscall.Conn); ok {
+		if c.raw, err = s.SyscallConn(); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		c.peek = c.peekOnce
+	}
+	if encrypted {
+		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		defer cancel()
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			// Not a timeout of the connection: a handshake that takes too long is a
+			// bad gateway as one that fails is.
+			return nil, errors.New("TLS handshake: " + err.Error())
+		}
+		c.Conn = secured
+	}
+	c.reader, c.writer = bufio.NewReaderSize(c, connectionBuffer), bufio.NewWriterSize(c.Conn, connectionBuffer)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open == nil {
+		_ = c.Conn.Close()
+		return nil, net.ErrClosed
+	}
+	p.open[c] = struct{}{}
+	return c, nil
+}
+
+// put keeps a connection that is ready for another request, for as long as the
+// timeout.
+func (p *pool) put(c *targetConn, idleTimeout time.Duration) {
+	p.mu.Lock()
+	if p.retired {
+		p.mu.Unlock()
+		c.close()
+		return
+	}
+	c.idleSince = time.Now()
+	p.idle = append(p.idle, c)
+	if p.sweep == nil {
+		p.sweep = time.AfterFunc(idleTimeout, func() { p.closeOld(idleTimeout) })
+	}
+	p.mu.Unlock()
+}
+
+// closeOld closes the connections that were idle for longer than the timeout,
+// and comes back for the others.
+func (p *pool) closeOld(idleTimeout time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, old := time.Now(), 0
+	for old < len(p.idle) && now.Sub(p.idle[old].idleSince) >= idleTimeout {
+		old++
+	}
+	p.closeIdle(old)
+	p.sweep = nil
+	if len(p.idle) > 0 {
+		p.sweep = time.AfterFunc(idleTimeout-now.Sub(p.idle[0].idleSince), func() { p.closeOld(idleTimeout) })
+	}
+}
+
+// closeIdle closes the first n idle connections. The mutex is held.
+func (p *pool) closeIdle(n int) {
+	for _, c := range p.idle[:n] {
+		delete(p.open, c)
+		_ = c.Conn.Close()
+	}
+	p.idle = append(p.idle[:0], p.idle[n:]...)
+}
+
+// retire closes the idle connections, and every other one when its request is
+// over.
+func (p *pool) retire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retired = true
+	p.closeIdle(len(p.idle))
+	if p.sweep != nil {
+		p.sweep.Stop()
+	}
+}
+
+// cut closes all connections, those in use as well, and opens no others.
+func (p *pool) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retired = true
+	for c := range p.open {
+		_ = c.Conn.Close()
+	}
+	p.open, p.idle = nil, nil
+}
+
+// isCut says whether cut has ended what was in flight.
+func (p *pool) isCut() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open == nil
+}
+
+// targetConn is a connection to a target.
+type targetConn struct {
+	net.Conn
+	pool   *pool
+	reader *bufio.Reader
+	writer *bufio.Writer
+	// idleSince is when the last request on it was over.
+	idleSince time.Time
+	// budget is how much may still be read while the headers of an answer are; -1
+	// for no limit.
+	budget int
+
+	raw     syscall.RawConn
+	peek    func(fd uintptr) bool
+	peeked  [1]byte
+	peekErr error
+}
+
+var errHeaderTooLarge = errors.New("the headers of the answer are larger than 32 KiB")
+
+// Read is what the buffered reader calls.
+func (c *targetConn) Read(p []byte) (int, error) {
+	if c.budget < 0 {
+		return c.Conn.Read(p)
+	}
+	if c.budget == 0 {
+		return 0, errHeaderTooLarge
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.budget)])
+	c.budget -= n
+	return n, err
+}
+
+// alive looks, without waiting, whether the target has closed the connection or
+// sent something that nobody asked for. What goes on after that look cannot be
+// known, and is the race that a target avoids by keeping idle connections longer
+// than the load balancer does.
+func (c *targetConn) alive() bool {
+	if c.reader.Buffered() > 0 {
+		return false
+	}
+	if c.raw == nil {
+		return true
+	}
+	return c.raw.Read(c.peek) == nil && c.peekErr == syscall.EAGAIN
+}
+
+func (c *targetConn) peekOnce(fd uintptr) bool {
+	_, c.peekErr = syscall.Read(int(fd), c.peeked[:])
+	return true
+}
+
+// CloseWrite ends what is sent to the target.
+func (c *targetConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// close closes the connection for good.
+func (c *targetConn) close() {
+	c.pool.mu.Lock()
+	delete(c.pool.open, c)
+	c.pool.mu.Unlock()
+	_ = c.Conn.Close()
+}

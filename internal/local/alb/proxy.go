@@ -1,0 +1,476 @@
+package alb
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"cutover/internal/rules"
+)
+
+// proxy answers one request.
+type proxy struct {
+	f      *front
+	l      *listener
+	client *clientConn
+	w      http.ResponseWriter
+	r      *http.Request
+	x      Exchange
+}
+
+var proxies = sync.Pool{New: func() any { return new(proxy) }}
+
+// ServeHTTP answers a request as the listener's rules say.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p := proxies.Get().(*proxy)
+	p.f, p.w, p.r = f, w, r
+	p.client = r.Context().Value(clientKey{}).(*clientConn)
+	defer func() {
+		p.x.End = time.Now()
+		f.balancer.report(&p.x)
+		*p = proxy{}
+		proxies.Put(p)
+	}()
+	p.serve()
+}
+
+func (p *proxy) serve() {
+	r, now := p.r, time.Now()
+	l := p.f.decide()
+	p.l = l
+	size, longest := headSize(r)
+	p.x = Exchange{
+		Listener: p.f.key, Kind: l.scheme, Client: p.client.address,
+		Method: r.Method, Host: r.Host, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, TLS: r.TLS,
+		Received: int64(size), Start: now, listener: l, trace: p.client.trace,
+	}
+	if r.ProtoMajor == 2 {
+		p.x.Kind = "h2"
+	}
+	if now.Sub(p.client.opened) >= l.settings.ClientKeepAlive {
+		p.w.Header()["Connection"] = []string{"close"}
+	}
+	if status := turnDown(r, size, longest); status != 0 {
+		l.decided()
+		p.answer(status, nil)
+		return
+	}
+	request := rules.Request{Port: l.route.Port, Method: r.Method, Host: r.Host, Header: r.Header, SourceIP: p.client.address.Addr()}
+	// The request line may also have a whole URL, of which only the path counts.
+	if uri := r.RequestURI; uri != "*" && !strings.HasPrefix(uri, "/") {
+		p.x.URI = r.URL.RequestURI()
+	}
+	request.Path, request.Query, _ = strings.Cut(p.x.URI, "?")
+	rule, err := l.route.Match(&request)
+	if err != nil {
+		l.decided()
+		p.answer(http.StatusInternalServerError, err)
+		return
+	}
+	p.x.Rule = rule
+	var t *target
+	f := l.forwards[rule]
+	if f != nil {
+		t = p.pick(f)
+	}
+	l.decided()
+	sent := ""
+	if values := r.Header[traceHeader]; len(values) > 0 {
+		sent = values[0]
+	}
+	p.x.TraceID = trace(sent, now, size)
+	switch {
+	case rule.Action.FixedResponse != nil:
+		fixed := rule.Action.FixedResponse
+		p.own(fixed.StatusCode, fixed.ContentType, fixed.Body)
+	case rule.Action.Redirect != nil:
+		decision := rules.Decision{Request: request, Listener: l.route, Rule: rule}
+		p.x.Redirect = p.f.balancer.localLocation(l, decision.Location())
+		p.w.Header()["Location"] = []string{p.x.Redirect}
+		p.own(rule.Action.Redirect.StatusCode, "text/html", page(rule.Action.Redirect.StatusCode))
+	case t == nil:
+		p.answer(http.StatusServiceUnavailable, errNoTarget)
+	default:
+		defer t.release()
+		p.exchange(t, f.stickiness)
+	}
+}
+
+// own gives an answer of the load balancer itself.
+func (p *proxy) own(status int, contentType, body string) {
+	p.x.Status = status
+	p.x.Responded = time.Now()
+	header := p.w.Header()
+	header["Server"] = []string{serverName}
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	header["Content-Type"] = nil // net/http does not guess one then
+	if contentType != "" {
+		header["Content-Type"] = []string{contentType}
+	}
+	p.x.Sent = responseSize(header)
+	p.w.WriteHeader(status)
+	n, _ := io.WriteString(p.w, body)
+	p.x.Sent += int64(n)
+}
+
+// answer tells the client that there is no other answer, for the given reason.
+func (p *proxy) answer(status int, err error) {
+	p.x.Err = err
+	if status == statusClientClosed {
+		// Nobody is there to be told.
+		p.x.Status = status
+		panic(http.ErrAbortHandler)
+	}
+	p.own(status, "text/html", page(status))
+}
+
+// responseSize is about the size of a status line and headers.
+func responseSize(header http.Header) int64 {
+	size := len("HTTP/1.1 200 OK\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\n\r\n")
+	for key, values := range header {
+		if key == "Date" {
+			continue
+		}
+		for _, value := range values {
+			size += len(key) + len(value) + len(": \r\n")
+		}
+	}
+	return int64(size)
+}
+
+var errNoTarget = errors.New("the target group has no registered target")
+
+// pick chooses one of the groups and a target of it, which is in use from then
+// on. It returns nil if the group has none.
+func (p *proxy) pick(f *forward) *target {
+	seal := p.f.balancer.seal
+	sticky := ""
+	if f.stickiness > 0 {
+		sticky = seal.open(p.r, groupCookie)
+	}
+	choice := f.pick(sticky)
+	p.x.group, p.x.Group = choice.route, choice.group.key
+	sticky = ""
+	if choice.group.stickiness.Load() > 0 {
+		key, id, _ := strings.Cut(seal.open(p.r, targetCookie), "\x00")
+		if key == choice.group.key {
+			sticky = id
+		}
+	}
+	t := choice.group.pick(sticky)
+	if t != nil {
+		p.x.Target, p.x.Address = t.ID, t.Address
+	}
+	return t
+}
+
+// exchange sends the request to the target and the answer to the client, with a
+// cookie if the client is to stay with the target's group for a while, and one if
+// it is to stay with the target.
+func (p *proxy) exchange(t *target, withGroup time.Duration) {
+	r, idle := p.r, p.l.settings.IdleTimeout
+	c, err := t.pool.get(r.Context(), idle)
+	if err != nil {
+		p.failed(t, nil, err)
+		return
+	}
+	// When the client goes away the target need not go on.
+	stop := context.AfterFunc(r.Context(), func() { _ = c.Conn.Close() })
+	reusable := false
+	defer func() {
+		if stop() && reusable {
+			t.pool.put(c, idle)
+		} else {
+			c.close()
+		}
+	}()
+
+	protocol := upgrade(r)
+	p.x.Dispatched = time.Now()
+	_ = c.SetDeadline(p.x.Dispatched.Add(idle))
+	p.writeHead(c, p.x.URI, protocol)
+	err = c.writer.Flush()
+	var up *upload
+	if err == nil && r.ContentLength != 0 && r.Body != http.NoBody {
+		up = p.upload(c)
+		defer up.wait()
+	}
+	var response *http.Response
+	if err == nil {
+		response, err = c.readResponse(r)
+	}
+	if err != nil {
+		p.failed(t, up, err)
+		return
+	}
+	p.x.Answered = time.Now()
+	p.x.TargetStatus, p.x.Status = response.StatusCode, response.StatusCode
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		if protocol == "" {
+			p.x.TargetStatus = 0
+			p.answer(http.StatusBadGateway, errors.New("the target changes the protocol although nobody asked it to"))
+			return
+		}
+		// From here on the end of what the client sends is not the end of the client.
+		stop()
+		p.tunnel(c, response)
+		return
+	}
+
+	header := p.w.Header()
+	copyResponseHeader(header, response.Header)
+	if withGroup > 0 {
+		p.f.balancer.seal.set(header, groupCookie, t.group.key, withGroup, p.f.secure)
+	}
+	if withTarget := time.Duration(t.group.stickiness.Load()); withTarget > 0 {
+		p.f.balancer.seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, withTarget, p.f.secure)
+	}
+	p.x.Sent = responseSize(header)
+	for key := range response.Trailer {
+		header.Add("Trailer", key)
+	}
+	p.w.WriteHeader(response.StatusCode)
+	if response.Body != http.NoBody {
+		if err := p.copyBody(c, response); err != nil {
+			p.x.Err = err
+			if up != nil {
+				up.stop()
+			}
+			// The client must not take what it has for the whole answer.
+			panic(http.ErrAbortHandler)
+		}
+		for key, values := range response.Trailer {
+			header[key] = values
+		}
+	} else {
+		p.x.Responded = time.Now()
+	}
+	if up != nil {
+		// An answer may come before the request is read to its end. The client gets
+		// it now, and is given the time to finish.
+		_ = http.NewResponseController(p.w).Flush()
+		up.wait()
+	}
+	reusable = !response.Close && (up == nil || up.complete) && c.reader.Buffered() == 0
+}
+
+// copyResponseHeader passes on the headers of the target's answer.
+func copyResponseHeader(to, from http.Header) {
+	local := listed(from)
+	for key, values := range from {
+		if !hopByHop(key) && !slices.Contains(local, key) {
+			to[key] = values
+		}
+	}
+	if _, ok := to["Content-Type"]; !ok {
+		to["Content-Type"] = nil // net/http does not guess one then
+	}
+}
+
+// readResponse reads the head of the target's answer. Informational ones before
+// it are not passed on.
+func (c *targetConn) readResponse(r *http.Request) (*http.Response, error) {
+	c.budget = maxResponseHeader
+	defer func() { c.budget = -1 }()
+	for {
+		response, err := http.ReadResponse(c.reader, r)
+		if err != nil || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols {
+			return response, err
+		}
+	}
+}
+
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// copyBody passes the body of an answer on, each part as soon as it is there.
+func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
+	buffer := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buffer)
+	control := http.NewResponseController(p.w)
+	idle := p.l.settings.IdleTimeout
+	left := response.ContentLength // -1 if it is not known
+	for first := true; ; first = false {
+		if !first {
+			deadline := time.Now().Add(idle)
+			_ = c.SetReadDeadline(deadline)
+			// Only a client that does not read what it asked for meets this one.
+			_ = control.SetWriteDeadline(deadline)
+		}
+		n, err := response.Body.Read(buffer[:])
+		if n > 0 {
+			if _, err := p.w.Write(buffer[:n]); err != nil {
+				return err
+			}
+			p.x.Sent += int64(n)
+			if left -= int64(n); left != 0 && err == nil && c.reader.Buffered() == 0 {
+				if err := control.Flush(); err != nil {
+					return err
+				}
+			}
+		}
+		if p.x.Responded.IsZero() {
+			p.x.Responded = time.Now()
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// failed answers for a target that does not, for the reason that is behind an
+// error of its connection.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
+func (p *proxy) failed(t *target, up *upload, err error) {
+	status := http.StatusBadGateway
+	switch {
+	case up != nil && up.failed() != nil:
+		err = up.failed()
+		p.w.Header()["Connection"] = []string{"close"}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			status = http.StatusRequestTimeout
+		case p.r.Context().Err() != nil || errors.Is(err, io.ErrUnexpectedEOF):
+			status = statusClientClosed
+		default:
+			status = http.StatusBadRequest
+		}
+	case p.r.Context().Err() != nil:
+		status = statusClientClosed
+	case t.pool.isCut():
+		err = errors.New("the deregistration delay of the target has passed: " + err.Error())
+	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+		status = http.StatusGatewayTimeout
+	}
+	p.answer(status, err)
+	if up != nil {
+		// Before the request is read to its end.
+		_ = http.NewResponseController(p.w).Flush()
+	}
+}
+
+// maxDiscarded is how much of a request is read for nothing when its target has
+// answered before its end.
+const maxDiscarded = 256 << 10
+
+// upload is the sending of a request's body. It goes on while the target may
+// answer already.
+type upload struct {
+	done chan struct{}
+	// complete says that the target got all of it. It is read after wait.
+	complete bool
+	control  *http.ResponseController
+
+	mu      sync.Mutex
+	err     error
+	stopped bool
+}
+
+// wait returns when nothing is sent any more.
+func (u *upload) wait() { <-u.done }
+
+// stop has it end without waiting for the client, whose connection is of no use
+// afterwards.
+func (u *upload) stop() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped = true
+	_ = u.control.SetReadDeadline(time.Unix(1, 0))
+}
+
+// await gives the client until the deadline to send more, zero for ever.
+func (u *upload) await(deadline time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.stopped {
+		_ = u.control.SetReadDeadline(deadline)
+	}
+}
+
+// failed is why the client's part could not be read, nil if that is not so.
+func (u *upload) failed() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+// upload sends the body of the request to the target, each part as soon as it is
+// there.
+func (p *proxy) upload(c *targetConn) *upload {
+	u := &upload{done: make(chan struct{}), control: http.NewResponseController(p.w)}
+	// With HTTP/2 this is always so.
+	_ = u.control.EnableFullDuplex()
+	r, idle := p.r, p.l.settings.IdleTimeout
+	// The target may wait for the end of the request before it answers. Until then
+	// it is the client who has to send something now and then.
+	_ = c.SetReadDeadline(time.Time{})
+	go func() {
+		defer close(u.done)
+		var w io.Writer = c.writer
+		if r.ContentLength < 0 {
+			w = chunkedWriter{c.writer}
+		}
+		buffer := buffers.Get().(*[32 << 10]byte)
+		defer buffers.Put(buffer)
+		received, refused := int64(0), int64(0)
+		for refused < maxDiscarded {
+			u.await(time.Now().Add(idle))
+			n, err := r.Body.Read(buffer[:])
+			received += int64(n)
+			_ = c.SetWriteDeadline(time.Now().Add(idle))
+			if n > 0 && refused == 0 {
+				_, writeErr := w.Write(buffer[:n])
+				if writeErr == nil {
+					writeErr = c.writer.Flush()
+				}
+				if writeErr != nil {
+					// It may have answered all the same. The rest has no reader.
+					refused = 1
+				}
+			} else if refused > 0 {
+				refused += int64(n)
+			}
+			if err == io.EOF {
+				if refused == 0 {
+					if r.ContentLength < 0 {
+						_, _ = c.writer.WriteString("0\r\n\r\n")
+					}
+					u.complete = c.writer.Flush() == nil
+				}
+				break
+			}
+			if err != nil {
+				u.mu.Lock()
+				u.err = err
+				u.mu.Unlock()
+				// The target would wait for the rest.
+				_ = c.Conn.Close()
+				break
+			}
+		}
+		_ = c.SetReadDeadline(time.Now().Add(idle))
+		p.x.Received += received
+		u.await(time.Time{})
+	}()
+	return u
+}
+
+// chunkedWriter writes each part as a chunk.
+type chunkedWriter struct{ w *bufio.Writer }
+
+func (c chunkedWriter) Write(part []byte) (int, error) {
+	_, _ = c.w.WriteString(strconv.FormatInt(int64(len(part)), 16))
+	_, _ = c.w.WriteString("\r\n")
+	_, _ = c.w.Write(part)
+	return c.w.WriteString("\r\n")
+}

@@ -1,0 +1,94 @@
+package alb
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// tunnel makes one connection of the client's and the target's, after the target
+// has agreed to change the protocol. It ends when both sides have closed, or when
+// nothing was sent in either direction for the idle timeout.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-listeners.html#listener-configuration
+func (p *proxy) tunnel(c *targetConn, response *http.Response) {
+	conn, buffered, err := http.NewResponseController(p.w).Hijack()
+	if err != nil {
+		p.answer(http.StatusBadGateway, err)
+		return
+	}
+	defer conn.Close()
+	if strings.EqualFold(response.Header.Get("Upgrade"), "websocket") {
+		p.x.Kind = "ws"
+		if p.f.secure {
+			p.x.Kind = "wss"
+		}
+	}
+	header := http.Header{}
+	copyResponseHeader(header, response.Header)
+	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, response.Header["Upgrade"]
+	p.x.Responded = time.Now()
+	p.x.Sent = responseSize(header)
+	_ = conn.SetDeadline(time.Time{})
+	_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = header.Write(buffered)
+	_, _ = buffered.WriteString("\r\n")
+	if err := buffered.Flush(); err != nil {
+		p.x.Err = err
+		return
+	}
+	_ = c.SetDeadline(time.Time{})
+	r := relay{idle: p.l.settings.IdleTimeout}
+	r.touch()
+	back := make(chan int64, 1)
+	go func() { back <- r.copy(conn, c.reader, c) }()
+	p.x.Received += r.copy(c, buffered.Reader, conn)
+	p.x.Sent += <-back
+}
+
+// relay copies in both directions, with one idle timeout for them together.
+type relay struct {
+	idle time.Duration
+	last atomic.Int64 // when something was read, in nanoseconds
+}
+
+func (r *relay) touch() { r.last.Store(time.Now().UnixNano()) }
+
+// copy passes on what the reader on top of a connection yields, and then the end
+// of it. When nothing comes from either side, or one side fails, both ends are
+// closed.
+func (r *relay) copy(to net.Conn, reader io.Reader, from net.Conn) (copied int64) {
+	buffer := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buffer)
+	for {
+		last := time.Unix(0, r.last.Load())
+		_ = from.SetReadDeadline(last.Add(r.idle))
+		n, err := reader.Read(buffer[:])
+		if n > 0 {
+			r.touch()
+			_ = to.SetWriteDeadline(time.Now().Add(r.idle))
+			written, writeErr := to.Write(buffer[:n])
+			copied += int64(written)
+			if writeErr != nil {
+				err = writeErr
+			}
+		}
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, os.ErrDeadlineExceeded) && r.last.Load() != last.UnixNano():
+			// The other direction was busy meanwhile.
+			continue
+		case err == io.EOF:
+			if half, ok := to.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+				return copied
+			}
+		}
+		_, _ = to.Close(), from.Close()
+		return copied
+	}
+}

@@ -1,0 +1,358 @@
+// Package docker runs the containers of ECS tasks in a Docker engine as the ECS
+// agent of an EC2 instance does: built from the asset's Dockerfile, on the
+// bridge, with the limits, user, capabilities, security options and read-only
+// root of the task definition. Ports are published on the loopback interface
+// only, each at a port that the engine picks.
+//
+// A HEALTHCHECK in an image is left out, as ECS does not look at it either.
+package docker
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"cutover/internal/local/ecs"
+)
+
+// Options says which engine to use, and for whom.
+type Options struct {
+	// Deployment identifies the local deployment whose containers these are, so
+	// that [Driver.Sweep] finds them. Required.
+	Deployment string
+	// Host is the engine's address, as in DOCKER_HOST. Default: the one in the
+	// environment, or the one that the docker command would use.
+	Host string
+}
+
+// Driver runs containers in a Docker engine.
+type Driver struct {
+	deployment string
+	engine     *client.Client
+
+	mu     sync.Mutex
+	builds map[string]*build
+}
+
+// The labels of every container, by which one is found again.
+const (
+	deploymentLabel = "cutover.deployment"
+	serviceLabel    = "cutover.service"
+	taskLabel       = "cutover.task"
+	containerLabel  = "cutover.container"
+)
+
+// New connects to an engine.
+func New(ctx context.Context, o Options) (*Driver, error) {
+	options := []client.Opt{client.FromEnv}
+	if host := cmp.Or(o.Host, contextHost(ctx)); host != "" {
+		options = append(options, client.WithHost(host))
+	}
+	engine, err := client.New(options...)
+	if err != nil {
+		return nil, fmt.Errorf("the Docker engine's address cannot be used: %w", err)
+	}
+	if _, err := engine.Ping(ctx, client.PingOptions{}); err != nil {
+		engine.Close()
+		return nil, fmt.Errorf("no Docker engine answers; start one, set DOCKER_HOST, or use the process driver: %w", err)
+	}
+	return &Driver{deployment: o.Deployment, engine: engine, builds: map[string]*build{}}, nil
+}
+
+// contextHost is the engine of the docker command's current context, of which
+// the client library knows nothing.
+func contextHost(ctx context.Context) string {
+	if os.Getenv("DOCKER_HOST") != "" {
+		return ""
+	}
+	out, err := exec.CommandContext(ctx, "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Close closes the connection to the engine. Containers stay as they are.
+func (d *Driver) Close() error { return d.engine.Close() }
+
+// Start builds or pulls the image, unless it is there, and starts a container.
+// See [ecs.Driver].
+func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
+	if err := d.Check(r.Definition); err != nil {
+		return nil, err
+	}
+	image, err := d.prepare(ctx, r.Definition.Image)
+	if err != nil {
+		return nil, err
+	}
+	config, host := d.settings(r, image)
+	created, err := d.engine.ContainerCreate(ctx, client.ContainerCreateOptions{
+		Config: config, HostConfig: host, Name: d.name(r),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("it cannot be created: %w", err)
+	}
+	c := &running{engine: d.engine, id: created.ID, done: make(chan struct{})}
+	if err := c.start(ctx, r); err != nil {
+		c.remove()
+		return nil, err
+	}
+	return c, nil
+}
+
+// name is what the container is called in `docker ps`.
+func (d *Driver) name(r ecs.StartRequest) string {
+	plain := func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' {
+			return c
+		}
+		return '-'
+	}
+	return "cutover-" + strings.Map(plain, strings.Join([]string{d.deployment, r.Definition.Name, r.Task}, "-"))
+}
+
+// settings translate a container definition as the ECS agent does.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html#container_definitions
+func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, *container.HostConfig) {
+	c := r.Definition
+	const mebibyte = 1 << 20
+	config := &container.Config{
+		Image: image, Entrypoint: c.EntryPoint, Cmd: c.Command, User: c.User, WorkingDir: c.WorkingDirectory,
+		Labels: map[string]string{}, ExposedPorts: network.PortSet{},
+		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+	}
+	for _, v := range c.Environment {
+		config.Env = append(config.Env, v.Name+"="+v.Value)
+	}
+	for key, value := range c.Labels {
+		config.Labels[key] = value
+	}
+	config.Labels[deploymentLabel], config.Labels[serviceLabel] = d.deployment, r.Service
+	config.Labels[taskLabel], config.Labels[containerLabel] = r.Task, c.Name
+
+	host := &container.HostConfig{
+		NetworkMode:    network.NetworkBridge,
+		PortBindings:   network.PortMap{},
+		ReadonlyRootfs: c.ReadonlyRootFilesystem,
+		CapAdd:         c.AddedCapabilities,
+		CapDrop:        c.DroppedCapabilities,
+		SecurityOpt:    c.SecurityOptions,
+		// Lines are handed on as they come: the engine need not keep them.
+		LogConfig: container.LogConfig{Type: "none"},
+		Resources: container.Resources{
+			// The least that Linux has is what ECS takes for none.
+			CPUShares:         int64(max(2, c.CPUShares)),
+			NanoCPUs:          int64(c.CPULimit) * 1_000_000_000 / 1024,
+			Memory:            int64(c.MemoryMiB) * mebibyte,
+			MemoryReservation: int64(c.MemoryReservationMiB) * mebibyte,
+		},
+	}
+	if c.Init {
+		host.Init = &c.Init
+	}
+	for _, limit := range c.Ulimits {
+		host.Ulimits = append(host.Ulimits, &container.Ulimit{Name: limit.Name, Soft: limit.Soft, Hard: limit.Hard})
+	}
+	for _, port := range c.Ports {
+		exposed := tcp(port)
+		config.ExposedPorts[exposed] = struct{}{}
+		host.PortBindings[exposed] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: "0"}}
+	}
+	return config, host
+}
+
+func tcp(port int) network.Port {
+	p, _ := network.PortFrom(uint16(port), network.TCP) // of a port number, always one
+	return p
+}
+
+// running is a container that was created.
+type running struct {
+	engine     *client.Client
+	id         string
+	stopSignal string
+	addresses  map[int]string
+	done       chan struct{}
+	exit       ecs.Exit
+}
+
+// start starts the container and what waits for it and its output.
+func (c *running) start(ctx context.Context, r ecs.StartRequest) error {
+	// These last as long as the container, not as the call.
+	lasting := context.WithoutCancel(ctx)
+	attached, err := c.engine.ContainerAttach(lasting, c.id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return fmt.Errorf("its output cannot be read: %w", err)
+	}
+	ended := c.engine.ContainerWait(lasting, c.id, client.ContainerWaitOptions{Condition: container.WaitConditionNextExit})
+	if _, err := c.engine.ContainerStart(ctx, c.id, client.ContainerStartOptions{}); err != nil {
+		attached.Close()
+		return fmt.Errorf("it cannot be started: %w", err)
+	}
+	inspected, err := c.engine.ContainerInspect(lasting, c.id, client.ContainerInspectOptions{})
+	if err != nil {
+		attached.Close()
+		return fmt.Errorf("nothing is known of it: %w", err)
+	}
+	c.stopSignal = cmp.Or(inspected.Container.Config.StopSignal, "SIGTERM")
+	c.addresses = map[int]string{}
+	for _, port := range r.Definition.Ports {
+		for _, binding := range inspected.Container.NetworkSettings.Ports[tcp(port)] {
+			c.addresses[port] = "127.0.0.1:" + binding.HostPort
+		}
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		stdout := ecs.Lines(func(line string) { r.Output("stdout", line) })
+		stderr := ecs.Lines(func(line string) { r.Output("stderr", line) })
+		stdcopy.StdCopy(stdout, stderr, attached.Reader)
+		stdout.Close()
+		stderr.Close()
+	}()
+	go func() {
+		var lost error
+		select {
+		case <-ended.Result:
+		case lost = <-ended.Error:
+		}
+		select {
+		case <-written:
+		case <-time.After(time.Second): // the engine is gone, or slow to close
+		}
+		attached.Close()
+		<-written
+		c.exit = c.outcome(lost)
+		c.remove()
+		close(c.done)
+	}()
+	return nil
+}
+
+// brief bounds calls that must be made whatever else has ended.
+func brief() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 30*time.Second)
+}
+
+func (c *running) outcome(lost error) ecs.Exit {
+	ctx, cancel := brief()
+	defer cancel()
+	inspected, err := c.engine.ContainerInspect(ctx, c.id, client.ContainerInspectOptions{})
+	if err == nil && inspected.Container.State.Running {
+		err = cmp.Or(lost, errors.New("the engine stopped waiting for it"))
+	}
+	if err != nil {
+		return ecs.Exit{Code: -1, Err: fmt.Errorf("how it ended is not known: %w", err)}
+	}
+	state := inspected.Container.State
+	return ecs.Exit{Code: state.ExitCode, OOMKilled: state.OOMKilled}
+}
+
+func (c *running) remove() {
+	ctx, cancel := brief()
+	defer cancel()
+	// If it fails, the next Sweep does it.
+	c.engine.ContainerRemove(ctx, c.id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+}
+
+func (c *running) ID() string                       { return c.id }
+func (c *running) Address(containerPort int) string { return c.addresses[containerPort] }
+func (c *running) Done() <-chan struct{}            { return c.done }
+func (c *running) Exit() ecs.Exit                   { return c.exit }
+
+func (c *running) Terminate() error { return c.kill(c.stopSignal) }
+
+func (c *running) Signal(signal syscall.Signal) error { return c.kill(fmt.Sprint(int(signal))) }
+
+func (c *running) kill(signal string) error {
+	ctx, cancel := brief()
+	defer cancel()
+	_, err := c.engine.ContainerKill(ctx, c.id, client.ContainerKillOptions{Signal: signal})
+	return err
+}
+
+// ProcessorTime is that of the container's control group.
+func (c *running) ProcessorTime(ctx context.Context) (time.Duration, error) {
+	result, err := c.engine.ContainerStats(ctx, c.id, client.ContainerStatsOptions{})
+	if err != nil {
+		return 0, err
+	}
+	defer result.Body.Close()
+	var stats container.StatsResponse
+	if err := json.NewDecoder(result.Body).Decode(&stats); err != nil {
+		return 0, fmt.Errorf("the engine's statistics cannot be read: %w", err)
+	}
+	return time.Duration(stats.CPUStats.CPUUsage.TotalUsage), nil
+}
+
+// maxOutput is how much of a command's output is kept, as by Docker's health
+// checks.
+const maxOutput = 4096
+
+// Exec runs a command in the container. The engine has no call that ends one:
+// when the context ends, Exec does, and the command ends with the container at
+// the latest. As a health check that hangs it makes the container unhealthy, and
+// so replaced.
+func (c *running) Exec(ctx context.Context, command []string) (int, string, error) {
+	created, err := c.engine.ExecCreate(ctx, c.id, client.ExecCreateOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return 0, "", err
+	}
+	attached, err := c.engine.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return 0, "", err
+	}
+	defer attached.Close()
+	defer context.AfterFunc(ctx, attached.Close)()
+	var output bytes.Buffer
+	_, err = stdcopy.StdCopy(&output, &output, attached.Reader)
+	if ctx.Err() != nil {
+		return 0, "", context.Cause(ctx)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, "", err
+	}
+	inspected, err := c.engine.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
+	if err != nil {
+		return 0, "", err
+	}
+	return inspected.ExitCode, string(output.Bytes()[:min(output.Len(), maxOutput)]), nil
+}
+
+// Sweep removes the containers that earlier drivers left for this deployment,
+// and returns their names. Call it before the first Start.
+func (d *Driver) Sweep(ctx context.Context) (removed []string, err error) {
+	list, err := d.engine.ContainerList(ctx, client.ContainerListOptions{
+		All: true, Filters: client.Filters{}.Add("label", deploymentLabel+"="+d.deployment),
+	})
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, c := range list.Items {
+		if _, err := d.engine.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		removed = append(removed, strings.TrimPrefix(strings.Join(c.Names, " "), "/"))
+	}
+	slices.Sort(removed)
+	return removed, errors.Join(errs...)
+}

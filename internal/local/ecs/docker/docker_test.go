@@ -1,0 +1,433 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"cutover/internal/assembly"
+	images "cutover/internal/build"
+	"cutover/internal/local/ecs"
+)
+
+// A Docker engine is found or started once for all tests.
+var (
+	engineHost string
+	noEngine   error // why there is none
+	directory  string
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	if directory, err = os.MkdirTemp("", "docker-test-"); err != nil {
+		panic(err)
+	}
+	var stop func()
+	engineHost, stop, noEngine = startEngine()
+	code := m.Run()
+	stop()
+	os.RemoveAll(directory)
+	os.Exit(code)
+}
+
+// startEngine finds the engine that runs here, or starts one on a socket, with a
+// bridge, of its own: engines that share a bridge give out the same addresses.
+func startEngine() (host string, stop func(), err error) {
+	nothing := func() {}
+	if d, err := New(context.Background(), Options{Deployment: "test"}); err == nil {
+		d.Close()
+		return "", nothing, nil
+	}
+	for _, name := range []string{"dockerd", "ip"} {
+		if _, err := exec.LookPath(name); err != nil {
+			return "", nothing, fmt.Errorf("no Docker engine runs, and to start one %s is missing", name)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return "", nothing, errors.New("no Docker engine runs, and to start one takes root")
+	}
+	const bridge = "cutover-test0"
+	ip := func(args ...string) error {
+		out, err := exec.Command("ip", args...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+		return nil
+	}
+	ip("link", "delete", bridge) // of a test that was killed
+	removeBridge := func() { ip("link", "delete", bridge) }
+	for _, args := range [][]string{{"link", "add", bridge, "type", "bridge"}, {"addr", "add", "172.29.77.1/24", "dev", bridge}, {"link", "set", bridge, "up"}} {
+		if err := ip(args...); err != nil {
+			removeBridge()
+			return "", nothing, err
+		}
+	}
+	log, err := os.Create(filepath.Join(directory, "dockerd.log"))
+	if err != nil {
+		return "", nothing, err
+	}
+	host = "unix://" + filepath.Join(directory, "docker.sock")
+	// No packet filter: the engine would leave its rules behind, and its userland
+	// proxy publishes ports without.
+	cmd := exec.Command("dockerd", "--host", host, "--data-root", filepath.Join(directory, "data"), "--exec-root", filepath.Join(directory, "exec"),
+		"--pidfile", filepath.Join(directory, "docker.pid"), "--iptables=false", "--ip-forward=false", "--bridge", bridge)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		removeBridge()
+		return "", nothing, err
+	}
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	stop = func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			cmd.Process.Kill()
+			<-ended
+		}
+		removeBridge()
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(time.Minute); ; {
+		if d, err := New(context.Background(), Options{Deployment: "test", Host: host}); err == nil {
+			d.Close()
+			return host, stop, nil
+		}
+		select {
+		case <-tick.C:
+			continue
+		case <-ended:
+			err = errors.New("dockerd ended at its start")
+		case <-limit:
+			err = errors.New("dockerd did not come up in a minute")
+		}
+		written, _ := os.ReadFile(log.Name())
+		stop()
+		return "", nothing, fmt.Errorf("%w:\n%s", err, written)
+	}
+}
+
+// newDriver returns a driver of a deployment with the test's name.
+func newDriver(t *testing.T) *Driver {
+	t.Helper()
+	if noEngine != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(noEngine)
+		}
+		t.Skip(noEngine)
+	}
+	d, err := New(t.Context(), Options{Deployment: t.Name(), Host: engineHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := d.Sweep(context.Background()); err != nil {
+			t.Error(err)
+		}
+		for _, b := range d.builds {
+			d.engine.ImageRemove(context.Background(), b.name, client.ImageRemoveOptions{Force: true})
+		}
+		d.Close()
+	})
+	return d
+}
+
+var usersContext = sync.OnceValues(func() (string, error) {
+	contexts, err := images.Build(context.Background(), images.Options{
+		Root: "../../../..", Arch: runtime.GOARCH, Services: []images.Service{{Name: "users", Dir: "services/users"}},
+	})
+	return contexts["users"], err
+})
+
+var probeContext = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(directory, "probe")
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", "probe"), "./testdata/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	recipe := "FROM scratch\nARG NAME\nENV NAME=$NAME\nCOPY bin /bin\nENTRYPOINT [\"/bin/probe\"]\nCMD [\"look\"]\n"
+	return dir, os.WriteFile(filepath.Join(dir, "Imagefile"), []byte(recipe), 0o644)
+})
+
+// probe is a container of the probe program.
+func probe(t *testing.T, command ...string) ecs.ContainerDefinition {
+	t.Helper()
+	dir, err := probeContext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ecs.ContainerDefinition{
+		Name: "probe", Command: command, MemoryMiB: 64,
+		Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "Probe-1", Directory: dir, Dockerfile: "Imagefile",
+			Platform: "linux/" + runtime.GOARCH, BuildArgs: map[string]string{"NAME": "built"}}},
+	}
+}
+
+// written gathers the lines of a container.
+type written struct {
+	mu    sync.Mutex
+	lines []string
+	some  chan struct{}
+}
+
+func (w *written) output(stream, line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lines = append(w.lines, stream+" "+line)
+	select {
+	case w.some <- struct{}{}:
+	default:
+	}
+}
+
+func (w *written) has(text string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.lines, func(line string) bool { return strings.Contains(line, text) })
+}
+
+// await waits for a line that contains a text.
+func (w *written) await(t *testing.T, text string) {
+	t.Helper()
+	for limit := time.After(20 * time.Second); !w.has(text); {
+		select {
+		case <-w.some:
+		case <-limit:
+			t.Fatalf("no line with %q was written, but %q", text, w.lines)
+		}
+	}
+}
+
+func start(t *testing.T, d *Driver, c ecs.ContainerDefinition) (*running, *written) {
+	t.Helper()
+	w := &written{some: make(chan struct{}, 1)}
+	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: "task1", Definition: c, Output: w.output})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return container.(*running), w
+}
+
+func wait(t *testing.T, c *running) ecs.Exit {
+	t.Helper()
+	select {
+	case <-c.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the container does not end")
+	}
+	return c.Exit()
+}
+
+func TestService(t *testing.T) {
+	d := newDriver(t)
+	dir, err := usersContext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, w := start(t, d, ecs.ContainerDefinition{
+		Name: "users", Essential: true, Ports: []int{3000}, CPUShares: 256, CPULimit: 512, MemoryReservationMiB: 32, MemoryMiB: 64,
+		Image:       ecs.Image{Asset: &assembly.ImageAsset{ID: "users-1", Directory: dir}},
+		Environment: []ecs.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "1s"}},
+		User:        "65532:65532", ReadonlyRootFilesystem: true, DroppedCapabilities: []string{"ALL"}, SecurityOptions: []string{"no-new-privileges"},
+		Labels: map[string]string{"own": "label"},
+	})
+	w.await(t, "listening")
+	if !strings.HasPrefix(c.Address(3000), "127.0.0.1:") {
+		t.Errorf("address is %s", c.Address(3000))
+	}
+	response, err := http.Get("http://" + c.Address(3000) + "/api/users/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(response.Body)
+	response.Body.Close()
+	if response.StatusCode != 200 || !strings.Contains(string(body), `"id":1`) {
+		t.Errorf("answer is %d %s", response.StatusCode, body)
+	}
+	w.await(t, "/api/users/1")
+	if code, output, err := c.Exec(t.Context(), []string{"/users", "healthcheck"}); code != 0 || err != nil {
+		t.Errorf("health check: exit code %d, %q, %v", code, output, err)
+	}
+	if code, output, _ := c.Exec(t.Context(), []string{"/bin/sh", "-c", "true"}); code == 0 {
+		t.Errorf("a command that the image does not have: exit code %d, %q", code, output)
+	}
+	inspected, err := d.engine.ContainerInspect(t.Context(), c.ID(), client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, config := inspected.Container.HostConfig, inspected.Container.Config
+	for what, is := range map[string]bool{
+		"CPU shares":         host.CPUShares == 256,
+		"CPU limit":          host.NanoCPUs == 500_000_000,
+		"memory":             host.Memory == 64<<20,
+		"memory reservation": host.MemoryReservation == 32<<20,
+		"read-only root":     host.ReadonlyRootfs,
+		"capabilities":       slices.Equal(host.CapDrop, []string{"ALL"}),
+		"security options":   slices.Equal(host.SecurityOpt, []string{"no-new-privileges"}),
+		"network":            host.NetworkMode == "bridge",
+		"user":               config.User == "65532:65532",
+		"labels":             config.Labels["own"] == "label" && config.Labels[deploymentLabel] == t.Name() && config.Labels[taskLabel] == "task1" && config.Labels[serviceLabel] == "dev/Users",
+		"published port":     host.PortBindings[tcp(3000)][0].HostIP.String() == "127.0.0.1",
+	} {
+		if !is {
+			t.Errorf("%s of the container are not those of the task definition", what)
+		}
+	}
+	if err := c.Terminate(); err != nil {
+		t.Fatal(err)
+	}
+	if exit := wait(t, c); exit != (ecs.Exit{}) {
+		t.Errorf("after SIGTERM: %v", exit)
+	}
+	if _, err := d.engine.ContainerInspect(t.Context(), c.ID(), client.ContainerInspectOptions{}); err == nil {
+		t.Error("the container is left")
+	}
+}
+
+func TestRestrictions(t *testing.T) {
+	d := newDriver(t)
+	definition := probe(t)
+	definition.User, definition.WorkingDirectory = "1234:5678", "/proc"
+	definition.ReadonlyRootFilesystem = true
+	definition.DroppedCapabilities, definition.SecurityOptions = []string{"ALL"}, []string{"no-new-privileges"}
+	definition.Ulimits = []ecs.Ulimit{{Name: "nofile", Soft: 100, Hard: 100}}
+	c, w := start(t, d, definition)
+	if exit := wait(t, c); exit.Code != 0 {
+		t.Error(exit)
+	}
+	for _, want := range []string{"CapEff: 0000000000000000", "NoNewPrivs: 1", "user 1234 5678 in /proc NAME=built", "files 100", "stderr open /written: read-only file system"} {
+		if !w.has(want) {
+			t.Errorf("no line has %q: %q", want, w.lines)
+		}
+	}
+}
+
+func TestEnds(t *testing.T) {
+	d := newDriver(t)
+	c, _ := start(t, d, probe(t, "exit", "7"))
+	if exit := wait(t, c); exit.Code != 7 || exit.OOMKilled {
+		t.Errorf("exit 7: %v", exit)
+	}
+	c, w := start(t, d, probe(t, "ignore"))
+	w.await(t, "ready")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, _, err := c.Exec(ctx, []string{"/bin/probe", "ignore"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a command that hangs: %v", err)
+	}
+	c.Terminate()
+	if code, _, err := c.Exec(t.Context(), []string{"/bin/probe", "exit", "3"}); code != 3 || err != nil {
+		t.Errorf("after a SIGTERM that it ignores, a command in the container: exit code %d, %v", code, err)
+	}
+	c.Signal(syscall.SIGKILL)
+	if exit := wait(t, c); exit.Code != 137 || exit.OOMKilled {
+		t.Errorf("SIGKILL: %v", exit)
+	}
+	c, _ = start(t, d, probe(t, "eat"))
+	if exit := wait(t, c); exit.Code != 137 || !exit.OOMKilled || !strings.Contains(exit.String(), "more memory than it may") {
+		t.Errorf("too much memory: %v", exit)
+	}
+}
+
+// Processor time is that of the whole container: it grows with every command that
+// runs in it.
+func TestProcessorTime(t *testing.T) {
+	d := newDriver(t)
+	c, w := start(t, d, probe(t, "ignore"))
+	w.await(t, "ready")
+	before, err := c.ProcessorTime(t.Context())
+	if err != nil || before <= 0 || before > time.Minute {
+		t.Fatalf("it has used %v (%v)", before, err)
+	}
+	if _, _, err := c.Exec(t.Context(), []string{"/bin/probe", "exit", "0"}); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := c.ProcessorTime(t.Context()); err != nil || after <= before || after > before+time.Minute {
+		t.Errorf("it has used %v, and %v before (%v)", after, before, err)
+	}
+	c.Signal(syscall.SIGKILL)
+	wait(t, c)
+	if _, err := c.ProcessorTime(t.Context()); err == nil {
+		t.Error("a container that is gone has used processor time")
+	}
+}
+
+func TestSweep(t *testing.T) {
+	d := newDriver(t)
+	c, w := start(t, d, probe(t, "ignore"))
+	w.await(t, "ready")
+	other, err := New(t.Context(), Options{Deployment: "other", Host: engineHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if removed, err := other.Sweep(t.Context()); len(removed) > 0 || err != nil {
+		t.Errorf("another deployment swept %v (%v)", removed, err)
+	}
+	// As by a run after one that was killed.
+	next, err := New(t.Context(), Options{Deployment: t.Name(), Host: engineHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if removed, err := next.Sweep(t.Context()); !slices.Equal(removed, []string{"cutover-TestSweep-probe-task1"}) || err != nil {
+		t.Errorf("swept %v (%v)", removed, err)
+	}
+	wait(t, c)
+	if removed, err := next.Sweep(t.Context()); len(removed) > 0 || err != nil {
+		t.Errorf("swept %v (%v) once more", removed, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	d := newDriver(t)
+	broken := t.TempDir()
+	if err := os.WriteFile(filepath.Join(broken, "Dockerfile"), []byte("FROM scratch\nCOPY nothing /\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	missing := probe(t)
+	missing.EntryPoint = []string{"/nothing"}
+	for name, test := range map[string]struct {
+		definition ecs.ContainerDefinition
+		want       string
+	}{
+		"build fails":   {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "broken", Directory: broken}}}, "nothing"},
+		"no context":    {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "gone", Directory: broken + "/gone"}}}, "gone"},
+		"executable":    {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "x", Executable: []string{"bazel"}}}}, "bazel"},
+		"unknown image": {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Unknown: "who knows"}}, "who knows"},
+		"no registry":   {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Reference: "localhost:1/nginx:1"}}, "its image localhost:1/nginx:1 cannot be pulled"},
+		"no program":    {missing, "it cannot be started"},
+	} {
+		_, err := d.Start(t.Context(), ecs.StartRequest{Task: "task1", Definition: test.definition, Output: func(string, string) {}})
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error is %v, want one with %q", name, err, test.want)
+		}
+	}
+	if removed, _ := d.Sweep(t.Context()); len(removed) > 0 {
+		t.Errorf("containers left: %v", removed)
+	}
+}
+
+func TestNoEngine(t *testing.T) {
+	_, err := New(t.Context(), Options{Deployment: "x", Host: "unix:///nowhere/docker.sock"})
+	if err == nil || !strings.Contains(err.Error(), "no Docker engine answers") {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,145 @@
+package docker
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"cutover/internal/assembly"
+	"cutover/internal/local/ecs"
+)
+
+// build is an image of this driver. The lock is held while it is made.
+type build struct {
+	mu   sync.Mutex
+	name string // empty before it is there
+}
+
+// Check says why an image cannot be had. See [ecs.Driver].
+func (d *Driver) Check(c ecs.ContainerDefinition) error {
+	image := c.Image
+	switch {
+	case image.Asset == nil && image.Unknown != "":
+		return fmt.Errorf("its image is not known: %s", image.Unknown)
+	case image.Asset != nil && image.Asset.Directory == "":
+		return fmt.Errorf("its image is made by the command %q, which is not run here", image.Asset.Executable)
+	}
+	return nil
+}
+
+// prepare makes an image available and returns its name.
+func (d *Driver) prepare(ctx context.Context, image ecs.Image) (string, error) {
+	key := image.Reference
+	if image.Asset != nil {
+		key = image.Asset.ID
+	}
+	d.mu.Lock()
+	b := d.builds[key]
+	if b == nil {
+		b = &build{}
+		d.builds[key] = b
+	}
+	d.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.name != "" {
+		return b.name, nil
+	}
+	var err error
+	if image.Asset != nil {
+		b.name, err = d.build(ctx, image.Asset)
+	} else if err = d.pull(ctx, image.Reference); err == nil {
+		b.name = image.Reference
+	}
+	return b.name, err
+}
+
+// pull gets an image that is not built from an asset, without credentials,
+// unless the engine has it.
+func (d *Driver) pull(ctx context.Context, reference string) error {
+	_, err := d.engine.ImageInspect(ctx, reference)
+	if err == nil || !cerrdefs.IsNotFound(err) {
+		return err
+	}
+	pulling, err := d.engine.ImagePull(ctx, reference, client.ImagePullOptions{})
+	if err == nil {
+		err = pulling.Wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("its image %s cannot be pulled: %w", reference, err)
+	}
+	return nil
+}
+
+// build builds the image of an asset with the engine's own builder, which every
+// engine has. The assembly's directory of an asset is the context after
+// .dockerignore: CDK applies it when it stages the directory.
+func (d *Driver) build(ctx context.Context, asset *assembly.ImageAsset) (string, error) {
+	name := "cutover/" + strings.ToLower(asset.ID)
+	options := client.ImageBuildOptions{
+		Tags: []string{name}, Dockerfile: cmp.Or(asset.Dockerfile, "Dockerfile"), Target: asset.Target,
+		Remove: true, ForceRemove: true, BuildArgs: map[string]*string{},
+		Labels: map[string]string{deploymentLabel: d.deployment},
+	}
+	for key, value := range asset.BuildArgs {
+		options.BuildArgs[key] = &value
+	}
+	if asset.Platform != "" {
+		system, architecture, _ := strings.Cut(asset.Platform, "/")
+		architecture, variant, _ := strings.Cut(architecture, "/")
+		options.Platforms = []ocispec.Platform{{OS: system, Architecture: architecture, Variant: variant}}
+	}
+	buildContext, writer := io.Pipe()
+	defer buildContext.Close() // ends the writing, should the engine not read it all
+	go func() {
+		archive := tar.NewWriter(writer)
+		err := archive.AddFS(os.DirFS(asset.Directory))
+		writer.CloseWithError(errors.Join(err, archive.Close()))
+	}()
+	result, err := d.engine.ImageBuild(ctx, buildContext, options)
+	if err != nil {
+		return "", fmt.Errorf("its image cannot be built from %s: %w", asset.Directory, err)
+	}
+	defer result.Body.Close()
+	if err := buildResult(result.Body); err != nil {
+		return "", fmt.Errorf("its image cannot be built from %s: %w", filepath.Join(asset.Directory, options.Dockerfile), err)
+	}
+	return name, nil
+}
+
+// lastLines is how much of a failed build's output an error holds.
+const lastLines = 20
+
+// buildResult reads what the engine says about a build to its end.
+func buildResult(body io.Reader) error {
+	var lines []string
+	for decoder := json.NewDecoder(body); ; {
+		var message struct {
+			Stream string `json:"stream"`
+			Error  string `json:"error"`
+		}
+		switch err := decoder.Decode(&message); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case message.Error != "":
+			return fmt.Errorf("%s\n%s", message.Error, strings.Join(lines[max(0, len(lines)-lastLines):], "\n"))
+		}
+		if line := strings.TrimSpace(message.Stream); line != "" {
+			lines = append(lines, line)
+		}
+	}
+}

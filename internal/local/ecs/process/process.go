@@ -1,0 +1,497 @@
+//go:build unix
+
+// Package process runs the containers of ECS tasks as processes of this host,
+// without Docker.
+//
+// It can do so for an image that is made of nothing but its build context: a
+// Dockerfile that copies files onto an empty image (FROM scratch), and an entry
+// point among them that this host can execute. For any other container, a
+// command can be given that is run in its place.
+//
+// There is no port mapping: the process must listen on a port that the driver
+// chooses on the loopback interface. It learns the port from its environment.
+// The variable whose value in the task definition or the image is the container
+// port, such as PORT=3000, is set to the chosen one. A command given in place of
+// a container always has it in PORT.
+//
+// A process is not a container: the user, the read-only root, capabilities,
+// security options, resource limits and labels of the task definition do not
+// hold, and a path that the program opens is one of this host. The process sees
+// the files of its image relative to its working directory. Its environment is
+// that of the image and the task definition alone; a command given in place of a
+// container has that of this program besides.
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"cutover/internal/local/ecs"
+)
+
+// Options says how processes are run.
+type Options struct {
+	// Dir keeps the files of images, and a record of every process, by which
+	// [Driver.Sweep] finds those of a run that was killed. One driver at a time
+	// may use it. Required.
+	Dir string
+	// Run has shell commands that are run in place of containers, by the
+	// container's name.
+	Run map[string]string
+}
+
+// Driver runs containers as processes.
+type Driver struct {
+	options Options
+
+	mu     sync.Mutex
+	ports  map[int]bool // given to a process that runs
+	images map[string]*image
+}
+
+// New returns a driver. It creates its directory.
+func New(options Options) (*Driver, error) {
+	d := &Driver{options: options, ports: map[int]bool{}, images: map[string]*image{}}
+	for _, dir := range []string{d.records(), d.imageRoot()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+func (d *Driver) records() string   { return filepath.Join(d.options.Dir, "processes") }
+func (d *Driver) imageRoot() string { return filepath.Join(d.options.Dir, "images") }
+
+// taskVariable marks the processes of a task, so that those which outlive the
+// first one are known as ours.
+const taskVariable = "CUTOVER_TASK"
+
+// Check says why a container cannot run as a process. See [ecs.Driver].
+func (d *Driver) Check(c ecs.ContainerDefinition) error {
+	p, err := d.plan(c)
+	if err == nil {
+		p.freePorts()
+	}
+	return err
+}
+
+// Start starts a process. See [ecs.Driver].
+func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
+	p, err := d.plan(r.Definition)
+	if err != nil {
+		return nil, err
+	}
+	p.env = append(p.env, taskVariable+"="+r.Task)
+	if err = context.Cause(ctx); err == nil {
+		err = p.start(r)
+	}
+	if err != nil {
+		p.freePorts()
+		return nil, err
+	}
+	return p, nil
+}
+
+// plan finds out what to execute, and where it is to listen.
+func (d *Driver) plan(c ecs.ContainerDefinition) (*process, error) {
+	p := &process{driver: d, done: make(chan struct{}), addresses: map[int]string{}, definition: c}
+	variables := environment{}
+	if command, ok := d.options.Run[c.Name]; ok {
+		p.given = true
+		p.argv = []string{"/bin/sh", "-c", command}
+		p.env = os.Environ()
+	} else {
+		var err error
+		if p.image, err = d.prepare(c.Image); err == nil {
+			p.argv, p.dir, err = p.image.entry(c)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("it cannot run as a process of this host: %w; run it in Docker, or say what to start in its place with --run %s=COMMAND", err, c.Name)
+		}
+		variables = slices.Clone(p.image.env)
+		p.env = []string{"PATH=" + imagePath}
+	}
+	for _, v := range c.Environment {
+		variables.set(v.Name, v.Value)
+	}
+	if err := d.choosePorts(p, &variables); err != nil {
+		p.freePorts()
+		return nil, err
+	}
+	for _, v := range variables {
+		p.env = append(p.env, v.Name+"="+v.Value)
+	}
+	return p, nil
+}
+
+// Ports are taken from below those that Linux (32768 to 60999) and macOS (49152
+// to 65535) give to outgoing connections. One of those could be in use by a
+// connection of the load balancer when the process comes to listen on it.
+const firstPort, portCount = 20000, 12768
+
+func (d *Driver) choosePort() (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for range 200 {
+		port := firstPort + rand.IntN(portCount)
+		if d.ports[port] {
+			continue
+		}
+		// On all interfaces, as most programs listen.
+		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
+			l.Close()
+			d.ports[port] = true
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no free port found from %d to %d", firstPort, firstPort+portCount-1)
+}
+
+// choosePorts picks a port of this host for every port of the container and puts
+// it into the variable that names the container port.
+func (d *Driver) choosePorts(p *process, variables *environment) error {
+	c := p.definition
+	for i, containerPort := range c.Ports {
+		var names []string
+		for _, v := range *variables {
+			if v.Value == strconv.Itoa(containerPort) {
+				names = append(names, v.Name)
+			}
+		}
+		switch {
+		case slices.Contains(names, "PORT"), p.given && i == 0 && len(names) == 0:
+			names = []string{"PORT"}
+		case len(names) == 0:
+			return fmt.Errorf("as a process of this host it must be told which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in PORT",
+				containerPort, containerPort, c.Name)
+		case len(names) > 1:
+			return fmt.Errorf("its container port %d is the value of several variables, %s, and which of them says where to listen is not known; call it PORT, or run it in Docker",
+				containerPort, strings.Join(names, ", "))
+		}
+		port, err := d.choosePort()
+		if err != nil {
+			return err
+		}
+		variables.set(names[0], strconv.Itoa(port))
+		p.ports = append(p.ports, port)
+		p.addresses[containerPort] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if p.given && i == 0 {
+			variables.set("PORT", strconv.Itoa(port))
+		}
+	}
+	return nil
+}
+
+func (p *process) freePorts() {
+	p.driver.mu.Lock()
+	defer p.driver.mu.Unlock()
+	for _, port := range p.ports {
+		delete(p.driver.ports, port)
+	}
+}
+
+// environment is a list of variables.
+type environment []ecs.Variable
+
+func (e *environment) set(name, value string) {
+	for i, v := range *e {
+		if v.Name == name {
+			(*e)[i].Value = value
+			return
+		}
+	}
+	*e = append(*e, ecs.Variable{Name: name, Value: value})
+}
+
+// process is a container that runs as a process, in a process group of its own.
+type process struct {
+	driver     *Driver
+	definition ecs.ContainerDefinition
+	image      *image // nil if a command was given
+	given      bool
+	argv, env  []string
+	dir        string
+	ports      []int
+	addresses  map[int]string
+
+	pid  int
+	done chan struct{}
+	exit ecs.Exit
+}
+
+func (p *process) start(r ecs.StartRequest) error {
+	cmd := exec.Command(p.argv[0])
+	cmd.Args, cmd.Env, cmd.Dir = p.argv, p.env, p.dir
+	cmd.SysProcAttr = groupAttributes()
+	stdout, err := read(r, "stdout", &cmd.Stdout)
+	if err != nil {
+		return err
+	}
+	stderr, err := read(r, "stderr", &cmd.Stderr)
+	if err != nil {
+		stdout.close()
+		return err
+	}
+	started := make(chan error)
+	go func() {
+		// Linux ends the process when the thread that started it ends, so the
+		// thread must last as long.
+		runtime.LockOSThread()
+		file, err := p.launch(cmd, r.Task)
+		started <- err
+		if err == nil {
+			err = cmd.Wait()
+			killGroup(p.pid) // as the end of a container's first process ends the others
+			p.exit = exitOf(cmd.ProcessState, err)
+			p.freePorts()
+			os.Remove(file)
+		}
+		stdout.close()
+		stderr.close()
+		close(p.done)
+	}()
+	return <-started
+}
+
+// launch starts the process and records it, or leaves nothing. The record comes
+// first: this program may be killed at any moment.
+func (p *process) launch(cmd *exec.Cmd, task string) (file string, err error) {
+	kept, err := os.CreateTemp(p.driver.records(), "*.json")
+	if err != nil {
+		return "", err
+	}
+	defer kept.Close()
+	write := json.NewEncoder(kept).Encode
+	if err = write(record{Task: task}); err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		os.Remove(kept.Name())
+		return "", err
+	}
+	p.pid = cmd.Process.Pid
+	start, _ := startTime(p.pid) // one that has ended already is none to find
+	if err := write(record{PID: p.pid, Start: start}); err != nil {
+		killGroup(p.pid)
+		cmd.Wait()
+		os.Remove(kept.Name())
+		return "", err
+	}
+	return kept.Name(), nil
+}
+
+// reading hands on what is written into a pipe.
+type reading struct {
+	from, to *os.File
+	finished chan struct{}
+}
+
+// pipeBuffer is how much of what is in a pipe is read at once, in bytes.
+const pipeBuffer = 4 << 10
+
+// read opens a pipe for one of a command's streams. The command gets the pipe
+// itself, so that waiting for it does not wait for others that hold it.
+func read(r ecs.StartRequest, stream string, into *io.Writer) (*reading, error) {
+	from, to, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	*into = to
+	pipe := &reading{from: from, to: to, finished: make(chan struct{})}
+	go func() {
+		lines := ecs.Lines(func(line string) { r.Output(stream, line) })
+		// Lines are short, and there may be a hundred processes. Hidden behind the
+		// interface, the file does not copy itself with a larger buffer.
+		io.CopyBuffer(lines, struct{ io.Reader }{from}, make([]byte, pipeBuffer))
+		lines.Close()
+		close(pipe.finished)
+	}()
+	return pipe, nil
+}
+
+// close ends the reading after what has been written, and soon if a process that
+// left the group keeps the pipe open.
+func (r *reading) close() {
+	r.to.Close()
+	r.from.SetReadDeadline(time.Now().Add(time.Second))
+	<-r.finished
+	r.from.Close()
+}
+
+func exitOf(state *os.ProcessState, err error) ecs.Exit {
+	if state == nil {
+		return ecs.Exit{Code: -1, Err: err}
+	}
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return ecs.Exit{Code: 128 + int(status.Signal())}
+	}
+	return ecs.Exit{Code: state.ExitCode()}
+}
+
+func killGroup(pid int) { syscall.Kill(-pid, syscall.SIGKILL) }
+
+func (p *process) ID() string            { return strconv.Itoa(p.pid) }
+func (p *process) Address(c int) string  { return p.addresses[c] }
+func (p *process) Done() <-chan struct{} { return p.done }
+func (p *process) Exit() ecs.Exit        { return p.exit }
+
+// Terminate sends SIGTERM to the process, as Docker does to the first of a
+// container; of a command given in its place, to all processes, because a shell
+// does not hand it on.
+func (p *process) Terminate() error {
+	if p.given {
+		return syscall.Kill(-p.pid, syscall.SIGTERM)
+	}
+	return syscall.Kill(p.pid, syscall.SIGTERM)
+}
+
+func (p *process) Signal(signal syscall.Signal) error { return syscall.Kill(-p.pid, signal) }
+
+// ProcessorTime is that of the process group, so of all that the container's first
+// process has started but what left the group.
+func (p *process) ProcessorTime(context.Context) (time.Duration, error) { return processorTime(p.pid) }
+
+// maxOutput is how much of a command's output is kept, as by Docker's health
+// checks.
+const maxOutput = 4096
+
+// Exec runs a command of the image. It is not possible in place of a container
+// that a given command replaces, nor if the command names the container port, at
+// which nothing listens here.
+func (p *process) Exec(ctx context.Context, command []string) (int, string, error) {
+	if p.given {
+		return 0, "", fmt.Errorf("%w: --run replaces the container", ecs.ErrNoExec)
+	}
+	for _, port := range p.definition.Ports {
+		if strings.Contains(strings.Join(command, " "), strconv.Itoa(port)) {
+			return 0, "", fmt.Errorf("%w: it names port %d, which is another one here", ecs.ErrNoExec, port)
+		}
+	}
+	name, err := p.image.find(command[0], p.definition.WorkingDirectory)
+	if err != nil {
+		return 0, "", err
+	}
+	cmd := exec.CommandContext(ctx, name)
+	cmd.Args, cmd.Env, cmd.Dir = command, p.env, p.dir
+	cmd.SysProcAttr = groupAttributes()
+	cmd.Cancel = func() error { killGroup(cmd.Process.Pid); return nil }
+	cmd.WaitDelay = time.Second
+	output, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		return 0, "", err
+	}
+	return exitOf(cmd.ProcessState, err).Code, string(output[:min(len(output), maxOutput)]), nil
+}
+
+// record is what is kept of a process for the case that this program is killed:
+// first its task alone, and the rest once it has started.
+type record struct {
+	Task string `json:"task,omitempty"`
+	PID  int    `json:"pid,omitempty"`
+	// Start tells the process from a later one with the same id.
+	Start string `json:"start,omitempty"`
+}
+
+// readRecord reads as much of a record as was written.
+func readRecord(file string) (r record, err error) {
+	kept, err := os.Open(file)
+	if err != nil {
+		return r, err
+	}
+	defer kept.Close()
+	for lines := json.NewDecoder(kept); lines.Decode(&r) == nil; {
+	}
+	return r, nil
+}
+
+// Sweep ends the processes that an earlier driver on the same directory left
+// running, removes the images that it made, and returns the processes' ids.
+// Call it before the first Start.
+func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
+	files, err := filepath.Glob(filepath.Join(d.records(), "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, file := range files {
+		r, err := readRecord(file)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		pids, err := r.end(ctx)
+		for _, pid := range pids {
+			ended = append(ended, strconv.Itoa(pid))
+		}
+		if err != nil {
+			errs = append(errs, err) // and the record stays for the next Sweep
+			continue
+		}
+		errs = append(errs, os.Remove(file))
+	}
+	images, _ := filepath.Glob(filepath.Join(d.imageRoot(), "*"))
+	for _, image := range images {
+		errs = append(errs, os.RemoveAll(image))
+	}
+	return ended, errors.Join(errs...)
+}
+
+// left are the processes of the record that are still there. A shell that was
+// run in place of a container ends with this program; its children do not.
+func (r record) left() []int {
+	var pids []int
+	if r.Task != "" {
+		pids = marked(r.Task)
+	}
+	if r.PID > 1 && !slices.Contains(pids, r.PID) {
+		if start, alive := startTime(r.PID); alive && start == r.Start {
+			pids = append(pids, r.PID)
+		}
+	}
+	return pids
+}
+
+// end kills what is left of a record, and what that starts meanwhile.
+func (r record) end(ctx context.Context) (ended []int, err error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(5 * time.Second)
+	for {
+		pids := r.left()
+		if len(pids) == 0 {
+			return ended, nil
+		}
+		for _, pid := range pids {
+			if pid == r.PID {
+				killGroup(pid)
+			}
+			syscall.Kill(pid, syscall.SIGKILL)
+			if !slices.Contains(ended, pid) {
+				ended = append(ended, pid)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ended, context.Cause(ctx)
+		case <-limit:
+			return ended, fmt.Errorf("processes %v, left by an earlier run, do not end; end them by hand", pids)
+		}
+	}
+}

@@ -1,0 +1,240 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// The condition types of
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
+const (
+	PathPattern   = "path-pattern"
+	HostHeader    = "host-header"
+	HTTPHeader    = "http-header"
+	RequestMethod = "http-request-method"
+	QueryString   = "query-string"
+	SourceIP      = "source-ip"
+)
+
+// Condition is met by a request if one of its values matches.
+//
+// Patterns in the values may have the wildcards * for any number of characters,
+// none included, and ? for exactly one. Only paths and methods are compared with
+// their case.
+type Condition struct {
+	// Field is the condition's type.
+	Field string
+	// Header is the name of the header, for an http-header condition.
+	Header string
+	// Values are patterns for path-pattern, host-header and http-header, methods
+	// for http-request-method, address ranges for source-ip. A value of
+	// query-string is "key=pattern" or, for any key, "pattern".
+	Values []string
+
+	patterns []pattern      // of path-pattern, host-header and http-header
+	query    []keyValue     // of query-string
+	prefixes []netip.Prefix // of source-ip
+}
+
+// keyValue is a value of a query-string condition. Without a key, any will do.
+type keyValue struct {
+	key, value pattern
+	anyKey     bool
+}
+
+func (c Condition) String() string {
+	field := c.Field
+	if c.Header != "" {
+		field += " " + c.Header
+	}
+	return field + " " + strings.Join(c.Values, " or ")
+}
+
+// matches tells whether the request meets the condition. An error says what the
+// request would have to have for telling.
+func (c *Condition) matches(r *Request) (bool, error) {
+	switch c.Field {
+	case PathPattern:
+		return matchesOne(c.patterns, r.Path), nil
+	case RequestMethod:
+		return slices.Contains(c.Values, r.Method), nil
+	case HostHeader:
+		return matchesOne(c.patterns, lower(r.hostname())), nil
+	case HTTPHeader:
+		for _, value := range r.Header.Values(c.Header) {
+			if matchesOne(c.patterns, lower(value)) {
+				return true, nil
+			}
+		}
+	case QueryString:
+		return c.matchesQuery(r.Query), nil
+	case SourceIP:
+		if !r.SourceIP.IsValid() {
+			return false, errors.New("whether the rule matches depends on the address of the client, which the request does not have")
+		}
+		address := r.SourceIP.Unmap()
+		for _, prefix := range c.prefixes {
+			if prefix.Contains(address) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// miss returns why the request does not meet the condition, empty if it does.
+// The error is that of matches.
+func (c *Condition) miss(r *Request) (string, error) {
+	if met, err := c.matches(r); met || err != nil {
+		return "", err
+	}
+	var actual string
+	switch c.Field {
+	case PathPattern:
+		actual = r.Path
+	case RequestMethod:
+		actual = r.Method
+	case HostHeader:
+		actual = r.hostname()
+	case HTTPHeader:
+		values := r.Header.Values(c.Header)
+		if len(values) == 0 {
+			return fmt.Sprintf("%v: the request has no such header", c), nil
+		}
+		actual = strings.Join(values, ", ")
+	case QueryString:
+		actual = r.Query
+	case SourceIP:
+		actual = r.SourceIP.Unmap().String()
+	}
+	return fmt.Sprintf("%v: the request has %q", c, actual), nil
+}
+
+func matchesOne(patterns []pattern, text string) bool {
+	for i := range patterns {
+		if patterns[i].match(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesQuery looks for one of the condition's values in a query string. A key
+// without "=" has an empty value. The documentation lets every character be
+// percent-encoded; both sides of "=" are decoded before they are compared.
+func (c *Condition) matchesQuery(query string) bool {
+	for pair := range strings.SplitSeq(query, "&") {
+		if pair == "" {
+			continue
+		}
+		key, value, _ := strings.Cut(pair, "=")
+		key, value = lower(decode(key)), lower(decode(value))
+		for i := range c.query {
+			want := &c.query[i]
+			if (want.anyKey || want.key.match(key)) && want.value.match(value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func decode(text string) string {
+	if decoded, err := url.PathUnescape(text); err == nil {
+		return decoded
+	}
+	return text
+}
+
+// lower folds ASCII letters and leaves all other bytes alone.
+func lower(text string) string {
+	isUpper := func(r rune) bool { return 'A' <= r && r <= 'Z' }
+	if strings.IndexFunc(text, isUpper) < 0 {
+		return text
+	}
+	folded := []byte(text)
+	for i, c := range folded {
+		if 'A' <= c && c <= 'Z' {
+			folded[i] = c + 'a' - 'A'
+		}
+	}
+	return string(folded)
+}
+
+// pattern is a text with the wildcards * and ?, taken apart once so that it
+// costs little to compare.
+type pattern struct {
+	// prefix is what comes before the first wildcard. It is all that most texts
+	// are compared with, since most patterns do not match.
+	prefix string
+	// rest has for each token after that a byte, or one of the wildcards.
+	rest []int16
+}
+
+// Tokens of a pattern that are no byte of the text.
+const anyOne, anyMany = -1, -2
+
+// compile takes a pattern apart. With escapes, as in query strings, \* and \?
+// stand for themselves.
+func compile(text string, escapes bool) pattern {
+	var prefix []byte
+	var rest []int16
+	for i := 0; i < len(text); i++ {
+		token := int16(text[i])
+		switch {
+		case token == '*':
+			token = anyMany
+		case token == '?':
+			token = anyOne
+		case token == '\\' && escapes && i+1 < len(text) && (text[i+1] == '*' || text[i+1] == '?'):
+			i++
+			token = int16(text[i])
+		}
+		if len(rest) == 0 && token >= 0 {
+			prefix = append(prefix, byte(token))
+		} else {
+			rest = append(rest, token)
+		}
+	}
+	return pattern{string(prefix), rest}
+}
+
+// match tells whether the pattern matches the whole text, byte by byte. It takes
+// at most as many steps as the lengths of pattern and text multiplied: when a
+// text does not go on as the pattern does, only the last * need match one byte
+// more, since whatever an earlier one could still take, the last one can take as
+// well.
+func (p *pattern) match(text string) bool {
+	if !strings.HasPrefix(text, p.prefix) {
+		return false
+	}
+	return matchTokens(p.rest, text[len(p.prefix):])
+}
+
+func matchTokens(pattern []int16, text string) bool {
+	p, t := 0, 0
+	star, resume := -1, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == anyMany:
+			star, resume = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == anyOne || pattern[p] == int16(text[t])):
+			p++
+			t++
+		case star >= 0:
+			resume++
+			p, t = star+1, resume
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == anyMany {
+		p++
+	}
+	return p == len(pattern)
+}

@@ -1,0 +1,321 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
+	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
+
+	"cutover/config"
+	"cutover/internal/canary"
+	"cutover/migration"
+)
+
+// Canaries returns the services that are compared with the monolith in a position:
+// those that a shift gives requests to or, after the switch, all. Its error says
+// that there are none, and what to do.
+func Canaries(d config.Deployment, at Position) (services []config.Service, err error) {
+	for _, service := range d.Services {
+		if at.Phase == migration.Switched || at.Shift[service.Name] > 0 {
+			services = append(services, service)
+		}
+	}
+	switch {
+	case len(services) > 0:
+		return services, nil
+	case at.Phase == migration.Retired:
+		return nil, fmt.Errorf("in retired %s has no tasks any more that others could be compared with: the migration is complete", d.Monolith.Name)
+	case at.Phase == migration.Monolith:
+		return nil, fmt.Errorf("in monolith %s has all of the traffic: go to parallel with `cutover phase next`, deploy that, and begin a canary", d.Monolith.Name)
+	}
+	return nil, fmt.Errorf("there is no canary in %s, %s has all of the traffic: begin one with `cutover phase next --canary %s=10` and deploy it", at, d.Monolith.Name, d.Services[0].Name)
+}
+
+// Percent is how much of its traffic a service has in a position in which it is
+// compared with the monolith.
+func (p Position) Percent(service string) float64 {
+	if p.Phase == migration.Switched {
+		return 100
+	}
+	return float64(p.Shift[service])
+}
+
+// Watched is a service on AWS and what is known of it.
+type Watched struct {
+	canary.Subject
+	Findings []canary.Finding
+	Alarms   []Alarm
+}
+
+// Alarm is the state of an alarm that compares a service with the monolith.
+type Alarm struct {
+	Name  string `json:"name"`
+	State string `json:"state"` // OK, ALARM or INSUFFICIENT_DATA
+	// Reason is why it came into this state, in CloudWatch's words, and Since is when.
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+
+	groups []group
+}
+
+// group is a target group in the dimensions of a metric.
+type group struct{ balancer, target string }
+
+// Watcher asks AWS how the canaries of an environment do.
+type Watcher struct {
+	env        string
+	names      config.Settings // the prefix of the target groups' names
+	deployment config.Deployment
+	services   []config.Service
+	since      time.Time // when the canary began, zero if that is not known
+	cloudwatch *cloudwatch.Client
+	region     string
+}
+
+// NewWatcher returns one for some services of an environment whose target groups'
+// names have a prefix. What was measured before since is not looked at. Credentials
+// and region are found as by [Ask].
+func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, services []config.Service, since time.Time, getenv func(string) string) (*Watcher, error) {
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	account, err := account(asking, getenv, "CLOUDWATCH")
+	if err != nil {
+		return nil, fmt.Errorf("AWS was not asked: %w", err)
+	}
+	return &Watcher{
+		env: env, names: config.Settings{NamePrefix: prefix}, deployment: d, services: services, since: since, region: account.Region,
+		cloudwatch: cloudwatch.NewFromConfig(account, func(o *cloudwatch.Options) {
+			// AWS takes several; emulators may lack the default, which is CBOR.
+			o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
+		}),
+	}, nil
+}
+
+// Look returns what is known of the services now: their alarms, and what these
+// compare, in the last minutes that CloudWatch has. It fails if an alarm is missing,
+// or if AWS does not answer.
+func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	alarms, err := w.alarms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Watched
+	pairs := map[string][2]group{} // the service's and the monolith's
+	for _, service := range w.services {
+		watched := Watched{Subject: canary.Subject{Service: service.Name, Monolith: w.deployment.Monolith.Name, Length: canary.Period}}
+		for _, kind := range canary.Kinds() {
+			watched.Alarms = append(watched.Alarms, alarms[canary.AlarmName(w.env, service.Name, kind)])
+		}
+		all = append(all, watched)
+		if pairs[service.Name], err = w.pair(service, watched.Alarms); err != nil {
+			return nil, err
+		}
+	}
+	measured, err := w.measure(ctx, pairs)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		watched, pair := &all[i], pairs[all[i].Service]
+		watched.Rounds = rounds(measured, pair[0], pair[1], w.since)
+		for k, finding := range watched.Judge() {
+			watched.Findings = append(watched.Findings, watched.Alarms[k].told(finding, w.since))
+		}
+	}
+	return all, nil
+}
+
+// alarms returns the alarms of all services by name.
+func (w *Watcher) alarms(ctx context.Context) (map[string]Alarm, error) {
+	var names []string
+	for _, service := range w.services {
+		for _, kind := range canary.Kinds() {
+			names = append(names, canary.AlarmName(w.env, service.Name, kind))
+		}
+	}
+	alarms := map[string]Alarm{}
+	for some := range slices.Chunk(names, 100) { // the most that can be asked for
+		answer, err := w.cloudwatch.DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{AlarmNames: some, MaxRecords: aws.Int32(100)})
+		if err != nil {
+			return nil, w.failed("alarms", "DescribeAlarms", err)
+		}
+		for _, a := range answer.MetricAlarms {
+			alarm := Alarm{Name: aws.ToString(a.AlarmName), State: string(a.StateValue), Reason: aws.ToString(a.StateReason), Since: aws.ToTime(a.StateUpdatedTimestamp)}
+			for _, query := range a.Metrics {
+				if query.MetricStat == nil || query.MetricStat.Metric == nil {
+					continue
+				}
+				var g group
+				for _, dimension := range query.MetricStat.Metric.Dimensions {
+					switch aws.ToString(dimension.Name) {
+					case "LoadBalancer":
+						g.balancer = aws.ToString(dimension.Value)
+					case "TargetGroup":
+						g.target = aws.ToString(dimension.Value)
+					}
+				}
+				alarm.groups = append(alarm.groups, g)
+			}
+			alarms[alarm.Name] = alarm
+		}
+	}
+	missing := slices.DeleteFunc(names, func(name string) bool { return alarms[name].Name != "" })
+	if n := len(missing); n > 0 {
+		more := ""
+		if n > 1 {
+			more = fmt.Sprintf(" and %d others", n-1)
+		}
+		return nil, fmt.Errorf(`%s in %s has no alarm %s%s: set "alarms": "on" in cdk.json and deploy that`, w.env, w.region, missing[0], more)
+	}
+	return alarms, nil
+}
+
+func (w *Watcher) failed(what, permission string, err error) error {
+	return fmt.Errorf("CloudWatch did not answer for the %s of %s in %s, which takes the permission cloudwatch:%s: %w", what, w.env, w.region, permission, err)
+}
+
+// pair finds out of a service's alarms which target groups they compare, the
+// service's own first.
+func (w *Watcher) pair(service config.Service, alarms []Alarm) (pair [2]group, err error) {
+	b := migration.Balancer{Name: service.LoadBalancer}
+	for i, of := range []string{service.Name, w.deployment.Monolith.Name} {
+		// A target group is "targetgroup/NAME/ID" in metrics.
+		name := "targetgroup/" + w.names.Name(b.GroupName(of)) + "/"
+		for _, alarm := range alarms {
+			for _, g := range alarm.groups {
+				if strings.HasPrefix(g.target, name) {
+					pair[i] = g
+				}
+			}
+		}
+		if pair[i].target == "" {
+			return pair, fmt.Errorf("the alarm %s in %s does not compare with the target group %s: deploy what cdk.json says", alarms[0].Name, w.region, w.names.Name(b.GroupName(of)))
+		}
+	}
+	return pair, nil
+}
+
+// The metrics of a target group, and their statistics
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html).
+var metrics = []struct{ name, statistic string }{
+	{"RequestCount", "Sum"}, {"HTTPCode_Target_5XX_Count", "Sum"}, {"TargetResponseTime", "p99"}, {"UnHealthyHostCount", "Minimum"},
+}
+
+// lateness is for how long CloudWatch may have no figures of a minute yet.
+const lateness = 3 * time.Minute
+
+// measure returns what CloudWatch has of the groups, by group and minute: of each
+// metric one number, in their order.
+func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[group]map[time.Time][]float64, error) {
+	measured := map[group]map[time.Time][]float64{}
+	var queries []types.MetricDataQuery
+	type figure struct {
+		of     group
+		metric int
+	}
+	figures := map[string]figure{}
+	for _, service := range w.services {
+		for _, g := range pairs[service.Name] {
+			if measured[g] != nil {
+				continue
+			}
+			measured[g] = map[time.Time][]float64{}
+			for i, metric := range metrics {
+				id := fmt.Sprintf("m%d", len(queries))
+				figures[id] = figure{g, i}
+				queries = append(queries, types.MetricDataQuery{Id: &id, MetricStat: &types.MetricStat{
+					Metric: &types.Metric{
+						Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String(metric.name),
+						Dimensions: []types.Dimension{
+							{Name: aws.String("LoadBalancer"), Value: aws.String(g.balancer)},
+							{Name: aws.String("TargetGroup"), Value: aws.String(g.target)},
+						},
+					},
+					Period: aws.Int32(int32(canary.Period / time.Second)), Stat: aws.String(metric.statistic),
+				}})
+			}
+		}
+	}
+	end := time.Now().UTC().Truncate(canary.Period)
+	start := end.Add(-canary.Periods*canary.Period - lateness)
+	for some := range slices.Chunk(queries, 500) { // the most that can be asked for
+		pages := cloudwatch.NewGetMetricDataPaginator(w.cloudwatch, &cloudwatch.GetMetricDataInput{StartTime: &start, EndTime: &end, MetricDataQueries: some})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, w.failed("metrics", "GetMetricData", err)
+			}
+			for _, result := range page.MetricDataResults {
+				f, ok := figures[aws.ToString(result.Id)]
+				if !ok || len(result.Values) != len(result.Timestamps) {
+					return nil, w.failed("metrics", "GetMetricData", errors.New("the answer does not fit the question"))
+				}
+				for i, at := range result.Timestamps {
+					minutes := measured[f.of]
+					if at = at.UTC(); minutes[at] == nil {
+						minutes[at] = make([]float64, len(metrics))
+					}
+					minutes[at][f.metric] = result.Values[i]
+				}
+			}
+		}
+	}
+	return measured, nil
+}
+
+// rounds are the last minutes that CloudWatch has anything of for either of two
+// groups, as far as they are not of before since. Of a count that is 0 it has
+// nothing.
+func rounds(measured map[group]map[time.Time][]float64, service, monolith group, since time.Time) []canary.Round {
+	var last time.Time
+	for _, g := range []group{service, monolith} {
+		for at := range measured[g] {
+			if at.After(last) {
+				last = at
+			}
+		}
+	}
+	var rounds []canary.Round
+	for n := canary.Periods - 1; n >= 0; n-- {
+		at := last.Add(-time.Duration(n) * canary.Period)
+		if !last.IsZero() && !at.Before(since) {
+			rounds = append(rounds, canary.Round{Service: sample(measured[service][at]), Monolith: sample(measured[monolith][at])})
+		}
+	}
+	return rounds
+}
+
+func sample(figures []float64) (s canary.Sample) {
+	if figures == nil {
+		return s
+	}
+	return canary.Sample{
+		Requests: int(figures[0]), Errors: int(figures[1]),
+		P99: time.Duration(math.Round(figures[2]*1e6)) * time.Microsecond, Unhealthy: int(figures[3]),
+	}
+}
+
+// told is a finding with what its alarm adds to it. One that went off means worse,
+// whatever the last figures are, unless that was before the canary began; one that
+// has not been evaluated yet leaves no room for a good one.
+func (a Alarm) told(f canary.Finding, since time.Time) canary.Finding {
+	switch {
+	case f.State == canary.Worse:
+	case a.State == string(types.StateValueAlarm) && !a.Since.Before(since):
+		f.State, f.Reason = canary.Worse, fmt.Sprintf("the alarm %s went off: %s", a.Name, strings.TrimSuffix(a.Reason, "."))
+	case a.State == string(types.StateValueInsufficientData) && f.State != canary.NotEnough:
+		f.State, f.Reason = canary.NotEnough, fmt.Sprintf("the alarm %s has not been evaluated yet: %s", a.Name, strings.TrimSuffix(a.Reason, "."))
+	}
+	return f
+}

@@ -1,0 +1,168 @@
+package step
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// File is a cdk.json and what is known of the place of two values in it.
+type File struct {
+	// Context has the context's values as decoded by encoding/json.
+	Context map[string]any
+	// Text is the whole file.
+	Text []byte
+
+	path    string
+	members []member // of the context, in their order
+}
+
+// member is one member of a JSON object: where its key begins and where its
+// value begins and ends.
+type member struct {
+	name            string
+	key, value, end int
+}
+
+// Read reads a cdk.json, whose context must name the phase.
+func Read(path string) (*File, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: run this where the app's cdk.json is", err)
+	}
+	f := &File{Text: text, path: path}
+	top, err := members(text, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	context, err := only(top, "context")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if f.members, err = members(text, context.value); err != nil {
+		return nil, fmt.Errorf("%s: context: %w", path, err)
+	}
+	if _, err := only(f.members, "phase"); err != nil {
+		return nil, fmt.Errorf("%s: context: %w: put the line \"phase\": \"monolith\" there", path, err)
+	}
+	if err := json.Unmarshal(text[context.value:context.end], &f.Context); err != nil {
+		return nil, fmt.Errorf("%s: context: %w", path, err)
+	}
+	return f, nil
+}
+
+// members returns the members of the object that begins at an offset.
+func members(text []byte, offset int) ([]member, error) {
+	decoder := json.NewDecoder(bytes.NewReader(text[offset:]))
+	if token, err := decoder.Token(); err != nil {
+		return nil, err
+	} else if token != json.Delim('{') {
+		return nil, fmt.Errorf("%v is no JSON object", token)
+	}
+	var all []member
+	for decoder.More() {
+		from := offset + int(decoder.InputOffset())
+		m := member{key: from + bytes.IndexByte(text[from:], '"')}
+		token, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		m.name, _ = token.(string)
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+		m.end = offset + int(decoder.InputOffset())
+		m.value = m.end - len(value)
+		all = append(all, m)
+	}
+	_, err := decoder.Token()
+	return all, err
+}
+
+// only returns the one member of that name.
+func only(all []member, name string) (member, error) {
+	named := func(m member) bool { return m.name == name }
+	i := slices.IndexFunc(all, named)
+	if i < 0 {
+		return member{}, fmt.Errorf("there is no %q", name)
+	}
+	if slices.ContainsFunc(all[i+1:], named) {
+		return member{}, fmt.Errorf("%q is there twice: remove one", name)
+	}
+	return all[i], nil
+}
+
+// Edit returns the text with another phase and shift, and every other byte as it
+// is. The empty shift is none.
+//
+// A shift that is not there yet is put behind the phase, on its line, and taken
+// from there again: so every step of a migration is a change of that one line.
+// One that stands on a line of its own keeps it, until it is removed.
+func (f *File) Edit(phase, shift string) ([]byte, error) {
+	at, err := only(f.members, "phase")
+	if err != nil {
+		return nil, err
+	}
+	type splice struct {
+		from, to int
+		text     string
+	}
+	splices := []splice{{at.value, at.end, quote(phase)}}
+	i := slices.IndexFunc(f.members, func(m member) bool { return m.name == "shift" })
+	switch {
+	case i < 0 && shift != "":
+		splices = append(splices, splice{at.end, at.end, `, "shift": ` + quote(shift)})
+	case i < 0:
+	case shift != "":
+		splices = append(splices, splice{f.members[i].value, f.members[i].end, quote(shift)})
+	case i == 0: // with the comma after it: the phase is there, too
+		splices = append(splices, splice{f.members[0].key, f.members[1].key, ""})
+	default: // with the comma before it
+		splices = append(splices, splice{f.members[i-1].end, f.members[i].end, ""})
+	}
+	slices.SortFunc(splices, func(a, b splice) int { return a.from - b.from })
+	var text []byte
+	done := 0
+	for _, s := range splices {
+		text = append(append(text, f.Text[done:s.from]...), s.text...)
+		done = s.to
+	}
+	return append(text, f.Text[done:]...), nil
+}
+
+func quote(text string) string {
+	quoted, _ := json.Marshal(text) // a string can always be
+	return string(quoted)
+}
+
+// Write puts another text in the place of the file, at once and with its mode:
+// whoever reads it meanwhile sees the old text or the new one.
+func (f *File) Write(text []byte) (err error) {
+	path, err := filepath.EvalSymlinks(f.path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".cdk-*.json")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temporary.Name())
+		}
+	}()
+	_, err = temporary.Write(text)
+	if err = errors.Join(err, temporary.Chmod(info.Mode().Perm()), temporary.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}

@@ -1,0 +1,402 @@
+package migration_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cutover/migration"
+)
+
+var (
+	api     = migration.Service{Name: "api", Paths: []string{"/api*"}, Tasks: 1}
+	users   = migration.Service{Name: "users", Paths: []string{"/api/users*"}, Order: 10, Tasks: 2}
+	threads = migration.Service{Name: "threads", Paths: []string{"/api/threads*", "/t/*"}, Order: 20, Tasks: 3}
+)
+
+// show writes a plan the way a person would note it down.
+func show(p migration.Plan) string {
+	var b strings.Builder
+	targets := func(targets []migration.Target) string {
+		var parts []string
+		for _, t := range targets {
+			parts = append(parts, fmt.Sprintf("%s:%d", t.Group, t.Weight))
+		}
+		return strings.Join(parts, " ")
+	}
+	for _, balancer := range p.Balancers {
+		if balancer.Name != "" {
+			fmt.Fprintf(&b, "at %s\n", balancer.Name)
+		}
+		for _, r := range balancer.Rules {
+			fmt.Fprintf(&b, "%5d %s -> %s\n", r.Priority, strings.Join(r.Paths, " "), targets(r.Targets))
+		}
+		fmt.Fprintf(&b, "default -> %s\n", targets(balancer.Default))
+		for _, group := range balancer.Groups {
+			if tasks, ok := p.Tasks[group]; ok {
+				fmt.Fprintf(&b, "%s: %d tasks\n", balancer.GroupName(group), tasks.Count)
+			} else {
+				fmt.Fprintf(&b, "%s: no service\n", balancer.GroupName(group))
+			}
+		}
+	}
+	return b.String()
+}
+
+func TestPlan(t *testing.T) {
+	tests := []struct {
+		phase migration.Phase
+		shift map[string]int
+		want  string
+	}{
+		{phase: migration.Monolith, want: `
+10000 /api* -> api:1
+20010 /api/users* -> users:1
+20020 /api/threads* /t/* -> threads:1
+default -> api:1 drop-traffic:0
+api: 1 tasks
+users: 0 tasks
+threads: 0 tasks
+drop-traffic: no service
+`},
+		{phase: migration.Parallel, want: `
+10000 /api* -> api:1
+20010 /api/users* -> users:1
+20020 /api/threads* /t/* -> threads:1
+default -> api:1 drop-traffic:0
+api: 1 tasks
+users: 2 tasks
+threads: 3 tasks
+drop-traffic: no service
+`},
+		{phase: migration.Parallel, shift: map[string]int{"users": 10, "threads": 0}, want: `
+ 1010 /api/users* -> users:10 api:90
+ 1020 /api/threads* /t/* -> threads:0 api:100
+10000 /api* -> api:1
+20010 /api/users* -> users:1
+20020 /api/threads* /t/* -> threads:1
+default -> api:1 drop-traffic:0
+api: 1 tasks
+users: 2 tasks
+threads: 3 tasks
+drop-traffic: no service
+`},
+		{phase: migration.Switched, want: `
+20010 /api/users* -> users:1
+20020 /api/threads* /t/* -> threads:1
+default -> api:0 drop-traffic:1
+api: 1 tasks
+users: 2 tasks
+threads: 3 tasks
+drop-traffic: no service
+`},
+		{phase: migration.Retired, want: `
+20010 /api/users* -> users:1
+20020 /api/threads* /t/* -> threads:1
+default -> api:0 drop-traffic:1
+api: 0 tasks
+users: 2 tasks
+threads: 3 tasks
+drop-traffic: no service
+`},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.phase, test.shift), func(t *testing.T) {
+			got := "\n" + show(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift))
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What the template of a service has in each phase: a count, or autoscaling between
+// two, or autoscaling beside a count that it agrees with.
+func TestTasks(t *testing.T) {
+	steady := migration.Service{Name: "steady", Paths: []string{"/s*"}, Order: 10, Tasks: 2}
+	scaling := migration.Service{Name: "scaling", Paths: []string{"/t*"}, Order: 20, Tasks: 2, MaxTasks: 6}
+	write := func(t migration.Tasks) string {
+		switch {
+		case t.Max == 0 && !t.Kept:
+			return fmt.Sprintf("%d", t.Count)
+		case t.Kept:
+			return fmt.Sprintf("%d to %d", t.Count, t.Max)
+		}
+		return fmt.Sprintf("%d, then to %d", t.Count, t.Max)
+	}
+	tests := []struct {
+		phase                              migration.Phase
+		shift                              map[string]int
+		steady, scaling, steadyM, scalingM string // as microservices, and as the monolith
+	}{
+		{phase: migration.Monolith, steady: "0", scaling: "0", steadyM: "2", scalingM: "2 to 6"},
+		{phase: migration.Parallel, steady: "2", scaling: "2, then to 6", steadyM: "2", scalingM: "2 to 6"},
+		{phase: migration.Parallel, shift: map[string]int{"scaling": 0}, steady: "2", scaling: "2 to 6", steadyM: "2", scalingM: "2 to 6"},
+		{phase: migration.Parallel, shift: map[string]int{"steady": 10}, steady: "2", scaling: "2, then to 6", steadyM: "2", scalingM: "2 to 6"},
+		{phase: migration.Switched, steady: "2", scaling: "2 to 6", steadyM: "2", scalingM: "6"},
+		{phase: migration.Retired, steady: "2", scaling: "2 to 6", steadyM: "0", scalingM: "0"},
+	}
+	for _, test := range tests {
+		plan := migration.NewPlan(test.phase, migration.Service{Name: "api", Tasks: 1}, []migration.Service{steady, scaling}, test.shift)
+		as := func(monolith migration.Service) string {
+			return write(migration.NewPlan(test.phase, monolith, []migration.Service{users}, nil).Tasks[monolith.Name])
+		}
+		got := []string{write(plan.Tasks["steady"]), write(plan.Tasks["scaling"]), as(steady), as(scaling)}
+		if diff := cmp.Diff([]string{test.steady, test.scaling, test.steadyM, test.scalingM}, got); diff != "" {
+			t.Errorf("%v %v (-want +got):\n%s", test.phase, test.shift, diff)
+		}
+	}
+}
+
+// Behind several load balancers each moves its own services, and the monolith is
+// behind all of them. Orders and paths of different ones do not meet.
+func TestPlanOfSeveralLoadBalancers(t *testing.T) {
+	orders := migration.Service{Name: "orders", LoadBalancer: "shop", Paths: []string{"/api/users*"}, Order: 10, Tasks: 1}
+	news := migration.Service{Name: "news", LoadBalancer: "press", Paths: []string{"/api/news*"}, Order: 5, Tasks: 1}
+	tests := []struct {
+		phase migration.Phase
+		shift map[string]int
+		want  string
+	}{
+		{phase: migration.Parallel, shift: map[string]int{"orders": 10}, want: `
+10000 /api* -> api:1
+20010 /api/users* -> users:1
+default -> api:1 drop-traffic:0
+api: 1 tasks
+users: 2 tasks
+drop-traffic: no service
+at press
+10000 /api* -> api:1
+20005 /api/news* -> news:1
+default -> api:1 drop-traffic:0
+api-press: 1 tasks
+news-press: 1 tasks
+drop-traffic-press: no service
+at shop
+ 1010 /api/users* -> orders:10 api:90
+10000 /api* -> api:1
+20010 /api/users* -> orders:1
+default -> api:1 drop-traffic:0
+api-shop: 1 tasks
+orders-shop: 1 tasks
+drop-traffic-shop: no service
+`},
+		{phase: migration.Retired, want: `
+20010 /api/users* -> users:1
+default -> api:0 drop-traffic:1
+api: 0 tasks
+users: 2 tasks
+drop-traffic: no service
+at press
+20005 /api/news* -> news:1
+default -> api:0 drop-traffic:1
+api-press: 0 tasks
+news-press: 1 tasks
+drop-traffic-press: no service
+at shop
+20010 /api/users* -> orders:1
+default -> api:0 drop-traffic:1
+api-shop: 0 tasks
+orders-shop: 1 tasks
+drop-traffic-shop: no service
+`},
+	}
+	for _, test := range tests {
+		got := "\n" + show(migration.NewPlan(test.phase, api, []migration.Service{orders, users, news}, test.shift))
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", test.phase, diff)
+		}
+	}
+	// The first one is there even if nothing but the monolith is behind it.
+	alone := migration.NewPlan(migration.Monolith, api, []migration.Service{news}, nil)
+	if got := alone.At("").Answers("/api/news*"); fmt.Sprint(len(alone.Balancers), got) != "2 [{api 1}]" {
+		t.Errorf("%d load balancers, and at the first one the path goes to %v", len(alone.Balancers), got)
+	}
+}
+
+// Adding or removing a service must not move another's rule.
+func TestPrioritiesDoNotDependOnOthers(t *testing.T) {
+	priorities := func(services ...migration.Service) map[string]int {
+		m := map[string]int{}
+		for _, r := range migration.NewPlan(migration.Parallel, api, services, map[string]int{"users": 5, "threads": 5}).At("").Rules {
+			m[r.Service+r.ID] = r.Priority
+		}
+		return m
+	}
+	all := priorities(users, threads)
+	for name, priority := range priorities(threads) {
+		if all[name] != priority {
+			t.Errorf("%s moved from %d to %d when a service was removed", name, all[name], priority)
+		}
+	}
+}
+
+func TestParsePhase(t *testing.T) {
+	for _, p := range migration.Phases() {
+		if got, err := migration.ParsePhase(p.String()); err != nil || got != p {
+			t.Errorf("ParsePhase(%q) = %v, %v", p, got, err)
+		}
+	}
+	if _, err := migration.ParsePhase("Phase(7)"); err == nil {
+		t.Error("ParsePhase takes what is no phase")
+	}
+	if got := migration.Phase(7).String(); got != "Phase(7)" {
+		t.Errorf("String of no phase is %q", got)
+	}
+}
+
+type state struct {
+	phase migration.Phase
+	shift bool
+}
+
+func (s state) weights() map[string]int {
+	if s.shift {
+		return map[string]int{"users": 10}
+	}
+	return nil
+}
+
+// follows is the whole rule, written out: what may be deployed after what.
+var follows = map[state][]state{
+	{migration.Monolith, false}: {{migration.Monolith, false}, {migration.Parallel, false}},
+	{migration.Parallel, false}: {{migration.Monolith, false}, {migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}},
+	{migration.Parallel, true}:  {{migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}},
+	{migration.Switched, false}: {{migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}, {migration.Retired, false}},
+	{migration.Retired, false}:  {{migration.Switched, false}, {migration.Retired, false}},
+}
+
+// names is what one stack holds: a name for each of its resources.
+type names map[string]string
+
+// update does what CloudFormation does with a stack whose resources have names
+// that can exist once: it creates what is new, and deletes what is gone only
+// when everything was created.
+func update(stack *names, next names, others ...names) bool {
+	taken := map[string]bool{}
+	for _, held := range append(others, *stack) {
+		for _, name := range held {
+			taken[name] = true
+		}
+	}
+	for id, name := range next {
+		if (*stack)[id] != name && taken[name] {
+			return false
+		}
+	}
+	*stack = next
+	return true
+}
+
+// Deployments that end after their first stack or go through to the last one, in
+// every order of three: one is taken if it follows both what was begun and what
+// was reached before, and refused otherwise.
+func TestInterlock(t *testing.T) {
+	gate := func(s state) names {
+		n := names{}
+		for _, claim := range migration.Claims(s.phase, s.weights()) {
+			n["reached "+claim], n["begun "+claim] = "reached/"+claim, "begun/"+claim
+		}
+		for _, block := range migration.Blocks(s.phase, s.weights()) {
+			n["block "+block] = "begun/" + block
+		}
+		return n
+	}
+	phase := func(s state) names {
+		n := names{}
+		for _, block := range migration.Blocks(s.phase, s.weights()) {
+			n["block "+block] = "reached/" + block
+		}
+		return n
+	}
+	type deployment struct {
+		to      state
+		through bool
+	}
+	var all []deployment
+	for s := range follows {
+		all = append(all, deployment{s, true}, deployment{s, false})
+	}
+	for _, first := range all {
+		for _, second := range all {
+			for _, third := range all {
+				var gateStack, phaseStack names
+				var begun, reached *state
+				for _, d := range []deployment{first, second, third} {
+					allowed := (begun == nil || slices.Contains(follows[*begun], d.to)) && (reached == nil || slices.Contains(follows[*reached], d.to))
+					if taken := update(&gateStack, gate(d.to), phaseStack); taken != allowed {
+						t.Fatalf("%v: after %v was begun and %v reached, %v was taken: %t, want %t", []deployment{first, second, third}, begun, reached, d.to, taken, allowed)
+					}
+					if !allowed {
+						continue
+					}
+					begun = &d.to
+					if d.through {
+						reached = &d.to
+						if !update(&phaseStack, phase(d.to), gateStack) {
+							t.Fatalf("%v: the last stack of %v is refused", []deployment{first, second, third}, d.to)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// What every pair of deployments leaves behind tells them apart: a state that was
+// reached, and the one that was begun after it.
+func TestDeployed(t *testing.T) {
+	written := map[string]string{}
+	for reached, next := range follows {
+		from := migration.State{Phase: reached.phase, Shift: reached.shift}
+		for begun := range follows {
+			to := migration.State{Phase: begun.phase, Shift: begun.shift}
+			if got, want := migration.Follows(from, to), slices.Contains(next, begun); got != want {
+				t.Errorf("%v may follow %v: %t, want %t", to, from, got, want)
+			}
+			if !slices.Contains(next, begun) {
+				continue
+			}
+			held := append(migration.Claims(begun.phase, begun.weights()), migration.Blocks(reached.phase, reached.weights())...)
+			name := fmt.Sprint(reached.phase, slices.Sorted(slices.Values(held)))
+			if other := written[name]; other != "" {
+				t.Errorf("%v after %v leaves the same names as %s: %s", begun, reached, other, name)
+			}
+			written[name] = fmt.Sprintf("%v after %v", begun, reached)
+			gotReached, gotBegun, ok := migration.Deployed(reached.phase, held)
+			if !ok || gotReached != from || gotBegun != to {
+				t.Errorf("%v after %v: reached %v, begun %v, %t", to, from, gotReached, gotBegun, ok)
+			}
+		}
+	}
+	for _, held := range [][]string{nil, {"retired"}, migration.Names()} {
+		if _, _, ok := migration.Deployed(migration.Parallel, held); ok {
+			t.Errorf("%q are taken for what a deployment leaves", held)
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	tests := []struct {
+		phase   migration.Phase
+		shift   map[string]int
+		pattern string
+		want    string
+	}{
+		{phase: migration.Parallel, pattern: "/api/users*", want: "[{api 1}]"},
+		{phase: migration.Parallel, pattern: "/t/*", want: "[{threads 1}]"}, // which the monolith's rule does not take
+		{phase: migration.Parallel, shift: map[string]int{"users": 10}, pattern: "/api/users*", want: "[{users 10} {api 90}]"},
+		{phase: migration.Parallel, shift: map[string]int{"users": 0}, pattern: "/api/users*", want: "[{api 100}]"},
+		{phase: migration.Switched, pattern: "/api/users*", want: "[{users 1}]"},
+		{phase: migration.Switched, pattern: "/api*", want: "[{drop-traffic 1}]"},
+	}
+	for _, test := range tests {
+		got := fmt.Sprint(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift).At("").Answers(test.pattern))
+		if got != test.want {
+			t.Errorf("%v %v: %s goes to %s, want %s", test.phase, test.shift, test.pattern, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,203 @@
+package stacks_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"cutover/internal/assembly"
+	"cutover/migration"
+)
+
+// What other programs do with the templates, which takes long and mostly waits.
+// Each test here synthesizes what it needs, starts its program and gives way with
+// t.Parallel: the programs work beside all the tests that follow, and when those
+// are over the tests here go on. The name of this file puts it first, for that.
+
+// rehearsed is what of a rehearsal's report is looked at here.
+type rehearsed struct {
+	Verdict struct {
+		Passed  bool
+		Reasons []string
+	}
+	Totals struct{ Requests, Lost, Different int }
+	Steps  []struct {
+		Name  string
+		Begin float64 `json:"begin_s"`
+		End   float64 `json:"end_s"`
+		Fault *struct {
+			Kind         string
+			Own          int
+			OwnFailed    int `json:"own_failed"`
+			OthersFailed int `json:"others_failed"`
+		}
+	}
+	Events []struct{ Service, Text string }
+	Losses []struct {
+		Stage string
+		Last  float64 `json:"last_s"`
+	}
+}
+
+// rehearsalTool builds the command, once for all tests.
+var rehearsalTool = sync.OnceValues(func() (string, error) {
+	tool := filepath.Join(scratch, "cutover")
+	out, err := exec.Command("go", "build", "-o", tool, "./cmd/cutover").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return tool, nil
+})
+
+// rehearse starts "cutover rehearse" on synthesized templates, by phase. What it
+// returns waits for its report and exit code.
+func rehearse(t *testing.T, phases map[string]*assembly.Assembly, args ...string) func() (rehearsed, int) {
+	t.Helper()
+	tool, err := rehearsalTool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for phase, a := range phases {
+		if err := os.Symlink(a.Dir, filepath.Join(dir, phase)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), tool, "rehearse", "--state", filepath.Join(dir, "state"), "--app", dir, "--out", filepath.Join(dir, "report"), "--dwell", "1s", "--json")
+	// When the test is over before, as after a failure: it stops what it runs.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Args = append(cmd.Args, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() (rehearsed, int) {
+		t.Helper()
+		var exit *exec.ExitError
+		if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		var report rehearsed
+		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
+			t.Fatalf("the report cannot be read: %v\n%s%s", err, &stdout, &stderr)
+		}
+		return report, cmd.ProcessState.ExitCode()
+	}
+}
+
+// TestRehearsal walks the whole migration and back on this machine, with the
+// templates that would be deployed and under load: no request is lost, and every
+// answer is the monolith's.
+func TestRehearsal(t *testing.T) {
+	phases := map[string]*assembly.Assembly{}
+	for _, phase := range migration.Phases() {
+		phases[phase.String()] = inPhase(t, phase)
+	}
+	wait := rehearse(t, phases)
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+		t.Errorf("exit code %d, %+v", code, report.Totals)
+	}
+	if report.Totals.Requests < 5000 {
+		t.Errorf("only %d requests were sent", report.Totals.Requests)
+	}
+}
+
+// TestRehearsalOfServicesThatScale walks it with services that scale under the load,
+// there and back, while a minute of autoscaling passes in a fifth of a second: what
+// autoscaling and the phases do to the counts loses nothing either.
+func TestRehearsalOfServicesThatScale(t *testing.T) {
+	phases := map[string]*assembly.Assembly{}
+	for _, phase := range migration.Phases() {
+		phases[phase.String()] = synthScaled(t, settings{"phase": phase.String()})
+	}
+	wait := rehearse(t, phases, "--scaling-period", "200ms", "--rate", "100")
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+	}
+	if report.Totals.Requests < 1000 {
+		t.Errorf("only %d requests were sent", report.Totals.Requests)
+	}
+	var scaled []string
+	for _, e := range report.Events {
+		if strings.HasPrefix(e.Text, "scaling ") && !slices.Contains(scaled, e.Service) {
+			scaled = append(scaled, e.Service)
+		}
+	}
+	if !slices.Contains(scaled, "users") || slices.Contains(scaled, "threads") || slices.Contains(scaled, "posts") {
+		t.Errorf("%v have scaled, want users, and those not that are not to", scaled)
+	}
+}
+
+// TestRehearsalOfWhatMustFail leaves a phase out on the way back, with the gate
+// off: requests go to a monolith that has no task yet, and the rehearsal says so.
+func TestRehearsalOfWhatMustFail(t *testing.T) {
+	phases := map[string]*assembly.Assembly{}
+	for _, phase := range []string{"retired", "parallel"} {
+		phases[phase] = synth(t, settings{"phase": phase, "phaseGate": "off"})
+	}
+	wait := rehearse(t, phases, "--path", "retired,parallel")
+	t.Parallel()
+	report, code := wait()
+	if code != 1 || report.Verdict.Passed || report.Totals.Lost == 0 {
+		t.Errorf("exit code %d, %+v", code, report.Totals)
+	}
+}
+
+// TestLint has cfn-lint look at every phase's templates, and at those of the
+// options that add or change resources. It skips where cfn-lint is missing.
+func TestLint(t *testing.T) {
+	lint, err := exec.LookPath("cfn-lint")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("cfn-lint is missing: install it with `pip install cfn-lint`")
+		}
+		t.Skip("cfn-lint is missing: install it with `pip install cfn-lint`")
+	}
+	contexts := []settings{{"phase": "parallel", "shift": "users=10"}, {"certificateArn": certificate}, {"env": "prod"}}
+	for _, phase := range migration.Phases() {
+		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
+	}
+	assemblies := []*assembly.Assembly{synthPress(t), synthScaled(t, settings{"phase": "parallel"})}
+	for _, context := range contexts {
+		assemblies = append(assemblies, synth(t, context))
+	}
+	// Templates that are the same in several phases are looked at once.
+	seen := map[string]bool{}
+	args := []string{"--non-zero-exit-code", "warning", "--format", "parseable"}
+	for _, a := range assemblies {
+		for _, stack := range a.Stacks {
+			file := filepath.Join(a.Dir, stack.Name+".template.json")
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !seen[string(text)] {
+				seen[string(text)] = true
+				args = append(args, file)
+			}
+		}
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), lint, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Parallel()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("cfn-lint: %v\n%s", err, bytes.ReplaceAll(out.Bytes(), []byte(scratch), nil))
+	}
+}

@@ -1,0 +1,325 @@
+package stacks_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/config"
+	"cutover/deployment"
+	"cutover/internal/analysis/controls"
+	"cutover/internal/analysis/cost"
+	"cutover/internal/assembly"
+	"cutover/internal/rules"
+	"cutover/migration"
+	"cutover/stacks"
+)
+
+// More services than one load balancer has target groups for: further load
+// balancers, by what CloudFormation is given.
+
+// decide returns where a load balancer, by its stack, sends a request to.
+func decide(t *testing.T, table *rules.Table, stack, request string) string {
+	t.Helper()
+	r, err := rules.ParseRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, listener := range table.Listeners {
+		if listener.Resource.Stack.Name != stack || listener.Port != r.Port {
+			continue
+		}
+		decision, err := listener.Route(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decision.String()
+	}
+	t.Fatalf("%s has no listener on port %d", stack, r.Port)
+	return ""
+}
+
+// synthPress returns production with the posts behind a load balancer of their own.
+func synthPress(t *testing.T) *assembly.Assembly {
+	t.Helper()
+	d := deployment.Forum
+	d.Services = slices.Clone(d.Services)
+	posts := slices.IndexFunc(d.Services, func(s config.Service) bool { return s.Name == "posts" })
+	d.Services[posts].LoadBalancer = "press"
+	return synthDeployment(t, d, production(migration.Parallel))
+}
+
+// TestFurtherLoadBalancer looks at all that a further load balancer adds. Its names
+// are pinned as those in TestContracts are.
+func TestFurtherLoadBalancer(t *testing.T) {
+	a := synthPress(t)
+	stack := a.Stack("prod-RoutingPress")
+	if stack == nil {
+		t.Fatal("there is no stack prod-RoutingPress")
+	}
+	var got []string
+	for _, r := range stack.Resources {
+		if kind, ok := strings.CutPrefix(r.Type, "AWS::ElasticLoadBalancingV2::"); ok {
+			line := kind + " " + r.LogicalID
+			if kind == "TargetGroup" {
+				line += " " + property(t, a, r, "Name").(string)
+			}
+			got = append(got, line)
+		}
+	}
+	equal(t, "resources", []string{
+		"TargetGroup ApiF70053CD api-press",
+		"ListenerRule ApiMonolithRule3E1F67E5",
+		"TargetGroup DropTraffic515AB75F drop-traffic-press",
+		"LoadBalancer LoadBalancerBE9EEC3A",
+		"Listener LoadBalancerHttpF4A6AC3E",
+		"Listener LoadBalancerHttps0C5C99D2",
+		"TargetGroup Posts868B3EAD posts-press",
+		"ListenerRule PostsServiceRule589355CE",
+	}, got)
+	if url := fmt.Sprint(stack.Outputs["Url"].Value); !strings.Contains(url, "https://") || !strings.Contains(url, "LoadBalancerBE9EEC3A") {
+		t.Errorf("Url is %s", url)
+	}
+	if a.Stack("prod-Routing").Resource("Posts868B3EAD") != nil {
+		t.Error("the first load balancer has a target group for the posts too")
+	}
+
+	// The monolith is behind both, and each service behind its own.
+	for service, want := range map[string][]string{
+		"Api": {"prod-Routing/ApiF70053CD", "prod-RoutingPress/ApiF70053CD"}, "Users": {"prod-Routing/Users0A0EEA89"}, "Posts": {"prod-RoutingPress/Posts868B3EAD"},
+	} {
+		r := resource(t, a, "prod-"+service, "AWS::ECS::Service")
+		var groups []string
+		for _, at := range listOf(property(t, a, r, "LoadBalancers")) {
+			groups = append(groups, at["TargetGroupArn"].(string))
+		}
+		equal(t, service+" is attached to", want, groups)
+		for _, group := range want {
+			name, _, _ := strings.Cut(group, "/")
+			if !slices.Contains(r.Stack.DependsOn, a.Stack(name)) {
+				t.Errorf("%s does not wait for %s", service, name)
+			}
+		}
+	}
+
+	// Alarms of both load balancers, and of the monolith at each, tell one topic.
+	topic := resource(t, a, "prod-Routing", "AWS::SNS::Topic")
+	var alarms []string
+	for _, alarm := range a.Resources("AWS::CloudWatch::Alarm") {
+		equal(t, alarm.String()+" tells", any([]any{topic.String()}), property(t, a, alarm, "AlarmActions"))
+		id := alarm.LogicalID[:len(alarm.LogicalID)-8] // without the hash
+		for _, dimension := range listOf(property(t, a, alarm, "Dimensions")) {
+			if dimension["Name"] == "TargetGroup" {
+				id += " " + strings.TrimSuffix(dimension["Value"].(string), ".TargetGroupFullName")
+			}
+		}
+		if name := alarm.Stack.Name; name == "prod-Api" || name == "prod-Posts" || strings.HasPrefix(name, "prod-Routing") {
+			alarms = append(alarms, name+" "+id)
+		}
+	}
+	slices.Sort(alarms)
+	equal(t, "alarms", []string{
+		"prod-Api ErrorsAlarm prod-Routing/ApiF70053CD", "prod-Api ErrorsPressAlarm prod-RoutingPress/ApiF70053CD",
+		"prod-Api LatencyAlarm prod-Routing/ApiF70053CD", "prod-Api LatencyPressAlarm prod-RoutingPress/ApiF70053CD",
+		"prod-Api NoTaskAlarm prod-Routing/ApiF70053CD", "prod-Api NoTaskPressAlarm prod-RoutingPress/ApiF70053CD",
+		"prod-Posts CanaryErrorsAlarm", "prod-Posts CanaryLatencyAlarm", "prod-Posts CanaryUnhealthyAlarm",
+		"prod-Posts ErrorsAlarm prod-RoutingPress/Posts868B3EAD",
+		"prod-Posts LatencyAlarm prod-RoutingPress/Posts868B3EAD",
+		"prod-Posts NoTaskAlarm prod-RoutingPress/Posts868B3EAD",
+		"prod-Routing LoadBalancerErrorsAlarm", "prod-RoutingPress LoadBalancerErrorsAlarm",
+	}, alarms)
+
+	// What the config package counts before there are any: with alarms, two for each
+	// of the monolith and the services, one for the load balancer, Url, and the topic's.
+	equal(t, "outputs of the first", 2*3+2+2, len(a.Stack("prod-Routing").Outputs))
+	equal(t, "outputs of the further one", 2*2+2, len(stack.Outputs))
+
+	for _, control := range controls.All {
+		if findings := control.Check(a); len(findings) > 0 {
+			t.Errorf("%s: %v", control.ID, findings)
+		}
+	}
+	estimates, err := cost.Read(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(estimates[0].Lines, func(l cost.Line) bool { return l.Name == "load balancer" })
+	equal(t, "cost", cost.Line{Name: "load balancer", Item: "2 load balancers", Price: "2 × 0.0225 an hour", Amount: 3285}, estimates[0].Lines[i])
+	equal(t, "grants of services", []string(nil), foreignGrants(grants(t, deployed(t, a)), forum))
+}
+
+// lots has 250 services: as many as fit behind the first load balancer and behind
+// one called press, and the others behind one called shop.
+func lots() config.Deployment {
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}}}
+	for i := range 250 {
+		name := fmt.Sprintf("service-%03d", i)
+		d.Services = append(d.Services, config.Service{
+			Name: name, LoadBalancer: []string{"", "press", "shop"}[i/98], Paths: []string{"/api/" + name + "*"}, Order: i%98 + 1,
+		})
+	}
+	return d
+}
+
+// synthLots synthesizes lots in a phase: everything, with any images, or only what
+// decides where a request goes. In a stage, because CDK validates apps only; the
+// same constructs are validated, as few of them, in the other tests.
+func synthLots(t *testing.T, phase migration.Phase, everything bool) *assembly.Assembly {
+	t.Helper()
+	change := settings{"phase": phase.String(), "maxInstances": 32.0}
+	if phase == migration.Parallel {
+		change["shift"] = "service-000=10,service-195=100"
+	}
+	context := cdkContext(t, change)
+	d, s, err := config.Load(lots(), context, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &context, Outdir: jsii.String(t.TempDir())})
+	stage := awscdk.NewStage(app, jsii.String("Lots"), nil)
+	if everything {
+		image := t.TempDir()
+		err = stacks.Add(stage, d, s, func() (map[string]string, error) {
+			contexts := map[string]string{}
+			for _, service := range d.All() {
+				contexts[service.Name] = image
+			}
+			return contexts, os.WriteFile(filepath.Join(image, "Dockerfile"), []byte("FROM scratch\n"), 0o644)
+		})
+	} else {
+		network := stacks.NewNetwork(stage, s)
+		for _, balancer := range d.Plan(s).Balancers {
+			stacks.NewRouting(stage, s, balancer, network, nil)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := assembly.Read(*stage.Synth(nil).Directory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestLotsOfServices has 250 services behind three load balancers: each template
+// keeps to the quotas, and every path goes where it has to in every phase.
+func TestLotsOfServices(t *testing.T) {
+	balancers := []struct{ stack, suffix string }{{"dev-Routing", ""}, {"dev-RoutingPress", "-press"}, {"dev-RoutingShop", "-shop"}}
+	synthesized := map[migration.Phase]*assembly.Assembly{}
+	for _, phase := range migration.Phases() {
+		a := synthLots(t, phase, phase == migration.Parallel)
+		synthesized[phase] = a
+		table, err := rules.Build(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved := phase == migration.Switched || phase == migration.Retired
+		for i, service := range lots().Services {
+			for n, balancer := range balancers {
+				want := "api" + balancer.suffix
+				switch own := i/98 == n; {
+				case own && phase == migration.Parallel && i == 0:
+					want = "service-000 10%, api 90%"
+				case own && phase == migration.Parallel && i == 195:
+					want = "service-195-press"
+				case own && moved:
+					want = service.Name + balancer.suffix
+				case moved:
+					want = "drop-traffic" + balancer.suffix
+				}
+				if got := decide(t, table, balancer.stack, "/api/"+service.Name+"/1"); got != want {
+					t.Errorf("%v: %s sends %s to %s, want %s", phase, balancer.stack, service.Name, got, want)
+				}
+			}
+		}
+		keepsToQuotas(t, a)
+		if phase == migration.Parallel {
+			var names []string
+			for _, service := range lots().All() {
+				names = append(names, service.Name)
+			}
+			equal(t, "services", 251, len(a.Resources("AWS::ECS::Service")))
+			asked := map[string]int{} // log groups by question
+			for name, groups := range queries(t, a) {
+				question, _, _ := strings.Cut(name, ",")
+				asked[question] += len(groups)
+				if len(groups) > 50 { // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_StartQuery.html
+					t.Errorf("%s asks %d log groups", name, len(groups))
+				}
+			}
+			equal(t, "log groups", map[string]int{"dev/what fails": 251, "dev/what is slow": 251, "dev/what happened to a request": 251}, asked)
+			all, executing := grants(t, deployed(t, a)), map[string]bool{}
+			for _, g := range all {
+				executing[g.identity] = strings.HasSuffix(g.identity, ": execution")
+			}
+			maps.DeleteFunc(executing, func(_ string, is bool) bool { return !is })
+			equal(t, "execution roles", 251, len(executing))
+			equal(t, "grants of services", []string(nil), foreignGrants(all, names))
+		}
+	}
+
+	// A cut-over is the same two resources at each load balancer.
+	var want []string
+	for _, balancer := range balancers {
+		want = append(want,
+			"- "+balancer.stack+" ApiMonolithRule3E1F67E5 AWS::ElasticLoadBalancingV2::ListenerRule",
+			"~ "+balancer.stack+" LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[0].Weight 1 -> 0",
+			"~ "+balancer.stack+" LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[1].Weight 0 -> 1")
+	}
+	equal(t, "cut-over", want, assembly.Changes(synthesized[migration.Monolith], synthesized[migration.Switched]))
+	equal(t, "to retired", []string(nil), assembly.Changes(synthesized[migration.Switched], synthesized[migration.Retired]))
+}
+
+// keepsToQuotas checks every template against what AWS takes
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html,
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html).
+func keepsToQuotas(t *testing.T, a *assembly.Assembly) {
+	t.Helper()
+	names := map[string]bool{}
+	for _, stack := range a.Stacks {
+		// In a stage the files have the hash of a path in their names.
+		files, err := filepath.Glob(filepath.Join(a.Dir, "Lots"+strings.ReplaceAll(stack.Name, "-", "")+"????????.template.json"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("the template of %s is one of %v, %v", stack.Name, files, err)
+		}
+		file, err := os.Stat(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(stack.Resources) > 500 || len(stack.Outputs) > 200 || file.Size() > 1_000_000 {
+			t.Errorf("%s has %d resources, %d outputs and %d bytes", stack.Name, len(stack.Resources), len(stack.Outputs), file.Size())
+		}
+		if stack.Name == "dev-Registry" { // the largest, even if all load balancers had all services that they can have
+			if full := file.Size() / int64(len(stack.Resources)) * (5*98 + 1); full > 1_000_000 {
+				t.Errorf("with as many services as there can be %s has %d bytes", stack.Name, full)
+			}
+		}
+		count := map[string]int{}
+		for _, r := range stack.Resources {
+			count[strings.TrimPrefix(r.Type, "AWS::ElasticLoadBalancingV2::")]++
+			for _, key := range []string{"Name", "RepositoryName", "LogGroupName", "Family", "ServiceName"} {
+				if name, ok := r.Properties[key].(string); ok {
+					if names[r.Type+name] {
+						t.Errorf("two of type %s are called %s", r.Type, name)
+					}
+					names[r.Type+name] = true
+				}
+			}
+			groups, _ := r.Properties["LoadBalancers"].([]any)
+			if len(groups) > 5 {
+				t.Errorf("%s is attached to %d target groups", r, len(groups))
+			}
+		}
+		if count["ListenerRule"] > 100 || count["TargetGroup"] > 100 {
+			t.Errorf("%s has %d rules and %d target groups", stack.Name, count["ListenerRule"], count["TargetGroup"])
+		}
+	}
+}

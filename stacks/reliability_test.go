@@ -1,0 +1,157 @@
+package stacks_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"cutover/config"
+	"cutover/deployment"
+	"cutover/internal/assembly"
+	"cutover/internal/local"
+)
+
+// reliabilityDocument is written by TestReliability with -update.
+const reliabilityDocument = "docs/reliability.md"
+
+// TestReliability does every fault to every service in turn, under load: whatever
+// is done to one service, the others answer everything.
+func TestReliability(t *testing.T) {
+	if os.Getenv("CUTOVER_RELIABILITY") == "" {
+		t.Skip("takes three minutes: `make reliability` runs it")
+	}
+	// Where all tasks are hurt alike, more of them change nothing.
+	faults := map[int][]string{2: {"kill-half", "drain", "bad-image"}} // by tasks
+	for _, kind := range local.FaultKinds() {
+		if kind.Name != "kill-half" {
+			faults[1] = append(faults[1], kind.Name)
+		}
+	}
+	services := []string{"api", "users", "threads", "posts"}
+	var (
+		mu       sync.Mutex
+		outcomes = map[string]string{} // by tasks, fault and service
+	)
+	t.Run("faults", func(t *testing.T) {
+		for _, tasks := range []int{1, 2} {
+			d := withTasks(tasks)
+			for _, service := range services {
+				phase := "switched"
+				if service == d.Monolith.Name {
+					phase = "monolith"
+				}
+				phases := map[string]*assembly.Assembly{phase: synthDeployment(t, d, settings{"phase": phase})}
+				t.Run(fmt.Sprintf("%s/%d", service, tasks), func(t *testing.T) {
+					t.Parallel() // what is left to do is done by other processes
+					args := []string{"--path", phase, "--rate", "100"}
+					for _, fault := range faults[tasks] {
+						args = append(args, "--fault", fault+":"+service)
+					}
+					report, code := rehearse(t, phases, args...)()
+					if code != 3 && code != 0 || !report.Verdict.Passed {
+						t.Errorf("exit code %d: %s", code, strings.Join(report.Verdict.Reasons, "\n"))
+					}
+					done := 0
+					for _, step := range report.Steps {
+						if step.Fault == nil {
+							continue
+						}
+						done++
+						if step.Fault.Own == 0 || step.Fault.OthersFailed > 0 {
+							t.Errorf("%s: %+v", step.Name, *step.Fault)
+						}
+						recovered := 0.0
+						for _, loss := range report.Losses {
+							if loss.Stage == step.Name {
+								recovered = max(recovered, loss.Last-step.Begin)
+							}
+						}
+						outcome := "nothing"
+						if step.Fault.OwnFailed > 0 {
+							outcome = fmt.Sprintf("%d of %d, for %.1f s", step.Fault.OwnFailed, step.Fault.Own, recovered)
+						}
+						mu.Lock()
+						outcomes[fmt.Sprint(tasks, step.Fault.Kind, service)] = outcome
+						mu.Unlock()
+					}
+					if done != len(faults[tasks]) {
+						t.Errorf("%d of %d faults were done", done, len(faults[tasks]))
+					}
+				})
+			}
+		}
+	})
+	if t.Failed() || !*update {
+		return
+	}
+	var b strings.Builder
+	b.WriteString(reliabilityHead)
+	for _, kind := range local.FaultKinds() {
+		lossless := ""
+		if kind.Lossless {
+			lossless = "; no request may be lost"
+		}
+		fmt.Fprintf(&b, "- `%s`: %s%s\n", kind.Name, kind.Does, lossless)
+	}
+	b.WriteString("\nThe tables have the requests to the service itself that were lost, and how long after the fault the last of them was.\n")
+	for _, tasks := range []int{1, 2} {
+		title := "One task of each service, the default"
+		if tasks > 1 {
+			title = "Two tasks of each service"
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n", title)
+		fmt.Fprintf(&b, "| fault | %s |\n|---|%s\n", strings.Join(services, " | "), strings.Repeat("---|", len(services)))
+		for _, fault := range faults[tasks] {
+			fmt.Fprintf(&b, "| `%s` |", fault)
+			for _, service := range services {
+				fmt.Fprintf(&b, " %s |", outcomes[fmt.Sprint(tasks, fault, service)])
+			}
+			b.WriteString("\n")
+		}
+	}
+	b.WriteString(reliabilityTail)
+	if err := os.WriteFile(reliabilityDocument, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withTasks is the deployment with so many tasks of each service.
+func withTasks(n int) config.Deployment {
+	d := deployment.Forum
+	d.Monolith.Tasks = n
+	d.Services = nil
+	for _, service := range deployment.Forum.Services {
+		service.Tasks = n
+		d.Services = append(d.Services, service)
+	}
+	return d
+}
+
+const reliabilityHead = `# What a fault costs
+
+<!-- Written by "make reliability". -->
+
+Every fault is done to every service in turn, on one machine, with the templates that are deployed and 100 requests a
+second over all routes; one that lasts is ended after 15 seconds. The client waits 10 seconds for an answer. **No request to another service was lost, and none was answered differently, in any of these runs**: the
+command that writes this page fails otherwise. The api is hurt in the phase monolith, the others in switched.
+
+`
+
+const reliabilityTail = `
+## What follows
+
+- With one task, a service that loses it answers 503 until ECS has started another and the load balancer has found it
+  healthy. Give a service that must not do so two tasks in ` + "`main.go`" + `; their instances are in different zones.
+- A task that hangs holds the requests that it has, until the load balancer's health checks have failed often enough:
+  the interval times the threshold of the target group. Then the load balancer sends nothing more to it, and ECS
+  replaces it.
+- A drained instance and an image that does not run cost nothing: new tasks come before the old ones go, and the circuit
+  breaker returns to the last image that ran.
+- When all of a service's targets are unhealthy, the load balancer fails open and sends requests to all of them.
+
+On AWS the same happens with other times: an instance must be found for a new task, and its image pulled. AWS Fault
+Injection Service does these faults there: ` + "`aws:ecs:stop-task`" + `, ` + "`aws:ecs:drain-container-instances`" + ` and, with the SSM
+agent, ` + "`aws:ecs:task-kill-process`" + `.
+`

@@ -1,0 +1,66 @@
+package stacks_test
+
+import (
+	"testing"
+
+	"cutover/internal/rules"
+)
+
+// TestRouting says where a request goes in each phase, by the synthesized
+// listener, rules and target groups. What reaches drop-traffic is answered with
+// 503 by the load balancer.
+func TestRouting(t *testing.T) {
+	const drop = "drop-traffic"
+	phases := []settings{
+		{"phase": "monolith"}, {"phase": "parallel"}, {"phase": "parallel", "shift": "users=10,posts=100"}, {"phase": "switched"}, {"phase": "retired"},
+	}
+	tests := []struct {
+		request string
+		want    [5]string
+	}{
+		// In the order of the phases: monolith, parallel, with a shift, switched, retired.
+		{"GET /", [5]string{"api", "api", "api", drop, drop}},
+		{"GET /api", [5]string{"api", "api", "api", drop, drop}},
+		{"GET /api/", [5]string{"api", "api", "api", drop, drop}},
+		{"GET /api/users", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
+		{"GET /api/users/", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
+		{"GET /api/users/1", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
+		{"GET /api/threads", [5]string{"api", "api", "api", "threads", "threads"}},
+		{"GET /api/threads/3", [5]string{"api", "api", "api", "threads", "threads"}},
+		{"GET /api/posts", [5]string{"api", "api", "posts", "posts", "posts"}},
+		{"GET /api/posts/in-thread/1", [5]string{"api", "api", "posts", "posts", "posts"}},
+		{"GET /api/posts/by-user/2?page=1", [5]string{"api", "api", "posts", "posts", "posts"}},
+		// A pattern has no regard for where a path's segment ends.
+		{"GET /api/usersfoo", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
+		// The method decides nothing.
+		{"POST /api/users", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
+		// What no service has is the monolith's, as long as it answers.
+		{"GET /api/tags", [5]string{"api", "api", "api", drop, drop}},
+		{"GET /index.html", [5]string{"api", "api", "api", drop, drop}},
+		// The query is no part of the path.
+		{"GET /?/api/users", [5]string{"api", "api", "api", drop, drop}},
+		// The load balancer's patterns are case-sensitive though the services' routes
+		// are not, and take an encoded path as it is. Such requests end at the switch.
+		{"GET /API/users", [5]string{"api", "api", "api", drop, drop}},
+		{"GET /api/%75sers", [5]string{"api", "api", "api", drop, drop}},
+	}
+	for i, phase := range phases {
+		table, err := rules.Build(synth(t, phase))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range tests {
+			request, err := rules.ParseRequest(test.request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			decision, err := table.Route(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := decision.String(); got != test.want[i] {
+				t.Errorf("%v: %s goes to %s, want %s\n%s", phase, test.request, got, test.want[i], decision.Explain())
+			}
+		}
+	}
+}
