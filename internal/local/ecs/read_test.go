@@ -115,7 +115,7 @@ func TestGoldenTemplates(t *testing.T) {
 		"parallel": {"api": 1, "users": 1, "threads": 1, "posts": 1},
 		"retired":  {"api": 0, "users": 1, "threads": 1, "posts": 1},
 	} {
-		golden := filepath.Join("..", "..", "test", "golden", phase)
+		golden := filepath.Join("..", "..", "..", "stacks", "golden", phase)
 		files, err := filepath.Glob(filepath.Join(golden, "*.json"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no goldens in %s (%v)", golden, err)
