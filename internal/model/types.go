@@ -4,8 +4,8 @@ import "slices"
 
 // Names of the resource types that something reads. No other package spells one.
 const (
-	AutoScalingGroup    = "AWS::AutoScaling::AutoScalingGroup"
-	LaunchConfiguration = "AWS::AutoScaling::LaunchConfiguration"
+	EC2AutoScalingGroup    = "AWS::AutoScaling::AutoScalingGroup"
+	EC2LaunchConfiguration = "AWS::AutoScaling::LaunchConfiguration"
 
 	CloudFormationStack = "AWS::CloudFormation::Stack"
 	CloudWatchAlarm     = "AWS::CloudWatch::Alarm"
@@ -38,8 +38,8 @@ const (
 	IAMPolicy        = "AWS::IAM::Policy"
 	IAMRole          = "AWS::IAM::Role"
 
-	ScalableTarget = "AWS::ApplicationAutoScaling::ScalableTarget"
-	ScalingPolicy  = "AWS::ApplicationAutoScaling::ScalingPolicy"
+	AppAutoScalingTarget = "AWS::ApplicationAutoScaling::ScalableTarget"
+	AppAutoScalingPolicy = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
 	SSMParameter = "AWS::SSM::Parameter"
 )
@@ -77,8 +77,8 @@ var free = []string{}
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html.
 // What runs on this machine is not in the table: the providers of the local target say so.
 var types = map[string]facts{
-	AutoScalingGroup:                        {only("AutoScalingGroupName", "InstanceId"), free, nil}, // its instances cost
-	LaunchConfiguration:                     {nil, free, nil},
+	EC2AutoScalingGroup:                     {only("AutoScalingGroupName", "InstanceId"), free, nil}, // its instances cost
+	EC2LaunchConfiguration:                  {nil, free, nil},
 	"AWS::AutoScaling::LifecycleHook":       {nil, free, nil},
 	"AWS::CDK::Metadata":                    {nil, free, nil},
 	CloudWatchAlarm:                         {only("AlarmName"), []string{"alarm"}, nil},
@@ -123,8 +123,8 @@ var types = map[string]facts{
 	"AWS::S3::BucketPolicy":      {only("Bucket"), free, nil},
 	"AWS::SNS::Topic":            {only("FifoTopic", "TopicName"), free, nil},
 	"AWS::SNS::TopicPolicy":      {only(), free, nil},
-	ScalableTarget:               {only("ResourceId", "ScalableDimension", "ServiceNamespace"), free, nil},
-	ScalingPolicy:                {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
+	AppAutoScalingTarget:         {only("ResourceId", "ScalableDimension", "ServiceNamespace"), free, nil},
+	AppAutoScalingPolicy:         {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
 	SSMParameter:                 {only("Name"), free, nil}, // in the standard tier
 }
 
