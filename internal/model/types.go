@@ -34,9 +34,10 @@ const (
 	ELBLoadBalancer = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 	ELBTargetGroup  = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
-	IAMManagedPolicy = "AWS::IAM::ManagedPolicy"
-	IAMPolicy        = "AWS::IAM::Policy"
-	IAMRole          = "AWS::IAM::Role"
+	IAMInstanceProfile = "AWS::IAM::InstanceProfile"
+	IAMManagedPolicy   = "AWS::IAM::ManagedPolicy"
+	IAMPolicy          = "AWS::IAM::Policy"
+	IAMRole            = "AWS::IAM::Role"
 
 	AppAutoScalingTarget = "AWS::ApplicationAutoScaling::ScalableTarget"
 	AppAutoScalingPolicy = "AWS::ApplicationAutoScaling::ScalingPolicy"
@@ -109,7 +110,7 @@ var types = map[string]facts{
 	ELBListenerRule:              {only("ListenerArn"), free, nil},
 	ELBLoadBalancer:              {only("Name", "Scheme", "Type"), []string{"loadBalancer", "publicIPv4", "loadBalancerCapacity"}, nil},
 	ELBTargetGroup:               {only("IpAddressType", "Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId"), free, nil},
-	"AWS::IAM::InstanceProfile":  {only("InstanceProfileName", "Path"), free, nil},
+	IAMInstanceProfile:           {only("InstanceProfileName", "Path"), free, nil},
 	IAMManagedPolicy:             {nil, free, nil},
 	IAMPolicy:                    {only(), free, nil},
 	IAMRole:                      {only("Path", "RoleName"), free, nil},
