@@ -55,7 +55,7 @@ type LoadBalancer struct {
 	DesyncMitigation string
 }
 
-// read reads a load balancer.
+// loadBalancer reads a load balancer.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html
 func (m *Model) loadBalancer(lb *LoadBalancer, p assembly.Value) {
@@ -78,6 +78,9 @@ func (lb *LoadBalancer) read(p assembly.Value) {
 	lb.PreserveHost = a.Field("routing.http.preserve_host_header.enabled").Bool(false)
 	lb.ForwardedFor = a.Field("routing.http.xff_header_processing.mode").OneOf("append", "preserve", "remove")
 	lb.ForwardedPort = a.Field("routing.http.xff_client_port.enabled").Bool(false)
+	lb.AccessLogs = a.Field("access_logs.s3.enabled").Bool(false)
+	lb.DeletionProtection = a.Field("deletion_protection.enabled").Bool(false)
+	lb.DesyncMitigation = a.Field("routing.http.desync_mitigation_mode").OneOf("defensive", "strictest", "monitor")
 }
 
 // DefaultLoadBalancer returns a load balancer with all defaults, for a listener
@@ -88,7 +91,4 @@ func DefaultLoadBalancer(resource *assembly.Resource) *LoadBalancer {
 	none.Properties = nil
 	lb.read(assembly.NewReader(nil).Properties(&none))
 	return lb
-	lb.AccessLogs = a.Field("access_logs.s3.enabled").Bool(false)
-	lb.DeletionProtection = a.Field("deletion_protection.enabled").Bool(false)
-	lb.DesyncMitigation = a.Field("routing.http.desync_mitigation_mode").OneOf("defensive", "strictest", "monitor")
 }
