@@ -95,7 +95,12 @@ next:
 		if !within(setting.Property, properties) {
 			continue
 		}
-		if only, ok := passed[setting.Name]; ok && (only == "" || only == fmt.Sprint(setting.Value)) {
+		only, ok := passed[setting.Name]
+		if ok && (only == "" || only == fmt.Sprint(setting.Value)) {
+			continue
+		}
+		if ok {
+			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: only %s is known here", setting.Value, only))
 			continue
 		}
 		path := strings.Split(setting.Property, ".")
