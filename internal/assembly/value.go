@@ -198,6 +198,27 @@ func (v Value) Need(expected string) Value {
 // Raw is the value as decoded by encoding/json, functions unevaluated.
 func (v Value) Raw() any { return v.raw }
 
+// Evaluated is the value with its functions evaluated, in the shapes of
+// [Assembly.Resolve]; nil if it is absent or refused.
+func (v Value) Evaluated() any {
+	if value := v.resolve(); value != (any)(unusable{}) {
+		return value
+	}
+	return nil
+}
+
+// Names are the names of an object's members, sorted.
+func (v Value) Names() []string {
+	switch members := v.resolve().(type) {
+	case nil:
+	case map[string]any:
+		return slices.Sorted(maps.Keys(members))
+	default:
+		v.mismatch(members, "an object")
+	}
+	return nil
+}
+
 // Present says whether there is anything: whether the template has the value
 // and it is neither null nor AWS::NoValue.
 func (v Value) Present() bool { return v.resolve() != nil }

@@ -15,6 +15,9 @@ type Listener struct {
 	Port         int
 	// Protocol is HTTP or HTTPS, or one of a Network Load Balancer.
 	Protocol string
+	// SecurityPolicy is the name of the policy for TLS. Empty if the template leaves it to
+	// AWS.
+	SecurityPolicy string
 	// MutualTLS is off (the default), passthrough or verify.
 	MutualTLS string
 	// ServerHeader says whether answers have a Server header. Default true.
@@ -32,6 +35,7 @@ func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.LoadBalancer = elsewhere[LoadBalancer](m, p.Field("LoadBalancerArn"), ELBLoadBalancer, "LoadBalancerArn")
 	l.Port = p.Field("Port").Need("a port").Int(0, 1, 65535)
 	l.Protocol = p.Field("Protocol").Text("")
+	l.SecurityPolicy = p.Field("SslPolicy").Text("")
 	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
 	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
 	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"))}

@@ -7,7 +7,7 @@ import (
 )
 
 func (m *Model) readLoadBalancing() {
-	m.LoadBalancers = all(m, ELBLoadBalancer, (*LoadBalancer).read)
+	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
 	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
 	m.Listeners = all(m, ELBListener, m.listener)
 	m.Rules = all(m, ELBListenerRule, m.rule)
@@ -22,6 +22,11 @@ type LoadBalancer struct {
 	Name string
 	// Type is application (the default), network or gateway.
 	Type string
+	// Internal says that the load balancer has no public addresses. Default false.
+	Internal bool
+	// Subnets has nil for each subnet that the assembly does not have. There is one
+	// address in each.
+	Subnets []*Subnet
 	// IdleTimeout closes a connection, to a client or to a target, over which
 	// nothing was sent or received for so long. Default 60 s.
 	IdleTimeout time.Duration
@@ -41,13 +46,29 @@ type LoadBalancer struct {
 	// ForwardedPort adds the client's port to its address in X-Forwarded-For.
 	// Default false.
 	ForwardedPort bool
+	// AccessLogs writes a line for each request to a bucket. Default false.
+	AccessLogs bool
+	// DeletionProtection refuses to delete the load balancer. Default false.
+	DeletionProtection bool
+	// DesyncMitigation is defensive (the default), strictest or monitor: what happens to
+	// requests that a target may understand otherwise.
+	DesyncMitigation string
 }
 
-// read reads a load balancer.
+// loadBalancer reads a load balancer.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html
+func (m *Model) loadBalancer(lb *LoadBalancer, p assembly.Value) {
+	lb.read(p)
+	lb.Subnets = m.subnets(p.Field("Subnets"))
+	for _, mapping := range p.Field("SubnetMappings").List() {
+		lb.Subnets = append(lb.Subnets, refer[Subnet](m, mapping.Field("SubnetId"), EC2Subnet, "SubnetId"))
+	}
+}
+
 func (lb *LoadBalancer) read(p assembly.Value) {
 	lb.Name = name(&lb.Base, p.Field("Name"))
+	lb.Internal = p.Field("Scheme").Text("internet-facing") == "internal"
 	lb.Type = p.Field("Type").OneOf("application", "network", "gateway")
 	a := p.Field("LoadBalancerAttributes").Attributes()
 	lb.IdleTimeout = a.Field("idle_timeout.timeout_seconds").Seconds(60, 1, 4000)
@@ -57,6 +78,9 @@ func (lb *LoadBalancer) read(p assembly.Value) {
 	lb.PreserveHost = a.Field("routing.http.preserve_host_header.enabled").Bool(false)
 	lb.ForwardedFor = a.Field("routing.http.xff_header_processing.mode").OneOf("append", "preserve", "remove")
 	lb.ForwardedPort = a.Field("routing.http.xff_client_port.enabled").Bool(false)
+	lb.AccessLogs = a.Field("access_logs.s3.enabled").Bool(false)
+	lb.DeletionProtection = a.Field("deletion_protection.enabled").Bool(false)
+	lb.DesyncMitigation = a.Field("routing.http.desync_mitigation_mode").OneOf("defensive", "strictest", "monitor")
 }
 
 // DefaultLoadBalancer returns a load balancer with all defaults, for a listener

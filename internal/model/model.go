@@ -41,6 +41,23 @@ type Model struct {
 	// Rules are those of all listeners, without the default rules.
 	Rules []*Rule
 
+	VPCs           []*VPC
+	Subnets        []*Subnet
+	Endpoints      []*Endpoint
+	SecurityGroups []*SecurityGroup
+	// SecurityGroupRules are those of groups, then those with a resource of their own.
+	SecurityGroupRules []*SecurityGroupRule
+
+	LaunchTemplates, LaunchConfigurations []*Launch
+	AutoScalingGroups                     []*AutoScalingGroup
+	Repositories                          []*Repository
+	Alarms                                []*Alarm
+
+	Roles            []*Role
+	InstanceProfiles []*InstanceProfile
+	Policies         []*Policy
+	ResourcePolicies []*ResourcePolicy
+
 	values map[*assembly.Resource]any
 }
 
@@ -48,6 +65,12 @@ type Model struct {
 func Read(a *assembly.Assembly) *Model {
 	m := &Model{Assembly: a, values: map[*assembly.Resource]any{}}
 	// What is referred to comes before what refers to it.
+	m.readNetwork()
+	m.readSecurityGroups()
+	m.readAutoScaling()
+	m.Repositories = all(m, ECRRepository, (*Repository).read)
+	m.Alarms = all(m, CloudWatchAlarm, (*Alarm).read)
+	m.readIAM()
 	m.readLoadBalancing()
 	return m
 }
@@ -87,30 +110,31 @@ func (b *Base) Problem(properties ...string) error {
 // Unsupported joins the problems of some properties, or of all, and an error for
 // each setting there that is not passed over. Passed over are settings by the name
 // of the member, or of an object that the member is in; each with the one value
-// that is passed over, or "" for any. Reasons are by the name of the member.
+// that is passed over, or "" for any. Problems in what is passed over with any value are
+// passed over, too. Reasons are by the name of the member.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
-	errs := []error{b.Problem(properties...)}
-next:
-	for _, setting := range b.Settings {
-		if !within(setting.Property, properties) {
-			continue
-		}
-		only, ok := passed[setting.Name]
-		if ok && (only == "" || only == fmt.Sprint(setting.Value)) {
-			continue
-		}
-		if ok {
-			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: only %s is known here", setting.Value, only))
-			continue
-		}
-		path := strings.Split(setting.Property, ".")
-		for _, object := range path[:len(path)-1] {
+	inPassed := func(path string) bool {
+		return slices.ContainsFunc(strings.Split(path, "."), func(object string) bool {
 			object, _, _ = strings.Cut(object, "[")
-			if only, ok := passed[object]; ok && only == "" {
-				continue next
-			}
+			only, ok := passed[object]
+			return ok && only == ""
+		})
+	}
+	var errs []error
+	for _, problem := range b.Problems {
+		if within(problem.Property, properties) && !inPassed(problem.Property) {
+			errs = append(errs, problem.Err)
 		}
-		errs = append(errs, setting.Refuse(reasons[setting.Name]))
+	}
+	for _, setting := range b.Settings {
+		only, ok := passed[setting.Name]
+		switch {
+		case !within(setting.Property, properties), inPassed(setting.Property), ok && (only == "" || only == fmt.Sprint(setting.Value)):
+		case ok:
+			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: only %s is known here", setting.Value, only))
+		default:
+			errs = append(errs, setting.Refuse(reasons[setting.Name]))
+		}
 	}
 	return assembly.Join(errs...)
 }
@@ -123,6 +147,19 @@ func within(path string, properties []string) bool {
 		after, ok := strings.CutPrefix(rest, property)
 		return ok && (after == "" || strings.ContainsAny(after[:1], ".[ "))
 	})
+}
+
+// Tag returns the value of a tag, where tags are a list. It is empty if there is none,
+// or if only a deployment can tell it.
+func Tag(resource *assembly.Resource, key string) string {
+	tags, _ := resource.Properties["Tags"].([]any)
+	for _, tag := range tags {
+		if tag, ok := tag.(map[string]any); ok && tag["Key"] == key {
+			value, _ := tag["Value"].(string)
+			return value
+		}
+	}
+	return ""
 }
 
 // all reads the resources of a type.

@@ -28,7 +28,10 @@ func Read(m *model.Model) (*Config, error) {
 	config, errs := &Config{Table: table, LoadBalancers: map[string]*model.LoadBalancer{}}, []error{err}
 	for _, lb := range m.LoadBalancers {
 		config.LoadBalancers[lb.Key()] = lb
-		errs = append(errs, lb.Unsupported(passedOver, nil), only(lb.Errorf, "Type", lb.Type, "application"))
+		errs = append(errs, lb.Unsupported(passedOver, nil), only(lb.Errorf, "Type", lb.Type, "application"),
+			// Requests that would be classified as severe are always blocked, as in the
+			// defensive mode.
+			only(lb.Errorf, "LoadBalancerAttributes (routing.http.desync_mitigation_mode)", lb.DesyncMitigation, "defensive"))
 	}
 	for _, l := range m.Listeners {
 		errs = append(errs, l.Unsupported(passedOver, nil), only(l.Errorf, "MutualAuthentication", l.MutualTLS, "off"))
@@ -70,17 +73,14 @@ var passedOver = map[string]string{
 	// Of all.
 	"Tags": "", "IpAddressType": "",
 	// Of load balancers.
-	"Subnets": "", "SubnetMappings": "", "SecurityGroups": "", "Scheme": "", "MinimumLoadBalancerCapacity": "", "Ipv4IpamPoolId": "",
-	// Requests that would be classified as severe are always blocked, as in the
-	// defensive mode.
-	"routing.http.desync_mitigation_mode":                      "defensive",
+	"Subnets": "", "SubnetMappings": "", "SecurityGroups": "", "MinimumLoadBalancerCapacity": "", "Ipv4IpamPoolId": "",
 	"routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "false",
 	"connection_logs.s3.enabled":                               "false",
 	"health_check_logs.s3.enabled":                             "false",
 	// Access lines are written whether there is a bucket for them or not.
-	"access_logs.s3.enabled": "", "access_logs.s3.bucket": "", "access_logs.s3.prefix": "",
+	"access_logs.s3.bucket": "", "access_logs.s3.prefix": "",
 	"connection_logs.s3.bucket": "", "connection_logs.s3.prefix": "", "health_check_logs.s3.bucket": "", "health_check_logs.s3.prefix": "",
-	"deletion_protection.enabled": "", "ipv6.deny_all_igw_traffic": "", "waf.fail_open.enabled": "", "zonal_shift.config.enabled": "",
+	"ipv6.deny_all_igw_traffic": "", "waf.fail_open.enabled": "", "zonal_shift.config.enabled": "",
 	"load_balancing.cross_zone.enabled": "",
 	// Of listeners. A certificate made for the purpose is presented instead of the
 	// listener's, by the security policy of crypto/tls.

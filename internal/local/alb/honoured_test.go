@@ -29,7 +29,7 @@ func TestReadDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantLB := model.LoadBalancer{Type: "application", Name: "Lb", IdleTimeout: time.Minute, ClientKeepAlive: time.Hour, HTTP2: true, ForwardedFor: "append"}
+	wantLB := model.LoadBalancer{Type: "application", Name: "Lb", IdleTimeout: time.Minute, ClientKeepAlive: time.Hour, HTTP2: true, ForwardedFor: "append", DesyncMitigation: "defensive"}
 	if got := theBalancer(config); !reflect.DeepEqual(got, wantLB) {
 		t.Errorf("load balancer is %+v, want %+v", got, wantLB)
 	}
@@ -70,7 +70,7 @@ func TestReadEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantLB := model.LoadBalancer{Type: "application", Name: "forum", IdleTimeout: 4000 * time.Second, ClientKeepAlive: time.Minute, DropInvalidHeaders: true, PreserveHost: true, ForwardedFor: "remove", ForwardedPort: true}
+	wantLB := model.LoadBalancer{Type: "application", Name: "forum", IdleTimeout: 4000 * time.Second, ClientKeepAlive: time.Minute, DropInvalidHeaders: true, PreserveHost: true, ForwardedFor: "remove", ForwardedPort: true, AccessLogs: true, DeletionProtection: true, DesyncMitigation: "defensive"}
 	if got := theBalancer(config); !reflect.DeepEqual(got, wantLB) {
 		t.Errorf("load balancer is %+v, want %+v", got, wantLB)
 	}
@@ -112,8 +112,8 @@ func TestReadRefuses(t *testing.T) {
 		{lb(`"LoadBalancerAttributes": {"Fn::Split": 1}`), "S/Lb/Properties.LoadBalancerAttributes"},
 		{lbAttribute("idle_timeout.timeout_seconds", "0"), `LoadBalancerAttributes (idle_timeout.timeout_seconds): expected a whole number from 1 to 4000, found "0"`},
 		{lbAttribute("routing.http2.enabled", "yes"), `(routing.http2.enabled): expected true or false, found "yes"`},
-		{lbAttribute("routing.http.desync_mitigation_mode", "strictest"), "(routing.http.desync_mitigation_mode): strictest is not honoured: only defensive is known here"},
-		{lbAttribute("routing.http.desync_mitigation_mode", "monitor"), "monitor is not honoured"},
+		{lbAttribute("routing.http.desync_mitigation_mode", "strictest"), `(routing.http.desync_mitigation_mode): "strictest" is not honoured: only defensive is known here`},
+		{lbAttribute("routing.http.desync_mitigation_mode", "monitor"), `"monitor" is not honoured`},
 		{lbAttribute("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "true"), "true is not honoured"},
 		{lbAttribute("connection_logs.s3.enabled", "true"), "(connection_logs.s3.enabled): true is not honoured"},
 		{lbAttribute("routing.http.xff_header_processing.mode", "rewrite"), `(routing.http.xff_header_processing.mode): "rewrite" is none of append, preserve, remove`},
