@@ -76,6 +76,9 @@ func Read(a *assembly.Assembly) *Model {
 	return m
 }
 
+// Value returns the typed value of a resource; nil if the model has none.
+func (m *Model) Value(resource *assembly.Resource) any { return m.values[resource] }
+
 // Base is what all typed values have.
 type Base struct {
 	Resource *assembly.Resource

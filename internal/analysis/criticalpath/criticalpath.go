@@ -32,6 +32,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // Action is what is done to a resource.
@@ -164,7 +165,10 @@ func (p *Path) SideBySide() int {
 // Its error has a line for each value that has to be known and is not, or names
 // resources that wait for each other in a circle.
 func Read(from, to *assembly.Assembly) (*Path, error) {
-	d := &deployment{from: from, to: to, unknown: map[string]bool{}}
+	d := &deployment{to: model.Read(to), unknown: map[string]bool{}}
+	if from != nil {
+		d.from = model.Read(from)
+	}
 	p := &Path{First: from == nil, Chain: []Step{}}
 	done := map[*assembly.Stack]chain{}
 	turns := map[*assembly.Stack]int{}

@@ -13,21 +13,21 @@ import (
 
 // deployment is what gets from one assembly to another.
 type deployment struct {
-	from, to *assembly.Assembly // from may be nil
+	from, to *model.Model // from may be nil
 	unknown  map[string]bool
 }
 
 // stack returns what is done to a stack, and the longest chain of it.
 func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	s := Stack{Name: stack.Name, Needs: []Need{}}
-	now, err := existing(d.to, stack)
+	now, err := existing(d.to.Assembly, stack)
 	if err != nil {
 		return s, chain{}, err
 	}
 	old := map[string]*assembly.Resource{}
 	if d.from != nil {
-		if before := d.from.Stack(stack.Name); before != nil {
-			if old, err = existing(d.from, before); err != nil {
+		if before := d.from.Assembly.Stack(stack.Name); before != nil {
+			if old, err = existing(d.from.Assembly, before); err != nil {
 				return s, chain{}, err
 			}
 		}
