@@ -10,11 +10,11 @@ import (
 	"cutover/internal/model"
 )
 
-// pace is how fast a service comes and goes, in seconds at most.
+// pace is how fast the tasks of a service come and go, in seconds at most.
 type pace struct {
 	service  *model.Service
 	tasks    int
-	kept     bool // an update leaves the number as it is
+	kept     bool // an update leaves the number of tasks as it is
 	start    int  // until a new task counts
 	startWhy string
 	stop     int // until one that goes away is gone
@@ -30,8 +30,8 @@ var restarting = []string{
 	"ServiceRegistries", "TaskDefinition", "VolumeConfigurations", "VpcLatticeConfigurations",
 }
 
-// wait adds to a step what the templates make it last. What was is nil for a
-// resource that is created, what is for one that is deleted.
+// wait adds to a step how long the templates make it last. was is nil for a resource that
+// is created, is for a resource that is deleted.
 func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []string) error {
 	if step.Type != model.ECSService {
 		return nil
@@ -49,7 +49,7 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 		}
 	}
 	if was != nil && step.Action == Update && after.kept {
-		// Without a count an update keeps the number, and a new service has one task.
+		// Without a count an update keeps the number of tasks.
 		after.tasks = before.tasks
 	}
 	anew := slices.ContainsFunc(changed, func(name string) bool { return slices.Contains(restarting, name) })

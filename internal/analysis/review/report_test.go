@@ -271,7 +271,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-func TestPicture(t *testing.T) {
+func TestSparklines(t *testing.T) {
 	slice := func(at float64, lost int, by map[string]int) rehearsal.Slice {
 		return rehearsal.Slice{Begin: rehearsal.Seconds(at), Totals: rehearsal.Totals{Lost: lost, ByService: by}}
 	}
