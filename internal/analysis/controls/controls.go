@@ -167,18 +167,18 @@ var All = []Control{
 		return unless(!s.PublicAddresses, "gives its tasks public addresses")
 	}, "NetworkConfiguration")},
 	{"ECS.3", "ECS task definitions should not share the host's process namespace", definitions.every(func(d *model.TaskDefinition) string {
-		return unless(d.PIDMode != "host", "shares the instance's processes")
+		return unless(d.PidMode != "host", "shares the instance's processes")
 	}, "PidMode")},
 	{"ECS.4", "ECS containers should run as non-privileged", containers(func(c model.Container) string {
 		return unless(!c.Privileged, "is privileged")
-	})},
+	}, "Privileged")},
 	{"ECS.5", "ECS task definitions should configure containers to be limited to read-only access to root filesystems", containers(func(c model.Container) string {
 		return unless(c.ReadonlyRootFilesystem, "can write to its root file system")
-	})},
-	{"ECS.8", "Secrets should not be passed as container environment variables", containers(noCredentials)},
+	}, "ReadonlyRootFilesystem")},
+	{"ECS.8", "Secrets should not be passed as container environment variables", containers(noCredentials, "Environment")},
 	{"ECS.9", "ECS task definitions should have a logging configuration", containers(func(c model.Container) string {
 		return unless(c.LogDriver != "", "has no log driver")
-	})},
+	}, "LogConfiguration")},
 	{"ECS.12", "ECS clusters should use Container Insights", clusters.every(func(c *model.Cluster) string {
 		switch c.ContainerInsights {
 		case "":
@@ -197,7 +197,7 @@ var All = []Control{
 	{"ECS.20", "ECS Task Definitions should configure non-root users in Linux container definitions", containers(func(c model.Container) string {
 		user, _, _ := strings.Cut(c.User, ":")
 		return unless(user != "root" && user != "0" && user != "", "runs as root")
-	})},
+	}, "User")},
 	{"ELB.1", "Application Load Balancer should be configured to redirect all HTTP requests to HTTPS", redirected},
 	{"ELB.4", "Application Load Balancer should be configured to drop invalid http headers", balancers.every(func(lb *model.LoadBalancer) string {
 		return unless(lb.DropInvalidHeaders, "passes invalid headers on")
@@ -220,16 +220,20 @@ var All = []Control{
 // attributes are those of a load balancer.
 const attributes = "LoadBalancerAttributes"
 
-// containers makes the check of every container of every task definition.
-func containers(problem func(model.Container) string) check {
+// containers makes the check of every container of every task definition, by these
+// members of it.
+func containers(problem func(model.Container) string, members ...string) check {
 	return func(r *report) {
 		for _, d := range definitions.some(r) {
-			r.find(d, unless(len(d.Containers) > 0, "has no container"), "ContainerDefinitions")
+			if len(d.Containers) == 0 {
+				r.findings = append(r.findings, Finding{d.Key(), "has no container"})
+			}
 			for _, c := range d.Containers {
 				if text := problem(c); text != "" {
-					r.find(d, fmt.Sprintf("container %s %s", c.Name, text), "ContainerDefinitions")
+					r.findings = append(r.findings, Finding{d.Key(), fmt.Sprintf("container %s %s", c.Name, text)})
 				}
 			}
+			r.unknown = append(r.unknown, d.ContainerProblem(members...))
 		}
 	}
 }
@@ -249,10 +253,8 @@ func noCredentials(c model.Container) string {
 // a redirection to HTTPS.
 func redirected(r *report) {
 	for _, l := range listeners.some(r) {
-		r.find(l, "", "Protocol")
-		if to := l.Default.Action.Redirect; l.Protocol == "HTTP" {
-			r.find(l, unless(to != nil && to.Protocol == "HTTPS", "answers over plain HTTP"), "DefaultActions")
-		}
+		to := l.Default.Action.Redirect
+		r.find(l, unless(l.Protocol != "HTTP" || to != nil && to.Protocol == "HTTPS", "answers over plain HTTP"), "Protocol")
 	}
 }
 
@@ -273,11 +275,9 @@ var recommended = map[string]bool{
 func recommendedPolicies(r *report) {
 	encrypted := false
 	for _, l := range listeners.some(r) {
-		r.find(l, "", "Protocol")
-		if l.Protocol == "HTTPS" {
-			encrypted = true
-			r.find(l, unless(recommended[l.SecurityPolicy], "has the policy "+cmp.Or(l.SecurityPolicy, "none")), "SslPolicy")
-		}
+		https := l.Protocol == "HTTPS"
+		encrypted = encrypted || https
+		r.find(l, unless(!https || recommended[l.SecurityPolicy], "has the policy "+cmp.Or(l.SecurityPolicy, "none")), "Protocol", "SslPolicy")
 	}
 	if !encrypted {
 		r.findings = append(r.findings, Finding{Problem: "no listener has HTTPS"})

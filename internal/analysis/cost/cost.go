@@ -6,14 +6,10 @@
 package cost
 
 import (
-	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strings"
 
 	"cutover/internal/assembly"
-	"cutover/internal/capacity"
 	"cutover/internal/model"
 )
 

@@ -2,11 +2,7 @@ package cost
 
 import (
 	"errors"
-	"fmt"
 	"maps"
-	"math"
-	"slices"
-	"strings"
 
 	"cutover/internal/assembly"
 	"cutover/internal/capacity"
@@ -101,7 +97,7 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 		// Target tracking has two alarms, one to scale out and one to scale in
 		// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html).
 		number = 0
-		if v.Type == "TargetTrackingScaling" {
+		if v.Type == model.TargetTracking {
 			number = 2
 		}
 		if v.Target != nil && v.Target.Service != nil {
@@ -166,6 +162,7 @@ func (e *environment) addTasks(v *model.Service) error {
 		errs = append(errs, v.Errorf("LaunchType", "the price of these tasks is not in %s", pricesPath))
 	}
 	if v.TaskDefinition != nil {
+		errs = append(errs, v.TaskDefinition.ContainerProblem("Cpu", "Memory", "MemoryReservation"))
 		service := model.Tag(v.Resource, "service")
 		if service == "" {
 			service = v.Name

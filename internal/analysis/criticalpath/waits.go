@@ -83,7 +83,7 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 // rounds is how often tasks are replaced, each time as many as the maximum lets start, or
 // the minimum lets stop.
 func (p pace) rounds() int {
-	lower, upper := p.service.Bounds(p.tasks)
+	lower, upper := model.Bounds(p.service.MinimumHealthyPercent, p.service.MaximumPercent, p.tasks)
 	atOnce := max(1, upper-lower)
 	return (p.tasks + atOnce - 1) / atOnce
 }
