@@ -444,3 +444,28 @@ func TestInstanceTypes(t *testing.T) {
 		t.Errorf("(-sizes +prices):\n%s", diff)
 	}
 }
+
+// What the model says that types cost is in the price list, and the price list has no
+// more.
+func TestKeys(t *testing.T) {
+	want := map[string]bool{}
+	for key := range prices.Fixed {
+		want[key] = true
+		if !slices.ContainsFunc(things, func(thing struct{ price, one, more string }) bool { return thing.price == key }) {
+			t.Errorf("%s has no name", key)
+		}
+	}
+	for key := range prices.Traffic {
+		want[key] = true
+	}
+	got := map[string]bool{}
+	for _, resourceType := range model.Types() {
+		keys, _ := model.Costs(resourceType)
+		for _, key := range keys {
+			got[key] = true
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-prices +model):\n%s", diff)
+	}
+}
