@@ -482,8 +482,8 @@ func TestSettings(t *testing.T) {
 		"Name": "n", "Empty": [], "Off": false, "Left": {"Ref": "R"}, "Whole": {"A": 1},
 		"Open": {"Fn::If": ["Yes", {"Read": 1, "Other": 2}, {}]}, "List": [{"Key": "a.b", "Value": "1"}, {"Key": "c", "Value": "2", "More": 3}], "Twice": 1}}},
 		"Conditions": {"Yes": {"Fn::Equals": ["a", "a"]}}}`))
-	reader := NewReader(a)
-	p := reader.Properties(a.Stacks[0].Resource("R"))
+	reader := NewReader(a, a.Stacks[0].Resource("R"))
+	p := reader.Properties()
 	p.Field("Name").Text("")
 	p.Field("Open").Field("Read").Int(0, 0, 9)
 	p.Field("Twice").Bool(false)
@@ -503,7 +503,7 @@ func TestSettings(t *testing.T) {
 	if len(problems) != 1 || problems[0].Property != "Properties.Twice" {
 		t.Errorf("problems are %v", problems)
 	}
-	if twice := Join(reader.Err(), errors.Join(nil, reader.Err())); twice.Error() != "S/R/Properties.Twice: expected true or false, found the number 1" {
+	if twice := Join(problems[0].Err, errors.Join(nil, problems[0].Err)); twice.Error() != "S/R/Properties.Twice: expected true or false, found the number 1" {
 		t.Errorf("the error is %v", twice)
 	}
 }

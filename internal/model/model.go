@@ -195,10 +195,10 @@ func all[T any, P interface {
 		if err == nil && !exists {
 			continue
 		}
-		reader, value := assembly.NewReader(m.Assembly), P(new(T))
+		reader, value := assembly.NewReader(m.Assembly, resource), P(new(T))
 		b := value.base()
 		b.Resource = resource
-		read(value, reader.Properties(resource))
+		read(value, reader.Properties())
 		b.Problems, b.Settings = append(b.Problems, reader.Problems()...), reader.Settings()
 		if err != nil {
 			b.Problems = append(b.Problems, Problem{Property: "Condition", Err: err})
