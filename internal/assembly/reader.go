@@ -36,8 +36,8 @@ type Setting struct {
 	Value any
 }
 
-// Refuse returns an [*Error] about the setting; "" is the reason [Unknown].
-func (s Setting) Refuse(reason string) error {
+// NotHonoured returns an [*Error] about the setting; "" is the reason [Unknown].
+func (s Setting) NotHonoured(reason string) error {
 	return s.Resource.Errorf(s.Property, "not honoured: %s", cmp.Or(reason, Unknown))
 }
 

@@ -155,7 +155,7 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 		case ok:
 			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: %s", setting.Value, cmp.Or(reasons[setting.Name], "only "+only+" is known here")))
 		default:
-			errs = append(errs, setting.Refuse(reasons[setting.Name]))
+			errs = append(errs, setting.NotHonoured(reasons[setting.Name]))
 		}
 	}
 	return assembly.Join(errs...)
