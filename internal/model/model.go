@@ -156,7 +156,7 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 		case ok:
 			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: %s", setting.Value, cmp.Or(reasons[setting.Name], "only "+only+" is known here")))
 		default:
-			errs = append(errs, setting.Refuse(reasons[setting.Name]))
+			errs = append(errs, setting.NotHonoured(reasons[setting.Name]))
 		}
 	}
 	return assembly.Join(errs...)
@@ -196,10 +196,10 @@ func all[T any, P interface {
 		if err == nil && !exists {
 			continue
 		}
-		reader, value := assembly.NewReader(m.Assembly), P(new(T))
+		reader, value := assembly.NewReader(m.Assembly, resource), P(new(T))
 		b := value.base()
 		b.Resource = resource
-		read(value, reader.Properties(resource))
+		read(value, reader.Properties())
 		b.Problems, b.Settings = append(b.Problems, reader.Problems()...), reader.Settings()
 		if err != nil {
 			b.Problems = append(b.Problems, Problem{Property: "Condition", Err: err})
