@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Change is an amount that is another one in a second assembly.
+// Change is an amount that differs in a second assembly.
 type Change struct {
 	Environment string `json:"environment"`
 	// Of is "line", "service" or "total".
@@ -19,9 +19,9 @@ type Change struct {
 }
 
 // Compare lists what differs between the estimates of two assemblies: lines, then
-// services, then the totals. Of several environments, one that only one assembly
-// has costs nothing in the other; if both have one, that is compared, whatever its
-// name.
+// services, then the totals. An environment that only one assembly has costs nothing in
+// the other. If each assembly has one environment, these are compared, whatever their
+// names.
 func Compare(before, after []Estimate) []Change {
 	byName := func(estimates []Estimate) map[string]Estimate {
 		m := map[string]Estimate{}

@@ -234,7 +234,7 @@ func TestRefused(t *testing.T) {
 	}
 	tests := []struct{ name, resources, want string }{
 		{"instance type", launch("x9.huge", `{"VolumeSize": 1, "VolumeType": "gp3"}`),
-			`Stack/Template/Properties.LaunchTemplateData.InstanceType: the price of the instance type "x9.huge" is not known: add it to internal/analysis/cost/prices.json`},
+			`Stack/Template/Properties.LaunchTemplateData.InstanceType: the instance type "x9.huge" is not known: add its size to internal/capacity/instance.go and its price to internal/analysis/cost/prices.json`},
 		{"volume type", launch("t3.small", `{"VolumeSize": 1, "VolumeType": "io2"}`),
 			`Stack/Template/Properties.LaunchTemplateData.BlockDeviceMappings[0].Ebs: the price of the volume type "io2" is not known: add it to internal/analysis/cost/prices.json`},
 		{"volume that is faster", launch("t3.small", `{"VolumeSize": 1, "VolumeType": "gp3", "Iops": 9000}`),
