@@ -1,0 +1,69 @@
+package provider
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+)
+
+// Resources are resources by their keys, "stack/logical id". A set is never
+// changed, so it may be read by several goroutines.
+type Resources[T any] map[string]T
+
+// StackOf is the stack in a resource's key.
+func StackOf(key string) string {
+	stack, _, _ := strings.Cut(key, "/")
+	return stack
+}
+
+// Keys are the keys, sorted by stack and then by logical id.
+func (r Resources[T]) Keys() []string {
+	return slices.SortedFunc(maps.Keys(r), func(a, b string) int {
+		return cmp.Or(strings.Compare(StackOf(a), StackOf(b)), strings.Compare(a, b))
+	})
+}
+
+// Of are the resources of a stack.
+func (r Resources[T]) Of(stack string) Resources[T] {
+	of := maps.Clone(r)
+	maps.DeleteFunc(of, func(key string, _ T) bool { return StackOf(key) != stack })
+	return of
+}
+
+// Updated has the resources of a stack that are in next, instead of what they
+// were. The stack's other resources are still in it.
+func (r Resources[T]) Updated(stack string, next Resources[T]) Resources[T] {
+	updated := Resources[T]{}
+	maps.Copy(updated, r)
+	maps.Copy(updated, next.Of(stack))
+	return updated
+}
+
+// Cleaned has no resources of a stack any more that are not in next.
+func (r Resources[T]) Cleaned(stack string, next Resources[T]) Resources[T] {
+	cleaned := maps.Clone(r)
+	maps.DeleteFunc(cleaned, func(key string, _ T) bool {
+		_, kept := next[key]
+		return StackOf(key) == stack && !kept
+	})
+	return cleaned
+}
+
+// ARN is the ARN of a resource on this machine. Where the stack leaves account and
+// region to the deployment, the account is 000000000000 and the region us-east-1.
+func ARN(r *assembly.Resource, service, resource string) string {
+	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, cmp.Or(r.Stack.Region, "us-east-1"), cmp.Or(r.Stack.Account, "000000000000"), resource)
+}
+
+// ID is an id like those in ARNs of load balancers, 16 hexadecimal digits. The same
+// resource always has the same id.
+func ID(r *assembly.Resource) string {
+	h := fnv.New64a()
+	h.Write([]byte(r.String()))
+	return fmt.Sprintf("%016x", h.Sum64())
+}
