@@ -116,13 +116,13 @@ func crashLoop(r *Runner, ctx context.Context, service ecs.ServiceStatus) (func(
 // percent, which is how ECS empties an instance.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html
 func drain(r *Runner, _ context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
-	return r.steady, r.scheduler.Redeploy(service.Key)
+	return r.steady, r.services.Redeploy(service.Key)
 }
 
 // badImage deploys a task definition whose command the program does not know.
 // Nothing else ends that but the circuit breaker.
 func badImage(r *Runner, ctx context.Context, service ecs.ServiceStatus) (func(context.Context) error, error) {
-	good, ok := r.spec(service.Key)
+	good, ok := r.services.Spec(service.Key)
 	if !ok {
 		return nil, fmt.Errorf("service %s is being changed: wait for that to end", service.Name)
 	}
@@ -136,7 +136,7 @@ func badImage(r *Runner, ctx context.Context, service ecs.ServiceStatus) (func(c
 	}
 	ctx, stop := context.WithCancel(ctx)
 	rolled := make(chan error, 1)
-	go func() { rolled <- r.scheduler.Apply(ctx, bad) }()
+	go func() { rolled <- r.services.Apply(ctx, bad) }()
 	return func(ctx context.Context) error {
 		defer stop()
 		var result error
@@ -150,20 +150,8 @@ func badImage(r *Runner, ctx context.Context, service ecs.ServiceStatus) (func(c
 		case <-ctx.Done():
 			result = fmt.Errorf("the bad image of %s was not rolled back: give the service a circuit breaker with rollback: %w", service.Name, ctx.Err())
 		}
-		return errors.Join(result, r.scheduler.Apply(context.WithoutCancel(ctx), good))
+		return errors.Join(result, r.services.Apply(context.WithoutCancel(ctx), good))
 	}, nil
-}
-
-// spec is what a service is to be, by its key.
-func (r *Runner) spec(key string) (ecs.ServiceSpec, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, service := range r.parts[stackOf(key)].services {
-		if service.Key == key {
-			return service, true
-		}
-	}
-	return ecs.ServiceSpec{}, false
 }
 
 // again calls f with a service over and over until the function that it returns
@@ -194,7 +182,7 @@ func (r *Runner) again(ctx context.Context, service string, every time.Duration,
 
 func (r *Runner) service(name string) (ecs.ServiceStatus, error) {
 	var names []string
-	for _, status := range r.scheduler.Status() {
+	for _, status := range r.services.Scheduler.Status() {
 		if status.Name == name {
 			return status, nil
 		}
@@ -213,7 +201,7 @@ func (r *Runner) signal(service ecs.ServiceStatus, signal syscall.Signal, share 
 	}
 	tasks = tasks[:share(len(tasks))]
 	for _, task := range tasks {
-		r.scheduler.Signal(task, signal)
+		r.services.Signal(task, signal)
 	}
 	return tasks
 }
@@ -233,7 +221,7 @@ func unsteady(all []ecs.ServiceStatus) error {
 // until returns when nothing is amiss any more.
 func (r *Runner) until(ctx context.Context, amiss func([]ecs.ServiceStatus) error) error {
 	for {
-		err := amiss(r.scheduler.Status())
+		err := amiss(r.services.Scheduler.Status())
 		if err == nil {
 			return nil
 		}

@@ -44,15 +44,14 @@ func (r *Runner) Canaries(monolith string, period time.Duration) (Canaries, erro
 	if period < time.Second || period > canary.Period || period%time.Second != 0 {
 		return Canaries{}, fmt.Errorf("a period of %v cannot be measured here: choose whole seconds, up to %v", period, canary.Period)
 	}
-	status := r.scheduler.Status()
+	status := r.services.Scheduler.Status()
 	if i := slices.IndexFunc(status, func(s ecs.ServiceStatus) bool { return s.Name == monolith }); i < 0 {
 		return Canaries{}, fmt.Errorf("there is no service %q here to compare others with", monolith)
 	} else if status[i].DesiredCount == 0 {
 		return Canaries{}, fmt.Errorf("%s has no tasks any more that others could be compared with", monolith)
 	}
 	all := Canaries{Deploying: r.deploying.Load()}
-	config, _ := r.current()
-	for _, listener := range config.Table.Listeners {
+	for _, listener := range r.balancers.Listeners() {
 		for _, c := range r.canaries(listener, monolith) {
 			if !slices.ContainsFunc(all.Canaries, func(other Canary) bool { return other.Service == c.Service }) { // at another listener
 				if !all.Deploying {
@@ -86,7 +85,7 @@ func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 			switch {
 			case name == monolith:
 				group, left = key, left+w.Share
-			case w.Share == 0 || !r.serves(key):
+			case w.Share == 0 || r.services.ServiceName(key) == "":
 			default:
 				p := pair{Canary: Canary{Service: name, Percent: 100 * w.Share}, group: key}
 				if shares {
@@ -108,13 +107,6 @@ func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 		pairs[i].monolith = group
 	}
 	return pairs
-}
-
-// serves tells whether a service's tasks are in a target group.
-func (r *Runner) serves(group string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.serving[group] != ""
 }
 
 // exchange notes a request that is over.
