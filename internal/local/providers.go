@@ -9,6 +9,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
+	"cutover/internal/model"
 )
 
 // kinds are the kinds of resources that run here. Resources of a stack are updated
@@ -26,9 +27,10 @@ type plans []provider.Plan
 // plan has every provider plan an assembly.
 func (r *Runner) plan(a *assembly.Assembly) plans {
 	all := make(plans, len(r.providers))
+	m := model.Read(a)
 	text := func(value any) (string, error) { return r.text(all, value, 0) }
 	for i, p := range r.providers {
-		all[i] = p.Plan(a, text)
+		all[i] = p.Plan(m, text)
 	}
 	return all
 }

@@ -11,6 +11,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 const lampType = "Example::Home::Lamp"
@@ -35,9 +36,9 @@ func (l *lamps) tell(format string, args ...any) {
 
 func (l *lamps) Types() []string { return []string{lampType} }
 
-func (l *lamps) Plan(a *assembly.Assembly, _ provider.Text) provider.Plan {
+func (l *lamps) Plan(m *model.Model, _ provider.Text) provider.Plan {
 	p := &lampPlan{lamps: l, colours: provider.Resources[string]{}}
-	for _, lamp := range a.Resources(lampType) {
+	for _, lamp := range m.Assembly.Resources(lampType) {
 		p.colours[lamp.String()], _ = lamp.Properties["Colour"].(string)
 	}
 	return p

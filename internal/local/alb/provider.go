@@ -14,6 +14,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
+	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
@@ -79,7 +80,7 @@ func NewProvider(balancer *Balancer, ports Ports, tell func(provider.Event)) *Pr
 
 // Types implements [provider.Provider].
 func (p *Provider) Types() []string {
-	return []string{loadBalancerType, listenerType, "AWS::ElasticLoadBalancingV2::ListenerRule", targetGroupType}
+	return []string{model.ELBLoadBalancer, model.ELBListener, model.ELBListenerRule, model.ELBTargetGroup}
 }
 
 // Stop implements [provider.Provider].
@@ -87,67 +88,49 @@ func (p *Provider) Stop(ctx context.Context) error { return p.Shutdown(ctx) }
 
 // configuration is a set of resources and what it makes of a balancer.
 type configuration struct {
-	// resources are each a LoadBalancer, a targets, a *rules.Listener or a listenerRule.
+	// resources are each a *model.LoadBalancer, a *model.TargetGroup, a *rules.Listener
+	// or a *rules.Rule. Stacks may add rules to each other's listeners.
 	resources provider.Resources[any]
 	config    *Config
 }
 
-type targets struct {
-	Group
-	group *rules.TargetGroup
-}
-
-type listenerRule struct {
-	listener string
-	*rules.Rule
-}
-
-// split takes a configuration apart. Stacks may add rules to each other's listeners.
+// split takes a configuration apart.
 func split(config *Config) provider.Resources[any] {
 	resources := provider.Resources[any]{}
 	for key, balancer := range config.LoadBalancers {
 		resources[key] = balancer
 	}
-	groups := map[string]Group{}
-	for _, group := range config.Groups {
-		groups[group.Key] = group
-	}
 	for _, group := range config.Table.TargetGroups {
-		key := group.Resource.String()
-		resources[key] = targets{groups[key], group}
+		resources[group.Key()] = group
 	}
 	for _, listener := range config.Table.Listeners {
-		key := listener.Resource.String()
-		resources[key] = listener
 		for _, rule := range listener.Rules {
-			if rule.Priority > 0 {
-				resources[rule.Resource.String()] = listenerRule{key, rule}
-			}
+			resources[rule.Key()] = rule
 		}
+		resources[listener.Key()] = listener // in the place of its default rule, which has the same key
 	}
 	return resources
 }
 
 // configure makes one configuration of resources.
 func configure(resources provider.Resources[any]) *configuration {
-	c := &configuration{resources, &Config{Table: &rules.Table{}, LoadBalancers: map[string]LoadBalancer{}}}
+	c := &configuration{resources, &Config{Table: &rules.Table{}, LoadBalancers: map[string]*model.LoadBalancer{}}}
 	byListener := map[string][]*rules.Rule{}
 	for _, key := range resources.Keys() {
 		switch resource := resources[key].(type) {
-		case LoadBalancer:
+		case *model.LoadBalancer:
 			c.config.LoadBalancers[key] = resource
-		case targets:
-			c.config.Groups = append(c.config.Groups, resource.Group)
-			c.config.Table.TargetGroups = append(c.config.Table.TargetGroups, resource.group)
+		case *model.TargetGroup:
+			c.config.Table.TargetGroups = append(c.config.Table.TargetGroups, resource)
 		case *rules.Listener:
 			listener := *resource
 			c.config.Table.Listeners = append(c.config.Table.Listeners, &listener)
-		case listenerRule:
-			byListener[resource.listener] = append(byListener[resource.listener], resource.Rule)
+		case *rules.Rule:
+			byListener[resource.Listener.Key()] = append(byListener[resource.Listener.Key()], resource)
 		}
 	}
 	for _, listener := range c.config.Table.Listeners {
-		byPriority := byListener[listener.Resource.String()]
+		byPriority := byListener[listener.Key()]
 		slices.SortStableFunc(byPriority, func(a, b *rules.Rule) int { return cmp.Compare(a.Priority, b.Priority) })
 		listener.Rules = append(byPriority, listener.Rules[len(listener.Rules)-1]) // the default rule
 	}
@@ -156,9 +139,9 @@ func configure(resources provider.Resources[any]) *configuration {
 }
 
 // Plan implements [provider.Provider].
-func (p *Provider) Plan(a *assembly.Assembly, _ provider.Text) provider.Plan {
+func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 	next := &plan{Provider: p, opened: map[string]socket{}}
-	if next.config, next.err = Read(a); next.err == nil {
+	if next.config, next.err = Read(m); next.err == nil {
 		next.resources = split(next.config)
 	}
 	return next
@@ -298,8 +281,8 @@ func (p *Provider) reconfigure(change func(now provider.Resources[any]) (provide
 		return err
 	}
 	next := configure(resources)
-	for _, group := range next.config.Groups {
-		p.names.Store(group.Key, group.Name)
+	for _, group := range next.config.Table.TargetGroups {
+		p.names.Store(group.Key(), group.Name)
 	}
 	if err := p.Configure(next.config); err != nil {
 		return err
@@ -318,14 +301,14 @@ func conflicts(now, next provider.Resources[any]) error {
 	}
 	holders := map[place]string{}
 	for key, resource := range now {
-		if rule, ok := resource.(listenerRule); ok {
-			holders[place{rule.listener, rule.Priority}] = key
+		if rule, ok := resource.(*rules.Rule); ok {
+			holders[place{rule.Listener.Key(), rule.Priority}] = key
 		}
 	}
 	var errs []error
 	for _, key := range next.Keys() {
-		if rule, ok := next[key].(listenerRule); ok {
-			if holder := holders[place{rule.listener, rule.Priority}]; holder != "" && holder != key {
+		if rule, ok := next[key].(*rules.Rule); ok {
+			if holder := holders[place{rule.Listener.Key(), rule.Priority}]; holder != "" && holder != key {
 				errs = append(errs, fmt.Errorf("%s: priority %d is in use by %s, which is deleted or given another priority only after this: give this rule a priority that is free",
 					key, rule.Priority, holder))
 			}
@@ -361,7 +344,7 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 		return provider.ARN(ref.Resource, "elasticloadbalancing", path+"/"+provider.ID(ref.Resource))
 	}
 	switch resource := p.resources[key].(type) {
-	case LoadBalancer:
+	case *model.LoadBalancer:
 		full := "app/" + resource.Name + "/" + provider.ID(ref.Resource)
 		switch ref.Attribute {
 		case "", "LoadBalancerArn":
@@ -373,7 +356,7 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 		case "DNSName":
 			return p.address(key)
 		}
-	case targets:
+	case *model.TargetGroup:
 		switch ref.Attribute {
 		case "", "TargetGroupArn":
 			return arn("targetgroup/" + resource.Name), nil
@@ -390,7 +373,7 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 func (p *plan) address(balancer string) (any, error) {
 	var first *rules.Listener
 	for _, listener := range p.config.Table.Listeners { // by port
-		if listener.LoadBalancer != nil && listener.LoadBalancer.String() == balancer {
+		if listener.LoadBalancer != nil && listener.LoadBalancer.Key() == balancer {
 			first = listener
 			break
 		}
@@ -400,7 +383,7 @@ func (p *plan) address(balancer string) (any, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	open, ok := p.listening[first.Resource.String()]
+	open, ok := p.listening[first.Key()]
 	if !ok {
 		return nil, provider.ErrNotYet
 	}

@@ -53,7 +53,7 @@ func (p *Provider) Status() any {
 	status := Status{Listeners: []ListenerStatus{}, Groups: []GroupStatus{}}
 	config := p.running.Load().config
 	for _, listener := range config.Table.Listeners {
-		l := ListenerStatus{Key: listener.Resource.String(), Port: listener.Port, Protocol: listener.Protocol, URL: p.url(listener)}
+		l := ListenerStatus{Key: listener.Key(), Port: listener.Port, Protocol: listener.Protocol, URL: p.url(listener)}
 		for _, rule := range listener.Rules {
 			conditions := make([]string, len(rule.Conditions))
 			for i, condition := range rule.Conditions {
@@ -63,8 +63,8 @@ func (p *Provider) Status() any {
 		}
 		status.Listeners = append(status.Listeners, l)
 	}
-	for _, group := range config.Groups {
-		status.Groups = append(status.Groups, GroupStatus{Key: group.Key, Name: group.Name, Targets: p.targetStatus(group.Key)})
+	for _, group := range config.Table.TargetGroups {
+		status.Groups = append(status.Groups, GroupStatus{Key: group.Key(), Name: group.Name, Targets: p.targetStatus(group.Key())})
 	}
 	return status
 }
@@ -93,7 +93,7 @@ func (p *Provider) GroupName(key string) string {
 func (p *Provider) url(listener *rules.Listener) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	open, ok := p.listening[listener.Resource.String()]
+	open, ok := p.listening[listener.Key()]
 	if !ok {
 		return ""
 	}
@@ -150,7 +150,7 @@ func (p *Provider) Route(text string) (Route, error) {
 	route := Route{Request: text, Action: decision.String(), Explanation: decision.Explain(), Targets: []TargetStatus{}}
 	for _, weighted := range decision.Rule.Action.Forward {
 		if weighted.Share > 0 {
-			route.Targets = append(route.Targets, p.targetStatus(weighted.TargetGroup.Resource.String())...)
+			route.Targets = append(route.Targets, p.targetStatus(weighted.TargetGroup.Key())...)
 		}
 	}
 	return route, nil
@@ -161,7 +161,7 @@ func (p *Provider) asked(request rules.Request) (*rules.Listener, error) {
 	var on []*rules.Listener // with this port in the template
 	for _, listener := range p.Listeners() {
 		p.mu.Lock()
-		open, ok := p.listening[listener.Resource.String()]
+		open, ok := p.listening[listener.Key()]
 		p.mu.Unlock()
 		if ok && open.on() == request.Port {
 			return listener, nil

@@ -10,6 +10,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 // Provider is the provider of services, task definitions, and their scaling.
@@ -69,10 +70,10 @@ func sideBySide[T any](all []T, f func(T) error) error {
 }
 
 // Plan implements [provider.Provider].
-func (p *Provider) Plan(a *assembly.Assembly, text provider.Text) provider.Plan {
+func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	next := &plan{Provider: p, text: text, services: provider.Resources[ServiceSpec]{}}
 	var services []ServiceSpec
-	services, next.err = Services(a)
+	services, next.err = Services(m.Assembly)
 	for _, service := range services {
 		next.services[service.Key] = service
 	}

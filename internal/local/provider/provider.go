@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // Provider stands for the resources of some types. Its methods may be called by
@@ -21,9 +22,9 @@ type Provider interface {
 	// Types are the resource types that the provider stands for. Resources of other
 	// types are deployed on AWS only.
 	Types() []string
-	// Plan reads the provider's resources of an assembly. The plan changes nothing
+	// Plan takes the provider's resources out of the model of an assembly. The plan changes nothing
 	// until a stack is updated. Text fills in values for the plan.
-	Plan(a *assembly.Assembly, text Text) Plan
+	Plan(m *model.Model, text Text) Plan
 	// Status is what `cutover status --json` shows of the provider's resources; nil
 	// for nothing.
 	Status() any

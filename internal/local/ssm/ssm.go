@@ -13,9 +13,8 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
-
-const parameterType = "AWS::SSM::Parameter"
 
 // Parameters is the provider of SSM parameters.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ssm-parameter.html
@@ -28,7 +27,7 @@ type Parameters struct {
 func New() *Parameters { return &Parameters{holders: map[string]string{}} }
 
 // Types implements [provider.Provider].
-func (p *Parameters) Types() []string { return []string{parameterType} }
+func (p *Parameters) Types() []string { return []string{model.SSMParameter} }
 
 // Status implements [provider.Provider].
 func (p *Parameters) Status() any { return nil }
@@ -37,10 +36,10 @@ func (p *Parameters) Status() any { return nil }
 func (p *Parameters) Stop(context.Context) error { return nil }
 
 // Plan implements [provider.Provider].
-func (p *Parameters) Plan(a *assembly.Assembly, _ provider.Text) provider.Plan {
-	next := &plan{Parameters: p, assembly: a, names: provider.Resources[string]{}}
-	for _, parameter := range a.Resources(parameterType) {
-		name, err := parameter.Resolve(a, "Name")
+func (p *Parameters) Plan(m *model.Model, _ provider.Text) provider.Plan {
+	next := &plan{Parameters: p, assembly: m.Assembly, names: provider.Resources[string]{}}
+	for _, parameter := range m.Assembly.Resources(model.SSMParameter) {
+		name, err := parameter.Resolve(m.Assembly, "Name")
 		if name, ok := name.(string); ok { // CloudFormation makes up a unique name otherwise
 			next.names[parameter.String()] = name
 		}
