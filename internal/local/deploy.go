@@ -18,11 +18,14 @@ type stack struct {
 	plans plans // those that the stack reached last
 }
 
-// Deploy makes an assembly what runs, as CloudFormation would: stacks after those
-// that they depend on, the others side by side; in each, what is new or changed
-// before what is gone. Only what changed is touched. Deploy returns when all
-// services are steady. After an error the stacks that were reached stay as they are,
-// and what is left can be deployed again.
+// Deploy deploys an assembly as CloudFormation would:
+//   - A stack comes after the stacks that it depends on. Other stacks are deployed side
+//     by side.
+//   - In a stack, creations and changes come first and deletions last.
+//   - Only what changed is touched.
+//
+// Deploy returns when all services are steady. After an error, the stacks that were
+// reached stay as they are, and the assembly can be deployed again.
 func (r *Runner) Deploy(ctx context.Context, dir string) error {
 	if !r.deploying.CompareAndSwap(false, true) {
 		return errors.New("another assembly is being deployed: wait for it to end")
@@ -37,7 +40,7 @@ func (r *Runner) Deploy(ctx context.Context, dir string) error {
 	if err := next.check(); err != nil {
 		return errors.Join(fmt.Errorf("the assembly cannot be run here:\n%w", err), os.RemoveAll(a.Dir))
 	}
-	defer r.traffic.begin()
+	defer r.traffic.forget()
 	r.mu.Lock()
 	r.deployed = a
 	r.mu.Unlock()
@@ -65,8 +68,8 @@ func (p plans) close() {
 	}
 }
 
-// update updates a stack, by one provider after the other. Reached are those that
-// have begun to.
+// update updates a stack, one provider after the other. Reached is how many providers
+// have begun.
 func (p plans) update(ctx context.Context, stack string) (reached int, err error) {
 	for i, plan := range p {
 		if err := plan.Update(ctx, stack); err != nil {
@@ -76,7 +79,8 @@ func (p plans) update(ctx context.Context, stack string) (reached int, err error
 	return len(p), nil
 }
 
-// clean deletes what of a stack is not in the plans, the last provider's first.
+// clean deletes the resources of a stack that are not in the plans, those of the last
+// provider first.
 func (p plans) clean(ctx context.Context, stack string) error {
 	for _, plan := range slices.Backward(p) {
 		if err := plan.Clean(ctx, stack); err != nil {
@@ -86,7 +90,8 @@ func (p plans) clean(ctx context.Context, stack string) error {
 	return nil
 }
 
-// updateStacks deploys every stack as soon as those that it depends on are.
+// updateStacks deploys every stack as soon as the stacks that it depends on are
+// deployed.
 func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next plans) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -120,7 +125,7 @@ func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next pl
 			r.tell(Event{Kind: "stack", Subject: stack.Name, State: "FAILED", Message: err.Error()})
 			mu.Lock()
 			defer mu.Unlock()
-			if len(failed) == 0 || !errors.Is(err, context.Canceled) { // one that was cut off by the first has nothing of its own to say
+			if len(failed) == 0 || !errors.Is(err, context.Canceled) { // a stack that the first failure cut off has nothing to add
 				failed = append(failed, fmt.Errorf("%s: %w", stack.Name, err))
 			}
 			cancel()
@@ -169,9 +174,8 @@ func (r *Runner) stack(name string) *stack {
 	return s
 }
 
-// removeStacks removes what belongs to stacks that the assembly does not have any
-// more, the last that came first. On AWS they would stay until somebody destroys
-// them; here nobody could.
+// removeStacks removes stacks that the assembly does not have any more, the newest one
+// first. On AWS the stacks would stay until somebody destroys them; here nobody could.
 func (r *Runner) removeStacks(ctx context.Context, a *assembly.Assembly, next plans) error {
 	r.mu.Lock()
 	stacks := slices.Clone(r.stacks)

@@ -1,10 +1,10 @@
-// Package local runs a synthesized cloud assembly on this machine: its load
-// balancers, target groups and ECS services, as the templates describe them and
-// with nothing else to go by.
+// Package local runs a synthesized cloud assembly on this machine, from its templates
+// alone.
 //
-// A [Runner] is one local deployment. It owns a directory, in which only one
-// runner at a time can be, and deploys assemblies one after the other, each an
-// update of what runs. A [Client] talks to a runner in another process.
+// A [Runner] is one local deployment. The runner owns a directory, which has one runner
+// at a time. It deploys assemblies one after the other, each as an update of what runs.
+// A [provider.Provider] stands for each kind of resource; the list is in providers.go.
+// A [Client] talks to a runner in another process.
 package local
 
 import (
@@ -47,14 +47,14 @@ type Options struct {
 	// Replaced names containers that the driver runs a command in place of. The
 	// first assembly must have them. Default: none.
 	Replaced []string
-	// ScalingPeriod is the time that autoscaling measures over, which shortens or
-	// lengthens all of its times with it. Default: a minute, as on AWS.
+	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling
+	// shrink or grow with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
-	// Events is called with everything that happens, one at a time and in its
-	// order; it must return at once and call no method of the runner. Default:
-	// nobody is told.
+	// Events is called with everything that happens, one event after the other. The
+	// function must return at once and call no method of the runner. Default: nobody is
+	// told.
 	Events func(Event)
-	// Exchanges is called for every request when it is over. Default: nobody is told.
+	// Exchanges is called for every request at its end. Default: nobody is told.
 	Exchanges func(alb.Exchange)
 
 	kinds []func(*Runner) provider.Provider // default: kinds
@@ -91,7 +91,8 @@ type Runner struct {
 var ErrRunning = errors.New("a deployment is running already")
 
 // Start takes the directory, ends what an earlier runner left behind, and returns
-// a runner that runs nothing yet. It fails with [ErrRunning] if there is one.
+// a runner that runs nothing yet. The error is [ErrRunning] if the directory has a
+// runner.
 func Start(ctx context.Context, options Options) (*Runner, error) {
 	var err error
 	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
@@ -128,7 +129,7 @@ func (r *Runner) start(ctx context.Context) error {
 	if len(ended) > 0 {
 		r.tell(Event{Kind: "stack", Subject: "local", Message: "ended what an earlier run left behind: " + strings.Join(ended, ", ")})
 	}
-	// The last run's assemblies are nobody's now.
+	// Nothing uses the assemblies of the last run.
 	if err := os.RemoveAll(filepath.Join(r.options.Dir, "assemblies")); err != nil {
 		return err
 	}
@@ -138,13 +139,13 @@ func (r *Runner) start(ctx context.Context) error {
 	if r.logs, err = os.Create(LogFile(r.options.Dir)); err != nil {
 		return err
 	}
-	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.target, Exchanges: r.exchange})
+	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.targetChanged, Exchanges: r.exchange})
 	if err != nil {
 		return err
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
-		Driver: driver, Balancer: targets{balancer}, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.taken, Events: r.ecsEvent, Logs: r.log,
+		Driver: driver, Balancer: targets{balancer}, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.serviceChanged, Logs: r.log,
 	}), r.options.Replaced)
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
@@ -152,9 +153,9 @@ func (r *Runner) start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops everything as ECS does, tasks that answer requests first finishing
-// those, and gives the directory up. If the context ends, what is left is cut off,
-// and the error is the context's.
+// Stop stops everything and gives the directory up. Tasks finish the requests that they
+// answer, as on ECS. If the context ends, Stop cuts off what is left and returns the
+// context's error.
 func (r *Runner) Stop(ctx context.Context) error {
 	var errs []error
 	for _, p := range slices.Backward(r.providers) {
@@ -173,12 +174,12 @@ func (r *Runner) release() error {
 	return errors.Join(append(errs, r.lock.Unlock())...)
 }
 
-// tell hands an event to everybody who wants to know.
+// tell hands an event to everybody who watches.
 func (r *Runner) tell(e Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	// Together, so that everybody is told in one order.
+	// One event after the other, so that everybody sees the same order.
 	r.telling.Lock()
 	defer r.telling.Unlock()
 	if r.options.Events != nil {
@@ -189,7 +190,7 @@ func (r *Runner) tell(e Event) {
 	for watcher := range r.watchers {
 		select {
 		case watcher <- e:
-		default: // a watcher that does not keep up misses events, and nobody waits for it
+		default: // a watcher that does not keep up misses events: nothing waits for it
 		}
 	}
 }
@@ -207,13 +208,13 @@ func (r *Runner) watch() (<-chan Event, func()) {
 	}
 }
 
-func (r *Runner) ecsEvent(e ecs.Event) {
+func (r *Runner) serviceChanged(e ecs.Event) {
 	r.tell(Event{Time: e.Time, Kind: string(e.Kind), Subject: e.ServiceName, Task: e.Task, State: e.State, Message: e.Message})
 }
 
-// target passes the health of a target on to ECS.
-func (r *Runner) target(e alb.Event) {
-	r.traffic.target(e)
+// targetChanged passes the health of a target on to ECS.
+func (r *Runner) targetChanged(e alb.Event) {
+	r.traffic.noteHealth(e)
 	r.services.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
 	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
 }
@@ -223,21 +224,21 @@ func (r *Runner) target(e alb.Event) {
 func (r *Runner) GroupName(key string) string { return r.balancers.GroupName(key) }
 
 // ServiceName is the name of the service whose tasks are in a target group, by the
-// group's key. A service behind several load balancers has a group at each. The
-// group's own name if no service is behind it.
+// group's key. A service behind several load balancers has a group at each one. If the
+// group has no service, the name is the group's own.
 func (r *Runner) ServiceName(key string) string {
 	return cmp.Or(r.services.ServiceName(key), r.GroupName(key))
 }
 
-// targets is the load balancer as ECS knows it.
+// targets is the load balancer as ECS knows the load balancer.
 type targets struct{ *alb.Balancer }
 
 func (t targets) Register(group, id, address string) error {
 	return t.Balancer.Register(group, alb.Target{ID: id, Address: address})
 }
 
-// Assembly is the one that the last deployment reached or is on its way to, nil
-// before the first.
+// Assembly is the assembly of the last deployment, complete or not; nil before the
+// first one.
 func (r *Runner) Assembly() *assembly.Assembly {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -10,10 +10,10 @@ import (
 	"cutover/internal/assembly"
 )
 
-// snapshot copies an assembly into the deployment's directory, so that what runs
-// does not change under it, and reads it.
+// snapshot copies an assembly into the deployment's directory and reads the copy, which
+// does not change while it runs.
 func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
-	// Without one it is no assembly, and may be anything else to copy.
+	// A directory without a manifest may be anything: it is not copied.
 	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
 		if _, err := assembly.Read(dir); err != nil {
 			return nil, err
@@ -31,16 +31,16 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	a, err := assembly.Read(copied)
 	if err != nil {
 		if _, own := assembly.Read(dir); own != nil {
-			err = own // which names the files that somebody knows
+			err = own // names the files of the original
 		}
 		return nil, errors.Join(err, os.RemoveAll(copied))
 	}
 	return a, nil
 }
 
-// copyAssembly copies an assembly. Assets that the last copy has are linked to
-// it: their names are hashes of what is in them, and all phases of a deployment
-// have the same images, which are most of an assembly's bytes.
+// copyAssembly copies an assembly. Assets that the last copy has are linked, not
+// copied: the name of an asset is the hash of its content. All phases have the same
+// images, and images are most of an assembly's bytes.
 func copyAssembly(from, to, last string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
