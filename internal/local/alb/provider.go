@@ -339,53 +339,39 @@ func (p *Provider) serve(listener string, opened socket) {
 // Attribute gives the ARN and names of a resource, and a load balancer's DNSName:
 // localhost and the port of its first listener.
 func (p *plan) Attribute(ref assembly.Ref) (any, error) {
-	key := ref.Resource.String()
-	arn := func(path string) string {
-		return provider.ARN(ref.Resource, "elasticloadbalancing", path+"/"+provider.ID(ref.Resource))
-	}
+	key, arn := ref.Resource.String(), func(path string) string { return provider.ARN("elasticloadbalancing", path) }
+	var given map[string]string
 	switch resource := p.resources[key].(type) {
 	case *model.LoadBalancer:
-		full := "app/" + resource.Name + "/" + provider.ID(ref.Resource)
-		switch ref.Attribute {
-		case "", "LoadBalancerArn":
-			return arn("loadbalancer/app/" + resource.Name), nil
-		case "LoadBalancerFullName":
-			return full, nil
-		case "LoadBalancerName":
-			return resource.Name, nil
-		case "DNSName":
-			return p.address(key)
+		if ref.Attribute == "DNSName" {
+			return p.address(resource)
 		}
+		name := logName(resource.Name, key)
+		given = map[string]string{"": arn("loadbalancer/" + name), "LoadBalancerArn": arn("loadbalancer/" + name), "LoadBalancerFullName": name, "LoadBalancerName": resource.Name}
 	case *model.TargetGroup:
-		switch ref.Attribute {
-		case "", "TargetGroupArn":
-			return arn("targetgroup/" + resource.Name), nil
-		case "TargetGroupFullName":
-			return "targetgroup/" + resource.Name + "/" + provider.ID(ref.Resource), nil
-		case "TargetGroupName":
-			return resource.Name, nil
-		}
+		name := groupName(resource.Name, key)
+		given = map[string]string{"": arn(name), "TargetGroupArn": arn(name), "TargetGroupFullName": name, "TargetGroupName": resource.Name}
 	}
-	return nil, provider.NotGiven(ref)
+	value, ok := given[ref.Attribute]
+	if !ok {
+		return nil, provider.NotGiven(ref)
+	}
+	return value, nil
 }
 
 // address is where a load balancer's first listener answers.
-func (p *plan) address(balancer string) (any, error) {
-	var first *rules.Listener
+func (p *plan) address(balancer *model.LoadBalancer) (any, error) {
 	for _, listener := range p.config.Table.Listeners { // by port
-		if listener.LoadBalancer != nil && listener.LoadBalancer.Key() == balancer {
-			first = listener
-			break
+		if listener.LoadBalancer != balancer {
+			continue
 		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		open, ok := p.listening[listener.Key()]
+		if !ok {
+			return nil, provider.ErrNotYet
+		}
+		return fmt.Sprintf("localhost:%d", open.on()), nil
 	}
-	if first == nil {
-		return "localhost", nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	open, ok := p.listening[first.Key()]
-	if !ok {
-		return nil, provider.ErrNotYet
-	}
-	return fmt.Sprintf("localhost:%d", open.on()), nil
+	return "localhost", nil
 }

@@ -2,13 +2,9 @@ package provider
 
 import (
 	"cmp"
-	"fmt"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
-
-	"cutover/internal/assembly"
 )
 
 // Resources are resources by their keys, "stack/logical id". A set is never
@@ -54,16 +50,5 @@ func (r Resources[T]) Cleaned(stack string, next Resources[T]) Resources[T] {
 	return cleaned
 }
 
-// ARN is the ARN of a resource on this machine. Where the stack leaves account and
-// region to the deployment, the account is 000000000000 and the region us-east-1.
-func ARN(r *assembly.Resource, service, resource string) string {
-	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, cmp.Or(r.Stack.Region, "us-east-1"), cmp.Or(r.Stack.Account, "000000000000"), resource)
-}
-
-// ID is an id like those in ARNs of load balancers, 16 hexadecimal digits. The same
-// resource always has the same id.
-func ID(r *assembly.Resource) string {
-	h := fnv.New64a()
-	h.Write([]byte(r.String()))
-	return fmt.Sprintf("%016x", h.Sum64())
-}
+// ARN is the ARN of a resource on this machine: its region is local.
+func ARN(service, path string) string { return "arn:aws:" + service + ":local:000000000000:" + path }

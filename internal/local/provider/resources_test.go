@@ -3,8 +3,6 @@ package provider
 import (
 	"fmt"
 	"testing"
-
-	"cutover/internal/assembly"
 )
 
 // What is new or changed is there after the update, what is gone until the stack is
@@ -31,19 +29,5 @@ func TestUpdatedAndCleaned(t *testing.T) {
 	}
 	if keys := fmt.Sprint(now.Keys()); keys != "[A/changed A/gone A/kept A-B/own B/own]" {
 		t.Errorf("the keys are %s, want them by stack", keys)
-	}
-}
-
-func TestARN(t *testing.T) {
-	known := &assembly.Resource{Stack: &assembly.Stack{Name: "S", Account: "1", Region: "eu-west-1"}, LogicalID: "R"}
-	unknown := &assembly.Resource{Stack: &assembly.Stack{Name: "S"}, LogicalID: "R"}
-	if got, want := ARN(known, "ecs", "cluster/x"), "arn:aws:ecs:eu-west-1:1:cluster/x"; got != want {
-		t.Errorf("the ARN is %s, want %s", got, want)
-	}
-	if got, want := ARN(unknown, "ecs", "cluster/x"), "arn:aws:ecs:us-east-1:000000000000:cluster/x"; got != want {
-		t.Errorf("the ARN is %s, want %s", got, want)
-	}
-	if a, b := ID(known), ID(unknown); a != b || len(a) != 16 {
-		t.Errorf("the ids of the same resource are %s and %s", a, b)
 	}
 }
