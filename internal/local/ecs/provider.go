@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func NewProvider(scheduler *Scheduler, replaced []string) *Provider {
 
 // Types implements [provider.Provider].
 func (p *Provider) Types() []string {
-	return []string{scalableTargetType, scalingPolicyType, "AWS::ECS::Cluster", serviceType, taskDefinitionType}
+	return []string{model.AppAutoScalingTarget, model.AppAutoScalingPolicy, model.ECSCluster, model.ECSService, model.ECSTaskDefinition}
 }
 
 // Status implements [provider.Provider], with the services' status.
@@ -71,9 +72,9 @@ func sideBySide[T any](all []T, f func(T) error) error {
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
-	next := &plan{Provider: p, text: text, services: provider.Resources[ServiceSpec]{}}
+	next := &plan{Provider: p, model: m, text: text, services: provider.Resources[ServiceSpec]{}}
 	var services []ServiceSpec
-	services, next.err = Services(m.Assembly)
+	services, next.err = Services(m)
 	for _, service := range services {
 		next.services[service.Key] = service
 	}
@@ -83,6 +84,7 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 // plan has the services of an assembly.
 type plan struct {
 	*Provider
+	model    *model.Model
 	text     provider.Text
 	err      error // of reading
 	services provider.Resources[ServiceSpec]
@@ -96,8 +98,12 @@ func (p *plan) Check() error {
 	var errs []error
 	var containers []string
 	for _, key := range p.services.Keys() {
-		errs = append(errs, p.check(p.services[key]))
-		for _, c := range p.services[key].TaskDefinition.Containers {
+		service, err := p.fill(p.services[key])
+		if !errors.Is(err, provider.ErrNotYet) {
+			errs = append(errs, err)
+		}
+		errs = append(errs, p.check(service))
+		for _, c := range service.TaskDefinition.Containers {
 			containers = append(containers, c.Name)
 		}
 	}
@@ -111,6 +117,35 @@ func (p *plan) Check() error {
 	return errors.Join(errs...)
 }
 
+// fill fills in variables of the containers' environment that refer to other
+// resources. The error is the first variable that nothing ever gives a value; if
+// there is none, the first one that has no value yet.
+func (p *plan) fill(service ServiceSpec) (ServiceSpec, error) {
+	d := &service.TaskDefinition
+	d.Containers = slices.Clone(d.Containers)
+	var missing error
+	for i := range d.Containers {
+		c := &d.Containers[i]
+		c.Environment = slices.Clone(c.Environment)
+		for j := range c.Environment {
+			v := &c.Environment[j]
+			if v.Parts == nil {
+				continue
+			}
+			var err error
+			if v.Value, err = p.text(v.Parts); err == nil {
+				continue
+			}
+			place := d.Errorf(fmt.Sprintf("ContainerDefinitions[%d].Environment[%d].Value", i, j), "%s", v.Name)
+			if err = fmt.Errorf("%w: %w", place, err); !errors.Is(err, provider.ErrNotYet) {
+				return service, err
+			}
+			missing = cmp.Or(missing, err)
+		}
+	}
+	return service, missing
+}
+
 // Update implements [provider.Plan].
 func (p *plan) Update(ctx context.Context, stack string) error {
 	services := p.services.Of(stack)
@@ -119,7 +154,13 @@ func (p *plan) Update(ctx context.Context, stack string) error {
 			p.serving.Store(at.TargetGroup, service.Name)
 		}
 	}
-	return sideBySide(services.Keys(), func(key string) error { return p.Apply(ctx, services[key]) })
+	return sideBySide(services.Keys(), func(key string) error {
+		service, err := p.fill(services[key])
+		if err != nil {
+			return err
+		}
+		return p.Apply(ctx, service)
+	})
 }
 
 // Clean implements [provider.Plan].
@@ -130,7 +171,28 @@ func (p *plan) Clean(ctx context.Context, stack string) error {
 	})
 }
 
-// Attribute gives the names and ARNs of services, clusters and task definitions.
+// Attribute gives the names and ARNs of services and clusters.
 func (p *plan) Attribute(ref assembly.Ref) (any, error) {
-	return nil, provider.NotGiven(ref)
+	arn := func(path string) string { return provider.ARN("ecs", path) }
+	given := map[string]string{}
+	for _, c := range p.model.Clusters {
+		if c.Resource == ref.Resource {
+			given = map[string]string{"": c.Name, "Arn": arn("cluster/" + c.Name)}
+		}
+	}
+	for _, s := range p.model.Services {
+		if s.Resource == ref.Resource {
+			cluster := s.ClusterID
+			if s.Cluster != nil {
+				cluster = s.Cluster.Name
+			}
+			path := arn("service/" + cluster + "/" + s.Name)
+			given = map[string]string{"": path, "ServiceArn": path, "Name": s.Name}
+		}
+	}
+	value, ok := given[ref.Attribute]
+	if !ok {
+		return nil, provider.NotGiven(ref)
+	}
+	return value, nil
 }

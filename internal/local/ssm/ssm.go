@@ -3,12 +3,10 @@
 package ssm
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 
 	"cutover/internal/assembly"
@@ -37,13 +35,9 @@ func (p *Parameters) Stop(context.Context) error { return nil }
 
 // Plan implements [provider.Provider].
 func (p *Parameters) Plan(m *model.Model, _ provider.Text) provider.Plan {
-	next := &plan{Parameters: p, assembly: m.Assembly, names: provider.Resources[string]{}}
-	for _, parameter := range m.Assembly.Resources(model.SSMParameter) {
-		name, err := parameter.Resolve(m.Assembly, "Name")
-		if name, ok := name.(string); ok { // CloudFormation makes up a unique name otherwise
-			next.names[parameter.String()] = name
-		}
-		next.errs = append(next.errs, err)
+	next := plan{p, provider.Resources[*model.Parameter]{}}
+	for _, parameter := range m.Parameters {
+		next.wanted[parameter.Key()] = parameter
 	}
 	return next
 }
@@ -51,33 +45,45 @@ func (p *Parameters) Plan(m *model.Model, _ provider.Text) provider.Plan {
 // plan has the parameters of an assembly.
 type plan struct {
 	*Parameters
-	assembly *assembly.Assembly
-	names    provider.Resources[string]
-	errs     []error
+	wanted provider.Resources[*model.Parameter]
 }
 
 // Check implements [provider.Plan].
-func (p *plan) Check() error { return errors.Join(p.errs...) }
-
-// Attribute gives a parameter's name (Ref), Type and Value.
-func (p *plan) Attribute(ref assembly.Ref) (any, error) {
-	property := cmp.Or(ref.Attribute, "Name")
-	value, err := ref.Resource.Resolve(p.assembly, property)
-	if value == nil && err == nil || !slices.Contains([]string{"Name", "Type", "Value"}, property) {
-		err = provider.NotGiven(ref)
+func (p plan) Check() error {
+	var errs []error
+	for _, key := range p.wanted.Keys() {
+		errs = append(errs, p.wanted[key].Problem("Name"))
 	}
-	return value, err
+	return errors.Join(errs...)
+}
+
+// Attribute gives a parameter's name (Ref) and Value. The value may refer to other
+// resources.
+func (p plan) Attribute(ref assembly.Ref) (any, error) {
+	switch parameter := p.wanted[ref.Resource.String()]; {
+	case parameter == nil:
+	case ref.Attribute == "" && parameter.Name != "":
+		return parameter.Name, nil
+	case ref.Attribute == "Value" && parameter.Parts != nil:
+		return parameter.Parts, nil
+	case ref.Attribute == "Value":
+		return parameter.Value, parameter.Problem("Value")
+	}
+	return nil, provider.NotGiven(ref)
 }
 
 // Update takes the names of a stack's parameters. A name has one holder. A name
 // that the stack gives up is free after Clean.
-func (p *plan) Update(_ context.Context, stack string) error {
+func (p plan) Update(_ context.Context, stack string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	holders := maps.Clone(p.holders)
 	var errs []error
-	for _, key := range p.names.Of(stack).Keys() {
-		name := p.names[key]
+	for _, key := range p.wanted.Of(stack).Keys() {
+		name := p.wanted[key].Name
+		if name == "" {
+			continue // CloudFormation makes up a name, which is unique
+		}
 		if holder := holders[name]; holder != "" && holder != key {
 			errs = append(errs, fmt.Errorf("%s: the SSM parameter %s already exists, by %s", key, name, holder))
 		}
@@ -90,11 +96,12 @@ func (p *plan) Update(_ context.Context, stack string) error {
 }
 
 // Clean gives up the names that the stack does not have any more.
-func (p *plan) Clean(_ context.Context, stack string) error {
+func (p plan) Clean(_ context.Context, stack string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.DeleteFunc(p.holders, func(name, key string) bool {
-		return provider.StackOf(key) == stack && p.names[key] != name
+		kept := p.wanted[key]
+		return provider.StackOf(key) == stack && (kept == nil || kept.Name != name)
 	})
 	return nil
 }

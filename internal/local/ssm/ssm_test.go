@@ -89,14 +89,12 @@ func TestAttributes(t *testing.T) {
 	if err := next.Check(); err != nil {
 		t.Fatal(err)
 	}
-	read := next.(*plan).assembly
-	one, unnamed := read.Stack("A").Resource("One"), read.Stack("B").Resource("Unnamed")
+	one, unnamed := next.(plan).wanted["A/One"].Resource, next.(plan).wanted["B/Unnamed"].Resource
 	for _, c := range []struct {
 		ref  assembly.Ref
 		want any
 	}{
 		{assembly.Ref{Resource: one}, "/x"},
-		{assembly.Ref{Resource: one, Attribute: "Type"}, "String"},
 		{assembly.Ref{Resource: unnamed, Attribute: "Value"}, "1"},
 	} {
 		if got, err := next.Attribute(c.ref); err != nil || got != c.want {
