@@ -105,10 +105,13 @@ func newDriver(t *testing.T, run map[string]string) *Driver {
 	return d
 }
 
+// testTask is the id of the tests' tasks. Another run of the tests has another one.
+var testTask = fmt.Sprint("task-", os.Getpid())
+
 func start(t *testing.T, d *Driver, c ecs.ContainerDefinition) (ecs.Container, *logs) {
 	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
-	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: "task1", Definition: c, Output: l.output})
+	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: testTask, Definition: c, Output: l.output})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +211,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 		t.Errorf("%v, want exit code 3", exit)
 	}
 	l.await(t, "stderr oops")
-	if left := marked("task1"); len(left) > 0 {
+	if left := marked(testTask); len(left) > 0 {
 		t.Errorf("processes %v outlive the first", left)
 	}
 	if _, _, err := c.Exec(t.Context(), []string{"true"}); !errors.Is(err, ecs.ErrNoExec) {
@@ -366,9 +369,13 @@ CMD ["now"]
 	}
 }
 
-// runnerDir is the environment variable by which this test's program becomes a
-// runner that is going to be killed; its value is the driver's directory.
-const runnerDir = "PROCESS_TEST_RUNNER"
+// The environment variables of a runner that is going to be killed, which is this test's
+// program: the driver's directory, an image's, and the id of the task.
+const (
+	runnerDir     = "PROCESS_TEST_RUNNER"
+	runnerContext = "PROCESS_TEST_CONTEXT"
+	runnerTask    = "PROCESS_TEST_TASK"
+)
 
 // runner starts a service and a command with children, says so, and waits.
 func runner() {
@@ -376,13 +383,13 @@ func runner() {
 	if err != nil {
 		panic(err)
 	}
-	directory := os.Getenv("PROCESS_TEST_CONTEXT")
+	directory, task := os.Getenv(runnerContext), os.Getenv(runnerTask)
 	for _, c := range []ecs.ContainerDefinition{
 		{Name: "users", Ports: []int{3000}, Environment: []ecs.Variable{{Name: "PORT", Value: "3000"}},
 			Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
 		{Name: "shell"},
 	} {
-		container, err := d.Start(context.Background(), ecs.StartRequest{Task: "task1", Definition: c, Output: func(string, string) {}})
+		container, err := d.Start(context.Background(), ecs.StartRequest{Task: task, Definition: c, Output: func(string, string) {}})
 		if err != nil {
 			panic(err)
 		}
@@ -400,8 +407,10 @@ func TestKilledRunnerLeavesNoOrphan(t *testing.T) {
 func testKilledRunner(t *testing.T, cut bool) {
 	c := users(t)
 	dir := t.TempDir()
+	// Another run of this test may be under way, with tasks of its own.
+	task := fmt.Sprintf("%s-%t", testTask, cut)
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), runnerDir+"="+dir, "PROCESS_TEST_CONTEXT="+c.Image.Asset.Directory)
+	cmd.Env = append(os.Environ(), runnerDir+"="+dir, runnerContext+"="+c.Image.Asset.Directory, runnerTask+"="+task)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -410,6 +419,12 @@ func testKilledRunner(t *testing.T, cut bool) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // if the test fails before its end
+		cmd.Process.Kill()
+		for _, pid := range marked(task) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 	var pids []int
 	for lines := bufio.NewScanner(out); len(pids) < 2 && lines.Scan(); {
 		pid, err := strconv.Atoi(lines.Text())
@@ -428,7 +443,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	}
 	var children []int
 	eventually(t, "the command to start its children", func() bool {
-		children = marked("task1")
+		children = marked(task)
 		children = slices.DeleteFunc(children, func(pid int) bool { return slices.Contains(pids, pid) })
 		return len(children) == 2
 	})
@@ -478,7 +493,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	if err != nil || !slices.Equal(ended, want) {
 		t.Errorf("swept %v (%v), want %v", ended, err, want)
 	}
-	if left := marked("task1"); len(left) > 0 {
+	if left := marked(task); len(left) > 0 {
 		t.Errorf("processes %v are left", left)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(left) > 0 {
@@ -494,11 +509,11 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(10 * time.Second); !holds(); {
+	for limit := time.After(time.Minute); !holds(); {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatal("waited 10s for " + what)
+			t.Fatal("waited a minute for " + what)
 		}
 	}
 }
