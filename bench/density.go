@@ -172,28 +172,27 @@ func fromTemplates(ctx context.Context, work string) (specs []ecs.ServiceSpec, t
 	if err != nil {
 		return nil, nil, err
 	}
-	if specs, err = ecs.Services(model.Read(a)); err != nil {
+	m := model.Read(a)
+	if specs, err = ecs.Services(m); err != nil {
 		return nil, nil, err
 	}
 	for i := range specs {
 		specs[i].LoadBalancers = nil
 	}
-	r := assembly.NewReader(a)
-	for _, group := range r.Existing("AWS::AutoScaling::AutoScalingGroup") {
-		for _, override := range r.Properties(group).Field("MixedInstancesPolicy").Field("LaunchTemplate").Field("Overrides").List() {
-			kind := override.Field("InstanceType")
-			instance, known := capacity.InstanceOf(kind.Text(""))
-			month, priced := prices.InstanceMonth(kind.Text(""))
+	for _, group := range m.AutoScalingGroups {
+		for _, name := range group.InstanceTypes {
+			instance, known := capacity.InstanceOf(name)
+			month, priced := prices.InstanceMonth(name)
 			if !known || !priced {
-				kind.Refuse("nothing is known of this instance type")
+				return nil, nil, group.Errorf("MixedInstancesPolicy", "%s: nothing is known of this instance type", name)
 			}
-			types = append(types, instanceType{kind.Text(""), instance, month})
+			types = append(types, instanceType{name, instance, month})
 		}
 	}
 	if len(specs) == 0 || len(types) == 0 {
 		return nil, nil, fmt.Errorf("the templates have %d services and %d instance types: there must be some of each", len(specs), len(types))
 	}
-	return specs, types, r.Err()
+	return specs, types, nil
 }
 
 // roomTable says how many tasks fit an instance by each resource alone, and by

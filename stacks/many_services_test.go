@@ -143,11 +143,11 @@ func TestFurtherLoadBalancer(t *testing.T) {
 	equal(t, "outputs of the further one", 2*2+2, len(stack.Outputs))
 
 	for _, control := range controls.All {
-		if findings := control.Check(a); len(findings) > 0 {
+		if findings := control.Check(model.Read(a)); len(findings) > 0 {
 			t.Errorf("%s: %v", control.ID, findings)
 		}
 	}
-	estimates, err := cost.Read(a)
+	estimates, err := cost.Read(model.Read(a))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,6 @@
 package assembly
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,150 +9,14 @@ import (
 	"time"
 )
 
-// Reader reads the properties of resources into typed values. It gathers what is
-// wrong with them, and what nobody has asked for.
-//
-// Intrinsic functions are evaluated where a value is asked for and not before. A
-// function that cannot be evaluated is a problem only if its value matters.
-type Reader struct {
-	assembly *Assembly
-	problems []Problem
-	objects  []*object // that were looked into, in that order
-}
-
-// Problem is a value that cannot be used.
-type Problem struct {
-	// Property is the path of the value that was asked for. Err may name another
-	// place, to which a function in the value leads.
-	Property string
-	Err      error
-}
-
-// Setting is a member of an object that the template sets and nobody has read.
-type Setting struct {
-	Resource *Resource
-	// Property is the path of the member, Name its last part.
-	Property, Name string
-	// Value is what the template has, evaluated where that is possible.
-	Value any
-}
-
-// Refuse returns an [*Error] about the setting; "" is the reason [Unknown].
-func (s Setting) Refuse(reason string) error {
-	return s.Resource.Errorf(s.Property, "not honoured: %s", cmp.Or(reason, Unknown))
-}
-
-// object is a value of which members were read.
-type object struct {
-	value   Value
-	members map[string]any
-	read    map[string]bool
-}
-
-// NewReader returns a reader of the assembly's resources.
-func NewReader(a *Assembly) *Reader { return &Reader{assembly: a} }
-
-// Problems are the values that were refused so far.
-func (r *Reader) Problems() []Problem { return r.problems }
-
-// Err is everything that was refused so far, a line each; nil if nothing was.
-func (r *Reader) Err() error {
-	var errs []error
-	for _, problem := range r.problems {
-		errs = append(errs, problem.Err)
-	}
-	return Join(errs...)
-}
-
-// add keeps an error. A value that is asked for twice fails twice.
-func (r *Reader) add(property string, err error) {
-	if !slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Property == property && p.Err.Error() == err.Error() }) {
-		r.problems = append(r.problems, Problem{property, err})
-	}
-}
-
-// Settings are the members that nobody has read, of all objects of which somebody
-// has read another. Null, false, an empty list and an empty object set nothing.
-func (r *Reader) Settings() []Setting {
-	var settings []Setting
-	for _, o := range r.objects {
-		for _, name := range slices.Sorted(maps.Keys(o.members)) {
-			if o.read[name] {
-				continue
-			}
-			v := o.value.member(name, o.members[name])
-			value, err := r.assembly.Resolve(v.resource.Stack, v.resource.LogicalID, v.path, v.raw)
-			if err != nil {
-				value = v.raw
-			}
-			if filled(value) {
-				settings = append(settings, Setting{v.resource, v.path, name, value})
-			}
-		}
-	}
-	return settings
-}
-
-// filled says whether a value asks for anything.
-func filled(value any) bool {
-	switch value := value.(type) {
-	case nil:
-		return false
-	case bool:
-		return value
-	case []any:
-		return len(value) > 0
-	case map[string]any:
-		return len(value) > 0
-	}
-	return true
-}
-
-// Join joins errors as [errors.Join] does, each message once.
-func Join(errs ...error) error {
-	var all []error
-	var add func(error)
-	add = func(err error) {
-		if several, ok := err.(interface{ Unwrap() []error }); ok {
-			for _, one := range several.Unwrap() {
-				add(one)
-			}
-		} else if err != nil && !slices.ContainsFunc(all, func(e error) bool { return e.Error() == err.Error() }) {
-			all = append(all, err)
-		}
-	}
-	for _, err := range errs {
-		add(err)
-	}
-	return errors.Join(all...)
-}
-
-// Existing returns the resources of a type without those whose condition does
-// not hold.
-func (r *Reader) Existing(resourceType string) []*Resource {
-	return slices.DeleteFunc(r.assembly.Resources(resourceType), func(resource *Resource) bool {
-		exists, err := resource.Exists(r.assembly)
-		if err != nil {
-			r.add("Condition", err)
-		}
-		return !exists
-	})
-}
-
-// Properties returns the properties of a resource, an object.
-func (r *Reader) Properties(resource *Resource) Value {
-	return Value{reader: r, resource: resource, path: "Properties", raw: resource.Properties}
-}
-
 // Value is a value somewhere in the properties of a resource. Its methods read
 // the value as what it must be. They refuse any other value, which
 // [Reader.Problems] then has, and return the default or the zero value.
 type Value struct {
-	reader   *Reader
-	resource *Resource
-	path     string
-	keyed    bool // the object stands for a list of keys and values
-	raw      any  // as decoded or as resolved; nil if absent
+	reader *Reader
+	path   string
+	keyed  bool // the object stands for a list of keys and values
+	raw    any  // as decoded or as resolved; nil if absent
 }
 
 // unusable stands for a value that has been refused already.
@@ -166,7 +28,7 @@ func (v Value) resolve() any {
 	if _, _, call := intrinsic(object); !call || v.keyed {
 		return v.raw
 	}
-	resolved, err := v.reader.assembly.Resolve(v.resource.Stack, v.resource.LogicalID, v.path, v.raw)
+	resolved, err := v.reader.assembly.Resolve(v.reader.resource.Stack, v.reader.resource.LogicalID, v.path, v.raw)
 	if err != nil {
 		v.reader.add(v.path, err)
 		return unusable{}
@@ -178,7 +40,7 @@ func (v Value) resolve() any {
 // refused already, or is a part of one, it says nothing more.
 func (v Value) Refuse(format string, args ...any) {
 	if v.resolve() != (unusable{}) {
-		v.reader.add(v.path, v.resource.Errorf(v.path, format, args...))
+		v.reader.add(v.path, v.reader.resource.Errorf(v.path, format, args...))
 	}
 }
 
@@ -229,7 +91,7 @@ func (v Value) member(name string, raw any) Value {
 	if v.keyed {
 		path = v.path + " (" + name + ")"
 	}
-	return Value{reader: v.reader, resource: v.resource, path: path, raw: raw}
+	return Value{reader: v.reader, path: path, raw: raw}
 }
 
 // Field returns a member of an object; of what is absent, an absent value.
@@ -246,34 +108,6 @@ func (v Value) Field(name string) Value {
 	}
 }
 
-// look remembers that members of an object are read.
-func (r *Reader) look(v Value, members map[string]any) *object {
-	// Readers go from one object to the next: the last ones are asked about most.
-	for _, o := range slices.Backward(r.objects) {
-		if o.value.path == v.path && o.value.resource == v.resource {
-			return o
-		}
-	}
-	o := &object{v, members, map[string]bool{}}
-	r.objects = append(r.objects, o)
-	return o
-}
-
-// Only refuses the members of an object that are not among the names, with a
-// reason of its own for those that why has one for.
-func (v Value) Only(why map[string]string, names ...string) {
-	object, _ := v.resolve().(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if slices.Contains(names, name) || !filled(v.Field(name).resolve()) {
-			continue
-		}
-		v.Field(name).Refuse("not honoured: %s", cmp.Or(why[name], Unknown))
-	}
-}
-
-// Unknown is the reason for refusing a setting that nobody knows.
-const Unknown = "what it does is not known here"
-
 // Attributes returns a list of objects that have a Key and a Value as one object,
 // with a member for each key.
 func (v Value) Attributes() Value {
@@ -283,7 +117,7 @@ func (v Value) Attributes() Value {
 			members[key] = element.Field("Value").raw
 		}
 	}
-	return Value{reader: v.reader, resource: v.resource, path: v.path, keyed: true, raw: members}
+	return Value{reader: v.reader, path: v.path, keyed: true, raw: members}
 }
 
 // List returns the elements of a list, none if it is absent.
@@ -293,7 +127,7 @@ func (v Value) List() []Value {
 	case []any:
 		var elements []Value
 		for i, raw := range list {
-			element := Value{reader: v.reader, resource: v.resource, path: fmt.Sprintf("%s[%d]", v.path, i), raw: raw}
+			element := Value{reader: v.reader, path: fmt.Sprintf("%s[%d]", v.path, i), raw: raw}
 			if element.Present() {
 				elements = append(elements, element)
 			}

@@ -89,9 +89,9 @@ func (m *Model) resourcePolicy(resource *assembly.Resource) {
 		if resource.Properties[property] == nil {
 			continue
 		}
-		reader := assembly.NewReader(m.Assembly)
+		reader := assembly.NewReader(m.Assembly, resource)
 		policy := &ResourcePolicy{Base: Base{Resource: resource}, Property: property}
-		policy.Statements = statements(reader.Properties(resource).Field(property))
+		policy.Statements = statements(reader.Properties().Field(property))
 		policy.Problems = reader.Problems()
 		policy.Settings = slices.DeleteFunc(reader.Settings(), func(s Setting) bool { return !within(s.Property, []string{property}) })
 		m.ResourcePolicies = append(m.ResourcePolicies, policy)

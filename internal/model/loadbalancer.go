@@ -89,6 +89,6 @@ func DefaultLoadBalancer(resource *assembly.Resource) *LoadBalancer {
 	lb := &LoadBalancer{Base: Base{Resource: resource}}
 	none := *resource
 	none.Properties = nil
-	lb.read(assembly.NewReader(nil).Properties(&none))
+	lb.read(assembly.NewReader(nil, &none).Properties())
 	return lb
 }

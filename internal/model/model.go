@@ -52,6 +52,7 @@ type Model struct {
 
 	VPCs           []*VPC
 	Subnets        []*Subnet
+	Instances      []*Instance
 	Endpoints      []*Endpoint
 	SecurityGroups []*SecurityGroup
 	// SecurityGroupRules are those of groups, then those with a resource of their own.
@@ -85,6 +86,9 @@ func Read(a *assembly.Assembly) *Model {
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
 	return m
 }
+
+// Value returns the typed value of a resource; nil if the model has none.
+func (m *Model) Value(resource *assembly.Resource) any { return m.values[resource] }
 
 // Base is what all typed values have.
 type Base struct {
@@ -131,7 +135,8 @@ func (b *Base) Problem(properties ...string) error {
 // passed over, too. Reasons are by the name of the member.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
 	inPassed := func(path string) bool {
-		return slices.ContainsFunc(strings.Split(path, "."), func(object string) bool {
+		path, attribute, _ := strings.Cut(strings.TrimSuffix(path, ")"), " (")
+		return slices.ContainsFunc(append(strings.Split(path, "."), attribute), func(object string) bool {
 			object, _, _ = strings.Cut(object, "[")
 			only, ok := passed[object]
 			return ok && only == ""
@@ -150,7 +155,7 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 		case ok:
 			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: %s", setting.Value, cmp.Or(reasons[setting.Name], "only "+only+" is known here")))
 		default:
-			errs = append(errs, setting.Refuse(reasons[setting.Name]))
+			errs = append(errs, setting.NotHonoured(reasons[setting.Name]))
 		}
 	}
 	return assembly.Join(errs...)
@@ -190,10 +195,10 @@ func all[T any, P interface {
 		if err == nil && !exists {
 			continue
 		}
-		reader, value := assembly.NewReader(m.Assembly), P(new(T))
+		reader, value := assembly.NewReader(m.Assembly, resource), P(new(T))
 		b := value.base()
 		b.Resource = resource
-		read(value, reader.Properties(resource))
+		read(value, reader.Properties())
 		b.Problems, b.Settings = append(b.Problems, reader.Problems()...), reader.Settings()
 		if err != nil {
 			b.Problems = append(b.Problems, Problem{Property: "Condition", Err: err})

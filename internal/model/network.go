@@ -19,6 +19,7 @@ func (m *Model) readNetwork() {
 			vpc.DefaultGroupClosed = true
 		}
 	})
+	m.Instances = all(m, EC2Instance, func(*Instance, assembly.Value) {})
 	m.Endpoints = all(m, EC2VPCEndpoint, func(e *Endpoint, p assembly.Value) {
 		e.Type = p.Field("VpcEndpointType").Text("Gateway")
 		e.Subnets = m.subnets(p.Field("SubnetIds"))
@@ -42,6 +43,9 @@ type Subnet struct {
 	// zone is meant is known only at the deployment.
 	Zone string
 }
+
+// Instance is an EC2 instance that stands for itself, outside of a group.
+type Instance struct{ Base }
 
 // Endpoint is a VPC endpoint.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-vpcendpoint.html

@@ -60,6 +60,18 @@ type Service struct {
 	Scaling *ScalableTarget
 }
 
+// Tasks is how many tasks a new service has without traffic: the desired count, or the
+// fewest that scaling allows, or one.
+func (s *Service) Tasks() int {
+	switch {
+	case s.DesiredCount != nil:
+		return *s.DesiredCount
+	case s.Scaling != nil:
+		return s.Scaling.Min
+	}
+	return 1
+}
+
 // ServiceLoadBalancer registers a container's port with a target group.
 type ServiceLoadBalancer struct {
 	Container string

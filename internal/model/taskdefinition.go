@@ -2,6 +2,7 @@ package model
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"cutover/internal/assembly"
@@ -65,4 +66,15 @@ func (d *TaskDefinition) Reserves() capacity.Resources {
 		})
 	}
 	return sum
+}
+
+// ContainerProblem joins the problems of some members of the containers, like "Cpu".
+func (d *TaskDefinition) ContainerProblem(members ...string) error {
+	var errs []error
+	for i := range d.Containers {
+		for _, member := range members {
+			errs = append(errs, d.Problem(fmt.Sprintf("ContainerDefinitions[%d].%s", i, member)))
+		}
+	}
+	return assembly.Join(errs...)
 }

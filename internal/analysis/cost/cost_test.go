@@ -14,10 +14,11 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/capacity"
+	"cutover/internal/model"
 )
 
-// write makes an assembly of templates, by the names of their stacks, and reads it.
-func write(t *testing.T, templates map[string]string) *assembly.Assembly {
+// readModel makes an assembly of templates, by the names of their stacks, and reads it.
+func readModel(t *testing.T, templates map[string]string) *model.Model {
 	t.Helper()
 	dir := t.TempDir()
 	artifacts := map[string]any{}
@@ -41,11 +42,11 @@ func write(t *testing.T, templates map[string]string) *assembly.Assembly {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a
+	return model.Read(a)
 }
 
-// golden reads the golden templates of a directory.
-func golden(t *testing.T, dir string) *assembly.Assembly {
+// readGolden reads the golden templates of a directory.
+func readGolden(t *testing.T, dir string) *model.Model {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("../../../stacks/golden", dir, "*.json"))
 	if err != nil || len(files) == 0 {
@@ -59,7 +60,7 @@ func golden(t *testing.T, dir string) *assembly.Assembly {
 		}
 		templates[strings.TrimSuffix(filepath.Base(file), ".json")] = string(text)
 	}
-	return write(t, templates)
+	return readModel(t, templates)
 }
 
 // show writes an estimate the way a person would note it down.
@@ -212,7 +213,7 @@ not 2 AWS::RDS::DBInstance
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			template := fmt.Sprintf(`{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}, "Resources": {"Any": {"Type": "AWS::IAM::Role"}, %s}}`, strings.Join(append(test.resources, `"Other": {"Type": "AWS::IAM::Role"}`), ",\n"))
-			estimates, err := Read(write(t, map[string]string{"Stack": template}))
+			estimates, err := Read(readModel(t, map[string]string{"Stack": template}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -247,7 +248,7 @@ func TestRefused(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Read(write(t, map[string]string{"Stack": `{"Resources": {` + test.resources + `}}`}))
+			_, err := Read(readModel(t, map[string]string{"Stack": `{"Resources": {` + test.resources + `}}`}))
 			if err == nil || err.Error() != test.want {
 				t.Errorf("refused: %v\nwant %s", err, test.want)
 			}
@@ -262,7 +263,7 @@ func TestEnvironments(t *testing.T) {
 	}
 	untagged := `{"Resources": {"Key": {"Type": "AWS::KMS::Key"}}}`
 	names := func(templates map[string]string) []string {
-		estimates, err := Read(write(t, templates))
+		estimates, err := Read(readModel(t, templates))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +289,7 @@ func TestGoldens(t *testing.T) {
 		t.Fatalf("there are no golden templates: %v", err)
 	}
 	for _, dir := range dirs {
-		estimates, err := Read(golden(t, dir.Name()))
+		estimates, err := Read(readGolden(t, dir.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,7 +324,7 @@ func TestPhases(t *testing.T) {
 		{"switched", nil},
 		{"retired", []string{"service api 2.20 0.00", "service shared 86.60 88.80"}},
 	} {
-		estimates, err := Read(golden(t, test.phase))
+		estimates, err := Read(readGolden(t, test.phase))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -384,7 +385,7 @@ func TestReadme(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(text), "\n## What it costs\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	estimates, err := Read(golden(t, "monolith"))
+	estimates, err := Read(readGolden(t, "monolith"))
 	if err != nil {
 		t.Fatal(err)
 	}
