@@ -230,6 +230,11 @@ func (r *Runner) ServiceName(key string) string {
 	return cmp.Or(r.services.ServiceName(key), r.GroupName(key))
 }
 
+// Fault does harm to the tasks of a service. See [ecs.Provider.Fault].
+func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
+	return r.services.Fault(ctx, kind, service)
+}
+
 // targets is the load balancer as ECS knows the load balancer.
 type targets struct{ *alb.Balancer }
 
