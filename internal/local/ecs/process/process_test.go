@@ -5,6 +5,7 @@ package process
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,6 +98,9 @@ func (l *logs) await(t *testing.T, text string) string {
 }
 
 func newDriver(t *testing.T, run map[string]string) *Driver {
+	if testing.Short() {
+		t.Skip("slow: it starts processes")
+	}
 	t.Helper()
 	d, err := New(Options{Dir: t.TempDir(), Run: run})
 	if err != nil {
@@ -105,13 +109,10 @@ func newDriver(t *testing.T, run map[string]string) *Driver {
 	return d
 }
 
-// testTask is the id of the tests' tasks. Another run of the tests has another one.
-var testTask = fmt.Sprint("task-", os.Getpid())
-
 func start(t *testing.T, d *Driver, c ecs.ContainerDefinition) (ecs.Container, *logs) {
 	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
-	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: testTask, Definition: c, Output: l.output})
+	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 		t.Errorf("%v, want exit code 3", exit)
 	}
 	l.await(t, "stderr oops")
-	if left := marked(testTask); len(left) > 0 {
+	if left := marked(task); len(left) > 0 {
 		t.Errorf("processes %v outlive the first", left)
 	}
 	if _, _, err := c.Exec(t.Context(), []string{"true"}); !errors.Is(err, ecs.ErrNoExec) {
@@ -369,13 +370,15 @@ CMD ["now"]
 	}
 }
 
-// The environment variables of a runner that is going to be killed, which is this test's
-// program: the driver's directory, an image's, and the id of the task.
-const (
-	runnerDir     = "PROCESS_TEST_RUNNER"
-	runnerContext = "PROCESS_TEST_CONTEXT"
-	runnerTask    = "PROCESS_TEST_TASK"
-)
+// runnerDir is the environment variable by which this test's program becomes a
+// runner that is going to be killed; its value is the driver's directory.
+const runnerDir = "PROCESS_TEST_RUNNER"
+
+// task is the task of this run. Other runs may be under way on the machine.
+var task = cmp.Or(os.Getenv(runnerTask), fmt.Sprintf("task-%d", os.Getpid()))
+
+// runnerTask is the environment variable by which the runner gets the task.
+const runnerTask = "PROCESS_TEST_TASK"
 
 // runner starts a service and a command with children, says so, and waits.
 func runner() {
@@ -383,7 +386,7 @@ func runner() {
 	if err != nil {
 		panic(err)
 	}
-	directory, task := os.Getenv(runnerContext), os.Getenv(runnerTask)
+	directory := os.Getenv("PROCESS_TEST_CONTEXT")
 	for _, c := range []ecs.ContainerDefinition{
 		{Name: "users", Ports: []int{3000}, Environment: []ecs.Variable{{Name: "PORT", Value: "3000"}},
 			Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
@@ -405,12 +408,13 @@ func TestKilledRunnerLeavesNoOrphan(t *testing.T) {
 }
 
 func testKilledRunner(t *testing.T, cut bool) {
+	if testing.Short() {
+		t.Skip("slow: it starts processes")
+	}
 	c := users(t)
 	dir := t.TempDir()
-	// Another run of this test may be under way, with tasks of its own.
-	task := fmt.Sprintf("%s-%t", testTask, cut)
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), runnerDir+"="+dir, runnerContext+"="+c.Image.Asset.Directory, runnerTask+"="+task)
+	cmd.Env = append(os.Environ(), runnerDir+"="+dir, runnerTask+"="+task, "PROCESS_TEST_CONTEXT="+c.Image.Asset.Directory)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -419,12 +423,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // if the test fails before its end
-		cmd.Process.Kill()
-		for _, pid := range marked(task) {
-			syscall.Kill(pid, syscall.SIGKILL)
-		}
-	})
+	defer cmd.Process.Kill()
 	var pids []int
 	for lines := bufio.NewScanner(out); len(pids) < 2 && lines.Scan(); {
 		pid, err := strconv.Atoi(lines.Text())
@@ -509,11 +508,11 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(time.Minute); !holds(); {
+	for limit := time.After(10 * time.Second); !holds(); {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatal("waited a minute for " + what)
+			t.Fatal("waited 10s for " + what)
 		}
 	}
 }
