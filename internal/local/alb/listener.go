@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
@@ -240,7 +241,7 @@ func (b *Balancer) compile(config *Config, route *rules.Listener) *listener {
 		for _, weighted := range rule.Action.Forward {
 			f.choices = append(f.choices, choice{weighted.TargetGroup, b.groups[weighted.TargetGroup.Key()], weighted.Weight})
 			f.total += weighted.Weight
-			l.groupARNs[weighted.TargetGroup] = groupARN(weighted.TargetGroup.Name, weighted.TargetGroup.Key())
+			l.groupARNs[weighted.TargetGroup] = provider.ARN("elasticloadbalancing", groupName(weighted.TargetGroup.Name, weighted.TargetGroup.Key()))
 		}
 		l.forwards[rule] = f
 	}

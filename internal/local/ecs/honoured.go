@@ -184,11 +184,6 @@ func definitionErrors(d *model.TaskDefinition) error {
 		if c.LogDriver != "" && c.LogDriver != "awslogs" {
 			refuse(at+".LogConfiguration.LogDriver", "%q: only awslogs is replaced by the log here; another driver may be part of how the container works", c.LogDriver)
 		}
-		for j, v := range c.Environment {
-			if v.Parts != nil {
-				refuse(fmt.Sprintf("%s.Environment[%d].Value", at, j), "expected a string that is known before the deployment, found %v", v.Parts)
-			}
-		}
 	}
 	return assembly.Join(errs...)
 }

@@ -154,6 +154,18 @@ func (s *Scheduler) Redeploy(key string) error {
 	return err
 }
 
+// Spec is what a service is to be, by its key. Not ok if there is no such service, or
+// if the service is being removed.
+func (s *Scheduler) Spec(key string) (spec ServiceSpec, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.services[key]
+	if v == nil || v.draining {
+		return ServiceSpec{}, false
+	}
+	return v.spec, true
+}
+
 func (s *Scheduler) check(spec ServiceSpec) error {
 	var errs []error
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
