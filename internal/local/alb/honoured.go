@@ -17,9 +17,9 @@ type Config struct {
 
 // Read takes the load balancers, listeners, rules and target groups out of a
 // model. Its error has a line, with the place, for every setting that is not
-// honoured here. Settings that cannot make a difference on one machine are
-// passed over: zones, subnets, security groups, addresses, names in DNS,
-// certificates, quotas, tags, deletion protection.
+// honoured here. Read passes over settings without an effect on one machine: zones,
+// subnets, security groups, addresses, names in DNS, certificates, quotas, tags,
+// deletion protection.
 func Read(m *model.Model) (*Config, error) {
 	table, err := rules.Build(m)
 	config, errs := &Config{Table: table, LoadBalancers: map[string]*model.LoadBalancer{}}, []error{err}
