@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"cutover/internal/assembly"
 )
 
 // A tree is a JSON value: map[string]any, []any, string, bool, json.Number or nil. Numbers keep the digits they were
@@ -438,40 +440,6 @@ func (s *scope) rules() error {
 	return nil
 }
 
-// dependencies returns the logical ids that v refers to.
-func dependencies(v tree, into map[string]bool) {
-	switch v := v.(type) {
-	case []any:
-		for _, x := range v {
-			dependencies(x, into)
-		}
-	case map[string]any:
-		for k, x := range v {
-			switch k {
-			case "Ref":
-				into[text(x)] = true
-			case "Fn::GetAtt":
-				if l, ok := x.([]any); ok && len(l) > 0 {
-					into[text(l[0])] = true
-				} else {
-					logical, _, _ := strings.Cut(text(x), ".")
-					into[logical] = true
-				}
-			case "Fn::Sub":
-				format := text(x)
-				if l, ok := x.([]any); ok && len(l) > 0 {
-					format = text(l[0])
-				}
-				for _, m := range placeholder.FindAllStringSubmatch(format, -1) {
-					logical, _, _ := strings.Cut(strings.TrimSpace(m[2]), ".")
-					into[logical] = true
-				}
-			}
-			dependencies(x, into)
-		}
-	}
-}
-
 // dependencyOrder returns the logical ids of a template's resources so that each comes after all it depends on, and
 // what each depends on. Resources that do not depend on each other are ordered by name.
 func dependencyOrder(template map[string]any) (order []string, needs map[string][]string, err error) {
@@ -480,7 +448,7 @@ func dependencyOrder(template map[string]any) (order []string, needs map[string]
 	for name, r := range resources {
 		m, _ := r.(map[string]any)
 		found := map[string]bool{}
-		dependencies(m["Properties"], found)
+		assembly.References(m["Properties"], func(id, _ string) { found[id] = true })
 		switch d := m["DependsOn"].(type) {
 		case string:
 			found[d] = true
@@ -495,29 +463,9 @@ func dependencyOrder(template map[string]any) (order []string, needs map[string]
 			}
 		}
 	}
-	state := map[string]int{}
-	var visit func(name string) error
-	visit = func(name string) error {
-		switch state[name] {
-		case 1:
-			return validation("Circular dependency between resources: [%s]", name)
-		case 2:
-			return nil
-		}
-		state[name] = 1
-		for _, d := range needs[name] {
-			if err := visit(d); err != nil {
-				return err
-			}
-		}
-		state[name] = 2
-		order = append(order, name)
-		return nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(resources)) {
-		if err := visit(name); err != nil {
-			return nil, nil, err
-		}
+	order, circle := assembly.Order(slices.Sorted(maps.Keys(resources)), func(name string) []string { return needs[name] })
+	if circle != nil {
+		return nil, nil, validation("Circular dependency between resources: [%s]", circle[0])
 	}
 	return order, needs, nil
 }
