@@ -2,29 +2,13 @@ package assembly
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // placeholder is a variable of Fn::Sub, as in ${Name} and ${Name.Attribute};
 // ${!Literal} is none.
 var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
-
-// Calls calls f with every function call in a value of a template, as decoded by
-// encoding/json: with the function's name and its argument. f is called with the other
-// members of objects, too.
-func Calls(value any, f func(name string, argument any)) {
-	switch value := value.(type) {
-	case []any:
-		for _, element := range value {
-			Calls(element, f)
-		}
-	case map[string]any:
-		for name, argument := range value {
-			f(name, argument)
-			Calls(argument, f)
-		}
-	}
-}
 
 // References calls f with every name of a resource or parameter in a value, by Ref,
 // Fn::GetAtt and Fn::Sub, and with the attribute that the value asks for.
@@ -33,7 +17,7 @@ func References(value any, f func(id, attribute string)) {
 		id, attribute, _ := strings.Cut(name, ".")
 		f(id, attribute)
 	}
-	Calls(value, func(name string, argument any) {
+	calls(value, func(name string, argument any) {
 		list, _ := argument.([]any)
 		text, isText := argument.(string)
 		switch {
@@ -58,4 +42,41 @@ func References(value any, f func(id, attribute string)) {
 			}
 		}
 	})
+}
+
+// Reads is the number of places in the resources and outputs of a stack that read a value
+// of another stack.
+func (a *Assembly) Reads(stack, other *Stack) int {
+	n := 0
+	calls([]any{stack.Template["Resources"], stack.Template["Outputs"]}, func(function string, argument any) {
+		switch function {
+		case "Fn::GetStackOutput":
+			if object, _ := argument.(map[string]any); object["StackName"] == other.Name {
+				n++
+			}
+		case "Fn::ImportValue":
+			name, _ := a.Resolve(stack, "", function, argument)
+			text, _ := name.(string)
+			if slices.ContainsFunc(a.exports[text], func(output *Output) bool { return output.Stack == other }) {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+// calls calls f with the name and the argument of every function call in a value. It calls
+// f with the other members of objects, too.
+func calls(value any, f func(name string, argument any)) {
+	switch value := value.(type) {
+	case []any:
+		for _, element := range value {
+			calls(element, f)
+		}
+	case map[string]any:
+		for name, argument := range value {
+			f(name, argument)
+			calls(argument, f)
+		}
+	}
 }

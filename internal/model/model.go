@@ -162,6 +162,15 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 	return assembly.Join(errs...)
 }
 
+// Only refuses a value of a property that is none of those that are honoured. The
+// reason "" says which these are.
+func (b *Base) Only(property, value, reason string, honoured ...string) error {
+	if slices.Contains(honoured, value) {
+		return nil
+	}
+	return b.Errorf(property, "%q is not honoured: %s", value, cmp.Or(reason, "only "+strings.Join(honoured, ", ")+" is known here"))
+}
+
 // within says whether a path is below one of the properties, or below any if none
 // are given.
 func within(path string, properties []string) bool {

@@ -181,7 +181,7 @@ func Read(from, to *assembly.Assembly) (*Path, error) {
 		for _, other := range stack.DependsOn {
 			before = before.or(done[other])
 			turns[stack] = max(turns[stack], turns[other])
-			s.Needs = append(s.Needs, Need{other.Name, values(to, stack, other)})
+			s.Needs = append(s.Needs, Need{other.Name, to.Reads(stack, other)})
 		}
 		slices.SortFunc(s.Needs, func(a, b Need) int { return cmp.Compare(a.Stack, b.Stack) })
 		done[stack] = before.then(within)

@@ -171,30 +171,3 @@ func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 	}
 	return changed
 }
-
-// values is the number of places in the resources and outputs of a stack that read a value
-// of another stack.
-func values(a *assembly.Assembly, stack, other *assembly.Stack) int {
-	exports := map[any]bool{}
-	for id, output := range other.Outputs {
-		if output.ExportName != nil {
-			if name, err := a.Resolve(other, id, "Export.Name", output.ExportName); err == nil {
-				exports[name] = true
-			}
-		}
-	}
-	n := 0
-	assembly.Calls([]any{stack.Template["Resources"], stack.Template["Outputs"]}, func(function string, argument any) {
-		switch function {
-		case "Fn::GetStackOutput":
-			if object, _ := argument.(map[string]any); object["StackName"] == other.Name {
-				n++
-			}
-		case "Fn::ImportValue":
-			if name, err := a.Resolve(stack, "", function, argument); err == nil && exports[name] {
-				n++
-			}
-		}
-	})
-	return n
-}
