@@ -2,21 +2,25 @@ package cloudformation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
-// A changeSet is a request that may be executed once.
+// A changeSet is a request that may be executed once, with its description.
 type changeSet struct {
-	id, name, status, execution, reason string
-	stack                               *stack
-	request                             request
-	changes                             []change
-	created                             time.Time
+	sdk.DescribeChangeSetOutput
+	stack   *stack
+	request request
 }
 
 func (e *Engine) createChangeSet(ctx context.Context, f url.Values) (any, error) {
@@ -36,72 +40,52 @@ func (e *Engine) createChangeSet(ctx context.Context, f url.Values) (any, error)
 		return nil, validation("Stack:%s is in %s state and can not be updated.", s.id, s.status)
 	}
 	for _, c := range e.changeSets {
-		if c.stack == s && c.name == setName {
-			return nil, &Error{Code: "AlreadyExistsException", Message: "ChangeSet " + c.name + " already exists"}
+		if c.stack == s && *c.ChangeSetName == setName {
+			return nil, &Error{Code: "AlreadyExistsException", Message: "ChangeSet " + setName + " already exists"}
 		}
 	}
 	r, err := e.request(ctx, f, s)
 	if err != nil {
 		return nil, err
 	}
-	c := &changeSet{name: setName, stack: s, request: r, created: time.Now(), status: "CREATE_COMPLETE", execution: "AVAILABLE",
-		id: e.arn("changeSet", setName)}
-	c.changes, err = e.changes(ctx, s, r)
-	switch {
-	case err != nil:
-		c.status, c.execution, c.reason = "FAILED", "UNAVAILABLE", err.Error()
-	case typ == "UPDATE" && len(c.changes) == 0 && encode(r.template["Outputs"]) == encode(s.template["Outputs"]) && slices.Equal(r.tags, s.tags):
-		c.status, c.execution = "FAILED", "UNAVAILABLE"
-		c.reason = "The submitted information didn't contain changes. Submit different information to create a change set."
+	c := &changeSet{stack: s, request: r, DescribeChangeSetOutput: sdk.DescribeChangeSetOutput{
+		ChangeSetId: aws.String(e.arn("changeSet", setName)), ChangeSetName: &setName, StackId: &s.id, StackName: &s.name,
+		CreationTime: aws.Time(time.Now()), Status: types.ChangeSetStatusCreateComplete, ExecutionStatus: types.ExecutionStatusAvailable,
+	}}
+	c.Changes, err = e.changes(ctx, s, r)
+	if err == nil && typ == "UPDATE" && len(c.Changes) == 0 && encode(r.template["Outputs"]) == encode(s.template["Outputs"]) && reflect.DeepEqual(r.tags, s.tags) {
+		err = errors.New("The submitted information didn't contain changes. Submit different information to create a change set.")
+	}
+	if err != nil {
+		c.Status, c.ExecutionStatus, c.StatusReason = types.ChangeSetStatusFailed, types.ExecutionStatusUnavailable, aws.String(err.Error())
 	}
 	e.changeSets = append(e.changeSets, c)
-	return struct {
-		ID      string `xml:"Id"`
-		StackID string `xml:"StackId"`
-	}{c.id, s.id}, nil
-}
-
-// A change is one resource of a change set.
-type change struct {
-	Type           string         `xml:"Type"`
-	ResourceChange resourceChange `xml:"ResourceChange"`
-}
-
-type resourceChange struct {
-	Action             string
-	LogicalResourceID  string         `xml:"LogicalResourceId"`
-	PhysicalResourceID string         `xml:"PhysicalResourceId,omitempty"`
-	ResourceType       string         `xml:"ResourceType"`
-	Replacement        string         `xml:"Replacement,omitempty"`
-	Scope              []string       `xml:"Scope>member"`
-	Details            []changeDetail `xml:"Details>member"`
-}
-
-type changeDetail struct {
-	Target struct {
-		Attribute, Name, RequiresRecreation string
-	}
-	Evaluation, ChangeSource string
+	return &sdk.CreateChangeSetOutput{Id: c.ChangeSetId, StackId: &s.id}, nil
 }
 
 // changes works out what executing the request would do. A property that depends on a resource yet to be created is
 // compared as it is written.
-func (e *Engine) changes(ctx context.Context, s *stack, r request) ([]change, error) {
+func (e *Engine) changes(ctx context.Context, s *stack, r request) ([]types.Change, error) {
 	sc := e.scope(ctx, s, r, s.resources)
 	order, err := sc.plan()
 	if err != nil {
 		return nil, err
 	}
-	var out []change
-	add := func(c resourceChange) { out = append(out, change{"Resource", c}) }
+	var out []types.Change
+	add := func(action types.ChangeAction, logical, typ string) *types.ResourceChange {
+		c := &types.ResourceChange{Action: action, LogicalResourceId: &logical, ResourceType: &typ}
+		out = append(out, types.Change{Type: types.ChangeTypeResource, ResourceChange: c})
+		return c
+	}
 	for _, logical := range order {
 		now, before := definition(r.template, logical), definition(s.template, logical)
 		was := s.resources[logical]
 		if was == nil {
-			add(resourceChange{Action: "Add", LogicalResourceID: logical, ResourceType: str(now, "Type")})
+			add(types.ChangeActionAdd, logical, str(now, "Type"))
 			continue
 		}
-		c := resourceChange{Action: "Modify", LogicalResourceID: logical, PhysicalResourceID: was.physical, ResourceType: was.typ, Replacement: "False"}
+		var details []types.ResourceChangeDetail
+		replacement := types.ReplacementFalse
 		properties := section(now, "Properties")
 		all := with(maps.Clone(was.props), properties)
 		for _, n := range slices.Sorted(maps.Keys(all)) {
@@ -119,24 +103,25 @@ func (e *Engine) changes(ctx context.Context, s *stack, r request) ([]change, er
 			if !changed {
 				continue
 			}
-			detail := changeDetail{Evaluation: "Static", ChangeSource: "DirectModification"}
-			detail.Target.Attribute, detail.Target.Name, detail.Target.RequiresRecreation = "Properties", n, "Never"
+			target := &types.ResourceTargetDefinition{Attribute: types.ResourceAttributeProperties, Name: &n, RequiresRecreation: types.RequiresRecreationNever}
 			if h := handlers[was.typ]; h != nil && h.replaces(n) {
-				detail.Target.RequiresRecreation, c.Replacement = "Always", "True"
+				target.RequiresRecreation, replacement = types.RequiresRecreationAlways, types.ReplacementTrue
 			}
-			c.Details = append(c.Details, detail)
+			details = append(details, types.ResourceChangeDetail{Evaluation: types.EvaluationTypeStatic, ChangeSource: types.ChangeSourceDirectModification, Target: target})
 		}
-		if len(c.Details) > 0 {
-			c.Scope = []string{"Properties"}
-			add(c)
-		} else if differ(before, now, "Metadata") {
-			c.Scope = []string{"Metadata"}
-			add(c)
+		scope := types.ResourceAttributeProperties
+		if len(details) == 0 {
+			if !differ(before, now, "Metadata") {
+				continue
+			}
+			scope = types.ResourceAttributeMetadata
 		}
+		c := add(types.ChangeActionModify, logical, was.typ)
+		c.PhysicalResourceId, c.Replacement, c.Details, c.Scope = &was.physical, replacement, details, []types.ResourceAttribute{scope}
 	}
-	for _, logical := range s.order {
-		if was := s.resources[logical]; was != nil && !slices.Contains(order, logical) {
-			add(resourceChange{Action: "Remove", LogicalResourceID: logical, PhysicalResourceID: was.physical, ResourceType: was.typ})
+	for _, was := range s.existing() {
+		if !slices.Contains(order, was.logical) {
+			add(types.ChangeActionRemove, was.logical, was.typ).PhysicalResourceId = &was.physical
 		}
 	}
 	return out, nil
@@ -145,7 +130,7 @@ func (e *Engine) changes(ctx context.Context, s *stack, r request) ([]change, er
 func (e *Engine) changeSet(f url.Values) (*changeSet, error) {
 	name, stackName := f.Get("ChangeSetName"), f.Get("StackName")
 	for _, c := range e.changeSets {
-		if c.id == name || c.name == name && (c.stack.name == stackName || c.stack.id == stackName) {
+		if *c.ChangeSetId == name || *c.ChangeSetName == name && (c.stack.name == stackName || c.stack.id == stackName) {
 			return c, nil
 		}
 	}
@@ -157,17 +142,7 @@ func (e *Engine) describeChangeSet(_ context.Context, f url.Values) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		ChangeSetName   string
-		ChangeSetID     string `xml:"ChangeSetId"`
-		StackID         string `xml:"StackId"`
-		StackName       string
-		CreationTime    string
-		ExecutionStatus string
-		Status          string
-		StatusReason    string   `xml:"StatusReason,omitempty"`
-		Changes         []change `xml:"Changes>member"`
-	}{c.name, c.id, c.stack.id, c.stack.name, stamp(c.created), c.execution, c.status, c.reason, c.changes}, nil
+	return &c.DescribeChangeSetOutput, nil
 }
 
 func (e *Engine) executeChangeSet(ctx context.Context, f url.Values) (any, error) {
@@ -175,8 +150,8 @@ func (e *Engine) executeChangeSet(ctx context.Context, f url.Values) (any, error
 	if err != nil {
 		return nil, err
 	}
-	if c.execution != "AVAILABLE" {
-		return nil, &Error{Code: "InvalidChangeSetStatus", Message: "ChangeSet [" + c.id + "] cannot be executed in its current status of [" + c.status + "]"}
+	if c.ExecutionStatus != types.ExecutionStatusAvailable {
+		return nil, &Error{Code: "InvalidChangeSetStatus", Message: fmt.Sprintf("ChangeSet [%s] cannot be executed in its current status of [%s]", *c.ChangeSetId, c.Status)}
 	}
 	began := time.Now()
 	e.apply(ctx, c.stack, c.request)
@@ -189,8 +164,8 @@ func (e *Engine) executeChangeSet(ctx context.Context, f url.Values) (any, error
 func (e *Engine) report(s *stack, began time.Time) {
 	fmt.Fprintf(e.options.Log, "cloudformation: %s %s in %s\n", s.name, s.status, time.Since(began).Round(time.Millisecond))
 	for _, ev := range s.events {
-		if ev.time.After(began) && strings.HasSuffix(ev.status, "_FAILED") {
-			fmt.Fprintf(e.options.Log, "cloudformation: %s %s %s %s: %s\n", s.name, ev.logical, ev.typ, ev.status, ev.reason)
+		if ev.Timestamp.After(began) && strings.HasSuffix(string(ev.ResourceStatus), "_FAILED") {
+			fmt.Fprintf(e.options.Log, "cloudformation: %s %s %s %s: %s\n", s.name, *ev.LogicalResourceId, *ev.ResourceType, ev.ResourceStatus, aws.ToString(ev.ResourceStatusReason))
 		}
 	}
 }

@@ -6,69 +6,49 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
-type stackXML struct {
-	StackID                     string `xml:"StackId"`
-	StackName                   string
-	StackStatus                 string
-	StackStatusReason           string `xml:"StackStatusReason,omitempty"`
-	CreationTime                string
-	LastUpdatedTime             string `xml:"LastUpdatedTime,omitempty"`
-	RoleARN                     string `xml:"RoleARN,omitempty"`
-	EnableTerminationProtection bool
-	DisableRollback             bool
-	Capabilities                []string       `xml:"Capabilities>member"`
-	Parameters                  []parameterXML `xml:"Parameters>member"`
-	Outputs                     []outputXML    `xml:"Outputs>member"`
-	Tags                        []tag          `xml:"Tags>member"`
+// given is a text that an answer leaves out if it is empty.
+func given(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
-type parameterXML struct{ ParameterKey, ParameterValue string }
-
-type outputXML struct {
-	OutputKey, OutputValue string
-	Description            string `xml:"Description,omitempty"`
-	ExportName             string `xml:"ExportName,omitempty"`
-}
-
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-func (s *stack) xml() stackXML {
-	x := stackXML{StackID: s.id, StackName: s.name, StackStatus: s.status, StackStatusReason: s.reason, CreationTime: stamp(s.created),
-		RoleARN: s.role, EnableTerminationProtection: s.protected, Tags: s.tags,
-		Capabilities: []string{"CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"}}
+func (s *stack) describe() types.Stack {
+	d := types.Stack{StackId: &s.id, StackName: &s.name, StackStatus: types.StackStatus(s.status), StackStatusReason: given(s.reason),
+		CreationTime: &s.created, RoleARN: given(s.role), EnableTerminationProtection: &s.protected, DisableRollback: new(bool),
+		Capabilities: types.Capability("").Values(), Outputs: s.outputs, Tags: s.tags}
 	if !s.changed.IsZero() {
-		x.LastUpdatedTime = stamp(s.changed)
+		d.LastUpdatedTime = &s.changed
 	}
-	for _, k := range slices.Sorted(maps.Keys(s.params)) {
-		x.Parameters = append(x.Parameters, parameterXML{k, s.params[k]})
+	for _, name := range slices.Sorted(maps.Keys(s.params)) {
+		value := s.params[name]
+		d.Parameters = append(d.Parameters, types.Parameter{ParameterKey: &name, ParameterValue: &value})
 	}
-	for _, o := range s.outputs {
-		x.Outputs = append(x.Outputs, outputXML{o.Key, o.Value, o.Description, o.Export})
-	}
-	return x
+	return d
 }
 
 func (e *Engine) describeStacks(_ context.Context, f url.Values) (any, error) {
-	var out struct {
-		Stacks []stackXML `xml:"Stacks>member"`
-	}
+	var out sdk.DescribeStacksOutput
 	if name := f.Get("StackName"); name != "" {
 		s, err := e.stack(name)
 		if err != nil {
 			return nil, err
 		}
-		out.Stacks = append(out.Stacks, s.xml())
-		return out, nil
+		out.Stacks = append(out.Stacks, s.describe())
+		return &out, nil
 	}
 	for _, s := range e.stacks {
 		if !s.deleted() {
-			out.Stacks = append(out.Stacks, s.xml())
+			out.Stacks = append(out.Stacks, s.describe())
 		}
 	}
-	return out, nil
+	return &out, nil
 }
 
 func (e *Engine) listStacks(_ context.Context, f url.Values) (any, error) {
@@ -76,21 +56,14 @@ func (e *Engine) listStacks(_ context.Context, f url.Values) (any, error) {
 	for i := 1; f.Has("StackStatusFilter.member." + strconv.Itoa(i)); i++ {
 		wanted = append(wanted, f.Get("StackStatusFilter.member."+strconv.Itoa(i)))
 	}
-	type summary struct {
-		StackID      string `xml:"StackId"`
-		StackName    string
-		StackStatus  string
-		CreationTime string
-	}
-	var out struct {
-		StackSummaries []summary `xml:"StackSummaries>member"`
-	}
+	var out sdk.ListStacksOutput
 	for _, s := range e.stacks {
 		if len(wanted) == 0 || slices.Contains(wanted, s.status) {
-			out.StackSummaries = append(out.StackSummaries, summary{s.id, s.name, s.status, stamp(s.created)})
+			out.StackSummaries = append(out.StackSummaries,
+				types.StackSummary{StackId: &s.id, StackName: &s.name, StackStatus: types.StackStatus(s.status), CreationTime: &s.created})
 		}
 	}
-	return out, nil
+	return &out, nil
 }
 
 func (e *Engine) describeStackEvents(_ context.Context, f url.Values) (any, error) {
@@ -98,46 +71,9 @@ func (e *Engine) describeStackEvents(_ context.Context, f url.Values) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	type eventXML struct {
-		StackID              string `xml:"StackId"`
-		StackName            string
-		EventID              string `xml:"EventId"`
-		LogicalResourceID    string `xml:"LogicalResourceId"`
-		PhysicalResourceID   string `xml:"PhysicalResourceId"`
-		ResourceType         string
-		Timestamp            string
-		ResourceStatus       string
-		ResourceStatusReason string `xml:"ResourceStatusReason,omitempty"`
-	}
-	var out struct {
-		StackEvents []eventXML `xml:"StackEvents>member"`
-	}
-	for _, ev := range slices.Backward(s.events) { // the newest first
-		out.StackEvents = append(out.StackEvents, eventXML{s.id, s.name, ev.id, ev.logical, ev.physical, ev.typ, stamp(ev.time), ev.status, ev.reason})
-	}
-	return out, nil
-}
-
-type resourceXML struct {
-	StackID              string `xml:"StackId,omitempty"`
-	StackName            string `xml:"StackName,omitempty"`
-	LogicalResourceID    string `xml:"LogicalResourceId"`
-	PhysicalResourceID   string `xml:"PhysicalResourceId"`
-	ResourceType         string
-	ResourceStatus       string
-	Timestamp            string `xml:"Timestamp,omitempty"`
-	LastUpdatedTimestamp string `xml:"LastUpdatedTimestamp,omitempty"`
-}
-
-func (s *stack) resourcesXML() []resourceXML {
-	var out []resourceXML
-	for _, logical := range s.order {
-		if r := s.resources[logical]; r != nil {
-			out = append(out, resourceXML{LogicalResourceID: logical, PhysicalResourceID: r.physical, ResourceType: r.typ,
-				ResourceStatus: "CREATE_COMPLETE", LastUpdatedTimestamp: stamp(r.updated)})
-		}
-	}
-	return out
+	events := slices.Clone(s.events)
+	slices.Reverse(events) // the newest first
+	return &sdk.DescribeStackEventsOutput{StackEvents: events}, nil
 }
 
 func (e *Engine) listStackResources(_ context.Context, f url.Values) (any, error) {
@@ -145,9 +81,12 @@ func (e *Engine) listStackResources(_ context.Context, f url.Values) (any, error
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		Summaries []resourceXML `xml:"StackResourceSummaries>member"`
-	}{s.resourcesXML()}, nil
+	var out sdk.ListStackResourcesOutput
+	for _, r := range s.existing() {
+		out.StackResourceSummaries = append(out.StackResourceSummaries, types.StackResourceSummary{LogicalResourceId: &r.logical,
+			PhysicalResourceId: &r.physical, ResourceType: &r.typ, ResourceStatus: types.ResourceStatusCreateComplete, LastUpdatedTimestamp: &r.updated})
+	}
+	return &out, nil
 }
 
 func (e *Engine) describeStackResources(_ context.Context, f url.Values) (any, error) {
@@ -155,15 +94,12 @@ func (e *Engine) describeStackResources(_ context.Context, f url.Values) (any, e
 	if err != nil {
 		return nil, err
 	}
-	resources := s.resourcesXML()
-	for i := range resources {
-		r := &resources[i]
-		r.StackID, r.StackName = s.id, s.name
-		r.Timestamp, r.LastUpdatedTimestamp = r.LastUpdatedTimestamp, ""
+	var out sdk.DescribeStackResourcesOutput
+	for _, r := range s.existing() {
+		out.StackResources = append(out.StackResources, types.StackResource{StackId: &s.id, StackName: &s.name, LogicalResourceId: &r.logical,
+			PhysicalResourceId: &r.physical, ResourceType: &r.typ, ResourceStatus: types.ResourceStatusCreateComplete, Timestamp: &r.updated})
 	}
-	return struct {
-		Resources []resourceXML `xml:"StackResources>member"`
-	}{resources}, nil
+	return &out, nil
 }
 
 func (e *Engine) getTemplate(_ context.Context, f url.Values) (any, error) {
@@ -171,7 +107,7 @@ func (e *Engine) getTemplate(_ context.Context, f url.Values) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return struct{ TemplateBody string }{s.body}, nil
+	return &sdk.GetTemplateOutput{TemplateBody: &s.body}, nil
 }
 
 func (e *Engine) updateTerminationProtection(_ context.Context, f url.Values) (any, error) {
@@ -180,7 +116,5 @@ func (e *Engine) updateTerminationProtection(_ context.Context, f url.Values) (a
 		return nil, err
 	}
 	s.protected = f.Get("EnableTerminationProtection") == "true"
-	return struct {
-		StackID string `xml:"StackId"`
-	}{s.id}, nil
+	return &sdk.UpdateTerminationProtectionOutput{StackId: &s.id}, nil
 }

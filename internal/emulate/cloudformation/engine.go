@@ -12,8 +12,6 @@ package cloudformation
 
 import (
 	"context"
-	"encoding/xml"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -115,43 +113,6 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	// A client that goes away must not leave a deployment half done.
 	result, err := operation(e, context.WithoutCancel(req.Context()), req.Form)
 	answer(w, action, result, err)
-}
-
-func answer(w http.ResponseWriter, action string, result any, err error) {
-	const namespace = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
-	w.Header().Set("Content-Type", "text/xml")
-	enc := xml.NewEncoder(w)
-	if err != nil {
-		var e *Error
-		if !errors.As(err, &e) {
-			e = &Error{Code: "InternalFailure", Message: err.Error()}
-		}
-		w.WriteHeader(http.StatusBadRequest)
-		type detail struct{ Type, Code, Message string }
-		enc.EncodeElement(struct {
-			Error     detail
-			RequestID string `xml:"RequestId"`
-		}{detail{"Sender", e.Code, e.Message}, uuid.NewString()}, element("ErrorResponse", namespace))
-		return
-	}
-	enc.EncodeToken(element(action+"Response", namespace))
-	if result == nil {
-		result = struct{}{}
-	}
-	enc.EncodeElement(result, element(action+"Result", ""))
-	enc.EncodeElement(struct {
-		RequestID string `xml:"RequestId"`
-	}{uuid.NewString()}, element("ResponseMetadata", ""))
-	enc.EncodeToken(element(action+"Response", namespace).End())
-	enc.Flush()
-}
-
-func element(name, namespace string) xml.StartElement {
-	s := xml.StartElement{Name: xml.Name{Local: name}}
-	if namespace != "" {
-		s.Attr = []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: namespace}}
-	}
-	return s
 }
 
 // members reads a list of structures from a form.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/google/uuid"
 )
 
@@ -20,39 +22,39 @@ type resource struct {
 	updated                time.Time
 }
 
-type output struct {
-	Key, Value, Description, Export string
-}
-
-type event struct {
-	id, logical, physical, typ, status, reason string
-	time                                       time.Time
-}
-
-type tag struct{ Key, Value string }
-
 // A stack holds what was deployed last and how it went.
 type stack struct {
 	id, name, status, reason string
 	request                       // deployed last
 	protected                bool // termination protection
-	outputs                  []output
+	outputs                  []types.Output
 	resources                map[string]*resource
 	order                    []string // logical ids, dependencies first
 	imports                  []string // export names
-	events                   []event
+	events                   []types.StackEvent
 	created, changed         time.Time
 }
 
 // log adds an event of a resource, or of the stack itself if there is none.
 func (s *stack) log(r *resource, status, reason string) {
-	e := event{id: uuid.NewString(), logical: s.name, physical: s.id, typ: "AWS::CloudFormation::Stack", status: status, reason: reason, time: time.Now()}
-	if r != nil {
-		e.logical, e.physical, e.typ = r.logical, r.physical, r.typ
-	} else {
+	if r == nil {
 		s.status, s.reason = status, reason
+		r = &resource{logical: s.name, physical: s.id, typ: "AWS::CloudFormation::Stack"}
 	}
-	s.events = append(s.events, e)
+	s.events = append(s.events, types.StackEvent{EventId: aws.String(uuid.NewString()), StackId: &s.id, StackName: &s.name,
+		LogicalResourceId: &r.logical, PhysicalResourceId: aws.String(r.physical), ResourceType: &r.typ,
+		ResourceStatus: types.ResourceStatus(status), ResourceStatusReason: given(reason), Timestamp: aws.Time(time.Now())})
+}
+
+// existing returns the stack's resources, each after all on which it depends.
+func (s *stack) existing() []*resource {
+	var found []*resource
+	for _, logical := range s.order {
+		if r := s.resources[logical]; r != nil {
+			found = append(found, r)
+		}
+	}
+	return found
 }
 
 func (s *stack) deleted() bool { return s.status == "DELETE_COMPLETE" }
@@ -63,7 +65,7 @@ type request struct {
 	template map[string]any
 	params   map[string]string // as given or defaulted, before SSM parameters are looked up
 	resolved map[string]any    // what Ref of a parameter gives
-	tags     []tag
+	tags     []types.Tag
 	role     string
 }
 
@@ -77,7 +79,7 @@ func (e *Engine) request(ctx context.Context, f url.Values, old *stack) (r reque
 		return r, err
 	}
 	for _, m := range members(f, "Tags") {
-		r.tags = append(r.tags, tag{m.Get("Key"), m.Get("Value")})
+		r.tags = append(r.tags, types.Tag{Key: aws.String(m.Get("Key")), Value: aws.String(m.Get("Value"))})
 	}
 	declared := section(r.template, "Parameters")
 	for _, m := range members(f, "Parameters") {
@@ -156,8 +158,8 @@ func (e *Engine) scope(ctx context.Context, s *stack, r request, resources map[s
 				return "", validation("Template error: Fn::GetStackOutput: stack %s does not exist", name)
 			}
 			for _, o := range from.outputs {
-				if o.Key == key {
-					return o.Value, nil
+				if *o.OutputKey == key {
+					return *o.OutputValue, nil
 				}
 			}
 			return "", validation("Template error: Fn::GetStackOutput: stack %s has no output %s", name, key)
@@ -166,11 +168,9 @@ func (e *Engine) scope(ctx context.Context, s *stack, r request, resources map[s
 	}
 	sc.exported = func(name string) (string, error) {
 		for _, from := range e.stacks {
-			for _, o := range from.outputs {
-				if o.Export == name && !from.deleted() {
-					sc.imports = append(sc.imports, name)
-					return o.Value, nil
-				}
+			if value, ok := exports(from.outputs)[name]; ok && !from.deleted() {
+				sc.imports = append(sc.imports, name)
+				return value, nil
 			}
 		}
 		return "", validation("No export named %s found. Rollback requested by user.", name)

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 )
 
 func (e *Engine) deleteStack(ctx context.Context, f url.Values) (any, error) {
@@ -70,7 +73,7 @@ func (t *transaction) call(id string) *call {
 	return &call{client: t.engine.client, ctx: t.ctx, account: t.engine.options.Account, id: id, attrs: props{}}
 }
 
-func (t *transaction) run(r request) (outputs []output, imports []string, err error) {
+func (t *transaction) run(r request) (outputs []types.Output, imports []string, err error) {
 	sc := t.engine.scope(t.ctx, t.stack, r, t.now)
 	if t.order, err = sc.plan(); err != nil {
 		return nil, nil, err
@@ -90,7 +93,8 @@ func (t *transaction) run(r request) (outputs []output, imports []string, err er
 	declared := section(r.template, "Outputs")
 	for _, key := range slices.Sorted(maps.Keys(declared)) {
 		if d := section(declared, key); sc.includes(d) {
-			outputs = append(outputs, output{key, text(sc.eval(d["Value"])), str(d, "Description"), text(sc.eval(section(d, "Export")["Name"]))})
+			outputs = append(outputs, types.Output{OutputKey: &key, OutputValue: aws.String(text(sc.eval(d["Value"]))),
+				Description: given(str(d, "Description")), ExportName: given(text(sc.eval(section(d, "Export")["Name"])))})
 		}
 	}
 	if err := sc.take(); err != nil {
@@ -99,26 +103,33 @@ func (t *transaction) run(r request) (outputs []output, imports []string, err er
 	return outputs, sc.imports, t.engine.exportsUnchanged(t.stack, outputs)
 }
 
-// exportsUnchanged refuses to take away or change an export that another stack imports, or to export a name twice.
-func (e *Engine) exportsUnchanged(s *stack, outputs []output) error {
-	next := map[string]string{}
+// exports returns the values of exported outputs by the name of the export.
+func exports(outputs []types.Output) map[string]string {
+	found := map[string]string{}
 	for _, o := range outputs {
-		if o.Export != "" {
-			next[o.Export] = o.Value
+		if o.ExportName != nil {
+			found[*o.ExportName] = *o.OutputValue
 		}
 	}
+	return found
+}
+
+// exportsUnchanged refuses to take away or change an export that another stack imports, or to export a name twice.
+func (e *Engine) exportsUnchanged(s *stack, outputs []types.Output) error {
+	was, is := exports(s.outputs), exports(outputs)
 	for _, other := range e.stacks {
 		if other == s || other.deleted() {
 			continue
 		}
-		for _, o := range other.outputs {
-			if _, ok := next[o.Export]; ok && o.Export != "" {
-				return validation("Export with name %s is already exported by stack %s", o.Export, other.name)
+		for name := range exports(other.outputs) {
+			if _, ok := is[name]; ok {
+				return validation("Export with name %s is already exported by stack %s", name, other.name)
 			}
 		}
-		for _, o := range s.outputs {
-			if v, ok := next[o.Export]; o.Export != "" && (!ok || v != o.Value) && slices.Contains(other.imports, o.Export) {
-				return validation("Export %s cannot be updated as it is in use by %s", o.Export, other.name)
+		for _, name := range other.imports {
+			old, had := was[name]
+			if now, has := is[name]; had && (!has || now != old) {
+				return validation("Export %s cannot be updated as it is in use by %s", name, other.name)
 			}
 		}
 	}
