@@ -2,6 +2,7 @@ package emulate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,7 +47,7 @@ func newProxy(backend string) *httputil.ReverseProxy {
 	}}
 }
 
-// service returns the name of the service that a request was signed for.
+// service returns the name of the service in a request's signature.
 func service(r *http.Request) string {
 	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 	scope, _, _ = strings.Cut(scope, ",")
@@ -148,7 +149,7 @@ func noRepository(name string) string {
 	return fmt.Sprintf("The repository with name '%s' does not exist in the registry with id '%s'", name, Account)
 }
 
-// An imageID is how ECR's API names an image.
+// An imageID names an image in ECR's API.
 type imageID struct {
 	Digest string `json:"imageDigest,omitempty"`
 	Tag    string `json:"imageTag,omitempty"`
@@ -228,14 +229,9 @@ func (e *ecr) imagesAPI(w http.ResponseWriter, action, repository string, ids []
 			ids = append(ids, imageID{Tag: t})
 		}
 	}
-	details, images, failures, deleted := []any{}, []any{}, []any{}, []any{}
-	found := []imageID{}
+	details, images, failures, found := []any{}, []any{}, []any{}, []any{}
 	for _, id := range ids {
-		reference := id.Tag
-		if reference == "" {
-			reference = id.Digest
-		}
-		path := "/v2/" + repository + "/manifests/" + reference
+		path := "/v2/" + repository + "/manifests/" + cmp.Or(id.Tag, id.Digest)
 		m := e.ask(http.MethodGet, path)
 		if m.Code != http.StatusOK {
 			if action == "DescribeImages" {
@@ -258,7 +254,6 @@ func (e *ecr) imagesAPI(w http.ResponseWriter, action, repository string, ids []
 		found = append(found, id)
 		if action == "BatchDeleteImage" {
 			e.ask(http.MethodDelete, path)
-			deleted = append(deleted, id)
 		}
 	}
 	out := map[string]any{}
@@ -270,7 +265,7 @@ func (e *ecr) imagesAPI(w http.ResponseWriter, action, repository string, ids []
 	case "BatchGetImage":
 		out["images"], out["failures"] = images, failures
 	case "BatchDeleteImage":
-		out["imageIds"], out["failures"] = deleted, failures
+		out["imageIds"], out["failures"] = found, failures
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	json.NewEncoder(w).Encode(out)
