@@ -202,6 +202,7 @@ func (a *AWS) Env() []string {
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 		"AWS_CONFIG_FILE="+none, "AWS_SHARED_CREDENTIALS_FILE="+none, "AWS_EC2_METADATA_DISABLED=true",
 		"CDK_HOME="+filepath.Join(a.dir, "cdk"), "CDK_DISABLE_CLI_TELEMETRY=true", "CDK_DISABLE_VERSION_CHECK=true",
+		"NODE_COMPILE_CACHE="+filepath.Join(a.dir, "node"), // takes a quarter off each start of the CLI
 		"NO_PROXY=localhost,127.0.0.1", "no_proxy=localhost,127.0.0.1",
 	), a.docker.env()...)
 }

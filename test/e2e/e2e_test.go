@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,18 +21,47 @@ import (
 	"cutover/migration"
 )
 
-// interrupted ends with Ctrl-C and SIGTERM, so that the emulator is stopped then, too.
+// interrupted ends with Ctrl-C and SIGTERM. The emulators stop then.
 var interrupted context.Context
+
+// engine is the Docker engine of all tests, which run at the same time. One that runs already is not stopped.
+var engine struct {
+	start sync.Once
+	stop  func() error
+	err   error
+}
 
 func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	interrupted = ctx
 	code := m.Run()
+	if engine.stop != nil {
+		if err := engine.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the Docker engine:", err)
+			code = 1
+		}
+	}
 	stop()
 	os.Exit(code)
 }
 
-// required skips the test if it was not asked for, or if something it needs is missing, which in CI is a failure.
+// startEngine starts a Docker engine, unless one runs, and leads this process and its children to it.
+func startEngine() error {
+	dir, err := os.MkdirTemp("", "cutover-e2e-")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(interrupted, time.Minute)
+	defer cancel()
+	host, stop, err := emulate.StartDocker(ctx, dir)
+	if err != nil || stop == nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	engine.stop = func() error { return errors.Join(stop(), os.RemoveAll(dir)) }
+	return os.Setenv("DOCKER_HOST", host)
+}
+
+// required skips the test if nobody asked for it, or if a program is missing. In CI, a missing program is a failure.
 func required(t *testing.T, root string, programs ...string) {
 	t.Helper()
 	asked := os.Getenv("CUTOVER_E2E")
@@ -49,6 +80,10 @@ func required(t *testing.T, root string, programs ...string) {
 		}
 	}
 	if len(missing) == 0 {
+		if engine.start.Do(func() { engine.err = startEngine() }); engine.err != nil {
+			t.Fatal(engine.err)
+		}
+		t.Parallel()
 		return
 	}
 	message := "this machine lacks " + strings.Join(missing, "; ")
@@ -242,14 +277,17 @@ func TestDeployment(t *testing.T) {
 	step("images", func(t *testing.T) { images(t, a, aws) })
 	step("synthesize the other phases", func(t *testing.T) {
 		for _, phase := range []string{"parallel", "canary", "switched", "retired"} {
-			cli.must(t, append([]string{"synth", "-q", "-o", assembly(phase)}, choose(phase)...)...)
-			validated(t, assembly(phase), false)
+			t.Run(phase, func(t *testing.T) {
+				t.Parallel()
+				cli.must(t, append([]string{"synth", "-q", "-o", assembly(phase)}, choose(phase)...)...)
+				validated(t, assembly(phase), false)
+			})
 		}
 	})
 	step("deploy monolith again", func(t *testing.T) { repeated(t, cli, a, assembly("monolith")) })
 	step("an image that cannot be pushed", func(t *testing.T) { unpushable(t, cli, a, assembly("monolith")) })
 
-	for _, m := range moves {
+	for i, m := range moves {
 		for _, to := range refused[m.from] {
 			step(fmt.Sprintf("%s to %s is refused", m.from, to), func(t *testing.T) { refuses(t, cli, a, assembly(to), m.from) })
 		}
@@ -262,6 +300,9 @@ func TestDeployment(t *testing.T) {
 				t.Errorf("cdk diff names %v, want %v", got, m.diff)
 			}
 			before := a.resources(t)
+			if i == 0 {
+				interruptedDeploy(t, cli, a, assembly(m.to))
+			}
 			if out, err := cli.deploy(assembly(m.to)); err != nil {
 				t.Fatalf("%v\n%s", err, tail(out, 60))
 			}
@@ -277,7 +318,6 @@ func TestDeployment(t *testing.T) {
 			}
 		})
 	}
-	step("monolith to parallel, interrupted", func(t *testing.T) { interruptedDeploy(t, cli, a, assembly) })
 	step("read back what no phase has changed", func(t *testing.T) { unchanging(t, a) })
 	step("only known types are merely recorded", func(t *testing.T) {
 		want := []string{"AWS::EC2::FlowLog", "AWS::Lambda::Function", "AWS::Logs::QueryDefinition", "AWS::S3::BucketPolicy", "Custom::VpcRestrictDefaultSG"}
@@ -381,10 +421,11 @@ func unpushable(t *testing.T, cli *cdk, a *account, assembly string) {
 	}
 }
 
-// interruptedDeploy kills the CLI when it begins to deploy a service. The phase is not reached then, and the same
-// command reaches it.
-func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly func(phase string) string) {
-	out, err := cli.killed("dev-Users: deploying", append([]string{"deploy", "--app", assembly("parallel")}, deployOptions...)...)
+// interruptedDeploy kills the CLI when it begins to deploy a service from monolith to parallel. The phase is not reached
+// then. The same command, after this, reaches it.
+func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly string) {
+	t.Helper()
+	out, err := cli.killed("dev-Users: deploying", append([]string{"deploy", "--app", assembly}, deployOptions...)...)
 	if err == nil {
 		t.Fatalf("cdk deploy was not killed:\n%s", tail(out, 60))
 	}
@@ -392,10 +433,6 @@ func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly func(phase s
 		t.Errorf("the deployed phase is %s, want monolith", got)
 	}
 	a.told(t, migration.State{Phase: migration.Monolith}, migration.State{Phase: migration.Parallel})
-	if out, err := cli.deploy(assembly("parallel")); err != nil {
-		t.Fatalf("%v\n%s", err, tail(out, 60))
-	}
-	compare(t, a, "parallel")
 }
 
 // repeated deploys what is deployed already.
