@@ -156,7 +156,7 @@ var phases = map[string]state{
 	},
 }
 
-// What is left of a change of phase when the gate and the record of the phase, which every change touches, are left out.
+// What each step of the migration changes, apart from the gate and the record of the phase, which every step changes.
 var moves = []struct {
 	from, to string
 	diff     map[string][]string // as cdk.diff returns it
@@ -172,7 +172,7 @@ var moves = []struct {
 	{"parallel", "monolith", counts("dev-Users", "dev-Threads", "dev-Posts"), nil},
 }
 
-// Changes that skip a phase, tried when the first is deployed.
+// Steps that skip a phase. The test tries them when the first phase is deployed.
 var refused = map[string][]string{
 	"monolith": {"switched", "canary"},
 	"parallel": {"retired"},
@@ -194,8 +194,8 @@ func counts(stacks ...string) map[string][]string {
 	return out
 }
 
-// gate is what the interlock holds, claimed or blocked: every name twice, since the deployment was begun and since it
-// was complete.
+// gate is the names that the interlock holds, claimed or blocked: each since the deployment began and since it was
+// complete.
 func gate(states ...string) []string {
 	var names []string
 	for _, since := range []string{"begun", "reached"} {
@@ -229,7 +229,7 @@ func TestDeployment(t *testing.T) {
 			}
 		}
 	})
-	// A step that fails ends the test: the next one builds on it.
+	// A failed step ends the test, for the next step builds on it.
 	step := func(name string, f func(t *testing.T)) {
 		t.Helper()
 		began := time.Now()
@@ -331,8 +331,7 @@ func TestDeployment(t *testing.T) {
 	})
 }
 
-// validated looks for the report that CDK writes when it validates templates: it does for a deployment, and not where they
-// are only looked at.
+// validated looks for the report of CDK's validation. CDK validates templates for a deployment and not for a look.
 func validated(t *testing.T, assembly string, want bool) {
 	t.Helper()
 	_, err := os.Stat(filepath.Join(assembly, "validation-report.json"))
@@ -341,7 +340,7 @@ func validated(t *testing.T, assembly string, want bool) {
 	}
 }
 
-// compare reads the state back and compares it with the specification's.
+// compare compares what is deployed with the specification.
 func compare(t *testing.T, a *account, phase string) {
 	t.Helper()
 	got, want := a.state(t), phases[phase]
@@ -360,15 +359,15 @@ func compare(t *testing.T, a *account, phase string) {
 	a.told(t, state, state)
 }
 
-// withoutPhase leaves the gate and the record of the phase out of a diff.
+// withoutPhase removes the gate and the record of the phase from a diff.
 func withoutPhase(diff map[string][]string) map[string][]string {
 	delete(diff, "dev-Gate")
 	delete(diff, "dev-Phase")
 	return diff
 }
 
-// cutShort deploys one stack of the phase retired and nothing after it. That phase has begun, so what follows only the
-// phase before it must be refused: it would send requests to a monolith without tasks. What follows both is the way out.
+// cutShort deploys one stack of the phase retired and nothing after it. That phase has begun, so a phase that follows only
+// switched must be refused: it would send requests to a monolith without tasks. A phase that follows both is the way out.
 func cutShort(t *testing.T, cli *cdk, a *account, assembly func(phase string) string) {
 	cli.must(t, "deploy", "--app", assembly("retired"), "dev-Api", "--require-approval", "never")
 	if out, err := cli.deploy(assembly("parallel")); err == nil || !strings.Contains(out, "dev-Gate failed to deploy") {
@@ -384,8 +383,8 @@ func cutShort(t *testing.T, cli *cdk, a *account, assembly func(phase string) st
 	compare(t, a, "switched")
 }
 
-// unpushable deploys a new image of users to a repository that does not exist: the command fails before anything of the
-// service changes.
+// unpushable deploys a new image of users to a repository that does not exist. The command fails before the service
+// changes.
 func unpushable(t *testing.T, cli *cdk, a *account, assembly string) {
 	broken := t.TempDir()
 	if err := os.CopyFS(broken, os.DirFS(assembly)); err != nil {
@@ -421,8 +420,8 @@ func unpushable(t *testing.T, cli *cdk, a *account, assembly string) {
 	}
 }
 
-// interruptedDeploy kills the CLI when it begins to deploy a service from monolith to parallel. The phase is not reached
-// then. The same command, after this, reaches it.
+// interruptedDeploy kills the CLI during a step from monolith to parallel, at the first service. The deployment does not
+// reach the phase. The same command reaches it afterwards.
 func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly string) {
 	t.Helper()
 	out, err := cli.killed("dev-Users: deploying", append([]string{"deploy", "--app", assembly}, deployOptions...)...)
@@ -435,7 +434,7 @@ func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly string) {
 	a.told(t, migration.State{Phase: migration.Monolith}, migration.State{Phase: migration.Parallel})
 }
 
-// repeated deploys what is deployed already.
+// repeated deploys the same assembly once more.
 func repeated(t *testing.T, cli *cdk, a *account, assembly string) {
 	if got := cli.diff(t, assembly); len(got) > 0 {
 		t.Errorf("cdk diff names %v, want nothing", got)
