@@ -66,10 +66,10 @@ type ecr struct {
 	host     string         // of the registry, as Docker is told
 	images   http.Handler   // the registry without ECR's rules
 	registry http.Handler   // the registry with them
-	log      io.Writer
+	log      *log.Logger
 }
 
-func newECR(backend, host string, logTo io.Writer) *ecr {
+func newECR(backend, host string, logTo *log.Logger) *ecr {
 	e := &ecr{moto: newProxy(backend), host: host, log: logTo, images: registry.New(registry.Logger(log.New(io.Discard, "", 0))),
 		client: awsecr.New(awsecr.Options{Region: Region, BaseEndpoint: &backend, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})}
 	e.moto.ModifyResponse = e.redirect
@@ -127,7 +127,7 @@ func (e *ecr) push(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *ecr) refuse(w http.ResponseWriter, status int, code, message string) {
-	fmt.Fprintf(e.log, "ecr: push refused: %s\n", message)
+	e.log.Printf("ecr: push refused: %s", message)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(map[string]any{"errors": []any{map[string]string{"code": code, "message": message}}})

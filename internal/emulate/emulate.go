@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -50,7 +51,7 @@ type Options struct {
 // AWS is a running emulator.
 type AWS struct {
 	dir       string
-	log       io.Writer
+	log       *log.Logger
 	engine    *cloudformation.Engine
 	address   string // of the API
 	registry  string // of the registry
@@ -96,7 +97,7 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &AWS{dir: dir, log: &lockedWriter{w: o.Log}}
+	a := &AWS{dir: dir, log: log.New(o.Log, "", 0)}
 	a.onClose(func() error { return os.RemoveAll(dir) })
 	if err := a.start(ctx, o); err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -225,17 +226,6 @@ func (a *AWS) onClose(f func() error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closers = append(a.closers, f)
-}
-
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(b)
 }
 
 // A process is a child that dies with this process.

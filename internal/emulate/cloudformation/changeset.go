@@ -162,10 +162,10 @@ func (e *Engine) executeChangeSet(ctx context.Context, f url.Values) (any, error
 }
 
 func (e *Engine) report(s *stack, began time.Time) {
-	fmt.Fprintf(e.options.Log, "cloudformation: %s %s in %s\n", s.name, s.status, time.Since(began).Round(time.Millisecond))
+	e.options.Log.Printf("cloudformation: %s %s in %s", s.name, s.status, time.Since(began).Round(time.Millisecond))
 	for _, ev := range s.events {
 		if ev.Timestamp.After(began) && strings.HasSuffix(string(ev.ResourceStatus), "_FAILED") {
-			fmt.Fprintf(e.options.Log, "cloudformation: %s %s %s %s: %s\n", s.name, *ev.LogicalResourceId, *ev.ResourceType, ev.ResourceStatus, aws.ToString(ev.ResourceStatusReason))
+			e.options.Log.Printf("cloudformation: %s %s %s %s: %s", s.name, *ev.LogicalResourceId, *ev.ResourceType, ev.ResourceStatus, aws.ToString(ev.ResourceStatusReason))
 		}
 	}
 }

@@ -66,55 +66,44 @@ func (e *Engine) listStacks(_ context.Context, f url.Values) (any, error) {
 	return &out, nil
 }
 
-func (e *Engine) describeStackEvents(_ context.Context, f url.Values) (any, error) {
-	s, err := e.stack(f.Get("StackName"))
-	if err != nil {
-		return nil, err
+// ofStack is an operation on one stack.
+func ofStack(run func(s *stack, f url.Values) any) operation {
+	return func(e *Engine, _ context.Context, f url.Values) (any, error) {
+		s, err := e.stack(f.Get("StackName"))
+		if err != nil {
+			return nil, err
+		}
+		return run(s, f), nil
 	}
-	events := slices.Clone(s.events)
-	slices.Reverse(events) // the newest first
-	return &sdk.DescribeStackEventsOutput{StackEvents: events}, nil
 }
 
-func (e *Engine) listStackResources(_ context.Context, f url.Values) (any, error) {
-	s, err := e.stack(f.Get("StackName"))
-	if err != nil {
-		return nil, err
-	}
+func describeStackEvents(s *stack, _ url.Values) any {
+	events := slices.Clone(s.events)
+	slices.Reverse(events) // the newest first
+	return &sdk.DescribeStackEventsOutput{StackEvents: events}
+}
+
+func listStackResources(s *stack, _ url.Values) any {
 	var out sdk.ListStackResourcesOutput
 	for _, r := range s.existing() {
 		out.StackResourceSummaries = append(out.StackResourceSummaries, types.StackResourceSummary{LogicalResourceId: &r.logical,
 			PhysicalResourceId: &r.physical, ResourceType: &r.typ, ResourceStatus: types.ResourceStatusCreateComplete, LastUpdatedTimestamp: &r.updated})
 	}
-	return &out, nil
+	return &out
 }
 
-func (e *Engine) describeStackResources(_ context.Context, f url.Values) (any, error) {
-	s, err := e.stack(f.Get("StackName"))
-	if err != nil {
-		return nil, err
-	}
+func describeStackResources(s *stack, _ url.Values) any {
 	var out sdk.DescribeStackResourcesOutput
 	for _, r := range s.existing() {
 		out.StackResources = append(out.StackResources, types.StackResource{StackId: &s.id, StackName: &s.name, LogicalResourceId: &r.logical,
 			PhysicalResourceId: &r.physical, ResourceType: &r.typ, ResourceStatus: types.ResourceStatusCreateComplete, Timestamp: &r.updated})
 	}
-	return &out, nil
+	return &out
 }
 
-func (e *Engine) getTemplate(_ context.Context, f url.Values) (any, error) {
-	s, err := e.stack(f.Get("StackName"))
-	if err != nil {
-		return nil, err
-	}
-	return &sdk.GetTemplateOutput{TemplateBody: &s.body}, nil
-}
+func getTemplate(s *stack, _ url.Values) any { return &sdk.GetTemplateOutput{TemplateBody: &s.body} }
 
-func (e *Engine) updateTerminationProtection(_ context.Context, f url.Values) (any, error) {
-	s, err := e.stack(f.Get("StackName"))
-	if err != nil {
-		return nil, err
-	}
+func updateTerminationProtection(s *stack, f url.Values) any {
 	s.protected = f.Get("EnableTerminationProtection") == "true"
-	return &sdk.UpdateTerminationProtectionOutput{StackId: &s.id}, nil
+	return &sdk.UpdateTerminationProtectionOutput{StackId: &s.id}
 }

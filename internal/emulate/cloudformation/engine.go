@@ -13,7 +13,7 @@ package cloudformation
 import (
 	"context"
 	"fmt"
-	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/url"
@@ -31,7 +31,7 @@ type Options struct {
 	Endpoint string // of the other services' APIs, and of S3 with bucket names in the path
 	Account  string // 12 digits
 	Region   string
-	Log      io.Writer // one line for each change of a stack's status and each failure
+	Log      *log.Logger // a line for each change of a stack's status and each failure
 }
 
 // An Engine is an http.Handler that answers CloudFormation's API.
@@ -80,20 +80,23 @@ func (e *Engine) arn(kind, name string) string {
 	return fmt.Sprintf("arn:aws:cloudformation:%s:%s:%s/%s/%s", e.options.Region, e.options.Account, kind, name, uuid.NewString())
 }
 
+// An operation answers one action of the API with an output of the SDK.
+type operation func(e *Engine, ctx context.Context, f url.Values) (any, error)
+
 // operations are the API's actions. They run one at a time.
-var operations = map[string]func(e *Engine, ctx context.Context, f url.Values) (any, error){
+var operations = map[string]operation{
 	"CreateChangeSet":             (*Engine).createChangeSet,
 	"DescribeChangeSet":           (*Engine).describeChangeSet,
 	"ExecuteChangeSet":            (*Engine).executeChangeSet,
 	"DeleteChangeSet":             (*Engine).deleteChangeSet,
 	"DeleteStack":                 (*Engine).deleteStack,
 	"DescribeStacks":              (*Engine).describeStacks,
-	"DescribeStackEvents":         (*Engine).describeStackEvents,
-	"DescribeStackResources":      (*Engine).describeStackResources,
-	"GetTemplate":                 (*Engine).getTemplate,
-	"ListStackResources":          (*Engine).listStackResources,
 	"ListStacks":                  (*Engine).listStacks,
-	"UpdateTerminationProtection": (*Engine).updateTerminationProtection,
+	"DescribeStackEvents":         ofStack(describeStackEvents),
+	"DescribeStackResources":      ofStack(describeStackResources),
+	"ListStackResources":          ofStack(listStackResources),
+	"GetTemplate":                 ofStack(getTemplate),
+	"UpdateTerminationProtection": ofStack(updateTerminationProtection),
 }
 
 // ServeHTTP answers one request of the query protocol.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -63,7 +64,7 @@ func newFixture(t *testing.T) *fixture {
 	store := &parameterStore{values: map[string]string{}}
 	s := httptest.NewServer(store)
 	t.Cleanup(s.Close)
-	return &fixture{t, store, New(Options{Endpoint: s.URL, Account: "123456789012", Region: "us-east-1", Log: io.Discard})}
+	return &fixture{t, store, New(Options{Endpoint: s.URL, Account: "123456789012", Region: "us-east-1", Log: log.New(io.Discard, "", 0)})}
 }
 
 // call sends one request and returns the answer's document, or the error's code and message.

@@ -20,15 +20,19 @@ type tree = any
 // parseTemplate reads a template in JSON or YAML. The CDK CLI sends YAML in a request, and JSON by way of the staging
 // bucket.
 func parseTemplate(body string) (map[string]any, error) {
-	var v any
-	if strings.HasPrefix(strings.TrimSpace(body), "{") {
-		if err := decodeJSON(body, &v); err != nil {
-			return nil, validation("Template format error: JSON not well-formed: %v", err)
+	document := body
+	if !strings.HasPrefix(strings.TrimSpace(body), "{") {
+		var v any
+		if err := yaml.Unmarshal([]byte(body), &v); err != nil {
+			return nil, validation("Template format error: YAML not well-formed: %v", err)
 		}
-	} else if err := yaml.Unmarshal([]byte(body), &v); err != nil {
-		return nil, validation("Template format error: YAML not well-formed: %v", err)
+		document = encode(v)
 	}
-	t, ok := normalize(v).(map[string]any)
+	var v tree
+	if err := decodeJSON(document, &v); err != nil {
+		return nil, validation("Template format error: JSON not well-formed: %v", err)
+	}
+	t, ok := v.(map[string]any)
 	if !ok {
 		return nil, validation("Template format error: the template is not an object")
 	}
@@ -36,27 +40,6 @@ func parseTemplate(body string) (map[string]any, error) {
 		return nil, validation("Template format error: At least one Resources member must be defined.")
 	}
 	return t, nil
-}
-
-// normalize makes a tree of what the YAML decoder returns.
-func normalize(v any) tree {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, x := range v {
-			v[k] = normalize(x)
-		}
-		return v
-	case []any:
-		for i, x := range v {
-			v[i] = normalize(x)
-		}
-		return v
-	case int:
-		return json.Number(strconv.Itoa(v))
-	case float64:
-		return json.Number(strconv.FormatFloat(v, 'g', -1, 64))
-	}
-	return v
 }
 
 // section returns an object of a template, empty if it is missing.
