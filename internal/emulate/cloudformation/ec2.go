@@ -93,7 +93,7 @@ var network = map[string]*handler{
 		delete: deleted("ec2", "DeleteVpcEndpoints", "VpcEndpointId.1"),
 	},
 	"AWS::EC2::SecurityGroup": {
-		replace: []string{"GroupName", "GroupDescription", "VpcId"},
+		replace: []string{"GroupDescription", "VpcId"},
 		ref:     "GroupId",
 		same:    []string{"VpcId"},
 		name:    "GroupName",
@@ -155,10 +155,9 @@ func permissions(c *call, verb, direction, group string, rules []any) {
 // The resource types of the instances.
 var compute = map[string]*handler{
 	"AWS::EC2::LaunchTemplate": {
-		replace: []string{"LaunchTemplateName"},
-		ref:     "LaunchTemplateId",
-		name:    "LaunchTemplateName",
-		limit:   128,
+		ref:   "LaunchTemplateId",
+		name:  "LaunchTemplateName",
+		limit: 128,
 		create: func(c *call, p props) string {
 			c.attrs["DefaultVersionNumber"], c.attrs["LatestVersionNumber"] = "1", "1"
 			params := singular(pick(p, "LaunchTemplateData"))
@@ -172,8 +171,7 @@ var compute = map[string]*handler{
 		delete: deleted("ec2", "DeleteLaunchTemplate", "LaunchTemplateId"),
 	},
 	"AWS::AutoScaling::AutoScalingGroup": {
-		replace: []string{"AutoScalingGroupName"},
-		name:    "AutoScalingGroupName",
+		name: "AutoScalingGroupName",
 		create: func(c *call, p props) string {
 			params := autoScalingGroup(c, p)
 			var tags []any

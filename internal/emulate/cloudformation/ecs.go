@@ -3,8 +3,7 @@ package cloudformation
 // The resource types of ECS.
 var containers = map[string]*handler{
 	"AWS::ECS::Cluster": {
-		replace: []string{"ClusterName"},
-		name:    "ClusterName",
+		name: "ClusterName",
 		create: func(c *call, p props) string {
 			params := with(pick(p, "Configuration", "CapacityProviders", "DefaultCapacityProviderStrategy", "Tags"),
 				props{"ClusterName": c.id, "Settings": p["ClusterSettings"]})
@@ -17,8 +16,7 @@ var containers = map[string]*handler{
 		delete: deleted("ecs", "DeleteCluster", "cluster"),
 	},
 	"AWS::ECS::CapacityProvider": {
-		replace: []string{"Name"},
-		name:    "Name",
+		name: "Name",
 		create: func(c *call, p props) string {
 			c.do("ecs", "CreateCapacityProvider", lower(with(pick(p, "AutoScalingGroupProvider", "Tags"), props{"Name": c.id})))
 			return c.id
@@ -49,7 +47,7 @@ var containers = map[string]*handler{
 		delete: deleted("ecs", "DeregisterTaskDefinition", "taskDefinition"),
 	},
 	"AWS::ECS::Service": {
-		replace: []string{"ServiceName", "Cluster", "LaunchType", "SchedulingStrategy", "Role", "DeploymentController"},
+		replace: []string{"Cluster", "LaunchType", "SchedulingStrategy", "Role", "DeploymentController"},
 		ref:     "ServiceArn",
 		name:    "ServiceName",
 		create: func(c *call, p props) string {

@@ -14,7 +14,7 @@ var (
 // The resource types of load balancing.
 var balancing = map[string]*handler{
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {
-		replace: []string{"Name", "Scheme", "Type"},
+		replace: []string{"Scheme", "Type"},
 		ref:     "LoadBalancerArn",
 		same:    []string{"SecurityGroups"},
 		name:    "Name",
@@ -39,7 +39,7 @@ var balancing = map[string]*handler{
 		delete:    deleted(elb, "DeleteLoadBalancer", "LoadBalancerArn"),
 	},
 	"AWS::ElasticLoadBalancingV2::TargetGroup": {
-		replace: []string{"Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType"},
+		replace: []string{"Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType"},
 		ref:     "TargetGroupArn",
 		name:    "Name",
 		limit:   32,

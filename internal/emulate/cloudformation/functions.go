@@ -243,8 +243,8 @@ func (s *scope) attribute(logical, attr string) tree {
 	if v, ok := r.attrs[attr]; ok {
 		return v
 	}
-	switch h := handlers[r.typ]; {
-	case h == nil:
+	switch h := handlerOf(r.typ); {
+	case h == recorded:
 		return s.recordedAttribute(r, attr)
 	case attr == h.ref:
 		return r.physical

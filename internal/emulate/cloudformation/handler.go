@@ -24,7 +24,7 @@ type handler struct {
 	ref     string   // the attribute that is the physical id
 	same    []string // the attributes that are the property of the same name
 
-	name  string                   // the property with the resource's name, if there is one
+	name  string                   // the property with the resource's name, if there is one. Another name replaces, too
 	limit int                      // length of the longest name. Default: 255
 	shape func(name string) string // makes a generated name one that the service takes. Default: no change
 
@@ -40,8 +40,7 @@ type handler struct {
 	delete func(c *call, p props)
 }
 
-// handlers are the resource types that the engine provisions. It records all others: they get a physical id and
-// attributes, can be referred to, and exist nowhere else.
+// handlers are the resource types that the engine provisions.
 var handlers = func() map[string]*handler {
 	table := map[string]*handler{}
 	for _, part := range []map[string]*handler{network, compute, containers, balancing, scaling, identity, others} {
@@ -55,9 +54,20 @@ var handlers = func() map[string]*handler {
 	return table
 }()
 
+// recorded is the handler of all other types. Their resources get a physical id and attributes, can be referred to, and
+// exist nowhere else.
+var recorded = &handler{limit: 128, update: tagsOnly, delete: func(*call, props) {}, create: func(c *call, _ props) string { return c.id }}
+
+func handlerOf(typ string) *handler {
+	if h := handlers[typ]; h != nil {
+		return h
+	}
+	return recorded
+}
+
 // replaces tells whether a change of the property needs a new resource.
 func (h *handler) replaces(property string) bool {
-	return h.update == nil && h.configure == nil || slices.Contains(h.replace, property)
+	return h.update == nil && h.configure == nil || property == h.name || slices.Contains(h.replace, property)
 }
 
 // nameOf returns the name that a new resource has in its template, or a generated one.
@@ -71,7 +81,7 @@ func (h *handler) nameOf(stack string, r *resource) string {
 	return name
 }
 
-// tagsOnly is the update of a resource of which nothing but tags can change in place.
+// tagsOnly is the update of a resource of which only tags can change in place.
 func tagsOnly(*call, props, props) {}
 
 // created is a create of one call. The answer has the physical id in the element id.

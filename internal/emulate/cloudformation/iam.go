@@ -3,7 +3,7 @@ package cloudformation
 // The resource types of IAM.
 var identity = map[string]*handler{
 	"AWS::IAM::Role": {
-		replace: []string{"RoleName", "Path"},
+		replace: []string{"Path"},
 		name:    "RoleName",
 		limit:   64,
 		create: func(c *call, p props) string {
@@ -43,7 +43,7 @@ var identity = map[string]*handler{
 		},
 	},
 	"AWS::IAM::InstanceProfile": {
-		replace: []string{"InstanceProfileName", "Path"},
+		replace: []string{"Path"},
 		name:    "InstanceProfileName",
 		limit:   128,
 		create: func(c *call, p props) string {

@@ -9,11 +9,10 @@ import (
 // The resource types of all other services.
 var others = map[string]*handler{
 	"AWS::SSM::Parameter": {
-		replace: []string{"Name"},
-		same:    []string{"Type", "Value"},
-		name:    "Name",
-		limit:   1000,
-		shape:   func(name string) string { return "CFN-" + name },
+		same:  []string{"Type", "Value"},
+		name:  "Name",
+		limit: 1000,
+		shape: func(name string) string { return "CFN-" + name },
 		create: func(c *call, p props) string {
 			c.do("ssm", "PutParameter", parameterInput(c, p, false))
 			return c.id
@@ -22,7 +21,7 @@ var others = map[string]*handler{
 		delete: deleted("ssm", "DeleteParameter", "Name"),
 	},
 	"AWS::ECR::Repository": {
-		replace: []string{"RepositoryName", "EncryptionConfiguration"},
+		replace: []string{"EncryptionConfiguration"},
 		name:    "RepositoryName",
 		limit:   256,
 		shape:   strings.ToLower,
@@ -56,9 +55,8 @@ var others = map[string]*handler{
 		},
 	},
 	"AWS::Logs::LogGroup": {
-		replace: []string{"LogGroupName"},
-		name:    "LogGroupName",
-		limit:   512,
+		name:  "LogGroupName",
+		limit: 512,
 		create: func(c *call, p props) string {
 			c.attrs["Arn"] = c.arn("logs", "log-group:"+c.id+":*")
 			c.do("logs", "CreateLogGroup", props{"logGroupName": c.id})
@@ -72,8 +70,7 @@ var others = map[string]*handler{
 		delete: deleted("logs", "DeleteLogGroup", "logGroupName"),
 	},
 	"AWS::CloudWatch::Alarm": {
-		replace: []string{"AlarmName"},
-		name:    "AlarmName",
+		name: "AlarmName",
 		put: func(c *call, p props) string {
 			c.attrs["Arn"] = c.arn("cloudwatch", "alarm:"+c.id)
 			c.do("monitoring", "PutMetricAlarm", with(maps.Clone(p), props{"AlarmName": c.id}))
@@ -82,8 +79,7 @@ var others = map[string]*handler{
 		delete: deleted("monitoring", "DeleteAlarms", "AlarmNames.member.1"),
 	},
 	"AWS::CloudWatch::Dashboard": {
-		replace: []string{"DashboardName"},
-		name:    "DashboardName",
+		name: "DashboardName",
 		put: func(c *call, p props) string {
 			c.do("monitoring", "PutDashboard", props{"DashboardName": c.id, "DashboardBody": p["DashboardBody"]})
 			return c.id
@@ -91,10 +87,9 @@ var others = map[string]*handler{
 		delete: deleted("monitoring", "DeleteDashboards", "DashboardNames.member.1"),
 	},
 	"AWS::S3::Bucket": {
-		replace: []string{"BucketName"},
-		name:    "BucketName",
-		limit:   63,
-		shape:   strings.ToLower,
+		name:  "BucketName",
+		limit: 63,
+		shape: strings.ToLower,
 		create: func(c *call, p props) string {
 			c.attrs = props{"Arn": "arn:aws:s3:::" + c.id, "DomainName": c.id + ".s3.amazonaws.com",
 				"RegionalDomainName": c.id + ".s3." + c.region + ".amazonaws.com"}

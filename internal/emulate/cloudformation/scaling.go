@@ -23,7 +23,7 @@ var scaling = map[string]*handler{
 		delete: func(c *call, p props) { c.do(autoScaling, "DeregisterScalableTarget", pick(p, scalableTarget...)) },
 	},
 	"AWS::ApplicationAutoScaling::ScalingPolicy": {
-		replace: append([]string{"PolicyName", "ScalingTargetId"}, scalableTarget...),
+		replace: append([]string{"ScalingTargetId"}, scalableTarget...),
 		ref:     "Arn",
 		name:    "PolicyName",
 		put: func(c *call, p props) string {

@@ -146,14 +146,11 @@ func (t *transaction) provision(next *resource) error {
 		return t.failed(next, "UPDATE", validation("Update of resource type is not permitted. The new template modifies resource type of the following resources: [%s]", next.logical))
 	}
 	next.physical, next.attrs = old.physical, old.attrs
-	h, same := handlers[next.typ], encode(old.props) == encode(next.props)
-	if same || h == nil {
+	if encode(old.props) == encode(next.props) {
 		t.now[next.logical] = next
-		if !same {
-			t.stack.log(next, "UPDATE_COMPLETE", "")
-		}
 		return nil
 	}
+	h := handlerOf(next.typ)
 	for property := range with(maps.Clone(old.props), next.props) {
 		if !differ(old.props, next.props, property) || !h.replaces(property) {
 			continue
@@ -192,35 +189,28 @@ func (t *transaction) provision(next *resource) error {
 }
 
 func (t *transaction) create(next *resource, verb string) error {
-	old := t.now[next.logical]
+	old, replaces := t.now[next.logical]
 	t.stack.log(next, verb+"_IN_PROGRESS", "")
-	restore := func() error {
-		delete(t.now, next.logical)
-		if old != nil {
-			t.now[next.logical] = old
-		}
-		return nil
-	}
-	h := handlers[next.typ]
-	if h == nil {
-		next.physical = generated(t.stack.name, next.logical, 128)
+	h := handlerOf(next.typ)
+	if h == recorded {
 		t.engine.recorded[next.typ] = true
-		t.undo = append(t.undo, restore)
-	} else {
-		c := t.call(h.nameOf(t.stack.name, next))
-		if next.physical = h.create(c, next.props); c.err == nil {
-			t.undo = append(t.undo, func() error {
-				restore()
-				return t.remove(next)
-			})
-			if h.configure != nil {
-				c.id = next.physical
-				h.configure(c, nil, next.props)
+	}
+	c := t.call(h.nameOf(t.stack.name, next))
+	if next.physical = h.create(c, next.props); c.err == nil {
+		t.undo = append(t.undo, func() error {
+			delete(t.now, next.logical)
+			if replaces {
+				t.now[next.logical] = old
 			}
+			return t.remove(next)
+		})
+		if h.configure != nil {
+			c.id = next.physical
+			h.configure(c, nil, next.props)
 		}
-		if next.attrs = c.attrs; c.err != nil {
-			return t.failed(next, verb, c.err)
-		}
+	}
+	if next.attrs = c.attrs; c.err != nil {
+		return t.failed(next, verb, c.err)
 	}
 	t.now[next.logical] = next
 	t.stack.log(next, verb+"_COMPLETE", "")
@@ -246,32 +236,32 @@ func (t *transaction) failed(r *resource, verb string, err error) error {
 func (t *transaction) cleanup(old map[string]*resource, order []string) {
 	for _, logical := range slices.Backward(order) {
 		was, is := old[logical], t.now[logical]
-		switch {
-		case was == nil:
-			continue
-		case !slices.Contains(t.order, logical):
+		if !slices.Contains(t.order, logical) {
 			delete(t.now, logical)
-			if was.retain {
-				t.stack.log(was, "DELETE_SKIPPED", "")
-				continue
-			}
-		case is.physical == was.physical || was.retainReplaced:
-			continue
+			t.discard(was)
+		} else if is.physical != was.physical && !was.retainReplaced {
+			t.remove(was)
 		}
-		t.remove(was)
 	}
+}
+
+// discard deletes a resource that the template no longer has, unless its policy retains it.
+func (t *transaction) discard(r *resource) error {
+	if r.retain {
+		t.stack.log(r, "DELETE_SKIPPED", "")
+		return nil
+	}
+	return t.remove(r)
 }
 
 // remove deletes one resource and logs how it went.
 func (t *transaction) remove(r *resource) error {
 	t.stack.log(r, "DELETE_IN_PROGRESS", "")
-	if h := handlers[r.typ]; h != nil {
-		c := t.call(r.physical)
-		h.delete(c, r.props)
-		if err := gone(c.err); err != nil {
-			t.stack.log(r, "DELETE_FAILED", err.Error())
-			return err
-		}
+	c := t.call(r.physical)
+	handlerOf(r.typ).delete(c, r.props)
+	if err := gone(c.err); err != nil {
+		t.stack.log(r, "DELETE_FAILED", err.Error())
+		return err
 	}
 	t.stack.log(r, "DELETE_COMPLETE", "")
 	return nil
@@ -286,18 +276,12 @@ func (e *Engine) destroy(ctx context.Context, s *stack) {
 	}
 	t := &transaction{engine: e, ctx: ctx, stack: s}
 	var stuck []string
-	for _, logical := range slices.Backward(s.order) {
-		r := s.resources[logical]
-		if r == nil {
-			continue
+	for _, r := range slices.Backward(s.existing()) {
+		if err := t.discard(r); err != nil {
+			stuck = append(stuck, r.logical)
+		} else {
+			delete(s.resources, r.logical)
 		}
-		if r.retain {
-			s.log(r, "DELETE_SKIPPED", "")
-		} else if err := t.remove(r); err != nil {
-			stuck = append(stuck, logical)
-			continue
-		}
-		delete(s.resources, logical)
 	}
 	if len(stuck) > 0 {
 		s.log(nil, "DELETE_FAILED", fmt.Sprintf("The following resource(s) failed to delete: [%s]. ", strings.Join(stuck, ", ")))
