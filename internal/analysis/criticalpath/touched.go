@@ -8,25 +8,26 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // deployment is what gets from one assembly to another.
 type deployment struct {
-	from, to *assembly.Assembly // from may be nil
+	from, to *model.Model // from may be nil
 	unknown  map[string]bool
 }
 
 // stack returns what is done to a stack, and the longest chain of it.
 func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	s := Stack{Name: stack.Name, Needs: []Need{}}
-	now, err := existing(d.to, stack)
+	now, err := existing(d.to.Assembly, stack)
 	if err != nil {
 		return s, chain{}, err
 	}
 	old := map[string]*assembly.Resource{}
 	if d.from != nil {
-		if before := d.from.Stack(stack.Name); before != nil {
-			if old, err = existing(d.from, before); err != nil {
+		if before := d.from.Assembly.Stack(stack.Name); before != nil {
+			if old, err = existing(d.from.Assembly, before); err != nil {
 				return s, chain{}, err
 			}
 		}
@@ -34,7 +35,7 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	made := graph{stack.Name, map[string]Step{}, needs(now)}
 	gone := graph{stack.Name, map[string]Step{}, reversed(needs(old))}
 
-	// What becomes of a resource is known when it is of those that it needs.
+	// The fate of a resource depends on the fate of the resources that it needs.
 	order, err := made.order()
 	if err != nil {
 		return s, chain{}, err
@@ -95,6 +96,16 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	return s, alone, nil
 }
 
+// replaces says whether the changes make CloudFormation replace a resource. A type of
+// which that is not known is taken to be updated in place.
+func (d *deployment) replaces(was, is *assembly.Resource, changed []string) bool {
+	replaces, known := model.Replaces(is.Type, changed...)
+	if !known && len(changed) > 0 && was.Type == is.Type {
+		d.unknown["whether an update replaces "+is.Type] = true
+	}
+	return replaces || was.Type != is.Type
+}
+
 func newStep(r *assembly.Resource, action Action) Step {
 	name := strings.TrimSuffix(strings.TrimPrefix(r.Path, r.Stack.Name+"/"), "/Resource")
 	if name == "" {
@@ -103,8 +114,7 @@ func newStep(r *assembly.Resource, action Action) Step {
 	return Step{Stack: r.Stack.Name, LogicalID: r.LogicalID, Name: name, Type: r.Type, Action: action}
 }
 
-// existing are the resources of a stack without those whose condition does not
-// hold.
+// existing are the resources of a stack whose condition holds.
 func existing(a *assembly.Assembly, stack *assembly.Stack) (map[string]*assembly.Resource, error) {
 	resources := map[string]*assembly.Resource{}
 	for _, r := range stack.Resources {
@@ -119,7 +129,7 @@ func existing(a *assembly.Assembly, stack *assembly.Stack) (map[string]*assembly
 	return resources, nil
 }
 
-// needs are the resources that each one names, in DependsOn or in its properties.
+// needs are the resources that each resource names, in DependsOn or in its properties.
 func needs(resources map[string]*assembly.Resource) map[string][]string {
 	all := map[string][]string{}
 	for id, r := range resources {
@@ -148,8 +158,8 @@ func reversed(needs map[string][]string) map[string][]string {
 // ${!Literal} is none.
 var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
 
-// references calls f with every name of a resource or parameter in a value, and
-// the attribute that is asked for.
+// references calls f with every name of a resource or parameter in a value, and with the
+// attribute that the value asks for.
 func references(value any, f func(id, attribute string)) {
 	switch value := value.(type) {
 	case []any:
@@ -189,8 +199,8 @@ func references(value any, f func(id, attribute string)) {
 	}
 }
 
-// changes are the names of the properties that get another value: because the
-// template has another one, or because it is that of a resource that does.
+// changes are the names of the properties that get another value. Either the template has
+// another value, or the property has a value of a resource that gets another one.
 func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 	both := maps.Clone(was.Properties)
 	maps.Copy(both, is.Properties)
@@ -199,7 +209,7 @@ func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 		differs := !reflect.DeepEqual(was.Properties[name], is.Properties[name])
 		references(is.Properties[name], func(id, attribute string) {
 			step := steps[id]
-			differs = differs || step.Action == Replace || step.Action == Update && slices.Contains(moving[step.Type], attribute)
+			differs = differs || step.Action == Replace || step.Action == Update && model.Moves(step.Type, attribute)
 		})
 		if differs {
 			changed = append(changed, name)
@@ -208,8 +218,8 @@ func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 	return changed
 }
 
-// values is in how many places of its resources and outputs a stack reads a value
-// of another one.
+// values is the number of places in the resources and outputs of a stack that read a value
+// of another stack.
 func values(a *assembly.Assembly, stack, other *assembly.Stack) int {
 	exports := map[any]bool{}
 	for id, output := range other.Outputs {

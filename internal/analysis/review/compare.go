@@ -16,6 +16,7 @@ import (
 
 	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // Pair is what the app synthesizes before and after a change: in one phase, or
@@ -186,7 +187,7 @@ func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Imp
 // all: ECS gives every change of a task definition a new revision, to which the
 // service then moves task by task.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
-func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == "AWS::ECS::TaskDefinition" }
+func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == model.ECSTaskDefinition }
 
 // interlock are the logical ids of the parameters in dev-Gate and dev-Phase that
 // refuse a phase out of turn.
@@ -195,7 +196,7 @@ var interlock = regexp.MustCompile(`^(NotNextTo|\w+FollowsThe)[A-Z]`)
 // Interlock tells whether the resource belongs to the order of the phases, and
 // is deleted because the phase changes.
 func (r Replacement) Interlock() bool {
-	return r.Deletes() && r.Type == "AWS::SSM::Parameter" && interlock.MatchString(r.ID)
+	return r.Deletes() && r.Type == model.SSMParameter && interlock.MatchString(r.ID)
 }
 
 // Usual tells whether the replacement is nothing to look at.
@@ -272,11 +273,11 @@ type Cost struct {
 func Costs(pairs []Pair) ([]Cost, error) {
 	costs := []Cost{}
 	for _, pair := range pairs {
-		before, err := cost.Read(pair.Before)
+		before, err := cost.Read(model.Read(pair.Before))
 		if err != nil {
 			return nil, fmt.Errorf("%s, before: %w", pair.Name, err)
 		}
-		after, err := cost.Read(pair.After)
+		after, err := cost.Read(model.Read(pair.After))
 		if err != nil {
 			return nil, fmt.Errorf("%s, after: %w", pair.Name, err)
 		}

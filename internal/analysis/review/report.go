@@ -49,7 +49,7 @@ type Move struct {
 type Rehearsal struct {
 	Verdict rehearsal.Verdict `json:"verdict"`
 	Totals  rehearsal.Totals  `json:"totals"`
-	// Summary and Picture are lines of text.
+	// Summary and Picture, the sparklines, are lines of text.
 	Summary string `json:"summary"`
 	Picture string `json:"picture"`
 }
@@ -63,7 +63,7 @@ func NewRehearsal(r *rehearsal.Report) (*Rehearsal, error) {
 	// The verdict is its last paragraph.
 	text, _, _ := strings.Cut(summary.String(), "\nPASSED ")
 	text, _, _ = strings.Cut(text, "\nFAILED ")
-	return &Rehearsal{r.Verdict, r.Totals, text, Picture(r, 72)}, nil
+	return &Rehearsal{r.Verdict, r.Totals, text, Sparklines(r, 72)}, nil
 }
 
 // NoRehearsal is that of a change that could not be rehearsed.

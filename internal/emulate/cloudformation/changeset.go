@@ -104,7 +104,7 @@ func (e *Engine) changes(ctx context.Context, s *stack, r request) ([]types.Chan
 				continue
 			}
 			target := &types.ResourceTargetDefinition{Attribute: types.ResourceAttributeProperties, Name: &n, RequiresRecreation: types.RequiresRecreationNever}
-			if handlerOf(was.typ).replaces(n) {
+			if replaces(was.typ, n) {
 				target.RequiresRecreation, replacement = types.RequiresRecreationAlways, types.ReplacementTrue
 			}
 			details = append(details, types.ResourceChangeDetail{Evaluation: types.EvaluationTypeStatic, ChangeSource: types.ChangeSourceDirectModification, Target: target})

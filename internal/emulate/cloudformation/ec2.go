@@ -3,9 +3,8 @@ package cloudformation
 // The resource types of a network: EC2's, without instances.
 var network = map[string]*handler{
 	"AWS::EC2::VPC": {
-		replace: []string{"CidrBlock", "InstanceTenancy"},
-		ref:     "VpcId",
-		same:    []string{"CidrBlock"},
+		ref:  "VpcId",
+		same: []string{"CidrBlock"},
 		create: func(c *call, p props) string {
 			n := c.do("ec2", "CreateVpc", pick(p, "CidrBlock", "InstanceTenancy"))
 			c.attrs["CidrBlockAssociations"] = []any{n.first("associationId")}
@@ -22,10 +21,9 @@ var network = map[string]*handler{
 		delete: deleted("ec2", "DeleteVpc", "VpcId"),
 	},
 	"AWS::EC2::Subnet": {
-		replace: []string{"VpcId", "CidrBlock", "AvailabilityZone"},
-		ref:     "SubnetId",
-		same:    []string{"AvailabilityZone"},
-		create:  created("ec2", "CreateSubnet", "subnetId", "VpcId", "CidrBlock", "AvailabilityZone"),
+		ref:    "SubnetId",
+		same:   []string{"AvailabilityZone"},
+		create: created("ec2", "CreateSubnet", "subnetId", "VpcId", "CidrBlock", "AvailabilityZone"),
 		configure: func(c *call, _, p props) {
 			for name, value := range pick(p, "MapPublicIpOnLaunch") {
 				c.do("ec2", "ModifySubnetAttribute", props{"SubnetId": c.id, name: props{"Value": value}})
@@ -49,11 +47,10 @@ var network = map[string]*handler{
 		},
 	},
 	"AWS::EC2::RouteTable": {
-		replace: []string{"VpcId"},
-		ref:     "RouteTableId",
-		create:  created("ec2", "CreateRouteTable", "routeTableId", "VpcId"),
-		update:  tagsOnly,
-		delete:  deleted("ec2", "DeleteRouteTable", "RouteTableId"),
+		ref:    "RouteTableId",
+		create: created("ec2", "CreateRouteTable", "routeTableId", "VpcId"),
+		update: tagsOnly,
+		delete: deleted("ec2", "DeleteRouteTable", "RouteTableId"),
 	},
 	"AWS::EC2::SubnetRouteTableAssociation": {
 		ref:    "AssociationId",
@@ -80,11 +77,10 @@ var network = map[string]*handler{
 		delete: deleted("ec2", "ReleaseAddress", "PublicIp"),
 	},
 	"AWS::EC2::NatGateway": {
-		replace: []string{"SubnetId", "AllocationId"},
-		ref:     "NatGatewayId",
-		create:  created("ec2", "CreateNatGateway", "natGatewayId", "SubnetId", "AllocationId"),
-		update:  tagsOnly,
-		delete:  deleted("ec2", "DeleteNatGateway", "NatGatewayId"),
+		ref:    "NatGatewayId",
+		create: created("ec2", "CreateNatGateway", "natGatewayId", "SubnetId", "AllocationId"),
+		update: tagsOnly,
+		delete: deleted("ec2", "DeleteNatGateway", "NatGatewayId"),
 	},
 	"AWS::EC2::VPCEndpoint": {
 		ref: "VpcEndpointId",
@@ -93,10 +89,9 @@ var network = map[string]*handler{
 		delete: deleted("ec2", "DeleteVpcEndpoints", "VpcEndpointId.1"),
 	},
 	"AWS::EC2::SecurityGroup": {
-		replace: []string{"GroupDescription", "VpcId"},
-		ref:     "GroupId",
-		same:    []string{"VpcId"},
-		name:    "GroupName",
+		ref:  "GroupId",
+		same: []string{"VpcId"},
+		name: "GroupName",
 		create: func(c *call, p props) string {
 			return c.do("ec2", "CreateSecurityGroup", with(pick(p, "GroupDescription", "VpcId"), props{"GroupName": c.id})).first("groupId")
 		},

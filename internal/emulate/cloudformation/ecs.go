@@ -30,7 +30,6 @@ var containers = map[string]*handler{
 		delete: deleted("ecs", "DeleteCapacityProvider", "capacityProvider"),
 	},
 	"AWS::ECS::ClusterCapacityProviderAssociations": {
-		replace: []string{"Cluster"},
 		put: func(c *call, p props) string {
 			c.do("ecs", "PutClusterCapacityProviders", lower(pick(p, "Cluster", "CapacityProviders", "DefaultCapacityProviderStrategy")))
 			return str(p, "Cluster")
@@ -47,9 +46,8 @@ var containers = map[string]*handler{
 		delete: deleted("ecs", "DeregisterTaskDefinition", "taskDefinition"),
 	},
 	"AWS::ECS::Service": {
-		replace: []string{"Cluster", "LaunchType", "SchedulingStrategy", "Role", "DeploymentController"},
-		ref:     "ServiceArn",
-		name:    "ServiceName",
+		ref:  "ServiceArn",
+		name: "ServiceName",
 		create: func(c *call, p props) string {
 			c.attrs["Name"] = c.id
 			refuseUnattached(c, p)

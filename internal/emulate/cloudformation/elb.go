@@ -14,11 +14,10 @@ var (
 // The resource types of load balancing.
 var balancing = map[string]*handler{
 	"AWS::ElasticLoadBalancingV2::LoadBalancer": {
-		replace: []string{"Scheme", "Type"},
-		ref:     "LoadBalancerArn",
-		same:    []string{"SecurityGroups"},
-		name:    "Name",
-		limit:   32,
+		ref:   "LoadBalancerArn",
+		same:  []string{"SecurityGroups"},
+		name:  "Name",
+		limit: 32,
 		create: func(c *call, p props) string {
 			n := c.do(elb, "CreateLoadBalancer", with(
 				pick(p, "Scheme", "SecurityGroups", "Subnets", "SubnetMappings", "Type", "IpAddressType", "Tags"), props{"Name": c.id}))
@@ -39,10 +38,9 @@ var balancing = map[string]*handler{
 		delete:    deleted(elb, "DeleteLoadBalancer", "LoadBalancerArn"),
 	},
 	"AWS::ElasticLoadBalancingV2::TargetGroup": {
-		replace: []string{"Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType"},
-		ref:     "TargetGroupArn",
-		name:    "Name",
-		limit:   32,
+		ref:   "TargetGroupArn",
+		name:  "Name",
+		limit: 32,
 		create: func(c *call, p props) string {
 			params := pick(p, append([]string{"Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType", "Tags"}, healthCheck...)...)
 			arn := c.do(elb, "CreateTargetGroup", with(params, props{"Name": c.id})).first("TargetGroupArn")
@@ -57,9 +55,8 @@ var balancing = map[string]*handler{
 		delete:    deleted(elb, "DeleteTargetGroup", "TargetGroupArn"),
 	},
 	"AWS::ElasticLoadBalancingV2::Listener": {
-		replace: []string{"LoadBalancerArn"},
-		ref:     "ListenerArn",
-		create:  created(elb, "CreateListener", "ListenerArn", append([]string{"LoadBalancerArn"}, listening...)...),
+		ref:    "ListenerArn",
+		create: created(elb, "CreateListener", "ListenerArn", append([]string{"LoadBalancerArn"}, listening...)...),
 		update: func(c *call, _, p props) {
 			c.do(elb, "ModifyListener", with(pick(p, listening...), props{"ListenerArn": c.id}))
 		},
@@ -67,8 +64,7 @@ var balancing = map[string]*handler{
 		delete:    deleted(elb, "DeleteListener", "ListenerArn"),
 	},
 	"AWS::ElasticLoadBalancingV2::ListenerRule": {
-		replace: []string{"ListenerArn"},
-		ref:     "RuleArn",
+		ref: "RuleArn",
 		create: func(c *call, p props) string {
 			c.attrs["IsDefault"] = false
 			return c.do(elb, "CreateRule", pick(p, "ListenerArn", "Priority", "Conditions", "Actions")).first("RuleArn")

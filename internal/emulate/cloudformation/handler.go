@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"cutover/internal/model"
 )
 
 // props are the properties of a resource with every function resolved.
@@ -18,19 +20,17 @@ type props = map[string]any
 // Its functions do not look at errors: after a call has failed, [call.do] does nothing. Nor do they handle an attribute
 // that is the physical id or a property; ref and same name those.
 type handler struct {
-	// replace lists the properties whose change needs a new resource: "Update requires: Replacement" in the
-	// CloudFormation template reference. A handler without update and configure replaces at every change.
-	replace []string
-	ref     string   // the attribute that is the physical id
-	same    []string // the attributes that are the property of the same name
+	ref  string   // the attribute that is the physical id
+	same []string // the attributes that are the property of the same name
 
-	name  string                   // the property with the resource's name, if there is one. Another name replaces, too
+	name  string                   // the property with the resource's name, if there is one
 	limit int                      // length of the longest name. Default: 255
 	shape func(name string) string // makes a generated name one that the service takes. Default: no change
 
 	// create makes the resource and returns its physical id. If a call fails, no resource exists.
 	create func(c *call, p props) string
-	// update changes the resource in place. Default: nothing to do.
+	// update changes the resource in place. It gets no change that replaces the resource by package model. A handler
+	// without update, put and configure replaces at every change.
 	update func(c *call, old, p props)
 	// put stands for both create and update, where the service has one operation for both.
 	put func(c *call, p props) string
@@ -66,8 +66,10 @@ func handlerOf(typ string) *handler {
 }
 
 // replaces tells whether a change of the property needs a new resource.
-func (h *handler) replaces(property string) bool {
-	return h.update == nil && h.configure == nil || property == h.name || slices.Contains(h.replace, property)
+func replaces(typ, property string) bool {
+	h := handlerOf(typ)
+	replaces, _ := model.Replaces(typ, property)
+	return h != recorded && (replaces || h.update == nil && h.configure == nil)
 }
 
 // nameOf returns the name that a new resource has in its template, or a generated one.

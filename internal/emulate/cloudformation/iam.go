@@ -3,9 +3,8 @@ package cloudformation
 // The resource types of IAM.
 var identity = map[string]*handler{
 	"AWS::IAM::Role": {
-		replace: []string{"Path"},
-		name:    "RoleName",
-		limit:   64,
+		name:  "RoleName",
+		limit: 64,
 		create: func(c *call, p props) string {
 			n := c.do("iam", "CreateRole", with(pick(p, "Description", "MaxSessionDuration", "Path", "Tags"),
 				props{"RoleName": c.id, "AssumeRolePolicyDocument": text(p["AssumeRolePolicyDocument"])}))
@@ -23,8 +22,7 @@ var identity = map[string]*handler{
 	},
 	// The inline policy that CDK writes for the grants of a role.
 	"AWS::IAM::Policy": {
-		replace: []string{"PolicyName"},
-		ref:     "Id",
+		ref: "Id",
 		put: func(c *call, p props) string {
 			for _, role := range items(p, "Roles") {
 				c.do("iam", "PutRolePolicy", props{"RoleName": role, "PolicyName": p["PolicyName"], "PolicyDocument": text(p["PolicyDocument"])})
@@ -32,20 +30,23 @@ var identity = map[string]*handler{
 			return str(p, "PolicyName")
 		},
 		configure: func(c *call, old, p props) {
-			for _, role := range without(items(old, "Roles"), items(p, "Roles")) {
-				c.drop("iam", "DeleteRolePolicy", props{"RoleName": role, "PolicyName": c.id})
+			kept := items(p, "Roles")
+			if differ(old, p, "PolicyName") {
+				kept = nil
+			}
+			for _, role := range without(items(old, "Roles"), kept) {
+				c.drop("iam", "DeleteRolePolicy", props{"RoleName": role, "PolicyName": old["PolicyName"]})
 			}
 		},
 		delete: func(c *call, p props) {
 			for _, role := range items(p, "Roles") {
-				c.drop("iam", "DeleteRolePolicy", props{"RoleName": role, "PolicyName": c.id})
+				c.drop("iam", "DeleteRolePolicy", props{"RoleName": role, "PolicyName": p["PolicyName"]})
 			}
 		},
 	},
 	"AWS::IAM::InstanceProfile": {
-		replace: []string{"Path"},
-		name:    "InstanceProfileName",
-		limit:   128,
+		name:  "InstanceProfileName",
+		limit: 128,
 		create: func(c *call, p props) string {
 			c.attrs["Arn"] = c.do("iam", "CreateInstanceProfile", props{"InstanceProfileName": c.id}).first("Arn")
 			return c.id

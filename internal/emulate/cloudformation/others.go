@@ -21,10 +21,9 @@ var others = map[string]*handler{
 		delete: deleted("ssm", "DeleteParameter", "Name"),
 	},
 	"AWS::ECR::Repository": {
-		replace: []string{"EncryptionConfiguration"},
-		name:    "RepositoryName",
-		limit:   256,
-		shape:   strings.ToLower,
+		name:  "RepositoryName",
+		limit: 256,
+		shape: strings.ToLower,
 		create: func(c *call, p props) string {
 			params := lower(with(pick(p, "ImageTagMutability", "ImageScanningConfiguration", "EncryptionConfiguration"), props{"RepositoryName": c.id}))
 			if tags, ok := p["Tags"]; ok { // the only list in the API whose names have capitals

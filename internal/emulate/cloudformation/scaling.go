@@ -13,8 +13,7 @@ var scalableTarget = []string{"ServiceNamespace", "ResourceId", "ScalableDimensi
 // The resource types by which ECS services scale. The emulator measures nothing, so policies exist and do nothing.
 var scaling = map[string]*handler{
 	"AWS::ApplicationAutoScaling::ScalableTarget": {
-		replace: scalableTarget,
-		ref:     "Id",
+		ref: "Id",
 		put: func(c *call, p props) string {
 			c.do(autoScaling, "RegisterScalableTarget", pick(p, append([]string{"MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState"}, scalableTarget...)...))
 			bringWithinBounds(c, p)
@@ -23,9 +22,8 @@ var scaling = map[string]*handler{
 		delete: func(c *call, p props) { c.do(autoScaling, "DeregisterScalableTarget", pick(p, scalableTarget...)) },
 	},
 	"AWS::ApplicationAutoScaling::ScalingPolicy": {
-		replace: append([]string{"ScalingTargetId"}, scalableTarget...),
-		ref:     "Arn",
-		name:    "PolicyName",
+		ref:  "Arn",
+		name: "PolicyName",
 		put: func(c *call, p props) string {
 			return c.do(autoScaling, "PutScalingPolicy", with(scalingPolicy(p),
 				pick(p, "PolicyType", "TargetTrackingScalingPolicyConfiguration", "StepScalingPolicyConfiguration"))).first("PolicyARN")

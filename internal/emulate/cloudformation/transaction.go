@@ -152,7 +152,7 @@ func (t *transaction) provision(next *resource) error {
 	}
 	h := handlerOf(next.typ)
 	for property := range with(maps.Clone(old.props), next.props) {
-		if !differ(old.props, next.props, property) || !h.replaces(property) {
+		if !differ(old.props, next.props, property) || !replaces(next.typ, property) {
 			continue
 		}
 		if name := str(next.props, h.name); name != "" && name == str(old.props, h.name) {

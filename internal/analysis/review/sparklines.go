@@ -12,10 +12,10 @@ import (
 // bars are eighths of a line's height.
 const bars = " ▁▂▃▄▅▆▇█"
 
-// Picture draws which service answered how many requests in the course of a
-// rehearsal, as lines of text of that many columns at most beside their names:
-// a comment cannot show an image that is not published somewhere.
-func Picture(r *rehearsal.Report, columns int) string {
+// Sparklines draws how many requests each service answered in the course of a rehearsal.
+// The result is a line of text for each service, with at most that many columns beside
+// the names. A comment cannot show an image that is not published somewhere.
+func Sparklines(r *rehearsal.Report, columns int) string {
 	if len(r.Slices) == 0 || r.Duration <= 0 {
 		return ""
 	}
