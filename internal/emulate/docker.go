@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -120,29 +121,22 @@ func StartDocker(ctx context.Context, dir string) (host string, stop func() erro
 	return host, stop, nil
 }
 
-// removeImages removes our images from the user's engine.
+// removeImages removes our images from the user's engine: their names in our registry, and CDK's names for them.
 func (a *AWS) removeImages() error {
-	if a.registry == "" {
-		return nil
-	}
-	list := exec.Command("docker", "images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}")
-	list.Env = append(os.Environ(), a.docker.env()...)
-	out, err := list.Output()
-	if err != nil {
-		return nil // the engine is gone, and the images with it
+	docker := func(args ...string) string {
+		cmd := exec.Command("docker", args...)
+		cmd.Env = append(os.Environ(), a.docker.env()...)
+		out, _ := cmd.Output() // without an engine there are no images, and an image in use stays
+		return string(out)
 	}
 	ours := map[string]bool{}
-	for _, line := range strings.Split(string(out), "\n") {
-		if id, name, _ := strings.Cut(line, " "); strings.HasPrefix(name, a.registry+"/") {
-			ours[id] = true
-		}
+	images := slices.Collect(slices.Chunk(strings.Fields(docker("images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}")), 2))
+	for _, i := range images {
+		ours[i[0]] = ours[i[0]] || strings.HasPrefix(i[1], a.registry+"/")
 	}
-	for _, line := range strings.Split(string(out), "\n") {
-		id, name, _ := strings.Cut(line, " ")
-		if ours[id] && (strings.HasPrefix(name, a.registry+"/") || strings.HasPrefix(name, "cdkasset-")) {
-			rm := exec.Command("docker", "rmi", name)
-			rm.Env = list.Env
-			rm.Run() // an image in use stays
+	for _, i := range images {
+		if ours[i[0]] && (strings.HasPrefix(i[1], a.registry+"/") || strings.HasPrefix(i[1], "cdkasset-")) {
+			docker("rmi", i[1])
 		}
 	}
 	return nil

@@ -44,9 +44,10 @@ const (
 type Options struct {
 	// Log receives a line for each stack, refused push and failure. Default: no log.
 	Log io.Writer
-	// StartTimeout is the time for moto to start, and for the Docker engine. Default: 60 s.
-	StartTimeout time.Duration
 }
+
+// startTimeout is the time for moto and the Docker engine to start.
+const startTimeout = time.Minute
 
 // AWS is a running emulator.
 type AWS struct {
@@ -87,9 +88,6 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	if o.StartTimeout == 0 {
-		o.StartTimeout = time.Minute
-	}
 	if m := Missing(); len(m) > 0 {
 		return nil, fmt.Errorf("the emulated AWS needs %s", strings.Join(m, "; "))
 	}
@@ -99,15 +97,15 @@ func Start(ctx context.Context, o Options) (*AWS, error) {
 	}
 	a := &AWS{dir: dir, log: log.New(o.Log, "", 0)}
 	a.onClose(func() error { return os.RemoveAll(dir) })
-	if err := a.start(ctx, o); err != nil {
+	if err := a.start(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	context.AfterFunc(ctx, func() { a.Close() })
 	return a, nil
 }
 
-func (a *AWS) start(ctx context.Context, o Options) error {
-	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
+func (a *AWS) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	docker := make(chan error, 1)
 	go func() { docker <- a.startDocker(ctx) }() // beside moto, for each takes seconds

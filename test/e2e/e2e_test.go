@@ -156,12 +156,15 @@ var phases = map[string]state{
 	},
 }
 
-// What each step of the migration changes, apart from the gate and the record of the phase, which every step changes.
-var moves = []struct {
+// A move is a step of the migration.
+type move struct {
 	from, to string
 	diff     map[string][]string // as cdk.diff returns it
 	changed  []string            // resources that come or go; none may be replaced
-}{
+}
+
+// What each step of the migration changes, apart from the gate and the record of the phase, which every step changes.
+var moves = []move{
 	{"monolith", "parallel", counts("dev-Users", "dev-Threads", "dev-Posts"), nil},
 	{"parallel", "switched", routes("- " + ruleType), []string{"- dev-Routing " + ruleType}},
 	{"switched", "retired", counts("dev-Api"), nil},
@@ -296,26 +299,7 @@ func TestDeployment(t *testing.T) {
 			step("retired, cut short, to parallel is refused", func(t *testing.T) { cutShort(t, cli, a, assembly) })
 		}
 		step(fmt.Sprintf("%s to %s", m.from, m.to), func(t *testing.T) {
-			if got := withoutPhase(cli.diff(t, assembly(m.to))); !reflect.DeepEqual(got, m.diff) {
-				t.Errorf("cdk diff names %v, want %v", got, m.diff)
-			}
-			before := a.resources(t)
-			if i == 0 {
-				interruptedDeploy(t, cli, a, assembly(m.to))
-			}
-			if out, err := cli.deploy(assembly(m.to)); err != nil {
-				t.Fatalf("%v\n%s", err, tail(out, 60))
-			}
-			compare(t, a, m.to)
-			var got []string
-			for _, c := range changed(before, a.resources(t)) {
-				if f := strings.Fields(c); f[1] != "dev-Gate" && f[1] != "dev-Phase" {
-					got = append(got, strings.Join(f[:3], " ")) // without the logical id
-				}
-			}
-			if !slices.Equal(got, m.changed) {
-				t.Errorf("resources that came (+), went (-) or were replaced (!): %q, want %q", got, m.changed)
-			}
+			take(t, cli, a, m, assembly(m.to), i == 0)
 		})
 	}
 	step("read back what no phase has changed", func(t *testing.T) { unchanging(t, a) })
@@ -329,6 +313,32 @@ func TestDeployment(t *testing.T) {
 		cli.must(t, "destroy", "--app", assembly("monolith"), "--all", "--force")
 		destroyed(t, a)
 	})
+}
+
+// take takes a step of the migration, at the second attempt if the first is to be interrupted. It compares what "cdk diff"
+// names, what is deployed afterwards, and which resources have come or gone.
+func take(t *testing.T, cli *cdk, a *account, m move, assembly string, interrupted bool) {
+	t.Helper()
+	if got := withoutPhase(cli.diff(t, assembly)); !reflect.DeepEqual(got, m.diff) {
+		t.Errorf("cdk diff names %v, want %v", got, m.diff)
+	}
+	before := a.resources(t)
+	if interrupted {
+		interruptedDeploy(t, cli, a, assembly)
+	}
+	if out, err := cli.deploy(assembly); err != nil {
+		t.Fatalf("%v\n%s", err, tail(out, 60))
+	}
+	compare(t, a, m.to)
+	var got []string
+	for _, c := range changed(before, a.resources(t)) {
+		if f := strings.Fields(c); f[1] != "dev-Gate" && f[1] != "dev-Phase" {
+			got = append(got, strings.Join(f[:3], " ")) // without the logical id
+		}
+	}
+	if !slices.Equal(got, m.changed) {
+		t.Errorf("resources that came (+), went (-) or were replaced (!): %q, want %q", got, m.changed)
+	}
 }
 
 // validated looks for the report of CDK's validation. CDK validates templates for a deployment and not for a look.
