@@ -86,18 +86,20 @@ func withAWS(ctx context.Context, command []string, hold bool, stdout, stderr io
 	}
 	defer func() { err = errors.Join(err, aws.Close()) }()
 
-	call := func(name string, args ...string) error {
+	call := func(dir, name string, args ...string) error {
 		cmd := exec.CommandContext(ctx, name, args...)
+		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), aws.Env()...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, stdout, stderr
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		return cmd.Run()
 	}
 	environment := "aws://" + emulate.Account + "/" + emulate.Region
-	if err := call("cdk", "bootstrap", environment); err != nil {
+	// With the repository's cdk.json, cdk would synthesize the app first.
+	if err := call(os.TempDir(), "cdk", "bootstrap", environment); err != nil {
 		return fmt.Errorf("cdk bootstrap %s: %w", environment, err)
 	}
-	if err := call(command[0], command[1:]...); err != nil || !hold {
+	if err := call("", command[0], command[1:]...); err != nil || !hold {
 		return err
 	}
 
