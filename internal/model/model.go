@@ -131,12 +131,11 @@ func (b *Base) Problem(properties ...string) error {
 // Unsupported joins the problems of some properties, or of all, and an error for
 // each setting there that is not passed over. Passed over are settings by the name
 // of the member, or of an object that the member is in; each with the one value
-// that is passed over, or "" for any. Problems in what is passed over with any value are
-// passed over, too. Reasons are by the name of the member.
+// that is passed over, or "" for any. The problems of a property or attribute that is passed
+// over with any value are passed over, too. Reasons are by the name of the member.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
-	inPassed := func(path string) bool {
-		path, attribute, _ := strings.Cut(strings.TrimSuffix(path, ")"), " (")
-		return slices.ContainsFunc(append(strings.Split(path, "."), attribute), func(object string) bool {
+	inPassed := func(objects ...string) bool {
+		return slices.ContainsFunc(objects, func(object string) bool {
 			object, _, _ = strings.Cut(object, "[")
 			only, ok := passed[object]
 			return ok && only == ""
@@ -144,14 +143,16 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 	}
 	var errs []error
 	for _, problem := range b.Problems {
-		if within(problem.Property, properties) && !inPassed(problem.Property) {
+		property, attribute, _ := strings.Cut(strings.TrimPrefix(problem.Property, "Properties."), " (")
+		property, _, _ = strings.Cut(property, ".")
+		if within(problem.Property, properties) && !inPassed(property, strings.TrimSuffix(attribute, ")")) {
 			errs = append(errs, problem.Err)
 		}
 	}
 	for _, setting := range b.Settings {
 		only, ok := passed[setting.Name]
 		switch {
-		case !within(setting.Property, properties), inPassed(setting.Property), ok && (only == "" || only == fmt.Sprint(setting.Value)):
+		case !within(setting.Property, properties), inPassed(strings.Split(setting.Property, ".")...), ok && (only == "" || only == fmt.Sprint(setting.Value)):
 		case ok:
 			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: %s", setting.Value, cmp.Or(reasons[setting.Name], "only "+only+" is known here")))
 		default:
@@ -159,6 +160,15 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 		}
 	}
 	return assembly.Join(errs...)
+}
+
+// Only refuses a value of a property that is none of those that are honoured. The
+// reason "" says which these are.
+func (b *Base) Only(property, value, reason string, honoured ...string) error {
+	if slices.Contains(honoured, value) {
+		return nil
+	}
+	return b.Errorf(property, "%q is not honoured: %s", value, cmp.Or(reason, "only "+strings.Join(honoured, ", ")+" is known here"))
 }
 
 // within says whether a path is below one of the properties, or below any if none

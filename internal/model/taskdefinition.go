@@ -27,6 +27,9 @@ type TaskDefinition struct {
 	// Default 0: nothing does.
 	CPU, MemoryMiB int
 	Containers     []Container
+	// TaskRole is what the containers may do, ExecutionRole what the ECS agent may do for
+	// them. Both are nil if there is none in the assembly.
+	TaskRole, ExecutionRole *Role `json:"-"`
 }
 
 // taskDefinition reads a task definition.
@@ -36,6 +39,8 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	d.NetworkMode = p.Field("NetworkMode").OneOf("bridge", "host", "awsvpc", "none", "default")
 	d.Compatibilities = p.Field("RequiresCompatibilities").Texts()
 	d.OperatingSystem = p.Field("RuntimePlatform").Field("OperatingSystemFamily").Text("LINUX")
+	d.TaskRole = elsewhere[Role](m, p.Field("TaskRoleArn"), IAMRole, "Arn")
+	d.ExecutionRole = elsewhere[Role](m, p.Field("ExecutionRoleArn"), IAMRole, "Arn")
 	d.PidMode = p.Field("PidMode").Text("")
 	d.CPU, d.MemoryMiB = p.Field("Cpu").Int(0, 1, 1<<18), p.Field("Memory").Int(0, 4, 1<<24)
 	for _, v := range p.Field("ContainerDefinitions").List() {

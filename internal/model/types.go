@@ -1,6 +1,9 @@
 package model
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Names of the resource types that something reads. No other package spells one.
 const (
@@ -128,6 +131,9 @@ var types = map[string]facts{
 	AppAutoScalingPolicy:         {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
 	SSMParameter:                 {only("Name"), free, nil}, // in the standard tier
 }
+
+// Types are the names of all types that the table has.
+func Types() []string { return slices.Sorted(maps.Keys(types)) }
 
 // Replaces says whether CloudFormation replaces a resource of which these properties
 // change. known is false for a type of which this is not known; replaces is then false.

@@ -1,10 +1,10 @@
-// Package controls says whether what an assembly would deploy meets controls of
-// AWS Security Hub. They are the ones that apply to load balancers, ECS on EC2
-// instances, their images and their network, each as its documentation defines
-// it, as far as a template can tell.
+// Package controls says whether an assembly would meet controls of AWS Security Hub.
+// The controls are those for load balancers, ECS on EC2 instances, their images and
+// their network. Each is checked as its documentation defines it, as far as a template
+// can tell.
 //
-// A control is met only by resources that were looked at: where there is none,
-// that is a finding, for it may as well have another name than the one expected.
+// A control is met only by resources that exist. A missing resource is a finding: it may
+// have another type than the one that is looked for.
 package controls
 
 import (
@@ -70,8 +70,7 @@ type resource interface {
 	Problem(properties ...string) error
 }
 
-// find adds a finding unless the problem is "". The properties are those by which the
-// problem was looked for.
+// find adds a finding unless the problem is "". It was looked for by these properties.
 func (r *report) find(v resource, problem string, properties ...string) {
 	if problem != "" {
 		r.findings = append(r.findings, Finding{Resource: v.Key(), Problem: problem})
@@ -220,8 +219,8 @@ var All = []Control{
 // attributes are those of a load balancer.
 const attributes = "LoadBalancerAttributes"
 
-// containers makes the check of every container of every task definition, by these
-// members of it.
+// containers makes the check of every container of every task definition. The function
+// looks at these members.
 func containers(problem func(model.Container) string, members ...string) check {
 	return func(r *report) {
 		for _, d := range definitions.some(r) {
@@ -249,8 +248,7 @@ func noCredentials(c model.Container) string {
 	return ""
 }
 
-// redirected wants the default action of every listener without encryption to be
-// a redirection to HTTPS.
+// redirected finds listeners without encryption that do not redirect to HTTPS by default.
 func redirected(r *report) {
 	for _, l := range listeners.some(r) {
 		to := l.Default.Action.Redirect
@@ -355,8 +353,7 @@ func highRisk(port int) bool {
 	return false
 }
 
-// openPorts makes the check of the rules of security groups that let anybody in:
-// they must not have such a port.
+// openPorts finds rules of security groups that let anybody reach a forbidden port.
 func openPorts(forbidden func(port int) bool) check {
 	return func(r *report) {
 		for _, g := range securityGroups.some(r) {

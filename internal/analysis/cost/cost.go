@@ -1,8 +1,8 @@
-// Package cost estimates what the templates of an assembly cost in a month: at
-// list prices, without traffic, and how much of it each service causes.
+// Package cost estimates what the templates of an assembly cost in a month, at list
+// prices and without traffic. It says how much each service causes.
 //
-// The prices are in prices.json, with their date, region and sources. Which prices a
-// type of resources has, package model says.
+// The prices are in prices.json, with their date, region and sources. Package model says
+// which prices a type of resources has.
 package cost
 
 import (
@@ -15,36 +15,35 @@ import (
 
 // Estimate is what one environment costs in a month.
 type Estimate struct {
-	// Environment is what the tag "environment" of its resources says; empty for
-	// those without one.
+	// Environment is the value of the resources' tag "environment". It is empty for
+	// resources without the tag.
 	Environment string `json:"environment"`
-	// Lines are what is paid for, and add up to Total.
+	// Lines say what is paid for. They add up to Total.
 	Lines []Line `json:"lines"`
-	// Services are who causes it, and add up to Total. The last one is [Shared].
+	// Services say who causes the cost. They add up to Total. The last one is [Shared].
 	Services []Service `json:"services"`
 	Total    Cents     `json:"total"`
-	// Traffic are the prices of what only traffic tells the amount of.
+	// Traffic are the prices that depend on traffic, which is not in Total.
 	Traffic []string `json:"traffic,omitempty"`
-	// Unpriced is what else there is, with its number: mostly types of resources of
-	// which nothing is known here.
+	// Unpriced is what is missing in Total, with its number: mostly types of resources
+	// whose price is not known.
 	Unpriced []string `json:"unpriced,omitempty"`
 }
 
 // Line is one kind of thing that is paid for.
 type Line struct {
-	// Name is what it is, without its number, as in "instance t3.small".
+	// Name is what is paid for, without its number, like "instance t3.small".
 	Name string `json:"name"`
-	// Item is what it is, with its number.
+	// Item is what is paid for, with its number.
 	Item string `json:"item"`
-	// Price is how the amount comes about.
+	// Price is the number of units and the price of one.
 	Price  string `json:"price"`
 	Amount Cents  `json:"amount"`
 }
 
-// Service is the part that one service causes: the resources that have its name
-// in their tag "service", and its share of the instances and their volumes. The
-// share is that of the CPU or of the memory that its tasks reserve, whichever is
-// larger.
+// Service is the part of the cost that one service causes: the resources that have its
+// name in their tag "service", and a share of the instances and their volumes. The share
+// is that of the CPU or of the memory that its tasks reserve. The larger one counts.
 type Service struct {
 	Name   string  `json:"name"`
 	Tasks  int     `json:"tasks"`
@@ -52,13 +51,13 @@ type Service struct {
 	Amount Cents   `json:"amount"`
 }
 
-// Shared is the name of the [Service] for what no service causes by itself: the
-// load balancer, the network, and the part of the instances that no task reserves.
+// Shared is the name of the [Service] for all that no single service causes: the load
+// balancer, the network, and the part of the instances that no task reserves.
 const Shared = "shared"
 
-// Read estimates the environments of an assembly, in the order of their names.
-// Its error has a line for everything whose price is not known but belongs in the
-// estimate, such as an instance type.
+// Read estimates the environments of an assembly, in the order of their names. The error
+// has a line for everything that belongs in the estimate and whose price is not known,
+// such as an instance type.
 func Read(m *model.Model) ([]Estimate, error) {
 	environments := map[string]*environment{}
 	var errs []error
@@ -80,7 +79,7 @@ func Read(m *model.Model) ([]Estimate, error) {
 			errs = append(errs, e.add(m, resource))
 		}
 	}
-	// Resources that take no tags are part of an environment that is there.
+	// Some resources take no tags. They belong to the environment if there is only one.
 	if untagged := environments[""]; untagged != nil && len(environments) == 2 {
 		delete(environments, "")
 		for _, e := range environments {

@@ -234,7 +234,7 @@ func TestRefused(t *testing.T) {
 	}
 	tests := []struct{ name, resources, want string }{
 		{"instance type", launch("x9.huge", `{"VolumeSize": 1, "VolumeType": "gp3"}`),
-			`Stack/Template/Properties.LaunchTemplateData.InstanceType: the price of the instance type "x9.huge" is not known: add it to internal/analysis/cost/prices.json`},
+			`Stack/Template/Properties.LaunchTemplateData.InstanceType: the instance type "x9.huge" is not known: add its size to internal/capacity/instance.go and its price to internal/analysis/cost/prices.json`},
 		{"volume type", launch("t3.small", `{"VolumeSize": 1, "VolumeType": "io2"}`),
 			`Stack/Template/Properties.LaunchTemplateData.BlockDeviceMappings[0].Ebs: the price of the volume type "io2" is not known: add it to internal/analysis/cost/prices.json`},
 		{"volume that is faster", launch("t3.small", `{"VolumeSize": 1, "VolumeType": "gp3", "Iops": 9000}`),
@@ -442,5 +442,30 @@ func TestInstanceMonth(t *testing.T) {
 func TestInstanceTypes(t *testing.T) {
 	if diff := cmp.Diff(capacity.InstanceTypes(), slices.Sorted(maps.Keys(prices.Instances.Prices))); diff != "" {
 		t.Errorf("(-sizes +prices):\n%s", diff)
+	}
+}
+
+// What the model says that types cost is in the price list, and the price list has no
+// more.
+func TestKeys(t *testing.T) {
+	want := map[string]bool{}
+	for key := range prices.Fixed {
+		want[key] = true
+		if !slices.ContainsFunc(things, func(thing struct{ price, one, more string }) bool { return thing.price == key }) {
+			t.Errorf("%s has no name", key)
+		}
+	}
+	for key := range prices.Traffic {
+		want[key] = true
+	}
+	got := map[string]bool{}
+	for _, resourceType := range model.Types() {
+		keys, _ := model.Costs(resourceType)
+		for _, key := range keys {
+			got[key] = true
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-prices +model):\n%s", diff)
 	}
 }

@@ -50,8 +50,8 @@ type thing struct {
 	what    string // of several kinds that are one line: the kind
 }
 
-// things are what costs as long as it exists, in the order of the lines: what costs most
-// comes first.
+// things cost as long as they exist. They are in the order of the lines: the dearest come
+// first.
 var things = []struct{ price, one, more string }{
 	{"natGateway", "NAT gateway", "NAT gateways"},
 	{"loadBalancer", "load balancer", "load balancers"},
@@ -62,7 +62,7 @@ var things = []struct{ price, one, more string }{
 	{"endpoint", "endpoint in a zone", "endpoints in a zone"},
 }
 
-// add takes a resource into account. Its error is what has to be known and is not.
+// add takes a resource into account. Its error says what has to be known and is not.
 func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 	keys, known := model.Costs(resource.Type)
 	if !known {
@@ -91,7 +91,7 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 			number = max(1, len(v.Subnets))
 		}
 		err = v.Problem("VpcEndpointType")
-	case *model.Alarm: // which is paid for by the metrics that it looks at
+	case *model.Alarm: // an alarm costs for each of its metrics
 		number, err = v.Metrics, v.Problem("Metrics")
 	case *model.ScalingPolicy:
 		// Target tracking has two alarms, one to scale out and one to scale in
@@ -132,7 +132,7 @@ func (e *environment) addGroup(v *model.AutoScalingGroup) error {
 	}
 	var known bool
 	if g.size, known = capacity.InstanceOf(g.name); !known {
-		errs = append(errs, unknown(property, "the price of the instance type %q is not known: add it to %s", g.name, pricesPath))
+		errs = append(errs, unknown(property, "the instance type %q is not known: add its size to %s and its price to %s", g.name, sizesPath, pricesPath))
 	}
 	for _, volume := range v.Launch.Volumes {
 		if !volume.EBS {

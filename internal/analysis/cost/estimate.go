@@ -43,8 +43,8 @@ func (e *environment) estimate() Estimate {
 	return s.Estimate
 }
 
-// grow makes the one Auto Scaling group as large as the tasks need it: the
-// capacity provider adds instances when they do not fit, up to the most.
+// grow makes the only Auto Scaling group as large as the tasks need: the capacity
+// provider adds instances if the tasks do not fit, up to the group's maximum.
 func (e *environment) grow() {
 	if len(e.groups) != 1 || e.groups[0].size.VCPU == 0 {
 		return

@@ -14,8 +14,11 @@ import (
 //go:embed prices.json
 var priceFile []byte
 
-// pricesPath is where a price is added.
-const pricesPath = "internal/analysis/cost/prices.json"
+// Where a price is added, and the size of an instance type.
+const (
+	pricesPath = "internal/analysis/cost/prices.json"
+	sizesPath  = "internal/capacity/instance.go"
+)
 
 // prices is prices.json. All are US dollars.
 var prices = func() (list struct {
@@ -31,7 +34,7 @@ var prices = func() (list struct {
 		Prices map[string]float64
 	}
 	Fixed   map[string]fixed
-	Traffic map[string]struct { // what only traffic tells the amount of
+	Traffic map[string]struct { // depend on traffic
 		Price       float64
 		For, Source string
 	}
@@ -44,24 +47,24 @@ var prices = func() (list struct {
 	return list
 }()
 
-// InstanceMonth returns what an instance of a type costs in a month, without its
-// volume, and whether the price is known.
+// InstanceMonth returns the price of an instance for a month, without its volume. known
+// says whether the type has a price.
 func InstanceMonth(instanceType string) (month Cents, known bool) {
 	hour, known := prices.Instances.Prices[instanceType]
 	return amount(prices.Hours, hour), known
 }
 
-// fixed is the price of something that costs as long as it exists, by the hour or
-// by the month. The first Free of an account cost nothing; an estimate takes it that
-// there are no others.
+// fixed is the price of something that costs as long as it exists, by the hour or by the
+// month. The first Free things of an account cost nothing. An estimate assumes that the
+// account has no others.
 type fixed struct {
 	Hour, Month float64
 	Free        int
 	Source      string
 }
 
-// Cents is an amount of money, in hundredths of a US dollar. Every line is rounded
-// to it, so that a table adds up.
+// Cents is an amount of money, in hundredths of a US dollar. Every line is rounded to
+// cents, so that a table adds up.
 type Cents int64
 
 func (c Cents) String() string {
@@ -75,13 +78,13 @@ func (c Cents) String() string {
 // MarshalJSON writes dollars.
 func (c Cents) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
 
-// amount is a quantity at a price. It counts in millionths of a dollar: prices
-// have up to four decimals, and half a cent must not be lost to a binary fraction.
+// amount is a quantity at a price. It counts in millionths of a dollar: prices have up to
+// four decimals, and no half cent may be lost to a binary fraction.
 func amount(quantity int, price float64) Cents {
 	return Cents((int64(quantity)*int64(math.Round(price*1e6)) + 5000) / 10000)
 }
 
-// About says what an estimate holds for.
+// About says for what an estimate holds: the month, the region, the prices.
 func About() string {
 	date, err := time.Parse("2006-01", prices.Date)
 	if err != nil {
@@ -97,7 +100,7 @@ func count(n int, one, more string) string {
 	return fmt.Sprintf("%d %s", n, more)
 }
 
-// each writes how an amount comes about.
+// each writes a number of units and the price of one.
 func each(n int, price float64, unit string) string {
 	if n == 1 {
 		return decimal(price) + unit
@@ -105,7 +108,7 @@ func each(n int, price float64, unit string) string {
 	return fmt.Sprintf("%d × %s%s", n, decimal(price), unit)
 }
 
-// decimal writes a price with the two decimals or more that it has.
+// decimal writes a price with its decimals, two at least.
 func decimal(price float64) string {
 	text := strconv.FormatFloat(price, 'f', -1, 64)
 	if whole, fraction, _ := strings.Cut(text, "."); len(fraction) < 2 {

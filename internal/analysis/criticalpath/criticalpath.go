@@ -181,7 +181,7 @@ func Read(from, to *assembly.Assembly) (*Path, error) {
 		for _, other := range stack.DependsOn {
 			before = before.or(done[other])
 			turns[stack] = max(turns[stack], turns[other])
-			s.Needs = append(s.Needs, Need{other.Name, values(to, stack, other)})
+			s.Needs = append(s.Needs, Need{other.Name, to.Reads(stack, other)})
 		}
 		slices.SortFunc(s.Needs, func(a, b Need) int { return cmp.Compare(a.Stack, b.Stack) })
 		done[stack] = before.then(within)
@@ -247,31 +247,9 @@ type graph struct {
 
 // order returns all ids, each after those that it needs.
 func (g graph) order() ([]string, error) {
-	var sorted, open []string
-	done := map[string]bool{}
-	var visit func(string) error
-	visit = func(id string) error {
-		if i := slices.Index(open, id); i >= 0 {
-			return fmt.Errorf("%s: resources wait for each other in a circle: %s", g.stack, strings.Join(append(open[i:], id), ", "))
-		}
-		if done[id] {
-			return nil
-		}
-		open = append(open, id)
-		for _, need := range g.needs[id] {
-			if err := visit(need); err != nil {
-				return err
-			}
-		}
-		open = open[:len(open)-1]
-		done[id] = true
-		sorted = append(sorted, id)
-		return nil
-	}
-	for _, id := range slices.Sorted(maps.Keys(g.needs)) {
-		if err := visit(id); err != nil {
-			return nil, err
-		}
+	sorted, circle := assembly.Order(slices.Sorted(maps.Keys(g.needs)), func(id string) []string { return g.needs[id] })
+	if circle != nil {
+		return nil, fmt.Errorf("%s: resources wait for each other in a circle: %s", g.stack, strings.Join(append(circle, circle[0]), ", "))
 	}
 	return sorted, nil
 }

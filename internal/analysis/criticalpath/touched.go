@@ -3,7 +3,6 @@ package criticalpath
 import (
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -134,7 +133,7 @@ func needs(resources map[string]*assembly.Resource) map[string][]string {
 	all := map[string][]string{}
 	for id, r := range resources {
 		named := slices.Clone(r.DependsOn)
-		references(r.Properties, func(other, _ string) { named = append(named, other) })
+		assembly.References(r.Properties, func(other, _ string) { named = append(named, other) })
 		slices.Sort(named)
 		all[id] = slices.DeleteFunc(slices.Compact(named), func(other string) bool { return resources[other] == nil })
 	}
@@ -154,51 +153,6 @@ func reversed(needs map[string][]string) map[string][]string {
 	return all
 }
 
-// placeholder is a variable of Fn::Sub, as in ${Name} and ${Name.Attribute};
-// ${!Literal} is none.
-var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
-
-// references calls f with every name of a resource or parameter in a value, and with the
-// attribute that the value asks for.
-func references(value any, f func(id, attribute string)) {
-	switch value := value.(type) {
-	case []any:
-		for _, element := range value {
-			references(element, f)
-		}
-	case map[string]any:
-		for key, argument := range value {
-			list, _ := argument.([]any)
-			text, isText := argument.(string)
-			switch {
-			case key == "Ref" && isText:
-				f(text, "")
-			case key == "Fn::GetAtt" && isText:
-				id, attribute, _ := strings.Cut(text, ".")
-				f(id, attribute)
-			case key == "Fn::GetAtt" && len(list) == 2:
-				id, _ := list[0].(string)
-				attribute, _ := list[1].(string)
-				f(id, attribute)
-			case key == "Fn::Sub":
-				var own map[string]any
-				if len(list) == 2 {
-					text, _ = list[0].(string)
-					own, _ = list[1].(map[string]any)
-					references(list[1], f)
-				}
-				for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
-					if id, attribute, _ := strings.Cut(match[1], "."); own[match[1]] == nil {
-						f(id, attribute)
-					}
-				}
-			default:
-				references(argument, f)
-			}
-		}
-	}
-}
-
 // changes are the names of the properties that get another value. Either the template has
 // another value, or the property has a value of a resource that gets another one.
 func changes(was, is *assembly.Resource, steps map[string]Step) []string {
@@ -207,7 +161,7 @@ func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(both)) {
 		differs := !reflect.DeepEqual(was.Properties[name], is.Properties[name])
-		references(is.Properties[name], func(id, attribute string) {
+		assembly.References(is.Properties[name], func(id, attribute string) {
 			step := steps[id]
 			differs = differs || step.Action == Replace || step.Action == Update && model.Moves(step.Type, attribute)
 		})
@@ -216,45 +170,4 @@ func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 		}
 	}
 	return changed
-}
-
-// values is the number of places in the resources and outputs of a stack that read a value
-// of another stack.
-func values(a *assembly.Assembly, stack, other *assembly.Stack) int {
-	exports := map[any]bool{}
-	for id, output := range other.Outputs {
-		if output.ExportName != nil {
-			if name, err := a.Resolve(other, id, "Export.Name", output.ExportName); err == nil {
-				exports[name] = true
-			}
-		}
-	}
-	n := 0
-	var count func(value any)
-	count = func(value any) {
-		switch value := value.(type) {
-		case []any:
-			for _, element := range value {
-				count(element)
-			}
-		case map[string]any:
-			for key, argument := range value {
-				switch key {
-				case "Fn::GetStackOutput":
-					if object, _ := argument.(map[string]any); object["StackName"] == other.Name {
-						n++
-					}
-				case "Fn::ImportValue":
-					if name, err := a.Resolve(stack, "", key, argument); err == nil && exports[name] {
-						n++
-					}
-				default:
-					count(argument)
-				}
-			}
-		}
-	}
-	count(stack.Template["Resources"])
-	count(stack.Template["Outputs"])
-	return n
 }

@@ -1,9 +1,6 @@
 package alb
 
 import (
-	"slices"
-	"strings"
-
 	"cutover/internal/assembly"
 	"cutover/internal/model"
 	"cutover/internal/rules"
@@ -18,43 +15,35 @@ func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}
 	for _, lb := range m.LoadBalancers {
-		errs = append(errs, lb.Unsupported(passedOver, nil), only(lb.Errorf, "Type", lb.Type, "application"),
+		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"),
 			// Requests that would be classified as severe are always blocked, as in the
 			// defensive mode.
-			only(lb.Errorf, "LoadBalancerAttributes (routing.http.desync_mitigation_mode)", lb.DesyncMitigation, "defensive"))
+			lb.Only("LoadBalancerAttributes (routing.http.desync_mitigation_mode)", lb.DesyncMitigation, "", "defensive"))
 	}
 	for _, l := range m.Listeners {
-		errs = append(errs, l.Unsupported(passedOver, nil), only(l.Errorf, "MutualAuthentication", l.MutualTLS, "off"))
+		errs = append(errs, l.Unsupported(passedOver, nil), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
 		if !l.ServerHeader {
 			errs = append(errs, l.Errorf("ListenerAttributes (routing.http.response.server.enabled)", "false is not honoured: answers have a Server header here"))
 		}
 	}
 	for _, g := range m.TargetGroups {
 		errs = append(errs, g.Unsupported(passedOver, nil),
-			only(g.Errorf, "Protocol", g.Protocol, "HTTP", "HTTPS"),
-			only(g.Errorf, "ProtocolVersion", g.ProtocolVersion, "HTTP1"),
-			only(g.Errorf, "TargetType", g.TargetType, "instance", "ip"),
-			only(g.Errorf, "HealthCheckProtocol", g.Health.Protocol, "HTTP", "HTTPS"),
-			only(g.Errorf, "TargetGroupAttributes (load_balancing.algorithm.type)", g.Algorithm, "round_robin", model.LeastOutstanding))
+			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS"),
+			g.Only("ProtocolVersion", g.ProtocolVersion, "", "HTTP1"),
+			g.Only("TargetType", g.TargetType, "", "instance", "ip"),
+			g.Only("HealthCheckProtocol", g.Health.Protocol, "", "HTTP", "HTTPS"),
+			g.Only("TargetGroupAttributes (load_balancing.algorithm.type)", g.Algorithm, "", "round_robin", model.LeastOutstanding))
 		if g.Health.Disabled {
 			errs = append(errs, g.Errorf("HealthCheckEnabled", "false is not honoured: targets get requests here when they are healthy"))
 		}
 		if g.Stickiness != 0 {
-			errs = append(errs, only(g.Errorf, "TargetGroupAttributes (stickiness.type)", g.StickinessType, "lb_cookie"))
+			errs = append(errs, g.Only("TargetGroupAttributes (stickiness.type)", g.StickinessType, "", "lb_cookie"))
 		}
 	}
 	if err := assembly.Join(errs...); err != nil {
 		return nil, err
 	}
 	return table, nil
-}
-
-// only refuses a value that is none of those that are honoured.
-func only(errorf func(property, format string, args ...any) error, property, value string, honoured ...string) error {
-	if slices.Contains(honoured, value) {
-		return nil
-	}
-	return errorf(property, "%q is not honoured: only %s is known here", value, strings.Join(honoured, ", "))
 }
 
 // passedOver are the settings without an effect here, each with the one value that

@@ -112,21 +112,13 @@ var notHonoured = map[string]string{
 	"CustomizedMetricSpecification": "there is no CloudWatch to ask for a metric here",
 }
 
-// only refuses another value than the one that is honoured.
-func only(b *model.Base, property, value, honoured, reason string) error {
-	if value == honoured {
-		return nil
-	}
-	return b.Errorf(property, "%q: %s", value, reason)
-}
-
 func serviceErrors(s *model.Service) error {
 	errs := []error{
 		s.Unsupported(passedOver, notHonoured),
-		only(&s.Base, "SchedulingStrategy", s.Scheduling, "REPLICA", "only REPLICA is honoured here"),
-		only(&s.Base, "DeploymentController.Type", s.Controller, "ECS", "only ECS is honoured here"),
-		only(&s.Base, "DeploymentConfiguration.Strategy", s.Strategy, "ROLLING", "only ROLLING is honoured here"),
-		only(&s.Base, "LaunchType", s.LaunchType, "EC2", bridgeOnly),
+		s.Only("SchedulingStrategy", s.Scheduling, "", "REPLICA"),
+		s.Only("DeploymentController.Type", s.Controller, "", "ECS"),
+		s.Only("DeploymentConfiguration.Strategy", s.Strategy, "", "ROLLING"),
+		s.Only("LaunchType", s.LaunchType, bridgeOnly, "EC2"),
 	}
 	refuse := func(property, format string, args ...any) {
 		errs = append(errs, s.Errorf(property, format, args...))
@@ -165,8 +157,8 @@ func serviceErrors(s *model.Service) error {
 func definitionErrors(d *model.TaskDefinition) error {
 	errs := []error{
 		d.Unsupported(passedOver, notHonoured),
-		only(&d.Base, "NetworkMode", d.NetworkMode, "bridge", bridgeOnly),
-		only(&d.Base, "RuntimePlatform.OperatingSystemFamily", d.OperatingSystem, "LINUX", "only LINUX is honoured here"),
+		d.Only("NetworkMode", d.NetworkMode, bridgeOnly, "bridge"),
+		d.Only("RuntimePlatform.OperatingSystemFamily", d.OperatingSystem, "", "LINUX"),
 	}
 	refuse := func(property, format string, args ...any) {
 		errs = append(errs, d.Errorf(property, format, args...))
@@ -202,7 +194,7 @@ func policyErrors(p *model.ScalingPolicy) error {
 		return errs[0]
 	}
 	if p.Type != model.TargetTracking {
-		return assembly.Join(errs[0], only(&p.Base, "PolicyType", p.Type, model.TargetTracking, "only TargetTrackingScaling is honoured here"))
+		return assembly.Join(errs[0], p.Only("PolicyType", p.Type, "", model.TargetTracking))
 	}
 	const config = "TargetTrackingScalingPolicyConfiguration"
 	errs = append(errs, p.Unsupported(passedOver, notHonoured, config))

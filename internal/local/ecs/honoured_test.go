@@ -165,9 +165,9 @@ func TestGoldenTemplates(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
-		{`"LaunchType": "EC2"`, `"LaunchType": "FARGATE"`, `shop-web/Service/Properties.LaunchType: "FARGATE": only EC2 tasks in bridge mode run here`},
+		{`"LaunchType": "EC2"`, `"LaunchType": "FARGATE"`, `shop-web/Service/Properties.LaunchType: "FARGATE" is not honoured: only EC2 tasks in bridge mode run here`},
 		{`"LaunchType": "EC2"`, `"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}]`, `CapacityProviderStrategy[0].CapacityProvider: "FARGATE_SPOT"`},
-		{`"LaunchType": "EC2"`, `"SchedulingStrategy": "DAEMON"`, `Properties.SchedulingStrategy: "DAEMON": only REPLICA`},
+		{`"LaunchType": "EC2"`, `"SchedulingStrategy": "DAEMON"`, `Properties.SchedulingStrategy: "DAEMON" is not honoured: only REPLICA`},
 		{`"LaunchType": "EC2"`, `"DeploymentController": {"Type": "CODE_DEPLOY"}`, `DeploymentController.Type: "CODE_DEPLOY"`},
 		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true}`, `no Service Connect here`},
 		{`"LaunchType": "EC2"`, `"ServiceRegistries": [{}]`, `Properties.ServiceRegistries: not honoured: there is no service discovery here`},
@@ -176,12 +176,12 @@ func TestRefused(t *testing.T) {
 		{`"TaskDefinition": {"Ref": "Task"}`, `"TaskDefinition": "arn:aws:ecs:x"`, `TaskDefinition: expected a resource of the assembly of type AWS::ECS::TaskDefinition, found "arn:aws:ecs:x"`},
 		{`"TaskDefinition": {"Ref": "Task"},`, ``, `a service needs a task definition`},
 		{`"MaximumPercent": 150`, `"MaximumPercent": 99`, `MaximumPercent: expected a whole number from 100`},
-		{`"MaximumPercent": 150`, `"Strategy": "BLUE_GREEN"`, `Strategy: "BLUE_GREEN": only ROLLING`},
+		{`"MaximumPercent": 150`, `"Strategy": "BLUE_GREEN"`, `Strategy: "BLUE_GREEN" is not honoured: only ROLLING`},
 		{`"AlarmNames": ["alarm"]`, `"Novelty": 1`, `Alarms.Novelty: not honoured: what it does is not known here`},
 		{`"COUNT"`, `"GUESS"`, `"GUESS" is none of BOUNDED_PERCENT`},
 		{`"ContainerPort": 8080, "TargetGroupArn"`, `"ContainerPort": 80, "TargetGroupArn"`, `shop-web/Task has no container "web" that maps port 80`},
 		{`{"Fn::ImportValue": "tg"}`, `{"Ref": "Task"}`, `TargetGroupArn: expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::TargetGroup`},
-		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc"`, `shop-web/Task/Properties.NetworkMode: "awsvpc": only EC2 tasks in bridge mode run here`},
+		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc"`, `shop-web/Task/Properties.NetworkMode: "awsvpc" is not honoured: only EC2 tasks in bridge mode run here`},
 		{`["EC2", "EXTERNAL"]`, `["FARGATE"]`, `RequiresCompatibilities: FARGATE`},
 		{`"NetworkMode": "bridge"`, `"Volumes": [{"Name": "v"}]`, `Volumes: not honoured`},
 		{`"NetworkMode": "bridge"`, `"Memory": "512"`, `for several containers together`},
@@ -262,7 +262,7 @@ func TestScalingIsRead(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
 		{`"MinCapacity": 2`, `"MinCapacity": 10`, "shop-web/Scaling/Properties.MinCapacity: 10 is more than MaxCapacity, 9"},
 		{`"MinCapacity": 2`, `"MinCapacity": 2, "ScheduledActions": [{}]`, "ScheduledActions: not honoured: nothing is scheduled here"},
-		{`"PolicyType": "TargetTrackingScaling", "Sca`, `"PolicyType": "StepScaling", "Sca`, `shop-web/ByCPU/Properties.PolicyType: "StepScaling": only TargetTrackingScaling is honoured here`},
+		{`"PolicyType": "TargetTrackingScaling", "Sca`, `"PolicyType": "StepScaling", "Sca`, `shop-web/ByCPU/Properties.PolicyType: "StepScaling" is not honoured: only TargetTrackingScaling is known here`},
 		{`62.5`, `"much"`, `TargetValue: "much": it must be a number above 0`},
 		{`ECSServiceAverageCPU`, `ECSServiceAverageMemory`, `"ECSServiceAverageMemoryUtilization": only ECSServiceAverageCPUUtilization and ALBRequestCountPerTarget are measured here`},
 		{`"DisableScaleIn": true`, `"CustomizedMetricSpecification": {"MetricName": "x"}`, "CustomizedMetricSpecification: not honoured: there is no CloudWatch"},
