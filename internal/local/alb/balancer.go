@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	"cutover/internal/rules"
 )
 
 // Options say whom a balancer tells. All of them may be left out.
@@ -73,7 +75,7 @@ var ErrClosed = errors.New("the load balancer is shut down")
 //   - A group that stays keeps its targets and their states. A group that is gone drains
 //     its targets.
 //   - A listener that is gone closes its socket when its requests are answered.
-func (b *Balancer) Configure(config *Config) error {
+func (b *Balancer) Configure(table *rules.Table) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -81,13 +83,13 @@ func (b *Balancer) Configure(config *Config) error {
 	}
 	inUse := map[string]bool{}
 	known := map[string]bool{}
-	for _, g := range config.Table.TargetGroups {
+	for _, g := range table.TargetGroups {
 		known[g.Key()] = true
 		if g.Health.Interval <= 0 || g.Health.Timeout <= 0 {
 			return fmt.Errorf("target group %s: interval %v and timeout %v of its health check must be above 0", g.Key(), g.Health.Interval, g.Health.Timeout)
 		}
 	}
-	for _, route := range config.Table.Listeners {
+	for _, route := range table.Listeners {
 		for _, rule := range route.Rules {
 			for _, weighted := range rule.Action.Forward {
 				key := weighted.TargetGroup.Key()
@@ -100,7 +102,7 @@ func (b *Balancer) Configure(config *Config) error {
 	}
 	// Groups come into use before the rules that use them, and go out of use after the
 	// rules that used them.
-	for _, settings := range config.Table.TargetGroups {
+	for _, settings := range table.TargetGroups {
 		key := settings.Key()
 		g := b.groups[key]
 		if g == nil {
@@ -113,8 +115,8 @@ func (b *Balancer) Configure(config *Config) error {
 		}
 	}
 	listeners := map[string]*listener{}
-	for _, route := range config.Table.Listeners {
-		listeners[route.Key()] = b.compile(config, route)
+	for _, route := range table.Listeners {
+		listeners[route.Key()] = b.compile(route)
 	}
 	b.listeners = listeners
 	for key, f := range b.fronts {
@@ -125,7 +127,7 @@ func (b *Balancer) Configure(config *Config) error {
 		delete(b.fronts, key)
 		f.retire()
 	}
-	for _, settings := range config.Table.TargetGroups {
+	for _, settings := range table.TargetGroups {
 		if key := settings.Key(); !inUse[key] {
 			b.groups[key].configure(*settings, false)
 		}

@@ -1,9 +1,9 @@
 // Package alb is an Application Load Balancer on the sockets of one machine. It does
 // with a request what AWS would do, as the templates say.
 //
-//	config, err := alb.Read(model.Read(assembly))
+//	table, err := alb.Read(model.Read(assembly))
 //	balancer, err := alb.New(alb.Options{AccessLog: os.Stdout})
-//	err = balancer.Configure(config)
+//	err = balancer.Configure(table)
 //	go balancer.Serve("dev-Routing/Http", listener)
 //	err = balancer.Register("dev-Routing/Users", alb.Target{ID: "task-1", Address: "127.0.0.1:32768"})
 //	...

@@ -218,7 +218,7 @@ func (b *Balancer) localLocation(l *listener, location string) string {
 }
 
 // compile works out a listener of the table.
-func (b *Balancer) compile(config *Config, route *rules.Listener) *listener {
+func (b *Balancer) compile(route *rules.Listener) *listener {
 	l := &listener{
 		route: route, scheme: "http", port: strconv.Itoa(route.Port),
 		forwards: map[*rules.Rule]*forward{}, groupARNs: map[*model.TargetGroup]string{},
@@ -229,8 +229,6 @@ func (b *Balancer) compile(config *Config, route *rules.Listener) *listener {
 	if l.settings = route.LoadBalancer; l.settings == nil {
 		l.settings = model.DefaultLoadBalancer(route.Resource)
 		l.settings.Name = "load-balancer"
-	} else if current := config.LoadBalancers[l.settings.Key()]; current != nil {
-		l.settings = current
 	}
 	l.logName = logName(l.settings.Name, l.settings.Key())
 	for _, rule := range route.Rules {

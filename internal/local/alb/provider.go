@@ -91,58 +91,49 @@ type configuration struct {
 	// resources are each a *model.LoadBalancer, a *model.TargetGroup, a *rules.Listener
 	// or a *rules.Rule. Stacks may add rules to each other's listeners.
 	resources provider.Resources[any]
-	config    *Config
+	table     *rules.Table
 }
 
-// split takes a configuration apart.
-func split(config *Config) provider.Resources[any] {
-	resources := provider.Resources[any]{}
-	for key, balancer := range config.LoadBalancers {
-		resources[key] = balancer
-	}
-	for _, group := range config.Table.TargetGroups {
-		resources[group.Key()] = group
-	}
-	for _, listener := range config.Table.Listeners {
-		for _, rule := range listener.Rules {
-			resources[rule.Key()] = rule
-		}
-		resources[listener.Key()] = listener // in the place of its default rule, which has the same key
-	}
-	return resources
-}
-
-// configure makes one configuration of resources.
+// configure makes a configuration of resources.
 func configure(resources provider.Resources[any]) *configuration {
-	c := &configuration{resources, &Config{Table: &rules.Table{}, LoadBalancers: map[string]*model.LoadBalancer{}}}
-	byListener := map[string][]*rules.Rule{}
+	table, byListener := &rules.Table{}, map[string][]*rules.Rule{}
 	for _, key := range resources.Keys() {
 		switch resource := resources[key].(type) {
-		case *model.LoadBalancer:
-			c.config.LoadBalancers[key] = resource
 		case *model.TargetGroup:
-			c.config.Table.TargetGroups = append(c.config.Table.TargetGroups, resource)
+			table.TargetGroups = append(table.TargetGroups, resource)
 		case *rules.Listener:
 			listener := *resource
-			c.config.Table.Listeners = append(c.config.Table.Listeners, &listener)
+			table.Listeners = append(table.Listeners, &listener)
 		case *rules.Rule:
 			byListener[resource.Listener.Key()] = append(byListener[resource.Listener.Key()], resource)
 		}
 	}
-	for _, listener := range c.config.Table.Listeners {
+	for _, listener := range table.Listeners {
 		byPriority := byListener[listener.Key()]
 		slices.SortStableFunc(byPriority, func(a, b *rules.Rule) int { return cmp.Compare(a.Priority, b.Priority) })
 		listener.Rules = append(byPriority, listener.Rules[len(listener.Rules)-1]) // the default rule
 	}
-	slices.SortStableFunc(c.config.Table.Listeners, func(a, b *rules.Listener) int { return cmp.Compare(a.Port, b.Port) })
-	return c
+	slices.SortStableFunc(table.Listeners, func(a, b *rules.Listener) int { return cmp.Compare(a.Port, b.Port) })
+	return &configuration{resources, table}
 }
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
-	next := &plan{Provider: p, opened: map[string]socket{}}
-	if next.config, next.err = Read(m); next.err == nil {
-		next.resources = split(next.config)
+	next := &plan{Provider: p, resources: provider.Resources[any]{}, opened: map[string]socket{}}
+	if next.table, next.err = Read(m); next.err != nil {
+		return next
+	}
+	for _, balancer := range m.LoadBalancers {
+		next.resources[balancer.Key()] = balancer
+	}
+	for _, group := range next.table.TargetGroups {
+		next.resources[group.Key()] = group
+	}
+	for _, listener := range next.table.Listeners {
+		for _, rule := range listener.Rules {
+			next.resources[rule.Key()] = rule
+		}
+		next.resources[listener.Key()] = listener // instead of its default rule, which has the same key
 	}
 	return next
 }
@@ -150,7 +141,7 @@ func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 // plan has the load balancers of an assembly.
 type plan struct {
 	*Provider
-	config    *Config
+	table     *rules.Table
 	err       error // of reading
 	resources provider.Resources[any]
 
@@ -176,7 +167,7 @@ func (p *plan) mistaken() error {
 		return nil
 	}
 	var ports []int
-	for _, listener := range p.config.Table.Listeners {
+	for _, listener := range p.table.Listeners {
 		ports = append(ports, listener.Port)
 	}
 	ports = slices.Compact(ports)
@@ -199,7 +190,7 @@ func (p *plan) listen() error {
 	for _, open := range p.listening {
 		taken[open.on()] = true
 	}
-	for _, listener := range p.config.Table.Listeners {
+	for _, listener := range p.table.Listeners {
 		own[p.ports.local(listener.Port)] = true
 	}
 	var errs []error
@@ -281,10 +272,10 @@ func (p *Provider) reconfigure(change func(now provider.Resources[any]) (provide
 		return err
 	}
 	next := configure(resources)
-	for _, group := range next.config.Table.TargetGroups {
+	for _, group := range next.table.TargetGroups {
 		p.names.Store(group.Key(), group.Name)
 	}
-	if err := p.Configure(next.config); err != nil {
+	if err := p.Configure(next.table); err != nil {
 		return err
 	}
 	p.running.Store(next)
@@ -361,7 +352,7 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 
 // address is where a load balancer's first listener answers.
 func (p *plan) address(balancer *model.LoadBalancer) (any, error) {
-	for _, listener := range p.config.Table.Listeners { // by port
+	for _, listener := range p.table.Listeners { // by port
 		if listener.LoadBalancer != balancer {
 			continue
 		}

@@ -51,8 +51,8 @@ type TargetStatus struct {
 // Status implements [provider.Provider], with a [Status].
 func (p *Provider) Status() any {
 	status := Status{Listeners: []ListenerStatus{}, Groups: []GroupStatus{}}
-	config := p.running.Load().config
-	for _, listener := range config.Table.Listeners {
+	table := p.running.Load().table
+	for _, listener := range table.Listeners {
 		l := ListenerStatus{Key: listener.Key(), Port: listener.Port, Protocol: listener.Protocol, URL: p.url(listener)}
 		for _, rule := range listener.Rules {
 			conditions := make([]string, len(rule.Conditions))
@@ -63,7 +63,7 @@ func (p *Provider) Status() any {
 		}
 		status.Listeners = append(status.Listeners, l)
 	}
-	for _, group := range config.Table.TargetGroups {
+	for _, group := range table.TargetGroups {
 		status.Groups = append(status.Groups, GroupStatus{Key: group.Key(), Name: group.Name, Targets: p.targetStatus(group.Key())})
 	}
 	return status
@@ -78,7 +78,7 @@ func (p *Provider) targetStatus(group string) []TargetStatus {
 }
 
 // Listeners are the listeners that are configured now, by port.
-func (p *Provider) Listeners() []*rules.Listener { return p.running.Load().config.Table.Listeners }
+func (p *Provider) Listeners() []*rules.Listener { return p.running.Load().table.Listeners }
 
 // GroupName is the name of a target group, by its key; the key if there was no such
 // group.
