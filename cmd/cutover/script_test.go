@@ -80,6 +80,9 @@ var packages = func() string {
 // of the shop (internal/local/testdata) in the directory shop, and our list of
 // services in main.go.
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
