@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -18,17 +17,16 @@ import (
 	"cutover/internal/canary"
 )
 
-// Alarms tells people what they would want to hear of at once.
+// Alarms are what people must hear of at once.
 type Alarms struct {
-	// Topic is what every alarm tells, one for all load balancers. Who wants to know
-	// subscribes to it.
+	// Topic gets every alarm of all load balancers. To receive alarms, subscribe to it.
 	Topic awssns.Topic
 
 	names *[]string // of all alarms of the environment
 }
 
-// newAlarms adds the alarm of the load balancer itself, and the topic if it is
-// the first one.
+// newAlarms adds the alarm of the load balancer itself. For the first load balancer it
+// adds the topic, too.
 func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
 	a := &Alarms{}
 	if first == nil {
@@ -36,8 +34,8 @@ func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
 	} else {
 		a.Topic, a.names = first.Topic, first.names
 	}
-	// Its 503 are left out: after the switch they answer what no service has, and
-	// before it the services' own alarms tell of them.
+	// The load balancer's 503 are left out. After the switch they answer paths that no
+	// service has. Before the switch the services' own alarms tell of them.
 	metrics := at.Balancer.Metrics()
 	a.add(at.Stack, "LoadBalancerErrors", &awscloudwatch.AlarmProps{
 		AlarmName:        jsii.String(alarmName(s, "load-balancer-errors", at.Name)),
@@ -58,19 +56,19 @@ func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
 }
 
 func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
-	// CloudWatch cannot use the key that AWS keeps for SNS
+	// CloudWatch cannot use AWS's own key for SNS
 	// (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
 	key := awskms.NewKey(stack, jsii.String("AlarmKey"), &awskms.KeyProps{
 		Description:       jsii.String("What alarms say"),
 		EnableKeyRotation: jsii.Bool(true),
-		// Nothing is stored with it.
+		// The key protects messages on their way, and nothing that is stored.
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
 	topic := awssns.NewTopic(stack, jsii.String("AlarmTopic"), &awssns.TopicProps{
 		MasterKey:  key,
 		EnforceSSL: jsii.Bool(true),
 	})
-	// A policy of its own replaces the one by which the account's alarms may publish.
+	// The topic's policy replaces the default one, by which the account's alarms may publish.
 	cloudWatch := &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)}
 	ours := &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": stack.Account()}}
 	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -91,10 +89,10 @@ func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
 	return topic
 }
 
-// watch adds the alarms of a service: its clients get a wrong answer, a late one
-// or none, or, of a microservice, worse ones than the monolith gives. Behind several
-// load balancers it has them for each. It returns those at which a deployment of the
-// service is taken back.
+// watch adds the alarms of a service: clients get wrong answers, late answers, or none. A
+// microservice has alarms, too, for being worse than the monolith. Behind several load
+// balancers a service has alarms for each. The result is the alarms at which a deployment
+// of the service is rolled back.
 func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProps, at *Routing, service awsecs.Ec2Service) []awscloudwatch.Alarm {
 	name, id, balancer := props.Service.Name, "", ""
 	if len(props.Routings) > 1 {
@@ -116,12 +114,11 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		Metric:            at.metric(props.Service.Name, "TargetResponseTime", "p99", 5*time.Minute),
 		Threshold:         jsii.Number(1),
 		EvaluationPeriods: jsii.Number(3),
-		// Of a few requests the slowest one says nothing.
+		// Of few requests the slowest one says nothing.
 		EvaluateLowSampleCountPercentile: jsii.String("ignore"),
 	})
-	// Healthy tasks, not unhealthy ones, of which there are none either when there
-	// is no task at all. Without a task there is no number, which is alarming unless
-	// the phase wants none.
+	// The alarm counts healthy tasks. Without any task there are no unhealthy ones, either.
+	// Without a task there is no number, which is alarming unless the phase wants no task.
 	missing := awscloudwatch.TreatMissingData_BREACHING
 	if props.Tasks.Count == 0 {
 		missing = awscloudwatch.TreatMissingData_NOT_BREACHING
@@ -135,7 +132,7 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		ComparisonOperator: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD,
 		TreatMissingData:   missing,
 	})
-	// A service that is being started is no alarm.
+	// The alarm waits for the service, so that starting the service sets off no alarm.
 	alarm.Node().AddDependency(service)
 	if props.Monolith == "" {
 		return []awscloudwatch.Alarm{errors}
@@ -143,71 +140,35 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	return a.compare(stack, s, props, at)
 }
 
-// compare adds the alarms of a microservice that is worse than the monolith at the
-// same load balancer: see the canary package. They are the same in every phase, so
-// what they compare has to be right whoever of the two gets requests. Of what is not
-// there CloudWatch has no data point, a count of errors that is 0 included, and no
-// data is no alarm. In arithmetic a missing point is 0, a condition without one gives
-// none, and so do a division by 0 and a metric without requests
-// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html):
-//
-//   - What is about requests begins with those of the service, which are not filled:
-//     without any there is no data. The last minute, which CloudWatch may not have yet,
-//     is not taken for a quiet one. Unhealthy tasks are unhealthy without requests, too.
-//   - A monolith without enough requests gives 0, or no point, which is filled with 0.
-//     If only its last minute is late, it is taken for faultless once, which is one
-//     period fewer than an alarm takes.
-//
-// An answer that a load balancer gives by itself, as when a task breaks off, belongs
-// to no target group: the load balancer's own alarm tells of it.
+// compare adds the alarms of a microservice that is worse than the monolith at the same
+// load balancer.
 func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServiceProps, at *Routing) []awscloudwatch.Alarm {
-	name, than := props.Service.Name, props.Monolith
-	requests := at.metric(name, "RequestCount", "Sum", canary.Period)
-	monolithRequests := at.metric(than, "RequestCount", "Sum", canary.Period)
-	add := func(kind canary.Kind, what string, threshold float64, math, metric, statistic string) awscloudwatch.Alarm {
-		what = fmt.Sprintf("%s, for %d minutes", what, canary.Periods)
-		using := map[string]awscloudwatch.IMetric{
-			string(kind): at.metric(name, metric, statistic, canary.Period), "monolith" + config.Pascal(string(kind)): at.metric(than, metric, statistic, canary.Period),
-			"monolithRequests": monolithRequests,
+	var alarms []awscloudwatch.Alarm
+	for _, alarm := range canary.Alarms(props.Service.Name, props.Monolith) {
+		using := map[string]awscloudwatch.IMetric{}
+		for _, m := range alarm.Metrics {
+			using[m.ID] = at.metric(m.Service, m.Name, m.Statistic, canary.Period)
 		}
-		if kind != canary.Unhealthy {
-			what += fmt.Sprintf(" with %d requests or more", canary.MinRequests)
-			using["requests"] = requests
-		}
-		return a.add(stack, "Canary"+config.Pascal(string(kind)), &awscloudwatch.AlarmProps{
-			AlarmName:        jsii.String(canary.AlarmName(s.Env, name, kind)),
-			AlarmDescription: jsii.String(what),
+		alarms = append(alarms, a.add(stack, "Canary"+config.Pascal(string(alarm.Kind)), &awscloudwatch.AlarmProps{
+			AlarmName:        jsii.String(canary.AlarmName(s.Env, props.Service.Name, alarm.Kind)),
+			AlarmDescription: jsii.String(alarm.Description),
 			Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-				Expression:   jsii.String(math),
+				Expression:   jsii.String(alarm.Expression),
 				UsingMetrics: &using,
-				Label:        jsii.String(string(kind)),
+				Label:        jsii.String(string(alarm.Kind)),
 				Period:       awscdk.Duration_Seconds(jsii.Number(canary.Period.Seconds())),
 			}),
-			Threshold:          jsii.Number(threshold),
+			Threshold:          jsii.Number(alarm.Threshold),
 			EvaluationPeriods:  jsii.Number(canary.Periods),
 			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD,
-		})
+		}))
 	}
-	enough := fmt.Sprintf("requests >= %d", canary.MinRequests)
-	compared := fmt.Sprintf("monolithRequests >= %d", canary.MinRequests)
-	return []awscloudwatch.Alarm{
-		add(canary.Errors, fmt.Sprintf("%s answers with 5xx more often than %s: by more than %g percentage points", name, than, canary.MaxErrorPoints), canary.MaxErrorPoints,
-			fmt.Sprintf("IF(%s, 100 * errors / requests - FILL(IF(%s, 100 * monolithErrors / monolithRequests, 0), 0), 0)", enough, compared),
-			"HTTPCode_Target_5XX_Count", "Sum"),
-		add(canary.Latency, fmt.Sprintf("%s is slower than %s: its p99 is above %v and more than %g times as long", name, than, canary.MinLatency, canary.MaxLatencyRatio), canary.MaxLatencyRatio,
-			fmt.Sprintf("IF(%s AND %s AND latency > %g, latency / monolithLatency, 0)", enough, compared, canary.MinLatency.Seconds()),
-			"TargetResponseTime", "p99"),
-		// The fewest of a minute: a task that is being started is unhealthy for some
-		// seconds.
-		add(canary.Unhealthy, fmt.Sprintf("%s has more unhealthy tasks than %s", name, than), 0,
-			fmt.Sprintf("unhealthy - FILL(IF(%s, monolithUnhealthy, 0), 0)", compared),
-			"UnHealthyHostCount", "Minimum"),
-	}
+	return alarms
 }
 
-// metric is one of a service's target group. The construct's own metrics would take the load
-// balancer's name out of the listener's ARN, in a way that is not defined for a value
-// of another stack.
+// metric is a metric of a service's target group. The construct's own metrics would take
+// the load balancer's name out of the listener's ARN, which fails for a value of another
+// stack.
 func (r *Routing) metric(service, name, statistic string, period time.Duration) awscloudwatch.Metric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace:  jsii.String("AWS/ApplicationELB"),
@@ -221,30 +182,29 @@ func (r *Routing) metric(service, name, statistic string, period time.Duration) 
 	})
 }
 
-// rollBack has ECS take a deployment of the service back when one of the alarms goes
-// off before it is complete, which takes some minutes longer for that.
+// rollBack lets ECS roll back a deployment of the service if an alarm goes off before the
+// deployment is complete. A deployment takes some minutes longer because of this.
 //
-// Only an alarm that goes off counts. One without data yet does not, and while one is
-// on already when a deployment begins, ECS watches none of them during it, so that
-// what mends the service can be deployed. There is nothing to go back to before the
-// first deployment is complete
+// Only an alarm that goes off counts, and an alarm without data does not. If an alarm is on
+// when a deployment begins, ECS watches no alarm during the deployment. So a repair of the
+// service can be deployed. The first deployment has nothing to go back to
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html,
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-failure-detection.html).
 func rollBack(service awsecs.Ec2Service, alarms []awscloudwatch.Alarm) {
 	if len(alarms) == 0 {
 		return
 	}
-	names := make([]*string, len(alarms)) // references, so that the alarms are there first
+	names := make([]*string, len(alarms)) // references, so that the alarms are created first
 	for i, alarm := range alarms {
 		names[i] = alarm.AlarmName()
 	}
-	// The construct's own method warns of a circle whenever it is given references.
+	// The construct's own method warns of a circle if it gets references.
 	service.Node().DefaultChild().(awsecs.CfnService).AddPropertyOverride(jsii.String("DeploymentConfiguration.Alarms"),
 		map[string]any{"AlarmNames": names, "Enable": true, "Rollback": true})
 }
 
-// add makes an alarm that tells the topic. What is left out of its properties: it
-// compares "or more", and no data is no alarm.
+// add makes an alarm that tells the topic. By default the alarm goes off at the threshold or
+// above, and missing data is no alarm.
 func (a *Alarms) add(stack awscdk.Stack, id string, props *awscloudwatch.AlarmProps) awscloudwatch.Alarm {
 	if props.ComparisonOperator == "" {
 		props.ComparisonOperator = awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD

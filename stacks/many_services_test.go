@@ -17,6 +17,7 @@ import (
 	"cutover/internal/analysis/controls"
 	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 	"cutover/internal/rules"
 	"cutover/migration"
 	"cutover/stacks"
@@ -142,11 +143,11 @@ func TestFurtherLoadBalancer(t *testing.T) {
 	equal(t, "outputs of the further one", 2*2+2, len(stack.Outputs))
 
 	for _, control := range controls.All {
-		if findings := control.Check(a); len(findings) > 0 {
+		if findings := control.Check(model.Read(a)); len(findings) > 0 {
 			t.Errorf("%s: %v", control.ID, findings)
 		}
 	}
-	estimates, err := cost.Read(a)
+	estimates, err := cost.Read(model.Read(a))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +218,7 @@ func TestLotsOfServices(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		a := synthLots(t, phase, phase == migration.Parallel)
 		synthesized[phase] = a
-		table, err := rules.Build(a)
+		table, err := rules.Build(model.Read(a))
 		if err != nil {
 			t.Fatal(err)
 		}

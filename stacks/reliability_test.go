@@ -10,7 +10,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
-	"cutover/internal/local"
+	"cutover/internal/local/ecs"
 )
 
 // reliabilityDocument is written by TestReliability with -update.
@@ -24,7 +24,7 @@ func TestReliability(t *testing.T) {
 	}
 	// Where all tasks are hurt alike, more of them change nothing.
 	faults := map[int][]string{2: {"kill-half", "drain", "bad-image"}} // by tasks
-	for _, kind := range local.FaultKinds() {
+	for _, kind := range ecs.FaultKinds() {
 		if kind.Name != "kill-half" {
 			faults[1] = append(faults[1], kind.Name)
 		}
@@ -88,7 +88,7 @@ func TestReliability(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString(reliabilityHead)
-	for _, kind := range local.FaultKinds() {
+	for _, kind := range ecs.FaultKinds() {
 		lossless := ""
 		if kind.Lossless {
 			lossless = "; no request may be lost"

@@ -11,6 +11,7 @@ import (
 	"cutover/internal/analysis/controls"
 	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 	"cutover/migration"
 )
 
@@ -169,7 +170,7 @@ func TestPhaseChangesOfServicesThatScale(t *testing.T) {
 func TestScalingInProduction(t *testing.T) {
 	plain, scales := synth(t, production(migration.Switched)), synthScaled(t, production(migration.Switched))
 	for _, control := range controls.All {
-		for _, finding := range control.Check(scales) {
+		for _, finding := range control.Check(model.Read(scales)) {
 			t.Errorf("%s: %v", control.ID, finding)
 		}
 	}
@@ -177,7 +178,7 @@ func TestScalingInProduction(t *testing.T) {
 		equal(t, kind, len(plain.Resources(kind)), len(scales.Resources(kind)))
 	}
 	alarms := func(a *assembly.Assembly) (n int) {
-		estimates, err := cost.Read(a)
+		estimates, err := cost.Read(model.Read(a))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 	"cutover/migration"
 )
 
@@ -150,11 +151,11 @@ func TestNag(t *testing.T) {
 // Production can be tried on this machine, too: nothing that it adds is refused.
 func TestProductionRunsLocally(t *testing.T) {
 	for _, phase := range migration.Phases() {
-		a := synth(t, production(phase))
-		if _, err := alb.Read(a); err != nil {
+		m := model.Read(synth(t, production(phase)))
+		if _, err := alb.Read(m); err != nil {
 			t.Errorf("%s: %v", phase, err)
 		}
-		if services, err := ecs.Services(a); err != nil || len(services) != 4 {
+		if services, err := ecs.Services(m); err != nil || len(services) != 4 {
 			t.Errorf("%s: %d services, %v", phase, len(services), err)
 		}
 	}
@@ -191,7 +192,7 @@ func TestSecurityControls(t *testing.T) {
 		case len(found) == 0 && excused:
 			t.Errorf("%s is an exception, but it is met", control.ID)
 		case excused:
-			if left := control.Check(synth(t, settings{exception.key: exception.value})); len(left) > 0 {
+			if left := control.Check(model.Read(synth(t, settings{exception.key: exception.value}))); len(left) > 0 {
 				t.Errorf("%s is not closed by %s=%s: %v", control.ID, exception.key, exception.value, left)
 			}
 			state = fmt.Sprintf("**exception**: %s; closed by `%s`", exception.reason, exception.key)
@@ -222,9 +223,9 @@ func findings(t *testing.T, context settings) map[string][]controls.Finding {
 	t.Helper()
 	found := map[string][]controls.Finding{}
 	for _, phase := range migration.Phases() {
-		a := synth(t, with(context, settings{"phase": phase.String()}))
+		m := model.Read(synth(t, with(context, settings{"phase": phase.String()})))
 		for _, control := range controls.All {
-			found[control.ID] = append(found[control.ID], control.Check(a)...)
+			found[control.ID] = append(found[control.ID], control.Check(m)...)
 		}
 	}
 	return found

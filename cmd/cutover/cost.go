@@ -9,6 +9,7 @@ import (
 	"cutover/internal/analysis/cost"
 	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 func costCommand(g *global) *cobra.Command {
@@ -72,7 +73,7 @@ func estimate(dir string) ([]cost.Estimate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cost.Read(a)
+	return cost.Read(model.Read(a))
 }
 
 // estimate is what an environment costs.

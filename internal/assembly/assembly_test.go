@@ -475,3 +475,35 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// What nobody has read of an object of which something was read, is a setting.
+func TestSettings(t *testing.T) {
+	a := read(t, stack(`{"Resources": {"R": {"Type": "T", "Properties": {
+		"Name": "n", "Empty": [], "Off": false, "Left": {"Ref": "R"}, "Whole": {"A": 1},
+		"Open": {"Fn::If": ["Yes", {"Read": 1, "Other": 2}, {}]}, "List": [{"Key": "a.b", "Value": "1"}, {"Key": "c", "Value": "2", "More": 3}], "Twice": 1}}},
+		"Conditions": {"Yes": {"Fn::Equals": ["a", "a"]}}}`))
+	reader := NewReader(a, a.Stacks[0].Resource("R"))
+	p := reader.Properties()
+	p.Field("Name").Text("")
+	p.Field("Open").Field("Read").Int(0, 0, 9)
+	p.Field("Twice").Bool(false)
+	if got := p.Field("List").Attributes().Field("a.b").Int(0, 0, 9); got != 1 {
+		t.Errorf("the attribute is %d, want 1", got)
+	}
+	p.Field("Whole")
+	var got []string
+	for _, s := range reader.Settings() {
+		got = append(got, fmt.Sprint(s.Property, " ", s.Name, " ", s.Value))
+	}
+	want := []string{"Properties.Left Left S/R", "Properties.Open.Other Other 2", "Properties.List[1].More More 3", "Properties.List (c) c 2"}
+	if !slices.Equal(got, want) {
+		t.Errorf("settings are %q, want %q", got, want)
+	}
+	problems := reader.Problems()
+	if len(problems) != 1 || problems[0].Property != "Properties.Twice" {
+		t.Errorf("problems are %v", problems)
+	}
+	if twice := Join(problems[0].Err, errors.Join(nil, problems[0].Err)); twice.Error() != "S/R/Properties.Twice: expected true or false, found the number 1" {
+		t.Errorf("the error is %v", twice)
+	}
+}

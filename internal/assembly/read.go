@@ -415,31 +415,37 @@ func (s *Stack) readAssets(dir, name string) error {
 // sortStacks puts every stack after those it depends on and keeps the given
 // order otherwise.
 func sortStacks(stacks []*Stack) ([]*Stack, error) {
-	const visiting, done = 1, 2
-	state := map[*Stack]int{}
-	var sorted []*Stack
-	var visit func(*Stack) error
-	visit = func(s *Stack) error {
-		switch state[s] {
-		case visiting:
-			return fmt.Errorf("stack %q depends on itself through its dependencies", s.Name)
-		case done:
-			return nil
-		}
-		state[s] = visiting
-		for _, dependency := range s.DependsOn {
-			if err := visit(dependency); err != nil {
-				return err
-			}
-		}
-		state[s] = done
-		sorted = append(sorted, s)
-		return nil
-	}
-	for _, s := range stacks {
-		if err := visit(s); err != nil {
-			return nil, err
-		}
+	sorted, circle := Order(stacks, func(s *Stack) []*Stack { return s.DependsOn })
+	if circle != nil {
+		return nil, fmt.Errorf("stack %q depends on itself through its dependencies", circle[0].Name)
 	}
 	return sorted, nil
+}
+
+// Order puts every element after those that it needs and keeps the given order
+// otherwise. If elements need each other in a circle, it returns the circle.
+func Order[T comparable](all []T, needs func(T) []T) (sorted, circle []T) {
+	var open []T
+	done := map[T]bool{}
+	var visit func(T)
+	visit = func(one T) {
+		if done[one] || circle != nil {
+			return
+		}
+		if i := slices.Index(open, one); i >= 0 {
+			circle = slices.Clone(open[i:])
+			return
+		}
+		open = append(open, one)
+		for _, need := range needs(one) {
+			visit(need)
+		}
+		open = open[:len(open)-1]
+		done[one] = true
+		sorted = append(sorted, one)
+	}
+	for _, one := range all {
+		visit(one)
+	}
+	return sorted, circle
 }

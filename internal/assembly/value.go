@@ -1,62 +1,22 @@
 package assembly
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// Reader reads the properties of resources into typed values and gathers
-// everything that is wrong with them, each with its place.
-//
-// Intrinsic functions are evaluated where a value is asked for and not before,
-// so that one that cannot be evaluated is an error only if it matters.
-type Reader struct {
-	assembly *Assembly
-	errs     []error
-}
-
-// NewReader returns a reader of the assembly's resources.
-func NewReader(a *Assembly) *Reader { return &Reader{assembly: a} }
-
-// Err is everything that was refused so far, a line each; nil if nothing was.
-func (r *Reader) Err() error { return errors.Join(r.errs...) }
-
-// add keeps an error. A value that is asked for twice fails twice.
-func (r *Reader) add(err error) {
-	if !slices.ContainsFunc(r.errs, func(e error) bool { return e.Error() == err.Error() }) {
-		r.errs = append(r.errs, err)
-	}
-}
-
-// Existing returns the resources of a type without those whose condition does
-// not hold.
-func (r *Reader) Existing(resourceType string) []*Resource {
-	return slices.DeleteFunc(r.assembly.Resources(resourceType), func(resource *Resource) bool {
-		exists, err := resource.Exists(r.assembly)
-		if err != nil {
-			r.add(err)
-		}
-		return !exists
-	})
-}
-
-// Properties returns the properties of a resource, an object.
-func (r *Reader) Properties(resource *Resource) Value {
-	return Value{reader: r, resource: resource, path: "Properties", raw: resource.Properties}
-}
-
 // Value is a value somewhere in the properties of a resource. Its methods read
-// it as what it must be; where it is not, they refuse it, which [Reader.Err]
-// then tells, and return the default or the zero value.
+// the value as what it must be. They refuse any other value, which
+// [Reader.Problems] then has, and return the default or the zero value.
 type Value struct {
-	reader   *Reader
-	resource *Resource
-	path     string
-	raw      any // as decoded or as resolved; nil if absent
+	reader *Reader
+	path   string
+	keyed  bool // the object stands for a list of keys and values
+	raw    any  // as decoded or as resolved; nil if absent
 }
 
 // unusable stands for a value that has been refused already.
@@ -65,81 +25,99 @@ type unusable struct{}
 // resolve evaluates a function call; anything else it returns as it is.
 func (v Value) resolve() any {
 	object, _ := v.raw.(map[string]any)
-	if _, _, call := intrinsic(object); !call {
+	if _, _, call := intrinsic(object); !call || v.keyed {
 		return v.raw
 	}
-	resolved, err := v.reader.assembly.Resolve(v.resource.Stack, v.resource.LogicalID, v.path, v.raw)
+	resolved, err := v.reader.assembly.Resolve(v.reader.resource.Stack, v.reader.resource.LogicalID, v.path, v.raw)
 	if err != nil {
-		v.reader.add(err)
+		v.reader.add(v.path, err)
 		return unusable{}
 	}
 	return resolved
 }
 
-// Refuse says that the value cannot be used, and why.
+// Refuse says that the value cannot be used, and why. About a value that is
+// refused already, or is a part of one, it says nothing more.
 func (v Value) Refuse(format string, args ...any) {
-	v.reader.add(v.resource.Errorf(v.path, format, args...))
+	if v.resolve() != (unusable{}) {
+		v.reader.add(v.path, v.reader.resource.Errorf(v.path, format, args...))
+	}
 }
 
 func (v Value) mismatch(found any, expected string) {
-	if found != (unusable{}) {
-		v.Refuse("expected %s, found %s", expected, kind(found))
+	v.Refuse("expected %s, found %s", expected, kind(found))
+}
+
+// Need refuses an absent value. Of the result nothing else is refused then.
+func (v Value) Need(expected string) Value {
+	if !v.Present() {
+		v.mismatch(nil, expected)
+		v.raw = unusable{}
 	}
+	return v
 }
 
 // Raw is the value as decoded by encoding/json, functions unevaluated.
 func (v Value) Raw() any { return v.raw }
 
+// Evaluated is the value with its functions evaluated, in the shapes of
+// [Assembly.Resolve]; nil if it is absent or refused.
+func (v Value) Evaluated() any {
+	if value := v.resolve(); value != (any)(unusable{}) {
+		return value
+	}
+	return nil
+}
+
+// Names are the names of an object's members, sorted.
+func (v Value) Names() []string {
+	switch members := v.resolve().(type) {
+	case nil:
+	case map[string]any:
+		return slices.Sorted(maps.Keys(members))
+	default:
+		v.mismatch(members, "an object")
+	}
+	return nil
+}
+
 // Present says whether there is anything: whether the template has the value
 // and it is neither null nor AWS::NoValue.
 func (v Value) Present() bool { return v.resolve() != nil }
 
+// member returns a member without marking it as read.
+func (v Value) member(name string, raw any) Value {
+	path := join(v.path, name)
+	if v.keyed {
+		path = v.path + " (" + name + ")"
+	}
+	return Value{reader: v.reader, path: path, raw: raw}
+}
+
 // Field returns a member of an object; of what is absent, an absent value.
 func (v Value) Field(name string) Value {
-	field := Value{reader: v.reader, resource: v.resource, path: join(v.path, name)}
-	switch object := v.resolve().(type) {
+	switch members := v.resolve().(type) {
 	case map[string]any:
-		field.raw = object[name]
+		v.reader.look(v, members).read[name] = true
+		return v.member(name, members[name])
 	case nil:
-	case unusable:
-		field.raw = object
+		return v.member(name, nil)
 	default:
-		v.mismatch(object, "an object")
-		field.raw = unusable{}
-	}
-	return field
-}
-
-// Only refuses the members of an object that are not among the names, with a
-// reason of its own for those that why has one for.
-func (v Value) Only(why map[string]string, names ...string) {
-	object, _ := v.resolve().(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if slices.Contains(names, name) || !v.Field(name).filled() {
-			continue
-		}
-		reason := why[name]
-		if reason == "" {
-			reason = "what it does is not known here"
-		}
-		v.Field(name).Refuse("not honoured: %s", reason)
+		v.mismatch(members, "an object")
+		return v.member(name, unusable{})
 	}
 }
 
-// filled says whether a value asks for anything. An empty list or object, which
-// CDK writes now and then, and false do not.
-func (v Value) filled() bool {
-	switch value := v.resolve().(type) {
-	case nil:
-		return false
-	case bool:
-		return value
-	case []any:
-		return len(value) > 0
-	case map[string]any:
-		return len(value) > 0
+// Attributes returns a list of objects that have a Key and a Value as one object,
+// with a member for each key.
+func (v Value) Attributes() Value {
+	members := map[string]any{}
+	for _, element := range v.List() {
+		if key := element.Field("Key").Need("a key").Text(""); key != "" {
+			members[key] = element.Field("Value").raw
+		}
 	}
-	return true
+	return Value{reader: v.reader, path: v.path, keyed: true, raw: members}
 }
 
 // List returns the elements of a list, none if it is absent.
@@ -149,7 +127,7 @@ func (v Value) List() []Value {
 	case []any:
 		var elements []Value
 		for i, raw := range list {
-			element := Value{reader: v.reader, resource: v.resource, path: fmt.Sprintf("%s[%d]", v.path, i), raw: raw}
+			element := Value{reader: v.reader, path: fmt.Sprintf("%s[%d]", v.path, i), raw: raw}
 			if element.Present() {
 				elements = append(elements, element)
 			}
@@ -159,6 +137,15 @@ func (v Value) List() []Value {
 		v.mismatch(list, "a list")
 	}
 	return nil
+}
+
+// Some returns the elements of a list that must not be empty.
+func (v Value) Some() []Value {
+	list := v.List()
+	if len(list) == 0 {
+		v.mismatch(v.resolve(), "a list that is not empty")
+	}
+	return list
 }
 
 // Text returns a string, number or boolean as text, and what is absent as the
@@ -177,6 +164,28 @@ func (v Value) Text(absent string) string {
 		v.mismatch(value, "a string that is known before the deployment")
 	}
 	return absent
+}
+
+// Mixed returns a string like [Value.Text]. Of a string that depends on what a
+// deployment creates it returns the parts instead.
+func (v Value) Mixed() (text string, parts Text) {
+	switch value := v.resolve().(type) {
+	case Ref:
+		return "", Text{value}
+	case Text:
+		return "", value
+	}
+	return v.Text(""), nil
+}
+
+// OneOf returns one of some strings, the first of them for what is absent.
+func (v Value) OneOf(names ...string) string {
+	text := v.Text(names[0])
+	if !slices.Contains(names, text) {
+		v.Refuse("%q is none of %s", text, strings.Join(names, ", "))
+		return names[0]
+	}
+	return text
 }
 
 // Texts returns a list of strings.
@@ -210,6 +219,11 @@ func (v Value) Int(absent, from, to int) int {
 	return int(number)
 }
 
+// Seconds returns a whole number of seconds in a range, both ends included.
+func (v Value) Seconds(absent, from, to int) time.Duration {
+	return time.Duration(v.Int(absent, from, to)) * time.Second
+}
+
 // Bool returns a boolean, which CloudFormation also takes as a string.
 func (v Value) Bool(absent bool) bool {
 	switch value := v.resolve().(type) {
@@ -231,34 +245,29 @@ func (v Value) Bool(absent bool) bool {
 // Resource returns the resource of a type that the value identifies, by Ref or
 // by one of the attributes. Anything else is refused; what is absent is nil.
 func (v Value) Resource(resourceType string, attributes ...string) *Resource {
-	switch value := v.resolve().(type) {
-	case nil:
-		return nil
-	case Ref:
-		if value.Resource.Type == resourceType && (value.Attribute == "" || slices.Contains(attributes, value.Attribute)) {
-			return value.Resource
-		}
-		v.mismatch(value, "a resource of the assembly of type "+resourceType)
-	default:
+	found := v.Elsewhere(resourceType, attributes...)
+	if value := v.resolve(); found == nil && value != nil {
 		v.mismatch(value, "a resource of the assembly of type "+resourceType)
 	}
-	return nil
+	return found
+}
+
+// Elsewhere is like [Value.Resource], for a resource that may be outside of the
+// assembly: it refuses nothing.
+func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
+	ref, _ := v.resolve().(Ref)
+	if ref.Resource == nil || ref.Resource.Type != resourceType || ref.Attribute != "" && !slices.Contains(attributes, ref.Attribute) {
+		return nil
+	}
+	return ref.Resource
 }
 
 // Split cuts a text at a separator. In its parts a resource stands for its name as
 // in [Value.Identity], whatever that holds.
 func (v Value) Split(separator string) []string {
-	var text Text
-	switch value := v.resolve().(type) {
-	case nil:
-		return nil
-	case Text:
-		text = value
-	case string, Ref:
-		text = Text{value}
-	default:
-		v.mismatch(value, "a string")
-		return nil
+	literal, text := v.Mixed()
+	if text == nil {
+		return strings.Split(literal, separator)
 	}
 	parts := []string{""}
 	for _, one := range text {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ import (
 
 // services starts everything but Docker, and skips the test where moto is missing, which in CI is a failure.
 func services(t *testing.T) *AWS {
+	if testing.Short() {
+		t.Skip("slow: it starts an emulated AWS")
+	}
 	t.Helper()
 	if missing := motoMissing(); len(missing) > 0 {
 		if os.Getenv("CI") == "true" {
@@ -27,7 +31,7 @@ func services(t *testing.T) *AWS {
 		}
 		t.Skip("this machine lacks ", missing)
 	}
-	a := &AWS{dir: t.TempDir(), log: io.Discard}
+	a := &AWS{dir: t.TempDir(), log: log.New(io.Discard, "", 0)}
 	t.Cleanup(func() { a.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

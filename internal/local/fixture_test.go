@@ -378,6 +378,9 @@ func stateDir(t *testing.T) string {
 
 // start starts a runner, which is stopped when the test ends.
 func start(t *testing.T, dir string, run map[string]string) *deployment {
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
 	t.Helper()
 	d := &deployment{t: t}
 	d.begin(d.options(dir, run))
@@ -599,3 +602,5 @@ func service(d *deployment, name string) ecs.ServiceStatus {
 	}
 	return ecs.ServiceStatus{}
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,18 +1,20 @@
-// Package controls says whether what an assembly would deploy meets controls of
-// AWS Security Hub. They are the ones that apply to load balancers, ECS on EC2
-// instances, their images and their network, each as its documentation defines
-// it, as far as a template can tell.
+// Package controls says whether an assembly would meet controls of AWS Security Hub.
+// The controls are those for load balancers, ECS on EC2 instances, their images and
+// their network. Each is checked as its documentation defines it, as far as a template
+// can tell.
 //
-// A control is met only by resources that were looked at: where there is none,
-// that is a finding, for it may as well have another name than the one expected.
+// A control is met only by resources that exist. A missing resource is a finding: it may
+// have another type than the one that is looked for.
 package controls
 
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // Control is a control of AWS Security Hub.
@@ -30,10 +32,10 @@ func (c Control) URL() string {
 }
 
 // Check returns what does not meet the control, nothing if all does.
-func (c Control) Check(a *assembly.Assembly) []Finding {
-	r := &report{assembly: a, reader: assembly.NewReader(a)}
+func (c Control) Check(m *model.Model) []Finding {
+	r := &report{Model: m}
 	c.check(r)
-	if err := r.reader.Err(); err != nil {
+	if err := assembly.Join(r.unknown...); err != nil {
 		r.findings = append(r.findings, Finding{Problem: "cannot be told from the template: " + err.Error()})
 	}
 	return r.findings
@@ -57,35 +59,61 @@ func (f Finding) String() string {
 type check func(*report)
 
 type report struct {
-	assembly *assembly.Assembly
-	reader   *assembly.Reader
+	*model.Model
 	findings []Finding
+	unknown  []error
 }
 
-// find adds a finding unless the problem is "".
-func (r *report) find(resource *assembly.Resource, problem string) {
+// resource is any value of the model.
+type resource interface {
+	Key() string
+	Problem(properties ...string) error
+}
+
+// find adds a finding unless the problem is "". It was looked for by these properties.
+func (r *report) find(v resource, problem string, properties ...string) {
 	if problem != "" {
-		r.findings = append(r.findings, Finding{Resource: resource.String(), Problem: problem})
+		r.findings = append(r.findings, Finding{Resource: v.Key(), Problem: problem})
 	}
+	r.unknown = append(r.unknown, v.Problem(properties...))
 }
 
-// each calls a function with the properties of every resource of a type. That
-// there is none is a finding.
-func (r *report) each(resourceType string, visit func(*assembly.Resource, assembly.Value)) {
-	resources := r.reader.Existing(resourceType)
+// kind is a type of resources.
+type kind[T resource] struct {
+	name string
+	of   func(*model.Model) []T
+}
+
+// some returns the resources of a kind. That there is none is a finding.
+func (k kind[T]) some(r *report) []T {
+	resources := k.of(r.Model)
 	if len(resources) == 0 {
-		r.findings = append(r.findings, Finding{Problem: "there is no " + resourceType})
+		r.findings = append(r.findings, Finding{Problem: "there is no " + k.name})
 	}
-	for _, resource := range resources {
-		visit(resource, r.reader.Properties(resource))
-	}
+	return resources
 }
 
-// every makes the check of every resource of a type by a function that returns
-// its problem, "" if there is none.
-func every(resourceType string, problem func(assembly.Value) string) check {
+var (
+	groups         = kind[*model.AutoScalingGroup]{model.EC2AutoScalingGroup, func(m *model.Model) []*model.AutoScalingGroup { return m.AutoScalingGroups }}
+	templates      = kind[*model.Launch]{model.EC2LaunchTemplate, func(m *model.Model) []*model.Launch { return m.LaunchTemplates }}
+	repositories   = kind[*model.Repository]{model.ECRRepository, func(m *model.Model) []*model.Repository { return m.Repositories }}
+	vpcs           = kind[*model.VPC]{model.EC2VPC, func(m *model.Model) []*model.VPC { return m.VPCs }}
+	balancers      = kind[*model.LoadBalancer]{model.ELBLoadBalancer, func(m *model.Model) []*model.LoadBalancer { return m.LoadBalancers }}
+	services       = kind[*model.Service]{model.ECSService, func(m *model.Model) []*model.Service { return m.Services }}
+	definitions    = kind[*model.TaskDefinition]{model.ECSTaskDefinition, func(m *model.Model) []*model.TaskDefinition { return m.TaskDefinitions }}
+	clusters       = kind[*model.Cluster]{model.ECSCluster, func(m *model.Model) []*model.Cluster { return m.Clusters }}
+	providers      = kind[*model.CapacityProvider]{model.ECSCapacityProvider, func(m *model.Model) []*model.CapacityProvider { return m.CapacityProviders }}
+	securityGroups = kind[*model.SecurityGroup]{model.EC2SecurityGroup, func(m *model.Model) []*model.SecurityGroup { return m.SecurityGroups }}
+	listeners      = kind[*model.Listener]{model.ELBListener, func(m *model.Model) []*model.Listener { return m.Listeners }}
+)
+
+// every makes the check of every resource of a kind, by a function that returns its
+// problem or "". The function looks at these properties.
+func (k kind[T]) every(problem func(T) string, properties ...string) check {
 	return func(r *report) {
-		r.each(resourceType, func(resource *assembly.Resource, p assembly.Value) { r.find(resource, problem(p)) })
+		for _, v := range k.some(r) {
+			r.find(v, problem(v), properties...)
+		}
 	}
 }
 
@@ -99,136 +127,133 @@ func unless(holds bool, problem string) string {
 
 // All are the controls, by service and number.
 var All = []Control{
-	{"AutoScaling.2", "Amazon EC2 Auto Scaling group should cover multiple Availability Zones", groupsInSeveralZones},
-	{"AutoScaling.3", "Auto Scaling group launch configurations should configure EC2 instances to require Instance Metadata Service Version 2 (IMDSv2)", launched(requiresTokens)},
-	{"AutoScaling.5", "Amazon EC2 instances launched using Auto Scaling group launch configurations should not have Public IP addresses", launched(noPublicAddress)},
-	{"AutoScaling.6", "Auto Scaling groups should use multiple instance types in multiple Availability Zones", severalTypesInSeveralZones},
-	{"AutoScaling.9", "Amazon EC2 Auto Scaling groups should use Amazon EC2 launch templates", every("AWS::AutoScaling::AutoScalingGroup", func(p assembly.Value) string {
-		return unless(launchTemplate(p) != nil, "uses no launch template")
+	{"AutoScaling.2", "Amazon EC2 Auto Scaling group should cover multiple Availability Zones", groups.every(func(g *model.AutoScalingGroup) string {
+		return oneZone(g.Subnets)
+	}, "VPCZoneIdentifier")},
+	{"AutoScaling.3", "Auto Scaling group launch configurations should configure EC2 instances to require Instance Metadata Service Version 2 (IMDSv2)", launched(requiresTokens, "MetadataOptions")},
+	{"AutoScaling.5", "Amazon EC2 instances launched using Auto Scaling group launch configurations should not have Public IP addresses", launched(noPublicAddress, "NetworkInterfaces", "AssociatePublicIpAddress")},
+	{"AutoScaling.6", "Auto Scaling groups should use multiple instance types in multiple Availability Zones", groups.every(func(g *model.AutoScalingGroup) string {
+		if problem := oneZone(g.Subnets); problem != "" {
+			return problem
+		}
+		return unless(len(slices.Compact(slices.Sorted(slices.Values(g.InstanceTypes)))) > 1, "has one instance type")
+	}, "VPCZoneIdentifier", "MixedInstancesPolicy")},
+	{"AutoScaling.9", "Amazon EC2 Auto Scaling groups should use Amazon EC2 launch templates", groups.every(func(g *model.AutoScalingGroup) string {
+		return unless(g.Launch != nil && g.Launch.Template(), "uses no launch template")
+	}, "LaunchTemplate", "MixedInstancesPolicy")},
+	{"EC2.2", "VPC default security groups should not allow inbound or outbound traffic", vpcs.every(func(v *model.VPC) string {
+		return unless(v.DefaultGroupClosed, "keeps the rules of its default security group")
 	})},
-	{"EC2.2", "VPC default security groups should not allow inbound or outbound traffic", defaultGroupsClosed},
-	{"EC2.6", "VPC flow logging should be enabled in all VPCs", flowLogs},
-	{"EC2.8", "EC2 instances should use Instance Metadata Service Version 2 (IMDSv2)", launched(requiresTokens)},
-	{"EC2.9", "Amazon EC2 instances should not have a public IPv4 address", launched(noPublicAddress)},
+	{"EC2.6", "VPC flow logging should be enabled in all VPCs", vpcs.every(func(v *model.VPC) string {
+		return unless(v.FlowLog, "has no flow log")
+	})},
+	{"EC2.8", "EC2 instances should use Instance Metadata Service Version 2 (IMDSv2)", launched(requiresTokens, "MetadataOptions")},
+	{"EC2.9", "Amazon EC2 instances should not have a public IPv4 address", launched(noPublicAddress, "NetworkInterfaces", "AssociatePublicIpAddress")},
 	{"EC2.18", "Security groups should only allow unrestricted incoming traffic for authorized ports", openPorts(func(port int) bool { return port != 80 && port != 443 })},
 	{"EC2.19", "Security groups should not allow unrestricted access to ports with high risk", openPorts(highRisk)},
-	{"EC2.170", "EC2 launch templates should use Instance Metadata Service Version 2 (IMDSv2)", every("AWS::EC2::LaunchTemplate", func(p assembly.Value) string {
-		return requiresTokens(p.Field("LaunchTemplateData"))
-	})},
-	{"EC2.181", "EC2 launch templates should enable encryption for attached EBS volumes", every("AWS::EC2::LaunchTemplate", encryptedVolumes)},
-	{"ECR.1", "ECR private repositories should have image scanning configured", every("AWS::ECR::Repository", func(p assembly.Value) string {
-		return unless(p.Field("ImageScanningConfiguration").Field("ScanOnPush").Bool(false), "does not scan images")
-	})},
-	{"ECR.2", "ECR private repositories should have tag immutability configured", every("AWS::ECR::Repository", func(p assembly.Value) string {
-		return unless(p.Field("ImageTagMutability").Text("MUTABLE") == "IMMUTABLE", "lets a tag move to another image")
-	})},
-	{"ECR.3", "ECR repositories should have at least one lifecycle policy configured", every("AWS::ECR::Repository", func(p assembly.Value) string {
-		return unless(p.Field("LifecyclePolicy").Field("LifecyclePolicyText").Text("") != "", "has no lifecycle policy")
-	})},
-	{"ECS.2", "ECS services should not have public IP addresses assigned to them automatically", every("AWS::ECS::Service", func(p assembly.Value) string {
-		address := p.Field("NetworkConfiguration").Field("AwsvpcConfiguration").Field("AssignPublicIp").Text("DISABLED")
-		return unless(address == "DISABLED", "gives its tasks public addresses")
-	})},
-	{"ECS.3", "ECS task definitions should not share the host's process namespace", every("AWS::ECS::TaskDefinition", func(p assembly.Value) string {
-		return unless(p.Field("PidMode").Text("") != "host", "shares the instance's processes")
-	})},
-	{"ECS.4", "ECS containers should run as non-privileged", containers(func(c assembly.Value) string {
-		return unless(!c.Field("Privileged").Bool(false), "is privileged")
-	})},
-	{"ECS.5", "ECS task definitions should configure containers to be limited to read-only access to root filesystems", containers(func(c assembly.Value) string {
-		return unless(c.Field("ReadonlyRootFilesystem").Bool(false), "can write to its root file system")
-	})},
-	{"ECS.8", "Secrets should not be passed as container environment variables", containers(noCredentials)},
-	{"ECS.9", "ECS task definitions should have a logging configuration", containers(func(c assembly.Value) string {
-		return unless(c.Field("LogConfiguration").Field("LogDriver").Text("") != "", "has no log driver")
-	})},
-	{"ECS.12", "ECS clusters should use Container Insights", every("AWS::ECS::Cluster", containerInsights)},
-	{"ECS.17", "ECS task definitions should not use host network mode", every("AWS::ECS::TaskDefinition", func(p assembly.Value) string {
-		return unless(p.Field("NetworkMode").Text("bridge") != "host", "uses the instance's network")
-	})},
-	{"ECS.19", "ECS capacity providers should have managed termination protection enabled", every("AWS::ECS::CapacityProvider", func(p assembly.Value) string {
-		protection := p.Field("AutoScalingGroupProvider").Field("ManagedTerminationProtection").Text("DISABLED")
-		return unless(protection == "ENABLED", "does not protect instances that have tasks")
-	})},
-	{"ECS.20", "ECS Task Definitions should configure non-root users in Linux container definitions", containers(func(c assembly.Value) string {
-		user, _, _ := strings.Cut(c.Field("User").Text("root"), ":")
+	{"EC2.170", "EC2 launch templates should use Instance Metadata Service Version 2 (IMDSv2)", templates.every(requiresTokens, "LaunchTemplateData.MetadataOptions")},
+	{"EC2.181", "EC2 launch templates should enable encryption for attached EBS volumes", templates.every(encryptedVolumes, "LaunchTemplateData.BlockDeviceMappings")},
+	{"ECR.1", "ECR private repositories should have image scanning configured", repositories.every(func(r *model.Repository) string {
+		return unless(r.ScanOnPush, "does not scan images")
+	}, "ImageScanningConfiguration")},
+	{"ECR.2", "ECR private repositories should have tag immutability configured", repositories.every(func(r *model.Repository) string {
+		return unless(r.Immutable, "lets a tag move to another image")
+	}, "ImageTagMutability")},
+	{"ECR.3", "ECR repositories should have at least one lifecycle policy configured", repositories.every(func(r *model.Repository) string {
+		return unless(r.Lifecycle != "", "has no lifecycle policy")
+	}, "LifecyclePolicy")},
+	{"ECS.2", "ECS services should not have public IP addresses assigned to them automatically", services.every(func(s *model.Service) string {
+		return unless(!s.PublicAddresses, "gives its tasks public addresses")
+	}, "NetworkConfiguration")},
+	{"ECS.3", "ECS task definitions should not share the host's process namespace", definitions.every(func(d *model.TaskDefinition) string {
+		return unless(d.PidMode != "host", "shares the instance's processes")
+	}, "PidMode")},
+	{"ECS.4", "ECS containers should run as non-privileged", containers(func(c model.Container) string {
+		return unless(!c.Privileged, "is privileged")
+	}, "Privileged")},
+	{"ECS.5", "ECS task definitions should configure containers to be limited to read-only access to root filesystems", containers(func(c model.Container) string {
+		return unless(c.ReadonlyRootFilesystem, "can write to its root file system")
+	}, "ReadonlyRootFilesystem")},
+	{"ECS.8", "Secrets should not be passed as container environment variables", containers(noCredentials, "Environment")},
+	{"ECS.9", "ECS task definitions should have a logging configuration", containers(func(c model.Container) string {
+		return unless(c.LogDriver != "", "has no log driver")
+	}, "LogConfiguration")},
+	{"ECS.12", "ECS clusters should use Container Insights", clusters.every(func(c *model.Cluster) string {
+		switch c.ContainerInsights {
+		case "":
+			return "does not say whether it uses Container Insights"
+		case "disabled":
+			return "has Container Insights disabled"
+		}
+		return ""
+	}, "ClusterSettings")},
+	{"ECS.17", "ECS task definitions should not use host network mode", definitions.every(func(d *model.TaskDefinition) string {
+		return unless(d.NetworkMode != "host", "uses the instance's network")
+	}, "NetworkMode")},
+	{"ECS.19", "ECS capacity providers should have managed termination protection enabled", providers.every(func(p *model.CapacityProvider) string {
+		return unless(p.TerminationProtection, "does not protect instances that have tasks")
+	}, "AutoScalingGroupProvider")},
+	{"ECS.20", "ECS Task Definitions should configure non-root users in Linux container definitions", containers(func(c model.Container) string {
+		user, _, _ := strings.Cut(c.User, ":")
 		return unless(user != "root" && user != "0" && user != "", "runs as root")
-	})},
+	}, "User")},
 	{"ELB.1", "Application Load Balancer should be configured to redirect all HTTP requests to HTTPS", redirected},
-	{"ELB.4", "Application Load Balancer should be configured to drop invalid http headers", attribute("routing.http.drop_invalid_header_fields.enabled", "true")},
-	{"ELB.5", "Application and Classic Load Balancers logging should be enabled", attribute("access_logs.s3.enabled", "true")},
-	{"ELB.6", "Application, Gateway, and Network Load Balancers should have deletion protection enabled", attribute("deletion_protection.enabled", "true")},
-	{"ELB.12", "Application Load Balancer should be configured with defensive or strictest desync mitigation mode", attribute("routing.http.desync_mitigation_mode", "defensive", "strictest")},
-	{"ELB.13", "Application, Network and Gateway Load Balancers should span multiple Availability Zones", balancersInSeveralZones},
+	{"ELB.4", "Application Load Balancer should be configured to drop invalid http headers", balancers.every(func(lb *model.LoadBalancer) string {
+		return unless(lb.DropInvalidHeaders, "passes invalid headers on")
+	}, attributes)},
+	{"ELB.5", "Application and Classic Load Balancers logging should be enabled", balancers.every(func(lb *model.LoadBalancer) string {
+		return unless(lb.AccessLogs, "does not log requests")
+	}, attributes)},
+	{"ELB.6", "Application, Gateway, and Network Load Balancers should have deletion protection enabled", balancers.every(func(lb *model.LoadBalancer) string {
+		return unless(lb.DeletionProtection, "is not protected from being deleted")
+	}, attributes)},
+	{"ELB.12", "Application Load Balancer should be configured with defensive or strictest desync mitigation mode", balancers.every(func(lb *model.LoadBalancer) string {
+		return unless(lb.DesyncMitigation != "monitor", "only monitors requests that a target may understand otherwise")
+	}, attributes)},
+	{"ELB.13", "Application, Network and Gateway Load Balancers should span multiple Availability Zones", balancers.every(func(lb *model.LoadBalancer) string {
+		return oneZone(lb.Subnets)
+	}, "Subnets", "SubnetMappings")},
 	{"ELB.17", "Application and Network Load Balancers with listeners should use recommended security policies", recommendedPolicies},
 }
 
-// containers makes the check of every container of every task definition.
-func containers(problem func(assembly.Value) string) check {
+// attributes are those of a load balancer.
+const attributes = "LoadBalancerAttributes"
+
+// containers makes the check of every container of every task definition. The function
+// looks at these members.
+func containers(problem func(model.Container) string, members ...string) check {
 	return func(r *report) {
-		r.each("AWS::ECS::TaskDefinition", func(resource *assembly.Resource, p assembly.Value) {
-			list := p.Field("ContainerDefinitions").List()
-			r.find(resource, unless(len(list) > 0, "has no container"))
-			for _, container := range list {
-				if text := problem(container); text != "" {
-					r.find(resource, fmt.Sprintf("container %s %s", container.Field("Name").Text(""), text))
+		for _, d := range definitions.some(r) {
+			if len(d.Containers) == 0 {
+				r.findings = append(r.findings, Finding{d.Key(), "has no container"})
+			}
+			for _, c := range d.Containers {
+				if text := problem(c); text != "" {
+					r.findings = append(r.findings, Finding{d.Key(), fmt.Sprintf("container %s %s", c.Name, text)})
 				}
 			}
-		})
+			r.unknown = append(r.unknown, d.ContainerProblem(members...))
+		}
 	}
 }
 
 // noCredentials looks for the names that Security Hub looks for.
-func noCredentials(container assembly.Value) string {
-	for _, variable := range container.Field("Environment").List() {
-		switch name := variable.Field("Name").Text(""); name {
+func noCredentials(c model.Container) string {
+	for _, variable := range c.Environment {
+		switch variable.Name {
 		case "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA":
-			return "has credentials in " + name
+			return "has credentials in " + variable.Name
 		}
 	}
 	return ""
 }
 
-func containerInsights(p assembly.Value) string {
-	for _, setting := range p.Field("ClusterSettings").List() {
-		if setting.Field("Name").Text("") == "containerInsights" {
-			return unless(setting.Field("Value").Text("disabled") != "disabled", "has Container Insights disabled")
-		}
-	}
-	return "does not say whether it uses Container Insights"
-}
-
-// attribute makes the check that an attribute of every load balancer has one of
-// the values.
-func attribute(key string, values ...string) check {
-	return every("AWS::ElasticLoadBalancingV2::LoadBalancer", func(p assembly.Value) string {
-		found := "not set"
-		for _, attribute := range p.Field("LoadBalancerAttributes").List() {
-			if attribute.Field("Key").Text("") == key {
-				found = attribute.Field("Value").Text("")
-			}
-		}
-		for _, value := range values {
-			if found == value {
-				return ""
-			}
-		}
-		return fmt.Sprintf("has %s %s", key, found)
-	})
-}
-
-// redirected wants the default action of every listener without encryption to be
-// a redirection to HTTPS.
+// redirected finds listeners without encryption that do not redirect to HTTPS by default.
 func redirected(r *report) {
-	r.each("AWS::ElasticLoadBalancingV2::Listener", func(resource *assembly.Resource, p assembly.Value) {
-		if p.Field("Protocol").Text("HTTP") != "HTTP" {
-			return
-		}
-		for _, action := range p.Field("DefaultActions").List() {
-			to := action.Field("RedirectConfig").Field("Protocol").Text("")
-			r.find(resource, unless(action.Field("Type").Text("") == "redirect" && to == "HTTPS", "answers over plain HTTP"))
-		}
-	})
+	for _, l := range listeners.some(r) {
+		to := l.Default.Action.Redirect
+		r.find(l, unless(l.Protocol != "HTTP" || to != nil && to.Protocol == "HTTPS", "answers over plain HTTP"), "Protocol")
+	}
 }
 
 // recommended are the policies that the documentation of ELB.17 lists.
@@ -243,147 +268,80 @@ var recommended = map[string]bool{
 	"ELBSecurityPolicy-TLS13-1-3-FIPS-PQ-2025-09":     true,
 }
 
-// recommendedPolicies takes a load balancer without encryption for one that does
-// not meet the control, which Security Hub would not look at.
+// recommendedPolicies takes a deployment without encryption for one that does not meet
+// the control. Security Hub would not look at such a deployment.
 func recommendedPolicies(r *report) {
-	encrypted := 0
-	r.each("AWS::ElasticLoadBalancingV2::Listener", func(resource *assembly.Resource, p assembly.Value) {
-		if p.Field("Protocol").Text("HTTP") != "HTTPS" {
-			return
-		}
-		encrypted++
-		policy := p.Field("SslPolicy").Text("none")
-		r.find(resource, unless(recommended[policy], "has the policy "+policy))
-	})
-	if encrypted == 0 {
+	encrypted := false
+	for _, l := range listeners.some(r) {
+		https := l.Protocol == "HTTPS"
+		encrypted = encrypted || https
+		r.find(l, unless(!https || recommended[l.SecurityPolicy], "has the policy "+cmp.Or(l.SecurityPolicy, "none")), "Protocol", "SslPolicy")
+	}
+	if !encrypted {
 		r.findings = append(r.findings, Finding{Problem: "no listener has HTTPS"})
 	}
 }
 
-func balancersInSeveralZones(r *report) {
-	r.each("AWS::ElasticLoadBalancingV2::LoadBalancer", func(resource *assembly.Resource, p assembly.Value) {
-		r.find(resource, oneZone(p.Field("Subnets")))
-	})
-}
-
-func groupsInSeveralZones(r *report) {
-	r.each("AWS::AutoScaling::AutoScalingGroup", func(resource *assembly.Resource, p assembly.Value) {
-		r.find(resource, oneZone(p.Field("VPCZoneIdentifier")))
-	})
-}
-
-func severalTypesInSeveralZones(r *report) {
-	groupsInSeveralZones(r)
-	r.each("AWS::AutoScaling::AutoScalingGroup", func(resource *assembly.Resource, p assembly.Value) {
-		types := map[string]bool{}
-		for _, override := range p.Field("MixedInstancesPolicy").Field("LaunchTemplate").Field("Overrides").List() {
-			types[override.Field("InstanceType").Text("")] = true
-		}
-		r.find(resource, unless(len(types) > 1, "has one instance type"))
-	})
-}
-
-// oneZone says so if the subnets of a list are not in two zones at least.
-func oneZone(subnets assembly.Value) string {
+// oneZone says so if the subnets are not in two zones at least.
+func oneZone(subnets []*model.Subnet) string {
 	zones := map[string]bool{}
-	for _, subnet := range subnets.List() {
-		resource := subnet.Resource("AWS::EC2::Subnet", "SubnetId")
-		if resource == nil {
+	for _, subnet := range subnets {
+		if subnet == nil {
 			return "is in a subnet whose zone is not known"
 		}
-		// Which zone it is is known only at the deployment, and may be the call of a
-		// function here.
-		zones[fmt.Sprint(resource.Properties["AvailabilityZone"])] = true
+		zones[subnet.Zone] = true
 	}
 	return unless(len(zones) > 1, "is in one zone")
 }
 
-// launchTemplate returns the properties of an Auto Scaling group's launch
-// template, nil if it has none.
-func launchTemplate(group assembly.Value) *assembly.Resource {
-	plain := group.Field("LaunchTemplate").Field("LaunchTemplateId")
-	mixed := group.Field("MixedInstancesPolicy").Field("LaunchTemplate").Field("LaunchTemplateSpecification").Field("LaunchTemplateId")
-	return cmp.Or(plain.Resource("AWS::EC2::LaunchTemplate", "LaunchTemplateId"), mixed.Resource("AWS::EC2::LaunchTemplate", "LaunchTemplateId"))
-}
-
-// launched makes the check of how the instances of every Auto Scaling group are
-// launched, by a launch template or the older launch configuration. Instances
-// outside of a group are a finding: nothing is known about them.
-func launched(problem func(assembly.Value) string) check {
+// launched makes the check of how the instances of every Auto Scaling group are launched,
+// by these members of a launch template or of the older launch configuration. An instance
+// outside of a group is a finding: nothing is known about it.
+func launched(problem func(*model.Launch) string, members ...string) check {
 	return func(r *report) {
-		r.each("AWS::AutoScaling::AutoScalingGroup", func(resource *assembly.Resource, p assembly.Value) {
-			if template := launchTemplate(p); template != nil {
-				r.find(template, problem(r.reader.Properties(template).Field("LaunchTemplateData")))
-				return
+		for _, g := range groups.some(r) {
+			if g.Launch == nil {
+				r.find(g, "does not say how instances are launched", "LaunchTemplate", "MixedInstancesPolicy", "LaunchConfigurationName")
+				continue
 			}
-			if configuration := p.Field("LaunchConfigurationName").Resource("AWS::AutoScaling::LaunchConfiguration"); configuration != nil {
-				r.find(configuration, problem(r.reader.Properties(configuration)))
-				return
+			var properties []string
+			for _, member := range members {
+				properties = append(properties, g.Launch.Property(member))
 			}
-			r.find(resource, "does not say how instances are launched")
-		})
-		for _, instance := range r.reader.Existing("AWS::EC2::Instance") {
+			r.find(g.Launch, problem(g.Launch), properties...)
+		}
+		for _, instance := range r.Instances {
 			r.find(instance, "is an instance of no Auto Scaling group")
 		}
 	}
 }
 
-func requiresTokens(p assembly.Value) string {
-	return unless(p.Field("MetadataOptions").Field("HttpTokens").Text("optional") == "required", "allows version 1 of the metadata service")
+func requiresTokens(l *model.Launch) string {
+	return unless(l.TokensRequired, "allows version 1 of the metadata service")
 }
 
-func noPublicAddress(p assembly.Value) string {
-	addresses := []assembly.Value{p.Field("AssociatePublicIpAddress")} // of a launch configuration
-	if interfaces := p.Field("NetworkInterfaces").List(); len(interfaces) > 0 {
-		addresses = nil
-		for _, i := range interfaces {
-			addresses = append(addresses, i.Field("AssociatePublicIpAddress"))
-		}
-	}
-	for _, address := range addresses {
-		if !address.Present() {
+func noPublicAddress(l *model.Launch) string {
+	for _, public := range l.PublicAddresses {
+		if public == nil {
 			return "leaves it to the subnet whether instances have public addresses"
 		}
-		if address.Bool(true) {
+		if *public {
 			return "gives instances public addresses"
 		}
 	}
 	return ""
 }
 
-func encryptedVolumes(p assembly.Value) string {
-	volumes := p.Field("LaunchTemplateData").Field("BlockDeviceMappings").List()
-	if len(volumes) == 0 {
+func encryptedVolumes(l *model.Launch) string {
+	if len(l.Volumes) == 0 {
 		return "leaves its volumes to the image"
 	}
-	for _, volume := range volumes {
-		if !volume.Field("Ebs").Field("Encrypted").Bool(false) {
-			return fmt.Sprintf("does not encrypt %s", volume.Field("DeviceName").Text(""))
+	for _, volume := range l.Volumes {
+		if !volume.Encrypted {
+			return "does not encrypt " + volume.Device
 		}
 	}
 	return ""
-}
-
-// defaultGroupsClosed wants the custom resource by which CDK takes the rules of a
-// VPC's default security group away.
-func defaultGroupsClosed(r *report) {
-	closed := map[*assembly.Resource]bool{}
-	for _, resource := range r.reader.Existing("Custom::VpcRestrictDefaultSG") {
-		closed[r.reader.Properties(resource).Field("DefaultSecurityGroupId").Resource("AWS::EC2::VPC", "DefaultSecurityGroup")] = true
-	}
-	r.each("AWS::EC2::VPC", func(resource *assembly.Resource, _ assembly.Value) {
-		r.find(resource, unless(closed[resource], "keeps the rules of its default security group"))
-	})
-}
-
-func flowLogs(r *report) {
-	logged := map[*assembly.Resource]bool{}
-	for _, resource := range r.reader.Existing("AWS::EC2::FlowLog") {
-		logged[r.reader.Properties(resource).Field("ResourceId").Resource("AWS::EC2::VPC", "VpcId")] = true
-	}
-	r.each("AWS::EC2::VPC", func(resource *assembly.Resource, _ assembly.Value) {
-		r.find(resource, unless(logged[resource], "has no flow log"))
-	})
 }
 
 // highRisk are the ports that the documentation of EC2.19 lists.
@@ -395,32 +353,23 @@ func highRisk(port int) bool {
 	return false
 }
 
-// openPorts makes the check of the rules of security groups that let anybody in:
-// they must not have such a port.
+// openPorts finds rules of security groups that let anybody reach a forbidden port.
 func openPorts(forbidden func(port int) bool) check {
 	return func(r *report) {
-		rule := func(resource *assembly.Resource, v assembly.Value) {
-			if v.Field("CidrIp").Text("") != "0.0.0.0/0" && v.Field("CidrIpv6").Text("") != "::/0" {
-				return
+		for _, g := range securityGroups.some(r) {
+			r.find(g, "", "SecurityGroupIngress")
+		}
+		for _, rule := range r.SecurityGroupRules {
+			if !rule.Ingress {
+				continue
 			}
-			from, to := v.Field("FromPort").Int(0, -1, 65535), v.Field("ToPort").Int(65535, -1, 65535)
-			if v.Field("IpProtocol").Text("-1") == "-1" {
-				from, to = 0, 65535
-			}
-			for port := from; port <= to; port++ {
+			problem := ""
+			for port := rule.FromPort; port <= rule.ToPort && problem == "" && (rule.IPv4 == "0.0.0.0/0" || rule.IPv6 == "::/0"); port++ {
 				if forbidden(port) {
-					r.find(resource, fmt.Sprintf("lets anybody reach port %d", port))
-					return
+					problem = fmt.Sprintf("lets anybody reach port %d", port)
 				}
 			}
-		}
-		r.each("AWS::EC2::SecurityGroup", func(resource *assembly.Resource, p assembly.Value) {
-			for _, v := range p.Field("SecurityGroupIngress").List() {
-				rule(resource, v)
-			}
-		})
-		for _, resource := range r.reader.Existing("AWS::EC2::SecurityGroupIngress") {
-			rule(resource, r.reader.Properties(resource))
+			r.find(rule, problem, "CidrIp", "CidrIpv6", "IpProtocol", "FromPort", "ToPort")
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"cutover/internal/analysis/controls"
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // good meets every control, with the least that it takes.
@@ -58,7 +59,7 @@ const good = `{
 // read returns the assembly of one stack with the resources of good, changed: a
 // key is the path of a value, from the resource's properties on, and nil takes it
 // away. A resource alone is replaced or taken away as a whole.
-func read(t *testing.T, change map[string]any) *assembly.Assembly {
+func read(t *testing.T, change map[string]any) *model.Model {
 	t.Helper()
 	var resources map[string]any
 	if err := json.Unmarshal([]byte(good), &resources); err != nil {
@@ -100,7 +101,7 @@ func read(t *testing.T, change map[string]any) *assembly.Assembly {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a
+	return model.Read(a)
 }
 
 func set(object map[string]any, key string, value any) {
@@ -135,7 +136,8 @@ func TestViolations(t *testing.T) {
 		{"AutoScaling.2", object{"SubnetB.AvailabilityZone": object{"Fn::Select": []any{0, object{"Fn::GetAZs": ""}}}}, []string{"shop/Group is in one zone"}},
 		{"AutoScaling.2", object{"Group.VPCZoneIdentifier": []any{"subnet-1", "subnet-2"}}, []string{
 			"shop/Group is in a subnet whose zone is not known",
-			`cannot be told from the template: shop/Group/Properties.VPCZoneIdentifier[0]: expected a resource of the assembly of type AWS::EC2::Subnet, found "subnet-1"`}},
+			`cannot be told from the template: shop/Group/Properties.VPCZoneIdentifier[0]: expected a resource of the assembly of type AWS::EC2::Subnet, found "subnet-1"` + "\n" +
+				`shop/Group/Properties.VPCZoneIdentifier[1]: expected a resource of the assembly of type AWS::EC2::Subnet, found "subnet-2"`}},
 		{"AutoScaling.2", object{"Group": nil}, []string{"there is no AWS::AutoScaling::AutoScalingGroup"}},
 		{"AutoScaling.3", object{"Group.MixedInstancesPolicy": nil, "Group.LaunchConfigurationName": object{"Ref": "Old"}, "Old": configuration},
 			[]string{"shop/Old allows version 1 of the metadata service"}},
@@ -180,10 +182,10 @@ func TestViolations(t *testing.T) {
 		{"ECS.20", object{"Task.ContainerDefinitions.0.User": "0:65532"}, []string{"shop/Task container shop runs as root"}},
 		{"ELB.1", object{"Http.DefaultActions.0.Type": "forward"}, []string{"shop/Http answers over plain HTTP"}},
 		{"ELB.1", object{"Http.DefaultActions.0.RedirectConfig.Protocol": "HTTP"}, []string{"shop/Http answers over plain HTTP"}},
-		{"ELB.4", object{"Balancer.LoadBalancerAttributes": nil}, []string{"shop/Balancer has routing.http.drop_invalid_header_fields.enabled not set"}},
-		{"ELB.5", object{"Balancer.LoadBalancerAttributes.1.Value": "false"}, []string{"shop/Balancer has access_logs.s3.enabled false"}},
-		{"ELB.6", object{"Balancer.LoadBalancerAttributes.2.Value": "false"}, []string{"shop/Balancer has deletion_protection.enabled false"}},
-		{"ELB.12", object{"Balancer.LoadBalancerAttributes.3.Value": "monitor"}, []string{"shop/Balancer has routing.http.desync_mitigation_mode monitor"}},
+		{"ELB.4", object{"Balancer.LoadBalancerAttributes": nil}, []string{"shop/Balancer passes invalid headers on"}},
+		{"ELB.5", object{"Balancer.LoadBalancerAttributes.1.Value": "false"}, []string{"shop/Balancer does not log requests"}},
+		{"ELB.6", object{"Balancer.LoadBalancerAttributes.2.Value": "false"}, []string{"shop/Balancer is not protected from being deleted"}},
+		{"ELB.12", object{"Balancer.LoadBalancerAttributes.3.Value": "monitor"}, []string{"shop/Balancer only monitors requests that a target may understand otherwise"}},
 		{"ELB.13", object{"Balancer.Subnets": refs("SubnetA")}, []string{"shop/Balancer is in one zone"}},
 		{"ELB.17", object{"Https.SslPolicy": nil}, []string{"shop/Https has the policy none"}},
 		{"ELB.17", object{"Https.SslPolicy": "ELBSecurityPolicy-2016-08"}, []string{"shop/Https has the policy ELBSecurityPolicy-2016-08"}},
@@ -220,7 +222,7 @@ func TestViolations(t *testing.T) {
 }
 
 // empty is an assembly with none of the resources.
-func empty(t *testing.T) *assembly.Assembly {
+func empty(t *testing.T) *model.Model {
 	t.Helper()
 	var resources map[string]any
 	if err := json.Unmarshal([]byte(good), &resources); err != nil {

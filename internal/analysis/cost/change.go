@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Change is an amount that is another one in a second assembly.
+// Change is an amount that differs in a second assembly.
 type Change struct {
 	Environment string `json:"environment"`
 	// Of is "line", "service" or "total".
@@ -19,9 +19,9 @@ type Change struct {
 }
 
 // Compare lists what differs between the estimates of two assemblies: lines, then
-// services, then the totals. Of several environments, one that only one assembly
-// has costs nothing in the other; if both have one, that is compared, whatever its
-// name.
+// services, then the totals. An environment that only one assembly has costs nothing in
+// the other. If each assembly has one environment, these are compared, whatever their
+// names.
 func Compare(before, after []Estimate) []Change {
 	byName := func(estimates []Estimate) map[string]Estimate {
 		m := map[string]Estimate{}
@@ -45,9 +45,9 @@ func Compare(before, after []Estimate) []Change {
 			}
 		}
 		b, a := was[environment], is[environment]
-		compare := func(of string, amounts func(Estimate) ([]string, map[string]Cents)) {
-			names, before := amounts(b)
-			more, after := amounts(a)
+		for _, of := range []string{"line", "service"} {
+			names, before := b.amounts(of)
+			more, after := a.amounts(of)
 			for _, name := range more {
 				if !slices.Contains(names, name) {
 					names = append(names, name)
@@ -57,23 +57,25 @@ func Compare(before, after []Estimate) []Change {
 				add(of, name, before[name], after[name])
 			}
 		}
-		compare("line", func(e Estimate) (names []string, m map[string]Cents) {
-			m = map[string]Cents{}
-			for _, line := range e.Lines {
-				names, m[line.Name] = append(names, line.Name), line.Amount
-			}
-			return names, m
-		})
-		compare("service", func(e Estimate) (names []string, m map[string]Cents) {
-			m = map[string]Cents{}
-			for _, s := range e.Services {
-				names, m[s.Name] = append(names, s.Name), s.Amount
-			}
-			return names, m
-		})
 		add("total", "", b.Total, a.Total)
 	}
 	return changes
+}
+
+// amounts are those of the lines or of the services, with their names in order.
+func (e Estimate) amounts(of string) (names []string, amounts map[string]Cents) {
+	amounts = map[string]Cents{}
+	add := func(name string, amount Cents) { names, amounts[name] = append(names, name), amount }
+	if of == "line" {
+		for _, line := range e.Lines {
+			add(line.Name, line.Amount)
+		}
+		return names, amounts
+	}
+	for _, s := range e.Services {
+		add(s.Name, s.Amount)
+	}
+	return names, amounts
 }
 
 // Markdown is the estimate's lines as a table for a document or a review.

@@ -3,6 +3,7 @@ package cost
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,10 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/internal/assembly"
+	"cutover/internal/capacity"
+	"cutover/internal/model"
 )
 
-// write makes an assembly of templates, by the names of their stacks, and reads it.
-func write(t *testing.T, templates map[string]string) *assembly.Assembly {
+// readModel makes an assembly of templates, by the names of their stacks, and reads it.
+func readModel(t *testing.T, templates map[string]string) *model.Model {
 	t.Helper()
 	dir := t.TempDir()
 	artifacts := map[string]any{}
@@ -39,11 +42,11 @@ func write(t *testing.T, templates map[string]string) *assembly.Assembly {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a
+	return model.Read(a)
 }
 
-// golden reads the golden templates of a directory.
-func golden(t *testing.T, dir string) *assembly.Assembly {
+// readGolden reads the golden templates of a directory.
+func readGolden(t *testing.T, dir string) *model.Model {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("../../../stacks/golden", dir, "*.json"))
 	if err != nil || len(files) == 0 {
@@ -57,7 +60,7 @@ func golden(t *testing.T, dir string) *assembly.Assembly {
 		}
 		templates[strings.TrimSuffix(filepath.Base(file), ".json")] = string(text)
 	}
-	return write(t, templates)
+	return readModel(t, templates)
 }
 
 // show writes an estimate the way a person would note it down.
@@ -210,7 +213,7 @@ not 2 AWS::RDS::DBInstance
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			template := fmt.Sprintf(`{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}, "Resources": {"Any": {"Type": "AWS::IAM::Role"}, %s}}`, strings.Join(append(test.resources, `"Other": {"Type": "AWS::IAM::Role"}`), ",\n"))
-			estimates, err := Read(write(t, map[string]string{"Stack": template}))
+			estimates, err := Read(readModel(t, map[string]string{"Stack": template}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +234,7 @@ func TestRefused(t *testing.T) {
 	}
 	tests := []struct{ name, resources, want string }{
 		{"instance type", launch("x9.huge", `{"VolumeSize": 1, "VolumeType": "gp3"}`),
-			`Stack/Template/Properties.LaunchTemplateData.InstanceType: the price of the instance type "x9.huge" is not known: add it to internal/analysis/cost/prices.json`},
+			`Stack/Template/Properties.LaunchTemplateData.InstanceType: the instance type "x9.huge" is not known: add its size to internal/capacity/instance.go and its price to internal/analysis/cost/prices.json`},
 		{"volume type", launch("t3.small", `{"VolumeSize": 1, "VolumeType": "io2"}`),
 			`Stack/Template/Properties.LaunchTemplateData.BlockDeviceMappings[0].Ebs: the price of the volume type "io2" is not known: add it to internal/analysis/cost/prices.json`},
 		{"volume that is faster", launch("t3.small", `{"VolumeSize": 1, "VolumeType": "gp3", "Iops": 9000}`),
@@ -245,7 +248,7 @@ func TestRefused(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Read(write(t, map[string]string{"Stack": `{"Resources": {` + test.resources + `}}`}))
+			_, err := Read(readModel(t, map[string]string{"Stack": `{"Resources": {` + test.resources + `}}`}))
 			if err == nil || err.Error() != test.want {
 				t.Errorf("refused: %v\nwant %s", err, test.want)
 			}
@@ -260,7 +263,7 @@ func TestEnvironments(t *testing.T) {
 	}
 	untagged := `{"Resources": {"Key": {"Type": "AWS::KMS::Key"}}}`
 	names := func(templates map[string]string) []string {
-		estimates, err := Read(write(t, templates))
+		estimates, err := Read(readModel(t, templates))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +289,7 @@ func TestGoldens(t *testing.T) {
 		t.Fatalf("there are no golden templates: %v", err)
 	}
 	for _, dir := range dirs {
-		estimates, err := Read(golden(t, dir.Name()))
+		estimates, err := Read(readGolden(t, dir.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -321,7 +324,7 @@ func TestPhases(t *testing.T) {
 		{"switched", nil},
 		{"retired", []string{"service api 2.20 0.00", "service shared 86.60 88.80"}},
 	} {
-		estimates, err := Read(golden(t, test.phase))
+		estimates, err := Read(readGolden(t, test.phase))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -382,7 +385,7 @@ func TestReadme(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(text), "\n## What it costs\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	estimates, err := Read(golden(t, "monolith"))
+	estimates, err := Read(readGolden(t, "monolith"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -412,11 +415,8 @@ func TestPrices(t *testing.T) {
 			t.Errorf("%s costs %v according to %q", name, amounts, url)
 		}
 	}
-	for name, m := range prices.Instances.Prices {
-		source(name, prices.Instances.Source, m.Hour)
-		if m.VCPU == 0 || m.MemoryMiB == 0 {
-			t.Errorf("%s has %d CPUs and %d MiB", name, m.VCPU, m.MemoryMiB)
-		}
+	for name, hour := range prices.Instances.Prices {
+		source(name, prices.Instances.Source, hour)
 	}
 	for name, price := range prices.Volumes.Prices {
 		source(name, prices.Volumes.Source, price)
@@ -429,12 +429,43 @@ func TestPrices(t *testing.T) {
 	}
 }
 
-func TestMachineOf(t *testing.T) {
-	m, known := MachineOf("t3.small")
-	if !known || m.VCPU != 2 || m.MemoryMiB != 2048 || m.Month() != 1518 {
-		t.Errorf("%+v for %v a month, %v, want 2 vCPU and 2048 MiB for 15.18", m, m.Month(), known)
+func TestInstanceMonth(t *testing.T) {
+	if month, known := InstanceMonth("t3.small"); !known || month != 1518 {
+		t.Errorf("a t3.small costs %v a month, %v, want 15.18", month, known)
 	}
-	if _, known := MachineOf("t3.huge"); known {
+	if _, known := InstanceMonth("t3.huge"); known {
 		t.Error("the price of a type that there is not is known")
+	}
+}
+
+// Each instance type of which the size is known has a price, and no other.
+func TestInstanceTypes(t *testing.T) {
+	if diff := cmp.Diff(capacity.InstanceTypes(), slices.Sorted(maps.Keys(prices.Instances.Prices))); diff != "" {
+		t.Errorf("(-sizes +prices):\n%s", diff)
+	}
+}
+
+// What the model says that types cost is in the price list, and the price list has no
+// more.
+func TestKeys(t *testing.T) {
+	want := map[string]bool{}
+	for key := range prices.Fixed {
+		want[key] = true
+		if !slices.ContainsFunc(things, func(thing struct{ price, one, more string }) bool { return thing.price == key }) {
+			t.Errorf("%s has no name", key)
+		}
+	}
+	for key := range prices.Traffic {
+		want[key] = true
+	}
+	got := map[string]bool{}
+	for _, resourceType := range model.Types() {
+		keys, _ := model.Costs(resourceType)
+		for _, key := range keys {
+			got[key] = true
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-prices +model):\n%s", diff)
 	}
 }

@@ -1,27 +1,26 @@
 // Package criticalpath says what a deployment has to wait for, from synthesized
-// templates: which resources CloudFormation touches, which of them wait for one
-// another, and the longest chain among them.
+// templates: which resources CloudFormation touches, which resources wait for which, and
+// the longest chain of them.
 //
-// It counts steps (a resource created, updated or deleted) and adds up the waits
-// that the templates choose: how often health is checked, how long a task that goes
-// away has. How long AWS takes for a step it does not know, and does not guess: a
-// chain is long by its steps, and seconds are those of the templates alone.
+// The package counts steps: a resource that is created, updated or deleted. It adds up
+// the waits that the templates choose, such as the interval of health checks. It does not
+// know how long AWS takes for a step, and does not guess. So the length of a chain is its
+// number of steps, and its seconds are those of the templates alone.
 //
-// What it takes for granted of CloudFormation and of the CDK command line:
+// The package relies on this of CloudFormation and of the CDK command line:
 //
-//   - A resource waits for those that it names in DependsOn, and in its properties
-//     by Ref, Fn::GetAtt and Fn::Sub; the others are worked on side by side. To be
-//     deleted, those that name a resource go before it
+//   - A resource waits for the resources that it names: in DependsOn, and in its
+//     properties by Ref, Fn::GetAtt and Fn::Sub. Other resources are worked on side by
+//     side. A resource is deleted after those that name it
 //     (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-dependson.html).
-//   - What a template no longer has, and what was replaced, is deleted when all the
-//     rest of the stack is updated
+//   - CloudFormation deletes what a template no longer has, and what was replaced, after
+//     it has updated the rest of the stack
 //     (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-monitor-stack.html).
-//   - A stack waits for the whole of every stack that it depends on. The others are
-//     deployed side by side, as many as `cdk deploy --concurrency` says. A stack with
-//     the template that is deployed is left out, even where it reads a value of
-//     another stack that changes
+//   - A stack waits for all of every stack that it depends on. Other stacks are deployed
+//     side by side, as many as `cdk deploy --concurrency` says. A stack whose template is
+//     deployed already is left out, even if it reads a value of a stack that changes
 //     (https://docs.aws.amazon.com/cdk/v2/guide/ref-cli-cmd-deploy.html).
-//   - A service is waited for until it is steady: see [Step.Seconds].
+//   - CloudFormation waits for a service until it is steady: see [Step.Seconds].
 package criticalpath
 
 import (
@@ -32,6 +31,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // Action is what is done to a resource.
@@ -41,7 +41,7 @@ const (
 	Create Action = "create"
 	// Update is done in place.
 	Update Action = "update"
-	// Replace makes the resource anew. That the old one is deleted is another step.
+	// Replace makes a new resource. Deleting the old one is another step.
 	Replace Action = "replace"
 	Delete  Action = "delete"
 )
@@ -50,21 +50,23 @@ const (
 type Step struct {
 	Stack     string `json:"stack"`
 	LogicalID string `json:"logicalId"`
-	// Name is the path of the construct within the stack, or the logical id where
-	// the template has no paths.
+	// Name is the path of the construct within the stack. It is the logical id if the
+	// template has no paths.
 	Name   string `json:"name"`
 	Type   string `json:"type"`
 	Action Action `json:"action"`
-	// Seconds is how long the step lasts at most because the template says so; 0 for
-	// most resources. Why says what it is made of.
+	// Seconds is the longest time that the template gives the step. It is 0 for most
+	// resources. Why says what the time is made of.
 	//
-	// It is known for services of ECS. A new task counts when its targets are healthy
-	// (an interval, within which is the one check that a new target has to pass; ECS's
-	// own page on it counts the threshold times the interval), and when its containers
-	// are (an interval, at the end of which is the first check). One that
-	// goes away has the deregistration delay and then the stop timeout, and needs them
-	// only as long as requests are in flight and the container takes to stop. Which of
-	// it a service has to wait for depends on what the deployment changes.
+	// The time is known for ECS services:
+	//
+	//   - A new task counts when its targets and its containers are healthy. A new target
+	//     has to pass one check, which comes within an interval. (ECS's own page counts the
+	//     threshold times the interval.) A container's first check comes after an interval.
+	//   - A task that goes away has the deregistration delay and then the stop timeout. It
+	//     needs them only while requests are in flight and the container is stopping.
+	//
+	// What a deployment changes decides which of the two a service waits for.
 	//
 	//   - https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 	//   - https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
@@ -72,14 +74,14 @@ type Step struct {
 	//   - https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-connection-draining.html
 	Seconds int    `json:"seconds,omitempty"`
 	Why     string `json:"why,omitempty"`
-	// GivesUp is after how many seconds at most the circuit breaker ends a deployment
-	// whose tasks start and never become healthy; 0 if there is none, or one with a
-	// threshold of its own. No deployment that goes well waits for it.
+	// GivesUp is the most seconds after which the circuit breaker ends a deployment whose
+	// tasks start and never become healthy. It is 0 without a circuit breaker, and for one
+	// with a threshold of its own. No deployment that goes well waits for it.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 	GivesUp int `json:"givesUpSeconds,omitempty"`
 }
 
-// Length is how long a chain of steps is, or all of them one after the other.
+// Length is the length of a chain of steps, or of all steps one after the other.
 type Length struct {
 	Stacks int `json:"stacks"`
 	Steps  int `json:"steps"`
@@ -90,10 +92,10 @@ type Length struct {
 // Stack is what is done to a stack.
 type Stack struct {
 	Name string `json:"name"`
-	// Turn counts from 1: stacks of one turn do not wait for each other, and each
-	// waits for one of the turn before. 0 for a stack that is left out.
+	// Turn counts from 1. Stacks of one turn do not wait for each other, and each waits
+	// for a stack of the turn before. Turn is 0 for a stack that is left out.
 	Turn int `json:"turn"`
-	// Needs are the stacks that it waits for.
+	// Needs are the stacks that this stack waits for.
 	Needs []Need `json:"needs"`
 	// Created, Updated, Replaced and Deleted are resources.
 	Created  int `json:"created"`
@@ -105,14 +107,14 @@ type Stack struct {
 	All   Length `json:"all"`
 }
 
-// Touched is how many of its resources something is done to.
+// Touched is the number of resources of the stack to which something is done.
 func (s Stack) Touched() int { return s.Created + s.Updated + s.Replaced + s.Deleted }
 
 // Need is a stack that another one waits for.
 type Need struct {
 	Stack string `json:"stack"`
-	// Values is in how many places the other one reads a value of this stack. With
-	// 0 it waits because the app says so.
+	// Values is the number of places in which the other stack reads a value of this one.
+	// If it is 0, the other stack waits because the app says so.
 	Values int `json:"values"`
 }
 
@@ -120,22 +122,21 @@ type Need struct {
 type Path struct {
 	// First says that nothing is deployed yet.
 	First bool `json:"first"`
-	// Stacks are in the order of their turns; those that are left out come last.
+	// Stacks are in the order of their turns. Stacks that are left out come last.
 	Stacks []Stack `json:"stacks"`
-	// Chain is the longest chain of steps that wait for one another. Of several that
-	// are as long it is one with the most seconds.
+	// Chain is the longest chain of steps that wait for one another. If several chains are
+	// as long, it is one with the most seconds.
 	Chain []Step `json:"chain"`
-	// Longest is the length of Chain, but for its seconds: those are the most of any
-	// chain.
+	// Longest is the length of Chain, with the most seconds of any chain.
 	Longest Length `json:"longest"`
 	// Serial is everything, one after the other.
 	Serial Length `json:"serial"`
-	// Unknown lists what is not in the numbers: types of which it is not known here
-	// whether an update replaces them, and target groups of elsewhere.
+	// Unknown lists what is missing in the numbers: types of which the model does not say
+	// what replaces them, and target groups that the assembly does not have.
 	Unknown []string `json:"unknown,omitempty"`
 }
 
-// Touched is how many resources something is done to.
+// Touched is the number of resources to which something is done.
 func (p *Path) Touched() int {
 	n := 0
 	for _, s := range p.Stacks {
@@ -157,14 +158,17 @@ func (p *Path) SideBySide() int {
 	return most
 }
 
-// Read works out what it takes to get from one assembly to another; from nothing
-// if from is nil. Stacks are the same if they have the same name; those that only
-// from has are left alone, as a deployment does.
+// Read works out the way from one assembly to another. If from is nil, nothing is
+// deployed yet. Stacks are the same if they have the same name. Stacks that only from has
+// are left alone, as a deployment leaves them.
 //
-// Its error has a line for each value that has to be known and is not, or names
-// resources that wait for each other in a circle.
+// The error has a line for each value that has to be known and is not. Resources that wait
+// for each other in a circle are an error, too.
 func Read(from, to *assembly.Assembly) (*Path, error) {
-	d := &deployment{from: from, to: to, unknown: map[string]bool{}}
+	d := &deployment{to: model.Read(to), unknown: map[string]bool{}}
+	if from != nil {
+		d.from = model.Read(from)
+	}
 	p := &Path{First: from == nil, Chain: []Step{}}
 	done := map[*assembly.Stack]chain{}
 	turns := map[*assembly.Stack]int{}
@@ -177,7 +181,7 @@ func Read(from, to *assembly.Assembly) (*Path, error) {
 		for _, other := range stack.DependsOn {
 			before = before.or(done[other])
 			turns[stack] = max(turns[stack], turns[other])
-			s.Needs = append(s.Needs, Need{other.Name, values(to, stack, other)})
+			s.Needs = append(s.Needs, Need{other.Name, to.Reads(stack, other)})
 		}
 		slices.SortFunc(s.Needs, func(a, b Need) int { return cmp.Compare(a.Stack, b.Stack) })
 		done[stack] = before.then(within)
@@ -243,31 +247,9 @@ type graph struct {
 
 // order returns all ids, each after those that it needs.
 func (g graph) order() ([]string, error) {
-	var sorted, open []string
-	done := map[string]bool{}
-	var visit func(string) error
-	visit = func(id string) error {
-		if i := slices.Index(open, id); i >= 0 {
-			return fmt.Errorf("%s: resources wait for each other in a circle: %s", g.stack, strings.Join(append(open[i:], id), ", "))
-		}
-		if done[id] {
-			return nil
-		}
-		open = append(open, id)
-		for _, need := range g.needs[id] {
-			if err := visit(need); err != nil {
-				return err
-			}
-		}
-		open = open[:len(open)-1]
-		done[id] = true
-		sorted = append(sorted, id)
-		return nil
-	}
-	for _, id := range slices.Sorted(maps.Keys(g.needs)) {
-		if err := visit(id); err != nil {
-			return nil, err
-		}
+	sorted, circle := assembly.Order(slices.Sorted(maps.Keys(g.needs)), func(id string) []string { return g.needs[id] })
+	if circle != nil {
+		return nil, fmt.Errorf("%s: resources wait for each other in a circle: %s", g.stack, strings.Join(append(circle, circle[0]), ", "))
 	}
 	return sorted, nil
 }

@@ -291,9 +291,9 @@ func TestWaits(t *testing.T) {
 			action: Create, seconds: 6, why: "start: a health check of the target group within 6 s"},
 		{name: "blue and green", before: service(`"DeploymentController": {"Type": "CODE_DEPLOY"},`, "", ""), after: service(`"DeploymentController": {"Type": "CODE_DEPLOY"},`, image, ""), action: Update},
 		{name: "a target group of elsewhere", after: strings.Replace(service("", "", ""), `{"Ref": "Group"}`, `"arn:group"`, 1), action: Create, seconds: 5,
-			why: "start: the container's health check after 5 s", unknown: "the target group arn:group of S/Service"},
+			why: "start: the container's health check after 5 s", unknown: "a target group of S/Service"},
 		{name: "a target group of elsewhere and no check of the container's own", after: fmt.Sprintf(bare, `, "LoadBalancers": [{"TargetGroupArn": "arn:group"}]`),
-			action: Create, why: "start: not known here", unknown: "the target group arn:group of S/Service"},
+			action: Create, why: "start: not known here", unknown: "a target group of S/Service"},
 		{name: "a task definition of elsewhere", after: strings.Replace(service("", "", ""), `{"Ref": "Definition"}`, `"family:1"`, 1), action: Create, seconds: 6,
 			why: "start: a health check of the target group within 6 s", unknown: "the task definition of S/Service"},
 	}

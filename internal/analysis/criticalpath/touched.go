@@ -3,30 +3,30 @@ package criticalpath
 import (
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // deployment is what gets from one assembly to another.
 type deployment struct {
-	from, to *assembly.Assembly // from may be nil
+	from, to *model.Model // from may be nil
 	unknown  map[string]bool
 }
 
 // stack returns what is done to a stack, and the longest chain of it.
 func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	s := Stack{Name: stack.Name, Needs: []Need{}}
-	now, err := existing(d.to, stack)
+	now, err := existing(d.to.Assembly, stack)
 	if err != nil {
 		return s, chain{}, err
 	}
 	old := map[string]*assembly.Resource{}
 	if d.from != nil {
-		if before := d.from.Stack(stack.Name); before != nil {
-			if old, err = existing(d.from, before); err != nil {
+		if before := d.from.Assembly.Stack(stack.Name); before != nil {
+			if old, err = existing(d.from.Assembly, before); err != nil {
 				return s, chain{}, err
 			}
 		}
@@ -34,7 +34,7 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	made := graph{stack.Name, map[string]Step{}, needs(now)}
 	gone := graph{stack.Name, map[string]Step{}, reversed(needs(old))}
 
-	// What becomes of a resource is known when it is of those that it needs.
+	// The fate of a resource depends on the fate of the resources that it needs.
 	order, err := made.order()
 	if err != nil {
 		return s, chain{}, err
@@ -95,6 +95,16 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	return s, alone, nil
 }
 
+// replaces says whether the changes make CloudFormation replace a resource. A type of
+// which that is not known is taken to be updated in place.
+func (d *deployment) replaces(was, is *assembly.Resource, changed []string) bool {
+	replaces, known := model.Replaces(is.Type, changed...)
+	if !known && len(changed) > 0 && was.Type == is.Type {
+		d.unknown["whether an update replaces "+is.Type] = true
+	}
+	return replaces || was.Type != is.Type
+}
+
 func newStep(r *assembly.Resource, action Action) Step {
 	name := strings.TrimSuffix(strings.TrimPrefix(r.Path, r.Stack.Name+"/"), "/Resource")
 	if name == "" {
@@ -103,8 +113,7 @@ func newStep(r *assembly.Resource, action Action) Step {
 	return Step{Stack: r.Stack.Name, LogicalID: r.LogicalID, Name: name, Type: r.Type, Action: action}
 }
 
-// existing are the resources of a stack without those whose condition does not
-// hold.
+// existing are the resources of a stack whose condition holds.
 func existing(a *assembly.Assembly, stack *assembly.Stack) (map[string]*assembly.Resource, error) {
 	resources := map[string]*assembly.Resource{}
 	for _, r := range stack.Resources {
@@ -119,12 +128,12 @@ func existing(a *assembly.Assembly, stack *assembly.Stack) (map[string]*assembly
 	return resources, nil
 }
 
-// needs are the resources that each one names, in DependsOn or in its properties.
+// needs are the resources that each resource names, in DependsOn or in its properties.
 func needs(resources map[string]*assembly.Resource) map[string][]string {
 	all := map[string][]string{}
 	for id, r := range resources {
 		named := slices.Clone(r.DependsOn)
-		references(r.Properties, func(other, _ string) { named = append(named, other) })
+		assembly.References(r.Properties, func(other, _ string) { named = append(named, other) })
 		slices.Sort(named)
 		all[id] = slices.DeleteFunc(slices.Compact(named), func(other string) bool { return resources[other] == nil })
 	}
@@ -144,107 +153,21 @@ func reversed(needs map[string][]string) map[string][]string {
 	return all
 }
 
-// placeholder is a variable of Fn::Sub, as in ${Name} and ${Name.Attribute};
-// ${!Literal} is none.
-var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
-
-// references calls f with every name of a resource or parameter in a value, and
-// the attribute that is asked for.
-func references(value any, f func(id, attribute string)) {
-	switch value := value.(type) {
-	case []any:
-		for _, element := range value {
-			references(element, f)
-		}
-	case map[string]any:
-		for key, argument := range value {
-			list, _ := argument.([]any)
-			text, isText := argument.(string)
-			switch {
-			case key == "Ref" && isText:
-				f(text, "")
-			case key == "Fn::GetAtt" && isText:
-				id, attribute, _ := strings.Cut(text, ".")
-				f(id, attribute)
-			case key == "Fn::GetAtt" && len(list) == 2:
-				id, _ := list[0].(string)
-				attribute, _ := list[1].(string)
-				f(id, attribute)
-			case key == "Fn::Sub":
-				var own map[string]any
-				if len(list) == 2 {
-					text, _ = list[0].(string)
-					own, _ = list[1].(map[string]any)
-					references(list[1], f)
-				}
-				for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
-					if id, attribute, _ := strings.Cut(match[1], "."); own[match[1]] == nil {
-						f(id, attribute)
-					}
-				}
-			default:
-				references(argument, f)
-			}
-		}
-	}
-}
-
-// changes are the names of the properties that get another value: because the
-// template has another one, or because it is that of a resource that does.
+// changes are the names of the properties that get another value. Either the template has
+// another value, or the property has a value of a resource that gets another one.
 func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 	both := maps.Clone(was.Properties)
 	maps.Copy(both, is.Properties)
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(both)) {
 		differs := !reflect.DeepEqual(was.Properties[name], is.Properties[name])
-		references(is.Properties[name], func(id, attribute string) {
+		assembly.References(is.Properties[name], func(id, attribute string) {
 			step := steps[id]
-			differs = differs || step.Action == Replace || step.Action == Update && slices.Contains(moving[step.Type], attribute)
+			differs = differs || step.Action == Replace || step.Action == Update && model.Moves(step.Type, attribute)
 		})
 		if differs {
 			changed = append(changed, name)
 		}
 	}
 	return changed
-}
-
-// values is in how many places of its resources and outputs a stack reads a value
-// of another one.
-func values(a *assembly.Assembly, stack, other *assembly.Stack) int {
-	exports := map[any]bool{}
-	for id, output := range other.Outputs {
-		if output.ExportName != nil {
-			if name, err := a.Resolve(other, id, "Export.Name", output.ExportName); err == nil {
-				exports[name] = true
-			}
-		}
-	}
-	n := 0
-	var count func(value any)
-	count = func(value any) {
-		switch value := value.(type) {
-		case []any:
-			for _, element := range value {
-				count(element)
-			}
-		case map[string]any:
-			for key, argument := range value {
-				switch key {
-				case "Fn::GetStackOutput":
-					if object, _ := argument.(map[string]any); object["StackName"] == other.Name {
-						n++
-					}
-				case "Fn::ImportValue":
-					if name, err := a.Resolve(stack, "", key, argument); err == nil && exports[name] {
-						n++
-					}
-				default:
-					count(argument)
-				}
-			}
-		}
-	}
-	count(stack.Template["Resources"])
-	count(stack.Template["Outputs"])
-	return n
 }

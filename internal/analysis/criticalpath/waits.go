@@ -4,22 +4,17 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cutover/internal/assembly"
-	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
-const (
-	serviceType        = "AWS::ECS::Service"
-	taskDefinitionType = "AWS::ECS::TaskDefinition"
-	targetGroupType    = "AWS::ElasticLoadBalancingV2::TargetGroup"
-)
-
-// pace is how fast a service comes and goes, in seconds at most.
+// pace is how fast the tasks of a service come and go, in seconds at most.
 type pace struct {
+	service  *model.Service
 	tasks    int
-	kept     bool // an update leaves the number as it is
-	min, max int  // percent of the tasks during a deployment
+	kept     bool // an update leaves the number of tasks as it is
 	start    int  // until a new task counts
 	startWhy string
 	stop     int // until one that goes away is gone
@@ -35,26 +30,26 @@ var restarting = []string{
 	"ServiceRegistries", "TaskDefinition", "VolumeConfigurations", "VpcLatticeConfigurations",
 }
 
-// wait adds to a step what the templates make it last. What was is nil for a
-// resource that is created, what is for one that is deleted.
+// wait adds to a step how long the templates make it last. was is nil for a resource that
+// is created, is for a resource that is deleted.
 func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []string) error {
-	if step.Type != serviceType {
+	if step.Type != model.ECSService {
 		return nil
 	}
 	var before, after pace
 	var err error
 	if was != nil && step.Action != Replace {
-		if before, err = d.pace(d.from, was); err != nil {
+		if before, err = d.pace(d.from.Value(was).(*model.Service)); err != nil {
 			return err
 		}
 	}
 	if is != nil {
-		if after, err = d.pace(d.to, is); err != nil {
+		if after, err = d.pace(d.to.Value(is).(*model.Service)); err != nil {
 			return err
 		}
 	}
 	if was != nil && step.Action == Update && after.kept {
-		// Without a count an update keeps the number, and a new service has one task.
+		// Without a count an update keeps the number of tasks.
 		after.tasks = before.tasks
 	}
 	anew := slices.ContainsFunc(changed, func(name string) bool { return slices.Contains(restarting, name) })
@@ -85,107 +80,67 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 	return nil
 }
 
-// rounds is in how many goes the tasks are replaced: each as many as the maximum
-// lets start, or the minimum lets stop, at a time.
+// rounds is how often tasks are replaced, each time as many as the maximum lets start, or
+// the minimum lets stop.
 func (p pace) rounds() int {
-	lower, upper := (&ecs.ServiceSpec{MinimumHealthyPercent: p.min, MaximumPercent: p.max}).Bounds(p.tasks)
+	lower, upper := model.Bounds(p.service.MinimumHealthyPercent, p.service.MaximumPercent, p.tasks)
 	atOnce := max(1, upper-lower)
 	return (p.tasks + atOnce - 1) / atOnce
 }
 
-// pace reads a service. Defaults are those of CloudFormation, ECS and Elastic Load
-// Balancing:
-// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html,
-// …/aws-properties-ecs-taskdefinition-healthcheck.html,
-// …/aws-resource-elasticloadbalancingv2-targetgroup.html.
-func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pace, error) {
-	const most = 1 << 20 // of seconds and counts, so that their products are numbers
-	r := assembly.NewReader(a)
-	p := r.Properties(resource)
-	deployment := p.Field("DeploymentConfiguration")
-	count := p.Field("DesiredCount")
-	least := 1
-	if !count.Present() { // one that scales has no fewer
-		for _, target := range ecs.ScalableTargets(a) {
-			if target.Service == resource {
-				least = target.Min
-			}
-		}
-	}
-	s := pace{
-		tasks:   count.Int(least, 0, most),
-		kept:    !count.Present(),
-		min:     deployment.Field("MinimumHealthyPercent").Int(100, 0, 100),
-		max:     deployment.Field("MaximumPercent").Int(200, 0, most),
-		rolling: p.Field("DeploymentController").Field("Type").Text("ECS") == "ECS",
-	}
-
-	var healthy, failing, drain int
-	why := "not known here"
-	for _, v := range p.Field("LoadBalancers").List() {
-		arn := v.Field("TargetGroupArn")
-		group := resolved(a, arn, resource, targetGroupType)
+// pace says how fast the tasks of a service come and go.
+func (d *deployment) pace(s *model.Service) (pace, error) {
+	errs := []error{s.Problem("DesiredCount", "DeploymentConfiguration", "DeploymentController", "HealthCheckGracePeriodSeconds")}
+	seconds := func(d time.Duration) int { return int(d.Seconds()) }
+	var healthy, failing, drain, kill int
+	why, checked := "not known here", len(s.LoadBalancers) > 0
+	for _, lb := range s.LoadBalancers {
+		group := lb.TargetGroup
 		if group == nil {
-			d.unknown[fmt.Sprintf("the target group %v of %v", arn.Raw(), resource)] = true
+			d.unknown[fmt.Sprintf("a target group of %v", s.Resource)] = true
 			continue
 		}
-		g := r.Properties(group)
+		errs = append(errs, group.Problem("HealthCheckIntervalSeconds", "UnhealthyThresholdCount", "TargetGroupAttributes"))
 		// A new target has to pass one check; the threshold is for one that has failed
 		// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html).
-		interval := g.Field("HealthCheckIntervalSeconds").Int(30, 1, most)
+		interval := seconds(group.Health.Interval)
 		if interval > healthy {
 			healthy = interval
 			why = fmt.Sprintf("a health check of the target group within %d s", interval)
 		}
-		failing = max(failing, g.Field("UnhealthyThresholdCount").Int(2, 1, most)*interval)
-		delay := 300
-		for _, attribute := range g.Field("TargetGroupAttributes").List() {
-			if attribute.Field("Key").Text("") == "deregistration_delay.timeout_seconds" {
-				delay = attribute.Field("Value").Int(delay, 0, most)
-			}
-		}
-		drain = max(drain, delay)
+		failing = max(failing, group.Health.Unhealthy*interval)
+		drain = max(drain, seconds(group.DeregistrationDelay))
 	}
-
-	kill, checked := 0, len(p.Field("LoadBalancers").List()) > 0
-	if definition := resolved(a, p.Field("TaskDefinition"), resource, taskDefinitionType); definition != nil {
-		for _, c := range r.Properties(definition).Field("ContainerDefinitions").List() {
-			kill = max(kill, c.Field("StopTimeout").Int(30, 0, most))
-			check := c.Field("HealthCheck")
-			if !check.Present() || !c.Field("Essential").Bool(true) {
+	if s.TaskDefinition == nil {
+		d.unknown[fmt.Sprintf("the task definition of %v", s.Resource)] = true
+	} else {
+		errs = append(errs, s.TaskDefinition.ContainerProblem("Essential", "StopTimeout", "HealthCheck.Interval", "HealthCheck.Retries", "HealthCheck.StartPeriod"))
+		for _, c := range s.TaskDefinition.Containers {
+			kill = max(kill, seconds(c.StopTimeout))
+			if c.HealthCheck == nil || !c.Essential {
 				continue
 			}
 			checked = true
-			interval := check.Field("Interval").Int(30, 1, most)
+			interval := seconds(c.HealthCheck.Interval)
 			if interval > healthy {
 				healthy = interval
 				why = fmt.Sprintf("the container's health check after %d s", interval)
 			}
-			failing = max(failing, check.Field("StartPeriod").Int(0, 0, most)+check.Field("Retries").Int(3, 1, most)*interval)
+			failing = max(failing, seconds(c.HealthCheck.StartPeriod)+c.HealthCheck.Retries*interval)
 		}
-	} else {
-		d.unknown[fmt.Sprintf("the task definition of %v", resource)] = true
 	}
 	if !checked {
-		healthy = int(ecs.Unchecked.Seconds())
+		healthy = seconds(model.Unchecked)
 		why = fmt.Sprintf("%d s for want of a health check", healthy)
 	}
-	s.start, s.startWhy = healthy, "start: "+why
-	s.stop, s.stopWhy = drain+kill, fmt.Sprintf("stop: deregistration delay %d s, stop timeout %d s", drain, kill)
-
-	if breaker := deployment.Field("DeploymentCircuitBreaker"); breaker.Field("Enable").Bool(false) && !breaker.Field("ThresholdConfiguration").Present() {
-		grace := p.Field("HealthCheckGracePeriodSeconds").Int(0, 0, most)
-		s.givesUp = ecs.Threshold{}.Failures(s.tasks) * max(grace, failing) // one after the other at worst
+	p := pace{
+		service: s, tasks: s.Tasks(), kept: s.DesiredCount == nil, rolling: s.Controller == "ECS",
+		start: healthy, startWhy: "start: " + why,
+		stop: drain + kill, stopWhy: fmt.Sprintf("stop: deregistration delay %d s, stop timeout %d s", drain, kill),
 	}
-	return s, r.Err()
-}
-
-// resolved is the resource of that type that a value names, nil if it names
-// something else, or what only a deployment can tell.
-func resolved(a *assembly.Assembly, v assembly.Value, in *assembly.Resource, resourceType string) *assembly.Resource {
-	value, err := a.Resolve(in.Stack, in.LogicalID, "", v.Raw())
-	if ref, ok := value.(assembly.Ref); err == nil && ok && ref.Resource.Type == resourceType {
-		return ref.Resource
+	if s.CircuitBreaker.Enable && s.CircuitBreaker.Threshold == (model.Threshold{}) {
+		// One after the other at worst.
+		p.givesUp = model.Threshold{}.Failures(p.tasks) * max(seconds(s.HealthCheckGracePeriod), failing)
 	}
-	return nil
+	return p, assembly.Join(errs...)
 }

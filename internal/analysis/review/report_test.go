@@ -271,7 +271,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-func TestPicture(t *testing.T) {
+func TestSparklines(t *testing.T) {
 	slice := func(at float64, lost int, by map[string]int) rehearsal.Slice {
 		return rehearsal.Slice{Begin: rehearsal.Seconds(at), Totals: rehearsal.Totals{Lost: lost, ByService: by}}
 	}
@@ -292,17 +292,17 @@ lost    ··✗··
 1 monolith   2 switched   3 retired
 A column is 0.5 s, a full one 160 requests a second; ✗ is where requests were lost or answered differently.
 `
-	if diff := cmp.Diff(want, review.Picture(r, 5)); diff != "" {
+	if diff := cmp.Diff(want, review.Sparklines(r, 5)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, columns := range []int{1, 2, 3} {
-		for line := range strings.Lines(review.Picture(r, columns)) {
+		for line := range strings.Lines(review.Sparklines(r, columns)) {
 			if cells := len([]rune(line)); cells > len("nobody  ")+columns+len(r.Phases) && !strings.Contains(line, "monolith") && !strings.Contains(line, "column") {
 				t.Errorf("%d columns: %q", columns, line)
 			}
 		}
 	}
-	if got := review.Picture(&rehearsal.Report{}, 10); got != "" {
+	if got := review.Sparklines(&rehearsal.Report{}, 10); got != "" {
 		t.Errorf("of nothing: %q", got)
 	}
 }

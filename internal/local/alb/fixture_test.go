@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
+	"cutover/internal/rules"
 )
 
 // read makes an assembly of one template.
@@ -102,10 +104,10 @@ func (tt template) json(t testing.TB) string {
 		tt.action = forwardTo("A")
 	}
 	resources := map[string]resource{
-		"Lb":       {loadBalancerType, object{"Name": "forum", "Scheme": "internal", "Type": "application", "LoadBalancerAttributes": tt.loadBalancer}},
-		"Listener": {listenerType, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "DefaultActions": []any{tt.action}}},
-		"A":        {targetGroupType, object{"Name": "a", "HealthCheckPath": "/health"}},
-		"B":        {targetGroupType, object{"Name": "b", "HealthCheckPath": "/health"}},
+		"Lb":       {model.ELBLoadBalancer, object{"Name": "forum", "Scheme": "internal", "Type": "application", "LoadBalancerAttributes": tt.loadBalancer}},
+		"Listener": {model.ELBListener, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "DefaultActions": []any{tt.action}}},
+		"A":        {model.ELBTargetGroup, object{"Name": "a", "HealthCheckPath": "/health"}},
+		"B":        {model.ELBTargetGroup, object{"Name": "b", "HealthCheckPath": "/health"}},
 	}
 	for id, properties := range tt.groups {
 		for name, value := range properties {
@@ -126,9 +128,9 @@ func (tt template) json(t testing.TB) string {
 	return string(text)
 }
 
-func (tt template) config(t testing.TB) *Config {
+func (tt template) config(t testing.TB) *rules.Table {
 	t.Helper()
-	config, err := Read(read(t, tt.json(t)))
+	config, err := Read(model.Read(read(t, tt.json(t))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +198,7 @@ func (b *bench) last(n int) Exchange {
 	return x
 }
 
-func serve(t testing.TB, config *Config) *bench {
+func serve(t testing.TB, config *rules.Table) *bench {
 	t.Helper()
 	b := &bench{t: t, changed: make(chan struct{})}
 	var err error

@@ -3,7 +3,10 @@ package ecs
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // Scaling is a scalable target, the desired count of a service, and its policies.
@@ -14,42 +17,27 @@ type Scaling struct {
 	Policies []ScalingPolicy
 }
 
-// ScalingPolicy is a target tracking policy.
-// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
+// ScalingPolicy is a target tracking policy, a [model.ScalingPolicy].
 type ScalingPolicy struct {
-	Metric ScalingMetric
+	Metric string
 	// TargetGroup is the key of the target group whose requests are counted.
 	TargetGroup string
 	// Target is what the metric is to be close to.
-	Target float64
-	// OutOnly says that the policy does not remove tasks (DisableScaleIn).
-	OutOnly bool
-	// OutCooldown and InCooldown are how long an activity is given to take effect.
-	// Defaults: 5 minutes.
+	Target                  float64
+	OutOnly                 bool
 	OutCooldown, InCooldown time.Duration
 }
 
-// ScalingMetric is what a policy looks at.
-// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html
-type ScalingMetric string
-
+// The metrics that are measured here.
 const (
-	// MetricCPU is the processor time that the tasks take on average, as a
-	// percentage of what they reserve. It may be more than 100.
-	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_utilization.html
-	MetricCPU ScalingMetric = "ECSServiceAverageCPUUtilization"
-	// MetricRequests is how many requests a minute each target gets on average.
-	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
-	MetricRequests ScalingMetric = "ALBRequestCountPerTarget"
+	MetricCPU      = model.MetricCPU
+	MetricRequests = model.MetricRequests
 )
 
 const (
 	// ScalingPeriod is the time that a metric is measured over.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
 	ScalingPeriod = time.Minute
-	// scalingCooldown is the default of both cooldowns for ECS.
-	// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
-	scalingCooldown = 5 * time.Minute
 
 	// The alarms that Application Auto Scaling makes for a policy look at so many
 	// periods in a row: those above the target, and those so far below it. AWS documents
@@ -91,7 +79,7 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 	count = state.desired
 	for i, p := range s.Policies {
 		last := tail(state.measured[i], outPeriods)
-		if last == nil || least(last) <= p.Target {
+		if last == nil || slices.Min(last) <= p.Target {
 			continue
 		}
 		from := state.desired
@@ -112,10 +100,10 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 			continue
 		}
 		last := tail(state.measured[i], inPeriods)
-		if last == nil || !(most(last) < p.Target*inShare) || state.sinceIn < p.InCooldown {
+		if last == nil || !(slices.Max(last) < p.Target*inShare) || state.sinceIn < p.InCooldown {
 			return state.desired, ""
 		}
-		if n := max(p.tasks(state.desired, most(last)), s.Min); n > needed {
+		if n := max(p.tasks(state.desired, slices.Max(last)), s.Min); n > needed {
 			needed, why = n, p.explain(last[len(last)-1], "below")
 		}
 	}
@@ -159,20 +147,4 @@ func tail(values []float64, n int) []float64 {
 		}
 	}
 	return last
-}
-
-func least(values []float64) float64 {
-	v := math.Inf(1)
-	for _, one := range values {
-		v = min(v, one)
-	}
-	return v
-}
-
-func most(values []float64) float64 {
-	v := math.Inf(-1)
-	for _, one := range values {
-		v = max(v, one)
-	}
-	return v
 }

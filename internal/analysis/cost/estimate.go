@@ -1,0 +1,152 @@
+package cost
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"cutover/internal/capacity"
+)
+
+// sum is an estimate that is being added up.
+type sum struct {
+	Estimate
+	caused map[string]*Service
+}
+
+// estimate adds it all up.
+func (e *environment) estimate() Estimate {
+	e.grow()
+	s := &sum{Estimate: Estimate{Environment: e.name, Lines: []Line{}}, caused: map[string]*Service{}}
+	s.addInstances(e.groups)
+	s.share(e)
+	for _, kind := range things {
+		s.addThings(kind.price, kind.one, kind.more, e.things)
+	}
+	rest := Service{Name: Shared, Share: 1, Amount: s.Total}
+	for _, name := range slices.Sorted(maps.Keys(s.caused)) {
+		service := *s.caused[name]
+		rest.Share -= service.Share
+		rest.Amount -= service.Amount
+		s.Services = append(s.Services, service)
+	}
+	s.Services = append(s.Services, rest)
+	for _, key := range slices.Sorted(maps.Keys(e.traffic)) {
+		t := prices.Traffic[key]
+		s.Traffic = append(s.Traffic, decimal(t.Price)+" per "+t.For)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(e.unpriced)) {
+		s.Unpriced = append(s.Unpriced, fmt.Sprintf("%d %s", e.unpriced[kind], kind))
+	}
+	return s.Estimate
+}
+
+// grow makes the only Auto Scaling group as large as the tasks need: the capacity
+// provider adds instances if the tasks do not fit, up to the group's maximum.
+func (e *environment) grow() {
+	if len(e.groups) != 1 || e.groups[0].size.VCPU == 0 {
+		return
+	}
+	g := &e.groups[0]
+	var all capacity.Resources
+	for _, t := range e.tasks {
+		all = all.Plus(t.each.Times(t.count))
+	}
+	g.least = max(g.least, min(g.most, all.Instances(g.size.Registers())))
+}
+
+func (s *sum) line(name, item, price string, amount Cents) {
+	s.Lines = append(s.Lines, Line{name, item, price, amount})
+	s.Total += amount
+}
+
+func (s *sum) service(name string) *Service {
+	if s.caused[name] == nil {
+		s.caused[name] = &Service{Name: name}
+	}
+	return s.caused[name]
+}
+
+// addInstances adds the instances and their volumes.
+func (s *sum) addInstances(groups []group) {
+	instances, sizes, gigabytes := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, g := range groups {
+		instances[g.name] += g.least
+		for _, kind := range slices.Sorted(maps.Keys(g.volumeGB)) {
+			name := fmt.Sprintf("%d GB %s", g.volumeGB[kind], kind)
+			sizes[name] += g.least
+			gigabytes[name] = sizes[name] * g.volumeGB[kind]
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(instances)) {
+		n, price := instances[name], prices.Instances.Prices[name]
+		s.line("instance "+name, count(n, "instance", "instances")+" "+name, each(n, price, " an hour"), amount(n*prices.Hours, price))
+	}
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		_, kind, _ := strings.Cut(name, " GB ")
+		price := prices.Volumes.Prices[kind]
+		s.line("volume of "+name, count(sizes[name], "volume", "volumes")+" of "+name, each(gigabytes[name], price, ""), amount(gigabytes[name], price))
+	}
+}
+
+// share divides what there is so far, the instances and their volumes, among the services
+// whose tasks run there.
+func (s *sum) share(e *environment) {
+	var has capacity.Resources
+	for _, g := range e.groups {
+		has = has.Plus(g.size.Whole().Times(g.least))
+	}
+	all := 0.0
+	for _, t := range e.tasks {
+		service := s.service(t.service)
+		service.Tasks += t.count
+		if need := t.each.Times(t.count); has.CPU > 0 && has.MemoryMiB > 0 {
+			share := max(float64(need.CPU)/float64(has.CPU), float64(need.MemoryMiB)/float64(has.MemoryMiB))
+			service.Share += share
+			all += share
+		}
+	}
+	for _, service := range s.caused {
+		service.Share /= max(1, all) // there is no more to share than all of it
+		service.Amount = Cents(math.Round(service.Share * float64(s.Total)))
+	}
+}
+
+// addThings adds a line for all things of one price.
+func (s *sum) addThings(key, one, more string, things []thing) {
+	fixed, n, kinds := prices.Fixed[key], 0, map[string]int{}
+	price, unit, times := fixed.Hour, " an hour", prices.Hours
+	if price == 0 {
+		price, unit, times = fixed.Month, "", 1
+	}
+	for _, t := range things {
+		if t.price != key {
+			continue
+		}
+		n += t.count
+		if t.what != "" {
+			kinds[t.what] += t.count
+		}
+		if t.service != "" && fixed.Free == 0 {
+			s.service(t.service).Amount += amount(t.count*times, price)
+		}
+	}
+	if n == 0 {
+		return
+	}
+	item := count(n, one, more)
+	if len(kinds) > 0 {
+		var parts []string
+		for _, kind := range slices.Backward(slices.Sorted(maps.Keys(kinds))) {
+			parts = append(parts, fmt.Sprintf("%s %d", kind, kinds[kind]))
+		}
+		item += " (" + strings.Join(parts, ", ") + ")"
+	}
+	if fixed.Free > 0 {
+		unit += fmt.Sprintf(", and nothing for the first %d of an account", fixed.Free)
+		n = max(0, n-fixed.Free)
+	}
+	s.line(one, item, each(n, price, unit), amount(n*times, price))
+}

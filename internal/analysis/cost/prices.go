@@ -1,0 +1,118 @@
+package cost
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed prices.json
+var priceFile []byte
+
+// Where a price is added, and the size of an instance type.
+const (
+	pricesPath = "internal/analysis/cost/prices.json"
+	sizesPath  = "internal/capacity/instance.go"
+)
+
+// prices is prices.json. All are US dollars.
+var prices = func() (list struct {
+	Date      string
+	Region    string
+	Hours     int
+	Instances struct {
+		Source string
+		Prices map[string]float64 // of the types of package capacity
+	}
+	Volumes struct {
+		Source string
+		Prices map[string]float64
+	}
+	Fixed   map[string]fixed
+	Traffic map[string]struct { // depend on traffic
+		Price       float64
+		For, Source string
+	}
+}) {
+	decoder := json.NewDecoder(bytes.NewReader(priceFile))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&list); err != nil {
+		panic(fmt.Sprintf("%s: %v", pricesPath, err)) // a mistake in this repository
+	}
+	return list
+}()
+
+// InstanceMonth returns the price of an instance for a month, without its volume. known
+// says whether the type has a price.
+func InstanceMonth(instanceType string) (month Cents, known bool) {
+	hour, known := prices.Instances.Prices[instanceType]
+	return amount(prices.Hours, hour), known
+}
+
+// fixed is the price of something that costs as long as it exists, by the hour or by the
+// month. The first Free things of an account cost nothing. An estimate assumes that the
+// account has no others.
+type fixed struct {
+	Hour, Month float64
+	Free        int
+	Source      string
+}
+
+// Cents is an amount of money, in hundredths of a US dollar. Every line is rounded to
+// cents, so that a table adds up.
+type Cents int64
+
+func (c Cents) String() string {
+	sign := ""
+	if c < 0 {
+		sign, c = "-", -c
+	}
+	return fmt.Sprintf("%s%d.%02d", sign, c/100, c%100)
+}
+
+// MarshalJSON writes dollars.
+func (c Cents) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
+
+// amount is a quantity at a price. It counts in millionths of a dollar: prices have up to
+// four decimals, and no half cent may be lost to a binary fraction.
+func amount(quantity int, price float64) Cents {
+	return Cents((int64(quantity)*int64(math.Round(price*1e6)) + 5000) / 10000)
+}
+
+// About says for what an estimate holds: the month, the region, the prices.
+func About() string {
+	date, err := time.Parse("2006-01", prices.Date)
+	if err != nil {
+		panic(fmt.Sprintf("%s: %v", pricesPath, err))
+	}
+	return fmt.Sprintf("a month of %d hours in %s at list prices of %s, without traffic", prices.Hours, prices.Region, date.Format("January 2006"))
+}
+
+func count(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
+// each writes a number of units and the price of one.
+func each(n int, price float64, unit string) string {
+	if n == 1 {
+		return decimal(price) + unit
+	}
+	return fmt.Sprintf("%d × %s%s", n, decimal(price), unit)
+}
+
+// decimal writes a price with its decimals, two at least.
+func decimal(price float64) string {
+	text := strconv.FormatFloat(price, 'f', -1, 64)
+	if whole, fraction, _ := strings.Cut(text, "."); len(fraction) < 2 {
+		return fmt.Sprintf("%s.%s", whole, (fraction + "00")[:2])
+	}
+	return text
+}

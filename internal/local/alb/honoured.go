@@ -1,0 +1,73 @@
+package alb
+
+import (
+	"cutover/internal/assembly"
+	"cutover/internal/model"
+	"cutover/internal/rules"
+)
+
+// Read takes the load balancers, listeners, rules and target groups out of a
+// model. Its error has a line, with the place, for every setting that is not
+// honoured here. Read passes over settings without an effect on one machine: zones,
+// subnets, security groups, addresses, names in DNS, certificates, quotas, tags,
+// deletion protection.
+func Read(m *model.Model) (*rules.Table, error) {
+	table, err := rules.Build(m)
+	errs := []error{err}
+	for _, lb := range m.LoadBalancers {
+		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"),
+			// Requests that would be classified as severe are always blocked, as in the
+			// defensive mode.
+			lb.Only("LoadBalancerAttributes (routing.http.desync_mitigation_mode)", lb.DesyncMitigation, "", "defensive"))
+	}
+	for _, l := range m.Listeners {
+		errs = append(errs, l.Unsupported(passedOver, nil), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
+		if !l.ServerHeader {
+			errs = append(errs, l.Errorf("ListenerAttributes (routing.http.response.server.enabled)", "false is not honoured: answers have a Server header here"))
+		}
+	}
+	for _, g := range m.TargetGroups {
+		errs = append(errs, g.Unsupported(passedOver, nil),
+			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS"),
+			g.Only("ProtocolVersion", g.ProtocolVersion, "", "HTTP1"),
+			g.Only("TargetType", g.TargetType, "", "instance", "ip"),
+			g.Only("HealthCheckProtocol", g.Health.Protocol, "", "HTTP", "HTTPS"),
+			g.Only("TargetGroupAttributes (load_balancing.algorithm.type)", g.Algorithm, "", "round_robin", model.LeastOutstanding))
+		if g.Health.Disabled {
+			errs = append(errs, g.Errorf("HealthCheckEnabled", "false is not honoured: targets get requests here when they are healthy"))
+		}
+		if g.Stickiness != 0 {
+			errs = append(errs, g.Only("TargetGroupAttributes (stickiness.type)", g.StickinessType, "", "lb_cookie"))
+		}
+	}
+	if err := assembly.Join(errs...); err != nil {
+		return nil, err
+	}
+	return table, nil
+}
+
+// passedOver are the settings without an effect here, each with the one value that
+// has none, or "" for any.
+var passedOver = map[string]string{
+	// Of all.
+	"Tags": "", "IpAddressType": "",
+	// Of load balancers.
+	"Subnets": "", "SubnetMappings": "", "SecurityGroups": "", "MinimumLoadBalancerCapacity": "", "Ipv4IpamPoolId": "",
+	"routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "false",
+	"connection_logs.s3.enabled":                               "false",
+	"health_check_logs.s3.enabled":                             "false",
+	// Access lines are written whether there is a bucket for them or not.
+	"access_logs.s3.bucket": "", "access_logs.s3.prefix": "",
+	"connection_logs.s3.bucket": "", "connection_logs.s3.prefix": "", "health_check_logs.s3.bucket": "", "health_check_logs.s3.prefix": "",
+	"ipv6.deny_all_igw_traffic": "", "waf.fail_open.enabled": "", "zonal_shift.config.enabled": "",
+	"load_balancing.cross_zone.enabled": "",
+	// Of listeners. A certificate made for the purpose is presented instead of the
+	// listener's, by the security policy of crypto/tls.
+	"Certificates": "", "SslPolicy": "",
+	// Of target groups.
+	"VpcId": "", "load_balancing.algorithm.anomaly_mitigation": "off",
+	"target_group_health.dns_failover.minimum_healthy_targets.count":      "",
+	"target_group_health.dns_failover.minimum_healthy_targets.percentage": "",
+	"stickiness.app_cookie.cookie_name":                                   "",
+	"stickiness.app_cookie.duration_seconds":                              "",
+}

@@ -1,0 +1,49 @@
+package model
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"cutover/internal/assembly"
+)
+
+// read reads the model of one stack, S, with these resources and the condition Never.
+func read(t *testing.T, resources string) *Model {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "S.json"}}}}`,
+		"S.json":        `{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}, "Resources": {` + resources + `}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := assembly.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Read(a)
+}
+
+// What is passed over is so in a setting and in a value that cannot be read.
+func TestUnsupported(t *testing.T) {
+	m := read(t, `"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {
+		"Subnets": ["subnet-1"], "SecurityGroups": ["sg-1"], "Type": "strange", "Strange": {"A": 1}, "LoadBalancerAttributes": [
+			{"Key": "access_logs.s3.enabled", "Value": "yes"}, {"Key": "deletion_protection.enabled", "Value": "no"}, {"Key": "waf.fail_open.enabled", "Value": "true"}]}}`)
+	lb := m.LoadBalancers[0]
+	err := lb.Unsupported(map[string]string{"Subnets": "", "SecurityGroups": "", "access_logs.s3.enabled": "", "waf.fail_open.enabled": "false"}, map[string]string{"Strange": "it is strange"})
+	if want := `S/Lb/Properties.Type: "strange" is none of application, network, gateway
+S/Lb/Properties.LoadBalancerAttributes (deletion_protection.enabled): expected true or false, found "no"
+S/Lb/Properties.Strange: not honoured: it is strange
+S/Lb/Properties.LoadBalancerAttributes (waf.fail_open.enabled): true is not honoured: only false is known here`; err == nil || err.Error() != want {
+		t.Errorf("refused: %v\nwant %s", err, want)
+	}
+	if err := lb.Problem("Name", "Subnets[1]", "Sub"); err != nil {
+		t.Error(err)
+	}
+	if err := lb.Problem("Subnets"); err == nil {
+		t.Error("a subnet of elsewhere is no problem of Subnets")
+	}
+}
