@@ -3,8 +3,8 @@ package assets
 
 import _ "embed"
 
-// UserData is the shell script that every instance runs when it first starts,
-// before it joins the cluster.
+// UserData is the shell script that every instance runs at its first start, before
+// it joins the cluster.
 //
 //go:embed user-data.sh
 var UserData string

@@ -14,17 +14,17 @@ import (
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html).
 const logDelivery = "logdelivery.elasticloadbalancing.amazonaws.com"
 
-// keepAccessLogs has the load balancer write a line for every request to a bucket
+// keepAccessLogs makes the load balancer write a line for every request to a bucket
 // of its own.
 //
-// The construct's LogAccessLogs has to know the region, because it admits, in
-// older regions, an AWS account instead of the service. The service is admitted in
-// all of them by now, which AWS recommends, and the template fits every region.
+// The construct's LogAccessLogs needs to know the region, for in older regions it
+// admits an AWS account instead of the service. AWS recommends the service, which
+// works in all regions. So this template fits every region.
 func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.ApplicationLoadBalancer) {
 	bucket := awss3.NewBucket(stack, jsii.String("AccessLogs"), &awss3.BucketProps{
 		BlockPublicAccess: awss3.BlockPublicAccess_BLOCK_ALL(),
 		ObjectOwnership:   awss3.ObjectOwnership_BUCKET_OWNER_ENFORCED,
-		// Load balancers write to buckets with S3's own keys only.
+		// Load balancers write only to buckets with S3's own keys.
 		Encryption:        awss3.BucketEncryption_S3_MANAGED,
 		EnforceSSL:        jsii.Bool(true),
 		MinimumTLSVersion: jsii.Number(1.2),
@@ -32,8 +32,8 @@ func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.Applicat
 			Expiration:                          awscdk.Duration_Days(jsii.Number(s.LogRetentionDays)),
 			AbortIncompleteMultipartUploadAfter: awscdk.Duration_Days(jsii.Number(1)),
 		}},
-		// CloudFormation could not delete it with lines in it, and the last ones are
-		// written after the load balancer is gone.
+		// CloudFormation cannot delete a bucket with lines, and the last lines come after
+		// the load balancer is gone.
 		RemovalPolicy: awscdk.RemovalPolicy_RETAIN,
 	})
 	suppress(bucket, suppression{rule: "AwsSolutions-S1", reason: "The bucket holds access logs, which only the log delivery writes: logs of that writing would call for logs in turn"})
@@ -44,7 +44,7 @@ func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.Applicat
 		Actions:    jsii.Strings("s3:PutObject"),
 		Resources:  &[]*string{bucket.ArnForObjects(jsii.String("AWSLogs/" + *stack.Account() + "/*"))},
 	}))
-	// Without this a role of the account that may write to every bucket could forge lines.
+	// Without this, a role of the account with access to every bucket could forge lines.
 	bucket.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("NobodyElseWrites"),
 		Effect:     awsiam.Effect_DENY,
@@ -56,6 +56,6 @@ func keepAccessLogs(stack awscdk.Stack, s config.Settings, balancer elb.Applicat
 
 	balancer.SetAttribute(jsii.String("access_logs.s3.enabled"), jsii.String("true"))
 	balancer.SetAttribute(jsii.String("access_logs.s3.bucket"), bucket.BucketName())
-	// The load balancer tries at once whether it may write.
+	// The load balancer writes a test object at once.
 	balancer.Node().AddDependency(bucket.Policy())
 }

@@ -17,17 +17,16 @@ import (
 	"cutover/internal/canary"
 )
 
-// Alarms tells people what they would want to hear of at once.
+// Alarms are what people must hear of at once.
 type Alarms struct {
-	// Topic is what every alarm tells, one for all load balancers. Who wants to know
-	// subscribes to it.
+	// Topic gets every alarm of all load balancers. To receive alarms, subscribe to it.
 	Topic awssns.Topic
 
 	names *[]string // of all alarms of the environment
 }
 
-// newAlarms adds the alarm of the load balancer itself, and the topic if it is
-// the first one.
+// newAlarms adds the alarm of the load balancer itself. For the first load balancer it
+// adds the topic, too.
 func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
 	a := &Alarms{}
 	if first == nil {
@@ -35,8 +34,8 @@ func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
 	} else {
 		a.Topic, a.names = first.Topic, first.names
 	}
-	// Its 503 are left out: after the switch they answer what no service has, and
-	// before it the services' own alarms tell of them.
+	// The load balancer's 503 are left out. After the switch they answer paths that no
+	// service has. Before the switch the services' own alarms tell of them.
 	metrics := at.Balancer.Metrics()
 	a.add(at.Stack, "LoadBalancerErrors", &awscloudwatch.AlarmProps{
 		AlarmName:        jsii.String(alarmName(s, "load-balancer-errors", at.Name)),
@@ -57,19 +56,19 @@ func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
 }
 
 func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
-	// CloudWatch cannot use the key that AWS keeps for SNS
+	// CloudWatch cannot use AWS's own key for SNS
 	// (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
 	key := awskms.NewKey(stack, jsii.String("AlarmKey"), &awskms.KeyProps{
 		Description:       jsii.String("What alarms say"),
 		EnableKeyRotation: jsii.Bool(true),
-		// Nothing is stored with it.
+		// The key protects messages on their way, and nothing that is stored.
 		RemovalPolicy: awscdk.RemovalPolicy_DESTROY,
 	})
 	topic := awssns.NewTopic(stack, jsii.String("AlarmTopic"), &awssns.TopicProps{
 		MasterKey:  key,
 		EnforceSSL: jsii.Bool(true),
 	})
-	// A policy of its own replaces the one by which the account's alarms may publish.
+	// The topic's policy replaces the default one, by which the account's alarms may publish.
 	cloudWatch := &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)}
 	ours := &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": stack.Account()}}
 	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -90,10 +89,10 @@ func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
 	return topic
 }
 
-// watch adds the alarms of a service: its clients get a wrong answer, a late one
-// or none, or, of a microservice, worse ones than the monolith gives. Behind several
-// load balancers it has them for each. It returns those at which a deployment of the
-// service is taken back.
+// watch adds the alarms of a service: clients get wrong answers, late answers, or none. A
+// microservice has alarms, too, for being worse than the monolith. Behind several load
+// balancers a service has alarms for each. The result is the alarms at which a deployment
+// of the service is rolled back.
 func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProps, at *Routing, service awsecs.Ec2Service) []awscloudwatch.Alarm {
 	name, id, balancer := props.Service.Name, "", ""
 	if len(props.Routings) > 1 {
@@ -115,12 +114,11 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		Metric:            at.metric(props.Service.Name, "TargetResponseTime", "p99", 5*time.Minute),
 		Threshold:         jsii.Number(1),
 		EvaluationPeriods: jsii.Number(3),
-		// Of a few requests the slowest one says nothing.
+		// Of few requests the slowest one says nothing.
 		EvaluateLowSampleCountPercentile: jsii.String("ignore"),
 	})
-	// Healthy tasks, not unhealthy ones, of which there are none either when there
-	// is no task at all. Without a task there is no number, which is alarming unless
-	// the phase wants none.
+	// The alarm counts healthy tasks. Without any task there are no unhealthy ones, either.
+	// Without a task there is no number, which is alarming unless the phase wants no task.
 	missing := awscloudwatch.TreatMissingData_BREACHING
 	if props.Tasks.Count == 0 {
 		missing = awscloudwatch.TreatMissingData_NOT_BREACHING
@@ -134,7 +132,7 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		ComparisonOperator: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD,
 		TreatMissingData:   missing,
 	})
-	// A service that is being started is no alarm.
+	// The alarm waits for the service, so that starting the service sets off no alarm.
 	alarm.Node().AddDependency(service)
 	if props.Monolith == "" {
 		return []awscloudwatch.Alarm{errors}
@@ -168,9 +166,9 @@ func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServicePr
 	return alarms
 }
 
-// metric is one of a service's target group. The construct's own metrics would take the load
-// balancer's name out of the listener's ARN, in a way that is not defined for a value
-// of another stack.
+// metric is a metric of a service's target group. The construct's own metrics would take
+// the load balancer's name out of the listener's ARN, which fails for a value of another
+// stack.
 func (r *Routing) metric(service, name, statistic string, period time.Duration) awscloudwatch.Metric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace:  jsii.String("AWS/ApplicationELB"),
@@ -184,30 +182,29 @@ func (r *Routing) metric(service, name, statistic string, period time.Duration) 
 	})
 }
 
-// rollBack has ECS take a deployment of the service back when one of the alarms goes
-// off before it is complete, which takes some minutes longer for that.
+// rollBack lets ECS roll back a deployment of the service if an alarm goes off before the
+// deployment is complete. A deployment takes some minutes longer because of this.
 //
-// Only an alarm that goes off counts. One without data yet does not, and while one is
-// on already when a deployment begins, ECS watches none of them during it, so that
-// what mends the service can be deployed. There is nothing to go back to before the
-// first deployment is complete
+// Only an alarm that goes off counts, and an alarm without data does not. If an alarm is on
+// when a deployment begins, ECS watches no alarm during the deployment. So a repair of the
+// service can be deployed. The first deployment has nothing to go back to
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html,
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-failure-detection.html).
 func rollBack(service awsecs.Ec2Service, alarms []awscloudwatch.Alarm) {
 	if len(alarms) == 0 {
 		return
 	}
-	names := make([]*string, len(alarms)) // references, so that the alarms are there first
+	names := make([]*string, len(alarms)) // references, so that the alarms are created first
 	for i, alarm := range alarms {
 		names[i] = alarm.AlarmName()
 	}
-	// The construct's own method warns of a circle whenever it is given references.
+	// The construct's own method warns of a circle if it gets references.
 	service.Node().DefaultChild().(awsecs.CfnService).AddPropertyOverride(jsii.String("DeploymentConfiguration.Alarms"),
 		map[string]any{"AlarmNames": names, "Enable": true, "Rollback": true})
 }
 
-// add makes an alarm that tells the topic. What is left out of its properties: it
-// compares "or more", and no data is no alarm.
+// add makes an alarm that tells the topic. By default the alarm goes off at the threshold or
+// above, and missing data is no alarm.
 func (a *Alarms) add(stack awscdk.Stack, id string, props *awscloudwatch.AlarmProps) awscloudwatch.Alarm {
 	if props.ComparisonOperator == "" {
 		props.ComparisonOperator = awscloudwatch.ComparisonOperator_GREATER_THAN_OR_EQUAL_TO_THRESHOLD

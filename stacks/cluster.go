@@ -42,8 +42,8 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network)
 	return c
 }
 
-// newInstances makes the Auto Scaling group. Its size between the bounds is the
-// capacity provider's business, so the template sets none.
+// newInstances makes the Auto Scaling group. The capacity provider sets its size
+// between the bounds, so the template does not.
 func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscaling.AutoScalingGroup {
 	stack := c.Stack
 	hardware := awsecs.AmiHardwareType_STANDARD
@@ -56,13 +56,13 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 		InstanceType: awsec2.NewInstanceType(jsii.String(s.InstanceTypes[0])),
 		MachineImage: awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),
 		UserData:     userData,
-		// The capacity provider would add what the agent needs for tasks without an
-		// execution role: any log group, any repository.
+		// The capacity provider would add permissions for tasks without an execution
+		// role: any log group, any repository.
 		Role:                     newInstanceRole(c, s).WithoutPolicyUpdates(nil),
 		SecurityGroup:            network.InstanceSecurityGroup,
 		AssociatePublicIpAddress: jsii.Bool(false),
-		// A hop limit of 1 ends at the instance: a container in bridge mode is one
-		// hop further away.
+		// A hop limit of 1 ends at the instance. A container in bridge mode is one hop
+		// further away.
 		HttpTokens:              awsec2.LaunchTemplateHttpTokens_REQUIRED,
 		HttpPutResponseHopLimit: jsii.Number(1),
 		BlockDevices: &[]*awsec2.BlockDevice{{
@@ -83,7 +83,7 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 		MixedInstancesPolicy: &awsautoscaling.MixedInstancesPolicy{
 			LaunchTemplate:          template,
 			LaunchTemplateOverrides: &types,
-			// In their order, not by the lowest price: the first one is what was asked for.
+			// By their order, not by the lowest price: the first type is the preferred one.
 			InstancesDistribution: &awsautoscaling.InstancesDistribution{
 				OnDemandAllocationStrategy: awsautoscaling.OnDemandAllocationStrategy_PRIORITIZED,
 			},
@@ -98,9 +98,9 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 }
 
 // newInstanceRole makes the role of the instances, for the ECS agent and Session
-// Manager. It names the cluster without waiting for it to exist: the instances wait,
-// and the role is the beginning of the longest chain of the stack. Every action has
-// the narrowest resource that AWS lets it have
+// Manager. It names the cluster without a reference, so that it need not wait for the
+// cluster: the stack's longest chain begins with the role, and the instances wait.
+// Every action has the narrowest resource that AWS allows
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html,
 // …/list_awssystemsmanager.html, …/list_amazonsessionmanagermessagegatewayservice.html).
 func newInstanceRole(c *Cluster, s config.Settings) awsiam.Role {

@@ -1,9 +1,9 @@
-// Package stacks renders a deployment as CDK stacks. It decides nothing about
-// the migration: what a phase looks like comes from the migration package, what
-// may be configured from the config package.
+// Package stacks renders a deployment as CDK stacks. It decides nothing about the
+// migration: the migration package defines the phases, and the config package the
+// settings.
 //
-// A deployment has one stack for each part that changes for its own reason.
-// Each is deployed after those it needs:
+// A deployment has a stack for each part that changes for its own reason. CDK
+// deploys a stack after the stacks that it needs:
 //
 //	Gate                 refuses a phase that does not follow the deployed one
 //	Network              VPC, and who may talk to whom in it
@@ -18,24 +18,27 @@
 //	                     what must not follow it
 //	Watch                dashboard, saved log queries         every service, every Routing
 //
-// With the settings for it, each Routing also has the bucket of the load balancer's
-// access logs, the first one the topic that all alarms tell, and every service's
-// stack its alarms, of which some compare it with the monolith and take a deployment
-// of it back. Watch is there unless its setting is off.
+// Settings add resources:
+//   - accessLogs: each Routing has a bucket for the load balancer's access logs;
+//   - alarms: the first Routing has the topic of all alarms, and each service's stack
+//     its alarms. Some alarms compare the service with the monolith, and roll a
+//     deployment of the service back.
 //
-// A cut-over touches the Routing stacks alone, apart from the two that keep the
-// record; those of services that scale are deployed after it, when the traffic has
-// moved, because the phase decides who has their counts (migration.Tasks). A service's
-// stack may be deployed by itself.
+// Watch is there unless its setting is off.
 //
-// Values pass from stack to stack by weak references (Fn::GetStackOutput): the
-// stack that reads one looks it up whenever it is deployed, and the stack that
-// has it may change or drop it at any time. Nothing is exported, so a service can
-// be added or removed without an "export is in use".
+// A cut-over changes the Routing stacks, and the two stacks that keep the record. The
+// stacks of services that scale follow when the traffic has moved, for the phase
+// decides who sets their counts (migration.Tasks). A service's stack may be deployed
+// by itself.
 //
-// What cdk-nag would report of a resource and is meant to be so is suppressed where
-// the resource is made, with the reason.
+// Stacks pass values by weak references (Fn::GetStackOutput). The stack that reads a
+// value looks it up at each deployment. The stack that has the value may change or
+// drop it at any time. Nothing is exported, so nobody who adds or removes a service
+// sees "export is in use".
 //
-// Names of stacks, resources, parameters and outputs are a contract; names.go has
-// those that are chosen, and tests pin them.
+// A finding of cdk-nag that is intended is suppressed beside the resource, with the
+// reason.
+//
+// Names of stacks, resources, parameters and outputs are a contract. names.go has the
+// chosen names, and tests pin them.
 package stacks

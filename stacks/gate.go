@@ -11,11 +11,12 @@ import (
 )
 
 // The interlock between the phases: see [migration.Claims]. The Gate stack is
-// deployed first. It claims the new state twice: under the names that the Phase
-// stack, deployed last, has blocked when the last deployment went through, and
-// under those that it has blocked itself when the last deployment began. A
-// parameter's name can exist once, so CloudFormation itself refuses a phase out of
-// turn, in the Gate stack and before anything that carries traffic is touched.
+// deployed first, and the Phase stack last. The Gate claims the new state twice:
+//   - under the names that Phase has blocked when the last deployment was complete;
+//   - under the names that Gate has blocked when the last deployment began.
+//
+// A parameter's name can exist only once. So CloudFormation itself refuses a phase
+// out of turn, in the Gate stack, before anything with traffic changes.
 const reached, begun = "reached", "begun"
 
 // newGate adds the first stack of every deployment.
@@ -26,8 +27,8 @@ func newGate(scope constructs.Construct, s config.Settings) awscdk.Stack {
 		newState(stack, s, "GateIsOff", begun, "off", "The gate is off: nothing is refused")
 		return stack
 	}
-	// What CloudFormation prints when it refuses is the id: it should read as what
-	// does not hold.
+	// CloudFormation prints the id when it refuses, so the id is the sentence that is
+	// false then.
 	for _, state := range migration.Claims(s.Phase, s.Shift) {
 		newState(stack, s, config.Pascal(state)+"FollowsTheDeployedPhase", reached, state, "Claimed by the deployment")
 		newState(stack, s, config.Pascal(state)+"FollowsTheBegunPhase", begun, state, "Claimed by the deployment")
@@ -50,7 +51,7 @@ func newPhase(scope constructs.Construct, s config.Settings) awscdk.Stack {
 	return stack
 }
 
-// newBlocks holds the names of what must not follow.
+// newBlocks holds the names of the states that must not follow.
 func newBlocks(stack awscdk.Stack, s config.Settings, after string) {
 	for _, state := range migration.Blocks(s.Phase, s.Shift) {
 		newState(stack, s, "NotNextTo"+config.Pascal(state), after, state, "Must not follow this phase")

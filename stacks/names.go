@@ -6,11 +6,11 @@ import (
 	"cutover/config"
 )
 
-// The names of this file are a contract with what is deployed: a stack or a
-// construct that gets another name is replaced, and a parameter that gets
-// another name is lost to whoever reads it.
+// The names of this file are a contract with deployed stacks. A stack or a construct
+// with another name is replaced. Readers of a parameter with another name do not
+// find it.
 
-// Stacks that are no service's, by the end of their names.
+// The ends of the names of stacks that belong to no service.
 const (
 	gateStack     = "Gate"
 	networkStack  = "Network"
@@ -21,23 +21,23 @@ const (
 	watchStack    = "Watch"
 )
 
-// stackName is the full name of a stack: the environment and the part.
+// stackName is the full name of a stack: environment and part.
 func stackName(s config.Settings, part string) string {
 	return s.Env + "-" + part
 }
 
-// routingOf is the stack of a load balancer, "Routing" for the first one.
+// routingOf is the stack of a load balancer: "Routing" for the first one.
 func routingOf(balancer string) string {
 	return routingStack + config.Pascal(balancer)
 }
 
-// phaseParameter is the SSM parameter that says which phase is deployed.
+// phaseParameter is the SSM parameter with the deployed phase.
 func phaseParameter(s config.Settings) string {
 	return "/" + s.Env + "/phase"
 }
 
-// stateParameter is the SSM parameter that keeps a state to one holder, after a
-// deployment that was begun or one that was reached.
+// stateParameter is the SSM parameter by which only one stack can hold a state, after
+// a deployment that was begun or one that was reached.
 func stateParameter(s config.Settings, after, state string) string {
 	return fmt.Sprintf("/%s/phase-gate/%s/%s", s.Env, after, state)
 }
@@ -47,10 +47,10 @@ func logGroup(s config.Settings, service string) string {
 	return "/ecs/" + s.Name(service)
 }
 
-// alarmName is the name of an alarm, at one of several load balancers if it says
-// which. It is given, so that the dashboard can show an alarm that it knows no value
-// of: those of a stack are limited. Those that compare services have the names of the
-// canary package.
+// alarmName is the name of an alarm. With a balancer, it is the alarm at one of several
+// load balancers. Alarms have given names, so that the dashboard needs no outputs of
+// their stacks, whose number is limited. Alarms that compare services have the names
+// of the canary package.
 func alarmName(s config.Settings, about, balancer string) string {
 	if balancer != "" {
 		about += "-at-" + balancer

@@ -9,8 +9,8 @@ import (
 	"cutover/config"
 )
 
-// Containers in bridge mode are published on ports that the instance picks from
-// the ephemeral range of the ECS-optimized images
+// The instance picks the ports of containers in bridge mode from the ephemeral range
+// of the ECS-optimized images
 // (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PortMapping.html).
 const firstEphemeralPort, lastEphemeralPort = 32768, 65535
 
@@ -24,8 +24,8 @@ type Network struct {
 	InstanceSecurityGroup awsec2.SecurityGroup
 }
 
-// NewNetwork adds the network's stack. Only the load balancer's ports are open
-// to the internet, and only the containers' to the load balancer.
+// NewNetwork adds the network's stack. Only the load balancer's ports are open to the
+// internet. Only the containers' ports are open to the load balancer.
 func NewNetwork(scope constructs.Construct, s config.Settings) *Network {
 	n := &Network{Stack: newStack(scope, s, networkStack, "VPC, and who may talk to whom in it", nil)}
 	if s.VPCID == "" {
@@ -62,8 +62,8 @@ func NewNetwork(scope constructs.Construct, s config.Settings) *Network {
 
 // newVPC makes a VPC with a public and a private subnet in every zone.
 func newVPC(scope constructs.Construct, s config.Settings) awsec2.IVpc {
-	// Zones are picked when the stack is deployed, so that the template is the
-	// same for every region and synthesis asks AWS nothing.
+	// The deployment picks the zones. So the template is the same for every region, and
+	// synthesis needs no AWS.
 	zones := make([]*string, s.Zones)
 	for i := range zones {
 		zones[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))
@@ -76,19 +76,18 @@ func newVPC(scope constructs.Construct, s config.Settings) awsec2.IVpc {
 			{Name: jsii.String("Private"), SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS, CidrMask: jsii.Number(20)},
 		},
 		RestrictDefaultSecurityGroup: jsii.Bool(true),
-		// Image layers come from S3: through the gateway they cost nothing and pass
-		// no NAT gateway.
+		// Image layers come from S3. Through the gateway endpoint they cost nothing and
+		// need no NAT gateway.
 		GatewayEndpoints: &map[string]*awsec2.GatewayVpcEndpointOptions{
 			"S3": {Service: awsec2.GatewayVpcEndpointAwsService_S3()},
 		},
 	})
-	// The function says twice that it needs its role, which cfn-lint reports.
+	// The function depends on its role twice, which cfn-lint reports.
 	handler := awscdk.Stack_Of(scope).Node().FindChild(jsii.String("Custom::VpcRestrictDefaultSGCustomResourceProvider")).Node().FindChild(jsii.String("Handler"))
 	handler.(awscdk.CfnResource).AddDeletionOverride(jsii.String("DependsOn"))
-	// A NAT gateway waits for the internet gateway and not for the route to it, as the
-	// construct has it: that is for what uses the private subnets, and all of that is
-	// in stacks that wait for the whole of this one. Without an attached internet
-	// gateway it cannot be made
+	// The construct's NAT gateway waits for the route to the internet gateway. This one
+	// waits only for the attached internet gateway, without which it cannot be made. All
+	// that uses the private subnets is in stacks that wait for the whole of this one
 	// (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NatGateway.html).
 	attachment := awscdk.Stack_Of(scope).GetLogicalId(vpc.Node().FindChild(jsii.String("VPCGW")).(awscdk.CfnElement))
 	for _, subnet := range *vpc.PublicSubnets() {
@@ -98,7 +97,7 @@ func newVPC(scope constructs.Construct, s config.Settings) awsec2.IVpc {
 	}
 	vpc.AddFlowLog(jsii.String("FlowLog"), &awsec2.FlowLogOptions{
 		Destination: awsec2.FlowLogDestination_ToCloudWatchLogs(newLogGroup(scope, "FlowLogs", s, nil), nil),
-		// What was refused is what an inquiry needs, at a fraction of the cost of all.
+		// An inquiry needs refused traffic, which costs a fraction of all traffic.
 		TrafficType: awsec2.FlowLogTrafficType_REJECT,
 	})
 	return vpc

@@ -13,10 +13,10 @@ import (
 // NewRegistry adds the stack of the image repositories, one per service.
 func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Settings) awscdk.Stack {
 	stack := newStack(scope, s, registryStack, "Image repositories, one per service", nil)
-	// Made once for all: each is a round trip to CDK's process.
+	// Made once for all, for each object is a round trip to CDK's process.
 	untaggedAge := awscdk.Duration_Days(jsii.Number(14))
-	// The role's own policy covers the bootstrap repository only. In one account
-	// the repository's policy is enough to let it in here.
+	// The role's own policy covers only the bootstrap's repository. Within one account,
+	// the repository's policy is enough.
 	publish := awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("PublishImages"),
 		Principals: &[]awsiam.IPrincipal{awsiam.NewArnPrincipal(publishingRole(stack))},
@@ -39,8 +39,8 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 			ImageScanOnPush:    jsii.Bool(true),
 			RemovalPolicy:      removalPolicy(s),
 			EmptyOnDelete:      jsii.Bool(!s.Retain),
-			// Only images without a tag: a deployed image always has one, and tags
-			// cannot move, so nothing that runs, or may be rolled back to, can expire.
+			// Only images without a tag. A deployed image always has a tag, and tags cannot
+			// move. So no image can expire that runs or is needed for a rollback.
 			LifecycleRules: &[]*awsecr.LifecycleRule{{
 				Description: jsii.String("Images that no tag names"),
 				TagStatus:   awsecr.TagStatus_UNTAGGED,
@@ -48,13 +48,13 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 			}},
 		})
 		tagService(repository, service.Name)
-		// What ECR does without being told, said so that it is reviewed: to change the
-		// key later is to replace the repository.
+		// ECR's default, written out for reviews: another key later would replace the
+		// repository.
 		repository.Node().DefaultChild().(awsecr.CfnRepository).SetEncryptionConfiguration(
 			&awsecr.CfnRepository_EncryptionConfigurationProperty{EncryptionType: jsii.String("AES256")})
 		repository.AddToResourcePolicy(publish)
-		// A stack may have 200 outputs, and the services behind one load balancer are
-		// fewer. The address is ACCOUNT.dkr.ecr.REGION.amazonaws.com and the name.
+		// A stack may have 200 outputs, which is enough for the services behind one load
+		// balancer. The address is ACCOUNT.dkr.ecr.REGION.amazonaws.com and the name.
 		if service.LoadBalancer == "" {
 			output(stack, config.Pascal(service.Name)+"RepositoryUri", "Where the images of "+service.Name+" are pushed", repository.RepositoryUri())
 		}

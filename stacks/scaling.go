@@ -9,33 +9,36 @@ import (
 	"github.com/aws/jsii-runtime-go"
 )
 
-// scale has autoscaling decide how many tasks the service runs, by itself and
-// whatever the others do. [migration.Tasks] says in which phases, and why the service
-// then has no count in the template. The instances follow, by the capacity provider.
+// scale lets autoscaling decide how many tasks the service runs, independently of other
+// services. [migration.Tasks] has the phases of scaling, and the reason why the service
+// has no count in the template then. The capacity provider lets the instances follow.
 //
-// A scalable target that is registered brings the count between its bounds
-// (https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html),
-// which CloudFormation does not wait for. It matters where a service is new and has
-// traffic already, in an environment that begins with it: such a service starts with
-// one task, and those up to the least follow within a minute. A count below the least
-// that comes later, as the 0 of a phase until CloudFormation has deleted the scalable
-// target, stays unless an alarm wants more tasks, for which it takes load
+// The registration of a scalable target brings the count between its bounds
+// (https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html).
+// CloudFormation does not wait for that. This matters for a new service that has
+// traffic already, in a new environment: it starts with one task, and the other tasks
+// follow within a minute.
+//
+// A count below the minimum can come later: the 0 of a phase, until CloudFormation has
+// deleted the scalable target. That count stays unless an alarm asks for more tasks,
+// which takes load
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html).
-// With the scalable target its policies go and their alarms; the count stays what it is
+// The deletion of a scalable target deletes its policies and their alarms. The count
+// stays
 // (https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html).
 //
-// The role is the one that Application Auto Scaling has in every account for ECS
+// The role is Application Auto Scaling's role for ECS, which every account has
 // (https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-service-linked-roles.html).
 func scale(stack awscdk.Stack, props *ServiceProps, service awsecs.Ec2Service) {
 	label := ""
 	if props.Service.RequestsPerTask > 0 {
-		// One load balancer: a service is behind one, and the monolith behind several
-		// may not have this. The construct's own method would take the load balancer's
-		// name out of its listener's ARN, as in the alarms.
+		// There is only one load balancer here: a service has one, and a monolith with
+		// several may not have this setting. The construct's own method would cut the load
+		// balancer's name out of its listener's ARN, as in the alarms.
 		at := props.Routings[0]
 		label = fmt.Sprintf("%s/%s", *at.Balancer.LoadBalancerFullName(), *at.TargetGroups[props.Service.Name].TargetGroupFullName())
-		// In every phase, or the load balancer's stack would have the outputs that this
-		// reads in some phases and not in others.
+		// In every phase, so that the load balancer's stack has the same outputs in all of
+		// them.
 		output(stack, "RequestsLabel", "What autoscaling counts the requests of", jsii.String(label))
 	}
 	tasks := props.Tasks
@@ -54,7 +57,7 @@ func scale(stack awscdk.Stack, props *ServiceProps, service awsecs.Ec2Service) {
 	type metric = awsapplicationautoscaling.CfnScalingPolicy_PredefinedMetricSpecificationProperty
 	track := func(id string, value int, of *metric) {
 		awsapplicationautoscaling.NewCfnScalingPolicy(stack, jsii.String(id), &awsapplicationautoscaling.CfnScalingPolicyProps{
-			PolicyName:      jsii.String(id), // which other services may have too
+			PolicyName:      jsii.String(id), // other services may have the same
 			PolicyType:      jsii.String("TargetTrackingScaling"),
 			ScalingTargetId: target.Ref(),
 			TargetTrackingScalingPolicyConfiguration: &awsapplicationautoscaling.CfnScalingPolicy_TargetTrackingScalingPolicyConfigurationProperty{

@@ -17,38 +17,36 @@ import (
 )
 
 const (
-	// containerPort is where every service listens.
+	// containerPort is the port of every service.
 	containerPort = 3000
 	// containerUser is a numeric user and group that own nothing.
 	containerUser = "65532:65532"
-	// stopGraceSeconds is how long a service has to answer what has begun when it is
-	// told to stop: a request's whole time, even if it was not taken from its target
-	// group before. stopSeconds is how long its container has between SIGTERM and
-	// SIGKILL, a little longer.
+	// stopGraceSeconds is the time that a stopping service has for the requests that
+	// have begun: the longest time of a request, in case the service is still in its
+	// target group. stopSeconds is the time between SIGTERM and SIGKILL, a little longer.
 	stopGraceSeconds = deregistrationSeconds
 	stopSeconds      = stopGraceSeconds + 5
 )
 
-// ServiceProps is what a service's stack is made of.
+// ServiceProps are the inputs of a service's stack.
 type ServiceProps struct {
 	Service config.Service
-	// Monolith is the name of the one that the service is compared with; empty for the
-	// monolith itself.
+	// Monolith is the name of the monolith, with which alarms compare the service; empty
+	// for the monolith itself.
 	Monolith string
-	// Tasks says how many tasks run in this phase.
+	// Tasks has the number of tasks in this phase.
 	Tasks migration.Tasks
 	// Context is the directory of the image's Docker build context.
 	Context string
-	// Alike is what it has in common with the other services.
+	// Alike is the part that all services have in common.
 	Alike *Alike
-	// Routings are the load balancers that the service is behind. Each has a target
-	// group for it, which a listener must use already.
+	// Routings are the service's load balancers. Each has a target group for the
+	// service, which a listener must use already.
 	Routings []*Routing
 }
 
-// Alike is what all services have alike. CDK is a process of its own and each of
-// its objects costs a round trip to it, so these are made once and not for every
-// service.
+// Alike is the part that all services have in common. It is made once and not for every
+// service, for each object is a round trip to CDK's process.
 type Alike struct {
 	platform        awsecrassets.Platform
 	buildArgs       *map[string]*string
@@ -72,21 +70,21 @@ func newAlike(scope constructs.Construct, s config.Settings, cluster *Cluster) *
 			CapacityProvider: cluster.CapacityProvider.CapacityProviderName(),
 			Weight:           jsii.Number(1),
 		}},
-		// First apart, so that a zone may fail, then close, so that instances fill up.
+		// First spread, so that a zone may fail. Then packed, so that instances fill up.
 		placement: &[]awsecs.PlacementStrategy{
 			awsecs.PlacementStrategy_SpreadAcross(awsecs.BuiltInAttributes_AVAILABILITY_ZONE()),
 			awsecs.PlacementStrategy_PackedByMemory(),
 		},
-		// A service answers milliseconds after its start. This is how long a task that
-		// does not is borne, and with it how long a bad deployment lasts.
+		// A service answers milliseconds after its start. This is the time for a task that
+		// does not answer, and so the length of a bad deployment.
 		gracePeriod: awscdk.Duration_Seconds(jsii.Number(15)),
 	}
 	if s.Arch == "arm64" {
 		a.platform = awsecrassets.Platform_LINUX_ARM64()
 	}
 	a.linuxParameters.DropCapabilities(awsecs.Capability_ALL)
-	// The first check is an interval after the start, and a deployment waits for it.
-	// But each is a process to be started, which is most of what an idle task takes.
+	// A deployment waits for the first check, an interval after the start. But each
+	// check starts a process, which is most of an idle task's load.
 	a.healthCheck = &awsecs.HealthCheck{
 		Interval: awscdk.Duration_Seconds(jsii.Number(10)),
 		Timeout:  awscdk.Duration_Seconds(jsii.Number(5)),
@@ -145,8 +143,8 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		Essential:            jsii.Bool(true),
 		Cpu:                  jsii.Number(props.Service.CPU),
 		MemoryReservationMiB: jsii.Number(props.Service.MemoryReservationMiB),
-		// Host port 0 stands for one that the instance picks, so that several tasks
-		// of a service fit on one instance.
+		// With host port 0 the instance picks a port, so that several tasks of a service
+		// fit on one instance.
 		PortMappings: &[]*awsecs.PortMapping{{
 			ContainerPort: jsii.Number(containerPort),
 			HostPort:      jsii.Number(0),
@@ -176,7 +174,7 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 
 func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, definition awsecs.TaskDefinition, role awsiam.IRole) awsecs.Ec2Service {
 	name := props.Service.Name
-	var count *float64 // left out, an update keeps the number that autoscaling has set
+	var count *float64 // without a count, an update keeps the number of autoscaling
 	if !props.Tasks.Kept {
 		count = jsii.Number(props.Tasks.Count)
 	}
@@ -195,12 +193,11 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
 	})
 	node := service.Node()
-	// Without its policy the first tasks could neither pull their image nor log: they
-	// would fail, and the deployment with them.
+	// Without the role's policy, the first tasks could neither pull their image nor log.
+	// They and the deployment would fail.
 	node.AddDependency(role)
-	// Attached here and not with AttachToApplicationTargetGroup, which would have
-	// the service's stack change the instances' security group: the one rule that
-	// lets the load balancer in is the network's.
+	// AttachToApplicationTargetGroup would let the service's stack change the instances'
+	// security group. The rule that admits the load balancer belongs to the network.
 	var balancers []any
 	for _, routing := range props.Routings {
 		balancers = append(balancers, &awsecs.CfnService_LoadBalancerProperty{

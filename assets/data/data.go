@@ -1,15 +1,13 @@
-// Package data holds the forum's records: one file for the monolith and one
-// for each microservice, so that a microservice carries its own data and
-// nothing of its neighbours'.
+// Package data holds the forum's records: a file for the monolith, and a file for
+// each microservice. A microservice contains its own data and no other.
 //
-// Each file is a variable of its own because the linker drops the variables a
-// program does not mention: which data ends up in a binary is decided by the
-// one line in its main.go.
+// Each file is a variable, for the linker drops variables that a program does not
+// mention. One line in a program's main.go decides which data the binary contains.
 package data
 
 import _ "embed"
 
-// API is the monolith's data: the users, threads and posts together.
+// API is the monolith's data: users, threads and posts.
 //
 //go:embed api.json
 var API string

@@ -10,78 +10,73 @@ import (
 // ${!Literal} is none.
 var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
 
-// References calls f with every name of a resource or parameter in a value, and with the
-// attribute that the value asks for.
+// References calls f with every name of a resource or parameter in a value, by Ref,
+// Fn::GetAtt and Fn::Sub, and with the attribute that the value asks for.
 func References(value any, f func(id, attribute string)) {
-	switch value := value.(type) {
-	case []any:
-		for _, element := range value {
-			References(element, f)
-		}
-	case map[string]any:
-		for key, argument := range value {
-			list, _ := argument.([]any)
-			text, isText := argument.(string)
-			switch {
-			case key == "Ref" && isText:
-				f(text, "")
-			case key == "Fn::GetAtt" && isText:
-				id, attribute, _ := strings.Cut(text, ".")
-				f(id, attribute)
-			case key == "Fn::GetAtt" && len(list) == 2:
-				id, _ := list[0].(string)
-				attribute, _ := list[1].(string)
-				f(id, attribute)
-			case key == "Fn::Sub":
-				var own map[string]any
-				if len(list) == 2 {
-					text, _ = list[0].(string)
-					own, _ = list[1].(map[string]any)
-					References(list[1], f)
+	dotted := func(name string) {
+		id, attribute, _ := strings.Cut(name, ".")
+		f(id, attribute)
+	}
+	calls(value, func(name string, argument any) {
+		list, _ := argument.([]any)
+		text, isText := argument.(string)
+		switch {
+		case name == "Ref" && isText:
+			f(text, "")
+		case name == "Fn::GetAtt" && isText:
+			dotted(text)
+		case name == "Fn::GetAtt" && len(list) == 2:
+			id, _ := list[0].(string)
+			attribute, _ := list[1].(string)
+			f(id, attribute)
+		case name == "Fn::Sub":
+			var own map[string]any
+			if len(list) == 2 {
+				text, _ = list[0].(string)
+				own, _ = list[1].(map[string]any)
+			}
+			for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
+				if own[match[1]] == nil {
+					dotted(strings.TrimSpace(match[1]))
 				}
-				for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
-					if id, attribute, _ := strings.Cut(match[1], "."); own[match[1]] == nil {
-						f(id, attribute)
-					}
-				}
-			default:
-				References(argument, f)
 			}
 		}
-	}
+	})
 }
 
 // Reads is the number of places in the resources and outputs of a stack that read a value
 // of another stack.
 func (a *Assembly) Reads(stack, other *Stack) int {
 	n := 0
-	var count func(value any)
-	count = func(value any) {
-		switch value := value.(type) {
-		case []any:
-			for _, element := range value {
-				count(element)
+	calls([]any{stack.Template["Resources"], stack.Template["Outputs"]}, func(function string, argument any) {
+		switch function {
+		case "Fn::GetStackOutput":
+			if object, _ := argument.(map[string]any); object["StackName"] == other.Name {
+				n++
 			}
-		case map[string]any:
-			for key, argument := range value {
-				switch key {
-				case "Fn::GetStackOutput":
-					if object, _ := argument.(map[string]any); object["StackName"] == other.Name {
-						n++
-					}
-				case "Fn::ImportValue":
-					name, _ := a.Resolve(stack, "", key, argument)
-					text, _ := name.(string)
-					if slices.ContainsFunc(a.exports[text], func(output *Output) bool { return output.Stack == other }) {
-						n++
-					}
-				default:
-					count(argument)
-				}
+		case "Fn::ImportValue":
+			name, _ := a.Resolve(stack, "", function, argument)
+			text, _ := name.(string)
+			if slices.ContainsFunc(a.exports[text], func(output *Output) bool { return output.Stack == other }) {
+				n++
 			}
 		}
-	}
-	count(stack.Template["Resources"])
-	count(stack.Template["Outputs"])
+	})
 	return n
+}
+
+// calls calls f with the name and the argument of every function call in a value. It calls
+// f with the other members of objects, too.
+func calls(value any, f func(name string, argument any)) {
+	switch value := value.(type) {
+	case []any:
+		for _, element := range value {
+			calls(element, f)
+		}
+	case map[string]any:
+		for name, argument := range value {
+			f(name, argument)
+			calls(argument, f)
+		}
+	}
 }

@@ -1,12 +1,12 @@
 // Package build compiles the services into Docker build contexts: for each
 // service a directory with its static binary, its Dockerfile and nothing else.
 //
-// The Go toolchain of this machine compiles, for Linux and the cluster's
-// architecture. Nothing of the environment gets into the binaries, so with the
-// same Go version the same source gives the same bytes, and hence the same CDK
-// asset hash, on every machine. An edit that does not change the binary, such
-// as the wording of a comment, changes no hash; one that moves code to other
-// lines does change it, because a Go binary knows its line numbers.
+// The Go toolchain of this machine compiles for Linux and the cluster's
+// architecture. Nothing of the environment gets into the binaries: with the same
+// Go version, the same source gives the same bytes on every machine, and so the
+// same CDK asset hash. An edit that does not change the binary changes no hash,
+// such as another wording of a comment. An edit that moves code to other lines
+// changes the hash, for a Go binary contains its line numbers.
 package build
 
 import (
@@ -28,15 +28,16 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"text/template"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Service is a main package that becomes an image.
 type Service struct {
-	// Name is the name of the binary in the image, and of the build context.
-	// Lower-case letters, digits and single hyphens. Required.
+	// Name is the name of the binary in the image and of the build context:
+	// lower-case letters, digits and single hyphens. Required.
 	Name string
 	// Dir is the directory of the main package, relative to the repository's
 	// root and with slashes: "services/users". Required.
@@ -45,38 +46,37 @@ type Service struct {
 
 // Options says what to build.
 type Options struct {
-	// Root is the root of the repository: the directory of go.mod and of
+	// Root is the repository's root: the directory of go.mod and
 	// assets/Dockerfile. Required.
 	Root string
-	// Out is the directory to write to, relative to Root unless it is
-	// absolute. It holds state between builds; it can be deleted at any time.
-	// Default: "build/images".
+	// Out is the directory to write to, absolute or relative to Root. It holds
+	// state between builds, and may be deleted at any time. Default:
+	// "build/images".
 	Out string
-	// Arch is the architecture of the cluster in Go's words, "amd64" or
-	// "arm64". Required.
+	// Arch is the cluster's architecture, "amd64" or "arm64". Required.
 	Arch string
 	// Services to build. Required.
 	Services []Service
-	// Progress receives one line when something has to be compiled, which
-	// takes seconds. Default: nobody is told.
+	// Progress receives a line before a compilation, which takes seconds.
+	// Default: nothing is written.
 	Progress io.Writer
 }
 
 const dockerfile = "assets/Dockerfile"
 
-// Time is when every image and every file in it was made, as far as their bytes
-// say, so that the same source gives the same image: the files because of
-// [SetTimes], the image because the build argument TimeArgument tells BuildKit
+// Time is the creation time in every image and of every file in the image. It is
+// constant, so that the same source gives the same image. [SetTimes] sets it for
+// files, and the build argument TimeArgument for the image
 // (https://reproducible-builds.org/docs/source-date-epoch/). Docker's older
-// builder heeds the times of the files alone.
+// builder ignores the argument.
 var Time = time.Unix(0, 0)
 
-// TimeArgument is the build argument that has Time in seconds.
+// TimeArgument is the build argument for Time in seconds.
 const TimeArgument = "SOURCE_DATE_EPOCH"
 
-// SetTimes gives every file of the assets in an assembly's directory the time
-// [Time]. CDK copies the build contexts there with the time of the copying, which
-// a Dockerfile's COPY hands on to the image.
+// SetTimes sets the time of every file of an assembly's assets to [Time]. CDK
+// copies the build contexts into the assembly with the time of the copy. A
+// Dockerfile's COPY would copy that time into the image.
 func SetTimes(assembly string) error {
 	assets, err := filepath.Glob(filepath.Join(assembly, "asset.*"))
 	if err != nil {
@@ -90,38 +90,37 @@ func SetTimes(assembly string) error {
 			return os.Chtimes(file, Time, Time)
 		})
 		if err != nil {
-			return fmt.Errorf("images: the times of %s cannot be set: %w", asset, err)
+			return fmt.Errorf("images: cannot set the times of %s: %w", asset, err)
 		}
 	}
 	return nil
 }
 
-// The baseline of each architecture, so that a binary runs on every instance
-// type and does not depend on the builder's GOAMD64 or GOARM64.
+// The baseline of each architecture. A binary for the baseline runs on every
+// instance type, and does not depend on the builder's GOAMD64 or GOARM64.
 var baselines = map[string]string{
 	"amd64": "GOAMD64=v1",
 	"arm64": "GOARM64=v8.0",
 }
 
-// What decides the binary besides the source and the Go version. The build id
-// is left out because it identifies the inputs of the build, and two inputs may
-// give the same binary.
+// What decides the binary besides the source and the Go version. The binary has no
+// build id: an id identifies the inputs of the build, and two inputs may give the
+// same binary.
 var (
 	compileFlags = []string{"-trimpath", "-buildvcs=false"}
 	linkFlags    = []string{"-ldflags=-s -w -buildid="}
 )
 
-// Build compiles what changed since the last build and returns the absolute
+// Build compiles what has changed since the last build. It returns the absolute
 // path of each service's build context, <Out>/<Arch>/<Name>, by service name.
-// What has not changed is neither compiled nor linked nor written: its files
-// keep their times. A context never holds anything but its two files.
+// Files that have not changed keep their times. A context holds nothing but its
+// two files.
 //
-// Builds may run at the same time: each file is replaced as a whole, so a
-// reader finds a complete binary. If they build different sources into one
+// Builds may run at the same time. A build replaces each file as a whole, so a
+// reader finds a complete binary. If builds of different sources write to one
 // directory, the last one wins.
 //
-// The error lists everything that is wrong with the options, or holds the
-// compiler's messages.
+// The error lists all mistakes in the options, or holds the compiler's messages.
 func Build(ctx context.Context, o Options) (map[string]string, error) {
 	if o.Out == "" {
 		o.Out = filepath.Join("build", "images")
@@ -159,12 +158,12 @@ type builder struct {
 	goEnv     []string
 }
 
-// context is the build context of a service. Beside it lies its state.
+// context is the build context of a service. The service's state is beside it.
 func (b *builder) context(s Service) string   { return filepath.Join(b.out, s.Name) }
 func (b *builder) statePath(s Service) string { return filepath.Join(b.out, s.Name+".json") }
 
-// A file name, part of an image and, in CDK, of ids. Dots are left out so that
-// no context can be called like another's state.
+// A name is a file name, and part of images and of ids in CDK. It has no dots, so
+// that no context can have the name of another's state.
 var validName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (b *builder) validate() error {
@@ -200,96 +199,106 @@ func (b *builder) build(ctx context.Context) error {
 	if err := b.findGo(ctx); err != nil {
 		return err
 	}
-	source, err := os.ReadFile(filepath.Join(b.root, filepath.FromSlash(dockerfile)))
+	recipes, err := b.recipes()
 	if err != nil {
-		return fmt.Errorf("images: the Dockerfile template cannot be read: %w", err)
+		return err
 	}
-	recipe, err := template.New(dockerfile).Option("missingkey=error").Parse(string(source))
-	if err != nil {
-		return fmt.Errorf("images: %s is not a valid template: %w", dockerfile, err)
-	}
-
-	// Compiling everything for the first time takes long enough to say so
-	// before it starts.
-	announced := map[string]bool{}
-	announce := func(services []Service) {
-		var names []string
-		for _, s := range services {
-			if !announced[s.Name] {
-				announced[s.Name] = true
-				names = append(names, s.Name)
-			}
-		}
-		if len(names) > 0 && b.progress != nil {
-			fmt.Fprintf(b.progress, "Compiling %s for linux/%s\n", strings.Join(names, ", "), b.arch)
-		}
-	}
-	announce(slices.DeleteFunc(slices.Clone(b.services), func(s Service) bool {
-		_, err := os.Stat(b.statePath(s))
-		return err == nil
-	}))
+	// The first compilation of everything takes long enough for a word before it
+	// starts.
+	isNew := func(s Service) bool { _, err := os.Stat(b.statePath(s)); return err != nil }
+	b.announce(b.services, isNew)
 	inputs, err := b.compile(ctx)
 	if err != nil {
 		return err
 	}
 
 	var stale []Service
-	recipes := map[string][]byte{}
 	for _, s := range b.services {
-		var rendered bytes.Buffer
-		if err := recipe.Execute(&rendered, s); err != nil {
-			return fmt.Errorf("images: %s cannot be rendered for %q: %w", dockerfile, s.Name, err)
-		}
-		recipes[s.Name] = rendered.Bytes()
-		inputs[s.Name] = digest(inputs[s.Name], rendered.Bytes())
-		if !b.upToDate(s, string(inputs[s.Name])) {
+		inputs[s.Name] = digest([]byte(inputs[s.Name]), recipes[s.Name])
+		if !b.upToDate(s, inputs[s.Name]) {
 			stale = append(stale, s)
 		}
 	}
 	if len(stale) == 0 {
 		return nil
 	}
-	announce(stale)
+	b.announce(stale, func(s Service) bool { return !isNew(s) })
 
 	if err := os.MkdirAll(b.out, 0o755); err != nil {
-		return fmt.Errorf("images: the output directory cannot be made: %w", err)
+		return fmt.Errorf("images: cannot make the output directory: %w", err)
 	}
 	b.sweep()
-	// On the file system of the contexts, so that a rename suffices.
+	// On the file system of the contexts, so that a rename is enough.
 	work, err := os.MkdirTemp(b.out, tempPrefix)
 	if err != nil {
 		return fmt.Errorf("images: no temporary directory: %w", err)
 	}
 	defer os.RemoveAll(work)
 
-	// Services of one directory are one program, linked once. A link takes one
-	// processor most of its time, and a lot of memory.
+	// Services of one directory are one program with one link. A link uses one
+	// processor for most of its time, and much memory.
 	programs := map[string][]Service{}
 	for _, s := range stale {
 		programs[path.Clean(s.Dir)] = append(programs[path.Clean(s.Dir)], s)
 	}
 	dirs := slices.Sorted(maps.Keys(programs))
 	errs := make([]error, len(dirs))
-	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var group sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, dir := range dirs {
-		group.Go(func() {
-			turns <- struct{}{}
-			defer func() { <-turns }()
+		group.Go(func() error {
 			var binary []byte
 			binary, errs[i] = b.link(ctx, dir, work)
 			for _, s := range programs[dir] {
-				if errs[i] == nil {
-					errs[i] = b.buildOne(s, filepath.Join(work, s.Name), binary, recipes[s.Name], string(inputs[s.Name]))
+				if errs[i] != nil {
+					break
+				}
+				if err := b.publish(s, filepath.Join(work, s.Name), binary, recipes[s.Name], inputs[s.Name]); err != nil {
+					errs[i] = fmt.Errorf("images: cannot write the build context of %q: %w", s.Name, err)
 				}
 			}
+			return nil
 		})
 	}
 	group.Wait()
 	return errors.Join(errs...)
 }
 
-// link links the program of a directory into the directory work, and returns it.
+// announce says which of some services will be compiled.
+func (b *builder) announce(services []Service, which func(Service) bool) {
+	var names []string
+	for _, s := range services {
+		if which(s) {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) > 0 && b.progress != nil {
+		fmt.Fprintf(b.progress, "Compiling %s for linux/%s\n", strings.Join(names, ", "), b.arch)
+	}
+}
+
+// recipes renders the Dockerfile of each service.
+func (b *builder) recipes() (map[string][]byte, error) {
+	source, err := os.ReadFile(filepath.Join(b.root, filepath.FromSlash(dockerfile)))
+	if err != nil {
+		return nil, fmt.Errorf("images: cannot read the Dockerfile template: %w", err)
+	}
+	recipe, err := template.New(dockerfile).Option("missingkey=error").Parse(string(source))
+	if err != nil {
+		return nil, fmt.Errorf("images: %s is not a valid template: %w", dockerfile, err)
+	}
+	rendered := map[string][]byte{}
+	for _, s := range b.services {
+		var out bytes.Buffer
+		if err := recipe.Execute(&out, s); err != nil {
+			return nil, fmt.Errorf("images: cannot render %s for %q: %w", dockerfile, s.Name, err)
+		}
+		rendered[s.Name] = out.Bytes()
+	}
+	return rendered, nil
+}
+
+// link links the program of a directory, in the directory work, and returns it.
 func (b *builder) link(ctx context.Context, dir, work string) ([]byte, error) {
 	out, err := os.CreateTemp(work, "link-")
 	if err != nil {
@@ -310,13 +319,13 @@ func (b *builder) link(ctx context.Context, dir, work string) ([]byte, error) {
 	return binary, nil
 }
 
-// findGo finds the toolchain and makes the environment in which it is run.
-// The user's settings decide where modules come from and where caches are, and
-// nothing that could get into a binary.
+// findGo finds the toolchain and makes the environment for it. The user's settings
+// decide where modules come from and where caches are. They decide nothing that
+// could get into a binary.
 func (b *builder) findGo(ctx context.Context) error {
 	var err error
 	if b.goCommand, err = exec.LookPath("go"); err != nil {
-		return errors.New("images: the services cannot be compiled: there is no go command on PATH; install Go (https://go.dev/doc/install) or add its bin directory to PATH")
+		return errors.New("images: the services cannot be compiled: there is no go command on PATH. Install Go (https://go.dev/doc/install), or add its bin directory to PATH")
 	}
 	b.goEnv = os.Environ()
 	keep := []string{
@@ -329,7 +338,7 @@ func (b *builder) findGo(ctx context.Context) error {
 	}
 	settings := map[string]string{}
 	if err := json.Unmarshal(out, &settings); err != nil {
-		return fmt.Errorf("images: the answer of go env cannot be read: %w", err)
+		return fmt.Errorf("images: cannot read the answer of go env: %w", err)
 	}
 	b.goVersion = settings["GOVERSION"]
 	delete(settings, "GOVERSION")
@@ -342,13 +351,13 @@ func (b *builder) findGo(ctx context.Context) error {
 			env = append(env, name+"="+value)
 		}
 	}
-	// GOENV=off: "go env -w" is one more place where GOFLAGS can be set.
+	// GOENV=off, for "go env -w" can set GOFLAGS, too.
 	b.goEnv = append(env, "GOENV=off", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch, baselines[b.arch])
 	return nil
 }
 
-// run runs the go command in the root and returns its standard output. The
-// error holds what the command had to say.
+// run runs the go command in the root and returns its standard output. The error
+// has the command's messages.
 func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, b.goCommand, args...)
 	cmd.Dir = b.root
@@ -368,7 +377,7 @@ func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// goPackage is what is needed of "go list -json".
+// goPackage is the part of an answer of "go list -json" that the build needs.
 type goPackage struct {
 	ImportPath     string
 	Name           string
@@ -385,11 +394,10 @@ type goModule struct {
 	Replace *goModule
 }
 
-// compile brings the build cache up to date and returns, by service name, a
-// hash of everything that decides the service's binary: the content of all
-// compiled packages rather than their source, so that an edit that changes no
-// compiled package asks for no link.
-func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
+// compile brings the build cache up to date. It returns a hash of everything that
+// decides a service's binary, by service name. The hash is of compiled packages
+// and not of their source, so that an edit without effect on them causes no link.
+func (b *builder) compile(ctx context.Context) (map[string]string, error) {
 	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Name,BuildID,DepOnly,Deps,DefaultGODEBUG,Module"}, compileFlags...)
 	for _, s := range b.services {
 		args = append(args, "./"+path.Clean(s.Dir))
@@ -405,7 +413,7 @@ func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 		if err := decoder.Decode(&p); err == io.EOF {
 			break
 		} else if err != nil {
-			return nil, fmt.Errorf("images: the answer of go list cannot be read: %w", err)
+			return nil, fmt.Errorf("images: cannot read the answer of go list: %w", err)
 		}
 		packages[p.ImportPath] = p
 		if !p.DepOnly && p.Module != nil {
@@ -413,7 +421,7 @@ func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 		}
 	}
 
-	inputs := make(map[string][]byte, len(b.services))
+	inputs := make(map[string]string, len(b.services))
 	var errs []error
 	for _, s := range b.services {
 		main, ok := mains[path.Clean(s.Dir)]
@@ -427,7 +435,7 @@ func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 			p := packages[dependency]
 			// "action/content"; only the content decides.
 			fmt.Fprintln(&key, dependency, p.BuildID[strings.LastIndexByte(p.BuildID, '/')+1:])
-			// The linker records the versions of the modules it used.
+			// The linker records the versions of the modules.
 			for m := p.Module; m != nil; m = m.Replace {
 				fmt.Fprintln(&key, " ", m.Path, m.Version)
 			}
@@ -437,15 +445,15 @@ func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 	return inputs, errors.Join(errs...)
 }
 
-// state is what is known of a finished context.
+// state describes a finished context.
 type state struct {
 	Inputs string            `json:"inputs"` // hash of what decides the files
 	Files  map[string]string `json:"files"`  // hash of each file, by name
 }
 
-// upToDate reports whether the context holds exactly the files that were made
-// from these inputs. It reads the files: somebody may have changed them, or
-// another build may have replaced them.
+// upToDate tells whether the context holds exactly the files from these inputs. It
+// reads the files: somebody may have changed them, or another build may have
+// replaced them.
 func (b *builder) upToDate(s Service, inputs string) bool {
 	raw, err := os.ReadFile(b.statePath(s))
 	if err != nil {
@@ -467,43 +475,14 @@ func (b *builder) upToDate(s Service, inputs string) bool {
 	return true
 }
 
-// buildOne makes a service's files in the directory work and puts them in place,
-// and then its state, so that a build that is interrupted is repeated.
-func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs string) error {
-	if err := os.Mkdir(work, 0o755); err != nil {
-		return fmt.Errorf("images: no temporary directory: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(work, s.Name), binary, 0o755); err != nil {
-		return fmt.Errorf("images: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(work, "Dockerfile"), recipe, 0o644); err != nil {
-		return fmt.Errorf("images: %w", err)
-	}
-
-	result := state{Inputs: inputs, Files: map[string]string{}}
-	// Modes become part of the image, and must not depend on the umask.
-	for name, mode := range map[string]fs.FileMode{s.Name: 0o755, "Dockerfile": 0o644} {
-		made := filepath.Join(work, name)
-		hash, err := hashFile(made)
-		if err == nil {
-			err = os.Chmod(made, mode)
-		}
-		if err != nil {
-			return fmt.Errorf("images: %w", err)
-		}
-		result.Files[name] = hash
-	}
-	if err := b.publish(s, work, result); err != nil {
-		return fmt.Errorf("images: the build context of %q cannot be written: %w", s.Name, err)
-	}
-	return nil
-}
-
-func (b *builder) publish(s Service, work string, result state) error {
+// publish makes a service's files in the directory work and moves them to their
+// place. The state comes last, so that the next build repeats an interrupted one.
+func (b *builder) publish(s Service, work string, binary, recipe []byte, inputs string) error {
 	dir := b.context(s)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := errors.Join(os.Mkdir(work, 0o755), os.MkdirAll(dir, 0o755)); err != nil {
 		return err
 	}
+	result := state{Inputs: inputs, Files: map[string]string{s.Name: digest(binary), "Dockerfile": digest(recipe)}}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -515,11 +494,26 @@ func (b *builder) publish(s Service, work string, result state) error {
 			}
 		}
 	}
-	for name, hash := range result.Files {
-		if current, err := hashFile(filepath.Join(dir, name)); err == nil && current == hash {
-			continue // keep its time: Docker and make go by it
+	put := func(name, to string, content []byte, mode fs.FileMode) error {
+		made := filepath.Join(work, name)
+		if err := os.WriteFile(made, content, mode); err != nil {
+			return err
 		}
-		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
+		// Modes become part of the image and must not depend on the umask.
+		if err := os.Chmod(made, mode); err != nil {
+			return err
+		}
+		return os.Rename(made, to)
+	}
+	for name, content := range map[string][]byte{s.Name: binary, "Dockerfile": recipe} {
+		to, mode := filepath.Join(dir, name), fs.FileMode(0o644)
+		if name == s.Name {
+			mode = 0o755
+		}
+		if current, err := hashFile(to); err == nil && current == result.Files[name] {
+			continue // keep its time, which Docker and make compare
+		}
+		if err := put(name, to, content, mode); err != nil {
 			return err
 		}
 	}
@@ -527,17 +521,13 @@ func (b *builder) publish(s Service, work string, result state) error {
 	if err != nil {
 		return err
 	}
-	made := filepath.Join(work, "state")
-	if err := os.WriteFile(made, append(raw, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(made, b.statePath(s))
+	return put("state", b.statePath(s), append(raw, '\n'), 0o644)
 }
 
 const tempPrefix = ".tmp-"
 
-// sweep removes what builds that were killed left behind. No build takes an
-// hour, so none that is running loses its directory.
+// sweep removes the directories of killed builds. No build takes an hour, so a
+// build that runs keeps its directory.
 func (b *builder) sweep() {
 	entries, _ := os.ReadDir(b.out)
 	for _, entry := range entries {
@@ -547,13 +537,13 @@ func (b *builder) sweep() {
 	}
 }
 
-// digest is the hash of the parts, taken together, in hexadecimal digits.
-func digest(parts ...[]byte) []byte {
+// digest is the hash of the parts together, in hexadecimal digits.
+func digest(parts ...[]byte) string {
 	h := sha256.New()
 	for _, part := range parts {
 		h.Write(part)
 	}
-	return hex.AppendEncode(nil, h.Sum(nil))
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 func hashFile(name string) (string, error) {

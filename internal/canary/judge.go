@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Sample is what was measured of the target group of one service in one period.
+// Sample is what was measured of a service's target group in one period.
 type Sample struct {
-	// Requests are those for which the load balancer chose the group, and Errors
-	// those of them that were answered with 5xx.
+	// Requests are those for which the load balancer chose the group. Errors are the
+	// requests that were answered with 5xx.
 	Requests int `json:"requests"`
 	Errors   int `json:"errors"`
-	// P99 is how long the targets took to begin their answer, in 99 of 100 requests
-	// at the most. 0 if they gave none.
+	// P99 is the longest time in which the targets began their answer, in 99 of 100
+	// requests. It is 0 if the targets gave no answer.
 	P99 time.Duration `json:"p99Nanoseconds"`
-	// Unhealthy is the lowest number of unhealthy targets that there was: one that is
-	// being replaced is no news.
+	// Unhealthy is the lowest number of unhealthy targets in the period: a target that
+	// is being replaced does not count.
 	Unhealthy int `json:"unhealthy"`
 }
 
-// ErrorPercent is the share of the requests that were answered with 5xx, 0 if
-// there were none.
+// ErrorPercent is the share of the requests that were answered with 5xx. It is 0 without
+// requests.
 func (s Sample) ErrorPercent() float64 {
 	if s.Requests == 0 {
 		return 0
@@ -29,7 +29,7 @@ func (s Sample) ErrorPercent() float64 {
 	return 100 * float64(s.Errors) / float64(s.Requests)
 }
 
-// Enough tells whether there were requests enough to judge by.
+// Enough tells whether there were enough requests to judge by.
 func (s Sample) Enough() bool { return s.Requests >= MinRequests }
 
 // Round is one period of a service and of the monolith.
@@ -38,17 +38,17 @@ type Round struct {
 	Monolith Sample `json:"monolith"`
 }
 
-// State is what came of comparing a service with the monolith in something.
+// State is the result of comparing a service with the monolith in one kind.
 type State string
 
 const (
-	// OK: it is not worse.
+	// OK: the service is not worse.
 	OK State = "ok"
-	// High: it was worse in one of the last [Periods], which may be chance.
+	// High: the service was worse in one of the last [Periods], which may be chance.
 	High State = "high"
-	// Worse: it was worse in each of them.
+	// Worse: the service was worse in each of the last [Periods].
 	Worse State = "worse"
-	// NotEnough: there is no telling yet, for want of time or of requests.
+	// NotEnough: there was not enough time, or there were not enough requests.
 	NotEnough State = "not enough"
 	// NotCompared: the monolith has too few requests to compare with.
 	NotCompared State = "not compared"
@@ -61,14 +61,14 @@ type Finding struct {
 	Reason string `json:"reason"`
 }
 
-// Subject is a service that takes traffic from the monolith, and what was measured
-// of both.
+// Subject is a service that takes traffic from the monolith, with the measurements of
+// both.
 type Subject struct {
 	Service, Monolith string
-	// Length is that of a round.
+	// Length is the length of a round.
 	Length time.Duration
-	// Rounds are those since the canary began, the last one at the end. Those before
-	// the last [Periods] do not matter.
+	// Rounds are those since the canary began, the last one at the end. Only the last
+	// [Periods] matter.
 	Rounds []Round
 }
 
@@ -90,7 +90,7 @@ func (s Subject) judge(kind Kind) (State, string) {
 	rounds := s.Rounds[len(s.Rounds)-Periods:]
 	last := rounds[Periods-1]
 	if kind != Unhealthy {
-		// The scarcest period is the one to name.
+		// Name the period with the fewest requests.
 		scarcest := slices.MinFunc(rounds, func(a, b Round) int { return a.Service.Requests - b.Service.Requests })
 		if n := scarcest.Service.Requests; !scarcest.Service.Enough() {
 			return NotEnough, fmt.Sprintf("had %s in a period of %s, and it takes %d", count(n, "request"), length, MinRequests)
@@ -115,8 +115,8 @@ func (s Subject) judge(kind Kind) (State, string) {
 	return High, s.figures(kind, high[0]) + fmt.Sprintf(", in one of %d periods of %s", Periods, length)
 }
 
-// worse tells whether the service was too much worse than the monolith, in a
-// period with requests enough.
+// worse tells whether the service was worse than the monolith by more than the limit. It
+// is asked of periods with enough requests.
 func (r Round) worse(kind Kind) bool {
 	switch kind {
 	case Errors:
@@ -127,8 +127,8 @@ func (r Round) worse(kind Kind) bool {
 	return r.Service.Unhealthy > r.monolithUnhealthy()
 }
 
-// monolithErrors is the monolith's error rate in percent, and 0 if it had too few
-// requests to have one.
+// monolithErrors is the monolith's error rate in percent. It is 0 if the monolith had too
+// few requests.
 func (r Round) monolithErrors() float64 {
 	if !r.Monolith.Enough() {
 		return 0
@@ -136,8 +136,8 @@ func (r Round) monolithErrors() float64 {
 	return r.Monolith.ErrorPercent()
 }
 
-// monolithUnhealthy is the number of the monolith's unhealthy targets, and 0 if it
-// had too few requests to compare with.
+// monolithUnhealthy is the number of the monolith's unhealthy targets. It is 0 if the
+// monolith had too few requests.
 func (r Round) monolithUnhealthy() int {
 	if !r.Monolith.Enough() {
 		return 0
@@ -170,9 +170,13 @@ const (
 	Back Verdict = "back"
 )
 
-// Decide draws the conclusion of all findings: back if something is worse, wait
-// if it may be or if there is no telling, and go on otherwise. The reasons are
-// those of the findings that decided it, each once.
+// Decide draws the conclusion of all findings:
+//
+//   - back if a finding is worse
+//   - wait if a finding is high or has not enough to judge by
+//   - go on otherwise
+//
+// The reasons are those of the findings that decided, each once.
 func Decide(findings []Finding) (Verdict, []string) {
 	reasons := func(states ...State) (all []string) {
 		for _, f := range findings {

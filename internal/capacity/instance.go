@@ -62,7 +62,7 @@ const (
 
 // Whole returns the CPU units and the memory of an instance, without its ports.
 func (i Instance) Whole() Resources {
-	return Resources{CPU: i.VCPU * UnitsPerVCPU, MemoryMiB: i.MemoryMiB}
+	return Resources{CPU: i.VCPU * unitsPerVCPU, MemoryMiB: i.MemoryMiB}
 }
 
 // Registers returns what the ECS agent registers of an instance: all CPU units, and
@@ -71,7 +71,7 @@ func (i Instance) Whole() Resources {
 // ECS_RESERVED_MEMORY, which the agent would take off, is not taken off.
 func (i Instance) Registers() Resources {
 	return Resources{
-		CPU:       i.VCPU * UnitsPerVCPU,
+		CPU:       i.VCPU * unitsPerVCPU,
 		MemoryMiB: int(float64(i.MemoryMiB) * (1 - kernelPercent/100)),
 		Ports:     dynamicPorts,
 	}

@@ -1,8 +1,8 @@
 package capacity
 
-// UnitsPerVCPU is how many CPU units one vCPU has
+// unitsPerVCPU is how many CPU units one vCPU has
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html).
-const UnitsPerVCPU = 1024
+const unitsPerVCPU = 1024
 
 // Resources are what an instance has for tasks, or what a task reserves.
 type Resources struct {

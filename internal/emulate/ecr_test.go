@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -52,7 +53,7 @@ type ecrFixture struct {
 
 func newECRFixture(t *testing.T) *ecrFixture {
 	backend := fakeMoto(t, map[string]string{"users": "IMMUTABLE", "scratch": "MUTABLE"})
-	e := newECR(backend, "localhost:5000", io.Discard)
+	e := newECR(backend, "localhost:5000", log.New(io.Discard, "", 0))
 	return &ecrFixture{t, e, newFront(backend, http.NotFoundHandler(), e)}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func services(t *testing.T) *AWS {
 		}
 		t.Skip("this machine lacks ", missing)
 	}
-	a := &AWS{dir: t.TempDir(), log: io.Discard}
+	a := &AWS{dir: t.TempDir(), log: log.New(io.Discard, "", 0)}
 	t.Cleanup(func() { a.Close() })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

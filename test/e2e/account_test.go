@@ -40,7 +40,7 @@ func newAccount(ctx context.Context, endpoint, region string) *account {
 		env: map[string]string{"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}}
 }
 
-// told compares what "cutover phase" is told with what was deployed last, and what was begun last.
+// told compares what "cutover phase" is told with the phases that were reached last and begun last.
 func (a *account) told(t *testing.T, reached, begun migration.State) {
 	t.Helper()
 	got, err := step.Ask(a.ctx, "dev", func(name string) string { return a.env[name] })
@@ -112,7 +112,7 @@ func priority(t *testing.T, r elbtypes.Rule) int {
 	return n
 }
 
-// describe writes a rule as "PRIORITY PATH… → GROUP WEIGHT, …", without the weight if there is one group only.
+// describe writes a rule as "PRIORITY PATH… → GROUP WEIGHT, …", without the weight of a single group.
 func describe(t *testing.T, r elbtypes.Rule, groups map[string]string) string {
 	var paths, targets []string
 	for _, c := range r.Conditions {
@@ -227,7 +227,7 @@ func changed(before, after map[string]string) []string {
 	return out
 }
 
-// updates returns when each stack was changed last.
+// updates returns the time of each stack's last change.
 func (a *account) updates(t *testing.T) map[string]string {
 	t.Helper()
 	out, err := a.cloudformation.DescribeStacks(a.ctx, &cloudformation.DescribeStacksInput{})

@@ -35,17 +35,17 @@ func newCDK(ctx context.Context, root string, env []string) *cdk {
 		"PATH="+path, "JSII_NODE="+node, "NO_COLOR=1")}
 }
 
-// run returns what the CLI printed, and an error if it did not exit with 0.
+// run returns the CLI's output, and an error if the exit code is not 0.
 func (c *cdk) run(args ...string) (string, error) { return c.killed("", args...) }
 
-// killed runs the CLI and kills it when it has printed a text; not at all if that is empty.
+// killed runs the CLI and kills it after it has printed a text. If the text is empty, the CLI runs to its end.
 func (c *cdk) killed(when string, args ...string) (string, error) {
 	ctx, kill := context.WithCancel(c.ctx)
 	defer kill()
 	out := &watched{text: when, seen: kill}
 	cmd := exec.CommandContext(ctx, c.program, append(args, "--no-notices", "--no-color")...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, c.env, out, out
-	// With the processes that it has started.
+	// Kill its children, too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second
@@ -55,7 +55,7 @@ func (c *cdk) killed(when string, args ...string) (string, error) {
 	return out.all.String(), nil
 }
 
-// watched keeps what is written and says when a text has been.
+// watched keeps the output and calls seen after a text.
 type watched struct {
 	all  bytes.Buffer
 	text string
@@ -84,7 +84,7 @@ func tail(s string, lines int) string {
 	return strings.Join(l[max(0, len(l)-lines):], "\n")
 }
 
-// deployOptions are those of a plain deployment of everything; the first one makes the CLI ask nothing.
+// deployOptions are the options of a plain deployment of everything. With the first one, the CLI asks no questions.
 var deployOptions = []string{"--require-approval", "never", "--all", "--concurrency", "4"}
 
 // deploy deploys a synthesized assembly.
@@ -92,8 +92,8 @@ func (c *cdk) deploy(assembly string) (string, error) {
 	return c.run(append([]string{"deploy", "--app", assembly}, deployOptions...)...)
 }
 
-// diff returns what "cdk diff" says would change: for each stack that differs, its resources as "+ TYPE", "- TYPE" or
-// "~ TYPE", sorted. A replacement is marked with "replace".
+// diff returns the changes that "cdk diff" names: for each stack, its resources as "+ TYPE", "- TYPE" or "~ TYPE", sorted.
+// A replacement ends with "replace".
 func (c *cdk) diff(t *testing.T, assembly string) map[string][]string {
 	t.Helper()
 	out := c.must(t, "diff", "--app", assembly)

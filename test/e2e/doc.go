@@ -1,21 +1,20 @@
 // Package e2e deploys Cutover with the real CDK CLI to the AWS that internal/emulate emulates: bootstrap, every phase
 // forward and back, the deployments that CloudFormation has to refuse, a canary, and destroy. After each deployment it
-// reads back through the AWS SDK what is there and compares it with the specification, whose numbers are written out
-// here; nothing is taken from the app's own constants. Images are built and pushed by the CLI, pulled from the registry,
-// and run.
+// reads back what is there through the AWS SDK. It compares that with the specification. The numbers of the specification
+// are written out here: nothing comes from the app's own constants. The CLI builds and pushes images, and the test pulls
+// them from the registry and runs them. Beside that, a second test runs the tutorial.
 //
 // Run it with
 //
 //	CUTOVER_E2E=1 go test -count=1 -v -timeout 15m ./test/e2e
 //
-// It needs what emulator.Missing asks for and the programs of package-lock.json ("npm ci"). Where something is missing
-// the test is skipped and says what; where CI=true or CUTOVER_E2E=required is set it fails instead.
+// It needs the programs of emulate.Missing and of package-lock.json ("npm ci"). If a program is missing, the test says so
+// and skips. With CI=true or CUTOVER_E2E=required, it fails.
 //
-// What it cannot assert, because the emulator only records these resources and nothing can be read back:
-// AWS::EC2::FlowLog, AWS::Lambda::Function and Custom::VpcRestrictDefaultSG (the closed default security group),
-// AWS::S3::BucketPolicy (of the bootstrap), and every type that is added without a handler in
-// internal/emulate/cloudformation; the test fails when a deployment contains one that is not listed in it. The VPC with
-// all its parts, the instances and the IAM policies are created in the emulator but not looked at here: the tests of the
-// templates do. The emulator starts no tasks and routes no requests, so nothing is said about deployments in time, about
-// health or about draining.
+// The test asserts nothing about resources that the emulator only records: AWS::EC2::FlowLog, AWS::Lambda::Function and
+// Custom::VpcRestrictDefaultSG (the closed default security group), AWS::S3::BucketPolicy (of the bootstrap), and every
+// type that is added without a handler in internal/emulate/cloudformation. It fails if a deployment contains a type that
+// is not in its list. The emulator creates the VPC with all its parts, the instances and the IAM policies, but the tests
+// of the templates look at those. The emulator starts no tasks and routes no requests. So the test says nothing about the
+// duration of deployments, about health or about draining.
 package e2e

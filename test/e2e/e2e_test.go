@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,18 +21,47 @@ import (
 	"cutover/migration"
 )
 
-// interrupted ends with Ctrl-C and SIGTERM, so that the emulator is stopped then, too.
+// interrupted ends with Ctrl-C and SIGTERM. The emulators stop then.
 var interrupted context.Context
+
+// engine is the Docker engine of all tests, which run at the same time. One that runs already is not stopped.
+var engine struct {
+	start sync.Once
+	stop  func() error
+	err   error
+}
 
 func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	interrupted = ctx
 	code := m.Run()
+	if engine.stop != nil {
+		if err := engine.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the Docker engine:", err)
+			code = 1
+		}
+	}
 	stop()
 	os.Exit(code)
 }
 
-// required skips the test if it was not asked for, or if something it needs is missing, which in CI is a failure.
+// startEngine starts a Docker engine, unless one runs, and leads this process and its children to it.
+func startEngine() error {
+	dir, err := os.MkdirTemp("", "cutover-e2e-")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(interrupted, time.Minute)
+	defer cancel()
+	host, stop, err := emulate.StartDocker(ctx, dir)
+	if err != nil || stop == nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	engine.stop = func() error { return errors.Join(stop(), os.RemoveAll(dir)) }
+	return os.Setenv("DOCKER_HOST", host)
+}
+
+// required skips the test if nobody asked for it, or if a program is missing. In CI, a missing program is a failure.
 func required(t *testing.T, root string, programs ...string) {
 	t.Helper()
 	asked := os.Getenv("CUTOVER_E2E")
@@ -49,6 +80,10 @@ func required(t *testing.T, root string, programs ...string) {
 		}
 	}
 	if len(missing) == 0 {
+		if engine.start.Do(func() { engine.err = startEngine() }); engine.err != nil {
+			t.Fatal(engine.err)
+		}
+		t.Parallel()
 		return
 	}
 	message := "this machine lacks " + strings.Join(missing, "; ")
@@ -121,12 +156,15 @@ var phases = map[string]state{
 	},
 }
 
-// What is left of a change of phase when the gate and the record of the phase, which every change touches, are left out.
-var moves = []struct {
+// A move is a step of the migration.
+type move struct {
 	from, to string
 	diff     map[string][]string // as cdk.diff returns it
 	changed  []string            // resources that come or go; none may be replaced
-}{
+}
+
+// What each step of the migration changes, apart from the gate and the record of the phase, which every step changes.
+var moves = []move{
 	{"monolith", "parallel", counts("dev-Users", "dev-Threads", "dev-Posts"), nil},
 	{"parallel", "switched", routes("- " + ruleType), []string{"- dev-Routing " + ruleType}},
 	{"switched", "retired", counts("dev-Api"), nil},
@@ -137,7 +175,7 @@ var moves = []struct {
 	{"parallel", "monolith", counts("dev-Users", "dev-Threads", "dev-Posts"), nil},
 }
 
-// Changes that skip a phase, tried when the first is deployed.
+// Steps that skip a phase. The test tries them when the first phase is deployed.
 var refused = map[string][]string{
 	"monolith": {"switched", "canary"},
 	"parallel": {"retired"},
@@ -159,8 +197,8 @@ func counts(stacks ...string) map[string][]string {
 	return out
 }
 
-// gate is what the interlock holds, claimed or blocked: every name twice, since the deployment was begun and since it
-// was complete.
+// gate is the names that the interlock holds, claimed or blocked: each since the deployment began and since it was
+// complete.
 func gate(states ...string) []string {
 	var names []string
 	for _, since := range []string{"begun", "reached"} {
@@ -194,7 +232,7 @@ func TestDeployment(t *testing.T) {
 			}
 		}
 	})
-	// A step that fails ends the test: the next one builds on it.
+	// A failed step ends the test, for the next step builds on it.
 	step := func(name string, f func(t *testing.T)) {
 		t.Helper()
 		began := time.Now()
@@ -242,14 +280,17 @@ func TestDeployment(t *testing.T) {
 	step("images", func(t *testing.T) { images(t, a, aws) })
 	step("synthesize the other phases", func(t *testing.T) {
 		for _, phase := range []string{"parallel", "canary", "switched", "retired"} {
-			cli.must(t, append([]string{"synth", "-q", "-o", assembly(phase)}, choose(phase)...)...)
-			validated(t, assembly(phase), false)
+			t.Run(phase, func(t *testing.T) {
+				t.Parallel()
+				cli.must(t, append([]string{"synth", "-q", "-o", assembly(phase)}, choose(phase)...)...)
+				validated(t, assembly(phase), false)
+			})
 		}
 	})
 	step("deploy monolith again", func(t *testing.T) { repeated(t, cli, a, assembly("monolith")) })
 	step("an image that cannot be pushed", func(t *testing.T) { unpushable(t, cli, a, assembly("monolith")) })
 
-	for _, m := range moves {
+	for i, m := range moves {
 		for _, to := range refused[m.from] {
 			step(fmt.Sprintf("%s to %s is refused", m.from, to), func(t *testing.T) { refuses(t, cli, a, assembly(to), m.from) })
 		}
@@ -258,26 +299,9 @@ func TestDeployment(t *testing.T) {
 			step("retired, cut short, to parallel is refused", func(t *testing.T) { cutShort(t, cli, a, assembly) })
 		}
 		step(fmt.Sprintf("%s to %s", m.from, m.to), func(t *testing.T) {
-			if got := withoutPhase(cli.diff(t, assembly(m.to))); !reflect.DeepEqual(got, m.diff) {
-				t.Errorf("cdk diff names %v, want %v", got, m.diff)
-			}
-			before := a.resources(t)
-			if out, err := cli.deploy(assembly(m.to)); err != nil {
-				t.Fatalf("%v\n%s", err, tail(out, 60))
-			}
-			compare(t, a, m.to)
-			var got []string
-			for _, c := range changed(before, a.resources(t)) {
-				if f := strings.Fields(c); f[1] != "dev-Gate" && f[1] != "dev-Phase" {
-					got = append(got, strings.Join(f[:3], " ")) // without the logical id
-				}
-			}
-			if !slices.Equal(got, m.changed) {
-				t.Errorf("resources that came (+), went (-) or were replaced (!): %q, want %q", got, m.changed)
-			}
+			take(t, cli, a, m, assembly(m.to), i == 0)
 		})
 	}
-	step("monolith to parallel, interrupted", func(t *testing.T) { interruptedDeploy(t, cli, a, assembly) })
 	step("read back what no phase has changed", func(t *testing.T) { unchanging(t, a) })
 	step("only known types are merely recorded", func(t *testing.T) {
 		want := []string{"AWS::EC2::FlowLog", "AWS::Lambda::Function", "AWS::Logs::QueryDefinition", "AWS::S3::BucketPolicy", "Custom::VpcRestrictDefaultSG"}
@@ -291,8 +315,33 @@ func TestDeployment(t *testing.T) {
 	})
 }
 
-// validated looks for the report that CDK writes when it validates templates: it does for a deployment, and not where they
-// are only looked at.
+// take takes a step of the migration, at the second attempt if the first is to be interrupted. It compares what "cdk diff"
+// names, what is deployed afterwards, and which resources have come or gone.
+func take(t *testing.T, cli *cdk, a *account, m move, assembly string, interrupted bool) {
+	t.Helper()
+	if got := withoutPhase(cli.diff(t, assembly)); !reflect.DeepEqual(got, m.diff) {
+		t.Errorf("cdk diff names %v, want %v", got, m.diff)
+	}
+	before := a.resources(t)
+	if interrupted {
+		interruptedDeploy(t, cli, a, assembly)
+	}
+	if out, err := cli.deploy(assembly); err != nil {
+		t.Fatalf("%v\n%s", err, tail(out, 60))
+	}
+	compare(t, a, m.to)
+	var got []string
+	for _, c := range changed(before, a.resources(t)) {
+		if f := strings.Fields(c); f[1] != "dev-Gate" && f[1] != "dev-Phase" {
+			got = append(got, strings.Join(f[:3], " ")) // without the logical id
+		}
+	}
+	if !slices.Equal(got, m.changed) {
+		t.Errorf("resources that came (+), went (-) or were replaced (!): %q, want %q", got, m.changed)
+	}
+}
+
+// validated looks for the report of CDK's validation. CDK validates templates for a deployment and not for a look.
 func validated(t *testing.T, assembly string, want bool) {
 	t.Helper()
 	_, err := os.Stat(filepath.Join(assembly, "validation-report.json"))
@@ -301,7 +350,7 @@ func validated(t *testing.T, assembly string, want bool) {
 	}
 }
 
-// compare reads the state back and compares it with the specification's.
+// compare compares what is deployed with the specification.
 func compare(t *testing.T, a *account, phase string) {
 	t.Helper()
 	got, want := a.state(t), phases[phase]
@@ -320,15 +369,15 @@ func compare(t *testing.T, a *account, phase string) {
 	a.told(t, state, state)
 }
 
-// withoutPhase leaves the gate and the record of the phase out of a diff.
+// withoutPhase removes the gate and the record of the phase from a diff.
 func withoutPhase(diff map[string][]string) map[string][]string {
 	delete(diff, "dev-Gate")
 	delete(diff, "dev-Phase")
 	return diff
 }
 
-// cutShort deploys one stack of the phase retired and nothing after it. That phase has begun, so what follows only the
-// phase before it must be refused: it would send requests to a monolith without tasks. What follows both is the way out.
+// cutShort deploys one stack of the phase retired and nothing after it. That phase has begun, so a phase that follows only
+// switched must be refused: it would send requests to a monolith without tasks. A phase that follows both is the way out.
 func cutShort(t *testing.T, cli *cdk, a *account, assembly func(phase string) string) {
 	cli.must(t, "deploy", "--app", assembly("retired"), "dev-Api", "--require-approval", "never")
 	if out, err := cli.deploy(assembly("parallel")); err == nil || !strings.Contains(out, "dev-Gate failed to deploy") {
@@ -344,8 +393,8 @@ func cutShort(t *testing.T, cli *cdk, a *account, assembly func(phase string) st
 	compare(t, a, "switched")
 }
 
-// unpushable deploys a new image of users to a repository that does not exist: the command fails before anything of the
-// service changes.
+// unpushable deploys a new image of users to a repository that does not exist. The command fails before the service
+// changes.
 func unpushable(t *testing.T, cli *cdk, a *account, assembly string) {
 	broken := t.TempDir()
 	if err := os.CopyFS(broken, os.DirFS(assembly)); err != nil {
@@ -381,10 +430,11 @@ func unpushable(t *testing.T, cli *cdk, a *account, assembly string) {
 	}
 }
 
-// interruptedDeploy kills the CLI when it begins to deploy a service. The phase is not reached then, and the same
-// command reaches it.
-func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly func(phase string) string) {
-	out, err := cli.killed("dev-Users: deploying", append([]string{"deploy", "--app", assembly("parallel")}, deployOptions...)...)
+// interruptedDeploy kills the CLI during a step from monolith to parallel, at the first service. The deployment does not
+// reach the phase. The same command reaches it afterwards.
+func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly string) {
+	t.Helper()
+	out, err := cli.killed("dev-Users: deploying", append([]string{"deploy", "--app", assembly}, deployOptions...)...)
 	if err == nil {
 		t.Fatalf("cdk deploy was not killed:\n%s", tail(out, 60))
 	}
@@ -392,13 +442,9 @@ func interruptedDeploy(t *testing.T, cli *cdk, a *account, assembly func(phase s
 		t.Errorf("the deployed phase is %s, want monolith", got)
 	}
 	a.told(t, migration.State{Phase: migration.Monolith}, migration.State{Phase: migration.Parallel})
-	if out, err := cli.deploy(assembly("parallel")); err != nil {
-		t.Fatalf("%v\n%s", err, tail(out, 60))
-	}
-	compare(t, a, "parallel")
 }
 
-// repeated deploys what is deployed already.
+// repeated deploys the same assembly once more.
 func repeated(t *testing.T, cli *cdk, a *account, assembly string) {
 	if got := cli.diff(t, assembly); len(got) > 0 {
 		t.Errorf("cdk diff names %v, want nothing", got)

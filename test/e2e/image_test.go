@@ -17,8 +17,7 @@ import (
 	"cutover/internal/emulate"
 )
 
-// images pulls the image of each service from the registry, as an instance would, and runs it as its task definition
-// says.
+// images pulls the image of each service from the registry as an instance does, and runs it by its task definition.
 func images(t *testing.T, a *account, running *emulate.AWS) {
 	env := running.Env()
 	for _, s := range a.services(t) {
@@ -43,7 +42,7 @@ func docker(t *testing.T, env []string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// records is how many the forum has of each kind, by service; the monolith is asked for its users.
+// records is the number of the forum's records by service. The path of the monolith is that of its users.
 var records = map[string]struct {
 	path  string
 	count int
@@ -61,7 +60,7 @@ func image(t *testing.T, env []string, registry string, c ecstypes.ContainerDefi
 	docker(t, env, "rmi", "--no-prune", ref) // the CLI built it here
 	docker(t, env, "pull", "--quiet", ref)
 
-	// What the ECS agent makes of the definition, with the port on the loopback interface only.
+	// As the ECS agent runs the definition, but with the port on the loopback interface only.
 	p := c.PortMappings[0]
 	publish := fmt.Sprintf("127.0.0.1:%s:%d", strings.Replace(strconv.Itoa(int(*p.HostPort)), "0", "", 1), *p.ContainerPort)
 	args := []string{"run", "--detach", "--network", "bridge", "--publish", publish,
@@ -102,7 +101,7 @@ func image(t *testing.T, env []string, registry string, c ecstypes.ContainerDefi
 	}
 }
 
-// get asks until the service is up.
+// get asks until the service answers.
 func get(t *testing.T, url string) []byte {
 	t.Helper()
 	client := http.Client{Timeout: 5 * time.Second}

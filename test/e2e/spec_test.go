@@ -129,8 +129,7 @@ func repositories(t *testing.T, a *account) {
 	}
 }
 
-// publisher checks that a repository's policy lets the bootstrap's image-publishing role push, and nobody else do
-// anything.
+// publisher checks that a repository's policy lets the bootstrap's image-publishing role push, and allows nothing else.
 func publisher(t *testing.T, repository, text string) {
 	t.Helper()
 	if u, err := url.QueryUnescape(text); err == nil {
@@ -282,7 +281,7 @@ func tagged(tags []ecstypes.Tag) string {
 	return ""
 }
 
-// destroyed checks what is left after everything was destroyed: the bootstrap, and nothing else.
+// destroyed checks that only the bootstrap is left.
 func destroyed(t *testing.T, a *account) {
 	if got := slices.Sorted(maps.Keys(a.stacks(t))); !slices.Equal(got, []string{"CDKToolkit"}) {
 		t.Errorf("stacks left: %q, want CDKToolkit alone", got)
@@ -292,7 +291,7 @@ func destroyed(t *testing.T, a *account) {
 	}
 	equal(t, "load balancers left", len(a.loadBalancers(t)), 0)
 	equal(t, "target groups left", len(a.targetGroups(t)), 0)
-	// A deleted cluster can be described for a while, as inactive.
+	// A deleted cluster is described as inactive for a while.
 	clusters, err := a.ecs.DescribeClusters(a.ctx, &ecs.DescribeClustersInput{Clusters: []string{"dev"}})
 	for _, c := range must(t, clusters, err).Clusters {
 		equal(t, "status of the deleted cluster", *c.Status, "INACTIVE")

@@ -19,8 +19,8 @@ import (
 
 const tutorial = "docs/tutorial.md"
 
-// TestTutorial runs the commands of the tutorial as they stand there, in their order and in one shell, in a new clone. It
-// compares what each block of them prints with the block of text that follows it, if one does.
+// TestTutorial runs the commands of the tutorial in their order, in one shell, in a new clone. It compares the output of
+// each block of commands with the block of text that follows, if there is one.
 func TestTutorial(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -50,13 +50,13 @@ func TestTutorial(t *testing.T) {
 	}
 }
 
-// A block is a list of commands, and what they are said to print.
+// A block is a list of commands with the output that the document shows.
 type block struct {
 	line            int // of the document, where the commands begin
 	commands, shown string
 }
 
-// parseBlocks finds the sh blocks of a document. A text block is about the sh block before it, and comes right after it.
+// parseBlocks finds the sh blocks of a document. A text block comes right after an sh block, and shows its output.
 func parseBlocks(document string) ([]block, error) {
 	var blocks []block
 	var fence string
@@ -99,8 +99,8 @@ func parseBlocks(document string) ([]block, error) {
 	return blocks, nil
 }
 
-// shown is the pattern of an output as it is shown: … stands for any number of lines if it has a line for itself, and for
-// anything within a line elsewhere. What commands say of warnings and the like is in the lines that are left out.
+// shown is the pattern of a shown output. The sign … stands for any number of lines if it is a line by itself, and for any
+// text within a line elsewhere. Warnings of the commands are among the lines that are left out.
 func shown(text string) *regexp.Regexp {
 	var pattern strings.Builder
 	pattern.WriteString(`^`)
@@ -115,8 +115,8 @@ func shown(text string) *regexp.Regexp {
 	return regexp.MustCompile(pattern.String())
 }
 
-// clone makes a repository of one commit, of what is in the working tree and not ignored, with the npm packages that are
-// installed.
+// clone makes a repository with one commit of the working tree, without ignored files. The clone has the installed npm
+// packages.
 func clone(t *testing.T, root string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -148,8 +148,8 @@ func clone(t *testing.T, root string) string {
 	git(dir, "add", "--all")
 	git(dir, "commit", "--quiet", "--message", "Begin")
 
-	// Links, so that nothing which is done to the clone's packages is done to ours. The list of what is installed is new, so
-	// that make does not install it again.
+	// Links, so that a change of the clone's packages is no change of ours. The list of installed packages is new, so that
+	// make does not install them again.
 	packages := filepath.Join(root, "node_modules")
 	entries, err := os.ReadDir(packages)
 	if err == nil {
@@ -171,7 +171,7 @@ const installed = ".package-lock.json"
 
 var author = []string{"GIT_AUTHOR_NAME=n", "GIT_AUTHOR_EMAIL=n@example.com", "GIT_COMMITTER_NAME=n", "GIT_COMMITTER_EMAIL=n@example.com"}
 
-// A shell is one bash for all blocks. A block may start another one inside it, or end it.
+// A shell is one bash for all blocks. A block may start another bash inside, or end it.
 type shell struct {
 	stdin io.Writer
 	lines *bufio.Scanner
@@ -182,10 +182,10 @@ func newShell(t *testing.T, dir string) *shell {
 	t.Helper()
 	cmd := exec.CommandContext(interrupted, "bash")
 	cmd.Dir = dir
-	// What the user has set for git is no part of the tutorial.
+	// The user's settings of git are no part of the tutorial.
 	cmd.Env = slices.Concat(slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "GIT_") }),
 		author, []string{"NO_COLOR=1", "GIT_CONFIG_GLOBAL=/dev/null"})
-	// With all that it has started.
+	// End its children, too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
@@ -205,7 +205,7 @@ func newShell(t *testing.T, dir string) *shell {
 	s := &shell{stdin: stdin, lines: bufio.NewScanner(out), ended: make(chan error, 1)}
 	go func() { s.ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		// What a block that failed has left: the deployment on this machine first, which has a session of its own.
+		// After a failed block, first end the deployment on this machine, which has a session of its own.
 		stdin.Close()
 		if t.Failed() {
 			down := exec.Command("bin/cutover", "down")
@@ -224,8 +224,8 @@ func newShell(t *testing.T, dir string) *shell {
 // over is what the shell prints after a block.
 const over = "-- over --"
 
-// run returns what a block prints. The emulator takes the variables of CDK out of the environment, so each block sets
-// the one by which the templates are not validated: TestDeployment has them validated, which takes longer than all else.
+// run returns the output of a block. The emulator removes CDK's variables from the environment, so each block sets
+// CDK_VALIDATION. Validation takes longer than all else, and TestDeployment has it.
 func (s *shell) run(commands string) (string, error) {
 	_, err := fmt.Fprintf(s.stdin, "set -euo pipefail; export CDK_VALIDATION=false\n%s\necho '%s'\n", commands, over)
 	if err != nil {
@@ -234,14 +234,14 @@ func (s *shell) run(commands string) (string, error) {
 	var out strings.Builder
 	for s.lines.Scan() {
 		line := s.lines.Text()
-		// Of a command that has not ended its last line.
+		// The last line of a command may have no end.
 		if before, ok := strings.CutSuffix(line, over); ok {
 			if before != "" {
 				out.WriteString(before + "\n")
 			}
 			return out.String(), nil
 		}
-		// Not of the tutorial: npm's own configuration.
+		// npm's own configuration is no part of the tutorial.
 		if !strings.HasPrefix(line, "npm warn ") {
 			out.WriteString(line + "\n")
 		}
@@ -249,7 +249,7 @@ func (s *shell) run(commands string) (string, error) {
 	return out.String(), errors.Join(errors.New("a command has failed"), s.lines.Err())
 }
 
-// TestShown: what the tutorial shows is compared line by line.
+// TestShown: the comparison goes line by line.
 func TestShown(t *testing.T) {
 	for _, test := range []struct {
 		shown, output string

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package instance runs the user data of the instances, as the template has it,
-// on an instance that is made of namespaces: with a network and a file system of
-// its own, a Docker engine, and containers that try what an intruder would.
+// Package instance runs the instances' user data from the template on an instance
+// made of namespaces. The instance has its own network and file system, a Docker
+// engine, and containers that try what an intruder would.
 package instance
 
 import (
@@ -27,20 +27,20 @@ const (
 	template = "../golden/switched/dev-Cluster.json"
 	unitFile = "/etc/systemd/system/isolate-containers.service"
 
-	// The instance, and what is outside of it.
+	// The instance, and the hosts outside.
 	instance     = "10.0.1.10"
 	loadBalancer = "10.0.1.20:80"
 	metadata     = "169.254.169.254:80"
 	elsewhere    = "203.0.113.9:443"
-	// The ECS agent's credentials endpoint, and the introspection API that it has
-	// on every address of the instance
+	// The ECS agent's credentials endpoint, and its introspection API on every
+	// address of the instance
 	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-introspection.html).
 	credentials   = "169.254.170.2:80"
 	introspection = "51678"
 )
 
-// scratch is set in the process that is the instance: a directory with the probe
-// and the user data.
+// scratch is a directory with the probe and the user data. It is set in the process
+// that is the instance.
 const scratch = "CUTOVER_TEST_INSTANCE"
 
 // TestContainersAreKeptApart starts itself again, as the instance.
@@ -66,7 +66,7 @@ func TestContainersAreKeptApart(t *testing.T) {
 		return nil
 	}
 	if err := unable(); err != nil {
-		// Without root there is nothing that CI could install.
+		// CI cannot install root.
 		if os.Getenv("CI") != "" && os.Geteuid() == 0 {
 			t.Fatal(err)
 		}
@@ -86,8 +86,8 @@ func TestContainersAreKeptApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A process namespace takes the engine and the containers with it, whatever
-	// becomes of the test.
+	// The end of the process namespace ends the engine and the containers, however
+	// the test ends.
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestContainersAreKeptApart$", "-test.v")
 	cmd.Env = append(os.Environ(), scratch+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -101,8 +101,8 @@ func TestContainersAreKeptApart(t *testing.T) {
 	}
 }
 
-// userData is the instances' script, with the cluster's name where the template
-// refers to it.
+// userData is the instances' script. The cluster's name stands for its reference in
+// the template.
 func userData(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(template)
@@ -195,7 +195,7 @@ func runInstance(t *testing.T, dir string) {
 		}
 	}
 
-	// Without the script everything answers: what follows is the script's doing.
+	// Everything answers without the script, so the script causes what follows.
 	compare("before the user data", open)
 
 	t.Setenv("PATH", standIns(t, dir)+":"+os.Getenv("PATH"))
@@ -211,8 +211,8 @@ func runInstance(t *testing.T, dir string) {
 		t.Errorf("the agent's configuration is %q, want %q", got, want)
 	}
 
-	// The engine leaves the rules alone when it is restarted, and the unit, which is
-	// restarted with it, changes nothing where they stand.
+	// A restart of the engine leaves the rules alone. The unit restarts with it, and
+	// changes nothing if the rules are there.
 	rules := run(t, "iptables", "-S")
 	engine.stop(t)
 	engine.start(t)
@@ -225,7 +225,7 @@ func runInstance(t *testing.T, dir string) {
 		t.Errorf("the unit ran again, and the rules\n%sbecame\n%s", rules, again)
 	}
 
-	// Should something wipe the packet filter, a restart of Docker mends all of it.
+	// If something wipes the packet filter, a restart of Docker restores all of it.
 	engine.stop(t)
 	run(t, "iptables", "--flush")
 	run(t, "iptables", "--delete-chain")
@@ -235,8 +235,8 @@ func runInstance(t *testing.T, dir string) {
 	compare("after the packet filter was wiped and Docker restarted", closed)
 }
 
-// boot gives the instance a file system that nobody else sees, an address, the
-// outside, and what the ECS agent has on every instance.
+// boot gives the instance a file system of its own, an address, hosts outside, and
+// the ECS agent's parts of every instance.
 func boot(t *testing.T, dir string) {
 	t.Helper()
 	mount := func(source, target, kind string, flags uintptr, data string) {
@@ -282,7 +282,7 @@ func boot(t *testing.T, dir string) {
 	serve(t, "ip", "netns", "exec", "outside", probe, "serve", "outside", loadBalancer, metadata, elsewhere)
 	serve(t, probe, "serve", "introspection", "0.0.0.0:"+introspection)
 	serve(t, probe, "serve", "credentials", "127.0.0.1:51679")
-	// As ecs-init has it on the ECS-optimized images
+	// As by ecs-init on the ECS-optimized images
 	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html).
 	if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0); err != nil {
 		t.Fatal(err)
@@ -291,8 +291,8 @@ func boot(t *testing.T, dir string) {
 		"-j", "DNAT", "--to-destination", "127.0.0.1:51679")
 }
 
-// standIns is a directory of programs that an instance has and namespaces have
-// not: systemctl, which starts the unit when it is asked to, and modprobe.
+// standIns is a directory of programs that namespaces lack: systemctl, which starts
+// the unit, and modprobe.
 func standIns(t *testing.T, dir string) string {
 	t.Helper()
 	bin := filepath.Join(dir, "bin")
@@ -301,7 +301,7 @@ func standIns(t *testing.T, dir string) string {
 	}
 	for name, script := range map[string]string{
 		"systemctl": fmt.Sprintf("echo \"$@\" >> %s/systemctl.log\nif [ \"$1\" = enable ]; then eval \"$(sed -n s/^ExecStart=//p %s)\"; fi\n", dir, unitFile),
-		// TestContainersAreKeptApart has seen to it that the module is there.
+		// TestContainersAreKeptApart has loaded the module.
 		"modprobe": "[ \"$*\" = br_netfilter ]\n",
 	} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\nset -e\n"+script), 0o755); err != nil {
@@ -311,8 +311,8 @@ func standIns(t *testing.T, dir string) string {
 	return bin
 }
 
-// checkUnit states what makes systemd start the unit at every start of Docker,
-// and the agent only after it.
+// checkUnit checks the lines by which systemd starts the unit at every start of
+// Docker, and the agent after the unit.
 func checkUnit(t *testing.T) {
 	t.Helper()
 	lines := strings.Split(read(t, unitFile), "\n")
@@ -386,7 +386,7 @@ func (e *engine) start(t *testing.T) {
 	}
 }
 
-// stop stops the containers as well, as a stop of docker.service does.
+// stop also stops the containers, as a stop of docker.service does.
 func (e *engine) stop(t *testing.T) {
 	t.Helper()
 	e.cmd.Process.Signal(syscall.SIGTERM)
@@ -414,7 +414,7 @@ func (e *engine) run(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// reach says who answers whom.
+// reach returns who answers whom.
 func (e *engine) reach(t *testing.T) map[string]string {
 	t.Helper()
 	address := func(service string) string {
@@ -425,7 +425,7 @@ func (e *engine) reach(t *testing.T) map[string]string {
 		return first[strings.LastIndex(first, ":")+1:]
 	}
 	gateway := e.run(t, "inspect", "--format", "{{.NetworkSettings.Gateway}}", "posts")
-	// All at once: where nothing answers, it takes a second to tell.
+	// All at once, for a host that does not answer takes a second.
 	var (
 		mu      sync.Mutex
 		answers = map[string]string{}
@@ -471,7 +471,7 @@ func (e *engine) reach(t *testing.T) map[string]string {
 	return answers
 }
 
-// serve starts a program that says when it is ready, and goes with the instance.
+// serve starts a program until the end of the instance, and waits until it is ready.
 func serve(t *testing.T, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)

@@ -1,5 +1,5 @@
-// Package supply checks what the project is made of and what it gives away:
-// licences, known vulnerabilities, secrets, and the workflows that build it.
+// Package supply checks the project's supply chain: licences, known
+// vulnerabilities, secrets, and the workflows that build it.
 package supply
 
 import (
@@ -26,19 +26,18 @@ const (
 	licencesDocument = root + "/docs/licences.md"
 )
 
-// programs are what is built from this repository, and the packages it is in.
+// programs are the programs that this repository builds, and their packages.
 var programs = []struct{ name, pattern string }{
 	{"services", "./services/..."},
 	{"tool", "./cmd/cutover"},
 	{"CDK app", "."},
 }
 
-// allowed are the licences that ask for no more than to be named, by their SPDX
-// identifiers.
+// allowed are the SPDX identifiers of licences that ask only for a notice.
 var allowed = []string{"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "Unlicense"}
 
-// reviewed are licences that were read because the files do not say by themselves
-// what holds. Another version has to be read again.
+// reviewed are licences that a person has read, for their files are not clear by
+// themselves. Read another version again.
 var reviewed = map[string]struct {
 	licences []string
 	note     string
@@ -55,8 +54,8 @@ type dependency struct {
 	programs      []string
 }
 
-// TestLicences finds the licences of all that is linked into the programs and of
-// the npm packages, and compares the document with them.
+// TestLicences finds the licences of the programs' modules and of the npm packages.
+// It compares the document with them.
 func TestLicences(t *testing.T) {
 	dependencies := slices.Concat(modules(t), packages(t))
 	var table strings.Builder
@@ -187,7 +186,7 @@ func licencesIn(t *testing.T, dir string) []string {
 			t.Fatal(err)
 		}
 		coverage := licensecheck.Scan(text)
-		// Below that, most of the text is something else than the licence it names.
+		// Below that, most of the text is not the licence.
 		if coverage.Percent < 75 {
 			t.Errorf("%s: only %.0f %% of it is a licence that is known", filepath.Join(dir, entry.Name()), coverage.Percent)
 		}
@@ -201,7 +200,7 @@ func licencesIn(t *testing.T, dir string) []string {
 	return ids
 }
 
-// packages are the npm packages, which say their licence themselves.
+// packages are the npm packages, which name their licences themselves.
 func packages(t *testing.T) []dependency {
 	t.Helper()
 	text, err := os.ReadFile(root + "/package-lock.json")

@@ -21,10 +21,10 @@ import (
 	"cutover/internal/build"
 )
 
-// secrets are the forms of what must not be anywhere, each with a sample. The
-// samples are in two parts, so that this file does not have them. No text has the
-// form that has none of the words in any case: looking for those first spares the
-// binaries most of the expressions.
+// secrets are the forms of secrets, each with a sample. A sample is in two parts, so
+// that this file does not contain it. A text of the form contains one of the words,
+// in any case. A search for the words first saves most of the expressions for
+// binaries.
 var secrets = []struct {
 	name, pattern, sample string
 	words                 []string
@@ -50,7 +50,7 @@ func leaks(text []byte) []string {
 			continue
 		}
 		if match := expressions()[i].Find(text); match != nil {
-			// Not the whole of it: what a test prints is kept.
+			// Only the beginning, for logs of tests are kept.
 			found = append(found, s.name+" "+string(match[:min(len(match), 12)])+"…")
 		}
 	}
@@ -73,8 +73,8 @@ func TestEverySecretIsRecognized(t *testing.T) {
 	}
 }
 
-// TestNoSecrets looks through everything that is committed, the templates in
-// stacks/golden among it, and through what goes into the images.
+// TestNoSecrets searches all committed files, with the templates in stacks/golden,
+// and the content of the images.
 func TestNoSecrets(t *testing.T) {
 	list := exec.Command("git", "ls-files", "-z")
 	list.Dir = root
@@ -121,8 +121,8 @@ func TestNoSecrets(t *testing.T) {
 
 var telling = regexp.MustCompile(`(?i)secret|password|passwd|token|credential|private_?key|api_?key`)
 
-// template refuses a secret that has no form: a container's variable, or a
-// property, that is called one and has its value in the template.
+// template refuses a secret without a form: a container's variable or a property
+// with the name of a secret and a value in the template.
 func template(t *testing.T, file string, text []byte) {
 	t.Helper()
 	var value any
@@ -151,8 +151,8 @@ func template(t *testing.T, file string, text []byte) {
 	walk("", value)
 }
 
-// serviceContexts are the build contexts of the images, where the CDK app has them:
-// what is up to date is not compiled again.
+// serviceContexts are the build contexts of the images. They are at the CDK app's
+// place, where what is up to date is not compiled again.
 func serviceContexts(t *testing.T) map[string]string {
 	t.Helper()
 	options := build.Options{Root: root, Arch: "amd64"}
@@ -167,7 +167,7 @@ func serviceContexts(t *testing.T) map[string]string {
 }
 
 // TestNoSecretsInLogs runs the services with secrets in their environment and in
-// requests, and reads what they log.
+// requests, and reads their logs.
 func TestNoSecretsInLogs(t *testing.T) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("the images' binaries are for linux/amd64")

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestSecurityPolicy: what SECURITY.md names as its evidence exists.
+// TestSecurityPolicy: the evidence that SECURITY.md names exists.
 func TestSecurityPolicy(t *testing.T) {
 	policy, err := os.ReadFile(root + "/SECURITY.md")
 	if err != nil {
@@ -50,7 +50,7 @@ func TestSecurityPolicy(t *testing.T) {
 			t.Errorf("SECURITY.md names make %s, which does not exist", match[1])
 		}
 	}
-	// docs/security.md is written from the templates as well.
+	// docs/security.md is also written from the templates.
 	for _, match := range regexp.MustCompile(`\]\(([\w./-]+)\)`).FindAllSubmatch(policy, -1) {
 		if _, err := os.Stat(filepath.Join(root, string(match[1]))); err != nil {
 			t.Errorf("SECURITY.md links to %s: %v", match[1], err)

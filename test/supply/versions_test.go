@@ -12,9 +12,9 @@ import (
 
 var exact = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
 
-// TestVersionsArePinned: whoever builds this next year gets what was tested, the
-// compiler among it. Go modules are pinned by go.sum, npm packages by their lock
-// files, actions by [TestWorkflows].
+// TestVersionsArePinned: a build next year uses the versions that were tested, with
+// the same compiler. go.sum pins Go modules, lock files pin npm packages, and
+// [TestWorkflows] checks actions.
 func TestVersionsArePinned(t *testing.T) {
 	read := func(file string, into any) {
 		t.Helper()
@@ -65,7 +65,7 @@ func TestVersionsArePinned(t *testing.T) {
 	if err := json.Unmarshal(out, &module); err != nil {
 		t.Fatal(err)
 	}
-	// The JavaScript twin's templates are compared with the app's.
+	// A test compares the JavaScript twin's templates with the app's.
 	var peer struct{ Dependencies map[string]string }
 	read("bench/peer/package.json", &peer)
 	for name, path := range map[string]string{"aws-cdk-lib": "github.com/aws/aws-cdk-go/awscdk/v2", "constructs": "github.com/aws/constructs-go/constructs/v10"} {
@@ -105,8 +105,8 @@ func TestVersionsArePinned(t *testing.T) {
 	}
 }
 
-// TestUpgradeRefuses: an upgrade is not mixed with other changes, and begins only
-// with what may be a version.
+// TestUpgradeRefuses: an upgrade does not start among other changes, nor with
+// something that is no version.
 func TestUpgradeRefuses(t *testing.T) {
 	dir := t.TempDir()
 	script, err := os.ReadFile(root + "/.ci/upgrade-cdk")

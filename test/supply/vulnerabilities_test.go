@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// The database that govulncheck asks unless it is told another one.
+// govulncheck's default database.
 const database = "https://vuln.go.dev"
 
-// TestKnownVulnerabilities checks what is built from this repository against the
-// Go vulnerability database.
+// TestKnownVulnerabilities looks up this repository's programs in the Go
+// vulnerability database.
 func TestKnownVulnerabilities(t *testing.T) {
 	url := os.Getenv("GOVULNDB")
 	if url == "" {
@@ -45,10 +45,10 @@ func TestKnownVulnerabilities(t *testing.T) {
 	}
 }
 
-// vulnerabilities fails if the packages call something that a database knows to
-// be vulnerable. What they import is looked up first, which takes a second: none
-// of what is not imported is called. Only if something is found does the code
-// itself tell, which takes many seconds for the services and minutes for CDK.
+// vulnerabilities fails if the packages call something that is vulnerable by a
+// database. The first step looks up their imports, which takes a second: a program
+// can call only what it imports. If it finds something, the second step analyses
+// the code, which takes many seconds for the services and minutes for CDK.
 func vulnerabilities(db string, packages ...string) ([]byte, error) {
 	out, err := govulncheck("package", db, packages)
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == found {
@@ -67,9 +67,8 @@ func govulncheck(scan, db string, packages []string) ([]byte, error) {
 	return cmd.CombinedOutput()
 }
 
-// TestVulnerabilitiesAreFound runs the check against two databases of its own:
-// one knows of something that every service calls, the other of something that
-// none does.
+// TestVulnerabilitiesAreFound runs the check with two databases of its own. One
+// names something that every service calls, the other something that none calls.
 func TestVulnerabilitiesAreFound(t *testing.T) {
 	if out, err := vulnerabilities(ownDatabase(t, "net/http", "Server.Serve"), "./services/..."); err == nil || !bytes.Contains(out, []byte("GO-2000-0001")) {
 		t.Errorf("a vulnerability of what the services call is not found: %v\n%s", err, out)
@@ -79,7 +78,7 @@ func TestVulnerabilitiesAreFound(t *testing.T) {
 	}
 }
 
-// ownDatabase has one vulnerability, of all versions of the standard library
+// ownDatabase has one vulnerability, in all versions of the standard library
 // (https://go.dev/doc/security/vuln/database).
 func ownDatabase(t *testing.T, pkg, symbol string) string {
 	t.Helper()

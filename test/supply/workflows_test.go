@@ -31,7 +31,7 @@ type step struct {
 	Env       map[string]string
 }
 
-// uses returns the steps that use an action, whatever its version.
+// uses returns the steps that use an action in any version.
 func (j job) uses(action string) []step {
 	return slices.DeleteFunc(slices.Clone(j.Steps), func(s step) bool {
 		name, _, _ := strings.Cut(s.Uses, "@")
@@ -39,7 +39,7 @@ func (j job) uses(action string) []step {
 	})
 }
 
-// read returns the workflows by their names.
+// read returns the workflows by name.
 func read(t *testing.T) (workflows map[string]workflow, texts map[string]string) {
 	t.Helper()
 	files, err := filepath.Glob(root + "/.github/workflows/*.y*ml")
@@ -62,8 +62,8 @@ func read(t *testing.T) (workflows map[string]workflow, texts map[string]string)
 	return workflows, texts
 }
 
-// granted is all that the workflows may do: what a workflow is given, and each of
-// its jobs beyond that.
+// granted is all that the workflows may do: each workflow, and each of its jobs in
+// addition.
 var granted = map[string]map[string]string{
 	"ci":             {"contents": "read"},
 	"deploy":         {},
@@ -74,12 +74,11 @@ var granted = map[string]map[string]string{
 	"review/comment": {"contents": "read", "pull-requests": "write"},
 }
 
-// A commit of an action, with the version that a reader and a robot know it by.
+// A commit of an action, with its version for readers and robots.
 var pinned = regexp.MustCompile(`uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
 
-// TestWorkflows: actions of others are pinned by their commit, nothing has more
-// permissions than it needs, and AWS is reached by what GitHub vouches for and
-// not by a key.
+// TestWorkflows: a commit pins every action of others, nothing has more permissions
+// than it needs, and workflows reach AWS by GitHub's identity and not by a key.
 func TestWorkflows(t *testing.T) {
 	workflows, texts := read(t)
 	got := map[string]map[string]string{}
@@ -116,7 +115,7 @@ func TestWorkflows(t *testing.T) {
 						t.Errorf("%s/%s: AWS is reached with %q, want a region and a role to assume alone", name, job, keys)
 					}
 				}
-				// What an event says would become part of a script.
+				// A text of an event would become part of a script.
 				if strings.Contains(step.Run, "${{") {
 					t.Errorf("%s/%s: an expression in a script: %s", name, job, step.Run)
 				}
@@ -133,8 +132,8 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// TestPullRequests: what runs for a pull request gets no credentials, and what may
-// write runs nothing of it.
+// TestPullRequests: a job that runs code of a pull request gets no credentials, and a
+// job that may write runs no code of a pull request.
 func TestPullRequests(t *testing.T) {
 	workflows, _ := read(t)
 	writing := 0
@@ -184,8 +183,8 @@ func TestPullRequests(t *testing.T) {
 	}
 }
 
-// TestWhatIsShownIsDeployed: the approved job deploys the assembly of the one that
-// showed it, which has another role, and synthesizes nothing.
+// TestWhatIsShownIsDeployed: the approved job deploys the assembly of the job that
+// showed it, which has another role. The approved job synthesizes nothing.
 func TestWhatIsShownIsDeployed(t *testing.T) {
 	workflows, _ := read(t)
 	show, deploy := workflows["deploy"].Jobs["show"], workflows["deploy"].Jobs["deploy"]

@@ -19,16 +19,16 @@ import (
 	"cutover/internal/model"
 )
 
-// Pair is what the app synthesizes before and after a change: in one phase, or
-// in those that cdk.json names.
+// Pair is what the app synthesizes before and after a change: both in one phase, or each
+// in the phase that its cdk.json names.
 type Pair struct {
 	// Name is the phase, or the move, as in "monolith → parallel".
 	Name          string
 	Before, After *assembly.Assembly
 }
 
-// Stack is what changes in the template of one stack, the same in one or several
-// pairs.
+// Stack is what changes in the template of one stack. The change is the same in all of
+// its pairs.
 type Stack struct {
 	Name string `json:"name"`
 	// In are the names of the pairs.
@@ -62,15 +62,15 @@ type Resource struct {
 	// Impact is "WILL_CREATE", "WILL_UPDATE", "WILL_REPLACE", "MAY_REPLACE",
 	// "WILL_DESTROY" or "WILL_ORPHAN".
 	Impact string `json:"impact"`
-	// Properties are those that a replacement is because of.
+	// Properties are those that cause a replacement.
 	Properties []string `json:"properties"`
 }
 
 //go:embed diff.cjs
 var script string
 
-// Compare compares the templates of every stack in every pair, and returns those
-// that differ: in the order of the stacks, what pairs have alike once. It runs
+// Compare compares the templates of every stack in every pair. It returns the stacks that
+// differ, in their order. A difference that several pairs have comes once. Compare runs
 // Node.js in a directory in which @aws-cdk/cloudformation-diff is installed.
 func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, error) {
 	type files struct {
@@ -132,8 +132,8 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 	return group(stacks), nil
 }
 
-// stackNames are the names of the stacks of a pair: those of after in their
-// order, then those that only before has.
+// stackNames are the names of the stacks of a pair: those of after in their order, then
+// those that only before has.
 func stackNames(pair Pair) []string {
 	var names []string
 	for _, a := range []*assembly.Assembly{pair.After, pair.Before} {
@@ -146,8 +146,8 @@ func stackNames(pair Pair) []string {
 	return names
 }
 
-// group drops what does not differ, puts the differences of a stack together, and
-// makes one of those that are alike.
+// group drops stacks that do not differ. It puts the differences of a stack together and
+// merges those that are alike.
 func group(stacks []Stack) []Stack {
 	var order []string
 	byName := map[string][]Stack{}
@@ -202,8 +202,8 @@ func (r Replacement) Interlock() bool {
 // Usual tells whether the replacement is nothing to look at.
 func (r Replacement) Usual() bool { return r.Revision() || r.Interlock() }
 
-// Replacements lists what is replaced and deleted: what is certain before what
-// may be, and last what is usual.
+// Replacements lists what is replaced and deleted: first what is certain, then what is
+// possible, then what is usual.
 func Replacements(stacks []Stack) []Replacement {
 	found := []Replacement{}
 	for _, s := range stacks {
@@ -226,7 +226,8 @@ func Replacements(stacks []Stack) []Replacement {
 // impacts are those of replacements and deletions, the gravest first.
 var impacts = []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}
 
-// rank is the place of a replacement among the others, below 0 if it is none.
+// rank is the place of a replacement among the others. It is below 0 if the resource is
+// not replaced or deleted.
 func rank(r Replacement) int {
 	i := slices.Index(impacts, r.Impact)
 	if i >= 0 && r.Usual() {
@@ -235,7 +236,7 @@ func rank(r Replacement) int {
 	return i
 }
 
-// Images are the repositories whose images are other ones after the change.
+// Images are the repositories whose images change.
 func Images(pairs []Pair) []string {
 	changed := map[string]bool{}
 	tags := func(stack *assembly.Stack) map[string]string {
@@ -263,13 +264,13 @@ func Images(pairs []Pair) []string {
 	return append([]string{}, slices.Sorted(maps.Keys(changed))...)
 }
 
-// Cost is what a month costs otherwise, the same in one or several pairs.
+// Cost is how the price of a month changes. The change is the same in all of its pairs.
 type Cost struct {
 	In      []string      `json:"in"`
 	Changes []cost.Change `json:"changes"`
 }
 
-// Costs compares what a month costs in every pair, and returns what differs.
+// Costs compares the price of a month in every pair, and returns what differs.
 func Costs(pairs []Pair) ([]Cost, error) {
 	costs := []Cost{}
 	for _, pair := range pairs {

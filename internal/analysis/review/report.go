@@ -14,14 +14,13 @@ import (
 
 // Report is a review.
 type Report struct {
-	// Head is what is reviewed and Base what it is compared with, with their commits,
-	// as Markdown. Uncommitted are the files of the head that are not in its commit
-	// as they are.
+	// Head is what is reviewed, Base what the head is compared with. Both are Markdown and
+	// have their commits. Uncommitted are the files of the head that differ from its commit.
 	Head        string   `json:"head"`
 	Base        string   `json:"base"`
 	Uncommitted []string `json:"uncommitted"`
-	// Phases are the names of the pairs in a phase each, and Deployment that of the
-	// pair that a deployment of the change goes through: one of them, or a move.
+	// Phases are the names of the pairs that stay in a phase. Deployment is the name of the
+	// pair that a deployment of the change goes through: one of these pairs, or a move.
 	Phases     []string `json:"phases"`
 	Deployment string   `json:"deployment"`
 	Move       Move     `json:"move"`
@@ -33,14 +32,14 @@ type Report struct {
 	Rehearsal    *Rehearsal    `json:"rehearsal,omitempty"` // left out if there was none
 }
 
-// Move is what the change does to the place in the migration that cdk.json names.
+// Move is what the change does to the phase in cdk.json.
 type Move struct {
 	From string `json:"from"`
 	To   string `json:"to"`
-	// Changes say in words what the deployment does. Empty if the place stays.
+	// Changes say in words what the deployment does. Empty if the phase stays.
 	Changes []string `json:"changes"`
-	// OutOfTurn says that a phase is left out. The deployment will be refused,
-	// unless it is Ungated.
+	// OutOfTurn says that the move leaves out a phase. The deployment will be refused
+	// unless the app is Ungated.
 	OutOfTurn bool `json:"outOfTurn"`
 	Ungated   bool `json:"ungated"`
 }
@@ -54,7 +53,7 @@ type Rehearsal struct {
 	Picture string `json:"picture"`
 }
 
-// NewRehearsal takes from the report of a rehearsal what a review shows.
+// NewRehearsal takes what a review shows from the report of a rehearsal.
 func NewRehearsal(r *rehearsal.Report) (*Rehearsal, error) {
 	var summary bytes.Buffer
 	if err := r.WriteSummary(&summary); err != nil {
@@ -66,18 +65,17 @@ func NewRehearsal(r *rehearsal.Report) (*Rehearsal, error) {
 	return &Rehearsal{r.Verdict, r.Totals, text, Sparklines(r, 72)}, nil
 }
 
-// NoRehearsal is that of a change that could not be rehearsed.
+// NoRehearsal is the rehearsal of a change that could not be rehearsed.
 func NoRehearsal(err error) *Rehearsal {
 	return &Rehearsal{Verdict: rehearsal.Verdict{Sentence: "It could not be carried out.", Reasons: []string{err.Error()}}}
 }
 
-// Findings are what a review can be told to fail on, in the order in which they
-// are shown.
+// Findings are what a review can fail on, in the order in which they are shown.
 func Findings() []string {
 	return []string{"replacement", "deletion", "broadening", "turn", "rehearsal"}
 }
 
-// Found tells how many there are of a finding.
+// Found returns the number of findings of a kind.
 func (r *Report) Found(finding string) int {
 	n := 0
 	count := func(is bool) {
@@ -102,13 +100,13 @@ func (r *Report) Found(finding string) int {
 	return n
 }
 
-// Marker begins a comment, so that the next review finds it and takes its place.
+// Marker begins a comment. The next review finds the comment by it, and replaces it.
 const Marker = "<!-- cutover review -->"
 
-// Limit is how many characters GitHub takes as a comment.
+// Limit is the most characters of a comment on GitHub.
 const Limit = 65536
 
-// Markdown is the whole review, with what differs folded.
+// Markdown is the whole review. Differences are folded.
 func (r *Report) Markdown() string {
 	var b strings.Builder
 	b.WriteString(r.findings("the directory `rehearsal` beside this file"))
@@ -118,7 +116,7 @@ func (r *Report) Markdown() string {
 	return b.String()
 }
 
-// Text is the whole review for a terminal. Files says where those of the rehearsal
+// Text is the whole review for a terminal. files says where the files of the rehearsal
 // are.
 func (r *Report) Text(files string) string {
 	var b strings.Builder
@@ -129,9 +127,8 @@ func (r *Report) Text(files string) string {
 	return b.String()
 }
 
-// Comment is the review with as much of what differs as fits into that many
-// bytes, which are no fewer than characters. Files says where all of it is, as
-// Markdown.
+// Comment is the review with as many differences as fit into limit bytes. (There are at
+// least as many bytes as characters.) files says in Markdown where the whole review is.
 func (r *Report) Comment(limit int, files string) string {
 	const noteRoom = 1500 // for what is left out
 	head := Marker + "\n" + r.findings(files)
@@ -150,7 +147,7 @@ func (r *Report) Comment(limit int, files string) string {
 			continue
 		}
 		lines := strings.Count(d.body, "\n")
-		// A part that is too small to begin with is no help.
+		// A small part is no help.
 		if room -= len(section{d.title, "", ""}.folded()) + 100; room > 1000 && len(left) == 0 {
 			d.body = d.body[:strings.LastIndexByte(d.body[:room], '\n')+1]
 			shown := strings.Count(d.body, "\n")
@@ -172,7 +169,7 @@ func (r *Report) Comment(limit int, files string) string {
 	return b.String()
 }
 
-// section is what differs in one stack.
+// section has the differences of one stack.
 type section struct{ title, stack, body string }
 
 func (s section) folded() string {
@@ -188,7 +185,7 @@ func (r *Report) diffs() []section {
 	return all
 }
 
-// findings is all but what differs.
+// findings is the review without the differences.
 func (r *Report) findings(files string) string {
 	var b strings.Builder
 	section := func(title, text string) { fmt.Fprintf(&b, "\n### %s\n\n%s", title, text) }
@@ -213,7 +210,7 @@ func (r *Report) findings(files string) string {
 	return b.String()
 }
 
-// headline has a line for everything that a reader must know.
+// headline is a list of what a reader must know.
 func (r *Report) headline() string {
 	var lines []string
 	add := func(format string, a ...any) { lines = append(lines, fmt.Sprintf(format, a...)) }
@@ -401,7 +398,7 @@ func (r *Report) move() string {
 	return b.String()
 }
 
-// refused says what becomes of a move that is out of turn.
+// refused says what happens to a move that is out of turn.
 func (m Move) refused() string {
 	if m.Ungated {
 		return "nothing will refuse it, because phaseGate is off, and requests are lost"
@@ -429,7 +426,7 @@ func (r *Report) cost() string {
 	return b.String()
 }
 
-// CostRows are changes of what a month costs as a table, with its head.
+// CostRows are changes of the price of a month as a table, with its head.
 func CostRows(changes []cost.Change) [][]string {
 	rows := [][]string{{"ENVIRONMENT", "WHAT", "US$ BEFORE", "AFTER", "CHANGE"}}
 	for _, c := range changes {
@@ -442,7 +439,7 @@ func CostRows(changes []cost.Change) [][]string {
 	return rows
 }
 
-// total is by how much a month costs more.
+// total is how much more a month costs.
 func total(c Cost) cost.Cents {
 	var difference cost.Cents
 	for _, change := range c.Changes {
@@ -487,7 +484,7 @@ func verdict(passed bool) string {
 	return "FAILED"
 }
 
-// in says in which pairs something is so.
+// in names the pairs in which something is so.
 func (r *Report) in(names []string) string {
 	all := !slices.ContainsFunc(r.Phases, func(phase string) bool { return !slices.Contains(names, phase) })
 	if all && len(r.Phases) > 0 {
@@ -496,8 +493,8 @@ func (r *Report) in(names []string) string {
 	return "in " + strings.Join(names, ", ")
 }
 
-// Table is a table in Markdown, the first row being its head. Its columns are
-// aligned, so that it can be read as it is.
+// Table is a table in Markdown. The first row is its head. The columns are aligned, so
+// that people can read the text as it is.
 func Table(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -522,8 +519,8 @@ func Table(rows [][]string) string {
 	return b.String()
 }
 
-// code is a text as code in a cell of a table: none of it means anything there,
-// and nobody is notified whose name is in it.
+// code is a text as code in a cell of a table. GitHub interprets nothing in it, and
+// notifies nobody whose name is in it.
 func code(text string) string {
 	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", "; ")), " ")
 	text = strings.NewReplacer("`", "'", "|", `\|`).Replace(text)
@@ -533,7 +530,7 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// escape has a sentence shown as it is, and nobody notified.
+// escape returns a sentence that GitHub shows as it is, and that notifies nobody.
 func escape(text string) string {
 	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", "&lt;", "@", "@\u200b").Replace(text)
 }

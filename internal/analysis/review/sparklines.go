@@ -37,7 +37,7 @@ func Sparklines(r *rehearsal.Report, columns int) string {
 		}
 		failed[column] += slice.Lost + slice.Different
 	}
-	// The last column may be narrower, and is drawn by its rate like the others.
+	// The last column may be narrower. It is drawn by its rate like the others.
 	width := func(column int) float64 {
 		begin := float64(per*column) * float64(r.SliceWidth)
 		return max(float64(r.SliceWidth)/2, min(float64(per)*float64(r.SliceWidth), float64(r.Duration)-begin))

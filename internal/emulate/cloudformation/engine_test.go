@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -63,7 +64,7 @@ func newFixture(t *testing.T) *fixture {
 	store := &parameterStore{values: map[string]string{}}
 	s := httptest.NewServer(store)
 	t.Cleanup(s.Close)
-	return &fixture{t, store, New(Options{Endpoint: s.URL, Account: "123456789012", Region: "us-east-1", Log: io.Discard})}
+	return &fixture{t, store, New(Options{Endpoint: s.URL, Account: "123456789012", Region: "us-east-1", Log: log.New(io.Discard, "", 0)})}
 }
 
 // call sends one request and returns the answer's document, or the error's code and message.
@@ -77,7 +78,7 @@ func (f *fixture) call(action string, params ...string) (*node, string) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	f.e.ServeHTTP(w, r)
-	n, err := parseXML(w.Body.Bytes())
+	n, err := parse(w.Body.Bytes())
 	if err != nil {
 		f.t.Fatalf("%s: %v\n%s", action, err, w.Body)
 	}

@@ -7,9 +7,9 @@ import (
 )
 
 // Read takes listeners, rules and target groups out of a model. The error has a line,
-// with the place, for every setting that is not honoured here. Settings that make no
-// difference on one machine are passed over: zones, subnets, security groups, addresses,
-// names in DNS, certificates, quotas, tags, deletion protection.
+// with the place, for every setting that is not honoured here. Read passes over settings
+// without an effect on one machine: zones, subnets, security groups, addresses, names in
+// DNS, certificates, quotas, tags, deletion protection.
 func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}

@@ -17,18 +17,14 @@ type Scaling struct {
 	Policies []ScalingPolicy
 }
 
-// ScalingPolicy is a target tracking policy.
-// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
+// ScalingPolicy is a target tracking policy, a [model.ScalingPolicy].
 type ScalingPolicy struct {
 	Metric string
 	// TargetGroup is the key of the target group whose requests are counted.
 	TargetGroup string
 	// Target is what the metric is to be close to.
-	Target float64
-	// OutOnly says that the policy does not remove tasks (DisableScaleIn).
-	OutOnly bool
-	// OutCooldown and InCooldown are how long an activity is given to take effect.
-	// Defaults: 5 minutes.
+	Target                  float64
+	OutOnly                 bool
 	OutCooldown, InCooldown time.Duration
 }
 
