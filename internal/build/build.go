@@ -28,10 +28,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // Service is a main package that becomes an image.
@@ -243,10 +242,12 @@ func (b *builder) build(ctx context.Context) error {
 	}
 	dirs := slices.Sorted(maps.Keys(programs))
 	errs := make([]error, len(dirs))
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
+	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var group sync.WaitGroup
 	for i, dir := range dirs {
-		group.Go(func() error {
+		group.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
 			var binary []byte
 			binary, errs[i] = b.link(ctx, dir, work)
 			for _, s := range programs[dir] {
@@ -257,7 +258,6 @@ func (b *builder) build(ctx context.Context) error {
 					errs[i] = fmt.Errorf("images: cannot write the build context of %q: %w", s.Name, err)
 				}
 			}
-			return nil
 		})
 	}
 	group.Wait()
