@@ -39,22 +39,28 @@ func Run(d config.Deployment) int {
 // Synth checks the deployment and its context, compiles the services and writes
 // the cloud assembly to outdir; "" is the directory that the CDK command line
 // asks for, or a temporary one. The working directory is the repository's root.
-// The checks see every construct before the templates are written; what they
-// report as an error fails the synthesis.
 //
 // Its error has a line for every mistake in the configuration, or says what
 // failed to compile or what CDK refused.
-func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string, checks ...awscdk.IAspect) (err error) {
+func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string) error {
+	return synth(d, values, outdir, func(d config.Deployment, arch string) (map[string]string, error) {
+		options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
+		for _, service := range d.All() {
+			options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
+		}
+		return build.Build(ctx, options)
+	}, func(awscdk.App) {})
+}
+
+// synth is [Synth] with the function that compiles the services, and one that gets
+// the app before it has a stack.
+func synth(d config.Deployment, values map[string]any, outdir string, compile func(config.Deployment, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
 	if err != nil {
 		return err
 	}
-	options := build.Options{Root: ".", Arch: settings.Arch, Progress: os.Stderr}
-	for _, service := range d.All() {
-		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
-	}
 	// Compiling goes on beside CDK's start, until the first image is needed.
-	contexts := sync.OnceValues(func() (map[string]string, error) { return build.Build(ctx, options) })
+	contexts := sync.OnceValues(func() (map[string]string, error) { return compile(d, settings.Arch) })
 	go contexts()
 
 	// What CDK refuses comes back as a panic with the message of a JavaScript
@@ -74,9 +80,7 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 		props.Outdir = jsii.String(outdir)
 	}
 	app := awscdk.NewApp(props)
-	for _, check := range checks {
-		awscdk.Aspects_Of(app).Add(check, nil)
-	}
+	prepare(app)
 	if err := Add(app, d, settings, contexts); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package stacks_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -8,14 +9,18 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/build"
 	"cutover/migration"
 	"cutover/stacks"
 )
@@ -78,8 +83,7 @@ func synthDeployment(t *testing.T, d config.Deployment, change settings) *assemb
 		return a
 	}
 	dir := filepath.Join(scratch, fmt.Sprint(len(assemblies)))
-	nag := cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON}})
-	if err := stacks.Synth(t.Context(), d, context, dir, nag); err != nil {
+	if err := synthTo(d, context, dir); err != nil {
 		t.Fatal(err)
 	}
 	a, err := assembly.Read(dir)
@@ -88,6 +92,86 @@ func synthDeployment(t *testing.T, d config.Deployment, change settings) *assemb
 	}
 	assemblies[key] = a
 	return a
+}
+
+// synthTo synthesizes as [stacks.Synth] does, with more checks and less work.
+func synthTo(d config.Deployment, context settings, dir string) error {
+	return stacks.SynthWith(d, context, dir, compiled, func(app awscdk.App) {
+		awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON}}), nil)
+		awscdk.Validations_Of(app).AddPlugins(validation())
+	})
+}
+
+// once is CDK's validation of the templates, of which it takes each once: the same
+// template in another synthesis has been found good.
+type once struct {
+	awscdk.CloudFormationValidatePlugin
+	seen map[string]bool
+}
+
+// validation is one for all syntheses, because it takes seconds to start.
+var validation = sync.OnceValue(func() *once {
+	plugin := &once{seen: map[string]bool{}}
+	awscdk.NewCloudFormationValidatePlugin_Override(plugin, nil)
+	return plugin
+})
+
+// Validate is called by CDK.
+func (o *once) Validate(context awscdk.IPolicyValidationContext) *awscdk.PolicyValidationPluginReport {
+	var rest []*awscdk.PolicyValidationStack
+	for _, stack := range *context.StackTemplates() {
+		text, err := os.ReadFile(*stack.TemplatePath)
+		if err != nil {
+			panic(err)
+		}
+		key, err := json.Marshal([]any{string(text), stack.AccountId, stack.Region})
+		if err != nil {
+			panic(err)
+		}
+		if !o.seen[string(key)] {
+			o.seen[string(key)] = true
+			rest = append(rest, stack)
+		}
+	}
+	return o.CloudFormationValidatePlugin.Validate(&unseen{context, rest})
+}
+
+// unseen is a context with some of its templates. It embeds nothing of jsii's, which
+// would take it for the context itself.
+type unseen struct {
+	all    awscdk.IPolicyValidationContext
+	stacks []*awscdk.PolicyValidationStack
+}
+
+func (u *unseen) AccountId() *string                               { return u.all.AccountId() }
+func (u *unseen) Region() *string                                  { return u.all.Region() }
+func (u *unseen) AppConstruct() constructs.IConstruct              { return u.all.AppConstruct() }
+func (u *unseen) TemplatePaths() *[]*string                        { return u.all.TemplatePaths() }
+func (u *unseen) StackTemplates() *[]*awscdk.PolicyValidationStack { return &u.stacks }
+
+// builds has the build contexts of services that were compiled, each once.
+var (
+	builds   = map[string]map[string]string{}
+	building sync.Mutex
+)
+
+// compiled compiles what is to be in the images, as [stacks.Synth] does.
+func compiled(d config.Deployment, arch string) (map[string]string, error) {
+	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
+	for _, service := range d.All() {
+		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
+	}
+	key := fmt.Sprint(options.Arch, options.Services)
+	building.Lock()
+	defer building.Unlock()
+	if builds[key] == nil {
+		contexts, err := build.Build(context.Background(), options)
+		if err != nil {
+			return nil, err
+		}
+		builds[key] = contexts
+	}
+	return builds[key], nil
 }
 
 // cdkContext is what the CDK command line would hand over.

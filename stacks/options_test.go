@@ -12,7 +12,6 @@ import (
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/migration"
-	"cutover/stacks"
 )
 
 // Each setting, in terms of what it changes in the templates.
@@ -430,7 +429,7 @@ func TestBootstrapQualifier(t *testing.T) {
 // error with a message and not a panic with a stack.
 func TestCDKErrorsAreReadable(t *testing.T) {
 	context := cdkContext(t, existingVPC(t, []string{"no-subnet-a", "no-subnet-b"}, []string{"no-subnet-c", "no-subnet-d"}))
-	err := stacks.Synth(t.Context(), deployment.Forum, context, filepath.Join(scratch, "refused"))
+	err := synthTo(deployment.Forum, context, filepath.Join(scratch, "refused"))
 	if err == nil {
 		t.Fatal("subnets that are none were taken")
 	}

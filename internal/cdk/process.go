@@ -33,7 +33,13 @@ const (
 	node = "CUTOVER_NODE"
 )
 
-func init() { direct(filepath.Join("internal", "cdk", "node.sh")) }
+func init() {
+	script := filepath.Join("internal", "cdk", "node.sh")
+	if _, err := os.Stat(script); err != nil {
+		script = filepath.Join("..", script) // the tests of stacks/ begin there
+	}
+	direct(script)
+}
 
 // direct has jsii start the script, which the working directory has if it is the
 // root of the repository. Without it, and where no script can be executed, jsii
