@@ -15,7 +15,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/build"
-	_ "cutover/internal/cdk" // decides how CDK is started
+	"cutover/internal/cdk"
 )
 
 // Run is the whole CDK app: it takes the context that the CDK command line hands
@@ -24,6 +24,8 @@ import (
 // exit code of the process; what is wrong goes to standard error, a line for each
 // mistake.
 func Run(d config.Deployment) int {
+	cdk.Prepare()
+	jsii.Close() // see Prepare: nothing has been started yet
 	defer jsii.Close()
 	values, err := config.ContextFromEnvironment(os.Getenv)
 	if err == nil {
