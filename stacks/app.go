@@ -16,6 +16,7 @@ import (
 	"cutover/config"
 	"cutover/internal/build"
 	"cutover/internal/cdk"
+	"cutover/internal/listing"
 )
 
 // Run is the whole CDK app: it takes the context that the CDK command line hands
@@ -86,7 +87,10 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	if err := build.SetTimes(dir); err != nil {
 		return err
 	}
-	return waitForRepositories(dir, d, settings)
+	if err := waitForRepositories(dir, d, settings); err != nil {
+		return err
+	}
+	return listing.Write(".", dir, d)
 }
 
 // waitForRepositories makes the images of the services wait for the stack of
