@@ -26,6 +26,7 @@ import (
 
 	prices "cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
+	"cutover/internal/capacity"
 	"cutover/internal/emulate"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/ecs/docker"
@@ -65,10 +66,10 @@ func measureDensity(ctx context.Context, out io.Writer, work string) (err error)
 		return err
 	}
 	var names []string
-	var reserved ecs.Resources // the most of any service
+	var reserved capacity.Resources // the most of any service
 	for _, s := range specs {
 		r := s.TaskDefinition.Reserves()
-		reserved = ecs.Resources{CPU: max(reserved.CPU, r.CPU), MemoryMiB: max(reserved.MemoryMiB, r.MemoryMiB), Ports: max(reserved.Ports, r.Ports)}
+		reserved = capacity.Resources{CPU: max(reserved.CPU, r.CPU), MemoryMiB: max(reserved.MemoryMiB, r.MemoryMiB), Ports: max(reserved.Ports, r.Ports)}
 		names = append(names, s.Name)
 	}
 	fmt.Fprintf(out, "A task of %s reserves %d CPU units, %d MiB and %d port. By that, this many fit an instance:\n\n",
@@ -149,10 +150,11 @@ func measureDensity(ctx context.Context, out io.Writer, work string) (err error)
 // instanceType is one that the templates name.
 type instanceType struct {
 	name string
-	prices.Machine
+	capacity.Instance
+	month prices.Cents
 }
 
-func registered(t instanceType) ecs.Resources { return ecs.Registered(t.VCPU, t.MemoryMiB) }
+func registered(t instanceType) capacity.Resources { return t.Registers() }
 
 // fromTemplates synthesizes the app and returns its services, without target
 // groups, and the instance types that it prefers, in their order.
@@ -179,11 +181,12 @@ func fromTemplates(ctx context.Context, work string) (specs []ecs.ServiceSpec, t
 	for _, group := range r.Existing("AWS::AutoScaling::AutoScalingGroup") {
 		for _, override := range r.Properties(group).Field("MixedInstancesPolicy").Field("LaunchTemplate").Field("Overrides").List() {
 			kind := override.Field("InstanceType")
-			machine, known := prices.MachineOf(kind.Text(""))
-			if !known {
+			instance, known := capacity.InstanceOf(kind.Text(""))
+			month, priced := prices.InstanceMonth(kind.Text(""))
+			if !known || !priced {
 				kind.Refuse("nothing is known of this instance type")
 			}
-			types = append(types, instanceType{kind.Text(""), machine})
+			types = append(types, instanceType{kind.Text(""), instance, month})
 		}
 	}
 	if len(specs) == 0 || len(types) == 0 {
@@ -194,15 +197,15 @@ func fromTemplates(ctx context.Context, work string) (specs []ecs.ServiceSpec, t
 
 // roomTable says how many tasks fit an instance by each resource alone, and by
 // all of them.
-func roomTable(types []instanceType, task ecs.Resources) string {
+func roomTable(types []instanceType, task capacity.Resources) string {
 	var b strings.Builder
 	line := func(cells ...any) { fmt.Fprintf(&b, "%-14s %-20s %-26s %-22s %s\n", cells...) }
 	line("", "CPU units", "memory, MiB", "host ports", "tasks")
 	for _, t := range types {
 		has := registered(t)
-		cpu, _ := has.Room(ecs.Resources{CPU: task.CPU})
-		memory, _ := has.Room(ecs.Resources{MemoryMiB: task.MemoryMiB})
-		ports, _ := has.Room(ecs.Resources{Ports: task.Ports})
+		cpu, _ := has.Room(capacity.Resources{CPU: task.CPU})
+		memory, _ := has.Room(capacity.Resources{MemoryMiB: task.MemoryMiB})
+		ports, _ := has.Room(capacity.Resources{Ports: task.Ports})
 		all, limit := has.Room(task)
 		line(t.name, fmt.Sprintf("%d: %d", has.CPU, cpu), fmt.Sprintf("%d of %d: %d", has.MemoryMiB, t.MemoryMiB, memory),
 			fmt.Sprintf("%d: %d", has.Ports, ports), fmt.Sprintf("%d, limited by %s", all, limit))
@@ -254,7 +257,7 @@ func (d *density) close() error {
 
 // fill asks for as many tasks of each service, together more than fit, and waits
 // until one was refused and those run that were placed.
-func (d *density) fill(ctx context.Context, specs []ecs.ServiceSpec, instance ecs.Resources) error {
+func (d *density) fill(ctx context.Context, specs []ecs.ServiceSpec, instance capacity.Resources) error {
 	d.refused.Store("")
 	d.scheduler = ecs.New(ecs.Options{Driver: d.driver, Instance: &instance, Events: func(e ecs.Event) {
 		if _, lacking, found := strings.Cut(e.Message, "has insufficient "); found {
@@ -480,9 +483,9 @@ type need struct {
 }
 
 // reserve is what a task should reserve by that.
-func (n need) reserve() ecs.Resources {
+func (n need) reserve() capacity.Resources {
 	up := func(peak float64) int { return grain * int(math.Ceil(headroom*peak/grain)) }
-	return ecs.Resources{CPU: up((n.vcpu + n.besideVCPU) * 1024), MemoryMiB: up(n.memoryMiB + n.besideMiB), Ports: 1}
+	return capacity.Resources{CPU: up((n.vcpu + n.besideVCPU) * 1024), MemoryMiB: up(n.memoryMiB + n.besideMiB), Ports: 1}
 }
 
 // needsTable says what tasks need, what they should reserve and how many fit an
@@ -497,14 +500,14 @@ func needsTable(t instanceType, needs []need) string {
 		tasks, limit := registered(t).Room(n.reserve())
 		line(fmt.Sprint(n.rate), fmt.Sprintf("%.1f and %.1f", n.memoryMiB, n.besideMiB), fmt.Sprintf("%.2f and %.2f", 100*n.vcpu, 100*n.besideVCPU),
 			fmt.Sprintf("%d units, %d MiB", n.reserve().CPU, n.reserve().MemoryMiB), fmt.Sprintf("%d, limited by %s", tasks, limit),
-			fmt.Sprintf("%.2f", float64(tasks)*(n.vcpu+n.besideVCPU)), fmt.Sprintf("%.2f", float64(t.Month())/100/float64(max(1, tasks))))
+			fmt.Sprintf("%.2f", float64(tasks)*(n.vcpu+n.besideVCPU)), fmt.Sprintf("%.2f", float64(t.month)/100/float64(max(1, tasks))))
 	}
 	return b.String()
 }
 
 // placedTable says what the tasks on an instance reserve, and what memory they
 // take.
-func placedTable(name string, instance, task ecs.Resources, tasks []observed) string {
+func placedTable(name string, instance, task capacity.Resources, tasks []observed) string {
 	var b strings.Builder
 	line := func(cells ...any) { fmt.Fprintf(&b, "%-26s %-14s %s\n", cells...) }
 	n, sum := len(tasks), total(tasks)

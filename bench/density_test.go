@@ -12,23 +12,24 @@ import (
 	"testing"
 
 	prices "cutover/internal/analysis/cost"
-	"cutover/internal/local/ecs"
+	"cutover/internal/capacity"
 )
 
 func machines(t *testing.T, names ...string) (types []instanceType) {
 	t.Helper()
 	for _, name := range names {
-		machine, known := prices.MachineOf(name)
-		if !known {
+		instance, known := capacity.InstanceOf(name)
+		month, priced := prices.InstanceMonth(name)
+		if !known || !priced {
 			t.Fatalf("nothing is known of %s", name)
 		}
-		types = append(types, instanceType{name, machine})
+		types = append(types, instanceType{name, instance, month})
 	}
 	return types
 }
 
 func TestDensityTables(t *testing.T) {
-	task := ecs.Resources{CPU: 256, MemoryMiB: 256, Ports: 1}
+	task := capacity.Resources{CPU: 256, MemoryMiB: 256, Ports: 1}
 	types := machines(t, "t3.small", "t3.medium")
 	got := roomTable(types, task)
 	for _, want := range []string{
@@ -74,8 +75,8 @@ func TestReadmeDensity(t *testing.T) {
 	for _, row := range rows {
 		cpu, _ := strconv.Atoi(row[1])
 		memory, _ := strconv.Atoi(row[2])
-		tasks, _ := registered(small).Room(ecs.Resources{CPU: cpu, MemoryMiB: memory, Ports: 1})
-		if want := fmt.Sprintf("| %d | %.2f |", tasks, float64(small.Month())/100/float64(tasks)); row[3] != want {
+		tasks, _ := registered(small).Room(capacity.Resources{CPU: cpu, MemoryMiB: memory, Ports: 1})
+		if want := fmt.Sprintf("| %d | %.2f |", tasks, float64(small.month)/100/float64(tasks)); row[3] != want {
 			t.Errorf("%d units, %d MiB: the README says %s, want %s", cpu, memory, row[3], want)
 		}
 	}
@@ -84,11 +85,11 @@ func TestReadmeDensity(t *testing.T) {
 func TestReserve(t *testing.T) {
 	for _, test := range []struct {
 		peak observed
-		want ecs.Resources
+		want capacity.Resources
 	}{
-		{observed{memoryMiB: 1, vcpu: 0.001}, ecs.Resources{CPU: 64, MemoryMiB: 64, Ports: 1}},
-		{observed{memoryMiB: 30, besideMiB: 2, vcpu: 0.03, besideVCPU: 0.00125}, ecs.Resources{CPU: 64, MemoryMiB: 64, Ports: 1}}, // exactly
-		{observed{memoryMiB: 30, besideMiB: 2.1, vcpu: 0.03, besideVCPU: 0.002}, ecs.Resources{CPU: 128, MemoryMiB: 128, Ports: 1}},
+		{observed{memoryMiB: 1, vcpu: 0.001}, capacity.Resources{CPU: 64, MemoryMiB: 64, Ports: 1}},
+		{observed{memoryMiB: 30, besideMiB: 2, vcpu: 0.03, besideVCPU: 0.00125}, capacity.Resources{CPU: 64, MemoryMiB: 64, Ports: 1}}, // exactly
+		{observed{memoryMiB: 30, besideMiB: 2.1, vcpu: 0.03, besideVCPU: 0.002}, capacity.Resources{CPU: 128, MemoryMiB: 128, Ports: 1}},
 	} {
 		if got := (need{observed: test.peak}).reserve(); got != test.want {
 			t.Errorf("%+v: reserve %+v, want %+v", test.peak, got, test.want)

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"cutover/internal/analysis/cost"
-	"cutover/internal/local/ecs"
+	"cutover/internal/capacity"
 	"cutover/migration"
 )
 
@@ -228,24 +227,29 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 	}
 }
 
-// checkCapacity refuses tasks that the instances have no room for, in the phases
-// in which all services run. Of a service that scales it takes the most: while
-// traffic moves, the monolith and the services may be there at once, and autoscaling
-// that runs out of instances leaves a service overloaded. It counts the whole of an instance, of which the system
-// needs a little, and no second set of tasks, which a deployment starts before it
-// stops the first: what it refuses can never be deployed on the preferred type. Of
-// types that it does not know it says nothing.
+// checkCapacity refuses tasks that the instances have no room for in the phases in
+// which all services run. Tasks that it refuses can never be deployed on the preferred
+// instance type:
+//
+//   - It counts the most tasks of a service that scales. While traffic moves, the
+//     monolith and the services may be there at once, and autoscaling that runs out of
+//     instances leaves a service overloaded.
+//   - It counts the whole of an instance, although the system needs a little.
+//   - It counts one set of tasks, although a deployment starts a second one before it
+//     stops the first.
+//
+// It accepts an instance type whose size is not known.
 func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	kind := s.InstanceTypes[0]
-	machine, known := cost.MachineOf(kind)
+	instance, known := capacity.InstanceOf(kind)
 	if !known {
 		return
 	}
-	one := ecs.Resources{CPU: machine.VCPU * 1024, MemoryMiB: machine.MemoryMiB}
-	var all ecs.Resources
+	one := instance.Whole()
+	var all capacity.Resources
 	for _, service := range d.All() {
-		all.CPU += service.peak() * service.CPU
-		all.MemoryMiB += service.peak() * service.MemoryReservationMiB
+		task := capacity.Resources{CPU: service.CPU, MemoryMiB: service.MemoryReservationMiB}
+		all = all.Plus(task.Times(service.peak()))
 		if service.CPU > one.CPU || service.MemoryReservationMiB > one.MemoryMiB {
 			refuse("service %q: a task reserves %d CPU units and %d MiB, and an instance of type %s has %d and %d: set instanceType to a larger one, or reserve less",
 				service.Name, service.CPU, service.MemoryReservationMiB, kind, one.CPU, one.MemoryMiB)

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -143,66 +142,30 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	return a.compare(stack, s, props, at)
 }
 
-// compare adds the alarms of a microservice that is worse than the monolith at the
-// same load balancer: see the canary package. They are the same in every phase, so
-// what they compare has to be right whoever of the two gets requests. Of what is not
-// there CloudWatch has no data point, a count of errors that is 0 included, and no
-// data is no alarm. In arithmetic a missing point is 0, a condition without one gives
-// none, and so do a division by 0 and a metric without requests
-// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html):
-//
-//   - What is about requests begins with those of the service, which are not filled:
-//     without any there is no data. The last minute, which CloudWatch may not have yet,
-//     is not taken for a quiet one. Unhealthy tasks are unhealthy without requests, too.
-//   - A monolith without enough requests gives 0, or no point, which is filled with 0.
-//     If only its last minute is late, it is taken for faultless once, which is one
-//     period fewer than an alarm takes.
-//
-// An answer that a load balancer gives by itself, as when a task breaks off, belongs
-// to no target group: the load balancer's own alarm tells of it.
+// compare adds the alarms of a microservice that is worse than the monolith at the same
+// load balancer.
 func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServiceProps, at *Routing) []awscloudwatch.Alarm {
-	name, than := props.Service.Name, props.Monolith
-	requests := at.metric(name, "RequestCount", "Sum", canary.Period)
-	monolithRequests := at.metric(than, "RequestCount", "Sum", canary.Period)
-	add := func(kind canary.Kind, what string, threshold float64, math, metric, statistic string) awscloudwatch.Alarm {
-		what = fmt.Sprintf("%s, for %d minutes", what, canary.Periods)
-		using := map[string]awscloudwatch.IMetric{
-			string(kind): at.metric(name, metric, statistic, canary.Period), "monolith" + config.Pascal(string(kind)): at.metric(than, metric, statistic, canary.Period),
-			"monolithRequests": monolithRequests,
+	var alarms []awscloudwatch.Alarm
+	for _, alarm := range canary.Alarms(props.Service.Name, props.Monolith) {
+		using := map[string]awscloudwatch.IMetric{}
+		for _, m := range alarm.Metrics {
+			using[m.ID] = at.metric(m.Service, m.Name, m.Statistic, canary.Period)
 		}
-		if kind != canary.Unhealthy {
-			what += fmt.Sprintf(" with %d requests or more", canary.MinRequests)
-			using["requests"] = requests
-		}
-		return a.add(stack, "Canary"+config.Pascal(string(kind)), &awscloudwatch.AlarmProps{
-			AlarmName:        jsii.String(canary.AlarmName(s.Env, name, kind)),
-			AlarmDescription: jsii.String(what),
+		alarms = append(alarms, a.add(stack, "Canary"+config.Pascal(string(alarm.Kind)), &awscloudwatch.AlarmProps{
+			AlarmName:        jsii.String(canary.AlarmName(s.Env, props.Service.Name, alarm.Kind)),
+			AlarmDescription: jsii.String(alarm.Description),
 			Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
-				Expression:   jsii.String(math),
+				Expression:   jsii.String(alarm.Expression),
 				UsingMetrics: &using,
-				Label:        jsii.String(string(kind)),
+				Label:        jsii.String(string(alarm.Kind)),
 				Period:       awscdk.Duration_Seconds(jsii.Number(canary.Period.Seconds())),
 			}),
-			Threshold:          jsii.Number(threshold),
+			Threshold:          jsii.Number(alarm.Threshold),
 			EvaluationPeriods:  jsii.Number(canary.Periods),
 			ComparisonOperator: awscloudwatch.ComparisonOperator_GREATER_THAN_THRESHOLD,
-		})
+		}))
 	}
-	enough := fmt.Sprintf("requests >= %d", canary.MinRequests)
-	compared := fmt.Sprintf("monolithRequests >= %d", canary.MinRequests)
-	return []awscloudwatch.Alarm{
-		add(canary.Errors, fmt.Sprintf("%s answers with 5xx more often than %s: by more than %g percentage points", name, than, canary.MaxErrorPoints), canary.MaxErrorPoints,
-			fmt.Sprintf("IF(%s, 100 * errors / requests - FILL(IF(%s, 100 * monolithErrors / monolithRequests, 0), 0), 0)", enough, compared),
-			"HTTPCode_Target_5XX_Count", "Sum"),
-		add(canary.Latency, fmt.Sprintf("%s is slower than %s: its p99 is above %v and more than %g times as long", name, than, canary.MinLatency, canary.MaxLatencyRatio), canary.MaxLatencyRatio,
-			fmt.Sprintf("IF(%s AND %s AND latency > %g, latency / monolithLatency, 0)", enough, compared, canary.MinLatency.Seconds()),
-			"TargetResponseTime", "p99"),
-		// The fewest of a minute: a task that is being started is unhealthy for some
-		// seconds.
-		add(canary.Unhealthy, fmt.Sprintf("%s has more unhealthy tasks than %s", name, than), 0,
-			fmt.Sprintf("unhealthy - FILL(IF(%s, monolithUnhealthy, 0), 0)", compared),
-			"UnHealthyHostCount", "Minimum"),
-	}
+	return alarms
 }
 
 // metric is one of a service's target group. The construct's own metrics would take the load

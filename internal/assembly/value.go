@@ -1,35 +1,132 @@
 package assembly
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// Reader reads the properties of resources into typed values and gathers
-// everything that is wrong with them, each with its place.
+// Reader reads the properties of resources into typed values. It gathers what is
+// wrong with them, and what nobody has asked for.
 //
-// Intrinsic functions are evaluated where a value is asked for and not before,
-// so that one that cannot be evaluated is an error only if it matters.
+// Intrinsic functions are evaluated where a value is asked for and not before. A
+// function that cannot be evaluated is a problem only if its value matters.
 type Reader struct {
 	assembly *Assembly
-	errs     []error
+	problems []Problem
+	objects  []*object // that were looked into, in that order
+}
+
+// Problem is a value that cannot be used.
+type Problem struct {
+	// Property is the path of the value that was asked for. Err may name another
+	// place, to which a function in the value leads.
+	Property string
+	Err      error
+}
+
+// Setting is a member of an object that the template sets and nobody has read.
+type Setting struct {
+	Resource *Resource
+	// Property is the path of the member, Name its last part.
+	Property, Name string
+	// Value is what the template has, evaluated where that is possible.
+	Value any
+}
+
+// Refuse returns an [*Error] about the setting; "" is the reason [Unknown].
+func (s Setting) Refuse(reason string) error {
+	return s.Resource.Errorf(s.Property, "not honoured: %s", cmp.Or(reason, Unknown))
+}
+
+// object is a value of which members were read.
+type object struct {
+	value   Value
+	members map[string]any
+	read    map[string]bool
 }
 
 // NewReader returns a reader of the assembly's resources.
 func NewReader(a *Assembly) *Reader { return &Reader{assembly: a} }
 
+// Problems are the values that were refused so far.
+func (r *Reader) Problems() []Problem { return r.problems }
+
 // Err is everything that was refused so far, a line each; nil if nothing was.
-func (r *Reader) Err() error { return errors.Join(r.errs...) }
+func (r *Reader) Err() error {
+	var errs []error
+	for _, problem := range r.problems {
+		errs = append(errs, problem.Err)
+	}
+	return Join(errs...)
+}
 
 // add keeps an error. A value that is asked for twice fails twice.
-func (r *Reader) add(err error) {
-	if !slices.ContainsFunc(r.errs, func(e error) bool { return e.Error() == err.Error() }) {
-		r.errs = append(r.errs, err)
+func (r *Reader) add(property string, err error) {
+	if !slices.ContainsFunc(r.problems, func(p Problem) bool { return p.Property == property && p.Err.Error() == err.Error() }) {
+		r.problems = append(r.problems, Problem{property, err})
 	}
+}
+
+// Settings are the members that nobody has read, of all objects of which somebody
+// has read another. Null, false, an empty list and an empty object set nothing.
+func (r *Reader) Settings() []Setting {
+	var settings []Setting
+	for _, o := range r.objects {
+		for _, name := range slices.Sorted(maps.Keys(o.members)) {
+			if o.read[name] {
+				continue
+			}
+			v := o.value.member(name, o.members[name])
+			value, err := r.assembly.Resolve(v.resource.Stack, v.resource.LogicalID, v.path, v.raw)
+			if err != nil {
+				value = v.raw
+			}
+			if filled(value) {
+				settings = append(settings, Setting{v.resource, v.path, name, value})
+			}
+		}
+	}
+	return settings
+}
+
+// filled says whether a value asks for anything.
+func filled(value any) bool {
+	switch value := value.(type) {
+	case nil:
+		return false
+	case bool:
+		return value
+	case []any:
+		return len(value) > 0
+	case map[string]any:
+		return len(value) > 0
+	}
+	return true
+}
+
+// Join joins errors as [errors.Join] does, each message once.
+func Join(errs ...error) error {
+	var all []error
+	var add func(error)
+	add = func(err error) {
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, one := range several.Unwrap() {
+				add(one)
+			}
+		} else if err != nil && !slices.ContainsFunc(all, func(e error) bool { return e.Error() == err.Error() }) {
+			all = append(all, err)
+		}
+	}
+	for _, err := range errs {
+		add(err)
+	}
+	return errors.Join(all...)
 }
 
 // Existing returns the resources of a type without those whose condition does
@@ -38,7 +135,7 @@ func (r *Reader) Existing(resourceType string) []*Resource {
 	return slices.DeleteFunc(r.assembly.Resources(resourceType), func(resource *Resource) bool {
 		exists, err := resource.Exists(r.assembly)
 		if err != nil {
-			r.add(err)
+			r.add("Condition", err)
 		}
 		return !exists
 	})
@@ -50,13 +147,14 @@ func (r *Reader) Properties(resource *Resource) Value {
 }
 
 // Value is a value somewhere in the properties of a resource. Its methods read
-// it as what it must be; where it is not, they refuse it, which [Reader.Err]
-// then tells, and return the default or the zero value.
+// the value as what it must be. They refuse any other value, which
+// [Reader.Problems] then has, and return the default or the zero value.
 type Value struct {
 	reader   *Reader
 	resource *Resource
 	path     string
-	raw      any // as decoded or as resolved; nil if absent
+	keyed    bool // the object stands for a list of keys and values
+	raw      any  // as decoded or as resolved; nil if absent
 }
 
 // unusable stands for a value that has been refused already.
@@ -65,49 +163,100 @@ type unusable struct{}
 // resolve evaluates a function call; anything else it returns as it is.
 func (v Value) resolve() any {
 	object, _ := v.raw.(map[string]any)
-	if _, _, call := intrinsic(object); !call {
+	if _, _, call := intrinsic(object); !call || v.keyed {
 		return v.raw
 	}
 	resolved, err := v.reader.assembly.Resolve(v.resource.Stack, v.resource.LogicalID, v.path, v.raw)
 	if err != nil {
-		v.reader.add(err)
+		v.reader.add(v.path, err)
 		return unusable{}
 	}
 	return resolved
 }
 
-// Refuse says that the value cannot be used, and why.
+// Refuse says that the value cannot be used, and why. About a value that is
+// refused already, or is a part of one, it says nothing more.
 func (v Value) Refuse(format string, args ...any) {
-	v.reader.add(v.resource.Errorf(v.path, format, args...))
+	if v.resolve() != (unusable{}) {
+		v.reader.add(v.path, v.resource.Errorf(v.path, format, args...))
+	}
 }
 
 func (v Value) mismatch(found any, expected string) {
-	if found != (unusable{}) {
-		v.Refuse("expected %s, found %s", expected, kind(found))
+	v.Refuse("expected %s, found %s", expected, kind(found))
+}
+
+// Need refuses an absent value. Of the result nothing else is refused then.
+func (v Value) Need(expected string) Value {
+	if !v.Present() {
+		v.mismatch(nil, expected)
+		v.raw = unusable{}
 	}
+	return v
 }
 
 // Raw is the value as decoded by encoding/json, functions unevaluated.
 func (v Value) Raw() any { return v.raw }
 
+// Evaluated is the value with its functions evaluated, in the shapes of
+// [Assembly.Resolve]; nil if it is absent or refused.
+func (v Value) Evaluated() any {
+	if value := v.resolve(); value != (any)(unusable{}) {
+		return value
+	}
+	return nil
+}
+
+// Names are the names of an object's members, sorted.
+func (v Value) Names() []string {
+	switch members := v.resolve().(type) {
+	case nil:
+	case map[string]any:
+		return slices.Sorted(maps.Keys(members))
+	default:
+		v.mismatch(members, "an object")
+	}
+	return nil
+}
+
 // Present says whether there is anything: whether the template has the value
 // and it is neither null nor AWS::NoValue.
 func (v Value) Present() bool { return v.resolve() != nil }
 
+// member returns a member without marking it as read.
+func (v Value) member(name string, raw any) Value {
+	path := join(v.path, name)
+	if v.keyed {
+		path = v.path + " (" + name + ")"
+	}
+	return Value{reader: v.reader, resource: v.resource, path: path, raw: raw}
+}
+
 // Field returns a member of an object; of what is absent, an absent value.
 func (v Value) Field(name string) Value {
-	field := Value{reader: v.reader, resource: v.resource, path: join(v.path, name)}
-	switch object := v.resolve().(type) {
+	switch members := v.resolve().(type) {
 	case map[string]any:
-		field.raw = object[name]
+		v.reader.look(v, members).read[name] = true
+		return v.member(name, members[name])
 	case nil:
-	case unusable:
-		field.raw = object
+		return v.member(name, nil)
 	default:
-		v.mismatch(object, "an object")
-		field.raw = unusable{}
+		v.mismatch(members, "an object")
+		return v.member(name, unusable{})
 	}
-	return field
+}
+
+// look remembers that members of an object are read.
+func (r *Reader) look(v Value, members map[string]any) *object {
+	// Readers go from one object to the next: the last ones are asked about most.
+	for _, o := range slices.Backward(r.objects) {
+		if o.value.path == v.path && o.value.resource == v.resource {
+			return o
+		}
+	}
+	o := &object{v, members, map[string]bool{}}
+	r.objects = append(r.objects, o)
+	return o
 }
 
 // Only refuses the members of an object that are not among the names, with a
@@ -115,31 +264,26 @@ func (v Value) Field(name string) Value {
 func (v Value) Only(why map[string]string, names ...string) {
 	object, _ := v.resolve().(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if slices.Contains(names, name) || !v.Field(name).filled() {
+		if slices.Contains(names, name) || !filled(v.Field(name).resolve()) {
 			continue
 		}
-		reason := why[name]
-		if reason == "" {
-			reason = "what it does is not known here"
-		}
-		v.Field(name).Refuse("not honoured: %s", reason)
+		v.Field(name).Refuse("not honoured: %s", cmp.Or(why[name], Unknown))
 	}
 }
 
-// filled says whether a value asks for anything. An empty list or object, which
-// CDK writes now and then, and false do not.
-func (v Value) filled() bool {
-	switch value := v.resolve().(type) {
-	case nil:
-		return false
-	case bool:
-		return value
-	case []any:
-		return len(value) > 0
-	case map[string]any:
-		return len(value) > 0
+// Unknown is the reason for refusing a setting that nobody knows.
+const Unknown = "what it does is not known here"
+
+// Attributes returns a list of objects that have a Key and a Value as one object,
+// with a member for each key.
+func (v Value) Attributes() Value {
+	members := map[string]any{}
+	for _, element := range v.List() {
+		if key := element.Field("Key").Need("a key").Text(""); key != "" {
+			members[key] = element.Field("Value").raw
+		}
 	}
-	return true
+	return Value{reader: v.reader, resource: v.resource, path: v.path, keyed: true, raw: members}
 }
 
 // List returns the elements of a list, none if it is absent.
@@ -161,6 +305,15 @@ func (v Value) List() []Value {
 	return nil
 }
 
+// Some returns the elements of a list that must not be empty.
+func (v Value) Some() []Value {
+	list := v.List()
+	if len(list) == 0 {
+		v.mismatch(v.resolve(), "a list that is not empty")
+	}
+	return list
+}
+
 // Text returns a string, number or boolean as text, and what is absent as the
 // default.
 func (v Value) Text(absent string) string {
@@ -177,6 +330,16 @@ func (v Value) Text(absent string) string {
 		v.mismatch(value, "a string that is known before the deployment")
 	}
 	return absent
+}
+
+// OneOf returns one of some strings, the first of them for what is absent.
+func (v Value) OneOf(names ...string) string {
+	text := v.Text(names[0])
+	if !slices.Contains(names, text) {
+		v.Refuse("%q is none of %s", text, strings.Join(names, ", "))
+		return names[0]
+	}
+	return text
 }
 
 // Texts returns a list of strings.
@@ -210,6 +373,11 @@ func (v Value) Int(absent, from, to int) int {
 	return int(number)
 }
 
+// Seconds returns a whole number of seconds in a range, both ends included.
+func (v Value) Seconds(absent, from, to int) time.Duration {
+	return time.Duration(v.Int(absent, from, to)) * time.Second
+}
+
 // Bool returns a boolean, which CloudFormation also takes as a string.
 func (v Value) Bool(absent bool) bool {
 	switch value := v.resolve().(type) {
@@ -231,18 +399,21 @@ func (v Value) Bool(absent bool) bool {
 // Resource returns the resource of a type that the value identifies, by Ref or
 // by one of the attributes. Anything else is refused; what is absent is nil.
 func (v Value) Resource(resourceType string, attributes ...string) *Resource {
-	switch value := v.resolve().(type) {
-	case nil:
-		return nil
-	case Ref:
-		if value.Resource.Type == resourceType && (value.Attribute == "" || slices.Contains(attributes, value.Attribute)) {
-			return value.Resource
-		}
-		v.mismatch(value, "a resource of the assembly of type "+resourceType)
-	default:
+	found := v.Elsewhere(resourceType, attributes...)
+	if value := v.resolve(); found == nil && value != nil {
 		v.mismatch(value, "a resource of the assembly of type "+resourceType)
 	}
-	return nil
+	return found
+}
+
+// Elsewhere is like [Value.Resource], for a resource that may be outside of the
+// assembly: it refuses nothing.
+func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
+	ref, _ := v.resolve().(Ref)
+	if ref.Resource == nil || ref.Resource.Type != resourceType || ref.Attribute != "" && !slices.Contains(attributes, ref.Attribute) {
+		return nil
+	}
+	return ref.Resource
 }
 
 // Split cuts a text at a separator. In its parts a resource stands for its name as

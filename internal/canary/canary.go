@@ -1,36 +1,34 @@
-// Package canary judges a microservice by the monolith that it takes traffic from:
-// what is measured, what is too much, and how the alarms are called that say so on
-// AWS. The stacks render it as CloudWatch alarms, and "cutover watch" reads those
-// or applies it to what runs on this machine.
+// Package canary judges a microservice by the monolith that it takes traffic from. It
+// says what is measured, what is too much, and how the alarms are called and computed.
+// The stacks render the alarms for CloudWatch. "cutover watch" reads the alarms on AWS,
+// and judges on this machine by the same limits.
 package canary
 
 import "time"
 
-// What a service is compared with the monolith in, over one [Period] and, to be
-// believed, in [Periods] of them after each other.
+// Limits of a service beside the monolith. A figure is of one [Period]. A service is
+// worse if its figures are too high in [Periods] periods after each other.
 const (
-	// Period is what one figure is of: the shortest that an Application Load Balancer
-	// reports (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html).
+	// Period is the shortest that an Application Load Balancer reports (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html).
 	Period = time.Minute
 	// Periods is how many figures after each other have to be too high.
 	Periods = 2
-	// MinRequests is how many requests each of the two has to have had in a period:
-	// of fewer, one failure is a rate and the slowest one a percentile.
+	// MinRequests is how many requests a period needs, of the service and of the
+	// monolith. With fewer, one failure makes a rate and one slow request a percentile.
 	MinRequests = 50
-	// MaxErrorPoints is by how many percentage points more of a service's requests
-	// may be answered with 5xx than of the monolith's.
+	// MaxErrorPoints is the most by which a service's share of 5xx may be above the
+	// monolith's, in percentage points.
 	MaxErrorPoints = 1.0
-	// MaxLatencyRatio is how many times the monolith's p99 that of a service may be,
-	// and MinLatency what it has to be above to matter at all.
+	// MaxLatencyRatio is the most that a service's p99 may be of the monolith's. A p99
+	// of MinLatency or less never counts as slow.
 	MaxLatencyRatio = 1.5
 	MinLatency      = 100 * time.Millisecond
 )
 
-// Kind is what a service is compared in.
+// Kind is a figure by which a service is compared.
 type Kind string
 
-// The kinds, in the order in which they are shown. A service has more unhealthy
-// targets than the monolith has in the last.
+// The kinds, in the order in which they are shown.
 const (
 	Errors    Kind = "errors"
 	Latency   Kind = "latency"
@@ -40,8 +38,7 @@ const (
 // Kinds are all of them.
 func Kinds() []Kind { return []Kind{Errors, Latency, Unhealthy} }
 
-// AlarmName is what the alarm is called that goes off when a service of an
-// environment is worse than the monolith in something.
+// AlarmName returns the name of an environment's alarm for a service and a kind.
 func AlarmName(env, service string, kind Kind) string {
 	return env + "-" + service + "-canary-" + string(kind)
 }

@@ -7,34 +7,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"cutover/internal/model"
 )
 
-// The condition types of
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
-const (
-	PathPattern   = "path-pattern"
-	HostHeader    = "host-header"
-	HTTPHeader    = "http-header"
-	RequestMethod = "http-request-method"
-	QueryString   = "query-string"
-	SourceIP      = "source-ip"
-)
-
-// Condition is met by a request if one of its values matches.
-//
-// Patterns in the values may have the wildcards * for any number of characters,
-// none included, and ? for exactly one. Only paths and methods are compared with
-// their case.
-type Condition struct {
-	// Field is the condition's type.
-	Field string
-	// Header is the name of the header, for an http-header condition.
-	Header string
-	// Values are patterns for path-pattern, host-header and http-header, methods
-	// for http-request-method, address ranges for source-ip. A value of
-	// query-string is "key=pattern" or, for any key, "pattern".
-	Values []string
-
+// condition is a condition of the model with its values compiled.
+type condition struct {
+	model.Condition
 	patterns []pattern      // of path-pattern, host-header and http-header
 	query    []keyValue     // of query-string
 	prefixes []netip.Prefix // of source-ip
@@ -46,33 +25,44 @@ type keyValue struct {
 	anyKey     bool
 }
 
-func (c Condition) String() string {
-	field := c.Field
-	if c.Header != "" {
-		field += " " + c.Header
+// compileCondition compiles the values of a condition that has no problem.
+func compileCondition(m model.Condition) condition {
+	c := condition{Condition: m}
+	for _, q := range m.Query {
+		c.query = append(c.query, keyValue{compile(lower(q.Key), true), compile(lower(q.Value), true), q.AnyKey})
 	}
-	return field + " " + strings.Join(c.Values, " or ")
+	for _, value := range m.Values {
+		switch m.Field {
+		case model.PathPattern:
+			c.patterns = append(c.patterns, compile(value, false))
+		case model.HostHeader, model.HTTPHeader:
+			c.patterns = append(c.patterns, compile(lower(value), false))
+		case model.SourceIP:
+			c.prefixes = append(c.prefixes, netip.MustParsePrefix(value).Masked())
+		}
+	}
+	return c
 }
 
 // matches tells whether the request meets the condition. An error says what the
 // request would have to have for telling.
-func (c *Condition) matches(r *Request) (bool, error) {
+func (c *condition) matches(r *Request) (bool, error) {
 	switch c.Field {
-	case PathPattern:
+	case model.PathPattern:
 		return matchesOne(c.patterns, r.Path), nil
-	case RequestMethod:
+	case model.RequestMethod:
 		return slices.Contains(c.Values, r.Method), nil
-	case HostHeader:
+	case model.HostHeader:
 		return matchesOne(c.patterns, lower(r.hostname())), nil
-	case HTTPHeader:
+	case model.HTTPHeader:
 		for _, value := range r.Header.Values(c.Header) {
 			if matchesOne(c.patterns, lower(value)) {
 				return true, nil
 			}
 		}
-	case QueryString:
+	case model.QueryString:
 		return c.matchesQuery(r.Query), nil
-	case SourceIP:
+	case model.SourceIP:
 		if !r.SourceIP.IsValid() {
 			return false, errors.New("whether the rule matches depends on the address of the client, which the request does not have")
 		}
@@ -88,27 +78,27 @@ func (c *Condition) matches(r *Request) (bool, error) {
 
 // miss returns why the request does not meet the condition, empty if it does.
 // The error is that of matches.
-func (c *Condition) miss(r *Request) (string, error) {
+func (c *condition) miss(r *Request) (string, error) {
 	if met, err := c.matches(r); met || err != nil {
 		return "", err
 	}
 	var actual string
 	switch c.Field {
-	case PathPattern:
+	case model.PathPattern:
 		actual = r.Path
-	case RequestMethod:
+	case model.RequestMethod:
 		actual = r.Method
-	case HostHeader:
+	case model.HostHeader:
 		actual = r.hostname()
-	case HTTPHeader:
+	case model.HTTPHeader:
 		values := r.Header.Values(c.Header)
 		if len(values) == 0 {
 			return fmt.Sprintf("%v: the request has no such header", c), nil
 		}
 		actual = strings.Join(values, ", ")
-	case QueryString:
+	case model.QueryString:
 		actual = r.Query
-	case SourceIP:
+	case model.SourceIP:
 		actual = r.SourceIP.Unmap().String()
 	}
 	return fmt.Sprintf("%v: the request has %q", c, actual), nil
@@ -126,7 +116,7 @@ func matchesOne(patterns []pattern, text string) bool {
 // matchesQuery looks for one of the condition's values in a query string. A key
 // without "=" has an empty value. The documentation lets every character be
 // percent-encoded; both sides of "=" are decoded before they are compared.
-func (c *Condition) matchesQuery(query string) bool {
+func (c *condition) matchesQuery(query string) bool {
 	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
 			continue

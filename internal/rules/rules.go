@@ -2,7 +2,7 @@
 // from nothing but the listeners, rules and target groups of a synthesized
 // cloud assembly.
 //
-//	table, err := rules.Build(assembly)
+//	table, err := rules.Build(model.Read(assembly))
 //	request, err := rules.ParseRequest("GET /api/users/1")
 //	decision, err := table.Route(request)
 //	fmt.Println(decision) // users
@@ -21,10 +21,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // Table is what the load balancers of an assembly do with requests. It does not
@@ -33,77 +35,80 @@ type Table struct {
 	// Listeners are ordered by port.
 	Listeners []*Listener
 	// TargetGroups are all of the assembly, in use or not, ordered by name.
-	TargetGroups []*TargetGroup
+	TargetGroups []*model.TargetGroup
 }
 
-// Listener is a port on which a load balancer takes requests.
+// Listener is a listener with its rules.
 type Listener struct {
-	Resource *assembly.Resource
-	// LoadBalancer is nil if the assembly does not have it.
-	LoadBalancer *assembly.Resource
-	Port         int
-	// Protocol is HTTP or HTTPS.
-	Protocol string
-	// Rules are in the order they are tried. The last one is the default rule,
-	// which has no conditions.
+	*model.Listener
+	// Rules are in the order they are tried. The last one is the default rule.
 	Rules []*Rule
 }
 
-// Rule says what happens to the requests that meet all of its conditions.
+// Rule is a rule with its conditions compiled.
 type Rule struct {
-	// Resource is the listener's own for its default rule.
-	Resource *assembly.Resource
-	// Priority is 1 to 50000; lower ones are tried first. 0 is the default rule.
-	Priority   int
-	Conditions []Condition
-	Action     Action
+	*model.Rule
+	compiled []condition
 }
 
-// TargetGroup is where requests are forwarded to.
-type TargetGroup struct {
-	Resource *assembly.Resource
-	// Name is the group's, or its logical id if CloudFormation is to give it one.
-	Name string
+// Build makes the table of all listeners in an assembly. Its error has a line
+// for everything that cannot be evaluated, each with its place.
+//
+// A whole assembly is refused that might have more rules than are seen: with
+// nested stacks, or with macros that CloudFormation applies to a template.
+func Build(m *model.Model) (*Table, error) {
+	var errs []error
+	for _, stack := range m.Assembly.Stacks {
+		for _, macro := range stack.Transforms {
+			errs = append(errs, fmt.Errorf("%s: the macro %s changes the template when it is deployed", stack.Name, macro))
+		}
+	}
+	for _, stack := range m.Assembly.Resources(model.CloudFormationStack) {
+		errs = append(errs, stack.Errorf("", "nested stacks are not read, and rules may be in it"))
+	}
+	table := &Table{TargetGroups: slices.Clone(m.TargetGroups)}
+	for _, group := range m.TargetGroups {
+		errs = append(errs, group.Problem("Name"))
+	}
+	listeners := map[*model.Listener]*Listener{}
+	for _, l := range m.Listeners {
+		errs = append(errs, l.Problem("Protocol"))
+		if l.Protocol != "HTTP" && l.Protocol != "HTTPS" {
+			errs = append(errs, l.Errorf("Protocol", "%q: only HTTP and HTTPS listeners, those of an Application Load Balancer, are evaluated", l.Protocol))
+			continue
+		}
+		errs = append(errs, l.Unsupported(nil, nil, "Port", "LoadBalancerArn", "DefaultActions"))
+		listeners[l] = &Listener{Listener: l}
+		table.Listeners = append(table.Listeners, listeners[l])
+	}
+	for _, r := range m.Rules {
+		err := r.Unsupported(map[string]string{"Tags": ""}, nil)
+		errs = append(errs, err)
+		if l := listeners[r.Listener]; l != nil && err == nil {
+			if i := slices.IndexFunc(l.Rules, func(other *Rule) bool { return other.Priority == r.Priority }); i >= 0 {
+				errs = append(errs, r.Errorf("Priority", "%d is also the priority of %v", r.Priority, l.Rules[i].Resource))
+			}
+			l.Rules = append(l.Rules, compileRule(r))
+		}
+	}
+	if err := assembly.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, l := range table.Listeners {
+		slices.SortFunc(l.Rules, func(x, y *Rule) int { return cmp.Compare(x.Priority, y.Priority) })
+		l.Rules = append(l.Rules, compileRule(l.Default))
+	}
+	slices.SortStableFunc(table.Listeners, func(x, y *Listener) int { return cmp.Compare(x.Port, y.Port) })
+	slices.SortStableFunc(table.TargetGroups, func(x, y *model.TargetGroup) int { return cmp.Compare(x.Name, y.Name) })
+	return table, nil
 }
 
-// Action is what a rule does with a request: exactly one of Forward, Redirect
-// and FixedResponse is set.
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html
-type Action struct {
-	Forward       []Weighted
-	Redirect      *Redirect
-	FixedResponse *FixedResponse
-	// StickinessSeconds is how long a client stays with the target group that was
-	// picked for it. 0: every request is picked for anew.
-	StickinessSeconds int
-}
-
-// Weighted is one of the target groups that a forward action distributes
-// requests over.
-type Weighted struct {
-	TargetGroup *TargetGroup
-	// Weight is 0 to 999. A group with weight 0 gets no requests, but it is in
-	// use by the load balancer: its targets are checked and ECS can deploy to it.
-	Weight int
-	// Share is the part of the requests, 0 to 1, that this weight amounts to.
-	// The load balancer does not move it to other groups when this one has no
-	// healthy targets.
-	Share float64
-}
-
-// Redirect is the answer that sends a client elsewhere. Its fields may have the
-// placeholders #{protocol}, #{host}, #{port}, #{path} and #{query}.
-type Redirect struct {
-	// StatusCode is 301 or 302.
-	StatusCode                        int
-	Protocol, Host, Port, Path, Query string
-}
-
-// FixedResponse is an answer by the load balancer itself.
-type FixedResponse struct {
-	StatusCode  int
-	ContentType string
-	Body        string
+func compileRule(m *model.Rule) *Rule {
+	rule := &Rule{Rule: m}
+	for _, c := range m.Conditions {
+		rule.compiled = append(rule.compiled, compileCondition(c))
+	}
+	return rule
 }
 
 // Request is what of a request decides its way.
@@ -249,8 +254,8 @@ func (l *Listener) Match(r *Request) (*Rule, error) {
 next:
 	for _, rule := range l.Rules {
 		var open error
-		for i := range rule.Conditions {
-			met, err := rule.Conditions[i].matches(r)
+		for i := range rule.compiled {
+			met, err := rule.compiled[i].matches(r)
 			if !met && err == nil {
 				continue next
 			}
@@ -281,8 +286,8 @@ func (l *Listener) Matching(r Request) []*Rule {
 // one is not met.
 func (rule *Rule) miss(r *Request) (string, error) {
 	var open error
-	for i := range rule.Conditions {
-		reason, err := rule.Conditions[i].miss(r)
+	for i := range rule.compiled {
+		reason, err := rule.compiled[i].miss(r)
 		if reason != "" {
 			return reason, nil
 		}
@@ -291,7 +296,7 @@ func (rule *Rule) miss(r *Request) (string, error) {
 	return "", open
 }
 
-// String is the action that is taken, see [Action.String].
+// String is the action that is taken, see [model.Action.String].
 func (d Decision) String() string { return d.Rule.Action.String() }
 
 // Explain tells in lines of text how the decision came about: the request, each
@@ -327,33 +332,6 @@ func (d Decision) Location() string {
 	}
 	return location
 }
-
-// String is the action in short: the name of the target group ("users"), the
-// groups with their shares ("users 10%, api 90%"), "301 https://…" with its
-// placeholders, or the code of a fixed response ("404"). Groups that get nothing
-// are left out.
-func (a Action) String() string {
-	switch {
-	case a.Redirect != nil:
-		r := a.Redirect
-		return fmt.Sprintf("%d %s://%s:%s%s?%s", r.StatusCode, strings.ToLower(r.Protocol), r.Host, r.Port, r.Path, r.Query)
-	case a.FixedResponse != nil:
-		return strconv.Itoa(a.FixedResponse.StatusCode)
-	}
-	var groups []string
-	for _, w := range a.Forward {
-		if w.Share == 1 {
-			return w.TargetGroup.Name
-		}
-		if w.Share > 0 {
-			groups = append(groups, w.TargetGroup.Name+" "+strconv.FormatFloat(100*w.Share, 'g', 4, 64)+"%")
-		}
-	}
-	return strings.Join(groups, ", ")
-}
-
-// String is the protocol and the port: "HTTP:80".
-func (l *Listener) String() string { return l.Protocol + ":" + strconv.Itoa(l.Port) }
 
 func (rule *Rule) priority() string {
 	if rule.Priority == 0 {

@@ -13,6 +13,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 	"cutover/migration"
 )
 
@@ -82,7 +83,7 @@ func paths(patterns ...string) string {
 
 func build(t testing.TB, template string) *Table {
 	t.Helper()
-	table, err := Build(read(t, map[string]string{"S": template}))
+	table, err := Build(model.Read(read(t, map[string]string{"S": template})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +344,7 @@ func TestSeveralStacksAndListeners(t *testing.T) {
 					"ForwardConfig": {"TargetGroups": [{"TargetGroupArn": {"Fn::ImportValue": "users-arn"}}]}}]}},
 			"Left": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Condition": "No", "Properties": {}}}}`,
 	})
-	table, err := Build(a)
+	table, err := Build(model.Read(a))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,14 +357,14 @@ func TestSeveralStacksAndListeners(t *testing.T) {
 			t.Errorf("%s -> %s, want %s", request, got, want)
 		}
 	}
-	if len(table.Listeners) != 2 || table.Listeners[0].String() != "HTTP:80" || table.Listeners[1].LoadBalancer != a.Stack("Edge").Resource("Lb") {
+	if len(table.Listeners) != 2 || table.Listeners[0].String() != "HTTP:80" || table.Listeners[1].LoadBalancer.Resource != a.Stack("Edge").Resource("Lb") {
 		t.Errorf("listeners are %v", table.Listeners)
 	}
 	if _, err := table.Route(Request{Port: 8080}); err == nil || !strings.Contains(err.Error(), "no load balancer of the assembly listens on port 8080") {
 		t.Errorf("port 8080: %v", err)
 	}
 
-	two, err := Build(read(t, map[string]string{"One": listen(forward("Api")), "Two": listen(forward("Users"))}))
+	two, err := Build(model.Read(read(t, map[string]string{"One": listen(forward("Api")), "Two": listen(forward("Users"))})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,34 +427,34 @@ func TestBuildErrors(t *testing.T) {
 		{"two actions", listen(forward("Api") + "," + forward("Users")), "S/Http/Properties.DefaultActions: expected exactly one action, found 2"},
 		{"authentication", listen(`{"Type": "authenticate-oidc", "Order": 1}, ` + forward("Api")), `S/Http/Properties.DefaultActions[0].Type: "authenticate-oidc" is not an action that is evaluated`},
 		{"no type", listen(`{}`), `DefaultActions[0].Type: "" is not an action`},
-		{"action is no object", listen(`1`), "DefaultActions[0]: expected an object, found 1"},
-		{"unknown setting of an action", listen(`{"Type": "forward", "TargetGroupArn": {"Ref": "Api"}, "Mirror": 1}`), "DefaultActions[0].Mirror: not evaluated"},
+		{"action is no object", listen(`1`), "DefaultActions[0]: expected an object, found the number 1"},
+		{"unknown setting of an action", listen(`{"Type": "forward", "TargetGroupArn": {"Ref": "Api"}, "Mirror": 1}`), "DefaultActions[0].Mirror: not honoured: what it does is not known here"},
 		{"no target group", listen(`{"Type": "forward"}`), "DefaultActions[0]: no target group has a weight above 0"},
-		{"another resource as the target group", listen(forward("Lb")), "DefaultActions[0].TargetGroupArn: expected a target group of the assembly, found S/Lb"},
+		{"another resource as the target group", listen(forward("Lb")), "DefaultActions[0].TargetGroupArn: expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::TargetGroup, found S/Lb,"},
 		{"another attribute", listen(`{"Type": "forward", "TargetGroupArn": {"Fn::GetAtt": ["Api", "TargetGroupName"]}}`), "found S/Api.TargetGroupName"},
-		{"a target group from elsewhere", listen(`{"Type": "forward", "TargetGroupArn": "arn:x"}`), `expected a target group of the assembly, found "arn:x"`},
+		{"a target group from elsewhere", listen(`{"Type": "forward", "TargetGroupArn": "arn:x"}`), `expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::TargetGroup, found "arn:x"`},
 		{"unknown resource", listen(forward("Nothing")), `S/Http/Properties.DefaultActions[0].TargetGroupArn.Ref: "Nothing" is neither`},
 		{"weights all 0", listen(weighted("Api", 0, "Drop", 0)), "no target group has a weight above 0"},
-		{"weight too high", listen(weighted("Api", 1000, "Drop", 0)), "TargetGroups[0].Weight: expected a whole number from 0 to 999, found 1000"},
-		{"weight missing", listen(strings.Replace(weighted("Api", 1, "Drop", 7), `, "Weight": 7`, "", 1)), "TargetGroups[1].Weight: expected a whole number from 0 to 999, found nothing"},
+		{"weight too high", listen(weighted("Api", 1000, "Drop", 0)), "TargetGroups[0].Weight: expected a whole number from 0 to 999, found the number 1000"},
+		{"weight missing", listen(strings.Replace(weighted("Api", 1, "Drop", 7), `, "Weight": 7`, "", 1)), "TargetGroups[1].Weight: expected a weight, found nothing"},
 		{"two ways to name a group", listen(strings.Replace(weighted("Api", 1, "Drop", 1), `{"Type": "forward",`, `{"Type": "forward", "TargetGroupArn": {"Ref": "Api"},`, 1)), "next to TargetGroupArn there can only be the same target group"},
-		{"stickiness without duration", listen(`{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": {"Ref": "Api"}}], "TargetGroupStickinessConfig": {"Enabled": true}}}`), "DurationSeconds: expected a whole number from 1 to 604800"},
+		{"stickiness without duration", listen(`{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": {"Ref": "Api"}}], "TargetGroupStickinessConfig": {"Enabled": true}}}`), "DurationSeconds: expected a duration, found nothing"},
 		{"redirect code", listen(`{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_307"}}`), `"HTTP_307" is neither HTTP_301 nor HTTP_302`},
 		{"redirect protocol", listen(`{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Protocol": "FTP"}}`), `"FTP" is neither HTTP nor HTTPS`},
 		{"redirect placeholder", listen(`{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Path": "/#{user}"}}`), "RedirectConfig.Path: unknown placeholder #{user}"},
 		{"redirect from nothing", listen(`{"Type": "redirect"}`), "RedirectConfig: expected an object, found nothing"},
 		{"fixed response code", listen(`{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "99"}}`), "StatusCode: expected a whole number from 200 to 599"},
 		{"fixed redirect", listen(`{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "301"}}`), "301: a fixed response cannot be a redirect"},
-		{"priority 0", listen(forward("Api"), on(0, paths("/a"), forward("Api"))), "S/Rule0/Properties.Priority: expected a whole number from 1 to 50000, found 0"},
+		{"priority 0", listen(forward("Api"), on(0, paths("/a"), forward("Api"))), "S/Rule0/Properties.Priority: expected a whole number from 1 to 50000, found the number 0"},
 		{"one priority twice", listen(forward("Api"), on(5, paths("/a"), forward("Api")), on(5, paths("/b"), forward("Api"))), "S/Rule1/Properties.Priority: 5 is also the priority of S/Rule0"},
-		{"rewrite", listen(forward("Api"), on(5, paths("/a"), forward("Api"))+`, "Transforms": []`), "S/Rule0/Properties.Transforms: not evaluated"},
-		{"listener from elsewhere", strings.Replace(rule(paths("/a"), forward("Api")), `"ListenerArn": {"Ref": "Http"}`, `"ListenerArn": "arn:x"`, 1), `ListenerArn: expected a listener of the assembly, found "arn:x"`},
+		{"rewrite", listen(forward("Api"), on(5, paths("/a"), forward("Api"))+`, "Transforms": [{"Type": "url-rewrite"}]`), "S/Rule0/Properties.Transforms: not honoured: what it does is not known here"},
+		{"listener from elsewhere", strings.Replace(rule(paths("/a"), forward("Api")), `"ListenerArn": {"Ref": "Http"}`, `"ListenerArn": "arn:x"`, 1), `ListenerArn: expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::Listener, found "arn:x"`},
 		{"no conditions", listen(forward("Api"), `"Priority": 1, "Actions": [`+forward("Api")+`]`), "Properties.Conditions: expected a list that is not empty"},
 		{"unknown condition", rule(field("cookie", `"Values": ["x"]`), forward("Api")), `Conditions[0].Field: "cookie" is not a condition that is evaluated; those are path-pattern`},
-		{"regular expression", rule(field("path-pattern", `"RegexValues": ["^/a"]`), forward("Api")), "Conditions[0].RegexValues: not evaluated"},
-		{"regular expression below", rule(field("path-pattern", `"PathPatternConfig": {"RegexValues": ["^/a"], "Values": ["/a"]}`), forward("Api")), "PathPatternConfig.RegexValues: not evaluated"},
-		{"config of another type", rule(field("path-pattern", `"HostHeaderConfig": {"Values": ["a"]}`), forward("Api")), "Conditions[0].HostHeaderConfig: not evaluated"},
-		{"values twice", rule(field("path-pattern", `"Values": ["/a"], "PathPatternConfig": {"Values": ["/a"]}`), forward("Api")), "Conditions[0].PathPatternConfig: not evaluated"},
+		{"regular expression", rule(field("path-pattern", `"RegexValues": ["^/a"]`), forward("Api")), "Conditions[0].RegexValues: not honoured: what it does is not known here"},
+		{"regular expression below", rule(field("path-pattern", `"PathPatternConfig": {"RegexValues": ["^/a"], "Values": ["/a"]}`), forward("Api")), "PathPatternConfig.RegexValues: not honoured: what it does is not known here"},
+		{"config of another type", rule(field("path-pattern", `"HostHeaderConfig": {"Values": ["a"]}`), forward("Api")), "Conditions[0].HostHeaderConfig: not honoured: what it does is not known here"},
+		{"values twice", rule(field("path-pattern", `"Values": ["/a"], "PathPatternConfig": {"Values": ["/a"]}`), forward("Api")), "Conditions[0].PathPatternConfig: not honoured: what it does is not known here"},
 		{"no values", rule(field("path-pattern", `"PathPatternConfig": {"Values": []}`), forward("Api")), "PathPatternConfig.Values: expected a list that is not empty"},
 		{"empty value", rule(paths(""), forward("Api")), "PathPatternConfig.Values[0]: a condition cannot have an empty value"},
 		{"value known later", rule(field("host-header", `"HostHeaderConfig": {"Values": [{"Fn::GetAtt": ["Lb", "DNSName"]}]}`), forward("Api")), "HostHeaderConfig.Values[0]: expected a string that is known before the deployment, found S/Lb.DNSName"},
@@ -462,12 +463,12 @@ func TestBuildErrors(t *testing.T) {
 		{"header without a name", rule(field("http-header", `"HttpHeaderConfig": {"Values": ["a"]}`), forward("Api")), `HttpHeaderName: "" cannot be`},
 		{"Host as a header", rule(field("http-header", `"HttpHeaderConfig": {"HttpHeaderName": "host", "Values": ["a"]}`), forward("Api")), `"host" cannot be the header`},
 		{"address", rule(field("source-ip", `"SourceIpConfig": {"Values": ["10.0.0.1"]}`), forward("Api")), `"10.0.0.1" is not an address range`},
-		{"query without value", rule(field("query-string", `"QueryStringConfig": {"Values": [{"Key": "a"}]}`), forward("Api")), "Values[0]: a query-string condition needs a Value"},
+		{"query without value", rule(field("query-string", `"QueryStringConfig": {"Values": [{"Key": "a"}]}`), forward("Api")), "Values[0].Value: expected a value, found nothing"},
 		{"query is text", rule(field("query-string", `"QueryStringConfig": {"Values": ["a=b"]}`), forward("Api")), `Values[0]: expected an object, found "a=b"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			table, err := Build(read(t, map[string]string{"S": test.template}))
+			table, err := Build(model.Read(read(t, map[string]string{"S": test.template})))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("table %v, error %v, want one with %q", table, err, test.want)
 			}
@@ -475,7 +476,7 @@ func TestBuildErrors(t *testing.T) {
 	}
 
 	// All at once.
-	_, err := Build(read(t, map[string]string{"S": listen(`1`, on(0, paths(""), forward("Nothing")))}))
+	_, err := Build(model.Read(read(t, map[string]string{"S": listen(`1`, on(0, paths(""), forward("Nothing")))})))
 	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != 4 {
 		t.Errorf("%d errors, want 4:\n%v", len(lines), err)
 	}
@@ -547,7 +548,7 @@ func FuzzBuild(f *testing.F) {
 		if err != nil {
 			return
 		}
-		table, err := Build(a)
+		table, err := Build(model.Read(a))
 		if err != nil {
 			if err.Error() == "" {
 				t.Error("an error without a message")

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/capacity"
 	"cutover/internal/local/ecs"
 )
 
@@ -33,7 +34,7 @@ var prices = func() (list struct {
 	Hours     int
 	Instances struct {
 		Source string
-		Prices map[string]Machine
+		Prices map[string]float64 // of the types of package capacity
 	}
 	Volumes struct {
 		Source string
@@ -53,21 +54,12 @@ var prices = func() (list struct {
 	return list
 }()
 
-// Machine is an instance type.
-type Machine struct {
-	VCPU      int
-	MemoryMiB int     // installed; fewer are left for tasks
-	Hour      float64 // US dollars
+// InstanceMonth returns what an instance of a type costs in a month, without its
+// volume, and whether the price is known.
+func InstanceMonth(instanceType string) (month Cents, known bool) {
+	hour, known := prices.Instances.Prices[instanceType]
+	return amount(prices.Hours, hour), known
 }
-
-// MachineOf returns an instance type by its name, and whether its price is known.
-func MachineOf(name string) (m Machine, known bool) {
-	m, known = prices.Instances.Prices[name]
-	return m, known
-}
-
-// Month returns what an instance costs in a month, without its volume.
-func (m Machine) Month() Cents { return amount(prices.Hours, m.Hour) }
 
 // fixed is the price of something that costs as long as it exists, by the hour or
 // by the month. The first Free of an account cost nothing; an estimate takes it that
@@ -230,7 +222,7 @@ func (e *environment) merge(other *environment) {
 // group is an Auto Scaling group.
 type group struct {
 	name     string // of the instance type
-	machine  Machine
+	size     capacity.Instance
 	least    int
 	most     int
 	volumeGB map[string]int // of one instance, by type
@@ -353,7 +345,7 @@ func (e *environment) addGroup(p assembly.Value) {
 	}
 	g := group{name: kind.Text(""), volumeGB: map[string]int{}}
 	var known bool
-	if g.machine, known = prices.Instances.Prices[g.name]; !known {
+	if g.size, known = capacity.InstanceOf(g.name); !known {
 		kind.Refuse("the price of the instance type %q is not known: add it to %s", g.name, pricesPath)
 	}
 	g.least = max(p.Field("MinSize").Int(0, 0, math.MaxInt32), p.Field("DesiredCapacity").Int(0, 0, math.MaxInt32))
@@ -427,8 +419,8 @@ func (e *environment) estimate() Estimate {
 	sizes, cpu, memory := map[string]int{}, 0, 0
 	for _, g := range e.groups {
 		instances[g.name] += g.least
-		cpu += g.least * g.machine.VCPU * 1024
-		memory += g.least * g.machine.MemoryMiB
+		cpu += g.least * g.size.VCPU * 1024
+		memory += g.least * g.size.MemoryMiB
 		for _, kind := range slices.Sorted(maps.Keys(g.volumeGB)) {
 			name := fmt.Sprintf("%d GB %s", g.volumeGB[kind], kind)
 			sizes[name] += g.least
@@ -436,7 +428,7 @@ func (e *environment) estimate() Estimate {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(instances)) {
-		n, price := instances[name], prices.Instances.Prices[name].Hour
+		n, price := instances[name], prices.Instances.Prices[name]
 		line("instance "+name, count(n, "instance", "instances")+" "+name, each(n, price, " an hour"), amount(n*prices.Hours, price))
 	}
 	for _, name := range slices.Sorted(maps.Keys(sizes)) {
@@ -534,16 +526,16 @@ func (e *environment) estimate() Estimate {
 // grow makes the one Auto Scaling group as large as the tasks need it: the
 // capacity provider adds instances when they do not fit, up to the most.
 func (e *environment) grow() {
-	if len(e.groups) != 1 || e.groups[0].machine.VCPU == 0 {
+	if len(e.groups) != 1 || e.groups[0].size.VCPU == 0 {
 		return
 	}
 	g := &e.groups[0]
-	var all ecs.Resources
+	var all capacity.Resources
 	for _, t := range e.tasks {
 		all.CPU += t.count * t.cpu
 		all.MemoryMiB += t.count * t.memoryMiB
 	}
-	g.least = max(g.least, min(g.most, all.Instances(ecs.Registered(g.machine.VCPU, g.machine.MemoryMiB))))
+	g.least = max(g.least, min(g.most, all.Instances(g.size.Registers())))
 }
 
 func count(n int, one, more string) string {

@@ -3,6 +3,7 @@ package cost
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/internal/assembly"
+	"cutover/internal/capacity"
 )
 
 // write makes an assembly of templates, by the names of their stacks, and reads it.
@@ -412,11 +414,8 @@ func TestPrices(t *testing.T) {
 			t.Errorf("%s costs %v according to %q", name, amounts, url)
 		}
 	}
-	for name, m := range prices.Instances.Prices {
-		source(name, prices.Instances.Source, m.Hour)
-		if m.VCPU == 0 || m.MemoryMiB == 0 {
-			t.Errorf("%s has %d CPUs and %d MiB", name, m.VCPU, m.MemoryMiB)
-		}
+	for name, hour := range prices.Instances.Prices {
+		source(name, prices.Instances.Source, hour)
 	}
 	for name, price := range prices.Volumes.Prices {
 		source(name, prices.Volumes.Source, price)
@@ -429,12 +428,18 @@ func TestPrices(t *testing.T) {
 	}
 }
 
-func TestMachineOf(t *testing.T) {
-	m, known := MachineOf("t3.small")
-	if !known || m.VCPU != 2 || m.MemoryMiB != 2048 || m.Month() != 1518 {
-		t.Errorf("%+v for %v a month, %v, want 2 vCPU and 2048 MiB for 15.18", m, m.Month(), known)
+func TestInstanceMonth(t *testing.T) {
+	if month, known := InstanceMonth("t3.small"); !known || month != 1518 {
+		t.Errorf("a t3.small costs %v a month, %v, want 15.18", month, known)
 	}
-	if _, known := MachineOf("t3.huge"); known {
+	if _, known := InstanceMonth("t3.huge"); known {
 		t.Error("the price of a type that there is not is known")
+	}
+}
+
+// Each instance type of which the size is known has a price, and no other.
+func TestInstanceTypes(t *testing.T) {
+	if diff := cmp.Diff(capacity.InstanceTypes(), slices.Sorted(maps.Keys(prices.Instances.Prices))); diff != "" {
+		t.Errorf("(-sizes +prices):\n%s", diff)
 	}
 }

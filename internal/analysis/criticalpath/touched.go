@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // deployment is what gets from one assembly to another.
@@ -93,6 +94,16 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	alone := made.longest(order).then(gone.longest(last))
 	s.Alone = alone.length()
 	return s, alone, nil
+}
+
+// replaces says whether the changes make CloudFormation replace a resource. A type of
+// which that is not known is taken to be updated in place.
+func (d *deployment) replaces(was, is *assembly.Resource, changed []string) bool {
+	replaces, known := model.Replaces(is.Type, changed...)
+	if !known && len(changed) > 0 && was.Type == is.Type {
+		d.unknown["whether an update replaces "+is.Type] = true
+	}
+	return replaces || was.Type != is.Type
 }
 
 func newStep(r *assembly.Resource, action Action) Step {
@@ -199,7 +210,7 @@ func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 		differs := !reflect.DeepEqual(was.Properties[name], is.Properties[name])
 		references(is.Properties[name], func(id, attribute string) {
 			step := steps[id]
-			differs = differs || step.Action == Replace || step.Action == Update && slices.Contains(moving[step.Type], attribute)
+			differs = differs || step.Action == Replace || step.Action == Update && model.Moves(step.Type, attribute)
 		})
 		if differs {
 			changed = append(changed, name)

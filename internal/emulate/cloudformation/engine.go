@@ -352,7 +352,7 @@ func (e *Engine) changes(ctx context.Context, s *stack, r *request) ([]change, e
 			}
 			detail := changeDetail{Evaluation: "Static", ChangeSource: "DirectModification"}
 			detail.Target.Attribute, detail.Target.Name, detail.Target.RequiresRecreation = "Properties", n, "Never"
-			if h := handlers[was.typ]; h != nil && (h.update == nil || slices.Contains(h.replace, n)) {
+			if replaced(was.typ, n) {
 				detail.Target.RequiresRecreation, c.Replacement = "Always", "True"
 			}
 			c.Details = append(c.Details, detail)

@@ -15,16 +15,14 @@ type props = map[string]any
 
 // A handler provisions one resource type through the API of its service.
 type handler struct {
-	// replace lists the properties that need a new resource when they change, "Update requires: Replacement" in the
-	// CloudFormation reference. A handler without update replaces at every change.
-	replace []string
 	// name is the property that gives the resource its name, if it has one.
 	name string
 
 	// create returns a physical id together with an error if it failed after the resource came into being, which the
 	// rollback then deletes.
 	create func(c *call, p props) (physical string, attrs props, err error)
-	// update changes the resource in place and returns the attributes that changed.
+	// update changes the resource in place and returns the attributes that changed. Without it, every change replaces the
+	// resource. Which properties replace a resource in any case, package model says.
 	update func(c *call, physical string, old, p props) (attrs props, err error)
 	delete func(c *call, physical string, p props) error
 }
@@ -180,8 +178,7 @@ func ec2Simple(create, delete, id, idParam string, properties ...string) *handle
 	}
 }
 
-// handlers are the resource types that the engine provisions. Which property updates replace a resource follows the
-// CloudFormation template reference.
+// handlers are the resource types that the engine provisions.
 var handlers = func() map[string]*handler {
 	table := map[string]*handler{}
 	network(table)
@@ -194,7 +191,6 @@ var handlers = func() map[string]*handler {
 
 func network(handlers map[string]*handler) {
 	vpc := &handler{
-		replace: []string{"CidrBlock", "InstanceTenancy"},
 		create: func(c *call, p props) (string, props, error) {
 			n, err := c.q("ec2", "CreateVpc", pick(p, "CidrBlock", "InstanceTenancy"))
 			if err != nil {
@@ -236,7 +232,6 @@ func network(handlers map[string]*handler) {
 		attrs["AvailabilityZone"] = p["AvailabilityZone"]
 		return id, attrs, subnetAttributes(c, id, p)
 	}
-	subnet.replace = []string{"VpcId", "CidrBlock", "AvailabilityZone"}
 	subnet.update = func(c *call, physical string, old, p props) (props, error) {
 		return nil, subnetAttributes(c, physical, p)
 	}
@@ -259,7 +254,7 @@ func network(handlers map[string]*handler) {
 	}
 
 	table := ec2Simple("CreateRouteTable", "DeleteRouteTable", "routeTableId", "RouteTableId", "VpcId")
-	table.replace, table.update = []string{"VpcId"}, keep
+	table.update = keep
 	handlers["AWS::EC2::RouteTable"] = table
 
 	handlers["AWS::EC2::SubnetRouteTableAssociation"] =
@@ -293,7 +288,7 @@ func network(handlers map[string]*handler) {
 	}
 
 	nat := ec2Simple("CreateNatGateway", "DeleteNatGateway", "natGatewayId", "NatGatewayId", "SubnetId", "AllocationId")
-	nat.replace, nat.update = []string{"SubnetId", "AllocationId"}, keep
+	nat.update = keep
 	handlers["AWS::EC2::NatGateway"] = nat
 
 	endpoint := ec2Simple("CreateVpcEndpoint", "DeleteVpcEndpoints", "vpcEndpointId", "VpcEndpointId.1",
@@ -301,8 +296,7 @@ func network(handlers map[string]*handler) {
 	handlers["AWS::EC2::VPCEndpoint"] = endpoint
 
 	handlers["AWS::EC2::SecurityGroup"] = &handler{
-		replace: []string{"GroupName", "GroupDescription", "VpcId"},
-		name:    "GroupName",
+		name: "GroupName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "GroupName")
 			if name == "" {
@@ -413,8 +407,7 @@ func permissions(c *call, verb, direction, group string, rules tree) error {
 
 func compute(handlers map[string]*handler) {
 	handlers["AWS::EC2::LaunchTemplate"] = &handler{
-		replace: []string{"LaunchTemplateName"},
-		name:    "LaunchTemplateName",
+		name: "LaunchTemplateName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "LaunchTemplateName")
 			if name == "" {
@@ -450,8 +443,7 @@ func compute(handlers map[string]*handler) {
 		return params
 	}
 	handlers["AWS::AutoScaling::AutoScalingGroup"] = &handler{
-		replace: []string{"AutoScalingGroupName"},
-		name:    "AutoScalingGroupName",
+		name: "AutoScalingGroupName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "AutoScalingGroupName")
 			if name == "" {
@@ -481,8 +473,7 @@ func compute(handlers map[string]*handler) {
 	}
 
 	handlers["AWS::ECS::Cluster"] = &handler{
-		replace: []string{"ClusterName"},
-		name:    "ClusterName",
+		name: "ClusterName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "ClusterName")
 			if name == "" {
@@ -510,8 +501,7 @@ func compute(handlers map[string]*handler) {
 	}
 
 	handlers["AWS::ECS::CapacityProvider"] = &handler{
-		replace: []string{"Name"},
-		name:    "Name",
+		name: "Name",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "Name")
 			if name == "" {
@@ -541,7 +531,6 @@ func compute(handlers map[string]*handler) {
 		return err
 	}
 	handlers["AWS::ECS::ClusterCapacityProviderAssociations"] = &handler{
-		replace: []string{"Cluster"},
 		create: func(c *call, p props) (string, props, error) {
 			return made(str(p, "Cluster"), nil, associate(c, p))
 		},
@@ -572,8 +561,7 @@ func compute(handlers map[string]*handler) {
 	}
 
 	handlers["AWS::ECS::Service"] = &handler{
-		replace: []string{"ServiceName", "Cluster", "LaunchType", "SchedulingStrategy", "Role", "DeploymentController"},
-		name:    "ServiceName",
+		name: "ServiceName",
 		create: func(c *call, p props) (string, props, error) {
 			if err := attached(c, p); err != nil {
 				return "", nil, err
@@ -688,8 +676,7 @@ func routing(handlers map[string]*handler) {
 	}
 
 	handlers["AWS::ElasticLoadBalancingV2::LoadBalancer"] = &handler{
-		replace: []string{"Name", "Scheme", "Type"},
-		name:    "Name",
+		name: "Name",
 		create: func(c *call, p props) (string, props, error) {
 			params := pick(p, "Name", "Scheme", "SecurityGroups", "Subnets", "SubnetMappings", "Type", "IpAddressType", "Tags")
 			if str(p, "Name") == "" {
@@ -728,8 +715,7 @@ func routing(handlers map[string]*handler) {
 	health := []string{"HealthCheckEnabled", "HealthCheckIntervalSeconds", "HealthCheckPath", "HealthCheckPort", "HealthCheckProtocol",
 		"HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount", "Matcher"}
 	handlers["AWS::ElasticLoadBalancingV2::TargetGroup"] = &handler{
-		replace: []string{"Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType"},
-		name:    "Name",
+		name: "Name",
 		create: func(c *call, p props) (string, props, error) {
 			params := pick(p, append([]string{"Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType", "Tags"}, health...)...)
 			if str(p, "Name") == "" {
@@ -760,7 +746,6 @@ func routing(handlers map[string]*handler) {
 
 	listener := []string{"Port", "Protocol", "SslPolicy", "Certificates", "DefaultActions", "AlpnPolicy"}
 	handlers["AWS::ElasticLoadBalancingV2::Listener"] = &handler{
-		replace: []string{"LoadBalancerArn"},
 		create: func(c *call, p props) (string, props, error) {
 			n, err := c.q(elb, "CreateListener", pick(p, append([]string{"LoadBalancerArn"}, listener...)...))
 			if err != nil {
@@ -784,7 +769,6 @@ func routing(handlers map[string]*handler) {
 	}
 
 	handlers["AWS::ElasticLoadBalancingV2::ListenerRule"] = &handler{
-		replace: []string{"ListenerArn"},
 		create: func(c *call, p props) (string, props, error) {
 			n, err := c.q(elb, "CreateRule", pick(p, "ListenerArn", "Priority", "Conditions", "Actions"))
 			if err != nil {
@@ -815,8 +799,7 @@ func routing(handlers map[string]*handler) {
 
 func others(handlers map[string]*handler) {
 	handlers["AWS::SSM::Parameter"] = &handler{
-		replace: []string{"Name"},
-		name:    "Name",
+		name: "Name",
 		create: func(c *call, p props) (string, props, error) {
 			params := pick(p, "Name", "Type", "Value", "Description", "Tier", "AllowedPattern", "DataType")
 			if str(p, "Name") == "" {
@@ -851,8 +834,7 @@ func others(handlers map[string]*handler) {
 		return nil
 	}
 	handlers["AWS::ECR::Repository"] = &handler{
-		replace: []string{"RepositoryName", "EncryptionConfiguration"},
-		name:    "RepositoryName",
+		name: "RepositoryName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "RepositoryName")
 			if name == "" {
@@ -901,8 +883,7 @@ func others(handlers map[string]*handler) {
 		return err
 	}
 	handlers["AWS::Logs::LogGroup"] = &handler{
-		replace: []string{"LogGroupName"},
-		name:    "LogGroupName",
+		name: "LogGroupName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "LogGroupName")
 			if name == "" {
@@ -927,8 +908,7 @@ func others(handlers map[string]*handler) {
 		return err
 	}
 	handlers["AWS::CloudWatch::Alarm"] = &handler{
-		replace: []string{"AlarmName"},
-		name:    "AlarmName",
+		name: "AlarmName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "AlarmName")
 			if name == "" {
@@ -948,8 +928,7 @@ func others(handlers map[string]*handler) {
 		return err
 	}
 	handlers["AWS::CloudWatch::Dashboard"] = &handler{
-		replace: []string{"DashboardName"},
-		name:    "DashboardName",
+		name: "DashboardName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "DashboardName")
 			if name == "" {
@@ -965,8 +944,7 @@ func others(handlers map[string]*handler) {
 	}
 
 	handlers["AWS::S3::Bucket"] = &handler{
-		replace: []string{"BucketName"},
-		name:    "BucketName",
+		name: "BucketName",
 		create: func(c *call, p props) (string, props, error) {
 			name := str(p, "BucketName")
 			if name == "" {
@@ -984,8 +962,7 @@ func others(handlers map[string]*handler) {
 	}
 
 	handlers["AWS::IAM::Role"] = &handler{
-		replace: []string{"RoleName", "Path"},
-		name:    "RoleName",
+		name: "RoleName",
 		create: func(c *call, p props) (string, props, error) {
 			params := pick(p, "Description", "MaxSessionDuration", "Path", "Tags")
 			name := str(p, "RoleName")
@@ -1039,13 +1016,15 @@ func others(handlers map[string]*handler) {
 		return nil
 	}
 	handlers["AWS::IAM::Policy"] = &handler{
-		replace: []string{"PolicyName"},
 		create: func(c *call, p props) (string, props, error) {
 			return str(p, "PolicyName"), props{"Id": str(p, "PolicyName")}, put(c, p)
 		},
 		update: func(c *call, physical string, old, p props) (props, error) {
 			if err := put(c, p); err != nil {
 				return nil, err
+			}
+			if old["PolicyName"] != p["PolicyName"] {
+				return nil, remove(c, old, nil)
 			}
 			return nil, remove(c, old, asList(p["Roles"]))
 		},

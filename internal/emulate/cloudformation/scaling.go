@@ -35,7 +35,6 @@ func scaling(handlers map[string]*handler) {
 		return nil
 	}
 	handlers["AWS::ApplicationAutoScaling::ScalableTarget"] = &handler{
-		replace: identity,
 		create: func(c *call, p props) (string, props, error) {
 			id := str(p, "ResourceId") + "|" + str(p, "ScalableDimension") + "|" + str(p, "ServiceNamespace")
 			return made(id, props{"Id": id}, register(c, p))
@@ -63,8 +62,7 @@ func scaling(handlers map[string]*handler) {
 		return text(out["PolicyARN"]), err
 	}
 	handlers["AWS::ApplicationAutoScaling::ScalingPolicy"] = &handler{
-		replace: append([]string{"PolicyName", "ScalingTargetId"}, identity...),
-		name:    "PolicyName",
+		name: "PolicyName",
 		create: func(c *call, p props) (string, props, error) {
 			arn, err := put(c, p)
 			return made(arn, props{"Arn": arn}, err)

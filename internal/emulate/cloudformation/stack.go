@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // A resource is one that a stack has.
@@ -322,7 +324,7 @@ func (t *transaction) provision(next *resource) error {
 		t.now[next.logical] = next
 		return nil
 	}
-	if replaced(h, old.props, next.props) {
+	if replaced(next.typ, changed(old.props, next.props)...) {
 		if h.name != "" && str(next.props, h.name) != "" && str(old.props, h.name) == str(next.props, h.name) {
 			return t.failed(next, "UPDATE", validation("CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename %s and update the stack again.", str(next.props, h.name)))
 		}
@@ -351,9 +353,21 @@ func (t *transaction) provision(next *resource) error {
 	return nil
 }
 
-// replaced tells whether the change needs a new resource.
-func replaced(h *handler, old, next props) bool {
-	return h.update == nil || slices.ContainsFunc(h.replace, func(name string) bool { return encode(old[name]) != encode(next[name]) })
+// changed are the names of the properties that differ.
+func changed(old, next props) []string {
+	both := maps.Clone(old)
+	if both == nil {
+		both = props{}
+	}
+	maps.Copy(both, next)
+	return slices.DeleteFunc(slices.Collect(maps.Keys(both)), func(name string) bool { return encode(old[name]) == encode(next[name]) })
+}
+
+// replaced tells whether the change of some properties needs a new resource.
+func replaced(resourceType string, changed ...string) bool {
+	replaces, _ := model.Replaces(resourceType, changed...)
+	h := handlers[resourceType]
+	return h != nil && (replaces || h.update == nil)
 }
 
 func (t *transaction) create(next *resource, verb string) error {

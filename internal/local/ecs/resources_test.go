@@ -5,9 +5,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cutover/internal/capacity"
 )
 
-func TestRoom(t *testing.T) {
+func TestReserves(t *testing.T) {
 	definition := func(cpu, reservationMiB, memoryMiB, ports int) TaskDefinition {
 		return TaskDefinition{Containers: []ContainerDefinition{{CPUShares: cpu, MemoryReservationMiB: reservationMiB, MemoryMiB: memoryMiB, Ports: make([]int, ports)}}}
 	}
@@ -15,32 +17,23 @@ func TestRoom(t *testing.T) {
 	sidecar.Containers = append(sidecar.Containers, ContainerDefinition{CPUShares: 128, MemoryMiB: 64})
 	bounded := definition(256, 256, 0, 1)
 	bounded.Containers[0].CPULimit = 1024
-	small, medium := Registered(2, 2048), Registered(2, 4096)
 	for _, test := range []struct {
-		name     string
-		instance Resources
-		task     TaskDefinition
-		tasks    int
-		limit    string
+		name string
+		task TaskDefinition
+		want capacity.Resources
 	}{
-		{"the default task on a t3.small of 2048 units and 1894 MiB", small, definition(256, 256, 0, 1), 7, "memory"},
-		{"the default task on a t3.medium of 2048 units and 3788 MiB", medium, definition(256, 256, 0, 1), 8, "CPU units"},
-		{"the soft limit counts", small, definition(256, 256, 512, 1), 7, "memory"},
-		{"the hard limit counts without it", small, definition(256, 0, 512, 1), 3, "memory"},
-		{"containers add up to 384 units and 320 MiB", small, sidecar, 5, "CPU units"},
-		{"the limit of the task counts before the weight of its container", small, bounded, 2, "CPU units"},
-		{"no CPU units", small, definition(0, 256, 0, 1), 7, "memory"},
-		{"two ports of 28,229", small, definition(0, 0, 0, 2), 14114, "ports"},
-		{"nothing", small, definition(0, 0, 0, 0), -1, ""},
-		{"too large", small, definition(256, 1895, 0, 1), 0, "memory"},
-		{"no less than nothing", Resources{CPU: -256, MemoryMiB: 256}, definition(256, 256, 0, 0), 0, "CPU units"},
+		{"the default task", definition(256, 256, 0, 1), capacity.Resources{CPU: 256, MemoryMiB: 256, Ports: 1}},
+		{"the soft limit counts", definition(256, 256, 512, 1), capacity.Resources{CPU: 256, MemoryMiB: 256, Ports: 1}},
+		{"the hard limit counts without a soft one", definition(256, 0, 512, 1), capacity.Resources{CPU: 256, MemoryMiB: 512, Ports: 1}},
+		{"containers add up", sidecar, capacity.Resources{CPU: 384, MemoryMiB: 320, Ports: 1}},
+		{"the limit of the task counts before the weight of its container", bounded, capacity.Resources{CPU: 1024, MemoryMiB: 256, Ports: 1}},
+		{"no CPU units", definition(0, 256, 0, 1), capacity.Resources{MemoryMiB: 256, Ports: 1}},
+		{"two ports", definition(0, 0, 0, 2), capacity.Resources{Ports: 2}},
+		{"nothing", definition(0, 0, 0, 0), capacity.Resources{}},
 	} {
-		if tasks, limit := test.instance.Room(test.task.Reserves()); tasks != test.tasks || limit != test.limit {
-			t.Errorf("%s: %d by %q, want %d by %q", test.name, tasks, limit, test.tasks, test.limit)
+		if got := test.task.Reserves(); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
-	}
-	if small != (Resources{CPU: 2048, MemoryMiB: 1894, Ports: 28229}) {
-		t.Errorf("a t3.small registers %+v", small)
 	}
 }
 
@@ -55,7 +48,7 @@ func TestPlacement(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.options.Instance = &Resources{CPU: 2048, MemoryMiB: 1000, Ports: 10}
+		w.options.Instance = &capacity.Resources{CPU: 2048, MemoryMiB: 1000, Ports: 10}
 		w.apply(spec("v1", 3, noBalancer, reserving("stack/First", 300)))
 		if w.happened("unable to place") {
 			t.Error("a task was not placed although there is room")

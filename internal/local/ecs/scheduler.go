@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"cutover/internal/capacity"
 )
 
 // Options says what a scheduler works with.
@@ -21,7 +23,7 @@ type Options struct {
 	// Instance is the container instance that all tasks have to fit on: those that
 	// do not are placed when others have stopped. Default: this machine stands for
 	// as many instances as the tasks need.
-	Instance *Resources
+	Instance *capacity.Resources
 	// ScalingPeriod is the time that metrics of scaling policies are measured over,
 	// and by which all times of scaling are shortened if it is less than a minute.
 	// Default: a minute, as on AWS.

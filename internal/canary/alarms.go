@@ -1,0 +1,86 @@
+package canary
+
+import (
+	"fmt"
+	"time"
+)
+
+// Alarm compares a microservice with the monolith on AWS, in one kind. It goes off when
+// the result of its expression is above the threshold in [Periods] periods.
+type Alarm struct {
+	Kind Kind
+	// Description is for people.
+	Description string
+	// Expression is in CloudWatch's metric math
+	// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html).
+	Expression string
+	// Metrics are those of the expression, each of one [Period].
+	Metrics   []Metric
+	Threshold float64
+}
+
+// Metric is what CloudWatch measures of a target group
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html).
+type Metric struct {
+	// ID names the metric in the expression.
+	ID string
+	// Service is whose target group is measured.
+	Service string
+	// Name and Statistic are CloudWatch's, like "RequestCount" and "Sum".
+	Name, Statistic string
+}
+
+// Alarms returns the alarms of a microservice, in the order of [Kinds]. The alarms are
+// the same in every phase, so they have to be right whoever of the two gets requests.
+//
+// CloudWatch has no data point of what did not happen, a count of 0 errors included.
+// In arithmetic a missing point is 0. There is no result, and so no alarm, where a
+// condition has no point, where the divisor is 0, or where a metric has no points:
+//
+//   - Errors and latency begin with the requests of the service, which are not filled.
+//     Without requests there is no result. CloudWatch may not have the last minute yet,
+//     and that minute is not taken for a quiet one.
+//   - Unhealthy targets count without requests, too.
+//   - A monolith without enough requests gives 0, or no point, which is filled with 0.
+//     If only the monolith's last minute is late, the monolith is taken for faultless
+//     once. That is one period fewer than an alarm takes.
+//
+// A load balancer's own answer, as when a task breaks off, belongs to no target group.
+// The load balancer's own alarm tells of such answers.
+func Alarms(service, monolith string) []Alarm {
+	requests := Metric{"requests", service, "RequestCount", "Sum"}
+	monolithRequests := Metric{"monolithRequests", monolith, "RequestCount", "Sum"}
+	both := func(id, monolithID, name, statistic string) []Metric {
+		return []Metric{{id, service, name, statistic}, {monolithID, monolith, name, statistic}}
+	}
+	enough := fmt.Sprintf("requests >= %d", MinRequests)
+	compared := fmt.Sprintf("monolithRequests >= %d", MinRequests)
+	long := fmt.Sprintf(", for %d minutes", int(Periods*Period/time.Minute))
+	withRequests := fmt.Sprintf("%s with %d requests or more", long, MinRequests)
+	return []Alarm{
+		{
+			Kind: Errors,
+			Description: fmt.Sprintf("%s answers with 5xx more often than %s: by more than %g percentage points", service, monolith, MaxErrorPoints) +
+				withRequests,
+			Expression: fmt.Sprintf("IF(%s, 100 * errors / requests - FILL(IF(%s, 100 * monolithErrors / monolithRequests, 0), 0), 0)", enough, compared),
+			Metrics:    append(both("errors", "monolithErrors", "HTTPCode_Target_5XX_Count", "Sum"), requests, monolithRequests),
+			Threshold:  MaxErrorPoints,
+		},
+		{
+			Kind: Latency,
+			Description: fmt.Sprintf("%s is slower than %s: its p99 is above %v and more than %g times as long", service, monolith, MinLatency, MaxLatencyRatio) +
+				withRequests,
+			Expression: fmt.Sprintf("IF(%s AND %s AND latency > %g, latency / monolithLatency, 0)", enough, compared, MinLatency.Seconds()),
+			Metrics:    append(both("latency", "monolithLatency", "TargetResponseTime", "p99"), requests, monolithRequests),
+			Threshold:  MaxLatencyRatio,
+		},
+		{
+			Kind:        Unhealthy,
+			Description: fmt.Sprintf("%s has more unhealthy tasks than %s", service, monolith) + long,
+			Expression:  fmt.Sprintf("unhealthy - FILL(IF(%s, monolithUnhealthy, 0), 0)", compared),
+			// The fewest of a minute: a task that is being started is unhealthy for some
+			// seconds.
+			Metrics: append(both("unhealthy", "monolithUnhealthy", "UnHealthyHostCount", "Minimum"), monolithRequests),
+		},
+	}
+}

@@ -1,0 +1,61 @@
+package capacity
+
+import "testing"
+
+func TestRoom(t *testing.T) {
+	small, medium := instances["t3.small"].Registers(), instances["t3.medium"].Registers()
+	for _, test := range []struct {
+		name     string
+		instance Resources
+		task     Resources
+		tasks    int
+		limit    string
+	}{
+		{"the default task on a t3.small of 2048 units and 1894 MiB", small, Resources{256, 256, 1}, 7, "memory"},
+		{"the default task on a t3.medium of 2048 units and 3788 MiB", medium, Resources{256, 256, 1}, 8, "CPU units"},
+		{"no CPU units", small, Resources{0, 256, 1}, 7, "memory"},
+		{"two ports of 28,229", small, Resources{0, 0, 2}, 14114, "ports"},
+		{"nothing", small, Resources{}, -1, ""},
+		{"too large", small, Resources{256, 1895, 1}, 0, "memory"},
+		{"no less than nothing", Resources{CPU: -256, MemoryMiB: 256}, Resources{256, 256, 0}, 0, "CPU units"},
+	} {
+		if tasks, limit := test.instance.Room(test.task); tasks != test.tasks || limit != test.limit {
+			t.Errorf("%s: %d by %q, want %d by %q", test.name, tasks, limit, test.tasks, test.limit)
+		}
+	}
+	if want := (Resources{CPU: 2048, MemoryMiB: 1894, Ports: 28229}); small != want {
+		t.Errorf("a t3.small registers %+v, want %+v", small, want)
+	}
+}
+
+func TestInstances(t *testing.T) {
+	one := Resources{CPU: 2048, MemoryMiB: 2000, Ports: 10}
+	for _, test := range []struct {
+		need Resources
+		want int
+	}{
+		{Resources{}, 0},
+		{Resources{1, 1, 1}, 1},
+		{Resources{2048, 2000, 99}, 1},
+		{Resources{2049, 2000, 0}, 2},
+		{Resources{2048, 4001, 0}, 3},
+	} {
+		if got := test.need.Instances(one); got != test.want {
+			t.Errorf("%+v: %d instances, want %d", test.need, got, test.want)
+		}
+	}
+}
+
+func TestInstanceOf(t *testing.T) {
+	if i, known := InstanceOf("t3.small"); !known || i != (Instance{VCPU: 2, MemoryMiB: 2048}) {
+		t.Errorf("a t3.small is %+v, %v", i, known)
+	}
+	for _, name := range InstanceTypes() {
+		if i, _ := InstanceOf(name); i.VCPU < 1 || i.MemoryMiB < 1024 {
+			t.Errorf("a %s has %+v", name, i)
+		}
+	}
+	if _, known := InstanceOf("t3.huge"); known {
+		t.Error("a t3.huge is known")
+	}
+}

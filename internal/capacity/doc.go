@@ -1,0 +1,3 @@
+// Package capacity counts what tasks reserve and what instances have: CPU units,
+// memory and ports.
+package capacity

@@ -1,0 +1,50 @@
+package model
+
+import (
+	"strings"
+
+	"cutover/internal/assembly"
+)
+
+// arns are ARNs by type, from the account and region on, as
+// https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+// has them. {Property} stands for the property, or for "${stack/logical id}" where the
+// template leaves the name to the deployment.
+var arns = map[string]string{
+	EC2AutoScalingGroup:           "autoscaling:REGION:ACCOUNT:autoScalingGroup:{}",
+	ECRRepository:                 "ecr:REGION:ACCOUNT:repository/{RepositoryName}",
+	ECSCluster:                    "ecs:REGION:ACCOUNT:cluster/{ClusterName}",
+	ECSService:                    "ecs:REGION:ACCOUNT:service/{ServiceName}",
+	ECSTaskDefinition:             "ecs:REGION:ACCOUNT:task-definition/{Family}",
+	ELBLoadBalancer:               "elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/{Name}",
+	ELBTargetGroup:                "elasticloadbalancing:REGION:ACCOUNT:targetgroup/{Name}",
+	IAMRole:                       "iam::ACCOUNT:role/{RoleName}",
+	SSMParameter:                  "ssm:REGION:ACCOUNT:parameter{Name}",
+	"AWS::DynamoDB::Table":        "dynamodb:REGION:ACCOUNT:table/{TableName}",
+	"AWS::KMS::Key":               "kms:REGION:ACCOUNT:key/{}",
+	"AWS::Lambda::Function":       "lambda:REGION:ACCOUNT:function:{FunctionName}",
+	"AWS::Logs::LogGroup":         "logs:REGION:ACCOUNT:log-group:{LogGroupName}:*",
+	"AWS::S3::Bucket":             "s3:::{BucketName}",
+	"AWS::SNS::Topic":             "sns:REGION:ACCOUNT:{TopicName}",
+	"AWS::SQS::Queue":             "sqs:REGION:ACCOUNT:{QueueName}",
+	"AWS::SecretsManager::Secret": "secretsmanager:REGION:ACCOUNT:secret:{Name}",
+}
+
+// ARN returns the ARN that a resource is going to have in an account and region. It is
+// empty for a type that no policy names and that is nobody's to keep from others.
+func ARN(r *assembly.Resource, account, region string) string {
+	form, known := arns[r.Type]
+	if !known {
+		return ""
+	}
+	before, rest, _ := strings.Cut(form, "{")
+	property, after, _ := strings.Cut(rest, "}")
+	name, ok := r.Properties[property].(string)
+	if !ok {
+		name = "${" + r.String() + "}"
+		if r.Type == SSMParameter {
+			name = "/" + name
+		}
+	}
+	return "arn:aws:" + strings.NewReplacer("REGION", region, "ACCOUNT", account).Replace(before) + name + after
+}

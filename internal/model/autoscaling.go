@@ -1,0 +1,121 @@
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"cutover/internal/assembly"
+)
+
+func (m *Model) readAutoScaling() {
+	m.LaunchTemplates = all(m, EC2LaunchTemplate, func(l *Launch, p assembly.Value) {
+		l.data = "LaunchTemplateData."
+		l.read(p.Field("LaunchTemplateData"))
+	})
+	m.LaunchConfigurations = all(m, EC2LaunchConfiguration, (*Launch).read)
+	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
+}
+
+// AutoScalingGroup is a group of EC2 instances.
+type AutoScalingGroup struct {
+	Base
+	// Desired is 0 if the template leaves the number to the group.
+	Min, Max, Desired int
+	// Launch is the group's launch template or launch configuration. It is nil if the
+	// assembly does not have it.
+	Launch *Launch
+	// LaunchProperty is the property that names Launch, or that should.
+	LaunchProperty string
+	// InstanceTypes are those that the group itself names, the preferred one first.
+	// Without any the instances have the type of Launch.
+	InstanceTypes []string
+	// Subnets has nil for each subnet that the assembly does not have.
+	Subnets []*Subnet
+}
+
+// autoScalingGroup reads an Auto Scaling group.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-autoscaling-autoscalinggroup.html
+func (m *Model) autoScalingGroup(g *AutoScalingGroup, p assembly.Value) {
+	g.Min = p.Field("MinSize").Int(0, 0, math.MaxInt32)
+	g.Desired = p.Field("DesiredCapacity").Int(0, 0, math.MaxInt32)
+	g.Max = p.Field("MaxSize").Int(max(g.Min, g.Desired), 0, math.MaxInt32)
+	g.Subnets = m.subnets(p.Field("VPCZoneIdentifier"))
+
+	template := p.Field("LaunchTemplate")
+	g.LaunchProperty = "LaunchTemplate"
+	if mixed := p.Field("MixedInstancesPolicy").Field("LaunchTemplate"); mixed.Present() {
+		template = mixed.Field("LaunchTemplateSpecification")
+		g.LaunchProperty = "MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification"
+		for _, override := range mixed.Field("Overrides").List() {
+			g.InstanceTypes = append(g.InstanceTypes, override.Field("InstanceType").Text(""))
+		}
+	}
+	if g.Launch = refer[Launch](m, template.Field("LaunchTemplateId"), EC2LaunchTemplate, "LaunchTemplateId"); g.Launch == nil {
+		g.Launch = refer[Launch](m, p.Field("LaunchConfigurationName"), EC2LaunchConfiguration)
+	}
+}
+
+// Launch is how instances are launched: the data of a launch template, or the older
+// launch configuration.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ec2-launchtemplate-launchtemplatedata.html
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-autoscaling-launchconfiguration.html
+type Launch struct {
+	Base
+	InstanceType string
+	// TokensRequired says that version 1 of the metadata service is off. Default false.
+	TokensRequired bool
+	// PublicAddresses says of each network interface whether it gets a public address.
+	// Without interfaces there is one element. It is nil if the subnet decides.
+	PublicAddresses []*bool
+	Volumes         []Volume
+
+	data string // goes before the names of members
+}
+
+// Template says whether this is a launch template.
+func (l *Launch) Template() bool { return l.data != "" }
+
+// Property returns the property that a member is, like "InstanceType".
+func (l *Launch) Property(member string) string { return l.data + member }
+
+// Volume is a volume that an instance is launched with.
+type Volume struct {
+	// Property is its place among the properties of the launch template.
+	Property string
+	Device   string
+	// EBS is false for an instance store volume, which has no more than a device.
+	EBS bool
+	// Type is like gp3. Default gp2.
+	Type      string
+	SizeGB    int
+	Encrypted bool
+}
+
+// read reads the data of a launch template, or a launch configuration.
+func (l *Launch) read(p assembly.Value) {
+	l.InstanceType = p.Field("InstanceType").Text("")
+	l.TokensRequired = p.Field("MetadataOptions").Field("HttpTokens").Text("optional") == "required"
+	addresses := []assembly.Value{p}
+	if interfaces := p.Field("NetworkInterfaces").List(); len(interfaces) > 0 {
+		addresses = interfaces
+	}
+	for _, v := range addresses {
+		var public *bool
+		if address := v.Field("AssociatePublicIpAddress"); address.Present() {
+			public = new(bool)
+			*public = address.Bool(true)
+		}
+		l.PublicAddresses = append(l.PublicAddresses, public)
+	}
+	for i, device := range p.Field("BlockDeviceMappings").List() {
+		disk := device.Field("Ebs")
+		l.Volumes = append(l.Volumes, Volume{
+			Property:  l.Property(fmt.Sprintf("BlockDeviceMappings[%d]", i)),
+			Device:    device.Field("DeviceName").Text(""),
+			EBS:       disk.Present(),
+			Type:      disk.Field("VolumeType").Text("gp2"),
+			SizeGB:    disk.Field("VolumeSize").Int(0, 1, math.MaxInt32),
+			Encrypted: disk.Field("Encrypted").Bool(false),
+		})
+	}
+}

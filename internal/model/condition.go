@@ -1,0 +1,99 @@
+package model
+
+import (
+	"net/netip"
+	"strings"
+
+	"cutover/internal/assembly"
+)
+
+// The condition types of
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
+const (
+	PathPattern   = "path-pattern"
+	HostHeader    = "host-header"
+	HTTPHeader    = "http-header"
+	RequestMethod = "http-request-method"
+	QueryString   = "query-string"
+	SourceIP      = "source-ip"
+)
+
+// Condition is met by a request if one of its values matches.
+//
+// Patterns in the values may have the wildcards * for any number of characters,
+// none included, and ? for exactly one. Only paths and methods are compared with
+// their case.
+type Condition struct {
+	// Field is the condition's type.
+	Field string
+	// Header is the name of the header, for an http-header condition.
+	Header string
+	// Values are patterns for path-pattern, host-header and http-header, methods
+	// for http-request-method, address ranges for source-ip. A value of
+	// query-string is "key=pattern" or, for any key, "pattern".
+	Values []string
+	// Query are the values of query-string.
+	Query []QueryValue
+}
+
+// QueryValue is a value of a query-string condition.
+type QueryValue struct {
+	// Key is empty, too, if AnyKey says that any key will do.
+	Key, Value string
+	AnyKey     bool
+}
+
+func (c Condition) String() string {
+	field := c.Field
+	if c.Header != "" {
+		field += " " + c.Header
+	}
+	return field + " " + strings.Join(c.Values, " or ")
+}
+
+// condition reads one condition of a rule.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-elasticloadbalancingv2-listenerrule-rulecondition.html
+func condition(v assembly.Value) Condition {
+	configs := map[string]string{
+		PathPattern: "PathPatternConfig", HostHeader: "HostHeaderConfig", HTTPHeader: "HttpHeaderConfig",
+		RequestMethod: "HttpRequestMethodConfig", QueryString: "QueryStringConfig", SourceIP: "SourceIpConfig",
+	}
+	field := v.Field("Field")
+	c := Condition{Field: field.Text("")}
+	if configs[c.Field] == "" {
+		field.Refuse("%q is not a condition that is evaluated; those are %s", c.Field,
+			strings.Join([]string{PathPattern, HostHeader, HTTPHeader, RequestMethod, QueryString, SourceIP}, ", "))
+		return c
+	}
+	// The values of paths and hosts may stand in the condition itself.
+	config := v
+	if short := c.Field == PathPattern || c.Field == HostHeader; !short || !v.Field("Values").Present() {
+		config = v.Field(configs[c.Field]).Need("an object")
+	}
+	if c.Field == HTTPHeader {
+		header := config.Field("HttpHeaderName")
+		if c.Header = header.Text(""); c.Header == "" || strings.EqualFold(c.Header, "Host") {
+			header.Refuse("%q cannot be the header of an http-header condition (for Host there is host-header)", c.Header)
+		}
+	}
+	for _, value := range config.Field("Values").Some() {
+		if c.Field == QueryString {
+			key := value.Field("Key")
+			q := QueryValue{Key: key.Text(""), Value: value.Field("Value").Need("a value").Text(""), AnyKey: !key.Present()}
+			text := q.Value
+			if !q.AnyKey {
+				text = q.Key + "=" + text
+			}
+			c.Query, c.Values = append(c.Query, q), append(c.Values, text)
+			continue
+		}
+		text := value.Text("")
+		if text == "" {
+			value.Refuse("a condition cannot have an empty value")
+		} else if _, err := netip.ParsePrefix(text); err != nil && c.Field == SourceIP {
+			value.Refuse("%q is not an address range like 10.0.0.0/8", text)
+		}
+		c.Values = append(c.Values, text)
+	}
+	return c
+}

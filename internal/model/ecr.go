@@ -1,0 +1,25 @@
+package model
+
+import "cutover/internal/assembly"
+
+// Repository holds container images.
+type Repository struct {
+	Base
+	// Name is the repository's, or its logical id if CloudFormation makes up a name.
+	Name string
+	// ScanOnPush scans each image that is pushed. Default false.
+	ScanOnPush bool
+	// Immutable keeps a tag with its image. Default false.
+	Immutable bool
+	// Lifecycle is the policy by which images are removed, as JSON. Default: none are.
+	Lifecycle string
+}
+
+// read reads a repository.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecr-repository.html
+func (r *Repository) read(p assembly.Value) {
+	r.Name = name(&r.Base, p.Field("RepositoryName"))
+	r.ScanOnPush = p.Field("ImageScanningConfiguration").Field("ScanOnPush").Bool(false)
+	r.Immutable = p.Field("ImageTagMutability").Text("MUTABLE") == "IMMUTABLE"
+	r.Lifecycle = p.Field("LifecyclePolicy").Field("LifecyclePolicyText").Text("")
+}

@@ -1,0 +1,68 @@
+package model
+
+import (
+	"slices"
+	"strconv"
+
+	"cutover/internal/assembly"
+)
+
+// Listener is a port on which a load balancer takes requests.
+type Listener struct {
+	Base
+	// LoadBalancer is nil if the assembly does not have it.
+	LoadBalancer *LoadBalancer
+	Port         int
+	// Protocol is HTTP or HTTPS, or one of a Network Load Balancer.
+	Protocol string
+	// SecurityPolicy is the name of the policy for TLS. Empty if the template leaves it to
+	// AWS.
+	SecurityPolicy string
+	// MutualTLS is off (the default), passthrough or verify.
+	MutualTLS string
+	// ServerHeader says whether answers have a Server header. Default true.
+	ServerHeader bool
+	// Default is the rule without conditions. Its resource is the listener's own.
+	Default *Rule
+}
+
+// String is the protocol and the port: "HTTP:80".
+func (l *Listener) String() string { return l.Protocol + ":" + strconv.Itoa(l.Port) }
+
+// listener reads a listener and its default rule.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-listener.html
+func (m *Model) listener(l *Listener, p assembly.Value) {
+	l.LoadBalancer = elsewhere[LoadBalancer](m, p.Field("LoadBalancerArn"), ELBLoadBalancer, "LoadBalancerArn")
+	l.Port = p.Field("Port").Need("a port").Int(0, 1, 65535)
+	l.Protocol = p.Field("Protocol").Text("")
+	l.SecurityPolicy = p.Field("SslPolicy").Text("")
+	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
+	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
+	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"))}
+}
+
+// Rule says what happens to the requests that meet all of its conditions.
+type Rule struct {
+	// Base of a default rule has the listener's resource.
+	Base
+	Listener *Listener
+	// Priority is 1 to 50000; lower ones are tried first. 0 is the default rule.
+	Priority   int
+	Conditions []Condition
+	Action     Action
+}
+
+// rule reads a rule.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-listenerrule.html
+func (m *Model) rule(r *Rule, p assembly.Value) {
+	r.Listener = refer[Listener](m, p.Field("ListenerArn").Need("a listener"), ELBListener, "ListenerArn")
+	r.Priority = p.Field("Priority").Need("a priority").Int(0, 1, 50000)
+	r.Action = m.action(p.Field("Actions"))
+	for _, v := range p.Field("Conditions").Some() {
+		c := condition(v)
+		if c.Field != HTTPHeader && c.Field != QueryString && slices.ContainsFunc(r.Conditions, func(other Condition) bool { return other.Field == c.Field }) {
+			v.Refuse("a rule can have one %s condition only", c.Field)
+		}
+		r.Conditions = append(r.Conditions, c)
+	}
+}

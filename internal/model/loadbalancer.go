@@ -1,0 +1,94 @@
+package model
+
+import (
+	"time"
+
+	"cutover/internal/assembly"
+)
+
+func (m *Model) readLoadBalancing() {
+	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
+	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
+	m.Listeners = all(m, ELBListener, m.listener)
+	m.Rules = all(m, ELBListenerRule, m.rule)
+}
+
+// LoadBalancer is a load balancer.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
+type LoadBalancer struct {
+	Base
+	// Name is the load balancer's, or its logical id if CloudFormation makes up a
+	// name.
+	Name string
+	// Type is application (the default), network or gateway.
+	Type string
+	// Internal says that the load balancer has no public addresses. Default false.
+	Internal bool
+	// Subnets has nil for each subnet that the assembly does not have. There is one
+	// address in each.
+	Subnets []*Subnet
+	// IdleTimeout closes a connection, to a client or to a target, over which
+	// nothing was sent or received for so long. Default 60 s.
+	IdleTimeout time.Duration
+	// ClientKeepAlive is how long a client may use one connection. Default 1 h.
+	ClientKeepAlive time.Duration
+	// HTTP2 offers HTTP/2 to clients of an HTTPS listener. Default true.
+	HTTP2 bool
+	// DropInvalidHeaders removes header fields whose names have other characters
+	// than letters, digits and hyphens. Default false: they are passed on.
+	DropInvalidHeaders bool
+	// PreserveHost passes the Host header on as it is. Default false: the port in
+	// it is that of the listener, and left out for 80 and 443.
+	PreserveHost bool
+	// ForwardedFor is append (the default), preserve or remove: what happens to
+	// the X-Forwarded-For header.
+	ForwardedFor string
+	// ForwardedPort adds the client's port to its address in X-Forwarded-For.
+	// Default false.
+	ForwardedPort bool
+	// AccessLogs writes a line for each request to a bucket. Default false.
+	AccessLogs bool
+	// DeletionProtection refuses to delete the load balancer. Default false.
+	DeletionProtection bool
+	// DesyncMitigation is defensive (the default), strictest or monitor: what happens to
+	// requests that a target may understand otherwise.
+	DesyncMitigation string
+}
+
+// loadBalancer reads a load balancer.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html
+func (m *Model) loadBalancer(lb *LoadBalancer, p assembly.Value) {
+	lb.read(p)
+	lb.Subnets = m.subnets(p.Field("Subnets"))
+	for _, mapping := range p.Field("SubnetMappings").List() {
+		lb.Subnets = append(lb.Subnets, refer[Subnet](m, mapping.Field("SubnetId"), EC2Subnet, "SubnetId"))
+	}
+}
+
+func (lb *LoadBalancer) read(p assembly.Value) {
+	lb.Name = name(&lb.Base, p.Field("Name"))
+	lb.Internal = p.Field("Scheme").Text("internet-facing") == "internal"
+	lb.Type = p.Field("Type").OneOf("application", "network", "gateway")
+	a := p.Field("LoadBalancerAttributes").Attributes()
+	lb.IdleTimeout = a.Field("idle_timeout.timeout_seconds").Seconds(60, 1, 4000)
+	lb.ClientKeepAlive = a.Field("client_keep_alive.seconds").Seconds(3600, 60, 604800)
+	lb.HTTP2 = a.Field("routing.http2.enabled").Bool(true)
+	lb.DropInvalidHeaders = a.Field("routing.http.drop_invalid_header_fields.enabled").Bool(false)
+	lb.PreserveHost = a.Field("routing.http.preserve_host_header.enabled").Bool(false)
+	lb.ForwardedFor = a.Field("routing.http.xff_header_processing.mode").OneOf("append", "preserve", "remove")
+	lb.ForwardedPort = a.Field("routing.http.xff_client_port.enabled").Bool(false)
+	lb.AccessLogs = a.Field("access_logs.s3.enabled").Bool(false)
+	lb.DeletionProtection = a.Field("deletion_protection.enabled").Bool(false)
+	lb.DesyncMitigation = a.Field("routing.http.desync_mitigation_mode").OneOf("defensive", "strictest", "monitor")
+}
+
+// DefaultLoadBalancer returns a load balancer with all defaults, for a listener
+// whose own is not in the assembly.
+func DefaultLoadBalancer(resource *assembly.Resource) *LoadBalancer {
+	lb := &LoadBalancer{Base: Base{Resource: resource}}
+	none := *resource
+	none.Properties = nil
+	lb.read(assembly.NewReader(nil).Properties(&none))
+	return lb
+}

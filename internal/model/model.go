@@ -1,0 +1,211 @@
+// Package model reads the resources of an assembly into typed values, each
+// resource once. Whoever asks what a template says, asks the model:
+//
+//	m := model.Read(assembly)
+//	for _, service := range m.Services {
+//		fmt.Println(service.Name, service.TaskDefinition.Family)
+//	}
+//
+// Reading never fails. A value that cannot be read is a [Problem] of its resource
+// and has its default, so that a reader that does not need the value is not
+// disturbed. A member that the typed value does not have is one of the resource's
+// settings. Readers decide: the local target refuses every problem and every
+// setting that it does not pass over; others ask for the properties that they use.
+//
+// A resource whose condition does not hold is not in the model. Lists are in the
+// order of the stacks, and of the logical ids within each.
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+)
+
+// Problem is a value that cannot be read.
+type Problem = assembly.Problem
+
+// Setting is a member of a resource that its typed value does not have.
+type Setting = assembly.Setting
+
+// Model is what the templates of an assembly say. It does not change after
+// [Read], so it may be used by several goroutines.
+type Model struct {
+	Assembly *assembly.Assembly
+
+	LoadBalancers []*LoadBalancer
+	TargetGroups  []*TargetGroup
+	Listeners     []*Listener
+	// Rules are those of all listeners, without the default rules.
+	Rules []*Rule
+
+	VPCs           []*VPC
+	Subnets        []*Subnet
+	Endpoints      []*Endpoint
+	SecurityGroups []*SecurityGroup
+	// SecurityGroupRules are those of groups, then those with a resource of their own.
+	SecurityGroupRules []*SecurityGroupRule
+
+	LaunchTemplates, LaunchConfigurations []*Launch
+	AutoScalingGroups                     []*AutoScalingGroup
+	Repositories                          []*Repository
+	Alarms                                []*Alarm
+
+	Roles            []*Role
+	InstanceProfiles []*InstanceProfile
+	Policies         []*Policy
+	ResourcePolicies []*ResourcePolicy
+
+	values map[*assembly.Resource]any
+}
+
+// Read reads an assembly.
+func Read(a *assembly.Assembly) *Model {
+	m := &Model{Assembly: a, values: map[*assembly.Resource]any{}}
+	// What is referred to comes before what refers to it.
+	m.readNetwork()
+	m.readSecurityGroups()
+	m.readAutoScaling()
+	m.Repositories = all(m, ECRRepository, (*Repository).read)
+	m.Alarms = all(m, CloudWatchAlarm, (*Alarm).read)
+	m.readIAM()
+	m.readLoadBalancing()
+	return m
+}
+
+// Base is what all typed values have.
+type Base struct {
+	Resource *assembly.Resource
+	// Problems are the values that could not be read.
+	Problems []Problem
+	// Settings are the members that are set in the template and that the typed
+	// value does not have, at every level.
+	Settings []Setting
+}
+
+func (b *Base) base() *Base { return b }
+
+// Key is the resource's place in the assembly: "stack/logical id".
+func (b *Base) Key() string { return b.Resource.String() }
+
+// Errorf returns an [*assembly.Error] about a property, like "DesiredCount".
+func (b *Base) Errorf(property, format string, args ...any) error {
+	return b.Resource.Errorf("Properties."+property, format, args...)
+}
+
+// Problem joins the problems of some properties, like "DesiredCount", or of all.
+// Whether the resource exists at all concerns every property.
+func (b *Base) Problem(properties ...string) error {
+	var errs []error
+	for _, problem := range b.Problems {
+		if within(problem.Property, properties) {
+			errs = append(errs, problem.Err)
+		}
+	}
+	return assembly.Join(errs...)
+}
+
+// Unsupported joins the problems of some properties, or of all, and an error for
+// each setting there that is not passed over. Passed over are settings by the name
+// of the member, or of an object that the member is in; each with the one value
+// that is passed over, or "" for any. Problems in what is passed over with any value are
+// passed over, too. Reasons are by the name of the member.
+func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
+	inPassed := func(path string) bool {
+		return slices.ContainsFunc(strings.Split(path, "."), func(object string) bool {
+			object, _, _ = strings.Cut(object, "[")
+			only, ok := passed[object]
+			return ok && only == ""
+		})
+	}
+	var errs []error
+	for _, problem := range b.Problems {
+		if within(problem.Property, properties) && !inPassed(problem.Property) {
+			errs = append(errs, problem.Err)
+		}
+	}
+	for _, setting := range b.Settings {
+		only, ok := passed[setting.Name]
+		if !within(setting.Property, properties) || inPassed(setting.Property) || ok && (only == "" || only == fmt.Sprint(setting.Value)) {
+			continue
+		}
+		errs = append(errs, setting.Refuse(reasons[setting.Name]))
+	}
+	return assembly.Join(errs...)
+}
+
+// within says whether a path is below one of the properties, or below any if none
+// are given.
+func within(path string, properties []string) bool {
+	rest, ok := strings.CutPrefix(path, "Properties.")
+	return !ok || len(properties) == 0 || slices.ContainsFunc(properties, func(property string) bool {
+		after, ok := strings.CutPrefix(rest, property)
+		return ok && (after == "" || strings.ContainsAny(after[:1], ".[ "))
+	})
+}
+
+// Tag returns the value of a tag, where tags are a list. It is empty if there is none,
+// or if only a deployment can tell it.
+func Tag(resource *assembly.Resource, key string) string {
+	tags, _ := resource.Properties["Tags"].([]any)
+	for _, tag := range tags {
+		if tag, ok := tag.(map[string]any); ok && tag["Key"] == key {
+			value, _ := tag["Value"].(string)
+			return value
+		}
+	}
+	return ""
+}
+
+// all reads the resources of a type.
+func all[T any, P interface {
+	*T
+	base() *Base
+}](m *Model, resourceType string, read func(P, assembly.Value)) []P {
+	var values []P
+	for _, resource := range m.Assembly.Resources(resourceType) {
+		exists, err := resource.Exists(m.Assembly)
+		if err == nil && !exists {
+			continue
+		}
+		reader, value := assembly.NewReader(m.Assembly), P(new(T))
+		b := value.base()
+		b.Resource = resource
+		read(value, reader.Properties(resource))
+		b.Problems, b.Settings = append(b.Problems, reader.Problems()...), reader.Settings()
+		if err != nil {
+			b.Problems = append(b.Problems, Problem{Property: "Condition", Err: err})
+		}
+		m.values[resource] = value
+		values = append(values, value)
+	}
+	return values
+}
+
+// refer returns the typed value of the resource that a value identifies, by Ref or
+// by one of the attributes. Anything else is a problem; what is absent is nil.
+func refer[T any](m *Model, v assembly.Value, resourceType string, attributes ...string) *T {
+	resource := v.Resource(resourceType, attributes...)
+	value, ok := m.values[resource].(*T)
+	if !ok && resource != nil {
+		v.Refuse("%v is left out of its template: its condition does not hold", resource)
+	}
+	return value
+}
+
+// elsewhere is like refer, for a resource that may be outside of the assembly.
+func elsewhere[T any](m *Model, v assembly.Value, resourceType string, attributes ...string) *T {
+	value, _ := m.values[v.Elsewhere(resourceType, attributes...)].(*T)
+	return value
+}
+
+// name reads a name, which CloudFormation makes up if it is left out: then the
+// logical id stands for it.
+func name(b *Base, v assembly.Value) string {
+	if name := v.Text(""); name != "" {
+		return name
+	}
+	return b.Resource.LogicalID
+}

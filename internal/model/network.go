@@ -1,0 +1,63 @@
+package model
+
+import (
+	"fmt"
+
+	"cutover/internal/assembly"
+)
+
+func (m *Model) readNetwork() {
+	m.VPCs = all(m, EC2VPC, func(*VPC, assembly.Value) {})
+	m.Subnets = all(m, EC2Subnet, func(s *Subnet, _ assembly.Value) { s.Zone = fmt.Sprint(s.Resource.Properties["AvailabilityZone"]) })
+	all(m, EC2FlowLog, func(_ *struct{ Base }, p assembly.Value) {
+		if vpc := elsewhere[VPC](m, p.Field("ResourceId"), EC2VPC, "VpcId"); vpc != nil {
+			vpc.FlowLog = true
+		}
+	})
+	all(m, DefaultGroupRestriction, func(_ *struct{ Base }, p assembly.Value) {
+		if vpc := elsewhere[VPC](m, p.Field("DefaultSecurityGroupId"), EC2VPC, "DefaultSecurityGroup"); vpc != nil {
+			vpc.DefaultGroupClosed = true
+		}
+	})
+	m.Endpoints = all(m, EC2VPCEndpoint, func(e *Endpoint, p assembly.Value) {
+		e.Type = p.Field("VpcEndpointType").Text("Gateway")
+		e.Subnets = m.subnets(p.Field("SubnetIds"))
+	})
+}
+
+// VPC is a virtual network.
+type VPC struct {
+	Base
+	// FlowLog says that its traffic is logged.
+	FlowLog bool
+	// DefaultGroupClosed says that CDK's custom resource takes the rules of its default
+	// security group away.
+	DefaultGroupClosed bool
+}
+
+// Subnet is a part of a VPC, in one zone.
+type Subnet struct {
+	Base
+	// Zone identifies the Availability Zone. It may be a function call, as text: which
+	// zone is meant is known only at the deployment.
+	Zone string
+}
+
+// Endpoint is a VPC endpoint.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-vpcendpoint.html
+type Endpoint struct {
+	Base
+	// Type is Gateway (the default), Interface or another.
+	Type string
+	// Subnets has nil for each subnet that the assembly does not have.
+	Subnets []*Subnet
+}
+
+// subnets reads a list of subnets. A subnet that the assembly does not have is nil.
+func (m *Model) subnets(v assembly.Value) []*Subnet {
+	var subnets []*Subnet
+	for _, subnet := range v.List() {
+		subnets = append(subnets, refer[Subnet](m, subnet, EC2Subnet, "SubnetId"))
+	}
+	return subnets
+}

@@ -1,0 +1,65 @@
+package model
+
+import (
+	"cmp"
+
+	"cutover/internal/assembly"
+)
+
+func (m *Model) readSecurityGroups() {
+	m.SecurityGroups = all(m, EC2SecurityGroup, func(g *SecurityGroup, p assembly.Value) {
+		for _, v := range p.Field("SecurityGroupIngress").List() {
+			m.SecurityGroupRules = append(m.SecurityGroupRules, inline(g, true, v))
+		}
+		for _, v := range p.Field("SecurityGroupEgress").List() {
+			m.SecurityGroupRules = append(m.SecurityGroupRules, inline(g, false, v))
+		}
+	})
+	for _, resourceType := range []string{EC2SecurityGroupIngress, EC2SecurityGroupEgress} {
+		m.SecurityGroupRules = append(m.SecurityGroupRules, all(m, resourceType, func(r *SecurityGroupRule, p assembly.Value) {
+			r.Ingress = resourceType == EC2SecurityGroupIngress
+			r.Group = p.Field("GroupId").Elsewhere(EC2SecurityGroup, "GroupId")
+			r.read(p)
+		})...)
+	}
+}
+
+// SecurityGroup is a security group. Its rules are [Model.SecurityGroupRules].
+type SecurityGroup struct{ Base }
+
+// SecurityGroupRule lets some connections into a group, or out of it.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ec2-securitygroup-ingress.html
+type SecurityGroupRule struct {
+	// Base of a rule that stands in its group has the group's resource. The problems of
+	// such a rule are those of the group.
+	Base
+	// Group is nil if the assembly does not have it.
+	Group   *assembly.Resource
+	Ingress bool
+	// Peer is the security group at the other end; nil if there is none, or if the
+	// assembly does not have it.
+	Peer *assembly.Resource
+	// IPv4 and IPv6 are ranges of addresses at the other end, like "0.0.0.0/0".
+	IPv4, IPv6 string
+	// Protocol is like "tcp"; "-1" stands for any. FromPort and ToPort are a range, both
+	// ends included. It defaults to all ports.
+	Protocol         string
+	FromPort, ToPort int
+}
+
+func inline(g *SecurityGroup, ingress bool, v assembly.Value) *SecurityGroupRule {
+	r := &SecurityGroupRule{Base: Base{Resource: g.Resource}, Group: g.Resource, Ingress: ingress}
+	r.read(v)
+	return r
+}
+
+func (r *SecurityGroupRule) read(v assembly.Value) {
+	r.Peer = cmp.Or(v.Field("SourceSecurityGroupId").Elsewhere(EC2SecurityGroup, "GroupId"),
+		v.Field("DestinationSecurityGroupId").Elsewhere(EC2SecurityGroup, "GroupId"))
+	r.IPv4, r.IPv6 = v.Field("CidrIp").Text(""), v.Field("CidrIpv6").Text("")
+	r.Protocol = v.Field("IpProtocol").Text("-1")
+	r.FromPort, r.ToPort = v.Field("FromPort").Int(0, -1, 65535), v.Field("ToPort").Int(65535, -1, 65535)
+	if r.Protocol == "-1" {
+		r.FromPort, r.ToPort = 0, 65535
+	}
+}

@@ -1,0 +1,149 @@
+package model
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"cutover/internal/assembly"
+)
+
+// TargetGroup is where a load balancer forwards requests to.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html
+type TargetGroup struct {
+	Base
+	// Name is the group's, or its logical id if CloudFormation makes up a name.
+	Name string
+	// Protocol is the one that targets speak: HTTP (the default), HTTPS, or one of
+	// a Network or Gateway Load Balancer. Certificates of targets are not validated.
+	Protocol string
+	// ProtocolVersion is HTTP1 (the default), HTTP2 or GRPC.
+	ProtocolVersion string
+	// TargetType is instance (the default), ip, lambda or alb.
+	TargetType string
+	// Port is the default port of targets, 0 if there is none.
+	Port   int
+	Health HealthCheck
+	// DeregistrationDelay is how long requests may still take on a target that is
+	// deregistered, before they are cut off. Default 300 s.
+	DeregistrationDelay time.Duration
+	// SlowStart is the time over which the share of a target that has become
+	// healthy grows to its full part. 0, the default: it has its part at once.
+	SlowStart time.Duration
+	// Algorithm is round_robin (the default), least_outstanding_requests or
+	// weighted_random.
+	Algorithm string
+	// Stickiness is how long a client stays with its target by the cookie AWSALB.
+	// 0, the default: every request is balanced.
+	Stickiness time.Duration
+	// MinHealthy and MinHealthyPercent are how many healthy targets there must be
+	// for unhealthy ones not to get requests too. Defaults 1 and 0 (not asked for).
+	MinHealthy, MinHealthyPercent int
+}
+
+// LeastOutstanding is the algorithm that picks the target with the fewest requests
+// in flight.
+const LeastOutstanding = "least_outstanding_requests"
+
+// HealthCheck is how the targets of a group are checked.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
+type HealthCheck struct {
+	// Disabled says that targets are not checked. Default false.
+	Disabled bool
+	// Protocol is that of the checks. Default HTTP.
+	Protocol string
+	// Port is the one of the check, 0 (the default) for the target's own.
+	Port int
+	// Path is a path with or without a query. Default "/".
+	Path string
+	// Interval is the time from one check to the next, default 30 s. Timeout is
+	// how long an answer may take, default 5 s.
+	Interval, Timeout time.Duration
+	// Healthy and Unhealthy are how many checks in a row change the state of a
+	// target, defaults 5 and 2. A target that is new needs to pass one.
+	Healthy, Unhealthy int
+	// Codes are the ranges of status codes that pass. Default 200.
+	Codes []CodeRange
+}
+
+// CodeRange is a range of status codes, both ends included.
+type CodeRange struct{ From, To int }
+
+// read reads a target group.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-targetgroup.html
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
+func (g *TargetGroup) read(p assembly.Value) {
+	g.Name = name(&g.Base, p.Field("Name"))
+	g.Protocol = p.Field("Protocol").Text("HTTP")
+	g.ProtocolVersion = p.Field("ProtocolVersion").OneOf("HTTP1", "HTTP2", "GRPC")
+	g.TargetType = p.Field("TargetType").OneOf("instance", "ip", "lambda", "alb")
+	g.Port = p.Field("Port").Int(0, 1, 65535)
+	g.Health = HealthCheck{
+		Disabled:  !p.Field("HealthCheckEnabled").Bool(true),
+		Protocol:  p.Field("HealthCheckProtocol").Text("HTTP"),
+		Path:      p.Field("HealthCheckPath").Text("/"),
+		Interval:  p.Field("HealthCheckIntervalSeconds").Seconds(30, 5, 300),
+		Timeout:   p.Field("HealthCheckTimeoutSeconds").Seconds(5, 2, 120),
+		Healthy:   p.Field("HealthyThresholdCount").Int(5, 2, 10),
+		Unhealthy: p.Field("UnhealthyThresholdCount").Int(2, 2, 10),
+		Codes:     []CodeRange{{200, 200}},
+	}
+	if !strings.HasPrefix(g.Health.Path, "/") {
+		p.Field("HealthCheckPath").Refuse("%q does not begin with /", g.Health.Path)
+	}
+	if port := p.Field("HealthCheckPort"); port.Raw() != "traffic-port" {
+		g.Health.Port = port.Int(0, 1, 65535)
+	}
+	if matcher := p.Field("Matcher").Field("HttpCode"); matcher.Present() {
+		codes, err := parseCodes(matcher.Text(""))
+		if err != nil {
+			matcher.Refuse("%v", err)
+		}
+		g.Health.Codes = codes
+	}
+	a := p.Field("TargetGroupAttributes").Attributes()
+	g.DeregistrationDelay = a.Field("deregistration_delay.timeout_seconds").Seconds(300, 0, 3600)
+	g.Algorithm = a.Field("load_balancing.algorithm.type").OneOf("round_robin", LeastOutstanding, "weighted_random")
+	slow := a.Field("slow_start.duration_seconds")
+	if g.SlowStart = slow.Seconds(0, 0, 900); g.SlowStart != 0 && g.SlowStart < 30*time.Second {
+		slow.Refuse("expected 0 or a whole number from 30 to 900, found %v", g.SlowStart.Seconds())
+	}
+	if g.Algorithm == LeastOutstanding && g.SlowStart != 0 {
+		slow.Refuse("a target group cannot have slow start and least outstanding requests together")
+	}
+	duration := a.Field("stickiness.lb_cookie.duration_seconds").Seconds(86400, 1, 604800)
+	if a.Field("stickiness.enabled").Bool(false) {
+		g.Stickiness = duration
+	}
+	const minimum = "target_group_health.unhealthy_state_routing.minimum_healthy_targets."
+	g.MinHealthy = orOff(a.Field(minimum+"count"), 1, 1000)
+	g.MinHealthyPercent = orOff(a.Field(minimum+"percentage"), 0, 100)
+}
+
+// orOff reads a number that may also be "off", which stands for what is absent.
+func orOff(v assembly.Value, absent, to int) int {
+	if v.Raw() == "off" {
+		return absent
+	}
+	return v.Int(absent, 1, to)
+}
+
+// parseCodes reads a matcher like "200,202,300-399".
+func parseCodes(text string) ([]CodeRange, error) {
+	var codes []CodeRange
+	for part := range strings.SplitSeq(text, ",") {
+		from, to, ok := strings.Cut(part, "-")
+		if !ok {
+			to = from
+		}
+		first, err1 := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(to)
+		if err := cmp.Or(err1, err2); err != nil || first < 200 || last > 499 || first > last {
+			return nil, fmt.Errorf(`%q: expected codes from 200 to 499 like "200", "200,202" or "200-299"`, text)
+		}
+		codes = append(codes, CodeRange{first, last})
+	}
+	return codes, nil
+}

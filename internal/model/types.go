@@ -1,0 +1,150 @@
+package model
+
+import "slices"
+
+// Names of the resource types that something reads. No other package spells one.
+const (
+	EC2AutoScalingGroup    = "AWS::AutoScaling::AutoScalingGroup"
+	EC2LaunchConfiguration = "AWS::AutoScaling::LaunchConfiguration"
+
+	CloudFormationStack = "AWS::CloudFormation::Stack"
+	CloudWatchAlarm     = "AWS::CloudWatch::Alarm"
+
+	EC2FlowLog              = "AWS::EC2::FlowLog"
+	EC2Instance             = "AWS::EC2::Instance"
+	EC2LaunchTemplate       = "AWS::EC2::LaunchTemplate"
+	EC2SecurityGroup        = "AWS::EC2::SecurityGroup"
+	EC2SecurityGroupEgress  = "AWS::EC2::SecurityGroupEgress"
+	EC2SecurityGroupIngress = "AWS::EC2::SecurityGroupIngress"
+	EC2Subnet               = "AWS::EC2::Subnet"
+	EC2VPC                  = "AWS::EC2::VPC"
+	EC2VPCEndpoint          = "AWS::EC2::VPCEndpoint"
+	// DefaultGroupRestriction is CDK's custom resource that takes the rules of a VPC's
+	// default security group away.
+	DefaultGroupRestriction = "Custom::VpcRestrictDefaultSG"
+
+	ECRRepository       = "AWS::ECR::Repository"
+	ECSCapacityProvider = "AWS::ECS::CapacityProvider"
+	ECSCluster          = "AWS::ECS::Cluster"
+	ECSService          = "AWS::ECS::Service"
+	ECSTaskDefinition   = "AWS::ECS::TaskDefinition"
+
+	ELBListener     = "AWS::ElasticLoadBalancingV2::Listener"
+	ELBListenerRule = "AWS::ElasticLoadBalancingV2::ListenerRule"
+	ELBLoadBalancer = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+	ELBTargetGroup  = "AWS::ElasticLoadBalancingV2::TargetGroup"
+
+	IAMInstanceProfile = "AWS::IAM::InstanceProfile"
+	IAMManagedPolicy   = "AWS::IAM::ManagedPolicy"
+	IAMPolicy          = "AWS::IAM::Policy"
+	IAMRole            = "AWS::IAM::Role"
+
+	AppAutoScalingTarget = "AWS::ApplicationAutoScaling::ScalableTarget"
+	AppAutoScalingPolicy = "AWS::ApplicationAutoScaling::ScalingPolicy"
+
+	SSMParameter = "AWS::SSM::Parameter"
+)
+
+// facts are what AWS documents of a resource type.
+type facts struct {
+	// replacing are the properties whose change makes CloudFormation replace the
+	// resource; nil where this is not known.
+	replacing *properties
+	// costs are the keys of its prices in package cost, [] where it is free, and nil
+	// where this is not known. Free are also types of which only the parts cost.
+	costs []string
+	// moving are attributes that get another value when the resource is updated in
+	// place.
+	moving []string
+}
+
+// properties are the named ones, or all others.
+type properties struct {
+	names  []string
+	others bool
+}
+
+func only(names ...string) *properties   { return &properties{names, false} }
+func allBut(names ...string) *properties { return &properties{names, true} }
+func (p *properties) has(name string) bool {
+	return slices.Contains(p.names, name) != p.others
+}
+
+// free costs nothing.
+var free = []string{}
+
+// types is the one table of facts. Which property replaces is on the page of each type
+// ("Update requires: Replacement"); parts of a property count with the whole property:
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html.
+// What runs on this machine is not in the table: the providers of the local target say so.
+var types = map[string]facts{
+	EC2AutoScalingGroup:                     {only("AutoScalingGroupName", "InstanceId"), free, nil}, // its instances cost
+	EC2LaunchConfiguration:                  {nil, free, nil},
+	"AWS::AutoScaling::LifecycleHook":       {nil, free, nil},
+	"AWS::CDK::Metadata":                    {nil, free, nil},
+	CloudWatchAlarm:                         {only("AlarmName"), []string{"alarm"}, nil},
+	"AWS::CloudWatch::Dashboard":            {only("DashboardName"), []string{"dashboard"}, nil},
+	"AWS::EC2::EIP":                         {only("Address", "Domain", "IpamPoolId", "NetworkBorderGroup", "TransferAddress"), []string{"publicIPv4"}, nil},
+	EC2FlowLog:                              {allBut("Tags"), free, nil},
+	"AWS::EC2::InternetGateway":             {only(), free, nil},
+	EC2LaunchTemplate:                       {only("LaunchTemplateName"), free, []string{"LatestVersionNumber"}}, // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-launchtemplate.html
+	"AWS::EC2::NatGateway":                  {only("AllocationId", "AvailabilityMode", "ConnectivityType", "PrivateIpAddress", "SubnetId", "VpcId"), []string{"natGateway", "gatewayTraffic"}, nil},
+	"AWS::EC2::Route":                       {only("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId", "RouteTableId"), free, nil},
+	"AWS::EC2::RouteTable":                  {only("VpcId"), free, nil},
+	EC2SecurityGroup:                        {only("GroupDescription", "GroupName", "VpcId"), free, nil},
+	EC2SecurityGroupEgress:                  {allBut("Description"), free, nil},
+	EC2SecurityGroupIngress:                 {allBut("Description"), free, nil},
+	EC2Subnet:                               {allBut("AssignIpv6AddressOnCreation", "EnableDns64", "EnableLniAtDeviceIndex", "MapPublicIpOnLaunch", "PrivateDnsNameOptionsOnLaunch", "Tags"), free, nil},
+	"AWS::EC2::SubnetRouteTableAssociation": {allBut(), free, nil},
+	EC2VPC:                                  {only("CidrBlock", "Ipv4IpamPoolId", "Ipv4NetmaskLength"), free, nil},
+	EC2VPCEndpoint:                          {only("ResourceConfigurationArn", "ServiceName", "ServiceNetworkArn", "ServiceRegion", "VpcEndpointType", "VpcId"), []string{"endpoint"}, nil},
+	"AWS::EC2::VPCGatewayAttachment":        {only("VpcId"), free, nil},
+	DefaultGroupRestriction:                 {nil, free, nil},
+	ECRRepository:                           {only("EncryptionConfiguration", "RepositoryName"), []string{"images"}, nil},
+	ECSCapacityProvider:                     {only("Name"), free, nil},
+	ECSCluster:                              {only("ClusterName"), []string{"insightsMetric"}, nil},
+	"AWS::ECS::ClusterCapacityProviderAssociations": {only("Cluster"), free, nil},
+	ECSService:                   {only("Cluster", "DeploymentController", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"), free, nil}, // its tasks share the instances
+	ECSTaskDefinition:            {allBut("Tags"), free, nil},
+	ELBListener:                  {only("LoadBalancerArn"), free, nil},
+	ELBListenerRule:              {only("ListenerArn"), free, nil},
+	ELBLoadBalancer:              {only("Name", "Scheme", "Type"), []string{"loadBalancer", "publicIPv4", "loadBalancerCapacity"}, nil},
+	ELBTargetGroup:               {only("IpAddressType", "Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId"), free, nil},
+	IAMInstanceProfile:           {only("InstanceProfileName", "Path"), free, nil},
+	IAMManagedPolicy:             {nil, free, nil},
+	IAMPolicy:                    {only(), free, nil},
+	IAMRole:                      {only("Path", "RoleName"), free, nil},
+	"AWS::KMS::Alias":            {nil, free, nil},
+	"AWS::KMS::Key":              {only(), []string{"key"}, nil},
+	"AWS::Lambda::Function":      {only("FunctionName", "PackageType", "TenancyConfig"), free, nil},
+	"AWS::Lambda::Permission":    {nil, free, nil},
+	"AWS::Logs::LogGroup":        {only("LogGroupName"), []string{"logs"}, nil},
+	"AWS::Logs::QueryDefinition": {only(), free, nil},
+	"AWS::S3::Bucket":            {only("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"), []string{"storage"}, nil},
+	"AWS::S3::BucketPolicy":      {only("Bucket"), free, nil},
+	"AWS::SNS::Topic":            {only("FifoTopic", "TopicName"), free, nil},
+	"AWS::SNS::TopicPolicy":      {only(), free, nil},
+	AppAutoScalingTarget:         {only("ResourceId", "ScalableDimension", "ServiceNamespace"), free, nil},
+	AppAutoScalingPolicy:         {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
+	SSMParameter:                 {only("Name"), free, nil}, // in the standard tier
+}
+
+// Replaces says whether CloudFormation replaces a resource of which these properties
+// change. known is false for a type of which this is not known; replaces is then false.
+func Replaces(resourceType string, changed ...string) (replaces, known bool) {
+	p := types[resourceType].replacing
+	return p != nil && slices.ContainsFunc(changed, p.has), p != nil
+}
+
+// Moves says whether an attribute gets another value when its resource is updated in
+// place.
+func Moves(resourceType, attribute string) bool {
+	return slices.Contains(types[resourceType].moving, attribute)
+}
+
+// Costs returns the keys of a type's prices in package cost, none for a type that is
+// free. known is false for a type of which this is not known.
+func Costs(resourceType string) (prices []string, known bool) {
+	prices = types[resourceType].costs
+	return prices, prices != nil
+}
