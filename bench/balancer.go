@@ -19,6 +19,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
+	"cutover/internal/model"
 )
 
 // route is what is asked for: one record, so that most of the work is the
@@ -237,7 +238,7 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 	if err != nil {
 		return err
 	}
-	config, err := alb.Read(a)
+	config, err := alb.Read(model.Read(a))
 	if err != nil {
 		return err
 	}

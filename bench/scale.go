@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 	"cutover/internal/rules"
 )
@@ -238,7 +239,7 @@ func (s *scaled) evaluate(dir string) error {
 		if err != nil {
 			return err
 		}
-		table, err := rules.Build(a)
+		table, err := rules.Build(model.Read(a))
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"cutover/internal/analysis/controls"
 	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 	"cutover/internal/rules"
 	"cutover/migration"
 	"cutover/stacks"
@@ -217,7 +218,7 @@ func TestLotsOfServices(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		a := synthLots(t, phase, phase == migration.Parallel)
 		synthesized[phase] = a
-		table, err := rules.Build(a)
+		table, err := rules.Build(model.Read(a))
 		if err != nil {
 			t.Fatal(err)
 		}

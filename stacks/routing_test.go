@@ -3,6 +3,7 @@ package stacks_test
 import (
 	"testing"
 
+	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
@@ -45,7 +46,7 @@ func TestRouting(t *testing.T) {
 		{"GET /api/%75sers", [5]string{"api", "api", "api", drop, drop}},
 	}
 	for i, phase := range phases {
-		table, err := rules.Build(synth(t, phase))
+		table, err := rules.Build(model.Read(synth(t, phase)))
 		if err != nil {
 			t.Fatal(err)
 		}

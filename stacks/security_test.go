@@ -14,6 +14,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 	"cutover/migration"
 )
 
@@ -150,11 +151,11 @@ func TestNag(t *testing.T) {
 // Production can be tried on this machine, too: nothing that it adds is refused.
 func TestProductionRunsLocally(t *testing.T) {
 	for _, phase := range migration.Phases() {
-		a := synth(t, production(phase))
-		if _, err := alb.Read(a); err != nil {
+		m := model.Read(synth(t, production(phase)))
+		if _, err := alb.Read(m); err != nil {
 			t.Errorf("%s: %v", phase, err)
 		}
-		if services, err := ecs.Services(a); err != nil || len(services) != 4 {
+		if services, err := ecs.Services(m.Assembly); err != nil || len(services) != 4 {
 			t.Errorf("%s: %d services, %v", phase, len(services), err)
 		}
 	}

@@ -15,11 +15,12 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
-// model is what of an assembly is run here.
-type model struct {
+// desired is what of an assembly is run here.
+type desired struct {
 	assembly *assembly.Assembly
 	parts    map[string]part // by stack
 }
@@ -28,9 +29,8 @@ type model struct {
 // listeners.
 type part struct {
 	services  []ecs.ServiceSpec
-	balancers map[string]alb.LoadBalancer
-	groups    []alb.Group
-	targets   []*rules.TargetGroup
+	balancers map[string]*model.LoadBalancer
+	groups    []*model.TargetGroup
 	listeners []*rules.Listener
 	rules     []listenerRule
 	names     map[string]string // SSM parameter to the resource that makes it
@@ -43,13 +43,14 @@ type listenerRule struct {
 
 // read takes out of an assembly what is run here. Its error has a line for
 // everything that would run but cannot.
-func read(a *assembly.Assembly) (*model, error) {
-	config, err := alb.Read(a)
+func read(a *assembly.Assembly) (*desired, error) {
+	typed := model.Read(a)
+	config, err := alb.Read(typed)
 	services, serviceErr := ecs.Services(a)
 	if err := errors.Join(err, serviceErr); err != nil {
 		return nil, err
 	}
-	m := &model{assembly: a, parts: map[string]part{}}
+	m := &desired{assembly: a, parts: map[string]part{}}
 	change := func(stack string, f func(*part)) {
 		p := m.parts[stack]
 		f(&p)
@@ -58,16 +59,13 @@ func read(a *assembly.Assembly) (*model, error) {
 	for key, balancer := range config.LoadBalancers {
 		change(stackOf(key), func(p *part) {
 			if p.balancers == nil {
-				p.balancers = map[string]alb.LoadBalancer{}
+				p.balancers = map[string]*model.LoadBalancer{}
 			}
 			p.balancers[key] = balancer
 		})
 	}
-	for _, group := range config.Groups {
-		change(stackOf(group.Key), func(p *part) { p.groups = append(p.groups, group) })
-	}
 	for _, group := range config.Table.TargetGroups {
-		change(group.Resource.Stack.Name, func(p *part) { p.targets = append(p.targets, group) })
+		change(group.Resource.Stack.Name, func(p *part) { p.groups = append(p.groups, group) })
 	}
 	for _, listener := range config.Table.Listeners {
 		change(listener.Resource.Stack.Name, func(p *part) { p.listeners = append(p.listeners, listener) })
@@ -106,15 +104,14 @@ func stackOf(key string) string {
 
 // join makes one configuration of what the stacks contribute.
 func join(parts map[string]part) *alb.Config {
-	config := &alb.Config{Table: &rules.Table{}, LoadBalancers: map[string]alb.LoadBalancer{}}
+	config := &alb.Config{Table: &rules.Table{}, LoadBalancers: map[string]*model.LoadBalancer{}}
 	byListener := map[string][]*rules.Rule{}
 	for _, stack := range sortedKeys(parts) {
 		p := parts[stack]
 		for key, balancer := range p.balancers {
 			config.LoadBalancers[key] = balancer
 		}
-		config.Groups = append(config.Groups, p.groups...)
-		config.Table.TargetGroups = append(config.Table.TargetGroups, p.targets...)
+		config.Table.TargetGroups = append(config.Table.TargetGroups, p.groups...)
 		for _, rule := range p.rules {
 			byListener[rule.listener] = append(byListener[rule.listener], rule.rule)
 		}
@@ -138,15 +135,14 @@ func (p part) with(old part) part {
 	both := part{
 		balancers: maps.Clone(p.balancers), names: p.names,
 		services:  withGone(p.services, old.services, func(s ecs.ServiceSpec) string { return s.Key }),
-		groups:    withGone(p.groups, old.groups, func(g alb.Group) string { return g.Key }),
-		targets:   withGone(p.targets, old.targets, func(g *rules.TargetGroup) string { return g.Resource.String() }),
+		groups:    withGone(p.groups, old.groups, func(g *model.TargetGroup) string { return g.Key() }),
 		listeners: withGone(p.listeners, old.listeners, func(l *rules.Listener) string { return l.Resource.String() }),
 		rules:     withGone(p.rules, old.rules, func(r listenerRule) string { return r.rule.Resource.String() }),
 	}
 	for key, balancer := range old.balancers {
 		if _, ok := both.balancers[key]; !ok {
 			if both.balancers == nil {
-				both.balancers = map[string]alb.LoadBalancer{}
+				both.balancers = map[string]*model.LoadBalancer{}
 			}
 			both.balancers[key] = balancer
 		}
@@ -229,7 +225,7 @@ func (r *Runner) Deploy(ctx context.Context, dir string) error {
 
 // prepare finds everything that is in the way of running an assembly, before
 // anything changes.
-func (r *Runner) prepare(a *assembly.Assembly) (*model, map[string]socket, error) {
+func (r *Runner) prepare(a *assembly.Assembly) (*desired, map[string]socket, error) {
 	next, err := read(a)
 	if err != nil {
 		return nil, nil, fmt.Errorf("the assembly cannot be run here:\n%w", err)
@@ -256,7 +252,7 @@ func (r *Runner) prepare(a *assembly.Assembly) (*model, map[string]socket, error
 
 // mistaken refuses options about what the first assembly does not have. Those
 // that come after it may have lost it.
-func (o Options) mistaken(m *model) error {
+func (o Options) mistaken(m *desired) error {
 	var errs []error
 	var listeners []int
 	var containers []string
@@ -287,7 +283,7 @@ func (o Options) mistaken(m *model) error {
 
 // listen opens a socket for each listener that has none yet, or one for another
 // port or protocol.
-func (r *Runner) listen(next *model) (map[string]socket, error) {
+func (r *Runner) listen(next *desired) (map[string]socket, error) {
 	sockets := map[string]socket{}
 	var errs []error
 	local := func(port int) int { // 0: any that is free
@@ -342,7 +338,7 @@ func (r *Runner) listen(next *model) (map[string]socket, error) {
 }
 
 // stacks deploys every stack as soon as those that it depends on are.
-func (r *Runner) stacks(ctx context.Context, next *model, sockets map[string]socket) error {
+func (r *Runner) stacks(ctx context.Context, next *desired, sockets map[string]socket) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := map[string]chan struct{}{}
@@ -474,8 +470,8 @@ func (r *Runner) configure(stack string, p part) error {
 	parts[stack] = p
 	known := map[string]bool{}
 	for _, group := range p.groups {
-		known[group.Key] = true
-		r.groupNames.Store(group.Key, group.Name)
+		known[group.Key()] = true
+		r.groupNames.Store(group.Key(), group.Name)
 	}
 	// Most stacks are those of services, and contribute nothing.
 	if p.balances() || old.balances() {
@@ -484,8 +480,8 @@ func (r *Runner) configure(stack string, p part) error {
 		}
 	}
 	for _, group := range old.groups {
-		if !known[group.Key] {
-			r.groupNames.Delete(group.Key)
+		if !known[group.Key()] {
+			r.groupNames.Delete(group.Key())
 		}
 	}
 	r.mu.Lock()
@@ -556,7 +552,7 @@ func (r *Runner) giveUp(stack string, names map[string]string) {
 // removeStacks removes what belongs to stacks that the assembly does not have any
 // more, the last that came first. On AWS they would stay until somebody destroys
 // them; here nobody could.
-func (r *Runner) removeStacks(ctx context.Context, next *model) error {
+func (r *Runner) removeStacks(ctx context.Context, next *desired) error {
 	r.mu.Lock()
 	order := slices.Clone(r.order)
 	r.mu.Unlock()

@@ -214,7 +214,7 @@ func TestPhaseOutOfTurn(t *testing.T) {
 // What is deleted, is deleted last. Until then both are there.
 func TestDeletionsLast(t *testing.T) {
 	t.Parallel()
-	model := func(phase string) *model {
+	model := func(phase string) *desired {
 		a, err := assembly.Read(forum(t, phase))
 		if err != nil {
 			t.Fatal(err)

@@ -110,7 +110,7 @@ type Runner struct {
 	traffic     *traffic
 
 	mu        sync.Mutex
-	deployed  *model            // what the last deployment reached or is on its way to
+	deployed  *desired          // what the last deployment reached or is on its way to
 	parts     map[string]part   // what runs, by stack
 	order     []string          // the stacks that run, in the order in which they came
 	serving   map[string]string // the name of the service behind a target group, by the group's key

@@ -90,9 +90,9 @@ func (r *Runner) Status() Status {
 		}
 		status.Listeners = append(status.Listeners, l)
 	}
-	for _, group := range config.Groups {
-		g := GroupStatus{Key: group.Key, Name: group.Name, Targets: []TargetStatus{}}
-		for _, target := range r.balancer.Targets(group.Key) {
+	for _, group := range config.Table.TargetGroups {
+		g := GroupStatus{Key: group.Key(), Name: group.Name, Targets: []TargetStatus{}}
+		for _, target := range r.balancer.Targets(group.Key()) {
 			g.Targets = append(g.Targets, targetStatus(target))
 		}
 		status.Groups = append(status.Groups, g)
@@ -141,7 +141,7 @@ func targetStatus(t alb.TargetHealth) TargetStatus {
 	return TargetStatus{ID: t.ID, Address: t.Address, State: t.State.String(), Reason: t.Description, InFlight: t.InFlight, Since: t.Since}
 }
 
-func (r *Runner) current() (*alb.Config, *model) {
+func (r *Runner) current() (*alb.Config, *desired) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return join(r.parts), r.deployed

@@ -12,6 +12,7 @@ import (
 	"cutover/internal/canary"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
@@ -77,7 +78,7 @@ func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 	var shifted, switched []pair
 	group, left := "", 0.0
 	for _, rule := range listener.Rules {
-		shares := slices.ContainsFunc(rule.Action.Forward, func(w rules.Weighted) bool {
+		shares := slices.ContainsFunc(rule.Action.Forward, func(w model.Weighted) bool {
 			return r.ServiceName(w.TargetGroup.Resource.String()) == monolith
 		})
 		for _, w := range rule.Action.Forward {

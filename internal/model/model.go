@@ -128,10 +128,13 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 	}
 	for _, setting := range b.Settings {
 		only, ok := passed[setting.Name]
-		if !within(setting.Property, properties) || inPassed(setting.Property) || ok && (only == "" || only == fmt.Sprint(setting.Value)) {
-			continue
+		switch {
+		case !within(setting.Property, properties), inPassed(setting.Property), ok && (only == "" || only == fmt.Sprint(setting.Value)):
+		case ok:
+			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: only %s is known here", setting.Value, only))
+		default:
+			errs = append(errs, setting.Refuse(reasons[setting.Name]))
 		}
-		errs = append(errs, setting.Refuse(reasons[setting.Name]))
 	}
 	return assembly.Join(errs...)
 }

@@ -38,6 +38,8 @@ type TargetGroup struct {
 	// Stickiness is how long a client stays with its target by the cookie AWSALB.
 	// 0, the default: every request is balanced.
 	Stickiness time.Duration
+	// StickinessType is lb_cookie (the default) or app_cookie.
+	StickinessType string
 	// MinHealthy and MinHealthyPercent are how many healthy targets there must be
 	// for unhealthy ones not to get requests too. Defaults 1 and 0 (not asked for).
 	MinHealthy, MinHealthyPercent int
@@ -114,6 +116,7 @@ func (g *TargetGroup) read(p assembly.Value) {
 		slow.Refuse("a target group cannot have slow start and least outstanding requests together")
 	}
 	duration := a.Field("stickiness.lb_cookie.duration_seconds").Seconds(86400, 1, 604800)
+	g.StickinessType = a.Field("stickiness.type").Text("lb_cookie")
 	if a.Field("stickiness.enabled").Bool(false) {
 		g.Stickiness = duration
 	}

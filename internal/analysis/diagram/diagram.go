@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
@@ -141,7 +142,7 @@ const client = "client"
 
 // read adds what an assembly has.
 func (d *drawing) read(a *assembly.Assembly) error {
-	table, err := rules.Build(a)
+	table, err := rules.Build(model.Read(a))
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 	var words []string
 	for _, c := range rule.Conditions {
-		if c.Field == rules.PathPattern {
+		if c.Field == model.PathPattern {
 			words = append(words, strings.Join(c.Values, " or "))
 		} else {
 			words = append(words, c.String())

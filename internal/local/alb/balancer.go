@@ -80,16 +80,16 @@ func (b *Balancer) Configure(config *Config) error {
 	}
 	inUse := map[string]bool{}
 	known := map[string]bool{}
-	for _, g := range config.Groups {
-		known[g.Key] = true
+	for _, g := range config.Table.TargetGroups {
+		known[g.Key()] = true
 		if g.Health.Interval <= 0 || g.Health.Timeout <= 0 {
-			return fmt.Errorf("target group %s: interval %v and timeout %v of its health check must be above 0", g.Key, g.Health.Interval, g.Health.Timeout)
+			return fmt.Errorf("target group %s: interval %v and timeout %v of its health check must be above 0", g.Key(), g.Health.Interval, g.Health.Timeout)
 		}
 	}
 	for _, route := range config.Table.Listeners {
 		for _, rule := range route.Rules {
 			for _, weighted := range rule.Action.Forward {
-				key := weighted.TargetGroup.Resource.String()
+				key := weighted.TargetGroup.Key()
 				if !known[key] {
 					return fmt.Errorf("%v forwards to %s, for which there are no settings", rule.Resource, key)
 				}
@@ -99,20 +99,21 @@ func (b *Balancer) Configure(config *Config) error {
 	}
 	// Groups come into use before the rules that use them, and go out of use after
 	// those that did.
-	for _, settings := range config.Groups {
-		g := b.groups[settings.Key]
+	for _, settings := range config.Table.TargetGroups {
+		key := settings.Key()
+		g := b.groups[key]
 		if g == nil {
-			g = &group{key: settings.Key, events: b.events, probe: b.probe, dial: b.dial}
-			b.groups[settings.Key] = g
-			g.configure(settings, inUse[settings.Key])
+			g = &group{key: key, events: b.events, probe: b.probe, dial: b.dial}
+			b.groups[key] = g
+			g.configure(*settings, inUse[key])
 		}
-		if inUse[settings.Key] {
-			g.configure(settings, true)
+		if inUse[key] {
+			g.configure(*settings, true)
 		}
 	}
 	listeners := map[string]*listener{}
 	for _, route := range config.Table.Listeners {
-		listeners[route.Resource.String()] = b.compile(config, route)
+		listeners[route.Key()] = b.compile(config, route)
 	}
 	b.listeners = listeners
 	for key, f := range b.fronts {
@@ -123,9 +124,9 @@ func (b *Balancer) Configure(config *Config) error {
 		delete(b.fronts, key)
 		f.retire()
 	}
-	for _, settings := range config.Groups {
-		if !inUse[settings.Key] {
-			b.groups[settings.Key].configure(settings, false)
+	for _, settings := range config.Table.TargetGroups {
+		if key := settings.Key(); !inUse[key] {
+			b.groups[key].configure(*settings, false)
 		}
 	}
 	for key, g := range b.groups {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
@@ -52,7 +53,7 @@ type Exchange struct {
 	// it. Nil if it did, or if the load balancer answers as its rules say.
 	Err error
 
-	group    *rules.TargetGroup
+	group    *model.TargetGroup
 	listener *listener
 	trace    string // of the connection
 }

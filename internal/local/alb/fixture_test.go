@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // read makes an assembly of one template.
@@ -102,10 +103,10 @@ func (tt template) json(t testing.TB) string {
 		tt.action = forwardTo("A")
 	}
 	resources := map[string]resource{
-		"Lb":       {loadBalancerType, object{"Name": "forum", "Scheme": "internal", "Type": "application", "LoadBalancerAttributes": tt.loadBalancer}},
-		"Listener": {listenerType, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "DefaultActions": []any{tt.action}}},
-		"A":        {targetGroupType, object{"Name": "a", "HealthCheckPath": "/health"}},
-		"B":        {targetGroupType, object{"Name": "b", "HealthCheckPath": "/health"}},
+		"Lb":       {model.ELBLoadBalancer, object{"Name": "forum", "Scheme": "internal", "Type": "application", "LoadBalancerAttributes": tt.loadBalancer}},
+		"Listener": {model.ELBListener, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "DefaultActions": []any{tt.action}}},
+		"A":        {model.ELBTargetGroup, object{"Name": "a", "HealthCheckPath": "/health"}},
+		"B":        {model.ELBTargetGroup, object{"Name": "b", "HealthCheckPath": "/health"}},
 	}
 	for id, properties := range tt.groups {
 		for name, value := range properties {
@@ -128,7 +129,7 @@ func (tt template) json(t testing.TB) string {
 
 func (tt template) config(t testing.TB) *Config {
 	t.Helper()
-	config, err := Read(read(t, tt.json(t)))
+	config, err := Read(model.Read(read(t, tt.json(t))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // group is a target group and its targets.
@@ -20,7 +22,7 @@ type group struct {
 	stickiness atomic.Int64
 
 	mu     sync.Mutex
-	config Group
+	config model.TargetGroup
 	// inUse says whether a listener refers to the group. If none does its targets
 	// are not checked.
 	inUse bool
@@ -34,13 +36,13 @@ type group struct {
 
 // configure changes the settings. Checks begin anew under changed settings, and
 // go on from the state they are in.
-func (g *group) configure(config Group, inUse bool) {
+func (g *group) configure(config model.TargetGroup, inUse bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	restart := g.inUse != inUse || !sameChecks(g.config.Health, config.Health)
-	if config.TLS != g.config.TLS {
+	if config.Protocol != g.config.Protocol {
 		for _, t := range g.targets {
-			t.pool.setTLS(config.TLS)
+			t.pool.setTLS(config.Protocol == "HTTPS")
 		}
 	}
 	g.config, g.inUse = config, inUse
@@ -52,7 +54,7 @@ func (g *group) configure(config Group, inUse bool) {
 	}
 }
 
-func sameChecks(x, y HealthCheck) bool {
+func sameChecks(x, y model.HealthCheck) bool {
 	sameCodes := slices.Equal(x.Codes, y.Codes)
 	x.Codes, y.Codes = nil, nil
 	return sameCodes && fmt.Sprint(x) == fmt.Sprint(y)
@@ -90,7 +92,7 @@ func (g *group) register(target_ Target) error {
 	}
 	t := &target{
 		Target: target_, group: g, drained: make(chan struct{}), since: time.Now(), reason: notRegistered,
-		pool: newPool(target_.Address, g.config.TLS, g.dial),
+		pool: newPool(target_.Address, g.config.Protocol == "HTTPS", g.dial),
 	}
 	g.targets = append(g.targets, t)
 	g.check(t)
@@ -208,7 +210,7 @@ func (g *group) balance(open bool) *target {
 		switch {
 		case !open && t.state != Healthy:
 			continue
-		case g.config.LeastOutstanding:
+		case g.config.Algorithm == model.LeastOutstanding:
 			if found == nil || t.inFlight < found.inFlight {
 				found = t
 				g.next = at + 1

@@ -11,16 +11,18 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // prober makes one health check of the target with that address. It returns an
 // empty reason if the target passes.
-type prober func(ctx context.Context, address string, check HealthCheck) (reason, description string)
+type prober func(ctx context.Context, address string, check model.HealthCheck) (reason, description string)
 
 // checks checks the health of a target until the context ends: at once, and then
 // every interval, however long an answer takes.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
-func (g *group) checks(ctx context.Context, t *target, check HealthCheck) {
+func (g *group) checks(ctx context.Context, t *target, check model.HealthCheck) {
 	ticker := time.NewTicker(check.Interval)
 	defer ticker.Stop()
 	for {
@@ -82,9 +84,9 @@ func httpProber(dial dialer) prober {
 		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true},
 		TLSHandshakeTimeout: connectTimeout,
 	}
-	return func(ctx context.Context, address string, check HealthCheck) (reason, description string) {
+	return func(ctx context.Context, address string, check model.HealthCheck) (reason, description string) {
 		scheme := "http://"
-		if check.TLS {
+		if check.Protocol == "HTTPS" {
 			scheme = "https://"
 		}
 		if check.Port != 0 {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // clinic is a group without sockets, whose targets are as healthy as it says.
@@ -24,19 +26,18 @@ type clinic struct {
 	start   time.Time
 }
 
-func newClinic(config Group) *clinic {
+func newClinic(config model.TargetGroup) *clinic {
 	c := &clinic{reasons: map[string]string{}, start: time.Now()}
 	c.group = &group{key: "G", probe: c.probe, events: &events{deliver: func(e Event) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.events = append(c.events, fmt.Sprintf("%gs %s %s->%s %s", e.Time.Sub(c.start).Seconds(), e.Target, e.From, e.To, e.Reason))
 	}}}
-	config.Key = "G"
 	c.configure(config, true)
 	return c
 }
 
-func (c *clinic) probe(_ context.Context, address string, _ HealthCheck) (reason, description string) {
+func (c *clinic) probe(_ context.Context, address string, _ model.HealthCheck) (reason, description string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.probes++
@@ -74,8 +75,8 @@ func after(d time.Duration) {
 	synctest.Wait()
 }
 
-var sixSeconds = Group{
-	Health:              HealthCheck{Interval: 6 * time.Second, Timeout: 5 * time.Second, Healthy: 3, Unhealthy: 2, Codes: []CodeRange{{200, 200}}},
+var sixSeconds = model.TargetGroup{
+	Health:              model.HealthCheck{Interval: 6 * time.Second, Timeout: 5 * time.Second, Healthy: 3, Unhealthy: 2, Codes: []model.CodeRange{{From: 200, To: 200}}},
 	DeregistrationDelay: 30 * time.Second, MinHealthy: 1,
 }
 
@@ -287,24 +288,24 @@ func TestProbe(t *testing.T) {
 	probe := httpProber((&net.Dialer{}).DialContext)
 	tests := []struct {
 		name, address, want string
-		check               HealthCheck
+		check               model.HealthCheck
 	}{
-		{"passes", address, "", HealthCheck{Path: "/query?deep=1"}},
-		{"another code", address, "Target.ResponseCodeMismatch Health checks failed with these codes: [201]", HealthCheck{Path: "/created"}},
-		{"a matching range", address, "", HealthCheck{Path: "/created", Codes: []CodeRange{{200, 200}, {201, 299}}}},
-		{"redirects are not followed", address, "Target.ResponseCodeMismatch Health checks failed with these codes: [302]", HealthCheck{Path: "/moved", Codes: []CodeRange{{200, 299}}}},
-		{"too slow", address, "Target.Timeout ", HealthCheck{Path: "/hangs", Timeout: 20 * time.Millisecond}},
-		{"nobody there", closed.Addr().String(), "Target.FailedHealthChecks ", HealthCheck{Path: "/"}},
-		{"another port", closed.Addr().String(), "", HealthCheck{Path: "/", Port: server.Listener.Addr().(*net.TCPAddr).Port}},
-		{"TLS with any certificate", secure.Listener.Addr().String(), "", HealthCheck{Path: "/", TLS: true}},
-		{"TLS is not there", address, "Target.FailedHealthChecks ", HealthCheck{Path: "/", TLS: true}},
+		{"passes", address, "", model.HealthCheck{Path: "/query?deep=1"}},
+		{"another code", address, "Target.ResponseCodeMismatch Health checks failed with these codes: [201]", model.HealthCheck{Path: "/created"}},
+		{"a matching range", address, "", model.HealthCheck{Path: "/created", Codes: []model.CodeRange{{From: 200, To: 200}, {From: 201, To: 299}}}},
+		{"redirects are not followed", address, "Target.ResponseCodeMismatch Health checks failed with these codes: [302]", model.HealthCheck{Path: "/moved", Codes: []model.CodeRange{{From: 200, To: 299}}}},
+		{"too slow", address, "Target.Timeout ", model.HealthCheck{Path: "/hangs", Timeout: 20 * time.Millisecond}},
+		{"nobody there", closed.Addr().String(), "Target.FailedHealthChecks ", model.HealthCheck{Path: "/"}},
+		{"another port", closed.Addr().String(), "", model.HealthCheck{Path: "/", Port: server.Listener.Addr().(*net.TCPAddr).Port}},
+		{"TLS with any certificate", secure.Listener.Addr().String(), "", model.HealthCheck{Path: "/", Protocol: "HTTPS"}},
+		{"TLS is not there", address, "Target.FailedHealthChecks ", model.HealthCheck{Path: "/", Protocol: "HTTPS"}},
 	}
 	for _, test := range tests {
 		if test.check.Timeout == 0 {
 			test.check.Timeout = 10 * time.Second
 		}
 		if test.check.Codes == nil {
-			test.check.Codes = []CodeRange{{200, 200}}
+			test.check.Codes = []model.CodeRange{{From: 200, To: 200}}
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), test.check.Timeout)
 		reason, description := probe(ctx, test.address, test.check)

@@ -1,7 +1,6 @@
 package alb
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
@@ -23,11 +23,11 @@ import (
 // configuration is set. It does not change; another configuration has another.
 type listener struct {
 	route    *rules.Listener
-	settings LoadBalancer
+	settings *model.LoadBalancer
 	// scheme is http or https, port that of the template.
 	scheme, port string
 	logName      string
-	groupARNs    map[*rules.TargetGroup]string
+	groupARNs    map[*model.TargetGroup]string
 	forwards     map[*rules.Rule]*forward
 	// deciding counts the requests that have no target yet.
 	deciding atomic.Int64
@@ -67,7 +67,7 @@ type forward struct {
 }
 
 type choice struct {
-	route  *rules.TargetGroup
+	route  *model.TargetGroup
 	group  *group
 	weight int
 }
@@ -205,7 +205,7 @@ func (b *Balancer) localLocation(l *listener, location string) string {
 	defer b.mu.Unlock()
 	for _, f := range b.fronts {
 		other := f.listener.Load()
-		if other.settings.Key != l.settings.Key || other.scheme != u.Scheme || other.port != u.Port() {
+		if other.settings.Key() != l.settings.Key() || other.scheme != u.Scheme || other.port != u.Port() {
 			continue
 		}
 		if address, ok := f.address.(*net.TCPAddr); ok {
@@ -220,26 +220,27 @@ func (b *Balancer) localLocation(l *listener, location string) string {
 func (b *Balancer) compile(config *Config, route *rules.Listener) *listener {
 	l := &listener{
 		route: route, scheme: "http", port: strconv.Itoa(route.Port),
-		forwards: map[*rules.Rule]*forward{}, groupARNs: map[*rules.TargetGroup]string{},
+		forwards: map[*rules.Rule]*forward{}, groupARNs: map[*model.TargetGroup]string{},
 	}
 	if route.Protocol == "HTTPS" {
 		l.scheme = "https"
 	}
-	l.settings = defaultLoadBalancer(route.Resource.String(), "load-balancer")
-	if route.LoadBalancer != nil {
-		key := route.LoadBalancer.String()
-		l.settings = cmp.Or(config.LoadBalancers[key], defaultLoadBalancer(key, route.LoadBalancer.LogicalID))
+	if l.settings = route.LoadBalancer; l.settings == nil {
+		l.settings = model.DefaultLoadBalancer(route.Resource)
+		l.settings.Name = "load-balancer"
+	} else if current := config.LoadBalancers[l.settings.Key()]; current != nil {
+		l.settings = current
 	}
-	l.logName = logName(l.settings.Name, l.settings.Key)
+	l.logName = logName(l.settings.Name, l.settings.Key())
 	for _, rule := range route.Rules {
 		if rule.Action.Forward == nil {
 			continue
 		}
 		f := &forward{stickiness: time.Duration(rule.Action.StickinessSeconds) * time.Second}
 		for _, weighted := range rule.Action.Forward {
-			f.choices = append(f.choices, choice{weighted.TargetGroup, b.groups[weighted.TargetGroup.Resource.String()], weighted.Weight})
+			f.choices = append(f.choices, choice{weighted.TargetGroup, b.groups[weighted.TargetGroup.Key()], weighted.Weight})
 			f.total += weighted.Weight
-			l.groupARNs[weighted.TargetGroup] = groupARN(weighted.TargetGroup.Name, weighted.TargetGroup.Resource.String())
+			l.groupARNs[weighted.TargetGroup] = groupARN(weighted.TargetGroup.Name, weighted.TargetGroup.Key())
 		}
 		l.forwards[rule] = f
 	}

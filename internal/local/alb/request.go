@@ -106,7 +106,7 @@ func validName(key string) bool {
 // writeHead writes the request line and the headers for the target.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html
 func (p *proxy) writeHead(c *targetConn, uri, upgrade string) {
-	w, r, settings := c.writer, p.r, &p.l.settings
+	w, r, settings := c.writer, p.r, p.l.settings
 	line := func(key, value string) {
 		_, _ = w.WriteString(key)
 		_, _ = w.WriteString(": ")

@@ -7,26 +7,41 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cutover/internal/model"
 )
 
+// theBalancer and theGroup are what was read, apart from where.
+func theBalancer(config *Config) model.LoadBalancer {
+	lb := *config.LoadBalancers["S/Lb"]
+	lb.Base = model.Base{}
+	return lb
+}
+
+func theGroup(config *Config) model.TargetGroup {
+	group := *config.Table.TargetGroups[0]
+	group.Base = model.Base{}
+	return group
+}
+
 func TestReadDefaults(t *testing.T) {
-	config, err := Read(read(t, `{"Resources": {"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}, "G": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup"}}}`))
+	config, err := Read(model.Read(read(t, `{"Resources": {"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}, "G": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup"}}}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantLB := LoadBalancer{Key: "S/Lb", Name: "Lb", IdleTimeout: time.Minute, ClientKeepAlive: time.Hour, HTTP2: true, ForwardedFor: "append"}
-	if got := config.LoadBalancers["S/Lb"]; got != wantLB {
+	wantLB := model.LoadBalancer{Type: "application", Name: "Lb", IdleTimeout: time.Minute, ClientKeepAlive: time.Hour, HTTP2: true, ForwardedFor: "append", DesyncMitigation: "defensive"}
+	if got := theBalancer(config); !reflect.DeepEqual(got, wantLB) {
 		t.Errorf("load balancer is %+v, want %+v", got, wantLB)
 	}
-	wantGroup := Group{Key: "S/G", Name: "G", DeregistrationDelay: 5 * time.Minute, MinHealthy: 1,
-		Health: HealthCheck{Path: "/", Interval: 30 * time.Second, Timeout: 5 * time.Second, Healthy: 5, Unhealthy: 2, Codes: []CodeRange{{200, 200}}}}
-	if got := config.Groups[0]; !reflect.DeepEqual(got, wantGroup) {
+	wantGroup := model.TargetGroup{Name: "G", Protocol: "HTTP", ProtocolVersion: "HTTP1", TargetType: "instance", Algorithm: "round_robin", StickinessType: "lb_cookie", DeregistrationDelay: 5 * time.Minute, MinHealthy: 1,
+		Health: model.HealthCheck{Protocol: "HTTP", Path: "/", Interval: 30 * time.Second, Timeout: 5 * time.Second, Healthy: 5, Unhealthy: 2, Codes: []model.CodeRange{{From: 200, To: 200}}}}
+	if got := theGroup(config); !reflect.DeepEqual(got, wantGroup) {
 		t.Errorf("target group is %+v, want %+v", got, wantGroup)
 	}
 }
 
 func TestReadEverything(t *testing.T) {
-	config, err := Read(read(t, `{
+	config, err := Read(model.Read(read(t, `{
 		"Conditions": {"No": {"Fn::Equals": ["a", "b"]}},
 		"Resources": {
 		"Gone": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Condition": "No", "Properties": {"TargetType": "lambda"}},
@@ -51,18 +66,18 @@ func TestReadEverything(t *testing.T) {
 				{"Key": "stickiness.enabled", "Value": "true"}, {"Key": "stickiness.type", "Value": "lb_cookie"}, {"Key": "stickiness.lb_cookie.duration_seconds", "Value": "7"},
 				{"Key": "load_balancing.algorithm.type", "Value": "round_robin"}, {"Key": "load_balancing.cross_zone.enabled", "Value": "use_load_balancer_configuration"},
 				{"Key": "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "Value": "2"},
-				{"Key": "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "Value": "off"}]}}}}`))
+				{"Key": "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "Value": "off"}]}}}}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantLB := LoadBalancer{Key: "S/Lb", Name: "forum", IdleTimeout: 4000 * time.Second, ClientKeepAlive: time.Minute, DropInvalidHeaders: true, PreserveHost: true, ForwardedFor: "remove", ForwardedPort: true}
-	if got := config.LoadBalancers["S/Lb"]; got != wantLB {
+	wantLB := model.LoadBalancer{Type: "application", Name: "forum", IdleTimeout: 4000 * time.Second, ClientKeepAlive: time.Minute, DropInvalidHeaders: true, PreserveHost: true, ForwardedFor: "remove", ForwardedPort: true, AccessLogs: true, DeletionProtection: true, DesyncMitigation: "defensive"}
+	if got := theBalancer(config); !reflect.DeepEqual(got, wantLB) {
 		t.Errorf("load balancer is %+v, want %+v", got, wantLB)
 	}
-	wantGroup := Group{Key: "S/G", Name: "users", TLS: true, SlowStart: 30 * time.Second, Stickiness: 7 * time.Second, MinHealthy: 2,
-		Health: HealthCheck{TLS: true, Port: 8081, Path: "/ready?deep=1", Interval: 6 * time.Second, Timeout: 2 * time.Second, Healthy: 3, Unhealthy: 4, Codes: []CodeRange{{200, 200}, {202, 204}, {400, 499}}}}
-	if len(config.Groups) != 1 || !reflect.DeepEqual(config.Groups[0], wantGroup) {
-		t.Errorf("target groups are %+v, want %+v", config.Groups, wantGroup)
+	wantGroup := model.TargetGroup{Name: "users", Protocol: "HTTPS", ProtocolVersion: "HTTP1", TargetType: "ip", Port: 3000, Algorithm: "round_robin", StickinessType: "lb_cookie", SlowStart: 30 * time.Second, Stickiness: 7 * time.Second, MinHealthy: 2,
+		Health: model.HealthCheck{Protocol: "HTTPS", Port: 8081, Path: "/ready?deep=1", Interval: 6 * time.Second, Timeout: 2 * time.Second, Healthy: 3, Unhealthy: 4, Codes: []model.CodeRange{{From: 200, To: 200}, {From: 202, To: 204}, {From: 400, To: 499}}}}
+	if len(config.Table.TargetGroups) != 1 || !reflect.DeepEqual(theGroup(config), wantGroup) {
+		t.Errorf("target groups are %+v, want %+v", config.Table.TargetGroups, wantGroup)
 	}
 }
 
@@ -89,52 +104,52 @@ func TestReadRefuses(t *testing.T) {
 			"DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]}}}}`
 	}
 	tests := []struct{ template, want string }{
-		{lb(`"Type": "network"`), `S/Lb/Properties.Type: "network" is not honoured: the local load balancer knows only application`},
+		{lb(`"Type": "network"`), `S/Lb/Properties.Type: "network" is not honoured: only application is known here`},
 		{lb(`"EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": "on"`), `S/Lb/Properties.EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: not honoured`},
 		{lb(`"Name": {"Ref": "Lb"}`), "S/Lb/Properties.Name: expected a string that is known before the deployment, found S/Lb"},
-		{lb(`"LoadBalancerAttributes": 1`), "S/Lb/Properties.LoadBalancerAttributes: expected a list, found 1"},
-		{lb(`"LoadBalancerAttributes": [1]`), "S/Lb/Properties.LoadBalancerAttributes[0]: expected an object with a Key"},
+		{lb(`"LoadBalancerAttributes": 1`), "S/Lb/Properties.LoadBalancerAttributes: expected a list, found the number 1"},
+		{lb(`"LoadBalancerAttributes": [1]`), "S/Lb/Properties.LoadBalancerAttributes[0]: expected an object, found the number 1"},
 		{lb(`"LoadBalancerAttributes": {"Fn::Split": 1}`), "S/Lb/Properties.LoadBalancerAttributes"},
-		{lbAttribute("idle_timeout.timeout_seconds", "0"), "LoadBalancerAttributes[0] (idle_timeout.timeout_seconds): expected a whole number from 1 to 4000, found 0"},
-		{lbAttribute("routing.http2.enabled", "yes"), "(routing.http2.enabled): expected true or false, found yes"},
-		{lbAttribute("routing.http.desync_mitigation_mode", "strictest"), "(routing.http.desync_mitigation_mode): strictest is not honoured: the local load balancer knows only defensive"},
-		{lbAttribute("routing.http.desync_mitigation_mode", "monitor"), "monitor is not honoured"},
+		{lbAttribute("idle_timeout.timeout_seconds", "0"), `LoadBalancerAttributes (idle_timeout.timeout_seconds): expected a whole number from 1 to 4000, found "0"`},
+		{lbAttribute("routing.http2.enabled", "yes"), `(routing.http2.enabled): expected true or false, found "yes"`},
+		{lbAttribute("routing.http.desync_mitigation_mode", "strictest"), `(routing.http.desync_mitigation_mode): "strictest" is not honoured: only defensive is known here`},
+		{lbAttribute("routing.http.desync_mitigation_mode", "monitor"), `"monitor" is not honoured`},
 		{lbAttribute("routing.http.x_amzn_tls_version_and_cipher_suite.enabled", "true"), "true is not honoured"},
 		{lbAttribute("connection_logs.s3.enabled", "true"), "(connection_logs.s3.enabled): true is not honoured"},
-		{lbAttribute("routing.http.xff_header_processing.mode", "rewrite"), `"rewrite" is not honoured: the local load balancer knows only append, preserve, remove`},
-		{lbAttribute("brand.new", "x"), "(brand.new): not honoured: the local load balancer does not know brand.new"},
-		{listener(`"MutualAuthentication": {"Mode": "verify"}`), "S/L/Properties.MutualAuthentication: not honoured"},
+		{lbAttribute("routing.http.xff_header_processing.mode", "rewrite"), `(routing.http.xff_header_processing.mode): "rewrite" is none of append, preserve, remove`},
+		{lbAttribute("brand.new", "x"), "(brand.new): not honoured: what it does is not known here"},
+		{listener(`"MutualAuthentication": {"Mode": "verify"}`), `S/L/Properties.MutualAuthentication: "verify" is not honoured`},
 		{listener(`"AlpnPolicy": ["HTTP2Only"]`), "S/L/Properties.AlpnPolicy: not honoured"},
 		{listener(`"ListenerAttributes": [{"Key": "routing.http.response.server.enabled", "Value": "false"}]`), "(routing.http.response.server.enabled): false is not honoured"},
-		{listener(`"ListenerAttributes": [{"Key": "routing.http.response.strict_transport_security.header_value", "Value": "max-age=1"}]`), "ListenerAttributes[0] (routing.http.response.strict_transport_security.header_value): not honoured"},
-		{group(`"TargetType": "lambda"`), `S/G/Properties.TargetType: "lambda" is not honoured: the local load balancer knows only instance, ip`},
+		{listener(`"ListenerAttributes": [{"Key": "routing.http.response.strict_transport_security.header_value", "Value": "max-age=1"}]`), "ListenerAttributes (routing.http.response.strict_transport_security.header_value): not honoured"},
+		{group(`"TargetType": "lambda"`), `S/G/Properties.TargetType: "lambda" is not honoured: only instance, ip is known here`},
 		{group(`"Protocol": "TCP"`), `"TCP" is not honoured`},
-		{group(`"ProtocolVersion": "GRPC"`), "S/G/Properties.ProtocolVersion: GRPC is not honoured: the local load balancer knows only HTTP1"},
+		{group(`"ProtocolVersion": "GRPC"`), `S/G/Properties.ProtocolVersion: "GRPC" is not honoured: only HTTP1 is known here`},
 		{group(`"HealthCheckEnabled": false`), "S/G/Properties.HealthCheckEnabled: false is not honoured"},
 		{group(`"HealthCheckPath": "ready"`), `S/G/Properties.HealthCheckPath: "ready" does not begin with /`},
-		{group(`"HealthCheckPort": "0"`), "S/G/Properties.HealthCheckPort: expected a whole number from 1 to 65535, found 0"},
-		{group(`"HealthCheckIntervalSeconds": 2.5`), "S/G/Properties.HealthCheckIntervalSeconds: expected a whole number from 5 to 300, found 2.5"},
-		{group(`"Matcher": {"HttpCode": "200-"}`), "S/G/Properties.Matcher: expected an object with nothing but HttpCode"},
-		{group(`"Matcher": {"HttpCode": "500"}`), "S/G/Properties.Matcher: expected an object"},
-		{group(`"Matcher": {"GrpcCode": "0"}`), "S/G/Properties.Matcher: expected an object"},
+		{group(`"HealthCheckPort": "0"`), `S/G/Properties.HealthCheckPort: expected a whole number from 1 to 65535, found "0"`},
+		{group(`"HealthCheckIntervalSeconds": 2.5`), "S/G/Properties.HealthCheckIntervalSeconds: expected a whole number from 5 to 300, found the number 2.5"},
+		{group(`"Matcher": {"HttpCode": "200-"}`), `S/G/Properties.Matcher.HttpCode: "200-": expected codes from 200 to 499`},
+		{group(`"Matcher": {"HttpCode": "500"}`), `S/G/Properties.Matcher.HttpCode: "500": expected codes`},
+		{group(`"Matcher": {"GrpcCode": "0"}`), "S/G/Properties.Matcher.GrpcCode: not honoured"},
 		{group(`"Targets": [{"Id": "i-1"}]`), "S/G/Properties.Targets: not honoured"},
 		{group(`"TargetControlPort": 1`), "S/G/Properties.TargetControlPort: not honoured"},
-		{groupAttribute("load_balancing.algorithm.type", "weighted_random"), `"weighted_random" is not honoured: the local load balancer knows only round_robin, least_outstanding_requests`},
+		{groupAttribute("load_balancing.algorithm.type", "weighted_random"), `"weighted_random" is not honoured: only round_robin, least_outstanding_requests is known here`},
 		{groupAttribute("load_balancing.algorithm.anomaly_mitigation", "on"), "on is not honoured"},
 		{groupAttribute("slow_start.duration_seconds", "10"), "expected 0 or a whole number from 30 to 900, found 10"},
 		{groupAttribute("slow_start.duration_seconds", "30", "load_balancing.algorithm.type", "least_outstanding_requests"), "cannot have slow start and least outstanding requests together"},
-		{groupAttribute("stickiness.enabled", "true", "stickiness.type", "app_cookie"), `TargetGroupAttributes[1] (stickiness.type): "app_cookie" is not honoured: the local load balancer knows only lb_cookie`},
+		{groupAttribute("stickiness.enabled", "true", "stickiness.type", "app_cookie"), `TargetGroupAttributes (stickiness.type): "app_cookie" is not honoured: only lb_cookie is known here`},
 		{groupAttribute("lambda.multi_value_headers.enabled", "true"), "(lambda.multi_value_headers.enabled): not honoured"},
 		{`{"Transform": "AWS::LanguageExtensions"}`, "S: the macro AWS::LanguageExtensions changes the template"},
 	}
 	for _, test := range tests {
-		if config, err := Read(read(t, test.template)); err == nil || !strings.Contains(err.Error(), test.want) {
+		if config, err := Read(model.Read(read(t, test.template))); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s\nis read as %v, error %v, want one with %q", test.template, config, err, test.want)
 		}
 	}
 
 	// All at once.
-	_, err := Read(read(t, group(`"TargetType": "lambda", "Protocol": "TCP", "New": 1`)))
+	_, err := Read(model.Read(read(t, group(`"TargetType": "lambda", "Protocol": "TCP", "New": 1`))))
 	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != 3 {
 		t.Errorf("%d errors, want 3:\n%v", len(lines), err)
 	}
@@ -143,7 +158,7 @@ func TestReadRefuses(t *testing.T) {
 // A redirect to a listener that is served here leads to its local port; one to
 // elsewhere is left alone.
 func TestRedirectToLocalPort(t *testing.T) {
-	config, err := Read(read(t, `{"Resources": {
+	config, err := Read(model.Read(read(t, `{"Resources": {
 		"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
 		"Listener": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"LoadBalancerArn": {"Ref": "Lb"}, "Port": 80, "Protocol": "HTTP",
 			"DefaultActions": [{"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}]}},
@@ -151,7 +166,7 @@ func TestRedirectToLocalPort(t *testing.T) {
 			"Conditions": [{"Field": "path-pattern", "Values": ["/other"]}],
 			"Actions": [{"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "Port": "8443", "StatusCode": "HTTP_301"}}]}},
 		"Secure": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"LoadBalancerArn": {"Ref": "Lb"}, "Port": 443, "Protocol": "HTTPS",
-			"DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "secure"}}]}}}}`))
+			"DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", "MessageBody": "secure"}}]}}}}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +197,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		config, err := Read(a)
+		config, err := Read(model.Read(a))
 		if err != nil {
 			if err.Error() == "" {
 				t.Error("an error without a message")
