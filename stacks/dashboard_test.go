@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/migration"
 )
@@ -38,7 +39,13 @@ type dashboard struct {
 
 func readDashboard(t *testing.T, a *assembly.Assembly, stack string) dashboard {
 	t.Helper()
-	a = deployed(t, a)
+	a, err := assembly.Read(a.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range a.Stacks { // as it is in an account
+		s.Account, s.Region = isolation.Account, isolation.Region
+	}
 	r := resource(t, a, stack, "AWS::CloudWatch::Dashboard")
 	body, ok := property(t, a, r, "DashboardBody").(string)
 	if !ok {
@@ -139,7 +146,7 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 	for _, alarm := range a.Resources("AWS::CloudWatch::Alarm") {
-		want = append(want, "arn:aws:cloudwatch:"+region+":"+account+":alarm:"+alarm.Properties["AlarmName"].(string))
+		want = append(want, "arn:aws:cloudwatch:"+isolation.Region+":"+isolation.Account+":alarm:"+alarm.Properties["AlarmName"].(string))
 	}
 	slices.Sort(got)
 	slices.Sort(want)

@@ -26,8 +26,6 @@ import (
 	"cutover/stacks"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden templates")
-
 // scratch holds the assemblies that were synthesized, for as long as the tests run.
 var scratch string
 
@@ -190,6 +188,15 @@ func cdkContext(t *testing.T, change settings) settings {
 	file.Context["aws:cdk:enable-path-metadata"] = true // the command line's own default
 	maps.Copy(file.Context, change)
 	return file.Context
+}
+
+// serviceNames are the names of all services, the monolith's first.
+func serviceNames() []string {
+	var names []string
+	for _, service := range deployment.Forum.All() {
+		names = append(names, service.Name)
+	}
+	return names
 }
 
 // inPhase returns the assembly of a phase with everything else at its default.

@@ -16,6 +16,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/analysis/controls"
 	"cutover/internal/analysis/cost"
+	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
 	"cutover/internal/rules"
@@ -45,6 +46,16 @@ func decide(t *testing.T, table *rules.Table, stack, request string) string {
 	}
 	t.Fatalf("%s has no listener on port %d", stack, r.Port)
 	return ""
+}
+
+// isolated says who may do what in an assembly.
+func isolated(t *testing.T, a *assembly.Assembly) *isolation.Isolation {
+	t.Helper()
+	i, err := isolation.Read(a.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
 }
 
 // synthPress returns production with the posts behind a load balancer of their own.
@@ -153,7 +164,7 @@ func TestFurtherLoadBalancer(t *testing.T) {
 	}
 	i := slices.IndexFunc(estimates[0].Lines, func(l cost.Line) bool { return l.Name == "load balancer" })
 	equal(t, "cost", cost.Line{Name: "load balancer", Item: "2 load balancers", Price: "2 × 0.0225 an hour", Amount: 3285}, estimates[0].Lines[i])
-	equal(t, "grants of services", []string(nil), foreignGrants(grants(t, deployed(t, a)), forum))
+	equal(t, "grants of services", []string(nil), isolated(t, a).Foreign(serviceNames()))
 }
 
 // lots has 250 services: as many as fit behind the first load balancer and behind
@@ -257,13 +268,13 @@ func TestLotsOfServices(t *testing.T) {
 				}
 			}
 			equal(t, "log groups", map[string]int{"dev/what fails": 251, "dev/what is slow": 251, "dev/what happened to a request": 251}, asked)
-			all, executing := grants(t, deployed(t, a)), map[string]bool{}
-			for _, g := range all {
-				executing[g.identity] = strings.HasSuffix(g.identity, ": execution")
+			i, executing := isolated(t, a), map[string]bool{}
+			for _, g := range i.Grants {
+				executing[g.Identity] = strings.HasSuffix(g.Identity, ": execution")
 			}
 			maps.DeleteFunc(executing, func(_ string, is bool) bool { return !is })
 			equal(t, "execution roles", 251, len(executing))
-			equal(t, "grants of services", []string(nil), foreignGrants(all, names))
+			equal(t, "grants of services", []string(nil), i.Foreign(names))
 		}
 	}
 

@@ -10,6 +10,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/golden"
 	"cutover/internal/local"
 )
 
@@ -83,7 +84,7 @@ func TestReliability(t *testing.T) {
 			}
 		}
 	})
-	if t.Failed() || !*update {
+	if t.Failed() || !*golden.Update {
 		return
 	}
 	var b strings.Builder
