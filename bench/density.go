@@ -30,6 +30,7 @@ import (
 	"cutover/internal/emulate"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/ecs/docker"
+	"cutover/internal/model"
 )
 
 const (
@@ -171,7 +172,7 @@ func fromTemplates(ctx context.Context, work string) (specs []ecs.ServiceSpec, t
 	if err != nil {
 		return nil, nil, err
 	}
-	if specs, err = ecs.Services(a); err != nil {
+	if specs, err = ecs.Services(model.Read(a)); err != nil {
 		return nil, nil, err
 	}
 	for i := range specs {

@@ -154,7 +154,7 @@ func TestProductionRunsLocally(t *testing.T) {
 		if _, err := alb.Read(m); err != nil {
 			t.Errorf("%s: %v", phase, err)
 		}
-		if services, err := ecs.Services(m.Assembly); err != nil || len(services) != 4 {
+		if services, err := ecs.Services(m); err != nil || len(services) != 4 {
 			t.Errorf("%s: %d services, %v", phase, len(services), err)
 		}
 	}

@@ -332,6 +332,18 @@ func (v Value) Text(absent string) string {
 	return absent
 }
 
+// Mixed returns a string like [Value.Text]. Of a string that depends on what a
+// deployment creates it returns the parts instead.
+func (v Value) Mixed() (text string, parts Text) {
+	switch value := v.resolve().(type) {
+	case Ref:
+		return "", Text{value}
+	case Text:
+		return "", value
+	}
+	return v.Text(""), nil
+}
+
 // OneOf returns one of some strings, the first of them for what is absent.
 func (v Value) OneOf(names ...string) string {
 	text := v.Text(names[0])
@@ -419,17 +431,9 @@ func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
 // Split cuts a text at a separator. In its parts a resource stands for its name as
 // in [Value.Identity], whatever that holds.
 func (v Value) Split(separator string) []string {
-	var text Text
-	switch value := v.resolve().(type) {
-	case nil:
-		return nil
-	case Text:
-		text = value
-	case string, Ref:
-		text = Text{value}
-	default:
-		v.mismatch(value, "a string")
-		return nil
+	literal, text := v.Mixed()
+	if text == nil {
+		return strings.Split(literal, separator)
 	}
 	parts := []string{""}
 	for _, one := range text {

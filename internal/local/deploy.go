@@ -46,7 +46,7 @@ type listenerRule struct {
 func read(a *assembly.Assembly) (*desired, error) {
 	typed := model.Read(a)
 	config, err := alb.Read(typed)
-	services, serviceErr := ecs.Services(a)
+	services, serviceErr := ecs.Services(typed)
 	if err := errors.Join(err, serviceErr); err != nil {
 		return nil, err
 	}
@@ -77,17 +77,16 @@ func read(a *assembly.Assembly) (*desired, error) {
 			}
 		}
 	}
-	for _, parameter := range a.Resources("AWS::SSM::Parameter") {
-		name, err := parameter.Resolve(a, "Name")
-		if err != nil {
+	for _, parameter := range typed.Parameters {
+		if err := parameter.Problem("Name"); err != nil {
 			return nil, err
 		}
-		if name, ok := name.(string); ok {
-			change(parameter.Stack.Name, func(p *part) {
+		if parameter.Name != "" {
+			change(parameter.Resource.Stack.Name, func(p *part) {
 				if p.names == nil {
 					p.names = map[string]string{}
 				}
-				p.names[name] = parameter.String()
+				p.names[parameter.Name] = parameter.Key()
 			})
 		}
 	}

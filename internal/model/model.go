@@ -17,6 +17,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,6 +41,14 @@ type Model struct {
 	Listeners     []*Listener
 	// Rules are those of all listeners, without the default rules.
 	Rules []*Rule
+
+	Clusters          []*Cluster
+	CapacityProviders []*CapacityProvider
+	TaskDefinitions   []*TaskDefinition
+	Services          []*Service
+	ScalableTargets   []*ScalableTarget
+	ScalingPolicies   []*ScalingPolicy
+	Parameters        []*Parameter
 
 	VPCs           []*VPC
 	Subnets        []*Subnet
@@ -72,6 +81,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.Alarms = all(m, CloudWatchAlarm, (*Alarm).read)
 	m.readIAM()
 	m.readLoadBalancing()
+	m.readContainers()
+	m.Parameters = all(m, SSMParameter, (*Parameter).read)
 	return m
 }
 
@@ -87,8 +98,14 @@ type Base struct {
 
 func (b *Base) base() *Base { return b }
 
-// Key is the resource's place in the assembly: "stack/logical id".
-func (b *Base) Key() string { return b.Resource.String() }
+// Key is the resource's place in the assembly: "stack/logical id". A value that was
+// not read from one has none.
+func (b *Base) Key() string {
+	if b.Resource == nil {
+		return ""
+	}
+	return b.Resource.String()
+}
 
 // Errorf returns an [*assembly.Error] about a property, like "DesiredCount".
 func (b *Base) Errorf(property, format string, args ...any) error {
@@ -131,7 +148,7 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 		switch {
 		case !within(setting.Property, properties), inPassed(setting.Property), ok && (only == "" || only == fmt.Sprint(setting.Value)):
 		case ok:
-			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: only %s is known here", setting.Value, only))
+			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: %s", setting.Value, cmp.Or(reasons[setting.Name], "only "+only+" is known here")))
 		default:
 			errs = append(errs, setting.Refuse(reasons[setting.Name]))
 		}

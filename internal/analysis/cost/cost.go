@@ -18,7 +18,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/capacity"
-	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 //go:embed prices.json
@@ -149,7 +149,12 @@ func About() string {
 func Read(a *assembly.Assembly) ([]Estimate, error) {
 	r := assembly.NewReader(a)
 	environments := map[string]*environment{}
-	scaled := ecs.ScalableTargets(a)
+	scaled := map[string]*model.ScalableTarget{}
+	for _, target := range model.Read(a).ScalableTargets {
+		if target.Service != nil {
+			scaled[target.Key()] = target
+		}
+	}
 	for _, stack := range a.Stacks {
 		for _, resource := range stack.Resources {
 			exists, err := resource.Exists(a)
@@ -203,7 +208,7 @@ func tag(resource *assembly.Resource, key string) string {
 type environment struct {
 	reader   *assembly.Reader
 	name     string
-	scaled   map[string]ecs.ScalableTarget // of the whole assembly
+	scaled   map[string]*model.ScalableTarget // of the whole assembly
 	groups   []group
 	tasks    []tasks
 	things   []thing
@@ -311,7 +316,7 @@ func (e *environment) add(resource *assembly.Resource, p assembly.Value) {
 			one("alarm on a metric", "alarms on a metric", "alarm", 2, "")
 			if id, ok := p.Field("ScalingTargetId").Raw().(map[string]any); ok {
 				if target, ok := e.scaled[resource.Stack.Name+"/"+fmt.Sprint(id["Ref"])]; ok {
-					e.things[len(e.things)-1].service = tag(target.Service, "service")
+					e.things[len(e.things)-1].service = tag(target.Service.Resource, "service")
 				}
 			}
 		}
@@ -378,7 +383,7 @@ func (e *environment) addTasks(resource *assembly.Resource, p assembly.Value) {
 	}
 	least := 1 // without a count; one that scales has no traffic here
 	for _, target := range e.scaled {
-		if target.Service == resource {
+		if target.Service.Resource == resource {
 			least = target.Min
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
-	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 const (
@@ -88,7 +88,7 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 // rounds is in how many goes the tasks are replaced: each as many as the maximum
 // lets start, or the minimum lets stop, at a time.
 func (p pace) rounds() int {
-	lower, upper := (&ecs.ServiceSpec{MinimumHealthyPercent: p.min, MaximumPercent: p.max}).Bounds(p.tasks)
+	lower, upper := model.Bounds(p.min, p.max, p.tasks)
 	atOnce := max(1, upper-lower)
 	return (p.tasks + atOnce - 1) / atOnce
 }
@@ -106,8 +106,8 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 	count := p.Field("DesiredCount")
 	least := 1
 	if !count.Present() { // one that scales has no fewer
-		for _, target := range ecs.ScalableTargets(a) {
-			if target.Service == resource {
+		for _, target := range model.Read(a).ScalableTargets {
+			if target.Service != nil && target.Service.Resource == resource {
 				least = target.Min
 			}
 		}
@@ -167,7 +167,7 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 		d.unknown[fmt.Sprintf("the task definition of %v", resource)] = true
 	}
 	if !checked {
-		healthy = int(ecs.Unchecked.Seconds())
+		healthy = int(model.Unchecked.Seconds())
 		why = fmt.Sprintf("%d s for want of a health check", healthy)
 	}
 	s.start, s.startWhy = healthy, "start: "+why
@@ -175,7 +175,7 @@ func (d *deployment) pace(a *assembly.Assembly, resource *assembly.Resource) (pa
 
 	if breaker := deployment.Field("DeploymentCircuitBreaker"); breaker.Field("Enable").Bool(false) && !breaker.Field("ThresholdConfiguration").Present() {
 		grace := p.Field("HealthCheckGracePeriodSeconds").Int(0, 0, most)
-		s.givesUp = ecs.Threshold{}.Failures(s.tasks) * max(grace, failing) // one after the other at worst
+		s.givesUp = model.Threshold{}.Failures(s.tasks) * max(grace, failing) // one after the other at worst
 	}
 	return s, r.Err()
 }

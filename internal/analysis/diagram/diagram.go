@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,48 +141,57 @@ const client = "client"
 
 // read adds what an assembly has.
 func (d *drawing) read(a *assembly.Assembly) error {
-	table, err := rules.Build(model.Read(a))
-	if err != nil {
+	m := model.Read(a)
+	table, err := rules.Build(m)
+	errs := []error{err}
+	for _, s := range m.Services {
+		errs = append(errs, s.Problem("ServiceName", "DesiredCount", "Cluster", "LoadBalancers", "TaskDefinition"))
+	}
+	for _, g := range m.AutoScalingGroups {
+		errs = append(errs, g.Problem("MinSize", "MaxSize"))
+	}
+	if err := assembly.Join(errs...); err != nil {
 		return err
 	}
-	services, err := readServices(a)
-	if err != nil {
-		return err
-	}
-	served := map[*assembly.Resource]bool{}
-	for _, s := range services {
-		for _, group := range s.groups {
-			served[group] = true
+	served := map[*model.TargetGroup]bool{}
+	for _, s := range m.Services {
+		for _, lb := range s.LoadBalancers {
+			served[lb.TargetGroup] = true
 		}
 	}
 
 	d.add("", client, "client", "([", "])")
 	for _, l := range table.Listeners {
-		stack := l.Resource.Stack.Name
-		d.add(stack, l.Resource.String(), "load balancer, "+l.String(), "[", "]")
-		d.connect(client, l.Resource.String(), "")
+		d.add(l.Resource.Stack.Name, l.Key(), "load balancer, "+l.String(), "[", "]")
+		d.connect(client, l.Key(), "")
 		for _, rule := range l.Rules {
 			d.rule(l, rule)
 		}
 	}
 	for _, group := range table.TargetGroups {
-		n := d.add(group.Resource.Stack.Name, group.Resource.String(), group.Name, "{{", "}}")
-		if !served[group.Resource] {
+		n := d.add(group.Resource.Stack.Name, group.Key(), group.Name, "{{", "}}")
+		if !served[group] {
 			n.facts = append(n.facts, fact{d.layer, "no targets: 503", 0})
 		}
 	}
-	for _, s := range services {
-		key := s.resource.String()
-		n := d.add(s.place, key, s.name, "[[", "]]")
-		if s.count != nil {
-			n.facts = append(n.facts, fact{d.layer, plural(*s.count, "task"), float64(*s.count)})
+	for _, s := range m.Services {
+		n := d.add(place(m, s), s.Key(), s.Name, "[[", "]]")
+		if s.DesiredCount != nil {
+			n.facts = append(n.facts, fact{d.layer, plural(*s.DesiredCount, "task"), float64(*s.DesiredCount)})
 		}
-		for _, group := range s.groups {
-			d.connect(group.String(), key, "")
+		for _, lb := range s.LoadBalancers {
+			if lb.TargetGroup != nil {
+				d.connect(lb.TargetGroup.Key(), s.Key(), "")
+			}
 		}
-		for _, repository := range s.repositories {
-			d.add(repository.Stack.Name, repository.String(), cmp.Or(text(repository.Properties["RepositoryName"]), repository.LogicalID), "[(", ")]")
-			d.connect(key, repository.String(), "image").dotted = true
+		if s.TaskDefinition == nil {
+			continue
+		}
+		for _, container := range s.TaskDefinition.Containers {
+			for _, repository := range container.Image.Repositories {
+				d.add(repository.Resource.Stack.Name, repository.Key(), repository.Name, "[(", ")]")
+				d.connect(s.Key(), repository.Key(), "image").dotted = true
+			}
 		}
 	}
 	return nil
@@ -205,10 +213,10 @@ func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 		what = "else"
 	}
 	if len(rule.Action.Forward) == 0 {
-		key := l.Resource.String() + " " + what
+		key := l.Key() + " " + what
 		// Placeholders of a redirect have a sign that Mermaid would have escaped.
 		d.add(l.Resource.Stack.Name, key, strings.ReplaceAll(rule.Action.String(), "#{", "{"), "([", "])")
-		e := d.connect(l.Resource.String(), key, what)
+		e := d.connect(l.Key(), key, what)
 		e.facts = append(e.facts, fact{d.layer, "", 1})
 	}
 	for _, w := range rule.Action.Forward {
@@ -216,7 +224,7 @@ func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 		if w.Share < 1 {
 			share = strconv.FormatFloat(100*w.Share, 'g', 4, 64) + " %"
 		}
-		e := d.connect(l.Resource.String(), w.TargetGroup.Resource.String(), what)
+		e := d.connect(l.Key(), w.TargetGroup.Key(), what)
 		e.facts = append(e.facts, fact{d.layer, share, w.Share})
 	}
 }
@@ -288,85 +296,25 @@ func (d *drawing) differences(facts []fact) []string {
 	return lines
 }
 
-// service is an ECS service.
-type service struct {
-	resource     *assembly.Resource
-	name         string
-	count        *int // nil if the template leaves it alone
-	place        string
-	groups       []*assembly.Resource
-	repositories []*assembly.Resource
-}
-
-const (
-	serviceType    = "AWS::ECS::Service"
-	definitionType = "AWS::ECS::TaskDefinition"
-	groupType      = "AWS::ElasticLoadBalancingV2::TargetGroup"
-	clusterType    = "AWS::ECS::Cluster"
-	repositoryType = "AWS::ECR::Repository"
-	instancesType  = "AWS::AutoScaling::AutoScalingGroup"
-)
-
-func readServices(a *assembly.Assembly) ([]service, error) {
-	r := assembly.NewReader(a)
-	var all []service
-	for _, resource := range r.Existing(serviceType) {
-		p := r.Properties(resource)
-		s := service{resource: resource, name: p.Field("ServiceName").Text(resource.LogicalID), place: resource.Stack.Name}
-		if count := p.Field("DesiredCount"); count.Present() {
-			n := count.Int(0, 0, 5000)
-			s.count = &n
-		}
-		if cluster := p.Field("Cluster").Resource(clusterType, "Arn"); cluster != nil {
-			s.place = place(r, cluster)
-		}
-		for _, lb := range p.Field("LoadBalancers").List() {
-			if group := lb.Field("TargetGroupArn").Resource(groupType, "TargetGroupArn"); group != nil {
-				s.groups = append(s.groups, group)
-			}
-		}
-		if definition := p.Field("TaskDefinition").Resource(definitionType); definition != nil {
-			for _, container := range r.Properties(definition).Field("ContainerDefinitions").List() {
-				s.repositories = append(s.repositories, repositories(r, container.Field("Image").Raw())...)
-			}
-		}
-		all = append(all, s)
+// place is what the tasks of a service run on: the name of the cluster's stack and, if
+// the stack has them, the instances.
+func place(m *model.Model, s *model.Service) string {
+	if s.Cluster == nil {
+		return s.Resource.Stack.Name
 	}
-	return all, r.Err()
-}
-
-// place is what the tasks of a cluster run on: the stack's name and, if the stack
-// has them, the instances.
-func place(r *assembly.Reader, cluster *assembly.Resource) string {
-	title := cluster.Stack.Name
-	for _, group := range r.Existing(instancesType) {
-		if group.Stack != cluster.Stack {
+	stack := s.Cluster.Resource.Stack
+	title := stack.Name
+	for _, group := range m.AutoScalingGroups {
+		if group.Resource.Stack != stack {
 			continue
 		}
-		p := r.Properties(group)
-		least, most := p.Field("MinSize").Int(0, 0, math.MaxInt32), p.Field("MaxSize").Int(0, 0, math.MaxInt32)
-		number := plural(most, "EC2 instance")
-		if least != most {
-			number = fmt.Sprintf("%d to %s", least, number)
+		number := plural(group.Max, "EC2 instance")
+		if group.Min != group.Max {
+			number = fmt.Sprintf("%d to %s", group.Min, number)
 		}
 		title += ", " + number
 	}
 	return title
-}
-
-// repositories returns those of the assembly that an image is in. Only names
-// that the template spells out are seen.
-func repositories(r *assembly.Reader, image any) []*assembly.Resource {
-	written := fmt.Sprint(image)
-	return slices.DeleteFunc(r.Existing(repositoryType), func(repository *assembly.Resource) bool {
-		name := text(repository.Properties["RepositoryName"])
-		return name == "" || !strings.Contains(written, "/"+name+":")
-	})
-}
-
-func text(value any) string {
-	text, _ := value.(string)
-	return text
 }
 
 func plural(n int, what string) string {

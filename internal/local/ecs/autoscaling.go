@@ -35,8 +35,8 @@ type ScalingStatus struct {
 
 // ScalingPolicyStatus is what a policy looks at.
 type ScalingPolicyStatus struct {
-	Metric ScalingMetric `json:"metric"`
-	Target float64       `json:"target"`
+	Metric string  `json:"metric"`
+	Target float64 `json:"target"`
 	// Value is what was measured last, nil if nothing could be.
 	Value *float64 `json:"value,omitempty"`
 }

@@ -14,8 +14,8 @@ func scaling(least, most int, change ...func(*ServiceSpec)) func(*ServiceSpec) {
 		s.DesiredCount = nil
 		s.TaskDefinition.Containers[0].CPUShares = 256
 		s.Scaling = &Scaling{Min: least, Max: most, Policies: []ScalingPolicy{
-			{Metric: MetricRequests, TargetGroup: "stack/Group", Target: 100, OutCooldown: scalingCooldown, InCooldown: scalingCooldown},
-			{Metric: MetricCPU, Target: 50, OutCooldown: scalingCooldown, InCooldown: scalingCooldown},
+			{Metric: MetricRequests, TargetGroup: "stack/Group", Target: 100, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
+			{Metric: MetricCPU, Target: 50, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
 		}}
 		for _, f := range change {
 			f(s)

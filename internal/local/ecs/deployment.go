@@ -166,7 +166,7 @@ func (s *service) fail(d *deployment, reason string) {
 func (s *service) roll(now time.Time) {
 	primary := s.deployments[0]
 	primary.want = s.desired
-	lower, upper := s.spec.Bounds(s.desired)
+	lower, upper := s.spec.bounds(s.desired)
 	total, healthy, healthyNew, waitingNew := 0, 0, 0, 0
 	for _, t := range s.tasks {
 		if !t.live() {

@@ -358,7 +358,7 @@ func (s *Scheduler) Status() []ServiceStatus {
 		}
 		for i, d := range v.deployments {
 			one := DeploymentStatus{
-				ID: d.id, Status: "PRIMARY", TaskDefinition: d.definition.Key, RolloutState: d.state,
+				ID: d.id, Status: "PRIMARY", TaskDefinition: d.definition.Key(), RolloutState: d.state,
 				Reason: d.reason, FailedTasks: d.failures, Created: d.created,
 			}
 			if i > 0 {

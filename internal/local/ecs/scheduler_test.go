@@ -9,6 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 func TestTaskLifecycle(t *testing.T) {
@@ -193,7 +196,7 @@ func TestApplyTouchesOnlyWhatChanged(t *testing.T) {
 		w.apply(spec("v1", 2, func(s *ServiceSpec) {
 			s.HealthCheckGracePeriod = time.Minute
 			s.MaximumPercent = 150
-			s.TaskDefinition.Key = "stack/Renamed"
+			s.TaskDefinition.Resource = &assembly.Resource{Stack: &assembly.Stack{Name: "stack"}, LogicalID: "Renamed"}
 		}))
 		w.apply(spec("v1", 2, func(s *ServiceSpec) { s.DesiredCount = nil }))
 		if now := w.service(); now.Tasks[0].ID != first[0].ID || now.Tasks[1].ID != first[1].ID || len(now.Deployments) != 1 {
@@ -228,7 +231,7 @@ func TestCircuitBreaker(t *testing.T) {
 		{"fails its container health check", "sick", func(s *ServiceSpec) { noBalancer(s); checked(s) }, 3, "container health checks"},
 		{"fails the load balancer's", "sick", func(*ServiceSpec) {}, 3, "ELB health checks in target group stack/Group"},
 		{"health check hangs", "hang", func(s *ServiceSpec) { noBalancer(s); checked(s) }, 3, "container health checks"},
-		{"own threshold", "crash", func(s *ServiceSpec) { s.CircuitBreaker.Threshold = Threshold{absoluteCount, 5} }, 5, "threshold is 5"},
+		{"own threshold", "crash", func(s *ServiceSpec) { s.CircuitBreaker.Threshold = Threshold{Type: model.Count, Value: 5} }, 5, "threshold is 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -594,9 +597,9 @@ func TestThreshold(t *testing.T) {
 	}{
 		{Threshold{}, 0, 3}, {Threshold{}, 1, 3}, {Threshold{}, 6, 3}, {Threshold{}, 7, 4}, {Threshold{}, 25, 13},
 		{Threshold{}, 400, 200}, {Threshold{}, 800, 200},
-		{Threshold{boundedPercent, 10}, 100, 10}, {Threshold{boundedPercent, 10}, 10, 3},
-		{Threshold{unboundedPercent, 10}, 10, 1}, {Threshold{unboundedPercent, 100}, 800, 800}, {Threshold{unboundedPercent, 50}, 0, 1},
-		{Threshold{absoluteCount, 1}, 800, 1},
+		{Threshold{Type: model.BoundedPercent, Value: 10}, 100, 10}, {Threshold{Type: model.BoundedPercent, Value: 10}, 10, 3},
+		{Threshold{Type: model.UnboundedPercent, Value: 10}, 10, 1}, {Threshold{Type: model.UnboundedPercent, Value: 100}, 800, 800}, {Threshold{Type: model.UnboundedPercent, Value: 50}, 0, 1},
+		{Threshold{Type: model.Count, Value: 1}, 800, 1},
 	} {
 		if got := test.threshold.Failures(test.desired); got != test.want {
 			t.Errorf("%+v of %d tasks: %d, want %d", test.threshold, test.desired, got, test.want)

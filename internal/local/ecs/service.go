@@ -70,7 +70,7 @@ func (s *service) reconcile() {
 		s.assess(t, now)
 	}
 	s.roll(now)
-	_, upper := s.spec.Bounds(s.desired)
+	_, upper := s.spec.bounds(s.desired)
 	room := upper
 	for _, t := range s.tasks {
 		if t.live() {
@@ -151,7 +151,7 @@ func (s *service) stalled() error {
 			old++
 		}
 	}
-	lower, upper := s.spec.Bounds(s.desired)
+	lower, upper := s.spec.bounds(s.desired)
 	if old == 0 || upper > old || lower < old {
 		return nil
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
-	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // ServiceSpec is an AWS::ECS::Service and the task definition that it runs.
@@ -34,6 +34,11 @@ type ServiceSpec struct {
 	Scaling *Scaling `json:"-"`
 }
 
+// bounds are those of [model.Bounds].
+func (s *ServiceSpec) bounds(desired int) (lower, upper int) {
+	return model.Bounds(s.MinimumHealthyPercent, s.MaximumPercent, desired)
+}
+
 // same says whether CloudFormation would find nothing to update about the service.
 func (s ServiceSpec) same(other ServiceSpec) bool {
 	// As in revision.
@@ -53,27 +58,6 @@ func (s ServiceSpec) revision() string {
 	return string(data)
 }
 
-// CircuitBreaker says when a deployment counts as failed, and what then.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
-type CircuitBreaker struct {
-	Enable bool
-	// Rollback returns to the last completed deployment after a failure.
-	Rollback bool
-	// Cumulative counts all failed tasks of a deployment, instead of those
-	// since a task was healthy (ResetOnHealthyTask: false).
-	Cumulative bool
-	Threshold  Threshold
-}
-
-// Threshold is how many tasks may fail. The zero value is ECS's default,
-// BOUNDED_PERCENT of 50.
-type Threshold struct {
-	// Type is COUNT, BOUNDED_PERCENT (of the desired count, at least 3 and at
-	// most 200) or UNBOUNDED_PERCENT.
-	Type  string
-	Value int
-}
-
 // LoadBalancer registers a container's port with a target group.
 type LoadBalancer struct {
 	Container string
@@ -82,87 +66,39 @@ type LoadBalancer struct {
 	TargetGroup string
 }
 
-// TaskDefinition is an AWS::ECS::TaskDefinition for EC2 in bridge mode.
-type TaskDefinition struct {
-	Key        string `json:"-"`
-	Family     string
-	Containers []ContainerDefinition
-}
+// The parts of a task definition are the model's.
+type (
+	TaskDefinition      = model.TaskDefinition
+	ContainerDefinition = model.Container
+	Variable            = model.Variable
+	Ulimit              = model.Ulimit
+	Image               = model.Image
+	HealthCheck         = model.ContainerHealthCheck
+	CircuitBreaker      = model.CircuitBreaker
+	Threshold           = model.Threshold
+)
 
-// ContainerDefinition is what a driver needs to know to run a container.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html
-type ContainerDefinition struct {
-	Name      string
-	Image     Image
-	Essential bool
-	// Environment is in the order of the template.
-	Environment []Variable
-	// EntryPoint and Command are those of the image where they are empty.
-	EntryPoint, Command []string
-	// WorkingDirectory and User are those of the image where they are empty.
-	WorkingDirectory, User string
-	// CPUShares is the relative weight of the container in units of 1/1024
-	// processor; 0 where the template has none.
-	CPUShares int
-	// CPULimit is the hard limit that a task-level Cpu sets, in the same units;
-	// 0 for none.
-	CPULimit int
-	// MemoryMiB is the hard limit, above which the container is killed;
-	// MemoryReservationMiB the soft one. 0 for none.
-	MemoryMiB, MemoryReservationMiB int
-	// Ports are the container's ports, each published at a port that the host
-	// picks.
-	Ports                                  []int
-	ReadonlyRootFilesystem                 bool
-	AddedCapabilities, DroppedCapabilities []string
-	// SecurityOptions are Docker's, like "no-new-privileges".
-	SecurityOptions []string
-	// Init runs an init process as the container's first.
-	Init    bool
-	Ulimits []Ulimit
-	Labels  map[string]string
-	// HealthCheck is nil where the container has none. One in the image is
-	// ignored, as ECS does.
-	HealthCheck *HealthCheck
-	// StopTimeout is the time between SIGTERM and SIGKILL. Default: 30 s.
-	StopTimeout time.Duration
-}
-
-// Variable is a variable of a container's environment.
-type Variable struct{ Name, Value string }
-
-// Ulimit is a resource limit of a container's processes.
-type Ulimit struct {
-	Name       string
-	Soft, Hard int64
-}
-
-// Image is what a container runs.
-type Image struct {
-	// Asset is the image asset of the stack that is built and pushed as this
-	// image; nil if it comes from elsewhere.
-	Asset *assembly.ImageAsset `json:"-"`
-	// Reference names the image as the template does; of an asset, its
-	// repository and tag.
-	Reference string
-	// Unknown says why Reference cannot be told before a deployment. Empty if
-	// it can.
-	Unknown string
-}
-
-// HealthCheck is a command that is run in a container again and again.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/healthcheck.html
-type HealthCheck struct {
-	// Command begins with CMD or CMD-SHELL.
-	Command []string
-	// Interval is the time before the first check and between the end of one
-	// and the beginning of the next; Timeout ends one that takes too long.
-	// Defaults: 30 s and 5 s.
-	Interval, Timeout time.Duration
-	// Retries is how many checks must fail in a row for the container to be
-	// unhealthy. Default: 3.
-	Retries int
-	// StartPeriod is how long failures do not count, unless a check succeeded
-	// before. Default: they count at once.
-	StartPeriod time.Duration
+// specOf takes out of a service of the model what is scheduled. Nothing of the service
+// may be refused.
+func specOf(s *model.Service) ServiceSpec {
+	spec := ServiceSpec{
+		Key: s.Key(), Name: s.Name, Cluster: s.ClusterID, DesiredCount: s.DesiredCount,
+		MinimumHealthyPercent: s.MinimumHealthyPercent, MaximumPercent: s.MaximumPercent, CircuitBreaker: s.CircuitBreaker,
+		HealthCheckGracePeriod: s.HealthCheckGracePeriod, TaskDefinition: *s.TaskDefinition,
+	}
+	for _, lb := range s.LoadBalancers {
+		spec.LoadBalancers = append(spec.LoadBalancers, LoadBalancer{lb.Container, lb.Port, lb.TargetGroup.Key()})
+	}
+	if s.Scaling == nil {
+		return spec
+	}
+	spec.Scaling = &Scaling{Min: s.Scaling.Min, Max: s.Scaling.Max}
+	for _, p := range s.Scaling.Policies {
+		policy := ScalingPolicy{Metric: p.Metric, Target: p.TargetValue, OutOnly: p.OutOnly, OutCooldown: p.OutCooldown, InCooldown: p.InCooldown}
+		if p.Metric == MetricRequests {
+			policy.TargetGroup = spec.LoadBalancers[0].TargetGroup
+		}
+		spec.Scaling.Policies = append(spec.Scaling.Policies, policy)
+	}
+	return spec
 }

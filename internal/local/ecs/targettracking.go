@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // Scaling is a scalable target, the desired count of a service, and its policies.
@@ -17,7 +19,7 @@ type Scaling struct {
 // ScalingPolicy is a target tracking policy.
 // https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
 type ScalingPolicy struct {
-	Metric ScalingMetric
+	Metric string
 	// TargetGroup is the key of the target group whose requests are counted.
 	TargetGroup string
 	// Target is what the metric is to be close to.
@@ -29,27 +31,16 @@ type ScalingPolicy struct {
 	OutCooldown, InCooldown time.Duration
 }
 
-// ScalingMetric is what a policy looks at.
-// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html
-type ScalingMetric string
-
+// The metrics that are measured here.
 const (
-	// MetricCPU is the processor time that the tasks take on average, as a
-	// percentage of what they reserve. It may be more than 100.
-	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_utilization.html
-	MetricCPU ScalingMetric = "ECSServiceAverageCPUUtilization"
-	// MetricRequests is how many requests a minute each target gets on average.
-	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
-	MetricRequests ScalingMetric = "ALBRequestCountPerTarget"
+	MetricCPU      = model.MetricCPU
+	MetricRequests = model.MetricRequests
 )
 
 const (
 	// ScalingPeriod is the time that a metric is measured over.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
 	ScalingPeriod = time.Minute
-	// scalingCooldown is the default of both cooldowns for ECS.
-	// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
-	scalingCooldown = 5 * time.Minute
 
 	// The alarms that Application Auto Scaling makes for a policy look at so many
 	// periods in a row: those above the target, and those so far below it. AWS documents

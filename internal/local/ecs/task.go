@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // TaskState is a state of a task's life cycle, as ECS names them.
@@ -417,7 +419,7 @@ func (t *task) healthy(now time.Time) (healthy bool, when time.Time) {
 	case len(t.deployment.loadBalancers) > 0:
 		return true, time.Time{}
 	}
-	when = t.started.Add(Unchecked)
+	when = t.started.Add(model.Unchecked)
 	return !now.Before(when), when
 }
 

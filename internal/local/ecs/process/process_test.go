@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -345,7 +346,7 @@ CMD ["now"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (environment{{Name: "HOME", Value: "/home/1"}, {Name: "PORT", Value: "3000"}, {Name: "MODE", Value: "is fast"}}); !slices.Equal(img.env, want) {
+	if want := (environment{{Name: "HOME", Value: "/home/1"}, {Name: "PORT", Value: "3000"}, {Name: "MODE", Value: "is fast"}}); !reflect.DeepEqual(img.env, want) {
 		t.Errorf("environment is %v, want %v", img.env, want)
 	}
 	argv, dir, err := img.entry(ecs.ContainerDefinition{})

@@ -11,6 +11,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/model"
 )
 
 // shop is an app unlike ours: classic names, exports between its stacks, an
@@ -65,7 +66,7 @@ func read(t *testing.T, files map[string]string) ([]ServiceSpec, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Services(a)
+	return Services(model.Read(a))
 }
 
 func TestServices(t *testing.T) {
@@ -82,23 +83,27 @@ func TestServices(t *testing.T) {
 		t.Errorf("the image's asset is %+v", asset)
 	}
 	got.TaskDefinition.Containers[0].Image.Asset = nil
+	if key := got.TaskDefinition.Key(); key != "shop-web/Task" {
+		t.Errorf("the task definition is %s", key)
+	}
+	got.TaskDefinition.Base = model.Base{}
 	four := 4
 	want := ServiceSpec{
 		Key: "shop-web/Service", Name: "Service", Cluster: "shop-net/Cluster", DesiredCount: &four,
 		MinimumHealthyPercent: 50, MaximumPercent: 150, HealthCheckGracePeriod: time.Minute,
-		CircuitBreaker: CircuitBreaker{Enable: true, Cumulative: true, Threshold: Threshold{absoluteCount, 7}},
+		CircuitBreaker: CircuitBreaker{Enable: true, Cumulative: true, Threshold: Threshold{Type: model.Count, Value: 7}},
 		LoadBalancers:  []LoadBalancer{{Container: "web", Port: 8080, TargetGroup: "shop-net/Tg"}},
-		TaskDefinition: TaskDefinition{Key: "shop-web/Task", Family: "Task", Containers: []ContainerDefinition{
+		TaskDefinition: TaskDefinition{Family: "Task", NetworkMode: "bridge", Compatibilities: []string{"EC2", "EXTERNAL"}, OperatingSystem: "LINUX", Containers: []ContainerDefinition{
 			{
 				Name: "web", Essential: true, MemoryMiB: 512, MemoryReservationMiB: 128, CPUShares: 10,
 				Image:       Image{Reference: "cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}:abc"},
-				Environment: []Variable{{"A", "1"}, {"R", "eu-west-1"}},
+				Environment: []Variable{{Name: "A", Value: "1"}, {Name: "R", Value: "eu-west-1"}},
 				EntryPoint:  []string{"/web"}, Command: []string{"serve"}, WorkingDirectory: "/srv", User: "1000",
 				Ports: []int{8080, 9090}, ReadonlyRootFilesystem: true, SecurityOptions: []string{"no-new-privileges"},
 				AddedCapabilities: []string{"NET_ADMIN"}, DroppedCapabilities: []string{"ALL"}, Init: true,
-				Ulimits: []Ulimit{{"nofile", 1024, 2048}}, Labels: map[string]string{"k": "v"},
+				Ulimits: []Ulimit{{Name: "nofile", Soft: 1024, Hard: 2048}}, Labels: map[string]string{"k": "v"},
 				HealthCheck: &HealthCheck{Command: []string{"CMD-SHELL", "curl -f localhost"}, Interval: 15 * time.Second, Timeout: 4 * time.Second, Retries: 2, StartPeriod: 20 * time.Second},
-				StopTimeout: time.Minute,
+				StopTimeout: time.Minute, LogDriver: "awslogs",
 			},
 			{Name: "cache", MemoryMiB: 64, Image: Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second},
 		}},
@@ -115,7 +120,7 @@ func TestGoldenTemplates(t *testing.T) {
 		"parallel": {"api": 1, "users": 1, "threads": 1, "posts": 1},
 		"retired":  {"api": 0, "users": 1, "threads": 1, "posts": 1},
 	} {
-		services, err := Services(golden.Read(t, "../../..", phase))
+		services, err := Services(model.Read(golden.Read(t, "../../..", phase)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +154,7 @@ func TestRefused(t *testing.T) {
 		{`"MaximumPercent": 150`, `"MaximumPercent": 99`, `MaximumPercent: expected a whole number from 100`},
 		{`"MaximumPercent": 150`, `"Strategy": "BLUE_GREEN"`, `Strategy: "BLUE_GREEN": only ROLLING`},
 		{`"AlarmNames": ["alarm"]`, `"Novelty": 1`, `Alarms.Novelty: not honoured: what it does is not known here`},
-		{`"COUNT"`, `"GUESS"`, `"GUESS" is not a type of threshold`},
+		{`"COUNT"`, `"GUESS"`, `"GUESS" is none of BOUNDED_PERCENT`},
 		{`"ContainerPort": 8080, "TargetGroupArn"`, `"ContainerPort": 80, "TargetGroupArn"`, `shop-web/Task has no container "web" that maps port 80`},
 		{`{"Fn::ImportValue": "tg"}`, `{"Ref": "Task"}`, `TargetGroupArn: expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::TargetGroup`},
 		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc"`, `shop-web/Task/Properties.NetworkMode: "awsvpc": only EC2 tasks in bridge mode run here`},
@@ -165,8 +170,8 @@ func TestRefused(t *testing.T) {
 		{`"StopTimeout": 60`, `"DependsOn": [{"ContainerName": "cache"}]`, `DependsOn: not honoured`},
 		{`"Privileged": false`, `"Privileged": true`, `Privileged: not honoured`},
 		{`"MountPoints": []`, `"MountPoints": [{}]`, `MountPoints: not honoured`},
-		{`"HostPort": 0`, `"HostPort": 80`, `PortMappings[1].HostPort: a fixed host port`},
-		{`"Protocol": "tcp"`, `"Protocol": "udp"`, `"udp": only tcp`},
+		{`"HostPort": 0`, `"HostPort": 80`, `PortMappings[1].HostPort: 80 is not honoured: a fixed host port`},
+		{`"Protocol": "tcp"`, `"Protocol": "udp"`, `PortMappings[0].Protocol: udp is not honoured: only tcp`},
 		{`"InitProcessEnabled": true`, `"Tmpfs": [{}]`, `LinuxParameters.Tmpfs: not honoured`},
 		{`"LogDriver": "awslogs"`, `"LogDriver": "awsfirelens"`, `"awsfirelens": only awslogs`},
 		{`["CMD-SHELL", "curl -f localhost"]`, `["curl"]`, `expected CMD and a command`},
@@ -308,7 +313,7 @@ func FuzzServices(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
-		services, err := Services(a)
+		services, err := Services(model.Read(a))
 		if err != nil && !strings.Contains(err.Error(), "shop-") {
 			t.Errorf("the error does not say where: %v", err)
 		}

@@ -1,0 +1,222 @@
+package ecs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+	"cutover/internal/model"
+)
+
+// Services returns the services of a model in the order in which their stacks
+// deploy.
+//
+// The error has a line, with its place, for everything that a service on EC2 in
+// bridge mode cannot have here. Left aside on purpose is what only means
+// something on AWS: IAM roles, tags, placement, capacity providers of the
+// cluster, scaling of anything else, and logging to CloudWatch, in whose place a
+// driver's log stands.
+func Services(m *model.Model) ([]ServiceSpec, error) {
+	var errs []error
+	var services []ServiceSpec
+	for _, s := range m.Services {
+		errs = append(errs, serviceErrors(s))
+	}
+	for _, t := range m.ScalableTargets {
+		if t.Namespace == "ecs" {
+			errs = append(errs, t.Unsupported(passedOver, notHonoured))
+		}
+	}
+	for _, p := range m.ScalingPolicies {
+		if p.Target == nil || p.Target.Service != nil {
+			errs = append(errs, policyErrors(p))
+		}
+	}
+	if err := assembly.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, s := range m.Services {
+		services = append(services, specOf(s))
+	}
+	return services, nil
+}
+
+const bridgeOnly = "only EC2 tasks in bridge mode run here"
+
+// passedOver are the settings without an effect here, each with the one value that
+// has none, or "" for any.
+var passedOver = map[string]string{
+	// Of services.
+	"PlacementStrategies": "", "PlacementConstraints": "", "AvailabilityZoneRebalancing": "", "EnableECSManagedTags": "",
+	"EnableExecuteCommand": "", "PropagateTags": "", "Role": "", "Tags": "", "Base": "", "Weight": "", "ServiceConnectConfiguration": "",
+	// Alarms are among what is deployed on AWS only. Here none goes off, and without
+	// that they change nothing.
+	"AlarmNames": "", "Rollback": "",
+	// Of task definitions.
+	"RuntimePlatform": "", "TaskRoleArn": "", "ExecutionRoleArn": "",
+	// Of containers. The last two are only for containers that others wait for, and for
+	// images on AWS.
+	"LogConfiguration": "", "Protocol": "tcp", "HostPort": "0", "StartTimeout": "", "VersionConsistency": "",
+	// Of scaling. The label names the target group in parts that only a deployment
+	// knows. Where a service has one group, it can be no other that is meant.
+	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
+}
+
+// notHonoured says why for the settings that other apps are most likely to have.
+var notHonoured = map[string]string{
+	"NetworkConfiguration":     "it is for network mode awsvpc; " + bridgeOnly,
+	"PlatformVersion":          "it is for Fargate; " + bridgeOnly,
+	"ServiceRegistries":        "there is no service discovery here",
+	"VpcLatticeConfigurations": "there is no VPC Lattice here",
+	"VolumeConfigurations":     "there are no EBS volumes here",
+	"EarlySuccessCriteria":     "a deployment is complete here when all of its tasks are healthy",
+	"LoadBalancerName":         "Classic Load Balancers do not run here",
+	"AdvancedConfiguration":    "it is for blue/green deployments; only rolling updates are made here",
+
+	"Volumes":              "containers have no volumes here",
+	"IpcMode":              "containers have IPC namespaces of their own here",
+	"ProxyConfiguration":   "there is no App Mesh here",
+	"EphemeralStorage":     "it is for Fargate; " + bridgeOnly,
+	"EnableFaultInjection": "there is no Fault Injection Service here",
+
+	"Secrets":               "there is neither a Secrets Manager nor a Parameter Store to read them from here",
+	"EnvironmentFiles":      "there is no S3 to read them from here",
+	"DependsOn":             "containers of a task start in the order of the template here, without waiting",
+	"Links":                 "containers of a task do not reach each other by name here",
+	"MountPoints":           "containers have no volumes here",
+	"VolumesFrom":           "containers have no volumes here",
+	"RestartPolicy":         "only tasks are replaced here",
+	"ResourceRequirements":  "there are no GPUs to give here",
+	"RepositoryCredentials": "there is no Secrets Manager to read them from here",
+	"FirelensConfiguration": "logs go to the driver's log here",
+	"Interactive":           "containers have no terminal here",
+	"PseudoTerminal":        "containers have no terminal here",
+	"ExtraHosts":            "containers resolve names as the host does here",
+	"DnsServers":            "containers resolve names as the host does here",
+	"DnsSearchDomains":      "containers resolve names as the host does here",
+	"CredentialSpecs":       "there is no Active Directory here",
+	"SystemControls":        "kernel parameters stay as they are here",
+	"Tmpfs":                 "containers have no volumes here",
+	"Devices":               "containers get no devices here",
+	"ContainerPortRange":    "ports are mapped one by one here",
+	"HostPort":              "a fixed host port is for one task per instance, and this machine stands for all of them: use 0",
+	"AppProtocol":           "there is no Service Connect here",
+	"DisableNetworking":     "every container is on the bridge here",
+	"SharedMemorySize":      "shared memory has the engine's size here",
+	"MaxSwap":               "swap stays as it is here",
+	"Swappiness":            "swap stays as it is here",
+
+	"ScheduledActions":              "nothing is scheduled here",
+	"SuspendedState":                "nothing is suspended here: leave the scalable target out",
+	"CustomizedMetricSpecification": "there is no CloudWatch to ask for a metric here",
+}
+
+// only refuses another value than the one that is honoured.
+func only(b *model.Base, property, value, honoured, reason string) error {
+	if value == honoured {
+		return nil
+	}
+	return b.Errorf(property, "%q: %s", value, reason)
+}
+
+func serviceErrors(s *model.Service) error {
+	errs := []error{
+		s.Unsupported(passedOver, notHonoured),
+		only(&s.Base, "SchedulingStrategy", s.Scheduling, "REPLICA", "only REPLICA is honoured here"),
+		only(&s.Base, "DeploymentController.Type", s.Controller, "ECS", "only ECS is honoured here"),
+		only(&s.Base, "DeploymentConfiguration.Strategy", s.Strategy, "ROLLING", "only ROLLING is honoured here"),
+		only(&s.Base, "LaunchType", s.LaunchType, "EC2", bridgeOnly),
+	}
+	refuse := func(property, format string, args ...any) {
+		errs = append(errs, s.Errorf(property, format, args...))
+	}
+	for i, name := range s.CapacityProviders {
+		if strings.HasPrefix(name, "FARGATE") {
+			refuse(fmt.Sprintf("CapacityProviderStrategy[%d].CapacityProvider", i), "%q: %s", name, bridgeOnly)
+		}
+	}
+	if s.ServiceConnect {
+		refuse("ServiceConnectConfiguration", "not honoured: there is no Service Connect here")
+	}
+	d := s.TaskDefinition
+	if d == nil {
+		if s.Problem("TaskDefinition") == nil {
+			refuse("TaskDefinition", "a service needs a task definition")
+		}
+		return assembly.Join(errs...)
+	}
+	errs = append(errs, definitionErrors(d))
+	for i, lb := range s.LoadBalancers {
+		at := fmt.Sprintf("LoadBalancers[%d]", i)
+		if lb.TargetGroup == nil && s.Problem(at+".TargetGroupArn") == nil {
+			refuse(at, "a target group is missing")
+		}
+		if !slices.ContainsFunc(d.Containers, func(c ContainerDefinition) bool { return c.Name == lb.Container && slices.Contains(c.Ports, lb.Port) }) {
+			refuse(at, "%v has no container %q that maps port %d", d.Resource, lb.Container, lb.Port)
+		}
+		if lb.TargetGroup != nil && slices.ContainsFunc(s.LoadBalancers[:i], func(other model.ServiceLoadBalancer) bool { return other.TargetGroup == lb.TargetGroup }) {
+			refuse(at, "target group %s is attached twice", lb.TargetGroup.Key())
+		}
+	}
+	return assembly.Join(errs...)
+}
+
+func definitionErrors(d *model.TaskDefinition) error {
+	errs := []error{
+		d.Unsupported(passedOver, notHonoured),
+		only(&d.Base, "NetworkMode", d.NetworkMode, "bridge", bridgeOnly),
+		only(&d.Base, "RuntimePlatform.OperatingSystemFamily", d.OperatingSystem, "LINUX", "only LINUX is honoured here"),
+	}
+	refuse := func(property, format string, args ...any) {
+		errs = append(errs, d.Errorf(property, format, args...))
+	}
+	if len(d.Compatibilities) > 0 && !slices.Contains(d.Compatibilities, "EC2") {
+		refuse("RequiresCompatibilities", "%s: %s", strings.Join(d.Compatibilities, ", "), bridgeOnly)
+	}
+	if d.PidMode != "" {
+		refuse("PidMode", "not honoured: containers have process namespaces of their own here")
+	}
+	// Several would need a control group around them.
+	if len(d.Containers) > 1 && d.CPU+d.MemoryMiB != 0 {
+		refuse("Cpu", "Cpu and Memory of a task are not honoured for several containers together: limit each container")
+	}
+	for i, c := range d.Containers {
+		at := fmt.Sprintf("ContainerDefinitions[%d]", i)
+		if c.MemoryMiB == 0 && c.MemoryReservationMiB == 0 {
+			refuse(at, "a container needs Memory or MemoryReservation")
+		}
+		if c.Privileged {
+			refuse(at+".Privileged", "not honoured: a container that owns the host has no place on a developer's machine")
+		}
+		if c.LogDriver != "" && c.LogDriver != "awslogs" {
+			refuse(at+".LogConfiguration.LogDriver", "%q: only awslogs is replaced by the log here; another driver may be part of how the container works", c.LogDriver)
+		}
+		for j, v := range c.Environment {
+			if v.Parts != nil {
+				refuse(fmt.Sprintf("%s.Environment[%d].Value", at, j), "expected a string that is known before the deployment, found %v", v.Parts)
+			}
+		}
+	}
+	return assembly.Join(errs...)
+}
+
+func policyErrors(p *model.ScalingPolicy) error {
+	errs := []error{p.Problem("ScalingTargetId", "ResourceId", "ServiceNamespace")}
+	if p.Target == nil {
+		return errs[0]
+	}
+	if p.Type != model.TargetTracking {
+		return assembly.Join(errs[0], only(&p.Base, "PolicyType", p.Type, model.TargetTracking, "only TargetTrackingScaling is honoured here"))
+	}
+	const config = "TargetTrackingScalingPolicyConfiguration"
+	errs = append(errs, p.Unsupported(passedOver, notHonoured, config))
+	groups := len(p.Target.Service.LoadBalancers)
+	switch at := config + ".PredefinedMetricSpecification.PredefinedMetricType"; {
+	case p.Metric != MetricCPU && p.Metric != MetricRequests:
+		errs = append(errs, p.Errorf(at, "%q: only %s and %s are measured here", p.Metric, MetricCPU, MetricRequests))
+	case p.Metric == MetricRequests && groups != 1:
+		errs = append(errs, p.Errorf(at, "%s of a service with %d target groups is not honoured here", p.Metric, groups))
+	}
+	return assembly.Join(errs...)
+}

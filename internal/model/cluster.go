@@ -1,0 +1,43 @@
+package model
+
+import "cutover/internal/assembly"
+
+// Cluster is an ECS cluster.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-cluster.html
+type Cluster struct {
+	Base
+	// Name is the cluster's, or its logical id if CloudFormation makes up a name.
+	Name string
+	// ContainerInsights is enabled, enhanced or disabled; empty if the template
+	// leaves it to the account.
+	ContainerInsights string
+}
+
+func (c *Cluster) read(p assembly.Value) {
+	c.Name = name(&c.Base, p.Field("ClusterName"))
+	for _, setting := range p.Field("ClusterSettings").List() {
+		if value := setting.Field("Value"); setting.Field("Name").Text("") == "containerInsights" {
+			c.ContainerInsights = value.Text("disabled")
+		}
+	}
+}
+
+// CapacityProvider gives the instances of an Auto Scaling group to clusters.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-capacityprovider.html
+type CapacityProvider struct {
+	Base
+	// Name is the provider's, or its logical id if CloudFormation makes up a name.
+	Name string
+	// AutoScalingGroup is nil if the assembly does not have it.
+	AutoScalingGroup *AutoScalingGroup
+	// TerminationProtection keeps instances that have tasks from being scaled in.
+	// Default false.
+	TerminationProtection bool
+}
+
+func (m *Model) capacityProvider(c *CapacityProvider, p assembly.Value) {
+	c.Name = name(&c.Base, p.Field("Name"))
+	group := p.Field("AutoScalingGroupProvider")
+	c.AutoScalingGroup = elsewhere[AutoScalingGroup](m, group.Field("AutoScalingGroupArn"), EC2AutoScalingGroup)
+	c.TerminationProtection = group.Field("ManagedTerminationProtection").OneOf("DISABLED", "ENABLED") == "ENABLED"
+}

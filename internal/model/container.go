@@ -1,0 +1,217 @@
+package model
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"cutover/internal/assembly"
+)
+
+// Container is a container of a task definition.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html
+type Container struct {
+	Name      string
+	Image     Image
+	Essential bool
+	// Environment is in the order of the template.
+	Environment []Variable
+	// EntryPoint and Command are those of the image where they are empty.
+	EntryPoint, Command []string
+	// WorkingDirectory and User are those of the image where they are empty.
+	WorkingDirectory, User string
+	// CPUShares is the relative weight of the container in units of 1/1024
+	// processor; 0 where the template has none.
+	CPUShares int
+	// CPULimit is the hard limit that a task-level Cpu sets for its only container, in
+	// the same units; 0 for none.
+	CPULimit int
+	// MemoryMiB is the hard limit, above which the container is killed;
+	// MemoryReservationMiB the soft one. 0 for none.
+	MemoryMiB, MemoryReservationMiB int
+	// Ports are the container's ports that are published on the host.
+	Ports                                  []int
+	ReadonlyRootFilesystem                 bool
+	AddedCapabilities, DroppedCapabilities []string
+	// SecurityOptions are Docker's, like "no-new-privileges".
+	SecurityOptions []string
+	// Privileged gives the container the rights of root on the host. Default false.
+	Privileged bool
+	// Init runs an init process as the container's first.
+	Init    bool
+	Ulimits []Ulimit
+	Labels  map[string]string
+	// HealthCheck is nil where the container has none. One in the image is
+	// ignored, as ECS does.
+	HealthCheck *ContainerHealthCheck
+	// StopTimeout is the time between SIGTERM and SIGKILL. Default: 30 s.
+	StopTimeout time.Duration
+	// LogDriver is empty where the template has none.
+	LogDriver string
+}
+
+// Variable is a variable of a container's environment.
+type Variable struct {
+	Name string
+	// Value is empty where parts of it are only known after the deployment. Then Parts
+	// has them.
+	Value string
+	Parts assembly.Text `json:"-"`
+}
+
+// Ulimit is a resource limit of a container's processes.
+type Ulimit struct {
+	Name       string
+	Soft, Hard int64
+}
+
+// Image is what a container runs.
+type Image struct {
+	// Asset is the image asset of the stack that is built and pushed as this
+	// image; nil if it comes from elsewhere.
+	Asset *assembly.ImageAsset `json:"-"`
+	// Reference names the image as the template does; of an asset, its
+	// repository and tag.
+	Reference string
+	// Unknown says why Reference cannot be told before a deployment. Empty if
+	// it can.
+	Unknown string
+	// Repositories are those of the assembly whose name the template spells out.
+	Repositories []*Repository `json:"-"`
+}
+
+// ContainerHealthCheck is a command that is run in a container again and again.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/healthcheck.html
+type ContainerHealthCheck struct {
+	// Command begins with CMD or CMD-SHELL.
+	Command []string
+	// Interval is the time before the first check and between the end of one
+	// and the beginning of the next; Timeout ends one that takes too long.
+	// Defaults: 30 s and 5 s.
+	Interval, Timeout time.Duration
+	// Retries is how many checks must fail in a row for the container to be
+	// unhealthy. Default: 3.
+	Retries int
+	// StartPeriod is how long failures do not count, unless a check succeeded
+	// before. Default: they count at once.
+	StartPeriod time.Duration
+}
+
+// stopSeconds is that of the ECS agent on EC2, ECS_CONTAINER_STOP_TIMEOUT.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
+const stopSeconds = 30
+
+// container reads a container definition.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-taskdefinition-containerdefinition.html
+func (m *Model) container(resource *assembly.Resource, v assembly.Value) Container {
+	linux := v.Field("LinuxParameters")
+	capabilities := linux.Field("Capabilities")
+	c := Container{
+		Name:                   v.Field("Name").Need("a name").Text(""),
+		Image:                  m.image(resource, v.Field("Image")),
+		Essential:              v.Field("Essential").Bool(true),
+		EntryPoint:             v.Field("EntryPoint").Texts(),
+		Command:                v.Field("Command").Texts(),
+		WorkingDirectory:       v.Field("WorkingDirectory").Text(""),
+		User:                   v.Field("User").Text(""),
+		CPUShares:              v.Field("Cpu").Int(0, 0, 1<<18),
+		MemoryMiB:              v.Field("Memory").Int(0, 4, 1<<24),
+		MemoryReservationMiB:   v.Field("MemoryReservation").Int(0, 4, 1<<24),
+		ReadonlyRootFilesystem: v.Field("ReadonlyRootFilesystem").Bool(false),
+		AddedCapabilities:      capabilities.Field("Add").Texts(),
+		DroppedCapabilities:    capabilities.Field("Drop").Texts(),
+		SecurityOptions:        v.Field("DockerSecurityOptions").Texts(),
+		Privileged:             v.Field("Privileged").Bool(false),
+		Init:                   linux.Field("InitProcessEnabled").Bool(false),
+		StopTimeout:            v.Field("StopTimeout").Seconds(stopSeconds, 0, 86400),
+		LogDriver:              v.Field("LogConfiguration").Field("LogDriver").Text(""),
+	}
+	if c.MemoryMiB != 0 && c.MemoryReservationMiB > c.MemoryMiB {
+		v.Field("MemoryReservation").Refuse("%d MiB are more than Memory, %d MiB", c.MemoryReservationMiB, c.MemoryMiB)
+	}
+	for _, variable := range v.Field("Environment").List() {
+		value, parts := variable.Field("Value").Mixed()
+		c.Environment = append(c.Environment, Variable{variable.Field("Name").Text(""), value, parts})
+	}
+	for _, mapping := range v.Field("PortMappings").List() {
+		mapping.Field("Name") // for Service Connect
+		c.Ports = append(c.Ports, mapping.Field("ContainerPort").Need("a port").Int(0, 1, 65535))
+	}
+	for _, limit := range v.Field("Ulimits").List() {
+		c.Ulimits = append(c.Ulimits, Ulimit{limit.Field("Name").Text(""),
+			int64(limit.Field("SoftLimit").Int(0, -1, 1<<62)), int64(limit.Field("HardLimit").Int(0, -1, 1<<62))})
+	}
+	if labels, ok := v.Field("DockerLabels").Raw().(map[string]any); ok {
+		c.Labels = map[string]string{}
+		for name := range labels {
+			c.Labels[name] = v.Field("DockerLabels").Field(name).Text("")
+		}
+	}
+	if check := v.Field("HealthCheck"); check.Present() {
+		command := check.Field("Command").Texts()
+		c.HealthCheck = &ContainerHealthCheck{
+			Command:     command,
+			Interval:    check.Field("Interval").Seconds(30, 5, 300),
+			Timeout:     check.Field("Timeout").Seconds(5, 2, 60),
+			Retries:     check.Field("Retries").Int(3, 1, 10),
+			StartPeriod: check.Field("StartPeriod").Seconds(0, 0, 300),
+		}
+		if len(command) < 2 || command[0] != "CMD" && (command[0] != "CMD-SHELL" || len(command) != 2) {
+			check.Field("Command").Refuse("%q: expected CMD and a command with its arguments, or CMD-SHELL and one line for the shell", command)
+		}
+	}
+	return c
+}
+
+// registryHost matches the first part of an image's name if it is a registry.
+var registryHost = regexp.MustCompile(`^[^/]*[.:][^/]*/|^localhost/`)
+
+// Where a stack leaves its account and region to the deployment, the name of an
+// image and the destination of its asset leave out the same.
+const someAccount, someRegion = "000000000000", "us-east-1"
+
+// image finds out which image asset of the stack an image is, if any.
+func (m *Model) image(resource *assembly.Resource, v assembly.Value) (image Image) {
+	if v.Raw() == nil {
+		v.Refuse("a container needs an image")
+	}
+	written := fmt.Sprint(v.Raw())
+	for _, repository := range m.Repositories {
+		if name := repository.Name; name != "" && strings.Contains(written, "/"+name+":") {
+			image.Repositories = append(image.Repositories, repository)
+		}
+	}
+	place := *resource.Stack
+	if place.Account == "" {
+		place.Account = someAccount
+	}
+	if place.Region == "" {
+		place.Region = someRegion
+	}
+	value, err := m.Assembly.Resolve(&place, resource.LogicalID, "Properties.Image", v.Raw())
+	if err != nil {
+		image.Unknown = err.Error()
+		return image
+	}
+	reference, ok := value.(string)
+	if !ok {
+		image.Unknown = "it is in a repository that a deployment creates"
+		return image
+	}
+	placeholders := strings.NewReplacer("${AWS::AccountId}", place.Account, "${AWS::Region}", place.Region, "${AWS::Partition}", "aws")
+	name := registryHost.ReplaceAllString(reference, "")
+	for i, asset := range resource.Stack.Images {
+		for _, d := range asset.Destinations {
+			if name == placeholders.Replace(d.Repository)+":"+placeholders.Replace(d.Tag) {
+				image.Asset, image.Reference = &resource.Stack.Images[i], d.Repository+":"+d.Tag
+				return image
+			}
+		}
+	}
+	image.Reference = reference
+	if resource.Stack.Account == "" && strings.Contains(reference, someAccount) {
+		image.Reference, image.Unknown = name, "it is in the registry of the account that is deployed to, and no asset of the stack"
+	}
+	return image
+}

@@ -1,0 +1,120 @@
+package model
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"cutover/internal/assembly"
+)
+
+// ScalableTarget is what Application Auto Scaling changes. Of another service than
+// ECS only Namespace is read.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-applicationautoscaling-scalabletarget.html
+type ScalableTarget struct {
+	Base
+	// Namespace is ecs for the desired count of a service.
+	Namespace string
+	// Service is nil if the target is no service of the assembly.
+	Service *Service
+	// Min and Max are the fewest and the most tasks.
+	Min, Max int
+	Policies []*ScalingPolicy
+}
+
+// ScalingPolicy says when a target is scaled.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-applicationautoscaling-scalingpolicy.html
+type ScalingPolicy struct {
+	Base
+	// Target is nil if the policy is for no scalable target of the assembly.
+	Target *ScalableTarget
+	// Type is TargetTracking, or a type of which nothing else is read.
+	Type string
+	// Metric is a predefined metric. It is empty for a metric of one's own.
+	Metric string
+	// TargetValue is what the metric is to be close to.
+	TargetValue float64
+	// OutOnly says that the policy does not remove tasks (DisableScaleIn).
+	OutOnly bool
+	// OutCooldown and InCooldown are how long an activity is given to take effect.
+	// Defaults: 5 minutes.
+	OutCooldown, InCooldown time.Duration
+}
+
+// TargetTracking is the type of a policy that keeps a metric close to a value.
+const TargetTracking = "TargetTrackingScaling"
+
+// The predefined metrics of ECS that are measured here.
+// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html
+const (
+	// MetricCPU is the processor time that the tasks take on average, as a
+	// percentage of what they reserve. It may be more than 100.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_utilization.html
+	MetricCPU = "ECSServiceAverageCPUUtilization"
+	// MetricRequests is how many requests a minute each target gets on average.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
+	MetricRequests = "ALBRequestCountPerTarget"
+)
+
+// scalingCooldown is the default of both cooldowns for ECS, in seconds.
+// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
+const scalingCooldown = 300
+
+func (m *Model) scalableTarget(t *ScalableTarget, p assembly.Value) {
+	if t.Namespace = p.Field("ServiceNamespace").Text(""); t.Namespace != "ecs" {
+		return
+	}
+	t.Service = m.scaledService(p.Field("ResourceId"))
+	t.Min, t.Max = p.Field("MinCapacity").Int(0, 0, 5000), p.Field("MaxCapacity").Int(0, 0, 5000)
+	if t.Min > t.Max {
+		p.Field("MinCapacity").Refuse("%d is more than MaxCapacity, %d", t.Min, t.Max)
+	}
+	switch {
+	case t.Service == nil:
+	case t.Service.Scaling == nil:
+		t.Service.Scaling = t
+	default:
+		p.Field("ResourceId").Refuse("service %s has another scalable target", t.Service.Key())
+	}
+}
+
+// scaledService returns the service of a resource id, service/CLUSTER/SERVICE.
+func (m *Model) scaledService(id assembly.Value) *Service {
+	parts := id.Split("/")
+	if len(parts) == 3 && parts[0] == "service" {
+		for _, s := range m.Services {
+			if s.Key() == parts[2] || s.Name == parts[2] && s.ClusterID == parts[1] {
+				return s
+			}
+		}
+	}
+	id.Refuse("%s names no service of the assembly", strings.Join(parts, "/"))
+	return nil
+}
+
+func (m *Model) scalingPolicy(y *ScalingPolicy, p assembly.Value) {
+	if id := p.Field("ScalingTargetId"); id.Present() {
+		y.Target = refer[ScalableTarget](m, id, AppAutoScalingTarget)
+	} else if p.Field("ServiceNamespace").Text("") == "ecs" {
+		if service := m.scaledService(p.Field("ResourceId")); service != nil {
+			y.Target = service.Scaling
+		}
+	}
+	if y.Target != nil {
+		y.Target.Policies = append(y.Target.Policies, y)
+	}
+	if y.Type = p.Field("PolicyType").Text(""); y.Type != TargetTracking {
+		return
+	}
+	c := p.Field("TargetTrackingScalingPolicyConfiguration")
+	y.Metric = c.Field("PredefinedMetricSpecification").Field("PredefinedMetricType").Text("")
+	y.OutOnly = c.Field("DisableScaleIn").Bool(false)
+	const most = 1 << 20 // seconds
+	y.OutCooldown = c.Field("ScaleOutCooldown").Seconds(scalingCooldown, 0, most)
+	y.InCooldown = c.Field("ScaleInCooldown").Seconds(scalingCooldown, 0, most)
+	value := c.Field("TargetValue")
+	var err error
+	if y.TargetValue, err = strconv.ParseFloat(value.Text(""), 64); err != nil || !(y.TargetValue > 0) {
+		value.Refuse("%q: it must be a number above 0", value.Text(""))
+	}
+}

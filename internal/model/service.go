@@ -1,0 +1,121 @@
+package model
+
+import (
+	"time"
+
+	"cutover/internal/assembly"
+)
+
+func (m *Model) readContainers() {
+	m.Clusters = all(m, ECSCluster, (*Cluster).read)
+	m.CapacityProviders = all(m, ECSCapacityProvider, m.capacityProvider)
+	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
+	m.Services = all(m, ECSService, m.service)
+	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
+	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
+}
+
+// Service is an ECS service.
+type Service struct {
+	Base
+	// Name is ServiceName, or the logical id if CloudFormation makes up a name.
+	Name string
+	// Cluster is nil if the assembly does not have it. ClusterID is the cluster's key
+	// then, or what the template has in its place. Default: default.
+	Cluster   *Cluster
+	ClusterID string
+	// TaskDefinition is nil if the assembly does not have it.
+	TaskDefinition *TaskDefinition
+	// DesiredCount is nil where the template leaves it out: then a new service
+	// has one task, and an update keeps the count.
+	DesiredCount *int
+	// LaunchType is EC2 (the default), FARGATE or EXTERNAL. It does not count if there
+	// are CapacityProviders, by their names or keys.
+	LaunchType        string
+	CapacityProviders []string
+	// Scheduling is REPLICA (the default) or DAEMON.
+	Scheduling string
+	// Controller is ECS (the default), CODE_DEPLOY or EXTERNAL. Strategy is ROLLING
+	// (the default), BLUE_GREEN, LINEAR or CANARY.
+	Controller, Strategy string
+	// MinimumHealthyPercent and MaximumPercent bound a rolling update.
+	// Defaults: 100 and 200.
+	MinimumHealthyPercent, MaximumPercent int
+	CircuitBreaker                        CircuitBreaker
+	// Alarms says that alarms end a deployment. Default false.
+	Alarms bool
+	// HealthCheckGracePeriod is how long after a task has started its failed
+	// health checks are ignored. Default: not at all.
+	HealthCheckGracePeriod time.Duration
+	// LoadBalancers are the target groups that every task is registered with.
+	LoadBalancers []ServiceLoadBalancer
+	// PublicAddresses gives tasks with an interface of their own public addresses.
+	// Default false.
+	PublicAddresses bool
+	// ServiceConnect says that the service is in a namespace of Service Connect.
+	// Default false.
+	ServiceConnect bool
+	// Scaling is nil if the service does not scale. Other resources than the service's
+	// own say so.
+	Scaling *ScalableTarget
+}
+
+// ServiceLoadBalancer registers a container's port with a target group.
+type ServiceLoadBalancer struct {
+	Container string
+	Port      int
+	// TargetGroup is nil if there is none in the assembly.
+	TargetGroup *TargetGroup
+}
+
+// service reads a service.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html
+func (m *Model) service(s *Service, p assembly.Value) {
+	s.Name = name(&s.Base, p.Field("ServiceName"))
+	s.Cluster = elsewhere[Cluster](m, p.Field("Cluster"), ECSCluster, "Arn")
+	s.ClusterID = p.Field("Cluster").Identity("default")
+	s.TaskDefinition = refer[TaskDefinition](m, p.Field("TaskDefinition"), ECSTaskDefinition, "TaskDefinitionArn")
+	if count := p.Field("DesiredCount"); count.Present() {
+		n := count.Int(0, 0, 5000)
+		s.DesiredCount = &n
+	}
+	s.LaunchType = p.Field("LaunchType").OneOf("EC2", "FARGATE", "EXTERNAL")
+	for _, strategy := range p.Field("CapacityProviderStrategy").List() {
+		s.CapacityProviders = append(s.CapacityProviders, strategy.Field("CapacityProvider").Identity(""))
+	}
+	s.Scheduling = p.Field("SchedulingStrategy").OneOf("REPLICA", "DAEMON")
+	s.Controller = p.Field("DeploymentController").Field("Type").OneOf("ECS", "CODE_DEPLOY", "EXTERNAL")
+	s.deployment(p.Field("DeploymentConfiguration"))
+	s.HealthCheckGracePeriod = p.Field("HealthCheckGracePeriodSeconds").Seconds(0, 0, 2147483647)
+	for _, v := range p.Field("LoadBalancers").List() {
+		s.LoadBalancers = append(s.LoadBalancers, ServiceLoadBalancer{
+			Container:   v.Field("ContainerName").Text(""),
+			Port:        v.Field("ContainerPort").Int(0, 1, 65535),
+			TargetGroup: refer[TargetGroup](m, v.Field("TargetGroupArn"), ELBTargetGroup, "TargetGroupArn"),
+		})
+	}
+	address := p.Field("NetworkConfiguration").Field("AwsvpcConfiguration").Field("AssignPublicIp")
+	s.PublicAddresses = address.OneOf("DISABLED", "ENABLED") == "ENABLED"
+	s.ServiceConnect = p.Field("ServiceConnectConfiguration").Field("Enabled").Bool(false)
+}
+
+// deployment reads how a service is updated.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-deploymentconfiguration.html
+func (s *Service) deployment(v assembly.Value) {
+	s.MinimumHealthyPercent = v.Field("MinimumHealthyPercent").Int(100, 0, 100)
+	s.MaximumPercent = v.Field("MaximumPercent").Int(200, 100, 1000)
+	s.Strategy = v.Field("Strategy").OneOf("ROLLING", "BLUE_GREEN", "LINEAR", "CANARY")
+	s.Alarms = v.Field("Alarms").Field("Enable").Bool(false)
+	breaker := v.Field("DeploymentCircuitBreaker")
+	s.CircuitBreaker = CircuitBreaker{
+		Enable:     breaker.Field("Enable").Bool(false),
+		Rollback:   breaker.Field("Rollback").Bool(false),
+		Cumulative: !breaker.Field("ResetOnHealthyTask").Bool(true),
+	}
+	if threshold := breaker.Field("ThresholdConfiguration"); threshold.Present() {
+		s.CircuitBreaker.Threshold = Threshold{
+			Type:  threshold.Field("Type").OneOf(BoundedPercent, UnboundedPercent, Count),
+			Value: threshold.Field("Value").Int(defaultThreshold, 1, 1_000_000),
+		}
+	}
+}

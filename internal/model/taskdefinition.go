@@ -1,0 +1,68 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+
+	"cutover/internal/assembly"
+	"cutover/internal/capacity"
+)
+
+// TaskDefinition says what the tasks of a service are.
+type TaskDefinition struct {
+	Base `json:"-"`
+	// Family is the definition's name, or its logical id if CloudFormation makes up a
+	// name.
+	Family string
+	// NetworkMode is bridge (the default on Linux), host, awsvpc, none or default.
+	NetworkMode string
+	// Compatibilities are the launch types that the definition is for. Default: any.
+	Compatibilities []string
+	// OperatingSystem is LINUX (the default) or a version of Windows.
+	OperatingSystem string
+	// PidMode is host or task if containers share processes. Default: they do not.
+	PidMode string
+	// CPU, in units of 1/1024 processor, and MemoryMiB bound a task as a whole.
+	// Default 0: nothing does.
+	CPU, MemoryMiB int
+	Containers     []Container
+}
+
+// taskDefinition reads a task definition.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-taskdefinition.html
+func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
+	d.Family = name(&d.Base, p.Field("Family"))
+	d.NetworkMode = p.Field("NetworkMode").OneOf("bridge", "host", "awsvpc", "none", "default")
+	d.Compatibilities = p.Field("RequiresCompatibilities").Texts()
+	d.OperatingSystem = p.Field("RuntimePlatform").Field("OperatingSystemFamily").Text("LINUX")
+	d.PidMode = p.Field("PidMode").Text("")
+	d.CPU, d.MemoryMiB = p.Field("Cpu").Int(0, 1, 1<<18), p.Field("Memory").Int(0, 4, 1<<24)
+	for _, v := range p.Field("ContainerDefinitions").List() {
+		c := m.container(d.Resource, v)
+		if slices.ContainsFunc(d.Containers, func(other Container) bool { return other.Name == c.Name }) {
+			v.Field("Name").Refuse("another container is called %q too", c.Name)
+		}
+		d.Containers = append(d.Containers, c)
+	}
+	if !slices.ContainsFunc(d.Containers, func(c Container) bool { return c.Essential }) {
+		p.Field("ContainerDefinitions").Refuse("a task needs at least one essential container")
+	}
+	// What bounds a task as a whole bounds its only container.
+	if len(d.Containers) == 1 {
+		c := &d.Containers[0]
+		c.CPULimit, c.MemoryMiB = d.CPU, cmp.Or(c.MemoryMiB, d.MemoryMiB)
+	}
+}
+
+// Reserves returns what a task takes of its instance, whether it uses it or not:
+// of memory the soft limit of each container, or the hard one of those without
+// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
+func (d *TaskDefinition) Reserves() capacity.Resources {
+	var sum capacity.Resources
+	for _, c := range d.Containers {
+		sum = sum.Plus(capacity.Resources{
+			CPU: cmp.Or(c.CPULimit, c.CPUShares), MemoryMiB: cmp.Or(c.MemoryReservationMiB, c.MemoryMiB), Ports: len(c.Ports),
+		})
+	}
+	return sum
+}
