@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/deployment"
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/migration"
@@ -166,8 +167,8 @@ func TestDashboard(t *testing.T) {
 // none without a dashboard.
 func TestWatchTakesOneValue(t *testing.T) {
 	on, off := inPhase(t, migration.Monolith), synth(t, settings{"dashboard": "off"})
-	equal(t, "outputs with it: target groups, the load balancer's name, Url", 4+1+1, len(on.Stack("dev-Routing").Outputs))
-	equal(t, "outputs without it", 4+1, len(off.Stack("dev-Routing").Outputs))
+	equal(t, "outputs with it: target groups, the load balancer's name, Url", len(deployment.Forum.All())+1+1, len(on.Stack("dev-Routing").Outputs))
+	equal(t, "outputs without it", len(deployment.Forum.All())+1, len(off.Stack("dev-Routing").Outputs))
 	if off.Stack("dev-Watch") != nil {
 		t.Error("there is a stack dev-Watch, and the dashboard is off")
 	}
@@ -200,7 +201,10 @@ func queries(t *testing.T, a *assembly.Assembly) map[string][]string {
 }
 
 func TestQueries(t *testing.T) {
-	all := []string{"/ecs/api", "/ecs/users", "/ecs/threads", "/ecs/posts"}
+	var all []string
+	for _, service := range names(deployment.Forum.All()) {
+		all = append(all, "/ecs/"+service)
+	}
 	a := inPhase(t, migration.Monolith)
 	equal(t, "queries", map[string][]string{"dev/what fails": all, "dev/what is slow": all, "dev/what happened to a request": all}, queries(t, a))
 	for _, group := range all {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -190,13 +191,32 @@ func cdkContext(t *testing.T, change settings) settings {
 	return file.Context
 }
 
-// serviceNames are the names of all services, the monolith's first.
-func serviceNames() []string {
+// The tests work with any list of services. Those that hold for the forum alone stand
+// in files called forum_*_test.go.
+var (
+	monolith    = deployment.Forum.Monolith
+	first, last = deployment.Forum.Services[0], deployment.Forum.Services[len(deployment.Forum.Services)-1]
+)
+
+// names are those of services.
+func names(services []config.Service) []string {
 	var names []string
-	for _, service := range deployment.Forum.All() {
+	for _, service := range services {
 		names = append(names, service.Name)
 	}
 	return names
+}
+
+// changed returns the deployment with a service changed.
+func changed(service config.Service, change func(*config.Service)) config.Deployment {
+	d := deployment.Forum
+	d.Services = slices.Clone(d.Services)
+	for i := range d.Services {
+		if d.Services[i].Name == service.Name {
+			change(&d.Services[i])
+		}
+	}
+	return d
 }
 
 // inPhase returns the assembly of a phase with everything else at its default.

@@ -30,7 +30,7 @@ func TestReliability(t *testing.T) {
 			faults[1] = append(faults[1], kind.Name)
 		}
 	}
-	services := []string{"api", "users", "threads", "posts"}
+	services := names(deployment.Forum.All())
 	var (
 		mu       sync.Mutex
 		outcomes = map[string]string{} // by tasks, fault and service

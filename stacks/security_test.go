@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/deployment"
 	"cutover/internal/analysis/controls"
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
@@ -154,7 +155,7 @@ func TestProductionRunsLocally(t *testing.T) {
 		if _, err := alb.Read(m); err != nil {
 			t.Errorf("%s: %v", phase, err)
 		}
-		if services, err := ecs.Services(m); err != nil || len(services) != 4 {
+		if services, err := ecs.Services(m); err != nil || len(services) != len(deployment.Forum.All()) {
 			t.Errorf("%s: %d services, %v", phase, len(services), err)
 		}
 	}
