@@ -170,6 +170,7 @@ func synthLots(t *testing.T, phase migration.Phase, everything bool) *assembly.A
 		change["shift"] = "service-000=10,service-195=100"
 	}
 	context := cdkContext(t, change)
+	context["aws:cdk:disable-creation-stack-traces"] = true // as Synth has it
 	d, s, err := config.Load(lots(), context, os.Getenv)
 	if err != nil {
 		t.Fatal(err)

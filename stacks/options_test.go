@@ -433,7 +433,7 @@ func TestBootstrapQualifier(t *testing.T) {
 // error with a message and not a panic with a stack.
 func TestCDKErrorsAreReadable(t *testing.T) {
 	context := cdkContext(t, existingVPC(t, []string{"no-subnet-a", "no-subnet-b"}, []string{"no-subnet-c", "no-subnet-d"}))
-	err := synthTo(deployment.Forum, context, filepath.Join(scratch, "refused"))
+	err := synthTo(deployment.Forum, context, filepath.Join(scratch, "refused"), false)
 	if err == nil {
 		t.Fatal("subnets that are none were taken")
 	}

@@ -25,6 +25,15 @@ func production(phase migration.Phase) settings {
 	return settings{"env": "prod", "certificateArn": certificate, "phase": phase.String()}
 }
 
+// profiles are the settings by default and of production, in every phase.
+func profiles() []settings {
+	var all []settings
+	for _, phase := range migration.Phases() {
+		all = append(all, settings{"phase": phase.String()}, production(phase))
+	}
+	return all
+}
+
 // suppressed are the rules of cdk-nag that a resource suppresses, as the metadata
 // in its template has them.
 type suppressed struct {
@@ -91,11 +100,7 @@ func nagReport(t *testing.T, a *assembly.Assembly, stack *assembly.Stack) []nagL
 // or suppressed beside the resource with a reason; and each suppression is
 // needed, so that none outlives its reason.
 func TestNag(t *testing.T) {
-	var contexts []settings
-	for _, phase := range migration.Phases() {
-		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
-	}
-	for _, context := range contexts {
+	for _, context := range profiles() {
 		a := synth(t, context)
 		looked := 0
 		for _, stack := range a.Stacks {
