@@ -69,9 +69,9 @@ func govulncheck(scan, db string, packages []string) ([]byte, error) {
 
 // TestVulnerabilitiesAreFound runs the check against two databases of its own:
 // one knows of something that every service calls, the other of something that
-// none does.
+// none does. One service shows the first, whose code has to be analysed.
 func TestVulnerabilitiesAreFound(t *testing.T) {
-	if out, err := vulnerabilities(ownDatabase(t, "net/http", "Server.Serve"), "./services/..."); err == nil || !bytes.Contains(out, []byte("GO-2000-0001")) {
+	if out, err := vulnerabilities(ownDatabase(t, "net/http", "Server.Serve"), "./services/users"); err == nil || !bytes.Contains(out, []byte("GO-2000-0001")) {
 		t.Errorf("a vulnerability of what the services call is not found: %v\n%s", err, out)
 	}
 	if out, err := vulnerabilities(ownDatabase(t, "net/smtp", "SendMail"), "./services/..."); err != nil {
