@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -119,35 +118,6 @@ func TestServiceMayComeAndGo(t *testing.T) {
 					t.Errorf("%s exports %s", stack.Name, id)
 				}
 			}
-		}
-	}
-}
-
-// What runs on machines without CDK, or next to the traffic, does not link it;
-// the app does not link what looks at it; and what is pure imports nothing of ours.
-func TestImports(t *testing.T) {
-	deps := func(pattern string) []string {
-		out, err := exec.Command("go", "list", "-deps", pattern).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Fields(string(out))
-	}
-	for _, pattern := range []string{"./services/...", "./internal/...", "./cmd/..."} {
-		for _, dep := range deps(pattern) {
-			if strings.Contains(dep, "aws-cdk-go") || strings.Contains(dep, "jsii") {
-				t.Errorf("%s depends on %s", pattern, dep)
-			}
-		}
-	}
-	for _, dep := range deps(".") {
-		if strings.Contains(dep, "cdk-nag") {
-			t.Errorf("the app depends on %s, which only its tests need", dep)
-		}
-	}
-	for _, dep := range deps("./migration") {
-		if strings.HasPrefix(dep, "cutover/") && dep != "cutover/migration" {
-			t.Errorf("migration depends on %s", dep)
 		}
 	}
 }
