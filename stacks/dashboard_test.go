@@ -166,7 +166,7 @@ func TestDashboard(t *testing.T) {
 // The dashboard takes one value of a load balancer's stack, whatever is behind it, and
 // none without a dashboard.
 func TestWatchTakesOneValue(t *testing.T) {
-	on, off := inPhase(t, migration.Monolith), synth(t, settings{"dashboard": "off"})
+	on, off := inPhase(t, migration.Monolith), synth(t, several)
 	equal(t, "outputs with it: target groups, the load balancer's name, Url", len(deployment.Forum.All())+1+1, len(on.Stack("dev-Routing").Outputs))
 	equal(t, "outputs without it", len(deployment.Forum.All())+1, len(off.Stack("dev-Routing").Outputs))
 	if off.Stack("dev-Watch") != nil {

@@ -17,6 +17,16 @@ import (
 
 // Each setting, in terms of what it changes in the templates.
 
+// several are settings that do not touch each other. One synthesis shows them all.
+var (
+	several = settings{"arch": "arm64", "@aws-cdk/core:bootstrapQualifier": "forum1234", "dashboard": "off"}
+	sizes   = settings{
+		"zones": 3.0, "natGateways": "3", "minInstances": "3", "maxInstances": "6", "instanceType": "m7i.large,m7a.large", "logRetentionDays": "365",
+		"removalPolicy": "retain",
+	}
+	alarmed = settings{"alarms": "on", "phase": "retired"}
+)
+
 func TestCertificate(t *testing.T) {
 	a := synth(t, settings{"certificateArn": certificate})
 	var https *assembly.Resource
@@ -49,7 +59,7 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestArm64(t *testing.T) {
-	a := synth(t, settings{"arch": "arm64"})
+	a := synth(t, several)
 	for _, service := range names(deployment.Forum.All()) {
 		equal(t, service, "linux/arm64", a.Stack("dev-" + config.Pascal(service)).Images[0].Platform)
 	}
@@ -60,9 +70,7 @@ func TestArm64(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	a := synth(t, settings{
-		"zones": 3.0, "natGateways": "3", "minInstances": "3", "maxInstances": "6", "instanceType": "m7i.large,m7a.large", "logRetentionDays": "365",
-	})
+	a := synth(t, sizes)
 	equal(t, "subnets", 6, len(a.Resources("AWS::EC2::Subnet")))
 	equal(t, "NAT gateways", 3, len(a.Resources("AWS::EC2::NatGateway")))
 	group := resource(t, a, "dev-Cluster", "AWS::AutoScaling::AutoScalingGroup")
@@ -98,7 +106,7 @@ func TestWhatDestroyLeaves(t *testing.T) {
 		want   []string
 	}{
 		{settings{}, nil},
-		{settings{"removalPolicy": "retain"}, kept},
+		{sizes, kept},
 		{settings{"accessLogs": "on"}, bucket},
 		{settings{"env": "prod"}, slices.Concat(kept, bucket)},
 	} {
@@ -127,7 +135,7 @@ func TestRemovalPolicy(t *testing.T) {
 		emptied any
 	}{
 		{settings{}, "Delete", true},
-		{settings{"removalPolicy": "retain"}, "Retain", nil},
+		{sizes, "Retain", nil},
 		{settings{"env": "prod"}, "Retain", nil},
 		{settings{"env": "prod", "removalPolicy": "destroy"}, "Delete", true},
 	} {
@@ -202,7 +210,7 @@ func TestAlarms(t *testing.T) {
 	if alarms := synth(t, settings{}).Resources("AWS::CloudWatch::Alarm"); len(alarms) > 0 {
 		t.Errorf("by default there are alarms: %v", alarms)
 	}
-	a := synth(t, settings{"alarms": "on", "phase": "retired"})
+	a := synth(t, alarmed)
 	topic := resource(t, a, "dev-Routing", "AWS::SNS::Topic")
 	key := resource(t, a, "dev-Routing", "AWS::KMS::Key")
 	equal(t, "key", any(key.String()+".Arn"), property(t, a, topic, "KmsMasterKeyId"))
@@ -350,7 +358,7 @@ func TestEnvironmentsInOneAccount(t *testing.T) {
 	prod["namePrefix"] = "prod-"
 	all := map[string]string{}
 	kinds := map[string]bool{}
-	for _, context := range []settings{{"alarms": "on"}, {"env": "staging", "namePrefix": "staging-", "alarms": "on"}, prod} {
+	for _, context := range []settings{alarmed, {"env": "staging", "namePrefix": "staging-", "alarms": "on"}, prod} {
 		found := physicalNames(t, synth(t, context))
 		if len(found) < 30 {
 			t.Fatalf("%v has only %d names: %v", context, len(found), found)
@@ -370,7 +378,7 @@ func TestEnvironmentsInOneAccount(t *testing.T) {
 		}
 	}
 	// What the prefix is for.
-	dev, same := physicalNames(t, synth(t, settings{"alarms": "on"})), 0
+	dev, same := physicalNames(t, synth(t, alarmed)), 0
 	for name := range physicalNames(t, synth(t, settings{"env": "staging", "alarms": "on"})) {
 		if dev[name] != "" {
 			same++
@@ -420,7 +428,7 @@ func TestExistingVPC(t *testing.T) {
 }
 
 func TestBootstrapQualifier(t *testing.T) {
-	a := synth(t, settings{"@aws-cdk/core:bootstrapQualifier": "forum1234"})
+	a := synth(t, several)
 	for _, r := range a.Resources("AWS::ECR::Repository") {
 		principal := fmt.Sprint(listOf(r.Properties["RepositoryPolicyText"].(object)["Statement"])[0]["Principal"])
 		if !strings.Contains(principal, "role/cdk-forum1234-image-publishing-role-") {
