@@ -106,7 +106,7 @@ func TestRehearsal(t *testing.T) {
 	t.Parallel()
 	report, code := wait()
 	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
-		t.Errorf("exit code %d, %+v", code, report.Totals)
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
 	}
 	if report.Totals.Requests < 5000 {
 		t.Errorf("only %d requests were sent", report.Totals.Requests)
