@@ -41,10 +41,11 @@ rehearse: setup bin/cutover ## walk the whole migration and back under load, 100
 review: setup bin/cutover ## show what this branch does to a deployment, against BASE (main), in build/review
 	@bin/cutover review --base "$(BASE)" $(run) $(ARGS)
 
+# The tests of the stacks take longest. They come first, and the others run beside them.
 test: setup ## set up and run all tests but the end-to-end one
 	@echo "Compiling the CDK app and its tests (minutes the first time, seconds later)"
 	go vet ./...
-	go test -vet=off -p $(tests_at_once) ./... $(ARGS)
+	go test -vet=off -p $(tests_at_once) ./stacks ./... $(ARGS)
 
 race: ## run the tests of everything but the CDK app with the race detector
 	go test -race $(light)
@@ -85,7 +86,8 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 8
 
 golden: setup ## accept the templates and what is written from them as they are now; review them as code
-	go test ./stacks -run 'TestGoldens|TestSecurityControls' -update
+	go test ./stacks -run '^TestGoldens$$' -update
+	go test ./test/documents -update
 	go test ./test/supply -run TestLicences -update
 	@git status --short stacks/golden docs README.md
 
