@@ -46,6 +46,7 @@ review: setup bin/cutover ## show what this branch does to a deployment, against
 quick: ## test in seconds what links no CDK, without the tests that are slow (-short)
 	@$(light) && go test -vet=off -short $$packages
 
+# The tests of the stacks take longest. They come first, and the others run beside them.
 # The race detector slows tests down, and finds more: CI runs them once, with it.
 test: setup ## set up and run all tests but the end-to-end one; with CI set, with the race detector
 	@echo "Compiling the CDK app and its tests (minutes the first time, seconds later)"
@@ -53,7 +54,7 @@ test: setup ## set up and run all tests but the end-to-end one; with CI set, wit
 ifdef CI
 	$(MAKE) --no-print-directory --output-sync=target --jobs=2 race test-cdk
 else
-	go test -vet=off -p $(tests_at_once) ./... $(ARGS)
+	go test -vet=off -p $(tests_at_once) ./stacks ./... $(ARGS)
 endif
 
 test-cdk:
@@ -103,7 +104,8 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 	@go run ./cmd/emulate -hold cdk deploy --app cdk.out --all --require-approval never --concurrency 8
 
 golden: setup ## accept the templates and what is written from them as they are now; review them as code
-	go test ./stacks -run 'TestGoldens|TestSecurityControls' -update
+	go test ./stacks -run '^TestGoldens$$' -update
+	go test ./test/documents -update
 	go test ./test/supply -run TestLicences -update
 	@git status --short stacks/golden docs README.md
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/canary"
 	"cutover/migration"
@@ -30,7 +32,7 @@ func TestCanaryAlarms(t *testing.T) {
 	a := synth(t, production(migration.Parallel))
 	for i, kind := range canary.Kinds() {
 		for service, alarm := range canaryAlarms(t, a, string(kind)) {
-			want := canary.Alarms(service, "api")[i]
+			want := canary.Alarms(service, monolith.Name)[i]
 			expressions, got := []string{}, []canary.Metric{}
 			for _, m := range listOf(property(t, a, alarm, "Metrics")) {
 				id := m["Id"].(string)
@@ -49,7 +51,7 @@ func TestCanaryAlarms(t *testing.T) {
 				}
 				equal(t, alarm.String()+" "+id+" load balancer", "prod-Routing/LoadBalancerBE9EEC3A.LoadBalancerFullName", dimensions["LoadBalancer"])
 				whose := dimensions["TargetGroup"]
-				for _, name := range []string{service, "api"} {
+				for _, name := range []string{service, monolith.Name} {
 					if whose == targetGroup(t, a, name).String()+".TargetGroupFullName" {
 						whose = name
 					}
@@ -70,16 +72,17 @@ func TestCanaryAlarms(t *testing.T) {
 // in every phase, so that a change of phase touches no alarm but those that say
 // whether there has to be a task.
 func TestCanaryAlarmsInEveryPhase(t *testing.T) {
-	var first []string
+	compared := names(deployment.Forum.Services)
+	var before []string
 	for _, phase := range migration.Phases() {
 		a := synth(t, production(phase))
 		topic := resource(t, a, "prod-Routing", "AWS::SNS::Topic")
 		var got []string
 		for _, kind := range []string{"errors", "latency", "unhealthy"} {
 			alarms := canaryAlarms(t, a, kind)
-			for _, service := range []string{"posts", "threads", "users"} {
+			for _, service := range compared {
 				alarm := alarms[service]
-				if alarm == nil || len(alarms) != 3 {
+				if alarm == nil || len(alarms) != len(compared) {
 					t.Fatalf("%v: compared in %s are %v", phase, kind, alarms)
 				}
 				value := func(name string) any { return property(t, a, alarm, name) }
@@ -88,34 +91,30 @@ func TestCanaryAlarmsInEveryPhase(t *testing.T) {
 					" ", value("Metrics"), " ", value("AlarmDescription")))
 			}
 		}
-		for service, want := range map[string][]any{
-			"Api":     {"prod-Api/ErrorsAlarm39B3548B"},
-			"Users":   {"prod-Users/CanaryErrorsAlarm000E2535", "prod-Users/CanaryLatencyAlarm211F73C8", "prod-Users/CanaryUnhealthyAlarm7DA6EA8C"},
-			"Threads": {"prod-Threads/CanaryErrorsAlarm000E2535", "prod-Threads/CanaryLatencyAlarm211F73C8", "prod-Threads/CanaryUnhealthyAlarm7DA6EA8C"},
-			"Posts":   {"prod-Posts/CanaryErrorsAlarm000E2535", "prod-Posts/CanaryLatencyAlarm211F73C8", "prod-Posts/CanaryUnhealthyAlarm7DA6EA8C"},
-		} {
-			configuration := property(t, a, resource(t, a, "prod-"+service, "AWS::ECS::Service"), "DeploymentConfiguration").(object)
+		for i, service := range names(deployment.Forum.All()) {
+			stack := "prod-" + config.Pascal(service)
+			want := []any{stack + "/CanaryErrorsAlarm000E2535", stack + "/CanaryLatencyAlarm211F73C8", stack + "/CanaryUnhealthyAlarm7DA6EA8C"}
+			if i == 0 { // the monolith
+				want = []any{stack + "/ErrorsAlarm39B3548B"}
+			}
+			configuration := property(t, a, resource(t, a, stack, "AWS::ECS::Service"), "DeploymentConfiguration").(object)
 			equal(t, service+" is rolled back by", any(object{"AlarmNames": want, "Enable": true, "Rollback": true}), configuration["Alarms"])
 		}
-		if first == nil {
-			first = got
-			for i, want := range []string{
-				"prod-posts-canary-errors GreaterThanThreshold 1 2 times, missing notBreaching ",
-				"prod-threads-canary-errors GreaterThanThreshold 1 2 times, missing notBreaching ",
-				"prod-users-canary-errors GreaterThanThreshold 1 2 times, missing notBreaching ",
-				"prod-posts-canary-latency GreaterThanThreshold 1.5 2 times, missing notBreaching ",
-				"prod-threads-canary-latency GreaterThanThreshold 1.5 2 times, missing notBreaching ",
-				"prod-users-canary-latency GreaterThanThreshold 1.5 2 times, missing notBreaching ",
-				"prod-posts-canary-unhealthy GreaterThanThreshold 0 2 times, missing notBreaching ",
-				"prod-threads-canary-unhealthy GreaterThanThreshold 0 2 times, missing notBreaching ",
-				"prod-users-canary-unhealthy GreaterThanThreshold 0 2 times, missing notBreaching ",
-			} {
+		if before == nil {
+			before = got
+			var want []string
+			for _, kind := range []string{"errors GreaterThanThreshold 1", "latency GreaterThanThreshold 1.5", "unhealthy GreaterThanThreshold 0"} {
+				for _, service := range compared {
+					want = append(want, "prod-"+service+"-canary-"+kind+" 2 times, missing notBreaching ")
+				}
+			}
+			for i, want := range want {
 				if !strings.HasPrefix(got[i], want) {
 					t.Errorf("%s, want %s", got[i], want)
 				}
 			}
 		}
-		equal(t, phase.String(), first, got)
+		equal(t, phase.String(), before, got)
 	}
 	if alarms := synth(t, settings{}).Resources("AWS::CloudWatch::Alarm"); len(alarms) > 0 {
 		t.Errorf("by default there are %v", alarms)

@@ -15,7 +15,8 @@ import (
 
 	"cutover/config"
 	"cutover/internal/build"
-	_ "cutover/internal/cdk" // decides how CDK is started
+	"cutover/internal/cdk"
+	"cutover/internal/listing"
 )
 
 // Run is the whole CDK app: it takes the context that the CDK command line hands
@@ -24,6 +25,8 @@ import (
 // exit code of the process; what is wrong goes to standard error, a line for each
 // mistake.
 func Run(d config.Deployment) int {
+	cdk.Prepare()
+	jsii.Close() // see Prepare: nothing has been started yet
 	defer jsii.Close()
 	values, err := config.ContextFromEnvironment(os.Getenv)
 	if err == nil {
@@ -39,22 +42,28 @@ func Run(d config.Deployment) int {
 // Synth checks the deployment and its context, compiles the services and writes
 // the cloud assembly to outdir; "" is the directory that the CDK command line
 // asks for, or a temporary one. The working directory is the repository's root.
-// The checks see every construct before the templates are written; what they
-// report as an error fails the synthesis.
 //
 // Its error has a line for every mistake in the configuration, or says what
 // failed to compile or what CDK refused.
-func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string, checks ...awscdk.IAspect) (err error) {
+func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string) error {
+	return synth(d, values, outdir, func(d config.Deployment, arch string) (map[string]string, error) {
+		options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
+		for _, service := range d.All() {
+			options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
+		}
+		return build.Build(ctx, options)
+	}, func(awscdk.App) {})
+}
+
+// synth is [Synth] with the function that compiles the services, and one that gets
+// the app before it has a stack.
+func synth(d config.Deployment, values map[string]any, outdir string, compile func(config.Deployment, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
 	if err != nil {
 		return err
 	}
-	options := build.Options{Root: ".", Arch: settings.Arch, Progress: os.Stderr}
-	for _, service := range d.All() {
-		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
-	}
 	// Compiling goes on beside CDK's start, until the first image is needed.
-	contexts := sync.OnceValues(func() (map[string]string, error) { return build.Build(ctx, options) })
+	contexts := sync.OnceValues(func() (map[string]string, error) { return compile(d, settings.Arch) })
 	go contexts()
 
 	// What CDK refuses comes back as a panic with the message of a JavaScript
@@ -74,9 +83,7 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 		props.Outdir = jsii.String(outdir)
 	}
 	app := awscdk.NewApp(props)
-	for _, check := range checks {
-		awscdk.Aspects_Of(app).Add(check, nil)
-	}
+	prepare(app)
 	if err := Add(app, d, settings, contexts); err != nil {
 		return err
 	}
@@ -84,7 +91,10 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	if err := build.SetTimes(dir); err != nil {
 		return err
 	}
-	return waitForRepositories(dir, d, settings)
+	if err := waitForRepositories(dir, d, settings); err != nil {
+		return err
+	}
+	return listing.Write(".", dir, d)
 }
 
 // waitForRepositories makes the images of the services wait for the stack of

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/deployment"
+	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/migration"
 )
@@ -38,7 +40,13 @@ type dashboard struct {
 
 func readDashboard(t *testing.T, a *assembly.Assembly, stack string) dashboard {
 	t.Helper()
-	a = deployed(t, a)
+	a, err := assembly.Read(a.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range a.Stacks { // as it is in an account
+		s.Account, s.Region = isolation.Account, isolation.Region
+	}
 	r := resource(t, a, stack, "AWS::CloudWatch::Dashboard")
 	body, ok := property(t, a, r, "DashboardBody").(string)
 	if !ok {
@@ -139,7 +147,7 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 	for _, alarm := range a.Resources("AWS::CloudWatch::Alarm") {
-		want = append(want, "arn:aws:cloudwatch:"+region+":"+account+":alarm:"+alarm.Properties["AlarmName"].(string))
+		want = append(want, "arn:aws:cloudwatch:"+isolation.Region+":"+isolation.Account+":alarm:"+alarm.Properties["AlarmName"].(string))
 	}
 	slices.Sort(got)
 	slices.Sort(want)
@@ -158,9 +166,9 @@ func TestDashboard(t *testing.T) {
 // The dashboard takes one value of a load balancer's stack, whatever is behind it, and
 // none without a dashboard.
 func TestWatchTakesOneValue(t *testing.T) {
-	on, off := inPhase(t, migration.Monolith), synth(t, settings{"dashboard": "off"})
-	equal(t, "outputs with it: target groups, the load balancer's name, Url", 4+1+1, len(on.Stack("dev-Routing").Outputs))
-	equal(t, "outputs without it", 4+1, len(off.Stack("dev-Routing").Outputs))
+	on, off := inPhase(t, migration.Monolith), synth(t, several)
+	equal(t, "outputs with it: target groups, the load balancer's name, Url", len(deployment.Forum.All())+1+1, len(on.Stack("dev-Routing").Outputs))
+	equal(t, "outputs without it", len(deployment.Forum.All())+1, len(off.Stack("dev-Routing").Outputs))
 	if off.Stack("dev-Watch") != nil {
 		t.Error("there is a stack dev-Watch, and the dashboard is off")
 	}
@@ -193,7 +201,10 @@ func queries(t *testing.T, a *assembly.Assembly) map[string][]string {
 }
 
 func TestQueries(t *testing.T) {
-	all := []string{"/ecs/api", "/ecs/users", "/ecs/threads", "/ecs/posts"}
+	var all []string
+	for _, service := range names(deployment.Forum.All()) {
+		all = append(all, "/ecs/"+service)
+	}
 	a := inPhase(t, migration.Monolith)
 	equal(t, "queries", map[string][]string{"dev/what fails": all, "dev/what is slow": all, "dev/what happened to a request": all}, queries(t, a))
 	for _, group := range all {

@@ -3,87 +3,93 @@ package stacks_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
-	"github.com/aymanbagabas/go-udiff"
-
+	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/golden"
 	"cutover/migration"
 )
 
 const goldenDir = "stacks/golden"
 
-// TestGoldens compares every stack's template in every phase, and of production in
-// one, with the one that was reviewed.
-func TestGoldens(t *testing.T) {
-	contexts := map[string]settings{"prod": production(migration.Parallel)}
-	for _, phase := range migration.Phases() {
-		contexts[phase.String()] = settings{"phase": phase.String()}
+// goldenContext is the context of a golden assembly.
+func goldenContext(name string) settings {
+	switch name {
+	case golden.Canary:
+		return settings{"phase": "parallel", "shift": deployment.Forum.Services[0].Name + "=10"}
+	case golden.Production:
+		return production(migration.Parallel)
 	}
-	for name, context := range contexts {
+	return settings{"phase": name}
+}
+
+// TestGoldens compares every stack's template, and which stacks there are, with
+// what was reviewed. What reads the goldens can do without a synthesis.
+func TestGoldens(t *testing.T) {
+	for _, name := range golden.Names() {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(goldenDir, name)
-			a := synth(t, context)
-			if *update {
-				writeGoldens(t, dir, a)
-			}
-			var want []string
+			a := synth(t, goldenContext(name))
+			want := []string{"manifest.json"}
+			golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
 			for _, stack := range a.Stacks {
 				want = append(want, stack.Name+".json")
-				compareGolden(t, filepath.Join(dir, stack.Name+".json"), golden(t, stack))
+				golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
 			}
 			entries, err := os.ReadDir(dir)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, entry := range entries {
-				if !slices.Contains(want, entry.Name()) {
-					t.Errorf("%s is the golden of no stack; `make golden` removes it", filepath.Join(dir, entry.Name()))
+				file := filepath.Join(dir, entry.Name())
+				switch {
+				case slices.Contains(want, entry.Name()):
+				case !*golden.Update:
+					t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
+				default:
+					if err := os.Remove(file); err != nil {
+						t.Fatal(err)
+					}
 				}
 			}
 		})
 	}
 }
 
-func writeGoldens(t *testing.T, dir string, a *assembly.Assembly) {
-	t.Helper()
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+// manifest is the manifest of a golden assembly: what is not the same wherever it
+// is synthesized, and the assets, are left out.
+func manifest(a *assembly.Assembly) []byte {
+	var artifacts []string
 	for _, stack := range a.Stacks {
-		if err := os.WriteFile(filepath.Join(dir, stack.Name+".json"), golden(t, stack), 0o644); err != nil {
-			t.Fatal(err)
+		needs := make([]string, len(stack.DependsOn)) // null is no list
+		for i, other := range stack.DependsOn {
+			needs[i] = other.Name
 		}
+		dependencies, _ := json.Marshal(needs) // names can be encoded
+		artifacts = append(artifacts, fmt.Sprintf(`    %q: {
+      "type": "aws:cloudformation:stack",
+      "environment": "aws://unknown-account/unknown-region",
+      "properties": {"templateFile": %q},
+      "dependencies": %s
+    }`, stack.Name, stack.Name+".json", dependencies))
 	}
-}
-
-func compareGolden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Errorf("%v: write it with `make golden`, then review it", err)
-		return
-	}
-	if !bytes.Equal(want, got) {
-		t.Errorf("%s differs from what is synthesized. If that is meant, accept it with `make golden` and commit it for review:\n%s",
-			file, udiff.Unified("reviewed", "synthesized", string(want), string(got)))
-	}
+	return []byte("{\n  \"artifacts\": {\n" + strings.Join(artifacts, ",\n") + "\n  }\n}\n")
 }
 
 // hash is an asset's: the name of a file in the bootstrap bucket, or what
 // follows "v1-" in an image's tag. Nothing else has 64 hexadecimal digits.
 var hash = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 
-// golden is the stack's template as it is kept: keys sorted, an indent of two,
-// and the hashes of assets masked, for they change with every edit of a service.
-func golden(t *testing.T, stack *assembly.Stack) []byte {
+// goldenTemplate is the stack's template as it is kept: keys sorted, an indent of
+// two, and the hashes of assets masked, for they change with every edit of a service.
+func goldenTemplate(t *testing.T, stack *assembly.Stack) []byte {
 	t.Helper()
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -1,6 +1,7 @@
 package stacks_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -8,19 +9,23 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/build"
+	"cutover/internal/cdk"
 	"cutover/migration"
 	"cutover/stacks"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden templates")
 
 // scratch holds the assemblies that were synthesized, for as long as the tests run.
 var scratch string
@@ -39,7 +44,6 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	// The process that runs CDK has its environment by now, so it is too late to change it.
 	if os.Getenv("CDK_VALIDATION") == "false" {
 		return 0, errors.New("these tests have CDK validate every template: unset CDK_VALIDATION")
 	}
@@ -47,6 +51,8 @@ func run(m *testing.M) (code int, err error) {
 	if err := os.Chdir(".."); err != nil {
 		return 0, err
 	}
+	cdk.Prepare()
+	jsii.Close() // so that jsii starts as Prepare says
 	if scratch, err = os.MkdirTemp("", "cutover-test-"); err != nil {
 		return 0, err
 	}
@@ -78,8 +84,8 @@ func synthDeployment(t *testing.T, d config.Deployment, change settings) *assemb
 		return a
 	}
 	dir := filepath.Join(scratch, fmt.Sprint(len(assemblies)))
-	nag := cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON}})
-	if err := stacks.Synth(t.Context(), d, context, dir, nag); err != nil {
+	reports := slices.ContainsFunc(profiles(), func(p settings) bool { return maps.Equal(p, change) })
+	if err := synthTo(d, context, dir, reports); err != nil {
 		t.Fatal(err)
 	}
 	a, err := assembly.Read(dir)
@@ -88,6 +94,90 @@ func synthDeployment(t *testing.T, d config.Deployment, change settings) *assemb
 	}
 	assemblies[key] = a
 	return a
+}
+
+// synthTo synthesizes as [stacks.Synth] does, with more checks and less work. With
+// reports, cdk-nag writes what TestNag reads; without, it only finds. cdk-nag writes a
+// report anew for each rule, which takes as long as the rules do.
+func synthTo(d config.Deployment, context settings, dir string, reports bool) error {
+	return stacks.SynthWith(d, context, dir, compiled, func(app awscdk.App) {
+		awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{
+			Reports: &reports, ReportFormats: &[]cdknag.NagReportFormat{cdknag.NagReportFormat_JSON},
+		}), nil)
+		awscdk.Validations_Of(app).AddPlugins(validation())
+	})
+}
+
+// once is CDK's validation of the templates, of which it takes each once: the same
+// template in another synthesis has been found good.
+type once struct {
+	awscdk.CloudFormationValidatePlugin
+	seen map[string]bool
+}
+
+// validation is one for all syntheses, because it takes seconds to start.
+var validation = sync.OnceValue(func() *once {
+	plugin := &once{seen: map[string]bool{}}
+	awscdk.NewCloudFormationValidatePlugin_Override(plugin, nil)
+	return plugin
+})
+
+// Validate is called by CDK.
+func (o *once) Validate(context awscdk.IPolicyValidationContext) *awscdk.PolicyValidationPluginReport {
+	var rest []*awscdk.PolicyValidationStack
+	for _, stack := range *context.StackTemplates() {
+		text, err := os.ReadFile(*stack.TemplatePath)
+		if err != nil {
+			panic(err)
+		}
+		key, err := json.Marshal([]any{string(text), stack.AccountId, stack.Region})
+		if err != nil {
+			panic(err)
+		}
+		if !o.seen[string(key)] {
+			o.seen[string(key)] = true
+			rest = append(rest, stack)
+		}
+	}
+	return o.CloudFormationValidatePlugin.Validate(&unseen{context, rest})
+}
+
+// unseen is a context with some of its templates. It embeds nothing of jsii's, which
+// would take it for the context itself.
+type unseen struct {
+	all    awscdk.IPolicyValidationContext
+	stacks []*awscdk.PolicyValidationStack
+}
+
+func (u *unseen) AccountId() *string                               { return u.all.AccountId() }
+func (u *unseen) Region() *string                                  { return u.all.Region() }
+func (u *unseen) AppConstruct() constructs.IConstruct              { return u.all.AppConstruct() }
+func (u *unseen) TemplatePaths() *[]*string                        { return u.all.TemplatePaths() }
+func (u *unseen) StackTemplates() *[]*awscdk.PolicyValidationStack { return &u.stacks }
+
+// builds has the build contexts of services that were compiled, each once.
+var (
+	builds   = map[string]map[string]string{}
+	building sync.Mutex
+)
+
+// compiled compiles what is to be in the images, as [stacks.Synth] does.
+func compiled(d config.Deployment, arch string) (map[string]string, error) {
+	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
+	for _, service := range d.All() {
+		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
+	}
+	key := fmt.Sprint(options.Arch, options.Services)
+	building.Lock()
+	defer building.Unlock()
+	if builds[key] == nil {
+		contexts, err := build.Build(context.Background(), options)
+		if err != nil {
+			return nil, err
+		}
+		builds[key] = contexts
+	}
+	return builds[key], nil
 }
 
 // cdkContext is what the CDK command line would hand over.
@@ -104,6 +194,34 @@ func cdkContext(t *testing.T, change settings) settings {
 	file.Context["aws:cdk:enable-path-metadata"] = true // the command line's own default
 	maps.Copy(file.Context, change)
 	return file.Context
+}
+
+// The tests work with any list of services. Those that hold for the forum alone stand
+// in files called forum_*_test.go.
+var (
+	monolith    = deployment.Forum.Monolith
+	first, last = deployment.Forum.Services[0], deployment.Forum.Services[len(deployment.Forum.Services)-1]
+)
+
+// names are those of services.
+func names(services []config.Service) []string {
+	var names []string
+	for _, service := range services {
+		names = append(names, service.Name)
+	}
+	return names
+}
+
+// changed returns the deployment with a service changed.
+func changed(service config.Service, change func(*config.Service)) config.Deployment {
+	d := deployment.Forum
+	d.Services = slices.Clone(d.Services)
+	for i := range d.Services {
+		if d.Services[i].Name == service.Name {
+			change(&d.Services[i])
+		}
+	}
+	return d
 }
 
 // inPhase returns the assembly of a phase with everything else at its default.

@@ -9,13 +9,23 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/migration"
-	"cutover/stacks"
 )
 
 // Each setting, in terms of what it changes in the templates.
+
+// several are settings that do not touch each other. One synthesis shows them all.
+var (
+	several = settings{"arch": "arm64", "@aws-cdk/core:bootstrapQualifier": "forum1234", "dashboard": "off"}
+	sizes   = settings{
+		"zones": 3.0, "natGateways": "3", "minInstances": "3", "maxInstances": "6", "instanceType": "m7i.large,m7a.large", "logRetentionDays": "365",
+		"removalPolicy": "retain",
+	}
+	alarmed = settings{"alarms": "on", "phase": "retired"}
+)
 
 func TestCertificate(t *testing.T) {
 	a := synth(t, settings{"certificateArn": certificate})
@@ -49,9 +59,9 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestArm64(t *testing.T) {
-	a := synth(t, settings{"arch": "arm64"})
-	for _, service := range []string{"Api", "Users", "Threads", "Posts"} {
-		equal(t, service, "linux/arm64", a.Stack("dev-" + service).Images[0].Platform)
+	a := synth(t, several)
+	for _, service := range names(deployment.Forum.All()) {
+		equal(t, service, "linux/arm64", a.Stack("dev-" + config.Pascal(service)).Images[0].Platform)
 	}
 	template := resource(t, a, "dev-Cluster", "AWS::EC2::LaunchTemplate").Properties["LaunchTemplateData"].(object)
 	equal(t, "type", any("t4g.small"), template["InstanceType"])
@@ -60,9 +70,7 @@ func TestArm64(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	a := synth(t, settings{
-		"zones": 3.0, "natGateways": "3", "minInstances": "3", "maxInstances": "6", "instanceType": "m7i.large,m7a.large", "logRetentionDays": "365",
-	})
+	a := synth(t, sizes)
 	equal(t, "subnets", 6, len(a.Resources("AWS::EC2::Subnet")))
 	equal(t, "NAT gateways", 3, len(a.Resources("AWS::EC2::NatGateway")))
 	group := resource(t, a, "dev-Cluster", "AWS::AutoScaling::AutoScalingGroup")
@@ -89,8 +97,8 @@ func TestSizes(t *testing.T) {
 // paid for by the amount that is stored, and nothing that is paid for by the hour.
 func TestWhatDestroyLeaves(t *testing.T) {
 	kept := []string{
-		"4 AWS::ECR::Repository", // images that may be deployed elsewhere or again
-		"5 AWS::Logs::LogGroup",  // of the services, and of the network's flow logs
+		fmt.Sprint(len(deployment.Forum.All()), " AWS::ECR::Repository"),  // images that may be deployed elsewhere or again
+		fmt.Sprint(len(deployment.Forum.All())+1, " AWS::Logs::LogGroup"), // of the services, and of the network's flow logs
 	}
 	bucket := []string{"1 AWS::S3::Bucket"} // access logs, which always stay
 	for _, test := range []struct {
@@ -98,7 +106,7 @@ func TestWhatDestroyLeaves(t *testing.T) {
 		want   []string
 	}{
 		{settings{}, nil},
-		{settings{"removalPolicy": "retain"}, kept},
+		{sizes, kept},
 		{settings{"accessLogs": "on"}, bucket},
 		{settings{"env": "prod"}, slices.Concat(kept, bucket)},
 	} {
@@ -115,7 +123,7 @@ func TestWhatDestroyLeaves(t *testing.T) {
 		for resourceType, n := range count {
 			got = append(got, fmt.Sprint(n, " ", resourceType))
 		}
-		slices.SortFunc(got, func(a, b string) int { return strings.Compare(a[2:], b[2:]) })
+		slices.SortFunc(got, func(a, b string) int { return strings.Compare(a[strings.Index(a, " "):], b[strings.Index(b, " "):]) })
 		equal(t, fmt.Sprint(test.change), test.want, got)
 	}
 }
@@ -127,7 +135,7 @@ func TestRemovalPolicy(t *testing.T) {
 		emptied any
 	}{
 		{settings{}, "Delete", true},
-		{settings{"removalPolicy": "retain"}, "Retain", nil},
+		{sizes, "Retain", nil},
 		{settings{"env": "prod"}, "Retain", nil},
 		{settings{"env": "prod", "removalPolicy": "destroy"}, "Delete", true},
 	} {
@@ -202,7 +210,7 @@ func TestAlarms(t *testing.T) {
 	if alarms := synth(t, settings{}).Resources("AWS::CloudWatch::Alarm"); len(alarms) > 0 {
 		t.Errorf("by default there are alarms: %v", alarms)
 	}
-	a := synth(t, settings{"alarms": "on", "phase": "retired"})
+	a := synth(t, alarmed)
 	topic := resource(t, a, "dev-Routing", "AWS::SNS::Topic")
 	key := resource(t, a, "dev-Routing", "AWS::KMS::Key")
 	equal(t, "key", any(key.String()+".Arn"), property(t, a, topic, "KmsMasterKeyId"))
@@ -242,16 +250,19 @@ func TestAlarms(t *testing.T) {
 	}
 	balancer := "dev-Routing/LoadBalancerBE9EEC3A.LoadBalancerFullName"
 	var want []string
-	for _, service := range []string{"Api", "Posts", "Threads", "Users"} {
+	for _, service := range names(deployment.Forum.All()) {
 		missing := "breaching"
-		if service == "Api" { // retired: it has no task, and need not have one
+		if service == monolith.Name { // retired: it has no task, and need not have one
 			missing = "notBreaching"
 		}
-		of := balancer + " " + targetGroup(t, a, strings.ToLower(service)).String() + ".TargetGroupFullName"
-		want = append(want,
-			fmt.Sprintf("dev-%s dev-errors-of-%s: HTTPCode_Target_5XX_Count %s, Sum, GreaterThanOrEqualToThreshold 10, 1 times, missing notBreaching", service, strings.ToLower(service), of),
-			fmt.Sprintf("dev-%s dev-no-task-of-%s: HealthyHostCount %s, Maximum, LessThanThreshold 1, 3 times, missing %s", service, strings.ToLower(service), of, missing),
-			fmt.Sprintf("dev-%s dev-latency-of-%s: TargetResponseTime %s, p99, GreaterThanOrEqualToThreshold 1, 3 times, missing notBreaching", service, strings.ToLower(service), of))
+		of := balancer + " " + targetGroup(t, a, service).String() + ".TargetGroupFullName"
+		for _, line := range []string{
+			"errors-of-" + service + ": HTTPCode_Target_5XX_Count " + of + ", Sum, GreaterThanOrEqualToThreshold 10, 1 times, missing notBreaching",
+			"no-task-of-" + service + ": HealthyHostCount " + of + ", Maximum, LessThanThreshold 1, 3 times, missing " + missing,
+			"latency-of-" + service + ": TargetResponseTime " + of + ", p99, GreaterThanOrEqualToThreshold 1, 3 times, missing notBreaching",
+		} {
+			want = append(want, "dev-"+config.Pascal(service)+" dev-"+line)
+		}
 	}
 	want = append(want, "dev-Routing dev-load-balancer-errors: FILL(all, 0) - FILL(unavailable, 0), of sums, GreaterThanOrEqualToThreshold 10, 1 times, missing notBreaching")
 	slices.Sort(got)
@@ -280,16 +291,16 @@ func TestProductionWithoutACertificate(t *testing.T) {
 }
 
 func TestServiceOptions(t *testing.T) {
-	d := deployment.Forum
-	d.Services = slices.Clone(d.Services)
-	d.Services[0].CPU, d.Services[0].MemoryReservationMiB, d.Services[0].Tasks = 512, 128, 3
-	d.Services[0].Environment = map[string]string{"LOG_LEVEL": "debug"}
-	a := synthDeployment(t, d, settings{"phase": "parallel"})
-	container := resource(t, a, "dev-Users", "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)[0].(object)
+	d := changed(first, func(s *config.Service) {
+		s.CPU, s.MemoryReservationMiB, s.Tasks = 512, 128, 3
+		s.Environment = map[string]string{"LOG_LEVEL": "debug"}
+	})
+	a, stack := synthDeployment(t, d, settings{"phase": "parallel"}), "dev-"+config.Pascal(first.Name)
+	container := resource(t, a, stack, "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)[0].(object)
 	equal(t, "CPU", any(512.0), container["Cpu"])
 	equal(t, "memory", any(128.0), container["MemoryReservation"])
 	equal(t, "environment", any([]any{object{"Name": "LOG_LEVEL", "Value": "debug"}, object{"Name": "PORT", "Value": "3000"}, object{"Name": "STOP_TIMEOUT", "Value": "15s"}}), container["Environment"])
-	equal(t, "tasks", any(3.0), resource(t, a, "dev-Users", "AWS::ECS::Service").Properties["DesiredCount"])
+	equal(t, "tasks", any(3.0), resource(t, a, stack, "AWS::ECS::Service").Properties["DesiredCount"])
 }
 
 // maybeTwice are the names that may be there twice, by type and property, and why.
@@ -300,9 +311,9 @@ var maybeTwice = map[string]string{
 	"AWS::EC2::VPCEndpoint ServiceName": "it is what the endpoint leads to",
 }
 
-// names returns what an account and region can have only once: the stacks, what
+// physicalNames returns what an account and region can have only once: the stacks, what
 // they export, and every property that is called a name, each with the resource that has it.
-func names(t *testing.T, a *assembly.Assembly) map[string]string {
+func physicalNames(t *testing.T, a *assembly.Assembly) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	add := func(kind, name, of string) {
@@ -347,8 +358,8 @@ func TestEnvironmentsInOneAccount(t *testing.T) {
 	prod["namePrefix"] = "prod-"
 	all := map[string]string{}
 	kinds := map[string]bool{}
-	for _, context := range []settings{{"alarms": "on"}, {"env": "staging", "namePrefix": "staging-", "alarms": "on"}, prod} {
-		found := names(t, synth(t, context))
+	for _, context := range []settings{alarmed, {"env": "staging", "namePrefix": "staging-", "alarms": "on"}, prod} {
+		found := physicalNames(t, synth(t, context))
 		if len(found) < 30 {
 			t.Fatalf("%v has only %d names: %v", context, len(found), found)
 		}
@@ -367,8 +378,8 @@ func TestEnvironmentsInOneAccount(t *testing.T) {
 		}
 	}
 	// What the prefix is for.
-	dev, same := names(t, synth(t, settings{"alarms": "on"})), 0
-	for name := range names(t, synth(t, settings{"env": "staging", "alarms": "on"})) {
+	dev, same := physicalNames(t, synth(t, alarmed)), 0
+	for name := range physicalNames(t, synth(t, settings{"env": "staging", "alarms": "on"})) {
 		if dev[name] != "" {
 			same++
 		}
@@ -417,7 +428,7 @@ func TestExistingVPC(t *testing.T) {
 }
 
 func TestBootstrapQualifier(t *testing.T) {
-	a := synth(t, settings{"@aws-cdk/core:bootstrapQualifier": "forum1234"})
+	a := synth(t, several)
 	for _, r := range a.Resources("AWS::ECR::Repository") {
 		principal := fmt.Sprint(listOf(r.Properties["RepositoryPolicyText"].(object)["Statement"])[0]["Principal"])
 		if !strings.Contains(principal, "role/cdk-forum1234-image-publishing-role-") {
@@ -430,7 +441,7 @@ func TestBootstrapQualifier(t *testing.T) {
 // error with a message and not a panic with a stack.
 func TestCDKErrorsAreReadable(t *testing.T) {
 	context := cdkContext(t, existingVPC(t, []string{"no-subnet-a", "no-subnet-b"}, []string{"no-subnet-c", "no-subnet-d"}))
-	err := stacks.Synth(t.Context(), deployment.Forum, context, filepath.Join(scratch, "refused"))
+	err := synthTo(deployment.Forum, context, filepath.Join(scratch, "refused"), false)
 	if err == nil {
 		t.Fatal("subnets that are none were taken")
 	}

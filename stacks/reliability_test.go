@@ -10,6 +10,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/golden"
 	"cutover/internal/local/ecs"
 )
 
@@ -29,7 +30,7 @@ func TestReliability(t *testing.T) {
 			faults[1] = append(faults[1], kind.Name)
 		}
 	}
-	services := []string{"api", "users", "threads", "posts"}
+	services := names(deployment.Forum.All())
 	var (
 		mu       sync.Mutex
 		outcomes = map[string]string{} // by tasks, fault and service
@@ -83,7 +84,7 @@ func TestReliability(t *testing.T) {
 			}
 		}
 	})
-	if t.Failed() || !*update {
+	if t.Failed() || !*golden.Update {
 		return
 	}
 	var b strings.Builder

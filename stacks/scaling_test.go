@@ -15,16 +15,19 @@ import (
 	"cutover/migration"
 )
 
-// scaled is the deployment with the monolith and the users scaling, and the others
-// as they are.
+// scaled is the deployment with the monolith and the first service scaling, and the
+// others as they are.
 func scaled() config.Deployment {
-	d := deployment.Forum
+	d := changed(first, func(s *config.Service) { s.MaxTasks, s.TargetCPUPercent, s.RequestsPerTask = 6, 50, 600 })
 	d.Monolith.Tasks, d.Monolith.MaxTasks = 2, 4
-	d.Services = slices.Clone(d.Services)
-	users := slices.IndexFunc(d.Services, func(s config.Service) bool { return s.Name == "users" })
-	d.Services[users].MaxTasks, d.Services[users].TargetCPUPercent, d.Services[users].RequestsPerTask = 6, 50, 600
 	return d
 }
+
+// The stacks of what scales, and of the rest.
+var (
+	firstStack    = "dev-" + config.Pascal(first.Name)
+	monolithStack = "dev-" + config.Pascal(monolith.Name)
+)
 
 func synthScaled(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
@@ -38,15 +41,15 @@ func TestScaling(t *testing.T) {
 	for _, r := range a.Resources("AWS::ApplicationAutoScaling::ScalableTarget") {
 		got = append(got, r.String())
 	}
-	equal(t, "scalable targets", []string{"dev-Users/Scaling"}, got)
-	target := a.Stack("dev-Users").Resource("Scaling")
-	equal(t, "the users' bounds", object{
+	equal(t, "scalable targets", []string{firstStack + "/Scaling"}, got)
+	target := a.Stack(firstStack).Resource("Scaling")
+	equal(t, "the bounds", object{
 		"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 1.0, "MaxCapacity": 6.0,
-		"ResourceId": "service/${dev-Cluster/ClusterEB0386A7}/${dev-Users/ServiceD69D759B.Name}",
+		"ResourceId": "service/${dev-Cluster/ClusterEB0386A7}/${" + firstStack + "/ServiceD69D759B.Name}",
 	}, known(t, a, target))
 	policy := func(id, label string, metric string, value float64) {
 		t.Helper()
-		r := a.Stack("dev-Users").Resource(id)
+		r := a.Stack(firstStack).Resource(id)
 		if r == nil {
 			t.Fatalf("there is no policy %s", id)
 		}
@@ -55,25 +58,32 @@ func TestScaling(t *testing.T) {
 			spec["ResourceLabel"] = label
 		}
 		equal(t, id, object{
-			"PolicyName": id, "PolicyType": "TargetTrackingScaling", "ScalingTargetId": "dev-Users/Scaling",
+			"PolicyName": id, "PolicyType": "TargetTrackingScaling", "ScalingTargetId": firstStack + "/Scaling",
 			"TargetTrackingScalingPolicyConfiguration": object{"PredefinedMetricSpecification": spec, "TargetValue": value},
 		}, known(t, a, r))
 	}
 	policy("ScaleByCPU", "", "ECSServiceAverageCPUUtilization", 50)
-	policy("ScaleByRequests", "${dev-Routing/LoadBalancerBE9EEC3A.LoadBalancerFullName}/${dev-Routing/Users0A0EEA89.TargetGroupFullName}", "ALBRequestCountPerTarget", 600)
+	policy("ScaleByRequests", "${dev-Routing/LoadBalancerBE9EEC3A.LoadBalancerFullName}/${"+targetGroup(t, a, first.Name).String()+".TargetGroupFullName}", "ALBRequestCountPerTarget", 600)
 	equal(t, "policies", 2, len(a.Resources("AWS::ApplicationAutoScaling::ScalingPolicy")))
 
 	// What a new image changes has no count to reset: there is none to begin with.
-	if count, ok := a.Stack("dev-Users").Resource("ServiceD69D759B").Properties["DesiredCount"]; ok {
-		t.Errorf("the users' template has the count %v", count)
+	if count, ok := a.Stack(firstStack).Resource("ServiceD69D759B").Properties["DesiredCount"]; ok {
+		t.Errorf("the template has the count %v", count)
 	}
-	for stack, want := range map[string]any{"dev-Api": 4.0, "dev-Threads": 1.0, "dev-Posts": 1.0} {
+	for _, service := range deployment.Forum.All() {
+		stack, want := "dev-"+config.Pascal(service.Name), any(1.0)
+		switch service.Name {
+		case first.Name:
+			continue
+		case monolith.Name:
+			want = 4.0
+		}
 		equal(t, stack, want, a.Stack(stack).Resource("ServiceD69D759B").Properties["DesiredCount"])
 	}
 
 	// The default of CPU, and the monolith while it has the traffic.
 	a = synthScaled(t, settings{"phase": "parallel"})
-	api := a.Stack("dev-Api")
+	api := a.Stack(monolithStack)
 	if count, ok := api.Resource("ServiceD69D759B").Properties["DesiredCount"]; ok {
 		t.Errorf("the monolith's template has the count %v", count)
 	}
@@ -118,34 +128,34 @@ func TestPhaseChangesOfServicesThatScale(t *testing.T) {
 		want     []string
 	}{
 		{settings{"phase": "monolith"}, settings{"phase": "parallel"}, []string{
-			"+ dev-Users ScaleByCPU AWS::ApplicationAutoScaling::ScalingPolicy",
-			"+ dev-Users ScaleByRequests AWS::ApplicationAutoScaling::ScalingPolicy",
-			"+ dev-Users Scaling AWS::ApplicationAutoScaling::ScalableTarget",
+			"+ " + firstStack + " ScaleByCPU AWS::ApplicationAutoScaling::ScalingPolicy",
+			"+ " + firstStack + " ScaleByRequests AWS::ApplicationAutoScaling::ScalingPolicy",
+			"+ " + firstStack + " Scaling AWS::ApplicationAutoScaling::ScalableTarget",
 		}},
 		// The shift of a service that does not scale is nothing to those that do.
-		{settings{"phase": "parallel"}, settings{"phase": "parallel", "shift": "threads=10"}, nil},
-		{settings{"phase": "parallel"}, settings{"phase": "parallel", "shift": "users=10"}, []string{
-			"~ dev-Users ServiceD69D759B Properties.DesiredCount 1 -> <nil>",
+		{settings{"phase": "parallel"}, settings{"phase": "parallel", "shift": last.Name + "=10"}, nil},
+		{settings{"phase": "parallel"}, settings{"phase": "parallel", "shift": first.Name + "=10"}, []string{
+			"~ " + firstStack + " ServiceD69D759B Properties.DesiredCount 1 -> <nil>",
 		}},
 		// After a shift a cut-over is the two changes in dev-Routing, and the monolith's
 		// readiness to have everything back.
-		{settings{"phase": "parallel", "shift": "users=10"}, settings{"phase": "switched"}, []string{
-			"- dev-Api ScaleByCPU AWS::ApplicationAutoScaling::ScalingPolicy",
-			"- dev-Api Scaling AWS::ApplicationAutoScaling::ScalableTarget",
-			"~ dev-Api ServiceD69D759B Properties.DesiredCount <nil> -> 4",
+		{settings{"phase": "parallel", "shift": first.Name + "=10"}, settings{"phase": "switched"}, []string{
+			"- " + monolithStack + " ScaleByCPU AWS::ApplicationAutoScaling::ScalingPolicy",
+			"- " + monolithStack + " Scaling AWS::ApplicationAutoScaling::ScalableTarget",
+			"~ " + monolithStack + " ServiceD69D759B Properties.DesiredCount <nil> -> 4",
 		}},
 		{settings{"phase": "parallel"}, settings{"phase": "switched"}, []string{
-			"- dev-Api ScaleByCPU AWS::ApplicationAutoScaling::ScalingPolicy",
-			"- dev-Api Scaling AWS::ApplicationAutoScaling::ScalableTarget",
-			"~ dev-Api ServiceD69D759B Properties.DesiredCount <nil> -> 4",
-			"~ dev-Users ServiceD69D759B Properties.DesiredCount 1 -> <nil>",
+			"- " + monolithStack + " ScaleByCPU AWS::ApplicationAutoScaling::ScalingPolicy",
+			"- " + monolithStack + " Scaling AWS::ApplicationAutoScaling::ScalableTarget",
+			"~ " + monolithStack + " ServiceD69D759B Properties.DesiredCount <nil> -> 4",
+			"~ " + firstStack + " ServiceD69D759B Properties.DesiredCount 1 -> <nil>",
 		}},
 		{settings{"phase": "switched"}, settings{"phase": "retired"}, nil},
 	}
 	steady := func(from, to settings) []string { // of main.go
 		var lines []string
 		for _, line := range assembly.Changes(synth(t, from), synth(t, to)) {
-			if !strings.Contains(line, " dev-Api ") {
+			if !strings.Contains(line, " "+monolithStack+" ") {
 				lines = append(lines, line)
 			}
 		}
@@ -155,7 +165,7 @@ func TestPhaseChangesOfServicesThatScale(t *testing.T) {
 		t.Run(fmt.Sprintf("%v to %v", test.from, test.to), func(t *testing.T) {
 			want := append(steady(test.from, test.to), test.want...)
 			if test.to["phase"] == "retired" {
-				want = append(want, "~ dev-Api ServiceD69D759B Properties.DesiredCount 4 -> 0")
+				want = append(want, "~ "+monolithStack+" ServiceD69D759B Properties.DesiredCount 4 -> 0")
 			}
 			got := assembly.Changes(synthScaled(t, test.from), synthScaled(t, test.to))
 			slices.Sort(want)
@@ -197,7 +207,7 @@ func TestScalingInProduction(t *testing.T) {
 // its template, or returns to it, its traffic has moved.
 func TestCountsFollowTraffic(t *testing.T) {
 	a := synthScaled(t, settings{"phase": migration.Switched.String()})
-	for _, stack := range []string{"dev-Api", "dev-Users"} {
+	for _, stack := range []string{monolithStack, firstStack} {
 		if !slices.Contains(a.Stack(stack).DependsOn, a.Stack("dev-Routing")) {
 			t.Errorf("%s does not wait for the rules", stack)
 		}

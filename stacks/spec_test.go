@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/migration"
 )
@@ -59,10 +61,10 @@ type object = map[string]any
 
 func TestRepositories(t *testing.T) {
 	a := inPhase(t, migration.Monolith)
-	names := map[string]bool{}
+	found := map[string]bool{}
 	for _, r := range a.Resources("AWS::ECR::Repository") {
 		name := property(t, a, r, "RepositoryName").(string)
-		names[name] = true
+		found[name] = true
 		equal(t, name+" tags", "IMMUTABLE", property(t, a, r, "ImageTagMutability"))
 		equal(t, name+" scan", object{"ScanOnPush": true}, property(t, a, r, "ImageScanningConfiguration"))
 		equal(t, name+" encryption", object{"EncryptionType": "AES256"}, property(t, a, r, "EncryptionConfiguration"))
@@ -76,13 +78,13 @@ func TestRepositories(t *testing.T) {
 		equal(t, name+" may be pushed to by", any(object{"AWS": object{"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/cdk-hnb659fds-image-publishing-role-${AWS::AccountId}-${AWS::Region}"}}),
 			statements[0]["Principal"])
 	}
-	equal(t, "repositories", []string{"api", "posts", "threads", "users"}, slices.Sorted(maps.Keys(names)))
+	equal(t, "repositories", slices.Sorted(slices.Values(names(deployment.Forum.All()))), slices.Sorted(maps.Keys(found)))
 }
 
 func TestImagesGoToTheServicesOwnRepository(t *testing.T) {
 	a := inPhase(t, migration.Monolith)
-	for _, service := range []string{"api", "users", "threads", "posts"} {
-		stack := a.Stack("dev-" + title(service))
+	for _, service := range names(deployment.Forum.All()) {
+		stack := a.Stack("dev-" + config.Pascal(service))
 		if len(stack.Images) != 1 {
 			t.Fatalf("%s has %d images, want 1", stack.Name, len(stack.Images))
 		}
@@ -100,8 +102,8 @@ func TestImagesGoToTheServicesOwnRepository(t *testing.T) {
 
 func TestTaskDefinitions(t *testing.T) {
 	a := inPhase(t, migration.Parallel)
-	for _, service := range []string{"api", "users", "threads", "posts"} {
-		r := resource(t, a, "dev-"+title(service), "AWS::ECS::TaskDefinition")
+	for _, service := range names(deployment.Forum.All()) {
+		r := resource(t, a, "dev-"+config.Pascal(service), "AWS::ECS::TaskDefinition")
 		equal(t, service+" family", any(service), property(t, a, r, "Family"))
 		equal(t, service+" network", any("bridge"), property(t, a, r, "NetworkMode"))
 		equal(t, service+" compatibility", any([]any{"EC2"}), property(t, a, r, "RequiresCompatibilities"))
@@ -133,8 +135,8 @@ func TestTaskDefinitions(t *testing.T) {
 
 func TestServices(t *testing.T) {
 	a := inPhase(t, migration.Parallel)
-	for _, service := range []string{"api", "users", "threads", "posts"} {
-		stack := "dev-" + title(service)
+	for _, service := range names(deployment.Forum.All()) {
+		stack := "dev-" + config.Pascal(service)
 		r := resource(t, a, stack, "AWS::ECS::Service")
 		got := object{}
 		for name := range r.Properties {
@@ -179,8 +181,8 @@ func TestServicesWaitForTheirExecutionPolicy(t *testing.T) {
 // pull from the service's repository and write to its log group.
 func TestRoles(t *testing.T) {
 	a := inPhase(t, migration.Monolith)
-	for _, service := range []string{"api", "users", "threads", "posts"} {
-		stack := "dev-" + title(service)
+	for _, service := range names(deployment.Forum.All()) {
+		stack := "dev-" + config.Pascal(service)
 		definition := resource(t, a, stack, "AWS::ECS::TaskDefinition")
 		policy := resource(t, a, stack, "AWS::IAM::Policy")
 		taskRole, executionRole := property(t, a, definition, "TaskRoleArn"), property(t, a, definition, "ExecutionRoleArn")
@@ -211,13 +213,13 @@ func TestRoles(t *testing.T) {
 
 func TestTargetGroups(t *testing.T) {
 	a := inPhase(t, migration.Monolith)
-	var names []string
+	var groups []string
 	for _, r := range a.Resources("AWS::ElasticLoadBalancingV2::TargetGroup") {
 		got := object{}
 		for name := range r.Properties {
 			got[name] = property(t, a, r, name)
 		}
-		names = append(names, got["Name"].(string))
+		groups = append(groups, got["Name"].(string))
 		delete(got, "Name")
 		delete(got, "Tags")
 		equal(t, r.String(), object{
@@ -232,8 +234,8 @@ func TestTargetGroups(t *testing.T) {
 			},
 		}, got)
 	}
-	slices.Sort(names)
-	equal(t, "target groups", []string{"api", "drop-traffic", "posts", "threads", "users"}, names)
+	slices.Sort(groups)
+	equal(t, "target groups", slices.Sorted(slices.Values(append(names(deployment.Forum.All()), "drop-traffic"))), groups)
 }
 
 // In every phase each target group is attached to the listener: without that
@@ -351,8 +353,8 @@ func TestCostTags(t *testing.T) {
 		}
 		return ""
 	}
-	for _, service := range []string{"api", "users", "threads", "posts"} {
-		for _, r := range a.Stack("dev-" + title(service)).Resources {
+	for _, service := range names(deployment.Forum.All()) {
+		for _, r := range a.Stack("dev-" + config.Pascal(service)).Resources {
 			if got := tagged(r); r.Type != "AWS::IAM::Policy" && got != service {
 				t.Errorf("%s is tagged %q, want %q", r, got, service)
 			}
@@ -388,6 +390,3 @@ func listOf(value any) []object {
 	}
 	return list
 }
-
-// title is a service's name as its stack has it.
-func title(service string) string { return strings.ToUpper(service[:1]) + service[1:] }

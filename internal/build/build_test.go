@@ -32,6 +32,12 @@ var forum = []Service{
 func checkout(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
+	copyCheckout(t, root)
+	return root
+}
+
+func copyCheckout(t *testing.T, root string) {
+	t.Helper()
 	for _, name := range []string{"go.mod", "go.sum", "assets", "services"} {
 		source := filepath.Join(repository, name)
 		err := filepath.WalkDir(source, func(file string, entry fs.DirEntry, err error) error {
@@ -53,7 +59,31 @@ func checkout(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	return root
+}
+
+// built is the one checkout whose images are built, which takes seconds, and what the
+// build said. Use it as it is, or copy it.
+var built struct{ root, progress string }
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "cutover-build-")
+	if err != nil {
+		panic(err)
+	}
+	built.root = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// builtCheckout returns the directory of [built].
+func builtCheckout(t *testing.T) string {
+	t.Helper()
+	if built.progress == "" {
+		copyCheckout(t, built.root)
+		_, built.progress = build(t, built.root, "amd64", forum)
+	}
+	return built.root
 }
 
 // module writes a small module with one service that is quick to compile.
@@ -164,7 +194,7 @@ func changed(a, b tree, times bool) []string {
 }
 
 func TestContextsHoldTheBinaryAndTheDockerfileOnly(t *testing.T) {
-	root := checkout(t)
+	root := builtCheckout(t)
 	contexts, _ := build(t, root, "amd64", forum)
 	if got, want := slices.Sorted(maps.Keys(contexts)), []string{"api", "posts", "threads", "users"}; !slices.Equal(got, want) {
 		t.Fatalf("contexts of %q, want %q", got, want)
@@ -200,8 +230,7 @@ func TestContextsHoldTheBinaryAndTheDockerfileOnly(t *testing.T) {
 // The same source gives the same bytes wherever it lies and whatever the
 // user's environment says.
 func TestSameBytesOnEveryMachine(t *testing.T) {
-	one, other := checkout(t), checkout(t)
-	build(t, one, "amd64", forum)
+	one, other := builtCheckout(t), checkout(t)
 
 	for name, value := range map[string]string{
 		"GOFLAGS":      "-tags=netgo -ldflags=-X=main.who=me",
@@ -227,10 +256,16 @@ func TestSameBytesOnEveryMachine(t *testing.T) {
 }
 
 func TestWhatAnEditChanges(t *testing.T) {
-	root := checkout(t)
+	root := t.TempDir()
+	if err := os.CopyFS(root, os.DirFS(builtCheckout(t))); err != nil {
+		t.Fatal(err)
+	}
+	if built.progress != "Compiling api, users, threads, posts for linux/amd64\n" {
+		t.Errorf("the first build said %q", built.progress)
+	}
 	contexts, progress := build(t, root, "amd64", forum)
-	if progress != "Compiling api, users, threads, posts for linux/amd64\n" {
-		t.Errorf("the first build said %q", progress)
+	if progress != "" {
+		t.Errorf("the build of a copy said %q", progress)
 	}
 	out := filepath.Join(root, "build/images")
 	before := read(t, out)

@@ -242,7 +242,7 @@ func forum(t *testing.T, phase string, changes ...func(templates)) (dir string) 
 		t.Fatal(err)
 	}
 	a := templates{}
-	files, err := filepath.Glob(filepath.Join(root, "stacks/golden", phase, "*.json"))
+	files, err := filepath.Glob(filepath.Join(root, "stacks/golden", phase, "dev-*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

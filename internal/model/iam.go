@@ -158,3 +158,13 @@ func evaluated(v assembly.Value) []any {
 	}
 	return values
 }
+
+// GrantsKnown reports whether the model has all that a resource of a type grants by
+// itself. Types of other services grant by the policies that [ResourcePolicy] has.
+func GrantsKnown(resourceType string) bool {
+	switch resourceType {
+	case IAMRole, IAMPolicy, IAMManagedPolicy, IAMInstanceProfile:
+		return true
+	}
+	return !strings.HasPrefix(resourceType, "AWS::IAM::") && resourceType != "AWS::Lambda::Permission"
+}

@@ -5,7 +5,6 @@ package supply
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -15,11 +14,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aymanbagabas/go-udiff"
 	"github.com/google/licensecheck"
-)
 
-var update = flag.Bool("update", false, "rewrite docs/licences.md")
+	"cutover/internal/golden"
+)
 
 const (
 	root             = "../.."
@@ -92,18 +90,7 @@ this list is not what is built, and when a licence is neither among
 | dependency | version | licence | in |
 |---|---|---|---|
 ` + table.String()
-	if *update {
-		if err := os.WriteFile(licencesDocument, []byte(document), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(licencesDocument)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(want) != document {
-		t.Errorf("docs/licences.md is not up to date; `make golden` writes it:\n%s", udiff.Unified("reviewed", "found", string(want), document))
-	}
+	golden.Compare(t, licencesDocument, []byte(document))
 }
 
 // modules are the Go modules of the programs, and the standard library.

@@ -68,9 +68,10 @@ func govulncheck(scan, db string, packages []string) ([]byte, error) {
 }
 
 // TestVulnerabilitiesAreFound runs the check with two databases of its own. One
-// names something that every service calls, the other something that none calls.
+// names something that every service calls, the other something that none calls. One
+// service shows the first, whose code has to be analysed.
 func TestVulnerabilitiesAreFound(t *testing.T) {
-	if out, err := vulnerabilities(ownDatabase(t, "net/http", "Server.Serve"), "./services/..."); err == nil || !bytes.Contains(out, []byte("GO-2000-0001")) {
+	if out, err := vulnerabilities(ownDatabase(t, "net/http", "Server.Serve"), "./services/users"); err == nil || !bytes.Contains(out, []byte("GO-2000-0001")) {
 		t.Errorf("a vulnerability of what the services call is not found: %v\n%s", err, out)
 	}
 	if out, err := vulnerabilities(ownDatabase(t, "net/smtp", "SendMail"), "./services/..."); err != nil {
@@ -78,7 +79,7 @@ func TestVulnerabilitiesAreFound(t *testing.T) {
 	}
 }
 
-// ownDatabase has one vulnerability, in all versions of the standard library
+// ownDatabase has one vulnerability, of all versions of the standard library
 // (https://go.dev/doc/security/vuln/database).
 func ownDatabase(t *testing.T, pkg, symbol string) string {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/capacity"
+	"cutover/internal/golden"
 	"cutover/internal/model"
 )
 
@@ -43,24 +44,6 @@ func readModel(t *testing.T, templates map[string]string) *model.Model {
 		t.Fatal(err)
 	}
 	return model.Read(a)
-}
-
-// readGolden reads the golden templates of a directory.
-func readGolden(t *testing.T, dir string) *model.Model {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("../../../stacks/golden", dir, "*.json"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("there are no templates of %s: %v", dir, err)
-	}
-	templates := map[string]string{}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		templates[strings.TrimSuffix(filepath.Base(file), ".json")] = string(text)
-	}
-	return readModel(t, templates)
 }
 
 // show writes an estimate the way a person would note it down.
@@ -284,17 +267,13 @@ func TestEnvironments(t *testing.T) {
 // All golden templates have an estimate: of one environment, with lines and with
 // services that both add up to the total, and nothing that is not known.
 func TestGoldens(t *testing.T) {
-	dirs, err := os.ReadDir("../../../stacks/golden")
-	if err != nil || len(dirs) == 0 {
-		t.Fatalf("there are no golden templates: %v", err)
-	}
-	for _, dir := range dirs {
-		estimates, err := Read(readGolden(t, dir.Name()))
+	for _, dir := range golden.Names() {
+		estimates, err := Read(model.Read(golden.Read(t, "../../..", dir)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(estimates) != 1 || estimates[0].Environment == "" {
-			t.Fatalf("%s has the environments %v, want one with a name", dir.Name(), estimates)
+			t.Fatalf("%s has the environments %v, want one with a name", dir, estimates)
 		}
 		e, lines, services := estimates[0], Cents(0), Cents(0)
 		for _, line := range e.Lines {
@@ -304,10 +283,10 @@ func TestGoldens(t *testing.T) {
 			services += s.Amount
 		}
 		if e.Total == 0 || lines != e.Total || services != e.Total {
-			t.Errorf("%s: lines add up to %v and services to %v, the total is %v", dir.Name(), lines, services, e.Total)
+			t.Errorf("%s: lines add up to %v and services to %v, the total is %v", dir, lines, services, e.Total)
 		}
 		if e.Unpriced != nil {
-			t.Errorf("%s: nothing is known of %q: add prices to %s, or the types to those that are free", dir.Name(), e.Unpriced, pricesPath)
+			t.Errorf("%s: nothing is known of %q: add prices to %s, or the types to those that are free", dir, e.Unpriced, pricesPath)
 		}
 	}
 }
@@ -324,7 +303,7 @@ func TestPhases(t *testing.T) {
 		{"switched", nil},
 		{"retired", []string{"service api 2.20 0.00", "service shared 86.60 88.80"}},
 	} {
-		estimates, err := Read(readGolden(t, test.phase))
+		estimates, err := Read(model.Read(golden.Read(t, "../../..", test.phase)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -385,7 +364,7 @@ func TestReadme(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(text), "\n## What it costs\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	estimates, err := Read(readGolden(t, "monolith"))
+	estimates, err := Read(model.Read(golden.Read(t, "../../..", "monolith")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package ecs
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/golden"
 	"cutover/internal/model"
 )
 
@@ -125,26 +125,7 @@ func TestGoldenTemplates(t *testing.T) {
 		"parallel": {"api": 1, "users": 1, "threads": 1, "posts": 1},
 		"retired":  {"api": 0, "users": 1, "threads": 1, "posts": 1},
 	} {
-		golden := filepath.Join("..", "..", "..", "stacks", "golden", phase)
-		files, err := filepath.Glob(filepath.Join(golden, "*.json"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no goldens in %s (%v)", golden, err)
-		}
-		app := map[string]string{}
-		artifacts := map[string]any{}
-		for _, file := range files {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			name := strings.TrimSuffix(filepath.Base(file), ".json")
-			app[name+".template"] = string(data)
-			artifacts[name] = map[string]any{"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region",
-				"properties": map[string]any{"templateFile": name + ".template"}}
-		}
-		manifest, _ := json.Marshal(map[string]any{"artifacts": artifacts})
-		app["manifest.json"] = string(manifest)
-		services, err := read(t, app)
+		services, err := Services(model.Read(golden.Read(t, "../../..", phase)))
 		if err != nil {
 			t.Fatal(err)
 		}

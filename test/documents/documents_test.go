@@ -1,4 +1,6 @@
-package stacks_test
+// Package documents tests the documents: what in them is written from the golden
+// templates, the commands, and the links. The tests need no CDK.
+package documents_test
 
 import (
 	"bytes"
@@ -14,8 +16,12 @@ import (
 	"cutover/config"
 	"cutover/internal/analysis/diagram"
 	"cutover/internal/assembly"
+	"cutover/internal/golden"
 	"cutover/migration"
 )
+
+// root is the root of the repository.
+const root = "../.."
 
 // written finds the parts of a document that are written from the templates:
 // what stands between <!-- written: NAME --> and <!-- end -->.
@@ -26,7 +32,11 @@ var written = regexp.MustCompile(`(?s)(<!-- written: ([^>]+) -->\n).*?(<!-- end 
 func TestGoldensInDocuments(t *testing.T) {
 	parts := parts(t)
 	used := map[string]bool{}
-	for _, file := range []string{"README.md", "docs/architecture.md", "docs/environments.md"} {
+	files, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, root+"/README.md") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -45,12 +55,7 @@ func TestGoldensInDocuments(t *testing.T) {
 			used[name] = true
 			return slices.Concat(match[1], []byte(part), match[3])
 		})
-		if *update {
-			if err := os.WriteFile(file, now, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		compareGolden(t, file, now)
+		golden.Compare(t, file, now)
 	}
 	for name := range parts {
 		if !used[name] {
@@ -76,16 +81,17 @@ func parts(t *testing.T) map[string]string {
 	all := map[string]string{
 		"settings":         settingsTable(),
 		"environments":     environmentsTable(),
-		"stacks":           chart(diagram.Stacks(inPhase(t, migration.Monolith))),
-		"requests, canary": one(synth(t, settings{"phase": "parallel", "shift": "users=10"})),
-		"requests, prod":   one(synth(t, production(migration.Parallel))),
+		"stacks":           chart(diagram.Stacks(golden.Read(t, root, migration.Monolith.String()))),
+		"requests, canary": one(golden.Read(t, root, golden.Canary)),
+		"requests, prod":   one(golden.Read(t, root, golden.Production)),
 	}
 	var layers []diagram.Layer
 	for _, phase := range migration.Phases() {
-		layers = append(layers, diagram.Layer{Name: phase.String(), Assembly: inPhase(t, phase)})
-		all["requests, "+phase.String()] = one(inPhase(t, phase))
-		// One picture of the stacks is that of all phases.
-		if got := chart(diagram.Stacks(inPhase(t, phase))); got != all["stacks"] {
+		a := golden.Read(t, root, phase.String())
+		layers = append(layers, diagram.Layer{Name: phase.String(), Assembly: a})
+		all["requests, "+phase.String()] = one(a)
+		// One diagram of the stacks is that of all phases.
+		if got := chart(diagram.Stacks(a)); got != all["stacks"] {
 			t.Errorf("the stacks in %s are\n%s\nwant\n%s", phase, got, all["stacks"])
 		}
 	}
@@ -140,7 +146,7 @@ var (
 
 // TestLinks: what the documents link to is there, down to the heading.
 func TestLinks(t *testing.T) {
-	files, err := filepath.Glob("docs/*.md")
+	files, err := filepath.Glob(root + "/docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +158,7 @@ func TestLinks(t *testing.T) {
 		return fenced.ReplaceAllString(string(text), "")
 	}
 	found := 0
-	for _, file := range append(files, "README.md", "CONTRIBUTING.md", "SECURITY.md") {
+	for _, file := range append(files, root+"/README.md", root+"/CONTRIBUTING.md", root+"/SECURITY.md") {
 		for _, match := range link.FindAllStringSubmatch(read(file), -1) {
 			found++
 			path, anchor, _ := strings.Cut(match[1], "#")

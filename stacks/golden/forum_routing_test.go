@@ -1,8 +1,9 @@
-package stacks_test
+package golden_test
 
 import (
 	"testing"
 
+	"cutover/internal/golden"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
@@ -12,14 +13,12 @@ import (
 // 503 by the load balancer.
 func TestRouting(t *testing.T) {
 	const drop = "drop-traffic"
-	phases := []settings{
-		{"phase": "monolith"}, {"phase": "parallel"}, {"phase": "parallel", "shift": "users=10,posts=100"}, {"phase": "switched"}, {"phase": "retired"},
-	}
+	phases := []string{"monolith", "parallel", golden.Canary, "switched", "retired"}
 	tests := []struct {
 		request string
 		want    [5]string
 	}{
-		// In the order of the phases: monolith, parallel, with a shift, switched, retired.
+		// In the order of the phases: monolith, parallel, a canary of users, switched, retired.
 		{"GET /", [5]string{"api", "api", "api", drop, drop}},
 		{"GET /api", [5]string{"api", "api", "api", drop, drop}},
 		{"GET /api/", [5]string{"api", "api", "api", drop, drop}},
@@ -28,9 +27,9 @@ func TestRouting(t *testing.T) {
 		{"GET /api/users/1", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
 		{"GET /api/threads", [5]string{"api", "api", "api", "threads", "threads"}},
 		{"GET /api/threads/3", [5]string{"api", "api", "api", "threads", "threads"}},
-		{"GET /api/posts", [5]string{"api", "api", "posts", "posts", "posts"}},
-		{"GET /api/posts/in-thread/1", [5]string{"api", "api", "posts", "posts", "posts"}},
-		{"GET /api/posts/by-user/2?page=1", [5]string{"api", "api", "posts", "posts", "posts"}},
+		{"GET /api/posts", [5]string{"api", "api", "api", "posts", "posts"}},
+		{"GET /api/posts/in-thread/1", [5]string{"api", "api", "api", "posts", "posts"}},
+		{"GET /api/posts/by-user/2?page=1", [5]string{"api", "api", "api", "posts", "posts"}},
 		// A pattern has no regard for where a path's segment ends.
 		{"GET /api/usersfoo", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
 		// The method decides nothing.
@@ -46,7 +45,7 @@ func TestRouting(t *testing.T) {
 		{"GET /api/%75sers", [5]string{"api", "api", "api", drop, drop}},
 	}
 	for i, phase := range phases {
-		table, err := rules.Build(model.Read(synth(t, phase)))
+		table, err := rules.Build(model.Read(golden.Read(t, root, phase)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,157 @@
+package isolation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Table is a table of the grants in Markdown. It has a line for each list of actions
+// of an identity.
+func (i *Isolation) Table() string {
+	var rows []Grant
+	for _, g := range i.Grants {
+		if last := len(rows) - 1; last >= 0 && rows[last].Identity == g.Identity && rows[last].Effect == g.Effect &&
+			rows[last].Condition == g.Condition && slices.Equal(rows[last].Actions, g.Actions) {
+			rows[last].Resources = slices.Concat(rows[last].Resources, g.Resources)
+			continue
+		}
+		rows = append(rows, g)
+	}
+	var b strings.Builder
+	b.WriteString(grantHead)
+	for _, g := range rows {
+		may := map[string]string{"Allow": "may", "Deny": "may not"}[g.Effect]
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", g.Identity, may, code(g.Actions), code(g.Resources), g.Condition)
+	}
+	return b.String()
+}
+
+const grantHead = "| identity | | actions | on | if |\n|---|---|---|---|---|\n"
+
+func code(list []string) string { return "`" + strings.Join(list, "`<br>`") + "`" }
+
+// Document is the text of docs/isolation.md: what the templates of dev say, with what
+// prod has more. Services are the services' names, in the order of the columns.
+func Document(dev, prod *Isolation, services []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, head, Account, Region)
+	b.WriteString(dev.Table())
+	more(&b, dev, prod)
+	dev.wildcards(&b)
+	dev.takenOver(&b, services)
+	b.WriteString("\n## Who may become an identity\n\n| identity | is assumed by |\n|---|---|\n")
+	for _, t := range dev.Trusts {
+		fmt.Fprintf(&b, "| %s | %s %s |\n", t.Role, strings.ToLower(t.Kind), code(t.Principals))
+	}
+	b.WriteString("\n## Who may connect to whom\n\nFrom the security groups; containers have their instance's.\n\n| from | to | ports |\n|---|---|---|\n")
+	for _, r := range dev.Reaches {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.To, r.Ports)
+	}
+	b.WriteString(tail)
+	return b.String()
+}
+
+// more writes the grants that only production has. Its stacks and its cluster have
+// other names.
+func more(b *strings.Builder, dev, prod *Isolation) {
+	known := map[string]bool{}
+	for line := range strings.Lines(dev.Table()) {
+		known[line] = true
+	}
+	var lines []string
+	for line := range strings.Lines(prod.Table()) {
+		if !known[strings.NewReplacer("prod-", "dev-", "/prod", "/dev").Replace(line)] {
+			lines = append(lines, line)
+		}
+	}
+	b.WriteString("\nAn environment called `prod` has the same")
+	if len(lines) == 0 {
+		b.WriteString(" and no more.\n")
+		return
+	}
+	b.WriteString(", and for its access logs and alarms:\n\n" + grantHead + strings.Join(lines, ""))
+}
+
+func (i *Isolation) wildcards(b *strings.Builder) {
+	b.WriteString("\n`${…}` stands for a name that the deployment makes.\n\n## Wildcards\n\nAll of them, with what AWS offers no other way for.\n\n| actions | on | why |\n|---|---|---|\n")
+	type wildcard struct{ actions, resources []string }
+	wildcards := map[string]*wildcard{}
+	for _, g := range i.Grants {
+		for _, action := range g.Actions {
+			for _, resource := range g.Resources {
+				if g.Effect != "Allow" || !strings.Contains(resource, "*") {
+					continue
+				}
+				why := partResource[action]
+				if resource == "*" {
+					why = "takes no resource: " + wholeResource[action]
+				}
+				if notOurs[part(g.Identity)] != "" {
+					why = "AWS's own policy, given to " + notOurs[part(g.Identity)]
+				}
+				if otherwiseHeld(g.Identity) {
+					why = "on nothing but the resource that says so"
+				}
+				if wildcards[why] == nil {
+					wildcards[why] = &wildcard{}
+				}
+				w := wildcards[why]
+				w.actions, w.resources = append(w.actions, action), append(w.resources, resource)
+			}
+		}
+	}
+	distinct := func(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
+	for _, why := range slices.Sorted(maps.Keys(wildcards)) {
+		fmt.Fprintf(b, "| %s | %s | %s |\n", code(distinct(wildcards[why].actions)), code(distinct(wildcards[why].resources)), why)
+	}
+}
+
+func (i *Isolation) takenOver(b *strings.Builder, services []string) {
+	b.WriteString("\n## If a service is taken over\n\nWhat both roles of a service can do together, on everything that the templates have.\n\n")
+	fmt.Fprintf(b, "| | %s |\n|---|%s\n", strings.Join(services, " | "), strings.Repeat("---|", len(services)))
+	nothing := map[string]int{}
+	for _, r := range i.Resources {
+		var cells []string
+		found := false
+		for _, service := range services {
+			actions := slices.Concat(i.May(service+": task", r.ARN), i.May(service+": execution", r.ARN))
+			if len(actions) == 0 {
+				cells = append(cells, "–")
+				continue
+			}
+			found = true
+			cells = append(cells, code(actions))
+		}
+		if !found {
+			nothing[r.Type]++
+			continue
+		}
+		fmt.Fprintf(b, "| `%s` | %s |\n", r.ARN, strings.Join(cells, " | "))
+	}
+	for _, kind := range slices.Sorted(maps.Keys(nothing)) {
+		fmt.Fprintf(b, "| %d of type %s |%s\n", nothing[kind], kind, strings.Repeat(" – |", len(services)))
+	}
+}
+
+const head = `# Who may do what
+
+Written by ` + "`make golden`" + ` from the synthesized templates, read as if deployed to account %s in %s. A test
+fails when they differ, and when a phase of the migration grants anything else. [SECURITY.md](../SECURITY.md) says what
+follows from it.
+
+## Grants
+
+This is all that the templates grant to anybody. An identity of a service is its task's role, which the container has, or
+its execution role, which the ECS agent uses to pull the image and to write the log. The task roles have no policy and
+so no line: a task may do nothing. Nor does a service that scales add a line: Application Auto Scaling sets its count with
+[a role of its own](https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-service-linked-roles.html),
+which AWS makes in the account and nobody else can assume.
+
+`
+
+const tail = `
+On one instance there is no security group between two containers. The instances' user data keeps them apart, and from
+the instance and its metadata; ` + "`go test ./test/instance`" + ` runs it and tries.
+`

@@ -1,0 +1,192 @@
+// Package isolation works out from the templates of an assembly who may do what, and
+// who may connect to whom. What it cannot tell is an error.
+package isolation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+	"cutover/internal/model"
+)
+
+// Account and Region are those for which templates are read, so that ARNs are whole.
+// They say nothing about where the deployment goes.
+const Account, Region = "123456789012", "us-east-1"
+
+// Isolation is what the templates grant.
+type Isolation struct {
+	// Grants are sorted by identity, action and resource.
+	Grants []Grant
+	// Trusts are sorted by role.
+	Trusts []Trust
+	// Reaches are sorted by both ends.
+	Reaches []Reach
+	// Resources are those that policies can name, in the order of the stacks.
+	Resources []Resource
+}
+
+// Resource is what can be kept from somebody.
+type Resource struct{ Type, ARN string }
+
+// Trust lets a principal assume a role.
+type Trust struct {
+	// Role is the identity that the principal gets.
+	Role string
+	// Kind is "Service", "AWS" or "Federated".
+	Kind       string
+	Principals []string
+}
+
+// Read reads the assembly in a directory, as if deployed to [Account] and [Region].
+func Read(dir string) (*Isolation, error) {
+	a, err := assembly.Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, stack := range a.Stacks {
+		stack.Account, stack.Region = Account, Region
+	}
+	r := &reader{Model: model.Read(a), isolation: &Isolation{}}
+	r.names()
+	r.grants()
+	r.reaches()
+	for _, stack := range a.Stacks {
+		for _, resource := range stack.Resources {
+			if arn := model.ARN(resource, Account, Region); arn != "" {
+				r.isolation.Resources = append(r.isolation.Resources, Resource{resource.Type, arn})
+			}
+		}
+	}
+	return r.isolation, errors.Join(r.errs...)
+}
+
+// reader reads one assembly.
+type reader struct {
+	*model.Model
+	isolation *Isolation
+	// identities are the roles' names.
+	identities map[*assembly.Resource]string
+	errs       []error
+}
+
+func (r *reader) refuse(resource *assembly.Resource, format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf("%v: %w", resource, fmt.Errorf(format, args...)))
+}
+
+// names gives every role a name that says who has it.
+func (r *reader) names() {
+	r.identities = map[*assembly.Resource]string{}
+	for _, role := range r.Roles {
+		r.identities[role.Resource] = strings.TrimSuffix(role.Resource.Path, "/Resource")
+	}
+	for _, definition := range r.TaskDefinitions {
+		for use, role := range map[string]*model.Role{"task": definition.TaskRole, "execution": definition.ExecutionRole} {
+			if role != nil {
+				r.identities[role.Resource] = definition.Family + ": " + use
+			}
+		}
+	}
+	for _, profile := range r.InstanceProfiles {
+		for _, role := range profile.Roles {
+			r.identities[role.Resource] = Instances
+		}
+	}
+}
+
+// text is an evaluated value as the deployment will have it.
+func text(value any) string {
+	switch v := value.(type) {
+	case assembly.Ref:
+		if arn := model.ARN(v.Resource, Account, Region); arn != "" && (v.Attribute == "Arn" || v.Attribute == "") {
+			return arn
+		}
+		return "${" + v.String() + "}"
+	case assembly.Text:
+		var b strings.Builder
+		for _, part := range v {
+			b.WriteString(text(part))
+		}
+		return b.String()
+	}
+	return fmt.Sprint(value)
+}
+
+func texts(values []any) []string {
+	var all []string
+	for _, v := range values {
+		all = append(all, text(v))
+	}
+	return all
+}
+
+// May returns the actions that an identity has on a resource.
+func (i *Isolation) May(identity, arn string) []string {
+	var actions []string
+	service := strings.Split(arn, ":")[2]
+	for _, g := range i.Grants {
+		if g.Identity != identity || g.Effect != "Allow" || !slices.ContainsFunc(g.Resources, func(p string) bool { return matches(p, arn) }) {
+			continue
+		}
+		for _, action := range g.Actions {
+			// An action that takes no resource concerns none.
+			if (strings.HasPrefix(action, service+":") || strings.HasPrefix(action, "*")) && wholeResource[action] == "" {
+				actions = append(actions, action)
+			}
+		}
+	}
+	return actions
+}
+
+// TooWide returns what is granted on more than AWS makes necessary.
+func (i *Isolation) TooWide() []string {
+	var wide []string
+	for _, g := range i.Grants {
+		if g.Effect != "Allow" || notOurs[part(g.Identity)] != "" || otherwiseHeld(g.Identity) {
+			continue
+		}
+		for _, action := range g.Actions {
+			if strings.Contains(action, "*") {
+				wide = append(wide, fmt.Sprintf("%s may do %s: name the actions", g.Identity, action))
+			}
+			for _, resource := range g.Resources {
+				switch {
+				case resource == "*" && wholeResource[action] == "":
+					wide = append(wide, fmt.Sprintf("%s may do %s on everything", g.Identity, action))
+				case resource != "*" && strings.Contains(resource, "*") && partResource[action] == "":
+					wide = append(wide, fmt.Sprintf("%s may do %s on %s", g.Identity, action, resource))
+				}
+			}
+		}
+	}
+	return wide
+}
+
+// Own are the ARNs of a service's repository and log group.
+func Own(service string) []string {
+	return []string{
+		"arn:aws:ecr:" + Region + ":" + Account + ":repository/" + service,
+		"arn:aws:logs:" + Region + ":" + Account + ":log-group:/ecs/" + service + ":*",
+	}
+}
+
+// Foreign returns what the roles of services may do with anything but [Own].
+func (i *Isolation) Foreign(services []string) []string {
+	var foreign []string
+	for _, g := range i.Grants {
+		service, role, _ := strings.Cut(g.Identity, ": ")
+		if role != "task" && role != "execution" || !slices.Contains(services, service) {
+			continue
+		}
+		for _, resource := range g.Resources {
+			for _, action := range g.Actions {
+				if !slices.Contains(Own(service), resource) && !(resource == "*" && wholeResource[action] != "") {
+					foreign = append(foreign, fmt.Sprintf("%s may do %s on %s", g.Identity, action, resource))
+				}
+			}
+		}
+	}
+	return foreign
+}

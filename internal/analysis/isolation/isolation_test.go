@@ -1,0 +1,154 @@
+package isolation
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// read reads an assembly with one stack that has these resources.
+func read(t *testing.T, resources string) (*Isolation, error) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"manifest.json": `{"artifacts": {"dev-S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "s.json"}}}}`,
+		"s.json":        `{"Resources": {` + resources + `}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Read(dir)
+}
+
+func mustRead(t *testing.T, resources string) *Isolation {
+	t.Helper()
+	i, err := read(t, resources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// role is one that ECS tasks assume, with %s more properties.
+const trust = `"AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"}}]}`
+
+const shop = `
+	"Task": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `}},
+	"Execution": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `, "Policies": [{"PolicyName": "p", "PolicyDocument": {"Statement":
+		{"Effect": "Allow", "Action": ["ecr:GetAuthorizationToken", "ecr:BatchGetImage"], "Resource": "*"}}}]}},
+	"Policy": {"Type": "AWS::IAM::Policy", "Properties": {"PolicyName": "q", "Roles": [{"Ref": "Execution"}], "PolicyDocument": {"Statement": [
+		{"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": {"Fn::GetAtt": ["Logs", "Arn"]}, "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}}]}}},
+	"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/ecs/shop"}},
+	"Images": {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": "shop", "RepositoryPolicyText": {"Statement": [
+		{"Effect": "Deny", "Action": "ecr:PutImage", "Principal": "*"}]}}},
+	"Other": {"Type": "AWS::SQS::Queue"},
+	"Definition": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"Family": "shop", "TaskRoleArn": {"Fn::GetAtt": ["Task", "Arn"]}, "ExecutionRoleArn": {"Fn::GetAtt": ["Execution", "Arn"]}}}`
+
+func TestGrants(t *testing.T) {
+	i := mustRead(t, shop)
+	want := []Grant{
+		{Identity: "anybody", Effect: "Deny", Actions: []string{"ecr:PutImage"}, Resources: []string{"arn:aws:ecr:us-east-1:123456789012:repository/shop"}},
+		{Identity: "shop: execution", Effect: "Allow", Actions: []string{"ecr:GetAuthorizationToken", "ecr:BatchGetImage"}, Resources: []string{"*"}},
+		{Identity: "shop: execution", Effect: "Allow", Actions: []string{"logs:PutLogEvents"}, Resources: []string{"arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop:*"},
+			Condition: "aws:SourceAccount StringEquals 123456789012"},
+	}
+	if diff := cmp.Diff(want, i.Grants); diff != "" {
+		t.Errorf("grants (-want +got):\n%s", diff)
+	}
+	trusts := []Trust{{"shop: execution", "Service", []string{"ecs-tasks.amazonaws.com"}}, {"shop: task", "Service", []string{"ecs-tasks.amazonaws.com"}}}
+	if diff := cmp.Diff(trusts, i.Trusts); diff != "" {
+		t.Errorf("trusts (-want +got):\n%s", diff)
+	}
+}
+
+func TestMay(t *testing.T) {
+	i := mustRead(t, shop)
+	for _, test := range []struct{ identity, arn, want string }{
+		{"shop: execution", "arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop:*", "logs:PutLogEvents"},
+		{"shop: execution", "arn:aws:logs:us-east-1:123456789012:log-group:/ecs/other:*", ""},
+		{"shop: execution", "arn:aws:ecr:us-east-1:123456789012:repository/other", "ecr:BatchGetImage"}, // by the wildcard; a login is no resource's
+		{"shop: execution", "arn:aws:sqs:us-east-1:123456789012:queue", ""},
+		{"shop: task", "arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop:*", ""},
+		{"anybody", "arn:aws:ecr:us-east-1:123456789012:repository/shop", ""}, // denied
+	} {
+		if got := strings.Join(i.May(test.identity, test.arn), " "); got != test.want {
+			t.Errorf("%s may do %q on %s, want %q", test.identity, got, test.arn, test.want)
+		}
+	}
+}
+
+func TestTooWideAndForeign(t *testing.T) {
+	i := mustRead(t, shop+`,
+	"More": {"Type": "AWS::IAM::Policy", "Properties": {"PolicyName": "r", "Roles": [{"Ref": "Task"}], "PolicyDocument": {"Statement": [
+		{"Effect": "Allow", "Action": "sqs:*", "Resource": {"Fn::GetAtt": ["Other", "Arn"]}},
+		{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"},
+		{"Effect": "Allow", "Action": "logs:CreateLogStream", "Resource": "arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop:*"}]}}}`)
+	queue := "arn:aws:sqs:us-east-1:123456789012:${dev-S/Other}"
+	wide := []string{
+		"shop: execution may do ecr:BatchGetImage on everything",
+		"shop: task may do s3:GetObject on arn:aws:s3:::bucket/*",
+		"shop: task may do sqs:*: name the actions",
+	}
+	if diff := cmp.Diff(wide, i.TooWide()); diff != "" {
+		t.Errorf("too wide (-want +got):\n%s", diff)
+	}
+	foreign := []string{
+		"shop: execution may do ecr:BatchGetImage on *",
+		"shop: task may do s3:GetObject on arn:aws:s3:::bucket/*",
+		"shop: task may do sqs:* on " + queue,
+	}
+	if diff := cmp.Diff(foreign, i.Foreign([]string{"shop"})); diff != "" {
+		t.Errorf("foreign (-want +got):\n%s", diff)
+	}
+	if got := i.Foreign([]string{"other"}); got != nil {
+		t.Errorf("no service, and foreign to it are %v", got)
+	}
+}
+
+func TestUnknown(t *testing.T) {
+	policy := func(statement string) string {
+		return `"R": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `, "Policies": [{"PolicyName": "p", "PolicyDocument": {"Statement": [` + statement + `]}}]}}`
+	}
+	for _, test := range []struct{ resources, want string }{
+		{policy(`{"Effect": "Allow", "NotAction": "s3:*", "Action": "s3:GetObject", "Resource": "*"}`), "a statement with NotAction"},
+		{policy(`{"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}`), "a statement without actions"},
+		{`"R": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}}`, "has the policy AdministratorAccess"},
+		{`"U": {"Type": "AWS::IAM::User"}`, "what AWS::IAM::User grants is not known here"},
+		{`"P": {"Type": "AWS::Lambda::Permission"}`, "what AWS::Lambda::Permission grants is not known here"},
+		{`"G": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupIngress": [{"CidrIp": "10.0.0.0/8", "IpProtocol": "-1"}]}}`, "who 10.0.0.0/8 is, is not known here"},
+	} {
+		if _, err := read(t, test.resources); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: the error is %v, want %q", test.resources, err, test.want)
+		}
+	}
+}
+
+func TestReaches(t *testing.T) {
+	group := func(name, rules string) string {
+		return `"` + name + `": {"Type": "AWS::EC2::SecurityGroup", "Metadata": {"aws:cdk:path": "dev-S/` + name + `/Resource"}, "Properties": {` + rules + `}}`
+	}
+	const nowhere = `"SecurityGroupEgress": [{"CidrIp": "255.255.255.255/32", "IpProtocol": "icmp", "FromPort": 252, "ToPort": 86}]`
+	i := mustRead(t, group("Front", `"SecurityGroupIngress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}], `+nowhere)+","+
+		group("Back", `"SecurityGroupEgress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}]`)+","+
+		group("Alone", nowhere)+`,
+		"Out": {"Type": "AWS::EC2::SecurityGroupEgress", "Properties": {"GroupId": {"Fn::GetAtt": ["Front", "GroupId"]}, "DestinationSecurityGroupId": {"Fn::GetAtt": ["Back", "GroupId"]}, "IpProtocol": "tcp", "FromPort": 3000, "ToPort": 3000}},
+		"In": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": {"GroupId": {"Fn::GetAtt": ["Back", "GroupId"]}, "SourceSecurityGroupId": {"Fn::GetAtt": ["Front", "GroupId"]}, "IpProtocol": "tcp", "FromPort": 3000, "ToPort": 3000}},
+		"NotLetOut": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": {"GroupId": {"Fn::GetAtt": ["Back", "GroupId"]}, "SourceSecurityGroupId": {"Fn::GetAtt": ["Alone", "GroupId"]}, "IpProtocol": "tcp", "FromPort": 3000, "ToPort": 3000}}`)
+	var got []string
+	for _, reach := range i.Reaches {
+		got = append(got, reach.String())
+	}
+	want := []string{
+		"Back → Front: tcp 80–80", // through the internet
+		"Back → the internet: any",
+		"Front → Back: tcp 3000–3000",
+		"the internet → Front: tcp 80–80",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

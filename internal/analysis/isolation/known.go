@@ -1,0 +1,68 @@
+package isolation
+
+import "strings"
+
+// wholeResource has the actions that AWS offers no resource for. Their policies have to
+// say "*". The text says what that comes to
+// (https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html).
+var wholeResource = map[string]string{
+	"ecr:GetAuthorizationToken":        "a registry login; which images it can pull is decided by the other actions",
+	"ecs:DiscoverPollEndpoint":         "tells the ECS agent which address to poll",
+	"ssmmessages:CreateControlChannel": "Session Manager's channel of the instance that asks",
+	"ssmmessages:CreateDataChannel":    "Session Manager's channel of the instance that asks",
+	"ssmmessages:OpenControlChannel":   "Session Manager's channel of the instance that asks",
+	"ssmmessages:OpenDataChannel":      "Session Manager's channel of the instance that asks",
+}
+
+// partResource has the actions whose resource gets its id only when it exists.
+var partResource = map[string]string{
+	"ecs:Poll":                      "container instances have ids that ECS makes; the condition holds it to the cluster",
+	"ecs:StartTelemetrySession":     "container instances have ids that ECS makes; the condition holds it to the cluster",
+	"ssm:UpdateInstanceInformation": "instances have ids that EC2 makes",
+	"logs:CreateLogStream":          "the streams of one log group",
+	"logs:PutLogEvents":             "the streams of one log group",
+	"logs:DescribeLogStreams":       "the streams of one log group",
+}
+
+// awsManaged is what policies grant that AWS maintains and templates name. Each is a page of
+// https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html.
+var awsManaged = map[string][]Grant{
+	"service-role/AWSLambdaBasicExecutionRole": {
+		{Effect: "Allow", Actions: []string{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}, Resources: []string{"*"}},
+	},
+}
+
+// Identities that are no role of the templates.
+const (
+	Anybody    = "anybody"
+	Instances  = "instances"
+	ourAccount = "the account: whom its own policies allow it"
+)
+
+// outsiders are principals that the templates only refer to.
+var outsiders = map[string]string{
+	"*":                                 Anybody,
+	"arn:aws:iam::" + Account + ":root": ourAccount,
+	"arn:aws:iam::" + Account + ":role/cdk-hnb659fds-image-publishing-role-" + Account + "-" + Region: "publisher: the role with which `cdk` pushes images",
+}
+
+// notOurs are identities of CDK's own functions, with the policies that CDK gives them.
+// No container and no instance can become them.
+var notOurs = map[string]string{
+	"Network/Custom::VpcRestrictDefaultSGCustomResourceProvider/Role": "CDK's function that empties the VPC's default security group while the stack deploys",
+}
+
+// part is an identity without the environment's name that its stack begins with.
+func part(identity string) string {
+	if _, path, ok := strings.Cut(identity, "-"); ok && strings.Contains(path, "/") {
+		return path
+	}
+	return identity
+}
+
+// otherwiseHeld reports whether templates cannot narrow what an identity may do with a
+// resource of ours. A service of AWS acts by its own rules. In the account, its own
+// policies decide.
+func otherwiseHeld(identity string) bool {
+	return strings.HasPrefix(identity, "service ") || identity == ourAccount
+}

@@ -1,0 +1,139 @@
+package stacks_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/assembly"
+)
+
+// TestPhaseChanges states what a change of phase, or of the shift, may change:
+// resource by resource and property by property. A line begins with "+" for what
+// is created, "-" for what is deleted and "~" for what is updated in place; going
+// back is the same, the other way round.
+func TestPhaseChanges(t *testing.T) {
+	tests := []struct {
+		from, to settings
+		want     []string
+	}{
+		{
+			from: settings{"phase": "monolith"}, to: settings{"phase": "parallel"},
+			want: []string{
+				"- dev-Gate MonolithFollowsTheBegunPhase AWS::SSM::Parameter",
+				"- dev-Gate MonolithFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"- dev-Gate NotNextToShift AWS::SSM::Parameter",
+				"- dev-Gate NotNextToSwitched AWS::SSM::Parameter",
+				"+ dev-Gate ParallelFollowsTheBegunPhase AWS::SSM::Parameter",
+				"+ dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"~ dev-Phase Outputs.Phase.Value monolith -> parallel",
+				"- dev-Phase NotNextToShift AWS::SSM::Parameter",
+				"- dev-Phase NotNextToSwitched AWS::SSM::Parameter",
+				"~ dev-Phase Parameter Properties.Value monolith -> parallel",
+				"~ dev-Posts ServiceD69D759B Properties.DesiredCount 0 -> 1",
+				"~ dev-Threads ServiceD69D759B Properties.DesiredCount 0 -> 1",
+				"~ dev-Users ServiceD69D759B Properties.DesiredCount 0 -> 1",
+			},
+		},
+		{
+			from: settings{"phase": "parallel"}, to: settings{"phase": "switched"},
+			want: []string{
+				"+ dev-Gate NotNextToMonolith AWS::SSM::Parameter",
+				"- dev-Gate NotNextToRetired AWS::SSM::Parameter",
+				"- dev-Gate ParallelFollowsTheBegunPhase AWS::SSM::Parameter",
+				"- dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Gate SwitchedFollowsTheBegunPhase AWS::SSM::Parameter",
+				"+ dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"~ dev-Phase Outputs.Phase.Value parallel -> switched",
+				"+ dev-Phase NotNextToMonolith AWS::SSM::Parameter",
+				"- dev-Phase NotNextToRetired AWS::SSM::Parameter",
+				"~ dev-Phase Parameter Properties.Value parallel -> switched",
+				"- dev-Routing ApiMonolithRule3E1F67E5 AWS::ElasticLoadBalancingV2::ListenerRule",
+				"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[0].Weight 1 -> 0",
+				"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[1].Weight 0 -> 1",
+			},
+		},
+		{
+			from: settings{"phase": "switched"}, to: settings{"phase": "retired"},
+			want: []string{
+				"~ dev-Api ServiceD69D759B Properties.DesiredCount 1 -> 0",
+				"+ dev-Gate NotNextToParallel AWS::SSM::Parameter",
+				"+ dev-Gate NotNextToShift AWS::SSM::Parameter",
+				"+ dev-Gate RetiredFollowsTheBegunPhase AWS::SSM::Parameter",
+				"+ dev-Gate RetiredFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"- dev-Gate SwitchedFollowsTheBegunPhase AWS::SSM::Parameter",
+				"- dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"~ dev-Phase Outputs.Phase.Value switched -> retired",
+				"+ dev-Phase NotNextToParallel AWS::SSM::Parameter",
+				"+ dev-Phase NotNextToShift AWS::SSM::Parameter",
+				"~ dev-Phase Parameter Properties.Value switched -> retired",
+			},
+		},
+		{
+			from: settings{"phase": "parallel"}, to: settings{"phase": "parallel", "shift": "users=10"},
+			want: []string{
+				"+ dev-Gate NotNextToMonolith AWS::SSM::Parameter",
+				"+ dev-Gate ShiftFollowsTheBegunPhase AWS::SSM::Parameter",
+				"+ dev-Gate ShiftFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Phase NotNextToMonolith AWS::SSM::Parameter",
+				"+ dev-Routing UsersShiftRule61416B9A AWS::ElasticLoadBalancingV2::ListenerRule",
+			},
+		},
+		{
+			from: settings{"phase": "parallel", "shift": "users=10"}, to: settings{"phase": "parallel", "shift": "users=50"},
+			want: []string{
+				"~ dev-Routing UsersShiftRule61416B9A Properties.Actions[0].ForwardConfig.TargetGroups[0].Weight 10 -> 50",
+				"~ dev-Routing UsersShiftRule61416B9A Properties.Actions[0].ForwardConfig.TargetGroups[1].Weight 90 -> 50",
+			},
+		},
+		{
+			from: settings{"phase": "parallel", "shift": "users=10"}, to: settings{"phase": "switched"},
+			want: []string{
+				"- dev-Gate NotNextToRetired AWS::SSM::Parameter",
+				"- dev-Gate ParallelFollowsTheBegunPhase AWS::SSM::Parameter",
+				"- dev-Gate ParallelFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"- dev-Gate ShiftFollowsTheBegunPhase AWS::SSM::Parameter",
+				"- dev-Gate ShiftFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"+ dev-Gate SwitchedFollowsTheBegunPhase AWS::SSM::Parameter",
+				"+ dev-Gate SwitchedFollowsTheDeployedPhase AWS::SSM::Parameter",
+				"~ dev-Phase Outputs.Phase.Value parallel -> switched",
+				"- dev-Phase NotNextToRetired AWS::SSM::Parameter",
+				"~ dev-Phase Parameter Properties.Value parallel -> switched",
+				"- dev-Routing ApiMonolithRule3E1F67E5 AWS::ElasticLoadBalancingV2::ListenerRule",
+				"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[0].Weight 1 -> 0",
+				"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[1].Weight 0 -> 1",
+				"- dev-Routing UsersShiftRule61416B9A AWS::ElasticLoadBalancingV2::ListenerRule",
+			},
+		},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprintf("%v to %v", test.from, test.to), func(t *testing.T) {
+			from, to := synth(t, test.from), synth(t, test.to)
+			if diff := cmp.Diff(test.want, assembly.Changes(from, to)); diff != "" {
+				t.Errorf("forward (-allowed +changed):\n%s", diff)
+			}
+			var back []string
+			for _, line := range test.want {
+				back = append(back, reverse(line))
+			}
+			if diff := cmp.Diff(back, assembly.Changes(to, from)); diff != "" {
+				t.Errorf("back (-allowed +changed):\n%s", diff)
+			}
+		})
+	}
+}
+
+// reverse turns what one direction does into what the other one does.
+func reverse(line string) string {
+	switch line[0] {
+	case '+':
+		return "-" + line[1:]
+	case '-':
+		return "+" + line[1:]
+	}
+	head, to, _ := strings.Cut(line, " -> ")
+	cut := strings.LastIndex(head, " ") + 1
+	return head[:cut] + to + " -> " + head[cut:]
+}
