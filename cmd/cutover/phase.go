@@ -36,11 +36,16 @@ func phaseCommand(g *global) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "phase",
-		Short: "Show where the migration is and what comes next; go there with next and back",
-		Long: `Phase shows the phases of the migration: which one cdk.json names, which one is
-deployed on AWS, and what a step forward or back does. AWS is asked for the SSM
-parameters that a deployment leaves, if there are credentials and a region in the
-environment or, with the AWS command line, in a profile.`,
+		Short: "Show the phase of the migration, and move to the next or the one before",
+		Long: `Phase shows:
+
+  - the phase in cdk.json
+  - the phase that is deployed on AWS
+  - what a step forward or back does
+
+It reads the deployed phase from the deployment's SSM parameters. For that it needs
+credentials and a region, in the environment or, if you have the AWS command line, in a
+profile.`,
 		Example: `  cutover phase
   cutover phase next
   cutover phase next --canary users=10
@@ -58,7 +63,7 @@ environment or, with the AWS command line, in a profile.`,
 			return nil
 		},
 	}
-	cmd.PersistentFlags().StringVar(&p.env, "env", "", "environment to look at (default: that of cdk.json)")
+	cmd.PersistentFlags().StringVar(&p.env, "env", "", "environment (default: the one in cdk.json)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.AddCommand(nextCommand(g, p), backCommand(g, p), checkCommand(g, p))
 	return cmd
@@ -67,9 +72,10 @@ environment or, with the AWS command line, in a profile.`,
 func checkCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Refuse what cdk.json says if a deployment of it would be refused",
-		Long: `Check asks AWS what is deployed, and fails if cdk.json is more than one step from there,
-or if AWS does not answer. A deployment refuses that as well, but only once it has begun.`,
+		Short: "Fail if a deployment of cdk.json would be refused",
+		Long: `Check compares the phase in cdk.json with the phase that is deployed on AWS. It fails if
+cdk.json is more than one step away, or if AWS does not answer. A deployment would refuse
+the phase as well, but later.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.load(cmd.Context()); err != nil {
@@ -99,14 +105,16 @@ func nextCommand(g *global, p *phase) *cobra.Command {
 	var canary []string
 	cmd := &cobra.Command{
 		Use:   "next",
-		Short: "Make cdk.json name the next phase, or a canary",
-		Long: `Next makes cdk.json name the next phase, by changing the one line that does and no
-other byte, and prints what the step does and the commands that deploy it. A canary,
-a percentage of its traffic that a microservice takes over in the phase parallel, is
-put on the same line and replaces one that is set; the next step takes it away again.
+		Short: "Write the next phase, or a canary, to cdk.json",
+		Long: `Next writes the next phase to cdk.json. It changes the line "phase" and no other byte.
+Then it prints what the step does and the commands that deploy it.
 
-It refuses if cdk.json has changes that are not committed, or if AWS can be asked and
-what cdk.json says is not what is deployed.`,
+With --canary the phase stays parallel, and a microservice takes over a percentage of its
+traffic. A canary replaces the one before, and the next step removes it.
+
+Next refuses if
+  - cdk.json has changes that are not committed
+  - AWS has another phase than cdk.json, if AWS answers`,
 		Example: `  cutover phase next
   cutover phase next --canary users=10
   cutover phase next --canary users=50,posts=10`,
@@ -121,17 +129,18 @@ what cdk.json says is not what is deployed.`,
 			})
 		},
 	}
-	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give `SERVICE=PERCENT` of its traffic to a microservice")
+	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give a microservice this share of its traffic: `SERVICE=PERCENT`")
 	return cmd
 }
 
 func backCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "back",
-		Short: "Make cdk.json name the phase before, or take a canary away",
-		Long: `Back is the way of "cutover phase next" in the other direction, with the same checks.
-From a canary it takes the canary away and stays in parallel: the microservices that
-it sends requests to may not stop before that is deployed.`,
+		Short: "Write the phase before to cdk.json, or remove a canary",
+		Long: `Back writes the phase before to cdk.json, with the checks of "cutover phase next".
+
+If there is a canary, back removes the canary and stays in parallel. The microservices
+may stop only after that is deployed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })

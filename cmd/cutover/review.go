@@ -28,13 +28,13 @@ import (
 
 // reviewing has the flags of the command.
 type reviewing struct {
-	base     string
-	rehearse rehearse
-	walk     bool
-	failOn   []string
-	out      string
-	files    string
-	asJSON   bool
+	base      string
+	rehearse  rehearse
+	rehearsal bool
+	failOn    []string
+	out       string
+	files     string
+	asJSON    bool
 
 	progress func(format string, a ...any)
 }
@@ -43,16 +43,22 @@ func reviewCommand(g *global) *cobra.Command {
 	var o reviewing
 	cmd := &cobra.Command{
 		Use:   "review",
-		Short: "Show what a change of the app does to a deployment, without asking AWS",
-		Long: `Review compares what the app in the working directory synthesizes with what it did at the
-commit where this branch left another one: in every phase, and where cdk.json is, with the
-library that "cdk diff" is made of. Replacements, deletions and broadened permissions come
-first; then what a change of phase does, what it costs, a short rehearsal, and all that
-differs. It needs no AWS account, and leaves the working tree as it is: the base is checked
-out to a directory of its own, which is removed again.
+		Short: "Show what a branch does to a deployment, without AWS",
+		Long: `Review synthesizes the working tree and its base, the commit at which this branch left
+another one. It synthesizes every phase and the phase in cdk.json, and compares the
+templates with the library of "cdk diff". The review has, in this order:
 
-It writes review.md and comment.md, cut to what GitHub takes as a comment, and review.json.
-It exits with 0 whatever it finds, unless --fail-on names it.`,
+  - replacements, deletions and broadened permissions
+  - what a change of phase does
+  - what a month costs more or less
+  - a short rehearsal
+  - all differences
+
+Review needs no AWS account and does not change the working tree: it checks the base out
+to a directory of its own, and removes the directory at the end.
+
+It writes review.md, review.json and comment.md, which fits into a comment on GitHub.
+The exit code is 0 whatever the review finds. To exit with 1, name findings in --fail-on.`,
 		Example: `  cutover review
   cutover review --base v1.4.0 --rehearsal=false
   cutover review --base origin/main --fail-on replacement,broadening`,
@@ -61,13 +67,13 @@ It exits with 0 whatever it finds, unless --fail-on names it.`,
 	}
 	flags := cmd.Flags()
 	o.rehearse.how.flags(cmd)
-	flags.StringVar(&o.base, "base", "main", "commit, branch or tag to compare with, where the branch left it")
-	flags.BoolVar(&o.walk, "rehearsal", true, "rehearse the migration, which takes about a minute")
+	flags.StringVar(&o.base, "base", "main", "commit, branch or tag that this branch left")
+	flags.BoolVar(&o.rehearsal, "rehearsal", true, "rehearse the migration (about a minute)")
 	flags.IntVar(&o.rehearse.rate, "rate", 300, "requests per second of the rehearsal")
-	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "least time to stay in a phase of the rehearsal")
-	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 if there is one of these: "+strings.Join(review.Findings(), ", "))
+	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "shortest time in a phase of the rehearsal")
+	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 after one of these `FINDINGS`: "+strings.Join(review.Findings(), ", "))
 	flags.StringVar(&o.out, "out", filepath.Join("build", "review"), "directory of the review")
-	flags.StringVar(&o.files, "files", "", "address at which the comment says that the directory of the review is")
+	flags.StringVar(&o.files, "files", "", "`URL` of the review's directory, for a link in the comment")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -232,11 +238,11 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if report.Costs, err = review.Costs(pairs); err != nil {
 		return nil, err
 	}
-	if !o.walk {
+	if !o.rehearsal {
 		return report, nil
 	}
 	o.progress("rehearsing the migration")
-	o.rehearse.path, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
+	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {

@@ -36,27 +36,30 @@ func watchCommand(g *global) *cobra.Command {
 	var o watch
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Compare a canary with the monolith, and say go on, wait or back",
-		Long: fmt.Sprintf(`Watch compares the microservices that a canary gives requests to, or after the switch
-all of them, with the monolith that they take them from, and says what to do:
+		Short: "Compare a canary with the monolith: go on, wait or go back",
+		Long: fmt.Sprintf(`Watch compares microservices with the monolith: the canary's in parallel, all of them
+after the switch. It prints a verdict, the reason and the next command.
 
-  back   in %d periods after each other one had a 5xx rate of more than %g percentage
-         point above the monolith's, a p99 above %v and %g times the monolith's,
-         or more unhealthy targets
-  wait   that was so in one period only, or it is too early to tell: it takes %[1]d periods
-         since the canary began, with %[5]d requests of the service in each
-  go on  otherwise
+A microservice is worse than the monolith in a period if one of these holds:
 
-A monolith with fewer requests counts as one without errors, and latencies are not
-compared with it.
+  - its 5xx rate is more than %[2]g percentage point above the monolith's
+  - its p99 is above %[3]v and above %[4]g times the monolith's
+  - it has more unhealthy targets
 
-If a deployment runs on this machine it is the one that is looked at, and what comes
-next is a "cutover deploy". Otherwise it is the environment on AWS: its alarms, which
-compare the same and which the setting "alarms" brings, and their metrics, in minutes.
-A canary that replaces another one there should have run for %[6]v before it is judged.
+Verdict, with the exit code:
 
-Unless told otherwise watch asks until it can tell. It exits with 0 to go on, with 2
-to wait, with 3 to go back, and with 1 if something is in the way.`,
+  go on  0  no microservice is worse
+  wait   2  one was worse in one period, or there are not yet %[1]d periods with %[5]d requests each
+  back   3  one was worse in %[1]d consecutive periods
+
+The exit code is 1 after an error. If the monolith has fewer than %[5]d requests, it counts
+as free of errors, and its latency is not compared.
+
+Watch looks at the deployment on this machine, or at AWS if nothing runs here. On AWS it
+reads the alarms and their metrics, in periods of a minute; the setting "alarms" creates
+the alarms. After you replace a canary on AWS, wait %[6]v before you judge the new one.
+
+Watch asks until it has a verdict other than wait, or until --timeout.`,
 			canary.Periods, canary.MaxErrorPoints, canary.MinLatency, canary.MaxLatencyRatio, canary.MinRequests, canary.Periods*canary.Period),
 		Example: `  cutover watch
   cutover watch --local --period 30s
@@ -65,13 +68,13 @@ to wait, with 3 to go back, and with 1 if something is in the way.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.local, "local", false, "look at this machine")
-	flags.BoolVar(&o.aws, "aws", false, "look at AWS (default if no deployment runs here)")
-	flags.StringVar(&o.env, "env", "", "environment to look at on AWS (default: that of cdk.json)")
+	flags.BoolVar(&o.local, "local", false, "compare on this machine")
+	flags.BoolVar(&o.aws, "aws", false, "compare on AWS (default if no deployment runs here)")
+	flags.StringVar(&o.env, "env", "", "environment on AWS (default: the one in cdk.json)")
 	flags.DurationVar(&o.period, "period", 10*time.Second, "length of a period on this machine")
-	flags.BoolVar(&o.once, "once", false, "say what is known now, and wait for no more")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how long to ask before it is to wait")
-	flags.BoolVar(&o.asJSON, "json", false, "print the last of it as JSON")
+	flags.BoolVar(&o.once, "once", false, "print the verdict of this moment")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "longest time to ask")
+	flags.BoolVar(&o.asJSON, "json", false, "print the last verdict as JSON")
 	cmd.MarkFlagsMutuallyExclusive("local", "aws")
 	cmd.MarkFlagsMutuallyExclusive("local", "env")
 	return cmd
