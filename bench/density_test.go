@@ -57,17 +57,15 @@ func TestDensityTables(t *testing.T) {
 	}
 }
 
-// The README's table says how many tasks fit by what they reserve, and what each
+// The document's table says how many tasks fit by what they reserve, and what each
 // costs then.
-func TestReadmeDensity(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
+func TestDocumentDensity(t *testing.T) {
+	text, err := os.ReadFile("../docs/density.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(text), "\n## How many tasks fit an instance\n")
-	section, _, _ = strings.Cut(section, "\n## ")
 	small := machines(t, "t3.small")[0]
-	rows := regexp.MustCompile(`\| \**(\d+) units, (\d+) MiB\** (\|.*\|)\n`).FindAllStringSubmatch(section, -1)
+	rows := regexp.MustCompile(`\| \**(\d+) units, (\d+) MiB\** (\|.*\|)\n`).FindAllStringSubmatch(string(text), -1)
 	if len(rows) < 2 {
 		t.Fatalf("the table has %d rows", len(rows))
 	}
@@ -76,7 +74,7 @@ func TestReadmeDensity(t *testing.T) {
 		memory, _ := strconv.Atoi(row[2])
 		tasks, _ := registered(small).Room(ecs.Resources{CPU: cpu, MemoryMiB: memory, Ports: 1})
 		if want := fmt.Sprintf("| %d | %.2f |", tasks, float64(small.Month())/100/float64(tasks)); row[3] != want {
-			t.Errorf("%d units, %d MiB: the README says %s, want %s", cpu, memory, row[3], want)
+			t.Errorf("%d units, %d MiB: the document says %s, want %s", cpu, memory, row[3], want)
 		}
 	}
 }

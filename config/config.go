@@ -108,7 +108,7 @@ func (s Service) withDefaults() Service {
 
 // Settings is everything about a deployment that may differ from one
 // environment to the next. Each field is the context key of the same name;
-// the README has the table.
+// docs/settings.md has the table.
 type Settings struct {
 	// Phase of the migration. Default: monolith.
 	Phase migration.Phase
