@@ -1,9 +1,8 @@
-// Comment puts a file below a pull request on GitHub, as one comment: that of the
-// run before is updated in place.
+// Comment writes a file below a pull request on GitHub, as one comment. Later runs
+// update the comment.
 //
-// It runs with a token that may write, on what a pull request's own code has
-// written, so it does as little as it can with it and needs nothing but the
-// standard library.
+// Its token may write, and its input comes from a pull request's own code. So it does
+// as little as possible with the input, and uses the standard library only.
 package main
 
 import (
@@ -26,12 +25,12 @@ import (
 
 const usage = `Usage: comment -pr NUMBER FILE
 
-Puts a file below a pull request as a comment, or in the place of the comment
-that an earlier run has put there: both begin with the same first line, a hidden
-marker such as <!-- cutover review -->.
+Writes a file below a pull request as a comment. If an earlier run has written a
+comment, it updates that comment. It finds the comment by the first line of the
+file, a hidden marker such as <!-- cutover review -->.
 
   -pr      number of the pull request
-  -author  whose comment is updated (default github-actions[bot])
+  -author  author of the comment to update (default github-actions[bot])
 
 Environment: GITHUB_REPOSITORY (OWNER/NAME), GITHUB_TOKEN, and GITHUB_API_URL
 (default https://api.github.com).
@@ -49,7 +48,7 @@ func main() {
 	}
 }
 
-// limit is how many characters GitHub takes as a comment.
+// limit is the number of characters that fit into a comment on GitHub.
 const limit = 65536
 
 var (
@@ -69,7 +68,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	case err != nil:
 		return fmt.Errorf("%w\n\n%s", err, usage)
 	case *pr < 1 || flags.NArg() != 1:
-		return fmt.Errorf("a pull request's number and a file are needed\n\n%s", usage)
+		return fmt.Errorf("name a pull request with -pr, and a file\n\n%s", usage)
 	}
 	g := &github{url: strings.TrimSuffix(getenv("GITHUB_API_URL"), "/"), token: getenv("GITHUB_TOKEN"), repository: getenv("GITHUB_REPOSITORY")}
 	if g.url == "" {
@@ -79,7 +78,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return fmt.Errorf("GITHUB_REPOSITORY is %q, not OWNER/NAME", g.repository)
 	}
 	if g.token == "" {
-		return errors.New("GITHUB_TOKEN is not set: it is what GitHub is asked with")
+		return errors.New("GITHUB_TOKEN is not set: requests to GitHub need a token")
 	}
 	text, err := os.ReadFile(flags.Arg(0))
 	if err != nil {
@@ -89,11 +88,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	first, _, _ := strings.Cut(body, "\n")
 	switch {
 	case !marker.MatchString(first):
-		return fmt.Errorf("%s does not begin with a marker like <!-- cutover review -->, by which the next run would find the comment", flags.Arg(0))
+		return fmt.Errorf("%s does not begin with a marker like <!-- cutover review -->: the next run needs it to find the comment", flags.Arg(0))
 	case !utf8.Valid(text):
 		return fmt.Errorf("%s is not UTF-8", flags.Arg(0))
 	case utf8.RuneCountInString(body) > limit:
-		return fmt.Errorf("%s has %d characters, and GitHub takes %d", flags.Arg(0), utf8.RuneCountInString(body), limit)
+		return fmt.Errorf("%s has %d characters: a comment on GitHub has at most %d", flags.Arg(0), utf8.RuneCountInString(body), limit)
 	}
 
 	id, err := g.find(ctx, *pr, first, *author)
@@ -121,10 +120,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 type github struct{ url, token, repository string }
 
 // find returns the id of the author's first comment that begins with the marker,
-// 0 if there is none. Somebody else's is left alone, whatever it begins with.
+// or 0. It ignores the comments of other authors.
 // https://docs.github.com/en/rest/issues/comments#list-issue-comments
 func (g *github) find(ctx context.Context, pr int, marker, author string) (int64, error) {
-	const most = 100 // to a page
+	const most = 100 // comments on a page
 	for page := 1; ; page++ {
 		var comments []struct {
 			ID   int64
@@ -135,7 +134,7 @@ func (g *github) find(ctx context.Context, pr int, marker, author string) (int64
 			return 0, err
 		}
 		for _, comment := range comments {
-			// GitHub may have made line ends of its own of ours.
+			// GitHub may have changed our line ends.
 			first, _, _ := strings.Cut(comment.Body, "\n")
 			if comment.User.Login == author && strings.TrimSpace(first) == marker {
 				return comment.ID, nil
@@ -147,8 +146,8 @@ func (g *github) find(ctx context.Context, pr int, marker, author string) (int64
 	}
 }
 
-// call asks the API, with a comment's body if there is one, and decodes what it
-// answers.
+// call sends a request to the API, with a comment's body if there is one, and decodes
+// the answer.
 func (g *github) call(ctx context.Context, method, path, body string, into any) error {
 	var content io.Reader
 	if body != "" {

@@ -21,8 +21,8 @@ import (
 
 // The results of watch that are not to go on. They have exit codes of their own.
 var (
-	errWait = errors.New("there is no telling yet: wait")
-	errBack = errors.New("it is worse than before: go back")
+	errWait = errors.New("it is too early to tell: wait")
+	errBack = errors.New("a microservice is worse than the monolith: go back")
 )
 
 // watch has the flags of the command.

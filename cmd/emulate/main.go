@@ -1,4 +1,4 @@
-// Emulate runs a command against an AWS that is emulated on this machine.
+// Emulate runs a command against an emulated AWS on this machine.
 package main
 
 import (
@@ -20,19 +20,19 @@ import (
 
 const usage = `Usage: emulate [-hold] COMMAND [ARGUMENT...]
 
-Starts an emulated AWS on this machine, bootstraps it for CDK, runs the command
-with the environment that leads the AWS command lines and SDKs there, and stops
-the emulator again. The exit code is the command's.
+Starts an emulated AWS on this machine, bootstraps it for CDK, runs the command and
+stops the emulator. The command's environment leads AWS command lines and SDKs to the
+emulator. The exit code is the command's.
 
   emulate cdk deploy --all --require-approval never
   emulate -hold cdk deploy --all --require-approval never
   emulate bash
 
-  -hold  after a command that succeeded, keep the emulator up until Ctrl-C, if
-         there is a terminal to press it in; and where this machine lacks what
-         the emulator needs, say so and succeed without running the command
+  -hold  if the command succeeds and there is a terminal, keep the emulator up
+         until Ctrl-C. If this machine lacks a program that the emulator needs,
+         say so and exit with 0 without running the command
 
-It needs Docker, and Python 3 with moto. Nothing it does leaves this machine.
+It needs Docker, and Python 3 with moto. It changes nothing outside this machine.
 `
 
 func main() {
@@ -54,12 +54,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "emulate: %v\n\n%s", err, usage)
 		return 2
 	case flags.NArg() == 0:
-		fmt.Fprintf(stderr, "emulate: there is no command to run\n\n%s", usage)
+		fmt.Fprintf(stderr, "emulate: name a command to run\n\n%s", usage)
 		return 2
 	}
 
 	if missing := emulate.Missing(); len(missing) > 0 {
-		fmt.Fprintf(stderr, "There is no emulated AWS on this machine, for it lacks:\n  %s\n", strings.Join(missing, "\n  "))
+		fmt.Fprintf(stderr, "The emulated AWS needs what this machine lacks:\n  %s\n", strings.Join(missing, "\n  "))
 		if !*hold {
 			return 1
 		}

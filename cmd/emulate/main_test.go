@@ -14,8 +14,8 @@ func TestUsage(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{args: nil, code: 2, stderr: "emulate: there is no command to run\n\nUsage:"},
-		{args: []string{"-hold"}, code: 2, stderr: "emulate: there is no command to run\n\nUsage:"},
+		{args: nil, code: 2, stderr: "emulate: name a command to run\n\nUsage:"},
+		{args: []string{"-hold"}, code: 2, stderr: "emulate: name a command to run\n\nUsage:"},
 		{args: []string{"-hild", "true"}, code: 2, stderr: "emulate: flag provided but not defined: -hild\n\nUsage:"},
 		{args: []string{"-h"}, code: 0, stdout: "Usage: emulate"},
 	}

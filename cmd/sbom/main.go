@@ -34,10 +34,10 @@ func main() {
 
 const usage = `Usage: sbom [-arch ARCH] [-out DIR] SERVICE...
 
-Builds the images' binaries of the services, as a deployment does, and writes
-DIR/SERVICE.json for each: what it is made of, read from the binary itself, as
-CycloneDX. The same source gives the same bytes. A service is the name of a
-directory in services/; the working directory is the repository's root.
+Builds the binary of each service, as a deployment does, and writes DIR/SERVICE.json:
+the bill of materials, read from the binary, in CycloneDX's format. The same source
+gives the same bytes. SERVICE is the name of a directory in services/. Run it in the
+repository's root.
 
 `
 
@@ -87,10 +87,10 @@ func write(file string, bom *cdx.BOM) error {
 	return f.Close()
 }
 
-// describe makes the bill of materials of a service's image. The image is the
-// binary and nothing else, and a Go binary knows what it was linked from: the
-// standard library and the modules with their checksums. It has neither a serial
-// number nor a time, which would differ from one build to the next.
+// describe returns the bill of materials of a service's image. The image is the
+// binary and nothing else. A Go binary names what it was linked from: the standard
+// library, and the modules with their checksums. The bill has no serial number and no
+// time, because they would differ between builds.
 func describe(name, binary string) (*cdx.BOM, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
@@ -132,7 +132,7 @@ func describe(name, binary string) (*cdx.BOM, error) {
 	return bom, nil
 }
 
-// component is a Go module, identified the way vulnerability databases do
+// component describes a Go module, with the identifier of vulnerability databases
 // (https://github.com/package-url/purl-spec/blob/main/types-doc/golang-definition.md).
 func component(path, version, sum string) cdx.Component {
 	purl := "pkg:golang/" + path
