@@ -23,7 +23,7 @@ type core struct {
 // AddCore adds the stacks of the core, as [Add] does, and no others.
 func AddCore(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
 	tagEnvironment(scope, s)
-	return newCore(scope, d, s).addServices(images)
+	return newCore(scope, d, s).addServices(images, nil)
 }
 
 // newCore adds the network, the cluster and the load balancers.
@@ -39,8 +39,9 @@ func newCore(scope constructs.Construct, d config.Deployment, s config.Settings)
 	return c
 }
 
-// addServices adds the services' stacks, with images that [Add] describes.
-func (c *core) addServices(images func() (map[string]string, error)) error {
+// addServices adds the services' stacks, with images that [Add] describes. With a
+// registry, the services wait for it.
+func (c *core) addServices(images func() (map[string]string, error), registry awscdk.Stack) error {
 	alike := newAlike(c.scope, c.s, c.cluster)
 	contexts, err := images()
 	if err != nil {
@@ -65,6 +66,9 @@ func (c *core) addServices(images func() (map[string]string, error)) error {
 			Alike:    alike,
 			Routings: behind,
 		})
+		if registry != nil {
+			stack.AddStackDependency(registry, jsii.String("its image is pushed to its repository"))
+		}
 		for _, routing := range behind {
 			stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
 		}

@@ -24,11 +24,10 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
 	}
 	phase := newPhase(scope, s)
-	if err := core.addServices(images); err != nil {
+	if err := core.addServices(images, registry); err != nil {
 		return err
 	}
 	for _, stack := range core.services {
-		stack.AddStackDependency(registry, jsii.String("its image is pushed to its repository"))
 		phase.AddStackDependency(stack, jsii.String("the phase is reached when every service is"))
 	}
 	if s.Dashboard {
