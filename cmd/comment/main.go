@@ -1,8 +1,8 @@
-// Comment writes a file below a pull request on GitHub, as one comment. Later runs
-// update the comment.
+// Comment puts a file below a pull request on GitHub as a comment. The next run
+// updates the comment in place.
 //
-// Its token may write, and its input comes from a pull request's own code. So it does
-// as little as possible with the input, and uses the standard library only.
+// The program has a token with write access, and its input comes from a pull
+// request's own code. So it does little, and needs only the standard library.
 package main
 
 import (
@@ -25,9 +25,9 @@ import (
 
 const usage = `Usage: comment -pr NUMBER FILE
 
-Writes a file below a pull request as a comment. If an earlier run has written a
-comment, it updates that comment. It finds the comment by the first line of the
-file, a hidden marker such as <!-- cutover review -->.
+Puts a file below a pull request as a comment, or updates the comment of an
+earlier run. Both begin with the same line, a hidden marker such as
+<!-- cutover review -->.
 
   -pr      number of the pull request
   -author  author of the comment to update (default github-actions[bot])
@@ -48,7 +48,7 @@ func main() {
 	}
 }
 
-// limit is the number of characters that fit into a comment on GitHub.
+// limit is the length of GitHub's longest comment in characters.
 const limit = 65536
 
 var (
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	case err != nil:
 		return fmt.Errorf("%w\n\n%s", err, usage)
 	case *pr < 1 || flags.NArg() != 1:
-		return fmt.Errorf("name a pull request with -pr, and a file\n\n%s", usage)
+		return fmt.Errorf("give the number of a pull request and a file\n\n%s", usage)
 	}
 	g := &github{url: strings.TrimSuffix(getenv("GITHUB_API_URL"), "/"), token: getenv("GITHUB_TOKEN"), repository: getenv("GITHUB_REPOSITORY")}
 	if g.url == "" {
@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return fmt.Errorf("GITHUB_REPOSITORY is %q, not OWNER/NAME", g.repository)
 	}
 	if g.token == "" {
-		return errors.New("GITHUB_TOKEN is not set: requests to GitHub need a token")
+		return errors.New("GITHUB_TOKEN is not set: GitHub's API needs it")
 	}
 	text, err := os.ReadFile(flags.Arg(0))
 	if err != nil {
@@ -88,11 +88,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	first, _, _ := strings.Cut(body, "\n")
 	switch {
 	case !marker.MatchString(first):
-		return fmt.Errorf("%s does not begin with a marker like <!-- cutover review -->: the next run needs it to find the comment", flags.Arg(0))
+		return fmt.Errorf("%s does not begin with a marker like <!-- cutover review -->, so the next run could not find the comment", flags.Arg(0))
 	case !utf8.Valid(text):
 		return fmt.Errorf("%s is not UTF-8", flags.Arg(0))
 	case utf8.RuneCountInString(body) > limit:
-		return fmt.Errorf("%s has %d characters: a comment on GitHub has at most %d", flags.Arg(0), utf8.RuneCountInString(body), limit)
+		return fmt.Errorf("%s has %d characters: GitHub takes at most %d", flags.Arg(0), utf8.RuneCountInString(body), limit)
 	}
 
 	id, err := g.find(ctx, *pr, first, *author)
@@ -119,11 +119,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 // github is the API of one repository.
 type github struct{ url, token, repository string }
 
-// find returns the id of the author's first comment that begins with the marker,
-// or 0. It ignores the comments of other authors.
+// find returns the id of the author's first comment that begins with the marker;
+// 0 if there is none. It ignores the comments of others.
 // https://docs.github.com/en/rest/issues/comments#list-issue-comments
 func (g *github) find(ctx context.Context, pr int, marker, author string) (int64, error) {
-	const most = 100 // comments on a page
+	const most = 100 // to a page
 	for page := 1; ; page++ {
 		var comments []struct {
 			ID   int64
@@ -134,7 +134,7 @@ func (g *github) find(ctx context.Context, pr int, marker, author string) (int64
 			return 0, err
 		}
 		for _, comment := range comments {
-			// GitHub may have changed our line ends.
+			// GitHub may have changed the line ends.
 			first, _, _ := strings.Cut(comment.Body, "\n")
 			if comment.User.Login == author && strings.TrimSpace(first) == marker {
 				return comment.ID, nil
@@ -146,8 +146,8 @@ func (g *github) find(ctx context.Context, pr int, marker, author string) (int64
 	}
 }
 
-// call sends a request to the API, with a comment's body if there is one, and decodes
-// the answer.
+// call sends a request, with a comment's body if there is one, and decodes the
+// answer.
 func (g *github) call(ctx context.Context, method, path, body string, into any) error {
 	var content io.Reader
 	if body != "" {

@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// What the command itself does is run by the continuous integration; here is
-// what it says to those who call it wrongly.
+// The continuous integration runs the command itself. This is what it says to a
+// wrong call.
 func TestUsage(t *testing.T) {
 	tests := []struct {
 		args           []string
 		code           int
 		stdout, stderr string
 	}{
-		{args: nil, code: 2, stderr: "emulate: name a command to run\n\nUsage:"},
-		{args: []string{"-hold"}, code: 2, stderr: "emulate: name a command to run\n\nUsage:"},
+		{args: nil, code: 2, stderr: "emulate: there is no command to run\n\nUsage:"},
+		{args: []string{"-hold"}, code: 2, stderr: "emulate: there is no command to run\n\nUsage:"},
 		{args: []string{"-hild", "true"}, code: 2, stderr: "emulate: flag provided but not defined: -hild\n\nUsage:"},
 		{args: []string{"-h"}, code: 0, stdout: "Usage: emulate"},
 	}

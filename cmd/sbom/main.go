@@ -34,10 +34,10 @@ func main() {
 
 const usage = `Usage: sbom [-arch ARCH] [-out DIR] SERVICE...
 
-Builds the binary of each service, as a deployment does, and writes DIR/SERVICE.json:
-the bill of materials, read from the binary, in CycloneDX's format. The same source
-gives the same bytes. SERVICE is the name of a directory in services/. Run it in the
-repository's root.
+Builds the binaries of the services' images as a deployment does. Writes the
+parts of each binary to DIR/SERVICE.json, in the format CycloneDX. The same source
+gives the same bytes. SERVICE is the name of a directory in services/. Run the
+command in the repository's root.
 
 `
 
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		file := filepath.Join(*out, name+".json")
 		if err := write(file, bom); err != nil {
-			return fmt.Errorf("%s cannot be written: %w", file, err)
+			return fmt.Errorf("cannot write %s: %w", file, err)
 		}
 		fmt.Fprintf(stdout, "%s: %d components\n", file, len(*bom.Components))
 	}
@@ -87,14 +87,14 @@ func write(file string, bom *cdx.BOM) error {
 	return f.Close()
 }
 
-// describe returns the bill of materials of a service's image. The image is the
-// binary and nothing else. A Go binary names what it was linked from: the standard
-// library, and the modules with their checksums. The bill has no serial number and no
-// time, because they would differ between builds.
+// describe makes the bill of materials of a service's image. The image is the
+// binary and nothing else. A Go binary contains a list of what it was linked from:
+// the standard library and the modules with their checksums. The bill has neither
+// a serial number nor a time, for they would differ between builds.
 func describe(name, binary string) (*cdx.BOM, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
-		return nil, fmt.Errorf("%s does not say what it was built from: %w", binary, err)
+		return nil, fmt.Errorf("cannot read from %s what it was built from: %w", binary, err)
 	}
 	content, err := os.ReadFile(binary)
 	if err != nil {
@@ -132,7 +132,7 @@ func describe(name, binary string) (*cdx.BOM, error) {
 	return bom, nil
 }
 
-// component describes a Go module, with the identifier of vulnerability databases
+// component is a Go module with the identifier of vulnerability databases
 // (https://github.com/package-url/purl-spec/blob/main/types-doc/golang-definition.md).
 func component(path, version, sum string) cdx.Component {
 	purl := "pkg:golang/" + path
