@@ -18,7 +18,7 @@ light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -
 tests_at_once = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse review test race fuzz e2e reliability synth diff cost critical-path path deploy emulate golden upgrade-cdk vulns sbom bench setup bin/cutover clean
+.PHONY: help up down rehearse review test race fuzz e2e reliability synth diff cost critical-path path deploy emulate golden module upgrade-cdk vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -91,6 +91,10 @@ golden: setup ## accept the templates and what is written from them as they are 
 	go test ./stacks -run 'TestGoldens|TestSecurityControls' -update
 	go test ./test/supply -run TestLicences -update
 	@git status --short stacks/golden docs README.md
+
+# Given on the command line, PATH is no longer where programs are found.
+module: ## rename the Go module everywhere, to PATH=example.com/you/cutover
+	@new='$(if $(filter command,$(origin PATH)),$(PATH))'; PATH=$$(command -p getconf PATH) .ci/module "$$new"
 
 upgrade-cdk: setup ## take the newest version of CDK, or VERSION=x.y.z, and show what becomes of the templates
 	@.ci/upgrade-cdk $(VERSION)

@@ -16,8 +16,8 @@ import (
 // Deployment lists the services of a deployment: the monolith and the
 // microservices that take its paths over.
 type Deployment struct {
-	Monolith Service
-	Services []Service
+	Monolith Service   `json:"monolith"`
+	Services []Service `json:"services"`
 }
 
 // All lists the monolith and then the microservices.
@@ -34,49 +34,50 @@ func (d Deployment) Plan(s Settings) migration.Plan {
 	return migration.NewPlan(s.Phase, d.Monolith.migration(), services, s.Shift)
 }
 
-// Service describes one service.
+// Service describes one service. The JSON has the fields that a migration is about;
+// synthesis writes them beside the assembly, for the cutover command.
 type Service struct {
 	// Name is the name of the service, its ECR repository, task definition family
 	// and target group, and, with a capital letter, of its stack. Lower-case
 	// letters, digits and single hyphens.
-	Name string
+	Name string `json:"name"`
 	// Paths are the path patterns that the load balancer sends to the service:
 	// case-sensitive, "*" stands for any characters and "?" for one.
-	Paths []string
+	Paths []string `json:"paths"`
 	// LoadBalancer names a further load balancer that answers the service's paths,
 	// at a host name of its own, instead of the deployment's first one. It exists
 	// because a service names it, up to four of them: one load balancer has target
 	// groups for 98 services. Lower-case letters, digits and single hyphens. The
 	// monolith has none and is behind all of them. Default: the first one.
-	LoadBalancer string
+	LoadBalancer string `json:"loadBalancer,omitempty"`
 	// Order places the service's listener rule among those of the other
 	// microservices at its load balancer, 1 to 999, lowest first. It becomes part of the rule's
 	// priority: give a new service a number of its own and never change one that
 	// is deployed. The monolith has none.
-	Order int
+	Order int `json:"order,omitempty"`
 	// Dir is the directory of the service's main package, from the root of the
 	// repository. Default: services/ and the name.
-	Dir string
+	Dir string `json:"-"`
 	// CPU is the CPU units reserved for a task; 1024 is one vCPU. Default: 256.
-	CPU int
+	CPU int `json:"-"`
 	// MemoryReservationMiB is the memory reserved for a task, in MiB: a soft
 	// limit, the container may use more while the instance has more. Default: 256.
-	MemoryReservationMiB int
+	MemoryReservationMiB int `json:"-"`
 	// Tasks is the number of tasks in the phases in which the service runs; the
 	// fewest if it scales. Default: 1.
-	Tasks int
+	Tasks int `json:"tasks"`
 	// MaxTasks is the most tasks that autoscaling runs, more than Tasks. The service
 	// then scales by itself, whatever the others do. Default: it does not scale.
-	MaxTasks int
+	MaxTasks int `json:"maxTasks,omitempty"`
 	// TargetCPUPercent is how busy autoscaling keeps the tasks on average, as a
 	// percentage of CPU, which they reserve. Default: 60 if the service scales.
-	TargetCPUPercent int
+	TargetCPUPercent int `json:"-"`
 	// RequestsPerTask is how many requests a minute autoscaling lets each task have
 	// on average. Default: it only looks at how busy they are.
-	RequestsPerTask int
+	RequestsPerTask int `json:"-"`
 	// Environment is passed to the container, beside the PORT and STOP_TIMEOUT
 	// that the deployment sets. Nothing secret belongs here. Default: nothing.
-	Environment map[string]string
+	Environment map[string]string `json:"-"`
 }
 
 func (s Service) migration() migration.Service {
@@ -224,4 +225,13 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	settings := r.settings(full, getenv)
 	problems := append(r.problems, checkServices(full, settings)...)
 	return full, settings, errors.Join(problems...)
+}
+
+// Position reads the phase and the shift from a context, and nothing else. Without a
+// list of services it cannot tell whether the shift names services that exist.
+func Position(context map[string]any) (migration.Phase, map[string]int, error) {
+	r := &reader{context: context}
+	phase := r.phase()
+	shift := r.shift(nil)
+	return phase, shift, errors.Join(r.problems...)
 }

@@ -64,12 +64,8 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.LogRetentionDays = r.number("logRetentionDays", 1, math.MaxInt32)
 	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 
-	if phase, err := migration.ParsePhase(r.text("phase")); err != nil {
-		r.refuse("phase: %w", err)
-	} else {
-		s.Phase = phase
-	}
-	s.Shift = r.shift(d)
+	s.Phase = r.phase()
+	s.Shift = r.shift(names(d))
 	if len(s.Shift) > 0 && s.Phase != migration.Parallel {
 		r.refuse("shift: %v has no place in phase %s: set the phase to parallel, or remove the shift", r.context["shift"], s.Phase)
 	}
@@ -92,6 +88,14 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 		r.refuse("logRetentionDays: CloudWatch Logs does not know %d: choose one of %s", s.LogRetentionDays, joinInts(retentionDays))
 	}
 	return s
+}
+
+func (r *reader) phase() migration.Phase {
+	phase, err := migration.ParsePhase(r.text("phase"))
+	if err != nil {
+		r.refuse("phase: %w", err)
+	}
+	return phase
 }
 
 func (r *reader) instances(s *Settings) {
@@ -249,8 +253,18 @@ func integer(v any) (int, error) {
 	return 0, errors.New("not a number")
 }
 
-// shift reads the shift, an object in cdk.json or "users=10,posts=5" with "-c".
-func (r *reader) shift(d Deployment) map[string]int {
+// names returns the names of the microservices. It is never nil.
+func names(d Deployment) []string {
+	names := []string{}
+	for _, s := range d.Services {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// shift reads the shift: an object in cdk.json, or "users=10,posts=5" with "-c". It
+// refuses other services than those that are named. If these are nil, it takes any.
+func (r *reader) shift(services []string) map[string]int {
 	given := map[string]any{}
 	switch v := r.context["shift"].(type) {
 	case nil:
@@ -276,16 +290,12 @@ func (r *reader) shift(d Deployment) map[string]int {
 		r.refuse("shift: %v is neither an object, as in {\"users\": 10}, nor a text, as in \"users=10\"", v)
 	}
 
-	var names []string
-	for _, s := range d.Services {
-		names = append(names, s.Name)
-	}
 	shift := map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		percent, err := integer(given[name])
 		switch {
-		case !slices.Contains(names, name):
-			r.refuse("shift: there is no microservice %q: choose from %s", name, strings.Join(names, ", "))
+		case services != nil && !slices.Contains(services, name):
+			r.refuse("shift: there is no microservice %q: choose from %s", name, strings.Join(services, ", "))
 		case err != nil || percent < 0 || percent > 100:
 			r.refuse("shift: %s=%v is no percentage: use a whole number from 0 to 100", name, given[name])
 		default:

@@ -15,7 +15,8 @@ import (
 
 	"cutover/config"
 	"cutover/internal/build"
-	_ "cutover/internal/cdk" // decides how CDK is started
+	"cutover/internal/cdk"
+	"cutover/internal/listing"
 )
 
 // Run is the whole CDK app: it takes the context that the CDK command line hands
@@ -24,6 +25,8 @@ import (
 // exit code of the process; what is wrong goes to standard error, a line for each
 // mistake.
 func Run(d config.Deployment) int {
+	cdk.Prepare()
+	jsii.Close() // see Prepare: nothing has been started yet
 	defer jsii.Close()
 	values, err := config.ContextFromEnvironment(os.Getenv)
 	if err == nil {
@@ -84,7 +87,10 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	if err := build.SetTimes(dir); err != nil {
 		return err
 	}
-	return waitForRepositories(dir, d, settings)
+	if err := waitForRepositories(dir, d, settings); err != nil {
+		return err
+	}
+	return listing.Write(".", dir, d)
 }
 
 // waitForRepositories makes the images of the services wait for the stack of

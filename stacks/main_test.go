@@ -16,6 +16,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/cdk"
 	"cutover/migration"
 	"cutover/stacks"
 )
@@ -39,7 +40,6 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	// The process that runs CDK has its environment by now, so it is too late to change it.
 	if os.Getenv("CDK_VALIDATION") == "false" {
 		return 0, errors.New("these tests have CDK validate every template: unset CDK_VALIDATION")
 	}
@@ -47,6 +47,8 @@ func run(m *testing.M) (code int, err error) {
 	if err := os.Chdir(".."); err != nil {
 		return 0, err
 	}
+	cdk.Prepare()
+	jsii.Close() // so that jsii starts as Prepare says
 	if scratch, err = os.MkdirTemp("", "cutover-test-"); err != nil {
 		return 0, err
 	}

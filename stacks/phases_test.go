@@ -11,7 +11,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
-	"cutover/internal/step"
+	"cutover/internal/listing"
 	"cutover/migration"
 )
 
@@ -163,19 +163,31 @@ func reverse(line string) string {
 	return head[:cut] + to + " -> " + head[cut:]
 }
 
-// TestListIsReadable compares the list of services with what the commands read
-// that do without CDK.
+// TestListIsReadable compares the list of services with what commands read that do
+// without CDK. A list that is made by a loop is as good as a literal.
 func TestListIsReadable(t *testing.T) {
-	got, err := step.Services("deployment/forum.go")
+	d := deployment.Forum
+	d.Services = nil
+	for _, service := range deployment.Forum.Services {
+		service.Tasks = len(d.Services) + 1
+		d.Services = append(d.Services, service)
+	}
+	got, err := listing.Read(synthDeployment(t, d, nil).Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	moving := func(s config.Service) config.Service { // what a move is about
-		return config.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks, MaxTasks: s.MaxTasks}
+	want := config.Deployment{}
+	for _, s := range d.All() { // what a migration is about
+		want.Services = append(want.Services, config.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: max(s.Tasks, 1), MaxTasks: s.MaxTasks})
 	}
-	want := config.Deployment{Monolith: moving(deployment.Forum.Monolith)}
-	for _, service := range deployment.Forum.Services {
-		want.Services = append(want.Services, moving(service))
+	want.Monolith, want.Services = want.Services[0], want.Services[1:]
+	equal(t, "list of services", want, got.Deployment)
+	for _, source := range []string{"main.go", "deployment/forum.go", "config/services.go", "migration/tasks.go"} {
+		if got.Sources[source] == "" {
+			t.Errorf("%s is none of the sources", source)
+		}
 	}
-	equal(t, "list of services", want, got)
+	if changed, err := got.Changed("."); changed != "" || err != nil {
+		t.Errorf("%s has changed since (%v)", changed, err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,13 +13,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/config"
+	"cutover/internal/listing"
 	"cutover/internal/step"
 	"cutover/migration"
 )
 
-// cdkFile is the file that says the phase, and appFile the one that lists the
-// services.
-const cdkFile, appFile = "cdk.json", "deployment/forum.go"
+// cdkFile is the file that says the phase.
+const cdkFile = "cdk.json"
 
 // phase is what the command and its two ways onward share.
 type phase struct {
@@ -52,7 +53,7 @@ profile.`,
   cutover phase back`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.load(cmd.Context()); err != nil {
+			if err := p.load(cmd); err != nil {
 				return err
 			}
 			if asJSON {
@@ -78,7 +79,7 @@ cdk.json is more than one step away, or if AWS does not answer. A deployment wou
 the phase as well, but later.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.load(cmd.Context()); err != nil {
+			if err := p.load(cmd); err != nil {
 				return err
 			}
 			if p.notAsked != nil {
@@ -124,7 +125,7 @@ Next refuses if
 			if cmd.Flags().Changed("canary") && shift == "" {
 				return errors.New("--canary: it names no service: give SERVICE=PERCENT, as in users=10")
 			}
-			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (step.Position, error) {
+			return p.move(cmd, newView(cmd.OutOrStdout(), g), func() (step.Position, error) {
 				return step.Next(p.deployment, p.from, shift)
 			})
 		},
@@ -143,34 +144,60 @@ If there is a canary, back removes the canary and stays in parallel. The microse
 may stop only after that is deployed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.move(cmd.Context(), newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
+			return p.move(cmd, newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
 		},
 	}
 }
 
 // load finds out where the deployment is.
-func (p *phase) load(ctx context.Context) (err error) {
-	if p.file, err = step.Read(cdkFile); err != nil {
+func (p *phase) load(cmd *cobra.Command) (err error) {
+	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
 	}
-	services, err := step.Services(appFile)
+	services, err := services(cmd)
 	if err != nil {
 		return err
 	}
-	if p.deployment, p.env, p.from, err = step.Load(services, p.file.Context, p.env); err != nil {
+	if p.deployment, p.env, p.from, err = step.ReadContext(services, p.file.Context, p.env); err != nil {
 		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
-	p.deployed, p.notAsked = step.Ask(ctx, p.env, os.Getenv)
-	return ctx.Err()
+	p.deployed, p.notAsked = step.Ask(cmd.Context(), p.env, os.Getenv)
+	return cmd.Context().Err()
+}
+
+// services returns the services that the app in the working directory lists, as its
+// last synthesis says. If there was none, services synthesizes the app, as the user
+// would. If the list is older than its source, a warning says so.
+func services(cmd *cobra.Command) (d config.Deployment, err error) {
+	const dir = "cdk.out"
+	list, err := listing.Read(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		var cdk string
+		if cdk, err = cdkProgram("."); err != nil {
+			return d, fmt.Errorf("list of services: %w", err)
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "Synthesizing to %s, which has no list of services yet\n", dir)
+		if err = synth(cmd.Context(), cdk, ".", dir, nil, os.Environ()); err == nil {
+			list, err = listing.Read(dir)
+		}
+	}
+	if err != nil {
+		return d, err
+	}
+	changed, err := list.Changed(".")
+	if changed != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "The list of services in %s is older than %s. To update the list, run `npx cdk synth --quiet`.\n", dir, changed)
+	}
+	return list.Deployment, err
 }
 
 // move makes cdk.json say another position, if it may.
-func (p *phase) move(ctx context.Context, v *view, choose func() (step.Position, error)) error {
+func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, error)) error {
 	named := p.env != ""
-	if err := p.load(ctx); err != nil {
+	if err := p.load(cmd); err != nil {
 		return err
 	}
-	unknown, err := committed(ctx)
+	unknown, err := committed(cmd.Context())
 	if err != nil {
 		return err
 	}

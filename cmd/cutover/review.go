@@ -21,6 +21,7 @@ import (
 	"cutover/config"
 	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
+	"cutover/internal/listing"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
 	"cutover/migration"
@@ -140,7 +141,6 @@ type side struct {
 	out  string // of its assemblies
 	cdk  string // the command
 
-	deployment config.Deployment
 	at         step.Position
 	ungated    bool                          // with the gate off
 	assemblies map[string]*assembly.Assembly // by position
@@ -220,7 +220,11 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	}
 	report.Move = review.Move{From: from, To: to, Changes: []string{}, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
 	if from != to {
-		report.Move.Changes = step.Changes(head.deployment, before.at, head.at)
+		list, err := listing.Read(filepath.Join(head.out, head.at.Phase.String()))
+		if err != nil {
+			return nil, fmt.Errorf("the head: %w", err)
+		}
+		report.Move.Changes = step.Changes(list.Deployment, before.at, head.at)
 	}
 
 	o.progress("comparing the templates")
@@ -365,18 +369,14 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 	return tree, remove, nil
 }
 
-// load reads the list of services and where cdk.json is in the migration.
+// load reads where cdk.json is in the migration.
 func (s *side) load() error {
-	file, err := step.Read(filepath.Join(s.dir, cdkFile))
+	file, err := step.ReadFile(filepath.Join(s.dir, cdkFile))
 	if err != nil {
 		return fmt.Errorf("it is not an app that this can review: %w", err)
 	}
 	s.ungated = file.Context["phaseGate"] == "off"
-	services, err := step.Services(filepath.Join(s.dir, appFile))
-	if err != nil {
-		return fmt.Errorf("it is not an app that this can review: %w", err)
-	}
-	if s.deployment, _, s.at, err = step.Load(services, file.Context, ""); err != nil {
+	if s.at.Phase, s.at.Shift, err = config.Position(file.Context); err != nil {
 		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
 	return nil

@@ -22,6 +22,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cutover/deployment"
+	"cutover/internal/listing"
 	"cutover/internal/local"
 )
 
@@ -77,8 +79,8 @@ var packages = func() string {
 }()
 
 // The scripts in testdata call the command as a user does. Each has the assembly
-// of the shop (internal/local/testdata) in the directory shop, and our list of
-// services in main.go.
+// of the shop (internal/local/testdata) in the directory shop. The list of services
+// in cdk.out is that of the forum, and newer than its sources.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -89,13 +91,16 @@ func TestScripts(t *testing.T) {
 			env.Defer(server.Close)
 			env.Values["aws"] = aws
 			env.Setenv("AWS_ENDPOINT_URL", server.URL)
-			services, err := os.ReadFile("../../deployment/forum.go")
-			if err != nil {
+			out := filepath.Join(env.WorkDir, "cdk.out")
+			if err := errors.Join(
+				os.Mkdir(out, 0o755),
+				os.WriteFile(filepath.Join(env.WorkDir, "go.mod"), []byte("module forum\n"), 0o644),
+				os.WriteFile(filepath.Join(env.WorkDir, "main.go"), []byte("package main\n"), 0o644),
+			); err != nil {
 				return err
 			}
 			return errors.Join(
-				os.Mkdir(filepath.Join(env.WorkDir, "deployment"), 0o755),
-				os.WriteFile(filepath.Join(env.WorkDir, "deployment", "forum.go"), services, 0o644),
+				listing.Write(env.WorkDir, out, deployment.Forum),
 				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
 				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},

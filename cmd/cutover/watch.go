@@ -183,9 +183,9 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 		case ctx.Err() != nil:
 			return nil, 0, ctx.Err()
 		case err == nil:
-			services, err := step.Services(appFile)
+			services, err := services(cmd)
 			if err == nil && len(services.Services) == 0 {
-				err = fmt.Errorf("%s lists no microservices: there is nothing to compare with %s", appFile, services.Monolith.Name)
+				err = fmt.Errorf("the app lists no microservices: there is nothing to compare with %s", services.Monolith.Name)
 			}
 			return func(ctx context.Context) (*watched, error) { return o.here(ctx, client, services, v) }, time.Second, err
 		case o.local || !errors.Is(err, local.ErrNotRunning):
@@ -196,7 +196,7 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 		return nil, 0, fmt.Errorf("--period: on AWS a period is %v long: leave it out, or look at this machine with --local", canary.Period)
 	}
 	p := &phase{env: o.env}
-	if err := p.load(ctx); err != nil {
+	if err := p.load(cmd); err != nil {
 		return nil, 0, err
 	}
 	watcher, services, err := watcher(ctx, p)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts the program of jsii's runtime that runs CDK. The argument is the other
-# program of the runtime, which would start this one: see kernel.go.
+# program of the runtime, which would start this one: see process.go.
 program="${1%/bin/jsii-runtime.js}/lib/program.js"
 if [ "$#" -ne 1 ] || [ ! -f "$program" ]; then # another jsii than this is made for
   exec "$CUTOVER_NODE" "$@"

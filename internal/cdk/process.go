@@ -1,22 +1,16 @@
 // Package cdk decides how the process that runs CDK is started: directly, and with
 // or without CDK's validation of the templates.
 //
-// CDK runs in Node.js, and jsii's runtime for Go starts that twice: a process that
-// hands every request and every answer on, to keep apart from them what programs
-// print, and behind it the one that does the work. Without the first, a synthesis
-// saves a start of Node.js and two hops of each of its calls. The variable JSII_NODE
-// names the program that jsii starts as Node.js. Here that becomes a script, node.sh,
-// which starts Node.js with the second program at once and gives its streams their
-// places.
+// CDK runs in Node.js, and jsii's runtime for Go starts Node.js twice. The first
+// process hands requests and answers on, and keeps what programs print apart from
+// them. The second process does the work. Without the first one, a synthesis saves
+// a start of Node.js and two hops of each call. The variable JSII_NODE names the
+// program that jsii starts as Node.js. [Prepare] makes that program a script,
+// node.sh. The script starts Node.js with the second program at once, and gives its
+// streams their places.
 //
-// Validation takes longer than all the rest of a synthesis. It is of no use where
-// templates are only looked at; what is deployed is always validated.
-//
-// Both are variables of the process, which gets its environment while the packages
-// of CDK are initialized. So initializing this package sets them, and has to come
-// first: it needs none of those packages, and of the packages that are ready Go
-// initializes the one whose import path sorts first
-// (https://go.dev/ref/spec#Program_initialization).
+// Validation takes longer than all the rest of a synthesis. Templates that are only
+// looked at do without validation. Templates that are deployed are always validated.
 package cdk
 
 import (
@@ -27,31 +21,41 @@ import (
 )
 
 const (
-	// nodeVariable is what jsii looks at.
+	// nodeVariable names the program that jsii starts.
 	nodeVariable = "JSII_NODE"
 	// node tells the script what nodeVariable said before.
 	node = "CUTOVER_NODE"
 )
 
-func init() { direct(filepath.Join("internal", "cdk", "node.sh")) }
+// Prepare sets the variables of this process that decide how CDK is started. The
+// working directory is the root of the repository.
+//
+// jsii takes its environment when the packages of CDK are initialized, which is
+// before any function can run. After Prepare, call jsii.Close before the first use
+// of CDK: jsii then takes its environment anew. Nothing has been started by then.
+func Prepare() {
+	direct(filepath.Join("internal", "cdk", "node.sh"))
+	if os.Getenv("CDK_OUTDIR") != "" { // set by the CDK command line
+		skip()
+	}
+}
 
-// direct has jsii start the script, which the working directory has if it is the
-// root of the repository. Without it, and where no script can be executed, jsii
-// starts Node.js as it always does.
+// direct makes jsii start the script, if the file exists and can be executed.
+// Otherwise jsii starts Node.js as usual.
 func direct(script string) {
 	path, err := filepath.Abs(script)
 	if err != nil {
 		return
 	}
-	// No bits say on Windows that a file may be executed.
+	// On Windows no bits say that a file can be executed.
 	if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
 		return
 	}
 	program := cmp.Or(os.Getenv(nodeVariable), "node")
-	if filepath.Base(program) == filepath.Base(path) && os.Getenv(node) != "" { // by a process that has done this
+	if filepath.Base(program) == filepath.Base(path) && os.Getenv(node) != "" { // set by a parent process
 		program = os.Getenv(node)
 	}
-	if _, err := exec.LookPath(program); err != nil { // jsii says so best itself
+	if _, err := exec.LookPath(program); err != nil { // jsii reports this best
 		return
 	}
 	os.Setenv(node, program)

@@ -11,18 +11,13 @@ import (
 	"cutover/config"
 )
 
-// validationVariable is what CDK looks at: "false" skips validation.
+// validationVariable is CDK's variable: "false" turns validation off.
 const validationVariable = "CDK_VALIDATION"
 
-func init() {
-	if os.Getenv("CDK_OUTDIR") != "" { // set by the CDK command line
-		skip()
-	}
-}
-
-// skip has CDK not validate the templates if the command that runs the app only
-// looks at them, and they are not production's, which could be deployed from where
-// they are written to. Whoever sets the variable has decided already.
+// skip turns validation off if the command that runs the app only looks at the
+// templates. Production's templates are validated always: they could be deployed
+// from the directory that they are written to. If the variable is set already, skip
+// leaves it as it is.
 func skip() {
 	if _, decided := os.LookupEnv(validationVariable); decided || !onlyLooks(ancestors()) {
 		return
@@ -34,13 +29,13 @@ func skip() {
 	}
 }
 
-// looking are the commands of the CDK command line that synthesize and leave AWS
-// as it is.
+// looking has the commands of the CDK command line that synthesize and change
+// nothing on AWS.
 var looking = []string{"diff", "doctor", "list", "ls", "metadata", "synth", "synthesize"}
 
-// onlyLooks tells from the command lines of the processes that run the app, the
-// nearest first, that the CDK command line only wants to look at the templates.
-// It is false if that cannot be told.
+// onlyLooks reports whether the CDK command line only looks at the templates. The
+// commands are the command lines of the processes above the app, the nearest first.
+// If there is no telling, the result is false.
 func onlyLooks(commands []string) bool {
 	for _, command := range commands {
 		words := strings.Fields(command)
@@ -53,8 +48,8 @@ func onlyLooks(commands []string) bool {
 	return false
 }
 
-// ancestors are the command lines of the process's parent, of its parent, and so
-// on; none where the ps command does not tell.
+// ancestors returns the command lines of the parent process, of its parent, and so
+// on. Without the ps command there are none.
 func ancestors() []string {
 	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,args=").Output()
 	if err != nil {
@@ -73,7 +68,7 @@ func ancestors() []string {
 	var found []string
 	for pid := os.Getppid(); pid > 1 && commands[pid] != ""; pid = parents[pid] {
 		found = append(found, commands[pid])
-		delete(commands, pid) // a loop cannot be, but must not be for ever
+		delete(commands, pid) // so that even a loop ends
 	}
 	return found
 }

@@ -36,6 +36,7 @@ func TestOnlyLooks(t *testing.T) {
 // TestSkip has the decision made in a process below one that is called cdk.
 func TestSkip(t *testing.T) {
 	if os.Getenv("VALIDATION_TEST") != "" {
+		Prepare()
 		os.Stdout.WriteString("validation=" + os.Getenv(validationVariable) + ".\n")
 		return
 	}

@@ -28,8 +28,8 @@ type member struct {
 	key, value, end int
 }
 
-// Read reads a cdk.json, whose context must name the phase.
-func Read(path string) (*File, error) {
+// ReadFile reads a cdk.json, whose context must name the phase.
+func ReadFile(path string) (*File, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: run this where the app's cdk.json is", err)

@@ -43,20 +43,19 @@ func (p Position) State() migration.State {
 	return migration.State{Phase: p.Phase, Shift: len(p.Shift) > 0}
 }
 
-// Load fills in the defaults of a deployment, and reads the environment and the
-// position out of a context; env, if it is not empty, stands for the one in
-// there. Mistakes in the context are reported as a synthesis reports them, all
-// at once.
-func Load(d config.Deployment, context map[string]any, env string) (config.Deployment, string, Position, error) {
+// ReadContext fills in the defaults of a deployment, and reads the environment and
+// the position from a context. If env is not empty, it replaces the context's.
+// Mistakes in the context are reported all at once, as a synthesis reports them.
+func ReadContext(d config.Deployment, context map[string]any, env string) (config.Deployment, string, Position, error) {
 	context = maps.Clone(context)
-	// What these name is checked with an account, which nobody needs here.
+	// These are checked with an account, which nobody needs here.
 	delete(context, "vpcId")
 	delete(context, "certificateArn")
 	if env != "" {
 		context["env"] = env
 	}
-	// What a task reserves is no part of a move, and not read: with the least that
-	// it may be, tasks fit on any instances.
+	// What a task reserves is no part of a step. With the least allowed, tasks fit on
+	// any instances.
 	d.Monolith = least(d.Monolith)
 	d.Services = slices.Clone(d.Services)
 	for i := range d.Services {
@@ -86,7 +85,7 @@ func Next(d config.Deployment, from Position, canary string) (Position, error) {
 	case migration.Switched, migration.Retired:
 		return from, fmt.Errorf("--canary: in %s the microservices have all of their traffic: a canary has its place in parallel", from.Phase)
 	}
-	_, _, to, err := Load(d, map[string]any{"phase": migration.Parallel.String(), "shift": canary}, "")
+	_, _, to, err := ReadContext(d, map[string]any{"phase": migration.Parallel.String(), "shift": canary}, "")
 	switch {
 	case err != nil:
 		return from, fmt.Errorf("--canary: %w", err)
@@ -142,7 +141,7 @@ func Follows(env string, to Position, deployed Deployed) error {
 
 // Changes says in words what the deployment of a position does after that of
 // another, a line each: where the paths go, what is dropped, what starts and
-// stops. The deployment is one that [Load] has filled in.
+// stops. The deployment is one that [ReadContext] has filled in.
 func Changes(d config.Deployment, from, to Position) []string {
 	before := d.Plan(config.Settings{Phase: from.Phase, Shift: from.Shift})
 	after := d.Plan(config.Settings{Phase: to.Phase, Shift: to.Shift})

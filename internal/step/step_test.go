@@ -36,7 +36,7 @@ var given = config.Deployment{
 // Every step there is: where it leads, that the interlock lets it pass, and what
 // it does.
 func TestSteps(t *testing.T) {
-	d, _, _, err := step.Load(given, map[string]any{}, "")
+	d, _, _, err := step.ReadContext(given, map[string]any{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestSteps(t *testing.T) {
 func TestStepsOfSeveralLoadBalancers(t *testing.T) {
 	d := given
 	d.Services = append([]config.Service{{Name: "posts", LoadBalancer: "press", Paths: []string{"/api/posts*"}, Order: 10, Tasks: 100}}, given.Services[0])
-	d, _, _, err := step.Load(d, map[string]any{"phase": "parallel"}, "")
+	d, _, _, err := step.ReadContext(d, map[string]any{"phase": "parallel"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestStepsOfServicesThatScale(t *testing.T) {
 	d.Monolith.Tasks, d.Monolith.MaxTasks = 2, 5
 	d.Services = []config.Service{given.Services[0]}
 	d.Services[0].MaxTasks = 6
-	d, _, _, err := step.Load(d, map[string]any{"phase": "parallel"}, "")
+	d, _, _, err := step.ReadContext(d, map[string]any{"phase": "parallel"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func TestEdit(t *testing.T) {
 			if err := os.WriteFile(file, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f, err := step.Read(file)
+			f, err := step.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -284,7 +284,7 @@ func TestEdit(t *testing.T) {
 			if err := f.Write(text); err != nil {
 				t.Fatal(err)
 			}
-			again, err := step.Read(file)
+			again, err := step.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -302,7 +302,7 @@ func TestEdit(t *testing.T) {
 // The cdk.json of this repository goes through the whole migration with a canary
 // and back by changes of one line each, and is then what it was.
 func TestOneLine(t *testing.T) {
-	ours, err := step.Read("../../cdk.json")
+	ours, err := step.ReadFile("../../cdk.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func TestOneLine(t *testing.T) {
 		{"parallel"}, {"parallel", "users=10"}, {"parallel", "users=50,posts=5"}, {"switched"}, {"retired"}, {"switched"},
 		{"parallel"}, {"parallel", "users=10"}, {"parallel"}, {"monolith"},
 	} {
-		f, err := step.Read(file)
+		f, err := step.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,7 +364,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		if err := os.WriteFile(file, []byte(test.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := step.Read(file); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := step.ReadFile(file); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %s", test.text, err, test.want)
 		}
 	}

@@ -1,0 +1,146 @@
+// Package listing is the file that tells the cutover command which services there
+// are. Synthesis writes the file into the directory of the assembly, so the command
+// needs neither CDK nor the Go source of the list. The file is JSON:
+//
+//	{
+//	  "version": 1,
+//	  "monolith": {"name": "api", "paths": ["/api*"], "tasks": 1},
+//	  "services": [
+//	    {"name": "users", "paths": ["/api/users*"], "order": 10, "tasks": 1},
+//	    {"name": "news", "loadBalancer": "press", "paths": ["/news*"], "order": 10, "tasks": 2, "maxTasks": 6}
+//	  ],
+//	  "sources": {"deployment/forum.go": "SHA-256 in hexadecimal", …}
+//	}
+//
+// The fields of a service are those of [config.Service], with defaults filled in.
+// What belongs to a container only (CPU, memory, environment) is left out. The
+// sources are the Go files that the list can depend on.
+package listing
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cutover/config"
+)
+
+// Name is the name of the file in the directory of the assembly.
+const Name = "deployment.json"
+
+// version changes with the meaning of the fields. A new field keeps the version.
+const version = 1
+
+// List is what the file has.
+type List struct {
+	Version int `json:"version"`
+	config.Deployment
+	// Sources has the SHA-256 of each source, by its name from the root.
+	Sources map[string]string `json:"sources"`
+}
+
+// Write writes the file for a deployment to the directory of an assembly. The root
+// is the directory of go.mod and main.go.
+func Write(root, assembly string, d config.Deployment) error {
+	files, err := sources(root)
+	if err != nil {
+		return fmt.Errorf("list of services: %w", err)
+	}
+	text, err := json.MarshalIndent(List{version, d, files}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("list of services: %w", err)
+	}
+	return os.WriteFile(filepath.Join(assembly, Name), append(text, '\n'), 0o644)
+}
+
+// Read reads the file from the directory of an assembly. If there is no such file,
+// the error is [fs.ErrNotExist].
+func Read(assembly string) (List, error) {
+	var l List
+	file := filepath.Join(assembly, Name)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return l, fmt.Errorf("list of services: %w", err)
+	}
+	if err := json.Unmarshal(text, &l); err != nil {
+		return l, fmt.Errorf("list of services: %s: %w", file, err)
+	}
+	if l.Version != version {
+		return l, fmt.Errorf("list of services: %s has version %d, and this command reads version %d: run `make bin/cutover synth`", file, l.Version, version)
+	}
+	return l, nil
+}
+
+// Changed returns the first source that is not what it was when the file was
+// written: changed, added or removed. It is empty if nothing has changed, or if the
+// root has no sources. Times do not count: a clone or a checkout sets them anew.
+func (l List) Changed(root string) (string, error) {
+	now, err := sources(root)
+	if err != nil {
+		return "", fmt.Errorf("list of services: %w", err)
+	}
+	if now == nil {
+		return "", nil
+	}
+	// What was removed comes last: a file that is no longer imported is one of them.
+	names := append(slices.Sorted(maps.Keys(now)), slices.Sorted(maps.Keys(l.Sources))...)
+	for _, name := range names {
+		if now[name] != l.Sources[name] {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+var modulePath = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
+
+// sources returns the SHA-256 of the Go files that the list can depend on: those of
+// the main package, and of the packages of the module that it imports. The package
+// stacks is not among them. It renders the list and cannot change it. Without a
+// go.mod there are no sources.
+func sources(root string) (map[string]string, error) {
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	match := modulePath.FindSubmatch(mod)
+	if match == nil {
+		return nil, errors.New("go.mod names no module")
+	}
+	imported := regexp.MustCompile(`"` + regexp.QuoteMeta(string(match[1])) + `/([^"]+)"`)
+	found := map[string]string{}
+	dirs := []string{"."}
+	for i := 0; i < len(dirs); i++ {
+		entries, err := os.ReadDir(filepath.Join(root, dirs[i]))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a text that is no import
+			return nil, err
+		}
+		for _, entry := range entries {
+			if name := entry.Name(); !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			name := filepath.Join(dirs[i], entry.Name())
+			text, err := os.ReadFile(filepath.Join(root, name))
+			if err != nil {
+				return nil, err
+			}
+			found[filepath.ToSlash(name)] = fmt.Sprintf("%x", sha256.Sum256(text))
+			for _, match := range imported.FindAllSubmatch(text, -1) {
+				if dir := string(match[1]); dir != "stacks" && !slices.Contains(dirs, dir) {
+					dirs = append(dirs, dir)
+				}
+			}
+		}
+	}
+	return found, nil
+}

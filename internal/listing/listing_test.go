@@ -1,0 +1,110 @@
+package listing_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cutover/config"
+	"cutover/internal/listing"
+)
+
+// A list that is made by a loop with variables is as good as a literal.
+func made() config.Deployment {
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Tasks: 1}}
+	const tasks = 3
+	for i, name := range []string{"users", "tags"} {
+		paths := []string{"/" + name, "/" + name + "/*"}
+		d.Services = append(d.Services, config.Service{Name: name, Paths: paths, Order: 10 * (i + 1), Tasks: tasks, MaxTasks: tasks * (i + 1), LoadBalancer: "press"})
+	}
+	return d
+}
+
+func write(t *testing.T, root string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		file := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestReadWhatWasWritten(t *testing.T) {
+	dir := t.TempDir()
+	d := made()
+	given := made()
+	given.Services[0].CPU, given.Services[0].Dir, given.Services[0].Environment = 512, "services/x", map[string]string{"A": "b"}
+	if err := listing.Write(dir, dir, given); err != nil {
+		t.Fatal(err)
+	}
+	got, err := listing.Read(dir)
+	if diff := cmp.Diff(d, got.Deployment); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if changed, err := got.Changed(dir); changed != "" || err != nil {
+		t.Errorf("without sources %q has changed (%v)", changed, err)
+	}
+}
+
+func TestFilesThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := listing.Read(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a file: %v", err)
+	}
+	for text, want := range map[string]string{
+		"{":              "deployment.json: unexpected end of JSON input",
+		"{}":             "has version 0, and this command reads version 1: run `make bin/cutover synth`",
+		`{"version": 2}`: "has version 2, and this command reads version 1",
+	} {
+		write(t, dir, map[string]string{listing.Name: text})
+		if _, err := listing.Read(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestChanged(t *testing.T) {
+	for _, test := range []struct {
+		file, text, want string
+	}{
+		{"main.go", "package main // changed", "main.go"},
+		{"shop/list.go", "package shop // changed", "shop/list.go"},
+		{"shop/more.go", "package shop", "shop/more.go"},
+		{"names/names.go", "package names // changed", "names/names.go"}, // which shop imports
+		{"shop/list_test.go", "package shop", ""},
+		{"stacks/gate.go", "package stacks // changed", ""}, // which renders the list
+		{"other/other.go", "package other // changed", ""},
+		{"cdk.json", `{"context": {"phase": "parallel"}}`, ""},
+	} {
+		root := t.TempDir()
+		write(t, root, map[string]string{
+			"go.mod":         "module example.com/shop\n",
+			"main.go":        "package main\n\nimport (\n\t\"example.com/shop/shop\"\n\t\"example.com/shop/stacks\"\n)\n",
+			"shop/list.go":   "package shop\n\nimport n \"example.com/shop/names\"\n",
+			"names/names.go": "package names\n\nconst x = \"example.com/shop/nowhere\"\n",
+			"stacks/gate.go": "package stacks\n\nimport \"example.com/shop/other\"\n",
+			"other/other.go": "package other\n",
+			"cdk.json":       "{}",
+		})
+		if err := listing.Write(root, root, made()); err != nil {
+			t.Fatal(err)
+		}
+		list, err := listing.Read(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := list.Changed(root); changed != "" || err != nil {
+			t.Fatalf("%q has changed (%v), want nothing", changed, err)
+		}
+		write(t, root, map[string]string{test.file: test.text})
+		if changed, err := list.Changed(root); changed != test.want || err != nil {
+			t.Errorf("%s: %q has changed (%v), want %q", test.file, changed, err, test.want)
+		}
+	}
+}
