@@ -18,10 +18,10 @@ import (
 	"cutover/migration"
 )
 
-// cdkFile is the file that says the phase.
+// cdkFile is the file with the phase.
 const cdkFile = "cdk.json"
 
-// phase is what the command and its two ways onward share.
+// phase is what "phase" and its subcommands share.
 type phase struct {
 	env  string
 	file *step.File
@@ -149,7 +149,7 @@ may stop only after that is deployed.`,
 	}
 }
 
-// load finds out where the deployment is.
+// load reads the phase in cdk.json and the phase on AWS.
 func (p *phase) load(cmd *cobra.Command) (err error) {
 	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
@@ -191,7 +191,7 @@ func services(cmd *cobra.Command) (d config.Deployment, err error) {
 	return list.Deployment, err
 }
 
-// move makes cdk.json say another position, if it may.
+// move writes another position to cdk.json, if the step is allowed.
 func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, error)) error {
 	named := p.env != ""
 	if err := p.load(cmd); err != nil {
@@ -243,8 +243,8 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	return nil
 }
 
-// committed refuses a cdk.json with changes that git has not been given. Where
-// there is no telling it says why.
+// committed refuses a cdk.json with uncommitted changes. If git does not answer,
+// unknown says why.
 func committed(ctx context.Context) (unknown string, err error) {
 	output, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", cdkFile).Output()
 	var exit *exec.ExitError
@@ -262,13 +262,13 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
-// changes is what a step does, as a list.
+// changes lists what a step does.
 func (p *phase) changes(to step.Position) string {
 	lines := step.Changes(p.deployment, p.from, to)
 	return "  " + strings.Join(lines, "\n  ") + "\n"
 }
 
-// text is everything there is to know, for people.
+// text returns the report for people.
 func (p *phase) text(v *view) string {
 	var b strings.Builder
 	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
@@ -329,13 +329,13 @@ type stepJSON struct {
 	Changes []string       `json:"changes"`
 }
 
-// json is everything there is to know, for machines.
+// json returns the report for programs.
 func (p *phase) json() any {
 	type deployed struct {
 		Region string `json:"region"`
-		Phase  string `json:"phase,omitempty"` // left out if nothing is deployed
+		Phase  string `json:"phase,omitempty"` // empty if nothing is deployed
 		Begun  string `json:"begun,omitempty"` // the phase, if it is another one
-		Shift  *bool  `json:"shift,omitempty"` // left out if it is not known
+		Shift  *bool  `json:"shift,omitempty"` // nil if it is not known
 	}
 	report := struct {
 		Env      string         `json:"env"`

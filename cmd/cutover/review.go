@@ -122,8 +122,8 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// progress returns what says what is being done, and when that began. It is
-// called from several goroutines.
+// progress returns a function that prints a step and the time since the beginning.
+// Several goroutines may call it.
 func progress(w io.Writer) func(string, ...any) {
 	begin := time.Now()
 	var mu sync.Mutex
@@ -146,7 +146,7 @@ type side struct {
 	assemblies map[string]*assembly.Assembly // by position
 }
 
-// review finds out all there is to know.
+// review compares, estimates and rehearses, and returns the report.
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
@@ -257,7 +257,7 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case err != nil: // what was found before must not be lost
+	case err != nil: // keep the findings
 		report.Rehearsal = review.NoRehearsal(err)
 		return report, nil
 	}
@@ -265,7 +265,7 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	return report, err
 }
 
-// commit finds the commit to compare with, and the path of the app within the
+// commit finds the commit to compare with, and the directory of the app within the
 // repository.
 func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
 	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
@@ -278,7 +278,7 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 		}
 		return "", "", fmt.Errorf("--base %s: git knows no such commit, branch or tag: name another one, or fetch it with `git fetch origin`", o.base)
 	}
-	// What the other branch has gained since is no part of this change.
+	// Later commits of the other branch are not part of this change.
 	if commit, err = git(ctx, "merge-base", named, "HEAD"); err != nil {
 		if ctx.Err() != nil {
 			return "", "", ctx.Err()
@@ -288,18 +288,18 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 	return prefix, commit, nil
 }
 
-// named returns a commit's abbreviated id, and that with its subject as Markdown.
+// named returns a commit's abbreviated id, and the id with the subject as Markdown.
 func named(ctx context.Context, commit string) (short, text string, err error) {
 	line, err := git(ctx, "log", "-1", "--format=%h %s", commit)
 	if err != nil {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// Nothing of it means anything, and nobody is notified.
+	// In backquotes nothing is Markdown, and a name notifies nobody.
 	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
-// uncommitted lists the files with changes that git was not given.
+// uncommitted lists the files with uncommitted changes.
 func uncommitted(ctx context.Context) ([]string, error) {
 	files := []string{}
 	status, err := git(ctx, "status", "--porcelain", "-z")
@@ -312,14 +312,14 @@ func uncommitted(ctx context.Context) ([]string, error) {
 			continue
 		}
 		files = append(files, entries[i][3:])
-		if entries[i][0] == 'R' || entries[i][0] == 'C' { // the name before follows
+		if entries[i][0] == 'R' || entries[i][0] == 'C' { // the old name follows
 			i++
 		}
 	}
 	return files, nil
 }
 
-// git returns what git writes, without the end of the line.
+// git runs git and returns its output, without the end of the line.
 func git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	var stdout, stderr bytes.Buffer
@@ -336,8 +336,8 @@ func git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(stdout.String(), "\n"), nil
 }
 
-// checkout has git check a commit out to a directory of its own. Always at the
-// same place: the compiler's cache knows what it compiled there.
+// checkout checks a commit out to a directory of its own. The directory is always the
+// same, so the compiler's cache is of use.
 func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
 	if tree, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
@@ -346,10 +346,10 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		return "", nil, err
 	}
 	remove = func() error {
-		// After Ctrl-C as well.
+		// Remove the worktree after Ctrl-C, too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		// The worktree, what may be left of one that is none, and what git knows of it.
+		// Remove the worktree, remains of a broken one, and git's record of it.
 		_, refused := git(ctx, "worktree", "remove", "--force", tree)
 		if err := os.RemoveAll(tree); err != nil {
 			return err
@@ -360,7 +360,7 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		_, err := git(ctx, "worktree", "prune")
 		return err
 	}
-	if err := remove(); err != nil { // what one that was killed has left
+	if err := remove(); err != nil { // remains of a run that was killed
 		return "", nil, err
 	}
 	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
@@ -382,12 +382,12 @@ func (s *side) load() error {
 	return nil
 }
 
-// commandOf is the CDK command line that synthesizes the base: the head's, if the
-// base locks the same packages.
+// commandOf returns the CDK command line for the base. It is the head's, if the base
+// locks the same packages.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
 	of := func(s *side) []byte {
-		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // of none there is none to install
+		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a lock file there is nothing to install
 		return text
 	}
 	locked := of(base)
@@ -406,8 +406,8 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }
 
-// synthesize writes and reads an assembly for every phase, and for the position
-// of cdk.json. That of the head is validated: it is what would be deployed.
+// synthesize writes and reads an assembly for every phase and for the position in
+// cdk.json. It validates the head's position, which would be deployed.
 func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
 	positions := []step.Position{}

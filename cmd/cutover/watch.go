@@ -19,7 +19,7 @@ import (
 	"cutover/migration"
 )
 
-// The results of watch that are not to go on. They have exit codes of their own.
+// The results of watch other than "go on". Each has an exit code of its own.
 var (
 	errWait = errors.New("it is too early to tell: wait")
 	errBack = errors.New("a microservice is worse than the monolith: go back")
@@ -80,7 +80,7 @@ Watch asks until it has a verdict other than wait, or until --timeout.`,
 	return cmd
 }
 
-// watched is what is known at one moment.
+// watched is the comparison at one moment.
 type watched struct {
 	Target  string         `json:"target"` // local or aws
 	Env     string         `json:"env,omitempty"`
@@ -88,10 +88,10 @@ type watched struct {
 	Seconds float64        `json:"periodSeconds"`
 	Verdict canary.Verdict `json:"verdict"`
 	Reasons []string       `json:"reasons"`
-	// Services are those that are compared with the monolith.
+	// Services are compared with the monolith.
 	Monolith string           `json:"monolith"`
 	Services []watchedService `json:"services"`
-	Next     []nextStep       `json:"next"` // each a way to do as the verdict says
+	Next     []nextStep       `json:"next"` // commands that follow the verdict
 
 	switched bool
 	length   time.Duration
@@ -104,7 +104,7 @@ type nextStep struct {
 
 type watchedService struct {
 	Service string `json:"service"`
-	// Percent is how much of its traffic it gets.
+	// Percent is the share of its traffic that the service gets.
 	Percent  float64          `json:"percent"`
 	Rounds   []canary.Round   `json:"rounds"` // never null
 	Findings []canary.Finding `json:"findings"`
@@ -161,7 +161,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// state is what a line is worth, figures left out.
+// state tells whether a new line is worth printing: it leaves the figures out.
 func (w *watched) state() string {
 	var b strings.Builder
 	for _, s := range w.Services {
@@ -173,7 +173,7 @@ func (w *watched) state() string {
 	return b.String()
 }
 
-// source returns what looks at the target, and how often it is worth looking.
+// source returns the function that compares, and the time between two comparisons.
 func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(context.Context) (*watched, error), every time.Duration, err error) {
 	ctx := cmd.Context()
 	client := local.NewClient(g.state)
@@ -209,7 +209,7 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, services, v) }, 15 * time.Second, nil
 }
 
-// here looks at this machine.
+// here compares on this machine.
 func (o *watch) here(ctx context.Context, client *local.Client, services config.Deployment, v *view) (*watched, error) {
 	monolith := services.Monolith.Name
 	found, err := client.Canaries(ctx, monolith, o.period)
@@ -236,7 +236,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-// watcher returns what looks at AWS, and the services that it looks at.
+// watcher returns the watcher on AWS, and the services that it compares.
 func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
 	if p.notAsked != nil {
 		return nil, nil, p.notAsked
@@ -256,7 +256,7 @@ func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, er
 	return w, services, err
 }
 
-// there looks at AWS.
+// there compares on AWS.
 func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, services []config.Service, v *view) (*watched, error) {
 	all, err := watcher.Look(ctx)
 	if err != nil {
@@ -286,8 +286,7 @@ func (w *watched) decide() {
 	w.Verdict, w.Reasons = canary.Decide(findings)
 }
 
-// next fills in what to do, with the commands that do it; more is to be followed by
-// the canary.
+// next fills in the next commands. The command more needs a canary at its end.
 func (w *watched) next(wait, back, more, switched, retired string) {
 	switch {
 	case w.Verdict == canary.Wait:
@@ -304,7 +303,8 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 	}
 }
 
-// more is a canary with more traffic, half of it and then all; empty if it has all.
+// more returns a canary with more traffic: half, and then all. It is empty if the
+// canary has all traffic.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
@@ -320,8 +320,8 @@ func (w *watched) more() string {
 	return step.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows what is known at a moment. If it has more lines than there is room
-// for, it shows of the verdict what there is room for.
+// watched shows a comparison. If there is not enough room, it shows as much of the
+// verdict as fits.
 func (v *view) watched(w *watched, room int) string {
 	table, verdict := v.compared(w), v.verdict(w)
 	if room == 0 || strings.Count(table+verdict, "\n") <= room {
@@ -331,7 +331,7 @@ func (v *view) watched(w *watched, room int) string {
 	return strings.Join(lines[:min(room, len(lines))], "")
 }
 
-// compared is the table of the services and the monolith.
+// compared returns the table of the services and the monolith.
 func (v *view) compared(w *watched) string {
 	var b strings.Builder
 	where := "on this machine"
@@ -365,7 +365,7 @@ func (v *view) compared(w *watched) string {
 			continue
 		}
 		row(s.Service, traffic, &last.Service, s.Findings)
-		if next == nil || next.Monolith != last.Monolith { // once for those at one load balancer
+		if next == nil || next.Monolith != last.Monolith { // once for each load balancer
 			row(w.Monolith, "", &last.Monolith, nil)
 		}
 	}
@@ -373,7 +373,7 @@ func (v *view) compared(w *watched) string {
 	return b.String()
 }
 
-// verdict is what to do, why, and how.
+// verdict returns the verdict, its reasons and the next commands.
 func (v *view) verdict(w *watched) string {
 	var b strings.Builder
 	reasons := w.Reasons
@@ -404,7 +404,7 @@ func latest(rounds []canary.Round) *canary.Round {
 	return &rounds[len(rounds)-1]
 }
 
-// good says why to go on: once for all services, and what could not be compared.
+// good returns the reasons to go on: one for all services, and what was not compared.
 func (w *watched) good() (reasons []string) {
 	var names []string
 	for _, s := range w.Services {
@@ -428,10 +428,10 @@ var found = map[canary.State]color.Attribute{
 	canary.OK: color.FgGreen, canary.High: color.FgYellow, canary.NotEnough: color.FgYellow, canary.Worse: color.FgRed,
 }
 
-// foundState is a state in a table, which is never the first of its line.
+// foundState matches a state in a table. A state is never the first cell of a row.
 var foundState = regexp.MustCompile(`(?m) (ok|high|worse|not enough|not compared)( |$)`)
 
-// states colours what was found, in a table whose columns are aligned.
+// states colours the states in an aligned table.
 func (v *view) states(table string) string {
 	return foundState.ReplaceAllStringFunc(table, func(text string) string {
 		state := strings.TrimSpace(text)
