@@ -154,27 +154,17 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err != nil {
 		return nil, err
 	}
-	_, report.Head, err = named(ctx, "HEAD")
-	if err != nil {
+	if _, report.Head, err = named(ctx, "HEAD"); err != nil {
 		return nil, err
 	}
 	report.Base = fmt.Sprintf("`%s` at %s", o.base, base)
-
 	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
 		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
 			return nil, err
 		}
 	}
-	synthesized, err := filepath.Abs(filepath.Join(o.out, "synth"))
+	head, err := o.side("head", ".")
 	if err != nil {
-		return nil, err
-	}
-	cdk, err := cdkProgram(".")
-	if err != nil {
-		return nil, err
-	}
-	head := &side{name: "head", dir: ".", out: filepath.Join(synthesized, "head"), cdk: cdk}
-	if err := head.load(); err != nil {
 		return nil, err
 	}
 	o.progress("checking out the base, %s", short)
@@ -183,14 +173,13 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	before := &side{name: "base", dir: filepath.Join(tree, prefix), out: filepath.Join(synthesized, "base"), cdk: cdk}
-	if err := before.load(); err != nil {
+	before, err := o.side("base", filepath.Join(tree, prefix))
+	if err != nil {
 		return nil, fmt.Errorf("the base, %s at %s: %w", o.base, short, err)
 	}
 	if before.cdk, err = o.commandOf(ctx, before, head); err != nil {
 		return nil, err
 	}
-
 	both, failed := errgroup.WithContext(ctx)
 	for _, s := range []*side{before, head} {
 		both.Go(func() error { return s.synthesize(failed, o.progress) })
@@ -198,6 +187,14 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}
+	if err := o.compare(ctx, report, before, head); err != nil || !o.walk {
+		return report, err
+	}
+	return report, o.rehearsed(ctx, g, report, head)
+}
+
+// compare fills in what differs between the assemblies of two sides.
+func (o *reviewing) compare(ctx context.Context, report *review.Report, before, head *side) (err error) {
 	var pairs []review.Pair
 	for _, phase := range migration.PhaseNames() {
 		report.Phases = append(report.Phases, phase)
@@ -205,40 +202,40 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	}
 	from, to := before.at.String(), head.at.String()
 	report.Deployment = to
-	switch {
-	case from != to:
+	if from != to {
 		report.Deployment = from + " → " + to
-		fallthrough
-	case len(head.at.Shift) > 0:
+	}
+	if from != to || len(head.at.Shift) > 0 {
 		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: before.assemblies[from], After: head.assemblies[to]})
 	}
 	report.Move = review.Move{From: from, To: to, Changes: []string{}, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
 	if from != to {
-		list, err := listing.Read(filepath.Join(head.out, head.at.Phase.String()))
+		list, err := listing.Read(head.assemblies[to].Dir)
 		if err != nil {
-			return nil, fmt.Errorf("the head: %w", err)
+			return fmt.Errorf("the head: %w", err)
 		}
 		report.Move.Changes = step.Changes(list.Deployment, before.at, head.at)
 	}
 
 	o.progress("comparing the templates")
-	node, err := exec.LookPath(filepath.Join(filepath.Dir(cdk), "node"))
+	node, err := exec.LookPath(filepath.Join(filepath.Dir(head.cdk), "node"))
 	if err != nil {
 		if node, err = exec.LookPath("node"); err != nil {
-			return nil, errors.New("the node command is missing: run `npm ci`")
+			return errors.New("the node command is missing: run `npm ci`")
 		}
 	}
 	if report.Stacks, err = review.Compare(ctx, node, ".", pairs); err != nil {
-		return nil, err
+		return err
 	}
 	report.Replacements = review.Replacements(report.Stacks)
 	report.Images = review.Images(pairs)
-	if report.Costs, err = review.Costs(pairs); err != nil {
-		return nil, err
-	}
-	if !o.walk {
-		return report, nil
-	}
+	report.Costs, err = review.Costs(pairs)
+	return err
+}
+
+// rehearsed fills in the rehearsal of the head. A rehearsal that cannot be carried
+// out is part of the report: nothing that was found before may be lost.
+func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
 	o.rehearse.path, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
 	last := ""
@@ -250,13 +247,13 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil: // what was found before must not be lost
+		return ctx.Err()
+	case err != nil:
 		report.Rehearsal = review.NoRehearsal(err)
-		return report, nil
+		return nil
 	}
 	report.Rehearsal, err = review.NewRehearsal(rehearsed)
-	return report, err
+	return err
 }
 
 // commit finds the commit to compare with, and the path of the app within the
@@ -363,17 +360,25 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 	return tree, remove, nil
 }
 
-// load reads where cdk.json is in the migration.
-func (s *side) load() error {
-	file, err := step.ReadFile(filepath.Join(s.dir, cdkFile))
+// side returns the app in a directory, with the position that its cdk.json says.
+func (o *reviewing) side(name, dir string) (*side, error) {
+	out, err := filepath.Abs(filepath.Join(o.out, "synth", name))
 	if err != nil {
-		return fmt.Errorf("it is not an app that this can review: %w", err)
+		return nil, err
 	}
-	s.ungated = file.Context["phaseGate"] == "off"
+	cdk, err := cdkProgram(".")
+	if err != nil {
+		return nil, err
+	}
+	file, err := step.ReadFile(filepath.Join(dir, cdkFile))
+	if err != nil {
+		return nil, fmt.Errorf("it is not an app that this can review: %w", err)
+	}
+	s := &side{name: name, dir: dir, out: out, cdk: cdk, ungated: file.Context["phaseGate"] == "off"}
 	if s.at.Phase, s.at.Shift, err = config.Position(file.Context); err != nil {
-		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
+		return nil, fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
-	return nil
+	return s, nil
 }
 
 // commandOf is the CDK command line that synthesizes the base: the head's, if the
