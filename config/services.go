@@ -63,13 +63,13 @@ func checkServices(d Deployment, s Settings) []error {
 	refuse := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
 	if len(d.Services) == 0 {
-		refuse("services: there are none to move to: list at least one beside the monolith")
+		refuse("services: there are no microservices: list at least one")
 	}
 	plan := d.Plan(s)
 	// Each load balancer counts its own requests, and each count would be taken for
 	// all that a task has to do.
 	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
-		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, which count their requests each by itself: remove it, and let TargetCPUPercent decide",
+		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, and each counts its own requests: remove RequestsPerTask, and let TargetCPUPercent decide",
 			d.Monolith.Name, d.Monolith.RequestsPerTask, n)
 	}
 	if d.Monolith.LoadBalancer != "" {
@@ -104,7 +104,7 @@ func checkServices(d Deployment, s Settings) []error {
 		case service.Order < 1 || service.Order > migration.MaxOrder:
 			refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
 		case other != "":
-			refuse("service %q: Order %d is that of %q already: give each service its own", service.Name, service.Order, other)
+			refuse("service %q: Order %d belongs to %q already: give each service its own", service.Name, service.Order, other)
 		default:
 			ordered[at] = service.Name
 		}
@@ -143,7 +143,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 		case other == "":
 			stacks[part] = whose
 		case other != whose: // or it is listed twice
-			refuse("%s: its stack is called %s, as that of %s is: rename one", whose, part, other)
+			refuse("%s: its stack is called %s, like that of %s: rename one", whose, part, other)
 		}
 	}
 	for _, service := range d.All() {
@@ -162,7 +162,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 			if other, taken := groups[name]; !taken {
 				groups[name] = holder{b.Name, group}
 			} else if other != (holder{b.Name, group}) { // or it is listed twice
-				refuse("%s: the target group of %q is called %q, as that of %q at %s is: rename one", named(b.Name), group, name, other.name, named(other.balancer))
+				refuse("%s: the target group of %q is called %q, like that of %q at %s: rename one", named(b.Name), group, name, other.name, named(other.balancer))
 			}
 			own := i == 0 && b.Name != "" || group == migration.DropGroup // those of services are checked with the service
 			if full := s.Name(name); own && len(full) > maxGroupName {
@@ -186,14 +186,14 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 		}
 	}
 	services := len(b.Groups) - 2 // without the monolith's and the one for dropped traffic
-	const elsewhere = `put %d of its services behind another, as in {Name: %q, LoadBalancer: "further", …}`
+	const elsewhere = `put %d of its services behind another load balancer, as in {Name: %q, LoadBalancer: "further", …}`
 	if n := len(b.Groups); n > maxTargetGroups {
-		refuse("%s: %d services and the monolith need %d target groups, and it can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
+		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
 	}
 	// With a shift there may be more rules than in the phases without one, but a
 	// service that does not fit in those should be refused now, not at the switch.
 	if n := max(len(b.Rules), services+1); n > maxRules {
-		refuse("%s: %d services and a shift of %d need %d listener rules, and it can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
+		refuse("%s: %d services and a shift of %d need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
 	}
 	// What other stacks read: an address of each target group, for alarms another, and
 	// for these or a dashboard the name of the load balancer. Url comes on top, and at
@@ -223,7 +223,7 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 			}
 		}
 		if tasks > maxTargets {
-			refuse("%s: its services and the monolith have %d tasks, and it can have %d targets: put some of its services behind another", named(b.Name), tasks, maxTargets)
+			refuse("%s: its services and the monolith have %d tasks, and a load balancer can have %d targets: put some of its services behind another load balancer", named(b.Name), tasks, maxTargets)
 		}
 	}
 }
@@ -265,9 +265,9 @@ func checkName(name, group string, refuse func(string, ...any)) {
 	case len(group) > maxGroupName:
 		refuse("service %q: the target group's name %q has %d characters: at most %d are allowed", name, group, len(group), maxGroupName)
 	case name == migration.DropGroup:
-		refuse("service %q: the name is that of the target group for dropped traffic: choose another", name)
+		refuse("service %q: the target group for dropped traffic has this name: choose another", name)
 	case slices.Contains(infrastructure, name):
-		refuse("service %q: the name is that of another stack of the deployment: choose none of %s", name, strings.Join(infrastructure, ", "))
+		refuse("service %q: another stack of the deployment has this name: choose none of %s", name, strings.Join(infrastructure, ", "))
 	}
 }
 
@@ -285,7 +285,7 @@ func checkPaths(service Service, refuse func(string, ...any)) {
 		case len(path) > maxPatternLength:
 			refuse("service %q: path %q has %d characters: at most %d are allowed", service.Name, path, len(path), maxPatternLength)
 		case !patternFormat.MatchString(path):
-			refuse("service %q: path %q is no path pattern: it begins with \"/\" and has letters, digits, wildcards (* ?) and _ - . $ / ~ \" ' @ : + &", service.Name, path)
+			refuse("service %q: path %q is not a path pattern: it begins with \"/\" and has letters, digits, wildcards (* ?) and _ - . $ / ~ \" ' @ : + &", service.Name, path)
 		case slices.Contains(service.Paths[:i], path):
 			refuse("service %q: path %q is listed twice", service.Name, path)
 		}
@@ -313,7 +313,7 @@ func checkTask(service Service, refuse func(string, ...any)) {
 		if slices.Contains(ownVariables, name) {
 			refuse("service %q: Environment %s is set by the deployment: remove it", service.Name, name)
 		} else if !variableFormat.MatchString(name) {
-			refuse("service %q: Environment %q is no variable name", service.Name, name)
+			refuse("service %q: Environment %q is not a variable name", service.Name, name)
 		}
 	}
 }
@@ -322,10 +322,10 @@ func checkTask(service Service, refuse func(string, ...any)) {
 func checkScaling(service Service, refuse func(string, ...any)) {
 	if service.MaxTasks == 0 {
 		if service.TargetCPUPercent != 0 {
-			refuse("service %q: TargetCPUPercent %d: it does not scale without MaxTasks: set that as well, or remove it", service.Name, service.TargetCPUPercent)
+			refuse("service %q: TargetCPUPercent %d: the service does not scale without MaxTasks: set MaxTasks, or remove TargetCPUPercent", service.Name, service.TargetCPUPercent)
 		}
 		if service.RequestsPerTask != 0 {
-			refuse("service %q: RequestsPerTask %d: it does not scale without MaxTasks: set that as well, or remove it", service.Name, service.RequestsPerTask)
+			refuse("service %q: RequestsPerTask %d: the service does not scale without MaxTasks: set MaxTasks, or remove RequestsPerTask", service.Name, service.RequestsPerTask)
 		}
 		return
 	}
@@ -354,7 +354,7 @@ func checkShadows(d Deployment, refuse func(string, ...any)) {
 			for _, path := range later.Paths {
 				for _, wider := range earlier.Paths {
 					if path == wider {
-						refuse("service %q: path %q is that of %q already", later.Name, path, earlier.Name)
+						refuse("service %q: path %q belongs to %q already", later.Name, path, earlier.Name)
 					} else if migration.Covers(wider, path) {
 						refuse("service %q: path %q never gets a request: %q of %q comes first and takes it: give %q a lower Order", later.Name, path, wider, earlier.Name, later.Name)
 					}

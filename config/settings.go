@@ -73,12 +73,12 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	// SSM keeps parameter names that begin with these for itself, in any case
 	// (https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html).
 	if !nameFormat.MatchString(s.Env) || len(s.Env) > 32 {
-		r.refuse("env: %q is no environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter", s.Env)
+		r.refuse("env: %q is not an environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter", s.Env)
 	} else if strings.HasPrefix(s.Env, "aws") || strings.HasPrefix(s.Env, "ssm") {
 		r.refuse("env: %q is refused by AWS: no SSM parameter may begin with \"aws\" or \"ssm\"", s.Env)
 	}
 	if s.NamePrefix != "" && !prefixFormat.MatchString(s.NamePrefix) {
-		r.refuse("namePrefix: %q is no prefix: use lower-case letters, digits and single hyphens, beginning with a letter and ending with a hyphen, as in \"staging-\"", s.NamePrefix)
+		r.refuse("namePrefix: %q is not a prefix: use lower-case letters, digits and single hyphens, beginning with a letter and ending with a hyphen, as in \"staging-\"", s.NamePrefix)
 	}
 
 	r.instances(&s)
@@ -116,7 +116,7 @@ func (r *reader) instances(s *Settings) {
 		example, _, _ := strings.Cut(sizes, ",")
 		switch {
 		case !instanceTypeFormat.MatchString(name):
-			r.refuse("instanceType: %q is no instance type: it looks like %q", name, example)
+			r.refuse("instanceType: %q is not an instance type: it looks like %q", name, example)
 		case s.Arch != arch:
 			r.refuse("instanceType: %q is an %s machine but arch is %q: change one of them", name, arch, s.Arch)
 		case slices.Contains(s.InstanceTypes, name):
@@ -139,7 +139,7 @@ func (r *reader) network(s *Settings) {
 		s.NATGateways = r.number("natGateways", 1, s.Zones)
 	} else {
 		if !vpcFormat.MatchString(s.VPCID) {
-			r.refuse("vpcId: %q is no VPC id: it looks like \"vpc-0123456789abcdef0\"", s.VPCID)
+			r.refuse("vpcId: %q is not a VPC id: it looks like \"vpc-0123456789abcdef0\"", s.VPCID)
 		}
 		for _, key := range []string{"zones", "natGateways"} {
 			if _, ok := r.context[key]; ok {
@@ -153,7 +153,7 @@ func (r *reader) network(s *Settings) {
 	if s.CertificateARN != "" {
 		match := certificateFormat.FindStringSubmatch(s.CertificateARN)
 		if match == nil {
-			r.refuse("certificateArn: %q is no ACM certificate: it looks like \"arn:aws:acm:REGION:ACCOUNT:certificate/ID\"", s.CertificateARN)
+			r.refuse("certificateArn: %q is not an ACM certificate: it looks like \"arn:aws:acm:REGION:ACCOUNT:certificate/ID\"", s.CertificateARN)
 		} else if s.Region != "" && match[1] != s.Region {
 			r.refuse("certificateArn: the certificate is in %s but the deployment goes to %s: a load balancer takes certificates of its own region only", match[1], s.Region)
 		}
@@ -189,7 +189,7 @@ func (r *reader) text(key string) string {
 		if v, ok := r.context[key].(string); ok {
 			return v
 		}
-		r.refuse("%s: %v is not a text", key, r.context[key])
+		r.refuse("%s: %v is not a string", key, r.context[key])
 	}
 	return fallback(key, r.env)
 }
@@ -210,7 +210,7 @@ func (r *reader) number(key string, low, high int) int {
 		n, err := integer(r.context[key])
 		switch {
 		case err != nil:
-			r.refuse("%s: %v is no whole number", key, r.context[key])
+			r.refuse("%s: %v is not a whole number", key, r.context[key])
 		case n < low || n > high:
 			r.refuse("%s: %d is out of range: %s", key, n, span(low, high))
 		default:
@@ -297,7 +297,7 @@ func (r *reader) shift(services []string) map[string]int {
 		case services != nil && !slices.Contains(services, name):
 			r.refuse("shift: there is no microservice %q: choose from %s", name, strings.Join(services, ", "))
 		case err != nil || percent < 0 || percent > 100:
-			r.refuse("shift: %s=%v is no percentage: use a whole number from 0 to 100", name, given[name])
+			r.refuse("shift: %s=%v is not a percentage: use a whole number from 0 to 100", name, given[name])
 		default:
 			shift[name] = percent
 		}

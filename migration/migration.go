@@ -54,7 +54,7 @@ func ParsePhase(name string) (Phase, error) {
 	if i := slices.Index(phaseNames, name); i >= 0 {
 		return Phase(i), nil
 	}
-	return 0, fmt.Errorf("%q is no phase: choose one of %s", name, strings.Join(phaseNames, ", "))
+	return 0, fmt.Errorf("%q is not a phase: choose one of %s", name, strings.Join(phaseNames, ", "))
 }
 
 // Service is what the migration needs to know of one service.

@@ -106,7 +106,7 @@ func waitForRepositories(dir string, d config.Deployment, s config.Settings) err
 	}
 	var manifest map[string]any
 	if err := json.Unmarshal(text, &manifest); err != nil {
-		return fmt.Errorf("%s is no manifest of an assembly: %w", file, err)
+		return fmt.Errorf("%s is not the manifest of an assembly: %w", file, err)
 	}
 	artifacts, _ := manifest["artifacts"].(map[string]any)
 	for _, service := range d.All() {

@@ -61,7 +61,7 @@ func members(text []byte, offset int) ([]member, error) {
 	if token, err := decoder.Token(); err != nil {
 		return nil, err
 	} else if token != json.Delim('{') {
-		return nil, fmt.Errorf("%v is no JSON object", token)
+		return nil, fmt.Errorf("%v is not a JSON object", token)
 	}
 	var all []member
 	for decoder.More() {
