@@ -32,7 +32,7 @@ var (
 	certificateFormat = regexp.MustCompile(`^arn:aws[a-z-]*:acm:([a-z0-9-]+):[0-9]{12}:certificate/[0-9a-f-]{36}$`)
 )
 
-// reader takes settings out of a context and collects what is wrong with them.
+// reader reads settings from a context and collects the mistakes.
 type reader struct {
 	context  map[string]any
 	env      string // whose defaults count
@@ -160,8 +160,8 @@ func (r *reader) network(s *Settings) {
 	}
 }
 
-// unknownKeys refuses the keys that nobody reads. Keys of CDK itself, feature
-// flags and cached lookups, all have a colon or begin with an "@".
+// unknownKeys refuses keys that are not ours. CDK's own keys, which are feature flags
+// and cached lookups, have a colon or begin with an "@".
 func (r *reader) unknownKeys() {
 	for _, key := range slices.Sorted(maps.Keys(r.context)) {
 		if slices.Contains(keys, key) || strings.ContainsAny(key, ":") || strings.HasPrefix(key, "@") {
@@ -178,7 +178,7 @@ func distance(a, b string) int {
 	return levenshtein.ComputeDistance(strings.ToLower(a), strings.ToLower(b))
 }
 
-// set tells whether there is a value, of whatever kind.
+// set reports whether a key has a value, of any kind.
 func (r *reader) set(key string) bool {
 	v := r.context[key]
 	return v != nil && v != ""
@@ -226,7 +226,7 @@ func (r *reader) number(key string, low, high int) int {
 		}
 	}
 	n, err := strconv.Atoi(otherwise)
-	if err != nil { // of another setting that is refused itself
+	if err != nil { // the other setting is refused itself
 		return low
 	}
 	return n
@@ -239,7 +239,7 @@ func span(low, high int) string {
 	return fmt.Sprintf("it must be from %d to %d", low, high)
 }
 
-// integer reads a number as cdk.json (a JSON number) or "-c" (a text) gives it.
+// integer reads a number from cdk.json (a JSON number) or "-c" (a string).
 func integer(v any) (int, error) {
 	switch v := v.(type) {
 	case float64:
