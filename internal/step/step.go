@@ -1,6 +1,6 @@
-// Package step takes a deployment one step of its migration on, or back: it
-// knows where cdk.json and AWS are, what the next step does, whether it may be
-// taken, and how cdk.json says so.
+// Package step takes a deployment one step of its migration forward or back. It reads
+// the position from cdk.json and from AWS, says what a step does, refuses a step out of
+// turn, and edits cdk.json. It also asks AWS how canaries do.
 package step
 
 import (
@@ -14,14 +14,14 @@ import (
 	"cutover/migration"
 )
 
-// Position is where a deployment is in its migration, or goes.
+// Position is a place in the migration: where a deployment is, or where it goes.
 type Position struct {
 	Phase migration.Phase
-	// Shift is the percentage that a microservice takes over, by service.
+	// Shift is the percentage of its traffic that a microservice gets, by service.
 	Shift map[string]int
 }
 
-// String is the phase with the shift, as in "parallel, users=10".
+// String returns the phase and the shift, as in "parallel, users=10".
 func (p Position) String() string {
 	if len(p.Shift) == 0 {
 		return p.Phase.String()
@@ -29,7 +29,7 @@ func (p Position) String() string {
 	return p.Phase.String() + ", " + p.ShiftText()
 }
 
-// ShiftText is the shift as the context key takes it, as in "users=10,posts=5".
+// ShiftText returns the shift as the context key takes it, as in "users=10,posts=5".
 func (p Position) ShiftText() string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(p.Shift)) {
@@ -38,7 +38,7 @@ func (p Position) ShiftText() string {
 	return strings.Join(parts, ",")
 }
 
-// State is what the interlock knows of the position.
+// State returns what the interlock knows of the position.
 func (p Position) State() migration.State {
 	return migration.State{Phase: p.Phase, Shift: len(p.Shift) > 0}
 }
@@ -70,8 +70,8 @@ func least(s config.Service) config.Service {
 	return s
 }
 
-// Next returns the step forward from a position. With a canary, "users=10", it
-// is that shift, which replaces one that is set.
+// Next returns the position after a step forward. With a canary, as in "users=10", the
+// position has that shift and no other.
 func Next(d config.Deployment, from Position, canary string) (Position, error) {
 	if canary == "" {
 		if from.Phase == migration.Retired {
@@ -83,7 +83,7 @@ func Next(d config.Deployment, from Position, canary string) (Position, error) {
 	case migration.Monolith:
 		return from, errors.New("--canary: in monolith the microservices do not run yet: go to parallel and deploy that first")
 	case migration.Switched, migration.Retired:
-		return from, fmt.Errorf("--canary: in %s the microservices have all of their traffic: a canary has its place in parallel", from.Phase)
+		return from, fmt.Errorf("--canary: in %s the microservices have all of their traffic: a canary is for parallel", from.Phase)
 	}
 	_, _, to, err := ReadContext(d, map[string]any{"phase": migration.Parallel.String(), "shift": canary}, "")
 	switch {
@@ -97,8 +97,8 @@ func Next(d config.Deployment, from Position, canary string) (Position, error) {
 	return to, nil
 }
 
-// Back returns the step back from a position. From a shift it is to take the
-// shift away: the microservices that it sends requests to may not stop before.
+// Back returns the position after a step back. A step back from a shift only takes the
+// shift away: until then the microservices get requests and may not stop.
 func Back(from Position) (Position, error) {
 	if len(from.Shift) > 0 {
 		return Position{Phase: from.Phase}, nil
@@ -109,8 +109,8 @@ func Back(from Position) (Position, error) {
 	return Position{Phase: from.Phase - 1}, nil
 }
 
-// Check refuses a move from a position that is not the one that is deployed: its
-// own deployment would be left out.
+// Check refuses a step from a position that is not deployed: the deployment of that
+// position would be left out.
 func Check(env string, from Position, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase
@@ -125,8 +125,8 @@ func Check(env string, from Position, deployed Deployed) error {
 	return nil
 }
 
-// Follows refuses the deployment of a position out of turn, as the deployment
-// itself does. A deployment that goes on or was interrupted counts, too.
+// Follows refuses the deployment of a position out of turn, as the deployment itself
+// does. The position also has to follow a deployment that goes on or was interrupted.
 func Follows(env string, to Position, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase

@@ -86,7 +86,7 @@ func TestSteps(t *testing.T) {
 
 		{from: at(migration.Parallel, "users=10"), canary: "users=10", want: "--canary: users=10 is set already"},
 		{from: at(migration.Monolith), canary: "users=10", want: "--canary: in monolith the microservices do not run yet: go to parallel and deploy that first"},
-		{from: at(migration.Switched), canary: "users=10", want: "--canary: in switched the microservices have all of their traffic: a canary has its place in parallel"},
+		{from: at(migration.Switched), canary: "users=10", want: "--canary: in switched the microservices have all of their traffic: a canary is for parallel"},
 		{from: at(migration.Parallel), canary: "api=10", want: `--canary: shift: there is no microservice "api": choose from users, threads`},
 		{from: at(migration.Parallel), canary: "users=-1", want: "--canary: shift: users=-1 is not a percentage: use a whole number from 0 to 100"},
 		{from: at(migration.Parallel), canary: "users=1,users=2", want: `--canary: shift: "users" is named twice in "users=1,users=2"`},
