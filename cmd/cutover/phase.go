@@ -18,10 +18,10 @@ import (
 	"cutover/migration"
 )
 
-// cdkFile is the file that says the phase.
+// cdkFile is the file that names the phase.
 const cdkFile = "cdk.json"
 
-// phase is what the command and its two ways onward share.
+// phase is what the command and its subcommands share.
 type phase struct {
 	env  string
 	file *step.File
@@ -38,10 +38,13 @@ func phaseCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "phase",
 		Short: "Show where the migration is and what comes next; go there with next and back",
-		Long: `Phase shows the phases of the migration: which one cdk.json names, which one is
-deployed on AWS, and what a step forward or back does. AWS is asked for the SSM
-parameters that a deployment leaves, if there are credentials and a region in the
-environment or, with the AWS command line, in a profile.`,
+		Long: `Phase shows the phases of the migration: the phase in cdk.json, the phase that is
+deployed on AWS, and what a step forward or back does. Phase asks AWS for the SSM
+parameters that a deployment leaves. It needs credentials and a region, in the
+environment or, with the AWS command line, in a profile.
+
+The services come from cdk.out/deployment.json, which each synthesis writes. If there is
+no such file, phase synthesizes the app.`,
 		Example: `  cutover phase
   cutover phase next
   cutover phase next --canary users=10
@@ -69,8 +72,8 @@ func checkCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Refuse what cdk.json says if a deployment of it would be refused",
-		Long: `Check asks AWS what is deployed, and fails if cdk.json is more than one step from there,
-or if AWS does not answer. A deployment refuses that as well, but only once it has begun.`,
+		Long: `Check asks AWS what is deployed. It fails if cdk.json is more than one step from there, or
+if AWS does not answer. A deployment refuses such a step too, but only once it has begun.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.load(cmd); err != nil {
@@ -101,13 +104,13 @@ func nextCommand(g *global, p *phase) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "next",
 		Short: "Make cdk.json name the next phase, or a canary",
-		Long: `Next makes cdk.json name the next phase, by changing the one line that does and no
-other byte, and prints what the step does and the commands that deploy it. A canary,
-a percentage of its traffic that a microservice takes over in the phase parallel, is
-put on the same line and replaces one that is set; the next step takes it away again.
+		Long: `Next makes cdk.json name the next phase. It changes the one line of the phase and no other
+byte, and prints what the step does and the commands that deploy it. A canary gives a
+microservice a percentage of its traffic in the phase parallel. A canary goes on the same
+line and replaces the canary before. The next step takes the canary away again.
 
-It refuses if cdk.json has changes that are not committed, or if AWS can be asked and
-what cdk.json says is not what is deployed.`,
+Next refuses if cdk.json has changes that are not committed, or if AWS answers and cdk.json
+is not what is deployed.`,
 		Example: `  cutover phase next
   cutover phase next --canary users=10
   cutover phase next --canary users=50,posts=10`,
@@ -130,9 +133,9 @@ func backCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "back",
 		Short: "Make cdk.json name the phase before, or take a canary away",
-		Long: `Back is the way of "cutover phase next" in the other direction, with the same checks.
-From a canary it takes the canary away and stays in parallel: the microservices that
-it sends requests to may not stop before that is deployed.`,
+		Long: `Back goes the other way than "cutover phase next", with the same checks. From a canary, back
+takes the canary away and stays in parallel: the microservices get requests and may not
+stop until that is deployed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.move(cmd, newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
@@ -140,7 +143,7 @@ it sends requests to may not stop before that is deployed.`,
 	}
 }
 
-// load finds out where the deployment is.
+// load reads where cdk.json and AWS are in the migration.
 func (p *phase) load(cmd *cobra.Command) (err error) {
 	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
@@ -182,7 +185,7 @@ func services(cmd *cobra.Command) (d config.Deployment, err error) {
 	return list.Deployment, err
 }
 
-// move makes cdk.json say another position, if it may.
+// move makes cdk.json name another position, if that is allowed.
 func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, error)) error {
 	named := p.env != ""
 	if err := p.load(cmd); err != nil {
@@ -234,8 +237,8 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	return nil
 }
 
-// committed refuses a cdk.json with changes that git has not been given. Where
-// there is no telling it says why.
+// committed refuses a cdk.json with changes that are not committed. If git cannot tell,
+// unknown says why.
 func committed(ctx context.Context) (unknown string, err error) {
 	output, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", cdkFile).Output()
 	var exit *exec.ExitError
@@ -253,13 +256,13 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
-// changes is what a step does, as a list.
+// changes returns what a step does, as a list.
 func (p *phase) changes(to step.Position) string {
 	lines := step.Changes(p.deployment, p.from, to)
 	return "  " + strings.Join(lines, "\n  ") + "\n"
 }
 
-// text is everything there is to know, for people.
+// text returns the report for people.
 func (p *phase) text(v *view) string {
 	var b strings.Builder
 	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
@@ -320,13 +323,13 @@ type stepJSON struct {
 	Changes []string       `json:"changes"`
 }
 
-// json is everything there is to know, for machines.
+// json returns the report for machines.
 func (p *phase) json() any {
 	type deployed struct {
 		Region string `json:"region"`
 		Phase  string `json:"phase,omitempty"` // left out if nothing is deployed
-		Begun  string `json:"begun,omitempty"` // the phase, if it is another one
-		Shift  *bool  `json:"shift,omitempty"` // left out if it is not known
+		Begun  string `json:"begun,omitempty"` // left out if it is the same
+		Shift  *bool  `json:"shift,omitempty"` // left out if unknown
 	}
 	report := struct {
 		Env      string         `json:"env"`

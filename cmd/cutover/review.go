@@ -45,15 +45,15 @@ func reviewCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "review",
 		Short: "Show what a change of the app does to a deployment, without asking AWS",
-		Long: `Review compares what the app in the working directory synthesizes with what it did at the
-commit where this branch left another one: in every phase, and where cdk.json is, with the
-library that "cdk diff" is made of. Replacements, deletions and broadened permissions come
-first; then what a change of phase does, what it costs, a short rehearsal, and all that
-differs. It needs no AWS account, and leaves the working tree as it is: the base is checked
-out to a directory of its own, which is removed again.
+		Long: `Review compares the templates of the app in the working directory with those of the base:
+the commit where this branch left another branch. It compares all phases, and the position
+in cdk.json, with the library of "cdk diff". The review begins with replacements, deletions
+and broadened permissions. Then come what a change of phase does, the costs, a short
+rehearsal, and all differences. Review needs no AWS account and leaves the working tree as
+it is: it checks the base out to a directory of its own, and removes that directory.
 
-It writes review.md and comment.md, cut to what GitHub takes as a comment, and review.json.
-It exits with 0 whatever it finds, unless --fail-on names it.`,
+Review writes review.md, review.json, and comment.md, which fits a comment on GitHub. It
+exits with 0 whatever it finds, unless --fail-on names the finding.`,
 		Example: `  cutover review
   cutover review --base v1.4.0 --rehearsal=false
   cutover review --base origin/main --fail-on replacement,broadening`,
@@ -62,13 +62,13 @@ It exits with 0 whatever it finds, unless --fail-on names it.`,
 	}
 	flags := cmd.Flags()
 	o.rehearse.how.flags(cmd)
-	flags.StringVar(&o.base, "base", "main", "commit, branch or tag to compare with, where the branch left it")
-	flags.BoolVar(&o.walk, "rehearsal", true, "rehearse the migration, which takes about a minute")
+	flags.StringVar(&o.base, "base", "main", "commit, branch or tag to compare with, at the commit where this branch left it")
+	flags.BoolVar(&o.walk, "rehearsal", true, "rehearse the migration (about a minute)")
 	flags.IntVar(&o.rehearse.rate, "rate", 300, "requests per second of the rehearsal")
 	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "least time to stay in a phase of the rehearsal")
-	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 if there is one of these: "+strings.Join(review.Findings(), ", "))
+	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 on any of these findings: "+strings.Join(review.Findings(), ", "))
 	flags.StringVar(&o.out, "out", filepath.Join("build", "review"), "directory of the review")
-	flags.StringVar(&o.files, "files", "", "address at which the comment says that the directory of the review is")
+	flags.StringVar(&o.files, "files", "", "address of the review's directory, for the comment")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -116,8 +116,8 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// progress returns what says what is being done, and when that began. It is
-// called from several goroutines.
+// progress returns a function that prints what is being done, with the seconds since the
+// beginning. Several goroutines may call it.
 func progress(w io.Writer) func(string, ...any) {
 	begin := time.Now()
 	var mu sync.Mutex
@@ -133,14 +133,14 @@ type side struct {
 	name string // for people
 	dir  string // of the app
 	out  string // of its assemblies
-	cdk  string // the command
+	cdk  string // the CDK command line
 
 	at         step.Position
 	ungated    bool                          // with the gate off
 	assemblies map[string]*assembly.Assembly // by position
 }
 
-// review finds out all there is to know.
+// review compares the two sides and rehearses the migration.
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
@@ -256,7 +256,7 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	return err
 }
 
-// commit finds the commit to compare with, and the path of the app within the
+// commit returns the commit to compare with, and the directory of the app in the
 // repository.
 func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
 	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
@@ -269,7 +269,7 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 		}
 		return "", "", fmt.Errorf("--base %s: git knows no such commit, branch or tag: name another one, or fetch it with `git fetch origin`", o.base)
 	}
-	// What the other branch has gained since is no part of this change.
+	// Later commits of the other branch are not part of this change.
 	if commit, err = git(ctx, "merge-base", named, "HEAD"); err != nil {
 		if ctx.Err() != nil {
 			return "", "", ctx.Err()
@@ -279,18 +279,18 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 	return prefix, commit, nil
 }
 
-// named returns a commit's abbreviated id, and that with its subject as Markdown.
+// named returns the abbreviated id of a commit, and the id with the subject as Markdown.
 func named(ctx context.Context, commit string) (short, text string, err error) {
 	line, err := git(ctx, "log", "-1", "--format=%h %s", commit)
 	if err != nil {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// Nothing of it means anything, and nobody is notified.
+	// As code, the subject is no Markdown and notifies nobody.
 	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
-// uncommitted lists the files with changes that git was not given.
+// uncommitted lists the files with changes that are not committed.
 func uncommitted(ctx context.Context) ([]string, error) {
 	files := []string{}
 	status, err := git(ctx, "status", "--porcelain", "-z")
@@ -310,7 +310,7 @@ func uncommitted(ctx context.Context) ([]string, error) {
 	return files, nil
 }
 
-// git returns what git writes, without the end of the line.
+// git returns what git prints, without the last line's end.
 func git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	var stdout, stderr bytes.Buffer
@@ -327,8 +327,8 @@ func git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(stdout.String(), "\n"), nil
 }
 
-// checkout has git check a commit out to a directory of its own. Always at the
-// same place: the compiler's cache knows what it compiled there.
+// checkout checks a commit out to a directory of its own. The directory is always the
+// same, so the compiler's cache has what was compiled there.
 func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
 	if tree, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
@@ -337,10 +337,10 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		return "", nil, err
 	}
 	remove = func() error {
-		// After Ctrl-C as well.
+		// After Ctrl-C too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		// The worktree, what may be left of one that is none, and what git knows of it.
+		// The worktree, the rest of a broken one, and git's record of it.
 		_, refused := git(ctx, "worktree", "remove", "--force", tree)
 		if err := os.RemoveAll(tree); err != nil {
 			return err
@@ -351,7 +351,7 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		_, err := git(ctx, "worktree", "prune")
 		return err
 	}
-	if err := remove(); err != nil { // what one that was killed has left
+	if err := remove(); err != nil { // left by a review that was killed
 		return "", nil, err
 	}
 	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
@@ -381,19 +381,19 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 	return s, nil
 }
 
-// commandOf is the CDK command line that synthesizes the base: the head's, if the
-// base locks the same packages.
+// commandOf returns the CDK command line of the base. If the base locks the same packages
+// as the head, that is the head's.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
 	of := func(s *side) []byte {
-		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // of none there is none to install
+		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a file there is nothing to install
 		return text
 	}
 	locked := of(base)
 	if locked == nil || bytes.Equal(locked, of(head)) {
 		return head.cdk, nil
 	}
-	o.progress("base: installing its npm packages, which are others than the head's")
+	o.progress("base: installing its npm packages, which differ from the head's")
 	cmd := exec.CommandContext(ctx, "npm", "ci")
 	cmd.Dir = base.dir
 	cmd.WaitDelay = 5 * time.Second
@@ -405,8 +405,8 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }
 
-// synthesize writes and reads an assembly for every phase, and for the position
-// of cdk.json. That of the head is validated: it is what would be deployed.
+// synthesize writes and reads an assembly for each phase, and for the position in
+// cdk.json. The head's position is validated: it is what would be deployed.
 func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
 	positions := []step.Position{}

@@ -19,7 +19,7 @@ import (
 	"cutover/migration"
 )
 
-// The results of watch that are not to go on. They have exit codes of their own.
+// The results of watch other than "go on". Each has an exit code of its own.
 var (
 	errWait = errors.New("there is no telling yet: wait")
 	errBack = errors.New("it is worse than before: go back")
@@ -37,26 +37,26 @@ func watchCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Compare a canary with the monolith, and say go on, wait or back",
-		Long: fmt.Sprintf(`Watch compares the microservices that a canary gives requests to, or after the switch
-all of them, with the monolith that they take them from, and says what to do:
+		Long: fmt.Sprintf(`Watch compares the microservices of a canary with the monolith, and says what to do. After
+the switch it compares all microservices.
 
-  back   in %d periods after each other one had a 5xx rate of more than %g percentage
-         point above the monolith's, a p99 above %v and %g times the monolith's,
-         or more unhealthy targets
-  wait   that was so in one period only, or it is too early to tell: it takes %[1]d periods
-         since the canary began, with %[5]d requests of the service in each
+  back   for %d periods in a row, a service was worse than the monolith: its 5xx rate was
+         more than %g percentage point higher, its p99 was above %v and %g times the
+         monolith's, or it had more unhealthy targets
+  wait   a service was worse in one period only, or it is too early to tell: watch needs
+         %[1]d periods since the canary began, with %[5]d requests of the service in each
   go on  otherwise
 
-A monolith with fewer requests counts as one without errors, and latencies are not
-compared with it.
+If the monolith has fewer requests, it counts as free of errors, and latencies are not
+compared.
 
-If a deployment runs on this machine it is the one that is looked at, and what comes
-next is a "cutover deploy". Otherwise it is the environment on AWS: its alarms, which
-compare the same and which the setting "alarms" brings, and their metrics, in minutes.
-A canary that replaces another one there should have run for %[6]v before it is judged.
+If a deployment runs on this machine, watch looks at that deployment, and the next step is
+a "cutover deploy". Otherwise watch looks at the environment on AWS: at its alarms, which
+compare the same (setting "alarms"), and at their metrics, by the minute. If a canary on AWS
+replaces another canary, let it run for %[6]v before you judge it.
 
-Unless told otherwise watch asks until it can tell. It exits with 0 to go on, with 2
-to wait, with 3 to go back, and with 1 if something is in the way.`,
+Watch asks until it can tell. Its exit codes are 0 (go on), 2 (wait), 3 (back), and 1 if
+something is in the way.`,
 			canary.Periods, canary.MaxErrorPoints, canary.MinLatency, canary.MaxLatencyRatio, canary.MinRequests, canary.Periods*canary.Period),
 		Example: `  cutover watch
   cutover watch --local --period 30s
@@ -69,15 +69,15 @@ to wait, with 3 to go back, and with 1 if something is in the way.`,
 	flags.BoolVar(&o.aws, "aws", false, "look at AWS (default if no deployment runs here)")
 	flags.StringVar(&o.env, "env", "", "environment to look at on AWS (default: that of cdk.json)")
 	flags.DurationVar(&o.period, "period", 10*time.Second, "length of a period on this machine")
-	flags.BoolVar(&o.once, "once", false, "say what is known now, and wait for no more")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how long to ask before it is to wait")
-	flags.BoolVar(&o.asJSON, "json", false, "print the last of it as JSON")
+	flags.BoolVar(&o.once, "once", false, "say what is known now, and do not wait")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how long to ask before the answer is wait")
+	flags.BoolVar(&o.asJSON, "json", false, "print the last answer as JSON")
 	cmd.MarkFlagsMutuallyExclusive("local", "aws")
 	cmd.MarkFlagsMutuallyExclusive("local", "env")
 	return cmd
 }
 
-// watched is what is known at one moment.
+// watched is the comparison at one moment.
 type watched struct {
 	Target  string         `json:"target"` // local or aws
 	Env     string         `json:"env,omitempty"`
@@ -85,10 +85,10 @@ type watched struct {
 	Seconds float64        `json:"periodSeconds"`
 	Verdict canary.Verdict `json:"verdict"`
 	Reasons []string       `json:"reasons"`
-	// Services are those that are compared with the monolith.
+	// Services has the services that are compared with the monolith.
 	Monolith string           `json:"monolith"`
 	Services []watchedService `json:"services"`
-	Next     []nextStep       `json:"next"` // each a way to do as the verdict says
+	Next     []nextStep       `json:"next"` // each one carries the verdict out
 
 	switched bool
 	length   time.Duration
@@ -101,7 +101,7 @@ type nextStep struct {
 
 type watchedService struct {
 	Service string `json:"service"`
-	// Percent is how much of its traffic it gets.
+	// Percent is how much of its traffic the service gets.
 	Percent  float64          `json:"percent"`
 	Rounds   []canary.Round   `json:"rounds"` // never null
 	Findings []canary.Finding `json:"findings"`
@@ -158,7 +158,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// state is what a line is worth, figures left out.
+// state returns the findings without figures. If they change, a line is printed.
 func (w *watched) state() string {
 	var b strings.Builder
 	for _, s := range w.Services {
@@ -170,7 +170,7 @@ func (w *watched) state() string {
 	return b.String()
 }
 
-// source returns what looks at the target, and how often it is worth looking.
+// source returns the function that looks at the target, and how often to call it.
 func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(context.Context) (*watched, error), every time.Duration, err error) {
 	ctx := cmd.Context()
 	client := local.NewClient(g.state)
@@ -233,7 +233,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-// watcher returns what looks at AWS, and the services that it looks at.
+// watcher returns the watcher of the environment on AWS, and the services it compares.
 func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
 	if p.notAsked != nil {
 		return nil, nil, p.notAsked
@@ -283,8 +283,8 @@ func (w *watched) decide() {
 	w.Verdict, w.Reasons = canary.Decide(findings)
 }
 
-// next fills in what to do, with the commands that do it; more is to be followed by
-// the canary.
+// next fills in the commands that carry the verdict out. The canary follows the command
+// more.
 func (w *watched) next(wait, back, more, switched, retired string) {
 	switch {
 	case w.Verdict == canary.Wait:
@@ -301,7 +301,8 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 	}
 }
 
-// more is a canary with more traffic, half of it and then all; empty if it has all.
+// more returns a canary with more traffic: half, then all. If the canary has all traffic,
+// more returns nothing.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
@@ -317,8 +318,8 @@ func (w *watched) more() string {
 	return step.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows what is known at a moment. If it has more lines than there is room
-// for, it shows of the verdict what there is room for.
+// watched shows the comparison at one moment. If there is no room for all lines, it shows
+// the first lines of the verdict.
 func (v *view) watched(w *watched, room int) string {
 	table, verdict := v.compared(w), v.verdict(w)
 	if room == 0 || strings.Count(table+verdict, "\n") <= room {
@@ -328,7 +329,7 @@ func (v *view) watched(w *watched, room int) string {
 	return strings.Join(lines[:min(room, len(lines))], "")
 }
 
-// compared is the table of the services and the monolith.
+// compared returns the table of the services and the monolith.
 func (v *view) compared(w *watched) string {
 	var b strings.Builder
 	where := "on this machine"
@@ -370,7 +371,7 @@ func (v *view) compared(w *watched) string {
 	return b.String()
 }
 
-// verdict is what to do, why, and how.
+// verdict returns what to do, why, and how.
 func (v *view) verdict(w *watched) string {
 	var b strings.Builder
 	reasons := w.Reasons
@@ -401,7 +402,7 @@ func latest(rounds []canary.Round) *canary.Round {
 	return &rounds[len(rounds)-1]
 }
 
-// good says why to go on: once for all services, and what could not be compared.
+// good returns the reasons to go on: one for all services, and what was not compared.
 func (w *watched) good() (reasons []string) {
 	var names []string
 	for _, s := range w.Services {
@@ -425,10 +426,10 @@ var found = map[canary.State]color.Attribute{
 	canary.OK: color.FgGreen, canary.High: color.FgYellow, canary.NotEnough: color.FgYellow, canary.Worse: color.FgRed,
 }
 
-// foundState is a state in a table, which is never the first of its line.
+// foundState matches a state in a table. A state is never the first cell of its line.
 var foundState = regexp.MustCompile(`(?m) (ok|high|worse|not enough|not compared)( |$)`)
 
-// states colours what was found, in a table whose columns are aligned.
+// states colours the states in an aligned table.
 func (v *view) states(table string) string {
 	return foundState.ReplaceAllStringFunc(table, func(text string) string {
 		state := strings.TrimSpace(text)
