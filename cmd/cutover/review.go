@@ -122,8 +122,8 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// progress returns a function that prints a step and the time since the beginning.
-// Several goroutines may call it.
+// progress returns a function that prints what is being done, with the seconds since the
+// beginning. Several goroutines may call it.
 func progress(w io.Writer) func(string, ...any) {
 	begin := time.Now()
 	var mu sync.Mutex
@@ -139,14 +139,14 @@ type side struct {
 	name string // for people
 	dir  string // of the app
 	out  string // of its assemblies
-	cdk  string // the command
+	cdk  string // the CDK command line
 
 	at         step.Position
 	ungated    bool                          // with the gate off
 	assemblies map[string]*assembly.Assembly // by position
 }
 
-// review compares, estimates and rehearses, and returns the report.
+// review compares the two sides and rehearses the migration.
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
@@ -160,27 +160,17 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err != nil {
 		return nil, err
 	}
-	_, report.Head, err = named(ctx, "HEAD")
-	if err != nil {
+	if _, report.Head, err = named(ctx, "HEAD"); err != nil {
 		return nil, err
 	}
 	report.Base = fmt.Sprintf("`%s` at %s", o.base, base)
-
 	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
 		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
 			return nil, err
 		}
 	}
-	synthesized, err := filepath.Abs(filepath.Join(o.out, "synth"))
+	head, err := o.side("head", ".")
 	if err != nil {
-		return nil, err
-	}
-	cdk, err := cdkProgram(".")
-	if err != nil {
-		return nil, err
-	}
-	head := &side{name: "head", dir: ".", out: filepath.Join(synthesized, "head"), cdk: cdk}
-	if err := head.load(); err != nil {
 		return nil, err
 	}
 	o.progress("checking out the base, %s", short)
@@ -189,14 +179,13 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	before := &side{name: "base", dir: filepath.Join(tree, prefix), out: filepath.Join(synthesized, "base"), cdk: cdk}
-	if err := before.load(); err != nil {
+	before, err := o.side("base", filepath.Join(tree, prefix))
+	if err != nil {
 		return nil, fmt.Errorf("the base, %s at %s: %w", o.base, short, err)
 	}
 	if before.cdk, err = o.commandOf(ctx, before, head); err != nil {
 		return nil, err
 	}
-
 	both, failed := errgroup.WithContext(ctx)
 	for _, s := range []*side{before, head} {
 		both.Go(func() error { return s.synthesize(failed, o.progress) })
@@ -204,6 +193,14 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}
+	if err := o.compare(ctx, report, before, head); err != nil || !o.rehearsal {
+		return report, err
+	}
+	return report, o.rehearsed(ctx, g, report, head)
+}
+
+// compare fills in what differs between the assemblies of two sides.
+func (o *reviewing) compare(ctx context.Context, report *review.Report, before, head *side) (err error) {
 	var pairs []review.Pair
 	for _, phase := range migration.PhaseNames() {
 		report.Phases = append(report.Phases, phase)
@@ -211,40 +208,40 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	}
 	from, to := before.at.String(), head.at.String()
 	report.Deployment = to
-	switch {
-	case from != to:
+	if from != to {
 		report.Deployment = from + " → " + to
-		fallthrough
-	case len(head.at.Shift) > 0:
+	}
+	if from != to || len(head.at.Shift) > 0 {
 		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: before.assemblies[from], After: head.assemblies[to]})
 	}
 	report.Move = review.Move{From: from, To: to, Changes: []string{}, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
 	if from != to {
-		list, err := listing.Read(filepath.Join(head.out, head.at.Phase.String()))
+		list, err := listing.Read(head.assemblies[to].Dir)
 		if err != nil {
-			return nil, fmt.Errorf("the head: %w", err)
+			return fmt.Errorf("the head: %w", err)
 		}
 		report.Move.Changes = step.Changes(list.Deployment, before.at, head.at)
 	}
 
 	o.progress("comparing the templates")
-	node, err := exec.LookPath(filepath.Join(filepath.Dir(cdk), "node"))
+	node, err := exec.LookPath(filepath.Join(filepath.Dir(head.cdk), "node"))
 	if err != nil {
 		if node, err = exec.LookPath("node"); err != nil {
-			return nil, errors.New("the node command is missing: run `npm ci`")
+			return errors.New("the node command is missing: run `npm ci`")
 		}
 	}
 	if report.Stacks, err = review.Compare(ctx, node, ".", pairs); err != nil {
-		return nil, err
+		return err
 	}
 	report.Replacements = review.Replacements(report.Stacks)
 	report.Images = review.Images(pairs)
-	if report.Costs, err = review.Costs(pairs); err != nil {
-		return nil, err
-	}
-	if !o.rehearsal {
-		return report, nil
-	}
+	report.Costs, err = review.Costs(pairs)
+	return err
+}
+
+// rehearsed fills in the rehearsal of the head. A rehearsal that cannot be carried
+// out is part of the report: nothing that was found before may be lost.
+func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
 	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
 	last := ""
@@ -256,16 +253,16 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil: // keep the findings
+		return ctx.Err()
+	case err != nil:
 		report.Rehearsal = review.NoRehearsal(err)
-		return report, nil
+		return nil
 	}
 	report.Rehearsal, err = review.NewRehearsal(rehearsed)
-	return report, err
+	return err
 }
 
-// commit finds the commit to compare with, and the directory of the app within the
+// commit returns the commit to compare with, and the directory of the app in the
 // repository.
 func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
 	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
@@ -288,18 +285,18 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 	return prefix, commit, nil
 }
 
-// named returns a commit's abbreviated id, and the id with the subject as Markdown.
+// named returns the abbreviated id of a commit, and the id with the subject as Markdown.
 func named(ctx context.Context, commit string) (short, text string, err error) {
 	line, err := git(ctx, "log", "-1", "--format=%h %s", commit)
 	if err != nil {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// In backquotes nothing is Markdown, and a name notifies nobody.
+	// As code, the subject is no Markdown and notifies nobody.
 	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
-// uncommitted lists the files with uncommitted changes.
+// uncommitted lists the files with changes that are not committed.
 func uncommitted(ctx context.Context) ([]string, error) {
 	files := []string{}
 	status, err := git(ctx, "status", "--porcelain", "-z")
@@ -319,7 +316,7 @@ func uncommitted(ctx context.Context) ([]string, error) {
 	return files, nil
 }
 
-// git runs git and returns its output, without the end of the line.
+// git returns what git prints, without the last line's end.
 func git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	var stdout, stderr bytes.Buffer
@@ -337,7 +334,7 @@ func git(ctx context.Context, args ...string) (string, error) {
 }
 
 // checkout checks a commit out to a directory of its own. The directory is always the
-// same, so the compiler's cache is of use.
+// same, so the compiler's cache has what was compiled there.
 func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
 	if tree, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
@@ -346,10 +343,10 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		return "", nil, err
 	}
 	remove = func() error {
-		// Remove the worktree after Ctrl-C, too.
+		// After Ctrl-C too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		// Remove the worktree, remains of a broken one, and git's record of it.
+		// The worktree, the rest of a broken one, and git's record of it.
 		_, refused := git(ctx, "worktree", "remove", "--force", tree)
 		if err := os.RemoveAll(tree); err != nil {
 			return err
@@ -360,7 +357,7 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		_, err := git(ctx, "worktree", "prune")
 		return err
 	}
-	if err := remove(); err != nil { // remains of a run that was killed
+	if err := remove(); err != nil { // left by a review that was killed
 		return "", nil, err
 	}
 	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
@@ -369,32 +366,40 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 	return tree, remove, nil
 }
 
-// load reads where cdk.json is in the migration.
-func (s *side) load() error {
-	file, err := step.ReadFile(filepath.Join(s.dir, cdkFile))
+// side returns the app in a directory, with the position that its cdk.json says.
+func (o *reviewing) side(name, dir string) (*side, error) {
+	out, err := filepath.Abs(filepath.Join(o.out, "synth", name))
 	if err != nil {
-		return fmt.Errorf("it is not an app that this can review: %w", err)
+		return nil, err
 	}
-	s.ungated = file.Context["phaseGate"] == "off"
+	cdk, err := cdkProgram(".")
+	if err != nil {
+		return nil, err
+	}
+	file, err := step.ReadFile(filepath.Join(dir, cdkFile))
+	if err != nil {
+		return nil, fmt.Errorf("it is not an app that this can review: %w", err)
+	}
+	s := &side{name: name, dir: dir, out: out, cdk: cdk, ungated: file.Context["phaseGate"] == "off"}
 	if s.at.Phase, s.at.Shift, err = config.Position(file.Context); err != nil {
-		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
+		return nil, fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
-	return nil
+	return s, nil
 }
 
-// commandOf returns the CDK command line for the base. It is the head's, if the base
-// locks the same packages.
+// commandOf returns the CDK command line of the base. If the base locks the same packages
+// as the head, that is the head's.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
 	of := func(s *side) []byte {
-		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a lock file there is nothing to install
+		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a file there is nothing to install
 		return text
 	}
 	locked := of(base)
 	if locked == nil || bytes.Equal(locked, of(head)) {
 		return head.cdk, nil
 	}
-	o.progress("base: installing its npm packages, which are others than the head's")
+	o.progress("base: installing its npm packages, which differ from the head's")
 	cmd := exec.CommandContext(ctx, "npm", "ci")
 	cmd.Dir = base.dir
 	cmd.WaitDelay = 5 * time.Second
@@ -406,8 +411,8 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }
 
-// synthesize writes and reads an assembly for every phase and for the position in
-// cdk.json. It validates the head's position, which would be deployed.
+// synthesize writes and reads an assembly for each phase, and for the position in
+// cdk.json. The head's position is validated: it is what would be deployed.
 func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
 	positions := []step.Position{}

@@ -12,25 +12,20 @@ package build
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"text/template"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Service is a main package that becomes an image.
@@ -63,53 +58,6 @@ type Options struct {
 }
 
 const dockerfile = "assets/Dockerfile"
-
-// Time is when every image and every file in it was made, as far as their bytes
-// say, so that the same source gives the same image: the files because of
-// [SetTimes], the image because the build argument TimeArgument tells BuildKit
-// (https://reproducible-builds.org/docs/source-date-epoch/). Docker's older
-// builder heeds the times of the files alone.
-var Time = time.Unix(0, 0)
-
-// TimeArgument is the build argument that has Time in seconds.
-const TimeArgument = "SOURCE_DATE_EPOCH"
-
-// SetTimes gives every file of the assets in an assembly's directory the time
-// [Time]. CDK copies the build contexts there with the time of the copying, which
-// a Dockerfile's COPY hands on to the image.
-func SetTimes(assembly string) error {
-	assets, err := filepath.Glob(filepath.Join(assembly, "asset.*"))
-	if err != nil {
-		return fmt.Errorf("images: %s: %w", assembly, err)
-	}
-	for _, asset := range assets {
-		err := filepath.WalkDir(asset, func(file string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			return os.Chtimes(file, Time, Time)
-		})
-		if err != nil {
-			return fmt.Errorf("images: the times of %s cannot be set: %w", asset, err)
-		}
-	}
-	return nil
-}
-
-// The baseline of each architecture, so that a binary runs on every instance
-// type and does not depend on the builder's GOAMD64 or GOARM64.
-var baselines = map[string]string{
-	"amd64": "GOAMD64=v1",
-	"arm64": "GOARM64=v8.0",
-}
-
-// What decides the binary besides the source and the Go version. The build id
-// is left out because it identifies the inputs of the build, and two inputs may
-// give the same binary.
-var (
-	compileFlags = []string{"-trimpath", "-buildvcs=false"}
-	linkFlags    = []string{"-ldflags=-s -w -buildid="}
-)
 
 // Build compiles what changed since the last build and returns the absolute
 // path of each service's build context, <Out>/<Arch>/<Name>, by service name.
@@ -159,10 +107,6 @@ type builder struct {
 	goEnv     []string
 }
 
-// context is the build context of a service. Beside it lies its state.
-func (b *builder) context(s Service) string   { return filepath.Join(b.out, s.Name) }
-func (b *builder) statePath(s Service) string { return filepath.Join(b.out, s.Name+".json") }
-
 // A file name, part of an image and, in CDK, of ids. Dots are left out so that
 // no context can be called like another's state.
 var validName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
@@ -196,52 +140,28 @@ func (b *builder) validate() error {
 	return errors.Join(errs...)
 }
 
+// build brings the contexts of all services up to date.
 func (b *builder) build(ctx context.Context) error {
 	if err := b.findGo(ctx); err != nil {
 		return err
 	}
-	source, err := os.ReadFile(filepath.Join(b.root, filepath.FromSlash(dockerfile)))
+	recipes, err := b.recipes()
 	if err != nil {
-		return fmt.Errorf("images: the Dockerfile template cannot be read: %w", err)
+		return err
 	}
-	recipe, err := template.New(dockerfile).Option("missingkey=error").Parse(string(source))
-	if err != nil {
-		return fmt.Errorf("images: %s is not a valid template: %w", dockerfile, err)
-	}
-
-	// Compiling everything for the first time takes long enough to say so
-	// before it starts.
-	announced := map[string]bool{}
-	announce := func(services []Service) {
-		var names []string
-		for _, s := range services {
-			if !announced[s.Name] {
-				announced[s.Name] = true
-				names = append(names, s.Name)
-			}
-		}
-		if len(names) > 0 && b.progress != nil {
-			fmt.Fprintf(b.progress, "Compiling %s for linux/%s\n", strings.Join(names, ", "), b.arch)
-		}
-	}
-	announce(slices.DeleteFunc(slices.Clone(b.services), func(s Service) bool {
+	// To compile everything takes long. If it is the first time, say so before.
+	announced := slices.DeleteFunc(slices.Clone(b.services), func(s Service) bool {
 		_, err := os.Stat(b.statePath(s))
 		return err == nil
-	}))
+	})
+	b.announce(announced)
 	inputs, err := b.compile(ctx)
 	if err != nil {
 		return err
 	}
-
 	var stale []Service
-	recipes := map[string][]byte{}
 	for _, s := range b.services {
-		var rendered bytes.Buffer
-		if err := recipe.Execute(&rendered, s); err != nil {
-			return fmt.Errorf("images: %s cannot be rendered for %q: %w", dockerfile, s.Name, err)
-		}
-		recipes[s.Name] = rendered.Bytes()
-		inputs[s.Name] = digest(inputs[s.Name], rendered.Bytes())
+		inputs[s.Name] = digest(inputs[s.Name], recipes[s.Name])
 		if !b.upToDate(s, string(inputs[s.Name])) {
 			stale = append(stale, s)
 		}
@@ -249,8 +169,44 @@ func (b *builder) build(ctx context.Context) error {
 	if len(stale) == 0 {
 		return nil
 	}
-	announce(stale)
+	b.announce(slices.DeleteFunc(slices.Clone(stale), func(s Service) bool { return slices.Contains(announced, s) }))
+	return b.linkAll(ctx, stale, inputs, recipes)
+}
 
+// announce tells the progress that services are compiled.
+func (b *builder) announce(services []Service) {
+	var names []string
+	for _, s := range services {
+		names = append(names, s.Name)
+	}
+	if len(names) > 0 && b.progress != nil {
+		fmt.Fprintf(b.progress, "Compiling %s for linux/%s\n", strings.Join(names, ", "), b.arch)
+	}
+}
+
+// recipes returns the Dockerfile of each service, by its name.
+func (b *builder) recipes() (map[string][]byte, error) {
+	source, err := os.ReadFile(filepath.Join(b.root, filepath.FromSlash(dockerfile)))
+	if err != nil {
+		return nil, fmt.Errorf("images: the Dockerfile template cannot be read: %w", err)
+	}
+	recipe, err := template.New(dockerfile).Option("missingkey=error").Parse(string(source))
+	if err != nil {
+		return nil, fmt.Errorf("images: %s is not a valid template: %w", dockerfile, err)
+	}
+	recipes := map[string][]byte{}
+	for _, s := range b.services {
+		var rendered bytes.Buffer
+		if err := recipe.Execute(&rendered, s); err != nil {
+			return nil, fmt.Errorf("images: %s cannot be rendered for %q: %w", dockerfile, s.Name, err)
+		}
+		recipes[s.Name] = rendered.Bytes()
+	}
+	return recipes, nil
+}
+
+// linkAll links the services and writes their contexts.
+func (b *builder) linkAll(ctx context.Context, services []Service, inputs, recipes map[string][]byte) error {
 	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return fmt.Errorf("images: the output directory cannot be made: %w", err)
 	}
@@ -262,20 +218,18 @@ func (b *builder) build(ctx context.Context) error {
 	}
 	defer os.RemoveAll(work)
 
-	// Services of one directory are one program, linked once. A link takes one
-	// processor most of its time, and a lot of memory.
+	// Services of one directory are one program, linked once.
 	programs := map[string][]Service{}
-	for _, s := range stale {
+	for _, s := range services {
 		programs[path.Clean(s.Dir)] = append(programs[path.Clean(s.Dir)], s)
 	}
 	dirs := slices.Sorted(maps.Keys(programs))
 	errs := make([]error, len(dirs))
-	turns := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var group sync.WaitGroup
+	// A link takes one processor most of its time, and a lot of memory.
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, dir := range dirs {
-		group.Go(func() {
-			turns <- struct{}{}
-			defer func() { <-turns }()
+		group.Go(func() error {
 			var binary []byte
 			binary, errs[i] = b.link(ctx, dir, work)
 			for _, s := range programs[dir] {
@@ -283,288 +237,9 @@ func (b *builder) build(ctx context.Context) error {
 					errs[i] = b.buildOne(s, filepath.Join(work, s.Name), binary, recipes[s.Name], string(inputs[s.Name]))
 				}
 			}
+			return nil
 		})
 	}
 	group.Wait()
 	return errors.Join(errs...)
-}
-
-// link links the program of a directory into the directory work, and returns it.
-func (b *builder) link(ctx context.Context, dir, work string) ([]byte, error) {
-	out, err := os.CreateTemp(work, "link-")
-	if err != nil {
-		return nil, fmt.Errorf("images: no temporary file: %w", err)
-	}
-	defer os.Remove(out.Name())
-	if err := out.Close(); err != nil {
-		return nil, fmt.Errorf("images: %w", err)
-	}
-	args := slices.Concat([]string{"build"}, compileFlags, linkFlags, []string{"-o", out.Name(), "./" + dir})
-	if _, err := b.run(ctx, args...); err != nil {
-		return nil, err
-	}
-	binary, err := os.ReadFile(out.Name())
-	if err != nil {
-		return nil, fmt.Errorf("images: %w", err)
-	}
-	return binary, nil
-}
-
-// findGo finds the toolchain and makes the environment in which it is run.
-// The user's settings decide where modules come from and where caches are, and
-// nothing that could get into a binary.
-func (b *builder) findGo(ctx context.Context) error {
-	var err error
-	if b.goCommand, err = exec.LookPath("go"); err != nil {
-		return errors.New("images: the services cannot be compiled: there is no go command on PATH; install Go (https://go.dev/doc/install) or add its bin directory to PATH")
-	}
-	b.goEnv = os.Environ()
-	keep := []string{
-		"GOVERSION", "GOTOOLCHAIN", "GOPATH", "GOMODCACHE", "GOCACHE", "GOCACHEPROG", "GOTMPDIR",
-		"GOPROXY", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOSUMDB", "GONOSUMDB", "GOVCS", "GOAUTH",
-	}
-	out, err := b.run(ctx, append([]string{"env", "-json"}, keep...)...)
-	if err != nil {
-		return err
-	}
-	settings := map[string]string{}
-	if err := json.Unmarshal(out, &settings); err != nil {
-		return fmt.Errorf("images: the answer of go env cannot be read: %w", err)
-	}
-	b.goVersion = settings["GOVERSION"]
-	delete(settings, "GOVERSION")
-
-	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return (strings.HasPrefix(v, "GO") && !strings.HasPrefix(v, "GOROOT=")) || strings.HasPrefix(v, "CGO_")
-	})
-	for name, value := range settings {
-		if value != "" {
-			env = append(env, name+"="+value)
-		}
-	}
-	// GOENV=off: "go env -w" is one more place where GOFLAGS can be set.
-	b.goEnv = append(env, "GOENV=off", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch, baselines[b.arch])
-	return nil
-}
-
-// run runs the go command in the root and returns its standard output. The
-// error holds what the command had to say.
-func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, b.goCommand, args...)
-	cmd.Dir = b.root
-	cmd.Env = b.goEnv
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		message := strings.TrimSpace(stderr.String())
-		if message == "" {
-			message = "(the command printed no message)"
-		}
-		return nil, fmt.Errorf("images: the services cannot be compiled: go %s in %s: %w\n%s", args[0], b.root, err, message)
-	}
-	return stdout.Bytes(), nil
-}
-
-// goPackage is what is needed of "go list -json".
-type goPackage struct {
-	ImportPath     string
-	Name           string
-	BuildID        string
-	DepOnly        bool
-	Deps           []string
-	DefaultGODEBUG string
-	Module         *goModule
-}
-
-type goModule struct {
-	Path    string
-	Version string
-	Replace *goModule
-}
-
-// compile brings the build cache up to date and returns, by service name, a
-// hash of everything that decides the service's binary: the content of all
-// compiled packages rather than their source, so that an edit that changes no
-// compiled package asks for no link.
-func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
-	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Name,BuildID,DepOnly,Deps,DefaultGODEBUG,Module"}, compileFlags...)
-	for _, s := range b.services {
-		args = append(args, "./"+path.Clean(s.Dir))
-	}
-	out, err := b.run(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	packages := map[string]goPackage{}
-	mains := map[string]goPackage{} // by directory in the main module
-	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p goPackage
-		if err := decoder.Decode(&p); err == io.EOF {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("images: the answer of go list cannot be read: %w", err)
-		}
-		packages[p.ImportPath] = p
-		if !p.DepOnly && p.Module != nil {
-			mains[strings.TrimPrefix(p.ImportPath, p.Module.Path+"/")] = p
-		}
-	}
-
-	inputs := make(map[string][]byte, len(b.services))
-	var errs []error
-	for _, s := range b.services {
-		main, ok := mains[path.Clean(s.Dir)]
-		if !ok || main.Name != "main" {
-			errs = append(errs, fmt.Errorf("images: service %q: %s is not a main package (its name is %q)", s.Name, s.Dir, main.Name))
-			continue
-		}
-		var key strings.Builder
-		fmt.Fprintln(&key, b.goVersion, b.arch, baselines[b.arch], compileFlags, linkFlags, main.DefaultGODEBUG)
-		for _, dependency := range append(slices.Clone(main.Deps), main.ImportPath) {
-			p := packages[dependency]
-			// "action/content"; only the content decides.
-			fmt.Fprintln(&key, dependency, p.BuildID[strings.LastIndexByte(p.BuildID, '/')+1:])
-			// The linker records the versions of the modules it used.
-			for m := p.Module; m != nil; m = m.Replace {
-				fmt.Fprintln(&key, " ", m.Path, m.Version)
-			}
-		}
-		inputs[s.Name] = digest([]byte(key.String()))
-	}
-	return inputs, errors.Join(errs...)
-}
-
-// state is what is known of a finished context.
-type state struct {
-	Inputs string            `json:"inputs"` // hash of what decides the files
-	Files  map[string]string `json:"files"`  // hash of each file, by name
-}
-
-// upToDate reports whether the context holds exactly the files that were made
-// from these inputs. It reads the files: somebody may have changed them, or
-// another build may have replaced them.
-func (b *builder) upToDate(s Service, inputs string) bool {
-	raw, err := os.ReadFile(b.statePath(s))
-	if err != nil {
-		return false
-	}
-	var last state
-	if json.Unmarshal(raw, &last) != nil || last.Inputs != inputs || len(last.Files) == 0 {
-		return false
-	}
-	entries, err := os.ReadDir(b.context(s))
-	if err != nil || len(entries) != len(last.Files) {
-		return false
-	}
-	for name, want := range last.Files {
-		if got, err := hashFile(filepath.Join(b.context(s), name)); err != nil || got != want {
-			return false
-		}
-	}
-	return true
-}
-
-// buildOne makes a service's files in the directory work and puts them in place,
-// and then its state, so that a build that is interrupted is repeated.
-func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs string) error {
-	if err := os.Mkdir(work, 0o755); err != nil {
-		return fmt.Errorf("images: no temporary directory: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(work, s.Name), binary, 0o755); err != nil {
-		return fmt.Errorf("images: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(work, "Dockerfile"), recipe, 0o644); err != nil {
-		return fmt.Errorf("images: %w", err)
-	}
-
-	result := state{Inputs: inputs, Files: map[string]string{}}
-	// Modes become part of the image, and must not depend on the umask.
-	for name, mode := range map[string]fs.FileMode{s.Name: 0o755, "Dockerfile": 0o644} {
-		made := filepath.Join(work, name)
-		hash, err := hashFile(made)
-		if err == nil {
-			err = os.Chmod(made, mode)
-		}
-		if err != nil {
-			return fmt.Errorf("images: %w", err)
-		}
-		result.Files[name] = hash
-	}
-	if err := b.publish(s, work, result); err != nil {
-		return fmt.Errorf("images: the build context of %q cannot be written: %w", s.Name, err)
-	}
-	return nil
-}
-
-func (b *builder) publish(s Service, work string, result state) error {
-	dir := b.context(s)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if result.Files[entry.Name()] == "" || !entry.Type().IsRegular() {
-			if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	for name, hash := range result.Files {
-		if current, err := hashFile(filepath.Join(dir, name)); err == nil && current == hash {
-			continue // keep its time: Docker and make go by it
-		}
-		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	raw, err := json.MarshalIndent(result, "", "  ")
-	if err != nil {
-		return err
-	}
-	made := filepath.Join(work, "state")
-	if err := os.WriteFile(made, append(raw, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(made, b.statePath(s))
-}
-
-const tempPrefix = ".tmp-"
-
-// sweep removes what builds that were killed left behind. No build takes an
-// hour, so none that is running loses its directory.
-func (b *builder) sweep() {
-	entries, _ := os.ReadDir(b.out)
-	for _, entry := range entries {
-		if info, err := entry.Info(); err == nil && strings.HasPrefix(entry.Name(), tempPrefix) && time.Since(info.ModTime()) > time.Hour {
-			os.RemoveAll(filepath.Join(b.out, entry.Name()))
-		}
-	}
-}
-
-// digest is the hash of the parts, taken together, in hexadecimal digits.
-func digest(parts ...[]byte) []byte {
-	h := sha256.New()
-	for _, part := range parts {
-		h.Write(part)
-	}
-	return hex.AppendEncode(nil, h.Sum(nil))
-}
-
-func hashFile(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

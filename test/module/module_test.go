@@ -152,4 +152,46 @@ func TestRename(t *testing.T) {
 	if out := must(t, dir, "build/cutover", "phase"); !strings.HasPrefix(out, "PHASE ") {
 		t.Errorf("cutover phase says\n%s", out)
 	}
+	app(t, dir, path)
+}
+
+// app compiles the CDK app of another module, which takes what the renamed one offers.
+func app(t *testing.T, dir, path string) {
+	t.Helper()
+	other := t.TempDir()
+	mod := strings.Replace(must(t, dir, "cat", "go.mod"), "module "+path, "module example.org/shop", 1)
+	mod += "\nrequire " + path + " v0.0.0\n\nreplace " + path + " => " + dir + "\n"
+	for name, text := range map[string]string{
+		"go.mod": mod,
+		"go.sum": must(t, dir, "cat", "go.sum"),
+		"main.go": `package main
+
+import (
+	"context"
+	"os"
+
+	"` + path + `/config"
+	"` + path + `/migration"
+	"` + path + `/stacks"
+)
+
+func main() {
+	d := config.Deployment{Monolith: config.Service{Name: "shop", Paths: []string{"/*"}}}
+	for i, name := range []string{"cart", "search"} {
+		d.Services = append(d.Services, config.Service{Name: name, Paths: []string{"/" + name + "*"}, Order: 10 * (i + 1)})
+	}
+	if len(os.Args) > 1 {
+		if err := stacks.Synth(context.Background(), d, map[string]any{"phase": migration.Parallel.String()}, os.Args[1]); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(stacks.Run(d))
+}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(other, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, other, "go", "vet", "-mod=mod", ".")
 }
