@@ -1,38 +1,21 @@
-// Bench measures what the parts cost that this project writes itself although
-// others exist, each beside the other one, in turns, on the same machine.
+// Bench measures what this project writes itself although others exist, each part
+// beside what else does the same work, in turns, on the same machine:
 //
-// Synthesis is measured against the same app written in plain JavaScript
-// (bench/peer). Both run with the same Node.js, on the same context, with
-// everything compiled and warm and CDK's validation off. Before that it checks
-// that both make the same templates. Both make sure that the services' images
-// are up to date, the peer by running this program with -images. What that step
-// takes is measured by itself as well.
+//   - synthesis: the CDK app against the same app in plain JavaScript (bench/peer).
+//     Both have the core of the deployment: network, cluster, load balancers and
+//     services. Before that, their templates are compared.
+//   - balancer: the load balancer of this machine against nginx, in front of the
+//     same service.
+//   - services: a service against koa with the same routes and data
+//     (bench/peer/koa), net/http alone (bench/peer/bare) and a socket that does not
+//     read the request (bench/peer/raw).
+//   - scale: 10, 30 and 100 services (bench/many) on this machine.
 //
-// The load balancer that deployments on this machine have is measured against
-// nginx, in front of the same service and with the same work to do.
-//
-// A service is measured against one in koa with the same routes and data
-// (bench/peer/koa), against net/http with nothing around it (bench/peer/bare) and
-// against a socket (bench/peer/raw), each on one core.
-//
-// How many tasks fit an instance is computed from the templates, tried with the
-// local target's scheduler in Docker, and set beside what the tasks really take.
-//
-// The loop of an edit is measured from saving a change to seeing what it does, in a
-// copy of the repository: a stack's beside the same change of the JavaScript app.
-// With -clone, also from a clean clone to an answer, which takes minutes and the
-// network.
-//
-// The tests are measured in a clone, after no change and after several.
-//
-// What a deployment has to wait for is worked out from the templates of every phase,
-// against everything one after the other.
-//
-// With everything measured it writes docs/performance.md.
+// When everything is measured, it writes docs/performance.md.
 //
 // Run it from the root of the repository:
 //
-//	go run ./bench [-rounds N] [-phase NAME] [-only SECTION] [-skip SECTION] [-check] [-clone]
+//	go run ./bench [-rounds N] [-only SECTION] [-skip SECTION]
 package main
 
 import (
@@ -42,38 +25,26 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
 )
 
 func main() {
-	rounds := flag.Int("rounds", 11, "how often each program is measured")
-	phase := flag.String("phase", "monolith", "the phase to synthesize")
-	only := flag.String("only", "", "measure one section of the document only, as in -only services (default all)")
-	skip := flag.String("skip", "", "leave one section out, and with it the document")
-	check := flag.Bool("check", false, fmt.Sprintf("fail if the Go app takes more than %.1f times as long to synthesize, a service does less than %.1f of what net/http does, or many services take more than in proportion", limit, bareLimit))
-	onlyImages := flag.Bool("images", false, "only bring the images' build contexts up to date, as the peer's first step, and print where they are")
-	balancer := flag.String("balancer", "", "only be the load balancer that is measured, with its files in this directory: arguments LISTEN TARGET")
-	profile := flag.String("profile", "", "as that load balancer, write a CPU profile to this file")
-	clone := flag.Bool("clone", false, "in the section loop also measure from a clean clone to an answer, which takes minutes and the network")
-	tool := flag.String("tool", "", "only run a tool of the go command, the arguments, and append to this file what it did")
+	rounds := flag.Int("rounds", 11, "how often to measure each program; benchstat compares from 6 on")
+	only := flag.String("only", "", "measure this section only, and write no document (default all)")
+	skip := flag.String("skip", "", "leave this section out, and write no document")
+	balancer := flag.String("balancer", "", "be the load balancer to measure, with its files in this directory: arguments LISTEN TARGET")
 	flag.Parse()
-	if *tool != "" {
-		os.Exit(runTool(*tool, flag.Args()))
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	switch {
-	case *onlyImages:
-		err = buildImages(ctx)
-	case *balancer != "":
-		err = profiling(*profile, func() error { return serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1)) })
-	default:
-		err = run(ctx, *rounds, *phase, *only, *skip, *check, *clone)
+	if *balancer != "" {
+		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
+	} else {
+		err = run(ctx, *rounds, *only, *skip)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -81,57 +52,21 @@ func main() {
 	}
 }
 
-// profiling runs a function and writes a CPU profile of it; with no file, only runs it.
-func profiling(file string, serve func() error) error {
-	if file == "" {
-		return serve()
-	}
-	out, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	if err := pprof.StartCPUProfile(out); err != nil {
-		return err
-	}
-	err = serve()
-	pprof.StopCPUProfile()
-	return errors.Join(err, out.Close())
-}
-
-func run(ctx context.Context, rounds int, phase, only, skip string, check, clone bool) (err error) {
+func run(ctx context.Context, rounds int, only, skip string) (err error) {
 	if flag.NArg() > 0 || rounds < 1 {
-		return fmt.Errorf("arguments %q, rounds %d: there must be no arguments, and at least one round", flag.Args(), rounds)
+		return fmt.Errorf("arguments %q, rounds %d: give no arguments, and at least one round", flag.Args(), rounds)
 	}
 	work, err := os.MkdirTemp("", "cutover-bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	b := &bench{ctx: ctx, work: work, rounds: rounds}
 	sections := []section{
-		{name: "synthesis", measure: func(out io.Writer) error {
-			return measureSynthesis(ctx, out, work, rounds, phase, check)
-		}},
-		{name: "balancer", measure: func(out io.Writer) error {
-			return measureBalancer(ctx, out, work, rounds)
-		}},
-		{name: "services", measure: func(out io.Writer) error {
-			return measureServices(ctx, out, work, rounds, check)
-		}},
-		{name: "density", measure: func(out io.Writer) error {
-			return measureDensity(ctx, out, work)
-		}},
-		{name: "loop", measure: func(out io.Writer) error {
-			return measureLoop(ctx, out, work, rounds, clone)
-		}},
-		{name: "tests", measure: func(out io.Writer) error {
-			return measureTests(ctx, out, work)
-		}},
-		{name: "path", measure: func(out io.Writer) error {
-			return measurePaths(ctx, out, work)
-		}},
-		{name: "scale", measure: func(out io.Writer) error {
-			return measureScale(ctx, out, work, check)
-		}},
+		{name: "synthesis", measure: b.synthesis},
+		{name: "balancer", measure: b.balancer},
+		{name: "services", measure: b.services},
+		{name: "scale", measure: b.scale},
 	}
 	names := make([]string, len(sections))
 	for i := range sections {
@@ -139,7 +74,7 @@ func run(ctx context.Context, rounds int, phase, only, skip string, check, clone
 	}
 	for option, name := range map[string]string{"only": only, "skip": skip} {
 		if name != "" && !slices.Contains(names, name) {
-			return fmt.Errorf("-%s %q: there is no such measurement: choose one of %s", option, name, strings.Join(names, ", "))
+			return fmt.Errorf("-%s %q: there is no such section: choose one of %s", option, name, strings.Join(names, ", "))
 		}
 	}
 	whole := only == "" && skip == ""
@@ -157,32 +92,43 @@ func run(ctx context.Context, rounds int, phase, only, skip string, check, clone
 		}
 		fmt.Println()
 	}
-	if !whole { // a document of one run has all of it
+	if !whole { // the document has everything from one run
 		return nil
 	}
 	return writeDocument(ctx, sections)
 }
 
-// spread says what is typical of the rounds and how far they are apart.
-func spread(values []float64, decimals int) string {
-	return fmt.Sprintf("%.*f (%.*f to %.*f)", decimals, median(values), decimals, slices.Min(values), decimals, slices.Max(values))
+// bench is one run of measurements.
+type bench struct {
+	ctx    context.Context
+	work   string // a directory of its own
+	rounds int
 }
 
-// ratios are those of the rounds: the runs of a round are next to each other in
-// time, so that what else the machine does slows both.
-func ratios(a, b []float64) []float64 {
-	list := slices.Clone(a)
-	for i := range list {
-		list[i] /= b[i]
+// command runs a program of the preparation.
+func (b *bench) command(name string, args ...string) error {
+	if output, err := exec.CommandContext(b.ctx, name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
 	}
-	return list
+	return nil
 }
 
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
+// turns calls measure for each of several things in every round. Every other round
+// is in reverse, so that nothing always comes first.
+func (b *bench) turns(rounds int, names []string, measure func(round int, name string) error) error {
+	for round := range rounds {
+		order := slices.Clone(names)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, name := range order {
+			if err := measure(round, name); err != nil {
+				if cause := context.Cause(b.ctx); cause != nil {
+					return cause
+				}
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
 	}
-	return (sorted[middle-1] + sorted[middle]) / 2
+	return nil
 }

@@ -33,9 +33,6 @@ var sizes = []int{10, 30, 100}
 const (
 	scaleRate  = 500 // requests per second
 	scaleDwell = time.Second
-	// tolerance is how far above proportion a figure of a machine that does other
-	// things as well may be.
-	tolerance = 1.5
 	// sampling is how often the tool's memory and processor time are looked at.
 	sampling = 50 * time.Millisecond
 )
@@ -55,119 +52,96 @@ type scaled struct {
 	matchMicros    float64 // for the routing evaluator to find the rule of a request
 }
 
-// measureScale rehearses the migration of deployments of several sizes, and
-// prints what they take. With check it fails if something takes more than in
-// proportion to the number of services.
-func measureScale(ctx context.Context, out io.Writer, work string, check bool) error {
+// scale rehearses the migration of deployments of several sizes, and prints what
+// they take.
+func (b *bench) scale(out io.Writer) error {
 	if platform := runtime.GOOS + "/" + runtime.GOARCH; platform != "linux/amd64" {
 		return fmt.Errorf("%w: the services of the default deployment are for linux/amd64, and this machine is %s", errSkipped, platform)
 	}
 	fmt.Println("Synthesizing and rehearsing deployments of several sizes (a minute)")
-	setting, err := prepare(ctx, work, scalePath[0], manyApp)
+	setting, err := b.prepare()
 	if err != nil {
 		return err
 	}
-	tool := filepath.Join(work, "cutover")
-	if err := command(ctx, "go", "build", "-o", tool, "./cmd/cutover"); err != nil {
+	tool := filepath.Join(b.work, "cutover")
+	if err := b.command("go", "build", "-o", tool, "./cmd/cutover"); err != nil {
 		return err
 	}
-	dir := func(services int) string { return filepath.Join(work, strconv.Itoa(services)) }
+	dir := func(services int) string { return filepath.Join(b.work, strconv.Itoa(services)) }
 	// The largest first, beside which there is time for the others. Those of one
 	// size share the step that compiles the images.
-	synthesis, synthesizing := errgroup.WithContext(ctx)
+	var synthesis errgroup.Group
 	synthesis.SetLimit(2)
 	for _, services := range slices.Backward(sizes) {
-		synthesis.Go(func() error { return synthesizeScale(synthesizing, setting, strconv.Itoa(services), services) })
+		synthesis.Go(func() error { return setting.synthesizeAll(services, dir(services)) })
 	}
 	if err := synthesis.Wait(); err != nil {
 		return err
 	}
 	all := make([]scaled, len(sizes))
-	measure := func(ctx context.Context, i int) error {
+	measure := func(i int) error {
 		all[i].services = sizes[i]
-		if err := all[i].evaluate(dir(sizes[i])); err != nil {
-			return err
+		err := all[i].evaluate(dir(sizes[i]))
+		if err == nil {
+			err = all[i].rehearse(b.ctx, tool, dir(sizes[i]))
 		}
-		if err := all[i].rehearse(ctx, tool, dir(sizes[i])); err != nil {
+		if err != nil {
 			return fmt.Errorf("%d services: %w", sizes[i], err)
 		}
 		return nil
 	}
 	// Most of a rehearsal is waiting for health checks. The smallest is the one that
 	// the others are compared with, and is not disturbed.
-	if err := measure(ctx, 0); err != nil {
+	if err := measure(0); err != nil {
 		return err
 	}
-	rehearsals, rehearsing := errgroup.WithContext(ctx)
+	var rehearsals errgroup.Group
 	for i := range sizes[1:] {
-		rehearsals.Go(func() error { return measure(rehearsing, i+1) })
+		rehearsals.Go(func() error { return measure(i + 1) })
 	}
 	if err := rehearsals.Wait(); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "From %s, with %d requests per second to all services, by cutover rehearse:\n\n", strings.Join(scalePath, " to "), scaleRate)
-	return scaleTable(out, all, check)
+	scaleTable(out, all)
+	return nil
 }
 
-// scaleTable prints a column for each size. With check it fails if the largest
-// takes more of something, in proportion, than the smallest.
-func scaleTable(out io.Writer, all []scaled, check bool) error {
-	first, last := all[0], all[len(all)-1]
-	most := tolerance * float64(last.services) / float64(first.services)
-	line := func(name string, cells ...string) {
+// scaleTable prints a column for each size, and in the last one how many times as
+// much the largest takes as the smallest.
+func scaleTable(out io.Writer, all []scaled) {
+	row := func(name, format string, ratio bool, value func(scaled) float64) {
 		fmt.Fprintf(out, "%-36s", name)
-		for _, cell := range cells {
-			fmt.Fprintf(out, "%9s", cell)
+		for _, s := range all {
+			fmt.Fprintf(out, "%9s", fmt.Sprintf(format, value(s)))
+		}
+		if ratio {
+			fmt.Fprintf(out, "%9.1f", value(all[len(all)-1])/value(all[0]))
 		}
 		fmt.Fprintln(out)
 	}
-	cells := func(format string, value func(scaled) float64) (texts []string) {
-		for _, s := range all {
-			texts = append(texts, fmt.Sprintf(format, value(s)))
-		}
-		return texts
-	}
-	var excess []error
-	row := func(name, format string, judged bool, value func(scaled) float64) {
-		ratio := value(last) / value(first)
-		line(name, append(cells(format, value), fmt.Sprintf("%.1f", ratio))...)
-		if judged && ratio > most {
-			excess = append(excess, fmt.Errorf("%s: %d services take %.1f times what %d take, more than %.1f", name, last.services, ratio, first.services, most))
-		}
-	}
-	line("services", append(cells("%.0f", func(s scaled) float64 { return float64(s.services) }), fmt.Sprintf("%d / %d", last.services, first.services))...)
+	row("services", "%.0f", true, func(s scaled) float64 { return float64(s.services) })
 	row("until the first phase runs, s", "%.1f", true, func(s scaled) float64 { return s.up })
 	for i, phase := range scalePath[1:] {
-		// Some take less time than a busy machine may withhold.
-		row("until it is "+phase+", s", "%.2f", false, func(s scaled) float64 { return s.steps[i] })
+		row("until it is "+phase+", s", "%.2f", true, func(s scaled) float64 { return s.steps[i] })
 	}
 	row("memory at most, MiB", "%.0f", true, func(s scaled) float64 { return s.memoryMiB })
 	row("CPU, µs a request", "%.0f", true, func(s scaled) float64 { return s.cpuPerRequest })
 	row("to find the rule of a request, µs", "%.2f", true, func(s scaled) float64 { return s.matchMicros })
-	line("requests", cells("%.0f", func(s scaled) float64 { return float64(s.requests) })...)
-	line("lost, or answered differently", cells("%.0f", func(s scaled) float64 { return float64(s.lost) })...)
-	if check {
-		return errors.Join(excess...)
-	}
-	return nil
+	row("requests", "%.0f", false, func(s scaled) float64 { return float64(s.requests) })
+	row("lost, or answered differently", "%.0f", false, func(s scaled) float64 { return float64(s.lost) })
 }
 
-// synthesizeScale writes an assembly for each phase, named after it. Those of a
+// synthesizeAll writes an assembly for each phase, named after it. Those of a
 // size have the same images, hundreds of megabytes, so the phases are synthesized
 // in one place, where CDK finds the images again, and linked from there.
-func synthesizeScale(ctx context.Context, s *setting, dir string, services int) error {
-	out := filepath.Join(s.work, dir, "out")
+func (s *setting) synthesizeAll(services int, dir string) error {
+	out := filepath.Join(dir, "out")
 	for _, phase := range scalePath {
-		s, err := s.in(phase)
-		if err != nil {
+		if _, err := s.run(services, phase, out, s.many); err != nil {
 			return err
 		}
-		many := s.many(filepath.Join(dir, "out"), services)
-		many.out = "" // which has what is not to be removed
-		if _, err := many.run(ctx); err != nil {
-			return fmt.Errorf("%s of %d services: %w", phase, services, err)
-		}
-		if err := link(out, filepath.Join(s.work, dir, phase)); err != nil {
+		if err := link(out, filepath.Join(dir, phase)); err != nil {
 			return err
 		}
 	}
@@ -200,7 +174,7 @@ func link(from, to string) error {
 	})
 }
 
-// names are those of the services beside the monolith, as bench/many has them.
+// names are the services beside the monolith, as bench/many has them.
 func (s *scaled) names() []string {
 	var names []string
 	for i := 1; i < s.services; i++ {
@@ -370,10 +344,17 @@ func (s *scaled) read(began time.Time, report rehearsal.Report, samples []usage)
 	return nil
 }
 
+// usage is what a process takes at one moment.
+type usage struct {
+	at        time.Time
+	cpu       time.Duration // so far
+	memoryMiB float64
+}
+
 // usageOf is what a process takes, without its children. It is not there when the
 // process has ended.
 func usageOf(pid int) (u usage, ok bool) {
-	cpu, err := processorTime(pid)
+	cpu, err := threadTime(pid)
 	memory, memoryErr := resident(pid)
-	return usage{at: time.Now(), cpu: cpu, memoryMiB: memory}, err == nil && memoryErr == nil
+	return usage{time.Now(), cpu, memory / (1 << 20)}, err == nil && memoryErr == nil
 }

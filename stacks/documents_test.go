@@ -26,7 +26,7 @@ var written = regexp.MustCompile(`(?s)(<!-- written: ([^>]+) -->\n).*?(<!-- end 
 func TestGoldensInDocuments(t *testing.T) {
 	parts := parts(t)
 	used := map[string]bool{}
-	for _, file := range []string{"README.md", "docs/architecture.md", "docs/environments.md"} {
+	for _, file := range []string{"README.md", "docs/architecture.md", "docs/environments.md", "docs/settings.md"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +84,7 @@ func parts(t *testing.T) map[string]string {
 	for _, phase := range migration.Phases() {
 		layers = append(layers, diagram.Layer{Name: phase.String(), Assembly: inPhase(t, phase)})
 		all["requests, "+phase.String()] = one(inPhase(t, phase))
-		// One picture of the stacks is that of all phases.
+		// One diagram of the stacks is that of all phases.
 		if got := chart(diagram.Stacks(inPhase(t, phase))); got != all["stacks"] {
 			t.Errorf("the stacks in %s are\n%s\nwant\n%s", phase, got, all["stacks"])
 		}

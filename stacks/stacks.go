@@ -16,59 +16,35 @@ import (
 // service, by name. Add calls it before it adds the services' stacks, and returns its
 // error.
 func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
-	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
-		// cfn-lint allows no tags on these. Each is part of something with a tag.
-		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
-	})
-	plan := d.Plan(s)
+	tagEnvironment(scope, s)
 	gate := newGate(scope, s)
-	network := NewNetwork(scope, s)
 	registry := NewRegistry(scope, d, s)
-	cluster := NewCluster(scope, s, network)
-	routings := map[string]*Routing{}
-	var all []*Routing
-	var first *Alarms
-	for _, balancer := range plan.Balancers {
-		routing := NewRouting(scope, s, balancer, network, first)
+	core := newCore(scope, d, s)
+	for _, routing := range core.routings {
 		routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
-		routings[balancer.Name], all = routing, append(all, routing)
-		first = all[0].Alarms
 	}
-
 	phase := newPhase(scope, s)
-	var services []awscdk.Stack
-	alike := newAlike(scope, s, cluster)
-	contexts, err := images()
-	if err != nil {
+	if err := core.addServices(images, registry); err != nil {
 		return err
 	}
-	for i, service := range d.All() {
-		behind, monolith := all, "" // the monolith, which comes first
-		if i > 0 {
-			behind, monolith = []*Routing{routings[service.LoadBalancer]}, d.Monolith.Name
-		}
-		stack := NewService(scope, s, &ServiceProps{
-			Service:  service,
-			Monolith: monolith,
-			Tasks:    plan.Tasks[service.Name],
-			Context:  contexts[service.Name],
-			Alike:    alike,
-			Routings: behind,
-		})
-		stack.AddStackDependency(registry, jsii.String("its image is pushed to its repository"))
-		for _, routing := range behind {
-			stack.AddStackDependency(routing.Stack, jsii.String("a service needs a target group that a listener uses"))
-		}
+	for _, stack := range core.services {
 		phase.AddStackDependency(stack, jsii.String("the phase is reached when every service is"))
-		services = append(services, stack)
 	}
 	if s.Dashboard {
-		watch := NewWatch(scope, d, s, all)
-		for _, stack := range services {
+		watch := NewWatch(scope, d, s, core.routings)
+		for _, stack := range core.services {
 			watch.AddStackDependency(stack, jsii.String("a saved query needs the log groups that it asks"))
 		}
 	}
 	return nil
+}
+
+// tagEnvironment tags everything with the environment that it belongs to.
+func tagEnvironment(scope constructs.Construct, s config.Settings) {
+	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
+		// cfn-lint allows no tags on these. Each is part of something with a tag.
+		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
+	})
 }
 
 // newStack makes a stack whose name begins with the environment's. Only the lookup of an

@@ -1,32 +1,56 @@
 // Many is the CDK app of a deployment with any number of services, to measure what
-// grows with it. It stands where main.go does: run it from the root of the
-// repository, as the CDK command line would, with the number of services, the
-// monolith among them, in CUTOVER_BENCH_SERVICES. With 4 it is as large as the
-// deployment in main.go.
+// grows with it. Run it from the root of the repository, as the CDK command line
+// would, with the number of services in CUTOVER_BENCH_SERVICES. The monolith is one
+// of them, and 4 are as many as the forum has.
 //
 //	CUTOVER_BENCH_SERVICES=30 npx cdk synth --app "go run ./bench/many"
 //
-// All of them run one program, which answers every path with the same bytes
-// whichever service it is (services/internal/echo).
+// With -core it synthesizes only what bench/peer/app.js does. With -images it brings
+// the images' build contexts up to date and prints them by service, as JSON.
+//
+// All services run one program, which answers every path with the same bytes
+// (services/internal/echo).
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"strconv"
 
 	"cutover/config"
+	"cutover/internal/build"
 	"cutover/stacks"
 )
 
 func main() {
+	onlyCore := flag.Bool("core", false, "synthesize network, cluster, load balancers and services only")
+	onlyImages := flag.Bool("images", false, "synthesize nothing, and print the images' build contexts")
+	flag.Parse()
 	const variable = "CUTOVER_BENCH_SERVICES"
 	n, err := strconv.Atoi(os.Getenv(variable))
 	if err != nil || n < 2 {
-		fmt.Fprintf(os.Stderr, "many: %s=%q: it must be the number of services, 2 or more: the monolith and what takes its paths over\n", variable, os.Getenv(variable))
+		fmt.Fprintf(os.Stderr, "many: %s=%q: give the number of services, 2 or more: the monolith and what takes its paths over\n", variable, os.Getenv(variable))
 		os.Exit(2)
 	}
-	os.Exit(stacks.Run(deployment(n)))
+	d := deployment(n)
+	switch {
+	case *onlyCore:
+		err = core(d)
+	case *onlyImages:
+		var contexts map[string]string
+		if contexts, err = images(d, "amd64"); err == nil {
+			err = json.NewEncoder(os.Stdout).Encode(contexts)
+		}
+	default:
+		os.Exit(stacks.Run(d))
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "many: %v\n", err)
+		os.Exit(1)
+	}
 }
 
 // oneBalancer is how many services one load balancer has target groups for beside
@@ -34,9 +58,7 @@ func main() {
 const oneBalancer = 98
 
 // deployment has the monolith and n-1 services, of which each takes a path over.
-// Those that one load balancer has no room for are behind a further one. More than
-// that one has room for are refused by the checks of every deployment, as anything
-// else that is wrong.
+// Services that the load balancer has no room for are behind a further one.
 func deployment(n int) config.Deployment {
 	const program = "services/internal/echo"
 	// With 64 units and 64 MiB a hundred fit on the four instances of the default settings.
@@ -45,7 +67,7 @@ func deployment(n int) config.Deployment {
 	}
 	d := config.Deployment{Monolith: service("api", "/api*", 0)}
 	for i := 1; i < n; i++ {
-		// Of one width, so that no path begins with another service's.
+		// The names have one width, so that no path begins with another service's.
 		name := fmt.Sprintf("service-%03d", i)
 		further := service(name, "/api/"+name+"*", i)
 		if i > oneBalancer {
@@ -54,4 +76,13 @@ func deployment(n int) config.Deployment {
 		d.Services = append(d.Services, further)
 	}
 	return d
+}
+
+// images returns the build contexts, by service.
+func images(d config.Deployment, arch string) (map[string]string, error) {
+	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
+	for _, service := range d.All() {
+		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
+	}
+	return build.Build(context.Background(), options)
 }

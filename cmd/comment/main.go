@@ -1,9 +1,8 @@
-// Comment puts a file below a pull request on GitHub, as one comment: that of the
-// run before is updated in place.
+// Comment puts a file below a pull request on GitHub as a comment. The next run
+// updates the comment in place.
 //
-// It runs with a token that may write, on what a pull request's own code has
-// written, so it does as little as it can with it and needs nothing but the
-// standard library.
+// The program has a token with write access, and its input comes from a pull
+// request's own code. So it does little, and needs only the standard library.
 package main
 
 import (
@@ -26,12 +25,12 @@ import (
 
 const usage = `Usage: comment -pr NUMBER FILE
 
-Puts a file below a pull request as a comment, or in the place of the comment
-that an earlier run has put there: both begin with the same first line, a hidden
-marker such as <!-- cutover review -->.
+Puts a file below a pull request as a comment, or updates the comment of an
+earlier run. Both begin with the same line, a hidden marker such as
+<!-- cutover review -->.
 
   -pr      number of the pull request
-  -author  whose comment is updated (default github-actions[bot])
+  -author  author of the comment to update (default github-actions[bot])
 
 Environment: GITHUB_REPOSITORY (OWNER/NAME), GITHUB_TOKEN, and GITHUB_API_URL
 (default https://api.github.com).
@@ -49,7 +48,7 @@ func main() {
 	}
 }
 
-// limit is how many characters GitHub takes as a comment.
+// limit is the length of GitHub's longest comment in characters.
 const limit = 65536
 
 var (
@@ -69,7 +68,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	case err != nil:
 		return fmt.Errorf("%w\n\n%s", err, usage)
 	case *pr < 1 || flags.NArg() != 1:
-		return fmt.Errorf("a pull request's number and a file are needed\n\n%s", usage)
+		return fmt.Errorf("give the number of a pull request and a file\n\n%s", usage)
 	}
 	g := &github{url: strings.TrimSuffix(getenv("GITHUB_API_URL"), "/"), token: getenv("GITHUB_TOKEN"), repository: getenv("GITHUB_REPOSITORY")}
 	if g.url == "" {
@@ -79,7 +78,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		return fmt.Errorf("GITHUB_REPOSITORY is %q, not OWNER/NAME", g.repository)
 	}
 	if g.token == "" {
-		return errors.New("GITHUB_TOKEN is not set: it is what GitHub is asked with")
+		return errors.New("GITHUB_TOKEN is not set: GitHub's API needs it")
 	}
 	text, err := os.ReadFile(flags.Arg(0))
 	if err != nil {
@@ -89,11 +88,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	first, _, _ := strings.Cut(body, "\n")
 	switch {
 	case !marker.MatchString(first):
-		return fmt.Errorf("%s does not begin with a marker like <!-- cutover review -->, by which the next run would find the comment", flags.Arg(0))
+		return fmt.Errorf("%s does not begin with a marker like <!-- cutover review -->, so the next run could not find the comment", flags.Arg(0))
 	case !utf8.Valid(text):
 		return fmt.Errorf("%s is not UTF-8", flags.Arg(0))
 	case utf8.RuneCountInString(body) > limit:
-		return fmt.Errorf("%s has %d characters, and GitHub takes %d", flags.Arg(0), utf8.RuneCountInString(body), limit)
+		return fmt.Errorf("%s has %d characters: GitHub takes at most %d", flags.Arg(0), utf8.RuneCountInString(body), limit)
 	}
 
 	id, err := g.find(ctx, *pr, first, *author)
@@ -120,8 +119,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 // github is the API of one repository.
 type github struct{ url, token, repository string }
 
-// find returns the id of the author's first comment that begins with the marker,
-// 0 if there is none. Somebody else's is left alone, whatever it begins with.
+// find returns the id of the author's first comment that begins with the marker;
+// 0 if there is none. It ignores the comments of others.
 // https://docs.github.com/en/rest/issues/comments#list-issue-comments
 func (g *github) find(ctx context.Context, pr int, marker, author string) (int64, error) {
 	const most = 100 // to a page
@@ -135,7 +134,7 @@ func (g *github) find(ctx context.Context, pr int, marker, author string) (int64
 			return 0, err
 		}
 		for _, comment := range comments {
-			// GitHub may have made line ends of its own of ours.
+			// GitHub may have changed the line ends.
 			first, _, _ := strings.Cut(comment.Body, "\n")
 			if comment.User.Login == author && strings.TrimSpace(first) == marker {
 				return comment.ID, nil
@@ -147,8 +146,8 @@ func (g *github) find(ctx context.Context, pr int, marker, author string) (int64
 	}
 }
 
-// call asks the API, with a comment's body if there is one, and decodes what it
-// answers.
+// call sends a request, with a comment's body if there is one, and decodes the
+// answer.
 func (g *github) call(ctx context.Context, method, path, body string, into any) error {
 	var content io.Reader
 	if body != "" {

@@ -124,7 +124,7 @@ func TestUpdatedInPlace(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"no marker", "hello", "does not begin with a marker"},
-		{"too long", head + strings.Repeat("é", limit), "has 65560 characters, and GitHub takes 65536"},
+		{"too long", head + strings.Repeat("é", limit), "has 65560 characters: GitHub takes at most 65536"},
 		{"not UTF-8", head + "\xff", "is not UTF-8"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -18,10 +18,10 @@ import (
 	"cutover/migration"
 )
 
-// cdkFile is the file that names the phase.
+// cdkFile is the file with the phase.
 const cdkFile = "cdk.json"
 
-// phase is what the command and its subcommands share.
+// phase is what "phase" and its subcommands share.
 type phase struct {
 	env  string
 	file *step.File
@@ -37,14 +37,19 @@ func phaseCommand(g *global) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "phase",
-		Short: "Show where the migration is and what comes next; go there with next and back",
-		Long: `Phase shows the phases of the migration: the phase in cdk.json, the phase that is
-deployed on AWS, and what a step forward or back does. Phase asks AWS for the SSM
-parameters that a deployment leaves. It needs credentials and a region, in the
-environment or, with the AWS command line, in a profile.
+		Short: "Show the phase of the migration, and move to the next or the one before",
+		Long: `Phase shows:
 
-The services come from cdk.out/deployment.json, which each synthesis writes. If there is
-no such file, phase synthesizes the app.`,
+  - the phase in cdk.json
+  - the phase that is deployed on AWS
+  - what a step forward or back does
+
+The services come from cdk.out/deployment.json, which each synthesis writes. If there is no
+such file, phase synthesizes the app.
+
+Phase reads the deployed phase from the deployment's SSM parameters. For that it needs
+credentials and a region, in the environment or, if you have the AWS command line, in a
+profile.`,
 		Example: `  cutover phase
   cutover phase next
   cutover phase next --canary users=10
@@ -62,7 +67,7 @@ no such file, phase synthesizes the app.`,
 			return nil
 		},
 	}
-	cmd.PersistentFlags().StringVar(&p.env, "env", "", "environment to look at (default: that of cdk.json)")
+	cmd.PersistentFlags().StringVar(&p.env, "env", "", "environment (default: the one in cdk.json)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.AddCommand(nextCommand(g, p), backCommand(g, p), checkCommand(g, p))
 	return cmd
@@ -71,9 +76,10 @@ no such file, phase synthesizes the app.`,
 func checkCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Refuse what cdk.json says if a deployment of it would be refused",
-		Long: `Check asks AWS what is deployed. It fails if cdk.json is more than one step from there, or
-if AWS does not answer. A deployment refuses such a step too, but only once it has begun.`,
+		Short: "Fail if a deployment of cdk.json would be refused",
+		Long: `Check compares the phase in cdk.json with the phase that is deployed on AWS. It fails if
+cdk.json is more than one step away, or if AWS does not answer. A deployment would refuse
+the phase as well, but later.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.load(cmd); err != nil {
@@ -103,14 +109,16 @@ func nextCommand(g *global, p *phase) *cobra.Command {
 	var canary []string
 	cmd := &cobra.Command{
 		Use:   "next",
-		Short: "Make cdk.json name the next phase, or a canary",
-		Long: `Next makes cdk.json name the next phase. It changes the one line of the phase and no other
-byte, and prints what the step does and the commands that deploy it. A canary gives a
-microservice a percentage of its traffic in the phase parallel. A canary goes on the same
-line and replaces the canary before. The next step takes the canary away again.
+		Short: "Write the next phase, or a canary, to cdk.json",
+		Long: `Next writes the next phase to cdk.json. It changes the line "phase" and no other byte.
+Then it prints what the step does and the commands that deploy it.
 
-Next refuses if cdk.json has changes that are not committed, or if AWS answers and cdk.json
-is not what is deployed.`,
+With --canary the phase stays parallel, and a microservice takes over a percentage of its
+traffic. A canary replaces the one before, and the next step removes it.
+
+Next refuses if
+  - cdk.json has changes that are not committed
+  - AWS has another phase than cdk.json, if AWS answers`,
 		Example: `  cutover phase next
   cutover phase next --canary users=10
   cutover phase next --canary users=50,posts=10`,
@@ -125,17 +133,18 @@ is not what is deployed.`,
 			})
 		},
 	}
-	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give `SERVICE=PERCENT` of its traffic to a microservice")
+	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give a microservice this share of its traffic: `SERVICE=PERCENT`")
 	return cmd
 }
 
 func backCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "back",
-		Short: "Make cdk.json name the phase before, or take a canary away",
-		Long: `Back goes the other way than "cutover phase next", with the same checks. From a canary, back
-takes the canary away and stays in parallel: the microservices get requests and may not
-stop until that is deployed.`,
+		Short: "Write the phase before to cdk.json, or remove a canary",
+		Long: `Back writes the phase before to cdk.json, with the checks of "cutover phase next".
+
+If there is a canary, back removes the canary and stays in parallel. The microservices
+may stop only after that is deployed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.move(cmd, newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
@@ -143,7 +152,7 @@ stop until that is deployed.`,
 	}
 }
 
-// load reads where cdk.json and AWS are in the migration.
+// load reads the phase in cdk.json and the phase on AWS.
 func (p *phase) load(cmd *cobra.Command) (err error) {
 	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
@@ -185,7 +194,7 @@ func services(cmd *cobra.Command) (d config.Deployment, err error) {
 	return list.Deployment, err
 }
 
-// move makes cdk.json name another position, if that is allowed.
+// move writes another position to cdk.json, if the step is allowed.
 func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, error)) error {
 	named := p.env != ""
 	if err := p.load(cmd); err != nil {
@@ -237,7 +246,7 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	return nil
 }
 
-// committed refuses a cdk.json with changes that are not committed. If git cannot tell,
+// committed refuses a cdk.json with uncommitted changes. If git does not answer,
 // unknown says why.
 func committed(ctx context.Context) (unknown string, err error) {
 	output, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", cdkFile).Output()
@@ -256,7 +265,7 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
-// changes returns what a step does, as a list.
+// changes lists what a step does.
 func (p *phase) changes(to step.Position) string {
 	lines := step.Changes(p.deployment, p.from, to)
 	return "  " + strings.Join(lines, "\n  ") + "\n"
@@ -323,13 +332,13 @@ type stepJSON struct {
 	Changes []string       `json:"changes"`
 }
 
-// json returns the report for machines.
+// json returns the report for programs.
 func (p *phase) json() any {
 	type deployed struct {
 		Region string `json:"region"`
-		Phase  string `json:"phase,omitempty"` // left out if nothing is deployed
-		Begun  string `json:"begun,omitempty"` // left out if it is the same
-		Shift  *bool  `json:"shift,omitempty"` // left out if unknown
+		Phase  string `json:"phase,omitempty"` // empty if nothing is deployed
+		Begun  string `json:"begun,omitempty"` // the phase, if it is another one
+		Shift  *bool  `json:"shift,omitempty"` // nil if it is not known
 	}
 	report := struct {
 		Env      string         `json:"env"`

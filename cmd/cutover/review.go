@@ -29,13 +29,13 @@ import (
 
 // reviewing has the flags of the command.
 type reviewing struct {
-	base     string
-	rehearse rehearse
-	walk     bool
-	failOn   []string
-	out      string
-	files    string
-	asJSON   bool
+	base      string
+	rehearse  rehearse
+	rehearsal bool
+	failOn    []string
+	out       string
+	files     string
+	asJSON    bool
 
 	progress func(format string, a ...any)
 }
@@ -44,16 +44,22 @@ func reviewCommand(g *global) *cobra.Command {
 	var o reviewing
 	cmd := &cobra.Command{
 		Use:   "review",
-		Short: "Show what a change of the app does to a deployment, without asking AWS",
-		Long: `Review compares the templates of the app in the working directory with those of the base:
-the commit where this branch left another branch. It compares all phases, and the position
-in cdk.json, with the library of "cdk diff". The review begins with replacements, deletions
-and broadened permissions. Then come what a change of phase does, the costs, a short
-rehearsal, and all differences. Review needs no AWS account and leaves the working tree as
-it is: it checks the base out to a directory of its own, and removes that directory.
+		Short: "Show what a branch does to a deployment, without AWS",
+		Long: `Review synthesizes the working tree and its base, the commit at which this branch left
+another one. It synthesizes every phase and the phase in cdk.json, and compares the
+templates with the library of "cdk diff". The review has, in this order:
 
-Review writes review.md, review.json, and comment.md, which fits a comment on GitHub. It
-exits with 0 whatever it finds, unless --fail-on names the finding.`,
+  - replacements, deletions and broadened permissions
+  - what a change of phase does
+  - what a month costs more or less
+  - a short rehearsal
+  - all differences
+
+Review needs no AWS account and does not change the working tree: it checks the base out
+to a directory of its own, and removes the directory at the end.
+
+It writes review.md, review.json and comment.md, which fits into a comment on GitHub.
+The exit code is 0 whatever the review finds. To exit with 1, name findings in --fail-on.`,
 		Example: `  cutover review
   cutover review --base v1.4.0 --rehearsal=false
   cutover review --base origin/main --fail-on replacement,broadening`,
@@ -62,13 +68,13 @@ exits with 0 whatever it finds, unless --fail-on names the finding.`,
 	}
 	flags := cmd.Flags()
 	o.rehearse.how.flags(cmd)
-	flags.StringVar(&o.base, "base", "main", "commit, branch or tag to compare with, at the commit where this branch left it")
-	flags.BoolVar(&o.walk, "rehearsal", true, "rehearse the migration (about a minute)")
+	flags.StringVar(&o.base, "base", "main", "commit, branch or tag that this branch left")
+	flags.BoolVar(&o.rehearsal, "rehearsal", true, "rehearse the migration (about a minute)")
 	flags.IntVar(&o.rehearse.rate, "rate", 300, "requests per second of the rehearsal")
-	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "least time to stay in a phase of the rehearsal")
-	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 on any of these findings: "+strings.Join(review.Findings(), ", "))
+	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "shortest time in a phase of the rehearsal")
+	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 after one of these `FINDINGS`: "+strings.Join(review.Findings(), ", "))
 	flags.StringVar(&o.out, "out", filepath.Join("build", "review"), "directory of the review")
-	flags.StringVar(&o.files, "files", "", "address of the review's directory, for the comment")
+	flags.StringVar(&o.files, "files", "", "`URL` of the review's directory, for a link in the comment")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -116,8 +122,8 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// progress returns a function that prints what is being done, with the seconds since the
-// beginning. Several goroutines may call it.
+// progress returns a function that prints a step and the time since the beginning.
+// Several goroutines may call it.
 func progress(w io.Writer) func(string, ...any) {
 	begin := time.Now()
 	var mu sync.Mutex
@@ -140,7 +146,7 @@ type side struct {
 	assemblies map[string]*assembly.Assembly // by position
 }
 
-// review compares the two sides and rehearses the migration.
+// review compares, estimates and rehearses, and returns the report.
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
@@ -187,7 +193,7 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}
-	if err := o.compare(ctx, report, before, head); err != nil || !o.walk {
+	if err := o.compare(ctx, report, before, head); err != nil || !o.rehearsal {
 		return report, err
 	}
 	return report, o.rehearsed(ctx, g, report, head)
@@ -237,7 +243,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 // out is part of the report: nothing that was found before may be lost.
 func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
-	o.rehearse.path, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
+	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {
@@ -248,7 +254,7 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err != nil:
+	case err != nil: // keep the findings
 		report.Rehearsal = review.NoRehearsal(err)
 		return nil
 	}
@@ -256,7 +262,7 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	return err
 }
 
-// commit returns the commit to compare with, and the directory of the app in the
+// commit finds the commit to compare with, and the directory of the app within the
 // repository.
 func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
 	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
@@ -279,18 +285,18 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 	return prefix, commit, nil
 }
 
-// named returns the abbreviated id of a commit, and the id with the subject as Markdown.
+// named returns a commit's abbreviated id, and the id with the subject as Markdown.
 func named(ctx context.Context, commit string) (short, text string, err error) {
 	line, err := git(ctx, "log", "-1", "--format=%h %s", commit)
 	if err != nil {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// As code, the subject is no Markdown and notifies nobody.
+	// In backquotes nothing is Markdown, and a name notifies nobody.
 	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
-// uncommitted lists the files with changes that are not committed.
+// uncommitted lists the files with uncommitted changes.
 func uncommitted(ctx context.Context) ([]string, error) {
 	files := []string{}
 	status, err := git(ctx, "status", "--porcelain", "-z")
@@ -303,14 +309,14 @@ func uncommitted(ctx context.Context) ([]string, error) {
 			continue
 		}
 		files = append(files, entries[i][3:])
-		if entries[i][0] == 'R' || entries[i][0] == 'C' { // the name before follows
+		if entries[i][0] == 'R' || entries[i][0] == 'C' { // the old name follows
 			i++
 		}
 	}
 	return files, nil
 }
 
-// git returns what git prints, without the last line's end.
+// git runs git and returns its output, without the end of the line.
 func git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	var stdout, stderr bytes.Buffer
@@ -328,7 +334,7 @@ func git(ctx context.Context, args ...string) (string, error) {
 }
 
 // checkout checks a commit out to a directory of its own. The directory is always the
-// same, so the compiler's cache has what was compiled there.
+// same, so the compiler's cache is of use.
 func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
 	if tree, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
@@ -337,10 +343,10 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		return "", nil, err
 	}
 	remove = func() error {
-		// After Ctrl-C too.
+		// Remove the worktree after Ctrl-C, too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		// The worktree, the rest of a broken one, and git's record of it.
+		// Remove the worktree, remains of a broken one, and git's record of it.
 		_, refused := git(ctx, "worktree", "remove", "--force", tree)
 		if err := os.RemoveAll(tree); err != nil {
 			return err
@@ -351,7 +357,7 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		_, err := git(ctx, "worktree", "prune")
 		return err
 	}
-	if err := remove(); err != nil { // left by a review that was killed
+	if err := remove(); err != nil { // remains of a run that was killed
 		return "", nil, err
 	}
 	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
@@ -381,12 +387,12 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 	return s, nil
 }
 
-// commandOf returns the CDK command line of the base. If the base locks the same packages
-// as the head, that is the head's.
+// commandOf returns the CDK command line for the base. It is the head's, if the base
+// locks the same packages.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
 	of := func(s *side) []byte {
-		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a file there is nothing to install
+		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a lock file there is nothing to install
 		return text
 	}
 	locked := of(base)
@@ -405,8 +411,8 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }
 
-// synthesize writes and reads an assembly for each phase, and for the position in
-// cdk.json. The head's position is validated: it is what would be deployed.
+// synthesize writes and reads an assembly for every phase and for the position in
+// cdk.json. It validates the head's position, which would be deployed.
 func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
 	positions := []step.Position{}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -113,7 +114,7 @@ func TestScripts(t *testing.T) {
 			}
 			return err == nil, nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "replace": replace, "deployed": deployed, "asked": asked, "forum": forum, "load": load, "alarms": alarms, "minutes": minutes},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ask": ask, "await": await, "until": until, "replace": replace, "deployed": deployed, "asked": asked, "forum": forum, "load": load, "alarms": alarms, "minutes": minutes},
 	})
 }
 
@@ -168,6 +169,24 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s does not come to have %q; it has\n%s", args[0], args[1], text)
+		}
+	}
+}
+
+// until is "until REGEXP COMMAND ARG...": it runs the command, whatever its exit
+// code, until the standard output matches.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until REGEXP COMMAND ARG...")
+	}
+	matches := regexp.MustCompile("(?m)" + args[0])
+	for deadline := time.Now().Add(2 * time.Minute); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		if matches.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not come to say %q: %v\n%s%s", args[1], args[0], err, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 		}
 	}
 }

@@ -21,8 +21,8 @@ import (
 
 // The results of watch other than "go on". Each has an exit code of its own.
 var (
-	errWait = errors.New("there is no telling yet: wait")
-	errBack = errors.New("it is worse than before: go back")
+	errWait = errors.New("it is too early to tell: wait")
+	errBack = errors.New("a microservice is worse than the monolith: go back")
 )
 
 // watch has the flags of the command.
@@ -36,27 +36,30 @@ func watchCommand(g *global) *cobra.Command {
 	var o watch
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Compare a canary with the monolith, and say go on, wait or back",
-		Long: fmt.Sprintf(`Watch compares the microservices of a canary with the monolith, and says what to do. After
-the switch it compares all microservices.
+		Short: "Compare a canary with the monolith: go on, wait or go back",
+		Long: fmt.Sprintf(`Watch compares microservices with the monolith: the canary's in parallel, all of them
+after the switch. It prints a verdict, the reason and the next command.
 
-  back   for %d periods in a row, a service was worse than the monolith: its 5xx rate was
-         more than %g percentage point higher, its p99 was above %v and %g times the
-         monolith's, or it had more unhealthy targets
-  wait   a service was worse in one period only, or it is too early to tell: watch needs
-         %[1]d periods since the canary began, with %[5]d requests of the service in each
-  go on  otherwise
+A microservice is worse than the monolith in a period if one of these holds:
 
-If the monolith has fewer requests, it counts as free of errors, and latencies are not
-compared.
+  - its 5xx rate is more than %[2]g percentage point above the monolith's
+  - its p99 is above %[3]v and above %[4]g times the monolith's
+  - it has more unhealthy targets
 
-If a deployment runs on this machine, watch looks at that deployment, and the next step is
-a "cutover deploy". Otherwise watch looks at the environment on AWS: at its alarms, which
-compare the same (setting "alarms"), and at their metrics, by the minute. If a canary on AWS
-replaces another canary, let it run for %[6]v before you judge it.
+Verdict, with the exit code:
 
-Watch asks until it can tell. Its exit codes are 0 (go on), 2 (wait), 3 (back), and 1 if
-something is in the way.`,
+  go on  0  no microservice is worse
+  wait   2  one was worse in one period, or there are not yet %[1]d periods with %[5]d requests each
+  back   3  one was worse in %[1]d consecutive periods
+
+The exit code is 1 after an error. If the monolith has fewer than %[5]d requests, it counts
+as free of errors, and its latency is not compared.
+
+Watch looks at the deployment on this machine, or at AWS if nothing runs here. On AWS it
+reads the alarms and their metrics, in periods of a minute; the setting "alarms" creates
+the alarms. After you replace a canary on AWS, wait %[6]v before you judge the new one.
+
+Watch asks until it has a verdict other than wait, or until --timeout.`,
 			canary.Periods, canary.MaxErrorPoints, canary.MinLatency, canary.MaxLatencyRatio, canary.MinRequests, canary.Periods*canary.Period),
 		Example: `  cutover watch
   cutover watch --local --period 30s
@@ -65,13 +68,13 @@ something is in the way.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.local, "local", false, "look at this machine")
-	flags.BoolVar(&o.aws, "aws", false, "look at AWS (default if no deployment runs here)")
-	flags.StringVar(&o.env, "env", "", "environment to look at on AWS (default: that of cdk.json)")
+	flags.BoolVar(&o.local, "local", false, "compare on this machine")
+	flags.BoolVar(&o.aws, "aws", false, "compare on AWS (default if no deployment runs here)")
+	flags.StringVar(&o.env, "env", "", "environment on AWS (default: the one in cdk.json)")
 	flags.DurationVar(&o.period, "period", 10*time.Second, "length of a period on this machine")
-	flags.BoolVar(&o.once, "once", false, "say what is known now, and do not wait")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how long to ask before the answer is wait")
-	flags.BoolVar(&o.asJSON, "json", false, "print the last answer as JSON")
+	flags.BoolVar(&o.once, "once", false, "print the verdict of this moment")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "longest time to ask")
+	flags.BoolVar(&o.asJSON, "json", false, "print the last verdict as JSON")
 	cmd.MarkFlagsMutuallyExclusive("local", "aws")
 	cmd.MarkFlagsMutuallyExclusive("local", "env")
 	return cmd
@@ -85,10 +88,10 @@ type watched struct {
 	Seconds float64        `json:"periodSeconds"`
 	Verdict canary.Verdict `json:"verdict"`
 	Reasons []string       `json:"reasons"`
-	// Services has the services that are compared with the monolith.
+	// Services are compared with the monolith.
 	Monolith string           `json:"monolith"`
 	Services []watchedService `json:"services"`
-	Next     []nextStep       `json:"next"` // each one carries the verdict out
+	Next     []nextStep       `json:"next"` // commands that follow the verdict
 
 	switched bool
 	length   time.Duration
@@ -101,7 +104,7 @@ type nextStep struct {
 
 type watchedService struct {
 	Service string `json:"service"`
-	// Percent is how much of its traffic the service gets.
+	// Percent is the share of its traffic that the service gets.
 	Percent  float64          `json:"percent"`
 	Rounds   []canary.Round   `json:"rounds"` // never null
 	Findings []canary.Finding `json:"findings"`
@@ -158,7 +161,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// state returns the findings without figures. If they change, a line is printed.
+// state tells whether a new line is worth printing: it leaves the figures out.
 func (w *watched) state() string {
 	var b strings.Builder
 	for _, s := range w.Services {
@@ -170,7 +173,7 @@ func (w *watched) state() string {
 	return b.String()
 }
 
-// source returns the function that looks at the target, and how often to call it.
+// source returns the function that compares, and the time between two comparisons.
 func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(context.Context) (*watched, error), every time.Duration, err error) {
 	ctx := cmd.Context()
 	client := local.NewClient(g.state)
@@ -206,7 +209,7 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, services, v) }, 15 * time.Second, nil
 }
 
-// here looks at this machine.
+// here compares on this machine.
 func (o *watch) here(ctx context.Context, client *local.Client, services config.Deployment, v *view) (*watched, error) {
 	monolith := services.Monolith.Name
 	found, err := client.Canaries(ctx, monolith, o.period)
@@ -233,7 +236,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-// watcher returns the watcher of the environment on AWS, and the services it compares.
+// watcher returns the watcher on AWS, and the services that it compares.
 func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
 	if p.notAsked != nil {
 		return nil, nil, p.notAsked
@@ -253,7 +256,7 @@ func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, er
 	return w, services, err
 }
 
-// there looks at AWS.
+// there compares on AWS.
 func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, services []config.Service, v *view) (*watched, error) {
 	all, err := watcher.Look(ctx)
 	if err != nil {
@@ -283,8 +286,7 @@ func (w *watched) decide() {
 	w.Verdict, w.Reasons = canary.Decide(findings)
 }
 
-// next fills in the commands that carry the verdict out. The canary follows the command
-// more.
+// next fills in the next commands. The command more needs a canary at its end.
 func (w *watched) next(wait, back, more, switched, retired string) {
 	switch {
 	case w.Verdict == canary.Wait:
@@ -301,8 +303,8 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 	}
 }
 
-// more returns a canary with more traffic: half, then all. If the canary has all traffic,
-// more returns nothing.
+// more returns a canary with more traffic: half, and then all. It is empty if the
+// canary has all traffic.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
@@ -318,8 +320,8 @@ func (w *watched) more() string {
 	return step.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows the comparison at one moment. If there is no room for all lines, it shows
-// the first lines of the verdict.
+// watched shows a comparison. If there is not enough room, it shows as much of the
+// verdict as fits.
 func (v *view) watched(w *watched, room int) string {
 	table, verdict := v.compared(w), v.verdict(w)
 	if room == 0 || strings.Count(table+verdict, "\n") <= room {
@@ -363,7 +365,7 @@ func (v *view) compared(w *watched) string {
 			continue
 		}
 		row(s.Service, traffic, &last.Service, s.Findings)
-		if next == nil || next.Monolith != last.Monolith { // once for those at one load balancer
+		if next == nil || next.Monolith != last.Monolith { // once for each load balancer
 			row(w.Monolith, "", &last.Monolith, nil)
 		}
 	}
@@ -371,7 +373,7 @@ func (v *view) compared(w *watched) string {
 	return b.String()
 }
 
-// verdict returns what to do, why, and how.
+// verdict returns the verdict, its reasons and the next commands.
 func (v *view) verdict(w *watched) string {
 	var b strings.Builder
 	reasons := w.Reasons
@@ -426,7 +428,7 @@ var found = map[canary.State]color.Attribute{
 	canary.OK: color.FgGreen, canary.High: color.FgYellow, canary.NotEnough: color.FgYellow, canary.Worse: color.FgRed,
 }
 
-// foundState matches a state in a table. A state is never the first cell of its line.
+// foundState matches a state in a table. A state is never the first cell of a row.
 var foundState = regexp.MustCompile(`(?m) (ok|high|worse|not enough|not compared)( |$)`)
 
 // states colours the states in an aligned table.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,8 +123,9 @@ func shifted(ts *testscript.TestScript, text []byte, service string, percent int
 	return text
 }
 
-// load is "load PORT PATH": from now on until the script ends, a client asks the
-// listener of that port in the template some 300 times in a second.
+// load is "load PORT PATH": from now on until the script ends, clients ask the
+// listener of that port in the template some 300 times in a second. There are four,
+// so that a slow answer does not hold up the others.
 func load(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: load PORT PATH")
@@ -136,24 +138,26 @@ func load(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	url := strings.Replace(status.Listeners[at].URL, "localhost", "127.0.0.1", 1) + args[1]
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
+	var clients sync.WaitGroup
 	ts.Defer(func() {
 		stop()
-		<-ended
+		clients.Wait()
 	})
-	go func() {
-		defer close(ended)
-		for tick := time.NewTicker(time.Second / 300); ; {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if response, err := http.Get(url); err == nil {
-					response.Body.Close()
+	tick := time.NewTicker(time.Second / 300)
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+					if response, err := http.Get(url); err == nil {
+						response.Body.Close()
+					}
 				}
 			}
-		}
-	}()
+		})
+	}
 }
 
 // cloudWatch is the part of CloudWatch that tells of alarms and metrics.

@@ -1,4 +1,4 @@
-// Emulate runs a command against an AWS that is emulated on this machine.
+// Emulate runs a command against an emulated AWS on this machine.
 package main
 
 import (
@@ -20,19 +20,19 @@ import (
 
 const usage = `Usage: emulate [-hold] COMMAND [ARGUMENT...]
 
-Starts an emulated AWS on this machine, bootstraps it for CDK, runs the command
-with the environment that leads the AWS command lines and SDKs there, and stops
-the emulator again. The exit code is the command's.
+Starts an emulated AWS on this machine, bootstraps it for CDK, runs the command,
+and stops the emulator. The environment of the command leads cdk, aws and the AWS
+SDKs to the emulator. The exit code is the command's.
 
   emulate cdk deploy --all --require-approval never
   emulate -hold cdk deploy --all --require-approval never
   emulate bash
 
-  -hold  after a command that succeeded, keep the emulator up until Ctrl-C, if
-         there is a terminal to press it in; and where this machine lacks what
-         the emulator needs, say so and succeed without running the command
+  -hold  if the command succeeds in a terminal, keep the emulator up until Ctrl-C;
+         if a program is missing that the emulator needs, say so and succeed
+         without the command
 
-It needs Docker, and Python 3 with moto. Nothing it does leaves this machine.
+The emulator needs Docker, and Python 3 with moto. Nothing leaves this machine.
 `
 
 func main() {
@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 
 	if missing := emulate.Missing(); len(missing) > 0 {
-		fmt.Fprintf(stderr, "There is no emulated AWS on this machine, for it lacks:\n  %s\n", strings.Join(missing, "\n  "))
+		fmt.Fprintf(stderr, "The emulated AWS cannot run here. This machine lacks:\n  %s\n", strings.Join(missing, "\n  "))
 		if !*hold {
 			return 1
 		}
@@ -102,7 +102,7 @@ func withAWS(ctx context.Context, command []string, hold bool, stdout, stderr io
 	}
 
 	if !isatty.IsTerminal(os.Stdin.Fd()) {
-		fmt.Fprintln(stdout, "\nThere is no terminal to wait in, so the emulated AWS stops: nothing is running.")
+		fmt.Fprintln(stdout, "\nThere is no terminal to wait in, so the emulated AWS stops. Nothing runs any more.")
 		return nil
 	}
 	fmt.Fprintf(stdout, "\nThe emulated AWS is up at %s until you press Ctrl-C. To use it from another terminal:\n", aws.Endpoint())

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What the command itself does is run by the continuous integration; here is
-// what it says to those who call it wrongly.
+// The continuous integration runs the command itself. This is what it says to a
+// wrong call.
 func TestUsage(t *testing.T) {
 	tests := []struct {
 		args           []string

@@ -34,10 +34,10 @@ func main() {
 
 const usage = `Usage: sbom [-arch ARCH] [-out DIR] SERVICE...
 
-Builds the images' binaries of the services, as a deployment does, and writes
-DIR/SERVICE.json for each: what it is made of, read from the binary itself, as
-CycloneDX. The same source gives the same bytes. A service is the name of a
-directory in services/; the working directory is the repository's root.
+Builds the binaries of the services' images as a deployment does. Writes the
+parts of each binary to DIR/SERVICE.json, in the format CycloneDX. The same source
+gives the same bytes. SERVICE is the name of a directory in services/. Run the
+command in the repository's root.
 
 `
 
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		file := filepath.Join(*out, name+".json")
 		if err := write(file, bom); err != nil {
-			return fmt.Errorf("%s cannot be written: %w", file, err)
+			return fmt.Errorf("cannot write %s: %w", file, err)
 		}
 		fmt.Fprintf(stdout, "%s: %d components\n", file, len(*bom.Components))
 	}
@@ -88,13 +88,13 @@ func write(file string, bom *cdx.BOM) error {
 }
 
 // describe makes the bill of materials of a service's image. The image is the
-// binary and nothing else, and a Go binary knows what it was linked from: the
-// standard library and the modules with their checksums. It has neither a serial
-// number nor a time, which would differ from one build to the next.
+// binary and nothing else. A Go binary contains a list of what it was linked from:
+// the standard library and the modules with their checksums. The bill has neither
+// a serial number nor a time, for they would differ between builds.
 func describe(name, binary string) (*cdx.BOM, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
-		return nil, fmt.Errorf("%s does not say what it was built from: %w", binary, err)
+		return nil, fmt.Errorf("cannot read from %s what it was built from: %w", binary, err)
 	}
 	content, err := os.ReadFile(binary)
 	if err != nil {
@@ -132,7 +132,7 @@ func describe(name, binary string) (*cdx.BOM, error) {
 	return bom, nil
 }
 
-// component is a Go module, identified the way vulnerability databases do
+// component is a Go module with the identifier of vulnerability databases
 // (https://github.com/package-url/purl-spec/blob/main/types-doc/golang-definition.md).
 func component(path, version, sum string) cdx.Component {
 	purl := "pkg:golang/" + path

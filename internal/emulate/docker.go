@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// A dockerEngine is the engine that images are built and pushed with: the one that is running, or one of our own.
+// A dockerEngine builds and pushes the images: the engine that runs already, or one of our own.
 type dockerEngine struct {
-	host   string // as in DOCKER_HOST; empty: the docker command's own choice
+	host   string // as in DOCKER_HOST; empty for the docker command's own choice
 	config string // directory of the docker command's configuration
 	legacy bool   // build without BuildKit, because the buildx plugin is missing
 }
@@ -30,7 +30,7 @@ func (d dockerEngine) env() []string {
 	return out
 }
 
-// dockerRuns reports whether the docker command reaches an engine.
+// dockerRuns tells whether the docker command reaches an engine.
 func dockerRuns(env []string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -39,7 +39,7 @@ func dockerRuns(env []string) bool {
 	return cmd.Run() == nil
 }
 
-// DockerMissing returns what this machine lacks for [StartDocker]; nothing if it lacks nothing.
+// DockerMissing returns what this machine lacks for [StartDocker].
 func DockerMissing() []string {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return []string{"the docker command"}
@@ -51,7 +51,7 @@ func DockerMissing() []string {
 		return []string{"a running Docker engine, or dockerd to start one"}
 	}
 	if !isRoot() {
-		return []string{"a running Docker engine (to start one with dockerd takes root)"}
+		return []string{"a running Docker engine (only root can start one with dockerd)"}
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func (a *AWS) startDocker(ctx context.Context) error {
 		return err
 	}
 	a.docker.legacy = exec.Command("docker", "buildx", "version").Run() != nil
-	// The engine may be found through a context of the configuration that env leaves aside.
+	// The engine's address may be in the user's Docker configuration, which env hides.
 	host, stop, err := StartDocker(ctx, a.dir)
 	if err != nil {
 		return err
@@ -75,9 +75,9 @@ func (a *AWS) startDocker(ctx context.Context) error {
 	return nil
 }
 
-// StartDocker returns the Docker engine that is running, or starts one with all that is its own in a directory, which takes
-// root. The host is as in DOCKER_HOST; of an engine that was running it may be empty, for the docker command's own choice.
-// Stop ends an engine that was started, with its containers; it is nil for another.
+// StartDocker returns the address of the Docker engine that runs, or starts an engine with its files in a directory. Only
+// root can start one. The address is as in DOCKER_HOST; it may be empty for an engine that ran already. Stop ends an
+// engine that StartDocker has started, with its containers. For an engine that ran already it is nil.
 func StartDocker(ctx context.Context, dir string) (host string, stop func() error, err error) {
 	if dockerRuns(nil) {
 		if host = os.Getenv("DOCKER_HOST"); host == "" {
@@ -92,8 +92,8 @@ func StartDocker(ctx context.Context, dir string) (host string, stop func() erro
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", nil, err
 	}
-	// The engine is for building, pushing and running images on this host: it needs no packet filter, which it would
-	// leave behind. Ports are published by its userland proxy.
+	// The engine builds, pushes and runs images on this host. It needs no packet filter, and would not remove one. Its
+	// userland proxy publishes ports.
 	_, err = net.InterfaceByName("docker0")
 	bridged := err == nil
 	p, err := startProcess(log, os.Environ(), "dockerd",
@@ -120,7 +120,7 @@ func StartDocker(ctx context.Context, dir string) (host string, stop func() erro
 	return host, stop, nil
 }
 
-// removeImages takes our images out of the user's engine.
+// removeImages removes our images from the user's engine.
 func (a *AWS) removeImages() error {
 	if a.registry == "" {
 		return nil

@@ -1,13 +1,16 @@
-// Package emulate runs an AWS on this machine that the real CDK CLI can bootstrap, deploy to, compare with and destroy:
-// the service APIs by moto (a Python program), CloudFormation by a package of its own on top of them, ECR with a real
-// registry behind it, and a Docker engine that builds and pushes the images.
+// Package emulate runs an AWS on this machine. The real CDK CLI can bootstrap it, deploy to it, compare with it and
+// destroy what it has deployed. The emulated AWS consists of
+//   - the service APIs, by moto, a Python program;
+//   - CloudFormation, by a package of its own on top of moto;
+//   - ECR, with a real registry behind it;
+//   - a Docker engine that builds and pushes the images.
 //
-// Everything listens on the loopback interface, on free ports, and lives in one temporary directory. Nothing is left
-// after Close: no process, mount, network interface, image or file.
+// Everything listens on the loopback interface, on free ports, and lives in one temporary directory. Close leaves no
+// process, mount, network interface, image or file.
 //
-// What is emulated ends at the control plane. No instance boots, no task runs, no request is routed, no Lambda function
-// is invoked (custom resources succeed at once) and no permission is checked. Resource types that the CloudFormation
-// package has no handler for are recorded only; AWS.Recorded names those that a deployment contained.
+// The emulation ends at the control plane. No instance boots, no task runs, no load balancer routes a request, no Lambda
+// function runs (custom resources succeed at once), and nobody checks a permission. The CloudFormation package only
+// records resource types without a handler. AWS.Recorded names those that a deployment contained.
 package emulate
 
 import (
@@ -30,7 +33,7 @@ import (
 	"cutover/internal/emulate/cloudformation"
 )
 
-// The account and region that are emulated.
+// The emulated account and region.
 const (
 	Account = "123456789012"
 	Region  = "us-east-1"
@@ -38,9 +41,9 @@ const (
 
 // Options may all be left out.
 type Options struct {
-	// Log receives what the emulator does, one line each: stacks, refused pushes, failures. Default: nowhere.
+	// Log receives a line for each stack, refused push and failure. Default: no log.
 	Log io.Writer
-	// StartTimeout bounds the start of moto and of the Docker engine, each. Default: 60 s.
+	// StartTimeout is the time for moto to start, and for the Docker engine. Default: 60 s.
 	StartTimeout time.Duration
 }
 
@@ -58,7 +61,7 @@ type AWS struct {
 	closeErr  error
 }
 
-// Missing returns what this machine lacks for Start, each with what to do about it; nothing if it lacks nothing.
+// Missing returns what this machine lacks for Start, each with its remedy.
 func Missing() []string {
 	var out []string
 	if !supported {
@@ -68,7 +71,7 @@ func Missing() []string {
 }
 
 func motoMissing() []string {
-	// moto's server needs Flask, which the extra "server" brings.
+	// moto's server needs Flask, which comes with the extra "server".
 	python := exec.Command("python3", "-c", "import importlib.util as u, sys; sys.exit(not (u.find_spec('moto') and u.find_spec('flask')))")
 	python.Dir = os.TempDir() // Python imports from the current directory first
 	if python.Run() != nil {
@@ -77,8 +80,8 @@ func motoMissing() []string {
 	return nil
 }
 
-// Start runs the emulator until Close is called or ctx ends, whichever is first. It fails if a program is missing (see
-// Missing) or does not come up in time; nothing is left running then.
+// Start runs the emulator until Close or the end of ctx. It fails if a program is missing (see Missing) or does not start
+// in time. After a failure, nothing runs.
 func Start(ctx context.Context, o Options) (*AWS, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
@@ -106,7 +109,7 @@ func (a *AWS) start(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
 	defer cancel()
 	docker := make(chan error, 1)
-	go func() { docker <- a.startDocker(ctx) }() // beside moto: each takes seconds
+	go func() { docker <- a.startDocker(ctx) }() // beside moto, for each takes seconds
 	err := a.startServices(ctx)
 	return errors.Join(err, <-docker)
 }
@@ -133,8 +136,7 @@ func (a *AWS) startServices(ctx context.Context) error {
 	return nil
 }
 
-// named is the listener's address with the host's name in place of its number. Template URLs and Docker's idea of a
-// registry that needs no TLS both go by the name.
+// named is the listener's address with the name localhost. Template URLs need the name, and Docker uses no TLS for it.
 func named(l net.Listener) string {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	return "localhost:" + port
@@ -160,7 +162,7 @@ func (a *AWS) startMoto(ctx context.Context) (string, error) {
 	p, err := startProcess(filepath.Join(a.dir, "moto.log"), append(os.Environ(),
 		"MOTO_ACCOUNT_ID="+Account,
 		"MOTO_IAM_LOAD_MANAGED_POLICIES=true", // roles attach them
-		"MOTO_EC2_LOAD_DEFAULT_AMIS=false",    // slow, and nothing looks at them
+		"MOTO_EC2_LOAD_DEFAULT_AMIS=false",    // slow, and unused
 		"PYTHONDONTWRITEBYTECODE=1",
 	), "python3", "-c", motoServer, "-H", "127.0.0.1", "-p", port)
 	if err != nil {
@@ -178,19 +180,18 @@ func (a *AWS) startMoto(ctx context.Context) (string, error) {
 	})
 }
 
-// Registry returns the address (localhost and a port) of the registry behind ECR. An image that a template names
-// 123456789012.dkr.ecr.us-east-1.amazonaws.com/NAME:TAG is there as NAME:TAG.
+// Registry returns the address of the registry behind ECR: localhost and a port. The registry has an image
+// 123456789012.dkr.ecr.us-east-1.amazonaws.com/NAME:TAG of a template as NAME:TAG.
 func (a *AWS) Registry() string { return a.registry }
 
 // Endpoint returns the URL of the APIs.
 func (a *AWS) Endpoint() string { return "http://" + a.address }
 
-// Recorded returns the resource types that were deployed but exist in CloudFormation only, so that nothing about them
-// can be read back.
+// Recorded returns the deployed resource types that exist in CloudFormation only. No API has anything about them.
 func (a *AWS) Recorded() []string { return a.engine.Recorded() }
 
-// Env returns an environment for the CDK CLI, programs with an AWS SDK and the docker command: that of this process, but
-// led to the emulator and kept from the user's own profile, credentials, Docker context and CDK cache.
+// Env returns an environment for the CDK CLI, programs with an AWS SDK and the docker command. It is the environment of
+// this process, but leads to the emulator. It hides the user's profile, credentials, Docker context and CDK cache.
 func (a *AWS) Env() []string {
 	own := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "AWS_") || strings.HasPrefix(kv, "CDK_") || strings.HasPrefix(kv, "DOCKER_")
@@ -205,7 +206,7 @@ func (a *AWS) Env() []string {
 	), a.docker.env()...)
 }
 
-// Close stops everything and removes what it left. It may be called more than once.
+// Close stops everything and removes all files. Later calls do nothing.
 func (a *AWS) Close() error {
 	a.closeOnce.Do(func() {
 		var errs []error
@@ -236,11 +237,11 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	return l.w.Write(b)
 }
 
-// A process is a child that is to die with this one.
+// A process is a child that dies with this process.
 type process struct {
 	cmd  *exec.Cmd
 	log  string
-	done chan struct{} // closed when it has exited
+	done chan struct{} // closed after its exit
 }
 
 func startProcess(log string, env []string, name string, args ...string) (*process, error) {
@@ -262,16 +263,16 @@ func startProcess(log string, env []string, name string, args ...string) (*proce
 	return p, nil
 }
 
-// await waits until ready answers true, asking often.
+// await waits until ready returns true.
 func (p *process) await(ctx context.Context, ready func() bool) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended at its start:\n%s", p.cmd.Path, p.tail())
+			return fmt.Errorf("%s ended too early:\n%s", p.cmd.Path, p.tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s did not come up in time:\n%s", p.cmd.Path, p.tail())
+			return fmt.Errorf("%s did not start in time:\n%s", p.cmd.Path, p.tail())
 		case <-tick.C:
 			if ready() {
 				return nil
@@ -286,7 +287,7 @@ func (p *process) tail() []byte {
 	return bytes.Join(lines[max(0, len(lines)-20):], []byte("\n"))
 }
 
-// stop asks the process to end, and after the grace period ends it and all it started.
+// stop asks the process to end. After the grace period it kills the process and all that it has started.
 func (p *process) stop(grace time.Duration) error {
 	terminate(p.cmd.Process)
 	select {

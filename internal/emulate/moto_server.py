@@ -1,4 +1,4 @@
-"""moto's server, with a mistake of version 5.2 corrected."""
+"""moto's server, with the correction of a mistake in version 5.2."""
 
 import sys
 
@@ -10,8 +10,8 @@ check = ECS._validate_container_defs
 
 @staticmethod
 def check_without_launch_type(memory, container_definitions, requires_compatibilities):
-    # A container on EC2 needs memory or memoryReservation. moto insists on the first as soon as a task definition says
-    # that it requires EC2, and has the right check for all others.
+    # A container on EC2 needs memory or memoryReservation. If a task definition requires EC2, moto insists on memory.
+    # For all other task definitions, its check is right.
     check(memory, container_definitions, None)
 
 

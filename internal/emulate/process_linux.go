@@ -10,8 +10,8 @@ import (
 
 const supported = true
 
-// childAttributes put a child into a process group of its own, so that Ctrl-C reaches it through Close only, and have the
-// kernel end it if this process dies without Close. SIGTERM lets a Docker engine stop its containers and its containerd.
+// childAttributes give a child a process group of its own, so that Ctrl-C reaches it through Close only. The kernel ends
+// the child if this process dies without Close. After SIGTERM, a Docker engine stops its containers and its containerd.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }
@@ -22,7 +22,7 @@ func killGroup(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGKILL) }
 
 func isRoot() bool { return os.Geteuid() == 0 }
 
-// unmountBelow removes the mounts that a Docker engine that had to be killed left in its directory.
+// unmountBelow removes the mounts that a killed Docker engine has left in its directory.
 func unmountBelow(dir string) {
 	b, _ := os.ReadFile("/proc/self/mounts")
 	for _, line := range strings.Split(string(b), "\n") {
@@ -32,8 +32,8 @@ func unmountBelow(dir string) {
 	}
 }
 
-// removeBridge deletes the network interface that a Docker engine leaves when it stops, unless another engine is running,
-// which would share it.
+// removeBridge deletes the network interface that a stopped Docker engine leaves. Another engine may share the
+// interface: while one runs, the interface stays.
 func removeBridge(name string) {
 	commands, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, c := range commands {

@@ -128,15 +128,22 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// cut closes the connection in the middle of the request.
+// cut resets the connection in the middle of the request, as the kernel does
+// for a process that was killed.
 func cut(t *testing.T, w http.ResponseWriter) {
+	conn := hijack(t, w)
+	conn.SetLinger(0)
+	conn.Close()
+}
+
+// hijack takes the connection of a request.
+func hijack(t *testing.T, w http.ResponseWriter) *net.TCPConn {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		t.Error(err)
-		return
+		return &net.TCPConn{}
 	}
-	conn.(*net.TCPConn).SetLinger(0) // a reset, as of a process that was killed
-	conn.Close()
+	return conn.(*net.TCPConn)
 }
 
 func (f *fake) URL(string) string { return f.proxy.URL }

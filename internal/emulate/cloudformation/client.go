@@ -1,13 +1,15 @@
 package cloudformation
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,76 +22,17 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
-// validation is the error CloudFormation answers for nearly everything that is wrong with a request.
+// validation is CloudFormation's error for nearly everything that is wrong with a request.
 func validation(format string, args ...any) error {
 	return &Error{Code: "ValidationError", Message: fmt.Sprintf(format, args...)}
 }
 
-// A client calls the services that CloudFormation provisions resources with. They all answer at one address and tell
-// the service by the scope of the request's credentials.
+// A client calls the services that own the resources. All of them answer at one address. The scope of a request's
+// credentials names the service.
 type client struct {
 	endpoint string
 	region   string
 	http     *http.Client
-}
-
-func (c *client) send(ctx context.Context, method, service, path, contentType, target, body string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.endpoint+path, strings.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	// The signature is not checked; the credential scope names the service and the region.
-	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+c.region+"/"+service+
-		"/aws4_request, SignedHeaders=host, Signature=0")
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	if target != "" {
-		req.Header.Set("X-Amz-Target", target)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode >= 300 {
-		return nil, apiError(resp, b)
-	}
-	return b, nil
-}
-
-// apiError reads the error answer of either protocol.
-func apiError(resp *http.Response, body []byte) error {
-	e := &Error{Code: strconv.Itoa(resp.StatusCode), Message: strings.TrimSpace(string(body))}
-	var j map[string]any
-	if decodeJSON(bytes.NewReader(body), &j) == nil {
-		code := text(j["__type"])
-		if code == "" {
-			code = resp.Header.Get("X-Amzn-ErrorType")
-		}
-		if i := strings.LastIndexAny(code, "#"); i >= 0 {
-			code = code[i+1:]
-		}
-		message := text(j["message"])
-		if message == "" {
-			message = text(j["Message"])
-		}
-		if code != "" {
-			e.Code, e.Message = code, message
-		}
-	} else if doc, err := parseXML(body); err == nil {
-		if code := doc.first("Code"); code != "" {
-			e.Code, e.Message = code, doc.first("Message")
-		}
-	}
-	if e.Message == "" {
-		e.Message = resp.Status
-	}
-	return e
 }
 
 // Versions of the APIs that speak the query protocol.
@@ -101,82 +44,141 @@ var queryVersions = map[string]string{
 	"monitoring":           "2010-08-01",
 }
 
-// query calls an operation of a service that speaks the query protocol. The parameters have the API's names; in EC2's
-// variant of the protocol lists have no "member" level.
-func (c *client) query(ctx context.Context, service, action string, params map[string]any) (*node, error) {
-	form := url.Values{"Action": {action}, "Version": {queryVersions[service]}}
-	for k, v := range params {
-		flatten(form, k, v, service == "ec2")
-	}
-	b, err := c.send(ctx, http.MethodPost, service, "/", "application/x-www-form-urlencoded; charset=utf-8", "", form.Encode())
-	if err != nil {
-		return nil, err
-	}
-	return parseXML(b)
+// Targets of the APIs that speak JSON.
+var jsonTargets = map[string]string{
+	"application-autoscaling": "AnyScaleFrontendService.",
+	"ecr":                     "AmazonEC2ContainerRegistry_V20150921.",
+	"ecs":                     "AmazonEC2ContainerServiceV20141113.",
+	"logs":                    "Logs_20140328.",
+	"ssm":                     "AmazonSSM.",
 }
 
-func flatten(form url.Values, key string, v any, flat bool) {
+// call runs an operation of a service. The parameters have the API's names. The answer is never nil.
+func (c *client) call(ctx context.Context, service, action string, params map[string]any) (*node, error) {
+	body, header := encode(params), map[string]string{"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": jsonTargets[service] + action}
+	if version, ok := queryVersions[service]; ok {
+		form := url.Values{"Action": {action}, "Version": {version}}
+		for k, v := range params {
+			flatten(form, k, v, service == "ec2")
+		}
+		body, header = form.Encode(), map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+	}
+	b, err := c.send(ctx, http.MethodPost, service, "/", body, header)
+	if err != nil {
+		return &node{}, err
+	}
+	return parse(b)
+}
+
+// flatten writes a value in the query protocol. A list has a level "member", but not in EC2's variant.
+func flatten(form url.Values, key string, v any, ec2 bool) {
 	switch v := v.(type) {
-	case nil, absent:
+	case nil:
 	case map[string]any:
 		for k, x := range v {
-			flatten(form, key+"."+k, x, flat)
+			flatten(form, key+"."+k, x, ec2)
 		}
 	case []any:
 		member := ".member."
-		if flat {
+		if ec2 {
 			member = "."
 		}
 		if len(v) == 0 {
 			form.Set(key, "")
 		}
 		for i, x := range v {
-			flatten(form, key+member+strconv.Itoa(i+1), x, flat)
+			flatten(form, key+member+strconv.Itoa(i+1), x, ec2)
 		}
 	default:
 		form.Set(key, text(v))
 	}
 }
 
-// Targets of the APIs that speak JSON.
-var jsonTargets = map[string]string{
-	"application-autoscaling": "AnyScaleFrontendService.",
-
-	"ecr":  "AmazonEC2ContainerRegistry_V20150921.",
-	"ecs":  "AmazonEC2ContainerServiceV20141113.",
-	"logs": "Logs_20140328.",
-	"ssm":  "AmazonSSM.",
-}
-
-// json calls an operation of a service that speaks JSON.
-func (c *client) json(ctx context.Context, service, action string, params map[string]any) (map[string]any, error) {
-	b, err := c.send(ctx, http.MethodPost, service, "/", "application/x-amz-json-1.1", jsonTargets[service]+action, encode(params))
+// send sends a request and returns the body of the answer. Nobody checks its signature.
+func (c *client) send(ctx context.Context, method, service, path, body string, header map[string]string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.endpoint+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]any{}
-	if len(bytes.TrimSpace(b)) == 0 {
-		return out, nil
+	req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20200101/"+c.region+"/"+service+
+		"/aws4_request, SignedHeaders=host, Signature=0")
+	for k, v := range header {
+		req.Header.Set(k, v)
 	}
-	return out, decodeJSON(bytes.NewReader(b), &out)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode >= 300 {
+		err = apiError(resp, b)
+	}
+	return b, err
 }
 
-// A node is an element of an XML answer.
+// apiError reads the error answer of either protocol.
+func apiError(resp *http.Response, body []byte) error {
+	if doc, err := parse(body); err == nil {
+		code := cmp.Or(doc.first("__type"), resp.Header.Get("X-Amzn-ErrorType"), doc.first("Code"))
+		if code = code[strings.LastIndex(code, "#")+1:]; code != "" {
+			return &Error{Code: code, Message: cmp.Or(doc.first("message"), doc.first("Message"), resp.Status)}
+		}
+	}
+	return &Error{Code: strconv.Itoa(resp.StatusCode), Message: cmp.Or(strings.TrimSpace(string(body)), resp.Status)}
+}
+
+// A node is an element of an answer: of XML, or of JSON in the same form.
 type node struct {
 	XMLName  xml.Name
 	Text     string `xml:",chardata"`
 	Children []node `xml:",any"`
 }
 
-func parseXML(b []byte) (*node, error) {
-	n := &node{}
-	return n, xml.Unmarshal(b, n)
+// parse reads an answer in XML or JSON.
+func parse(b []byte) (*node, error) {
+	var n node
+	switch body := strings.TrimSpace(string(b)); {
+	case body == "":
+		return &n, nil
+	case body[0] == '{':
+		var v tree
+		err := decodeJSON(body, &v)
+		n = jsonNode("", v)
+		return &n, err
+	}
+	return &n, xml.Unmarshal(b, &n)
 }
 
-// first returns the text of the first element of that name, in document order.
+// jsonNode gives a JSON value the form of an XML element. The elements of a list are called "member".
+func jsonNode(name string, v tree) node {
+	n := node{XMLName: xml.Name{Local: name}}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			n.Children = append(n.Children, jsonNode(k, v[k]))
+		}
+	case []any:
+		for _, x := range v {
+			n.Children = append(n.Children, jsonNode("member", x))
+		}
+	default:
+		n.Text = text(v)
+	}
+	return n
+}
+
+// first returns the text of the outermost element of that name, the first in document order.
 func (n *node) first(name string) string {
-	if all := n.all(name); len(all) > 0 {
-		return strings.TrimSpace(all[0].Text)
+	for level := n.Children; len(level) > 0; {
+		var next []node
+		for _, c := range level {
+			if c.XMLName.Local == name {
+				return strings.TrimSpace(c.Text)
+			}
+			next = append(next, c.Children...)
+		}
+		level = next
 	}
 	return ""
 }

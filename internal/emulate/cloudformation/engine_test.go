@@ -77,7 +77,7 @@ func (f *fixture) call(action string, params ...string) (*node, string) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	f.e.ServeHTTP(w, r)
-	n, err := parseXML(w.Body.Bytes())
+	n, err := parse(w.Body.Bytes())
 	if err != nil {
 		f.t.Fatalf("%s: %v\n%s", action, err, w.Body)
 	}

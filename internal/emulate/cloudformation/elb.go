@@ -1,0 +1,106 @@
+package cloudformation
+
+import "strings"
+
+const elb = "elasticloadbalancing"
+
+// Properties that a change of a target group or a listener sets.
+var (
+	healthCheck = []string{"HealthCheckEnabled", "HealthCheckIntervalSeconds", "HealthCheckPath", "HealthCheckPort", "HealthCheckProtocol",
+		"HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount", "Matcher"}
+	listening = []string{"Port", "Protocol", "SslPolicy", "Certificates", "DefaultActions", "AlpnPolicy"}
+)
+
+// The resource types of load balancing.
+var balancing = map[string]*handler{
+	"AWS::ElasticLoadBalancingV2::LoadBalancer": {
+		replace: []string{"Name", "Scheme", "Type"},
+		ref:     "LoadBalancerArn",
+		same:    []string{"SecurityGroups"},
+		name:    "Name",
+		limit:   32,
+		create: func(c *call, p props) string {
+			n := c.do(elb, "CreateLoadBalancer", with(
+				pick(p, "Scheme", "SecurityGroups", "Subnets", "SubnetMappings", "Type", "IpAddressType", "Tags"), props{"Name": c.id}))
+			arn := n.first("LoadBalancerArn")
+			_, full, _ := strings.Cut(arn, "loadbalancer/")
+			c.attrs = props{"DNSName": n.first("DNSName"), "LoadBalancerName": c.id, "LoadBalancerFullName": full,
+				"CanonicalHostedZoneID": n.first("CanonicalHostedZoneId")}
+			return arn
+		},
+		update: func(c *call, old, p props) {
+			for _, name := range []string{"SecurityGroups", "Subnets"} {
+				if differ(old, p, name) {
+					c.do(elb, "Set"+name, props{"LoadBalancerArn": c.id, name: p[name]})
+				}
+			}
+		},
+		configure: attributes("LoadBalancer"),
+		delete:    deleted(elb, "DeleteLoadBalancer", "LoadBalancerArn"),
+	},
+	"AWS::ElasticLoadBalancingV2::TargetGroup": {
+		replace: []string{"Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType"},
+		ref:     "TargetGroupArn",
+		name:    "Name",
+		limit:   32,
+		create: func(c *call, p props) string {
+			params := pick(p, append([]string{"Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId", "IpAddressType", "Tags"}, healthCheck...)...)
+			arn := c.do(elb, "CreateTargetGroup", with(params, props{"Name": c.id})).first("TargetGroupArn")
+			_, full, _ := strings.Cut(arn, ":targetgroup/")
+			c.attrs = props{"TargetGroupName": c.id, "TargetGroupFullName": "targetgroup/" + full}
+			return arn
+		},
+		update: func(c *call, _, p props) {
+			c.do(elb, "ModifyTargetGroup", with(pick(p, healthCheck...), props{"TargetGroupArn": c.id}))
+		},
+		configure: attributes("TargetGroup"),
+		delete:    deleted(elb, "DeleteTargetGroup", "TargetGroupArn"),
+	},
+	"AWS::ElasticLoadBalancingV2::Listener": {
+		replace: []string{"LoadBalancerArn"},
+		ref:     "ListenerArn",
+		create:  created(elb, "CreateListener", "ListenerArn", append([]string{"LoadBalancerArn"}, listening...)...),
+		update: func(c *call, _, p props) {
+			c.do(elb, "ModifyListener", with(pick(p, listening...), props{"ListenerArn": c.id}))
+		},
+		configure: attributes("Listener"),
+		delete:    deleted(elb, "DeleteListener", "ListenerArn"),
+	},
+	"AWS::ElasticLoadBalancingV2::ListenerRule": {
+		replace: []string{"ListenerArn"},
+		ref:     "RuleArn",
+		create: func(c *call, p props) string {
+			c.attrs["IsDefault"] = false
+			return c.do(elb, "CreateRule", pick(p, "ListenerArn", "Priority", "Conditions", "Actions")).first("RuleArn")
+		},
+		update: func(c *call, old, p props) {
+			if differ(old, p, "Priority") {
+				c.do(elb, "SetRulePriorities", props{"RulePriorities": []any{props{"RuleArn": c.id, "Priority": p["Priority"]}}})
+			}
+			c.do(elb, "ModifyRule", with(pick(p, "Conditions", "Actions"), props{"RuleArn": c.id}))
+		},
+		delete: deleted(elb, "DeleteRule", "RuleArn"),
+	},
+}
+
+// attributes returns a configure that sets the list of attributes of a load balancer, target group or listener.
+func attributes(kind string) func(c *call, old, p props) {
+	return func(c *call, _, p props) {
+		if list := items(p, kind+"Attributes"); len(list) > 0 {
+			c.do(elb, "Modify"+kind+"Attributes", props{kind + "Arn": c.id, "Attributes": list})
+		}
+	}
+}
+
+// forwardedTo returns the target groups to which a listener's default action or a rule forwards.
+func forwardedTo(c *call) map[string]bool {
+	found := map[string]bool{}
+	for _, lb := range c.do(elb, "DescribeLoadBalancers", nil).all("LoadBalancerArn") {
+		for _, l := range c.do(elb, "DescribeListeners", props{"LoadBalancerArn": lb.Text}).all("ListenerArn") {
+			for _, g := range c.do(elb, "DescribeRules", props{"ListenerArn": l.Text}).all("TargetGroupArn") {
+				found[strings.TrimSpace(g.Text)] = true
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,117 @@
+package cloudformation
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+)
+
+// The resource types of all other services.
+var others = map[string]*handler{
+	"AWS::SSM::Parameter": {
+		replace: []string{"Name"},
+		same:    []string{"Type", "Value"},
+		name:    "Name",
+		limit:   1000,
+		shape:   func(name string) string { return "CFN-" + name },
+		create: func(c *call, p props) string {
+			c.do("ssm", "PutParameter", parameterInput(c, p, false))
+			return c.id
+		},
+		update: func(c *call, _, p props) { c.do("ssm", "PutParameter", parameterInput(c, p, true)) },
+		delete: deleted("ssm", "DeleteParameter", "Name"),
+	},
+	"AWS::ECR::Repository": {
+		replace: []string{"RepositoryName", "EncryptionConfiguration"},
+		name:    "RepositoryName",
+		limit:   256,
+		shape:   strings.ToLower,
+		create: func(c *call, p props) string {
+			params := lower(with(pick(p, "ImageTagMutability", "ImageScanningConfiguration", "EncryptionConfiguration"), props{"RepositoryName": c.id}))
+			if tags, ok := p["Tags"]; ok { // the only list in the API whose names have capitals
+				params["tags"] = tags
+			}
+			n := c.do("ecr", "CreateRepository", params)
+			c.attrs = props{"Arn": n.first("repositoryArn"), "RepositoryUri": n.first("repositoryUri")}
+			return c.id
+		},
+		update: func(c *call, old, p props) {
+			if p["ImageTagMutability"] != nil && differ(old, p, "ImageTagMutability") {
+				c.do("ecr", "PutImageTagMutability", props{"repositoryName": c.id, "imageTagMutability": p["ImageTagMutability"]})
+			}
+			if p["ImageScanningConfiguration"] != nil {
+				c.do("ecr", "PutImageScanningConfiguration", lower(with(pick(p, "ImageScanningConfiguration"), props{"RepositoryName": c.id})))
+			}
+		},
+		configure: func(c *call, _, p props) {
+			if v, ok := p["RepositoryPolicyText"]; ok {
+				c.do("ecr", "SetRepositoryPolicy", props{"repositoryName": c.id, "policyText": text(v)})
+			}
+			if v, ok := p["LifecyclePolicy"].(props); ok {
+				c.do("ecr", "PutLifecyclePolicy", props{"repositoryName": c.id, "lifecyclePolicyText": v["LifecyclePolicyText"]})
+			}
+		},
+		delete: func(c *call, p props) {
+			c.do("ecr", "DeleteRepository", props{"repositoryName": c.id, "force": truth(p["EmptyOnDelete"])})
+		},
+	},
+	"AWS::Logs::LogGroup": {
+		replace: []string{"LogGroupName"},
+		name:    "LogGroupName",
+		limit:   512,
+		create: func(c *call, p props) string {
+			c.attrs["Arn"] = c.arn("logs", "log-group:"+c.id+":*")
+			c.do("logs", "CreateLogGroup", props{"logGroupName": c.id})
+			return c.id
+		},
+		configure: func(c *call, _, p props) {
+			if days, ok := p["RetentionInDays"]; ok {
+				c.do("logs", "PutRetentionPolicy", props{"logGroupName": c.id, "retentionInDays": days})
+			}
+		},
+		delete: deleted("logs", "DeleteLogGroup", "logGroupName"),
+	},
+	"AWS::CloudWatch::Alarm": {
+		replace: []string{"AlarmName"},
+		name:    "AlarmName",
+		put: func(c *call, p props) string {
+			c.attrs["Arn"] = c.arn("cloudwatch", "alarm:"+c.id)
+			c.do("monitoring", "PutMetricAlarm", with(maps.Clone(p), props{"AlarmName": c.id}))
+			return c.id
+		},
+		delete: deleted("monitoring", "DeleteAlarms", "AlarmNames.member.1"),
+	},
+	"AWS::CloudWatch::Dashboard": {
+		replace: []string{"DashboardName"},
+		name:    "DashboardName",
+		put: func(c *call, p props) string {
+			c.do("monitoring", "PutDashboard", props{"DashboardName": c.id, "DashboardBody": p["DashboardBody"]})
+			return c.id
+		},
+		delete: deleted("monitoring", "DeleteDashboards", "DashboardNames.member.1"),
+	},
+	"AWS::S3::Bucket": {
+		replace: []string{"BucketName"},
+		name:    "BucketName",
+		limit:   63,
+		shape:   strings.ToLower,
+		create: func(c *call, p props) string {
+			c.attrs = props{"Arn": "arn:aws:s3:::" + c.id, "DomainName": c.id + ".s3.amazonaws.com",
+				"RegionalDomainName": c.id + ".s3." + c.region + ".amazonaws.com"}
+			bucket(c, http.MethodPut)
+			return c.id
+		},
+		update: tagsOnly,
+		delete: func(c *call, p props) { bucket(c, http.MethodDelete) },
+	},
+}
+
+// parameterInput is what a parameter is written with. Both the API and CloudFormation refuse a new parameter whose name
+// exists.
+func parameterInput(c *call, p props, overwrite bool) props {
+	return with(pick(p, "Type", "Value", "Description", "Tier", "AllowedPattern", "DataType"), props{"Name": c.id, "Overwrite": overwrite})
+}
+
+func bucket(c *call, method string) {
+	_, c.err = c.send(c.ctx, method, "s3", "/"+c.id, "", nil)
+}
