@@ -108,7 +108,7 @@ func (s Service) withDefaults() Service {
 }
 
 // Settings is everything about a deployment that may differ between environments.
-// Each field is the context key of the same name. [Table] has the keys.
+// Each field is the context key of the same name. docs/settings.md has the table.
 type Settings struct {
 	// Phase of the migration. Default: monolith.
 	Phase migration.Phase

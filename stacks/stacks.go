@@ -42,7 +42,7 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 // tagEnvironment tags everything with the environment that it belongs to.
 func tagEnvironment(scope constructs.Construct, s config.Settings) {
 	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
-		// cfn-lint takes no tags on them. Each is part of what has one.
+		// cfn-lint allows no tags on these. Each is part of something with a tag.
 		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
 	})
 }

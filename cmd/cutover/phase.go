@@ -18,10 +18,10 @@ import (
 	"cutover/migration"
 )
 
-// cdkFile is the file that names the phase.
+// cdkFile is the file with the phase.
 const cdkFile = "cdk.json"
 
-// phase is what the command and its subcommands share.
+// phase is what "phase" and its subcommands share.
 type phase struct {
 	env  string
 	file *step.File
@@ -44,12 +44,12 @@ func phaseCommand(g *global) *cobra.Command {
   - the phase that is deployed on AWS
   - what a step forward or back does
 
-It reads the deployed phase from the deployment's SSM parameters. For that it needs
-credentials and a region, in the environment or, if you have the AWS command line, in a
-profile.
+The services come from cdk.out/deployment.json, which each synthesis writes. If there is no
+such file, phase synthesizes the app.
 
-The services come from cdk.out/deployment.json, which each synthesis writes. If there is
-no such file, phase synthesizes the app.`,
+Phase reads the deployed phase from the deployment's SSM parameters. For that it needs
+credentials and a region, in the environment or, if you have the AWS command line, in a
+profile.`,
 		Example: `  cutover phase
   cutover phase next
   cutover phase next --canary users=10
@@ -152,7 +152,7 @@ may stop only after that is deployed.`,
 	}
 }
 
-// load reads where cdk.json and AWS are in the migration.
+// load reads the phase in cdk.json and the phase on AWS.
 func (p *phase) load(cmd *cobra.Command) (err error) {
 	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
@@ -194,7 +194,7 @@ func services(cmd *cobra.Command) (d config.Deployment, err error) {
 	return list.Deployment, err
 }
 
-// move makes cdk.json name another position, if that is allowed.
+// move writes another position to cdk.json, if the step is allowed.
 func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, error)) error {
 	named := p.env != ""
 	if err := p.load(cmd); err != nil {
@@ -246,7 +246,7 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	return nil
 }
 
-// committed refuses a cdk.json with changes that are not committed. If git cannot tell,
+// committed refuses a cdk.json with uncommitted changes. If git does not answer,
 // unknown says why.
 func committed(ctx context.Context) (unknown string, err error) {
 	output, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", cdkFile).Output()
@@ -265,7 +265,7 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
-// changes returns what a step does, as a list.
+// changes lists what a step does.
 func (p *phase) changes(to step.Position) string {
 	lines := step.Changes(p.deployment, p.from, to)
 	return "  " + strings.Join(lines, "\n  ") + "\n"
@@ -332,13 +332,13 @@ type stepJSON struct {
 	Changes []string       `json:"changes"`
 }
 
-// json returns the report for machines.
+// json returns the report for programs.
 func (p *phase) json() any {
 	type deployed struct {
 		Region string `json:"region"`
-		Phase  string `json:"phase,omitempty"` // left out if nothing is deployed
-		Begun  string `json:"begun,omitempty"` // left out if it is the same
-		Shift  *bool  `json:"shift,omitempty"` // left out if unknown
+		Phase  string `json:"phase,omitempty"` // empty if nothing is deployed
+		Begun  string `json:"begun,omitempty"` // the phase, if it is another one
+		Shift  *bool  `json:"shift,omitempty"` // nil if it is not known
 	}
 	report := struct {
 		Env      string         `json:"env"`

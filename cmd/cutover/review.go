@@ -122,8 +122,8 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// progress returns a function that prints what is being done, with the seconds since the
-// beginning. Several goroutines may call it.
+// progress returns a function that prints a step and the time since the beginning.
+// Several goroutines may call it.
 func progress(w io.Writer) func(string, ...any) {
 	begin := time.Now()
 	var mu sync.Mutex
@@ -146,7 +146,7 @@ type side struct {
 	assemblies map[string]*assembly.Assembly // by position
 }
 
-// review compares the two sides and rehearses the migration.
+// review compares, estimates and rehearses, and returns the report.
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
@@ -254,7 +254,7 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err != nil:
+	case err != nil: // keep the findings
 		report.Rehearsal = review.NoRehearsal(err)
 		return nil
 	}
@@ -262,7 +262,7 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	return err
 }
 
-// commit returns the commit to compare with, and the directory of the app in the
+// commit finds the commit to compare with, and the directory of the app within the
 // repository.
 func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
 	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
@@ -285,18 +285,18 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 	return prefix, commit, nil
 }
 
-// named returns the abbreviated id of a commit, and the id with the subject as Markdown.
+// named returns a commit's abbreviated id, and the id with the subject as Markdown.
 func named(ctx context.Context, commit string) (short, text string, err error) {
 	line, err := git(ctx, "log", "-1", "--format=%h %s", commit)
 	if err != nil {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// As code, the subject is no Markdown and notifies nobody.
+	// In backquotes nothing is Markdown, and a name notifies nobody.
 	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
-// uncommitted lists the files with changes that are not committed.
+// uncommitted lists the files with uncommitted changes.
 func uncommitted(ctx context.Context) ([]string, error) {
 	files := []string{}
 	status, err := git(ctx, "status", "--porcelain", "-z")
@@ -316,7 +316,7 @@ func uncommitted(ctx context.Context) ([]string, error) {
 	return files, nil
 }
 
-// git returns what git prints, without the last line's end.
+// git runs git and returns its output, without the end of the line.
 func git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	var stdout, stderr bytes.Buffer
@@ -334,7 +334,7 @@ func git(ctx context.Context, args ...string) (string, error) {
 }
 
 // checkout checks a commit out to a directory of its own. The directory is always the
-// same, so the compiler's cache has what was compiled there.
+// same, so the compiler's cache is of use.
 func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
 	if tree, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
@@ -343,10 +343,10 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		return "", nil, err
 	}
 	remove = func() error {
-		// After Ctrl-C too.
+		// Remove the worktree after Ctrl-C, too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		// The worktree, the rest of a broken one, and git's record of it.
+		// Remove the worktree, remains of a broken one, and git's record of it.
 		_, refused := git(ctx, "worktree", "remove", "--force", tree)
 		if err := os.RemoveAll(tree); err != nil {
 			return err
@@ -357,7 +357,7 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		_, err := git(ctx, "worktree", "prune")
 		return err
 	}
-	if err := remove(); err != nil { // left by a review that was killed
+	if err := remove(); err != nil { // remains of a run that was killed
 		return "", nil, err
 	}
 	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
@@ -387,12 +387,12 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 	return s, nil
 }
 
-// commandOf returns the CDK command line of the base. If the base locks the same packages
-// as the head, that is the head's.
+// commandOf returns the CDK command line for the base. It is the head's, if the base
+// locks the same packages.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
 	of := func(s *side) []byte {
-		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a file there is nothing to install
+		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a lock file there is nothing to install
 		return text
 	}
 	locked := of(base)
@@ -411,8 +411,8 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }
 
-// synthesize writes and reads an assembly for each phase, and for the position in
-// cdk.json. The head's position is validated: it is what would be deployed.
+// synthesize writes and reads an assembly for every phase and for the position in
+// cdk.json. It validates the head's position, which would be deployed.
 func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
 	positions := []step.Position{}

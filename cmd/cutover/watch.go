@@ -88,10 +88,10 @@ type watched struct {
 	Seconds float64        `json:"periodSeconds"`
 	Verdict canary.Verdict `json:"verdict"`
 	Reasons []string       `json:"reasons"`
-	// Services has the services that are compared with the monolith.
+	// Services are compared with the monolith.
 	Monolith string           `json:"monolith"`
 	Services []watchedService `json:"services"`
-	Next     []nextStep       `json:"next"` // each one carries the verdict out
+	Next     []nextStep       `json:"next"` // commands that follow the verdict
 
 	switched bool
 	length   time.Duration
@@ -104,7 +104,7 @@ type nextStep struct {
 
 type watchedService struct {
 	Service string `json:"service"`
-	// Percent is how much of its traffic the service gets.
+	// Percent is the share of its traffic that the service gets.
 	Percent  float64          `json:"percent"`
 	Rounds   []canary.Round   `json:"rounds"` // never null
 	Findings []canary.Finding `json:"findings"`
@@ -161,7 +161,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// state returns the findings without figures. If they change, a line is printed.
+// state tells whether a new line is worth printing: it leaves the figures out.
 func (w *watched) state() string {
 	var b strings.Builder
 	for _, s := range w.Services {
@@ -173,7 +173,7 @@ func (w *watched) state() string {
 	return b.String()
 }
 
-// source returns the function that looks at the target, and how often to call it.
+// source returns the function that compares, and the time between two comparisons.
 func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(context.Context) (*watched, error), every time.Duration, err error) {
 	ctx := cmd.Context()
 	client := local.NewClient(g.state)
@@ -236,7 +236,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-// watcher returns the watcher of the environment on AWS, and the services it compares.
+// watcher returns the watcher on AWS, and the services that it compares.
 func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
 	if p.notAsked != nil {
 		return nil, nil, p.notAsked
@@ -286,8 +286,7 @@ func (w *watched) decide() {
 	w.Verdict, w.Reasons = canary.Decide(findings)
 }
 
-// next fills in the commands that carry the verdict out. The canary follows the command
-// more.
+// next fills in the next commands. The command more needs a canary at its end.
 func (w *watched) next(wait, back, more, switched, retired string) {
 	switch {
 	case w.Verdict == canary.Wait:
@@ -304,8 +303,8 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 	}
 }
 
-// more returns a canary with more traffic: half, then all. If the canary has all traffic,
-// more returns nothing.
+// more returns a canary with more traffic: half, and then all. It is empty if the
+// canary has all traffic.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
@@ -321,8 +320,8 @@ func (w *watched) more() string {
 	return step.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows the comparison at one moment. If there is no room for all lines, it shows
-// the first lines of the verdict.
+// watched shows a comparison. If there is not enough room, it shows as much of the
+// verdict as fits.
 func (v *view) watched(w *watched, room int) string {
 	table, verdict := v.compared(w), v.verdict(w)
 	if room == 0 || strings.Count(table+verdict, "\n") <= room {
@@ -374,7 +373,7 @@ func (v *view) compared(w *watched) string {
 	return b.String()
 }
 
-// verdict returns what to do, why, and how.
+// verdict returns the verdict, its reasons and the next commands.
 func (v *view) verdict(w *watched) string {
 	var b strings.Builder
 	reasons := w.Reasons
@@ -429,7 +428,7 @@ var found = map[canary.State]color.Attribute{
 	canary.OK: color.FgGreen, canary.High: color.FgYellow, canary.NotEnough: color.FgYellow, canary.Worse: color.FgRed,
 }
 
-// foundState matches a state in a table. A state is never the first cell of its line.
+// foundState matches a state in a table. A state is never the first cell of a row.
 var foundState = regexp.MustCompile(`(?m) (ok|high|worse|not enough|not compared)( |$)`)
 
 // states colours the states in an aligned table.

@@ -1,12 +1,11 @@
-// Package build compiles the services into Docker build contexts: for each
-// service a directory with its static binary, its Dockerfile and nothing else.
+// Package build compiles the services into Docker build contexts. The context of a
+// service is a directory with its static binary, its Dockerfile and nothing else.
 //
-// The Go toolchain of this machine compiles, for Linux and the cluster's
-// architecture. Nothing of the environment gets into the binaries, so with the
-// same Go version the same source gives the same bytes, and hence the same CDK
-// asset hash, on every machine. An edit that does not change the binary, such
-// as the wording of a comment, changes no hash; one that moves code to other
-// lines does change it, because a Go binary knows its line numbers.
+// The Go toolchain of this machine compiles for Linux and the cluster's architecture.
+// Nothing of the environment gets into the binaries. So with the same Go version, the same
+// source gives the same bytes on every machine, and the same asset hash in CDK. An edit
+// that does not change the binary, such as the wording of a comment, changes no hash. An
+// edit that moves code to other lines does: a Go binary knows its line numbers.
 package build
 
 import (
@@ -15,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -43,33 +44,61 @@ type Options struct {
 	// Root is the root of the repository: the directory of go.mod and of
 	// assets/Dockerfile. Required.
 	Root string
-	// Out is the directory to write to, relative to Root unless it is
-	// absolute. It holds state between builds; it can be deleted at any time.
-	// Default: "build/images".
+	// Out is the directory to write to, absolute or relative to Root. It keeps state
+	// between builds, and can be deleted at any time. Default: "build/images".
 	Out string
 	// Arch is the architecture of the cluster in Go's words, "amd64" or
 	// "arm64". Required.
 	Arch string
 	// Services to build. Required.
 	Services []Service
-	// Progress receives one line when something has to be compiled, which
-	// takes seconds. Default: nobody is told.
+	// Progress gets a line when services have to be compiled, which takes seconds.
+	// Default: none.
 	Progress io.Writer
 }
 
 const dockerfile = "assets/Dockerfile"
 
-// Build compiles what changed since the last build and returns the absolute
-// path of each service's build context, <Out>/<Arch>/<Name>, by service name.
-// What has not changed is neither compiled nor linked nor written: its files
-// keep their times. A context never holds anything but its two files.
+// Time is the time of every image and of every file in it, so the same source gives the
+// same image. [SetTimes] sets the files' time. The build argument TimeArgument tells
+// BuildKit the image's time (https://reproducible-builds.org/docs/source-date-epoch/).
+// Docker's older builder looks at the files' times only.
+var Time = time.Unix(0, 0)
+
+// TimeArgument is the build argument that has Time in seconds.
+const TimeArgument = "SOURCE_DATE_EPOCH"
+
+// SetTimes sets the time of every file of the assets in an assembly's directory to [Time].
+// CDK copies the build contexts there, with the time of the copying. A Dockerfile's COPY
+// hands that time on to the image.
+func SetTimes(assembly string) error {
+	assets, err := filepath.Glob(filepath.Join(assembly, "asset.*"))
+	if err != nil {
+		return fmt.Errorf("images: %s: %w", assembly, err)
+	}
+	for _, asset := range assets {
+		err := filepath.WalkDir(asset, func(file string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return os.Chtimes(file, Time, Time)
+		})
+		if err != nil {
+			return fmt.Errorf("images: the times of %s cannot be set: %w", asset, err)
+		}
+	}
+	return nil
+}
+
+// Build compiles what changed since the last build. It returns the absolute path of each
+// service's build context, <Out>/<Arch>/<Name>, by name of the service. What has not
+// changed is neither compiled nor linked nor written: its files keep their times. A context
+// has its two files and no others.
 //
-// Builds may run at the same time: each file is replaced as a whole, so a
-// reader finds a complete binary. If they build different sources into one
-// directory, the last one wins.
+// Builds may run at the same time. Each file is replaced as a whole, so a reader finds a
+// complete binary. If builds of different sources write to one directory, the last one wins.
 //
-// The error lists everything that is wrong with the options, or holds the
-// compiler's messages.
+// The error lists all mistakes in the options, or has the compiler's messages.
 func Build(ctx context.Context, o Options) (map[string]string, error) {
 	if o.Out == "" {
 		o.Out = filepath.Join("build", "images")
@@ -107,8 +136,8 @@ type builder struct {
 	goEnv     []string
 }
 
-// A file name, part of an image and, in CDK, of ids. Dots are left out so that
-// no context can be called like another's state.
+// validName is the format of a name in files, images and CDK's ids. Without dots, no
+// context has the name of another's state.
 var validName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (b *builder) validate() error {
@@ -231,7 +260,7 @@ func (b *builder) linkAll(ctx context.Context, services []Service, inputs, recip
 	for i, dir := range dirs {
 		group.Go(func() error {
 			var binary []byte
-			binary, errs[i] = b.link(ctx, dir, work)
+			binary, errs[i] = b.link(ctx, dir, filepath.Join(work, fmt.Sprint("link-", i)))
 			for _, s := range programs[dir] {
 				if errs[i] == nil {
 					errs[i] = b.buildOne(s, filepath.Join(work, s.Name), binary, recipes[s.Name], string(inputs[s.Name]))

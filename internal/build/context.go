@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,19 +13,18 @@ import (
 	"time"
 )
 
-// context is the build context of a service. Beside it lies its state.
+// context is the directory of a service's build context. Its state lies beside it.
 func (b *builder) context(s Service) string   { return filepath.Join(b.out, s.Name) }
 func (b *builder) statePath(s Service) string { return filepath.Join(b.out, s.Name+".json") }
 
-// state is what is known of a finished context.
+// state describes a finished context.
 type state struct {
 	Inputs string            `json:"inputs"` // hash of what decides the files
 	Files  map[string]string `json:"files"`  // hash of each file, by name
 }
 
-// upToDate reports whether the context holds exactly the files that were made
-// from these inputs. It reads the files: somebody may have changed them, or
-// another build may have replaced them.
+// upToDate reports whether the context holds exactly the files of these inputs. It reads
+// the files: somebody may have changed them, or another build may have replaced them.
 func (b *builder) upToDate(s Service, inputs string) bool {
 	raw, err := os.ReadFile(b.statePath(s))
 	if err != nil {
@@ -47,31 +46,21 @@ func (b *builder) upToDate(s Service, inputs string) bool {
 	return true
 }
 
-// buildOne makes a service's files in the directory work and puts them in place,
-// and then its state, so that a build that is interrupted is repeated.
+// buildOne writes a service's files to the directory work and moves them to the context.
+// The state comes last, so an interrupted build is repeated.
 func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs string) error {
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return fmt.Errorf("images: no temporary directory: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(work, s.Name), binary, 0o755); err != nil {
-		return fmt.Errorf("images: %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(work, "Dockerfile"), recipe, 0o644); err != nil {
-		return fmt.Errorf("images: %w", err)
-	}
-
 	result := state{Inputs: inputs, Files: map[string]string{}}
-	// Modes become part of the image, and must not depend on the umask.
-	for name, mode := range map[string]fs.FileMode{s.Name: 0o755, "Dockerfile": 0o644} {
+	write := func(name string, content []byte, mode fs.FileMode) error {
+		result.Files[name] = string(digest(content))
 		made := filepath.Join(work, name)
-		hash, err := hashFile(made)
-		if err == nil {
-			err = os.Chmod(made, mode)
-		}
-		if err != nil {
-			return fmt.Errorf("images: %w", err)
-		}
-		result.Files[name] = hash
+		// The mode is part of the image, and must not depend on the umask.
+		return errors.Join(os.WriteFile(made, content, mode), os.Chmod(made, mode))
+	}
+	if err := errors.Join(write(s.Name, binary, 0o755), write("Dockerfile", recipe, 0o644)); err != nil {
+		return fmt.Errorf("images: %w", err)
 	}
 	if err := b.publish(s, work, result); err != nil {
 		return fmt.Errorf("images: the build context of %q cannot be written: %w", s.Name, err)
@@ -97,7 +86,7 @@ func (b *builder) publish(s Service, work string, result state) error {
 	}
 	for name, hash := range result.Files {
 		if current, err := hashFile(filepath.Join(dir, name)); err == nil && current == hash {
-			continue // keep its time: Docker and make go by it
+			continue // and keep its time, which Docker and make look at
 		}
 		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
 			return err
@@ -116,8 +105,8 @@ func (b *builder) publish(s Service, work string, result state) error {
 
 const tempPrefix = ".tmp-"
 
-// sweep removes what builds that were killed left behind. No build takes an
-// hour, so none that is running loses its directory.
+// sweep removes the directories of builds that were killed. No build takes an hour, so a
+// running build keeps its directory.
 func (b *builder) sweep() {
 	entries, _ := os.ReadDir(b.out)
 	for _, entry := range entries {
@@ -127,7 +116,7 @@ func (b *builder) sweep() {
 	}
 }
 
-// digest is the hash of the parts, taken together, in hexadecimal digits.
+// digest returns the SHA-256 of all parts together, in hexadecimal.
 func digest(parts ...[]byte) []byte {
 	h := sha256.New()
 	for _, part := range parts {
@@ -137,14 +126,6 @@ func digest(parts ...[]byte) []byte {
 }
 
 func hashFile(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	content, err := os.ReadFile(name)
+	return string(digest(content)), err
 }

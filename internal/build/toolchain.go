@@ -14,24 +14,22 @@ import (
 	"strings"
 )
 
-// The baseline of each architecture, so that a binary runs on every instance
-// type and does not depend on the builder's GOAMD64 or GOARM64.
+// baselines has the baseline of each architecture. So a binary runs on every instance
+// type, and does not depend on the GOAMD64 or GOARM64 of this machine.
 var baselines = map[string]string{
 	"amd64": "GOAMD64=v1",
 	"arm64": "GOARM64=v8.0",
 }
 
-// What decides the binary besides the source and the Go version. The build id
-// is left out because it identifies the inputs of the build, and two inputs may
-// give the same binary.
+// These flags decide the binary, beside the source and the Go version. There is no build
+// id: it identifies the inputs of a build, and different inputs may give the same binary.
 var (
 	compileFlags = []string{"-trimpath", "-buildvcs=false"}
 	linkFlags    = []string{"-ldflags=-s -w -buildid="}
 )
 
-// findGo finds the toolchain and makes the environment in which it is run.
-// The user's settings decide where modules come from and where caches are, and
-// nothing that could get into a binary.
+// findGo finds the toolchain and makes its environment. The user's settings decide where
+// modules come from and where caches are. No setting that changes a binary gets through.
 func (b *builder) findGo(ctx context.Context) error {
 	var err error
 	if b.goCommand, err = exec.LookPath("go"); err != nil {
@@ -66,8 +64,8 @@ func (b *builder) findGo(ctx context.Context) error {
 	return nil
 }
 
-// run runs the go command in the root and returns its standard output. The
-// error holds what the command had to say.
+// run runs the go command in the root and returns its standard output. The error has the
+// command's messages.
 func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, b.goCommand, args...)
 	cmd.Dir = b.root
@@ -87,7 +85,7 @@ func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// goPackage is what is needed of "go list -json".
+// goPackage has the fields of "go list -json" that are read.
 type goPackage struct {
 	ImportPath     string
 	Name           string
@@ -104,10 +102,9 @@ type goModule struct {
 	Replace *goModule
 }
 
-// compile brings the build cache up to date and returns, by service name, a
-// hash of everything that decides the service's binary: the content of all
-// compiled packages rather than their source, so that an edit that changes no
-// compiled package asks for no link.
+// compile brings the build cache up to date. It returns a hash of everything that decides
+// a service's binary, by name of the service. The hash is of the compiled packages, not of
+// their source: an edit that changes no compiled package needs no link.
 func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Name,BuildID,DepOnly,Deps,DefaultGODEBUG,Module"}, compileFlags...)
 	for _, s := range b.services {
@@ -144,7 +141,7 @@ func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 		fmt.Fprintln(&key, b.goVersion, b.arch, baselines[b.arch], compileFlags, linkFlags, main.DefaultGODEBUG)
 		for _, dependency := range append(slices.Clone(main.Deps), main.ImportPath) {
 			p := packages[dependency]
-			// "action/content"; only the content decides.
+			// The id is "action/content". Only the content decides.
 			fmt.Fprintln(&key, dependency, p.BuildID[strings.LastIndexByte(p.BuildID, '/')+1:])
 			// The linker records the versions of the modules it used.
 			for m := p.Module; m != nil; m = m.Replace {
@@ -156,23 +153,15 @@ func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 	return inputs, errors.Join(errs...)
 }
 
-// link links the program of a directory into the directory work, and returns it.
-func (b *builder) link(ctx context.Context, dir, work string) ([]byte, error) {
-	out, err := os.CreateTemp(work, "link-")
-	if err != nil {
-		return nil, fmt.Errorf("images: no temporary file: %w", err)
-	}
-	defer os.Remove(out.Name())
-	if err := out.Close(); err != nil {
-		return nil, fmt.Errorf("images: %w", err)
-	}
-	args := slices.Concat([]string{"build"}, compileFlags, linkFlags, []string{"-o", out.Name(), "./" + dir})
+// link links the program of a directory to the file out, and returns it.
+func (b *builder) link(ctx context.Context, dir, out string) ([]byte, error) {
+	args := slices.Concat([]string{"build"}, compileFlags, linkFlags, []string{"-o", out, "./" + dir})
 	if _, err := b.run(ctx, args...); err != nil {
 		return nil, err
 	}
-	binary, err := os.ReadFile(out.Name())
+	binary, err := os.ReadFile(out)
 	if err != nil {
 		return nil, fmt.Errorf("images: %w", err)
 	}
-	return binary, nil
+	return binary, os.Remove(out)
 }

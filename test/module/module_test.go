@@ -146,7 +146,7 @@ func TestRename(t *testing.T) {
 	started := filepath.Join(dir, "started")
 	must(t, dir, "STARTED="+started, "JSII_NODE="+node, "node_modules/.bin/cdk", "synth", "--quiet")
 	text, err := os.ReadFile(started)
-	if err != nil || !strings.Contains(string(text), "answer.cjs") || strings.Contains(string(text), "jsii-runtime.js") {
+	if err != nil || !strings.Contains(string(text), "program.js") || strings.Contains(string(text), "jsii-runtime.js") {
 		t.Errorf("jsii has started %q (%v), want its second program", text, err)
 	}
 	if out := must(t, dir, "build/cutover", "phase"); !strings.HasPrefix(out, "PHASE ") {
