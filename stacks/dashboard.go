@@ -61,118 +61,145 @@ func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings
 	return stack
 }
 
-// newDashboard makes the environment's dashboard. What it shows of a load balancer's
-// services it searches by the load balancer's name, so that it needs one value of each
-// routing stack and not one for each target group. A dashboard shows at most 2500
-// metrics and a widget 500 of them
-// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html):
-// of several load balancers it shows the services of one that is chosen, which are 99
-// at most, and of all services their use of the cluster.
+// newDashboard makes the environment's dashboard. It searches for the metrics of a load
+// balancer's services by the load balancer's name. So it needs one value of each routing
+// stack, and not one for each target group. A dashboard shows at most 2500 metrics, and a
+// widget 500 of them
+// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html).
+// With several load balancers, the reader chooses one, and the dashboard shows its
+// services, at most 99. The use of the cluster is that of all services.
 func newDashboard(stack awscdk.Stack, s config.Settings, routings []*Routing) {
 	var variables []awscloudwatch.IVariable
-	balancer := *routings[0].Balancer.LoadBalancerFullName()
+	show := widgets{env: s.Env, balancer: *routings[0].Balancer.LoadBalancerFullName(), minute: awscdk.Duration_Minutes(jsii.Number(1))}
 	if len(routings) > 1 {
-		var values []*awscloudwatch.VariableValue
-		for _, routing := range routings {
-			values = append(values, &awscloudwatch.VariableValue{Label: jsii.String(routing.title()), Value: routing.Balancer.LoadBalancerFullName()})
-		}
-		variables = append(variables, awscloudwatch.NewDashboardVariable(&awscloudwatch.DashboardVariableOptions{
-			Id:           jsii.String("balancer"),
-			Label:        jsii.String("Services of load balancer"),
-			Type:         awscloudwatch.VariableType_PATTERN,
-			Value:        jsii.String(chosenBalancer),
-			InputType:    awscloudwatch.VariableInputType_SELECT,
-			Values:       awscloudwatch.Values_FromValues(values...),
-			DefaultValue: awscloudwatch.DefaultValue_Value(balancer),
-			Visible:      jsii.Bool(true),
-		}))
-		balancer = chosenBalancer
+		variables = append(variables, balancerVariable(routings))
+		show.balancer = chosenBalancer
 	}
+	rows := []*[]awscloudwatch.IWidget{{awscloudwatch.NewTextWidget(&awscloudwatch.TextWidgetProps{
+		Markdown: jsii.String(dashboardText(s)), Width: jsii.Number(24), Height: jsii.Number(4),
+	})}}
+	if s.Alarms {
+		rows = append(rows, alarmRows(stack, *routings[0].Alarms.names)...)
+	}
+	rows = append(rows,
+		&[]awscloudwatch.IWidget{
+			show.services(8, "Requests a minute", "RequestCount", "Sum"),
+			show.services(8, "5xx of the services, a minute", "HTTPCode_Target_5XX_Count", "Sum"),
+			show.graph(8, "5xx of the load balancer itself, a minute", show.ownErrors(routings), nil),
+		},
+		&[]awscloudwatch.IWidget{
+			show.services(12, "Latency in seconds, p50", "TargetResponseTime", "p50"),
+			show.services(12, "Latency in seconds, p99", "TargetResponseTime", "p99"),
+		},
+		&[]awscloudwatch.IWidget{
+			show.services(12, "Healthy tasks", "HealthyHostCount", "Minimum"),
+			show.services(12, "Unhealthy tasks", "UnHealthyHostCount", "Maximum"),
+		},
+		&[]awscloudwatch.IWidget{
+			show.tasks("CPU, % of what the tasks reserve", "CPUUtilization"),
+			show.tasks("Memory, % of what the tasks reserve", "MemoryUtilization"),
+		},
+		&[]awscloudwatch.IWidget{
+			show.graph(24, "Cluster: % of it that is reserved, and its instances (right)",
+				[]awscloudwatch.IMetric{show.cluster("AWS/ECS", "CPUReservation", "CPU"), show.cluster("AWS/ECS", "MemoryReservation", "memory")},
+				[]awscloudwatch.IMetric{show.cluster("ECS/ContainerInsights", "ContainerInstanceCount", "instances")}),
+		})
+	awscloudwatch.NewDashboard(stack, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
+		DashboardName:   jsii.String(s.Env),
+		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
+		Variables:       &variables,
+		Widgets:         &rows,
+	})
+}
 
-	minute := awscdk.Duration_Minutes(jsii.Number(1))
-	graph := func(width float64, title string, left, right []awscloudwatch.IMetric) awscloudwatch.IWidget {
-		return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
-			Title: jsii.String(title), Width: jsii.Number(width), Height: jsii.Number(7), Left: &left, Right: &right,
-			LeftYAxis: &awscloudwatch.YAxisProps{Min: jsii.Number(0)}, RightYAxis: &awscloudwatch.YAxisProps{Min: jsii.Number(0)},
-		})
+// balancerVariable lets the reader choose a load balancer.
+func balancerVariable(routings []*Routing) awscloudwatch.IVariable {
+	var values []*awscloudwatch.VariableValue
+	for _, routing := range routings {
+		values = append(values, &awscloudwatch.VariableValue{Label: jsii.String(routing.title()), Value: routing.Balancer.LoadBalancerFullName()})
 	}
-	search := func(width float64, title, schema, metric, of, statistic, label string) awscloudwatch.IWidget {
-		return graph(width, title, []awscloudwatch.IMetric{awscloudwatch.NewSearchExpression(&awscloudwatch.SearchExpressionProps{
-			Expression: jsii.String(fmt.Sprintf(`SEARCH('{%s} MetricName="%s" %s', '%s', %v)`, schema, metric, of, statistic, time.Minute.Seconds())),
-			Label:      jsii.String(fmt.Sprintf("${PROP('Dim.%s')}", label)),
-			Period:     minute,
-		})}, nil)
+	return awscloudwatch.NewDashboardVariable(&awscloudwatch.DashboardVariableOptions{
+		Id:           jsii.String("balancer"),
+		Label:        jsii.String("Services of load balancer"),
+		Type:         awscloudwatch.VariableType_PATTERN,
+		Value:        jsii.String(chosenBalancer),
+		InputType:    awscloudwatch.VariableInputType_SELECT,
+		Values:       awscloudwatch.Values_FromValues(values...),
+		DefaultValue: awscloudwatch.DefaultValue_Value(*routings[0].Balancer.LoadBalancerFullName()),
+		Visible:      jsii.Bool(true),
+	})
+}
+
+// alarmRows has the state of all alarms, as many in a row as a widget can have.
+func alarmRows(stack awscdk.Stack, names []string) (rows []*[]awscloudwatch.IWidget) {
+	for names := range slices.Chunk(names, maxWidgetAlarms) {
+		var alarms []interfacesawscloudwatch.IAlarmRef
+		for _, name := range names {
+			alarms = append(alarms, awscloudwatch.Alarm_FromAlarmName(stack, jsii.String(name), jsii.String(name)))
+		}
+		rows = append(rows, &[]awscloudwatch.IWidget{awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
+			Title: jsii.String("Alarms"), Alarms: &alarms, Width: jsii.Number(24), Height: jsii.Number(5),
+			SortBy: awscloudwatch.AlarmStatusWidgetSortBy_STATE_UPDATED_TIMESTAMP,
+		})})
 	}
-	byService := func(width float64, title, metric, statistic string) awscloudwatch.IWidget {
-		return search(width, title, "AWS/ApplicationELB,LoadBalancer,TargetGroup", metric, fmt.Sprintf(`LoadBalancer="%s"`, balancer), statistic, "TargetGroup")
-	}
-	byTasks := func(title, metric string) awscloudwatch.IWidget {
-		return search(12, title, "AWS/ECS,ClusterName,ServiceName", metric, fmt.Sprintf(`ClusterName="%s"`, s.Env), "Average", "ServiceName")
-	}
-	metric := func(namespace, name, statistic, label, dimension string, of *string) awscloudwatch.IMetric {
-		return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-			Namespace: jsii.String(namespace), MetricName: jsii.String(name), Statistic: jsii.String(statistic), Label: jsii.String(label), Period: minute,
-			DimensionsMap: &map[string]*string{dimension: of},
-		})
-	}
-	var own []awscloudwatch.IMetric
+	return rows
+}
+
+// widgets makes the widgets for an environment and a load balancer, by its full name.
+type widgets struct {
+	env, balancer string
+	minute        awscdk.Duration // made once: it is a round trip to CDK's process
+}
+
+// ownErrors has the 5xx answers that load balancers give themselves, by code.
+func (w widgets) ownErrors(routings []*Routing) (metrics []awscloudwatch.IMetric) {
 	for _, routing := range routings {
 		for _, code := range []string{"5XX", "502", "503", "504"} {
 			label := code
 			if len(routings) > 1 {
 				label = routing.title() + " " + code
 			}
-			own = append(own, metric("AWS/ApplicationELB", "HTTPCode_ELB_"+code+"_Count", "Sum", label, "LoadBalancer", routing.Balancer.LoadBalancerFullName()))
+			metrics = append(metrics, w.metric("AWS/ApplicationELB", "HTTPCode_ELB_"+code+"_Count", "Sum", label, "LoadBalancer", routing.Balancer.LoadBalancerFullName()))
 		}
 	}
-	ofCluster := func(namespace, name, label string) awscloudwatch.IMetric {
-		return metric(namespace, name, "Average", label, "ClusterName", jsii.String(s.Env))
-	}
+	return metrics
+}
 
-	widgets := []*[]awscloudwatch.IWidget{{awscloudwatch.NewTextWidget(&awscloudwatch.TextWidgetProps{
-		Markdown: jsii.String(dashboardText(s)), Width: jsii.Number(24), Height: jsii.Number(4),
-	})}}
-	if s.Alarms {
-		for names := range slices.Chunk(*routings[0].Alarms.names, maxWidgetAlarms) {
-			var alarms []interfacesawscloudwatch.IAlarmRef
-			for _, name := range names {
-				alarms = append(alarms, awscloudwatch.Alarm_FromAlarmName(stack, jsii.String(name), jsii.String(name)))
-			}
-			widgets = append(widgets, &[]awscloudwatch.IWidget{awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
-				Title: jsii.String("Alarms"), Alarms: &alarms, Width: jsii.Number(24), Height: jsii.Number(5),
-				SortBy: awscloudwatch.AlarmStatusWidgetSortBy_STATE_UPDATED_TIMESTAMP,
-			})})
-		}
-	}
-	widgets = append(widgets,
-		&[]awscloudwatch.IWidget{
-			byService(8, "Requests a minute", "RequestCount", "Sum"),
-			byService(8, "5xx of the services, a minute", "HTTPCode_Target_5XX_Count", "Sum"),
-			graph(8, "5xx of the load balancer itself, a minute", own, nil),
-		},
-		&[]awscloudwatch.IWidget{
-			byService(12, "Latency in seconds, p50", "TargetResponseTime", "p50"),
-			byService(12, "Latency in seconds, p99", "TargetResponseTime", "p99"),
-		},
-		&[]awscloudwatch.IWidget{
-			byService(12, "Healthy tasks", "HealthyHostCount", "Minimum"),
-			byService(12, "Unhealthy tasks", "UnHealthyHostCount", "Maximum"),
-		},
-		&[]awscloudwatch.IWidget{
-			byTasks("CPU, % of what the tasks reserve", "CPUUtilization"),
-			byTasks("Memory, % of what the tasks reserve", "MemoryUtilization"),
-		},
-		&[]awscloudwatch.IWidget{
-			graph(24, "Cluster: % of it that is reserved, and its instances (right)",
-				[]awscloudwatch.IMetric{ofCluster("AWS/ECS", "CPUReservation", "CPU"), ofCluster("AWS/ECS", "MemoryReservation", "memory")},
-				[]awscloudwatch.IMetric{ofCluster("ECS/ContainerInsights", "ContainerInstanceCount", "instances")}),
-		})
-	awscloudwatch.NewDashboard(stack, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
-		DashboardName:   jsii.String(s.Env),
-		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
-		Variables:       &variables,
-		Widgets:         &widgets,
+func (w widgets) metric(namespace, name, statistic, label, dimension string, of *string) awscloudwatch.IMetric {
+	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String(namespace), MetricName: jsii.String(name), Statistic: jsii.String(statistic), Label: jsii.String(label),
+		Period: w.minute, DimensionsMap: &map[string]*string{dimension: of},
 	})
+}
+
+func (w widgets) graph(width float64, title string, left, right []awscloudwatch.IMetric) awscloudwatch.IWidget {
+	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
+		Title: jsii.String(title), Width: jsii.Number(width), Height: jsii.Number(7), Left: &left, Right: &right,
+		LeftYAxis: &awscloudwatch.YAxisProps{Min: jsii.Number(0)}, RightYAxis: &awscloudwatch.YAxisProps{Min: jsii.Number(0)},
+	})
+}
+
+func (w widgets) search(width float64, title, schema, metric, of, statistic, label string) awscloudwatch.IWidget {
+	return w.graph(width, title, []awscloudwatch.IMetric{awscloudwatch.NewSearchExpression(&awscloudwatch.SearchExpressionProps{
+		Expression: jsii.String(fmt.Sprintf(`SEARCH('{%s} MetricName="%s" %s', '%s', %v)`, schema, metric, of, statistic, time.Minute.Seconds())),
+		Label:      jsii.String(fmt.Sprintf("${PROP('Dim.%s')}", label)),
+		Period:     w.minute,
+	})}, nil)
+}
+
+// services shows a metric of the load balancer's services, each by itself.
+func (w widgets) services(width float64, title, metric, statistic string) awscloudwatch.IWidget {
+	return w.search(width, title, "AWS/ApplicationELB,LoadBalancer,TargetGroup", metric, fmt.Sprintf(`LoadBalancer="%s"`, w.balancer), statistic, "TargetGroup")
+}
+
+// tasks shows the average of a metric over a service's tasks, for all services.
+func (w widgets) tasks(title, metric string) awscloudwatch.IWidget {
+	return w.search(12, title, "AWS/ECS,ClusterName,ServiceName", metric, fmt.Sprintf(`ClusterName="%s"`, w.env), "Average", "ServiceName")
+}
+
+// cluster is the average of a metric of the cluster.
+func (w widgets) cluster(namespace, name, label string) awscloudwatch.IMetric {
+	return w.metric(namespace, name, "Average", label, "ClusterName", jsii.String(w.env))
 }
 
 // dashboardText is what the dashboard says in words.

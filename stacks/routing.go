@@ -31,8 +31,8 @@ type Routing struct {
 	Alarms *Alarms
 }
 
-// NewRouting adds the stack of one load balancer, rendering its plan as it is. Its
-// alarms tell those that the first load balancer's tell; nil for the first itself.
+// NewRouting adds the stack of a load balancer, as its plan says. Its alarms go to the
+// topic of the first load balancer's alarms, which are nil for the first itself.
 func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Balancer, network *Network, first *Alarms) *Routing {
 	of := ""
 	if plan.Name != "" {
@@ -43,33 +43,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		Name:         plan.Name,
 		TargetGroups: map[string]elb.ApplicationTargetGroup{},
 	}
-	// Made once for all: each is a round trip to CDK's process.
-	deregistration := awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds))
-	healthCheck := &elb.HealthCheck{
-		Path:                    jsii.String("/"),
-		HealthyHttpCodes:        jsii.String("200"),
-		HealthyThresholdCount:   jsii.Number(2),
-		UnhealthyThresholdCount: jsii.Number(2),
-		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
-		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
-	}
-	for _, of := range plan.Groups {
-		// The id is the same at every load balancer, the name is not.
-		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
-			TargetGroupName:     jsii.String(s.Name(plan.GroupName(of))),
-			Vpc:                 network.VPC,
-			TargetType:          elb.TargetType_INSTANCE,
-			Protocol:            elb.ApplicationProtocol_HTTP,
-			Port:                jsii.Number(80),
-			DeregistrationDelay: deregistration,
-			HealthCheck:         healthCheck,
-		})
-		if of != migration.DropGroup {
-			tagService(group, of)
-		}
-		r.TargetGroups[of] = group
-	}
-
+	r.addTargetGroups(s, plan, network)
 	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
 		Vpc:                     network.VPC,
 		InternetFacing:          jsii.Bool(true),
@@ -103,7 +77,37 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 	return r
 }
 
-// title is how people are told of the load balancer.
+// addTargetGroups adds the target groups of the plan.
+func (r *Routing) addTargetGroups(s config.Settings, plan migration.Balancer, network *Network) {
+	// Made once for all: each is a round trip to CDK's process.
+	deregistration := awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds))
+	healthCheck := &elb.HealthCheck{
+		Path:                    jsii.String("/"),
+		HealthyHttpCodes:        jsii.String("200"),
+		HealthyThresholdCount:   jsii.Number(2),
+		UnhealthyThresholdCount: jsii.Number(2),
+		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
+		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
+	}
+	for _, of := range plan.Groups {
+		// The id is the same at every load balancer, the name is not.
+		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
+			TargetGroupName:     jsii.String(s.Name(plan.GroupName(of))),
+			Vpc:                 network.VPC,
+			TargetType:          elb.TargetType_INSTANCE,
+			Protocol:            elb.ApplicationProtocol_HTTP,
+			Port:                jsii.Number(80),
+			DeregistrationDelay: deregistration,
+			HealthCheck:         healthCheck,
+		})
+		if of != migration.DropGroup {
+			tagService(group, of)
+		}
+		r.TargetGroups[of] = group
+	}
+}
+
+// title is the name of the load balancer for people.
 func (r *Routing) title() string {
 	if r.Name == "" {
 		return "first"
@@ -111,8 +115,8 @@ func (r *Routing) title() string {
 	return r.Name
 }
 
-// listen adds the listener that has the rules: HTTPS with a certificate, and
-// then HTTP only redirects to it; HTTP without one.
+// listen adds the listener that has the rules. With a certificate the listener is HTTPS,
+// and HTTP redirects to HTTPS. Without a certificate the listener is HTTP.
 func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer, action elb.ListenerAction) elb.ApplicationListener {
 	// Never open: the security group of the network says who may connect.
 	http := &elb.BaseApplicationListenerProps{
