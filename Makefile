@@ -10,15 +10,17 @@ FUZZTIME ?= 1m
 # What a review compares with: a branch, tag or commit.
 BASE ?= main
 
-# Packages without CDK, which build in seconds, and without those that only run other programs.
-light = $(shell go list ./... | grep -v -e '^cutover$$' -e '^cutover/stacks$$' -e '^cutover/test/' -e '^cutover/bench/many$$')
+# The shell variable packages has those that link no CDK, which compile in seconds,
+# without those that only run other programs. It fails where go list does.
+light = packages=$$(go list -f '{{.ImportPath}} {{.Deps}}' ./...) && \
+	packages=$$(echo "$$packages" | grep -v -e aws-cdk-go -e /test/e2e -e /test/instance -e /test/supply | cut -d ' ' -f 1)
 
 # Packages whose tests run at the same time. Half of them mostly wait, for health
 # checks and engines, so that two cores have enough to do.
 tests_at_once = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse review test race fuzz e2e reliability synth diff cost critical-path path deploy emulate golden module upgrade-cdk vulns sbom bench setup bin/cutover clean
+.PHONY: help up down rehearse review quick test test-cdk race nightly fuzz e2e reliability synth diff cost critical-path path deploy emulate golden module upgrade-cdk vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -41,13 +43,29 @@ rehearse: setup bin/cutover ## walk the whole migration and back under load, 100
 review: setup bin/cutover ## show what this branch does to a deployment, against BASE (main), in build/review
 	@bin/cutover review --base "$(BASE)" $(run) $(ARGS)
 
-test: setup ## set up and run all tests but the end-to-end one
+quick: ## test in seconds what links no CDK, without the tests that are slow (-short)
+	@$(light) && go test -vet=off -short $$packages
+
+# The race detector slows tests down, and finds more: CI runs them once, with it.
+test: setup ## set up and run all tests but the end-to-end one; with CI set, with the race detector
 	@echo "Compiling the CDK app and its tests (minutes the first time, seconds later)"
 	go vet ./...
+ifdef CI
+	$(MAKE) --no-print-directory --output-sync=target --jobs=2 race test-cdk
+else
 	go test -vet=off -p $(tests_at_once) ./... $(ARGS)
+endif
+
+test-cdk:
+	@$(light) && all=$$(go list ./...) && \
+	go test -vet=off -p $(tests_at_once) $$(echo "$$all" | grep -v -x -F "$$packages") $(ARGS)
 
 race: ## run the tests of everything but the CDK app with the race detector
-	go test -race $(light)
+	@$(light) && go test -race -vet=off $$packages
+
+nightly: reliability vulns ## run what is slower than a change should wait for
+	$(MAKE) fuzz
+	$(MAKE) bench ARGS="-rounds 6"
 
 # Most of what the fuzzer finds interesting differs in timing only: it is not
 # worth the minute that making it smaller takes by default.
@@ -105,7 +123,7 @@ vulns: ## check services, tool and CDK app for known vulnerabilities; asks vuln.
 sbom: ## write a bill of materials for each image, in CycloneDX, to build/sbom
 	go run ./cmd/sbom $(patsubst services/%/main.go,%,$(wildcard services/*/main.go)) $(ARGS)
 
-bench: setup ## measure synthesis, load balancer and services against others, how many tasks fit an instance, and write docs/performance.md
+bench: setup ## measure synthesis, load balancer and services against others, and write docs/performance.md
 	go run ./bench $(ARGS)
 
 # Go gets its modules by itself.

@@ -11,7 +11,7 @@
 //     read the request (bench/peer/raw).
 //   - scale: 10, 30 and 100 services (bench/many) on this machine.
 //
-// When everything is measured, it writes docs/performance.md.
+// When everything is measured in 6 rounds or more, it writes docs/performance.md.
 //
 // Run it from the root of the repository:
 //
@@ -32,8 +32,11 @@ import (
 	"syscall"
 )
 
+// comparable is how many rounds benchstat wants before it compares.
+const comparable = 6
+
 func main() {
-	rounds := flag.Int("rounds", 11, "how often to measure each program; benchstat compares from 6 on")
+	rounds := flag.Int("rounds", 11, fmt.Sprintf("how often to measure each program; with less than %d, compare nothing and write no document", comparable))
 	only := flag.String("only", "", "measure this section only, and write no document (default all)")
 	skip := flag.String("skip", "", "leave this section out, and write no document")
 	balancer := flag.String("balancer", "", "be the load balancer to measure, with its files in this directory: arguments LISTEN TARGET")
@@ -77,7 +80,7 @@ func run(ctx context.Context, rounds int, only, skip string) (err error) {
 			return fmt.Errorf("-%s %q: there is no such section: choose one of %s", option, name, strings.Join(names, ", "))
 		}
 	}
-	whole := only == "" && skip == ""
+	whole := only == "" && skip == "" && rounds >= comparable
 	for i := range sections {
 		s := &sections[i]
 		if s.name == skip || only != "" && s.name != only {

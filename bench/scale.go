@@ -20,9 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"cutover/internal/assembly"
 	"cutover/internal/rehearsal"
-	"cutover/internal/rules"
 )
 
 // sizes are how many services the deployments have that are synthesized and
@@ -49,7 +47,6 @@ type scaled struct {
 	requests, lost int
 	memoryMiB      float64 // of the tool, at most
 	cpuPerRequest  float64 // of the tool, µs, while no phase changes
-	matchMicros    float64 // for the routing evaluator to find the rule of a request
 }
 
 // scale rehearses the migration of deployments of several sizes, and prints what
@@ -81,11 +78,7 @@ func (b *bench) scale(out io.Writer) error {
 	all := make([]scaled, len(sizes))
 	measure := func(i int) error {
 		all[i].services = sizes[i]
-		err := all[i].evaluate(dir(sizes[i]))
-		if err == nil {
-			err = all[i].rehearse(b.ctx, tool, dir(sizes[i]))
-		}
-		if err != nil {
+		if err := all[i].rehearse(b.ctx, tool, dir(sizes[i])); err != nil {
 			return fmt.Errorf("%d services: %w", sizes[i], err)
 		}
 		return nil
@@ -127,7 +120,6 @@ func scaleTable(out io.Writer, all []scaled) {
 	}
 	row("memory at most, MiB", "%.0f", true, func(s scaled) float64 { return s.memoryMiB })
 	row("CPU, µs a request", "%.0f", true, func(s scaled) float64 { return s.cpuPerRequest })
-	row("to find the rule of a request, µs", "%.2f", true, func(s scaled) float64 { return s.matchMicros })
 	row("requests", "%.0f", false, func(s scaled) float64 { return float64(s.requests) })
 	row("lost, or answered differently", "%.0f", false, func(s scaled) float64 { return float64(s.lost) })
 }
@@ -174,95 +166,13 @@ func link(from, to string) error {
 	})
 }
 
-// names are the services beside the monolith, as bench/many has them.
-func (s *scaled) names() []string {
-	var names []string
-	for i := 1; i < s.services; i++ {
-		names = append(names, fmt.Sprintf("service-%03d", i))
-	}
-	return names
-}
-
-// question is a request and the listener that it is made to.
-type question struct {
-	of      *rules.Listener
-	request rules.Request
-}
-
-// find returns the listener that has a rule for a service, and the name of the
-// target group there, which ends in that of a further load balancer.
-func find(table *rules.Table, service string) (listener *rules.Listener, group string) {
-	for _, listener := range table.Listeners {
-		for _, rule := range listener.Rules {
-			for _, target := range rule.Action.Forward {
-				if name := target.TargetGroup.Name; name == service || strings.HasPrefix(name, service+"-") {
-					return listener, name
-				}
-			}
-		}
-	}
-	return nil, ""
-}
-
-// evaluate asks in every phase where each service's path goes, and takes the time
-// of one answer once all go to their own.
-func (s *scaled) evaluate(dir string) error {
-	for _, phase := range scalePath {
-		a, err := assembly.Read(filepath.Join(dir, phase))
-		if err != nil {
-			return err
-		}
-		table, err := rules.Build(a)
-		if err != nil {
-			return err
-		}
-		var requests []question
-		for _, name := range s.names() {
-			request, err := rules.ParseRequest("/api/" + name + "/7")
-			if err != nil {
-				return err
-			}
-			listener, group := find(table, name)
-			if listener == nil {
-				return fmt.Errorf("in %s no listener has a rule for %s", phase, name)
-			}
-			decision, err := listener.Route(request)
-			if err != nil {
-				return err
-			}
-			want := group
-			if phase == "monolith" || phase == "parallel" {
-				want = strings.Replace(group, name, "api", 1)
-			}
-			if got := decision.String(); got != want {
-				return fmt.Errorf("in %s %s goes to %s, want %s", phase, request, got, want)
-			}
-			requests = append(requests, question{listener, request})
-		}
-		if phase != scalePath[len(scalePath)-1] {
-			continue
-		}
-		var micros []float64
-		for range 201 {
-			start := time.Now()
-			for i := range requests {
-				if _, err := requests[i].of.Match(&requests[i].request); err != nil {
-					return err
-				}
-			}
-			micros = append(micros, float64(time.Since(start).Nanoseconds())/1000/float64(len(requests)))
-		}
-		s.matchMicros = slices.Min(micros) // what nothing else has interrupted
-	}
-	return nil
-}
-
 // rehearse walks the phases under load and reads off the report, and from the
 // kernel what the tool took meanwhile. It fails if a request is lost.
 func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 	var routes []string
-	for _, name := range s.names() {
-		routes = append(routes, "/api/"+name, "/api/"+name+"/7")
+	for i := 1; i < s.services; i++ {
+		route := fmt.Sprintf("/api/service-%03d", i) // as bench/many has it
+		routes = append(routes, route, route+"/7")
 	}
 	cmd := exec.CommandContext(ctx, tool, "rehearse", "--json", "--state", filepath.Join(dir, "state"), "--out", filepath.Join(dir, "report"), "--app", dir,
 		"--path", strings.Join(scalePath, ","), "--rate", strconv.Itoa(scaleRate), "--dwell", scaleDwell.String(), "--route", strings.Join(routes, ","))

@@ -12,7 +12,7 @@ func TestScaleTable(t *testing.T) {
 	sized := func(services int, factor float64) scaled {
 		return scaled{
 			services: services, up: factor, steps: []float64{factor, factor, factor},
-			memoryMiB: factor, cpuPerRequest: factor, matchMicros: factor,
+			memoryMiB: factor, cpuPerRequest: factor,
 		}
 	}
 	var out strings.Builder

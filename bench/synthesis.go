@@ -48,7 +48,7 @@ func (b *bench) synthesis(out io.Writer) error {
 		if err := s.measure(&r, services, rounds); err != nil {
 			return err
 		}
-		rounds = (b.rounds + 1) / 2 // larger ones take longer, and so scatter less
+		rounds = min(b.rounds, comparable) // larger ones take longer, and so scatter less
 	}
 	fmt.Fprintf(out, "Both apps make the same templates. %d rounds with 4 services, %d with more:\n\n", b.rounds, rounds)
 	return r.compare(b.ctx, out, b.work, "app", javascript, golang, images)

@@ -129,6 +129,9 @@ func TestHostileRequests(t *testing.T) {
 // A storm of thousands of clients, from which the service comes out as it was.
 // All the time, other clients are served.
 func TestStorm(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it is a storm")
+	}
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process holds is read from /proc, which is Linux's")
 	}

@@ -82,6 +82,9 @@ var packages = func() string {
 // of the shop (internal/local/testdata) in the directory shop. The list of services
 // in cdk.out is that of the forum, and newer than its sources.
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {

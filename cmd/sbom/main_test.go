@@ -19,6 +19,9 @@ import (
 // TestSbom compares what the bills of materials list with what the go command
 // says that the services are built from.
 func TestSbom(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it compiles services")
+	}
 	t.Chdir("../..")
 	out := t.TempDir()
 	services := []string{"api", "users", "threads", "posts"}

@@ -97,6 +97,9 @@ func edit(t *testing.T, file, old, new string) {
 
 // build builds and returns the contexts and what was said to be compiled.
 func build(t *testing.T, root, arch string, services []Service) (contexts map[string]string, progress string) {
+	if testing.Short() {
+		t.Skip("slow: it compiles services")
+	}
 	t.Helper()
 	var out bytes.Buffer
 	contexts, err := Build(t.Context(), Options{Root: root, Arch: arch, Services: services, Progress: &out})

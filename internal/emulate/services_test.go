@@ -20,6 +20,9 @@ import (
 
 // services starts everything but Docker, and skips the test where moto is missing, which in CI is a failure.
 func services(t *testing.T) *AWS {
+	if testing.Short() {
+		t.Skip("slow: it starts an emulated AWS")
+	}
 	t.Helper()
 	if missing := motoMissing(); len(missing) > 0 {
 		if os.Getenv("CI") == "true" {

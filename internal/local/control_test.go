@@ -34,6 +34,9 @@ func TestSecondStart(t *testing.T) {
 
 // A runner does what a client in another process asks for.
 func TestClient(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
 	t.Parallel()
 	dir := stateDir(t)
 	client := NewClient(dir)
@@ -252,6 +255,9 @@ func processes(t *testing.T, events []Event) (found []int) {
 // A runner that is killed leaves what it cannot help; the next one ends that,
 // and runs as if nothing had been.
 func TestRunnerKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
 	t.Parallel()
 	dir := stateDir(t)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -345,6 +351,9 @@ func TestRunnerKilled(t *testing.T) {
 
 // To stop takes what requests in flight need, and no more.
 func TestStopAnswers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
 	t.Parallel()
 	d := &deployment{t: t}
 	r, err := Start(t.Context(), d.options(stateDir(t), nil))

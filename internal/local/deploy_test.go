@@ -79,6 +79,9 @@ func TestMigration(t *testing.T) {
 // Each load balancer answers at a port of its own, moves the paths of its own
 // services, and has the monolith behind it.
 func TestSeveralLoadBalancers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
 	t.Parallel()
 	d := &deployment{t: t}
 	options := d.options(stateDir(t), nil)

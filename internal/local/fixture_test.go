@@ -378,6 +378,9 @@ func stateDir(t *testing.T) string {
 
 // start starts a runner, which is stopped when the test ends.
 func start(t *testing.T, dir string, run map[string]string) *deployment {
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
 	t.Helper()
 	d := &deployment{t: t}
 	d.begin(d.options(dir, run))

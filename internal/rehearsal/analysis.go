@@ -70,222 +70,259 @@ type lossKey struct {
 	excused              bool
 }
 
+// analysis is the report in the making.
+type analysis struct {
+	*run
+	report *Report
+	width  time.Duration // of a slice
+
+	all                      *tally
+	bySpan, byRoute, bySlice []*tally
+	late                     []uint32 // of every request
+	sliceLate                []uint32 // the worst of each slice
+	answered                 map[string]bool
+	// traffic has, by span and service, when its requests were sent.
+	traffic []map[uint8]window
+	// routed is the service that answered a route last.
+	routed []uint8
+	faults []*faultWindow
+
+	losses map[lossKey]*Loss
+	order  []lossKey
+}
+
+// window is the time from the first of some requests to the last.
+type window struct{ first, last time.Duration }
+
 // analyse turns what was recorded into the report.
 func analyse(r *run) *Report {
-	rec := r.rec
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-
-	report := &Report{
-		Format: Format, Began: r.began.UTC().Truncate(time.Millisecond), Duration: seconds(r.end), Path: r.Path, Rate: r.Rate,
-		BaselinePhase: r.Path[0], BaselineServices: r.baselineBy, Initial: r.firstChanges,
-		SliceWidth: seconds(sliceWidth(r.end, r.Rate)),
+	r.rec.mu.Lock()
+	defer r.rec.mu.Unlock()
+	a := &analysis{
+		run: r, width: sliceWidth(r.end, r.Rate), all: newTally(), answered: map[string]bool{}, routed: make([]uint8, len(r.Routes)),
+		faults: r.faultOutcomes(), losses: map[lossKey]*Loss{},
 	}
-
-	all, spans := newTally(), make([]*tally, len(r.spans))
-	for i := range spans {
-		spans[i] = newTally()
+	for range r.spans {
+		a.bySpan = append(a.bySpan, newTally())
+		a.traffic = append(a.traffic, map[uint8]window{})
 	}
-	routes := make([]*tally, len(r.Routes))
-	for i := range routes {
-		routes[i] = newTally()
+	for range r.Routes {
+		a.byRoute = append(a.byRoute, newTally())
 	}
-	width := sliceWidth(r.end, r.Rate)
-	var timeline []*tally
-	var late []uint32      // of every request
-	var sliceLate []uint32 // the worst of each slice
-	seen := map[string]bool{}
-
-	faults := r.faultOutcomes()
-	lastService := make([]uint8, len(r.Routes)) // that answered the route
-	type traffic struct{ first, last time.Duration }
-	got := make([]map[uint8]traffic, len(r.spans)) // requests per service and span
-	for i := range got {
-		got[i] = map[uint8]traffic{}
-	}
-	losses := map[lossKey]*Loss{}
-	var order []lossKey
-
-	for seq, at := 0, 0; seq < rec.n; seq++ {
-		s, due := rec.at(seq), rec.due(seq)
-		sent := due + time.Duration(s.late)*time.Microsecond
+	at := 0
+	for seq := range r.rec.n {
+		sent := r.rec.due(seq) + time.Duration(r.rec.at(seq).late)*time.Microsecond
 		for at < len(r.spans)-1 && sent >= r.spans[at].end {
 			at++
 		}
-		by := rec.answerer(s)
-		if s.targetStatus != 0 {
-			seen[rec.services.text(int(s.service))] = true
-			span := got[at]
-			t, ok := span[s.service]
-			if !ok {
-				t.first = sent
-			}
-			t.last = sent
-			span[s.service] = t
-			if s.problem == fine {
-				lastService[s.route] = s.service
-			}
-		}
+		a.request(seq, at, sent)
+	}
+	return a.finish()
+}
 
-		// A request that the load balancer has not reported, because the client gave
-		// it up, is taken to have gone where its route went before.
-		service := s.service
-		if s.flags&isObserved == 0 {
-			service = lastService[s.route]
+// request counts a request that was sent in a span.
+func (a *analysis) request(seq, span int, sent time.Duration) {
+	s := a.rec.at(seq)
+	if s.targetStatus != 0 {
+		a.answered[a.rec.services.text(int(s.service))] = true
+		w, known := a.traffic[span][s.service]
+		if !known {
+			w.first = sent
 		}
-		failed := s.problem != fine
-		excused := false
-		for _, f := range faults {
-			if sent >= f.end || due+time.Duration(s.latency)*time.Microsecond < f.begin {
-				continue
-			}
-			own := rec.services.text(int(service)) == f.Service
-			switch {
-			case own:
-				f.Own++
-			default:
-				f.Others++
-			}
-			switch {
-			case failed && own:
-				f.OwnFailed++
-				excused = excused || !f.lossless
-			case failed:
-				f.OthersFailed++
-			}
+		w.last = sent
+		a.traffic[span][s.service] = w
+		if s.problem == fine {
+			a.routed[s.route] = s.service
 		}
+	}
+	excused := a.excuse(s, sent, a.rec.due(seq)+time.Duration(s.latency)*time.Microsecond)
+	slice := int(sent / a.width)
+	for len(a.bySlice) <= slice {
+		a.bySlice, a.sliceLate = append(a.bySlice, newTally()), append(a.sliceLate, 0)
+	}
+	by := a.rec.answerer(s)
+	for _, t := range []*tally{a.all, a.bySpan[span], a.byRoute[s.route], a.bySlice[slice]} {
+		t.add(s, by, excused)
+	}
+	a.late = append(a.late, s.late)
+	a.sliceLate[slice] = max(a.sliceLate[slice], s.late)
+	if s.problem != fine {
+		a.loss(seq, span, sent, excused)
+	}
+}
 
-		slice := int(sent / width)
-		for len(timeline) <= slice {
-			timeline, sliceLate = append(timeline, newTally()), append(sliceLate, 0)
-		}
-		for _, t := range []*tally{all, spans[at], routes[s.route], timeline[slice]} {
-			t.add(s, by, excused)
-		}
-		late = append(late, s.late)
-		sliceLate[slice] = max(sliceLate[slice], s.late)
-
-		if !failed {
+// excuse counts a request, from when it was sent until it was over, for the faults
+// of that time. It says whether one of them excuses its failure.
+func (a *analysis) excuse(s *sample, sent, over time.Duration) (excused bool) {
+	// A request that the load balancer has not reported, because the client gave
+	// it up, is taken to have gone where its route went before.
+	service := s.service
+	if s.flags&isObserved == 0 {
+		service = a.routed[s.route]
+	}
+	failed := s.problem != fine
+	for _, f := range a.faults {
+		if sent >= f.end || over < f.begin {
 			continue
 		}
-		key := lossKey{at, s.problem, s.status, s.targetStatus, s.service, s.reason, s.flags&isObserved != 0, s.target != 0, excused}
-		loss := losses[key]
-		target := rec.targets.text(int(s.target))
-		if loss == nil {
-			loss = &Loss{
-				Kind: s.problem.String(), Stage: r.spans[at].name(), Status: int(s.status), Excused: excused,
-				Service: rec.services.text(int(s.service)), Target: target, Why: rec.why(s), First: seconds(sent),
-			}
-			losses[key] = loss
-			order = append(order, key)
+		own := a.rec.services.text(int(service)) == f.Service
+		requests, failures := &f.Others, &f.OthersFailed
+		if own {
+			requests, failures = &f.Own, &f.OwnFailed
 		}
-		if loss.Target != target {
-			loss.Target = ""
+		*requests++
+		if failed {
+			*failures++
+			excused = excused || own && !f.lossless
 		}
-		loss.Count++
-		loss.Last = seconds(sent)
-		loss.sample(Sample{At: seconds(sent), Route: r.Routes[s.route], Latency: millis(s.latency), Target: target, Detail: rec.details[seq]})
 	}
+	return excused
+}
 
-	for _, key := range order {
-		report.Losses = append(report.Losses, *losses[key])
+// loss adds a request that failed to those that failed alike.
+func (a *analysis) loss(seq, span int, sent time.Duration, excused bool) {
+	s := a.rec.at(seq)
+	target := a.rec.targets.text(int(s.target))
+	key := lossKey{span, s.problem, s.status, s.targetStatus, s.service, s.reason, s.flags&isObserved != 0, s.target != 0, excused}
+	loss := a.losses[key]
+	if loss == nil {
+		loss = &Loss{
+			Kind: s.problem.String(), Stage: a.spans[span].name(), Status: int(s.status), Excused: excused,
+			Service: a.rec.services.text(int(s.service)), Target: target, Why: a.rec.why(s), First: seconds(sent),
+		}
+		a.losses[key] = loss
+		a.order = append(a.order, key)
 	}
-	report.Totals = all.totals()
-	report.Late = summarize(late)
-	for _, service := range r.baselineBy {
-		delete(seen, service)
-		report.Services = append(report.Services, service)
+	if loss.Target != target {
+		loss.Target = ""
 	}
-	report.Services = append(report.Services, slices.Sorted(maps.Keys(seen))...)
-	for i, t := range routes {
-		a := r.baseline[i]
-		report.Routes = append(report.Routes, Route{r.Routes[i], a.status, a.contentType, len(a.body), t.totals()})
-	}
-	for i, t := range timeline {
-		report.Slices = append(report.Slices, Slice{seconds(time.Duration(i) * width), t.totals(), millis(sliceLate[i])})
-	}
-	for _, e := range r.events {
-		report.Events = append(report.Events, Mark{seconds(e.Time.Sub(r.began)), e.Service, e.Target, e.State, e.Text, e.Mark})
-	}
+	loss.Count++
+	loss.Last = seconds(sent)
+	loss.sample(Sample{At: seconds(sent), Route: a.Routes[s.route], Latency: millis(s.latency), Target: target, Detail: a.rec.details[seq]})
+}
 
-	outcome := 0
-	for i, s := range r.spans {
-		t := spans[i].totals()
+// finish makes the report of what was counted.
+func (a *analysis) finish() *Report {
+	r := &Report{
+		Format: Format, Began: a.began.UTC().Truncate(time.Millisecond), Duration: seconds(a.end), Path: a.Path, Rate: a.Rate,
+		BaselinePhase: a.Path[0], BaselineServices: a.baselineBy, Initial: a.firstChanges, SliceWidth: seconds(a.width),
+		Totals: a.all.totals(), Late: summarize(a.late),
+	}
+	a.report = r
+	for _, key := range a.order {
+		r.Losses = append(r.Losses, *a.losses[key])
+	}
+	for _, service := range a.baselineBy {
+		delete(a.answered, service)
+		r.Services = append(r.Services, service)
+	}
+	r.Services = append(r.Services, slices.Sorted(maps.Keys(a.answered))...)
+	for i, t := range a.byRoute {
+		was := a.baseline[i]
+		r.Routes = append(r.Routes, Route{a.Routes[i], was.status, was.contentType, len(was.body), t.totals()})
+	}
+	for i, t := range a.bySlice {
+		r.Slices = append(r.Slices, Slice{seconds(time.Duration(i) * a.width), t.totals(), millis(a.sliceLate[i])})
+	}
+	for _, e := range a.events {
+		r.Events = append(r.Events, Mark{seconds(e.Time.Sub(a.began)), e.Service, e.Target, e.State, e.Text, e.Mark})
+	}
+	faults := a.faults
+	for i, s := range a.spans {
 		switch s.kind {
 		case calm:
-			// A fault splits a phase; the report has it whole.
-			if n := len(report.Phases); n > 0 && i > 0 && r.spans[i-1].kind == harmed {
-				p := &report.Phases[n-1]
-				merged := newTally()
-				for j := i; j >= 0 && r.spans[j].kind != deploying; j-- {
-					merged.merge(spans[j])
-				}
-				p.End, p.Totals = seconds(s.end), merged.totals()
-				continue
-			}
-			report.Phases = append(report.Phases, Phase{s.phase, seconds(s.begin), seconds(s.end), t})
+			a.phase(i)
+		case deploying:
+			step := a.step(i, "deploy")
+			step.Shifts = a.shifts(i, step.Begin)
+			r.Steps = append(r.Steps, step)
+		case harmed:
+			step := a.step(i, "fault")
+			step.Fault, faults = &faults[0].FaultOutcome, faults[1:]
+			r.Steps = append(r.Steps, step)
+		}
+	}
+	r.About = append(a.facts(), a.About...)
+	r.Verdict = a.verdict(r)
+	return r
+}
+
+// phase adds a span to the phases. A fault splits a phase, and the report has it
+// whole.
+func (a *analysis) phase(i int) {
+	s := a.spans[i]
+	totals := a.bySpan[i].totals()
+	if i == 0 || a.spans[i-1].kind != harmed || len(a.report.Phases) == 0 {
+		a.report.Phases = append(a.report.Phases, Phase{s.phase, seconds(s.begin), seconds(s.end), totals})
+		return
+	}
+	whole := newTally()
+	for j := i; j >= 0 && a.spans[j].kind != deploying; j-- {
+		whole.merge(a.bySpan[j])
+	}
+	p := &a.report.Phases[len(a.report.Phases)-1]
+	p.End, p.Totals = seconds(s.end), whole.totals()
+}
+
+// step is a span as a step of the report.
+func (a *analysis) step(i int, kind string) Step {
+	s := a.spans[i]
+	step := Step{
+		Kind: kind, Name: s.name(), Begin: seconds(s.begin), End: seconds(s.end), Totals: a.bySpan[i].totals(),
+		Errors: map[string]int{}, Changes: s.changes,
+	}
+	if s.err != nil {
+		step.Failure = s.err.Error()
+	}
+	// A step stands between two calm spans, unless it is the last one.
+	if i > 0 {
+		step.Before = summarize(a.bySpan[i-1].latencies)
+	}
+	if i+1 < len(a.bySpan) {
+		step.After = summarize(a.bySpan[i+1].latencies)
+	}
+	for key, loss := range a.losses {
+		if key.span != i {
 			continue
 		}
-		step := Step{
-			Kind: "deploy", Name: s.name(), Begin: seconds(s.begin), End: seconds(s.end), Totals: t,
-			Errors: map[string]int{}, Changes: s.changes,
+		kind := loss.Kind
+		if loss.Status != 0 && key.problem.lost() {
+			kind = strconv.Itoa(loss.Status)
 		}
-		if s.err != nil {
-			step.Failure = s.err.Error()
-		}
-		if s.kind == harmed {
-			step.Kind, step.Fault = "fault", &faults[outcome].FaultOutcome
-			outcome++
-		}
-		// A step always stands between two calms, unless it is the last.
-		if i > 0 {
-			step.Before = summarize(spans[i-1].latencies)
-		}
-		if i+1 < len(spans) {
-			step.After = summarize(spans[i+1].latencies)
-		}
-		if s.kind == deploying && i > 0 && i+1 < len(spans) {
-			for service := range union(got[i-1], got[i], got[i+1]) {
-				_, before := got[i-1][service]
-				during, while := got[i][service]
-				after, later := got[i+1][service]
-				shift := Shift{Service: rec.services.text(int(service))}
-				switch {
-				case !before && later:
-					shift.Began, shift.At = true, seconds(after.first)
-					if while {
-						shift.At = seconds(during.first)
-					}
-				case before && !later:
-					shift.At = seconds(got[i-1][service].last)
-					if while {
-						shift.At = seconds(during.last)
-					}
-				default:
-					continue
-				}
-				shift.Since = shift.At - step.Begin
-				step.Shifts = append(step.Shifts, shift)
-			}
-			slices.SortFunc(step.Shifts, func(a, b Shift) int {
-				return strings.Compare(fmt.Sprintf("%012.3f%s", a.At, a.Service), fmt.Sprintf("%012.3f%s", b.At, b.Service))
-			})
-		}
-		for key, loss := range losses {
-			if key.span != i {
-				continue
-			}
-			kind := loss.Kind
-			if loss.Status != 0 && key.problem.lost() {
-				kind = strconv.Itoa(loss.Status)
-			}
-			step.Errors[kind] += loss.Count
-		}
-		report.Steps = append(report.Steps, step)
+		step.Errors[kind] += loss.Count
 	}
-	report.About = append(r.facts(), r.About...)
-	report.Verdict = r.verdict(report)
-	return report
+	return step
+}
+
+// shifts are the services that got their first or their last request with a
+// deployment, which is a span between two others.
+func (a *analysis) shifts(i int, begin Seconds) []Shift {
+	if i == 0 || i+1 == len(a.bySpan) {
+		return nil
+	}
+	var shifts []Shift
+	for service := range union(a.traffic[i-1], a.traffic[i], a.traffic[i+1]) {
+		before, was := a.traffic[i-1][service]
+		during, while := a.traffic[i][service]
+		after, is := a.traffic[i+1][service]
+		if was == is {
+			continue
+		}
+		at := before.last
+		switch {
+		case is && while:
+			at = during.first
+		case is:
+			at = after.first
+		case while:
+			at = during.last
+		}
+		shifts = append(shifts, Shift{Service: a.rec.services.text(int(service)), Began: is, At: seconds(at), Since: seconds(at) - begin})
+	}
+	slices.SortFunc(shifts, func(a, b Shift) int {
+		return strings.Compare(fmt.Sprintf("%012.3f%s", a.At, a.Service), fmt.Sprintf("%012.3f%s", b.At, b.Service))
+	})
+	return shifts
 }
 
 // sample keeps three samples, those with details first of all.

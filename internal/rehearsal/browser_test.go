@@ -21,6 +21,9 @@ import (
 // browser finds Chromium. Machines of developers may lack it; where the tests
 // decide about a change, they may not.
 func browser(t *testing.T) string {
+	if testing.Short() {
+		t.Skip("slow: it starts a browser")
+	}
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {

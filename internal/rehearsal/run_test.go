@@ -92,6 +92,9 @@ func (f *fake) during(from, to string, over <-chan struct{}, answer func(w http.
 }
 
 func TestRunFindsLosses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for timeouts")
+	}
 	for name, test := range map[string]struct {
 		answer  func(t *testing.T, w http.ResponseWriter, r *http.Request)
 		kinds   []string
@@ -294,6 +297,9 @@ func TestRunRefusedConnections(t *testing.T) {
 }
 
 func TestRunFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for phases")
+	}
 	for name, test := range map[string]struct {
 		hits   func(service string) bool
 		passed bool

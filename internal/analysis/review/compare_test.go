@@ -19,6 +19,9 @@ const root = "../../.."
 
 // node is Node.js, where the library of cdk diff is installed too.
 func node(t *testing.T) string {
+	if testing.Short() {
+		t.Skip("slow: it starts Node.js")
+	}
 	t.Helper()
 	_, err := os.Stat(filepath.Join(root, "node_modules", "@aws-cdk", "cloudformation-diff"))
 	program, missing := exec.LookPath(filepath.Join(root, "node_modules", ".bin", "node"))

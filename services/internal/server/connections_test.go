@@ -77,6 +77,9 @@ func TestConnectionsAreBounded(t *testing.T) {
 // After a storm no goroutine is left. Panics in the middle of it are one
 // answer and one line each.
 func TestStormLeavesNoGoroutine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it is a storm")
+	}
 	const clients = 100
 	before := pprof.Lookup("goroutine").Count()
 	p := start(t, []string{"STOP_TIMEOUT=2s"}, func(rt *Router) error {
@@ -230,6 +233,9 @@ func TestDeadlines(t *testing.T) {
 // A request's head has to arrive in time, also where its beginning came along
 // with the request before it.
 func TestSlowHead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: it waits for a limit")
+	}
 	t.Parallel()
 	p := start(t, nil)
 	const half = "GET / HTTP/1.1\r\nHost: te"

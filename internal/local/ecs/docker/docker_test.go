@@ -125,6 +125,9 @@ func startEngine() (host string, stop func(), err error) {
 
 // newDriver returns a driver of a deployment with the test's name.
 func newDriver(t *testing.T) *Driver {
+	if testing.Short() {
+		t.Skip("slow: it runs containers")
+	}
 	t.Helper()
 	if noEngine != nil {
 		if os.Getenv("CI") != "" {

@@ -63,6 +63,9 @@ func TestServiceImages(t *testing.T) {
 
 // serviceImages builds the images of a checkout.
 func serviceImages(t *testing.T, root string) map[string]v1.Image {
+	if testing.Short() {
+		t.Skip("slow: it builds images")
+	}
 	t.Helper()
 	options := images.Options{Root: root, Arch: "amd64"}
 	for _, service := range forum {

@@ -5,6 +5,7 @@ package process
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,6 +97,9 @@ func (l *logs) await(t *testing.T, text string) string {
 }
 
 func newDriver(t *testing.T, run map[string]string) *Driver {
+	if testing.Short() {
+		t.Skip("slow: it starts processes")
+	}
 	t.Helper()
 	d, err := New(Options{Dir: t.TempDir(), Run: run})
 	if err != nil {
@@ -107,7 +111,7 @@ func newDriver(t *testing.T, run map[string]string) *Driver {
 func start(t *testing.T, d *Driver, c ecs.ContainerDefinition) (ecs.Container, *logs) {
 	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
-	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: "task1", Definition: c, Output: l.output})
+	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +211,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 		t.Errorf("%v, want exit code 3", exit)
 	}
 	l.await(t, "stderr oops")
-	if left := marked("task1"); len(left) > 0 {
+	if left := marked(task); len(left) > 0 {
 		t.Errorf("processes %v outlive the first", left)
 	}
 	if _, _, err := c.Exec(t.Context(), []string{"true"}); !errors.Is(err, ecs.ErrNoExec) {
@@ -369,6 +373,12 @@ CMD ["now"]
 // runner that is going to be killed; its value is the driver's directory.
 const runnerDir = "PROCESS_TEST_RUNNER"
 
+// task is the task of this run. Other runs may be under way on the machine.
+var task = cmp.Or(os.Getenv(runnerTask), fmt.Sprintf("task-%d", os.Getpid()))
+
+// runnerTask is the environment variable by which the runner gets the task.
+const runnerTask = "PROCESS_TEST_TASK"
+
 // runner starts a service and a command with children, says so, and waits.
 func runner() {
 	d, err := New(Options{Dir: os.Getenv(runnerDir), Run: map[string]string{"shell": "sleep 1000 & sleep 1000 & wait"}})
@@ -381,7 +391,7 @@ func runner() {
 			Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
 		{Name: "shell"},
 	} {
-		container, err := d.Start(context.Background(), ecs.StartRequest{Task: "task1", Definition: c, Output: func(string, string) {}})
+		container, err := d.Start(context.Background(), ecs.StartRequest{Task: task, Definition: c, Output: func(string, string) {}})
 		if err != nil {
 			panic(err)
 		}
@@ -397,10 +407,13 @@ func TestKilledRunnerLeavesNoOrphan(t *testing.T) {
 }
 
 func testKilledRunner(t *testing.T, cut bool) {
+	if testing.Short() {
+		t.Skip("slow: it starts processes")
+	}
 	c := users(t)
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), runnerDir+"="+dir, "PROCESS_TEST_CONTEXT="+c.Image.Asset.Directory)
+	cmd.Env = append(os.Environ(), runnerDir+"="+dir, runnerTask+"="+task, "PROCESS_TEST_CONTEXT="+c.Image.Asset.Directory)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -409,6 +422,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer cmd.Process.Kill()
 	var pids []int
 	for lines := bufio.NewScanner(out); len(pids) < 2 && lines.Scan(); {
 		pid, err := strconv.Atoi(lines.Text())
@@ -427,7 +441,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	}
 	var children []int
 	eventually(t, "the command to start its children", func() bool {
-		children = marked("task1")
+		children = marked(task)
 		children = slices.DeleteFunc(children, func(pid int) bool { return slices.Contains(pids, pid) })
 		return len(children) == 2
 	})
@@ -477,7 +491,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	if err != nil || !slices.Equal(ended, want) {
 		t.Errorf("swept %v (%v), want %v", ended, err, want)
 	}
-	if left := marked("task1"); len(left) > 0 {
+	if left := marked(task); len(left) > 0 {
 		t.Errorf("processes %v are left", left)
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*", "*")); len(left) > 0 {
