@@ -16,18 +16,16 @@ import (
 	"cutover/config"
 )
 
-// Limits of what shows an environment. A widget has at most so many alarms, and a
-// query so many log groups
+// The most alarms of a widget, and the most log groups of a query
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html,
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_StartQuery.html).
 const maxWidgetAlarms, maxQueryGroups = 100, 50
 
-// chosenBalancer stands for the load balancer that the dashboard shows the services
-// of, where there are several.
+// chosenBalancer stands for the load balancer whose services the dashboard shows, if
+// there are several.
 const chosenBalancer = "chosen-load-balancer"
 
-// logQuery is a question to the log lines of all services, as
-// services/internal/server writes them.
+// logQuery is a query of the log lines that services/internal/server writes.
 type logQuery struct {
 	id, name, text string
 	parameters     []awslogs.CfnQueryDefinition_QueryParameterProperty
@@ -40,8 +38,8 @@ var logQueries = []logQuery{
 	{id: "WhatIsSlow", name: "what is slow", text: `filter msg = "request"
 | stats count(*) as requests, pct(durationMs, 50) as p50, pct(durationMs, 99) as p99, max(durationMs) as slowest by service, path
 | sort p99 desc`},
-	// A load balancer adds a part of its own to the trace id that a client sends, so
-	// the id of one request is a part of what is logged.
+	// A load balancer adds a part of its own to a client's trace id, so a logged id
+	// contains the id of the request.
 	{id: "WhatHappened", name: "what happened to a request", text: `fields @timestamp, service, level, method, path, status, durationMs, error, @message
 | filter traceId like "{{traceId}}"
 | sort @timestamp asc
@@ -52,8 +50,8 @@ var logQueries = []logQuery{
 	}}},
 }
 
-// NewWatch adds the stack that shows people how the environment does: a dashboard,
-// and saved queries of its logs. Its resources are the same in every phase.
+// NewWatch adds the stack of the dashboard and the saved log queries. Its resources
+// are the same in every phase.
 func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings, routings []*Routing) awscdk.Stack {
 	stack := newStack(scope, s, watchStack, "How the environment does: a dashboard, and saved queries of its logs", nil)
 	newDashboard(stack, s, routings)
@@ -61,58 +59,70 @@ func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings
 	return stack
 }
 
-// newDashboard makes the environment's dashboard. It searches for the metrics of a load
-// balancer's services by the load balancer's name. So it needs one value of each routing
-// stack, and not one for each target group. A dashboard shows at most 2500 metrics, and a
-// widget 500 of them
+// newDashboard makes the environment's dashboard. It finds the metrics of a load
+// balancer's services by a search for the load balancer's name. So it needs one value
+// of each Routing stack, and not one for each target group.
+//
+// A dashboard shows at most 2500 metrics, and a widget 500
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html).
-// With several load balancers, the reader chooses one, and the dashboard shows its
-// services, at most 99. The use of the cluster is that of all services.
+// If there are several load balancers, the user chooses one, and the dashboard shows
+// its services, which are at most 99. It shows the use of the cluster for all services.
 func newDashboard(stack awscdk.Stack, s config.Settings, routings []*Routing) {
+	g := graphs{minute: awscdk.Duration_Minutes(jsii.Number(1)), cluster: s.Env, balancer: chosenBalancer}
 	var variables []awscloudwatch.IVariable
-	show := widgets{env: s.Env, balancer: *routings[0].Balancer.LoadBalancerFullName(), minute: awscdk.Duration_Minutes(jsii.Number(1))}
-	if len(routings) > 1 {
+	if len(routings) == 1 {
+		g.balancer = *routings[0].Balancer.LoadBalancerFullName()
+	} else {
 		variables = append(variables, balancerVariable(routings))
-		show.balancer = chosenBalancer
 	}
-	rows := []*[]awscloudwatch.IWidget{{awscloudwatch.NewTextWidget(&awscloudwatch.TextWidgetProps{
+	widgets := []*[]awscloudwatch.IWidget{{awscloudwatch.NewTextWidget(&awscloudwatch.TextWidgetProps{
 		Markdown: jsii.String(dashboardText(s)), Width: jsii.Number(24), Height: jsii.Number(4),
 	})}}
+	errors := g.balancerErrors(routings)
 	if s.Alarms {
-		rows = append(rows, alarmRows(stack, *routings[0].Alarms.names)...)
+		for names := range slices.Chunk(*routings[0].Alarms.names, maxWidgetAlarms) {
+			var alarms []interfacesawscloudwatch.IAlarmRef
+			for _, name := range names {
+				alarms = append(alarms, awscloudwatch.Alarm_FromAlarmName(stack, jsii.String(name), jsii.String(name)))
+			}
+			widgets = append(widgets, &[]awscloudwatch.IWidget{awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
+				Title: jsii.String("Alarms"), Alarms: &alarms, Width: jsii.Number(24), Height: jsii.Number(5),
+				SortBy: awscloudwatch.AlarmStatusWidgetSortBy_STATE_UPDATED_TIMESTAMP,
+			})})
+		}
 	}
-	rows = append(rows,
+	widgets = append(widgets,
 		&[]awscloudwatch.IWidget{
-			show.services(8, "Requests a minute", "RequestCount", "Sum"),
-			show.services(8, "5xx of the services, a minute", "HTTPCode_Target_5XX_Count", "Sum"),
-			show.graph(8, "5xx of the load balancer itself, a minute", show.ownErrors(routings), nil),
+			g.byService(8, "Requests a minute", "RequestCount", "Sum"),
+			g.byService(8, "5xx of the services, a minute", "HTTPCode_Target_5XX_Count", "Sum"),
+			graph(8, "5xx of the load balancer itself, a minute", errors, nil),
 		},
 		&[]awscloudwatch.IWidget{
-			show.services(12, "Latency in seconds, p50", "TargetResponseTime", "p50"),
-			show.services(12, "Latency in seconds, p99", "TargetResponseTime", "p99"),
+			g.byService(12, "Latency in seconds, p50", "TargetResponseTime", "p50"),
+			g.byService(12, "Latency in seconds, p99", "TargetResponseTime", "p99"),
 		},
 		&[]awscloudwatch.IWidget{
-			show.services(12, "Healthy tasks", "HealthyHostCount", "Minimum"),
-			show.services(12, "Unhealthy tasks", "UnHealthyHostCount", "Maximum"),
+			g.byService(12, "Healthy tasks", "HealthyHostCount", "Minimum"),
+			g.byService(12, "Unhealthy tasks", "UnHealthyHostCount", "Maximum"),
 		},
 		&[]awscloudwatch.IWidget{
-			show.tasks("CPU, % of what the tasks reserve", "CPUUtilization"),
-			show.tasks("Memory, % of what the tasks reserve", "MemoryUtilization"),
+			g.byTasks("CPU, % of what the tasks reserve", "CPUUtilization"),
+			g.byTasks("Memory, % of what the tasks reserve", "MemoryUtilization"),
 		},
 		&[]awscloudwatch.IWidget{
-			show.graph(24, "Cluster: % of it that is reserved, and its instances (right)",
-				[]awscloudwatch.IMetric{show.cluster("AWS/ECS", "CPUReservation", "CPU"), show.cluster("AWS/ECS", "MemoryReservation", "memory")},
-				[]awscloudwatch.IMetric{show.cluster("ECS/ContainerInsights", "ContainerInstanceCount", "instances")}),
+			graph(24, "Cluster: % of it that is reserved, and its instances (right)",
+				[]awscloudwatch.IMetric{g.ofCluster("AWS/ECS", "CPUReservation", "CPU"), g.ofCluster("AWS/ECS", "MemoryReservation", "memory")},
+				[]awscloudwatch.IMetric{g.ofCluster("ECS/ContainerInsights", "ContainerInstanceCount", "instances")}),
 		})
 	awscloudwatch.NewDashboard(stack, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName:   jsii.String(s.Env),
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
 		Variables:       &variables,
-		Widgets:         &rows,
+		Widgets:         &widgets,
 	})
 }
 
-// balancerVariable lets the reader choose a load balancer.
+// balancerVariable lets the user choose a load balancer; the first one at the start.
 func balancerVariable(routings []*Routing) awscloudwatch.IVariable {
 	var values []*awscloudwatch.VariableValue
 	for _, routing := range routings {
@@ -130,76 +140,64 @@ func balancerVariable(routings []*Routing) awscloudwatch.IVariable {
 	})
 }
 
-// alarmRows has the state of all alarms, as many in a row as a widget can have.
-func alarmRows(stack awscdk.Stack, names []string) (rows []*[]awscloudwatch.IWidget) {
-	for names := range slices.Chunk(names, maxWidgetAlarms) {
-		var alarms []interfacesawscloudwatch.IAlarmRef
-		for _, name := range names {
-			alarms = append(alarms, awscloudwatch.Alarm_FromAlarmName(stack, jsii.String(name), jsii.String(name)))
-		}
-		rows = append(rows, &[]awscloudwatch.IWidget{awscloudwatch.NewAlarmStatusWidget(&awscloudwatch.AlarmStatusWidgetProps{
-			Title: jsii.String("Alarms"), Alarms: &alarms, Width: jsii.Number(24), Height: jsii.Number(5),
-			SortBy: awscloudwatch.AlarmStatusWidgetSortBy_STATE_UPDATED_TIMESTAMP,
-		})})
-	}
-	return rows
+// graphs makes the dashboard's graphs, with a value a minute.
+type graphs struct {
+	minute   awscdk.Duration
+	cluster  string // name of the ECS cluster
+	balancer string // full name of the load balancer whose services are shown
 }
 
-// widgets makes the widgets for an environment and a load balancer, by its full name.
-type widgets struct {
-	env, balancer string
-	minute        awscdk.Duration // made once: it is a round trip to CDK's process
-}
-
-// ownErrors has the 5xx answers that load balancers give themselves, by code.
-func (w widgets) ownErrors(routings []*Routing) (metrics []awscloudwatch.IMetric) {
-	for _, routing := range routings {
-		for _, code := range []string{"5XX", "502", "503", "504"} {
-			label := code
-			if len(routings) > 1 {
-				label = routing.title() + " " + code
-			}
-			metrics = append(metrics, w.metric("AWS/ApplicationELB", "HTTPCode_ELB_"+code+"_Count", "Sum", label, "LoadBalancer", routing.Balancer.LoadBalancerFullName()))
-		}
-	}
-	return metrics
-}
-
-func (w widgets) metric(namespace, name, statistic, label, dimension string, of *string) awscloudwatch.IMetric {
-	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
-		Namespace: jsii.String(namespace), MetricName: jsii.String(name), Statistic: jsii.String(statistic), Label: jsii.String(label),
-		Period: w.minute, DimensionsMap: &map[string]*string{dimension: of},
-	})
-}
-
-func (w widgets) graph(width float64, title string, left, right []awscloudwatch.IMetric) awscloudwatch.IWidget {
+// graph has its metrics on two axes, both from zero. Of 24 units the width is one part.
+func graph(width float64, title string, left, right []awscloudwatch.IMetric) awscloudwatch.IWidget {
 	return awscloudwatch.NewGraphWidget(&awscloudwatch.GraphWidgetProps{
 		Title: jsii.String(title), Width: jsii.Number(width), Height: jsii.Number(7), Left: &left, Right: &right,
 		LeftYAxis: &awscloudwatch.YAxisProps{Min: jsii.Number(0)}, RightYAxis: &awscloudwatch.YAxisProps{Min: jsii.Number(0)},
 	})
 }
 
-func (w widgets) search(width float64, title, schema, metric, of, statistic, label string) awscloudwatch.IWidget {
-	return w.graph(width, title, []awscloudwatch.IMetric{awscloudwatch.NewSearchExpression(&awscloudwatch.SearchExpressionProps{
+// search shows every metric that a search finds, with a dimension as its label.
+func (g graphs) search(width float64, title, schema, metric, of, statistic, label string) awscloudwatch.IWidget {
+	return graph(width, title, []awscloudwatch.IMetric{awscloudwatch.NewSearchExpression(&awscloudwatch.SearchExpressionProps{
 		Expression: jsii.String(fmt.Sprintf(`SEARCH('{%s} MetricName="%s" %s', '%s', %v)`, schema, metric, of, statistic, time.Minute.Seconds())),
 		Label:      jsii.String(fmt.Sprintf("${PROP('Dim.%s')}", label)),
-		Period:     w.minute,
+		Period:     g.minute,
 	})}, nil)
 }
 
-// services shows a metric of the load balancer's services, each by itself.
-func (w widgets) services(width float64, title, metric, statistic string) awscloudwatch.IWidget {
-	return w.search(width, title, "AWS/ApplicationELB,LoadBalancer,TargetGroup", metric, fmt.Sprintf(`LoadBalancer="%s"`, w.balancer), statistic, "TargetGroup")
+// byService shows a metric of the load balancer's services.
+func (g graphs) byService(width float64, title, metric, statistic string) awscloudwatch.IWidget {
+	return g.search(width, title, "AWS/ApplicationELB,LoadBalancer,TargetGroup", metric, fmt.Sprintf(`LoadBalancer="%s"`, g.balancer), statistic, "TargetGroup")
 }
 
-// tasks shows the average of a metric over a service's tasks, for all services.
-func (w widgets) tasks(title, metric string) awscloudwatch.IWidget {
-	return w.search(12, title, "AWS/ECS,ClusterName,ServiceName", metric, fmt.Sprintf(`ClusterName="%s"`, w.env), "Average", "ServiceName")
+// byTasks shows a metric of the tasks of all services.
+func (g graphs) byTasks(title, metric string) awscloudwatch.IWidget {
+	return g.search(12, title, "AWS/ECS,ClusterName,ServiceName", metric, fmt.Sprintf(`ClusterName="%s"`, g.cluster), "Average", "ServiceName")
 }
 
-// cluster is the average of a metric of the cluster.
-func (w widgets) cluster(namespace, name, label string) awscloudwatch.IMetric {
-	return w.metric(namespace, name, "Average", label, "ClusterName", jsii.String(w.env))
+func (g graphs) metric(namespace, name, statistic, label, dimension string, of *string) awscloudwatch.IMetric {
+	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+		Namespace: jsii.String(namespace), MetricName: jsii.String(name), Statistic: jsii.String(statistic), Label: jsii.String(label), Period: g.minute,
+		DimensionsMap: &map[string]*string{dimension: of},
+	})
+}
+
+func (g graphs) ofCluster(namespace, name, label string) awscloudwatch.IMetric {
+	return g.metric(namespace, name, "Average", label, "ClusterName", jsii.String(g.cluster))
+}
+
+// balancerErrors are the load balancers' own answers with a code of 5xx.
+func (g graphs) balancerErrors(routings []*Routing) []awscloudwatch.IMetric {
+	var found []awscloudwatch.IMetric
+	for _, routing := range routings {
+		for _, code := range []string{"5XX", "502", "503", "504"} {
+			label := code
+			if len(routings) > 1 {
+				label = routing.title() + " " + code
+			}
+			found = append(found, g.metric("AWS/ApplicationELB", "HTTPCode_ELB_"+code+"_Count", "Sum", label, "LoadBalancer", routing.Balancer.LoadBalancerFullName()))
+		}
+	}
+	return found
 }
 
 // dashboardText is what the dashboard says in words.
@@ -217,8 +215,8 @@ func dashboardText(s config.Settings) string {
 
 func queryName(s config.Settings, q logQuery) string { return s.Env + "/" + q.name }
 
-// newQueries saves the queries, each over the logs of all services: where they are
-// more than a query takes, as several, of which each has as many as it can have.
+// newQueries saves the queries over the logs of all services. If there are more log
+// groups than a query takes, each query becomes several.
 func newQueries(stack awscdk.Stack, d config.Deployment, s config.Settings) {
 	var groups []any
 	for _, service := range d.All() {

@@ -11,28 +11,29 @@ import (
 	"cutover/migration"
 )
 
-// deregistrationSeconds is how long the load balancer lets requests to a task
-// that is going away finish, and with it how long a deployment may wait for them.
-// It is as long as a service bears with a request: 5 s for its head, 10 s for the
-// rest and the answer.
+// deregistrationSeconds is the time that the load balancer gives the requests of a
+// task that goes away. A deployment may wait that long. It is a service's longest
+// time for a request: 5 s for its head, 10 s for the rest and the answer.
 const deregistrationSeconds = 15
 
-// Routing decides where a request to one load balancer goes: the load balancer,
-// its listeners and rules, and the target groups. All of a cut-over there happens
+// Routing is the stack that decides where a request to one load balancer goes: the
+// load balancer, its listeners and rules, and the target groups. The cut-over happens
 // in this stack.
 type Routing struct {
 	Stack awscdk.Stack
 	// Name of the load balancer; empty for the first one.
 	Name     string
 	Balancer elb.ApplicationLoadBalancer
-	// TargetGroups has one per service, by its name, and the one for dropped traffic.
+	// TargetGroups has a group for each service, by its name, and one for dropped
+	// traffic.
 	TargetGroups map[string]elb.ApplicationTargetGroup
-	// Alarms is nil when there are none.
+	// Alarms is nil if there are none.
 	Alarms *Alarms
 }
 
-// NewRouting adds the stack of a load balancer, as its plan says. Its alarms go to the
-// topic of the first load balancer's alarms, which are nil for the first itself.
+// NewRouting adds the stack of one load balancer and renders its plan as it is. The
+// first load balancer's alarms have the topic of all alarms; they are nil for the
+// first itself.
 func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Balancer, network *Network, first *Alarms) *Routing {
 	of := ""
 	if plan.Name != "" {
@@ -43,7 +44,33 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		Name:         plan.Name,
 		TargetGroups: map[string]elb.ApplicationTargetGroup{},
 	}
-	r.addTargetGroups(s, plan, network)
+	// Made once for all, for each object is a round trip to CDK's process.
+	deregistration := awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds))
+	healthCheck := &elb.HealthCheck{
+		Path:                    jsii.String("/"),
+		HealthyHttpCodes:        jsii.String("200"),
+		HealthyThresholdCount:   jsii.Number(2),
+		UnhealthyThresholdCount: jsii.Number(2),
+		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
+		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
+	}
+	for _, of := range plan.Groups {
+		// The id is the same at every load balancer, but not the name.
+		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
+			TargetGroupName:     jsii.String(s.Name(plan.GroupName(of))),
+			Vpc:                 network.VPC,
+			TargetType:          elb.TargetType_INSTANCE,
+			Protocol:            elb.ApplicationProtocol_HTTP,
+			Port:                jsii.Number(80),
+			DeregistrationDelay: deregistration,
+			HealthCheck:         healthCheck,
+		})
+		if of != migration.DropGroup {
+			tagService(group, of)
+		}
+		r.TargetGroups[of] = group
+	}
+
 	balancer := elb.NewApplicationLoadBalancer(r.Stack, jsii.String("LoadBalancer"), &elb.ApplicationLoadBalancerProps{
 		Vpc:                     network.VPC,
 		InternetFacing:          jsii.Bool(true),
@@ -52,8 +79,8 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		DeletionProtection:      jsii.Bool(s.DeletionProtection),
 		DropInvalidHeaderFields: jsii.Bool(true),
 		DesyncMitigationMode:    elb.DesyncMitigationMode_DEFENSIVE,
-		// Shorter than the services keep an idle connection open, which is 75 s: the
-		// other way round the load balancer would write to closed connections.
+		// Services keep an idle connection open for 75 s. With a longer time, the load
+		// balancer would write to closed connections.
 		IdleTimeout: awscdk.Duration_Seconds(jsii.Number(60)),
 	})
 	r.Balancer = balancer
@@ -77,37 +104,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 	return r
 }
 
-// addTargetGroups adds the target groups of the plan.
-func (r *Routing) addTargetGroups(s config.Settings, plan migration.Balancer, network *Network) {
-	// Made once for all: each is a round trip to CDK's process.
-	deregistration := awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds))
-	healthCheck := &elb.HealthCheck{
-		Path:                    jsii.String("/"),
-		HealthyHttpCodes:        jsii.String("200"),
-		HealthyThresholdCount:   jsii.Number(2),
-		UnhealthyThresholdCount: jsii.Number(2),
-		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
-		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
-	}
-	for _, of := range plan.Groups {
-		// The id is the same at every load balancer, the name is not.
-		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
-			TargetGroupName:     jsii.String(s.Name(plan.GroupName(of))),
-			Vpc:                 network.VPC,
-			TargetType:          elb.TargetType_INSTANCE,
-			Protocol:            elb.ApplicationProtocol_HTTP,
-			Port:                jsii.Number(80),
-			DeregistrationDelay: deregistration,
-			HealthCheck:         healthCheck,
-		})
-		if of != migration.DropGroup {
-			tagService(group, of)
-		}
-		r.TargetGroups[of] = group
-	}
-}
-
-// title is the name of the load balancer for people.
+// title is the load balancer's name for people.
 func (r *Routing) title() string {
 	if r.Name == "" {
 		return "first"
@@ -115,10 +112,10 @@ func (r *Routing) title() string {
 	return r.Name
 }
 
-// listen adds the listener that has the rules. With a certificate the listener is HTTPS,
-// and HTTP redirects to HTTPS. Without a certificate the listener is HTTP.
+// listen adds the listener of the rules. With a certificate the listener is HTTPS, and
+// another one redirects HTTP. Without a certificate it is HTTP.
 func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer, action elb.ListenerAction) elb.ApplicationListener {
-	// Never open: the security group of the network says who may connect.
+	// Never open: the network's security group decides who may connect.
 	http := &elb.BaseApplicationListenerProps{
 		Protocol:      elb.ApplicationProtocol_HTTP,
 		Port:          jsii.Number(80),

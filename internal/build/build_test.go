@@ -460,11 +460,11 @@ func TestErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			[]string{"Dockerfile template cannot be read"},
+			[]string{"cannot read the Dockerfile template"},
 		},
 		"broken Dockerfile": {
 			func(t *testing.T, o *Options) { write(t, filepath.Join(o.Root, dockerfile), "FROM {{.Base}}\n") },
-			[]string{"assets/Dockerfile cannot be rendered", "Base"},
+			[]string{"cannot render assets/Dockerfile", "Base"},
 		},
 		"no Go": {
 			func(t *testing.T, o *Options) { t.Setenv("PATH", t.TempDir()) },
