@@ -217,7 +217,7 @@ func (b *builder) announce(services []Service) {
 func (b *builder) recipes() (map[string][]byte, error) {
 	source, err := os.ReadFile(filepath.Join(b.root, filepath.FromSlash(dockerfile)))
 	if err != nil {
-		return nil, fmt.Errorf("images: the Dockerfile template cannot be read: %w", err)
+		return nil, fmt.Errorf("images: cannot read the Dockerfile template: %w", err)
 	}
 	recipe, err := template.New(dockerfile).Option("missingkey=error").Parse(string(source))
 	if err != nil {
@@ -227,7 +227,7 @@ func (b *builder) recipes() (map[string][]byte, error) {
 	for _, s := range b.services {
 		var rendered bytes.Buffer
 		if err := recipe.Execute(&rendered, s); err != nil {
-			return nil, fmt.Errorf("images: %s cannot be rendered for %q: %w", dockerfile, s.Name, err)
+			return nil, fmt.Errorf("images: cannot render %s for %q: %w", dockerfile, s.Name, err)
 		}
 		recipes[s.Name] = rendered.Bytes()
 	}
