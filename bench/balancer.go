@@ -171,7 +171,7 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 	if err := balancer.Configure(config); err != nil {
 		return err
 	}
-	for _, group := range config.Table.TargetGroups {
+	for _, group := range config.TargetGroups {
 		if group.Name == "users" {
 			err = balancer.Register(group.Key(), alb.Target{ID: "users", Address: target})
 		}
@@ -188,5 +188,5 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 		defer cancel()
 		_ = balancer.Shutdown(ctx) // what is cut off is an error to its client
 	})
-	return balancer.Serve(config.Table.Listeners[0].Resource.String(), ln)
+	return balancer.Serve(config.Listeners[0].Resource.String(), ln)
 }

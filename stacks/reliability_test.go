@@ -11,7 +11,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
-	"cutover/internal/local"
+	"cutover/internal/local/ecs"
 )
 
 // reliabilityDocument is written by TestReliability with -update.
@@ -25,7 +25,7 @@ func TestReliability(t *testing.T) {
 	}
 	// Where all tasks are hurt alike, more of them change nothing.
 	faults := map[int][]string{2: {"kill-half", "drain", "bad-image"}} // by tasks
-	for _, kind := range local.FaultKinds() {
+	for _, kind := range ecs.FaultKinds() {
 		if kind.Name != "kill-half" {
 			faults[1] = append(faults[1], kind.Name)
 		}
@@ -89,7 +89,7 @@ func TestReliability(t *testing.T) {
 	}
 	var b strings.Builder
 	b.WriteString(reliabilityHead)
-	for _, kind := range local.FaultKinds() {
+	for _, kind := range ecs.FaultKinds() {
 		lossless := ""
 		if kind.Lossless {
 			lossless = "; no request may be lost"

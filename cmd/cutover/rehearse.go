@@ -81,7 +81,7 @@ can be seen.`,
 // faultHelp lists the kinds of faults.
 func faultHelp() string {
 	var b strings.Builder
-	for _, kind := range local.FaultKinds() {
+	for _, kind := range ecs.FaultKinds() {
 		fmt.Fprintf(&b, "  %-11s %s", kind.Name, kind.Does)
 		if kind.Lossless {
 			b.WriteString(", and no request may be lost")
@@ -93,7 +93,7 @@ func faultHelp() string {
 
 func faultNames() string {
 	var names []string
-	for _, kind := range local.FaultKinds() {
+	for _, kind := range ecs.FaultKinds() {
 		names = append(names, kind.Name)
 	}
 	return strings.Join(names, ", ")
@@ -131,11 +131,11 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		if err != nil {
 			return nil, "", fmt.Errorf("--fault: %w", err)
 		}
-		known := slices.IndexFunc(local.FaultKinds(), func(k local.FaultKind) bool { return k.Name == fault.Kind })
+		known := slices.IndexFunc(ecs.FaultKinds(), func(k ecs.FaultKind) bool { return k.Name == fault.Kind })
 		if known < 0 {
 			return nil, "", fmt.Errorf("--fault %s: there is no %q: choose from %s", text, fault.Kind, faultNames())
 		}
-		kind := local.FaultKinds()[known]
+		kind := ecs.FaultKinds()[known]
 		fault.Lossless, fault.Once = kind.Lossless, kind.Once
 		faults = append(faults, fault)
 	}

@@ -2,13 +2,12 @@
 // `cdk synth` writes (cdk.out), into a typed model: its stacks in the order
 // they deploy, their resources, and the images and files they need.
 //
-// It is the one way by which code outside of the CDK app learns what would be
-// deployed. It links no CDK and knows nothing about the app that produced the
-// assembly, so it reads anybody's.
+// Code outside of the CDK app learns from this package alone what would be deployed.
+// The package links no CDK and knows nothing about the app, so it reads any assembly.
 //
-// Values in a template may be intrinsic functions. [Assembly.Resolve] and
-// [Resource.Resolve] evaluate those whose result is known before a deployment;
-// for the others they say where and why not.
+// Values in a template may be intrinsic functions. [Assembly.Resolve] evaluates a
+// function if its result is known before a deployment. Otherwise its error says where
+// the function is, and why the result is not known.
 //
 // The formats are those of the cloud assembly schema
 // (https://github.com/aws/aws-cdk-cli/tree/main/packages/%40aws-cdk/cloud-assembly-schema)

@@ -9,8 +9,8 @@ import (
 )
 
 // Ref is the identity of a resource. It stands for the name, id or ARN that the
-// resource has once it is deployed, so that two values can be compared for
-// meaning the same thing before anything exists.
+// resource has after the deployment. Two values that mean the same resource are equal
+// before the resource exists.
 type Ref struct {
 	Resource *Resource
 	// Attribute is that of Fn::GetAtt, empty for Ref.
@@ -59,9 +59,13 @@ const (
 // Fn::ImportValue) are followed to the resource that is meant. AWS::NoValue
 // removes its key or element as CloudFormation does; as a whole it is nil.
 //
-// Evaluated are Ref, Fn::GetAtt, Fn::GetStackOutput, Fn::ImportValue, Fn::Join,
-// Fn::Sub, Fn::Select, Fn::Split, Fn::If and conditions; parameters that have a
-// default; pseudo parameters as far as the stack has an account and a region.
+// Resolve evaluates:
+//
+//   - Ref, Fn::GetAtt, Fn::GetStackOutput, Fn::ImportValue, Fn::Join, Fn::Sub,
+//     Fn::Select, Fn::Split, Fn::If and conditions
+//   - parameters that have a default
+//   - pseudo parameters, if the stack has the account and region for them
+//
 // Anything else is an [*Error].
 //
 // The functions are documented at

@@ -217,39 +217,45 @@ func TestPhaseOutOfTurn(t *testing.T) {
 // What is deleted, is deleted last. Until then both are there.
 func TestDeletionsLast(t *testing.T) {
 	t.Parallel()
-	model := func(phase string) *desired {
-		a, err := assembly.Read(forum(t, phase))
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, err := read(a)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
+	d := start(t, stateDir(t), nil)
+	// No tasks: only rules and services are looked at.
+	still := func(a templates) {
+		a.resources("AWS::ECS::Service", func(_, _ string, properties map[string]any) { properties["DesiredCount"] = 0.0 })
 	}
-	old, next := model("parallel").parts["dev-Routing"], model("switched").parts["dev-Routing"]
+	d.deploy(forum(t, "parallel", still))
+	a, err := assembly.Read(forum(t, "switched", still, func(a templates) { delete(a, "dev-Posts") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := d.plan(a)
+	if err := next.check(); err != nil {
+		t.Fatal(err)
+	}
+	update := func(stack string) error { _, err := next.update(t.Context(), stack); return err }
+	clean := func(stack string) error { return next.clean(t.Context(), stack) }
 	for _, c := range []struct {
-		what string
-		part part
-		want []string
+		what     string
+		do       func(stack string) error
+		rules    []string
+		services int
 	}{
-		{"before", old, []string{"10000 api", "20010 users", "20020 threads", "20030 posts", "0 api"}},
-		{"meanwhile", next.with(old), []string{"10000 api", "20010 users", "20020 threads", "20030 posts", "0 drop-traffic"}},
-		{"after", next, []string{"20010 users", "20020 threads", "20030 posts", "0 drop-traffic"}},
+		{"before", func(string) error { return nil }, []string{"10000 api", "20010 users", "20020 threads", "20030 posts", "0 api"}, 4},
+		{"meanwhile", update, []string{"10000 api", "20010 users", "20020 threads", "20030 posts", "0 drop-traffic"}, 4},
+		{"after", clean, []string{"20010 users", "20020 threads", "20030 posts", "0 drop-traffic"}, 3},
 	} {
+		for _, stack := range []string{"dev-Routing", "dev-Posts"} {
+			if err := c.do(stack); err != nil {
+				t.Fatal(err)
+			}
+		}
+		status := d.Status()
 		var got []string
-		for _, rule := range join(map[string]part{"dev-Routing": c.part}).Table.Listeners[0].Rules {
+		for _, rule := range status.Listeners[0].Rules {
 			got = append(got, fmt.Sprint(rule.Priority, " ", rule.Action))
 		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%s, rules are %q, want %q", c.what, got, c.want)
+		if !slices.Equal(got, c.rules) || len(status.Services) != c.services {
+			t.Errorf("%s, rules are %q, want %q; there are %d services, want %d", c.what, got, c.rules, len(status.Services), c.services)
 		}
-	}
-
-	services := model("parallel").parts["dev-Posts"]
-	if both := (part{}).with(services); len(both.services) != 1 {
-		t.Errorf("a service that is gone is forgotten before it is removed")
 	}
 }
 

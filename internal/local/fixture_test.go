@@ -602,3 +602,5 @@ func service(d *deployment, name string) ecs.ServiceStatus {
 	}
 	return ecs.ServiceStatus{}
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -124,9 +124,11 @@ func TestShopNeedsCommands(t *testing.T) {
 
 func TestMistakenOptions(t *testing.T) {
 	t.Parallel()
-	d := start(t, stateDir(t), shopCommands(t))
-	d.Runner.options.Ports[81] = 8081
-	d.Runner.options.Replaced = []string{"catalogue", "cataloge"}
+	d := &deployment{t: t}
+	options := d.options(stateDir(t), shopCommands(t))
+	options.Ports[81] = 8081
+	options.Replaced = []string{"catalogue", "cataloge"}
+	d.begin(options)
 	d.refuse("testdata/shop",
 		"no listener has the port 81 that a local port is chosen for: choose from 80 9090",
 		`there is no container "cataloge" to run a command in place of: choose from basket, catalogue, remnants`)

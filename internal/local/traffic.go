@@ -1,141 +1,33 @@
 package local
 
 import (
-	"fmt"
 	"math"
 	"math/bits"
 	"net/http"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cutover/internal/canary"
 	"cutover/internal/local/alb"
-	"cutover/internal/local/ecs"
-	"cutover/internal/model"
-	"cutover/internal/rules"
 )
-
-// Canaries are the microservices that have taken traffic from the monolith.
-type Canaries struct {
-	// Deploying says that an assembly is being deployed. There are no rounds then.
-	Deploying bool     `json:"deploying"`
-	Canaries  []Canary `json:"canaries"`
-}
-
-// Canary is one of them.
-type Canary struct {
-	Service string `json:"service"`
-	// Percent is how much of its traffic it gets.
-	Percent float64 `json:"percent"`
-	// Switched says that the monolith's rule is gone, and it has its traffic to itself.
-	Switched bool `json:"switched"`
-	// Rounds are the last ones since the last deployment, not more than
-	// [canary.Periods], the latest at the end.
-	Rounds []canary.Round `json:"rounds"`
-}
-
-// Canaries returns the services that share their traffic with the monolith, by its
-// name, or that have all of it when the monolith has none any more; and how both
-// did in the last periods, which are of whole seconds up to [canary.Period]. What
-// was measured before the last deployment ended is left out: it is of something
-// else. The list is empty when all traffic is the monolith's. It fails if there is
-// no such service, or if it has no tasks to compare with.
-func (r *Runner) Canaries(monolith string, period time.Duration) (Canaries, error) {
-	if period < time.Second || period > canary.Period || period%time.Second != 0 {
-		return Canaries{}, fmt.Errorf("a period of %v cannot be measured here: choose whole seconds, up to %v", period, canary.Period)
-	}
-	status := r.scheduler.Status()
-	if i := slices.IndexFunc(status, func(s ecs.ServiceStatus) bool { return s.Name == monolith }); i < 0 {
-		return Canaries{}, fmt.Errorf("there is no service %q here to compare others with", monolith)
-	} else if status[i].DesiredCount == 0 {
-		return Canaries{}, fmt.Errorf("%s has no tasks any more that others could be compared with", monolith)
-	}
-	all := Canaries{Deploying: r.deploying.Load()}
-	config, _ := r.current()
-	for _, listener := range config.Table.Listeners {
-		for _, c := range r.canaries(listener, monolith) {
-			if !slices.ContainsFunc(all.Canaries, func(other Canary) bool { return other.Service == c.Service }) { // at another listener
-				if !all.Deploying {
-					c.Rounds = r.traffic.rounds(c.group, c.monolith, int64(period/time.Second))
-				}
-				all.Canaries = append(all.Canaries, c.Canary)
-			}
-		}
-	}
-	return all, nil
-}
-
-// pair is a canary with its target group and that of the monolith.
-type pair struct {
-	Canary
-	group, monolith string
-}
-
-// canaries are those at one listener, which is behind a load balancer that has one
-// target group of the monolith.
-func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
-	var shifted, switched []pair
-	group, left := "", 0.0
-	for _, rule := range listener.Rules {
-		shares := slices.ContainsFunc(rule.Action.Forward, func(w model.Weighted) bool {
-			return r.ServiceName(w.TargetGroup.Resource.String()) == monolith
-		})
-		for _, w := range rule.Action.Forward {
-			key := w.TargetGroup.Resource.String()
-			name := r.ServiceName(key)
-			switch {
-			case name == monolith:
-				group, left = key, left+w.Share
-			case w.Share == 0 || !r.serves(key):
-			default:
-				p := pair{Canary: Canary{Service: name, Percent: 100 * w.Share}, group: key}
-				if shares {
-					shifted = append(shifted, p)
-				} else {
-					p.Switched = true
-					switched = append(switched, p)
-				}
-			}
-		}
-	}
-	// While the monolith gets requests its rule comes before those of the others,
-	// which get those that it shares with them.
-	pairs := shifted
-	if left == 0 {
-		pairs = append(pairs, switched...)
-	}
-	for i := range pairs {
-		pairs[i].monolith = group
-	}
-	return pairs
-}
-
-// serves tells whether a service's tasks are in a target group.
-func (r *Runner) serves(group string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.serving[group] != ""
-}
 
 // exchange notes a request that is over.
 func (r *Runner) exchange(x alb.Exchange) {
 	if x.Group != "" {
-		r.traffic.request(x)
+		r.traffic.countRequest(x)
 	}
 	if r.options.Exchanges != nil {
 		r.options.Exchanges(x)
 	}
 }
 
-// traffic is what went through the target groups in the last seconds, of each in a
-// slot: as many as there are in [canary.Periods] of the longest kind.
+// traffic is what went through the target groups in the last seconds. There is a slot
+// for each second of [canary.Periods] of the longest length.
 type traffic struct {
 	start  time.Time
-	groups sync.Map // *groupTraffic, by key
-
-	mu    sync.Mutex
-	began int64 // the second after which there is something to compare
+	groups sync.Map     // *groupTraffic, by key
+	began  atomic.Int64 // the first second that rounds may have
 }
 
 const slots = int64(canary.Periods*canary.Period/time.Second) + 1 // and the one that goes on
@@ -145,7 +37,7 @@ type groupTraffic struct {
 	slots     [slots]slot
 	now       int64  // the second of the last slot
 	unhealthy int    // targets
-	taken     uint64 // requests, by a target, ever since
+	taken     uint64 // requests that targets have got, from the beginning
 }
 
 // slot is one second of a target group.
@@ -160,12 +52,8 @@ func newTraffic() *traffic { return &traffic{start: time.Now()} }
 // second is the number of this second.
 func (t *traffic) second() int64 { return int64(time.Since(t.start) / time.Second) }
 
-// begin forgets what has been.
-func (t *traffic) begin() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.began = t.second() + 1
-}
+// forget leaves out of rounds what was measured until the end of this second.
+func (t *traffic) forget() { t.began.Store(t.second() + 1) }
 
 // group calls f with what is known of a target group, brought up to this second.
 func (t *traffic) group(key string, f func(g *groupTraffic, now *slot)) {
@@ -188,12 +76,11 @@ func (t *traffic) group(key string, f func(g *groupTraffic, now *slot)) {
 	f(g, &g.slots[g.now%slots])
 }
 
-// request counts a request for which a target group was chosen. Unlike in the
-// metrics of AWS it also counts as answered with 5xx if the load balancer did that
-// in the place of a target, or for want of one: there the metric is that of the
-// load balancer, without a target group.
+// countRequest counts a request for which a target group was chosen. A 5xx of the load
+// balancer itself counts too, in the place of a target or for want of one. On AWS such
+// an answer is in a metric of the load balancer, without a target group.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
-func (t *traffic) request(x alb.Exchange) {
+func (t *traffic) countRequest(x alb.Exchange) {
 	t.group(x.Group, func(g *groupTraffic, now *slot) {
 		now.requests++
 		if x.Target != "" {
@@ -211,14 +98,14 @@ func (t *traffic) request(x alb.Exchange) {
 	})
 }
 
-// taken is how many requests targets of a target group have got so far.
-func (t *traffic) taken(key string) (n uint64) {
+// requestsTaken is how many requests the targets of a target group have got so far.
+func (t *traffic) requestsTaken(key string) (n uint64) {
 	t.group(key, func(g *groupTraffic, _ *slot) { n = g.taken })
 	return n
 }
 
-// target counts the unhealthy targets: of every second the fewest.
-func (t *traffic) target(e alb.Event) {
+// noteHealth counts the unhealthy targets. The count of a second is its lowest one.
+func (t *traffic) noteHealth(e alb.Event) {
 	t.group(e.Group, func(g *groupTraffic, now *slot) {
 		if e.From == alb.Unhealthy {
 			g.unhealthy--
@@ -232,12 +119,9 @@ func (t *traffic) target(e alb.Event) {
 
 // rounds compares two target groups in the last periods of so many seconds.
 func (t *traffic) rounds(service, monolith string, seconds int64) []canary.Round {
-	t.mu.Lock()
-	began := t.began
-	t.mu.Unlock()
 	end := t.second()
 	var rounds []canary.Round
-	for n := min(canary.Periods, (end-began)/seconds); n > 0; n-- {
+	for n := min(canary.Periods, (end-t.began.Load())/seconds); n > 0; n-- {
 		from, to := end-n*seconds, end-(n-1)*seconds
 		rounds = append(rounds, canary.Round{Service: t.sample(service, from, to), Monolith: t.sample(monolith, from, to)})
 	}
@@ -275,9 +159,9 @@ func (t *traffic) sample(group string, from, to int64) (s canary.Sample) {
 	return s
 }
 
-// Latencies are counted by class: a microsecond each up to 32 of them, and from
-// there on 16 to each doubling, so that none is taken for one that differs by more
-// than 1/32. The last class has all from two minutes on.
+// Latencies are counted by class. Up to 32 µs a class is one microsecond; from there
+// on each doubling has 16 classes, so a class is at most 1/32 wrong. The last class has
+// all latencies from two minutes on.
 const (
 	perDoubling = 16
 	latencies   = perDoubling * 24

@@ -45,11 +45,11 @@ func TestTraffic(t *testing.T) {
 				if took > 0 {
 					x.Answered = now.Add(took)
 				}
-				traffic.request(x)
+				traffic.countRequest(x)
 			}
 		}
 		health := func(from, to alb.State) {
-			traffic.target(alb.Event{Group: "users", From: from, To: to})
+			traffic.noteHealth(alb.Event{Group: "users", From: from, To: to})
 		}
 		check := func(what string, seconds int64, want ...canary.Round) {
 			t.Helper()
@@ -69,7 +69,7 @@ func TestTraffic(t *testing.T) {
 		}
 
 		ask("users", 5, 500, 0)
-		traffic.begin()
+		traffic.forget()
 		check("at once", 1)
 		time.Sleep(time.Second)
 		check("in the first second", 1)
@@ -107,7 +107,7 @@ func TestTraffic(t *testing.T) {
 		time.Sleep(time.Hour)
 		check("unhealthy for an hour", 60, of(canary.Sample{Unhealthy: 2}, none), of(canary.Sample{Unhealthy: 2}, none))
 		health(alb.Unhealthy, alb.Healthy)
-		traffic.begin()
+		traffic.forget()
 		time.Sleep(121 * time.Second)
 		check("the longest", 60, of(canary.Sample{Unhealthy: 1}, none), of(canary.Sample{Unhealthy: 1}, none))
 	})

@@ -1,16 +1,18 @@
 // Package model reads the resources of an assembly into typed values, each
-// resource once. Whoever asks what a template says, asks the model:
+// resource once. To find out what a template says, ask the model:
 //
 //	m := model.Read(assembly)
 //	for _, service := range m.Services {
 //		fmt.Println(service.Name, service.TaskDefinition.Family)
 //	}
 //
-// Reading never fails. A value that cannot be read is a [Problem] of its resource
-// and has its default, so that a reader that does not need the value is not
-// disturbed. A member that the typed value does not have is one of the resource's
-// settings. Readers decide: the local target refuses every problem and every
-// setting that it does not pass over; others ask for the properties that they use.
+// Reading never fails. A value that cannot be read has its default, and its resource
+// has a [Problem]. A reader that does not need the value is not disturbed. A member
+// that the typed value does not have is a [Setting] of the resource. Readers decide:
+//
+//   - The local target refuses every problem, and every setting that it does not
+//     pass over.
+//   - The others ask for the problems of the properties that they use.
 //
 // A resource whose condition does not hold is not in the model. Lists are in the
 // order of the stacks, and of the logical ids within each.
@@ -74,7 +76,7 @@ type Model struct {
 // Read reads an assembly.
 func Read(a *assembly.Assembly) *Model {
 	m := &Model{Assembly: a, values: map[*assembly.Resource]any{}}
-	// What is referred to comes before what refers to it.
+	// A resource is read before the resources that refer to it.
 	m.readNetwork()
 	m.readSecurityGroups()
 	m.readAutoScaling()
@@ -128,11 +130,12 @@ func (b *Base) Problem(properties ...string) error {
 	return assembly.Join(errs...)
 }
 
-// Unsupported joins the problems of some properties, or of all, and an error for
-// each setting there that is not passed over. Passed over are settings by the name
-// of the member, or of an object that the member is in; each with the one value
-// that is passed over, or "" for any. The problems of a property or attribute that is passed
-// over with any value are passed over, too. Reasons are by the name of the member.
+// Unsupported joins the problems of some properties, or of all, with an error for
+// each setting there that is not passed over.
+//
+// A name in passed is that of a member, or of an object around the member. Its value
+// is the one value that is passed over, or "" for any. Then problems there are passed
+// over, too. Reasons are by the name of the member.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
 	inPassed := func(objects ...string) bool {
 		return slices.ContainsFunc(objects, func(object string) bool {

@@ -9,10 +9,9 @@
 //
 // The rules are evaluated as AWS documents them at
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html,
-// .../rule-condition-types.html and .../rule-action-types.html. What the
-// documentation leaves open is said where it matters. A condition, an action or
-// a setting that is not evaluated here is refused when the table is built, by
-// name and place, so that an answer is never a guess.
+// .../rule-condition-types.html and .../rule-action-types.html. Comments say where
+// the documentation leaves something open. [Build] refuses each condition, action and
+// setting that is not evaluated, by name and place: an answer is never a guess.
 package rules
 
 import (
@@ -54,8 +53,8 @@ type Rule struct {
 // Build makes the table of all listeners in an assembly. Its error has a line
 // for everything that cannot be evaluated, each with its place.
 //
-// A whole assembly is refused that might have more rules than are seen: with
-// nested stacks, or with macros that CloudFormation applies to a template.
+// Build refuses an assembly that may have rules that it cannot see: one with nested
+// stacks, or with macros that CloudFormation applies to a template.
 func Build(m *model.Model) (*Table, error) {
 	var errs []error
 	for _, stack := range m.Assembly.Stacks {

@@ -145,7 +145,7 @@ func appendAccessLine(b []byte, x *Exchange) []byte {
 	quoted("") // classification: what is not compliant is refused before
 	quoted("") // classification_reason
 	field(x.trace)
-	quoted("") // transformed_host: rules that rewrite are refused by package routing
+	quoted("") // transformed_host: rules that rewrite are refused by package rules
 	quoted("") // transformed_uri
 	quoted("") // request_transform_status
 	return b[:len(b)-1]
@@ -186,9 +186,9 @@ func portIndex(host string) int {
 // logName is the load balancer as access lines name it.
 func logName(name, key string) string { return "app/" + name + "/" + string(appendID(nil, key)) }
 
-// groupARN is the target group as access lines name it.
-func groupARN(name, key string) string {
-	return "arn:aws:elasticloadbalancing:local:000000000000:targetgroup/" + name + "/" + string(appendID(nil, key))
+// groupName is the full name of a target group. It ends the ARN in access lines.
+func groupName(name, key string) string {
+	return "targetgroup/" + name + "/" + string(appendID(nil, key))
 }
 
 // appendID makes an id of 16 hexadecimal digits that stays the same.

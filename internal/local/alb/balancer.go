@@ -8,19 +8,21 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	"cutover/internal/rules"
 )
 
-// Options are what a balancer tells. All of them may be left out.
+// Options say whom a balancer tells. All of them may be left out.
 type Options struct {
-	// AccessLog gets a line for every request, in AWS's own format, by one call
-	// of Write each. Default: none are written.
+	// AccessLog gets a line for every request in AWS's own format, each by one call of
+	// Write. Default: no lines.
 	AccessLog io.Writer
-	// Events is called for every change in the state of a target, one at a time
-	// and in their order. It may call the balancer. Default: nobody is told.
+	// Events is called for every change in the state of a target, one change after the
+	// other. The function may call the balancer. Default: nobody is told.
 	Events func(Event)
-	// Exchanges is called for every request when it is over, by several goroutines
-	// at a time, before the client can have read the whole answer or just after.
-	// Default: nobody is told.
+	// Exchanges is called at the end of every request, by several goroutines at a time.
+	// The client may or may not have read the whole answer by then. Default: nobody is
+	// told.
 	Exchanges func(Exchange)
 }
 
@@ -44,8 +46,8 @@ type Balancer struct {
 	fronts    map[string]*front
 }
 
-// New returns a balancer that knows no listeners yet. It fails if there is no
-// certificate to be made for HTTPS listeners.
+// New returns a balancer without listeners. The error says that no certificate can be
+// made for HTTPS listeners.
 func New(options Options) (*Balancer, error) {
 	certificate, err := selfSigned()
 	if err != nil {
@@ -66,13 +68,14 @@ func New(options Options) (*Balancer, error) {
 // ErrClosed is returned for a balancer that was shut down.
 var ErrClosed = errors.New("the load balancer is shut down")
 
-// Configure sets listeners, rules and target groups in place of those before.
-// Requests that begin afterwards follow the new ones; those in flight end as
-// they began. When it returns, all of these have their target, so that to
-// deregister a target which the new rules do not use loses nothing. Groups that stay keep their targets with the state they are in,
-// groups that are gone drain them. A listener that is gone closes its socket when
-// its requests are answered.
-func (b *Balancer) Configure(config *Config) error {
+// Configure replaces listeners, rules and target groups:
+//   - Requests that begin afterwards follow the new rules. Requests in flight end as they
+//     began. When Configure returns, all requests in flight have their target. So a
+//     target that the new rules do not use can be deregistered without a loss.
+//   - A group that stays keeps its targets and their states. A group that is gone drains
+//     its targets.
+//   - A listener that is gone closes its socket when its requests are answered.
+func (b *Balancer) Configure(table *rules.Table) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -80,13 +83,13 @@ func (b *Balancer) Configure(config *Config) error {
 	}
 	inUse := map[string]bool{}
 	known := map[string]bool{}
-	for _, g := range config.Table.TargetGroups {
+	for _, g := range table.TargetGroups {
 		known[g.Key()] = true
 		if g.Health.Interval <= 0 || g.Health.Timeout <= 0 {
 			return fmt.Errorf("target group %s: interval %v and timeout %v of its health check must be above 0", g.Key(), g.Health.Interval, g.Health.Timeout)
 		}
 	}
-	for _, route := range config.Table.Listeners {
+	for _, route := range table.Listeners {
 		for _, rule := range route.Rules {
 			for _, weighted := range rule.Action.Forward {
 				key := weighted.TargetGroup.Key()
@@ -97,9 +100,9 @@ func (b *Balancer) Configure(config *Config) error {
 			}
 		}
 	}
-	// Groups come into use before the rules that use them, and go out of use after
-	// those that did.
-	for _, settings := range config.Table.TargetGroups {
+	// Groups come into use before the rules that use them, and go out of use after the
+	// rules that used them.
+	for _, settings := range table.TargetGroups {
 		key := settings.Key()
 		g := b.groups[key]
 		if g == nil {
@@ -112,8 +115,8 @@ func (b *Balancer) Configure(config *Config) error {
 		}
 	}
 	listeners := map[string]*listener{}
-	for _, route := range config.Table.Listeners {
-		listeners[route.Key()] = b.compile(config, route)
+	for _, route := range table.Listeners {
+		listeners[route.Key()] = b.compile(route)
 	}
 	b.listeners = listeners
 	for key, f := range b.fronts {
@@ -124,7 +127,7 @@ func (b *Balancer) Configure(config *Config) error {
 		delete(b.fronts, key)
 		f.retire()
 	}
-	for _, settings := range config.Table.TargetGroups {
+	for _, settings := range table.TargetGroups {
 		if key := settings.Key(); !inUse[key] {
 			b.groups[key].configure(*settings, false)
 		}
@@ -138,11 +141,10 @@ func (b *Balancer) Configure(config *Config) error {
 	return nil
 }
 
-// Serve takes the connections of a listener, given by its resource, from a
-// socket. One that the listener was given before is closed; the requests on its
-// connections are answered first. It returns nil when the listener is no longer
-// configured, is given another socket or the balancer is shut down, and the error
-// of the socket otherwise.
+// Serve takes the connections of a listener from a socket. An earlier socket of the
+// listener is closed after the requests on its connections are answered. Serve returns
+// the error of the socket, and nil in three cases: the listener is no longer
+// configured, the listener has another socket, or the balancer is shut down.
 func (b *Balancer) Serve(listener string, ln net.Listener) error {
 	b.mu.Lock()
 	l := b.listeners[listener]
@@ -180,10 +182,10 @@ func (b *Balancer) group(key string) *group {
 	return b.groups[key]
 }
 
-// Register adds a target to a group. It gets requests when it has passed a
-// health check. It fails if there is no such group, or if the address is no
-// host and port, or if a target of that id is registered with another address;
-// to register one a second time changes nothing.
+// Register adds a target to a group. The target gets requests when it has passed a
+// health check. A second registration changes nothing. Register fails if there is no
+// such group, if the address is no host and port, or if the id is registered with
+// another address.
 func (b *Balancer) Register(group string, target Target) error {
 	if _, _, err := net.SplitHostPort(target.Address); err != nil || target.ID == "" {
 		return fmt.Errorf("target %q with address %q cannot be registered: it needs an id and an address like 127.0.0.1:8080", target.ID, target.Address)
@@ -195,11 +197,11 @@ func (b *Balancer) Register(group string, target Target) error {
 	return g.register(target)
 }
 
-// Deregister takes a target out of service. No request is sent to it from the
-// moment Deregister returns, and no connection to it is used again. The channel
-// is closed when the requests in flight are answered, or when the group's
-// deregistration delay has passed and they were cut off: then the target may be
-// stopped. It is closed already if the target is not registered.
+// Deregister takes a target out of service. After Deregister returns, the target gets
+// no request and no connection to the target is used again. The channel is closed when
+// the target may be stopped: when the requests in flight are answered, or when the
+// group's deregistration delay has passed and they were cut off. If the target is not
+// registered, the channel is closed already.
 func (b *Balancer) Deregister(group, id string) <-chan struct{} {
 	if g := b.group(group); g != nil {
 		if drained := g.deregister(id); drained != nil {
@@ -211,9 +213,8 @@ func (b *Balancer) Deregister(group, id string) <-chan struct{} {
 	return drained
 }
 
-// Targets returns the targets of a group: the registered ones in the order in
-// which they were, and then those that are draining. Nil if there is no such
-// group.
+// Targets returns the targets of a group: first the registered targets in the order of
+// their registration, then the draining targets. Nil if there is no such group.
 func (b *Balancer) Targets(group string) []TargetHealth {
 	if g := b.group(group); g != nil {
 		return g.health()
@@ -221,9 +222,9 @@ func (b *Balancer) Targets(group string) []TargetHealth {
 	return nil
 }
 
-// Shutdown closes all sockets, waits until the requests in flight are answered
-// or the context ends, cuts off what is left then, and forgets all targets. Its
-// error is that of the context.
+// Shutdown closes all sockets, waits for the answers to requests in flight, and forgets
+// all targets. If the context ends before, Shutdown cuts off what is left and returns
+// the context's error.
 func (b *Balancer) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"cutover/internal/rules"
 )
 
 // The pages of the documentation that the table cites.
@@ -47,12 +49,11 @@ func echo(w http.ResponseWriter, r *http.Request) {
 }
 
 // short has idle timeouts end soon.
-func short(config *Config, idle time.Duration) *Config {
-	for key, lb := range config.LoadBalancers {
-		lb.IdleTimeout = idle
-		config.LoadBalancers[key] = lb
+func short(table *rules.Table, idle time.Duration) *rules.Table {
+	for _, listener := range table.Listeners {
+		listener.LoadBalancer.IdleTimeout = idle
 	}
-	return config
+	return table
 }
 
 // requireOwn checks an answer of the load balancer itself.
@@ -510,9 +511,7 @@ var conformance = []struct {
 	}},
 	{name: "a client's connection is used for a limited time", source: attributesPage + "#http-client-keep-alive-duration", run: func(t *testing.T, b *bench) {
 		config := template{}.config(t)
-		lb := config.LoadBalancers["S/Lb"]
-		lb.ClientKeepAlive = 0
-		config.LoadBalancers["S/Lb"] = lb
+		config.Listeners[0].LoadBalancer.ClientKeepAlive = 0
 		if err := b.balancer.Configure(config); err != nil {
 			t.Fatal(err)
 		}

@@ -1,31 +1,32 @@
-// Package alb is the data plane of an Application Load Balancer on the
-// sockets of one machine: what AWS would do with a request that meets these
-// templates, done here.
+// Package alb is an Application Load Balancer on the sockets of one machine. It does
+// with a request what AWS would do, as the templates say.
 //
-//	config, err := loadbalancer.Read(assembly)
-//	balancer := loadbalancer.New(loadbalancer.Options{AccessLog: os.Stdout})
-//	err = balancer.Configure(config)
+//	table, err := alb.Read(model.Read(assembly))
+//	balancer, err := alb.New(alb.Options{AccessLog: os.Stdout})
+//	err = balancer.Configure(table)
 //	go balancer.Serve("dev-Routing/Http", listener)
-//	err = balancer.Register("dev-Routing/Users", loadbalancer.Target{ID: "task-1", Address: "127.0.0.1:32768"})
+//	err = balancer.Register("dev-Routing/Users", alb.Target{ID: "task-1", Address: "127.0.0.1:32768"})
 //	...
 //	<-balancer.Deregister("dev-Routing/Users", "task-1")
 //
-// Which rule a request meets is decided by package routing; this one carries it
-// out. It follows the documentation at
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/, and
-// where that leaves something open, the comment at the place says what was
-// chosen. Two choices are worth knowing:
+// A [Balancer] is the data plane. Package rules decides which rule a request meets; the
+// balancer carries the rule out. A [Provider] configures a balancer for the local
+// target, stack by stack.
 //
-// A request that was sent to a target is never sent again, whatever its method,
-// since AWS documents no retries: a target that closes a connection while a
-// request is under way costs a 502 here as it does there
+// The balancer follows the documentation at
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/. If the
+// documentation leaves something open, a comment at the place says what was chosen.
+// Two choices are worth knowing:
+//
+// The balancer never sends a request twice, whatever its method. AWS documents no
+// retries. If a target closes a connection while a request is under way, the client
+// gets a 502, as on AWS
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues).
-// To hide that would make a rehearsal say that nothing is lost when something
-// would be. What a load balancer can see before it sends is looked at: a
-// connection that the target has closed by then is not used.
+// A retry would hide the loss from a rehearsal. The balancer looks before it sends: it
+// does not use a connection that the target has closed by then.
 //
-// What faces the targets has the ports of the templates: a listener on port 80
-// says 80 in X-Forwarded-Port and in access lines although it was given the
-// local port 8080. Only the Location of a redirect to a listener that is served
-// here has the local port, since the client has to be able to follow it.
+// Targets see the ports of the templates. A listener on port 80 says 80 in
+// X-Forwarded-Port and in access lines, even if its local port is 8080. Only the
+// Location of a redirect to a listener that is served here has the local port: the
+// client has to follow the redirect.
 package alb

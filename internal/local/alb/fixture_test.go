@@ -20,6 +20,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/rules"
 )
 
 // read makes an assembly of one template.
@@ -127,7 +128,7 @@ func (tt template) json(t testing.TB) string {
 	return string(text)
 }
 
-func (tt template) config(t testing.TB) *Config {
+func (tt template) config(t testing.TB) *rules.Table {
 	t.Helper()
 	config, err := Read(model.Read(read(t, tt.json(t))))
 	if err != nil {
@@ -197,7 +198,7 @@ func (b *bench) last(n int) Exchange {
 	return x
 }
 
-func serve(t testing.TB, config *Config) *bench {
+func serve(t testing.TB, config *rules.Table) *bench {
 	t.Helper()
 	b := &bench{t: t, changed: make(chan struct{})}
 	var err error

@@ -6,25 +6,15 @@ import (
 	"cutover/internal/rules"
 )
 
-// Config is what the templates say about load balancers.
-type Config struct {
-	// Table has the listeners with their rules, and all target groups, used by a
-	// listener or not.
-	Table *rules.Table
-	// LoadBalancers are keyed by their place in the assembly, "stack/logical id".
-	LoadBalancers map[string]*model.LoadBalancer
-}
-
 // Read takes the load balancers, listeners, rules and target groups out of a
 // model. Its error has a line, with the place, for every setting that is not
-// honoured here. Settings that cannot make a difference on one machine are
-// passed over: zones, subnets, security groups, addresses, names in DNS,
-// certificates, quotas, tags, deletion protection.
-func Read(m *model.Model) (*Config, error) {
+// honoured here. Read passes over settings without an effect on one machine: zones,
+// subnets, security groups, addresses, names in DNS, certificates, quotas, tags,
+// deletion protection.
+func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
-	config, errs := &Config{Table: table, LoadBalancers: map[string]*model.LoadBalancer{}}, []error{err}
+	errs := []error{err}
 	for _, lb := range m.LoadBalancers {
-		config.LoadBalancers[lb.Key()] = lb
 		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"),
 			// Requests that would be classified as severe are always blocked, as in the
 			// defensive mode.
@@ -53,7 +43,7 @@ func Read(m *model.Model) (*Config, error) {
 	if err := assembly.Join(errs...); err != nil {
 		return nil, err
 	}
-	return config, nil
+	return table, nil
 }
 
 // passedOver are the settings without an effect here, each with the one value that

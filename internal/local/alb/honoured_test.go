@@ -12,36 +12,36 @@ import (
 )
 
 // theBalancer and theGroup are what was read, apart from where.
-func theBalancer(config *Config) model.LoadBalancer {
-	lb := *config.LoadBalancers["S/Lb"]
+func theBalancer(m *model.Model) model.LoadBalancer {
+	lb := *m.LoadBalancers[0]
 	lb.Base = model.Base{}
 	return lb
 }
 
-func theGroup(config *Config) model.TargetGroup {
-	group := *config.Table.TargetGroups[0]
+func theGroup(m *model.Model) model.TargetGroup {
+	group := *m.TargetGroups[0]
 	group.Base = model.Base{}
 	return group
 }
 
 func TestReadDefaults(t *testing.T) {
-	config, err := Read(model.Read(read(t, `{"Resources": {"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}, "G": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup"}}}`)))
-	if err != nil {
+	m := model.Read(read(t, `{"Resources": {"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}, "G": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup"}}}`))
+	if _, err := Read(m); err != nil {
 		t.Fatal(err)
 	}
 	wantLB := model.LoadBalancer{Type: "application", Name: "Lb", IdleTimeout: time.Minute, ClientKeepAlive: time.Hour, HTTP2: true, ForwardedFor: "append", DesyncMitigation: "defensive"}
-	if got := theBalancer(config); !reflect.DeepEqual(got, wantLB) {
+	if got := theBalancer(m); !reflect.DeepEqual(got, wantLB) {
 		t.Errorf("load balancer is %+v, want %+v", got, wantLB)
 	}
 	wantGroup := model.TargetGroup{Name: "G", Protocol: "HTTP", ProtocolVersion: "HTTP1", TargetType: "instance", Algorithm: "round_robin", StickinessType: "lb_cookie", DeregistrationDelay: 5 * time.Minute, MinHealthy: 1,
 		Health: model.HealthCheck{Protocol: "HTTP", Path: "/", Interval: 30 * time.Second, Timeout: 5 * time.Second, Healthy: 5, Unhealthy: 2, Codes: []model.CodeRange{{From: 200, To: 200}}}}
-	if got := theGroup(config); !reflect.DeepEqual(got, wantGroup) {
+	if got := theGroup(m); !reflect.DeepEqual(got, wantGroup) {
 		t.Errorf("target group is %+v, want %+v", got, wantGroup)
 	}
 }
 
 func TestReadEverything(t *testing.T) {
-	config, err := Read(model.Read(read(t, `{
+	m := model.Read(read(t, `{
 		"Conditions": {"No": {"Fn::Equals": ["a", "b"]}},
 		"Resources": {
 		"Gone": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Condition": "No", "Properties": {"TargetType": "lambda"}},
@@ -66,18 +66,18 @@ func TestReadEverything(t *testing.T) {
 				{"Key": "stickiness.enabled", "Value": "true"}, {"Key": "stickiness.type", "Value": "lb_cookie"}, {"Key": "stickiness.lb_cookie.duration_seconds", "Value": "7"},
 				{"Key": "load_balancing.algorithm.type", "Value": "round_robin"}, {"Key": "load_balancing.cross_zone.enabled", "Value": "use_load_balancer_configuration"},
 				{"Key": "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count", "Value": "2"},
-				{"Key": "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "Value": "off"}]}}}}`)))
-	if err != nil {
+				{"Key": "target_group_health.unhealthy_state_routing.minimum_healthy_targets.percentage", "Value": "off"}]}}}}`))
+	if _, err := Read(m); err != nil {
 		t.Fatal(err)
 	}
 	wantLB := model.LoadBalancer{Type: "application", Name: "forum", IdleTimeout: 4000 * time.Second, ClientKeepAlive: time.Minute, DropInvalidHeaders: true, PreserveHost: true, ForwardedFor: "remove", ForwardedPort: true, AccessLogs: true, DeletionProtection: true, DesyncMitigation: "defensive"}
-	if got := theBalancer(config); !reflect.DeepEqual(got, wantLB) {
+	if got := theBalancer(m); !reflect.DeepEqual(got, wantLB) {
 		t.Errorf("load balancer is %+v, want %+v", got, wantLB)
 	}
 	wantGroup := model.TargetGroup{Name: "users", Protocol: "HTTPS", ProtocolVersion: "HTTP1", TargetType: "ip", Port: 3000, Algorithm: "round_robin", StickinessType: "lb_cookie", SlowStart: 30 * time.Second, Stickiness: 7 * time.Second, MinHealthy: 2,
 		Health: model.HealthCheck{Protocol: "HTTPS", Port: 8081, Path: "/ready?deep=1", Interval: 6 * time.Second, Timeout: 2 * time.Second, Healthy: 3, Unhealthy: 4, Codes: []model.CodeRange{{From: 200, To: 200}, {From: 202, To: 204}, {From: 400, To: 499}}}}
-	if len(config.Table.TargetGroups) != 1 || !reflect.DeepEqual(theGroup(config), wantGroup) {
-		t.Errorf("target groups are %+v, want %+v", config.Table.TargetGroups, wantGroup)
+	if len(m.TargetGroups) != 1 || !reflect.DeepEqual(theGroup(m), wantGroup) {
+		t.Errorf("target groups are %+v, want %+v", m.TargetGroups, wantGroup)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
@@ -217,7 +218,7 @@ func (b *Balancer) localLocation(l *listener, location string) string {
 }
 
 // compile works out a listener of the table.
-func (b *Balancer) compile(config *Config, route *rules.Listener) *listener {
+func (b *Balancer) compile(route *rules.Listener) *listener {
 	l := &listener{
 		route: route, scheme: "http", port: strconv.Itoa(route.Port),
 		forwards: map[*rules.Rule]*forward{}, groupARNs: map[*model.TargetGroup]string{},
@@ -228,8 +229,6 @@ func (b *Balancer) compile(config *Config, route *rules.Listener) *listener {
 	if l.settings = route.LoadBalancer; l.settings == nil {
 		l.settings = model.DefaultLoadBalancer(route.Resource)
 		l.settings.Name = "load-balancer"
-	} else if current := config.LoadBalancers[l.settings.Key()]; current != nil {
-		l.settings = current
 	}
 	l.logName = logName(l.settings.Name, l.settings.Key())
 	for _, rule := range route.Rules {
@@ -240,7 +239,7 @@ func (b *Balancer) compile(config *Config, route *rules.Listener) *listener {
 		for _, weighted := range rule.Action.Forward {
 			f.choices = append(f.choices, choice{weighted.TargetGroup, b.groups[weighted.TargetGroup.Key()], weighted.Weight})
 			f.total += weighted.Weight
-			l.groupARNs[weighted.TargetGroup] = groupARN(weighted.TargetGroup.Name, weighted.TargetGroup.Key())
+			l.groupARNs[weighted.TargetGroup] = provider.ARN("elasticloadbalancing", groupName(weighted.TargetGroup.Name, weighted.TargetGroup.Key()))
 		}
 		l.forwards[rule] = f
 	}

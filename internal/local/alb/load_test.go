@@ -152,7 +152,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 // Rules change under load, as in the migration: what goes to one group goes to
 // the other from one request to the next.
 func TestConfigureUnderLoad(t *testing.T) {
-	phases := []*Config{
+	phases := []*rules.Table{
 		template{rules: []object{onPath("/api*", forwardTo("A"))}, action: weigh(0, "A", 1, "B", 0)}.config(t),
 		template{rules: []object{onPath("/api/users*", weigh(0, "A", 1, "B", 1)), onPath("/api*", forwardTo("A"))}, action: weigh(0, "A", 1, "B", 0)}.config(t),
 		template{rules: []object{onPath("/api/users*", forwardTo("B"))}, action: fixed("503", "", "")}.config(t),
@@ -432,7 +432,7 @@ func TestConfigureRemoves(t *testing.T) {
 	if err := b.balancer.Serve("S/Other", ln); err == nil || !strings.Contains(err.Error(), "listener S/Other is not configured") {
 		t.Errorf("an unknown listener: %v", err)
 	}
-	if err := b.balancer.Configure(&Config{Table: &rules.Table{}}); err != nil {
+	if err := b.balancer.Configure(&rules.Table{}); err != nil {
 		t.Fatal(err)
 	}
 	b.untilState("A", "one", Unused)

@@ -1,16 +1,15 @@
 package ecs
 
-// Balancer is the load balancer that tasks are registered with. Its methods may
-// be called by several goroutines, and never while the scheduler holds a lock.
-//
-// It tells the health of targets to [Scheduler.TargetHealth].
+// Balancer is the load balancer that tasks are registered with. The scheduler calls its
+// methods from several goroutines, and never while the scheduler is locked. The balancer
+// tells the health of targets to [Scheduler.TargetHealth].
 type Balancer interface {
 	// Register adds a target to a target group, by its key. The id is the
 	// task's, the address is "host:port".
 	Register(group, id, address string) error
-	// Deregister takes a target out of a target group: it gets no new requests.
-	// The channel is closed when the deregistration delay has passed or nothing
-	// is in flight any more, as the balancer has it.
+	// Deregister takes a target out of a target group: the target gets no new requests.
+	// The channel is closed when nothing is in flight or the deregistration delay has
+	// passed.
 	Deregister(group, id string) <-chan struct{}
 }
 

@@ -20,8 +20,8 @@ const (
 	Failed RolloutState = "FAILED"
 )
 
-// deployment is a revision of a service and the tasks that run it. The first of
-// a service's deployments is the primary one; the tasks of the others are being
+// deployment is a revision of a service and the tasks that run the revision. A
+// service's first deployment is the primary one; tasks of the others are being
 // replaced. Guarded by the scheduler's lock.
 type deployment struct {
 	id            string
@@ -33,8 +33,8 @@ type deployment struct {
 	reason        string
 	created       time.Time
 
-	// want is how many tasks it is to have: the desired count for the primary
-	// deployment; for others what is left to be replaced.
+	// want is how many tasks the deployment is to have. The primary deployment wants the
+	// desired count, another one the tasks that are left to replace.
 	want     int
 	failures int // of tasks, as the circuit breaker counts them
 
@@ -53,11 +53,11 @@ func (d *deployment) tasks() []*task {
 	return slices.DeleteFunc(slices.Clone(d.service.tasks), func(t *task) bool { return t.deployment != d || !t.live() })
 }
 
-// maintain brings a deployment to the tasks that it wants, without going above a
-// number of tasks that it may add, and returns how many it has added.
+// maintain starts and stops tasks until the deployment has as many as it wants. Room is
+// how many tasks it may add, added how many it has added.
 //
-// An unhealthy task is stopped once its replacement is healthy. Where there is
-// no room for a replacement, unhealthy tasks are stopped first, one by one.
+// An unhealthy task is stopped once its replacement is healthy. Without room for a
+// replacement, unhealthy tasks are stopped first, one by one.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_services.html
 func (d *deployment) maintain(now time.Time, room int) (added int) {
 	var healthy, waiting, failing []*task // waiting for their health to be known
@@ -72,7 +72,7 @@ func (d *deployment) maintain(now time.Time, room int) (added int) {
 	}
 	const scaling = "Scaling activity initiated by deployment " // as ECS words it
 	stop := func(tasks []*task, n int, reason string) {
-		// The newest go first: they have done the least.
+		// The newest tasks go first: they have done the least.
 		for i := range min(n, len(tasks)) {
 			tasks[len(tasks)-1-i].stop(reason)
 		}
@@ -115,8 +115,8 @@ func (d *deployment) maintain(now time.Time, room int) (added int) {
 	return added
 }
 
-// unplaced tells that a task has to wait for what the instance lacks, once as
-// long as it is the same.
+// unplaced tells that a task waits for what the instance lacks. It tells the same only
+// once.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
 func (d *deployment) unplaced(lacking string) {
 	if d.lacking == lacking {
@@ -127,8 +127,8 @@ func (d *deployment) unplaced(lacking string) {
 		"The closest matching (container-instance " + instanceName + ") has insufficient " + lacking + " available")
 }
 
-// countFailure counts a task as failed for the circuit breaker: it could not
-// start, has ended by itself, or was found unhealthy.
+// countFailure counts a failed task for the circuit breaker: the task could not start,
+// has ended by itself, or is unhealthy.
 func (s *service) countFailure(t *task, reason string) {
 	if t.failed {
 		return
@@ -143,8 +143,8 @@ func (s *service) countFailure(t *task, reason string) {
 	}
 }
 
-// fail ends a deployment as failed, and returns to the last completed one if the
-// service is to roll back and there is one.
+// fail ends a deployment as failed. If the service rolls back, the last completed
+// deployment is the primary one again.
 func (s *service) fail(d *deployment, reason string) {
 	d.setState(Failed, reason)
 	s.message(fmt.Sprintf("(deployment %s) deployment failed: %s", d.id, reason))
@@ -161,8 +161,8 @@ func (s *service) fail(d *deployment, reason string) {
 	s.message("rolling back to deployment " + back.id)
 }
 
-// roll lets deployments other than the primary shrink, as far as the minimum
-// healthy percent allows.
+// roll shrinks the deployments behind the primary one, as far as the minimum healthy
+// percent allows.
 func (s *service) roll(now time.Time) {
 	primary := s.deployments[0]
 	primary.want = s.desired
@@ -174,7 +174,7 @@ func (s *service) roll(now time.Time) {
 		}
 		ok, _ := t.healthy(now)
 		bad, _ := t.failing(now)
-		if !bad || t.deployment != primary { // which makes room itself
+		if !bad || t.deployment != primary { // the primary deployment makes room itself
 			total++
 		}
 		switch {
@@ -189,14 +189,14 @@ func (s *service) roll(now time.Time) {
 	}
 	// Every healthy new task makes an old one superfluous.
 	keep := max(0, s.desired-healthyNew)
-	// Where new tasks have no room, old ones make it; not while others are on
-	// their way, which would take the service below its minimum if they failed.
+	// If new tasks have no room, old tasks make room. They do not while new tasks start:
+	// a failure would take the service below its minimum.
 	if missing := s.desired - healthyNew - waitingNew; missing > 0 && upper-total <= 0 {
 		old := healthy - healthyNew
 		keep = min(keep, old-min(missing, old, max(0, healthy-lower)))
 	}
 	for _, d := range s.deployments[1:] {
-		// One that never completed has nothing to maintain but what serves.
+		// A deployment that never completed keeps only tasks that serve.
 		if d.state != Completed {
 			serving := 0
 			for _, t := range d.tasks() {

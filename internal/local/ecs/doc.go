@@ -1,17 +1,16 @@
-// Package ecs runs the services of a cloud assembly on this machine as Amazon
-// ECS runs them on EC2 instances in bridge mode: tasks with a life cycle,
-// health checks, rolling updates, a circuit breaker, and a stop that drains
-// connections first. Application Auto Scaling is simulated with it, as far as it
-// tracks a target of the desired count.
+// Package ecs runs services on this machine as Amazon ECS runs services on EC2
+// instances in bridge mode: tasks with a life cycle, health checks, rolling updates, a
+// circuit breaker, and a stop that drains connections first. Application Auto Scaling is
+// simulated too, as far as a policy tracks a target.
 //
-// [Services] reads the services out of an assembly. A [Scheduler] keeps the
-// tasks of each running, through a [Driver] that runs containers (one as
-// processes of this host, one in Docker) and a [Balancer] that sends them
-// requests.
+// [Services] takes the services out of the model of an assembly. A [Scheduler] keeps
+// their tasks running. A [Driver] runs the containers, as processes of this host or in
+// Docker. A [Balancer] sends requests to the tasks. A [Provider] runs the services of
+// assemblies for the local target, stack by stack.
 //
-// Alarms that would take a deployment back on AWS do not go off here.
+// No alarm goes off here. So no alarm takes a deployment back.
 //
 // The behaviour is that of the Amazon ECS Developer Guide
-// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/); where a number
-// is not documented there, the constant here says so.
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/). If the guide does not
+// have a number, the constant says so.
 package ecs

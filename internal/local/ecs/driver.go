@@ -10,12 +10,12 @@ import (
 
 // Driver runs containers. Its methods may be called by several goroutines.
 type Driver interface {
-	// Check says why the driver cannot run a container, as far as that can be
-	// told without starting it. Nil if nothing is in the way.
+	// Check says why the driver cannot run a container, as far as the driver knows
+	// without starting the container. Nil if nothing is in the way.
 	Check(c ContainerDefinition) error
-	// Start makes the image available, building it if need be, and starts a
-	// container of it. Cancelling the context abandons the start and leaves
-	// nothing behind; it does not end a container that was started.
+	// Start gets or builds the image, and starts a container. If the context is
+	// cancelled before, Start leaves nothing behind. A container that was started is not
+	// ended by the context.
 	Start(ctx context.Context, request StartRequest) (Container, error)
 }
 
@@ -35,12 +35,12 @@ type Container interface {
 	ID() string
 	// Address is the host and port at which a container port is reached.
 	Address(containerPort int) string
-	// Exec runs a command in the container and returns its exit code and the
-	// beginning of what it wrote. When the context ends, so does the command.
-	// [ErrNoExec] if the driver cannot run commands in this container.
+	// Exec runs a command in the container and returns its exit code and the beginning
+	// of its output. The command ends with the context. The error is [ErrNoExec] if the
+	// driver cannot run commands in this container.
 	Exec(ctx context.Context, command []string) (exitCode int, output string, err error)
-	// ProcessorTime is how long all its processes together have used a processor
-	// so far. An error if that cannot be told.
+	// ProcessorTime is the processor time of all its processes so far. An error if the
+	// driver cannot know.
 	ProcessorTime(ctx context.Context) (time.Duration, error)
 	// Terminate asks the container to stop: SIGTERM, or the stop signal of its
 	// image.
@@ -53,18 +53,18 @@ type Container interface {
 	Exit() Exit
 }
 
-// ErrNoExec is returned by Exec for a container in which commands of its image
-// cannot run. Its health check is then left out, and an event says so.
+// ErrNoExec says that commands of the image cannot run in a container. The health check
+// of the container is left out then, and an event says so.
 var ErrNoExec = errors.New("commands of the image cannot run in this container")
 
 // Exit is how a container ended.
 type Exit struct {
-	// Code is the exit code; 128 and the number of the signal that ended it, as
-	// Docker has it.
+	// Code is the exit code. If a signal ended the container, the code is 128 and the
+	// signal's number, as in Docker.
 	Code int
-	// OOMKilled says that it was killed for using more memory than it may.
+	// OOMKilled says that the container used more memory than allowed and was killed.
 	OOMKilled bool
-	// Err says why the rest is not known. Nil if it is.
+	// Err says why the rest is not known. Nil if the rest is known.
 	Err error
 }
 

@@ -13,10 +13,10 @@ import (
 // deploy.
 //
 // The error has a line, with its place, for everything that a service on EC2 in
-// bridge mode cannot have here. Left aside on purpose is what only means
-// something on AWS: IAM roles, tags, placement, capacity providers of the
-// cluster, scaling of anything else, and logging to CloudWatch, in whose place a
-// driver's log stands.
+// bridge mode cannot have here. Services passes over settings that mean something on
+// AWS only: IAM roles, tags, placement, capacity providers of the cluster, scaling of
+// anything but services, and logging to CloudWatch. A driver's log stands for
+// CloudWatch.
 func Services(m *model.Model) ([]ServiceSpec, error) {
 	var errs []error
 	var services []ServiceSpec
@@ -55,11 +55,11 @@ var passedOver = map[string]string{
 	"AlarmNames": "", "Rollback": "",
 	// Of task definitions.
 	"RuntimePlatform": "", "TaskRoleArn": "", "ExecutionRoleArn": "",
-	// Of containers. The last two are only for containers that others wait for, and for
-	// images on AWS.
+	// Of containers. StartTimeout is for containers that others wait for,
+	// VersionConsistency for images on AWS.
 	"LogConfiguration": "", "Protocol": "tcp", "HostPort": "0", "StartTimeout": "", "VersionConsistency": "",
-	// Of scaling. The label names the target group in parts that only a deployment
-	// knows. Where a service has one group, it can be no other that is meant.
+	// Of scaling. The label names a target group in parts that only a deployment
+	// knows. A service that scales by requests has just one.
 	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
 }
 
@@ -183,11 +183,6 @@ func definitionErrors(d *model.TaskDefinition) error {
 		}
 		if c.LogDriver != "" && c.LogDriver != "awslogs" {
 			refuse(at+".LogConfiguration.LogDriver", "%q: only awslogs is replaced by the log here; another driver may be part of how the container works", c.LogDriver)
-		}
-		for j, v := range c.Environment {
-			if v.Parts != nil {
-				refuse(fmt.Sprintf("%s.Environment[%d].Value", at, j), "expected a string that is known before the deployment, found %v", v.Parts)
-			}
 		}
 	}
 	return assembly.Join(errs...)

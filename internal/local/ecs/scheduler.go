@@ -20,21 +20,21 @@ type Options struct {
 	// Balancer is what tasks are registered with. Required if a service has
 	// target groups.
 	Balancer Balancer
-	// Instance is the container instance that all tasks have to fit on: those that
-	// do not are placed when others have stopped. Default: this machine stands for
-	// as many instances as the tasks need.
+	// Instance is the container instance that all tasks have to fit on. A task that
+	// does not fit waits until others have stopped. Default: this machine stands for as
+	// many instances as the tasks need.
 	Instance *capacity.Resources
-	// ScalingPeriod is the time that metrics of scaling policies are measured over,
-	// and by which all times of scaling are shortened if it is less than a minute.
-	// Default: a minute, as on AWS.
+	// ScalingPeriod is the length of autoscaling's minute, over which a metric is
+	// measured. All times of autoscaling shrink or grow with it. Default: a minute, as
+	// on AWS.
 	ScalingPeriod time.Duration
-	// Requests returns how many requests the targets of a target group have got so
-	// far, by its key. It must return at once and call no method of the scheduler.
-	// Required if a service scales by requests.
+	// Requests returns how many requests the targets of a target group have got so far.
+	// The function must return at once and call no method of the scheduler. Required if
+	// a service scales by requests.
 	Requests func(group string) uint64
-	// Events is called with everything that happens, in its order, while the
-	// scheduler is locked: it must return at once and call none of its methods.
-	// Default: nobody is told.
+	// Events is called with everything that happens, one event after the other, while
+	// the scheduler is locked. The function must return at once and call no method of
+	// the scheduler. Default: nobody is told.
 	Events func(Event)
 	// Logs is called with every line that a container writes, from several
 	// goroutines. Default: nobody is told.
@@ -59,28 +59,27 @@ func New(options Options) *Scheduler {
 
 // Errors that Apply wraps.
 var (
-	// ErrDeploymentFailed is that of a deployment which the circuit breaker
-	// ended. Where the service rolls back, it has done so.
+	// ErrDeploymentFailed says that the circuit breaker ended the deployment. If the
+	// service rolls back, it has rolled back by then.
 	ErrDeploymentFailed = errors.New("deployment failed")
-	// ErrSuperseded is that of an Apply or Remove after which another one for
-	// the same service came.
+	// ErrSuperseded says that another Apply or Remove of the same service came later.
 	ErrSuperseded = errors.New("superseded by another update")
 )
 
-// Apply creates a service or updates it, and waits until it is in a steady
-// state: all of its tasks run the task definition and are healthy, and those
-// that were replaced have stopped. Without a circuit breaker that may never be;
-// when the context ends, Apply returns and the scheduler goes on.
+// Apply creates or updates a service, and waits for a steady state: all tasks run the
+// task definition and are healthy, and the tasks that they replace have stopped. Without
+// a circuit breaker the steady state may never come. If the context ends, Apply returns
+// and the scheduler goes on. A spec that the driver cannot run is refused before
+// anything changes.
 //
-// The count of the spec is set if the spec is new or not what it was, and so it is
-// not if autoscaling alone has changed the count: CloudFormation updates nothing whose
-// template is the same. Autoscaling holds once the service is in a steady state, and
-// ends at once if the spec has none.
+// What an update does:
+//   - Another task definition, or other target groups, replace all tasks.
+//   - Another count starts or stops tasks.
+//   - Everything else holds from now on and touches no task.
 //
-// A service rolls if its task definition or its target groups are not what they
-// were. A changed count only starts or stops tasks, and whatever else changed
-// holds from now on without touching a task. A spec that the driver cannot run
-// is refused before anything changes.
+// If the spec is the same, the count stays what autoscaling has made of it:
+// CloudFormation updates nothing whose template is the same. Autoscaling begins in the
+// steady state. It ends at once if the spec has none.
 func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
 	if err := s.check(spec); err != nil {
 		return err
@@ -133,9 +132,8 @@ func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
 	return nil
 }
 
-// Redeploy replaces all tasks of a service by new ones, as an update that forces
-// a new deployment does. It does not wait for that. A service that does not exist
-// is an error.
+// Redeploy begins to replace all tasks of a service, like an update that forces a new
+// deployment. A service that does not exist is an error.
 func (s *Scheduler) Redeploy(key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,6 +152,18 @@ func (s *Scheduler) Redeploy(key string) error {
 	return err
 }
 
+// Spec is what a service is to be, by its key. Not ok if there is no such service, or
+// if the service is being removed.
+func (s *Scheduler) Spec(key string) (spec ServiceSpec, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.services[key]
+	if v == nil || v.draining {
+		return ServiceSpec{}, false
+	}
+	return v.spec, true
+}
+
 func (s *Scheduler) check(spec ServiceSpec) error {
 	var errs []error
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
@@ -170,8 +180,8 @@ func (s *Scheduler) check(spec ServiceSpec) error {
 	return errors.Join(errs...)
 }
 
-// Remove stops all tasks of a service, as ECS does when one is deleted, and
-// waits until they have stopped. A service that does not exist is no error.
+// Remove stops all tasks of a service and waits until they have stopped, like the
+// deletion of a service. A service that does not exist is no error.
 func (s *Scheduler) Remove(ctx context.Context, key string) error {
 	s.mu.Lock()
 	v := s.services[key]
@@ -196,8 +206,7 @@ func (s *Scheduler) Remove(ctx context.Context, key string) error {
 	})
 }
 
-// wait waits until something is done, which it looks at after every change of
-// the service.
+// wait waits until something is done. It looks after every change of the service.
 func (s *service) wait(ctx context.Context, turn int, done func() (bool, error)) error {
 	for {
 		s.scheduler.mu.Lock()
@@ -219,9 +228,9 @@ func (s *service) wait(ctx context.Context, turn int, done func() (bool, error))
 	}
 }
 
-// TargetHealth tells the health of a target, by the key of its target group and
-// the id that it was registered with. What is not registered is ignored. It does
-// not block, and calls no method of the balancer.
+// TargetHealth tells the scheduler the health of a target, by the key of its target
+// group and its id. A target that is not registered is ignored. TargetHealth does not
+// block, and calls no method of the balancer.
 func (s *Scheduler) TargetHealth(group, id string, health TargetHealth) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,8 +246,8 @@ func (s *Scheduler) TargetHealth(group, id string, health TargetHealth) {
 	}
 }
 
-// Signal sends a signal to the containers of a task, for example SIGKILL to see
-// what follows.
+// Signal sends a signal to the containers of a task. A task that does not run is an
+// error.
 func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	s.mu.Lock()
 	var containers []Container

@@ -13,7 +13,7 @@ type service struct {
 	spec      ServiceSpec
 	desired   int
 	scaler    *autoscaler // nil if it does not scale
-	// deployments begin with the primary one. Others stay until their tasks have
+	// deployments begin with the primary one. The others stay until their tasks have
 	// stopped.
 	deployments []*deployment
 	completed   *deployment // the one to roll back to, nil if there is none
@@ -89,7 +89,7 @@ func (s *service) reconcile() {
 	s.changed = make(chan struct{})
 }
 
-// assess looks at what has become of a task's health.
+// assess tells a change of a task's health.
 func (s *service) assess(t *task, now time.Time) {
 	health := HealthUnknown
 	if bad, _ := t.failing(now); bad {
@@ -113,7 +113,7 @@ func (s *service) assess(t *task, now time.Time) {
 	s.countFailure(t, t.complaint())
 }
 
-// complete says that the primary deployment is complete when it is.
+// complete looks whether the primary deployment is complete, and tells so.
 func (s *service) complete(now time.Time) {
 	primary, healthy := s.deployments[0], 0
 	for _, t := range s.tasks {
@@ -138,12 +138,12 @@ func (s *service) complete(now time.Time) {
 	s.message("has reached a steady state")
 }
 
-// settled says whether nothing is left to do: a steady state, and all tasks that
+// settled says whether nothing is left to do: the state is steady, and all tasks that
 // are not wanted have stopped.
 func (s *service) settled() bool { return s.steady && len(s.tasks) == s.desired }
 
-// stalled says why an update cannot make any progress: there must be room for a
-// new task, or an old one that may stop.
+// stalled says why an update cannot make any progress. An update needs room for a new
+// task, or an old task that may stop.
 func (s *service) stalled() error {
 	old := 0
 	for _, t := range s.tasks {

@@ -7,30 +7,20 @@ import (
 	"cutover/internal/model"
 )
 
-// ServiceSpec is an AWS::ECS::Service and the task definition that it runs.
+// ServiceSpec is what the scheduler needs of a [model.Service]. Fields have the
+// meaning that they have there, if nothing else is said.
 type ServiceSpec struct {
 	// Key identifies the service in its assembly: "stack/logical id".
-	Key string
-	// Name is ServiceName, or the logical id where CloudFormation would make up
-	// a name.
-	Name string
+	Key, Name string
 	// Cluster is the key or the name of the cluster.
-	Cluster string
-	// DesiredCount is nil where the template leaves it out: then a new service
-	// has one task, and an update keeps the count.
-	DesiredCount *int
-	// MinimumHealthyPercent and MaximumPercent bound a rolling update.
-	// Defaults: 100 and 200.
+	Cluster                               string
+	DesiredCount                          *int
 	MinimumHealthyPercent, MaximumPercent int
 	CircuitBreaker                        CircuitBreaker
-	// HealthCheckGracePeriod is how long after a task has started its failed
-	// health checks are ignored. Default: not at all.
-	HealthCheckGracePeriod time.Duration
-	// LoadBalancers are the target groups that every task is registered with.
-	LoadBalancers  []LoadBalancer
-	TaskDefinition TaskDefinition
-	// Scaling is nil if the service does not scale. Other resources than the service's
-	// own say so.
+	HealthCheckGracePeriod                time.Duration
+	LoadBalancers                         []LoadBalancer
+	TaskDefinition                        TaskDefinition
+	// Scaling is nil if the service does not scale.
 	Scaling *Scaling `json:"-"`
 }
 

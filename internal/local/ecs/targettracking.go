@@ -3,6 +3,7 @@ package ecs
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"cutover/internal/model"
@@ -16,18 +17,14 @@ type Scaling struct {
 	Policies []ScalingPolicy
 }
 
-// ScalingPolicy is a target tracking policy.
-// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingScalingPolicyConfiguration.html
+// ScalingPolicy is a target tracking policy, a [model.ScalingPolicy].
 type ScalingPolicy struct {
 	Metric string
 	// TargetGroup is the key of the target group whose requests are counted.
 	TargetGroup string
 	// Target is what the metric is to be close to.
-	Target float64
-	// OutOnly says that the policy does not remove tasks (DisableScaleIn).
-	OutOnly bool
-	// OutCooldown and InCooldown are how long an activity is given to take effect.
-	// Defaults: 5 minutes.
+	Target                  float64
+	OutOnly                 bool
 	OutCooldown, InCooldown time.Duration
 }
 
@@ -82,7 +79,7 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 	count = state.desired
 	for i, p := range s.Policies {
 		last := tail(state.measured[i], outPeriods)
-		if last == nil || least(last) <= p.Target {
+		if last == nil || slices.Min(last) <= p.Target {
 			continue
 		}
 		from := state.desired
@@ -103,10 +100,10 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 			continue
 		}
 		last := tail(state.measured[i], inPeriods)
-		if last == nil || !(most(last) < p.Target*inShare) || state.sinceIn < p.InCooldown {
+		if last == nil || !(slices.Max(last) < p.Target*inShare) || state.sinceIn < p.InCooldown {
 			return state.desired, ""
 		}
-		if n := max(p.tasks(state.desired, most(last)), s.Min); n > needed {
+		if n := max(p.tasks(state.desired, slices.Max(last)), s.Min); n > needed {
 			needed, why = n, p.explain(last[len(last)-1], "below")
 		}
 	}
@@ -150,20 +147,4 @@ func tail(values []float64, n int) []float64 {
 		}
 	}
 	return last
-}
-
-func least(values []float64) float64 {
-	v := math.Inf(1)
-	for _, one := range values {
-		v = min(v, one)
-	}
-	return v
-}
-
-func most(values []float64) float64 {
-	v := math.Inf(-1)
-	for _, one := range values {
-		v = max(v, one)
-	}
-	return v
 }

@@ -127,7 +127,7 @@ func (t *task) run() {
 	s.update(t.service, func() {
 		t.setState(Stopped)
 		t.service.remove(t)
-		if s.options.Instance != nil { // tasks of the others may have waited for the room
+		if s.options.Instance != nil { // tasks of other services may wait for the room
 			for _, other := range s.services {
 				if other != t.service {
 					other.reconcile()
@@ -189,9 +189,9 @@ func (t *task) watch(c *taskContainer) {
 	})
 }
 
-// check runs the health check of a container as the Docker engine of an
-// instance does: the first one after an interval, the next one an interval after
-// the end of the last.
+// check runs the health check of a container again and again, like Docker on an
+// instance: an interval passes before the first check, and between the end of a check
+// and the next one.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
 func (t *task) check(ctx context.Context, c *taskContainer) {
 	check := c.definition.HealthCheck
@@ -252,8 +252,8 @@ func (t *task) setHealth(c *taskContainer, health Health, why string) {
 	})
 }
 
-// drain takes the task out of its target groups. As long as it runs, it waits
-// until nothing is in flight to it any more.
+// drain takes the task out of its target groups. If wait is set, drain waits until no
+// request is in flight or the task ends.
 func (t *task) drain(wait bool) {
 	t.scheduler.mu.Lock()
 	groups := make([]string, 0, len(t.targets))
@@ -279,8 +279,8 @@ func (t *task) drain(wait bool) {
 	}
 }
 
-// stopContainers ends what still runs: SIGTERM, and after the stop timeout
-// SIGKILL.
+// stopContainers ends containers that run, by SIGTERM, and by SIGKILL after the stop
+// timeout.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
 func (t *task) stopContainers() {
 	var group sync.WaitGroup
@@ -295,27 +295,26 @@ func (t *task) stopContainers() {
 			default:
 			}
 			if err := c.running.Terminate(); err != nil {
-				t.scheduler.update(t.service, func() {
-					t.event(ContainerEvent, "", fmt.Sprintf("container %q cannot be asked to stop: %v", c.definition.Name, err))
-				})
+				t.tell("container %q cannot be asked to stop: %v", c.definition.Name, err)
 			}
 			select {
 			case <-c.running.Done():
 				return
 			case <-time.After(c.definition.StopTimeout):
 			}
-			t.scheduler.update(t.service, func() {
-				t.event(ContainerEvent, "", fmt.Sprintf("container %q did not stop within %v and is killed", c.definition.Name, c.definition.StopTimeout))
-			})
+			t.tell("container %q did not stop within %v and is killed", c.definition.Name, c.definition.StopTimeout)
 			if err := c.running.Signal(syscall.SIGKILL); err != nil {
-				t.scheduler.update(t.service, func() {
-					t.event(ContainerEvent, "", fmt.Sprintf("container %q cannot be killed: %v", c.definition.Name, err))
-				})
+				t.tell("container %q cannot be killed: %v", c.definition.Name, err)
 			}
 			<-c.running.Done()
 		})
 	}
 	group.Wait()
+}
+
+// tell tells what is wrong with a container.
+func (t *task) tell(format string, args ...any) {
+	t.scheduler.update(t.service, func() { t.event(ContainerEvent, "", fmt.Sprintf(format, args...)) })
 }
 
 // The methods below are called with the scheduler's lock held.
@@ -336,7 +335,7 @@ func (t *task) event(kind EventKind, state, message string) {
 // live says whether the task is to run and has not ended.
 func (t *task) live() bool { return t.stopReason == "" }
 
-// fail ends a task that was to run.
+// fail ends a task that should run.
 func (t *task) fail(reason string) {
 	t.stopReason = reason
 	d := t.deployment
@@ -375,8 +374,8 @@ func (t *task) stop(reason string) {
 	}
 }
 
-// containerHealth is the health of the task as its container health checks see
-// it: that of its essential containers that have one.
+// containerHealth is the health of the task by the health checks of its essential
+// containers.
 func (t *task) containerHealth() Health {
 	health, unknown := HealthUnknown, false
 	for _, c := range t.containers {
@@ -401,8 +400,8 @@ func (c *taskContainer) checked() bool {
 	return c.definition.Essential && c.definition.HealthCheck != nil && !c.unchecked
 }
 
-// healthy says whether the task counts towards the minimum healthy percent, and
-// if time alone can change that, when.
+// healthy says whether the task counts towards the minimum healthy percent. When is the
+// time at which the answer changes by itself, zero for never.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 func (t *task) healthy(now time.Time) (healthy bool, when time.Time) {
 	if t.state != Running || !t.live() {
@@ -423,8 +422,8 @@ func (t *task) healthy(now time.Time) (healthy bool, when time.Time) {
 	return !now.Before(when), when
 }
 
-// failing says whether a health check has found the task to be unhealthy, and if
-// that is ignored for now, until when.
+// failing says whether a health check has found the task unhealthy. When is the end of
+// the grace period, in which the check is ignored.
 func (t *task) failing(now time.Time) (failing bool, when time.Time) {
 	if t.state != Running || !t.live() {
 		return false, time.Time{}

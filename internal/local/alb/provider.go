@@ -1,0 +1,368 @@
+package alb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
+	"cutover/internal/rules"
+)
+
+// Provider is the provider of load balancers, listeners, rules and target groups.
+type Provider struct {
+	*Balancer
+	ports Ports
+	tell  func(provider.Event)
+
+	configuring sync.Mutex // held while the balancer is configured
+	running     atomic.Pointer[configuration]
+	names       sync.Map // of target groups by key, also of those that are gone: requests may still end
+
+	mu        sync.Mutex
+	listening map[string]socket // by listener
+}
+
+// Ports says where listeners answer on this machine.
+type Ports struct {
+	// Local are local ports, by the port in the template; 0 is any that is free. The
+	// first assembly must have these listeners. If several load balancers listen on
+	// one port, the first one by the name of its stack has the local port, and each
+	// further one the next port. Default: [LocalPort].
+	Local map[int]int
+	// Free gives all other listeners any port that is free.
+	Free bool
+}
+
+// LocalPort is a port on this machine that needs no privileges: 8080 for 80, 8443
+// for 443, and any port from 1024 on for itself.
+func LocalPort(port int) int {
+	if port < 1024 {
+		return 8000 + port
+	}
+	return port
+}
+
+func (p Ports) local(port int) int {
+	chosen, ok := p.Local[port]
+	if !ok && !p.Free {
+		return LocalPort(port)
+	}
+	return chosen
+}
+
+// socket takes the connections of a listener.
+type socket struct {
+	net.Listener
+	port     int // in the template
+	protocol string
+}
+
+// on is the port on this machine.
+func (s socket) on() int { return s.Addr().(*net.TCPAddr).Port }
+
+// NewProvider returns a provider that configures a balancer. Tell is called when a
+// listener takes no more connections.
+func NewProvider(balancer *Balancer, ports Ports, tell func(provider.Event)) *Provider {
+	p := &Provider{Balancer: balancer, ports: ports, tell: tell, listening: map[string]socket{}}
+	p.running.Store(configure(nil))
+	return p
+}
+
+// Types implements [provider.Provider].
+func (p *Provider) Types() []string {
+	return []string{model.ELBLoadBalancer, model.ELBListener, model.ELBListenerRule, model.ELBTargetGroup}
+}
+
+// Stop implements [provider.Provider].
+func (p *Provider) Stop(ctx context.Context) error { return p.Shutdown(ctx) }
+
+// configuration is a set of resources and what it makes of a balancer.
+type configuration struct {
+	// resources are each a *model.LoadBalancer, a *model.TargetGroup, a *rules.Listener
+	// or a *rules.Rule. Stacks may add rules to each other's listeners.
+	resources provider.Resources[any]
+	table     *rules.Table
+}
+
+// configure makes a configuration of resources.
+func configure(resources provider.Resources[any]) *configuration {
+	table, byListener := &rules.Table{}, map[string][]*rules.Rule{}
+	for _, key := range resources.Keys() {
+		switch resource := resources[key].(type) {
+		case *model.TargetGroup:
+			table.TargetGroups = append(table.TargetGroups, resource)
+		case *rules.Listener:
+			listener := *resource
+			table.Listeners = append(table.Listeners, &listener)
+		case *rules.Rule:
+			byListener[resource.Listener.Key()] = append(byListener[resource.Listener.Key()], resource)
+		}
+	}
+	for _, listener := range table.Listeners {
+		byPriority := byListener[listener.Key()]
+		slices.SortStableFunc(byPriority, func(a, b *rules.Rule) int { return cmp.Compare(a.Priority, b.Priority) })
+		listener.Rules = append(byPriority, listener.Rules[len(listener.Rules)-1]) // the default rule
+	}
+	slices.SortStableFunc(table.Listeners, func(a, b *rules.Listener) int { return cmp.Compare(a.Port, b.Port) })
+	return &configuration{resources, table}
+}
+
+// Plan implements [provider.Provider].
+func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
+	next := &plan{Provider: p, resources: provider.Resources[any]{}, opened: map[string]socket{}}
+	if next.table, next.err = Read(m); next.err != nil {
+		return next
+	}
+	for _, balancer := range m.LoadBalancers {
+		next.resources[balancer.Key()] = balancer
+	}
+	for _, group := range next.table.TargetGroups {
+		next.resources[group.Key()] = group
+	}
+	for _, listener := range next.table.Listeners {
+		for _, rule := range listener.Rules {
+			next.resources[rule.Key()] = rule
+		}
+		next.resources[listener.Key()] = listener // instead of its default rule, which has the same key
+	}
+	return next
+}
+
+// plan has the load balancers of an assembly.
+type plan struct {
+	*Provider
+	table     *rules.Table
+	err       error // of reading
+	resources provider.Resources[any]
+
+	opening sync.Mutex
+	opened  map[string]socket // for listeners that have none yet, until their stack is updated
+}
+
+// Check implements [provider.Plan]. It opens the sockets of listeners.
+func (p *plan) Check() error {
+	if p.err != nil {
+		return p.err
+	}
+	if err := errors.Join(p.mistaken(), p.listen()); err != nil {
+		return errors.Join(err, p.Close())
+	}
+	return nil
+}
+
+// mistaken refuses local ports for listeners that the first assembly does not have.
+// Later assemblies may have lost them.
+func (p *plan) mistaken() error {
+	if len(p.running.Load().resources) > 0 {
+		return nil
+	}
+	var ports []int
+	for _, listener := range p.table.Listeners {
+		ports = append(ports, listener.Port)
+	}
+	ports = slices.Compact(ports)
+	var errs []error
+	for _, port := range slices.Sorted(maps.Keys(p.ports.Local)) {
+		if !slices.Contains(ports, port) {
+			errs = append(errs, fmt.Errorf("no listener has the port %d that a local port is chosen for: choose from %s", port, strings.Trim(fmt.Sprint(ports), "[]")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// listen opens a socket for each listener that has none yet, or one for another
+// port or protocol.
+func (p *plan) listen() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// A port that another listener has, or is going to have, is not the next port.
+	taken, own := map[int]bool{}, map[int]bool{}
+	for _, open := range p.listening {
+		taken[open.on()] = true
+	}
+	for _, listener := range p.table.Listeners {
+		own[p.ports.local(listener.Port)] = true
+	}
+	var errs []error
+	for _, key := range p.resources.Keys() {
+		listener, ok := p.resources[key].(*rules.Listener)
+		if open := p.listening[key]; !ok || open.port == listener.Port && open.protocol == listener.Protocol {
+			continue
+		}
+		port := p.ports.local(listener.Port)
+		for first := port; port != 0 && (taken[port] || port != first && own[port]); {
+			port++
+		}
+		taken[port] = true
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: port %d is not free: %w; choose another port with --port %d=PORT", key, port, err, listener.Port))
+			continue
+		}
+		p.opened[key] = socket{ln, listener.Port, listener.Protocol}
+	}
+	return errors.Join(errs...)
+}
+
+// Close closes the sockets that no stack has got to.
+func (p *plan) Close() error {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	var errs []error
+	for _, socket := range p.opened {
+		errs = append(errs, socket.Close())
+	}
+	clear(p.opened)
+	return errors.Join(errs...)
+}
+
+// Update implements [provider.Plan]. It refuses a rule whose priority another rule
+// of the listener still has: no two rules can have one priority.
+func (p *plan) Update(_ context.Context, stack string) error {
+	next := p.resources.Of(stack)
+	if len(next) == 0 {
+		return nil // as of most stacks
+	}
+	err := p.reconfigure(func(now provider.Resources[any]) (provider.Resources[any], error) {
+		return now.Updated(stack, next), conflicts(now, next)
+	})
+	if err != nil {
+		return err
+	}
+	for key := range next {
+		p.opening.Lock()
+		socket := p.opened[key]
+		delete(p.opened, key)
+		p.opening.Unlock()
+		if socket.Listener != nil {
+			p.serve(key, socket)
+		}
+	}
+	return nil
+}
+
+// Clean implements [provider.Plan].
+func (p *plan) Clean(_ context.Context, stack string) error {
+	return p.reconfigure(func(now provider.Resources[any]) (provider.Resources[any], error) {
+		cleaned := now.Cleaned(stack, p.resources)
+		if len(cleaned) == len(now) {
+			return nil, nil
+		}
+		return cleaned, nil
+	})
+}
+
+// reconfigure gives the balancer other resources; nil if nothing changes.
+func (p *Provider) reconfigure(change func(now provider.Resources[any]) (provider.Resources[any], error)) error {
+	// Together, or a stack beside this one could put an older configuration after a newer.
+	p.configuring.Lock()
+	defer p.configuring.Unlock()
+	resources, err := change(p.running.Load().resources)
+	if err != nil || resources == nil {
+		return err
+	}
+	next := configure(resources)
+	for _, group := range next.table.TargetGroups {
+		p.names.Store(group.Key(), group.Name)
+	}
+	if err := p.Configure(next.table); err != nil {
+		return err
+	}
+	p.running.Store(next)
+	return nil
+}
+
+// conflicts refuses rules whose priority another rule of the listener has now, even
+// if the other rule is about to be deleted or to get another priority.
+// CloudFormation deletes last, and updates in no order that could be relied on.
+func conflicts(now, next provider.Resources[any]) error {
+	type place struct {
+		listener string
+		priority int
+	}
+	holders := map[place]string{}
+	for key, resource := range now {
+		if rule, ok := resource.(*rules.Rule); ok {
+			holders[place{rule.Listener.Key(), rule.Priority}] = key
+		}
+	}
+	var errs []error
+	for _, key := range next.Keys() {
+		if rule, ok := next[key].(*rules.Rule); ok {
+			if holder := holders[place{rule.Listener.Key(), rule.Priority}]; holder != "" && holder != key {
+				errs = append(errs, fmt.Errorf("%s: priority %d is in use by %s, which is deleted or given another priority only after this: give this rule a priority that is free",
+					key, rule.Priority, holder))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// serve has a listener take connections from a socket for as long as the listener
+// is configured.
+func (p *Provider) serve(listener string, opened socket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listening[listener] = opened
+	go func() {
+		err := p.Serve(listener, opened.Listener)
+		p.mu.Lock()
+		if p.listening[listener] == opened {
+			delete(p.listening, listener)
+		}
+		p.mu.Unlock()
+		if err != nil {
+			p.tell(provider.Event{Kind: "stack", Subject: provider.StackOf(listener), State: "FAILED", Message: fmt.Sprintf("%s takes no more connections: %v", listener, err)})
+		}
+	}()
+}
+
+// Attribute gives the ARN and names of a resource, and a load balancer's DNSName:
+// localhost and the port of its first listener.
+func (p *plan) Attribute(ref assembly.Ref) (any, error) {
+	key, arn := ref.Resource.String(), func(path string) string { return provider.ARN("elasticloadbalancing", path) }
+	var given map[string]string
+	switch resource := p.resources[key].(type) {
+	case *model.LoadBalancer:
+		if ref.Attribute == "DNSName" {
+			return p.address(resource)
+		}
+		name := logName(resource.Name, key)
+		given = map[string]string{"": arn("loadbalancer/" + name), "LoadBalancerArn": arn("loadbalancer/" + name), "LoadBalancerFullName": name, "LoadBalancerName": resource.Name}
+	case *model.TargetGroup:
+		name := groupName(resource.Name, key)
+		given = map[string]string{"": arn(name), "TargetGroupArn": arn(name), "TargetGroupFullName": name, "TargetGroupName": resource.Name}
+	}
+	value, ok := given[ref.Attribute]
+	if !ok {
+		return nil, provider.NotGiven(ref)
+	}
+	return value, nil
+}
+
+// address is where a load balancer's first listener answers.
+func (p *plan) address(balancer *model.LoadBalancer) (any, error) {
+	for _, listener := range p.table.Listeners { // by port
+		if listener.LoadBalancer != balancer {
+			continue
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		open, ok := p.listening[listener.Key()]
+		if !ok {
+			return nil, provider.ErrNotYet
+		}
+		return fmt.Sprintf("localhost:%d", open.on()), nil
+	}
+	return "localhost", nil
+}

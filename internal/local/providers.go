@@ -1,0 +1,73 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
+	"cutover/internal/local/ssm"
+	"cutover/internal/model"
+)
+
+// kinds are the kinds of resources that run here. Resources of a stack are updated
+// in this order and deleted in the opposite order. To add a kind, write a package
+// like ssm and add a line.
+var kinds = []func(*Runner) provider.Provider{
+	func(*Runner) provider.Provider { return ssm.New() },
+	func(r *Runner) provider.Provider { return r.balancers },
+	func(r *Runner) provider.Provider { return r.services },
+}
+
+// plans are those of all providers for an assembly, in the order of the providers.
+type plans []provider.Plan
+
+// plan has every provider plan an assembly.
+func (r *Runner) plan(a *assembly.Assembly) plans {
+	all := make(plans, len(r.providers))
+	m := model.Read(a)
+	text := func(value any) (string, error) { return r.text(all, value, 0) }
+	for i, p := range r.providers {
+		all[i] = p.Plan(m, text)
+	}
+	return all
+}
+
+// maxDepth bounds how far values may refer to each other.
+const maxDepth = 50
+
+// text fills in a value from the attributes that the plans give.
+func (r *Runner) text(all plans, value any, depth int) (string, error) {
+	if depth > maxDepth {
+		return "", errors.New("the value refers to itself")
+	}
+	switch value := value.(type) {
+	case nil:
+		return "", nil
+	case assembly.Text:
+		var b strings.Builder
+		for _, part := range value {
+			text, err := r.text(all, part, depth+1)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(text)
+		}
+		return b.String(), nil
+	case assembly.Ref:
+		i := slices.IndexFunc(r.providers, func(p provider.Provider) bool { return slices.Contains(p.Types(), value.Resource.Type) })
+		if i < 0 {
+			return "", fmt.Errorf("nothing on this machine stands for %v, which is an %s", value.Resource, value.Resource.Type)
+		}
+		given, err := all[i].Attribute(value)
+		if errors.Is(err, provider.ErrNotYet) {
+			return "", fmt.Errorf("%v: %w", value, err)
+		} else if err != nil {
+			return "", err
+		}
+		return r.text(all, given, depth+1)
+	}
+	return fmt.Sprint(value), nil
+}

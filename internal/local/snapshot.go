@@ -1,0 +1,89 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"cutover/internal/assembly"
+)
+
+// snapshot copies an assembly into the deployment's directory and reads the copy, which
+// does not change while it runs.
+func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
+	// A directory without a manifest may be anything: it is not copied.
+	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
+		if _, err := assembly.Read(dir); err != nil {
+			return nil, err
+		}
+	}
+	r.snapshots++
+	copied := filepath.Join(r.options.Dir, "assemblies", fmt.Sprint(r.snapshots))
+	last := ""
+	if deployed := r.Assembly(); deployed != nil {
+		last = deployed.Dir
+	}
+	if err := copyAssembly(dir, copied, last); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
+	}
+	a, err := assembly.Read(copied)
+	if err != nil {
+		if _, own := assembly.Read(dir); own != nil {
+			err = own // names the files of the original
+		}
+		return nil, errors.Join(err, os.RemoveAll(copied))
+	}
+	return a, nil
+}
+
+// copyAssembly copies an assembly. Assets that the last copy has are linked, not
+// copied: the name of an asset is the hash of its content. All phases have the same
+// images, and images are most of an assembly's bytes.
+func copyAssembly(from, to, last string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		source, target := filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())
+		known := filepath.Join(last, entry.Name())
+		info, err := os.Stat(known)
+		switch {
+		case last != "" && err == nil && info.IsDir() && strings.HasPrefix(entry.Name(), "asset."):
+			err = linkTree(known, target)
+		case entry.IsDir():
+			err = os.CopyFS(target, os.DirFS(source))
+		default:
+			var text []byte
+			if text, err = os.ReadFile(source); err == nil {
+				err = os.WriteFile(target, text, 0o644)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// linkTree makes a directory of the same files as another.
+func linkTree(from, to string) error {
+	return filepath.WalkDir(from, func(name string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, name)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.Mkdir(filepath.Join(to, relative), 0o755)
+		}
+		return os.Link(name, filepath.Join(to, relative))
+	})
+}
