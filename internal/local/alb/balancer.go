@@ -146,31 +146,39 @@ func (b *Balancer) Configure(table *rules.Table) error {
 // the error of the socket, and nil in three cases: the listener is no longer
 // configured, the listener has another socket, or the balancer is shut down.
 func (b *Balancer) Serve(listener string, ln net.Listener) error {
+	f, err := b.open(listener, ln)
+	if err != nil {
+		return err
+	}
+	return b.accept(f, ln)
+}
+
+// open makes a socket the one of a listener.
+func (b *Balancer) open(listener string, ln net.Listener) (*front, error) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	l := b.listeners[listener]
-	var err error
 	switch {
 	case b.closed:
-		err = ErrClosed
+		return nil, ErrClosed
 	case l == nil:
-		err = fmt.Errorf("listener %s is not configured", listener)
-	}
-	if err != nil {
-		b.mu.Unlock()
-		return err
+		return nil, fmt.Errorf("listener %s is not configured", listener)
 	}
 	if before := b.fronts[listener]; before != nil {
 		before.retire()
 	}
 	f := newFront(b, l, ln)
 	b.fronts[listener] = f
-	b.mu.Unlock()
+	return f, nil
+}
 
-	err = f.serve(ln)
+// accept takes the connections of an open socket.
+func (b *Balancer) accept(f *front, ln net.Listener) error {
+	err := f.serve(ln)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.fronts[listener] == f {
-		delete(b.fronts, listener)
+	if b.fronts[f.key] == f {
+		delete(b.fronts, f.key)
 	}
 	return err
 }

@@ -23,19 +23,19 @@ type group struct {
 
 	mu     sync.Mutex
 	config model.TargetGroup
-	// inUse says whether a listener refers to the group. If none does its targets
-	// are not checked.
+	// inUse says whether a listener refers to the group. Targets of other groups are not
+	// checked.
 	inUse bool
-	// targets are those registered, in the order they were.
+	// targets are the registered targets, in the order of their registration.
 	targets []*target
-	// draining are those deregistered that have requests in flight.
+	// draining are deregistered targets that have requests in flight.
 	draining []*target
-	// next is where round robin goes on.
+	// next is the next target of round robin.
 	next int
 }
 
-// configure changes the settings. Checks begin anew under changed settings, and
-// go on from the state they are in.
+// configure changes the settings. If settings of the checks change, the checks begin
+// anew and targets keep their states.
 func (g *group) configure(config model.TargetGroup, inUse bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -60,8 +60,8 @@ func sameChecks(x, y model.HealthCheck) bool {
 	return sameCodes && fmt.Sprint(x) == fmt.Sprint(y)
 }
 
-// check begins the health checks of a target, or ends them if the group is not
-// in use. The mutex is held.
+// check begins the health checks of a target. If the group is not in use, check ends
+// them. The mutex is held.
 func (g *group) check(t *target) {
 	if t.stopChecks != nil {
 		t.stopChecks()
@@ -80,7 +80,7 @@ func (g *group) check(t *target) {
 	go g.checks(ctx, t, g.config.Health)
 }
 
-// register adds a target. To register one again changes nothing.
+// register adds a target. A second registration changes nothing.
 func (g *group) register(target_ Target) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -99,8 +99,8 @@ func (g *group) register(target_ Target) error {
 	return nil
 }
 
-// deregister drains a target. The result is closed when that is over; nil if
-// there is no such target.
+// deregister drains a target. The channel is closed at the end of draining; nil if there
+// is no such target.
 func (g *group) deregister(id string) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -157,14 +157,13 @@ func (g *group) health() []TargetHealth {
 	return all
 }
 
-// pick returns the target for a request, which counts as in flight from then on
-// until it is released. It prefers the target with the id sticky, if there is
-// one and it may get requests. It returns nil if the group has no target.
+// pick returns the target for a request; nil if the group has no target. The request is
+// in flight until the target is released. The target with the id sticky is preferred if
+// it may get requests.
 //
-// Requests go to healthy targets. When there are fewer of them than the group
-// asks for, which is one if nothing else is said, they go to all registered
-// targets whatever their health: the load balancer fails open. A target that is
-// being checked for the first time is not healthy, and gets requests only then.
+// Requests go to healthy targets. If the group has fewer healthy targets than it asks
+// for (by default one), requests go to all registered targets: the load balancer fails
+// open. A target is not healthy before its first check has passed.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html#target-group-health
 func (g *group) pick(sticky string) *target {
 	g.mu.Lock()
@@ -219,8 +218,7 @@ func (g *group) balance(open bool) *target {
 		}
 		found = t
 		g.next = at + 1
-		// In slow start a target gets its turn only now and then, and one after it
-		// that is not in slow start takes it otherwise.
+		// A target in slow start often passes its turn on to the next target.
 		if t.slowSince.IsZero() || open || t.warm() > rand.Float64() {
 			break
 		}
@@ -228,8 +226,8 @@ func (g *group) balance(open bool) *target {
 	return found
 }
 
-// warm is the part of its share, 0 to 1, that a target in slow start has; from 1
-// on it is no longer in it.
+// warm is the part of its share, from 0 to 1, that a target in slow start has. At 1 slow
+// start is over.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#slow-start-mode
 func (t *target) warm() float64 {
 	part := 1.0

@@ -6,11 +6,10 @@ import (
 	"cutover/internal/rules"
 )
 
-// Read takes the load balancers, listeners, rules and target groups out of a
-// model. Its error has a line, with the place, for every setting that is not
-// honoured here. Read passes over settings without an effect on one machine: zones,
-// subnets, security groups, addresses, names in DNS, certificates, quotas, tags,
-// deletion protection.
+// Read takes listeners, rules and target groups out of a model. The error has a line,
+// with the place, for every setting that is not honoured here. Read passes over settings
+// without an effect on one machine: zones, subnets, security groups, addresses, names in
+// DNS, certificates, quotas, tags, deletion protection.
 func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}

@@ -28,10 +28,10 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // pool keeps the connections to one target.
 //
-// It is here, and net/http's Transport is not, because the Transport sends a
-// request again on its own when a connection turns out to be closed, and hides
-// what the clients of a real load balancer would see. Besides it passes every
-// request through two more goroutines.
+// The pool stands in the place of net/http's Transport for two reasons. If a connection
+// turns out to be closed, the Transport sends the request again, and hides what clients
+// of a real load balancer would see. And it passes every request through two more
+// goroutines.
 type pool struct {
 	address string
 	dial    dialer
@@ -41,13 +41,12 @@ type pool struct {
 	tls bool
 	// retired says that connections are not kept any more.
 	retired bool
-	// idle are the connections that wait for a request, the one used last at the
-	// end. It is taken first, so that those too many grow old and are closed.
+	// idle are the connections that wait for a request, the last used one at the end. It
+	// is taken first, so that superfluous connections grow old and are closed.
 	idle []*targetConn
 	// open are all connections, in use or not.
 	open map[*targetConn]struct{}
-	// sweep closes connections that have been idle for too long; nil while none
-	// is idle.
+	// sweep closes connections that are idle for too long; nil if none is idle.
 	sweep *time.Timer
 }
 
@@ -63,8 +62,8 @@ func (p *pool) setTLS(tls bool) {
 	p.closeIdle(len(p.idle))
 }
 
-// get returns a connection that the target had not closed a moment ago. One that
-// was idle for longer than the timeout is not used: the target may be about to
+// get returns a connection that the target had not closed a moment ago. A connection
+// that was idle for longer than the timeout is not used: the target may be about to
 // close it.
 func (p *pool) get(ctx context.Context, idleTimeout time.Duration) (*targetConn, error) {
 	for {
@@ -131,8 +130,7 @@ func (p *pool) connect(ctx context.Context) (*targetConn, error) {
 	return c, nil
 }
 
-// put keeps a connection that is ready for another request, for as long as the
-// timeout.
+// put keeps a connection for another request, until the timeout.
 func (p *pool) put(c *targetConn, idleTimeout time.Duration) {
 	p.mu.Lock()
 	if p.retired {
@@ -148,8 +146,8 @@ func (p *pool) put(c *targetConn, idleTimeout time.Duration) {
 	p.mu.Unlock()
 }
 
-// closeOld closes the connections that were idle for longer than the timeout,
-// and comes back for the others.
+// closeOld closes the connections that were idle for longer than the timeout, and comes
+// back for the others.
 func (p *pool) closeOld(idleTimeout time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -173,8 +171,7 @@ func (p *pool) closeIdle(n int) {
 	p.idle = append(p.idle[:0], p.idle[n:]...)
 }
 
-// retire closes the idle connections, and every other one when its request is
-// over.
+// retire closes idle connections now, and other connections at the end of their request.
 func (p *pool) retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -185,7 +182,7 @@ func (p *pool) retire() {
 	}
 }
 
-// cut closes all connections, those in use as well, and opens no others.
+// cut closes all connections, also those in use, and opens no others.
 func (p *pool) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -236,10 +233,10 @@ func (c *targetConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// alive looks, without waiting, whether the target has closed the connection or
-// sent something that nobody asked for. What goes on after that look cannot be
-// known, and is the race that a target avoids by keeping idle connections longer
-// than the load balancer does.
+// alive looks, without waiting, whether the target has closed the connection or sent
+// something that nobody asked for. A target may still close the connection right after
+// the look. A target avoids this race if it keeps idle connections longer than the load
+// balancer.
 func (c *targetConn) alive() bool {
 	if c.reader.Buffered() > 0 {
 		return false

@@ -245,7 +245,9 @@ func (p *plan) Update(_ context.Context, stack string) error {
 		delete(p.opened, key)
 		p.opening.Unlock()
 		if socket.Listener != nil {
-			p.serve(key, socket)
+			if err := p.serve(key, socket); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -310,12 +312,16 @@ func conflicts(now, next provider.Resources[any]) error {
 
 // serve has a listener take connections from a socket for as long as the listener
 // is configured.
-func (p *Provider) serve(listener string, opened socket) {
+func (p *Provider) serve(listener string, opened socket) error {
+	front, err := p.open(listener, opened.Listener)
+	if err != nil {
+		return errors.Join(err, opened.Close())
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.listening[listener] = opened
 	go func() {
-		err := p.Serve(listener, opened.Listener)
+		err := p.accept(front, opened.Listener)
 		p.mu.Lock()
 		if p.listening[listener] == opened {
 			delete(p.listening, listener)
@@ -325,6 +331,7 @@ func (p *Provider) serve(listener string, opened socket) {
 			p.tell(provider.Event{Kind: "stack", Subject: provider.StackOf(listener), State: "FAILED", Message: fmt.Sprintf("%s takes no more connections: %v", listener, err)})
 		}
 	}()
+	return nil
 }
 
 // Attribute gives the ARN and names of a resource, and a load balancer's DNSName:

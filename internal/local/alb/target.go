@@ -16,7 +16,7 @@ const (
 	Initial
 	Healthy
 	Unhealthy
-	// Draining is a target that was deregistered and has requests in flight.
+	// Draining is a deregistered target that has requests in flight.
 	Draining
 )
 
@@ -48,27 +48,27 @@ var descriptions = map[string]string{
 
 // Target is something that answers requests.
 type Target struct {
-	// ID tells it from others of its group.
+	// ID is unique in the group.
 	ID string
 	// Address is "host:port".
 	Address string
 }
 
-// TargetHealth is a target and how it is.
+// TargetHealth is a target and its state.
 type TargetHealth struct {
 	Target
 	State State
-	// Reason and Description say why, as the API of AWS does; empty for a healthy
-	// target.
+	// Reason and Description are the state's, as the API of AWS names them. Empty for a
+	// healthy target.
 	Reason, Description string
-	// Since is when it came into this state.
+	// Since is when the state began.
 	Since time.Time
-	// InFlight is how many requests it has to answer, WebSockets included.
+	// InFlight counts requests without an answer, and WebSockets.
 	InFlight int
 }
 
-// target is a registered or draining target. Its fields are guarded by the
-// group's mutex, but for those that never change.
+// target is a registered or draining target. The group's mutex guards all fields that
+// change.
 type target struct {
 	Target
 	group *group
@@ -82,8 +82,7 @@ type target struct {
 	inFlight            int
 	// slowSince is when slow start began, zero when the target is not in it.
 	slowSince time.Time
-	// passed and failed count the health checks in a row, of which only one is
-	// above 0.
+	// passed and failed count health checks in a row. One of them is 0.
 	passed, failed int
 	// stopChecks ends the health checks; nil while there are none.
 	stopChecks context.CancelFunc
@@ -125,11 +124,10 @@ func (t *target) release() {
 	}
 }
 
-// drain takes the target out of service: it gets no requests from now on, and
-// those in flight have the deregistration delay to finish. As documented, it is
-// over at once when none is in flight; AWS goes on to show the target as
-// draining until the delay has passed, which is not done here. The group's mutex
-// is held.
+// drain takes the target out of service. The target gets no more requests; requests in
+// flight have the deregistration delay to finish. Draining ends when no request is in
+// flight, as documented. On AWS the state is draining until the delay has passed; here
+// the state ends with draining. The group's mutex is held.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#deregistration-delay
 func (t *target) drain() {
 	if t.stopChecks != nil {
