@@ -20,14 +20,14 @@ light = packages=$$(go list -f '{{.ImportPath}} {{.Deps}}' ./...) && \
 tests_at_once = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse review quick test test-cdk race nightly fuzz e2e reliability synth diff cost path deploy emulate golden upgrade-cdk vulns sbom bench setup bin/cutover clean
+.PHONY: help up down rehearse review quick test test-cdk race nightly fuzz e2e reliability synth diff cost critical-path path deploy emulate golden module upgrade-cdk vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
 run = $(if $(filter linux/amd64,$(shell go env GOOS)/$(shell go env GOARCH)),,$(from_source))
 
 help: ## show this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 15
 
 up: setup bin/cutover ## set up, synthesize and run it all on this machine, in the background
 	@echo "Synthesizing (minutes the first time, while the CDK app compiles)"
@@ -90,9 +90,12 @@ cost: setup bin/cutover ## estimate from the templates what a month costs, and w
 	@CDK_VALIDATION=false cdk synth --quiet --output build/cost $(ARGS)
 	@bin/cutover cost --app build/cost
 
-path: setup bin/cutover ## show from the templates what a first deployment has to wait for
-	@CDK_VALIDATION=false cdk synth --quiet --output build/path $(ARGS)
-	@bin/cutover path --app build/path
+critical-path: setup bin/cutover ## show from the templates what a first deployment has to wait for
+	@CDK_VALIDATION=false cdk synth --quiet --output build/critical-path $(ARGS)
+	@bin/cutover critical-path --app build/critical-path
+
+# The name before, so that what calls it goes on working.
+path: critical-path
 
 # Of stacks that deploy side by side the command line cannot ask about each: it
 # prints what it would ask, and goes on. `make diff` shows the same before.
@@ -108,6 +111,10 @@ golden: setup ## accept the templates and what is written from them as they are 
 	go test ./test/documents -update
 	go test ./test/supply -run TestLicences -update
 	@git status --short stacks/golden docs README.md
+
+# Given on the command line, PATH is no longer where programs are found.
+module: ## rename the Go module everywhere, to PATH=example.com/you/cutover
+	@new='$(if $(filter command,$(origin PATH)),$(PATH))'; PATH=$$(command -p getconf PATH) .ci/module "$$new"
 
 upgrade-cdk: setup ## take the newest version of CDK, or VERSION=x.y.z, and show what becomes of the templates
 	@.ci/upgrade-cdk $(VERSION)

@@ -1,6 +1,6 @@
-// Package config reads and checks what a deployment is made of: the services
-// that main.go lists and the settings that come from the CDK context. It finds
-// every mistake before anything is synthesized and reports all of them at once.
+// Package config reads and checks what a deployment is made of: the services that
+// the app lists, and the settings in the CDK context. It finds every mistake before
+// anything is synthesized, and reports all mistakes at once.
 package config
 
 import (
@@ -44,16 +44,16 @@ type Service struct {
 	// Paths are the path patterns that the load balancer sends to the service:
 	// case-sensitive, "*" stands for any characters and "?" for one.
 	Paths []string `json:"paths"`
-	// LoadBalancer names a further load balancer that answers the service's paths,
-	// at a host name of its own, instead of the deployment's first one. It exists
-	// because a service names it, up to four of them: one load balancer has target
-	// groups for 98 services. Lower-case letters, digits and single hyphens. The
-	// monolith has none and is behind all of them. Default: the first one.
+	// LoadBalancer names a further load balancer, with a host name of its own, that
+	// answers the service's paths. A further load balancer exists if a service names
+	// it. There can be four: one load balancer has target groups for 98 services.
+	// Lower-case letters, digits and single hyphens. The monolith is behind all load
+	// balancers and names none. Default: the first load balancer.
 	LoadBalancer string `json:"loadBalancer,omitempty"`
-	// Order places the service's listener rule among those of the other
-	// microservices at its load balancer, 1 to 999, lowest first. It becomes part of the rule's
-	// priority: give a new service a number of its own and never change one that
-	// is deployed. The monolith has none.
+	// Order is the place of the service's listener rule among those of the other
+	// microservices at its load balancer: 1 to 999, lowest first. The order is part of
+	// the rule's priority. Give a new service a number of its own, and never change
+	// the number of a deployed service. The monolith has none.
 	Order int `json:"order,omitempty"`
 	// Dir is the directory of the service's main package, from the root of the
 	// repository. Default: services/ and the name.
@@ -63,20 +63,20 @@ type Service struct {
 	// MemoryReservationMiB is the memory reserved for a task, in MiB: a soft
 	// limit, the container may use more while the instance has more. Default: 256.
 	MemoryReservationMiB int `json:"-"`
-	// Tasks is the number of tasks in the phases in which the service runs; the
-	// fewest if it scales. Default: 1.
+	// Tasks is the number of tasks in the phases in which the service runs. If the
+	// service scales, Tasks is the fewest. Default: 1.
 	Tasks int `json:"tasks"`
-	// MaxTasks is the most tasks that autoscaling runs, more than Tasks. The service
-	// then scales by itself, whatever the others do. Default: it does not scale.
+	// MaxTasks is the most tasks that autoscaling runs, more than Tasks. Each service
+	// scales by itself. Default: the service does not scale.
 	MaxTasks int `json:"maxTasks,omitempty"`
-	// TargetCPUPercent is how busy autoscaling keeps the tasks on average, as a
-	// percentage of CPU, which they reserve. Default: 60 if the service scales.
+	// TargetCPUPercent is the average use of the reserved CPU at which autoscaling
+	// keeps the tasks, in percent. Default: 60 if the service scales.
 	TargetCPUPercent int `json:"-"`
-	// RequestsPerTask is how many requests a minute autoscaling lets each task have
-	// on average. Default: it only looks at how busy they are.
+	// RequestsPerTask is the average number of requests per minute and task at which
+	// autoscaling keeps the tasks. Default: autoscaling looks at the CPU only.
 	RequestsPerTask int `json:"-"`
-	// Environment is passed to the container, beside the PORT and STOP_TIMEOUT
-	// that the deployment sets. Nothing secret belongs here. Default: nothing.
+	// Environment has the container's variables, beside PORT and STOP_TIMEOUT, which
+	// the deployment sets. Put no secret here. Default: none.
 	Environment map[string]string `json:"-"`
 }
 
@@ -107,9 +107,8 @@ func (s Service) withDefaults() Service {
 	return s
 }
 
-// Settings is everything about a deployment that may differ from one
-// environment to the next. Each field is the context key of the same name;
-// the README has the table.
+// Settings is everything about a deployment that may differ between environments.
+// Each field is the context key of the same name. docs/settings.md has the table.
 type Settings struct {
 	// Phase of the migration. Default: monolith.
 	Phase migration.Phase
@@ -119,36 +118,36 @@ type Settings struct {
 	// Env names the environment: the prefix of every stack's name, the ECS
 	// cluster's name and the first part of the SSM parameters' names. Default: dev.
 	Env string
-	// NamePrefix is put before the names that are unique in an account and
-	// region: ECR repositories, target groups, task definition families, log
-	// groups. A second environment in the same account needs one. Default: none.
+	// NamePrefix comes before the names that are unique in an account and region:
+	// ECR repositories, target groups, task definition families and log groups. A
+	// second environment in the same account needs a prefix. Default: none.
 	NamePrefix string
 	// Arch is the processor architecture of instances and images, amd64 or arm64.
 	// Default: amd64.
 	Arch string
-	// InstanceTypes are the EC2 instance types, the preferred one first; another is
-	// used when AWS has none of those before it (instanceType, separated by commas).
-	// Default: t3.small and t3.medium, or t4g.small and t4g.medium on arm64.
+	// InstanceTypes are the EC2 instance types, the preferred one first (context key
+	// instanceType, separated by commas). If AWS has no instance of a type, the next
+	// type is used. Default: t3.small and t3.medium, or t4g.small and t4g.medium on
+	// arm64.
 	InstanceTypes []string
 	// MinInstances and MaxInstances bound the Auto Scaling group. Default: 2 and 4.
 	MinInstances, MaxInstances int
 	// Zones is the number of availability zones, 2 or 3. Default: 2.
 	Zones int
-	// NATGateways is the number of NAT gateways, 1 to Zones. Default: 1; Zones in
-	// an environment called prod.
+	// NATGateways is the number of NAT gateways, 1 to Zones. Default: 1; Zones in prod.
 	NATGateways int
-	// VPCID is an existing VPC to deploy into instead of a new one. It is looked
-	// up at synthesis, which needs credentials once. Default: a new VPC.
+	// VPCID is an existing VPC to deploy into. Synthesis looks the VPC up, which needs
+	// credentials once. Default: a new VPC.
 	VPCID string
-	// CertificateARN is the ACM certificate of the HTTPS listener. With it the
-	// load balancer answers on port 443 and redirects from port 80. Default: HTTP only.
+	// CertificateARN is the ACM certificate of the HTTPS listener. With a certificate,
+	// the load balancer answers on port 443 and redirects from port 80. Default: HTTP
+	// only.
 	CertificateARN string
-	// AccessLogs keeps a line for every request to the load balancer, in a bucket
-	// that only the log delivery can write. Default: "on" in an environment called
-	// prod, "off" in every other.
+	// AccessLogs keeps a line for each request to the load balancer, in a bucket that
+	// only the log delivery can write. Default: "on" in prod, "off" elsewhere.
 	AccessLogs bool
-	// DeletionProtection keeps the load balancer, and so its address, from being
-	// deleted before the protection is taken away. Default: as AccessLogs.
+	// DeletionProtection protects the load balancer, and so its address, from being
+	// deleted. Default: as AccessLogs.
 	DeletionProtection bool
 	// Alarms watches the services and the load balancer and tells an SNS topic.
 	// Default: as AccessLogs.
@@ -156,31 +155,28 @@ type Settings struct {
 	// Dashboard shows how the environment does, with saved queries of its logs.
 	// Default: "on".
 	Dashboard bool
-	// LogRetentionDays is how long logs are kept. Default: 30; 365 in an
-	// environment called prod.
+	// LogRetentionDays is how long logs are kept, in days. Default: 30; 365 in prod.
 	LogRetentionDays int
-	// Retain keeps images and logs when their stacks are destroyed
-	// (removalPolicy "retain"). Default: "retain" in an environment called prod,
-	// "destroy" in every other.
+	// Retain keeps images and logs when their stacks are destroyed (context key
+	// removalPolicy). Default: "retain" in prod, "destroy" elsewhere.
 	Retain bool
 	// Gate is false when the interlock between phases is off (phaseGate "off").
 	// Default: "on".
 	Gate bool
-	// Account and Region come from the CDK command line. They are only known,
-	// and only needed, when an existing VPC has to be looked up.
+	// Account and Region come from the CDK command line. Only the lookup of an
+	// existing VPC needs them.
 	Account, Region string
 }
 
-// Production tells whether the environment's users are real: whether it is
-// called prod.
+// Production reports whether the environment is called prod: its users are real.
 func (s Settings) Production() bool { return s.Env == production }
 
-// Name is a physical name that has to be unique in an account and region.
+// Name returns a physical name, which is unique in an account and region.
 func (s Settings) Name(name string) string { return s.NamePrefix + name }
 
-// Pascal turns a name, as of a service, into the beginning of a construct id or
-// the end of a stack's name: "drop-traffic" becomes "DropTraffic". Two names have
-// the same one if they differ by a hyphen before a digit.
+// Pascal turns a name into the beginning of a construct id or the end of a stack's
+// name: "drop-traffic" becomes "DropTraffic". Names that differ by a hyphen before a
+// digit give the same result.
 func Pascal(name string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(name, "-") {
@@ -189,11 +185,11 @@ func Pascal(name string) string {
 	return b.String()
 }
 
-// ContextFromEnvironment returns the context that the CDK command line hands to
-// an app. It is empty if there is none, as when the app is run by itself.
+// ContextFromEnvironment returns the context that the CDK command line hands to an
+// app. If the app is run by itself, the context is empty.
 //
-// The command line passes it in CDK_CONTEXT_JSON, or in a file named by
-// CONTEXT_OVERFLOW_LOCATION when it has grown too long for a variable.
+// The command line passes the context in CDK_CONTEXT_JSON. If the context is too long
+// for a variable, the rest is in the file that CONTEXT_OVERFLOW_LOCATION names.
 func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) {
 	context := map[string]any{}
 	if text := getenv("CDK_CONTEXT_JSON"); text != "" {
@@ -213,9 +209,9 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 	return context, nil
 }
 
-// Load fills the defaults of the deployment in, reads the settings from the
-// context and checks both. Its error joins every mistake, each a line of its
-// own that names the key or service, the value and what would be allowed.
+// Load fills in the defaults of the deployment, reads the settings from the context,
+// and checks both. The error has a line for each mistake. The line names the key or
+// service, the value and what is allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
 	full := Deployment{Monolith: d.Monolith.withDefaults()}
 	for _, s := range d.Services {

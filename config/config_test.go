@@ -58,11 +58,11 @@ func TestMistakesAreReported(t *testing.T) {
 	}{
 		// Settings.
 		{name: "unknown phase", context: context{"phase": "paralel"},
-			want: `phase: "paralel" is no phase: choose one of monolith, parallel, switched, retired`},
+			want: `phase: "paralel" is not a phase: choose one of monolith, parallel, switched, retired`},
 		{name: "phase in another case", context: context{"phase": "Monolith"},
-			want: `phase: "Monolith" is no phase: choose one of monolith, parallel, switched, retired`},
+			want: `phase: "Monolith" is not a phase: choose one of monolith, parallel, switched, retired`},
 		{name: "phase that is no text", context: context{"phase": 2.0},
-			want: `phase: 2 is not a text`},
+			want: `phase: 2 is not a string`},
 		{name: "unknown key", context: context{"fase": "monolith"},
 			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
@@ -74,11 +74,11 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "shift for the monolith", context: context{"phase": "parallel", "shift": context{"api": 10.0}},
 			want: `shift: there is no microservice "api": choose from users, threads`},
 		{name: "shift above 100", context: context{"phase": "parallel", "shift": context{"users": 101.0}},
-			want: `shift: users=101 is no percentage: use a whole number from 0 to 100`},
+			want: `shift: users=101 is not a percentage: use a whole number from 0 to 100`},
 		{name: "shift below 0", context: context{"phase": "parallel", "shift": "users=-1"},
-			want: `shift: users=-1 is no percentage: use a whole number from 0 to 100`},
+			want: `shift: users=-1 is not a percentage: use a whole number from 0 to 100`},
 		{name: "shift with a fraction", context: context{"phase": "parallel", "shift": context{"users": 0.5}},
-			want: `shift: users=0.5 is no percentage: use a whole number from 0 to 100`},
+			want: `shift: users=0.5 is not a percentage: use a whole number from 0 to 100`},
 		{name: "shift without a number", context: context{"phase": "parallel", "shift": "users"},
 			want: `shift: "users" is not SERVICE=PERCENT, as in "users=10"`},
 		{name: "shift named twice", context: context{"phase": "parallel", "shift": "users=10,users=20"},
@@ -86,15 +86,15 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "shift of another kind", context: context{"phase": "parallel", "shift": 10.0},
 			want: `shift: 10 is neither an object, as in {"users": 10}, nor a text, as in "users=10"`},
 		{name: "environment name", context: context{"env": "My_Env"},
-			want: `env: "My_Env" is no environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter`},
+			want: `env: "My_Env" is not an environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter`},
 		{name: "environment name that SSM keeps for itself", context: context{"env": "aws-dev"},
 			want: `env: "aws-dev" is refused by AWS: no SSM parameter may begin with "aws" or "ssm"`},
 		{name: "name prefix", context: context{"namePrefix": "staging"},
-			want: `namePrefix: "staging" is no prefix: use lower-case letters, digits and single hyphens, beginning with a letter and ending with a hyphen, as in "staging-"`},
+			want: `namePrefix: "staging" is not a prefix: use lower-case letters, digits and single hyphens, beginning with a letter and ending with a hyphen, as in "staging-"`},
 		{name: "architecture", context: context{"arch": "x86"},
 			want: `arch: "x86" is unknown: choose one of amd64, arm64`},
 		{name: "instance type", context: context{"instanceType": "small"},
-			want: `instanceType: "small" is no instance type: it looks like "t3.small"`},
+			want: `instanceType: "small" is not an instance type: it looks like "t3.small"`},
 		{name: "instance type of the other architecture", context: context{"instanceType": "m7g.large"},
 			want: `instanceType: "m7g.large" is an arm64 machine but arch is "amd64": change one of them`},
 		{name: "architecture of the other instance type", context: context{"arch": "arm64", "instanceType": "g4dn.xlarge"},
@@ -104,7 +104,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "one instance type twice", context: context{"instanceType": "t3.small,t3.small"},
 			want: `instanceType: "t3.small" is named twice`},
 		{name: "no instance type", context: context{"instanceType": "t3.small,"},
-			want: `instanceType: "" is no instance type: it looks like "t3.small"`},
+			want: `instanceType: "" is not an instance type: it looks like "t3.small"`},
 		{name: "no instance", context: context{"minInstances": "0"},
 			want: `minInstances: 0 is out of range: it must be from 1 to 100`},
 		{name: "fewer at most than at least", context: context{"minInstances": 3.0, "maxInstances": 2.0},
@@ -112,17 +112,17 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "zones", context: context{"zones": 4.0},
 			want: `zones: 4 is out of range: it must be from 2 to 3`},
 		{name: "zones that are no number", context: context{"zones": "two"},
-			want: `zones: two is no whole number`},
+			want: `zones: two is not a whole number`},
 		{name: "more NAT gateways than zones", context: context{"natGateways": 3.0},
 			want: `natGateways: 3 is out of range: it must be from 1 to 2`},
 		{name: "VPC id", context: context{"vpcId": "my-vpc"}, env: map[string]string{"CDK_DEFAULT_ACCOUNT": "1", "CDK_DEFAULT_REGION": "r"},
-			want: `vpcId: "my-vpc" is no VPC id: it looks like "vpc-0123456789abcdef0"`},
+			want: `vpcId: "my-vpc" is not a VPC id: it looks like "vpc-0123456789abcdef0"`},
 		{name: "VPC without an account", context: context{"vpcId": "vpc-12345678"},
 			want: `vpcId: vpc-12345678 cannot be looked up without an account and region: run this through the cdk command with AWS credentials`},
 		{name: "zones of an existing VPC", context: context{"vpcId": "vpc-12345678", "zones": 2.0}, env: map[string]string{"CDK_DEFAULT_ACCOUNT": "1", "CDK_DEFAULT_REGION": "r"},
 			want: `zones: has no effect on the existing VPC vpc-12345678: remove zones or vpcId`},
 		{name: "certificate", context: context{"certificateArn": "arn:aws:iam::123456789012:server-certificate/x"},
-			want: `certificateArn: "arn:aws:iam::123456789012:server-certificate/x" is no ACM certificate: it looks like "arn:aws:acm:REGION:ACCOUNT:certificate/ID"`},
+			want: `certificateArn: "arn:aws:iam::123456789012:server-certificate/x" is not an ACM certificate: it looks like "arn:aws:acm:REGION:ACCOUNT:certificate/ID"`},
 		{name: "certificate of another region",
 			context: context{"certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"},
 			env:     map[string]string{"CDK_DEFAULT_REGION": "us-east-1"},
@@ -132,19 +132,19 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "access logs", context: context{"accessLogs": "yes"},
 			want: `accessLogs: "yes" is unknown: choose one of on, off`},
 		{name: "deletion protection", context: context{"deletionProtection": true},
-			want: `deletionProtection: true is not a text`},
+			want: `deletionProtection: true is not a string`},
 		{name: "alarms", context: context{"alarms": "all"},
 			want: `alarms: "all" is unknown: choose one of on, off`},
 		{name: "dashboard", context: context{"dashboard": true},
-			want: `dashboard: true is not a text`},
+			want: `dashboard: true is not a string`},
 		{name: "removal policy", context: context{"removalPolicy": "keep"},
 			want: `removalPolicy: "keep" is unknown: choose one of retain, destroy`},
 		{name: "phase gate", context: context{"phaseGate": false},
-			want: `phaseGate: false is not a text`},
+			want: `phaseGate: false is not a string`},
 
 		// Services.
 		{name: "no services", change: services(0),
-			want: `services: there are none to move to: list at least one beside the monolith`},
+			want: `services: there are no microservices: list at least one`},
 		{name: "name that AWS refuses", change: with(config.Service{Name: "In_App", Paths: []string{"/x"}, Order: 5}),
 			want: `service "In_App": the name is refused by AWS: use two or more lower-case letters, digits and single hyphens, beginning with a letter`},
 		{name: "name with two hyphens", change: with(config.Service{Name: "in--app", Paths: []string{"/x"}, Order: 5}),
@@ -154,13 +154,13 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "long name", change: with(config.Service{Name: "abcdefghijklmnopqrstuvwxyz0123456", Paths: []string{"/x"}, Order: 5}),
 			want: `service "abcdefghijklmnopqrstuvwxyz0123456": the target group's name "abcdefghijklmnopqrstuvwxyz0123456" has 33 characters: at most 32 are allowed`},
 		{name: "name of another stack", change: with(config.Service{Name: "routing", Paths: []string{"/x"}, Order: 5}),
-			want: `service "routing": the name is that of another stack of the deployment: choose none of gate, network, registry, cluster, routing, phase, watch`},
+			want: `service "routing": another stack of the deployment has this name: choose none of gate, network, registry, cluster, routing, phase, watch`},
 		{name: "name of the group for dropped traffic", change: with(config.Service{Name: "drop-traffic", Paths: []string{"/x"}, Order: 5}),
-			want: `service "drop-traffic": the name is that of the target group for dropped traffic: choose another`},
+			want: `service "drop-traffic": the target group for dropped traffic has this name: choose another`},
 		{name: "one name twice", change: with(config.Service{Name: "users", Paths: []string{"/x"}, Order: 5}),
 			want: `service "users": listed twice: give each service its own name`},
 		{name: "one path twice", change: with(config.Service{Name: "people", Paths: []string{"/api/users*"}, Order: 50}),
-			want: `service "people": path "/api/users*" is that of "users" already`},
+			want: `service "people": path "/api/users*" belongs to "users" already`},
 		{name: "shadowed path", change: with(config.Service{Name: "profiles", Paths: []string{"/api/users/*/profile"}, Order: 50}),
 			want: `service "profiles": path "/api/users/*/profile" never gets a request: "/api/users*" of "users" comes first and takes it: give "profiles" a lower Order`},
 		{name: "path listed twice", change: with(config.Service{Name: "tags", Paths: []string{"/tags", "/tags"}, Order: 50}),
@@ -168,9 +168,9 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "no path", change: with(config.Service{Name: "tags", Order: 50}),
 			want: `service "tags": it has no path: give it at least one pattern, as in "/api/tags*"`},
 		{name: "path without a slash", change: with(config.Service{Name: "tags", Paths: []string{"tags*"}, Order: 50}),
-			want: `service "tags": path "tags*" is no path pattern: it begins with "/" and has letters, digits, wildcards (* ?) and _ - . $ / ~ " ' @ : + &`},
+			want: `service "tags": path "tags*" is not a path pattern: it begins with "/" and has letters, digits, wildcards (* ?) and _ - . $ / ~ " ' @ : + &`},
 		{name: "path with a blank", change: with(config.Service{Name: "tags", Paths: []string{"/my tags"}, Order: 50}),
-			want: `service "tags": path "/my tags" is no path pattern: it begins with "/" and has letters, digits, wildcards (* ?) and _ - . $ / ~ " ' @ : + &`},
+			want: `service "tags": path "/my tags" is not a path pattern: it begins with "/" and has letters, digits, wildcards (* ?) and _ - . $ / ~ " ' @ : + &`},
 		{name: "long path", change: with(config.Service{Name: "tags", Paths: []string{"/" + strings.Repeat("a", 128)}, Order: 50}),
 			want: `service "tags": path "/` + strings.Repeat("a", 128) + `" has 129 characters: at most 128 are allowed`},
 		{name: "too many values", change: with(config.Service{Name: "tags", Paths: []string{"/a", "/b", "/c", "/d", "/e", "/f"}, Order: 50}),
@@ -182,7 +182,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "order beyond its window", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 1000}),
 			want: `service "tags": Order 1000: it must be from 1 to 999`},
 		{name: "one order twice", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 10}),
-			want: `service "tags": Order 10 is that of "users" already: give each service its own`},
+			want: `service "tags": Order 10 belongs to "users" already: give each service its own`},
 		{name: "order of the monolith", change: func(d *config.Deployment) { d.Monolith.Order = 1 },
 			want: `service "api": Order 1: the monolith has a priority of its own: remove it`},
 		{name: "CPU", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, CPU: -1}),
@@ -194,8 +194,8 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "a most that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 3, MaxTasks: 3}),
 			want: `service "tags": MaxTasks 3: it must be more than Tasks, which is 3, and at most 5000`},
 		{name: "targets without a most", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, TargetCPUPercent: 50, RequestsPerTask: 100}),
-			want: `service "tags": TargetCPUPercent 50: it does not scale without MaxTasks: set that as well, or remove it` + "\n" +
-				`service "tags": RequestsPerTask 100: it does not scale without MaxTasks: set that as well, or remove it`},
+			want: `service "tags": TargetCPUPercent 50: the service does not scale without MaxTasks: set MaxTasks, or remove TargetCPUPercent` + "\n" +
+				`service "tags": RequestsPerTask 100: the service does not scale without MaxTasks: set MaxTasks, or remove RequestsPerTask`},
 		{name: "targets that are none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MaxTasks: 2, TargetCPUPercent: 101, RequestsPerTask: -1}),
 			want: `service "tags": TargetCPUPercent 101: it must be from 1 to 100` + "\n" +
 				`service "tags": RequestsPerTask -1: it must be 1 or more, or left out`},
@@ -203,29 +203,29 @@ func TestMistakesAreReported(t *testing.T) {
 			d.Monolith.MaxTasks, d.Monolith.RequestsPerTask = 2, 100
 			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5})
 		},
-			want: `service "api": RequestsPerTask 100: the monolith is behind 2 load balancers, which count their requests each by itself: remove it, and let TargetCPUPercent decide`},
+			want: `service "api": RequestsPerTask 100: the monolith is behind 2 load balancers, and each counts its own requests: remove RequestsPerTask, and let TargetCPUPercent decide`},
 		{name: "variable that is ours", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"PORT": "80"}}),
 			want: `service "tags": Environment PORT is set by the deployment: remove it`},
 		{name: "variable that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"A B": ""}}),
-			want: `service "tags": Environment "A B" is no variable name`},
+			want: `service "tags": Environment "A B" is not a variable name`},
 		{name: "too many target groups and rules", context: context{"maxInstances": 13.0}, change: services(100),
-			want: `the first load balancer: 100 services and the monolith need 102 target groups, and it can have 100: put 2 of its services behind another, as in {Name: "service99", LoadBalancer: "further", …}` + "\n" +
-				`the first load balancer: 100 services and a shift of 0 need 101 listener rules, and it can have 100: put 1 of its services behind another, as in {Name: "service99", LoadBalancer: "further", …}`},
+			want: `the first load balancer: 100 services and the monolith need 102 target groups, and a load balancer can have 100: put 2 of its services behind another load balancer, as in {Name: "service99", LoadBalancer: "further", …}` + "\n" +
+				`the first load balancer: 100 services and a shift of 0 need 101 listener rules, and a load balancer can have 100: put 1 of its services behind another load balancer, as in {Name: "service99", LoadBalancer: "further", …}`},
 		{name: "a rule too many for a shift", context: context{"maxInstances": 13.0, "phase": "parallel", "shift": "service0=1,service1=1"}, change: services(98),
-			want: `the first load balancer: 98 services and a shift of 2 need 101 listener rules, and it can have 100: put 1 of its services behind another, as in {Name: "service97", LoadBalancer: "further", …}`},
+			want: `the first load balancer: 98 services and a shift of 2 need 101 listener rules, and a load balancer can have 100: put 1 of its services behind another load balancer, as in {Name: "service97", LoadBalancer: "further", …}`},
 
 		{name: "too many outputs", context: context{"maxInstances": 25.0, "alarms": "on"}, change: services(98, 98),
-			want: `the first load balancer: with alarms its stack and 98 services need 202 outputs, and a stack can have 200: put 1 of its services behind another, as in {Name: "service97", LoadBalancer: "further", …}`},
+			want: `the first load balancer: with alarms its stack and 98 services need 202 outputs, and a stack can have 200: put 1 of its services behind another load balancer, as in {Name: "service97", LoadBalancer: "further", …}`},
 
 		// Load balancers.
 		{name: "too many at a further load balancer", context: context{"maxInstances": 100.0}, change: services(50, 99, 98),
-			want: `load balancer "lb1": 99 services and the monolith need 101 target groups, and it can have 100: put 1 of its services behind another, as in {Name: "service148", LoadBalancer: "further", …}`},
+			want: `load balancer "lb1": 99 services and the monolith need 101 target groups, and a load balancer can have 100: put 1 of its services behind another load balancer, as in {Name: "service148", LoadBalancer: "further", …}`},
 		{name: "too many load balancers", change: services(1, 1, 1, 1, 1, 1),
 			want: `services: 6 load balancers: the monolith is behind each of them, and an ECS service can have 5 target groups: name at most 4 beside the first one`},
 		{name: "too many targets", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, Tasks: 1000}),
-			want: `load balancer "shop": its services and the monolith have 1001 tasks, and it can have 1000 targets: put some of its services behind another`},
+			want: `load balancer "shop": its services and the monolith have 1001 tasks, and a load balancer can have 1000 targets: put some of its services behind another load balancer`},
 		{name: "too many targets at the most", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, MaxTasks: 1000}),
-			want: `load balancer "shop": its services and the monolith have 1001 tasks, and it can have 1000 targets: put some of its services behind another`},
+			want: `load balancer "shop": its services and the monolith have 1001 tasks, and a load balancer can have 1000 targets: put some of its services behind another load balancer`},
 		{name: "load balancer of the monolith", change: func(d *config.Deployment) { d.Monolith.LoadBalancer = "shop" },
 			want: `service "api": LoadBalancer "shop": the monolith is behind every load balancer: remove it`},
 		{name: "load balancer that AWS refuses", change: with(config.Service{Name: "tags", LoadBalancer: "My-Shop", Paths: []string{"/t"}, Order: 5}),
@@ -239,23 +239,23 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "target group of the monolith's name", change: func(d *config.Deployment) {
 			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5}, config.Service{Name: "api-shop", Paths: []string{"/s"}, Order: 5})
 		},
-			want: `load balancer "shop": the target group of "api" is called "api-shop", as that of "api-shop" at the first load balancer is: rename one`},
+			want: `load balancer "shop": the target group of "api" is called "api-shop", like that of "api-shop" at the first load balancer: rename one`},
 		{name: "target groups of one name", change: func(d *config.Deployment) {
 			d.Services = append(d.Services, config.Service{Name: "old-tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5}, config.Service{Name: "old", LoadBalancer: "tags-shop", Paths: []string{"/t"}, Order: 5})
 		},
-			want: `load balancer "tags-shop": the target group of "old" is called "old-tags-shop", as that of "old-tags" at load balancer "shop" is: rename one`},
+			want: `load balancer "tags-shop": the target group of "old" is called "old-tags-shop", like that of "old-tags" at load balancer "shop": rename one`},
 		{name: "stack of a load balancer", change: func(d *config.Deployment) {
 			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5}, config.Service{Name: "routing-shop", Paths: []string{"/s"}, Order: 5})
 		},
-			want: `load balancer "shop": its stack is called RoutingShop, as that of service "routing-shop" is: rename one`},
+			want: `load balancer "shop": its stack is called RoutingShop, like that of service "routing-shop": rename one`},
 		{name: "stacks of one name", change: func(d *config.Deployment) {
 			d.Services = append(d.Services, config.Service{Name: "tags1", Paths: []string{"/t"}, Order: 5}, config.Service{Name: "tags-1", Paths: []string{"/s"}, Order: 6})
 		},
-			want: `service "tags-1": its stack is called Tags1, as that of service "tags1" is: rename one`},
+			want: `service "tags-1": its stack is called Tags1, like that of service "tags1": rename one`},
 		{name: "one order and one path at a load balancer", change: func(d *config.Deployment) {
 			d.Services = append(d.Services, config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/api/users*"}, Order: 10}, config.Service{Name: "orders", LoadBalancer: "shop", Paths: []string{"/api/users/*"}, Order: 10})
 		},
-			want: `service "orders": Order 10 is that of "tags" already: give each service its own` + "\n" +
+			want: `service "orders": Order 10 belongs to "tags" already: give each service its own` + "\n" +
 				`service "orders": path "/api/users/*" never gets a request: "/api/users*" of "tags" comes first and takes it: give "orders" a lower Order`},
 
 		// Instances.
@@ -271,7 +271,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "everything at once",
 			context: context{"phase": "five", "zones": 9.0, "removalPolicy": "no"},
 			change:  with(config.Service{Name: "users", Order: -1}),
-			want: "phase: \"five\" is no phase: choose one of monolith, parallel, switched, retired\n" +
+			want: "phase: \"five\" is not a phase: choose one of monolith, parallel, switched, retired\n" +
 				"removalPolicy: \"no\" is unknown: choose one of retain, destroy\n" +
 				"service \"users\": Order -1: it must be from 1 to 999\n" +
 				"service \"users\": it has no path: give it at least one pattern, as in \"/api/users*\"\n" +
@@ -447,16 +447,14 @@ func TestContextFromEnvironment(t *testing.T) {
 	}
 }
 
-// The README's table of settings has a row for every key there is, and no other.
-func TestReadmeHasEveryKey(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
+// The table of settings has a row for every key there is, and no other.
+func TestDocumentHasEveryKey(t *testing.T) {
+	text, err := os.ReadFile("../docs/settings.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(text), "\n## Settings\n")
-	section, _, _ = strings.Cut(section, "\n## ")
 	var documented []string
-	for line := range strings.Lines(section) {
+	for line := range strings.Lines(string(text)) {
 		if key, ok := strings.CutPrefix(line, "| `"); ok {
 			documented = append(documented, key[:strings.Index(key, "`")])
 		}

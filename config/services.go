@@ -29,20 +29,20 @@ const maxTasks = 5000
 
 // maxOutputs is how many outputs a stack may have
 // (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
-// Its 500 resources CDK checks, and its megabyte of template none of ours reaches.
+// CDK checks the 500 resources. No template of ours reaches a megabyte.
 const maxOutputs = 200
 
-// maxBalancers is how many load balancers there may be: the monolith is behind
-// each, and an ECS service can be attached to so many target groups
+// maxBalancers is how many load balancers there can be. The monolith is behind each,
+// and an ECS service can be attached to this many target groups
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/register-multiple-targetgroups.html).
 //
-// So there are at most 490 services beside the monolith, which other quotas have
-// room for without a check: 5000 services in a cluster, 3000 target groups and
-// 100,000 repositories in a region, 1000 roles and 2000 stacks in an account, 5000
-// alarms, 3000 services that scale. All load balancers have one security group.
+// So there are at most 490 services beside the monolith. Other quotas have room for
+// them without a check: 5000 services in a cluster, 3000 target groups and 100,000
+// repositories in a region, 1000 roles and 2000 stacks in an account, 5000 alarms,
+// 3000 services that scale. All load balancers share one security group.
 const maxBalancers = 5
 
-// infrastructure are the stacks that are no service's, as names of services.
+// infrastructure has the stacks that belong to no service, as names of services.
 var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase", "watch"}
 
 // ownVariables are set by the deployment in every container.
@@ -55,28 +55,23 @@ var (
 	variableFormat = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// checkServices returns what is wrong with the services, in the order in which
-// they are listed.
+// checkServices returns the mistakes in the services, in the order of the list.
 func checkServices(d Deployment, s Settings) []error {
 	var problems []error
 	refuse := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
 	if len(d.Services) == 0 {
-		refuse("services: there are none to move to: list at least one beside the monolith")
+		refuse("services: there are no microservices: list at least one")
 	}
 	plan := d.Plan(s)
-	// Each load balancer counts its own requests, and each count would be taken for
-	// all that a task has to do.
+	// Each load balancer counts its own requests. Autoscaling would take each count
+	// for all that a task has to do.
 	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
-		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, which count their requests each by itself: remove it, and let TargetCPUPercent decide",
+		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, and each counts its own requests: remove RequestsPerTask, and let TargetCPUPercent decide",
 			d.Monolith.Name, d.Monolith.RequestsPerTask, n)
 	}
 	if d.Monolith.LoadBalancer != "" {
 		refuse("service %q: LoadBalancer %q: the monolith is behind every load balancer: remove it", d.Monolith.Name, d.Monolith.LoadBalancer)
-	}
-	type place struct {
-		balancer string
-		order    int
 	}
 	listed := map[string]bool{}
 	ordered := map[place]string{}
@@ -95,17 +90,10 @@ func checkServices(d Deployment, s Settings) []error {
 		before := len(problems)
 		checkTask(service, refuse)
 		mistaken = mistaken || len(problems) > before
-		at := place{service.LoadBalancer, service.Order}
-		switch other := ordered[at]; {
-		case i == 0 && service.Order != 0:
+		if i > 0 {
+			checkOrder(service, ordered, refuse)
+		} else if service.Order != 0 {
 			refuse("service %q: Order %d: the monolith has a priority of its own: remove it", service.Name, service.Order)
-		case i == 0:
-		case service.Order < 1 || service.Order > migration.MaxOrder:
-			refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
-		case other != "":
-			refuse("service %q: Order %d is that of %q already: give each service its own", service.Name, service.Order, other)
-		default:
-			ordered[at] = service.Name
 		}
 	}
 	checkShadows(d, refuse)
@@ -120,6 +108,25 @@ func checkServices(d Deployment, s Settings) []error {
 	return problems
 }
 
+// place is a place in the order of the rules at a load balancer.
+type place struct {
+	balancer string
+	order    int
+}
+
+// checkOrder refuses an order out of range, and an order that another service has.
+func checkOrder(service Service, taken map[place]string, refuse func(string, ...any)) {
+	at := place{service.LoadBalancer, service.Order}
+	switch other := taken[at]; {
+	case service.Order < 1 || service.Order > migration.MaxOrder:
+		refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
+	case other != "":
+		refuse("service %q: Order %d belongs to %q already: give each service its own", service.Name, service.Order, other)
+	default:
+		taken[at] = service.Name
+	}
+}
+
 // named is how an error names a load balancer.
 func named(balancer string) string {
 	if balancer == "" {
@@ -128,8 +135,8 @@ func named(balancer string) string {
 	return fmt.Sprintf("load balancer %q", balancer)
 }
 
-// checkBalancers refuses load balancers that cannot be, or whose target groups or
-// stacks would have a name that another has.
+// checkBalancers refuses too many load balancers, bad names, and names of target
+// groups or stacks that are taken.
 func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
 	if n := len(plan.Balancers); n > maxBalancers {
 		refuse("services: %d load balancers: the monolith is behind each of them, and an ECS service can have %d target groups: name at most %d beside the first one",
@@ -142,7 +149,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 		case other == "":
 			stacks[part] = whose
 		case other != whose: // or it is listed twice
-			refuse("%s: its stack is called %s, as that of %s is: rename one", whose, part, other)
+			refuse("%s: its stack is called %s, like that of %s: rename one", whose, part, other)
 		}
 	}
 	for _, service := range d.All() {
@@ -161,7 +168,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 			if other, taken := groups[name]; !taken {
 				groups[name] = holder{b.Name, group}
 			} else if other != (holder{b.Name, group}) { // or it is listed twice
-				refuse("%s: the target group of %q is called %q, as that of %q at %s is: rename one", named(b.Name), group, name, other.name, named(other.balancer))
+				refuse("%s: the target group of %q is called %q, like that of %q at %s: rename one", named(b.Name), group, name, other.name, named(other.balancer))
 			}
 			own := i == 0 && b.Name != "" || group == migration.DropGroup // those of services are checked with the service
 			if full := s.Name(name); own && len(full) > maxGroupName {
@@ -171,7 +178,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	}
 }
 
-// checkQuotas refuses more services than a load balancer, or its stack, can have.
+// checkQuotas refuses more services than a load balancer or its stack can have.
 func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(string, ...any)) {
 	last, shifts := "", 0
 	for _, service := range d.Services {
@@ -185,18 +192,18 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 		}
 	}
 	services := len(b.Groups) - 2 // without the monolith's and the one for dropped traffic
-	const elsewhere = `put %d of its services behind another, as in {Name: %q, LoadBalancer: "further", …}`
+	const elsewhere = `put %d of its services behind another load balancer, as in {Name: %q, LoadBalancer: "further", …}`
 	if n := len(b.Groups); n > maxTargetGroups {
-		refuse("%s: %d services and the monolith need %d target groups, and it can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
+		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
 	}
-	// With a shift there may be more rules than in the phases without one, but a
-	// service that does not fit in those should be refused now, not at the switch.
+	// A shift may need more rules than the phases without a shift. A service that does
+	// not fit in those phases is refused now, not at the switch.
 	if n := max(len(b.Rules), services+1); n > maxRules {
-		refuse("%s: %d services and a shift of %d need %d listener rules, and it can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
+		refuse("%s: %d services and a shift of %d need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
 	}
-	// What other stacks read: an address of each target group, for alarms another, and
-	// for these or a dashboard the name of the load balancer. Url comes on top, and at
-	// the first load balancer the topic, for those who subscribe and for the other stacks.
+	// Other stacks read the address of each target group. Alarms read another address,
+	// and alarms and the dashboard read the load balancer's name. Url comes on top. The
+	// first load balancer also has the topic: for subscribers, and for other stacks.
 	outputs := services + 1 + 1
 	if s.Alarms || s.Dashboard {
 		outputs++
@@ -212,7 +219,8 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	}
 }
 
-// checkTargets refuses more tasks, at their most, than a load balancer can have targets.
+// checkTargets refuses more tasks than a load balancer can have targets. A service
+// that scales counts with its most tasks.
 func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
 		tasks := d.Monolith.peak()
@@ -222,7 +230,7 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 			}
 		}
 		if tasks > maxTargets {
-			refuse("%s: its services and the monolith have %d tasks, and it can have %d targets: put some of its services behind another", named(b.Name), tasks, maxTargets)
+			refuse("%s: its services and the monolith have %d tasks, and a load balancer can have %d targets: put some of its services behind another load balancer", named(b.Name), tasks, maxTargets)
 		}
 	}
 }
@@ -269,9 +277,9 @@ func checkName(name, group string, refuse func(string, ...any)) {
 	case len(group) > maxGroupName:
 		refuse("service %q: the target group's name %q has %d characters: at most %d are allowed", name, group, len(group), maxGroupName)
 	case name == migration.DropGroup:
-		refuse("service %q: the name is that of the target group for dropped traffic: choose another", name)
+		refuse("service %q: the target group for dropped traffic has this name: choose another", name)
 	case slices.Contains(infrastructure, name):
-		refuse("service %q: the name is that of another stack of the deployment: choose none of %s", name, strings.Join(infrastructure, ", "))
+		refuse("service %q: another stack of the deployment has this name: choose none of %s", name, strings.Join(infrastructure, ", "))
 	}
 }
 
@@ -289,7 +297,7 @@ func checkPaths(service Service, refuse func(string, ...any)) {
 		case len(path) > maxPatternLength:
 			refuse("service %q: path %q has %d characters: at most %d are allowed", service.Name, path, len(path), maxPatternLength)
 		case !patternFormat.MatchString(path):
-			refuse("service %q: path %q is no path pattern: it begins with \"/\" and has letters, digits, wildcards (* ?) and _ - . $ / ~ \" ' @ : + &", service.Name, path)
+			refuse("service %q: path %q is not a path pattern: it begins with \"/\" and has letters, digits, wildcards (* ?) and _ - . $ / ~ \" ' @ : + &", service.Name, path)
 		case slices.Contains(service.Paths[:i], path):
 			refuse("service %q: path %q is listed twice", service.Name, path)
 		}
@@ -317,19 +325,19 @@ func checkTask(service Service, refuse func(string, ...any)) {
 		if slices.Contains(ownVariables, name) {
 			refuse("service %q: Environment %s is set by the deployment: remove it", service.Name, name)
 		} else if !variableFormat.MatchString(name) {
-			refuse("service %q: Environment %q is no variable name", service.Name, name)
+			refuse("service %q: Environment %q is not a variable name", service.Name, name)
 		}
 	}
 }
 
-// checkScaling refuses bounds and targets of autoscaling that cannot be.
+// checkScaling refuses bounds and targets that autoscaling cannot have.
 func checkScaling(service Service, refuse func(string, ...any)) {
 	if service.MaxTasks == 0 {
 		if service.TargetCPUPercent != 0 {
-			refuse("service %q: TargetCPUPercent %d: it does not scale without MaxTasks: set that as well, or remove it", service.Name, service.TargetCPUPercent)
+			refuse("service %q: TargetCPUPercent %d: the service does not scale without MaxTasks: set MaxTasks, or remove TargetCPUPercent", service.Name, service.TargetCPUPercent)
 		}
 		if service.RequestsPerTask != 0 {
-			refuse("service %q: RequestsPerTask %d: it does not scale without MaxTasks: set that as well, or remove it", service.Name, service.RequestsPerTask)
+			refuse("service %q: RequestsPerTask %d: the service does not scale without MaxTasks: set MaxTasks, or remove RequestsPerTask", service.Name, service.RequestsPerTask)
 		}
 		return
 	}
@@ -344,9 +352,9 @@ func checkScaling(service Service, refuse func(string, ...any)) {
 	}
 }
 
-// checkShadows refuses a path that an earlier rule of its load balancer takes
-// wholly, so that it would never get a request. The monolith's rule takes all of
-// them, on purpose.
+// checkShadows refuses a path that never gets a request, because an earlier rule at
+// the same load balancer takes all its requests. The monolith's rule does that to all
+// paths, on purpose.
 func checkShadows(d Deployment, refuse func(string, ...any)) {
 	services := slices.Clone(d.Services)
 	slices.SortStableFunc(services, func(a, b Service) int { return a.Order - b.Order })
@@ -358,7 +366,7 @@ func checkShadows(d Deployment, refuse func(string, ...any)) {
 			for _, path := range later.Paths {
 				for _, wider := range earlier.Paths {
 					if path == wider {
-						refuse("service %q: path %q is that of %q already", later.Name, path, earlier.Name)
+						refuse("service %q: path %q belongs to %q already", later.Name, path, earlier.Name)
 					} else if migration.Covers(wider, path) {
 						refuse("service %q: path %q never gets a request: %q of %q comes first and takes it: give %q a lower Order", later.Name, path, wider, earlier.Name, later.Name)
 					}

@@ -32,7 +32,7 @@ var (
 	certificateFormat = regexp.MustCompile(`^arn:aws[a-z-]*:acm:([a-z0-9-]+):[0-9]{12}:certificate/[0-9a-f-]{36}$`)
 )
 
-// reader takes settings out of a context and collects what is wrong with them.
+// reader reads settings from a context and collects the mistakes.
 type reader struct {
 	context  map[string]any
 	env      string // whose defaults count
@@ -73,12 +73,12 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	// SSM keeps parameter names that begin with these for itself, in any case
 	// (https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html).
 	if !nameFormat.MatchString(s.Env) || len(s.Env) > 32 {
-		r.refuse("env: %q is no environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter", s.Env)
+		r.refuse("env: %q is not an environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter", s.Env)
 	} else if strings.HasPrefix(s.Env, "aws") || strings.HasPrefix(s.Env, "ssm") {
 		r.refuse("env: %q is refused by AWS: no SSM parameter may begin with \"aws\" or \"ssm\"", s.Env)
 	}
 	if s.NamePrefix != "" && !prefixFormat.MatchString(s.NamePrefix) {
-		r.refuse("namePrefix: %q is no prefix: use lower-case letters, digits and single hyphens, beginning with a letter and ending with a hyphen, as in \"staging-\"", s.NamePrefix)
+		r.refuse("namePrefix: %q is not a prefix: use lower-case letters, digits and single hyphens, beginning with a letter and ending with a hyphen, as in \"staging-\"", s.NamePrefix)
 	}
 
 	r.instances(&s)
@@ -116,7 +116,7 @@ func (r *reader) instances(s *Settings) {
 		example, _, _ := strings.Cut(sizes, ",")
 		switch {
 		case !instanceTypeFormat.MatchString(name):
-			r.refuse("instanceType: %q is no instance type: it looks like %q", name, example)
+			r.refuse("instanceType: %q is not an instance type: it looks like %q", name, example)
 		case s.Arch != arch:
 			r.refuse("instanceType: %q is an %s machine but arch is %q: change one of them", name, arch, s.Arch)
 		case slices.Contains(s.InstanceTypes, name):
@@ -139,7 +139,7 @@ func (r *reader) network(s *Settings) {
 		s.NATGateways = r.number("natGateways", 1, s.Zones)
 	} else {
 		if !vpcFormat.MatchString(s.VPCID) {
-			r.refuse("vpcId: %q is no VPC id: it looks like \"vpc-0123456789abcdef0\"", s.VPCID)
+			r.refuse("vpcId: %q is not a VPC id: it looks like \"vpc-0123456789abcdef0\"", s.VPCID)
 		}
 		for _, key := range []string{"zones", "natGateways"} {
 			if _, ok := r.context[key]; ok {
@@ -153,15 +153,15 @@ func (r *reader) network(s *Settings) {
 	if s.CertificateARN != "" {
 		match := certificateFormat.FindStringSubmatch(s.CertificateARN)
 		if match == nil {
-			r.refuse("certificateArn: %q is no ACM certificate: it looks like \"arn:aws:acm:REGION:ACCOUNT:certificate/ID\"", s.CertificateARN)
+			r.refuse("certificateArn: %q is not an ACM certificate: it looks like \"arn:aws:acm:REGION:ACCOUNT:certificate/ID\"", s.CertificateARN)
 		} else if s.Region != "" && match[1] != s.Region {
 			r.refuse("certificateArn: the certificate is in %s but the deployment goes to %s: a load balancer takes certificates of its own region only", match[1], s.Region)
 		}
 	}
 }
 
-// unknownKeys refuses the keys that nobody reads. Keys of CDK itself, feature
-// flags and cached lookups, all have a colon or begin with an "@".
+// unknownKeys refuses keys that are not ours. CDK's own keys, which are feature flags
+// and cached lookups, have a colon or begin with an "@".
 func (r *reader) unknownKeys() {
 	for _, key := range slices.Sorted(maps.Keys(r.context)) {
 		if slices.Contains(keys, key) || strings.ContainsAny(key, ":") || strings.HasPrefix(key, "@") {
@@ -178,7 +178,7 @@ func distance(a, b string) int {
 	return levenshtein.ComputeDistance(strings.ToLower(a), strings.ToLower(b))
 }
 
-// set tells whether there is a value, of whatever kind.
+// set reports whether a key has a value, of any kind.
 func (r *reader) set(key string) bool {
 	v := r.context[key]
 	return v != nil && v != ""
@@ -189,7 +189,7 @@ func (r *reader) text(key string) string {
 		if v, ok := r.context[key].(string); ok {
 			return v
 		}
-		r.refuse("%s: %v is not a text", key, r.context[key])
+		r.refuse("%s: %v is not a string", key, r.context[key])
 	}
 	return fallback(key, r.env)
 }
@@ -210,7 +210,7 @@ func (r *reader) number(key string, low, high int) int {
 		n, err := integer(r.context[key])
 		switch {
 		case err != nil:
-			r.refuse("%s: %v is no whole number", key, r.context[key])
+			r.refuse("%s: %v is not a whole number", key, r.context[key])
 		case n < low || n > high:
 			r.refuse("%s: %d is out of range: %s", key, n, span(low, high))
 		default:
@@ -226,7 +226,7 @@ func (r *reader) number(key string, low, high int) int {
 		}
 	}
 	n, err := strconv.Atoi(otherwise)
-	if err != nil { // of another setting that is refused itself
+	if err != nil { // the other setting is refused itself
 		return low
 	}
 	return n
@@ -239,7 +239,7 @@ func span(low, high int) string {
 	return fmt.Sprintf("it must be from %d to %d", low, high)
 }
 
-// integer reads a number as cdk.json (a JSON number) or "-c" (a text) gives it.
+// integer reads a number from cdk.json (a JSON number) or "-c" (a string).
 func integer(v any) (int, error) {
 	switch v := v.(type) {
 	case float64:
@@ -297,7 +297,7 @@ func (r *reader) shift(services []string) map[string]int {
 		case services != nil && !slices.Contains(services, name):
 			r.refuse("shift: there is no microservice %q: choose from %s", name, strings.Join(services, ", "))
 		case err != nil || percent < 0 || percent > 100:
-			r.refuse("shift: %s=%v is no percentage: use a whole number from 0 to 100", name, given[name])
+			r.refuse("shift: %s=%v is not a percentage: use a whole number from 0 to 100", name, given[name])
 		default:
 			shift[name] = percent
 		}

@@ -2,24 +2,23 @@ package config
 
 import "slices"
 
-// Setting is a context key: what it means, and what it is where nobody sets it.
-// The one difference between environments that is not in this table is what
-// whoever deploys one sets for it.
+// Setting is a context key: its meaning and its defaults. Environments differ in
+// their defaults, and in what is set for them.
 type Setting struct {
 	// Key is the context key.
 	Key string
-	// Default is the value in any environment, "dev" and "staging" among them. Empty:
-	// none, and Without says what there is instead.
+	// Default is the value in any environment. If Default is empty, Without says what
+	// there is instead.
 	Default, Without string
-	// Production is the value in an environment called "prod", if it is another one:
-	// what it takes to have nothing to regret when something has gone wrong. It may be
-	// the key of a setting that has the same value.
+	// Production is the value in an environment called "prod", if it differs: nothing
+	// is to be regretted there when something goes wrong. Production may be the key of
+	// another setting, whose value it then has.
 	Production string
 	// Meaning is for people, in Markdown.
 	Meaning string
 }
 
-// Table has every setting, in the order in which they are told of.
+// Table returns all settings, in the order of the documents.
 func Table() []Setting { return slices.Clone(table) }
 
 var table = []Setting{
@@ -69,7 +68,7 @@ const gravitonTypes = "t4g.small,t4g.medium"
 // production is the name of the environment whose users are real.
 const production = "prod"
 
-// fallback is what a setting is in an environment if nobody sets it.
+// fallback returns the default of a setting in an environment.
 func fallback(key, env string) string {
 	s := table[slices.IndexFunc(table, func(s Setting) bool { return s.Key == key })]
 	if env == production && s.Production != "" {

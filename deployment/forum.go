@@ -3,8 +3,8 @@ package deployment
 
 import "cutover/config"
 
-// Forum is the forum API, as a monolith and as the microservices that take its
-// place. To add a service, give it an entry here and a main package in services/.
+// Forum is the forum API: a monolith, and the microservices that replace it. To add a
+// service, add an entry here and a main package in services/.
 var Forum = config.Deployment{
 	Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
 	Services: []config.Service{

@@ -2,23 +2,21 @@ package migration
 
 import "slices"
 
-// A phase may be deployed only next to the one before it. Leaving one out, in
-// either direction, would send requests to a service whose tasks are not
-// running yet, or stop tasks that are still being sent requests.
+// A phase may only be deployed next to the phase before. To leave a phase out, in
+// either direction, would send requests to tasks that do not run yet, or stop tasks
+// that still get requests.
 //
-// The deployment itself refuses that, by names that can exist only once. What is
-// deployed first claims a name for the state that is being deployed to; what is
-// deployed holds the names of all states that must not come next. To deploy a
-// state out of turn is then to create something that exists already, which fails
-// before anything else has changed. Nothing has to be read, so a new environment
-// may begin in any phase.
+// The deployment itself refuses that, by names that can exist only once. It begins by
+// claiming a name for the state that it goes to. What is deployed holds the names of
+// all states that must not come next. So a deployment out of turn creates something
+// that exists already, and fails before anything else changes. Nothing has to be read:
+// a new environment may begin in any phase.
 //
-// A deployment may end half-way. So both the state that was last begun and the
-// one that was last reached hold names, and the next one has to follow both.
+// A deployment may end half-way. So the state that was begun last and the state that
+// was reached last both hold names. The next state has to follow both.
 
-// shiftState is claimed beside the phase when a shift is set. A shift sends
-// requests to the microservices, so they must be running already, and must not
-// be stopped before it is taken back.
+// shiftState is claimed beside the phase if a shift is set. A shift sends requests to
+// the microservices. They must run before the shift, and until it is taken back.
 const shiftState = "shift"
 
 // Claims returns the states that a deployment claims.
@@ -31,8 +29,8 @@ func Claims(phase Phase, shift map[string]int) []string {
 
 // Blocks returns the states that must not follow, sorted.
 //
-// No state blocks one that it may follow itself. That keeps the names apart: what
-// a deployment blocks is never what the one before it has claimed.
+// No state blocks a state that it may follow itself. So the names never clash: a
+// deployment never blocks what the deployment before has claimed.
 func Blocks(phase Phase, shift map[string]int) []string {
 	var states []string
 	for _, p := range Phases() {
@@ -50,8 +48,8 @@ func Blocks(phase Phase, shift map[string]int) []string {
 	return states
 }
 
-// State is what the interlock knows of a deployment: its phase, and whether
-// there is a shift, without its percentages.
+// State is what the interlock knows of a deployment: its phase, and whether a shift is
+// set.
 type State struct {
 	Phase Phase
 	Shift bool
@@ -64,8 +62,7 @@ func (s State) String() string {
 	return s.Phase.String()
 }
 
-// States lists every state there is, in the order in which a migration passes
-// them.
+// States lists all states, in the order in which a migration passes them.
 func States() []State {
 	return []State{{Phase: Monolith}, {Phase: Parallel}, {Phase: Parallel, Shift: true}, {Phase: Switched}, {Phase: Retired}}
 }
@@ -82,17 +79,17 @@ func (s State) names(of func(Phase, map[string]int) []string) []string {
 // Names returns the states that may be claimed or blocked.
 func Names() []string { return append(PhaseNames(), shiftState) }
 
-// Follows tells whether the interlock lets a state be deployed after another.
+// Follows reports whether the interlock lets a state be deployed after another.
 func Follows(after, next State) bool {
 	blocked := after.names(Blocks)
 	return !slices.ContainsFunc(next.names(Claims), func(claim string) bool { return slices.Contains(blocked, claim) })
 }
 
-// Deployed tells from the phase that was deployed last, and from which of [Names]
-// are held after it, what was reached and what was begun since. They differ while
-// a deployment goes on, and after one that was interrupted. Its result is false,
-// and nothing but the phase is known, if no deployment with the gate on leaves
-// those names.
+// Deployed returns the state that was reached last and the state that was begun last.
+// They differ while a deployment goes on, and after an interrupted one. Its arguments
+// are the phase that was deployed last, and those of [Names] that are held after it. If
+// no deployment with the gate on leaves those names, ok is false, and only the phase is
+// known.
 func Deployed(phase Phase, held []string) (reached, begun State, ok bool) {
 	held = slices.Sorted(slices.Values(held))
 	for _, reached := range States() {

@@ -3,8 +3,8 @@
 // action sends a request, how many tasks every service runs, and which phase
 // may follow which.
 //
-// It is plain Go and imports nothing of this module: the stacks render what it
-// returns, and the tests compare that with what CloudFormation is given.
+// The package is plain Go and imports nothing of this module. The stacks render what
+// it returns, and the tests compare that with the templates.
 package migration
 
 import (
@@ -21,14 +21,14 @@ type Phase int
 const (
 	// Monolith: the monolith runs alone and answers everything.
 	Monolith Phase = iota
-	// Parallel: the microservices run beside it. The monolith's rule still comes
-	// first, so they get no traffic, except the share that a shift gives them.
+	// Parallel: the microservices run beside the monolith. The monolith's rule comes
+	// first, so the microservices get no traffic but the share that a shift gives them.
 	Parallel
-	// Switched: the monolith's rule is gone, each path goes to its own service,
-	// and what no service claims is dropped. The monolith still runs.
+	// Switched: the monolith's rule is gone. Each path goes to its own service, and
+	// other requests are dropped. The monolith still runs.
 	Switched
-	// Retired: the monolith has no tasks left. Its service still exists, so
-	// going back is raising a count.
+	// Retired: the monolith has no tasks. Its service still exists, so going back only
+	// raises a count.
 	Retired
 )
 
@@ -48,31 +48,30 @@ func (p Phase) String() string {
 	return phaseNames[p]
 }
 
-// ParsePhase reads a phase's name. It fails on anything but the names of
-// [Phases], letter for letter.
+// ParsePhase returns the phase of a name. It accepts the names of [Phases] only.
 func ParsePhase(name string) (Phase, error) {
 	if i := slices.Index(phaseNames, name); i >= 0 {
 		return Phase(i), nil
 	}
-	return 0, fmt.Errorf("%q is no phase: choose one of %s", name, strings.Join(phaseNames, ", "))
+	return 0, fmt.Errorf("%q is not a phase: choose one of %s", name, strings.Join(phaseNames, ", "))
 }
 
 // Service is what the migration needs to know of one service.
 type Service struct {
 	// Name is the service's name, and that of its target group in a [Balancer].
 	Name string
-	// LoadBalancer names the further load balancer that the service is behind.
-	// Empty for the first one. Unused for the monolith, which is behind all.
+	// LoadBalancer names the further load balancer that the service is behind. Empty
+	// for the first load balancer. Unused for the monolith, which is behind all.
 	LoadBalancer string
 	// Paths are the path patterns that the service answers, as the load
 	// balancer's path-pattern condition takes them.
 	Paths []string
-	// Order places the service's rule among those of the other services at its
-	// load balancer, from 1 to [MaxOrder]; lower comes first. It is part of the
-	// rule's priority and so must not change once deployed. Unused for the monolith.
+	// Order is the place of the service's rule among those of the other services at
+	// its load balancer, from 1 to [MaxOrder], lowest first. The order is part of the
+	// rule's priority, and must not change once deployed. Unused for the monolith.
 	Order int
-	// Tasks is the number of tasks the service runs in the phases in which it runs;
-	// of one that scales, the fewest.
+	// Tasks is the number of tasks in the phases in which the service runs. If the
+	// service scales, Tasks is the fewest.
 	Tasks int
 	// MaxTasks is the most tasks that autoscaling may run. 0 if the service does not
 	// scale.
@@ -82,10 +81,9 @@ type Service struct {
 // MaxOrder is the highest [Service.Order]: the width of a priority window.
 const MaxOrder = 999
 
-// Rule priorities come from these windows, so that no rule's priority ever
-// depends on which other services or phases exist: two rules may not hold one
-// priority even for a moment, and CloudFormation updates rules one by one.
-// The load balancer takes 1 to 50000
+// Rule priorities come from these windows, so a rule's priority never depends on
+// other services or phases. Two rules may not hold one priority even for a moment, and
+// CloudFormation updates rules one by one. The load balancer takes 1 to 50000
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html).
 const (
 	shiftWindow      = 1000  // shift rules: 1001 to 1999, before the monolith's
@@ -93,14 +91,14 @@ const (
 	serviceWindow    = 20000 // the services' own rules: 20001 to 20999
 )
 
-// DropGroup is the name of the target group that never has a target: what is
-// sent there is answered with 503 by the load balancer.
+// DropGroup is the name of the target group that never has a target. The load
+// balancer answers requests to it with 503.
 const DropGroup = "drop-traffic"
 
-// Target is one target group of an action, by its name in the [Balancer], and its
-// weight. Weights are relative to the others of the same action; 0 gets no traffic
-// but keeps the group attached to the load balancer, without which Amazon ECS can
-// neither create nor update the service behind it.
+// Target is a target group of an action, by its name in the [Balancer], and its
+// weight. Weights are relative to the others of the same action. A group of weight 0
+// gets no traffic and stays attached to the load balancer. Amazon ECS can neither
+// create nor update a service whose target group is not attached.
 type Target struct {
 	Group  string
 	Weight int
@@ -108,7 +106,7 @@ type Target struct {
 
 // Rule is one listener rule.
 type Rule struct {
-	// ID tells the rule from all others, in every phase.
+	// ID distinguishes the rules of a service. It is the same in all phases.
 	ID string
 	// Service is the service that the rule exists for.
 	Service string
@@ -130,26 +128,26 @@ type Plan struct {
 	Tasks map[string]Tasks
 }
 
-// Balancer is one phase of the migration at one load balancer. It moves the paths
-// of the services behind it from the monolith to them, and knows nothing of the
+// Balancer is one phase of the migration at one load balancer. The load balancer moves
+// the paths of its services from the monolith to the services. It knows nothing of the
 // other load balancers: clients reach each by a host name of its own.
 type Balancer struct {
-	// Name is empty for the first one.
+	// Name is empty for the first load balancer.
 	Name string
 	// Rules in the order of their priorities.
 	Rules []Rule
-	// Default is where the listener sends what no rule matches. It names the same
-	// groups in every phase: only the weights move.
+	// Default has the targets of requests that match no rule. The groups are the same
+	// in all phases; only the weights change.
 	Default []Target
-	// Groups are the names of all target groups, in every phase the same: the
-	// monolith's, the services', and [DropGroup].
+	// Groups has the names of all target groups, the same in all phases: the
+	// monolith's, the services' and [DropGroup].
 	Groups []string
 }
 
-// GroupName is the name under which a target group of the load balancer is
-// deployed. It tells it from that of the same service at another one, so that the
-// monolith may be at all, and so that a service can move from one to another
-// although the group there exists before the one here is gone.
+// GroupName returns the name under which a target group of the load balancer is
+// deployed. A service has another name at each load balancer. So the monolith can be
+// behind all of them, and a service can move: its new group is created before the old
+// one is deleted.
 func (b Balancer) GroupName(group string) string {
 	if b.Name == "" {
 		return group
@@ -157,10 +155,10 @@ func (b Balancer) GroupName(group string) string {
 	return group + "-" + b.Name
 }
 
-// NewPlan computes a phase. The shift gives, per microservice, the percentage
-// of its traffic that it takes over from the monolith; a service that it does
-// not name has no shift rule. It only has a meaning in [Parallel], and callers
-// have checked it, as everything else, with the config package.
+// NewPlan computes a phase. The shift is the percentage of its traffic that a
+// microservice takes over from the monolith, by service. A service without a shift has
+// no shift rule. The shift has a meaning in [Parallel] only. NewPlan checks nothing:
+// the config package has done so.
 func NewPlan(phase Phase, monolith Service, services []Service, shift map[string]int) Plan {
 	p := Plan{Phase: phase, Tasks: map[string]Tasks{monolith.Name: monolith.asMonolith(phase)}}
 	behind := map[string][]Service{"": nil}
@@ -206,15 +204,15 @@ func newBalancer(name string, phase Phase, monolith Service, services []Service,
 	return b
 }
 
-// At returns what the plan has for a load balancer, by its name.
+// At returns the plan of a load balancer, by its name. The load balancer must exist.
 func (p Plan) At(name string) Balancer {
 	i := slices.IndexFunc(p.Balancers, func(b Balancer) bool { return b.Name == name })
 	return p.Balancers[i]
 }
 
-// Answers returns where the requests go whose path matches a pattern: to the
-// targets of the first rule that takes all of them, or to the default ones. A
-// target of weight 0 gets none and is left out.
+// Answers returns the targets of the requests whose path matches a pattern: those of
+// the first rule that takes all these requests, or the default targets. Targets of
+// weight 0 are left out.
 func (b Balancer) Answers(pattern string) []Target {
 	targets := b.Default
 	for _, r := range b.Rules {
@@ -226,9 +224,9 @@ func (b Balancer) Answers(pattern string) []Target {
 	return slices.DeleteFunc(slices.Clone(targets), func(t Target) bool { return t.Weight == 0 })
 }
 
-// Covers tells whether every path that matches the narrow pattern matches the
-// wide one too. A "*" of the wide pattern takes any run of the narrow pattern's
-// characters, its wildcards included; a "?" takes any one of them but a "*".
+// Covers reports whether every path that matches the narrow pattern matches the wide
+// pattern too. A "*" of the wide pattern takes any run of the narrow pattern's
+// characters, wildcards included. A "?" takes any one character but a "*".
 func Covers(wide, narrow string) bool {
 	w, n := 0, 0
 	star, resume := -1, 0 // the last "*" of wide, and where narrow goes on after it

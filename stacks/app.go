@@ -19,11 +19,10 @@ import (
 	"cutover/internal/listing"
 )
 
-// Run is the whole CDK app: it takes the context that the CDK command line hands
-// over and synthesizes the deployment to where the command line wants it. CDK
-// validates the templates unless the command only looks at them. It returns the
-// exit code of the process; what is wrong goes to standard error, a line for each
-// mistake.
+// Run is the whole CDK app. It reads the context from the CDK command line and
+// synthesizes the deployment to the directory that the command line asks for. CDK
+// validates the templates unless the command only looks at them. Run returns the exit
+// code of the process. Mistakes go to standard error, one a line.
 func Run(d config.Deployment) int {
 	cdk.Prepare()
 	jsii.Close() // see Prepare: nothing has been started yet
@@ -39,12 +38,13 @@ func Run(d config.Deployment) int {
 	return 0
 }
 
-// Synth checks the deployment and its context, compiles the services and writes
-// the cloud assembly to outdir; "" is the directory that the CDK command line
-// asks for, or a temporary one. The working directory is the repository's root.
+// Synth checks the deployment and its context, compiles the services and writes the cloud
+// assembly to outdir, with the list of services beside it. If outdir is empty, it is the
+// directory that the CDK command line asks for, or else a temporary one. The working
+// directory is the root of the repository.
 //
-// Its error has a line for every mistake in the configuration, or says what
-// failed to compile or what CDK refused.
+// The error has a line for each mistake in the configuration, or says what failed to
+// compile or what CDK refused.
 func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string) error {
 	return synth(d, values, outdir, func(d config.Deployment, arch string) (map[string]string, error) {
 		options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
@@ -66,16 +66,15 @@ func synth(d config.Deployment, values map[string]any, outdir string, compile fu
 	contexts := sync.OnceValues(func() (map[string]string, error) { return compile(d, settings.Arch) })
 	go contexts()
 
-	// What CDK refuses comes back as a panic with the message of a JavaScript
-	// error; its stack would help nobody who reads it.
+	// What CDK refuses is a panic with the message and the stack of a JavaScript error.
+	// The stack helps nobody.
 	defer func() {
 		if r := recover(); r != nil {
 			message, _, _ := strings.Cut(fmt.Sprint(r), "\n    at ")
 			err = fmt.Errorf("CDK refused the stacks: %s", message)
 		}
 	}()
-	// A trace of where a construct was made is one of the process that runs CDK: none
-	// of it is Go code, and it takes time.
+	// The traces of where constructs were made have no Go code in them, and take time.
 	context := map[string]any{"aws:cdk:disable-creation-stack-traces": true}
 	maps.Copy(context, values)
 	props := &awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &context}
@@ -97,11 +96,11 @@ func synth(d config.Deployment, values map[string]any, outdir string, compile fu
 	return listing.Write(".", dir, d)
 }
 
-// waitForRepositories makes the images of the services wait for the stack of
-// their repositories. By default the CDK command line builds every image before
-// it deploys the first stack, and for that asks ECR for the image: in a new
-// environment it would find no repository and give up. A dependency of the asset
-// manifest, which only the assembly can express, is kept in any order of work.
+// waitForRepositories makes the images of the services wait for the stack of their
+// repositories. By default the CDK command line builds all images before it deploys the
+// first stack, and asks ECR for each image. In a new environment there is no repository
+// yet, and the command line gives up. So the asset manifests depend on that stack. Only
+// the assembly can say so; the command line keeps the dependency in any order of work.
 func waitForRepositories(dir string, d config.Deployment, s config.Settings) error {
 	file := filepath.Join(dir, "manifest.json")
 	text, err := os.ReadFile(file)
@@ -110,7 +109,7 @@ func waitForRepositories(dir string, d config.Deployment, s config.Settings) err
 	}
 	var manifest map[string]any
 	if err := json.Unmarshal(text, &manifest); err != nil {
-		return fmt.Errorf("%s is no manifest of an assembly: %w", file, err)
+		return fmt.Errorf("%s is not the manifest of an assembly: %w", file, err)
 	}
 	artifacts, _ := manifest["artifacts"].(map[string]any)
 	for _, service := range d.All() {

@@ -96,7 +96,7 @@ func TestReliability(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "- `%s`: %s%s\n", kind.Name, kind.Does, lossless)
 	}
-	b.WriteString("\nThe tables have the requests to the service itself that were lost, and how long after the fault the last of them was.\n")
+	b.WriteString("\nThe tables have the lost requests of the service with the fault, and the time from the fault to the last lost request.\n")
 	for _, tasks := range []int{1, 2} {
 		title := "One task of each service, the default"
 		if tasks > 1 {
@@ -134,25 +134,27 @@ const reliabilityHead = `# What a fault costs
 
 <!-- Written by "make reliability". -->
 
-Every fault is done to every service in turn, on one machine, with the templates that are deployed and 100 requests a
-second over all routes; one that lasts is ended after 15 seconds. The client waits 10 seconds for an answer. **No request to another service was lost, and none was answered differently, in any of these runs**: the
-command that writes this page fails otherwise. The api is hurt in the phase monolith, the others in switched.
+Every service gets every fault in turn, on one machine, with the deployed templates and 100 requests a second over all
+routes. A fault that lasts ends after 15 seconds. The client waits 10 seconds for an answer. The api gets its faults in the
+phase monolith, the other services in switched.
+
+**In none of these runs was a request to another service lost or answered differently.** Otherwise the command that writes
+this page fails.
 
 `
 
 const reliabilityTail = `
 ## What follows
 
-- With one task, a service that loses it answers 503 until ECS has started another and the load balancer has found it
-  healthy. Give a service that must not do so two tasks in ` + "`main.go`" + `; their instances are in different zones.
-- A task that hangs holds the requests that it has, until the load balancer's health checks have failed often enough:
-  the interval times the threshold of the target group. Then the load balancer sends nothing more to it, and ECS
-  replaces it.
-- A drained instance and an image that does not run cost nothing: new tasks come before the old ones go, and the circuit
-  breaker returns to the last image that ran.
-- When all of a service's targets are unhealthy, the load balancer fails open and sends requests to all of them.
+- **One task.** A service that loses its only task answers 503 until ECS has started another task and the load balancer has
+  found it healthy. To avoid this, give the service two tasks in ` + "`deployment/forum.go`" + `: ECS puts them in different zones.
+- **A task that hangs** holds its requests until enough health checks have failed: the interval times the threshold of the
+  target group. Then the load balancer sends it nothing more, and ECS replaces it.
+- **A drained instance, or an image that does not run**, costs nothing. New tasks come before the old tasks go, and the
+  circuit breaker returns to the last image that ran.
+- **All targets unhealthy.** The load balancer fails open: it sends requests to all of them.
 
-On AWS the same happens with other times: an instance must be found for a new task, and its image pulled. AWS Fault
-Injection Service does these faults there: ` + "`aws:ecs:stop-task`" + `, ` + "`aws:ecs:drain-container-instances`" + ` and, with the SSM
-agent, ` + "`aws:ecs:task-kill-process`" + `.
+On AWS the same happens with other times: a new task needs an instance, and pulls its image. To cause these faults on AWS,
+use AWS Fault Injection Service: ` + "`aws:ecs:stop-task`" + `, ` + "`aws:ecs:drain-container-instances`" + ` and, with the SSM agent,
+` + "`aws:ecs:task-kill-process`" + `.
 `

@@ -11,10 +11,10 @@ import (
 	"cutover/config"
 )
 
-// Add adds every stack of the deployment to the scope. The deployment and its
-// settings are those that [config.Load] returned without an error. What images
-// returns is the Docker build context of every service, by its name; it is
-// called when all stacks but the services' stand, and its error is returned.
+// Add adds all stacks of the deployment to the scope. The deployment and the settings
+// come from [config.Load]. The function images returns the Docker build context of each
+// service, by name. Add calls it before it adds the services' stacks, and returns its
+// error.
 func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
 	tagEnvironment(scope, s)
 	gate := newGate(scope, s)
@@ -42,14 +42,14 @@ func Add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 // tagEnvironment tags everything with the environment that it belongs to.
 func tagEnvironment(scope constructs.Construct, s config.Settings) {
 	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
-		// cfn-lint takes no tags on them. Each is part of what has one.
+		// cfn-lint allows no tags on these. Each is part of something with a tag.
 		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
 	})
 }
 
-// newStack makes a stack with the environment's name before it. Without an
-// existing VPC to look up, stacks belong to no account or region: the template
-// that was reviewed is the one that is deployed, wherever that is.
+// newStack makes a stack whose name begins with the environment's. Only the lookup of an
+// existing VPC needs an account and a region. Without it, stacks belong to none: the
+// reviewed template is deployed, wherever that is.
 func newStack(scope constructs.Construct, s config.Settings, part, description string, synthesizer awscdk.IStackSynthesizer) awscdk.Stack {
 	name := jsii.String(stackName(s, part))
 	props := &awscdk.StackProps{
@@ -75,8 +75,8 @@ var retention = map[int]awslogs.RetentionDays{
 	3653: awslogs.RetentionDays_TEN_YEARS,
 }
 
-// newLogGroup makes a log group with the retention of the settings. Without a
-// name CloudFormation gives it one.
+// newLogGroup makes a log group with the retention of the settings. If the name is nil,
+// CloudFormation chooses a name.
 func newLogGroup(scope constructs.Construct, id string, s config.Settings, name *string) awslogs.LogGroup {
 	return awslogs.NewLogGroup(scope, jsii.String(id), &awslogs.LogGroupProps{
 		LogGroupName:  name,
@@ -92,15 +92,14 @@ func removalPolicy(s config.Settings) awscdk.RemovalPolicy {
 	return awscdk.RemovalPolicy_DESTROY
 }
 
-// suppression keeps cdk-nag from reporting a rule and says why. A rule that has
-// several findings on one resource names those that are meant, so that another one
-// is reported.
+// suppression keeps cdk-nag from reporting a rule, and says why. If a rule has several
+// findings on one resource, the suppression names its findings. Others are reported.
 type suppression struct {
 	rule, reason string
 	findings     []string
 }
 
-// suppress puts all suppressions of a resource into the template.
+// suppress adds the suppressions of a resource to the template.
 func suppress(resource constructs.IConstruct, suppressions ...suppression) {
 	cfn, ok := resource.(awscdk.CfnResource)
 	if !ok {
@@ -117,7 +116,7 @@ func suppress(resource constructs.IConstruct, suppressions ...suppression) {
 	cfn.AddMetadata(jsii.String("cdk_nag"), map[string]any{"rules_to_suppress": rules})
 }
 
-// output adds an output for people and scripts to the stack.
+// output adds an output to the stack, for people and scripts.
 func output(stack awscdk.Stack, id, description string, value *string) {
 	awscdk.NewCfnOutput(stack, jsii.String(id), &awscdk.CfnOutputProps{
 		Value:       value,
@@ -125,14 +124,13 @@ func output(stack awscdk.Stack, id, description string, value *string) {
 	})
 }
 
-// tagService marks everything below the scope as the service's, for cost
-// allocation.
+// tagService tags everything below the scope with the service, for cost allocation.
 func tagService(scope constructs.IConstruct, service string) {
 	awscdk.Tags_Of(scope).Add(jsii.String("service"), jsii.String(service), nil)
 }
 
-// publishingRole is the ARN of the role with which the CDK command line pushes
-// images, as its bootstrap stack names it
+// publishingRole returns the ARN of the role with which the CDK command line pushes
+// images. The bootstrap stack names the role
 // (https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html).
 func publishingRole(stack awscdk.Stack) *string {
 	qualifier := "hnb659fds"

@@ -18,13 +18,14 @@ func costCommand(g *global) *cobra.Command {
 	var asJSON, asMarkdown bool
 	cmd := &cobra.Command{
 		Use:   "cost",
-		Short: "Estimate what a synthesized deployment costs in a month, and which service causes it",
-		Long: `Cost estimates from the templates what an environment costs in a month at list prices,
-without traffic, and how much of it each service causes: the resources that are tagged
-with it, and the share of the instances that its tasks reserve, of CPU or of memory,
-whichever is larger. What no service causes is shared.
+		Short: "Estimate what a deployment costs in a month, and which service causes it",
+		Long: `Cost estimates from the templates what an environment costs in a month, at list prices
+and without traffic. A service causes two parts of the cost:
 
-With --base it shows what differs from another assembly.`,
+  - the resources with its tag
+  - the share of the instances that its tasks reserve, of CPU or memory, whichever is larger
+
+All other costs are shared. With --base it shows the difference to another assembly.`,
 		Example: `  cutover cost
   cutover cost -c env=prod
   cutover cost --app cdk.out --base ../main/cdk.out`,
@@ -61,7 +62,7 @@ With --base it shows what differs from another assembly.`,
 		},
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&base, "base", "", "directory of another assembly, to show the difference from")
+	cmd.Flags().StringVar(&base, "base", "", "assembly to compare with")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print tables for a review")
 	cmd.MarkFlagsMutuallyExclusive("json", "markdown")

@@ -20,7 +20,7 @@ var (
 	mentioned = regexp.MustCompile("(?:^|[ `(])(?:\\$ )?(?:bin/)?cutover ([^`#|;)]*)")
 	// A flag between backquotes by itself belongs to the command that the line has named.
 	aside = regexp.MustCompile("`(-[^`]*)`")
-	word  = regexp.MustCompile(`^[a-z]+$`)
+	word  = regexp.MustCompile(`^[a-z-]+$`)
 	// Not KIND:SERVICE, by which it is explained.
 	fault = regexp.MustCompile(`^[a-z-]+:[a-z]+`)
 )

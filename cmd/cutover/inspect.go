@@ -20,8 +20,13 @@ func statusCommand(g *global) *cobra.Command {
 	var watch, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show services, tasks, health and rules",
-		Args:  cobra.NoArgs,
+		Short: "Show listener rules, services, tasks and their health",
+		Long: `Status shows the deployment on this machine: listeners with their rules, services with
+their tasks and health, and what autoscaling did last.`,
+		Example: `  cutover status
+  cutover status --watch
+  cutover status --json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout(), g)
 			for {
@@ -50,8 +55,8 @@ func statusCommand(g *global) *cobra.Command {
 			}
 		},
 	}
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every second, until Ctrl-C")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; with --watch, a line each time")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the status every second, until Ctrl-C")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON; with --watch, one line each second")
 	return cmd
 }
 
@@ -60,10 +65,13 @@ func routesCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "routes URL...",
 		Short: "Show where requests go, and why",
-		Long: `Routes shows for each request which rule decides, which target group and targets it
-goes to, and why the rules before did not match. A request is a URL or a path, with
-a method before it if it is not GET. Where several load balancers listen on one port,
-the URL has the local port of the one that is asked.`,
+		Long: `Routes shows where the deployment on this machine sends a request:
+
+  - the rule that decides, and its target group and targets
+  - why the rules before it did not match
+
+Write a request as a URL or a path. Put the method before it, unless the method is GET.
+If several load balancers listen on one port, write the URL with a local port.`,
 		Example: `  cutover routes /api/users/1 /api/posts
   cutover routes "POST http://forum.example:80/api/users"`,
 		Args: cobra.MinimumNArgs(1),
@@ -93,10 +101,13 @@ the URL has the local port of the one that is asked.`,
 func logsCommand(g *global) *cobra.Command {
 	var follow, asJSON bool
 	cmd := &cobra.Command{
-		Use:     "logs [SERVICE]",
-		Short:   "Show what the containers wrote",
-		Example: "  cutover logs users -f",
-		Args:    cobra.MaximumNArgs(1),
+		Use:   "logs [SERVICE]",
+		Short: "Show the output of the containers",
+		Long: `Logs shows what the containers wrote, those of one service or all. If no deployment is
+running, it shows the output of the last one.`,
+		Example: `  cutover logs users
+  cutover logs -f`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			service := strings.Join(args, "")
 			status, err := local.NewClient(g.state).Status(cmd.Context())
@@ -125,8 +136,8 @@ func logsCommand(g *global) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on, until Ctrl-C")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, a line each")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for further output, until Ctrl-C")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print each line as JSON")
 	return cmd
 }
 

@@ -1,8 +1,11 @@
-// Cutover runs a synthesized deployment on this machine: its load balancers,
-// target groups and services, from the very templates that CloudFormation gets.
-// It also says what they cost, what their deployment waits for and what a change
-// does to it, takes the migration a step on or back, and says which of the two a
-// canary calls for.
+// Cutover runs a synthesized deployment on this machine: its load balancers, target
+// groups and services, from the templates that CloudFormation gets.
+//
+// It also
+//   - rehearses the migration under load
+//   - reviews a branch, and estimates what a deployment costs and waits for
+//   - moves the migration a phase on or back
+//   - judges a canary
 package main
 
 import (
@@ -43,36 +46,38 @@ func main() {
 	}
 }
 
-// interrupted is the exit code of a command that Ctrl-C cut short, as shells
-// have it.
+// interrupted is the exit code after Ctrl-C, as in shells.
 const interrupted = 128 + int(syscall.SIGINT)
 
 const defaultState = ".cutover"
 
-// global are the flags that every command has.
+// global has the flags of every command.
 type global struct {
-	state string // the deployment's directory
+	state string // directory of the local deployment
 }
 
 func command() *cobra.Command {
 	g := &global{}
 	root := &cobra.Command{
 		Use:   "cutover",
-		Short: "Run a synthesized deployment on this machine, rehearse its migration, move it on",
-		Long: `Cutover runs what "cdk synth" wrote: load balancers with their rules, target groups
-with their health checks, and ECS services on EC2 with their tasks, from the
-templates alone. It needs no AWS account, and no Docker unless it is asked to.`,
+		Short: "Run, rehearse, review and move a deployment that cdk synthesized",
+		Long: `Cutover runs an assembly, the output of "cdk synth", on this machine: load balancers with
+their rules, target groups with their health checks, and ECS services on EC2 with their
+tasks. It needs no AWS account. It needs Docker only with --driver docker.
+
+It also rehearses the migration, reviews a branch, estimates costs, moves the migration
+to the next phase, and judges a canary.`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), pathCommand(g), pictureCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
 
-// version is that of the module or, of a build from a working tree, its commit.
+// version is the module's version, or the commit of a build from a working tree.
 func version() string {
 	build, ok := debug.ReadBuildInfo()
 	if !ok || build.Main.Version == "" {
@@ -81,7 +86,7 @@ func version() string {
 	return build.Main.Version
 }
 
-// source is where an assembly comes from.
+// source has the flags that say where an assembly comes from.
 type source struct {
 	app     string
 	phase   string
@@ -89,23 +94,23 @@ type source struct {
 }
 
 func (s *source) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.app, "app", "cdk.out", "directory of the synthesized assembly")
-	cmd.Flags().StringVar(&s.phase, "phase", "", `synthesize this phase first, with "cdk synth"`)
-	cmd.Flags().StringArrayVarP(&s.context, "context", "c", nil, `synthesize with this KEY=VALUE first, with "cdk synth"`)
+	cmd.Flags().StringVar(&s.app, "app", "cdk.out", "assembly, the output directory of \"cdk synth\"")
+	cmd.Flags().StringVar(&s.phase, "phase", "", `synthesize this phase first`)
+	cmd.Flags().StringArrayVarP(&s.context, "context", "c", nil, "synthesize with this `KEY=VALUE` first, as \"cdk synth -c\" does")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Changed("app") && (s.phase != "" || len(s.context) > 0) {
-			return fmt.Errorf("--app %s is synthesized already: leave it out to synthesize with --phase or --context, or leave those out", s.app)
+			return fmt.Errorf("--app %s is synthesized already: use either --app, or --phase and --context", s.app)
 		}
 		return nil
 	}
 }
 
-// assembly returns the directory of the assembly, synthesizing it if a phase or
-// other context is asked for.
+// assembly returns the directory of the assembly. It synthesizes the assembly if the
+// flags have a phase or other context.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	if s.phase == "" && len(s.context) == 0 {
 		if _, err := os.Stat(filepath.Join(s.app, "manifest.json")); err != nil {
-			return "", fmt.Errorf("there is no synthesized assembly in %s: write one with `cdk synth --output %s`, or choose a phase with --phase", s.app, s.app)
+			return "", fmt.Errorf("there is no synthesized assembly in %[1]s: write one with `cdk synth --output %[1]s`, or choose a phase with --phase", s.app)
 		}
 		return s.app, nil
 	}
@@ -123,12 +128,11 @@ func synthesize(ctx context.Context, out string, context []string) (string, erro
 		return "", err
 	}
 	fmt.Fprintf(os.Stderr, "Synthesizing with %s\n", strings.Join(context, ", "))
-	// Validation is for reviews and deployments, and takes longer than all the rest.
+	// Reviews and deployments validate. Validation takes longer than the synthesis.
 	return out, synth(ctx, cdk, ".", out, context, append([]string{"CDK_VALIDATION=false"}, os.Environ()...))
 }
 
-// cdkProgram is the CDK command line: the one on the path, or else that of the
-// app in a directory.
+// cdkProgram finds the CDK command line: in PATH, or else in the app's directory.
 func cdkProgram(dir string) (string, error) {
 	if cdk, err := exec.LookPath("cdk"); err == nil {
 		return filepath.Abs(cdk)
@@ -138,12 +142,12 @@ func cdkProgram(dir string) (string, error) {
 		_, err = os.Stat(cdk)
 	}
 	if err != nil {
-		return "", errors.New("the cdk command is missing: run `npm ci`, or synthesize elsewhere and name the directory with --app")
+		return "", errors.New("the cdk command is missing: run `npm ci`, or name a synthesized assembly with --app")
 	}
 	return cdk, nil
 }
 
-// synth has a CDK command line synthesize the app in a directory.
+// synth runs a CDK command line that synthesizes the app in a directory.
 func synth(ctx context.Context, cdk, dir, out string, context, env []string) error {
 	args := []string{"synth", "--quiet", "--output", out}
 	for _, pair := range context {
@@ -152,7 +156,7 @@ func synth(ctx context.Context, cdk, dir, out string, context, env []string) err
 	cmd := exec.CommandContext(ctx, cdk, args...)
 	cmd.Dir = dir
 	cmd.Env = append(env, "PATH="+filepath.Dir(cdk)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	// The app may outlive the command line that was stopped, and holds its output.
+	// The app may outlive a stopped command line and keep its output open.
 	cmd.WaitDelay = 5 * time.Second
 	output, err := cmd.CombinedOutput()
 	switch {

@@ -18,10 +18,10 @@ import (
 	"cutover/migration"
 )
 
-// cdkFile is the file that says the phase.
+// cdkFile is the file with the phase.
 const cdkFile = "cdk.json"
 
-// phase is what the command and its two ways onward share.
+// phase is what "phase" and its subcommands share.
 type phase struct {
 	env  string
 	file *step.File
@@ -37,11 +37,19 @@ func phaseCommand(g *global) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "phase",
-		Short: "Show where the migration is and what comes next; go there with next and back",
-		Long: `Phase shows the phases of the migration: which one cdk.json names, which one is
-deployed on AWS, and what a step forward or back does. AWS is asked for the SSM
-parameters that a deployment leaves, if there are credentials and a region in the
-environment or, with the AWS command line, in a profile.`,
+		Short: "Show the phase of the migration, and move to the next or the one before",
+		Long: `Phase shows:
+
+  - the phase in cdk.json
+  - the phase that is deployed on AWS
+  - what a step forward or back does
+
+The services come from cdk.out/deployment.json, which each synthesis writes. If there is no
+such file, phase synthesizes the app.
+
+Phase reads the deployed phase from the deployment's SSM parameters. For that it needs
+credentials and a region, in the environment or, if you have the AWS command line, in a
+profile.`,
 		Example: `  cutover phase
   cutover phase next
   cutover phase next --canary users=10
@@ -59,7 +67,7 @@ environment or, with the AWS command line, in a profile.`,
 			return nil
 		},
 	}
-	cmd.PersistentFlags().StringVar(&p.env, "env", "", "environment to look at (default: that of cdk.json)")
+	cmd.PersistentFlags().StringVar(&p.env, "env", "", "environment (default: the one in cdk.json)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.AddCommand(nextCommand(g, p), backCommand(g, p), checkCommand(g, p))
 	return cmd
@@ -68,9 +76,10 @@ environment or, with the AWS command line, in a profile.`,
 func checkCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Refuse what cdk.json says if a deployment of it would be refused",
-		Long: `Check asks AWS what is deployed, and fails if cdk.json is more than one step from there,
-or if AWS does not answer. A deployment refuses that as well, but only once it has begun.`,
+		Short: "Fail if a deployment of cdk.json would be refused",
+		Long: `Check compares the phase in cdk.json with the phase that is deployed on AWS. It fails if
+cdk.json is more than one step away, or if AWS does not answer. A deployment would refuse
+the phase as well, but later.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.load(cmd); err != nil {
@@ -100,14 +109,16 @@ func nextCommand(g *global, p *phase) *cobra.Command {
 	var canary []string
 	cmd := &cobra.Command{
 		Use:   "next",
-		Short: "Make cdk.json name the next phase, or a canary",
-		Long: `Next makes cdk.json name the next phase, by changing the one line that does and no
-other byte, and prints what the step does and the commands that deploy it. A canary,
-a percentage of its traffic that a microservice takes over in the phase parallel, is
-put on the same line and replaces one that is set; the next step takes it away again.
+		Short: "Write the next phase, or a canary, to cdk.json",
+		Long: `Next writes the next phase to cdk.json. It changes the line "phase" and no other byte.
+Then it prints what the step does and the commands that deploy it.
 
-It refuses if cdk.json has changes that are not committed, or if AWS can be asked and
-what cdk.json says is not what is deployed.`,
+With --canary the phase stays parallel, and a microservice takes over a percentage of its
+traffic. A canary replaces the one before, and the next step removes it.
+
+Next refuses if
+  - cdk.json has changes that are not committed
+  - AWS has another phase than cdk.json, if AWS answers`,
 		Example: `  cutover phase next
   cutover phase next --canary users=10
   cutover phase next --canary users=50,posts=10`,
@@ -122,17 +133,18 @@ what cdk.json says is not what is deployed.`,
 			})
 		},
 	}
-	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give `SERVICE=PERCENT` of its traffic to a microservice")
+	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give a microservice this share of its traffic: `SERVICE=PERCENT`")
 	return cmd
 }
 
 func backCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "back",
-		Short: "Make cdk.json name the phase before, or take a canary away",
-		Long: `Back is the way of "cutover phase next" in the other direction, with the same checks.
-From a canary it takes the canary away and stays in parallel: the microservices that
-it sends requests to may not stop before that is deployed.`,
+		Short: "Write the phase before to cdk.json, or remove a canary",
+		Long: `Back writes the phase before to cdk.json, with the checks of "cutover phase next".
+
+If there is a canary, back removes the canary and stays in parallel. The microservices
+may stop only after that is deployed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.move(cmd, newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
@@ -140,7 +152,7 @@ it sends requests to may not stop before that is deployed.`,
 	}
 }
 
-// load finds out where the deployment is.
+// load reads the phase in cdk.json and the phase on AWS.
 func (p *phase) load(cmd *cobra.Command) (err error) {
 	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
@@ -182,7 +194,7 @@ func services(cmd *cobra.Command) (d config.Deployment, err error) {
 	return list.Deployment, err
 }
 
-// move makes cdk.json say another position, if it may.
+// move writes another position to cdk.json, if the step is allowed.
 func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, error)) error {
 	named := p.env != ""
 	if err := p.load(cmd); err != nil {
@@ -234,8 +246,8 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	return nil
 }
 
-// committed refuses a cdk.json with changes that git has not been given. Where
-// there is no telling it says why.
+// committed refuses a cdk.json with uncommitted changes. If git does not answer,
+// unknown says why.
 func committed(ctx context.Context) (unknown string, err error) {
 	output, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", cdkFile).Output()
 	var exit *exec.ExitError
@@ -253,13 +265,13 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
-// changes is what a step does, as a list.
+// changes lists what a step does.
 func (p *phase) changes(to step.Position) string {
 	lines := step.Changes(p.deployment, p.from, to)
 	return "  " + strings.Join(lines, "\n  ") + "\n"
 }
 
-// text is everything there is to know, for people.
+// text returns the report for people.
 func (p *phase) text(v *view) string {
 	var b strings.Builder
 	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
@@ -320,13 +332,13 @@ type stepJSON struct {
 	Changes []string       `json:"changes"`
 }
 
-// json is everything there is to know, for machines.
+// json returns the report for programs.
 func (p *phase) json() any {
 	type deployed struct {
 		Region string `json:"region"`
-		Phase  string `json:"phase,omitempty"` // left out if nothing is deployed
+		Phase  string `json:"phase,omitempty"` // empty if nothing is deployed
 		Begun  string `json:"begun,omitempty"` // the phase, if it is another one
-		Shift  *bool  `json:"shift,omitempty"` // left out if it is not known
+		Shift  *bool  `json:"shift,omitempty"` // nil if it is not known
 	}
 	report := struct {
 		Env      string         `json:"env"`

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"cutover/internal/assembly"
 	"cutover/internal/local"
@@ -24,7 +25,7 @@ import (
 // rehearse has the flags of the command.
 type rehearse struct {
 	how      runner
-	path     []string
+	walk     []string // phases
 	routes   []string
 	rate     int
 	requests int
@@ -39,46 +40,58 @@ func rehearseCommand(g *global) *cobra.Command {
 	var o rehearse
 	cmd := &cobra.Command{
 		Use:   "rehearse",
-		Short: "Walk the migration under load, and show that nothing is lost",
-		Long: `Rehearse runs the deployment on this machine, puts load on every route of the API, at
-the load balancer that has it, and walks the phases of the migration. For every request
-it looks at the status, the latency, the service that answered, and whether the bytes
-are those that the first phase answered. It writes a report for people (HTML), for pull
-requests (PNG) and for machines (JSON).
+		Short: "Walk through the migration under load, and count lost requests",
+		Long: `Rehearse runs the deployment on this machine, requests every route of the API and walks
+through the phases of the migration. It checks four things of every request:
 
-It exits with 0 only if no request was lost and every answer matched; with 3 if what
-was lost was lost to the faults that were asked for, by the services that they were
-done to; and with 1 otherwise.
+  - the status
+  - the latency
+  - the service that answered
+  - whether the answer has the same bytes as in the first phase
 
-A fault does harm to a service under load: --fault KIND:SERVICE, in the first phase in
-which the service answers, or KIND:SERVICE@PHASE. The kinds:
+It writes a report for people (HTML), for pull requests (PNG) and for programs (JSON).
+
+Exit code:
+
+  0  no request was lost, and every answer matched
+  3  requests were lost, but only to the faults you asked for and in their services
+  1  anything else
+
+A fault harms a service under load. --fault KIND:SERVICE harms the service in the first
+phase in which it answers; KIND:SERVICE@PHASE names the phase. The kinds:
 
 ` + faultHelp() + `
-A path that leaves a phase out is synthesized with the gate off, so that what it does
-can be seen.`,
+You may leave a phase out of --walk to see what happens then: any walk but the default
+is synthesized with the phase gate off.`,
 		Example: `  cutover rehearse
   cutover rehearse --rate 2000 --requests 100000
-  cutover rehearse --path parallel,switched --fault kill:users
-  cutover rehearse --path retired,parallel      # must fail: the report says why
+  cutover rehearse --walk parallel,switched --fault kill:users
+  cutover rehearse --walk retired,parallel      # must fail: the report says why
   cutover rehearse --route /api/carts,/api/carts/1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
 	}
 	flags := cmd.Flags()
 	o.how.flags(cmd)
-	flags.StringSliceVar(&o.path, "path", rehearsal.DefaultPath(), "the phases to walk, in their order")
-	flags.StringSliceVar(&o.routes, "route", nil, "the paths to request, for another API than the forum's (default all of the forum's)")
+	flags.StringSliceVar(&o.walk, "walk", rehearsal.DefaultPath(), "`PHASES` of the walk, in order")
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "path" { // its name before "path" meant the path of a URL alone
+			name = "walk"
+		}
+		return pflag.NormalizedName(name)
+	})
+	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request (default: all routes of the forum)")
 	flags.IntVar(&o.rate, "rate", 500, "requests per second")
-	flags.IntVar(&o.requests, "requests", 0, "least number of requests; phases are stayed in longer to get there")
-	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "least time to stay in a phase")
-	flags.StringArrayVar(&o.faults, "fault", nil, "KIND:SERVICE[@PHASE], harm to do: "+faultNames())
-	flags.StringVar(&o.app, "app", "", `directory with a synthesized assembly for each phase, named after it (default: synthesize them with "cdk synth")`)
+	flags.IntVar(&o.requests, "requests", 0, "fewest requests; the phases last longer to reach the number")
+	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "shortest time in a phase")
+	flags.StringArrayVar(&o.faults, "fault", nil, "harm a service, `KIND:SERVICE[@PHASE]`; kinds: "+faultNames())
+	flags.StringVar(&o.app, "app", "", `directory with one synthesized assembly per phase, named after the phase (default: synthesize the phases with "cdk synth")`)
 	flags.StringVar(&o.out, "out", "build/rehearsal", "directory of the report")
-	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON instead of a summary")
+	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
 
-// faultHelp lists the kinds of faults.
+// faultHelp lists the kinds of faults with what they do.
 func faultHelp() string {
 	var b strings.Builder
 	for _, kind := range ecs.FaultKinds() {
@@ -116,14 +129,14 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) error {
 	case err != nil:
 		return err
 	case !report.Verdict.Passed:
-		return errors.New("the rehearsal failed")
+		return errors.New("the rehearsal failed: its report says why")
 	case report.Totals.Lost+report.Totals.Different > 0:
 		return errContained
 	}
 	return nil
 }
 
-// report rehearses, and saves the report: page is the path of what people read.
+// report rehearses and saves the report. The page is the file for people.
 func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsal.Progress)) (report *rehearsal.Report, page string, err error) {
 	var faults []rehearsal.Fault
 	for _, text := range o.faults {
@@ -133,13 +146,13 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		}
 		known := slices.IndexFunc(ecs.FaultKinds(), func(k ecs.FaultKind) bool { return k.Name == fault.Kind })
 		if known < 0 {
-			return nil, "", fmt.Errorf("--fault %s: there is no %q: choose from %s", text, fault.Kind, faultNames())
+			return nil, "", fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
 		kind := ecs.FaultKinds()[known]
 		fault.Lossless, fault.Once = kind.Lossless, kind.Once
 		faults = append(faults, fault)
 	}
-	// A rehearsal is a deployment of its own, beside one that may be up.
+	// A rehearsal has a deployment of its own, because another one may be up.
 	own := &global{state: filepath.Join(g.state, "rehearsal")}
 	options, err := o.how.options(own)
 	if err != nil {
@@ -147,7 +160,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	}
 	stage := &stage{}
 	options.Events, options.Exchanges = stage.event, stage.exchange
-	options.FreePorts = true // the others may be taken by one that is up
+	options.FreePorts = true // the other deployment may have the usual ports
 	if stage.runner, err = local.Start(ctx, options); err != nil {
 		return nil, "", err
 	}
@@ -161,7 +174,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	}
 
 	report, err = rehearsal.Run(ctx, stage, rehearsal.Options{
-		Path: o.path, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+		Path: o.walk, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
 		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
 	})
 	if err != nil {
@@ -171,15 +184,15 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	return report, page, err
 }
 
-// errContained is the result of a rehearsal that is passed although not every
-// request was answered: the faults that were asked for explain it.
-var errContained = errors.New("requests were lost to the faults, none of them elsewhere")
+// errContained ends a rehearsal that passed and lost requests: the requested faults
+// explain every loss.
+var errContained = errors.New("requests were lost to the faults and nowhere else")
 
-// synthesize returns the assembly of every phase on the path.
+// synthesize returns the assembly of every phase of the walk.
 func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string, error) {
 	assemblies := map[string]string{}
 	if o.app != "" {
-		for _, phase := range o.path {
+		for _, phase := range o.walk {
 			assemblies[phase] = filepath.Join(o.app, phase)
 			if _, err := os.Stat(filepath.Join(assemblies[phase], "manifest.json")); err != nil {
 				return nil, fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", assemblies[phase], phase)
@@ -187,17 +200,15 @@ func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string
 		}
 		return assemblies, nil
 	}
-	// The gate would refuse a path with gaps, and says so by names alone: whether a
-	// phase follows another is not for this program to know.
+	// The gate would refuse a walk with gaps.
 	gate := []string{}
-	if !slices.Equal(o.path, rehearsal.DefaultPath()) {
+	if !slices.Equal(o.walk, rehearsal.DefaultPath()) {
 		gate = []string{"phaseGate=off"}
 	}
-	for _, phase := range o.path {
+	for _, phase := range o.walk {
 		if assemblies[phase] != "" {
 			continue
 		}
-
 		dir, err := synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...))
 		if err != nil {
 			return nil, err
@@ -207,7 +218,7 @@ func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string
 	return assemblies, nil
 }
 
-// stage is the local deployment as a rehearsal sees it.
+// stage is the local deployment, as the rehearsal package wants it.
 type stage struct {
 	runner     *local.Runner
 	assemblies map[string]string // directory, by phase
@@ -243,8 +254,8 @@ func store[T any](p *atomic.Pointer[func(T)], f func(T)) {
 	p.Store(&f)
 }
 
-// clientClosed is the status in a load balancer's log for a request whose client
-// did not wait for the answer.
+// clientClosed is the status in a load balancer's log if the client closed the
+// connection before the answer.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-460-issues
 const clientClosed = 460
 
@@ -262,7 +273,7 @@ func (s *stage) exchange(e alb.Exchange) {
 	case e.Status == clientClosed:
 		record.Reason = "the client gave up"
 	case errors.As(e.Err, &network):
-		record.Reason = network.Err.Error() // without the addresses, so that errors can be grouped
+		record.Reason = network.Err.Error() // without the addresses, to group equal errors
 	case e.Err != nil:
 		record.Reason = e.Err.Error()
 	case e.Group != "" && e.Target == "":
@@ -278,7 +289,7 @@ func (s *stage) event(e local.Event) {
 	}
 	event := rehearsal.Event{
 		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
-		// The others are many, and what the timeline draws without them.
+		// The timeline draws the other events without a mark.
 		Mark: e.Kind == string(ecs.ScalingEvent) || e.Kind == string(ecs.DeploymentEvent) && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
 	}
 	if e.Kind == "target" {

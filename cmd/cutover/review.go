@@ -29,13 +29,13 @@ import (
 
 // reviewing has the flags of the command.
 type reviewing struct {
-	base     string
-	rehearse rehearse
-	walk     bool
-	failOn   []string
-	out      string
-	files    string
-	asJSON   bool
+	base      string
+	rehearse  rehearse
+	rehearsal bool
+	failOn    []string
+	out       string
+	files     string
+	asJSON    bool
 
 	progress func(format string, a ...any)
 }
@@ -44,16 +44,22 @@ func reviewCommand(g *global) *cobra.Command {
 	var o reviewing
 	cmd := &cobra.Command{
 		Use:   "review",
-		Short: "Show what a change of the app does to a deployment, without asking AWS",
-		Long: `Review compares what the app in the working directory synthesizes with what it did at the
-commit where this branch left another one: in every phase, and where cdk.json is, with the
-library that "cdk diff" is made of. Replacements, deletions and broadened permissions come
-first; then what a change of phase does, what it costs, a short rehearsal, and all that
-differs. It needs no AWS account, and leaves the working tree as it is: the base is checked
-out to a directory of its own, which is removed again.
+		Short: "Show what a branch does to a deployment, without AWS",
+		Long: `Review synthesizes the working tree and its base, the commit at which this branch left
+another one. It synthesizes every phase and the phase in cdk.json, and compares the
+templates with the library of "cdk diff". The review has, in this order:
 
-It writes review.md and comment.md, cut to what GitHub takes as a comment, and review.json.
-It exits with 0 whatever it finds, unless --fail-on names it.`,
+  - replacements, deletions and broadened permissions
+  - what a change of phase does
+  - what a month costs more or less
+  - a short rehearsal
+  - all differences
+
+Review needs no AWS account and does not change the working tree: it checks the base out
+to a directory of its own, and removes the directory at the end.
+
+It writes review.md, review.json and comment.md, which fits into a comment on GitHub.
+The exit code is 0 whatever the review finds. To exit with 1, name findings in --fail-on.`,
 		Example: `  cutover review
   cutover review --base v1.4.0 --rehearsal=false
   cutover review --base origin/main --fail-on replacement,broadening`,
@@ -62,13 +68,13 @@ It exits with 0 whatever it finds, unless --fail-on names it.`,
 	}
 	flags := cmd.Flags()
 	o.rehearse.how.flags(cmd)
-	flags.StringVar(&o.base, "base", "main", "commit, branch or tag to compare with, where the branch left it")
-	flags.BoolVar(&o.walk, "rehearsal", true, "rehearse the migration, which takes about a minute")
+	flags.StringVar(&o.base, "base", "main", "commit, branch or tag that this branch left")
+	flags.BoolVar(&o.rehearsal, "rehearsal", true, "rehearse the migration (about a minute)")
 	flags.IntVar(&o.rehearse.rate, "rate", 300, "requests per second of the rehearsal")
-	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "least time to stay in a phase of the rehearsal")
-	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 if there is one of these: "+strings.Join(review.Findings(), ", "))
+	flags.DurationVar(&o.rehearse.dwell, "dwell", 3*time.Second, "shortest time in a phase of the rehearsal")
+	flags.StringSliceVar(&o.failOn, "fail-on", nil, "exit with 1 after one of these `FINDINGS`: "+strings.Join(review.Findings(), ", "))
 	flags.StringVar(&o.out, "out", filepath.Join("build", "review"), "directory of the review")
-	flags.StringVar(&o.files, "files", "", "address at which the comment says that the directory of the review is")
+	flags.StringVar(&o.files, "files", "", "`URL` of the review's directory, for a link in the comment")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -116,8 +122,8 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// progress returns what says what is being done, and when that began. It is
-// called from several goroutines.
+// progress returns a function that prints a step and the time since the beginning.
+// Several goroutines may call it.
 func progress(w io.Writer) func(string, ...any) {
 	begin := time.Now()
 	var mu sync.Mutex
@@ -133,14 +139,14 @@ type side struct {
 	name string // for people
 	dir  string // of the app
 	out  string // of its assemblies
-	cdk  string // the command
+	cdk  string // the CDK command line
 
 	at         step.Position
 	ungated    bool                          // with the gate off
 	assemblies map[string]*assembly.Assembly // by position
 }
 
-// review finds out all there is to know.
+// review compares, estimates and rehearses, and returns the report.
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
@@ -154,27 +160,17 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err != nil {
 		return nil, err
 	}
-	_, report.Head, err = named(ctx, "HEAD")
-	if err != nil {
+	if _, report.Head, err = named(ctx, "HEAD"); err != nil {
 		return nil, err
 	}
 	report.Base = fmt.Sprintf("`%s` at %s", o.base, base)
-
 	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
 		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
 			return nil, err
 		}
 	}
-	synthesized, err := filepath.Abs(filepath.Join(o.out, "synth"))
+	head, err := o.side("head", ".")
 	if err != nil {
-		return nil, err
-	}
-	cdk, err := cdkProgram(".")
-	if err != nil {
-		return nil, err
-	}
-	head := &side{name: "head", dir: ".", out: filepath.Join(synthesized, "head"), cdk: cdk}
-	if err := head.load(); err != nil {
 		return nil, err
 	}
 	o.progress("checking out the base, %s", short)
@@ -183,14 +179,13 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	before := &side{name: "base", dir: filepath.Join(tree, prefix), out: filepath.Join(synthesized, "base"), cdk: cdk}
-	if err := before.load(); err != nil {
+	before, err := o.side("base", filepath.Join(tree, prefix))
+	if err != nil {
 		return nil, fmt.Errorf("the base, %s at %s: %w", o.base, short, err)
 	}
 	if before.cdk, err = o.commandOf(ctx, before, head); err != nil {
 		return nil, err
 	}
-
 	both, failed := errgroup.WithContext(ctx)
 	for _, s := range []*side{before, head} {
 		both.Go(func() error { return s.synthesize(failed, o.progress) })
@@ -198,6 +193,14 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}
+	if err := o.compare(ctx, report, before, head); err != nil || !o.rehearsal {
+		return report, err
+	}
+	return report, o.rehearsed(ctx, g, report, head)
+}
+
+// compare fills in what differs between the assemblies of two sides.
+func (o *reviewing) compare(ctx context.Context, report *review.Report, before, head *side) (err error) {
 	var pairs []review.Pair
 	for _, phase := range migration.PhaseNames() {
 		report.Phases = append(report.Phases, phase)
@@ -205,42 +208,42 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	}
 	from, to := before.at.String(), head.at.String()
 	report.Deployment = to
-	switch {
-	case from != to:
+	if from != to {
 		report.Deployment = from + " → " + to
-		fallthrough
-	case len(head.at.Shift) > 0:
+	}
+	if from != to || len(head.at.Shift) > 0 {
 		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: before.assemblies[from], After: head.assemblies[to]})
 	}
 	report.Move = review.Move{From: from, To: to, Changes: []string{}, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
 	if from != to {
-		list, err := listing.Read(filepath.Join(head.out, head.at.Phase.String()))
+		list, err := listing.Read(head.assemblies[to].Dir)
 		if err != nil {
-			return nil, fmt.Errorf("the head: %w", err)
+			return fmt.Errorf("the head: %w", err)
 		}
 		report.Move.Changes = step.Changes(list.Deployment, before.at, head.at)
 	}
 
 	o.progress("comparing the templates")
-	node, err := exec.LookPath(filepath.Join(filepath.Dir(cdk), "node"))
+	node, err := exec.LookPath(filepath.Join(filepath.Dir(head.cdk), "node"))
 	if err != nil {
 		if node, err = exec.LookPath("node"); err != nil {
-			return nil, errors.New("the node command is missing: run `npm ci`")
+			return errors.New("the node command is missing: run `npm ci`")
 		}
 	}
 	if report.Stacks, err = review.Compare(ctx, node, ".", pairs); err != nil {
-		return nil, err
+		return err
 	}
 	report.Replacements = review.Replacements(report.Stacks)
 	report.Images = review.Images(pairs)
-	if report.Costs, err = review.Costs(pairs); err != nil {
-		return nil, err
-	}
-	if !o.walk {
-		return report, nil
-	}
+	report.Costs, err = review.Costs(pairs)
+	return err
+}
+
+// rehearsed fills in the rehearsal of the head. A rehearsal that cannot be carried
+// out is part of the report: nothing that was found before may be lost.
+func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
-	o.rehearse.path, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
+	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {
@@ -250,16 +253,16 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil: // what was found before must not be lost
+		return ctx.Err()
+	case err != nil: // keep the findings
 		report.Rehearsal = review.NoRehearsal(err)
-		return report, nil
+		return nil
 	}
 	report.Rehearsal, err = review.NewRehearsal(rehearsed)
-	return report, err
+	return err
 }
 
-// commit finds the commit to compare with, and the path of the app within the
+// commit finds the commit to compare with, and the directory of the app within the
 // repository.
 func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
 	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
@@ -272,7 +275,7 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 		}
 		return "", "", fmt.Errorf("--base %s: git knows no such commit, branch or tag: name another one, or fetch it with `git fetch origin`", o.base)
 	}
-	// What the other branch has gained since is no part of this change.
+	// Later commits of the other branch are not part of this change.
 	if commit, err = git(ctx, "merge-base", named, "HEAD"); err != nil {
 		if ctx.Err() != nil {
 			return "", "", ctx.Err()
@@ -282,18 +285,18 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 	return prefix, commit, nil
 }
 
-// named returns a commit's abbreviated id, and that with its subject as Markdown.
+// named returns a commit's abbreviated id, and the id with the subject as Markdown.
 func named(ctx context.Context, commit string) (short, text string, err error) {
 	line, err := git(ctx, "log", "-1", "--format=%h %s", commit)
 	if err != nil {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// Nothing of it means anything, and nobody is notified.
+	// In backquotes nothing is Markdown, and a name notifies nobody.
 	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
-// uncommitted lists the files with changes that git was not given.
+// uncommitted lists the files with uncommitted changes.
 func uncommitted(ctx context.Context) ([]string, error) {
 	files := []string{}
 	status, err := git(ctx, "status", "--porcelain", "-z")
@@ -306,14 +309,14 @@ func uncommitted(ctx context.Context) ([]string, error) {
 			continue
 		}
 		files = append(files, entries[i][3:])
-		if entries[i][0] == 'R' || entries[i][0] == 'C' { // the name before follows
+		if entries[i][0] == 'R' || entries[i][0] == 'C' { // the old name follows
 			i++
 		}
 	}
 	return files, nil
 }
 
-// git returns what git writes, without the end of the line.
+// git runs git and returns its output, without the end of the line.
 func git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	var stdout, stderr bytes.Buffer
@@ -330,8 +333,8 @@ func git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(stdout.String(), "\n"), nil
 }
 
-// checkout has git check a commit out to a directory of its own. Always at the
-// same place: the compiler's cache knows what it compiled there.
+// checkout checks a commit out to a directory of its own. The directory is always the
+// same, so the compiler's cache is of use.
 func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
 	if tree, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
@@ -340,10 +343,10 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		return "", nil, err
 	}
 	remove = func() error {
-		// After Ctrl-C as well.
+		// Remove the worktree after Ctrl-C, too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		// The worktree, what may be left of one that is none, and what git knows of it.
+		// Remove the worktree, remains of a broken one, and git's record of it.
 		_, refused := git(ctx, "worktree", "remove", "--force", tree)
 		if err := os.RemoveAll(tree); err != nil {
 			return err
@@ -354,7 +357,7 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		_, err := git(ctx, "worktree", "prune")
 		return err
 	}
-	if err := remove(); err != nil { // what one that was killed has left
+	if err := remove(); err != nil { // remains of a run that was killed
 		return "", nil, err
 	}
 	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
@@ -363,32 +366,40 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 	return tree, remove, nil
 }
 
-// load reads where cdk.json is in the migration.
-func (s *side) load() error {
-	file, err := step.ReadFile(filepath.Join(s.dir, cdkFile))
+// side returns the app in a directory, with the position that its cdk.json says.
+func (o *reviewing) side(name, dir string) (*side, error) {
+	out, err := filepath.Abs(filepath.Join(o.out, "synth", name))
 	if err != nil {
-		return fmt.Errorf("it is not an app that this can review: %w", err)
+		return nil, err
 	}
-	s.ungated = file.Context["phaseGate"] == "off"
+	cdk, err := cdkProgram(".")
+	if err != nil {
+		return nil, err
+	}
+	file, err := step.ReadFile(filepath.Join(dir, cdkFile))
+	if err != nil {
+		return nil, fmt.Errorf("it is not an app that this can review: %w", err)
+	}
+	s := &side{name: name, dir: dir, out: out, cdk: cdk, ungated: file.Context["phaseGate"] == "off"}
 	if s.at.Phase, s.at.Shift, err = config.Position(file.Context); err != nil {
-		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
+		return nil, fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
-	return nil
+	return s, nil
 }
 
-// commandOf is the CDK command line that synthesizes the base: the head's, if the
-// base locks the same packages.
+// commandOf returns the CDK command line for the base. It is the head's, if the base
+// locks the same packages.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
 	of := func(s *side) []byte {
-		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // of none there is none to install
+		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a lock file there is nothing to install
 		return text
 	}
 	locked := of(base)
 	if locked == nil || bytes.Equal(locked, of(head)) {
 		return head.cdk, nil
 	}
-	o.progress("base: installing its npm packages, which are others than the head's")
+	o.progress("base: installing its npm packages, which differ from the head's")
 	cmd := exec.CommandContext(ctx, "npm", "ci")
 	cmd.Dir = base.dir
 	cmd.WaitDelay = 5 * time.Second
@@ -400,8 +411,8 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }
 
-// synthesize writes and reads an assembly for every phase, and for the position
-// of cdk.json. That of the head is validated: it is what would be deployed.
+// synthesize writes and reads an assembly for every phase and for the position in
+// cdk.json. It validates the head's position, which would be deployed.
 func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
 	positions := []step.Position{}

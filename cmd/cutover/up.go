@@ -21,8 +21,8 @@ import (
 	"cutover/internal/local/ecs/process"
 )
 
-// stopTimeout is how long tasks have to stop: a deregistration delay and a stop
-// timeout of a minute each.
+// stopTimeout is the time that tasks have to stop: one minute of deregistration
+// delay and one minute of stop timeout.
 const stopTimeout = 2 * time.Minute
 
 // runner has the flags that say how an assembly is run.
@@ -34,13 +34,13 @@ type runner struct {
 }
 
 func (r *runner) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.driver, "driver", "process", "what runs the containers: process or docker")
-	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "LISTENER=LOCAL: where a listener answers here, and at the ports after it those of further load balancers (default 80=8080, 443=8443)")
-	cmd.Flags().StringArrayVar(&r.run, "run", nil, "CONTAINER=COMMAND: run this in place of a container; it listens on $PORT")
-	cmd.Flags().DurationVar(&r.period, "scaling-period", ecs.ScalingPeriod, "what stands for a minute of autoscaling, which looks at 3 to scale out and at 15 to scale in")
+	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
+	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443)")
+	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $PORT")
+	cmd.Flags().DurationVar(&r.period, "scaling-period", ecs.ScalingPeriod, "length of autoscaling's minute (scales out after 3, in after 15)")
 }
 
-// args are the flags again, for another process.
+// args returns the flags again, for another process.
 func (r *runner) args() []string {
 	args := []string{"--driver", r.driver, "--scaling-period", r.period.String()}
 	for _, port := range r.ports {
@@ -55,7 +55,7 @@ func (r *runner) args() []string {
 func (r *runner) options(g *global) (local.Options, error) {
 	options := local.Options{Dir: g.state, Ports: map[int]int{}, ScalingPeriod: r.period}
 	if r.period <= 0 {
-		return options, fmt.Errorf("--scaling-period %v is no time to measure over: give one above 0, as in 5s", r.period)
+		return options, fmt.Errorf("--scaling-period %v is too short: give a duration above 0, as in 5s", r.period)
 	}
 	commands := map[string]string{}
 	for _, pair := range r.run {
@@ -82,9 +82,9 @@ func (r *runner) options(g *global) (local.Options, error) {
 		}
 	case "docker":
 		if len(commands) > 0 {
-			return options, errors.New("--run starts a process in place of a container: it goes with --driver process only")
+			return options, errors.New("--run starts a process instead of a container: use it with --driver process")
 		}
-		// The directory tells this deployment's containers from all others.
+		// The directory tells this deployment's containers from others.
 		options.Driver = func(ctx context.Context, dir string) (local.Driver, error) {
 			return docker.New(ctx, docker.Options{Deployment: dir})
 		}
@@ -101,8 +101,13 @@ func upCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run an assembly on this machine",
-		Long: `Up runs an assembly and shows what starts, until Ctrl-C stops it. With --detach it
-returns when everything is steady and leaves it running; "cutover down" stops it.`,
+		Long: `Up runs the load balancers, services and tasks of an assembly until you press Ctrl-C.
+With --detach it returns when every service is steady, and the deployment stays up.
+"cutover down" stops the deployment.
+
+Containers run as processes of this machine, from the programs in their images. To run
+the images themselves, use --driver docker. If an image cannot run as a process, name a
+command with --run.`,
 		Example: `  cutover up
   cutover up --phase parallel --detach
   cutover up --app ../other/cdk.out --port 80=9000 --run web="npm start"`,
@@ -113,12 +118,12 @@ returns when everything is steady and leaves it running; "cutover down" stops it
 	}
 	from.flags(cmd)
 	how.flags(cmd)
-	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "leave it running in the background")
+	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "run in the background")
 	return cmd
 }
 
 func up(ctx context.Context, g *global, from source, how runner, detach bool, v *view) error {
-	// A mistake in the flags should not wait for the rest.
+	// Report a mistake in the flags before the synthesis, which takes long.
 	if _, err := how.options(g); err != nil {
 		return err
 	}
@@ -153,10 +158,10 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	}
 	if err != nil {
 		if ctx.Err() != nil {
-			err = ctx.Err() // whatever else came of it
+			err = ctx.Err() // the other errors follow from it
 		}
 		cancel()
-		go func() { // for one in the background, which may not take commands yet
+		go func() { // a process in the background may not take commands yet
 			stopping := context.WithoutCancel(ctx)
 			if client.Ready(stopping) == nil {
 				client.Down(stopping)
@@ -190,12 +195,12 @@ func foreground(ctx context.Context, g *global, how runner) (<-chan error, error
 	return ended, nil
 }
 
-// background runs the deployment in a process of its own, which outlives this one.
+// background runs the deployment in a process that outlives this one.
 func background(g *global, how runner) (<-chan error, error) {
 	if err := os.MkdirAll(g.state, 0o755); err != nil {
 		return nil, err
 	}
-	// Not truncated: another runner may have it.
+	// Do not truncate: another runner may write to the file.
 	log, err := os.OpenFile(filepath.Join(g.state, "runner.log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
@@ -257,9 +262,10 @@ func deployCommand(g *global) *cobra.Command {
 	var from source
 	cmd := &cobra.Command{
 		Use:   "deploy",
-		Short: "Deploy another assembly, or phase, to what runs",
-		Long: `Deploy makes an assembly what runs, in CloudFormation's order and touching only what
-changed. A phase that does not follow the deployed one is refused, as on AWS.`,
+		Short: "Update the deployment on this machine to another assembly or phase",
+		Long: `Deploy updates the deployment on this machine to an assembly. It works in
+CloudFormation's order, and changes only what the templates change. As on AWS, it refuses
+a phase that does not follow the deployed one.`,
 		Example: `  cutover deploy --phase switched
   cutover deploy --phase parallel -c shift=users=10
   cutover deploy --app cdk.out`,
@@ -283,7 +289,8 @@ changed. A phase that does not follow the deployed one is refused, as on AWS.`,
 func downCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "down",
-		Short: "Stop what runs",
+		Short: "Stop the deployment on this machine",
+		Long:  `Down stops the deployment on this machine. Requests in flight are answered first.`,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client := local.NewClient(g.state)

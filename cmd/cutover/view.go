@@ -22,14 +22,14 @@ import (
 	"cutover/internal/rehearsal"
 )
 
-// view writes for people. On a terminal it redraws in place and has colours,
-// unless NO_COLOR is set; elsewhere it writes a line for everything that happens.
+// view writes for people. On a terminal it redraws in place, and uses colours unless
+// NO_COLOR is set. Elsewhere it writes a line for each event.
 type view struct {
 	out      io.Writer
 	terminal bool
 	drawn    int    // lines of the last drawing
-	program  string // how this program is called, for what to try next
-	// height has the lines of the terminal, 0 if they are not known.
+	program  string // this program, as the user calls it
+	// height returns the number of lines of the terminal, or 0 if it is not known.
 	height func() int
 }
 
@@ -56,8 +56,8 @@ func newView(out io.Writer, g *global) *view {
 	}}
 }
 
-// room is how many lines can be redrawn: what has left the terminal at its top
-// cannot. 0 is any number.
+// room returns the number of lines that can be redrawn: those that the terminal still
+// shows. 0 is any number.
 func (v *view) room() int {
 	if !v.terminal {
 		return 0
@@ -69,7 +69,7 @@ func (v *view) print(text string) {
 	fmt.Fprintln(v.out, strings.TrimRight(text, "\n"))
 }
 
-// redraw writes a text in the place of the one before.
+// redraw writes a text in the place of the last one.
 func (v *view) redraw(text string) {
 	text = strings.TrimRight(text, "\n")
 	if v.terminal && v.drawn > 0 {
@@ -79,8 +79,8 @@ func (v *view) redraw(text string) {
 	v.drawn = strings.Count(text, "\n") + 1
 }
 
-// progress returns what shows a rehearsal's progress: in place on a terminal, a
-// line for each phase elsewhere, nothing for a script.
+// progress returns a function that shows a rehearsal's progress: in place on a
+// terminal, with a line for each phase elsewhere. If quiet, it returns nil.
 func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	if quiet {
 		return nil
@@ -105,7 +105,7 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	}
 }
 
-// deploy deploys an assembly and shows how it goes.
+// deploy deploys an assembly and shows the progress.
 func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) error {
 	if !v.terminal {
 		return client.Deploy(ctx, assembly, func(e local.Event) {
@@ -138,8 +138,8 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 	return err
 }
 
-// eventLine is an event for a reader who sees no table; empty for what would
-// only repeat another.
+// eventLine returns the line for an event where there is no table. It is empty if
+// the line would only repeat another one.
 func eventLine(e local.Event) string {
 	if e.Kind == "health" || e.Kind == "container" && e.Message == "" {
 		return ""
@@ -152,12 +152,11 @@ func eventLine(e local.Event) string {
 	return fmt.Sprintf("%s  %-10s %s%s  %s", e.Time.Format("15:04:05.000"), e.Kind, e.Subject, task, text)
 }
 
-// short is the beginning of a task's id, enough to tell it from the others.
+// short returns the first eight characters of a task's id, which tell tasks apart.
 func short(id string) string { return id[:min(8, len(id))] }
 
-// services is the table of services and their tasks. If it has more lines than
-// there is room for, it shows first those that are not steady, and counts the
-// rest.
+// services returns the table of services and their tasks. If there is not enough room,
+// the services that are not steady come first, and the rest is counted.
 func (v *view) services(s local.Status, room int) string {
 	states := map[string]map[string]string{} // by target group and task
 	names := map[string]string{}
@@ -224,8 +223,8 @@ func (v *view) services(s local.Status, room int) string {
 	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", len(services), steady)
 }
 
-// scaling is the table of services that scale: between which counts, what each
-// policy measured last, and what was done last. Empty if none does.
+// scaling returns the table of services that scale: their bounds, the last
+// measurement of each policy, and the last action. It is empty if no service scales.
 func (v *view) scaling(s local.Status) string {
 	rows := [][]string{{"SCALES", "TASKS", "METRIC", "NOW", "TARGET", "LAST"}}
 	for _, service := range s.Services {
@@ -252,7 +251,7 @@ func (v *view) scaling(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
-// status is everything there is to see, as far as there is room for it.
+// status returns the whole status, shortened to the room that there is.
 func (v *view) status(s local.Status, room int) string {
 	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.notRun(s)
 	if room == 0 || strings.Count(text, "\n") <= room {
@@ -262,7 +261,7 @@ func (v *view) status(s local.Status, room int) string {
 	return above + v.services(s, max(3, room-strings.Count(above+below, "\n"))) + below
 }
 
-// listeners shows them and their rules, in brief the number of them.
+// listeners returns the listeners and their rules. If brief, it only counts the rules.
 func (v *view) listeners(s local.Status, brief bool) string {
 	var b strings.Builder
 	for _, listener := range s.Listeners {
@@ -288,7 +287,7 @@ func (v *view) listeners(s local.Status, brief bool) string {
 	return b.String()
 }
 
-// notRun says that there is more on AWS.
+// notRun counts the resources that are deployed on AWS only.
 func (v *view) notRun(s local.Status) string {
 	if len(s.NotRun) == 0 {
 		return ""
@@ -300,8 +299,8 @@ func (v *view) notRun(s local.Status) string {
 	return fmt.Sprintf("\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
 }
 
-// listenerName is a listener's protocol and port, and the stack of its load balancer
-// if others listen on the port.
+// listenerName returns a listener's protocol and port. If several load balancers
+// listen on the port, it adds the stack.
 func listenerName(s local.Status, l local.ListenerStatus) string {
 	name := fmt.Sprintf("%s:%d", l.Protocol, l.Port)
 	for _, other := range s.Listeners {
@@ -324,7 +323,7 @@ func (v *view) summary(s local.Status, detached bool) {
 		if try == "" {
 			path = example(listener)
 			try = listener.URL + path
-			if strings.Contains(name, " ") { // the path alone does not say which load balancer is meant
+			if strings.Contains(name, " ") { // a path does not name the load balancer
 				path = try
 			}
 		}
@@ -342,15 +341,15 @@ func (v *view) summary(s local.Status, detached bool) {
 	v.print(b.String())
 }
 
-// hasPhases tells whether the app of the working directory knows phases.
+// hasPhases tells whether the app in the working directory has phases.
 func hasPhases() bool {
 	text, err := os.ReadFile("cdk.json")
 	var app struct{ Context map[string]any }
 	return err == nil && json.Unmarshal(text, &app) == nil && app.Context["phase"] != nil
 }
 
-// example is a path that a rule of the listener sends on whatever else the
-// request has: the first of those with the most segments, which say most.
+// example returns a path that a rule of the listener matches by the path alone. It
+// takes the path with the most segments.
 func example(l local.ListenerStatus) string {
 	best := "/"
 	for _, rule := range l.Rules {
@@ -369,7 +368,7 @@ func example(l local.ListenerStatus) string {
 	return best
 }
 
-// route is one answer of "cutover routes".
+// route returns one answer of "cutover routes".
 func (v *view) route(r local.Route) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s → %s\n%s", r.Request, v.paint(color.Bold, r.Action), indent(r.Explanation))
@@ -387,11 +386,11 @@ func (v *view) logLine(line ecs.LogLine) {
 	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), line.Text)
 }
 
-// table aligns rows, the first in capitals being the head, and colours the states.
+// table aligns rows and colours the states. The first row is the head, in capitals.
 func (v *view) table(rows [][]string) string {
 	lines := strings.Split(align(rows), "\n")
 	for i := range lines {
-		// After the columns are aligned: what colours a word has no width.
+		// The columns are aligned first, because the codes of a colour have no width.
 		for _, state := range slices.Sorted(maps.Keys(colours)) {
 			lines[i] = strings.ReplaceAll(lines[i], " "+state, " "+v.state(state))
 		}
@@ -399,7 +398,7 @@ func (v *view) table(rows [][]string) string {
 	return strings.Join(lines, "\n")
 }
 
-// align puts the cells of rows below each other.
+// align aligns the cells of rows in columns.
 func align(rows [][]string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -427,7 +426,7 @@ func (v *view) state(state string) string {
 	return state
 }
 
-// paint colours a text on a terminal; color.NoColor has looked at NO_COLOR.
+// paint colours a text on a terminal, unless NO_COLOR is set (color.NoColor).
 func (v *view) paint(attribute color.Attribute, text string) string {
 	if !v.terminal || color.NoColor {
 		return text

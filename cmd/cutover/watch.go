@@ -19,10 +19,10 @@ import (
 	"cutover/migration"
 )
 
-// The results of watch that are not to go on. They have exit codes of their own.
+// The results of watch other than "go on". Each has an exit code of its own.
 var (
-	errWait = errors.New("there is no telling yet: wait")
-	errBack = errors.New("it is worse than before: go back")
+	errWait = errors.New("it is too early to tell: wait")
+	errBack = errors.New("a microservice is worse than the monolith: go back")
 )
 
 // watch has the flags of the command.
@@ -36,27 +36,30 @@ func watchCommand(g *global) *cobra.Command {
 	var o watch
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Compare a canary with the monolith, and say go on, wait or back",
-		Long: fmt.Sprintf(`Watch compares the microservices that a canary gives requests to, or after the switch
-all of them, with the monolith that they take them from, and says what to do:
+		Short: "Compare a canary with the monolith: go on, wait or go back",
+		Long: fmt.Sprintf(`Watch compares microservices with the monolith: the canary's in parallel, all of them
+after the switch. It prints a verdict, the reason and the next command.
 
-  back   in %d periods after each other one had a 5xx rate of more than %g percentage
-         point above the monolith's, a p99 above %v and %g times the monolith's,
-         or more unhealthy targets
-  wait   that was so in one period only, or it is too early to tell: it takes %[1]d periods
-         since the canary began, with %[5]d requests of the service in each
-  go on  otherwise
+A microservice is worse than the monolith in a period if one of these holds:
 
-A monolith with fewer requests counts as one without errors, and latencies are not
-compared with it.
+  - its 5xx rate is more than %[2]g percentage point above the monolith's
+  - its p99 is above %[3]v and above %[4]g times the monolith's
+  - it has more unhealthy targets
 
-If a deployment runs on this machine it is the one that is looked at, and what comes
-next is a "cutover deploy". Otherwise it is the environment on AWS: its alarms, which
-compare the same and which the setting "alarms" brings, and their metrics, in minutes.
-A canary that replaces another one there should have run for %[6]v before it is judged.
+Verdict, with the exit code:
 
-Unless told otherwise watch asks until it can tell. It exits with 0 to go on, with 2
-to wait, with 3 to go back, and with 1 if something is in the way.`,
+  go on  0  no microservice is worse
+  wait   2  one was worse in one period, or there are not yet %[1]d periods with %[5]d requests each
+  back   3  one was worse in %[1]d consecutive periods
+
+The exit code is 1 after an error. If the monolith has fewer than %[5]d requests, it counts
+as free of errors, and its latency is not compared.
+
+Watch looks at the deployment on this machine, or at AWS if nothing runs here. On AWS it
+reads the alarms and their metrics, in periods of a minute; the setting "alarms" creates
+the alarms. After you replace a canary on AWS, wait %[6]v before you judge the new one.
+
+Watch asks until it has a verdict other than wait, or until --timeout.`,
 			canary.Periods, canary.MaxErrorPoints, canary.MinLatency, canary.MaxLatencyRatio, canary.MinRequests, canary.Periods*canary.Period),
 		Example: `  cutover watch
   cutover watch --local --period 30s
@@ -65,19 +68,19 @@ to wait, with 3 to go back, and with 1 if something is in the way.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.local, "local", false, "look at this machine")
-	flags.BoolVar(&o.aws, "aws", false, "look at AWS (default if no deployment runs here)")
-	flags.StringVar(&o.env, "env", "", "environment to look at on AWS (default: that of cdk.json)")
+	flags.BoolVar(&o.local, "local", false, "compare on this machine")
+	flags.BoolVar(&o.aws, "aws", false, "compare on AWS (default if no deployment runs here)")
+	flags.StringVar(&o.env, "env", "", "environment on AWS (default: the one in cdk.json)")
 	flags.DurationVar(&o.period, "period", 10*time.Second, "length of a period on this machine")
-	flags.BoolVar(&o.once, "once", false, "say what is known now, and wait for no more")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how long to ask before it is to wait")
-	flags.BoolVar(&o.asJSON, "json", false, "print the last of it as JSON")
+	flags.BoolVar(&o.once, "once", false, "print the verdict of this moment")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "longest time to ask")
+	flags.BoolVar(&o.asJSON, "json", false, "print the last verdict as JSON")
 	cmd.MarkFlagsMutuallyExclusive("local", "aws")
 	cmd.MarkFlagsMutuallyExclusive("local", "env")
 	return cmd
 }
 
-// watched is what is known at one moment.
+// watched is the comparison at one moment.
 type watched struct {
 	Target  string         `json:"target"` // local or aws
 	Env     string         `json:"env,omitempty"`
@@ -85,10 +88,10 @@ type watched struct {
 	Seconds float64        `json:"periodSeconds"`
 	Verdict canary.Verdict `json:"verdict"`
 	Reasons []string       `json:"reasons"`
-	// Services are those that are compared with the monolith.
+	// Services are compared with the monolith.
 	Monolith string           `json:"monolith"`
 	Services []watchedService `json:"services"`
-	Next     []nextStep       `json:"next"` // each a way to do as the verdict says
+	Next     []nextStep       `json:"next"` // commands that follow the verdict
 
 	switched bool
 	length   time.Duration
@@ -101,7 +104,7 @@ type nextStep struct {
 
 type watchedService struct {
 	Service string `json:"service"`
-	// Percent is how much of its traffic it gets.
+	// Percent is the share of its traffic that the service gets.
 	Percent  float64          `json:"percent"`
 	Rounds   []canary.Round   `json:"rounds"` // never null
 	Findings []canary.Finding `json:"findings"`
@@ -158,7 +161,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// state is what a line is worth, figures left out.
+// state tells whether a new line is worth printing: it leaves the figures out.
 func (w *watched) state() string {
 	var b strings.Builder
 	for _, s := range w.Services {
@@ -170,7 +173,7 @@ func (w *watched) state() string {
 	return b.String()
 }
 
-// source returns what looks at the target, and how often it is worth looking.
+// source returns the function that compares, and the time between two comparisons.
 func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(context.Context) (*watched, error), every time.Duration, err error) {
 	ctx := cmd.Context()
 	client := local.NewClient(g.state)
@@ -206,7 +209,7 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, services, v) }, 15 * time.Second, nil
 }
 
-// here looks at this machine.
+// here compares on this machine.
 func (o *watch) here(ctx context.Context, client *local.Client, services config.Deployment, v *view) (*watched, error) {
 	monolith := services.Monolith.Name
 	found, err := client.Canaries(ctx, monolith, o.period)
@@ -233,7 +236,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-// watcher returns what looks at AWS, and the services that it looks at.
+// watcher returns the watcher on AWS, and the services that it compares.
 func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
 	if p.notAsked != nil {
 		return nil, nil, p.notAsked
@@ -253,7 +256,7 @@ func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, er
 	return w, services, err
 }
 
-// there looks at AWS.
+// there compares on AWS.
 func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, services []config.Service, v *view) (*watched, error) {
 	all, err := watcher.Look(ctx)
 	if err != nil {
@@ -283,8 +286,7 @@ func (w *watched) decide() {
 	w.Verdict, w.Reasons = canary.Decide(findings)
 }
 
-// next fills in what to do, with the commands that do it; more is to be followed by
-// the canary.
+// next fills in the next commands. The command more needs a canary at its end.
 func (w *watched) next(wait, back, more, switched, retired string) {
 	switch {
 	case w.Verdict == canary.Wait:
@@ -301,7 +303,8 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 	}
 }
 
-// more is a canary with more traffic, half of it and then all; empty if it has all.
+// more returns a canary with more traffic: half, and then all. It is empty if the
+// canary has all traffic.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
@@ -317,8 +320,8 @@ func (w *watched) more() string {
 	return step.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows what is known at a moment. If it has more lines than there is room
-// for, it shows of the verdict what there is room for.
+// watched shows a comparison. If there is not enough room, it shows as much of the
+// verdict as fits.
 func (v *view) watched(w *watched, room int) string {
 	table, verdict := v.compared(w), v.verdict(w)
 	if room == 0 || strings.Count(table+verdict, "\n") <= room {
@@ -328,7 +331,7 @@ func (v *view) watched(w *watched, room int) string {
 	return strings.Join(lines[:min(room, len(lines))], "")
 }
 
-// compared is the table of the services and the monolith.
+// compared returns the table of the services and the monolith.
 func (v *view) compared(w *watched) string {
 	var b strings.Builder
 	where := "on this machine"
@@ -362,7 +365,7 @@ func (v *view) compared(w *watched) string {
 			continue
 		}
 		row(s.Service, traffic, &last.Service, s.Findings)
-		if next == nil || next.Monolith != last.Monolith { // once for those at one load balancer
+		if next == nil || next.Monolith != last.Monolith { // once for each load balancer
 			row(w.Monolith, "", &last.Monolith, nil)
 		}
 	}
@@ -370,7 +373,7 @@ func (v *view) compared(w *watched) string {
 	return b.String()
 }
 
-// verdict is what to do, why, and how.
+// verdict returns the verdict, its reasons and the next commands.
 func (v *view) verdict(w *watched) string {
 	var b strings.Builder
 	reasons := w.Reasons
@@ -401,7 +404,7 @@ func latest(rounds []canary.Round) *canary.Round {
 	return &rounds[len(rounds)-1]
 }
 
-// good says why to go on: once for all services, and what could not be compared.
+// good returns the reasons to go on: one for all services, and what was not compared.
 func (w *watched) good() (reasons []string) {
 	var names []string
 	for _, s := range w.Services {
@@ -425,10 +428,10 @@ var found = map[canary.State]color.Attribute{
 	canary.OK: color.FgGreen, canary.High: color.FgYellow, canary.NotEnough: color.FgYellow, canary.Worse: color.FgRed,
 }
 
-// foundState is a state in a table, which is never the first of its line.
+// foundState matches a state in a table. A state is never the first cell of a row.
 var foundState = regexp.MustCompile(`(?m) (ok|high|worse|not enough|not compared)( |$)`)
 
-// states colours what was found, in a table whose columns are aligned.
+// states colours the states in an aligned table.
 func (v *view) states(table string) string {
 	return foundState.ReplaceAllStringFunc(table, func(text string) string {
 		state := strings.TrimSpace(text)

@@ -8,4 +8,4 @@ fi
 # It takes requests from descriptor 3 and answers there. What is printed goes to
 # standard error, so that it cannot be taken for an answer.
 exec 3<&0 4>&1 1>&2 </dev/null
-exec "$CUTOVER_NODE" --preserve-symlinks --require "${0%/*}/answer.cjs" "$program"
+exec "$CUTOVER_NODE" --preserve-symlinks --require "${0%/*}/process.cjs" "$program"

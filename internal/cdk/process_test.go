@@ -27,7 +27,7 @@ func TestDirect(t *testing.T) {
 		{"node.sh", "", "", ""}, // no node on the PATH
 		{"node.sh", "/nowhere/node", "/nowhere/node", ""},
 		{"missing.sh", program, program, ""},
-		{"answer.cjs", program, program, ""}, // not executable
+		{"process.cjs", program, program, ""}, // not executable
 	} {
 		t.Setenv(nodeVariable, test.before)
 		if t.Setenv(node, ""); filepath.Base(test.before) == "node.sh" {
@@ -84,5 +84,32 @@ func TestScript(t *testing.T) {
 	`)
 	if stdout, stderr := run("request\n"); stdout != "answer to request\n" || stderr != "printed\nthe end\n" {
 		t.Errorf("answered %q and printed %q", stdout, stderr)
+	}
+}
+
+// V8's compile cache goes by names, so the runtime's directory has the same name
+// at the next start, and another one only beside a process that has it.
+func TestDirectoryOfTheRuntime(t *testing.T) {
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not installed")
+	}
+	script := `
+		const fs = require('fs'), path = require('path');
+		const make = name => path.basename(fs.mkdtempSync(path.join(process.env.TMPDIR, name)));
+		console.log(make('jsii-kernel-'), make('jsii-kernel-'), make('other-') === 'other-0');`
+	run := func() string {
+		t.Helper()
+		cmd := exec.Command("node", "--require", "./process.cjs", "--eval", script)
+		cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "NODE_OPTIONS=")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	for range 2 {
+		if got := run(); got != "jsii-kernel-0 jsii-kernel-1 false" {
+			t.Errorf("the directories are %q", got)
+		}
 	}
 }

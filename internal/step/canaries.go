@@ -20,9 +20,9 @@ import (
 	"cutover/migration"
 )
 
-// Canaries returns the services that are compared with the monolith in a position:
-// those that a shift gives requests to or, after the switch, all. Its error says
-// that there are none, and what to do.
+// Canaries returns the services that are compared with the monolith in a position: those
+// with a shift above 0, or after the switch all services. If there are none, the error
+// says what to do.
 func Canaries(d config.Deployment, at Position) (services []config.Service, err error) {
 	for _, service := range d.Services {
 		if at.Phase == migration.Switched || at.Shift[service.Name] > 0 {
@@ -40,8 +40,7 @@ func Canaries(d config.Deployment, at Position) (services []config.Service, err 
 	return nil, fmt.Errorf("there is no canary in %s, %s has all of the traffic: begin one with `cutover phase next --canary %s=10` and deploy it", at, d.Monolith.Name, d.Services[0].Name)
 }
 
-// Percent is how much of its traffic a service has in a position in which it is
-// compared with the monolith.
+// Percent returns how much of its traffic a service gets, in a position with canaries.
 func (p Position) Percent(service string) float64 {
 	if p.Phase == migration.Switched {
 		return 100
@@ -49,18 +48,18 @@ func (p Position) Percent(service string) float64 {
 	return float64(p.Shift[service])
 }
 
-// Watched is a service on AWS and what is known of it.
+// Watched is a service on AWS, compared with the monolith.
 type Watched struct {
 	canary.Subject
 	Findings []canary.Finding
 	Alarms   []Alarm
 }
 
-// Alarm is the state of an alarm that compares a service with the monolith.
+// Alarm is an alarm that compares a service with the monolith, and its state.
 type Alarm struct {
 	Name  string `json:"name"`
 	State string `json:"state"` // OK, ALARM or INSUFFICIENT_DATA
-	// Reason is why it came into this state, in CloudWatch's words, and Since is when.
+	// Reason is why the alarm came into this state, in CloudWatch's words. Since is when.
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 
@@ -70,20 +69,20 @@ type Alarm struct {
 // group is a target group in the dimensions of a metric.
 type group struct{ balancer, target string }
 
-// Watcher asks AWS how the canaries of an environment do.
+// Watcher asks CloudWatch how the canaries of an environment do.
 type Watcher struct {
 	env        string
 	names      config.Settings // the prefix of the target groups' names
 	deployment config.Deployment
 	services   []config.Service
-	since      time.Time // when the canary began, zero if that is not known
+	since      time.Time // when the canary began; zero if unknown
 	cloudwatch *cloudwatch.Client
 	region     string
 }
 
-// NewWatcher returns one for some services of an environment whose target groups'
-// names have a prefix. What was measured before since is not looked at. Credentials
-// and region are found as by [Ask].
+// NewWatcher returns a watcher of some services of an environment. The prefix is that of
+// the names of its target groups. What was measured before since does not count.
+// Credentials and region are found as by [Ask].
 func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, services []config.Service, since time.Time, getenv func(string) string) (*Watcher, error) {
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -94,15 +93,15 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, se
 	return &Watcher{
 		env: env, names: config.Settings{NamePrefix: prefix}, deployment: d, services: services, since: since, region: account.Region,
 		cloudwatch: cloudwatch.NewFromConfig(account, func(o *cloudwatch.Options) {
-			// AWS takes several; emulators may lack the default, which is CBOR.
+			// AWS takes several protocols. Emulators may lack the default, CBOR.
 			o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
 		}),
 	}, nil
 }
 
-// Look returns what is known of the services now: their alarms, and what these
-// compare, in the last minutes that CloudWatch has. It fails if an alarm is missing,
-// or if AWS does not answer.
+// Look returns the services' alarms, and the figures that the alarms compare, of the last
+// minutes that CloudWatch has. Look fails if an alarm is missing, or if AWS does not
+// answer.
 func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -185,8 +184,8 @@ func (w *Watcher) failed(what, permission string, err error) error {
 	return fmt.Errorf("CloudWatch did not answer for the %s of %s in %s, which takes the permission cloudwatch:%s: %w", what, w.env, w.region, permission, err)
 }
 
-// pair finds out of a service's alarms which target groups they compare, the
-// service's own first.
+// pair returns the target groups that a service's alarms compare, the service's own
+// first.
 func (w *Watcher) pair(service config.Service, alarms []Alarm) (pair [2]group, err error) {
 	b := migration.Balancer{Name: service.LoadBalancer}
 	for i, of := range []string{service.Name, w.deployment.Monolith.Name} {
@@ -212,11 +211,11 @@ var metrics = []struct{ name, statistic string }{
 	{"RequestCount", "Sum"}, {"HTTPCode_Target_5XX_Count", "Sum"}, {"TargetResponseTime", "p99"}, {"UnHealthyHostCount", "Minimum"},
 }
 
-// lateness is for how long CloudWatch may have no figures of a minute yet.
+// lateness is how long CloudWatch may take to have the figures of a minute.
 const lateness = 3 * time.Minute
 
-// measure returns what CloudWatch has of the groups, by group and minute: of each
-// metric one number, in their order.
+// measure returns CloudWatch's figures of the groups, by group and minute. The figures
+// are in the order of the metrics.
 func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[group]map[time.Time][]float64, error) {
 	measured := map[group]map[time.Time][]float64{}
 	var queries []types.MetricDataQuery
@@ -274,9 +273,8 @@ func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[g
 	return measured, nil
 }
 
-// rounds are the last minutes that CloudWatch has anything of for either of two
-// groups, as far as they are not of before since. Of a count that is 0 it has
-// nothing.
+// rounds returns the last minutes of which CloudWatch has figures of either group. Minutes
+// before since do not count. CloudWatch has no figure for a count of 0.
 func rounds(measured map[group]map[time.Time][]float64, service, monolith group, since time.Time) []canary.Round {
 	var last time.Time
 	for _, g := range []group{service, monolith} {
@@ -306,9 +304,11 @@ func sample(figures []float64) (s canary.Sample) {
 	}
 }
 
-// told is a finding with what its alarm adds to it. One that went off means worse,
-// whatever the last figures are, unless that was before the canary began; one that
-// has not been evaluated yet leaves no room for a good one.
+// told returns a finding with what its alarm adds:
+//
+//   - An alarm that went off means worse, whatever the last figures are. An alarm that
+//     went off before the canary began does not count.
+//   - An alarm that has not been evaluated yet rules out a good finding.
 func (a Alarm) told(f canary.Finding, since time.Time) canary.Finding {
 	switch {
 	case f.State == canary.Worse:

@@ -17,31 +17,31 @@ import (
 	"cutover/migration"
 )
 
-// askTimeout bounds how long AWS is asked, credentials included: who wants to
-// know the phase should not have to wait for a network that is not there.
+// askTimeout is how long AWS may take to answer, credentials included. Without a
+// network nobody should wait long for the phase.
 const askTimeout = 10 * time.Second
 
-// Deployed is what an environment is in, as its SSM parameters tell.
+// Deployed is the state of an environment, as its SSM parameters tell.
 type Deployed struct {
 	// Region is the region that was asked.
 	Region string
-	// Exists is false if the environment was never deployed there, or not to its end.
+	// Exists is false if the environment was never deployed in the region, or not to
+	// the end.
 	Exists bool
-	// Reached is the state that was deployed last, and Begun the one that was
-	// begun last: another one while a deployment goes on or was interrupted.
+	// Reached is the state that was deployed last. Begun is the state that was begun
+	// last. They differ if a deployment goes on or was interrupted.
 	Reached, Begun migration.State
-	// Exact is false if there is no telling whether a shift is set and what was
-	// begun: with the gate off, only the phases are known and are the same.
+	// Exact is false if only the phase is known: with the gate off. Reached and Begun
+	// then have that phase, without a shift.
 	Exact bool
-	// Since is when the state was reached. A shift that replaces another one is no
-	// other state. Zero if AWS does not say.
+	// Since is when the state was reached, and zero if AWS does not say. If a shift
+	// replaces another shift, the state is the same.
 	Since time.Time
 }
 
-// Ask reads from AWS what an environment is in. Credentials and region are those
-// of the environment's variables or, through the AWS command line if there is
-// one, those of the profile. Its error says that AWS was not asked, or did not
-// answer, and why.
+// Ask reads the state of an environment from AWS. Credentials and region come from the
+// variables, or else from the profile, through the AWS command line. The error says why
+// AWS was not asked, or did not answer.
 func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -88,8 +88,8 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	return d, nil
 }
 
-// account returns whom to ask, and as whom. The service is the one that the
-// variable AWS_ENDPOINT_URL_SERVICE is for.
+// account returns the region, the endpoint and the credentials. The service is that of
+// the variable AWS_ENDPOINT_URL_<SERVICE>.
 func account(ctx context.Context, getenv func(string) string, service string) (aws.Config, error) {
 	first := func(names ...string) string {
 		i := slices.IndexFunc(names, func(name string) bool { return getenv(name) != "" })
@@ -102,7 +102,7 @@ func account(ctx context.Context, getenv func(string) string, service string) (a
 	if endpoint := first("AWS_ENDPOINT_URL_"+service, "AWS_ENDPOINT_URL"); endpoint != "" {
 		c.BaseEndpoint = aws.String(endpoint)
 	}
-	// The command line knows every kind of credentials that a profile may have.
+	// The AWS command line knows all kinds of credentials that a profile may have.
 	program, missing := exec.LookPath("aws")
 	if id, secret := getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"); id != "" && secret != "" {
 		c.Credentials = credentials.NewStaticCredentialsProvider(id, secret, getenv("AWS_SESSION_TOKEN"))

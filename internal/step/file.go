@@ -10,9 +10,9 @@ import (
 	"slices"
 )
 
-// File is a cdk.json and what is known of the place of two values in it.
+// File is a cdk.json, and the places of the phase and the shift in its text.
 type File struct {
-	// Context has the context's values as decoded by encoding/json.
+	// Context has the values of the context, as encoding/json decodes them.
 	Context map[string]any
 	// Text is the whole file.
 	Text []byte
@@ -21,8 +21,8 @@ type File struct {
 	members []member // of the context, in their order
 }
 
-// member is one member of a JSON object: where its key begins and where its
-// value begins and ends.
+// member is a member of a JSON object: the offsets of its key, and of the begin and
+// the end of its value.
 type member struct {
 	name            string
 	key, value, end int
@@ -61,7 +61,7 @@ func members(text []byte, offset int) ([]member, error) {
 	if token, err := decoder.Token(); err != nil {
 		return nil, err
 	} else if token != json.Delim('{') {
-		return nil, fmt.Errorf("%v is no JSON object", token)
+		return nil, fmt.Errorf("%v is not a JSON object", token)
 	}
 	var all []member
 	for decoder.More() {
@@ -97,12 +97,11 @@ func only(all []member, name string) (member, error) {
 	return all[i], nil
 }
 
-// Edit returns the text with another phase and shift, and every other byte as it
-// is. The empty shift is none.
+// Edit returns the text with another phase and shift. Every other byte stays the same.
+// An empty shift removes the shift.
 //
-// A shift that is not there yet is put behind the phase, on its line, and taken
-// from there again: so every step of a migration is a change of that one line.
-// One that stands on a line of its own keeps it, until it is removed.
+// A new shift comes after the phase, on the same line. So each step of a migration
+// changes that one line. A shift on a line of its own stays there until it is removed.
 func (f *File) Edit(phase, shift string) ([]byte, error) {
 	at, err := only(f.members, "phase")
 	if err != nil {
@@ -136,12 +135,12 @@ func (f *File) Edit(phase, shift string) ([]byte, error) {
 }
 
 func quote(text string) string {
-	quoted, _ := json.Marshal(text) // a string can always be
+	quoted, _ := json.Marshal(text) // never fails for a string
 	return string(quoted)
 }
 
-// Write puts another text in the place of the file, at once and with its mode:
-// whoever reads it meanwhile sees the old text or the new one.
+// Write replaces the text of the file at once and keeps its mode. A reader sees the old
+// text or the new text.
 func (f *File) Write(text []byte) (err error) {
 	path, err := filepath.EvalSymlinks(f.path)
 	if err != nil {

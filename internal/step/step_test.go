@@ -86,9 +86,9 @@ func TestSteps(t *testing.T) {
 
 		{from: at(migration.Parallel, "users=10"), canary: "users=10", want: "--canary: users=10 is set already"},
 		{from: at(migration.Monolith), canary: "users=10", want: "--canary: in monolith the microservices do not run yet: go to parallel and deploy that first"},
-		{from: at(migration.Switched), canary: "users=10", want: "--canary: in switched the microservices have all of their traffic: a canary has its place in parallel"},
+		{from: at(migration.Switched), canary: "users=10", want: "--canary: in switched the microservices have all of their traffic: a canary is for parallel"},
 		{from: at(migration.Parallel), canary: "api=10", want: `--canary: shift: there is no microservice "api": choose from users, threads`},
-		{from: at(migration.Parallel), canary: "users=-1", want: "--canary: shift: users=-1 is no percentage: use a whole number from 0 to 100"},
+		{from: at(migration.Parallel), canary: "users=-1", want: "--canary: shift: users=-1 is not a percentage: use a whole number from 0 to 100"},
 		{from: at(migration.Parallel), canary: "users=1,users=2", want: `--canary: shift: "users" is named twice in "users=1,users=2"`},
 		{from: at(migration.Parallel), canary: ",", want: "--canary: it names no service: give SERVICE=PERCENT, as in users=10"},
 	}
@@ -354,7 +354,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{`{"context": {}}`, `context: there is no "phase": put the line`},
 		{`{"context": {"phase": "monolith", "phase": "parallel"}}`, `context: "phase" is there twice: remove one`},
 		{`{"context": {"phase": "monolith"}, "context": {"phase": "parallel"}}`, `"context" is there twice`},
-		{`{"context": "phase"}`, "context: phase is no JSON object"},
+		{`{"context": "phase"}`, "context: phase is not a JSON object"},
 		{`{"context": {"phase": "monolith"`, "EOF"},
 		{`{"context": {"phase": "monolith",}}`, "invalid character"},
 		{``, "EOF"},

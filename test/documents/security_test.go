@@ -61,38 +61,40 @@ func TestSecurityDocument(t *testing.T) {
 // securityText is the document around the table.
 const securityText = `# Security controls
 
-<!-- Written by a test from the templates: change that test or the stacks, then run make golden. -->
+<!-- Written by a test from the templates. To change this page, change the test or the stacks, and run make golden. -->
 
-The %d controls of AWS Security Hub that apply to what is deployed here, in every phase of the migration. The default
-profile is a deployment as it comes, with %d exceptions; prod is an environment called ` + "`prod`" + ` with a certificate, which
-has none.
+The %d controls of AWS Security Hub that apply to this deployment, in every phase of the migration. The default profile is a
+deployment with the default settings. It has %d exceptions. Prod is an environment called ` + "`prod`" + ` with a certificate. It has
+none. [SECURITY.md](../SECURITY.md) says what is defended against what.
 
 | control | title | default | prod |
 |---|---|---|---|
 %s
-With ` + "`vpcId`" + ` the network is not deployed from here, and EC2.2 and EC2.6 are in the hands of those who made it.
+With ` + "`vpcId`" + ` you bring your own network, and EC2.2 and EC2.6 are up to you.
 
-What a control asks for is looked up in the synthesized templates, by [internal/analysis/controls](../internal/analysis/controls); where
-there is nothing to look at, it is not met. Every synthesis of the tests is also looked at by
-[cdk-nag](https://github.com/cdklabs/cdk-nag) with the AwsSolutions rules and by CDK's own validation, and every phase
-of both profiles by [cfn-lint](https://github.com/aws-cloudformation/cfn-lint). What one of them reports is met, or
-suppressed beside the resource, in ` + "`stacks/`" + `, with a reason that is in the template; a suppression that is not needed
-fails the tests.
+[internal/analysis/controls](../internal/analysis/controls) checks each control in the templates. If a control finds nothing
+to check, it is not met. Three other tools check the templates:
 
-## What the default profile gives up, and saves
+- [cdk-nag](https://github.com/cdklabs/cdk-nag) with the AwsSolutions rules, and CDK's own validation: in the tests' syntheses
+- [cfn-lint](https://github.com/aws-cloudformation/cfn-lint): every phase of both profiles
 
-An environment called ` + "`prod`" + ` has other defaults for these settings. Each can be set by itself, in every environment.
+Each finding is repaired, or suppressed beside the resource in ` + "`stacks/`" + `. The template has the reason. A suppression that is
+not needed fails the tests.
+
+## What the default profile gives up and saves
+
+An environment called ` + "`prod`" + ` has other defaults for these settings. You can set each of them in every environment.
 
 | setting | default | prod | without it | saves, a month |
 |---|---|---|---|---|
-| ` + "`certificateArn`" + ` | HTTP only | to be given; until then a warning | requests and answers can be read and changed on their way | nothing |
-| ` + "`accessLogs`" + ` | off | on | no line for a request that reached no service | storage: US$ 0.023 per GB |
+| ` + "`certificateArn`" + ` | HTTP only | you give it; until then a warning | others can read and change requests and answers on their way | nothing |
+| ` + "`accessLogs`" + ` | off | on | no log line for a request that reached no service | storage: US$ 0.023 per GB |
 | ` + "`deletionProtection`" + ` | off | on | one command deletes the load balancer and its address | nothing |
-| ` + "`natGateways`" + ` | 1 | one per zone | when the zone of the NAT gateway fails, instances of the others cannot pull images or write logs | US$ 36.50 for each NAT gateway and its address |
-| ` + "`alarms`" + ` | off | on | nobody is told when a service fails, or is worse than the monolith; a bad deployment is taken back only when its tasks do not start | US$ 5.70 with four services: 47 metrics and a key |
-| ` + "`logRetentionDays`" + ` | 30 | 365 | an inquiry sees a month | storage: US$ 0.03 per GB |
-| ` + "`removalPolicy`" + ` | destroy | retain | images and logs go with their stacks | storage of what is left |
+| ` + "`natGateways`" + ` | 1 | one per zone | if the zone of the NAT gateway fails, instances in the other zones cannot pull images or write logs | US$ 36.50 for each NAT gateway and its address |
+| ` + "`alarms`" + ` | off | on | nobody hears of a service that fails or is worse than the monolith; a bad deployment is rolled back only if its tasks do not start | US$ 5.70 with four services: 47 metrics and a key |
+| ` + "`logRetentionDays`" + ` | 30 | 365 | you can look back one month | storage: US$ 0.03 per GB |
+| ` + "`removalPolicy`" + ` | destroy | retain | images and logs go with their stacks | storage of images and logs |
 
 Prices are list prices in us-east-1 of November 2026. In two zones production costs US$ 42.20 a month more than the
-default profile, and what it stores.
+default profile, plus its storage.
 `

@@ -82,10 +82,11 @@ func TestLicences(t *testing.T) {
 	}
 	document := `# Licences
 
-Written by ` + "`make golden`" + `: everything that is linked into the services, the tool ` + "`cutover`" + ` and the CDK app, and the
-npm packages that the CDK command line and reviews run. Tests and benchmarks need more, which goes nowhere. A test fails when
-this list is not what is built, and when a licence is neither among
-` + strings.Join(allowed, ", ") + ` nor was read, which a note here says.
+Written by ` + "`make golden`" + `. The list has everything that is linked into the services, the tool ` + "`cutover`" + ` and the CDK app, and
+the npm packages that the CDK command line and reviews run. Tests and benchmarks need more packages, which are not shipped.
+
+A test fails if the list differs from the build, or if a licence needs reading. A licence is allowed if it is one of
+` + strings.Join(allowed, ", ") + `, or if somebody has read it and a note here says so.
 
 | dependency | version | licence | in |
 |---|---|---|---|

@@ -356,14 +356,18 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// The README's table and sentences say what the templates cost.
-func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
+// The document's table and sentences say what the templates cost, and the README has
+// the sum.
+func TestDocuments(t *testing.T) {
+	read := func(file string) string {
+		t.Helper()
+		text, err := os.ReadFile("../../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
 	}
-	_, section, _ := strings.Cut(string(text), "\n## What it costs\n")
-	section, _, _ = strings.Cut(section, "\n## ")
+	section := read("docs/cost.md")
 	estimates, err := Read(model.Read(golden.Read(t, "../../..", "monolith")))
 	if err != nil {
 		t.Fatal(err)
@@ -375,7 +379,10 @@ func TestReadme(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(estimates[0].Markdown(), table.String()); diff != "" {
-		t.Errorf("the table (-templates +README):\n%s", diff)
+		t.Errorf("the table (-templates +document):\n%s", diff)
+	}
+	if sum := estimates[0].Total.String() + " US$ a month"; !strings.Contains(read("README.md"), sum) {
+		t.Errorf("the README does not say %q", sum)
 	}
 	if !strings.Contains(section, About()) {
 		t.Errorf("it does not say %q", About())

@@ -45,7 +45,7 @@ func Document(dev, prod *Isolation, services []string) string {
 	for _, t := range dev.Trusts {
 		fmt.Fprintf(&b, "| %s | %s %s |\n", t.Role, strings.ToLower(t.Kind), code(t.Principals))
 	}
-	b.WriteString("\n## Who may connect to whom\n\nFrom the security groups; containers have their instance's.\n\n| from | to | ports |\n|---|---|---|\n")
+	b.WriteString("\n## Who may connect to whom\n\nThe table is from the security groups. A container has the security group of its instance.\n\n| from | to | ports |\n|---|---|---|\n")
 	for _, r := range dev.Reaches {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.To, r.Ports)
 	}
@@ -75,7 +75,7 @@ func more(b *strings.Builder, dev, prod *Isolation) {
 }
 
 func (i *Isolation) wildcards(b *strings.Builder) {
-	b.WriteString("\n`${…}` stands for a name that the deployment makes.\n\n## Wildcards\n\nAll of them, with what AWS offers no other way for.\n\n| actions | on | why |\n|---|---|---|\n")
+	b.WriteString("\n`${…}` stands for a name that the deployment creates.\n\n## Wildcards\n\nAll wildcards, each with the reason why AWS offers nothing narrower.\n\n| actions | on | why |\n|---|---|---|\n")
 	type wildcard struct{ actions, resources []string }
 	wildcards := map[string]*wildcard{}
 	for _, g := range i.Grants {
@@ -109,7 +109,7 @@ func (i *Isolation) wildcards(b *strings.Builder) {
 }
 
 func (i *Isolation) takenOver(b *strings.Builder, services []string) {
-	b.WriteString("\n## If a service is taken over\n\nWhat both roles of a service can do together, on everything that the templates have.\n\n")
+	b.WriteString("\n## If a service is taken over\n\nWhat both roles of a service can do together, on every resource of the templates.\n\n")
 	fmt.Fprintf(b, "| | %s |\n|---|%s\n", strings.Join(services, " | "), strings.Repeat("---|", len(services)))
 	nothing := map[string]int{}
 	for _, r := range i.Resources {
@@ -137,21 +137,24 @@ func (i *Isolation) takenOver(b *strings.Builder, services []string) {
 
 const head = `# Who may do what
 
-Written by ` + "`make golden`" + ` from the synthesized templates, read as if deployed to account %s in %s. A test
-fails when they differ, and when a phase of the migration grants anything else. [SECURITY.md](../SECURITY.md) says what
-follows from it.
+Written by ` + "`make golden`" + ` from the templates, as if they were deployed to account %s in %s. A test
+fails if this page differs from the templates, or if a phase of the migration grants anything else.
+[SECURITY.md](../SECURITY.md) says what follows.
 
 ## Grants
 
-This is all that the templates grant to anybody. An identity of a service is its task's role, which the container has, or
-its execution role, which the ECS agent uses to pull the image and to write the log. The task roles have no policy and
-so no line: a task may do nothing. Nor does a service that scales add a line: Application Auto Scaling sets its count with
-[a role of its own](https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-service-linked-roles.html),
-which AWS makes in the account and nobody else can assume.
+The table has all that the templates grant to anybody. A service has two identities:
+
+- The task role belongs to the container. The task roles have no policy and so no line: a task may do nothing.
+- The execution role belongs to the ECS agent, which pulls the image and writes the log with it.
+
+A service that scales adds no line. Application Auto Scaling sets its count with
+[a role of its own](https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-service-linked-roles.html).
+AWS makes this role in the account, and nobody else can assume it.
 
 `
 
 const tail = `
-On one instance there is no security group between two containers. The instances' user data keeps them apart, and from
-the instance and its metadata; ` + "`go test ./test/instance`" + ` runs it and tries.
+There is no security group between two containers on one instance. The instances' user data keeps containers apart from each
+other, from the instance and from its metadata. ` + "`go test ./test/instance`" + ` runs the user data and tests it.
 `

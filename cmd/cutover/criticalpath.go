@@ -10,25 +10,29 @@ import (
 	"cutover/internal/assembly"
 )
 
-func pathCommand(g *global) *cobra.Command {
+func criticalPathCommand(g *global) *cobra.Command {
 	var from source
 	var base string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "path",
-		Short: "Show what a deployment has to wait for",
-		Long: `Path shows from the templates which resources a deployment touches, which of them
-wait for one another, and the longest chain among them, beside what it would be one
-after the other. Stacks of one turn deploy side by side, as many as
-"cdk deploy --concurrency" says.
+		Use:     "critical-path",
+		Aliases: []string{"path"}, // its name before "path" meant the path of a URL alone
+		Short:   "Show what a deployment has to wait for",
+		Long: `Critical-path reads from the templates:
 
-Seconds are only those that the templates choose, such as health checks and how long a
-task has to stop, and at most. How long AWS takes for a step nobody knows before.
+  - which resources a deployment creates, updates and deletes
+  - which of these steps wait for each other
+  - the longest chain of such steps, beside all steps one after the other
 
-With --base it is an update of another assembly, else a first deployment.`,
-		Example: `  cutover path
-  cutover path --app cdk.out --base ../main/cdk.out
-  cutover path --base cdk.out --phase switched`,
+Stacks of one turn deploy side by side, up to the number in "cdk deploy --concurrency".
+
+SECONDS has only the times that the templates choose, such as health checks and stop
+timeouts. The times are upper bounds. How long AWS takes for a step is not known.
+
+Without --base the deployment is a first one. With --base it updates that assembly.`,
+		Example: `  cutover critical-path
+  cutover critical-path --app cdk.out --base ../main/cdk.out
+  cutover critical-path --base cdk.out --phase switched`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := from.assembly(cmd.Context(), g)
@@ -53,18 +57,18 @@ With --base it is an update of another assembly, else a first deployment.`,
 				return printJSON(cmd.OutOrStdout(), path)
 			}
 			v := newView(cmd.OutOrStdout(), g)
-			v.print(v.path(path))
+			v.print(v.criticalPath(path))
 			return nil
 		},
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&base, "base", "", "directory of the assembly that is deployed (default none: a first deployment)")
+	cmd.Flags().StringVar(&base, "base", "", "assembly that is deployed (default none: a first deployment)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// path is what a deployment waits for.
-func (v *view) path(p *criticalpath.Path) string {
+// criticalPath shows what a deployment waits for.
+func (v *view) criticalPath(p *criticalpath.Path) string {
 	var b strings.Builder
 	rows := [][]string{{"TURN", "STACK", "RESOURCES", "STEPS", "CHAIN", "SECONDS", "WAITS FOR (VALUES IT READS)"}}
 	var rest []string
@@ -116,7 +120,7 @@ func (v *view) path(p *criticalpath.Path) string {
 	return b.String()
 }
 
-// touched is what is done to a stack's resources.
+// touched counts what happens to a stack's resources.
 func touched(s criticalpath.Stack) string {
 	var parts []string
 	for _, part := range []struct {
@@ -130,7 +134,7 @@ func touched(s criticalpath.Stack) string {
 	return strings.Join(parts, ", ")
 }
 
-// needs are the stacks that a stack waits for.
+// needs lists the stacks that a stack waits for.
 func needs(s criticalpath.Stack) string {
 	var parts []string
 	for _, need := range s.Needs {

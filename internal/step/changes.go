@@ -1,0 +1,109 @@
+package step
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/config"
+	"cutover/migration"
+)
+
+// Changes says in words what the deployment of a position does after that of
+// another, a line each: which services start, scale and stop, where the paths go,
+// and what is dropped. The deployment is one that [ReadContext] has filled in.
+func Changes(d config.Deployment, from, to Position) []string {
+	before := d.Plan(config.Settings{Phase: from.Phase, Shift: from.Shift})
+	after := d.Plan(config.Settings{Phase: to.Phase, Shift: to.Shift})
+	askedBefore, askedAfter := asked(d, before), asked(d, after)
+	var lines []string
+	for _, service := range d.All() {
+		if was, is := before.Tasks[service.Name], after.Tasks[service.Name]; was != is {
+			lines = append(lines, service.Name+" "+runs(was, is, askedAfter[service.Name]))
+		}
+	}
+	for _, service := range d.Services {
+		was, is := before.At(service.LoadBalancer), after.At(service.LoadBalancer)
+		for _, path := range service.Paths {
+			what := path + at(service.LoadBalancer)
+			if line := goes(what, is.Answers(path)); line != goes(what, was.Answers(path)) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	for i, b := range after.Balancers {
+		if !slices.Equal(before.Balancers[i].Default, b.Default) {
+			targets := slices.DeleteFunc(slices.Clone(b.Default), func(t migration.Target) bool { return t.Weight == 0 })
+			lines = append(lines, goes("everything else"+at(b.Name), targets))
+		}
+	}
+	for _, service := range d.All() {
+		if askedBefore[service.Name] && !askedAfter[service.Name] && after.Tasks[service.Name].Count > 0 {
+			lines = append(lines, fmt.Sprintf("%s gets nothing any more, and goes on running", service.Name))
+		}
+	}
+	return lines
+}
+
+// asked returns the services that get requests, by name.
+func asked(d config.Deployment, p migration.Plan) map[string]bool {
+	names := map[string]bool{}
+	add := func(targets []migration.Target) {
+		for _, target := range targets {
+			names[target.Group] = names[target.Group] || target.Weight > 0
+		}
+	}
+	for _, b := range p.Balancers {
+		add(b.Default)
+	}
+	for _, service := range d.Services {
+		for _, path := range service.Paths {
+			add(p.At(service.LoadBalancer).Answers(path))
+		}
+	}
+	return names
+}
+
+// runs says what a service does whose tasks change.
+func runs(was, is migration.Tasks, asked bool) string {
+	switch {
+	case was.Count == 0 && asked:
+		return "starts, with " + tasks(is.Count)
+	case was.Count == 0:
+		return fmt.Sprintf("starts, with %s, and gets no requests yet", tasks(is.Count))
+	case is.Count == 0:
+		return "stops; its service stays, without tasks"
+	case is.Kept:
+		return fmt.Sprintf("scales, from %d to %s", is.Count, tasks(is.Max))
+	}
+	return fmt.Sprintf("runs %s, however many it has been scaled to", tasks(is.Count))
+}
+
+func tasks(n int) string {
+	if n == 1 {
+		return "1 task"
+	}
+	return fmt.Sprintf("%d tasks", n)
+}
+
+func at(balancer string) string {
+	if balancer == "" {
+		return ""
+	}
+	return " at " + balancer
+}
+
+// goes says where requests go.
+func goes(what string, targets []migration.Target) string {
+	if len(targets) == 1 {
+		if targets[0].Group == migration.DropGroup {
+			return what + " is answered with 503"
+		}
+		return what + " goes to " + targets[0].Group
+	}
+	var parts []string
+	for _, target := range targets { // of a shift, whose weights add up to 100
+		parts = append(parts, fmt.Sprintf("%d %% to %s", target.Weight, target.Group))
+	}
+	return what + " goes " + strings.Join(parts, " and ")
+}
