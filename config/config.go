@@ -4,6 +4,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,20 +90,12 @@ func (s Service) peak() int { return max(s.Tasks, s.MaxTasks) }
 
 // withDefaults fills in what was left out.
 func (s Service) withDefaults() Service {
-	if s.Dir == "" {
-		s.Dir = "services/" + s.Name
-	}
-	if s.CPU == 0 {
-		s.CPU = 256
-	}
-	if s.MemoryReservationMiB == 0 {
-		s.MemoryReservationMiB = 256
-	}
-	if s.Tasks == 0 {
-		s.Tasks = 1
-	}
-	if s.MaxTasks != 0 && s.TargetCPUPercent == 0 {
-		s.TargetCPUPercent = 60
+	s.Dir = cmp.Or(s.Dir, "services/"+s.Name)
+	s.CPU = cmp.Or(s.CPU, 256)
+	s.MemoryReservationMiB = cmp.Or(s.MemoryReservationMiB, 256)
+	s.Tasks = cmp.Or(s.Tasks, 1)
+	if s.MaxTasks != 0 {
+		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
 	}
 	return s
 }
@@ -166,6 +159,11 @@ type Settings struct {
 	// Account and Region come from the CDK command line. Only the lookup of an
 	// existing VPC needs them.
 	Account, Region string
+}
+
+// State returns what the interlock knows of the settings.
+func (s Settings) State() migration.State {
+	return migration.State{Phase: s.Phase, Shift: len(s.Shift) > 0}
 }
 
 // Production reports whether the environment is called prod: its users are real.

@@ -19,40 +19,40 @@ import "slices"
 // the microservices. They must run before the shift, and until it is taken back.
 const shiftState = "shift"
 
-// Claims returns the states that a deployment claims.
-func Claims(phase Phase, shift map[string]int) []string {
-	if len(shift) > 0 {
-		return []string{phase.String(), shiftState}
-	}
-	return []string{phase.String()}
-}
-
-// Blocks returns the states that must not follow, sorted.
-//
-// No state blocks a state that it may follow itself. So the names never clash: a
-// deployment never blocks what the deployment before has claimed.
-func Blocks(phase Phase, shift map[string]int) []string {
-	var states []string
-	for _, p := range Phases() {
-		if p < phase-1 || p > phase+1 {
-			states = append(states, p.String())
-		}
-	}
-	if len(shift) > 0 {
-		states = append(states, Monolith.String())
-	}
-	if phase == Monolith || phase == Retired {
-		states = append(states, shiftState)
-	}
-	slices.Sort(states)
-	return states
-}
-
 // State is what the interlock knows of a deployment: its phase, and whether a shift is
 // set.
 type State struct {
 	Phase Phase
 	Shift bool
+}
+
+// Claims returns the names that a deployment of the state claims.
+func (s State) Claims() []string {
+	if s.Shift {
+		return []string{s.Phase.String(), shiftState}
+	}
+	return []string{s.Phase.String()}
+}
+
+// Blocks returns the names of the states that must not follow, sorted.
+//
+// No state blocks a state that it may follow itself. So the names never clash: a
+// deployment never blocks what the deployment before has claimed.
+func (s State) Blocks() []string {
+	var names []string
+	for _, p := range Phases() {
+		if p < s.Phase-1 || p > s.Phase+1 {
+			names = append(names, p.String())
+		}
+	}
+	if s.Shift {
+		names = append(names, Monolith.String())
+	}
+	if s.Phase == Monolith || s.Phase == Retired {
+		names = append(names, shiftState)
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (s State) String() string {
@@ -67,22 +67,12 @@ func States() []State {
 	return []State{{Phase: Monolith}, {Phase: Parallel}, {Phase: Parallel, Shift: true}, {Phase: Switched}, {Phase: Retired}}
 }
 
-// names returns what the state claims or blocks.
-func (s State) names(of func(Phase, map[string]int) []string) []string {
-	var shift map[string]int
-	if s.Shift {
-		shift = map[string]int{"": 0}
-	}
-	return of(s.Phase, shift)
-}
-
-// Names returns the states that may be claimed or blocked.
+// Names returns the names that may be claimed or blocked.
 func Names() []string { return append(PhaseNames(), shiftState) }
 
 // Follows reports whether the interlock lets a state be deployed after another.
 func Follows(after, next State) bool {
-	blocked := after.names(Blocks)
-	return !slices.ContainsFunc(next.names(Claims), func(claim string) bool { return slices.Contains(blocked, claim) })
+	return !slices.ContainsFunc(next.Claims(), func(claim string) bool { return slices.Contains(after.Blocks(), claim) })
 }
 
 // Deployed returns the state that was reached last and the state that was begun last.
@@ -93,12 +83,9 @@ func Follows(after, next State) bool {
 func Deployed(phase Phase, held []string) (reached, begun State, ok bool) {
 	held = slices.Sorted(slices.Values(held))
 	for _, reached := range States() {
-		if reached.Phase != phase {
-			continue
-		}
-		blocked := reached.names(Blocks)
 		for _, begun := range States() {
-			if Follows(reached, begun) && slices.Equal(slices.Sorted(slices.Values(append(begun.names(Claims), blocked...))), held) {
+			names := slices.Sorted(slices.Values(append(begun.Claims(), reached.Blocks()...)))
+			if reached.Phase == phase && Follows(reached, begun) && slices.Equal(names, held) {
 				return reached, begun, true
 			}
 		}

@@ -31,17 +31,21 @@ All other costs are shared. With --base it shows the difference to another assem
   cutover cost --app cdk.out --base ../main/cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := from.assembly(cmd.Context(), g)
+			to, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
 			}
-			estimates, err := estimate(dir)
+			estimates, err := cost.Read(model.Read(to))
 			if err != nil {
 				return err
 			}
 			v := newView(cmd.OutOrStdout(), g)
 			if base != "" {
-				before, err := estimate(base)
+				other, err := assembly.Read(base)
+				if err != nil {
+					return err
+				}
+				before, err := cost.Read(model.Read(other))
 				if err != nil {
 					return err
 				}
@@ -67,14 +71,6 @@ All other costs are shared. With --base it shows the difference to another assem
 	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print tables for a review")
 	cmd.MarkFlagsMutuallyExclusive("json", "markdown")
 	return cmd
-}
-
-func estimate(dir string) ([]cost.Estimate, error) {
-	a, err := assembly.Read(dir)
-	if err != nil {
-		return nil, err
-	}
-	return cost.Read(model.Read(a))
 }
 
 // estimate is what an environment costs.

@@ -35,11 +35,7 @@ Without --base the deployment is a first one. With --base it updates that assemb
   cutover critical-path --base cdk.out --phase switched`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := from.assembly(cmd.Context(), g)
-			if err != nil {
-				return err
-			}
-			to, err := assembly.Read(dir)
+			to, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
 			}
@@ -77,7 +73,11 @@ func (v *view) criticalPath(p *criticalpath.Path) string {
 			rest = append(rest, s.Name)
 			continue
 		}
-		rows = append(rows, []string{fmt.Sprint(s.Turn), s.Name, touched(s), fmt.Sprint(s.All.Steps), fmt.Sprint(s.Alone.Steps), seconds(s.Alone.Seconds), needs(s)})
+		var needs []string
+		for _, need := range s.Needs {
+			needs = append(needs, fmt.Sprintf("%s (%d)", need.Stack, need.Values))
+		}
+		rows = append(rows, []string{fmt.Sprint(s.Turn), s.Name, touched(s), fmt.Sprint(s.All.Steps), fmt.Sprint(s.Alone.Steps), seconds(s.Alone.Seconds), strings.Join(needs, ", ")})
 	}
 	if len(rows) == 1 {
 		return "Nothing changes."
@@ -130,15 +130,6 @@ func touched(s criticalpath.Stack) string {
 		if part.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
 		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// needs lists the stacks that a stack waits for.
-func needs(s criticalpath.Stack) string {
-	var parts []string
-	for _, need := range s.Needs {
-		parts = append(parts, fmt.Sprintf("%s (%d)", need.Stack, need.Values))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/analysis/diagram"
-	"cutover/internal/assembly"
 )
 
 func diagramCommand(g *global) *cobra.Command {
@@ -25,11 +24,7 @@ file, in a block that begins with ` + "```mermaid" + `.`,
   cutover diagram --stacks --app cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := from.assembly(cmd.Context(), g)
-			if err != nil {
-				return err
-			}
-			a, err := assembly.Read(dir)
+			a, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
 			}

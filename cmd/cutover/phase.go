@@ -267,8 +267,7 @@ func committed(ctx context.Context) (unknown string, err error) {
 
 // changes lists what a step does.
 func (p *phase) changes(to step.Position) string {
-	lines := step.Changes(p.deployment, p.from, to)
-	return "  " + strings.Join(lines, "\n  ") + "\n"
+	return "  " + strings.Join(step.Changes(p.deployment, p.from, to), "\n  ") + "\n"
 }
 
 // text returns the report for people.
@@ -311,29 +310,24 @@ func (p *phase) text(v *view) string {
 			fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
 		}
 	}
-	show := func(command string, to step.Position, err error) {
+	does := func(to step.Position, err error) string {
 		if err != nil {
-			fmt.Fprintf(&b, "\n%s phase %s: %v.\n", v.program, command, err)
-			return
+			return fmt.Sprintf("%v.\n", err)
 		}
-		fmt.Fprintf(&b, "\n%s phase %s: to %s\n%s", v.program, command, to, p.changes(to))
+		return fmt.Sprintf("to %s\n%s", to, p.changes(to))
 	}
-	to, err := step.Next(p.deployment, p.from, "")
-	show("next", to, err)
-	to, err = step.Back(p.from)
-	show("back", to, err)
+	fmt.Fprintf(&b, "\n%s phase next: %s", v.program, does(step.Next(p.deployment, p.from, "")))
+	fmt.Fprintf(&b, "\n%s phase back: %s", v.program, does(step.Back(p.from)))
 	return b.String()
-}
-
-// stepJSON is a step as JSON.
-type stepJSON struct {
-	Phase   string         `json:"phase"`
-	Shift   map[string]int `json:"shift,omitempty"`
-	Changes []string       `json:"changes"`
 }
 
 // json returns the report for programs.
 func (p *phase) json() any {
+	type stepJSON struct {
+		Phase   string         `json:"phase"`
+		Shift   map[string]int `json:"shift,omitempty"`
+		Changes []string       `json:"changes"`
+	}
 	type deployed struct {
 		Region string `json:"region"`
 		Phase  string `json:"phase,omitempty"` // empty if nothing is deployed
@@ -363,11 +357,12 @@ func (p *phase) json() any {
 			report.Deployed.Shift = &p.deployed.Reached.Shift
 		}
 	}
-	if to, err := step.Next(p.deployment, p.from, ""); err == nil {
-		report.Next = &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
+	taken := func(to step.Position, err error) *stepJSON {
+		if err != nil {
+			return nil
+		}
+		return &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
 	}
-	if to, err := step.Back(p.from); err == nil {
-		report.Back = &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
-	}
+	report.Next, report.Back = taken(step.Next(p.deployment, p.from, "")), taken(step.Back(p.from))
 	return report
 }

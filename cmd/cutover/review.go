@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -270,19 +271,13 @@ func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err erro
 	}
 	named, err := git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", o.base+"^{commit}")
 	if err != nil {
-		if ctx.Err() != nil {
-			return "", "", ctx.Err()
-		}
-		return "", "", fmt.Errorf("--base %s: git knows no such commit, branch or tag: name another one, or fetch it with `git fetch origin`", o.base)
+		return "", "", cmp.Or(ctx.Err(), fmt.Errorf("--base %s: git knows no such commit, branch or tag: name another one, or fetch it with `git fetch origin`", o.base))
 	}
 	// Later commits of the other branch are not part of this change.
 	if commit, err = git(ctx, "merge-base", named, "HEAD"); err != nil {
-		if ctx.Err() != nil {
-			return "", "", ctx.Err()
-		}
-		return "", "", fmt.Errorf("--base %s: it has no commit in common with HEAD, or the clone is not deep enough to have it: `git fetch --unshallow`", o.base)
+		err = cmp.Or(ctx.Err(), fmt.Errorf("--base %s: it has no commit in common with HEAD, or the clone is not deep enough to have it: `git fetch --unshallow`", o.base))
 	}
-	return prefix, commit, nil
+	return prefix, commit, err
 }
 
 // named returns a commit's abbreviated id, and the id with the subject as Markdown.
@@ -318,19 +313,15 @@ func uncommitted(ctx context.Context) ([]string, error) {
 
 // git runs git and returns its output, without the end of the line.
 func git(ctx context.Context, args ...string) (string, error) {
+	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, "git", args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		if text := strings.TrimSpace(stderr.String()); text != "" {
-			return "", fmt.Errorf("git %s: %s", args[0], strings.TrimPrefix(text, "fatal: "))
-		}
-		return "", fmt.Errorf("git %s: %w", args[0], err)
+	cmd.Stderr = &stderr
+	output, err := cmd.Output()
+	if err != nil {
+		text := strings.TrimPrefix(strings.TrimSpace(stderr.String()), "fatal: ")
+		return "", cmp.Or(ctx.Err(), fmt.Errorf("git %s: %s", args[0], cmp.Or(text, err.Error())))
 	}
-	return strings.TrimSuffix(stdout.String(), "\n"), nil
+	return strings.TrimSuffix(string(output), "\n"), nil
 }
 
 // checkout checks a commit out to a directory of its own. The directory is always the
@@ -346,13 +337,8 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		// Remove the worktree after Ctrl-C, too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		// Remove the worktree, remains of a broken one, and git's record of it.
-		_, refused := git(ctx, "worktree", "remove", "--force", tree)
 		if err := os.RemoveAll(tree); err != nil {
 			return err
-		}
-		if refused == nil {
-			return nil
 		}
 		_, err := git(ctx, "worktree", "prune")
 		return err
@@ -391,22 +377,17 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 // locks the same packages.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
-	of := func(s *side) []byte {
-		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a lock file there is nothing to install
-		return text
-	}
-	locked := of(base)
-	if locked == nil || bytes.Equal(locked, of(head)) {
+	locked, err := os.ReadFile(filepath.Join(base.dir, lock))
+	same, _ := os.ReadFile(filepath.Join(head.dir, lock))
+	if err != nil || bytes.Equal(locked, same) { // without a lock file there is nothing to install
 		return head.cdk, nil
 	}
 	o.progress("base: installing its npm packages, which differ from the head's")
 	cmd := exec.CommandContext(ctx, "npm", "ci")
 	cmd.Dir = base.dir
 	cmd.WaitDelay = 5 * time.Second
-	if output, err := cmd.CombinedOutput(); ctx.Err() != nil {
-		return "", ctx.Err()
-	} else if err != nil {
-		return "", fmt.Errorf("npm ci in the base: %w\n%s", err, output)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", cmp.Or(ctx.Err(), fmt.Errorf("npm ci in the base: %w\n%s", err, output))
 	}
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }

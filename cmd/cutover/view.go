@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -20,6 +20,7 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/ecs"
 	"cutover/internal/rehearsal"
+	"cutover/internal/step"
 )
 
 // view writes for people. On a terminal it redraws in place, and uses colours unless
@@ -173,15 +174,11 @@ func (v *view) services(s local.Status, room int) string {
 		for _, task := range tasks {
 			row := append(first, short(task.ID), string(task.LastStatus), string(task.Health))
 			for i, group := range slices.Sorted(maps.Keys(task.Targets)) {
-				state := states[group][task.ID]
-				if state == "" {
-					state = string(task.Targets[group])
-				}
 				if i > 0 { // at another load balancer
 					rows = append(rows, row)
 					row = []string{"", "", "", "", ""}
 				}
-				row = append(row, names[group], state)
+				row = append(row, names[group], cmp.Or(states[group][task.ID], string(task.Targets[group])))
 			}
 			rows = append(rows, row)
 			first = []string{"", ""}
@@ -199,28 +196,16 @@ func (v *view) services(s local.Status, room int) string {
 	if room == 0 || len(rows) <= room {
 		return v.table(rows)
 	}
-	services := slices.Clone(s.Services)
-	slices.SortStableFunc(services, func(a, b ecs.ServiceStatus) int {
-		switch {
-		case a.Steady == b.Steady:
-			return 0
-		case b.Steady:
-			return -1
-		}
-		return 1
-	})
+	unsteady := slices.DeleteFunc(slices.Clone(s.Services), func(s ecs.ServiceStatus) bool { return s.Steady })
+	steady := slices.DeleteFunc(slices.Clone(s.Services), func(s ecs.ServiceStatus) bool { return !s.Steady })
+	services, shown := append(unsteady, steady...), 0
 	rows = [][]string{head}
-	for len(services) > 0 && len(rows)+len(of(services[0])) < room {
-		rows = append(rows, of(services[0])...)
-		services = services[1:]
+	for shown < len(services) && len(rows)+len(of(services[shown])) < room {
+		rows = append(rows, of(services[shown])...)
+		shown++
 	}
-	steady := 0
-	for _, service := range services {
-		if service.Steady {
-			steady++
-		}
-	}
-	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", len(services), steady)
+	more := len(services) - shown
+	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", more, min(more, len(steady)))
 }
 
 // scaling returns the table of services that scale: their bounds, the last
@@ -265,11 +250,7 @@ func (v *view) status(s local.Status, room int) string {
 func (v *view) listeners(s local.Status, brief bool) string {
 	var b strings.Builder
 	for _, listener := range s.Listeners {
-		url := listener.URL
-		if url == "" {
-			url = "not yet"
-		}
-		fmt.Fprintf(&b, "%s at %s\n", listenerName(s, listener), url)
+		fmt.Fprintf(&b, "%s at %s\n", listenerName(s, listener), cmp.Or(listener.URL, "not yet"))
 		if n := len(listener.Rules); brief && n > 1 {
 			fmt.Fprintf(&b, "  %d rules; default %s\n\n", n-1, listener.Rules[n-1].Action)
 			continue
@@ -329,7 +310,7 @@ func (v *view) summary(s local.Status, detached bool) {
 		}
 	}
 	fmt.Fprintf(&b, "\nTry\n  curl %s\n  %s routes %s\n", try, v.program, path)
-	if hasPhases() {
+	if _, err := step.ReadFile(cdkFile); err == nil { // the app has phases
 		fmt.Fprintf(&b, "  %s deploy --phase parallel\n", v.program)
 	}
 	fmt.Fprintf(&b, "  %s status --watch\n  %[1]s logs -f\n", v.program)
@@ -339,13 +320,6 @@ func (v *view) summary(s local.Status, detached bool) {
 		b.WriteString("\nCtrl-C stops it.\n")
 	}
 	v.print(b.String())
-}
-
-// hasPhases tells whether the app in the working directory has phases.
-func hasPhases() bool {
-	text, err := os.ReadFile("cdk.json")
-	var app struct{ Context map[string]any }
-	return err == nil && json.Unmarshal(text, &app) == nil && app.Context["phase"] != nil
 }
 
 // example returns a path that a rule of the listener matches by the path alone. It
@@ -371,15 +345,12 @@ func example(l local.ListenerStatus) string {
 // route returns one answer of "cutover routes".
 func (v *view) route(r local.Route) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s → %s\n%s", r.Request, v.paint(color.Bold, r.Action), indent(r.Explanation))
+	why := strings.ReplaceAll(strings.TrimSpace(r.Explanation), "\n", "\n  ")
+	fmt.Fprintf(&b, "%s → %s\n  %s", r.Request, v.paint(color.Bold, r.Action), why)
 	for _, target := range r.Targets {
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(target.State))
 	}
 	return b.String() + "\n"
-}
-
-func indent(text string) string {
-	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }
 
 func (v *view) logLine(line ecs.LogLine) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,10 +124,8 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	}
 	var w *watched
 	for told := ""; ; {
-		if w, err = look(ctx); ctx.Err() != nil {
-			return ctx.Err()
-		} else if err != nil {
-			return err
+		if w, err = look(ctx); err != nil {
+			return cmp.Or(ctx.Err(), err)
 		}
 		if w.Verdict != canary.Wait || !time.Now().Add(every).Before(deadline) {
 			break
@@ -355,19 +354,18 @@ func (v *view) compared(w *watched) string {
 		rows = append(rows, cells)
 	}
 	for i, s := range w.Services {
-		last, next := latest(s.Rounds), (*canary.Round)(nil)
-		if i+1 < len(w.Services) {
-			next = latest(w.Services[i+1].Rounds)
-		}
-		traffic := fmt.Sprintf("%g %%", s.Percent)
+		last, traffic := latest(s.Rounds), fmt.Sprintf("%g %%", s.Percent)
 		if last == nil {
 			row(s.Service, traffic, nil, s.Findings)
 			continue
 		}
 		row(s.Service, traffic, &last.Service, s.Findings)
-		if next == nil || next.Monolith != last.Monolith { // once for each load balancer
-			row(w.Monolith, "", &last.Monolith, nil)
+		if i+1 < len(w.Services) { // the monolith once for each load balancer
+			if next := latest(w.Services[i+1].Rounds); next != nil && next.Monolith == last.Monolith {
+				continue
+			}
 		}
+		row(w.Monolith, "", &last.Monolith, nil)
 	}
 	b.WriteString(v.states(align(rows)) + "\n")
 	return b.String()

@@ -190,8 +190,8 @@ func (b *builder) build(ctx context.Context) error {
 	}
 	var stale []Service
 	for _, s := range b.services {
-		inputs[s.Name] = digest(inputs[s.Name], recipes[s.Name])
-		if !b.upToDate(s, string(inputs[s.Name])) {
+		inputs[s.Name] = digest([]byte(inputs[s.Name]), recipes[s.Name])
+		if !b.upToDate(s, inputs[s.Name]) {
 			stale = append(stale, s)
 		}
 	}
@@ -235,7 +235,7 @@ func (b *builder) recipes() (map[string][]byte, error) {
 }
 
 // linkAll links the services and writes their contexts.
-func (b *builder) linkAll(ctx context.Context, services []Service, inputs, recipes map[string][]byte) error {
+func (b *builder) linkAll(ctx context.Context, services []Service, inputs map[string]string, recipes map[string][]byte) error {
 	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return fmt.Errorf("images: the output directory cannot be made: %w", err)
 	}
@@ -263,7 +263,7 @@ func (b *builder) linkAll(ctx context.Context, services []Service, inputs, recip
 			binary, errs[i] = b.link(ctx, dir, filepath.Join(work, fmt.Sprint("link-", i)))
 			for _, s := range programs[dir] {
 				if errs[i] == nil {
-					errs[i] = b.buildOne(s, filepath.Join(work, s.Name), binary, recipes[s.Name], string(inputs[s.Name]))
+					errs[i] = b.buildOne(s, work, binary, recipes[s.Name], inputs[s.Name])
 				}
 			}
 			return nil

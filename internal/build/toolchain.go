@@ -105,7 +105,7 @@ type goModule struct {
 // compile brings the build cache up to date. It returns a hash of everything that decides
 // a service's binary, by name of the service. The hash is of the compiled packages, not of
 // their source: an edit that changes no compiled package needs no link.
-func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
+func (b *builder) compile(ctx context.Context) (map[string]string, error) {
 	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Name,BuildID,DepOnly,Deps,DefaultGODEBUG,Module"}, compileFlags...)
 	for _, s := range b.services {
 		args = append(args, "./"+path.Clean(s.Dir))
@@ -129,7 +129,7 @@ func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 		}
 	}
 
-	inputs := make(map[string][]byte, len(b.services))
+	inputs := make(map[string]string, len(b.services))
 	var errs []error
 	for _, s := range b.services {
 		main, ok := mains[path.Clean(s.Dir)]

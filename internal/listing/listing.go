@@ -25,6 +25,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -87,13 +88,10 @@ func (l List) Changed(root string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list of services: %w", err)
 	}
-	if now == nil {
-		return "", nil
-	}
 	// What was removed comes last: a file that is no longer imported is one of them.
 	names := append(slices.Sorted(maps.Keys(now)), slices.Sorted(maps.Keys(l.Sources))...)
 	for _, name := range names {
-		if now[name] != l.Sources[name] {
+		if now != nil && now[name] != l.Sources[name] {
 			return name, nil
 		}
 	}
@@ -121,20 +119,19 @@ func sources(root string) (map[string]string, error) {
 	found := map[string]string{}
 	dirs := []string{"."}
 	for i := 0; i < len(dirs); i++ {
-		entries, err := os.ReadDir(filepath.Join(root, dirs[i]))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a text that is no import
+		names, err := fs.Glob(os.DirFS(root), path.Join(dirs[i], "*.go")) // none for a text that is no import
+		if err != nil {
 			return nil, err
 		}
-		for _, entry := range entries {
-			if name := entry.Name(); !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
 				continue
 			}
-			name := filepath.Join(dirs[i], entry.Name())
 			text, err := os.ReadFile(filepath.Join(root, name))
 			if err != nil {
 				return nil, err
 			}
-			found[filepath.ToSlash(name)] = fmt.Sprintf("%x", sha256.Sum256(text))
+			found[name] = fmt.Sprintf("%x", sha256.Sum256(text))
 			for _, match := range imported.FindAllSubmatch(text, -1) {
 				if dir := string(match[1]); dir != "stacks" && !slices.Contains(dirs, dir) {
 					dirs = append(dirs, dir)

@@ -72,35 +72,24 @@ type pair struct {
 // canaries are the canaries at one listener. Its load balancer has one target group
 // of the monolith.
 func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
-	var shifted, switched []pair
+	var pairs []pair
 	group, left := "", 0.0
 	for _, rule := range listener.Rules {
-		shares := slices.ContainsFunc(rule.Action.Forward, func(w model.Weighted) bool {
+		shared := slices.ContainsFunc(rule.Action.Forward, func(w model.Weighted) bool {
 			return r.ServiceName(w.TargetGroup.Key()) == monolith
 		})
 		for _, w := range rule.Action.Forward {
 			key := w.TargetGroup.Key()
-			name := r.ServiceName(key)
-			switch {
+			switch name := r.ServiceName(key); {
 			case name == monolith:
 				group, left = key, left+w.Share
-			case w.Share == 0 || r.services.ServiceName(key) == "":
-			default:
-				p := pair{Canary: Canary{Service: name, Percent: 100 * w.Share}, group: key}
-				if shares {
-					shifted = append(shifted, p)
-				} else {
-					p.Switched = true
-					switched = append(switched, p)
-				}
+			case w.Share > 0 && r.services.ServiceName(key) != "":
+				pairs = append(pairs, pair{Canary: Canary{Service: name, Percent: 100 * w.Share, Switched: !shared}, group: key})
 			}
 		}
 	}
-	// While the monolith gets requests, its rule comes before those of the others. The
-	// others get only the requests that the monolith shares with them.
-	pairs := shifted
-	if left == 0 {
-		pairs = append(pairs, switched...)
+	if left > 0 { // the monolith's rule comes first, and the others get only what it shares
+		pairs = slices.DeleteFunc(pairs, func(p pair) bool { return p.Switched })
 	}
 	for i := range pairs {
 		pairs[i].monolith = group

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -108,11 +110,10 @@ func (r *Runner) stream(w http.ResponseWriter, f func() error) {
 	flush()
 	ended := make(chan error, 1)
 	go func() { ended <- f() }()
-	for {
+	for ; ; flush() {
 		select {
 		case event := <-events:
 			lines.Encode(message{Event: &event})
-			flush()
 		case err := <-ended:
 			for len(events) > 0 {
 				event := <-events
@@ -139,30 +140,21 @@ var ErrNotRunning = errors.New("no deployment is running")
 
 // NewClient returns a client for the runner of a directory, there or not.
 func NewClient(dir string) *Client {
-	return &Client{dir: dir, http: http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socketFile(dir))
-		},
-	}}}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socketFile(dir))
+	}
+	return &Client{dir: dir, http: http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
 // call returns the body of an answer, or the error that it is.
-func (c *Client) call(ctx context.Context, method, path string, query map[string]string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://cutover"+path, nil)
+func (c *Client) call(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://cutover"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
-	values := request.URL.Query()
-	for key, value := range query {
-		values.Set(key, value)
-	}
-	request.URL.RawQuery = values.Encode()
 	response, err := c.http.Do(request)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("%w in %s: start one with `cutover up`", ErrNotRunning, c.dir)
+		return nil, cmp.Or(ctx.Err(), fmt.Errorf("%w in %s: start one with `cutover up`", ErrNotRunning, c.dir))
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
@@ -176,34 +168,30 @@ func (c *Client) call(ctx context.Context, method, path string, query map[string
 	return response.Body, nil
 }
 
-func (c *Client) get(ctx context.Context, path string, query map[string]string, value any) error {
+func ask[T any](ctx context.Context, c *Client, path string, query url.Values) (value T, err error) {
 	body, err := c.call(ctx, http.MethodGet, path, query)
 	if err != nil {
-		return err
+		return value, err
 	}
 	defer body.Close()
-	return json.NewDecoder(body).Decode(value)
+	err = json.NewDecoder(body).Decode(&value)
+	return value, err
 }
 
 // Status returns what runs.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	var status Status
-	return status, c.get(ctx, "/status", nil, &status)
+	return ask[Status](ctx, c, "/status", nil)
 }
 
 // Route says where a request would go. See [Runner.Route].
 func (c *Client) Route(ctx context.Context, request string) (Route, error) {
-	var route Route
-	err := c.get(ctx, "/route", map[string]string{"request": request}, &route)
-	return route, err
+	return ask[Route](ctx, c, "/route", url.Values{"request": {request}})
 }
 
 // Canaries returns the services that take traffic from the monolith, and how they
 // did. See [Runner.Canaries].
 func (c *Client) Canaries(ctx context.Context, monolith string, period time.Duration) (Canaries, error) {
-	var canaries Canaries
-	err := c.get(ctx, "/canaries", map[string]string{"monolith": monolith, "period": period.String()}, &canaries)
-	return canaries, err
+	return ask[Canaries](ctx, c, "/canaries", url.Values{"monolith": {monolith}, "period": {period.String()}})
 }
 
 // Deploy deploys an assembly and calls f with what happens until it has.
@@ -212,7 +200,7 @@ func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) err
 	if err != nil {
 		return err
 	}
-	body, err := c.call(ctx, http.MethodPost, "/deploy", map[string]string{"assembly": assembly})
+	body, err := c.call(ctx, http.MethodPost, "/deploy", url.Values{"assembly": {assembly}})
 	if err != nil {
 		return err
 	}
@@ -221,10 +209,7 @@ func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) err
 	for {
 		var m message
 		if err := lines.Decode(&m); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("the deployment was stopped before it was complete")
+			return cmp.Or(ctx.Err(), errors.New("the deployment was stopped before it was complete"))
 		}
 		switch {
 		case m.End && m.Error != "":

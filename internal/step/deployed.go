@@ -1,11 +1,11 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,11 +52,9 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	phaseName := "/" + env + "/phase"
 	off := "/" + env + "/phase-gate/begun/off"
 	names := []string{phaseName, off}
-	states := map[string]string{}
+	prefix := "/" + env + "/phase-gate/reached/"
 	for _, state := range migration.Names() {
-		name := "/" + env + "/phase-gate/reached/" + state
-		names = append(names, name)
-		states[name] = state
+		names = append(names, prefix+state)
 	}
 	answer, err := ssm.NewFromConfig(config).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
 	if err != nil {
@@ -78,7 +76,7 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 		case off:
 			gate = false
 		default:
-			held = append(held, states[name])
+			held = append(held, strings.TrimPrefix(name, prefix))
 		}
 	}
 	d.Begun = d.Reached
@@ -91,15 +89,8 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 // account returns the region, the endpoint and the credentials. The service is that of
 // the variable AWS_ENDPOINT_URL_<SERVICE>.
 func account(ctx context.Context, getenv func(string) string, service string) (aws.Config, error) {
-	first := func(names ...string) string {
-		i := slices.IndexFunc(names, func(name string) bool { return getenv(name) != "" })
-		if i < 0 {
-			return ""
-		}
-		return getenv(names[i])
-	}
-	c := aws.Config{Region: first("AWS_REGION", "AWS_DEFAULT_REGION"), RetryMaxAttempts: 2}
-	if endpoint := first("AWS_ENDPOINT_URL_"+service, "AWS_ENDPOINT_URL"); endpoint != "" {
+	c := aws.Config{Region: cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")), RetryMaxAttempts: 2}
+	if endpoint := cmp.Or(getenv("AWS_ENDPOINT_URL_"+service), getenv("AWS_ENDPOINT_URL")); endpoint != "" {
 		c.BaseEndpoint = aws.String(endpoint)
 	}
 	// The AWS command line knows all kinds of credentials that a profile may have.
