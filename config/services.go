@@ -28,18 +28,18 @@ const (
 const maxTasks = 5000
 
 // maxOutputs is how many outputs a stack may have
-// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
-// CDK checks the 500 resources. No template of ours reaches a megabyte.
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html). CDK
+// checks the 500 resources. No template of ours reaches a megabyte.
 const maxOutputs = 200
 
-// maxBalancers is how many load balancers there can be. The monolith is behind each,
-// and an ECS service can be attached to this many target groups
+// maxBalancers is how many load balancers there can be. The monolith is behind each, and an ECS
+// service can be attached to this many target groups
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/register-multiple-targetgroups.html).
 //
-// So there are at most 490 services beside the monolith. Other quotas have room for
-// them without a check: 5000 services in a cluster, 3000 target groups and 100,000
-// repositories in a region, 1000 roles and 2000 stacks in an account, 5000 alarms,
-// 3000 services that scale. All load balancers share one security group.
+// So there are at most 490 services beside the monolith. Other quotas have room for them without a
+// check: 5000 services in a cluster, 3000 target groups and 100,000 repositories in a region, 1000
+// roles and 2000 stacks in an account, 5000 alarms, 3000 services that scale. All load balancers
+// share one security group.
 const maxBalancers = 5
 
 // infrastructure has the stacks that belong to no service, as names of services.
@@ -64,8 +64,8 @@ func checkServices(d Deployment, s Settings) []error {
 		refuse("services: there are no microservices: list at least one")
 	}
 	plan := d.Plan(s)
-	// Each load balancer counts its own requests. Autoscaling would take each count
-	// for all that a task has to do.
+	// Each load balancer counts its own requests. Autoscaling would take each count for all that a
+	// task has to do.
 	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
 		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, and each counts its own requests: remove RequestsPerTask, and let TargetCPUPercent decide",
 			d.Monolith.Name, d.Monolith.RequestsPerTask, n)
@@ -135,8 +135,8 @@ func named(balancer string) string {
 	return fmt.Sprintf("load balancer %q", balancer)
 }
 
-// checkBalancers refuses too many load balancers, bad names, and names of target
-// groups or stacks that are taken.
+// checkBalancers refuses too many load balancers, bad names, and names of target groups or stacks
+// that are taken.
 func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
 	if n := len(plan.Balancers); n > maxBalancers {
 		refuse("services: %d load balancers: the monolith is behind each of them, and an ECS service can have %d target groups: name at most %d beside the first one",
@@ -196,14 +196,14 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	if n := len(b.Groups); n > maxTargetGroups {
 		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
 	}
-	// A shift may need more rules than the phases without a shift. A service that does
-	// not fit in those phases is refused now, not at the switch.
+	// A shift may need more rules than the phases without a shift. A service that does not fit in
+	// those phases is refused now, not at the switch.
 	if n := max(len(b.Rules), services+1); n > maxRules {
 		refuse("%s: %d services and a shift of %d need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
 	}
-	// Other stacks read the address of each target group. Alarms read another address,
-	// and alarms and the dashboard read the load balancer's name. Url comes on top. The
-	// first load balancer also has the topic: for subscribers, and for other stacks.
+	// Other stacks read the address of each target group. Alarms read another address, and alarms
+	// and the dashboard read the load balancer's name. Url comes on top. The first load balancer
+	// also has the topic: for subscribers, and for other stacks.
 	outputs := services + 1 + 1
 	if s.Alarms || s.Dashboard {
 		outputs++
@@ -219,8 +219,8 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	}
 }
 
-// checkTargets refuses more tasks than a load balancer can have targets. A service
-// that scales counts with its most tasks.
+// checkTargets refuses more tasks than a load balancer can have targets. A service that scales
+// counts with its most tasks.
 func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
 		tasks := d.Monolith.peak()
@@ -235,16 +235,15 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 	}
 }
 
-// checkCapacity refuses tasks that the instances have no room for in the phases in
-// which all services run. Tasks that it refuses can never be deployed on the preferred
-// instance type:
+// checkCapacity refuses tasks that the instances have no room for in the phases in which all
+// services run. Tasks that it refuses can never be deployed on the preferred instance type:
 //
-//   - It counts the most tasks of a service that scales. While traffic moves, the
-//     monolith and the services may be there at once, and autoscaling that runs out of
-//     instances leaves a service overloaded.
+//   - It counts the most tasks of a service that scales. While traffic moves, the monolith and the
+//     services may be there at once, and autoscaling that runs out of instances leaves a service
+//     overloaded.
 //   - It counts the whole of an instance, although the system needs a little.
-//   - It counts one set of tasks, although a deployment starts a second one before it
-//     stops the first.
+//   - It counts one set of tasks, although a deployment starts a second one before it stops the
+//     first.
 //
 // It accepts an instance type whose size is not known.
 func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
@@ -308,8 +307,8 @@ func checkPaths(service Service, refuse func(string, ...any)) {
 }
 
 func checkTask(service Service, refuse func(string, ...any)) {
-	// ECS passes the kernel no less than 2 CPU units, and Docker takes no
-	// container with less than 6 MiB
+	// ECS passes the kernel no less than 2 CPU units, and Docker takes no container with less than
+	// 6 MiB
 	// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
 	if service.CPU < 2 {
 		refuse("service %q: CPU %d: it must be 2 units or more; 1024 units are one vCPU", service.Name, service.CPU)
@@ -352,9 +351,8 @@ func checkScaling(service Service, refuse func(string, ...any)) {
 	}
 }
 
-// checkShadows refuses a path that never gets a request, because an earlier rule at
-// the same load balancer takes all its requests. The monolith's rule does that to all
-// paths, on purpose.
+// checkShadows refuses a path that never gets a request, because an earlier rule at the same load
+// balancer takes all its requests. The monolith's rule does that to all paths, on purpose.
 func checkShadows(d Deployment, refuse func(string, ...any)) {
 	services := slices.Clone(d.Services)
 	slices.SortStableFunc(services, func(a, b Service) int { return a.Order - b.Order })

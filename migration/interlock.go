@@ -2,25 +2,22 @@ package migration
 
 import "slices"
 
-// A phase may only be deployed next to the phase before. To leave a phase out, in
-// either direction, would send requests to tasks that do not run yet, or stop tasks
-// that still get requests.
+// A phase may only be deployed next to the phase before. To leave a phase out, in either direction,
+// would send requests to tasks that do not run yet, or stop tasks that still get requests.
 //
-// The deployment itself refuses that, by names that can exist only once. It begins by
-// claiming a name for the state that it goes to. What is deployed holds the names of
-// all states that must not come next. So a deployment out of turn creates something
-// that exists already, and fails before anything else changes. Nothing has to be read:
-// a new environment may begin in any phase.
+// The deployment itself refuses that, by names that can exist only once. It begins by claiming a
+// name for the state that it goes to. What is deployed holds the names of all states that must not
+// come next. So a deployment out of turn creates something that exists already, and fails before
+// anything else changes. Nothing has to be read: a new environment may begin in any phase.
 //
-// A deployment may end half-way. So the state that was begun last and the state that
-// was reached last both hold names. The next state has to follow both.
+// A deployment may end half-way. So the state that was begun last and the state that was reached
+// last both hold names. The next state has to follow both.
 
-// shiftState is claimed beside the phase if a shift is set. A shift sends requests to
-// the microservices. They must run before the shift, and until it is taken back.
+// shiftState is claimed beside the phase if a shift is set. A shift sends requests to the
+// microservices. They must run before the shift, and until it is taken back.
 const shiftState = "shift"
 
-// State is what the interlock knows of a deployment: its phase, and whether a shift is
-// set.
+// State is what the interlock knows of a deployment: its phase, and whether a shift is set.
 type State struct {
 	Phase Phase
 	Shift bool
@@ -36,8 +33,8 @@ func (s State) Claims() []string {
 
 // Blocks returns the names of the states that must not follow, sorted.
 //
-// No state blocks a state that it may follow itself. So the names never clash: a
-// deployment never blocks what the deployment before has claimed.
+// No state blocks a state that it may follow itself. So the names never clash: a deployment never
+// blocks what the deployment before has claimed.
 func (s State) Blocks() []string {
 	var names []string
 	for _, p := range Phases() {
@@ -75,11 +72,10 @@ func Follows(after, next State) bool {
 	return !slices.ContainsFunc(next.Claims(), func(claim string) bool { return slices.Contains(after.Blocks(), claim) })
 }
 
-// Deployed returns the state that was reached last and the state that was begun last.
-// They differ while a deployment goes on, and after an interrupted one. Its arguments
-// are the phase that was deployed last, and those of [Names] that are held after it. If
-// no deployment with the gate on leaves those names, ok is false, and only the phase is
-// known.
+// Deployed returns the state that was reached last and the state that was begun last. They differ
+// while a deployment goes on, and after an interrupted one. Its arguments are the phase that was
+// deployed last, and those of [Names] that are held after it. If no deployment with the gate on
+// leaves those names, ok is false, and only the phase is known.
 func Deployed(phase Phase, held []string) (reached, begun State, ok bool) {
 	held = slices.Sorted(slices.Values(held))
 	for _, reached := range States() {

@@ -1,5 +1,5 @@
-// Cutover runs a synthesized deployment on this machine: its load balancers, target
-// groups and services, from the templates that CloudFormation gets.
+// Cutover runs a synthesized deployment on this machine: its load balancers, target groups and
+// services, from the templates that CloudFormation gets.
 //
 // It also
 //   - rehearses the migration under load
@@ -105,8 +105,8 @@ func (s *source) flags(cmd *cobra.Command) {
 	}
 }
 
-// assembly returns the directory of the assembly. It synthesizes the assembly if the
-// flags have a phase or other context.
+// assembly returns the directory of the assembly. It synthesizes the assembly if the flags have a
+// phase or other context.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	if s.phase == "" && len(s.context) == 0 {
 		if _, err := os.Stat(filepath.Join(s.app, "manifest.json")); err != nil {

@@ -168,9 +168,9 @@ func (p *phase) load(cmd *cobra.Command) (err error) {
 	return cmd.Context().Err()
 }
 
-// services returns the services that the app in the working directory lists, as its
-// last synthesis says. If there was none, services synthesizes the app, as the user
-// would. If the list is older than its source, a warning says so.
+// services returns the services that the app in the working directory lists, as its last synthesis
+// says. If there was none, services synthesizes the app, as the user would. If the list is older
+// than its source, a warning says so.
 func services(cmd *cobra.Command) (d config.Deployment, err error) {
 	const dir = "cdk.out"
 	list, err := listing.Read(dir)
@@ -246,8 +246,7 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	return nil
 }
 
-// committed refuses a cdk.json with uncommitted changes. If git does not answer,
-// unknown says why.
+// committed refuses a cdk.json with uncommitted changes. If git does not answer, unknown says why.
 func committed(ctx context.Context) (unknown string, err error) {
 	output, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", cdkFile).Output()
 	var exit *exec.ExitError

@@ -123,8 +123,8 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// progress returns a function that prints a step and the time since the beginning.
-// Several goroutines may call it.
+// progress returns a function that prints a step and the time since the beginning. Several
+// goroutines may call it.
 func progress(w io.Writer) func(string, ...any) {
 	begin := time.Now()
 	var mu sync.Mutex
@@ -240,8 +240,8 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 	return err
 }
 
-// rehearsed fills in the rehearsal of the head. A rehearsal that cannot be carried
-// out is part of the report: nothing that was found before may be lost.
+// rehearsed fills in the rehearsal of the head. A rehearsal that cannot be carried out is part of
+// the report: nothing that was found before may be lost.
 func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
 	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
@@ -263,8 +263,7 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	return err
 }
 
-// commit finds the commit to compare with, and the directory of the app within the
-// repository.
+// commit finds the commit to compare with, and the directory of the app within the repository.
 func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
 	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
 		return "", "", fmt.Errorf("there is no base to compare with: %w", err)

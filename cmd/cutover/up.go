@@ -22,8 +22,8 @@ import (
 	"cutover/internal/local/ecs/process"
 )
 
-// stopTimeout is the time that tasks have to stop: one minute of deregistration
-// delay and one minute of stop timeout.
+// stopTimeout is the time that tasks have to stop: one minute of deregistration delay and one
+// minute of stop timeout.
 const stopTimeout = 2 * time.Minute
 
 // runner has the flags that say how an assembly is run.

@@ -23,8 +23,8 @@ import (
 	"cutover/internal/step"
 )
 
-// view writes for people. On a terminal it redraws in place, and uses colours unless
-// NO_COLOR is set. Elsewhere it writes a line for each event.
+// view writes for people. On a terminal it redraws in place, and uses colours unless NO_COLOR is
+// set. Elsewhere it writes a line for each event.
 type view struct {
 	out      io.Writer
 	terminal bool
@@ -57,8 +57,8 @@ func newView(out io.Writer, g *global) *view {
 	}}
 }
 
-// room returns the number of lines that can be redrawn: those that the terminal still
-// shows. 0 is any number.
+// room returns the number of lines that can be redrawn: those that the terminal still shows. 0 is
+// any number.
 func (v *view) room() int {
 	if !v.terminal {
 		return 0
@@ -80,8 +80,8 @@ func (v *view) redraw(text string) {
 	v.drawn = strings.Count(text, "\n") + 1
 }
 
-// progress returns a function that shows a rehearsal's progress: in place on a
-// terminal, with a line for each phase elsewhere. If quiet, it returns nil.
+// progress returns a function that shows a rehearsal's progress: in place on a terminal, with a
+// line for each phase elsewhere. If quiet, it returns nil.
 func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	if quiet {
 		return nil
@@ -139,8 +139,8 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 	return err
 }
 
-// eventLine returns the line for an event where there is no table. It is empty if
-// the line would only repeat another one.
+// eventLine returns the line for an event where there is no table. It is empty if the line would
+// only repeat another one.
 func eventLine(e local.Event) string {
 	if e.Kind == "health" || e.Kind == "container" && e.Message == "" {
 		return ""
@@ -156,8 +156,8 @@ func eventLine(e local.Event) string {
 // short returns the first eight characters of a task's id, which tell tasks apart.
 func short(id string) string { return id[:min(8, len(id))] }
 
-// services returns the table of services and their tasks. If there is not enough room,
-// the services that are not steady come first, and the rest is counted.
+// services returns the table of services and their tasks. If there is not enough room, the services
+// that are not steady come first, and the rest is counted.
 func (v *view) services(s local.Status, room int) string {
 	states := map[string]map[string]string{} // by target group and task
 	names := map[string]string{}
@@ -208,8 +208,8 @@ func (v *view) services(s local.Status, room int) string {
 	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", more, min(more, len(steady)))
 }
 
-// scaling returns the table of services that scale: their bounds, the last
-// measurement of each policy, and the last action. It is empty if no service scales.
+// scaling returns the table of services that scale: their bounds, the last measurement of each
+// policy, and the last action. It is empty if no service scales.
 func (v *view) scaling(s local.Status) string {
 	rows := [][]string{{"SCALES", "TASKS", "METRIC", "NOW", "TARGET", "LAST"}}
 	for _, service := range s.Services {
@@ -280,8 +280,8 @@ func (v *view) notRun(s local.Status) string {
 	return fmt.Sprintf("\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
 }
 
-// listenerName returns a listener's protocol and port. If several load balancers
-// listen on the port, it adds the stack.
+// listenerName returns a listener's protocol and port. If several load balancers listen on the
+// port, it adds the stack.
 func listenerName(s local.Status, l local.ListenerStatus) string {
 	name := fmt.Sprintf("%s:%d", l.Protocol, l.Port)
 	for _, other := range s.Listeners {
@@ -322,8 +322,8 @@ func (v *view) summary(s local.Status, detached bool) {
 	v.print(b.String())
 }
 
-// example returns a path that a rule of the listener matches by the path alone. It
-// takes the path with the most segments.
+// example returns a path that a rule of the listener matches by the path alone. It takes the path
+// with the most segments.
 func example(l local.ListenerStatus) string {
 	best := "/"
 	for _, rule := range l.Rules {

@@ -302,8 +302,8 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 	}
 }
 
-// more returns a canary with more traffic: half, and then all. It is empty if the
-// canary has all traffic.
+// more returns a canary with more traffic: half, and then all. It is empty if the canary has all
+// traffic.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
@@ -319,8 +319,7 @@ func (w *watched) more() string {
 	return step.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows a comparison. If there is not enough room, it shows as much of the
-// verdict as fits.
+// watched shows a comparison. If there is not enough room, it shows as much of the verdict as fits.
 func (v *view) watched(w *watched, room int) string {
 	table, verdict := v.compared(w), v.verdict(w)
 	if room == 0 || strings.Count(table+verdict, "\n") <= room {

@@ -1,11 +1,11 @@
-// Package build compiles the services into Docker build contexts. The context of a
-// service is a directory with its static binary, its Dockerfile and nothing else.
+// Package build compiles the services into Docker build contexts. The context of a service is a
+// directory with its static binary, its Dockerfile and nothing else.
 //
-// The Go toolchain of this machine compiles for Linux and the cluster's architecture.
-// Nothing of the environment gets into the binaries. So with the same Go version, the same
-// source gives the same bytes on every machine, and the same asset hash in CDK. An edit
-// that does not change the binary, such as the wording of a comment, changes no hash. An
-// edit that moves code to other lines does: a Go binary knows its line numbers.
+// The Go toolchain of this machine compiles for Linux and the cluster's architecture. Nothing of
+// the environment gets into the binaries. So with the same Go version, the same source gives the
+// same bytes on every machine, and the same asset hash in CDK. An edit that does not change the
+// binary, such as the wording of a comment, changes no hash. An edit that moves code to other lines
+// does: a Go binary knows its line numbers.
 package build
 
 import (
@@ -31,46 +31,44 @@ import (
 
 // Service is a main package that becomes an image.
 type Service struct {
-	// Name is the name of the binary in the image, and of the build context.
-	// Lower-case letters, digits and single hyphens. Required.
+	// Name is the name of the binary in the image, and of the build context. Lower-case letters,
+	// digits and single hyphens. Required.
 	Name string
-	// Dir is the directory of the main package, relative to the repository's
-	// root and with slashes: "services/users". Required.
+	// Dir is the directory of the main package, relative to the repository's root and with slashes:
+	// "services/users". Required.
 	Dir string
 }
 
 // Options says what to build.
 type Options struct {
-	// Root is the root of the repository: the directory of go.mod and of
-	// assets/Dockerfile. Required.
+	// Root is the root of the repository: the directory of go.mod and of assets/Dockerfile.
+	// Required.
 	Root string
-	// Out is the directory to write to, absolute or relative to Root. It keeps state
-	// between builds, and can be deleted at any time. Default: "build/images".
+	// Out is the directory to write to, absolute or relative to Root. It keeps state between
+	// builds, and can be deleted at any time. Default: "build/images".
 	Out string
-	// Arch is the architecture of the cluster in Go's words, "amd64" or
-	// "arm64". Required.
+	// Arch is the architecture of the cluster in Go's words, "amd64" or "arm64". Required.
 	Arch string
 	// Services to build. Required.
 	Services []Service
-	// Progress gets a line when services have to be compiled, which takes seconds.
-	// Default: none.
+	// Progress gets a line when services have to be compiled, which takes seconds. Default: none.
 	Progress io.Writer
 }
 
 const dockerfile = "assets/Dockerfile"
 
-// Time is the time of every image and of every file in it, so the same source gives the
-// same image. [SetTimes] sets the files' time. The build argument TimeArgument tells
-// BuildKit the image's time (https://reproducible-builds.org/docs/source-date-epoch/).
-// Docker's older builder looks at the files' times only.
+// Time is the time of every image and of every file in it, so the same source gives the same image.
+// [SetTimes] sets the files' time. The build argument TimeArgument tells BuildKit the image's time
+// (https://reproducible-builds.org/docs/source-date-epoch/). Docker's older builder looks at the
+// files' times only.
 var Time = time.Unix(0, 0)
 
 // TimeArgument is the build argument that has Time in seconds.
 const TimeArgument = "SOURCE_DATE_EPOCH"
 
-// SetTimes sets the time of every file of the assets in an assembly's directory to [Time].
-// CDK copies the build contexts there, with the time of the copying. A Dockerfile's COPY
-// hands that time on to the image.
+// SetTimes sets the time of every file of the assets in an assembly's directory to [Time]. CDK
+// copies the build contexts there, with the time of the copying. A Dockerfile's COPY hands that
+// time on to the image.
 func SetTimes(assembly string) error {
 	assets, err := filepath.Glob(filepath.Join(assembly, "asset.*"))
 	if err != nil {
@@ -90,13 +88,13 @@ func SetTimes(assembly string) error {
 	return nil
 }
 
-// Build compiles what changed since the last build. It returns the absolute path of each
-// service's build context, <Out>/<Arch>/<Name>, by name of the service. What has not
-// changed is neither compiled nor linked nor written: its files keep their times. A context
-// has its two files and no others.
+// Build compiles what changed since the last build. It returns the absolute path of each service's
+// build context, <Out>/<Arch>/<Name>, by name of the service. What has not changed is neither
+// compiled nor linked nor written: its files keep their times. A context has its two files and no
+// others.
 //
-// Builds may run at the same time. Each file is replaced as a whole, so a reader finds a
-// complete binary. If builds of different sources write to one directory, the last one wins.
+// Builds may run at the same time. Each file is replaced as a whole, so a reader finds a complete
+// binary. If builds of different sources write to one directory, the last one wins.
 //
 // The error lists all mistakes in the options, or has the compiler's messages.
 func Build(ctx context.Context, o Options) (map[string]string, error) {
@@ -136,8 +134,8 @@ type builder struct {
 	goEnv     []string
 }
 
-// validName is the format of a name in files, images and CDK's ids. Without dots, no
-// context has the name of another's state.
+// validName is the format of a name in files, images and CDK's ids. Without dots, no context has
+// the name of another's state.
 var validName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (b *builder) validate() error {

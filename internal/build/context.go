@@ -24,8 +24,8 @@ type state struct {
 	Files  map[string]string `json:"files"`  // hash of each file, by name
 }
 
-// upToDate reports whether the context holds exactly the files of these inputs. It reads
-// the files: somebody may have changed them, or another build may have replaced them.
+// upToDate reports whether the context holds exactly the files of these inputs. It reads the files:
+// somebody may have changed them, or another build may have replaced them.
 func (b *builder) upToDate(s Service, inputs string) bool {
 	raw, err := os.ReadFile(b.statePath(s))
 	if err != nil {
@@ -47,9 +47,9 @@ func (b *builder) upToDate(s Service, inputs string) bool {
 	return true
 }
 
-// buildOne writes a service's files to its context, and removes others. Files that are the
-// same keep their times, which Docker and make look at. The state comes last, so an
-// interrupted build is repeated. The directory work is on the same file system.
+// buildOne writes a service's files to its context, and removes others. Files that are the same
+// keep their times, which Docker and make look at. The state comes last, so an interrupted build is
+// repeated. The directory work is on the same file system.
 func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs string) (err error) {
 	defer func() {
 		if err != nil {
@@ -101,8 +101,8 @@ func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs
 
 const tempPrefix = ".tmp-"
 
-// sweep removes the directories of builds that were killed. No build takes an hour, so a
-// running build keeps its directory.
+// sweep removes the directories of builds that were killed. No build takes an hour, so a running
+// build keeps its directory.
 func (b *builder) sweep() {
 	entries, _ := os.ReadDir(b.out)
 	for _, entry := range entries {

@@ -14,22 +14,22 @@ import (
 	"strings"
 )
 
-// baselines has the baseline of each architecture. So a binary runs on every instance
-// type, and does not depend on the GOAMD64 or GOARM64 of this machine.
+// baselines has the baseline of each architecture. So a binary runs on every instance type, and
+// does not depend on the GOAMD64 or GOARM64 of this machine.
 var baselines = map[string]string{
 	"amd64": "GOAMD64=v1",
 	"arm64": "GOARM64=v8.0",
 }
 
-// These flags decide the binary, beside the source and the Go version. There is no build
-// id: it identifies the inputs of a build, and different inputs may give the same binary.
+// These flags decide the binary, beside the source and the Go version. There is no build id: it
+// identifies the inputs of a build, and different inputs may give the same binary.
 var (
 	compileFlags = []string{"-trimpath", "-buildvcs=false"}
 	linkFlags    = []string{"-ldflags=-s -w -buildid="}
 )
 
-// findGo finds the toolchain and makes its environment. The user's settings decide where
-// modules come from and where caches are. No setting that changes a binary gets through.
+// findGo finds the toolchain and makes its environment. The user's settings decide where modules
+// come from and where caches are. No setting that changes a binary gets through.
 func (b *builder) findGo(ctx context.Context) error {
 	var err error
 	if b.goCommand, err = exec.LookPath("go"); err != nil {
@@ -64,8 +64,8 @@ func (b *builder) findGo(ctx context.Context) error {
 	return nil
 }
 
-// run runs the go command in the root and returns its standard output. The error has the
-// command's messages.
+// run runs the go command in the root and returns its standard output. The error has the command's
+// messages.
 func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, b.goCommand, args...)
 	cmd.Dir = b.root
@@ -102,9 +102,9 @@ type goModule struct {
 	Replace *goModule
 }
 
-// compile brings the build cache up to date. It returns a hash of everything that decides
-// a service's binary, by name of the service. The hash is of the compiled packages, not of
-// their source: an edit that changes no compiled package needs no link.
+// compile brings the build cache up to date. It returns a hash of everything that decides a
+// service's binary, by name of the service. The hash is of the compiled packages, not of their
+// source: an edit that changes no compiled package needs no link.
 func (b *builder) compile(ctx context.Context) (map[string]string, error) {
 	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Name,BuildID,DepOnly,Deps,DefaultGODEBUG,Module"}, compileFlags...)
 	for _, s := range b.services {

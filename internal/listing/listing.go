@@ -1,6 +1,6 @@
-// Package listing is the file that tells the cutover command which services there
-// are. Synthesis writes the file into the directory of the assembly, so the command
-// needs neither CDK nor the Go source of the list. The file is JSON:
+// Package listing is the file that tells the cutover command which services there are. Synthesis
+// writes the file into the directory of the assembly, so the command needs neither CDK nor the Go
+// source of the list. The file is JSON:
 //
 //	{
 //	  "version": 1,
@@ -12,9 +12,9 @@
 //	  "sources": {"deployment/forum.go": "SHA-256 in hexadecimal", …}
 //	}
 //
-// The fields of a service are those of [config.Service], with defaults filled in.
-// What belongs to a container only (CPU, memory, environment) is left out. The
-// sources are the Go files that the list can depend on.
+// The fields of a service are those of [config.Service], with defaults filled in. What belongs to a
+// container only (CPU, memory, environment) is left out. The sources are the Go files that the list
+// can depend on.
 package listing
 
 import (
@@ -48,8 +48,8 @@ type List struct {
 	Sources map[string]string `json:"sources"`
 }
 
-// Write writes the file for a deployment to the directory of an assembly. The root
-// is the directory of go.mod and main.go.
+// Write writes the file for a deployment to the directory of an assembly. The root is the directory
+// of go.mod and main.go.
 func Write(root, assembly string, d config.Deployment) error {
 	files, err := sources(root)
 	if err != nil {
@@ -62,8 +62,8 @@ func Write(root, assembly string, d config.Deployment) error {
 	return os.WriteFile(filepath.Join(assembly, Name), append(text, '\n'), 0o644)
 }
 
-// Read reads the file from the directory of an assembly. If there is no such file,
-// the error is [fs.ErrNotExist].
+// Read reads the file from the directory of an assembly. If there is no such file, the error is
+// [fs.ErrNotExist].
 func Read(assembly string) (List, error) {
 	var l List
 	file := filepath.Join(assembly, Name)
@@ -80,9 +80,9 @@ func Read(assembly string) (List, error) {
 	return l, nil
 }
 
-// Changed returns the first source that is not what it was when the file was
-// written: changed, added or removed. It is empty if nothing has changed, or if the
-// root has no sources. Times do not count: a clone or a checkout sets them anew.
+// Changed returns the first source that is not what it was when the file was written: changed,
+// added or removed. It is empty if nothing has changed, or if the root has no sources. Times do not
+// count: a clone or a checkout sets them anew.
 func (l List) Changed(root string) (string, error) {
 	now, err := sources(root)
 	if err != nil {
@@ -100,10 +100,9 @@ func (l List) Changed(root string) (string, error) {
 
 var modulePath = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
 
-// sources returns the SHA-256 of the Go files that the list can depend on: those of
-// the main package, and of the packages of the module that it imports. The package
-// stacks is not among them. It renders the list and cannot change it. Without a
-// go.mod there are no sources.
+// sources returns the SHA-256 of the Go files that the list can depend on: those of the main
+// package, and of the packages of the module that it imports. The package stacks is not among them.
+// It renders the list and cannot change it. Without a go.mod there are no sources.
 func sources(root string) (map[string]string, error) {
 	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if errors.Is(err, fs.ErrNotExist) {

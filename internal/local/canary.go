@@ -23,22 +23,21 @@ type Canary struct {
 	Service string `json:"service"`
 	// Percent is the part of its own traffic that the microservice gets.
 	Percent float64 `json:"percent"`
-	// Switched says that the microservice has its traffic to itself, because the
-	// monolith's rule is gone.
+	// Switched says that the microservice has its traffic to itself, because the monolith's rule is
+	// gone.
 	Switched bool `json:"switched"`
-	// Rounds are the last rounds since the last deployment, the latest at the end. There
-	// are at most [canary.Periods].
+	// Rounds are the last rounds since the last deployment, the latest at the end. There are at
+	// most [canary.Periods].
 	Rounds []canary.Round `json:"rounds"`
 }
 
-// Canaries returns the services that share their traffic with the monolith, and how
-// the service and the monolith did in the last periods. If the monolith has no
-// traffic any more, Canaries returns the services that have taken all of it. If the
-// monolith has all traffic, the list is empty. Rounds of before the last deployment
-// are left out.
+// Canaries returns the services that share their traffic with the monolith, and how the service and
+// the monolith did in the last periods. If the monolith has no traffic any more, Canaries returns
+// the services that have taken all of it. If the monolith has all traffic, the list is empty.
+// Rounds of before the last deployment are left out.
 //
-// A period is whole seconds, up to [canary.Period]. The error says that there is no
-// such monolith, or that the monolith has no tasks to compare with.
+// A period is whole seconds, up to [canary.Period]. The error says that there is no such monolith,
+// or that the monolith has no tasks to compare with.
 func (r *Runner) Canaries(monolith string, period time.Duration) (Canaries, error) {
 	if period < time.Second || period > canary.Period || period%time.Second != 0 {
 		return Canaries{}, fmt.Errorf("a period of %v cannot be measured here: choose whole seconds, up to %v", period, canary.Period)
@@ -69,8 +68,8 @@ type pair struct {
 	group, monolith string
 }
 
-// canaries are the canaries at one listener. Its load balancer has one target group
-// of the monolith.
+// canaries are the canaries at one listener. Its load balancer has one target group of the
+// monolith.
 func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 	var pairs []pair
 	group, left := "", 0.0

@@ -18,13 +18,12 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// A runner is controlled over HTTP on a Unix socket in its directory, so that
-// whoever may write there may control it and nobody else.
+// A runner is controlled over HTTP on a Unix socket in its directory, so that whoever may write
+// there may control it and nobody else.
 
 func socketFile(dir string) string { return filepath.Join(dir, "control.sock") }
 
-// answerTimeout is how long clients have to read their answers when the runner
-// ends.
+// answerTimeout is how long clients have to read their answers when the runner ends.
 const answerTimeout = 5 * time.Second
 
 // message is a line of a streamed answer: an event, or the end.
@@ -34,8 +33,8 @@ type message struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Control takes the commands of clients until one says that the deployment shall
-// stop or the context ends. It does not stop the deployment itself.
+// Control takes the commands of clients until one says that the deployment shall stop or the
+// context ends. It does not stop the deployment itself.
 func (r *Runner) Control(ctx context.Context) error {
 	file := socketFile(r.options.Dir)
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // of a runner that was killed
@@ -77,8 +76,8 @@ func (r *Runner) Control(ctx context.Context) error {
 	go func() {
 		defer close(answered)
 		<-ctx.Done()
-		// What is being answered may finish; a deployment ends with the context. A
-		// client that does not read is not waited for.
+		// What is being answered may finish; a deployment ends with the context. A client that does
+		// not read is not waited for.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 		defer cancel()
 		if server.Shutdown(grace) != nil {
@@ -188,8 +187,8 @@ func (c *Client) Route(ctx context.Context, request string) (Route, error) {
 	return ask[Route](ctx, c, "/route", url.Values{"request": {request}})
 }
 
-// Canaries returns the services that take traffic from the monolith, and how they
-// did. See [Runner.Canaries].
+// Canaries returns the services that take traffic from the monolith, and how they did. See
+// [Runner.Canaries].
 func (c *Client) Canaries(ctx context.Context, monolith string, period time.Duration) (Canaries, error) {
 	return ask[Canaries](ctx, c, "/canaries", url.Values{"monolith": {monolith}, "period": {period.String()}})
 }

@@ -19,13 +19,12 @@ type stack struct {
 }
 
 // Deploy deploys an assembly as CloudFormation would:
-//   - A stack comes after the stacks that it depends on. Other stacks are deployed side
-//     by side.
+//   - A stack comes after the stacks that it depends on. Other stacks are deployed side by side.
 //   - In a stack, creations and changes come first and deletions last.
 //   - Only what changed is touched.
 //
-// Deploy returns when all services are steady. After an error, the stacks that were
-// reached stay as they are, and the assembly can be deployed again.
+// Deploy returns when all services are steady. After an error, the stacks that were reached stay as
+// they are, and the assembly can be deployed again.
 func (r *Runner) Deploy(ctx context.Context, dir string) error {
 	if !r.deploying.CompareAndSwap(false, true) {
 		return errors.New("another assembly is being deployed: wait for it to end")
@@ -68,8 +67,7 @@ func (p plans) close() {
 	}
 }
 
-// update updates a stack, one provider after the other. Reached is how many providers
-// have begun.
+// update updates a stack, one provider after the other. Reached is how many providers have begun.
 func (p plans) update(ctx context.Context, stack string) (reached int, err error) {
 	for i, plan := range p {
 		if err := plan.Update(ctx, stack); err != nil {
@@ -79,8 +77,8 @@ func (p plans) update(ctx context.Context, stack string) (reached int, err error
 	return len(p), nil
 }
 
-// clean deletes the resources of a stack that are not in the plans, those of the last
-// provider first.
+// clean deletes the resources of a stack that are not in the plans, those of the last provider
+// first.
 func (p plans) clean(ctx context.Context, stack string) error {
 	for _, plan := range slices.Backward(p) {
 		if err := plan.Clean(ctx, stack); err != nil {
@@ -90,8 +88,7 @@ func (p plans) clean(ctx context.Context, stack string) error {
 	return nil
 }
 
-// updateStacks deploys every stack as soon as the stacks that it depends on are
-// deployed.
+// updateStacks deploys every stack as soon as the stacks that it depends on are deployed.
 func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next plans) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -138,9 +135,9 @@ func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next pl
 	return ctx.Err()
 }
 
-// updateStack deploys one stack. If an update fails, the stack becomes again what it
-// was, as CloudFormation rolls a stack back. If the update is cut off, the stack
-// stays as it is: nothing is wrong with the stack, and it can be deployed again.
+// updateStack deploys one stack. If an update fails, the stack becomes again what it was, as
+// CloudFormation rolls a stack back. If the update is cut off, the stack stays as it is: nothing is
+// wrong with the stack, and it can be deployed again.
 func (r *Runner) updateStack(ctx context.Context, name string, next plans) error {
 	s := r.stack(name)
 	reached, err := next.update(ctx, name)
@@ -174,8 +171,8 @@ func (r *Runner) stack(name string) *stack {
 	return s
 }
 
-// removeStacks removes stacks that the assembly does not have any more, the newest one
-// first. On AWS the stacks would stay until somebody destroys them; here nobody could.
+// removeStacks removes stacks that the assembly does not have any more, the newest one first. On
+// AWS the stacks would stay until somebody destroys them; here nobody could.
 func (r *Runner) removeStacks(ctx context.Context, a *assembly.Assembly, next plans) error {
 	r.mu.Lock()
 	stacks := slices.Clone(r.stacks)

@@ -1,10 +1,9 @@
-// Package local runs a synthesized cloud assembly on this machine, from its templates
-// alone.
+// Package local runs a synthesized cloud assembly on this machine, from its templates alone.
 //
-// A [Runner] is one local deployment. The runner owns a directory, which has one runner
-// at a time. It deploys assemblies one after the other, each as an update of what runs.
-// A [provider.Provider] stands for each kind of resource; the list is in providers.go.
-// A [Client] talks to a runner in another process.
+// A [Runner] is one local deployment. The runner owns a directory, which has one runner at a time.
+// It deploys assemblies one after the other, each as an update of what runs. A [provider.Provider]
+// stands for each kind of resource; the list is in providers.go. A [Client] talks to a runner in
+// another process.
 package local
 
 import (
@@ -44,15 +43,14 @@ type Options struct {
 	// Ports and FreePorts say where listeners answer. See [alb.Ports].
 	Ports     map[int]int
 	FreePorts bool
-	// Replaced names containers that the driver runs a command in place of. The
-	// first assembly must have them. Default: none.
+	// Replaced names containers that the driver runs a command in place of. The first assembly must
+	// have them. Default: none.
 	Replaced []string
-	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling
-	// shrink or grow with it. Default: a minute, as on AWS.
+	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling shrink or grow
+	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
-	// Events is called with everything that happens, one event after the other. The
-	// function must return at once and call no method of the runner. Default: nobody is
-	// told.
+	// Events is called with everything that happens, one event after the other. The function must
+	// return at once and call no method of the runner. Default: nobody is told.
 	Events func(Event)
 	// Exchanges is called for every request at its end. Default: nobody is told.
 	Exchanges func(alb.Exchange)
@@ -71,8 +69,8 @@ type Runner struct {
 	logs      *os.File
 	traffic   *traffic
 
-	// providers stand for the resources. The runner itself knows two: load balancers
-	// have routes and canaries, services have faults.
+	// providers stand for the resources. The runner itself knows two: load balancers have routes
+	// and canaries, services have faults.
 	providers []provider.Provider
 	balancers *alb.Provider
 	services  *ecs.Provider
@@ -90,9 +88,8 @@ type Runner struct {
 // ErrRunning says that a runner has the directory already.
 var ErrRunning = errors.New("a deployment is running already")
 
-// Start takes the directory, ends what an earlier runner left behind, and returns
-// a runner that runs nothing yet. The error is [ErrRunning] if the directory has a
-// runner.
+// Start takes the directory, ends what an earlier runner left behind, and returns a runner that
+// runs nothing yet. The error is [ErrRunning] if the directory has a runner.
 func Start(ctx context.Context, options Options) (*Runner, error) {
 	var err error
 	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
@@ -153,9 +150,8 @@ func (r *Runner) start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops everything and gives the directory up. Tasks finish the requests that they
-// answer, as on ECS. If the context ends, Stop cuts off what is left and returns the
-// context's error.
+// Stop stops everything and gives the directory up. Tasks finish the requests that they answer, as
+// on ECS. If the context ends, Stop cuts off what is left and returns the context's error.
 func (r *Runner) Stop(ctx context.Context) error {
 	var errs []error
 	for _, p := range slices.Backward(r.providers) {
@@ -219,13 +215,12 @@ func (r *Runner) targetChanged(e alb.Event) {
 	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
 }
 
-// GroupName is the name of a target group, by its key; the key if there was no such
-// group.
+// GroupName is the name of a target group, by its key; the key if there was no such group.
 func (r *Runner) GroupName(key string) string { return r.balancers.GroupName(key) }
 
-// ServiceName is the name of the service whose tasks are in a target group, by the
-// group's key. A service behind several load balancers has a group at each one. If the
-// group has no service, the name is the group's own.
+// ServiceName is the name of the service whose tasks are in a target group, by the group's key. A
+// service behind several load balancers has a group at each one. If the group has no service, the
+// name is the group's own.
 func (r *Runner) ServiceName(key string) string {
 	return cmp.Or(r.services.ServiceName(key), r.GroupName(key))
 }
@@ -242,8 +237,7 @@ func (t targets) Register(group, id, address string) error {
 	return t.Balancer.Register(group, alb.Target{ID: id, Address: address})
 }
 
-// Assembly is the assembly of the last deployment, complete or not; nil before the
-// first one.
+// Assembly is the assembly of the last deployment, complete or not; nil before the first one.
 func (r *Runner) Assembly() *assembly.Assembly {
 	r.mu.Lock()
 	defer r.mu.Unlock()

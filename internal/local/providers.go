@@ -12,9 +12,8 @@ import (
 	"cutover/internal/model"
 )
 
-// kinds are the kinds of resources that run here. Resources of a stack are updated
-// in this order and deleted in the opposite order. To add a kind, write a package
-// like ssm and add a line.
+// kinds are the kinds of resources that run here. Resources of a stack are updated in this order
+// and deleted in the opposite order. To add a kind, write a package like ssm and add a line.
 var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
 	func(r *Runner) provider.Provider { return r.balancers },

@@ -16,8 +16,8 @@ type Status struct {
 	Groups    []GroupStatus       `json:"targetGroups"`
 	// Others is the status of other kinds of resources.
 	Others []any `json:"others,omitempty"`
-	// NotRun counts the resources of the templates that nothing here stands for,
-	// by their type: they are deployed on AWS only.
+	// NotRun counts the resources of the templates that nothing here stands for, by their type:
+	// they are deployed on AWS only.
 	NotRun map[string]int `json:"notRun"`
 }
 

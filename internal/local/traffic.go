@@ -22,8 +22,8 @@ func (r *Runner) exchange(x alb.Exchange) {
 	}
 }
 
-// traffic is what went through the target groups in the last seconds. There is a slot
-// for each second of [canary.Periods] of the longest length.
+// traffic is what went through the target groups in the last seconds. There is a slot for each
+// second of [canary.Periods] of the longest length.
 type traffic struct {
 	start  time.Time
 	groups sync.Map     // *groupTraffic, by key
@@ -76,9 +76,9 @@ func (t *traffic) group(key string, f func(g *groupTraffic, now *slot)) {
 	f(g, &g.slots[g.now%slots])
 }
 
-// countRequest counts a request for which a target group was chosen. A 5xx of the load
-// balancer itself counts too, in the place of a target or for want of one. On AWS such
-// an answer is in a metric of the load balancer, without a target group.
+// countRequest counts a request for which a target group was chosen. A 5xx of the load balancer
+// itself counts too, in the place of a target or for want of one. On AWS such an answer is in a
+// metric of the load balancer, without a target group.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
 func (t *traffic) countRequest(x alb.Exchange) {
 	t.group(x.Group, func(g *groupTraffic, now *slot) {
@@ -159,9 +159,9 @@ func (t *traffic) sample(group string, from, to int64) (s canary.Sample) {
 	return s
 }
 
-// Latencies are counted by class. Up to 32 µs a class is one microsecond; from there
-// on each doubling has 16 classes, so a class is at most 1/32 wrong. The last class has
-// all latencies from two minutes on.
+// Latencies are counted by class. Up to 32 µs a class is one microsecond; from there on each
+// doubling has 16 classes, so a class is at most 1/32 wrong. The last class has all latencies from
+// two minutes on.
 const (
 	perDoubling = 16
 	latencies   = perDoubling * 24

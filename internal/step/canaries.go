@@ -20,9 +20,8 @@ import (
 	"cutover/migration"
 )
 
-// Canaries returns the services that are compared with the monolith in a position: those
-// with a shift above 0, or after the switch all services. If there are none, the error
-// says what to do.
+// Canaries returns the services that are compared with the monolith in a position: those with a
+// shift above 0, or after the switch all services. If there are none, the error says what to do.
 func Canaries(d config.Deployment, at Position) (services []config.Service, err error) {
 	for _, service := range d.Services {
 		if at.Phase == migration.Switched || at.Shift[service.Name] > 0 {
@@ -80,9 +79,9 @@ type Watcher struct {
 	region     string
 }
 
-// NewWatcher returns a watcher of some services of an environment. The prefix is that of
-// the names of its target groups. What was measured before since does not count.
-// Credentials and region are found as by [Ask].
+// NewWatcher returns a watcher of some services of an environment. The prefix is that of the names
+// of its target groups. What was measured before since does not count. Credentials and region are
+// found as by [Ask].
 func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, services []config.Service, since time.Time, getenv func(string) string) (*Watcher, error) {
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -99,9 +98,8 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, se
 	}, nil
 }
 
-// Look returns the services' alarms, and the figures that the alarms compare, of the last
-// minutes that CloudWatch has. Look fails if an alarm is missing, or if AWS does not
-// answer.
+// Look returns the services' alarms, and the figures that the alarms compare, of the last minutes
+// that CloudWatch has. Look fails if an alarm is missing, or if AWS does not answer.
 func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -184,8 +182,7 @@ func (w *Watcher) failed(what, permission string, err error) error {
 	return fmt.Errorf("CloudWatch did not answer for the %s of %s in %s, which takes the permission cloudwatch:%s: %w", what, w.env, w.region, permission, err)
 }
 
-// pair returns the target groups that a service's alarms compare, the service's own
-// first.
+// pair returns the target groups that a service's alarms compare, the service's own first.
 func (w *Watcher) pair(service config.Service, alarms []Alarm) (pair [2]group, err error) {
 	b := migration.Balancer{Name: service.LoadBalancer}
 	for i, of := range []string{service.Name, w.deployment.Monolith.Name} {
@@ -214,8 +211,8 @@ var metrics = []struct{ name, statistic string }{
 // lateness is how long CloudWatch may take to have the figures of a minute.
 const lateness = 3 * time.Minute
 
-// measure returns CloudWatch's figures of the groups, by group and minute. The figures
-// are in the order of the metrics.
+// measure returns CloudWatch's figures of the groups, by group and minute. The figures are in the
+// order of the metrics.
 func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[group]map[time.Time][]float64, error) {
 	measured := map[group]map[time.Time][]float64{}
 	var queries []types.MetricDataQuery
@@ -273,8 +270,8 @@ func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[g
 	return measured, nil
 }
 
-// rounds returns the last minutes of which CloudWatch has figures of either group. Minutes
-// before since do not count. CloudWatch has no figure for a count of 0.
+// rounds returns the last minutes of which CloudWatch has figures of either group. Minutes before
+// since do not count. CloudWatch has no figure for a count of 0.
 func rounds(measured map[group]map[time.Time][]float64, service, monolith group, since time.Time) []canary.Round {
 	var last time.Time
 	for _, g := range []group{service, monolith} {
@@ -306,8 +303,8 @@ func sample(figures []float64) (s canary.Sample) {
 
 // told returns a finding with what its alarm adds:
 //
-//   - An alarm that went off means worse, whatever the last figures are. An alarm that
-//     went off before the canary began does not count.
+//   - An alarm that went off means worse, whatever the last figures are. An alarm that went off
+//     before the canary began does not count.
 //   - An alarm that has not been evaluated yet rules out a good finding.
 func (a Alarm) told(f canary.Finding, since time.Time) canary.Finding {
 	switch {

@@ -9,9 +9,9 @@ import (
 	"cutover/migration"
 )
 
-// Changes says in words what the deployment of a position does after that of
-// another, a line each: which services start, scale and stop, where the paths go,
-// and what is dropped. The deployment is one that [ReadContext] has filled in.
+// Changes says in words what the deployment of a position does after that of another, a line each:
+// which services start, scale and stop, where the paths go, and what is dropped. The deployment is
+// one that [ReadContext] has filled in.
 func Changes(d config.Deployment, from, to Position) []string {
 	before := d.Plan(config.Settings{Phase: from.Phase, Shift: from.Shift})
 	after := d.Plan(config.Settings{Phase: to.Phase, Shift: to.Shift})

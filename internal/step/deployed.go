@@ -17,31 +17,30 @@ import (
 	"cutover/migration"
 )
 
-// askTimeout is how long AWS may take to answer, credentials included. Without a
-// network nobody should wait long for the phase.
+// askTimeout is how long AWS may take to answer, credentials included. Without a network nobody
+// should wait long for the phase.
 const askTimeout = 10 * time.Second
 
 // Deployed is the state of an environment, as its SSM parameters tell.
 type Deployed struct {
 	// Region is the region that was asked.
 	Region string
-	// Exists is false if the environment was never deployed in the region, or not to
-	// the end.
+	// Exists is false if the environment was never deployed in the region, or not to the end.
 	Exists bool
-	// Reached is the state that was deployed last. Begun is the state that was begun
-	// last. They differ if a deployment goes on or was interrupted.
+	// Reached is the state that was deployed last. Begun is the state that was begun last. They
+	// differ if a deployment goes on or was interrupted.
 	Reached, Begun migration.State
-	// Exact is false if only the phase is known: with the gate off. Reached and Begun
-	// then have that phase, without a shift.
+	// Exact is false if only the phase is known: with the gate off. Reached and Begun then have
+	// that phase, without a shift.
 	Exact bool
-	// Since is when the state was reached, and zero if AWS does not say. If a shift
-	// replaces another shift, the state is the same.
+	// Since is when the state was reached, and zero if AWS does not say. If a shift replaces
+	// another shift, the state is the same.
 	Since time.Time
 }
 
-// Ask reads the state of an environment from AWS. Credentials and region come from the
-// variables, or else from the profile, through the AWS command line. The error says why
-// AWS was not asked, or did not answer.
+// Ask reads the state of an environment from AWS. Credentials and region come from the variables,
+// or else from the profile, through the AWS command line. The error says why AWS was not asked, or
+// did not answer.
 func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -86,8 +85,8 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	return d, nil
 }
 
-// account returns the region, the endpoint and the credentials. The service is that of
-// the variable AWS_ENDPOINT_URL_<SERVICE>.
+// account returns the region, the endpoint and the credentials. The service is that of the variable
+// AWS_ENDPOINT_URL_<SERVICE>.
 func account(ctx context.Context, getenv func(string) string, service string) (aws.Config, error) {
 	c := aws.Config{Region: cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")), RetryMaxAttempts: 2}
 	if endpoint := cmp.Or(getenv("AWS_ENDPOINT_URL_"+service), getenv("AWS_ENDPOINT_URL")); endpoint != "" {

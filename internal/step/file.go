@@ -21,8 +21,8 @@ type File struct {
 	members []member // of the context, in their order
 }
 
-// member is a member of a JSON object: the offsets of its key, and of the begin and
-// the end of its value.
+// member is a member of a JSON object: the offsets of its key, and of the begin and the end of its
+// value.
 type member struct {
 	name            string
 	key, value, end int
@@ -97,11 +97,11 @@ func only(all []member, name string) (member, error) {
 	return all[i], nil
 }
 
-// Edit returns the text with another phase and shift. Every other byte stays the same.
-// An empty shift removes the shift.
+// Edit returns the text with another phase and shift. Every other byte stays the same. An empty
+// shift removes the shift.
 //
-// A new shift comes after the phase, on the same line. So each step of a migration
-// changes that one line. A shift on a line of its own stays there until it is removed.
+// A new shift comes after the phase, on the same line. So each step of a migration changes that one
+// line. A shift on a line of its own stays there until it is removed.
 func (f *File) Edit(phase, shift string) ([]byte, error) {
 	at, err := only(f.members, "phase")
 	if err != nil {
@@ -139,8 +139,8 @@ func quote(text string) string {
 	return string(quoted)
 }
 
-// Write replaces the text of the file at once and keeps its mode. A reader sees the old
-// text or the new text.
+// Write replaces the text of the file at once and keeps its mode. A reader sees the old text or the
+// new text.
 func (f *File) Write(text []byte) (err error) {
 	path, err := filepath.EvalSymlinks(f.path)
 	if err != nil {

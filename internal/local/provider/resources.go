@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Resources are resources by their keys, "stack/logical id". A set is never
-// changed, so it may be read by several goroutines.
+// Resources are resources by their keys, "stack/logical id". A set is never changed, so it may be
+// read by several goroutines.
 type Resources[T any] map[string]T
 
 // StackOf is the stack in a resource's key.
@@ -31,8 +31,8 @@ func (r Resources[T]) Of(stack string) Resources[T] {
 	return of
 }
 
-// Updated has the resources of a stack that are in next, instead of what they
-// were. The stack's other resources are still in it.
+// Updated has the resources of a stack that are in next, instead of what they were. The stack's
+// other resources are still in it.
 func (r Resources[T]) Updated(stack string, next Resources[T]) Resources[T] {
 	updated := Resources[T]{}
 	maps.Copy(updated, r)
