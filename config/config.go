@@ -45,15 +45,13 @@ type Service struct {
 	// stands for any characters and "?" for one.
 	Paths []string `json:"paths"`
 	// LoadBalancer names a further load balancer, with a host name of its own, that answers the
-	// service's paths. A further load balancer exists if a service names it. There can be four: one
-	// load balancer has target groups for 98 services. Lower-case letters, digits and single
-	// hyphens. The monolith is behind all load balancers and names none. Default: the first load
-	// balancer.
+	// service's paths. Naming it creates it. There can be four: one load balancer has target groups
+	// for 98 services. Lower-case letters, digits and single hyphens. The monolith is behind all
+	// load balancers and names none. Default: the first load balancer.
 	LoadBalancer string `json:"loadBalancer,omitempty"`
-	// Order is the place of the service's listener rule among those of the other microservices at
-	// its load balancer: 1 to 999, lowest first. The order is part of the rule's priority. Give a
-	// new service a number of its own, and never change the number of a deployed service. The
-	// monolith has none.
+	// Order is the place of the service's listener rule at its load balancer: 1 to 999, lowest
+	// first, each number once. The order is part of the rule's priority: never change the number of
+	// a deployed service. The monolith has none.
 	Order int `json:"order,omitempty"`
 	// Dir is the directory of the service's main package, from the root of the repository. Default:
 	// services/ and the name.
@@ -87,7 +85,6 @@ func (s Service) migration() migration.Service {
 // peak is the most tasks that the service ever runs.
 func (s Service) peak() int { return max(s.Tasks, s.MaxTasks) }
 
-// withDefaults fills in what was left out.
 func (s Service) withDefaults() Service {
 	s.Dir = cmp.Or(s.Dir, "services/"+s.Name)
 	s.CPU = cmp.Or(s.CPU, 256)
@@ -202,8 +199,8 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 }
 
 // Load fills in the defaults of the deployment, reads the settings from the context, and checks
-// both. The error has a line for each mistake. The line names the key or service, the value and
-// what is allowed.
+// both. The error has a line for each mistake, with the key or service, the value and what is
+// allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
 	full := Deployment{Monolith: d.Monolith.withDefaults()}
 	for _, s := range d.Services {
@@ -215,8 +212,8 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	return full, settings, errors.Join(problems...)
 }
 
-// Position reads the phase and the shift from a context, and nothing else. Without a list of
-// services it cannot tell whether the shift names services that exist.
+// Position reads only the phase and the shift from a context. Without a list of services, it takes
+// a shift of any service.
 func Position(context map[string]any) (migration.Phase, map[string]int, error) {
 	r := &reader{context: context}
 	phase := r.phase()

@@ -42,7 +42,7 @@ const maxOutputs = 200
 // share one security group.
 const maxBalancers = 5
 
-// infrastructure has the stacks that belong to no service, as names of services.
+// infrastructure has the stacks without a service, named as services would be.
 var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase", "watch"}
 
 // ownVariables are set by the deployment in every container.
@@ -64,8 +64,7 @@ func checkServices(d Deployment, s Settings) []error {
 		refuse("services: there are no microservices: list at least one")
 	}
 	plan := d.Plan(s)
-	// Each load balancer counts its own requests. Autoscaling would take each count for all that a
-	// task has to do.
+	// Autoscaling would take the count of one load balancer for all requests of a task.
 	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
 		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, and each counts its own requests: remove RequestsPerTask, and let TargetCPUPercent decide",
 			d.Monolith.Name, d.Monolith.RequestsPerTask, n)
@@ -74,6 +73,10 @@ func checkServices(d Deployment, s Settings) []error {
 		refuse("service %q: LoadBalancer %q: the monolith is behind every load balancer: remove it", d.Monolith.Name, d.Monolith.LoadBalancer)
 	}
 	listed := map[string]bool{}
+	type place struct { // of a rule at a load balancer
+		balancer string
+		order    int
+	}
 	ordered := map[place]string{}
 	mistaken := false
 	for i, service := range d.All() {
@@ -90,10 +93,17 @@ func checkServices(d Deployment, s Settings) []error {
 		before := len(problems)
 		checkTask(service, refuse)
 		mistaken = mistaken || len(problems) > before
-		if i > 0 {
-			checkOrder(service, ordered, refuse)
-		} else if service.Order != 0 {
+		at := place{service.LoadBalancer, service.Order}
+		switch other := ordered[at]; {
+		case i == 0 && service.Order != 0:
 			refuse("service %q: Order %d: the monolith has a priority of its own: remove it", service.Name, service.Order)
+		case i == 0:
+		case service.Order < 1 || service.Order > migration.MaxOrder:
+			refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
+		case other != "":
+			refuse("service %q: Order %d belongs to %q already: give each service its own", service.Name, service.Order, other)
+		default:
+			ordered[at] = service.Name
 		}
 	}
 	checkShadows(d, refuse)
@@ -108,26 +118,6 @@ func checkServices(d Deployment, s Settings) []error {
 	return problems
 }
 
-// place is a place in the order of the rules at a load balancer.
-type place struct {
-	balancer string
-	order    int
-}
-
-// checkOrder refuses an order out of range, and an order that another service has.
-func checkOrder(service Service, taken map[place]string, refuse func(string, ...any)) {
-	at := place{service.LoadBalancer, service.Order}
-	switch other := taken[at]; {
-	case service.Order < 1 || service.Order > migration.MaxOrder:
-		refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
-	case other != "":
-		refuse("service %q: Order %d belongs to %q already: give each service its own", service.Name, service.Order, other)
-	default:
-		taken[at] = service.Name
-	}
-}
-
-// named is how an error names a load balancer.
 func named(balancer string) string {
 	if balancer == "" {
 		return "the first load balancer"
@@ -219,8 +209,7 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	}
 }
 
-// checkTargets refuses more tasks than a load balancer can have targets. A service that scales
-// counts with its most tasks.
+// checkTargets refuses more tasks, at most, than a load balancer can have targets.
 func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
 		tasks := d.Monolith.peak()
@@ -351,8 +340,8 @@ func checkScaling(service Service, refuse func(string, ...any)) {
 	}
 }
 
-// checkShadows refuses a path that never gets a request, because an earlier rule at the same load
-// balancer takes all its requests. The monolith's rule does that to all paths, on purpose.
+// checkShadows refuses a path that gets no request, because an earlier rule at the same load
+// balancer takes all. The monolith's rule does so on purpose.
 func checkShadows(d Deployment, refuse func(string, ...any)) {
 	services := slices.Clone(d.Services)
 	slices.SortStableFunc(services, func(a, b Service) int { return a.Order - b.Order })

@@ -164,8 +164,8 @@ func (r *reader) network(s *Settings) {
 	}
 }
 
-// unknownKeys refuses keys that are not ours. CDK's own keys, which are feature flags and cached
-// lookups, have a colon or begin with an "@".
+// unknownKeys refuses unknown keys. CDK's own keys (feature flags, cached lookups) have a colon or
+// begin with an "@".
 func (r *reader) unknownKeys() {
 	for _, key := range slices.Sorted(maps.Keys(r.context)) {
 		if slices.Contains(keys, key) || strings.Contains(key, ":") || strings.HasPrefix(key, "@") {
@@ -244,8 +244,8 @@ func integer(v any) (int, error) {
 	return 0, errors.New("not a number")
 }
 
-// shift reads the shift: an object in cdk.json, or "users=10,posts=5" with "-c". It refuses other
-// services than those that are named. If these are nil, it takes any.
+// shift reads the shift: an object in cdk.json, or "users=10,posts=5" with "-c". It takes the named
+// services only, or any if services is nil.
 func (r *reader) shift(services []string) map[string]int {
 	given := map[string]any{}
 	switch v := r.context["shift"].(type) {

@@ -10,9 +10,8 @@ type Setting struct {
 	// Default is the value in any environment. If Default is empty, Without says what there is
 	// instead.
 	Default, Without string
-	// Production is the value in an environment called "prod", if it differs: nothing is to be
-	// regretted there when something goes wrong. Production may be the key of another setting,
-	// whose value it then has.
+	// Production is the value in an environment called "prod", if it differs: prod is protected
+	// from mistakes. The key of another setting stands for the value of that setting.
 	Production string
 	// Meaning is for people, in Markdown.
 	Meaning string

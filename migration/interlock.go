@@ -73,9 +73,9 @@ func Follows(after, next State) bool {
 }
 
 // Deployed returns the state that was reached last and the state that was begun last. They differ
-// while a deployment goes on, and after an interrupted one. Its arguments are the phase that was
-// deployed last, and those of [Names] that are held after it. If no deployment with the gate on
-// leaves those names, ok is false, and only the phase is known.
+// during a deployment, and after an interrupted one. It takes the phase that was deployed last and
+// the names that are held after it, out of [Names]. If no deployment with the gate on leaves these
+// names, ok is false, and only the phase is known.
 func Deployed(phase Phase, held []string) (reached, begun State, ok bool) {
 	held = slices.Sorted(slices.Values(held))
 	for _, reached := range States() {

@@ -57,7 +57,7 @@ func ParsePhase(name string) (Phase, error) {
 
 // Service is what the migration needs to know of one service.
 type Service struct {
-	// Name is the service's name, and that of its target group in a [Balancer].
+	// Name is the name of the service, and of its target group in a [Balancer].
 	Name string
 	// LoadBalancer names the further load balancer that the service is behind. Empty for the first
 	// load balancer. Unused for the monolith, which is behind all.
@@ -65,9 +65,9 @@ type Service struct {
 	// Paths are the path patterns that the service answers, as the load balancer's path-pattern
 	// condition takes them.
 	Paths []string
-	// Order is the place of the service's rule among those of the other services at its load
-	// balancer, from 1 to [MaxOrder], lowest first. The order is part of the rule's priority, and
-	// must not change once deployed. Unused for the monolith.
+	// Order is the place of the service's rule at its load balancer, from 1 to [MaxOrder], lowest
+	// first. The order is part of the rule's priority, and must not change once deployed. Unused
+	// for the monolith.
 	Order int
 	// Tasks is the number of tasks in the phases in which the service runs. If the service scales,
 	// Tasks is the fewest.
@@ -206,8 +206,8 @@ func (p Plan) At(name string) Balancer {
 	return p.Balancers[i]
 }
 
-// Answers returns the targets of the requests whose path matches a pattern: those of the first rule
-// that takes all these requests, or the default targets. Targets of weight 0 are left out.
+// Answers returns the targets of requests whose path matches a pattern: the targets of the first
+// rule that takes all these requests, or the default ones. Targets of weight 0 are left out.
 func (b Balancer) Answers(pattern string) []Target {
 	targets := b.Default
 	for _, r := range b.Rules {

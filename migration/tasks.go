@@ -34,7 +34,6 @@ type Tasks struct {
 	Kept bool
 }
 
-// asMonolith returns how many tasks the service runs in a phase, as the monolith.
 func (s Service) asMonolith(phase Phase) Tasks {
 	switch {
 	case phase == Retired:
@@ -45,8 +44,8 @@ func (s Service) asMonolith(phase Phase) Tasks {
 	return s.scaled()
 }
 
-// asMicroservice returns how many tasks the service runs in a phase, as a microservice. If it is
-// shifted, it has a share of its traffic in [Parallel].
+// asMicroservice returns the tasks as a microservice. With a shift the service has traffic in
+// [Parallel].
 func (s Service) asMicroservice(phase Phase, shifted bool) Tasks {
 	switch {
 	case phase == Monolith:
@@ -57,7 +56,7 @@ func (s Service) asMicroservice(phase Phase, shifted bool) Tasks {
 	return s.scaled()
 }
 
-// scaled returns how many tasks the service runs while it has traffic.
+// scaled returns the tasks while the service has traffic.
 func (s Service) scaled() Tasks {
 	return Tasks{Count: s.Tasks, Max: s.MaxTasks, Kept: s.MaxTasks > 0}
 }

@@ -73,7 +73,6 @@ All other costs are shared. With --base it shows the difference to another assem
 	return cmd
 }
 
-// estimate is what an environment costs.
 func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	var b strings.Builder
 	name := e.Environment
@@ -107,7 +106,6 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	return b.String()
 }
 
-// changes is what differs between two assemblies.
 func (v *view) changes(changes []cost.Change, markdown bool) string {
 	if len(changes) == 0 {
 		return "The cost does not change."

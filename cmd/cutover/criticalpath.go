@@ -63,7 +63,6 @@ Without --base the deployment is a first one. With --base it updates that assemb
 	return cmd
 }
 
-// criticalPath shows what a deployment waits for.
 func (v *view) criticalPath(p *criticalpath.Path) string {
 	var b strings.Builder
 	rows := [][]string{{"TURN", "STACK", "RESOURCES", "STEPS", "CHAIN", "SECONDS", "WAITS FOR (VALUES IT READS)"}}
@@ -120,7 +119,6 @@ func (v *view) criticalPath(p *criticalpath.Path) string {
 	return b.String()
 }
 
-// touched counts what happens to a stack's resources.
 func touched(s criticalpath.Stack) string {
 	var parts []string
 	for _, part := range []struct {

@@ -105,8 +105,7 @@ func (s *source) flags(cmd *cobra.Command) {
 	}
 }
 
-// assembly returns the directory of the assembly. It synthesizes the assembly if the flags have a
-// phase or other context.
+// assembly returns the directory of the assembly, after a synthesis if the flags ask for one.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	if s.phase == "" && len(s.context) == 0 {
 		if _, err := os.Stat(filepath.Join(s.app, "manifest.json")); err != nil {
@@ -121,7 +120,6 @@ func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	return synthesize(ctx, filepath.Join(g.state, "synth"), context)
 }
 
-// read reads the assembly.
 func (s *source) read(ctx context.Context, g *global) (*assembly.Assembly, error) {
 	dir, err := s.assembly(ctx, g)
 	if err != nil {
@@ -132,7 +130,7 @@ func (s *source) read(ctx context.Context, g *global) (*assembly.Assembly, error
 
 // synthesize runs the CDK command line in the working directory.
 func synthesize(ctx context.Context, out string, context []string) (string, error) {
-	cdk, err := cdkProgram(".")
+	cdk, err := cdkProgram()
 	if err != nil {
 		return "", err
 	}
@@ -142,11 +140,11 @@ func synthesize(ctx context.Context, out string, context []string) (string, erro
 }
 
 // cdkProgram finds the CDK command line: in PATH, or else in the app's directory.
-func cdkProgram(dir string) (string, error) {
+func cdkProgram() (string, error) {
 	if cdk, err := exec.LookPath("cdk"); err == nil {
 		return filepath.Abs(cdk)
 	}
-	cdk, err := filepath.Abs(filepath.Join(dir, "node_modules", ".bin", "cdk"))
+	cdk, err := filepath.Abs(filepath.Join("node_modules", ".bin", "cdk"))
 	if err == nil {
 		_, err = os.Stat(cdk)
 	}
@@ -156,7 +154,7 @@ func cdkProgram(dir string) (string, error) {
 	return cdk, nil
 }
 
-// synth runs a CDK command line that synthesizes the app in a directory.
+// synth runs a CDK command line in the app's directory.
 func synth(ctx context.Context, cdk, dir, out string, context, env []string) error {
 	args := []string{"synth", "--quiet", "--output", out}
 	for _, pair := range context {

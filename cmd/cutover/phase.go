@@ -18,7 +18,6 @@ import (
 	"cutover/migration"
 )
 
-// cdkFile is the file with the phase.
 const cdkFile = "cdk.json"
 
 // phase is what "phase" and its subcommands share.
@@ -168,15 +167,14 @@ func (p *phase) load(cmd *cobra.Command) (err error) {
 	return cmd.Context().Err()
 }
 
-// services returns the services that the app in the working directory lists, as its last synthesis
-// says. If there was none, services synthesizes the app, as the user would. If the list is older
-// than its source, a warning says so.
+// services returns the services in the list of the last synthesis. Without a list it synthesizes
+// the app. If the list is older than its source, a warning says so.
 func services(cmd *cobra.Command) (d config.Deployment, err error) {
 	const dir = "cdk.out"
 	list, err := listing.Read(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		var cdk string
-		if cdk, err = cdkProgram("."); err != nil {
+		if cdk, err = cdkProgram(); err != nil {
 			return d, fmt.Errorf("list of services: %w", err)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "Synthesizing to %s, which has no list of services yet\n", dir)
@@ -264,12 +262,10 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
-// changes lists what a step does.
 func (p *phase) changes(to step.Position) string {
 	return "  " + strings.Join(step.Changes(p.deployment, p.from, to), "\n  ") + "\n"
 }
 
-// text returns the report for people.
 func (p *phase) text(v *view) string {
 	var b strings.Builder
 	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
@@ -320,7 +316,6 @@ func (p *phase) text(v *view) string {
 	return b.String()
 }
 
-// json returns the report for programs.
 func (p *phase) json() any {
 	type stepJSON struct {
 		Phase   string         `json:"phase"`

@@ -147,7 +147,6 @@ type side struct {
 	assemblies map[string]*assembly.Assembly // by position
 }
 
-// review compares, estimates and rehearses, and returns the report.
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
@@ -240,8 +239,8 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 	return err
 }
 
-// rehearsed fills in the rehearsal of the head. A rehearsal that cannot be carried out is part of
-// the report: nothing that was found before may be lost.
+// rehearsed fills in the rehearsal of the head. A rehearsal that fails becomes part of the report,
+// which keeps its findings.
 func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
 	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
@@ -286,11 +285,10 @@ func named(ctx context.Context, commit string) (short, text string, err error) {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// In backquotes nothing is Markdown, and a name notifies nobody.
+	// Inside backquotes a subject is plain text: it is no Markdown and notifies no user.
 	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
-// uncommitted lists the files with uncommitted changes.
 func uncommitted(ctx context.Context) ([]string, error) {
 	files := []string{}
 	status, err := git(ctx, "status", "--porcelain", "-z")
@@ -310,7 +308,6 @@ func uncommitted(ctx context.Context) ([]string, error) {
 	return files, nil
 }
 
-// git runs git and returns its output, without the end of the line.
 func git(ctx context.Context, args ...string) (string, error) {
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, "git", args...)
@@ -323,8 +320,8 @@ func git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(string(output), "\n"), nil
 }
 
-// checkout checks a commit out to a directory of its own. The directory is always the
-// same, so the compiler's cache is of use.
+// checkout checks a commit out. The directory is always the same, so that the compiler's cache
+// helps.
 func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
 	if tree, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
@@ -357,7 +354,7 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	cdk, err := cdkProgram(".")
+	cdk, err := cdkProgram()
 	if err != nil {
 		return nil, err
 	}
@@ -372,8 +369,7 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 	return s, nil
 }
 
-// commandOf returns the CDK command line for the base. It is the head's, if the base
-// locks the same packages.
+// commandOf returns the CDK command line for the base: the head's if both lock the same packages.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
 	locked, err := os.ReadFile(filepath.Join(base.dir, lock))

@@ -220,7 +220,7 @@ func background(g *global, how runner, ended chan<- error) error {
 	return nil
 }
 
-// serveCommand is what "up --detach" leaves running.
+// serveCommand is the process that "up --detach" leaves running.
 func serveCommand(g *global) *cobra.Command {
 	var how runner
 	cmd := &cobra.Command{

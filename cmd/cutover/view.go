@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,7 +18,9 @@ import (
 	"github.com/mattn/go-isatty"
 	"golang.org/x/sys/unix"
 
+	"cutover/internal/canary"
 	"cutover/internal/local"
+	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
@@ -57,8 +60,7 @@ func newView(out io.Writer, g *global) *view {
 	}}
 }
 
-// room returns the number of lines that can be redrawn: those that the terminal still shows. 0 is
-// any number.
+// room returns the number of lines that the terminal can redraw. 0 means any number.
 func (v *view) room() int {
 	if !v.terminal {
 		return 0
@@ -80,8 +82,8 @@ func (v *view) redraw(text string) {
 	v.drawn = strings.Count(text, "\n") + 1
 }
 
-// progress returns a function that shows a rehearsal's progress: in place on a terminal, with a
-// line for each phase elsewhere. If quiet, it returns nil.
+// progress returns a function that shows a rehearsal's progress, or nil if quiet. A terminal shows
+// it in place; elsewhere each phase has a line.
 func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	if quiet {
 		return nil
@@ -106,7 +108,6 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	}
 }
 
-// deploy deploys an assembly and shows the progress.
 func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) error {
 	if !v.terminal {
 		return client.Deploy(ctx, assembly, func(e local.Event) {
@@ -115,32 +116,26 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 			}
 		})
 	}
-	watching, stop := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for watching.Err() == nil {
-			if status, err := client.Status(watching); err == nil {
-				v.redraw(v.services(status, v.room()))
-			}
-			select {
-			case <-watching.Done():
-			case <-time.After(200 * time.Millisecond):
-			}
+	var err error
+	ended := make(chan error, 1)
+	go func() { ended <- client.Deploy(ctx, assembly, nil) }()
+	for over := false; ; {
+		if status, failed := client.Status(ctx); err == nil && failed == nil {
+			v.redraw(v.services(status, v.room()))
 		}
-	}()
-	err := client.Deploy(ctx, assembly, nil)
-	stop()
-	<-stopped
-	if status, statusErr := client.Status(ctx); err == nil && statusErr == nil {
-		v.redraw(v.services(status, v.room()))
+		if over {
+			v.drawn = 0
+			return err
+		}
+		select {
+		case err = <-ended:
+			over = true
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
-	v.drawn = 0
-	return err
 }
 
-// eventLine returns the line for an event where there is no table. It is empty if the line would
-// only repeat another one.
+// eventLine returns the line for an event. It is empty if another event says the same.
 func eventLine(e local.Event) string {
 	if e.Kind == "health" || e.Kind == "container" && e.Message == "" {
 		return ""
@@ -156,8 +151,8 @@ func eventLine(e local.Event) string {
 // short returns the first eight characters of a task's id, which tell tasks apart.
 func short(id string) string { return id[:min(8, len(id))] }
 
-// services returns the table of services and their tasks. If there is not enough room, the services
-// that are not steady come first, and the rest is counted.
+// services returns the table of services and their tasks. Without enough room, the unsteady
+// services come first and the rest is counted.
 func (v *view) services(s local.Status, room int) string {
 	states := map[string]map[string]string{} // by target group and task
 	names := map[string]string{}
@@ -208,8 +203,7 @@ func (v *view) services(s local.Status, room int) string {
 	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", more, min(more, len(steady)))
 }
 
-// scaling returns the table of services that scale: their bounds, the last measurement of each
-// policy, and the last action. It is empty if no service scales.
+// scaling returns the table of services that scale. It is empty if there are none.
 func (v *view) scaling(s local.Status) string {
 	rows := [][]string{{"SCALES", "TASKS", "METRIC", "NOW", "TARGET", "LAST"}}
 	for _, service := range s.Services {
@@ -236,7 +230,6 @@ func (v *view) scaling(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
-// status returns the whole status, shortened to the room that there is.
 func (v *view) status(s local.Status, room int) string {
 	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.notRun(s)
 	if room == 0 || strings.Count(text, "\n") <= room {
@@ -246,7 +239,7 @@ func (v *view) status(s local.Status, room int) string {
 	return above + v.services(s, max(3, room-strings.Count(above+below, "\n"))) + below
 }
 
-// listeners returns the listeners and their rules. If brief, it only counts the rules.
+// listeners returns the listeners and their rules, or only the number of rules if brief.
 func (v *view) listeners(s local.Status, brief bool) string {
 	var b strings.Builder
 	for _, listener := range s.Listeners {
@@ -282,7 +275,7 @@ func (v *view) notRun(s local.Status) string {
 
 // listenerName returns a listener's protocol and port. If several load balancers listen on the
 // port, it adds the stack.
-func listenerName(s local.Status, l local.ListenerStatus) string {
+func listenerName(s local.Status, l alb.ListenerStatus) string {
 	name := fmt.Sprintf("%s:%d", l.Protocol, l.Port)
 	for _, other := range s.Listeners {
 		if other.Port == l.Port && other.Key != l.Key {
@@ -322,9 +315,8 @@ func (v *view) summary(s local.Status, detached bool) {
 	v.print(b.String())
 }
 
-// example returns a path that a rule of the listener matches by the path alone. It takes the path
-// with the most segments.
-func example(l local.ListenerStatus) string {
+// example returns the path with the most segments that a rule matches by the path alone.
+func example(l alb.ListenerStatus) string {
 	best := "/"
 	for _, rule := range l.Rules {
 		if len(rule.Conditions) != 1 {
@@ -342,8 +334,7 @@ func example(l local.ListenerStatus) string {
 	return best
 }
 
-// route returns one answer of "cutover routes".
-func (v *view) route(r local.Route) string {
+func (v *view) route(r alb.Route) string {
 	var b strings.Builder
 	why := strings.ReplaceAll(strings.TrimSpace(r.Explanation), "\n", "\n  ")
 	fmt.Fprintf(&b, "%s → %s\n  %s", r.Request, v.paint(color.Bold, r.Action), why)
@@ -357,19 +348,18 @@ func (v *view) logLine(line ecs.LogLine) {
 	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), line.Text)
 }
 
-// table aligns rows and colours the states. The first row is the head, in capitals.
+// table aligns rows in columns and colours the states.
 func (v *view) table(rows [][]string) string {
-	lines := strings.Split(align(rows), "\n")
-	for i := range lines {
-		// The columns are aligned first, because the codes of a colour have no width.
-		for _, state := range slices.Sorted(maps.Keys(colours)) {
-			lines[i] = strings.ReplaceAll(lines[i], " "+state, " "+v.state(state))
-		}
-	}
-	return strings.Join(lines, "\n")
+	// The columns are aligned first, because the codes of a colour have no width.
+	return stateCell.ReplaceAllStringFunc(align(rows), func(cell string) string {
+		state := strings.TrimSpace(cell)
+		return strings.Replace(cell, state, v.state(state), 1)
+	})
 }
 
-// align aligns the cells of rows in columns.
+// stateCell matches a state in a table. A state is never the first cell of a row.
+var stateCell = regexp.MustCompile("(?m) (" + strings.Join(slices.Sorted(maps.Keys(colours)), "|") + ")( |$)")
+
 func align(rows [][]string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -388,6 +378,8 @@ var colours = map[string]color.Attribute{
 	"healthy": color.FgGreen, "HEALTHY": color.FgGreen, "RUNNING": color.FgGreen,
 	"initial": color.FgYellow, "draining": color.FgYellow, "DEACTIVATING": color.FgYellow, "STOPPING": color.FgYellow, "ACTIVATING": color.FgYellow, "PENDING": color.FgYellow,
 	"unhealthy": color.FgRed, "UNHEALTHY": color.FgRed,
+
+	string(canary.OK): color.FgGreen, string(canary.High): color.FgYellow, string(canary.NotEnough): color.FgYellow, string(canary.Worse): color.FgRed,
 }
 
 func (v *view) state(state string) string {

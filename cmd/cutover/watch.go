@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -160,7 +159,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// state tells whether a new line is worth printing: it leaves the figures out.
+// state changes if a new line is worth printing. It has no figures.
 func (w *watched) state() string {
 	var b strings.Builder
 	for _, s := range w.Services {
@@ -208,7 +207,6 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, services, v) }, 15 * time.Second, nil
 }
 
-// here compares on this machine.
 func (o *watch) here(ctx context.Context, client *local.Client, services config.Deployment, v *view) (*watched, error) {
 	monolith := services.Monolith.Name
 	found, err := client.Canaries(ctx, monolith, o.period)
@@ -235,7 +233,6 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-// watcher returns the watcher on AWS, and the services that it compares.
 func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
 	if p.notAsked != nil {
 		return nil, nil, p.notAsked
@@ -255,7 +252,6 @@ func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, er
 	return w, services, err
 }
 
-// there compares on AWS.
 func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, services []config.Service, v *view) (*watched, error) {
 	all, err := watcher.Look(ctx)
 	if err != nil {
@@ -302,8 +298,7 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 	}
 }
 
-// more returns a canary with more traffic: half, and then all. It is empty if the canary has all
-// traffic.
+// more returns a canary with more traffic: half, then all. It is empty if all is there.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
@@ -319,7 +314,7 @@ func (w *watched) more() string {
 	return step.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows a comparison. If there is not enough room, it shows as much of the verdict as fits.
+// watched shows a comparison, or as much of its verdict as there is room for.
 func (v *view) watched(w *watched, room int) string {
 	table, verdict := v.compared(w), v.verdict(w)
 	if room == 0 || strings.Count(table+verdict, "\n") <= room {
@@ -329,7 +324,6 @@ func (v *view) watched(w *watched, room int) string {
 	return strings.Join(lines[:min(room, len(lines))], "")
 }
 
-// compared returns the table of the services and the monolith.
 func (v *view) compared(w *watched) string {
 	var b strings.Builder
 	where := "on this machine"
@@ -366,11 +360,10 @@ func (v *view) compared(w *watched) string {
 		}
 		row(w.Monolith, "", &last.Monolith, nil)
 	}
-	b.WriteString(v.states(align(rows)) + "\n")
+	b.WriteString(v.table(rows) + "\n")
 	return b.String()
 }
 
-// verdict returns the verdict, its reasons and the next commands.
 func (v *view) verdict(w *watched) string {
 	var b strings.Builder
 	reasons := w.Reasons
@@ -420,18 +413,3 @@ func (w *watched) good() (reasons []string) {
 }
 
 var verdicts = map[canary.Verdict]color.Attribute{canary.GoOn: color.FgGreen, canary.Wait: color.FgYellow, canary.Back: color.FgRed}
-
-var found = map[canary.State]color.Attribute{
-	canary.OK: color.FgGreen, canary.High: color.FgYellow, canary.NotEnough: color.FgYellow, canary.Worse: color.FgRed,
-}
-
-// foundState matches a state in a table. A state is never the first cell of a row.
-var foundState = regexp.MustCompile(`(?m) (ok|high|worse|not enough|not compared)( |$)`)
-
-// states colours the states in an aligned table.
-func (v *view) states(table string) string {
-	return foundState.ReplaceAllStringFunc(table, func(text string) string {
-		state := strings.TrimSpace(text)
-		return strings.Replace(text, state, v.paint(found[canary.State(state)], state), 1)
-	})
-}

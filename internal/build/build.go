@@ -167,7 +167,6 @@ func (b *builder) validate() error {
 	return errors.Join(errs...)
 }
 
-// build brings the contexts of all services up to date.
 func (b *builder) build(ctx context.Context) error {
 	if err := b.findGo(ctx); err != nil {
 		return err
@@ -176,7 +175,7 @@ func (b *builder) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// To compile everything takes long. If it is the first time, say so before.
+	// To compile everything takes long, so the first time is announced before.
 	announced := slices.DeleteFunc(slices.Clone(b.services), func(s Service) bool {
 		_, err := os.Stat(b.statePath(s))
 		return err == nil
@@ -200,7 +199,6 @@ func (b *builder) build(ctx context.Context) error {
 	return b.linkAll(ctx, stale, inputs, recipes)
 }
 
-// announce tells the progress that services are compiled.
 func (b *builder) announce(services []Service) {
 	var names []string
 	for _, s := range services {
@@ -211,7 +209,7 @@ func (b *builder) announce(services []Service) {
 	}
 }
 
-// recipes returns the Dockerfile of each service, by its name.
+// recipes returns the Dockerfile of each service.
 func (b *builder) recipes() (map[string][]byte, error) {
 	source, err := os.ReadFile(filepath.Join(b.root, filepath.FromSlash(dockerfile)))
 	if err != nil {
@@ -238,7 +236,7 @@ func (b *builder) linkAll(ctx context.Context, services []Service, inputs map[st
 		return fmt.Errorf("images: the output directory cannot be made: %w", err)
 	}
 	b.sweep()
-	// On the file system of the contexts, so that a rename suffices.
+	// A directory on the file system of the contexts, so that a rename suffices.
 	work, err := os.MkdirTemp(b.out, tempPrefix)
 	if err != nil {
 		return fmt.Errorf("images: no temporary directory: %w", err)

@@ -24,8 +24,8 @@ type state struct {
 	Files  map[string]string `json:"files"`  // hash of each file, by name
 }
 
-// upToDate reports whether the context holds exactly the files of these inputs. It reads the files:
-// somebody may have changed them, or another build may have replaced them.
+// upToDate reports whether the context holds exactly the files of these inputs. It reads the files,
+// because people and other builds can change them.
 func (b *builder) upToDate(s Service, inputs string) bool {
 	raw, err := os.ReadFile(b.statePath(s))
 	if err != nil {
@@ -101,8 +101,7 @@ func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs
 
 const tempPrefix = ".tmp-"
 
-// sweep removes the directories of builds that were killed. No build takes an hour, so a running
-// build keeps its directory.
+// sweep removes the directories of killed builds. A build takes less than an hour.
 func (b *builder) sweep() {
 	entries, _ := os.ReadDir(b.out)
 	for _, entry := range entries {
@@ -112,7 +111,7 @@ func (b *builder) sweep() {
 	}
 }
 
-// digest returns the SHA-256 of all parts together, in hexadecimal.
+// digest returns the SHA-256 of all parts together.
 func digest(parts ...[]byte) string {
 	h := sha256.New()
 	for _, part := range parts {

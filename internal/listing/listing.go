@@ -12,9 +12,8 @@
 //	  "sources": {"deployment/forum.go": "SHA-256 in hexadecimal", …}
 //	}
 //
-// The fields of a service are those of [config.Service], with defaults filled in. What belongs to a
-// container only (CPU, memory, environment) is left out. The sources are the Go files that the list
-// can depend on.
+// The fields of a service come from [config.Service], with defaults filled in and without what only
+// its container needs (CPU, memory, environment). The sources are the Go files that can change the list.
 package listing
 
 import (
@@ -80,15 +79,15 @@ func Read(assembly string) (List, error) {
 	return l, nil
 }
 
-// Changed returns the first source that is not what it was when the file was written: changed,
-// added or removed. It is empty if nothing has changed, or if the root has no sources. Times do not
-// count: a clone or a checkout sets them anew.
+// Changed returns the first source that was changed, added or removed since the file was written.
+// It is empty if there is none, or if the root has no sources. Times do not count: a clone or a
+// checkout sets them anew.
 func (l List) Changed(root string) (string, error) {
 	now, err := sources(root)
 	if err != nil {
 		return "", fmt.Errorf("list of services: %w", err)
 	}
-	// What was removed comes last: a file that is no longer imported is one of them.
+	// Removed files come last. A file that is no longer imported counts as removed.
 	names := append(slices.Sorted(maps.Keys(now)), slices.Sorted(maps.Keys(l.Sources))...)
 	for _, name := range names {
 		if now != nil && now[name] != l.Sources[name] {
@@ -100,9 +99,9 @@ func (l List) Changed(root string) (string, error) {
 
 var modulePath = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
 
-// sources returns the SHA-256 of the Go files that the list can depend on: those of the main
-// package, and of the packages of the module that it imports. The package stacks is not among them.
-// It renders the list and cannot change it. Without a go.mod there are no sources.
+// sources returns the SHA-256 of the Go files that can change the list: the main package and the
+// packages of the module that it imports. It leaves out stacks, which only renders the list.
+// Without a go.mod there are no sources.
 func sources(root string) (map[string]string, error) {
 	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if errors.Is(err, fs.ErrNotExist) {

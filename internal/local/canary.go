@@ -62,13 +62,13 @@ func (r *Runner) Canaries(monolith string, period time.Duration) (Canaries, erro
 	return all, nil
 }
 
-// pair is a canary with its target group and that of the monolith.
+// pair is a canary with both target groups.
 type pair struct {
 	Canary
 	group, monolith string
 }
 
-// canaries are the canaries at one listener. Its load balancer has one target group of the
+// canaries returns the canaries at one listener. Its load balancer has one target group of the
 // monolith.
 func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 	var pairs []pair

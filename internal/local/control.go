@@ -16,14 +16,16 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"cutover/internal/local/alb"
 )
 
-// A runner is controlled over HTTP on a Unix socket in its directory, so that whoever may write
-// there may control it and nobody else.
+// A runner takes commands over HTTP on a Unix socket in its directory. The permissions of the
+// directory decide which users may control the runner.
 
 func socketFile(dir string) string { return filepath.Join(dir, "control.sock") }
 
-// answerTimeout is how long clients have to read their answers when the runner ends.
+// answerTimeout is the time that clients have to read answers when the runner ends.
 const answerTimeout = 5 * time.Second
 
 // message is a line of a streamed answer: an event, or the end.
@@ -33,8 +35,8 @@ type message struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Control takes the commands of clients until one says that the deployment shall stop or the
-// context ends. It does not stop the deployment itself.
+// Control takes commands until a client asks to stop the deployment, or the context ends. It does
+// not stop the deployment itself.
 func (r *Runner) Control(ctx context.Context) error {
 	file := socketFile(r.options.Dir)
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // of a runner that was killed
@@ -76,8 +78,7 @@ func (r *Runner) Control(ctx context.Context) error {
 	go func() {
 		defer close(answered)
 		<-ctx.Done()
-		// What is being answered may finish; a deployment ends with the context. A client that does
-		// not read is not waited for.
+		// Answers may be completed; a deployment ends with the context.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 		defer cancel()
 		if server.Shutdown(grace) != nil {
@@ -101,7 +102,7 @@ func answer(w http.ResponseWriter, value any, err error) {
 	json.NewEncoder(w).Encode(value)
 }
 
-// stream answers with the events while f runs, and then with its end.
+// stream answers with the events while f runs, and then with the result.
 func (r *Runner) stream(w http.ResponseWriter, f func() error) {
 	events, stop := r.watch()
 	defer stop()
@@ -137,7 +138,7 @@ type Client struct {
 // ErrNotRunning says that a directory has no runner.
 var ErrNotRunning = errors.New("no deployment is running")
 
-// NewClient returns a client for the runner of a directory, there or not.
+// NewClient returns a client for the runner of a directory. The runner need not exist yet.
 func NewClient(dir string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socketFile(dir))
@@ -145,7 +146,7 @@ func NewClient(dir string) *Client {
 	return &Client{dir: dir, http: http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
-// call returns the body of an answer, or the error that it is.
+// call returns the body of an answer. An answer may be an error.
 func (c *Client) call(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, method, "http://cutover"+path+"?"+query.Encode(), nil)
 	if err != nil {
@@ -183,8 +184,8 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 // Route says where a request would go. See [Runner.Route].
-func (c *Client) Route(ctx context.Context, request string) (Route, error) {
-	return ask[Route](ctx, c, "/route", url.Values{"request": {request}})
+func (c *Client) Route(ctx context.Context, request string) (alb.Route, error) {
+	return ask[alb.Route](ctx, c, "/route", url.Values{"request": {request}})
 }
 
 // Canaries returns the services that take traffic from the monolith, and how they did. See
@@ -193,7 +194,7 @@ func (c *Client) Canaries(ctx context.Context, monolith string, period time.Dura
 	return ask[Canaries](ctx, c, "/canaries", url.Values{"monolith": {monolith}, "period": {period.String()}})
 }
 
-// Deploy deploys an assembly and calls f with what happens until it has.
+// Deploy deploys an assembly, and calls f with the events.
 func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) error {
 	assembly, err := filepath.Abs(assembly)
 	if err != nil {
@@ -221,7 +222,7 @@ func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) err
 	}
 }
 
-// Down has the runner stop everything, and returns when it has begun to.
+// Down makes the runner stop everything. It returns when that has begun.
 func (c *Client) Down(ctx context.Context) error {
 	body, err := c.call(ctx, http.MethodPost, "/down", nil)
 	if err != nil {

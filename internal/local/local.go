@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,9 +49,9 @@ type Options struct {
 	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
 	// Events is called with everything that happens, one event after the other. The function must
-	// return at once and call no method of the runner. Default: nobody is told.
+	// return at once and call no method of the runner. Default: none.
 	Events func(Event)
-	// Exchanges is called for every request at its end. Default: nobody is told.
+	// Exchanges is called for every request at its end. Default: none.
 	Exchanges func(alb.Exchange)
 
 	kinds []func(*Runner) provider.Provider // default: kinds
@@ -133,7 +132,7 @@ func (r *Runner) start(ctx context.Context) error {
 	if r.accessLog, err = os.Create(filepath.Join(r.options.Dir, "access.log")); err != nil {
 		return err
 	}
-	if r.logs, err = os.Create(LogFile(r.options.Dir)); err != nil {
+	if r.logs, err = os.Create(logFile(r.options.Dir)); err != nil {
 		return err
 	}
 	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.targetChanged, Exchanges: r.exchange})
@@ -162,20 +161,20 @@ func (r *Runner) Stop(ctx context.Context) error {
 
 func (r *Runner) release() error {
 	var errs []error
-	for _, file := range []io.Closer{r.accessLog, r.logs} {
-		if file != (*os.File)(nil) {
+	for _, file := range []*os.File{r.accessLog, r.logs} {
+		if file != nil {
 			errs = append(errs, file.Close())
 		}
 	}
 	return errors.Join(append(errs, r.lock.Unlock())...)
 }
 
-// tell hands an event to everybody who watches.
+// tell hands an event to all watchers.
 func (r *Runner) tell(e Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	// One event after the other, so that everybody sees the same order.
+	// One event after the other, so that all watchers see the same order.
 	r.telling.Lock()
 	defer r.telling.Unlock()
 	if r.options.Events != nil {
@@ -212,17 +211,13 @@ func (r *Runner) serviceChanged(e ecs.Event) {
 func (r *Runner) targetChanged(e alb.Event) {
 	r.traffic.noteHealth(e)
 	r.services.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
-	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
+	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.balancers.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
 }
 
-// GroupName is the name of a target group, by its key; the key if there was no such group.
-func (r *Runner) GroupName(key string) string { return r.balancers.GroupName(key) }
-
-// ServiceName is the name of the service whose tasks are in a target group, by the group's key. A
-// service behind several load balancers has a group at each one. If the group has no service, the
-// name is the group's own.
+// ServiceName is the name of the service of a target group, by the group's key, or else the group's
+// own name. A service behind several load balancers has a group at each.
 func (r *Runner) ServiceName(key string) string {
-	return cmp.Or(r.services.ServiceName(key), r.GroupName(key))
+	return cmp.Or(r.services.ServiceName(key), r.balancers.GroupName(key))
 }
 
 // Fault does harm to the tasks of a service. See [ecs.Provider.Fault].
@@ -230,7 +225,7 @@ func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(co
 	return r.services.Fault(ctx, kind, service)
 }
 
-// targets is the load balancer as ECS knows the load balancer.
+// targets is the load balancer for ECS.
 type targets struct{ *alb.Balancer }
 
 func (t targets) Register(group, id, address string) error {

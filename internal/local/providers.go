@@ -20,10 +20,9 @@ var kinds = []func(*Runner) provider.Provider{
 	func(r *Runner) provider.Provider { return r.services },
 }
 
-// plans are those of all providers for an assembly, in the order of the providers.
+// plans has the plan of each provider for an assembly.
 type plans []provider.Plan
 
-// plan has every provider plan an assembly.
 func (r *Runner) plan(a *assembly.Assembly) plans {
 	all := make(plans, len(r.providers))
 	m := model.Read(a)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,7 +72,7 @@ type group struct{ balancer, target string }
 // Watcher asks CloudWatch how the canaries of an environment do.
 type Watcher struct {
 	env        string
-	names      config.Settings // the prefix of the target groups' names
+	prefix     string // of the target groups' names
 	deployment config.Deployment
 	services   []config.Service
 	since      time.Time // when the canary began; zero if unknown
@@ -79,9 +80,9 @@ type Watcher struct {
 	region     string
 }
 
-// NewWatcher returns a watcher of some services of an environment. The prefix is that of the names
-// of its target groups. What was measured before since does not count. Credentials and region are
-// found as by [Ask].
+// NewWatcher returns a watcher of some services of an environment. The names of its target groups
+// begin with the prefix. Figures from before since do not count. Credentials and region come from
+// the same places as for [Ask].
 func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, services []config.Service, since time.Time, getenv func(string) string) (*Watcher, error) {
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -90,7 +91,7 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, se
 		return nil, fmt.Errorf("AWS was not asked: %w", err)
 	}
 	return &Watcher{
-		env: env, names: config.Settings{NamePrefix: prefix}, deployment: d, services: services, since: since, region: account.Region,
+		env: env, prefix: prefix, deployment: d, services: services, since: since, region: account.Region,
 		cloudwatch: cloudwatch.NewFromConfig(account, func(o *cloudwatch.Options) {
 			// AWS takes several protocols. Emulators may lack the default, CBOR.
 			o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
@@ -98,8 +99,8 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, se
 	}, nil
 }
 
-// Look returns the services' alarms, and the figures that the alarms compare, of the last minutes
-// that CloudWatch has. Look fails if an alarm is missing, or if AWS does not answer.
+// Look returns the services with their alarms, and the figures of the last minutes that CloudWatch
+// has. It fails if an alarm is missing, or if AWS does not answer.
 func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -133,7 +134,6 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	return all, nil
 }
 
-// alarms returns the alarms of all services by name.
 func (w *Watcher) alarms(ctx context.Context) (map[string]Alarm, error) {
 	var names []string
 	for _, service := range w.services {
@@ -187,7 +187,7 @@ func (w *Watcher) pair(service config.Service, alarms []Alarm) (pair [2]group, e
 	b := migration.Balancer{Name: service.LoadBalancer}
 	for i, of := range []string{service.Name, w.deployment.Monolith.Name} {
 		// A target group is "targetgroup/NAME/ID" in metrics.
-		name := "targetgroup/" + w.names.Name(b.GroupName(of)) + "/"
+		name := "targetgroup/" + w.prefix + b.GroupName(of) + "/"
 		for _, alarm := range alarms {
 			for _, g := range alarm.groups {
 				if strings.HasPrefix(g.target, name) {
@@ -196,7 +196,7 @@ func (w *Watcher) pair(service config.Service, alarms []Alarm) (pair [2]group, e
 			}
 		}
 		if pair[i].target == "" {
-			return pair, fmt.Errorf("the alarm %s in %s does not compare with the target group %s: deploy what cdk.json says", alarms[0].Name, w.region, w.names.Name(b.GroupName(of)))
+			return pair, fmt.Errorf("the alarm %s in %s does not compare with the target group %s: deploy what cdk.json says", alarms[0].Name, w.region, w.prefix+b.GroupName(of))
 		}
 	}
 	return pair, nil
@@ -211,26 +211,20 @@ var metrics = []struct{ name, statistic string }{
 // lateness is how long CloudWatch may take to have the figures of a minute.
 const lateness = 3 * time.Minute
 
-// measure returns CloudWatch's figures of the groups, by group and minute. The figures are in the
-// order of the metrics.
+// measure returns CloudWatch's figures by group and minute, in the order of the metrics.
 func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[group]map[time.Time][]float64, error) {
 	measured := map[group]map[time.Time][]float64{}
 	var queries []types.MetricDataQuery
-	type figure struct {
-		of     group
-		metric int
-	}
-	figures := map[string]figure{}
+	var groups []group
 	for _, service := range w.services {
 		for _, g := range pairs[service.Name] {
 			if measured[g] != nil {
 				continue
 			}
 			measured[g] = map[time.Time][]float64{}
-			for i, metric := range metrics {
-				id := fmt.Sprintf("m%d", len(queries))
-				figures[id] = figure{g, i}
-				queries = append(queries, types.MetricDataQuery{Id: &id, MetricStat: &types.MetricStat{
+			groups = append(groups, g)
+			for _, metric := range metrics {
+				queries = append(queries, types.MetricDataQuery{Id: aws.String(fmt.Sprintf("m%d", len(queries))), MetricStat: &types.MetricStat{
 					Metric: &types.Metric{
 						Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String(metric.name),
 						Dimensions: []types.Dimension{
@@ -253,16 +247,16 @@ func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[g
 				return nil, w.failed("metrics", "GetMetricData", err)
 			}
 			for _, result := range page.MetricDataResults {
-				f, ok := figures[aws.ToString(result.Id)]
-				if !ok || len(result.Values) != len(result.Timestamps) {
+				n, err := strconv.Atoi(strings.TrimPrefix(aws.ToString(result.Id), "m"))
+				if err != nil || n < 0 || n >= len(queries) || len(result.Values) != len(result.Timestamps) {
 					return nil, w.failed("metrics", "GetMetricData", errors.New("the answer does not fit the question"))
 				}
 				for i, at := range result.Timestamps {
-					minutes := measured[f.of]
+					minutes := measured[groups[n/len(metrics)]]
 					if at = at.UTC(); minutes[at] == nil {
 						minutes[at] = make([]float64, len(metrics))
 					}
-					minutes[at][f.metric] = result.Values[i]
+					minutes[at][n%len(metrics)] = result.Values[i]
 				}
 			}
 		}
@@ -270,8 +264,8 @@ func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[g
 	return measured, nil
 }
 
-// rounds returns the last minutes of which CloudWatch has figures of either group. Minutes before
-// since do not count. CloudWatch has no figure for a count of 0.
+// rounds returns the last minutes with figures of either group, without minutes before since.
+// CloudWatch has no figure for a count of 0.
 func rounds(measured map[group]map[time.Time][]float64, service, monolith group, since time.Time) []canary.Round {
 	var last time.Time
 	for _, g := range []group{service, monolith} {

@@ -17,15 +17,15 @@ import (
 	"cutover/migration"
 )
 
-// askTimeout is how long AWS may take to answer, credentials included. Without a network nobody
-// should wait long for the phase.
+// askTimeout is the time that AWS has to answer, credentials included. Without a network, the phase
+// in cdk.json should still appear soon.
 const askTimeout = 10 * time.Second
 
 // Deployed is the state of an environment, as its SSM parameters tell.
 type Deployed struct {
 	// Region is the region that was asked.
 	Region string
-	// Exists is false if the environment was never deployed in the region, or not to the end.
+	// Exists is false if no deployment of the environment was ever completed in the region.
 	Exists bool
 	// Reached is the state that was deployed last. Begun is the state that was begun last. They
 	// differ if a deployment goes on or was interrupted.
@@ -38,9 +38,9 @@ type Deployed struct {
 	Since time.Time
 }
 
-// Ask reads the state of an environment from AWS. Credentials and region come from the variables,
-// or else from the profile, through the AWS command line. The error says why AWS was not asked, or
-// did not answer.
+// Ask reads the state of an environment from AWS. Credentials and region come from the environment
+// variables, or from a profile through the AWS command line. The error says why AWS was not asked
+// or did not answer.
 func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -85,7 +85,7 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	return d, nil
 }
 
-// account returns the region, the endpoint and the credentials. The service is that of the variable
+// account returns the region, the endpoint and the credentials. The endpoint may come from
 // AWS_ENDPOINT_URL_<SERVICE>.
 func account(ctx context.Context, getenv func(string) string, service string) (aws.Config, error) {
 	c := aws.Config{Region: cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")), RetryMaxAttempts: 2}
