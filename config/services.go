@@ -109,7 +109,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkShadows(d, refuse)
 	checkBalancers(d, s, plan, refuse)
 	for _, b := range plan.Balancers {
-		checkQuotas(d, s, b, refuse)
+		checkQuotas(s, b, refuse)
 	}
 	if !mistaken { // or the sums would be as well
 		checkCapacity(d, s, refuse)
@@ -169,19 +169,10 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 }
 
 // checkQuotas refuses more services than a load balancer or its stack can have.
-func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(string, ...any)) {
-	last, shifts := "", 0
-	for _, service := range d.Services {
-		if service.LoadBalancer == b.Name {
-			last = service.Name
-		}
-	}
-	for _, rule := range b.Rules {
-		if rule.ID == "Shift" {
-			shifts++
-		}
-	}
-	services := len(b.Groups) - 2 // without the monolith's and the one for dropped traffic
+func checkQuotas(s Settings, b migration.Balancer, refuse func(string, ...any)) {
+	services := len(b.Groups) - 2 // between the monolith's group and the one for dropped traffic
+	last := b.Groups[services]
+	shifts := max(0, len(b.Rules)-services-1) // the monolith has a rule
 	const elsewhere = `put %d of its services behind another load balancer, as in {Name: %q, LoadBalancer: "further", …}`
 	if n := len(b.Groups); n > maxTargetGroups {
 		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)

@@ -44,9 +44,6 @@ type Options struct {
 	// Root is the root of the repository: the directory of go.mod and of assets/Dockerfile.
 	// Required.
 	Root string
-	// Out is the directory to write to, absolute or relative to Root. It keeps state between
-	// builds, and can be deleted at any time. Default: "build/images".
-	Out string
 	// Arch is the architecture of the cluster in Go's words, "amd64" or "arm64". Required.
 	Arch string
 	// Services to build. Required.
@@ -89,7 +86,7 @@ func SetTimes(assembly string) error {
 }
 
 // Build compiles what changed since the last build. It returns the absolute path of each service's
-// build context, <Out>/<Arch>/<Name>, by name of the service. What has not changed is neither
+// build context, build/images/<Arch>/<Name>, by name of the service. What has not changed is neither
 // compiled nor linked nor written: its files keep their times. A context has its two files and no
 // others.
 //
@@ -98,17 +95,12 @@ func SetTimes(assembly string) error {
 //
 // The error lists all mistakes in the options, or has the compiler's messages.
 func Build(ctx context.Context, o Options) (map[string]string, error) {
-	if o.Out == "" {
-		o.Out = filepath.Join("build", "images")
-	}
 	root, err := filepath.Abs(o.Root)
 	if err != nil {
 		return nil, fmt.Errorf("images: the repository's root %q: %w", o.Root, err)
 	}
-	if !filepath.IsAbs(o.Out) {
-		o.Out = filepath.Join(root, o.Out)
-	}
-	b := &builder{root: root, out: filepath.Join(o.Out, o.Arch), arch: o.Arch, services: o.Services, progress: o.Progress}
+	o.Root = root
+	b := &builder{Options: o, out: filepath.Join(root, "build", "images", o.Arch)}
 	if err := b.validate(); err != nil {
 		return nil, err
 	}
@@ -123,11 +115,8 @@ func Build(ctx context.Context, o Options) (map[string]string, error) {
 }
 
 type builder struct {
-	root     string
-	out      string // of this architecture
-	arch     string
-	services []Service
-	progress io.Writer
+	Options
+	out string // directory of the contexts and their state; it can be deleted at any time
 
 	goCommand string
 	goVersion string
@@ -143,14 +132,14 @@ func (b *builder) validate() error {
 	refuse := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("images: "+format, args...))
 	}
-	if baselines[b.arch] == "" {
-		refuse("architecture %q: must be one of %s", b.arch, strings.Join(slices.Sorted(maps.Keys(baselines)), ", "))
+	if baselines[b.Arch] == "" {
+		refuse("architecture %q: must be one of %s", b.Arch, strings.Join(slices.Sorted(maps.Keys(baselines)), ", "))
 	}
-	if len(b.services) == 0 {
+	if len(b.Services) == 0 {
 		refuse("no services to build")
 	}
 	names := map[string]string{}
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		if !validName.MatchString(s.Name) {
 			refuse("service name %q: must be lower-case letters and digits, with single hyphens between them", s.Name)
 		}
@@ -160,8 +149,8 @@ func (b *builder) validate() error {
 		names[s.Name] = s.Dir
 		if !filepath.IsLocal(filepath.FromSlash(s.Dir)) {
 			refuse("service %q: its directory %q must be a path inside the repository", s.Name, s.Dir)
-		} else if info, err := os.Stat(filepath.Join(b.root, filepath.FromSlash(s.Dir))); err != nil || !info.IsDir() {
-			refuse("service %q: there is no directory %s in %s; create it with a main package", s.Name, s.Dir, b.root)
+		} else if info, err := os.Stat(filepath.Join(b.Root, filepath.FromSlash(s.Dir))); err != nil || !info.IsDir() {
+			refuse("service %q: there is no directory %s in %s; create it with a main package", s.Name, s.Dir, b.Root)
 		}
 	}
 	return errors.Join(errs...)
@@ -176,17 +165,18 @@ func (b *builder) build(ctx context.Context) error {
 		return err
 	}
 	// To compile everything takes long, so the first time is announced before.
-	announced := slices.DeleteFunc(slices.Clone(b.services), func(s Service) bool {
-		_, err := os.Stat(b.statePath(s))
-		return err == nil
-	})
+	var announced, stale []Service
+	for _, s := range b.Services {
+		if _, err := os.Stat(b.statePath(s)); err != nil {
+			announced = append(announced, s)
+		}
+	}
 	b.announce(announced)
 	inputs, err := b.compile(ctx)
 	if err != nil {
 		return err
 	}
-	var stale []Service
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		inputs[s.Name] = digest([]byte(inputs[s.Name]), recipes[s.Name])
 		if !b.upToDate(s, inputs[s.Name]) {
 			stale = append(stale, s)
@@ -204,14 +194,14 @@ func (b *builder) announce(services []Service) {
 	for _, s := range services {
 		names = append(names, s.Name)
 	}
-	if len(names) > 0 && b.progress != nil {
-		fmt.Fprintf(b.progress, "Compiling %s for linux/%s\n", strings.Join(names, ", "), b.arch)
+	if len(names) > 0 && b.Progress != nil {
+		fmt.Fprintf(b.Progress, "Compiling %s for linux/%s\n", strings.Join(names, ", "), b.Arch)
 	}
 }
 
 // recipes returns the Dockerfile of each service.
 func (b *builder) recipes() (map[string][]byte, error) {
-	source, err := os.ReadFile(filepath.Join(b.root, filepath.FromSlash(dockerfile)))
+	source, err := os.ReadFile(filepath.Join(b.Root, filepath.FromSlash(dockerfile)))
 	if err != nil {
 		return nil, fmt.Errorf("images: cannot read the Dockerfile template: %w", err)
 	}
@@ -220,7 +210,7 @@ func (b *builder) recipes() (map[string][]byte, error) {
 		return nil, fmt.Errorf("images: %s is not a valid template: %w", dockerfile, err)
 	}
 	recipes := map[string][]byte{}
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		var rendered bytes.Buffer
 		if err := recipe.Execute(&rendered, s); err != nil {
 			return nil, fmt.Errorf("images: cannot render %s for %q: %w", dockerfile, s.Name, err)

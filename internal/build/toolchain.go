@@ -60,7 +60,7 @@ func (b *builder) findGo(ctx context.Context) error {
 		}
 	}
 	// GOENV=off: "go env -w" is one more place where GOFLAGS can be set.
-	b.goEnv = append(env, "GOENV=off", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch, baselines[b.arch])
+	b.goEnv = append(env, "GOENV=off", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.Arch, baselines[b.Arch])
 	return nil
 }
 
@@ -68,7 +68,7 @@ func (b *builder) findGo(ctx context.Context) error {
 // messages.
 func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, b.goCommand, args...)
-	cmd.Dir = b.root
+	cmd.Dir = b.Root
 	cmd.Env = b.goEnv
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -80,7 +80,7 @@ func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 		if message == "" {
 			message = "(the command printed no message)"
 		}
-		return nil, fmt.Errorf("images: the services cannot be compiled: go %s in %s: %w\n%s", args[0], b.root, err, message)
+		return nil, fmt.Errorf("images: the services cannot be compiled: go %s in %s: %w\n%s", args[0], b.Root, err, message)
 	}
 	return stdout.Bytes(), nil
 }
@@ -107,7 +107,7 @@ type goModule struct {
 // source: an edit that changes no compiled package needs no link.
 func (b *builder) compile(ctx context.Context) (map[string]string, error) {
 	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Name,BuildID,DepOnly,Deps,DefaultGODEBUG,Module"}, compileFlags...)
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		args = append(args, "./"+path.Clean(s.Dir))
 	}
 	out, err := b.run(ctx, args...)
@@ -129,16 +129,16 @@ func (b *builder) compile(ctx context.Context) (map[string]string, error) {
 		}
 	}
 
-	inputs := make(map[string]string, len(b.services))
+	inputs := make(map[string]string, len(b.Services))
 	var errs []error
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		main, ok := mains[path.Clean(s.Dir)]
 		if !ok || main.Name != "main" {
 			errs = append(errs, fmt.Errorf("images: service %q: %s is not a main package (its name is %q)", s.Name, s.Dir, main.Name))
 			continue
 		}
 		var key strings.Builder
-		fmt.Fprintln(&key, b.goVersion, b.arch, baselines[b.arch], compileFlags, linkFlags, main.DefaultGODEBUG)
+		fmt.Fprintln(&key, b.goVersion, b.Arch, baselines[b.Arch], compileFlags, linkFlags, main.DefaultGODEBUG)
 		for _, dependency := range append(slices.Clone(main.Deps), main.ImportPath) {
 			p := packages[dependency]
 			// The id is "action/content". Only the content decides.
