@@ -197,14 +197,22 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 	if err := p.load(cmd); err != nil {
 		return nil, 0, err
 	}
-	watcher, services, err := watcher(ctx, p)
+	switch {
+	case p.notAsked != nil && !o.aws && o.env == "":
+		err = fmt.Errorf("%w; and on this machine %w in %s", p.notAsked, local.ErrNotRunning, g.state)
+	case p.notAsked != nil:
+		err = p.notAsked
+	case !p.deployed.Exists:
+		err = fmt.Errorf("%s was not deployed in %s yet, or not to the end: deploy it with `npx cdk deploy --all --concurrency 8`", p.env, p.deployed.Region)
+	default:
+		err = step.Check(p.env, p.from, p.deployed)
+	}
 	if err != nil {
-		if !o.aws && o.env == "" && p.notAsked != nil {
-			err = fmt.Errorf("%w; and on this machine %w in %s", err, local.ErrNotRunning, g.state)
-		}
 		return nil, 0, err
 	}
-	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, services, v) }, 15 * time.Second, nil
+	prefix, _ := p.file.Context["namePrefix"].(string)
+	watcher, err := step.NewWatcher(ctx, p.deployment, p.env, prefix, p.from, p.deployed.Since, os.Getenv)
+	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, v) }, 15 * time.Second, err
 }
 
 func (o *watch) here(ctx context.Context, client *local.Client, services config.Deployment, v *view) (*watched, error) {
@@ -233,33 +241,14 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
-	if p.notAsked != nil {
-		return nil, nil, p.notAsked
-	}
-	if !p.deployed.Exists {
-		return nil, nil, fmt.Errorf("%s was not deployed in %s yet, or not to the end: deploy it with `npx cdk deploy --all --concurrency 8`", p.env, p.deployed.Region)
-	}
-	if err := step.Check(p.env, p.from, p.deployed); err != nil {
-		return nil, nil, err
-	}
-	services, err := step.Canaries(p.deployment, p.from)
-	if err != nil {
-		return nil, nil, err
-	}
-	prefix, _ := p.file.Context["namePrefix"].(string)
-	w, err := step.NewWatcher(ctx, p.deployment, p.env, prefix, services, p.deployed.Since, os.Getenv)
-	return w, services, err
-}
-
-func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, services []config.Service, v *view) (*watched, error) {
+func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, v *view) (*watched, error) {
 	all, err := watcher.Look(ctx)
 	if err != nil {
 		return nil, err
 	}
 	w := &watched{Target: "aws", Env: p.env, Region: p.deployed.Region, Monolith: p.deployment.Monolith.Name, switched: p.from.Phase == migration.Switched, length: canary.Period}
-	for i, one := range all {
-		w.Services = append(w.Services, watchedService{one.Service, p.from.Percent(services[i].Name), append([]canary.Round{}, one.Rounds...), one.Findings, one.Alarms})
+	for _, one := range all {
+		w.Services = append(w.Services, watchedService{one.Service, one.Percent, append([]canary.Round{}, one.Rounds...), one.Findings, one.Alarms})
 	}
 	w.decide()
 	env := ""

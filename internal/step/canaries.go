@@ -51,6 +51,7 @@ func (p Position) Percent(service string) float64 {
 // Watched is a service on AWS, compared with the monolith.
 type Watched struct {
 	canary.Subject
+	Percent  float64 // share of its traffic that the service gets
 	Findings []canary.Finding
 	Alarms   []Alarm
 }
@@ -75,15 +76,20 @@ type Watcher struct {
 	prefix     string // of the target groups' names
 	deployment config.Deployment
 	services   []config.Service
+	at         Position
 	since      time.Time // when the canary began; zero if unknown
 	cloudwatch *cloudwatch.Client
 	region     string
 }
 
-// NewWatcher returns a watcher of some services of an environment. The names of its target groups
+// NewWatcher returns a watcher of the [Canaries] in a position of an environment. The names of its target groups
 // begin with the prefix. Figures from before since do not count. Credentials and region come from
 // the same places as for [Ask].
-func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, services []config.Service, since time.Time, getenv func(string) string) (*Watcher, error) {
+func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at Position, since time.Time, getenv func(string) string) (*Watcher, error) {
+	services, err := Canaries(d, at)
+	if err != nil {
+		return nil, err
+	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	account, err := account(asking, getenv, "CLOUDWATCH")
@@ -91,7 +97,7 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, se
 		return nil, fmt.Errorf("AWS was not asked: %w", err)
 	}
 	return &Watcher{
-		env: env, prefix: prefix, deployment: d, services: services, since: since, region: account.Region,
+		env: env, prefix: prefix, deployment: d, services: services, at: at, since: since, region: account.Region,
 		cloudwatch: cloudwatch.NewFromConfig(account, func(o *cloudwatch.Options) {
 			// AWS takes several protocols. Emulators may lack the default, CBOR.
 			o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
@@ -111,7 +117,7 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	var all []Watched
 	pairs := map[string][2]group{} // the service's and the monolith's
 	for _, service := range w.services {
-		watched := Watched{Subject: canary.Subject{Service: service.Name, Monolith: w.deployment.Monolith.Name, Length: canary.Period}}
+		watched := Watched{Subject: canary.Subject{Service: service.Name, Monolith: w.deployment.Monolith.Name, Length: canary.Period}, Percent: w.at.Percent(service.Name)}
 		for _, kind := range canary.Kinds() {
 			watched.Alarms = append(watched.Alarms, alarms[canary.AlarmName(w.env, service.Name, kind)])
 		}
