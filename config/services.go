@@ -111,7 +111,7 @@ func checkServices(d Deployment, s Settings) []error {
 	for _, b := range plan.Balancers {
 		checkQuotas(s, b, refuse)
 	}
-	if !mistaken { // or the sums would be as well
+	if !mistaken { // otherwise the sums are wrong too
 		checkCapacity(d, s, refuse)
 		checkTargets(d, plan, refuse)
 	}
@@ -160,7 +160,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 			} else if other != (holder{b.Name, group}) { // or it is listed twice
 				refuse("%s: the target group of %q is called %q, like that of %q at %s: rename one", named(b.Name), group, name, other.name, named(other.balancer))
 			}
-			own := i == 0 && b.Name != "" || group == migration.DropGroup // those of services are checked with the service
+			own := i == 0 && b.Name != "" || group == migration.DropGroup // checkName checks the services' groups
 			if full := s.Name(name); own && len(full) > maxGroupName {
 				refuse("%s: the target group's name %q has %d characters: at most %d are allowed", named(b.Name), full, len(full), maxGroupName)
 			}
@@ -195,7 +195,7 @@ func checkQuotas(s Settings, b migration.Balancer, refuse func(string, ...any)) 
 			outputs += 2
 		}
 	}
-	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // or more of them have to go anyway
+	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // otherwise more services have to go anyway
 		refuse("%s: with alarms its stack and %d services need %d outputs, and a stack can have %d: "+elsewhere, named(b.Name), services, outputs, maxOutputs, (over+1)/2, last)
 	}
 }

@@ -35,7 +35,7 @@ var (
 // reader reads settings from a context and collects the mistakes.
 type reader struct {
 	context  map[string]any
-	env      string // whose defaults count
+	env      string // decides the defaults
 	problems []error
 }
 

@@ -2,13 +2,13 @@ package migration
 
 import "slices"
 
-// A phase may only be deployed next to the phase before. To leave a phase out, in either direction,
+// A phase may be deployed only next to the phase before. Leaving a phase out, in either direction,
 // would send requests to tasks that do not run yet, or stop tasks that still get requests.
 //
 // The deployment itself refuses that, by names that can exist only once. It begins by claiming a
-// name for the state that it goes to. What is deployed holds the names of all states that must not
-// come next. So a deployment out of turn creates something that exists already, and fails before
-// anything else changes. Nothing has to be read: a new environment may begin in any phase.
+// name for its own state. The deployed stacks hold the names of all states that must not come next.
+// So a deployment out of turn creates a name that exists already, and fails before anything else
+// changes. It reads nothing: a new environment may begin in any phase.
 //
 // A deployment may end half-way. So the state that was begun last and the state that was reached
 // last both hold names. The next state has to follow both.

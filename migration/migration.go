@@ -2,8 +2,8 @@
 // looks like: which listener rules exist, where the default action sends a request, how many tasks
 // every service runs, and which phase may follow which.
 //
-// The package is plain Go and imports nothing of this module. The stacks render what it returns,
-// and the tests compare that with the templates.
+// [NewPlan] returns the plan of a phase. [Follows] tells whether one state may follow another. The
+// package is plain Go and imports nothing of this module.
 package migration
 
 import (

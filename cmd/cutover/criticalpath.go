@@ -16,7 +16,7 @@ func criticalPathCommand(g *global) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "critical-path",
-		Aliases: []string{"path"}, // its name before "path" meant the path of a URL alone
+		Aliases: []string{"path"}, // its former name
 		Short:   "Show what a deployment has to wait for",
 		Long: `Critical-path reads from the templates:
 

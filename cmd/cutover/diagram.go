@@ -11,7 +11,7 @@ func diagramCommand(g *global) *cobra.Command {
 	var stacks bool
 	cmd := &cobra.Command{
 		Use:     "diagram",
-		Aliases: []string{"picture"}, // its name until now
+		Aliases: []string{"picture"}, // its former name
 		Short:   "Draw the way of a request, or the order of the stacks",
 		Long: `Diagram draws from the templates how a request reaches a service: the listeners, their
 rules, the target groups, the services with their tasks, the instances and the image

@@ -325,8 +325,8 @@ func (p *phase) json() any {
 	type deployed struct {
 		Region string `json:"region"`
 		Phase  string `json:"phase,omitempty"` // empty if nothing is deployed
-		Begun  string `json:"begun,omitempty"` // the phase, if it is another one
-		Shift  *bool  `json:"shift,omitempty"` // nil if it is not known
+		Begun  string `json:"begun,omitempty"` // set if it differs from the phase
+		Shift  *bool  `json:"shift,omitempty"` // nil if unknown
 	}
 	report := struct {
 		Env      string         `json:"env"`

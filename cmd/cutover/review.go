@@ -339,7 +339,7 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		_, err := git(ctx, "worktree", "prune")
 		return err
 	}
-	if err := remove(); err != nil { // remains of a run that was killed
+	if err := remove(); err != nil { // of a killed run
 		return "", nil, err
 	}
 	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {

@@ -33,7 +33,7 @@ type view struct {
 	terminal bool
 	drawn    int    // lines of the last drawing
 	program  string // this program, as the user calls it
-	// height returns the number of lines of the terminal, or 0 if it is not known.
+	// height returns the number of lines of the terminal, or 0 if unknown.
 	height func() int
 }
 
@@ -297,7 +297,7 @@ func (v *view) summary(s local.Status, detached bool) {
 		if try == "" {
 			path = example(listener)
 			try = listener.URL + path
-			if strings.Contains(name, " ") { // a path does not name the load balancer
+			if strings.Contains(name, " ") { // several load balancers have the path
 				path = try
 			}
 		}

@@ -342,7 +342,7 @@ func (v *view) compared(w *watched) string {
 			continue
 		}
 		row(s.Service, traffic, &last.Service, s.Findings)
-		if i+1 < len(w.Services) { // the monolith once for each load balancer
+		if i+1 < len(w.Services) { // the monolith has one row for each load balancer
 			if next := latest(w.Services[i+1].Rounds); next != nil && next.Monolith == last.Monolith {
 				continue
 			}

@@ -1,15 +1,15 @@
 // Package build compiles the services into Docker build contexts. The context of a service is a
 // directory with its static binary, its Dockerfile and nothing else.
 //
-// The Go toolchain of this machine compiles for Linux and the cluster's architecture. Nothing of
-// the environment gets into the binaries. So with the same Go version, the same source gives the
-// same bytes on every machine, and the same asset hash in CDK. An edit that does not change the
-// binary, such as the wording of a comment, changes no hash. An edit that moves code to other lines
-// does: a Go binary knows its line numbers.
+// The Go toolchain of this machine compiles for Linux and the cluster's architecture. No setting of
+// the environment gets into the binaries. With the same Go version, the same source gives the same
+// bytes on every machine, and the same asset hash in CDK. The wording of a comment changes no hash.
+// Moving code to other lines does: a Go binary knows its line numbers.
 package build
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +44,9 @@ type Options struct {
 	// Root is the root of the repository: the directory of go.mod and of assets/Dockerfile.
 	// Required.
 	Root string
+	// Out is the absolute path of the directory to write to. It keeps state between builds, and can
+	// be deleted at any time. Default: build/images in Root.
+	Out string
 	// Arch is the architecture of the cluster in Go's words, "amd64" or "arm64". Required.
 	Arch string
 	// Services to build. Required.
@@ -54,16 +57,16 @@ type Options struct {
 
 const dockerfile = "assets/Dockerfile"
 
-// Time is the time of every image and of every file in it, so the same source gives the same image.
-// [SetTimes] sets the files' time. The build argument TimeArgument tells BuildKit the image's time
-// (https://reproducible-builds.org/docs/source-date-epoch/). Docker's older builder looks at the
-// files' times only.
+// Time is the time of every image and every file in it, so that the same source gives the same
+// image. [SetTimes] sets the files' time. The build argument TimeArgument tells BuildKit the
+// image's time (https://reproducible-builds.org/docs/source-date-epoch/). Docker's older builder
+// reads the files' times only.
 var Time = time.Unix(0, 0)
 
 // TimeArgument is the build argument that has Time in seconds.
 const TimeArgument = "SOURCE_DATE_EPOCH"
 
-// SetTimes sets the time of every file of the assets in an assembly's directory to [Time]. CDK
+// SetTimes sets the time of all files of the assets in an assembly's directory to [Time]. CDK
 // copies the build contexts there, with the time of the copying. A Dockerfile's COPY hands that
 // time on to the image.
 func SetTimes(assembly string) error {
@@ -86,7 +89,7 @@ func SetTimes(assembly string) error {
 }
 
 // Build compiles what changed since the last build. It returns the absolute path of each service's
-// build context, build/images/<Arch>/<Name>, by name of the service. What has not changed is neither
+// build context, <Out>/<Arch>/<Name>, by name of the service. What has not changed is neither
 // compiled nor linked nor written: its files keep their times. A context has its two files and no
 // others.
 //
@@ -100,7 +103,7 @@ func Build(ctx context.Context, o Options) (map[string]string, error) {
 		return nil, fmt.Errorf("images: the repository's root %q: %w", o.Root, err)
 	}
 	o.Root = root
-	b := &builder{Options: o, out: filepath.Join(root, "build", "images", o.Arch)}
+	b := &builder{Options: o, out: filepath.Join(cmp.Or(o.Out, filepath.Join(root, "build", "images")), o.Arch)}
 	if err := b.validate(); err != nil {
 		return nil, err
 	}
@@ -116,7 +119,7 @@ func Build(ctx context.Context, o Options) (map[string]string, error) {
 
 type builder struct {
 	Options
-	out string // directory of the contexts and their state; it can be deleted at any time
+	out string // of this architecture
 
 	goCommand string
 	goVersion string

@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// baselines has the baseline of each architecture. So a binary runs on every instance type, and
-// does not depend on the GOAMD64 or GOARM64 of this machine.
+// baselines has the baseline of each architecture. A binary runs on every instance type, and does
+// not depend on the GOAMD64 or GOARM64 of this machine.
 var baselines = map[string]string{
 	"amd64": "GOAMD64=v1",
 	"arm64": "GOARM64=v8.0",

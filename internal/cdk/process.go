@@ -29,9 +29,8 @@ const (
 // Prepare sets the variables of this process that decide how CDK is started. The working directory
 // is the root of the repository.
 //
-// jsii takes its environment when the packages of CDK are initialized, which is before any function
-// can run. After Prepare, call jsii.Close before the first use of CDK: jsii then takes its
-// environment anew. Nothing has been started by then.
+// jsii reads its environment when the packages of CDK are initialized, before any function can run.
+// After Prepare, call jsii.Close before the first use of CDK, so that jsii reads it again.
 func Prepare() {
 	direct(filepath.Join("internal", "cdk", "node.sh"))
 	if os.Getenv("CDK_OUTDIR") != "" { // set by the CDK command line

@@ -23,21 +23,19 @@ type Canary struct {
 	Service string `json:"service"`
 	// Percent is the part of its own traffic that the microservice gets.
 	Percent float64 `json:"percent"`
-	// Switched says that the microservice has its traffic to itself, because the monolith's rule is
-	// gone.
+	// Switched says that the microservice has its traffic to itself: the monolith's rule is gone.
 	Switched bool `json:"switched"`
-	// Rounds are the last rounds since the last deployment, the latest at the end. There are at
-	// most [canary.Periods].
+	// Rounds are the rounds since the last deployment, the latest at the end, at most
+	// [canary.Periods].
 	Rounds []canary.Round `json:"rounds"`
 }
 
-// Canaries returns the services that share their traffic with the monolith, and how the service and
-// the monolith did in the last periods. If the monolith has no traffic any more, Canaries returns
-// the services that have taken all of it. If the monolith has all traffic, the list is empty.
-// Rounds of before the last deployment are left out.
+// Canaries compares the services that share their traffic with the monolith. If the monolith has no
+// traffic any more, these are the services that took all of it. If the monolith has all traffic,
+// the list is empty. Rounds from before the last deployment are left out.
 //
 // A period is whole seconds, up to [canary.Period]. The error says that there is no such monolith,
-// or that the monolith has no tasks to compare with.
+// or that it has no tasks to compare with.
 func (r *Runner) Canaries(monolith string, period time.Duration) (Canaries, error) {
 	if period < time.Second || period > canary.Period || period%time.Second != 0 {
 		return Canaries{}, fmt.Errorf("a period of %v cannot be measured here: choose whole seconds, up to %v", period, canary.Period)

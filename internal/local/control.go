@@ -39,7 +39,7 @@ type message struct {
 // not stop the deployment itself.
 func (r *Runner) Control(ctx context.Context) error {
 	file := socketFile(r.options.Dir)
-	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // of a runner that was killed
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // of a killed runner
 		return err
 	}
 	ln, err := net.Listen("unix", file)

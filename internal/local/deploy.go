@@ -15,7 +15,7 @@ import (
 // stack is a stack that runs.
 type stack struct {
 	name  string
-	plans plans // those that the stack reached last
+	plans plans // that the stack reached last
 }
 
 // Deploy deploys an assembly as CloudFormation would:
@@ -109,7 +109,7 @@ func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next pl
 			r.tell(Event{Kind: "stack", Subject: stack.Name, State: "FAILED", Message: err.Error()})
 			mu.Lock()
 			defer mu.Unlock()
-			if len(failed) == 0 || !errors.Is(err, context.Canceled) { // a stack that the first failure cut off has nothing to add
+			if len(failed) == 0 || !errors.Is(err, context.Canceled) { // the first failure cut the others off
 				failed = append(failed, fmt.Errorf("%s: %w", stack.Name, err))
 			}
 			cancel()

@@ -42,14 +42,14 @@ type Options struct {
 	// Ports and FreePorts say where listeners answer. See [alb.Ports].
 	Ports     map[int]int
 	FreePorts bool
-	// Replaced names containers that the driver runs a command in place of. The first assembly must
-	// have them. Default: none.
+	// Replaced names containers that the driver replaces by a command. The first assembly must have
+	// them. Default: none.
 	Replaced []string
 	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling shrink or grow
 	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
-	// Events is called with everything that happens, one event after the other. The function must
-	// return at once and call no method of the runner. Default: none.
+	// Events is called with every event, one after the other. The function must return at once and
+	// call no method of the runner. Default: none.
 	Events func(Event)
 	// Exchanges is called for every request at its end. Default: none.
 	Exchanges func(alb.Exchange)
@@ -78,8 +78,8 @@ type Runner struct {
 	telling   sync.Mutex // held while an event is told
 
 	mu        sync.Mutex
-	deployed  *assembly.Assembly // what the last deployment reached or is on its way to
-	stacks    []*stack           // the stacks that run, in the order in which they came
+	deployed  *assembly.Assembly // by the last deployment, complete or not
+	stacks    []*stack           // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool
 }
@@ -87,8 +87,8 @@ type Runner struct {
 // ErrRunning says that a runner has the directory already.
 var ErrRunning = errors.New("a deployment is running already")
 
-// Start takes the directory, ends what an earlier runner left behind, and returns a runner that
-// runs nothing yet. The error is [ErrRunning] if the directory has a runner.
+// Start takes the directory, ends what an earlier runner left behind, and returns a runner without
+// stacks. The error is [ErrRunning] if the directory has a runner.
 func Start(ctx context.Context, options Options) (*Runner, error) {
 	var err error
 	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
@@ -149,8 +149,8 @@ func (r *Runner) start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops everything and gives the directory up. Tasks finish the requests that they answer, as
-// on ECS. If the context ends, Stop cuts off what is left and returns the context's error.
+// Stop stops everything and gives the directory up. Tasks first finish their requests, as on ECS.
+// If the context ends, Stop cuts off the rest and returns the context's error.
 func (r *Runner) Stop(ctx context.Context) error {
 	var errs []error
 	for _, p := range slices.Backward(r.providers) {

@@ -16,8 +16,7 @@ type Status struct {
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
 	// Others is the status of other kinds of resources.
 	Others []any `json:"others,omitempty"`
-	// NotRun counts the resources of the templates that nothing here stands for, by their type:
-	// they are deployed on AWS only.
+	// NotRun counts the resources without a provider, by type. They are deployed on AWS only.
 	NotRun map[string]int `json:"notRun"`
 }
 

@@ -26,7 +26,7 @@ func (r *Runner) exchange(x alb.Exchange) {
 type traffic struct {
 	start  time.Time
 	groups sync.Map     // *groupTraffic, by key
-	began  atomic.Int64 // the first second that rounds may have
+	began  atomic.Int64 // first second that counts
 }
 
 const slots = int64(canary.Periods*canary.Period/time.Second) + 1 // with the current second
@@ -36,7 +36,7 @@ type groupTraffic struct {
 	slots     [slots]slot
 	now       int64  // the second of the last slot
 	unhealthy int    // targets
-	taken     uint64 // requests that targets have got, from the beginning
+	taken     uint64 // requests that reached targets, since the start
 }
 
 // slot is one second of a target group.

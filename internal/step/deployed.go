@@ -27,14 +27,14 @@ type Deployed struct {
 	Region string
 	// Exists is false if no deployment of the environment was ever completed in the region.
 	Exists bool
-	// Reached is the state that was deployed last. Begun is the state that was begun last. They
-	// differ if a deployment goes on or was interrupted.
+	// Reached is the state that was deployed last, Begun the state that was begun last. They differ
+	// during a deployment, and after an interrupted one.
 	Reached, Begun migration.State
-	// Exact is false if only the phase is known: with the gate off. Reached and Begun then have
-	// that phase, without a shift.
+	// Exact is false if only the phase is known, because the gate is off. Reached and Begun then
+	// have no shift.
 	Exact bool
-	// Since is when the state was reached, and zero if AWS does not say. If a shift replaces
-	// another shift, the state is the same.
+	// Since is when the state was reached; zero if AWS does not say. Another shift is the same
+	// state.
 	Since time.Time
 }
 
@@ -92,7 +92,7 @@ func account(ctx context.Context, getenv func(string) string, service string) (a
 	if endpoint := cmp.Or(getenv("AWS_ENDPOINT_URL_"+service), getenv("AWS_ENDPOINT_URL")); endpoint != "" {
 		c.BaseEndpoint = aws.String(endpoint)
 	}
-	// The AWS command line knows all kinds of credentials that a profile may have.
+	// The AWS command line knows all kinds of a profile's credentials.
 	program, missing := exec.LookPath("aws")
 	if id, secret := getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"); id != "" && secret != "" {
 		c.Credentials = credentials.NewStaticCredentialsProvider(id, secret, getenv("AWS_SESSION_TOKEN"))

@@ -21,8 +21,8 @@ type Provider interface {
 	// Types are the resource types that the provider stands for. Resources of other types are
 	// deployed on AWS only.
 	Types() []string
-	// Plan takes the provider's resources out of the model of an assembly. The plan changes nothing
-	// until a stack is updated. Text fills in values for the plan.
+	// Plan takes the provider's resources out of an assembly's model, and changes nothing yet. Text
+	// fills in values for the plan.
 	Plan(m *model.Model, text Text) Plan
 	// Status is what `cutover status --json` shows of the provider's resources; nil for nothing.
 	Status() any
@@ -39,20 +39,17 @@ type Provider interface {
 // closes the plan when the deployment ends.
 type Plan interface {
 	// Check returns everything that is in the way of the plan, a line each: a setting that is not
-	// honoured, a port that is taken, a value that nothing gives. Nothing has changed yet, and
-	// nothing will if any plan has an error.
+	// honoured, a port that is taken, a value that nothing gives. If any plan has an error, nothing
+	// changes.
 	Check() error
 	// Attribute is the value of Ref or Fn::GetAtt of a resource of the provider. The value may
 	// refer to further resources, like a result of [assembly.Assembly.Resolve]. The error is
-	// [ErrNotYet] if the value exists only after an update, and another error if the provider never
-	// gives the value.
+	// [ErrNotYet] if the value exists only after an update.
 	Attribute(ref assembly.Ref) (any, error)
-	// Update creates and changes resources of a stack and waits until they work. Resources that are
-	// not in the plan stay, because CloudFormation deletes last. If the context ends, what was
-	// reached stays.
+	// Update creates and changes resources of a stack and waits until they work. Other resources
+	// stay, because CloudFormation deletes last. If the context ends, finished changes stay.
 	Update(ctx context.Context, stack string) error
-	// Clean deletes all resources of a stack that are not in the plan, and waits until they are
-	// gone.
+	// Clean deletes all resources of a stack that are not in the plan, and waits for that.
 	Clean(ctx context.Context, stack string) error
 }
 

@@ -18,7 +18,7 @@ import (
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ssm-parameter.html
 type Parameters struct {
 	mu      sync.Mutex
-	holders map[string]string // the key of the resource that holds a name, by the name
+	holders map[string]string // key of the resource that holds a name, by name
 }
 
 // New returns a provider without parameters.
