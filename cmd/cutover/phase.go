@@ -206,10 +206,8 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	if err != nil {
 		return err
 	}
-	if p.notAsked == nil {
-		if err := step.Check(p.env, p.from, p.deployed); err != nil {
-			return err
-		}
+	if err := step.Check(p.env, p.from, p.deployed); err != nil {
+		return err
 	}
 	text, err := p.file.Edit(to.Phase.String(), to.ShiftText())
 	if err != nil {
@@ -270,17 +268,11 @@ func (p *phase) text(v *view) string {
 	var b strings.Builder
 	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
 	for _, state := range migration.States() {
-		row := []string{state.Phase.String(), "", ""}
-		if state.Shift {
-			row[0] = state.String()
-		}
+		row := []string{state.String(), "", ""}
 		if state == p.from.State() {
-			row[1] = "here"
-			if state.Shift {
-				row[0] = p.from.String()
-			}
+			row[0], row[1] = p.from.String(), "here"
 		}
-		if p.notAsked == nil && p.deployed.Exists {
+		if p.deployed.Exists {
 			if state == p.deployed.Begun {
 				row[2] = "begun"
 			}

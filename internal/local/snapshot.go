@@ -13,11 +13,8 @@ import (
 // snapshot copies an assembly into the deployment's directory, where it does not change, and reads
 // it.
 func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
-	// A directory without a manifest may be anything: it is not copied.
-	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
-		if _, err := assembly.Read(dir); err != nil {
-			return nil, err
-		}
+	if _, err := assembly.Read(dir); err != nil { // which names the files of the original
+		return nil, err
 	}
 	r.snapshots++
 	copied := filepath.Join(r.options.Dir, "assemblies", fmt.Sprint(r.snapshots))
@@ -28,14 +25,7 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	if err := copyAssembly(dir, copied, last); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
 	}
-	a, err := assembly.Read(copied)
-	if err != nil {
-		if _, own := assembly.Read(dir); own != nil {
-			err = own // names the files of the original
-		}
-		return nil, errors.Join(err, os.RemoveAll(copied))
-	}
-	return a, nil
+	return assembly.Read(copied)
 }
 
 // copyAssembly copies an assembly. It links the assets that the last copy has, because an asset's
