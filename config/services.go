@@ -287,8 +287,7 @@ func checkPaths(service Service, refuse func(string, ...any)) {
 }
 
 func checkTask(service Service, refuse func(string, ...any)) {
-	// ECS passes the kernel no less than 2 CPU units, and Docker takes no container with less than
-	// 6 MiB
+	// ECS passes the kernel at least 2 CPU units, and Docker takes at least 6 MiB for a container
 	// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
 	if service.CPU < 2 {
 		refuse("service %q: CPU %d: it must be 2 units or more; 1024 units are one vCPU", service.Name, service.CPU)

@@ -1,27 +1,27 @@
 package migration
 
-// Tasks says how many tasks a service runs in a phase, and who decides it.
+// Tasks says how many tasks a service runs in a phase, and whether the template or autoscaling
+// decides.
 //
-// A count in the template and a count of autoscaling do not go together. Whenever CloudFormation
-// updates a service, it sets the template's count and overrides autoscaling's
+// The template and autoscaling must not both set a count. Whenever CloudFormation updates a
+// service, it sets the template's count and overrides autoscaling's
 // (https://github.com/aws/aws-cdk/issues/3919). Without a count in the template, an update keeps
 // the number of tasks, and a new service has one task
 // (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html#cfn-ecs-service-desiredcount).
-// So a service that scales has a count in the template only while it has no traffic. There the
-// count has to change with the phase, and CloudFormation has to wait for the tasks:
+// So a service that scales has a count in the template only while it has no traffic. The count then
+// changes with the phase, and CloudFormation waits for the tasks:
 //
 //	               monolith  parallel        with a shift of it  switched       retired
 //	monolith       scales    scales          scales              set: the most  set: 0
 //	microservice   set: 0    set: the least  scales              scales         scales
 //
-// A microservice starts with its least. Autoscaling exists from then on, and finds nothing to do
+// A microservice starts with its least. Autoscaling exists from then on, and has nothing to do
 // before there is traffic. The count leaves the template with the first shift of the service's
-// traffic, or else at the switch. The rules have changed in another stack by then, and no task
-// starts or stops.
+// traffic, or else at the switch. Another stack has changed the rules by then, and no task starts
+// or stops.
 //
-// In switched, the monolith runs its most. If the switch is taken back, all traffic returns to the
-// monolith within a second and cannot be shifted step by step. Autoscaling would have gone down to
-// the least by then, and takes minutes to go up.
+// In switched, the monolith runs its most. Going back returns all traffic to the monolith within a
+// second, without a shift. From the least, autoscaling would take minutes to go up.
 //
 // With a count of 0 or of the most, autoscaling does not exist: it could only raise the 0 and lower
 // the most.

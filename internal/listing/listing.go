@@ -13,7 +13,8 @@
 //	}
 //
 // The fields of a service come from [config.Service], with defaults filled in and without what only
-// its container needs (CPU, memory, environment). The sources are the Go files that can change the list.
+// its container needs (CPU, memory, environment). The sources are the Go files that can change the
+// list.
 package listing
 
 import (

@@ -82,9 +82,9 @@ type Watcher struct {
 	region     string
 }
 
-// NewWatcher returns a watcher of the [Canaries] in a position of an environment. The names of its target groups
-// begin with the prefix. Figures from before since do not count. Credentials and region come from
-// the same places as for [Ask].
+// NewWatcher returns a watcher of the [Canaries] in a position of an environment. The names of its
+// target groups begin with the prefix. Figures from before since do not count. Credentials and
+// region come from the same places as for [Ask].
 func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at Position, since time.Time, getenv func(string) string) (*Watcher, error) {
 	services, err := Canaries(d, at)
 	if err != nil {
