@@ -18,8 +18,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"cutover/services/internal/hostile"
 )
 
 // patience is how long a test waits for what has to come, on the slowest
@@ -50,7 +48,7 @@ func TestHostileRequests(t *testing.T) {
 			t.Parallel()
 			p := start(t, name)
 			other := dial(t, p) // another client, on one connection throughout
-			for i, attack := range hostile.Requests() {
+			for i, attack := range attacks() {
 				c := dial(t, p)
 				c.conn.SetDeadline(time.Now().Add(patience))
 				go io.WriteString(c.conn, attack.Raw) // the service may not read all of it
@@ -209,7 +207,7 @@ func TestStorm(t *testing.T) {
 		return &client{conn, bufio.NewReader(conn)}
 	})
 
-	if err := hostile.Storm(p.address, clients); err != nil {
+	if err := attackWithStorm(p.address, clients); err != nil {
 		t.Error(err)
 	}
 	close(done)

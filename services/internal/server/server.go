@@ -139,6 +139,16 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	return exitOK
 }
 
+// Serve answers the modules' routes on the listener until ctx is done, and logs to stdout. It is
+// [Main] for a test with modules of its own.
+func Serve(ctx context.Context, listener net.Listener, stdout io.Writer, modules ...Module) error {
+	router, err := newRouter(modules...)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, listener, router, newLogger(stdout, slog.LevelInfo, "test"), nil, defaultStopTimeout)
+}
+
 // serve answers requests until ctx is done, then stops within stopTimeout. The
 // error says that it could not serve, or that it had to cut off requests.
 func serve(ctx context.Context, listener net.Listener, router *Router, log *logger, telemetry *telemetry, stopTimeout time.Duration) error {

@@ -1,4 +1,4 @@
-package server_test
+package services_test
 
 import (
 	"bufio"
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"cutover/assets/data"
-	"cutover/services/internal/hostile"
 	"cutover/services/internal/server"
 	posts "cutover/services/posts/routes"
 	threads "cutover/services/threads/routes"
@@ -32,7 +31,7 @@ var (
 // with one well-formed answer and one line in its log, and the monolith
 // answers what the microservice answers that has the route.
 func FuzzServices(f *testing.F) {
-	for _, attack := range hostile.Requests() {
+	for _, attack := range attacks() {
 		f.Add([]byte(attack.Raw))
 	}
 	monolith := serve(f, users.Of(data.API), threads.Of(data.API), posts.Of(data.API))
@@ -102,13 +101,6 @@ func (s *service) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.log.Write(line)
-}
-
-type answer struct {
-	status int
-	header http.Header // without Date
-	body   string
-	close  bool
 }
 
 // exchange sends raw and the end of the connection, and returns the answers.
