@@ -47,12 +47,17 @@ func Run(d config.Deployment) int {
 // compile or what CDK refused.
 func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string) error {
 	return synth(d, values, outdir, func(d config.Deployment, arch string) (map[string]string, error) {
-		options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
-		for _, service := range d.All() {
-			options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
-		}
-		return build.Build(ctx, options)
+		return Images(ctx, d, arch)
 	}, func(awscdk.App) {})
+}
+
+// Images compiles the services and returns their Docker build contexts, by service.
+func Images(ctx context.Context, d config.Deployment, arch string) (map[string]string, error) {
+	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
+	for _, service := range d.All() {
+		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
+	}
+	return build.Build(ctx, options)
 }
 
 // synth is [Synth] with the function that compiles the services, and one that gets
