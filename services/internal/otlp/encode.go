@@ -32,8 +32,8 @@ func appendTag(b []byte, number int, wireType uint64) []byte {
 	return binary.AppendUvarint(b, uint64(number)<<3|wireType)
 }
 
-// appendTraces appends a TracesData, which is an ExportTraceServiceRequest byte
-// for byte. All spans are of one resource.
+// appendTraces appends a TracesData, which has the bytes of an ExportTraceServiceRequest. All spans
+// are of one resource.
 func appendTraces(b []byte, spans []trace.ReadOnlySpan) []byte {
 	if len(spans) == 0 {
 		return b
@@ -107,8 +107,8 @@ func appendSpan(b []byte, span trace.ReadOnlySpan) []byte {
 	return appendFlags(b, 16, byte(context.TraceFlags()), parent.IsRemote())
 }
 
-// appendFlags appends the flags of the W3C's trace context, and in the bits above
-// them that it is known whether the other span is remote, and whether it is.
+// appendFlags appends the flags of the W3C's trace context. Two bits above them say whether the
+// other span is remote, and that this is known.
 func appendFlags(b []byte, number int, flags byte, remote bool) []byte {
 	value := uint32(flags) | 1<<8
 	if remote {
@@ -117,8 +117,8 @@ func appendFlags(b []byte, number int, flags byte, remote bool) []byte {
 	return binary.LittleEndian.AppendUint32(appendTag(b, number, fixed32), value)
 }
 
-// appendMetrics appends a MetricsData, which is an ExportMetricsServiceRequest
-// byte for byte. The error names what cannot be expressed and was left out.
+// appendMetrics appends a MetricsData, which has the bytes of an ExportMetricsServiceRequest. The
+// error names metrics that it cannot express and left out.
 func appendMetrics(b []byte, data *metricdata.ResourceMetrics) (_ []byte, unknown error) {
 	b = appendMessage(b, 1, func(b []byte) []byte { // ResourceMetrics
 		b = appendResource(b, data.Resource)
@@ -226,8 +226,8 @@ func appendTemporality(b []byte, temporality metricdata.Temporality) []byte {
 	return appendUint(b, 2, value)
 }
 
-// appendResource appends the resource, and the address of its schema, which is
-// the message's around it; both messages that have a resource number them alike.
+// appendResource appends the resource and the address of its schema. Both messages with a resource
+// use the same numbers.
 func appendResource(b []byte, r *resource.Resource) []byte {
 	b = appendMessage(b, 1, func(b []byte) []byte { return appendAttributes(b, 1, r.Attributes()) })
 	return appendString(b, 3, r.SchemaURL())
@@ -251,8 +251,8 @@ func appendAttributes(b []byte, number int, attributes []attribute.KeyValue) []b
 	return b
 }
 
-// appendValue appends an AnyValue, in which also a zero is written: it says what
-// the value is. What is neither a number nor a list of texts is sent as its text.
+// appendValue appends an AnyValue, even if it is zero: the field says the type. A value other than
+// a number or a list of texts is sent as text.
 func appendValue(b []byte, value attribute.Value) []byte {
 	switch value.Type() {
 	case attribute.BOOL:
@@ -291,8 +291,8 @@ func appendString(b []byte, number int, s string) []byte {
 	return appendText(b, number, s)
 }
 
-// appendText appends a text, also an empty one. A receiver refuses everything for
-// one that is not UTF-8.
+// appendText appends a text, even an empty one. A receiver refuses the whole message if a text is
+// not UTF-8.
 func appendText(b []byte, number int, s string) []byte {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	return append(binary.AppendUvarint(appendTag(b, number, lengthDelimited), uint64(len(s))), s...)

@@ -16,8 +16,7 @@ type post struct {
 	User   int64  `json:"user"` // a user's id
 }
 
-// Of returns the module that serves the table "posts" of a document of
-// package data.
+// Of returns the module that serves the table "posts" of a document of package data.
 func Of(document string) server.Module {
 	return func(r *server.Router) error {
 		posts, err := records.Read[post](document, "posts")
