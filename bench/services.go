@@ -85,9 +85,8 @@ func (b *bench) services(out io.Writer) (err error) {
 	return r.compare(b.ctx, out, b.work, "server", "service", "koa", "net-http", "socket")
 }
 
-// subjects returns koa, the service, net/http and the socket: the service stands beside
-// net/http, the closest one. They are compiled like the images, and koa is installed if it is
-// missing.
+// subjects returns koa, the service, net/http and the socket: the service stands beside net/http,
+// the closest one. They are compiled like the images, and koa is installed if it is missing.
 func (b *bench) subjects() ([]*subject, error) {
 	node, err := pinnedNode()
 	if err != nil {

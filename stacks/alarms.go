@@ -166,9 +166,8 @@ func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServicePr
 	return alarms
 }
 
-// metric is a metric of a service's target group. The construct's own metrics would take
-// the load balancer's name out of the listener's ARN, which fails for a value of another
-// stack.
+// metric is a metric of a service's target group. The construct's own metrics would take the load
+// balancer's name out of the listener's ARN, which fails for a value of another stack.
 func (r *Routing) metric(service, name, statistic string, period time.Duration) awscloudwatch.Metric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace:  jsii.String("AWS/ApplicationELB"),

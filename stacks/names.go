@@ -6,9 +6,8 @@ import (
 	"cutover/config"
 )
 
-// The names of this file are a contract with deployed stacks. A stack or a construct
-// with another name is replaced. Readers of a parameter with another name do not
-// find it.
+// The names of this file are a contract with deployed stacks. A stack or a construct with another
+// name is replaced. Readers of a parameter with another name do not find it.
 
 // The ends of the names of stacks that belong to no service.
 const (
@@ -47,10 +46,9 @@ func logGroup(s config.Settings, service string) string {
 	return "/ecs/" + s.Name(service)
 }
 
-// alarmName is the name of an alarm. With a balancer, it is the alarm at one of several
-// load balancers. Alarms have given names, so that the dashboard needs no outputs of
-// their stacks, whose number is limited. Alarms that compare services have the names
-// of the canary package.
+// alarmName is the name of an alarm. With a balancer, it is the alarm at one of several load
+// balancers. Alarms have given names, so that the dashboard needs no outputs of their stacks, whose
+// number is limited. Alarms that compare services have the names of the canary package.
 func alarmName(s config.Settings, about, balancer string) string {
 	if balancer != "" {
 		about += "-at-" + balancer

@@ -12,10 +12,9 @@ import (
 	"cutover/config"
 )
 
-// Add adds all stacks of the deployment to the scope. The deployment and the settings
-// come from [config.Load]. The function images returns the Docker build context of each
-// service, by name. Add calls it before it adds the services' stacks, and returns its
-// error.
+// Add adds all stacks of the deployment to the scope. The deployment and the settings come from
+// [config.Load]. The function images returns the Docker build context of each service, by name. Add
+// calls it before it adds the services' stacks, and returns its error.
 func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
 	return add(scope, d, s, images, true)
 }
