@@ -174,7 +174,7 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 	context.AfterFunc(ctx, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout/2)
 		defer cancel()
-		_ = balancer.Shutdown(ctx) // what is cut off is an error to its client
+		_ = balancer.Shutdown(ctx) // a request that is cut off is an error of its client
 	})
 	return balancer.Serve(config.Listeners[0].Resource.String(), ln)
 }

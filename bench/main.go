@@ -12,7 +12,7 @@
 // After all sections with 6 rounds or more, it writes docs/performance.md. Run it in the root
 // of the repository:
 //
-//	go run ./bench [-rounds N] [-only SECTION] [-skip SECTION]
+//	go run ./bench [-rounds N] [-only SECTION]
 package main
 
 import (
@@ -36,7 +36,6 @@ const comparable = 6
 func main() {
 	rounds := flag.Int("rounds", 11, fmt.Sprintf("number of measurements of each program; with less than %d, compare nothing and write no document", comparable))
 	only := flag.String("only", "", "measure this section only, and write no document (default all)")
-	skip := flag.String("skip", "", "leave this section out, and write no document")
 	balancer := flag.String("balancer", "", "run the load balancer, with its files in this directory; arguments: LISTEN TARGET")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -45,7 +44,7 @@ func main() {
 	if *balancer != "" {
 		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
 	} else {
-		err = run(ctx, *rounds, *only, *skip)
+		err = run(ctx, *rounds, *only)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -53,7 +52,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, rounds int, only, skip string) (err error) {
+func run(ctx context.Context, rounds int, only string) (err error) {
 	if flag.NArg() > 0 || rounds < 1 {
 		return fmt.Errorf("arguments %q, rounds %d: give no arguments, and at least one round", flag.Args(), rounds)
 	}
@@ -70,15 +69,13 @@ func run(ctx context.Context, rounds int, only, skip string) (err error) {
 		{name: "scale", measure: b.scale},
 	}
 	names := []string{"synthesis", "balancer", "services", "scale"}
-	for option, name := range map[string]string{"only": only, "skip": skip} {
-		if name != "" && !slices.Contains(names, name) {
-			return fmt.Errorf("-%s %q: there is no such section: choose one of %s", option, name, strings.Join(names, ", "))
-		}
+	if only != "" && !slices.Contains(names, only) {
+		return fmt.Errorf("-only %q: there is no such section: choose one of %s", only, strings.Join(names, ", "))
 	}
-	whole := only == "" && skip == "" && rounds >= comparable
+	whole := only == "" && rounds >= comparable
 	for i := range sections {
 		s := &sections[i]
-		if s.name == skip || only != "" && s.name != only {
+		if only != "" && s.name != only {
 			continue
 		}
 		err := s.measure(io.MultiWriter(os.Stdout, &s.output))

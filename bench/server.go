@@ -116,7 +116,7 @@ func (b *bench) startAll(subjects []*subject, addresses []string, stdout *os.Fil
 	return stop, nil
 }
 
-// round loads the server, and returns what it did and took.
+// round loads the server, and returns its figures.
 func (s *server) round(ctx context.Context) ([]figure, error) {
 	pid := s.process.Process.Pid
 	before, err := processorTime(pid)

@@ -20,8 +20,8 @@ import (
 	"cutover/internal/build"
 )
 
-// warmup is the number of requests before the first round, after which Node.js has compiled
-// what it runs often.
+// warmup is the number of requests before the first round. After them, Node.js has compiled its hot
+// code.
 const warmup = 30_000
 
 // same are the requests that the service and its koa peer must answer alike.

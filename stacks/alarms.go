@@ -68,7 +68,7 @@ func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
 		MasterKey:  key,
 		EnforceSSL: jsii.Bool(true),
 	})
-	// The topic's policy replaces the default one, by which the account's alarms may publish.
+	// The topic's policy replaces the default policy, which lets the account's alarms publish.
 	cloudWatch := &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)}
 	ours := &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": stack.Account()}}
 	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{

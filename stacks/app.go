@@ -60,8 +60,8 @@ func Images(ctx context.Context, d config.Deployment, arch string) (map[string]s
 	return build.Build(ctx, options)
 }
 
-// synth is [Synth] with the function that compiles the services, and one that gets
-// the app before it has a stack.
+// synth is [Synth] with parameters: compile compiles the services, and prepare gets the app before
+// its first stack.
 func synth(d config.Deployment, values map[string]any, outdir string, compile func(config.Deployment, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
 	if err != nil {

@@ -35,8 +35,8 @@ func phaseParameter(s config.Settings) string {
 	return "/" + s.Env + "/phase"
 }
 
-// stateParameter is the SSM parameter by which only one stack can hold a state, after
-// a deployment that was begun or one that was reached.
+// stateParameter is the SSM parameter of a state after a begun or a reached deployment. Only one
+// stack can have it.
 func stateParameter(s config.Settings, after, state string) string {
 	return fmt.Sprintf("/%s/phase-gate/%s/%s", s.Env, after, state)
 }

@@ -55,7 +55,7 @@ type telemetry struct {
 	series map[series]measurement
 
 	shutdown []func(context.Context) error
-	cancel   context.CancelFunc // what is being sent
+	cancel   context.CancelFunc // ends the exports
 	log      *slog.Logger
 }
 
@@ -271,7 +271,7 @@ func method(method string) string {
 	return otherMethod
 }
 
-// scheme is that of the client's request to the load balancer.
+// scheme is the scheme of the client's request to the load balancer.
 func scheme(r *http.Request) string {
 	if strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https"

@@ -9,7 +9,7 @@ import (
 	"cutover/services/internal/server"
 )
 
-// The order of the fields is that of the answers. A post has no id.
+// The answers have the fields in this order. A post has no id.
 type post struct {
 	Thread int64  `json:"thread"` // a thread's id
 	Text   string `json:"text"`

@@ -6,7 +6,7 @@ import (
 	"cutover/services/internal/server"
 )
 
-// The order of the fields is that of the answers.
+// The answers have the fields in this order.
 type thread struct {
 	ID        int64  `json:"id"`
 	Title     string `json:"title"`
