@@ -20,16 +20,14 @@ import (
 	users "cutover/services/users/routes"
 )
 
-// What a service may answer, and what net/http may answer in its place to what
-// it cannot read as a request.
+// Statuses of a service, and of net/http for bytes that it cannot read as a request.
 var (
 	answers  = []int{200, 204, 400, 404, 405, 413, 501, 505}
 	refusals = []int{400, 417, 431, 501, 505}
 )
 
-// Whatever bytes come in a connection, every service answers each request
-// with one well-formed answer and one line in its log, and the monolith
-// answers what the microservice answers that has the route.
+// A service answers each request with one well-formed answer and one line in its log, whatever
+// bytes come in a connection. The monolith answers like the microservice with the route.
 func FuzzServices(f *testing.F) {
 	for _, attack := range attacks() {
 		f.Add([]byte(attack.Raw))
@@ -61,7 +59,7 @@ func FuzzServices(f *testing.F) {
 	})
 }
 
-// service is a service in this process. It takes one connection at a time.
+// service is a service in this process, with one connection at a time.
 type service struct {
 	connections chan net.Conn
 	closed      chan struct{}
@@ -169,8 +167,7 @@ func read(t *testing.T, raw []byte, output *bufio.Reader, method string) answer 
 	}
 }
 
-// connection is the server's end of a connection in which everything has
-// arrived, and then the end.
+// connection is the server's end of a connection. All bytes have arrived, and then the end.
 type connection struct {
 	input  *bytes.Reader
 	output bytes.Buffer

@@ -33,18 +33,17 @@ import (
 // A slow client that is not turned away is an error.
 func attackWithStorm(address string, n int) error {
 	s := &storm{address: address}
-	// The shortest lines, which cost a server the most.
+	// The shortest lines cost a server the most.
 	var lines strings.Builder
 	for i := range 3000 {
 		fmt.Fprintf(&lines, "%c%c%c:\r\n", 'a'+i%26, 'a'+i/26%26, 'a'+i/26/26)
 	}
 	fields := lines.String()
 	hundred := fields[:100*6]
-	// The most of them that the service's limits allow: some come along with
-	// a request that is complete.
+	// The most lines within the service's limits: some come with a complete request.
 	half := get("/") + "GET / HTTP/1.1\r\n" + fields[:150*6] + "X: " + strings.Repeat("x", 14<<10) + "\r\n" + fields[150*6:250*6]
 
-	// These stay until the others are done, or are closed by the service.
+	// These stay until the others are done, or until the service closes them.
 	for range n {
 		s.hold("")
 		s.hold(get("/"))
@@ -127,8 +126,7 @@ func (s *storm) failed(err error) {
 	s.errs = append(s.errs, err)
 }
 
-// drip sends raw byte by byte, so that it never comes to an end, until the
-// service closes the connection.
+// drip sends raw byte by byte and never its last byte, until the service closes the connection.
 func drip(conn net.Conn, raw string) error {
 	closed := make(chan error, 1)
 	go func() {

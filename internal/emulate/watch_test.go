@@ -17,7 +17,7 @@ import (
 	"cutover/internal/step"
 )
 
-// What is put into CloudWatch is what a canary is judged by.
+// A canary is judged by the data in CloudWatch.
 func TestCanary(t *testing.T) {
 	a := services(t)
 	endpoint := a.Endpoint()
