@@ -65,6 +65,18 @@ type series struct {
 	status                                    int // 0 while the request is active
 }
 
+// outcome returns the attributes of a request that was answered.
+func (s series) outcome() []attribute.KeyValue {
+	attributes := []attribute.KeyValue{attribute.Int("http.response.status_code", s.status), attribute.String("network.protocol.version", s.version)}
+	if s.route != "" {
+		attributes = append(attributes, attribute.String("http.route", s.route))
+	}
+	if s.errorType != "" {
+		attributes = append(attributes, attribute.String("error.type", s.errorType))
+	}
+	return attributes
+}
+
 // measurement has the options of a measurement, made once for each series.
 type measurement struct {
 	add    []metric.AddOption
@@ -189,14 +201,8 @@ func (t *telemetry) end(seen observation, r *http.Request, line served, failure 
 
 	span := seen.span
 	if span.IsRecording() {
-		span.SetAttributes(attribute.Int("http.response.status_code", s.status), attribute.String("network.protocol.version", s.version))
-		if s.route != "" {
-			span.SetName(spanName(s))
-			span.SetAttributes(attribute.String("http.route", s.route))
-		}
-		if s.errorType != "" {
-			span.SetAttributes(attribute.String("error.type", s.errorType))
-		}
+		span.SetName(spanName(s))
+		span.SetAttributes(s.outcome()...)
 		if s.status >= 500 {
 			span.SetStatus(codes.Error, "")
 		}
@@ -224,13 +230,7 @@ func (t *telemetry) measurement(s series) measurement {
 	}
 	attributes := []attribute.KeyValue{attribute.String("http.request.method", s.method), attribute.String("url.scheme", s.scheme)}
 	if s.status != 0 {
-		attributes = append(attributes, attribute.Int("http.response.status_code", s.status), attribute.String("network.protocol.version", s.version))
-	}
-	if s.route != "" {
-		attributes = append(attributes, attribute.String("http.route", s.route))
-	}
-	if s.errorType != "" {
-		attributes = append(attributes, attribute.String("error.type", s.errorType))
+		attributes = append(attributes, s.outcome()...)
 	}
 	set := metric.WithAttributeSet(attribute.NewSet(attributes...))
 	o = measurement{[]metric.AddOption{set}, []metric.RecordOption{set}}
