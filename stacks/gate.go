@@ -26,8 +26,7 @@ func newGate(scope constructs.Construct, s config.Settings) awscdk.Stack {
 		newState(stack, s, "GateIsOff", begun, "off", "The gate is off: nothing is refused")
 		return stack
 	}
-	// CloudFormation prints the id when it refuses, so the id is the sentence that is
-	// false then.
+	// CloudFormation prints the id when it refuses, so the id is the sentence that is false then.
 	for _, state := range s.State().Claims() {
 		newState(stack, s, config.Pascal(state)+"FollowsTheDeployedPhase", reached, state, "Claimed by the deployment")
 		newState(stack, s, config.Pascal(state)+"FollowsTheBegunPhase", begun, state, "Claimed by the deployment")

@@ -18,7 +18,7 @@ import (
 	"cutover/migration"
 )
 
-// What is put into CloudWatch is what a canary is judged by.
+// A canary is judged by the data in CloudWatch.
 func TestCanary(t *testing.T) {
 	a := services(t)
 	endpoint := a.Endpoint()
