@@ -29,9 +29,11 @@ func Read(dir string) (*Assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.Stacks, err = sortStacks(stacks); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "manifest.json"), err)
+	sorted, circle := Order(stacks, func(s *Stack) []*Stack { return s.DependsOn })
+	if circle != nil {
+		return nil, fmt.Errorf("%s: stack %q depends on itself through its dependencies", filepath.Join(dir, "manifest.json"), circle[0].Name)
 	}
+	a.Stacks = sorted
 	a.indexExports()
 	return a, nil
 }
@@ -410,16 +412,6 @@ func (s *Stack) readAssets(dir, name string) error {
 		s.Files = append(s.Files, asset)
 	}
 	return nil
-}
-
-// sortStacks puts every stack after those it depends on and keeps the given
-// order otherwise.
-func sortStacks(stacks []*Stack) ([]*Stack, error) {
-	sorted, circle := Order(stacks, func(s *Stack) []*Stack { return s.DependsOn })
-	if circle != nil {
-		return nil, fmt.Errorf("stack %q depends on itself through its dependencies", circle[0].Name)
-	}
-	return sorted, nil
 }
 
 // Order puts every element after those that it needs and keeps the given order

@@ -13,22 +13,14 @@ var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
 // References calls f with every name of a resource or parameter in a value, by Ref,
 // Fn::GetAtt and Fn::Sub, and with the attribute that the value asks for.
 func References(value any, f func(id, attribute string)) {
-	dotted := func(name string) {
-		id, attribute, _ := strings.Cut(name, ".")
-		f(id, attribute)
-	}
 	calls(value, func(name string, argument any) {
 		list, _ := argument.([]any)
 		text, isText := argument.(string)
 		switch {
 		case name == "Ref" && isText:
 			f(text, "")
-		case name == "Fn::GetAtt" && isText:
-			dotted(text)
-		case name == "Fn::GetAtt" && len(list) == 2:
-			id, _ := list[0].(string)
-			attribute, _ := list[1].(string)
-			f(id, attribute)
+		case name == "Fn::GetAtt" && (isText || len(list) == 2):
+			f(attributeOf(argument))
 		case name == "Fn::Sub":
 			var own map[string]any
 			if len(list) == 2 {
@@ -37,7 +29,7 @@ func References(value any, f func(id, attribute string)) {
 			}
 			for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
 				if own[match[1]] == nil {
-					dotted(strings.TrimSpace(match[1]))
+					f(attributeOf(strings.TrimSpace(match[1])))
 				}
 			}
 		}
