@@ -26,9 +26,8 @@ import (
 type Assembly struct {
 	// Dir is the directory that was read.
 	Dir string
-	// Stacks are in dependency order: a stack comes after all that it depends
-	// on, and otherwise as the manifest lists them. Stacks of the app's stages
-	// (nested assemblies) are among them.
+	// Stacks are in dependency order: a stack comes after all that it depends on, and otherwise as
+	// the manifest lists them. Stacks of the app's stages (nested assemblies) are among them.
 	Stacks []*Stack
 
 	exports map[string][]*Output
@@ -36,8 +35,7 @@ type Assembly struct {
 	unnamed []string
 }
 
-// Stack returns the stack of that name, nil if there is none or if several
-// environments have one.
+// Stack returns the stack of that name, nil if there is none or if several environments have one.
 func (a *Assembly) Stack(name string) *Stack {
 	var found *Stack
 	for _, s := range a.Stacks {
@@ -91,8 +89,7 @@ type Stack struct {
 	Conditions map[string]any
 	Rules      map[string]any
 
-	// Images and Files are what must be published before the stack deploys,
-	// sorted by id.
+	// Images and Files are what must be published before the stack deploys, sorted by id.
 	Images []ImageAsset
 	Files  []FileAsset
 }
@@ -113,8 +110,7 @@ type Resource struct {
 	Stack     *Stack
 	LogicalID string
 	Type      string
-	// Properties are as decoded by encoding/json, intrinsic functions included.
-	// Never nil.
+	// Properties are as decoded by encoding/json, intrinsic functions included. Never nil.
 	Properties map[string]any
 	// DependsOn are logical ids of the same stack.
 	DependsOn []string
@@ -139,8 +135,7 @@ func (r *Resource) Errorf(property, format string, args ...any) error {
 
 // Parameter is a parameter of a template.
 type Parameter struct {
-	// Type as CloudFormation names it, like "String" or
-	// "AWS::SSM::Parameter::Value<String>".
+	// Type as CloudFormation names it, like "String" or "AWS::SSM::Parameter::Value<String>".
 	Type string
 	// Default is nil if the parameter has none.
 	Default any

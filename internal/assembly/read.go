@@ -205,8 +205,7 @@ func parseEnvironment(environment string) (account, region string, err error) {
 	return account, region, nil
 }
 
-// local joins a path of an assembly to its directory, and refuses one that
-// leads out of it.
+// local joins a path of an assembly to its directory, and refuses one that leads out of it.
 func local(dir, name string) (string, error) {
 	if name == "" {
 		return "", errors.New("no file is named")
@@ -369,8 +368,7 @@ func (s *Stack) readAssets(dir, name string) error {
 	if err := readJSON(dir, name, &m); err != nil {
 		return err
 	}
-	// Staged assets are inside the assembly; with staging switched off their
-	// paths are absolute.
+	// Staged assets are inside the assembly; with staging switched off their paths are absolute.
 	source := func(path string) string {
 		if path == "" || filepath.IsAbs(path) {
 			return path

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// placeholder is a variable of Fn::Sub, as in ${Name} and ${Name.Attribute};
-// ${!Literal} is none.
+// placeholder is a variable of Fn::Sub, as in ${Name} and ${Name.Attribute}; ${!Literal} is none.
 var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
 
 // References calls f with every name of a resource or parameter in a value, by Ref,

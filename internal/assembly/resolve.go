@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// Ref is the identity of a resource. It stands for the name, id or ARN that the
-// resource has after the deployment. Two values that mean the same resource are equal
-// before the resource exists.
+// Ref is the identity of a resource. It stands for the name, id or ARN that the resource has after
+// the deployment. Two values that mean the same resource are equal before the resource exists.
 type Ref struct {
 	Resource *Resource
 	// Attribute is that of Fn::GetAtt, empty for Ref.
@@ -52,11 +51,10 @@ const (
 // Resolve evaluates the intrinsic functions in a value of a stack's template. Its errors name
 // the place: a logical id, and the path of the value within it.
 //
-// The result has the shapes of decoded JSON (nil, bool, float64, string, []any,
-// map[string]any), and [Ref] and [Text] where it depends on what a deployment creates.
-// References to other stacks of the assembly (Fn::GetStackOutput, Fn::ImportValue) are
-// followed to the resource. AWS::NoValue removes its key or element as CloudFormation does;
-// as a whole it is nil.
+// The result has the shapes of decoded JSON (nil, bool, float64, string, []any, map[string]any),
+// and [Ref] and [Text] where it depends on what a deployment creates. References to other stacks of
+// the assembly (Fn::GetStackOutput, Fn::ImportValue) are followed to the resource. AWS::NoValue
+// removes its key or element as CloudFormation does; as a whole it is nil.
 //
 // Resolve evaluates:
 //

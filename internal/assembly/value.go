@@ -148,8 +148,7 @@ func (v Value) Some() []Value {
 	return list
 }
 
-// Text returns a string, number or boolean as text, and what is absent as the
-// default.
+// Text returns a string, number or boolean as text, and what is absent as the default.
 func (v Value) Text(absent string) string {
 	switch value := v.resolve().(type) {
 	case nil:
@@ -284,8 +283,7 @@ func (v Value) Split(separator string) []string {
 	return parts
 }
 
-// Identity returns what the value names: a string as it is, a resource as
-// "stack/logical id".
+// Identity returns what the value names: a string as it is, a resource as "stack/logical id".
 func (v Value) Identity(absent string) string {
 	if ref, ok := v.resolve().(Ref); ok {
 		return ref.Resource.String()

@@ -78,8 +78,7 @@ func Alarms(service, monolith string) []Alarm {
 			Kind:        Unhealthy,
 			Description: fmt.Sprintf("%s has more unhealthy tasks than %s", service, monolith) + long,
 			Expression:  fmt.Sprintf("unhealthy - FILL(IF(%s, monolithUnhealthy, 0), 0)", compared),
-			// The fewest of a minute: a task that is being started is unhealthy for some
-			// seconds.
+			// The fewest of a minute: a task that is being started is unhealthy for some seconds.
 			Metrics: append(both("unhealthy", "monolithUnhealthy", "UnHealthyHostCount", "Minimum"), monolithRequests),
 		},
 	}

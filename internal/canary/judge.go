@@ -20,8 +20,7 @@ type Sample struct {
 	Unhealthy int `json:"unhealthy"`
 }
 
-// ErrorPercent is the share of the requests that were answered with 5xx. It is 0 without
-// requests.
+// ErrorPercent is the share of the requests that were answered with 5xx. It is 0 without requests.
 func (s Sample) ErrorPercent() float64 {
 	if s.Requests == 0 {
 		return 0
@@ -61,8 +60,7 @@ type Finding struct {
 	Reason string `json:"reason"`
 }
 
-// Subject is a service that takes traffic from the monolith, with the measurements of
-// both.
+// Subject is a service that takes traffic from the monolith, with the measurements of both.
 type Subject struct {
 	Service, Monolith string
 	// Length is the length of a round.

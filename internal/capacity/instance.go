@@ -43,13 +43,12 @@ func InstanceOf(name string) (i Instance, known bool) {
 func InstanceTypes() []string { return slices.Sorted(maps.Keys(instances)) }
 
 const (
-	// kernelPercent is the most of its memory that an instance keeps for its
-	// operating system. AWS documents that an instance keeps some, and not how much
-	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/memory-management.html).
-	// The scheduler of AWS for Kubernetes takes off 7.5 % before it has seen an
-	// instance of a type (https://karpenter.sh/docs/reference/settings/,
-	// VM_MEMORY_OVERHEAD_PERCENT). The small types are close: agents have registered
-	// 1901 MiB for a t3.small and 3828 MiB for a t3.medium.
+	// kernelPercent is the most of its memory that an instance keeps for its operating system. AWS
+	// documents that an instance keeps some, and not how much
+	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/memory-management.html). The
+	// scheduler of AWS for Kubernetes takes off 7.5 % before it has seen an instance of a type
+	// (https://karpenter.sh/docs/reference/settings/, VM_MEMORY_OVERHEAD_PERCENT). The small types
+	// are close: agents have registered 1901 MiB for a t3.small and 3828 MiB for a t3.medium.
 	kernelPercent = 7.5
 	// dynamicPorts is how many ports a host has to pick from: the kernel's range
 	// (https://docs.kernel.org/networking/ip-sysctl.html, ip_local_port_range)

@@ -22,16 +22,14 @@ type Action struct {
 	StickinessSeconds int
 }
 
-// Weighted is one of the target groups that a forward action distributes
-// requests over.
+// Weighted is one of the target groups that a forward action distributes requests over.
 type Weighted struct {
 	TargetGroup *TargetGroup
 	// Weight is 0 to 999. A group with weight 0 gets no requests, but it is in
 	// use by the load balancer: its targets are checked and ECS can deploy to it.
 	Weight int
-	// Share is the part of the requests, 0 to 1, that this weight amounts to.
-	// The load balancer does not move it to other groups when this one has no
-	// healthy targets.
+	// Share is the part of the requests, 0 to 1, that this weight amounts to. The load balancer
+	// does not move it to other groups when this one has no healthy targets.
 	Share float64
 }
 
@@ -50,10 +48,9 @@ type FixedResponse struct {
 	Body        string
 }
 
-// String is the action in short: the name of the target group ("users"), the
-// groups with their shares ("users 10%, api 90%"), "301 https://…" with its
-// placeholders, or the code of a fixed response ("404"). Groups that get nothing
-// are left out.
+// String is the action in short: the name of the target group ("users"), the groups with their
+// shares ("users 10%, api 90%"), "301 https://…" with its placeholders, or the code of a fixed
+// response ("404"). Groups that get nothing are left out.
 func (a Action) String() string {
 	switch {
 	case a.Redirect != nil:
@@ -74,9 +71,8 @@ func (a Action) String() string {
 	return strings.Join(groups, ", ")
 }
 
-// action reads the actions of a rule, which must be just one here: the other
-// types (authenticate-oidc, authenticate-cognito, jwt-validation) come on top of
-// one and are problems.
+// action reads the actions of a rule, which must be just one here: the other types
+// (authenticate-oidc, authenticate-cognito, jwt-validation) come on top of one and are problems.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-elasticloadbalancingv2-listenerrule-action.html
 func (m *Model) action(v assembly.Value) (action Action) {
 	actions := v.Some()

@@ -30,8 +30,7 @@ type CapacityProvider struct {
 	Name string
 	// AutoScalingGroup is nil if the assembly does not have it.
 	AutoScalingGroup *AutoScalingGroup
-	// TerminationProtection keeps instances that have tasks from being scaled in.
-	// Default false.
+	// TerminationProtection keeps instances that have tasks from being scaled in. Default false.
 	TerminationProtection bool
 }
 

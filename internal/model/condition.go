@@ -20,9 +20,8 @@ const (
 
 // Condition is met by a request if one of its values matches.
 //
-// Patterns in the values may have the wildcards * for any number of characters,
-// none included, and ? for exactly one. Only paths and methods are compared with
-// their case.
+// Patterns in the values may have the wildcards * for any number of characters, none included, and
+// ? for exactly one. Only paths and methods are compared with their case.
 type Condition struct {
 	// Field is the condition's type.
 	Field string

@@ -42,8 +42,7 @@ type Container struct {
 	Init    bool
 	Ulimits []Ulimit
 	Labels  map[string]string
-	// HealthCheck is nil where the container has none. One in the image is
-	// ignored, as ECS does.
+	// HealthCheck is nil where the container has none. One in the image is ignored, as ECS does.
 	HealthCheck *ContainerHealthCheck
 	// StopTimeout is the time between SIGTERM and SIGKILL. Default: 30 s.
 	StopTimeout time.Duration
@@ -54,8 +53,7 @@ type Container struct {
 // Variable is a variable of a container's environment.
 type Variable struct {
 	Name string
-	// Value is empty where parts of it are only known after the deployment. Then Parts
-	// has them.
+	// Value is empty where parts of it are only known after the deployment. Then Parts has them.
 	Value string
 	Parts assembly.Text `json:"-"`
 }
@@ -71,11 +69,9 @@ type Image struct {
 	// Asset is the image asset of the stack that is built and pushed as this
 	// image; nil if it comes from elsewhere.
 	Asset *assembly.ImageAsset `json:"-"`
-	// Reference names the image as the template does; of an asset, its
-	// repository and tag.
+	// Reference names the image as the template does; of an asset, its repository and tag.
 	Reference string
-	// Unknown says why Reference cannot be told before a deployment. Empty if
-	// it can.
+	// Unknown says why Reference cannot be told before a deployment. Empty if it can.
 	Unknown string
 	// Repositories are those of the assembly whose name the template spells out.
 	Repositories []*Repository `json:"-"`
@@ -86,12 +82,10 @@ type Image struct {
 type ContainerHealthCheck struct {
 	// Command begins with CMD or CMD-SHELL.
 	Command []string
-	// Interval is the time before the first check and between the end of one
-	// and the beginning of the next; Timeout ends one that takes too long.
-	// Defaults: 30 s and 5 s.
+	// Interval is the time before the first check and between the end of one and the beginning of
+	// the next; Timeout ends one that takes too long. Defaults: 30 s and 5 s.
 	Interval, Timeout time.Duration
-	// Retries is how many checks must fail in a row for the container to be
-	// unhealthy. Default: 3.
+	// Retries is how many checks must fail in a row for the container to be unhealthy. Default: 3.
 	Retries int
 	// StartPeriod is how long failures do not count, unless a check succeeded
 	// before. Default: they count at once.

@@ -14,8 +14,7 @@ type CircuitBreaker struct {
 	Threshold  Threshold
 }
 
-// Threshold is how many tasks may fail. The zero value is ECS's default,
-// BOUNDED_PERCENT of 50.
+// Threshold is how many tasks may fail. The zero value is ECS's default, BOUNDED_PERCENT of 50.
 type Threshold struct {
 	// Type is one of the types below.
 	Type  string
@@ -59,7 +58,6 @@ func Bounds(minimumHealthyPercent, maximumPercent, desired int) (lower, upper in
 
 func percentUp(n, percent int) int { return (n*percent + 99) / 100 }
 
-// Unchecked is how long a task without any health check must run to count
-// as healthy.
+// Unchecked is how long a task without any health check must run to count as healthy.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 const Unchecked = 40 * time.Second

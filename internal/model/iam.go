@@ -27,8 +27,7 @@ type Role struct {
 	Trust []Statement
 	// Statements are those of the role's own policies.
 	Statements []Statement
-	// Managed are the ARNs of other policies that the role has: values as in
-	// [Statement].
+	// Managed are the ARNs of other policies that the role has: values as in [Statement].
 	Managed []any
 }
 
@@ -71,8 +70,7 @@ func (m *Model) roles(p assembly.Value) []*Role {
 	return roles
 }
 
-// ResourcePolicy is the policy of what it is about: a repository, a bucket, a topic, a
-// key.
+// ResourcePolicy is the policy of what it is about: a repository, a bucket, a topic, a key.
 type ResourcePolicy struct {
 	Base
 	// Property has the policy.

@@ -15,8 +15,7 @@ type Listener struct {
 	Port         int
 	// Protocol is HTTP or HTTPS, or one of a Network Load Balancer.
 	Protocol string
-	// SecurityPolicy is the name of the policy for TLS. Empty if the template leaves it to
-	// AWS.
+	// SecurityPolicy is the name of the policy for TLS. Empty if the template leaves it to AWS.
 	SecurityPolicy string
 	// MutualTLS is off (the default), passthrough or verify.
 	MutualTLS string

@@ -17,8 +17,7 @@ func (m *Model) readLoadBalancing() {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
 type LoadBalancer struct {
 	Base
-	// Name is the load balancer's, or its logical id if CloudFormation makes up a
-	// name.
+	// Name is the load balancer's, or its logical id if CloudFormation makes up a name.
 	Name string
 	// Type is application (the default), network or gateway.
 	Type string
@@ -43,8 +42,7 @@ type LoadBalancer struct {
 	// ForwardedFor is append (the default), preserve or remove: what happens to
 	// the X-Forwarded-For header.
 	ForwardedFor string
-	// ForwardedPort adds the client's port to its address in X-Forwarded-For.
-	// Default false.
+	// ForwardedPort adds the client's port to its address in X-Forwarded-For. Default false.
 	ForwardedPort bool
 	// AccessLogs writes a line for each request to a bucket. Default false.
 	AccessLogs bool

@@ -174,8 +174,7 @@ func (b *Base) Only(property, value, reason string, honoured ...string) error {
 	return b.Errorf(property, "%q is not honoured: %s", value, cmp.Or(reason, "only "+strings.Join(honoured, ", ")+" is known here"))
 }
 
-// within says whether a path is below one of the properties, or below any if none
-// are given.
+// within says whether a path is below one of the properties, or below any if none are given.
 func within(path string, properties []string) bool {
 	rest, ok := strings.CutPrefix(path, "Properties.")
 	return !ok || len(properties) == 0 || slices.ContainsFunc(properties, func(property string) bool {

@@ -38,8 +38,7 @@ type Service struct {
 	// Controller is ECS (the default), CODE_DEPLOY or EXTERNAL. Strategy is ROLLING
 	// (the default), BLUE_GREEN, LINEAR or CANARY.
 	Controller, Strategy string
-	// MinimumHealthyPercent and MaximumPercent bound a rolling update.
-	// Defaults: 100 and 200.
+	// MinimumHealthyPercent and MaximumPercent bound a rolling update. Defaults: 100 and 200.
 	MinimumHealthyPercent, MaximumPercent int
 	CircuitBreaker                        CircuitBreaker
 	// Alarms says that alarms end a deployment. Default false.
@@ -49,14 +48,11 @@ type Service struct {
 	HealthCheckGracePeriod time.Duration
 	// LoadBalancers are the target groups that every task is registered with.
 	LoadBalancers []ServiceLoadBalancer
-	// PublicAddresses gives tasks with an interface of their own public addresses.
-	// Default false.
+	// PublicAddresses gives tasks with an interface of their own public addresses. Default false.
 	PublicAddresses bool
-	// ServiceConnect says that the service is in a namespace of Service Connect.
-	// Default false.
+	// ServiceConnect says that the service is in a namespace of Service Connect. Default false.
 	ServiceConnect bool
-	// Scaling is nil if the service does not scale. Other resources than the service's
-	// own say so.
+	// Scaling is nil if the service does not scale. Other resources than the service's own say so.
 	Scaling *ScalableTarget
 }
 

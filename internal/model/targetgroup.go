@@ -32,8 +32,7 @@ type TargetGroup struct {
 	// SlowStart is the time over which the share of a target that has become
 	// healthy grows to its full part. 0, the default: it has its part at once.
 	SlowStart time.Duration
-	// Algorithm is round_robin (the default), least_outstanding_requests or
-	// weighted_random.
+	// Algorithm is round_robin (the default), least_outstanding_requests or weighted_random.
 	Algorithm string
 	// Stickiness is how long a client stays with its target by the cookie AWSALB.
 	// 0, the default: every request is balanced.
@@ -45,8 +44,7 @@ type TargetGroup struct {
 	MinHealthy, MinHealthyPercent int
 }
 
-// LeastOutstanding is the algorithm that picks the target with the fewest requests
-// in flight.
+// LeastOutstanding is the algorithm that picks the target with the fewest requests in flight.
 const LeastOutstanding = "least_outstanding_requests"
 
 // HealthCheck is how the targets of a group are checked.

@@ -12,8 +12,7 @@ import (
 // TaskDefinition says what the tasks of a service are.
 type TaskDefinition struct {
 	Base `json:"-"`
-	// Family is the definition's name, or its logical id if CloudFormation makes up a
-	// name.
+	// Family is the definition's name, or its logical id if CloudFormation makes up a name.
 	Family string
 	// NetworkMode is bridge (the default on Linux), host, awsvpc, none or default.
 	NetworkMode string

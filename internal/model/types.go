@@ -56,8 +56,7 @@ type facts struct {
 	// costs are the keys of its prices in package cost, [] where it is free, and nil
 	// where this is not known. Free are also types of which only the parts cost.
 	costs []string
-	// moving are attributes that get another value when the resource is updated in
-	// place.
+	// moving are attributes that get another value when the resource is updated in place.
 	moving []string
 }
 
@@ -142,8 +141,7 @@ func Replaces(resourceType string, changed ...string) (replaces, known bool) {
 	return p != nil && slices.ContainsFunc(changed, p.has), p != nil
 }
 
-// Moves says whether an attribute gets another value when its resource is updated in
-// place.
+// Moves says whether an attribute gets another value when its resource is updated in place.
 func Moves(resourceType, attribute string) bool {
 	return slices.Contains(types[resourceType].moving, attribute)
 }

@@ -1,7 +1,6 @@
-// Package controls says whether an assembly would meet controls of AWS Security Hub.
-// The controls are those for load balancers, ECS on EC2 instances, their images and
-// their network. Each is checked as its documentation defines it, as far as a template
-// can tell.
+// Package controls says whether an assembly would meet controls of AWS Security Hub. The controls
+// are those for load balancers, ECS on EC2 instances, their images and their network. Each is
+// checked as its documentation defines it, as far as a template can tell.
 //
 // A control is met only by resources that exist. A missing resource is a finding: it may
 // have another type than the one that is looked for.

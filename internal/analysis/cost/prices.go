@@ -54,9 +54,8 @@ func InstanceMonth(instanceType string) (month Cents, known bool) {
 	return amount(prices.Hours, hour), known
 }
 
-// fixed is the price of something that costs as long as it exists, by the hour or by the
-// month. The first Free things of an account cost nothing. An estimate assumes that the
-// account has no others.
+// fixed is the price of something that costs as long as it exists, by the hour or by the month. The
+// first Free things of an account cost nothing. An estimate assumes that the account has no others.
 type fixed struct {
 	Hour, Month float64
 	Free        int

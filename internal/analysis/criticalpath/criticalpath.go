@@ -1,6 +1,5 @@
-// Package criticalpath says what a deployment has to wait for, from synthesized
-// templates: which resources CloudFormation touches, which resources wait for which, and
-// the longest chain of them.
+// Package criticalpath says what a deployment has to wait for, from synthesized templates: which
+// resources CloudFormation touches, which resources wait for which, and the longest chain of them.
 //
 // The package counts steps: a resource that is created, updated or deleted. It adds up
 // the waits that the templates choose, such as the interval of health checks. It does not

@@ -71,8 +71,7 @@ func Stacks(a *assembly.Assembly) string {
 	return b.String()
 }
 
-// needs tells whether a stack is deployed after another because of what depends
-// on what.
+// needs tells whether a stack is deployed after another because of what depends on what.
 func needs(stack, other *assembly.Stack) bool {
 	return slices.ContainsFunc(stack.DependsOn, func(s *assembly.Stack) bool { return s == other || needs(s, other) })
 }

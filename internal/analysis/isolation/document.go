@@ -53,8 +53,7 @@ func Document(dev, prod *Isolation, services []string) string {
 	return b.String()
 }
 
-// more writes the grants that only production has. Its stacks and its cluster have
-// other names.
+// more writes the grants that only production has. Its stacks and its cluster have other names.
 func more(b *strings.Builder, dev, prod *Isolation) {
 	known := map[string]bool{}
 	for line := range strings.Lines(dev.Table()) {

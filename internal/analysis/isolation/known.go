@@ -60,9 +60,8 @@ func part(identity string) string {
 	return identity
 }
 
-// otherwiseHeld reports whether templates cannot narrow what an identity may do with a
-// resource of ours. A service of AWS acts by its own rules. In the account, its own
-// policies decide.
+// otherwiseHeld reports whether templates cannot narrow what an identity may do with a resource of
+// ours. A service of AWS acts by its own rules. In the account, its own policies decide.
 func otherwiseHeld(identity string) bool {
 	return strings.HasPrefix(identity, "service ") || identity == ourAccount
 }

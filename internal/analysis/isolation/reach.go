@@ -12,8 +12,7 @@ import (
 
 // Reach lets a party connect to another one.
 type Reach struct {
-	// From and To are security groups by their construct path in the stack, or
-	// [Internet].
+	// From and To are security groups by their construct path in the stack, or [Internet].
 	From, To string
 	// Ports are like "tcp 80–80", or "any".
 	Ports string
@@ -24,8 +23,7 @@ func (r Reach) String() string { return fmt.Sprintf("%s → %s: %s", r.From, r.T
 // Internet is every address.
 const Internet = "the internet"
 
-// reaches joins the rules of the security groups: what a group lets out and another
-// group lets in.
+// reaches joins the rules of the security groups: what a group lets out and another group lets in.
 func (r *reader) reaches() {
 	var ingress, egress []Reach // a rule, with its group where connections end or begin
 	for _, rule := range r.SecurityGroupRules {

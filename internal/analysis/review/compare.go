@@ -27,8 +27,7 @@ type Pair struct {
 	Before, After *assembly.Assembly
 }
 
-// Stack is what changes in the template of one stack. The change is the same in all of
-// its pairs.
+// Stack is what changes in the template of one stack. The change is the same in all of its pairs.
 type Stack struct {
 	Name string `json:"name"`
 	// In are the names of the pairs.
@@ -172,8 +171,7 @@ func group(stacks []Stack) []Stack {
 	return grouped
 }
 
-// Replacement is a resource that CloudFormation replaces, may replace, deletes or
-// lets go of.
+// Replacement is a resource that CloudFormation replaces, may replace, deletes or lets go of.
 type Replacement struct {
 	Stack string   `json:"stack"`
 	In    []string `json:"in"`
@@ -183,9 +181,8 @@ type Replacement struct {
 // Deletes tells whether the resource is gone afterwards.
 func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Impact == "WILL_ORPHAN" }
 
-// Revision tells whether the replacement is how such a resource is changed at
-// all: ECS gives every change of a task definition a new revision, to which the
-// service then moves task by task.
+// Revision tells whether the replacement is how such a resource is changed at all: ECS gives every
+// change of a task definition a new revision, to which the service then moves task by task.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
 func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == model.ECSTaskDefinition }
 

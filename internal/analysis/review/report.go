@@ -116,8 +116,7 @@ func (r *Report) Markdown() string {
 	return b.String()
 }
 
-// Text is the whole review for a terminal. files says where the files of the rehearsal
-// are.
+// Text is the whole review for a terminal. files says where the files of the rehearsal are.
 func (r *Report) Text(files string) string {
 	var b strings.Builder
 	b.WriteString(r.findings(files))
