@@ -2,6 +2,7 @@ package review
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -80,21 +81,15 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 	var stacks []Stack
 	for _, pair := range pairs {
 		for _, name := range stackNames(pair) {
-			before, after := pair.Before.Stack(name), pair.After.Stack(name)
-			var f files
+			var none assembly.Stack
+			before, after := cmp.Or(pair.Before.Stack(name), &none), cmp.Or(pair.After.Stack(name), &none)
 			switch {
-			case before != nil && after != nil && reflect.DeepEqual(before.Template, after.Template):
-				continue
-			case before != nil && after != nil:
-				f = files{before.File, after.File}
-			case before != nil:
-				f.Before = before.File
-			case after != nil:
-				f.After = after.File
-			default:
+			case before == &none && after == &none:
 				return nil, fmt.Errorf("%s: several stacks are called %s: give them names of their own", pair.Name, name)
+			case reflect.DeepEqual(before.Template, after.Template):
+				continue
 			}
-			compared = append(compared, f)
+			compared = append(compared, files{before.File, after.File})
 			stacks = append(stacks, Stack{Name: name, In: []string{pair.Name}})
 		}
 	}
@@ -148,25 +143,25 @@ func stackNames(pair Pair) []string {
 // group drops stacks that do not differ. It puts the differences of a stack together and
 // merges those that are alike.
 func group(stacks []Stack) []Stack {
-	var order []string
-	byName := map[string][]Stack{}
+	grouped := []Stack{}
 	for _, s := range stacks {
 		if s.Changes == 0 { // what `cdk diff` leaves out
 			continue
 		}
-		if byName[s.Name] == nil {
-			order = append(order, s.Name)
+		at := len(grouped)
+		for i, other := range grouped {
+			if other.Name == s.Name {
+				at = i + 1
+			}
 		}
-		same := slices.IndexFunc(byName[s.Name], func(other Stack) bool { return reflect.DeepEqual(other.Difference, s.Difference) })
+		same := slices.IndexFunc(grouped, func(other Stack) bool {
+			return other.Name == s.Name && reflect.DeepEqual(other.Difference, s.Difference)
+		})
 		if same < 0 {
-			byName[s.Name] = append(byName[s.Name], s)
-			continue
+			grouped = slices.Insert(grouped, at, s)
+		} else {
+			grouped[same].In = append(grouped[same].In, s.In...)
 		}
-		byName[s.Name][same].In = append(byName[s.Name][same].In, s.In...)
-	}
-	grouped := []Stack{}
-	for _, name := range order {
-		grouped = append(grouped, byName[name]...)
 	}
 	return grouped
 }
@@ -236,22 +231,21 @@ func rank(r Replacement) int {
 // Images are the repositories whose images change.
 func Images(pairs []Pair) []string {
 	changed := map[string]bool{}
-	tags := func(stack *assembly.Stack) map[string]string {
+	tags := func(a *assembly.Assembly, name string) map[string]string {
 		m := map[string]string{}
-		if stack == nil {
-			return m
-		}
-		for _, image := range stack.Images {
-			for _, destination := range image.Destinations {
-				m[destination.Repository] = destination.Tag
+		if stack := a.Stack(name); stack != nil {
+			for _, image := range stack.Images {
+				for _, destination := range image.Destinations {
+					m[destination.Repository] = destination.Tag
+				}
 			}
 		}
 		return m
 	}
 	for _, pair := range pairs {
 		for _, name := range stackNames(pair) {
-			before, after := tags(pair.Before.Stack(name)), tags(pair.After.Stack(name))
-			for repository, tag := range after {
+			before := tags(pair.Before, name)
+			for repository, tag := range tags(pair.After, name) {
 				if before[repository] != tag {
 					changed[repository] = true
 				}
