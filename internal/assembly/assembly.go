@@ -107,13 +107,13 @@ func (s *Stack) Resource(logicalID string) *Resource {
 
 // Resource is one resource of a template.
 type Resource struct {
-	Stack     *Stack
-	LogicalID string
+	Stack     *Stack `json:"-"`
+	LogicalID string `json:"-"`
 	Type      string
 	// Properties are as decoded by encoding/json, intrinsic functions included. Never nil.
 	Properties map[string]any
 	// DependsOn are logical ids of the same stack.
-	DependsOn []string
+	DependsOn []string `json:"-"`
 	// Condition names the condition on which the resource exists at all. Empty:
 	// it always does. See [Resource.Exists].
 	Condition string
@@ -122,7 +122,7 @@ type Resource struct {
 	DeletionPolicy, UpdateReplacePolicy string
 	// Path is the construct path (metadata aws:cdk:path), like
 	// "dev-Routing/Listener/Resource". Empty when path metadata is switched off.
-	Path string
+	Path string `json:"-"`
 }
 
 // String is the resource's place in the assembly: "stack/logical id".
@@ -143,60 +143,63 @@ type Parameter struct {
 
 // Output is an output of a template.
 type Output struct {
-	Stack     *Stack
-	LogicalID string
+	Stack     *Stack `json:"-"`
+	LogicalID string `json:"-"`
 	// Value and ExportName are as decoded by encoding/json. ExportName is nil
 	// when the output is not exported.
-	Value, ExportName any
-	Description       string
+	Value       any
+	ExportName  any `json:"-"`
+	Description string
 	// Condition names the condition on which the output exists. Empty: always.
 	Condition string
 }
 
 // ImageAsset is a container image to build and push.
 type ImageAsset struct {
-	ID string
+	ID string `json:"-"`
 	// Directory is the build context. Empty if Executable produces the image.
-	Directory string
+	Directory string `json:"directory"`
 	// Dockerfile is relative to Directory. Empty means "Dockerfile".
-	Dockerfile string
-	BuildArgs  map[string]string
+	Dockerfile string            `json:"dockerFile"`
+	BuildArgs  map[string]string `json:"dockerBuildArgs"`
 	// Target is the build stage. Empty means the last one.
-	Target string
+	Target string `json:"dockerBuildTarget"`
 	// Platform is like "linux/amd64". Empty means that of the building host.
-	Platform string
+	Platform string `json:"platform"`
 	// Executable is a command that prints the name of an image it has built.
-	Executable   []string
-	Destinations []ImageDestination
+	Executable   []string           `json:"executable"`
+	Destinations []ImageDestination `json:"-"`
 }
 
 // ImageDestination is where an image is pushed to. Its fields may contain
 // placeholders such as ${AWS::AccountId}.
 type ImageDestination struct {
-	Repository, Tag string
+	Repository string `json:"repositoryName"`
+	Tag        string `json:"imageTag"`
 	// Region is empty for that of the deployment.
-	Region string
+	Region string `json:"region"`
 }
 
 // FileAsset is a file or directory to upload to S3.
 type FileAsset struct {
-	ID string
+	ID string `json:"-"`
 	// Path is the file, or the directory to be zipped (Packaging "zip"). Empty
 	// if Executable produces the file.
-	Path string
+	Path string `json:"path"`
 	// Packaging is "file" or "zip".
-	Packaging string
+	Packaging string `json:"packaging"`
 	// Executable is a command that prints the path of a file it has made.
-	Executable   []string
-	Destinations []FileDestination
+	Executable   []string          `json:"executable"`
+	Destinations []FileDestination `json:"-"`
 }
 
 // FileDestination is where a file is uploaded to. Its fields may contain
 // placeholders such as ${AWS::AccountId}.
 type FileDestination struct {
-	Bucket, Key string
+	Bucket string `json:"bucketName"`
+	Key    string `json:"objectKey"`
 	// Region is empty for that of the deployment.
-	Region string
+	Region string `json:"region"`
 }
 
 // Error says which place of a template cannot be used, and why.
