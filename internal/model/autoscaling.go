@@ -12,7 +12,7 @@ func (m *Model) readAutoScaling() {
 		l.data = "LaunchTemplateData."
 		l.read(p.Field("LaunchTemplateData"))
 	})
-	m.LaunchConfigurations = all(m, EC2LaunchConfiguration, (*Launch).read)
+	all(m, EC2LaunchConfiguration, (*Launch).read)
 	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 }
 

@@ -73,8 +73,6 @@ func (m *Model) roles(p assembly.Value) []*Role {
 // ResourcePolicy is the policy of what it is about: a repository, a bucket, a topic, a key.
 type ResourcePolicy struct {
 	Base
-	// Property has the policy.
-	Property   string
 	Statements []Statement
 }
 
@@ -88,7 +86,7 @@ func (m *Model) resourcePolicy(resource *assembly.Resource) {
 			continue
 		}
 		reader := assembly.NewReader(m.Assembly, resource)
-		policy := &ResourcePolicy{Base: Base{Resource: resource}, Property: property}
+		policy := &ResourcePolicy{Base: Base{Resource: resource}}
 		policy.Statements = statements(reader.Properties().Field(property))
 		policy.Problems = reader.Problems()
 		policy.Settings = slices.DeleteFunc(reader.Settings(), func(s Setting) bool { return !within(s.Property, []string{property}) })

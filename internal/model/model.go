@@ -33,8 +33,8 @@ type Problem = assembly.Problem
 // Setting is a member of a resource that its typed value does not have.
 type Setting = assembly.Setting
 
-// Model is what the templates of an assembly say. It does not change after
-// [Read], so it may be used by several goroutines.
+// Model is what the templates of an assembly say. It does not change after [Read], so it may be
+// used by several goroutines. For types without a list of their own there is [Model.Value].
 type Model struct {
 	Assembly *assembly.Assembly
 
@@ -44,13 +44,12 @@ type Model struct {
 	// Rules are those of all listeners, without the default rules.
 	Rules []*Rule
 
-	Clusters          []*Cluster
-	CapacityProviders []*CapacityProvider
-	TaskDefinitions   []*TaskDefinition
-	Services          []*Service
-	ScalableTargets   []*ScalableTarget
-	ScalingPolicies   []*ScalingPolicy
-	Parameters        []*Parameter
+	Clusters        []*Cluster
+	TaskDefinitions []*TaskDefinition
+	Services        []*Service
+	ScalableTargets []*ScalableTarget
+	ScalingPolicies []*ScalingPolicy
+	Parameters      []*Parameter
 
 	VPCs           []*VPC
 	Subnets        []*Subnet
@@ -59,11 +58,9 @@ type Model struct {
 	SecurityGroups []*SecurityGroup
 	// SecurityGroupRules are those of groups, then those with a resource of their own.
 	SecurityGroupRules []*SecurityGroupRule
-
-	LaunchTemplates, LaunchConfigurations []*Launch
-	AutoScalingGroups                     []*AutoScalingGroup
-	Repositories                          []*Repository
-	Alarms                                []*Alarm
+	LaunchTemplates    []*Launch
+	AutoScalingGroups  []*AutoScalingGroup
+	Repositories       []*Repository
 
 	Roles            []*Role
 	InstanceProfiles []*InstanceProfile
@@ -81,7 +78,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.readSecurityGroups()
 	m.readAutoScaling()
 	m.Repositories = all(m, ECRRepository, (*Repository).read)
-	m.Alarms = all(m, CloudWatchAlarm, (*Alarm).read)
+	all(m, CloudWatchAlarm, (*Alarm).read)
 	m.readIAM()
 	m.readLoadBalancing()
 	m.readContainers()

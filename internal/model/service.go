@@ -8,7 +8,7 @@ import (
 
 func (m *Model) readContainers() {
 	m.Clusters = all(m, ECSCluster, (*Cluster).read)
-	m.CapacityProviders = all(m, ECSCapacityProvider, m.capacityProvider)
+	all(m, ECSCapacityProvider, (*CapacityProvider).read)
 	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
 	m.Services = all(m, ECSService, m.service)
 	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
