@@ -16,6 +16,7 @@
 package assembly
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,6 +128,12 @@ type Resource struct {
 
 // String is the resource's place in the assembly: "stack/logical id".
 func (r *Resource) String() string { return r.Stack.Name + "/" + r.LogicalID }
+
+// Name is the path of the construct within the stack, or the logical id if there is no path.
+func (r *Resource) Name() string {
+	name := strings.TrimSuffix(strings.TrimPrefix(r.Path, r.Stack.Name+"/"), "/Resource")
+	return cmp.Or(name, r.LogicalID)
+}
 
 // Errorf returns an [*Error] about a property of the resource.
 func (r *Resource) Errorf(property, format string, args ...any) error {

@@ -36,9 +36,10 @@ type Setting struct {
 	Value any
 }
 
-// NotHonoured returns an [*Error] about the setting; "" is the reason [Unknown].
+// NotHonoured returns an [*Error] about the setting. The reason "" says
+// that nobody knows what the setting does.
 func (s Setting) NotHonoured(reason string) error {
-	return s.Resource.Errorf(s.Property, "not honoured: %s", cmp.Or(reason, Unknown))
+	return s.Resource.Errorf(s.Property, "not honoured: %s", cmp.Or(reason, "what it does is not known here"))
 }
 
 // object is a value of which members were read.
@@ -117,9 +118,6 @@ func (r *Reader) look(v Value, members map[string]any) *object {
 	r.objects = append(r.objects, o)
 	return o
 }
-
-// Unknown is the reason for refusing a setting that nobody knows.
-const Unknown = "what it does is not known here"
 
 // Join joins errors as [errors.Join] does, each message once.
 func Join(errs ...error) error {

@@ -261,26 +261,17 @@ func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
 	return ref.Resource
 }
 
-// Split cuts a text at a separator. In its parts a resource stands for its name as
-// in [Value.Identity], whatever that holds.
-func (v Value) Split(separator string) []string {
-	literal, text := v.Mixed()
-	if text == nil {
-		return strings.Split(literal, separator)
-	}
-	parts := []string{""}
-	for _, one := range text {
-		pieces := []string{""}
-		switch one := one.(type) {
-		case Ref:
-			pieces[0] = one.Resource.String()
-		case string:
-			pieces = strings.Split(one, separator)
+// Keyed returns a text in which a resource's key, "stack/logical id", stands for what a
+// deployment creates.
+func (v Value) Keyed() string {
+	literal, parts := v.Mixed()
+	for _, part := range parts {
+		if ref, ok := part.(Ref); ok {
+			part = ref.Resource
 		}
-		parts[len(parts)-1] += pieces[0]
-		parts = append(parts, pieces[1:]...)
+		literal += fmt.Sprint(part)
 	}
-	return parts
+	return literal
 }
 
 // Identity returns what the value names: a string as it is, a resource as "stack/logical id".

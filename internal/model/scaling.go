@@ -80,15 +80,13 @@ func (m *Model) scalableTarget(t *ScalableTarget, p assembly.Value) {
 
 // scaledService returns the service of a resource id, service/CLUSTER/SERVICE.
 func (m *Model) scaledService(id assembly.Value) *Service {
-	parts := id.Split("/")
-	if len(parts) == 3 && parts[0] == "service" {
-		for _, s := range m.Services {
-			if s.Key() == parts[2] || s.Name == parts[2] && s.ClusterID == parts[1] {
-				return s
-			}
+	text := id.Keyed()
+	for _, s := range m.Services {
+		if text == "service/"+s.ClusterID+"/"+s.Name || strings.HasPrefix(text, "service/") && strings.HasSuffix(text, "/"+s.Key()) {
+			return s
 		}
 	}
-	id.Refuse("%s names no service of the assembly", strings.Join(parts, "/"))
+	id.Refuse("%s names no service of the assembly", text)
 	return nil
 }
 

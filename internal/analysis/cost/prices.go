@@ -47,13 +47,6 @@ var prices = func() (list struct {
 	return list
 }()
 
-// InstanceMonth returns the price of an instance for a month, without its volume. known
-// says whether the type has a price.
-func InstanceMonth(instanceType string) (month Cents, known bool) {
-	hour, known := prices.Instances.Prices[instanceType]
-	return amount(prices.Hours, hour), known
-}
-
 // fixed is the price of something that costs as long as it exists, by the hour or by the month. The
 // first Free things of an account cost nothing. An estimate assumes that the account has no others.
 type fixed struct {

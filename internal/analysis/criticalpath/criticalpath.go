@@ -106,9 +106,6 @@ type Stack struct {
 	All   Length `json:"all"`
 }
 
-// Touched is the number of resources of the stack to which something is done.
-func (s Stack) Touched() int { return s.Created + s.Updated + s.Replaced + s.Deleted }
-
 // Need is a stack that another one waits for.
 type Need struct {
 	Stack string `json:"stack"`
@@ -133,15 +130,6 @@ type Path struct {
 	// Unknown lists what is missing in the numbers: types of which the model does not say
 	// what replaces them, and target groups that the assembly does not have.
 	Unknown []string `json:"unknown,omitempty"`
-}
-
-// Touched is the number of resources to which something is done.
-func (p *Path) Touched() int {
-	n := 0
-	for _, s := range p.Stacks {
-		n += s.Touched()
-	}
-	return n
 }
 
 // SideBySide is the most stacks of one turn: more at a time shorten nothing.

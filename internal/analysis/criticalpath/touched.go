@@ -106,11 +106,7 @@ func (d *deployment) replaces(was, is *assembly.Resource, changed []string) bool
 }
 
 func newStep(r *assembly.Resource, action Action) Step {
-	name := strings.TrimSuffix(strings.TrimPrefix(r.Path, r.Stack.Name+"/"), "/Resource")
-	if name == "" {
-		name = r.LogicalID
-	}
-	return Step{Stack: r.Stack.Name, LogicalID: r.LogicalID, Name: name, Type: r.Type, Action: action}
+	return Step{Stack: r.Stack.Name, LogicalID: r.LogicalID, Name: r.Name(), Type: r.Type, Action: action}
 }
 
 // existing are the resources of a stack whose condition holds.

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
-	"cutover/internal/assembly"
 	"cutover/internal/model"
 )
 
@@ -34,7 +32,7 @@ func (r *reader) reaches() {
 			r.refuse(rule.Resource, "the assembly does not have its security group")
 			continue
 		}
-		group, peer := groupName(rule.Group), r.peer(rule)
+		group, peer := rule.Group.Name(), r.peer(rule)
 		if rule.Ingress {
 			ingress = append(ingress, Reach{peer, group, ports(rule)})
 		} else {
@@ -71,7 +69,7 @@ func (r *reader) reaches() {
 func (r *reader) peer(rule *model.SecurityGroupRule) string {
 	switch {
 	case rule.Peer != nil:
-		return groupName(rule.Peer)
+		return rule.Peer.Name()
 	case rule.IPv4 == "0.0.0.0/0":
 		return Internet
 	case rule.IPv4 == "255.255.255.255/32": // how CDK writes a group that lets nothing out
@@ -86,8 +84,4 @@ func ports(rule *model.SecurityGroupRule) string {
 		return "any"
 	}
 	return fmt.Sprintf("%s %d–%d", rule.Protocol, rule.FromPort, rule.ToPort)
-}
-
-func groupName(group *assembly.Resource) string {
-	return strings.TrimSuffix(strings.TrimPrefix(group.Path, group.Stack.Name+"/"), "/Resource")
 }
