@@ -152,11 +152,8 @@ func (p *Path) SideBySide() int {
 // The error has a line for each value that has to be known and is not. Resources that wait
 // for each other in a circle are an error, too.
 func Read(from, to *assembly.Assembly) (*Path, error) {
-	d := &deployment{to: model.Read(to), unknown: map[string]bool{}}
-	if from != nil {
-		d.from = model.Read(from)
-	}
 	p := &Path{First: from == nil, Chain: []Step{}}
+	d := &deployment{from: model.Read(cmp.Or(from, &assembly.Assembly{})), to: model.Read(to), unknown: map[string]bool{}}
 	done := map[*assembly.Stack]chain{}
 	turns := map[*assembly.Stack]int{}
 	for _, stack := range to.Stacks {
@@ -180,6 +177,9 @@ func Read(from, to *assembly.Assembly) (*Path, error) {
 			p.Serial.Seconds += s.All.Seconds
 		}
 		p.Stacks = append(p.Stacks, s)
+	}
+	if err := assembly.Join(d.errs...); err != nil {
+		return nil, err
 	}
 	var longest chain
 	for _, stack := range to.Stacks {
