@@ -22,8 +22,7 @@ import (
 	"strings"
 )
 
-// Assembly is what one directory holds. It does not change after [Read], so it
-// may be used by several goroutines.
+// Assembly is what one directory holds. Goroutines may share it: it does not change after [Read].
 type Assembly struct {
 	// Dir is the directory that was read.
 	Dir string
@@ -68,14 +67,12 @@ func (a *Assembly) Resources(resourceType string) []*Resource {
 type Stack struct {
 	// Name is the name the stack is deployed under.
 	Name string
-	// Account and Region are those the app was synthesized for. Empty when the
-	// stack leaves them to the deployment.
+	// Account and Region are the stack's own; empty if it leaves them to the deployment.
 	Account, Region string
 	// DependsOn are the stacks that must be deployed before this one.
 	DependsOn []*Stack
 
-	// Template is the whole template as decoded by encoding/json, and File the
-	// path it was read from.
+	// Template is the whole template as decoded by encoding/json, and File its path.
 	Template map[string]any
 	File     string
 	// Transforms are the macros CloudFormation applies to the template on its
@@ -83,8 +80,7 @@ type Stack struct {
 	Transforms []string
 	// Resources are sorted by logical id.
 	Resources []*Resource
-	// Parameters, Outputs, Conditions and Rules are keyed by logical id. The
-	// latter two are as decoded by encoding/json.
+	// Parameters, Outputs, Conditions and Rules are by logical id; the latter two as decoded.
 	Parameters map[string]Parameter
 	Outputs    map[string]*Output
 	Conditions map[string]any
@@ -115,11 +111,9 @@ type Resource struct {
 	Properties map[string]any
 	// DependsOn are logical ids of the same stack.
 	DependsOn []string `json:"-"`
-	// Condition names the condition on which the resource exists at all. Empty:
-	// it always does. See [Resource.Exists].
+	// Condition decides whether the resource exists. Empty: always. See [Resource.Exists].
 	Condition string
-	// DeletionPolicy and UpdateReplacePolicy are empty where the template leaves
-	// CloudFormation's default (Delete, for most types).
+	// Both policies are empty for CloudFormation's default (Delete, for most types).
 	DeletionPolicy, UpdateReplacePolicy string
 	// Path is the construct path (metadata aws:cdk:path), like
 	// "dev-Routing/Listener/Resource". Empty when path metadata is switched off.
@@ -152,8 +146,7 @@ type Parameter struct {
 type Output struct {
 	Stack     *Stack `json:"-"`
 	LogicalID string `json:"-"`
-	// Value and ExportName are as decoded by encoding/json. ExportName is nil
-	// when the output is not exported.
+	// Value and ExportName are as decoded. ExportName is nil if the output is not exported.
 	Value       any
 	ExportName  any `json:"-"`
 	Description string
@@ -178,8 +171,7 @@ type ImageAsset struct {
 	Destinations []ImageDestination `json:"-"`
 }
 
-// ImageDestination is where an image is pushed to. Its fields may contain
-// placeholders such as ${AWS::AccountId}.
+// ImageDestination is where an image is pushed to. It may have placeholders like ${AWS::AccountId}.
 type ImageDestination struct {
 	Repository string `json:"repositoryName"`
 	Tag        string `json:"imageTag"`
@@ -190,8 +182,7 @@ type ImageDestination struct {
 // FileAsset is a file or directory to upload to S3.
 type FileAsset struct {
 	ID string `json:"-"`
-	// Path is the file, or the directory to be zipped (Packaging "zip"). Empty
-	// if Executable produces the file.
+	// Path is the file, or the directory to be zipped. Empty if Executable produces it.
 	Path string `json:"path"`
 	// Packaging is "file" or "zip".
 	Packaging string `json:"packaging"`
@@ -200,8 +191,7 @@ type FileAsset struct {
 	Destinations []FileDestination `json:"-"`
 }
 
-// FileDestination is where a file is uploaded to. Its fields may contain
-// placeholders such as ${AWS::AccountId}.
+// FileDestination is where a file is uploaded to. It may have placeholders like ${AWS::AccountId}.
 type FileDestination struct {
 	Bucket string `json:"bucketName"`
 	Key    string `json:"objectKey"`
@@ -214,8 +204,7 @@ type Error struct {
 	Stack string
 	// LogicalID is that of a resource, an output or a condition.
 	LogicalID string
-	// Property is the path to the value, like
-	// "Properties.DefaultActions[0].Type". Empty for the resource as a whole.
+	// Property is like "Properties.DefaultActions[0].Type"; empty for the resource as a whole.
 	Property string
 	Reason   string
 }

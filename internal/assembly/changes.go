@@ -8,9 +8,8 @@ import (
 )
 
 // Changes lists every difference between the templates of two assemblies, a line each, ordered by
-// stack and place. A line begins with "+" for a resource that is created, "-" for one that is
-// deleted, and "~" for one leaf of a value that is updated, as "~ STACK RESOURCE PATH OLD -> NEW".
-// Hashes of assets count.
+// stack and place. "+" begins a resource that is created, "-" a deleted one, and "~" a leaf that is
+// updated: "~ STACK RESOURCE PATH OLD -> NEW". Hashes of assets count.
 func Changes(from, to *Assembly) (lines []string) {
 	templates := func(a *Assembly) map[string]any {
 		m := map[string]any{}

@@ -14,17 +14,14 @@ import (
 	"strings"
 )
 
-// maxNesting bounds how deep stages may contain stages, so that an assembly
-// that names itself as its own part is an error.
+// maxNesting bounds the nesting of stages: an assembly may name itself as its part.
 const maxNesting = 8
 
 // Read reads the cloud assembly in a directory.
 //
-// It does not follow nested stacks (AWS::CloudFormation::Stack): their
-// templates are files like any other to it.
+// Nested stacks (AWS::CloudFormation::Stack) are not followed: their templates are mere files.
 //
-// Every malformed part is an error that names the file and the part; Read
-// does not return what it could understand of a broken assembly.
+// Every malformed part is an error that names the file and the part. Nothing else is returned then.
 func Read(dir string) (*Assembly, error) {
 	a := &Assembly{Dir: dir}
 	stacks, err := readDir(dir, 0)
@@ -55,8 +52,7 @@ type manifest struct {
 	} `json:"artifacts"`
 }
 
-// readDir returns the stacks of one manifest and of those nested in it, in the
-// order of the manifests.
+// readDir returns the stacks of a manifest and of its nested manifests, in their order.
 func readDir(dir string, depth int) ([]*Stack, error) {
 	file := filepath.Join(dir, "manifest.json")
 	if depth > maxNesting {
@@ -157,8 +153,7 @@ func readManifest(file string, m *manifest) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	// Two keys that differ in case only are one field for encoding/json, and a
-	// key may repeat: keep what both decodings agree on.
+	// Keys that repeat, or differ in case only, are one field for encoding/json.
 	order = slices.DeleteFunc(order, func(id string) bool { return m.Artifacts[id] == nil })
 	if len(order) != len(m.Artifacts) {
 		return nil, fmt.Errorf("%s: artifacts are listed more than once", file)

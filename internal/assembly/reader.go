@@ -36,8 +36,7 @@ type Setting struct {
 	Value any
 }
 
-// NotHonoured returns an [*Error] about the setting. The reason "" says
-// that nobody knows what the setting does.
+// NotHonoured returns an [*Error] about the setting. The reason "" says that it is not known.
 func (s Setting) NotHonoured(reason string) error {
 	return s.Resource.Errorf(s.Property, "not honoured: %s", cmp.Or(reason, "what it does is not known here"))
 }

@@ -35,8 +35,7 @@ func References(value any, f func(id, attribute string)) {
 	})
 }
 
-// Reads is the number of places in the resources and outputs of a stack that read a value
-// of another stack.
+// Reads is the number of places in a stack's resources and outputs that read from another stack.
 func (a *Assembly) Reads(stack, other *Stack) int {
 	n := 0
 	calls([]any{stack.Template["Resources"], stack.Template["Outputs"]}, func(function string, argument any) {
@@ -56,8 +55,7 @@ func (a *Assembly) Reads(stack, other *Stack) int {
 	return n
 }
 
-// calls calls f with the name and the argument of every function call in a value. It calls
-// f with the other members of objects, too.
+// calls calls f with the name and the argument of every function call, and of other members.
 func calls(value any, f func(name string, argument any)) {
 	switch value := value.(type) {
 	case []any:

@@ -23,8 +23,7 @@ func (r Ref) String() string {
 	return r.Resource.String() + "." + r.Attribute
 }
 
-// Text is a string of which parts are only known after a deployment. Its
-// elements are strings and [Ref]s; there are at least two.
+// Text is a string with parts that only a deployment tells: at least two strings and [Ref]s.
 type Text []any
 
 func (t Text) String() string {
@@ -40,9 +39,8 @@ func (t Text) String() string {
 }
 
 const (
-	// maxSteps bounds the work of one resolution. Without a bound, a short template that joins a
-	// value to itself again and again has a value of any size. The largest legal template (1 MB)
-	// stays far below.
+	// maxSteps bounds a resolution: a short template can join a value to itself again and again.
+	// The largest legal template (1 MB) stays far below.
 	maxSteps = 1_000_000
 	// maxDepth bounds how far functions and outputs may refer to each other.
 	maxDepth = 500
@@ -85,8 +83,7 @@ func (r *Resource) Exists(a *Assembly) (exists bool, err error) {
 	return a.resolver(r.Stack, r.LogicalID).namedCondition("Condition", r.Condition), nil
 }
 
-// resolver is one resolution, at one place of one stack. Its methods panic with an [*Error],
-// which [failed] recovers.
+// resolver is one resolution at one place. Its methods panic with an [*Error]: see [failed].
 type resolver struct {
 	assembly *Assembly
 	stack    *Stack
@@ -166,8 +163,7 @@ func (r *resolver) value(path string, value any) any {
 	return value
 }
 
-// intrinsic returns the key and the value of an object that has just one, and
-// whether that makes it a function call.
+// intrinsic returns the only key of an object with its value, and whether it is a function call.
 func intrinsic(value map[string]any) (name string, argument any, ok bool) {
 	if len(value) != 1 {
 		return "", nil, false
@@ -253,8 +249,7 @@ func (r *resolver) ref(path, id string) any {
 	return nil
 }
 
-// partitionOf returns the partition of a region and the domain of its services,
-// empty where they are not known.
+// partitionOf returns a region's partition and domain of services, empty where not known.
 // https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
 func partitionOf(region string) (partition, suffix string) {
 	switch {
@@ -313,8 +308,7 @@ func attributeOf(argument any) (id, attribute string) {
 	return id, attribute
 }
 
-// getStackOutput evaluates Fn::GetStackOutput, by which CDK refers to another
-// stack without an export.
+// getStackOutput evaluates Fn::GetStackOutput, CDK's reference to a stack without an export.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getstackoutput.html
 func (r *resolver) getStackOutput(path string, argument any) any {
 	object, ok := argument.(map[string]any)
@@ -418,8 +412,7 @@ func (r *resolver) join(path string, argument any) any {
 	return simplify(text)
 }
 
-// sub evaluates Fn::Sub: "text ${name} ${resource.attribute} ${!literal}", alone
-// or with a map of further names.
+// sub evaluates Fn::Sub: "text ${name} ${resource.attribute} ${!literal}", or with more names.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-sub.html
 func (r *resolver) sub(path string, argument any) any {
 	var variables map[string]any
@@ -553,8 +546,7 @@ func (r *resolver) condition(path string, condition any) bool {
 	return false
 }
 
-// append adds a resolved value to a text. Strings, numbers and booleans become
-// text as in CloudFormation.
+// append adds a resolved value to a text, as text like CloudFormation's.
 func (r *resolver) append(text Text, path string, value any) Text {
 	added := Text{value}
 	switch value := value.(type) {
@@ -589,8 +581,7 @@ func (r *resolver) literal(path string, value any) string {
 	return literal
 }
 
-// simplify merges neighbouring strings, and returns what is no mixture as the
-// string or the [Ref] that it is.
+// simplify merges neighbouring strings. A text of one part becomes that part.
 func simplify(text Text) any {
 	var merged Text
 	var literal strings.Builder

@@ -60,8 +60,7 @@ func (v Value) Need(expected string) Value {
 // Raw is the value as decoded by encoding/json, functions unevaluated.
 func (v Value) Raw() any { return v.raw }
 
-// Evaluated is the value with its functions evaluated, in the shapes of
-// [Assembly.Resolve]; nil if it is absent or refused.
+// Evaluated is the value as [Assembly.Resolve] returns it; nil if it is absent or refused.
 func (v Value) Evaluated() any {
 	if value := v.resolve(); value != (any)(unusable{}) {
 		return value
@@ -81,8 +80,7 @@ func (v Value) Names() []string {
 	return nil
 }
 
-// Present says whether there is anything: whether the template has the value
-// and it is neither null nor AWS::NoValue.
+// Present says whether the template has the value, and neither null nor AWS::NoValue.
 func (v Value) Present() bool { return v.resolve() != nil }
 
 // member returns a member without marking it as read.
@@ -108,8 +106,7 @@ func (v Value) Field(name string) Value {
 	}
 }
 
-// Attributes returns a list of objects that have a Key and a Value as one object,
-// with a member for each key.
+// Attributes returns a list of objects with a Key and a Value as one object.
 func (v Value) Attributes() Value {
 	members := map[string]any{}
 	for _, element := range v.List() {
@@ -165,8 +162,7 @@ func (v Value) Text(absent string) string {
 	return absent
 }
 
-// Mixed returns a string like [Value.Text]. Of a string that depends on what a
-// deployment creates it returns the parts instead.
+// Mixed is like [Value.Text]. Of a text that depends on the deployment it returns the parts.
 func (v Value) Mixed() (text string, parts Text) {
 	switch value := v.resolve().(type) {
 	case Ref:
@@ -196,8 +192,7 @@ func (v Value) Texts() []string {
 	return texts
 }
 
-// Int returns a whole number in a range, both ends included, which
-// CloudFormation also takes as a string.
+// Int returns a whole number in a range, both ends included. The number may be a string.
 func (v Value) Int(absent, from, to int) int {
 	value := v.resolve()
 	number, err := 0.0, error(nil)
@@ -251,8 +246,7 @@ func (v Value) Resource(resourceType string, attributes ...string) *Resource {
 	return found
 }
 
-// Elsewhere is like [Value.Resource], for a resource that may be outside of the
-// assembly: it refuses nothing.
+// Elsewhere is like [Value.Resource], but refuses nothing. The value may be outside the assembly.
 func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
 	ref, _ := v.resolve().(Ref)
 	if ref.Resource == nil || ref.Resource.Type != resourceType || ref.Attribute != "" && !slices.Contains(attributes, ref.Attribute) {
@@ -261,8 +255,7 @@ func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
 	return ref.Resource
 }
 
-// Keyed returns a text in which a resource's key, "stack/logical id", stands for what a
-// deployment creates.
+// Keyed returns a text with a resource's key, "stack/logical id", for what a deployment creates.
 func (v Value) Keyed() string {
 	literal, parts := v.Mixed()
 	for _, part := range parts {

@@ -16,8 +16,7 @@ const (
 	// MinRequests is how many requests a period needs, of the service and of the
 	// monolith. With fewer, one failure makes a rate and one slow request a percentile.
 	MinRequests = 50
-	// MaxErrorPoints is the most by which a service's share of 5xx may be above the
-	// monolith's, in percentage points.
+	// MaxErrorPoints is how many percentage points more 5xx a service may have than the monolith.
 	MaxErrorPoints = 1.0
 	// MaxLatencyRatio is the most that a service's p99 may be of the monolith's. A p99
 	// of MinLatency or less never counts as slow.

@@ -8,15 +8,13 @@ import (
 
 // Sample is what was measured of a service's target group in one period.
 type Sample struct {
-	// Requests are those for which the load balancer chose the group. Errors are the
-	// requests that were answered with 5xx.
+	// Requests are all requests for the group, Errors the requests that were answered with 5xx.
 	Requests int `json:"requests"`
 	Errors   int `json:"errors"`
 	// P99 is the longest time in which the targets began their answer, in 99 of 100
 	// requests. It is 0 if the targets gave no answer.
 	P99 time.Duration `json:"p99Nanoseconds"`
-	// Unhealthy is the lowest number of unhealthy targets in the period: a target that
-	// is being replaced does not count.
+	// Unhealthy is the lowest number of unhealthy targets, so a replaced target does not count.
 	Unhealthy int `json:"unhealthy"`
 }
 
@@ -65,8 +63,7 @@ type Subject struct {
 	Service, Monolith string
 	// Length is the length of a round.
 	Length time.Duration
-	// Rounds are those since the canary began, the last one at the end. Only the last
-	// [Periods] matter.
+	// Rounds are since the canary began, the last one at the end. [Periods] of them matter.
 	Rounds []Round
 }
 
@@ -113,8 +110,7 @@ func (s Subject) judge(kind Kind) (State, string) {
 	return High, s.figures(kind, high[0]) + fmt.Sprintf(", in one of %d periods of %s", Periods, length)
 }
 
-// worse tells whether the service was worse than the monolith by more than the limit. It
-// is asked of periods with enough requests.
+// worse tells whether the service was worse by more than the limit, given enough requests.
 func (r Round) worse(kind Kind) bool {
 	switch kind {
 	case Errors:
@@ -125,8 +121,7 @@ func (r Round) worse(kind Kind) bool {
 	return r.Service.Unhealthy > r.monolithUnhealthy()
 }
 
-// monolithErrors is the monolith's error rate in percent. It is 0 if the monolith had too
-// few requests.
+// monolithErrors is the monolith's error rate in percent, 0 if it had too few requests.
 func (r Round) monolithErrors() float64 {
 	if !r.Monolith.Enough() {
 		return 0
@@ -134,8 +129,7 @@ func (r Round) monolithErrors() float64 {
 	return r.Monolith.ErrorPercent()
 }
 
-// monolithUnhealthy is the number of the monolith's unhealthy targets. It is 0 if the
-// monolith had too few requests.
+// monolithUnhealthy is the monolith's unhealthy targets, 0 if it had too few requests.
 func (r Round) monolithUnhealthy() int {
 	if !r.Monolith.Enough() {
 		return 0

@@ -64,10 +64,9 @@ func (i Instance) Whole() Resources {
 	return Resources{CPU: i.VCPU * unitsPerVCPU, MemoryMiB: i.MemoryMiB}
 }
 
-// Registers returns what the ECS agent registers of an instance: all CPU units, and
-// the memory that the operating system sees
-// (https://github.com/aws/amazon-ecs-agent/blob/master/agent/api/ecsclient/client.go, getResources).
-// ECS_RESERVED_MEMORY, which the agent would take off, is not taken off.
+// Registers returns what the ECS agent registers: all CPU units, and the memory that the operating
+// system sees (https://github.com/aws/amazon-ecs-agent/blob/master/agent/api/ecsclient/client.go,
+// getResources). ECS_RESERVED_MEMORY is not taken off.
 func (i Instance) Registers() Resources {
 	return Resources{
 		CPU:       i.VCPU * unitsPerVCPU,

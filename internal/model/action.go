@@ -10,15 +10,13 @@ import (
 	"cutover/internal/assembly"
 )
 
-// Action is what a rule does with a request: exactly one of Forward, Redirect
-// and FixedResponse is set.
+// Action is what a rule does with a request. Exactly one of its first three fields is set.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html
 type Action struct {
 	Forward       []Weighted
 	Redirect      *Redirect
 	FixedResponse *FixedResponse
-	// StickinessSeconds is how long a client stays with the target group that was
-	// picked for it. 0: every request is picked for anew.
+	// StickinessSeconds is how long a client stays with its target group. 0: not at all.
 	StickinessSeconds int
 }
 
@@ -33,8 +31,8 @@ type Weighted struct {
 	Share float64
 }
 
-// Redirect is the answer that sends a client elsewhere. Its fields may have the
-// placeholders #{protocol}, #{host}, #{port}, #{path} and #{query}.
+// Redirect sends a client elsewhere. Placeholders: #{protocol}, #{host}, #{port}, #{path},
+// #{query}.
 type Redirect struct {
 	// StatusCode is 301 or 302.
 	StatusCode                        int
@@ -96,8 +94,7 @@ func (m *Model) action(v assembly.Value) (action Action) {
 	return action
 }
 
-// forward reads a forward action in its two forms, with one target group's ARN
-// or with a list of groups and their weights.
+// forward reads a forward action: the ARN of one target group, or groups with their weights.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-elasticloadbalancingv2-listenerrule-forwardconfig.html
 func (m *Model) forward(v assembly.Value) (action Action) {
 	total, unknown := 0, false

@@ -21,13 +21,11 @@ type AutoScalingGroup struct {
 	Base
 	// Desired is 0 if the template leaves the number to the group.
 	Min, Max, Desired int
-	// Launch is the group's launch template or launch configuration. It is nil if the
-	// assembly does not have it.
+	// Launch is the launch template or launch configuration; nil if not in the assembly.
 	Launch *Launch
 	// LaunchProperty is the property that names Launch, or that should.
 	LaunchProperty string
-	// InstanceTypes are those that the group itself names, the preferred one first.
-	// Without any the instances have the type of Launch.
+	// InstanceTypes are the group's own, preferred first. Default: the type of Launch.
 	InstanceTypes []string
 	// Subnets has nil for each subnet that the assembly does not have.
 	Subnets []*Subnet
@@ -55,8 +53,7 @@ func (m *Model) autoScalingGroup(g *AutoScalingGroup, p assembly.Value) {
 	}
 }
 
-// Launch is how instances are launched: the data of a launch template, or the older
-// launch configuration.
+// Launch is how instances are launched: by a launch template or an older launch configuration.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ec2-launchtemplate-launchtemplatedata.html
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-autoscaling-launchconfiguration.html
 type Launch struct {

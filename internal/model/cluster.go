@@ -8,8 +8,7 @@ type Cluster struct {
 	Base
 	// Name is the cluster's, or its logical id if CloudFormation makes up a name.
 	Name string
-	// ContainerInsights is enabled, enhanced or disabled; empty if the template
-	// leaves it to the account.
+	// ContainerInsights is enabled, enhanced or disabled; empty: the account decides.
 	ContainerInsights string
 }
 

@@ -21,14 +21,11 @@ type Container struct {
 	EntryPoint, Command []string
 	// WorkingDirectory and User are those of the image where they are empty.
 	WorkingDirectory, User string
-	// CPUShares is the relative weight of the container in units of 1/1024
-	// processor; 0 where the template has none.
+	// CPUShares is the container's relative weight in units of 1/1024 processor. Default 0.
 	CPUShares int
-	// CPULimit is the hard limit that a task-level Cpu sets for its only container, in
-	// the same units; 0 for none.
+	// CPULimit is what a task-level Cpu limits its only container to, in the same units. 0: none.
 	CPULimit int
-	// MemoryMiB is the hard limit, above which the container is killed;
-	// MemoryReservationMiB the soft one. 0 for none.
+	// MemoryMiB is the hard limit, MemoryReservationMiB the soft one. 0 for none.
 	MemoryMiB, MemoryReservationMiB int
 	// Ports are the container's ports that are published on the host.
 	Ports                                  []int
@@ -66,8 +63,7 @@ type Ulimit struct {
 
 // Image is what a container runs.
 type Image struct {
-	// Asset is the image asset of the stack that is built and pushed as this
-	// image; nil if it comes from elsewhere.
+	// Asset is the stack's asset that is pushed as this image; nil for an image from elsewhere.
 	Asset *assembly.ImageAsset `json:"-"`
 	// Reference names the image as the template does; of an asset, its repository and tag.
 	Reference string
@@ -87,8 +83,7 @@ type ContainerHealthCheck struct {
 	Interval, Timeout time.Duration
 	// Retries is how many checks must fail in a row for the container to be unhealthy. Default: 3.
 	Retries int
-	// StartPeriod is how long failures do not count, unless a check succeeded
-	// before. Default: they count at once.
+	// StartPeriod is how long failures before the first success do not count. Default 0.
 	StartPeriod time.Duration
 }
 

@@ -8,8 +8,8 @@ type CircuitBreaker struct {
 	Enable bool
 	// Rollback returns to the last completed deployment after a failure.
 	Rollback bool
-	// Cumulative counts all failed tasks of a deployment, instead of those
-	// since a task was healthy (ResetOnHealthyTask: false).
+	// Cumulative counts all failed tasks (ResetOnHealthyTask: false). Default: since the last
+	// healthy one.
 	Cumulative bool
 	Threshold  Threshold
 }
@@ -33,8 +33,7 @@ const (
 	maxThreshold     = 200
 )
 
-// Failures is how many tasks of a deployment must fail for it to have failed.
-// Percentages are rounded up.
+// Failures is how many failed tasks fail a deployment. Percentages are rounded up.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 func (t Threshold) Failures(desired int) int {
 	if t == (Threshold{}) {

@@ -102,8 +102,7 @@ type Statement struct {
 	// Effect is Allow or Deny.
 	Effect             string
 	Actions, Resources []any
-	// Principals are by their kind, like "Service"; "*" is of kind "AWS". There are none
-	// in the policy of an identity.
+	// Principals are by kind, like "Service"; "*" is of kind "AWS". An identity's policy has none.
 	Principals map[string][]any
 	// Condition has the values by operator and key.
 	Condition map[string]map[string][]any

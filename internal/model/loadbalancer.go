@@ -23,11 +23,9 @@ type LoadBalancer struct {
 	Type string
 	// Internal says that the load balancer has no public addresses. Default false.
 	Internal bool
-	// Subnets has nil for each subnet that the assembly does not have. There is one
-	// address in each.
+	// Subnets have an address each. A subnet is nil if the assembly does not have it.
 	Subnets []*Subnet
-	// IdleTimeout closes a connection, to a client or to a target, over which
-	// nothing was sent or received for so long. Default 60 s.
+	// IdleTimeout closes a connection to a client or target when idle that long. Default 60 s.
 	IdleTimeout time.Duration
 	// ClientKeepAlive is how long a client may use one connection. Default 1 h.
 	ClientKeepAlive time.Duration
@@ -39,8 +37,7 @@ type LoadBalancer struct {
 	// PreserveHost passes the Host header on as it is. Default false: the port in
 	// it is that of the listener, and left out for 80 and 443.
 	PreserveHost bool
-	// ForwardedFor is append (the default), preserve or remove: what happens to
-	// the X-Forwarded-For header.
+	// ForwardedFor is what happens to X-Forwarded-For: append (the default), preserve or remove.
 	ForwardedFor string
 	// ForwardedPort adds the client's port to its address in X-Forwarded-For. Default false.
 	ForwardedPort bool
@@ -81,8 +78,7 @@ func (lb *LoadBalancer) read(p assembly.Value) {
 	lb.DesyncMitigation = a.Field("routing.http.desync_mitigation_mode").OneOf("defensive", "strictest", "monitor")
 }
 
-// DefaultLoadBalancer returns a load balancer with all defaults, for a listener
-// whose own is not in the assembly.
+// DefaultLoadBalancer returns the defaults, for a listener of a load balancer from elsewhere.
 func DefaultLoadBalancer(resource *assembly.Resource) *LoadBalancer {
 	lb := &LoadBalancer{Base: Base{Resource: resource}}
 	none := *resource

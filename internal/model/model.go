@@ -1,5 +1,4 @@
-// Package model reads the resources of an assembly into typed values, each
-// resource once. To find out what a template says, ask the model:
+// Package model reads each resource of an assembly once, into a typed value:
 //
 //	m := model.Read(assembly)
 //	for _, service := range m.Services {
@@ -94,15 +93,13 @@ type Base struct {
 	Resource *assembly.Resource
 	// Problems are the values that could not be read.
 	Problems []Problem
-	// Settings are the members that are set in the template and that the typed
-	// value does not have, at every level.
+	// Settings are the members in the template, at every level, that the value does not have.
 	Settings []Setting
 }
 
 func (b *Base) base() *Base { return b }
 
-// Key is the resource's place in the assembly: "stack/logical id". A value that was
-// not read from one has none.
+// Key is the resource's place in the assembly, "stack/logical id"; empty without a resource.
 func (b *Base) Key() string {
 	if b.Resource == nil {
 		return ""
@@ -162,8 +159,7 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 	return assembly.Join(errs...)
 }
 
-// Only refuses a value of a property that is none of those that are honoured. The
-// reason "" says which these are.
+// Only refuses a value that is not honoured. The reason "" lists the honoured values.
 func (b *Base) Only(property, value, reason string, honoured ...string) error {
 	if slices.Contains(honoured, value) {
 		return nil
@@ -180,8 +176,7 @@ func within(path string, properties []string) bool {
 	})
 }
 
-// Tag returns the value of a tag, where tags are a list. It is empty if there is none,
-// or if only a deployment can tell it.
+// Tag returns the value of a tag in a list of tags. It is empty if unset or not known yet.
 func Tag(resource *assembly.Resource, key string) string {
 	tags, _ := resource.Properties["Tags"].([]any)
 	for _, tag := range tags {
@@ -235,8 +230,7 @@ func elsewhere[T any](m *Model, v assembly.Value, resourceType string, attribute
 	return value
 }
 
-// name reads a name, which CloudFormation makes up if it is left out: then the
-// logical id stands for it.
+// name reads a name. If CloudFormation makes up the name, the logical id stands for it.
 func name(b *Base, v assembly.Value) string {
 	if name := v.Text(""); name != "" {
 		return name

@@ -8,8 +8,7 @@ import (
 	"cutover/internal/assembly"
 )
 
-// ScalableTarget is what Application Auto Scaling changes. Of another service than
-// ECS only Namespace is read.
+// ScalableTarget is what Application Auto Scaling changes. Outside ECS only Namespace is read.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-applicationautoscaling-scalabletarget.html
 type ScalableTarget struct {
 	Base
@@ -36,8 +35,7 @@ type ScalingPolicy struct {
 	TargetValue float64
 	// OutOnly says that the policy does not remove tasks (DisableScaleIn).
 	OutOnly bool
-	// OutCooldown and InCooldown are how long an activity is given to take effect.
-	// Defaults: 5 minutes.
+	// OutCooldown and InCooldown give an activity time to take effect. Default 5 min each.
 	OutCooldown, InCooldown time.Duration
 }
 

@@ -56,8 +56,7 @@ type Service struct {
 	Scaling *ScalableTarget
 }
 
-// Tasks is how many tasks a new service has without traffic: the desired count, or the
-// fewest that scaling allows, or one.
+// Tasks is how many tasks a new service has without traffic.
 func (s *Service) Tasks() int {
 	switch {
 	case s.DesiredCount != nil:

@@ -34,8 +34,7 @@ type TargetGroup struct {
 	SlowStart time.Duration
 	// Algorithm is round_robin (the default), least_outstanding_requests or weighted_random.
 	Algorithm string
-	// Stickiness is how long a client stays with its target by the cookie AWSALB.
-	// 0, the default: every request is balanced.
+	// Stickiness is how long the cookie AWSALB keeps a client at its target. Default 0: not at all.
 	Stickiness time.Duration
 	// StickinessType is lb_cookie (the default) or app_cookie.
 	StickinessType string

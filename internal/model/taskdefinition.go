@@ -22,8 +22,7 @@ type TaskDefinition struct {
 	OperatingSystem string
 	// PidMode is host or task if containers share processes. Default: they do not.
 	PidMode string
-	// CPU, in units of 1/1024 processor, and MemoryMiB bound a task as a whole.
-	// Default 0: nothing does.
+	// CPU (1/1024 processor) and MemoryMiB bound a task as a whole. Default 0: no bound.
 	CPU, MemoryMiB int
 	Containers     []Container
 	// TaskRole is what the containers may do, ExecutionRole what the ECS agent may do for

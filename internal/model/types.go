@@ -22,8 +22,7 @@ const (
 	EC2Subnet               = "AWS::EC2::Subnet"
 	EC2VPC                  = "AWS::EC2::VPC"
 	EC2VPCEndpoint          = "AWS::EC2::VPCEndpoint"
-	// DefaultGroupRestriction is CDK's custom resource that takes the rules of a VPC's
-	// default security group away.
+	// DefaultGroupRestriction is CDK's resource that empties a VPC's default security group.
 	DefaultGroupRestriction = "Custom::VpcRestrictDefaultSG"
 
 	ECRRepository       = "AWS::ECR::Repository"
@@ -50,8 +49,7 @@ const (
 
 // facts are what AWS documents of a resource type.
 type facts struct {
-	// replacing are the properties whose change makes CloudFormation replace the
-	// resource; nil where this is not known.
+	// replacing are the properties whose change replaces the resource; nil if not known.
 	replacing *properties
 	// costs are the keys of its prices in package cost, [] where it is free, and nil
 	// where this is not known. Free are also types of which only the parts cost.

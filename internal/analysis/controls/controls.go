@@ -191,8 +191,7 @@ var All = []Control{
 // attributes are those of a load balancer.
 const attributes = "LoadBalancerAttributes"
 
-// containers makes the check of every container of every task definition. The function
-// looks at these members.
+// containers makes the check of every container. The function looks at these members.
 func containers(problem func(model.Container) string, members ...string) check {
 	return func(r *report) {
 		for _, d := range some[*model.TaskDefinition](r, model.ECSTaskDefinition) {

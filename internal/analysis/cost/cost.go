@@ -15,8 +15,7 @@ import (
 
 // Estimate is what one environment costs in a month.
 type Estimate struct {
-	// Environment is the value of the resources' tag "environment". It is empty for
-	// resources without the tag.
+	// Environment is the resources' tag "environment". It is empty without the tag.
 	Environment string `json:"environment"`
 	// Lines say what is paid for. They add up to Total.
 	Lines []Line `json:"lines"`
@@ -25,8 +24,7 @@ type Estimate struct {
 	Total    Cents     `json:"total"`
 	// Traffic are the prices that depend on traffic, which is not in Total.
 	Traffic []string `json:"traffic,omitempty"`
-	// Unpriced is what is missing in Total, with its number: mostly types of resources
-	// whose price is not known.
+	// Unpriced is what is missing in Total, with its number: mostly types without a known price.
 	Unpriced []string `json:"unpriced,omitempty"`
 }
 

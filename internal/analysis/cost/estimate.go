@@ -91,8 +91,7 @@ func (s *sum) addInstances(groups []group) {
 	}
 }
 
-// share divides what there is so far, the instances and their volumes, among the services
-// whose tasks run there.
+// share divides the price of the instances and their volumes among the services with tasks.
 func (s *sum) share(e *environment) {
 	var has capacity.Resources
 	for _, g := range e.groups {

@@ -55,8 +55,7 @@ type fixed struct {
 	Source      string
 }
 
-// Cents is an amount of money, in hundredths of a US dollar. Every line is rounded to
-// cents, so that a table adds up.
+// Cents is an amount in hundredths of a US dollar. Lines are rounded, so that a table adds up.
 type Cents int64
 
 func (c Cents) String() string {

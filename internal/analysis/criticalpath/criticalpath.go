@@ -49,13 +49,11 @@ const (
 type Step struct {
 	Stack     string `json:"stack"`
 	LogicalID string `json:"logicalId"`
-	// Name is the path of the construct within the stack. It is the logical id if the
-	// template has no paths.
+	// Name is the path of the construct within the stack, or the logical id without one.
 	Name   string `json:"name"`
 	Type   string `json:"type"`
 	Action Action `json:"action"`
-	// Seconds is the longest time that the template gives the step. It is 0 for most
-	// resources. Why says what the time is made of.
+	// Seconds is the longest time that the template gives the step, mostly 0. Why explains it.
 	//
 	// The time is known for ECS services:
 	//
@@ -120,8 +118,7 @@ type Path struct {
 	First bool `json:"first"`
 	// Stacks are in the order of their turns. Stacks that are left out come last.
 	Stacks []Stack `json:"stacks"`
-	// Chain is the longest chain of steps that wait for one another. If several chains are
-	// as long, it is one with the most seconds.
+	// Chain is the longest chain of steps that wait for one another. Seconds break a tie.
 	Chain []Step `json:"chain"`
 	// Longest is the length of Chain, with the most seconds of any chain.
 	Longest Length `json:"longest"`
@@ -145,12 +142,10 @@ func (p *Path) SideBySide() int {
 	return most
 }
 
-// Read works out the way from one assembly to another. If from is nil, nothing is
-// deployed yet. Stacks are the same if they have the same name. Stacks that only from has
-// are left alone, as a deployment leaves them.
+// Read works out the way from one assembly to another. If from is nil, nothing is deployed yet.
+// Stacks are matched by name. Stacks that only from has are left alone, as a deployment does.
 //
-// The error has a line for each value that has to be known and is not. Resources that wait
-// for each other in a circle are an error, too.
+// The error has a line for each value that has to be known and is not, or names a circle.
 func Read(from, to *assembly.Assembly) (*Path, error) {
 	p := &Path{First: from == nil, Chain: []Step{}}
 	d := &deployment{from: model.Read(cmp.Or(from, &assembly.Assembly{})), to: model.Read(to), unknown: map[string]bool{}}

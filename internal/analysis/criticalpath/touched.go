@@ -90,8 +90,7 @@ func (d *deployment) replaces(was, is *assembly.Resource, changed []string) bool
 	return replaces || was.Type != is.Type
 }
 
-// step is what is done to a resource. was is nil for a resource that is created, is for one
-// that is deleted.
+// step is what is done to a resource. Without was it is created, without is it is deleted.
 func (d *deployment) step(action Action, was, is *assembly.Resource, changed []string) Step {
 	r := cmp.Or(is, was)
 	step := Step{Stack: r.Stack.Name, LogicalID: r.LogicalID, Name: r.Name(), Type: r.Type, Action: action}

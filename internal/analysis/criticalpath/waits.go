@@ -70,8 +70,7 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 	step.Why = strings.Join(why, "; ")
 }
 
-// rounds is how often tasks are replaced, each time as many as the maximum lets start, or
-// the minimum lets stop.
+// rounds is how often tasks are replaced, as many at a time as the service's bounds allow.
 func (p pace) rounds() int {
 	lower, upper := model.Bounds(p.service.MinimumHealthyPercent, p.service.MaximumPercent, p.tasks)
 	atOnce := max(1, upper-lower)

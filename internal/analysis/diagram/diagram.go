@@ -19,8 +19,7 @@ import (
 	"cutover/internal/rules"
 )
 
-// Layer is one of the assemblies that are laid over one another in a picture, as
-// those of the phases of a migration.
+// Layer is one of the assemblies that a picture lays over one another, like those of phases.
 type Layer struct {
 	// Name says in the picture what is so in this assembly only.
 	Name     string
@@ -196,8 +195,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	return nil
 }
 
-// rule adds the arrows of a rule: one for each target group, or one to an answer
-// that the load balancer gives itself.
+// rule adds an arrow to each target group, or one to an answer by the load balancer itself.
 func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 	var words []string
 	for _, c := range rule.Conditions {
@@ -295,8 +293,7 @@ func (d *drawing) differences(facts []fact) []string {
 	return lines
 }
 
-// place is what the tasks of a service run on: the name of the cluster's stack and, if
-// the stack has them, the instances.
+// place is what a service's tasks run on: the cluster's stack, with its instances.
 func place(m *model.Model, s *model.Service) string {
 	if s.Cluster == nil {
 		return s.Resource.Stack.Name
@@ -336,8 +333,7 @@ func label(lines ...string) string {
 	return `"` + strings.Join(escaped, "<br>") + `"`
 }
 
-// id is the identifier of a node, made of its name so that a change of the
-// picture is read in the difference of the text.
+// id is a node's identifier, made of its name so that differences of the text are readable.
 func (d *drawing) id(key, name string) string {
 	if id, ok := d.ids[key]; ok {
 		return id

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Table is a table of the grants in Markdown. It has a line for each list of actions
-// of an identity.
+// Table is the grants in Markdown, with a line for each list of actions of an identity.
 func (i *Isolation) Table() string {
 	var rows []Grant
 	for _, g := range i.Grants {

@@ -20,8 +20,7 @@ import (
 	"cutover/internal/model"
 )
 
-// Pair is what the app synthesizes before and after a change: both in one phase, or each
-// in the phase that its cdk.json names.
+// Pair is what the app synthesizes before and after a change, in one phase or from one to another.
 type Pair struct {
 	// Name is the phase, or the move, as in "monolith → parallel".
 	Name          string
@@ -126,8 +125,7 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 	return group(stacks), nil
 }
 
-// stackNames are the names of the stacks of a pair: those of after in their order, then
-// those that only before has.
+// stackNames are the names of the stacks of after in their order, then those of before alone.
 func stackNames(pair Pair) []string {
 	var names []string
 	for _, a := range []*assembly.Assembly{pair.After, pair.Before} {
@@ -140,8 +138,7 @@ func stackNames(pair Pair) []string {
 	return names
 }
 
-// group drops stacks that do not differ. It puts the differences of a stack together and
-// merges those that are alike.
+// group drops stacks that do not differ, puts those of one name together and merges equal ones.
 func group(stacks []Stack) []Stack {
 	grouped := []Stack{}
 	for _, s := range stacks {
@@ -181,12 +178,10 @@ func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Imp
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
 func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == model.ECSTaskDefinition }
 
-// interlock are the logical ids of the parameters in dev-Gate and dev-Phase that
-// refuse a phase out of turn.
+// interlock are the ids of the parameters in dev-Gate and dev-Phase that hold the order of phases.
 var interlock = regexp.MustCompile(`^(NotNextTo|\w+FollowsThe)[A-Z]`)
 
-// Interlock tells whether the resource belongs to the order of the phases, and
-// is deleted because the phase changes.
+// Interlock tells whether the resource holds the order of the phases, and goes with its phase.
 func (r Replacement) Interlock() bool {
 	return r.Deletes() && r.Type == model.SSMParameter && interlock.MatchString(r.ID)
 }
@@ -194,8 +189,7 @@ func (r Replacement) Interlock() bool {
 // Usual tells whether the replacement is nothing to look at.
 func (r Replacement) Usual() bool { return r.Revision() || r.Interlock() }
 
-// Replacements lists what is replaced and deleted: first what is certain, then what is
-// possible, then what is usual.
+// Replacements lists what is replaced and deleted: the certain, then the possible, then the usual.
 func Replacements(stacks []Stack) []Replacement {
 	found := []Replacement{}
 	for _, s := range stacks {
@@ -218,8 +212,7 @@ func Replacements(stacks []Stack) []Replacement {
 // impacts are those of replacements and deletions, the gravest first.
 var impacts = []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}
 
-// rank is the place of a replacement among the others. It is below 0 if the resource is
-// not replaced or deleted.
+// rank is the place of a replacement among the others, below 0 for any other resource.
 func rank(r Replacement) int {
 	i := slices.Index(impacts, r.Impact)
 	if i >= 0 && r.Usual() {

@@ -38,8 +38,7 @@ type Move struct {
 	To   string `json:"to"`
 	// Changes say in words what the deployment does. Empty if the phase stays.
 	Changes []string `json:"changes"`
-	// OutOfTurn says that the move leaves out a phase. The deployment will be refused
-	// unless the app is Ungated.
+	// OutOfTurn says that the move leaves out a phase: refused, unless the app is Ungated.
 	OutOfTurn bool `json:"outOfTurn"`
 	Ungated   bool `json:"ungated"`
 }
@@ -466,8 +465,7 @@ func (r *Report) in(names []string) string {
 	return "in " + strings.Join(names, ", ")
 }
 
-// Table is a table in Markdown. The first row is its head. The columns are aligned, so
-// that people can read the text as it is.
+// Table is an aligned table in Markdown. The first row is its head.
 func Table(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -492,8 +490,7 @@ func Table(rows [][]string) string {
 	return b.String()
 }
 
-// code is a text as code in a cell of a table. GitHub interprets nothing in it, and
-// notifies nobody whose name is in it.
+// code is a text as code in a cell. GitHub interprets nothing in code, and notifies nobody.
 func code(text string) string {
 	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", "; ")), " ")
 	text = strings.NewReplacer("`", "'", "|", `\|`).Replace(text)

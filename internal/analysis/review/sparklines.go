@@ -19,8 +19,7 @@ type column struct {
 	failed   int            // lost, or answered differently
 }
 
-// columnsOf puts as many slices into each column as make at most that many columns. names are
-// the services.
+// columnsOf spreads the slices over so many columns at most. names are the services.
 func columnsOf(r *rehearsal.Report, most int) (columns []column, per int, names []string) {
 	per = (len(r.Slices) + most - 1) / most
 	names = slices.Clone(r.Services)
