@@ -24,7 +24,6 @@ import (
 
 // Assembly is what one directory holds. Goroutines may share it: it does not change after [Read].
 type Assembly struct {
-	// Dir is the directory that was read.
 	Dir string
 	// Stacks are in dependency order: a stack comes after all that it depends on, and otherwise as
 	// the manifest lists them. Stacks of the app's stages (nested assemblies) are among them.
@@ -65,12 +64,10 @@ func (a *Assembly) Resources(resourceType string) []*Resource {
 
 // Stack is a CloudFormation stack and its template.
 type Stack struct {
-	// Name is the name the stack is deployed under.
 	Name string
 	// Account and Region are the stack's own; empty if it leaves them to the deployment.
 	Account, Region string
-	// DependsOn are the stacks that must be deployed before this one.
-	DependsOn []*Stack
+	DependsOn       []*Stack
 
 	// Template is the whole template as decoded by encoding/json, and File its path.
 	Template map[string]any

@@ -103,7 +103,6 @@ func (r *resolver) elsewhere(stack *Stack, logicalID string) *resolver {
 	return other
 }
 
-// fail ends the resolution.
 func (r *resolver) fail(path, format string, args ...any) {
 	err := r.place
 	err.Property, err.Reason = path, fmt.Sprintf(format, args...)
@@ -356,7 +355,6 @@ func (r *resolver) output(path string, output *Output) any {
 	return at.value("Value", output.Value)
 }
 
-// importValue evaluates Fn::ImportValue.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-importvalue.html
 func (r *resolver) importValue(path string, argument any) any {
 	name := r.evaluated(path, argument)
@@ -380,7 +378,6 @@ func (r *resolver) importValue(path string, argument any) any {
 	return nil
 }
 
-// indexExports finds the names of all exports.
 func (a *Assembly) indexExports() {
 	a.exports = map[string][]*Output{}
 	for _, stack := range a.Stacks {
@@ -503,7 +500,6 @@ func (r *resolver) selectOne(path string, argument any) any {
 	return elements[index]
 }
 
-// namedCondition evaluates a condition of the template.
 func (r *resolver) namedCondition(path, name string) bool {
 	condition, ok := r.stack.Conditions[name]
 	if !ok {
@@ -512,7 +508,6 @@ func (r *resolver) namedCondition(path, name string) bool {
 	return r.elsewhere(r.stack, name).condition("Conditions", condition)
 }
 
-// condition evaluates a condition function.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-conditions.html
 func (r *resolver) condition(path string, condition any) bool {
 	defer r.enter(path)()

@@ -68,7 +68,6 @@ func (v Value) Evaluated() any {
 	return nil
 }
 
-// Names are the names of an object's members, sorted.
 func (v Value) Names() []string {
 	switch members := v.resolve().(type) {
 	case nil:
@@ -183,7 +182,6 @@ func (v Value) OneOf(names ...string) string {
 	return text
 }
 
-// Texts returns a list of strings.
 func (v Value) Texts() []string {
 	var texts []string
 	for _, element := range v.List() {

@@ -61,8 +61,7 @@ type Finding struct {
 // Subject is a service that takes traffic from the monolith, with the measurements of both.
 type Subject struct {
 	Service, Monolith string
-	// Length is the length of a round.
-	Length time.Duration
+	Length            time.Duration
 	// Rounds are since the canary began, the last one at the end. [Periods] of them matter.
 	Rounds []Round
 }
@@ -114,34 +113,26 @@ func (s Subject) judge(kind Kind) (State, string) {
 func (r Round) worse(kind Kind) bool {
 	switch kind {
 	case Errors:
-		return r.Service.ErrorPercent()-r.monolithErrors() > MaxErrorPoints
+		return r.Service.ErrorPercent()-r.compared().ErrorPercent() > MaxErrorPoints
 	case Latency:
 		return r.Service.P99 > MinLatency && float64(r.Service.P99) > MaxLatencyRatio*float64(r.Monolith.P99)
 	}
-	return r.Service.Unhealthy > r.monolithUnhealthy()
+	return r.Service.Unhealthy > r.compared().Unhealthy
 }
 
-// monolithErrors is the monolith's error rate in percent, 0 if it had too few requests.
-func (r Round) monolithErrors() float64 {
+// compared is what the service is compared with: nothing if the monolith had too few requests.
+func (r Round) compared() Sample {
 	if !r.Monolith.Enough() {
-		return 0
+		return Sample{}
 	}
-	return r.Monolith.ErrorPercent()
-}
-
-// monolithUnhealthy is the monolith's unhealthy targets, 0 if it had too few requests.
-func (r Round) monolithUnhealthy() int {
-	if !r.Monolith.Enough() {
-		return 0
-	}
-	return r.Monolith.Unhealthy
+	return r.Monolith
 }
 
 // figures says how both did in a period.
 func (s Subject) figures(kind Kind, r Round) string {
 	switch kind {
 	case Errors:
-		of := fmt.Sprintf("and %s %.1f %% of %d", s.Monolith, r.monolithErrors(), r.Monolith.Requests)
+		of := fmt.Sprintf("and %s %.1f %% of %d", s.Monolith, r.compared().ErrorPercent(), r.Monolith.Requests)
 		if !r.Monolith.Enough() {
 			of = fmt.Sprintf("and %s had too few requests to compare with", s.Monolith)
 		}
@@ -149,13 +140,12 @@ func (s Subject) figures(kind Kind, r Round) string {
 	case Latency:
 		return fmt.Sprintf("has a p99 of %s and %s one of %s", Duration(r.Service.P99), s.Monolith, Duration(r.Monolith.P99))
 	}
-	return fmt.Sprintf("has %s and %s %d", count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.monolithUnhealthy())
+	return fmt.Sprintf("has %s and %s %d", count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.compared().Unhealthy)
 }
 
 // Verdict is what to do with a canary.
 type Verdict string
 
-// The verdicts.
 const (
 	GoOn Verdict = "go on"
 	Wait Verdict = "wait"

@@ -13,7 +13,6 @@ type Resources struct {
 	Ports int
 }
 
-// Plus returns the sum of both.
 func (r Resources) Plus(other Resources) Resources {
 	return Resources{r.CPU + other.CPU, r.MemoryMiB + other.MemoryMiB, r.Ports + other.Ports}
 }

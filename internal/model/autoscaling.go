@@ -31,7 +31,6 @@ type AutoScalingGroup struct {
 	Subnets []*Subnet
 }
 
-// autoScalingGroup reads an Auto Scaling group.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-autoscaling-autoscalinggroup.html
 func (m *Model) autoScalingGroup(g *AutoScalingGroup, p assembly.Value) {
 	g.Min = p.Field("MinSize").Int(0, 0, math.MaxInt32)
@@ -69,7 +68,6 @@ type Launch struct {
 	data string // goes before the names of members
 }
 
-// Template says whether this is a launch template.
 func (l *Launch) Template() bool { return l.data != "" }
 
 // Property returns the property that a member is, like "InstanceType".

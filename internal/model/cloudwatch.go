@@ -9,7 +9,6 @@ type Alarm struct {
 	Metrics int
 }
 
-// read reads an alarm.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudwatch-alarm.html
 func (a *Alarm) read(p assembly.Value) {
 	for _, metric := range p.Field("Metrics").List() {

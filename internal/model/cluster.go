@@ -6,7 +6,6 @@ import "cutover/internal/assembly"
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-cluster.html
 type Cluster struct {
 	Base
-	// Name is the cluster's, or its logical id if CloudFormation makes up a name.
 	Name string
 	// ContainerInsights is enabled, enhanced or disabled; empty: the account decides.
 	ContainerInsights string

@@ -12,10 +12,9 @@ import (
 // Container is a container of a task definition.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html
 type Container struct {
-	Name      string
-	Image     Image
-	Essential bool
-	// Environment is in the order of the template.
+	Name        string
+	Image       Image
+	Essential   bool
 	Environment []Variable
 	// EntryPoint and Command are those of the image where they are empty.
 	EntryPoint, Command []string
@@ -91,7 +90,6 @@ type ContainerHealthCheck struct {
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
 const stopSeconds = 30
 
-// container reads a container definition.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-taskdefinition-containerdefinition.html
 func (m *Model) container(resource *assembly.Resource, v assembly.Value) Container {
 	linux := v.Field("LinuxParameters")

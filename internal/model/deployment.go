@@ -16,7 +16,6 @@ type CircuitBreaker struct {
 
 // Threshold is how many tasks may fail. The zero value is ECS's default, BOUNDED_PERCENT of 50.
 type Threshold struct {
-	// Type is one of the types below.
 	Type  string
 	Value int
 }

@@ -76,7 +76,6 @@ type ResourcePolicy struct {
 	Statements []Statement
 }
 
-// resourcePolicy reads the policy of a resource, if it has one.
 func (m *Model) resourcePolicy(resource *assembly.Resource) {
 	if exists, _ := resource.Exists(m.Assembly); !exists || strings.HasPrefix(resource.Type, "AWS::IAM::") {
 		return

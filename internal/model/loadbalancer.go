@@ -17,7 +17,6 @@ func (m *Model) readLoadBalancing() {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
 type LoadBalancer struct {
 	Base
-	// Name is the load balancer's, or its logical id if CloudFormation makes up a name.
 	Name string
 	// Type is application (the default), network or gateway.
 	Type string
@@ -50,7 +49,6 @@ type LoadBalancer struct {
 	DesyncMitigation string
 }
 
-// loadBalancer reads a load balancer.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html
 func (m *Model) loadBalancer(lb *LoadBalancer, p assembly.Value) {

@@ -9,12 +9,12 @@
 // has a [Problem]. A reader that does not need the value is not disturbed. A member
 // that the typed value does not have is a [Setting] of the resource. Readers decide:
 //
-//   - The local target refuses every problem, and every setting that it does not
-//     pass over.
+//   - The local target refuses every problem, and each setting that it does not pass over.
 //   - The others ask for the problems of the properties that they use.
 //
-// A resource whose condition does not hold is not in the model. Lists are in the
-// order of the stacks, and of the logical ids within each.
+// A resource whose condition does not hold is not in the model. Lists are in the order of the
+// stacks, and of the logical ids within each. The name of a resource is its logical id if
+// CloudFormation makes up the name.
 package model
 
 import (
@@ -69,7 +69,6 @@ type Model struct {
 	values map[*assembly.Resource]any
 }
 
-// Read reads an assembly.
 func Read(a *assembly.Assembly) *Model {
 	m := &Model{Assembly: a, values: map[*assembly.Resource]any{}}
 	// A resource is read before the resources that refer to it.
@@ -188,7 +187,6 @@ func Tag(resource *assembly.Resource, key string) string {
 	return ""
 }
 
-// all reads the resources of a type.
 func all[T any, P interface {
 	*T
 	base() *Base

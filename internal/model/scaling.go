@@ -15,8 +15,7 @@ type ScalableTarget struct {
 	// Namespace is ecs for the desired count of a service.
 	Namespace string
 	// Service is nil if the target is no service of the assembly.
-	Service *Service
-	// Min and Max are the fewest and the most tasks.
+	Service  *Service
 	Min, Max int
 	Policies []*ScalingPolicy
 }

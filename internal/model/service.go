@@ -18,7 +18,6 @@ func (m *Model) readContainers() {
 // Service is an ECS service.
 type Service struct {
 	Base
-	// Name is ServiceName, or the logical id if CloudFormation makes up a name.
 	Name string
 	// Cluster is nil if the assembly does not have it. ClusterID is the cluster's key
 	// then, or what the template has in its place. Default: default.
@@ -75,7 +74,6 @@ type ServiceLoadBalancer struct {
 	TargetGroup *TargetGroup
 }
 
-// service reads a service.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html
 func (m *Model) service(s *Service, p assembly.Value) {
 	s.Name = name(&s.Base, p.Field("ServiceName"))
@@ -106,7 +104,6 @@ func (m *Model) service(s *Service, p assembly.Value) {
 	s.ServiceConnect = p.Field("ServiceConnectConfiguration").Field("Enabled").Bool(false)
 }
 
-// deployment reads how a service is updated.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-deploymentconfiguration.html
 func (s *Service) deployment(v assembly.Value) {
 	s.MinimumHealthyPercent = v.Field("MinimumHealthyPercent").Int(100, 0, 100)

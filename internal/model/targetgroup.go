@@ -14,7 +14,6 @@ import (
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html
 type TargetGroup struct {
 	Base
-	// Name is the group's, or its logical id if CloudFormation makes up a name.
 	Name string
 	// Protocol is the one that targets speak: HTTP (the default), HTTPS, or one of
 	// a Network or Gateway Load Balancer. Certificates of targets are not validated.
@@ -70,7 +69,6 @@ type HealthCheck struct {
 // CodeRange is a range of status codes, both ends included.
 type CodeRange struct{ From, To int }
 
-// read reads a target group.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-targetgroup.html
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
 func (g *TargetGroup) read(p assembly.Value) {

@@ -12,7 +12,6 @@ import (
 // TaskDefinition says what the tasks of a service are.
 type TaskDefinition struct {
 	Base `json:"-"`
-	// Family is the definition's name, or its logical id if CloudFormation makes up a name.
 	Family string
 	// NetworkMode is bridge (the default on Linux), host, awsvpc, none or default.
 	NetworkMode string
@@ -30,7 +29,6 @@ type TaskDefinition struct {
 	TaskRole, ExecutionRole *Role `json:"-"`
 }
 
-// taskDefinition reads a task definition.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-taskdefinition.html
 func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	d.Family = name(&d.Base, p.Field("Family"))

@@ -70,7 +70,6 @@ func (p *properties) has(name string) bool {
 	return slices.Contains(p.names, name) != p.others
 }
 
-// free costs nothing.
 var free = []string{}
 
 // types is the one table of facts. Which property replaces is on the page of each type

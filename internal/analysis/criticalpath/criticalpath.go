@@ -8,16 +8,13 @@
 //
 // The package relies on this of CloudFormation and of the CDK command line:
 //
-//   - A resource waits for the resources that it names: in DependsOn, and in its
-//     properties by Ref, Fn::GetAtt and Fn::Sub. Other resources are worked on side by
-//     side. A resource is deleted after those that name it
+//   - A resource waits for the resources that it names: in DependsOn, and in its properties by
+//     Ref, Fn::GetAtt and Fn::Sub. Others go side by side. A resource is deleted after its users
 //     (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-dependson.html).
-//   - CloudFormation deletes what a template no longer has, and what was replaced, after
-//     it has updated the rest of the stack
+//   - CloudFormation deletes what was removed or replaced after it has updated the rest
 //     (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-monitor-stack.html).
-//   - A stack waits for all of every stack that it depends on. Other stacks are deployed
-//     side by side, as many as `cdk deploy --concurrency` says. A stack whose template is
-//     deployed already is left out, even if it reads a value of a stack that changes
+//   - A stack waits for all of every stack that it depends on. `cdk deploy --concurrency` bounds
+//     how many go side by side. A stack with an unchanged template is left out, whatever it reads
 //     (https://docs.aws.amazon.com/cdk/v2/guide/ref-cli-cmd-deploy.html).
 //   - CloudFormation waits for a service until it is steady: see [Step.Seconds].
 package criticalpath
@@ -57,11 +54,10 @@ type Step struct {
 	//
 	// The time is known for ECS services:
 	//
-	//   - A new task counts when its targets and its containers are healthy. A new target
-	//     has to pass one check, which comes within an interval. (ECS's own page counts the
-	//     threshold times the interval.) A container's first check comes after an interval.
-	//   - A task that goes away has the deregistration delay and then the stop timeout. It
-	//     needs them only while requests are in flight and the container is stopping.
+	//   - A new task counts when its targets and containers are healthy. A target's first check
+	//     comes within an interval, and is enough. (ECS's own page counts the threshold times
+	//     the interval.) A container's first check comes after an interval.
+	//   - A task that goes away has the deregistration delay and then the stop timeout, at most.
 	//
 	// What a deployment changes decides which of the two a service waits for.
 	//

@@ -63,7 +63,6 @@ func Read(dir string) (*Isolation, error) {
 	return r.isolation, errors.Join(r.errs...)
 }
 
-// reader reads one assembly.
 type reader struct {
 	*model.Model
 	isolation *Isolation

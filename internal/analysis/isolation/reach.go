@@ -65,7 +65,6 @@ func (r *reader) reaches() {
 	r.isolation.Reaches = slices.Compact(all)
 }
 
-// peer is the party at the other end of a rule.
 func (r *reader) peer(rule *model.SecurityGroupRule) string {
 	switch {
 	case rule.Peer != nil:

@@ -38,8 +38,7 @@ type Stack struct {
 // Difference is what differs between two templates, as `cdk diff` has it.
 type Difference struct {
 	// Text is what `cdk diff` prints.
-	Text string `json:"text"`
-	// Changes is the number of differences.
+	Text      string     `json:"text"`
 	Changes   int        `json:"changes"`
 	Resources []Resource `json:"resources"`
 	Broadened struct {

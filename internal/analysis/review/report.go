@@ -12,7 +12,6 @@ import (
 	"cutover/internal/rehearsal"
 )
 
-// Report is a review.
 type Report struct {
 	// Head is what is reviewed, Base what the head is compared with. Both are Markdown and
 	// have their commits. Uncommitted are the files of the head that differ from its commit.
@@ -171,7 +170,6 @@ func (r *Report) diffs() []section {
 	return all
 }
 
-// findings is the review without the differences.
 func (r *Report) findings(files string) string {
 	var b strings.Builder
 	section := func(title, text string) { fmt.Fprintf(&b, "\n### %s\n\n%s", title, text) }
@@ -411,7 +409,6 @@ func CostRows(changes []cost.Change) [][]string {
 	return rows
 }
 
-// total is how much more a month costs.
 func total(c Cost) cost.Cents {
 	var difference cost.Cents
 	for _, change := range c.Changes {
