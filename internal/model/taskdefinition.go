@@ -11,7 +11,7 @@ import (
 
 // TaskDefinition says what the tasks of a service are.
 type TaskDefinition struct {
-	Base `json:"-"`
+	Base   `json:"-"`
 	Family string
 	// NetworkMode is bridge (the default on Linux), host, awsvpc, none or default.
 	NetworkMode string
