@@ -1,13 +1,10 @@
-// Package assembly reads a synthesized cloud assembly, the directory that
-// `cdk synth` writes (cdk.out), into a typed model: its stacks in the order
-// they deploy, their resources, and the images and files they need.
+// Package assembly reads a cloud assembly, the directory that `cdk synth` writes (cdk.out): its
+// stacks in the order they deploy, their resources, and the images and files they need.
 //
-// Code outside of the CDK app learns from this package alone what would be deployed.
 // The package links no CDK and knows nothing about the app, so it reads any assembly.
 //
-// Values in a template may be intrinsic functions. [Assembly.Resolve] evaluates a
-// function if its result is known before a deployment. Otherwise its error says where
-// the function is, and why the result is not known.
+// [Assembly.Resolve] evaluates an intrinsic function if its result is known before a deployment.
+// Otherwise its error says where the function is, and why the result is not known.
 //
 // The formats are those of the cloud assembly schema
 // (https://github.com/aws/aws-cdk-cli/tree/main/packages/%40aws-cdk/cloud-assembly-schema)
@@ -25,8 +22,7 @@ import (
 // Assembly is what one directory holds. Goroutines may share it: it does not change after [Read].
 type Assembly struct {
 	Dir string
-	// Stacks are in dependency order: a stack comes after all that it depends on, and otherwise as
-	// the manifest lists them. Stacks of the app's stages (nested assemblies) are among them.
+	// Stacks are in dependency order, otherwise as in the manifests. Stacks of stages are included.
 	Stacks []*Stack
 
 	exports map[string][]*Output
@@ -48,8 +44,7 @@ func (a *Assembly) Stack(name string) *Stack {
 	return found
 }
 
-// Resources returns the resources of a type, like "AWS::ECS::Service", of all
-// stacks, in the order of the stacks and of the logical ids within each.
+// Resources returns the resources of a type of all stacks, by stack and logical id.
 func (a *Assembly) Resources(resourceType string) []*Resource {
 	var all []*Resource
 	for _, s := range a.Stacks {
@@ -72,8 +67,7 @@ type Stack struct {
 	// Template is the whole template as decoded by encoding/json, and File its path.
 	Template map[string]any
 	File     string
-	// Transforms are the macros CloudFormation applies to the template on its
-	// side, so that what is deployed differs from what is read here.
+	// Transforms are macros: CloudFormation changes the template with them.
 	Transforms []string
 	// Resources are sorted by logical id.
 	Resources []*Resource
@@ -112,8 +106,7 @@ type Resource struct {
 	Condition string
 	// Both policies are empty for CloudFormation's default (Delete, for most types).
 	DeletionPolicy, UpdateReplacePolicy string
-	// Path is the construct path (metadata aws:cdk:path), like
-	// "dev-Routing/Listener/Resource". Empty when path metadata is switched off.
+	// Path is like "dev-Routing/Listener/Resource"; empty when path metadata is switched off.
 	Path string `json:"-"`
 }
 

@@ -124,8 +124,7 @@ func readDir(dir string, depth int) ([]*Stack, error) {
 	return stacks, nil
 }
 
-// readManifest decodes a manifest and returns the ids of its artifacts in the
-// order of the file, which is the order in which the app defined them.
+// readManifest decodes a manifest and returns the ids of its artifacts in the order of the file.
 func readManifest(file string, m *manifest) ([]string, error) {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -182,8 +181,7 @@ func objectKeys(object json.RawMessage) ([]string, error) {
 	return keys, nil
 }
 
-// parseEnvironment splits "aws://account/region". CDK writes unknown-account
-// and unknown-region where the app leaves them to the deployment.
+// parseEnvironment splits "aws://account/region", either of which may be left to the deployment.
 func parseEnvironment(environment string) (account, region string, err error) {
 	place, isAWS := strings.CutPrefix(environment, "aws://")
 	account, region, ok := strings.Cut(place, "/")
@@ -363,8 +361,7 @@ func (s *Stack) readAssets(dir, name string) error {
 	return nil
 }
 
-// Order puts every element after those that it needs and keeps the given order
-// otherwise. If elements need each other in a circle, it returns the circle.
+// Order puts every element after its needs, and keeps the order otherwise. It returns any circle.
 func Order[T comparable](all []T, needs func(T) []T) (sorted, circle []T) {
 	var open []T
 	done := map[T]bool{}

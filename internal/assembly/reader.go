@@ -7,11 +7,9 @@ import (
 	"slices"
 )
 
-// Reader reads the properties of a resource into a typed value. It gathers what is
-// wrong with them, and what nobody has asked for.
+// Reader reads a resource's properties, and gathers the problems and the unread settings.
 //
-// Intrinsic functions are evaluated where a value is asked for and not before. A
-// function that cannot be evaluated is a problem only if its value matters.
+// Functions are evaluated when asked for. Errors of a function matter only then.
 type Reader struct {
 	assembly *Assembly
 	resource *Resource
@@ -21,8 +19,7 @@ type Reader struct {
 
 // Problem is a value that cannot be used.
 type Problem struct {
-	// Property is the path of the value that was asked for. Err may name another
-	// place, to which a function in the value leads.
+	// Property is the path that was asked for. Err may name the place that a function leads to.
 	Property string
 	Err      error
 }

@@ -9,8 +9,7 @@ import (
 // placeholder is a variable of Fn::Sub, as in ${Name} and ${Name.Attribute}; ${!Literal} is none.
 var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
 
-// References calls f with every name of a resource or parameter in a value, by Ref,
-// Fn::GetAtt and Fn::Sub, and with the attribute that the value asks for.
+// References calls f with each name and attribute in a value, of Ref, Fn::GetAtt and Fn::Sub.
 func References(value any, f func(id, attribute string)) {
 	calls(value, func(name string, argument any) {
 		list, _ := argument.([]any)

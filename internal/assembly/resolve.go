@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Ref is the identity of a resource. It stands for the name, id or ARN that the resource has after
-// the deployment. Two values that mean the same resource are equal before the resource exists.
+// Ref identifies a resource, in place of the name, id or ARN that only a deployment makes. Equal
+// values mean the same resource.
 type Ref struct {
 	Resource *Resource
 	// Attribute is that of Fn::GetAtt, empty for Ref.
@@ -46,13 +46,11 @@ const (
 	maxDepth = 500
 )
 
-// Resolve evaluates the intrinsic functions in a value of a stack's template. Its errors name
-// the place: a logical id, and the path of the value within it.
+// Resolve evaluates the intrinsic functions in a value. Errors name the logical id and path.
 //
-// The result has the shapes of decoded JSON (nil, bool, float64, string, []any, map[string]any),
-// and [Ref] and [Text] where it depends on what a deployment creates. References to other stacks of
-// the assembly (Fn::GetStackOutput, Fn::ImportValue) are followed to the resource. AWS::NoValue
-// removes its key or element as CloudFormation does; as a whole it is nil.
+// The result has the shapes of decoded JSON, and [Ref] and [Text] where it depends on a deployment.
+// References to other stacks of the assembly are followed to the resource. AWS::NoValue removes its
+// key or element as CloudFormation does; as a whole it is nil.
 //
 // Resolve evaluates:
 //
@@ -68,8 +66,7 @@ func (a *Assembly) Resolve(stack *Stack, logicalID, property string, value any) 
 	return a.resolver(stack, logicalID).value(property, value), nil
 }
 
-// Resolve evaluates one property of the resource, by its name at the top level;
-// nil if the resource does not have it. See [Assembly.Resolve].
+// Resolve evaluates a property of the resource by [Assembly.Resolve]; nil if there is none.
 func (r *Resource) Resolve(a *Assembly, property string) (any, error) {
 	return a.Resolve(r.Stack, r.LogicalID, "Properties."+property, r.Properties[property])
 }
@@ -463,8 +460,7 @@ func (r *resolver) split(path string, argument any) any {
 	for _, part := range r.append(nil, path+"[1]", r.value(path+"[1]", list[1])) {
 		literal, ok := part.(string)
 		if !ok {
-			// CDK passes lists between stacks joined by "||", because no name, id
-			// or ARN has a bar in it. Any other delimiter may be in the value.
+			// CDK joins lists by "||": no name, id or ARN has a bar. They may have others.
 			if !strings.Contains(delimiter, "|") {
 				r.fail(path, "cannot be split at %q: the value of %v is only known after the deployment", delimiter, part)
 			}

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// Value is a value somewhere in the properties of a resource. Its methods read
-// the value as what it must be. They refuse any other value, which
-// [Reader.Problems] then has, and return the default or the zero value.
+// Value is a value in the properties of a resource. Its methods read it as what it must be. They
+// refuse another value as a problem, and return the default or the zero value.
 type Value struct {
 	reader *Reader
 	path   string
@@ -36,8 +35,7 @@ func (v Value) resolve() any {
 	return resolved
 }
 
-// Refuse says that the value cannot be used, and why. About a value that is
-// refused already, or is a part of one, it says nothing more.
+// Refuse says why the value cannot be used, unless it or a value around it is refused already.
 func (v Value) Refuse(format string, args ...any) {
 	if v.resolve() != (unusable{}) {
 		v.reader.add(v.path, v.reader.resource.Errorf(v.path, format, args...))
@@ -234,8 +232,7 @@ func (v Value) Bool(absent bool) bool {
 	return absent
 }
 
-// Resource returns the resource of a type that the value identifies, by Ref or
-// by one of the attributes. Anything else is refused; what is absent is nil.
+// Resource returns the resource of a type by Ref or an attribute; nil if absent, or a problem.
 func (v Value) Resource(resourceType string, attributes ...string) *Resource {
 	found := v.Elsewhere(resourceType, attributes...)
 	if value := v.resolve(); found == nil && value != nil {

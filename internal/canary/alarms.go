@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Alarm compares a microservice with the monolith on AWS, in one kind. It goes off when
-// the result of its expression is above the threshold in [Periods] periods.
+// Alarm compares a microservice with the monolith in one kind. It goes off when the expression is
+// above the threshold in [Periods] periods.
 type Alarm struct {
 	Kind        Kind
 	Description string
@@ -28,8 +28,7 @@ type Metric struct {
 	Name, Statistic string
 }
 
-// Alarms returns the alarms of a microservice, in the order of [Kinds]. The alarms are
-// the same in every phase, so they have to be right whoever of the two gets requests.
+// Alarms returns the alarms of a microservice, in the order of [Kinds]. They hold in every phase.
 //
 // CloudWatch has no data point of what did not happen, not even 0 errors. In arithmetic a missing
 // point is 0. There is no result, and so no alarm, where a condition has no point, the divisor is
@@ -41,8 +40,7 @@ type Metric struct {
 //   - A monolith without enough requests gives 0, or no point, which is filled with 0. If only its
 //     last minute is late, it counts as faultless once: one period fewer than an alarm takes.
 //
-// A load balancer's own answer, as when a task breaks off, belongs to no target group. It has an
-// alarm of its own.
+// A load balancer's own answer belongs to no target group. It has an alarm of its own.
 func Alarms(service, monolith string) []Alarm {
 	requests := Metric{"requests", service, "RequestCount", "Sum"}
 	monolithRequests := Metric{"monolithRequests", monolith, "RequestCount", "Sum"}

@@ -11,8 +11,7 @@ type Sample struct {
 	// Requests are all requests for the group, Errors the requests that were answered with 5xx.
 	Requests int `json:"requests"`
 	Errors   int `json:"errors"`
-	// P99 is the longest time in which the targets began their answer, in 99 of 100
-	// requests. It is 0 if the targets gave no answer.
+	// P99 is the time in which 99 of 100 answers began, 0 without answers.
 	P99 time.Duration `json:"p99Nanoseconds"`
 	// Unhealthy is the lowest number of unhealthy targets, so a replaced target does not count.
 	Unhealthy int `json:"unhealthy"`

@@ -22,8 +22,8 @@ func (r Resources) Times(n int) Resources {
 	return Resources{r.CPU * n, r.MemoryMiB * n, r.Ports * n}
 }
 
-// Room returns for how many tasks there is room. The limit is "CPU units", "memory" or "ports". A
-// task that needs none of these has no limit: the result is -1.
+// Room returns for how many tasks there is room, -1 for tasks that need nothing. The limit is "CPU
+// units", "memory" or "ports".
 func (r Resources) Room(task Resources) (tasks int, limit string) {
 	tasks = -1
 	for _, resource := range []struct {

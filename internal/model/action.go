@@ -23,16 +23,13 @@ type Action struct {
 // Weighted is one of the target groups that a forward action distributes requests over.
 type Weighted struct {
 	TargetGroup *TargetGroup
-	// Weight is 0 to 999. A group with weight 0 gets no requests, but it is in
-	// use by the load balancer: its targets are checked and ECS can deploy to it.
+	// Weight is 0 to 999. A group of weight 0 gets no requests, but is checked and deployed to.
 	Weight int
-	// Share is the part of the requests, 0 to 1, that this weight amounts to. The load balancer
-	// does not move it to other groups when this one has no healthy targets.
+	// Share is the weight's part of all weights, 0 to 1. Unhealthy groups keep their share.
 	Share float64
 }
 
-// Redirect sends a client elsewhere. Placeholders: #{protocol}, #{host}, #{port}, #{path},
-// #{query}.
+// Redirect may have the placeholders #{protocol}, #{host}, #{port}, #{path} and #{query}.
 type Redirect struct {
 	// StatusCode is 301 or 302.
 	StatusCode                        int
@@ -46,9 +43,8 @@ type FixedResponse struct {
 	Body        string
 }
 
-// String is the action in short: the name of the target group ("users"), the groups with their
-// shares ("users 10%, api 90%"), "301 https://…" with its placeholders, or the code of a fixed
-// response ("404"). Groups that get nothing are left out.
+// String is short: a target group ("users"), the groups with their shares ("users 10%, api 90%"), a
+// redirect ("301 https://…") or the code of a fixed response. Groups that get nothing are left out.
 func (a Action) String() string {
 	switch {
 	case a.Redirect != nil:

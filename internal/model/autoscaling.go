@@ -60,8 +60,7 @@ type Launch struct {
 	InstanceType string
 	// TokensRequired says that version 1 of the metadata service is off. Default false.
 	TokensRequired bool
-	// PublicAddresses says of each network interface whether it gets a public address.
-	// Without interfaces there is one element. It is nil if the subnet decides.
+	// PublicAddresses says if each interface (or the only one) gets one; nil: the subnet decides.
 	PublicAddresses []*bool
 	Volumes         []Volume
 

@@ -20,14 +20,12 @@ const (
 
 // Condition is met by a request if one of its values matches.
 //
-// Patterns in the values may have the wildcards * for any number of characters, none included, and
-// ? for exactly one. Only paths and methods are compared with their case.
+// The wildcards are * (any characters or none) and ? (one). Case counts in paths and methods.
 type Condition struct {
 	Field string
 	// Header is the name of the header, for an http-header condition.
 	Header string
-	// Values are patterns for path-pattern, host-header and http-header, methods
-	// for http-request-method, address ranges for source-ip. A value of
+	// Values are patterns, methods or ranges of addresses, as the type wants. A value of
 	// query-string is "key=pattern" or, for any key, "pattern".
 	Values []string
 	Query  []QueryValue

@@ -77,8 +77,7 @@ type Image struct {
 type ContainerHealthCheck struct {
 	// Command begins with CMD or CMD-SHELL.
 	Command []string
-	// Interval is the time before the first check and between the end of one and the beginning of
-	// the next; Timeout ends one that takes too long. Defaults: 30 s and 5 s.
+	// Interval is the time before each check, default 30 s. Timeout ends a check, default 5 s.
 	Interval, Timeout time.Duration
 	// Retries is how many checks must fail in a row for the container to be unhealthy. Default: 3.
 	Retries int
@@ -154,8 +153,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 // registryHost matches the first part of an image's name if it is a registry.
 var registryHost = regexp.MustCompile(`^[^/]*[.:][^/]*/|^localhost/`)
 
-// Where a stack leaves its account and region to the deployment, the name of an
-// image and the destination of its asset leave out the same.
+// Without an account and region of the stack, an image and its asset's destination use these.
 const someAccount, someRegion = "000000000000", "us-east-1"
 
 // image finds out which image asset of the stack an image is, if any.

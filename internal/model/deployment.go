@@ -47,8 +47,7 @@ func (t Threshold) Failures(desired int) int {
 	return min(max(percentUp(desired, t.Value), minThreshold), maxThreshold)
 }
 
-// Bounds are the number of tasks that must stay healthy during a deployment and
-// the number that may run: the minimum is rounded up, the maximum down.
+// Bounds are how many tasks must stay healthy (rounded up) and how many may run (rounded down).
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 func Bounds(minimumHealthyPercent, maximumPercent, desired int) (lower, upper int) {
 	return percentUp(desired, minimumHealthyPercent), desired * maximumPercent / 100

@@ -153,8 +153,7 @@ func evaluated(v assembly.Value) []any {
 	return values
 }
 
-// GrantsKnown reports whether the model has all that a resource of a type grants by
-// itself. Types of other services grant by the policies that [ResourcePolicy] has.
+// GrantsKnown reports whether the model has all that resources of a type grant by themselves.
 func GrantsKnown(resourceType string) bool {
 	switch resourceType {
 	case IAMRole, IAMPolicy, IAMManagedPolicy, IAMInstanceProfile:

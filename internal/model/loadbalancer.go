@@ -30,11 +30,9 @@ type LoadBalancer struct {
 	ClientKeepAlive time.Duration
 	// HTTP2 offers HTTP/2 to clients of an HTTPS listener. Default true.
 	HTTP2 bool
-	// DropInvalidHeaders removes header fields whose names have other characters
-	// than letters, digits and hyphens. Default false: they are passed on.
+	// DropInvalidHeaders removes headers with more than letters, digits and hyphens. Default false.
 	DropInvalidHeaders bool
-	// PreserveHost passes the Host header on as it is. Default false: the port in
-	// it is that of the listener, and left out for 80 and 443.
+	// PreserveHost keeps Host as it is. Default false: it gets the listener's port, but 80 and 443.
 	PreserveHost bool
 	// ForwardedFor is what happens to X-Forwarded-For: append (the default), preserve or remove.
 	ForwardedFor string
@@ -44,8 +42,7 @@ type LoadBalancer struct {
 	AccessLogs bool
 	// DeletionProtection refuses to delete the load balancer. Default false.
 	DeletionProtection bool
-	// DesyncMitigation is defensive (the default), strictest or monitor: what happens to
-	// requests that a target may understand otherwise.
+	// DesyncMitigation of ambiguous requests is defensive (the default), strictest or monitor.
 	DesyncMitigation string
 }
 

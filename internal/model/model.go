@@ -32,8 +32,7 @@ type Problem = assembly.Problem
 // Setting is a member of a resource that its typed value does not have.
 type Setting = assembly.Setting
 
-// Model is what the templates of an assembly say. It does not change after [Read], so it may be
-// used by several goroutines. For types without a list of their own there is [Model.Value].
+// Model is what templates say. Goroutines may share it: it does not change after [Read].
 type Model struct {
 	Assembly *assembly.Assembly
 
@@ -111,8 +110,7 @@ func (b *Base) Errorf(property, format string, args ...any) error {
 	return b.Resource.Errorf("Properties."+property, format, args...)
 }
 
-// Problem joins the problems of some properties, like "DesiredCount", or of all.
-// Whether the resource exists at all concerns every property.
+// Problem joins the problems of some properties, or of all. A bad condition concerns them all.
 func (b *Base) Problem(properties ...string) error {
 	var errs []error
 	for _, problem := range b.Problems {
@@ -126,9 +124,8 @@ func (b *Base) Problem(properties ...string) error {
 // Unsupported joins the problems of some properties, or of all, with an error for
 // each setting there that is not passed over.
 //
-// A name in passed is that of a member, or of an object around the member. Its value
-// is the one value that is passed over, or "" for any. Then problems there are passed
-// over, too. Reasons are by the name of the member.
+// passed has names of members, or of objects around them, with the only value to pass over, or ""
+// for any value and problem. Reasons are by the name of the member.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
 	inPassed := func(objects ...string) bool {
 		return slices.ContainsFunc(objects, func(object string) bool {
@@ -211,8 +208,7 @@ func all[T any, P interface {
 	return values
 }
 
-// refer returns the typed value of the resource that a value identifies, by Ref or
-// by one of the attributes. Anything else is a problem; what is absent is nil.
+// refer returns what a value identifies by Ref or an attribute, nil if absent, or else a problem.
 func refer[T any](m *Model, v assembly.Value, resourceType string, attributes ...string) *T {
 	resource := v.Resource(resourceType, attributes...)
 	value, ok := m.values[resource].(*T)

@@ -44,8 +44,7 @@ const TargetTracking = "TargetTrackingScaling"
 // The predefined metrics of ECS that are measured here.
 // https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html
 const (
-	// MetricCPU is the processor time that the tasks take on average, as a
-	// percentage of what they reserve. It may be more than 100.
+	// MetricCPU is the tasks' average CPU time in percent of the reservation, at times above 100.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_utilization.html
 	MetricCPU = "ECSServiceAverageCPUUtilization"
 	// MetricRequests is how many requests a minute each target gets on average.

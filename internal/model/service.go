@@ -19,8 +19,7 @@ func (m *Model) readContainers() {
 type Service struct {
 	Base
 	Name string
-	// Cluster is nil if the assembly does not have it. ClusterID is the cluster's key
-	// then, or what the template has in its place. Default: default.
+	// Cluster is nil if not in the assembly. ClusterID is its key or the template's text.
 	Cluster   *Cluster
 	ClusterID string
 	// TaskDefinition is nil if the assembly does not have it.
@@ -28,8 +27,7 @@ type Service struct {
 	// DesiredCount is nil where the template leaves it out: then a new service
 	// has one task, and an update keeps the count.
 	DesiredCount *int
-	// LaunchType is EC2 (the default), FARGATE or EXTERNAL. It does not count if there
-	// are CapacityProviders, by their names or keys.
+	// LaunchType is EC2 (the default), FARGATE or EXTERNAL. CapacityProviders go before it.
 	LaunchType        string
 	CapacityProviders []string
 	// Scheduling is REPLICA (the default) or DAEMON.

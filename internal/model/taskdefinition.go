@@ -24,8 +24,7 @@ type TaskDefinition struct {
 	// CPU (1/1024 processor) and MemoryMiB bound a task as a whole. Default 0: no bound.
 	CPU, MemoryMiB int
 	Containers     []Container
-	// TaskRole is what the containers may do, ExecutionRole what the ECS agent may do for
-	// them. Both are nil if there is none in the assembly.
+	// TaskRole is for the containers, ExecutionRole for the ECS agent. Each may be nil.
 	TaskRole, ExecutionRole *Role `json:"-"`
 }
 
@@ -56,9 +55,8 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	}
 }
 
-// Reserves returns what a task takes of its instance, whether it uses it or not:
-// of memory the soft limit of each container, or the hard one of those without
-// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
+// Reserves returns what a task takes of its instance: of memory the soft limits, or else the hard
+// ones (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
 func (d *TaskDefinition) Reserves() capacity.Resources {
 	var sum capacity.Resources
 	for _, c := range d.Containers {

@@ -51,8 +51,7 @@ const (
 type facts struct {
 	// replacing are the properties whose change replaces the resource; nil if not known.
 	replacing *properties
-	// costs are the keys of its prices in package cost, [] where it is free, and nil
-	// where this is not known. Free are also types of which only the parts cost.
+	// costs are keys of prices in package cost: [] if free or paid by its parts, nil if not known.
 	costs []string
 	// moving are attributes that get another value when the resource is updated in place.
 	moving []string
@@ -131,8 +130,7 @@ var types = map[string]facts{
 // Types are the names of all types that the table has.
 func Types() []string { return slices.Sorted(maps.Keys(types)) }
 
-// Replaces says whether CloudFormation replaces a resource of which these properties
-// change. known is false for a type of which this is not known; replaces is then false.
+// Replaces says whether these changes replace a resource. known is false for an unknown type.
 func Replaces(resourceType string, changed ...string) (replaces, known bool) {
 	p := types[resourceType].replacing
 	return p != nil && slices.ContainsFunc(changed, p.has), p != nil
@@ -143,8 +141,7 @@ func Moves(resourceType, attribute string) bool {
 	return slices.Contains(types[resourceType].moving, attribute)
 }
 
-// Costs returns the keys of a type's prices in package cost, none for a type that is
-// free. known is false for a type of which this is not known.
+// Costs returns the keys of a type's prices in package cost, and whether they are known.
 func Costs(resourceType string) (prices []string, known bool) {
 	prices = types[resourceType].costs
 	return prices, prices != nil

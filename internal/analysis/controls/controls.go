@@ -1,6 +1,5 @@
-// Package controls says whether an assembly would meet controls of AWS Security Hub. The controls
-// are those for load balancers, ECS on EC2 instances, their images and their network. Each is
-// checked as its documentation defines it, as far as a template can tell.
+// Package controls says whether an assembly would meet controls of AWS Security Hub for load
+// balancers, ECS on EC2, images and network, as far as a template can tell.
 //
 // A control is met only by resources that exist. A missing resource is a finding: it may
 // have another type than the one that is looked for.
@@ -91,8 +90,7 @@ func some[T resource](r *report, resourceType string) []T {
 	return found
 }
 
-// every makes the check of every resource of a type, by a function that returns its
-// problem or "". The function looks at these properties.
+// every makes the check of every resource of a type by a function, which looks at these properties.
 func every[T resource](resourceType string, problem func(T) string, properties ...string) check {
 	return func(r *report) {
 		for _, v := range some[T](r, resourceType) {
@@ -239,8 +237,7 @@ var recommended = map[string]bool{
 	"ELBSecurityPolicy-TLS13-1-3-FIPS-PQ-2025-09":     true,
 }
 
-// recommendedPolicies takes a deployment without encryption for one that does not meet
-// the control. Security Hub would not look at such a deployment.
+// recommendedPolicies does not accept a deployment without encryption. Security Hub skips it.
 func recommendedPolicies(r *report) {
 	encrypted := false
 	for _, l := range some[*model.Listener](r, model.ELBListener) {
@@ -265,9 +262,8 @@ func oneZone(subnets []*model.Subnet) string {
 	return unless(len(zones) > 1, "is in one zone")
 }
 
-// launched makes the check of how the instances of every Auto Scaling group are launched,
-// by these members of a launch template or of the older launch configuration. An instance
-// outside of a group is a finding: nothing is known about it.
+// launched checks these members of the launch template or configuration of every group. An instance
+// outside a group is a finding: nothing is known about it.
 func launched(problem func(*model.Launch) string, members ...string) check {
 	return func(r *report) {
 		for _, g := range some[*model.AutoScalingGroup](r, model.EC2AutoScalingGroup) {

@@ -18,9 +18,9 @@ type Change struct {
 	After  Cents  `json:"after"`
 }
 
-// Compare lists what differs between the estimates of two assemblies: lines, then services, then
-// the totals. An environment that only one assembly has costs nothing in the other. If each
-// assembly has one environment, these are compared, whatever their names.
+// Compare lists what differs between two assemblies' estimates: lines, then services, then totals.
+// A missing environment costs nothing. A single environment on each side is compared whatever its
+// name.
 func Compare(before, after []Estimate) []Change {
 	byName := func(estimates []Estimate) map[string]Estimate {
 		m := map[string]Estimate{}

@@ -69,8 +69,7 @@ func (c Cents) String() string {
 // MarshalJSON writes dollars.
 func (c Cents) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
 
-// amount is a quantity at a price. It counts in millionths of a dollar: prices have up to
-// four decimals, and no half cent may be lost to a binary fraction.
+// amount counts in millionths of a dollar, so that no half cent is lost to a binary fraction.
 func amount(quantity int, price float64) Cents {
 	return Cents((int64(quantity)*int64(math.Round(price*1e6)) + 5000) / 10000)
 }

@@ -1,10 +1,8 @@
 // Package criticalpath says what a deployment has to wait for, from synthesized templates: which
 // resources CloudFormation touches, which resources wait for which, and the longest chain of them.
 //
-// The package counts steps: a resource that is created, updated or deleted. It adds up
-// the waits that the templates choose, such as the interval of health checks. It does not
-// know how long AWS takes for a step, and does not guess. So the length of a chain is its
-// number of steps, and its seconds are those of the templates alone.
+// The package counts steps: a resource that is created, updated or deleted. It adds up the waits
+// that the templates choose, such as health checks. It does not guess how long AWS takes.
 //
 // The package relies on this of CloudFormation and of the CDK command line:
 //
@@ -67,9 +65,8 @@ type Step struct {
 	//   - https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-connection-draining.html
 	Seconds int    `json:"seconds,omitempty"`
 	Why     string `json:"why,omitempty"`
-	// GivesUp is the most seconds after which the circuit breaker ends a deployment whose
-	// tasks start and never become healthy. It is 0 without a circuit breaker, and for one
-	// with a threshold of its own. No deployment that goes well waits for it.
+	// GivesUp is the most seconds until the circuit breaker ends a deployment whose tasks never
+	// become healthy. It is 0 without a circuit breaker, or with a threshold of its own.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 	GivesUp int `json:"givesUpSeconds,omitempty"`
 }
@@ -85,8 +82,7 @@ type Length struct {
 // Stack is what is done to a stack.
 type Stack struct {
 	Name string `json:"name"`
-	// Turn counts from 1. Stacks of one turn do not wait for each other, and each waits
-	// for a stack of the turn before. Turn is 0 for a stack that is left out.
+	// Turn counts from 1. Stacks of one turn go side by side. 0: the stack is left out.
 	Turn int `json:"turn"`
 	// Needs are the stacks that this stack waits for.
 	Needs []Need `json:"needs"`
@@ -103,8 +99,7 @@ type Stack struct {
 // Need is a stack that another one waits for.
 type Need struct {
 	Stack string `json:"stack"`
-	// Values is the number of places in which the other stack reads a value of this one.
-	// If it is 0, the other stack waits because the app says so.
+	// Values is how many values the other stack reads. 0: it waits because the app says so.
 	Values int `json:"values"`
 }
 
@@ -120,8 +115,7 @@ type Path struct {
 	Longest Length `json:"longest"`
 	// Serial is everything, one after the other.
 	Serial Length `json:"serial"`
-	// Unknown lists what is missing in the numbers: types of which the model does not say
-	// what replaces them, and target groups that the assembly does not have.
+	// Unknown lists what the numbers lack: types, and target groups outside of the assembly.
 	Unknown []string `json:"unknown,omitempty"`
 }
 
@@ -215,8 +209,7 @@ func (c chain) length() Length {
 	return Length{Stacks: len(stacks), Steps: len(c.steps), Seconds: c.most}
 }
 
-// graph is what waits for what, by logical ids. An id without a step is a resource
-// that is left as it is: what needs it waits for what it needs.
+// graph is what waits for what, by logical ids. An id without a step only passes the wait on.
 type graph struct {
 	stack string
 	steps map[string]Step

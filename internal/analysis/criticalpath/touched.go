@@ -80,8 +80,7 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	return s, alone, nil
 }
 
-// replaces says whether the changes make CloudFormation replace a resource. A type of
-// which that is not known is taken to be updated in place.
+// replaces says whether the changes replace a resource. Unknown types are updated in place.
 func (d *deployment) replaces(was, is *assembly.Resource, changed []string) bool {
 	replaces, known := model.Replaces(is.Type, changed...)
 	if !known && len(changed) > 0 && was.Type == is.Type {
@@ -143,8 +142,7 @@ func reversed(needs map[string][]string) map[string][]string {
 	return all
 }
 
-// changes are the names of the properties that get another value. Either the template has
-// another value, or the property has a value of a resource that gets another one.
+// changes are the properties with another value, in the template or of a resource that changes.
 func changes(was, is *assembly.Resource, steps map[string]Step) []string {
 	if was == nil {
 		return nil

@@ -1,5 +1,4 @@
-// Package diagram draws a synthesized assembly, so that a picture in a document
-// is what the templates say and not what they said once.
+// Package diagram draws a synthesized assembly, so that pictures in documents match the templates.
 //
 // The pictures are flowcharts in Mermaid's language
 // (https://mermaid.js.org/syntax/flowchart.html), which GitHub shows in place.
@@ -26,13 +25,11 @@ type Layer struct {
 	Assembly *assembly.Assembly
 }
 
-// Requests draws the way of a request: the client, the listeners of each load
-// balancer, their rules in the order they are tried, the target groups, the
-// services with their tasks, what these run on, and where their images are.
+// Requests draws the way of a request: the client, the listeners with their rules in order, the
+// target groups, the services with their tasks, their instances, and the repositories.
 //
-// Of several layers it draws everything that is in one of them, and says where
-// they differ. There must be at least one. The error is that of [rules.Build],
-// or names a service that cannot be drawn.
+// Of one layer or more it draws everything, and says where they differ. The error is that of
+// [rules.Build], or names a service that cannot be drawn.
 func Requests(layers ...Layer) (string, error) {
 	d := &drawing{ids: map[string]string{}, groups: map[string][]string{}}
 	for i, layer := range layers {
@@ -48,8 +45,7 @@ func Requests(layers ...Layer) (string, error) {
 	return d.requests(), nil
 }
 
-// Stacks draws the stacks of an assembly. An arrow leads from a stack to one that
-// is deployed after it; an arrow that others imply is left out.
+// Stacks draws the stacks of an assembly, with an arrow to each next one, except implied ones.
 func Stacks(a *assembly.Assembly) string {
 	d := &drawing{ids: map[string]string{}}
 	var b strings.Builder
@@ -268,8 +264,7 @@ func (d *drawing) requests() string {
 	return b.String()
 }
 
-// differences are the lines that say what is so in which layer: what holds in
-// most of them first and by itself, unless it does not say anything.
+// differences are the lines that say what is so in which layer, the most common first.
 func (d *drawing) differences(facts []fact) []string {
 	layers := map[string][]string{} // by text
 	weight := map[string]float64{}

@@ -31,8 +31,7 @@ const grantHead = "| identity | | actions | on | if |\n|---|---|---|---|---|\n"
 
 func code(list []string) string { return "`" + strings.Join(list, "`<br>`") + "`" }
 
-// Document is the text of docs/isolation.md: what the templates of dev say, with what
-// prod has more. Services are the services' names, in the order of the columns.
+// Document is the text of docs/isolation.md: what dev grants, and what prod has more.
 func Document(dev, prod *Isolation, services []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, head, Account, Region)

@@ -1,5 +1,4 @@
-// Package isolation works out from the templates of an assembly who may do what, and
-// who may connect to whom. What it cannot tell is an error.
+// Package isolation works out from templates what may be done by whom, and who may connect to whom.
 package isolation
 
 import (
@@ -12,8 +11,7 @@ import (
 	"cutover/internal/model"
 )
 
-// Account and Region are those for which templates are read, so that ARNs are whole.
-// They say nothing about where the deployment goes.
+// Account and Region make ARNs whole. They do not say where the deployment goes.
 const Account, Region = "123456789012", "us-east-1"
 
 // Isolation is what the templates grant.

@@ -45,8 +45,7 @@ type Difference struct {
 		IAM            bool `json:"iam"`
 		SecurityGroups bool `json:"securityGroups"`
 	} `json:"broadened"`
-	// Statements, ManagedPolicies and SecurityGroups are the rows of the tables that
-	// `cdk diff` shows; each begins with "+" or "-".
+	// The rows of the tables that `cdk diff` shows. Each row begins with "+" or "-".
 	Statements      [][]string `json:"statements"`
 	ManagedPolicies [][]string `json:"managedPolicies"`
 	SecurityGroups  [][]string `json:"securityGroups"`
@@ -67,9 +66,8 @@ type Resource struct {
 //go:embed diff.cjs
 var script string
 
-// Compare compares the templates of every stack in every pair. It returns the stacks that
-// differ, in their order. A difference that several pairs have comes once. Compare runs
-// Node.js in a directory in which @aws-cdk/cloudformation-diff is installed.
+// Compare compares the templates of every stack in every pair. It returns the stacks that differ. A
+// difference of several pairs comes once. dir has @aws-cdk/cloudformation-diff for Node.js.
 func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, error) {
 	type files struct {
 		Before string `json:"before"`
@@ -172,8 +170,7 @@ type Replacement struct {
 // Deletes tells whether the resource is gone afterwards.
 func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Impact == "WILL_ORPHAN" }
 
-// Revision tells whether the replacement is how such a resource is changed at all: ECS gives every
-// change of a task definition a new revision, to which the service then moves task by task.
+// Revision tells whether it is a new revision of a task definition, ECS's way to change one.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
 func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == model.ECSTaskDefinition }
 

@@ -18,8 +18,7 @@ type Report struct {
 	Head        string   `json:"head"`
 	Base        string   `json:"base"`
 	Uncommitted []string `json:"uncommitted"`
-	// Phases are the names of the pairs that stay in a phase. Deployment is the name of the
-	// pair that a deployment of the change goes through: one of these pairs, or a move.
+	// Phases are pairs that stay in a phase. Deployment is the pair that a deployment goes through.
 	Phases     []string `json:"phases"`
 	Deployment string   `json:"deployment"`
 	Move       Move     `json:"move"`
@@ -118,8 +117,7 @@ func (r *Report) Text(files string) string {
 	return b.String()
 }
 
-// Comment is the review with as many differences as fit into limit bytes. (There are at
-// least as many bytes as characters.) files says in Markdown where the whole review is.
+// Comment is the review with the differences that fit into limit bytes. files has the whole review.
 func (r *Report) Comment(limit int, files string) string {
 	const noteRoom = 1500 // for what is left out
 	head := Marker + "\n" + r.findings(files)

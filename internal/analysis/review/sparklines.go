@@ -42,9 +42,8 @@ func columnsOf(r *rehearsal.Report, most int) (columns []column, per int, names 
 	return columns, per, names
 }
 
-// Sparklines draws how many requests each service answered in the course of a rehearsal.
-// The result is a line of text for each service, with at most that many columns beside
-// the names. A comment cannot show an image that is not published somewhere.
+// Sparklines draws how many requests each service answered in the course of a rehearsal, a line of
+// text for each. A comment cannot show an image that is not published somewhere.
 func Sparklines(r *rehearsal.Report, most int) string {
 	if len(r.Slices) == 0 || r.Duration <= 0 {
 		return ""
