@@ -84,9 +84,7 @@ type Stack struct {
 
 // Resource returns the resource with that logical id, nil if there is none.
 func (s *Stack) Resource(logicalID string) *Resource {
-	i, ok := slices.BinarySearchFunc(s.Resources, logicalID, func(r *Resource, id string) int {
-		return strings.Compare(r.LogicalID, id)
-	})
+	i, ok := slices.BinarySearchFunc(s.Resources, logicalID, func(r *Resource, id string) int { return strings.Compare(r.LogicalID, id) })
 	if !ok {
 		return nil
 	}

@@ -1,3 +1,4 @@
+// Package capacity counts what tasks reserve and what instances have: CPU units, memory and ports.
 package capacity
 
 // unitsPerVCPU is how many CPU units one vCPU has

@@ -7,15 +7,6 @@ import (
 	"cutover/internal/assembly"
 )
 
-func (m *Model) readAutoScaling() {
-	m.LaunchTemplates = all(m, EC2LaunchTemplate, func(l *Launch, p assembly.Value) {
-		l.data = "LaunchTemplateData."
-		l.read(p.Field("LaunchTemplateData"))
-	})
-	all(m, EC2LaunchConfiguration, (*Launch).read)
-	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
-}
-
 // AutoScalingGroup is a group of EC2 instances.
 type AutoScalingGroup struct {
 	Base
@@ -83,6 +74,11 @@ type Volume struct {
 	Type      string
 	SizeGB    int
 	Encrypted bool
+}
+
+func (l *Launch) readTemplate(p assembly.Value) {
+	l.data = "LaunchTemplateData."
+	l.read(p.Field("LaunchTemplateData"))
 }
 
 // read reads the data of a launch template, or a launch configuration.

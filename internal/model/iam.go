@@ -7,18 +7,6 @@ import (
 	"cutover/internal/assembly"
 )
 
-func (m *Model) readIAM() {
-	m.Roles = all(m, IAMRole, (*Role).read)
-	m.InstanceProfiles = all(m, IAMInstanceProfile, func(i *InstanceProfile, p assembly.Value) { i.Roles = m.roles(p) })
-	m.Policies = all(m, IAMPolicy, m.policy)
-	m.Policies = append(m.Policies, all(m, IAMManagedPolicy, m.policy)...)
-	for _, stack := range m.Assembly.Stacks {
-		for _, resource := range stack.Resources {
-			m.resourcePolicy(resource)
-		}
-	}
-}
-
 // Role is an identity that others assume.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
 type Role struct {

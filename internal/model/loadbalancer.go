@@ -6,13 +6,6 @@ import (
 	"cutover/internal/assembly"
 )
 
-func (m *Model) readLoadBalancing() {
-	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
-	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
-	m.Listeners = all(m, ELBListener, m.listener)
-	m.Rules = all(m, ELBListenerRule, m.rule)
-}
-
 // LoadBalancer is a load balancer.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
 type LoadBalancer struct {

@@ -73,12 +73,32 @@ func Read(a *assembly.Assembly) *Model {
 	// A resource is read before the resources that refer to it.
 	m.readNetwork()
 	m.readSecurityGroups()
-	m.readAutoScaling()
+	m.LaunchTemplates = all(m, EC2LaunchTemplate, (*Launch).readTemplate)
+	all(m, EC2LaunchConfiguration, (*Launch).read)
+	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 	m.Repositories = all(m, ECRRepository, (*Repository).read)
 	all(m, CloudWatchAlarm, (*Alarm).read)
-	m.readIAM()
-	m.readLoadBalancing()
-	m.readContainers()
+
+	m.Roles = all(m, IAMRole, (*Role).read)
+	m.InstanceProfiles = all(m, IAMInstanceProfile, func(i *InstanceProfile, p assembly.Value) { i.Roles = m.roles(p) })
+	m.Policies = append(all(m, IAMPolicy, m.policy), all(m, IAMManagedPolicy, m.policy)...)
+	for _, stack := range a.Stacks {
+		for _, resource := range stack.Resources {
+			m.resourcePolicy(resource)
+		}
+	}
+
+	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
+	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
+	m.Listeners = all(m, ELBListener, m.listener)
+	m.Rules = all(m, ELBListenerRule, m.rule)
+
+	m.Clusters = all(m, ECSCluster, (*Cluster).read)
+	all(m, ECSCapacityProvider, (*CapacityProvider).read)
+	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
+	m.Services = all(m, ECSService, m.service)
+	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
+	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
 	return m
 }

@@ -6,15 +6,6 @@ import (
 	"cutover/internal/assembly"
 )
 
-func (m *Model) readContainers() {
-	m.Clusters = all(m, ECSCluster, (*Cluster).read)
-	all(m, ECSCapacityProvider, (*CapacityProvider).read)
-	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
-	m.Services = all(m, ECSService, m.service)
-	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
-	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
-}
-
 // Service is an ECS service.
 type Service struct {
 	Base

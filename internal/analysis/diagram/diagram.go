@@ -31,7 +31,7 @@ type Layer struct {
 // Of one layer or more it draws everything, and says where they differ. The error is that of
 // [rules.Build], or names a service that cannot be drawn.
 func Requests(layers ...Layer) (string, error) {
-	d := &drawing{ids: map[string]string{}, groups: map[string][]string{}}
+	d := &drawing{ids: map[string]string{}}
 	for i, layer := range layers {
 		d.layer = i
 		d.names = append(d.names, layer.Name)
@@ -55,10 +55,7 @@ func Stacks(a *assembly.Assembly) string {
 	}
 	for _, stack := range a.Stacks {
 		for _, before := range stack.DependsOn {
-			implied := slices.ContainsFunc(stack.DependsOn, func(other *assembly.Stack) bool {
-				return other != before && needs(other, before)
-			})
-			if !implied {
+			if !slices.ContainsFunc(stack.DependsOn, func(other *assembly.Stack) bool { return needs(other, before) }) {
 				fmt.Fprintf(&b, "    %s --> %s\n", d.id("stack "+before.Name, ""), d.id("stack "+stack.Name, ""))
 			}
 		}
@@ -77,14 +74,12 @@ type drawing struct {
 	names []string // of the layers
 	nodes []*node
 	edges []*edge
-	// groups are the boxes around nodes: their title and the keys of the nodes.
-	titles []string
-	groups map[string][]string
-	ids    map[string]string // by key
+	ids   map[string]string // by key
 }
 
 // node is a box. Its facts may differ between the layers.
 type node struct {
+	group       string // the title of the box around it, empty without one
 	key, name   string
 	open, close string // its shape
 	facts       []fact // in the order of the layers
@@ -110,12 +105,8 @@ func (d *drawing) add(group, key, name, open, close string) *node {
 	if i := slices.IndexFunc(d.nodes, func(n *node) bool { return n.key == key }); i >= 0 {
 		return d.nodes[i]
 	}
-	n := &node{key: key, name: name, open: open, close: close}
+	n := &node{group: group, key: key, name: name, open: open, close: close}
 	d.nodes = append(d.nodes, n)
-	if group != "" && d.groups[group] == nil {
-		d.titles = append(d.titles, group)
-	}
-	d.groups[group] = append(d.groups[group], key)
 	d.id(key, name)
 	return n
 }
@@ -225,19 +216,22 @@ func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 func (d *drawing) requests() string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
-	draw := func(indent string, key string) {
-		n := d.nodes[slices.IndexFunc(d.nodes, func(n *node) bool { return n.key == key })]
-		fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(key, ""), n.open, label(append([]string{n.name}, d.differences(n.facts)...)...), n.close)
-	}
-	for _, key := range d.groups[""] {
-		draw("    ", key)
-	}
-	for _, title := range d.titles {
-		fmt.Fprintf(&b, "    subgraph %s [%s]\n", d.id("group "+title, title), label(title))
-		for _, key := range d.groups[title] {
-			draw("        ", key)
+	drawn := map[string]bool{}
+	draw := func(indent, group string) {
+		drawn[group] = true
+		for _, n := range d.nodes {
+			if n.group == group {
+				fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(n.key, ""), n.open, label(append([]string{n.name}, d.differences(n.facts)...)...), n.close)
+			}
 		}
-		b.WriteString("    end\n")
+	}
+	draw("    ", "")
+	for _, n := range d.nodes {
+		if title := n.group; !drawn[title] {
+			fmt.Fprintf(&b, "    subgraph %s [%s]\n", d.id("group "+title, title), label(title))
+			draw("        ", title)
+			b.WriteString("    end\n")
+		}
 	}
 	for _, e := range d.edges {
 		arrow, lines := "-->", []string{}
