@@ -60,7 +60,7 @@ func (a *Assembly) Resources(resourceType string) []*Resource {
 // Stack is a CloudFormation stack and its template.
 type Stack struct {
 	Name string
-	// Account and Region are the stack's own; empty if it leaves them to the deployment.
+	// Account and Region are empty if the stack leaves them to the deployment.
 	Account, Region string
 	DependsOn       []*Stack
 

@@ -11,7 +11,7 @@ const (
 	Period = time.Minute
 	// Periods is how many figures after each other have to be too high.
 	Periods = 2
-	// MinRequests is what both need in a period. With fewer, one failure makes a rate.
+	// MinRequests is how many requests both need in a period. With fewer, one failure makes a rate.
 	MinRequests = 50
 	// MaxErrorPoints is how many percentage points more 5xx a service may have than the monolith.
 	MaxErrorPoints = 1.0

@@ -23,9 +23,11 @@ type LoadBalancer struct {
 	ClientKeepAlive time.Duration
 	// HTTP2 offers HTTP/2 to clients of an HTTPS listener. Default true.
 	HTTP2 bool
-	// DropInvalidHeaders removes headers with more than letters, digits and hyphens. Default false.
+	// DropInvalidHeaders allows only letters, digits and hyphens in names of headers. Default
+	// false.
 	DropInvalidHeaders bool
-	// PreserveHost keeps Host as it is. Default false: it gets the listener's port, but 80 and 443.
+	// PreserveHost keeps the Host header. Default false: it gets the listener's port (80, 443:
+	// none).
 	PreserveHost bool
 	// ForwardedFor is what happens to X-Forwarded-For: append (the default), preserve or remove.
 	ForwardedFor string

@@ -25,7 +25,8 @@ type TargetGroup struct {
 	// Port is the default port of targets, 0 if there is none.
 	Port   int
 	Health HealthCheck
-	// DeregistrationDelay is what requests have left on a deregistered target. Default 300 s.
+	// DeregistrationDelay is the time that requests have left on a deregistered target. Default 300
+	// s.
 	DeregistrationDelay time.Duration
 	// SlowStart is the time over which the share of a target that has become
 	// healthy grows to its full part. 0, the default: it has its part at once.

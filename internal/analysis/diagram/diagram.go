@@ -45,7 +45,7 @@ func Requests(layers ...Layer) (string, error) {
 	return d.requests(), nil
 }
 
-// Stacks draws the stacks of an assembly, with an arrow to each next one, except implied ones.
+// Stacks draws the stacks of an assembly and their order, without the arrows that others imply.
 func Stacks(a *assembly.Assembly) string {
 	d := &drawing{ids: map[string]string{}}
 	var b strings.Builder

@@ -1,4 +1,4 @@
-// Package isolation works out from templates what may be done by whom, and who may connect to whom.
+// Package isolation works out from templates who may do what, and who may connect to whom.
 package isolation
 
 import (
@@ -38,7 +38,8 @@ type Trust struct {
 	Principals []string
 }
 
-// Read reads the assembly in a directory, as if deployed to [Account] and [Region].
+// Read reads the assembly in a directory, as if deployed to [Account] and [Region]. What it cannot
+// tell is an error.
 func Read(dir string) (*Isolation, error) {
 	a, err := assembly.Read(dir)
 	if err != nil {
