@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"cutover/internal/words"
 )
 
 // Sample is what was measured of a service's target group in one period.
@@ -86,7 +88,7 @@ func (s Subject) judge(kind Kind) (State, string) {
 		// Name the period with the fewest requests.
 		scarcest := slices.MinFunc(rounds, func(a, b Round) int { return a.Service.Requests - b.Service.Requests })
 		if n := scarcest.Service.Requests; !scarcest.Service.Enough() {
-			return NotEnough, fmt.Sprintf("had %s in a period of %s, and it takes %d", count(n, "request"), length, MinRequests)
+			return NotEnough, fmt.Sprintf("had %s in a period of %s, and it takes %d", words.Count(n, "request"), length, MinRequests)
 		}
 	}
 	if kind == Latency && slices.ContainsFunc(rounds, func(r Round) bool { return !r.Monolith.Enough() }) {
@@ -135,11 +137,11 @@ func (s Subject) figures(kind Kind, r Round) string {
 		if !r.Monolith.Enough() {
 			of = fmt.Sprintf("and %s had too few requests to compare with", s.Monolith)
 		}
-		return fmt.Sprintf("answered %.1f %% of %s with 5xx %s", r.Service.ErrorPercent(), count(r.Service.Requests, "request"), of)
+		return fmt.Sprintf("answered %.1f %% of %s with 5xx %s", r.Service.ErrorPercent(), words.Count(r.Service.Requests, "request"), of)
 	case Latency:
 		return fmt.Sprintf("has a p99 of %s and %s one of %s", Duration(r.Service.P99), s.Monolith, Duration(r.Monolith.P99))
 	}
-	return fmt.Sprintf("has %s and %s %d", count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.compared().Unhealthy)
+	return fmt.Sprintf("has %s and %s %d", words.Count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.compared().Unhealthy)
 }
 
 // Verdict is what to do with a canary.
@@ -174,13 +176,6 @@ func Decide(findings []Finding) (Verdict, []string) {
 		return Wait, all
 	}
 	return GoOn, reasons(OK, NotCompared)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // Duration is one for people, with about three digits.

@@ -16,6 +16,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/model"
 	"cutover/internal/rules"
+	"cutover/internal/words"
 )
 
 // Layer is one of the assemblies that a picture lays over one another, like those of phases.
@@ -162,7 +163,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	for _, s := range m.Services {
 		n := d.add(place(m, s), s.Key(), s.Name, "[[", "]]")
 		if s.DesiredCount != nil {
-			n.facts = append(n.facts, fact{d.layer, plural(*s.DesiredCount, "task"), float64(*s.DesiredCount)})
+			n.facts = append(n.facts, fact{d.layer, words.Count(*s.DesiredCount, "task"), float64(*s.DesiredCount)})
 		}
 		for _, lb := range s.LoadBalancers {
 			if lb.TargetGroup != nil {
@@ -184,15 +185,15 @@ func (d *drawing) read(a *assembly.Assembly) error {
 
 // rule adds an arrow to each target group, or one to an answer by the load balancer itself.
 func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
-	var words []string
+	var conditions []string
 	for _, c := range rule.Conditions {
 		if c.Field == model.PathPattern {
-			words = append(words, strings.Join(c.Values, " or "))
+			conditions = append(conditions, strings.Join(c.Values, " or "))
 		} else {
-			words = append(words, c.String())
+			conditions = append(conditions, c.String())
 		}
 	}
-	what := strconv.Itoa(rule.Priority) + " " + strings.Join(words, " and ")
+	what := strconv.Itoa(rule.Priority) + " " + strings.Join(conditions, " and ")
 	if rule.Priority == 0 {
 		what = "else"
 	}
@@ -293,20 +294,13 @@ func place(m *model.Model, s *model.Service) string {
 		if group.Resource.Stack != stack {
 			continue
 		}
-		number := plural(group.Max, "EC2 instance")
+		number := words.Count(group.Max, "EC2 instance")
 		if group.Min != group.Max {
 			number = fmt.Sprintf("%d to %s", group.Min, number)
 		}
 		title += ", " + number
 	}
 	return title
-}
-
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // escape takes what Mermaid would read as its own language out of a text

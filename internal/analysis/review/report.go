@@ -10,6 +10,7 @@ import (
 
 	"cutover/internal/analysis/cost"
 	"cutover/internal/rehearsal"
+	"cutover/internal/words"
 )
 
 type Report struct {
@@ -162,7 +163,7 @@ func (s section) folded() string {
 func (r *Report) diffs() []section {
 	var all []section
 	for _, s := range r.Stacks {
-		title := fmt.Sprintf("%s, %s: %s", s.Name, r.in(s.In), count(s.Changes, "change"))
+		title := fmt.Sprintf("%s, %s: %s", s.Name, r.in(s.In), words.Count(s.Changes, "change"))
 		all = append(all, section{title, s.Name, strings.TrimRight(s.Text, "\n") + "\n"})
 	}
 	return all
@@ -524,13 +525,6 @@ func apply(f func(string) string, texts []string) []string {
 		out[i] = f(text)
 	}
 	return out
-}
-
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
