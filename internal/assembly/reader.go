@@ -84,17 +84,9 @@ func (r *Reader) Settings() []Setting {
 
 // filled says whether a value asks for anything.
 func filled(value any) bool {
-	switch value := value.(type) {
-	case nil:
-		return false
-	case bool:
-		return value
-	case []any:
-		return len(value) > 0
-	case map[string]any:
-		return len(value) > 0
-	}
-	return true
+	list, isList := value.([]any)
+	object, isObject := value.(map[string]any)
+	return value != nil && value != false && (!isList || len(list) > 0) && (!isObject || len(object) > 0)
 }
 
 // Properties returns the properties of the resource, an object.

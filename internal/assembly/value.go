@@ -216,19 +216,16 @@ func (v Value) Seconds(absent, from, to int) time.Duration {
 
 // Bool returns a boolean, which CloudFormation also takes as a string.
 func (v Value) Bool(absent bool) bool {
-	switch value := v.resolve().(type) {
+	value := v.resolve()
+	switch value {
 	case nil:
 		return absent
-	case bool:
-		return value
-	case string:
-		if value == "true" || value == "false" {
-			return value == "true"
-		}
-		v.mismatch(value, "true or false")
-	default:
-		v.mismatch(value, "true or false")
+	case true, "true":
+		return true
+	case false, "false":
+		return false
 	}
+	v.mismatch(value, "true or false")
 	return absent
 }
 

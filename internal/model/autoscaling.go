@@ -92,8 +92,7 @@ func (l *Launch) read(p assembly.Value) {
 	for _, v := range addresses {
 		var public *bool
 		if address := v.Field("AssociatePublicIpAddress"); address.Present() {
-			public = new(bool)
-			*public = address.Bool(true)
+			public = new(address.Bool(true))
 		}
 		l.PublicAddresses = append(l.PublicAddresses, public)
 	}

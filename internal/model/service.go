@@ -70,8 +70,7 @@ func (m *Model) service(s *Service, p assembly.Value) {
 	s.ClusterID = p.Field("Cluster").Identity("default")
 	s.TaskDefinition = refer[TaskDefinition](m, p.Field("TaskDefinition"), ECSTaskDefinition, "TaskDefinitionArn")
 	if count := p.Field("DesiredCount"); count.Present() {
-		n := count.Int(0, 0, 5000)
-		s.DesiredCount = &n
+		s.DesiredCount = new(count.Int(0, 0, 5000))
 	}
 	s.LaunchType = p.Field("LaunchType").OneOf("EC2", "FARGATE", "EXTERNAL")
 	for _, strategy := range p.Field("CapacityProviderStrategy").List() {

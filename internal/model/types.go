@@ -50,23 +50,19 @@ const (
 // facts are what AWS documents of a resource type.
 type facts struct {
 	// replacing are the properties whose change replaces the resource; nil if not known.
-	replacing *properties
+	replacing func(property string) bool
 	// costs are keys of prices in package cost: [] if free or paid by its parts, nil if not known.
 	costs []string
 	// moving are attributes that get another value when the resource is updated in place.
 	moving []string
 }
 
-// properties are the named ones, or all others.
-type properties struct {
-	names  []string
-	others bool
+// only and allBut are the named properties, or all others.
+func only(names ...string) func(string) bool {
+	return func(name string) bool { return slices.Contains(names, name) }
 }
-
-func only(names ...string) *properties   { return &properties{names, false} }
-func allBut(names ...string) *properties { return &properties{names, true} }
-func (p *properties) has(name string) bool {
-	return slices.Contains(p.names, name) != p.others
+func allBut(names ...string) func(string) bool {
+	return func(name string) bool { return !slices.Contains(names, name) }
 }
 
 var free = []string{}
@@ -133,7 +129,7 @@ func Types() []string { return slices.Sorted(maps.Keys(types)) }
 // Replaces says whether these changes replace a resource. known is false for an unknown type.
 func Replaces(resourceType string, changed ...string) (replaces, known bool) {
 	p := types[resourceType].replacing
-	return p != nil && slices.ContainsFunc(changed, p.has), p != nil
+	return p != nil && slices.ContainsFunc(changed, p), p != nil
 }
 
 // Moves says whether an attribute gets another value when its resource is updated in place.
