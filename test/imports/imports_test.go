@@ -60,11 +60,12 @@ func TestImports(t *testing.T) {
 }
 
 // spellers may spell resource types: the model, what writes templates, and what stands
-// for AWS. Goldens have no code.
+// for AWS.
 var spellers = []string{"internal/model", "stacks", "internal/emulate"}
 
-// resourceType matches a resource type. A longer name is one of a parameter.
-var resourceType = regexp.MustCompile(`AWS::\w+::\w+(::)?`)
+// resourceType is the name of a type in a string. With "::" behind it, as in
+// AWS::SSM::Parameter::Value<String>, it is the type of a template's parameter.
+var resourceType = regexp.MustCompile(`\bAWS::\w+::\w+(::|\b)`)
 
 // TestResourceTypes: everybody else asks the model. Tests may spell what they look for.
 func TestResourceTypes(t *testing.T) {
@@ -91,8 +92,10 @@ func TestResourceTypes(t *testing.T) {
 		}
 		ast.Inspect(tree, func(n ast.Node) bool {
 			if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING {
-				if spelt := resourceType.FindString(text.Value); spelt != "" && !strings.HasSuffix(spelt, "::") {
-					t.Errorf("%s:%d spells %s: take the constant of internal/model", name, set.Position(text.Pos()).Line, spelt)
+				for _, spelt := range resourceType.FindAllString(text.Value, -1) {
+					if !strings.HasSuffix(spelt, "::") {
+						t.Errorf("%s:%d spells %s: take the constant of internal/model", name, set.Position(text.Pos()).Line, spelt)
+					}
 				}
 			}
 			return true

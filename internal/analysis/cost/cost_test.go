@@ -348,15 +348,6 @@ func TestPrices(t *testing.T) {
 	}
 }
 
-func TestInstanceMonth(t *testing.T) {
-	if month, known := InstanceMonth("t3.small"); !known || month != 1518 {
-		t.Errorf("a t3.small costs %v a month, %v, want 15.18", month, known)
-	}
-	if _, known := InstanceMonth("t3.huge"); known {
-		t.Error("the price of a type that there is not is known")
-	}
-}
-
 // Each instance type of which the size is known has a price, and no other.
 func TestInstanceTypes(t *testing.T) {
 	if diff := cmp.Diff(capacity.InstanceTypes(), slices.Sorted(maps.Keys(prices.Instances.Prices))); diff != "" {
