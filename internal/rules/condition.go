@@ -19,7 +19,7 @@ type condition struct {
 	prefixes []netip.Prefix // of source-ip
 }
 
-// keyValue is a value of a query-string condition. Without a key, any will do.
+// keyValue is a value of a query-string condition.
 type keyValue struct {
 	key, value pattern
 	anyKey     bool
@@ -44,8 +44,8 @@ func compileCondition(m model.Condition) condition {
 	return c
 }
 
-// matches tells whether the request meets the condition. An error says what the
-// request would have to have for telling.
+// matches tells whether the request meets the condition. The error says what the request leaves
+// open.
 func (c *condition) matches(r *Request) (bool, error) {
 	switch c.Field {
 	case model.PathPattern:
@@ -76,12 +76,8 @@ func (c *condition) matches(r *Request) (bool, error) {
 	return false, nil
 }
 
-// miss returns why the request does not meet the condition, empty if it does.
-// The error is that of matches.
-func (c *condition) miss(r *Request) (string, error) {
-	if met, err := c.matches(r); met || err != nil {
-		return "", err
-	}
+// miss says why the request does not meet the condition.
+func (c *condition) miss(r *Request) string {
 	var actual string
 	switch c.Field {
 	case model.PathPattern:
@@ -93,7 +89,7 @@ func (c *condition) miss(r *Request) (string, error) {
 	case model.HTTPHeader:
 		values := r.Header.Values(c.Header)
 		if len(values) == 0 {
-			return fmt.Sprintf("%v: the request has no such header", c), nil
+			return fmt.Sprintf("%v: the request has no such header", c)
 		}
 		actual = strings.Join(values, ", ")
 	case model.QueryString:
@@ -101,7 +97,7 @@ func (c *condition) miss(r *Request) (string, error) {
 	case model.SourceIP:
 		actual = r.SourceIP.Unmap().String()
 	}
-	return fmt.Sprintf("%v: the request has %q", c, actual), nil
+	return fmt.Sprintf("%v: the request has %q", c, actual)
 }
 
 func matchesOne(patterns []pattern, text string) bool {
@@ -113,9 +109,9 @@ func matchesOne(patterns []pattern, text string) bool {
 	return false
 }
 
-// matchesQuery looks for one of the condition's values in a query string. A key
-// without "=" has an empty value. The documentation lets every character be
-// percent-encoded; both sides of "=" are decoded before they are compared.
+// matchesQuery looks for the condition's values in a query string. A key without "=" has an empty
+// value. Key and value are percent-decoded before they are compared: AWS allows every character to
+// be encoded.
 func (c *condition) matchesQuery(query string) bool {
 	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
@@ -155,21 +151,18 @@ func lower(text string) string {
 	return string(folded)
 }
 
-// pattern is a text with the wildcards * and ?, taken apart once so that it
-// costs little to compare.
+// pattern is a compiled text with the wildcards * and ?.
 type pattern struct {
-	// prefix is what comes before the first wildcard. It is all that most texts
-	// are compared with, since most patterns do not match.
+	// prefix ends before the first wildcard. Most texts differ in the prefix already.
 	prefix string
-	// rest has for each token after that a byte, or one of the wildcards.
+	// rest has a token for each byte or wildcard after the prefix.
 	rest []int16
 }
 
-// Tokens of a pattern that are no byte of the text.
+// The tokens of the wildcards.
 const anyOne, anyMany = -1, -2
 
-// compile takes a pattern apart. With escapes, as in query strings, \* and \?
-// stand for themselves.
+// compile compiles a pattern. With escapes, as in query strings, \* and \? are no wildcards.
 func compile(text string, escapes bool) pattern {
 	var prefix []byte
 	var rest []int16
@@ -193,18 +186,13 @@ func compile(text string, escapes bool) pattern {
 	return pattern{string(prefix), rest}
 }
 
-// match tells whether the pattern matches the whole text, byte by byte. It takes
-// at most as many steps as the lengths of pattern and text multiplied: when a
-// text does not go on as the pattern does, only the last * need match one byte
-// more, since whatever an earlier one could still take, the last one can take as
-// well.
+// match tells whether the pattern matches the whole text, byte by byte.
 func (p *pattern) match(text string) bool {
-	if !strings.HasPrefix(text, p.prefix) {
-		return false
-	}
-	return matchTokens(p.rest, text[len(p.prefix):])
+	return strings.HasPrefix(text, p.prefix) && matchTokens(p.rest, text[len(p.prefix):])
 }
 
+// matchTokens takes at most len(pattern) * len(text) steps. At a mismatch only the last * takes a
+// byte more: the last * can take whatever an earlier * could.
 func matchTokens(pattern []int16, text string) bool {
 	p, t := 0, 0
 	star, resume := -1, 0

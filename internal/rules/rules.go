@@ -28,19 +28,19 @@ import (
 	"cutover/internal/model"
 )
 
-// Table is what the load balancers of an assembly do with requests. It does not
-// change after [Build], so it may be used by several goroutines.
+// Table is what load balancers do with requests. A table never changes, so several goroutines may
+// use it.
 type Table struct {
 	// Listeners are ordered by port.
 	Listeners []*Listener
-	// TargetGroups are all of the assembly, in use or not, ordered by name.
+	// TargetGroups are all groups, in use or not. [Build] orders them by name.
 	TargetGroups []*model.TargetGroup
 }
 
 // Listener is a listener with its rules.
 type Listener struct {
 	*model.Listener
-	// Rules are in the order they are tried. The last one is the default rule.
+	// Rules are ordered as they are tried. The last one is the default rule.
 	Rules []*Rule
 }
 
@@ -50,11 +50,9 @@ type Rule struct {
 	compiled []condition
 }
 
-// Build makes the table of all listeners in an assembly. Its error has a line
-// for everything that cannot be evaluated, each with its place.
-//
-// Build refuses an assembly that may have rules that it cannot see: one with nested
-// stacks, or with macros that CloudFormation applies to a template.
+// Build makes the table of all listeners in an assembly. Its error has a line with the place for
+// everything that cannot be evaluated. Nested stacks and CloudFormation macros may hide rules, so
+// Build refuses them.
 func Build(m *model.Model) (*Table, error) {
 	var errs []error
 	for _, stack := range m.Assembly.Stacks {
@@ -65,11 +63,9 @@ func Build(m *model.Model) (*Table, error) {
 	for _, stack := range m.Assembly.Resources(model.CloudFormationStack) {
 		errs = append(errs, stack.Errorf("", "nested stacks are not read, and rules may be in it"))
 	}
-	table := &Table{TargetGroups: slices.Clone(m.TargetGroups)}
 	for _, group := range m.TargetGroups {
 		errs = append(errs, group.Problem("Name"))
 	}
-	listeners := map[*model.Listener]*Listener{}
 	for _, l := range m.Listeners {
 		errs = append(errs, l.Problem("Protocol"))
 		if l.Protocol != "HTTP" && l.Protocol != "HTTPS" {
@@ -77,29 +73,37 @@ func Build(m *model.Model) (*Table, error) {
 			continue
 		}
 		errs = append(errs, l.Unsupported(nil, nil, "Port", "LoadBalancerArn", "DefaultActions"))
-		listeners[l] = &Listener{Listener: l}
-		table.Listeners = append(table.Listeners, listeners[l])
 	}
-	for _, r := range m.Rules {
-		err := r.Unsupported(map[string]string{"Tags": ""}, nil)
-		errs = append(errs, err)
-		if l := listeners[r.Listener]; l != nil && err == nil {
-			if i := slices.IndexFunc(l.Rules, func(other *Rule) bool { return other.Priority == r.Priority }); i >= 0 {
-				errs = append(errs, r.Errorf("Priority", "%d is also the priority of %v", r.Priority, l.Rules[i].Resource))
+	for i, r := range m.Rules {
+		errs = append(errs, r.Unsupported(map[string]string{"Tags": ""}, nil))
+		for _, other := range m.Rules[:i] {
+			if r.Listener != nil && r.Listener == other.Listener && r.Priority > 0 && r.Priority == other.Priority {
+				errs = append(errs, r.Errorf("Priority", "%d is also the priority of %v", r.Priority, other.Resource))
+				break
 			}
-			l.Rules = append(l.Rules, compileRule(r))
 		}
 	}
 	if err := assembly.Join(errs...); err != nil {
 		return nil, err
 	}
-	for _, l := range table.Listeners {
-		slices.SortFunc(l.Rules, func(x, y *Rule) int { return cmp.Compare(x.Priority, y.Priority) })
-		l.Rules = append(l.Rules, compileRule(l.Default))
+	groups := slices.SortedStableFunc(slices.Values(m.TargetGroups), func(x, y *model.TargetGroup) int { return cmp.Compare(x.Name, y.Name) })
+	return New(m.Listeners, m.Rules, groups), nil
+}
+
+// New makes a table of resources without a problem.
+func New(listeners []*model.Listener, rules []*model.Rule, groups []*model.TargetGroup) *Table {
+	table := &Table{TargetGroups: groups}
+	byListener := map[string][]*Rule{}
+	for _, rule := range rules {
+		byListener[rule.Listener.Key()] = append(byListener[rule.Listener.Key()], compileRule(rule))
+	}
+	for _, l := range listeners {
+		own := byListener[l.Key()]
+		slices.SortStableFunc(own, func(x, y *Rule) int { return cmp.Compare(x.Priority, y.Priority) })
+		table.Listeners = append(table.Listeners, &Listener{l, append(own, compileRule(l.Default))})
 	}
 	slices.SortStableFunc(table.Listeners, func(x, y *Listener) int { return cmp.Compare(x.Port, y.Port) })
-	slices.SortStableFunc(table.TargetGroups, func(x, y *model.TargetGroup) int { return cmp.Compare(x.Name, y.Name) })
-	return table, nil
+	return table
 }
 
 func compileRule(m *model.Rule) *Rule {
@@ -110,21 +114,20 @@ func compileRule(m *model.Rule) *Rule {
 	return rule
 }
 
-// Request is what of a request decides its way.
+// Request is the part of a request that rules look at.
 type Request struct {
-	// Port is that of the listener which gets the request.
+	// Port is the listener's.
 	Port   int
 	Method string
 	// Host is the Host header, with or without a port.
 	Host string
-	// Path is as it stands in the request line: percent-encoded, without the
-	// query. Rules see it that way too.
+	// Path is the request line's: percent-encoded, without the query.
 	Path string
-	// Query is as it stands in the request line, without the "?".
+	// Query is the request line's, without the "?".
 	Query  string
 	Header http.Header
-	// SourceIP is the address that connects to the load balancer. It may be left
-	// out as long as no rule asks for it.
+	// SourceIP is the address that connects to the load balancer. Only rules with a source-ip
+	// condition need it.
 	SourceIP netip.Addr
 }
 
@@ -185,41 +188,40 @@ func (r Request) String() string {
 
 // hostname is the host of the request without its port.
 func (r *Request) hostname() string {
-	if strings.IndexByte(r.Host, ':') < 0 {
-		return r.Host
-	}
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		return host
+	if strings.IndexByte(r.Host, ':') >= 0 {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			return host
+		}
 	}
 	return r.Host
 }
 
-// Decision is the answer to a request, and how it came about.
+// Decision is the answer to a request, with its reasons.
 type Decision struct {
 	Request  Request
 	Listener *Listener
-	// Rule is the one that decides: the first that matches, or the default rule.
+	// Rule decides: the first rule that matches, or the default rule.
 	Rule *Rule
-	// Misses are the rules that were tried before, in their order.
+	// Misses are the rules that were tried before, in order.
 	Misses []Miss
 }
 
 // Miss is a rule that does not match a request.
 type Miss struct {
 	Rule *Rule
-	// Reason says which condition is not met, and by what.
+	// Reason is the condition that is not met, and what the request has.
 	Reason string
 }
 
-// Route tells what happens to a request. It fails if there is no one listener on
-// the port, or if a rule asks for something that the request leaves open.
+// On returns the listeners on a port.
+func (t *Table) On(port int) []*Listener {
+	return slices.DeleteFunc(slices.Clone(t.Listeners), func(l *Listener) bool { return l.Port != port })
+}
+
+// Route tells what happens to a request. Route fails if the port does not have exactly one
+// listener, or if a rule depends on something that the request leaves open.
 func (t *Table) Route(r Request) (Decision, error) {
-	var on []*Listener
-	for _, listener := range t.Listeners {
-		if listener.Port == r.Port {
-			on = append(on, listener)
-		}
-	}
+	on := t.On(r.Port)
 	switch len(on) {
 	case 0:
 		return Decision{}, fmt.Errorf("no load balancer of the assembly listens on port %d", r.Port)
@@ -229,70 +231,69 @@ func (t *Table) Route(r Request) (Decision, error) {
 	return Decision{}, fmt.Errorf("several load balancers listen on port %d: %v and %v; ask one of the listeners", r.Port, on[0].Resource, on[1].Resource)
 }
 
-// Route tells what this listener does with a request, whatever its port. It
-// fails if a rule asks for something that the request leaves open.
+// Route tells what this listener does with a request, whatever its port. Route fails if a rule
+// depends on something that the request leaves open.
 func (l *Listener) Route(r Request) (Decision, error) {
-	decision := Decision{Request: r, Listener: l}
-	for _, rule := range l.Rules {
-		reason, err := rule.miss(&r)
-		if err != nil {
-			return Decision{}, fmt.Errorf("%v: %w", rule.Resource, err)
-		}
-		if reason == "" {
-			decision.Rule = rule
-			break
-		}
-		decision.Misses = append(decision.Misses, Miss{Rule: rule, Reason: reason})
+	rule, err := l.Match(&r)
+	if err != nil {
+		return Decision{}, err
+	}
+	decision := Decision{Request: r, Listener: l, Rule: rule}
+	for _, before := range l.Rules[:slices.Index(l.Rules, rule)] {
+		decision.Misses = append(decision.Misses, Miss{before, before.miss(&r)})
 	}
 	return decision, nil
 }
 
-// Match returns the rule that decides about a request, as Route does, and does
-// not say why the others do not: for a load balancer that asks at every request.
+// Match returns the rule that decides about a request, like Route, but without the reasons.
+// A load balancer asks Match at every request.
 func (l *Listener) Match(r *Request) (*Rule, error) {
-next:
 	for _, rule := range l.Rules {
-		var open error
-		for i := range rule.compiled {
-			met, err := rule.compiled[i].matches(r)
-			if !met && err == nil {
-				continue next
-			}
-			open = cmp.Or(open, err)
+		matches, err := rule.matches(r)
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", rule.Resource, err)
 		}
-		if open != nil {
-			return nil, fmt.Errorf("%v: %w", rule.Resource, open)
+		if matches {
+			return rule, nil
 		}
-		return rule, nil
 	}
 	return nil, fmt.Errorf("%v: no rule matches, not even a default rule", l.Resource)
 }
 
-// Matching lists the rules whose conditions a request meets, without the default
-// rule. One that asks for something that the request leaves open is not among them.
+// Matching lists the rules that match a request, without the default rule. Rules that depend on
+// something that the request leaves open are not in the list.
 func (l *Listener) Matching(r Request) []*Rule {
 	var rules []*Rule
 	for _, rule := range l.Rules {
-		if reason, err := rule.miss(&r); len(rule.Conditions) > 0 && reason == "" && err == nil {
+		if matches, err := rule.matches(&r); matches && err == nil && len(rule.Conditions) > 0 {
 			rules = append(rules, rule)
 		}
 	}
 	return rules
 }
 
-// miss returns why a request does not meet the rule's conditions, empty if it
-// meets them all. That a condition cannot be told does not matter when another
-// one is not met.
-func (rule *Rule) miss(r *Request) (string, error) {
+// matches tells whether a request meets all conditions of the rule. The error says what the
+// request leaves open. There is no error if another condition is not met.
+func (rule *Rule) matches(r *Request) (bool, error) {
 	var open error
 	for i := range rule.compiled {
-		reason, err := rule.compiled[i].miss(r)
-		if reason != "" {
-			return reason, nil
+		met, err := rule.compiled[i].matches(r)
+		if !met && err == nil {
+			return false, nil
 		}
 		open = cmp.Or(open, err)
 	}
-	return "", open
+	return open == nil, open
+}
+
+// miss says which condition of a rule that does not match is not met.
+func (rule *Rule) miss(r *Request) string {
+	for i := range rule.compiled {
+		if met, err := rule.compiled[i].matches(r); !met && err == nil {
+			return rule.compiled[i].miss(r)
+		}
+	}
+	return ""
 }
 
 // String is the action that is taken, see [model.Action.String].
