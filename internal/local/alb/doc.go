@@ -5,7 +5,7 @@
 //	balancer, err := alb.New(alb.Options{AccessLog: os.Stdout})
 //	err = balancer.Configure(table)
 //	go balancer.Serve("dev-Routing/Http", listener)
-//	err = balancer.Register("dev-Routing/Users", alb.Target{ID: "task-1", Address: "127.0.0.1:32768"})
+//	err = balancer.Register("dev-Routing/Users", "task-1", "127.0.0.1:32768")
 //	...
 //	<-balancer.Deregister("dev-Routing/Users", "task-1")
 //

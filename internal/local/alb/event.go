@@ -11,13 +11,13 @@ type Event struct {
 	// Group is the key of the target group, Target the id of the target.
 	Group, Target string
 	From, To      State
-	// Reason and Description are those of the new state, as the API of AWS names
-	// them. Empty for a healthy target.
+	// Reason and Description belong to the new state, in the words of AWS's API. Empty for a
+	// healthy target.
 	Reason, Description string
 }
 
-// events delivers events one after the other in the order they were added, to a
-// function that may call the balancer back.
+// events delivers events one after the other, in the order they were added. The receiver may call
+// the balancer.
 type events struct {
 	deliver func(Event)
 

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
@@ -54,7 +53,7 @@ type Exchange struct {
 	// or if the load balancer answers by a rule.
 	Err error
 
-	group    *model.TargetGroup
+	groupARN string
 	listener *listener
 	trace    string // of the connection
 }

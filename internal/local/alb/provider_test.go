@@ -46,14 +46,14 @@ func TestProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := p.Status().(Status).Listeners[0].URL
-	id := string(appendID(nil, "S/Lb"))
+	id := shortID("S/Lb")
 	for _, c := range []struct{ logicalID, attribute, want string }{
 		{"Lb", "DNSName", strings.TrimPrefix(url, "http://")},
 		{"Lb", "", "arn:aws:elasticloadbalancing:local:000000000000:loadbalancer/app/forum/" + id},
 		{"Lb", "LoadBalancerFullName", "app/forum/" + id},
 		{"Lb", "LoadBalancerName", "forum"},
 		{"A", "TargetGroupName", "a"},
-		{"A", "TargetGroupFullName", "targetgroup/a/" + string(appendID(nil, "S/A"))},
+		{"A", "TargetGroupFullName", "targetgroup/a/" + shortID("S/A")},
 	} {
 		if got, err := give(c.logicalID, c.attribute); err != nil || got != c.want {
 			t.Errorf("%s.%s is %v, %v, want %s", c.logicalID, c.attribute, got, err, c.want)
