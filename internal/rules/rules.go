@@ -1,6 +1,5 @@
-// Package rules answers where an Application Load Balancer sends a request,
-// from nothing but the listeners, rules and target groups of a synthesized
-// cloud assembly.
+// Package rules answers where an Application Load Balancer sends a request. It needs only the
+// listeners, rules and target groups of a synthesized cloud assembly.
 //
 //	table, err := rules.Build(model.Read(assembly))
 //	request, err := rules.ParseRequest("GET /api/users/1")
@@ -9,9 +8,9 @@
 //
 // The rules are evaluated as AWS documents them at
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html,
-// .../rule-condition-types.html and .../rule-action-types.html. Comments say where
-// the documentation leaves something open. [Build] refuses each condition, action and
-// setting that is not evaluated, by name and place: an answer is never a guess.
+// .../rule-condition-types.html and .../rule-action-types.html. Comments say where the documentation
+// leaves something open. An answer is never a guess: [Build] refuses each condition, action and
+// setting that is not evaluated, by name and place.
 package rules
 
 import (
@@ -131,8 +130,8 @@ type Request struct {
 	SourceIP netip.Addr
 }
 
-// ParseRequest reads a request from a short text, "METHOD URL". The method may
-// be left out and is GET then. The URL may be a path alone, which goes to port 80.
+// ParseRequest reads a request from a short text, "METHOD URL". The default of the method is GET. The
+// URL may be a path alone, for port 80.
 func ParseRequest(text string) (Request, error) {
 	r := Request{Port: 80, Method: http.MethodGet}
 	target := text
@@ -177,7 +176,7 @@ func ParseRequest(text string) (Request, error) {
 	return r, nil
 }
 
-// String is the method, and the URL as far as it is known.
+// String is the method and the known part of the URL.
 func (r Request) String() string {
 	text := r.Method + " " + r.Host + r.Path
 	if r.Query != "" {
@@ -196,21 +195,12 @@ func (r *Request) hostname() string {
 	return r.Host
 }
 
-// Decision is the answer to a request, with its reasons.
+// Decision is the answer to a request.
 type Decision struct {
 	Request  Request
 	Listener *Listener
 	// Rule decides: the first rule that matches, or the default rule.
 	Rule *Rule
-	// Misses are the rules that were tried before, in order.
-	Misses []Miss
-}
-
-// Miss is a rule that does not match a request.
-type Miss struct {
-	Rule *Rule
-	// Reason is the condition that is not met, and what the request has.
-	Reason string
 }
 
 // On returns the listeners on a port.
@@ -235,18 +225,10 @@ func (t *Table) Route(r Request) (Decision, error) {
 // depends on something that the request leaves open.
 func (l *Listener) Route(r Request) (Decision, error) {
 	rule, err := l.Match(&r)
-	if err != nil {
-		return Decision{}, err
-	}
-	decision := Decision{Request: r, Listener: l, Rule: rule}
-	for _, before := range l.Rules[:slices.Index(l.Rules, rule)] {
-		decision.Misses = append(decision.Misses, Miss{before, before.miss(&r)})
-	}
-	return decision, nil
+	return Decision{r, l, rule}, err
 }
 
-// Match returns the rule that decides about a request, like Route, but without the reasons.
-// A load balancer asks Match at every request.
+// Match returns the rule that decides about a request. A load balancer asks Match at every request.
 func (l *Listener) Match(r *Request) (*Rule, error) {
 	for _, rule := range l.Rules {
 		matches, err := rule.matches(r)
@@ -296,23 +278,23 @@ func (rule *Rule) miss(r *Request) string {
 	return ""
 }
 
-// String is the action that is taken, see [model.Action.String].
+// String is the action of the rule, see [model.Action.String].
 func (d Decision) String() string { return d.Rule.Action.String() }
 
-// Explain tells in lines of text how the decision came about: the request, each
-// rule that did not match and why, and the one that did.
+// Explain gives the reasons in lines of text: the request, the rules that did not match, and the
+// rule that did.
 func (d Decision) Explain() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s\n", d.Request, d.Listener)
-	for _, miss := range d.Misses {
-		fmt.Fprintf(&b, "  %-7s no: %s\n", miss.Rule.priority(), miss.Reason)
+	for _, rule := range d.Listener.Rules[:slices.Index(d.Listener.Rules, d.Rule)] {
+		fmt.Fprintf(&b, "  %-7s no: %s\n", rule.priority(), rule.miss(&d.Request))
 	}
 	fmt.Fprintf(&b, "  %-7s %s -> %s\n", d.Rule.priority(), d.Rule.conditions(), d)
 	return b.String()
 }
 
-// Location is the URL that a redirect sends this request to, empty for another
-// action. As with the load balancer, the port is always part of it.
+// Location is the URL that a redirect sends this request to; empty for another action. The URL
+// always has a port, as on AWS.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RedirectActionConfig.html
 func (d Decision) Location() string {
 	redirect := d.Rule.Action.Redirect
@@ -349,17 +331,4 @@ func (rule *Rule) conditions() string {
 		all = append(all, condition.String())
 	}
 	return strings.Join(all, " and ")
-}
-
-// String shows the whole table, to be read by eye: each listener, and below it
-// its rules in their order.
-func (t *Table) String() string {
-	var b strings.Builder
-	for _, listener := range t.Listeners {
-		fmt.Fprintf(&b, "%s (%s)\n", listener, listener.Resource)
-		for _, rule := range listener.Rules {
-			fmt.Fprintf(&b, "  %-7s %s -> %s\n", rule.priority(), rule.conditions(), rule.Action)
-		}
-	}
-	return b.String()
 }

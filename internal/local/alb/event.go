@@ -21,9 +21,8 @@ type Event struct {
 type events struct {
 	deliver func(Event)
 
-	mu      sync.Mutex
-	queue   []Event
-	running bool
+	mu   sync.Mutex
+	last chan struct{} // closed after the delivery of the last event; nil before the first event
 }
 
 func (e *events) add(event Event) {
@@ -32,24 +31,13 @@ func (e *events) add(event Event) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.queue = append(e.queue, event)
-	if !e.running {
-		e.running = true
-		go e.run()
-	}
-}
-
-func (e *events) run() {
-	for {
-		e.mu.Lock()
-		if len(e.queue) == 0 {
-			e.running = false
-			e.mu.Unlock()
-			return
+	before, delivered := e.last, make(chan struct{})
+	e.last = delivered
+	go func() {
+		defer close(delivered)
+		if before != nil {
+			<-before
 		}
-		event := e.queue[0]
-		e.queue = e.queue[1:]
-		e.mu.Unlock()
 		e.deliver(event)
-	}
+	}()
 }
