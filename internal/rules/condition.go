@@ -20,16 +20,17 @@ type condition struct {
 }
 
 // keyValue is a value of a query-string condition.
-type keyValue struct {
-	key, value pattern
-	anyKey     bool
-}
+type keyValue struct{ key, value pattern }
 
 // compileCondition compiles the values of a condition that has no problem.
 func compileCondition(m model.Condition) condition {
 	c := condition{Condition: m}
 	for _, q := range m.Query {
-		c.query = append(c.query, keyValue{compile(lower(q.Key), true), compile(lower(q.Value), true), q.AnyKey})
+		key := lower(q.Key)
+		if q.AnyKey {
+			key = "*"
+		}
+		c.query = append(c.query, keyValue{compile(key, true), compile(lower(q.Value), true)})
 	}
 	for _, value := range m.Values {
 		switch m.Field {
@@ -120,8 +121,7 @@ func (c *condition) matchesQuery(query string) bool {
 		key, value, _ := strings.Cut(pair, "=")
 		key, value = lower(decode(key)), lower(decode(value))
 		for i := range c.query {
-			want := &c.query[i]
-			if (want.anyKey || want.key.match(key)) && want.value.match(value) {
+			if c.query[i].key.match(key) && c.query[i].value.match(value) {
 				return true
 			}
 		}

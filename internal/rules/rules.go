@@ -8,9 +8,9 @@
 //
 // The rules are evaluated as AWS documents them at
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html,
-// .../rule-condition-types.html and .../rule-action-types.html. Comments say where the documentation
-// leaves something open. An answer is never a guess: [Build] refuses each condition, action and
-// setting that is not evaluated, by name and place.
+// .../rule-condition-types.html and .../rule-action-types.html. Comments say where the
+// documentation leaves something open. An answer is never a guess: [Build] refuses each condition,
+// action and setting that is not evaluated, by name and place.
 package rules
 
 import (
@@ -130,14 +130,14 @@ type Request struct {
 	SourceIP netip.Addr
 }
 
-// ParseRequest reads a request from a short text, "METHOD URL". The default of the method is GET. The
-// URL may be a path alone, for port 80.
+// ParseRequest reads a request from a short text, "METHOD URL". The default of the method is GET.
+// The URL may be a path alone, for port 80.
 func ParseRequest(text string) (Request, error) {
-	r := Request{Port: 80, Method: http.MethodGet}
-	target := text
-	if method, rest, ok := strings.Cut(text, " "); ok {
-		r.Method, target = method, rest
+	method, target, ok := strings.Cut(text, " ")
+	if !ok {
+		method, target = http.MethodGet, text
 	}
+	r := Request{Port: 80, Method: method}
 	invalid := func(reason string) (Request, error) {
 		return Request{}, fmt.Errorf("request %q: %s; expected something like \"GET /api/users\" or \"GET http://example.com/api/users\"", text, reason)
 	}
@@ -148,17 +148,14 @@ func ParseRequest(text string) (Request, error) {
 	target, _, _ = strings.Cut(target, "#")
 	if !strings.HasPrefix(target, "/") {
 		scheme, rest, ok := strings.Cut(target, "://")
-		switch {
-		case ok && strings.EqualFold(scheme, "http"):
-		case ok && strings.EqualFold(scheme, "https"):
-			r.Port = 443
-		default:
+		secure := strings.EqualFold(scheme, "https")
+		if !ok || !secure && !strings.EqualFold(scheme, "http") {
 			return invalid("the URL begins neither with / nor with http:// or https://")
 		}
-		end := strings.IndexAny(rest, "/?")
-		if end < 0 {
-			end = len(rest)
+		if secure {
+			r.Port = 443
 		}
+		end := strings.IndexAny(rest+"/", "/?")
 		r.Host, target = rest[:end], rest[end:]
 		if r.Host == "" || strings.Contains(r.Host, "@") {
 			return invalid("the URL has no plain host")
@@ -254,8 +251,8 @@ func (l *Listener) Matching(r Request) []*Rule {
 	return rules
 }
 
-// matches tells whether a request meets all conditions of the rule. The error says what the
-// request leaves open. There is no error if another condition is not met.
+// matches tells whether a request meets all conditions of the rule. The error says what the request
+// leaves open. There is no error if another condition is not met.
 func (rule *Rule) matches(r *Request) (bool, error) {
 	var open error
 	for i := range rule.compiled {

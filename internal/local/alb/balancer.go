@@ -125,9 +125,9 @@ func (b *Balancer) Configure(table *rules.Table) error {
 }
 
 // Serve takes the connections of a listener from a TCP socket. An earlier socket of the listener is
-// closed after the requests on its connections are answered. Serve returns the error of the
-// socket. It returns nil if the listener is no longer configured, if the listener has another
-// socket, or if the balancer is shut down.
+// closed after the requests on its connections are answered. Serve returns the error of the socket.
+// It returns nil if the listener is no longer configured, if the listener has another socket, or if
+// the balancer is shut down.
 func (b *Balancer) Serve(listener string, ln net.Listener) error {
 	f, err := b.open(listener, ln)
 	if err != nil {

@@ -81,8 +81,8 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// netHTTPError is in every answer of net/http to a request that it cannot read. No other answer
-// has just these headers in this order.
+// netHTTPError is in every answer of net/http to a request that it cannot read. No other answer has
+// just these headers in this order.
 var netHTTPError = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 
 // Write replaces the answers of net/http with those of the load balancer. Write cannot see answers

@@ -17,26 +17,26 @@ type Exchange struct {
 	Kind   string
 	Client netip.AddrPort
 
-	// Method, Host, URI and Proto are the request's, the URI as in the request line.
-	// Empty if the request could not be read.
+	// Method, Host, URI and Proto are the request's, the URI as in the request line. Empty if the
+	// request could not be read.
 	Method, Host, URI, Proto string
-	// Header is the request's. It may be used until the function that gets the exchange
-	// returns. Nil if the request could not be read.
+	// Header is the request's. It may be used until the function that gets the exchange returns.
+	// Nil if the request could not be read.
 	Header http.Header
 	TLS    *tls.ConnectionState
 
 	// Rule is nil if the request was turned down before any rule.
 	Rule *rules.Rule
-	// Group is the key of the target group that was chosen. Target and Address are the
-	// target's. Empty if there is none.
+	// Group is the key of the target group that was chosen. Target and Address are the target's.
+	// Empty if there is none.
 	Group, Target, Address string
 	// Redirect is the URL that the client was sent to.
 	Redirect string
 	// TraceID is the target's X-Amzn-Trace-Id.
 	TraceID string
 
-	// Status is the client's, 460 if the client did not wait for the answer.
-	// TargetStatus is the target's, 0 if the target did not answer.
+	// Status is the client's, 460 if the client did not wait for the answer. TargetStatus is the
+	// target's, 0 if the target did not answer.
 	Status, TargetStatus int
 	// Received and Sent are bytes from and to the client, headers included.
 	Received, Sent int64
@@ -49,8 +49,8 @@ type Exchange struct {
 	//   - End: all was over.
 	Start, Dispatched, Answered, Responded, End time.Time
 
-	// Err says why the client did not get the whole answer of the target. Nil if it did,
-	// or if the load balancer answers by a rule.
+	// Err says why the client did not get the whole answer of the target. Nil if it did, or if the
+	// load balancer answers by a rule.
 	Err error
 
 	groupARN string

@@ -98,7 +98,8 @@ func probe(ctx context.Context, address string, check model.HealthCheck) (reason
 	case err != nil:
 		return failedHealthChecks, ""
 	}
-	// The target must not see its answer refused, and an endless answer must not hold up the checks.
+	// The target must not see its answer refused, and an endless answer must not hold up the
+	// checks.
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
 	_ = response.Body.Close()
 	for _, codes := range check.Codes {

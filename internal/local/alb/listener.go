@@ -133,8 +133,8 @@ func newFront(b *Balancer, l *listener, ln net.Listener) *front {
 		},
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-listeners.html#listener-configuration
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 128},
-		// net/http would write of unfinished handshakes and the like. Operators can do nothing about
-		// them.
+		// net/http would write of unfinished handshakes and the like. Operators can do nothing
+		// about them.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	if f.secure {

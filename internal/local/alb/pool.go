@@ -24,9 +24,9 @@ const (
 
 // pool keeps the connections to one target.
 //
-// The pool replaces net/http's Transport for two reasons. The Transport sends a request again if its
-// connection turns out to be closed, and so hides what clients of a real load balancer would see.
-// And the Transport passes every request through two more goroutines.
+// The pool replaces net/http's Transport for two reasons. The Transport sends a request again if
+// its connection turns out to be closed, and so hides what clients of a real load balancer would
+// see. And the Transport passes every request through two more goroutines.
 type pool struct {
 	address string
 
@@ -135,8 +135,8 @@ func (p *pool) put(c *targetConn, idleTimeout time.Duration) {
 	}
 }
 
-// closeOld closes the connections that were idle for longer than the timeout, and comes back for the
-// other connections.
+// closeOld closes the connections that were idle for longer than the timeout, and comes back for
+// the other connections.
 func (p *pool) closeOld(idleTimeout time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -32,7 +32,8 @@ type Provider struct {
 type Ports struct {
 	// Local are local ports, by the port in the template; 0 is any free port. The first assembly
 	// must have these listeners. If several load balancers listen on one port, the first one by the
-	// name of its stack has the local port, and each further one the next port. Default: [LocalPort].
+	// name of its stack has the local port, and each further one the next port. Default:
+	// [LocalPort].
 	Local map[int]int
 	// Free gives all other listeners any free port.
 	Free bool
@@ -55,8 +56,8 @@ func (p Ports) local(port int) int {
 	return chosen
 }
 
-// NewProvider returns a provider that configures a balancer. Tell is called when a listener takes no
-// more connections.
+// NewProvider returns a provider that configures a balancer. Tell is called when a listener takes
+// no more connections.
 func NewProvider(balancer *Balancer, ports Ports, tell func(provider.Event)) *Provider {
 	p := &Provider{Balancer: balancer, ports: ports, tell: tell}
 	p.running.Store(configure(nil))
@@ -106,7 +107,7 @@ func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 		add(resources, m.Listeners)
 		add(resources, m.Rules)
 	}
-	return &plan{Provider: p, configuration: configure(resources), err: err, opened: map[string]net.Listener{}}
+	return &plan{Provider: p, configuration: configure(resources), err: err}
 }
 
 func add[T interface{ Key() string }](resources provider.Resources[any], some []T) {
@@ -121,8 +122,7 @@ type plan struct {
 	*configuration
 	err error // of reading
 
-	opening sync.Mutex
-	opened  map[string]net.Listener // for listeners without a socket, until their stack is updated
+	opened sync.Map // net.Listener, for listeners without a socket, until their stack is updated
 }
 
 // Check implements [provider.Plan]. It opens the sockets of listeners.
@@ -184,30 +184,26 @@ func (p *plan) listen() error {
 			errs = append(errs, fmt.Errorf("%s: port %d is not free: %w; choose another port with --port %d=PORT", key, port, err, listener.Port))
 			continue
 		}
-		p.opened[key] = ln
+		p.opened.Store(key, ln)
 	}
 	return errors.Join(errs...)
 }
 
 // Close closes the sockets whose stacks were not updated.
 func (p *plan) Close() error {
-	p.opening.Lock()
-	defer p.opening.Unlock()
 	var errs []error
-	for _, socket := range p.opened {
-		errs = append(errs, socket.Close())
-	}
-	clear(p.opened)
+	p.opened.Range(func(_, socket any) bool {
+		errs = append(errs, socket.(net.Listener).Close())
+		return true
+	})
+	p.opened.Clear()
 	return errors.Join(errs...)
 }
 
-// Update implements [provider.Plan]. It refuses a rule if another rule of the listener still has the
-// same priority.
+// Update implements [provider.Plan]. It refuses a rule if another rule of the listener still has
+// the same priority.
 func (p *plan) Update(_ context.Context, stack string) error {
 	next := p.resources.Of(stack)
-	if len(next) == 0 {
-		return nil // as of most stacks
-	}
 	err := p.reconfigure(func(now provider.Resources[any]) (provider.Resources[any], error) {
 		return now.Updated(stack, next), conflicts(now, next)
 	})
@@ -215,12 +211,8 @@ func (p *plan) Update(_ context.Context, stack string) error {
 		return err
 	}
 	for key := range next {
-		p.opening.Lock()
-		socket := p.opened[key]
-		delete(p.opened, key)
-		p.opening.Unlock()
-		if socket != nil {
-			if err := p.serve(key, socket); err != nil {
+		if socket, ok := p.opened.LoadAndDelete(key); ok {
+			if err := p.serve(key, socket.(net.Listener)); err != nil {
 				return err
 			}
 		}
@@ -231,21 +223,18 @@ func (p *plan) Update(_ context.Context, stack string) error {
 // Clean implements [provider.Plan].
 func (p *plan) Clean(_ context.Context, stack string) error {
 	return p.reconfigure(func(now provider.Resources[any]) (provider.Resources[any], error) {
-		cleaned := now.Cleaned(stack, p.resources)
-		if len(cleaned) == len(now) {
-			return nil, nil
-		}
-		return cleaned, nil
+		return now.Cleaned(stack, p.resources), nil
 	})
 }
 
-// reconfigure gives the balancer other resources; nil if nothing changes.
+// reconfigure gives the balancer other resources.
 func (p *Provider) reconfigure(change func(now provider.Resources[any]) (provider.Resources[any], error)) error {
 	// Otherwise another stack could put an older configuration after a newer one.
 	p.configuring.Lock()
 	defer p.configuring.Unlock()
-	resources, err := change(p.running.Load().resources)
-	if err != nil || resources == nil {
+	now := p.running.Load().resources
+	resources, err := change(now)
+	if err != nil || maps.Equal(resources, now) {
 		return err
 	}
 	next := configure(resources)
@@ -259,8 +248,8 @@ func (p *Provider) reconfigure(change func(now provider.Resources[any]) (provide
 	return nil
 }
 
-// conflicts refuses a rule if another rule of the listener has the same priority now. The other rule
-// may be about to go or to change: CloudFormation deletes last, and updates in no fixed order.
+// conflicts refuses a rule if another rule of the listener has the same priority now. The other
+// rule may be about to go or to change: CloudFormation deletes last, and updates in no fixed order.
 func conflicts(now, next provider.Resources[any]) error {
 	type place struct {
 		listener string

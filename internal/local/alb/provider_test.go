@@ -29,7 +29,8 @@ func TestProvider(t *testing.T) {
 	if err := next.Check(); err != nil {
 		t.Fatal(err)
 	}
-	address := next.opened["S/Listener"].Addr().String()
+	opened, _ := next.opened.Load("S/Listener")
+	address := opened.(net.Listener).Addr().String()
 	if _, err := give("Lb", "DNSName"); !errors.Is(err, provider.ErrNotYet) {
 		t.Errorf("before the update the address is %v, want it not to exist yet", err)
 	}

@@ -74,8 +74,6 @@ type target struct {
 	passed, failed int
 	// stopChecks ends the health checks, if there are any.
 	stopChecks context.CancelFunc
-	// cut ends what is in flight when the deregistration delay is over.
-	cut *time.Timer
 }
 
 // become changes the state of the target and tells about it. The group's mutex is held.
@@ -111,14 +109,11 @@ func (t *target) drain() {
 		t.finish()
 		return
 	}
-	t.cut = time.AfterFunc(t.group.config.DeregistrationDelay, t.pool.cut)
+	time.AfterFunc(t.group.config.DeregistrationDelay, t.pool.cut)
 }
 
 // finish ends draining. The group's mutex is held.
 func (t *target) finish() {
-	if t.cut != nil {
-		t.cut.Stop()
-	}
 	t.pool.cut()
 	if i := slices.Index(t.group.draining, t); i >= 0 {
 		t.group.draining = slices.Delete(t.group.draining, i, i+1)

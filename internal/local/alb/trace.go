@@ -16,8 +16,8 @@ const traceHeader = "X-Amzn-Trace-Id"
 const maxTracedHeader = 7 << 10
 
 // trace returns the trace header for the target. It is a new Root if the client sent nothing.
-// Otherwise it is a new Self, or a Root if none was sent, before what the client sent. An older Self
-// goes.
+// Otherwise it is a new Self, or a Root if none was sent, before what the client sent. An older
+// Self goes.
 func trace(sent string, now time.Time, headerSize int) string {
 	var b [16]byte
 	binary.BigEndian.PutUint32(b[:], uint32(now.Unix()))
