@@ -95,11 +95,8 @@ func (l *accessLine) request(x *Exchange) {
 	*l = append(append(*l, ':'), x.listener.port...)
 	l.escaped(cmp.Or(x.URI, "-"))
 	*l = append(append(append(*l, ' '), cmp.Or(x.Proto, "-")...), `" `...)
-	agent := ""
-	if agents := x.Header["User-Agent"]; len(agents) > 0 {
-		agent = agents[0][:min(len(agents[0]), maxUserAgent)]
-	}
-	l.quoted(agent)
+	agent := x.Header.Get("User-Agent")
+	l.quoted(agent[:min(len(agent), maxUserAgent)])
 }
 
 // tls writes the fields from ssl_cipher to chosen_cert_arn.

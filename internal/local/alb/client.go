@@ -89,7 +89,7 @@ var netHTTPError = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnec
 // under TLS.
 func (c *clientConn) Write(p []byte) (int, error) {
 	const start = "HTTP/1.1 "
-	if len(p) > len(start)+3 && (p[len(start)] == '4' || p[len(start)] == '5') && string(p[:len(start)]) == start && bytes.Contains(p, netHTTPError) {
+	if (bytes.HasPrefix(p, []byte(start+"4")) || bytes.HasPrefix(p, []byte(start+"5"))) && bytes.Contains(p, netHTTPError) {
 		if status, err := strconv.Atoi(string(p[len(start) : len(start)+3])); err == nil {
 			// The load balancer has no other status for large headers.
 			if status == http.StatusRequestHeaderFieldsTooLarge {

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"cutover/internal/model"
@@ -18,13 +17,11 @@ type group struct {
 	key    string
 	events *events
 	probe  prober // tests set their own
-	// stickiness is the one in config, to be read without the mutex.
-	stickiness atomic.Int64
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	// config and inUse change under the balancer's mutex and under mu. Either is enough to read.
 	config model.TargetGroup
 	// inUse says whether a listener refers to the group. Only targets of such groups are checked.
-	// The balancer's mutex guards inUse, too.
 	inUse bool
 	// targets are the registered targets, in the order of their registration.
 	targets []*target
@@ -46,7 +43,6 @@ func (g *group) configure(config model.TargetGroup, inUse bool) {
 		}
 	}
 	g.config, g.inUse = config, inUse
-	g.stickiness.Store(int64(config.Stickiness))
 	if restart {
 		for _, t := range g.targets {
 			g.check(t)

@@ -65,9 +65,10 @@ type forward struct {
 }
 
 type choice struct {
-	group  *group
-	arn    string
-	weight int
+	group      *group
+	arn        string
+	weight     int
+	stickiness time.Duration // of the group
 }
 
 // pick chooses among the target groups by their weights. With stickiness the group in the client's
@@ -211,7 +212,7 @@ func (b *Balancer) compile(route *rules.Listener) *listener {
 		for _, weighted := range rule.Action.Forward {
 			key := weighted.TargetGroup.Key()
 			arn := provider.ARN("elasticloadbalancing", groupName(weighted.TargetGroup.Name, key))
-			f.choices = append(f.choices, choice{b.groups[key], arn, weighted.Weight})
+			f.choices = append(f.choices, choice{b.groups[key], arn, weighted.Weight, b.groups[key].config.Stickiness})
 			f.total += weighted.Weight
 		}
 		l.forwards[rule] = f

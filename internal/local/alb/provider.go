@@ -32,28 +32,21 @@ type Provider struct {
 type Ports struct {
 	// Local are local ports, by the port in the template; 0 is any free port. The first assembly
 	// must have these listeners. If several load balancers listen on one port, the first one by the
-	// name of its stack has the local port, and each further one the next port. Default:
-	// [LocalPort].
+	// name of its stack has the local port, and each further one the next port. Defaults need no
+	// privileges: 8080 for 80, 8443 for 443. Ports from 1024 on stay.
 	Local map[int]int
 	// Free gives all other listeners any free port.
 	Free bool
 }
 
-// LocalPort is a port on this machine that needs no privileges: 8080 for 80, 8443 for 443. Ports
-// from 1024 on stay.
-func LocalPort(port int) int {
+func (p Ports) local(port int) int {
+	if chosen, ok := p.Local[port]; ok || p.Free {
+		return chosen
+	}
 	if port < 1024 {
 		return 8000 + port
 	}
 	return port
-}
-
-func (p Ports) local(port int) int {
-	chosen, ok := p.Local[port]
-	if !ok && !p.Free {
-		return LocalPort(port)
-	}
-	return chosen
 }
 
 // NewProvider returns a provider that configures a balancer. Tell is called when a listener takes

@@ -25,6 +25,8 @@ type proxy struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	x      Exchange
+	// The client stays so long with its target group and its target.
+	withGroup, withTarget time.Duration
 }
 
 var proxies = sync.Pool{New: func() any { return new(proxy) }}
@@ -78,16 +80,11 @@ func (p *proxy) serve() {
 	}
 	p.x.Rule = rule
 	var t *target
-	f := l.forwards[rule]
-	if f != nil {
+	if f := l.forwards[rule]; f != nil {
 		t = p.pick(f)
 	}
 	l.decided()
-	sent := ""
-	if values := r.Header[traceHeader]; len(values) > 0 {
-		sent = values[0]
-	}
-	p.x.TraceID = trace(sent, now, size)
+	p.x.TraceID = trace(r.Header.Get(traceHeader), now, size)
 	switch {
 	case rule.Action.FixedResponse != nil:
 		fixed := rule.Action.FixedResponse
@@ -101,7 +98,7 @@ func (p *proxy) serve() {
 		p.answer(http.StatusServiceUnavailable, errNoTarget)
 	default:
 		defer t.release()
-		p.exchange(t, f.stickiness)
+		p.exchange(t)
 	}
 }
 
@@ -148,13 +145,13 @@ var errNoTarget = errors.New("the target group has no registered target")
 func (p *proxy) pick(f *forward) *target {
 	seal := p.f.balancer.seal
 	sticky := ""
-	if f.stickiness > 0 {
+	if p.withGroup = f.stickiness; p.withGroup > 0 {
 		sticky = seal.open(p.r, groupCookie)
 	}
 	choice := f.pick(sticky)
 	p.x.groupARN, p.x.Group = choice.arn, choice.group.key
 	sticky = ""
-	if choice.group.stickiness.Load() > 0 {
+	if p.withTarget = choice.stickiness; p.withTarget > 0 {
 		key, id, _ := strings.Cut(seal.open(p.r, targetCookie), "\x00")
 		if key == choice.group.key {
 			sticky = id
@@ -168,7 +165,7 @@ func (p *proxy) pick(f *forward) *target {
 }
 
 // exchange sends the request to the target and the answer to the client.
-func (p *proxy) exchange(t *target, withGroup time.Duration) {
+func (p *proxy) exchange(t *target) {
 	r, idle := p.r, p.l.settings.IdleTimeout
 	c, err := t.pool.get(r.Context(), idle)
 	if err != nil {
@@ -209,7 +206,7 @@ func (p *proxy) exchange(t *target, withGroup time.Duration) {
 	switch {
 	case response.StatusCode != http.StatusSwitchingProtocols:
 		copyResponseHeader(p.w.Header(), response.Header)
-		p.setCookies(t, withGroup)
+		p.setCookies(t)
 		p.respond(c, response, up)
 		reusable = !response.Close && (up == nil || up.complete) && c.reader.Buffered() == 0
 	case protocol == "":
@@ -223,13 +220,13 @@ func (p *proxy) exchange(t *target, withGroup time.Duration) {
 }
 
 // setCookies adds the cookies for the stickiness of the rule and of the target group.
-func (p *proxy) setCookies(t *target, withGroup time.Duration) {
+func (p *proxy) setCookies(t *target) {
 	seal, header := p.f.balancer.seal, p.w.Header()
-	if withGroup > 0 {
-		seal.set(header, groupCookie, t.group.key, withGroup, p.f.secure)
+	if p.withGroup > 0 {
+		seal.set(header, groupCookie, t.group.key, p.withGroup, p.f.secure)
 	}
-	if withTarget := time.Duration(t.group.stickiness.Load()); withTarget > 0 {
-		seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, withTarget, p.f.secure)
+	if p.withTarget > 0 {
+		seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, p.withTarget, p.f.secure)
 	}
 }
 
