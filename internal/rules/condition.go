@@ -56,23 +56,14 @@ func (c *condition) matches(r *Request) (bool, error) {
 	case model.HostHeader:
 		return matchesOne(c.patterns, lower(r.hostname())), nil
 	case model.HTTPHeader:
-		for _, value := range r.Header.Values(c.Header) {
-			if matchesOne(c.patterns, lower(value)) {
-				return true, nil
-			}
-		}
+		return slices.ContainsFunc(r.Header.Values(c.Header), func(value string) bool { return matchesOne(c.patterns, lower(value)) }), nil
 	case model.QueryString:
 		return c.matchesQuery(r.Query), nil
 	case model.SourceIP:
 		if !r.SourceIP.IsValid() {
 			return false, errors.New("whether the rule matches depends on the address of the client, which the request does not have")
 		}
-		address := r.SourceIP.Unmap()
-		for _, prefix := range c.prefixes {
-			if prefix.Contains(address) {
-				return true, nil
-			}
-		}
+		return slices.ContainsFunc(c.prefixes, func(p netip.Prefix) bool { return p.Contains(r.SourceIP.Unmap()) }), nil
 	}
 	return false, nil
 }

@@ -46,8 +46,7 @@ func clientOf(conn net.Conn) *clientConn {
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()
 	}
-	c, _ := conn.(*clientConn)
-	return c
+	return conn.(*clientConn)
 }
 
 // state runs the idle timeout while the connection has no work. net/http calls a connection active

@@ -1,5 +1,5 @@
-// Package alb is an Application Load Balancer on the sockets of one machine. It does with a request
-// what AWS would do, as the templates say.
+// Package alb is an Application Load Balancer on the sockets of one machine. It treats requests as
+// the templates say, and as AWS would.
 //
 //	table, err := alb.Read(model.Read(assembly))
 //	balancer, err := alb.New(alb.Options{AccessLog: os.Stdout})
@@ -13,9 +13,8 @@
 // carries the rule out. A [Provider] configures a balancer for the local target, stack by stack.
 //
 // The balancer follows the documentation at
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/. If the
-// documentation leaves something open, a comment at the place says what was chosen. Two choices are
-// worth knowing:
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/. If the documentation leaves
+// something open, a comment says what was chosen. Two choices are worth knowing:
 //
 // The balancer never sends a request twice, whatever its method. AWS documents no retries. If a
 // target closes a connection while a request is under way, the client gets a 502, as on AWS

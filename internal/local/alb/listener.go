@@ -124,11 +124,7 @@ func newFront(b *Balancer, l *listener, ln net.Listener) *front {
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html#http-headers-quotas
 		MaxHeaderBytes:               2 * maxRequestHeader,
 		DisableGeneralOptionsHandler: true,
-		ConnState: func(conn net.Conn, state http.ConnState) {
-			if c := clientOf(conn); c != nil {
-				c.state(state)
-			}
-		},
+		ConnState:                    func(conn net.Conn, state http.ConnState) { clientOf(conn).state(state) },
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			return context.WithValue(ctx, clientKey{}, clientOf(conn))
 		},

@@ -67,15 +67,10 @@ func (p *pool) get(ctx context.Context, idleTimeout time.Duration) (*targetConn,
 			return p.connect(ctx)
 		}
 		c := p.idle[n-1]
-		if time.Since(c.idleSince) >= idleTimeout {
-			p.closeIdle(n)
-			p.mu.Unlock()
-			continue
-		}
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if c.alive() {
+		if time.Since(c.idleSince) < idleTimeout && c.alive() {
 			return c, nil
 		}
 		c.close()
@@ -96,7 +91,10 @@ func (p *pool) connect(ctx context.Context) (*targetConn, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	c.peek = c.peekOnce
+	c.peek = func(fd uintptr) bool {
+		_, c.peekErr = syscall.Read(int(fd), c.peeked[:])
+		return true
+	}
 	if encrypted {
 		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -226,11 +224,6 @@ func (c *targetConn) Read(p []byte) (int, error) {
 // race, targets keep idle connections longer than the load balancer.
 func (c *targetConn) alive() bool {
 	return c.reader.Buffered() == 0 && c.raw.Read(c.peek) == nil && c.peekErr == syscall.EAGAIN
-}
-
-func (c *targetConn) peekOnce(fd uintptr) bool {
-	_, c.peekErr = syscall.Read(int(fd), c.peeked[:])
-	return true
 }
 
 // CloseWrite ends what is sent to the target.

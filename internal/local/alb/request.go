@@ -30,14 +30,12 @@ func turnDown(r *http.Request, size, longest int) int {
 	case size > maxRequestHeader || longest > maxRequestHeaderLine:
 		return http.StatusBadRequest
 	}
-	if forwarded := r.Header["X-Forwarded-For"]; len(forwarded) > 0 {
-		addresses := len(forwarded)
-		for _, value := range forwarded {
-			addresses += strings.Count(value, ",")
-		}
-		if addresses > maxForwardedAddresses {
-			return statusTooManyForwarded
-		}
+	forwarded := 0
+	for _, value := range r.Header["X-Forwarded-For"] {
+		forwarded += 1 + strings.Count(value, ",")
+	}
+	if forwarded > maxForwardedAddresses {
+		return statusTooManyForwarded
 	}
 	return 0
 }
