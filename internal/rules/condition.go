@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -45,27 +44,25 @@ func compileCondition(m model.Condition) condition {
 	return c
 }
 
-// matches tells whether the request meets the condition. The error says what the request leaves
-// open.
-func (c *condition) matches(r *Request) (bool, error) {
+// matches tells whether the request meets the condition. That is not known if the request needs a
+// source address and has none.
+func (c *condition) matches(r *Request) (met, known bool) {
 	switch c.Field {
 	case model.PathPattern:
-		return matchesOne(c.patterns, r.Path), nil
+		met = matchesOne(c.patterns, r.Path)
 	case model.RequestMethod:
-		return slices.Contains(c.Values, r.Method), nil
+		met = slices.Contains(c.Values, r.Method)
 	case model.HostHeader:
-		return matchesOne(c.patterns, lower(r.hostname())), nil
+		met = matchesOne(c.patterns, lower(r.hostname()))
 	case model.HTTPHeader:
-		return slices.ContainsFunc(r.Header.Values(c.Header), func(value string) bool { return matchesOne(c.patterns, lower(value)) }), nil
+		met = slices.ContainsFunc(r.Header.Values(c.Header), func(value string) bool { return matchesOne(c.patterns, lower(value)) })
 	case model.QueryString:
-		return c.matchesQuery(r.Query), nil
+		met = c.matchesQuery(r.Query)
 	case model.SourceIP:
-		if !r.SourceIP.IsValid() {
-			return false, errors.New("whether the rule matches depends on the address of the client, which the request does not have")
-		}
-		return slices.ContainsFunc(c.prefixes, func(p netip.Prefix) bool { return p.Contains(r.SourceIP.Unmap()) }), nil
+		met = slices.ContainsFunc(c.prefixes, func(p netip.Prefix) bool { return p.Contains(r.SourceIP.Unmap()) })
+		return met, r.SourceIP.IsValid()
 	}
-	return false, nil
+	return met, true
 }
 
 // miss says why the request does not meet the condition.
@@ -94,7 +91,8 @@ func (c *condition) miss(r *Request) string {
 
 func matchesOne(patterns []pattern, text string) bool {
 	for i := range patterns {
-		if patterns[i].match(text) {
+		// Most texts do not have the prefix.
+		if p := &patterns[i]; strings.HasPrefix(text, p.prefix) && p.match(text) {
 			return true
 		}
 	}

@@ -228,11 +228,10 @@ func (l *Listener) Route(r Request) (Decision, error) {
 // Match returns the rule that decides about a request. A load balancer asks Match at every request.
 func (l *Listener) Match(r *Request) (*Rule, error) {
 	for _, rule := range l.Rules {
-		matches, err := rule.matches(r)
-		if err != nil {
-			return nil, fmt.Errorf("%v: %w", rule.Resource, err)
-		}
-		if matches {
+		switch met, known := rule.matches(r); {
+		case !known:
+			return nil, fmt.Errorf("%v: whether the rule matches depends on the address of the client, which the request does not have", rule.Resource)
+		case met:
 			return rule, nil
 		}
 	}
@@ -242,33 +241,30 @@ func (l *Listener) Match(r *Request) (*Rule, error) {
 // Matching lists the rules that match a request, without the default rule. Rules that depend on
 // something that the request leaves open are not in the list.
 func (l *Listener) Matching(r Request) []*Rule {
-	var rules []*Rule
-	for _, rule := range l.Rules {
-		if matches, err := rule.matches(&r); matches && err == nil && len(rule.Conditions) > 0 {
-			rules = append(rules, rule)
-		}
-	}
-	return rules
+	return slices.DeleteFunc(slices.Clone(l.Rules), func(rule *Rule) bool {
+		met, known := rule.matches(&r)
+		return !met || !known || len(rule.Conditions) == 0
+	})
 }
 
-// matches tells whether a request meets all conditions of the rule. The error says what the request
-// leaves open. There is no error if another condition is not met.
-func (rule *Rule) matches(r *Request) (bool, error) {
-	var open error
+// matches tells whether a request meets all conditions of the rule. That is not known if the
+// request has no source address, and meets the other conditions.
+func (rule *Rule) matches(r *Request) (met, known bool) {
+	known = true
 	for i := range rule.compiled {
-		met, err := rule.compiled[i].matches(r)
-		if !met && err == nil {
-			return false, nil
+		met, sure := rule.compiled[i].matches(r)
+		if !met && sure {
+			return false, true
 		}
-		open = cmp.Or(open, err)
+		known = known && sure
 	}
-	return open == nil, open
+	return true, known
 }
 
 // miss says which condition of a rule that does not match is not met.
 func (rule *Rule) miss(r *Request) string {
 	for i := range rule.compiled {
-		if met, err := rule.compiled[i].matches(r); !met && err == nil {
+		if met, known := rule.compiled[i].matches(r); !met && known {
 			return rule.compiled[i].miss(r)
 		}
 	}

@@ -151,8 +151,8 @@ func (p *plan) mistaken() error {
 
 // listen opens sockets for listeners without one, and for those with another port or protocol.
 func (p *plan) listen() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.Balancer.mu.Lock()
+	defer p.Balancer.mu.Unlock()
 	// The next port must not be one that another listener has or will have.
 	taken, own := map[int]bool{}, map[int]bool{}
 	for _, front := range p.fronts {

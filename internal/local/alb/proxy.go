@@ -25,7 +25,7 @@ type proxy struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	x      Exchange
-	// The client stays so long with its target group and its target.
+	// withGroup and withTarget are how long the client stays with its target group and its target.
 	withGroup, withTarget time.Duration
 }
 
