@@ -161,7 +161,7 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 	}
 	for _, group := range config.TargetGroups {
 		if group.Name == "users" {
-			err = balancer.Register(group.Key(), alb.Target{ID: "users", Address: target})
+			err = balancer.Register(group.Key(), "users", target)
 		}
 	}
 	if err != nil {

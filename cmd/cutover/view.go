@@ -160,7 +160,7 @@ func (v *view) services(s local.Status, room int) string {
 		names[group.Key] = group.Name
 		states[group.Key] = map[string]string{}
 		for _, target := range group.Targets {
-			states[group.Key][target.ID] = target.State
+			states[group.Key][target.ID] = string(target.State)
 		}
 	}
 	of := func(service ecs.ServiceStatus) (rows [][]string) {
@@ -339,7 +339,7 @@ func (v *view) route(r alb.Route) string {
 	why := strings.ReplaceAll(strings.TrimSpace(r.Explanation), "\n", "\n  ")
 	fmt.Fprintf(&b, "%s → %s\n  %s", r.Request, v.paint(color.Bold, r.Action), why)
 	for _, target := range r.Targets {
-		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(target.State))
+		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}
 	return b.String() + "\n"
 }

@@ -141,7 +141,7 @@ func (r *Runner) start(ctx context.Context) error {
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
-		Driver: driver, Balancer: targets{balancer}, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.serviceChanged, Logs: r.log,
+		Driver: driver, Balancer: balancer, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.serviceChanged, Logs: r.log,
 	}), r.options.Replaced)
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
@@ -210,8 +210,8 @@ func (r *Runner) serviceChanged(e ecs.Event) {
 // targetChanged passes the health of a target on to ECS.
 func (r *Runner) targetChanged(e alb.Event) {
 	r.traffic.noteHealth(e)
-	r.services.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
-	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.balancers.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
+	r.services.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To))
+	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.balancers.GroupName(e.Group), Task: e.Target, State: string(e.To), Message: e.Description})
 }
 
 // ServiceName is the name of the service of a target group, by the group's key, or else the group's
@@ -223,13 +223,6 @@ func (r *Runner) ServiceName(key string) string {
 // Fault does harm to the tasks of a service. See [ecs.Provider.Fault].
 func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
 	return r.services.Fault(ctx, kind, service)
-}
-
-// targets is the load balancer for ECS.
-type targets struct{ *alb.Balancer }
-
-func (t targets) Register(group, id, address string) error {
-	return t.Balancer.Register(group, alb.Target{ID: id, Address: address})
 }
 
 // Assembly is the assembly of the last deployment, complete or not; nil before the first one.
