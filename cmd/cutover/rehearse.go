@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,7 +72,7 @@ is synthesized with the phase gate off.`,
 	}
 	flags := cmd.Flags()
 	o.how.flags(cmd)
-	flags.StringSliceVar(&o.walk, "walk", rehearsal.DefaultPath(), "`PHASES` of the walk, in order")
+	flags.StringSliceVar(&o.walk, "walk", rehearsal.DefaultWalk(), "`PHASES` of the walk, in order")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "path" { // its name before "path" meant the path of a URL alone
 			name = "walk"
@@ -152,6 +151,13 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		fault.Lossless, fault.Once = kind.Lossless, kind.Once
 		faults = append(faults, fault)
 	}
+	rehearsed, err := rehearsal.New(rehearsal.Options{
+		Walk: o.walk, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
+	})
+	if err != nil {
+		return nil, "", err
+	}
 	// A rehearsal has a deployment of its own, because another one may be up.
 	own := &global{state: filepath.Join(g.state, "rehearsal")}
 	options, err := o.how.options(own)
@@ -159,7 +165,8 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		return nil, "", err
 	}
 	stage := &stage{}
-	options.Events, options.Exchanges = stage.event, stage.exchange
+	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
+	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
 	options.FreePorts = true // the other deployment may have the usual ports
 	if stage.runner, err = local.Start(ctx, options); err != nil {
 		return nil, "", err
@@ -172,12 +179,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
 		return nil, "", err
 	}
-
-	report, err = rehearsal.Run(ctx, stage, rehearsal.Options{
-		Path: o.walk, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
-		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
-	})
-	if err != nil {
+	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", err
 	}
 	page, err = report.Save(o.out)
@@ -202,7 +204,7 @@ func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string
 	}
 	// The gate would refuse a walk with gaps.
 	gate := []string{}
-	if !slices.Equal(o.walk, rehearsal.DefaultPath()) {
+	if !slices.Equal(o.walk, rehearsal.DefaultWalk()) {
 		gate = []string{"phaseGate=off"}
 	}
 	for _, phase := range o.walk {
@@ -218,12 +220,10 @@ func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string
 	return assemblies, nil
 }
 
-// stage is the local deployment, as the rehearsal package wants it.
+// stage is the local deployment of a rehearsal.
 type stage struct {
 	runner     *local.Runner
 	assemblies map[string]string // directory, by phase
-	observe    atomic.Pointer[func(rehearsal.Record)]
-	events     atomic.Pointer[func(rehearsal.Event)]
 }
 
 func (s *stage) URL(route string) string {
@@ -243,27 +243,12 @@ func (s *stage) Fault(ctx context.Context, kind, service string) (func(context.C
 	return s.runner.Fault(ctx, kind, service)
 }
 
-func (s *stage) Observe(f func(rehearsal.Record)) { store(&s.observe, f) }
-func (s *stage) Events(f func(rehearsal.Event))   { store(&s.events, f) }
-
-func store[T any](p *atomic.Pointer[func(T)], f func(T)) {
-	if f == nil {
-		p.Store(nil)
-		return
-	}
-	p.Store(&f)
-}
-
-// clientClosed is the status in a load balancer's log if the client closed the
-// connection before the answer.
+// clientClosed is the logged status of a request if the client closed the connection
+// before the answer.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-460-issues
 const clientClosed = 460
 
-func (s *stage) exchange(e alb.Exchange) {
-	observe := s.observe.Load()
-	if observe == nil {
-		return
-	}
+func (s *stage) record(e alb.Exchange) rehearsal.Record {
 	record := rehearsal.Record{TraceID: e.TraceID, Service: s.runner.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
 	if record.TraceID == "" && e.Header != nil {
 		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
@@ -279,21 +264,17 @@ func (s *stage) exchange(e alb.Exchange) {
 	case e.Group != "" && e.Target == "":
 		record.Reason = "no registered target in " + record.Service
 	}
-	(*observe)(record)
+	return record
 }
 
-func (s *stage) event(e local.Event) {
-	events := s.events.Load()
-	if events == nil {
-		return
-	}
+func event(e local.Event) rehearsal.Event {
 	event := rehearsal.Event{
 		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
-		// The timeline draws the other events without a mark.
+		// The timeline draws the other events as bars.
 		Mark: e.Kind == string(ecs.ScalingEvent) || e.Kind == string(ecs.DeploymentEvent) && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
 	}
 	if e.Kind == "target" {
 		event.Target, event.State = e.Task, e.State
 	}
-	(*events)(event)
+	return event
 }

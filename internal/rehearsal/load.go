@@ -24,11 +24,11 @@ const (
 	traceHeader = "X-Amzn-Trace-Id"
 	// vegeta numbers the requests that it sends.
 	seqHeader = "X-Vegeta-Seq"
-	// maxInFlight bounds connections, and so file descriptors. Requests that are
-	// due beyond that wait, and their latency says so.
+	// maxInFlight bounds connections, and so file descriptors. Further requests wait, and
+	// their latency says so.
 	maxInFlight = 4096
-	// idleTimeout is below the 60 s after which an Application Load Balancer
-	// closes an idle connection, so that no request meets it closing.
+	// idleTimeout is below the 60 s of an Application Load Balancer, so that no request
+	// meets a connection that is closing.
 	idleTimeout = 30 * time.Second
 )
 
@@ -70,7 +70,7 @@ func (a answer) difference(b answer) string {
 	return ""
 }
 
-// clip quotes what stands around a place in a text.
+// clip quotes a text around a place.
 func clip(body []byte, at int) string {
 	const before, after = 12, 60
 	from, to := max(0, at-before), min(len(body), at+after)
@@ -95,8 +95,8 @@ func newTransport() *http.Transport {
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// takeBaseline asks every route twice what it answers. It returns the services
-// that answered too, as far as the load balancer has said so.
+// takeBaseline requests every route twice. It returns the answers, and the services that
+// answered if the load balancer reports them.
 func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording) ([]answer, []string, error) {
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
@@ -124,7 +124,7 @@ func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording)
 		if err == nil {
 			var second answer
 			if second, err = get(urls[i]); err == nil && first.compare(second) != fine {
-				err = fmt.Errorf("%s answers differently each time, so that a change would not be noticed: leave this route out (%s)", route, first.difference(second))
+				err = fmt.Errorf("%s answers differently each time, so a change would not show: leave this route out (%s)", route, first.difference(second))
 			}
 		}
 		if err == nil && first.status >= 500 {
@@ -139,21 +139,17 @@ func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording)
 		}
 	}
 	if len(errs) > 0 {
-		return nil, nil, fmt.Errorf("what %s answers cannot be the measure for what comes after: %w", o.Path[0], errors.Join(errs...))
+		return nil, nil, fmt.Errorf("the answers of %s cannot be the baseline: %w", o.Walk[0], errors.Join(errs...))
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	return answers, slices.Sorted(maps.Keys(rec.baselines)), nil
 }
 
-// load sends requests until it is stopped.
-type load struct {
-	began      time.Time
-	quit, done chan struct{}
-}
-
-func startLoad(urls []string, o Options, baseline []answer, rec *recording) *load {
-	l := &load{quit: make(chan struct{}), done: make(chan struct{})}
+// startLoad sends requests until it is stopped. Stop waits for the answers under way,
+// and returns when the load ended.
+func startLoad(urls []string, o Options, baseline []answer, rec *recording) (began time.Time, stop func() time.Duration) {
+	quit, done := make(chan struct{}), make(chan struct{})
 	transport := &tracingTransport{newTransport(), rec}
 	attacker := vegeta.NewAttacker(
 		vegeta.Client(&http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: noRedirect}),
@@ -162,8 +158,8 @@ func startLoad(urls []string, o Options, baseline []answer, rec *recording) *loa
 	routes := map[string]uint16{}
 	mixed := make([]string, len(urls))
 	for i, url := range urls {
-		// Neighbours on the list go to the same service; mixed up, each service gets
-		// its requests as evenly as can be.
+		// Neighbours on the list go to the same service. Mixed, each service gets its
+		// requests evenly.
 		mixed[i*stride(len(urls))%len(urls)] = url
 		routes[url] = uint16(i)
 	}
@@ -172,16 +168,16 @@ func startLoad(urls []string, o Options, baseline []answer, rec *recording) *loa
 		t.Method, t.URL = http.MethodGet, mixed[(next.Add(1)-1)%uint64(len(mixed))]
 		return nil
 	}
-	began := make(chan time.Time, 1)
-	results := attacker.Attack(targeter, &pacer{rec: rec, started: began, quit: l.quit}, 0, "")
-	l.began = <-began
+	started := make(chan time.Time, 1)
+	results := attacker.Attack(targeter, &pacer{rec: rec, started: started, quit: quit}, 0, "")
+	began = <-started
 
 	go func() {
-		defer close(l.done)
+		defer close(done)
 		defer transport.CloseIdleConnections()
 		for res := range results {
 			seq := int(res.Seq)
-			sent := res.Timestamp.Sub(l.began)
+			sent := res.Timestamp.Sub(began)
 			due := rec.due(seq)
 			route := routes[res.URL]
 			got := answer{int(res.Code), res.Headers.Get("Content-Type"), res.Body}
@@ -200,11 +196,15 @@ func startLoad(urls []string, o Options, baseline []answer, rec *recording) *loa
 			})
 		}
 	}()
-	return l
+	return began, func() time.Duration {
+		close(quit)
+		end := time.Since(began)
+		<-done
+		return end
+	}
 }
 
-// stride is a step that visits n places in turn, each once, far from the one
-// before.
+// stride is a long step that visits each of n places once.
 func stride(n int) int {
 	gcd := func(a, b int) int {
 		for b != 0 {
@@ -219,18 +219,8 @@ func stride(n int) int {
 	return step
 }
 
-// stop ends the load and waits for what is under way. It returns when the load
-// ended.
-func (l *load) stop() time.Duration {
-	close(l.quit)
-	end := time.Since(l.began)
-	<-l.done
-	return end
-}
-
-// pacer waits until requests are due: at the recording's fixed moments, until it
-// is told to quit. It leaves nothing to wait for to vegeta, whose timers are
-// less exact.
+// pacer waits until requests are due, at the recording's fixed moments. It waits to the
+// end itself, because vegeta's timers are less exact.
 type pacer struct {
 	rec     *recording
 	started chan<- time.Time
@@ -264,8 +254,7 @@ func (p *pacer) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
 
 func (p *pacer) Rate(time.Duration) float64 { return float64(p.rec.rate) }
 
-// tracingTransport gives every request its trace id and sees what goes wrong
-// with it before it becomes a text.
+// tracingTransport gives every request its trace id, and classifies its error.
 type tracingTransport struct {
 	*http.Transport
 	rec *recording

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// nap waits for less than a millisecond. Go's own timers are late by up to one
-// on Linux when nothing else is going on, as their poller rounds up.
+// nap waits for about a millisecond. Go's own timers may be a millisecond late on an
+// idle Linux, because their poller rounds up.
 func nap(d time.Duration) {
 	t := syscall.NsecToTimespec(int64(d))
-	// Woken early by a signal, the request is a little early, which its latency shows.
+	// A signal may wake it early. The latency shows that.
 	_ = syscall.Nanosleep(&t, nil)
 }

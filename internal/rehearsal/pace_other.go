@@ -4,5 +4,5 @@ package rehearsal
 
 import "time"
 
-// nap waits for less than a millisecond.
+// nap waits for about a millisecond.
 func nap(d time.Duration) { time.Sleep(d) }

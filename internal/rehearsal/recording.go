@@ -22,9 +22,9 @@ const (
 	timedOut
 	incomplete
 	unsent
-	// With one that only a failure gives.
+	// With the answer of a failure.
 	serverError
-	// With one that is not the baseline's.
+	// With another answer than the baseline's.
 	otherStatus
 	otherType
 	otherBody
@@ -39,17 +39,15 @@ func (p problem) String() string  { return problemNames[p] }
 func (p problem) lost() bool      { return p >= refused && p <= serverError }
 func (p problem) different() bool { return p >= otherStatus }
 
-// sample is one request. There may be millions, so it is kept small (24 bytes);
-// when it was due follows from its place.
+// sample is one request. There may be millions, so a sample is small. Its place tells
+// when the request was due.
 type sample struct {
 	late         uint32 // µs from when it was due until it was sent
 	latency      uint32 // µs from when it was due until it was over
 	status       uint16 // 0 without an answer
 	targetStatus uint16
 	route        uint16
-	target       uint16 // of recording.targets
-	service      uint8  // of recording.services
-	reason       uint8  // of recording.reasons
+	handling     uint16 // of recording.handlings
 	problem      problem
 	flags        uint8
 }
@@ -66,7 +64,7 @@ const (
 const slab = 1 << 14
 
 // recording collects what is known about every request, from the client and
-// from the load balancer, in whatever order it arrives.
+// from the load balancer, in any order.
 type recording struct {
 	rate  int
 	nonce uint32 // tells this rehearsal's trace ids from others
@@ -75,15 +73,13 @@ type recording struct {
 	slabs     []*[slab]sample
 	n         int // requests sent
 	unsettled int // done, but not observed yet
-	services  names
-	targets   names
-	reasons   names
+	handlings handlings
 	baselines map[string]bool // services that answered a baseline request
 
 	details  map[int]string // of some requests with a problem, by their place
 	detailed map[detailKey]int
 	span     int
-	answered map[uint8]bool // services that answered in this span
+	answered map[string]bool // services that answered in this phase
 
 	lost, different int
 	recent          int    // answers since progress was asked for
@@ -100,46 +96,46 @@ type detailKey struct {
 
 func newRecording(rate int) *recording {
 	return &recording{
-		rate: rate, nonce: rand.Uint32(), asked: time.Now(),
-		services: names{limit: 255}, targets: names{limit: 65535}, reasons: names{limit: 255},
-		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[uint8]bool{},
+		rate: rate, nonce: rand.Uint32(), asked: time.Now(), handlings: handlings{limit: 1<<16 - 1},
+		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{},
 	}
 }
 
-// names numbers texts, from 1: 0 is the empty one. Beyond the limit all get its
-// number.
-type names struct {
+// handling is what the load balancer did with a request.
+type handling struct{ service, target, reason string }
+
+// handlings numbers what it is given. The empty handling is 0. The last number stands
+// for all handlings beyond the limit.
+type handlings struct {
 	limit   int
-	numbers map[string]int
-	texts   []string
+	numbers map[handling]int
+	list    []handling
 }
 
-func (n *names) number(text string) int {
-	if text == "" {
-		return 0
+func (h *handlings) number(one handling) int {
+	if h.list == nil {
+		h.numbers, h.list = map[handling]int{{}: 0}, []handling{{}}
 	}
-	if i, ok := n.numbers[text]; ok {
+	if i, ok := h.numbers[one]; ok {
 		return i
 	}
-	if n.numbers == nil {
-		n.numbers, n.texts = map[string]int{}, []string{""}
+	if len(h.list) > h.limit {
+		return h.limit
 	}
-	if len(n.texts) == n.limit {
-		text = "others"
+	if len(h.list) == h.limit {
+		one = handling{"others", "others", "others"}
 	}
-	if len(n.texts) > n.limit {
-		return n.limit
-	}
-	n.numbers[text] = len(n.texts)
-	n.texts = append(n.texts, text)
-	return len(n.texts) - 1
+	h.numbers[one] = len(h.list)
+	h.list = append(h.list, one)
+	return len(h.list) - 1
 }
 
-func (n *names) text(number int) string {
-	if number == 0 {
-		return ""
+// handling is what is known of a request's way.
+func (r *recording) handling(s *sample) handling {
+	if s.handling == 0 {
+		return handling{}
 	}
-	return n.texts[number]
+	return r.handlings.list[s.handling]
 }
 
 // due is when a request is to be sent, since the load began.
@@ -148,11 +144,11 @@ func (r *recording) due(seq int) time.Duration {
 	return time.Duration(seconds)*time.Second + time.Duration(rest)*time.Second/time.Duration(r.rate)
 }
 
-// The trace header is Root=1-TIME-ID with 8 and 24 hexadecimal digits. The ID is
-// made of the nonce and the request's place; baseline requests count from the
-// other end.
+// baselineBit marks the places of baseline requests.
 const baselineBit = 1 << 63
 
+// traceID has the form Root=1-TIME-ID, with 8 and 24 hexadecimal digits. The ID holds
+// the nonce and the request's place.
 func (r *recording) traceID(seq uint64) string {
 	return fmt.Sprintf("Root=1-%08x-%08x%016x", uint32(time.Now().Unix()), r.nonce, seq)
 }
@@ -194,8 +190,8 @@ func (r *recording) fail(seq int, p problem, again bool) {
 	}
 }
 
-// finish notes what the client got. The problem is the one that its transport
-// did not see; detail is called if it is worth keeping.
+// finish notes what the client got. The problem counts if the transport saw none. A
+// detail is asked for if it is worth keeping.
 func (r *recording) finish(seq int, route, status uint16, late, latency time.Duration, p problem, detail func() string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -203,7 +199,7 @@ func (r *recording) finish(seq int, route, status uint16, late, latency time.Dur
 	s.route, s.status = route, status
 	s.late, s.latency = micros(late), micros(latency)
 	switch {
-	case p == timedOut: // which a transport may take for something else
+	case p == timedOut: // a transport may take it for something else
 		s.problem = p
 	case s.problem != fine:
 	case s.flags&isResent != 0:
@@ -258,12 +254,10 @@ func (r *recording) observe(record Record) {
 		r.unsettled--
 	}
 	s.flags |= isObserved
-	s.service = uint8(r.services.number(record.Service))
-	s.target = uint16(r.targets.number(record.Target))
-	s.reason = uint8(r.reasons.number(record.Reason))
+	s.handling = uint16(r.handlings.number(handling{record.Service, record.Target, record.Reason}))
 	s.targetStatus = uint16(record.TargetStatus)
 	if record.TargetStatus != 0 {
-		r.answered[s.service] = true
+		r.answered[record.Service] = true
 	}
 }
 
@@ -273,20 +267,23 @@ func (r *recording) sent() int {
 	return r.n
 }
 
-func (r *recording) enterSpan(samePhase bool) {
+func (r *recording) enterSpan() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.span++
-	if !samePhase {
-		clear(r.answered)
-	}
+}
+
+func (r *recording) enterPhase() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.answered)
 }
 
 // answering says whether a service answered a request in this phase.
 func (r *recording) answering(service string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.answered[uint8(r.services.number(service))]
+	return r.answered[service]
 }
 
 func (r *recording) progress() Progress {
@@ -300,12 +297,12 @@ func (r *recording) progress() Progress {
 	return p
 }
 
-// settle waits for the load balancer's records, which it may give after the
-// answer, unless it gives none.
+// settle waits for the load balancer's records. They may follow the answers, and
+// there may be none.
 func (r *recording) settle(longest time.Duration) {
 	for end := time.Now().Add(longest); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		r.mu.Lock()
-		n, any := r.unsettled, len(r.services.texts) > 0
+		n, any := r.unsettled, r.handlings.list != nil
 		r.mu.Unlock()
 		if n == 0 || !any {
 			return
