@@ -39,7 +39,7 @@ func (t *tally) add(s *sample, by string, excused bool) {
 	} else {
 		t.ByStatus[strconv.Itoa(int(s.status))]++
 		t.latencies = append(t.latencies, s.latency)
-		if s.flags&isObserved == 0 {
+		if s.handling == nil {
 			t.Unobserved++
 		}
 	}
@@ -73,12 +73,11 @@ func summarize(us []uint32) Latency {
 
 // lossKey groups what goes into one [Loss].
 type lossKey struct {
-	span                 int
-	problem              problem
-	status, targetStatus uint16
-	service, reason      string
-	observed, hasTarget  bool
-	excused              bool
+	span               int
+	problem            problem
+	status             uint16
+	service, why       string
+	hasTarget, excused bool
 }
 
 // analysis is the report in the making.
@@ -115,7 +114,7 @@ func analyse(r *Rehearsal) *Report {
 		answered: map[string]bool{}, routed: make([]string, len(r.Routes)), losses: map[lossKey]*Loss{},
 	}
 	for i, s := range r.spans {
-		if i == 0 || s.kind == deploying {
+		if r.beginsPhase(i) {
 			a.byPhase = append(a.byPhase, newTally())
 		}
 		a.phases = append(a.phases, len(a.byPhase)-1)
@@ -141,7 +140,7 @@ func analyse(r *Rehearsal) *Report {
 // request counts a request that was sent in a span.
 func (a *analysis) request(seq, span int, sent time.Duration) {
 	s := a.rec.at(seq)
-	service := a.rec.handling(s).service
+	service := s.way().service
 	if s.targetStatus != 0 {
 		a.answered[service] = true
 		w, known := a.traffic[span][service]
@@ -163,7 +162,7 @@ func (a *analysis) request(seq, span int, sent time.Duration) {
 	if a.spans[span].kind != deploying {
 		tallies = append(tallies, a.byPhase[a.phases[span]])
 	}
-	by := a.rec.answerer(s)
+	by := s.answerer()
 	for _, t := range tallies {
 		t.add(s, by, excused)
 	}
@@ -178,8 +177,8 @@ func (a *analysis) request(seq, span int, sent time.Duration) {
 func (a *analysis) excuse(s *sample, sent, over time.Duration) (excused bool) {
 	// The load balancer may not report a request that the client gave up. The request is
 	// taken to have gone where its route went before.
-	service := a.rec.handling(s).service
-	if s.flags&isObserved == 0 {
+	service := s.way().service
+	if s.handling == nil {
 		service = a.routed[s.route]
 	}
 	failed := s.problem != fine
@@ -204,19 +203,19 @@ func (a *analysis) excuse(s *sample, sent, over time.Duration) (excused bool) {
 // loss adds a request that failed to those that failed alike.
 func (a *analysis) loss(seq, span int, sent time.Duration, excused bool) {
 	s := a.rec.at(seq)
-	way := a.rec.handling(s)
+	way := s.way()
 	kind := s.problem.String()
 	if s.status != 0 && s.problem.lost() {
 		a.errors[span][strconv.Itoa(int(s.status))]++
 	} else {
 		a.errors[span][kind]++
 	}
-	key := lossKey{span, s.problem, s.status, s.targetStatus, way.service, way.reason, s.flags&isObserved != 0, way.target != "", excused}
+	key := lossKey{span, s.problem, s.status, way.service, s.why(), way.target != "", excused}
 	loss := a.losses[key]
 	if loss == nil {
 		loss = &Loss{
 			Kind: kind, Stage: a.spans[span].name(), Status: int(s.status), Excused: excused,
-			Service: way.service, Target: way.target, Why: a.rec.why(s), First: seconds(sent),
+			Service: way.service, Target: way.target, Why: key.why, First: seconds(sent),
 		}
 		a.losses[key] = loss
 		a.order = append(a.order, loss)
@@ -262,7 +261,7 @@ func (a *analysis) report() *Report {
 		if s.kind == deploying {
 			continue
 		}
-		if i == 0 || a.spans[i-1].kind == deploying {
+		if a.beginsPhase(i) {
 			r.Phases = append(r.Phases, Phase{Name: s.phase, Begin: seconds(s.begin), Totals: a.byPhase[a.phases[i]].totals()})
 		}
 		r.Phases[len(r.Phases)-1].End = seconds(s.end)
@@ -335,21 +334,21 @@ func (l *Loss) sample(s Sample) {
 }
 
 // answerer names who answered a request.
-func (r *recording) answerer(s *sample) string {
+func (s *sample) answerer() string {
 	switch {
 	case s.status == 0:
 		return byNobody
-	case s.flags&isObserved == 0:
+	case s.handling == nil:
 		return byUnknown
 	case s.targetStatus == 0:
 		return byBalancer
 	}
-	return r.handling(s).service
+	return s.way().service
 }
 
 // why says in a sentence why a request was lost, or which service answered.
-func (r *recording) why(s *sample) string {
-	way := r.handling(s)
+func (s *sample) why() string {
+	way := s.way()
 	because := ""
 	if way.reason != "" {
 		because = ": " + way.reason
@@ -361,7 +360,7 @@ func (r *recording) why(s *sample) string {
 		return "the request could not be sent"
 	case s.problem == resent:
 		return "the connection broke while it waited for the answer; another attempt was answered"
-	case s.flags&isObserved == 0:
+	case s.handling == nil:
 		return "the load balancer has not reported this request"
 	case s.targetStatus != 0 && s.status == s.targetStatus:
 		return way.service + " answered this" + because

@@ -60,7 +60,7 @@ func (r *Rehearsal) play(what func(seq int) sent) {
 		}
 		record := Record{TraceID: r.rec.traceID(uint64(seq)), Service: s.service, Target: s.target, Status: status, TargetStatus: s.status, Reason: s.reason}
 		finish := func() {
-			r.rec.finish(seq, uint16(seq%2), uint16(status), s.late, s.latency, s.problem, func() string { return fmt.Sprint("detail of ", seq) })
+			r.rec.finish(seq, uint16(seq%2), uint16(status), s.late, s.latency, s.problem, fmt.Sprint("detail of ", seq))
 		}
 		// Either may come first.
 		if seq%3 == 0 {
@@ -103,8 +103,8 @@ func TestAnalysis(t *testing.T) {
 	if !slices.Equal(r.Services, []string{"old", "a", "b"}) {
 		t.Errorf("services %q", r.Services)
 	}
-	if len(r.Steps) != 2 || len(r.Phases) != 2 || run.rec.unsettled != 0 {
-		t.Fatalf("steps %+v, phases %+v, %d unsettled", r.Steps, r.Phases, run.rec.unsettled)
+	if len(r.Steps) != 2 || len(r.Phases) != 2 || run.rec.unsettled() {
+		t.Fatalf("steps %+v, phases %+v, unsettled: %v", r.Steps, r.Phases, run.rec.unsettled())
 	}
 	deploy, fault := r.Steps[0], r.Steps[1]
 	if deploy.Name != "one → two" || deploy.Kind != "deploy" || deploy.Begin != 2 || deploy.End != 4 || deploy.Requests != 20 ||
@@ -228,11 +228,11 @@ func TestRecordsOfOthersAreIgnored(t *testing.T) {
 	for _, id := range []string{"", "Root=1-", "Root=1-67891233-abcdef012345678912345678", other.traceID(0), rec.traceID(1), strings.Replace(rec.traceID(0), "Root=1-", "Root=1-zz", 1)} {
 		rec.observe(Record{TraceID: id, Service: "users", TargetStatus: 200})
 	}
-	if s := rec.at(0); s.flags != 0 {
+	if s := rec.at(0); s.handling != nil {
 		t.Errorf("the request was marked: %+v", s)
 	}
 	rec.observe(Record{TraceID: "Self=1-67891233-12456789abcdef012345678;" + rec.traceID(0) + ";CalledFrom=app", Service: "users", TargetStatus: 200})
-	if s := rec.at(0); s.flags != isObserved || rec.handling(s).service != "users" {
+	if s := rec.at(0); s.way().service != "users" {
 		t.Errorf("the request was not marked: %+v", s)
 	}
 }
@@ -240,13 +240,19 @@ func TestRecordsOfOthersAreIgnored(t *testing.T) {
 // A deployment that names everything differently each time must not take the
 // memory of the rehearsal, nor mix up what it has seen.
 func TestNamesAreBounded(t *testing.T) {
-	h := handlings{limit: 3}
-	var got []int
-	for _, service := range []string{"", "a", "b", "c", "d", "a", "c"} {
-		got = append(got, h.number(handling{service: service}))
+	rec := newRecording(10)
+	for i := range maxHandlings {
+		if got := rec.handled(handling{target: fmt.Sprint(i)}).target; got != fmt.Sprint(i) {
+			t.Fatalf("target %d is recorded as %q", i, got)
+		}
 	}
-	if want := []int{0, 1, 2, 3, 3, 1, 3}; !slices.Equal(got, want) || h.list[3].service != "others" || h.list[2].service != "b" || h.list[0].service != "" {
-		t.Errorf("numbers %v of %q, want %v", got, h.list, want)
+	for name, want := range map[string]string{"0": "0", "7": "7", "one more": "others", "another": "others"} {
+		if got := rec.handled(handling{target: name}).target; got != want {
+			t.Errorf("target %q is recorded as %q, want %q", name, got, want)
+		}
+	}
+	if len(rec.handlings) != maxHandlings {
+		t.Errorf("%d handlings are kept", len(rec.handlings))
 	}
 }
 

@@ -1,7 +1,6 @@
 package rehearsal
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"image/color"
@@ -132,17 +131,15 @@ func (r *Report) WriteChart(w io.Writer) error {
 }
 
 // svg draws the timeline for the page, which has a heading of its own.
-func (r *Report) svg(p palette) (svg string, height float64, err error) {
+func (r *Report) svg(p palette) (svg string, height float64) {
 	height = r.draw(&recorder.Canvas{}, 0, p, false)
 	canvas := vgsvg.NewWith(vgsvg.UseWH(chartWidth, vg.Length(height)))
 	r.draw(canvas, height, p, false)
-	var b bytes.Buffer
-	if _, err := canvas.WriteTo(&b); err != nil {
-		return "", 0, err
-	}
+	var b strings.Builder
+	_, _ = canvas.WriteTo(&b) // a builder takes everything
 	// A page has no XML declaration inside.
 	_, rest, _ := strings.Cut(b.String(), "<svg ")
-	return "<svg " + rest, height, nil
+	return "<svg " + rest, height
 }
 
 func (c *chart) heading() {

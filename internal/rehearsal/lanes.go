@@ -89,8 +89,7 @@ func (c *chart) targets() {
 	if len(lanes)+len(rest) == 0 {
 		return
 	}
-	c.title("Targets", nil)
-	x := c.left + textWidth("Targets", 13, true) + 22
+	x := c.title("Targets", nil)
 	for _, state := range []string{"initial", "healthy", "draining", "unhealthy"} {
 		c.bar(state, c.services[0], x, x+22, c.y-12)
 		c.text(x+27, c.y-12, state, style(13, false, c.muted, draw.XLeft))

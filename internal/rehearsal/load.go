@@ -39,35 +39,25 @@ type answer struct {
 	body        []byte
 }
 
-func (a answer) compare(b answer) problem {
+// compare says what is wrong with another answer, and how it differs.
+func (a answer) compare(b answer) (p problem, difference string) {
 	switch {
-	case a.status != b.status && b.status >= 500:
-		return serverError
 	case a.status != b.status:
-		return otherStatus
+		p = otherStatus
+		if b.status >= 500 {
+			p = serverError
+		}
+		return p, fmt.Sprintf("status %d, not %d: %s", b.status, a.status, clip(b.body, 0))
 	case a.contentType != b.contentType:
-		return otherType
+		return otherType, fmt.Sprintf("content type %q, not %q", b.contentType, a.contentType)
 	case !bytes.Equal(a.body, b.body):
-		return otherBody
-	}
-	return fine
-}
-
-// difference says how an answer differs from this one.
-func (a answer) difference(b answer) string {
-	switch a.compare(b) {
-	case serverError, otherStatus:
-		return fmt.Sprintf("status %d, not %d: %s", b.status, a.status, clip(b.body, 0))
-	case otherType:
-		return fmt.Sprintf("content type %q, not %q", b.contentType, a.contentType)
-	case otherBody:
 		i := 0
 		for i < len(a.body) && i < len(b.body) && a.body[i] == b.body[i] {
 			i++
 		}
-		return fmt.Sprintf("differs at byte %d: %s, not %s", i, clip(b.body, i), clip(a.body, i))
+		return otherBody, fmt.Sprintf("differs at byte %d: %s, not %s", i, clip(b.body, i), clip(a.body, i))
 	}
-	return ""
+	return fine, ""
 }
 
 // clip quotes a text around a place.
@@ -117,23 +107,31 @@ func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording)
 		body, err := io.ReadAll(resp.Body)
 		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, err
 	}
+	measure := func(route, url string) (answer, error) {
+		first, err := get(url)
+		if err != nil {
+			return first, err
+		}
+		second, err := get(url)
+		if err != nil {
+			return first, err
+		}
+		if p, difference := first.compare(second); p != fine {
+			return first, fmt.Errorf("%s answers differently each time, so a change would not show: leave this route out (%s)", route, difference)
+		}
+		if first.status >= 500 {
+			return first, fmt.Errorf("%s answers with status %d: %s", route, first.status, clip(first.body, 0))
+		}
+		return first, nil
+	}
 	var answers []answer
 	var errs []error
 	for i, route := range o.Routes {
-		first, err := get(urls[i])
-		if err == nil {
-			var second answer
-			if second, err = get(urls[i]); err == nil && first.compare(second) != fine {
-				err = fmt.Errorf("%s answers differently each time, so a change would not show: leave this route out (%s)", route, first.difference(second))
-			}
-		}
-		if err == nil && first.status >= 500 {
-			err = fmt.Errorf("%s answers with status %d: %s", route, first.status, clip(first.body, 0))
-		}
+		answer, err := measure(route, urls[i])
+		answers = append(answers, answer)
 		if err != nil {
 			errs = append(errs, err)
 		}
-		answers = append(answers, first)
 		if len(errs) == 3 || ctx.Err() != nil {
 			break
 		}
@@ -180,20 +178,14 @@ func startLoad(urls []string, o Options, baseline []answer, rec *recording) (beg
 			sent := res.Timestamp.Sub(began)
 			due := rec.due(seq)
 			route := routes[res.URL]
-			got := answer{int(res.Code), res.Headers.Get("Content-Type"), res.Body}
-			p := incomplete // unless the transport knows better
-			switch {
-			case res.Code != 0:
-				p = baseline[route].compare(got)
-			case strings.Contains(res.Error, context.DeadlineExceeded.Error()), strings.Contains(res.Error, "Client.Timeout"):
-				p = timedOut
-			}
-			rec.finish(seq, route, res.Code, sent-due, sent-due+res.Latency, p, func() string {
-				if res.Code == 0 {
-					return strings.TrimPrefix(res.Error, fmt.Sprintf("Get %q: ", res.URL))
+			p, detail := baseline[route].compare(answer{int(res.Code), res.Headers.Get("Content-Type"), res.Body})
+			if res.Code == 0 {
+				p, detail = incomplete, strings.TrimPrefix(res.Error, fmt.Sprintf("Get %q: ", res.URL))
+				if strings.Contains(res.Error, context.DeadlineExceeded.Error()) || strings.Contains(res.Error, "Client.Timeout") {
+					p = timedOut
 				}
-				return baseline[route].difference(got)
-			})
+			}
+			rec.finish(seq, route, res.Code, sent-due, sent-due+res.Latency, p, detail)
 		}
 	}()
 	return began, func() time.Duration {
@@ -273,9 +265,11 @@ func (t *tracingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	req.Header.Del(seqHeader)
 	req.Header.Set(traceHeader, t.rec.traceID(uint64(seq)))
 	resp, err := t.Transport.RoundTrip(req)
-	if again := connections.Load() > 1; err != nil || again {
-		t.rec.fail(seq, classify(req.Context(), err), again)
+	p := classify(req.Context(), err)
+	if p == fine && connections.Load() > 1 {
+		p = resent
 	}
+	t.rec.fail(seq, p)
 	return resp, err
 }
 

@@ -31,14 +31,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 
 // WritePage writes the report for people: one HTML page that needs nothing else.
 func (r *Report) WritePage(w io.Writer) error {
-	lightSVG, height, err := r.svg(light)
-	if err != nil {
-		return fmt.Errorf("drawing the timeline: %w", err)
-	}
-	darkSVG, _, err := r.svg(dark)
-	if err != nil {
-		return fmt.Errorf("drawing the timeline: %w", err)
-	}
+	lightSVG, height := r.svg(light)
+	darkSVG, _ := r.svg(dark)
 	return page.Execute(w, struct {
 		*Report
 		Light, Dark                template.HTML // vgsvg escapes the texts

@@ -70,11 +70,12 @@ func (c *chart) byStatus() []series {
 	return all
 }
 
-// title writes a panel's title, and the legend beside it.
-func (c *chart) title(title string, legend []series) {
+// title writes a panel's title, and the legend beside it. It returns the place behind
+// them.
+func (c *chart) title(title string, legend []series) (x float64) {
 	c.y += 18
 	c.text(c.left, c.y, title, style(13, true, c.ink, draw.XLeft))
-	x := c.left + textWidth(title, 13, true) + 22
+	x = c.left + textWidth(title, 13, true) + 22
 	for _, s := range legend {
 		width := 16 + textWidth(s.name, 13, false)
 		if x+width > plotRight {
@@ -85,6 +86,7 @@ func (c *chart) title(title string, legend []series) {
 		x += width + 18
 	}
 	c.y += 12
+	return x
 }
 
 // tick draws a line of the grid with its value.
@@ -173,11 +175,10 @@ func (c *chart) band(edges []Seconds, lower, upper []float64, y func(float64) fl
 func (c *chart) losses() {
 	failed := c.each(func(s Slice) float64 { return float64(s.Lost + s.Different) })
 	excused := c.each(func(s Slice) float64 { return float64(s.Excused) })
-	const title = "Lost or answered differently"
-	c.title(title, nil)
+	behind := c.title("Lost or answered differently", nil)
 	most := slices.Max(append(failed, 0))
 	if most == 0 {
-		c.text(c.left+textWidth(title, 13, true)+22, c.y-12, "none", style(13, false, c.good, draw.XLeft))
+		c.text(behind, c.y-12, "none", style(13, false, c.good, draw.XLeft))
 		c.y += 4
 		return
 	}

@@ -42,26 +42,32 @@ func (p problem) different() bool { return p >= otherStatus }
 // sample is one request. There may be millions, so a sample is small. Its place tells
 // when the request was due.
 type sample struct {
-	late         uint32 // µs from when it was due until it was sent
-	latency      uint32 // µs from when it was due until it was over
-	status       uint16 // 0 without an answer
+	handling     *handling // nil until the load balancer reports it
+	late         uint32    // µs from when it was due until it was sent
+	latency      uint32    // µs from when it was due until it was over
+	status       uint16    // 0 without an answer
 	targetStatus uint16
 	route        uint16
-	handling     uint16 // of recording.handlings
 	problem      problem
-	flags        uint8
 }
 
-// arrived says whether the load balancer has something to report.
-func (s *sample) arrived() bool { return s.problem != refused && s.problem != unsent }
+// handling is what the load balancer did with a request.
+type handling struct{ service, target, reason string }
+
+// way is the handling, empty if it is not known.
+func (s *sample) way() handling {
+	if s.handling == nil {
+		return handling{}
+	}
+	return *s.handling
+}
 
 const (
-	isDone     = 1 << iota // the client is through with it
-	isObserved             // the load balancer has reported it
-	isResent               // Go's HTTP client sent it a second time
+	slab         = 1 << 14
+	maxHandlings = 1 << 16
 )
 
-const slab = 1 << 14
+var otherHandling = handling{"others", "others", "others"}
 
 // recording collects what is known about every request, from the client and
 // from the load balancer, in any order.
@@ -72,8 +78,7 @@ type recording struct {
 	mu        sync.Mutex
 	slabs     []*[slab]sample
 	n         int // requests sent
-	unsettled int // done, but not observed yet
-	handlings handlings
+	handlings map[handling]*handling
 	baselines map[string]bool // services that answered a baseline request
 
 	details  map[int]string // of some requests with a problem, by their place
@@ -96,46 +101,22 @@ type detailKey struct {
 
 func newRecording(rate int) *recording {
 	return &recording{
-		rate: rate, nonce: rand.Uint32(), asked: time.Now(), handlings: handlings{limit: 1<<16 - 1},
+		rate: rate, nonce: rand.Uint32(), asked: time.Now(), handlings: map[handling]*handling{},
 		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{},
 	}
 }
 
-// handling is what the load balancer did with a request.
-type handling struct{ service, target, reason string }
-
-// handlings numbers what it is given. The empty handling is 0. The last number stands
-// for all handlings beyond the limit.
-type handlings struct {
-	limit   int
-	numbers map[handling]int
-	list    []handling
-}
-
-func (h *handlings) number(one handling) int {
-	if h.list == nil {
-		h.numbers, h.list = map[handling]int{{}: 0}, []handling{{}}
+// handled returns one pointer for equal handlings. Beyond a limit it returns the same
+// for all.
+func (r *recording) handled(h handling) *handling {
+	if known := r.handlings[h]; known != nil {
+		return known
 	}
-	if i, ok := h.numbers[one]; ok {
-		return i
+	if len(r.handlings) == maxHandlings {
+		return &otherHandling
 	}
-	if len(h.list) > h.limit {
-		return h.limit
-	}
-	if len(h.list) == h.limit {
-		one = handling{"others", "others", "others"}
-	}
-	h.numbers[one] = len(h.list)
-	h.list = append(h.list, one)
-	return len(h.list) - 1
-}
-
-// handling is what is known of a request's way.
-func (r *recording) handling(s *sample) handling {
-	if s.handling == 0 {
-		return handling{}
-	}
-	return r.handlings.list[s.handling]
+	r.handlings[h] = &h
+	return &h
 }
 
 // due is when a request is to be sent, since the load began.
@@ -179,37 +160,22 @@ func (r *recording) begin(seq int) {
 	r.n = max(r.n, seq+1)
 }
 
-// fail notes why a request got no answer, or that it was sent again.
-func (r *recording) fail(seq int, p problem, again bool) {
+// fail notes what the transport saw go wrong.
+func (r *recording) fail(seq int, p problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.at(seq)
-	s.problem = p
-	if again {
-		s.flags |= isResent
-	}
+	r.at(seq).problem = p
 }
 
-// finish notes what the client got. The problem counts if the transport saw none. A
-// detail is asked for if it is worth keeping.
-func (r *recording) finish(seq int, route, status uint16, late, latency time.Duration, p problem, detail func() string) {
+// finish notes what the client got. The problem counts if the transport saw none.
+func (r *recording) finish(seq int, route, status uint16, late, latency time.Duration, p problem, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.at(seq)
 	s.route, s.status = route, status
 	s.late, s.latency = micros(late), micros(latency)
-	switch {
-	case p == timedOut: // a transport may take it for something else
+	if s.problem == fine || p == timedOut { // a transport may take a timeout for something else
 		s.problem = p
-	case s.problem != fine:
-	case s.flags&isResent != 0:
-		s.problem = resent
-	default:
-		s.problem = p
-	}
-	s.flags |= isDone
-	if s.flags&isObserved == 0 && s.arrived() {
-		r.unsettled++
 	}
 	r.recent++
 	r.worst = max(r.worst, s.latency)
@@ -222,9 +188,9 @@ func (r *recording) finish(seq int, route, status uint16, late, latency time.Dur
 		r.different++
 	}
 	key := detailKey{r.span, s.problem, status, route}
-	if text := detail(); text != "" && r.detailed[key] < 2 {
+	if detail != "" && r.detailed[key] < 2 {
 		r.detailed[key]++
-		r.details[seq] = text
+		r.details[seq] = detail
 	}
 }
 
@@ -250,11 +216,7 @@ func (r *recording) observe(record Record) {
 		return
 	}
 	s := r.at(int(seq))
-	if s.flags&(isDone|isObserved) == isDone && s.arrived() {
-		r.unsettled--
-	}
-	s.flags |= isObserved
-	s.handling = uint16(r.handlings.number(handling{record.Service, record.Target, record.Reason}))
+	s.handling = r.handled(handling{record.Service, record.Target, record.Reason})
 	s.targetStatus = uint16(record.TargetStatus)
 	if record.TargetStatus != 0 {
 		r.answered[record.Service] = true
@@ -267,16 +229,13 @@ func (r *recording) sent() int {
 	return r.n
 }
 
-func (r *recording) enterSpan() {
+func (r *recording) enterSpan(newPhase bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.span++
-}
-
-func (r *recording) enterPhase() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.answered)
+	if newPhase {
+		clear(r.answered)
+	}
 }
 
 // answering says whether a service answered a request in this phase.
@@ -297,15 +256,21 @@ func (r *recording) progress() Progress {
 	return p
 }
 
-// settle waits for the load balancer's records. They may follow the answers, and
-// there may be none.
+// settle waits for the load balancer's records of all requests that reached it, unless
+// it gives none. The load has ended.
 func (r *recording) settle(longest time.Duration) {
-	for end := time.Now().Add(longest); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		r.mu.Lock()
-		n, any := r.unsettled, r.handlings.list != nil
-		r.mu.Unlock()
-		if n == 0 || !any {
-			return
+	for end := time.Now().Add(longest); time.Now().Before(end) && r.unsettled(); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (r *recording) unsettled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for seq := range r.n {
+		if s := r.at(seq); s.handling == nil && s.problem != refused && s.problem != unsent {
+			return len(r.handlings) > 0
 		}
 	}
+	return false
 }

@@ -238,7 +238,6 @@ type Rehearsal struct {
 	mu     sync.Mutex
 	spans  []span
 	events []Event
-	step   int
 }
 
 // New prepares a rehearsal. It returns an error if the options cannot be used.
@@ -322,13 +321,17 @@ func (s span) name() string {
 func (r *Rehearsal) enter(s span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.spans); n > 0 { // the first span begins with the load
+	n := len(r.spans)
+	if n > 0 { // the first span begins with the load
 		s.begin = time.Since(r.began)
 		r.spans[n-1].end = s.begin
 	}
 	r.spans = append(r.spans, s)
-	r.rec.enterSpan()
+	r.rec.enterSpan(r.beginsPhase(n))
 }
+
+// beginsPhase says whether a span is the first in its phase.
+func (r *Rehearsal) beginsPhase(i int) bool { return i == 0 || r.spans[i-1].kind == deploying }
 
 // leave ends the current span with what it did.
 func (r *Rehearsal) leave(changes []string, err error) error {
@@ -348,10 +351,6 @@ func (r *Rehearsal) walk(ctx context.Context) {
 				return
 			}
 		}
-		r.mu.Lock()
-		r.step = i + 1
-		r.mu.Unlock()
-		r.rec.enterPhase()
 		r.enter(span{phase: phase})
 		if r.stay(ctx, phase, len(r.Walk)-i) != nil {
 			return
@@ -427,9 +426,14 @@ func (r *Rehearsal) reportProgress() (stop func()) {
 		p := r.rec.progress()
 		p.Elapsed, p.Steps = time.Since(r.began), len(r.Walk)
 		r.mu.Lock()
+		for i := range r.spans {
+			if r.beginsPhase(i) {
+				p.Step++
+			}
+		}
 		if n := len(r.spans); n > 0 {
 			s := r.spans[n-1]
-			p.Phase, p.Next, p.Step = s.phase, s.next, r.step
+			p.Phase, p.Next = s.phase, s.next
 			if s.kind == harmed {
 				p.Fault = s.fault.String()
 			}

@@ -161,9 +161,10 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 			record.TargetStatus = a.status
 		}
 		record.Status = a.status
+		_, difference := r.baseline[route].compare(a)
 		late := time.Duration(60*random.ExpFloat64()) * time.Microsecond
 		r.rec.finish(seq, uint16(route), uint16(a.status), late, late+time.Duration(latency*float64(time.Millisecond)), p,
-			func() string { return r.baseline[route].difference(a) })
+			difference)
 		r.rec.observe(record)
 	}
 	return r
