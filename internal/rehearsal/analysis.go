@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -376,19 +375,11 @@ func (s *sample) why() string {
 
 // facts describe the load and the kind of machine.
 func (r *Rehearsal) facts() []Fact {
-	facts := []Fact{
+	return []Fact{
 		{"Load", fmt.Sprintf("%d requests per second over %d routes, open loop", r.Rate, len(r.Routes))},
 		{"Stay in a phase", fmt.Sprintf("at least %v", r.Dwell)},
 		{"Timeout", r.Timeout.String()},
 		{"Machine", fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())},
 		{"Go", strings.TrimPrefix(runtime.Version(), "go")},
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, dep := range info.Deps {
-			if dep.Path == "github.com/tsenart/vegeta/v12" {
-				facts = append(facts, Fact{"Load generator", "vegeta " + dep.Version})
-			}
-		}
-	}
-	return facts
 }

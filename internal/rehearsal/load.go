@@ -13,17 +13,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
 const (
 	traceHeader = "X-Amzn-Trace-Id"
-	// vegeta numbers the requests that it sends.
-	seqHeader = "X-Vegeta-Seq"
 	// maxInFlight bounds connections, and so file descriptors. Further requests wait, and
 	// their latency says so.
 	maxInFlight = 4096
@@ -83,57 +80,84 @@ func newTransport() *http.Transport {
 	}
 }
 
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+// get requests a URL. It uses the transport without a client, which would follow
+// redirects. The error explains a problem; a request that was sent twice has none.
+func get(ctx context.Context, transport *http.Transport, timeout time.Duration, url, traceID string) (answer, problem, error) {
+	var connections atomic.Int32
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connections.Add(1) },
+	}), http.MethodGet, url, nil)
+	if err != nil {
+		return answer{}, unsent, err
+	}
+	req.Header.Set(traceHeader, traceID)
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return answer{}, classify(ctx, err), err
+	}
+	defer resp.Body.Close()
+	p := fine
+	if connections.Load() > 1 {
+		p = resent
+	}
+	body, err := io.ReadAll(resp.Body)
+	switch {
+	case err == nil:
+		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, p, nil
+	case ctx.Err() != nil:
+		p = timedOut
+	case p == fine:
+		p = incomplete
+	}
+	return answer{}, p, err
+}
+
+func classify(ctx context.Context, err error) problem {
+	var timeout net.Error
+	switch {
+	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
+		return timedOut
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return refused
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return reset
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "server closed idle connection"):
+		return closed
+	}
+	return unsent
+}
 
 // takeBaseline requests every route twice. It returns the answers, and the services that
 // answered if the load balancer reports them.
 func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording) ([]answer, []string, error) {
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: noRedirect}
-	var seq uint64 = baselineBit
-	get := func(url string) (answer, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return answer{}, err
-		}
-		req.Header.Set(traceHeader, rec.traceID(seq))
-		seq++
-		resp, err := client.Do(req)
-		if err != nil {
-			return answer{}, err
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, err
-	}
-	measure := func(route, url string) (answer, error) {
-		first, err := get(url)
+	measure := func(i int) (answer, error) {
+		first, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)))
 		if err != nil {
 			return first, err
 		}
-		second, err := get(url)
+		second, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)+1))
 		if err != nil {
 			return first, err
 		}
 		if p, difference := first.compare(second); p != fine {
-			return first, fmt.Errorf("%s answers differently each time, so a change would not show: leave this route out (%s)", route, difference)
+			return first, fmt.Errorf("%s answers differently each time, so a change would not show: leave this route out (%s)", o.Routes[i], difference)
 		}
 		if first.status >= 500 {
-			return first, fmt.Errorf("%s answers with status %d: %s", route, first.status, clip(first.body, 0))
+			return first, fmt.Errorf("%s answers with status %d: %s", o.Routes[i], first.status, clip(first.body, 0))
 		}
 		return first, nil
 	}
 	var answers []answer
 	var errs []error
-	for i, route := range o.Routes {
-		answer, err := measure(route, urls[i])
+	for i := 0; i < len(urls) && len(errs) < 3 && ctx.Err() == nil; i++ {
+		answer, err := measure(i)
 		answers = append(answers, answer)
 		if err != nil {
 			errs = append(errs, err)
-		}
-		if len(errs) == 3 || ctx.Err() != nil {
-			break
 		}
 	}
 	if len(errs) > 0 {
@@ -141,59 +165,65 @@ func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording)
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	return answers, slices.Sorted(maps.Keys(rec.baselines)), nil
+	return answers, slices.Sorted(maps.Keys(rec.baselines)), ctx.Err()
 }
 
 // startLoad sends requests until it is stopped. Stop waits for the answers under way,
 // and returns when the load ended.
 func startLoad(urls []string, o Options, baseline []answer, rec *recording) (began time.Time, stop func() time.Duration) {
-	quit, done := make(chan struct{}), make(chan struct{})
-	transport := &tracingTransport{newTransport(), rec}
-	attacker := vegeta.NewAttacker(
-		vegeta.Client(&http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: noRedirect}),
-		vegeta.MaxWorkers(maxInFlight))
-
-	routes := map[string]uint16{}
-	mixed := make([]string, len(urls))
-	for i, url := range urls {
-		// Neighbours on the list go to the same service. Mixed, each service gets its
-		// requests evenly.
-		mixed[i*stride(len(urls))%len(urls)] = url
-		routes[url] = uint16(i)
-	}
-	var next atomic.Uint64
-	targeter := func(t *vegeta.Target) error {
-		t.Method, t.URL = http.MethodGet, mixed[(next.Add(1)-1)%uint64(len(mixed))]
-		return nil
-	}
-	started := make(chan time.Time, 1)
-	results := attacker.Attack(targeter, &pacer{rec: rec, started: started, quit: quit}, 0, "")
-	began = <-started
-
-	go func() {
-		defer close(done)
-		defer transport.CloseIdleConnections()
-		for res := range results {
-			seq := int(res.Seq)
-			sent := res.Timestamp.Sub(began)
-			due := rec.due(seq)
-			route := routes[res.URL]
-			p, detail := baseline[route].compare(answer{int(res.Code), res.Headers.Get("Content-Type"), res.Body})
-			if res.Code == 0 {
-				p, detail = incomplete, strings.TrimPrefix(res.Error, fmt.Sprintf("Get %q: ", res.URL))
-				if strings.Contains(res.Error, context.DeadlineExceeded.Error()) || strings.Contains(res.Error, "Client.Timeout") {
-					p = timedOut
-				}
-			}
-			rec.finish(seq, route, res.Code, sent-due, sent-due+res.Latency, p, detail)
+	transport := newTransport()
+	running, quit := context.WithCancel(context.Background())
+	began = time.Now()
+	send := func(seq, route int) {
+		due, sent := rec.due(seq), time.Since(began)
+		got, p, err := get(context.Background(), transport, o.Timeout, urls[route], rec.traceID(uint64(seq)))
+		over := time.Since(began)
+		detail := ""
+		if err != nil {
+			detail = err.Error()
+		} else if p == fine {
+			p, detail = baseline[route].compare(got)
 		}
-	}()
+		rec.finish(seq, uint16(route), uint16(got.status), sent-due, over-due, p, detail)
+	}
+	// Neighbours on the list go to the same service. Mixed, each service gets its
+	// requests evenly.
+	mixed := make([]int, len(urls))
+	for route := range urls {
+		mixed[route*stride(len(urls))%len(urls)] = route
+	}
+	var load sync.WaitGroup
+	load.Go(func() {
+		slots := make(chan struct{}, maxInFlight)
+		for seq := 0; waitFor(running, began, rec.due(seq)); seq++ {
+			slots <- struct{}{}
+			rec.begin(seq)
+			load.Go(func() {
+				send(seq, mixed[seq%len(mixed)])
+				<-slots
+			})
+		}
+	})
 	return began, func() time.Duration {
-		close(quit)
+		quit()
 		end := time.Since(began)
-		<-done
+		load.Wait()
+		transport.CloseIdleConnections()
 		return end
 	}
+}
+
+// waitFor waits until a request is due. It returns false if the load has ended. Go's
+// timers are not exact, so it naps at the end.
+func waitFor(running context.Context, began time.Time, due time.Duration) bool {
+	const exact = 1500 * time.Microsecond
+	if wait := due - time.Since(began); wait > exact {
+		_ = sleep(running, wait-exact)
+	}
+	if wait := due - time.Since(began); wait > 0 && running.Err() == nil {
+		nap(wait)
+	}
+	return running.Err() == nil
 }
 
 // stride is a long step that visits each of n places once.
@@ -209,83 +239,4 @@ func stride(n int) int {
 		step++
 	}
 	return step
-}
-
-// pacer waits until requests are due, at the recording's fixed moments. It waits to the
-// end itself, because vegeta's timers are less exact.
-type pacer struct {
-	rec     *recording
-	started chan<- time.Time
-	began   time.Time
-	quit    <-chan struct{}
-}
-
-func (p *pacer) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
-	if p.began.IsZero() {
-		p.began = time.Now().Add(-elapsed)
-		p.started <- p.began
-	}
-	const exact = 1500 * time.Microsecond
-	due := p.rec.due(int(hits))
-	if wait := due - elapsed; wait > exact {
-		select {
-		case <-p.quit:
-		case <-time.After(wait - exact):
-		}
-	}
-	select {
-	case <-p.quit:
-		return 0, true
-	default:
-	}
-	if wait := due - time.Since(p.began); wait > 0 {
-		nap(min(wait, exact))
-	}
-	return 0, false
-}
-
-func (p *pacer) Rate(time.Duration) float64 { return float64(p.rec.rate) }
-
-// tracingTransport gives every request its trace id, and classifies its error.
-type tracingTransport struct {
-	*http.Transport
-	rec *recording
-}
-
-func (t *tracingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	seq, err := strconv.Atoi(req.Header.Get(seqHeader))
-	if err != nil {
-		return nil, fmt.Errorf("the request has no number: %w", err)
-	}
-	t.rec.begin(seq)
-	var connections atomic.Int32
-	req = req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connections.Add(1) },
-	}))
-	req.Header.Del(seqHeader)
-	req.Header.Set(traceHeader, t.rec.traceID(uint64(seq)))
-	resp, err := t.Transport.RoundTrip(req)
-	p := classify(req.Context(), err)
-	if p == fine && connections.Load() > 1 {
-		p = resent
-	}
-	t.rec.fail(seq, p)
-	return resp, err
-}
-
-func classify(ctx context.Context, err error) problem {
-	var timeout net.Error
-	switch {
-	case err == nil:
-		return fine
-	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
-		return timedOut
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return refused
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return reset
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "server closed idle connection"):
-		return closed
-	}
-	return unsent
 }

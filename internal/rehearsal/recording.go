@@ -160,23 +160,14 @@ func (r *recording) begin(seq int) {
 	r.n = max(r.n, seq+1)
 }
 
-// fail notes what the transport saw go wrong.
-func (r *recording) fail(seq int, p problem) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.at(seq).problem = p
-}
-
-// finish notes what the client got. The problem counts if the transport saw none.
+// finish notes what the client got.
 func (r *recording) finish(seq int, route, status uint16, late, latency time.Duration, p problem, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.at(seq)
 	s.route, s.status = route, status
 	s.late, s.latency = micros(late), micros(latency)
-	if s.problem == fine || p == timedOut { // a transport may take a timeout for something else
-		s.problem = p
-	}
+	s.problem = p
 	r.recent++
 	r.worst = max(r.worst, s.latency)
 	switch {
