@@ -168,13 +168,13 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
 	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
 	options.FreePorts = true // the other deployment may have the usual ports
-	if stage.runner, err = local.Start(ctx, options); err != nil {
+	if stage.Runner, err = local.Start(ctx, options); err != nil {
 		return nil, "", err
 	}
 	defer func() {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
-		err = errors.Join(err, stage.runner.Stop(stopping))
+		err = errors.Join(err, stage.Runner.Stop(stopping))
 	}()
 	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
 		return nil, "", err
@@ -222,25 +222,21 @@ func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string
 
 // stage is the local deployment of a rehearsal.
 type stage struct {
-	runner     *local.Runner
+	*local.Runner
 	assemblies map[string]string // directory, by phase
 }
 
 func (s *stage) URL(route string) string {
 	path, _, _ := strings.Cut(route, "?")
-	return s.runner.URL(path)
+	return s.Runner.URL(path)
 }
 
 func (s *stage) Deploy(ctx context.Context, phase string) ([]string, error) {
-	before := s.runner.Assembly()
-	if err := s.runner.Deploy(ctx, s.assemblies[phase]); err != nil || before == nil {
+	before := s.Assembly()
+	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil || before == nil {
 		return nil, err
 	}
-	return assembly.Changes(before, s.runner.Assembly()), nil
-}
-
-func (s *stage) Fault(ctx context.Context, kind, service string) (func(context.Context) error, error) {
-	return s.runner.Fault(ctx, kind, service)
+	return assembly.Changes(before, s.Assembly()), nil
 }
 
 // clientClosed is the logged status of a request if the client closed the connection
@@ -249,7 +245,7 @@ func (s *stage) Fault(ctx context.Context, kind, service string) (func(context.C
 const clientClosed = 460
 
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
-	record := rehearsal.Record{TraceID: e.TraceID, Service: s.runner.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
+	record := rehearsal.Record{TraceID: e.TraceID, Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
 	if record.TraceID == "" && e.Header != nil {
 		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
 	}

@@ -84,11 +84,11 @@ type analysis struct {
 	*Rehearsal
 	width time.Duration // of a slice
 
-	all                               *tally
-	byPhase, bySpan, byRoute, bySlice []*tally
-	phases                            []int    // the phase of each span
-	late                              []uint32 // of every request
-	answered                          map[string]bool
+	all                      *tally
+	bySpan, byRoute, bySlice []*tally
+	byPhase                  []*tally // by span; a deployment has one of its own
+	late                     []uint32 // of every request
+	answered                 map[string]bool
 	// traffic has, by span and service, when its requests were sent.
 	traffic []map[string]window
 	errors  []map[string]int // by span and kind
@@ -113,10 +113,11 @@ func analyse(r *Rehearsal) *Report {
 		answered: map[string]bool{}, routed: make([]string, len(r.Routes)), losses: map[lossKey]*Loss{},
 	}
 	for i, s := range r.spans {
-		if r.beginsPhase(i) {
-			a.byPhase = append(a.byPhase, newTally())
+		phase := newTally()
+		if s.kind != deploying && !r.beginsPhase(i) {
+			phase = a.byPhase[i-1]
 		}
-		a.phases = append(a.phases, len(a.byPhase)-1)
+		a.byPhase = append(a.byPhase, phase)
 		a.traffic = append(a.traffic, map[string]window{})
 		a.errors = append(a.errors, map[string]int{})
 		if s.kind == harmed {
@@ -157,12 +158,8 @@ func (a *analysis) request(seq, span int, sent time.Duration) {
 	for len(a.bySlice) <= slice {
 		a.bySlice = append(a.bySlice, newTally())
 	}
-	tallies := []*tally{a.all, a.bySpan[span], a.byRoute[s.route], a.bySlice[slice]}
-	if a.spans[span].kind != deploying {
-		tallies = append(tallies, a.byPhase[a.phases[span]])
-	}
 	by := s.answerer()
-	for _, t := range tallies {
+	for _, t := range []*tally{a.all, a.byPhase[span], a.bySpan[span], a.byRoute[s.route], a.bySlice[slice]} {
 		t.add(s, by, excused)
 	}
 	a.late = append(a.late, s.late)
@@ -261,7 +258,7 @@ func (a *analysis) report() *Report {
 			continue
 		}
 		if a.beginsPhase(i) {
-			r.Phases = append(r.Phases, Phase{Name: s.phase, Begin: seconds(s.begin), Totals: a.byPhase[a.phases[i]].totals()})
+			r.Phases = append(r.Phases, Phase{Name: s.phase, Begin: seconds(s.begin), Totals: a.byPhase[i].totals()})
 		}
 		r.Phases[len(r.Phases)-1].End = seconds(s.end)
 	}

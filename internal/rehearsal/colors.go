@@ -70,21 +70,21 @@ func (r *Report) shown() (shown, rest []string) {
 func others(n int) string { return group(n) + " others" }
 
 // service is a service's colour, by its place in the report.
-func (p palette) service(r *Report, name string) color.Color {
-	shown, rest := r.shown()
+func (c *chart) service(name string) color.Color {
+	shown, rest := c.shown()
 	if i := slices.Index(shown, name); i >= 0 {
-		return p.services[i]
+		return c.services[i]
 	}
 	if slices.Contains(rest, name) {
-		return p.services[len(shown)]
+		return c.services[len(shown)]
 	}
 	switch name {
 	case byBalancer:
-		return p.bad
+		return c.bad
 	case byNobody:
-		return p.nobody
+		return c.nobody
 	}
-	return p.muted
+	return c.muted
 }
 
 // mix puts a colour over the paper, as if it were not quite opaque.

@@ -102,7 +102,7 @@ func (c *chart) targets() {
 		}
 		c.line(c.grid, 0.7, c.left, mid, plotRight, mid)
 		for _, b := range l.bars {
-			c.bar(b.state, c.service(c.Report, l.service), c.x(b.begin), c.x(b.end), mid)
+			c.bar(b.state, c.service(l.service), c.x(b.begin), c.x(b.end), mid)
 		}
 		c.y += laneHeight
 	}
@@ -112,44 +112,32 @@ func (c *chart) targets() {
 	c.y += 8
 }
 
-// crowd draws how many targets are in which state.
+// crowd draws how many targets are in which state when a slice begins.
 func (c *chart) crowd(lanes []*lane) {
-	var edges []Seconds
-	for _, l := range lanes {
-		for _, b := range l.bars {
-			edges = append(edges, max(b.begin, 0), b.end)
-		}
-	}
-	slices.Sort(edges)
-	edges = slices.Compact(edges)
-	counts := map[string][]float64{}
-	states := []string{"healthy", "draining", "initial", "unhealthy"}
-	for _, state := range states {
-		counts[state] = make([]float64, len(edges)-1)
-	}
-	for _, l := range lanes {
-		for _, b := range l.bars {
-			from, _ := slices.BinarySearch(edges, max(b.begin, 0))
-			for i := from; i < len(edges)-1 && edges[i] < b.end; i++ {
-				counts[b.state][i]++
-			}
-		}
-	}
 	c.text(c.left-labelGap, c.y+crowdHeight/2, others(len(lanes)), style(12, false, c.ink, draw.XRight))
 	c.y += crowdHeight
 	scale := (crowdHeight - 4) / float64(len(lanes))
 	y := func(v float64) float64 { return c.y - v*scale }
-	col := c.service(c.Report, lanes[0].service)
-	base := make([]float64, len(edges)-1)
-	for _, state := range states {
-		upper, edge := slices.Clone(base), slices.Clone(base)
-		for i, n := range counts[state] {
-			upper[i] += n
+	col := c.service(lanes[0].service)
+	base := make([]float64, len(c.Slices))
+	for _, state := range []string{"healthy", "draining", "initial", "unhealthy"} {
+		in := func(b bar, s Slice) bool { return b.state == state && b.begin <= s.Begin && s.Begin < b.end }
+		upper := c.each(func(s Slice) (n float64) {
+			for _, l := range lanes {
+				if slices.ContainsFunc(l.bars, func(b bar) bool { return in(b, s) }) {
+					n++
+				}
+			}
+			return n
+		})
+		edge := slices.Clone(base)
+		for i := range upper {
+			upper[i] += base[i]
 			edge[i] = max(base[i], upper[i]-1.4/scale)
 		}
-		c.band(edges, base, upper, y, c.state(state, col))
+		c.band(base, upper, y, c.state(state, col))
 		if state == "initial" {
-			c.band(edges, edge, upper, y, col)
+			c.band(edge, upper, y, col)
 		}
 		base = upper
 	}

@@ -30,7 +30,7 @@ func (r *Report) each(figure func(Slice) float64) []float64 {
 func (c *chart) byService() []series {
 	var all []series
 	add := func(label string, names ...string) {
-		all = append(all, series{label, c.service(c.Report, names[0]), c.each(func(s Slice) float64 {
+		all = append(all, series{label, c.service(names[0]), c.each(func(s Slice) float64 {
 			n := 0
 			for _, name := range names {
 				n += s.ByService[name]
@@ -121,7 +121,7 @@ func (c *chart) stack(title string, height float64, layers []series) {
 		for i := range upper {
 			upper[i] += layer.counts[i] / widths[i]
 		}
-		c.band(c.edges(), base, upper, y, layer.col)
+		c.band(base, upper, y, layer.col)
 		base = upper
 	}
 	unit := round125(highest / 4.5)
@@ -142,21 +142,12 @@ func round125(least float64) float64 {
 	return 10 * unit
 }
 
-// edges are the limits of the slices.
-func (c *chart) edges() []Seconds {
-	var all []Seconds
-	for i := range len(c.Slices) + 1 {
-		all = append(all, Seconds(i)*c.SliceWidth)
-	}
-	return all
-}
-
-// band fills the space between two stepped lines. The lines have a level from each
-// edge to the next.
-func (c *chart) band(edges []Seconds, lower, upper []float64, y func(float64) float64, col color.Color) {
+// band fills the space between two stepped lines, which have a level for each slice.
+func (c *chart) band(lower, upper []float64, y func(float64) float64, col color.Color) {
 	stepped := func(levels []float64) (line []vg.Point) {
 		for i, level := range levels {
-			from, to := c.pt(c.x(edges[i]), y(level)), c.pt(c.x(edges[i+1]), y(level))
+			from := c.pt(c.x(Seconds(i)*c.SliceWidth), y(level))
+			to := c.pt(c.x(Seconds(i+1)*c.SliceWidth), y(level))
 			if n := len(line); n > 0 && line[n-1].Y == to.Y {
 				line[n-1] = to
 			} else {
@@ -190,8 +181,8 @@ func (c *chart) losses() {
 		return c.y - max(2, 26*v/most)
 	}
 	none := make([]float64, len(failed))
-	c.band(c.edges(), none, failed, y, c.bad)
-	c.band(c.edges(), none, excused, y, mix(c.bad, c.paper))
+	c.band(none, failed, y, c.bad)
+	c.band(none, excused, y, mix(c.bad, c.paper))
 
 	var bursts []label
 	for i := 0; i < len(failed); i++ {
@@ -245,7 +236,7 @@ func (c *chart) latencies(height float64) {
 	}
 	base := make([]float64, len(c.Slices))
 	for _, layer := range layers {
-		c.band(c.edges(), base, layer.counts, y, layer.col)
+		c.band(base, layer.counts, y, layer.col)
 		base = layer.counts
 	}
 	for v := lowest; v <= highest; v *= 10 {
