@@ -193,25 +193,21 @@ var errContained = errors.New("requests were lost to the faults and nowhere else
 // synthesize returns the assembly of every phase of the walk.
 func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string, error) {
 	assemblies := map[string]string{}
-	if o.app != "" {
-		for _, phase := range o.walk {
-			assemblies[phase] = filepath.Join(o.app, phase)
-			if _, err := os.Stat(filepath.Join(assemblies[phase], "manifest.json")); err != nil {
-				return nil, fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", assemblies[phase], phase)
-			}
-		}
-		return assemblies, nil
-	}
-	// The gate would refuse a walk with gaps.
-	gate := []string{}
-	if !slices.Equal(o.walk, rehearsal.DefaultWalk()) {
+	var gate []string
+	if !slices.Equal(o.walk, rehearsal.DefaultWalk()) { // the gate would refuse a walk with gaps
 		gate = []string{"phaseGate=off"}
 	}
 	for _, phase := range o.walk {
 		if assemblies[phase] != "" {
 			continue
 		}
-		dir, err := synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...))
+		dir := filepath.Join(o.app, phase)
+		var err error
+		if o.app == "" {
+			dir, err = synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...))
+		} else if _, missing := os.Stat(filepath.Join(dir, "manifest.json")); missing != nil {
+			err = fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", dir, phase)
+		}
 		if err != nil {
 			return nil, err
 		}

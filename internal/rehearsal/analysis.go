@@ -22,14 +22,6 @@ func newTally() *tally {
 	return &tally{Totals: Totals{ByStatus: map[string]int{}, ByService: map[string]int{}}}
 }
 
-func newTallies(n int) []*tally {
-	all := make([]*tally, n)
-	for i := range all {
-		all[i] = newTally()
-	}
-	return all
-}
-
 func (t *tally) add(s *sample, by string, excused bool) {
 	t.Requests++
 	t.ByService[by]++
@@ -109,7 +101,7 @@ func analyse(r *Rehearsal) *Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := &analysis{
-		Rehearsal: r, width: sliceWidth(r.end, r.Rate), all: newTally(), bySpan: newTallies(len(r.spans)), byRoute: newTallies(len(r.Routes)),
+		Rehearsal: r, width: sliceWidth(r.end, r.Rate), all: newTally(),
 		answered: map[string]bool{}, routed: make([]string, len(r.Routes)), losses: map[lossKey]*Loss{},
 	}
 	for i, s := range r.spans {
@@ -117,7 +109,7 @@ func analyse(r *Rehearsal) *Report {
 		if s.kind != deploying && !r.beginsPhase(i) {
 			phase = a.byPhase[i-1]
 		}
-		a.byPhase = append(a.byPhase, phase)
+		a.byPhase, a.bySpan = append(a.byPhase, phase), append(a.bySpan, newTally())
 		a.traffic = append(a.traffic, map[string]window{})
 		a.errors = append(a.errors, map[string]int{})
 		if s.kind == harmed {
@@ -125,6 +117,9 @@ func analyse(r *Rehearsal) *Report {
 				Kind: s.fault.Kind, Service: s.fault.Service, Phase: s.phase, lossless: s.fault.Lossless, begin: s.begin, end: s.end,
 			})
 		}
+	}
+	for range r.Routes {
+		a.byRoute = append(a.byRoute, newTally())
 	}
 	at := 0
 	for seq := range r.rec.n {
@@ -329,7 +324,7 @@ func (l *Loss) sample(s Sample) {
 	l.Samples = append(l.Samples, s)
 }
 
-// answerer names who answered a request.
+// answerer names the service that answered a request, or says why there is none.
 func (s *sample) answerer() string {
 	switch {
 	case s.status == 0:

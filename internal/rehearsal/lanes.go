@@ -121,10 +121,9 @@ func (c *chart) crowd(lanes []*lane) {
 	col := c.service(lanes[0].service)
 	base := make([]float64, len(c.Slices))
 	for _, state := range []string{"healthy", "draining", "initial", "unhealthy"} {
-		in := func(b bar, s Slice) bool { return b.state == state && b.begin <= s.Begin && s.Begin < b.end }
 		upper := c.each(func(s Slice) (n float64) {
 			for _, l := range lanes {
-				if slices.ContainsFunc(l.bars, func(b bar) bool { return in(b, s) }) {
+				if slices.ContainsFunc(l.bars, func(b bar) bool { return b.state == state && b.begin <= s.Begin && s.Begin < b.end }) {
 					n++
 				}
 			}

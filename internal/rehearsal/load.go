@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -17,6 +18,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -214,28 +217,23 @@ func startLoad(urls []string, o Options, baseline []answer, rec *recording) (beg
 }
 
 // waitFor waits until a request is due. It returns false if the load has ended. Go's
-// timers are not exact, so it naps at the end.
+// timers may be a millisecond late on an idle Linux, so the kernel waits at the end.
 func waitFor(running context.Context, began time.Time, due time.Duration) bool {
 	const exact = 1500 * time.Microsecond
 	if wait := due - time.Since(began); wait > exact {
 		_ = sleep(running, wait-exact)
 	}
 	if wait := due - time.Since(began); wait > 0 && running.Err() == nil {
-		nap(wait)
+		left := unix.NsecToTimeval(int64(wait))
+		_, _ = unix.Select(0, nil, nil, nil, &left)
 	}
 	return running.Err() == nil
 }
 
 // stride is a long step that visits each of n places once.
 func stride(n int) int {
-	gcd := func(a, b int) int {
-		for b != 0 {
-			a, b = b, a%b
-		}
-		return a
-	}
 	step := max(1, n*618/1000)
-	for gcd(step, n) != 1 {
+	for new(big.Int).GCD(nil, nil, big.NewInt(int64(step)), big.NewInt(int64(n))).Int64() != 1 {
 		step++
 	}
 	return step

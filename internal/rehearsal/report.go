@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -105,17 +104,6 @@ type Latency struct {
 	P50 Millis `json:"p50_ms"`
 	P99 Millis `json:"p99_ms"`
 	Max Millis `json:"max_ms"`
-}
-
-// String is the form of the tables: "p50 / p99 / max", without the unit.
-func (l Latency) String() string {
-	if l == (Latency{}) {
-		return "–"
-	}
-	number := func(m Millis) string {
-		return strconv.FormatFloat(float64(m), 'f', decimals(float64(m)), 64)
-	}
-	return number(l.P50) + " / " + number(l.P99) + " / " + number(l.Max)
 }
 
 // Phase is the time between two deployments, faults included.
