@@ -243,7 +243,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 // which keeps its findings.
 func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
-	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
+	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultWalk(), head.out, filepath.Join(o.out, "rehearsal")
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {
