@@ -15,14 +15,15 @@ func (m *Model) readContainers() {
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 }
 
-// Service is an ECS service.
+// Service is an ECS service. In JSON, a service has nothing of other resources but its
+// task definition.
 type Service struct {
-	Base
+	Base `json:"-"`
 	// Name is ServiceName, or the logical id if CloudFormation makes up a name.
 	Name string
 	// Cluster is nil if the assembly does not have it. ClusterID is the cluster's key
 	// then, or what the template has in its place. Default: default.
-	Cluster   *Cluster
+	Cluster   *Cluster `json:"-"`
 	ClusterID string
 	// TaskDefinition is nil if the assembly does not have it.
 	TaskDefinition *TaskDefinition
@@ -57,7 +58,7 @@ type Service struct {
 	ServiceConnect bool
 	// Scaling is nil if the service does not scale. Other resources than the service's
 	// own say so.
-	Scaling *ScalableTarget
+	Scaling *ScalableTarget `json:"-"`
 }
 
 // Tasks is how many tasks a new service has without traffic: the desired count, or the
@@ -77,7 +78,7 @@ type ServiceLoadBalancer struct {
 	Container string
 	Port      int
 	// TargetGroup is nil if there is none in the assembly.
-	TargetGroup *TargetGroup
+	TargetGroup *TargetGroup `json:"-"`
 }
 
 // service reads a service.

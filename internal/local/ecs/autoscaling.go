@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"reflect"
+	"slices"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // autoscaler scales one service. Guarded by the scheduler's lock.
 type autoscaler struct {
 	service *service
-	scaling Scaling
+	scaling *model.ScalableTarget
+	group   string // of targets whose requests are counted, if a policy asks for them
 	timer   *time.Timer
 
 	measured      [][]float64 // by policy; see scalingState
@@ -20,7 +23,7 @@ type autoscaler struct {
 	before        int
 	last          *ScalingActivity
 	at            time.Time                        // when was last measured
-	requests      map[string]uint64                // so far, by target group
+	requests      uint64                           // of the group so far
 	processorTime map[*taskContainer]time.Duration // so far
 }
 
@@ -49,22 +52,25 @@ type ScalingActivity struct {
 	Why  string    `json:"why"`
 }
 
-// autoscale has the service scale from now on, or no more with nil. What is
-// registered as it was goes on as if nothing had been.
-func (s *service) autoscale(scaling *Scaling) {
-	if s.scaler != nil && scaling != nil && reflect.DeepEqual(s.scaler.scaling, *scaling) {
-		s.scaler.keepWithin()
-		return
+// autoscale starts to scale the service; nil ends it. Scaling that is the same goes on.
+func (s *service) autoscale(scaling *model.ScalableTarget) {
+	a := &autoscaler{service: s, scaling: scaling}
+	if scaling != nil && countsRequests(scaling) {
+		a.group = s.spec.LoadBalancers[0].TargetGroup.Key()
 	}
 	if s.scaler != nil {
+		if scaling != nil && digest(a.scaling, a.group) == digest(s.scaler.scaling, s.scaler.group) {
+			s.scaler.keepWithin()
+			return
+		}
 		s.scaler.timer.Stop()
 		s.scaler = nil
 	}
 	if scaling == nil {
 		return
 	}
-	a := &autoscaler{service: s, scaling: *scaling, measured: make([][]float64, len(scaling.Policies))}
 	s.scaler = a
+	a.measured = make([][]float64, len(scaling.Policies))
 	a.requests = a.countRequests()
 	a.at = time.Now()
 	a.keepWithin()
@@ -74,7 +80,7 @@ func (s *service) autoscale(scaling *Scaling) {
 
 func (a *autoscaler) keepWithin() {
 	s := a.service
-	if n := a.scaling.within(s.desired); n != s.desired {
+	if n := within(a.scaling, s.desired); n != s.desired {
 		a.change(n, fmt.Sprintf("it is to have from %d to %d", a.scaling.Min, a.scaling.Max))
 	}
 }
@@ -89,15 +95,16 @@ func (a *autoscaler) change(count int, why string) {
 	s.reconcile()
 }
 
-// countRequests returns how many requests the target groups have got so far.
-func (a *autoscaler) countRequests() map[string]uint64 {
-	counts := map[string]uint64{}
-	for _, p := range a.scaling.Policies {
-		if p.Metric == MetricRequests {
-			counts[p.TargetGroup] = a.service.scheduler.options.Requests(p.TargetGroup)
-		}
+func countsRequests(s *model.ScalableTarget) bool {
+	return slices.ContainsFunc(s.Policies, func(p *model.ScalingPolicy) bool { return p.Metric == model.MetricRequests })
+}
+
+// countRequests returns how many requests the target group has got so far.
+func (a *autoscaler) countRequests() uint64 {
+	if a.group == "" {
+		return 0
 	}
-	return counts
+	return a.service.scheduler.options.Requests(a.group)
 }
 
 // measure ends a period: it measures, decides, and begins the next.
@@ -107,7 +114,7 @@ func (a *autoscaler) measure() {
 	scheduler.mu.Lock()
 	var running []*taskContainer
 	for _, p := range a.scaling.Policies {
-		if p.Metric != MetricCPU {
+		if p.Metric != model.MetricCPU {
 			continue
 		}
 		for _, t := range s.tasks {
@@ -143,11 +150,11 @@ func (a *autoscaler) measure() {
 	for i, p := range a.scaling.Policies {
 		value := math.NaN()
 		switch p.Metric {
-		case MetricCPU:
+		case model.MetricCPU:
 			value = utilization(s.spec.TaskDefinition.Reserves().CPU, a.processorTime, used, took, s.tasks)
-		case MetricRequests:
-			if targets := s.targetsIn(p.TargetGroup); targets > 0 {
-				value = float64(requests[p.TargetGroup]-a.requests[p.TargetGroup]) / float64(targets) * float64(time.Minute) / float64(took)
+		case model.MetricRequests:
+			if targets := s.targetsIn(a.group); targets > 0 {
+				value = float64(requests-a.requests) / float64(targets) * float64(time.Minute) / float64(took)
 			}
 		}
 		a.measured[i] = append(a.measured[i], value)
@@ -163,10 +170,10 @@ func (a *autoscaler) measure() {
 		desired: s.desired, measured: a.measured, deploying: s.deployments[0].state == InProgress,
 		sinceOut: since(a.lastOut), sinceIn: since(a.lastIn), before: a.before,
 	}
-	count, why := a.scaling.next(state)
+	count, why := next(a.scaling, state)
 	switch {
 	case count > s.desired:
-		if state.sinceOut >= a.scaling.outCooldown() { // or they are still those from before the first
+		if state.sinceOut >= outCooldown(a.scaling) { // or they are still those from before the first
 			a.before = s.desired
 		}
 		a.lastOut = now
@@ -219,7 +226,7 @@ func (a *autoscaler) status() *ScalingStatus {
 	}
 	status := &ScalingStatus{Min: a.scaling.Min, Max: a.scaling.Max, Policies: []ScalingPolicyStatus{}, Last: a.last}
 	for i, p := range a.scaling.Policies {
-		one := ScalingPolicyStatus{Metric: p.Metric, Target: p.Target}
+		one := ScalingPolicyStatus{Metric: p.Metric, Target: p.TargetValue}
 		if values := a.measured[i]; len(values) > 0 && !math.IsNaN(values[len(values)-1]) {
 			value := values[len(values)-1]
 			one.Value = &value

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // RolloutState is how far a deployment has come.
@@ -27,8 +29,8 @@ type deployment struct {
 	id            string
 	service       *service
 	revision      string
-	definition    TaskDefinition
-	loadBalancers []LoadBalancer
+	definition    *model.TaskDefinition
+	loadBalancers []model.ServiceLoadBalancer
 	state         RolloutState
 	reason        string
 	created       time.Time
@@ -166,7 +168,7 @@ func (s *service) fail(d *deployment, reason string) {
 func (s *service) roll(now time.Time) {
 	primary := s.deployments[0]
 	primary.want = s.desired
-	lower, upper := s.spec.bounds(s.desired)
+	lower, upper := s.bounds()
 	total, healthy, healthyNew, waitingNew := 0, 0, 0, 0
 	for _, t := range s.tasks {
 		if !t.live() {

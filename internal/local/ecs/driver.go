@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // Driver runs containers. Its methods may be called by several goroutines.
 type Driver interface {
 	// Check says why the driver cannot run a container, as far as the driver knows
 	// without starting the container. Nil if nothing is in the way.
-	Check(c ContainerDefinition) error
+	Check(c model.Container) error
 	// Start gets or builds the image, and starts a container. If the context is
 	// cancelled before, Start leaves nothing behind. A container that was started is not
 	// ended by the context.
@@ -23,7 +25,7 @@ type Driver interface {
 type StartRequest struct {
 	// Service is the key of the service, Task the id of the task.
 	Service, Task string
-	Definition    ContainerDefinition
+	Definition    model.Container
 	// Output is called with every line that the container writes. Stream is
 	// "stdout" or "stderr"; the line has no line break.
 	Output func(stream, line string)

@@ -130,17 +130,17 @@ func badImage(ctx context.Context, p *Provider, service ServiceStatus) (ending, 
 	if !ok {
 		return nil, fmt.Errorf("service %s is being changed: wait for that to end", service.Name)
 	}
-	bad := good
-	bad.TaskDefinition.Containers = slices.Clone(good.TaskDefinition.Containers)
-	for i, c := range bad.TaskDefinition.Containers {
+	bad, definition := *good, *good.TaskDefinition
+	bad.TaskDefinition, definition.Containers = &definition, slices.Clone(definition.Containers)
+	for i, c := range definition.Containers {
 		if slices.Contains(p.replaced, c.Name) {
 			return nil, fmt.Errorf("container %s of service %s is replaced by a command, which an image does not change", c.Name, service.Name)
 		}
-		bad.TaskDefinition.Containers[i].Command = []string{"no-such-command"}
+		definition.Containers[i].Command = []string{"no-such-command"}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	rolled := make(chan error, 1)
-	go func() { rolled <- p.Apply(ctx, bad) }()
+	go func() { rolled <- p.Apply(ctx, &bad) }()
 	return func(ctx context.Context) error {
 		defer stop()
 		var result error

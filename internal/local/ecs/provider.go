@@ -72,11 +72,11 @@ func sideBySide[T any](all []T, f func(T) error) error {
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
-	next := &plan{Provider: p, model: m, text: text, services: provider.Resources[ServiceSpec]{}}
-	var services []ServiceSpec
-	services, next.err = Services(m)
-	for _, service := range services {
-		next.services[service.Key] = service
+	next := &plan{Provider: p, model: m, text: text, services: provider.Resources[*model.Service]{}}
+	if next.err = Check(m); next.err == nil {
+		for _, service := range m.Services {
+			next.services[service.Key()] = service
+		}
 	}
 	return next
 }
@@ -87,7 +87,7 @@ type plan struct {
 	model    *model.Model
 	text     provider.Text
 	err      error // of reading
-	services provider.Resources[ServiceSpec]
+	services provider.Resources[*model.Service]
 }
 
 // Check implements [provider.Plan].
@@ -120,9 +120,9 @@ func (p *plan) Check() error {
 // fill fills in variables of the containers' environment that refer to other
 // resources. The error is the first variable that nothing ever gives a value; if
 // there is none, the first one that has no value yet.
-func (p *plan) fill(service ServiceSpec) (ServiceSpec, error) {
-	d := &service.TaskDefinition
-	d.Containers = slices.Clone(d.Containers)
+func (p *plan) fill(of *model.Service) (*model.Service, error) {
+	service, d := *of, *of.TaskDefinition
+	service.TaskDefinition, d.Containers = &d, slices.Clone(d.Containers)
 	var missing error
 	for i := range d.Containers {
 		c := &d.Containers[i]
@@ -138,12 +138,12 @@ func (p *plan) fill(service ServiceSpec) (ServiceSpec, error) {
 			}
 			place := d.Errorf(fmt.Sprintf("ContainerDefinitions[%d].Environment[%d].Value", i, j), "%s", v.Name)
 			if err = fmt.Errorf("%w: %w", place, err); !errors.Is(err, provider.ErrNotYet) {
-				return service, err
+				return &service, err
 			}
 			missing = cmp.Or(missing, err)
 		}
 	}
-	return service, missing
+	return &service, missing
 }
 
 // Update implements [provider.Plan].
@@ -151,7 +151,7 @@ func (p *plan) Update(ctx context.Context, stack string) error {
 	services := p.services.Of(stack)
 	for _, service := range services {
 		for _, at := range service.LoadBalancers {
-			p.serving.Store(at.TargetGroup, service.Name)
+			p.serving.Store(at.TargetGroup.Key(), service.Name)
 		}
 	}
 	return sideBySide(services.Keys(), func(key string) error {

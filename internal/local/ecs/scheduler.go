@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cutover/internal/capacity"
+	"cutover/internal/model"
 )
 
 // Options says what a scheduler works with.
@@ -80,26 +81,27 @@ var (
 // If the spec is the same, the count stays what autoscaling has made of it:
 // CloudFormation updates nothing whose template is the same. Autoscaling begins in the
 // steady state. It ends at once if the spec has none.
-func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
+func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 	if err := s.check(spec); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	v := s.services[spec.Key]
+	key := spec.Key()
+	v := s.services[key]
 	if v == nil {
-		v = &service{scheduler: s, key: spec.Key, name: spec.Name, desired: 1, changed: make(chan struct{})}
-		s.services[spec.Key] = v
+		v = &service{scheduler: s, key: key, name: spec.Name, desired: 1, changed: make(chan struct{})}
+		s.services[key] = v
 	}
 	v.applied++
 	turn := v.applied
-	if spec.DesiredCount != nil && (turn == 1 || v.draining || !v.spec.same(spec)) {
+	if spec.DesiredCount != nil && (turn == 1 || v.draining || !same(v.spec, spec)) {
 		v.desired = *spec.DesiredCount
 	}
 	v.spec, v.draining, v.failure, v.steady = spec, false, nil, false
 	if spec.Scaling == nil {
 		v.autoscale(nil)
 	}
-	if len(v.deployments) == 0 || v.deployments[0].revision != spec.revision() || v.deployments[0].state == Failed {
+	if len(v.deployments) == 0 || v.deployments[0].revision != revision(spec) || v.deployments[0].state == Failed {
 		v.deploy()
 	}
 	if err := v.stalled(); err != nil {
@@ -154,27 +156,27 @@ func (s *Scheduler) Redeploy(key string) error {
 
 // Spec is what a service is to be, by its key. Not ok if there is no such service, or
 // if the service is being removed.
-func (s *Scheduler) Spec(key string) (spec ServiceSpec, ok bool) {
+func (s *Scheduler) Spec(key string) (spec *model.Service, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.services[key]
 	if v == nil || v.draining {
-		return ServiceSpec{}, false
+		return nil, false
 	}
 	return v.spec, true
 }
 
-func (s *Scheduler) check(spec ServiceSpec) error {
+func (s *Scheduler) check(spec *model.Service) error {
 	var errs []error
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
-		errs = append(errs, fmt.Errorf("service %s (%s) has target groups, and there is no load balancer", spec.Name, spec.Key))
+		errs = append(errs, fmt.Errorf("service %s (%s) has target groups, and there is no load balancer", spec.Name, spec.Key()))
 	}
-	if spec.Scaling != nil && s.options.Requests == nil && slices.ContainsFunc(spec.Scaling.Policies, func(p ScalingPolicy) bool { return p.Metric == MetricRequests }) {
-		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key))
+	if spec.Scaling != nil && s.options.Requests == nil && countsRequests(spec.Scaling) {
+		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key()))
 	}
 	for _, c := range spec.TaskDefinition.Containers {
 		if err := s.options.Driver.Check(c); err != nil {
-			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key, c.Name, err))
+			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key(), c.Name, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -359,7 +361,7 @@ func (s *Scheduler) Status() []ServiceStatus {
 	all := make([]ServiceStatus, 0, len(s.services))
 	for _, v := range s.services {
 		status := ServiceStatus{
-			Key: v.key, Name: v.name, Cluster: v.spec.Cluster, Status: "ACTIVE",
+			Key: v.key, Name: v.name, Cluster: v.spec.ClusterID, Status: "ACTIVE",
 			DesiredCount: v.desired, Steady: v.settled(), Scaling: v.scaler.status(), Tasks: []TaskStatus{},
 		}
 		if v.draining {

@@ -1,16 +1,19 @@
 package ecs
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // service is a service that runs. Guarded by the scheduler's lock.
 type service struct {
 	scheduler *Scheduler
 	key, name string // do not change
-	spec      ServiceSpec
+	spec      *model.Service
 	desired   int
 	scaler    *autoscaler // nil if it does not scale
 	// deployments begin with the primary one. The others stay until their tasks have
@@ -41,11 +44,34 @@ func (s *service) message(text string) {
 	s.event(Event{Kind: ServiceEvent, Message: fmt.Sprintf("(service %s) %s", s.name, text)})
 }
 
+// digest is the same text for equal values.
+func digest(values ...any) string {
+	data, _ := json.Marshal(values) // cannot fail: the types hold neither channels nor cycles
+	return string(data)
+}
+
+// revision identifies what a deployment rolls out. Services of the same revision need
+// no new tasks.
+func revision(s *model.Service) string {
+	var groups []string
+	for _, lb := range s.LoadBalancers {
+		groups = append(groups, lb.TargetGroup.Key())
+	}
+	return digest(groups, s.LoadBalancers, s.TaskDefinition)
+}
+
+// same says whether CloudFormation would find nothing to update about a service.
+func same(a, b *model.Service) bool { return digest(revision(a), a) == digest(revision(b), b) }
+
+func (s *service) bounds() (lower, upper int) {
+	return model.Bounds(s.spec.MinimumHealthyPercent, s.spec.MaximumPercent, s.desired)
+}
+
 // deploy makes a new deployment the primary one.
 func (s *service) deploy() {
 	s.count++
 	d := &deployment{
-		id: fmt.Sprintf("%s/%d", s.name, s.count), service: s, revision: s.spec.revision(), created: time.Now(),
+		id: fmt.Sprintf("%s/%d", s.name, s.count), service: s, revision: revision(s.spec), created: time.Now(),
 		definition: s.spec.TaskDefinition, loadBalancers: s.spec.LoadBalancers,
 	}
 	s.deployments = slices.Insert(s.deployments, 0, d)
@@ -70,7 +96,7 @@ func (s *service) reconcile() {
 		s.assess(t, now)
 	}
 	s.roll(now)
-	_, upper := s.spec.bounds(s.desired)
+	_, upper := s.bounds()
 	room := upper
 	for _, t := range s.tasks {
 		if t.live() {
@@ -151,7 +177,7 @@ func (s *service) stalled() error {
 			old++
 		}
 	}
-	lower, upper := s.spec.bounds(s.desired)
+	lower, upper := s.bounds()
 	if old == 0 || upper > old || lower < old {
 		return nil
 	}

@@ -9,31 +9,6 @@ import (
 	"cutover/internal/model"
 )
 
-// Scaling is a scalable target, the desired count of a service, and its policies.
-// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ScalableTarget.html
-type Scaling struct {
-	// Min and Max are the fewest and the most tasks.
-	Min, Max int
-	Policies []ScalingPolicy
-}
-
-// ScalingPolicy is a target tracking policy, a [model.ScalingPolicy].
-type ScalingPolicy struct {
-	Metric string
-	// TargetGroup is the key of the target group whose requests are counted.
-	TargetGroup string
-	// Target is what the metric is to be close to.
-	Target                  float64
-	OutOnly                 bool
-	OutCooldown, InCooldown time.Duration
-}
-
-// The metrics that are measured here.
-const (
-	MetricCPU      = model.MetricCPU
-	MetricRequests = model.MetricRequests
-)
-
 const (
 	// ScalingPeriod is the time that a metric is measured over.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
@@ -75,11 +50,11 @@ type scalingState struct {
 // only if all policies that do so agree, and no more than the busiest of the periods
 // would have left superfluous
 // (https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html).
-func (s Scaling) next(state scalingState) (count int, why string) {
+func next(s *model.ScalableTarget, state scalingState) (count int, why string) {
 	count = state.desired
 	for i, p := range s.Policies {
 		last := tail(state.measured[i], outPeriods)
-		if last == nil || slices.Min(last) <= p.Target {
+		if last == nil || slices.Min(last) <= p.TargetValue {
 			continue
 		}
 		from := state.desired
@@ -87,8 +62,8 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 			from = state.before
 		}
 		now := last[len(last)-1]
-		if n := min(max(p.tasks(from, now), s.Min), s.Max); n > count {
-			count, why = n, p.explain(now, "above")
+		if n := min(max(tasks(p, from, now), s.Min), s.Max); n > count {
+			count, why = n, explain(p, now, "above")
 		}
 	}
 	if count != state.desired || state.deploying {
@@ -100,11 +75,11 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 			continue
 		}
 		last := tail(state.measured[i], inPeriods)
-		if last == nil || !(slices.Max(last) < p.Target*inShare) || state.sinceIn < p.InCooldown {
+		if last == nil || !(slices.Max(last) < p.TargetValue*inShare) || state.sinceIn < p.InCooldown {
 			return state.desired, ""
 		}
-		if n := max(p.tasks(state.desired, slices.Max(last)), s.Min); n > needed {
-			needed, why = n, p.explain(last[len(last)-1], "below")
+		if n := max(tasks(p, state.desired, slices.Max(last)), s.Min); n > needed {
+			needed, why = n, explain(p, last[len(last)-1], "below")
 		}
 	}
 	if needed == 0 || needed >= state.desired {
@@ -115,10 +90,10 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 
 // within returns the count that registering the scalable target makes of one.
 // https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
-func (s Scaling) within(count int) int { return min(max(count, s.Min), s.Max) }
+func within(s *model.ScalableTarget, count int) int { return min(max(count, s.Min), s.Max) }
 
 // outCooldown is the longest of the policies'.
-func (s Scaling) outCooldown() (longest time.Duration) {
+func outCooldown(s *model.ScalableTarget) (longest time.Duration) {
 	for _, p := range s.Policies {
 		longest = max(longest, p.OutCooldown)
 	}
@@ -126,12 +101,12 @@ func (s Scaling) outCooldown() (longest time.Duration) {
 }
 
 // tasks returns how many have the metric at the target if so many have it at a value.
-func (p ScalingPolicy) tasks(now int, value float64) int {
-	return int(math.Ceil(float64(now) * value / p.Target))
+func tasks(p *model.ScalingPolicy, now int, value float64) int {
+	return int(math.Ceil(float64(now) * value / p.TargetValue))
 }
 
-func (p ScalingPolicy) explain(value float64, where string) string {
-	return fmt.Sprintf("%s is %.0f, %s its target of %g", p.Metric, value, where, p.Target)
+func explain(p *model.ScalingPolicy, value float64, where string) string {
+	return fmt.Sprintf("%s is %.0f, %s its target of %g", p.Metric, value, where, p.TargetValue)
 }
 
 // tail returns the last n values, or nil if there are not so many, or nothing was

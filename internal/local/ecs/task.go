@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -66,7 +67,7 @@ type task struct {
 
 // taskContainer is a container of a task.
 type taskContainer struct {
-	definition ContainerDefinition
+	definition model.Container
 	running    Container // nil before it has started
 	health     Health
 	unchecked  bool // its health check cannot run here
@@ -165,9 +166,10 @@ func (t *task) start(ctx context.Context) error {
 				address = c.running.Address(lb.Port)
 			}
 		}
-		t.scheduler.update(t.service, func() { t.targets[lb.TargetGroup] = TargetInitial })
-		if err := t.scheduler.options.Balancer.Register(lb.TargetGroup, t.id, address); err != nil {
-			return fmt.Errorf("cannot register with target group %s: %w", lb.TargetGroup, err)
+		group := lb.TargetGroup.Key()
+		t.scheduler.update(t.service, func() { t.targets[group] = TargetInitial })
+		if err := t.scheduler.options.Balancer.Register(group, t.id, address); err != nil {
+			return fmt.Errorf("cannot register with target group %s: %w", group, err)
 		}
 	}
 	return nil
@@ -256,12 +258,7 @@ func (t *task) setHealth(c *taskContainer, health Health, why string) {
 // request is in flight or the task ends.
 func (t *task) drain(wait bool) {
 	t.scheduler.mu.Lock()
-	groups := make([]string, 0, len(t.targets))
-	for _, lb := range t.deployment.loadBalancers {
-		if _, registered := t.targets[lb.TargetGroup]; registered {
-			groups = append(groups, lb.TargetGroup)
-		}
-	}
+	groups := slices.Sorted(maps.Keys(t.targets))
 	t.scheduler.mu.Unlock()
 	var drained []<-chan struct{}
 	for _, group := range groups {
@@ -359,8 +356,8 @@ func (t *task) complaint() string {
 		}
 	}
 	for _, lb := range t.deployment.loadBalancers {
-		if t.targets[lb.TargetGroup] == TargetUnhealthy {
-			return "Task failed ELB health checks in target group " + lb.TargetGroup
+		if group := lb.TargetGroup.Key(); t.targets[group] == TargetUnhealthy {
+			return "Task failed ELB health checks in target group " + group
 		}
 	}
 	return ""
@@ -408,7 +405,7 @@ func (t *task) healthy(now time.Time) (healthy bool, when time.Time) {
 		return false, time.Time{}
 	}
 	for _, lb := range t.deployment.loadBalancers {
-		if t.targets[lb.TargetGroup] != TargetHealthy {
+		if t.targets[lb.TargetGroup.Key()] != TargetHealthy {
 			return false, time.Time{}
 		}
 	}

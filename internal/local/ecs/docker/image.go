@@ -18,7 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"cutover/internal/assembly"
-	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // build is an image of this driver. The lock is held while it is made.
@@ -28,7 +28,7 @@ type build struct {
 }
 
 // Check says why an image cannot be had. See [ecs.Driver].
-func (d *Driver) Check(c ecs.ContainerDefinition) error {
+func (d *Driver) Check(c model.Container) error {
 	image := c.Image
 	switch {
 	case image.Asset == nil && image.Unknown != "":
@@ -40,7 +40,7 @@ func (d *Driver) Check(c ecs.ContainerDefinition) error {
 }
 
 // prepare makes an image available and returns its name.
-func (d *Driver) prepare(ctx context.Context, image ecs.Image) (string, error) {
+func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error) {
 	key := image.Reference
 	if image.Asset != nil {
 		key = image.Asset.ID

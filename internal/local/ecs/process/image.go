@@ -19,7 +19,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 
 	"cutover/internal/assembly"
-	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // imagePath is the PATH of an image that sets none, as Docker has it.
@@ -34,7 +34,7 @@ type image struct {
 }
 
 // prepare makes the directory of an image, unless it is there.
-func (d *Driver) prepare(reference ecs.Image) (*image, error) {
+func (d *Driver) prepare(reference model.Image) (*image, error) {
 	asset := reference.Asset
 	switch {
 	case asset == nil && reference.Unknown != "":
@@ -280,7 +280,7 @@ func copyFile(from, to string, mode fs.FileMode) error {
 
 // entry is the command of a container of the image, and the directory of this
 // host that it starts in.
-func (i *image) entry(c ecs.ContainerDefinition) (argv []string, dir string, err error) {
+func (i *image) entry(c model.Container) (argv []string, dir string, err error) {
 	entrypoint, command := i.entrypoint, i.cmd
 	if len(c.EntryPoint) > 0 {
 		entrypoint, command = c.EntryPoint, nil // the image's CMD is for its own entry point

@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // Options says how processes are run.
@@ -83,7 +84,7 @@ func (d *Driver) imageRoot() string { return filepath.Join(d.options.Dir, "image
 const taskVariable = "CUTOVER_TASK"
 
 // Check says why a container cannot run as a process. See [ecs.Driver].
-func (d *Driver) Check(c ecs.ContainerDefinition) error {
+func (d *Driver) Check(c model.Container) error {
 	p, err := d.plan(c)
 	if err == nil {
 		p.freePorts()
@@ -109,7 +110,7 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 }
 
 // plan finds out what to execute, and where it is to listen.
-func (d *Driver) plan(c ecs.ContainerDefinition) (*process, error) {
+func (d *Driver) plan(c model.Container) (*process, error) {
 	p := &process{driver: d, done: make(chan struct{}), addresses: map[int]string{}, definition: c}
 	variables := environment{}
 	if command, ok := d.options.Run[c.Name]; ok {
@@ -207,7 +208,7 @@ func (p *process) freePorts() {
 }
 
 // environment is a list of variables.
-type environment []ecs.Variable
+type environment []model.Variable
 
 func (e *environment) set(name, value string) {
 	for i, v := range *e {
@@ -216,13 +217,13 @@ func (e *environment) set(name, value string) {
 			return
 		}
 	}
-	*e = append(*e, ecs.Variable{Name: name, Value: value})
+	*e = append(*e, model.Variable{Name: name, Value: value})
 }
 
 // process is a container that runs as a process, in a process group of its own.
 type process struct {
 	driver     *Driver
-	definition ecs.ContainerDefinition
+	definition model.Container
 	image      *image // nil if a command was given
 	given      bool
 	argv, env  []string

@@ -27,6 +27,7 @@ import (
 	"cutover/internal/assembly"
 	images "cutover/internal/build"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 func TestMain(m *testing.M) {
@@ -54,7 +55,7 @@ var contextOfUsers = sync.OnceValues(func() (string, error) {
 })
 
 // users is the users service as its template has it.
-func users(t *testing.T) ecs.ContainerDefinition {
+func users(t *testing.T) model.Container {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("images are for Linux: they run as processes there only")
@@ -63,10 +64,10 @@ func users(t *testing.T) ecs.ContainerDefinition {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ecs.ContainerDefinition{
+	return model.Container{
 		Name: "users", Essential: true, Ports: []int{3000},
-		Image:       ecs.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}},
-		Environment: []ecs.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "2s"}},
+		Image:       model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}},
+		Environment: []model.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "2s"}},
 	}
 }
 
@@ -109,7 +110,7 @@ func newDriver(t *testing.T, run map[string]string) *Driver {
 	return d
 }
 
-func start(t *testing.T, d *Driver, c ecs.ContainerDefinition) (ecs.Container, *logs) {
+func start(t *testing.T, d *Driver, c model.Container) (ecs.Container, *logs) {
 	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
 	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output})
@@ -202,9 +203,9 @@ func TestHungHealthCheckIsEnded(t *testing.T) {
 
 func TestCommandInPlaceOfAContainer(t *testing.T) {
 	d := newDriver(t, map[string]string{"web": `echo "port $PORT $NAME $HTTP"; echo oops >&2; (sleep 1000 & wait) & exit 3`})
-	c, l := start(t, d, ecs.ContainerDefinition{
-		Name: "web", Ports: []int{8080}, Image: ecs.Image{Reference: "nginx"},
-		Environment: []ecs.Variable{{Name: "NAME", Value: "x y"}, {Name: "HTTP", Value: "8080"}},
+	c, l := start(t, d, model.Container{
+		Name: "web", Ports: []int{8080}, Image: model.Image{Reference: "nginx"},
+		Environment: []model.Variable{{Name: "NAME", Value: "x y"}, {Name: "HTTP", Value: "8080"}},
 	})
 	_, port, _ := strings.Cut(c.Address(8080), ":")
 	l.await(t, "stdout port "+port+" x y "+port)
@@ -230,7 +231,7 @@ func TestProcessorTime(t *testing.T) {
 		"itself": second + "; echo done; sleep 60", "a child": "sh -c '" + second + "; echo done; sleep 60'", "a child that has ended": "sh -c '" + second + "'; echo done; sleep 60",
 	} {
 		d := newDriver(t, map[string]string{"busy": command})
-		c, l := start(t, d, ecs.ContainerDefinition{Name: "busy"})
+		c, l := start(t, d, model.Container{Name: "busy"})
 		l.await(t, "done")
 		used, err := c.ProcessorTime(t.Context())
 		if err != nil || used < 20*time.Millisecond || used > time.Minute {
@@ -242,7 +243,7 @@ func TestProcessorTime(t *testing.T) {
 		}
 	}
 	d := newDriver(t, map[string]string{"gone": "true"})
-	c, _ := start(t, d, ecs.ContainerDefinition{Name: "gone"})
+	c, _ := start(t, d, model.Container{Name: "gone"})
 	wait(t, c)
 	if used, err := c.ProcessorTime(t.Context()); err == nil {
 		t.Errorf("a process that has ended has used %v", used)
@@ -261,7 +262,7 @@ func TestRefusals(t *testing.T) {
 	d := newDriver(t, nil)
 	for _, test := range []struct {
 		dockerfile string
-		change     func(*ecs.ContainerDefinition)
+		change     func(*model.Container)
 		want       string
 	}{
 		{"FROM alpine\n", nil, "it is built on the image alpine"},
@@ -278,13 +279,13 @@ func TestRefusals(t *testing.T) {
 		{"FROM scratch\nCOPY users /users\n", nil, "neither ENTRYPOINT nor CMD"},
 		{"FROM scratch\nCOPY users Dockerfile /\nENTRYPOINT [\"/users\", \"/Dockerfile\"]\n", nil, "its argument /Dockerfile is a file of the image"},
 		{"FROM scratch\nSTOPSIGNAL SIGQUIT\n", nil, "the stop signal SIGQUIT"},
-		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *ecs.ContainerDefinition) { c.Environment = nil }, "no variable of its environment has the value of its container port, 3000; add PORT=3000"},
-		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *ecs.ContainerDefinition) {
-			c.Environment = []ecs.Variable{{Name: "A", Value: "3000"}, {Name: "B", Value: "3000"}}
+		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *model.Container) { c.Environment = nil }, "no variable of its environment has the value of its container port, 3000; add PORT=3000"},
+		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *model.Container) {
+			c.Environment = []model.Variable{{Name: "A", Value: "3000"}, {Name: "B", Value: "3000"}}
 		}, "several variables, A, B"},
-		{"", func(c *ecs.ContainerDefinition) { c.Image.Asset = nil; c.Image.Reference = "nginx:1" }, "its image, nginx:1, is not built from the app"},
-		{"", func(c *ecs.ContainerDefinition) { c.Image = ecs.Image{Unknown: "who knows"} }, "its image is not known: who knows"},
-		{"", func(c *ecs.ContainerDefinition) {
+		{"", func(c *model.Container) { c.Image.Asset = nil; c.Image.Reference = "nginx:1" }, "its image, nginx:1, is not built from the app"},
+		{"", func(c *model.Container) { c.Image = model.Image{Unknown: "who knows"} }, "its image is not known: who knows"},
+		{"", func(c *model.Container) {
 			c.Image.Asset = &assembly.ImageAsset{ID: "x", Executable: []string{"bazel"}}
 		}, `made by the command ["bazel"]`},
 	} {
@@ -346,21 +347,21 @@ ENTRYPOINT ["bin/server", "$HOME"]
 CMD ["now"]
 `), 0o644)
 	d := newDriver(t, nil)
-	img, err := d.prepare(ecs.Image{Asset: &assembly.ImageAsset{ID: "x", Directory: directory, Dockerfile: "Imagefile", BuildArgs: map[string]string{"MODE": "fast"}}})
+	img, err := d.prepare(model.Image{Asset: &assembly.ImageAsset{ID: "x", Directory: directory, Dockerfile: "Imagefile", BuildArgs: map[string]string{"MODE": "fast"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := (environment{{Name: "HOME", Value: "/home/1"}, {Name: "PORT", Value: "3000"}, {Name: "MODE", Value: "is fast"}}); !reflect.DeepEqual(img.env, want) {
 		t.Errorf("environment is %v, want %v", img.env, want)
 	}
-	argv, dir, err := img.entry(ecs.ContainerDefinition{})
+	argv, dir, err := img.entry(model.Container{})
 	if want := []string{img.root + "/srv/app/bin/server", "$HOME", "now"}; err != nil || !slices.Equal(argv, want) || dir != img.root+"/srv/app" {
 		t.Errorf("runs %q in %s (%v), want %q", argv, dir, err, want)
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "conf", "link")); string(data) != "a" {
 		t.Errorf("the file copied is %q (%v)", data, err)
 	}
-	argv, _, err = img.entry(ecs.ContainerDefinition{EntryPoint: []string{"/srv/app/bin/server"}, Command: []string{"x"}, WorkingDirectory: "/tmp"})
+	argv, _, err = img.entry(model.Container{EntryPoint: []string{"/srv/app/bin/server"}, Command: []string{"x"}, WorkingDirectory: "/tmp"})
 	if want := []string{img.root + "/srv/app/bin/server", "x"}; err != nil || !slices.Equal(argv, want) {
 		t.Errorf("with an own entry point it runs %q (%v), want %q", argv, err, want)
 	}
@@ -387,9 +388,9 @@ func runner() {
 		panic(err)
 	}
 	directory := os.Getenv("PROCESS_TEST_CONTEXT")
-	for _, c := range []ecs.ContainerDefinition{
-		{Name: "users", Ports: []int{3000}, Environment: []ecs.Variable{{Name: "PORT", Value: "3000"}},
-			Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
+	for _, c := range []model.Container{
+		{Name: "users", Ports: []int{3000}, Environment: []model.Variable{{Name: "PORT", Value: "3000"}},
+			Image: model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
 		{Name: "shell"},
 	} {
 		container, err := d.Start(context.Background(), ecs.StartRequest{Task: task, Definition: c, Output: func(string, string) {}})

@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // prober stands for the load balancer: a target is healthy once it answers.
@@ -48,11 +50,15 @@ func TestScheduledService(t *testing.T) {
 	t.Cleanup(p.done.Wait)
 	definition := users(t)
 	definition.StopTimeout = 10 * time.Second
+	stack := &assembly.Stack{Name: "dev-Users"}
+	at := func(id string) model.Base {
+		return model.Base{Resource: &assembly.Resource{Stack: stack, LogicalID: id}}
+	}
 	two := 2
-	if err := p.scheduler.Apply(t.Context(), ecs.ServiceSpec{
-		Key: "dev-Users/Service", Name: "users", DesiredCount: &two, MinimumHealthyPercent: 100, MaximumPercent: 200,
-		LoadBalancers:  []ecs.LoadBalancer{{Container: "users", Port: 3000, TargetGroup: "dev-Routing/Users"}},
-		TaskDefinition: ecs.TaskDefinition{Family: "users", Containers: []ecs.ContainerDefinition{definition}},
+	if err := p.scheduler.Apply(t.Context(), &model.Service{
+		Base: at("Service"), Name: "users", DesiredCount: &two, MinimumHealthyPercent: 100, MaximumPercent: 200,
+		LoadBalancers:  []model.ServiceLoadBalancer{{Container: "users", Port: 3000, TargetGroup: &model.TargetGroup{Base: at("Users")}}},
+		TaskDefinition: &model.TaskDefinition{Family: "users", Containers: []model.Container{definition}},
 	}); err != nil {
 		t.Fatal(err)
 	}
