@@ -89,7 +89,7 @@ func (a *autoscaler) keepWithin() {
 func (a *autoscaler) change(count int, why string) {
 	s := a.service
 	a.last = &ScalingActivity{Time: time.Now(), From: s.desired, To: count, Why: why}
-	s.event(Event{Kind: ScalingEvent, State: fmt.Sprint(count), Message: fmt.Sprintf("scaled from %d to %d tasks: %s", s.desired, count, why)})
+	s.event(ScalingEvent, "", fmt.Sprint(count), fmt.Sprintf("scaled from %d to %d tasks: %s", s.desired, count, why))
 	s.desired = count
 	s.steady = false
 	s.reconcile()

@@ -47,7 +47,7 @@ type deployment struct {
 
 func (d *deployment) setState(state RolloutState, reason string) {
 	d.state, d.reason = state, reason
-	d.service.event(Event{Kind: DeploymentEvent, Deployment: d.id, State: string(state), Message: reason})
+	d.service.event(DeploymentEvent, "", string(state), reason)
 }
 
 // tasks returns those that are to run and have not ended.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -25,7 +26,7 @@ type world struct {
 	mu         sync.Mutex
 	journal    []string // what was asked of driver and balancer, in order
 	containers []*fakeContainer
-	events     []Event
+	events     []provider.Event
 	draining   time.Duration // deregistration delay
 	broken     string        // an image that can no longer be started
 	targets    map[string]*fakeContainer
@@ -52,7 +53,7 @@ func (w *world) requests(string) uint64 {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, begin: time.Now(), targets: map[string]*fakeContainer{}}
-	w.Scheduler = New(Options{Driver: w, Balancer: w, Requests: w.requests, Events: func(e Event) {
+	w.Scheduler = New(Options{Driver: w, Balancer: w, Requests: w.requests, Events: func(e provider.Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
@@ -92,7 +93,7 @@ func (w *world) starts(image string) (times []time.Duration) {
 func (w *world) happened(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.events, func(e Event) bool { return strings.Contains(e.Message, text) })
+	return slices.ContainsFunc(w.events, func(e provider.Event) bool { return strings.Contains(e.Message, text) })
 }
 
 type fakeContainer struct {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cutover/internal/capacity"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -36,7 +37,7 @@ type Options struct {
 	// Events is called with everything that happens, one event after the other, while
 	// the scheduler is locked. The function must return at once and call no method of
 	// the scheduler. Default: nobody is told.
-	Events func(Event)
+	Events func(provider.Event)
 	// Logs is called with every line that a container writes, from several
 	// goroutines. Default: nobody is told.
 	Logs func(LogLine)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -31,17 +32,26 @@ type service struct {
 	changed chan struct{} // closed and replaced after every change
 }
 
-func (s *service) event(e Event) {
-	e.Time, e.Service, e.ServiceName = time.Now(), s.key, s.name
+// The kinds of events.
+const (
+	ServiceEvent    = "service"    // in the words of the messages that ECS shows for a service
+	DeploymentEvent = "deployment" // a rollout state
+	TaskEvent       = "task"       // a task's last status
+	HealthEvent     = "health"     // of a task, a container or a target
+	ScalingEvent    = "scaling"    // a desired count
+	ContainerEvent  = "container"  // the end of a container, or what is wrong with it
+)
+
+func (s *service) event(kind, task, state, message string) {
 	if s.scheduler.options.Events != nil {
-		s.scheduler.options.Events(e)
+		s.scheduler.options.Events(provider.Event{Time: time.Now(), Kind: kind, Subject: s.name, Task: task, State: state, Message: message})
 	}
 }
 
 // message tells an event as ECS words it.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
 func (s *service) message(text string) {
-	s.event(Event{Kind: ServiceEvent, Message: fmt.Sprintf("(service %s) %s", s.name, text)})
+	s.event(ServiceEvent, "", "", fmt.Sprintf("(service %s) %s", s.name, text))
 }
 
 // digest is the same text for equal values.

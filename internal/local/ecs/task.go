@@ -325,9 +325,7 @@ func (t *task) setState(state TaskState) {
 	t.event(TaskEvent, string(state), message)
 }
 
-func (t *task) event(kind EventKind, state, message string) {
-	t.service.event(Event{Kind: kind, Deployment: t.deployment.id, Task: t.id, State: state, Message: message})
-}
+func (t *task) event(kind, state, message string) { t.service.event(kind, t.id, state, message) }
 
 // live says whether the task is to run and has not ended.
 func (t *task) live() bool { return t.stopReason == "" }

@@ -23,6 +23,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -210,12 +211,21 @@ func (p *process) freePorts() {
 // environment is a list of variables.
 type environment []model.Variable
 
+func (e environment) index(name string) int {
+	return slices.IndexFunc(e, func(v model.Variable) bool { return v.Name == name })
+}
+
+func (e environment) get(name, absent string) string {
+	if i := e.index(name); i >= 0 {
+		return e[i].Value
+	}
+	return absent
+}
+
 func (e *environment) set(name, value string) {
-	for i, v := range *e {
-		if v.Name == name {
-			(*e)[i].Value = value
-			return
-		}
+	if i := e.index(name); i >= 0 {
+		(*e)[i].Value = value
+		return
 	}
 	*e = append(*e, model.Variable{Name: name, Value: value})
 }
@@ -238,101 +248,79 @@ type process struct {
 
 func (p *process) start(r ecs.StartRequest) error {
 	cmd := exec.Command(p.argv[0])
-	cmd.Args, cmd.Env, cmd.Dir = p.argv, p.env, p.dir
-	cmd.SysProcAttr = groupAttributes()
-	stdout, err := read(r, "stdout", &cmd.Stdout)
-	if err != nil {
-		return err
-	}
-	stderr, err := read(r, "stderr", &cmd.Stderr)
-	if err != nil {
-		stdout.close()
-		return err
-	}
+	cmd.Args, cmd.Env, cmd.Dir, cmd.SysProcAttr = p.argv, p.env, p.dir, groupAttributes()
 	started := make(chan error)
 	go func() {
-		// Linux ends the process when the thread that started it ends, so the
-		// thread must last as long.
+		// Linux ends the process when the thread that started it ends. So the thread must
+		// last as long.
 		runtime.LockOSThread()
-		file, err := p.launch(cmd, r.Task)
+		file, output, err := p.launch(cmd, r)
 		started <- err
-		if err == nil {
-			err = cmd.Wait()
-			killGroup(p.pid) // as the end of a container's first process ends the others
-			p.exit = exitOf(cmd.ProcessState, err)
-			p.freePorts()
-			os.Remove(file)
+		if err != nil {
+			return
 		}
-		stdout.close()
-		stderr.close()
+		// Not cmd.Wait, which closes the pipes before they are read.
+		state, err := cmd.Process.Wait()
+		killGroup(p.pid) // as the end of a container's first process ends the others
+		p.exit = exitOf(state, err)
+		p.freePorts()
+		os.Remove(file)
+		output()
 		close(p.done)
 	}()
 	return <-started
 }
 
-// launch starts the process and records it, or leaves nothing. The record comes
-// first: this program may be killed at any moment.
-func (p *process) launch(cmd *exec.Cmd, task string) (file string, err error) {
+// launch starts the process and records it, or leaves nothing. The record comes first:
+// this program may be killed at any moment. Output waits for what the process has written.
+func (p *process) launch(cmd *exec.Cmd, r ecs.StartRequest) (file string, output func(), err error) {
 	kept, err := os.CreateTemp(p.driver.records(), "*.json")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer kept.Close()
+	stdout, err1 := cmd.StdoutPipe()
+	stderr, err2 := cmd.StderrPipe()
 	write := json.NewEncoder(kept).Encode
-	if err = write(record{Task: task}); err == nil {
+	if err = cmp.Or(err1, err2, write(record{Task: r.Task})); err == nil {
 		err = cmd.Start()
 	}
 	if err != nil {
 		os.Remove(kept.Name())
-		return "", err
+		return "", nil, err
 	}
 	p.pid = cmd.Process.Pid
-	start, _ := startTime(p.pid) // one that has ended already is none to find
+	start, _ := startTime(p.pid) // empty if the process has ended already
 	if err := write(record{PID: p.pid, Start: start}); err != nil {
 		killGroup(p.pid)
 		cmd.Wait()
 		os.Remove(kept.Name())
-		return "", err
+		return "", nil, err
 	}
-	return kept.Name(), nil
-}
-
-// reading hands on what is written into a pipe.
-type reading struct {
-	from, to *os.File
-	finished chan struct{}
+	out, errs := handOn(stdout, r, "stdout"), handOn(stderr, r, "stderr")
+	return kept.Name(), func() { out(); errs() }, nil
 }
 
 // pipeBuffer is how much of what is in a pipe is read at once, in bytes.
 const pipeBuffer = 4 << 10
 
-// read opens a pipe for one of a command's streams. The command gets the pipe
-// itself, so that waiting for it does not wait for others that hold it.
-func read(r ecs.StartRequest, stream string, into *io.Writer) (*reading, error) {
-	from, to, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	*into = to
-	pipe := &reading{from: from, to: to, finished: make(chan struct{})}
+// handOn hands on what is written into a pipe. The function that it returns waits for
+// the end, but not long: a process that left the group may keep the pipe open.
+func handOn(pipe io.ReadCloser, r ecs.StartRequest, stream string) func() {
+	finished := make(chan struct{})
 	go func() {
 		lines := ecs.Lines(func(line string) { r.Output(stream, line) })
 		// Lines are short, and there may be a hundred processes. Hidden behind the
-		// interface, the file does not copy itself with a larger buffer.
-		io.CopyBuffer(lines, struct{ io.Reader }{from}, make([]byte, pipeBuffer))
+		// interface, the pipe does not copy itself with a larger buffer.
+		io.CopyBuffer(lines, struct{ io.Reader }{pipe}, make([]byte, pipeBuffer))
 		lines.Close()
-		close(pipe.finished)
+		close(finished)
 	}()
-	return pipe, nil
-}
-
-// close ends the reading after what has been written, and soon if a process that
-// left the group keeps the pipe open.
-func (r *reading) close() {
-	r.to.Close()
-	r.from.SetReadDeadline(time.Now().Add(time.Second))
-	<-r.finished
-	r.from.Close()
+	return func() {
+		pipe.(*os.File).SetReadDeadline(time.Now().Add(time.Second))
+		<-finished
+		pipe.Close()
+	}
 }
 
 func exitOf(state *os.ProcessState, err error) ecs.Exit {

@@ -11,6 +11,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -44,9 +45,9 @@ func (p *prober) Deregister(string, string) <-chan struct{} {
 func TestScheduledService(t *testing.T) {
 	d := newDriver(t, nil)
 	p := &prober{}
-	events := make(chan ecs.Event, 1000)
+	events := make(chan provider.Event, 1000)
 	lines := make(chan ecs.LogLine, 1000)
-	p.scheduler = ecs.New(ecs.Options{Driver: d, Balancer: p, Events: func(e ecs.Event) { events <- e }, Logs: func(l ecs.LogLine) { lines <- l }})
+	p.scheduler = ecs.New(ecs.Options{Driver: d, Balancer: p, Events: func(e provider.Event) { events <- e }, Logs: func(l ecs.LogLine) { lines <- l }})
 	t.Cleanup(p.done.Wait)
 	definition := users(t)
 	definition.StopTimeout = 10 * time.Second
