@@ -37,8 +37,7 @@ type Container interface {
 	ID() string
 	// Address is the host and port at which a container port is reached.
 	Address(containerPort int) string
-	// Exec runs a command in the container and returns its exit code and the beginning
-	// of its output. The command ends with the context. The error is [ErrNoExec] if the
+	// Exec runs a command in the container and returns its exit code and its output. The command ends with the context. The error is [ErrNoExec] if the
 	// driver cannot run commands in this container.
 	Exec(ctx context.Context, command []string) (exitCode int, output string, err error)
 	// ProcessorTime is the processor time of all its processes so far. An error if the

@@ -196,6 +196,7 @@ func (t *task) watch(c *taskContainer) {
 // and the next one.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
 func (t *task) check(ctx context.Context, c *taskContainer) {
+	const maxOutput = 4096 // as Docker keeps of a health check's output
 	check := c.definition.HealthCheck
 	begin, failures, passed := time.Now(), 0, false
 	for {
@@ -228,7 +229,7 @@ func (t *task) check(ctx context.Context, c *taskContainer) {
 		default:
 			failures++
 			if err == nil {
-				err = errors.New(strings.TrimSpace(fmt.Sprintf("exit code %d %s", code, output)))
+				err = errors.New(strings.TrimSpace(fmt.Sprintf("exit code %d %s", code, output[:min(len(output), maxOutput)])))
 			}
 			if failures >= check.Retries {
 				t.setHealth(c, Unhealthy, fmt.Sprintf("%d health checks failed, the last one: %v", failures, err))

@@ -302,10 +302,6 @@ func (c *running) ProcessorTime(ctx context.Context) (time.Duration, error) {
 	return time.Duration(stats.CPUStats.CPUUsage.TotalUsage), nil
 }
 
-// maxOutput is how much of a command's output is kept, as by Docker's health
-// checks.
-const maxOutput = 4096
-
 // Exec runs a command in the container. The engine has no call that ends one:
 // when the context ends, Exec does, and the command ends with the container at
 // the latest. As a health check that hangs it makes the container unhealthy, and
@@ -333,7 +329,7 @@ func (c *running) Exec(ctx context.Context, command []string) (int, string, erro
 	if err != nil {
 		return 0, "", err
 	}
-	return inspected.ExitCode, string(output.Bytes()[:min(output.Len(), maxOutput)]), nil
+	return inspected.ExitCode, output.String(), nil
 }
 
 // Sweep removes the containers that earlier drivers left for this deployment,

@@ -1,25 +1,23 @@
 //go:build unix
 
-// Package process runs the containers of ECS tasks as processes of this host,
-// without Docker.
+// Package process runs the containers of ECS tasks as processes of this host, without Docker.
 //
-// It can do so for an image that is made of nothing but its build context: a
-// Dockerfile that copies files onto an empty image (FROM scratch), and an entry
-// point among them that this host can execute. For any other container, a
-// command can be given that is run in its place.
+// An image must consist of its build context: its Dockerfile copies files onto an empty image
+// (FROM scratch), and this host can execute its entry point. Any other container needs a
+// command that runs in its place.
 //
-// There is no port mapping: the process must listen on a port that the driver
-// chooses on the loopback interface. It learns the port from its environment.
-// The variable whose value in the task definition or the image is the container
-// port, such as PORT=3000, is set to the chosen one. A command given in place of
-// a container always has it in PORT.
+// There is no port mapping. The process must listen on a port that the driver chooses on the
+// loopback interface. The driver sets the variable that has the container port as its value,
+// such as PORT=3000, to the chosen port. A command in place of a container always has the
+// port in PORT.
 //
-// A process is not a container: the user, the read-only root, capabilities,
-// security options, resource limits and labels of the task definition do not
-// hold, and a path that the program opens is one of this host. The process sees
-// the files of its image relative to its working directory. Its environment is
-// that of the image and the task definition alone; a command given in place of a
-// container has that of this program besides.
+// A process is not a container:
+//   - The user, the read-only root, capabilities, security options, resource limits and
+//     labels of the task definition do not hold.
+//   - A path that the program opens is a path of this host. Files of the image are relative
+//     to the working directory.
+//   - The environment is that of the image and the task definition. A command in place of a
+//     container also has the environment of this program.
 package process
 
 import (
@@ -48,12 +46,10 @@ import (
 
 // Options says how processes are run.
 type Options struct {
-	// Dir keeps the files of images, and a record of every process, by which
-	// [Driver.Sweep] finds those of a run that was killed. One driver at a time
-	// may use it. Required.
+	// Dir has the files of images, and a record of every process. [Driver.Sweep] finds the
+	// processes of a killed run by their records. One driver at a time may use Dir. Required.
 	Dir string
-	// Run has shell commands that are run in place of containers, by the
-	// container's name.
+	// Run has shell commands to run in place of containers, by the container's name.
 	Run map[string]string
 }
 
@@ -80,8 +76,7 @@ func New(options Options) (*Driver, error) {
 func (d *Driver) records() string   { return filepath.Join(d.options.Dir, "processes") }
 func (d *Driver) imageRoot() string { return filepath.Join(d.options.Dir, "images") }
 
-// taskVariable marks the processes of a task, so that those which outlive the
-// first one are known as ours.
+// taskVariable marks the processes of a task. Some may outlive the task's first process.
 const taskVariable = "CUTOVER_TASK"
 
 // Check says why a container cannot run as a process. See [ecs.Driver].
@@ -110,7 +105,7 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 	return p, nil
 }
 
-// plan finds out what to execute, and where it is to listen.
+// plan finds out what to execute, and chooses ports.
 func (d *Driver) plan(c model.Container) (*process, error) {
 	p := &process{driver: d, done: make(chan struct{}), addresses: map[int]string{}, definition: c}
 	variables := environment{}
@@ -132,7 +127,7 @@ func (d *Driver) plan(c model.Container) (*process, error) {
 	for _, v := range c.Environment {
 		variables.set(v.Name, v.Value)
 	}
-	if err := d.choosePorts(p, &variables); err != nil {
+	if err := p.choosePorts(&variables); err != nil {
 		p.freePorts()
 		return nil, err
 	}
@@ -142,9 +137,9 @@ func (d *Driver) plan(c model.Container) (*process, error) {
 	return p, nil
 }
 
-// Ports are taken from below those that Linux (32768 to 60999) and macOS (49152
-// to 65535) give to outgoing connections. One of those could be in use by a
-// connection of the load balancer when the process comes to listen on it.
+// The ports are below those of outgoing connections on Linux (32768 to 60999) and macOS
+// (49152 to 65535). A connection of the load balancer could take one of those before the
+// process listens.
 const firstPort, portCount = 20000, 12768
 
 func (d *Driver) choosePort() (int, error) {
@@ -155,7 +150,7 @@ func (d *Driver) choosePort() (int, error) {
 		if d.ports[port] {
 			continue
 		}
-		// On all interfaces, as most programs listen.
+		// Most programs listen on all interfaces.
 		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
 			l.Close()
 			d.ports[port] = true
@@ -165,9 +160,9 @@ func (d *Driver) choosePort() (int, error) {
 	return 0, fmt.Errorf("no free port found from %d to %d", firstPort, firstPort+portCount-1)
 }
 
-// choosePorts picks a port of this host for every port of the container and puts
-// it into the variable that names the container port.
-func (d *Driver) choosePorts(p *process, variables *environment) error {
+// choosePorts chooses a port of this host for every port of the container. The variable that
+// has the container port gets the chosen port.
+func (p *process) choosePorts(variables *environment) error {
 	c := p.definition
 	for i, containerPort := range c.Ports {
 		var names []string
@@ -180,13 +175,13 @@ func (d *Driver) choosePorts(p *process, variables *environment) error {
 		case slices.Contains(names, "PORT"), p.given && i == 0 && len(names) == 0:
 			names = []string{"PORT"}
 		case len(names) == 0:
-			return fmt.Errorf("as a process of this host it must be told which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in PORT",
+			return fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in PORT",
 				containerPort, containerPort, c.Name)
 		case len(names) > 1:
-			return fmt.Errorf("its container port %d is the value of several variables, %s, and which of them says where to listen is not known; call it PORT, or run it in Docker",
+			return fmt.Errorf("its container port %d is the value of several variables, %s: call the one to listen on PORT, or run it in Docker",
 				containerPort, strings.Join(names, ", "))
 		}
-		port, err := d.choosePort()
+		port, err := p.driver.choosePort()
 		if err != nil {
 			return err
 		}
@@ -230,7 +225,7 @@ func (e *environment) set(name, value string) {
 	*e = append(*e, model.Variable{Name: name, Value: value})
 }
 
-// process is a container that runs as a process, in a process group of its own.
+// process is a container that runs as a process group.
 type process struct {
 	driver     *Driver
 	definition model.Container
@@ -340,9 +335,8 @@ func (p *process) Address(c int) string  { return p.addresses[c] }
 func (p *process) Done() <-chan struct{} { return p.done }
 func (p *process) Exit() ecs.Exit        { return p.exit }
 
-// Terminate sends SIGTERM to the process, as Docker does to the first of a
-// container; of a command given in its place, to all processes, because a shell
-// does not hand it on.
+// Terminate sends SIGTERM to the first process, as Docker does. A command in place of a
+// container gets SIGTERM in all processes, because a shell does not pass signals on.
 func (p *process) Terminate() error {
 	if p.given {
 		return syscall.Kill(-p.pid, syscall.SIGTERM)
@@ -352,17 +346,11 @@ func (p *process) Terminate() error {
 
 func (p *process) Signal(signal syscall.Signal) error { return syscall.Kill(-p.pid, signal) }
 
-// ProcessorTime is that of the process group, so of all that the container's first
-// process has started but what left the group.
+// ProcessorTime is that of the process group.
 func (p *process) ProcessorTime(context.Context) (time.Duration, error) { return processorTime(p.pid) }
 
-// maxOutput is how much of a command's output is kept, as by Docker's health
-// checks.
-const maxOutput = 4096
-
-// Exec runs a command of the image. It is not possible in place of a container
-// that a given command replaces, nor if the command names the container port, at
-// which nothing listens here.
+// Exec runs a command of the image. The error is [ecs.ErrNoExec] if a given command replaces
+// the container, or if the command names the container port: nothing listens there.
 func (p *process) Exec(ctx context.Context, command []string) (int, string, error) {
 	if p.given {
 		return 0, "", fmt.Errorf("%w: --run replaces the container", ecs.ErrNoExec)
@@ -385,11 +373,11 @@ func (p *process) Exec(ctx context.Context, command []string) (int, string, erro
 	if cmd.ProcessState == nil {
 		return 0, "", err
 	}
-	return exitOf(cmd.ProcessState, err).Code, string(output[:min(len(output), maxOutput)]), nil
+	return exitOf(cmd.ProcessState, err).Code, string(output), nil
 }
 
-// record is what is kept of a process for the case that this program is killed:
-// first its task alone, and the rest once it has started.
+// record finds a process after this program was killed. The task is written before the
+// process starts, the rest afterwards.
 type record struct {
 	Task string `json:"task,omitempty"`
 	PID  int    `json:"pid,omitempty"`
@@ -409,9 +397,8 @@ func readRecord(file string) (r record, err error) {
 	return r, nil
 }
 
-// Sweep ends the processes that an earlier driver on the same directory left
-// running, removes the images that it made, and returns the processes' ids.
-// Call it before the first Start.
+// Sweep ends the processes of an earlier driver on the same directory, and returns their ids.
+// It removes the earlier driver's images. Call Sweep before the first Start.
 func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	files, err := filepath.Glob(filepath.Join(d.records(), "*.json"))
 	if err != nil {
@@ -441,8 +428,8 @@ func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	return ended, errors.Join(errs...)
 }
 
-// left are the processes of the record that are still there. A shell that was
-// run in place of a container ends with this program; its children do not.
+// left are the record's processes that still run. A shell in place of a container ends with
+// this program, but its children do not.
 func (r record) left() []int {
 	var pids []int
 	if r.Task != "" {
@@ -456,7 +443,7 @@ func (r record) left() []int {
 	return pids
 }
 
-// end kills what is left of a record, and what that starts meanwhile.
+// end kills the processes of a record, and what they start meanwhile.
 func (r record) end(ctx context.Context) (ended []int, err error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

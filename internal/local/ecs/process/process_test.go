@@ -307,7 +307,7 @@ func TestRefusals(t *testing.T) {
 		if check := d.Check(c); check == nil || err == nil || check.Error() != err.Error() {
 			t.Errorf("%q: Check says %v, Start %v", test.dockerfile, check, err)
 		}
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "--run users=COMMAND") && !strings.Contains(err.Error(), "call it PORT") {
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "--run users=COMMAND") && !strings.Contains(err.Error(), "call the one to listen on PORT") {
 			t.Errorf("%q: error is %v, want one with %q", test.dockerfile, err, test.want)
 		}
 	}
