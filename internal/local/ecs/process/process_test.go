@@ -5,8 +5,8 @@ package process
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -82,7 +82,7 @@ func (l *logs) output(stream, line string) { l.lines <- stream + " " + line }
 // await waits for a line that contains a text.
 func (l *logs) await(t *testing.T, text string) string {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		for _, line := range l.seen {
 			if strings.Contains(line, text) {
@@ -112,6 +112,13 @@ func newDriver(t *testing.T, run map[string]string) *Driver {
 
 func start(t *testing.T, d *Driver, c model.Container) (ecs.Container, *logs) {
 	t.Helper()
+	return startTask(t, d, rand.Text(), c)
+}
+
+// startTask starts a container of a task. Tasks of different tests, and of other runs on the
+// machine, have different names: their processes may end late.
+func startTask(t *testing.T, d *Driver, task string, c model.Container) (ecs.Container, *logs) {
+	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
 	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output})
 	if err != nil {
@@ -128,7 +135,7 @@ func wait(t *testing.T, c ecs.Container) ecs.Exit {
 	t.Helper()
 	select {
 	case <-c.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the container does not end")
 	}
 	return c.Exit()
@@ -203,7 +210,8 @@ func TestHungHealthCheckIsEnded(t *testing.T) {
 
 func TestCommandInPlaceOfAContainer(t *testing.T) {
 	d := newDriver(t, map[string]string{"web": `echo "port $PORT $NAME $HTTP"; echo oops >&2; (sleep 1000 & wait) & exit 3`})
-	c, l := start(t, d, model.Container{
+	task := rand.Text()
+	c, l := startTask(t, d, task, model.Container{
 		Name: "web", Ports: []int{8080}, Image: model.Image{Reference: "nginx"},
 		Environment: []model.Variable{{Name: "NAME", Value: "x y"}, {Name: "HTTP", Value: "8080"}},
 	})
@@ -213,9 +221,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 		t.Errorf("%v, want exit code 3", exit)
 	}
 	l.await(t, "stderr oops")
-	if left := marked(task); len(left) > 0 {
-		t.Errorf("processes %v outlive the first", left)
-	}
+	eventually(t, "the other processes to end with the first", func() bool { return len(marked(task)) == 0 })
 	if _, _, err := c.Exec(t.Context(), []string{"true"}); !errors.Is(err, ecs.ErrNoExec) {
 		t.Errorf("a health check of the image runs: %v", err)
 	}
@@ -375,9 +381,6 @@ CMD ["now"]
 // runner that is going to be killed; its value is the driver's directory.
 const runnerDir = "PROCESS_TEST_RUNNER"
 
-// task is the task of this run. Other runs may be under way on the machine.
-var task = cmp.Or(os.Getenv(runnerTask), fmt.Sprintf("task-%d", os.Getpid()))
-
 // runnerTask is the environment variable by which the runner gets the task.
 const runnerTask = "PROCESS_TEST_TASK"
 
@@ -393,7 +396,7 @@ func runner() {
 			Image: model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
 		{Name: "shell"},
 	} {
-		container, err := d.Start(context.Background(), ecs.StartRequest{Task: task, Definition: c, Output: func(string, string) {}})
+		container, err := d.Start(context.Background(), ecs.StartRequest{Task: os.Getenv(runnerTask), Definition: c, Output: func(string, string) {}})
 		if err != nil {
 			panic(err)
 		}
@@ -413,7 +416,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 		t.Skip("slow: it starts processes")
 	}
 	c := users(t)
-	dir := t.TempDir()
+	dir, task := t.TempDir(), rand.Text()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), runnerDir+"="+dir, runnerTask+"="+task, "PROCESS_TEST_CONTEXT="+c.Image.Asset.Directory)
 	cmd.Stderr = os.Stderr
@@ -509,11 +512,11 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(10 * time.Second); !holds(); {
+	for limit := time.After(time.Minute); !holds(); {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatal("waited 10s for " + what)
+			t.Fatal("waited a minute for " + what)
 		}
 	}
 }
