@@ -64,11 +64,12 @@ func (d *deployment) tasks() []*task {
 func (d *deployment) maintain(now time.Time, room int) (added int) {
 	var healthy, waiting, failing []*task // waiting for their health to be known
 	for _, t := range d.tasks() {
-		if bad, _ := t.failing(now); bad {
+		switch health, _ := t.judge(now); health {
+		case Unhealthy:
 			failing = append(failing, t)
-		} else if ok, _ := t.healthy(now); ok {
+		case Healthy:
 			healthy = append(healthy, t)
-		} else {
+		default:
 			waiting = append(waiting, t)
 		}
 	}
@@ -126,7 +127,7 @@ func (d *deployment) unplaced(lacking string) {
 	}
 	d.lacking = lacking
 	d.service.message("was unable to place a task because no container instance met all of its requirements. " +
-		"The closest matching (container-instance " + instanceName + ") has insufficient " + lacking + " available")
+		"The closest matching (container-instance local) has insufficient " + lacking + " available")
 }
 
 // countFailure counts a failed task for the circuit breaker: the task could not start,
@@ -174,18 +175,17 @@ func (s *service) roll(now time.Time) {
 		if !t.live() {
 			continue
 		}
-		ok, _ := t.healthy(now)
-		bad, _ := t.failing(now)
-		if !bad || t.deployment != primary { // the primary deployment makes room itself
+		health, _ := t.judge(now)
+		if health != Unhealthy || t.deployment != primary { // the primary deployment makes room itself
 			total++
 		}
 		switch {
-		case ok:
+		case health == Healthy:
 			healthy++
 			if t.deployment == primary {
 				healthyNew++
 			}
-		case t.deployment == primary && !bad:
+		case t.deployment == primary && health == HealthUnknown:
 			waitingNew++
 		}
 	}
@@ -202,7 +202,7 @@ func (s *service) roll(now time.Time) {
 		if d.state != Completed {
 			serving := 0
 			for _, t := range d.tasks() {
-				if ok, _ := t.healthy(now); ok {
+				if health, _ := t.judge(now); health == Healthy {
 					serving++
 				}
 			}
@@ -211,4 +211,42 @@ func (s *service) roll(now time.Time) {
 		d.want = min(d.want, keep)
 		keep -= d.want
 	}
+}
+
+// lacks returns what the instance has too little of for one more task. Empty if there is
+// room, or no instance to fit on.
+func (s *Scheduler) lacks(d *model.TaskDefinition) string {
+	if s.options.Instance == nil {
+		return ""
+	}
+	left := *s.options.Instance
+	for _, v := range s.services {
+		for _, t := range v.tasks {
+			left = left.Plus(t.deployment.definition.Reserves().Times(-1))
+		}
+	}
+	if tasks, limit := left.Room(d.Reserves()); tasks == 0 {
+		return limit
+	}
+	return ""
+}
+
+const (
+	// maxBackoff is the longest time between two attempts to start a task.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html
+	maxBackoff = 27 * time.Minute
+	// firstBackoff is the first such time. It then doubles. ECS documents only that it grows.
+	firstBackoff = time.Second
+	// inconsistent is how many starts in a row must fail for an event about them. ECS does
+	// not document it.
+	inconsistent = 3
+	// pace is the time before a task that ran is replaced. ECS has no back-off there, but
+	// a latency of seconds. Without one, a process that exits at once would be started
+	// hundreds of times a second.
+	pace = time.Second
+)
+
+// backoff is the time to wait after so many starts in a row have failed.
+func backoff(failures int) time.Duration {
+	return min(firstBackoff<<min(failures-1, 16), maxBackoff)
 }

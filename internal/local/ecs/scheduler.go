@@ -397,17 +397,13 @@ func (s *Scheduler) Status() []ServiceStatus {
 
 func (t *task) status(now time.Time) TaskStatus {
 	status := TaskStatus{
-		ID: t.id, Deployment: t.deployment.id, LastStatus: t.state, DesiredStatus: Running, Health: HealthUnknown,
+		ID: t.id, Deployment: t.deployment.id, LastStatus: t.state, DesiredStatus: Running,
 		Created: t.created, Started: t.started, StopReason: t.stopReason,
 	}
 	if !t.live() {
 		status.DesiredStatus = Stopped
 	}
-	if bad, _ := t.failing(now); bad {
-		status.Health = Unhealthy
-	} else if ok, _ := t.healthy(now); ok {
-		status.Health = Healthy
-	}
+	status.Health, _ = t.judge(now)
 	for group, health := range t.targets {
 		if status.Targets == nil {
 			status.Targets = map[string]TargetHealth{}

@@ -127,12 +127,7 @@ func (s *service) reconcile() {
 
 // assess tells a change of a task's health.
 func (s *service) assess(t *task, now time.Time) {
-	health := HealthUnknown
-	if bad, _ := t.failing(now); bad {
-		health = Unhealthy
-	} else if ok, _ := t.healthy(now); ok {
-		health = Healthy
-	}
+	health, _ := t.judge(now)
 	if health == t.health || health == HealthUnknown {
 		return
 	}
@@ -153,10 +148,10 @@ func (s *service) assess(t *task, now time.Time) {
 func (s *service) complete(now time.Time) {
 	primary, healthy := s.deployments[0], 0
 	for _, t := range s.tasks {
-		ok, _ := t.healthy(now)
+		health, _ := t.judge(now)
 		switch {
 		case !t.live():
-		case t.deployment != primary || !ok:
+		case t.deployment != primary || health != Healthy:
 			s.steady = false
 			return
 		default:
@@ -204,9 +199,7 @@ func (s *service) schedule(now time.Time) {
 		}
 	}
 	for _, t := range s.tasks {
-		_, when := t.healthy(now)
-		at(when)
-		_, when = t.failing(now)
+		_, when := t.judge(now)
 		at(when)
 	}
 	for _, d := range s.deployments {

@@ -370,64 +370,44 @@ func (t *task) stop(reason string) {
 	}
 }
 
-// containerHealth is the health of the task by the health checks of its essential
-// containers.
-func (t *task) containerHealth() Health {
-	health, unknown := HealthUnknown, false
-	for _, c := range t.containers {
-		switch {
-		case !c.checked():
-		case c.health == Unhealthy:
-			return Unhealthy
-		case c.health == HealthUnknown:
-			unknown = true
-		default:
-			health = Healthy
-		}
-	}
-	if unknown {
-		return HealthUnknown
-	}
-	return health
-}
-
 // checked says whether the health check of a container decides about its task.
 func (c *taskContainer) checked() bool {
 	return c.definition.Essential && c.definition.HealthCheck != nil && !c.unchecked
 }
 
-// healthy says whether the task counts towards the minimum healthy percent. When is the
-// time at which the answer changes by itself, zero for never.
+// judge returns the health of a task: Healthy if the task counts towards the minimum healthy
+// percent, Unhealthy if a health check failed after the grace period. Next is when the answer
+// changes by itself, zero for never.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
-func (t *task) healthy(now time.Time) (healthy bool, when time.Time) {
+func (t *task) judge(now time.Time) (health Health, next time.Time) {
 	if t.state != Running || !t.live() {
-		return false, time.Time{}
+		return HealthUnknown, time.Time{}
 	}
+	checks, unhealthy, unknown := len(t.deployment.loadBalancers), false, false
 	for _, lb := range t.deployment.loadBalancers {
-		if t.targets[lb.TargetGroup.Key()] != TargetHealthy {
-			return false, time.Time{}
+		target := t.targets[lb.TargetGroup.Key()]
+		unhealthy = unhealthy || target == TargetUnhealthy
+		unknown = unknown || target != TargetHealthy
+	}
+	for _, c := range t.containers {
+		if c.checked() {
+			checks++
+			unhealthy = unhealthy || c.health == Unhealthy
+			unknown = unknown || c.health == HealthUnknown
 		}
 	}
 	switch {
-	case slices.ContainsFunc(t.containers, (*taskContainer).checked):
-		return t.containerHealth() == Healthy, time.Time{}
-	case len(t.deployment.loadBalancers) > 0:
-		return true, time.Time{}
+	case unhealthy:
+		health, next = Unhealthy, t.started.Add(t.service.spec.HealthCheckGracePeriod)
+	case unknown:
+		return HealthUnknown, time.Time{}
+	case checks == 0:
+		health, next = Healthy, t.started.Add(model.Unchecked)
+	default:
+		return Healthy, time.Time{}
 	}
-	when = t.started.Add(model.Unchecked)
-	return !now.Before(when), when
-}
-
-// failing says whether a health check has found the task unhealthy. When is the end of
-// the grace period, in which the check is ignored.
-func (t *task) failing(now time.Time) (failing bool, when time.Time) {
-	if t.state != Running || !t.live() {
-		return false, time.Time{}
+	if now.Before(next) {
+		return HealthUnknown, next
 	}
-	bad := t.containerHealth() == Unhealthy
-	for _, health := range t.targets {
-		bad = bad || health == TargetUnhealthy
-	}
-	when = t.started.Add(t.service.spec.HealthCheckGracePeriod)
-	return bad && !now.Before(when), when
+	return health, time.Time{}
 }
