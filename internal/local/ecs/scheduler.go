@@ -1,9 +1,11 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -19,32 +21,25 @@ import (
 type Options struct {
 	// Driver runs the containers. Required.
 	Driver Driver
-	// Balancer is what tasks are registered with. Required if a service has
-	// target groups.
+	// Balancer registers tasks. Required if a service has target groups.
 	Balancer Balancer
-	// Instance is the container instance that all tasks have to fit on. A task that
-	// does not fit waits until others have stopped. Default: this machine stands for as
-	// many instances as the tasks need.
+	// Instance is the container instance of all tasks. A task without room waits until others
+	// have stopped. Default: as many instances as the tasks need.
 	Instance *capacity.Resources
-	// ScalingPeriod is the length of autoscaling's minute, over which a metric is
-	// measured. All times of autoscaling shrink or grow with it. Default: a minute, as
-	// on AWS.
+	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling are in
+	// these minutes. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
-	// Requests returns how many requests the targets of a target group have got so far.
-	// The function must return at once and call no method of the scheduler. Required if
-	// a service scales by requests.
+	// Requests counts the requests to a target group so far. The function must return at once
+	// and call no method of the scheduler. Required if a service scales by requests.
 	Requests func(group string) uint64
-	// Events is called with everything that happens, one event after the other, while
-	// the scheduler is locked. The function must return at once and call no method of
-	// the scheduler. Default: nobody is told.
+	// Events is called with every event in order, while the scheduler is locked. The function
+	// must return at once and call no method of the scheduler. Optional.
 	Events func(provider.Event)
-	// Logs is called with every line that a container writes, from several
-	// goroutines. Default: nobody is told.
+	// Logs is called with every line of a container, by several goroutines. Optional.
 	Logs func(LogLine)
 }
 
-// Scheduler keeps the tasks of services running. Its methods may be called by
-// several goroutines.
+// Scheduler keeps the tasks of services running. Several goroutines may call its methods.
 type Scheduler struct {
 	options  Options
 	mu       sync.Mutex
@@ -61,27 +56,26 @@ func New(options Options) *Scheduler {
 
 // Errors that Apply wraps.
 var (
-	// ErrDeploymentFailed says that the circuit breaker ended the deployment. If the
-	// service rolls back, it has rolled back by then.
+	// ErrDeploymentFailed says that the circuit breaker ended the deployment. A service that
+	// rolls back has rolled back.
 	ErrDeploymentFailed = errors.New("deployment failed")
 	// ErrSuperseded says that another Apply or Remove of the same service came later.
 	ErrSuperseded = errors.New("superseded by another update")
 )
 
-// Apply creates or updates a service, and waits for a steady state: all tasks run the
-// task definition and are healthy, and the tasks that they replace have stopped. Without
-// a circuit breaker the steady state may never come. If the context ends, Apply returns
-// and the scheduler goes on. A spec that the driver cannot run is refused before
-// anything changes.
+// Apply creates or updates a service, and waits for a steady state: all tasks run the task
+// definition and are healthy, and the replaced tasks have stopped. Without a circuit breaker
+// the steady state may never come. If the context ends, Apply returns and the scheduler goes
+// on. If the driver cannot run the service, nothing changes.
 //
 // What an update does:
 //   - Another task definition, or other target groups, replace all tasks.
 //   - Another count starts or stops tasks.
 //   - Everything else holds from now on and touches no task.
 //
-// If the spec is the same, the count stays what autoscaling has made of it:
-// CloudFormation updates nothing whose template is the same. Autoscaling begins in the
-// steady state. It ends at once if the spec has none.
+// CloudFormation updates nothing that is the same. So the same service keeps the count that
+// autoscaling has set. Autoscaling begins in the steady state, and ends at once if the service
+// has none.
 func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 	if err := s.check(spec); err != nil {
 		return err
@@ -136,7 +130,7 @@ func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 }
 
 // Redeploy begins to replace all tasks of a service, like an update that forces a new
-// deployment. A service that does not exist is an error.
+// deployment. An unknown service is an error.
 func (s *Scheduler) Redeploy(key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,18 +149,6 @@ func (s *Scheduler) Redeploy(key string) error {
 	return err
 }
 
-// Spec is what a service is to be, by its key. Not ok if there is no such service, or
-// if the service is being removed.
-func (s *Scheduler) Spec(key string) (spec *model.Service, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.services[key]
-	if v == nil || v.draining {
-		return nil, false
-	}
-	return v.spec, true
-}
-
 func (s *Scheduler) check(spec *model.Service) error {
 	var errs []error
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
@@ -183,8 +165,8 @@ func (s *Scheduler) check(spec *model.Service) error {
 	return errors.Join(errs...)
 }
 
-// Remove stops all tasks of a service and waits until they have stopped, like the
-// deletion of a service. A service that does not exist is no error.
+// Remove deletes a service, and waits until all its tasks have stopped. An unknown service is
+// no error.
 func (s *Scheduler) Remove(ctx context.Context, key string) error {
 	s.mu.Lock()
 	v := s.services[key]
@@ -209,7 +191,7 @@ func (s *Scheduler) Remove(ctx context.Context, key string) error {
 	})
 }
 
-// wait waits until something is done. It looks after every change of the service.
+// wait waits until something is done. It asks after every change of the service.
 func (s *service) wait(ctx context.Context, turn int, done func() (bool, error)) error {
 	for {
 		s.scheduler.mu.Lock()
@@ -231,9 +213,8 @@ func (s *service) wait(ctx context.Context, turn int, done func() (bool, error))
 	}
 }
 
-// TargetHealth tells the scheduler the health of a target, by the key of its target
-// group and its id. A target that is not registered is ignored. TargetHealth does not
-// block, and calls no method of the balancer.
+// TargetHealth tells the scheduler the health of a target, by the key of its target group and
+// its id. An unknown target is ignored. TargetHealth calls no method of the balancer.
 func (s *Scheduler) TargetHealth(group, id string, health TargetHealth) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -249,8 +230,7 @@ func (s *Scheduler) TargetHealth(group, id string, health TargetHealth) {
 	}
 }
 
-// Signal sends a signal to the containers of a task. A task that does not run is an
-// error.
+// Signal sends a signal to the containers of a task. An unknown task is an error.
 func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	s.mu.Lock()
 	var containers []Container
@@ -274,7 +254,7 @@ func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
-// update changes something about a service and does what follows from it.
+// update changes something about a service, and reconciles.
 func (s *Scheduler) update(v *service, change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -299,11 +279,10 @@ type ServiceStatus struct {
 	// Status is ACTIVE, or DRAINING while the service is being removed.
 	Status       string `json:"status"`
 	DesiredCount int    `json:"desiredCount"`
-	// RunningCount is the number of tasks that are RUNNING, PendingCount of
-	// those that are not yet.
+	// RunningCount counts tasks that are RUNNING, PendingCount tasks before that.
 	RunningCount int `json:"runningCount"`
 	PendingCount int `json:"pendingCount"`
-	// Steady says that all is as it should be.
+	// Steady says that nothing is left to do.
 	Steady bool `json:"steady"`
 	// Scaling is nil if the service does not scale.
 	Scaling     *ScalingStatus     `json:"scaling,omitempty"`
@@ -329,10 +308,9 @@ type TaskStatus struct {
 	ID         string    `json:"id"`
 	Deployment string    `json:"deployment"`
 	LastStatus TaskState `json:"lastStatus"`
-	// DesiredStatus is RUNNING, or STOPPED when the task is to stop.
+	// DesiredStatus is RUNNING, or STOPPED.
 	DesiredStatus TaskState `json:"desiredStatus"`
-	// Health is UNHEALTHY if a container or a target is and that counts, HEALTHY
-	// if the task counts towards the minimum healthy percent.
+	// Health is HEALTHY if the task counts towards the minimum healthy percent.
 	Health Health `json:"health"`
 	// Targets is the health of the task in each target group, by key.
 	Targets    map[string]TargetHealth `json:"targets,omitempty"`
@@ -346,10 +324,9 @@ type TaskStatus struct {
 // ContainerStatus is a container of a task.
 type ContainerStatus struct {
 	Name string `json:"name"`
-	// RuntimeID is the process id or the id of the container in the engine.
-	// Empty before it has started.
+	// RuntimeID is the process id, or the container's id in the engine. Empty before the start.
 	RuntimeID string `json:"runtimeId,omitempty"`
-	// Addresses are where the container's ports are reached, by port.
+	// Addresses are by the container's port.
 	Addresses map[int]string `json:"addresses,omitempty"`
 	Health    Health         `json:"health"`
 }
@@ -390,34 +367,25 @@ func (s *Scheduler) Status() []ServiceStatus {
 		all = append(all, status)
 	}
 	slices.SortFunc(all, func(x, y ServiceStatus) int {
-		return strings.Compare(x.Name+"\x00"+x.Key, y.Name+"\x00"+y.Key)
+		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.Key, y.Key))
 	})
 	return all
 }
 
 func (t *task) status(now time.Time) TaskStatus {
 	status := TaskStatus{
-		ID: t.id, Deployment: t.deployment.id, LastStatus: t.state, DesiredStatus: Running,
+		ID: t.id, Deployment: t.deployment.id, LastStatus: t.state, DesiredStatus: Running, Targets: maps.Clone(t.targets),
 		Created: t.created, Started: t.started, StopReason: t.stopReason,
 	}
 	if !t.live() {
 		status.DesiredStatus = Stopped
 	}
 	status.Health, _ = t.judge(now)
-	for group, health := range t.targets {
-		if status.Targets == nil {
-			status.Targets = map[string]TargetHealth{}
-		}
-		status.Targets[group] = health
-	}
 	for _, c := range t.containers {
-		one := ContainerStatus{Name: c.definition.Name, Health: c.health}
+		one := ContainerStatus{Name: c.definition.Name, Health: c.health, Addresses: map[int]string{}}
 		if c.running != nil {
 			one.RuntimeID = c.running.ID()
 			for _, port := range c.definition.Ports {
-				if one.Addresses == nil {
-					one.Addresses = map[int]string{}
-				}
 				one.Addresses[port] = c.running.Address(port)
 			}
 		}
