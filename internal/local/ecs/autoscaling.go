@@ -22,7 +22,7 @@ type autoscaler struct {
 	lastIn        time.Time
 	before        int
 	last          *ScalingActivity
-	at            time.Time                        // when was last measured
+	at            time.Time                        // of the last measurement
 	requests      uint64                           // of the group so far
 	processorTime map[*taskContainer]time.Duration // so far
 }
@@ -32,15 +32,15 @@ type ScalingStatus struct {
 	Min      int                   `json:"min"`
 	Max      int                   `json:"max"`
 	Policies []ScalingPolicyStatus `json:"policies"`
-	// Last is what it did last, nil if nothing yet.
+	// Last is the last activity, nil before the first.
 	Last *ScalingActivity `json:"last,omitempty"`
 }
 
-// ScalingPolicyStatus is what a policy looks at.
+// ScalingPolicyStatus is a policy and its last measurement.
 type ScalingPolicyStatus struct {
 	Metric string  `json:"metric"`
 	Target float64 `json:"target"`
-	// Value is what was measured last, nil if nothing could be.
+	// Value is nil if nothing could be measured.
 	Value *float64 `json:"value,omitempty"`
 }
 
@@ -185,9 +185,9 @@ func (a *autoscaler) measure() {
 	a.timer.Reset(period)
 }
 
-// utilization is the processor time that tasks took of what they reserve, in units of
-// 1/1024 processor each, as a percentage. Tasks count that ran all the time. NaN if
-// there is none, or nothing is reserved.
+// utilization is the processor time of tasks as a percentage of what each reserves, in units of
+// 1/1024 processor. Only tasks that ran all the time count. NaN if none did, or nothing is
+// reserved.
 func utilization(reserved int, before, after map[*taskContainer]time.Duration, took time.Duration, tasks []*task) float64 {
 	used, counted := time.Duration(0), 0
 	for _, t := range tasks {
@@ -210,7 +210,7 @@ func utilization(reserved int, before, after map[*taskContainer]time.Duration, t
 	return 100 * float64(used) / (float64(counted) * float64(reserved) / 1024 * float64(took))
 }
 
-// targetsIn counts the tasks that a target group sends requests to.
+// targetsIn counts the healthy tasks in a target group.
 func (s *service) targetsIn(group string) (n int) {
 	for _, t := range s.tasks {
 		if t.targets[group] == TargetHealthy {

@@ -14,17 +14,15 @@ type RolloutState string
 
 const (
 	InProgress RolloutState = "IN_PROGRESS"
-	// Completed is a deployment that has reached a steady state: all of its
-	// tasks are healthy and the tasks of others are stopping.
+	// Completed means that all tasks are healthy, and the tasks of other deployments are
+	// stopping.
 	Completed RolloutState = "COMPLETED"
-	// Failed is a deployment that the circuit breaker has ended. It starts no
-	// more tasks.
+	// Failed means that the circuit breaker has ended the deployment. It starts no more tasks.
 	Failed RolloutState = "FAILED"
 )
 
-// deployment is a revision of a service and the tasks that run the revision. A
-// service's first deployment is the primary one; tasks of the others are being
-// replaced. Guarded by the scheduler's lock.
+// deployment is a revision of a service, and its tasks. A service's first deployment is the
+// primary one. Tasks of the others are being replaced. Guarded by the scheduler's lock.
 type deployment struct {
 	id            string
 	service       *service
@@ -35,14 +33,14 @@ type deployment struct {
 	reason        string
 	created       time.Time
 
-	// want is how many tasks the deployment is to have. The primary deployment wants the
-	// desired count, another one the tasks that are left to replace.
+	// want is how many tasks there are to be. The primary deployment wants the desired count,
+	// another one the tasks that are left to replace.
 	want     int
 	failures int // of tasks, as the circuit breaker counts them
 
-	startFailures int       // starts in a row that failed
+	startFailures int       // in a row
 	nextStart     time.Time // no start before
-	lacking       string    // what the next task waits for, as told; empty: it was placed
+	lacking       string    // what the next task waits for
 }
 
 func (d *deployment) setState(state RolloutState, reason string) {
@@ -50,16 +48,16 @@ func (d *deployment) setState(state RolloutState, reason string) {
 	d.service.event(DeploymentEvent, "", string(state), reason)
 }
 
-// tasks returns those that are to run and have not ended.
+// tasks returns the live tasks.
 func (d *deployment) tasks() []*task {
 	return slices.DeleteFunc(slices.Clone(d.service.tasks), func(t *task) bool { return t.deployment != d || !t.live() })
 }
 
-// maintain starts and stops tasks until the deployment has as many as it wants. Room is
-// how many tasks it may add, added how many it has added.
+// maintain starts and stops tasks until there are as many as the deployment wants. It may add as
+// many as there is room for.
 //
-// An unhealthy task is stopped once its replacement is healthy. Without room for a
-// replacement, unhealthy tasks are stopped first, one by one.
+// An unhealthy task stops once its replacement is healthy. Without room for a replacement,
+// unhealthy tasks stop first, one by one.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_services.html
 func (d *deployment) maintain(now time.Time, room int) (added int) {
 	var healthy, waiting, failing []*task // waiting for their health to be known
@@ -118,8 +116,7 @@ func (d *deployment) maintain(now time.Time, room int) (added int) {
 	return added
 }
 
-// unplaced tells that a task waits for what the instance lacks. It tells the same only
-// once.
+// unplaced says that a task waits for what the instance lacks. It says the same once.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
 func (d *deployment) unplaced(lacking string) {
 	if d.lacking == lacking {
@@ -130,8 +127,8 @@ func (d *deployment) unplaced(lacking string) {
 		"The closest matching (container-instance local) has insufficient " + lacking + " available")
 }
 
-// countFailure counts a failed task for the circuit breaker: the task could not start,
-// has ended by itself, or is unhealthy.
+// countFailure counts a failed task for the circuit breaker: one that could not start, has ended
+// by itself, or is unhealthy.
 func (s *service) countFailure(t *task, reason string) {
 	if t.failed {
 		return
@@ -146,8 +143,8 @@ func (s *service) countFailure(t *task, reason string) {
 	}
 }
 
-// fail ends a deployment as failed. If the service rolls back, the last completed
-// deployment is the primary one again.
+// fail ends a deployment. If the service rolls back, the last completed deployment is the
+// primary one again.
 func (s *service) fail(d *deployment, reason string) {
 	d.setState(Failed, reason)
 	s.message(fmt.Sprintf("(deployment %s) deployment failed: %s", d.id, reason))
@@ -164,8 +161,7 @@ func (s *service) fail(d *deployment, reason string) {
 	s.message("rolling back to deployment " + back.id)
 }
 
-// roll shrinks the deployments behind the primary one, as far as the minimum healthy
-// percent allows.
+// roll shrinks all deployments but the primary one, as far as the minimum healthy percent allows.
 func (s *service) roll(now time.Time) {
 	primary := s.deployments[0]
 	primary.want = s.desired
@@ -191,8 +187,8 @@ func (s *service) roll(now time.Time) {
 	}
 	// Every healthy new task makes an old one superfluous.
 	keep := max(0, s.desired-healthyNew)
-	// If new tasks have no room, old tasks make room. They do not while new tasks start:
-	// a failure would take the service below its minimum.
+	// Old tasks make room for new ones, but not while new tasks start: a failure would take the
+	// service below its minimum.
 	if missing := s.desired - healthyNew - waitingNew; missing > 0 && upper-total <= 0 {
 		old := healthy - healthyNew
 		keep = min(keep, old-min(missing, old, max(0, healthy-lower)))

@@ -36,22 +36,20 @@ func Check(m *model.Model) error {
 
 const bridgeOnly = "only EC2 tasks in bridge mode run here"
 
-// passedOver are the settings without an effect here, each with the one value that
-// has none, or "" for any.
+// passedOver are settings without an effect here, each with its one value, or "" for any.
 var passedOver = map[string]string{
 	// Of services.
 	"PlacementStrategies": "", "PlacementConstraints": "", "AvailabilityZoneRebalancing": "", "EnableECSManagedTags": "",
 	"EnableExecuteCommand": "", "PropagateTags": "", "Role": "", "Tags": "", "Base": "", "Weight": "", "ServiceConnectConfiguration": "",
-	// Alarms are among what is deployed on AWS only. Here none goes off, and without
-	// that they change nothing.
+	// No alarm goes off here.
 	"AlarmNames": "", "Rollback": "",
 	// Of task definitions.
 	"RuntimePlatform": "", "TaskRoleArn": "", "ExecutionRoleArn": "",
-	// Of containers. StartTimeout is for containers that others wait for,
-	// VersionConsistency for images on AWS.
+	// Of containers. StartTimeout is for containers that others wait for, VersionConsistency
+	// for images on AWS.
 	"LogConfiguration": "", "Protocol": "tcp", "HostPort": "0", "StartTimeout": "", "VersionConsistency": "",
-	// Of scaling. The label names a target group in parts that only a deployment
-	// knows. A service that scales by requests has just one.
+	// Of scaling. The label names a target group in parts that only a deployment knows. A
+	// service that scales by requests has one target group.
 	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
 }
 
@@ -161,7 +159,7 @@ func definitionErrors(d *model.TaskDefinition) error {
 	if d.PidMode != "" {
 		refuse("PidMode", "not honoured: containers have process namespaces of their own here")
 	}
-	// Several would need a control group around them.
+	// Several containers would need a common control group.
 	if len(d.Containers) > 1 && d.CPU+d.MemoryMiB != 0 {
 		refuse("Cpu", "Cpu and Memory of a task are not honoured for several containers together: limit each container")
 	}

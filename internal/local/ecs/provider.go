@@ -21,9 +21,9 @@ type Provider struct {
 	serving  sync.Map // names of services, by the target group that their tasks are in
 }
 
-// NewProvider returns a provider that runs services in a scheduler. Replaced names
-// containers that the driver runs a command in place of; the first assembly with
-// services must have them.
+// NewProvider returns a provider that runs services in a scheduler. Replaced names the
+// containers that the driver replaces by a command. The first assembly with services must have
+// them.
 func NewProvider(scheduler *Scheduler, replaced []string) *Provider {
 	return &Provider{Scheduler: scheduler, replaced: replaced}
 }
@@ -36,8 +36,8 @@ func (p *Provider) Types() []string {
 // Status implements [provider.Provider], with the services' status.
 func (p *Provider) Status() any { return p.Scheduler.Status() }
 
-// ServiceName is the name of the service whose tasks are in a target group, by the
-// group's key. Empty if there is no such service.
+// ServiceName is the name of the service with tasks in a target group, by the group's key.
+// Empty if there is no such service.
 func (p *Provider) ServiceName(group string) string {
 	name, _ := p.serving.Load(group)
 	text, _ := name.(string)
@@ -117,9 +117,9 @@ func (p *plan) Check() error {
 	return errors.Join(errs...)
 }
 
-// fill fills in variables of the containers' environment that refer to other
-// resources. The error is the first variable that nothing ever gives a value; if
-// there is none, the first one that has no value yet.
+// fill fills in variables of the containers' environment that refer to other resources. The
+// error is the first variable that nothing ever gives a value, else the first one without a
+// value yet.
 func (p *plan) fill(of *model.Service) (*model.Service, error) {
 	service, d := *of, *of.TaskDefinition
 	service.TaskDefinition, d.Containers = &d, slices.Clone(d.Containers)

@@ -17,14 +17,13 @@ type service struct {
 	spec      *model.Service
 	desired   int
 	scaler    *autoscaler // nil if it does not scale
-	// deployments begin with the primary one. The others stay until their tasks have
-	// stopped.
+	// deployments begin with the primary one. Others stay until their tasks have stopped.
 	deployments []*deployment
-	completed   *deployment // the one to roll back to, nil if there is none
-	failure     error       // of the deployment that was last applied
-	tasks       []*task     // all that are not STOPPED
+	completed   *deployment // to roll back to, or nil
+	failure     error       // of the last deployment
+	tasks       []*task     // without those that are STOPPED
 	draining    bool        // is being removed
-	steady      bool        // has been told
+	steady      bool        // an event has said so
 
 	count   int           // of deployments so far
 	applied int           // of calls of Apply and Remove so far
@@ -48,7 +47,7 @@ func (s *service) event(kind, task, state, message string) {
 	}
 }
 
-// message tells an event as ECS words it.
+// message is an event in the words of ECS.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
 func (s *service) message(text string) {
 	s.event(ServiceEvent, "", "", fmt.Sprintf("(service %s) %s", s.name, text))
@@ -99,7 +98,7 @@ func (s *service) remove(t *task) {
 	s.tasks = slices.DeleteFunc(s.tasks, func(other *task) bool { return other == t })
 }
 
-// reconcile compares what runs with what should, and starts and stops tasks.
+// reconcile starts and stops tasks until they are what they should be.
 func (s *service) reconcile() {
 	now := time.Now()
 	for _, t := range s.tasks {
@@ -125,7 +124,7 @@ func (s *service) reconcile() {
 	s.changed = make(chan struct{})
 }
 
-// assess tells a change of a task's health.
+// assess notes a change of a task's health.
 func (s *service) assess(t *task, now time.Time) {
 	health, _ := t.judge(now)
 	if health == t.health || health == HealthUnknown {
@@ -144,7 +143,7 @@ func (s *service) assess(t *task, now time.Time) {
 	s.countFailure(t, t.complaint())
 }
 
-// complete looks whether the primary deployment is complete, and tells so.
+// complete notes that the primary deployment is complete.
 func (s *service) complete(now time.Time) {
 	primary, healthy := s.deployments[0], 0
 	for _, t := range s.tasks {
@@ -169,12 +168,11 @@ func (s *service) complete(now time.Time) {
 	s.message("has reached a steady state")
 }
 
-// settled says whether nothing is left to do: the state is steady, and all tasks that
-// are not wanted have stopped.
+// settled says that nothing is left to do. Tasks that are to stop have stopped, too.
 func (s *service) settled() bool { return s.steady && len(s.tasks) == s.desired }
 
-// stalled says why an update cannot make any progress. An update needs room for a new
-// task, or an old task that may stop.
+// stalled says why an update makes no progress: it needs room for a new task, or an old task
+// that may stop.
 func (s *service) stalled() error {
 	old := 0
 	for _, t := range s.tasks {
@@ -186,7 +184,7 @@ func (s *service) stalled() error {
 	if old == 0 || upper > old || lower < old {
 		return nil
 	}
-	return fmt.Errorf("service %s cannot be updated: of %d tasks, MinimumHealthyPercent %d keeps %d running while MaximumPercent %d allows %d, which leaves no room for a new one; lower the one or raise the other",
+	return fmt.Errorf("service %s cannot be updated: of %d tasks, MinimumHealthyPercent %d keeps %d running while MaximumPercent %d allows %d, which leaves no room for a new one; lower the first or raise the second",
 		s.name, s.desired, s.spec.MinimumHealthyPercent, lower, s.spec.MaximumPercent, upper)
 }
 

@@ -10,45 +10,39 @@ import (
 )
 
 const (
-	// ScalingPeriod is the time that a metric is measured over.
+	// ScalingPeriod is the length of a measurement.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
 	ScalingPeriod = time.Minute
 
-	// The alarms that Application Auto Scaling makes for a policy look at so many
-	// periods in a row: those above the target, and those so far below it. AWS documents
-	// that it adds tasks as fast as it can, removes them more gradually, and not before
-	// the metric is lower than the target by more than about a tenth
+	// A policy's alarms look at so many periods in a row: above the target, and below its share.
+	// AWS documents that tasks are added as fast as possible, removed more gradually, and not
+	// before the metric is about a tenth below the target
 	// (https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html).
-	// The numbers are those of the alarms that one finds in an account.
+	// The numbers are those of the alarms in an account.
 	outPeriods = 3
 	inPeriods  = 15
 	inShare    = 0.9
 )
 
-// scalingState is what a decision is made on.
+// scalingState is what a decision needs.
 type scalingState struct {
 	desired int
-	// measured has what each policy's metric was, the last one last; NaN where nothing
-	// was measured.
+	// measured has the values of each policy's metric in order, NaN if nothing was measured.
 	measured [][]float64
-	// deploying turns removing tasks off, as long as a deployment is in progress
+	// deploying says that a deployment is in progress. No tasks are removed then
 	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html).
 	deploying bool
-	// sinceOut and sinceIn are how long ago tasks were added and removed, measured in
-	// minutes of AWS: of so many periods.
+	// sinceOut and sinceIn are the times since tasks were added and removed, in AWS's minutes.
 	sinceOut, sinceIn time.Duration
-	// before is how many there were before tasks were added.
+	// before is the count before tasks were added.
 	before int
 }
 
-// next returns how many tasks there are to be, and why; the number that there are
-// if nothing is to change.
+// next returns how many tasks there are to be, and why.
 //
-// Tasks are added as soon as one policy asks for them: as many as bring its metric to
-// the target, rounded up, if the metric falls as they are added. During the cooldown
-// those that were just added count as part of what is asked for. Tasks are removed
-// only if all policies that do so agree, and no more than the busiest of the periods
-// would have left superfluous
+// One policy is enough to add tasks: as many as bring its metric to the target, rounded up.
+// During the cooldown, tasks that were just added count. To remove tasks, all policies that
+// remove must agree. The busiest period decides how many
 // (https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html).
 func next(s *model.ScalableTarget, state scalingState) (count int, why string) {
 	count = state.desired
@@ -69,7 +63,7 @@ func next(s *model.ScalableTarget, state scalingState) (count int, why string) {
 	if count != state.desired || state.deploying {
 		return count, why
 	}
-	needed := 0 // by the policy that needs most
+	needed := 0 // the most of any policy
 	for i, p := range s.Policies {
 		if p.OutOnly {
 			continue
@@ -88,7 +82,7 @@ func next(s *model.ScalableTarget, state scalingState) (count int, why string) {
 	return needed, why
 }
 
-// within returns the count that registering the scalable target makes of one.
+// within bounds a count, as the registration of a scalable target does.
 // https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
 func within(s *model.ScalableTarget, count int) int { return min(max(count, s.Min), s.Max) }
 
@@ -100,7 +94,7 @@ func outCooldown(s *model.ScalableTarget) (longest time.Duration) {
 	return longest
 }
 
-// tasks returns how many have the metric at the target if so many have it at a value.
+// tasks returns how many bring the metric to the target, if so many have it at a value.
 func tasks(p *model.ScalingPolicy, now int, value float64) int {
 	return int(math.Ceil(float64(now) * value / p.TargetValue))
 }
@@ -109,17 +103,10 @@ func explain(p *model.ScalingPolicy, value float64, where string) string {
 	return fmt.Sprintf("%s is %.0f, %s its target of %g", p.Metric, value, where, p.TargetValue)
 }
 
-// tail returns the last n values, or nil if there are not so many, or nothing was
-// measured in one of the periods.
+// tail returns the last n values, or nil if one of them is missing.
 func tail(values []float64, n int) []float64 {
-	if len(values) < n {
+	if len(values) < n || slices.ContainsFunc(values[len(values)-n:], math.IsNaN) {
 		return nil
 	}
-	last := values[len(values)-n:]
-	for _, v := range last {
-		if math.IsNaN(v) {
-			return nil
-		}
-	}
-	return last
+	return values[len(values)-n:]
 }

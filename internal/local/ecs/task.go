@@ -31,20 +31,17 @@ const (
 	Stopped        TaskState = "STOPPED"
 )
 
-// Health is the health of a container or a task, as its health checks see it.
+// Health is the health of a container or a task.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/healthcheck.html
 type Health string
 
 const (
-	// HealthUnknown is that of a container without a health check, or that has
-	// not passed or failed enough of them yet.
-	HealthUnknown Health = "UNKNOWN"
+	HealthUnknown Health = "UNKNOWN" // without a check, or before enough checks
 	Healthy       Health = "HEALTHY"
 	Unhealthy     Health = "UNHEALTHY"
 )
 
-// task is one task. Its fields are guarded by the scheduler's lock, except for
-// those that never change.
+// task is one task. The scheduler's lock guards all fields that change.
 type task struct {
 	id         string
 	scheduler  *Scheduler
@@ -56,11 +53,11 @@ type task struct {
 	targets    map[string]TargetHealth // by target group
 	created    time.Time
 	started    time.Time // when it was RUNNING, else zero
-	failed     bool      // has been counted as a failure of its deployment
-	health     Health    // as last told in an event
+	failed     bool      // counted as a failure of its deployment
+	health     Health    // of the last event
 
 	stopAsked  chan struct{} // closed when the task is to stop
-	stopReason string        // empty as long as it is to run
+	stopReason string        // empty until the task is to stop
 	exited     chan struct{} // closed when an essential container has ended
 	gone       bool          // exited is closed
 }
@@ -191,9 +188,8 @@ func (t *task) watch(c *taskContainer) {
 	})
 }
 
-// check runs the health check of a container again and again, like Docker on an
-// instance: an interval passes before the first check, and between the end of a check
-// and the next one.
+// check runs the health check of a container again and again. As in Docker, the interval passes
+// before the first check, and after the end of each check.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
 func (t *task) check(ctx context.Context, c *taskContainer) {
 	const maxOutput = 4096 // as Docker keeps of a health check's output
@@ -255,8 +251,8 @@ func (t *task) setHealth(c *taskContainer, health Health, why string) {
 	})
 }
 
-// drain takes the task out of its target groups. If wait is set, drain waits until no
-// request is in flight or the task ends.
+// drain takes the task out of its target groups. Wait waits until no request is in flight or the
+// task ends.
 func (t *task) drain(wait bool) {
 	t.scheduler.mu.Lock()
 	groups := slices.Sorted(maps.Keys(t.targets))
@@ -277,8 +273,7 @@ func (t *task) drain(wait bool) {
 	}
 }
 
-// stopContainers ends containers that run, by SIGTERM, and by SIGKILL after the stop
-// timeout.
+// stopContainers ends containers by SIGTERM, and by SIGKILL after the stop timeout.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
 func (t *task) stopContainers() {
 	var group sync.WaitGroup
@@ -328,7 +323,7 @@ func (t *task) setState(state TaskState) {
 
 func (t *task) event(kind, state, message string) { t.service.event(kind, t.id, state, message) }
 
-// live says whether the task is to run and has not ended.
+// live says that the task is to run and has not ended.
 func (t *task) live() bool { return t.stopReason == "" }
 
 // fail ends a task that should run.
@@ -370,7 +365,7 @@ func (t *task) stop(reason string) {
 	}
 }
 
-// checked says whether the health check of a container decides about its task.
+// checked says that the health check of a container decides about its task.
 func (c *taskContainer) checked() bool {
 	return c.definition.Essential && c.definition.HealthCheck != nil && !c.unchecked
 }
