@@ -14,8 +14,7 @@ type RolloutState string
 
 const (
 	InProgress RolloutState = "IN_PROGRESS"
-	// Completed means that all tasks are healthy, and the tasks of other deployments are
-	// stopping.
+	// Completed means that all tasks are healthy, and the tasks of other deployments are stopping.
 	Completed RolloutState = "COMPLETED"
 	// Failed means that the circuit breaker has ended the deployment. It starts no more tasks.
 	Failed RolloutState = "FAILED"

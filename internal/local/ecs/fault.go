@@ -43,9 +43,8 @@ var faultKinds = []FaultKind{
 	{Name: "bad-image", Does: "a new image is deployed whose program exits at once", Lossless: true, Once: true, begin: badImage},
 }
 
-// Fault does harm to the tasks of a service, both by name, until the returned function is
-// called. That function returns when all services are steady again, or with the context's
-// error.
+// Fault does harm to the tasks of a service, both by name, until the returned function is called.
+// That function returns when all services are steady again, or with the context's error.
 func (p *Provider) Fault(ctx context.Context, kind, service string) (func(context.Context) error, error) {
 	status, err := p.service(service)
 	if err != nil {

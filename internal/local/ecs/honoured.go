@@ -9,9 +9,8 @@ import (
 	"cutover/internal/model"
 )
 
-// Check says what of the services, their task definitions and their scaling cannot run
-// here: a line for each setting, with its place. Only services on EC2 in bridge mode run
-// here.
+// Check says what of the services, their task definitions and their scaling cannot run here: a line
+// for each setting, with its place. Only services on EC2 in bridge mode run here.
 //
 // Check passes over settings that mean something on AWS only: IAM roles, tags,
 // placement, capacity providers of the cluster, scaling of anything but services, and

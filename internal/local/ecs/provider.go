@@ -21,9 +21,8 @@ type Provider struct {
 	serving  sync.Map // names of services, by the target group that their tasks are in
 }
 
-// NewProvider returns a provider that runs services in a scheduler. Replaced names the
-// containers that the driver replaces by a command. The first assembly with services must have
-// them.
+// NewProvider returns a provider that runs services in a scheduler. Replaced names the containers
+// that the driver replaces by a command. The first assembly with services must have them.
 func NewProvider(scheduler *Scheduler, replaced []string) *Provider {
 	return &Provider{Scheduler: scheduler, replaced: replaced}
 }
@@ -117,9 +116,8 @@ func (p *plan) Check() error {
 	return errors.Join(errs...)
 }
 
-// fill fills in variables of the containers' environment that refer to other resources. The
-// error is the first variable that nothing ever gives a value, else the first one without a
-// value yet.
+// fill fills in variables of the containers' environment that refer to other resources. The error
+// is the first variable that nothing ever gives a value, else the first one without a value yet.
 func (p *plan) fill(of *model.Service) (*model.Service, error) {
 	service, d := *of, *of.TaskDefinition
 	service.TaskDefinition, d.Containers = &d, slices.Clone(d.Containers)

@@ -59,8 +59,7 @@ func digest(values ...any) string {
 	return string(data)
 }
 
-// revision identifies what a deployment rolls out. Services of the same revision need
-// no new tasks.
+// revision identifies what a deployment rolls out. Services of the same revision need no new tasks.
 func revision(s *model.Service) string {
 	var groups []string
 	for _, lb := range s.LoadBalancers {

@@ -35,8 +35,7 @@ import (
 
 // Options says which engine to use, and for whom.
 type Options struct {
-	// Deployment identifies the local deployment of the containers for [Driver.Sweep].
-	// Required.
+	// Deployment identifies the local deployment of the containers for [Driver.Sweep]. Required.
 	Deployment string
 	// Host is the engine's address. Default: DOCKER_HOST, or the docker command's engine.
 	Host string

@@ -182,8 +182,7 @@ func (b *build) instruction(keyword string, words []string, node *parser.Node) e
 	return nil
 }
 
-// absolute makes a path of the image absolute. A relative path is below the working
-// directory.
+// absolute makes a path of the image absolute. A relative path is below the working directory.
 func (i *image) absolute(name string) string {
 	if !path.IsAbs(name) {
 		name = path.Join(i.workdir, name)
@@ -278,8 +277,7 @@ func (i *image) entry(c model.Container) (argv []string, dir string, err error) 
 	return argv, dir, os.MkdirAll(dir, 0o755)
 }
 
-// find returns the path on this host of a program of the image. The host can execute the
-// program.
+// find returns the path on this host of a program of the image. The host can execute the program.
 func (i *image) find(name, workdir string) (string, error) {
 	candidates := []string{path.Join(i.absolute(workdir), name)}
 	switch {

@@ -137,9 +137,8 @@ func (d *Driver) plan(c model.Container) (*process, error) {
 	return p, nil
 }
 
-// The ports are below those of outgoing connections on Linux (32768 to 60999) and macOS
-// (49152 to 65535). A connection of the load balancer could take one of those before the
-// process listens.
+// The ports are below those of outgoing connections on Linux (32768 to 60999) and macOS (49152 to
+// 65535). A connection of the load balancer could take one of those before the process listens.
 const firstPort, portCount = 20000, 12768
 
 func (d *Driver) choosePort() (int, error) {
