@@ -51,6 +51,17 @@ type Container interface {
 	Exit() Exit
 }
 
+// ImageError says why no driver can run an image; nil if nothing is in the way.
+func ImageError(image model.Image) error {
+	switch {
+	case image.Asset == nil && image.Unknown != "":
+		return fmt.Errorf("its image is not known: %s", image.Unknown)
+	case image.Asset != nil && image.Asset.Directory == "":
+		return fmt.Errorf("its image is made by the command %q, which is not run here", image.Asset.Executable)
+	}
+	return nil
+}
+
 // ErrNoExec says that commands of the image cannot run in a container. The scheduler leaves
 // out the container's health check, and an event says so.
 var ErrNoExec = errors.New("commands of the image cannot run in this container")

@@ -91,8 +91,7 @@ func (t *task) run() {
 	s := t.scheduler
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s.update(t.service, func() { t.setState(Pending) })
-	s.update(t.service, func() { t.setState(Activating) })
+	s.update(t.service, func() { t.setState(Pending); t.setState(Activating) })
 	err := t.start(ctx)
 	if err == nil {
 		s.update(t.service, func() {
@@ -121,8 +120,8 @@ func (t *task) run() {
 	cancel() // the health checks
 	s.update(t.service, func() { t.setState(Stopping) })
 	t.stopContainers()
-	s.update(t.service, func() { t.setState(Deprovisioning) })
 	s.update(t.service, func() {
+		t.setState(Deprovisioning)
 		t.setState(Stopped)
 		t.service.remove(t)
 		if s.options.Instance != nil { // tasks of other services may wait for the room

@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/ecs"
 	"cutover/internal/model"
 )
 
@@ -28,16 +29,7 @@ type build struct {
 }
 
 // Check says why an image is not available. See [ecs.Driver].
-func (d *Driver) Check(c model.Container) error {
-	image := c.Image
-	switch {
-	case image.Asset == nil && image.Unknown != "":
-		return fmt.Errorf("its image is not known: %s", image.Unknown)
-	case image.Asset != nil && image.Asset.Directory == "":
-		return fmt.Errorf("its image is made by the command %q, which is not run here", image.Asset.Executable)
-	}
-	return nil
-}
+func (d *Driver) Check(c model.Container) error { return ecs.ImageError(c.Image) }
 
 // prepare makes an image available and returns its name.
 func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error) {

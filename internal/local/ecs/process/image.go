@@ -19,6 +19,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/ecs"
 	"cutover/internal/model"
 )
 
@@ -36,13 +37,11 @@ type image struct {
 // prepare makes the directory of an image, unless it is there.
 func (d *Driver) prepare(reference model.Image) (*image, error) {
 	asset := reference.Asset
-	switch {
-	case asset == nil && reference.Unknown != "":
-		return nil, fmt.Errorf("its image is not known: %s", reference.Unknown)
-	case asset == nil:
+	if err := ecs.ImageError(reference); err != nil {
+		return nil, err
+	}
+	if asset == nil {
 		return nil, fmt.Errorf("its image, %s, is not built from the app", reference.Reference)
-	case asset.Directory == "":
-		return nil, fmt.Errorf("its image is made by the command %q", asset.Executable)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

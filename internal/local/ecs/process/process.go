@@ -21,6 +21,7 @@
 package process
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -107,10 +108,9 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 
 // plan finds out what to execute, and chooses ports.
 func (d *Driver) plan(c model.Container) (*process, error) {
-	p := &process{driver: d, done: make(chan struct{}), addresses: map[int]string{}, definition: c}
+	p := &process{driver: d, done: make(chan struct{}), ports: map[int]int{}, definition: c}
 	variables := environment{}
 	if command, ok := d.options.Run[c.Name]; ok {
-		p.given = true
 		p.argv = []string{"/bin/sh", "-c", command}
 		p.env = os.Environ()
 	} else {
@@ -171,7 +171,7 @@ func (p *process) choosePorts(variables *environment) error {
 			}
 		}
 		switch {
-		case slices.Contains(names, "PORT"), p.given && i == 0 && len(names) == 0:
+		case slices.Contains(names, "PORT"), p.image == nil && i == 0 && len(names) == 0:
 			names = []string{"PORT"}
 		case len(names) == 0:
 			return fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in PORT",
@@ -185,9 +185,8 @@ func (p *process) choosePorts(variables *environment) error {
 			return err
 		}
 		variables.set(names[0], strconv.Itoa(port))
-		p.ports = append(p.ports, port)
-		p.addresses[containerPort] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		if p.given && i == 0 {
+		p.ports[containerPort] = port
+		if p.image == nil && i == 0 {
 			variables.set("PORT", strconv.Itoa(port))
 		}
 	}
@@ -229,11 +228,9 @@ type process struct {
 	driver     *Driver
 	definition model.Container
 	image      *image // nil if a command was given
-	given      bool
 	argv, env  []string
 	dir        string
-	ports      []int
-	addresses  map[int]string
+	ports      map[int]int // of this host, by the container's
 
 	pid  int
 	done chan struct{}
@@ -330,14 +327,14 @@ func exitOf(state *os.ProcessState, err error) ecs.Exit {
 func killGroup(pid int) { syscall.Kill(-pid, syscall.SIGKILL) }
 
 func (p *process) ID() string            { return strconv.Itoa(p.pid) }
-func (p *process) Address(c int) string  { return p.addresses[c] }
+func (p *process) Address(c int) string  { return fmt.Sprintf("127.0.0.1:%d", p.ports[c]) }
 func (p *process) Done() <-chan struct{} { return p.done }
 func (p *process) Exit() ecs.Exit        { return p.exit }
 
 // Terminate sends SIGTERM to the first process, as Docker does. A command in place of a
 // container gets SIGTERM in all processes, because a shell does not pass signals on.
 func (p *process) Terminate() error {
-	if p.given {
+	if p.image == nil {
 		return syscall.Kill(-p.pid, syscall.SIGTERM)
 	}
 	return syscall.Kill(p.pid, syscall.SIGTERM)
@@ -351,7 +348,7 @@ func (p *process) ProcessorTime(context.Context) (time.Duration, error) { return
 // Exec runs a command of the image. The error is [ecs.ErrNoExec] if a given command replaces
 // the container, or if the command names the container port: nothing listens there.
 func (p *process) Exec(ctx context.Context, command []string) (int, string, error) {
-	if p.given {
+	if p.image == nil {
 		return 0, "", fmt.Errorf("%w: --run replaces the container", ecs.ErrNoExec)
 	}
 	for _, port := range p.definition.Ports {
@@ -384,18 +381,6 @@ type record struct {
 	Start string `json:"start,omitempty"`
 }
 
-// readRecord reads as much of a record as was written.
-func readRecord(file string) (r record, err error) {
-	kept, err := os.Open(file)
-	if err != nil {
-		return r, err
-	}
-	defer kept.Close()
-	for lines := json.NewDecoder(kept); lines.Decode(&r) == nil; {
-	}
-	return r, nil
-}
-
 // Sweep ends the processes of an earlier driver on the same directory, and returns their ids.
 // It removes the earlier driver's images. Call Sweep before the first Start.
 func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
@@ -405,10 +390,13 @@ func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	}
 	var errs []error
 	for _, file := range files {
-		r, err := readRecord(file)
+		data, err := os.ReadFile(file)
 		if err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		var r record // as much of it as was written
+		for lines := json.NewDecoder(bytes.NewReader(data)); lines.Decode(&r) == nil; {
 		}
 		pids, err := r.end(ctx)
 		for _, pid := range pids {
