@@ -118,7 +118,7 @@ func (a *autoscaler) measure() {
 			continue
 		}
 		for _, t := range s.tasks {
-			if t.state != Running {
+			if t.LastStatus != Running {
 				continue
 			}
 			for _, c := range t.containers {
@@ -167,7 +167,7 @@ func (a *autoscaler) measure() {
 		return time.Duration(min(float64(now.Sub(t))*float64(ScalingPeriod)/float64(period), math.MaxInt64/2))
 	}
 	state := scalingState{
-		desired: s.desired, measured: a.measured, deploying: s.deployments[0].state == InProgress,
+		desired: s.desired, measured: a.measured, deploying: s.deployments[0].RolloutState == InProgress,
 		sinceOut: since(a.lastOut), sinceIn: since(a.lastIn), before: a.before,
 	}
 	count, why := next(a.scaling, state)
@@ -213,7 +213,7 @@ func utilization(reserved int, before, after map[*taskContainer]time.Duration, t
 // targetsIn counts the healthy tasks in a target group.
 func (s *service) targetsIn(group string) (n int) {
 	for _, t := range s.tasks {
-		if t.targets[group] == TargetHealthy {
+		if t.Targets[group] == TargetHealthy {
 			n++
 		}
 	}

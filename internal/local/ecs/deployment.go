@@ -23,19 +23,15 @@ const (
 // deployment is a revision of a service, and its tasks. A service's first deployment is the
 // primary one. Tasks of the others are being replaced. Guarded by the scheduler's lock.
 type deployment struct {
-	id            string
+	DeploymentStatus
 	service       *service
 	revision      string
 	definition    *model.TaskDefinition
 	loadBalancers []model.ServiceLoadBalancer
-	state         RolloutState
-	reason        string
-	created       time.Time
 
 	// want is how many tasks there are to be. The primary deployment wants the desired count,
 	// another one the tasks that are left to replace.
-	want     int
-	failures int // of tasks, as the circuit breaker counts them
+	want int
 
 	startFailures int       // in a row
 	nextStart     time.Time // no start before
@@ -43,7 +39,7 @@ type deployment struct {
 }
 
 func (d *deployment) setState(state RolloutState, reason string) {
-	d.state, d.reason = state, reason
+	d.RolloutState, d.Reason = state, reason
 	d.service.event(DeploymentEvent, "", string(state), reason)
 }
 
@@ -81,15 +77,15 @@ func (d *deployment) maintain(now time.Time, room int) (added int) {
 		for _, t := range failing {
 			t.stop(t.complaint())
 		}
-		stop(waiting, len(waiting), scaling+d.id)
-		stop(healthy, len(healthy)-d.want, scaling+d.id)
+		stop(waiting, len(waiting), scaling+d.ID)
+		stop(healthy, len(healthy)-d.want, scaling+d.ID)
 		return 0
 	}
 	if excess := len(healthy) + len(waiting) - d.want; excess > 0 {
-		stop(waiting, excess, scaling+d.id)
+		stop(waiting, excess, scaling+d.ID)
 		return 0
 	}
-	if d.state == Failed {
+	if d.RolloutState == Failed {
 		return 0
 	}
 	missing := d.want - len(healthy) - len(waiting)
@@ -134,10 +130,10 @@ func (s *service) countFailure(t *task, reason string) {
 	}
 	t.failed = true
 	d := t.deployment
-	if breaker := s.spec.CircuitBreaker; breaker.Enable && d.state == InProgress && d == s.deployments[0] {
-		d.failures++
-		if threshold := breaker.Threshold.Failures(s.desired); d.failures >= threshold {
-			s.fail(d, fmt.Sprintf("%d tasks failed; the circuit breaker's threshold is %d; the last one: %s", d.failures, threshold, reason))
+	if breaker := s.spec.CircuitBreaker; breaker.Enable && d.RolloutState == InProgress && d == s.deployments[0] {
+		d.FailedTasks++
+		if threshold := breaker.Threshold.Failures(s.desired); d.FailedTasks >= threshold {
+			s.fail(d, fmt.Sprintf("%d tasks failed; the circuit breaker's threshold is %d; the last one: %s", d.FailedTasks, threshold, reason))
 		}
 	}
 }
@@ -146,8 +142,8 @@ func (s *service) countFailure(t *task, reason string) {
 // primary one again.
 func (s *service) fail(d *deployment, reason string) {
 	d.setState(Failed, reason)
-	s.message(fmt.Sprintf("(deployment %s) deployment failed: %s", d.id, reason))
-	s.failure = fmt.Errorf("deployment %s of service %s failed: %s", d.id, s.name, reason)
+	s.message(fmt.Sprintf("(deployment %s) deployment failed: %s", d.ID, reason))
+	s.failure = fmt.Errorf("deployment %s of service %s failed: %s", d.ID, s.name, reason)
 	back := s.completed
 	if !s.spec.CircuitBreaker.Rollback || back == nil {
 		return
@@ -155,9 +151,9 @@ func (s *service) fail(d *deployment, reason string) {
 	s.completed = nil // until it has completed again
 	s.deployments = slices.DeleteFunc(s.deployments, func(other *deployment) bool { return other == back })
 	s.deployments = slices.Insert(s.deployments, 0, back)
-	back.failures, back.startFailures, back.nextStart = 0, 0, time.Time{}
-	back.setState(InProgress, "rolling back from deployment "+d.id)
-	s.message("rolling back to deployment " + back.id)
+	back.FailedTasks, back.startFailures, back.nextStart = 0, 0, time.Time{}
+	back.setState(InProgress, "rolling back from deployment "+d.ID)
+	s.message("rolling back to deployment " + back.ID)
 }
 
 // roll shrinks all deployments but the primary one, as far as the minimum healthy percent allows.
@@ -194,7 +190,7 @@ func (s *service) roll(now time.Time) {
 	}
 	for _, d := range s.deployments[1:] {
 		// A deployment that never completed keeps only tasks that serve.
-		if d.state != Completed {
+		if d.RolloutState != Completed {
 			serving := 0
 			for _, t := range d.tasks() {
 				if health, _ := t.judge(now); health == Healthy {

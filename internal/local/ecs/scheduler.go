@@ -96,7 +96,7 @@ func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 	if spec.Scaling == nil {
 		v.autoscale(nil)
 	}
-	if len(v.deployments) == 0 || v.deployments[0].revision != revision(spec) || v.deployments[0].state == Failed {
+	if len(v.deployments) == 0 || v.deployments[0].revision != revision(spec) || v.deployments[0].RolloutState == Failed {
 		v.deploy()
 	}
 	if err := v.stalled(); err != nil {
@@ -111,10 +111,10 @@ func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 
 	err := v.wait(ctx, turn, func() (bool, error) {
 		switch {
-		case v.failure != nil && v.deployments[0].state == Failed:
+		case v.failure != nil && v.deployments[0].RolloutState == Failed:
 			return true, fmt.Errorf("%w: %w", ErrDeploymentFailed, v.failure)
 		case v.failure != nil && v.settled():
-			return true, fmt.Errorf("%w and was rolled back to deployment %s: %w", ErrDeploymentFailed, v.deployments[0].id, v.failure)
+			return true, fmt.Errorf("%w and was rolled back to deployment %s: %w", ErrDeploymentFailed, v.deployments[0].ID, v.failure)
 		}
 		return v.settled(), nil
 	})
@@ -220,8 +220,8 @@ func (s *Scheduler) TargetHealth(group, id string, health TargetHealth) {
 	defer s.mu.Unlock()
 	for _, v := range s.services {
 		for _, t := range v.tasks {
-			if was, registered := t.targets[group]; t.id == id && registered && was != health {
-				t.targets[group] = health
+			if was, registered := t.Targets[group]; t.ID == id && registered && was != health {
+				t.Targets[group] = health
 				t.event(HealthEvent, string(health), fmt.Sprintf("target is %s in %s", health, group))
 				v.reconcile()
 				return
@@ -237,7 +237,7 @@ func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	for _, v := range s.services {
 		for _, t := range v.tasks {
 			for _, c := range t.containers {
-				if t.id == taskID && c.running != nil && !c.ended {
+				if t.ID == taskID && c.running != nil && !c.ended {
 					containers = append(containers, c.running)
 				}
 			}
@@ -266,7 +266,7 @@ func (s *Scheduler) log(t *task, container, stream, line string) {
 	if s.options.Logs != nil {
 		s.options.Logs(LogLine{
 			Time: time.Now(), Service: t.service.key, ServiceName: t.service.name,
-			Task: t.id, Container: container, Stream: stream, Text: line,
+			Task: t.ID, Container: container, Stream: stream, Text: line,
 		})
 	}
 }
@@ -299,8 +299,9 @@ type DeploymentStatus struct {
 	TaskDefinition string       `json:"taskDefinition"`
 	RolloutState   RolloutState `json:"rolloutState"`
 	Reason         string       `json:"reason"`
-	FailedTasks    int          `json:"failedTasks"`
-	Created        time.Time    `json:"created"`
+	// FailedTasks are those that the circuit breaker has counted.
+	FailedTasks int       `json:"failedTasks"`
+	Created     time.Time `json:"created"`
 }
 
 // TaskStatus is a task that has not stopped.
@@ -346,17 +347,12 @@ func (s *Scheduler) Status() []ServiceStatus {
 			status.Status = "DRAINING"
 		}
 		for i, d := range v.deployments {
-			one := DeploymentStatus{
-				ID: d.id, Status: "PRIMARY", TaskDefinition: d.definition.Key(), RolloutState: d.state,
-				Reason: d.reason, FailedTasks: d.failures, Created: d.created,
-			}
-			if i > 0 {
-				one.Status = "ACTIVE"
-			}
-			status.Deployments = append(status.Deployments, one)
+			status.Deployments = append(status.Deployments, d.DeploymentStatus)
+			status.Deployments[i].Status = "ACTIVE"
 		}
+		status.Deployments[0].Status = "PRIMARY"
 		for _, t := range v.tasks {
-			switch t.state {
+			switch t.LastStatus {
 			case Running:
 				status.RunningCount++
 			case Provisioning, Pending, Activating:
@@ -373,10 +369,8 @@ func (s *Scheduler) Status() []ServiceStatus {
 }
 
 func (t *task) status(now time.Time) TaskStatus {
-	status := TaskStatus{
-		ID: t.id, Deployment: t.deployment.id, LastStatus: t.state, DesiredStatus: Running, Targets: maps.Clone(t.targets),
-		Created: t.created, Started: t.started, StopReason: t.stopReason,
-	}
+	status := t.TaskStatus
+	status.DesiredStatus, status.Targets = Running, maps.Clone(t.Targets)
 	if !t.live() {
 		status.DesiredStatus = Stopped
 	}

@@ -79,8 +79,8 @@ func (s *service) bounds() (lower, upper int) {
 func (s *service) deploy() {
 	s.count++
 	d := &deployment{
-		id: fmt.Sprintf("%s/%d", s.name, s.count), service: s, revision: revision(s.spec), created: time.Now(),
-		definition: s.spec.TaskDefinition, loadBalancers: s.spec.LoadBalancers,
+		DeploymentStatus: DeploymentStatus{ID: fmt.Sprintf("%s/%d", s.name, s.count), TaskDefinition: s.spec.TaskDefinition.Key(), Created: time.Now()},
+		service:          s, revision: revision(s.spec), definition: s.spec.TaskDefinition, loadBalancers: s.spec.LoadBalancers,
 	}
 	s.deployments = slices.Insert(s.deployments, 0, d)
 	d.setState(InProgress, "deployment started")
@@ -132,13 +132,13 @@ func (s *service) assess(t *task, now time.Time) {
 	t.health = health
 	if health == Healthy {
 		if !s.spec.CircuitBreaker.Cumulative {
-			t.deployment.failures = 0
+			t.deployment.FailedTasks = 0
 		}
 		t.event(HealthEvent, string(health), "task is healthy")
 		return
 	}
 	t.event(HealthEvent, string(health), "task is unhealthy: "+t.complaint())
-	s.message(fmt.Sprintf("(task %s) is unhealthy: %s", t.id, t.complaint()))
+	s.message(fmt.Sprintf("(task %s) is unhealthy: %s", t.ID, t.complaint()))
 	s.countFailure(t, t.complaint())
 }
 
@@ -160,7 +160,7 @@ func (s *service) complete(now time.Time) {
 		return
 	}
 	s.steady = true
-	if primary.state == InProgress {
+	if primary.RolloutState == InProgress {
 		primary.setState(Completed, "deployment completed")
 		s.completed = primary
 	}

@@ -43,23 +43,17 @@ const (
 
 // task is one task. The scheduler's lock guards all fields that change.
 type task struct {
-	id         string
+	TaskStatus // without what status fills in
 	scheduler  *Scheduler
 	service    *service
 	deployment *deployment
-
-	state      TaskState
 	containers []*taskContainer
-	targets    map[string]TargetHealth // by target group
-	created    time.Time
-	started    time.Time // when it was RUNNING, else zero
-	failed     bool      // counted as a failure of its deployment
-	health     Health    // of the last event
+	failed     bool   // counted as a failure of its deployment
+	health     Health // of the last event
 
-	stopAsked  chan struct{} // closed when the task is to stop
-	stopReason string        // empty until the task is to stop
-	exited     chan struct{} // closed when an essential container has ended
-	gone       bool          // exited is closed
+	stopAsked chan struct{} // closed when the task is to stop
+	exited    chan struct{} // closed when an essential container has ended
+	gone      bool          // exited is closed
 }
 
 // taskContainer is a container of a task.
@@ -75,9 +69,10 @@ func newTask(d *deployment) *task {
 	id := make([]byte, 16)
 	rand.Read(id)
 	t := &task{
-		id: hex.EncodeToString(id), scheduler: d.service.scheduler, service: d.service, deployment: d,
-		state: Provisioning, health: HealthUnknown, created: time.Now(),
-		targets:   map[string]TargetHealth{},
+		TaskStatus: TaskStatus{
+			ID: hex.EncodeToString(id), Deployment: d.ID, LastStatus: Provisioning, Created: time.Now(), Targets: map[string]TargetHealth{},
+		},
+		scheduler: d.service.scheduler, service: d.service, deployment: d, health: HealthUnknown,
 		stopAsked: make(chan struct{}), exited: make(chan struct{}),
 	}
 	for _, definition := range d.definition.Containers {
@@ -95,7 +90,7 @@ func (t *task) run() {
 	err := t.start(ctx)
 	if err == nil {
 		s.update(t.service, func() {
-			t.started = time.Now()
+			t.Started = time.Now()
 			t.setState(Running)
 			t.deployment.startFailures = 0
 		})
@@ -111,7 +106,7 @@ func (t *task) run() {
 		}
 	}
 	s.update(t.service, func() {
-		if t.stopReason == "" {
+		if t.StopReason == "" {
 			t.fail(err.Error())
 		}
 		t.setState(Deactivating)
@@ -147,7 +142,7 @@ func (t *task) start(ctx context.Context) error {
 	}()
 	for _, c := range t.containers {
 		running, err := t.scheduler.options.Driver.Start(ctx, StartRequest{
-			Service: t.service.key, Task: t.id, Definition: c.definition,
+			Service: t.service.key, Task: t.ID, Definition: c.definition,
 			Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
 		})
 		if err != nil {
@@ -163,8 +158,8 @@ func (t *task) start(ctx context.Context) error {
 			}
 		}
 		group := lb.TargetGroup.Key()
-		t.scheduler.update(t.service, func() { t.targets[group] = TargetInitial })
-		if err := t.scheduler.options.Balancer.Register(group, t.id, address); err != nil {
+		t.scheduler.update(t.service, func() { t.Targets[group] = TargetInitial })
+		if err := t.scheduler.options.Balancer.Register(group, t.ID, address); err != nil {
 			return fmt.Errorf("cannot register with target group %s: %w", group, err)
 		}
 	}
@@ -180,7 +175,7 @@ func (t *task) watch(c *taskContainer) {
 		if c.definition.Essential && !t.gone {
 			t.gone = true
 			close(t.exited)
-			if t.stopReason == "" {
+			if t.StopReason == "" {
 				t.fail(fmt.Sprintf("Essential container in task exited: %q, %v", c.definition.Name, c.running.Exit()))
 			}
 		}
@@ -254,11 +249,11 @@ func (t *task) setHealth(c *taskContainer, health Health, why string) {
 // task ends.
 func (t *task) drain(wait bool) {
 	t.scheduler.mu.Lock()
-	groups := slices.Sorted(maps.Keys(t.targets))
+	groups := slices.Sorted(maps.Keys(t.Targets))
 	t.scheduler.mu.Unlock()
 	var drained []<-chan struct{}
 	for _, group := range groups {
-		drained = append(drained, t.scheduler.options.Balancer.Deregister(group, t.id))
+		drained = append(drained, t.scheduler.options.Balancer.Deregister(group, t.ID))
 	}
 	for _, done := range drained {
 		if !wait {
@@ -312,24 +307,24 @@ func (t *task) tell(format string, args ...any) {
 // The methods below are called with the scheduler's lock held.
 
 func (t *task) setState(state TaskState) {
-	t.state = state
+	t.LastStatus = state
 	message := "task is " + string(state)
 	if state == Deactivating || state == Stopped {
-		message += ": " + t.stopReason
+		message += ": " + t.StopReason
 	}
 	t.event(TaskEvent, string(state), message)
 }
 
-func (t *task) event(kind, state, message string) { t.service.event(kind, t.id, state, message) }
+func (t *task) event(kind, state, message string) { t.service.event(kind, t.ID, state, message) }
 
 // live says that the task is to run and has not ended.
-func (t *task) live() bool { return t.stopReason == "" }
+func (t *task) live() bool { return t.StopReason == "" }
 
 // fail ends a task that should run.
 func (t *task) fail(reason string) {
-	t.stopReason = reason
+	t.StopReason = reason
 	d := t.deployment
-	if t.started.IsZero() {
+	if t.Started.IsZero() {
 		d.startFailures++
 		d.nextStart = time.Now().Add(backoff(d.startFailures))
 		if d.startFailures == inconsistent {
@@ -349,7 +344,7 @@ func (t *task) complaint() string {
 		}
 	}
 	for _, lb := range t.deployment.loadBalancers {
-		if group := lb.TargetGroup.Key(); t.targets[group] == TargetUnhealthy {
+		if group := lb.TargetGroup.Key(); t.Targets[group] == TargetUnhealthy {
 			return "Task failed ELB health checks in target group " + group
 		}
 	}
@@ -359,7 +354,7 @@ func (t *task) complaint() string {
 // stop asks the task to stop.
 func (t *task) stop(reason string) {
 	if t.live() {
-		t.stopReason = reason
+		t.StopReason = reason
 		close(t.stopAsked)
 	}
 }
@@ -374,12 +369,12 @@ func (c *taskContainer) checked() bool {
 // changes by itself, zero for never.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 func (t *task) judge(now time.Time) (health Health, next time.Time) {
-	if t.state != Running || !t.live() {
+	if t.LastStatus != Running || !t.live() {
 		return HealthUnknown, time.Time{}
 	}
 	checks, unhealthy, unknown := len(t.deployment.loadBalancers), false, false
 	for _, lb := range t.deployment.loadBalancers {
-		target := t.targets[lb.TargetGroup.Key()]
+		target := t.Targets[lb.TargetGroup.Key()]
 		unhealthy = unhealthy || target == TargetUnhealthy
 		unknown = unknown || target != TargetHealthy
 	}
@@ -392,11 +387,11 @@ func (t *task) judge(now time.Time) (health Health, next time.Time) {
 	}
 	switch {
 	case unhealthy:
-		health, next = Unhealthy, t.started.Add(t.service.spec.HealthCheckGracePeriod)
+		health, next = Unhealthy, t.Started.Add(t.service.spec.HealthCheckGracePeriod)
 	case unknown:
 		return HealthUnknown, time.Time{}
 	case checks == 0:
-		health, next = Healthy, t.started.Add(model.Unchecked)
+		health, next = Healthy, t.Started.Add(model.Unchecked)
 	default:
 		return Healthy, time.Time{}
 	}
