@@ -55,7 +55,7 @@ type ScalingActivity struct {
 // autoscale starts to scale the service; nil ends it. Scaling that is the same goes on.
 func (s *service) autoscale(scaling *model.ScalableTarget) {
 	a := &autoscaler{service: s, scaling: scaling}
-	if scaling != nil && countsRequests(scaling) {
+	if scaling != nil && scalesBy(model.MetricRequests, scaling) {
 		a.group = s.spec.LoadBalancers[0].TargetGroup.Key()
 	}
 	if s.scaler != nil {
@@ -95,8 +95,8 @@ func (a *autoscaler) change(count int, why string) {
 	s.reconcile()
 }
 
-func countsRequests(s *model.ScalableTarget) bool {
-	return slices.ContainsFunc(s.Policies, func(p *model.ScalingPolicy) bool { return p.Metric == model.MetricRequests })
+func scalesBy(metric string, s *model.ScalableTarget) bool {
+	return slices.ContainsFunc(s.Policies, func(p *model.ScalingPolicy) bool { return p.Metric == metric })
 }
 
 // countRequests returns how many requests the target group has got so far.
@@ -113,18 +113,10 @@ func (a *autoscaler) measure() {
 	scheduler := s.scheduler
 	scheduler.mu.Lock()
 	var running []*taskContainer
-	for _, p := range a.scaling.Policies {
-		if p.Metric != model.MetricCPU {
-			continue
-		}
-		for _, t := range s.tasks {
-			if t.LastStatus != Running {
-				continue
-			}
-			for _, c := range t.containers {
-				if !c.ended {
-					running = append(running, c)
-				}
+	for _, t := range s.tasks {
+		for _, c := range t.containers {
+			if t.LastStatus == Running && !c.ended && scalesBy(model.MetricCPU, a.scaling) {
+				running = append(running, c)
 			}
 		}
 	}

@@ -37,8 +37,8 @@ var faultKinds = []FaultKind{
 	{Name: "kill-half", Once: true, Does: "half of the tasks that run are killed, at least one", begin: kill(half)},
 	{Name: "oom", Once: true, Does: "every task is killed as the kernel does when memory is out, exit code 137", begin: kill(all)},
 	{Name: "hang", Does: "every task that runs answers nothing more", begin: hang},
-	{Name: "slow", Does: "every task is stopped for most of the time", begin: slow},
-	{Name: "crash-loop", Does: "every task is killed as soon as it runs", begin: crashLoop},
+	{Name: "slow", Does: "every task is stopped for most of the time", begin: again(slow)},
+	{Name: "crash-loop", Does: "every task is killed as soon as it runs", begin: again(crash)},
 	{Name: "drain", Does: "every task is replaced, as when its instance is set to DRAINING", Lossless: true, Once: true, begin: drain},
 	{Name: "bad-image", Does: "a new image is deployed whose program exits at once", Lossless: true, Once: true, begin: badImage},
 }
@@ -100,17 +100,13 @@ const (
 	slowRun   = 10 * time.Millisecond
 )
 
-func slow(ctx context.Context, p *Provider, service ServiceStatus) (ending, error) {
-	return p.again(ctx, service.Name, slowCycle, func(now ServiceStatus) {
-		p.signal(now, syscall.SIGSTOP, all)
-		time.Sleep(slowCycle - slowRun)
-		p.signal(now, syscall.SIGCONT, all)
-	}), nil
+func slow(p *Provider, service ServiceStatus) {
+	p.signal(service, syscall.SIGSTOP, all)
+	time.Sleep(slowCycle - slowRun)
+	p.signal(service, syscall.SIGCONT, all)
 }
 
-func crashLoop(ctx context.Context, p *Provider, service ServiceStatus) (ending, error) {
-	return p.again(ctx, service.Name, slowCycle, func(now ServiceStatus) { p.signal(now, syscall.SIGKILL, all) }), nil
-}
+func crash(p *Provider, service ServiceStatus) { p.signal(service, syscall.SIGKILL, all) }
 
 // drain replaces the tasks within the service's healthy percents, as ECS empties an instance.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html
@@ -156,28 +152,28 @@ func badImage(ctx context.Context, p *Provider, service ServiceStatus) (ending, 
 	}, nil
 }
 
-// again calls f with a service over and over until the fault is cleared.
-func (p *Provider) again(ctx context.Context, service string, every time.Duration, f func(ServiceStatus)) ending {
-	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		for ctx.Err() == nil {
-			if status, err := p.service(service); err == nil {
-				f(status)
+// again does harm in every slowCycle.
+func again(harm func(*Provider, ServiceStatus)) fault {
+	return func(ctx context.Context, p *Provider, service ServiceStatus) (ending, error) {
+		ctx, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for tick := time.Tick(slowCycle); ctx.Err() == nil; {
+				if now, err := p.service(service.Name); err == nil {
+					harm(p, now)
+				}
+				select {
+				case <-tick:
+				case <-ctx.Done():
+				}
 			}
-			select {
-			case <-ticker.C:
-			case <-ctx.Done():
-			}
-		}
-	}()
-	return func(ctx context.Context) error {
-		stop()
-		<-ended
-		return p.steady(ctx)
+		}()
+		return func(ctx context.Context) error {
+			stop()
+			<-ended
+			return p.steady(ctx)
+		}, nil
 	}
 }
 

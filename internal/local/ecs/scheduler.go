@@ -154,7 +154,7 @@ func (s *Scheduler) check(spec *model.Service) error {
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
 		errs = append(errs, fmt.Errorf("service %s (%s) has target groups, and there is no load balancer", spec.Name, spec.Key()))
 	}
-	if spec.Scaling != nil && s.options.Requests == nil && countsRequests(spec.Scaling) {
+	if spec.Scaling != nil && s.options.Requests == nil && scalesBy(model.MetricRequests, spec.Scaling) {
 		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key()))
 	}
 	for _, c := range spec.TaskDefinition.Containers {

@@ -43,7 +43,7 @@ const (
 
 // task is one task. The scheduler's lock guards all fields that change.
 type task struct {
-	TaskStatus // without what status fills in
+	TaskStatus // lacks what the method status fills in
 	scheduler  *Scheduler
 	service    *service
 	deployment *deployment
