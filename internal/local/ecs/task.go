@@ -51,9 +51,10 @@ type task struct {
 	failed     bool   // counted as a failure of its deployment
 	health     Health // of the last event
 
-	stopAsked chan struct{} // closed when the task is to stop
-	exited    chan struct{} // closed when an essential container has ended
-	gone      bool          // exited is closed
+	wanted   context.Context
+	unwanted context.CancelFunc // ends wanted
+	exited   chan struct{}      // closed when an essential container has ended
+	gone     bool               // exited is closed
 }
 
 // taskContainer is a container of a task.
@@ -73,8 +74,9 @@ func newTask(d *deployment) *task {
 			ID: hex.EncodeToString(id), Deployment: d.ID, LastStatus: Provisioning, Created: time.Now(), Targets: map[string]TargetHealth{},
 		},
 		scheduler: d.service.scheduler, service: d.service, deployment: d, health: HealthUnknown,
-		stopAsked: make(chan struct{}), exited: make(chan struct{}),
+		exited: make(chan struct{}),
 	}
+	t.wanted, t.unwanted = context.WithCancel(context.Background())
 	for _, definition := range d.definition.Containers {
 		t.containers = append(t.containers, &taskContainer{definition: definition, health: HealthUnknown})
 	}
@@ -87,7 +89,7 @@ func (t *task) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s.update(t.service, func() { t.setState(Pending); t.setState(Activating) })
-	err := t.start(ctx)
+	err := t.start(t.wanted)
 	if err == nil {
 		s.update(t.service, func() {
 			t.Started = time.Now()
@@ -101,7 +103,7 @@ func (t *task) run() {
 			}
 		}
 		select {
-		case <-t.stopAsked:
+		case <-t.wanted.Done():
 		case <-t.exited:
 		}
 	}
@@ -131,15 +133,6 @@ func (t *task) run() {
 
 // start starts the containers and registers them with the target groups.
 func (t *task) start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-t.stopAsked:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	for _, c := range t.containers {
 		running, err := t.scheduler.options.Driver.Start(ctx, StartRequest{
 			Service: t.service.key, Task: t.ID, Definition: c.definition,
@@ -355,7 +348,7 @@ func (t *task) complaint() string {
 func (t *task) stop(reason string) {
 	if t.live() {
 		t.StopReason = reason
-		close(t.stopAsked)
+		t.unwanted()
 	}
 }
 

@@ -45,9 +45,7 @@ type Options struct {
 type Driver struct {
 	deployment string
 	engine     *client.Client
-
-	mu     sync.Mutex
-	builds map[string]*build
+	builds     sync.Map // of *build, by asset or reference
 }
 
 // The labels of every container.
@@ -72,7 +70,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		engine.Close()
 		return nil, fmt.Errorf("no Docker engine answers; start one, set DOCKER_HOST, or use the process driver: %w", err)
 	}
-	return &Driver{deployment: o.Deployment, engine: engine, builds: map[string]*build{}}, nil
+	return &Driver{deployment: o.Deployment, engine: engine}, nil
 }
 
 // contextHost is the engine of the docker command's current context. The client library does

@@ -144,8 +144,8 @@ func newDriver(t *testing.T) *Driver {
 		if _, err := d.Sweep(context.Background()); err != nil {
 			t.Error(err)
 		}
-		for _, b := range d.builds {
-			d.engine.ImageRemove(context.Background(), b.name, client.ImageRemoveOptions{Force: true})
+		for _, b := range d.builds.Range {
+			d.engine.ImageRemove(context.Background(), b.(*build).name, client.ImageRemoveOptions{Force: true})
 		}
 		d.Close()
 	})

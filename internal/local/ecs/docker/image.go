@@ -37,13 +37,8 @@ func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error)
 	if image.Asset != nil {
 		key = image.Asset.ID
 	}
-	d.mu.Lock()
-	b := d.builds[key]
-	if b == nil {
-		b = &build{}
-		d.builds[key] = b
-	}
-	d.mu.Unlock()
+	known, _ := d.builds.LoadOrStore(key, &build{})
+	b := known.(*build)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.name != "" {
