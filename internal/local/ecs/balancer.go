@@ -19,6 +19,4 @@ const (
 	TargetInitial   TargetHealth = "initial"
 	TargetHealthy   TargetHealth = "healthy"
 	TargetUnhealthy TargetHealth = "unhealthy"
-	TargetUnused    TargetHealth = "unused"
-	TargetDraining  TargetHealth = "draining"
 )

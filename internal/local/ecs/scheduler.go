@@ -99,17 +99,12 @@ func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 	if len(v.deployments) == 0 || v.deployments[0].revision != revision(spec) || v.deployments[0].RolloutState == Failed {
 		v.deploy()
 	}
-	if err := v.stalled(); err != nil {
-		v.deployments = v.deployments[1:]
-		v.message(err.Error())
-		v.reconcile()
-		s.mu.Unlock()
+	err := v.begin()
+	s.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	v.reconcile()
-	s.mu.Unlock()
-
-	err := v.wait(ctx, turn, func() (bool, error) {
+	err = v.wait(ctx, turn, func() (bool, error) {
 		switch {
 		case v.failure != nil && v.deployments[0].RolloutState == Failed:
 			return true, fmt.Errorf("%w: %w", ErrDeploymentFailed, v.failure)
@@ -140,13 +135,7 @@ func (s *Scheduler) Redeploy(key string) error {
 	}
 	v.steady = false
 	v.deploy()
-	err := v.stalled()
-	if err != nil {
-		v.deployments = v.deployments[1:]
-		v.message(err.Error())
-	}
-	v.reconcile()
-	return err
+	return v.begin()
 }
 
 func (s *Scheduler) check(spec *model.Service) error {

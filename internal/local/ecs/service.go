@@ -167,6 +167,17 @@ func (s *service) complete(now time.Time) {
 	s.message("has reached a steady state")
 }
 
+// begin begins an update, or takes the deployment back if the update makes no progress.
+func (s *service) begin() error {
+	err := s.stalled()
+	if err != nil {
+		s.deployments = s.deployments[1:]
+		s.message(err.Error())
+	}
+	s.reconcile()
+	return err
+}
+
 // settled says that nothing is left to do. Tasks that are to stop have stopped, too.
 func (s *service) settled() bool { return s.steady && len(s.tasks) == s.desired }
 

@@ -2,11 +2,10 @@ package ecs
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -67,11 +66,9 @@ type taskContainer struct {
 }
 
 func newTask(d *deployment) *task {
-	id := make([]byte, 16)
-	rand.Read(id)
 	t := &task{
 		TaskStatus: TaskStatus{
-			ID: hex.EncodeToString(id), Deployment: d.ID, LastStatus: Provisioning, Created: time.Now(), Targets: map[string]TargetHealth{},
+			ID: fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()), Deployment: d.ID, LastStatus: Provisioning, Created: time.Now(), Targets: map[string]TargetHealth{},
 		},
 		scheduler: d.service.scheduler, service: d.service, deployment: d, health: HealthUnknown,
 		exited: make(chan struct{}),

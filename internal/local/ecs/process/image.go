@@ -278,18 +278,15 @@ func (i *image) entry(c model.Container) (argv []string, dir string, err error) 
 
 // find returns the path on this host of a program of the image. The host can execute the program.
 func (i *image) find(name, workdir string) (string, error) {
-	candidates := []string{path.Join(i.absolute(workdir), name)}
-	switch {
-	case path.IsAbs(name):
-		candidates = []string{name}
-	case !strings.Contains(name, "/"):
-		candidates = nil
-		for directory := range strings.SplitSeq(i.env.get("PATH", imagePath), ":") {
-			candidates = append(candidates, path.Join(directory, name))
-		}
+	directories := []string{i.absolute(workdir)}
+	if !strings.Contains(name, "/") {
+		directories = strings.Split(i.env.get("PATH", imagePath), ":")
 	}
-	for _, candidate := range candidates {
-		found := filepath.Join(i.root, candidate)
+	for _, directory := range directories {
+		if path.IsAbs(name) {
+			directory = ""
+		}
+		found := filepath.Join(i.root, path.Join("/", directory, name))
 		if info, err := os.Stat(found); err == nil && info.Mode().IsRegular() {
 			return found, executable(found, name)
 		}
