@@ -165,7 +165,7 @@ func (a *autoscaler) measure() {
 	count, why := next(a.scaling, state)
 	switch {
 	case count > s.desired:
-		if state.sinceOut >= outCooldown(a.scaling) { // or they are still those from before the first
+		if state.sinceOut >= outCooldown(a.scaling) { // else before is the count before the first activity
 			a.before = s.desired
 		}
 		a.lastOut = now

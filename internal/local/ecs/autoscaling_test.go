@@ -71,8 +71,7 @@ func TestAutoscaling(t *testing.T) {
 	})
 }
 
-// Deployments leave the count to autoscaling, and autoscaling to the deployments what
-// is theirs: a count that is set, and 0.
+// Deployments leave the count to autoscaling. A count that is set, and 0, belong to deployments.
 func TestAutoscalingAndDeployments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -120,7 +119,7 @@ func TestAutoscalingAndDeployments(t *testing.T) {
 	})
 }
 
-// Who scales by requests needs somebody who counts them.
+// Scaling by requests needs a count of requests.
 func TestScalingByRequestsThatNobodyCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

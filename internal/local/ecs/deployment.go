@@ -122,8 +122,8 @@ func (d *deployment) unplaced(lacking string) {
 		"The closest matching (container-instance local) has insufficient " + lacking + " available")
 }
 
-// countFailure counts a failed task for the circuit breaker: one that could not start, has ended
-// by itself, or is unhealthy.
+// countFailure counts a task for the circuit breaker that could not start, has ended by itself, or
+// is unhealthy.
 func (s *service) countFailure(t *task, reason string) {
 	if t.failed {
 		return

@@ -12,9 +12,9 @@ import (
 // Check says what of the services, their task definitions and their scaling cannot run here: a line
 // for each setting, with its place. Only services on EC2 in bridge mode run here.
 //
-// Check passes over settings that mean something on AWS only: IAM roles, tags,
-// placement, capacity providers of the cluster, scaling of anything but services, and
-// logging to CloudWatch. A driver's log stands for CloudWatch.
+// Check passes over settings for AWS only: IAM roles, tags, placement, capacity providers of the
+// cluster, scaling of anything but services, and logging to CloudWatch, which a driver's log
+// stands for.
 func Check(m *model.Model) error {
 	var errs []error
 	for _, s := range m.Services {

@@ -38,8 +38,7 @@ func TestReserves(t *testing.T) {
 	}
 }
 
-// Tasks that do not fit on the instance wait until others have stopped, of
-// whichever service.
+// Tasks without room on the instance wait until tasks of any service have stopped.
 func TestPlacement(t *testing.T) {
 	reserving := func(key string, memoryMiB int) func(*model.Service) {
 		return func(s *model.Service) {

@@ -10,8 +10,7 @@ import (
 	"cutover/internal/model"
 )
 
-// What target tracking does with what was measured: one policy for 100, and a second
-// one for 50 where there are two.
+// Target tracking decides on measured values. The first policy has the target 100, a second one 50.
 func TestTargetTracking(t *testing.T) {
 	never := 100 * time.Hour
 	cpu := &model.ScalingPolicy{Metric: model.MetricCPU, TargetValue: 50, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute}

@@ -227,7 +227,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 	}
 }
 
-// What the first process starts counts too, as in a container.
+// Children of the first process count too, as in a container.
 func TestProcessorTime(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("processor time is read on Linux only")
@@ -377,11 +377,11 @@ CMD ["now"]
 	}
 }
 
-// runnerDir is the environment variable by which this test's program becomes a
-// runner that is going to be killed; its value is the driver's directory.
+// runnerDir is an environment variable with the directory of a driver. With the variable, this
+// program is a runner that is going to be killed.
 const runnerDir = "PROCESS_TEST_RUNNER"
 
-// runnerTask is the environment variable by which the runner gets the task.
+// runnerTask is an environment variable with the runner's task.
 const runnerTask = "PROCESS_TEST_TASK"
 
 // runner starts a service and a command with children, says so, and waits.
@@ -453,7 +453,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	cmd.Process.Kill()
 	cmd.Wait()
 
-	// The kernel ends what the runner started; what that started is left.
+	// The kernel ends the runner's processes. Their children are left.
 	for _, pid := range pids {
 		eventually(t, fmt.Sprintf("process %d to end with the runner", pid), func() bool {
 			_, alive := startTime(pid)
@@ -476,7 +476,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 			}
 		}
 	}
-	// A record of a process id that somebody else has by now must not end it.
+	// A record must not end a later process with the same id.
 	self, _ := startTime(os.Getpid())
 	other := fmt.Sprintf(`{"task":"other"}{"pid":%d,"start":%q}`, os.Getpid(), self+"0")
 	if err := os.WriteFile(filepath.Join(dir, "processes", "other.json"), []byte(other), 0o644); err != nil {
@@ -507,7 +507,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	}
 }
 
-// eventually waits for what the kernel does in its own time.
+// eventually waits for the kernel.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
