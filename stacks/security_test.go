@@ -160,8 +160,8 @@ func TestProductionRunsLocally(t *testing.T) {
 		if _, err := alb.Read(m); err != nil {
 			t.Errorf("%s: %v", phase, err)
 		}
-		if services, err := ecs.Services(m); err != nil || len(services) != len(deployment.Forum.All()) {
-			t.Errorf("%s: %d services, %v", phase, len(services), err)
+		if err := ecs.Check(m); err != nil || len(m.Services) != len(deployment.Forum.All()) {
+			t.Errorf("%s: %d services, %v", phase, len(m.Services), err)
 		}
 	}
 }

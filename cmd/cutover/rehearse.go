@@ -263,7 +263,7 @@ func event(e local.Event) rehearsal.Event {
 	event := rehearsal.Event{
 		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
 		// The timeline draws the other events as bars.
-		Mark: e.Kind == string(ecs.ScalingEvent) || e.Kind == string(ecs.DeploymentEvent) && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
+		Mark: e.Kind == ecs.ScalingEvent || e.Kind == ecs.DeploymentEvent && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
 	}
 	if e.Kind == "target" {
 		event.Target, event.State = e.Task, e.State

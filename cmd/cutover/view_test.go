@@ -12,6 +12,7 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // What is redrawn must fit the terminal, however much there is: what has left it
@@ -107,9 +108,9 @@ func TestViewOfScaling(t *testing.T) {
 	now := 1240.4
 	status := local.Status{Services: []ecs.ServiceStatus{
 		{Name: "posts", DesiredCount: 1},
-		{Name: "threads", DesiredCount: 2, Scaling: &ecs.ScalingStatus{Min: 2, Max: 4, Policies: []ecs.ScalingPolicyStatus{{Metric: ecs.MetricCPU, Target: 60}}}},
+		{Name: "threads", DesiredCount: 2, Scaling: &ecs.ScalingStatus{Min: 2, Max: 4, Policies: []ecs.ScalingPolicyStatus{{Metric: model.MetricCPU, Target: 60}}}},
 		{Name: "users", DesiredCount: 3, Scaling: &ecs.ScalingStatus{Min: 1, Max: 6,
-			Policies: []ecs.ScalingPolicyStatus{{Metric: ecs.MetricRequests, Target: 500, Value: &now}, {Metric: ecs.MetricCPU, Target: 62.5}},
+			Policies: []ecs.ScalingPolicyStatus{{Metric: model.MetricRequests, Target: 500, Value: &now}, {Metric: model.MetricCPU, Target: 62.5}},
 			Last:     &ecs.ScalingActivity{Time: time.Date(2026, 11, 21, 14, 3, 1, 0, time.UTC), From: 1, To: 3, Why: "there is much to do"},
 		}},
 	}}

@@ -141,7 +141,7 @@ func (r *Runner) start(ctx context.Context) error {
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
-		Driver: driver, Balancer: balancer, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.serviceChanged, Logs: r.log,
+		Driver: driver, Balancer: balancer, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
 	}), r.options.Replaced)
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
@@ -201,10 +201,6 @@ func (r *Runner) watch() (<-chan Event, func()) {
 		defer r.mu.Unlock()
 		delete(r.watchers, events)
 	}
-}
-
-func (r *Runner) serviceChanged(e ecs.Event) {
-	r.tell(Event{Time: e.Time, Kind: string(e.Kind), Subject: e.ServiceName, Task: e.Task, State: e.State, Message: e.Message})
 }
 
 // targetChanged passes the health of a target on to ECS.

@@ -11,11 +11,11 @@ import (
 // ScalableTarget is what Application Auto Scaling changes. Outside ECS only Namespace is read.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-applicationautoscaling-scalabletarget.html
 type ScalableTarget struct {
-	Base
+	Base `json:"-"`
 	// Namespace is ecs for the desired count of a service.
 	Namespace string
 	// Service is nil if the target is no service of the assembly.
-	Service  *Service
+	Service  *Service `json:"-"`
 	Min, Max int
 	Policies []*ScalingPolicy
 }
@@ -23,9 +23,9 @@ type ScalableTarget struct {
 // ScalingPolicy says when a target is scaled.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-applicationautoscaling-scalingpolicy.html
 type ScalingPolicy struct {
-	Base
+	Base `json:"-"`
 	// Target is nil if the policy is for no scalable target of the assembly.
-	Target *ScalableTarget
+	Target *ScalableTarget `json:"-"`
 	// Type is TargetTracking, or a type of which nothing else is read.
 	Type string
 	// Metric is a predefined metric. It is empty for a metric of one's own.

@@ -6,12 +6,12 @@ import (
 	"cutover/internal/assembly"
 )
 
-// Service is an ECS service.
+// Service is an ECS service. In JSON, a service has nothing of other resources but its task definition.
 type Service struct {
-	Base
+	Base `json:"-"`
 	Name string
 	// Cluster is nil if not in the assembly. ClusterID is its key or the template's text.
-	Cluster   *Cluster
+	Cluster   *Cluster `json:"-"`
 	ClusterID string
 	// TaskDefinition is nil if the assembly does not have it.
 	TaskDefinition *TaskDefinition
@@ -41,7 +41,7 @@ type Service struct {
 	// ServiceConnect says that the service is in a namespace of Service Connect. Default false.
 	ServiceConnect bool
 	// Scaling is nil if the service does not scale. Other resources than the service's own say so.
-	Scaling *ScalableTarget
+	Scaling *ScalableTarget `json:"-"`
 }
 
 // Tasks is how many tasks a new service has without traffic.
@@ -60,7 +60,7 @@ type ServiceLoadBalancer struct {
 	Container string
 	Port      int
 	// TargetGroup is nil if there is none in the assembly.
-	TargetGroup *TargetGroup
+	TargetGroup *TargetGroup `json:"-"`
 }
 
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html

@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"reflect"
+	"slices"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // autoscaler scales one service. Guarded by the scheduler's lock.
 type autoscaler struct {
 	service *service
-	scaling Scaling
+	scaling *model.ScalableTarget
+	group   string // of targets whose requests are counted, if a policy asks for them
 	timer   *time.Timer
 
 	measured      [][]float64 // by policy; see scalingState
@@ -19,8 +22,8 @@ type autoscaler struct {
 	lastIn        time.Time
 	before        int
 	last          *ScalingActivity
-	at            time.Time                        // when was last measured
-	requests      map[string]uint64                // so far, by target group
+	at            time.Time                        // of the last measurement
+	requests      uint64                           // of the group so far
 	processorTime map[*taskContainer]time.Duration // so far
 }
 
@@ -29,15 +32,15 @@ type ScalingStatus struct {
 	Min      int                   `json:"min"`
 	Max      int                   `json:"max"`
 	Policies []ScalingPolicyStatus `json:"policies"`
-	// Last is what it did last, nil if nothing yet.
+	// Last is the last activity, nil before the first.
 	Last *ScalingActivity `json:"last,omitempty"`
 }
 
-// ScalingPolicyStatus is what a policy looks at.
+// ScalingPolicyStatus is a policy and its last measurement.
 type ScalingPolicyStatus struct {
 	Metric string  `json:"metric"`
 	Target float64 `json:"target"`
-	// Value is what was measured last, nil if nothing could be.
+	// Value is nil if nothing could be measured.
 	Value *float64 `json:"value,omitempty"`
 }
 
@@ -49,22 +52,25 @@ type ScalingActivity struct {
 	Why  string    `json:"why"`
 }
 
-// autoscale has the service scale from now on, or no more with nil. What is
-// registered as it was goes on as if nothing had been.
-func (s *service) autoscale(scaling *Scaling) {
-	if s.scaler != nil && scaling != nil && reflect.DeepEqual(s.scaler.scaling, *scaling) {
-		s.scaler.keepWithin()
-		return
+// autoscale starts to scale the service; nil ends it. Scaling that is the same goes on.
+func (s *service) autoscale(scaling *model.ScalableTarget) {
+	a := &autoscaler{service: s, scaling: scaling}
+	if scaling != nil && scalesBy(model.MetricRequests, scaling) {
+		a.group = s.spec.LoadBalancers[0].TargetGroup.Key()
 	}
 	if s.scaler != nil {
+		if scaling != nil && digest(a.scaling, a.group) == digest(s.scaler.scaling, s.scaler.group) {
+			s.scaler.keepWithin()
+			return
+		}
 		s.scaler.timer.Stop()
 		s.scaler = nil
 	}
 	if scaling == nil {
 		return
 	}
-	a := &autoscaler{service: s, scaling: *scaling, measured: make([][]float64, len(scaling.Policies))}
 	s.scaler = a
+	a.measured = make([][]float64, len(scaling.Policies))
 	a.requests = a.countRequests()
 	a.at = time.Now()
 	a.keepWithin()
@@ -74,7 +80,7 @@ func (s *service) autoscale(scaling *Scaling) {
 
 func (a *autoscaler) keepWithin() {
 	s := a.service
-	if n := a.scaling.within(s.desired); n != s.desired {
+	if n := within(a.scaling, s.desired); n != s.desired {
 		a.change(n, fmt.Sprintf("it is to have from %d to %d", a.scaling.Min, a.scaling.Max))
 	}
 }
@@ -83,21 +89,22 @@ func (a *autoscaler) keepWithin() {
 func (a *autoscaler) change(count int, why string) {
 	s := a.service
 	a.last = &ScalingActivity{Time: time.Now(), From: s.desired, To: count, Why: why}
-	s.event(Event{Kind: ScalingEvent, State: fmt.Sprint(count), Message: fmt.Sprintf("scaled from %d to %d tasks: %s", s.desired, count, why)})
+	s.event(ScalingEvent, "", fmt.Sprint(count), fmt.Sprintf("scaled from %d to %d tasks: %s", s.desired, count, why))
 	s.desired = count
 	s.steady = false
 	s.reconcile()
 }
 
-// countRequests returns how many requests the target groups have got so far.
-func (a *autoscaler) countRequests() map[string]uint64 {
-	counts := map[string]uint64{}
-	for _, p := range a.scaling.Policies {
-		if p.Metric == MetricRequests {
-			counts[p.TargetGroup] = a.service.scheduler.options.Requests(p.TargetGroup)
-		}
+func scalesBy(metric string, s *model.ScalableTarget) bool {
+	return slices.ContainsFunc(s.Policies, func(p *model.ScalingPolicy) bool { return p.Metric == metric })
+}
+
+// countRequests returns how many requests the target group has got so far.
+func (a *autoscaler) countRequests() uint64 {
+	if a.group == "" {
+		return 0
 	}
-	return counts
+	return a.service.scheduler.options.Requests(a.group)
 }
 
 // measure ends a period: it measures, decides, and begins the next.
@@ -106,18 +113,10 @@ func (a *autoscaler) measure() {
 	scheduler := s.scheduler
 	scheduler.mu.Lock()
 	var running []*taskContainer
-	for _, p := range a.scaling.Policies {
-		if p.Metric != MetricCPU {
-			continue
-		}
-		for _, t := range s.tasks {
-			if t.state != Running {
-				continue
-			}
-			for _, c := range t.containers {
-				if !c.ended {
-					running = append(running, c)
-				}
+	for _, t := range s.tasks {
+		for _, c := range t.containers {
+			if t.LastStatus == Running && !c.ended && scalesBy(model.MetricCPU, a.scaling) {
+				running = append(running, c)
 			}
 		}
 	}
@@ -143,11 +142,11 @@ func (a *autoscaler) measure() {
 	for i, p := range a.scaling.Policies {
 		value := math.NaN()
 		switch p.Metric {
-		case MetricCPU:
+		case model.MetricCPU:
 			value = utilization(s.spec.TaskDefinition.Reserves().CPU, a.processorTime, used, took, s.tasks)
-		case MetricRequests:
-			if targets := s.targetsIn(p.TargetGroup); targets > 0 {
-				value = float64(requests[p.TargetGroup]-a.requests[p.TargetGroup]) / float64(targets) * float64(time.Minute) / float64(took)
+		case model.MetricRequests:
+			if targets := s.targetsIn(a.group); targets > 0 {
+				value = float64(requests-a.requests) / float64(targets) * float64(time.Minute) / float64(took)
 			}
 		}
 		a.measured[i] = append(a.measured[i], value)
@@ -160,13 +159,13 @@ func (a *autoscaler) measure() {
 		return time.Duration(min(float64(now.Sub(t))*float64(ScalingPeriod)/float64(period), math.MaxInt64/2))
 	}
 	state := scalingState{
-		desired: s.desired, measured: a.measured, deploying: s.deployments[0].state == InProgress,
+		desired: s.desired, measured: a.measured, deploying: s.deployments[0].RolloutState == InProgress,
 		sinceOut: since(a.lastOut), sinceIn: since(a.lastIn), before: a.before,
 	}
-	count, why := a.scaling.next(state)
+	count, why := next(a.scaling, state)
 	switch {
 	case count > s.desired:
-		if state.sinceOut >= a.scaling.outCooldown() { // or they are still those from before the first
+		if state.sinceOut >= outCooldown(a.scaling) { // else before is the count before the first activity
 			a.before = s.desired
 		}
 		a.lastOut = now
@@ -178,9 +177,9 @@ func (a *autoscaler) measure() {
 	a.timer.Reset(period)
 }
 
-// utilization is the processor time that tasks took of what they reserve, in units of
-// 1/1024 processor each, as a percentage. Tasks count that ran all the time. NaN if
-// there is none, or nothing is reserved.
+// utilization is the processor time of tasks as a percentage of what each reserves, in units of
+// 1/1024 processor. Only tasks that ran all the time count. NaN if none did, or nothing is
+// reserved.
 func utilization(reserved int, before, after map[*taskContainer]time.Duration, took time.Duration, tasks []*task) float64 {
 	used, counted := time.Duration(0), 0
 	for _, t := range tasks {
@@ -203,10 +202,10 @@ func utilization(reserved int, before, after map[*taskContainer]time.Duration, t
 	return 100 * float64(used) / (float64(counted) * float64(reserved) / 1024 * float64(took))
 }
 
-// targetsIn counts the tasks that a target group sends requests to.
+// targetsIn counts the healthy tasks in a target group.
 func (s *service) targetsIn(group string) (n int) {
 	for _, t := range s.tasks {
-		if t.targets[group] == TargetHealthy {
+		if t.Targets[group] == TargetHealthy {
 			n++
 		}
 	}
@@ -219,7 +218,7 @@ func (a *autoscaler) status() *ScalingStatus {
 	}
 	status := &ScalingStatus{Min: a.scaling.Min, Max: a.scaling.Max, Policies: []ScalingPolicyStatus{}, Last: a.last}
 	for i, p := range a.scaling.Policies {
-		one := ScalingPolicyStatus{Metric: p.Metric, Target: p.Target}
+		one := ScalingPolicyStatus{Metric: p.Metric, Target: p.TargetValue}
 		if values := a.measured[i]; len(values) > 0 && !math.IsNaN(values[len(values)-1]) {
 			value := values[len(values)-1]
 			one.Value = &value

@@ -6,16 +6,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // scaling is a service without a count that scales by requests and processor time.
-func scaling(least, most int, change ...func(*ServiceSpec)) func(*ServiceSpec) {
-	return func(s *ServiceSpec) {
+func scaling(least, most int, change ...func(*model.Service)) func(*model.Service) {
+	return func(s *model.Service) {
 		s.DesiredCount = nil
 		s.TaskDefinition.Containers[0].CPUShares = 256
-		s.Scaling = &Scaling{Min: least, Max: most, Policies: []ScalingPolicy{
-			{Metric: MetricRequests, TargetGroup: "stack/Group", Target: 100, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
-			{Metric: MetricCPU, Target: 50, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
+		s.Scaling = &model.ScalableTarget{Min: least, Max: most, Policies: []*model.ScalingPolicy{
+			{Metric: model.MetricRequests, TargetValue: 100, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
+			{Metric: model.MetricCPU, TargetValue: 50, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
 		}}
 		for _, f := range change {
 			f(s)
@@ -69,8 +71,7 @@ func TestAutoscaling(t *testing.T) {
 	})
 }
 
-// Deployments leave the count to autoscaling, and autoscaling to the deployments what
-// is theirs: a count that is set, and 0.
+// Deployments leave the count to autoscaling. A count that is set, and 0, belong to deployments.
 func TestAutoscalingAndDeployments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -80,7 +81,7 @@ func TestAutoscalingAndDeployments(t *testing.T) {
 				t.Errorf("%s: the service is to have %d tasks, and %d run, want %d", step, status.DesiredCount, status.RunningCount, want)
 			}
 		}
-		count := func(n int) func(*ServiceSpec) { return func(s *ServiceSpec) { s.DesiredCount = &n } }
+		count := func(n int) func(*model.Service) { return func(s *model.Service) { s.DesiredCount = &n } }
 
 		w.apply(spec("v1", 0))
 		desired("without traffic, nor autoscaling", 0)
@@ -106,7 +107,7 @@ func TestAutoscalingAndDeployments(t *testing.T) {
 		w.apply(spec("v2", 0, scaling(5, 9)))
 		time.Sleep(time.Minute)
 		desired("more at the least", 5)
-		w.apply(spec("v2", 3, func(s *ServiceSpec) { scaling(2, 6, count(3))(s) }))
+		w.apply(spec("v2", 3, func(s *model.Service) { scaling(2, 6, count(3))(s) }))
 		desired("a count that is set", 3)
 		w.apply(spec("v2", 0))
 		time.Sleep(30 * time.Minute)
@@ -118,7 +119,7 @@ func TestAutoscalingAndDeployments(t *testing.T) {
 	})
 }
 
-// Who scales by requests needs somebody who counts them.
+// Scaling by requests needs a count of requests.
 func TestScalingByRequestsThatNobodyCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"cutover/internal/model"
 )
 
 // RolloutState is how far a deployment has come.
@@ -12,61 +14,55 @@ type RolloutState string
 
 const (
 	InProgress RolloutState = "IN_PROGRESS"
-	// Completed is a deployment that has reached a steady state: all of its
-	// tasks are healthy and the tasks of others are stopping.
+	// Completed means that all tasks are healthy, and the tasks of other deployments are stopping.
 	Completed RolloutState = "COMPLETED"
-	// Failed is a deployment that the circuit breaker has ended. It starts no
-	// more tasks.
+	// Failed means that the circuit breaker has ended the deployment. It starts no more tasks.
 	Failed RolloutState = "FAILED"
 )
 
-// deployment is a revision of a service and the tasks that run the revision. A
-// service's first deployment is the primary one; tasks of the others are being
-// replaced. Guarded by the scheduler's lock.
+// deployment is a revision of a service, and its tasks. A service's first deployment is the
+// primary one. Tasks of the others are being replaced. Guarded by the scheduler's lock.
 type deployment struct {
-	id            string
+	DeploymentStatus
 	service       *service
 	revision      string
-	definition    TaskDefinition
-	loadBalancers []LoadBalancer
-	state         RolloutState
-	reason        string
-	created       time.Time
+	definition    *model.TaskDefinition
+	loadBalancers []model.ServiceLoadBalancer
 
-	// want is how many tasks the deployment is to have. The primary deployment wants the
-	// desired count, another one the tasks that are left to replace.
-	want     int
-	failures int // of tasks, as the circuit breaker counts them
+	// want is how many tasks there are to be. The primary deployment wants the desired count,
+	// another one the tasks that are left to replace.
+	want int
 
-	startFailures int       // starts in a row that failed
+	startFailures int       // in a row
 	nextStart     time.Time // no start before
-	lacking       string    // what the next task waits for, as told; empty: it was placed
+	lacking       string    // what the next task waits for
 }
 
 func (d *deployment) setState(state RolloutState, reason string) {
-	d.state, d.reason = state, reason
-	d.service.event(Event{Kind: DeploymentEvent, Deployment: d.id, State: string(state), Message: reason})
+	d.RolloutState, d.Reason = state, reason
+	d.service.event(DeploymentEvent, "", string(state), reason)
 }
 
-// tasks returns those that are to run and have not ended.
+// tasks returns the live tasks.
 func (d *deployment) tasks() []*task {
 	return slices.DeleteFunc(slices.Clone(d.service.tasks), func(t *task) bool { return t.deployment != d || !t.live() })
 }
 
-// maintain starts and stops tasks until the deployment has as many as it wants. Room is
-// how many tasks it may add, added how many it has added.
+// maintain starts and stops tasks until there are as many as the deployment wants. It may add as
+// many as there is room for.
 //
-// An unhealthy task is stopped once its replacement is healthy. Without room for a
-// replacement, unhealthy tasks are stopped first, one by one.
+// An unhealthy task stops once its replacement is healthy. Without room for a replacement,
+// unhealthy tasks stop first, one by one.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_services.html
 func (d *deployment) maintain(now time.Time, room int) (added int) {
 	var healthy, waiting, failing []*task // waiting for their health to be known
 	for _, t := range d.tasks() {
-		if bad, _ := t.failing(now); bad {
+		switch health, _ := t.judge(now); health {
+		case Unhealthy:
 			failing = append(failing, t)
-		} else if ok, _ := t.healthy(now); ok {
+		case Healthy:
 			healthy = append(healthy, t)
-		} else {
+		default:
 			waiting = append(waiting, t)
 		}
 	}
@@ -81,15 +77,15 @@ func (d *deployment) maintain(now time.Time, room int) (added int) {
 		for _, t := range failing {
 			t.stop(t.complaint())
 		}
-		stop(waiting, len(waiting), scaling+d.id)
-		stop(healthy, len(healthy)-d.want, scaling+d.id)
+		stop(waiting, len(waiting), scaling+d.ID)
+		stop(healthy, len(healthy)-d.want, scaling+d.ID)
 		return 0
 	}
 	if excess := len(healthy) + len(waiting) - d.want; excess > 0 {
-		stop(waiting, excess, scaling+d.id)
+		stop(waiting, excess, scaling+d.ID)
 		return 0
 	}
-	if d.state == Failed {
+	if d.RolloutState == Failed {
 		return 0
 	}
 	missing := d.want - len(healthy) - len(waiting)
@@ -115,8 +111,7 @@ func (d *deployment) maintain(now time.Time, room int) (added int) {
 	return added
 }
 
-// unplaced tells that a task waits for what the instance lacks. It tells the same only
-// once.
+// unplaced says that a task waits for what the instance lacks. It says the same once.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
 func (d *deployment) unplaced(lacking string) {
 	if d.lacking == lacking {
@@ -124,31 +119,31 @@ func (d *deployment) unplaced(lacking string) {
 	}
 	d.lacking = lacking
 	d.service.message("was unable to place a task because no container instance met all of its requirements. " +
-		"The closest matching (container-instance " + instanceName + ") has insufficient " + lacking + " available")
+		"The closest matching (container-instance local) has insufficient " + lacking + " available")
 }
 
-// countFailure counts a failed task for the circuit breaker: the task could not start,
-// has ended by itself, or is unhealthy.
+// countFailure counts a task for the circuit breaker that could not start, has ended by itself, or
+// is unhealthy.
 func (s *service) countFailure(t *task, reason string) {
 	if t.failed {
 		return
 	}
 	t.failed = true
 	d := t.deployment
-	if breaker := s.spec.CircuitBreaker; breaker.Enable && d.state == InProgress && d == s.deployments[0] {
-		d.failures++
-		if threshold := breaker.Threshold.Failures(s.desired); d.failures >= threshold {
-			s.fail(d, fmt.Sprintf("%d tasks failed; the circuit breaker's threshold is %d; the last one: %s", d.failures, threshold, reason))
+	if breaker := s.spec.CircuitBreaker; breaker.Enable && d.RolloutState == InProgress && d == s.deployments[0] {
+		d.FailedTasks++
+		if threshold := breaker.Threshold.Failures(s.desired); d.FailedTasks >= threshold {
+			s.fail(d, fmt.Sprintf("%d tasks failed; the circuit breaker's threshold is %d; the last one: %s", d.FailedTasks, threshold, reason))
 		}
 	}
 }
 
-// fail ends a deployment as failed. If the service rolls back, the last completed
-// deployment is the primary one again.
+// fail ends a deployment. If the service rolls back, the last completed deployment is the
+// primary one again.
 func (s *service) fail(d *deployment, reason string) {
 	d.setState(Failed, reason)
-	s.message(fmt.Sprintf("(deployment %s) deployment failed: %s", d.id, reason))
-	s.failure = fmt.Errorf("deployment %s of service %s failed: %s", d.id, s.name, reason)
+	s.message(fmt.Sprintf("(deployment %s) deployment failed: %s", d.ID, reason))
+	s.failure = fmt.Errorf("deployment %s of service %s failed: %s", d.ID, s.name, reason)
 	back := s.completed
 	if !s.spec.CircuitBreaker.Rollback || back == nil {
 		return
@@ -156,51 +151,49 @@ func (s *service) fail(d *deployment, reason string) {
 	s.completed = nil // until it has completed again
 	s.deployments = slices.DeleteFunc(s.deployments, func(other *deployment) bool { return other == back })
 	s.deployments = slices.Insert(s.deployments, 0, back)
-	back.failures, back.startFailures, back.nextStart = 0, 0, time.Time{}
-	back.setState(InProgress, "rolling back from deployment "+d.id)
-	s.message("rolling back to deployment " + back.id)
+	back.FailedTasks, back.startFailures, back.nextStart = 0, 0, time.Time{}
+	back.setState(InProgress, "rolling back from deployment "+d.ID)
+	s.message("rolling back to deployment " + back.ID)
 }
 
-// roll shrinks the deployments behind the primary one, as far as the minimum healthy
-// percent allows.
+// roll shrinks all deployments but the primary one, as far as the minimum healthy percent allows.
 func (s *service) roll(now time.Time) {
 	primary := s.deployments[0]
 	primary.want = s.desired
-	lower, upper := s.spec.bounds(s.desired)
+	lower, upper := s.bounds()
 	total, healthy, healthyNew, waitingNew := 0, 0, 0, 0
 	for _, t := range s.tasks {
 		if !t.live() {
 			continue
 		}
-		ok, _ := t.healthy(now)
-		bad, _ := t.failing(now)
-		if !bad || t.deployment != primary { // the primary deployment makes room itself
+		health, _ := t.judge(now)
+		if health != Unhealthy || t.deployment != primary { // the primary deployment makes room itself
 			total++
 		}
 		switch {
-		case ok:
+		case health == Healthy:
 			healthy++
 			if t.deployment == primary {
 				healthyNew++
 			}
-		case t.deployment == primary && !bad:
+		case t.deployment == primary && health == HealthUnknown:
 			waitingNew++
 		}
 	}
 	// Every healthy new task makes an old one superfluous.
 	keep := max(0, s.desired-healthyNew)
-	// If new tasks have no room, old tasks make room. They do not while new tasks start:
-	// a failure would take the service below its minimum.
+	// Old tasks make room for new ones, but not while new tasks start: a failure would take the
+	// service below its minimum.
 	if missing := s.desired - healthyNew - waitingNew; missing > 0 && upper-total <= 0 {
 		old := healthy - healthyNew
 		keep = min(keep, old-min(missing, old, max(0, healthy-lower)))
 	}
 	for _, d := range s.deployments[1:] {
 		// A deployment that never completed keeps only tasks that serve.
-		if d.state != Completed {
+		if d.RolloutState != Completed {
 			serving := 0
 			for _, t := range d.tasks() {
-				if ok, _ := t.healthy(now); ok {
+				if health, _ := t.judge(now); health == Healthy {
 					serving++
 				}
 			}
@@ -209,4 +202,42 @@ func (s *service) roll(now time.Time) {
 		d.want = min(d.want, keep)
 		keep -= d.want
 	}
+}
+
+// lacks returns what the instance has too little of for one more task. Empty if there is
+// room, or no instance to fit on.
+func (s *Scheduler) lacks(d *model.TaskDefinition) string {
+	if s.options.Instance == nil {
+		return ""
+	}
+	left := *s.options.Instance
+	for _, v := range s.services {
+		for _, t := range v.tasks {
+			left = left.Plus(t.deployment.definition.Reserves().Times(-1))
+		}
+	}
+	if tasks, limit := left.Room(d.Reserves()); tasks == 0 {
+		return limit
+	}
+	return ""
+}
+
+const (
+	// maxBackoff is the longest time between two attempts to start a task.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-throttle-logic.html
+	maxBackoff = 27 * time.Minute
+	// firstBackoff is the first such time. It then doubles. ECS documents only that it grows.
+	firstBackoff = time.Second
+	// inconsistent is how many starts in a row must fail for an event about them. ECS does
+	// not document it.
+	inconsistent = 3
+	// pace is the time before a task that ran is replaced. ECS has no back-off there, but
+	// a latency of seconds. Without one, a process that exits at once would be started
+	// hundreds of times a second.
+	pace = time.Second
+)
+
+// backoff is the time to wait after so many starts in a row have failed.
+func backoff(failures int) time.Duration {
+	return min(firstBackoff<<min(failures-1, 16), maxBackoff)
 }

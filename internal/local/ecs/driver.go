@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"cutover/internal/model"
 )
 
-// Driver runs containers. Its methods may be called by several goroutines.
+// Driver runs containers. Several goroutines call its methods.
 type Driver interface {
-	// Check says why the driver cannot run a container, as far as the driver knows
-	// without starting the container. Nil if nothing is in the way.
-	Check(c ContainerDefinition) error
-	// Start gets or builds the image, and starts a container. If the context is
-	// cancelled before, Start leaves nothing behind. A container that was started is not
-	// ended by the context.
+	// Check says what the driver knows to be in the way of a container before the start.
+	Check(c model.Container) error
+	// Start gets or builds the image, and starts a container. If the context ends before,
+	// Start leaves nothing behind. The context does not end a started container.
 	Start(ctx context.Context, request StartRequest) (Container, error)
 }
 
@@ -23,48 +23,57 @@ type Driver interface {
 type StartRequest struct {
 	// Service is the key of the service, Task the id of the task.
 	Service, Task string
-	Definition    ContainerDefinition
-	// Output is called with every line that the container writes. Stream is
-	// "stdout" or "stderr"; the line has no line break.
+	Definition    model.Container
+	// Output is called with every line of the container, without the line break. Stream is
+	// "stdout" or "stderr".
 	Output func(stream, line string)
 }
 
 // Container is a container that was started.
 type Container interface {
-	// ID is how the host knows it: a process id, or an id of the engine's.
+	// ID is the process id, or the id in the engine.
 	ID() string
-	// Address is the host and port at which a container port is reached.
+	// Address is the "host:port" of a container port.
 	Address(containerPort int) string
-	// Exec runs a command in the container and returns its exit code and the beginning
-	// of its output. The command ends with the context. The error is [ErrNoExec] if the
-	// driver cannot run commands in this container.
+	// Exec runs a command in the container and returns its exit code and its output. The
+	// command ends with the context. The error is [ErrNoExec] if the driver cannot run commands
+	// in this container.
 	Exec(ctx context.Context, command []string) (exitCode int, output string, err error)
-	// ProcessorTime is the processor time of all its processes so far. An error if the
-	// driver cannot know.
+	// ProcessorTime is the processor time of all processes so far.
 	ProcessorTime(ctx context.Context) (time.Duration, error)
-	// Terminate asks the container to stop: SIGTERM, or the stop signal of its
-	// image.
+	// Terminate asks the container to stop, by SIGTERM or the image's stop signal.
 	Terminate() error
-	// Signal sends a signal to the container. SIGKILL ends all its processes.
+	// Signal sends a signal. SIGKILL ends all processes.
 	Signal(signal syscall.Signal) error
 	// Done is closed when the container has ended and nothing of it is left.
 	Done() <-chan struct{}
-	// Exit says how it ended, once Done is closed.
+	// Exit says how the container ended, once Done is closed.
 	Exit() Exit
 }
 
-// ErrNoExec says that commands of the image cannot run in a container. The health check
-// of the container is left out then, and an event says so.
+// ImageError says why no driver can run an image; nil if nothing is in the way.
+func ImageError(image model.Image) error {
+	switch {
+	case image.Asset == nil && image.Unknown != "":
+		return fmt.Errorf("its image is not known: %s", image.Unknown)
+	case image.Asset != nil && image.Asset.Directory == "":
+		return fmt.Errorf("its image is made by the command %q, which is not run here", image.Asset.Executable)
+	}
+	return nil
+}
+
+// ErrNoExec says that commands of the image cannot run in a container. The scheduler leaves
+// out the container's health check, and an event says so.
 var ErrNoExec = errors.New("commands of the image cannot run in this container")
 
 // Exit is how a container ended.
 type Exit struct {
-	// Code is the exit code. If a signal ended the container, the code is 128 and the
-	// signal's number, as in Docker.
+	// Code is the exit code. If a signal ended the container, the code is 128 plus the signal's
+	// number, as in Docker.
 	Code int
-	// OOMKilled says that the container used more memory than allowed and was killed.
+	// OOMKilled says that the container was killed for its use of memory.
 	OOMKilled bool
-	// Err says why the rest is not known. Nil if the rest is known.
+	// Err says why the rest is not known.
 	Err error
 }
 

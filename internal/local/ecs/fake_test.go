@@ -10,6 +10,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 // world is a scheduler with a driver and a balancer whose containers behave as
@@ -22,7 +26,7 @@ type world struct {
 	mu         sync.Mutex
 	journal    []string // what was asked of driver and balancer, in order
 	containers []*fakeContainer
-	events     []Event
+	events     []provider.Event
 	draining   time.Duration // deregistration delay
 	broken     string        // an image that can no longer be started
 	targets    map[string]*fakeContainer
@@ -49,7 +53,7 @@ func (w *world) requests(string) uint64 {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, begin: time.Now(), targets: map[string]*fakeContainer{}}
-	w.Scheduler = New(Options{Driver: w, Balancer: w, Requests: w.requests, Events: func(e Event) {
+	w.Scheduler = New(Options{Driver: w, Balancer: w, Requests: w.requests, Events: func(e provider.Event) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
@@ -89,7 +93,7 @@ func (w *world) starts(image string) (times []time.Duration) {
 func (w *world) happened(text string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.events, func(e Event) bool { return strings.Contains(e.Message, text) })
+	return slices.ContainsFunc(w.events, func(e provider.Event) bool { return strings.Contains(e.Message, text) })
 }
 
 type fakeContainer struct {
@@ -118,7 +122,7 @@ func (c *fakeContainer) ProcessorTime(context.Context) (time.Duration, error) {
 	return c.used, nil
 }
 
-func (w *world) Check(c ContainerDefinition) error {
+func (w *world) Check(c model.Container) error {
 	if c.Image.Reference == "foreign" {
 		return errors.New("it is for another machine")
 	}
@@ -274,37 +278,43 @@ func (c *fakeContainer) setSick(sick bool) {
 	c.sick = sick
 }
 
+// at is the place of a resource with this key.
+func at(key string) model.Base {
+	stack, id, _ := strings.Cut(key, "/")
+	return model.Base{Resource: &assembly.Resource{Stack: &assembly.Stack{Name: stack}, LogicalID: id}}
+}
+
 // spec is a service with a target group, as the tests need it.
-func spec(image string, desired int, change ...func(*ServiceSpec)) ServiceSpec {
-	s := ServiceSpec{
-		Key: "stack/Service", Name: "users", Cluster: "dev", DesiredCount: &desired,
+func spec(image string, desired int, change ...func(*model.Service)) *model.Service {
+	s := &model.Service{
+		Base: at("stack/Service"), Name: "users", ClusterID: "dev", DesiredCount: &desired,
 		MinimumHealthyPercent: 100, MaximumPercent: 200,
-		CircuitBreaker: CircuitBreaker{Enable: true, Rollback: true},
-		LoadBalancers:  []LoadBalancer{{Container: "main", Port: 3000, TargetGroup: "stack/Group"}},
-		TaskDefinition: TaskDefinition{Family: "users", Containers: []ContainerDefinition{{
-			Name: "main", Image: Image{Reference: image}, Essential: true, Ports: []int{3000}, StopTimeout: 30 * time.Second,
+		CircuitBreaker: model.CircuitBreaker{Enable: true, Rollback: true},
+		LoadBalancers:  []model.ServiceLoadBalancer{{Container: "main", Port: 3000, TargetGroup: &model.TargetGroup{Base: at("stack/Group")}}},
+		TaskDefinition: &model.TaskDefinition{Family: "users", Containers: []model.Container{{
+			Name: "main", Image: model.Image{Reference: image}, Essential: true, Ports: []int{3000}, StopTimeout: 30 * time.Second,
 		}}},
 	}
 	for _, f := range change {
-		f(&s)
+		f(s)
 	}
 	return s
 }
 
-func noBalancer(s *ServiceSpec) { s.LoadBalancers = nil }
+func noBalancer(s *model.Service) { s.LoadBalancers = nil }
 
-func checked(s *ServiceSpec) {
-	s.TaskDefinition.Containers[0].HealthCheck = &HealthCheck{
+func checked(s *model.Service) {
+	s.TaskDefinition.Containers[0].HealthCheck = &model.ContainerHealthCheck{
 		Command: []string{"CMD", "/check"}, Interval: 10 * time.Second, Timeout: 5 * time.Second, Retries: 3,
 	}
 }
 
-func percent(minimum, maximum int) func(*ServiceSpec) {
-	return func(s *ServiceSpec) { s.MinimumHealthyPercent, s.MaximumPercent = minimum, maximum }
+func percent(minimum, maximum int) func(*model.Service) {
+	return func(s *model.Service) { s.MinimumHealthyPercent, s.MaximumPercent = minimum, maximum }
 }
 
 // apply applies a spec that must become steady.
-func (w *world) apply(s ServiceSpec) {
+func (w *world) apply(s *model.Service) {
 	w.t.Helper()
 	if err := w.Apply(w.t.Context(), s); err != nil {
 		w.t.Fatal(err)

@@ -15,20 +15,18 @@ type FaultKind struct {
 	Name string
 	// Does says what is done.
 	Does string
-	// Lossless says that the fault may cost no request, not even a request to the
-	// service itself.
+	// Lossless says that the fault may cost no request, not even to the service itself.
 	Lossless bool
-	// Once says that the fault is done in a moment. Other kinds last until they are
-	// cleared.
+	// Once says that the fault is done in a moment. Others last until they are cleared.
 	Once bool
 
 	begin fault
 }
 
-// fault begins to do harm to a service, and returns what ends the harm.
+// fault begins to do harm to a service. The ending ends the harm.
 type fault func(ctx context.Context, p *Provider, service ServiceStatus) (ending, error)
 
-// ending ends harm. It returns when all services are steady again, or with the context's error.
+// ending returns when all services are steady again, or with the context's error.
 type ending = func(context.Context) error
 
 // FaultKinds are the kinds of harm that there are.
@@ -39,15 +37,14 @@ var faultKinds = []FaultKind{
 	{Name: "kill-half", Once: true, Does: "half of the tasks that run are killed, at least one", begin: kill(half)},
 	{Name: "oom", Once: true, Does: "every task is killed as the kernel does when memory is out, exit code 137", begin: kill(all)},
 	{Name: "hang", Does: "every task that runs answers nothing more", begin: hang},
-	{Name: "slow", Does: "every task is stopped for most of the time", begin: slow},
-	{Name: "crash-loop", Does: "every task is killed as soon as it runs", begin: crashLoop},
+	{Name: "slow", Does: "every task is stopped for most of the time", begin: again(slow)},
+	{Name: "crash-loop", Does: "every task is killed as soon as it runs", begin: again(crash)},
 	{Name: "drain", Does: "every task is replaced, as when its instance is set to DRAINING", Lossless: true, Once: true, begin: drain},
 	{Name: "bad-image", Does: "a new image is deployed whose program exits at once", Lossless: true, Once: true, begin: badImage},
 }
 
-// Fault does harm to the tasks of a service until the function that it returns is
-// called. Kind and service are names. The function returns when all services are
-// steady again, or with the context's error.
+// Fault does harm to the tasks of a service, both by name, until the returned function is called.
+// That function returns when all services are steady again, or with the context's error.
 func (p *Provider) Fault(ctx context.Context, kind, service string) (func(context.Context) error, error) {
 	status, err := p.service(service)
 	if err != nil {
@@ -73,7 +70,7 @@ func kill(share func(n int) int) fault {
 	return func(_ context.Context, p *Provider, service ServiceStatus) (ending, error) {
 		killed := p.signal(service, syscall.SIGKILL, share)
 		return func(ctx context.Context) error {
-			// All seems well until the scheduler has noticed.
+			// The services are steady until the scheduler has noticed.
 			return p.until(ctx, func(all []ServiceStatus) error {
 				for _, s := range all {
 					for _, task := range s.Tasks {
@@ -97,50 +94,47 @@ func hang(_ context.Context, p *Provider, service ServiceStatus) (ending, error)
 	}, nil
 }
 
-// A slow service is stopped for most of the time: it runs for slowRun of every
-// slowCycle.
+// A slow service runs for slowRun of every slowCycle.
 const (
 	slowCycle = 100 * time.Millisecond
 	slowRun   = 10 * time.Millisecond
 )
 
-func slow(ctx context.Context, p *Provider, service ServiceStatus) (ending, error) {
-	return p.again(ctx, service.Name, slowCycle, func(now ServiceStatus) {
-		p.signal(now, syscall.SIGSTOP, all)
-		time.Sleep(slowCycle - slowRun)
-		p.signal(now, syscall.SIGCONT, all)
-	}), nil
+func slow(p *Provider, service ServiceStatus) {
+	p.signal(service, syscall.SIGSTOP, all)
+	time.Sleep(slowCycle - slowRun)
+	p.signal(service, syscall.SIGCONT, all)
 }
 
-func crashLoop(ctx context.Context, p *Provider, service ServiceStatus) (ending, error) {
-	return p.again(ctx, service.Name, slowCycle, func(now ServiceStatus) { p.signal(now, syscall.SIGKILL, all) }), nil
-}
+func crash(p *Provider, service ServiceStatus) { p.signal(service, syscall.SIGKILL, all) }
 
-// drain replaces the tasks within the service's minimum and maximum healthy percent, as
-// ECS does to empty an instance.
+// drain replaces the tasks within the service's healthy percents, as ECS empties an instance.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-draining.html
 func drain(_ context.Context, p *Provider, service ServiceStatus) (ending, error) {
 	return p.steady, p.Redeploy(service.Key)
 }
 
-// badImage deploys a task definition whose command the program does not know. Only the
-// circuit breaker ends the deployment.
+// badImage deploys an unknown command. Only the circuit breaker ends the deployment.
 func badImage(ctx context.Context, p *Provider, service ServiceStatus) (ending, error) {
-	good, ok := p.Spec(service.Key)
-	if !ok {
+	p.mu.Lock()
+	v := p.Scheduler.services[service.Key]
+	if v == nil || v.draining {
+		p.mu.Unlock()
 		return nil, fmt.Errorf("service %s is being changed: wait for that to end", service.Name)
 	}
-	bad := good
-	bad.TaskDefinition.Containers = slices.Clone(good.TaskDefinition.Containers)
-	for i, c := range bad.TaskDefinition.Containers {
+	good := v.spec
+	p.mu.Unlock()
+	bad, definition := *good, *good.TaskDefinition
+	bad.TaskDefinition, definition.Containers = &definition, slices.Clone(definition.Containers)
+	for i, c := range definition.Containers {
 		if slices.Contains(p.replaced, c.Name) {
 			return nil, fmt.Errorf("container %s of service %s is replaced by a command, which an image does not change", c.Name, service.Name)
 		}
-		bad.TaskDefinition.Containers[i].Command = []string{"no-such-command"}
+		definition.Containers[i].Command = []string{"no-such-command"}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	rolled := make(chan error, 1)
-	go func() { rolled <- p.Apply(ctx, bad) }()
+	go func() { rolled <- p.Apply(ctx, &bad) }()
 	return func(ctx context.Context) error {
 		defer stop()
 		var result error
@@ -158,28 +152,28 @@ func badImage(ctx context.Context, p *Provider, service ServiceStatus) (ending, 
 	}, nil
 }
 
-// again calls f with a service over and over until the fault is cleared.
-func (p *Provider) again(ctx context.Context, service string, every time.Duration, f func(ServiceStatus)) ending {
-	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		for ctx.Err() == nil {
-			if status, err := p.service(service); err == nil {
-				f(status)
+// again does harm in every slowCycle.
+func again(harm func(*Provider, ServiceStatus)) fault {
+	return func(ctx context.Context, p *Provider, service ServiceStatus) (ending, error) {
+		ctx, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for tick := time.Tick(slowCycle); ctx.Err() == nil; {
+				if now, err := p.service(service.Name); err == nil {
+					harm(p, now)
+				}
+				select {
+				case <-tick:
+				case <-ctx.Done():
+				}
 			}
-			select {
-			case <-ticker.C:
-			case <-ctx.Done():
-			}
-		}
-	}()
-	return func(ctx context.Context) error {
-		stop()
-		<-ended
-		return p.steady(ctx)
+		}()
+		return func(ctx context.Context) error {
+			stop()
+			<-ended
+			return p.steady(ctx)
+		}, nil
 	}
 }
 
@@ -194,8 +188,8 @@ func (p *Provider) service(name string) (ServiceStatus, error) {
 	return ServiceStatus{}, fmt.Errorf("there is no service %q: choose from %s", name, strings.Join(names, ", "))
 }
 
-// signal sends a signal to a share of a service's tasks that run, and returns the ids
-// of the tasks. A task that ends at the same moment is no error.
+// signal sends a signal to a share of a service's running tasks, and returns their ids. A task
+// that ends at the same moment is no error.
 func (p *Provider) signal(service ServiceStatus, signal syscall.Signal, share func(n int) int) (tasks []string) {
 	for _, task := range service.Tasks {
 		if task.LastStatus == Running {

@@ -9,17 +9,14 @@ import (
 	"cutover/internal/model"
 )
 
-// Services returns the services of a model in the order in which their stacks
-// deploy.
+// Check says what of the services, their task definitions and their scaling cannot run here: a line
+// for each setting, with its place. Only services on EC2 in bridge mode run here.
 //
-// The error has a line, with its place, for everything that a service on EC2 in
-// bridge mode cannot have here. Services passes over settings that mean something on
-// AWS only: IAM roles, tags, placement, capacity providers of the cluster, scaling of
-// anything but services, and logging to CloudWatch. A driver's log stands for
-// CloudWatch.
-func Services(m *model.Model) ([]ServiceSpec, error) {
+// Check passes over settings for AWS only: IAM roles, tags, placement, capacity providers of the
+// cluster, scaling of anything but services, and logging to CloudWatch, which a driver's log
+// stands for.
+func Check(m *model.Model) error {
 	var errs []error
-	var services []ServiceSpec
 	for _, s := range m.Services {
 		errs = append(errs, serviceErrors(s))
 	}
@@ -33,33 +30,25 @@ func Services(m *model.Model) ([]ServiceSpec, error) {
 			errs = append(errs, policyErrors(p))
 		}
 	}
-	if err := assembly.Join(errs...); err != nil {
-		return nil, err
-	}
-	for _, s := range m.Services {
-		services = append(services, specOf(s))
-	}
-	return services, nil
+	return assembly.Join(errs...)
 }
 
 const bridgeOnly = "only EC2 tasks in bridge mode run here"
 
-// passedOver are the settings without an effect here, each with the one value that
-// has none, or "" for any.
+// passedOver are settings without an effect here, each with its one value, or "" for any.
 var passedOver = map[string]string{
 	// Of services.
 	"PlacementStrategies": "", "PlacementConstraints": "", "AvailabilityZoneRebalancing": "", "EnableECSManagedTags": "",
 	"EnableExecuteCommand": "", "PropagateTags": "", "Role": "", "Tags": "", "Base": "", "Weight": "", "ServiceConnectConfiguration": "",
-	// Alarms are among what is deployed on AWS only. Here none goes off, and without
-	// that they change nothing.
+	// No alarm goes off here.
 	"AlarmNames": "", "Rollback": "",
 	// Of task definitions.
 	"RuntimePlatform": "", "TaskRoleArn": "", "ExecutionRoleArn": "",
-	// Of containers. StartTimeout is for containers that others wait for,
-	// VersionConsistency for images on AWS.
+	// Of containers. StartTimeout is for containers that others wait for, VersionConsistency
+	// for images on AWS.
 	"LogConfiguration": "", "Protocol": "tcp", "HostPort": "0", "StartTimeout": "", "VersionConsistency": "",
-	// Of scaling. The label names a target group in parts that only a deployment
-	// knows. A service that scales by requests has just one.
+	// Of scaling. The label names a target group in parts that only a deployment knows. A
+	// service that scales by requests has one target group.
 	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
 }
 
@@ -144,7 +133,7 @@ func serviceErrors(s *model.Service) error {
 		if lb.TargetGroup == nil && s.Problem(at+".TargetGroupArn") == nil {
 			refuse(at, "a target group is missing")
 		}
-		if !slices.ContainsFunc(d.Containers, func(c ContainerDefinition) bool { return c.Name == lb.Container && slices.Contains(c.Ports, lb.Port) }) {
+		if !slices.ContainsFunc(d.Containers, func(c model.Container) bool { return c.Name == lb.Container && slices.Contains(c.Ports, lb.Port) }) {
 			refuse(at, "%v has no container %q that maps port %d", d.Resource, lb.Container, lb.Port)
 		}
 		if lb.TargetGroup != nil && slices.ContainsFunc(s.LoadBalancers[:i], func(other model.ServiceLoadBalancer) bool { return other.TargetGroup == lb.TargetGroup }) {
@@ -169,7 +158,7 @@ func definitionErrors(d *model.TaskDefinition) error {
 	if d.PidMode != "" {
 		refuse("PidMode", "not honoured: containers have process namespaces of their own here")
 	}
-	// Several would need a control group around them.
+	// Several containers would need a common control group.
 	if len(d.Containers) > 1 && d.CPU+d.MemoryMiB != 0 {
 		refuse("Cpu", "Cpu and Memory of a task are not honoured for several containers together: limit each container")
 	}
@@ -200,9 +189,9 @@ func policyErrors(p *model.ScalingPolicy) error {
 	errs = append(errs, p.Unsupported(passedOver, notHonoured, config))
 	groups := len(p.Target.Service.LoadBalancers)
 	switch at := config + ".PredefinedMetricSpecification.PredefinedMetricType"; {
-	case p.Metric != MetricCPU && p.Metric != MetricRequests:
-		errs = append(errs, p.Errorf(at, "%q: only %s and %s are measured here", p.Metric, MetricCPU, MetricRequests))
-	case p.Metric == MetricRequests && groups != 1:
+	case p.Metric != model.MetricCPU && p.Metric != model.MetricRequests:
+		errs = append(errs, p.Errorf(at, "%q: only %s and %s are measured here", p.Metric, model.MetricCPU, model.MetricRequests))
+	case p.Metric == model.MetricRequests && groups != 1:
 		errs = append(errs, p.Errorf(at, "%s of a service with %d target groups is not honoured here", p.Metric, groups))
 	}
 	return assembly.Join(errs...)

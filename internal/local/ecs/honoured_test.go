@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -54,10 +55,11 @@ var shop = map[string]string{
 					{"Name": "cache", "Image": "redis:7", "Memory": 64, "Essential": false}]}}}}`,
 }
 
-// read reads the services of an assembly of such files.
-func read(t *testing.T, files map[string]string) ([]ServiceSpec, error) {
+// read plans the services of an assembly of such files.
+func read(t *testing.T, files map[string]string) ([]*model.Service, error) {
 	t.Helper()
-	return Services(modelOf(t, files))
+	next := NewProvider(nil, nil).Plan(modelOf(t, files), nil).(*plan)
+	return slices.Collect(maps.Values(next.services)), next.err
 }
 
 func modelOf(t *testing.T, files map[string]string) *model.Model {
@@ -83,7 +85,7 @@ func TestServices(t *testing.T) {
 	if len(services) != 1 {
 		t.Fatalf("there are %d services, want one: the condition of the other does not hold", len(services))
 	}
-	got := services[0]
+	got, definition := *services[0], *services[0].TaskDefinition
 	asset := got.TaskDefinition.Containers[0].Image.Asset
 	if asset == nil || asset.ID != "abc" {
 		t.Errorf("the image's asset is %+v", asset)
@@ -92,26 +94,34 @@ func TestServices(t *testing.T) {
 	if key := got.TaskDefinition.Key(); key != "shop-web/Task" {
 		t.Errorf("the task definition is %s", key)
 	}
-	got.TaskDefinition.Base = model.Base{}
+	if key := got.Key(); key != "shop-web/Service" {
+		t.Errorf("the service is %s", key)
+	}
+	if key := got.LoadBalancers[0].TargetGroup.Key(); key != "shop-net/Tg" {
+		t.Errorf("the target group is %s", key)
+	}
+	got.Base, got.Cluster, got.LoadBalancers[0].TargetGroup = model.Base{}, nil, nil
+	definition.Base, got.TaskDefinition = model.Base{}, &definition
 	four := 4
-	want := ServiceSpec{
-		Key: "shop-web/Service", Name: "Service", Cluster: "shop-net/Cluster", DesiredCount: &four,
+	want := model.Service{
+		Name: "Service", ClusterID: "shop-net/Cluster", DesiredCount: &four,
 		MinimumHealthyPercent: 50, MaximumPercent: 150, HealthCheckGracePeriod: time.Minute,
-		CircuitBreaker: CircuitBreaker{Enable: true, Cumulative: true, Threshold: Threshold{Type: model.Count, Value: 7}},
-		LoadBalancers:  []LoadBalancer{{Container: "web", Port: 8080, TargetGroup: "shop-net/Tg"}},
-		TaskDefinition: TaskDefinition{Family: "Task", NetworkMode: "bridge", Compatibilities: []string{"EC2", "EXTERNAL"}, OperatingSystem: "LINUX", Containers: []ContainerDefinition{
+		CircuitBreaker: model.CircuitBreaker{Enable: true, Cumulative: true, Threshold: model.Threshold{Type: model.Count, Value: 7}},
+		LoadBalancers:  []model.ServiceLoadBalancer{{Container: "web", Port: 8080}},
+		LaunchType:     "EC2", Scheduling: "REPLICA", Controller: "ECS", Strategy: "ROLLING", Alarms: true,
+		TaskDefinition: &model.TaskDefinition{Family: "Task", NetworkMode: "bridge", Compatibilities: []string{"EC2", "EXTERNAL"}, OperatingSystem: "LINUX", Containers: []model.Container{
 			{
 				Name: "web", Essential: true, MemoryMiB: 512, MemoryReservationMiB: 128, CPUShares: 10,
-				Image:       Image{Reference: "cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}:abc"},
-				Environment: []Variable{{Name: "A", Value: "1"}, {Name: "R", Value: "eu-west-1"}},
+				Image:       model.Image{Reference: "cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}:abc"},
+				Environment: []model.Variable{{Name: "A", Value: "1"}, {Name: "R", Value: "eu-west-1"}},
 				EntryPoint:  []string{"/web"}, Command: []string{"serve"}, WorkingDirectory: "/srv", User: "1000",
 				Ports: []int{8080, 9090}, ReadonlyRootFilesystem: true, SecurityOptions: []string{"no-new-privileges"},
 				AddedCapabilities: []string{"NET_ADMIN"}, DroppedCapabilities: []string{"ALL"}, Init: true,
-				Ulimits: []Ulimit{{Name: "nofile", Soft: 1024, Hard: 2048}}, Labels: map[string]string{"k": "v"},
-				HealthCheck: &HealthCheck{Command: []string{"CMD-SHELL", "curl -f localhost"}, Interval: 15 * time.Second, Timeout: 4 * time.Second, Retries: 2, StartPeriod: 20 * time.Second},
+				Ulimits: []model.Ulimit{{Name: "nofile", Soft: 1024, Hard: 2048}}, Labels: map[string]string{"k": "v"},
+				HealthCheck: &model.ContainerHealthCheck{Command: []string{"CMD-SHELL", "curl -f localhost"}, Interval: 15 * time.Second, Timeout: 4 * time.Second, Retries: 2, StartPeriod: 20 * time.Second},
 				StopTimeout: time.Minute, LogDriver: "awslogs",
 			},
-			{Name: "cache", MemoryMiB: 64, Image: Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second},
+			{Name: "cache", MemoryMiB: 64, Image: model.Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second},
 		}},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -126,15 +136,15 @@ func TestGoldenTemplates(t *testing.T) {
 		for _, service := range ours.Forum.Services {
 			counts[service.Name] = want.service
 		}
-		services, err := Services(model.Read(golden.Read(t, "../../..", phase)))
-		if err != nil {
+		m := model.Read(golden.Read(t, "../../..", phase))
+		if err := Check(m); err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]int{}
-		for _, s := range services {
+		for _, s := range m.Services {
 			got[s.Name] = *s.DesiredCount
 			c := s.TaskDefinition.Containers[0]
-			if s.Cluster != "dev-Cluster/ClusterEB0386A7" || len(s.LoadBalancers) != 1 || !s.CircuitBreaker.Rollback ||
+			if s.ClusterID != "dev-Cluster/ClusterEB0386A7" || len(s.LoadBalancers) != 1 || !s.CircuitBreaker.Rollback ||
 				c.MemoryReservationMiB != 256 || !slices.Equal(c.Ports, []int{3000}) || c.HealthCheck == nil {
 				t.Errorf("%s: %+v", phase, s)
 			}
@@ -197,7 +207,7 @@ func TestRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error is %v, want one with %q", test.new, err, test.want)
 		}
-		if services != nil {
+		if len(services) > 0 {
 			t.Errorf("%s: services are %v besides an error", test.new, services)
 		}
 	}
@@ -228,17 +238,17 @@ func TestScalingIsRead(t *testing.T) {
 		return app
 	}
 	const named = `{"Fn::Join": ["", ["service/", {"Fn::ImportValue": "cluster"}, "/", {"Fn::GetAtt": ["Service", "Name"]}]]}`
-	want := &Scaling{Min: 2, Max: 9, Policies: []ScalingPolicy{
-		{Metric: MetricCPU, Target: 62.5, OutCooldown: 5 * time.Minute, InCooldown: time.Minute},
-		{Metric: MetricRequests, Target: 300, TargetGroup: "shop-net/Tg", OutOnly: true, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
+	want := &model.ScalableTarget{Namespace: "ecs", Min: 2, Max: 9, Policies: []*model.ScalingPolicy{
+		{Type: model.TargetTracking, Metric: model.MetricCPU, TargetValue: 62.5, OutCooldown: 5 * time.Minute, InCooldown: time.Minute},
+		{Type: model.TargetTracking, Metric: model.MetricRequests, TargetValue: 300, OutOnly: true, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute},
 	}}
 	for _, id := range []string{named, `{"Fn::Join": ["/", ["service", {"Fn::ImportValue": "cluster"}, "Service"]]}`} {
 		services, err := read(t, with(id))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(services[0].Scaling, want) {
-			t.Errorf("%s: %+v, want %+v", id, services[0].Scaling, want)
+		if got := services[0].Scaling; digest(got) != digest(want) || got.Service != services[0] {
+			t.Errorf("%s: %s of %v, want %s", id, digest(got), got.Service, digest(want))
 		}
 	}
 	for _, test := range []struct{ old, new, want string }{
@@ -318,12 +328,16 @@ func FuzzServices(f *testing.F) {
 		if err != nil {
 			t.Skip()
 		}
-		services, err := Services(model.Read(a))
+		m := model.Read(a)
+		err = Check(m)
 		if err != nil && !strings.Contains(err.Error(), "shop-") {
 			t.Errorf("the error does not say where: %v", err)
 		}
-		for _, s := range services {
-			if s.revision() == "" || len(s.TaskDefinition.Containers) == 0 {
+		if err != nil {
+			return
+		}
+		for _, s := range m.Services {
+			if revision(s) == "" || len(s.TaskDefinition.Containers) == 0 {
 				t.Errorf("read %+v", s)
 			}
 			for _, c := range s.TaskDefinition.Containers {

@@ -3,25 +3,35 @@ package ecs
 import (
 	"bytes"
 	"io"
-	"sync"
+	"time"
 )
+
+// LogLine is a line that a container wrote.
+type LogLine struct {
+	Time time.Time `json:"time"`
+	// Service is the key of the service and ServiceName its name.
+	Service     string `json:"service"`
+	ServiceName string `json:"serviceName"`
+	Task        string `json:"task"`
+	Container   string `json:"container"`
+	// Stream is "stdout" or "stderr".
+	Stream string `json:"stream"`
+	Text   string `json:"text"`
+}
 
 // maxLine is where a line that does not end is cut, as Docker's log drivers do.
 const maxLine = 16 << 10
 
-// Lines returns a writer that calls a function with every line written to it,
-// without its line break. Close hands on what is left of an unfinished one.
+// Lines returns a writer that calls a function with every line, without its line break.
+// Close hands on an unfinished line. The writer is for one goroutine.
 func Lines(f func(line string)) io.WriteCloser { return &lines{f: f} }
 
 type lines struct {
-	mu  sync.Mutex
 	f   func(string)
 	buf []byte
 }
 
 func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.buf = append(l.buf, p...)
 	for {
 		end, next := bytes.IndexByte(l.buf, '\n'), 0
@@ -39,8 +49,6 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 
 func (l *lines) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(l.buf) > 0 {
 		l.f(string(l.buf))
 		l.buf = nil

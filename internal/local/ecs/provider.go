@@ -21,9 +21,8 @@ type Provider struct {
 	serving  sync.Map // names of services, by the target group that their tasks are in
 }
 
-// NewProvider returns a provider that runs services in a scheduler. Replaced names
-// containers that the driver runs a command in place of; the first assembly with
-// services must have them.
+// NewProvider returns a provider that runs services in a scheduler. Replaced names the containers
+// that the driver replaces by a command. The first assembly with services must have them.
 func NewProvider(scheduler *Scheduler, replaced []string) *Provider {
 	return &Provider{Scheduler: scheduler, replaced: replaced}
 }
@@ -36,8 +35,8 @@ func (p *Provider) Types() []string {
 // Status implements [provider.Provider], with the services' status.
 func (p *Provider) Status() any { return p.Scheduler.Status() }
 
-// ServiceName is the name of the service whose tasks are in a target group, by the
-// group's key. Empty if there is no such service.
+// ServiceName is the name of the service with tasks in a target group, by the group's key.
+// Empty if there is no such service.
 func (p *Provider) ServiceName(group string) string {
 	name, _ := p.serving.Load(group)
 	text, _ := name.(string)
@@ -72,11 +71,11 @@ func sideBySide[T any](all []T, f func(T) error) error {
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
-	next := &plan{Provider: p, model: m, text: text, services: provider.Resources[ServiceSpec]{}}
-	var services []ServiceSpec
-	services, next.err = Services(m)
-	for _, service := range services {
-		next.services[service.Key] = service
+	next := &plan{Provider: p, model: m, text: text, services: provider.Resources[*model.Service]{}}
+	if next.err = Check(m); next.err == nil {
+		for _, service := range m.Services {
+			next.services[service.Key()] = service
+		}
 	}
 	return next
 }
@@ -87,7 +86,7 @@ type plan struct {
 	model    *model.Model
 	text     provider.Text
 	err      error // of reading
-	services provider.Resources[ServiceSpec]
+	services provider.Resources[*model.Service]
 }
 
 // Check implements [provider.Plan].
@@ -117,12 +116,11 @@ func (p *plan) Check() error {
 	return errors.Join(errs...)
 }
 
-// fill fills in variables of the containers' environment that refer to other
-// resources. The error is the first variable that nothing ever gives a value; if
-// there is none, the first one that has no value yet.
-func (p *plan) fill(service ServiceSpec) (ServiceSpec, error) {
-	d := &service.TaskDefinition
-	d.Containers = slices.Clone(d.Containers)
+// fill fills in variables of the containers' environment that refer to other resources. The error
+// is the first variable that nothing ever gives a value, else the first one without a value yet.
+func (p *plan) fill(of *model.Service) (*model.Service, error) {
+	service, d := *of, *of.TaskDefinition
+	service.TaskDefinition, d.Containers = &d, slices.Clone(d.Containers)
 	var missing error
 	for i := range d.Containers {
 		c := &d.Containers[i]
@@ -138,12 +136,12 @@ func (p *plan) fill(service ServiceSpec) (ServiceSpec, error) {
 			}
 			place := d.Errorf(fmt.Sprintf("ContainerDefinitions[%d].Environment[%d].Value", i, j), "%s", v.Name)
 			if err = fmt.Errorf("%w: %w", place, err); !errors.Is(err, provider.ErrNotYet) {
-				return service, err
+				return &service, err
 			}
 			missing = cmp.Or(missing, err)
 		}
 	}
-	return service, missing
+	return &service, missing
 }
 
 // Update implements [provider.Plan].
@@ -151,7 +149,7 @@ func (p *plan) Update(ctx context.Context, stack string) error {
 	services := p.services.Of(stack)
 	for _, service := range services {
 		for _, at := range service.LoadBalancers {
-			p.serving.Store(at.TargetGroup, service.Name)
+			p.serving.Store(at.TargetGroup.Key(), service.Name)
 		}
 	}
 	return sideBySide(services.Keys(), func(key string) error {

@@ -1,9 +1,11 @@
 package ecs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -11,38 +13,33 @@ import (
 	"time"
 
 	"cutover/internal/capacity"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 // Options says what a scheduler works with.
 type Options struct {
 	// Driver runs the containers. Required.
 	Driver Driver
-	// Balancer is what tasks are registered with. Required if a service has
-	// target groups.
+	// Balancer registers tasks. Required if a service has target groups.
 	Balancer Balancer
-	// Instance is the container instance that all tasks have to fit on. A task that
-	// does not fit waits until others have stopped. Default: this machine stands for as
-	// many instances as the tasks need.
+	// Instance is the container instance of all tasks. A task without room waits until others
+	// have stopped. Default: as many instances as the tasks need.
 	Instance *capacity.Resources
-	// ScalingPeriod is the length of autoscaling's minute, over which a metric is
-	// measured. All times of autoscaling shrink or grow with it. Default: a minute, as
-	// on AWS.
+	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling are in
+	// these minutes. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
-	// Requests returns how many requests the targets of a target group have got so far.
-	// The function must return at once and call no method of the scheduler. Required if
-	// a service scales by requests.
+	// Requests counts the requests to a target group so far. The function must return at once
+	// and call no method of the scheduler. Required if a service scales by requests.
 	Requests func(group string) uint64
-	// Events is called with everything that happens, one event after the other, while
-	// the scheduler is locked. The function must return at once and call no method of
-	// the scheduler. Default: nobody is told.
-	Events func(Event)
-	// Logs is called with every line that a container writes, from several
-	// goroutines. Default: nobody is told.
+	// Events is called with every event in order, while the scheduler is locked. The function
+	// must return at once and call no method of the scheduler. Optional.
+	Events func(provider.Event)
+	// Logs is called with every line of a container, by several goroutines. Optional.
 	Logs func(LogLine)
 }
 
-// Scheduler keeps the tasks of services running. Its methods may be called by
-// several goroutines.
+// Scheduler keeps the tasks of services running. Several goroutines may call its methods.
 type Scheduler struct {
 	options  Options
 	mu       sync.Mutex
@@ -59,65 +56,60 @@ func New(options Options) *Scheduler {
 
 // Errors that Apply wraps.
 var (
-	// ErrDeploymentFailed says that the circuit breaker ended the deployment. If the
-	// service rolls back, it has rolled back by then.
+	// ErrDeploymentFailed says that the circuit breaker ended the deployment. A service that
+	// rolls back has rolled back.
 	ErrDeploymentFailed = errors.New("deployment failed")
 	// ErrSuperseded says that another Apply or Remove of the same service came later.
 	ErrSuperseded = errors.New("superseded by another update")
 )
 
-// Apply creates or updates a service, and waits for a steady state: all tasks run the
-// task definition and are healthy, and the tasks that they replace have stopped. Without
-// a circuit breaker the steady state may never come. If the context ends, Apply returns
-// and the scheduler goes on. A spec that the driver cannot run is refused before
-// anything changes.
+// Apply creates or updates a service, and waits for a steady state: all tasks run the task
+// definition and are healthy, and the replaced tasks have stopped. Without a circuit breaker
+// the steady state may never come. If the context ends, Apply returns and the scheduler goes
+// on. If the driver cannot run the service, nothing changes.
 //
 // What an update does:
 //   - Another task definition, or other target groups, replace all tasks.
 //   - Another count starts or stops tasks.
 //   - Everything else holds from now on and touches no task.
 //
-// If the spec is the same, the count stays what autoscaling has made of it:
-// CloudFormation updates nothing whose template is the same. Autoscaling begins in the
-// steady state. It ends at once if the spec has none.
-func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
+// CloudFormation updates nothing that is the same. So the same service keeps the count that
+// autoscaling has set. Autoscaling begins in the steady state, and ends at once if the service
+// has none.
+func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 	if err := s.check(spec); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	v := s.services[spec.Key]
+	key := spec.Key()
+	v := s.services[key]
 	if v == nil {
-		v = &service{scheduler: s, key: spec.Key, name: spec.Name, desired: 1, changed: make(chan struct{})}
-		s.services[spec.Key] = v
+		v = &service{scheduler: s, key: key, name: spec.Name, desired: 1, changed: make(chan struct{})}
+		s.services[key] = v
 	}
 	v.applied++
 	turn := v.applied
-	if spec.DesiredCount != nil && (turn == 1 || v.draining || !v.spec.same(spec)) {
+	if spec.DesiredCount != nil && (turn == 1 || v.draining || !same(v.spec, spec)) {
 		v.desired = *spec.DesiredCount
 	}
 	v.spec, v.draining, v.failure, v.steady = spec, false, nil, false
 	if spec.Scaling == nil {
 		v.autoscale(nil)
 	}
-	if len(v.deployments) == 0 || v.deployments[0].revision != spec.revision() || v.deployments[0].state == Failed {
+	if len(v.deployments) == 0 || v.deployments[0].revision != revision(spec) || v.deployments[0].RolloutState == Failed {
 		v.deploy()
 	}
-	if err := v.stalled(); err != nil {
-		v.deployments = v.deployments[1:]
-		v.message(err.Error())
-		v.reconcile()
-		s.mu.Unlock()
+	err := v.begin()
+	s.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	v.reconcile()
-	s.mu.Unlock()
-
-	err := v.wait(ctx, turn, func() (bool, error) {
+	err = v.wait(ctx, turn, func() (bool, error) {
 		switch {
-		case v.failure != nil && v.deployments[0].state == Failed:
+		case v.failure != nil && v.deployments[0].RolloutState == Failed:
 			return true, fmt.Errorf("%w: %w", ErrDeploymentFailed, v.failure)
 		case v.failure != nil && v.settled():
-			return true, fmt.Errorf("%w and was rolled back to deployment %s: %w", ErrDeploymentFailed, v.deployments[0].id, v.failure)
+			return true, fmt.Errorf("%w and was rolled back to deployment %s: %w", ErrDeploymentFailed, v.deployments[0].ID, v.failure)
 		}
 		return v.settled(), nil
 	})
@@ -133,7 +125,7 @@ func (s *Scheduler) Apply(ctx context.Context, spec ServiceSpec) error {
 }
 
 // Redeploy begins to replace all tasks of a service, like an update that forces a new
-// deployment. A service that does not exist is an error.
+// deployment. An unknown service is an error.
 func (s *Scheduler) Redeploy(key string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,45 +135,27 @@ func (s *Scheduler) Redeploy(key string) error {
 	}
 	v.steady = false
 	v.deploy()
-	err := v.stalled()
-	if err != nil {
-		v.deployments = v.deployments[1:]
-		v.message(err.Error())
-	}
-	v.reconcile()
-	return err
+	return v.begin()
 }
 
-// Spec is what a service is to be, by its key. Not ok if there is no such service, or
-// if the service is being removed.
-func (s *Scheduler) Spec(key string) (spec ServiceSpec, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.services[key]
-	if v == nil || v.draining {
-		return ServiceSpec{}, false
-	}
-	return v.spec, true
-}
-
-func (s *Scheduler) check(spec ServiceSpec) error {
+func (s *Scheduler) check(spec *model.Service) error {
 	var errs []error
 	if len(spec.LoadBalancers) > 0 && s.options.Balancer == nil {
-		errs = append(errs, fmt.Errorf("service %s (%s) has target groups, and there is no load balancer", spec.Name, spec.Key))
+		errs = append(errs, fmt.Errorf("service %s (%s) has target groups, and there is no load balancer", spec.Name, spec.Key()))
 	}
-	if spec.Scaling != nil && s.options.Requests == nil && slices.ContainsFunc(spec.Scaling.Policies, func(p ScalingPolicy) bool { return p.Metric == MetricRequests }) {
-		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key))
+	if spec.Scaling != nil && s.options.Requests == nil && scalesBy(model.MetricRequests, spec.Scaling) {
+		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key()))
 	}
 	for _, c := range spec.TaskDefinition.Containers {
 		if err := s.options.Driver.Check(c); err != nil {
-			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key, c.Name, err))
+			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key(), c.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// Remove stops all tasks of a service and waits until they have stopped, like the
-// deletion of a service. A service that does not exist is no error.
+// Remove deletes a service, and waits until all its tasks have stopped. An unknown service is
+// no error.
 func (s *Scheduler) Remove(ctx context.Context, key string) error {
 	s.mu.Lock()
 	v := s.services[key]
@@ -206,7 +180,7 @@ func (s *Scheduler) Remove(ctx context.Context, key string) error {
 	})
 }
 
-// wait waits until something is done. It looks after every change of the service.
+// wait waits until something is done. It asks after every change of the service.
 func (s *service) wait(ctx context.Context, turn int, done func() (bool, error)) error {
 	for {
 		s.scheduler.mu.Lock()
@@ -228,16 +202,15 @@ func (s *service) wait(ctx context.Context, turn int, done func() (bool, error))
 	}
 }
 
-// TargetHealth tells the scheduler the health of a target, by the key of its target
-// group and its id. A target that is not registered is ignored. TargetHealth does not
-// block, and calls no method of the balancer.
+// TargetHealth tells the scheduler the health of a target, by the key of its target group and
+// its id. An unknown target is ignored. TargetHealth calls no method of the balancer.
 func (s *Scheduler) TargetHealth(group, id string, health TargetHealth) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range s.services {
 		for _, t := range v.tasks {
-			if was, registered := t.targets[group]; t.id == id && registered && was != health {
-				t.targets[group] = health
+			if was, registered := t.Targets[group]; t.ID == id && registered && was != health {
+				t.Targets[group] = health
 				t.event(HealthEvent, string(health), fmt.Sprintf("target is %s in %s", health, group))
 				v.reconcile()
 				return
@@ -246,15 +219,14 @@ func (s *Scheduler) TargetHealth(group, id string, health TargetHealth) {
 	}
 }
 
-// Signal sends a signal to the containers of a task. A task that does not run is an
-// error.
+// Signal sends a signal to the containers of a task. An unknown task is an error.
 func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	s.mu.Lock()
 	var containers []Container
 	for _, v := range s.services {
 		for _, t := range v.tasks {
 			for _, c := range t.containers {
-				if t.id == taskID && c.running != nil && !c.ended {
+				if t.ID == taskID && c.running != nil && !c.ended {
 					containers = append(containers, c.running)
 				}
 			}
@@ -271,7 +243,7 @@ func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
-// update changes something about a service and does what follows from it.
+// update changes something about a service, and reconciles.
 func (s *Scheduler) update(v *service, change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -283,7 +255,7 @@ func (s *Scheduler) log(t *task, container, stream, line string) {
 	if s.options.Logs != nil {
 		s.options.Logs(LogLine{
 			Time: time.Now(), Service: t.service.key, ServiceName: t.service.name,
-			Task: t.id, Container: container, Stream: stream, Text: line,
+			Task: t.ID, Container: container, Stream: stream, Text: line,
 		})
 	}
 }
@@ -296,11 +268,10 @@ type ServiceStatus struct {
 	// Status is ACTIVE, or DRAINING while the service is being removed.
 	Status       string `json:"status"`
 	DesiredCount int    `json:"desiredCount"`
-	// RunningCount is the number of tasks that are RUNNING, PendingCount of
-	// those that are not yet.
+	// RunningCount counts tasks that are RUNNING, PendingCount tasks before that.
 	RunningCount int `json:"runningCount"`
 	PendingCount int `json:"pendingCount"`
-	// Steady says that all is as it should be.
+	// Steady says that nothing is left to do.
 	Steady bool `json:"steady"`
 	// Scaling is nil if the service does not scale.
 	Scaling     *ScalingStatus     `json:"scaling,omitempty"`
@@ -317,8 +288,9 @@ type DeploymentStatus struct {
 	TaskDefinition string       `json:"taskDefinition"`
 	RolloutState   RolloutState `json:"rolloutState"`
 	Reason         string       `json:"reason"`
-	FailedTasks    int          `json:"failedTasks"`
-	Created        time.Time    `json:"created"`
+	// FailedTasks are those that the circuit breaker has counted.
+	FailedTasks int       `json:"failedTasks"`
+	Created     time.Time `json:"created"`
 }
 
 // TaskStatus is a task that has not stopped.
@@ -326,10 +298,9 @@ type TaskStatus struct {
 	ID         string    `json:"id"`
 	Deployment string    `json:"deployment"`
 	LastStatus TaskState `json:"lastStatus"`
-	// DesiredStatus is RUNNING, or STOPPED when the task is to stop.
+	// DesiredStatus is RUNNING, or STOPPED.
 	DesiredStatus TaskState `json:"desiredStatus"`
-	// Health is UNHEALTHY if a container or a target is and that counts, HEALTHY
-	// if the task counts towards the minimum healthy percent.
+	// Health is HEALTHY if the task counts towards the minimum healthy percent.
 	Health Health `json:"health"`
 	// Targets is the health of the task in each target group, by key.
 	Targets    map[string]TargetHealth `json:"targets,omitempty"`
@@ -343,10 +314,9 @@ type TaskStatus struct {
 // ContainerStatus is a container of a task.
 type ContainerStatus struct {
 	Name string `json:"name"`
-	// RuntimeID is the process id or the id of the container in the engine.
-	// Empty before it has started.
+	// RuntimeID is the process id, or the container's id in the engine. Empty before the start.
 	RuntimeID string `json:"runtimeId,omitempty"`
-	// Addresses are where the container's ports are reached, by port.
+	// Addresses are by the container's port.
 	Addresses map[int]string `json:"addresses,omitempty"`
 	Health    Health         `json:"health"`
 }
@@ -359,24 +329,19 @@ func (s *Scheduler) Status() []ServiceStatus {
 	all := make([]ServiceStatus, 0, len(s.services))
 	for _, v := range s.services {
 		status := ServiceStatus{
-			Key: v.key, Name: v.name, Cluster: v.spec.Cluster, Status: "ACTIVE",
+			Key: v.key, Name: v.name, Cluster: v.spec.ClusterID, Status: "ACTIVE",
 			DesiredCount: v.desired, Steady: v.settled(), Scaling: v.scaler.status(), Tasks: []TaskStatus{},
 		}
 		if v.draining {
 			status.Status = "DRAINING"
 		}
 		for i, d := range v.deployments {
-			one := DeploymentStatus{
-				ID: d.id, Status: "PRIMARY", TaskDefinition: d.definition.Key(), RolloutState: d.state,
-				Reason: d.reason, FailedTasks: d.failures, Created: d.created,
-			}
-			if i > 0 {
-				one.Status = "ACTIVE"
-			}
-			status.Deployments = append(status.Deployments, one)
+			status.Deployments = append(status.Deployments, d.DeploymentStatus)
+			status.Deployments[i].Status = "ACTIVE"
 		}
+		status.Deployments[0].Status = "PRIMARY"
 		for _, t := range v.tasks {
-			switch t.state {
+			switch t.LastStatus {
 			case Running:
 				status.RunningCount++
 			case Provisioning, Pending, Activating:
@@ -387,38 +352,23 @@ func (s *Scheduler) Status() []ServiceStatus {
 		all = append(all, status)
 	}
 	slices.SortFunc(all, func(x, y ServiceStatus) int {
-		return strings.Compare(x.Name+"\x00"+x.Key, y.Name+"\x00"+y.Key)
+		return cmp.Or(strings.Compare(x.Name, y.Name), strings.Compare(x.Key, y.Key))
 	})
 	return all
 }
 
 func (t *task) status(now time.Time) TaskStatus {
-	status := TaskStatus{
-		ID: t.id, Deployment: t.deployment.id, LastStatus: t.state, DesiredStatus: Running, Health: HealthUnknown,
-		Created: t.created, Started: t.started, StopReason: t.stopReason,
-	}
+	status := t.TaskStatus
+	status.DesiredStatus, status.Targets = Running, maps.Clone(t.Targets)
 	if !t.live() {
 		status.DesiredStatus = Stopped
 	}
-	if bad, _ := t.failing(now); bad {
-		status.Health = Unhealthy
-	} else if ok, _ := t.healthy(now); ok {
-		status.Health = Healthy
-	}
-	for group, health := range t.targets {
-		if status.Targets == nil {
-			status.Targets = map[string]TargetHealth{}
-		}
-		status.Targets[group] = health
-	}
+	status.Health, _ = t.judge(now)
 	for _, c := range t.containers {
-		one := ContainerStatus{Name: c.definition.Name, Health: c.health}
+		one := ContainerStatus{Name: c.definition.Name, Health: c.health, Addresses: map[int]string{}}
 		if c.running != nil {
 			one.RuntimeID = c.running.ID()
 			for _, port := range c.definition.Ports {
-				if one.Addresses == nil {
-					one.Addresses = map[int]string{}
-				}
 				one.Addresses[port] = c.running.Address(port)
 			}
 		}

@@ -85,7 +85,7 @@ func TestRedeploy(t *testing.T) {
 			t.Errorf("afterwards the service is %+v", status)
 		}
 		// An update without room for it leaves what runs alone.
-		w.apply(spec("v1", 2, percent(100, 150), func(s *ServiceSpec) { s.MaximumPercent = 100 }))
+		w.apply(spec("v1", 2, percent(100, 150), func(s *model.Service) { s.MaximumPercent = 100 }))
 		if err := w.Redeploy("stack/Service"); err == nil || !strings.Contains(err.Error(), "leaves no room") {
 			t.Errorf("without room: %v", err)
 		}
@@ -193,12 +193,12 @@ func TestApplyTouchesOnlyWhatChanged(t *testing.T) {
 		w := newWorld(t)
 		w.apply(spec("v1", 2))
 		first := w.service().Tasks
-		w.apply(spec("v1", 2, func(s *ServiceSpec) {
+		w.apply(spec("v1", 2, func(s *model.Service) {
 			s.HealthCheckGracePeriod = time.Minute
 			s.MaximumPercent = 150
 			s.TaskDefinition.Resource = &assembly.Resource{Stack: &assembly.Stack{Name: "stack"}, LogicalID: "Renamed"}
 		}))
-		w.apply(spec("v1", 2, func(s *ServiceSpec) { s.DesiredCount = nil }))
+		w.apply(spec("v1", 2, func(s *model.Service) { s.DesiredCount = nil }))
 		if now := w.service(); now.Tasks[0].ID != first[0].ID || now.Tasks[1].ID != first[1].ID || len(now.Deployments) != 1 {
 			t.Errorf("tasks were %v, are %v", first, now.Tasks)
 		}
@@ -222,16 +222,16 @@ func TestApplyTouchesOnlyWhatChanged(t *testing.T) {
 func TestCircuitBreaker(t *testing.T) {
 	for _, test := range []struct {
 		name, image string
-		change      func(*ServiceSpec)
+		change      func(*model.Service)
 		starts      int // of the failing image
 		reason      string
 	}{
-		{"cannot start", "missing", func(*ServiceSpec) {}, 3, "no such image"},
-		{"exits", "crash", func(*ServiceSpec) {}, 3, "exit code 1"},
-		{"fails its container health check", "sick", func(s *ServiceSpec) { noBalancer(s); checked(s) }, 3, "container health checks"},
-		{"fails the load balancer's", "sick", func(*ServiceSpec) {}, 3, "ELB health checks in target group stack/Group"},
-		{"health check hangs", "hang", func(s *ServiceSpec) { noBalancer(s); checked(s) }, 3, "container health checks"},
-		{"own threshold", "crash", func(s *ServiceSpec) { s.CircuitBreaker.Threshold = Threshold{Type: model.Count, Value: 5} }, 5, "threshold is 5"},
+		{"cannot start", "missing", func(*model.Service) {}, 3, "no such image"},
+		{"exits", "crash", func(*model.Service) {}, 3, "exit code 1"},
+		{"fails its container health check", "sick", func(s *model.Service) { noBalancer(s); checked(s) }, 3, "container health checks"},
+		{"fails the load balancer's", "sick", func(*model.Service) {}, 3, "ELB health checks in target group stack/Group"},
+		{"health check hangs", "hang", func(s *model.Service) { noBalancer(s); checked(s) }, 3, "container health checks"},
+		{"own threshold", "crash", func(s *model.Service) { s.CircuitBreaker.Threshold = model.Threshold{Type: model.Count, Value: 5} }, 5, "threshold is 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -260,10 +260,10 @@ func TestCircuitBreaker(t *testing.T) {
 func TestCircuitBreakerWithoutRollback(t *testing.T) {
 	for name, test := range map[string]struct {
 		before string
-		spec   ServiceSpec
+		spec   *model.Service
 	}{
 		"nothing to roll back to": {"", spec("crash", 1)},
-		"not wanted":              {"v1", spec("crash", 1, func(s *ServiceSpec) { s.CircuitBreaker.Rollback = false })},
+		"not wanted":              {"v1", spec("crash", 1, func(s *model.Service) { s.CircuitBreaker.Rollback = false })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -295,7 +295,7 @@ func TestCircuitBreakerWithoutRollback(t *testing.T) {
 func TestRollbackFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		cumulative := func(s *ServiceSpec) { s.CircuitBreaker.Cumulative = true }
+		cumulative := func(s *model.Service) { s.CircuitBreaker.Cumulative = true }
 		first := make(chan error)
 		go func() { first <- w.Apply(t.Context(), spec("v1", 1, percent(0, 100), cumulative)) }()
 		for _, name := range []string{"v1-1", "v1-2"} {
@@ -328,7 +328,7 @@ func TestFailingTaskLeavesTheHealthyOne(t *testing.T) {
 		w.apply(spec("v1", 1, percent(0, 200)))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		w.Apply(ctx, spec("sick", 1, percent(0, 200), func(s *ServiceSpec) { s.CircuitBreaker.Enable = false }))
+		w.Apply(ctx, spec("sick", 1, percent(0, 200), func(s *model.Service) { s.CircuitBreaker.Enable = false }))
 		if strings.Contains(strings.Join(w.after("start"), "\n"), "deregister v1-1") {
 			t.Error("the healthy task was stopped")
 		}
@@ -344,7 +344,7 @@ func TestUncompletedDeploymentIsNotMaintained(t *testing.T) {
 		w.apply(spec("v1", 2, percent(100, 300)))
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		w.Apply(ctx, spec("sick", 2, percent(100, 300), func(s *ServiceSpec) { s.CircuitBreaker.Enable = false }))
+		w.Apply(ctx, spec("sick", 2, percent(100, 300), func(s *model.Service) { s.CircuitBreaker.Enable = false }))
 		before := len(w.starts("sick"))
 		w.apply(spec("slow", 2, percent(100, 300)))
 		if n := len(w.starts("sick")); n != before {
@@ -376,7 +376,7 @@ func TestHealthyTaskResetsTheCircuitBreaker(t *testing.T) {
 	for _, cumulative := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
-			s := spec("v1", 3, func(s *ServiceSpec) { s.CircuitBreaker.Cumulative = cumulative })
+			s := spec("v1", 3, func(s *model.Service) { s.CircuitBreaker.Cumulative = cumulative })
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan error, 1)
 			go func() { result <- w.Apply(ctx, s) }()
@@ -407,7 +407,7 @@ func TestBackoff(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
 		defer cancel()
-		err := w.Apply(ctx, spec("missing", 1, func(s *ServiceSpec) { s.CircuitBreaker = CircuitBreaker{} }))
+		err := w.Apply(ctx, spec("missing", 1, func(s *model.Service) { s.CircuitBreaker = model.CircuitBreaker{} }))
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error is %v", err)
 		}
@@ -515,7 +515,7 @@ func TestGracePeriod(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
-		w.Apply(ctx, spec("sick", 1, func(s *ServiceSpec) { s.HealthCheckGracePeriod = 90 * time.Second }))
+		w.Apply(ctx, spec("sick", 1, func(s *model.Service) { s.HealthCheckGracePeriod = 90 * time.Second }))
 		if starts := w.starts("sick"); len(starts) != 2 || starts[1] != 90*time.Second {
 			t.Errorf("started at %v, want the replacement when the grace period is over", starts)
 		}
@@ -528,7 +528,7 @@ func TestStartPeriod(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 		defer cancel()
-		w.Apply(ctx, spec("sick", 1, noBalancer, checked, func(s *ServiceSpec) {
+		w.Apply(ctx, spec("sick", 1, noBalancer, checked, func(s *model.Service) {
 			s.TaskDefinition.Containers[0].HealthCheck.StartPeriod = time.Minute
 		}))
 		// Checks at 60, 70 and 80 s are the first that count.
@@ -540,7 +540,7 @@ func TestStartPeriod(t *testing.T) {
 }
 
 func TestTaskWithoutChecks(t *testing.T) {
-	for _, s := range []ServiceSpec{spec("v1", 1, noBalancer), spec("noexec", 1, noBalancer, checked)} {
+	for _, s := range []*model.Service{spec("v1", 1, noBalancer), spec("noexec", 1, noBalancer, checked)} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			w.apply(s)
@@ -592,14 +592,14 @@ func TestSupersededUpdate(t *testing.T) {
 
 func TestThreshold(t *testing.T) {
 	for _, test := range []struct {
-		threshold     Threshold
+		threshold     model.Threshold
 		desired, want int
 	}{
-		{Threshold{}, 0, 3}, {Threshold{}, 1, 3}, {Threshold{}, 6, 3}, {Threshold{}, 7, 4}, {Threshold{}, 25, 13},
-		{Threshold{}, 400, 200}, {Threshold{}, 800, 200},
-		{Threshold{Type: model.BoundedPercent, Value: 10}, 100, 10}, {Threshold{Type: model.BoundedPercent, Value: 10}, 10, 3},
-		{Threshold{Type: model.UnboundedPercent, Value: 10}, 10, 1}, {Threshold{Type: model.UnboundedPercent, Value: 100}, 800, 800}, {Threshold{Type: model.UnboundedPercent, Value: 50}, 0, 1},
-		{Threshold{Type: model.Count, Value: 1}, 800, 1},
+		{model.Threshold{}, 0, 3}, {model.Threshold{}, 1, 3}, {model.Threshold{}, 6, 3}, {model.Threshold{}, 7, 4}, {model.Threshold{}, 25, 13},
+		{model.Threshold{}, 400, 200}, {model.Threshold{}, 800, 200},
+		{model.Threshold{Type: model.BoundedPercent, Value: 10}, 100, 10}, {model.Threshold{Type: model.BoundedPercent, Value: 10}, 10, 3},
+		{model.Threshold{Type: model.UnboundedPercent, Value: 10}, 10, 1}, {model.Threshold{Type: model.UnboundedPercent, Value: 100}, 800, 800}, {model.Threshold{Type: model.UnboundedPercent, Value: 50}, 0, 1},
+		{model.Threshold{Type: model.Count, Value: 1}, 800, 1},
 	} {
 		if got := test.threshold.Failures(test.desired); got != test.want {
 			t.Errorf("%+v of %d tasks: %d, want %d", test.threshold, test.desired, got, test.want)

@@ -9,77 +9,46 @@ import (
 	"cutover/internal/model"
 )
 
-// Scaling is a scalable target, the desired count of a service, and its policies.
-// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ScalableTarget.html
-type Scaling struct {
-	// Min and Max are the fewest and the most tasks.
-	Min, Max int
-	Policies []ScalingPolicy
-}
-
-// ScalingPolicy is a target tracking policy, a [model.ScalingPolicy].
-type ScalingPolicy struct {
-	Metric string
-	// TargetGroup is the key of the target group whose requests are counted.
-	TargetGroup string
-	// Target is what the metric is to be close to.
-	Target                  float64
-	OutOnly                 bool
-	OutCooldown, InCooldown time.Duration
-}
-
-// The metrics that are measured here.
 const (
-	MetricCPU      = model.MetricCPU
-	MetricRequests = model.MetricRequests
-)
-
-const (
-	// ScalingPeriod is the time that a metric is measured over.
+	// ScalingPeriod is the length of a measurement.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
 	ScalingPeriod = time.Minute
 
-	// The alarms that Application Auto Scaling makes for a policy look at so many
-	// periods in a row: those above the target, and those so far below it. AWS documents
-	// that it adds tasks as fast as it can, removes them more gradually, and not before
-	// the metric is lower than the target by more than about a tenth
+	// A policy's alarms look at so many periods in a row: above the target, and below its share.
+	// AWS documents that tasks are added as fast as possible, removed more gradually, and not
+	// before the metric is about a tenth below the target
 	// (https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html).
-	// The numbers are those of the alarms that one finds in an account.
+	// The numbers are those of the alarms in an account.
 	outPeriods = 3
 	inPeriods  = 15
 	inShare    = 0.9
 )
 
-// scalingState is what a decision is made on.
+// scalingState is what a decision needs.
 type scalingState struct {
 	desired int
-	// measured has what each policy's metric was, the last one last; NaN where nothing
-	// was measured.
+	// measured has the values of each policy's metric in order, NaN if nothing was measured.
 	measured [][]float64
-	// deploying turns removing tasks off, as long as a deployment is in progress
+	// deploying says that a deployment is in progress. No tasks are removed then
 	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html).
 	deploying bool
-	// sinceOut and sinceIn are how long ago tasks were added and removed, measured in
-	// minutes of AWS: of so many periods.
+	// sinceOut and sinceIn are the times since tasks were added and removed, in AWS's minutes.
 	sinceOut, sinceIn time.Duration
-	// before is how many there were before tasks were added.
+	// before is the count before tasks were added.
 	before int
 }
 
-// next returns how many tasks there are to be, and why; the number that there are
-// if nothing is to change.
+// next returns how many tasks there are to be, and why.
 //
-// Tasks are added as soon as one policy asks for them: as many as bring its metric to
-// the target, rounded up, if the metric falls as they are added. During the cooldown
-// those that were just added count as part of what is asked for. Tasks are removed
-// only if all policies that do so agree, and no more than the busiest of the periods
-// would have left superfluous
+// One policy is enough to add tasks: as many as bring its metric to the target, rounded up.
+// During the cooldown, tasks that were just added count. To remove tasks, all policies that
+// remove must agree. The busiest period decides how many
 // (https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html).
-func (s Scaling) next(state scalingState) (count int, why string) {
+func next(s *model.ScalableTarget, state scalingState) (count int, why string) {
 	count = state.desired
 	for i, p := range s.Policies {
 		last := tail(state.measured[i], outPeriods)
-		if last == nil || slices.Min(last) <= p.Target {
+		if last == nil || slices.Min(last) <= p.TargetValue {
 			continue
 		}
 		from := state.desired
@@ -87,24 +56,24 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 			from = state.before
 		}
 		now := last[len(last)-1]
-		if n := min(max(p.tasks(from, now), s.Min), s.Max); n > count {
-			count, why = n, p.explain(now, "above")
+		if n := min(max(tasks(p, from, now), s.Min), s.Max); n > count {
+			count, why = n, explain(p, now, "above")
 		}
 	}
 	if count != state.desired || state.deploying {
 		return count, why
 	}
-	needed := 0 // by the policy that needs most
+	needed := 0 // the most of any policy
 	for i, p := range s.Policies {
 		if p.OutOnly {
 			continue
 		}
 		last := tail(state.measured[i], inPeriods)
-		if last == nil || !(slices.Max(last) < p.Target*inShare) || state.sinceIn < p.InCooldown {
+		if last == nil || !(slices.Max(last) < p.TargetValue*inShare) || state.sinceIn < p.InCooldown {
 			return state.desired, ""
 		}
-		if n := max(p.tasks(state.desired, slices.Max(last)), s.Min); n > needed {
-			needed, why = n, p.explain(last[len(last)-1], "below")
+		if n := max(tasks(p, state.desired, slices.Max(last)), s.Min); n > needed {
+			needed, why = n, explain(p, last[len(last)-1], "below")
 		}
 	}
 	if needed == 0 || needed >= state.desired {
@@ -113,38 +82,31 @@ func (s Scaling) next(state scalingState) (count int, why string) {
 	return needed, why
 }
 
-// within returns the count that registering the scalable target makes of one.
+// within bounds a count, as the registration of a scalable target does.
 // https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
-func (s Scaling) within(count int) int { return min(max(count, s.Min), s.Max) }
+func within(s *model.ScalableTarget, count int) int { return min(max(count, s.Min), s.Max) }
 
 // outCooldown is the longest of the policies'.
-func (s Scaling) outCooldown() (longest time.Duration) {
+func outCooldown(s *model.ScalableTarget) (longest time.Duration) {
 	for _, p := range s.Policies {
 		longest = max(longest, p.OutCooldown)
 	}
 	return longest
 }
 
-// tasks returns how many have the metric at the target if so many have it at a value.
-func (p ScalingPolicy) tasks(now int, value float64) int {
-	return int(math.Ceil(float64(now) * value / p.Target))
+// tasks returns how many bring the metric to the target, if so many have it at a value.
+func tasks(p *model.ScalingPolicy, now int, value float64) int {
+	return int(math.Ceil(float64(now) * value / p.TargetValue))
 }
 
-func (p ScalingPolicy) explain(value float64, where string) string {
-	return fmt.Sprintf("%s is %.0f, %s its target of %g", p.Metric, value, where, p.Target)
+func explain(p *model.ScalingPolicy, value float64, where string) string {
+	return fmt.Sprintf("%s is %.0f, %s its target of %g", p.Metric, value, where, p.TargetValue)
 }
 
-// tail returns the last n values, or nil if there are not so many, or nothing was
-// measured in one of the periods.
+// tail returns the last n values, or nil if one of them is missing.
 func tail(values []float64, n int) []float64 {
-	if len(values) < n {
+	if len(values) < n || slices.ContainsFunc(values[len(values)-n:], math.IsNaN) {
 		return nil
 	}
-	last := values[len(values)-n:]
-	for _, v := range last {
-		if math.IsNaN(v) {
-			return nil
-		}
-	}
-	return last
+	return values[len(values)-n:]
 }

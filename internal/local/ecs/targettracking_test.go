@@ -6,21 +6,21 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cutover/internal/model"
 )
 
-// What target tracking does with what was measured: one policy for 100, and a second
-// one for 50 where there are two.
+// Target tracking decides on measured values. The first policy has the target 100, a second one 50.
 func TestTargetTracking(t *testing.T) {
 	never := 100 * time.Hour
-	cpu := ScalingPolicy{Metric: MetricCPU, Target: 50, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute}
-	requests := ScalingPolicy{Metric: MetricRequests, Target: 100, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute}
-	outOnly := requests
-	outOnly.OutOnly = true
+	cpu := &model.ScalingPolicy{Metric: model.MetricCPU, TargetValue: 50, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute}
+	requests := &model.ScalingPolicy{Metric: model.MetricRequests, TargetValue: 100, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute}
+	outOnly := &model.ScalingPolicy{Metric: model.MetricRequests, TargetValue: 100, OutOnly: true, OutCooldown: 5 * time.Minute, InCooldown: 5 * time.Minute}
 	flat := func(value float64, n int) []float64 { return slices.Repeat([]float64{value}, n) }
 	nothing := math.NaN()
 	tests := []struct {
 		name     string
-		policies []ScalingPolicy
+		policies []*model.ScalingPolicy
 		measured [][]float64
 		desired  int
 		change   func(*scalingState)
@@ -55,25 +55,25 @@ func TestTargetTracking(t *testing.T) {
 		{name: "soon after tasks were added", measured: [][]float64{flat(10, 15)}, desired: 6, change: func(s *scalingState) { s.sinceOut = time.Minute }, want: 2},
 		{name: "never below the least", measured: [][]float64{flat(0, 15)}, desired: 2, want: 2},
 		{name: "not up to the least", measured: [][]float64{flat(0, 15)}, desired: 1, want: 1},
-		{name: "a policy that removes none", policies: []ScalingPolicy{outOnly}, measured: [][]float64{flat(0, 15)}, desired: 6, want: 6},
+		{name: "a policy that removes none", policies: []*model.ScalingPolicy{outOnly}, measured: [][]float64{flat(0, 15)}, desired: 6, want: 6},
 
-		{name: "one of two asks for more", policies: []ScalingPolicy{requests, cpu}, measured: [][]float64{flat(0, 15), flat(75, 3)}, desired: 2, want: 3, why: "ECSServiceAverageCPUUtilization is 75, above its target of 50"},
-		{name: "both ask for more", policies: []ScalingPolicy{requests, cpu}, measured: [][]float64{flat(200, 3), flat(75, 3)}, desired: 2, want: 4, why: "ALBRequestCountPerTarget is 200, above its target of 100"},
-		{name: "one of two asks for fewer", policies: []ScalingPolicy{requests, cpu}, measured: [][]float64{flat(0, 15), flat(48, 15)}, desired: 6, want: 6},
-		{name: "nothing is known of one", policies: []ScalingPolicy{requests, cpu}, measured: [][]float64{flat(0, 15), flat(nothing, 15)}, desired: 6, want: 6},
-		{name: "both ask for fewer", policies: []ScalingPolicy{requests, cpu}, measured: [][]float64{flat(10, 15), flat(25, 15)}, desired: 6, want: 3, why: "ECSServiceAverageCPUUtilization is 25, below its target of 50"},
-		{name: "one asks for fewer, the other does not remove", policies: []ScalingPolicy{outOnly, cpu}, measured: [][]float64{flat(99, 15), flat(25, 15)}, desired: 6, want: 3},
+		{name: "one of two asks for more", policies: []*model.ScalingPolicy{requests, cpu}, measured: [][]float64{flat(0, 15), flat(75, 3)}, desired: 2, want: 3, why: "ECSServiceAverageCPUUtilization is 75, above its target of 50"},
+		{name: "both ask for more", policies: []*model.ScalingPolicy{requests, cpu}, measured: [][]float64{flat(200, 3), flat(75, 3)}, desired: 2, want: 4, why: "ALBRequestCountPerTarget is 200, above its target of 100"},
+		{name: "one of two asks for fewer", policies: []*model.ScalingPolicy{requests, cpu}, measured: [][]float64{flat(0, 15), flat(48, 15)}, desired: 6, want: 6},
+		{name: "nothing is known of one", policies: []*model.ScalingPolicy{requests, cpu}, measured: [][]float64{flat(0, 15), flat(nothing, 15)}, desired: 6, want: 6},
+		{name: "both ask for fewer", policies: []*model.ScalingPolicy{requests, cpu}, measured: [][]float64{flat(10, 15), flat(25, 15)}, desired: 6, want: 3, why: "ECSServiceAverageCPUUtilization is 25, below its target of 50"},
+		{name: "one asks for fewer, the other does not remove", policies: []*model.ScalingPolicy{outOnly, cpu}, measured: [][]float64{flat(99, 15), flat(25, 15)}, desired: 6, want: 3},
 	}
 	for _, test := range tests {
-		s := Scaling{Min: 2, Max: 10, Policies: test.policies}
+		s := &model.ScalableTarget{Min: 2, Max: 10, Policies: test.policies}
 		if s.Policies == nil {
-			s.Policies = []ScalingPolicy{requests}
+			s.Policies = []*model.ScalingPolicy{requests}
 		}
 		state := scalingState{desired: test.desired, measured: test.measured, sinceOut: never, sinceIn: never}
 		if test.change != nil {
 			test.change(&state)
 		}
-		got, why := s.next(state)
+		got, why := next(s, state)
 		if got != test.want || !strings.Contains(why, test.why) || (why == "") != (got == test.desired) {
 			t.Errorf("%s: %d tasks are to be %d (%q), want %d (%q)", test.name, test.desired, got, why, test.want, test.why)
 		}

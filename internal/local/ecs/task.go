@@ -2,10 +2,10 @@ package ecs
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -30,43 +30,35 @@ const (
 	Stopped        TaskState = "STOPPED"
 )
 
-// Health is the health of a container or a task, as its health checks see it.
+// Health is the health of a container or a task.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/healthcheck.html
 type Health string
 
 const (
-	// HealthUnknown is that of a container without a health check, or that has
-	// not passed or failed enough of them yet.
-	HealthUnknown Health = "UNKNOWN"
+	HealthUnknown Health = "UNKNOWN" // without a check, or before enough checks
 	Healthy       Health = "HEALTHY"
 	Unhealthy     Health = "UNHEALTHY"
 )
 
-// task is one task. Its fields are guarded by the scheduler's lock, except for
-// those that never change.
+// task is one task. The scheduler's lock guards all fields that change.
 type task struct {
-	id         string
+	TaskStatus // lacks what the method status fills in
 	scheduler  *Scheduler
 	service    *service
 	deployment *deployment
-
-	state      TaskState
 	containers []*taskContainer
-	targets    map[string]TargetHealth // by target group
-	created    time.Time
-	started    time.Time // when it was RUNNING, else zero
-	failed     bool      // has been counted as a failure of its deployment
-	health     Health    // as last told in an event
+	failed     bool   // counted as a failure of its deployment
+	health     Health // of the last event
 
-	stopAsked  chan struct{} // closed when the task is to stop
-	stopReason string        // empty as long as it is to run
-	exited     chan struct{} // closed when an essential container has ended
-	gone       bool          // exited is closed
+	wanted   context.Context
+	unwanted context.CancelFunc // ends wanted
+	exited   chan struct{}      // closed when an essential container has ended
+	gone     bool               // exited is closed
 }
 
 // taskContainer is a container of a task.
 type taskContainer struct {
-	definition ContainerDefinition
+	definition model.Container
 	running    Container // nil before it has started
 	health     Health
 	unchecked  bool // its health check cannot run here
@@ -74,14 +66,14 @@ type taskContainer struct {
 }
 
 func newTask(d *deployment) *task {
-	id := make([]byte, 16)
-	rand.Read(id)
 	t := &task{
-		id: hex.EncodeToString(id), scheduler: d.service.scheduler, service: d.service, deployment: d,
-		state: Provisioning, health: HealthUnknown, created: time.Now(),
-		targets:   map[string]TargetHealth{},
-		stopAsked: make(chan struct{}), exited: make(chan struct{}),
+		TaskStatus: TaskStatus{
+			ID: fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()), Deployment: d.ID, LastStatus: Provisioning, Created: time.Now(), Targets: map[string]TargetHealth{},
+		},
+		scheduler: d.service.scheduler, service: d.service, deployment: d, health: HealthUnknown,
+		exited: make(chan struct{}),
 	}
+	t.wanted, t.unwanted = context.WithCancel(context.Background())
 	for _, definition := range d.definition.Containers {
 		t.containers = append(t.containers, &taskContainer{definition: definition, health: HealthUnknown})
 	}
@@ -93,12 +85,11 @@ func (t *task) run() {
 	s := t.scheduler
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s.update(t.service, func() { t.setState(Pending) })
-	s.update(t.service, func() { t.setState(Activating) })
-	err := t.start(ctx)
+	s.update(t.service, func() { t.setState(Pending); t.setState(Activating) })
+	err := t.start(t.wanted)
 	if err == nil {
 		s.update(t.service, func() {
-			t.started = time.Now()
+			t.Started = time.Now()
 			t.setState(Running)
 			t.deployment.startFailures = 0
 		})
@@ -109,12 +100,12 @@ func (t *task) run() {
 			}
 		}
 		select {
-		case <-t.stopAsked:
+		case <-t.wanted.Done():
 		case <-t.exited:
 		}
 	}
 	s.update(t.service, func() {
-		if t.stopReason == "" {
+		if t.StopReason == "" {
 			t.fail(err.Error())
 		}
 		t.setState(Deactivating)
@@ -123,8 +114,8 @@ func (t *task) run() {
 	cancel() // the health checks
 	s.update(t.service, func() { t.setState(Stopping) })
 	t.stopContainers()
-	s.update(t.service, func() { t.setState(Deprovisioning) })
 	s.update(t.service, func() {
+		t.setState(Deprovisioning)
 		t.setState(Stopped)
 		t.service.remove(t)
 		if s.options.Instance != nil { // tasks of other services may wait for the room
@@ -139,18 +130,9 @@ func (t *task) run() {
 
 // start starts the containers and registers them with the target groups.
 func (t *task) start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-t.stopAsked:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	for _, c := range t.containers {
 		running, err := t.scheduler.options.Driver.Start(ctx, StartRequest{
-			Service: t.service.key, Task: t.id, Definition: c.definition,
+			Service: t.service.key, Task: t.ID, Definition: c.definition,
 			Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
 		})
 		if err != nil {
@@ -165,9 +147,10 @@ func (t *task) start(ctx context.Context) error {
 				address = c.running.Address(lb.Port)
 			}
 		}
-		t.scheduler.update(t.service, func() { t.targets[lb.TargetGroup] = TargetInitial })
-		if err := t.scheduler.options.Balancer.Register(lb.TargetGroup, t.id, address); err != nil {
-			return fmt.Errorf("cannot register with target group %s: %w", lb.TargetGroup, err)
+		group := lb.TargetGroup.Key()
+		t.scheduler.update(t.service, func() { t.Targets[group] = TargetInitial })
+		if err := t.scheduler.options.Balancer.Register(group, t.ID, address); err != nil {
+			return fmt.Errorf("cannot register with target group %s: %w", group, err)
 		}
 	}
 	return nil
@@ -182,18 +165,18 @@ func (t *task) watch(c *taskContainer) {
 		if c.definition.Essential && !t.gone {
 			t.gone = true
 			close(t.exited)
-			if t.stopReason == "" {
+			if t.StopReason == "" {
 				t.fail(fmt.Sprintf("Essential container in task exited: %q, %v", c.definition.Name, c.running.Exit()))
 			}
 		}
 	})
 }
 
-// check runs the health check of a container again and again, like Docker on an
-// instance: an interval passes before the first check, and between the end of a check
-// and the next one.
+// check runs the health check of a container again and again. As in Docker, the interval passes
+// before the first check, and after the end of each check.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
 func (t *task) check(ctx context.Context, c *taskContainer) {
+	const maxOutput = 4096 // as Docker keeps of a health check's output
 	check := c.definition.HealthCheck
 	begin, failures, passed := time.Now(), 0, false
 	for {
@@ -226,7 +209,7 @@ func (t *task) check(ctx context.Context, c *taskContainer) {
 		default:
 			failures++
 			if err == nil {
-				err = errors.New(strings.TrimSpace(fmt.Sprintf("exit code %d %s", code, output)))
+				err = errors.New(strings.TrimSpace(fmt.Sprintf("exit code %d %s", code, output[:min(len(output), maxOutput)])))
 			}
 			if failures >= check.Retries {
 				t.setHealth(c, Unhealthy, fmt.Sprintf("%d health checks failed, the last one: %v", failures, err))
@@ -252,20 +235,15 @@ func (t *task) setHealth(c *taskContainer, health Health, why string) {
 	})
 }
 
-// drain takes the task out of its target groups. If wait is set, drain waits until no
-// request is in flight or the task ends.
+// drain takes the task out of its target groups. Wait waits until no request is in flight or the
+// task ends.
 func (t *task) drain(wait bool) {
 	t.scheduler.mu.Lock()
-	groups := make([]string, 0, len(t.targets))
-	for _, lb := range t.deployment.loadBalancers {
-		if _, registered := t.targets[lb.TargetGroup]; registered {
-			groups = append(groups, lb.TargetGroup)
-		}
-	}
+	groups := slices.Sorted(maps.Keys(t.Targets))
 	t.scheduler.mu.Unlock()
 	var drained []<-chan struct{}
 	for _, group := range groups {
-		drained = append(drained, t.scheduler.options.Balancer.Deregister(group, t.id))
+		drained = append(drained, t.scheduler.options.Balancer.Deregister(group, t.ID))
 	}
 	for _, done := range drained {
 		if !wait {
@@ -279,8 +257,7 @@ func (t *task) drain(wait bool) {
 	}
 }
 
-// stopContainers ends containers that run, by SIGTERM, and by SIGKILL after the stop
-// timeout.
+// stopContainers ends containers by SIGTERM, and by SIGKILL after the stop timeout.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
 func (t *task) stopContainers() {
 	var group sync.WaitGroup
@@ -320,26 +297,24 @@ func (t *task) tell(format string, args ...any) {
 // The methods below are called with the scheduler's lock held.
 
 func (t *task) setState(state TaskState) {
-	t.state = state
+	t.LastStatus = state
 	message := "task is " + string(state)
 	if state == Deactivating || state == Stopped {
-		message += ": " + t.stopReason
+		message += ": " + t.StopReason
 	}
 	t.event(TaskEvent, string(state), message)
 }
 
-func (t *task) event(kind EventKind, state, message string) {
-	t.service.event(Event{Kind: kind, Deployment: t.deployment.id, Task: t.id, State: state, Message: message})
-}
+func (t *task) event(kind, state, message string) { t.service.event(kind, t.ID, state, message) }
 
-// live says whether the task is to run and has not ended.
-func (t *task) live() bool { return t.stopReason == "" }
+// live says that the task is to run and has not ended.
+func (t *task) live() bool { return t.StopReason == "" }
 
 // fail ends a task that should run.
 func (t *task) fail(reason string) {
-	t.stopReason = reason
+	t.StopReason = reason
 	d := t.deployment
-	if t.started.IsZero() {
+	if t.Started.IsZero() {
 		d.startFailures++
 		d.nextStart = time.Now().Add(backoff(d.startFailures))
 		if d.startFailures == inconsistent {
@@ -359,8 +334,8 @@ func (t *task) complaint() string {
 		}
 	}
 	for _, lb := range t.deployment.loadBalancers {
-		if t.targets[lb.TargetGroup] == TargetUnhealthy {
-			return "Task failed ELB health checks in target group " + lb.TargetGroup
+		if group := lb.TargetGroup.Key(); t.Targets[group] == TargetUnhealthy {
+			return "Task failed ELB health checks in target group " + group
 		}
 	}
 	return ""
@@ -369,69 +344,49 @@ func (t *task) complaint() string {
 // stop asks the task to stop.
 func (t *task) stop(reason string) {
 	if t.live() {
-		t.stopReason = reason
-		close(t.stopAsked)
+		t.StopReason = reason
+		t.unwanted()
 	}
 }
 
-// containerHealth is the health of the task by the health checks of its essential
-// containers.
-func (t *task) containerHealth() Health {
-	health, unknown := HealthUnknown, false
-	for _, c := range t.containers {
-		switch {
-		case !c.checked():
-		case c.health == Unhealthy:
-			return Unhealthy
-		case c.health == HealthUnknown:
-			unknown = true
-		default:
-			health = Healthy
-		}
-	}
-	if unknown {
-		return HealthUnknown
-	}
-	return health
-}
-
-// checked says whether the health check of a container decides about its task.
+// checked says that the health check of a container decides about its task.
 func (c *taskContainer) checked() bool {
 	return c.definition.Essential && c.definition.HealthCheck != nil && !c.unchecked
 }
 
-// healthy says whether the task counts towards the minimum healthy percent. When is the
-// time at which the answer changes by itself, zero for never.
+// judge returns the health of a task: Healthy if the task counts towards the minimum healthy
+// percent, Unhealthy if a health check failed after the grace period. Next is when the answer
+// changes by itself, zero for never.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
-func (t *task) healthy(now time.Time) (healthy bool, when time.Time) {
-	if t.state != Running || !t.live() {
-		return false, time.Time{}
+func (t *task) judge(now time.Time) (health Health, next time.Time) {
+	if t.LastStatus != Running || !t.live() {
+		return HealthUnknown, time.Time{}
 	}
+	checks, unhealthy, unknown := len(t.deployment.loadBalancers), false, false
 	for _, lb := range t.deployment.loadBalancers {
-		if t.targets[lb.TargetGroup] != TargetHealthy {
-			return false, time.Time{}
+		target := t.Targets[lb.TargetGroup.Key()]
+		unhealthy = unhealthy || target == TargetUnhealthy
+		unknown = unknown || target != TargetHealthy
+	}
+	for _, c := range t.containers {
+		if c.checked() {
+			checks++
+			unhealthy = unhealthy || c.health == Unhealthy
+			unknown = unknown || c.health == HealthUnknown
 		}
 	}
 	switch {
-	case slices.ContainsFunc(t.containers, (*taskContainer).checked):
-		return t.containerHealth() == Healthy, time.Time{}
-	case len(t.deployment.loadBalancers) > 0:
-		return true, time.Time{}
+	case unhealthy:
+		health, next = Unhealthy, t.Started.Add(t.service.spec.HealthCheckGracePeriod)
+	case unknown:
+		return HealthUnknown, time.Time{}
+	case checks == 0:
+		health, next = Healthy, t.Started.Add(model.Unchecked)
+	default:
+		return Healthy, time.Time{}
 	}
-	when = t.started.Add(model.Unchecked)
-	return !now.Before(when), when
-}
-
-// failing says whether a health check has found the task unhealthy. When is the end of
-// the grace period, in which the check is ignored.
-func (t *task) failing(now time.Time) (failing bool, when time.Time) {
-	if t.state != Running || !t.live() {
-		return false, time.Time{}
+	if now.Before(next) {
+		return HealthUnknown, next
 	}
-	bad := t.containerHealth() == Unhealthy
-	for _, health := range t.targets {
-		bad = bad || health == TargetUnhealthy
-	}
-	when = t.started.Add(t.service.spec.HealthCheckGracePeriod)
-	return bad && !now.Before(when), when
+	return health, time.Time{}
 }

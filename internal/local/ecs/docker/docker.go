@@ -1,10 +1,9 @@
-// Package docker runs the containers of ECS tasks in a Docker engine as the ECS
-// agent of an EC2 instance does: built from the asset's Dockerfile, on the
-// bridge, with the limits, user, capabilities, security options and read-only
-// root of the task definition. Ports are published on the loopback interface
-// only, each at a port that the engine picks.
+// Package docker runs the containers of ECS tasks in a Docker engine, as the ECS agent of an
+// EC2 instance does: built from the asset's Dockerfile, on the bridge, with the limits, user,
+// capabilities, security options and read-only root of the task definition. The engine
+// publishes each port at a port of its choice, on the loopback interface only.
 //
-// A HEALTHCHECK in an image is left out, as ECS does not look at it either.
+// A HEALTHCHECK in an image is left out, as on ECS.
 package docker
 
 import (
@@ -15,9 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -34,11 +35,9 @@ import (
 
 // Options says which engine to use, and for whom.
 type Options struct {
-	// Deployment identifies the local deployment whose containers these are, so
-	// that [Driver.Sweep] finds them. Required.
+	// Deployment identifies the local deployment of the containers for [Driver.Sweep]. Required.
 	Deployment string
-	// Host is the engine's address, as in DOCKER_HOST. Default: the one in the
-	// environment, or the one that the docker command would use.
+	// Host is the engine's address. Default: DOCKER_HOST, or the docker command's engine.
 	Host string
 }
 
@@ -46,12 +45,10 @@ type Options struct {
 type Driver struct {
 	deployment string
 	engine     *client.Client
-
-	mu     sync.Mutex
-	builds map[string]*build
+	builds     sync.Map // of *build, by asset or reference
 }
 
-// The labels of every container, by which one is found again.
+// The labels of every container.
 const (
 	deploymentLabel = "cutover.deployment"
 	serviceLabel    = "cutover.service"
@@ -73,27 +70,23 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		engine.Close()
 		return nil, fmt.Errorf("no Docker engine answers; start one, set DOCKER_HOST, or use the process driver: %w", err)
 	}
-	return &Driver{deployment: o.Deployment, engine: engine, builds: map[string]*build{}}, nil
+	return &Driver{deployment: o.Deployment, engine: engine}, nil
 }
 
-// contextHost is the engine of the docker command's current context, of which
-// the client library knows nothing.
+// contextHost is the engine of the docker command's current context. The client library does
+// not know contexts.
 func contextHost(ctx context.Context) string {
 	if os.Getenv("DOCKER_HOST") != "" {
 		return ""
 	}
-	out, err := exec.CommandContext(ctx, "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
-	if err != nil {
-		return ""
-	}
+	out, _ := exec.CommandContext(ctx, "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").Output()
 	return strings.TrimSpace(string(out))
 }
 
 // Close closes the connection to the engine. Containers stay as they are.
 func (d *Driver) Close() error { return d.engine.Close() }
 
-// Start builds or pulls the image, unless it is there, and starts a container.
-// See [ecs.Driver].
+// Start builds or pulls the image if necessary, and starts a container. See [ecs.Driver].
 func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
 	if err := d.Check(r.Definition); err != nil {
 		return nil, err
@@ -117,15 +110,11 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 	return c, nil
 }
 
-// name is what the container is called in `docker ps`.
+var notPlain = regexp.MustCompile("[^a-zA-Z0-9-]")
+
+// name is the container's name in `docker ps`.
 func (d *Driver) name(r ecs.StartRequest) string {
-	plain := func(c rune) rune {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' {
-			return c
-		}
-		return '-'
-	}
-	return "cutover-" + strings.Map(plain, strings.Join([]string{d.deployment, r.Definition.Name, r.Task}, "-"))
+	return notPlain.ReplaceAllString("cutover-"+d.deployment+"-"+r.Definition.Name+"-"+r.Task, "-")
 }
 
 // settings translate a container definition as the ECS agent does.
@@ -141,9 +130,7 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 	for _, v := range c.Environment {
 		config.Env = append(config.Env, v.Name+"="+v.Value)
 	}
-	for key, value := range c.Labels {
-		config.Labels[key] = value
-	}
+	maps.Copy(config.Labels, c.Labels)
 	config.Labels[deploymentLabel], config.Labels[serviceLabel] = d.deployment, r.Service
 	config.Labels[taskLabel], config.Labels[containerLabel] = r.Task, c.Name
 
@@ -154,10 +141,10 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 		CapAdd:         c.AddedCapabilities,
 		CapDrop:        c.DroppedCapabilities,
 		SecurityOpt:    c.SecurityOptions,
-		// Lines are handed on as they come: the engine need not keep them.
+		// The engine need not keep lines that are handed on at once.
 		LogConfig: container.LogConfig{Type: "none"},
 		Resources: container.Resources{
-			// The least that Linux has is what ECS takes for none.
+			// ECS takes the least that Linux has for none.
 			CPUShares:         int64(max(2, c.CPUShares)),
 			NanoCPUs:          int64(c.CPULimit) * 1_000_000_000 / 1024,
 			Memory:            int64(c.MemoryMiB) * mebibyte,
@@ -179,7 +166,7 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 }
 
 func tcp(port int) network.Port {
-	p, _ := network.PortFrom(uint16(port), network.TCP) // of a port number, always one
+	p, _ := network.PortFrom(uint16(port), network.TCP) // cannot fail for a number
 	return p
 }
 
@@ -193,9 +180,9 @@ type running struct {
 	exit       ecs.Exit
 }
 
-// start starts the container and what waits for it and its output.
+// start starts the container. From then on, it waits for the container's output and end.
 func (c *running) start(ctx context.Context, r ecs.StartRequest) error {
-	// These last as long as the container, not as the call.
+	// For calls that last as long as the container.
 	lasting := context.WithoutCancel(ctx)
 	attached, err := c.engine.ContainerAttach(lasting, c.id, client.ContainerAttachOptions{Stream: true, Stdout: true, Stderr: true})
 	if err != nil {
@@ -246,7 +233,7 @@ func (c *running) start(ctx context.Context, r ecs.StartRequest) error {
 	return nil
 }
 
-// brief bounds calls that must be made whatever else has ended.
+// brief is for calls that outlive the caller's context.
 func brief() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), 30*time.Second)
 }
@@ -302,14 +289,9 @@ func (c *running) ProcessorTime(ctx context.Context) (time.Duration, error) {
 	return time.Duration(stats.CPUStats.CPUUsage.TotalUsage), nil
 }
 
-// maxOutput is how much of a command's output is kept, as by Docker's health
-// checks.
-const maxOutput = 4096
-
-// Exec runs a command in the container. The engine has no call that ends one:
-// when the context ends, Exec does, and the command ends with the container at
-// the latest. As a health check that hangs it makes the container unhealthy, and
-// so replaced.
+// Exec runs a command in the container. The engine has no call that ends a command. When the
+// context ends, Exec returns, and the command may run as long as the container. A health check
+// that hangs makes the container unhealthy, so it is replaced.
 func (c *running) Exec(ctx context.Context, command []string) (int, string, error) {
 	created, err := c.engine.ExecCreate(ctx, c.id, client.ExecCreateOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
 	if err != nil {
@@ -333,11 +315,11 @@ func (c *running) Exec(ctx context.Context, command []string) (int, string, erro
 	if err != nil {
 		return 0, "", err
 	}
-	return inspected.ExitCode, string(output.Bytes()[:min(output.Len(), maxOutput)]), nil
+	return inspected.ExitCode, output.String(), nil
 }
 
-// Sweep removes the containers that earlier drivers left for this deployment,
-// and returns their names. Call it before the first Start.
+// Sweep removes the containers of this deployment's earlier drivers, and returns their names.
+// Call Sweep before the first Start.
 func (d *Driver) Sweep(ctx context.Context) (removed []string, err error) {
 	list, err := d.engine.ContainerList(ctx, client.ContainerListOptions{
 		All: true, Filters: client.Filters{}.Add("label", deploymentLabel+"="+d.deployment),

@@ -22,6 +22,7 @@ import (
 	"cutover/internal/assembly"
 	images "cutover/internal/build"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // A Docker engine is found or started once for all tests.
@@ -143,8 +144,8 @@ func newDriver(t *testing.T) *Driver {
 		if _, err := d.Sweep(context.Background()); err != nil {
 			t.Error(err)
 		}
-		for _, b := range d.builds {
-			d.engine.ImageRemove(context.Background(), b.name, client.ImageRemoveOptions{Force: true})
+		for _, b := range d.builds.Range {
+			d.engine.ImageRemove(context.Background(), b.(*build).name, client.ImageRemoveOptions{Force: true})
 		}
 		d.Close()
 	})
@@ -170,15 +171,15 @@ var probeContext = sync.OnceValues(func() (string, error) {
 })
 
 // probe is a container of the probe program.
-func probe(t *testing.T, command ...string) ecs.ContainerDefinition {
+func probe(t *testing.T, command ...string) model.Container {
 	t.Helper()
 	dir, err := probeContext()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ecs.ContainerDefinition{
+	return model.Container{
 		Name: "probe", Command: command, MemoryMiB: 64,
-		Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "Probe-1", Directory: dir, Dockerfile: "Imagefile",
+		Image: model.Image{Asset: &assembly.ImageAsset{ID: "Probe-1", Directory: dir, Dockerfile: "Imagefile",
 			Platform: "linux/" + runtime.GOARCH, BuildArgs: map[string]string{"NAME": "built"}}},
 	}
 }
@@ -218,7 +219,7 @@ func (w *written) await(t *testing.T, text string) {
 	}
 }
 
-func start(t *testing.T, d *Driver, c ecs.ContainerDefinition) (*running, *written) {
+func start(t *testing.T, d *Driver, c model.Container) (*running, *written) {
 	t.Helper()
 	w := &written{some: make(chan struct{}, 1)}
 	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: "task1", Definition: c, Output: w.output})
@@ -244,10 +245,10 @@ func TestService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, w := start(t, d, ecs.ContainerDefinition{
+	c, w := start(t, d, model.Container{
 		Name: "users", Essential: true, Ports: []int{3000}, CPUShares: 256, CPULimit: 512, MemoryReservationMiB: 32, MemoryMiB: 64,
-		Image:       ecs.Image{Asset: &assembly.ImageAsset{ID: "users-1", Directory: dir}},
-		Environment: []ecs.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "1s"}},
+		Image:       model.Image{Asset: &assembly.ImageAsset{ID: "users-1", Directory: dir}},
+		Environment: []model.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "1s"}},
 		User:        "65532:65532", ReadonlyRootFilesystem: true, DroppedCapabilities: []string{"ALL"}, SecurityOptions: []string{"no-new-privileges"},
 		Labels: map[string]string{"own": "label"},
 	})
@@ -310,7 +311,7 @@ func TestRestrictions(t *testing.T) {
 	definition.User, definition.WorkingDirectory = "1234:5678", "/proc"
 	definition.ReadonlyRootFilesystem = true
 	definition.DroppedCapabilities, definition.SecurityOptions = []string{"ALL"}, []string{"no-new-privileges"}
-	definition.Ulimits = []ecs.Ulimit{{Name: "nofile", Soft: 100, Hard: 100}}
+	definition.Ulimits = []model.Ulimit{{Name: "nofile", Soft: 100, Hard: 100}}
 	c, w := start(t, d, definition)
 	if exit := wait(t, c); exit.Code != 0 {
 		t.Error(exit)
@@ -408,14 +409,14 @@ func TestRefusals(t *testing.T) {
 	missing := probe(t)
 	missing.EntryPoint = []string{"/nothing"}
 	for name, test := range map[string]struct {
-		definition ecs.ContainerDefinition
+		definition model.Container
 		want       string
 	}{
-		"build fails":   {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "broken", Directory: broken}}}, "nothing"},
-		"no context":    {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "gone", Directory: broken + "/gone"}}}, "gone"},
-		"executable":    {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "x", Executable: []string{"bazel"}}}}, "bazel"},
-		"unknown image": {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Unknown: "who knows"}}, "who knows"},
-		"no registry":   {ecs.ContainerDefinition{Name: "a", Image: ecs.Image{Reference: "localhost:1/nginx:1"}}, "its image localhost:1/nginx:1 cannot be pulled"},
+		"build fails":   {model.Container{Name: "a", Image: model.Image{Asset: &assembly.ImageAsset{ID: "broken", Directory: broken}}}, "nothing"},
+		"no context":    {model.Container{Name: "a", Image: model.Image{Asset: &assembly.ImageAsset{ID: "gone", Directory: broken + "/gone"}}}, "gone"},
+		"executable":    {model.Container{Name: "a", Image: model.Image{Asset: &assembly.ImageAsset{ID: "x", Executable: []string{"bazel"}}}}, "bazel"},
+		"unknown image": {model.Container{Name: "a", Image: model.Image{Unknown: "who knows"}}, "who knows"},
+		"no registry":   {model.Container{Name: "a", Image: model.Image{Reference: "localhost:1/nginx:1"}}, "its image localhost:1/nginx:1 cannot be pulled"},
 		"no program":    {missing, "it cannot be started"},
 	} {
 		_, err := d.Start(t.Context(), ecs.StartRequest{Task: "task1", Definition: test.definition, Output: func(string, string) {}})

@@ -19,39 +19,26 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
-// build is an image of this driver. The lock is held while it is made.
+// build is an image of this driver. The lock is held while the image is made.
 type build struct {
 	mu   sync.Mutex
-	name string // empty before it is there
+	name string // empty before the image is there
 }
 
-// Check says why an image cannot be had. See [ecs.Driver].
-func (d *Driver) Check(c ecs.ContainerDefinition) error {
-	image := c.Image
-	switch {
-	case image.Asset == nil && image.Unknown != "":
-		return fmt.Errorf("its image is not known: %s", image.Unknown)
-	case image.Asset != nil && image.Asset.Directory == "":
-		return fmt.Errorf("its image is made by the command %q, which is not run here", image.Asset.Executable)
-	}
-	return nil
-}
+// Check says why an image is not available. See [ecs.Driver].
+func (d *Driver) Check(c model.Container) error { return ecs.ImageError(c.Image) }
 
 // prepare makes an image available and returns its name.
-func (d *Driver) prepare(ctx context.Context, image ecs.Image) (string, error) {
+func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error) {
 	key := image.Reference
 	if image.Asset != nil {
 		key = image.Asset.ID
 	}
-	d.mu.Lock()
-	b := d.builds[key]
-	if b == nil {
-		b = &build{}
-		d.builds[key] = b
-	}
-	d.mu.Unlock()
+	known, _ := d.builds.LoadOrStore(key, &build{})
+	b := known.(*build)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.name != "" {
@@ -66,8 +53,7 @@ func (d *Driver) prepare(ctx context.Context, image ecs.Image) (string, error) {
 	return b.name, err
 }
 
-// pull gets an image that is not built from an asset, without credentials,
-// unless the engine has it.
+// pull gets an image without credentials, unless the engine has it.
 func (d *Driver) pull(ctx context.Context, reference string) error {
 	_, err := d.engine.ImageInspect(ctx, reference)
 	if err == nil || !cerrdefs.IsNotFound(err) {
@@ -83,9 +69,8 @@ func (d *Driver) pull(ctx context.Context, reference string) error {
 	return nil
 }
 
-// build builds the image of an asset with the engine's own builder, which every
-// engine has. The assembly's directory of an asset is the context after
-// .dockerignore: CDK applies it when it stages the directory.
+// build builds the image of an asset with the engine's own builder. CDK has applied
+// .dockerignore to the asset's directory.
 func (d *Driver) build(ctx context.Context, asset *assembly.ImageAsset) (string, error) {
 	name := "cutover/" + strings.ToLower(asset.ID)
 	options := client.ImageBuildOptions{
@@ -102,7 +87,7 @@ func (d *Driver) build(ctx context.Context, asset *assembly.ImageAsset) (string,
 		options.Platforms = []ocispec.Platform{{OS: system, Architecture: architecture, Variant: variant}}
 	}
 	buildContext, writer := io.Pipe()
-	defer buildContext.Close() // ends the writing, should the engine not read it all
+	defer buildContext.Close() // ends the writing if the engine does not read all of it
 	go func() {
 		archive := tar.NewWriter(writer)
 		err := archive.AddFS(os.DirFS(asset.Directory))
@@ -119,11 +104,9 @@ func (d *Driver) build(ctx context.Context, asset *assembly.ImageAsset) (string,
 	return name, nil
 }
 
-// lastLines is how much of a failed build's output an error holds.
-const lastLines = 20
-
-// buildResult reads what the engine says about a build to its end.
+// buildResult reads the output of a build. The error has the last lines.
 func buildResult(body io.Reader) error {
+	const lastLines = 20
 	var lines []string
 	for decoder := json.NewDecoder(body); ; {
 		var message struct {

@@ -4,24 +4,24 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// groupAttributes put a process into a group of its own, and have the kernel end
-// it if this program is killed.
+// groupAttributes put a process into a group of its own. The kernel ends the process if this
+// program is killed.
 func groupAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-// stat reads /proc/PID/stat from its third field on; nil for a process that has
-// ended, even if nobody has waited for it yet.
+// stat reads /proc/PID/stat from its third field on. Nil if the process has ended, even if
+// nobody has waited for the process yet.
 // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 func stat(pid int) []string {
-	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return nil
 	}
@@ -42,24 +42,14 @@ func startTime(pid int) (start string, alive bool) {
 	return fields[19], true
 }
 
-// tick is the unit of processor times in /proc, 1/USER_HZ, which is the same on all
-// machines that Go runs on.
+// tick is the unit of processor times in /proc, 1/USER_HZ. It is the same on all machines of Go.
 // https://man7.org/linux/man-pages/man7/time.7.html
 const tick = time.Second / 100
 
-// processorTime is how long the processes of a group, and those of theirs that have
-// ended, have used a processor.
+// processorTime is the processor time of a group's processes and their ended children.
 func processorTime(group int) (time.Duration, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return 0, err
-	}
 	ticks, found := 0, false
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
+	for _, pid := range processes() {
 		fields := stat(pid)
 		if fields == nil || fields[2] != strconv.Itoa(group) {
 			continue
@@ -76,22 +66,20 @@ func processorTime(group int) (time.Duration, error) {
 	return time.Duration(ticks) * tick, nil
 }
 
-// marked are the processes that were started for a task, by it or by its
-// children.
+// marked are the processes of a task, and their children.
 func marked(task string) []int {
-	var pids []int
+	return slices.DeleteFunc(processes(), func(pid int) bool {
+		environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		return !slices.Contains(strings.Split(string(environ), "\x00"), taskVariable+"="+task) || stat(pid) == nil
+	})
+}
+
+// processes are all processes of the machine.
+func processes() (pids []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		environ, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ"))
-		for variable := range bytes.SplitSeq(environ, []byte{0}) {
-			if string(variable) == taskVariable+"="+task && stat(pid) != nil {
-				pids = append(pids, pid)
-				break
-			}
+		if pid, err := strconv.Atoi(entry.Name()); err == nil {
+			pids = append(pids, pid)
 		}
 	}
 	return pids

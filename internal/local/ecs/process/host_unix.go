@@ -25,13 +25,11 @@ func startTime(pid int) (start string, alive bool) {
 	return strings.TrimSpace(start), true
 }
 
-// marked are the processes that were started for a task, which cannot be told
-// here: the record of one that was killed before its process id was written
+// marked are the processes of a task. They cannot be told here: a record without a process id
 // finds nothing.
 func marked(string) []int { return nil }
 
-// processorTime cannot be told here for a group without asking for every process of
-// the machine.
+// processorTime cannot be told here without asking for every process of the machine.
 func processorTime(int) (time.Duration, error) {
 	return 0, errors.New("how much processor time a process has used is only read on Linux: use the Docker driver")
 }

@@ -3,10 +3,10 @@
 package process
 
 import (
+	"cmp"
 	"debug/elf"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -20,9 +20,10 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
-// imagePath is the PATH of an image that sets none, as Docker has it.
+// imagePath is Docker's PATH for an image without one.
 const imagePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // image is an image as a directory of this host.
@@ -34,15 +35,13 @@ type image struct {
 }
 
 // prepare makes the directory of an image, unless it is there.
-func (d *Driver) prepare(reference ecs.Image) (*image, error) {
+func (d *Driver) prepare(reference model.Image) (*image, error) {
 	asset := reference.Asset
-	switch {
-	case asset == nil && reference.Unknown != "":
-		return nil, fmt.Errorf("its image is not known: %s", reference.Unknown)
-	case asset == nil:
+	if err := ecs.ImageError(reference); err != nil {
+		return nil, err
+	}
+	if asset == nil {
 		return nil, fmt.Errorf("its image, %s, is not built from the app", reference.Reference)
-	case asset.Directory == "":
-		return nil, fmt.Errorf("its image is made by the command %q", asset.Executable)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -65,10 +64,7 @@ func (d *Driver) prepare(reference ecs.Image) (*image, error) {
 // build follows the asset's Dockerfile.
 // https://docs.docker.com/reference/dockerfile/
 func (i *image) build(asset *assembly.ImageAsset) error {
-	name := asset.Dockerfile
-	if name == "" {
-		name = "Dockerfile"
-	}
+	name := cmp.Or(asset.Dockerfile, "Dockerfile")
 	file, err := os.Open(filepath.Join(asset.Directory, name))
 	if err != nil {
 		return err
@@ -80,7 +76,12 @@ func (i *image) build(asset *assembly.ImageAsset) error {
 	}
 	b := &build{image: i, asset: asset, lex: shell.NewLex(parsed.EscapeToken)}
 	for _, node := range parsed.AST.Children {
-		if err := b.instruction(strings.ToUpper(node.Value), node); err != nil {
+		keyword := strings.ToUpper(node.Value)
+		words, err := b.words(keyword, node)
+		if err == nil {
+			err = b.instruction(keyword, words, node)
+		}
+		if err != nil {
 			return fmt.Errorf("%s, line %d: %w", name, node.StartLine, err)
 		}
 	}
@@ -92,84 +93,73 @@ type build struct {
 	*image
 	asset *assembly.ImageAsset
 	lex   *shell.Lex
-	stage bool // FROM has come
-	// arguments are known to the instructions that follow; global ones, those
-	// before FROM, only to an ARG of the same name.
+	stage bool // after FROM
+	// arguments are known to the next instructions. Global ones, from before FROM, are
+	// known only to an ARG of the same name.
 	arguments, global environment
 }
 
-// expand replaces the variables in a word.
-func (b *build) expand(word string) (string, error) {
+// words are the arguments of an instruction, with their variables replaced.
+func (b *build) words(keyword string, node *parser.Node) (words []string, err error) {
 	var variables []string
 	for _, v := range slices.Concat(b.arguments, b.env) {
 		variables = append(variables, v.Name+"="+v.Value)
 	}
-	expanded, _, err := b.lex.ProcessWord(word, shell.EnvsFromSlice(variables))
-	return expanded, err
-}
-
-func (b *build) instruction(keyword string, node *parser.Node) error {
-	if !b.stage && keyword != "FROM" && keyword != "ARG" {
-		return fmt.Errorf("%s comes before FROM", keyword)
-	}
-	var words []string
 	for next := node.Next; next != nil; next = next.Next {
 		word := next.Value
-		if keyword != "ENTRYPOINT" && keyword != "CMD" { // whose variables are for the container's own shell
-			var err error
-			if word, err = b.expand(word); err != nil {
-				return err
+		if keyword != "ENTRYPOINT" && keyword != "CMD" { // their variables are for a shell in the container
+			if word, _, err = b.lex.ProcessWord(word, shell.EnvsFromSlice(variables)); err != nil {
+				return nil, err
 			}
 		}
 		words = append(words, word)
 	}
-	form := func(ok bool) error {
-		if !ok {
-			return fmt.Errorf("%q is not understood", node.Original)
-		}
-		return nil
+	return words, nil
+}
+
+func (b *build) instruction(keyword string, words []string, node *parser.Node) error {
+	malformed := fmt.Errorf("%q is not understood", node.Original)
+	switch {
+	case !b.stage && keyword != "FROM" && keyword != "ARG":
+		return fmt.Errorf("%s comes before FROM", keyword)
+	case keyword == "FROM" && b.stage:
+		return errors.New("only images of one stage are followed")
+	case keyword == "FROM" && !slices.Equal(words[:min(1, len(words))], []string{"scratch"}):
+		return fmt.Errorf("it is built on the image %s, which is not unpacked here", strings.Join(words, " "))
 	}
 	switch keyword {
 	case "FROM":
-		if b.stage {
-			return errors.New("only images of one stage are followed")
-		}
 		b.stage, b.global, b.arguments = true, b.arguments, nil
-		if len(words) == 0 || words[0] != "scratch" {
-			return fmt.Errorf("it is built on the image %s, which is not unpacked here", strings.Join(words, " "))
-		}
 	case "ARG":
 		for _, word := range words {
-			argument, value, hasDefault := strings.Cut(word, "=")
-			for _, v := range b.global {
-				if v.Name == argument && !hasDefault {
-					value = v.Value
-				}
+			name, value, hasDefault := strings.Cut(word, "=")
+			if !hasDefault {
+				value = b.global.get(name, "")
 			}
-			if given, ok := b.asset.BuildArgs[argument]; ok {
+			if given, ok := b.asset.BuildArgs[name]; ok {
 				value = given
 			}
-			b.arguments.set(argument, value)
+			b.arguments.set(name, value)
 		}
 	case "ENV":
-		// Each variable is a name, a value and the separator that was between them.
-		if err := form(len(words)%3 == 0); err != nil {
-			return err
+		// Each variable is a name, a value and their separator.
+		if len(words)%3 != 0 {
+			return malformed
 		}
-		for n := 0; n < len(words); n += 3 {
-			b.env.set(words[n], words[n+1])
+		for v := range slices.Chunk(words, 3) {
+			b.env.set(v[0], v[1])
 		}
 	case "WORKDIR":
-		if err := form(len(words) == 1); err != nil {
-			return err
+		if len(words) != 1 {
+			return malformed
 		}
 		b.workdir = b.absolute(words[0])
 		return os.MkdirAll(filepath.Join(b.root, b.workdir), 0o755)
 	case "COPY":
-		if err := form(len(words) >= 2 && len(node.Heredocs) == 0); err != nil {
-			return err
+		if len(words) < 2 || len(node.Heredocs) > 0 {
+			return malformed
 		}
-		return b.copy(b.asset.Directory, words[:len(words)-1], words[len(words)-1], node.Flags)
+		return b.copy(words[:len(words)-1], words[len(words)-1], node.Flags)
 	case "ENTRYPOINT", "CMD":
 		if !node.Attributes["json"] {
 			return fmt.Errorf("%s needs a shell, which the image does not have; write it as a list", keyword)
@@ -184,15 +174,14 @@ func (b *build) instruction(keyword string, node *parser.Node) error {
 			return fmt.Errorf("the stop signal %s is not sent here", signal)
 		}
 	case "USER", "EXPOSE", "LABEL", "HEALTHCHECK":
-		// They do not change a process here, and ECS ignores HEALTHCHECK too.
+		// They do not change a process here. ECS ignores HEALTHCHECK too.
 	default:
 		return fmt.Errorf("%s is not followed here", keyword)
 	}
 	return nil
 }
 
-// absolute is a path of the image, relative ones being so to its working
-// directory.
+// absolute makes a path of the image absolute. A relative path is below the working directory.
 func (i *image) absolute(name string) string {
 	if !path.IsAbs(name) {
 		name = path.Join(i.workdir, name)
@@ -200,27 +189,28 @@ func (i *image) absolute(name string) string {
 	return path.Clean(name)
 }
 
-func (i *image) copy(context string, sources []string, destination string, flags []string) error {
+func (b *build) copy(sources []string, destination string, flags []string) error {
 	for _, flag := range flags {
 		if key, _, _ := strings.Cut(flag, "="); key != "--chown" && key != "--link" {
 			return fmt.Errorf("COPY with %s is not followed here", flag)
 		}
 	}
 	directory := strings.HasSuffix(destination, "/") || destination == "." || len(sources) > 1
-	target := filepath.Join(i.root, filepath.FromSlash(i.absolute(destination)))
+	target := filepath.Join(b.root, b.absolute(destination))
 	for _, source := range sources {
-		local := strings.TrimPrefix(path.Clean("/"+source), "/")
 		if strings.ContainsAny(source, "*?[") {
 			return fmt.Errorf("COPY with a pattern, %s, is not followed here", source)
 		}
-		from := filepath.Join(context, filepath.FromSlash(local))
+		from, to := filepath.Join(b.asset.Directory, path.Clean("/"+source)), target
 		info, err := os.Stat(from)
 		if err != nil {
 			return err
 		}
-		to := target
 		if directory && !info.IsDir() {
 			to = filepath.Join(target, filepath.Base(from))
+		}
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
 		}
 		if err := copyTree(from, to); err != nil {
 			return err
@@ -229,25 +219,18 @@ func (i *image) copy(context string, sources []string, destination string, flags
 	return nil
 }
 
-// copyTree copies a file, or what is in a directory. A copy, because the process
-// must keep the file that it began with when the context is built anew.
+// copyTree copies a file, or what is in a directory. A link would not do: the process
+// keeps its files when the context is built anew.
 func copyTree(from, to string) error {
 	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		relative, err := filepath.Rel(from, name)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, relative)
 		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			return err
-		}
+		target := to + strings.TrimPrefix(name, from)
 		switch {
 		case entry.IsDir():
 			return os.MkdirAll(target, 0o755)
@@ -260,30 +243,19 @@ func copyTree(from, to string) error {
 		case !info.Mode().IsRegular():
 			return fmt.Errorf("%s is neither a file nor a directory", name)
 		}
-		return copyFile(name, target, info.Mode().Perm())
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, data, info.Mode().Perm())
 	})
 }
 
-func copyFile(from, to string, mode fs.FileMode) error {
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(target, source)
-	return errors.Join(err, target.Close())
-}
-
-// entry is the command of a container of the image, and the directory of this
-// host that it starts in.
-func (i *image) entry(c ecs.ContainerDefinition) (argv []string, dir string, err error) {
+// entry is the command of a container, and the command's directory on this host.
+func (i *image) entry(c model.Container) (argv []string, dir string, err error) {
 	entrypoint, command := i.entrypoint, i.cmd
 	if len(c.EntryPoint) > 0 {
-		entrypoint, command = c.EntryPoint, nil // the image's CMD is for its own entry point
+		entrypoint, command = c.EntryPoint, nil // CMD is for the image's own entry point
 	}
 	if len(c.Command) > 0 {
 		command = c.Command
@@ -300,38 +272,21 @@ func (i *image) entry(c ecs.ContainerDefinition) (argv []string, dir string, err
 	if argv[0], err = i.find(argv[0], c.WorkingDirectory); err != nil {
 		return nil, "", err
 	}
-	dir = filepath.Join(i.root, i.directory(c.WorkingDirectory))
+	dir = filepath.Join(i.root, i.absolute(c.WorkingDirectory))
 	return argv, dir, os.MkdirAll(dir, 0o755)
 }
 
-func (i *image) directory(own string) string {
-	if own != "" {
-		return i.absolute(own)
-	}
-	return i.workdir
-}
-
-// find returns the path on this host of a program of the image that this host
-// can execute.
+// find returns the path on this host of a program of the image. The host can execute the program.
 func (i *image) find(name, workdir string) (string, error) {
-	candidates := []string{path.Join(i.directory(workdir), name)}
-	switch {
-	case path.IsAbs(name):
-		candidates = []string{name}
-	case !strings.Contains(name, "/"):
-		search := imagePath
-		for _, v := range i.env {
-			if v.Name == "PATH" {
-				search = v.Value
-			}
-		}
-		candidates = nil
-		for directory := range strings.SplitSeq(search, ":") {
-			candidates = append(candidates, path.Join(directory, name))
-		}
+	directories := []string{i.absolute(workdir)}
+	if !strings.Contains(name, "/") {
+		directories = strings.Split(i.env.get("PATH", imagePath), ":")
 	}
-	for _, candidate := range candidates {
-		found := filepath.Join(i.root, filepath.FromSlash(candidate))
+	for _, directory := range directories {
+		if path.IsAbs(name) {
+			directory = ""
+		}
+		found := filepath.Join(i.root, path.Join("/", directory, name))
 		if info, err := os.Stat(found); err == nil && info.Mode().IsRegular() {
 			return found, executable(found, name)
 		}
@@ -349,10 +304,7 @@ func executable(file, name string) error {
 		return fmt.Errorf("%s is not a program for Linux", name)
 	}
 	defer program.Close()
-	arch := machines[program.Machine]
-	if arch == "" {
-		arch = program.Machine.String()
-	}
+	arch := cmp.Or(machines[program.Machine], program.Machine.String())
 	if runtime.GOOS != "linux" || runtime.GOARCH != arch {
 		return fmt.Errorf("%s is for linux/%s, and this host is %s/%s", name, arch, runtime.GOOS, runtime.GOARCH)
 	}

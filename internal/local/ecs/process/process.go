@@ -1,28 +1,28 @@
 //go:build unix
 
-// Package process runs the containers of ECS tasks as processes of this host,
-// without Docker.
+// Package process runs the containers of ECS tasks as processes of this host, without Docker.
 //
-// It can do so for an image that is made of nothing but its build context: a
-// Dockerfile that copies files onto an empty image (FROM scratch), and an entry
-// point among them that this host can execute. For any other container, a
-// command can be given that is run in its place.
+// An image must consist of its build context: its Dockerfile copies files onto an empty image
+// (FROM scratch), and this host can execute its entry point. Any other container needs a
+// command that runs in its place.
 //
-// There is no port mapping: the process must listen on a port that the driver
-// chooses on the loopback interface. It learns the port from its environment.
-// The variable whose value in the task definition or the image is the container
-// port, such as PORT=3000, is set to the chosen one. A command given in place of
-// a container always has it in PORT.
+// There is no port mapping. The process must listen on a port that the driver chooses on the
+// loopback interface. The driver sets the variable that has the container port as its value,
+// such as PORT=3000, to the chosen port. A command in place of a container always has the
+// port in PORT.
 //
-// A process is not a container: the user, the read-only root, capabilities,
-// security options, resource limits and labels of the task definition do not
-// hold, and a path that the program opens is one of this host. The process sees
-// the files of its image relative to its working directory. Its environment is
-// that of the image and the task definition alone; a command given in place of a
-// container has that of this program besides.
+// A process is not a container:
+//   - The user, the read-only root, capabilities, security options, resource limits and
+//     labels of the task definition do not hold.
+//   - A path that the program opens is a path of this host. Files of the image are relative
+//     to the working directory.
+//   - The environment is that of the image and the task definition. A command in place of a
+//     container also has the environment of this program.
 package process
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,16 +42,15 @@ import (
 	"time"
 
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // Options says how processes are run.
 type Options struct {
-	// Dir keeps the files of images, and a record of every process, by which
-	// [Driver.Sweep] finds those of a run that was killed. One driver at a time
-	// may use it. Required.
+	// Dir has the files of images, and a record of every process. [Driver.Sweep] finds the
+	// processes of a killed run by their records. One driver at a time may use Dir. Required.
 	Dir string
-	// Run has shell commands that are run in place of containers, by the
-	// container's name.
+	// Run has shell commands to run in place of containers, by the container's name.
 	Run map[string]string
 }
 
@@ -78,12 +77,11 @@ func New(options Options) (*Driver, error) {
 func (d *Driver) records() string   { return filepath.Join(d.options.Dir, "processes") }
 func (d *Driver) imageRoot() string { return filepath.Join(d.options.Dir, "images") }
 
-// taskVariable marks the processes of a task, so that those which outlive the
-// first one are known as ours.
+// taskVariable marks the processes of a task. Some may outlive the task's first process.
 const taskVariable = "CUTOVER_TASK"
 
 // Check says why a container cannot run as a process. See [ecs.Driver].
-func (d *Driver) Check(c ecs.ContainerDefinition) error {
+func (d *Driver) Check(c model.Container) error {
 	p, err := d.plan(c)
 	if err == nil {
 		p.freePorts()
@@ -108,12 +106,11 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 	return p, nil
 }
 
-// plan finds out what to execute, and where it is to listen.
-func (d *Driver) plan(c ecs.ContainerDefinition) (*process, error) {
-	p := &process{driver: d, done: make(chan struct{}), addresses: map[int]string{}, definition: c}
+// plan finds out what to execute, and chooses ports.
+func (d *Driver) plan(c model.Container) (*process, error) {
+	p := &process{driver: d, done: make(chan struct{}), ports: map[int]int{}, definition: c}
 	variables := environment{}
 	if command, ok := d.options.Run[c.Name]; ok {
-		p.given = true
 		p.argv = []string{"/bin/sh", "-c", command}
 		p.env = os.Environ()
 	} else {
@@ -130,7 +127,7 @@ func (d *Driver) plan(c ecs.ContainerDefinition) (*process, error) {
 	for _, v := range c.Environment {
 		variables.set(v.Name, v.Value)
 	}
-	if err := d.choosePorts(p, &variables); err != nil {
+	if err := p.choosePorts(&variables); err != nil {
 		p.freePorts()
 		return nil, err
 	}
@@ -140,9 +137,8 @@ func (d *Driver) plan(c ecs.ContainerDefinition) (*process, error) {
 	return p, nil
 }
 
-// Ports are taken from below those that Linux (32768 to 60999) and macOS (49152
-// to 65535) give to outgoing connections. One of those could be in use by a
-// connection of the load balancer when the process comes to listen on it.
+// The ports are below those of outgoing connections on Linux (32768 to 60999) and macOS (49152 to
+// 65535). A connection of the load balancer could take one of those before the process listens.
 const firstPort, portCount = 20000, 12768
 
 func (d *Driver) choosePort() (int, error) {
@@ -153,7 +149,7 @@ func (d *Driver) choosePort() (int, error) {
 		if d.ports[port] {
 			continue
 		}
-		// On all interfaces, as most programs listen.
+		// Most programs listen on all interfaces.
 		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
 			l.Close()
 			d.ports[port] = true
@@ -163,9 +159,9 @@ func (d *Driver) choosePort() (int, error) {
 	return 0, fmt.Errorf("no free port found from %d to %d", firstPort, firstPort+portCount-1)
 }
 
-// choosePorts picks a port of this host for every port of the container and puts
-// it into the variable that names the container port.
-func (d *Driver) choosePorts(p *process, variables *environment) error {
+// choosePorts chooses a port of this host for every port of the container. The variable that
+// has the container port gets the chosen port.
+func (p *process) choosePorts(variables *environment) error {
 	c := p.definition
 	for i, containerPort := range c.Ports {
 		var names []string
@@ -175,23 +171,22 @@ func (d *Driver) choosePorts(p *process, variables *environment) error {
 			}
 		}
 		switch {
-		case slices.Contains(names, "PORT"), p.given && i == 0 && len(names) == 0:
+		case slices.Contains(names, "PORT"), p.image == nil && i == 0 && len(names) == 0:
 			names = []string{"PORT"}
 		case len(names) == 0:
-			return fmt.Errorf("as a process of this host it must be told which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in PORT",
+			return fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in PORT",
 				containerPort, containerPort, c.Name)
 		case len(names) > 1:
-			return fmt.Errorf("its container port %d is the value of several variables, %s, and which of them says where to listen is not known; call it PORT, or run it in Docker",
+			return fmt.Errorf("its container port %d is the value of several variables, %s: call the one to listen on PORT, or run it in Docker",
 				containerPort, strings.Join(names, ", "))
 		}
-		port, err := d.choosePort()
+		port, err := p.driver.choosePort()
 		if err != nil {
 			return err
 		}
 		variables.set(names[0], strconv.Itoa(port))
-		p.ports = append(p.ports, port)
-		p.addresses[containerPort] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		if p.given && i == 0 {
+		p.ports[containerPort] = port
+		if p.image == nil && i == 0 {
 			variables.set("PORT", strconv.Itoa(port))
 		}
 	}
@@ -207,28 +202,35 @@ func (p *process) freePorts() {
 }
 
 // environment is a list of variables.
-type environment []ecs.Variable
+type environment []model.Variable
 
-func (e *environment) set(name, value string) {
-	for i, v := range *e {
-		if v.Name == name {
-			(*e)[i].Value = value
-			return
-		}
-	}
-	*e = append(*e, ecs.Variable{Name: name, Value: value})
+func (e environment) index(name string) int {
+	return slices.IndexFunc(e, func(v model.Variable) bool { return v.Name == name })
 }
 
-// process is a container that runs as a process, in a process group of its own.
+func (e environment) get(name, absent string) string {
+	if i := e.index(name); i >= 0 {
+		return e[i].Value
+	}
+	return absent
+}
+
+func (e *environment) set(name, value string) {
+	if i := e.index(name); i >= 0 {
+		(*e)[i].Value = value
+		return
+	}
+	*e = append(*e, model.Variable{Name: name, Value: value})
+}
+
+// process is a container that runs as a process group.
 type process struct {
 	driver     *Driver
-	definition ecs.ContainerDefinition
+	definition model.Container
 	image      *image // nil if a command was given
-	given      bool
 	argv, env  []string
 	dir        string
-	ports      []int
-	addresses  map[int]string
+	ports      map[int]int // of this host, by the container's
 
 	pid  int
 	done chan struct{}
@@ -237,101 +239,79 @@ type process struct {
 
 func (p *process) start(r ecs.StartRequest) error {
 	cmd := exec.Command(p.argv[0])
-	cmd.Args, cmd.Env, cmd.Dir = p.argv, p.env, p.dir
-	cmd.SysProcAttr = groupAttributes()
-	stdout, err := read(r, "stdout", &cmd.Stdout)
-	if err != nil {
-		return err
-	}
-	stderr, err := read(r, "stderr", &cmd.Stderr)
-	if err != nil {
-		stdout.close()
-		return err
-	}
+	cmd.Args, cmd.Env, cmd.Dir, cmd.SysProcAttr = p.argv, p.env, p.dir, groupAttributes()
 	started := make(chan error)
 	go func() {
-		// Linux ends the process when the thread that started it ends, so the
-		// thread must last as long.
+		// Linux ends the process when the thread that started it ends. So the thread must
+		// last as long.
 		runtime.LockOSThread()
-		file, err := p.launch(cmd, r.Task)
+		file, output, err := p.launch(cmd, r)
 		started <- err
-		if err == nil {
-			err = cmd.Wait()
-			killGroup(p.pid) // as the end of a container's first process ends the others
-			p.exit = exitOf(cmd.ProcessState, err)
-			p.freePorts()
-			os.Remove(file)
+		if err != nil {
+			return
 		}
-		stdout.close()
-		stderr.close()
+		// Not cmd.Wait, which closes the pipes before they are read.
+		state, err := cmd.Process.Wait()
+		killGroup(p.pid) // as the end of a container's first process ends the others
+		p.exit = exitOf(state, err)
+		p.freePorts()
+		os.Remove(file)
+		output()
 		close(p.done)
 	}()
 	return <-started
 }
 
-// launch starts the process and records it, or leaves nothing. The record comes
-// first: this program may be killed at any moment.
-func (p *process) launch(cmd *exec.Cmd, task string) (file string, err error) {
+// launch starts the process and records it, or leaves nothing. The record comes first:
+// this program may be killed at any moment. Output waits for what the process has written.
+func (p *process) launch(cmd *exec.Cmd, r ecs.StartRequest) (file string, output func(), err error) {
 	kept, err := os.CreateTemp(p.driver.records(), "*.json")
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	defer kept.Close()
+	stdout, err1 := cmd.StdoutPipe()
+	stderr, err2 := cmd.StderrPipe()
 	write := json.NewEncoder(kept).Encode
-	if err = write(record{Task: task}); err == nil {
+	if err = cmp.Or(err1, err2, write(record{Task: r.Task})); err == nil {
 		err = cmd.Start()
 	}
 	if err != nil {
 		os.Remove(kept.Name())
-		return "", err
+		return "", nil, err
 	}
 	p.pid = cmd.Process.Pid
-	start, _ := startTime(p.pid) // one that has ended already is none to find
+	start, _ := startTime(p.pid) // empty if the process has ended already
 	if err := write(record{PID: p.pid, Start: start}); err != nil {
 		killGroup(p.pid)
 		cmd.Wait()
 		os.Remove(kept.Name())
-		return "", err
+		return "", nil, err
 	}
-	return kept.Name(), nil
-}
-
-// reading hands on what is written into a pipe.
-type reading struct {
-	from, to *os.File
-	finished chan struct{}
+	out, errs := handOn(stdout, r, "stdout"), handOn(stderr, r, "stderr")
+	return kept.Name(), func() { out(); errs() }, nil
 }
 
 // pipeBuffer is how much of what is in a pipe is read at once, in bytes.
 const pipeBuffer = 4 << 10
 
-// read opens a pipe for one of a command's streams. The command gets the pipe
-// itself, so that waiting for it does not wait for others that hold it.
-func read(r ecs.StartRequest, stream string, into *io.Writer) (*reading, error) {
-	from, to, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	*into = to
-	pipe := &reading{from: from, to: to, finished: make(chan struct{})}
+// handOn hands on what is written into a pipe. The function that it returns waits for
+// the end, but not long: a process that left the group may keep the pipe open.
+func handOn(pipe io.ReadCloser, r ecs.StartRequest, stream string) func() {
+	finished := make(chan struct{})
 	go func() {
 		lines := ecs.Lines(func(line string) { r.Output(stream, line) })
 		// Lines are short, and there may be a hundred processes. Hidden behind the
-		// interface, the file does not copy itself with a larger buffer.
-		io.CopyBuffer(lines, struct{ io.Reader }{from}, make([]byte, pipeBuffer))
+		// interface, the pipe does not copy itself with a larger buffer.
+		io.CopyBuffer(lines, struct{ io.Reader }{pipe}, make([]byte, pipeBuffer))
 		lines.Close()
-		close(pipe.finished)
+		close(finished)
 	}()
-	return pipe, nil
-}
-
-// close ends the reading after what has been written, and soon if a process that
-// left the group keeps the pipe open.
-func (r *reading) close() {
-	r.to.Close()
-	r.from.SetReadDeadline(time.Now().Add(time.Second))
-	<-r.finished
-	r.from.Close()
+	return func() {
+		pipe.(*os.File).SetReadDeadline(time.Now().Add(time.Second))
+		<-finished
+		pipe.Close()
+	}
 }
 
 func exitOf(state *os.ProcessState, err error) ecs.Exit {
@@ -347,15 +327,14 @@ func exitOf(state *os.ProcessState, err error) ecs.Exit {
 func killGroup(pid int) { syscall.Kill(-pid, syscall.SIGKILL) }
 
 func (p *process) ID() string            { return strconv.Itoa(p.pid) }
-func (p *process) Address(c int) string  { return p.addresses[c] }
+func (p *process) Address(c int) string  { return fmt.Sprintf("127.0.0.1:%d", p.ports[c]) }
 func (p *process) Done() <-chan struct{} { return p.done }
 func (p *process) Exit() ecs.Exit        { return p.exit }
 
-// Terminate sends SIGTERM to the process, as Docker does to the first of a
-// container; of a command given in its place, to all processes, because a shell
-// does not hand it on.
+// Terminate sends SIGTERM to the first process, as Docker does. A command in place of a
+// container gets SIGTERM in all processes, because a shell does not pass signals on.
 func (p *process) Terminate() error {
-	if p.given {
+	if p.image == nil {
 		return syscall.Kill(-p.pid, syscall.SIGTERM)
 	}
 	return syscall.Kill(p.pid, syscall.SIGTERM)
@@ -363,19 +342,13 @@ func (p *process) Terminate() error {
 
 func (p *process) Signal(signal syscall.Signal) error { return syscall.Kill(-p.pid, signal) }
 
-// ProcessorTime is that of the process group, so of all that the container's first
-// process has started but what left the group.
+// ProcessorTime is that of the process group.
 func (p *process) ProcessorTime(context.Context) (time.Duration, error) { return processorTime(p.pid) }
 
-// maxOutput is how much of a command's output is kept, as by Docker's health
-// checks.
-const maxOutput = 4096
-
-// Exec runs a command of the image. It is not possible in place of a container
-// that a given command replaces, nor if the command names the container port, at
-// which nothing listens here.
+// Exec runs a command of the image. The error is [ecs.ErrNoExec] if a given command replaces
+// the container, or if the command names the container port: nothing listens there.
 func (p *process) Exec(ctx context.Context, command []string) (int, string, error) {
-	if p.given {
+	if p.image == nil {
 		return 0, "", fmt.Errorf("%w: --run replaces the container", ecs.ErrNoExec)
 	}
 	for _, port := range p.definition.Ports {
@@ -396,11 +369,11 @@ func (p *process) Exec(ctx context.Context, command []string) (int, string, erro
 	if cmd.ProcessState == nil {
 		return 0, "", err
 	}
-	return exitOf(cmd.ProcessState, err).Code, string(output[:min(len(output), maxOutput)]), nil
+	return exitOf(cmd.ProcessState, err).Code, string(output), nil
 }
 
-// record is what is kept of a process for the case that this program is killed:
-// first its task alone, and the rest once it has started.
+// record finds a process after this program was killed. The task is written before the
+// process starts, the rest afterwards.
 type record struct {
 	Task string `json:"task,omitempty"`
 	PID  int    `json:"pid,omitempty"`
@@ -408,21 +381,8 @@ type record struct {
 	Start string `json:"start,omitempty"`
 }
 
-// readRecord reads as much of a record as was written.
-func readRecord(file string) (r record, err error) {
-	kept, err := os.Open(file)
-	if err != nil {
-		return r, err
-	}
-	defer kept.Close()
-	for lines := json.NewDecoder(kept); lines.Decode(&r) == nil; {
-	}
-	return r, nil
-}
-
-// Sweep ends the processes that an earlier driver on the same directory left
-// running, removes the images that it made, and returns the processes' ids.
-// Call it before the first Start.
+// Sweep ends the processes of an earlier driver on the same directory, and returns their ids.
+// It removes the earlier driver's images. Call Sweep before the first Start.
 func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	files, err := filepath.Glob(filepath.Join(d.records(), "*.json"))
 	if err != nil {
@@ -430,10 +390,13 @@ func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	}
 	var errs []error
 	for _, file := range files {
-		r, err := readRecord(file)
+		data, err := os.ReadFile(file)
 		if err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		var r record // as much of it as was written
+		for lines := json.NewDecoder(bytes.NewReader(data)); lines.Decode(&r) == nil; {
 		}
 		pids, err := r.end(ctx)
 		for _, pid := range pids {
@@ -452,8 +415,8 @@ func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	return ended, errors.Join(errs...)
 }
 
-// left are the processes of the record that are still there. A shell that was
-// run in place of a container ends with this program; its children do not.
+// left are the record's processes that still run. A shell in place of a container ends with
+// this program, but its children do not.
 func (r record) left() []int {
 	var pids []int
 	if r.Task != "" {
@@ -467,7 +430,7 @@ func (r record) left() []int {
 	return pids
 }
 
-// end kills what is left of a record, and what that starts meanwhile.
+// end kills the processes of a record, and what they start meanwhile.
 func (r record) end(ctx context.Context) (ended []int, err error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

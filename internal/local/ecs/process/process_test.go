@@ -5,8 +5,8 @@ package process
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +27,7 @@ import (
 	"cutover/internal/assembly"
 	images "cutover/internal/build"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 func TestMain(m *testing.M) {
@@ -54,7 +55,7 @@ var contextOfUsers = sync.OnceValues(func() (string, error) {
 })
 
 // users is the users service as its template has it.
-func users(t *testing.T) ecs.ContainerDefinition {
+func users(t *testing.T) model.Container {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("images are for Linux: they run as processes there only")
@@ -63,10 +64,10 @@ func users(t *testing.T) ecs.ContainerDefinition {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ecs.ContainerDefinition{
+	return model.Container{
 		Name: "users", Essential: true, Ports: []int{3000},
-		Image:       ecs.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}},
-		Environment: []ecs.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "2s"}},
+		Image:       model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}},
+		Environment: []model.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "2s"}},
 	}
 }
 
@@ -81,7 +82,7 @@ func (l *logs) output(stream, line string) { l.lines <- stream + " " + line }
 // await waits for a line that contains a text.
 func (l *logs) await(t *testing.T, text string) string {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		for _, line := range l.seen {
 			if strings.Contains(line, text) {
@@ -109,7 +110,14 @@ func newDriver(t *testing.T, run map[string]string) *Driver {
 	return d
 }
 
-func start(t *testing.T, d *Driver, c ecs.ContainerDefinition) (ecs.Container, *logs) {
+func start(t *testing.T, d *Driver, c model.Container) (ecs.Container, *logs) {
+	t.Helper()
+	return startTask(t, d, rand.Text(), c)
+}
+
+// startTask starts a container of a task. Tasks of different tests, and of other runs on the
+// machine, have different names: their processes may end late.
+func startTask(t *testing.T, d *Driver, task string, c model.Container) (ecs.Container, *logs) {
 	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
 	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output})
@@ -127,7 +135,7 @@ func wait(t *testing.T, c ecs.Container) ecs.Exit {
 	t.Helper()
 	select {
 	case <-c.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the container does not end")
 	}
 	return c.Exit()
@@ -202,9 +210,10 @@ func TestHungHealthCheckIsEnded(t *testing.T) {
 
 func TestCommandInPlaceOfAContainer(t *testing.T) {
 	d := newDriver(t, map[string]string{"web": `echo "port $PORT $NAME $HTTP"; echo oops >&2; (sleep 1000 & wait) & exit 3`})
-	c, l := start(t, d, ecs.ContainerDefinition{
-		Name: "web", Ports: []int{8080}, Image: ecs.Image{Reference: "nginx"},
-		Environment: []ecs.Variable{{Name: "NAME", Value: "x y"}, {Name: "HTTP", Value: "8080"}},
+	task := rand.Text()
+	c, l := startTask(t, d, task, model.Container{
+		Name: "web", Ports: []int{8080}, Image: model.Image{Reference: "nginx"},
+		Environment: []model.Variable{{Name: "NAME", Value: "x y"}, {Name: "HTTP", Value: "8080"}},
 	})
 	_, port, _ := strings.Cut(c.Address(8080), ":")
 	l.await(t, "stdout port "+port+" x y "+port)
@@ -212,15 +221,13 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 		t.Errorf("%v, want exit code 3", exit)
 	}
 	l.await(t, "stderr oops")
-	if left := marked(task); len(left) > 0 {
-		t.Errorf("processes %v outlive the first", left)
-	}
+	eventually(t, "the other processes to end with the first", func() bool { return len(marked(task)) == 0 })
 	if _, _, err := c.Exec(t.Context(), []string{"true"}); !errors.Is(err, ecs.ErrNoExec) {
 		t.Errorf("a health check of the image runs: %v", err)
 	}
 }
 
-// What the first process starts counts too, as in a container.
+// Children of the first process count too, as in a container.
 func TestProcessorTime(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("processor time is read on Linux only")
@@ -230,7 +237,7 @@ func TestProcessorTime(t *testing.T) {
 		"itself": second + "; echo done; sleep 60", "a child": "sh -c '" + second + "; echo done; sleep 60'", "a child that has ended": "sh -c '" + second + "'; echo done; sleep 60",
 	} {
 		d := newDriver(t, map[string]string{"busy": command})
-		c, l := start(t, d, ecs.ContainerDefinition{Name: "busy"})
+		c, l := start(t, d, model.Container{Name: "busy"})
 		l.await(t, "done")
 		used, err := c.ProcessorTime(t.Context())
 		if err != nil || used < 20*time.Millisecond || used > time.Minute {
@@ -242,7 +249,7 @@ func TestProcessorTime(t *testing.T) {
 		}
 	}
 	d := newDriver(t, map[string]string{"gone": "true"})
-	c, _ := start(t, d, ecs.ContainerDefinition{Name: "gone"})
+	c, _ := start(t, d, model.Container{Name: "gone"})
 	wait(t, c)
 	if used, err := c.ProcessorTime(t.Context()); err == nil {
 		t.Errorf("a process that has ended has used %v", used)
@@ -261,7 +268,7 @@ func TestRefusals(t *testing.T) {
 	d := newDriver(t, nil)
 	for _, test := range []struct {
 		dockerfile string
-		change     func(*ecs.ContainerDefinition)
+		change     func(*model.Container)
 		want       string
 	}{
 		{"FROM alpine\n", nil, "it is built on the image alpine"},
@@ -278,13 +285,13 @@ func TestRefusals(t *testing.T) {
 		{"FROM scratch\nCOPY users /users\n", nil, "neither ENTRYPOINT nor CMD"},
 		{"FROM scratch\nCOPY users Dockerfile /\nENTRYPOINT [\"/users\", \"/Dockerfile\"]\n", nil, "its argument /Dockerfile is a file of the image"},
 		{"FROM scratch\nSTOPSIGNAL SIGQUIT\n", nil, "the stop signal SIGQUIT"},
-		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *ecs.ContainerDefinition) { c.Environment = nil }, "no variable of its environment has the value of its container port, 3000; add PORT=3000"},
-		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *ecs.ContainerDefinition) {
-			c.Environment = []ecs.Variable{{Name: "A", Value: "3000"}, {Name: "B", Value: "3000"}}
+		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *model.Container) { c.Environment = nil }, "no variable of its environment has the value of its container port, 3000; add PORT=3000"},
+		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *model.Container) {
+			c.Environment = []model.Variable{{Name: "A", Value: "3000"}, {Name: "B", Value: "3000"}}
 		}, "several variables, A, B"},
-		{"", func(c *ecs.ContainerDefinition) { c.Image.Asset = nil; c.Image.Reference = "nginx:1" }, "its image, nginx:1, is not built from the app"},
-		{"", func(c *ecs.ContainerDefinition) { c.Image = ecs.Image{Unknown: "who knows"} }, "its image is not known: who knows"},
-		{"", func(c *ecs.ContainerDefinition) {
+		{"", func(c *model.Container) { c.Image.Asset = nil; c.Image.Reference = "nginx:1" }, "its image, nginx:1, is not built from the app"},
+		{"", func(c *model.Container) { c.Image = model.Image{Unknown: "who knows"} }, "its image is not known: who knows"},
+		{"", func(c *model.Container) {
 			c.Image.Asset = &assembly.ImageAsset{ID: "x", Executable: []string{"bazel"}}
 		}, `made by the command ["bazel"]`},
 	} {
@@ -306,7 +313,7 @@ func TestRefusals(t *testing.T) {
 		if check := d.Check(c); check == nil || err == nil || check.Error() != err.Error() {
 			t.Errorf("%q: Check says %v, Start %v", test.dockerfile, check, err)
 		}
-		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "--run users=COMMAND") && !strings.Contains(err.Error(), "call it PORT") {
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "--run users=COMMAND") && !strings.Contains(err.Error(), "call the one to listen on PORT") {
 			t.Errorf("%q: error is %v, want one with %q", test.dockerfile, err, test.want)
 		}
 	}
@@ -346,21 +353,21 @@ ENTRYPOINT ["bin/server", "$HOME"]
 CMD ["now"]
 `), 0o644)
 	d := newDriver(t, nil)
-	img, err := d.prepare(ecs.Image{Asset: &assembly.ImageAsset{ID: "x", Directory: directory, Dockerfile: "Imagefile", BuildArgs: map[string]string{"MODE": "fast"}}})
+	img, err := d.prepare(model.Image{Asset: &assembly.ImageAsset{ID: "x", Directory: directory, Dockerfile: "Imagefile", BuildArgs: map[string]string{"MODE": "fast"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := (environment{{Name: "HOME", Value: "/home/1"}, {Name: "PORT", Value: "3000"}, {Name: "MODE", Value: "is fast"}}); !reflect.DeepEqual(img.env, want) {
 		t.Errorf("environment is %v, want %v", img.env, want)
 	}
-	argv, dir, err := img.entry(ecs.ContainerDefinition{})
+	argv, dir, err := img.entry(model.Container{})
 	if want := []string{img.root + "/srv/app/bin/server", "$HOME", "now"}; err != nil || !slices.Equal(argv, want) || dir != img.root+"/srv/app" {
 		t.Errorf("runs %q in %s (%v), want %q", argv, dir, err, want)
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "conf", "link")); string(data) != "a" {
 		t.Errorf("the file copied is %q (%v)", data, err)
 	}
-	argv, _, err = img.entry(ecs.ContainerDefinition{EntryPoint: []string{"/srv/app/bin/server"}, Command: []string{"x"}, WorkingDirectory: "/tmp"})
+	argv, _, err = img.entry(model.Container{EntryPoint: []string{"/srv/app/bin/server"}, Command: []string{"x"}, WorkingDirectory: "/tmp"})
 	if want := []string{img.root + "/srv/app/bin/server", "x"}; err != nil || !slices.Equal(argv, want) {
 		t.Errorf("with an own entry point it runs %q (%v), want %q", argv, err, want)
 	}
@@ -370,14 +377,11 @@ CMD ["now"]
 	}
 }
 
-// runnerDir is the environment variable by which this test's program becomes a
-// runner that is going to be killed; its value is the driver's directory.
+// runnerDir is an environment variable with the directory of a driver. With the variable, this
+// program is a runner that is going to be killed.
 const runnerDir = "PROCESS_TEST_RUNNER"
 
-// task is the task of this run. Other runs may be under way on the machine.
-var task = cmp.Or(os.Getenv(runnerTask), fmt.Sprintf("task-%d", os.Getpid()))
-
-// runnerTask is the environment variable by which the runner gets the task.
+// runnerTask is an environment variable with the runner's task.
 const runnerTask = "PROCESS_TEST_TASK"
 
 // runner starts a service and a command with children, says so, and waits.
@@ -387,12 +391,12 @@ func runner() {
 		panic(err)
 	}
 	directory := os.Getenv("PROCESS_TEST_CONTEXT")
-	for _, c := range []ecs.ContainerDefinition{
-		{Name: "users", Ports: []int{3000}, Environment: []ecs.Variable{{Name: "PORT", Value: "3000"}},
-			Image: ecs.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
+	for _, c := range []model.Container{
+		{Name: "users", Ports: []int{3000}, Environment: []model.Variable{{Name: "PORT", Value: "3000"}},
+			Image: model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
 		{Name: "shell"},
 	} {
-		container, err := d.Start(context.Background(), ecs.StartRequest{Task: task, Definition: c, Output: func(string, string) {}})
+		container, err := d.Start(context.Background(), ecs.StartRequest{Task: os.Getenv(runnerTask), Definition: c, Output: func(string, string) {}})
 		if err != nil {
 			panic(err)
 		}
@@ -412,7 +416,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 		t.Skip("slow: it starts processes")
 	}
 	c := users(t)
-	dir := t.TempDir()
+	dir, task := t.TempDir(), rand.Text()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), runnerDir+"="+dir, runnerTask+"="+task, "PROCESS_TEST_CONTEXT="+c.Image.Asset.Directory)
 	cmd.Stderr = os.Stderr
@@ -449,7 +453,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 	cmd.Process.Kill()
 	cmd.Wait()
 
-	// The kernel ends what the runner started; what that started is left.
+	// The kernel ends the runner's processes. Their children are left.
 	for _, pid := range pids {
 		eventually(t, fmt.Sprintf("process %d to end with the runner", pid), func() bool {
 			_, alive := startTime(pid)
@@ -472,7 +476,7 @@ func testKilledRunner(t *testing.T, cut bool) {
 			}
 		}
 	}
-	// A record of a process id that somebody else has by now must not end it.
+	// A record must not end a later process with the same id.
 	self, _ := startTime(os.Getpid())
 	other := fmt.Sprintf(`{"task":"other"}{"pid":%d,"start":%q}`, os.Getpid(), self+"0")
 	if err := os.WriteFile(filepath.Join(dir, "processes", "other.json"), []byte(other), 0o644); err != nil {
@@ -503,16 +507,16 @@ func testKilledRunner(t *testing.T, cut bool) {
 	}
 }
 
-// eventually waits for what the kernel does in its own time.
+// eventually waits for the kernel.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(10 * time.Second); !holds(); {
+	for limit := time.After(time.Minute); !holds(); {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatal("waited 10s for " + what)
+			t.Fatal("waited a minute for " + what)
 		}
 	}
 }

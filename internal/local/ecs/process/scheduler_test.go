@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 // prober stands for the load balancer: a target is healthy once it answers.
@@ -42,17 +45,21 @@ func (p *prober) Deregister(string, string) <-chan struct{} {
 func TestScheduledService(t *testing.T) {
 	d := newDriver(t, nil)
 	p := &prober{}
-	events := make(chan ecs.Event, 1000)
+	events := make(chan provider.Event, 1000)
 	lines := make(chan ecs.LogLine, 1000)
-	p.scheduler = ecs.New(ecs.Options{Driver: d, Balancer: p, Events: func(e ecs.Event) { events <- e }, Logs: func(l ecs.LogLine) { lines <- l }})
+	p.scheduler = ecs.New(ecs.Options{Driver: d, Balancer: p, Events: func(e provider.Event) { events <- e }, Logs: func(l ecs.LogLine) { lines <- l }})
 	t.Cleanup(p.done.Wait)
 	definition := users(t)
 	definition.StopTimeout = 10 * time.Second
+	stack := &assembly.Stack{Name: "dev-Users"}
+	at := func(id string) model.Base {
+		return model.Base{Resource: &assembly.Resource{Stack: stack, LogicalID: id}}
+	}
 	two := 2
-	if err := p.scheduler.Apply(t.Context(), ecs.ServiceSpec{
-		Key: "dev-Users/Service", Name: "users", DesiredCount: &two, MinimumHealthyPercent: 100, MaximumPercent: 200,
-		LoadBalancers:  []ecs.LoadBalancer{{Container: "users", Port: 3000, TargetGroup: "dev-Routing/Users"}},
-		TaskDefinition: ecs.TaskDefinition{Family: "users", Containers: []ecs.ContainerDefinition{definition}},
+	if err := p.scheduler.Apply(t.Context(), &model.Service{
+		Base: at("Service"), Name: "users", DesiredCount: &two, MinimumHealthyPercent: 100, MaximumPercent: 200,
+		LoadBalancers:  []model.ServiceLoadBalancer{{Container: "users", Port: 3000, TargetGroup: &model.TargetGroup{Base: at("Users")}}},
+		TaskDefinition: &model.TaskDefinition{Family: "users", Containers: []model.Container{definition}},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"cutover/internal/capacity"
+	"cutover/internal/model"
 )
 
 func TestReserves(t *testing.T) {
-	definition := func(cpu, reservationMiB, memoryMiB, ports int) TaskDefinition {
-		return TaskDefinition{Containers: []ContainerDefinition{{CPUShares: cpu, MemoryReservationMiB: reservationMiB, MemoryMiB: memoryMiB, Ports: make([]int, ports)}}}
+	definition := func(cpu, reservationMiB, memoryMiB, ports int) *model.TaskDefinition {
+		return &model.TaskDefinition{Containers: []model.Container{{CPUShares: cpu, MemoryReservationMiB: reservationMiB, MemoryMiB: memoryMiB, Ports: make([]int, ports)}}}
 	}
 	sidecar := definition(256, 256, 0, 1)
-	sidecar.Containers = append(sidecar.Containers, ContainerDefinition{CPUShares: 128, MemoryMiB: 64})
+	sidecar.Containers = append(sidecar.Containers, model.Container{CPUShares: 128, MemoryMiB: 64})
 	bounded := definition(256, 256, 0, 1)
 	bounded.Containers[0].CPULimit = 1024
 	for _, test := range []struct {
 		name string
-		task TaskDefinition
+		task *model.TaskDefinition
 		want capacity.Resources
 	}{
 		{"the default task", definition(256, 256, 0, 1), capacity.Resources{CPU: 256, MemoryMiB: 256, Ports: 1}},
@@ -37,12 +38,11 @@ func TestReserves(t *testing.T) {
 	}
 }
 
-// Tasks that do not fit on the instance wait until others have stopped, of
-// whichever service.
+// Tasks without room on the instance wait until tasks of any service have stopped.
 func TestPlacement(t *testing.T) {
-	reserving := func(key string, memoryMiB int) func(*ServiceSpec) {
-		return func(s *ServiceSpec) {
-			s.Key = key
+	reserving := func(key string, memoryMiB int) func(*model.Service) {
+		return func(s *model.Service) {
+			s.Base = at(key)
 			s.TaskDefinition.Containers[0].MemoryReservationMiB = memoryMiB
 		}
 	}
