@@ -71,7 +71,7 @@ nightly: reliability vulns ## run what is slower than a change should wait for
 # Most of what the fuzzer finds interesting differs in timing only: it is not
 # worth the minute that making it smaller takes by default.
 fuzz: ## look for requests that a service cannot bear, for FUZZTIME (1m) per fuzz test
-	go test ./services/internal/server -run '^$$' -fuzz '^FuzzServices$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
+	go test ./services -run '^$$' -fuzz '^FuzzServices$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
 	go test ./services/internal/server -run '^$$' -fuzz '^FuzzRouter$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 1s
 
 e2e: setup ## carry a deployment through every phase with the real cdk command, on an emulated AWS

@@ -16,20 +16,18 @@ import (
 	"cutover/internal/model"
 )
 
-// balancer puts the load balancer and nginx in front of the same service, and
-// measures them and the service itself in turns. With CI set, a missing nginx is an
-// error.
+// balancer measures the load balancer, nginx, and the service behind both, in turns. With CI
+// set, a missing nginx is an error.
 func (b *bench) balancer(out io.Writer) (err error) {
 	if runtime.GOOS != "linux" {
-		return fmt.Errorf("%w: what a process takes is read from /proc, which is Linux's, and this is %s", errSkipped, runtime.GOOS)
+		return fmt.Errorf("%w: what a process takes is read from Linux's /proc, and this is %s", errSkipped, runtime.GOOS)
 	}
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
-		// Where Debian has it, and the path of an ordinary user has not.
-		nginx, err = exec.LookPath("/usr/sbin/nginx")
+		nginx, err = exec.LookPath("/usr/sbin/nginx") // Debian's place, not in every PATH
 	}
 	if err != nil {
-		missing := "there is no nginx to measure the load balancer against: install nginx-light, or the package that your system calls nginx"
+		missing := "there is no nginx to compare the load balancer with: install nginx-light, or your system's package of nginx"
 		if os.Getenv("CI") != "" {
 			return errors.New(missing)
 		}
@@ -54,32 +52,23 @@ func (b *bench) balancer(out io.Writer) (err error) {
 	if err := writeRouting(b.work); err != nil {
 		return err
 	}
-	names := []string{"service", "balancer", "nginx"}
-	commands := [][]string{
-		{binary},
-		{self, "-balancer", b.work, addresses[1], addresses[0]},
-		{nginx, "-e", "stderr", "-p", b.work, "-c", config},
+	subjects := []*subject{ // the service is stopped last: the others hold connections to it
+		{name: "service", command: func(string) []string { return []string{binary} }},
+		{name: "balancer", command: func(address string) []string { return []string{self, "-balancer", b.work, address, addresses[0]} }},
+		{name: "nginx", command: func(string) []string { return []string{nginx, "-e", "stderr", "-p", b.work, "-c", config} }},
 	}
-	servers := map[string]*server{}
-	var started []*server
-	// The service is stopped last, since the others hold connections to it.
-	defer func() { err = errors.Join(err, stopAll(started)) }()
-	for i, name := range names {
-		// Without its own access log, the service leaves more of the machine to the others.
-		env := []string{"PORT=" + portOf(addresses[0]), "LOG_LEVEL=warn"}
-		s, err := startServer(b.ctx, name, addresses[i], nil, env, commands[i]...)
-		if s != nil {
-			servers[name], started = s, append(started, s)
-		}
-		if err != nil {
-			return err
-		}
+	stop, err := b.startAll(subjects, addresses, nil, func(address string) []string {
+		return []string{"PORT=" + portOf(address), "LOG_LEVEL=warn"} // an access log would take from the others' machine
+	})
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return err
 	}
 	var r results
-	if err := b.turns(b.rounds+1, names, func(round int, name string) error {
-		figures, err := servers[name].round(b.ctx)
+	if err := turns(b, b.rounds+1, subjects, func(round int, s *subject) error {
+		figures, err := s.server.round(b.ctx)
 		if round > 0 { // the first one warms up
-			r.add("Balancer/server="+name, figures...)
+			r.add("Balancer/server="+s.name, figures...)
 		}
 		return err
 	}); err != nil {
@@ -90,10 +79,9 @@ func (b *bench) balancer(out io.Writer) (err error) {
 	return r.compare(b.ctx, out, b.work, "server", "nginx", "balancer", "service")
 }
 
-// nginxConfig has nginx do what the load balancer does: one rule, connections
-// that are kept on both sides, the headers that a target gets, and a line with
-// the same facts in the access log for every request, written at once. It has
-// as many processors as Go takes.
+// nginxConfig makes nginx do the load balancer's work: one rule, kept connections on both sides,
+// the headers for a target, and an access log with the same facts, written at once. It uses as
+// many processors as Go.
 func nginxConfig(listen, target string) string {
 	return fmt.Sprintf(`daemon off;
 worker_processes %d;
@@ -131,8 +119,8 @@ http {
 `, runtime.GOMAXPROCS(0), target, connections, listen)
 }
 
-// routingTemplate is the routing of the forum after the cut-over, as it is deployed.
-// It is relative to the root of the repository.
+// routingTemplate is the deployed routing of the forum after the cut-over, relative to the root
+// of the repository.
 var routingTemplate = filepath.Join("stacks", "golden", "switched", "dev-Routing.json")
 
 // writeRouting writes an assembly of that template.
@@ -148,8 +136,8 @@ func writeRouting(dir string) error {
 		os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(manifest), 0o600))
 }
 
-// serveBalancer is the load balancer that is measured, until the context ends. The
-// directory has its assembly, and gets its access log.
+// serveBalancer runs the load balancer until the context ends. The directory has its assembly,
+// and gets its access log.
 func serveBalancer(ctx context.Context, dir, listen, target string) error {
 	a, err := assembly.Read(dir)
 	if err != nil {
@@ -173,7 +161,7 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 	}
 	for _, group := range config.TargetGroups {
 		if group.Name == "users" {
-			err = balancer.Register(group.Key(), alb.Target{ID: "users", Address: target})
+			err = balancer.Register(group.Key(), "users", target)
 		}
 	}
 	if err != nil {
@@ -186,7 +174,7 @@ func serveBalancer(ctx context.Context, dir, listen, target string) error {
 	context.AfterFunc(ctx, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout/2)
 		defer cancel()
-		_ = balancer.Shutdown(ctx) // what is cut off is an error to its client
+		_ = balancer.Shutdown(ctx) // a request that is cut off is an error of its client
 	})
 	return balancer.Serve(config.Listeners[0].Resource.String(), ln)
 }

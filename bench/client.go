@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,17 +16,17 @@ import (
 )
 
 const (
-	// connections is how many requests are under way in the closed loop.
+	// connections is the number of connections in the closed loop.
 	connections = 32
-	// startTimeout is how long a server may take until it answers.
+	// startTimeout is the time that a server has until its first answer.
 	startTimeout = 10 * time.Second
 )
 
 // client loads a server.
 type client struct {
 	address string
-	// http is that of the open loop. It keeps its connections from round to
-	// round, so that the slowest requests are not those that open one.
+	// http belongs to the open loop. It keeps its connections from round to round, so that the
+	// slowest requests are not those that open one.
 	http http.Client
 }
 
@@ -38,37 +37,11 @@ func newClient(address string) *client {
 	}}
 }
 
-// awaitAnswer asks until the server answers as it will in the measurements.
-func (c *client) awaitAnswer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready within %v", startTimeout))
-	defer cancel()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.address+route, nil)
-		if err != nil {
-			return err
-		}
-		response, err := c.http.Do(request)
-		if err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-			err = errors.New(response.Status)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w; the last answer: %v", context.Cause(ctx), err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// closedLoop sends a number of requests, each connection the next one when the
-// last is answered, and returns how many were answered in a second.
+// closedLoop sends a number of requests and returns the answers per second. Each connection
+// sends its next request after the last answer.
 //
-// Vegeta and net/http's client take more processor time for a request than what is
-// measured, on the same processors. So this loop uses neither, and parses only the
-// first answer on a connection.
+// Vegeta and net/http's client take more processor time for a request than the server, on the
+// same processors. So this loop uses neither, and parses only the first answer on a connection.
 func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond float64, err error) {
 	request := requestTo(c.address)
 	var claimed atomic.Int64
@@ -90,8 +63,7 @@ func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond floa
 			if err != nil {
 				return err
 			}
-			// The others are as long, or the last one never comes.
-			answer := make([]byte, length)
+			answer := make([]byte, length) // a later answer of another length is an error, or a timeout
 			for claimed.Add(1) <= requests {
 				if _, err := conn.Write(request); err != nil {
 					return err
@@ -110,13 +82,13 @@ func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond floa
 	return float64(requests) / time.Since(start).Seconds(), err
 }
 
-// firstAnswer asks, and returns how long the answer is in bytes.
-func firstAnswer(conn net.Conn, request []byte) (length int64, err error) {
+// firstAnswer sends the request and returns the length of the answer in bytes.
+func firstAnswer(conn net.Conn, request []byte) (length int, err error) {
 	if _, err := conn.Write(request); err != nil {
 		return 0, err
 	}
-	counted := &counter{reader: conn}
-	reader := bufio.NewReader(counted)
+	var answer bytes.Buffer
+	reader := bufio.NewReader(io.TeeReader(conn, &answer))
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil {
 		return 0, err
@@ -127,39 +99,43 @@ func firstAnswer(conn net.Conn, request []byte) (length int64, err error) {
 	if response.StatusCode != http.StatusOK || response.Close || reader.Buffered() > 0 {
 		return 0, fmt.Errorf("GET %s: %s, Connection: %q, want 200 and a connection that is kept", route, response.Status, response.Header.Get("Connection"))
 	}
-	return counted.n, nil
+	return answer.Len(), nil
 }
 
-// counter counts what is read.
-type counter struct {
-	reader io.Reader
-	n      int64
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.reader.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// askOnce asks on a connection of its own.
-func askOnce(address string) error {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
+// awaitAnswer sends requests, each on a new connection, until one is answered with 200. It
+// pauses after a failure.
+func awaitAnswer(ctx context.Context, address string, pause time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready within %v", startTimeout))
+	defer cancel()
+	ask := func() error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(startTimeout))
+		_, err = firstAnswer(conn, requestTo(address))
 		return err
 	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(startTimeout))
-	_, err = firstAnswer(conn, requestTo(address))
-	return err
+	for {
+		err := ask()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; the last answer: %v", context.Cause(ctx), err)
+		case <-time.After(pause):
+		}
+	}
 }
 
 func requestTo(address string) []byte {
 	return []byte("GET " + route + " HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: bench\r\n\r\n")
 }
 
-// openLoop sends requests at a rate per second, whether those before are answered
-// or not, and returns how long they took.
+// openLoop sends requests at a rate per second, without waiting for answers, and returns the
+// latencies.
 func (c *client) openLoop(ctx context.Context, rate int, duration time.Duration) (vegeta.LatencyMetrics, error) {
 	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + c.address + route})
 	attacker := vegeta.NewAttacker(vegeta.Client(&c.http))

@@ -15,26 +15,24 @@ import (
 	"text/template"
 )
 
-// document is written when everything has been measured.
 var document = filepath.Join("docs", "performance.md")
 
-// documentTemplate is the document around what was printed: what is compared,
-// and what limits it.
+// documentTemplate is the document without the tables.
 //
 //go:embed performance.md.tmpl
 var documentTemplate string
 
-// errSkipped is the error of what cannot be measured on this machine.
+// errSkipped is the error of a section that this machine cannot measure.
 var errSkipped = errors.New("SKIPPED")
 
 // section is a part of the measurements and of the document.
 type section struct {
-	name    string // as -only has it, and the template
+	name    string // in the option -only and in the template
 	measure func(out io.Writer) error
 	output  bytes.Buffer
 }
 
-// writeDocument writes the document from what the sections printed.
+// writeDocument writes the document with the output of the sections.
 func writeDocument(ctx context.Context, sections []section) error {
 	node, err := exec.CommandContext(ctx, filepath.Join("node_modules", "node", "bin", "node"), "--version").Output()
 	if err != nil {

@@ -1,24 +1,22 @@
-// Bench measures what this project writes itself although others exist, each part
-// beside what else does the same work, in turns, on the same machine:
+// Bench compares programs of this project with others that do the same work, in turns, on the
+// same machine:
 //
-//   - synthesis: the CDK app against the same app in plain JavaScript (bench/peer).
-//     Both have the core of the deployment: network, cluster, load balancers and
-//     services. Before that, their templates are compared.
-//   - balancer: the load balancer of this machine against nginx, in front of the
-//     same service.
-//   - services: a service against koa with the same routes and data
-//     (bench/peer/koa), net/http alone (bench/peer/bare) and a socket that does not
-//     read the request (bench/peer/raw).
+//   - synthesis: the CDK app with the same app in plain JavaScript (bench/peer). Both have the
+//     core of the deployment: network, cluster, load balancers and services. Their templates
+//     are compared first.
+//   - balancer: the load balancer of this machine with nginx, in front of the same service.
+//   - services: a service with koa (bench/peer/koa: the same routes and data), with net/http
+//     alone (bench/peer/bare), and with a socket that does not read the request (bench/peer/raw).
 //   - scale: 10, 30 and 100 services (bench/many) on this machine.
 //
-// When everything is measured in 6 rounds or more, it writes docs/performance.md.
+// After all sections with 6 rounds or more, it writes docs/performance.md. Run it in the root
+// of the repository:
 //
-// Run it from the root of the repository:
-//
-//	go run ./bench [-rounds N] [-only SECTION] [-skip SECTION]
+//	go run ./bench [-rounds N] [-only SECTION]
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -32,14 +30,13 @@ import (
 	"syscall"
 )
 
-// comparable is how many rounds benchstat wants before it compares.
+// comparable is the number of rounds from which on benchstat compares.
 const comparable = 6
 
 func main() {
-	rounds := flag.Int("rounds", 11, fmt.Sprintf("how often to measure each program; with less than %d, compare nothing and write no document", comparable))
+	rounds := flag.Int("rounds", 11, fmt.Sprintf("number of measurements of each program; with less than %d, compare nothing and write no document", comparable))
 	only := flag.String("only", "", "measure this section only, and write no document (default all)")
-	skip := flag.String("skip", "", "leave this section out, and write no document")
-	balancer := flag.String("balancer", "", "be the load balancer to measure, with its files in this directory: arguments LISTEN TARGET")
+	balancer := flag.String("balancer", "", "run the load balancer, with its files in this directory; arguments: LISTEN TARGET")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -47,7 +44,7 @@ func main() {
 	if *balancer != "" {
 		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
 	} else {
-		err = run(ctx, *rounds, *only, *skip)
+		err = run(ctx, *rounds, *only)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -55,7 +52,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, rounds int, only, skip string) (err error) {
+func run(ctx context.Context, rounds int, only string) (err error) {
 	if flag.NArg() > 0 || rounds < 1 {
 		return fmt.Errorf("arguments %q, rounds %d: give no arguments, and at least one round", flag.Args(), rounds)
 	}
@@ -71,19 +68,14 @@ func run(ctx context.Context, rounds int, only, skip string) (err error) {
 		{name: "services", measure: b.services},
 		{name: "scale", measure: b.scale},
 	}
-	names := make([]string, len(sections))
-	for i := range sections {
-		names[i] = sections[i].name
+	names := []string{"synthesis", "balancer", "services", "scale"}
+	if only != "" && !slices.Contains(names, only) {
+		return fmt.Errorf("-only %q: there is no such section: choose one of %s", only, strings.Join(names, ", "))
 	}
-	for option, name := range map[string]string{"only": only, "skip": skip} {
-		if name != "" && !slices.Contains(names, name) {
-			return fmt.Errorf("-%s %q: there is no such section: choose one of %s", option, name, strings.Join(names, ", "))
-		}
-	}
-	whole := only == "" && skip == "" && rounds >= comparable
+	whole := only == "" && rounds >= comparable
 	for i := range sections {
 		s := &sections[i]
-		if s.name == skip || only != "" && s.name != only {
+		if only != "" && s.name != only {
 			continue
 		}
 		err := s.measure(io.MultiWriter(os.Stdout, &s.output))
@@ -95,7 +87,7 @@ func run(ctx context.Context, rounds int, only, skip string) (err error) {
 		}
 		fmt.Println()
 	}
-	if !whole { // the document has everything from one run
+	if !whole { // all of the document is from one run
 		return nil
 	}
 	return writeDocument(ctx, sections)
@@ -104,11 +96,11 @@ func run(ctx context.Context, rounds int, only, skip string) (err error) {
 // bench is one run of measurements.
 type bench struct {
 	ctx    context.Context
-	work   string // a directory of its own
+	work   string // a temporary directory
 	rounds int
 }
 
-// command runs a program of the preparation.
+// command runs a program. The error has its output.
 func (b *bench) command(name string, args ...string) error {
 	if output, err := exec.CommandContext(b.ctx, name, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
@@ -116,20 +108,17 @@ func (b *bench) command(name string, args ...string) error {
 	return nil
 }
 
-// turns calls measure for each of several things in every round. Every other round
-// is in reverse, so that nothing always comes first.
-func (b *bench) turns(rounds int, names []string, measure func(round int, name string) error) error {
+// turns calls measure for each thing in every round. Every other round is in reverse, so that
+// no thing always comes first.
+func turns[T any](b *bench, rounds int, things []T, measure func(round int, thing T) error) error {
 	for round := range rounds {
-		order := slices.Clone(names)
+		order := slices.Clone(things)
 		if round%2 == 1 {
 			slices.Reverse(order)
 		}
-		for _, name := range order {
-			if err := measure(round, name); err != nil {
-				if cause := context.Cause(b.ctx); cause != nil {
-					return cause
-				}
-				return fmt.Errorf("%s: %w", name, err)
+		for _, thing := range order {
+			if err := measure(round, thing); err != nil {
+				return cmp.Or(context.Cause(b.ctx), fmt.Errorf("%v: %w", thing, err))
 			}
 		}
 	}

@@ -10,13 +10,13 @@ import (
 func TestTurns(t *testing.T) {
 	var got []string
 	b := &bench{ctx: t.Context()}
-	if err := b.turns(2, []string{"a", "b"}, func(round int, name string) error {
+	if err := turns(b, 2, []string{"a", "b"}, func(round int, name string) error {
 		got = append(got, name)
 		return nil
 	}); err != nil || !slices.Equal(got, []string{"a", "b", "b", "a"}) {
 		t.Errorf("the turns are %q, %v", got, err)
 	}
-	if err := b.turns(1, []string{"a"}, func(int, string) error { return errors.New("broken") }); err == nil || err.Error() != "a: broken" {
+	if err := turns(b, 1, []string{"a"}, func(int, string) error { return errors.New("broken") }); err == nil || err.Error() != "a: broken" {
 		t.Errorf("what fails: %v", err)
 	}
 }

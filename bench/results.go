@@ -11,18 +11,18 @@ import (
 	"strings"
 )
 
-// figure is one measured value with its unit, as Go's benchmarks have it.
+// figure is a measured value with a unit of Go's benchmarks.
 type figure struct {
 	value float64
 	unit  string
 }
 
 // results are measurements in the format of Go's benchmarks
-// (https://go.dev/design/14313-benchmark-format). The tests' own runner does not
-// measure in turns: with -count it repeats one benchmark before it runs the next.
+// (https://go.dev/design/14313-benchmark-format). The runner of Go's benchmarks cannot measure in
+// turns: with -count it repeats one benchmark before it runs the next.
 type results struct{ text bytes.Buffer }
 
-// add adds a round of what is measured. A name is like Service/server=koa.
+// add adds the figures of a round. A name is like Service/server=koa.
 func (r *results) add(name string, figures ...figure) {
 	fmt.Fprintf(&r.text, "Benchmark%s 1", name)
 	for _, f := range figures {
@@ -31,8 +31,8 @@ func (r *results) add(name string, figures ...figure) {
 	r.text.WriteByte('\n')
 }
 
-// compare prints benchstat's tables: a table for each unit, and a column for each
-// value of a key of the names. The first value is what the others are compared with.
+// compare prints benchstat's tables: a table for each unit, with a column for each value of the
+// key in the names. The others are compared with the first value.
 func (r *results) compare(ctx context.Context, out io.Writer, work, key string, values ...string) error {
 	file := filepath.Join(work, key+".txt")
 	if err := os.WriteFile(file, r.text.Bytes(), 0o600); err != nil {
@@ -45,7 +45,7 @@ func (r *results) compare(ctx context.Context, out io.Writer, work, key string, 
 		return fmt.Errorf("benchstat: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
-		// The measurements of a table differ too much for a mean of them.
+		// The measurements of a table differ too much for a mean.
 		if !strings.HasPrefix(line, "geomean") && !strings.Contains(line, "geomeans") {
 			fmt.Fprintln(out, strings.TrimRight(line, " \n"))
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,23 +22,22 @@ import (
 	"cutover/internal/rehearsal"
 )
 
-// sizes are how many services the deployments have that are synthesized and
-// rehearsed to see what grows with them, the monolith among them. The last is more
-// than one load balancer has target groups for: bench/many has a further one then.
+// sizes are the numbers of services, with the monolith, of the deployments to synthesize and to
+// rehearse. One load balancer has too few target groups for the last: bench/many has a further
+// load balancer then.
 var sizes = []int{10, 30, 100}
 
 const (
 	scaleRate  = 500 // requests per second
 	scaleDwell = time.Second
-	// sampling is how often the tool's memory and processor time are looked at.
+	// sampling is the time between two readings of the tool's memory and processor time.
 	sampling = 50 * time.Millisecond
 )
 
-// scalePath are the phases that are walked. Back is the same in reverse, and
-// takes as long.
+// scalePath are the phases of the rehearsal. The way back takes as long.
 var scalePath = []string{"monolith", "parallel", "switched", "retired"}
 
-// scaled is what one size takes.
+// scaled has the figures of one size.
 type scaled struct {
 	services       int
 	up             float64   // seconds until the first phase runs and the load begins
@@ -49,8 +47,7 @@ type scaled struct {
 	cpuPerRequest  float64 // of the tool, µs, while no phase changes
 }
 
-// scale rehearses the migration of deployments of several sizes, and prints what
-// they take.
+// scale rehearses the migration of deployments of several sizes.
 func (b *bench) scale(out io.Writer) error {
 	if platform := runtime.GOOS + "/" + runtime.GOARCH; platform != "linux/amd64" {
 		return fmt.Errorf("%w: the services of the default deployment are for linux/amd64, and this machine is %s", errSkipped, platform)
@@ -65,8 +62,7 @@ func (b *bench) scale(out io.Writer) error {
 		return err
 	}
 	dir := func(services int) string { return filepath.Join(b.work, strconv.Itoa(services)) }
-	// The largest first, beside which there is time for the others. Those of one
-	// size share the step that compiles the images.
+	// The largest first: there is time for the others beside it.
 	var synthesis errgroup.Group
 	synthesis.SetLimit(2)
 	for _, services := range slices.Backward(sizes) {
@@ -83,8 +79,8 @@ func (b *bench) scale(out io.Writer) error {
 		}
 		return nil
 	}
-	// Most of a rehearsal is waiting for health checks. The smallest is the one that
-	// the others are compared with, and is not disturbed.
+	// A rehearsal mostly waits for health checks, so rehearsals run side by side. But the others
+	// are compared with the smallest, which runs alone.
 	if err := measure(0); err != nil {
 		return err
 	}
@@ -100,8 +96,7 @@ func (b *bench) scale(out io.Writer) error {
 	return nil
 }
 
-// scaleTable prints a column for each size, and in the last one how many times as
-// much the largest takes as the smallest.
+// scaleTable prints a column for each size, and last the ratio of the largest to the smallest.
 func scaleTable(out io.Writer, all []scaled) {
 	row := func(name, format string, ratio bool, value func(scaled) float64) {
 		fmt.Fprintf(out, "%-36s", name)
@@ -124,50 +119,35 @@ func scaleTable(out io.Writer, all []scaled) {
 	row("lost, or answered differently", "%.0f", false, func(s scaled) float64 { return float64(s.lost) })
 }
 
-// synthesizeAll writes an assembly for each phase, named after it. Those of a
-// size have the same images, hundreds of megabytes, so the phases are synthesized
-// in one place, where CDK finds the images again, and linked from there.
+// synthesizeAll writes an assembly for each phase, in a directory with the phase's name. All
+// phases have the same images, hundreds of megabytes. So the phases are synthesized in one place,
+// where CDK finds the images again, and the copies have links to them.
 func (s *setting) synthesizeAll(services int, dir string) error {
 	out := filepath.Join(dir, "out")
 	for _, phase := range scalePath {
 		if _, err := s.run(services, phase, out, s.many); err != nil {
 			return err
 		}
-		if err := link(out, filepath.Join(dir, phase)); err != nil {
+		if err := s.command("cp", "-al", out, filepath.Join(dir, phase)); err != nil {
 			return err
+		}
+		entries, err := os.ReadDir(out)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries { // the next synthesis must not write to linked files
+			if !strings.HasPrefix(entry.Name(), "asset.") {
+				if err := os.RemoveAll(filepath.Join(out, entry.Name())); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return os.RemoveAll(out)
 }
 
-// link makes a copy of an assembly in which the assets' files are the same ones.
-func link(from, to string) error {
-	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		relative, err := filepath.Rel(from, name)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, relative)
-		switch {
-		case entry.IsDir():
-			return os.MkdirAll(target, 0o755)
-		case strings.HasPrefix(relative, "asset."):
-			return os.Link(name, target)
-		}
-		// The next synthesis writes it again.
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(target, text, 0o644)
-	})
-}
-
-// rehearse walks the phases under load and reads off the report, and from the
-// kernel what the tool took meanwhile. It fails if a request is lost.
+// rehearse goes through the phases under load. It reads the report, and the tool's memory and
+// processor time from the kernel. It fails if a request is lost.
 func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 	var routes []string
 	for i := 1; i < s.services; i++ {
@@ -202,7 +182,7 @@ func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 	if err != nil && context.Cause(ctx) != nil {
 		return context.Cause(ctx)
 	}
-	// One that failed has a report as well, if it came to the load.
+	// A rehearsal that fails under load has a report, too.
 	var report rehearsal.Report
 	reportErr := json.Unmarshal(stdout.Bytes(), &report)
 	switch {
@@ -216,7 +196,7 @@ func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 	return s.read(began, report, samples)
 }
 
-// read takes the figures out of a report and what was seen of its process.
+// read takes the figures from a report and the samples of its process.
 func (s *scaled) read(began time.Time, report rehearsal.Report, samples []usage) error {
 	s.up = report.Began.Sub(began).Seconds()
 	s.requests, s.lost = report.Totals.Requests, report.Totals.Lost+report.Totals.Different
@@ -254,15 +234,14 @@ func (s *scaled) read(began time.Time, report rehearsal.Report, samples []usage)
 	return nil
 }
 
-// usage is what a process takes at one moment.
+// usage is a sample of a process.
 type usage struct {
 	at        time.Time
 	cpu       time.Duration // so far
 	memoryMiB float64
 }
 
-// usageOf is what a process takes, without its children. It is not there when the
-// process has ended.
+// usageOf samples a process without its children. It is not ok if the process has ended.
 func usageOf(pid int) (u usage, ok bool) {
 	cpu, err := threadTime(pid)
 	memory, memoryErr := resident(pid)

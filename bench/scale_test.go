@@ -29,8 +29,7 @@ func TestScaleTable(t *testing.T) {
 	}
 }
 
-// The processor time of a request is that of the phases, not of the steps between
-// them.
+// The steps between the phases do not count for the processor time of a request.
 func TestReadScale(t *testing.T) {
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	report := rehearsal.Report{

@@ -10,27 +10,37 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// route is what is asked for: one record, so that most of the work is the server's
-// and not that of what it serves.
+// route is the path of all requests: one record, so that most of the work is the server's.
 const route = "/api/users/1"
 
 const (
-	// closedRequests is how many requests a round has with the next one always
-	// waiting.
+	// closedRequests is the number of requests of a round in the closed loop.
 	closedRequests = 5000
-	// openRate is in requests per second. It is far below what any server here
-	// can do, so that requests do not queue up.
+	// openRate is in requests per second. It is far below what any server here can do, so that
+	// no requests queue up.
 	openRate     = 2000
 	openDuration = 600 * time.Millisecond
-	// stopTimeout is how long a server may take to end.
+	// stopTimeout is the time that a server has to end.
 	stopTimeout = 10 * time.Second
 )
+
+// subject is a program to be measured, or one to compare with.
+type subject struct {
+	name    string
+	command func(address string) []string
+	pin     []string // words before the command
+	image   float64  // minimum size of its image in bytes
+	server  *server  // the one under load
+}
+
+func (s *subject) String() string { return s.name }
 
 // server is a process that answers requests.
 type server struct {
@@ -42,9 +52,8 @@ type server struct {
 	exited  chan error
 }
 
-// startServer starts a server and waits until it answers. Its standard output goes
-// to a file; with nil, to what is said after an error. Stop the server that is
-// returned, even after an error.
+// startServer starts a server and waits until it answers. Its standard output goes to a file;
+// with nil, to the error of stop. Stop a server that is returned, even after an error.
 func startServer(ctx context.Context, name, address string, stdout *os.File, env []string, command ...string) (*server, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &server{name: name, client: newClient(address), cancel: func() { cancel(nil) }, exited: make(chan error, 1)}
@@ -64,37 +73,50 @@ func startServer(ctx context.Context, name, address string, stdout *os.File, env
 		s.exited <- s.process.Wait()
 		cancel(errors.New("the process has ended"))
 	}()
-	if err := s.client.awaitAnswer(ctx); err != nil {
+	if err := awaitAnswer(ctx, address, 20*time.Millisecond); err != nil {
 		return s, fmt.Errorf("%s: %w", name, err)
 	}
 	return s, nil
 }
 
-// stop ends the process and waits for it. A process that did not end as it was told
-// to is an error, with what the process had to say.
+// stop ends the process and waits for it. If the process fails, the error has its output.
 func (s *server) stop() error {
 	s.client.http.CloseIdleConnections()
 	s.cancel()
 	err := <-s.exited
-	told := false // to end, and has no way of its own to do so
+	terminated := false // by our signal, which the process does not handle
 	if status, ok := s.process.ProcessState.Sys().(syscall.WaitStatus); ok {
-		told = status.Signaled() && status.Signal() == syscall.SIGTERM
+		terminated = status.Signaled() && status.Signal() == syscall.SIGTERM
 	}
-	if err != nil && !told && !errors.Is(err, context.Canceled) {
+	if err != nil && !terminated && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w\n%s", s.name, err, s.output.Bytes())
 	}
 	return nil
 }
 
-// stopAll stops servers, the last one first.
-func stopAll(servers []*server) (err error) {
-	for i := len(servers) - 1; i >= 0; i-- {
-		err = errors.Join(err, servers[i].stop())
+// startAll starts a server for each subject, at the address of the same index. Call stop even
+// after an error: it stops the servers, the last one first.
+func (b *bench) startAll(subjects []*subject, addresses []string, stdout *os.File, env func(address string) []string) (stop func() error, err error) {
+	var started []*server
+	stop = func() (err error) {
+		for _, s := range slices.Backward(started) {
+			err = errors.Join(err, s.stop())
+		}
+		return err
 	}
-	return err
+	for i, s := range subjects {
+		s.server, err = startServer(b.ctx, s.name, addresses[i], stdout, env(addresses[i]), slices.Concat(s.pin, s.command(addresses[i]))...)
+		if s.server != nil {
+			started = append(started, s.server)
+		}
+		if err != nil {
+			return stop, err
+		}
+	}
+	return stop, nil
 }
 
-// round loads the server, and returns what it did and took.
+// round loads the server, and returns its figures.
 func (s *server) round(ctx context.Context) ([]figure, error) {
 	pid := s.process.Process.Pid
 	before, err := processorTime(pid)
@@ -120,7 +142,7 @@ func (s *server) round(ctx context.Context) ([]figure, error) {
 	}, err
 }
 
-// processorTime is what a process and its children have had.
+// processorTime returns the processor time of a process and its children.
 func processorTime(pid int) (time.Duration, error) {
 	sum, err := threadTime(pid)
 	if err != nil {
@@ -147,13 +169,13 @@ func processorTime(pid int) (time.Duration, error) {
 	return sum, err
 }
 
-// threadTime is what all threads of a process have had, exact to the nanosecond
+// threadTime returns the processor time of all threads of a process, exact to the nanosecond
 // (https://docs.kernel.org/scheduler/sched-stats.html).
 func threadTime(pid int) (sum time.Duration, err error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	for _, task := range tasks {
 		text, err := os.ReadFile(task)
-		if errors.Is(err, fs.ErrNotExist) { // a thread that has just ended
+		if errors.Is(err, fs.ErrNotExist) { // the thread has just ended
 			continue
 		}
 		var running time.Duration
@@ -165,19 +187,21 @@ func threadTime(pid int) (sum time.Duration, err error) {
 	return sum, err
 }
 
-// resident is the memory that a process holds, in bytes.
-func resident(pid int) (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	var kiB float64
-	_, after, _ := bytes.Cut(status, []byte("VmRSS:"))
-	_, err = fmt.Sscan(string(after), &kiB)
+// resident returns the memory of a process in bytes.
+func resident(pid int) (kiB float64, err error) {
+	_, err = fmt.Sscan(status(pid, "VmRSS"), &kiB)
 	return kiB * 1024, err
 }
 
-// freeAddresses are addresses on this machine that nobody listens on.
+// status returns a field of a process's status in /proc; empty if there is none.
+func status(pid int, field string) string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, after, _ := strings.Cut(string(text), field+":")
+	value, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(value)
+}
+
+// freeAddresses returns addresses of this machine without a listener.
 func freeAddresses(n int) ([]string, error) {
 	var addresses []string
 	for range n {
@@ -185,14 +209,12 @@ func freeAddresses(n int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		// Not before all are taken, so that they differ.
-		defer ln.Close()
+		defer ln.Close() // when all are taken, so that they differ
 		addresses = append(addresses, ln.Addr().String())
 	}
 	return addresses, nil
 }
 
-// portOf is the port of an address.
 func portOf(address string) string {
 	_, port, _ := net.SplitHostPort(address)
 	return port

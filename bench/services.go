@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,31 +14,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"cutover/internal/build"
 )
 
-// warmup is how often a service is asked before anything is measured, so that
-// Node.js has compiled what it runs often.
+// warmup is the number of requests before the first round. After them, Node.js has compiled its hot
+// code.
 const warmup = 30_000
 
-// same are the requests that the service and its koa peer have to answer alike
-// before they are compared.
+// same are the requests that the service and its koa peer must answer alike.
 var same = []string{
 	"/", "/api/", "/api/users", "/api/users/1", "/api/users/4", "/api/users/5", "/api/threads", "/api/threads/2", "/api/posts",
 	"/api/posts/in-thread/2", "/api/posts/by-user/1", "/api/posts/by-user/9", "/api/posts/1", "/nope",
 }
 
-// subject is a service to be measured, or what one is measured against.
-type subject struct {
-	command func(address string) []string
-	image   float64 // what an image of it has at the least, in bytes
-	server  *server // the one under load
-}
-
-// services measures the monolith against what it can be compared with.
+// services compares the monolith with its peers.
 func (b *bench) services(out io.Writer) (err error) {
 	if runtime.GOOS != "linux" {
 		return fmt.Errorf("%w: the images' programs run on Linux, and this is %s", errSkipped, runtime.GOOS)
@@ -52,35 +43,28 @@ func (b *bench) services(out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	for _, s := range subjects {
+		s.pin = pin
+	}
 	log, err := os.Create(filepath.Join(b.work, "services.log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	var started []*server
-	defer func() { err = errors.Join(err, stopAll(started)) }()
-	// The service stands right beside net/http, which it is closest to.
-	names := []string{"koa", "service", "net/http", "socket"}
-	for _, name := range names {
-		addresses, err := freeAddresses(1)
-		if err != nil {
-			return err
-		}
-		s := subjects[name]
-		s.server, err = startServer(b.ctx, name, addresses[0], log, environment(addresses[0]), slices.Concat(pin, s.command(addresses[0]))...)
-		if s.server != nil {
-			started = append(started, s.server)
-		}
-		if err != nil {
-			return err
-		}
+	addresses, err := freeAddresses(len(subjects))
+	if err != nil {
+		return err
 	}
-	if err := answerAlike(b.ctx, subjects["service"].server.client, subjects["koa"].server.client); err != nil {
+	stop, err := b.startAll(subjects, addresses, log, environment)
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return err
+	}
+	if err := answerAlike(subjects[1].server.client, subjects[0].server.client); err != nil {
 		return err
 	}
 	var r results
-	if err := b.turns(b.rounds+1, names, func(round int, name string) error {
-		s := subjects[name]
+	if err := turns(b, b.rounds+1, subjects, func(round int, s *subject) error {
 		if round == 0 {
 			_, err := s.server.client.closedLoop(b.ctx, warmup)
 			return err
@@ -89,8 +73,8 @@ func (b *bench) services(out io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		start, err := s.start(b.ctx, pin)
-		r.add("Service/server="+strings.ReplaceAll(name, "/", "-"), append(figures, start...)...)
+		start, err := s.start(b.ctx)
+		r.add("Service/server="+s.name, append(figures, start...)...)
 		return err
 	}); err != nil {
 		return err
@@ -100,9 +84,9 @@ func (b *bench) services(out io.Writer) (err error) {
 	return r.compare(b.ctx, out, b.work, "server", "service", "koa", "net-http", "socket")
 }
 
-// subjects compiles everything as the images are compiled, and installs koa if it is
-// missing.
-func (b *bench) subjects() (map[string]*subject, error) {
+// subjects returns koa, the service, net/http and the socket: the service stands beside net/http,
+// the closest one. They are compiled like the images, and koa is installed if it is missing.
+func (b *bench) subjects() ([]*subject, error) {
 	node, err := pinnedNode()
 	if err != nil {
 		return nil, err
@@ -113,50 +97,44 @@ func (b *bench) subjects() (map[string]*subject, error) {
 			return nil, err
 		}
 	}
-	subjects := map[string]*subject{"koa": {command: func(string) []string { return []string{node, filepath.Join(koa, "app.js")} }}}
+	subjects := []*subject{{name: "koa", command: func(string) []string { return []string{node, filepath.Join(koa, "app.js")} }}}
 	for _, dir := range []string{node, koa} {
 		bytes, err := size(dir)
 		if err != nil {
 			return nil, err
 		}
-		subjects["koa"].image += bytes
+		subjects[0].image += bytes
 	}
-	const body = `{"id":1,"username":"mbrandt","name":"Marta Brandt","bio":"Runs the build farm. Says \"it compiled on my machine\" only in jest."}`
-	programs := map[string]build.Service{
-		"service":  {Name: "api", Dir: "services/api"},
-		"net/http": {Name: "bare", Dir: "bench/peer/bare"},
-		"socket":   {Name: "raw", Dir: "bench/peer/raw"},
-	}
-	options := build.Options{Root: ".", Arch: runtime.GOARCH, Progress: io.Discard}
-	for _, program := range programs {
-		options.Services = append(options.Services, program)
-	}
-	contexts, err := build.Build(b.ctx, options)
+	programs := []build.Service{{Name: "api", Dir: "services/api"}, {Name: "bare", Dir: "bench/peer/bare"}, {Name: "raw", Dir: "bench/peer/raw"}}
+	contexts, err := build.Build(b.ctx, build.Options{Root: ".", Arch: runtime.GOARCH, Progress: io.Discard, Services: programs})
 	if err != nil {
 		return nil, err
 	}
-	for name, program := range programs {
+	for i, name := range []string{"service", "net-http", "socket"} {
+		program := programs[i].Name
 		// A copy, because the next build removes what it replaces.
-		binary, err := os.ReadFile(filepath.Join(contexts[program.Name], program.Name))
+		binary, err := os.ReadFile(filepath.Join(contexts[program], program))
 		if err != nil {
 			return nil, err
 		}
-		file := filepath.Join(b.work, "image-"+program.Name)
+		file := filepath.Join(b.work, "image-"+program)
 		if err := os.WriteFile(file, binary, 0o700); err != nil {
 			return nil, err
 		}
-		subjects[name] = &subject{image: float64(len(binary)), command: func(address string) []string {
-			if name == "service" {
-				return []string{file}
+		s := &subject{name: name, image: float64(len(binary)), command: func(string) []string { return []string{file} }}
+		if name != "service" {
+			s.command = func(address string) []string {
+				const body = `{"id":1,"username":"mbrandt","name":"Marta Brandt","bio":"Runs the build farm. Says \"it compiled on my machine\" only in jest."}`
+				// On all addresses, like the service and koa: that takes the kernel longer.
+				return []string{file, ":" + portOf(address), "application/json; charset=utf-8", body}
 			}
-			// On all addresses, as the service and koa do it: that takes the kernel longer.
-			return []string{file, ":" + portOf(address), "application/json; charset=utf-8", body}
-		}}
+		}
+		subjects = append(subjects, s)
 	}
 	return subjects, nil
 }
 
-// size is that of all files in a directory, or of one file, in bytes.
+// size returns the size of a file, or of all files in a directory, in bytes.
 func size(dir string) (bytes float64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
@@ -171,58 +149,40 @@ func size(dir string) (bytes float64, err error) {
 	return bytes, err
 }
 
-// oneCore returns what to put before a command so that it runs on the first core,
-// and keeps this process and its load off that core until release. Where that cannot
-// be, placed says so.
+// oneCore returns the words before a command that pin it to the first core. It keeps this
+// process, and so the load, off that core until release. The text placed says whether it could.
 func (b *bench) oneCore() (pin []string, placed string, release func() error, err error) {
 	nothing := func() error { return nil }
 	taskset, err := exec.LookPath("taskset")
 	if err != nil {
 		return nil, "on all cores together with the load, since there is no taskset here", nothing, nil
 	}
-	all := allowedCores()
-	first, rest, ok := strings.Cut(all, ",")
-	if from, to, isRange := strings.Cut(first, "-"); isRange {
-		if n, err := strconv.Atoi(from); err == nil {
-			next := fmt.Sprintf("%d-%s", n+1, to)
-			if ok {
-				next += "," + rest
-			}
-			first, rest, ok = from, next, true
-		}
+	all, _ := new(big.Int).SetString(strings.ReplaceAll(status(os.Getpid(), "Cpus_allowed"), ",", ""), 16)
+	if all == nil || all.Sign() == 0 {
+		return nil, "", nil, errors.New("the cores of this process could not be read from /proc")
 	}
-	if !ok {
+	first := new(big.Int).Lsh(big.NewInt(1), all.TrailingZeroBits())
+	others := new(big.Int).Sub(all, first)
+	if others.Sign() == 0 {
 		return nil, "on the one core of this machine, together with the load", nothing, nil
 	}
-	move := func(cores string) error {
-		return exec.Command(taskset, "-a", "-c", "-p", cores, strconv.Itoa(os.Getpid())).Run()
+	move := func(cores *big.Int) error {
+		return exec.Command(taskset, "-a", "-p", cores.Text(16), strconv.Itoa(os.Getpid())).Run()
 	}
-	if err := move(rest); err != nil {
+	if err := move(others); err != nil {
 		return nil, "", nil, fmt.Errorf("taskset: %w", err)
 	}
-	return []string{taskset, "-c", first}, "on one core, and the load on another", func() error { return move(all) }, nil
-}
-
-// allowedCores are those that this process may use, such as "0-3,8".
-func allowedCores() string {
-	status, _ := os.ReadFile("/proc/self/status")
-	_, after, _ := strings.Cut(string(status), "Cpus_allowed_list:")
-	cores, _, _ := strings.Cut(after, "\n")
-	return strings.TrimSpace(cores)
+	return []string{taskset, first.Text(16)}, "on one core, and the load on another", func() error { return move(all) }, nil
 }
 
 func environment(address string) []string {
 	return []string{"PORT=" + portOf(address), "GOMAXPROCS=1", "NODE_ENV=production"}
 }
 
-// answerAlike fails unless two services answer the same.
-func answerAlike(ctx context.Context, service, koa *client) error {
+// answerAlike fails if two services answer differently.
+func answerAlike(service, koa *client) error {
 	ask := func(c *client, path string) (string, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.address+path, nil)
-		if err != nil {
-			return "", err
-		}
-		response, err := c.http.Do(request)
+		response, err := c.http.Get("http://" + c.address + path)
 		if err != nil {
 			return "", err
 		}
@@ -243,14 +203,13 @@ func answerAlike(ctx context.Context, service, koa *client) error {
 	return nil
 }
 
-// start measures the time from exec to the first answer, and what a process holds
-// that was asked once.
-func (s *subject) start(ctx context.Context, pin []string) ([]figure, error) {
+// start measures a start: the time from exec to the first answer, and the memory after it.
+func (s *subject) start(ctx context.Context) ([]figure, error) {
 	addresses, err := freeAddresses(1)
 	if err != nil {
 		return nil, err
 	}
-	arguments := slices.Concat(pin, s.command(addresses[0]))
+	arguments := slices.Concat(s.pin, s.command(addresses[0]))
 	process := exec.CommandContext(ctx, arguments[0], arguments[1:]...)
 	process.Env = append(os.Environ(), environment(addresses[0])...)
 	began := time.Now()
@@ -258,16 +217,11 @@ func (s *subject) start(ctx context.Context, pin []string) ([]figure, error) {
 		return nil, err
 	}
 	defer func() {
-		_ = process.Process.Signal(syscall.SIGKILL)
+		_ = process.Process.Kill()
 		_ = process.Wait()
 	}()
-	for {
-		if err := askOnce(addresses[0]); err == nil {
-			break
-		} else if time.Since(began) > startTimeout {
-			return nil, fmt.Errorf("no answer within %v: %w", startTimeout, err)
-		}
-		time.Sleep(100 * time.Microsecond)
+	if err := awaitAnswer(ctx, addresses[0], 100*time.Microsecond); err != nil {
+		return nil, err
 	}
 	took := time.Since(began).Seconds()
 	idle, err := resident(process.Process.Pid)

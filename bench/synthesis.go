@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,18 +16,19 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"cutover/internal/assembly"
 )
 
-// The apps that are measured. Both have the images' build contexts brought up to
-// date; what that takes is measured by itself as well.
+// The apps. Both bring the images' build contexts up to date, which is measured by itself, too.
 const (
 	javascript = "javascript"
 	golang     = "go"
 	images     = "images"
 )
 
-// synthesis measures both apps in turns, with ever more services.
+// synthesis measures both apps in turns, with more and more services.
 func (b *bench) synthesis(out io.Writer) error {
 	peer := filepath.Join("bench", "peer")
 	if _, err := os.Stat(filepath.Join(peer, "node_modules", "aws-cdk-lib")); errors.Is(err, fs.ErrNotExist) {
@@ -48,13 +48,13 @@ func (b *bench) synthesis(out io.Writer) error {
 		if err := s.measure(&r, services, rounds); err != nil {
 			return err
 		}
-		rounds = min(b.rounds, comparable) // larger ones take longer, and so scatter less
+		rounds = min(b.rounds, comparable) // larger ones take longer and scatter less
 	}
 	fmt.Fprintf(out, "Both apps make the same templates. %d rounds with 4 services, %d with more:\n\n", b.rounds, rounds)
 	return r.compare(b.ctx, out, b.work, "app", javascript, golang, images)
 }
 
-// setting is what CDK apps run with.
+// setting has what CDK apps need to run.
 type setting struct {
 	*bench
 	node, many string // programs
@@ -73,7 +73,7 @@ func (b *bench) prepare() (*setting, error) {
 		return nil, err
 	}
 	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
-		// NODE_OPTIONS would replace what jsii sets for its own process.
+		// NODE_OPTIONS would replace jsii's options for its own process.
 		return strings.HasPrefix(variable, "NODE_OPTIONS=") || strings.HasPrefix(variable, "CONTEXT_OVERFLOW_LOCATION=")
 	})
 	return &setting{b, node, many, append(env, "CDK_VALIDATION=false", "JSII_NODE="+node, "CUTOVER_BENCH="+many)}, nil
@@ -90,9 +90,9 @@ func pinnedNode() (string, error) {
 	return node, nil
 }
 
-// run runs a program with a number of services in a phase, and its assembly in a
-// directory. It returns what that took: wall time, the processor time of the process
-// and its descendants, and the most memory that one of them had.
+// run runs a program with a number of services in a phase, and its assembly in a directory. It
+// returns the wall time, the processor time of the process and its descendants, and the largest
+// memory of one of them.
 func (s *setting) run(services int, phase, dir string, command ...string) ([]figure, error) {
 	context, err := cdkContext(phase)
 	if err != nil {
@@ -110,7 +110,7 @@ func (s *setting) run(services int, phase, dir string, command ...string) ([]fig
 	figures := []figure{{float64(wall.Nanoseconds()), "ns/op"}, {(state.UserTime() + state.SystemTime()).Seconds(), "cpu-sec/op"}}
 	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
 		memory := float64(usage.Maxrss)
-		if runtime.GOOS != "darwin" { // elsewhere it is in KiB
+		if runtime.GOOS != "darwin" { // in KiB
 			memory *= 1 << 10
 		}
 		figures = append(figures, figure{memory, "peak-B"})
@@ -118,8 +118,8 @@ func (s *setting) run(services int, phase, dir string, command ...string) ([]fig
 	return figures, nil
 }
 
-// measure adds what the apps take with a number of services. It fails unless both
-// make the same.
+// measure adds the figures of the apps with a number of services. It fails if the apps' assemblies
+// differ.
 func (s *setting) measure(r *results, services, rounds int) error {
 	dir := func(app string) string { return filepath.Join(s.work, app) }
 	run := func(app string) ([]figure, error) {
@@ -141,14 +141,14 @@ func (s *setting) measure(r *results, services, rounds int) error {
 	if err := compareAssemblies(dir(golang), dir(javascript)); err != nil {
 		return err
 	}
-	return s.turns(rounds, []string{golang, javascript, images}, func(_ int, app string) error {
+	return turns(s.bench, rounds, []string{golang, javascript, images}, func(_ int, app string) error {
 		figures, err := run(app)
 		r.add("Synthesis/services="+strconv.Itoa(services)+"/app="+app, figures...)
 		return err
 	})
 }
 
-// cdkContext is the context of cdk.json and what the command line adds to it.
+// cdkContext returns the context of cdk.json with the command line's additions.
 func cdkContext(phase string) (string, error) {
 	text, err := os.ReadFile("cdk.json")
 	if err != nil {
@@ -164,8 +164,7 @@ func cdkContext(phase string) (string, error) {
 	return string(context), err
 }
 
-// compareAssemblies fails unless two assemblies have the same stacks, with the same
-// templates, order and images.
+// compareAssemblies fails if two assemblies differ in their stacks: templates, order, images.
 func compareAssemblies(golang, javascript string) error {
 	a, err := outline(golang)
 	if err != nil {
@@ -175,56 +174,30 @@ func compareAssemblies(golang, javascript string) error {
 	if err != nil {
 		return err
 	}
-	both := maps.Clone(a)
-	maps.Copy(both, b)
-	var lines []string
-	for _, place := range slices.Sorted(maps.Keys(both)) {
-		if a[place] != b[place] {
-			lines = append(lines, fmt.Sprintf("%s: Go %q, JavaScript %q", place, a[place], b[place]))
-		}
+	if diff := cmp.Diff(b, a); diff != "" {
+		return fmt.Errorf("the apps differ, so there is nothing to compare; change bench/peer/app.js as stacks/ was changed (- JavaScript, + Go):\n%s", diff)
 	}
-	if len(lines) == 0 {
-		return nil
-	}
-	const most = 20
-	if more := len(lines) - most; more > 0 {
-		lines = append(lines[:most], fmt.Sprintf("and %d more", more))
-	}
-	return fmt.Errorf("the apps differ, so there is nothing to compare; change bench/peer/app.js as stacks/ was changed:\n  %s", strings.Join(lines, "\n  "))
+	return nil
 }
 
-// outline has every value of an assembly that has to be the same, by its place.
-func outline(dir string) (map[string]string, error) {
+// outline returns the parts of an assembly that must be the same, by stack.
+func outline(dir string) (map[string]any, error) {
 	a, err := assembly.Read(dir)
 	if err != nil {
 		return nil, err
 	}
-	leaves := map[string]string{}
-	var add func(place string, value any)
-	add = func(place string, value any) {
-		switch value := value.(type) {
-		case map[string]any:
-			for key, member := range value {
-				add(place+"/"+key, member)
-			}
-			leaves[place] = fmt.Sprintf("an object of %d", len(value))
-		case []any:
-			for i, element := range value {
-				add(fmt.Sprintf("%s/%d", place, i), element)
-			}
-			leaves[place] = fmt.Sprintf("a list of %d", len(value))
-		default:
-			leaves[place] = fmt.Sprint(value)
-		}
-	}
+	stacks := map[string]any{}
 	for _, stack := range a.Stacks {
-		add(stack.Name, stack.Template)
+		var after, images []string
 		for _, dependency := range stack.DependsOn {
-			leaves[stack.Name+" depends on "+dependency.Name] = "yes"
+			after = append(after, dependency.Name)
 		}
 		for _, image := range stack.Images {
-			leaves[stack.Name+" needs image "+image.ID] = fmt.Sprint(image.Platform, image.Destinations)
+			images = append(images, fmt.Sprint(image.ID, image.Platform, image.Destinations))
 		}
+		slices.Sort(after)
+		slices.Sort(images)
+		stacks[stack.Name] = []any{stack.Template, after, images}
 	}
-	return leaves, nil
+	return stacks, nil
 }

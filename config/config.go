@@ -1,9 +1,10 @@
-// Package config reads and checks what a deployment is made of: the services that
-// the app lists, and the settings in the CDK context. It finds every mistake before
-// anything is synthesized, and reports all mistakes at once.
+// Package config reads and checks what a deployment is made of: the services that the app lists,
+// and the settings in the CDK context. It finds every mistake before anything is synthesized, and
+// reports all mistakes at once.
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,8 @@ import (
 	"cutover/migration"
 )
 
-// Deployment lists the services of a deployment: the monolith and the
-// microservices that take its paths over.
+// Deployment lists the services of a deployment: the monolith and the microservices that take its
+// paths over.
 type Deployment struct {
 	Monolith Service   `json:"monolith"`
 	Services []Service `json:"services"`
@@ -34,49 +35,46 @@ func (d Deployment) Plan(s Settings) migration.Plan {
 	return migration.NewPlan(s.Phase, d.Monolith.migration(), services, s.Shift)
 }
 
-// Service describes one service. The JSON has the fields that a migration is about;
-// synthesis writes them beside the assembly, for the cutover command.
+// Service describes one service. The JSON has the fields that a migration is about; synthesis
+// writes them beside the assembly, for the cutover command.
 type Service struct {
-	// Name is the name of the service, its ECR repository, task definition family
-	// and target group, and, with a capital letter, of its stack. Lower-case
-	// letters, digits and single hyphens.
+	// Name is the name of the service, its ECR repository, task definition family and target group,
+	// and, with a capital letter, of its stack. Lower-case letters, digits and single hyphens.
 	Name string `json:"name"`
-	// Paths are the path patterns that the load balancer sends to the service:
-	// case-sensitive, "*" stands for any characters and "?" for one.
+	// Paths are the path patterns that the load balancer sends to the service: case-sensitive, "*"
+	// stands for any characters and "?" for one.
 	Paths []string `json:"paths"`
-	// LoadBalancer names a further load balancer, with a host name of its own, that
-	// answers the service's paths. A further load balancer exists if a service names
-	// it. There can be four: one load balancer has target groups for 98 services.
-	// Lower-case letters, digits and single hyphens. The monolith is behind all load
-	// balancers and names none. Default: the first load balancer.
+	// LoadBalancer names a further load balancer, with a host name of its own, that answers the
+	// service's paths. Naming it creates it. There can be four: one load balancer has target groups
+	// for 98 services. Lower-case letters, digits and single hyphens. The monolith is behind all
+	// load balancers and names none. Default: the first load balancer.
 	LoadBalancer string `json:"loadBalancer,omitempty"`
-	// Order is the place of the service's listener rule among those of the other
-	// microservices at its load balancer: 1 to 999, lowest first. The order is part of
-	// the rule's priority. Give a new service a number of its own, and never change
-	// the number of a deployed service. The monolith has none.
+	// Order is the place of the service's listener rule at its load balancer: 1 to 999, lowest
+	// first, each number once. The order is part of the rule's priority: never change the number of
+	// a deployed service. The monolith has none.
 	Order int `json:"order,omitempty"`
-	// Dir is the directory of the service's main package, from the root of the
-	// repository. Default: services/ and the name.
+	// Dir is the directory of the service's main package, from the root of the repository. Default:
+	// services/ and the name.
 	Dir string `json:"-"`
 	// CPU is the CPU units reserved for a task; 1024 is one vCPU. Default: 256.
 	CPU int `json:"-"`
-	// MemoryReservationMiB is the memory reserved for a task, in MiB: a soft
-	// limit, the container may use more while the instance has more. Default: 256.
+	// MemoryReservationMiB is the memory reserved for a task, in MiB: a soft limit, the container
+	// may use more while the instance has more. Default: 256.
 	MemoryReservationMiB int `json:"-"`
-	// Tasks is the number of tasks in the phases in which the service runs. If the
-	// service scales, Tasks is the fewest. Default: 1.
+	// Tasks is the number of tasks in the phases in which the service runs. If the service scales,
+	// Tasks is the fewest. Default: 1.
 	Tasks int `json:"tasks"`
-	// MaxTasks is the most tasks that autoscaling runs, more than Tasks. Each service
-	// scales by itself. Default: the service does not scale.
+	// MaxTasks is the most tasks that autoscaling runs, more than Tasks. Each service scales by
+	// itself. Default: the service does not scale.
 	MaxTasks int `json:"maxTasks,omitempty"`
-	// TargetCPUPercent is the average use of the reserved CPU at which autoscaling
-	// keeps the tasks, in percent. Default: 60 if the service scales.
+	// TargetCPUPercent is the average use of the reserved CPU at which autoscaling keeps the tasks,
+	// in percent. Default: 60 if the service scales.
 	TargetCPUPercent int `json:"-"`
-	// RequestsPerTask is the average number of requests per minute and task at which
-	// autoscaling keeps the tasks. Default: autoscaling looks at the CPU only.
+	// RequestsPerTask is the average number of requests per minute and task at which autoscaling
+	// keeps the tasks. Default: autoscaling looks at the CPU only.
 	RequestsPerTask int `json:"-"`
-	// Environment has the container's variables, beside PORT and STOP_TIMEOUT, which
-	// the deployment sets. Put no secret here. Default: none.
+	// Environment has the container's variables, beside PORT and STOP_TIMEOUT, which the deployment
+	// sets. Put no secret here. Default: none.
 	Environment map[string]string `json:"-"`
 }
 
@@ -87,48 +85,37 @@ func (s Service) migration() migration.Service {
 // peak is the most tasks that the service ever runs.
 func (s Service) peak() int { return max(s.Tasks, s.MaxTasks) }
 
-// withDefaults fills in what was left out.
 func (s Service) withDefaults() Service {
-	if s.Dir == "" {
-		s.Dir = "services/" + s.Name
-	}
-	if s.CPU == 0 {
-		s.CPU = 256
-	}
-	if s.MemoryReservationMiB == 0 {
-		s.MemoryReservationMiB = 256
-	}
-	if s.Tasks == 0 {
-		s.Tasks = 1
-	}
-	if s.MaxTasks != 0 && s.TargetCPUPercent == 0 {
-		s.TargetCPUPercent = 60
+	s.Dir = cmp.Or(s.Dir, "services/"+s.Name)
+	s.CPU = cmp.Or(s.CPU, 256)
+	s.MemoryReservationMiB = cmp.Or(s.MemoryReservationMiB, 256)
+	s.Tasks = cmp.Or(s.Tasks, 1)
+	if s.MaxTasks != 0 {
+		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
 	}
 	return s
 }
 
-// Settings is everything about a deployment that may differ between environments.
-// Each field is the context key of the same name. docs/settings.md has the table.
+// Settings is everything about a deployment that may differ between environments. Each field is the
+// context key of the same name. docs/settings.md has the table.
 type Settings struct {
 	// Phase of the migration. Default: monolith.
 	Phase migration.Phase
-	// Shift is the percentage of its traffic that a microservice takes over from
-	// the monolith while the phase is parallel, by service. Default: none.
+	// Shift is the percentage of its traffic that a microservice takes over from the monolith while
+	// the phase is parallel, by service. Default: none.
 	Shift map[string]int
-	// Env names the environment: the prefix of every stack's name, the ECS
-	// cluster's name and the first part of the SSM parameters' names. Default: dev.
+	// Env names the environment: the prefix of every stack's name, the ECS cluster's name and the
+	// first part of the SSM parameters' names. Default: dev.
 	Env string
-	// NamePrefix comes before the names that are unique in an account and region:
-	// ECR repositories, target groups, task definition families and log groups. A
-	// second environment in the same account needs a prefix. Default: none.
+	// NamePrefix comes before the names that are unique in an account and region: ECR repositories,
+	// target groups, task definition families and log groups. A second environment in the same
+	// account needs a prefix. Default: none.
 	NamePrefix string
-	// Arch is the processor architecture of instances and images, amd64 or arm64.
-	// Default: amd64.
+	// Arch is the processor architecture of instances and images, amd64 or arm64. Default: amd64.
 	Arch string
-	// InstanceTypes are the EC2 instance types, the preferred one first (context key
-	// instanceType, separated by commas). If AWS has no instance of a type, the next
-	// type is used. Default: t3.small and t3.medium, or t4g.small and t4g.medium on
-	// arm64.
+	// InstanceTypes are the EC2 instance types, the preferred one first (context key instanceType,
+	// separated by commas). If AWS has no instance of a type, the next type is used. Default:
+	// t3.small and t3.medium, or t4g.small and t4g.medium on arm64.
 	InstanceTypes []string
 	// MinInstances and MaxInstances bound the Auto Scaling group. Default: 2 and 4.
 	MinInstances, MaxInstances int
@@ -136,36 +123,38 @@ type Settings struct {
 	Zones int
 	// NATGateways is the number of NAT gateways, 1 to Zones. Default: 1; Zones in prod.
 	NATGateways int
-	// VPCID is an existing VPC to deploy into. Synthesis looks the VPC up, which needs
-	// credentials once. Default: a new VPC.
+	// VPCID is an existing VPC to deploy into. Synthesis looks the VPC up, which needs credentials
+	// once. Default: a new VPC.
 	VPCID string
-	// CertificateARN is the ACM certificate of the HTTPS listener. With a certificate,
-	// the load balancer answers on port 443 and redirects from port 80. Default: HTTP
-	// only.
+	// CertificateARN is the ACM certificate of the HTTPS listener. With a certificate, the load
+	// balancer answers on port 443 and redirects from port 80. Default: HTTP only.
 	CertificateARN string
-	// AccessLogs keeps a line for each request to the load balancer, in a bucket that
-	// only the log delivery can write. Default: "on" in prod, "off" elsewhere.
+	// AccessLogs keeps a line for each request to the load balancer, in a bucket that only the log
+	// delivery can write. Default: "on" in prod, "off" elsewhere.
 	AccessLogs bool
-	// DeletionProtection protects the load balancer, and so its address, from being
-	// deleted. Default: as AccessLogs.
-	DeletionProtection bool
-	// Alarms watches the services and the load balancer and tells an SNS topic.
+	// DeletionProtection protects the load balancer, and so its address, from being deleted.
 	// Default: as AccessLogs.
+	DeletionProtection bool
+	// Alarms watches the services and the load balancer and tells an SNS topic. Default: as
+	// AccessLogs.
 	Alarms bool
-	// Dashboard shows how the environment does, with saved queries of its logs.
-	// Default: "on".
+	// Dashboard shows how the environment does, with saved queries of its logs. Default: "on".
 	Dashboard bool
 	// LogRetentionDays is how long logs are kept, in days. Default: 30; 365 in prod.
 	LogRetentionDays int
-	// Retain keeps images and logs when their stacks are destroyed (context key
-	// removalPolicy). Default: "retain" in prod, "destroy" elsewhere.
+	// Retain keeps images and logs when their stacks are destroyed (context key removalPolicy).
+	// Default: "retain" in prod, "destroy" elsewhere.
 	Retain bool
-	// Gate is false when the interlock between phases is off (phaseGate "off").
-	// Default: "on".
+	// Gate is false when the interlock between phases is off (phaseGate "off"). Default: "on".
 	Gate bool
-	// Account and Region come from the CDK command line. Only the lookup of an
-	// existing VPC needs them.
+	// Account and Region come from the CDK command line. Only the lookup of an existing VPC needs
+	// them.
 	Account, Region string
+}
+
+// State returns what the interlock knows of the settings.
+func (s Settings) State() migration.State {
+	return migration.State{Phase: s.Phase, Shift: len(s.Shift) > 0}
 }
 
 // Production reports whether the environment is called prod: its users are real.
@@ -174,9 +163,9 @@ func (s Settings) Production() bool { return s.Env == production }
 // Name returns a physical name, which is unique in an account and region.
 func (s Settings) Name(name string) string { return s.NamePrefix + name }
 
-// Pascal turns a name into the beginning of a construct id or the end of a stack's
-// name: "drop-traffic" becomes "DropTraffic". Names that differ by a hyphen before a
-// digit give the same result.
+// Pascal turns a name into the beginning of a construct id or the end of a stack's name:
+// "drop-traffic" becomes "DropTraffic". Names that differ by a hyphen before a digit give the same
+// result.
 func Pascal(name string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(name, "-") {
@@ -185,11 +174,11 @@ func Pascal(name string) string {
 	return b.String()
 }
 
-// ContextFromEnvironment returns the context that the CDK command line hands to an
-// app. If the app is run by itself, the context is empty.
+// ContextFromEnvironment returns the context that the CDK command line hands to an app. If the app
+// is run by itself, the context is empty.
 //
-// The command line passes the context in CDK_CONTEXT_JSON. If the context is too long
-// for a variable, the rest is in the file that CONTEXT_OVERFLOW_LOCATION names.
+// The command line passes the context in CDK_CONTEXT_JSON. If the context is too long for a
+// variable, the rest is in the file that CONTEXT_OVERFLOW_LOCATION names.
 func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) {
 	context := map[string]any{}
 	if text := getenv("CDK_CONTEXT_JSON"); text != "" {
@@ -209,9 +198,9 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 	return context, nil
 }
 
-// Load fills in the defaults of the deployment, reads the settings from the context,
-// and checks both. The error has a line for each mistake. The line names the key or
-// service, the value and what is allowed.
+// Load fills in the defaults of the deployment, reads the settings from the context, and checks
+// both. The error has a line for each mistake, with the key or service, the value and what is
+// allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
 	full := Deployment{Monolith: d.Monolith.withDefaults()}
 	for _, s := range d.Services {
@@ -223,8 +212,8 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	return full, settings, errors.Join(problems...)
 }
 
-// Position reads the phase and the shift from a context, and nothing else. Without a
-// list of services it cannot tell whether the shift names services that exist.
+// Position reads only the phase and the shift from a context. Without a list of services, it takes
+// a shift of any service.
 func Position(context map[string]any) (migration.Phase, map[string]int, error) {
 	r := &reader{context: context}
 	phase := r.phase()

@@ -28,21 +28,21 @@ const (
 const maxTasks = 5000
 
 // maxOutputs is how many outputs a stack may have
-// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
-// CDK checks the 500 resources. No template of ours reaches a megabyte.
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html). CDK
+// checks the 500 resources. No template of ours reaches a megabyte.
 const maxOutputs = 200
 
-// maxBalancers is how many load balancers there can be. The monolith is behind each,
-// and an ECS service can be attached to this many target groups
+// maxBalancers is how many load balancers there can be. The monolith is behind each, and an ECS
+// service can be attached to this many target groups
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/register-multiple-targetgroups.html).
 //
-// So there are at most 490 services beside the monolith. Other quotas have room for
-// them without a check: 5000 services in a cluster, 3000 target groups and 100,000
-// repositories in a region, 1000 roles and 2000 stacks in an account, 5000 alarms,
-// 3000 services that scale. All load balancers share one security group.
+// So there are at most 490 services beside the monolith. Other quotas have room for them without a
+// check: 5000 services in a cluster, 3000 target groups and 100,000 repositories in a region, 1000
+// roles and 2000 stacks in an account, 5000 alarms, 3000 services that scale. All load balancers
+// share one security group.
 const maxBalancers = 5
 
-// infrastructure has the stacks that belong to no service, as names of services.
+// infrastructure has the stacks without a service, named as services would be.
 var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase", "watch"}
 
 // ownVariables are set by the deployment in every container.
@@ -64,8 +64,7 @@ func checkServices(d Deployment, s Settings) []error {
 		refuse("services: there are no microservices: list at least one")
 	}
 	plan := d.Plan(s)
-	// Each load balancer counts its own requests. Autoscaling would take each count
-	// for all that a task has to do.
+	// Autoscaling would take the count of one load balancer for all requests of a task.
 	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
 		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, and each counts its own requests: remove RequestsPerTask, and let TargetCPUPercent decide",
 			d.Monolith.Name, d.Monolith.RequestsPerTask, n)
@@ -74,6 +73,10 @@ func checkServices(d Deployment, s Settings) []error {
 		refuse("service %q: LoadBalancer %q: the monolith is behind every load balancer: remove it", d.Monolith.Name, d.Monolith.LoadBalancer)
 	}
 	listed := map[string]bool{}
+	type place struct { // of a rule at a load balancer
+		balancer string
+		order    int
+	}
 	ordered := map[place]string{}
 	mistaken := false
 	for i, service := range d.All() {
@@ -90,44 +93,31 @@ func checkServices(d Deployment, s Settings) []error {
 		before := len(problems)
 		checkTask(service, refuse)
 		mistaken = mistaken || len(problems) > before
-		if i > 0 {
-			checkOrder(service, ordered, refuse)
-		} else if service.Order != 0 {
+		at := place{service.LoadBalancer, service.Order}
+		switch other := ordered[at]; {
+		case i == 0 && service.Order != 0:
 			refuse("service %q: Order %d: the monolith has a priority of its own: remove it", service.Name, service.Order)
+		case i == 0:
+		case service.Order < 1 || service.Order > migration.MaxOrder:
+			refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
+		case other != "":
+			refuse("service %q: Order %d belongs to %q already: give each service its own", service.Name, service.Order, other)
+		default:
+			ordered[at] = service.Name
 		}
 	}
 	checkShadows(d, refuse)
 	checkBalancers(d, s, plan, refuse)
 	for _, b := range plan.Balancers {
-		checkQuotas(d, s, b, refuse)
+		checkQuotas(s, b, refuse)
 	}
-	if !mistaken { // or the sums would be as well
+	if !mistaken { // otherwise the sums are wrong too
 		checkCapacity(d, s, refuse)
 		checkTargets(d, plan, refuse)
 	}
 	return problems
 }
 
-// place is a place in the order of the rules at a load balancer.
-type place struct {
-	balancer string
-	order    int
-}
-
-// checkOrder refuses an order out of range, and an order that another service has.
-func checkOrder(service Service, taken map[place]string, refuse func(string, ...any)) {
-	at := place{service.LoadBalancer, service.Order}
-	switch other := taken[at]; {
-	case service.Order < 1 || service.Order > migration.MaxOrder:
-		refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
-	case other != "":
-		refuse("service %q: Order %d belongs to %q already: give each service its own", service.Name, service.Order, other)
-	default:
-		taken[at] = service.Name
-	}
-}
-
-// named is how an error names a load balancer.
 func named(balancer string) string {
 	if balancer == "" {
 		return "the first load balancer"
@@ -135,8 +125,8 @@ func named(balancer string) string {
 	return fmt.Sprintf("load balancer %q", balancer)
 }
 
-// checkBalancers refuses too many load balancers, bad names, and names of target
-// groups or stacks that are taken.
+// checkBalancers refuses too many load balancers, bad names, and names of target groups or stacks
+// that are taken.
 func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
 	if n := len(plan.Balancers); n > maxBalancers {
 		refuse("services: %d load balancers: the monolith is behind each of them, and an ECS service can have %d target groups: name at most %d beside the first one",
@@ -170,7 +160,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 			} else if other != (holder{b.Name, group}) { // or it is listed twice
 				refuse("%s: the target group of %q is called %q, like that of %q at %s: rename one", named(b.Name), group, name, other.name, named(other.balancer))
 			}
-			own := i == 0 && b.Name != "" || group == migration.DropGroup // those of services are checked with the service
+			own := i == 0 && b.Name != "" || group == migration.DropGroup // checkName checks the services' groups
 			if full := s.Name(name); own && len(full) > maxGroupName {
 				refuse("%s: the target group's name %q has %d characters: at most %d are allowed", named(b.Name), full, len(full), maxGroupName)
 			}
@@ -179,31 +169,22 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 }
 
 // checkQuotas refuses more services than a load balancer or its stack can have.
-func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(string, ...any)) {
-	last, shifts := "", 0
-	for _, service := range d.Services {
-		if service.LoadBalancer == b.Name {
-			last = service.Name
-		}
-	}
-	for _, rule := range b.Rules {
-		if rule.ID == "Shift" {
-			shifts++
-		}
-	}
-	services := len(b.Groups) - 2 // without the monolith's and the one for dropped traffic
+func checkQuotas(s Settings, b migration.Balancer, refuse func(string, ...any)) {
+	services := len(b.Groups) - 2 // between the monolith's group and the one for dropped traffic
+	last := b.Groups[services]
+	shifts := max(0, len(b.Rules)-services-1) // the monolith has a rule
 	const elsewhere = `put %d of its services behind another load balancer, as in {Name: %q, LoadBalancer: "further", …}`
 	if n := len(b.Groups); n > maxTargetGroups {
 		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
 	}
-	// A shift may need more rules than the phases without a shift. A service that does
-	// not fit in those phases is refused now, not at the switch.
+	// A shift may need more rules than the phases without a shift. A service that does not fit in
+	// those phases is refused now, not at the switch.
 	if n := max(len(b.Rules), services+1); n > maxRules {
 		refuse("%s: %d services and a shift of %d need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
 	}
-	// Other stacks read the address of each target group. Alarms read another address,
-	// and alarms and the dashboard read the load balancer's name. Url comes on top. The
-	// first load balancer also has the topic: for subscribers, and for other stacks.
+	// Other stacks read the address of each target group. Alarms read another address, and alarms
+	// and the dashboard read the load balancer's name. Url comes on top. The first load balancer
+	// also has the topic: for subscribers, and for other stacks.
 	outputs := services + 1 + 1
 	if s.Alarms || s.Dashboard {
 		outputs++
@@ -214,13 +195,12 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 			outputs += 2
 		}
 	}
-	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // or more of them have to go anyway
+	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // otherwise more services have to go anyway
 		refuse("%s: with alarms its stack and %d services need %d outputs, and a stack can have %d: "+elsewhere, named(b.Name), services, outputs, maxOutputs, (over+1)/2, last)
 	}
 }
 
-// checkTargets refuses more tasks than a load balancer can have targets. A service
-// that scales counts with its most tasks.
+// checkTargets refuses more tasks, at most, than a load balancer can have targets.
 func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
 		tasks := d.Monolith.peak()
@@ -235,16 +215,15 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 	}
 }
 
-// checkCapacity refuses tasks that the instances have no room for in the phases in
-// which all services run. Tasks that it refuses can never be deployed on the preferred
-// instance type:
+// checkCapacity refuses tasks that the instances have no room for in the phases in which all
+// services run. Tasks that it refuses can never be deployed on the preferred instance type:
 //
-//   - It counts the most tasks of a service that scales. While traffic moves, the
-//     monolith and the services may be there at once, and autoscaling that runs out of
-//     instances leaves a service overloaded.
+//   - It counts the most tasks of a service that scales. While traffic moves, the monolith and the
+//     services may be there at once, and autoscaling that runs out of instances leaves a service
+//     overloaded.
 //   - It counts the whole of an instance, although the system needs a little.
-//   - It counts one set of tasks, although a deployment starts a second one before it
-//     stops the first.
+//   - It counts one set of tasks, although a deployment starts a second one before it stops the
+//     first.
 //
 // It accepts an instance type whose size is not known.
 func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
@@ -308,8 +287,7 @@ func checkPaths(service Service, refuse func(string, ...any)) {
 }
 
 func checkTask(service Service, refuse func(string, ...any)) {
-	// ECS passes the kernel no less than 2 CPU units, and Docker takes no
-	// container with less than 6 MiB
+	// ECS passes the kernel at least 2 CPU units, and Docker takes at least 6 MiB for a container
 	// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
 	if service.CPU < 2 {
 		refuse("service %q: CPU %d: it must be 2 units or more; 1024 units are one vCPU", service.Name, service.CPU)
@@ -352,9 +330,8 @@ func checkScaling(service Service, refuse func(string, ...any)) {
 	}
 }
 
-// checkShadows refuses a path that never gets a request, because an earlier rule at
-// the same load balancer takes all its requests. The monolith's rule does that to all
-// paths, on purpose.
+// checkShadows refuses a path that gets no request, because an earlier rule at the same load
+// balancer takes all. The monolith's rule does so on purpose.
 func checkShadows(d Deployment, refuse func(string, ...any)) {
 	services := slices.Clone(d.Services)
 	slices.SortStableFunc(services, func(a, b Service) int { return a.Order - b.Order })

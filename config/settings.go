@@ -35,7 +35,7 @@ var (
 // reader reads settings from a context and collects the mistakes.
 type reader struct {
 	context  map[string]any
-	env      string // whose defaults count
+	env      string // decides the defaults
 	problems []error
 }
 
@@ -65,7 +65,11 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 
 	s.Phase = r.phase()
-	s.Shift = r.shift(names(d))
+	names := []string{} // never nil: see shift
+	for _, service := range d.Services {
+		names = append(names, service.Name)
+	}
+	s.Shift = r.shift(names)
 	if len(s.Shift) > 0 && s.Phase != migration.Parallel {
 		r.refuse("shift: %v has no place in phase %s: set the phase to parallel, or remove the shift", r.context["shift"], s.Phase)
 	}
@@ -85,7 +89,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	r.network(&s)
 
 	if !slices.Contains(retentionDays, s.LogRetentionDays) {
-		r.refuse("logRetentionDays: CloudWatch Logs does not know %d: choose one of %s", s.LogRetentionDays, joinInts(retentionDays))
+		r.refuse("logRetentionDays: CloudWatch Logs does not know %d: choose one of %s", s.LogRetentionDays, strings.Trim(strings.ReplaceAll(fmt.Sprint(retentionDays), " ", ", "), "[]"))
 	}
 	return s
 }
@@ -160,22 +164,17 @@ func (r *reader) network(s *Settings) {
 	}
 }
 
-// unknownKeys refuses keys that are not ours. CDK's own keys, which are feature flags
-// and cached lookups, have a colon or begin with an "@".
+// unknownKeys refuses unknown keys. CDK's own keys (feature flags, cached lookups) have a colon or
+// begin with an "@".
 func (r *reader) unknownKeys() {
 	for _, key := range slices.Sorted(maps.Keys(r.context)) {
-		if slices.Contains(keys, key) || strings.ContainsAny(key, ":") || strings.HasPrefix(key, "@") {
+		if slices.Contains(keys, key) || strings.Contains(key, ":") || strings.HasPrefix(key, "@") {
 			continue
 		}
-		nearest := slices.MinFunc(keys, func(a, b string) int {
-			return distance(a, key) - distance(b, key)
-		})
+		distance := func(to string) int { return levenshtein.ComputeDistance(strings.ToLower(to), strings.ToLower(key)) }
+		nearest := slices.MinFunc(keys, func(a, b string) int { return distance(a) - distance(b) })
 		r.refuse("%s: no such context key: did you mean %q? The keys are %s", key, nearest, strings.Join(keys, ", "))
 	}
-}
-
-func distance(a, b string) int {
-	return levenshtein.ComputeDistance(strings.ToLower(a), strings.ToLower(b))
 }
 
 // set reports whether a key has a value, of any kind.
@@ -217,17 +216,9 @@ func (r *reader) number(key string, low, high int) int {
 			return n
 		}
 	}
-	otherwise := fallback(key, r.env)
-	if slices.Contains(keys, otherwise) {
-		if r.set(otherwise) {
-			otherwise = fmt.Sprint(r.context[otherwise])
-		} else {
-			otherwise = fallback(otherwise, r.env)
-		}
-	}
-	n, err := strconv.Atoi(otherwise)
-	if err != nil { // the other setting is refused itself
-		return low
+	n, err := strconv.Atoi(fallback(key, r.env))
+	if err != nil { // the key of another setting, the highest that is allowed
+		return high
 	}
 	return n
 }
@@ -253,17 +244,8 @@ func integer(v any) (int, error) {
 	return 0, errors.New("not a number")
 }
 
-// names returns the names of the microservices. It is never nil.
-func names(d Deployment) []string {
-	names := []string{}
-	for _, s := range d.Services {
-		names = append(names, s.Name)
-	}
-	return names
-}
-
-// shift reads the shift: an object in cdk.json, or "users=10,posts=5" with "-c". It
-// refuses other services than those that are named. If these are nil, it takes any.
+// shift reads the shift: an object in cdk.json, or "users=10,posts=5" with "-c". It takes the named
+// services only, or any if services is nil.
 func (r *reader) shift(services []string) map[string]int {
 	given := map[string]any{}
 	switch v := r.context["shift"].(type) {
@@ -303,12 +285,4 @@ func (r *reader) shift(services []string) map[string]int {
 		}
 	}
 	return shift
-}
-
-func joinInts(numbers []int) string {
-	texts := make([]string, len(numbers))
-	for i, n := range numbers {
-		texts[i] = strconv.Itoa(n)
-	}
-	return strings.Join(texts, ", ")
 }

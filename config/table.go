@@ -2,17 +2,16 @@ package config
 
 import "slices"
 
-// Setting is a context key: its meaning and its defaults. Environments differ in
-// their defaults, and in what is set for them.
+// Setting is a context key: its meaning and its defaults. Environments differ in their defaults,
+// and in what is set for them.
 type Setting struct {
 	// Key is the context key.
 	Key string
-	// Default is the value in any environment. If Default is empty, Without says what
-	// there is instead.
+	// Default is the value in any environment. If Default is empty, Without says what there is
+	// instead.
 	Default, Without string
-	// Production is the value in an environment called "prod", if it differs: nothing
-	// is to be regretted there when something goes wrong. Production may be the key of
-	// another setting, whose value it then has.
+	// Production is the value in an environment called "prod", if it differs: prod is protected
+	// from mistakes. The key of another setting stands for the value of that setting.
 	Production string
 	// Meaning is for people, in Markdown.
 	Meaning string

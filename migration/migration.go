@@ -1,10 +1,9 @@
-// Package migration computes what each phase of the move from the monolith to
-// the microservices looks like: which listener rules exist, where the default
-// action sends a request, how many tasks every service runs, and which phase
-// may follow which.
+// Package migration computes what each phase of the move from the monolith to the microservices
+// looks like: which listener rules exist, where the default action sends a request, how many tasks
+// every service runs, and which phase may follow which.
 //
-// The package is plain Go and imports nothing of this module. The stacks render what
-// it returns, and the tests compare that with the templates.
+// [NewPlan] returns the plan of a phase. [Follows] tells whether one state may follow another. The
+// package is plain Go and imports nothing of this module.
 package migration
 
 import (
@@ -14,21 +13,21 @@ import (
 	"strings"
 )
 
-// Phase is one step of the migration. Phases are ordered; a deployment moves
-// by one step at a time, forward or back.
+// Phase is one step of the migration. Phases are ordered; a deployment moves by one step at a time,
+// forward or back.
 type Phase int
 
 const (
 	// Monolith: the monolith runs alone and answers everything.
 	Monolith Phase = iota
-	// Parallel: the microservices run beside the monolith. The monolith's rule comes
-	// first, so the microservices get no traffic but the share that a shift gives them.
+	// Parallel: the microservices run beside the monolith. The monolith's rule comes first, so the
+	// microservices get no traffic but the share that a shift gives them.
 	Parallel
-	// Switched: the monolith's rule is gone. Each path goes to its own service, and
-	// other requests are dropped. The monolith still runs.
+	// Switched: the monolith's rule is gone. Each path goes to its own service, and other requests
+	// are dropped. The monolith still runs.
 	Switched
-	// Retired: the monolith has no tasks. Its service still exists, so going back only
-	// raises a count.
+	// Retired: the monolith has no tasks. Its service still exists, so going back only raises a
+	// count.
 	Retired
 )
 
@@ -58,32 +57,31 @@ func ParsePhase(name string) (Phase, error) {
 
 // Service is what the migration needs to know of one service.
 type Service struct {
-	// Name is the service's name, and that of its target group in a [Balancer].
+	// Name is the name of the service, and of its target group in a [Balancer].
 	Name string
-	// LoadBalancer names the further load balancer that the service is behind. Empty
-	// for the first load balancer. Unused for the monolith, which is behind all.
+	// LoadBalancer names the further load balancer that the service is behind. Empty for the first
+	// load balancer. Unused for the monolith, which is behind all.
 	LoadBalancer string
-	// Paths are the path patterns that the service answers, as the load
-	// balancer's path-pattern condition takes them.
+	// Paths are the path patterns that the service answers, as the load balancer's path-pattern
+	// condition takes them.
 	Paths []string
-	// Order is the place of the service's rule among those of the other services at
-	// its load balancer, from 1 to [MaxOrder], lowest first. The order is part of the
-	// rule's priority, and must not change once deployed. Unused for the monolith.
+	// Order is the place of the service's rule at its load balancer, from 1 to [MaxOrder], lowest
+	// first. The order is part of the rule's priority, and must not change once deployed. Unused
+	// for the monolith.
 	Order int
-	// Tasks is the number of tasks in the phases in which the service runs. If the
-	// service scales, Tasks is the fewest.
+	// Tasks is the number of tasks in the phases in which the service runs. If the service scales,
+	// Tasks is the fewest.
 	Tasks int
-	// MaxTasks is the most tasks that autoscaling may run. 0 if the service does not
-	// scale.
+	// MaxTasks is the most tasks that autoscaling may run. 0 if the service does not scale.
 	MaxTasks int
 }
 
 // MaxOrder is the highest [Service.Order]: the width of a priority window.
 const MaxOrder = 999
 
-// Rule priorities come from these windows, so a rule's priority never depends on
-// other services or phases. Two rules may not hold one priority even for a moment, and
-// CloudFormation updates rules one by one. The load balancer takes 1 to 50000
+// Rule priorities come from these windows, so a rule's priority never depends on other services or
+// phases. Two rules may not hold one priority even for a moment, and CloudFormation updates rules
+// one by one. The load balancer takes 1 to 50000
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html).
 const (
 	shiftWindow      = 1000  // shift rules: 1001 to 1999, before the monolith's
@@ -91,14 +89,14 @@ const (
 	serviceWindow    = 20000 // the services' own rules: 20001 to 20999
 )
 
-// DropGroup is the name of the target group that never has a target. The load
-// balancer answers requests to it with 503.
+// DropGroup is the name of the target group that never has a target. The load balancer answers
+// requests to it with 503.
 const DropGroup = "drop-traffic"
 
-// Target is a target group of an action, by its name in the [Balancer], and its
-// weight. Weights are relative to the others of the same action. A group of weight 0
-// gets no traffic and stays attached to the load balancer. Amazon ECS can neither
-// create nor update a service whose target group is not attached.
+// Target is a target group of an action, by its name in the [Balancer], and its weight. Weights are
+// relative to the others of the same action. A group of weight 0 gets no traffic and stays attached
+// to the load balancer. Amazon ECS can neither create nor update a service whose target group is
+// not attached.
 type Target struct {
 	Group  string
 	Weight int
@@ -121,33 +119,32 @@ type Rule struct {
 // Plan is one phase of the migration, ready to be rendered.
 type Plan struct {
 	Phase Phase
-	// Balancers are the load balancers: the first one, which always exists, and
-	// then those that services name, ordered by name.
+	// Balancers are the load balancers: the first one, which always exists, and then those that
+	// services name, ordered by name.
 	Balancers []Balancer
 	// Tasks says how many tasks every service runs, by its name.
 	Tasks map[string]Tasks
 }
 
-// Balancer is one phase of the migration at one load balancer. The load balancer moves
-// the paths of its services from the monolith to the services. It knows nothing of the
-// other load balancers: clients reach each by a host name of its own.
+// Balancer is one phase of the migration at one load balancer. The load balancer moves the paths of
+// its services from the monolith to the services. It knows nothing of the other load balancers:
+// clients reach each by a host name of its own.
 type Balancer struct {
 	// Name is empty for the first load balancer.
 	Name string
 	// Rules in the order of their priorities.
 	Rules []Rule
-	// Default has the targets of requests that match no rule. The groups are the same
-	// in all phases; only the weights change.
+	// Default has the targets of requests that match no rule. The groups are the same in all
+	// phases; only the weights change.
 	Default []Target
-	// Groups has the names of all target groups, the same in all phases: the
-	// monolith's, the services' and [DropGroup].
+	// Groups has the names of all target groups, the same in all phases: the monolith's, the
+	// services' and [DropGroup].
 	Groups []string
 }
 
-// GroupName returns the name under which a target group of the load balancer is
-// deployed. A service has another name at each load balancer. So the monolith can be
-// behind all of them, and a service can move: its new group is created before the old
-// one is deleted.
+// GroupName returns the name under which a target group of the load balancer is deployed. A service
+// has another name at each load balancer. So the monolith can be behind all of them, and a service
+// can move: its new group is created before the old one is deleted.
 func (b Balancer) GroupName(group string) string {
 	if b.Name == "" {
 		return group
@@ -155,10 +152,9 @@ func (b Balancer) GroupName(group string) string {
 	return group + "-" + b.Name
 }
 
-// NewPlan computes a phase. The shift is the percentage of its traffic that a
-// microservice takes over from the monolith, by service. A service without a shift has
-// no shift rule. The shift has a meaning in [Parallel] only. NewPlan checks nothing:
-// the config package has done so.
+// NewPlan computes a phase. The shift is the percentage of its traffic that a microservice takes
+// over from the monolith, by service. A service without a shift has no shift rule. The shift has a
+// meaning in [Parallel] only. NewPlan checks nothing: the config package has done so.
 func NewPlan(phase Phase, monolith Service, services []Service, shift map[string]int) Plan {
 	p := Plan{Phase: phase, Tasks: map[string]Tasks{monolith.Name: monolith.asMonolith(phase)}}
 	behind := map[string][]Service{"": nil}
@@ -210,9 +206,8 @@ func (p Plan) At(name string) Balancer {
 	return p.Balancers[i]
 }
 
-// Answers returns the targets of the requests whose path matches a pattern: those of
-// the first rule that takes all these requests, or the default targets. Targets of
-// weight 0 are left out.
+// Answers returns the targets of requests whose path matches a pattern: the targets of the first
+// rule that takes all these requests, or the default ones. Targets of weight 0 are left out.
 func (b Balancer) Answers(pattern string) []Target {
 	targets := b.Default
 	for _, r := range b.Rules {
@@ -224,9 +219,9 @@ func (b Balancer) Answers(pattern string) []Target {
 	return slices.DeleteFunc(slices.Clone(targets), func(t Target) bool { return t.Weight == 0 })
 }
 
-// Covers reports whether every path that matches the narrow pattern matches the wide
-// pattern too. A "*" of the wide pattern takes any run of the narrow pattern's
-// characters, wildcards included. A "?" takes any one character but a "*".
+// Covers reports whether every path that matches the narrow pattern matches the wide pattern too. A
+// "*" of the wide pattern takes any run of the narrow pattern's characters, wildcards included. A
+// "?" takes any one character but a "*".
 func Covers(wide, narrow string) bool {
 	w, n := 0, 0
 	star, resume := -1, 0 // the last "*" of wide, and where narrow goes on after it

@@ -248,17 +248,7 @@ func TestParsePhase(t *testing.T) {
 	}
 }
 
-type state struct {
-	phase migration.Phase
-	shift bool
-}
-
-func (s state) weights() map[string]int {
-	if s.shift {
-		return map[string]int{"users": 10}
-	}
-	return nil
-}
+type state = migration.State
 
 // follows is the whole rule, written out: what may be deployed after what.
 var follows = map[state][]state{
@@ -297,17 +287,17 @@ func update(stack *names, next names, others ...names) bool {
 func TestInterlock(t *testing.T) {
 	gate := func(s state) names {
 		n := names{}
-		for _, claim := range migration.Claims(s.phase, s.weights()) {
+		for _, claim := range s.Claims() {
 			n["reached "+claim], n["begun "+claim] = "reached/"+claim, "begun/"+claim
 		}
-		for _, block := range migration.Blocks(s.phase, s.weights()) {
+		for _, block := range s.Blocks() {
 			n["block "+block] = "begun/" + block
 		}
 		return n
 	}
 	phase := func(s state) names {
 		n := names{}
-		for _, block := range migration.Blocks(s.phase, s.weights()) {
+		for _, block := range s.Blocks() {
 			n["block "+block] = "reached/" + block
 		}
 		return n
@@ -350,23 +340,21 @@ func TestInterlock(t *testing.T) {
 // reached, and the one that was begun after it.
 func TestDeployed(t *testing.T) {
 	written := map[string]string{}
-	for reached, next := range follows {
-		from := migration.State{Phase: reached.phase, Shift: reached.shift}
-		for begun := range follows {
-			to := migration.State{Phase: begun.phase, Shift: begun.shift}
-			if got, want := migration.Follows(from, to), slices.Contains(next, begun); got != want {
+	for from, next := range follows {
+		for to := range follows {
+			if got, want := migration.Follows(from, to), slices.Contains(next, to); got != want {
 				t.Errorf("%v may follow %v: %t, want %t", to, from, got, want)
 			}
-			if !slices.Contains(next, begun) {
+			if !slices.Contains(next, to) {
 				continue
 			}
-			held := append(migration.Claims(begun.phase, begun.weights()), migration.Blocks(reached.phase, reached.weights())...)
-			name := fmt.Sprint(reached.phase, slices.Sorted(slices.Values(held)))
+			held := append(to.Claims(), from.Blocks()...)
+			name := fmt.Sprint(from.Phase, slices.Sorted(slices.Values(held)))
 			if other := written[name]; other != "" {
-				t.Errorf("%v after %v leaves the same names as %s: %s", begun, reached, other, name)
+				t.Errorf("%v after %v leaves the same names as %s: %s", to, from, other, name)
 			}
-			written[name] = fmt.Sprintf("%v after %v", begun, reached)
-			gotReached, gotBegun, ok := migration.Deployed(reached.phase, held)
+			written[name] = fmt.Sprintf("%v after %v", to, from)
+			gotReached, gotBegun, ok := migration.Deployed(from.Phase, held)
 			if !ok || gotReached != from || gotBegun != to {
 				t.Errorf("%v after %v: reached %v, begun %v, %t", to, from, gotReached, gotBegun, ok)
 			}

@@ -1,42 +1,39 @@
 package migration
 
-// Tasks says how many tasks a service runs in a phase, and who decides it.
+// Tasks says how many tasks a service runs in a phase, and whether the template or autoscaling
+// decides.
 //
-// A count in the template and a count of autoscaling do not go together. Whenever
-// CloudFormation updates a service, it sets the template's count and overrides
-// autoscaling's (https://github.com/aws/aws-cdk/issues/3919). Without a count in the
-// template, an update keeps the number of tasks, and a new service has one task
+// The template and autoscaling must not both set a count. Whenever CloudFormation updates a
+// service, it sets the template's count and overrides autoscaling's
+// (https://github.com/aws/aws-cdk/issues/3919). Without a count in the template, an update keeps
+// the number of tasks, and a new service has one task
 // (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html#cfn-ecs-service-desiredcount).
-// So a service that scales has a count in the template only while it has no traffic.
-// There the count has to change with the phase, and CloudFormation has to wait for
-// the tasks:
+// So a service that scales has a count in the template only while it has no traffic. The count then
+// changes with the phase, and CloudFormation waits for the tasks:
 //
 //	               monolith  parallel        with a shift of it  switched       retired
 //	monolith       scales    scales          scales              set: the most  set: 0
 //	microservice   set: 0    set: the least  scales              scales         scales
 //
-// A microservice starts with its least. Autoscaling exists from then on, and finds
-// nothing to do before there is traffic. The count leaves the template with the first
-// shift of the service's traffic, or else at the switch. The rules have changed in
-// another stack by then, and no task starts or stops.
+// A microservice starts with its least. Autoscaling exists from then on, and has nothing to do
+// before there is traffic. The count leaves the template with the first shift of the service's
+// traffic, or else at the switch. Another stack has changed the rules by then, and no task starts
+// or stops.
 //
-// In switched, the monolith runs its most. If the switch is taken back, all traffic
-// returns to the monolith within a second and cannot be shifted step by step.
-// Autoscaling would have gone down to the least by then, and takes minutes to go up.
+// In switched, the monolith runs its most. Going back returns all traffic to the monolith within a
+// second, without a shift. From the least, autoscaling would take minutes to go up.
 //
-// With a count of 0 or of the most, autoscaling does not exist: it could only raise
-// the 0 and lower the most.
+// With a count of 0 or of the most, autoscaling does not exist: it could only raise the 0 and lower
+// the most.
 type Tasks struct {
 	// Count is the number of tasks. If the service scales, it is the fewest.
 	Count int
-	// Max is the most tasks that autoscaling may run. 0 if there is no autoscaling in
-	// this phase.
+	// Max is the most tasks that autoscaling may run. 0 if there is no autoscaling in this phase.
 	Max int
 	// Kept means that the template has no count: a deployment keeps autoscaling's.
 	Kept bool
 }
 
-// asMonolith returns how many tasks the service runs in a phase, as the monolith.
 func (s Service) asMonolith(phase Phase) Tasks {
 	switch {
 	case phase == Retired:
@@ -47,8 +44,8 @@ func (s Service) asMonolith(phase Phase) Tasks {
 	return s.scaled()
 }
 
-// asMicroservice returns how many tasks the service runs in a phase, as a
-// microservice. If it is shifted, it has a share of its traffic in [Parallel].
+// asMicroservice returns the tasks as a microservice. With a shift the service has traffic in
+// [Parallel].
 func (s Service) asMicroservice(phase Phase, shifted bool) Tasks {
 	switch {
 	case phase == Monolith:
@@ -59,7 +56,7 @@ func (s Service) asMicroservice(phase Phase, shifted bool) Tasks {
 	return s.scaled()
 }
 
-// scaled returns how many tasks the service runs while it has traffic.
+// scaled returns the tasks while the service has traffic.
 func (s Service) scaled() Tasks {
 	return Tasks{Count: s.Tasks, Max: s.MaxTasks, Kept: s.MaxTasks > 0}
 }

@@ -1,13 +1,10 @@
-// Package services is the parent of the programs that run in the containers.
+// Package services is the parent of the programs in the containers.
 //
-// A service is a directory with a main package of a few lines, which names the
-// service and its modules, and a package routes with the module itself: its
-// data access and its part of the API, in one file. To add a service, add such
-// a directory and an entry in the list of services that the deployment has.
-// What services have in common is in internal/server, and what attacks them in
-// the tests in internal/hostile.
+// A service is a directory with a main package of a few lines: the service's name and its modules.
+// The package routes beside it is the module: its data and its part of the API, in one file. To add
+// a service, add such a directory and an entry in the deployment's list of services. The common
+// part of all services is in internal/server.
 //
-// The services know nothing of the deployment. They use the standard library, and
-// for telemetry OpenTelemetry's SDK, which is off unless the environment names a
-// collector: see internal/otlp.
+// The services know nothing of the deployment. They use the standard library, and OpenTelemetry's
+// SDK for telemetry (internal/otlp). Telemetry is off unless the environment names a collector.
 package services

@@ -18,16 +18,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"cutover/services/internal/hostile"
 )
 
-// patience is how long a test waits for what has to come, on the slowest
-// machine.
+// patience is the longest time that a test waits, on the slowest machine.
 const patience = 30 * time.Second
 
-// checkLine returns the fields of a line of the log. Whatever a client sends,
-// a line is a JSON object of printable ASCII and of limited length.
+// checkLine returns the fields of a line of the log. A line is a JSON object of printable ASCII and
+// of limited length, whatever a client sends.
 func checkLine(line []byte) (map[string]any, error) {
 	var fields map[string]any
 	if err := json.Unmarshal(line, &fields); err != nil {
@@ -42,15 +39,15 @@ func checkLine(line []byte) (map[string]any, error) {
 	return fields, nil
 }
 
-// Each attack goes to the monolith and to a microservice, which answer alike,
-// log one line per answer, and go on.
+// Each attack goes to the monolith and to a microservice. They answer alike, log one line per
+// answer, and go on.
 func TestHostileRequests(t *testing.T) {
 	for _, name := range []string{"api", "users"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, name)
 			other := dial(t, p) // another client, on one connection throughout
-			for i, attack := range hostile.Requests() {
+			for i, attack := range attacks() {
 				c := dial(t, p)
 				c.conn.SetDeadline(time.Now().Add(patience))
 				go io.WriteString(c.conn, attack.Raw) // the service may not read all of it
@@ -126,8 +123,8 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-// A storm of thousands of clients, from which the service comes out as it was.
-// All the time, other clients are served.
+// A storm of thousands of clients changes nothing in the service. Meanwhile other clients are
+// served.
 func TestStorm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow: it is a storm")
@@ -209,7 +206,7 @@ func TestStorm(t *testing.T) {
 		return &client{conn, bufio.NewReader(conn)}
 	})
 
-	if err := hostile.Storm(p.address, clients); err != nil {
+	if err := attackWithStorm(p.address, clients); err != nil {
 		t.Error(err)
 	}
 	close(done)
@@ -237,8 +234,8 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// Where the process may have fewer file descriptors than connections, idle
-// clients cannot keep others out either.
+// Idle clients cannot keep others out, even if the process may have fewer file descriptors than
+// connections.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
 	p := startCommand(t, exec.Command("sh", "-c", "ulimit -n 64 && exec "+filepath.Join(bin, "users")))
@@ -251,7 +248,7 @@ func TestFewDescriptors(t *testing.T) {
 	}
 }
 
-// descriptors is how many file descriptors the service has.
+// descriptors returns the number of the service's file descriptors.
 func descriptors(t *testing.T, p *process) int {
 	t.Helper()
 	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.command.Process.Pid))
@@ -261,7 +258,7 @@ func descriptors(t *testing.T, p *process) int {
 	return len(open)
 }
 
-// peakMiB is the most resident memory that the service has had.
+// peakMiB returns the most resident memory of the service so far.
 func peakMiB(t *testing.T, p *process) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))

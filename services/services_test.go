@@ -98,7 +98,7 @@ func (p *process) scan() bool {
 	return ok
 }
 
-// await reads what the service logs up to the first line with this message.
+// await reads the log up to the first line with this message.
 func (p *process) await(t *testing.T, message string) map[string]any {
 	t.Helper()
 	for p.scan() {
@@ -130,7 +130,7 @@ func (p *process) terminate(t *testing.T) {
 	}
 }
 
-// client is a connection of its own: no retry hides a lost request.
+// client is one connection, without retries: they would hide a lost request.
 type client struct {
 	conn   net.Conn
 	reader *bufio.Reader
@@ -176,8 +176,8 @@ const (
 	textType = "text/plain; charset=utf-8"
 )
 
-// table returns the records of a table as the API has to write them: exactly
-// as they are in the file, without the white space.
+// table returns the records of a table as the API must write them: as in the file, without the
+// white space.
 func table(t *testing.T, name string) []string {
 	t.Helper()
 	var tables map[string][]json.RawMessage
@@ -197,7 +197,7 @@ func table(t *testing.T, name string) []string {
 
 func list(records ...string) string { return "[" + strings.Join(records, ",") + "]" }
 
-// expectation is what the original API answers.
+// expectation is an answer of the original API.
 type expectation struct {
 	method, path string
 	status       int
@@ -206,8 +206,7 @@ type expectation struct {
 	body         string // of HEAD: what GET answers
 }
 
-// contract is the original's behaviour, by the service that owns the path. The
-// paths of "" are those of every service.
+// contract is the original's behaviour, by the service with the path; "" is for every service.
 func contract(t *testing.T) map[string][]expectation {
 	user, thread, post := table(t, "users"), table(t, "threads"), table(t, "posts")
 	ok := func(path, body string) expectation {
@@ -277,9 +276,8 @@ func contract(t *testing.T) map[string][]expectation {
 	}
 }
 
-// Every request of the contract goes to the monolith and to the microservice
-// that owns the path. Both must answer what the original answers, and the same
-// down to the last header.
+// The monolith and the microservice with the path get every request of the contract. Both must
+// answer like the original, and alike down to the last header.
 func TestContractAndParity(t *testing.T) {
 	rules := contract(t)
 	microservices := []string{"users", "threads", "posts"}
@@ -340,8 +338,8 @@ func TestContractAndParity(t *testing.T) {
 	}
 }
 
-// Paths that net/http refuses by itself, with 400: the one known difference to
-// the original. Monolith and microservice still agree.
+// net/http itself refuses these paths with 400: the one known difference to the original. Monolith
+// and microservice agree.
 func TestMalformedPaths(t *testing.T) {
 	api, owner := start(t, "api"), start(t, "users")
 	for _, path := range []string{"/api/users/%zz", "/api/users/%", "?x", "api/users"} {
@@ -368,9 +366,8 @@ func TestVersionAndHealthcheckOfEachService(t *testing.T) {
 	}
 }
 
-// What a target sees that is being deregistered: clients that send one request
-// after the other, each on its connection until it is asked to close it. Every answer has its line
-// in the log.
+// A target is being deregistered. Clients send one request after the other, each on its connection
+// until it is asked to close the connection. Every answer has its line in the log.
 func TestStopLosesNoRequest(t *testing.T) {
 	const clients = 16
 	p := start(t, "users")
@@ -439,8 +436,8 @@ func TestStopLosesNoRequest(t *testing.T) {
 	}
 }
 
-// Without connections there is nothing to wait for; with idle ones the stop
-// still ends in time, and well.
+// A stop without connections waits for nothing. A stop with idle connections ends in time, and
+// well.
 func TestStopWhenIdle(t *testing.T) {
 	p := start(t, "threads")
 	began := time.Now()
@@ -520,8 +517,8 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// A service sends its traces and metrics to the collector that its environment
-// names, the last of them when it is stopped, and nothing without one.
+// A service sends its traces and metrics to the collector in its environment, the last ones at its
+// stop. Without a collector it sends nothing.
 func TestTelemetry(t *testing.T) {
 	var mu sync.Mutex
 	var spans []*tracev1.Span
@@ -598,7 +595,7 @@ func TestTelemetry(t *testing.T) {
 	}
 }
 
-// Data that cannot be served is found when the service starts.
+// A service does not start with data that it cannot serve.
 func TestModulesRefuseBadData(t *testing.T) {
 	for _, c := range []struct {
 		of             func(string) server.Module

@@ -14,8 +14,7 @@ import (
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html).
 const logDelivery = "logdelivery.elasticloadbalancing.amazonaws.com"
 
-// keepAccessLogs makes the load balancer write a line for every request to a bucket
-// of its own.
+// keepAccessLogs makes the load balancer write a line for every request to a bucket of its own.
 //
 // The construct's LogAccessLogs needs to know the region, for in older regions it
 // admits an AWS account instead of the service. AWS recommends the service, which

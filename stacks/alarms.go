@@ -68,7 +68,7 @@ func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
 		MasterKey:  key,
 		EnforceSSL: jsii.Bool(true),
 	})
-	// The topic's policy replaces the default one, by which the account's alarms may publish.
+	// The topic's policy replaces the default policy, which lets the account's alarms publish.
 	cloudWatch := &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)}
 	ours := &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": stack.Account()}}
 	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
@@ -166,9 +166,8 @@ func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServicePr
 	return alarms
 }
 
-// metric is a metric of a service's target group. The construct's own metrics would take
-// the load balancer's name out of the listener's ARN, which fails for a value of another
-// stack.
+// metric is a metric of a service's target group. The construct's own metrics would take the load
+// balancer's name out of the listener's ARN, which fails for a value of another stack.
 func (r *Routing) metric(service, name, statistic string, period time.Duration) awscloudwatch.Metric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace:  jsii.String("AWS/ApplicationELB"),

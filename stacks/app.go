@@ -47,16 +47,21 @@ func Run(d config.Deployment) int {
 // compile or what CDK refused.
 func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string) error {
 	return synth(d, values, outdir, func(d config.Deployment, arch string) (map[string]string, error) {
-		options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
-		for _, service := range d.All() {
-			options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
-		}
-		return build.Build(ctx, options)
+		return Images(ctx, d, arch)
 	}, func(awscdk.App) {})
 }
 
-// synth is [Synth] with the function that compiles the services, and one that gets
-// the app before it has a stack.
+// Images compiles the services and returns their Docker build contexts, by service.
+func Images(ctx context.Context, d config.Deployment, arch string) (map[string]string, error) {
+	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
+	for _, service := range d.All() {
+		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
+	}
+	return build.Build(ctx, options)
+}
+
+// synth is [Synth] with parameters: compile compiles the services, and prepare gets the app before
+// its first stack.
 func synth(d config.Deployment, values map[string]any, outdir string, compile func(config.Deployment, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
 	if err != nil {

@@ -61,8 +61,7 @@ func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscalin
 		Role:                     newInstanceRole(c, s).WithoutPolicyUpdates(nil),
 		SecurityGroup:            network.InstanceSecurityGroup,
 		AssociatePublicIpAddress: jsii.Bool(false),
-		// A hop limit of 1 ends at the instance. A container in bridge mode is one hop
-		// further away.
+		// A hop limit of 1 ends at the instance. A container in bridge mode is one hop further away.
 		HttpTokens:              awsec2.LaunchTemplateHttpTokens_REQUIRED,
 		HttpPutResponseHopLimit: jsii.Number(1),
 		BlockDevices: &[]*awsec2.BlockDevice{{

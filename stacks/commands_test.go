@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
 	"cutover/migration"
@@ -142,13 +143,19 @@ func TestRehearsalOfServicesThatScale(t *testing.T) {
 }
 
 // TestRehearsalOfWhatMustFail leaves a phase out on the way back, with the gate
-// off: requests go to a monolith that has no task yet, and the rehearsal says so.
+// off: requests go to a monolith that has no task yet, and the rehearsal says so. The
+// monolith takes a while to start, so that requests come before, however fast it is.
 func TestRehearsalOfWhatMustFail(t *testing.T) {
+	monolith := deployment.Forum.Monolith.Name
+	program := filepath.Join(scratch, monolith)
+	if out, err := exec.Command("go", "build", "-o", program, "./services/"+monolith).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	phases := map[string]*assembly.Assembly{}
 	for _, phase := range []string{"retired", "parallel"} {
 		phases[phase] = synth(t, settings{"phase": phase, "phaseGate": "off"})
 	}
-	wait := rehearse(t, phases, "--path", "retired,parallel")
+	wait := rehearse(t, phases, "--walk", "retired,parallel", "--run", monolith+"=sleep 2; exec "+program)
 	t.Parallel()
 	report, code := wait()
 	if code != 1 || report.Verdict.Passed || report.Totals.Lost == 0 {

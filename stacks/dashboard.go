@@ -200,7 +200,7 @@ func (g graphs) balancerErrors(routings []*Routing) []awscloudwatch.IMetric {
 	return found
 }
 
-// dashboardText is what the dashboard says in words.
+// dashboardText is the text of the dashboard.
 func dashboardText(s config.Settings) string {
 	var names []string
 	for _, q := range logQueries {

@@ -1,6 +1,5 @@
-// Package stacks renders a deployment as CDK stacks. It decides nothing about the
-// migration: the migration package defines the phases, and the config package the
-// settings.
+// Package stacks renders a deployment as CDK stacks. It decides nothing about the migration: the
+// migration package defines the phases, and the config package the settings.
 //
 // A deployment has a stack for each part that changes for its own reason. CDK
 // deploys a stack after the stacks that it needs:
@@ -26,18 +25,15 @@
 //
 // Watch is there unless its setting is off.
 //
-// A cut-over changes the Routing stacks, and the two stacks that keep the record. The
-// stacks of services that scale follow when the traffic has moved, for the phase
-// decides who sets their counts (migration.Tasks). A service's stack may be deployed
-// by itself.
+// A cut-over changes the Routing stacks, and the two stacks that keep the record. The stacks of
+// services that scale follow when the traffic has moved, for the phase decides who sets their
+// counts (migration.Tasks). A service's stack may be deployed by itself.
 //
-// Stacks pass values by weak references (Fn::GetStackOutput). The stack that reads a
-// value looks it up at each deployment. The stack that has the value may change or
-// drop it at any time. Nothing is exported, so nobody who adds or removes a service
-// sees "export is in use".
+// Stacks pass values by weak references (Fn::GetStackOutput). The stack that reads a value looks it
+// up at each deployment. The stack that has the value may change or drop it at any time. Nothing is
+// exported, so nobody who adds or removes a service sees "export is in use".
 //
-// A finding of cdk-nag that is intended is suppressed beside the resource, with the
-// reason.
+// A finding of cdk-nag that is intended is suppressed beside the resource, with the reason.
 //
 // Names of stacks, resources, parameters and outputs are a contract. names.go has the
 // chosen names, and tests pin them.

@@ -7,10 +7,9 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
-	"cutover/migration"
 )
 
-// The interlock between the phases: see [migration.Claims]. The Gate stack is
+// The interlock between the phases: see [migration.State]. The Gate stack is
 // deployed first, and the Phase stack last. The Gate claims the new state twice:
 //   - under the names that Phase has blocked when the last deployment was complete;
 //   - under the names that Gate has blocked when the last deployment began.
@@ -27,9 +26,8 @@ func newGate(scope constructs.Construct, s config.Settings) awscdk.Stack {
 		newState(stack, s, "GateIsOff", begun, "off", "The gate is off: nothing is refused")
 		return stack
 	}
-	// CloudFormation prints the id when it refuses, so the id is the sentence that is
-	// false then.
-	for _, state := range migration.Claims(s.Phase, s.Shift) {
+	// CloudFormation prints the id when it refuses, so the id is the sentence that is false then.
+	for _, state := range s.State().Claims() {
 		newState(stack, s, config.Pascal(state)+"FollowsTheDeployedPhase", reached, state, "Claimed by the deployment")
 		newState(stack, s, config.Pascal(state)+"FollowsTheBegunPhase", begun, state, "Claimed by the deployment")
 	}
@@ -53,7 +51,7 @@ func newPhase(scope constructs.Construct, s config.Settings) awscdk.Stack {
 
 // newBlocks holds the names of the states that must not follow.
 func newBlocks(stack awscdk.Stack, s config.Settings, after string) {
-	for _, state := range migration.Blocks(s.Phase, s.Shift) {
+	for _, state := range s.State().Blocks() {
 		newState(stack, s, "NotNextTo"+config.Pascal(state), after, state, "Must not follow this phase")
 	}
 }

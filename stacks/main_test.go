@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 
@@ -84,7 +83,7 @@ func synthDeployment(t *testing.T, d config.Deployment, change settings) *assemb
 		return a
 	}
 	dir := filepath.Join(scratch, fmt.Sprint(len(assemblies)))
-	reports := slices.ContainsFunc(profiles(), func(p settings) bool { return maps.Equal(p, change) })
+	reports := slices.ContainsFunc(profiles(), func(p settings) bool { return fmt.Sprint(cdkContext(t, p)) == fmt.Sprint(context) })
 	if err := synthTo(d, context, dir, reports); err != nil {
 		t.Fatal(err)
 	}
@@ -96,9 +95,9 @@ func synthDeployment(t *testing.T, d config.Deployment, change settings) *assemb
 	return a
 }
 
-// synthTo synthesizes as [stacks.Synth] does, with more checks and less work. With
-// reports, cdk-nag writes what TestNag reads; without, it only finds. cdk-nag writes a
-// report anew for each rule, which takes as long as the rules do.
+// synthTo synthesizes as [stacks.Synth] does, with more checks and less work. cdk-nag
+// writes reports only if TestNag reads them: cdk-nag writes a report anew for each rule,
+// and that takes as long as the rules. Without reports a finding fails the synthesis, too.
 func synthTo(d config.Deployment, context settings, dir string, reports bool) error {
 	return stacks.SynthWith(d, context, dir, compiled, func(app awscdk.App) {
 		awscdk.Aspects_Of(app).Add(cdknag.NewAwsSolutionsChecks(&cdknag.NagPackProps{
@@ -108,60 +107,13 @@ func synthTo(d config.Deployment, context settings, dir string, reports bool) er
 	})
 }
 
-// once is CDK's validation of the templates, of which it takes each once: the same
-// template in another synthesis has been found good.
-type once struct {
-	awscdk.CloudFormationValidatePlugin
-	seen map[string]bool
-}
-
-// validation is one for all syntheses, because it takes seconds to start.
-var validation = sync.OnceValue(func() *once {
-	plugin := &once{seen: map[string]bool{}}
-	awscdk.NewCloudFormationValidatePlugin_Override(plugin, nil)
-	return plugin
-})
-
-// Validate is called by CDK.
-func (o *once) Validate(context awscdk.IPolicyValidationContext) *awscdk.PolicyValidationPluginReport {
-	var rest []*awscdk.PolicyValidationStack
-	for _, stack := range *context.StackTemplates() {
-		text, err := os.ReadFile(*stack.TemplatePath)
-		if err != nil {
-			panic(err)
-		}
-		key, err := json.Marshal([]any{string(text), stack.AccountId, stack.Region})
-		if err != nil {
-			panic(err)
-		}
-		if !o.seen[string(key)] {
-			o.seen[string(key)] = true
-			rest = append(rest, stack)
-		}
-	}
-	return o.CloudFormationValidatePlugin.Validate(&unseen{context, rest})
-}
-
-// unseen is a context with some of its templates. It embeds nothing of jsii's, which
-// would take it for the context itself.
-type unseen struct {
-	all    awscdk.IPolicyValidationContext
-	stacks []*awscdk.PolicyValidationStack
-}
-
-func (u *unseen) AccountId() *string                               { return u.all.AccountId() }
-func (u *unseen) Region() *string                                  { return u.all.Region() }
-func (u *unseen) AppConstruct() constructs.IConstruct              { return u.all.AppConstruct() }
-func (u *unseen) TemplatePaths() *[]*string                        { return u.all.TemplatePaths() }
-func (u *unseen) StackTemplates() *[]*awscdk.PolicyValidationStack { return &u.stacks }
-
-// builds has the build contexts of services that were compiled, each once.
+// builds has the build contexts of the services, by what was compiled.
 var (
 	builds   = map[string]map[string]string{}
 	building sync.Mutex
 )
 
-// compiled compiles what is to be in the images, as [stacks.Synth] does.
+// compiled compiles the services as [stacks.Synth] does, once for all syntheses.
 func compiled(d config.Deployment, arch string) (map[string]string, error) {
 	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
 	for _, service := range d.All() {

@@ -6,9 +6,8 @@ import (
 	"cutover/config"
 )
 
-// The names of this file are a contract with deployed stacks. A stack or a construct
-// with another name is replaced. Readers of a parameter with another name do not
-// find it.
+// The names of this file are a contract with deployed stacks. A stack or a construct with another
+// name is replaced. Readers of a parameter with another name do not find it.
 
 // The ends of the names of stacks that belong to no service.
 const (
@@ -36,8 +35,8 @@ func phaseParameter(s config.Settings) string {
 	return "/" + s.Env + "/phase"
 }
 
-// stateParameter is the SSM parameter by which only one stack can hold a state, after
-// a deployment that was begun or one that was reached.
+// stateParameter is the SSM parameter of a state after a begun or a reached deployment. Only one
+// stack can have it.
 func stateParameter(s config.Settings, after, state string) string {
 	return fmt.Sprintf("/%s/phase-gate/%s/%s", s.Env, after, state)
 }
@@ -47,10 +46,9 @@ func logGroup(s config.Settings, service string) string {
 	return "/ecs/" + s.Name(service)
 }
 
-// alarmName is the name of an alarm. With a balancer, it is the alarm at one of several
-// load balancers. Alarms have given names, so that the dashboard needs no outputs of
-// their stacks, whose number is limited. Alarms that compare services have the names
-// of the canary package.
+// alarmName is the name of an alarm. With a balancer, it is the alarm at one of several load
+// balancers. Alarms have given names, so that the dashboard needs no outputs of their stacks, whose
+// number is limited. Alarms that compare services have the names of the canary package.
 func alarmName(s config.Settings, about, balancer string) string {
 	if balancer != "" {
 		about += "-at-" + balancer

@@ -48,8 +48,7 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 			}},
 		})
 		tagService(repository, service.Name)
-		// ECR's default, written out for reviews: another key later would replace the
-		// repository.
+		// ECR's default, written out for reviews: another key later would replace the repository.
 		repository.Node().DefaultChild().(awsecr.CfnRepository).SetEncryptionConfiguration(
 			&awsecr.CfnRepository_EncryptionConfigurationProperty{EncryptionType: jsii.String("AES256")})
 		repository.AddToResourcePolicy(publish)

@@ -16,24 +16,21 @@ import (
 // time for a request: 5 s for its head, 10 s for the rest and the answer.
 const deregistrationSeconds = 15
 
-// Routing is the stack that decides where a request to one load balancer goes: the
-// load balancer, its listeners and rules, and the target groups. The cut-over happens
-// in this stack.
+// Routing is the stack that decides where a request to one load balancer goes: the load balancer,
+// its listeners and rules, and the target groups. The cut-over happens in this stack.
 type Routing struct {
 	Stack awscdk.Stack
 	// Name of the load balancer; empty for the first one.
 	Name     string
 	Balancer elb.ApplicationLoadBalancer
-	// TargetGroups has a group for each service, by its name, and one for dropped
-	// traffic.
+	// TargetGroups has a group for each service, by its name, and one for dropped traffic.
 	TargetGroups map[string]elb.ApplicationTargetGroup
 	// Alarms is nil if there are none.
 	Alarms *Alarms
 }
 
-// NewRouting adds the stack of one load balancer and renders its plan as it is. The
-// first load balancer's alarms have the topic of all alarms; they are nil for the
-// first itself.
+// NewRouting adds the stack of one load balancer and renders its plan as it is. The first load
+// balancer's alarms have the topic of all alarms; they are nil for the first itself.
 func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Balancer, network *Network, first *Alarms) *Routing {
 	of := ""
 	if plan.Name != "" {

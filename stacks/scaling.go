@@ -15,16 +15,13 @@ import (
 //
 // The registration of a scalable target brings the count between its bounds
 // (https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html).
-// CloudFormation does not wait for that. This matters for a new service that has
-// traffic already, in a new environment: it starts with one task, and the other tasks
-// follow within a minute.
+// CloudFormation does not wait for that. This matters for a new service that has traffic already,
+// in a new environment: it starts with one task, and the other tasks follow within a minute.
 //
-// A count below the minimum can come later: the 0 of a phase, until CloudFormation has
-// deleted the scalable target. That count stays unless an alarm asks for more tasks,
-// which takes load
-// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html).
-// The deletion of a scalable target deletes its policies and their alarms. The count
-// stays
+// A count below the minimum can come later: the 0 of a phase, until CloudFormation has deleted the
+// scalable target. That count stays unless an alarm asks for more tasks, which takes load
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html). The
+// deletion of a scalable target deletes its policies and their alarms. The count stays
 // (https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html).
 //
 // The role is Application Auto Scaling's role for ECS, which every account has
@@ -37,8 +34,7 @@ func scale(stack awscdk.Stack, props *ServiceProps, service awsecs.Ec2Service) {
 		// balancer's name out of its listener's ARN, as in the alarms.
 		at := props.Routings[0]
 		label = fmt.Sprintf("%s/%s", *at.Balancer.LoadBalancerFullName(), *at.TargetGroups[props.Service.Name].TargetGroupFullName())
-		// In every phase, so that the load balancer's stack has the same outputs in all of
-		// them.
+		// In every phase, so that the load balancer's stack has the same outputs in all of them.
 		output(stack, "RequestsLabel", "What autoscaling counts the requests of", jsii.String(label))
 	}
 	tasks := props.Tasks

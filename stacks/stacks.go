@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
@@ -11,40 +12,85 @@ import (
 	"cutover/config"
 )
 
-// Add adds all stacks of the deployment to the scope. The deployment and the settings
-// come from [config.Load]. The function images returns the Docker build context of each
-// service, by name. Add calls it before it adds the services' stacks, and returns its
-// error.
+// Add adds all stacks of the deployment to the scope. The deployment and the settings come from
+// [config.Load]. The function images returns the Docker build context of each service, by name. Add
+// calls it before it adds the services' stacks, and returns its error.
 func Add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
-	tagEnvironment(scope, s)
-	gate := newGate(scope, s)
-	registry := NewRegistry(scope, d, s)
-	core := newCore(scope, d, s)
-	for _, routing := range core.routings {
-		routing.Stack.AddStackDependency(gate, jsii.String("the phase has to follow the deployed one"))
-	}
-	phase := newPhase(scope, s)
-	if err := core.addServices(images, registry); err != nil {
-		return err
-	}
-	for _, stack := range core.services {
-		phase.AddStackDependency(stack, jsii.String("the phase is reached when every service is"))
-	}
-	if s.Dashboard {
-		watch := NewWatch(scope, d, s, core.routings)
-		for _, stack := range core.services {
-			watch.AddStackDependency(stack, jsii.String("a saved query needs the log groups that it asks"))
-		}
-	}
-	return nil
+	return add(scope, d, s, images, true)
 }
 
-// tagEnvironment tags everything with the environment that it belongs to.
-func tagEnvironment(scope constructs.Construct, s config.Settings) {
+// AddCore adds only the stacks that answer requests, as [Add] does: the network, the cluster,
+// the load balancers and the services.
+func AddCore(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error)) error {
+	return add(scope, d, s, images, false)
+}
+
+func add(scope constructs.Construct, d config.Deployment, s config.Settings, images func() (map[string]string, error), all bool) error {
 	awscdk.Tags_Of(scope).Add(jsii.String("environment"), jsii.String(s.Env), &awscdk.TagProps{
 		// cfn-lint allows no tags on these. Each is part of something with a tag.
 		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
 	})
+	depend := func(stack, on awscdk.Stack, reason string) {
+		if stack != nil && on != nil {
+			stack.AddStackDependency(on, jsii.String(reason))
+		}
+	}
+	var gate, registry, phase, watch awscdk.Stack
+	if all {
+		gate, registry = newGate(scope, s), NewRegistry(scope, d, s)
+	}
+	network := NewNetwork(scope, s)
+	cluster := NewCluster(scope, s, network)
+	plan := d.Plan(s)
+	var routings []*Routing
+	var alarms *Alarms
+	for _, balancer := range plan.Balancers {
+		routings = append(routings, NewRouting(scope, s, balancer, network, alarms))
+		alarms = routings[0].Alarms
+	}
+	for _, routing := range routings {
+		depend(routing.Stack, gate, "the phase has to follow the deployed one")
+	}
+	if all {
+		phase = newPhase(scope, s)
+	}
+	alike := newAlike(scope, s, cluster)
+	contexts, err := images()
+	if err != nil {
+		return err
+	}
+	var services []awscdk.Stack
+	for i, service := range d.All() {
+		behind, monolith := routings, "" // the monolith, which comes first
+		if i > 0 {
+			monolith = d.Monolith.Name
+			at := slices.IndexFunc(routings, func(r *Routing) bool { return r.Name == service.LoadBalancer })
+			behind = routings[at : at+1]
+		}
+		stack := NewService(scope, s, &ServiceProps{
+			Service:  service,
+			Monolith: monolith,
+			Tasks:    plan.Tasks[service.Name],
+			Context:  contexts[service.Name],
+			Alike:    alike,
+			Routings: behind,
+		})
+		depend(stack, registry, "its image is pushed to its repository")
+		for _, routing := range behind {
+			depend(stack, routing.Stack, "a service needs a target group that a listener uses")
+		}
+		services = append(services, stack)
+	}
+	for _, stack := range services {
+		depend(phase, stack, "the phase is reached when every service is")
+	}
+	if all && s.Dashboard {
+		watch = NewWatch(scope, d, s, routings)
+	}
+	for _, stack := range services {
+		depend(watch, stack, "a saved query needs the log groups that it asks")
+	}
+	return nil
 }
 
 // newStack makes a stack whose name begins with the environment's. Only the lookup of an

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"os"
 	"sync"
@@ -12,8 +13,7 @@ import (
 	"cutover/stacks"
 )
 
-// core synthesizes what answers requests. bench/peer/app.js has the same in
-// JavaScript, and has no further stack.
+// core synthesizes the stacks of bench/peer/app.js.
 func core(d config.Deployment) error {
 	defer jsii.Close()
 	values, err := config.ContextFromEnvironment(os.Getenv)
@@ -24,7 +24,7 @@ func core(d config.Deployment) error {
 	if err != nil {
 		return err
 	}
-	contexts := sync.OnceValues(func() (map[string]string, error) { return images(d, settings.Arch) })
+	contexts := sync.OnceValues(func() (map[string]string, error) { return stacks.Images(context.Background(), d, settings.Arch) })
 	go contexts()
 	context := map[string]any{"aws:cdk:disable-creation-stack-traces": true}
 	maps.Copy(context, values)

@@ -1,15 +1,13 @@
-// Many is the CDK app of a deployment with any number of services, to measure what
-// grows with it. Run it from the root of the repository, as the CDK command line
-// would, with the number of services in CUTOVER_BENCH_SERVICES. The monolith is one
-// of them, and 4 are as many as the forum has.
+// Many is the CDK app of a deployment with any number of services. Run it in the root of the
+// repository, like the CDK command line, with the number of services in CUTOVER_BENCH_SERVICES.
+// The monolith is one of them. The forum has 4.
 //
 //	CUTOVER_BENCH_SERVICES=30 npx cdk synth --app "go run ./bench/many"
 //
-// With -core it synthesizes only what bench/peer/app.js does. With -images it brings
-// the images' build contexts up to date and prints them by service, as JSON.
+// With -core it synthesizes only the stacks of bench/peer/app.js. With -images it brings the
+// images' build contexts up to date and prints them by service, as JSON.
 //
-// All services run one program, which answers every path with the same bytes
-// (services/internal/echo).
+// All services run the program services/internal/echo.
 package main
 
 import (
@@ -21,7 +19,6 @@ import (
 	"strconv"
 
 	"cutover/config"
-	"cutover/internal/build"
 	"cutover/stacks"
 )
 
@@ -41,7 +38,7 @@ func main() {
 		err = core(d)
 	case *onlyImages:
 		var contexts map[string]string
-		if contexts, err = images(d, "amd64"); err == nil {
+		if contexts, err = stacks.Images(context.Background(), d, "amd64"); err == nil {
 			err = json.NewEncoder(os.Stdout).Encode(contexts)
 		}
 	default:
@@ -53,12 +50,12 @@ func main() {
 	}
 }
 
-// oneBalancer is how many services one load balancer has target groups for beside
-// those of the monolith and of dropped traffic: it has 100.
+// oneBalancer is the number of services of one load balancer. It has 100 target groups: one is
+// the monolith's, and one is for dropped traffic.
 const oneBalancer = 98
 
-// deployment has the monolith and n-1 services, of which each takes a path over.
-// Services that the load balancer has no room for are behind a further one.
+// deployment has the monolith and n-1 services. Each service takes one path over. Services
+// without room at the first load balancer are behind a further one.
 func deployment(n int) config.Deployment {
 	const program = "services/internal/echo"
 	// With 64 units and 64 MiB a hundred fit on the four instances of the default settings.
@@ -76,13 +73,4 @@ func deployment(n int) config.Deployment {
 		d.Services = append(d.Services, further)
 	}
 	return d
-}
-
-// images returns the build contexts, by service.
-func images(d config.Deployment, arch string) (map[string]string, error) {
-	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
-	for _, service := range d.All() {
-		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
-	}
-	return build.Build(context.Background(), options)
 }

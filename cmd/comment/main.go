@@ -146,8 +146,7 @@ func (g *github) find(ctx context.Context, pr int, marker, author string) (int64
 	}
 }
 
-// call sends a request, with a comment's body if there is one, and decodes the
-// answer.
+// call sends a request, with a comment's body if there is one, and decodes the answer.
 func (g *github) call(ctx context.Context, method, path, body string, into any) error {
 	var content io.Reader
 	if body != "" {

@@ -31,17 +31,21 @@ All other costs are shared. With --base it shows the difference to another assem
   cutover cost --app cdk.out --base ../main/cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := from.assembly(cmd.Context(), g)
+			to, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
 			}
-			estimates, err := estimate(dir)
+			estimates, err := cost.Read(model.Read(to))
 			if err != nil {
 				return err
 			}
 			v := newView(cmd.OutOrStdout(), g)
 			if base != "" {
-				before, err := estimate(base)
+				other, err := assembly.Read(base)
+				if err != nil {
+					return err
+				}
+				before, err := cost.Read(model.Read(other))
 				if err != nil {
 					return err
 				}
@@ -69,15 +73,6 @@ All other costs are shared. With --base it shows the difference to another assem
 	return cmd
 }
 
-func estimate(dir string) ([]cost.Estimate, error) {
-	a, err := assembly.Read(dir)
-	if err != nil {
-		return nil, err
-	}
-	return cost.Read(model.Read(a))
-}
-
-// estimate is what an environment costs.
 func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	var b strings.Builder
 	name := e.Environment
@@ -111,7 +106,6 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	return b.String()
 }
 
-// changes is what differs between two assemblies.
 func (v *view) changes(changes []cost.Change, markdown bool) string {
 	if len(changes) == 0 {
 		return "The cost does not change."

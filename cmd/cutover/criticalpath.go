@@ -16,7 +16,7 @@ func criticalPathCommand(g *global) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "critical-path",
-		Aliases: []string{"path"}, // its name before "path" meant the path of a URL alone
+		Aliases: []string{"path"}, // its former name
 		Short:   "Show what a deployment has to wait for",
 		Long: `Critical-path reads from the templates:
 
@@ -35,11 +35,7 @@ Without --base the deployment is a first one. With --base it updates that assemb
   cutover critical-path --base cdk.out --phase switched`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := from.assembly(cmd.Context(), g)
-			if err != nil {
-				return err
-			}
-			to, err := assembly.Read(dir)
+			to, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
 			}
@@ -67,7 +63,6 @@ Without --base the deployment is a first one. With --base it updates that assemb
 	return cmd
 }
 
-// criticalPath shows what a deployment waits for.
 func (v *view) criticalPath(p *criticalpath.Path) string {
 	var b strings.Builder
 	rows := [][]string{{"TURN", "STACK", "RESOURCES", "STEPS", "CHAIN", "SECONDS", "WAITS FOR (VALUES IT READS)"}}
@@ -77,7 +72,11 @@ func (v *view) criticalPath(p *criticalpath.Path) string {
 			rest = append(rest, s.Name)
 			continue
 		}
-		rows = append(rows, []string{fmt.Sprint(s.Turn), s.Name, touched(s), fmt.Sprint(s.All.Steps), fmt.Sprint(s.Alone.Steps), seconds(s.Alone.Seconds), needs(s)})
+		var needs []string
+		for _, need := range s.Needs {
+			needs = append(needs, fmt.Sprintf("%s (%d)", need.Stack, need.Values))
+		}
+		rows = append(rows, []string{fmt.Sprint(s.Turn), s.Name, touched(s), fmt.Sprint(s.All.Steps), fmt.Sprint(s.Alone.Steps), seconds(s.Alone.Seconds), strings.Join(needs, ", ")})
 	}
 	if len(rows) == 1 {
 		return "Nothing changes."
@@ -120,7 +119,6 @@ func (v *view) criticalPath(p *criticalpath.Path) string {
 	return b.String()
 }
 
-// touched counts what happens to a stack's resources.
 func touched(s criticalpath.Stack) string {
 	var parts []string
 	for _, part := range []struct {
@@ -130,15 +128,6 @@ func touched(s criticalpath.Stack) string {
 		if part.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
 		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// needs lists the stacks that a stack waits for.
-func needs(s criticalpath.Stack) string {
-	var parts []string
-	for _, need := range s.Needs {
-		parts = append(parts, fmt.Sprintf("%s (%d)", need.Stack, need.Values))
 	}
 	return strings.Join(parts, ", ")
 }

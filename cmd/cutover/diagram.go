@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/analysis/diagram"
-	"cutover/internal/assembly"
 )
 
 func diagramCommand(g *global) *cobra.Command {
@@ -12,7 +11,7 @@ func diagramCommand(g *global) *cobra.Command {
 	var stacks bool
 	cmd := &cobra.Command{
 		Use:     "diagram",
-		Aliases: []string{"picture"}, // its name until now
+		Aliases: []string{"picture"}, // its former name
 		Short:   "Draw the way of a request, or the order of the stacks",
 		Long: `Diagram draws from the templates how a request reaches a service: the listeners, their
 rules, the target groups, the services with their tasks, the instances and the image
@@ -25,11 +24,7 @@ file, in a block that begins with ` + "```mermaid" + `.`,
   cutover diagram --stacks --app cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := from.assembly(cmd.Context(), g)
-			if err != nil {
-				return err
-			}
-			a, err := assembly.Read(dir)
+			a, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
 			}

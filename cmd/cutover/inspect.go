@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/local"
+	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 )
 
@@ -77,7 +78,7 @@ If several load balancers listen on one port, write the URL with a local port.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, requests []string) error {
 			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout(), g)
-			var routes []local.Route
+			var routes []alb.Route
 			for _, request := range requests {
 				route, err := client.Route(cmd.Context(), request)
 				if err != nil {

@@ -1,5 +1,5 @@
-// Cutover runs a synthesized deployment on this machine: its load balancers, target
-// groups and services, from the templates that CloudFormation gets.
+// Cutover runs a synthesized deployment on this machine: its load balancers, target groups and
+// services, from the templates that CloudFormation gets.
 //
 // It also
 //   - rehearses the migration under load
@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,22 +23,24 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"cutover/internal/assembly"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
 	code := 1
-	if ctx.Err() != nil {
-		code = interrupted
-		if errors.Is(err, context.Canceled) {
-			err = errors.New("interrupted")
-		}
+	switch {
+	case errors.Is(err, errWait):
+		code = 2
+	case errors.Is(err, errContained), errors.Is(err, errBack):
+		code = 3
+	case ctx.Err() != nil:
+		code = 128 + int(syscall.SIGINT) // as in shells
 	}
-	for result, its := range map[error]int{errContained: 3, errWait: 2, errBack: 3} {
-		if errors.Is(err, result) {
-			code = its
-		}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
 	}
 	stop()
 	if err != nil {
@@ -45,9 +48,6 @@ func main() {
 		os.Exit(code)
 	}
 }
-
-// interrupted is the exit code after Ctrl-C, as in shells.
-const interrupted = 128 + int(syscall.SIGINT)
 
 const defaultState = ".cutover"
 
@@ -105,8 +105,7 @@ func (s *source) flags(cmd *cobra.Command) {
 	}
 }
 
-// assembly returns the directory of the assembly. It synthesizes the assembly if the
-// flags have a phase or other context.
+// assembly returns the directory of the assembly, after a synthesis if the flags ask for one.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	if s.phase == "" && len(s.context) == 0 {
 		if _, err := os.Stat(filepath.Join(s.app, "manifest.json")); err != nil {
@@ -121,9 +120,17 @@ func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	return synthesize(ctx, filepath.Join(g.state, "synth"), context)
 }
 
+func (s *source) read(ctx context.Context, g *global) (*assembly.Assembly, error) {
+	dir, err := s.assembly(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return assembly.Read(dir)
+}
+
 // synthesize runs the CDK command line in the working directory.
 func synthesize(ctx context.Context, out string, context []string) (string, error) {
-	cdk, err := cdkProgram(".")
+	cdk, err := cdkProgram()
 	if err != nil {
 		return "", err
 	}
@@ -133,11 +140,11 @@ func synthesize(ctx context.Context, out string, context []string) (string, erro
 }
 
 // cdkProgram finds the CDK command line: in PATH, or else in the app's directory.
-func cdkProgram(dir string) (string, error) {
+func cdkProgram() (string, error) {
 	if cdk, err := exec.LookPath("cdk"); err == nil {
 		return filepath.Abs(cdk)
 	}
-	cdk, err := filepath.Abs(filepath.Join(dir, "node_modules", ".bin", "cdk"))
+	cdk, err := filepath.Abs(filepath.Join("node_modules", ".bin", "cdk"))
 	if err == nil {
 		_, err = os.Stat(cdk)
 	}
@@ -147,7 +154,7 @@ func cdkProgram(dir string) (string, error) {
 	return cdk, nil
 }
 
-// synth runs a CDK command line that synthesizes the app in a directory.
+// synth runs a CDK command line in the app's directory.
 func synth(ctx context.Context, cdk, dir, out string, context, env []string) error {
 	args := []string{"synth", "--quiet", "--output", out}
 	for _, pair := range context {
@@ -158,12 +165,8 @@ func synth(ctx context.Context, cdk, dir, out string, context, env []string) err
 	cmd.Env = append(env, "PATH="+filepath.Dir(cdk)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	// The app may outlive a stopped command line and keep its output open.
 	cmd.WaitDelay = 5 * time.Second
-	output, err := cmd.CombinedOutput()
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		return fmt.Errorf("cdk synth failed:\n%s", output)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return cmp.Or(ctx.Err(), fmt.Errorf("cdk synth failed:\n%s", output))
 	}
-	return nil
+	return ctx.Err()
 }

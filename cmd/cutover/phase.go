@@ -18,7 +18,6 @@ import (
 	"cutover/migration"
 )
 
-// cdkFile is the file with the phase.
 const cdkFile = "cdk.json"
 
 // phase is what "phase" and its subcommands share.
@@ -168,15 +167,14 @@ func (p *phase) load(cmd *cobra.Command) (err error) {
 	return cmd.Context().Err()
 }
 
-// services returns the services that the app in the working directory lists, as its
-// last synthesis says. If there was none, services synthesizes the app, as the user
-// would. If the list is older than its source, a warning says so.
+// services returns the services in the list of the last synthesis. Without a list it synthesizes
+// the app. If the list is older than its source, a warning says so.
 func services(cmd *cobra.Command) (d config.Deployment, err error) {
 	const dir = "cdk.out"
 	list, err := listing.Read(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		var cdk string
-		if cdk, err = cdkProgram("."); err != nil {
+		if cdk, err = cdkProgram(); err != nil {
 			return d, fmt.Errorf("list of services: %w", err)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "Synthesizing to %s, which has no list of services yet\n", dir)
@@ -208,10 +206,8 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	if err != nil {
 		return err
 	}
-	if p.notAsked == nil {
-		if err := step.Check(p.env, p.from, p.deployed); err != nil {
-			return err
-		}
+	if err := step.Check(p.env, p.from, p.deployed); err != nil {
+		return err
 	}
 	text, err := p.file.Edit(to.Phase.String(), to.ShiftText())
 	if err != nil {
@@ -246,8 +242,7 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	return nil
 }
 
-// committed refuses a cdk.json with uncommitted changes. If git does not answer,
-// unknown says why.
+// committed refuses a cdk.json with uncommitted changes. If git does not answer, unknown says why.
 func committed(ctx context.Context) (unknown string, err error) {
 	output, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", cdkFile).Output()
 	var exit *exec.ExitError
@@ -265,28 +260,19 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
-// changes lists what a step does.
 func (p *phase) changes(to step.Position) string {
-	lines := step.Changes(p.deployment, p.from, to)
-	return "  " + strings.Join(lines, "\n  ") + "\n"
+	return "  " + strings.Join(step.Changes(p.deployment, p.from, to), "\n  ") + "\n"
 }
 
-// text returns the report for people.
 func (p *phase) text(v *view) string {
 	var b strings.Builder
 	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
 	for _, state := range migration.States() {
-		row := []string{state.Phase.String(), "", ""}
-		if state.Shift {
-			row[0] = state.String()
-		}
+		row := []string{state.String(), "", ""}
 		if state == p.from.State() {
-			row[1] = "here"
-			if state.Shift {
-				row[0] = p.from.String()
-			}
+			row[0], row[1] = p.from.String(), "here"
 		}
-		if p.notAsked == nil && p.deployed.Exists {
+		if p.deployed.Exists {
 			if state == p.deployed.Begun {
 				row[2] = "begun"
 			}
@@ -311,34 +297,28 @@ func (p *phase) text(v *view) string {
 			fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
 		}
 	}
-	show := func(command string, to step.Position, err error) {
+	does := func(to step.Position, err error) string {
 		if err != nil {
-			fmt.Fprintf(&b, "\n%s phase %s: %v.\n", v.program, command, err)
-			return
+			return fmt.Sprintf("%v.\n", err)
 		}
-		fmt.Fprintf(&b, "\n%s phase %s: to %s\n%s", v.program, command, to, p.changes(to))
+		return fmt.Sprintf("to %s\n%s", to, p.changes(to))
 	}
-	to, err := step.Next(p.deployment, p.from, "")
-	show("next", to, err)
-	to, err = step.Back(p.from)
-	show("back", to, err)
+	fmt.Fprintf(&b, "\n%s phase next: %s", v.program, does(step.Next(p.deployment, p.from, "")))
+	fmt.Fprintf(&b, "\n%s phase back: %s", v.program, does(step.Back(p.from)))
 	return b.String()
 }
 
-// stepJSON is a step as JSON.
-type stepJSON struct {
-	Phase   string         `json:"phase"`
-	Shift   map[string]int `json:"shift,omitempty"`
-	Changes []string       `json:"changes"`
-}
-
-// json returns the report for programs.
 func (p *phase) json() any {
+	type stepJSON struct {
+		Phase   string         `json:"phase"`
+		Shift   map[string]int `json:"shift,omitempty"`
+		Changes []string       `json:"changes"`
+	}
 	type deployed struct {
 		Region string `json:"region"`
 		Phase  string `json:"phase,omitempty"` // empty if nothing is deployed
-		Begun  string `json:"begun,omitempty"` // the phase, if it is another one
-		Shift  *bool  `json:"shift,omitempty"` // nil if it is not known
+		Begun  string `json:"begun,omitempty"` // set if it differs from the phase
+		Shift  *bool  `json:"shift,omitempty"` // nil if unknown
 	}
 	report := struct {
 		Env      string         `json:"env"`
@@ -363,11 +343,12 @@ func (p *phase) json() any {
 			report.Deployed.Shift = &p.deployed.Reached.Shift
 		}
 	}
-	if to, err := step.Next(p.deployment, p.from, ""); err == nil {
-		report.Next = &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
+	taken := func(to step.Position, err error) *stepJSON {
+		if err != nil {
+			return nil
+		}
+		return &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
 	}
-	if to, err := step.Back(p.from); err == nil {
-		report.Back = &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
-	}
+	report.Next, report.Back = taken(step.Next(p.deployment, p.from, "")), taken(step.Back(p.from))
 	return report
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,7 +72,7 @@ is synthesized with the phase gate off.`,
 	}
 	flags := cmd.Flags()
 	o.how.flags(cmd)
-	flags.StringSliceVar(&o.walk, "walk", rehearsal.DefaultPath(), "`PHASES` of the walk, in order")
+	flags.StringSliceVar(&o.walk, "walk", rehearsal.DefaultWalk(), "`PHASES` of the walk, in order")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "path" { // its name before "path" meant the path of a URL alone
 			name = "walk"
@@ -152,6 +151,13 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		fault.Lossless, fault.Once = kind.Lossless, kind.Once
 		faults = append(faults, fault)
 	}
+	rehearsed, err := rehearsal.New(rehearsal.Options{
+		Walk: o.walk, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
+	})
+	if err != nil {
+		return nil, "", err
+	}
 	// A rehearsal has a deployment of its own, because another one may be up.
 	own := &global{state: filepath.Join(g.state, "rehearsal")}
 	options, err := o.how.options(own)
@@ -159,25 +165,21 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		return nil, "", err
 	}
 	stage := &stage{}
-	options.Events, options.Exchanges = stage.event, stage.exchange
+	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
+	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
 	options.FreePorts = true // the other deployment may have the usual ports
-	if stage.runner, err = local.Start(ctx, options); err != nil {
+	if stage.Runner, err = local.Start(ctx, options); err != nil {
 		return nil, "", err
 	}
 	defer func() {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
-		err = errors.Join(err, stage.runner.Stop(stopping))
+		err = errors.Join(err, stage.Runner.Stop(stopping))
 	}()
 	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
 		return nil, "", err
 	}
-
-	report, err = rehearsal.Run(ctx, stage, rehearsal.Options{
-		Path: o.walk, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
-		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
-	})
-	if err != nil {
+	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", err
 	}
 	page, err = report.Save(o.out)
@@ -191,25 +193,21 @@ var errContained = errors.New("requests were lost to the faults and nowhere else
 // synthesize returns the assembly of every phase of the walk.
 func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string, error) {
 	assemblies := map[string]string{}
-	if o.app != "" {
-		for _, phase := range o.walk {
-			assemblies[phase] = filepath.Join(o.app, phase)
-			if _, err := os.Stat(filepath.Join(assemblies[phase], "manifest.json")); err != nil {
-				return nil, fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", assemblies[phase], phase)
-			}
-		}
-		return assemblies, nil
-	}
-	// The gate would refuse a walk with gaps.
-	gate := []string{}
-	if !slices.Equal(o.walk, rehearsal.DefaultPath()) {
+	var gate []string
+	if !slices.Equal(o.walk, rehearsal.DefaultWalk()) { // the gate would refuse a walk with gaps
 		gate = []string{"phaseGate=off"}
 	}
 	for _, phase := range o.walk {
 		if assemblies[phase] != "" {
 			continue
 		}
-		dir, err := synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...))
+		dir := filepath.Join(o.app, phase)
+		var err error
+		if o.app == "" {
+			dir, err = synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...))
+		} else if _, missing := os.Stat(filepath.Join(dir, "manifest.json")); missing != nil {
+			err = fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", dir, phase)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -218,53 +216,32 @@ func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string
 	return assemblies, nil
 }
 
-// stage is the local deployment, as the rehearsal package wants it.
+// stage is the local deployment of a rehearsal.
 type stage struct {
-	runner     *local.Runner
+	*local.Runner
 	assemblies map[string]string // directory, by phase
-	observe    atomic.Pointer[func(rehearsal.Record)]
-	events     atomic.Pointer[func(rehearsal.Event)]
 }
 
 func (s *stage) URL(route string) string {
 	path, _, _ := strings.Cut(route, "?")
-	return s.runner.URL(path)
+	return s.Runner.URL(path)
 }
 
 func (s *stage) Deploy(ctx context.Context, phase string) ([]string, error) {
-	before := s.runner.Assembly()
-	if err := s.runner.Deploy(ctx, s.assemblies[phase]); err != nil || before == nil {
+	before := s.Assembly()
+	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil || before == nil {
 		return nil, err
 	}
-	return assembly.Changes(before, s.runner.Assembly()), nil
+	return assembly.Changes(before, s.Assembly()), nil
 }
 
-func (s *stage) Fault(ctx context.Context, kind, service string) (func(context.Context) error, error) {
-	return s.runner.Fault(ctx, kind, service)
-}
-
-func (s *stage) Observe(f func(rehearsal.Record)) { store(&s.observe, f) }
-func (s *stage) Events(f func(rehearsal.Event))   { store(&s.events, f) }
-
-func store[T any](p *atomic.Pointer[func(T)], f func(T)) {
-	if f == nil {
-		p.Store(nil)
-		return
-	}
-	p.Store(&f)
-}
-
-// clientClosed is the status in a load balancer's log if the client closed the
-// connection before the answer.
+// clientClosed is the logged status of a request if the client closed the connection
+// before the answer.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-460-issues
 const clientClosed = 460
 
-func (s *stage) exchange(e alb.Exchange) {
-	observe := s.observe.Load()
-	if observe == nil {
-		return
-	}
-	record := rehearsal.Record{TraceID: e.TraceID, Service: s.runner.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
+func (s *stage) record(e alb.Exchange) rehearsal.Record {
+	record := rehearsal.Record{TraceID: e.TraceID, Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
 	if record.TraceID == "" && e.Header != nil {
 		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
 	}
@@ -279,21 +256,17 @@ func (s *stage) exchange(e alb.Exchange) {
 	case e.Group != "" && e.Target == "":
 		record.Reason = "no registered target in " + record.Service
 	}
-	(*observe)(record)
+	return record
 }
 
-func (s *stage) event(e local.Event) {
-	events := s.events.Load()
-	if events == nil {
-		return
-	}
+func event(e local.Event) rehearsal.Event {
 	event := rehearsal.Event{
 		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
-		// The timeline draws the other events without a mark.
+		// The timeline draws the other events as bars.
 		Mark: e.Kind == ecs.ScalingEvent || e.Kind == ecs.DeploymentEvent && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
 	}
 	if e.Kind == "target" {
 		event.Target, event.State = e.Task, e.State
 	}
-	(*events)(event)
+	return event
 }

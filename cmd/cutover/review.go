@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,8 +123,8 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// progress returns a function that prints a step and the time since the beginning.
-// Several goroutines may call it.
+// progress returns a function that prints a step and the time since the beginning. Several
+// goroutines may call it.
 func progress(w io.Writer) func(string, ...any) {
 	begin := time.Now()
 	var mu sync.Mutex
@@ -146,7 +147,6 @@ type side struct {
 	assemblies map[string]*assembly.Assembly // by position
 }
 
-// review compares, estimates and rehearses, and returns the report.
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
 	prefix, commit, err := o.commit(ctx)
@@ -239,11 +239,11 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 	return err
 }
 
-// rehearsed fills in the rehearsal of the head. A rehearsal that cannot be carried
-// out is part of the report: nothing that was found before may be lost.
+// rehearsed fills in the rehearsal of the head. A rehearsal that fails becomes part of the report,
+// which keeps its findings.
 func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
-	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultPath(), head.out, filepath.Join(o.out, "rehearsal")
+	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultWalk(), head.out, filepath.Join(o.out, "rehearsal")
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {
@@ -262,27 +262,20 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	return err
 }
 
-// commit finds the commit to compare with, and the directory of the app within the
-// repository.
+// commit finds the commit to compare with, and the directory of the app within the repository.
 func (o *reviewing) commit(ctx context.Context) (prefix, commit string, err error) {
 	if prefix, err = git(ctx, "rev-parse", "--show-prefix"); err != nil {
 		return "", "", fmt.Errorf("there is no base to compare with: %w", err)
 	}
 	named, err := git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", o.base+"^{commit}")
 	if err != nil {
-		if ctx.Err() != nil {
-			return "", "", ctx.Err()
-		}
-		return "", "", fmt.Errorf("--base %s: git knows no such commit, branch or tag: name another one, or fetch it with `git fetch origin`", o.base)
+		return "", "", cmp.Or(ctx.Err(), fmt.Errorf("--base %s: git knows no such commit, branch or tag: name another one, or fetch it with `git fetch origin`", o.base))
 	}
 	// Later commits of the other branch are not part of this change.
 	if commit, err = git(ctx, "merge-base", named, "HEAD"); err != nil {
-		if ctx.Err() != nil {
-			return "", "", ctx.Err()
-		}
-		return "", "", fmt.Errorf("--base %s: it has no commit in common with HEAD, or the clone is not deep enough to have it: `git fetch --unshallow`", o.base)
+		err = cmp.Or(ctx.Err(), fmt.Errorf("--base %s: it has no commit in common with HEAD, or the clone is not deep enough to have it: `git fetch --unshallow`", o.base))
 	}
-	return prefix, commit, nil
+	return prefix, commit, err
 }
 
 // named returns a commit's abbreviated id, and the id with the subject as Markdown.
@@ -292,11 +285,10 @@ func named(ctx context.Context, commit string) (short, text string, err error) {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// In backquotes nothing is Markdown, and a name notifies nobody.
+	// Inside backquotes a subject is plain text: it is no Markdown and notifies no user.
 	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
 }
 
-// uncommitted lists the files with uncommitted changes.
 func uncommitted(ctx context.Context) ([]string, error) {
 	files := []string{}
 	status, err := git(ctx, "status", "--porcelain", "-z")
@@ -316,25 +308,20 @@ func uncommitted(ctx context.Context) ([]string, error) {
 	return files, nil
 }
 
-// git runs git and returns its output, without the end of the line.
 func git(ctx context.Context, args ...string) (string, error) {
+	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, "git", args...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		if text := strings.TrimSpace(stderr.String()); text != "" {
-			return "", fmt.Errorf("git %s: %s", args[0], strings.TrimPrefix(text, "fatal: "))
-		}
-		return "", fmt.Errorf("git %s: %w", args[0], err)
+	cmd.Stderr = &stderr
+	output, err := cmd.Output()
+	if err != nil {
+		text := strings.TrimPrefix(strings.TrimSpace(stderr.String()), "fatal: ")
+		return "", cmp.Or(ctx.Err(), fmt.Errorf("git %s: %s", args[0], cmp.Or(text, err.Error())))
 	}
-	return strings.TrimSuffix(stdout.String(), "\n"), nil
+	return strings.TrimSuffix(string(output), "\n"), nil
 }
 
-// checkout checks a commit out to a directory of its own. The directory is always the
-// same, so the compiler's cache is of use.
+// checkout checks a commit out. The directory is always the same, so that the compiler's cache
+// helps.
 func checkout(ctx context.Context, dir, commit string) (tree string, remove func() error, err error) {
 	if tree, err = filepath.Abs(dir); err != nil {
 		return "", nil, err
@@ -346,18 +333,13 @@ func checkout(ctx context.Context, dir, commit string) (tree string, remove func
 		// Remove the worktree after Ctrl-C, too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		// Remove the worktree, remains of a broken one, and git's record of it.
-		_, refused := git(ctx, "worktree", "remove", "--force", tree)
 		if err := os.RemoveAll(tree); err != nil {
 			return err
-		}
-		if refused == nil {
-			return nil
 		}
 		_, err := git(ctx, "worktree", "prune")
 		return err
 	}
-	if err := remove(); err != nil { // remains of a run that was killed
+	if err := remove(); err != nil { // of a killed run
 		return "", nil, err
 	}
 	if _, err := git(ctx, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
@@ -372,7 +354,7 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	cdk, err := cdkProgram(".")
+	cdk, err := cdkProgram()
 	if err != nil {
 		return nil, err
 	}
@@ -387,26 +369,20 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 	return s, nil
 }
 
-// commandOf returns the CDK command line for the base. It is the head's, if the base
-// locks the same packages.
+// commandOf returns the CDK command line for the base: the head's if both lock the same packages.
 func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, error) {
 	const lock = "package-lock.json"
-	of := func(s *side) []byte {
-		text, _ := os.ReadFile(filepath.Join(s.dir, lock)) // without a lock file there is nothing to install
-		return text
-	}
-	locked := of(base)
-	if locked == nil || bytes.Equal(locked, of(head)) {
+	locked, err := os.ReadFile(filepath.Join(base.dir, lock))
+	same, _ := os.ReadFile(filepath.Join(head.dir, lock))
+	if err != nil || bytes.Equal(locked, same) { // without a lock file there is nothing to install
 		return head.cdk, nil
 	}
 	o.progress("base: installing its npm packages, which differ from the head's")
 	cmd := exec.CommandContext(ctx, "npm", "ci")
 	cmd.Dir = base.dir
 	cmd.WaitDelay = 5 * time.Second
-	if output, err := cmd.CombinedOutput(); ctx.Err() != nil {
-		return "", ctx.Err()
-	} else if err != nil {
-		return "", fmt.Errorf("npm ci in the base: %w\n%s", err, output)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", cmp.Or(ctx.Err(), fmt.Errorf("npm ci in the base: %w\n%s", err, output))
 	}
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ import (
 	"cutover/internal/local/ecs/process"
 )
 
-// stopTimeout is the time that tasks have to stop: one minute of deregistration
-// delay and one minute of stop timeout.
+// stopTimeout is the time that tasks have to stop: one minute of deregistration delay and one
+// minute of stop timeout.
 const stopTimeout = 2 * time.Minute
 
 // runner has the flags that say how an assembly is run.
@@ -135,15 +136,12 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	if err != nil {
 		return err
 	}
-	var ended <-chan error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if detach {
-		ended, err = background(g, how)
-	} else {
-		ended, err = foreground(ctx, g, how)
-	}
-	if err != nil {
+	ended := make(chan error, 1)
+	if !detach {
+		go func() { ended <- serve(ctx, g, how) }()
+	} else if err := background(g, how, ended); err != nil {
 		return err
 	}
 	ready := make(chan error, 1)
@@ -157,9 +155,7 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 		err = v.deploy(ctx, client, assembly)
 	}
 	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err() // the other errors follow from it
-		}
+		err = cmp.Or(ctx.Err(), err) // the other errors follow from an interrupt
 		cancel()
 		go func() { // a process in the background may not take commands yet
 			stopping := context.WithoutCancel(ctx)
@@ -188,51 +184,43 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	return err
 }
 
-// foreground runs the deployment in this process until the context ends.
-func foreground(ctx context.Context, g *global, how runner) (<-chan error, error) {
-	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, g, how) }()
-	return ended, nil
-}
-
 // background runs the deployment in a process that outlives this one.
-func background(g *global, how runner) (<-chan error, error) {
+func background(g *global, how runner, ended chan<- error) error {
 	if err := os.MkdirAll(g.state, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	// Do not truncate: another runner may write to the file.
 	log, err := os.OpenFile(filepath.Join(g.state, "runner.log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer log.Close()
 	before, err := log.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	program, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cmd := exec.Command(program, append([]string{"serve", "--state", g.state}, how.args()...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	ended := make(chan error, 1)
 	go func() {
-		if err := cmd.Wait(); err != nil {
+		err := cmd.Wait()
+		if err != nil {
 			text, _ := os.ReadFile(log.Name())
-			ended <- fmt.Errorf("%s", strings.TrimSpace(strings.TrimPrefix(string(text[before:]), "cutover: ")))
-			return
+			err = errors.New(strings.TrimSpace(strings.TrimPrefix(string(text[before:]), "cutover: ")))
 		}
-		ended <- nil
+		ended <- err
 	}()
-	return ended, nil
+	return nil
 }
 
-// serveCommand is what "up --detach" leaves running.
+// serveCommand is the process that "up --detach" leaves running.
 func serveCommand(g *global) *cobra.Command {
 	var how runner
 	cmd := &cobra.Command{

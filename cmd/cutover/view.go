@@ -1,13 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,19 +18,22 @@ import (
 	"github.com/mattn/go-isatty"
 	"golang.org/x/sys/unix"
 
+	"cutover/internal/canary"
 	"cutover/internal/local"
+	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/rehearsal"
+	"cutover/internal/step"
 )
 
-// view writes for people. On a terminal it redraws in place, and uses colours unless
-// NO_COLOR is set. Elsewhere it writes a line for each event.
+// view writes for people. On a terminal it redraws in place, and uses colours unless NO_COLOR is
+// set. Elsewhere it writes a line for each event.
 type view struct {
 	out      io.Writer
 	terminal bool
 	drawn    int    // lines of the last drawing
 	program  string // this program, as the user calls it
-	// height returns the number of lines of the terminal, or 0 if it is not known.
+	// height returns the number of lines of the terminal, or 0 if unknown.
 	height func() int
 }
 
@@ -56,8 +60,7 @@ func newView(out io.Writer, g *global) *view {
 	}}
 }
 
-// room returns the number of lines that can be redrawn: those that the terminal still
-// shows. 0 is any number.
+// room returns the number of lines that the terminal can redraw. 0 means any number.
 func (v *view) room() int {
 	if !v.terminal {
 		return 0
@@ -79,8 +82,8 @@ func (v *view) redraw(text string) {
 	v.drawn = strings.Count(text, "\n") + 1
 }
 
-// progress returns a function that shows a rehearsal's progress: in place on a
-// terminal, with a line for each phase elsewhere. If quiet, it returns nil.
+// progress returns a function that shows a rehearsal's progress, or nil if quiet. A terminal shows
+// it in place; elsewhere each phase has a line.
 func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	if quiet {
 		return nil
@@ -105,7 +108,6 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	}
 }
 
-// deploy deploys an assembly and shows the progress.
 func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) error {
 	if !v.terminal {
 		return client.Deploy(ctx, assembly, func(e local.Event) {
@@ -114,32 +116,26 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 			}
 		})
 	}
-	watching, stop := context.WithCancel(ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for watching.Err() == nil {
-			if status, err := client.Status(watching); err == nil {
-				v.redraw(v.services(status, v.room()))
-			}
-			select {
-			case <-watching.Done():
-			case <-time.After(200 * time.Millisecond):
-			}
+	var err error
+	ended := make(chan error, 1)
+	go func() { ended <- client.Deploy(ctx, assembly, nil) }()
+	for over := false; ; {
+		if status, failed := client.Status(ctx); err == nil && failed == nil {
+			v.redraw(v.services(status, v.room()))
 		}
-	}()
-	err := client.Deploy(ctx, assembly, nil)
-	stop()
-	<-stopped
-	if status, statusErr := client.Status(ctx); err == nil && statusErr == nil {
-		v.redraw(v.services(status, v.room()))
+		if over {
+			v.drawn = 0
+			return err
+		}
+		select {
+		case err = <-ended:
+			over = true
+		case <-time.After(200 * time.Millisecond):
+		}
 	}
-	v.drawn = 0
-	return err
 }
 
-// eventLine returns the line for an event where there is no table. It is empty if
-// the line would only repeat another one.
+// eventLine returns the line for an event. It is empty if another event says the same.
 func eventLine(e local.Event) string {
 	if e.Kind == "health" || e.Kind == "container" && e.Message == "" {
 		return ""
@@ -155,8 +151,8 @@ func eventLine(e local.Event) string {
 // short returns the first eight characters of a task's id, which tell tasks apart.
 func short(id string) string { return id[:min(8, len(id))] }
 
-// services returns the table of services and their tasks. If there is not enough room,
-// the services that are not steady come first, and the rest is counted.
+// services returns the table of services and their tasks. Without enough room, the unsteady
+// services come first and the rest is counted.
 func (v *view) services(s local.Status, room int) string {
 	states := map[string]map[string]string{} // by target group and task
 	names := map[string]string{}
@@ -164,7 +160,7 @@ func (v *view) services(s local.Status, room int) string {
 		names[group.Key] = group.Name
 		states[group.Key] = map[string]string{}
 		for _, target := range group.Targets {
-			states[group.Key][target.ID] = target.State
+			states[group.Key][target.ID] = string(target.State)
 		}
 	}
 	of := func(service ecs.ServiceStatus) (rows [][]string) {
@@ -173,15 +169,11 @@ func (v *view) services(s local.Status, room int) string {
 		for _, task := range tasks {
 			row := append(first, short(task.ID), string(task.LastStatus), string(task.Health))
 			for i, group := range slices.Sorted(maps.Keys(task.Targets)) {
-				state := states[group][task.ID]
-				if state == "" {
-					state = string(task.Targets[group])
-				}
 				if i > 0 { // at another load balancer
 					rows = append(rows, row)
 					row = []string{"", "", "", "", ""}
 				}
-				row = append(row, names[group], state)
+				row = append(row, names[group], cmp.Or(states[group][task.ID], string(task.Targets[group])))
 			}
 			rows = append(rows, row)
 			first = []string{"", ""}
@@ -199,32 +191,19 @@ func (v *view) services(s local.Status, room int) string {
 	if room == 0 || len(rows) <= room {
 		return v.table(rows)
 	}
-	services := slices.Clone(s.Services)
-	slices.SortStableFunc(services, func(a, b ecs.ServiceStatus) int {
-		switch {
-		case a.Steady == b.Steady:
-			return 0
-		case b.Steady:
-			return -1
-		}
-		return 1
-	})
+	unsteady := slices.DeleteFunc(slices.Clone(s.Services), func(s ecs.ServiceStatus) bool { return s.Steady })
+	steady := slices.DeleteFunc(slices.Clone(s.Services), func(s ecs.ServiceStatus) bool { return !s.Steady })
+	services, shown := append(unsteady, steady...), 0
 	rows = [][]string{head}
-	for len(services) > 0 && len(rows)+len(of(services[0])) < room {
-		rows = append(rows, of(services[0])...)
-		services = services[1:]
+	for shown < len(services) && len(rows)+len(of(services[shown])) < room {
+		rows = append(rows, of(services[shown])...)
+		shown++
 	}
-	steady := 0
-	for _, service := range services {
-		if service.Steady {
-			steady++
-		}
-	}
-	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", len(services), steady)
+	more := len(services) - shown
+	return v.table(rows) + fmt.Sprintf("and %d more services, %d of them steady\n", more, min(more, len(steady)))
 }
 
-// scaling returns the table of services that scale: their bounds, the last
-// measurement of each policy, and the last action. It is empty if no service scales.
+// scaling returns the table of services that scale. It is empty if there are none.
 func (v *view) scaling(s local.Status) string {
 	rows := [][]string{{"SCALES", "TASKS", "METRIC", "NOW", "TARGET", "LAST"}}
 	for _, service := range s.Services {
@@ -251,7 +230,6 @@ func (v *view) scaling(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
-// status returns the whole status, shortened to the room that there is.
 func (v *view) status(s local.Status, room int) string {
 	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.notRun(s)
 	if room == 0 || strings.Count(text, "\n") <= room {
@@ -261,15 +239,11 @@ func (v *view) status(s local.Status, room int) string {
 	return above + v.services(s, max(3, room-strings.Count(above+below, "\n"))) + below
 }
 
-// listeners returns the listeners and their rules. If brief, it only counts the rules.
+// listeners returns the listeners and their rules, or only the number of rules if brief.
 func (v *view) listeners(s local.Status, brief bool) string {
 	var b strings.Builder
 	for _, listener := range s.Listeners {
-		url := listener.URL
-		if url == "" {
-			url = "not yet"
-		}
-		fmt.Fprintf(&b, "%s at %s\n", listenerName(s, listener), url)
+		fmt.Fprintf(&b, "%s at %s\n", listenerName(s, listener), cmp.Or(listener.URL, "not yet"))
 		if n := len(listener.Rules); brief && n > 1 {
 			fmt.Fprintf(&b, "  %d rules; default %s\n\n", n-1, listener.Rules[n-1].Action)
 			continue
@@ -299,9 +273,9 @@ func (v *view) notRun(s local.Status) string {
 	return fmt.Sprintf("\n%d resources are deployed on AWS only; status --json lists their types.\n", count)
 }
 
-// listenerName returns a listener's protocol and port. If several load balancers
-// listen on the port, it adds the stack.
-func listenerName(s local.Status, l local.ListenerStatus) string {
+// listenerName returns a listener's protocol and port. If several load balancers listen on the
+// port, it adds the stack.
+func listenerName(s local.Status, l alb.ListenerStatus) string {
 	name := fmt.Sprintf("%s:%d", l.Protocol, l.Port)
 	for _, other := range s.Listeners {
 		if other.Port == l.Port && other.Key != l.Key {
@@ -323,13 +297,13 @@ func (v *view) summary(s local.Status, detached bool) {
 		if try == "" {
 			path = example(listener)
 			try = listener.URL + path
-			if strings.Contains(name, " ") { // a path does not name the load balancer
+			if strings.Contains(name, " ") { // several load balancers have the path
 				path = try
 			}
 		}
 	}
 	fmt.Fprintf(&b, "\nTry\n  curl %s\n  %s routes %s\n", try, v.program, path)
-	if hasPhases() {
+	if _, err := step.ReadFile(cdkFile); err == nil { // the app has phases
 		fmt.Fprintf(&b, "  %s deploy --phase parallel\n", v.program)
 	}
 	fmt.Fprintf(&b, "  %s status --watch\n  %[1]s logs -f\n", v.program)
@@ -341,16 +315,8 @@ func (v *view) summary(s local.Status, detached bool) {
 	v.print(b.String())
 }
 
-// hasPhases tells whether the app in the working directory has phases.
-func hasPhases() bool {
-	text, err := os.ReadFile("cdk.json")
-	var app struct{ Context map[string]any }
-	return err == nil && json.Unmarshal(text, &app) == nil && app.Context["phase"] != nil
-}
-
-// example returns a path that a rule of the listener matches by the path alone. It
-// takes the path with the most segments.
-func example(l local.ListenerStatus) string {
+// example returns the path with the most segments that a rule matches by the path alone.
+func example(l alb.ListenerStatus) string {
 	best := "/"
 	for _, rule := range l.Rules {
 		if len(rule.Conditions) != 1 {
@@ -368,37 +334,32 @@ func example(l local.ListenerStatus) string {
 	return best
 }
 
-// route returns one answer of "cutover routes".
-func (v *view) route(r local.Route) string {
+func (v *view) route(r alb.Route) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s → %s\n%s", r.Request, v.paint(color.Bold, r.Action), indent(r.Explanation))
+	why := strings.ReplaceAll(strings.TrimSpace(r.Explanation), "\n", "\n  ")
+	fmt.Fprintf(&b, "%s → %s\n  %s", r.Request, v.paint(color.Bold, r.Action), why)
 	for _, target := range r.Targets {
-		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(target.State))
+		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}
 	return b.String() + "\n"
-}
-
-func indent(text string) string {
-	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }
 
 func (v *view) logLine(line ecs.LogLine) {
 	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), line.Text)
 }
 
-// table aligns rows and colours the states. The first row is the head, in capitals.
+// table aligns rows in columns and colours the states.
 func (v *view) table(rows [][]string) string {
-	lines := strings.Split(align(rows), "\n")
-	for i := range lines {
-		// The columns are aligned first, because the codes of a colour have no width.
-		for _, state := range slices.Sorted(maps.Keys(colours)) {
-			lines[i] = strings.ReplaceAll(lines[i], " "+state, " "+v.state(state))
-		}
-	}
-	return strings.Join(lines, "\n")
+	// The columns are aligned first, because the codes of a colour have no width.
+	return stateCell.ReplaceAllStringFunc(align(rows), func(cell string) string {
+		state := strings.TrimSpace(cell)
+		return strings.Replace(cell, state, v.state(state), 1)
+	})
 }
 
-// align aligns the cells of rows in columns.
+// stateCell matches a state in a table. A state is never the first cell of a row.
+var stateCell = regexp.MustCompile("(?m) (" + strings.Join(slices.Sorted(maps.Keys(colours)), "|") + ")( |$)")
+
 func align(rows [][]string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -417,6 +378,8 @@ var colours = map[string]color.Attribute{
 	"healthy": color.FgGreen, "HEALTHY": color.FgGreen, "RUNNING": color.FgGreen,
 	"initial": color.FgYellow, "draining": color.FgYellow, "DEACTIVATING": color.FgYellow, "STOPPING": color.FgYellow, "ACTIVATING": color.FgYellow, "PENDING": color.FgYellow,
 	"unhealthy": color.FgRed, "UNHEALTHY": color.FgRed,
+
+	string(canary.OK): color.FgGreen, string(canary.High): color.FgYellow, string(canary.NotEnough): color.FgYellow, string(canary.Worse): color.FgRed,
 }
 
 func (v *view) state(state string) string {

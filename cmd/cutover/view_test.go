@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/internal/local"
+	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
 )
@@ -17,17 +18,17 @@ import (
 // What is redrawn must fit the terminal, however much there is: what has left it
 // at the top stays there for ever.
 func TestManyServicesFitTheTerminal(t *testing.T) {
-	status := local.Status{Listeners: []local.ListenerStatus{{Port: 80, Protocol: "HTTP", URL: "http://localhost:8080"}}, NotRun: map[string]int{"AWS::EC2::VPC": 7}}
+	status := local.Status{Listeners: []alb.ListenerStatus{{Port: 80, Protocol: "HTTP", URL: "http://localhost:8080"}}, NotRun: map[string]int{"AWS::EC2::VPC": 7}}
 	for i := range 99 {
 		name := fmt.Sprintf("service-%03d", i)
-		status.Listeners[0].Rules = append(status.Listeners[0].Rules, local.RuleStatus{Priority: 20001 + i, Conditions: []string{"path-pattern /" + name + "*"}, Action: name})
-		status.Groups = append(status.Groups, local.GroupStatus{Key: name, Name: name, Targets: []local.TargetStatus{{ID: name, State: "healthy"}}})
+		status.Listeners[0].Rules = append(status.Listeners[0].Rules, alb.RuleStatus{Priority: 20001 + i, Conditions: []string{"path-pattern /" + name + "*"}, Action: name})
+		status.Groups = append(status.Groups, alb.GroupStatus{Key: name, Name: name, Targets: []alb.TargetStatus{{ID: name, State: "healthy"}}})
 		status.Services = append(status.Services, ecs.ServiceStatus{
 			Name: name, RunningCount: 1, DesiredCount: 1, Steady: i != 98 && i != 50,
 			Tasks: []ecs.TaskStatus{{ID: name, LastStatus: ecs.Running, Health: ecs.Healthy, Targets: map[string]ecs.TargetHealth{name: "healthy"}}},
 		})
 	}
-	status.Listeners[0].Rules = append(status.Listeners[0].Rules, local.RuleStatus{Action: "drop-traffic"})
+	status.Listeners[0].Rules = append(status.Listeners[0].Rules, alb.RuleStatus{Action: "drop-traffic"})
 
 	var out bytes.Buffer
 	v := &view{out: &out, terminal: true, height: func() int { return 24 }}
@@ -56,9 +57,9 @@ func TestManyServicesFitTheTerminal(t *testing.T) {
 // With several load balancers a listener is named with its stack, what is tried
 // next is a whole URL, and a task has a line for each of its target groups.
 func TestViewOfSeveralLoadBalancers(t *testing.T) {
-	rules := []local.RuleStatus{{Priority: 10, Conditions: []string{"path-pattern /api/posts*"}, Action: "posts-press"}, {Action: "api-press"}}
+	rules := []alb.RuleStatus{{Priority: 10, Conditions: []string{"path-pattern /api/posts*"}, Action: "posts-press"}, {Action: "api-press"}}
 	status := local.Status{
-		Listeners: []local.ListenerStatus{
+		Listeners: []alb.ListenerStatus{
 			{Key: "dev-Routing/Http", Port: 80, Protocol: "HTTP", URL: "http://localhost:8080", Rules: rules[1:]},
 			{Key: "dev-RoutingPress/Http", Port: 80, Protocol: "HTTP", URL: "http://localhost:8081", Rules: rules},
 			{Key: "dev-Routing/Staff", Port: 9090, Protocol: "HTTP", URL: "http://localhost:9090", Rules: rules[1:]},
@@ -67,7 +68,7 @@ func TestViewOfSeveralLoadBalancers(t *testing.T) {
 			Name: "api", RunningCount: 1, DesiredCount: 1,
 			Tasks: []ecs.TaskStatus{{ID: "0123456789", LastStatus: ecs.Running, Health: ecs.Healthy, Targets: map[string]ecs.TargetHealth{"a": ecs.TargetHealthy, "b": ecs.TargetInitial}}},
 		}},
-		Groups: []local.GroupStatus{{Key: "a", Name: "api"}, {Key: "b", Name: "api-press"}},
+		Groups: []alb.GroupStatus{{Key: "a", Name: "api"}, {Key: "b", Name: "api-press"}},
 	}
 	var out bytes.Buffer
 	v := &view{out: &out, program: "cutover"}

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
@@ -123,10 +123,8 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	}
 	var w *watched
 	for told := ""; ; {
-		if w, err = look(ctx); ctx.Err() != nil {
-			return ctx.Err()
-		} else if err != nil {
-			return err
+		if w, err = look(ctx); err != nil {
+			return cmp.Or(ctx.Err(), err)
 		}
 		if w.Verdict != canary.Wait || !time.Now().Add(every).Before(deadline) {
 			break
@@ -161,7 +159,7 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	return nil
 }
 
-// state tells whether a new line is worth printing: it leaves the figures out.
+// state changes if a new line is worth printing. It has no figures.
 func (w *watched) state() string {
 	var b strings.Builder
 	for _, s := range w.Services {
@@ -199,17 +197,24 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 	if err := p.load(cmd); err != nil {
 		return nil, 0, err
 	}
-	watcher, services, err := watcher(ctx, p)
+	switch {
+	case p.notAsked != nil && !o.aws && o.env == "":
+		err = fmt.Errorf("%w; and on this machine %w in %s", p.notAsked, local.ErrNotRunning, g.state)
+	case p.notAsked != nil:
+		err = p.notAsked
+	case !p.deployed.Exists:
+		err = fmt.Errorf("%s was not deployed in %s yet, or not to the end: deploy it with `npx cdk deploy --all --concurrency 8`", p.env, p.deployed.Region)
+	default:
+		err = step.Check(p.env, p.from, p.deployed)
+	}
 	if err != nil {
-		if !o.aws && o.env == "" && p.notAsked != nil {
-			err = fmt.Errorf("%w; and on this machine %w in %s", err, local.ErrNotRunning, g.state)
-		}
 		return nil, 0, err
 	}
-	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, services, v) }, 15 * time.Second, nil
+	prefix, _ := p.file.Context["namePrefix"].(string)
+	watcher, err := step.NewWatcher(ctx, p.deployment, p.env, prefix, p.from, p.deployed.Since, os.Getenv)
+	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, v) }, 15 * time.Second, err
 }
 
-// here compares on this machine.
 func (o *watch) here(ctx context.Context, client *local.Client, services config.Deployment, v *view) (*watched, error) {
 	monolith := services.Monolith.Name
 	found, err := client.Canaries(ctx, monolith, o.period)
@@ -236,35 +241,14 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	return w, nil
 }
 
-// watcher returns the watcher on AWS, and the services that it compares.
-func watcher(ctx context.Context, p *phase) (*step.Watcher, []config.Service, error) {
-	if p.notAsked != nil {
-		return nil, nil, p.notAsked
-	}
-	if !p.deployed.Exists {
-		return nil, nil, fmt.Errorf("%s was not deployed in %s yet, or not to the end: deploy it with `npx cdk deploy --all --concurrency 8`", p.env, p.deployed.Region)
-	}
-	if err := step.Check(p.env, p.from, p.deployed); err != nil {
-		return nil, nil, err
-	}
-	services, err := step.Canaries(p.deployment, p.from)
-	if err != nil {
-		return nil, nil, err
-	}
-	prefix, _ := p.file.Context["namePrefix"].(string)
-	w, err := step.NewWatcher(ctx, p.deployment, p.env, prefix, services, p.deployed.Since, os.Getenv)
-	return w, services, err
-}
-
-// there compares on AWS.
-func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, services []config.Service, v *view) (*watched, error) {
+func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, v *view) (*watched, error) {
 	all, err := watcher.Look(ctx)
 	if err != nil {
 		return nil, err
 	}
 	w := &watched{Target: "aws", Env: p.env, Region: p.deployed.Region, Monolith: p.deployment.Monolith.Name, switched: p.from.Phase == migration.Switched, length: canary.Period}
-	for i, one := range all {
-		w.Services = append(w.Services, watchedService{one.Service, p.from.Percent(services[i].Name), append([]canary.Round{}, one.Rounds...), one.Findings, one.Alarms})
+	for _, one := range all {
+		w.Services = append(w.Services, watchedService{one.Service, one.Percent, append([]canary.Round{}, one.Rounds...), one.Findings, one.Alarms})
 	}
 	w.decide()
 	env := ""
@@ -303,8 +287,7 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 	}
 }
 
-// more returns a canary with more traffic: half, and then all. It is empty if the
-// canary has all traffic.
+// more returns a canary with more traffic: half, then all. It is empty if all is there.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
@@ -320,8 +303,7 @@ func (w *watched) more() string {
 	return step.Position{Shift: shift}.ShiftText()
 }
 
-// watched shows a comparison. If there is not enough room, it shows as much of the
-// verdict as fits.
+// watched shows a comparison, or as much of its verdict as there is room for.
 func (v *view) watched(w *watched, room int) string {
 	table, verdict := v.compared(w), v.verdict(w)
 	if room == 0 || strings.Count(table+verdict, "\n") <= room {
@@ -331,7 +313,6 @@ func (v *view) watched(w *watched, room int) string {
 	return strings.Join(lines[:min(room, len(lines))], "")
 }
 
-// compared returns the table of the services and the monolith.
 func (v *view) compared(w *watched) string {
 	var b strings.Builder
 	where := "on this machine"
@@ -355,25 +336,23 @@ func (v *view) compared(w *watched) string {
 		rows = append(rows, cells)
 	}
 	for i, s := range w.Services {
-		last, next := latest(s.Rounds), (*canary.Round)(nil)
-		if i+1 < len(w.Services) {
-			next = latest(w.Services[i+1].Rounds)
-		}
-		traffic := fmt.Sprintf("%g %%", s.Percent)
+		last, traffic := latest(s.Rounds), fmt.Sprintf("%g %%", s.Percent)
 		if last == nil {
 			row(s.Service, traffic, nil, s.Findings)
 			continue
 		}
 		row(s.Service, traffic, &last.Service, s.Findings)
-		if next == nil || next.Monolith != last.Monolith { // once for each load balancer
-			row(w.Monolith, "", &last.Monolith, nil)
+		if i+1 < len(w.Services) { // the monolith has one row for each load balancer
+			if next := latest(w.Services[i+1].Rounds); next != nil && next.Monolith == last.Monolith {
+				continue
+			}
 		}
+		row(w.Monolith, "", &last.Monolith, nil)
 	}
-	b.WriteString(v.states(align(rows)) + "\n")
+	b.WriteString(v.table(rows) + "\n")
 	return b.String()
 }
 
-// verdict returns the verdict, its reasons and the next commands.
 func (v *view) verdict(w *watched) string {
 	var b strings.Builder
 	reasons := w.Reasons
@@ -423,18 +402,3 @@ func (w *watched) good() (reasons []string) {
 }
 
 var verdicts = map[canary.Verdict]color.Attribute{canary.GoOn: color.FgGreen, canary.Wait: color.FgYellow, canary.Back: color.FgRed}
-
-var found = map[canary.State]color.Attribute{
-	canary.OK: color.FgGreen, canary.High: color.FgYellow, canary.NotEnough: color.FgYellow, canary.Worse: color.FgRed,
-}
-
-// foundState matches a state in a table. A state is never the first cell of a row.
-var foundState = regexp.MustCompile(`(?m) (ok|high|worse|not enough|not compared)( |$)`)
-
-// states colours the states in an aligned table.
-func (v *view) states(table string) string {
-	return foundState.ReplaceAllStringFunc(table, func(text string) string {
-		state := strings.TrimSpace(text)
-		return strings.Replace(text, state, v.paint(found[canary.State(state)], state), 1)
-	})
-}

@@ -19,6 +19,7 @@ import (
 
 	"cutover/internal/canary"
 	"cutover/internal/local"
+	"cutover/internal/local/alb"
 )
 
 // What is redrawn fits the terminal: of very many services the verdict does. The
@@ -132,7 +133,7 @@ func load(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	status, err := local.NewClient(ts.MkAbs(".cutover")).Status(context.Background())
 	ts.Check(err)
-	at := slices.IndexFunc(status.Listeners, func(l local.ListenerStatus) bool { return strconv.Itoa(l.Port) == args[0] })
+	at := slices.IndexFunc(status.Listeners, func(l alb.ListenerStatus) bool { return strconv.Itoa(l.Port) == args[0] })
 	if at < 0 {
 		ts.Fatalf("no listener has port %s", args[0])
 	}

@@ -88,7 +88,7 @@ func write(file string, bom *cdx.BOM) error {
 }
 
 // describe makes the bill of materials of a service's image. The image is the
-// binary and nothing else. A Go binary contains a list of what it was linked from:
+// binary and nothing else. A Go binary contains a list of its parts:
 // the standard library and the modules with their checksums. The bill has neither
 // a serial number nor a time, for they would differ between builds.
 func describe(name, binary string) (*cdx.BOM, error) {

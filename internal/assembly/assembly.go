@@ -1,13 +1,10 @@
-// Package assembly reads a synthesized cloud assembly, the directory that
-// `cdk synth` writes (cdk.out), into a typed model: its stacks in the order
-// they deploy, their resources, and the images and files they need.
+// Package assembly reads a cloud assembly, the directory that `cdk synth` writes (cdk.out): its
+// stacks in the order they deploy, their resources, and the images and files they need.
 //
-// Code outside of the CDK app learns from this package alone what would be deployed.
 // The package links no CDK and knows nothing about the app, so it reads any assembly.
 //
-// Values in a template may be intrinsic functions. [Assembly.Resolve] evaluates a
-// function if its result is known before a deployment. Otherwise its error says where
-// the function is, and why the result is not known.
+// [Assembly.Resolve] evaluates an intrinsic function if its result is known before a deployment.
+// Otherwise its error says where the function is, and why the result is not known.
 //
 // The formats are those of the cloud assembly schema
 // (https://github.com/aws/aws-cdk-cli/tree/main/packages/%40aws-cdk/cloud-assembly-schema)
@@ -16,19 +13,16 @@
 package assembly
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// Assembly is what one directory holds. It does not change after [Read], so it
-// may be used by several goroutines.
+// Assembly is what one directory holds. Goroutines may share it: it does not change after [Read].
 type Assembly struct {
-	// Dir is the directory that was read.
 	Dir string
-	// Stacks are in dependency order: a stack comes after all that it depends
-	// on, and otherwise as the manifest lists them. Stacks of the app's stages
-	// (nested assemblies) are among them.
+	// Stacks are in dependency order, otherwise as in the manifests. Stacks of stages are included.
 	Stacks []*Stack
 
 	exports map[string][]*Output
@@ -36,8 +30,7 @@ type Assembly struct {
 	unnamed []string
 }
 
-// Stack returns the stack of that name, nil if there is none or if several
-// environments have one.
+// Stack returns the stack of that name, nil if there is none or if several environments have one.
 func (a *Assembly) Stack(name string) *Stack {
 	var found *Stack
 	for _, s := range a.Stacks {
@@ -51,8 +44,7 @@ func (a *Assembly) Stack(name string) *Stack {
 	return found
 }
 
-// Resources returns the resources of a type, like "AWS::ECS::Service", of all
-// stacks, in the order of the stacks and of the logical ids within each.
+// Resources returns the resources of a type of all stacks, by stack and logical id.
 func (a *Assembly) Resources(resourceType string) []*Resource {
 	var all []*Resource
 	for _, s := range a.Stacks {
@@ -67,41 +59,32 @@ func (a *Assembly) Resources(resourceType string) []*Resource {
 
 // Stack is a CloudFormation stack and its template.
 type Stack struct {
-	// Name is the name the stack is deployed under.
 	Name string
-	// Account and Region are those the app was synthesized for. Empty when the
-	// stack leaves them to the deployment.
+	// Account and Region are empty if the stack leaves them to the deployment.
 	Account, Region string
-	// DependsOn are the stacks that must be deployed before this one.
-	DependsOn []*Stack
+	DependsOn       []*Stack
 
-	// Template is the whole template as decoded by encoding/json, and File the
-	// path it was read from.
+	// Template is the whole template as decoded by encoding/json, and File its path.
 	Template map[string]any
 	File     string
-	// Transforms are the macros CloudFormation applies to the template on its
-	// side, so that what is deployed differs from what is read here.
+	// Transforms are macros: CloudFormation changes the template with them.
 	Transforms []string
 	// Resources are sorted by logical id.
 	Resources []*Resource
-	// Parameters, Outputs, Conditions and Rules are keyed by logical id. The
-	// latter two are as decoded by encoding/json.
+	// Parameters, Outputs, Conditions and Rules are by logical id; the latter two as decoded.
 	Parameters map[string]Parameter
 	Outputs    map[string]*Output
 	Conditions map[string]any
 	Rules      map[string]any
 
-	// Images and Files are what must be published before the stack deploys,
-	// sorted by id.
+	// Images and Files are what must be published before the stack deploys, sorted by id.
 	Images []ImageAsset
 	Files  []FileAsset
 }
 
 // Resource returns the resource with that logical id, nil if there is none.
 func (s *Stack) Resource(logicalID string) *Resource {
-	i, ok := slices.BinarySearchFunc(s.Resources, logicalID, func(r *Resource, id string) int {
-		return strings.Compare(r.LogicalID, id)
-	})
+	i, ok := slices.BinarySearchFunc(s.Resources, logicalID, func(r *Resource, id string) int { return strings.Compare(r.LogicalID, id) })
 	if !ok {
 		return nil
 	}
@@ -110,27 +93,29 @@ func (s *Stack) Resource(logicalID string) *Resource {
 
 // Resource is one resource of a template.
 type Resource struct {
-	Stack     *Stack
-	LogicalID string
+	Stack     *Stack `json:"-"`
+	LogicalID string `json:"-"`
 	Type      string
-	// Properties are as decoded by encoding/json, intrinsic functions included.
-	// Never nil.
+	// Properties are as decoded by encoding/json, intrinsic functions included. Never nil.
 	Properties map[string]any
 	// DependsOn are logical ids of the same stack.
-	DependsOn []string
-	// Condition names the condition on which the resource exists at all. Empty:
-	// it always does. See [Resource.Exists].
+	DependsOn []string `json:"-"`
+	// Condition decides whether the resource exists. Empty: always. See [Resource.Exists].
 	Condition string
-	// DeletionPolicy and UpdateReplacePolicy are empty where the template leaves
-	// CloudFormation's default (Delete, for most types).
+	// Both policies are empty for CloudFormation's default (Delete, for most types).
 	DeletionPolicy, UpdateReplacePolicy string
-	// Path is the construct path (metadata aws:cdk:path), like
-	// "dev-Routing/Listener/Resource". Empty when path metadata is switched off.
-	Path string
+	// Path is like "dev-Routing/Listener/Resource"; empty when path metadata is switched off.
+	Path string `json:"-"`
 }
 
 // String is the resource's place in the assembly: "stack/logical id".
 func (r *Resource) String() string { return r.Stack.Name + "/" + r.LogicalID }
+
+// Name is the path of the construct within the stack, or the logical id if there is no path.
+func (r *Resource) Name() string {
+	name := strings.TrimSuffix(strings.TrimPrefix(r.Path, r.Stack.Name+"/"), "/Resource")
+	return cmp.Or(name, r.LogicalID)
+}
 
 // Errorf returns an [*Error] about a property of the resource.
 func (r *Resource) Errorf(property, format string, args ...any) error {
@@ -139,8 +124,7 @@ func (r *Resource) Errorf(property, format string, args ...any) error {
 
 // Parameter is a parameter of a template.
 type Parameter struct {
-	// Type as CloudFormation names it, like "String" or
-	// "AWS::SSM::Parameter::Value<String>".
+	// Type as CloudFormation names it, like "String" or "AWS::SSM::Parameter::Value<String>".
 	Type string
 	// Default is nil if the parameter has none.
 	Default any
@@ -148,60 +132,59 @@ type Parameter struct {
 
 // Output is an output of a template.
 type Output struct {
-	Stack     *Stack
-	LogicalID string
-	// Value and ExportName are as decoded by encoding/json. ExportName is nil
-	// when the output is not exported.
-	Value, ExportName any
-	Description       string
+	Stack     *Stack `json:"-"`
+	LogicalID string `json:"-"`
+	// Value and ExportName are as decoded. ExportName is nil if the output is not exported.
+	Value       any
+	ExportName  any `json:"-"`
+	Description string
 	// Condition names the condition on which the output exists. Empty: always.
 	Condition string
 }
 
 // ImageAsset is a container image to build and push.
 type ImageAsset struct {
-	ID string
+	ID string `json:"-"`
 	// Directory is the build context. Empty if Executable produces the image.
-	Directory string
+	Directory string `json:"directory"`
 	// Dockerfile is relative to Directory. Empty means "Dockerfile".
-	Dockerfile string
-	BuildArgs  map[string]string
+	Dockerfile string            `json:"dockerFile"`
+	BuildArgs  map[string]string `json:"dockerBuildArgs"`
 	// Target is the build stage. Empty means the last one.
-	Target string
+	Target string `json:"dockerBuildTarget"`
 	// Platform is like "linux/amd64". Empty means that of the building host.
-	Platform string
+	Platform string `json:"platform"`
 	// Executable is a command that prints the name of an image it has built.
-	Executable   []string
-	Destinations []ImageDestination
+	Executable   []string           `json:"executable"`
+	Destinations []ImageDestination `json:"-"`
 }
 
-// ImageDestination is where an image is pushed to. Its fields may contain
-// placeholders such as ${AWS::AccountId}.
+// ImageDestination is where an image is pushed to. It may have placeholders like ${AWS::AccountId}.
 type ImageDestination struct {
-	Repository, Tag string
+	Repository string `json:"repositoryName"`
+	Tag        string `json:"imageTag"`
 	// Region is empty for that of the deployment.
-	Region string
+	Region string `json:"region"`
 }
 
 // FileAsset is a file or directory to upload to S3.
 type FileAsset struct {
-	ID string
-	// Path is the file, or the directory to be zipped (Packaging "zip"). Empty
-	// if Executable produces the file.
-	Path string
+	ID string `json:"-"`
+	// Path is the file, or the directory to be zipped. Empty if Executable produces it.
+	Path string `json:"path"`
 	// Packaging is "file" or "zip".
-	Packaging string
+	Packaging string `json:"packaging"`
 	// Executable is a command that prints the path of a file it has made.
-	Executable   []string
-	Destinations []FileDestination
+	Executable   []string          `json:"executable"`
+	Destinations []FileDestination `json:"-"`
 }
 
-// FileDestination is where a file is uploaded to. Its fields may contain
-// placeholders such as ${AWS::AccountId}.
+// FileDestination is where a file is uploaded to. It may have placeholders like ${AWS::AccountId}.
 type FileDestination struct {
-	Bucket, Key string
+	Bucket string `json:"bucketName"`
+	Key    string `json:"objectKey"`
 	// Region is empty for that of the deployment.
-	Region string
+	Region string `json:"region"`
 }
 
 // Error says which place of a template cannot be used, and why.
@@ -209,8 +192,7 @@ type Error struct {
 	Stack string
 	// LogicalID is that of a resource, an output or a condition.
 	LogicalID string
-	// Property is the path to the value, like
-	// "Properties.DefaultActions[0].Type". Empty for the resource as a whole.
+	// Property is like "Properties.DefaultActions[0].Type"; empty for the resource as a whole.
 	Property string
 	Reason   string
 }

@@ -7,11 +7,10 @@ import (
 	"slices"
 )
 
-// Changes lists every difference between the templates of two assemblies, a line
-// each, ordered by stack and place. A line begins with "+" for a resource that is
-// created, "-" for one that is deleted, and "~" for one leaf of a value that is
-// updated, as "~ STACK RESOURCE PATH OLD -> NEW". Hashes of assets count.
-func Changes(from, to *Assembly) []string {
+// Changes lists every difference between the templates of two assemblies, a line each, ordered by
+// stack and place. "+" begins a resource that is created, "-" a deleted one, and "~" a leaf that is
+// updated: "~ STACK RESOURCE PATH OLD -> NEW". Hashes of assets count.
+func Changes(from, to *Assembly) (lines []string) {
 	templates := func(a *Assembly) map[string]any {
 		m := map[string]any{}
 		for _, stack := range a.Stacks {
@@ -19,69 +18,62 @@ func Changes(from, to *Assembly) []string {
 		}
 		return m
 	}
-	before, after := templates(from), templates(to)
-	var lines []string
-	for _, stack := range union(before, after) {
-		b, _ := before[stack].(map[string]any)
-		a, _ := after[stack].(map[string]any)
-		if reflect.DeepEqual(b, a) { // as most are
-			continue
-		}
-		for _, section := range union(b, a) {
+	members(templates(from), templates(to), func(stack string, before, after any) {
+		members(before, after, func(section string, before, after any) {
 			if section != "Resources" {
-				compare(&lines, stack, section, b[section], a[section])
-				continue
+				compare(&lines, stack, section, before, after)
+				return
 			}
-			resourcesBefore, _ := b[section].(map[string]any)
-			resourcesAfter, _ := a[section].(map[string]any)
-			for _, id := range union(resourcesBefore, resourcesAfter) {
-				was, had := resourcesBefore[id].(map[string]any)
-				is, has := resourcesAfter[id].(map[string]any)
+			members(before, after, func(id string, before, after any) {
+				was, had := before.(map[string]any)
+				is, has := after.(map[string]any)
 				switch {
 				case !had:
 					lines = append(lines, fmt.Sprintf("+ %s %s %s", stack, id, is["Type"]))
 				case !has:
 					lines = append(lines, fmt.Sprintf("- %s %s %s", stack, id, was["Type"]))
 				default:
-					for _, attribute := range union(was, is) {
-						compare(&lines, stack+" "+id, attribute, was[attribute], is[attribute])
-					}
+					members(was, is, func(attribute string, before, after any) {
+						compare(&lines, stack+" "+id, attribute, before, after)
+					})
 				}
-			}
-		}
-	}
+			})
+		})
+	})
 	return lines
 }
 
-// compare adds a line for every leaf in which two values differ.
+// compare adds a line for every leaf in which two different values differ.
 func compare(lines *[]string, place, path string, before, after any) {
-	if reflect.DeepEqual(before, after) {
+	_, object := before.(map[string]any)
+	_, still := after.(map[string]any)
+	if object && still {
+		members(before, after, func(name string, before, after any) { compare(lines, place, path+"."+name, before, after) })
 		return
 	}
-	beforeMap, ok1 := before.(map[string]any)
-	afterMap, ok2 := after.(map[string]any)
-	if ok1 && ok2 {
-		for _, key := range union(beforeMap, afterMap) {
-			compare(lines, place, path+"."+key, beforeMap[key], afterMap[key])
+	was, _ := before.([]any)
+	is, ok := after.([]any)
+	if was == nil || !ok || len(was) != len(is) {
+		*lines = append(*lines, fmt.Sprintf("~ %s %s %v -> %v", place, path, before, after))
+		return
+	}
+	for i := range was {
+		if !reflect.DeepEqual(was[i], is[i]) {
+			compare(lines, place, fmt.Sprintf("%s[%d]", path, i), was[i], is[i])
 		}
-		return
 	}
-	beforeList, ok1 := before.([]any)
-	afterList, ok2 := after.([]any)
-	if ok1 && ok2 && len(beforeList) == len(afterList) {
-		for i := range beforeList {
-			compare(lines, place, fmt.Sprintf("%s[%d]", path, i), beforeList[i], afterList[i])
-		}
-		return
-	}
-	*lines = append(*lines, fmt.Sprintf("~ %s %s %v -> %v", place, path, before, after))
 }
 
-func union(a, b map[string]any) []string {
-	keys := maps.Clone(a)
-	if keys == nil {
-		keys = map[string]any{}
+// members calls f with the members of two objects that differ, in the order of their names.
+func members(before, after any, f func(name string, before, after any)) {
+	was, _ := before.(map[string]any)
+	is, _ := after.(map[string]any)
+	all := map[string]any{}
+	maps.Copy(all, was)
+	maps.Copy(all, is)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if !reflect.DeepEqual(was[name], is[name]) {
+			f(name, was[name], is[name])
+		}
 	}
-	maps.Copy(keys, b)
-	return slices.Sorted(maps.Keys(keys))
 }

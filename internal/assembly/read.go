@@ -1,6 +1,8 @@
 package assembly
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,26 +14,25 @@ import (
 	"strings"
 )
 
-// maxNesting bounds how deep stages may contain stages, so that an assembly
-// that names itself as its own part is an error.
+// maxNesting bounds the nesting of stages: an assembly may name itself as its part.
 const maxNesting = 8
 
 // Read reads the cloud assembly in a directory.
 //
-// It does not follow nested stacks (AWS::CloudFormation::Stack): their
-// templates are files like any other to it.
+// Nested stacks (AWS::CloudFormation::Stack) are not followed: their templates are mere files.
 //
-// Every malformed part is an error that names the file and the part; Read
-// does not return what it could understand of a broken assembly.
+// Every malformed part is an error that names the file and the part. Nothing else is returned then.
 func Read(dir string) (*Assembly, error) {
 	a := &Assembly{Dir: dir}
 	stacks, err := readDir(dir, 0)
 	if err != nil {
 		return nil, err
 	}
-	if a.Stacks, err = sortStacks(stacks); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "manifest.json"), err)
+	sorted, circle := Order(stacks, func(s *Stack) []*Stack { return s.DependsOn })
+	if circle != nil {
+		return nil, fmt.Errorf("%s: stack %q depends on itself through its dependencies", filepath.Join(dir, "manifest.json"), circle[0].Name)
 	}
+	a.Stacks = sorted
 	a.indexExports()
 	return a, nil
 }
@@ -51,8 +52,7 @@ type manifest struct {
 	} `json:"artifacts"`
 }
 
-// readDir returns the stacks of one manifest and of those nested in it, in the
-// order of the manifests.
+// readDir returns the stacks of a manifest and of its nested manifests, in their order.
 func readDir(dir string, depth int) ([]*Stack, error) {
 	file := filepath.Join(dir, "manifest.json")
 	if depth > maxNesting {
@@ -124,8 +124,7 @@ func readDir(dir string, depth int) ([]*Stack, error) {
 	return stacks, nil
 }
 
-// readManifest decodes a manifest and returns the ids of its artifacts in the
-// order of the file, which is the order in which the app defined them.
+// readManifest decodes a manifest and returns the ids of its artifacts in the order of the file.
 func readManifest(file string, m *manifest) ([]string, error) {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -153,8 +152,7 @@ func readManifest(file string, m *manifest) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	// Two keys that differ in case only are one field for encoding/json, and a
-	// key may repeat: keep what both decodings agree on.
+	// Keys that repeat, or differ in case only, are one field for encoding/json.
 	order = slices.DeleteFunc(order, func(id string) bool { return m.Artifacts[id] == nil })
 	if len(order) != len(m.Artifacts) {
 		return nil, fmt.Errorf("%s: artifacts are listed more than once", file)
@@ -164,9 +162,9 @@ func readManifest(file string, m *manifest) ([]string, error) {
 
 // objectKeys returns the keys of a JSON object in their order.
 func objectKeys(object json.RawMessage) ([]string, error) {
-	decoder := json.NewDecoder(strings.NewReader(string(object)))
-	if _, err := decoder.Token(); err != nil {
-		return nil, err
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil, cmp.Or(err, fmt.Errorf("expected an object, found %v", start))
 	}
 	var keys []string
 	for decoder.More() {
@@ -174,11 +172,7 @@ func objectKeys(object json.RawMessage) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		name, ok := key.(string)
-		if !ok {
-			return nil, fmt.Errorf("expected an object, found %v", key)
-		}
-		keys = append(keys, name)
+		keys = append(keys, key.(string))
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
 			return nil, err
@@ -187,24 +181,18 @@ func objectKeys(object json.RawMessage) ([]string, error) {
 	return keys, nil
 }
 
-// parseEnvironment splits "aws://account/region". CDK writes unknown-account
-// and unknown-region where the app leaves them to the deployment.
+// parseEnvironment splits "aws://account/region", either of which may be left to the deployment.
 func parseEnvironment(environment string) (account, region string, err error) {
-	account, region, ok := strings.Cut(strings.TrimPrefix(environment, "aws://"), "/")
-	if !ok || !strings.HasPrefix(environment, "aws://") {
+	place, isAWS := strings.CutPrefix(environment, "aws://")
+	account, region, ok := strings.Cut(place, "/")
+	if !ok || !isAWS {
 		return "", "", fmt.Errorf("environment %q is not of the form aws://account/region", environment)
 	}
-	if account == "unknown-account" {
-		account = ""
-	}
-	if region == "unknown-region" {
-		region = ""
-	}
-	return account, region, nil
+	known := strings.NewReplacer("unknown-account", "", "unknown-region", "")
+	return known.Replace(account), known.Replace(region), nil
 }
 
-// local joins a path of an assembly to its directory, and refuses one that
-// leads out of it.
+// local joins a path of an assembly to its directory, and refuses one that leads out of it.
 func local(dir, name string) (string, error) {
 	if name == "" {
 		return "", errors.New("no file is named")
@@ -233,27 +221,18 @@ func readJSON(dir, name string, into any) error {
 
 // template is the part of a template that is modelled.
 type template struct {
-	Transform any `json:"Transform"`
+	Transform any
 	Resources map[string]*struct {
-		Type                string         `json:"Type"`
-		Properties          map[string]any `json:"Properties"`
-		DependsOn           any            `json:"DependsOn"`
-		Condition           string         `json:"Condition"`
-		DeletionPolicy      string         `json:"DeletionPolicy"`
-		UpdateReplacePolicy string         `json:"UpdateReplacePolicy"`
-		Metadata            map[string]any `json:"Metadata"`
-	} `json:"Resources"`
-	Parameters map[string]Parameter `json:"Parameters"`
+		Resource
+		DependsOn any
+		Metadata  map[string]any
+	}
+	Parameters map[string]Parameter
 	Outputs    map[string]*struct {
-		Value       any    `json:"Value"`
-		Description string `json:"Description"`
-		Condition   string `json:"Condition"`
-		Export      *struct {
-			Name any `json:"Name"`
-		} `json:"Export"`
-	} `json:"Outputs"`
-	Conditions map[string]any `json:"Conditions"`
-	Rules      map[string]any `json:"Rules"`
+		Output
+		Export struct{ Name any }
+	}
+	Conditions, Rules map[string]any
 }
 
 func (s *Stack) readTemplate(dir, name string) error {
@@ -274,10 +253,8 @@ func (s *Stack) readTemplate(dir, name string) error {
 		if r == nil || r.Type == "" {
 			return fmt.Errorf("%s: resource %q has no Type", name, id)
 		}
-		resource := &Resource{
-			Stack: s, LogicalID: id, Type: r.Type, Properties: r.Properties, Condition: r.Condition,
-			DeletionPolicy: r.DeletionPolicy, UpdateReplacePolicy: r.UpdateReplacePolicy,
-		}
+		resource := &r.Resource
+		resource.Stack, resource.LogicalID = s, id
 		if resource.Properties == nil {
 			resource.Properties = map[string]any{}
 		}
@@ -294,11 +271,8 @@ func (s *Stack) readTemplate(dir, name string) error {
 		if o == nil {
 			return fmt.Errorf("%s: output %q is null", name, id)
 		}
-		output := &Output{Stack: s, LogicalID: id, Value: o.Value, Description: o.Description, Condition: o.Condition}
-		if o.Export != nil {
-			output.ExportName = o.Export.Name
-		}
-		s.Outputs[id] = output
+		o.Stack, o.LogicalID, o.ExportName = s, id, o.Export.Name
+		s.Outputs[id] = &o.Output
 	}
 	for _, r := range s.Resources {
 		for _, id := range r.DependsOn {
@@ -331,44 +305,21 @@ func stringOrList(value any) ([]string, error) {
 	return nil, fmt.Errorf("expected a string or a list of strings, found %s", kind(value))
 }
 
-// assetManifest is the part of an asset manifest that is read.
-type assetManifest struct {
-	Files map[string]*struct {
-		Source struct {
-			Path       string   `json:"path"`
-			Packaging  string   `json:"packaging"`
-			Executable []string `json:"executable"`
-		} `json:"source"`
-		Destinations map[string]struct {
-			BucketName string `json:"bucketName"`
-			ObjectKey  string `json:"objectKey"`
-			Region     string `json:"region"`
-		} `json:"destinations"`
-	} `json:"files"`
-	DockerImages map[string]*struct {
-		Source struct {
-			Directory         string            `json:"directory"`
-			Executable        []string          `json:"executable"`
-			DockerFile        string            `json:"dockerFile"`
-			DockerBuildArgs   map[string]string `json:"dockerBuildArgs"`
-			DockerBuildTarget string            `json:"dockerBuildTarget"`
-			Platform          string            `json:"platform"`
-		} `json:"source"`
-		Destinations map[string]struct {
-			RepositoryName string `json:"repositoryName"`
-			ImageTag       string `json:"imageTag"`
-			Region         string `json:"region"`
-		} `json:"destinations"`
-	} `json:"dockerImages"`
+// assets are those of one kind in an asset manifest, by id.
+type assets[Source, Destination any] map[string]*struct {
+	Source       Source                 `json:"source"`
+	Destinations map[string]Destination `json:"destinations"`
 }
 
 func (s *Stack) readAssets(dir, name string) error {
-	var m assetManifest
+	var m struct {
+		Files        assets[FileAsset, FileDestination]   `json:"files"`
+		DockerImages assets[ImageAsset, ImageDestination] `json:"dockerImages"`
+	}
 	if err := readJSON(dir, name, &m); err != nil {
 		return err
 	}
-	// Staged assets are inside the assembly; with staging switched off their
-	// paths are absolute.
+	// Staged assets are inside the assembly. With staging switched off their paths are absolute.
 	source := func(path string) string {
 		if path == "" || filepath.IsAbs(path) {
 			return path
@@ -380,17 +331,14 @@ func (s *Stack) readAssets(dir, name string) error {
 		if image == nil || (image.Source.Directory == "") == (len(image.Source.Executable) == 0) {
 			return fmt.Errorf("%s: image %q must have either a directory or an executable as its source", name, id)
 		}
-		asset := ImageAsset{
-			ID: id, Directory: source(image.Source.Directory), Dockerfile: image.Source.DockerFile,
-			BuildArgs: image.Source.DockerBuildArgs, Target: image.Source.DockerBuildTarget,
-			Platform: image.Source.Platform, Executable: image.Source.Executable,
-		}
+		asset := image.Source
+		asset.ID, asset.Directory = id, source(asset.Directory)
 		for _, key := range slices.Sorted(maps.Keys(image.Destinations)) {
 			d := image.Destinations[key]
-			if d.RepositoryName == "" || d.ImageTag == "" {
+			if d.Repository == "" || d.Tag == "" {
 				return fmt.Errorf("%s: image %q: destination %q has no repository or no tag", name, id, key)
 			}
-			asset.Destinations = append(asset.Destinations, ImageDestination{Repository: d.RepositoryName, Tag: d.ImageTag, Region: d.Region})
+			asset.Destinations = append(asset.Destinations, d)
 		}
 		s.Images = append(s.Images, asset)
 	}
@@ -399,31 +347,21 @@ func (s *Stack) readAssets(dir, name string) error {
 		if file == nil || (file.Source.Path == "") == (len(file.Source.Executable) == 0) {
 			return fmt.Errorf("%s: file %q must have either a path or an executable as its source", name, id)
 		}
-		asset := FileAsset{ID: id, Path: source(file.Source.Path), Packaging: file.Source.Packaging, Executable: file.Source.Executable}
+		asset := file.Source
+		asset.ID, asset.Path = id, source(asset.Path)
 		for _, key := range slices.Sorted(maps.Keys(file.Destinations)) {
 			d := file.Destinations[key]
-			if d.BucketName == "" || d.ObjectKey == "" {
+			if d.Bucket == "" || d.Key == "" {
 				return fmt.Errorf("%s: file %q: destination %q has no bucket or no key", name, id, key)
 			}
-			asset.Destinations = append(asset.Destinations, FileDestination{Bucket: d.BucketName, Key: d.ObjectKey, Region: d.Region})
+			asset.Destinations = append(asset.Destinations, d)
 		}
 		s.Files = append(s.Files, asset)
 	}
 	return nil
 }
 
-// sortStacks puts every stack after those it depends on and keeps the given
-// order otherwise.
-func sortStacks(stacks []*Stack) ([]*Stack, error) {
-	sorted, circle := Order(stacks, func(s *Stack) []*Stack { return s.DependsOn })
-	if circle != nil {
-		return nil, fmt.Errorf("stack %q depends on itself through its dependencies", circle[0].Name)
-	}
-	return sorted, nil
-}
-
-// Order puts every element after those that it needs and keeps the given order
-// otherwise. If elements need each other in a circle, it returns the circle.
+// Order puts every element after its needs, and keeps the order otherwise. It returns any circle.
 func Order[T comparable](all []T, needs func(T) []T) (sorted, circle []T) {
 	var open []T
 	done := map[T]bool{}

@@ -7,11 +7,9 @@ import (
 	"slices"
 )
 
-// Reader reads the properties of a resource into a typed value. It gathers what is
-// wrong with them, and what nobody has asked for.
+// Reader reads a resource's properties, and gathers the problems and the unread settings.
 //
-// Intrinsic functions are evaluated where a value is asked for and not before. A
-// function that cannot be evaluated is a problem only if its value matters.
+// Functions are evaluated when asked for. Errors of a function matter only then.
 type Reader struct {
 	assembly *Assembly
 	resource *Resource
@@ -21,8 +19,7 @@ type Reader struct {
 
 // Problem is a value that cannot be used.
 type Problem struct {
-	// Property is the path of the value that was asked for. Err may name another
-	// place, to which a function in the value leads.
+	// Property is the path that was asked for. Err may name the place that a function leads to.
 	Property string
 	Err      error
 }
@@ -36,9 +33,9 @@ type Setting struct {
 	Value any
 }
 
-// NotHonoured returns an [*Error] about the setting; "" is the reason [Unknown].
+// NotHonoured returns an [*Error] about the setting. The reason "" says that it is not known.
 func (s Setting) NotHonoured(reason string) error {
-	return s.Resource.Errorf(s.Property, "not honoured: %s", cmp.Or(reason, Unknown))
+	return s.Resource.Errorf(s.Property, "not honoured: %s", cmp.Or(reason, "what it does is not known here"))
 }
 
 // object is a value of which members were read.
@@ -87,17 +84,9 @@ func (r *Reader) Settings() []Setting {
 
 // filled says whether a value asks for anything.
 func filled(value any) bool {
-	switch value := value.(type) {
-	case nil:
-		return false
-	case bool:
-		return value
-	case []any:
-		return len(value) > 0
-	case map[string]any:
-		return len(value) > 0
-	}
-	return true
+	list, isList := value.([]any)
+	object, isObject := value.(map[string]any)
+	return value != nil && value != false && (!isList || len(list) > 0) && (!isObject || len(object) > 0)
 }
 
 // Properties returns the properties of the resource, an object.
@@ -117,9 +106,6 @@ func (r *Reader) look(v Value, members map[string]any) *object {
 	r.objects = append(r.objects, o)
 	return o
 }
-
-// Unknown is the reason for refusing a setting that nobody knows.
-const Unknown = "what it does is not known here"
 
 // Join joins errors as [errors.Join] does, each message once.
 func Join(errs ...error) error {

@@ -6,29 +6,19 @@ import (
 	"strings"
 )
 
-// placeholder is a variable of Fn::Sub, as in ${Name} and ${Name.Attribute};
-// ${!Literal} is none.
+// placeholder is a variable of Fn::Sub, as in ${Name} and ${Name.Attribute}; ${!Literal} is none.
 var placeholder = regexp.MustCompile(`\$\{([^!][^}]*)\}`)
 
-// References calls f with every name of a resource or parameter in a value, by Ref,
-// Fn::GetAtt and Fn::Sub, and with the attribute that the value asks for.
+// References calls f with each name and attribute in a value, of Ref, Fn::GetAtt and Fn::Sub.
 func References(value any, f func(id, attribute string)) {
-	dotted := func(name string) {
-		id, attribute, _ := strings.Cut(name, ".")
-		f(id, attribute)
-	}
 	calls(value, func(name string, argument any) {
 		list, _ := argument.([]any)
 		text, isText := argument.(string)
 		switch {
 		case name == "Ref" && isText:
 			f(text, "")
-		case name == "Fn::GetAtt" && isText:
-			dotted(text)
-		case name == "Fn::GetAtt" && len(list) == 2:
-			id, _ := list[0].(string)
-			attribute, _ := list[1].(string)
-			f(id, attribute)
+		case name == "Fn::GetAtt" && (isText || len(list) == 2):
+			f(attributeOf(argument))
 		case name == "Fn::Sub":
 			var own map[string]any
 			if len(list) == 2 {
@@ -37,15 +27,14 @@ func References(value any, f func(id, attribute string)) {
 			}
 			for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
 				if own[match[1]] == nil {
-					dotted(strings.TrimSpace(match[1]))
+					f(attributeOf(strings.TrimSpace(match[1])))
 				}
 			}
 		}
 	})
 }
 
-// Reads is the number of places in the resources and outputs of a stack that read a value
-// of another stack.
+// Reads is the number of places in a stack's resources and outputs that read from another stack.
 func (a *Assembly) Reads(stack, other *Stack) int {
 	n := 0
 	calls([]any{stack.Template["Resources"], stack.Template["Outputs"]}, func(function string, argument any) {
@@ -65,8 +54,7 @@ func (a *Assembly) Reads(stack, other *Stack) int {
 	return n
 }
 
-// calls calls f with the name and the argument of every function call in a value. It calls
-// f with the other members of objects, too.
+// calls calls f with the name and the argument of every function call, and of other members.
 func calls(value any, f func(name string, argument any)) {
 	switch value := value.(type) {
 	case []any:

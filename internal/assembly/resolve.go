@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// Ref is the identity of a resource. It stands for the name, id or ARN that the
-// resource has after the deployment. Two values that mean the same resource are equal
-// before the resource exists.
+// Ref identifies a resource, in place of the name, id or ARN that only a deployment makes. Equal
+// values mean the same resource.
 type Ref struct {
 	Resource *Resource
 	// Attribute is that of Fn::GetAtt, empty for Ref.
@@ -24,8 +23,7 @@ func (r Ref) String() string {
 	return r.Resource.String() + "." + r.Attribute
 }
 
-// Text is a string of which parts are only known after a deployment. Its
-// elements are strings and [Ref]s; there are at least two.
+// Text is a string with parts that only a deployment tells: at least two strings and [Ref]s.
 type Text []any
 
 func (t Text) String() string {
@@ -41,23 +39,18 @@ func (t Text) String() string {
 }
 
 const (
-	// maxSteps bounds the work of one resolution: a template of a few lines can
-	// otherwise describe a value of any size, by joining a value to itself again
-	// and again. The largest legal template (1 MB) stays far below.
+	// maxSteps bounds a resolution: a short template can join a value to itself again and again.
+	// The largest legal template (1 MB) stays far below.
 	maxSteps = 1_000_000
 	// maxDepth bounds how far functions and outputs may refer to each other.
 	maxDepth = 500
 )
 
-// Resolve evaluates the intrinsic functions in a value of a stack's template.
-// The place, a logical id and the path of the value within it, is what an error
-// will name.
+// Resolve evaluates the intrinsic functions in a value. Errors name the logical id and path.
 //
-// The result has the shapes of decoded JSON (nil, bool, float64, string, []any,
-// map[string]any), and [Ref] and [Text] where it depends on what a deployment
-// creates. References to other stacks of the assembly (Fn::GetStackOutput,
-// Fn::ImportValue) are followed to the resource that is meant. AWS::NoValue
-// removes its key or element as CloudFormation does; as a whole it is nil.
+// The result has the shapes of decoded JSON, and [Ref] and [Text] where it depends on a deployment.
+// References to other stacks of the assembly are followed to the resource. AWS::NoValue removes its
+// key or element as CloudFormation does; as a whole it is nil.
 //
 // Resolve evaluates:
 //
@@ -67,30 +60,27 @@ const (
 //   - pseudo parameters, if the stack has the account and region for them
 //
 // Anything else is an [*Error].
-//
-// The functions are documented at
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
-func (a *Assembly) Resolve(stack *Stack, logicalID, property string, value any) (any, error) {
-	r := &resolver{assembly: a, steps: new(int), place: Error{Stack: stack.Name, LogicalID: logicalID}, stack: stack}
-	return r.value(property, value)
+func (a *Assembly) Resolve(stack *Stack, logicalID, property string, value any) (resolved any, err error) {
+	defer failed(&err)
+	return a.resolver(stack, logicalID).value(property, value), nil
 }
 
-// Resolve evaluates one property of the resource, by its name at the top level;
-// nil if the resource does not have it. See [Assembly.Resolve].
+// Resolve evaluates a property of the resource by [Assembly.Resolve]; nil if there is none.
 func (r *Resource) Resolve(a *Assembly, property string) (any, error) {
 	return a.Resolve(r.Stack, r.LogicalID, "Properties."+property, r.Properties[property])
 }
 
 // Exists evaluates the condition of the resource, if it has one.
-func (r *Resource) Exists(a *Assembly) (bool, error) {
+func (r *Resource) Exists(a *Assembly) (exists bool, err error) {
 	if r.Condition == "" {
 		return true, nil
 	}
-	rs := &resolver{assembly: a, steps: new(int), place: Error{Stack: r.Stack.Name, LogicalID: r.LogicalID}, stack: r.Stack}
-	return rs.namedCondition("Condition", r.Condition)
+	defer failed(&err)
+	return a.resolver(r.Stack, r.LogicalID).namedCondition("Condition", r.Condition), nil
 }
 
-// resolver is one resolution, at one place of one stack.
+// resolver is one resolution at one place. Its methods panic with an [*Error]: see [failed].
 type resolver struct {
 	assembly *Assembly
 	stack    *Stack
@@ -99,72 +89,77 @@ type resolver struct {
 	steps    *int // shared by all that one resolution leads to
 }
 
+func (a *Assembly) resolver(stack *Stack, logicalID string) *resolver {
+	return &resolver{assembly: a, stack: stack, place: Error{Stack: stack.Name, LogicalID: logicalID}, steps: new(int)}
+}
+
 // elsewhere continues the resolution at another place.
 func (r *resolver) elsewhere(stack *Stack, logicalID string) *resolver {
-	return &resolver{assembly: r.assembly, stack: stack, place: Error{Stack: stack.Name, LogicalID: logicalID}, depth: r.depth, steps: r.steps}
+	other := r.assembly.resolver(stack, logicalID)
+	other.depth, other.steps = r.depth, r.steps
+	return other
 }
 
-func (r *resolver) errorf(path, format string, args ...any) error {
+func (r *resolver) fail(path, format string, args ...any) {
 	err := r.place
 	err.Property, err.Reason = path, fmt.Sprintf(format, args...)
-	return &err
+	panic(&err)
 }
 
-func (r *resolver) tooLarge(path string) error {
-	return r.errorf(path, "the value is too large: it takes more than %d steps to work out", maxSteps)
+// failed takes the error with which a resolution ended.
+func failed(err *error) {
+	switch e := recover().(type) {
+	case nil:
+	case *Error:
+		*err = e
+	default:
+		panic(e)
+	}
+}
+
+// count adds to the work of the resolution.
+func (r *resolver) count(path string, steps int) {
+	if *r.steps += steps; *r.steps > maxSteps {
+		r.fail(path, "the value is too large: it takes more than %d steps to work out", maxSteps)
+	}
 }
 
 // enter accounts for one more value; its result undoes the nesting.
-func (r *resolver) enter(path string) (leave func(), err error) {
-	if *r.steps++; *r.steps > maxSteps {
-		return nil, r.tooLarge(path)
-	}
+func (r *resolver) enter(path string) (leave func()) {
+	r.count(path, 1)
 	if r.depth++; r.depth > maxDepth {
-		return nil, r.errorf(path, "references are nested more than %d deep; does a value refer to itself?", maxDepth)
+		r.fail(path, "references are nested more than %d deep; does a value refer to itself?", maxDepth)
 	}
-	return func() { r.depth-- }, nil
+	return func() { r.depth-- }
 }
 
-func (r *resolver) value(path string, value any) (any, error) {
-	leave, err := r.enter(path)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
+func (r *resolver) value(path string, value any) any {
+	defer r.enter(path)()
 	switch value := value.(type) {
 	case []any:
 		list := make([]any, 0, len(value))
 		for i, element := range value {
-			resolved, err := r.value(fmt.Sprintf("%s[%d]", path, i), element)
-			if err != nil {
-				return nil, err
-			}
-			if resolved != nil {
+			if resolved := r.value(fmt.Sprintf("%s[%d]", path, i), element); resolved != nil {
 				list = append(list, resolved)
 			}
 		}
-		return list, nil
+		return list
 	case map[string]any:
 		if name, argument, ok := intrinsic(value); ok {
-			return r.call(path, name, argument)
+			return r.call(join(path, name), name, argument)
 		}
 		object := make(map[string]any, len(value))
 		for _, key := range slices.Sorted(maps.Keys(value)) {
-			resolved, err := r.value(join(path, key), value[key])
-			if err != nil {
-				return nil, err
-			}
-			if resolved != nil {
+			if resolved := r.value(join(path, key), value[key]); resolved != nil {
 				object[key] = resolved
 			}
 		}
-		return object, nil
+		return object
 	}
-	return value, nil
+	return value
 }
 
-// intrinsic returns the key and the value of an object that has just one, and
-// whether that makes it a function call.
+// intrinsic returns the only key of an object with its value, and whether it is a function call.
 func intrinsic(value map[string]any) (name string, argument any, ok bool) {
 	if len(value) != 1 {
 		return "", nil, false
@@ -174,15 +169,10 @@ func intrinsic(value map[string]any) (name string, argument any, ok bool) {
 	return name, argument, name == "Ref" || strings.HasPrefix(name, "Fn::")
 }
 
-func (r *resolver) call(path, name string, argument any) (any, error) {
-	path = join(path, name)
+func (r *resolver) call(path, name string, argument any) any {
 	switch name {
 	case "Ref":
-		id, ok := argument.(string)
-		if !ok {
-			return nil, r.errorf(path, "expected a logical id, found %s", kind(argument))
-		}
-		return r.ref(path, id)
+		return r.ref(path, r.text(path, argument, "a logical id"))
 	case "Fn::GetAtt":
 		return r.getAtt(path, argument)
 	case "Fn::GetStackOutput":
@@ -198,65 +188,64 @@ func (r *resolver) call(path, name string, argument any) (any, error) {
 	case "Fn::Select":
 		return r.selectOne(path, argument)
 	case "Fn::If":
-		list, ok := argument.([]any)
-		if !ok || len(list) != 3 {
-			return nil, r.errorf(path, "expected [condition, value if true, value if false]")
-		}
-		condition, ok := list[0].(string)
-		if !ok {
-			return nil, r.errorf(path, "expected the name of a condition, found %s", kind(list[0]))
-		}
-		holds, err := r.namedCondition(path, condition)
-		if err != nil {
-			return nil, err
-		}
-		if holds {
+		list := r.list(path, argument, 3, "[condition, value if true, value if false]")
+		if r.namedCondition(path, r.text(path, list[0], "the name of a condition")) {
 			return r.value(path+"[1]", list[1])
 		}
 		return r.value(path+"[2]", list[2])
 	}
-	return nil, r.errorf(path, "%s is not a function that can be evaluated before a deployment", name)
+	r.fail(path, "%s is not a function that can be evaluated before a deployment", name)
+	return nil
+}
+
+// text returns an argument that must be a string as it stands.
+func (r *resolver) text(path string, argument any, what string) string {
+	text, ok := argument.(string)
+	if !ok {
+		r.fail(path, "expected %s, found %s", what, kind(argument))
+	}
+	return text
+}
+
+// list returns an argument that must be a list of a certain length; -1 for any.
+func (r *resolver) list(path string, argument any, length int, form string) []any {
+	list, ok := argument.([]any)
+	if !ok || length >= 0 && len(list) != length {
+		r.fail(path, "expected %s", form)
+	}
+	return list
 }
 
 // ref evaluates Ref, to a resource, a parameter or a pseudo parameter.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html
-func (r *resolver) ref(path, id string) (any, error) {
+func (r *resolver) ref(path, id string) any {
 	if resource := r.stack.Resource(id); resource != nil {
-		return Ref{Resource: resource}, nil
+		return Ref{Resource: resource}
 	}
 	if parameter, ok := r.stack.Parameters[id]; ok {
 		return r.parameter(path, id, parameter)
 	}
-	known := func(value string) (any, error) {
-		if value == "" {
-			return nil, r.errorf(path, "%s is only known at deployment: the stack was synthesized without an account and a region", id)
-		}
-		return value, nil
+	partition, suffix := partitionOf(r.stack.Region)
+	known := map[string]string{
+		"AWS::StackName": r.stack.Name, "AWS::AccountId": r.stack.Account, "AWS::Region": r.stack.Region,
+		"AWS::Partition": partition, "AWS::URLSuffix": suffix,
 	}
-	switch id {
-	case "AWS::NoValue":
-		return nil, nil
-	case "AWS::StackName":
-		return r.stack.Name, nil
-	case "AWS::AccountId":
-		return known(r.stack.Account)
-	case "AWS::Region":
-		return known(r.stack.Region)
-	case "AWS::Partition":
-		partition, _ := partitionOf(r.stack.Region)
-		return known(partition)
-	case "AWS::URLSuffix":
-		_, suffix := partitionOf(r.stack.Region)
-		return known(suffix)
+	value, pseudo := known[id]
+	switch {
+	case id == "AWS::NoValue":
+		return nil
+	case value != "":
+		return value
+	case pseudo:
+		r.fail(path, "%s is only known at deployment: the stack was synthesized without an account and a region", id)
+	case strings.HasPrefix(id, "AWS::"):
+		r.fail(path, "%s is only known at deployment", id)
 	}
-	if strings.HasPrefix(id, "AWS::") {
-		return nil, r.errorf(path, "%s is only known at deployment", id)
-	}
-	return nil, r.errorf(path, "%q is neither a resource nor a parameter of the template", id)
+	r.fail(path, "%q is neither a resource nor a parameter of the template", id)
+	return nil
 }
 
-// partitionOf returns the partition of a region and the domain of its services,
-// empty where they are not known.
+// partitionOf returns a region's partition and domain of services, empty where not known.
 // https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
 func partitionOf(region string) (partition, suffix string) {
 	switch {
@@ -270,30 +259,39 @@ func partitionOf(region string) (partition, suffix string) {
 	return "aws", "amazonaws.com"
 }
 
-func (r *resolver) parameter(path, id string, p Parameter) (any, error) {
+func (r *resolver) parameter(path, id string, p Parameter) any {
 	switch {
 	case strings.HasPrefix(p.Type, "AWS::SSM::Parameter::Value<"):
-		return nil, r.errorf(path, "parameter %q is read from the Parameter Store (%v) at deployment", id, p.Default)
+		r.fail(path, "parameter %q is read from the Parameter Store (%v) at deployment", id, p.Default)
 	case p.Default == nil:
-		return nil, r.errorf(path, "parameter %q has no default", id)
+		r.fail(path, "parameter %q has no default", id)
 	}
-	text, err := r.literal(path, p.Default)
-	if err != nil {
-		return nil, err
+	text := r.literal(path, p.Default)
+	if p.Type != "CommaDelimitedList" && !strings.HasPrefix(p.Type, "List<") {
+		return text
 	}
-	if p.Type == "CommaDelimitedList" || strings.HasPrefix(p.Type, "List<") {
-		list := []any{}
-		for element := range strings.SplitSeq(text, ",") {
-			list = append(list, strings.TrimSpace(element))
-		}
-		return list, nil
+	list := []any{}
+	for element := range strings.SplitSeq(text, ",") {
+		list = append(list, strings.TrimSpace(element))
 	}
-	return text, nil
+	return list
 }
 
 // getAtt evaluates Fn::GetAtt in both forms, [id, attribute] and "id.attribute".
-func (r *resolver) getAtt(path string, argument any) (any, error) {
-	var id, attribute string
+func (r *resolver) getAtt(path string, argument any) any {
+	id, attribute := attributeOf(argument)
+	if id == "" || attribute == "" {
+		r.fail(path, "expected [logical id, attribute], both known")
+	}
+	resource := r.stack.Resource(id)
+	if resource == nil {
+		r.fail(path, "%q is not a resource of the template", id)
+	}
+	return Ref{Resource: resource, Attribute: attribute}
+}
+
+// attributeOf returns the parts of an argument of Fn::GetAtt, empty where they are not known.
+func attributeOf(argument any) (id, attribute string) {
 	switch argument := argument.(type) {
 	case string:
 		id, attribute, _ = strings.Cut(argument, ".")
@@ -303,97 +301,64 @@ func (r *resolver) getAtt(path string, argument any) (any, error) {
 			attribute, _ = argument[1].(string)
 		}
 	}
-	if id == "" || attribute == "" {
-		return nil, r.errorf(path, "expected [logical id, attribute], both known")
-	}
-	resource := r.stack.Resource(id)
-	if resource == nil {
-		return nil, r.errorf(path, "%q is not a resource of the template", id)
-	}
-	return Ref{Resource: resource, Attribute: attribute}, nil
+	return id, attribute
 }
 
-// getStackOutput evaluates Fn::GetStackOutput, by which CDK refers to another
-// stack without an export.
+// getStackOutput evaluates Fn::GetStackOutput, CDK's reference to a stack without an export.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getstackoutput.html
-func (r *resolver) getStackOutput(path string, argument any) (any, error) {
+func (r *resolver) getStackOutput(path string, argument any) any {
 	object, ok := argument.(map[string]any)
 	if !ok {
-		return nil, r.errorf(path, "expected an object with StackName and OutputName, found %s", kind(argument))
+		r.fail(path, "expected an object with StackName and OutputName, found %s", kind(argument))
 	}
-	field := func(name string) (string, error) {
-		value, err := r.value(join(path, name), object[name])
-		if err != nil {
-			return "", err
-		}
-		return r.literal(join(path, name), value)
+	field := func(name string) string {
+		return r.evaluated(join(path, name), object[name])
 	}
-	stackName, err := field("StackName")
-	if err != nil {
-		return nil, err
-	}
-	outputName, err := field("OutputName")
-	if err != nil {
-		return nil, err
-	}
+	stackName, outputName := field("StackName"), field("OutputName")
 	// CDK writes the consumer's own region out as a Ref: it need not be known.
 	region := r.stack.Region
 	ref, _ := object["Region"].(map[string]any)
 	if object["Region"] != nil && ref["Ref"] != "AWS::Region" {
-		if region, err = field("Region"); err != nil {
-			return nil, err
-		}
+		region = field("Region")
 	}
 	var producers []*Stack
 	for _, stack := range r.assembly.Stacks {
-		if stack.Name == stackName && (stack.Region == region || stack.Region == "" || region == "") {
+		if stack.Name == stackName && mayEqual(stack.Region, region) {
 			producers = append(producers, stack)
 		}
 	}
-	switch {
-	case len(producers) == 0:
-		return nil, r.errorf(path, "there is no stack %q in the assembly", stackName)
-	case len(producers) > 1:
-		return nil, r.errorf(path, "the assembly has %d stacks %q, and which is meant depends on the deployment", len(producers), stackName)
+	switch len(producers) {
+	case 0:
+		r.fail(path, "there is no stack %q in the assembly", stackName)
+	case 1:
+	default:
+		r.fail(path, "the assembly has %d stacks %q, and which is meant depends on the deployment", len(producers), stackName)
 	}
 	output := producers[0].Outputs[outputName]
 	if output == nil {
-		return nil, r.errorf(path, "stack %q has no output %q", stackName, outputName)
+		r.fail(path, "stack %q has no output %q", stackName, outputName)
 	}
 	return r.output(path, output)
 }
 
-func (r *resolver) output(path string, output *Output) (any, error) {
+// mayEqual compares two accounts or regions, either of which may be left to the deployment.
+func mayEqual(a, b string) bool { return a == b || a == "" || b == "" }
+
+func (r *resolver) output(path string, output *Output) any {
 	at := r.elsewhere(output.Stack, output.LogicalID)
-	if output.Condition != "" {
-		exists, err := at.namedCondition("Condition", output.Condition)
-		if err != nil {
-			return nil, err
-		}
-		if !exists {
-			return nil, r.errorf(path, "output %q of stack %q is left out: its condition %q does not hold", output.LogicalID, output.Stack.Name, output.Condition)
-		}
+	if output.Condition != "" && !at.namedCondition("Condition", output.Condition) {
+		r.fail(path, "output %q of stack %q is left out: its condition %q does not hold", output.LogicalID, output.Stack.Name, output.Condition)
 	}
 	return at.value("Value", output.Value)
 }
 
-// importValue evaluates Fn::ImportValue.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-importvalue.html
-func (r *resolver) importValue(path string, argument any) (any, error) {
-	resolved, err := r.value(path, argument)
-	if err != nil {
-		return nil, err
-	}
-	name, err := r.literal(path, resolved)
-	if err != nil {
-		return nil, err
-	}
+func (r *resolver) importValue(path string, argument any) any {
+	name := r.evaluated(path, argument)
 	// An export is known within one account and region.
 	var producers []*Output
 	for _, output := range r.assembly.exports[name] {
-		s := output.Stack
-		if (s.Region == r.stack.Region || s.Region == "" || r.stack.Region == "") &&
-			(s.Account == r.stack.Account || s.Account == "" || r.stack.Account == "") {
+		if mayEqual(output.Stack.Region, r.stack.Region) && mayEqual(output.Stack.Account, r.stack.Account) {
 			producers = append(producers, output)
 		}
 	}
@@ -401,15 +366,15 @@ func (r *resolver) importValue(path string, argument any) (any, error) {
 	case len(producers) == 1:
 		return r.output(path, producers[0])
 	case len(producers) > 1:
-		return nil, r.errorf(path, "the export %q exists %d times in the assembly", name, len(producers))
+		r.fail(path, "the export %q exists %d times in the assembly", name, len(producers))
 	case len(r.assembly.unnamed) > 0:
-		return nil, r.errorf(path, "no stack of the assembly exports %q, unless it is %s, whose name is only known at deployment",
+		r.fail(path, "no stack of the assembly exports %q, unless it is %s, whose name is only known at deployment",
 			name, strings.Join(r.assembly.unnamed, " or "))
 	}
-	return nil, r.errorf(path, "no stack of the assembly exports %q", name)
+	r.fail(path, "no stack of the assembly exports %q", name)
+	return nil
 }
 
-// indexExports finds the names of all exports.
 func (a *Assembly) indexExports() {
 	a.exports = map[string][]*Output{}
 	for _, stack := range a.Stacks {
@@ -428,49 +393,22 @@ func (a *Assembly) indexExports() {
 	}
 }
 
-// list evaluates an argument that must be a list of a certain length; -1 for any.
-func (r *resolver) list(path string, argument any, length int, form string) ([]any, error) {
-	list, ok := argument.([]any)
-	if !ok || length >= 0 && len(list) != length {
-		return nil, r.errorf(path, "expected %s", form)
-	}
-	return list, nil
-}
-
-func (r *resolver) join(path string, argument any) (any, error) {
-	const form = `["delimiter", [values]]`
-	list, err := r.list(path, argument, 2, form)
-	if err != nil {
-		return nil, err
-	}
-	delimiter, ok := list[0].(string)
-	if !ok {
-		return nil, r.errorf(path+"[0]", "expected a string as the delimiter, found %s", kind(list[0]))
-	}
-	resolved, err := r.value(path+"[1]", list[1])
-	if err != nil {
-		return nil, err
-	}
-	elements, err := r.list(path+"[1]", resolved, -1, "a list of known length")
-	if err != nil {
-		return nil, err
-	}
+func (r *resolver) join(path string, argument any) any {
+	list := r.list(path, argument, 2, `["delimiter", [values]]`)
+	delimiter := r.text(path+"[0]", list[0], "a string as the delimiter")
 	var text Text
-	for i, element := range elements {
+	for i, element := range r.list(path+"[1]", r.value(path+"[1]", list[1]), -1, "a list of known length") {
 		if i > 0 {
 			text = append(text, delimiter)
 		}
-		if text, err = r.append(text, fmt.Sprintf("%s[1][%d]", path, i), element); err != nil {
-			return nil, err
-		}
+		text = r.append(text, fmt.Sprintf("%s[1][%d]", path, i), element)
 	}
-	return simplify(text), nil
+	return simplify(text)
 }
 
-// sub evaluates Fn::Sub: "text ${name} ${resource.attribute} ${!literal}", alone
-// or with a map of further names.
+// sub evaluates Fn::Sub: "text ${name} ${resource.attribute} ${!literal}", or with more names.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-sub.html
-func (r *resolver) sub(path string, argument any) (any, error) {
+func (r *resolver) sub(path string, argument any) any {
 	var variables map[string]any
 	format, ok := argument.(string)
 	if list, isList := argument.([]any); isList && len(list) == 2 {
@@ -480,18 +418,18 @@ func (r *resolver) sub(path string, argument any) (any, error) {
 		}
 	}
 	if !ok {
-		return nil, r.errorf(path, `expected "text" or ["text", {names}]`)
+		r.fail(path, `expected "text" or ["text", {names}]`)
 	}
 	var text Text
 	for {
 		before, rest, found := strings.Cut(format, "${")
 		text = append(text, before)
 		if !found {
-			return simplify(text), nil
+			return simplify(text)
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
-			return nil, r.errorf(path, "${ is not closed in %q", format)
+			r.fail(path, "${ is not closed in %q", format)
 		}
 		format = after
 		if literal, ok := strings.CutPrefix(name, "!"); ok {
@@ -500,56 +438,37 @@ func (r *resolver) sub(path string, argument any) (any, error) {
 		}
 		name = strings.TrimSpace(name)
 		var value any
-		var err error
 		if variable, ok := variables[name]; ok {
-			value, err = r.value(join(path, name), variable)
+			value = r.value(join(path, name), variable)
 		} else if strings.Contains(name, ".") {
-			value, err = r.getAtt(path, name)
+			value = r.getAtt(path, name)
 		} else {
-			value, err = r.ref(path, name)
+			value = r.ref(path, name)
 		}
-		if err != nil {
-			return nil, err
-		}
-		if text, err = r.append(text, path, value); err != nil {
-			return nil, err
-		}
+		text = r.append(text, path, value)
 	}
 }
 
-func (r *resolver) split(path string, argument any) (any, error) {
-	list, err := r.list(path, argument, 2, `["delimiter", text]`)
-	if err != nil {
-		return nil, err
-	}
-	delimiter, ok := list[0].(string)
-	if !ok || delimiter == "" {
-		return nil, r.errorf(path+"[0]", "expected a string as the delimiter, found %s", kind(list[0]))
-	}
-	resolved, err := r.value(path+"[1]", list[1])
-	if err != nil {
-		return nil, err
-	}
-	text, err := r.append(nil, path+"[1]", resolved)
-	if err != nil {
-		return nil, err
+func (r *resolver) split(path string, argument any) any {
+	list := r.list(path, argument, 2, `["delimiter", text]`)
+	const form = "a string as the delimiter"
+	delimiter := r.text(path+"[0]", list[0], form)
+	if delimiter == "" {
+		r.fail(path+"[0]", "expected %s, found %s", form, kind(delimiter))
 	}
 	pieces := []Text{{}}
-	for _, part := range text {
+	for _, part := range r.append(nil, path+"[1]", r.value(path+"[1]", list[1])) {
 		literal, ok := part.(string)
 		if !ok {
-			// CDK passes lists between stacks joined by "||", because no name, id
-			// or ARN has a bar in it. Any other delimiter may be in the value.
+			// CDK joins lists by "||": no name, id or ARN has a bar. They may have others.
 			if !strings.Contains(delimiter, "|") {
-				return nil, r.errorf(path, "cannot be split at %q: the value of %v is only known after the deployment", delimiter, part)
+				r.fail(path, "cannot be split at %q: the value of %v is only known after the deployment", delimiter, part)
 			}
 			pieces[len(pieces)-1] = append(pieces[len(pieces)-1], part)
 			continue
 		}
 		for i, piece := range strings.Split(literal, delimiter) {
-			if *r.steps++; *r.steps > maxSteps {
-				return nil, r.tooLarge(path)
-			}
+			r.count(path, 1)
 			if i > 0 {
 				pieces = append(pieces, Text{})
 			}
@@ -560,110 +479,66 @@ func (r *resolver) split(path string, argument any) (any, error) {
 	for i, piece := range pieces {
 		result[i] = simplify(piece)
 	}
-	return result, nil
+	return result
 }
 
-func (r *resolver) selectOne(path string, argument any) (any, error) {
-	list, err := r.list(path, argument, 2, "[index, [values]]")
-	if err != nil {
-		return nil, err
-	}
-	resolved, err := r.value(path+"[0]", list[0])
-	if err != nil {
-		return nil, err
-	}
-	digits, err := r.literal(path+"[0]", resolved)
-	if err != nil {
-		return nil, err
-	}
+func (r *resolver) selectOne(path string, argument any) any {
+	list := r.list(path, argument, 2, "[index, [values]]")
+	digits := r.evaluated(path+"[0]", list[0])
 	index, err := strconv.Atoi(digits)
 	if err != nil {
-		return nil, r.errorf(path+"[0]", "expected an index, found %q", digits)
+		r.fail(path+"[0]", "expected an index, found %q", digits)
 	}
-	resolved, err = r.value(path+"[1]", list[1])
-	if err != nil {
-		return nil, err
-	}
-	elements, err := r.list(path+"[1]", resolved, -1, "a list of known length")
-	if err != nil {
-		return nil, err
-	}
+	elements := r.list(path+"[1]", r.value(path+"[1]", list[1]), -1, "a list of known length")
 	if index < 0 || index >= len(elements) {
-		return nil, r.errorf(path, "index %d is out of range: the list has %d elements", index, len(elements))
+		r.fail(path, "index %d is out of range: the list has %d elements", index, len(elements))
 	}
-	return elements[index], nil
+	return elements[index]
 }
 
-// namedCondition evaluates a condition of the template.
-func (r *resolver) namedCondition(path, name string) (bool, error) {
+func (r *resolver) namedCondition(path, name string) bool {
 	condition, ok := r.stack.Conditions[name]
 	if !ok {
-		return false, r.errorf(path, "the template has no condition %q", name)
+		r.fail(path, "the template has no condition %q", name)
 	}
 	return r.elsewhere(r.stack, name).condition("Conditions", condition)
 }
 
-// condition evaluates a condition function.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-conditions.html
-func (r *resolver) condition(path string, condition any) (bool, error) {
-	leave, err := r.enter(path)
-	if err != nil {
-		return false, err
-	}
-	defer leave()
+func (r *resolver) condition(path string, condition any) bool {
+	defer r.enter(path)()
 	object, _ := condition.(map[string]any)
 	name, argument, _ := intrinsic(object)
 	if name == "" {
-		return false, r.errorf(path, "expected a condition, found %s", kind(condition))
+		r.fail(path, "expected a condition, found %s", kind(condition))
 	}
 	path = join(path, name)
 	if name == "Condition" {
-		other, ok := argument.(string)
-		if !ok {
-			return false, r.errorf(path, "expected the name of a condition, found %s", kind(argument))
-		}
-		return r.namedCondition(path, other)
+		return r.namedCondition(path, r.text(path, argument, "the name of a condition"))
 	}
 	list, ok := argument.([]any)
 	if !ok {
-		return false, r.errorf(path, "expected a list, found %s", kind(argument))
+		r.fail(path, "expected a list, found %s", kind(argument))
 	}
 	switch {
 	case name == "Fn::Equals" && len(list) == 2:
-		return r.equals(path, list)
+		return r.evaluated(path+"[0]", list[0]) == r.evaluated(path+"[1]", list[1])
 	case name == "Fn::Not" && len(list) == 1:
-		holds, err := r.condition(path+"[0]", list[0])
-		return !holds, err
+		return !r.condition(path+"[0]", list[0])
 	case (name == "Fn::And" || name == "Fn::Or") && len(list) > 0:
 		for i, operand := range list {
-			holds, err := r.condition(fmt.Sprintf("%s[%d]", path, i), operand)
-			if err != nil || holds == (name == "Fn::Or") {
-				return holds, err
+			if r.condition(fmt.Sprintf("%s[%d]", path, i), operand) == (name == "Fn::Or") {
+				return name == "Fn::Or"
 			}
 		}
-		return name == "Fn::And", nil
+		return name == "Fn::And"
 	}
-	return false, r.errorf(path, "%s with %d operands cannot be evaluated", name, len(list))
+	r.fail(path, "%s with %d operands cannot be evaluated", name, len(list))
+	return false
 }
 
-func (r *resolver) equals(path string, operands []any) (bool, error) {
-	var texts [2]string
-	for i, operand := range operands {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		value, err := r.value(at, operand)
-		if err != nil {
-			return false, err
-		}
-		if texts[i], err = r.literal(at, value); err != nil {
-			return false, err
-		}
-	}
-	return texts[0] == texts[1], nil
-}
-
-// append adds a resolved value to a text. Strings, numbers and booleans become
-// text as in CloudFormation.
-func (r *resolver) append(text Text, path string, value any) (Text, error) {
+// append adds a resolved value to a text, as text like CloudFormation's.
+func (r *resolver) append(text Text, path string, value any) Text {
 	added := Text{value}
 	switch value := value.(type) {
 	case string, Ref:
@@ -674,32 +549,30 @@ func (r *resolver) append(text Text, path string, value any) (Text, error) {
 	case Text:
 		added = value
 	default:
-		return nil, r.errorf(path, "expected a string, found %s", kind(value))
+		r.fail(path, "expected a string, found %s", kind(value))
 	}
 	for _, part := range added {
 		literal, _ := part.(string)
-		if *r.steps += 1 + len(literal)/16; *r.steps > maxSteps {
-			return nil, r.tooLarge(path)
-		}
+		r.count(path, 1+len(literal)/16)
 	}
-	return append(text, added...), nil
+	return append(text, added...)
+}
+
+// evaluated evaluates a value that must be a string which is wholly known.
+func (r *resolver) evaluated(path string, value any) string {
+	return r.literal(path, r.value(path, value))
 }
 
 // literal returns a resolved value as a string that is wholly known.
-func (r *resolver) literal(path string, value any) (string, error) {
-	text, err := r.append(nil, path, value)
-	if err != nil {
-		return "", err
-	}
-	literal, ok := simplify(text).(string)
+func (r *resolver) literal(path string, value any) string {
+	literal, ok := simplify(r.append(nil, path, value)).(string)
 	if !ok {
-		return "", r.errorf(path, "the value of %v is only known after the deployment", value)
+		r.fail(path, "the value of %v is only known after the deployment", value)
 	}
-	return literal, nil
+	return literal
 }
 
-// simplify merges neighbouring strings, and returns what is no mixture as the
-// string or the [Ref] that it is.
+// simplify merges neighbouring strings. A text of one part becomes that part.
 func simplify(text Text) any {
 	var merged Text
 	var literal strings.Builder

@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// Value is a value somewhere in the properties of a resource. Its methods read
-// the value as what it must be. They refuse any other value, which
-// [Reader.Problems] then has, and return the default or the zero value.
+// Value is a value in the properties of a resource. Its methods read it as what it must be. They
+// refuse another value as a problem, and return the default or the zero value.
 type Value struct {
 	reader *Reader
 	path   string
@@ -36,8 +35,7 @@ func (v Value) resolve() any {
 	return resolved
 }
 
-// Refuse says that the value cannot be used, and why. About a value that is
-// refused already, or is a part of one, it says nothing more.
+// Refuse says why the value cannot be used, unless it or a value around it is refused already.
 func (v Value) Refuse(format string, args ...any) {
 	if v.resolve() != (unusable{}) {
 		v.reader.add(v.path, v.reader.resource.Errorf(v.path, format, args...))
@@ -60,8 +58,7 @@ func (v Value) Need(expected string) Value {
 // Raw is the value as decoded by encoding/json, functions unevaluated.
 func (v Value) Raw() any { return v.raw }
 
-// Evaluated is the value with its functions evaluated, in the shapes of
-// [Assembly.Resolve]; nil if it is absent or refused.
+// Evaluated is the value as [Assembly.Resolve] returns it; nil if it is absent or refused.
 func (v Value) Evaluated() any {
 	if value := v.resolve(); value != (any)(unusable{}) {
 		return value
@@ -69,7 +66,6 @@ func (v Value) Evaluated() any {
 	return nil
 }
 
-// Names are the names of an object's members, sorted.
 func (v Value) Names() []string {
 	switch members := v.resolve().(type) {
 	case nil:
@@ -81,8 +77,7 @@ func (v Value) Names() []string {
 	return nil
 }
 
-// Present says whether there is anything: whether the template has the value
-// and it is neither null nor AWS::NoValue.
+// Present says whether the template has the value, and neither null nor AWS::NoValue.
 func (v Value) Present() bool { return v.resolve() != nil }
 
 // member returns a member without marking it as read.
@@ -108,8 +103,7 @@ func (v Value) Field(name string) Value {
 	}
 }
 
-// Attributes returns a list of objects that have a Key and a Value as one object,
-// with a member for each key.
+// Attributes returns a list of objects with a Key and a Value as one object.
 func (v Value) Attributes() Value {
 	members := map[string]any{}
 	for _, element := range v.List() {
@@ -148,8 +142,7 @@ func (v Value) Some() []Value {
 	return list
 }
 
-// Text returns a string, number or boolean as text, and what is absent as the
-// default.
+// Text returns a string, number or boolean as text, and what is absent as the default.
 func (v Value) Text(absent string) string {
 	switch value := v.resolve().(type) {
 	case nil:
@@ -166,8 +159,7 @@ func (v Value) Text(absent string) string {
 	return absent
 }
 
-// Mixed returns a string like [Value.Text]. Of a string that depends on what a
-// deployment creates it returns the parts instead.
+// Mixed is like [Value.Text]. Of a text that depends on the deployment it returns the parts.
 func (v Value) Mixed() (text string, parts Text) {
 	switch value := v.resolve().(type) {
 	case Ref:
@@ -188,7 +180,6 @@ func (v Value) OneOf(names ...string) string {
 	return text
 }
 
-// Texts returns a list of strings.
 func (v Value) Texts() []string {
 	var texts []string
 	for _, element := range v.List() {
@@ -197,8 +188,7 @@ func (v Value) Texts() []string {
 	return texts
 }
 
-// Int returns a whole number in a range, both ends included, which
-// CloudFormation also takes as a string.
+// Int returns a whole number in a range, both ends included. The number may be a string.
 func (v Value) Int(absent, from, to int) int {
 	value := v.resolve()
 	number, err := 0.0, error(nil)
@@ -226,24 +216,20 @@ func (v Value) Seconds(absent, from, to int) time.Duration {
 
 // Bool returns a boolean, which CloudFormation also takes as a string.
 func (v Value) Bool(absent bool) bool {
-	switch value := v.resolve().(type) {
+	value := v.resolve()
+	switch value {
 	case nil:
 		return absent
-	case bool:
-		return value
-	case string:
-		if value == "true" || value == "false" {
-			return value == "true"
-		}
-		v.mismatch(value, "true or false")
-	default:
-		v.mismatch(value, "true or false")
+	case true, "true":
+		return true
+	case false, "false":
+		return false
 	}
+	v.mismatch(value, "true or false")
 	return absent
 }
 
-// Resource returns the resource of a type that the value identifies, by Ref or
-// by one of the attributes. Anything else is refused; what is absent is nil.
+// Resource returns the resource of a type by Ref or an attribute; nil if absent, or a problem.
 func (v Value) Resource(resourceType string, attributes ...string) *Resource {
 	found := v.Elsewhere(resourceType, attributes...)
 	if value := v.resolve(); found == nil && value != nil {
@@ -252,8 +238,7 @@ func (v Value) Resource(resourceType string, attributes ...string) *Resource {
 	return found
 }
 
-// Elsewhere is like [Value.Resource], for a resource that may be outside of the
-// assembly: it refuses nothing.
+// Elsewhere is like [Value.Resource], but refuses nothing. The value may be outside the assembly.
 func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
 	ref, _ := v.resolve().(Ref)
 	if ref.Resource == nil || ref.Resource.Type != resourceType || ref.Attribute != "" && !slices.Contains(attributes, ref.Attribute) {
@@ -262,30 +247,19 @@ func (v Value) Elsewhere(resourceType string, attributes ...string) *Resource {
 	return ref.Resource
 }
 
-// Split cuts a text at a separator. In its parts a resource stands for its name as
-// in [Value.Identity], whatever that holds.
-func (v Value) Split(separator string) []string {
-	literal, text := v.Mixed()
-	if text == nil {
-		return strings.Split(literal, separator)
-	}
-	parts := []string{""}
-	for _, one := range text {
-		pieces := []string{""}
-		switch one := one.(type) {
-		case Ref:
-			pieces[0] = one.Resource.String()
-		case string:
-			pieces = strings.Split(one, separator)
+// Keyed returns a text with a resource's key, "stack/logical id", for what a deployment creates.
+func (v Value) Keyed() string {
+	literal, parts := v.Mixed()
+	for _, part := range parts {
+		if ref, ok := part.(Ref); ok {
+			part = ref.Resource
 		}
-		parts[len(parts)-1] += pieces[0]
-		parts = append(parts, pieces[1:]...)
+		literal += fmt.Sprint(part)
 	}
-	return parts
+	return literal
 }
 
-// Identity returns what the value names: a string as it is, a resource as
-// "stack/logical id".
+// Identity returns what the value names: a string as it is, a resource as "stack/logical id".
 func (v Value) Identity(absent string) string {
 	if ref, ok := v.resolve().(Ref); ok {
 		return ref.Resource.String()

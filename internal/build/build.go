@@ -1,15 +1,15 @@
-// Package build compiles the services into Docker build contexts. The context of a
-// service is a directory with its static binary, its Dockerfile and nothing else.
+// Package build compiles the services into Docker build contexts. The context of a service is a
+// directory with its static binary, its Dockerfile and nothing else.
 //
-// The Go toolchain of this machine compiles for Linux and the cluster's architecture.
-// Nothing of the environment gets into the binaries. So with the same Go version, the same
-// source gives the same bytes on every machine, and the same asset hash in CDK. An edit
-// that does not change the binary, such as the wording of a comment, changes no hash. An
-// edit that moves code to other lines does: a Go binary knows its line numbers.
+// The Go toolchain of this machine compiles for Linux and the cluster's architecture. No setting of
+// the environment gets into the binaries. With the same Go version, the same source gives the same
+// bytes on every machine, and the same asset hash in CDK. The wording of a comment changes no hash.
+// Moving code to other lines does: a Go binary knows its line numbers.
 package build
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,46 +31,44 @@ import (
 
 // Service is a main package that becomes an image.
 type Service struct {
-	// Name is the name of the binary in the image, and of the build context.
-	// Lower-case letters, digits and single hyphens. Required.
+	// Name is the name of the binary in the image, and of the build context. Lower-case letters,
+	// digits and single hyphens. Required.
 	Name string
-	// Dir is the directory of the main package, relative to the repository's
-	// root and with slashes: "services/users". Required.
+	// Dir is the directory of the main package, relative to the repository's root and with slashes:
+	// "services/users". Required.
 	Dir string
 }
 
 // Options says what to build.
 type Options struct {
-	// Root is the root of the repository: the directory of go.mod and of
-	// assets/Dockerfile. Required.
+	// Root is the root of the repository: the directory of go.mod and of assets/Dockerfile.
+	// Required.
 	Root string
-	// Out is the directory to write to, absolute or relative to Root. It keeps state
-	// between builds, and can be deleted at any time. Default: "build/images".
+	// Out is the absolute path of the directory to write to. It keeps state between builds, and can
+	// be deleted at any time. Default: build/images in Root.
 	Out string
-	// Arch is the architecture of the cluster in Go's words, "amd64" or
-	// "arm64". Required.
+	// Arch is the architecture of the cluster in Go's words, "amd64" or "arm64". Required.
 	Arch string
 	// Services to build. Required.
 	Services []Service
-	// Progress gets a line when services have to be compiled, which takes seconds.
-	// Default: none.
+	// Progress gets a line when services have to be compiled, which takes seconds. Default: none.
 	Progress io.Writer
 }
 
 const dockerfile = "assets/Dockerfile"
 
-// Time is the time of every image and of every file in it, so the same source gives the
-// same image. [SetTimes] sets the files' time. The build argument TimeArgument tells
-// BuildKit the image's time (https://reproducible-builds.org/docs/source-date-epoch/).
-// Docker's older builder looks at the files' times only.
+// Time is the time of every image and every file in it, so that the same source gives the same
+// image. [SetTimes] sets the files' time. The build argument TimeArgument tells BuildKit the
+// image's time (https://reproducible-builds.org/docs/source-date-epoch/). Docker's older builder
+// reads the files' times only.
 var Time = time.Unix(0, 0)
 
 // TimeArgument is the build argument that has Time in seconds.
 const TimeArgument = "SOURCE_DATE_EPOCH"
 
-// SetTimes sets the time of every file of the assets in an assembly's directory to [Time].
-// CDK copies the build contexts there, with the time of the copying. A Dockerfile's COPY
-// hands that time on to the image.
+// SetTimes sets the time of all files of the assets in an assembly's directory to [Time]. CDK
+// copies the build contexts there, with the time of the copying. A Dockerfile's COPY hands that
+// time on to the image.
 func SetTimes(assembly string) error {
 	assets, err := filepath.Glob(filepath.Join(assembly, "asset.*"))
 	if err != nil {
@@ -90,27 +88,22 @@ func SetTimes(assembly string) error {
 	return nil
 }
 
-// Build compiles what changed since the last build. It returns the absolute path of each
-// service's build context, <Out>/<Arch>/<Name>, by name of the service. What has not
-// changed is neither compiled nor linked nor written: its files keep their times. A context
-// has its two files and no others.
+// Build compiles what changed since the last build. It returns the absolute path of each service's
+// build context, <Out>/<Arch>/<Name>, by name of the service. What has not changed is neither
+// compiled nor linked nor written: its files keep their times. A context has its two files and no
+// others.
 //
-// Builds may run at the same time. Each file is replaced as a whole, so a reader finds a
-// complete binary. If builds of different sources write to one directory, the last one wins.
+// Builds may run at the same time. Each file is replaced as a whole, so a reader finds a complete
+// binary. If builds of different sources write to one directory, the last one wins.
 //
 // The error lists all mistakes in the options, or has the compiler's messages.
 func Build(ctx context.Context, o Options) (map[string]string, error) {
-	if o.Out == "" {
-		o.Out = filepath.Join("build", "images")
-	}
 	root, err := filepath.Abs(o.Root)
 	if err != nil {
 		return nil, fmt.Errorf("images: the repository's root %q: %w", o.Root, err)
 	}
-	if !filepath.IsAbs(o.Out) {
-		o.Out = filepath.Join(root, o.Out)
-	}
-	b := &builder{root: root, out: filepath.Join(o.Out, o.Arch), arch: o.Arch, services: o.Services, progress: o.Progress}
+	o.Root = root
+	b := &builder{Options: o, out: filepath.Join(cmp.Or(o.Out, filepath.Join(root, "build", "images")), o.Arch)}
 	if err := b.validate(); err != nil {
 		return nil, err
 	}
@@ -125,19 +118,16 @@ func Build(ctx context.Context, o Options) (map[string]string, error) {
 }
 
 type builder struct {
-	root     string
-	out      string // of this architecture
-	arch     string
-	services []Service
-	progress io.Writer
+	Options
+	out string // of this architecture
 
 	goCommand string
 	goVersion string
 	goEnv     []string
 }
 
-// validName is the format of a name in files, images and CDK's ids. Without dots, no
-// context has the name of another's state.
+// validName is the format of a name in files, images and CDK's ids. Without dots, no context has
+// the name of another's state.
 var validName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (b *builder) validate() error {
@@ -145,14 +135,14 @@ func (b *builder) validate() error {
 	refuse := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("images: "+format, args...))
 	}
-	if baselines[b.arch] == "" {
-		refuse("architecture %q: must be one of %s", b.arch, strings.Join(slices.Sorted(maps.Keys(baselines)), ", "))
+	if baselines[b.Arch] == "" {
+		refuse("architecture %q: must be one of %s", b.Arch, strings.Join(slices.Sorted(maps.Keys(baselines)), ", "))
 	}
-	if len(b.services) == 0 {
+	if len(b.Services) == 0 {
 		refuse("no services to build")
 	}
 	names := map[string]string{}
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		if !validName.MatchString(s.Name) {
 			refuse("service name %q: must be lower-case letters and digits, with single hyphens between them", s.Name)
 		}
@@ -162,14 +152,13 @@ func (b *builder) validate() error {
 		names[s.Name] = s.Dir
 		if !filepath.IsLocal(filepath.FromSlash(s.Dir)) {
 			refuse("service %q: its directory %q must be a path inside the repository", s.Name, s.Dir)
-		} else if info, err := os.Stat(filepath.Join(b.root, filepath.FromSlash(s.Dir))); err != nil || !info.IsDir() {
-			refuse("service %q: there is no directory %s in %s; create it with a main package", s.Name, s.Dir, b.root)
+		} else if info, err := os.Stat(filepath.Join(b.Root, filepath.FromSlash(s.Dir))); err != nil || !info.IsDir() {
+			refuse("service %q: there is no directory %s in %s; create it with a main package", s.Name, s.Dir, b.Root)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// build brings the contexts of all services up to date.
 func (b *builder) build(ctx context.Context) error {
 	if err := b.findGo(ctx); err != nil {
 		return err
@@ -178,20 +167,21 @@ func (b *builder) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// To compile everything takes long. If it is the first time, say so before.
-	announced := slices.DeleteFunc(slices.Clone(b.services), func(s Service) bool {
-		_, err := os.Stat(b.statePath(s))
-		return err == nil
-	})
+	// To compile everything takes long, so the first time is announced before.
+	var announced, stale []Service
+	for _, s := range b.Services {
+		if _, err := os.Stat(b.statePath(s)); err != nil {
+			announced = append(announced, s)
+		}
+	}
 	b.announce(announced)
 	inputs, err := b.compile(ctx)
 	if err != nil {
 		return err
 	}
-	var stale []Service
-	for _, s := range b.services {
-		inputs[s.Name] = digest(inputs[s.Name], recipes[s.Name])
-		if !b.upToDate(s, string(inputs[s.Name])) {
+	for _, s := range b.Services {
+		inputs[s.Name] = digest([]byte(inputs[s.Name]), recipes[s.Name])
+		if !b.upToDate(s, inputs[s.Name]) {
 			stale = append(stale, s)
 		}
 	}
@@ -202,20 +192,19 @@ func (b *builder) build(ctx context.Context) error {
 	return b.linkAll(ctx, stale, inputs, recipes)
 }
 
-// announce tells the progress that services are compiled.
 func (b *builder) announce(services []Service) {
 	var names []string
 	for _, s := range services {
 		names = append(names, s.Name)
 	}
-	if len(names) > 0 && b.progress != nil {
-		fmt.Fprintf(b.progress, "Compiling %s for linux/%s\n", strings.Join(names, ", "), b.arch)
+	if len(names) > 0 && b.Progress != nil {
+		fmt.Fprintf(b.Progress, "Compiling %s for linux/%s\n", strings.Join(names, ", "), b.Arch)
 	}
 }
 
-// recipes returns the Dockerfile of each service, by its name.
+// recipes returns the Dockerfile of each service.
 func (b *builder) recipes() (map[string][]byte, error) {
-	source, err := os.ReadFile(filepath.Join(b.root, filepath.FromSlash(dockerfile)))
+	source, err := os.ReadFile(filepath.Join(b.Root, filepath.FromSlash(dockerfile)))
 	if err != nil {
 		return nil, fmt.Errorf("images: cannot read the Dockerfile template: %w", err)
 	}
@@ -224,7 +213,7 @@ func (b *builder) recipes() (map[string][]byte, error) {
 		return nil, fmt.Errorf("images: %s is not a valid template: %w", dockerfile, err)
 	}
 	recipes := map[string][]byte{}
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		var rendered bytes.Buffer
 		if err := recipe.Execute(&rendered, s); err != nil {
 			return nil, fmt.Errorf("images: cannot render %s for %q: %w", dockerfile, s.Name, err)
@@ -235,12 +224,12 @@ func (b *builder) recipes() (map[string][]byte, error) {
 }
 
 // linkAll links the services and writes their contexts.
-func (b *builder) linkAll(ctx context.Context, services []Service, inputs, recipes map[string][]byte) error {
+func (b *builder) linkAll(ctx context.Context, services []Service, inputs map[string]string, recipes map[string][]byte) error {
 	if err := os.MkdirAll(b.out, 0o755); err != nil {
 		return fmt.Errorf("images: the output directory cannot be made: %w", err)
 	}
 	b.sweep()
-	// On the file system of the contexts, so that a rename suffices.
+	// A directory on the file system of the contexts, so that a rename suffices.
 	work, err := os.MkdirTemp(b.out, tempPrefix)
 	if err != nil {
 		return fmt.Errorf("images: no temporary directory: %w", err)
@@ -263,7 +252,7 @@ func (b *builder) linkAll(ctx context.Context, services []Service, inputs, recip
 			binary, errs[i] = b.link(ctx, dir, filepath.Join(work, fmt.Sprint("link-", i)))
 			for _, s := range programs[dir] {
 				if errs[i] == nil {
-					errs[i] = b.buildOne(s, filepath.Join(work, s.Name), binary, recipes[s.Name], string(inputs[s.Name]))
+					errs[i] = b.buildOne(s, work, binary, recipes[s.Name], inputs[s.Name])
 				}
 			}
 			return nil

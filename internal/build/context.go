@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -23,8 +24,8 @@ type state struct {
 	Files  map[string]string `json:"files"`  // hash of each file, by name
 }
 
-// upToDate reports whether the context holds exactly the files of these inputs. It reads
-// the files: somebody may have changed them, or another build may have replaced them.
+// upToDate reports whether the context holds exactly the files of these inputs. It reads the files,
+// because people and other builds can change them.
 func (b *builder) upToDate(s Service, inputs string) bool {
 	raw, err := os.ReadFile(b.statePath(s))
 	if err != nil {
@@ -46,29 +47,20 @@ func (b *builder) upToDate(s Service, inputs string) bool {
 	return true
 }
 
-// buildOne writes a service's files to the directory work and moves them to the context.
-// The state comes last, so an interrupted build is repeated.
-func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs string) error {
-	if err := os.Mkdir(work, 0o755); err != nil {
-		return fmt.Errorf("images: no temporary directory: %w", err)
+// buildOne writes a service's files to its context, and removes others. Files that are the same
+// keep their times, which Docker and make look at. The state comes last, so an interrupted build is
+// repeated. The directory work is on the same file system.
+func (b *builder) buildOne(s Service, work string, binary, recipe []byte, inputs string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("images: the build context of %q cannot be written: %w", s.Name, err)
+		}
+	}()
+	result := state{inputs, map[string]string{s.Name: digest(binary), "Dockerfile": digest(recipe)}}
+	raw, err := json.MarshalIndent(result, "", "  ")
+	if err != nil {
+		return err
 	}
-	result := state{Inputs: inputs, Files: map[string]string{}}
-	write := func(name string, content []byte, mode fs.FileMode) error {
-		result.Files[name] = string(digest(content))
-		made := filepath.Join(work, name)
-		// The mode is part of the image, and must not depend on the umask.
-		return errors.Join(os.WriteFile(made, content, mode), os.Chmod(made, mode))
-	}
-	if err := errors.Join(write(s.Name, binary, 0o755), write("Dockerfile", recipe, 0o644)); err != nil {
-		return fmt.Errorf("images: %w", err)
-	}
-	if err := b.publish(s, work, result); err != nil {
-		return fmt.Errorf("images: the build context of %q cannot be written: %w", s.Name, err)
-	}
-	return nil
-}
-
-func (b *builder) publish(s Service, work string, result state) error {
 	dir := b.context(s)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -84,29 +76,32 @@ func (b *builder) publish(s Service, work string, result state) error {
 			}
 		}
 	}
-	for name, hash := range result.Files {
-		if current, err := hashFile(filepath.Join(dir, name)); err == nil && current == hash {
-			continue // and keep its time, which Docker and make look at
+	for _, f := range []struct {
+		name    string
+		content []byte
+		mode    fs.FileMode
+	}{
+		{filepath.Join(dir, s.Name), binary, 0o755}, {filepath.Join(dir, "Dockerfile"), recipe, 0o644}, {b.statePath(s), append(raw, '\n'), 0o644},
+	} {
+		if current, err := os.ReadFile(f.name); err == nil && bytes.Equal(current, f.content) {
+			continue
 		}
-		if err := os.Rename(filepath.Join(work, name), filepath.Join(dir, name)); err != nil {
+		made := filepath.Join(work, s.Name)
+		// The mode is part of the image, and must not depend on the umask.
+		err := errors.Join(os.WriteFile(made, f.content, f.mode), os.Chmod(made, f.mode))
+		if err == nil {
+			err = os.Rename(made, f.name)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	raw, err := json.MarshalIndent(result, "", "  ")
-	if err != nil {
-		return err
-	}
-	made := filepath.Join(work, "state")
-	if err := os.WriteFile(made, append(raw, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(made, b.statePath(s))
+	return nil
 }
 
 const tempPrefix = ".tmp-"
 
-// sweep removes the directories of builds that were killed. No build takes an hour, so a
-// running build keeps its directory.
+// sweep removes the directories of killed builds. A build takes less than an hour.
 func (b *builder) sweep() {
 	entries, _ := os.ReadDir(b.out)
 	for _, entry := range entries {
@@ -116,16 +111,16 @@ func (b *builder) sweep() {
 	}
 }
 
-// digest returns the SHA-256 of all parts together, in hexadecimal.
-func digest(parts ...[]byte) []byte {
+// digest returns the SHA-256 of all parts together.
+func digest(parts ...[]byte) string {
 	h := sha256.New()
 	for _, part := range parts {
 		h.Write(part)
 	}
-	return hex.AppendEncode(nil, h.Sum(nil))
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 func hashFile(name string) (string, error) {
 	content, err := os.ReadFile(name)
-	return string(digest(content)), err
+	return digest(content), err
 }

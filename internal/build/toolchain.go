@@ -14,22 +14,22 @@ import (
 	"strings"
 )
 
-// baselines has the baseline of each architecture. So a binary runs on every instance
-// type, and does not depend on the GOAMD64 or GOARM64 of this machine.
+// baselines has the baseline of each architecture. A binary runs on every instance type, and does
+// not depend on the GOAMD64 or GOARM64 of this machine.
 var baselines = map[string]string{
 	"amd64": "GOAMD64=v1",
 	"arm64": "GOARM64=v8.0",
 }
 
-// These flags decide the binary, beside the source and the Go version. There is no build
-// id: it identifies the inputs of a build, and different inputs may give the same binary.
+// These flags decide the binary, beside the source and the Go version. There is no build id: it
+// identifies the inputs of a build, and different inputs may give the same binary.
 var (
 	compileFlags = []string{"-trimpath", "-buildvcs=false"}
 	linkFlags    = []string{"-ldflags=-s -w -buildid="}
 )
 
-// findGo finds the toolchain and makes its environment. The user's settings decide where
-// modules come from and where caches are. No setting that changes a binary gets through.
+// findGo finds the toolchain and makes its environment. The user's settings decide where modules
+// come from and where caches are. No setting that changes a binary gets through.
 func (b *builder) findGo(ctx context.Context) error {
 	var err error
 	if b.goCommand, err = exec.LookPath("go"); err != nil {
@@ -60,15 +60,15 @@ func (b *builder) findGo(ctx context.Context) error {
 		}
 	}
 	// GOENV=off: "go env -w" is one more place where GOFLAGS can be set.
-	b.goEnv = append(env, "GOENV=off", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.arch, baselines[b.arch])
+	b.goEnv = append(env, "GOENV=off", "GOWORK=off", "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.Arch, baselines[b.Arch])
 	return nil
 }
 
-// run runs the go command in the root and returns its standard output. The error has the
-// command's messages.
+// run runs the go command in the root and returns its standard output. The error has the command's
+// messages.
 func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, b.goCommand, args...)
-	cmd.Dir = b.root
+	cmd.Dir = b.Root
 	cmd.Env = b.goEnv
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -80,7 +80,7 @@ func (b *builder) run(ctx context.Context, args ...string) ([]byte, error) {
 		if message == "" {
 			message = "(the command printed no message)"
 		}
-		return nil, fmt.Errorf("images: the services cannot be compiled: go %s in %s: %w\n%s", args[0], b.root, err, message)
+		return nil, fmt.Errorf("images: the services cannot be compiled: go %s in %s: %w\n%s", args[0], b.Root, err, message)
 	}
 	return stdout.Bytes(), nil
 }
@@ -102,12 +102,12 @@ type goModule struct {
 	Replace *goModule
 }
 
-// compile brings the build cache up to date. It returns a hash of everything that decides
-// a service's binary, by name of the service. The hash is of the compiled packages, not of
-// their source: an edit that changes no compiled package needs no link.
-func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
+// compile brings the build cache up to date. It returns a hash of everything that decides a
+// service's binary, by name of the service. The hash is of the compiled packages, not of their
+// source: an edit that changes no compiled package needs no link.
+func (b *builder) compile(ctx context.Context) (map[string]string, error) {
 	args := append([]string{"list", "-export", "-deps", "-json=ImportPath,Name,BuildID,DepOnly,Deps,DefaultGODEBUG,Module"}, compileFlags...)
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		args = append(args, "./"+path.Clean(s.Dir))
 	}
 	out, err := b.run(ctx, args...)
@@ -129,16 +129,16 @@ func (b *builder) compile(ctx context.Context) (map[string][]byte, error) {
 		}
 	}
 
-	inputs := make(map[string][]byte, len(b.services))
+	inputs := make(map[string]string, len(b.Services))
 	var errs []error
-	for _, s := range b.services {
+	for _, s := range b.Services {
 		main, ok := mains[path.Clean(s.Dir)]
 		if !ok || main.Name != "main" {
 			errs = append(errs, fmt.Errorf("images: service %q: %s is not a main package (its name is %q)", s.Name, s.Dir, main.Name))
 			continue
 		}
 		var key strings.Builder
-		fmt.Fprintln(&key, b.goVersion, b.arch, baselines[b.arch], compileFlags, linkFlags, main.DefaultGODEBUG)
+		fmt.Fprintln(&key, b.goVersion, b.Arch, baselines[b.Arch], compileFlags, linkFlags, main.DefaultGODEBUG)
 		for _, dependency := range append(slices.Clone(main.Deps), main.ImportPath) {
 			p := packages[dependency]
 			// The id is "action/content". Only the content decides.

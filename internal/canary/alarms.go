@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// Alarm compares a microservice with the monolith on AWS, in one kind. It goes off when
-// the result of its expression is above the threshold in [Periods] periods.
+// Alarm compares a microservice with the monolith in one kind. It goes off when the expression is
+// above the threshold in [Periods] periods.
 type Alarm struct {
-	Kind Kind
-	// Description is for people.
+	Kind        Kind
 	Description string
 	// Expression is in CloudWatch's metric math
 	// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html).
@@ -22,7 +21,6 @@ type Alarm struct {
 // Metric is what CloudWatch measures of a target group
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html).
 type Metric struct {
-	// ID names the metric in the expression.
 	ID string
 	// Service is whose target group is measured.
 	Service string
@@ -30,23 +28,19 @@ type Metric struct {
 	Name, Statistic string
 }
 
-// Alarms returns the alarms of a microservice, in the order of [Kinds]. The alarms are
-// the same in every phase, so they have to be right whoever of the two gets requests.
+// Alarms returns the alarms of a microservice, in the order of [Kinds]. They hold in every phase.
 //
-// CloudWatch has no data point of what did not happen, a count of 0 errors included.
-// In arithmetic a missing point is 0. There is no result, and so no alarm, where a
-// condition has no point, where the divisor is 0, or where a metric has no points:
+// CloudWatch has no data point of what did not happen, not even 0 errors. In arithmetic a missing
+// point is 0. There is no result, and so no alarm, where a condition has no point, the divisor is
+// 0, or a metric has no points:
 //
-//   - Errors and latency begin with the requests of the service, which are not filled.
-//     Without requests there is no result. CloudWatch may not have the last minute yet,
-//     and that minute is not taken for a quiet one.
+//   - Errors and latency begin with the requests of the service, which are not filled. CloudWatch
+//     may not have the last minute yet, and that minute is not taken for a quiet one.
 //   - Unhealthy targets count without requests, too.
-//   - A monolith without enough requests gives 0, or no point, which is filled with 0.
-//     If only the monolith's last minute is late, the monolith is taken for faultless
-//     once. That is one period fewer than an alarm takes.
+//   - A monolith without enough requests gives 0, or no point, which is filled with 0. If only its
+//     last minute is late, it counts as faultless once: one period fewer than an alarm takes.
 //
-// A load balancer's own answer, as when a task breaks off, belongs to no target group.
-// The load balancer's own alarm tells of such answers.
+// A load balancer's own answer belongs to no target group. It has an alarm of its own.
 func Alarms(service, monolith string) []Alarm {
 	requests := Metric{"requests", service, "RequestCount", "Sum"}
 	monolithRequests := Metric{"monolithRequests", monolith, "RequestCount", "Sum"}
@@ -78,8 +72,7 @@ func Alarms(service, monolith string) []Alarm {
 			Kind:        Unhealthy,
 			Description: fmt.Sprintf("%s has more unhealthy tasks than %s", service, monolith) + long,
 			Expression:  fmt.Sprintf("unhealthy - FILL(IF(%s, monolithUnhealthy, 0), 0)", compared),
-			// The fewest of a minute: a task that is being started is unhealthy for some
-			// seconds.
+			// The fewest of a minute: a task that is being started is unhealthy for some seconds.
 			Metrics: append(both("unhealthy", "monolithUnhealthy", "UnHealthyHostCount", "Minimum"), monolithRequests),
 		},
 	}

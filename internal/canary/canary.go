@@ -1,26 +1,21 @@
-// Package canary judges a microservice by the monolith that it takes traffic from. It
-// says what is measured, what is too much, and how the alarms are called and computed.
-// The stacks render the alarms for CloudWatch. "cutover watch" reads the alarms on AWS,
-// and judges on this machine by the same limits.
+// Package canary judges a microservice by the monolith that it takes traffic from: what is
+// measured, the limits, and the alarms. The stacks render the alarms for CloudWatch. "cutover
+// watch" reads them on AWS, and judges on this machine by the same limits.
 package canary
 
 import "time"
 
-// Limits of a service beside the monolith. A figure is of one [Period]. A service is
-// worse if its figures are too high in [Periods] periods after each other.
+// A figure is of one [Period]. A service is worse after [Periods] figures in a row above a limit.
 const (
 	// Period is the shortest that an Application Load Balancer reports (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html).
 	Period = time.Minute
 	// Periods is how many figures after each other have to be too high.
 	Periods = 2
-	// MinRequests is how many requests a period needs, of the service and of the
-	// monolith. With fewer, one failure makes a rate and one slow request a percentile.
+	// MinRequests is how many requests both need in a period. With fewer, one failure makes a rate.
 	MinRequests = 50
-	// MaxErrorPoints is the most by which a service's share of 5xx may be above the
-	// monolith's, in percentage points.
+	// MaxErrorPoints is how many percentage points more 5xx a service may have than the monolith.
 	MaxErrorPoints = 1.0
-	// MaxLatencyRatio is the most that a service's p99 may be of the monolith's. A p99
-	// of MinLatency or less never counts as slow.
+	// MaxLatencyRatio bounds a p99 by the monolith's. A p99 up to MinLatency is never slow.
 	MaxLatencyRatio = 1.5
 	MinLatency      = 100 * time.Millisecond
 )

@@ -4,24 +4,22 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"cutover/internal/words"
 )
 
 // Sample is what was measured of a service's target group in one period.
 type Sample struct {
-	// Requests are those for which the load balancer chose the group. Errors are the
-	// requests that were answered with 5xx.
+	// Requests are all requests for the group, Errors the requests that were answered with 5xx.
 	Requests int `json:"requests"`
 	Errors   int `json:"errors"`
-	// P99 is the longest time in which the targets began their answer, in 99 of 100
-	// requests. It is 0 if the targets gave no answer.
+	// P99 is the time in which 99 of 100 answers began, 0 without answers.
 	P99 time.Duration `json:"p99Nanoseconds"`
-	// Unhealthy is the lowest number of unhealthy targets in the period: a target that
-	// is being replaced does not count.
+	// Unhealthy is the lowest number of unhealthy targets, so a replaced target does not count.
 	Unhealthy int `json:"unhealthy"`
 }
 
-// ErrorPercent is the share of the requests that were answered with 5xx. It is 0 without
-// requests.
+// ErrorPercent is the share of the requests that were answered with 5xx. It is 0 without requests.
 func (s Sample) ErrorPercent() float64 {
 	if s.Requests == 0 {
 		return 0
@@ -61,14 +59,11 @@ type Finding struct {
 	Reason string `json:"reason"`
 }
 
-// Subject is a service that takes traffic from the monolith, with the measurements of
-// both.
+// Subject is a service that takes traffic from the monolith, with the measurements of both.
 type Subject struct {
 	Service, Monolith string
-	// Length is the length of a round.
-	Length time.Duration
-	// Rounds are those since the canary began, the last one at the end. Only the last
-	// [Periods] matter.
+	Length            time.Duration
+	// Rounds are since the canary began, the last one at the end. [Periods] of them matter.
 	Rounds []Round
 }
 
@@ -93,7 +88,7 @@ func (s Subject) judge(kind Kind) (State, string) {
 		// Name the period with the fewest requests.
 		scarcest := slices.MinFunc(rounds, func(a, b Round) int { return a.Service.Requests - b.Service.Requests })
 		if n := scarcest.Service.Requests; !scarcest.Service.Enough() {
-			return NotEnough, fmt.Sprintf("had %s in a period of %s, and it takes %d", count(n, "request"), length, MinRequests)
+			return NotEnough, fmt.Sprintf("had %s in a period of %s, and it takes %d", words.Count(n, "request"), length, MinRequests)
 		}
 	}
 	if kind == Latency && slices.ContainsFunc(rounds, func(r Round) bool { return !r.Monolith.Enough() }) {
@@ -115,55 +110,43 @@ func (s Subject) judge(kind Kind) (State, string) {
 	return High, s.figures(kind, high[0]) + fmt.Sprintf(", in one of %d periods of %s", Periods, length)
 }
 
-// worse tells whether the service was worse than the monolith by more than the limit. It
-// is asked of periods with enough requests.
+// worse tells whether the service was worse by more than the limit, given enough requests.
 func (r Round) worse(kind Kind) bool {
 	switch kind {
 	case Errors:
-		return r.Service.ErrorPercent()-r.monolithErrors() > MaxErrorPoints
+		return r.Service.ErrorPercent()-r.compared().ErrorPercent() > MaxErrorPoints
 	case Latency:
 		return r.Service.P99 > MinLatency && float64(r.Service.P99) > MaxLatencyRatio*float64(r.Monolith.P99)
 	}
-	return r.Service.Unhealthy > r.monolithUnhealthy()
+	return r.Service.Unhealthy > r.compared().Unhealthy
 }
 
-// monolithErrors is the monolith's error rate in percent. It is 0 if the monolith had too
-// few requests.
-func (r Round) monolithErrors() float64 {
+// compared is what the service is compared with: nothing if the monolith had too few requests.
+func (r Round) compared() Sample {
 	if !r.Monolith.Enough() {
-		return 0
+		return Sample{}
 	}
-	return r.Monolith.ErrorPercent()
-}
-
-// monolithUnhealthy is the number of the monolith's unhealthy targets. It is 0 if the
-// monolith had too few requests.
-func (r Round) monolithUnhealthy() int {
-	if !r.Monolith.Enough() {
-		return 0
-	}
-	return r.Monolith.Unhealthy
+	return r.Monolith
 }
 
 // figures says how both did in a period.
 func (s Subject) figures(kind Kind, r Round) string {
 	switch kind {
 	case Errors:
-		of := fmt.Sprintf("and %s %.1f %% of %d", s.Monolith, r.monolithErrors(), r.Monolith.Requests)
+		of := fmt.Sprintf("and %s %.1f %% of %d", s.Monolith, r.compared().ErrorPercent(), r.Monolith.Requests)
 		if !r.Monolith.Enough() {
 			of = fmt.Sprintf("and %s had too few requests to compare with", s.Monolith)
 		}
-		return fmt.Sprintf("answered %.1f %% of %s with 5xx %s", r.Service.ErrorPercent(), count(r.Service.Requests, "request"), of)
+		return fmt.Sprintf("answered %.1f %% of %s with 5xx %s", r.Service.ErrorPercent(), words.Count(r.Service.Requests, "request"), of)
 	case Latency:
 		return fmt.Sprintf("has a p99 of %s and %s one of %s", Duration(r.Service.P99), s.Monolith, Duration(r.Monolith.P99))
 	}
-	return fmt.Sprintf("has %s and %s %d", count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.monolithUnhealthy())
+	return fmt.Sprintf("has %s and %s %d", words.Count(r.Service.Unhealthy, "unhealthy target"), s.Monolith, r.compared().Unhealthy)
 }
 
 // Verdict is what to do with a canary.
 type Verdict string
 
-// The verdicts.
 const (
 	GoOn Verdict = "go on"
 	Wait Verdict = "wait"
@@ -193,13 +176,6 @@ func Decide(findings []Finding) (Verdict, []string) {
 		return Wait, all
 	}
 	return GoOn, reasons(OK, NotCompared)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // Duration is one for people, with about three digits.

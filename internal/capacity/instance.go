@@ -43,13 +43,12 @@ func InstanceOf(name string) (i Instance, known bool) {
 func InstanceTypes() []string { return slices.Sorted(maps.Keys(instances)) }
 
 const (
-	// kernelPercent is the most of its memory that an instance keeps for its
-	// operating system. AWS documents that an instance keeps some, and not how much
-	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/memory-management.html).
-	// The scheduler of AWS for Kubernetes takes off 7.5 % before it has seen an
-	// instance of a type (https://karpenter.sh/docs/reference/settings/,
-	// VM_MEMORY_OVERHEAD_PERCENT). The small types are close: agents have registered
-	// 1901 MiB for a t3.small and 3828 MiB for a t3.medium.
+	// kernelPercent is the most of its memory that an instance keeps for its operating system. AWS
+	// documents that an instance keeps some, and not how much
+	// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/memory-management.html). The
+	// scheduler of AWS for Kubernetes takes off 7.5 % before it has seen an instance of a type
+	// (https://karpenter.sh/docs/reference/settings/, VM_MEMORY_OVERHEAD_PERCENT). The small types
+	// are close: agents have registered 1901 MiB for a t3.small and 3828 MiB for a t3.medium.
 	kernelPercent = 7.5
 	// dynamicPorts is how many ports a host has to pick from: the kernel's range
 	// (https://docs.kernel.org/networking/ip-sysctl.html, ip_local_port_range)
@@ -65,10 +64,9 @@ func (i Instance) Whole() Resources {
 	return Resources{CPU: i.VCPU * unitsPerVCPU, MemoryMiB: i.MemoryMiB}
 }
 
-// Registers returns what the ECS agent registers of an instance: all CPU units, and
-// the memory that the operating system sees
-// (https://github.com/aws/amazon-ecs-agent/blob/master/agent/api/ecsclient/client.go, getResources).
-// ECS_RESERVED_MEMORY, which the agent would take off, is not taken off.
+// Registers returns what the ECS agent registers: all CPU units, and the memory that the operating
+// system sees (https://github.com/aws/amazon-ecs-agent/blob/master/agent/api/ecsclient/client.go,
+// getResources). ECS_RESERVED_MEMORY is not taken off.
 func (i Instance) Registers() Resources {
 	return Resources{
 		CPU:       i.VCPU * unitsPerVCPU,

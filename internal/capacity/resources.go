@@ -1,3 +1,4 @@
+// Package capacity counts what tasks reserve and what instances have: CPU units, memory and ports.
 package capacity
 
 // unitsPerVCPU is how many CPU units one vCPU has
@@ -13,7 +14,6 @@ type Resources struct {
 	Ports int
 }
 
-// Plus returns the sum of both.
 func (r Resources) Plus(other Resources) Resources {
 	return Resources{r.CPU + other.CPU, r.MemoryMiB + other.MemoryMiB, r.Ports + other.Ports}
 }
@@ -23,9 +23,8 @@ func (r Resources) Times(n int) Resources {
 	return Resources{r.CPU * n, r.MemoryMiB * n, r.Ports * n}
 }
 
-// Room returns for how many tasks there is room. The limit is what ends first:
-// "CPU units", "memory" or "ports". A task that needs nothing of them fits any
-// number of times: the result is -1, without a limit.
+// Room returns for how many tasks there is room, -1 for tasks that need nothing. The limit is "CPU
+// units", "memory" or "ports".
 func (r Resources) Room(task Resources) (tasks int, limit string) {
 	tasks = -1
 	for _, resource := range []struct {
@@ -42,8 +41,7 @@ func (r Resources) Room(task Resources) (tasks int, limit string) {
 	return tasks, limit
 }
 
-// Instances returns how many instances are needed to have r, by CPU and memory.
-// Each is what one instance has.
+// Instances returns how many instances have r together, by CPU and memory, if one has each.
 func (r Resources) Instances(each Resources) int {
 	up := func(need, one int) int { return (need + one - 1) / one }
 	return max(up(r.CPU, each.CPU), up(r.MemoryMiB, each.MemoryMiB))

@@ -14,10 +14,9 @@ import (
 // validationVariable is CDK's variable: "false" turns validation off.
 const validationVariable = "CDK_VALIDATION"
 
-// skip turns validation off if the command that runs the app only looks at the
-// templates. Production's templates are validated always: they could be deployed
-// from the directory that they are written to. If the variable is set already, skip
-// leaves it as it is.
+// skip turns validation off if the command that runs the app only looks at the templates. It always
+// validates production's templates: they could be deployed from their directory. It respects a
+// variable that is set already.
 func skip() {
 	if _, decided := os.LookupEnv(validationVariable); decided || !onlyLooks(ancestors()) {
 		return
@@ -29,13 +28,11 @@ func skip() {
 	}
 }
 
-// looking has the commands of the CDK command line that synthesize and change
-// nothing on AWS.
+// looking has the commands of the CDK command line that synthesize and change nothing on AWS.
 var looking = []string{"diff", "doctor", "list", "ls", "metadata", "synth", "synthesize"}
 
-// onlyLooks reports whether the CDK command line only looks at the templates. The
-// commands are the command lines of the processes above the app, the nearest first.
-// If there is no telling, the result is false.
+// onlyLooks reports whether the CDK command line only looks at the templates. It gets the command
+// lines of the processes above the app, the nearest first. If it cannot tell, the result is false.
 func onlyLooks(commands []string) bool {
 	for _, command := range commands {
 		words := strings.Fields(command)
@@ -48,8 +45,8 @@ func onlyLooks(commands []string) bool {
 	return false
 }
 
-// ancestors returns the command lines of the parent process, of its parent, and so
-// on. Without the ps command there are none.
+// ancestors returns the command lines of the parent process, of its parent, and so on. Without the
+// ps command there are none.
 func ancestors() []string {
 	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,args=").Output()
 	if err != nil {

@@ -92,8 +92,8 @@ func (e *ecr) tags(repository string) []string {
 
 var upload = regexp.MustCompile(`^/v2/(.+)/(blobs/uploads/|manifests/)(.*)$`)
 
-// push is the registry with ECR's rules: a push needs a repository, and tags cannot change in one that says so. It is no
-// error to push the same image again.
+// push is the registry with ECR's rules. A push needs a repository. In a repository with immutable
+// tags, a tag cannot get another image, but the same image may be pushed again.
 func (e *ecr) push(w http.ResponseWriter, r *http.Request) {
 	m := upload.FindStringSubmatch(r.URL.Path)
 	if m == nil || r.Method == http.MethodGet || r.Method == http.MethodHead {
@@ -200,7 +200,7 @@ var (
 	ecrURL  = regexp.MustCompile(`https://` + ecrHost.String())
 )
 
-// redirect points the docker command to the registry, in those of moto's answers by which the CLI logs in and pushes.
+// redirect points the docker command to the registry, in moto's answers for the login and the push.
 // Templates keep the name on AWS.
 func (e *ecr) redirect(answer *http.Response) error {
 	action := strings.TrimPrefix(answer.Request.Header.Get("X-Amz-Target"), ecrTarget)

@@ -147,7 +147,7 @@ func TestDeleteRepositoryWithItsImages(t *testing.T) {
 	}
 }
 
-// What the docker command is told leads to the registry; what ends in templates stays as on AWS.
+// The docker command is sent to the registry. Templates keep the names on AWS.
 func TestHosts(t *testing.T) {
 	f := newECRFixture(t)
 	tests := []struct{ action, body, want string }{

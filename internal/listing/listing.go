@@ -1,6 +1,6 @@
-// Package listing is the file that tells the cutover command which services there
-// are. Synthesis writes the file into the directory of the assembly, so the command
-// needs neither CDK nor the Go source of the list. The file is JSON:
+// Package listing is the file that tells the cutover command which services there are. Synthesis
+// writes the file into the directory of the assembly, so the command needs neither CDK nor the Go
+// source of the list. The file is JSON:
 //
 //	{
 //	  "version": 1,
@@ -12,9 +12,9 @@
 //	  "sources": {"deployment/forum.go": "SHA-256 in hexadecimal", …}
 //	}
 //
-// The fields of a service are those of [config.Service], with defaults filled in.
-// What belongs to a container only (CPU, memory, environment) is left out. The
-// sources are the Go files that the list can depend on.
+// The fields of a service come from [config.Service], with defaults filled in and without what only
+// its container needs (CPU, memory, environment). The sources are the Go files that can change the
+// list.
 package listing
 
 import (
@@ -25,6 +25,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -47,8 +48,8 @@ type List struct {
 	Sources map[string]string `json:"sources"`
 }
 
-// Write writes the file for a deployment to the directory of an assembly. The root
-// is the directory of go.mod and main.go.
+// Write writes the file for a deployment to the directory of an assembly. The root is the directory
+// of go.mod and main.go.
 func Write(root, assembly string, d config.Deployment) error {
 	files, err := sources(root)
 	if err != nil {
@@ -61,8 +62,8 @@ func Write(root, assembly string, d config.Deployment) error {
 	return os.WriteFile(filepath.Join(assembly, Name), append(text, '\n'), 0o644)
 }
 
-// Read reads the file from the directory of an assembly. If there is no such file,
-// the error is [fs.ErrNotExist].
+// Read reads the file from the directory of an assembly. If there is no such file, the error is
+// [fs.ErrNotExist].
 func Read(assembly string) (List, error) {
 	var l List
 	file := filepath.Join(assembly, Name)
@@ -79,21 +80,18 @@ func Read(assembly string) (List, error) {
 	return l, nil
 }
 
-// Changed returns the first source that is not what it was when the file was
-// written: changed, added or removed. It is empty if nothing has changed, or if the
-// root has no sources. Times do not count: a clone or a checkout sets them anew.
+// Changed returns the first source that was changed, added or removed since the file was written.
+// It is empty if there is none, or if the root has no sources. Times do not count: a clone or a
+// checkout sets them anew.
 func (l List) Changed(root string) (string, error) {
 	now, err := sources(root)
 	if err != nil {
 		return "", fmt.Errorf("list of services: %w", err)
 	}
-	if now == nil {
-		return "", nil
-	}
-	// What was removed comes last: a file that is no longer imported is one of them.
+	// Removed files come last. A file that is no longer imported counts as removed.
 	names := append(slices.Sorted(maps.Keys(now)), slices.Sorted(maps.Keys(l.Sources))...)
 	for _, name := range names {
-		if now[name] != l.Sources[name] {
+		if now != nil && now[name] != l.Sources[name] {
 			return name, nil
 		}
 	}
@@ -102,10 +100,9 @@ func (l List) Changed(root string) (string, error) {
 
 var modulePath = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
 
-// sources returns the SHA-256 of the Go files that the list can depend on: those of
-// the main package, and of the packages of the module that it imports. The package
-// stacks is not among them. It renders the list and cannot change it. Without a
-// go.mod there are no sources.
+// sources returns the SHA-256 of the Go files that can change the list: the main package and the
+// packages of the module that it imports. It leaves out stacks, which only renders the list.
+// Without a go.mod there are no sources.
 func sources(root string) (map[string]string, error) {
 	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -121,20 +118,19 @@ func sources(root string) (map[string]string, error) {
 	found := map[string]string{}
 	dirs := []string{"."}
 	for i := 0; i < len(dirs); i++ {
-		entries, err := os.ReadDir(filepath.Join(root, dirs[i]))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a text that is no import
+		names, err := fs.Glob(os.DirFS(root), path.Join(dirs[i], "*.go")) // none for a text that is no import
+		if err != nil {
 			return nil, err
 		}
-		for _, entry := range entries {
-			if name := entry.Name(); !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
 				continue
 			}
-			name := filepath.Join(dirs[i], entry.Name())
 			text, err := os.ReadFile(filepath.Join(root, name))
 			if err != nil {
 				return nil, err
 			}
-			found[filepath.ToSlash(name)] = fmt.Sprintf("%x", sha256.Sum256(text))
+			found[name] = fmt.Sprintf("%x", sha256.Sum256(text))
 			for _, match := range imported.FindAllSubmatch(text, -1) {
 				if dir := string(match[1]); dir != "stacks" && !slices.Contains(dirs, dir) {
 					dirs = append(dirs, dir)

@@ -23,22 +23,19 @@ type Canary struct {
 	Service string `json:"service"`
 	// Percent is the part of its own traffic that the microservice gets.
 	Percent float64 `json:"percent"`
-	// Switched says that the microservice has its traffic to itself, because the
-	// monolith's rule is gone.
+	// Switched says that the microservice has its traffic to itself: the monolith's rule is gone.
 	Switched bool `json:"switched"`
-	// Rounds are the last rounds since the last deployment, the latest at the end. There
-	// are at most [canary.Periods].
+	// Rounds are the rounds since the last deployment, the latest at the end, at most
+	// [canary.Periods].
 	Rounds []canary.Round `json:"rounds"`
 }
 
-// Canaries returns the services that share their traffic with the monolith, and how
-// the service and the monolith did in the last periods. If the monolith has no
-// traffic any more, Canaries returns the services that have taken all of it. If the
-// monolith has all traffic, the list is empty. Rounds of before the last deployment
-// are left out.
+// Canaries compares the services that share their traffic with the monolith. If the monolith has no
+// traffic any more, these are the services that took all of it. If the monolith has all traffic,
+// the list is empty. Rounds from before the last deployment are left out.
 //
-// A period is whole seconds, up to [canary.Period]. The error says that there is no
-// such monolith, or that the monolith has no tasks to compare with.
+// A period is whole seconds, up to [canary.Period]. The error says that there is no such monolith,
+// or that it has no tasks to compare with.
 func (r *Runner) Canaries(monolith string, period time.Duration) (Canaries, error) {
 	if period < time.Second || period > canary.Period || period%time.Second != 0 {
 		return Canaries{}, fmt.Errorf("a period of %v cannot be measured here: choose whole seconds, up to %v", period, canary.Period)
@@ -63,44 +60,33 @@ func (r *Runner) Canaries(monolith string, period time.Duration) (Canaries, erro
 	return all, nil
 }
 
-// pair is a canary with its target group and that of the monolith.
+// pair is a canary with both target groups.
 type pair struct {
 	Canary
 	group, monolith string
 }
 
-// canaries are the canaries at one listener. Its load balancer has one target group
-// of the monolith.
+// canaries returns the canaries at one listener. Its load balancer has one target group of the
+// monolith.
 func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
-	var shifted, switched []pair
+	var pairs []pair
 	group, left := "", 0.0
 	for _, rule := range listener.Rules {
-		shares := slices.ContainsFunc(rule.Action.Forward, func(w model.Weighted) bool {
+		shared := slices.ContainsFunc(rule.Action.Forward, func(w model.Weighted) bool {
 			return r.ServiceName(w.TargetGroup.Key()) == monolith
 		})
 		for _, w := range rule.Action.Forward {
 			key := w.TargetGroup.Key()
-			name := r.ServiceName(key)
-			switch {
+			switch name := r.ServiceName(key); {
 			case name == monolith:
 				group, left = key, left+w.Share
-			case w.Share == 0 || r.services.ServiceName(key) == "":
-			default:
-				p := pair{Canary: Canary{Service: name, Percent: 100 * w.Share}, group: key}
-				if shares {
-					shifted = append(shifted, p)
-				} else {
-					p.Switched = true
-					switched = append(switched, p)
-				}
+			case w.Share > 0 && r.services.ServiceName(key) != "":
+				pairs = append(pairs, pair{Canary: Canary{Service: name, Percent: 100 * w.Share, Switched: !shared}, group: key})
 			}
 		}
 	}
-	// While the monolith gets requests, its rule comes before those of the others. The
-	// others get only the requests that the monolith shares with them.
-	pairs := shifted
-	if left == 0 {
-		pairs = append(pairs, switched...)
+	if left > 0 { // the monolith's rule comes first, and the others get only what it shares
+		pairs = slices.DeleteFunc(pairs, func(p pair) bool { return p.Switched })
 	}
 	for i := range pairs {
 		pairs[i].monolith = group

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,20 +10,22 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"cutover/internal/local/alb"
 )
 
-// A runner is controlled over HTTP on a Unix socket in its directory, so that
-// whoever may write there may control it and nobody else.
+// A runner takes commands over HTTP on a Unix socket in its directory. The permissions of the
+// directory decide which users may control the runner.
 
 func socketFile(dir string) string { return filepath.Join(dir, "control.sock") }
 
-// answerTimeout is how long clients have to read their answers when the runner
-// ends.
+// answerTimeout is the time that clients have to read answers when the runner ends.
 const answerTimeout = 5 * time.Second
 
 // message is a line of a streamed answer: an event, or the end.
@@ -32,11 +35,11 @@ type message struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Control takes the commands of clients until one says that the deployment shall
-// stop or the context ends. It does not stop the deployment itself.
+// Control takes commands until a client asks to stop the deployment, or the context ends. It does
+// not stop the deployment itself.
 func (r *Runner) Control(ctx context.Context) error {
 	file := socketFile(r.options.Dir)
-	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // of a runner that was killed
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) { // of a killed runner
 		return err
 	}
 	ln, err := net.Listen("unix", file)
@@ -75,8 +78,7 @@ func (r *Runner) Control(ctx context.Context) error {
 	go func() {
 		defer close(answered)
 		<-ctx.Done()
-		// What is being answered may finish; a deployment ends with the context. A
-		// client that does not read is not waited for.
+		// Answers may be completed; a deployment ends with the context.
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 		defer cancel()
 		if server.Shutdown(grace) != nil {
@@ -100,7 +102,7 @@ func answer(w http.ResponseWriter, value any, err error) {
 	json.NewEncoder(w).Encode(value)
 }
 
-// stream answers with the events while f runs, and then with its end.
+// stream answers with the events while f runs, and then with the result.
 func (r *Runner) stream(w http.ResponseWriter, f func() error) {
 	events, stop := r.watch()
 	defer stop()
@@ -108,11 +110,10 @@ func (r *Runner) stream(w http.ResponseWriter, f func() error) {
 	flush()
 	ended := make(chan error, 1)
 	go func() { ended <- f() }()
-	for {
+	for ; ; flush() {
 		select {
 		case event := <-events:
 			lines.Encode(message{Event: &event})
-			flush()
 		case err := <-ended:
 			for len(events) > 0 {
 				event := <-events
@@ -137,32 +138,23 @@ type Client struct {
 // ErrNotRunning says that a directory has no runner.
 var ErrNotRunning = errors.New("no deployment is running")
 
-// NewClient returns a client for the runner of a directory, there or not.
+// NewClient returns a client for the runner of a directory. The runner need not exist yet.
 func NewClient(dir string) *Client {
-	return &Client{dir: dir, http: http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socketFile(dir))
-		},
-	}}}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socketFile(dir))
+	}
+	return &Client{dir: dir, http: http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
-// call returns the body of an answer, or the error that it is.
-func (c *Client) call(ctx context.Context, method, path string, query map[string]string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://cutover"+path, nil)
+// call returns the body of an answer. An answer may be an error.
+func (c *Client) call(ctx context.Context, method, path string, query url.Values) (io.ReadCloser, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://cutover"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
-	values := request.URL.Query()
-	for key, value := range query {
-		values.Set(key, value)
-	}
-	request.URL.RawQuery = values.Encode()
 	response, err := c.http.Do(request)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("%w in %s: start one with `cutover up`", ErrNotRunning, c.dir)
+		return nil, cmp.Or(ctx.Err(), fmt.Errorf("%w in %s: start one with `cutover up`", ErrNotRunning, c.dir))
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
@@ -176,43 +168,39 @@ func (c *Client) call(ctx context.Context, method, path string, query map[string
 	return response.Body, nil
 }
 
-func (c *Client) get(ctx context.Context, path string, query map[string]string, value any) error {
+func ask[T any](ctx context.Context, c *Client, path string, query url.Values) (value T, err error) {
 	body, err := c.call(ctx, http.MethodGet, path, query)
 	if err != nil {
-		return err
+		return value, err
 	}
 	defer body.Close()
-	return json.NewDecoder(body).Decode(value)
+	err = json.NewDecoder(body).Decode(&value)
+	return value, err
 }
 
 // Status returns what runs.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	var status Status
-	return status, c.get(ctx, "/status", nil, &status)
+	return ask[Status](ctx, c, "/status", nil)
 }
 
 // Route says where a request would go. See [Runner.Route].
-func (c *Client) Route(ctx context.Context, request string) (Route, error) {
-	var route Route
-	err := c.get(ctx, "/route", map[string]string{"request": request}, &route)
-	return route, err
+func (c *Client) Route(ctx context.Context, request string) (alb.Route, error) {
+	return ask[alb.Route](ctx, c, "/route", url.Values{"request": {request}})
 }
 
-// Canaries returns the services that take traffic from the monolith, and how they
-// did. See [Runner.Canaries].
+// Canaries returns the services that take traffic from the monolith, and how they did. See
+// [Runner.Canaries].
 func (c *Client) Canaries(ctx context.Context, monolith string, period time.Duration) (Canaries, error) {
-	var canaries Canaries
-	err := c.get(ctx, "/canaries", map[string]string{"monolith": monolith, "period": period.String()}, &canaries)
-	return canaries, err
+	return ask[Canaries](ctx, c, "/canaries", url.Values{"monolith": {monolith}, "period": {period.String()}})
 }
 
-// Deploy deploys an assembly and calls f with what happens until it has.
+// Deploy deploys an assembly, and calls f with the events.
 func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) error {
 	assembly, err := filepath.Abs(assembly)
 	if err != nil {
 		return err
 	}
-	body, err := c.call(ctx, http.MethodPost, "/deploy", map[string]string{"assembly": assembly})
+	body, err := c.call(ctx, http.MethodPost, "/deploy", url.Values{"assembly": {assembly}})
 	if err != nil {
 		return err
 	}
@@ -221,10 +209,7 @@ func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) err
 	for {
 		var m message
 		if err := lines.Decode(&m); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return fmt.Errorf("the deployment was stopped before it was complete")
+			return cmp.Or(ctx.Err(), errors.New("the deployment was stopped before it was complete"))
 		}
 		switch {
 		case m.End && m.Error != "":
@@ -237,7 +222,7 @@ func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) err
 	}
 }
 
-// Down has the runner stop everything, and returns when it has begun to.
+// Down makes the runner stop everything. It returns when that has begun.
 func (c *Client) Down(ctx context.Context) error {
 	body, err := c.call(ctx, http.MethodPost, "/down", nil)
 	if err != nil {

@@ -15,17 +15,16 @@ import (
 // stack is a stack that runs.
 type stack struct {
 	name  string
-	plans plans // those that the stack reached last
+	plans plans // that the stack reached last
 }
 
 // Deploy deploys an assembly as CloudFormation would:
-//   - A stack comes after the stacks that it depends on. Other stacks are deployed side
-//     by side.
+//   - A stack comes after the stacks that it depends on. Other stacks are deployed side by side.
 //   - In a stack, creations and changes come first and deletions last.
 //   - Only what changed is touched.
 //
-// Deploy returns when all services are steady. After an error, the stacks that were
-// reached stay as they are, and the assembly can be deployed again.
+// Deploy returns when all services are steady. After an error, the stacks that were reached stay as
+// they are, and the assembly can be deployed again.
 func (r *Runner) Deploy(ctx context.Context, dir string) error {
 	if !r.deploying.CompareAndSwap(false, true) {
 		return errors.New("another assembly is being deployed: wait for it to end")
@@ -36,8 +35,14 @@ func (r *Runner) Deploy(ctx context.Context, dir string) error {
 		return err
 	}
 	next := r.plan(a)
-	defer next.close()
-	if err := next.check(); err != nil {
+	var problems []error
+	for _, plan := range next {
+		problems = append(problems, plan.Check())
+		if held, ok := plan.(io.Closer); ok {
+			defer held.Close()
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
 		return errors.Join(fmt.Errorf("the assembly cannot be run here:\n%w", err), os.RemoveAll(a.Dir))
 	}
 	defer r.traffic.forget()
@@ -50,26 +55,7 @@ func (r *Runner) Deploy(ctx context.Context, dir string) error {
 	return r.removeStacks(ctx, a, next)
 }
 
-// check finds everything that is in the way of the plans, before anything changes.
-func (p plans) check() error {
-	var errs []error
-	for _, plan := range p {
-		errs = append(errs, plan.Check())
-	}
-	return errors.Join(errs...)
-}
-
-// close gives up what the plans hold and have not used.
-func (p plans) close() {
-	for _, plan := range p {
-		if held, ok := plan.(io.Closer); ok {
-			held.Close()
-		}
-	}
-}
-
-// update updates a stack, one provider after the other. Reached is how many providers
-// have begun.
+// update updates a stack, one provider after the other. Reached is how many providers have begun.
 func (p plans) update(ctx context.Context, stack string) (reached int, err error) {
 	for i, plan := range p {
 		if err := plan.Update(ctx, stack); err != nil {
@@ -79,8 +65,7 @@ func (p plans) update(ctx context.Context, stack string) (reached int, err error
 	return len(p), nil
 }
 
-// clean deletes the resources of a stack that are not in the plans, those of the last
-// provider first.
+// clean deletes the resources of a stack that are not in the plans, the last provider first.
 func (p plans) clean(ctx context.Context, stack string) error {
 	for _, plan := range slices.Backward(p) {
 		if err := plan.Clean(ctx, stack); err != nil {
@@ -90,8 +75,7 @@ func (p plans) clean(ctx context.Context, stack string) error {
 	return nil
 }
 
-// updateStacks deploys every stack as soon as the stacks that it depends on are
-// deployed.
+// updateStacks deploys every stack after the stacks that it depends on.
 func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next plans) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -125,7 +109,7 @@ func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next pl
 			r.tell(Event{Kind: "stack", Subject: stack.Name, State: "FAILED", Message: err.Error()})
 			mu.Lock()
 			defer mu.Unlock()
-			if len(failed) == 0 || !errors.Is(err, context.Canceled) { // a stack that the first failure cut off has nothing to add
+			if len(failed) == 0 || !errors.Is(err, context.Canceled) { // the first failure cut the others off
 				failed = append(failed, fmt.Errorf("%s: %w", stack.Name, err))
 			}
 			cancel()
@@ -138,26 +122,23 @@ func (r *Runner) updateStacks(ctx context.Context, a *assembly.Assembly, next pl
 	return ctx.Err()
 }
 
-// updateStack deploys one stack. If an update fails, the stack becomes again what it
-// was, as CloudFormation rolls a stack back. If the update is cut off, the stack
-// stays as it is: nothing is wrong with the stack, and it can be deployed again.
+// updateStack deploys one stack. If an update fails, the stack is rolled back, as by
+// CloudFormation. If the context ends, the stack stays as it is and can be deployed again.
 func (r *Runner) updateStack(ctx context.Context, name string, next plans) error {
 	s := r.stack(name)
 	reached, err := next.update(ctx, name)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil:
-		return err
-	default:
+	if err != nil && ctx.Err() == nil {
 		old := s.plans[:reached]
 		_, failed := old.update(ctx, name)
 		return errors.Join(err, failed, old.clean(ctx, name))
 	}
-	if err := next.clean(ctx, name); err != nil {
-		return err
+	if err == nil {
+		err = next.clean(ctx, name)
 	}
-	s.plans = next
-	return nil
+	if err == nil {
+		s.plans = next
+	}
+	return err
 }
 
 // stack returns a stack that runs. A new one has empty plans.
@@ -174,8 +155,8 @@ func (r *Runner) stack(name string) *stack {
 	return s
 }
 
-// removeStacks removes stacks that the assembly does not have any more, the newest one
-// first. On AWS the stacks would stay until somebody destroys them; here nobody could.
+// removeStacks removes stacks that the assembly does not have any more, the newest one first. On
+// AWS such stacks stay until a user destroys them; here no command could.
 func (r *Runner) removeStacks(ctx context.Context, a *assembly.Assembly, next plans) error {
 	r.mu.Lock()
 	stacks := slices.Clone(r.stacks)

@@ -53,7 +53,7 @@ func TestMigration(t *testing.T) {
 				continue
 			}
 			module, _, _ := strings.Cut(strings.TrimPrefix(e.URI, "/api/"), "/")
-			if group := d.GroupName(e.Group); !slices.Contains(answering[module], group) {
+			if group := d.balancers.GroupName(e.Group); !slices.Contains(answering[module], group) {
 				answering[module] = append(answering[module], group)
 			}
 		}
@@ -228,8 +228,10 @@ func TestDeletionsLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := d.plan(a)
-	if err := next.check(); err != nil {
-		t.Fatal(err)
+	for _, plan := range next {
+		if err := plan.Check(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	update := func(stack string) error { _, err := next.update(t.Context(), stack); return err }
 	clean := func(stack string) error { return next.clean(t.Context(), stack) }

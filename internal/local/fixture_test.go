@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"cutover/assets/data"
+	"cutover/config"
+	ours "cutover/deployment"
 	"cutover/internal/build"
 	"cutover/internal/canary"
 	"cutover/internal/local/alb"
@@ -208,24 +210,27 @@ func press(t *testing.T) func(templates) {
 }
 
 // forumStacks are the stacks of our own deployment and those that each waits for.
-var forumStacks = map[string][]string{
-	"dev-Gate": nil, "dev-Network": nil, "dev-Registry": nil,
-	"dev-Cluster": {"dev-Network"}, "dev-Routing": {"dev-Gate", "dev-Network"},
-	"dev-RoutingPress": {"dev-Gate", "dev-Network"}, // if there is one
-	"dev-Api":          {"dev-Registry", "dev-Routing", "dev-RoutingPress", "dev-Cluster"},
-	"dev-Users":        {"dev-Registry", "dev-Routing", "dev-Cluster"},
-	"dev-Threads":      {"dev-Registry", "dev-Routing", "dev-Cluster"},
-	"dev-Posts":        {"dev-Registry", "dev-Routing", "dev-RoutingPress", "dev-Cluster"},
-	"dev-Phase":        {"dev-Api", "dev-Users", "dev-Threads", "dev-Posts"},
-}
+var forumStacks = func() map[string][]string {
+	all := map[string][]string{
+		"dev-Gate": nil, "dev-Network": nil, "dev-Registry": nil,
+		"dev-Cluster": {"dev-Network"}, "dev-Routing": {"dev-Gate", "dev-Network"},
+		"dev-RoutingPress": {"dev-Gate", "dev-Network"}, // if there is one
+	}
+	for _, service := range ours.Forum.All() {
+		stack := "dev-" + config.Pascal(service.Name)
+		all[stack] = []string{"dev-Registry", "dev-Routing", "dev-RoutingPress", "dev-Cluster"}
+		all["dev-Phase"] = append(all["dev-Phase"], stack)
+	}
+	return all
+}()
 
 const root = "../.."
 
 // contexts compiles the images of our services, once for all tests.
 var contexts = sync.OnceValues(func() (map[string]string, error) {
 	options := build.Options{Root: root, Arch: runtime.GOARCH}
-	for _, name := range []string{"api", "users", "threads", "posts"} {
-		options.Services = append(options.Services, build.Service{Name: name, Dir: "services/" + name})
+	for _, service := range ours.Forum.All() {
+		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: "services/" + service.Name})
 	}
 	return build.Build(context.Background(), options)
 })

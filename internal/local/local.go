@@ -1,10 +1,9 @@
-// Package local runs a synthesized cloud assembly on this machine, from its templates
-// alone.
+// Package local runs a synthesized cloud assembly on this machine, from its templates alone.
 //
-// A [Runner] is one local deployment. The runner owns a directory, which has one runner
-// at a time. It deploys assemblies one after the other, each as an update of what runs.
-// A [provider.Provider] stands for each kind of resource; the list is in providers.go.
-// A [Client] talks to a runner in another process.
+// A [Runner] is one local deployment. The runner owns a directory, which has one runner at a time.
+// It deploys assemblies one after the other, each as an update of what runs. A [provider.Provider]
+// stands for each kind of resource; the list is in providers.go. A [Client] talks to a runner in
+// another process.
 package local
 
 import (
@@ -12,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,17 +42,16 @@ type Options struct {
 	// Ports and FreePorts say where listeners answer. See [alb.Ports].
 	Ports     map[int]int
 	FreePorts bool
-	// Replaced names containers that the driver runs a command in place of. The
-	// first assembly must have them. Default: none.
+	// Replaced names containers that the driver replaces by a command. The first assembly must have
+	// them. Default: none.
 	Replaced []string
-	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling
-	// shrink or grow with it. Default: a minute, as on AWS.
+	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling shrink or grow
+	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
-	// Events is called with everything that happens, one event after the other. The
-	// function must return at once and call no method of the runner. Default: nobody is
-	// told.
+	// Events is called with every event, one after the other. The function must return at once and
+	// call no method of the runner. Default: none.
 	Events func(Event)
-	// Exchanges is called for every request at its end. Default: nobody is told.
+	// Exchanges is called for every request at its end. Default: none.
 	Exchanges func(alb.Exchange)
 
 	kinds []func(*Runner) provider.Provider // default: kinds
@@ -71,8 +68,8 @@ type Runner struct {
 	logs      *os.File
 	traffic   *traffic
 
-	// providers stand for the resources. The runner itself knows two: load balancers
-	// have routes and canaries, services have faults.
+	// providers stand for the resources. The runner itself knows two: load balancers have routes
+	// and canaries, services have faults.
 	providers []provider.Provider
 	balancers *alb.Provider
 	services  *ecs.Provider
@@ -81,8 +78,8 @@ type Runner struct {
 	telling   sync.Mutex // held while an event is told
 
 	mu        sync.Mutex
-	deployed  *assembly.Assembly // what the last deployment reached or is on its way to
-	stacks    []*stack           // the stacks that run, in the order in which they came
+	deployed  *assembly.Assembly // by the last deployment, complete or not
+	stacks    []*stack           // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool
 }
@@ -90,9 +87,8 @@ type Runner struct {
 // ErrRunning says that a runner has the directory already.
 var ErrRunning = errors.New("a deployment is running already")
 
-// Start takes the directory, ends what an earlier runner left behind, and returns
-// a runner that runs nothing yet. The error is [ErrRunning] if the directory has a
-// runner.
+// Start takes the directory, ends what an earlier runner left behind, and returns a runner without
+// stacks. The error is [ErrRunning] if the directory has a runner.
 func Start(ctx context.Context, options Options) (*Runner, error) {
 	var err error
 	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
@@ -136,7 +132,7 @@ func (r *Runner) start(ctx context.Context) error {
 	if r.accessLog, err = os.Create(filepath.Join(r.options.Dir, "access.log")); err != nil {
 		return err
 	}
-	if r.logs, err = os.Create(LogFile(r.options.Dir)); err != nil {
+	if r.logs, err = os.Create(logFile(r.options.Dir)); err != nil {
 		return err
 	}
 	balancer, err := alb.New(alb.Options{AccessLog: r.accessLog, Events: r.targetChanged, Exchanges: r.exchange})
@@ -145,7 +141,7 @@ func (r *Runner) start(ctx context.Context) error {
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
-		Driver: driver, Balancer: targets{balancer}, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
+		Driver: driver, Balancer: balancer, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
 	}), r.options.Replaced)
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
@@ -153,9 +149,8 @@ func (r *Runner) start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops everything and gives the directory up. Tasks finish the requests that they
-// answer, as on ECS. If the context ends, Stop cuts off what is left and returns the
-// context's error.
+// Stop stops everything and gives the directory up. Tasks first finish their requests, as on ECS.
+// If the context ends, Stop cuts off the rest and returns the context's error.
 func (r *Runner) Stop(ctx context.Context) error {
 	var errs []error
 	for _, p := range slices.Backward(r.providers) {
@@ -166,20 +161,20 @@ func (r *Runner) Stop(ctx context.Context) error {
 
 func (r *Runner) release() error {
 	var errs []error
-	for _, file := range []io.Closer{r.accessLog, r.logs} {
-		if file != (*os.File)(nil) {
+	for _, file := range []*os.File{r.accessLog, r.logs} {
+		if file != nil {
 			errs = append(errs, file.Close())
 		}
 	}
 	return errors.Join(append(errs, r.lock.Unlock())...)
 }
 
-// tell hands an event to everybody who watches.
+// tell hands an event to all watchers.
 func (r *Runner) tell(e Event) {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	// One event after the other, so that everybody sees the same order.
+	// One event after the other, so that all watchers see the same order.
 	r.telling.Lock()
 	defer r.telling.Unlock()
 	if r.options.Events != nil {
@@ -211,19 +206,14 @@ func (r *Runner) watch() (<-chan Event, func()) {
 // targetChanged passes the health of a target on to ECS.
 func (r *Runner) targetChanged(e alb.Event) {
 	r.traffic.noteHealth(e)
-	r.services.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To.String()))
-	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.GroupName(e.Group), Task: e.Target, State: e.To.String(), Message: e.Description})
+	r.services.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To))
+	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.balancers.GroupName(e.Group), Task: e.Target, State: string(e.To), Message: e.Description})
 }
 
-// GroupName is the name of a target group, by its key; the key if there was no such
-// group.
-func (r *Runner) GroupName(key string) string { return r.balancers.GroupName(key) }
-
-// ServiceName is the name of the service whose tasks are in a target group, by the
-// group's key. A service behind several load balancers has a group at each one. If the
-// group has no service, the name is the group's own.
+// ServiceName is the name of the service of a target group, by the group's key, or else the group's
+// own name. A service behind several load balancers has a group at each.
 func (r *Runner) ServiceName(key string) string {
-	return cmp.Or(r.services.ServiceName(key), r.GroupName(key))
+	return cmp.Or(r.services.ServiceName(key), r.balancers.GroupName(key))
 }
 
 // Fault does harm to the tasks of a service. See [ecs.Provider.Fault].
@@ -231,15 +221,7 @@ func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(co
 	return r.services.Fault(ctx, kind, service)
 }
 
-// targets is the load balancer as ECS knows the load balancer.
-type targets struct{ *alb.Balancer }
-
-func (t targets) Register(group, id, address string) error {
-	return t.Balancer.Register(group, alb.Target{ID: id, Address: address})
-}
-
-// Assembly is the assembly of the last deployment, complete or not; nil before the
-// first one.
+// Assembly is the assembly of the last deployment, complete or not; nil before the first one.
 func (r *Runner) Assembly() *assembly.Assembly {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,9 +13,9 @@ import (
 	"cutover/internal/local/ecs"
 )
 
-// LogFile is the file with everything that a deployment's containers wrote. Each line
-// is an [ecs.LogLine] in JSON.
-func LogFile(dir string) string { return filepath.Join(dir, "logs.ndjson") }
+// logFile is the file with everything that a deployment's containers wrote. Each line is an
+// [ecs.LogLine] in JSON.
+func logFile(dir string) string { return filepath.Join(dir, "logs.ndjson") }
 
 func (r *Runner) log(line ecs.LogLine) {
 	if text, err := json.Marshal(line); err == nil {
@@ -23,11 +23,10 @@ func (r *Runner) log(line ecs.LogLine) {
 	}
 }
 
-// Logs calls f with every line that the containers of a service wrote; of all services
-// if the service is "". With follow, Logs waits for further lines until the context
-// ends.
+// Logs calls f with every line that the containers of a service wrote; of all services if the
+// service is "". With follow, Logs waits for further lines until the context ends.
 func Logs(ctx context.Context, dir, service string, follow bool, f func(ecs.LogLine)) error {
-	file, err := os.Open(LogFile(dir))
+	file, err := os.Open(logFile(dir))
 	if err != nil {
 		return fmt.Errorf("there are no logs: %w; start a deployment with `cutover up`", err)
 	}

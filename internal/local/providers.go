@@ -12,19 +12,17 @@ import (
 	"cutover/internal/model"
 )
 
-// kinds are the kinds of resources that run here. Resources of a stack are updated
-// in this order and deleted in the opposite order. To add a kind, write a package
-// like ssm and add a line.
+// kinds are the kinds of resources that run here. Resources of a stack are updated in this order
+// and deleted in the opposite order. To add a kind, write a package like ssm and add a line.
 var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
 	func(r *Runner) provider.Provider { return r.balancers },
 	func(r *Runner) provider.Provider { return r.services },
 }
 
-// plans are those of all providers for an assembly, in the order of the providers.
+// plans has the plan of each provider for an assembly.
 type plans []provider.Plan
 
-// plan has every provider plan an assembly.
 func (r *Runner) plan(a *assembly.Assembly) plans {
 	all := make(plans, len(r.providers))
 	m := model.Read(a)

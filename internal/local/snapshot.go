@@ -10,14 +10,11 @@ import (
 	"cutover/internal/assembly"
 )
 
-// snapshot copies an assembly into the deployment's directory and reads the copy, which
-// does not change while it runs.
+// snapshot copies an assembly into the deployment's directory, where it does not change, and reads
+// it.
 func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
-	// A directory without a manifest may be anything: it is not copied.
-	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
-		if _, err := assembly.Read(dir); err != nil {
-			return nil, err
-		}
+	if _, err := assembly.Read(dir); err != nil { // which names the files of the original
+		return nil, err
 	}
 	r.snapshots++
 	copied := filepath.Join(r.options.Dir, "assemblies", fmt.Sprint(r.snapshots))
@@ -28,19 +25,11 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	if err := copyAssembly(dir, copied, last); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
 	}
-	a, err := assembly.Read(copied)
-	if err != nil {
-		if _, own := assembly.Read(dir); own != nil {
-			err = own // names the files of the original
-		}
-		return nil, errors.Join(err, os.RemoveAll(copied))
-	}
-	return a, nil
+	return assembly.Read(copied)
 }
 
-// copyAssembly copies an assembly. Assets that the last copy has are linked, not
-// copied: the name of an asset is the hash of its content. All phases have the same
-// images, and images are most of an assembly's bytes.
+// copyAssembly copies an assembly. It links the assets that the last copy has, because an asset's
+// name is the hash of its content. All phases share their images, which are most of the bytes.
 func copyAssembly(from, to, last string) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err

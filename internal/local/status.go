@@ -10,24 +10,15 @@ import (
 // Status is a local deployment as it is at one moment.
 type Status struct {
 	// Deploying says that an assembly is being deployed.
-	Deploying bool                `json:"deploying"`
-	Listeners []ListenerStatus    `json:"listeners"`
-	Services  []ecs.ServiceStatus `json:"services"`
-	Groups    []GroupStatus       `json:"targetGroups"`
+	Deploying bool                 `json:"deploying"`
+	Listeners []alb.ListenerStatus `json:"listeners"`
+	Services  []ecs.ServiceStatus  `json:"services"`
+	Groups    []alb.GroupStatus    `json:"targetGroups"`
 	// Others is the status of other kinds of resources.
 	Others []any `json:"others,omitempty"`
-	// NotRun counts the resources of the templates that nothing here stands for,
-	// by their type: they are deployed on AWS only.
+	// NotRun counts the resources without a provider, by type. They are deployed on AWS only.
 	NotRun map[string]int `json:"notRun"`
 }
-
-type (
-	ListenerStatus = alb.ListenerStatus
-	RuleStatus     = alb.RuleStatus
-	GroupStatus    = alb.GroupStatus
-	TargetStatus   = alb.TargetStatus
-	Route          = alb.Route
-)
 
 // Status returns what runs.
 func (r *Runner) Status() Status {
@@ -61,4 +52,4 @@ func (r *Runner) Status() Status {
 func (r *Runner) URL(path string) string { return r.balancers.URL(path) }
 
 // Route says where a request would go now. See [alb.Provider.Route].
-func (r *Runner) Route(request string) (Route, error) { return r.balancers.Route(request) }
+func (r *Runner) Route(request string) (alb.Route, error) { return r.balancers.Route(request) }

@@ -12,7 +12,6 @@ import (
 	"cutover/internal/local/alb"
 )
 
-// exchange notes a request that is over.
 func (r *Runner) exchange(x alb.Exchange) {
 	if x.Group != "" {
 		r.traffic.countRequest(x)
@@ -22,22 +21,22 @@ func (r *Runner) exchange(x alb.Exchange) {
 	}
 }
 
-// traffic is what went through the target groups in the last seconds. There is a slot
-// for each second of [canary.Periods] of the longest length.
+// traffic is what went through the target groups in the last seconds. There is a slot for each
+// second of [canary.Periods] of the longest length.
 type traffic struct {
 	start  time.Time
 	groups sync.Map     // *groupTraffic, by key
-	began  atomic.Int64 // the first second that rounds may have
+	began  atomic.Int64 // first second that counts
 }
 
-const slots = int64(canary.Periods*canary.Period/time.Second) + 1 // and the one that goes on
+const slots = int64(canary.Periods*canary.Period/time.Second) + 1 // with the current second
 
 type groupTraffic struct {
 	mu        sync.Mutex
 	slots     [slots]slot
 	now       int64  // the second of the last slot
 	unhealthy int    // targets
-	taken     uint64 // requests that targets have got, from the beginning
+	taken     uint64 // requests that reached targets, since the start
 }
 
 // slot is one second of a target group.
@@ -49,10 +48,9 @@ type slot struct {
 
 func newTraffic() *traffic { return &traffic{start: time.Now()} }
 
-// second is the number of this second.
 func (t *traffic) second() int64 { return int64(time.Since(t.start) / time.Second) }
 
-// forget leaves out of rounds what was measured until the end of this second.
+// forget leaves everything until the end of this second out of rounds.
 func (t *traffic) forget() { t.began.Store(t.second() + 1) }
 
 // group calls f with what is known of a target group, brought up to this second.
@@ -76,9 +74,8 @@ func (t *traffic) group(key string, f func(g *groupTraffic, now *slot)) {
 	f(g, &g.slots[g.now%slots])
 }
 
-// countRequest counts a request for which a target group was chosen. A 5xx of the load
-// balancer itself counts too, in the place of a target or for want of one. On AWS such
-// an answer is in a metric of the load balancer, without a target group.
+// countRequest counts a request to a target group, also if the load balancer itself answered with
+// 5xx. On AWS such an answer is in a metric of the load balancer, without a target group.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
 func (t *traffic) countRequest(x alb.Exchange) {
 	t.group(x.Group, func(g *groupTraffic, now *slot) {
@@ -159,9 +156,9 @@ func (t *traffic) sample(group string, from, to int64) (s canary.Sample) {
 	return s
 }
 
-// Latencies are counted by class. Up to 32 µs a class is one microsecond; from there
-// on each doubling has 16 classes, so a class is at most 1/32 wrong. The last class has
-// all latencies from two minutes on.
+// Latencies are counted by class. Up to 32 µs a class is one microsecond; from there on each
+// doubling has 16 classes, so a class is at most 1/32 wrong. The last class has all latencies from
+// two minutes on.
 const (
 	perDoubling = 16
 	latencies   = perDoubling * 24
@@ -173,7 +170,6 @@ func latencyClass(d time.Duration) int {
 	return min(latencies-1, perDoubling*doublings+int(us>>doublings))
 }
 
-// classLatency is the middle of a class.
 func classLatency(class int) time.Duration {
 	doublings := max(0, class/perDoubling-1)
 	from := time.Duration(class-perDoubling*doublings) << doublings

@@ -10,33 +10,26 @@ import (
 	"cutover/internal/assembly"
 )
 
-// Action is what a rule does with a request: exactly one of Forward, Redirect
-// and FixedResponse is set.
+// Action is what a rule does with a request. Exactly one of its first three fields is set.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html
 type Action struct {
 	Forward       []Weighted
 	Redirect      *Redirect
 	FixedResponse *FixedResponse
-	// StickinessSeconds is how long a client stays with the target group that was
-	// picked for it. 0: every request is picked for anew.
+	// StickinessSeconds is how long a client stays with its target group. 0: not at all.
 	StickinessSeconds int
 }
 
-// Weighted is one of the target groups that a forward action distributes
-// requests over.
+// Weighted is one of the target groups that a forward action distributes requests over.
 type Weighted struct {
 	TargetGroup *TargetGroup
-	// Weight is 0 to 999. A group with weight 0 gets no requests, but it is in
-	// use by the load balancer: its targets are checked and ECS can deploy to it.
+	// Weight is 0 to 999. A group of weight 0 gets no requests, but is checked and deployed to.
 	Weight int
-	// Share is the part of the requests, 0 to 1, that this weight amounts to.
-	// The load balancer does not move it to other groups when this one has no
-	// healthy targets.
+	// Share is the weight's part of all weights, 0 to 1. Unhealthy groups keep their share.
 	Share float64
 }
 
-// Redirect is the answer that sends a client elsewhere. Its fields may have the
-// placeholders #{protocol}, #{host}, #{port}, #{path} and #{query}.
+// Redirect may have the placeholders #{protocol}, #{host}, #{port}, #{path} and #{query}.
 type Redirect struct {
 	// StatusCode is 301 or 302.
 	StatusCode                        int
@@ -50,10 +43,8 @@ type FixedResponse struct {
 	Body        string
 }
 
-// String is the action in short: the name of the target group ("users"), the
-// groups with their shares ("users 10%, api 90%"), "301 https://…" with its
-// placeholders, or the code of a fixed response ("404"). Groups that get nothing
-// are left out.
+// String is short: a target group ("users"), the groups with their shares ("users 10%, api 90%"), a
+// redirect ("301 https://…") or the code of a fixed response. Groups that get nothing are left out.
 func (a Action) String() string {
 	switch {
 	case a.Redirect != nil:
@@ -74,9 +65,8 @@ func (a Action) String() string {
 	return strings.Join(groups, ", ")
 }
 
-// action reads the actions of a rule, which must be just one here: the other
-// types (authenticate-oidc, authenticate-cognito, jwt-validation) come on top of
-// one and are problems.
+// action reads the actions of a rule, which must be just one here: the other types
+// (authenticate-oidc, authenticate-cognito, jwt-validation) come on top of one and are problems.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-elasticloadbalancingv2-listenerrule-action.html
 func (m *Model) action(v assembly.Value) (action Action) {
 	actions := v.Some()
@@ -100,8 +90,7 @@ func (m *Model) action(v assembly.Value) (action Action) {
 	return action
 }
 
-// forward reads a forward action in its two forms, with one target group's ARN
-// or with a list of groups and their weights.
+// forward reads a forward action: the ARN of one target group, or groups with their weights.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-elasticloadbalancingv2-listenerrule-forwardconfig.html
 func (m *Model) forward(v assembly.Value) (action Action) {
 	total, unknown := 0, false

@@ -30,8 +30,7 @@ var arns = map[string]string{
 	"AWS::SecretsManager::Secret": "secretsmanager:REGION:ACCOUNT:secret:{Name}",
 }
 
-// ARN returns the ARN that a resource is going to have in an account and region. It is
-// empty for a type that no policy names and that is nobody's to keep from others.
+// ARN returns a resource's ARN in an account and region, empty for types that no policy names.
 func ARN(r *assembly.Resource, account, region string) string {
 	form, known := arns[r.Type]
 	if !known {

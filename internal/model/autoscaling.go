@@ -7,33 +7,21 @@ import (
 	"cutover/internal/assembly"
 )
 
-func (m *Model) readAutoScaling() {
-	m.LaunchTemplates = all(m, EC2LaunchTemplate, func(l *Launch, p assembly.Value) {
-		l.data = "LaunchTemplateData."
-		l.read(p.Field("LaunchTemplateData"))
-	})
-	m.LaunchConfigurations = all(m, EC2LaunchConfiguration, (*Launch).read)
-	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
-}
-
 // AutoScalingGroup is a group of EC2 instances.
 type AutoScalingGroup struct {
 	Base
 	// Desired is 0 if the template leaves the number to the group.
 	Min, Max, Desired int
-	// Launch is the group's launch template or launch configuration. It is nil if the
-	// assembly does not have it.
+	// Launch is the launch template or launch configuration; nil if not in the assembly.
 	Launch *Launch
 	// LaunchProperty is the property that names Launch, or that should.
 	LaunchProperty string
-	// InstanceTypes are those that the group itself names, the preferred one first.
-	// Without any the instances have the type of Launch.
+	// InstanceTypes are the group's own, preferred first. Default: the type of Launch.
 	InstanceTypes []string
 	// Subnets has nil for each subnet that the assembly does not have.
 	Subnets []*Subnet
 }
 
-// autoScalingGroup reads an Auto Scaling group.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-autoscaling-autoscalinggroup.html
 func (m *Model) autoScalingGroup(g *AutoScalingGroup, p assembly.Value) {
 	g.Min = p.Field("MinSize").Int(0, 0, math.MaxInt32)
@@ -55,8 +43,7 @@ func (m *Model) autoScalingGroup(g *AutoScalingGroup, p assembly.Value) {
 	}
 }
 
-// Launch is how instances are launched: the data of a launch template, or the older
-// launch configuration.
+// Launch is how instances are launched: by a launch template or an older launch configuration.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ec2-launchtemplate-launchtemplatedata.html
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-autoscaling-launchconfiguration.html
 type Launch struct {
@@ -64,15 +51,13 @@ type Launch struct {
 	InstanceType string
 	// TokensRequired says that version 1 of the metadata service is off. Default false.
 	TokensRequired bool
-	// PublicAddresses says of each network interface whether it gets a public address.
-	// Without interfaces there is one element. It is nil if the subnet decides.
+	// PublicAddresses says if each interface (or the only one) gets one; nil: the subnet decides.
 	PublicAddresses []*bool
 	Volumes         []Volume
 
 	data string // goes before the names of members
 }
 
-// Template says whether this is a launch template.
 func (l *Launch) Template() bool { return l.data != "" }
 
 // Property returns the property that a member is, like "InstanceType".
@@ -91,6 +76,11 @@ type Volume struct {
 	Encrypted bool
 }
 
+func (l *Launch) readTemplate(p assembly.Value) {
+	l.data = "LaunchTemplateData."
+	l.read(p.Field("LaunchTemplateData"))
+}
+
 // read reads the data of a launch template, or a launch configuration.
 func (l *Launch) read(p assembly.Value) {
 	l.InstanceType = p.Field("InstanceType").Text("")
@@ -102,8 +92,7 @@ func (l *Launch) read(p assembly.Value) {
 	for _, v := range addresses {
 		var public *bool
 		if address := v.Field("AssociatePublicIpAddress"); address.Present() {
-			public = new(bool)
-			*public = address.Bool(true)
+			public = new(address.Bool(true))
 		}
 		l.PublicAddresses = append(l.PublicAddresses, public)
 	}

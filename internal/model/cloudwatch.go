@@ -5,16 +5,12 @@ import "cutover/internal/assembly"
 // Alarm is a CloudWatch alarm.
 type Alarm struct {
 	Base
-	// Name is the alarm's, or its logical id if CloudFormation makes up a name.
-	Name string
 	// Metrics is how many metrics the alarm looks at, one at least.
 	Metrics int
 }
 
-// read reads an alarm.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudwatch-alarm.html
 func (a *Alarm) read(p assembly.Value) {
-	a.Name = name(&a.Base, p.Field("AlarmName"))
 	for _, metric := range p.Field("Metrics").List() {
 		if metric.Field("MetricStat").Present() {
 			a.Metrics++

@@ -6,10 +6,8 @@ import "cutover/internal/assembly"
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-cluster.html
 type Cluster struct {
 	Base
-	// Name is the cluster's, or its logical id if CloudFormation makes up a name.
 	Name string
-	// ContainerInsights is enabled, enhanced or disabled; empty if the template
-	// leaves it to the account.
+	// ContainerInsights is enabled, enhanced or disabled; empty: the account decides.
 	ContainerInsights string
 }
 
@@ -26,18 +24,11 @@ func (c *Cluster) read(p assembly.Value) {
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-capacityprovider.html
 type CapacityProvider struct {
 	Base
-	// Name is the provider's, or its logical id if CloudFormation makes up a name.
-	Name string
-	// AutoScalingGroup is nil if the assembly does not have it.
-	AutoScalingGroup *AutoScalingGroup
-	// TerminationProtection keeps instances that have tasks from being scaled in.
-	// Default false.
+	// TerminationProtection keeps instances that have tasks from being scaled in. Default false.
 	TerminationProtection bool
 }
 
-func (m *Model) capacityProvider(c *CapacityProvider, p assembly.Value) {
-	c.Name = name(&c.Base, p.Field("Name"))
-	group := p.Field("AutoScalingGroupProvider")
-	c.AutoScalingGroup = elsewhere[AutoScalingGroup](m, group.Field("AutoScalingGroupArn"), EC2AutoScalingGroup)
-	c.TerminationProtection = group.Field("ManagedTerminationProtection").OneOf("DISABLED", "ENABLED") == "ENABLED"
+func (c *CapacityProvider) read(p assembly.Value) {
+	protection := p.Field("AutoScalingGroupProvider").Field("ManagedTerminationProtection")
+	c.TerminationProtection = protection.OneOf("DISABLED", "ENABLED") == "ENABLED"
 }

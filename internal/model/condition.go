@@ -20,20 +20,15 @@ const (
 
 // Condition is met by a request if one of its values matches.
 //
-// Patterns in the values may have the wildcards * for any number of characters,
-// none included, and ? for exactly one. Only paths and methods are compared with
-// their case.
+// The wildcards are * (any characters or none) and ? (one). Case counts in paths and methods.
 type Condition struct {
-	// Field is the condition's type.
 	Field string
 	// Header is the name of the header, for an http-header condition.
 	Header string
-	// Values are patterns for path-pattern, host-header and http-header, methods
-	// for http-request-method, address ranges for source-ip. A value of
+	// Values are patterns, methods or ranges of addresses, as the type wants. A value of
 	// query-string is "key=pattern" or, for any key, "pattern".
 	Values []string
-	// Query are the values of query-string.
-	Query []QueryValue
+	Query  []QueryValue
 }
 
 // QueryValue is a value of a query-string condition.
@@ -51,7 +46,6 @@ func (c Condition) String() string {
 	return field + " " + strings.Join(c.Values, " or ")
 }
 
-// condition reads one condition of a rule.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-elasticloadbalancingv2-listenerrule-rulecondition.html
 func condition(v assembly.Value) Condition {
 	configs := map[string]string{

@@ -12,23 +12,19 @@ import (
 // Container is a container of a task definition.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html
 type Container struct {
-	Name      string
-	Image     Image
-	Essential bool
-	// Environment is in the order of the template.
+	Name        string
+	Image       Image
+	Essential   bool
 	Environment []Variable
 	// EntryPoint and Command are those of the image where they are empty.
 	EntryPoint, Command []string
 	// WorkingDirectory and User are those of the image where they are empty.
 	WorkingDirectory, User string
-	// CPUShares is the relative weight of the container in units of 1/1024
-	// processor; 0 where the template has none.
+	// CPUShares is the container's relative weight in units of 1/1024 processor. Default 0.
 	CPUShares int
-	// CPULimit is the hard limit that a task-level Cpu sets for its only container, in
-	// the same units; 0 for none.
+	// CPULimit is what a task-level Cpu limits its only container to, in the same units. 0: none.
 	CPULimit int
-	// MemoryMiB is the hard limit, above which the container is killed;
-	// MemoryReservationMiB the soft one. 0 for none.
+	// MemoryMiB is the hard limit, MemoryReservationMiB the soft one. 0 for none.
 	MemoryMiB, MemoryReservationMiB int
 	// Ports are the container's ports that are published on the host.
 	Ports                                  []int
@@ -42,8 +38,7 @@ type Container struct {
 	Init    bool
 	Ulimits []Ulimit
 	Labels  map[string]string
-	// HealthCheck is nil where the container has none. One in the image is
-	// ignored, as ECS does.
+	// HealthCheck is nil where the container has none. One in the image is ignored, as ECS does.
 	HealthCheck *ContainerHealthCheck
 	// StopTimeout is the time between SIGTERM and SIGKILL. Default: 30 s.
 	StopTimeout time.Duration
@@ -54,8 +49,7 @@ type Container struct {
 // Variable is a variable of a container's environment.
 type Variable struct {
 	Name string
-	// Value is empty where parts of it are only known after the deployment. Then Parts
-	// has them.
+	// Value is empty where parts of it are only known after the deployment. Then Parts has them.
 	Value string
 	Parts assembly.Text `json:"-"`
 }
@@ -68,14 +62,11 @@ type Ulimit struct {
 
 // Image is what a container runs.
 type Image struct {
-	// Asset is the image asset of the stack that is built and pushed as this
-	// image; nil if it comes from elsewhere.
+	// Asset is the stack's asset that is pushed as this image; nil for an image from elsewhere.
 	Asset *assembly.ImageAsset `json:"-"`
-	// Reference names the image as the template does; of an asset, its
-	// repository and tag.
+	// Reference names the image as the template does; of an asset, its repository and tag.
 	Reference string
-	// Unknown says why Reference cannot be told before a deployment. Empty if
-	// it can.
+	// Unknown says why Reference cannot be told before a deployment. Empty if it can.
 	Unknown string
 	// Repositories are those of the assembly whose name the template spells out.
 	Repositories []*Repository `json:"-"`
@@ -86,15 +77,11 @@ type Image struct {
 type ContainerHealthCheck struct {
 	// Command begins with CMD or CMD-SHELL.
 	Command []string
-	// Interval is the time before the first check and between the end of one
-	// and the beginning of the next; Timeout ends one that takes too long.
-	// Defaults: 30 s and 5 s.
+	// Interval is the time before each check, default 30 s. Timeout ends a check, default 5 s.
 	Interval, Timeout time.Duration
-	// Retries is how many checks must fail in a row for the container to be
-	// unhealthy. Default: 3.
+	// Retries is how many checks must fail in a row for the container to be unhealthy. Default: 3.
 	Retries int
-	// StartPeriod is how long failures do not count, unless a check succeeded
-	// before. Default: they count at once.
+	// StartPeriod is how long failures before the first success do not count. Default 0.
 	StartPeriod time.Duration
 }
 
@@ -102,7 +89,6 @@ type ContainerHealthCheck struct {
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
 const stopSeconds = 30
 
-// container reads a container definition.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-taskdefinition-containerdefinition.html
 func (m *Model) container(resource *assembly.Resource, v assembly.Value) Container {
 	linux := v.Field("LinuxParameters")
@@ -167,8 +153,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 // registryHost matches the first part of an image's name if it is a registry.
 var registryHost = regexp.MustCompile(`^[^/]*[.:][^/]*/|^localhost/`)
 
-// Where a stack leaves its account and region to the deployment, the name of an
-// image and the destination of its asset leave out the same.
+// Without an account and region of the stack, an image and its asset's destination use these.
 const someAccount, someRegion = "000000000000", "us-east-1"
 
 // image finds out which image asset of the stack an image is, if any.

@@ -8,16 +8,14 @@ type CircuitBreaker struct {
 	Enable bool
 	// Rollback returns to the last completed deployment after a failure.
 	Rollback bool
-	// Cumulative counts all failed tasks of a deployment, instead of those
-	// since a task was healthy (ResetOnHealthyTask: false).
+	// Cumulative counts all failed tasks (ResetOnHealthyTask: false). Default: since the last
+	// healthy one.
 	Cumulative bool
 	Threshold  Threshold
 }
 
-// Threshold is how many tasks may fail. The zero value is ECS's default,
-// BOUNDED_PERCENT of 50.
+// Threshold is how many tasks may fail. The zero value is ECS's default, BOUNDED_PERCENT of 50.
 type Threshold struct {
-	// Type is one of the types below.
 	Type  string
 	Value int
 }
@@ -34,8 +32,7 @@ const (
 	maxThreshold     = 200
 )
 
-// Failures is how many tasks of a deployment must fail for it to have failed.
-// Percentages are rounded up.
+// Failures is how many failed tasks fail a deployment. Percentages are rounded up.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 func (t Threshold) Failures(desired int) int {
 	if t == (Threshold{}) {
@@ -50,8 +47,7 @@ func (t Threshold) Failures(desired int) int {
 	return min(max(percentUp(desired, t.Value), minThreshold), maxThreshold)
 }
 
-// Bounds are the number of tasks that must stay healthy during a deployment and
-// the number that may run: the minimum is rounded up, the maximum down.
+// Bounds are how many tasks must stay healthy (rounded up) and how many may run (rounded down).
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 func Bounds(minimumHealthyPercent, maximumPercent, desired int) (lower, upper int) {
 	return percentUp(desired, minimumHealthyPercent), desired * maximumPercent / 100
@@ -59,7 +55,6 @@ func Bounds(minimumHealthyPercent, maximumPercent, desired int) (lower, upper in
 
 func percentUp(n, percent int) int { return (n*percent + 99) / 100 }
 
-// Unchecked is how long a task without any health check must run to count
-// as healthy.
+// Unchecked is how long a task without any health check must run to count as healthy.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 const Unchecked = 40 * time.Second

@@ -5,7 +5,6 @@ import "cutover/internal/assembly"
 // Repository holds container images.
 type Repository struct {
 	Base
-	// Name is the repository's, or its logical id if CloudFormation makes up a name.
 	Name string
 	// ScanOnPush scans each image that is pushed. Default false.
 	ScanOnPush bool
@@ -15,7 +14,6 @@ type Repository struct {
 	Lifecycle string
 }
 
-// read reads a repository.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecr-repository.html
 func (r *Repository) read(p assembly.Value) {
 	r.Name = name(&r.Base, p.Field("RepositoryName"))

@@ -7,18 +7,6 @@ import (
 	"cutover/internal/assembly"
 )
 
-func (m *Model) readIAM() {
-	m.Roles = all(m, IAMRole, (*Role).read)
-	m.InstanceProfiles = all(m, IAMInstanceProfile, func(i *InstanceProfile, p assembly.Value) { i.Roles = m.roles(p) })
-	m.Policies = all(m, IAMPolicy, m.policy)
-	m.Policies = append(m.Policies, all(m, IAMManagedPolicy, m.policy)...)
-	for _, stack := range m.Assembly.Stacks {
-		for _, resource := range stack.Resources {
-			m.resourcePolicy(resource)
-		}
-	}
-}
-
 // Role is an identity that others assume.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
 type Role struct {
@@ -27,8 +15,7 @@ type Role struct {
 	Trust []Statement
 	// Statements are those of the role's own policies.
 	Statements []Statement
-	// Managed are the ARNs of other policies that the role has: values as in
-	// [Statement].
+	// Managed are the ARNs of other policies that the role has: values as in [Statement].
 	Managed []any
 }
 
@@ -71,16 +58,12 @@ func (m *Model) roles(p assembly.Value) []*Role {
 	return roles
 }
 
-// ResourcePolicy is the policy of what it is about: a repository, a bucket, a topic, a
-// key.
+// ResourcePolicy is the policy of what it is about: a repository, a bucket, a topic, a key.
 type ResourcePolicy struct {
 	Base
-	// Property has the policy.
-	Property   string
 	Statements []Statement
 }
 
-// resourcePolicy reads the policy of a resource, if it has one.
 func (m *Model) resourcePolicy(resource *assembly.Resource) {
 	if exists, _ := resource.Exists(m.Assembly); !exists || strings.HasPrefix(resource.Type, "AWS::IAM::") {
 		return
@@ -90,7 +73,7 @@ func (m *Model) resourcePolicy(resource *assembly.Resource) {
 			continue
 		}
 		reader := assembly.NewReader(m.Assembly, resource)
-		policy := &ResourcePolicy{Base: Base{Resource: resource}, Property: property}
+		policy := &ResourcePolicy{Base: Base{Resource: resource}}
 		policy.Statements = statements(reader.Properties().Field(property))
 		policy.Problems = reader.Problems()
 		policy.Settings = slices.DeleteFunc(reader.Settings(), func(s Setting) bool { return !within(s.Property, []string{property}) })
@@ -106,8 +89,7 @@ type Statement struct {
 	// Effect is Allow or Deny.
 	Effect             string
 	Actions, Resources []any
-	// Principals are by their kind, like "Service"; "*" is of kind "AWS". There are none
-	// in the policy of an identity.
+	// Principals are by kind, like "Service"; "*" is of kind "AWS". An identity's policy has none.
 	Principals map[string][]any
 	// Condition has the values by operator and key.
 	Condition map[string]map[string][]any
@@ -159,8 +141,7 @@ func evaluated(v assembly.Value) []any {
 	return values
 }
 
-// GrantsKnown reports whether the model has all that a resource of a type grants by
-// itself. Types of other services grant by the policies that [ResourcePolicy] has.
+// GrantsKnown reports whether the model has all that resources of a type grant by themselves.
 func GrantsKnown(resourceType string) bool {
 	switch resourceType {
 	case IAMRole, IAMPolicy, IAMManagedPolicy, IAMInstanceProfile:

@@ -15,8 +15,7 @@ type Listener struct {
 	Port         int
 	// Protocol is HTTP or HTTPS, or one of a Network Load Balancer.
 	Protocol string
-	// SecurityPolicy is the name of the policy for TLS. Empty if the template leaves it to
-	// AWS.
+	// SecurityPolicy is the name of the policy for TLS. Empty if the template leaves it to AWS.
 	SecurityPolicy string
 	// MutualTLS is off (the default), passthrough or verify.
 	MutualTLS string
@@ -29,7 +28,6 @@ type Listener struct {
 // String is the protocol and the port: "HTTP:80".
 func (l *Listener) String() string { return l.Protocol + ":" + strconv.Itoa(l.Port) }
 
-// listener reads a listener and its default rule.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-listener.html
 func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.LoadBalancer = elsewhere[LoadBalancer](m, p.Field("LoadBalancerArn"), ELBLoadBalancer, "LoadBalancerArn")
@@ -52,7 +50,6 @@ type Rule struct {
 	Action     Action
 }
 
-// rule reads a rule.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-listenerrule.html
 func (m *Model) rule(r *Rule, p assembly.Value) {
 	r.Listener = refer[Listener](m, p.Field("ListenerArn").Need("a listener"), ELBListener, "ListenerArn")

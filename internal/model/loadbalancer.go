@@ -6,56 +6,41 @@ import (
 	"cutover/internal/assembly"
 )
 
-func (m *Model) readLoadBalancing() {
-	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
-	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
-	m.Listeners = all(m, ELBListener, m.listener)
-	m.Rules = all(m, ELBListenerRule, m.rule)
-}
-
 // LoadBalancer is a load balancer.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
 type LoadBalancer struct {
 	Base
-	// Name is the load balancer's, or its logical id if CloudFormation makes up a
-	// name.
 	Name string
 	// Type is application (the default), network or gateway.
 	Type string
 	// Internal says that the load balancer has no public addresses. Default false.
 	Internal bool
-	// Subnets has nil for each subnet that the assembly does not have. There is one
-	// address in each.
+	// Subnets have an address each. A subnet is nil if the assembly does not have it.
 	Subnets []*Subnet
-	// IdleTimeout closes a connection, to a client or to a target, over which
-	// nothing was sent or received for so long. Default 60 s.
+	// IdleTimeout closes a connection to a client or target when idle that long. Default 60 s.
 	IdleTimeout time.Duration
 	// ClientKeepAlive is how long a client may use one connection. Default 1 h.
 	ClientKeepAlive time.Duration
 	// HTTP2 offers HTTP/2 to clients of an HTTPS listener. Default true.
 	HTTP2 bool
-	// DropInvalidHeaders removes header fields whose names have other characters
-	// than letters, digits and hyphens. Default false: they are passed on.
+	// DropInvalidHeaders allows only letters, digits and hyphens in names of headers. Default
+	// false.
 	DropInvalidHeaders bool
-	// PreserveHost passes the Host header on as it is. Default false: the port in
-	// it is that of the listener, and left out for 80 and 443.
+	// PreserveHost keeps the Host header. Default false: it gets the listener's port (80, 443:
+	// none).
 	PreserveHost bool
-	// ForwardedFor is append (the default), preserve or remove: what happens to
-	// the X-Forwarded-For header.
+	// ForwardedFor is what happens to X-Forwarded-For: append (the default), preserve or remove.
 	ForwardedFor string
-	// ForwardedPort adds the client's port to its address in X-Forwarded-For.
-	// Default false.
+	// ForwardedPort adds the client's port to its address in X-Forwarded-For. Default false.
 	ForwardedPort bool
 	// AccessLogs writes a line for each request to a bucket. Default false.
 	AccessLogs bool
 	// DeletionProtection refuses to delete the load balancer. Default false.
 	DeletionProtection bool
-	// DesyncMitigation is defensive (the default), strictest or monitor: what happens to
-	// requests that a target may understand otherwise.
+	// DesyncMitigation of ambiguous requests is defensive (the default), strictest or monitor.
 	DesyncMitigation string
 }
 
-// loadBalancer reads a load balancer.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html
 func (m *Model) loadBalancer(lb *LoadBalancer, p assembly.Value) {
@@ -83,8 +68,7 @@ func (lb *LoadBalancer) read(p assembly.Value) {
 	lb.DesyncMitigation = a.Field("routing.http.desync_mitigation_mode").OneOf("defensive", "strictest", "monitor")
 }
 
-// DefaultLoadBalancer returns a load balancer with all defaults, for a listener
-// whose own is not in the assembly.
+// DefaultLoadBalancer returns the defaults, for a listener of a load balancer from elsewhere.
 func DefaultLoadBalancer(resource *assembly.Resource) *LoadBalancer {
 	lb := &LoadBalancer{Base: Base{Resource: resource}}
 	none := *resource

@@ -1,5 +1,4 @@
-// Package model reads the resources of an assembly into typed values, each
-// resource once. To find out what a template says, ask the model:
+// Package model reads each resource of an assembly once, into a typed value:
 //
 //	m := model.Read(assembly)
 //	for _, service := range m.Services {
@@ -10,12 +9,12 @@
 // has a [Problem]. A reader that does not need the value is not disturbed. A member
 // that the typed value does not have is a [Setting] of the resource. Readers decide:
 //
-//   - The local target refuses every problem, and every setting that it does not
-//     pass over.
+//   - The local target refuses every problem, and each setting that it does not pass over.
 //   - The others ask for the problems of the properties that they use.
 //
-// A resource whose condition does not hold is not in the model. Lists are in the
-// order of the stacks, and of the logical ids within each.
+// A resource whose condition does not hold is not in the model. Lists are in the order of the
+// stacks, and of the logical ids within each. The name of a resource is its logical id if
+// CloudFormation makes up the name.
 package model
 
 import (
@@ -33,8 +32,7 @@ type Problem = assembly.Problem
 // Setting is a member of a resource that its typed value does not have.
 type Setting = assembly.Setting
 
-// Model is what the templates of an assembly say. It does not change after
-// [Read], so it may be used by several goroutines.
+// Model is what templates say. Goroutines may share it: it does not change after [Read].
 type Model struct {
 	Assembly *assembly.Assembly
 
@@ -44,13 +42,12 @@ type Model struct {
 	// Rules are those of all listeners, without the default rules.
 	Rules []*Rule
 
-	Clusters          []*Cluster
-	CapacityProviders []*CapacityProvider
-	TaskDefinitions   []*TaskDefinition
-	Services          []*Service
-	ScalableTargets   []*ScalableTarget
-	ScalingPolicies   []*ScalingPolicy
-	Parameters        []*Parameter
+	Clusters        []*Cluster
+	TaskDefinitions []*TaskDefinition
+	Services        []*Service
+	ScalableTargets []*ScalableTarget
+	ScalingPolicies []*ScalingPolicy
+	Parameters      []*Parameter
 
 	VPCs           []*VPC
 	Subnets        []*Subnet
@@ -59,11 +56,9 @@ type Model struct {
 	SecurityGroups []*SecurityGroup
 	// SecurityGroupRules are those of groups, then those with a resource of their own.
 	SecurityGroupRules []*SecurityGroupRule
-
-	LaunchTemplates, LaunchConfigurations []*Launch
-	AutoScalingGroups                     []*AutoScalingGroup
-	Repositories                          []*Repository
-	Alarms                                []*Alarm
+	LaunchTemplates    []*Launch
+	AutoScalingGroups  []*AutoScalingGroup
+	Repositories       []*Repository
 
 	Roles            []*Role
 	InstanceProfiles []*InstanceProfile
@@ -73,18 +68,37 @@ type Model struct {
 	values map[*assembly.Resource]any
 }
 
-// Read reads an assembly.
 func Read(a *assembly.Assembly) *Model {
 	m := &Model{Assembly: a, values: map[*assembly.Resource]any{}}
 	// A resource is read before the resources that refer to it.
 	m.readNetwork()
 	m.readSecurityGroups()
-	m.readAutoScaling()
+	m.LaunchTemplates = all(m, EC2LaunchTemplate, (*Launch).readTemplate)
+	all(m, EC2LaunchConfiguration, (*Launch).read)
+	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 	m.Repositories = all(m, ECRRepository, (*Repository).read)
-	m.Alarms = all(m, CloudWatchAlarm, (*Alarm).read)
-	m.readIAM()
-	m.readLoadBalancing()
-	m.readContainers()
+	all(m, CloudWatchAlarm, (*Alarm).read)
+
+	m.Roles = all(m, IAMRole, (*Role).read)
+	m.InstanceProfiles = all(m, IAMInstanceProfile, func(i *InstanceProfile, p assembly.Value) { i.Roles = m.roles(p) })
+	m.Policies = append(all(m, IAMPolicy, m.policy), all(m, IAMManagedPolicy, m.policy)...)
+	for _, stack := range a.Stacks {
+		for _, resource := range stack.Resources {
+			m.resourcePolicy(resource)
+		}
+	}
+
+	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
+	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
+	m.Listeners = all(m, ELBListener, m.listener)
+	m.Rules = all(m, ELBListenerRule, m.rule)
+
+	m.Clusters = all(m, ECSCluster, (*Cluster).read)
+	all(m, ECSCapacityProvider, (*CapacityProvider).read)
+	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
+	m.Services = all(m, ECSService, m.service)
+	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
+	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
 	return m
 }
@@ -97,15 +111,13 @@ type Base struct {
 	Resource *assembly.Resource
 	// Problems are the values that could not be read.
 	Problems []Problem
-	// Settings are the members that are set in the template and that the typed
-	// value does not have, at every level.
+	// Settings are the members in the template, at every level, that the value does not have.
 	Settings []Setting
 }
 
 func (b *Base) base() *Base { return b }
 
-// Key is the resource's place in the assembly: "stack/logical id". A value that was
-// not read from one has none.
+// Key is the resource's place in the assembly, "stack/logical id"; empty without a resource.
 func (b *Base) Key() string {
 	if b.Resource == nil {
 		return ""
@@ -118,8 +130,7 @@ func (b *Base) Errorf(property, format string, args ...any) error {
 	return b.Resource.Errorf("Properties."+property, format, args...)
 }
 
-// Problem joins the problems of some properties, like "DesiredCount", or of all.
-// Whether the resource exists at all concerns every property.
+// Problem joins the problems of some properties, or of all. A bad condition concerns them all.
 func (b *Base) Problem(properties ...string) error {
 	var errs []error
 	for _, problem := range b.Problems {
@@ -133,9 +144,8 @@ func (b *Base) Problem(properties ...string) error {
 // Unsupported joins the problems of some properties, or of all, with an error for
 // each setting there that is not passed over.
 //
-// A name in passed is that of a member, or of an object around the member. Its value
-// is the one value that is passed over, or "" for any. Then problems there are passed
-// over, too. Reasons are by the name of the member.
+// passed has names of members, or of objects around them, with the only value to pass over, or ""
+// for any value and problem. Reasons are by the name of the member.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
 	inPassed := func(objects ...string) bool {
 		return slices.ContainsFunc(objects, func(object string) bool {
@@ -165,8 +175,7 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 	return assembly.Join(errs...)
 }
 
-// Only refuses a value of a property that is none of those that are honoured. The
-// reason "" says which these are.
+// Only refuses a value that is not honoured. The reason "" lists the honoured values.
 func (b *Base) Only(property, value, reason string, honoured ...string) error {
 	if slices.Contains(honoured, value) {
 		return nil
@@ -174,8 +183,7 @@ func (b *Base) Only(property, value, reason string, honoured ...string) error {
 	return b.Errorf(property, "%q is not honoured: %s", value, cmp.Or(reason, "only "+strings.Join(honoured, ", ")+" is known here"))
 }
 
-// within says whether a path is below one of the properties, or below any if none
-// are given.
+// within says whether a path is below one of the properties, or below any if none are given.
 func within(path string, properties []string) bool {
 	rest, ok := strings.CutPrefix(path, "Properties.")
 	return !ok || len(properties) == 0 || slices.ContainsFunc(properties, func(property string) bool {
@@ -184,8 +192,7 @@ func within(path string, properties []string) bool {
 	})
 }
 
-// Tag returns the value of a tag, where tags are a list. It is empty if there is none,
-// or if only a deployment can tell it.
+// Tag returns the value of a tag in a list of tags. It is empty if unset or not known yet.
 func Tag(resource *assembly.Resource, key string) string {
 	tags, _ := resource.Properties["Tags"].([]any)
 	for _, tag := range tags {
@@ -197,7 +204,6 @@ func Tag(resource *assembly.Resource, key string) string {
 	return ""
 }
 
-// all reads the resources of a type.
 func all[T any, P interface {
 	*T
 	base() *Base
@@ -222,8 +228,7 @@ func all[T any, P interface {
 	return values
 }
 
-// refer returns the typed value of the resource that a value identifies, by Ref or
-// by one of the attributes. Anything else is a problem; what is absent is nil.
+// refer returns what a value identifies by Ref or an attribute, nil if absent, or else a problem.
 func refer[T any](m *Model, v assembly.Value, resourceType string, attributes ...string) *T {
 	resource := v.Resource(resourceType, attributes...)
 	value, ok := m.values[resource].(*T)
@@ -239,8 +244,7 @@ func elsewhere[T any](m *Model, v assembly.Value, resourceType string, attribute
 	return value
 }
 
-// name reads a name, which CloudFormation makes up if it is left out: then the
-// logical id stands for it.
+// name reads a name. If CloudFormation makes up the name, the logical id stands for it.
 func name(b *Base, v assembly.Value) string {
 	if name := v.Text(""); name != "" {
 		return name

@@ -31,16 +31,14 @@ type VPC struct {
 	Base
 	// FlowLog says that its traffic is logged.
 	FlowLog bool
-	// DefaultGroupClosed says that CDK's custom resource takes the rules of its default
-	// security group away.
+	// DefaultGroupClosed says that CDK removes the rules of the default security group.
 	DefaultGroupClosed bool
 }
 
 // Subnet is a part of a VPC, in one zone.
 type Subnet struct {
 	Base
-	// Zone identifies the Availability Zone. It may be a function call, as text: which
-	// zone is meant is known only at the deployment.
+	// Zone identifies the Availability Zone. It may be the text of a function call.
 	Zone string
 }
 

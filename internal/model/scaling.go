@@ -8,16 +8,14 @@ import (
 	"cutover/internal/assembly"
 )
 
-// ScalableTarget is what Application Auto Scaling changes. Of another service than
-// ECS only Namespace is read.
+// ScalableTarget is what Application Auto Scaling changes. Outside ECS only Namespace is read.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-applicationautoscaling-scalabletarget.html
 type ScalableTarget struct {
 	Base `json:"-"`
 	// Namespace is ecs for the desired count of a service.
 	Namespace string
 	// Service is nil if the target is no service of the assembly.
-	Service *Service `json:"-"`
-	// Min and Max are the fewest and the most tasks.
+	Service  *Service `json:"-"`
 	Min, Max int
 	Policies []*ScalingPolicy
 }
@@ -36,8 +34,7 @@ type ScalingPolicy struct {
 	TargetValue float64
 	// OutOnly says that the policy does not remove tasks (DisableScaleIn).
 	OutOnly bool
-	// OutCooldown and InCooldown are how long an activity is given to take effect.
-	// Defaults: 5 minutes.
+	// OutCooldown and InCooldown give an activity time to take effect. Default 5 min each.
 	OutCooldown, InCooldown time.Duration
 }
 
@@ -47,8 +44,7 @@ const TargetTracking = "TargetTrackingScaling"
 // The predefined metrics of ECS that are measured here.
 // https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html
 const (
-	// MetricCPU is the processor time that the tasks take on average, as a
-	// percentage of what they reserve. It may be more than 100.
+	// MetricCPU is the tasks' average CPU time in percent of the reservation, at times above 100.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_utilization.html
 	MetricCPU = "ECSServiceAverageCPUUtilization"
 	// MetricRequests is how many requests a minute each target gets on average.
@@ -80,15 +76,13 @@ func (m *Model) scalableTarget(t *ScalableTarget, p assembly.Value) {
 
 // scaledService returns the service of a resource id, service/CLUSTER/SERVICE.
 func (m *Model) scaledService(id assembly.Value) *Service {
-	parts := id.Split("/")
-	if len(parts) == 3 && parts[0] == "service" {
-		for _, s := range m.Services {
-			if s.Key() == parts[2] || s.Name == parts[2] && s.ClusterID == parts[1] {
-				return s
-			}
+	text := id.Keyed()
+	for _, s := range m.Services {
+		if text == "service/"+s.ClusterID+"/"+s.Name || strings.HasPrefix(text, "service/") && strings.HasSuffix(text, "/"+s.Key()) {
+			return s
 		}
 	}
-	id.Refuse("%s names no service of the assembly", strings.Join(parts, "/"))
+	id.Refuse("%s names no service of the assembly", text)
 	return nil
 }
 

@@ -30,19 +30,16 @@ type SecurityGroup struct{ Base }
 // SecurityGroupRule lets some connections into a group, or out of it.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ec2-securitygroup-ingress.html
 type SecurityGroupRule struct {
-	// Base of a rule that stands in its group has the group's resource. The problems of
-	// such a rule are those of the group.
+	// A rule inside its group has the group's resource. The group has the rule's problems.
 	Base
 	// Group is nil if the assembly does not have it.
 	Group   *assembly.Resource
 	Ingress bool
-	// Peer is the security group at the other end; nil if there is none, or if the
-	// assembly does not have it.
+	// Peer is the security group at the other end; nil if none, or not in the assembly.
 	Peer *assembly.Resource
 	// IPv4 and IPv6 are ranges of addresses at the other end, like "0.0.0.0/0".
 	IPv4, IPv6 string
-	// Protocol is like "tcp"; "-1" stands for any. FromPort and ToPort are a range, both
-	// ends included. It defaults to all ports.
+	// Protocol is like "tcp", or "-1" for any. The ports include both ends. Default: all.
 	Protocol         string
 	FromPort, ToPort int
 }

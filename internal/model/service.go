@@ -6,23 +6,12 @@ import (
 	"cutover/internal/assembly"
 )
 
-func (m *Model) readContainers() {
-	m.Clusters = all(m, ECSCluster, (*Cluster).read)
-	m.CapacityProviders = all(m, ECSCapacityProvider, m.capacityProvider)
-	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
-	m.Services = all(m, ECSService, m.service)
-	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
-	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
-}
-
-// Service is an ECS service. In JSON, a service has nothing of other resources but its
-// task definition.
+// Service is an ECS service. In JSON, a service has nothing of other resources but its task
+// definition.
 type Service struct {
 	Base `json:"-"`
-	// Name is ServiceName, or the logical id if CloudFormation makes up a name.
 	Name string
-	// Cluster is nil if the assembly does not have it. ClusterID is the cluster's key
-	// then, or what the template has in its place. Default: default.
+	// Cluster is nil if not in the assembly. ClusterID is its key or the template's text.
 	Cluster   *Cluster `json:"-"`
 	ClusterID string
 	// TaskDefinition is nil if the assembly does not have it.
@@ -30,8 +19,7 @@ type Service struct {
 	// DesiredCount is nil where the template leaves it out: then a new service
 	// has one task, and an update keeps the count.
 	DesiredCount *int
-	// LaunchType is EC2 (the default), FARGATE or EXTERNAL. It does not count if there
-	// are CapacityProviders, by their names or keys.
+	// LaunchType is EC2 (the default), FARGATE or EXTERNAL. CapacityProviders go before it.
 	LaunchType        string
 	CapacityProviders []string
 	// Scheduling is REPLICA (the default) or DAEMON.
@@ -39,8 +27,7 @@ type Service struct {
 	// Controller is ECS (the default), CODE_DEPLOY or EXTERNAL. Strategy is ROLLING
 	// (the default), BLUE_GREEN, LINEAR or CANARY.
 	Controller, Strategy string
-	// MinimumHealthyPercent and MaximumPercent bound a rolling update.
-	// Defaults: 100 and 200.
+	// MinimumHealthyPercent and MaximumPercent bound a rolling update. Defaults: 100 and 200.
 	MinimumHealthyPercent, MaximumPercent int
 	CircuitBreaker                        CircuitBreaker
 	// Alarms says that alarms end a deployment. Default false.
@@ -50,19 +37,15 @@ type Service struct {
 	HealthCheckGracePeriod time.Duration
 	// LoadBalancers are the target groups that every task is registered with.
 	LoadBalancers []ServiceLoadBalancer
-	// PublicAddresses gives tasks with an interface of their own public addresses.
-	// Default false.
+	// PublicAddresses gives tasks with an interface of their own public addresses. Default false.
 	PublicAddresses bool
-	// ServiceConnect says that the service is in a namespace of Service Connect.
-	// Default false.
+	// ServiceConnect says that the service is in a namespace of Service Connect. Default false.
 	ServiceConnect bool
-	// Scaling is nil if the service does not scale. Other resources than the service's
-	// own say so.
+	// Scaling is nil if the service does not scale. Other resources than the service's own say so.
 	Scaling *ScalableTarget `json:"-"`
 }
 
-// Tasks is how many tasks a new service has without traffic: the desired count, or the
-// fewest that scaling allows, or one.
+// Tasks is how many tasks a new service has without traffic.
 func (s *Service) Tasks() int {
 	switch {
 	case s.DesiredCount != nil:
@@ -81,7 +64,6 @@ type ServiceLoadBalancer struct {
 	TargetGroup *TargetGroup `json:"-"`
 }
 
-// service reads a service.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html
 func (m *Model) service(s *Service, p assembly.Value) {
 	s.Name = name(&s.Base, p.Field("ServiceName"))
@@ -89,8 +71,7 @@ func (m *Model) service(s *Service, p assembly.Value) {
 	s.ClusterID = p.Field("Cluster").Identity("default")
 	s.TaskDefinition = refer[TaskDefinition](m, p.Field("TaskDefinition"), ECSTaskDefinition, "TaskDefinitionArn")
 	if count := p.Field("DesiredCount"); count.Present() {
-		n := count.Int(0, 0, 5000)
-		s.DesiredCount = &n
+		s.DesiredCount = new(count.Int(0, 0, 5000))
 	}
 	s.LaunchType = p.Field("LaunchType").OneOf("EC2", "FARGATE", "EXTERNAL")
 	for _, strategy := range p.Field("CapacityProviderStrategy").List() {
@@ -112,7 +93,6 @@ func (m *Model) service(s *Service, p assembly.Value) {
 	s.ServiceConnect = p.Field("ServiceConnectConfiguration").Field("Enabled").Bool(false)
 }
 
-// deployment reads how a service is updated.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-deploymentconfiguration.html
 func (s *Service) deployment(v assembly.Value) {
 	s.MinimumHealthyPercent = v.Field("MinimumHealthyPercent").Int(100, 0, 100)

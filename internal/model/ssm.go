@@ -8,8 +8,7 @@ type Parameter struct {
 	Base
 	// Name is empty where it is only known after the deployment.
 	Name string
-	// Value is empty where parts of it are only known after the deployment. Then Parts
-	// has them.
+	// Value is empty where parts of it are only known after the deployment. Then Parts has them.
 	Value string
 	Parts assembly.Text
 }

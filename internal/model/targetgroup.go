@@ -14,10 +14,9 @@ import (
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html
 type TargetGroup struct {
 	Base
-	// Name is the group's, or its logical id if CloudFormation makes up a name.
 	Name string
-	// Protocol is the one that targets speak: HTTP (the default), HTTPS, or one of
-	// a Network or Gateway Load Balancer. Certificates of targets are not validated.
+	// Protocol of targets is HTTP (the default), HTTPS, or one of other types of load balancers.
+	// Certificates of targets are not validated.
 	Protocol string
 	// ProtocolVersion is HTTP1 (the default), HTTP2 or GRPC.
 	ProtocolVersion string
@@ -26,27 +25,23 @@ type TargetGroup struct {
 	// Port is the default port of targets, 0 if there is none.
 	Port   int
 	Health HealthCheck
-	// DeregistrationDelay is how long requests may still take on a target that is
-	// deregistered, before they are cut off. Default 300 s.
+	// DeregistrationDelay is the time that requests have left on a deregistered target. Default 300
+	// s.
 	DeregistrationDelay time.Duration
 	// SlowStart is the time over which the share of a target that has become
 	// healthy grows to its full part. 0, the default: it has its part at once.
 	SlowStart time.Duration
-	// Algorithm is round_robin (the default), least_outstanding_requests or
-	// weighted_random.
+	// Algorithm is round_robin (the default), least_outstanding_requests or weighted_random.
 	Algorithm string
-	// Stickiness is how long a client stays with its target by the cookie AWSALB.
-	// 0, the default: every request is balanced.
+	// Stickiness is how long the cookie AWSALB keeps a client at its target. Default 0: not at all.
 	Stickiness time.Duration
 	// StickinessType is lb_cookie (the default) or app_cookie.
 	StickinessType string
-	// MinHealthy and MinHealthyPercent are how many healthy targets there must be
-	// for unhealthy ones not to get requests too. Defaults 1 and 0 (not asked for).
+	// With fewer than MinHealthy or MinHealthyPercent, unhealthy targets serve too. Defaults 1, 0.
 	MinHealthy, MinHealthyPercent int
 }
 
-// LeastOutstanding is the algorithm that picks the target with the fewest requests
-// in flight.
+// LeastOutstanding is the algorithm that picks the target with the fewest requests in flight.
 const LeastOutstanding = "least_outstanding_requests"
 
 // HealthCheck is how the targets of a group are checked.
@@ -63,8 +58,7 @@ type HealthCheck struct {
 	// Interval is the time from one check to the next, default 30 s. Timeout is
 	// how long an answer may take, default 5 s.
 	Interval, Timeout time.Duration
-	// Healthy and Unhealthy are how many checks in a row change the state of a
-	// target, defaults 5 and 2. A target that is new needs to pass one.
+	// Healthy and Unhealthy are checks in a row, defaults 5 and 2. A new target needs one.
 	Healthy, Unhealthy int
 	// Codes are the ranges of status codes that pass. Default 200.
 	Codes []CodeRange
@@ -73,7 +67,6 @@ type HealthCheck struct {
 // CodeRange is a range of status codes, both ends included.
 type CodeRange struct{ From, To int }
 
-// read reads a target group.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-targetgroup.html
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
 func (g *TargetGroup) read(p assembly.Value) {

@@ -11,9 +11,7 @@ import (
 
 // TaskDefinition says what the tasks of a service are.
 type TaskDefinition struct {
-	Base `json:"-"`
-	// Family is the definition's name, or its logical id if CloudFormation makes up a
-	// name.
+	Base   `json:"-"`
 	Family string
 	// NetworkMode is bridge (the default on Linux), host, awsvpc, none or default.
 	NetworkMode string
@@ -23,16 +21,13 @@ type TaskDefinition struct {
 	OperatingSystem string
 	// PidMode is host or task if containers share processes. Default: they do not.
 	PidMode string
-	// CPU, in units of 1/1024 processor, and MemoryMiB bound a task as a whole.
-	// Default 0: nothing does.
+	// CPU (1/1024 processor) and MemoryMiB bound a task as a whole. Default 0: no bound.
 	CPU, MemoryMiB int
 	Containers     []Container
-	// TaskRole is what the containers may do, ExecutionRole what the ECS agent may do for
-	// them. Both are nil if there is none in the assembly.
+	// TaskRole is for the containers, ExecutionRole for the ECS agent. Each may be nil.
 	TaskRole, ExecutionRole *Role `json:"-"`
 }
 
-// taskDefinition reads a task definition.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-taskdefinition.html
 func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	d.Family = name(&d.Base, p.Field("Family"))
@@ -60,9 +55,8 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	}
 }
 
-// Reserves returns what a task takes of its instance, whether it uses it or not:
-// of memory the soft limit of each container, or the hard one of those without
-// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
+// Reserves returns what a task takes of its instance: of memory the soft limits, or else the hard
+// ones (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
 func (d *TaskDefinition) Reserves() capacity.Resources {
 	var sum capacity.Resources
 	for _, c := range d.Containers {

@@ -22,8 +22,7 @@ const (
 	EC2Subnet               = "AWS::EC2::Subnet"
 	EC2VPC                  = "AWS::EC2::VPC"
 	EC2VPCEndpoint          = "AWS::EC2::VPCEndpoint"
-	// DefaultGroupRestriction is CDK's custom resource that takes the rules of a VPC's
-	// default security group away.
+	// DefaultGroupRestriction is CDK's resource that empties a VPC's default security group.
 	DefaultGroupRestriction = "Custom::VpcRestrictDefaultSG"
 
 	ECRRepository       = "AWS::ECR::Repository"
@@ -50,30 +49,22 @@ const (
 
 // facts are what AWS documents of a resource type.
 type facts struct {
-	// replacing are the properties whose change makes CloudFormation replace the
-	// resource; nil where this is not known.
-	replacing *properties
-	// costs are the keys of its prices in package cost, [] where it is free, and nil
-	// where this is not known. Free are also types of which only the parts cost.
+	// replacing are the properties whose change replaces the resource; nil if not known.
+	replacing func(property string) bool
+	// costs are keys of prices in package cost: [] if free or paid by its parts, nil if not known.
 	costs []string
-	// moving are attributes that get another value when the resource is updated in
-	// place.
+	// moving are attributes that get another value when the resource is updated in place.
 	moving []string
 }
 
-// properties are the named ones, or all others.
-type properties struct {
-	names  []string
-	others bool
+// only and allBut are the named properties, or all others.
+func only(names ...string) func(string) bool {
+	return func(name string) bool { return slices.Contains(names, name) }
+}
+func allBut(names ...string) func(string) bool {
+	return func(name string) bool { return !slices.Contains(names, name) }
 }
 
-func only(names ...string) *properties   { return &properties{names, false} }
-func allBut(names ...string) *properties { return &properties{names, true} }
-func (p *properties) has(name string) bool {
-	return slices.Contains(p.names, name) != p.others
-}
-
-// free costs nothing.
 var free = []string{}
 
 // types is the one table of facts. Which property replaces is on the page of each type
@@ -135,21 +126,18 @@ var types = map[string]facts{
 // Types are the names of all types that the table has.
 func Types() []string { return slices.Sorted(maps.Keys(types)) }
 
-// Replaces says whether CloudFormation replaces a resource of which these properties
-// change. known is false for a type of which this is not known; replaces is then false.
+// Replaces says whether these changes replace a resource. known is false for an unknown type.
 func Replaces(resourceType string, changed ...string) (replaces, known bool) {
 	p := types[resourceType].replacing
-	return p != nil && slices.ContainsFunc(changed, p.has), p != nil
+	return p != nil && slices.ContainsFunc(changed, p), p != nil
 }
 
-// Moves says whether an attribute gets another value when its resource is updated in
-// place.
+// Moves says whether an attribute gets another value when its resource is updated in place.
 func Moves(resourceType, attribute string) bool {
 	return slices.Contains(types[resourceType].moving, attribute)
 }
 
-// Costs returns the keys of a type's prices in package cost, none for a type that is
-// free. known is false for a type of which this is not known.
+// Costs returns the keys of a type's prices in package cost, and whether they are known.
 func Costs(resourceType string) (prices []string, known bool) {
 	prices = types[resourceType].costs
 	return prices, prices != nil

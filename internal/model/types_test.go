@@ -1,14 +1,7 @@
 package model
 
 import (
-	"go/scanner"
-	"go/token"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -43,52 +36,5 @@ func TestCosts(t *testing.T) {
 	}
 	if _, known := Costs("AWS::RDS::DBInstance"); known {
 		t.Error("the price of a database is known")
-	}
-}
-
-// resourceType is the name of a type in a text.
-var resourceType = regexp.MustCompile(`\bAWS::\w+::\w+(::|\b)`)
-
-// Only the model, what writes templates and what stands for AWS spell the name of a
-// resource type. Others use the model's constants, and its values.
-func TestOnlyTheModelNamesTypes(t *testing.T) {
-	root := "../.."
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name, _ := filepath.Rel(root, path)
-		if entry.IsDir() {
-			if slices.Contains([]string{"internal/model", "internal/emulate", "stacks", "node_modules", "build"}, name) || strings.HasPrefix(entry.Name(), ".") && name != "." {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
-			return nil
-		}
-		source, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		files := token.NewFileSet()
-		var s scanner.Scanner
-		s.Init(files.AddFile(name, -1, len(source)), source, nil, 0)
-		for {
-			at, kind, text := s.Scan()
-			if kind == token.EOF {
-				return nil
-			}
-			for _, found := range resourceType.FindAllString(text, -1) {
-				// With "::" behind it, as in AWS::SSM::Parameter::Value<String>, it is the type of
-				// a template's parameter.
-				if kind == token.STRING && !strings.HasSuffix(found, "::") {
-					t.Errorf("%v: %s: use a constant of internal/model", files.Position(at), found)
-				}
-			}
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -17,9 +17,9 @@ import (
 // handmade is a run at ten requests per second with two seconds of each: a
 // phase, a deployment, a phase, a fault, the rest of the phase. The requests go
 // to /a and /b in turn.
-func handmade() *run {
-	r := &run{
-		Options:    Options{Path: []string{"one", "two"}, Rate: 10, Routes: []string{"/a", "/b"}},
+func handmade() *Rehearsal {
+	r := &Rehearsal{
+		Options:    Options{Walk: []string{"one", "two"}, Rate: 10, Routes: []string{"/a", "/b"}},
 		rec:        newRecording(10),
 		baseline:   []answer{{200, "text/plain", []byte("A")}, {200, "text/plain", []byte("B")}},
 		baselineBy: []string{"old"},
@@ -50,7 +50,7 @@ type sent struct {
 	unreported      bool
 }
 
-func (r *run) play(what func(seq int) sent) {
+func (r *Rehearsal) play(what func(seq int) sent) {
 	for seq := range 100 {
 		s := what(seq)
 		r.rec.begin(seq)
@@ -60,7 +60,7 @@ func (r *run) play(what func(seq int) sent) {
 		}
 		record := Record{TraceID: r.rec.traceID(uint64(seq)), Service: s.service, Target: s.target, Status: status, TargetStatus: s.status, Reason: s.reason}
 		finish := func() {
-			r.rec.finish(seq, uint16(seq%2), uint16(status), s.late, s.latency, s.problem, func() string { return fmt.Sprint("detail of ", seq) })
+			r.rec.finish(seq, uint16(seq%2), uint16(status), s.late, s.latency, s.problem, fmt.Sprint("detail of ", seq))
 		}
 		// Either may come first.
 		if seq%3 == 0 {
@@ -103,8 +103,8 @@ func TestAnalysis(t *testing.T) {
 	if !slices.Equal(r.Services, []string{"old", "a", "b"}) {
 		t.Errorf("services %q", r.Services)
 	}
-	if len(r.Steps) != 2 || len(r.Phases) != 2 || run.rec.unsettled != 0 {
-		t.Fatalf("steps %+v, phases %+v, %d unsettled", r.Steps, r.Phases, run.rec.unsettled)
+	if len(r.Steps) != 2 || len(r.Phases) != 2 || run.rec.unsettled() {
+		t.Fatalf("steps %+v, phases %+v, unsettled: %v", r.Steps, r.Phases, run.rec.unsettled())
 	}
 	deploy, fault := r.Steps[0], r.Steps[1]
 	if deploy.Name != "one → two" || deploy.Kind != "deploy" || deploy.Begin != 2 || deploy.End != 4 || deploy.Requests != 20 ||
@@ -228,11 +228,11 @@ func TestRecordsOfOthersAreIgnored(t *testing.T) {
 	for _, id := range []string{"", "Root=1-", "Root=1-67891233-abcdef012345678912345678", other.traceID(0), rec.traceID(1), strings.Replace(rec.traceID(0), "Root=1-", "Root=1-zz", 1)} {
 		rec.observe(Record{TraceID: id, Service: "users", TargetStatus: 200})
 	}
-	if s := rec.at(0); s.flags != 0 {
+	if s := rec.at(0); s.handling != nil {
 		t.Errorf("the request was marked: %+v", s)
 	}
 	rec.observe(Record{TraceID: "Self=1-67891233-12456789abcdef012345678;" + rec.traceID(0) + ";CalledFrom=app", Service: "users", TargetStatus: 200})
-	if s := rec.at(0); s.flags != isObserved || rec.services.text(int(s.service)) != "users" {
+	if s := rec.at(0); s.way().service != "users" {
 		t.Errorf("the request was not marked: %+v", s)
 	}
 }
@@ -240,13 +240,19 @@ func TestRecordsOfOthersAreIgnored(t *testing.T) {
 // A deployment that names everything differently each time must not take the
 // memory of the rehearsal, nor mix up what it has seen.
 func TestNamesAreBounded(t *testing.T) {
-	n := names{limit: 3}
-	var got []int
-	for _, text := range []string{"", "a", "b", "c", "d", "a", "c"} {
-		got = append(got, n.number(text))
+	rec := newRecording(10)
+	for i := range maxHandlings {
+		if got := rec.handled(handling{target: fmt.Sprint(i)}).target; got != fmt.Sprint(i) {
+			t.Fatalf("target %d is recorded as %q", i, got)
+		}
 	}
-	if want := []int{0, 1, 2, 3, 3, 1, 3}; !slices.Equal(got, want) || n.text(3) != "others" || n.text(2) != "b" || n.text(0) != "" {
-		t.Errorf("numbers %v of %q, want %v", got, n.texts, want)
+	for name, want := range map[string]string{"0": "0", "7": "7", "one more": "others", "another": "others"} {
+		if got := rec.handled(handling{target: name}).target; got != want {
+			t.Errorf("target %q is recorded as %q, want %q", name, got, want)
+		}
+	}
+	if len(rec.handlings) != maxHandlings {
+		t.Errorf("%d handlings are kept", len(rec.handlings))
 	}
 }
 
@@ -296,35 +302,39 @@ func TestSampleIsSmall(t *testing.T) {
 }
 
 func TestPlace(t *testing.T) {
-	left, row := place([]float64{50, 60, 200, 0, 300}, []float64{40, 40, 40, 40, 40}, 2, 0, 300)
+	labels := []label{{at: 50, width: 40}, {at: 60, width: 40}, {at: 200, width: 40}, {at: 0, width: 40}, {at: 300, width: 40}}
+	used := place(labels, 2, 0, 300)
 	// The fourth is moved into the plot and comes first; the fifth is moved back.
-	if want := []int{1, 0, 0, 0, 0}; !slices.Equal(left, []float64{30, 40, 180, 0, 260}) || row[3] != 0 || row[0] != 1 || row[2] != 0 || row[4] != want[4] {
-		t.Errorf("left %v, rows %v", left, row)
+	// A third label finds no place among two rows.
+	for i, want := range []label{{left: 30, row: 1}, {left: 40, row: -1}, {left: 180}, {left: 0}, {left: 260}} {
+		if labels[i].left != want.left || labels[i].row != want.row {
+			t.Errorf("label %d is at %v in row %d, want %v and %d", i, labels[i].left, labels[i].row, want.left, want.row)
+		}
 	}
-	if row[1] != -1 {
-		t.Errorf("a third label found a place among two rows: %v", row)
+	if used != 2 {
+		t.Errorf("%d rows are used", used)
 	}
 }
 
 // Labels never overlap, whatever happens at once.
 func TestLabelsDoNotOverlap(t *testing.T) {
-	centers, widths := make([]float64, 60), make([]float64, 60)
-	for i := range centers {
-		centers[i], widths[i] = float64(i*i%977), float64(20+i*7%60)
+	labels := make([]label, 60)
+	for i := range labels {
+		labels[i] = label{at: float64(i * i % 977), width: float64(20 + i*7%60)}
 	}
-	left, row := place(centers, widths, 5, 0, 1000)
+	place(labels, 5, 0, 1000)
 	shown := 0
-	for i := range left {
-		if row[i] < 0 {
+	for i, a := range labels {
+		if a.row < 0 {
 			continue
 		}
 		shown++
-		if left[i] < 0 || left[i]+widths[i] > 1000 {
+		if a.left < 0 || a.left+a.width > 1000 {
 			t.Errorf("label %d is outside", i)
 		}
-		for j := range i {
-			if row[i] == row[j] && left[i] < left[j]+widths[j] && left[j] < left[i]+widths[i] {
-				t.Errorf("labels %d and %d overlap in row %d", i, j, row[i])
+		for j, b := range labels[:i] {
+			if a.row == b.row && a.left < b.left+b.width && b.left < a.left+a.width {
+				t.Errorf("labels %d and %d overlap in row %d", i, j, a.row)
 			}
 		}
 	}
@@ -336,13 +346,13 @@ func TestLabelsDoNotOverlap(t *testing.T) {
 // A picture has room and colours for a few services. Of a hundred it shows those
 // that something is to be learned from, and the others together.
 func TestManyServices(t *testing.T) {
-	r := analyse(simulate(DefaultPath(), 100, false))
+	r := analyse(simulate(DefaultWalk(), 100, false))
 	r.Services = []string{"api"}
 	var names []string
 	for i := range 98 {
 		names = append(names, fmt.Sprintf("service-%03d", i+1))
 		r.Events = append(r.Events,
-			Mark{At: 1, Service: names[i], Target: names[i], State: "initial"}, Mark{At: Seconds(3 + i%2), Service: names[i], Target: names[i], State: "healthy"})
+			Event{At: 1, Service: names[i], Target: names[i], State: "initial"}, Event{At: Seconds(3 + i%2), Service: names[i], Target: names[i], State: "healthy"})
 	}
 	r.Services = append(r.Services, names...)
 	for i := range r.Slices {
@@ -365,8 +375,8 @@ func TestManyServices(t *testing.T) {
 		t.Errorf("layers %+v", layers)
 	}
 	for i, slice := range r.Slices {
-		if sum := layers[0].counts[i] + layers[1].counts[i] + layers[2].counts[i]; sum != slice.Requests {
-			t.Fatalf("slice %d has %d requests, and %d are drawn", i, slice.Requests, sum)
+		if sum := layers[0].counts[i] + layers[1].counts[i] + layers[2].counts[i]; int(sum) != slice.Requests {
+			t.Fatalf("slice %d has %d requests, and %v are drawn", i, slice.Requests, sum)
 		}
 	}
 	lanes, crowd := r.lanes()
@@ -409,7 +419,7 @@ func TestFigures(t *testing.T) {
 
 func TestSave(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	r := analyse(simulate(DefaultPath(), 100, false))
+	r := analyse(simulate(DefaultWalk(), 100, false))
 	page, err := r.Save(dir)
 	if err != nil || page != filepath.Join(dir, "index.html") {
 		t.Fatalf("saved %q, %v", page, err)
@@ -441,7 +451,7 @@ func TestSave(t *testing.T) {
 // Others read the JSON: a name that changes needs another Format.
 func TestFieldNames(t *testing.T) {
 	var b bytes.Buffer
-	if err := analyse(simulate(DefaultPath(), 100, true)).WriteJSON(&b); err != nil {
+	if err := analyse(simulate(DefaultWalk(), 100, true)).WriteJSON(&b); err != nil {
 		t.Fatal(err)
 	}
 	var report map[string]any
@@ -488,7 +498,7 @@ func TestSummary(t *testing.T) {
 		path []string
 		says []string
 	}{
-		"passed": {DefaultPath(), []string{"\nPASSED None of 10,000 requests was lost", "parallel → switched: last request to api at +0.29 s", "switched → retired"}},
+		"passed": {DefaultWalk(), []string{"\nPASSED None of 10,000 requests was lost", "parallel → switched: last request to api at +0.29 s", "switched → retired"}},
 		"failed": {[]string{"retired", "parallel"}, []string{"\nFAILED Of ", "server error (503): ", "target group api had no target to send it to"}},
 	} {
 		t.Run(name, func(t *testing.T) {

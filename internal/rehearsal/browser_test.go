@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -113,21 +114,21 @@ func textOf(n *html.Node) string {
 
 func TestPageInABrowser(t *testing.T) {
 	for name, test := range map[string]struct {
-		path   []string
+		walk   []string
 		fault  bool
 		class  string
 		says   []string
 		marks  map[string]int
 		losses int
 	}{
-		"passed": {DefaultPath(), false, "passed", []string{"Passed None of 20,000 requests was lost"}, map[string]int{"phase": 7, "deploy": 6, "fault": 0, "event": 0}, 0},
+		"passed": {DefaultWalk(), false, "passed", []string{"Passed None of 20,000 requests was lost"}, map[string]int{"phase": 7, "deploy": 6, "fault": 0, "event": 0}, 0},
 		"failed": {[]string{"monolith", "parallel", "switched", "retired", "parallel"}, false, "failed",
 			[]string{"Failed Of 20,000 requests, ", "All of them in retired → parallel: target group api had no target to send it to."},
 			map[string]int{"phase": 5, "deploy": 4, "fault": 0, "event": 0}, 1},
-		"fault": {DefaultPath(), true, "passed", []string{"Passed Each fault stayed within its service (kill users: "}, map[string]int{"phase": 7, "deploy": 6, "fault": 1, "event": 2}, 1},
+		"fault": {DefaultWalk(), true, "passed", []string{"Passed Each fault stayed within its service (kill users: "}, map[string]int{"phase": 7, "deploy": 6, "fault": 1, "event": 2}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run := simulate(test.path, 200, test.fault)
+			run := simulate(test.walk, 200, test.fault)
 			run.events = append(run.events, Event{Time: run.began.Add(time.Second), Text: `</script><script>console.error("escaped")</script>`})
 			r := analyse(run)
 			var page bytes.Buffer
@@ -159,12 +160,29 @@ func TestPageInABrowser(t *testing.T) {
 					t.Errorf("the verdict is %q, without %q", textOf(verdict[0]), text)
 				}
 			}
-			for kind, n := range test.marks {
-				if got := len(find(dom, "rect", "data-kind", kind)); got != n {
-					t.Errorf("%d marks of kind %s, want %d", got, kind, n)
+			// In the light timeline, phases and events are texts and the others are colours.
+			timeline := find(dom, "div", "class", "light")[0]
+			got := map[string]int{"phase": 0, "deploy": 0, "fault": 0, "event": 0}
+			for _, text := range find(timeline, "text", "", "") {
+				switch text := textOf(text); {
+				case slices.Contains(test.walk, text):
+					got["phase"]++
+				case text == "kill users", text == "steady again":
+					got["event"]++
 				}
 			}
-			for _, phase := range test.path {
+			for _, shape := range find(timeline, "path", "", "") {
+				switch attribute(shape, "style") {
+				case "fill:#F0F2F5":
+					got["deploy"]++
+				case "fill:#FDEAEA":
+					got["fault"]++
+				}
+			}
+			if !maps.Equal(got, test.marks) {
+				t.Errorf("the timeline has %v, want %v", got, test.marks)
+			}
+			for _, phase := range test.walk {
 				if marks := find(dom, "text", "", ""); !slices.ContainsFunc(marks, func(n *html.Node) bool { return textOf(n) == phase }) {
 					t.Errorf("%s is not in the timeline", phase)
 				}

@@ -42,25 +42,22 @@ var dark = palette{
 	p50: hex(0x6cabf0), p99: hex(0x2f66a8), worst: hex(0x22384f),
 }
 
-// shown are the services that are drawn by themselves, and rest those that are
-// drawn together, since a picture has colours for a few only. With too many, the
-// ones to see are those that gave the baseline and those that harm was done to.
+// shown are the services with a colour of their own. The rest share one, because a
+// chart has few colours. Of too many services, those of the baseline and those with
+// a fault are shown.
 func (r *Report) shown() (shown, rest []string) {
 	most := len(light.services)
 	if len(r.Services) <= most {
 		return r.Services, nil
 	}
-	telling := map[string]bool{}
-	for _, name := range r.BaselineServices {
-		telling[name] = true
-	}
+	telling := slices.Clone(r.BaselineServices)
 	for _, s := range r.Steps {
 		if s.Fault != nil {
-			telling[s.Fault.Service] = true
+			telling = append(telling, s.Fault.Service)
 		}
 	}
 	for _, name := range r.Services {
-		if telling[name] && len(shown) < most-1 {
+		if slices.Contains(telling, name) && len(shown) < most-1 {
 			shown = append(shown, name)
 		} else {
 			rest = append(rest, name)
@@ -69,25 +66,25 @@ func (r *Report) shown() (shown, rest []string) {
 	return shown, rest
 }
 
-// others is the name of those that are drawn together.
+// others names what is drawn together.
 func others(n int) string { return group(n) + " others" }
 
-// service gives each service its colour, by its place in the report.
-func (p palette) service(r *Report, name string) color.Color {
-	shown, rest := r.shown()
+// service is a service's colour, by its place in the report.
+func (c *chart) service(name string) color.Color {
+	shown, rest := c.shown()
 	if i := slices.Index(shown, name); i >= 0 {
-		return p.services[i]
+		return c.services[i]
 	}
 	if slices.Contains(rest, name) {
-		return p.services[len(shown)]
+		return c.services[len(shown)]
 	}
 	switch name {
 	case byBalancer:
-		return p.bad
+		return c.bad
 	case byNobody:
-		return p.nobody
+		return c.nobody
 	}
-	return p.muted
+	return c.muted
 }
 
 // mix puts a colour over the paper, as if it were not quite opaque.

@@ -1,7 +1,9 @@
-// Package rehearsal walks a deployment through the phases of a migration while
-// it is under load, and says whether a client would have noticed.
+// Package rehearsal walks a deployment through the phases of a migration under load.
+// It says whether a client would have noticed.
 //
-//	report, err := rehearsal.Run(ctx, deployment, rehearsal.Options{Rate: 1000, Requests: 100_000})
+//	r, err := rehearsal.New(rehearsal.Options{Rate: 1000, Requests: 100_000})
+//	...
+//	report, err := r.Run(ctx, deployment)
 //	...
 //	report.WriteSummary(os.Stdout)
 //	page, err := report.Save("build/rehearsal")
@@ -9,16 +11,14 @@
 //		os.Exit(1)
 //	}
 //
-// What every route answers is taken down in the first phase, before the load
-// begins; from then on each answer has to be equal to that, byte for byte.
+// The answers of the first phase, taken before the load begins, are the baseline. Every
+// later answer must equal the baseline's, byte for byte.
 //
-// The load is open: requests are due at fixed moments whether or not earlier
-// ones were answered, as those of many independent clients would be. Latencies
-// count from the moment a request was due, so that a deployment that holds
-// requests up cannot hide it by holding up the ones behind them too (what is
-// known as coordinated omission).
+// The load is open, like the load of many independent clients: requests are due at
+// fixed moments, whether or not earlier ones were answered. Latencies count from the
+// moment a request was due. So a deployment that holds up requests cannot hide it by
+// holding up the next ones too (coordinated omission).
 //
-// A request that had to be sent twice counts as lost. Go's HTTP client does that
-// by itself when a connection that it had used before breaks, and would hide it;
-// most clients have nobody to try again for them.
+// A request that was sent twice counts as lost. Go's HTTP client silently sends a
+// request again when a used connection breaks; most clients do not.
 package rehearsal

@@ -32,9 +32,8 @@ type fake struct {
 	routed  string // what decides who answers; the phase, except while moving
 	deploys []string
 
-	observe atomic.Pointer[func(Record)]
-	events  atomic.Pointer[func(Event)]
-	seen    atomic.Int64 // requests to the proxy since the first deployment
+	rehearsal *Rehearsal
+	seen      atomic.Int64 // requests to the proxy since the first deployment
 
 	// What tests change, before they start.
 	moving    func(from, to string) error                                       // while deploying, with the routing still of before
@@ -86,8 +85,8 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	counting := &statusWriter{ResponseWriter: w}
 	defer func() {
 		record.Status = counting.status
-		if observe := f.observe.Load(); observe != nil && !f.silent {
-			(*observe)(record)
+		if !f.silent {
+			f.rehearsal.Observe(record)
 		}
 	}()
 	if f.intercept != nil && f.intercept(counting, r, service) {
@@ -161,9 +160,7 @@ func (f *fake) Deploy(ctx context.Context, phase string) ([]string, error) {
 	f.mu.Lock()
 	f.phase, f.routed = phase, phase
 	f.mu.Unlock()
-	if events := f.events.Load(); events != nil {
-		(*events)(Event{Time: time.Now(), Service: "api", Target: "api-1", State: "healthy", Text: "target is healthy"})
-	}
+	f.rehearsal.Event(Event{Time: time.Now(), Service: "api", Target: "api-1", State: "healthy", Text: "target is healthy"})
 	return []string{"~ AWS::SSM::Parameter dev-Phase/Phase: " + phase}, ctx.Err()
 }
 
@@ -174,20 +171,12 @@ func (f *fake) Fault(_ context.Context, kind, service string) (func(context.Cont
 	return f.broken(kind, service)
 }
 
-func (f *fake) Observe(observe func(Record)) {
-	if observe == nil {
-		f.observe.Store(nil)
-		return
+// run rehearses with the fake.
+func (f *fake) run(ctx context.Context, o Options) (report *Report, err error) {
+	if f.rehearsal, err = New(o); err != nil {
+		return nil, err
 	}
-	f.observe.Store(&observe)
-}
-
-func (f *fake) Events(events func(Event)) {
-	if events == nil {
-		f.events.Store(nil)
-		return
-	}
-	f.events.Store(&events)
+	return f.rehearsal.Run(ctx, f)
 }
 
 // quick is a rehearsal that lasts about a second.
@@ -201,7 +190,7 @@ func quick(change ...func(*Options)) Options {
 
 func rehearse(t *testing.T, f *fake, o Options) *Report {
 	t.Helper()
-	report, err := Run(t.Context(), f, o)
+	report, err := f.run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,72 +9,62 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// lane is the life of one or more targets of a service that did not overlap.
+// lane shows targets of one service that did not live at the same time.
 type lane struct {
 	service string
 	bars    []bar
 }
 
 type bar struct {
-	target, state string
-	begin, end    Seconds
+	state      string
+	begin, end Seconds
 }
 
-// lanes finds when which target was in which state. If there are too many lanes,
-// the rest are those that are drawn together.
-func (r *Report) lanes() (lanes, rest []lane) {
-	type life struct {
-		service string
-		bars    []bar
-	}
-	lives := map[string]*life{}
-	var order []string
+// lanes finds the states of every target. The chart draws the rest together, because
+// it has room for a few lanes only.
+func (r *Report) lanes() (lanes, rest []*lane) {
+	var lives []*lane // one for each target
+	byTarget := map[string]*lane{}
 	events := slices.Clone(r.Events)
-	slices.SortStableFunc(events, func(a, b Mark) int { return cmp.Compare(a.At, b.At) })
-	shown := func(state string) bool {
-		return slices.Contains([]string{"initial", "healthy", "unhealthy", "draining"}, state)
-	}
+	slices.SortStableFunc(events, func(a, b Event) int { return cmp.Compare(a.At, b.At) })
 	for _, e := range events {
-		if e.Target == "" || !shown(e.State) && e.State != "unused" {
+		shown := slices.Contains([]string{"initial", "healthy", "unhealthy", "draining"}, e.State)
+		if e.Target == "" || !shown && e.State != "unused" {
 			continue
 		}
 		key := e.Service + " " + e.Target
-		l := lives[key]
+		l := byTarget[key]
 		if l == nil {
-			l = &life{service: e.Service}
-			lives[key] = l
-			order = append(order, key)
+			l = &lane{service: e.Service}
+			byTarget[key] = l
+			lives = append(lives, l)
 		}
-		if n := len(l.bars); n > 0 && l.bars[n-1].end > e.At {
-			l.bars[n-1].end = e.At
+		if n := len(l.bars); n > 0 {
+			l.bars[n-1].end = min(l.bars[n-1].end, e.At)
 		}
-		if shown(e.State) {
-			l.bars = append(l.bars, bar{e.Target, e.State, e.At, r.Duration})
+		if shown {
+			l.bars = append(l.bars, bar{e.State, e.At, r.Duration})
 		}
 	}
-	var all []lane
-	for _, key := range order {
-		l := lives[key]
+	var all []*lane
+	for _, l := range lives {
 		l.bars = slices.DeleteFunc(l.bars, func(b bar) bool { return b.end <= 0 || b.begin >= b.end })
 		if len(l.bars) == 0 {
 			continue
 		}
-		free := slices.IndexFunc(all, func(o lane) bool {
+		free := slices.IndexFunc(all, func(o *lane) bool {
 			return o.service == l.service && o.bars[len(o.bars)-1].end <= l.bars[0].begin
 		})
 		if free < 0 {
-			free = len(all)
-			all = append(all, lane{service: l.service})
+			all = append(all, l)
+		} else {
+			all[free].bars = append(all[free].bars, l.bars...)
 		}
-		all[free].bars = append(all[free].bars, l.bars...)
 	}
 	rank := func(service string) int {
-		if i := slices.Index(r.Services, service); i >= 0 {
-			return i
-		}
-		return len(r.Services)
+		return slices.Index(append(slices.Clone(r.Services), service), service)
 	}
-	slices.SortStableFunc(all, func(a, b lane) int {
+	slices.SortStableFunc(all, func(a, b *lane) int {
 		return cmp.Or(rank(a.service)-rank(b.service), strings.Compare(a.service, b.service))
 	})
 	const most = 24
@@ -99,8 +89,7 @@ func (c *chart) targets() {
 	if len(lanes)+len(rest) == 0 {
 		return
 	}
-	c.title("Targets", nil)
-	x := c.left + textWidth("Targets", 13, true) + 22
+	x := c.title("Targets", nil)
 	for _, state := range []string{"initial", "healthy", "draining", "unhealthy"} {
 		c.bar(state, c.services[0], x, x+22, c.y-12)
 		c.text(x+27, c.y-12, state, style(13, false, c.muted, draw.XLeft))
@@ -113,7 +102,7 @@ func (c *chart) targets() {
 		}
 		c.line(c.grid, 0.7, c.left, mid, plotRight, mid)
 		for _, b := range l.bars {
-			c.bar(b.state, c.service(c.Report, l.service), c.x(max(b.begin, 0)), c.x(b.end), mid)
+			c.bar(b.state, c.service(l.service), c.x(b.begin), c.x(b.end), mid)
 		}
 		c.y += laneHeight
 	}
@@ -123,70 +112,55 @@ func (c *chart) targets() {
 	c.y += 8
 }
 
-// crowd draws how many targets of many lanes are in which state.
-func (c *chart) crowd(lanes []lane) {
-	var edges []Seconds
-	for _, l := range lanes {
-		for _, b := range l.bars {
-			edges = append(edges, max(b.begin, 0), b.end)
-		}
-	}
-	slices.Sort(edges)
-	edges = slices.Compact(edges)
-	counts := map[string][]float64{}
-	states := []string{"healthy", "draining", "initial", "unhealthy"}
-	for _, state := range states {
-		counts[state] = make([]float64, len(edges)-1)
-	}
-	for _, l := range lanes {
-		for _, b := range l.bars {
-			from, _ := slices.BinarySearch(edges, max(b.begin, 0))
-			for i := from; i < len(edges)-1 && edges[i] < b.end; i++ {
-				counts[b.state][i]++
-			}
-		}
-	}
-	bottom := c.y + crowdHeight
-	scale := (crowdHeight - 4) / float64(len(lanes))
-	y := func(v float64) float64 { return bottom - v*scale }
+// crowd draws how many targets are in which state when a slice begins.
+func (c *chart) crowd(lanes []*lane) {
 	c.text(c.left-labelGap, c.y+crowdHeight/2, others(len(lanes)), style(12, false, c.ink, draw.XRight))
-	col := c.service(c.Report, lanes[0].service)
-	base := make([]float64, len(edges)-1)
-	for _, state := range states {
-		upper, inner := slices.Clone(base), slices.Clone(base)
-		for i, n := range counts[state] {
-			upper[i] += n
-			inner[i] = max(base[i], upper[i]-1.4/scale)
+	c.y += crowdHeight
+	scale := (crowdHeight - 4) / float64(len(lanes))
+	y := func(v float64) float64 { return c.y - v*scale }
+	col := c.service(lanes[0].service)
+	base := make([]float64, len(c.Slices))
+	for _, state := range []string{"healthy", "draining", "initial", "unhealthy"} {
+		upper := c.each(func(s Slice) (n float64) {
+			for _, l := range lanes {
+				if slices.ContainsFunc(l.bars, func(b bar) bool { return b.state == state && b.begin <= s.Begin && s.Begin < b.end }) {
+					n++
+				}
+			}
+			return n
+		})
+		edge := slices.Clone(base)
+		for i := range upper {
+			upper[i] += base[i]
+			edge[i] = max(base[i], upper[i]-1.4/scale)
 		}
-		switch state {
-		case "initial": // hollow
-			c.band(edges, base, upper, y, col)
-			c.band(edges, base, inner, y, c.paper)
-		case "healthy":
-			c.band(edges, base, upper, y, col)
-		case "draining":
-			c.band(edges, base, upper, y, mix(col, c.paper))
-		case "unhealthy":
-			c.band(edges, base, upper, y, c.bad)
+		c.band(base, upper, y, c.state(state, col))
+		if state == "initial" {
+			c.band(edge, upper, y, col)
 		}
 		base = upper
 	}
-	c.line(c.grid, 0.7, c.left, bottom, plotRight, bottom)
-	c.y = bottom
+	c.line(c.grid, 0.7, c.left, c.y, plotRight, c.y)
+}
+
+// state is the colour of a target in a state.
+func (c *chart) state(state string, col color.Color) color.Color {
+	switch state {
+	case "initial":
+		return c.paper
+	case "unhealthy":
+		return c.bad
+	case "draining":
+		return mix(col, c.paper)
+	}
+	return col
 }
 
 // bar draws a target's state around a middle line.
 func (c *chart) bar(state string, col color.Color, x0, x1, mid float64) {
 	x1 = max(x1, x0+1)
-	switch state {
-	case "initial":
-		c.rect(x0, mid-5, x1, mid+5, c.paper)
+	c.rect(x0, mid-5, x1, mid+5, c.state(state, col))
+	if state == "initial" {
 		c.line(col, 1.4, x0+0.7, mid-4.3, x1-0.7, mid-4.3, x1-0.7, mid+4.3, x0+0.7, mid+4.3, x0+0.7, mid-4.3)
-		return
-	case "unhealthy":
-		col = c.bad
-	case "draining":
-		col = mix(col, c.paper)
 	}
-	c.rect(x0, mid-5, x1, mid+5, col)
 }

@@ -7,28 +7,28 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
-	vegeta "github.com/tsenart/vegeta/v12/lib"
+	"golang.org/x/sys/unix"
 )
 
 const (
 	traceHeader = "X-Amzn-Trace-Id"
-	// vegeta numbers the requests that it sends.
-	seqHeader = "X-Vegeta-Seq"
-	// maxInFlight bounds connections, and so file descriptors. Requests that are
-	// due beyond that wait, and their latency says so.
+	// maxInFlight bounds connections, and so file descriptors. Further requests wait, and
+	// their latency says so.
 	maxInFlight = 4096
-	// idleTimeout is below the 60 s after which an Application Load Balancer
-	// closes an idle connection, so that no request meets it closing.
+	// idleTimeout is below the 60 s of an Application Load Balancer, so that no request
+	// meets a connection that is closing.
 	idleTimeout = 30 * time.Second
 )
 
@@ -39,38 +39,28 @@ type answer struct {
 	body        []byte
 }
 
-func (a answer) compare(b answer) problem {
+// compare says what is wrong with another answer, and how it differs.
+func (a answer) compare(b answer) (p problem, difference string) {
 	switch {
-	case a.status != b.status && b.status >= 500:
-		return serverError
 	case a.status != b.status:
-		return otherStatus
+		p = otherStatus
+		if b.status >= 500 {
+			p = serverError
+		}
+		return p, fmt.Sprintf("status %d, not %d: %s", b.status, a.status, clip(b.body, 0))
 	case a.contentType != b.contentType:
-		return otherType
+		return otherType, fmt.Sprintf("content type %q, not %q", b.contentType, a.contentType)
 	case !bytes.Equal(a.body, b.body):
-		return otherBody
-	}
-	return fine
-}
-
-// difference says how an answer differs from this one.
-func (a answer) difference(b answer) string {
-	switch a.compare(b) {
-	case serverError, otherStatus:
-		return fmt.Sprintf("status %d, not %d: %s", b.status, a.status, clip(b.body, 0))
-	case otherType:
-		return fmt.Sprintf("content type %q, not %q", b.contentType, a.contentType)
-	case otherBody:
 		i := 0
 		for i < len(a.body) && i < len(b.body) && a.body[i] == b.body[i] {
 			i++
 		}
-		return fmt.Sprintf("differs at byte %d: %s, not %s", i, clip(b.body, i), clip(a.body, i))
+		return otherBody, fmt.Sprintf("differs at byte %d: %s, not %s", i, clip(b.body, i), clip(a.body, i))
 	}
-	return ""
+	return fine, ""
 }
 
-// clip quotes what stands around a place in a text.
+// clip quotes a text around a place.
 func clip(body []byte, at int) string {
 	const before, after = 12, 60
 	from, to := max(0, at-before), min(len(body), at+after)
@@ -93,208 +83,43 @@ func newTransport() *http.Transport {
 	}
 }
 
-func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// takeBaseline asks every route twice what it answers. It returns the services
-// that answered too, as far as the load balancer has said so.
-func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording) ([]answer, []string, error) {
-	transport := newTransport()
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: noRedirect}
-	var seq uint64 = baselineBit
-	get := func(url string) (answer, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return answer{}, err
-		}
-		req.Header.Set(traceHeader, rec.traceID(seq))
-		seq++
-		resp, err := client.Do(req)
-		if err != nil {
-			return answer{}, err
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, err
-	}
-	var answers []answer
-	var errs []error
-	for i, route := range o.Routes {
-		first, err := get(urls[i])
-		if err == nil {
-			var second answer
-			if second, err = get(urls[i]); err == nil && first.compare(second) != fine {
-				err = fmt.Errorf("%s answers differently each time, so that a change would not be noticed: leave this route out (%s)", route, first.difference(second))
-			}
-		}
-		if err == nil && first.status >= 500 {
-			err = fmt.Errorf("%s answers with status %d: %s", route, first.status, clip(first.body, 0))
-		}
-		if err != nil {
-			errs = append(errs, err)
-		}
-		answers = append(answers, first)
-		if len(errs) == 3 || ctx.Err() != nil {
-			break
-		}
-	}
-	if len(errs) > 0 {
-		return nil, nil, fmt.Errorf("what %s answers cannot be the measure for what comes after: %w", o.Path[0], errors.Join(errs...))
-	}
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	return answers, slices.Sorted(maps.Keys(rec.baselines)), nil
-}
-
-// load sends requests until it is stopped.
-type load struct {
-	began      time.Time
-	quit, done chan struct{}
-}
-
-func startLoad(urls []string, o Options, baseline []answer, rec *recording) *load {
-	l := &load{quit: make(chan struct{}), done: make(chan struct{})}
-	transport := &tracingTransport{newTransport(), rec}
-	attacker := vegeta.NewAttacker(
-		vegeta.Client(&http.Client{Transport: transport, Timeout: o.Timeout, CheckRedirect: noRedirect}),
-		vegeta.MaxWorkers(maxInFlight))
-
-	routes := map[string]uint16{}
-	mixed := make([]string, len(urls))
-	for i, url := range urls {
-		// Neighbours on the list go to the same service; mixed up, each service gets
-		// its requests as evenly as can be.
-		mixed[i*stride(len(urls))%len(urls)] = url
-		routes[url] = uint16(i)
-	}
-	var next atomic.Uint64
-	targeter := func(t *vegeta.Target) error {
-		t.Method, t.URL = http.MethodGet, mixed[(next.Add(1)-1)%uint64(len(mixed))]
-		return nil
-	}
-	began := make(chan time.Time, 1)
-	results := attacker.Attack(targeter, &pacer{rec: rec, started: began, quit: l.quit}, 0, "")
-	l.began = <-began
-
-	go func() {
-		defer close(l.done)
-		defer transport.CloseIdleConnections()
-		for res := range results {
-			seq := int(res.Seq)
-			sent := res.Timestamp.Sub(l.began)
-			due := rec.due(seq)
-			route := routes[res.URL]
-			got := answer{int(res.Code), res.Headers.Get("Content-Type"), res.Body}
-			p := incomplete // unless the transport knows better
-			switch {
-			case res.Code != 0:
-				p = baseline[route].compare(got)
-			case strings.Contains(res.Error, context.DeadlineExceeded.Error()), strings.Contains(res.Error, "Client.Timeout"):
-				p = timedOut
-			}
-			rec.finish(seq, route, res.Code, sent-due, sent-due+res.Latency, p, func() string {
-				if res.Code == 0 {
-					return strings.TrimPrefix(res.Error, fmt.Sprintf("Get %q: ", res.URL))
-				}
-				return baseline[route].difference(got)
-			})
-		}
-	}()
-	return l
-}
-
-// stride is a step that visits n places in turn, each once, far from the one
-// before.
-func stride(n int) int {
-	gcd := func(a, b int) int {
-		for b != 0 {
-			a, b = b, a%b
-		}
-		return a
-	}
-	step := max(1, n*618/1000)
-	for gcd(step, n) != 1 {
-		step++
-	}
-	return step
-}
-
-// stop ends the load and waits for what is under way. It returns when the load
-// ended.
-func (l *load) stop() time.Duration {
-	close(l.quit)
-	end := time.Since(l.began)
-	<-l.done
-	return end
-}
-
-// pacer waits until requests are due: at the recording's fixed moments, until it
-// is told to quit. It leaves nothing to wait for to vegeta, whose timers are
-// less exact.
-type pacer struct {
-	rec     *recording
-	started chan<- time.Time
-	began   time.Time
-	quit    <-chan struct{}
-}
-
-func (p *pacer) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
-	if p.began.IsZero() {
-		p.began = time.Now().Add(-elapsed)
-		p.started <- p.began
-	}
-	const exact = 1500 * time.Microsecond
-	due := p.rec.due(int(hits))
-	if wait := due - elapsed; wait > exact {
-		select {
-		case <-p.quit:
-		case <-time.After(wait - exact):
-		}
-	}
-	select {
-	case <-p.quit:
-		return 0, true
-	default:
-	}
-	if wait := due - time.Since(p.began); wait > 0 {
-		nap(min(wait, exact))
-	}
-	return 0, false
-}
-
-func (p *pacer) Rate(time.Duration) float64 { return float64(p.rec.rate) }
-
-// tracingTransport gives every request its trace id and sees what goes wrong
-// with it before it becomes a text.
-type tracingTransport struct {
-	*http.Transport
-	rec *recording
-}
-
-func (t *tracingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	seq, err := strconv.Atoi(req.Header.Get(seqHeader))
-	if err != nil {
-		return nil, fmt.Errorf("the request has no number: %w", err)
-	}
-	t.rec.begin(seq)
+// get requests a URL. It uses the transport without a client, which would follow
+// redirects. The error explains a problem; a request that was sent twice has none.
+func get(ctx context.Context, transport *http.Transport, timeout time.Duration, url, traceID string) (answer, problem, error) {
 	var connections atomic.Int32
-	req = req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connections.Add(1) },
-	}))
-	req.Header.Del(seqHeader)
-	req.Header.Set(traceHeader, t.rec.traceID(uint64(seq)))
-	resp, err := t.Transport.RoundTrip(req)
-	if again := connections.Load() > 1; err != nil || again {
-		t.rec.fail(seq, classify(req.Context(), err), again)
+	}), http.MethodGet, url, nil)
+	if err != nil {
+		return answer{}, unsent, err
 	}
-	return resp, err
+	req.Header.Set(traceHeader, traceID)
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return answer{}, classify(ctx, err), err
+	}
+	defer resp.Body.Close()
+	p := fine
+	if connections.Load() > 1 {
+		p = resent
+	}
+	body, err := io.ReadAll(resp.Body)
+	switch {
+	case err == nil:
+		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, p, nil
+	case ctx.Err() != nil:
+		p = timedOut
+	case p == fine:
+		p = incomplete
+	}
+	return answer{}, p, err
 }
 
 func classify(ctx context.Context, err error) problem {
 	var timeout net.Error
 	switch {
-	case err == nil:
-		return fine
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
 		return timedOut
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -305,4 +130,111 @@ func classify(ctx context.Context, err error) problem {
 		return closed
 	}
 	return unsent
+}
+
+// takeBaseline requests every route twice. It returns the answers, and the services that
+// answered if the load balancer reports them.
+func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording) ([]answer, []string, error) {
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	measure := func(i int) (answer, error) {
+		first, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)))
+		if err != nil {
+			return first, err
+		}
+		second, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)+1))
+		if err != nil {
+			return first, err
+		}
+		if p, difference := first.compare(second); p != fine {
+			return first, fmt.Errorf("%s answers differently each time, so a change would not show: leave this route out (%s)", o.Routes[i], difference)
+		}
+		if first.status >= 500 {
+			return first, fmt.Errorf("%s answers with status %d: %s", o.Routes[i], first.status, clip(first.body, 0))
+		}
+		return first, nil
+	}
+	var answers []answer
+	var errs []error
+	for i := 0; i < len(urls) && len(errs) < 3 && ctx.Err() == nil; i++ {
+		answer, err := measure(i)
+		answers = append(answers, answer)
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return nil, nil, fmt.Errorf("the answers of %s cannot be the baseline: %w", o.Walk[0], errors.Join(errs...))
+	}
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return answers, slices.Sorted(maps.Keys(rec.baselines)), ctx.Err()
+}
+
+// startLoad sends requests until it is stopped. Stop waits for the answers under way,
+// and returns when the load ended.
+func startLoad(urls []string, o Options, baseline []answer, rec *recording) (began time.Time, stop func() time.Duration) {
+	transport := newTransport()
+	running, quit := context.WithCancel(context.Background())
+	began = time.Now()
+	send := func(seq, route int) {
+		due, sent := rec.due(seq), time.Since(began)
+		got, p, err := get(context.Background(), transport, o.Timeout, urls[route], rec.traceID(uint64(seq)))
+		over := time.Since(began)
+		detail := ""
+		if err != nil {
+			detail = err.Error()
+		} else if p == fine {
+			p, detail = baseline[route].compare(got)
+		}
+		rec.finish(seq, uint16(route), uint16(got.status), sent-due, over-due, p, detail)
+	}
+	// Neighbours on the list go to the same service. Mixed, each service gets its
+	// requests evenly.
+	mixed := make([]int, len(urls))
+	for route := range urls {
+		mixed[route*stride(len(urls))%len(urls)] = route
+	}
+	var load sync.WaitGroup
+	load.Go(func() {
+		slots := make(chan struct{}, maxInFlight)
+		for seq := 0; waitFor(running, began, rec.due(seq)); seq++ {
+			slots <- struct{}{}
+			rec.begin(seq)
+			load.Go(func() {
+				send(seq, mixed[seq%len(mixed)])
+				<-slots
+			})
+		}
+	})
+	return began, func() time.Duration {
+		quit()
+		end := time.Since(began)
+		load.Wait()
+		transport.CloseIdleConnections()
+		return end
+	}
+}
+
+// waitFor waits until a request is due. It returns false if the load has ended. Go's
+// timers may be a millisecond late on an idle Linux, so the kernel waits at the end.
+func waitFor(running context.Context, began time.Time, due time.Duration) bool {
+	const exact = 1500 * time.Microsecond
+	if wait := due - time.Since(began); wait > exact {
+		_ = sleep(running, wait-exact)
+	}
+	if wait := due - time.Since(began); wait > 0 && running.Err() == nil {
+		left := unix.NsecToTimeval(int64(wait))
+		_, _ = unix.Select(0, nil, nil, nil, &left)
+	}
+	return running.Err() == nil
+}
+
+// stride is a long step that visits each of n places once.
+func stride(n int) int {
+	step := max(1, n*618/1000)
+	for new(big.Int).GCD(nil, nil, big.NewInt(int64(step)), big.NewInt(int64(n))).Int64() != 1 {
+		step++
+	}
+	return step
 }

@@ -22,9 +22,9 @@ const (
 	timedOut
 	incomplete
 	unsent
-	// With one that only a failure gives.
+	// With the answer of a failure.
 	serverError
-	// With one that is not the baseline's.
+	// With another answer than the baseline's.
 	otherStatus
 	otherType
 	otherBody
@@ -39,34 +39,38 @@ func (p problem) String() string  { return problemNames[p] }
 func (p problem) lost() bool      { return p >= refused && p <= serverError }
 func (p problem) different() bool { return p >= otherStatus }
 
-// sample is one request. There may be millions, so it is kept small (24 bytes);
-// when it was due follows from its place.
+// sample is one request. There may be millions, so a sample is small. Its place tells
+// when the request was due.
 type sample struct {
-	late         uint32 // µs from when it was due until it was sent
-	latency      uint32 // µs from when it was due until it was over
-	status       uint16 // 0 without an answer
+	handling     *handling // nil until the load balancer reports it
+	late         uint32    // µs from when it was due until it was sent
+	latency      uint32    // µs from when it was due until it was over
+	status       uint16    // 0 without an answer
 	targetStatus uint16
 	route        uint16
-	target       uint16 // of recording.targets
-	service      uint8  // of recording.services
-	reason       uint8  // of recording.reasons
 	problem      problem
-	flags        uint8
 }
 
-// arrived says whether the load balancer has something to report.
-func (s *sample) arrived() bool { return s.problem != refused && s.problem != unsent }
+// handling is what the load balancer did with a request.
+type handling struct{ service, target, reason string }
+
+// way is the handling, empty if it is not known.
+func (s *sample) way() handling {
+	if s.handling == nil {
+		return handling{}
+	}
+	return *s.handling
+}
 
 const (
-	isDone     = 1 << iota // the client is through with it
-	isObserved             // the load balancer has reported it
-	isResent               // Go's HTTP client sent it a second time
+	slab         = 1 << 14
+	maxHandlings = 1 << 16
 )
 
-const slab = 1 << 14
+var otherHandling = handling{"others", "others", "others"}
 
 // recording collects what is known about every request, from the client and
-// from the load balancer, in whatever order it arrives.
+// from the load balancer, in any order.
 type recording struct {
 	rate  int
 	nonce uint32 // tells this rehearsal's trace ids from others
@@ -74,16 +78,13 @@ type recording struct {
 	mu        sync.Mutex
 	slabs     []*[slab]sample
 	n         int // requests sent
-	unsettled int // done, but not observed yet
-	services  names
-	targets   names
-	reasons   names
+	handlings map[handling]*handling
 	baselines map[string]bool // services that answered a baseline request
 
 	details  map[int]string // of some requests with a problem, by their place
 	detailed map[detailKey]int
 	span     int
-	answered map[uint8]bool // services that answered in this span
+	answered map[string]bool // services that answered in this phase
 
 	lost, different int
 	recent          int    // answers since progress was asked for
@@ -100,46 +101,22 @@ type detailKey struct {
 
 func newRecording(rate int) *recording {
 	return &recording{
-		rate: rate, nonce: rand.Uint32(), asked: time.Now(),
-		services: names{limit: 255}, targets: names{limit: 65535}, reasons: names{limit: 255},
-		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[uint8]bool{},
+		rate: rate, nonce: rand.Uint32(), asked: time.Now(), handlings: map[handling]*handling{},
+		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{},
 	}
 }
 
-// names numbers texts, from 1: 0 is the empty one. Beyond the limit all get its
-// number.
-type names struct {
-	limit   int
-	numbers map[string]int
-	texts   []string
-}
-
-func (n *names) number(text string) int {
-	if text == "" {
-		return 0
+// handled returns one pointer for equal handlings. Beyond a limit it returns the same
+// for all.
+func (r *recording) handled(h handling) *handling {
+	if known := r.handlings[h]; known != nil {
+		return known
 	}
-	if i, ok := n.numbers[text]; ok {
-		return i
+	if len(r.handlings) == maxHandlings {
+		return &otherHandling
 	}
-	if n.numbers == nil {
-		n.numbers, n.texts = map[string]int{}, []string{""}
-	}
-	if len(n.texts) == n.limit {
-		text = "others"
-	}
-	if len(n.texts) > n.limit {
-		return n.limit
-	}
-	n.numbers[text] = len(n.texts)
-	n.texts = append(n.texts, text)
-	return len(n.texts) - 1
-}
-
-func (n *names) text(number int) string {
-	if number == 0 {
-		return ""
-	}
-	return n.texts[number]
+	r.handlings[h] = &h
+	return &h
 }
 
 // due is when a request is to be sent, since the load began.
@@ -148,11 +125,11 @@ func (r *recording) due(seq int) time.Duration {
 	return time.Duration(seconds)*time.Second + time.Duration(rest)*time.Second/time.Duration(r.rate)
 }
 
-// The trace header is Root=1-TIME-ID with 8 and 24 hexadecimal digits. The ID is
-// made of the nonce and the request's place; baseline requests count from the
-// other end.
+// baselineBit marks the places of baseline requests.
 const baselineBit = 1 << 63
 
+// traceID has the form Root=1-TIME-ID, with 8 and 24 hexadecimal digits. The ID holds
+// the nonce and the request's place.
 func (r *recording) traceID(seq uint64) string {
 	return fmt.Sprintf("Root=1-%08x-%08x%016x", uint32(time.Now().Unix()), r.nonce, seq)
 }
@@ -183,38 +160,14 @@ func (r *recording) begin(seq int) {
 	r.n = max(r.n, seq+1)
 }
 
-// fail notes why a request got no answer, or that it was sent again.
-func (r *recording) fail(seq int, p problem, again bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.at(seq)
-	s.problem = p
-	if again {
-		s.flags |= isResent
-	}
-}
-
-// finish notes what the client got. The problem is the one that its transport
-// did not see; detail is called if it is worth keeping.
-func (r *recording) finish(seq int, route, status uint16, late, latency time.Duration, p problem, detail func() string) {
+// finish notes what the client got.
+func (r *recording) finish(seq int, route, status uint16, late, latency time.Duration, p problem, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.at(seq)
 	s.route, s.status = route, status
 	s.late, s.latency = micros(late), micros(latency)
-	switch {
-	case p == timedOut: // which a transport may take for something else
-		s.problem = p
-	case s.problem != fine:
-	case s.flags&isResent != 0:
-		s.problem = resent
-	default:
-		s.problem = p
-	}
-	s.flags |= isDone
-	if s.flags&isObserved == 0 && s.arrived() {
-		r.unsettled++
-	}
+	s.problem = p
 	r.recent++
 	r.worst = max(r.worst, s.latency)
 	switch {
@@ -226,9 +179,9 @@ func (r *recording) finish(seq int, route, status uint16, late, latency time.Dur
 		r.different++
 	}
 	key := detailKey{r.span, s.problem, status, route}
-	if text := detail(); text != "" && r.detailed[key] < 2 {
+	if detail != "" && r.detailed[key] < 2 {
 		r.detailed[key]++
-		r.details[seq] = text
+		r.details[seq] = detail
 	}
 }
 
@@ -254,16 +207,10 @@ func (r *recording) observe(record Record) {
 		return
 	}
 	s := r.at(int(seq))
-	if s.flags&(isDone|isObserved) == isDone && s.arrived() {
-		r.unsettled--
-	}
-	s.flags |= isObserved
-	s.service = uint8(r.services.number(record.Service))
-	s.target = uint16(r.targets.number(record.Target))
-	s.reason = uint8(r.reasons.number(record.Reason))
+	s.handling = r.handled(handling{record.Service, record.Target, record.Reason})
 	s.targetStatus = uint16(record.TargetStatus)
 	if record.TargetStatus != 0 {
-		r.answered[s.service] = true
+		r.answered[record.Service] = true
 	}
 }
 
@@ -273,11 +220,11 @@ func (r *recording) sent() int {
 	return r.n
 }
 
-func (r *recording) enterSpan(samePhase bool) {
+func (r *recording) enterSpan(newPhase bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.span++
-	if !samePhase {
+	if newPhase {
 		clear(r.answered)
 	}
 }
@@ -286,7 +233,7 @@ func (r *recording) enterSpan(samePhase bool) {
 func (r *recording) answering(service string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.answered[uint8(r.services.number(service))]
+	return r.answered[service]
 }
 
 func (r *recording) progress() Progress {
@@ -300,15 +247,21 @@ func (r *recording) progress() Progress {
 	return p
 }
 
-// settle waits for the load balancer's records, which it may give after the
-// answer, unless it gives none.
+// settle waits for the load balancer's records of all requests that reached it, unless
+// it gives none. The load has ended.
 func (r *recording) settle(longest time.Duration) {
-	for end := time.Now().Add(longest); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		r.mu.Lock()
-		n, any := r.unsettled, len(r.services.texts) > 0
-		r.mu.Unlock()
-		if n == 0 || !any {
-			return
+	for end := time.Now().Add(longest); time.Now().Before(end) && r.unsettled(); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (r *recording) unsettled() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for seq := range r.n {
+		if s := r.at(seq); s.handling == nil && s.problem != refused && s.problem != unsent {
+			return len(r.handlings) > 0
 		}
 	}
+	return false
 }

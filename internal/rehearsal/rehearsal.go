@@ -12,79 +12,68 @@ import (
 	"time"
 )
 
-// Deployment is what a rehearsal walks through its phases.
+// Deployment is what a rehearsal walks through its phases. It reports what happens to
+// [Rehearsal.Observe] and [Rehearsal.Event].
 type Deployment interface {
-	// URL is the base URL, without a path, of the listener that clients ask for a
-	// route: one load balancer's for all, or that of the one which has the route. It
-	// does not change with the phase.
+	// URL is the base URL, without a path, of the listener for a route. It is the same
+	// in every phase.
 	URL(route string) string
-	// Deploy moves the deployment to a phase and returns when it is steady there:
-	// when the tasks that should run are healthy and the others are gone. It
-	// returns what it changed, a line for each resource. It is called for the
-	// phase that a rehearsal begins in too, in which the deployment may be
-	// already.
+	// Deploy moves the deployment to a phase. It returns when the right tasks are healthy
+	// and the others are gone. The changes have a line for each resource. The first call
+	// may find the deployment in its phase already.
 	Deploy(ctx context.Context, phase string) (changes []string, err error)
-	// Fault does harm to a running service, in one of the ways that the
-	// deployment knows, such as "kill". The harm lasts until clear is called,
-	// unless the deployment recovers from it by itself before. Clear is called
-	// once, and returns when the deployment is steady again.
+	// Fault harms a running service. Kind is a word of the deployment, such as "kill". The
+	// harm lasts until clear is called or the deployment recovers. Clear is called once,
+	// and returns when the deployment is steady again.
 	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
-	// Observe has the load balancer report every request to a function, which may
-	// be called from several goroutines. Nil ends that.
-	Observe(func(Record))
-	// Events has everything else worth marking in the timeline reported to a
-	// function, which may be called from several goroutines. Nil ends that.
-	Events(func(Event))
 }
 
 // Record is what the load balancer knows about one request.
 type Record struct {
-	// TraceID is the request's X-Amzn-Trace-Id header, as the client sent it or
-	// as the target got it. Records of requests that are not the rehearsal's are
-	// ignored.
+	// TraceID is the request's X-Amzn-Trace-Id header, as the client or the load balancer
+	// sent it. Records of other clients' requests are ignored.
 	TraceID string
-	// Service is the name of the target group that the request was forwarded to,
-	// empty if it was not forwarded.
+	// Service is the name of the target group, empty if the request was not forwarded.
 	Service string
 	// Target is the target that was chosen, empty if there was none to choose.
 	Target string
-	// Status is what the client was answered and TargetStatus what the target
-	// answered, 0 if it did not.
+	// Status is the status that the client got, and TargetStatus the target's. 0 is no
+	// answer.
 	Status, TargetStatus int
-	// Reason says why the client was not answered what the target answers. Errors
-	// are grouped by it, so it should have no ports or times in it. Empty if there
-	// is nothing to explain.
+	// Reason says why the client did not get the target's answer, or is empty. Errors are
+	// grouped by it, so leave ports and times out.
 	Reason string
 }
 
 // Event is something that happened in the deployment.
 type Event struct {
-	Time time.Time
-	// Service is the name of the service or target group, empty if it concerns
-	// none in particular.
-	Service string
-	// Target and State are a target and its new state, empty if the event is not
-	// about one. The timeline shows how long each target is initial, healthy,
-	// unhealthy or draining; unused ends that. Other states are only listed.
-	Target, State string
+	Time time.Time `json:"-"`
+	// At is set by the report. It is below 0 before the load.
+	At Seconds `json:"at_s"`
+	// Service is the name of the service or target group, empty if there is none.
+	Service string `json:"service"`
+	// Target and State are a target and its new state, empty if the event is not about a
+	// target. The timeline shows the states initial, healthy, unhealthy and draining until
+	// the next one; unused ends the last. Other states are only listed.
+	Target string `json:"target"`
+	State  string `json:"state"`
 	// Text says what happened, in a few words.
-	Text string
-	// Mark has the text shown in the timeline, which has room for few.
-	Mark bool
+	Text string `json:"text"`
+	// Mark shows the text in the timeline, which has room for a few.
+	Mark bool `json:"mark"`
 }
 
 // Fault is harm to be done during a rehearsal.
 type Fault struct {
 	// Kind and Service are what [Deployment.Fault] takes.
 	Kind, Service string
-	// Phase is the phase to do it in. Empty for the first one in which the service
-	// answers requests.
+	// Phase is the phase to do it in. Default: the first one in which the service answers
+	// requests.
 	Phase string
-	// Lossless says that the fault explains no failure, not even one of the
-	// service itself.
+	// Lossless says that the fault excuses no failure, not even its own service's.
 	Lossless bool
-	// Once says that the harm is done in a moment, so that it need not be held:
-	// the fault is over when the deployment has recovered from it.
+	// Once says that the harm takes a moment. The fault ends when the deployment has
+	// recovered.
 	Once bool
 }
 
@@ -106,22 +95,21 @@ func (f Fault) String() string {
 	return f.Kind + ":" + f.Service + "@" + f.Phase
 }
 
-// Options say how to rehearse. The zero value is a rehearsal of the whole
-// migration and back.
+// Options say how to rehearse. The zero value rehearses the whole migration and the way
+// back.
 type Options struct {
-	// Path lists the phases to walk through. Default: [DefaultPath].
-	Path []string
+	// Walk lists the phases to walk through. Default: [DefaultWalk].
+	Walk []string
 	// Rate is the number of requests per second, 1 to 50,000. Default: 500.
 	Rate int
-	// Requests is the least number of requests to send; phases are stayed in
-	// longer to get there. Default: 0, as many as it takes.
+	// Requests is the least number of requests; the phases last longer to reach it.
+	// Default: 0, no least number.
 	Requests int
 	// Dwell is the least time to stay in a phase. Default: 5 s.
 	Dwell time.Duration
-	// Hold is how long a fault that is not done once lasts before it is cleared.
-	// Default: 15 s,
-	// more than the default of Timeout and than a load balancer with the forum's
-	// health checks needs to see a target hang.
+	// Hold is how long a fault lasts before it is cleared, unless it is done once. Default:
+	// 15 s. That is more than Timeout's default, and enough for the forum's health checks
+	// to see a target hang.
 	Hold time.Duration
 	// Timeout is how long to wait for an answer. Default: 10 s.
 	Timeout time.Duration
@@ -146,28 +134,27 @@ type Fact struct {
 type Progress struct {
 	// Elapsed is the time since the load began.
 	Elapsed time.Duration
-	// Phase is the phase that the deployment is in. Next is the one that it is
-	// being moved to, Fault the harm being done; each is empty if there is none.
+	// Phase is the phase of the deployment, Next the phase being deployed, and Fault the
+	// harm being done. Next and Fault may be empty.
 	Phase, Next, Fault string
 	// Step counts the phases reached, from 1 to Steps.
 	Step, Steps int
 	// Sent, Lost and Different count requests since the load began.
 	Sent, Lost, Different int
-	// Rate is that of answers, per second, and Worst the longest latency, both
+	// Rate is the number of answers per second, and Worst the longest latency. Both count
 	// since the call before.
 	Rate  float64
 	Worst time.Duration
 }
 
-// DefaultPath is the whole migration and the way back.
-func DefaultPath() []string {
+// DefaultWalk is the whole migration and the way back.
+func DefaultWalk() []string {
 	return []string{"monolith", "parallel", "switched", "retired", "switched", "parallel", "monolith"}
 }
 
-// DefaultRoutes are the paths of the forum's API that are served in every
-// phase: each collection and each record of it, ids that do not exist or are
-// written in another way, and paths below the services' own that no service
-// knows, which have to be answered with the same 404 before and after.
+// DefaultRoutes are the paths of the forum's API that every phase serves: each
+// collection and each record. Among them are unknown ids, ids written in another way,
+// and unknown paths, which must get the same 404 before and after.
 func DefaultRoutes() []string {
 	return []string{
 		"/api/users", "/api/users/1", "/api/users/2", "/api/users/3", "/api/users/4",
@@ -181,15 +168,13 @@ func DefaultRoutes() []string {
 }
 
 const (
-	maxRate = 50_000
-	// Services, targets, reasons and routes are counted in one or two bytes per
-	// request; nothing real comes near.
-	maxRoutes = 10_000
+	maxRate   = 50_000
+	maxRoutes = 10_000 // a sample has two bytes for the route
 )
 
 func (o Options) withDefaults() (Options, error) {
-	if len(o.Path) == 0 {
-		o.Path = DefaultPath()
+	if len(o.Walk) == 0 {
+		o.Walk = DefaultWalk()
 	}
 	if len(o.Routes) == 0 {
 		o.Routes = DefaultRoutes()
@@ -212,8 +197,8 @@ func (o Options) withDefaults() (Options, error) {
 			refuse("%s %v: must not be negative", name, d)
 		}
 	}
-	if i := slices.Index(o.Path, ""); i >= 0 {
-		refuse("phase %d of the path has no name", i+1)
+	if i := slices.Index(o.Walk, ""); i >= 0 {
+		refuse("phase %d of the walk has no name", i+1)
 	}
 	if len(o.Routes) > maxRoutes {
 		refuse("%d routes: the most is %d", len(o.Routes), maxRoutes)
@@ -230,55 +215,15 @@ func (o Options) withDefaults() (Options, error) {
 		if fault.Kind == "" || fault.Service == "" {
 			refuse("fault %q: needs a kind and a service", fault)
 		}
-		if fault.Phase != "" && !slices.Contains(o.Path, fault.Phase) {
-			refuse("fault %s: the path %s does not go through %s", fault, strings.Join(o.Path, " → "), fault.Phase)
+		if fault.Phase != "" && !slices.Contains(o.Walk, fault.Phase) {
+			refuse("fault %s: the walk %s does not go through %s", fault, strings.Join(o.Walk, " → "), fault.Phase)
 		}
 	}
 	return o, errors.Join(errs...)
 }
 
-// Run rehearses. It returns an error if there is nothing to report: if the
-// options cannot be used, the first phase cannot be deployed, or what its
-// routes answer cannot serve as the measure. What goes wrong later is in the
-// report, which is then not passed: requests that were lost, a phase that could
-// not be deployed, the end of the context.
-func Run(ctx context.Context, d Deployment, o Options) (*Report, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	r := &run{Options: o, d: d, rec: newRecording(o.Rate), pending: slices.Clone(o.Faults)}
-	d.Observe(r.rec.observe)
-	defer d.Observe(nil)
-	d.Events(r.event)
-	defer d.Events(nil)
-
-	changes, err := d.Deploy(ctx, o.Path[0])
-	if err != nil {
-		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", o.Path[0], err)
-	}
-	r.firstChanges = changes
-	urls := make([]string, len(o.Routes))
-	for i, route := range o.Routes {
-		urls[i] = strings.TrimSuffix(d.URL(route), "/") + route
-	}
-	if r.baseline, r.baselineBy, err = takeBaseline(ctx, urls, o, r.rec); err != nil {
-		return nil, err
-	}
-
-	load := startLoad(urls, o, r.baseline, r.rec)
-	r.began = load.began
-	stopProgress := r.reportProgress()
-	r.walk(ctx)
-	r.interrupted = ctx.Err() != nil
-	r.end = load.stop()
-	stopProgress()
-	r.rec.settle(2 * time.Second)
-	return analyse(r), nil
-}
-
-// run is one rehearsal: what was done and what came of it.
-type run struct {
+// Rehearsal is one rehearsal: what was done and what came of it.
+type Rehearsal struct {
 	Options
 	d            Deployment
 	rec          *recording
@@ -293,22 +238,69 @@ type run struct {
 	mu     sync.Mutex
 	spans  []span
 	events []Event
-	step   int
 }
 
-type spanKind int
+// New prepares a rehearsal. It returns an error if the options cannot be used.
+func New(o Options) (*Rehearsal, error) {
+	o, err := o.withDefaults()
+	return &Rehearsal{Options: o, rec: newRecording(o.Rate), pending: slices.Clone(o.Faults)}, err
+}
 
+// Observe takes what the load balancer knows about a request. It may be called from
+// several goroutines.
+func (r *Rehearsal) Observe(record Record) { r.rec.observe(record) }
+
+// Event takes what else is worth a line in the report. It may be called from several
+// goroutines.
+func (r *Rehearsal) Event(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+}
+
+// Run rehearses, once. It returns an error if there is nothing to report: the first
+// phase cannot be deployed, or its answers cannot be the baseline. All later failures
+// are in the report, which is then not passed: lost requests, a phase that could not be
+// deployed, the end of the context.
+func (r *Rehearsal) Run(ctx context.Context, d Deployment) (*Report, error) {
+	r.d = d
+	changes, err := d.Deploy(ctx, r.Walk[0])
+	if err != nil {
+		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", r.Walk[0], err)
+	}
+	r.firstChanges = changes
+	urls := make([]string, len(r.Routes))
+	for i, route := range r.Routes {
+		urls[i] = strings.TrimSuffix(d.URL(route), "/") + route
+	}
+	if r.baseline, r.baselineBy, err = takeBaseline(ctx, urls, r.Options, r.rec); err != nil {
+		return nil, err
+	}
+
+	began, stopLoad := startLoad(urls, r.Options, r.baseline, r.rec)
+	r.began = began
+	stopProgress := r.reportProgress()
+	r.walk(ctx)
+	r.interrupted = ctx.Err() != nil
+	r.end = stopLoad()
+	stopProgress()
+	r.rec.settle(2 * time.Second)
+	return analyse(r), nil
+}
+
+// The kinds of spans. The last two are those of [Step].
 const (
-	calm spanKind = iota // in a phase, undisturbed
-	deploying
-	harmed
+	calm      = "" // in a phase, undisturbed
+	deploying = "deploy"
+	harmed    = "fault"
 )
 
-// span is a part of the load's time. Spans follow one another without gaps.
+// span is a part of the load's time. Spans follow one another without gaps. A calm span
+// comes before each of the others, and after it unless the walk ends.
 type span struct {
-	kind       spanKind
-	phase      string // the one being left, if deploying
-	next       string // the one being deployed
+	kind       string
+	phase      string // the phase being left, if deploying
+	next       string // the phase being deployed
 	fault      Fault
 	begin, end time.Duration
 	changes    []string
@@ -325,24 +317,24 @@ func (s span) name() string {
 	return s.phase
 }
 
-// enter ends the span before and begins one.
-func (r *run) enter(s span) {
+// enter ends the span before and begins the next.
+func (r *Rehearsal) enter(s span) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.begin = time.Since(r.began)
-	samePhase := s.kind == harmed // a fault and what comes after it are within their phase
-	if n := len(r.spans); n > 0 {
+	n := len(r.spans)
+	if n > 0 { // the first span begins with the load
+		s.begin = time.Since(r.began)
 		r.spans[n-1].end = s.begin
-		samePhase = samePhase || r.spans[n-1].kind == harmed && s.kind != deploying
-	} else {
-		s.begin = 0 // what is due first is due at the very beginning
 	}
 	r.spans = append(r.spans, s)
-	r.rec.enterSpan(samePhase)
+	r.rec.enterSpan(r.beginsPhase(n))
 }
 
+// beginsPhase says whether a span is the first in its phase.
+func (r *Rehearsal) beginsPhase(i int) bool { return i == 0 || r.spans[i-1].kind == deploying }
+
 // leave ends the current span with what it did.
-func (r *run) leave(changes []string, err error) error {
+func (r *Rehearsal) leave(changes []string, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.spans[len(r.spans)-1]
@@ -350,40 +342,30 @@ func (r *run) leave(changes []string, err error) error {
 	return err
 }
 
-func (r *run) event(e Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, e)
-}
-
 // walk goes through the phases until one cannot be deployed or the context ends.
-func (r *run) walk(ctx context.Context) {
-	for i, phase := range r.Path {
+func (r *Rehearsal) walk(ctx context.Context) {
+	for i, phase := range r.Walk {
 		if i > 0 {
-			r.enter(span{kind: deploying, phase: r.Path[i-1], next: phase})
+			r.enter(span{kind: deploying, phase: r.Walk[i-1], next: phase})
 			if r.leave(r.d.Deploy(ctx, phase)) != nil {
 				return
 			}
 		}
-		r.mu.Lock()
-		r.step = i + 1
-		r.mu.Unlock()
 		r.enter(span{phase: phase})
-		if r.stay(ctx, phase, len(r.Path)-i) != nil {
+		if r.stay(ctx, phase, len(r.Walk)-i) != nil {
 			return
 		}
 	}
 }
 
-// stay remains in a phase, does what harm is due in it, and leaves when the
-// phase has had its share of the requests. Left counts this phase and the ones
-// to come.
-func (r *run) stay(ctx context.Context, phase string, left int) error {
-	share := func() time.Duration {
+// stay remains in a phase until it has had its share of the requests. It does the
+// phase's faults in the middle. Left counts this phase and the next ones.
+func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
+	half := func() time.Duration {
 		missing := max(0, r.Requests-r.rec.sent())
-		return max(r.Dwell, time.Duration(float64(missing)/float64(left)/float64(r.Rate)*float64(time.Second)))
+		return max(r.Dwell, time.Duration(float64(missing)/float64(left)/float64(r.Rate)*float64(time.Second))) / 2
 	}
-	if err := sleep(ctx, share()/2); err != nil {
+	if err := sleep(ctx, half()); err != nil {
 		return r.leave(nil, err)
 	}
 	for i := 0; i < len(r.pending); {
@@ -394,28 +376,23 @@ func (r *run) stay(ctx context.Context, phase string, left int) error {
 		}
 		r.pending = slices.Delete(r.pending, i, i+1)
 		r.enter(span{kind: harmed, phase: phase, fault: fault})
-		if r.leave(nil, r.harm(ctx, fault)) != nil {
-			return errors.New("not recovered")
+		if err := r.leave(nil, r.harm(ctx, fault)); err != nil {
+			return err
 		}
 		r.enter(span{phase: phase})
-		// The fault's window ends here. What comes after has to be calm again.
+		// From here on nothing is excused.
 		if err := sleep(ctx, r.Dwell/2); err != nil {
 			return r.leave(nil, err)
 		}
 	}
-	if err := sleep(ctx, share()/2); err != nil {
-		return r.leave(nil, err)
+	err := sleep(ctx, half())
+	for err == nil && left == 1 && r.rec.sent() < r.Requests {
+		err = sleep(ctx, time.Duration(r.Requests-r.rec.sent())*time.Second/time.Duration(r.Rate))
 	}
-	for left == 1 && r.rec.sent() < r.Requests {
-		missing := time.Duration(r.Requests-r.rec.sent()) * time.Second / time.Duration(r.Rate)
-		if err := sleep(ctx, missing); err != nil {
-			return r.leave(nil, err)
-		}
-	}
-	return r.leave(nil, nil)
+	return r.leave(nil, err)
 }
 
-func (r *run) harm(ctx context.Context, fault Fault) error {
+func (r *Rehearsal) harm(ctx context.Context, fault Fault) error {
 	clearFault, err := r.d.Fault(ctx, fault.Kind, fault.Service)
 	if err != nil {
 		return fmt.Errorf("fault %s: %w", fault, err)
@@ -424,7 +401,7 @@ func (r *run) harm(ctx context.Context, fault Fault) error {
 	if !fault.Once {
 		interrupted = sleep(ctx, r.Hold)
 	}
-	// Harm is undone even when the rehearsal is broken off.
+	// Harm is undone even when the rehearsal is interrupted.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
 	defer cancel()
 	if err := clearFault(ctx); err != nil {
@@ -434,27 +411,29 @@ func (r *run) harm(ctx context.Context, fault Fault) error {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
-		return ctx.Err()
+	case <-time.After(d):
 	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return ctx.Err()
 }
 
-func (r *run) reportProgress() (stop func()) {
+func (r *Rehearsal) reportProgress() (stop func()) {
 	if r.Progress == nil {
 		return func() {}
 	}
 	report := func() {
 		p := r.rec.progress()
-		p.Elapsed, p.Steps = time.Since(r.began), len(r.Path)
+		p.Elapsed, p.Steps = time.Since(r.began), len(r.Walk)
 		r.mu.Lock()
+		for i := range r.spans {
+			if r.beginsPhase(i) {
+				p.Step++
+			}
+		}
 		if n := len(r.spans); n > 0 {
 			s := r.spans[n-1]
-			p.Phase, p.Next, p.Step = s.phase, s.next, r.step
+			p.Phase, p.Next = s.phase, s.next
 			if s.kind == harmed {
 				p.Fault = s.fault.String()
 			}
@@ -462,20 +441,13 @@ func (r *run) reportProgress() (stop func()) {
 		r.mu.Unlock()
 		r.Progress(p)
 	}
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		ticker := time.NewTicker(250 * time.Millisecond)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				report()
-			case <-quit:
-				report()
-				return
-			}
+	running, quit := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		for sleep(running, 250*time.Millisecond) == nil {
+			report()
 		}
-	}()
-	return func() { close(quit); <-done }
+		report()
+	})
+	return func() { quit(); done.Wait() }
 }

@@ -1,19 +1,19 @@
 package rehearsal
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// Format is the version of the report's JSON. Fields may be added to it; it is
-// raised when one changes its meaning or goes away.
+// Format is the version of the report's JSON. A new field keeps the version; a field
+// that changes its meaning or goes raises it.
 const Format = 1
 
 // Seconds is a time since the load began, or how long something took.
@@ -25,28 +25,26 @@ type Millis float64
 func seconds(d time.Duration) Seconds { return Seconds(d.Round(time.Millisecond).Seconds()) }
 func millis(us uint32) Millis         { return Millis(math.Round(float64(us)) / 1000) }
 
-// Report is what a rehearsal found. Latencies are those of answered requests,
-// from when a request was due until its answer was read to the end. A request
-// belongs to the moment it was sent, which is hardly later.
+// Report is what a rehearsal found. A latency counts from when a request was due until
+// its answer was read to the end. A request belongs to the moment it was sent.
 type Report struct {
 	Format  int     `json:"format"`
 	Verdict Verdict `json:"verdict"`
 
 	Began    time.Time `json:"began"`
 	Duration Seconds   `json:"duration_s"`
-	Path     []string  `json:"path"`
-	Rate     int       `json:"rate"` // requests per second that were to be sent
+	Walk     []string  `json:"path"`
+	Rate     int       `json:"rate"` // requests per second, as planned
 	Totals   Totals    `json:"totals"`
-	// Late is how late the load generator itself was in sending requests. It is
-	// part of the latencies.
+	// Late is the delay of the load generator itself. It is part of the latencies.
 	Late Latency `json:"late"`
 
-	// BaselinePhase is the phase in which the answers were taken that all others
-	// are compared with, and BaselineServices the services that gave them.
+	// BaselinePhase is the phase of the answers that all others are compared with, and
+	// BaselineServices the services that gave them.
 	BaselinePhase    string   `json:"baseline_phase"`
 	BaselineServices []string `json:"baseline_services"`
 
-	// Services that were sent requests, those of the baseline first.
+	// Services answered requests, those of the baseline first.
 	Services []string `json:"services"`
 	// Initial is what was changed to get to the first phase.
 	Initial []string `json:"initial_changes"`
@@ -54,7 +52,7 @@ type Report struct {
 	Steps   []Step   `json:"steps"`
 	Losses  []Loss   `json:"losses"`
 	Routes  []Route  `json:"routes"`
-	Events  []Mark   `json:"events"`
+	Events  []Event  `json:"events"`
 
 	SliceWidth Seconds `json:"slice_s"`
 	Slices     []Slice `json:"slices"`
@@ -62,33 +60,33 @@ type Report struct {
 	About []Fact `json:"about"`
 }
 
-// Verdict says whether a rehearsal is passed: no request was lost, every answer
-// matched, each fault stayed within its service, and the whole path was walked.
+// Verdict says whether a rehearsal is passed: no request was lost, every answer matched,
+// each fault stayed within its service, and the walk was completed.
 type Verdict struct {
 	Passed bool `json:"passed"`
 	// Sentence sums it up.
 	Sentence string `json:"sentence"`
-	// Reasons are why it is not passed, empty if it is.
+	// Reasons say why it is not passed. Empty if it is.
 	Reasons []string `json:"reasons"`
 }
 
 // Totals count requests.
 type Totals struct {
 	Requests int `json:"requests"`
-	// Lost were not answered, or with a status of 5xx.
+	// Lost requests got no answer, or a status of 5xx.
 	Lost int `json:"lost"`
-	// Different were answered, but not as in the baseline.
+	// Different answers do not equal the baseline's.
 	Different int `json:"different"`
-	// Excused are those of both that a fault explains: they went to the service
-	// that it was done to, while it lasted.
+	// Excused counts the lost and different ones that a fault explains: they went to its
+	// service while it lasted.
 	Excused int `json:"excused"`
-	// Unobserved were answered but not reported by the load balancer, so that the
-	// service that answered is unknown.
+	// Unobserved requests were answered, but the load balancer did not report by which
+	// service.
 	Unobserved int `json:"unobserved"`
 	// ByStatus counts by HTTP status; "none" is no answer.
 	ByStatus map[string]int `json:"by_status"`
-	// ByService counts by the service that answered. What none of them answered is
-	// counted as "load balancer", "nobody" or "unknown".
+	// ByService counts by the service that answered. Other requests count as "load
+	// balancer", "nobody" or "unknown".
 	ByService map[string]int `json:"by_service"`
 	Latency   Latency        `json:"latency"`
 }
@@ -101,22 +99,11 @@ const (
 	noStatus   = "none"
 )
 
-// Latency sums up latencies. All are 0 if there are none.
+// Latency sums up latencies. All are 0 without an answered request.
 type Latency struct {
 	P50 Millis `json:"p50_ms"`
 	P99 Millis `json:"p99_ms"`
 	Max Millis `json:"max_ms"`
-}
-
-// String is the form of the tables: "p50 / p99 / max", without the unit.
-func (l Latency) String() string {
-	if l == (Latency{}) {
-		return "–"
-	}
-	number := func(m Millis) string {
-		return strconv.FormatFloat(float64(m), 'f', decimals(float64(m)), 64)
-	}
-	return number(l.P50) + " / " + number(l.P99) + " / " + number(l.Max)
 }
 
 // Phase is the time between two deployments, faults included.
@@ -135,16 +122,14 @@ type Step struct {
 	Name  string  `json:"name"`
 	Begin Seconds `json:"begin_s"`
 	End   Seconds `json:"end_s"`
-	// Totals are those while the step lasted.
 	Totals
-	// Before and After are the latencies in the calm next to it; During is that
-	// of Totals.
+	// Before and After are the latencies in the calm before and after the step.
 	Before Latency `json:"before"`
 	After  Latency `json:"after"`
-	// Errors counts lost and different requests by kind, with the status in place
-	// of the kind where there is one.
+	// Errors counts lost and different requests by kind. Lost ones with a status count by
+	// status.
 	Errors map[string]int `json:"errors"`
-	// Shifts are the moments at which services began or ended getting traffic.
+	// Shifts are the moments at which a service's traffic began or ended.
 	Shifts []Shift `json:"shifts"`
 	// Changes lists the resources that the deployment changed.
 	Changes []string `json:"changes"`
@@ -157,44 +142,27 @@ type Step struct {
 // Duration is how long the step took.
 func (s Step) Duration() Seconds { return s.End - s.Begin }
 
-// traffic sums up the shifts, one text for what began and one for what ended.
-func (s Step) traffic() []string {
-	var first, last []Shift
+// traffic sums up the shifts, in a text for all ends and one for all beginnings.
+func (s Step) traffic() (texts []string) {
+	at := map[bool][]string{}
 	for _, shift := range s.Shifts {
-		if shift.Began {
-			first = append(first, shift)
-		} else {
-			last = append(last, shift)
+		at[shift.Began] = append(at[shift.Began], fmt.Sprintf("%s at +%s", shift.Service, took(shift.Since)))
+	}
+	for _, word := range []string{"last", "first"} {
+		moments := at[word == "first"]
+		if n := len(moments); n > 8 {
+			texts = append(texts, fmt.Sprintf("%s request to %d services, from %s to %s", word, n, moments[0], moments[n-1]))
+		} else if n > 0 {
+			texts = append(texts, word+" request to "+strings.Join(moments, ", "))
 		}
 	}
-	var texts []string
-	if len(last) > 0 {
-		texts = append(texts, "last request to "+moments(last))
-	}
-	if len(first) > 0 {
-		texts = append(texts, "first request to "+moments(first))
-	}
 	return texts
-}
-
-// moments names services and their moments, of many only the first and the last.
-func moments(shifts []Shift) string {
-	at := func(s Shift) string { return fmt.Sprintf("%s at +%s", s.Service, took(s.Since)) }
-	const most = 8
-	if n := len(shifts); n > most {
-		return fmt.Sprintf("%d services, from %s to %s", n, at(shifts[0]), at(shifts[n-1]))
-	}
-	var texts []string
-	for _, shift := range shifts {
-		texts = append(texts, at(shift))
-	}
-	return strings.Join(texts, ", ")
 }
 
 // Shift is a service's first or last request.
 type Shift struct {
 	Service string `json:"service"`
-	// Began is false if the service ended getting traffic.
+	// Began is false if the service's traffic ended.
 	Began bool    `json:"began"`
 	At    Seconds `json:"at_s"`
 	// Since is the time since the step began.
@@ -206,13 +174,16 @@ type FaultOutcome struct {
 	Kind    string `json:"kind"`
 	Service string `json:"service"`
 	Phase   string `json:"phase"`
-	// Own are requests that went to the service while the fault lasted, and
-	// OwnFailed those that were lost or answered differently.
+	// Own counts requests to the service while the fault lasted, and OwnFailed the lost
+	// and different ones.
 	Own       int `json:"own"`
 	OwnFailed int `json:"own_failed"`
-	// Others are requests that went elsewhere. None of them may fail.
+	// Others counts requests to other services. None of them may fail.
 	Others       int `json:"others"`
 	OthersFailed int `json:"others_failed"`
+
+	lossless   bool
+	begin, end time.Duration // when it excuses failures
 }
 
 // Loss is a group of requests that were lost or answered differently in the
@@ -227,13 +198,13 @@ type Loss struct {
 	Stage string `json:"stage"`
 	// Status is 0 without an answer.
 	Status int `json:"status"`
-	// Service and Target are where the load balancer sent the requests, as far as
-	// it did; the target only if it is the same for all.
+	// Service and Target are where the load balancer sent the requests. Target is empty if
+	// they went to several.
 	Service string `json:"service"`
 	Target  string `json:"target"`
 	// Why explains it in a sentence.
 	Why string `json:"why"`
-	// Excused requests are the work of a fault, within its service.
+	// Excused says that a fault explains the requests.
 	Excused bool     `json:"excused"`
 	Count   int      `json:"count"`
 	First   Seconds  `json:"first_s"`
@@ -260,16 +231,6 @@ type Route struct {
 	Totals
 }
 
-// Mark is an [Event] in the report.
-type Mark struct {
-	At      Seconds `json:"at_s"` // below 0 if it was before the load
-	Service string  `json:"service"`
-	Target  string  `json:"target"`
-	State   string  `json:"state"`
-	Text    string  `json:"text"`
-	Mark    bool    `json:"mark"`
-}
-
 // Slice is a part of the timeline. All but the last are [Report.SliceWidth] wide.
 type Slice struct {
 	Begin Seconds `json:"begin_s"`
@@ -285,42 +246,22 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// Save writes the report into a directory, which it makes if need be: the page
-// index.html, the chart timeline.png, and report.json. It returns the page's
-// path.
+// Save writes the report into a directory, and makes the directory if there is none.
+// The files are the page index.html, the chart timeline.png, and report.json. Save
+// returns the page's path.
 func (r *Report) Save(dir string) (page string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("saving the report: %w", err)
 	}
-	for _, file := range []struct {
-		name  string
-		write func(io.Writer) error
-	}{{"report.json", r.WriteJSON}, {"timeline.png", r.WriteChart}, {"index.html", r.WritePage}} {
-		page = filepath.Join(dir, file.name)
-		if err := writeFile(page, file.write); err != nil {
+	for name, write := range map[string]func(io.Writer) error{"report.json": r.WriteJSON, "timeline.png": r.WriteChart, "index.html": r.WritePage} {
+		var b bytes.Buffer
+		err := write(&b)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o644)
+		}
+		if err != nil {
 			return "", fmt.Errorf("saving the report: %w", err)
 		}
 	}
-	return page, nil
-}
-
-// writeFile leaves the file as it was if it cannot be written whole.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".report-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err := write(f); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return filepath.Join(dir, "index.html"), nil
 }

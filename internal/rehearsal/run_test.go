@@ -30,7 +30,7 @@ func TestRunLosesNothing(t *testing.T) {
 	if r.Verdict.Sentence != want {
 		t.Errorf("the verdict is %q\nwant            %q", r.Verdict.Sentence, want)
 	}
-	if !slices.Equal(f.deploys, DefaultPath()) {
+	if !slices.Equal(f.deploys, DefaultWalk()) {
 		t.Errorf("deployed %q", f.deploys)
 	}
 	// Two for each route were the baseline.
@@ -157,7 +157,7 @@ func TestRunFindsLosses(t *testing.T) {
 				return hit
 			})
 			r := rehearse(t, f, quick(func(o *Options) {
-				o.Path = []string{"parallel", "switched", "retired"}
+				o.Walk = []string{"parallel", "switched", "retired"}
 				if test.timeout != 0 {
 					o.Timeout = test.timeout
 				}
@@ -224,7 +224,7 @@ func TestRunFindsDifferences(t *testing.T) {
 				}
 				return false
 			}
-			r := rehearse(t, f, quick(func(o *Options) { o.Path, o.Requests = []string{"monolith", "switched"}, 100 }))
+			r := rehearse(t, f, quick(func(o *Options) { o.Walk, o.Requests = []string{"monolith", "switched"}, 100 }))
 			if r.Verdict.Passed || len(r.Losses) == 0 || r.Totals.Lost != 0 || r.Totals.Different == 0 {
 				t.Fatalf("verdict %+v, totals %+v", r.Verdict, r.Totals)
 			}
@@ -258,7 +258,7 @@ func TestRunCountsFromWhenARequestWasDue(t *testing.T) {
 		<-gate
 		return false
 	})
-	r := rehearse(t, f, quick(func(o *Options) { o.Path = []string{"monolith", "parallel"} }))
+	r := rehearse(t, f, quick(func(o *Options) { o.Walk = []string{"monolith", "parallel"} }))
 	s := stepOf(t, r, "monolith → parallel")
 	// The first waited for all of it, those in the middle for half.
 	if s.Latency.Max < 110 || s.Latency.P50 < 20 {
@@ -288,7 +288,7 @@ func TestRunRefusedConnections(t *testing.T) {
 		return nil
 	}
 	// Half of the requests are sent after that, however long it takes.
-	r := rehearse(t, f, quick(func(o *Options) { o.Path, o.Requests = []string{"monolith", "parallel"}, 100 }))
+	r := rehearse(t, f, quick(func(o *Options) { o.Walk, o.Requests = []string{"monolith", "parallel"}, 100 }))
 	var n int
 	said := false
 	for _, l := range r.Losses {
@@ -339,7 +339,7 @@ func TestRunFaults(t *testing.T) {
 				return false
 			}
 			r := rehearse(t, f, quick(func(o *Options) {
-				o.Path = []string{"monolith", "switched", "retired"}
+				o.Walk = []string{"monolith", "switched", "retired"}
 				o.Faults = []Fault{{Kind: "kill", Service: "users"}}
 				o.Dwell = 300 * time.Millisecond
 			}))
@@ -385,7 +385,7 @@ func TestRunLosslessFault(t *testing.T) {
 				return false
 			}
 			r := rehearse(t, f, quick(func(o *Options) {
-				o.Path = []string{"switched"}
+				o.Walk = []string{"switched"}
 				o.Faults = []Fault{{Kind: "drain", Service: "users", Lossless: true}}
 			}))
 			s := stepOf(t, r, "drain users")
@@ -399,7 +399,7 @@ func TestRunLosslessFault(t *testing.T) {
 func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 	t.Run("fault never due", func(t *testing.T) {
 		r := rehearse(t, newFake(t), quick(func(o *Options) {
-			o.Path = []string{"monolith", "parallel"}
+			o.Walk = []string{"monolith", "parallel"}
 			o.Faults = []Fault{{Kind: "kill", Service: "users"}}
 		}))
 		if want := "Fault kill:users was not done: users answered no requests in any phase that was reached."; r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, want) {
@@ -440,7 +440,7 @@ func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 			}
 			return nil
 		}
-		r, err := Run(ctx, f, quick())
+		r, err := f.run(ctx, quick())
 		if err != nil || r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, "Broken off in parallel → switched.") {
 			t.Errorf("error %v, verdict %+v", err, r.Verdict)
 		}
@@ -452,13 +452,13 @@ func TestRunRefuses(t *testing.T) {
 		"rate 60000: must be from 1 to 50000":                                     {Rate: 60_000},
 		"dwell -1s: must not be negative":                                         {Dwell: -time.Second},
 		"requests -1: must not be negative":                                       {Requests: -1},
-		"phase 2 of the path has no name":                                         {Path: []string{"monolith", ""}},
+		"phase 2 of the walk has no name":                                         {Walk: []string{"monolith", ""}},
 		`route "api/users": must be a path`:                                       {Routes: []string{"api/users"}},
 		`route "/a" is listed twice`:                                              {Routes: []string{"/a", "/a"}},
-		"fault kill:users@retired: the path monolith does not go through retired": {Path: []string{"monolith"}, Faults: []Fault{{Kind: "kill", Service: "users", Phase: "retired"}}},
+		"fault kill:users@retired: the walk monolith does not go through retired": {Walk: []string{"monolith"}, Faults: []Fault{{Kind: "kill", Service: "users", Phase: "retired"}}},
 	} {
 		f := newFake(t)
-		if _, err := Run(t.Context(), f, o); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := f.run(t.Context(), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 		if len(f.deploys) > 0 {
@@ -477,7 +477,7 @@ func TestRunNeedsAMeasure(t *testing.T) {
 			fmt.Fprint(w, time.Now().UnixNano())
 			return true
 		}
-		_, err := Run(t.Context(), f, quick())
+		_, err := f.run(t.Context(), quick())
 		if err == nil || !strings.Contains(err.Error(), "/api/posts answers differently each time") {
 			t.Errorf("error %v", err)
 		}
@@ -488,13 +488,13 @@ func TestRunNeedsAMeasure(t *testing.T) {
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return true
 		}
-		_, err := Run(t.Context(), f, quick())
+		_, err := f.run(t.Context(), quick())
 		if err == nil || !strings.Contains(err.Error(), `/api/users answers with status 503: "down\n"`) {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("of the phase it begins in", func(t *testing.T) {
-		r := rehearse(t, newFake(t), quick(func(o *Options) { o.Path = []string{"switched", "parallel"} }))
+		r := rehearse(t, newFake(t), quick(func(o *Options) { o.Walk = []string{"switched", "parallel"} }))
 		if want := "what posts, threads, users gave in switched before the load began."; !r.Verdict.Passed || !strings.HasSuffix(r.Verdict.Sentence, want) {
 			t.Errorf("verdict %+v", r.Verdict)
 		}
@@ -506,7 +506,7 @@ func TestRunNeedsAMeasure(t *testing.T) {
 func TestRunWithoutRecords(t *testing.T) {
 	f := newFake(t)
 	f.silent = true
-	r := rehearse(t, f, quick(func(o *Options) { o.Path = []string{"monolith"} }))
+	r := rehearse(t, f, quick(func(o *Options) { o.Walk = []string{"monolith"} }))
 	if !r.Verdict.Passed || r.Totals.Unobserved != r.Totals.Requests || r.Totals.ByService[byUnknown] != r.Totals.Requests {
 		t.Errorf("verdict %+v, totals %+v", r.Verdict, r.Totals)
 	}

@@ -10,12 +10,12 @@ import (
 
 // simulate makes the run of a whole migration without waiting for it: a hundred
 // seconds at the given rate, with latencies, deployments and targets as a local
-// deployment has them. The path decides who answers; going from retired to
+// deployment has them. The walk decides who answers; going from retired to
 // parallel at once loses what the monolith cannot answer yet.
-func simulate(path []string, rate int, fault bool) *run {
+func simulate(walk []string, rate int, fault bool) *Rehearsal {
 	random := rand.New(rand.NewPCG(1, 2))
-	r := &run{
-		Options:    Options{Path: path, Rate: rate, Requests: 100 * rate, Dwell: 5 * time.Second, Timeout: 10 * time.Second, Routes: DefaultRoutes()},
+	r := &Rehearsal{
+		Options:    Options{Walk: walk, Rate: rate, Requests: 100 * rate, Dwell: 5 * time.Second, Timeout: 10 * time.Second, Routes: DefaultRoutes()},
 		rec:        newRecording(rate),
 		baselineBy: []string{"api"},
 		began:      time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC),
@@ -53,20 +53,20 @@ func simulate(path []string, rate int, fault bool) *run {
 	}
 	total := 100 * time.Second
 	moving := time.Duration(0)
-	for i := 1; i < len(path); i++ {
-		moving += took[path[i-1]+" → "+path[i]]
+	for i := 1; i < len(walk); i++ {
+		moving += took[walk[i-1]+" → "+walk[i]]
 	}
 	if fault {
 		moving += 14 * time.Second
 	}
-	stay := (total - moving) / time.Duration(len(path))
-	for i, phase := range path {
+	stay := (total - moving) / time.Duration(len(walk))
+	for i, phase := range walk {
 		if i > 0 {
-			s := span{kind: deploying, phase: path[i-1], next: phase, changes: []string{
-				fmt.Sprintf("~ AWS::SSM::Parameter dev-Gate/Claim: %s → %s", path[i-1], phase),
+			s := span{kind: deploying, phase: walk[i-1], next: phase, changes: []string{
+				fmt.Sprintf("~ AWS::SSM::Parameter dev-Gate/Claim: %s → %s", walk[i-1], phase),
 				"~ AWS::ElasticLoadBalancingV2::Listener dev-Routing/LoadBalancerHttpF4A6AC3E: DefaultActions",
 				"- AWS::ElasticLoadBalancingV2::ListenerRule dev-Routing/ApiRule",
-				fmt.Sprintf("~ AWS::SSM::Parameter dev-Phase/Phase: %s → %s", path[i-1], phase),
+				fmt.Sprintf("~ AWS::SSM::Parameter dev-Phase/Phase: %s → %s", walk[i-1], phase),
 			}}
 			s = add(s, took[s.name()])
 			switch {
@@ -89,7 +89,7 @@ func simulate(path []string, rate int, fault bool) *run {
 				id := fmt.Sprintf("api-%d", apiTask)
 				event(s.begin+200*time.Millisecond, "api", id, "draining")
 				event(s.end-300*time.Millisecond, "api", id, "unused")
-			case path[i-1] == "retired":
+			case walk[i-1] == "retired":
 				apiTask++
 				id := fmt.Sprintf("api-%d", apiTask)
 				event(s.begin+200*time.Millisecond, "api", id, "initial")
@@ -161,9 +161,10 @@ func simulate(path []string, rate int, fault bool) *run {
 			record.TargetStatus = a.status
 		}
 		record.Status = a.status
+		_, difference := r.baseline[route].compare(a)
 		late := time.Duration(60*random.ExpFloat64()) * time.Microsecond
 		r.rec.finish(seq, uint16(route), uint16(a.status), late, late+time.Duration(latency*float64(time.Millisecond)), p,
-			func() string { return r.baseline[route].difference(a) })
+			difference)
 		r.rec.observe(record)
 	}
 	return r

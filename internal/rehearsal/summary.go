@@ -10,8 +10,8 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// WriteSummary writes the report for a terminal. It is coloured if the writer
-// is one and neither NO_COLOR is set nor TERM is "dumb".
+// WriteSummary writes the report as text. The text is coloured on a terminal, unless
+// NO_COLOR is set or TERM is "dumb".
 func (r *Report) WriteSummary(w io.Writer) error {
 	bold, red, green, plain := "", "", "", ""
 	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
@@ -43,14 +43,11 @@ func (r *Report) WriteSummary(w io.Writer) error {
 		b.WriteString("\n")
 	}
 	for _, loss := range r.Losses {
-		color, kind := red, loss.Kind
+		color := red
 		if loss.Excused {
 			color = ""
 		}
-		if loss.Status != 0 {
-			kind = fmt.Sprintf("%s (%d)", kind, loss.Status)
-		}
-		fmt.Fprintf(&b, "  %s%s: %s%s in %s, %s to %s: %s\n", color, kind, count(loss.Count, "request"), plain, loss.Stage, clock(loss.First), clock(loss.Last), loss.Why)
+		fmt.Fprintf(&b, "  %s%s: %s%s in %s, %s to %s: %s\n", color, loss.what(), count(loss.Count, "request"), plain, loss.Stage, clock(loss.First), clock(loss.Last), loss.Why)
 		if sample := loss.Samples[0]; sample.Detail != "" {
 			fmt.Fprintf(&b, "    for example %s: %s\n", sample.Route, sample.Detail)
 		}

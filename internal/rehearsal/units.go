@@ -28,14 +28,29 @@ func took(s Seconds) string {
 
 // String writes a latency with two or three digits.
 func (m Millis) String() string {
-	switch v := float64(m); {
-	case v >= 1000:
-		return strconv.FormatFloat(v/1000, 'f', decimals(v/1000), 64) + " s"
-	case v == 0:
-		return "0 ms"
-	default:
-		return strconv.FormatFloat(v, 'f', decimals(v), 64) + " ms"
+	if m >= 1000 {
+		return digits(m/1000) + " s"
 	}
+	return digits(m) + " ms"
+}
+
+// String is the form of the tables: "p50 / p99 / max", without the unit.
+func (l Latency) String() string {
+	if l == (Latency{}) {
+		return "–"
+	}
+	return digits(l.P50) + " / " + digits(l.P99) + " / " + digits(l.Max)
+}
+
+func digits(m Millis) string {
+	places := 2
+	switch v := float64(m); {
+	case v == math.Trunc(v), v >= 100:
+		places = 0
+	case v >= 10:
+		places = 1
+	}
+	return strconv.FormatFloat(float64(m), 'f', places, 64)
 }
 
 // power writes a power of ten milliseconds.
@@ -44,14 +59,4 @@ func power(ms float64) string {
 		return strconv.FormatFloat(math.Round(ms/1000), 'f', 0, 64) + " s"
 	}
 	return strconv.FormatFloat(ms, 'g', 3, 64) + " ms"
-}
-
-func decimals(v float64) int {
-	switch {
-	case v == math.Trunc(v), v >= 100:
-		return 0
-	case v >= 10:
-		return 1
-	}
-	return 2
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// verdict is written last, from what the report says otherwise.
-func (r *run) verdict(report *Report) Verdict {
+// verdict judges a report that is complete otherwise.
+func (r *Rehearsal) verdict(report *Report) Verdict {
 	var reasons []string
 	add := func(format string, a ...any) { reasons = append(reasons, fmt.Sprintf(format, a...)) }
 
@@ -38,11 +38,7 @@ func (r *run) verdict(report *Report) Verdict {
 		if loss.Excused {
 			continue
 		}
-		what := loss.Kind
-		if loss.Status != 0 {
-			what = fmt.Sprintf("%s (%d)", loss.Kind, loss.Status)
-		}
-		add("%s, %s: %s in %s.", capital(what), loss.Why, count(loss.Count, "request"), loss.Stage)
+		add("%s, %s: %s in %s.", capital(loss.what()), loss.Why, count(loss.Count, "request"), loss.Stage)
 	}
 	if report.Totals.Requests == 0 {
 		add("No request was sent.")
@@ -56,7 +52,7 @@ func (r *run) verdict(report *Report) Verdict {
 
 func failure(report *Report, reason string) string {
 	t := report.Totals
-	lost, different := t.Lost-report.excused(true), t.Different-report.excused(false)
+	lost, different := report.unexcused()
 	var parts []string
 	if lost > 0 {
 		parts = append(parts, wasWere(lost)+" lost")
@@ -69,7 +65,7 @@ func failure(report *Report, reason string) string {
 		if t.Excused > 0 {
 			beyond = " that no fault explains"
 		}
-		// An error may go on for lines.
+		// An error may have many lines.
 		first, _, _ := strings.Cut(reason, "\n")
 		return fmt.Sprintf("No request was lost%s, but the rehearsal was not carried through: %s", beyond, first)
 	}
@@ -86,7 +82,7 @@ func failure(report *Report, reason string) string {
 	return sentence
 }
 
-func (r *run) success(report *Report) string {
+func (r *Rehearsal) success(report *Report) string {
 	t := report.Totals
 	measure := "what was given"
 	if len(report.BaselineServices) > 0 {
@@ -106,6 +102,14 @@ func (r *run) success(report *Report) string {
 		strings.Join(faults, "; "), count(t.Requests-t.Excused, "request"), measure)
 }
 
+// what is what the client saw, with the status if there was one.
+func (l Loss) what() string {
+	if l.Status == 0 {
+		return l.Kind
+	}
+	return fmt.Sprintf("%s (%d)", l.Kind, l.Status)
+}
+
 func wasWere(n int) string {
 	if n == 1 {
 		return "1 was"
@@ -120,7 +124,7 @@ func count(n int, noun string) string {
 	return group(n) + " " + noun
 }
 
-// group writes a number with its thousands apart.
+// group writes a number with commas between the thousands.
 func group(n int) string {
 	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
@@ -130,19 +134,20 @@ func group(n int) string {
 }
 
 func capital(text string) string {
-	if text == "" {
-		return ""
-	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// excused counts requests that a fault explains, lost or answered differently.
-func (r *Report) excused(lost bool) int {
-	n := 0
+// unexcused counts the requests that no fault explains.
+func (r *Report) unexcused() (lost, different int) {
+	lost, different = r.Totals.Lost, r.Totals.Different
 	for _, loss := range r.Losses {
-		if loss.Excused && strings.HasPrefix(loss.Kind, "different") != lost {
-			n += loss.Count
+		switch {
+		case !loss.Excused:
+		case strings.HasPrefix(loss.Kind, "different"):
+			different -= loss.Count
+		default:
+			lost -= loss.Count
 		}
 	}
-	return n
+	return lost, different
 }

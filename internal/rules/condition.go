@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -19,17 +18,18 @@ type condition struct {
 	prefixes []netip.Prefix // of source-ip
 }
 
-// keyValue is a value of a query-string condition. Without a key, any will do.
-type keyValue struct {
-	key, value pattern
-	anyKey     bool
-}
+// keyValue is a value of a query-string condition.
+type keyValue struct{ key, value pattern }
 
 // compileCondition compiles the values of a condition that has no problem.
 func compileCondition(m model.Condition) condition {
 	c := condition{Condition: m}
 	for _, q := range m.Query {
-		c.query = append(c.query, keyValue{compile(lower(q.Key), true), compile(lower(q.Value), true), q.AnyKey})
+		key := lower(q.Key)
+		if q.AnyKey {
+			key = "*"
+		}
+		c.query = append(c.query, keyValue{compile(key, true), compile(lower(q.Value), true)})
 	}
 	for _, value := range m.Values {
 		switch m.Field {
@@ -44,44 +44,29 @@ func compileCondition(m model.Condition) condition {
 	return c
 }
 
-// matches tells whether the request meets the condition. An error says what the
-// request would have to have for telling.
-func (c *condition) matches(r *Request) (bool, error) {
+// matches tells whether the request meets the condition. That is not known if the request needs a
+// source address and has none.
+func (c *condition) matches(r *Request) (met, known bool) {
 	switch c.Field {
 	case model.PathPattern:
-		return matchesOne(c.patterns, r.Path), nil
+		met = matchesOne(c.patterns, r.Path)
 	case model.RequestMethod:
-		return slices.Contains(c.Values, r.Method), nil
+		met = slices.Contains(c.Values, r.Method)
 	case model.HostHeader:
-		return matchesOne(c.patterns, lower(r.hostname())), nil
+		met = matchesOne(c.patterns, lower(r.hostname()))
 	case model.HTTPHeader:
-		for _, value := range r.Header.Values(c.Header) {
-			if matchesOne(c.patterns, lower(value)) {
-				return true, nil
-			}
-		}
+		met = slices.ContainsFunc(r.Header.Values(c.Header), func(value string) bool { return matchesOne(c.patterns, lower(value)) })
 	case model.QueryString:
-		return c.matchesQuery(r.Query), nil
+		met = c.matchesQuery(r.Query)
 	case model.SourceIP:
-		if !r.SourceIP.IsValid() {
-			return false, errors.New("whether the rule matches depends on the address of the client, which the request does not have")
-		}
-		address := r.SourceIP.Unmap()
-		for _, prefix := range c.prefixes {
-			if prefix.Contains(address) {
-				return true, nil
-			}
-		}
+		met = slices.ContainsFunc(c.prefixes, func(p netip.Prefix) bool { return p.Contains(r.SourceIP.Unmap()) })
+		return met, r.SourceIP.IsValid()
 	}
-	return false, nil
+	return met, true
 }
 
-// miss returns why the request does not meet the condition, empty if it does.
-// The error is that of matches.
-func (c *condition) miss(r *Request) (string, error) {
-	if met, err := c.matches(r); met || err != nil {
-		return "", err
-	}
+// miss says why the request does not meet the condition.
+func (c *condition) miss(r *Request) string {
 	var actual string
 	switch c.Field {
 	case model.PathPattern:
@@ -93,7 +78,7 @@ func (c *condition) miss(r *Request) (string, error) {
 	case model.HTTPHeader:
 		values := r.Header.Values(c.Header)
 		if len(values) == 0 {
-			return fmt.Sprintf("%v: the request has no such header", c), nil
+			return fmt.Sprintf("%v: the request has no such header", c)
 		}
 		actual = strings.Join(values, ", ")
 	case model.QueryString:
@@ -101,21 +86,22 @@ func (c *condition) miss(r *Request) (string, error) {
 	case model.SourceIP:
 		actual = r.SourceIP.Unmap().String()
 	}
-	return fmt.Sprintf("%v: the request has %q", c, actual), nil
+	return fmt.Sprintf("%v: the request has %q", c, actual)
 }
 
 func matchesOne(patterns []pattern, text string) bool {
 	for i := range patterns {
-		if patterns[i].match(text) {
+		// Most texts do not have the prefix.
+		if p := &patterns[i]; strings.HasPrefix(text, p.prefix) && p.match(text) {
 			return true
 		}
 	}
 	return false
 }
 
-// matchesQuery looks for one of the condition's values in a query string. A key
-// without "=" has an empty value. The documentation lets every character be
-// percent-encoded; both sides of "=" are decoded before they are compared.
+// matchesQuery looks for the condition's values in a query string. A key without "=" has an empty
+// value. Key and value are percent-decoded before they are compared: AWS allows every character to
+// be encoded.
 func (c *condition) matchesQuery(query string) bool {
 	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
@@ -124,8 +110,7 @@ func (c *condition) matchesQuery(query string) bool {
 		key, value, _ := strings.Cut(pair, "=")
 		key, value = lower(decode(key)), lower(decode(value))
 		for i := range c.query {
-			want := &c.query[i]
-			if (want.anyKey || want.key.match(key)) && want.value.match(value) {
+			if c.query[i].key.match(key) && c.query[i].value.match(value) {
 				return true
 			}
 		}
@@ -155,21 +140,18 @@ func lower(text string) string {
 	return string(folded)
 }
 
-// pattern is a text with the wildcards * and ?, taken apart once so that it
-// costs little to compare.
+// pattern is a compiled text with the wildcards * and ?.
 type pattern struct {
-	// prefix is what comes before the first wildcard. It is all that most texts
-	// are compared with, since most patterns do not match.
+	// prefix ends before the first wildcard. Most texts differ in the prefix already.
 	prefix string
-	// rest has for each token after that a byte, or one of the wildcards.
+	// rest has a token for each byte or wildcard after the prefix.
 	rest []int16
 }
 
-// Tokens of a pattern that are no byte of the text.
+// The tokens of the wildcards.
 const anyOne, anyMany = -1, -2
 
-// compile takes a pattern apart. With escapes, as in query strings, \* and \?
-// stand for themselves.
+// compile compiles a pattern. With escapes, as in query strings, \* and \? are no wildcards.
 func compile(text string, escapes bool) pattern {
 	var prefix []byte
 	var rest []int16
@@ -193,18 +175,13 @@ func compile(text string, escapes bool) pattern {
 	return pattern{string(prefix), rest}
 }
 
-// match tells whether the pattern matches the whole text, byte by byte. It takes
-// at most as many steps as the lengths of pattern and text multiplied: when a
-// text does not go on as the pattern does, only the last * need match one byte
-// more, since whatever an earlier one could still take, the last one can take as
-// well.
+// match tells whether the pattern matches the whole text, byte by byte.
 func (p *pattern) match(text string) bool {
-	if !strings.HasPrefix(text, p.prefix) {
-		return false
-	}
-	return matchTokens(p.rest, text[len(p.prefix):])
+	return strings.HasPrefix(text, p.prefix) && matchTokens(p.rest, text[len(p.prefix):])
 }
 
+// matchTokens takes at most len(pattern) * len(text) steps. At a mismatch only the last * takes a
+// byte more: the last * can take whatever an earlier * could.
 func matchTokens(pattern []int16, text string) bool {
 	p, t := 0, 0
 	star, resume := -1, 0

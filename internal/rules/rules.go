@@ -1,6 +1,5 @@
-// Package rules answers where an Application Load Balancer sends a request,
-// from nothing but the listeners, rules and target groups of a synthesized
-// cloud assembly.
+// Package rules answers where an Application Load Balancer sends a request. It needs only the
+// listeners, rules and target groups of a synthesized cloud assembly.
 //
 //	table, err := rules.Build(model.Read(assembly))
 //	request, err := rules.ParseRequest("GET /api/users/1")
@@ -9,9 +8,9 @@
 //
 // The rules are evaluated as AWS documents them at
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html,
-// .../rule-condition-types.html and .../rule-action-types.html. Comments say where
-// the documentation leaves something open. [Build] refuses each condition, action and
-// setting that is not evaluated, by name and place: an answer is never a guess.
+// .../rule-condition-types.html and .../rule-action-types.html. Comments say where the
+// documentation leaves something open. An answer is never a guess: [Build] refuses each condition,
+// action and setting that is not evaluated, by name and place.
 package rules
 
 import (
@@ -28,19 +27,19 @@ import (
 	"cutover/internal/model"
 )
 
-// Table is what the load balancers of an assembly do with requests. It does not
-// change after [Build], so it may be used by several goroutines.
+// Table is what load balancers do with requests. A table never changes, so several goroutines may
+// use it.
 type Table struct {
 	// Listeners are ordered by port.
 	Listeners []*Listener
-	// TargetGroups are all of the assembly, in use or not, ordered by name.
+	// TargetGroups are all groups, in use or not. [Build] orders them by name.
 	TargetGroups []*model.TargetGroup
 }
 
 // Listener is a listener with its rules.
 type Listener struct {
 	*model.Listener
-	// Rules are in the order they are tried. The last one is the default rule.
+	// Rules are ordered as they are tried. The last one is the default rule.
 	Rules []*Rule
 }
 
@@ -50,11 +49,9 @@ type Rule struct {
 	compiled []condition
 }
 
-// Build makes the table of all listeners in an assembly. Its error has a line
-// for everything that cannot be evaluated, each with its place.
-//
-// Build refuses an assembly that may have rules that it cannot see: one with nested
-// stacks, or with macros that CloudFormation applies to a template.
+// Build makes the table of all listeners in an assembly. Its error has a line with the place for
+// everything that cannot be evaluated. Nested stacks and CloudFormation macros may hide rules, so
+// Build refuses them.
 func Build(m *model.Model) (*Table, error) {
 	var errs []error
 	for _, stack := range m.Assembly.Stacks {
@@ -65,11 +62,9 @@ func Build(m *model.Model) (*Table, error) {
 	for _, stack := range m.Assembly.Resources(model.CloudFormationStack) {
 		errs = append(errs, stack.Errorf("", "nested stacks are not read, and rules may be in it"))
 	}
-	table := &Table{TargetGroups: slices.Clone(m.TargetGroups)}
 	for _, group := range m.TargetGroups {
 		errs = append(errs, group.Problem("Name"))
 	}
-	listeners := map[*model.Listener]*Listener{}
 	for _, l := range m.Listeners {
 		errs = append(errs, l.Problem("Protocol"))
 		if l.Protocol != "HTTP" && l.Protocol != "HTTPS" {
@@ -77,29 +72,37 @@ func Build(m *model.Model) (*Table, error) {
 			continue
 		}
 		errs = append(errs, l.Unsupported(nil, nil, "Port", "LoadBalancerArn", "DefaultActions"))
-		listeners[l] = &Listener{Listener: l}
-		table.Listeners = append(table.Listeners, listeners[l])
 	}
-	for _, r := range m.Rules {
-		err := r.Unsupported(map[string]string{"Tags": ""}, nil)
-		errs = append(errs, err)
-		if l := listeners[r.Listener]; l != nil && err == nil {
-			if i := slices.IndexFunc(l.Rules, func(other *Rule) bool { return other.Priority == r.Priority }); i >= 0 {
-				errs = append(errs, r.Errorf("Priority", "%d is also the priority of %v", r.Priority, l.Rules[i].Resource))
+	for i, r := range m.Rules {
+		errs = append(errs, r.Unsupported(map[string]string{"Tags": ""}, nil))
+		for _, other := range m.Rules[:i] {
+			if r.Listener != nil && r.Listener == other.Listener && r.Priority > 0 && r.Priority == other.Priority {
+				errs = append(errs, r.Errorf("Priority", "%d is also the priority of %v", r.Priority, other.Resource))
+				break
 			}
-			l.Rules = append(l.Rules, compileRule(r))
 		}
 	}
 	if err := assembly.Join(errs...); err != nil {
 		return nil, err
 	}
-	for _, l := range table.Listeners {
-		slices.SortFunc(l.Rules, func(x, y *Rule) int { return cmp.Compare(x.Priority, y.Priority) })
-		l.Rules = append(l.Rules, compileRule(l.Default))
+	groups := slices.SortedStableFunc(slices.Values(m.TargetGroups), func(x, y *model.TargetGroup) int { return cmp.Compare(x.Name, y.Name) })
+	return New(m.Listeners, m.Rules, groups), nil
+}
+
+// New makes a table of resources without a problem.
+func New(listeners []*model.Listener, rules []*model.Rule, groups []*model.TargetGroup) *Table {
+	table := &Table{TargetGroups: groups}
+	byListener := map[string][]*Rule{}
+	for _, rule := range rules {
+		byListener[rule.Listener.Key()] = append(byListener[rule.Listener.Key()], compileRule(rule))
+	}
+	for _, l := range listeners {
+		own := byListener[l.Key()]
+		slices.SortStableFunc(own, func(x, y *Rule) int { return cmp.Compare(x.Priority, y.Priority) })
+		table.Listeners = append(table.Listeners, &Listener{l, append(own, compileRule(l.Default))})
 	}
 	slices.SortStableFunc(table.Listeners, func(x, y *Listener) int { return cmp.Compare(x.Port, y.Port) })
-	slices.SortStableFunc(table.TargetGroups, func(x, y *model.TargetGroup) int { return cmp.Compare(x.Name, y.Name) })
-	return table, nil
+	return table
 }
 
 func compileRule(m *model.Rule) *Rule {
@@ -110,32 +113,31 @@ func compileRule(m *model.Rule) *Rule {
 	return rule
 }
 
-// Request is what of a request decides its way.
+// Request is the part of a request that rules look at.
 type Request struct {
-	// Port is that of the listener which gets the request.
+	// Port is the listener's.
 	Port   int
 	Method string
 	// Host is the Host header, with or without a port.
 	Host string
-	// Path is as it stands in the request line: percent-encoded, without the
-	// query. Rules see it that way too.
+	// Path is the request line's: percent-encoded, without the query.
 	Path string
-	// Query is as it stands in the request line, without the "?".
+	// Query is the request line's, without the "?".
 	Query  string
 	Header http.Header
-	// SourceIP is the address that connects to the load balancer. It may be left
-	// out as long as no rule asks for it.
+	// SourceIP is the address that connects to the load balancer. Only rules with a source-ip
+	// condition need it.
 	SourceIP netip.Addr
 }
 
-// ParseRequest reads a request from a short text, "METHOD URL". The method may
-// be left out and is GET then. The URL may be a path alone, which goes to port 80.
+// ParseRequest reads a request from a short text, "METHOD URL". The default of the method is GET.
+// The URL may be a path alone, for port 80.
 func ParseRequest(text string) (Request, error) {
-	r := Request{Port: 80, Method: http.MethodGet}
-	target := text
-	if method, rest, ok := strings.Cut(text, " "); ok {
-		r.Method, target = method, rest
+	method, target, ok := strings.Cut(text, " ")
+	if !ok {
+		method, target = http.MethodGet, text
 	}
+	r := Request{Port: 80, Method: method}
 	invalid := func(reason string) (Request, error) {
 		return Request{}, fmt.Errorf("request %q: %s; expected something like \"GET /api/users\" or \"GET http://example.com/api/users\"", text, reason)
 	}
@@ -146,17 +148,14 @@ func ParseRequest(text string) (Request, error) {
 	target, _, _ = strings.Cut(target, "#")
 	if !strings.HasPrefix(target, "/") {
 		scheme, rest, ok := strings.Cut(target, "://")
-		switch {
-		case ok && strings.EqualFold(scheme, "http"):
-		case ok && strings.EqualFold(scheme, "https"):
-			r.Port = 443
-		default:
+		secure := strings.EqualFold(scheme, "https")
+		if !ok || !secure && !strings.EqualFold(scheme, "http") {
 			return invalid("the URL begins neither with / nor with http:// or https://")
 		}
-		end := strings.IndexAny(rest, "/?")
-		if end < 0 {
-			end = len(rest)
+		if secure {
+			r.Port = 443
 		}
+		end := strings.IndexAny(rest+"/", "/?")
 		r.Host, target = rest[:end], rest[end:]
 		if r.Host == "" || strings.Contains(r.Host, "@") {
 			return invalid("the URL has no plain host")
@@ -174,7 +173,7 @@ func ParseRequest(text string) (Request, error) {
 	return r, nil
 }
 
-// String is the method, and the URL as far as it is known.
+// String is the method and the known part of the URL.
 func (r Request) String() string {
 	text := r.Method + " " + r.Host + r.Path
 	if r.Query != "" {
@@ -185,41 +184,31 @@ func (r Request) String() string {
 
 // hostname is the host of the request without its port.
 func (r *Request) hostname() string {
-	if strings.IndexByte(r.Host, ':') < 0 {
-		return r.Host
-	}
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		return host
+	if strings.IndexByte(r.Host, ':') >= 0 {
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			return host
+		}
 	}
 	return r.Host
 }
 
-// Decision is the answer to a request, and how it came about.
+// Decision is the answer to a request.
 type Decision struct {
 	Request  Request
 	Listener *Listener
-	// Rule is the one that decides: the first that matches, or the default rule.
+	// Rule decides: the first rule that matches, or the default rule.
 	Rule *Rule
-	// Misses are the rules that were tried before, in their order.
-	Misses []Miss
 }
 
-// Miss is a rule that does not match a request.
-type Miss struct {
-	Rule *Rule
-	// Reason says which condition is not met, and by what.
-	Reason string
+// On returns the listeners on a port.
+func (t *Table) On(port int) []*Listener {
+	return slices.DeleteFunc(slices.Clone(t.Listeners), func(l *Listener) bool { return l.Port != port })
 }
 
-// Route tells what happens to a request. It fails if there is no one listener on
-// the port, or if a rule asks for something that the request leaves open.
+// Route tells what happens to a request. Route fails if the port does not have exactly one
+// listener, or if a rule depends on something that the request leaves open.
 func (t *Table) Route(r Request) (Decision, error) {
-	var on []*Listener
-	for _, listener := range t.Listeners {
-		if listener.Port == r.Port {
-			on = append(on, listener)
-		}
-	}
+	on := t.On(r.Port)
 	switch len(on) {
 	case 0:
 		return Decision{}, fmt.Errorf("no load balancer of the assembly listens on port %d", r.Port)
@@ -229,89 +218,76 @@ func (t *Table) Route(r Request) (Decision, error) {
 	return Decision{}, fmt.Errorf("several load balancers listen on port %d: %v and %v; ask one of the listeners", r.Port, on[0].Resource, on[1].Resource)
 }
 
-// Route tells what this listener does with a request, whatever its port. It
-// fails if a rule asks for something that the request leaves open.
+// Route tells what this listener does with a request, whatever its port. Route fails if a rule
+// depends on something that the request leaves open.
 func (l *Listener) Route(r Request) (Decision, error) {
-	decision := Decision{Request: r, Listener: l}
-	for _, rule := range l.Rules {
-		reason, err := rule.miss(&r)
-		if err != nil {
-			return Decision{}, fmt.Errorf("%v: %w", rule.Resource, err)
-		}
-		if reason == "" {
-			decision.Rule = rule
-			break
-		}
-		decision.Misses = append(decision.Misses, Miss{Rule: rule, Reason: reason})
-	}
-	return decision, nil
+	rule, err := l.Match(&r)
+	return Decision{r, l, rule}, err
 }
 
-// Match returns the rule that decides about a request, as Route does, and does
-// not say why the others do not: for a load balancer that asks at every request.
+// Match returns the rule that decides about a request. A load balancer asks Match at every request.
 func (l *Listener) Match(r *Request) (*Rule, error) {
-next:
 	for _, rule := range l.Rules {
-		var open error
-		for i := range rule.compiled {
-			met, err := rule.compiled[i].matches(r)
-			if !met && err == nil {
-				continue next
-			}
-			open = cmp.Or(open, err)
+		switch met, known := rule.matches(r); {
+		case !known:
+			return nil, fmt.Errorf("%v: whether the rule matches depends on the address of the client, which the request does not have", rule.Resource)
+		case met:
+			return rule, nil
 		}
-		if open != nil {
-			return nil, fmt.Errorf("%v: %w", rule.Resource, open)
-		}
-		return rule, nil
 	}
 	return nil, fmt.Errorf("%v: no rule matches, not even a default rule", l.Resource)
 }
 
-// Matching lists the rules whose conditions a request meets, without the default
-// rule. One that asks for something that the request leaves open is not among them.
+// Matching lists the rules that match a request, without the default rule. Rules that depend on
+// something that the request leaves open are not in the list.
 func (l *Listener) Matching(r Request) []*Rule {
-	var rules []*Rule
-	for _, rule := range l.Rules {
-		if reason, err := rule.miss(&r); len(rule.Conditions) > 0 && reason == "" && err == nil {
-			rules = append(rules, rule)
-		}
-	}
-	return rules
+	return slices.DeleteFunc(slices.Clone(l.Rules), func(rule *Rule) bool {
+		met, known := rule.matches(&r)
+		return !met || !known || len(rule.Conditions) == 0
+	})
 }
 
-// miss returns why a request does not meet the rule's conditions, empty if it
-// meets them all. That a condition cannot be told does not matter when another
-// one is not met.
-func (rule *Rule) miss(r *Request) (string, error) {
-	var open error
+// matches tells whether a request meets all conditions of the rule. That is not known if the
+// request has no source address, and meets the other conditions.
+func (rule *Rule) matches(r *Request) (met, known bool) {
+	known = true
 	for i := range rule.compiled {
-		reason, err := rule.compiled[i].miss(r)
-		if reason != "" {
-			return reason, nil
+		met, sure := rule.compiled[i].matches(r)
+		if !met && sure {
+			return false, true
 		}
-		open = cmp.Or(open, err)
+		known = known && sure
 	}
-	return "", open
+	return true, known
 }
 
-// String is the action that is taken, see [model.Action.String].
+// miss says which condition of a rule that does not match is not met.
+func (rule *Rule) miss(r *Request) string {
+	for i := range rule.compiled {
+		if met, known := rule.compiled[i].matches(r); !met && known {
+			return rule.compiled[i].miss(r)
+		}
+	}
+	return ""
+}
+
+// String is the action of the rule, see [model.Action.String].
 func (d Decision) String() string { return d.Rule.Action.String() }
 
-// Explain tells in lines of text how the decision came about: the request, each
-// rule that did not match and why, and the one that did.
+// Explain gives the reasons in lines of text: the request, the rules that did not match, and the
+// rule that did.
 func (d Decision) Explain() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s\n", d.Request, d.Listener)
-	for _, miss := range d.Misses {
-		fmt.Fprintf(&b, "  %-7s no: %s\n", miss.Rule.priority(), miss.Reason)
+	for _, rule := range d.Listener.Rules[:slices.Index(d.Listener.Rules, d.Rule)] {
+		fmt.Fprintf(&b, "  %-7s no: %s\n", rule.priority(), rule.miss(&d.Request))
 	}
 	fmt.Fprintf(&b, "  %-7s %s -> %s\n", d.Rule.priority(), d.Rule.conditions(), d)
 	return b.String()
 }
 
-// Location is the URL that a redirect sends this request to, empty for another
-// action. As with the load balancer, the port is always part of it.
+// Location is the URL that a redirect sends this request to; empty for another action. The URL
+// always has a port, as on AWS.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RedirectActionConfig.html
 func (d Decision) Location() string {
 	redirect := d.Rule.Action.Redirect
@@ -348,17 +324,4 @@ func (rule *Rule) conditions() string {
 		all = append(all, condition.String())
 	}
 	return strings.Join(all, " and ")
-}
-
-// String shows the whole table, to be read by eye: each listener, and below it
-// its rules in their order.
-func (t *Table) String() string {
-	var b strings.Builder
-	for _, listener := range t.Listeners {
-		fmt.Fprintf(&b, "%s (%s)\n", listener, listener.Resource)
-		for _, rule := range listener.Rules {
-			fmt.Fprintf(&b, "  %-7s %s -> %s\n", rule.priority(), rule.conditions(), rule.Action)
-		}
-	}
-	return b.String()
 }

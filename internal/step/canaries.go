@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,9 +21,8 @@ import (
 	"cutover/migration"
 )
 
-// Canaries returns the services that are compared with the monolith in a position: those
-// with a shift above 0, or after the switch all services. If there are none, the error
-// says what to do.
+// Canaries returns the services that are compared with the monolith in a position: those with a
+// shift above 0, or after the switch all services. If there are none, the error says what to do.
 func Canaries(d config.Deployment, at Position) (services []config.Service, err error) {
 	for _, service := range d.Services {
 		if at.Phase == migration.Switched || at.Shift[service.Name] > 0 {
@@ -51,6 +51,7 @@ func (p Position) Percent(service string) float64 {
 // Watched is a service on AWS, compared with the monolith.
 type Watched struct {
 	canary.Subject
+	Percent  float64 // share of its traffic that the service gets
 	Findings []canary.Finding
 	Alarms   []Alarm
 }
@@ -72,18 +73,23 @@ type group struct{ balancer, target string }
 // Watcher asks CloudWatch how the canaries of an environment do.
 type Watcher struct {
 	env        string
-	names      config.Settings // the prefix of the target groups' names
+	prefix     string // of the target groups' names
 	deployment config.Deployment
 	services   []config.Service
+	at         Position
 	since      time.Time // when the canary began; zero if unknown
 	cloudwatch *cloudwatch.Client
 	region     string
 }
 
-// NewWatcher returns a watcher of some services of an environment. The prefix is that of
-// the names of its target groups. What was measured before since does not count.
-// Credentials and region are found as by [Ask].
-func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, services []config.Service, since time.Time, getenv func(string) string) (*Watcher, error) {
+// NewWatcher returns a watcher of the [Canaries] in a position of an environment. The names of its
+// target groups begin with the prefix. Figures from before since do not count. Credentials and
+// region come from the same places as for [Ask].
+func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at Position, since time.Time, getenv func(string) string) (*Watcher, error) {
+	services, err := Canaries(d, at)
+	if err != nil {
+		return nil, err
+	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	account, err := account(asking, getenv, "CLOUDWATCH")
@@ -91,7 +97,7 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, se
 		return nil, fmt.Errorf("AWS was not asked: %w", err)
 	}
 	return &Watcher{
-		env: env, names: config.Settings{NamePrefix: prefix}, deployment: d, services: services, since: since, region: account.Region,
+		env: env, prefix: prefix, deployment: d, services: services, at: at, since: since, region: account.Region,
 		cloudwatch: cloudwatch.NewFromConfig(account, func(o *cloudwatch.Options) {
 			// AWS takes several protocols. Emulators may lack the default, CBOR.
 			o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
@@ -99,9 +105,8 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, se
 	}, nil
 }
 
-// Look returns the services' alarms, and the figures that the alarms compare, of the last
-// minutes that CloudWatch has. Look fails if an alarm is missing, or if AWS does not
-// answer.
+// Look returns the services with their alarms, and the figures of the last minutes that CloudWatch
+// has. It fails if an alarm is missing, or if AWS does not answer.
 func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -112,7 +117,7 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	var all []Watched
 	pairs := map[string][2]group{} // the service's and the monolith's
 	for _, service := range w.services {
-		watched := Watched{Subject: canary.Subject{Service: service.Name, Monolith: w.deployment.Monolith.Name, Length: canary.Period}}
+		watched := Watched{Subject: canary.Subject{Service: service.Name, Monolith: w.deployment.Monolith.Name, Length: canary.Period}, Percent: w.at.Percent(service.Name)}
 		for _, kind := range canary.Kinds() {
 			watched.Alarms = append(watched.Alarms, alarms[canary.AlarmName(w.env, service.Name, kind)])
 		}
@@ -135,7 +140,6 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	return all, nil
 }
 
-// alarms returns the alarms of all services by name.
 func (w *Watcher) alarms(ctx context.Context) (map[string]Alarm, error) {
 	var names []string
 	for _, service := range w.services {
@@ -184,13 +188,12 @@ func (w *Watcher) failed(what, permission string, err error) error {
 	return fmt.Errorf("CloudWatch did not answer for the %s of %s in %s, which takes the permission cloudwatch:%s: %w", what, w.env, w.region, permission, err)
 }
 
-// pair returns the target groups that a service's alarms compare, the service's own
-// first.
+// pair returns the target groups that a service's alarms compare, the service's own first.
 func (w *Watcher) pair(service config.Service, alarms []Alarm) (pair [2]group, err error) {
 	b := migration.Balancer{Name: service.LoadBalancer}
 	for i, of := range []string{service.Name, w.deployment.Monolith.Name} {
 		// A target group is "targetgroup/NAME/ID" in metrics.
-		name := "targetgroup/" + w.names.Name(b.GroupName(of)) + "/"
+		name := "targetgroup/" + w.prefix + b.GroupName(of) + "/"
 		for _, alarm := range alarms {
 			for _, g := range alarm.groups {
 				if strings.HasPrefix(g.target, name) {
@@ -199,7 +202,7 @@ func (w *Watcher) pair(service config.Service, alarms []Alarm) (pair [2]group, e
 			}
 		}
 		if pair[i].target == "" {
-			return pair, fmt.Errorf("the alarm %s in %s does not compare with the target group %s: deploy what cdk.json says", alarms[0].Name, w.region, w.names.Name(b.GroupName(of)))
+			return pair, fmt.Errorf("the alarm %s in %s does not compare with the target group %s: deploy what cdk.json says", alarms[0].Name, w.region, w.prefix+b.GroupName(of))
 		}
 	}
 	return pair, nil
@@ -214,26 +217,20 @@ var metrics = []struct{ name, statistic string }{
 // lateness is how long CloudWatch may take to have the figures of a minute.
 const lateness = 3 * time.Minute
 
-// measure returns CloudWatch's figures of the groups, by group and minute. The figures
-// are in the order of the metrics.
+// measure returns CloudWatch's figures by group and minute, in the order of the metrics.
 func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[group]map[time.Time][]float64, error) {
 	measured := map[group]map[time.Time][]float64{}
 	var queries []types.MetricDataQuery
-	type figure struct {
-		of     group
-		metric int
-	}
-	figures := map[string]figure{}
+	var groups []group
 	for _, service := range w.services {
 		for _, g := range pairs[service.Name] {
 			if measured[g] != nil {
 				continue
 			}
 			measured[g] = map[time.Time][]float64{}
-			for i, metric := range metrics {
-				id := fmt.Sprintf("m%d", len(queries))
-				figures[id] = figure{g, i}
-				queries = append(queries, types.MetricDataQuery{Id: &id, MetricStat: &types.MetricStat{
+			groups = append(groups, g)
+			for _, metric := range metrics {
+				queries = append(queries, types.MetricDataQuery{Id: aws.String(fmt.Sprintf("m%d", len(queries))), MetricStat: &types.MetricStat{
 					Metric: &types.Metric{
 						Namespace: aws.String("AWS/ApplicationELB"), MetricName: aws.String(metric.name),
 						Dimensions: []types.Dimension{
@@ -256,16 +253,16 @@ func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[g
 				return nil, w.failed("metrics", "GetMetricData", err)
 			}
 			for _, result := range page.MetricDataResults {
-				f, ok := figures[aws.ToString(result.Id)]
-				if !ok || len(result.Values) != len(result.Timestamps) {
+				n, err := strconv.Atoi(strings.TrimPrefix(aws.ToString(result.Id), "m"))
+				if err != nil || n < 0 || n >= len(queries) || len(result.Values) != len(result.Timestamps) {
 					return nil, w.failed("metrics", "GetMetricData", errors.New("the answer does not fit the question"))
 				}
 				for i, at := range result.Timestamps {
-					minutes := measured[f.of]
+					minutes := measured[groups[n/len(metrics)]]
 					if at = at.UTC(); minutes[at] == nil {
 						minutes[at] = make([]float64, len(metrics))
 					}
-					minutes[at][f.metric] = result.Values[i]
+					minutes[at][n%len(metrics)] = result.Values[i]
 				}
 			}
 		}
@@ -273,8 +270,8 @@ func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[g
 	return measured, nil
 }
 
-// rounds returns the last minutes of which CloudWatch has figures of either group. Minutes
-// before since do not count. CloudWatch has no figure for a count of 0.
+// rounds returns the last minutes with figures of either group, without minutes before since.
+// CloudWatch has no figure for a count of 0.
 func rounds(measured map[group]map[time.Time][]float64, service, monolith group, since time.Time) []canary.Round {
 	var last time.Time
 	for _, g := range []group{service, monolith} {
@@ -306,8 +303,8 @@ func sample(figures []float64) (s canary.Sample) {
 
 // told returns a finding with what its alarm adds:
 //
-//   - An alarm that went off means worse, whatever the last figures are. An alarm that
-//     went off before the canary began does not count.
+//   - An alarm that went off means worse, whatever the last figures are. An alarm that went off
+//     before the canary began does not count.
 //   - An alarm that has not been evaluated yet rules out a good finding.
 func (a Alarm) told(f canary.Finding, since time.Time) canary.Finding {
 	switch {

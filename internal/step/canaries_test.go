@@ -155,7 +155,7 @@ func TestWatcher(t *testing.T) {
 				d.Services = append(d.Services, config.Service{Name: fmt.Sprintf("s%d", i)})
 			}
 			environment := map[string]string{"AWS_ENDPOINT_URL_CLOUDWATCH": server.URL, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
-			watcher, err := step.NewWatcher(t.Context(), d, "dev", "q-", d.Services, c.since, func(name string) string { return environment[name] })
+			watcher, err := step.NewWatcher(t.Context(), d, "dev", "q-", at(migration.Switched), c.since, func(name string) string { return environment[name] })
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,9 +9,8 @@ import (
 	"cutover/migration"
 )
 
-// Changes says in words what the deployment of a position does after that of
-// another, a line each: which services start, scale and stop, where the paths go,
-// and what is dropped. The deployment is one that [ReadContext] has filled in.
+// Changes says what a step does, a line each: which services start, scale and stop, where the paths
+// go, and what is dropped. The deployment comes from [ReadContext].
 func Changes(d config.Deployment, from, to Position) []string {
 	before := d.Plan(config.Settings{Phase: from.Phase, Shift: from.Shift})
 	after := d.Plan(config.Settings{Phase: to.Phase, Shift: to.Shift})
@@ -64,7 +63,7 @@ func asked(d config.Deployment, p migration.Plan) map[string]bool {
 	return names
 }
 
-// runs says what a service does whose tasks change.
+// runs says how a service's tasks change.
 func runs(was, is migration.Tasks, asked bool) string {
 	switch {
 	case was.Count == 0 && asked:
@@ -93,7 +92,6 @@ func at(balancer string) string {
 	return " at " + balancer
 }
 
-// goes says where requests go.
 func goes(what string, targets []migration.Target) string {
 	if len(targets) == 1 {
 		if targets[0].Group == migration.DropGroup {

@@ -1,11 +1,11 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,31 +17,30 @@ import (
 	"cutover/migration"
 )
 
-// askTimeout is how long AWS may take to answer, credentials included. Without a
-// network nobody should wait long for the phase.
+// askTimeout is the time that AWS has to answer, credentials included. Without a network, the phase
+// in cdk.json should still appear soon.
 const askTimeout = 10 * time.Second
 
 // Deployed is the state of an environment, as its SSM parameters tell.
 type Deployed struct {
 	// Region is the region that was asked.
 	Region string
-	// Exists is false if the environment was never deployed in the region, or not to
-	// the end.
+	// Exists is false if no deployment of the environment was ever completed in the region.
 	Exists bool
-	// Reached is the state that was deployed last. Begun is the state that was begun
-	// last. They differ if a deployment goes on or was interrupted.
+	// Reached is the state that was deployed last, Begun the state that was begun last. They differ
+	// during a deployment, and after an interrupted one.
 	Reached, Begun migration.State
-	// Exact is false if only the phase is known: with the gate off. Reached and Begun
-	// then have that phase, without a shift.
+	// Exact is false if only the phase is known, because the gate is off. Reached and Begun then
+	// have no shift.
 	Exact bool
-	// Since is when the state was reached, and zero if AWS does not say. If a shift
-	// replaces another shift, the state is the same.
+	// Since is when the state was reached; zero if AWS does not say. Another shift is the same
+	// state.
 	Since time.Time
 }
 
-// Ask reads the state of an environment from AWS. Credentials and region come from the
-// variables, or else from the profile, through the AWS command line. The error says why
-// AWS was not asked, or did not answer.
+// Ask reads the state of an environment from AWS. Credentials and region come from the environment
+// variables, or from a profile through the AWS command line. The error says why AWS was not asked
+// or did not answer.
 func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -52,11 +51,9 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	phaseName := "/" + env + "/phase"
 	off := "/" + env + "/phase-gate/begun/off"
 	names := []string{phaseName, off}
-	states := map[string]string{}
+	prefix := "/" + env + "/phase-gate/reached/"
 	for _, state := range migration.Names() {
-		name := "/" + env + "/phase-gate/reached/" + state
-		names = append(names, name)
-		states[name] = state
+		names = append(names, prefix+state)
 	}
 	answer, err := ssm.NewFromConfig(config).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
 	if err != nil {
@@ -78,7 +75,7 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 		case off:
 			gate = false
 		default:
-			held = append(held, states[name])
+			held = append(held, strings.TrimPrefix(name, prefix))
 		}
 	}
 	d.Begun = d.Reached
@@ -88,21 +85,14 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	return d, nil
 }
 
-// account returns the region, the endpoint and the credentials. The service is that of
-// the variable AWS_ENDPOINT_URL_<SERVICE>.
+// account returns the region, the endpoint and the credentials. The endpoint may come from
+// AWS_ENDPOINT_URL_<SERVICE>.
 func account(ctx context.Context, getenv func(string) string, service string) (aws.Config, error) {
-	first := func(names ...string) string {
-		i := slices.IndexFunc(names, func(name string) bool { return getenv(name) != "" })
-		if i < 0 {
-			return ""
-		}
-		return getenv(names[i])
-	}
-	c := aws.Config{Region: first("AWS_REGION", "AWS_DEFAULT_REGION"), RetryMaxAttempts: 2}
-	if endpoint := first("AWS_ENDPOINT_URL_"+service, "AWS_ENDPOINT_URL"); endpoint != "" {
+	c := aws.Config{Region: cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")), RetryMaxAttempts: 2}
+	if endpoint := cmp.Or(getenv("AWS_ENDPOINT_URL_"+service), getenv("AWS_ENDPOINT_URL")); endpoint != "" {
 		c.BaseEndpoint = aws.String(endpoint)
 	}
-	// The AWS command line knows all kinds of credentials that a profile may have.
+	// The AWS command line knows all kinds of a profile's credentials.
 	program, missing := exec.LookPath("aws")
 	if id, secret := getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"); id != "" && secret != "" {
 		c.Credentials = credentials.NewStaticCredentialsProvider(id, secret, getenv("AWS_SESSION_TOKEN"))

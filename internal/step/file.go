@@ -21,14 +21,13 @@ type File struct {
 	members []member // of the context, in their order
 }
 
-// member is a member of a JSON object: the offsets of its key, and of the begin and
-// the end of its value.
+// member is a member of a JSON object, with the offsets of its key and its value.
 type member struct {
 	name            string
 	key, value, end int
 }
 
-// ReadFile reads a cdk.json, whose context must name the phase.
+// ReadFile reads a cdk.json. Its context must have a phase.
 func ReadFile(path string) (*File, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -97,11 +96,11 @@ func only(all []member, name string) (member, error) {
 	return all[i], nil
 }
 
-// Edit returns the text with another phase and shift. Every other byte stays the same.
-// An empty shift removes the shift.
+// Edit returns the text with another phase and shift. Every other byte stays the same. An empty
+// shift removes the shift.
 //
-// A new shift comes after the phase, on the same line. So each step of a migration
-// changes that one line. A shift on a line of its own stays there until it is removed.
+// A new shift goes to the line of the phase, so that each step of a migration changes one line. A
+// shift on a line of its own stays there until it is removed.
 func (f *File) Edit(phase, shift string) ([]byte, error) {
 	at, err := only(f.members, "phase")
 	if err != nil {
@@ -124,14 +123,12 @@ func (f *File) Edit(phase, shift string) ([]byte, error) {
 	default: // with the comma before it
 		splices = append(splices, splice{f.members[i-1].end, f.members[i].end, ""})
 	}
-	slices.SortFunc(splices, func(a, b splice) int { return a.from - b.from })
-	var text []byte
-	done := 0
+	slices.SortFunc(splices, func(a, b splice) int { return b.from - a.from }) // the last first
+	text := slices.Clone(f.Text)
 	for _, s := range splices {
-		text = append(append(text, f.Text[done:s.from]...), s.text...)
-		done = s.to
+		text = slices.Replace(text, s.from, s.to, []byte(s.text)...)
 	}
-	return append(text, f.Text[done:]...), nil
+	return text, nil
 }
 
 func quote(text string) string {
@@ -139,9 +136,8 @@ func quote(text string) string {
 	return string(quoted)
 }
 
-// Write replaces the text of the file at once and keeps its mode. A reader sees the old
-// text or the new text.
-func (f *File) Write(text []byte) (err error) {
+// Write replaces the file at once and keeps its mode. A reader sees the old or the new text.
+func (f *File) Write(text []byte) error {
 	path, err := filepath.EvalSymlinks(f.path)
 	if err != nil {
 		return err
@@ -150,18 +146,13 @@ func (f *File) Write(text []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".cdk-*.json")
+	made := path + ".new"
+	err = errors.Join(os.WriteFile(made, text, 0o600), os.Chmod(made, info.Mode().Perm()))
+	if err == nil {
+		err = os.Rename(made, path)
+	}
 	if err != nil {
-		return err
+		os.Remove(made)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(temporary.Name())
-		}
-	}()
-	_, err = temporary.Write(text)
-	if err = errors.Join(err, temporary.Chmod(info.Mode().Perm()), temporary.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), path)
+	return err
 }

@@ -1,6 +1,6 @@
-// Package step takes a deployment one step of its migration forward or back. It reads
-// the position from cdk.json and from AWS, says what a step does, refuses a step out of
-// turn, and edits cdk.json. It also asks AWS how canaries do.
+// Package step takes a deployment one step of its migration forward or back. It reads the position
+// from cdk.json and from AWS, says what a step does, refuses a step out of turn, and edits
+// cdk.json. It also asks AWS how canaries do.
 package step
 
 import (
@@ -14,7 +14,7 @@ import (
 	"cutover/migration"
 )
 
-// Position is a place in the migration: where a deployment is, or where it goes.
+// Position is a place in the migration.
 type Position struct {
 	Phase migration.Phase
 	// Shift is the percentage of its traffic that a microservice gets, by service.
@@ -43,19 +43,17 @@ func (p Position) State() migration.State {
 	return migration.State{Phase: p.Phase, Shift: len(p.Shift) > 0}
 }
 
-// ReadContext fills in the defaults of a deployment, and reads the environment and
-// the position from a context. If env is not empty, it replaces the context's.
-// Mistakes in the context are reported all at once, as a synthesis reports them.
+// ReadContext fills in the defaults of a deployment, and reads the environment and the position
+// from a context. If env is not empty, it replaces the context's. The error has all mistakes.
 func ReadContext(d config.Deployment, context map[string]any, env string) (config.Deployment, string, Position, error) {
 	context = maps.Clone(context)
-	// These are checked with an account, which nobody needs here.
+	// Only a deployment checks these, with an account.
 	delete(context, "vpcId")
 	delete(context, "certificateArn")
 	if env != "" {
 		context["env"] = env
 	}
-	// What a task reserves is no part of a step. With the least allowed, tasks fit on
-	// any instances.
+	// Reservations do not matter to a step. With the least allowed, tasks fit on any instances.
 	d.Monolith = least(d.Monolith)
 	d.Services = slices.Clone(d.Services)
 	for i := range d.Services {
@@ -70,8 +68,7 @@ func least(s config.Service) config.Service {
 	return s
 }
 
-// Next returns the position after a step forward. With a canary, as in "users=10", the
-// position has that shift and no other.
+// Next returns the position after a step forward. A canary, as in "users=10", replaces the shift.
 func Next(d config.Deployment, from Position, canary string) (Position, error) {
 	if canary == "" {
 		if from.Phase == migration.Retired {
@@ -97,8 +94,8 @@ func Next(d config.Deployment, from Position, canary string) (Position, error) {
 	return to, nil
 }
 
-// Back returns the position after a step back. A step back from a shift only takes the
-// shift away: until then the microservices get requests and may not stop.
+// Back returns the position after a step back. A step back from a shift only removes the shift: the
+// microservices get requests until then, and may not stop.
 func Back(from Position) (Position, error) {
 	if len(from.Shift) > 0 {
 		return Position{Phase: from.Phase}, nil
@@ -109,8 +106,7 @@ func Back(from Position) (Position, error) {
 	return Position{Phase: from.Phase - 1}, nil
 }
 
-// Check refuses a step from a position that is not deployed: the deployment of that
-// position would be left out.
+// Check refuses a step from a position that is not deployed, because the step would leave it out.
 func Check(env string, from Position, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase
@@ -125,8 +121,8 @@ func Check(env string, from Position, deployed Deployed) error {
 	return nil
 }
 
-// Follows refuses the deployment of a position out of turn, as the deployment itself
-// does. The position also has to follow a deployment that goes on or was interrupted.
+// Follows refuses a position that the deployment itself would refuse. The position must follow the
+// state that was reached and the state that was begun.
 func Follows(env string, to Position, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase

@@ -1,5 +1,4 @@
-// Api is the monolith: the three modules in one process, over one file of
-// data.
+// Api is the monolith: the three modules in one process.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Posts is the microservice that answers for the forum's posts.
+// Posts is the microservice of the forum's posts.
 package main
 
 import (

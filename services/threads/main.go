@@ -1,4 +1,4 @@
-// Threads is the microservice that answers for the forum's threads.
+// Threads is the microservice of the forum's threads.
 package main
 
 import (

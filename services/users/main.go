@@ -1,4 +1,4 @@
-// Users is the microservice that answers for the forum's users.
+// Users is the microservice of the forum's users.
 package main
 
 import (

@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	template = "../golden/switched/dev-Cluster.json"
+	template = "../../stacks/golden/switched/dev-Cluster.json"
 	unitFile = "/etc/systemd/system/isolate-containers.service"
 
 	// The instance, and the hosts outside.

@@ -1,5 +1,4 @@
-// Bare is what net/http can do at the most: one handler that answers every
-// request with the same bytes, and nothing around it.
+// Bare shows the most that net/http can do: one handler answers every request with the same bytes.
 //
 //	bare ADDRESS TYPE BODY
 package main

@@ -1,6 +1,5 @@
-// Raw is what Go and the kernel can do at the most: it reads up to the empty
-// line at the end of a request, of which it looks at nothing else, and writes
-// the same bytes.
+// Raw shows the most that Go and the kernel can do: it reads up to a request's empty line, looks at
+// nothing else, and writes the same bytes.
 //
 //	raw ADDRESS TYPE BODY
 package main
@@ -32,7 +31,6 @@ func main() {
 	}
 }
 
-// respond answers one request after the other, until there is no more.
 func respond(conn net.Conn, answer []byte) {
 	defer conn.Close()
 	head := make([]byte, 0, 4<<10)

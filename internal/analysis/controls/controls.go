@@ -1,7 +1,5 @@
-// Package controls says whether an assembly would meet controls of AWS Security Hub.
-// The controls are those for load balancers, ECS on EC2 instances, their images and
-// their network. Each is checked as its documentation defines it, as far as a template
-// can tell.
+// Package controls says whether an assembly would meet controls of AWS Security Hub for load
+// balancers, ECS on EC2, images and network, as far as a template can tell.
 //
 // A control is met only by resources that exist. A missing resource is a finding: it may
 // have another type than the one that is looked for.
@@ -78,40 +76,24 @@ func (r *report) find(v resource, problem string, properties ...string) {
 	r.unknown = append(r.unknown, v.Problem(properties...))
 }
 
-// kind is a type of resources.
-type kind[T resource] struct {
-	name string
-	of   func(*model.Model) []T
-}
-
-// some returns the resources of a kind. That there is none is a finding.
-func (k kind[T]) some(r *report) []T {
-	resources := k.of(r.Model)
-	if len(resources) == 0 {
-		r.findings = append(r.findings, Finding{Problem: "there is no " + k.name})
+// some returns the resources of a type. That there is none is a finding.
+func some[T resource](r *report, resourceType string) []T {
+	var found []T
+	for _, one := range r.Assembly.Resources(resourceType) {
+		if v, ok := r.Value(one).(T); ok {
+			found = append(found, v)
+		}
 	}
-	return resources
+	if len(found) == 0 {
+		r.findings = append(r.findings, Finding{Problem: "there is no " + resourceType})
+	}
+	return found
 }
 
-var (
-	groups         = kind[*model.AutoScalingGroup]{model.EC2AutoScalingGroup, func(m *model.Model) []*model.AutoScalingGroup { return m.AutoScalingGroups }}
-	templates      = kind[*model.Launch]{model.EC2LaunchTemplate, func(m *model.Model) []*model.Launch { return m.LaunchTemplates }}
-	repositories   = kind[*model.Repository]{model.ECRRepository, func(m *model.Model) []*model.Repository { return m.Repositories }}
-	vpcs           = kind[*model.VPC]{model.EC2VPC, func(m *model.Model) []*model.VPC { return m.VPCs }}
-	balancers      = kind[*model.LoadBalancer]{model.ELBLoadBalancer, func(m *model.Model) []*model.LoadBalancer { return m.LoadBalancers }}
-	services       = kind[*model.Service]{model.ECSService, func(m *model.Model) []*model.Service { return m.Services }}
-	definitions    = kind[*model.TaskDefinition]{model.ECSTaskDefinition, func(m *model.Model) []*model.TaskDefinition { return m.TaskDefinitions }}
-	clusters       = kind[*model.Cluster]{model.ECSCluster, func(m *model.Model) []*model.Cluster { return m.Clusters }}
-	providers      = kind[*model.CapacityProvider]{model.ECSCapacityProvider, func(m *model.Model) []*model.CapacityProvider { return m.CapacityProviders }}
-	securityGroups = kind[*model.SecurityGroup]{model.EC2SecurityGroup, func(m *model.Model) []*model.SecurityGroup { return m.SecurityGroups }}
-	listeners      = kind[*model.Listener]{model.ELBListener, func(m *model.Model) []*model.Listener { return m.Listeners }}
-)
-
-// every makes the check of every resource of a kind, by a function that returns its
-// problem or "". The function looks at these properties.
-func (k kind[T]) every(problem func(T) string, properties ...string) check {
+// every makes the check of every resource of a type by a function, which looks at these properties.
+func every[T resource](resourceType string, problem func(T) string, properties ...string) check {
 	return func(r *report) {
-		for _, v := range k.some(r) {
+		for _, v := range some[T](r, resourceType) {
 			r.find(v, problem(v), properties...)
 		}
 	}
@@ -125,60 +107,54 @@ func unless(holds bool, problem string) string {
 	return problem
 }
 
+// needs makes the function that returns the problem where the condition does not hold.
+func needs[T any](condition func(T) bool, problem string) func(T) string {
+	return func(v T) string { return unless(condition(v), problem) }
+}
+
 // All are the controls, by service and number.
 var All = []Control{
-	{"AutoScaling.2", "Amazon EC2 Auto Scaling group should cover multiple Availability Zones", groups.every(func(g *model.AutoScalingGroup) string {
+	{"AutoScaling.2", "Amazon EC2 Auto Scaling group should cover multiple Availability Zones", every(model.EC2AutoScalingGroup, func(g *model.AutoScalingGroup) string {
 		return oneZone(g.Subnets)
 	}, "VPCZoneIdentifier")},
 	{"AutoScaling.3", "Auto Scaling group launch configurations should configure EC2 instances to require Instance Metadata Service Version 2 (IMDSv2)", launched(requiresTokens, "MetadataOptions")},
 	{"AutoScaling.5", "Amazon EC2 instances launched using Auto Scaling group launch configurations should not have Public IP addresses", launched(noPublicAddress, "NetworkInterfaces", "AssociatePublicIpAddress")},
-	{"AutoScaling.6", "Auto Scaling groups should use multiple instance types in multiple Availability Zones", groups.every(func(g *model.AutoScalingGroup) string {
+	{"AutoScaling.6", "Auto Scaling groups should use multiple instance types in multiple Availability Zones", every(model.EC2AutoScalingGroup, func(g *model.AutoScalingGroup) string {
 		if problem := oneZone(g.Subnets); problem != "" {
 			return problem
 		}
 		return unless(len(slices.Compact(slices.Sorted(slices.Values(g.InstanceTypes)))) > 1, "has one instance type")
 	}, "VPCZoneIdentifier", "MixedInstancesPolicy")},
-	{"AutoScaling.9", "Amazon EC2 Auto Scaling groups should use Amazon EC2 launch templates", groups.every(func(g *model.AutoScalingGroup) string {
-		return unless(g.Launch != nil && g.Launch.Template(), "uses no launch template")
-	}, "LaunchTemplate", "MixedInstancesPolicy")},
-	{"EC2.2", "VPC default security groups should not allow inbound or outbound traffic", vpcs.every(func(v *model.VPC) string {
-		return unless(v.DefaultGroupClosed, "keeps the rules of its default security group")
-	})},
-	{"EC2.6", "VPC flow logging should be enabled in all VPCs", vpcs.every(func(v *model.VPC) string {
-		return unless(v.FlowLog, "has no flow log")
-	})},
+	{"AutoScaling.9", "Amazon EC2 Auto Scaling groups should use Amazon EC2 launch templates",
+		every(model.EC2AutoScalingGroup, needs(func(g *model.AutoScalingGroup) bool { return g.Launch != nil && g.Launch.Template() }, "uses no launch template"), "LaunchTemplate", "MixedInstancesPolicy")},
+	{"EC2.2", "VPC default security groups should not allow inbound or outbound traffic",
+		every(model.EC2VPC, needs(func(v *model.VPC) bool { return v.DefaultGroupClosed }, "keeps the rules of its default security group"))},
+	{"EC2.6", "VPC flow logging should be enabled in all VPCs",
+		every(model.EC2VPC, needs(func(v *model.VPC) bool { return v.FlowLog }, "has no flow log"))},
 	{"EC2.8", "EC2 instances should use Instance Metadata Service Version 2 (IMDSv2)", launched(requiresTokens, "MetadataOptions")},
 	{"EC2.9", "Amazon EC2 instances should not have a public IPv4 address", launched(noPublicAddress, "NetworkInterfaces", "AssociatePublicIpAddress")},
 	{"EC2.18", "Security groups should only allow unrestricted incoming traffic for authorized ports", openPorts(func(port int) bool { return port != 80 && port != 443 })},
 	{"EC2.19", "Security groups should not allow unrestricted access to ports with high risk", openPorts(highRisk)},
-	{"EC2.170", "EC2 launch templates should use Instance Metadata Service Version 2 (IMDSv2)", templates.every(requiresTokens, "LaunchTemplateData.MetadataOptions")},
-	{"EC2.181", "EC2 launch templates should enable encryption for attached EBS volumes", templates.every(encryptedVolumes, "LaunchTemplateData.BlockDeviceMappings")},
-	{"ECR.1", "ECR private repositories should have image scanning configured", repositories.every(func(r *model.Repository) string {
-		return unless(r.ScanOnPush, "does not scan images")
-	}, "ImageScanningConfiguration")},
-	{"ECR.2", "ECR private repositories should have tag immutability configured", repositories.every(func(r *model.Repository) string {
-		return unless(r.Immutable, "lets a tag move to another image")
-	}, "ImageTagMutability")},
-	{"ECR.3", "ECR repositories should have at least one lifecycle policy configured", repositories.every(func(r *model.Repository) string {
-		return unless(r.Lifecycle != "", "has no lifecycle policy")
-	}, "LifecyclePolicy")},
-	{"ECS.2", "ECS services should not have public IP addresses assigned to them automatically", services.every(func(s *model.Service) string {
-		return unless(!s.PublicAddresses, "gives its tasks public addresses")
-	}, "NetworkConfiguration")},
-	{"ECS.3", "ECS task definitions should not share the host's process namespace", definitions.every(func(d *model.TaskDefinition) string {
-		return unless(d.PidMode != "host", "shares the instance's processes")
-	}, "PidMode")},
-	{"ECS.4", "ECS containers should run as non-privileged", containers(func(c model.Container) string {
-		return unless(!c.Privileged, "is privileged")
-	}, "Privileged")},
-	{"ECS.5", "ECS task definitions should configure containers to be limited to read-only access to root filesystems", containers(func(c model.Container) string {
-		return unless(c.ReadonlyRootFilesystem, "can write to its root file system")
-	}, "ReadonlyRootFilesystem")},
+	{"EC2.170", "EC2 launch templates should use Instance Metadata Service Version 2 (IMDSv2)", every(model.EC2LaunchTemplate, requiresTokens, "LaunchTemplateData.MetadataOptions")},
+	{"EC2.181", "EC2 launch templates should enable encryption for attached EBS volumes", every(model.EC2LaunchTemplate, encryptedVolumes, "LaunchTemplateData.BlockDeviceMappings")},
+	{"ECR.1", "ECR private repositories should have image scanning configured",
+		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.ScanOnPush }, "does not scan images"), "ImageScanningConfiguration")},
+	{"ECR.2", "ECR private repositories should have tag immutability configured",
+		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.Immutable }, "lets a tag move to another image"), "ImageTagMutability")},
+	{"ECR.3", "ECR repositories should have at least one lifecycle policy configured",
+		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.Lifecycle != "" }, "has no lifecycle policy"), "LifecyclePolicy")},
+	{"ECS.2", "ECS services should not have public IP addresses assigned to them automatically",
+		every(model.ECSService, needs(func(s *model.Service) bool { return !s.PublicAddresses }, "gives its tasks public addresses"), "NetworkConfiguration")},
+	{"ECS.3", "ECS task definitions should not share the host's process namespace",
+		every(model.ECSTaskDefinition, needs(func(d *model.TaskDefinition) bool { return d.PidMode != "host" }, "shares the instance's processes"), "PidMode")},
+	{"ECS.4", "ECS containers should run as non-privileged",
+		containers(needs(func(c model.Container) bool { return !c.Privileged }, "is privileged"), "Privileged")},
+	{"ECS.5", "ECS task definitions should configure containers to be limited to read-only access to root filesystems",
+		containers(needs(func(c model.Container) bool { return c.ReadonlyRootFilesystem }, "can write to its root file system"), "ReadonlyRootFilesystem")},
 	{"ECS.8", "Secrets should not be passed as container environment variables", containers(noCredentials, "Environment")},
-	{"ECS.9", "ECS task definitions should have a logging configuration", containers(func(c model.Container) string {
-		return unless(c.LogDriver != "", "has no log driver")
-	}, "LogConfiguration")},
-	{"ECS.12", "ECS clusters should use Container Insights", clusters.every(func(c *model.Cluster) string {
+	{"ECS.9", "ECS task definitions should have a logging configuration",
+		containers(needs(func(c model.Container) bool { return c.LogDriver != "" }, "has no log driver"), "LogConfiguration")},
+	{"ECS.12", "ECS clusters should use Container Insights", every(model.ECSCluster, func(c *model.Cluster) string {
 		switch c.ContainerInsights {
 		case "":
 			return "does not say whether it uses Container Insights"
@@ -187,30 +163,24 @@ var All = []Control{
 		}
 		return ""
 	}, "ClusterSettings")},
-	{"ECS.17", "ECS task definitions should not use host network mode", definitions.every(func(d *model.TaskDefinition) string {
-		return unless(d.NetworkMode != "host", "uses the instance's network")
-	}, "NetworkMode")},
-	{"ECS.19", "ECS capacity providers should have managed termination protection enabled", providers.every(func(p *model.CapacityProvider) string {
-		return unless(p.TerminationProtection, "does not protect instances that have tasks")
-	}, "AutoScalingGroupProvider")},
+	{"ECS.17", "ECS task definitions should not use host network mode",
+		every(model.ECSTaskDefinition, needs(func(d *model.TaskDefinition) bool { return d.NetworkMode != "host" }, "uses the instance's network"), "NetworkMode")},
+	{"ECS.19", "ECS capacity providers should have managed termination protection enabled",
+		every(model.ECSCapacityProvider, needs(func(p *model.CapacityProvider) bool { return p.TerminationProtection }, "does not protect instances that have tasks"), "AutoScalingGroupProvider")},
 	{"ECS.20", "ECS Task Definitions should configure non-root users in Linux container definitions", containers(func(c model.Container) string {
 		user, _, _ := strings.Cut(c.User, ":")
 		return unless(user != "root" && user != "0" && user != "", "runs as root")
 	}, "User")},
 	{"ELB.1", "Application Load Balancer should be configured to redirect all HTTP requests to HTTPS", redirected},
-	{"ELB.4", "Application Load Balancer should be configured to drop invalid http headers", balancers.every(func(lb *model.LoadBalancer) string {
-		return unless(lb.DropInvalidHeaders, "passes invalid headers on")
-	}, attributes)},
-	{"ELB.5", "Application and Classic Load Balancers logging should be enabled", balancers.every(func(lb *model.LoadBalancer) string {
-		return unless(lb.AccessLogs, "does not log requests")
-	}, attributes)},
-	{"ELB.6", "Application, Gateway, and Network Load Balancers should have deletion protection enabled", balancers.every(func(lb *model.LoadBalancer) string {
-		return unless(lb.DeletionProtection, "is not protected from being deleted")
-	}, attributes)},
-	{"ELB.12", "Application Load Balancer should be configured with defensive or strictest desync mitigation mode", balancers.every(func(lb *model.LoadBalancer) string {
-		return unless(lb.DesyncMitigation != "monitor", "only monitors requests that a target may understand otherwise")
-	}, attributes)},
-	{"ELB.13", "Application, Network and Gateway Load Balancers should span multiple Availability Zones", balancers.every(func(lb *model.LoadBalancer) string {
+	{"ELB.4", "Application Load Balancer should be configured to drop invalid http headers",
+		every(model.ELBLoadBalancer, needs(func(lb *model.LoadBalancer) bool { return lb.DropInvalidHeaders }, "passes invalid headers on"), attributes)},
+	{"ELB.5", "Application and Classic Load Balancers logging should be enabled",
+		every(model.ELBLoadBalancer, needs(func(lb *model.LoadBalancer) bool { return lb.AccessLogs }, "does not log requests"), attributes)},
+	{"ELB.6", "Application, Gateway, and Network Load Balancers should have deletion protection enabled",
+		every(model.ELBLoadBalancer, needs(func(lb *model.LoadBalancer) bool { return lb.DeletionProtection }, "is not protected from being deleted"), attributes)},
+	{"ELB.12", "Application Load Balancer should be configured with defensive or strictest desync mitigation mode",
+		every(model.ELBLoadBalancer, needs(func(lb *model.LoadBalancer) bool { return lb.DesyncMitigation != "monitor" }, "only monitors requests that a target may understand otherwise"), attributes)},
+	{"ELB.13", "Application, Network and Gateway Load Balancers should span multiple Availability Zones", every(model.ELBLoadBalancer, func(lb *model.LoadBalancer) string {
 		return oneZone(lb.Subnets)
 	}, "Subnets", "SubnetMappings")},
 	{"ELB.17", "Application and Network Load Balancers with listeners should use recommended security policies", recommendedPolicies},
@@ -219,11 +189,10 @@ var All = []Control{
 // attributes are those of a load balancer.
 const attributes = "LoadBalancerAttributes"
 
-// containers makes the check of every container of every task definition. The function
-// looks at these members.
+// containers makes the check of every container. The function looks at these members.
 func containers(problem func(model.Container) string, members ...string) check {
 	return func(r *report) {
-		for _, d := range definitions.some(r) {
+		for _, d := range some[*model.TaskDefinition](r, model.ECSTaskDefinition) {
 			if len(d.Containers) == 0 {
 				r.findings = append(r.findings, Finding{d.Key(), "has no container"})
 			}
@@ -250,7 +219,7 @@ func noCredentials(c model.Container) string {
 
 // redirected finds listeners without encryption that do not redirect to HTTPS by default.
 func redirected(r *report) {
-	for _, l := range listeners.some(r) {
+	for _, l := range some[*model.Listener](r, model.ELBListener) {
 		to := l.Default.Action.Redirect
 		r.find(l, unless(l.Protocol != "HTTP" || to != nil && to.Protocol == "HTTPS", "answers over plain HTTP"), "Protocol")
 	}
@@ -268,11 +237,10 @@ var recommended = map[string]bool{
 	"ELBSecurityPolicy-TLS13-1-3-FIPS-PQ-2025-09":     true,
 }
 
-// recommendedPolicies takes a deployment without encryption for one that does not meet
-// the control. Security Hub would not look at such a deployment.
+// recommendedPolicies does not accept a deployment without encryption. Security Hub skips it.
 func recommendedPolicies(r *report) {
 	encrypted := false
-	for _, l := range listeners.some(r) {
+	for _, l := range some[*model.Listener](r, model.ELBListener) {
 		https := l.Protocol == "HTTPS"
 		encrypted = encrypted || https
 		r.find(l, unless(!https || recommended[l.SecurityPolicy], "has the policy "+cmp.Or(l.SecurityPolicy, "none")), "Protocol", "SslPolicy")
@@ -294,12 +262,11 @@ func oneZone(subnets []*model.Subnet) string {
 	return unless(len(zones) > 1, "is in one zone")
 }
 
-// launched makes the check of how the instances of every Auto Scaling group are launched,
-// by these members of a launch template or of the older launch configuration. An instance
-// outside of a group is a finding: nothing is known about it.
+// launched checks these members of the launch template or configuration of every group. An instance
+// outside a group is a finding: nothing is known about it.
 func launched(problem func(*model.Launch) string, members ...string) check {
 	return func(r *report) {
-		for _, g := range groups.some(r) {
+		for _, g := range some[*model.AutoScalingGroup](r, model.EC2AutoScalingGroup) {
 			if g.Launch == nil {
 				r.find(g, "does not say how instances are launched", "LaunchTemplate", "MixedInstancesPolicy", "LaunchConfigurationName")
 				continue
@@ -356,7 +323,7 @@ func highRisk(port int) bool {
 // openPorts finds rules of security groups that let anybody reach a forbidden port.
 func openPorts(forbidden func(port int) bool) check {
 	return func(r *report) {
-		for _, g := range securityGroups.some(r) {
+		for _, g := range some[*model.SecurityGroup](r, model.EC2SecurityGroup) {
 			r.find(g, "", "SecurityGroupIngress")
 		}
 		for _, rule := range r.SecurityGroupRules {

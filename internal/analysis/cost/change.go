@@ -18,10 +18,9 @@ type Change struct {
 	After  Cents  `json:"after"`
 }
 
-// Compare lists what differs between the estimates of two assemblies: lines, then
-// services, then the totals. An environment that only one assembly has costs nothing in
-// the other. If each assembly has one environment, these are compared, whatever their
-// names.
+// Compare lists what differs between two assemblies' estimates: lines, then services, then totals.
+// A missing environment costs nothing. A single environment on each side is compared whatever its
+// name.
 func Compare(before, after []Estimate) []Change {
 	byName := func(estimates []Estimate) map[string]Estimate {
 		m := map[string]Estimate{}
@@ -39,43 +38,37 @@ func Compare(before, after []Estimate) []Change {
 	maps.Copy(all, is)
 	var changes []Change
 	for _, environment := range slices.Sorted(maps.Keys(all)) {
-		add := func(of, name string, before, after Cents) {
-			if before != after {
-				changes = append(changes, Change{environment, of, name, before, after})
-			}
-		}
-		b, a := was[environment], is[environment]
-		for _, of := range []string{"line", "service"} {
-			names, before := b.amounts(of)
-			more, after := a.amounts(of)
-			for _, name := range more {
-				if !slices.Contains(names, name) {
-					names = append(names, name)
+		for _, of := range []string{"line", "service", "total"} {
+			var some []Change
+			change := func(name string) *Change {
+				i := slices.IndexFunc(some, func(c Change) bool { return c.Name == name })
+				if i < 0 {
+					i, some = len(some), append(some, Change{Environment: environment, Of: of, Name: name})
 				}
+				return &some[i]
 			}
-			for _, name := range names {
-				add(of, name, before[name], after[name])
-			}
+			was[environment].each(of, func(name string, amount Cents) { change(name).Before = amount })
+			is[environment].each(of, func(name string, amount Cents) { change(name).After = amount })
+			changes = append(changes, slices.DeleteFunc(some, func(c Change) bool { return c.Before == c.After })...)
 		}
-		add("total", "", b.Total, a.Total)
 	}
 	return changes
 }
 
-// amounts are those of the lines or of the services, with their names in order.
-func (e Estimate) amounts(of string) (names []string, amounts map[string]Cents) {
-	amounts = map[string]Cents{}
-	add := func(name string, amount Cents) { names, amounts[name] = append(names, name), amount }
-	if of == "line" {
+// each calls f with the amounts of the lines, of the services, or in total.
+func (e Estimate) each(of string, f func(name string, amount Cents)) {
+	switch of {
+	case "line":
 		for _, line := range e.Lines {
-			add(line.Name, line.Amount)
+			f(line.Name, line.Amount)
 		}
-		return names, amounts
+	case "service":
+		for _, s := range e.Services {
+			f(s.Name, s.Amount)
+		}
+	case "total":
+		f("", e.Total)
 	}
-	for _, s := range e.Services {
-		add(s.Name, s.Amount)
-	}
-	return names, amounts
 }
 
 // Markdown is the estimate's lines as a table for a document or a review.

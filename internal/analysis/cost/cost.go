@@ -15,8 +15,7 @@ import (
 
 // Estimate is what one environment costs in a month.
 type Estimate struct {
-	// Environment is the value of the resources' tag "environment". It is empty for
-	// resources without the tag.
+	// Environment is the resources' tag "environment". It is empty without the tag.
 	Environment string `json:"environment"`
 	// Lines say what is paid for. They add up to Total.
 	Lines []Line `json:"lines"`
@@ -25,8 +24,7 @@ type Estimate struct {
 	Total    Cents     `json:"total"`
 	// Traffic are the prices that depend on traffic, which is not in Total.
 	Traffic []string `json:"traffic,omitempty"`
-	// Unpriced is what is missing in Total, with its number: mostly types of resources
-	// whose price is not known.
+	// Unpriced is what is missing in Total, with its number: mostly types without a known price.
 	Unpriced []string `json:"unpriced,omitempty"`
 }
 
@@ -41,9 +39,8 @@ type Line struct {
 	Amount Cents  `json:"amount"`
 }
 
-// Service is the part of the cost that one service causes: the resources that have its
-// name in their tag "service", and a share of the instances and their volumes. The share
-// is that of the CPU or of the memory that its tasks reserve. The larger one counts.
+// Service is what a service causes: the resources with its name in their tag "service", and a share
+// of the instances and their volumes, by its tasks' CPU or memory (whichever is more).
 type Service struct {
 	Name   string  `json:"name"`
 	Tasks  int     `json:"tasks"`
@@ -51,8 +48,7 @@ type Service struct {
 	Amount Cents   `json:"amount"`
 }
 
-// Shared is the name of the [Service] for all that no single service causes: the load
-// balancer, the network, and the part of the instances that no task reserves.
+// Shared is the [Service] for the rest: load balancer, network, and what no task reserves.
 const Shared = "shared"
 
 // Read estimates the environments of an assembly, in the order of their names. The error

@@ -50,8 +50,7 @@ type thing struct {
 	what    string // of several kinds that are one line: the kind
 }
 
-// things cost as long as they exist. They are in the order of the lines: the dearest come
-// first.
+// things cost as long as they exist. They are in the order of the lines: the dearest come first.
 var things = []struct{ price, one, more string }{
 	{"natGateway", "NAT gateway", "NAT gateways"},
 	{"loadBalancer", "load balancer", "load balancers"},

@@ -43,8 +43,7 @@ func (e *environment) estimate() Estimate {
 	return s.Estimate
 }
 
-// grow makes the only Auto Scaling group as large as the tasks need: the capacity
-// provider adds instances if the tasks do not fit, up to the group's maximum.
+// grow makes the only group as large as the tasks need, up to its maximum: its provider does so.
 func (e *environment) grow() {
 	if len(e.groups) != 1 || e.groups[0].size.VCPU == 0 {
 		return
@@ -91,8 +90,7 @@ func (s *sum) addInstances(groups []group) {
 	}
 }
 
-// share divides what there is so far, the instances and their volumes, among the services
-// whose tasks run there.
+// share divides the price of the instances and their volumes among the services with tasks.
 func (s *sum) share(e *environment) {
 	var has capacity.Resources
 	for _, g := range e.groups {

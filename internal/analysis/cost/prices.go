@@ -47,24 +47,15 @@ var prices = func() (list struct {
 	return list
 }()
 
-// InstanceMonth returns the price of an instance for a month, without its volume. known
-// says whether the type has a price.
-func InstanceMonth(instanceType string) (month Cents, known bool) {
-	hour, known := prices.Instances.Prices[instanceType]
-	return amount(prices.Hours, hour), known
-}
-
-// fixed is the price of something that costs as long as it exists, by the hour or by the
-// month. The first Free things of an account cost nothing. An estimate assumes that the
-// account has no others.
+// fixed is the price of something that costs as long as it exists, by the hour or by the month. The
+// first Free things of an account cost nothing. An estimate assumes that the account has no others.
 type fixed struct {
 	Hour, Month float64
 	Free        int
 	Source      string
 }
 
-// Cents is an amount of money, in hundredths of a US dollar. Every line is rounded to
-// cents, so that a table adds up.
+// Cents is an amount in hundredths of a US dollar. Lines are rounded, so that a table adds up.
 type Cents int64
 
 func (c Cents) String() string {
@@ -78,8 +69,7 @@ func (c Cents) String() string {
 // MarshalJSON writes dollars.
 func (c Cents) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
 
-// amount is a quantity at a price. It counts in millionths of a dollar: prices have up to
-// four decimals, and no half cent may be lost to a binary fraction.
+// amount counts in millionths of a dollar, so that no half cent is lost to a binary fraction.
 func amount(quantity int, price float64) Cents {
 	return Cents((int64(quantity)*int64(math.Round(price*1e6)) + 5000) / 10000)
 }

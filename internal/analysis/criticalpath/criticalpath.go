@@ -1,24 +1,18 @@
-// Package criticalpath says what a deployment has to wait for, from synthesized
-// templates: which resources CloudFormation touches, which resources wait for which, and
-// the longest chain of them.
+// Package criticalpath says what a deployment has to wait for, from synthesized templates: which
+// resources CloudFormation touches, which resources wait for which, and the longest chain of them.
 //
-// The package counts steps: a resource that is created, updated or deleted. It adds up
-// the waits that the templates choose, such as the interval of health checks. It does not
-// know how long AWS takes for a step, and does not guess. So the length of a chain is its
-// number of steps, and its seconds are those of the templates alone.
+// The package counts steps: a resource that is created, updated or deleted. It adds up the waits
+// that the templates choose, such as health checks. It does not guess how long AWS takes.
 //
 // The package relies on this of CloudFormation and of the CDK command line:
 //
-//   - A resource waits for the resources that it names: in DependsOn, and in its
-//     properties by Ref, Fn::GetAtt and Fn::Sub. Other resources are worked on side by
-//     side. A resource is deleted after those that name it
+//   - A resource waits for the resources that it names: in DependsOn, and in its properties by
+//     Ref, Fn::GetAtt and Fn::Sub. Others go side by side. A resource is deleted after its users
 //     (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-dependson.html).
-//   - CloudFormation deletes what a template no longer has, and what was replaced, after
-//     it has updated the rest of the stack
+//   - CloudFormation deletes what was removed or replaced after it has updated the rest
 //     (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-monitor-stack.html).
-//   - A stack waits for all of every stack that it depends on. Other stacks are deployed
-//     side by side, as many as `cdk deploy --concurrency` says. A stack whose template is
-//     deployed already is left out, even if it reads a value of a stack that changes
+//   - A stack waits for all of every stack that it depends on. `cdk deploy --concurrency` bounds
+//     how many go side by side. A stack with an unchanged template is left out, whatever it reads
 //     (https://docs.aws.amazon.com/cdk/v2/guide/ref-cli-cmd-deploy.html).
 //   - CloudFormation waits for a service until it is steady: see [Step.Seconds].
 package criticalpath
@@ -50,21 +44,18 @@ const (
 type Step struct {
 	Stack     string `json:"stack"`
 	LogicalID string `json:"logicalId"`
-	// Name is the path of the construct within the stack. It is the logical id if the
-	// template has no paths.
+	// Name is the path of the construct within the stack, or the logical id without one.
 	Name   string `json:"name"`
 	Type   string `json:"type"`
 	Action Action `json:"action"`
-	// Seconds is the longest time that the template gives the step. It is 0 for most
-	// resources. Why says what the time is made of.
+	// Seconds is the longest time that the template gives the step, mostly 0. Why explains it.
 	//
 	// The time is known for ECS services:
 	//
-	//   - A new task counts when its targets and its containers are healthy. A new target
-	//     has to pass one check, which comes within an interval. (ECS's own page counts the
-	//     threshold times the interval.) A container's first check comes after an interval.
-	//   - A task that goes away has the deregistration delay and then the stop timeout. It
-	//     needs them only while requests are in flight and the container is stopping.
+	//   - A new task counts when its targets and containers are healthy. A target's first check
+	//     comes within an interval, and is enough. (ECS's own page counts the threshold times
+	//     the interval.) A container's first check comes after an interval.
+	//   - A task that goes away has the deregistration delay and then the stop timeout, at most.
 	//
 	// What a deployment changes decides which of the two a service waits for.
 	//
@@ -74,9 +65,8 @@ type Step struct {
 	//   - https://docs.aws.amazon.com/AmazonECS/latest/developerguide/load-balancer-connection-draining.html
 	Seconds int    `json:"seconds,omitempty"`
 	Why     string `json:"why,omitempty"`
-	// GivesUp is the most seconds after which the circuit breaker ends a deployment whose
-	// tasks start and never become healthy. It is 0 without a circuit breaker, and for one
-	// with a threshold of its own. No deployment that goes well waits for it.
+	// GivesUp is the most seconds until the circuit breaker ends a deployment whose tasks never
+	// become healthy. It is 0 without a circuit breaker, or with a threshold of its own.
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 	GivesUp int `json:"givesUpSeconds,omitempty"`
 }
@@ -92,8 +82,7 @@ type Length struct {
 // Stack is what is done to a stack.
 type Stack struct {
 	Name string `json:"name"`
-	// Turn counts from 1. Stacks of one turn do not wait for each other, and each waits
-	// for a stack of the turn before. Turn is 0 for a stack that is left out.
+	// Turn counts from 1. Stacks of one turn go side by side. 0: the stack is left out.
 	Turn int `json:"turn"`
 	// Needs are the stacks that this stack waits for.
 	Needs []Need `json:"needs"`
@@ -107,14 +96,10 @@ type Stack struct {
 	All   Length `json:"all"`
 }
 
-// Touched is the number of resources of the stack to which something is done.
-func (s Stack) Touched() int { return s.Created + s.Updated + s.Replaced + s.Deleted }
-
 // Need is a stack that another one waits for.
 type Need struct {
 	Stack string `json:"stack"`
-	// Values is the number of places in which the other stack reads a value of this one.
-	// If it is 0, the other stack waits because the app says so.
+	// Values is how many values the other stack reads. 0: it waits because the app says so.
 	Values int `json:"values"`
 }
 
@@ -124,25 +109,14 @@ type Path struct {
 	First bool `json:"first"`
 	// Stacks are in the order of their turns. Stacks that are left out come last.
 	Stacks []Stack `json:"stacks"`
-	// Chain is the longest chain of steps that wait for one another. If several chains are
-	// as long, it is one with the most seconds.
+	// Chain is the longest chain of steps that wait for one another. Seconds break a tie.
 	Chain []Step `json:"chain"`
 	// Longest is the length of Chain, with the most seconds of any chain.
 	Longest Length `json:"longest"`
 	// Serial is everything, one after the other.
 	Serial Length `json:"serial"`
-	// Unknown lists what is missing in the numbers: types of which the model does not say
-	// what replaces them, and target groups that the assembly does not have.
+	// Unknown lists what the numbers lack: types, and target groups outside of the assembly.
 	Unknown []string `json:"unknown,omitempty"`
-}
-
-// Touched is the number of resources to which something is done.
-func (p *Path) Touched() int {
-	n := 0
-	for _, s := range p.Stacks {
-		n += s.Touched()
-	}
-	return n
 }
 
 // SideBySide is the most stacks of one turn: more at a time shorten nothing.
@@ -158,18 +132,13 @@ func (p *Path) SideBySide() int {
 	return most
 }
 
-// Read works out the way from one assembly to another. If from is nil, nothing is
-// deployed yet. Stacks are the same if they have the same name. Stacks that only from has
-// are left alone, as a deployment leaves them.
+// Read works out the way from one assembly to another. If from is nil, nothing is deployed yet.
+// Stacks are matched by name. Stacks that only from has are left alone, as a deployment does.
 //
-// The error has a line for each value that has to be known and is not. Resources that wait
-// for each other in a circle are an error, too.
+// The error has a line for each value that has to be known and is not, or names a circle.
 func Read(from, to *assembly.Assembly) (*Path, error) {
-	d := &deployment{to: model.Read(to), unknown: map[string]bool{}}
-	if from != nil {
-		d.from = model.Read(from)
-	}
 	p := &Path{First: from == nil, Chain: []Step{}}
+	d := &deployment{from: model.Read(cmp.Or(from, &assembly.Assembly{})), to: model.Read(to), unknown: map[string]bool{}}
 	done := map[*assembly.Stack]chain{}
 	turns := map[*assembly.Stack]int{}
 	for _, stack := range to.Stacks {
@@ -193,6 +162,9 @@ func Read(from, to *assembly.Assembly) (*Path, error) {
 			p.Serial.Seconds += s.All.Seconds
 		}
 		p.Stacks = append(p.Stacks, s)
+	}
+	if err := assembly.Join(d.errs...); err != nil {
+		return nil, err
 	}
 	var longest chain
 	for _, stack := range to.Stacks {
@@ -237,8 +209,7 @@ func (c chain) length() Length {
 	return Length{Stacks: len(stacks), Steps: len(c.steps), Seconds: c.most}
 }
 
-// graph is what waits for what, by logical ids. An id without a step is a resource
-// that is left as it is: what needs it waits for what it needs.
+// graph is what waits for what, by logical ids. An id without a step only passes the wait on.
 type graph struct {
 	stack string
 	steps map[string]Step

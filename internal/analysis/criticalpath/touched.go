@@ -1,6 +1,7 @@
 package criticalpath
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -12,8 +13,9 @@ import (
 
 // deployment is what gets from one assembly to another.
 type deployment struct {
-	from, to *model.Model // from may be nil
+	from, to *model.Model
 	unknown  map[string]bool
+	errs     []error
 }
 
 // stack returns what is done to a stack, and the longest chain of it.
@@ -23,13 +25,9 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	if err != nil {
 		return s, chain{}, err
 	}
-	old := map[string]*assembly.Resource{}
-	if d.from != nil {
-		if before := d.from.Assembly.Stack(stack.Name); before != nil {
-			if old, err = existing(d.from.Assembly, before); err != nil {
-				return s, chain{}, err
-			}
-		}
+	old, err := existing(d.from.Assembly, d.from.Assembly.Stack(stack.Name))
+	if err != nil {
+		return s, chain{}, err
 	}
 	made := graph{stack.Name, map[string]Step{}, needs(now)}
 	gone := graph{stack.Name, map[string]Step{}, reversed(needs(old))}
@@ -41,27 +39,18 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	}
 	for _, id := range order {
 		was, is := old[id], now[id]
-		step := newStep(is, Create)
-		var changed []string
-		if was != nil {
-			changed = changes(was, is, made.steps)
-			switch {
-			case d.replaces(was, is, changed):
-				step.Action = Replace
-				s.Replaced++
-			case len(changed) > 0:
-				step.Action = Update
-				s.Updated++
-			default:
-				continue
-			}
-		} else {
+		changed := changes(was, is, made.steps)
+		switch {
+		case was == nil:
+			made.steps[id] = d.step(Create, nil, is, nil)
 			s.Created++
+		case d.replaces(was, is, changed):
+			made.steps[id] = d.step(Replace, was, is, changed)
+			s.Replaced++
+		case len(changed) > 0:
+			made.steps[id] = d.step(Update, was, is, changed)
+			s.Updated++
 		}
-		if err := d.wait(&step, was, is, changed); err != nil {
-			return s, chain{}, err
-		}
-		made.steps[id] = step
 	}
 	for id, was := range old {
 		if now[id] == nil {
@@ -72,11 +61,7 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 		} else if made.steps[id].Action != Replace || was.UpdateReplacePolicy == "Retain" {
 			continue
 		}
-		step := newStep(was, Delete)
-		if err := d.wait(&step, was, nil, nil); err != nil {
-			return s, chain{}, err
-		}
-		gone.steps[id] = step
+		gone.steps[id] = d.step(Delete, was, nil, nil)
 	}
 
 	for _, g := range []graph{made, gone} {
@@ -95,8 +80,7 @@ func (d *deployment) stack(stack *assembly.Stack) (Stack, chain, error) {
 	return s, alone, nil
 }
 
-// replaces says whether the changes make CloudFormation replace a resource. A type of
-// which that is not known is taken to be updated in place.
+// replaces says whether the changes replace a resource. Unknown types are updated in place.
 func (d *deployment) replaces(was, is *assembly.Resource, changed []string) bool {
 	replaces, known := model.Replaces(is.Type, changed...)
 	if !known && len(changed) > 0 && was.Type == is.Type {
@@ -105,17 +89,22 @@ func (d *deployment) replaces(was, is *assembly.Resource, changed []string) bool
 	return replaces || was.Type != is.Type
 }
 
-func newStep(r *assembly.Resource, action Action) Step {
-	name := strings.TrimSuffix(strings.TrimPrefix(r.Path, r.Stack.Name+"/"), "/Resource")
-	if name == "" {
-		name = r.LogicalID
+// step is what is done to a resource. Without was it is created, without is it is deleted.
+func (d *deployment) step(action Action, was, is *assembly.Resource, changed []string) Step {
+	r := cmp.Or(is, was)
+	step := Step{Stack: r.Stack.Name, LogicalID: r.LogicalID, Name: r.Name(), Type: r.Type, Action: action}
+	if r.Type == model.ECSService {
+		d.wait(&step, was, is, changed)
 	}
-	return Step{Stack: r.Stack.Name, LogicalID: r.LogicalID, Name: name, Type: r.Type, Action: action}
+	return step
 }
 
-// existing are the resources of a stack whose condition holds.
+// existing are the resources of a stack whose condition holds. A stack that is nil has none.
 func existing(a *assembly.Assembly, stack *assembly.Stack) (map[string]*assembly.Resource, error) {
 	resources := map[string]*assembly.Resource{}
+	if stack == nil {
+		return resources, nil
+	}
 	for _, r := range stack.Resources {
 		exists, err := r.Exists(a)
 		if err != nil {
@@ -153,9 +142,11 @@ func reversed(needs map[string][]string) map[string][]string {
 	return all
 }
 
-// changes are the names of the properties that get another value. Either the template has
-// another value, or the property has a value of a resource that gets another one.
+// changes are the properties with another value, in the template or of a resource that changes.
 func changes(was, is *assembly.Resource, steps map[string]Step) []string {
+	if was == nil {
+		return nil
+	}
 	both := maps.Clone(was.Properties)
 	maps.Copy(both, is.Properties)
 	var changed []string

@@ -30,23 +30,14 @@ var restarting = []string{
 	"ServiceRegistries", "TaskDefinition", "VolumeConfigurations", "VpcLatticeConfigurations",
 }
 
-// wait adds to a step how long the templates make it last. was is nil for a resource that
-// is created, is for a resource that is deleted.
-func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []string) error {
-	if step.Type != model.ECSService {
-		return nil
-	}
+// wait adds to the step of a service how long the templates make it last.
+func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []string) {
 	var before, after pace
-	var err error
 	if was != nil && step.Action != Replace {
-		if before, err = d.pace(d.from.Value(was).(*model.Service)); err != nil {
-			return err
-		}
+		before = d.pace(d.from.Value(was).(*model.Service))
 	}
 	if is != nil {
-		if after, err = d.pace(d.to.Value(is).(*model.Service)); err != nil {
-			return err
-		}
+		after = d.pace(d.to.Value(is).(*model.Service))
 	}
 	if was != nil && step.Action == Update && after.kept {
 		// Without a count an update keeps the number of tasks.
@@ -56,7 +47,7 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 	starts, stops := after.tasks > before.tasks, after.tasks < before.tasks
 	switch {
 	case step.Action != Delete && !after.rolling:
-		return nil
+		return
 	case anew && after.tasks > 0:
 		starts, stops = true, before.tasks > 0
 	}
@@ -77,11 +68,9 @@ func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []stri
 		}
 	}
 	step.Why = strings.Join(why, "; ")
-	return nil
 }
 
-// rounds is how often tasks are replaced, each time as many as the maximum lets start, or
-// the minimum lets stop.
+// rounds is how often tasks are replaced, as many at a time as the service's bounds allow.
 func (p pace) rounds() int {
 	lower, upper := model.Bounds(p.service.MinimumHealthyPercent, p.service.MaximumPercent, p.tasks)
 	atOnce := max(1, upper-lower)
@@ -89,8 +78,8 @@ func (p pace) rounds() int {
 }
 
 // pace says how fast the tasks of a service come and go.
-func (d *deployment) pace(s *model.Service) (pace, error) {
-	errs := []error{s.Problem("DesiredCount", "DeploymentConfiguration", "DeploymentController", "HealthCheckGracePeriodSeconds")}
+func (d *deployment) pace(s *model.Service) pace {
+	d.errs = append(d.errs, s.Problem("DesiredCount", "DeploymentConfiguration", "DeploymentController", "HealthCheckGracePeriodSeconds"))
 	seconds := func(d time.Duration) int { return int(d.Seconds()) }
 	var healthy, failing, drain, kill int
 	why, checked := "not known here", len(s.LoadBalancers) > 0
@@ -100,7 +89,7 @@ func (d *deployment) pace(s *model.Service) (pace, error) {
 			d.unknown[fmt.Sprintf("a target group of %v", s.Resource)] = true
 			continue
 		}
-		errs = append(errs, group.Problem("HealthCheckIntervalSeconds", "UnhealthyThresholdCount", "TargetGroupAttributes"))
+		d.errs = append(d.errs, group.Problem("HealthCheckIntervalSeconds", "UnhealthyThresholdCount", "TargetGroupAttributes"))
 		// A new target has to pass one check; the threshold is for one that has failed
 		// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html).
 		interval := seconds(group.Health.Interval)
@@ -114,7 +103,7 @@ func (d *deployment) pace(s *model.Service) (pace, error) {
 	if s.TaskDefinition == nil {
 		d.unknown[fmt.Sprintf("the task definition of %v", s.Resource)] = true
 	} else {
-		errs = append(errs, s.TaskDefinition.ContainerProblem("Essential", "StopTimeout", "HealthCheck.Interval", "HealthCheck.Retries", "HealthCheck.StartPeriod"))
+		d.errs = append(d.errs, s.TaskDefinition.ContainerProblem("Essential", "StopTimeout", "HealthCheck.Interval", "HealthCheck.Retries", "HealthCheck.StartPeriod"))
 		for _, c := range s.TaskDefinition.Containers {
 			kill = max(kill, seconds(c.StopTimeout))
 			if c.HealthCheck == nil || !c.Essential {
@@ -142,5 +131,5 @@ func (d *deployment) pace(s *model.Service) (pace, error) {
 		// One after the other at worst.
 		p.givesUp = model.Threshold{}.Failures(p.tasks) * max(seconds(s.HealthCheckGracePeriod), failing)
 	}
-	return p, assembly.Join(errs...)
+	return p
 }

@@ -1,5 +1,4 @@
-// Package diagram draws a synthesized assembly, so that a picture in a document
-// is what the templates say and not what they said once.
+// Package diagram draws a synthesized assembly, so that pictures in documents match the templates.
 //
 // The pictures are flowcharts in Mermaid's language
 // (https://mermaid.js.org/syntax/flowchart.html), which GitHub shows in place.
@@ -17,25 +16,23 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/model"
 	"cutover/internal/rules"
+	"cutover/internal/words"
 )
 
-// Layer is one of the assemblies that are laid over one another in a picture, as
-// those of the phases of a migration.
+// Layer is one of the assemblies that a picture lays over one another, like those of phases.
 type Layer struct {
 	// Name says in the picture what is so in this assembly only.
 	Name     string
 	Assembly *assembly.Assembly
 }
 
-// Requests draws the way of a request: the client, the listeners of each load
-// balancer, their rules in the order they are tried, the target groups, the
-// services with their tasks, what these run on, and where their images are.
+// Requests draws the way of a request: the client, the listeners with their rules in order, the
+// target groups, the services with their tasks, their instances, and the repositories.
 //
-// Of several layers it draws everything that is in one of them, and says where
-// they differ. There must be at least one. The error is that of [rules.Build],
-// or names a service that cannot be drawn.
+// Of one layer or more it draws everything, and says where they differ. The error is that of
+// [rules.Build], or names a service that cannot be drawn.
 func Requests(layers ...Layer) (string, error) {
-	d := &drawing{ids: map[string]string{}, groups: map[string][]string{}}
+	d := &drawing{ids: map[string]string{}}
 	for i, layer := range layers {
 		d.layer = i
 		d.names = append(d.names, layer.Name)
@@ -49,8 +46,7 @@ func Requests(layers ...Layer) (string, error) {
 	return d.requests(), nil
 }
 
-// Stacks draws the stacks of an assembly. An arrow leads from a stack to one that
-// is deployed after it; an arrow that others imply is left out.
+// Stacks draws the stacks of an assembly and their order, without the arrows that others imply.
 func Stacks(a *assembly.Assembly) string {
 	d := &drawing{ids: map[string]string{}}
 	var b strings.Builder
@@ -60,10 +56,7 @@ func Stacks(a *assembly.Assembly) string {
 	}
 	for _, stack := range a.Stacks {
 		for _, before := range stack.DependsOn {
-			implied := slices.ContainsFunc(stack.DependsOn, func(other *assembly.Stack) bool {
-				return other != before && needs(other, before)
-			})
-			if !implied {
+			if !slices.ContainsFunc(stack.DependsOn, func(other *assembly.Stack) bool { return needs(other, before) }) {
 				fmt.Fprintf(&b, "    %s --> %s\n", d.id("stack "+before.Name, ""), d.id("stack "+stack.Name, ""))
 			}
 		}
@@ -71,8 +64,7 @@ func Stacks(a *assembly.Assembly) string {
 	return b.String()
 }
 
-// needs tells whether a stack is deployed after another because of what depends
-// on what.
+// needs tells whether a stack is deployed after another because of what depends on what.
 func needs(stack, other *assembly.Stack) bool {
 	return slices.ContainsFunc(stack.DependsOn, func(s *assembly.Stack) bool { return s == other || needs(s, other) })
 }
@@ -83,14 +75,12 @@ type drawing struct {
 	names []string // of the layers
 	nodes []*node
 	edges []*edge
-	// groups are the boxes around nodes: their title and the keys of the nodes.
-	titles []string
-	groups map[string][]string
-	ids    map[string]string // by key
+	ids   map[string]string // by key
 }
 
 // node is a box. Its facts may differ between the layers.
 type node struct {
+	group       string // the title of the box around it, empty without one
 	key, name   string
 	open, close string // its shape
 	facts       []fact // in the order of the layers
@@ -116,12 +106,8 @@ func (d *drawing) add(group, key, name, open, close string) *node {
 	if i := slices.IndexFunc(d.nodes, func(n *node) bool { return n.key == key }); i >= 0 {
 		return d.nodes[i]
 	}
-	n := &node{key: key, name: name, open: open, close: close}
+	n := &node{group: group, key: key, name: name, open: open, close: close}
 	d.nodes = append(d.nodes, n)
-	if group != "" && d.groups[group] == nil {
-		d.titles = append(d.titles, group)
-	}
-	d.groups[group] = append(d.groups[group], key)
 	d.id(key, name)
 	return n
 }
@@ -177,7 +163,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	for _, s := range m.Services {
 		n := d.add(place(m, s), s.Key(), s.Name, "[[", "]]")
 		if s.DesiredCount != nil {
-			n.facts = append(n.facts, fact{d.layer, plural(*s.DesiredCount, "task"), float64(*s.DesiredCount)})
+			n.facts = append(n.facts, fact{d.layer, words.Count(*s.DesiredCount, "task"), float64(*s.DesiredCount)})
 		}
 		for _, lb := range s.LoadBalancers {
 			if lb.TargetGroup != nil {
@@ -197,18 +183,17 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	return nil
 }
 
-// rule adds the arrows of a rule: one for each target group, or one to an answer
-// that the load balancer gives itself.
+// rule adds an arrow to each target group, or one to an answer by the load balancer itself.
 func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
-	var words []string
+	var conditions []string
 	for _, c := range rule.Conditions {
 		if c.Field == model.PathPattern {
-			words = append(words, strings.Join(c.Values, " or "))
+			conditions = append(conditions, strings.Join(c.Values, " or "))
 		} else {
-			words = append(words, c.String())
+			conditions = append(conditions, c.String())
 		}
 	}
-	what := strconv.Itoa(rule.Priority) + " " + strings.Join(words, " and ")
+	what := strconv.Itoa(rule.Priority) + " " + strings.Join(conditions, " and ")
 	if rule.Priority == 0 {
 		what = "else"
 	}
@@ -232,19 +217,22 @@ func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 func (d *drawing) requests() string {
 	var b strings.Builder
 	b.WriteString("flowchart LR\n")
-	draw := func(indent string, key string) {
-		n := d.nodes[slices.IndexFunc(d.nodes, func(n *node) bool { return n.key == key })]
-		fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(key, ""), n.open, label(append([]string{n.name}, d.differences(n.facts)...)...), n.close)
-	}
-	for _, key := range d.groups[""] {
-		draw("    ", key)
-	}
-	for _, title := range d.titles {
-		fmt.Fprintf(&b, "    subgraph %s [%s]\n", d.id("group "+title, title), label(title))
-		for _, key := range d.groups[title] {
-			draw("        ", key)
+	drawn := map[string]bool{}
+	draw := func(indent, group string) {
+		drawn[group] = true
+		for _, n := range d.nodes {
+			if n.group == group {
+				fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(n.key, ""), n.open, label(append([]string{n.name}, d.differences(n.facts)...)...), n.close)
+			}
 		}
-		b.WriteString("    end\n")
+	}
+	draw("    ", "")
+	for _, n := range d.nodes {
+		if title := n.group; !drawn[title] {
+			fmt.Fprintf(&b, "    subgraph %s [%s]\n", d.id("group "+title, title), label(title))
+			draw("        ", title)
+			b.WriteString("    end\n")
+		}
 	}
 	for _, e := range d.edges {
 		arrow, lines := "-->", []string{}
@@ -271,8 +259,7 @@ func (d *drawing) requests() string {
 	return b.String()
 }
 
-// differences are the lines that say what is so in which layer: what holds in
-// most of them first and by itself, unless it does not say anything.
+// differences are the lines that say what is so in which layer, the most common first.
 func (d *drawing) differences(facts []fact) []string {
 	layers := map[string][]string{} // by text
 	weight := map[string]float64{}
@@ -296,8 +283,7 @@ func (d *drawing) differences(facts []fact) []string {
 	return lines
 }
 
-// place is what the tasks of a service run on: the name of the cluster's stack and, if
-// the stack has them, the instances.
+// place is what a service's tasks run on: the cluster's stack, with its instances.
 func place(m *model.Model, s *model.Service) string {
 	if s.Cluster == nil {
 		return s.Resource.Stack.Name
@@ -308,20 +294,13 @@ func place(m *model.Model, s *model.Service) string {
 		if group.Resource.Stack != stack {
 			continue
 		}
-		number := plural(group.Max, "EC2 instance")
+		number := words.Count(group.Max, "EC2 instance")
 		if group.Min != group.Max {
 			number = fmt.Sprintf("%d to %s", group.Min, number)
 		}
 		title += ", " + number
 	}
 	return title
-}
-
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // escape takes what Mermaid would read as its own language out of a text
@@ -337,8 +316,7 @@ func label(lines ...string) string {
 	return `"` + strings.Join(escaped, "<br>") + `"`
 }
 
-// id is the identifier of a node, made of its name so that a change of the
-// picture is read in the difference of the text.
+// id is a node's identifier, made of its name so that differences of the text are readable.
 func (d *drawing) id(key, name string) string {
 	if id, ok := d.ids[key]; ok {
 		return id

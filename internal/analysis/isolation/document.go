@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Table is a table of the grants in Markdown. It has a line for each list of actions
-// of an identity.
+// Table is the grants in Markdown, with a line for each list of actions of an identity.
 func (i *Isolation) Table() string {
 	var rows []Grant
 	for _, g := range i.Grants {
@@ -32,8 +31,7 @@ const grantHead = "| identity | | actions | on | if |\n|---|---|---|---|---|\n"
 
 func code(list []string) string { return "`" + strings.Join(list, "`<br>`") + "`" }
 
-// Document is the text of docs/isolation.md: what the templates of dev say, with what
-// prod has more. Services are the services' names, in the order of the columns.
+// Document is the text of docs/isolation.md: what dev grants, and what prod has more.
 func Document(dev, prod *Isolation, services []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, head, Account, Region)
@@ -53,8 +51,7 @@ func Document(dev, prod *Isolation, services []string) string {
 	return b.String()
 }
 
-// more writes the grants that only production has. Its stacks and its cluster have
-// other names.
+// more writes the grants that only production has. Its stacks and its cluster have other names.
 func more(b *strings.Builder, dev, prod *Isolation) {
 	known := map[string]bool{}
 	for line := range strings.Lines(dev.Table()) {

@@ -1,5 +1,4 @@
-// Package isolation works out from the templates of an assembly who may do what, and
-// who may connect to whom. What it cannot tell is an error.
+// Package isolation works out from templates who may do what, and who may connect to whom.
 package isolation
 
 import (
@@ -12,8 +11,7 @@ import (
 	"cutover/internal/model"
 )
 
-// Account and Region are those for which templates are read, so that ARNs are whole.
-// They say nothing about where the deployment goes.
+// Account and Region make ARNs whole. They do not say where the deployment goes.
 const Account, Region = "123456789012", "us-east-1"
 
 // Isolation is what the templates grant.
@@ -40,7 +38,8 @@ type Trust struct {
 	Principals []string
 }
 
-// Read reads the assembly in a directory, as if deployed to [Account] and [Region].
+// Read reads the assembly in a directory, as if deployed to [Account] and [Region]. What it cannot
+// tell is an error.
 func Read(dir string) (*Isolation, error) {
 	a, err := assembly.Read(dir)
 	if err != nil {
@@ -63,7 +62,6 @@ func Read(dir string) (*Isolation, error) {
 	return r.isolation, errors.Join(r.errs...)
 }
 
-// reader reads one assembly.
 type reader struct {
 	*model.Model
 	isolation *Isolation

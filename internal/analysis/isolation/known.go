@@ -46,8 +46,7 @@ var outsiders = map[string]string{
 	"arn:aws:iam::" + Account + ":role/cdk-hnb659fds-image-publishing-role-" + Account + "-" + Region: "publisher: the role with which `cdk` pushes images",
 }
 
-// notOurs are identities of CDK's own functions, with the policies that CDK gives them.
-// No container and no instance can become them.
+// notOurs are identities of CDK's own functions. No container or instance can become them.
 var notOurs = map[string]string{
 	"Network/Custom::VpcRestrictDefaultSGCustomResourceProvider/Role": "CDK's function that empties the VPC's default security group while the stack deploys",
 }
@@ -60,9 +59,8 @@ func part(identity string) string {
 	return identity
 }
 
-// otherwiseHeld reports whether templates cannot narrow what an identity may do with a
-// resource of ours. A service of AWS acts by its own rules. In the account, its own
-// policies decide.
+// otherwiseHeld reports whether templates cannot narrow what an identity may do: it is a service of
+// AWS, or the account.
 func otherwiseHeld(identity string) bool {
 	return strings.HasPrefix(identity, "service ") || identity == ourAccount
 }

@@ -4,16 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
-	"cutover/internal/assembly"
 	"cutover/internal/model"
 )
 
 // Reach lets a party connect to another one.
 type Reach struct {
-	// From and To are security groups by their construct path in the stack, or
-	// [Internet].
+	// From and To are security groups by their construct path in the stack, or [Internet].
 	From, To string
 	// Ports are like "tcp 80–80", or "any".
 	Ports string
@@ -24,8 +21,7 @@ func (r Reach) String() string { return fmt.Sprintf("%s → %s: %s", r.From, r.T
 // Internet is every address.
 const Internet = "the internet"
 
-// reaches joins the rules of the security groups: what a group lets out and another
-// group lets in.
+// reaches joins the rules of the security groups: what a group lets out and another group lets in.
 func (r *reader) reaches() {
 	var ingress, egress []Reach // a rule, with its group where connections end or begin
 	for _, rule := range r.SecurityGroupRules {
@@ -36,7 +32,7 @@ func (r *reader) reaches() {
 			r.refuse(rule.Resource, "the assembly does not have its security group")
 			continue
 		}
-		group, peer := groupName(rule.Group), r.peer(rule)
+		group, peer := rule.Group.Name(), r.peer(rule)
 		if rule.Ingress {
 			ingress = append(ingress, Reach{peer, group, ports(rule)})
 		} else {
@@ -69,11 +65,10 @@ func (r *reader) reaches() {
 	r.isolation.Reaches = slices.Compact(all)
 }
 
-// peer is the party at the other end of a rule.
 func (r *reader) peer(rule *model.SecurityGroupRule) string {
 	switch {
 	case rule.Peer != nil:
-		return groupName(rule.Peer)
+		return rule.Peer.Name()
 	case rule.IPv4 == "0.0.0.0/0":
 		return Internet
 	case rule.IPv4 == "255.255.255.255/32": // how CDK writes a group that lets nothing out
@@ -88,8 +83,4 @@ func ports(rule *model.SecurityGroupRule) string {
 		return "any"
 	}
 	return fmt.Sprintf("%s %d–%d", rule.Protocol, rule.FromPort, rule.ToPort)
-}
-
-func groupName(group *assembly.Resource) string {
-	return strings.TrimSuffix(strings.TrimPrefix(group.Path, group.Stack.Name+"/"), "/Resource")
 }

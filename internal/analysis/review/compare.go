@@ -2,6 +2,7 @@ package review
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -19,16 +20,14 @@ import (
 	"cutover/internal/model"
 )
 
-// Pair is what the app synthesizes before and after a change: both in one phase, or each
-// in the phase that its cdk.json names.
+// Pair is what the app synthesizes before and after a change, in one phase or from one to another.
 type Pair struct {
 	// Name is the phase, or the move, as in "monolith → parallel".
 	Name          string
 	Before, After *assembly.Assembly
 }
 
-// Stack is what changes in the template of one stack. The change is the same in all of
-// its pairs.
+// Stack is what changes in the template of one stack. The change is the same in all of its pairs.
 type Stack struct {
 	Name string `json:"name"`
 	// In are the names of the pairs.
@@ -39,16 +38,14 @@ type Stack struct {
 // Difference is what differs between two templates, as `cdk diff` has it.
 type Difference struct {
 	// Text is what `cdk diff` prints.
-	Text string `json:"text"`
-	// Changes is the number of differences.
+	Text      string     `json:"text"`
 	Changes   int        `json:"changes"`
 	Resources []Resource `json:"resources"`
 	Broadened struct {
 		IAM            bool `json:"iam"`
 		SecurityGroups bool `json:"securityGroups"`
 	} `json:"broadened"`
-	// Statements, ManagedPolicies and SecurityGroups are the rows of the tables that
-	// `cdk diff` shows; each begins with "+" or "-".
+	// The rows of the tables that `cdk diff` shows. Each row begins with "+" or "-".
 	Statements      [][]string `json:"statements"`
 	ManagedPolicies [][]string `json:"managedPolicies"`
 	SecurityGroups  [][]string `json:"securityGroups"`
@@ -69,9 +66,8 @@ type Resource struct {
 //go:embed diff.cjs
 var script string
 
-// Compare compares the templates of every stack in every pair. It returns the stacks that
-// differ, in their order. A difference that several pairs have comes once. Compare runs
-// Node.js in a directory in which @aws-cdk/cloudformation-diff is installed.
+// Compare compares the templates of every stack in every pair. It returns the stacks that differ. A
+// difference of several pairs comes once. dir has @aws-cdk/cloudformation-diff for Node.js.
 func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, error) {
 	type files struct {
 		Before string `json:"before"`
@@ -81,21 +77,15 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 	var stacks []Stack
 	for _, pair := range pairs {
 		for _, name := range stackNames(pair) {
-			before, after := pair.Before.Stack(name), pair.After.Stack(name)
-			var f files
+			var none assembly.Stack
+			before, after := cmp.Or(pair.Before.Stack(name), &none), cmp.Or(pair.After.Stack(name), &none)
 			switch {
-			case before != nil && after != nil && reflect.DeepEqual(before.Template, after.Template):
-				continue
-			case before != nil && after != nil:
-				f = files{before.File, after.File}
-			case before != nil:
-				f.Before = before.File
-			case after != nil:
-				f.After = after.File
-			default:
+			case before == &none && after == &none:
 				return nil, fmt.Errorf("%s: several stacks are called %s: give them names of their own", pair.Name, name)
+			case reflect.DeepEqual(before.Template, after.Template):
+				continue
 			}
-			compared = append(compared, f)
+			compared = append(compared, files{before.File, after.File})
 			stacks = append(stacks, Stack{Name: name, In: []string{pair.Name}})
 		}
 	}
@@ -132,8 +122,7 @@ func Compare(ctx context.Context, node, dir string, pairs []Pair) ([]Stack, erro
 	return group(stacks), nil
 }
 
-// stackNames are the names of the stacks of a pair: those of after in their order, then
-// those that only before has.
+// stackNames are the names of the stacks of after in their order, then those of before alone.
 func stackNames(pair Pair) []string {
 	var names []string
 	for _, a := range []*assembly.Assembly{pair.After, pair.Before} {
@@ -146,34 +135,32 @@ func stackNames(pair Pair) []string {
 	return names
 }
 
-// group drops stacks that do not differ. It puts the differences of a stack together and
-// merges those that are alike.
+// group drops stacks that do not differ, puts those of one name together and merges equal ones.
 func group(stacks []Stack) []Stack {
-	var order []string
-	byName := map[string][]Stack{}
+	grouped := []Stack{}
 	for _, s := range stacks {
 		if s.Changes == 0 { // what `cdk diff` leaves out
 			continue
 		}
-		if byName[s.Name] == nil {
-			order = append(order, s.Name)
+		at := len(grouped)
+		for i, other := range grouped {
+			if other.Name == s.Name {
+				at = i + 1
+			}
 		}
-		same := slices.IndexFunc(byName[s.Name], func(other Stack) bool { return reflect.DeepEqual(other.Difference, s.Difference) })
+		same := slices.IndexFunc(grouped, func(other Stack) bool {
+			return other.Name == s.Name && reflect.DeepEqual(other.Difference, s.Difference)
+		})
 		if same < 0 {
-			byName[s.Name] = append(byName[s.Name], s)
-			continue
+			grouped = slices.Insert(grouped, at, s)
+		} else {
+			grouped[same].In = append(grouped[same].In, s.In...)
 		}
-		byName[s.Name][same].In = append(byName[s.Name][same].In, s.In...)
-	}
-	grouped := []Stack{}
-	for _, name := range order {
-		grouped = append(grouped, byName[name]...)
 	}
 	return grouped
 }
 
-// Replacement is a resource that CloudFormation replaces, may replace, deletes or
-// lets go of.
+// Replacement is a resource that CloudFormation replaces, may replace, deletes or lets go of.
 type Replacement struct {
 	Stack string   `json:"stack"`
 	In    []string `json:"in"`
@@ -183,18 +170,14 @@ type Replacement struct {
 // Deletes tells whether the resource is gone afterwards.
 func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Impact == "WILL_ORPHAN" }
 
-// Revision tells whether the replacement is how such a resource is changed at
-// all: ECS gives every change of a task definition a new revision, to which the
-// service then moves task by task.
+// Revision tells whether it is a new revision of a task definition, ECS's way to change one.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
 func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == model.ECSTaskDefinition }
 
-// interlock are the logical ids of the parameters in dev-Gate and dev-Phase that
-// refuse a phase out of turn.
+// interlock are the ids of the parameters in dev-Gate and dev-Phase that hold the order of phases.
 var interlock = regexp.MustCompile(`^(NotNextTo|\w+FollowsThe)[A-Z]`)
 
-// Interlock tells whether the resource belongs to the order of the phases, and
-// is deleted because the phase changes.
+// Interlock tells whether the resource holds the order of the phases, and goes with its phase.
 func (r Replacement) Interlock() bool {
 	return r.Deletes() && r.Type == model.SSMParameter && interlock.MatchString(r.ID)
 }
@@ -202,8 +185,7 @@ func (r Replacement) Interlock() bool {
 // Usual tells whether the replacement is nothing to look at.
 func (r Replacement) Usual() bool { return r.Revision() || r.Interlock() }
 
-// Replacements lists what is replaced and deleted: first what is certain, then what is
-// possible, then what is usual.
+// Replacements lists what is replaced and deleted: the certain, then the possible, then the usual.
 func Replacements(stacks []Stack) []Replacement {
 	found := []Replacement{}
 	for _, s := range stacks {
@@ -226,8 +208,7 @@ func Replacements(stacks []Stack) []Replacement {
 // impacts are those of replacements and deletions, the gravest first.
 var impacts = []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"}
 
-// rank is the place of a replacement among the others. It is below 0 if the resource is
-// not replaced or deleted.
+// rank is the place of a replacement among the others, below 0 for any other resource.
 func rank(r Replacement) int {
 	i := slices.Index(impacts, r.Impact)
 	if i >= 0 && r.Usual() {
@@ -239,22 +220,21 @@ func rank(r Replacement) int {
 // Images are the repositories whose images change.
 func Images(pairs []Pair) []string {
 	changed := map[string]bool{}
-	tags := func(stack *assembly.Stack) map[string]string {
+	tags := func(a *assembly.Assembly, name string) map[string]string {
 		m := map[string]string{}
-		if stack == nil {
-			return m
-		}
-		for _, image := range stack.Images {
-			for _, destination := range image.Destinations {
-				m[destination.Repository] = destination.Tag
+		if stack := a.Stack(name); stack != nil {
+			for _, image := range stack.Images {
+				for _, destination := range image.Destinations {
+					m[destination.Repository] = destination.Tag
+				}
 			}
 		}
 		return m
 	}
 	for _, pair := range pairs {
 		for _, name := range stackNames(pair) {
-			before, after := tags(pair.Before.Stack(name)), tags(pair.After.Stack(name))
-			for repository, tag := range after {
+			before := tags(pair.Before, name)
+			for repository, tag := range tags(pair.After, name) {
 				if before[repository] != tag {
 					changed[repository] = true
 				}

@@ -10,17 +10,16 @@ import (
 
 	"cutover/internal/analysis/cost"
 	"cutover/internal/rehearsal"
+	"cutover/internal/words"
 )
 
-// Report is a review.
 type Report struct {
 	// Head is what is reviewed, Base what the head is compared with. Both are Markdown and
 	// have their commits. Uncommitted are the files of the head that differ from its commit.
 	Head        string   `json:"head"`
 	Base        string   `json:"base"`
 	Uncommitted []string `json:"uncommitted"`
-	// Phases are the names of the pairs that stay in a phase. Deployment is the name of the
-	// pair that a deployment of the change goes through: one of these pairs, or a move.
+	// Phases are pairs that stay in a phase. Deployment is the pair that a deployment goes through.
 	Phases     []string `json:"phases"`
 	Deployment string   `json:"deployment"`
 	Move       Move     `json:"move"`
@@ -38,8 +37,7 @@ type Move struct {
 	To   string `json:"to"`
 	// Changes say in words what the deployment does. Empty if the phase stays.
 	Changes []string `json:"changes"`
-	// OutOfTurn says that the move leaves out a phase. The deployment will be refused
-	// unless the app is Ungated.
+	// OutOfTurn says that the move leaves out a phase: refused, unless the app is Ungated.
 	OutOfTurn bool `json:"outOfTurn"`
 	Ungated   bool `json:"ungated"`
 }
@@ -78,24 +76,18 @@ func Findings() []string {
 // Found returns the number of findings of a kind.
 func (r *Report) Found(finding string) int {
 	n := 0
-	count := func(is bool) {
-		if is {
+	for _, c := range r.Replacements {
+		if !c.Usual() && (finding == "deletion" && c.Deletes() || finding == "replacement" && !c.Deletes()) {
 			n++
 		}
 	}
-	switch finding {
-	case "replacement", "deletion":
-		for _, replacement := range r.Replacements {
-			count(!replacement.Usual() && replacement.Deletes() == (finding == "deletion"))
+	for _, s := range r.Stacks {
+		if finding == "broadening" && (s.Broadened.IAM || s.Broadened.SecurityGroups) {
+			n++
 		}
-	case "broadening":
-		for _, s := range r.Stacks {
-			count(s.Broadened.IAM || s.Broadened.SecurityGroups)
-		}
-	case "turn":
-		count(r.Move.OutOfTurn)
-	case "rehearsal":
-		count(r.Rehearsal != nil && !r.Rehearsal.Verdict.Passed)
+	}
+	if finding == "turn" && r.Move.OutOfTurn || finding == "rehearsal" && r.Rehearsal != nil && !r.Rehearsal.Verdict.Passed {
+		n++
 	}
 	return n
 }
@@ -116,8 +108,7 @@ func (r *Report) Markdown() string {
 	return b.String()
 }
 
-// Text is the whole review for a terminal. files says where the files of the rehearsal
-// are.
+// Text is the whole review for a terminal. files says where the files of the rehearsal are.
 func (r *Report) Text(files string) string {
 	var b strings.Builder
 	b.WriteString(r.findings(files))
@@ -127,8 +118,7 @@ func (r *Report) Text(files string) string {
 	return b.String()
 }
 
-// Comment is the review with as many differences as fit into limit bytes. (There are at
-// least as many bytes as characters.) files says in Markdown where the whole review is.
+// Comment is the review with the differences that fit into limit bytes. files has the whole review.
 func (r *Report) Comment(limit int, files string) string {
 	const noteRoom = 1500 // for what is left out
 	head := Marker + "\n" + r.findings(files)
@@ -158,13 +148,7 @@ func (r *Report) Comment(limit int, files string) string {
 		left = append(left, fmt.Sprintf("%s (%d lines)", d.stack, lines))
 	}
 	if len(left) > 0 {
-		const most = 12
-		names := left[:min(most, len(left))]
-		more := ""
-		if n := len(left) - len(names); n > 0 {
-			more = fmt.Sprintf(" and %d more stacks", n)
-		}
-		fmt.Fprintf(&b, "\nLeft out here, because GitHub takes %d characters: what differs in %s%s. All of it is in %s.\n", Limit, strings.Join(names, ", "), more, files)
+		fmt.Fprintf(&b, "\nLeft out here, because GitHub takes %d characters: what differs in %s. All of it is in %s.\n", Limit, few(12, left, " stacks"), files)
 	}
 	return b.String()
 }
@@ -179,24 +163,18 @@ func (s section) folded() string {
 func (r *Report) diffs() []section {
 	var all []section
 	for _, s := range r.Stacks {
-		title := fmt.Sprintf("%s, %s: %s", s.Name, r.in(s.In), count(s.Changes, "change"))
+		title := fmt.Sprintf("%s, %s: %s", s.Name, r.in(s.In), words.Count(s.Changes, "change"))
 		all = append(all, section{title, s.Name, strings.TrimRight(s.Text, "\n") + "\n"})
 	}
 	return all
 }
 
-// findings is the review without the differences.
 func (r *Report) findings(files string) string {
 	var b strings.Builder
 	section := func(title, text string) { fmt.Fprintf(&b, "\n### %s\n\n%s", title, text) }
 	fmt.Fprintf(&b, "## Review\n\nOf %s, against %s.", r.Head, r.Base)
 	if len(r.Uncommitted) > 0 {
-		names := r.Uncommitted[:min(8, len(r.Uncommitted))]
-		more := ""
-		if n := len(r.Uncommitted) - len(names); n > 0 {
-			more = fmt.Sprintf(" and %d more", n)
-		}
-		fmt.Fprintf(&b, " Changes that are not committed are part of what is reviewed: %s%s.", strings.Join(apply(code, names), ", "), more)
+		fmt.Fprintf(&b, " Changes that are not committed are part of what is reviewed: %s.", few(8, apply(code, r.Uncommitted), ""))
 	}
 	b.WriteString("\n\n" + r.headline())
 	section("Replacements and deletions", r.replacements())
@@ -212,31 +190,43 @@ func (r *Report) findings(files string) string {
 
 // headline is a list of what a reader must know.
 func (r *Report) headline() string {
-	var lines []string
-	add := func(format string, a ...any) { lines = append(lines, fmt.Sprintf(format, a...)) }
-	if len(r.Stacks) == 0 {
-		add("Nothing changes: the templates are the same in every phase.")
-	} else {
-		var names []string
-		for _, s := range r.Stacks {
-			if !slices.Contains(names, s.Name) {
-				names = append(names, s.Name)
-			}
+	lines := []string{"Nothing changes: the templates are the same in every phase."}
+	var names []string
+	for _, s := range r.Stacks {
+		if !slices.Contains(names, s.Name) {
+			names = append(names, s.Name)
 		}
-		shown := names[:min(12, len(names))]
-		more := ""
-		if n := len(names) - len(shown); n > 0 {
-			more = fmt.Sprintf(" and %d more", n)
-		}
-		verb := "change"
-		if len(names) == 1 {
-			verb = "changes"
-		}
-		add("**%s %s**: %s%s.", count(len(names), "stack"), verb, strings.Join(shown, ", "), more)
+	}
+	switch len(names) {
+	case 0:
+	case 1:
+		lines[0] = fmt.Sprintf("**1 stack changes**: %s.", names[0])
+	default:
+		lines[0] = fmt.Sprintf("**%d stacks change**: %s.", len(names), few(12, names, ""))
 	}
 	for _, image := range r.Images {
-		add("The image of %s changes.", image)
+		lines = append(lines, fmt.Sprintf("The image of %s changes.", image))
 	}
+	broadened := "No permission is added and no port opened."
+	if r.Found("broadening") > 0 {
+		broadened = "**Permissions or ports are broadened.**"
+	}
+	phase := fmt.Sprintf("The phase stays %s.", r.Move.To)
+	if r.Move.OutOfTurn {
+		phase = fmt.Sprintf("**The phase moves out of turn, from %s to %s: %s.**", r.Move.From, r.Move.To, r.Move.refused())
+	} else if r.Move.From != r.Move.To {
+		phase = fmt.Sprintf("**The phase moves from %s to %s.**", r.Move.From, r.Move.To)
+	}
+	rehearsed := "It was not rehearsed."
+	if r.Rehearsal != nil {
+		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), escape(r.Rehearsal.Verdict.Sentence))
+	}
+	lines = append(lines, r.fates(), broadened, phase, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", r.Move.To), rehearsed)
+	return "- " + strings.Join(lines, "\n- ") + "\n"
+}
+
+// fates counts the resources that are replaced or deleted.
+func (r *Report) fates() string {
 	var fates []string
 	for _, impact := range impacts {
 		n := 0
@@ -250,47 +240,27 @@ func (r *Report) headline() string {
 		}
 	}
 	if len(fates) == 0 {
-		add("Nothing is replaced or deleted.")
-	} else {
-		add("**Resources: %s.**", strings.Join(fates, ", "))
+		return "Nothing is replaced or deleted."
 	}
-	if r.Found("broadening") == 0 {
-		add("No permission is added and no port opened.")
-	} else {
-		add("**Permissions or ports are broadened.**")
+	return fmt.Sprintf("**Resources: %s.**", strings.Join(fates, ", "))
+}
+
+// dearer says how the price of a month changes.
+func (r *Report) dearer() string {
+	if len(r.Costs) == 0 {
+		return "The cost does not change."
 	}
-	switch {
-	case r.Move.OutOfTurn:
-		add("**The phase moves out of turn, from %s to %s: %s.**", r.Move.From, r.Move.To, r.Move.refused())
-	case r.Move.From != r.Move.To:
-		add("**The phase moves from %s to %s.**", r.Move.From, r.Move.To)
-	default:
-		add("The phase stays %s.", r.Move.To)
+	i := slices.IndexFunc(r.Costs, func(c Cost) bool { return slices.Contains(c.In, r.Deployment) })
+	if i < 0 {
+		return "The cost of what is deployed does not change; that of other phases does."
 	}
-	cost := "The cost does not change."
-	for _, c := range r.Costs {
-		if !slices.Contains(c.In, r.Deployment) {
-			cost = "The cost of what is deployed does not change; that of other phases does."
-			continue
-		}
-		cost = "A month costs the same; the services have other shares of it."
-		if difference := total(c); difference != 0 {
-			word := "more"
-			if difference < 0 {
-				difference, word = -difference, "less"
-			}
-			cost = fmt.Sprintf("**A month costs US$ %v %s.**", difference, word)
-		}
-		break
+	switch difference := total(r.Costs[i]); {
+	case difference > 0:
+		return fmt.Sprintf("**A month costs US$ %v more.**", difference)
+	case difference < 0:
+		return fmt.Sprintf("**A month costs US$ %v less.**", -difference)
 	}
-	lines = append(lines, cost)
-	add("CDK's validation of %s found nothing.", r.Move.To)
-	if r.Rehearsal == nil {
-		add("It was not rehearsed.")
-	} else {
-		add("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), escape(r.Rehearsal.Verdict.Sentence))
-	}
-	return "- " + strings.Join(lines, "\n- ") + "\n"
+	return "A month costs the same; the services have other shares of it."
 }
 
 // fate is in words what becomes of a resource.
@@ -321,14 +291,13 @@ func (r *Report) replacements() string {
 	if len(rows) > 1 {
 		text = Table(rows)
 	}
-	if len(revisions) > 0 {
-		slices.Sort(revisions)
-		text += fmt.Sprintf("\nTask definitions get a new revision, to which ECS moves the service task by task: %s.\n", strings.Join(slices.Compact(revisions), ", "))
+	usual := func(format string, stacks []string) {
+		if slices.Sort(stacks); len(stacks) > 0 {
+			text += fmt.Sprintf(format, strings.Join(slices.Compact(stacks), ", "))
+		}
 	}
-	if len(interlock) > 0 {
-		slices.Sort(interlock)
-		text += fmt.Sprintf("\nParameters that hold the order of the phases change with the phase, in %s.\n", strings.Join(slices.Compact(interlock), ", "))
-	}
+	usual("\nTask definitions get a new revision, to which ECS moves the service task by task: %s.\n", revisions)
+	usual("\nParameters that hold the order of the phases change with the phase, in %s.\n", interlock)
 	return text
 }
 
@@ -439,7 +408,6 @@ func CostRows(changes []cost.Change) [][]string {
 	return rows
 }
 
-// total is how much more a month costs.
 func total(c Cost) cost.Cents {
 	var difference cost.Cents
 	for _, change := range c.Changes {
@@ -493,8 +461,7 @@ func (r *Report) in(names []string) string {
 	return "in " + strings.Join(names, ", ")
 }
 
-// Table is a table in Markdown. The first row is its head. The columns are aligned, so
-// that people can read the text as it is.
+// Table is an aligned table in Markdown. The first row is its head.
 func Table(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
@@ -519,8 +486,7 @@ func Table(rows [][]string) string {
 	return b.String()
 }
 
-// code is a text as code in a cell of a table. GitHub interprets nothing in it, and
-// notifies nobody whose name is in it.
+// code is a text as code in a cell. GitHub interprets nothing in code, and notifies nobody.
 func code(text string) string {
 	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", "; ")), " ")
 	text = strings.NewReplacer("`", "'", "|", `\|`).Replace(text)
@@ -544,19 +510,21 @@ func fenced(text string) string {
 	return fence + "\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
 }
 
+// few are the first names of a list, and how many more there are of what.
+func few(most int, names []string, what string) string {
+	text := strings.Join(names[:min(most, len(names))], ", ")
+	if more := len(names) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more%s", more, what)
+	}
+	return text
+}
+
 func apply(f func(string) string, texts []string) []string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
 		out[i] = f(text)
 	}
 	return out
-}
-
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }
 
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

@@ -12,87 +12,89 @@ import (
 // bars are eighths of a line's height.
 const bars = " ▁▂▃▄▅▆▇█"
 
-// Sparklines draws how many requests each service answered in the course of a rehearsal.
-// The result is a line of text for each service, with at most that many columns beside
-// the names. A comment cannot show an image that is not published somewhere.
-func Sparklines(r *rehearsal.Report, columns int) string {
-	if len(r.Slices) == 0 || r.Duration <= 0 {
-		return ""
-	}
-	per := (len(r.Slices) + columns - 1) / columns
-	columns = (len(r.Slices) + per - 1) / per
-	answered := make([]map[string]int, columns)
-	failed := make([]int, columns)
-	names := slices.Clone(r.Services)
+// column is a part of a rehearsal.
+type column struct {
+	seconds  float64
+	answered map[string]int // by service
+	failed   int            // lost, or answered differently
+}
+
+// columnsOf spreads the slices over so many columns at most. names are the services.
+func columnsOf(r *rehearsal.Report, most int) (columns []column, per int, names []string) {
+	per = (len(r.Slices) + most - 1) / most
+	names = slices.Clone(r.Services)
 	for i, slice := range r.Slices {
-		column := i / per
-		if answered[column] == nil {
-			answered[column] = map[string]int{}
+		if i%per == 0 {
+			// The last column may be narrower. It is drawn by its rate like the others.
+			left := float64(r.Duration) - float64(i)*float64(r.SliceWidth)
+			seconds := max(float64(r.SliceWidth)/2, min(float64(per)*float64(r.SliceWidth), left))
+			columns = append(columns, column{seconds: seconds, answered: map[string]int{}})
 		}
+		c := &columns[len(columns)-1]
 		for name, n := range slice.ByService {
-			answered[column][name] += n
+			c.answered[name] += n
 			if n > 0 && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
-		failed[column] += slice.Lost + slice.Different
+		c.failed += slice.Lost + slice.Different
 	}
-	// The last column may be narrower. It is drawn by its rate like the others.
-	width := func(column int) float64 {
-		begin := float64(per*column) * float64(r.SliceWidth)
-		return max(float64(r.SliceWidth)/2, min(float64(per)*float64(r.SliceWidth), float64(r.Duration)-begin))
+	return columns, per, names
+}
+
+// Sparklines draws how many requests each service answered in the course of a rehearsal, a line of
+// text for each. A comment cannot show an image that is not published somewhere.
+func Sparklines(r *rehearsal.Report, most int) string {
+	if len(r.Slices) == 0 || r.Duration <= 0 {
+		return ""
 	}
-	most := 0.0
-	for column, by := range answered {
-		for _, n := range by {
-			most = max(most, float64(n)/width(column))
-		}
-	}
-	label := len("lost")
+	columns, per, names := columnsOf(r, most)
+	label, full, lost := len("lost"), 0.0, ""
 	for _, name := range names {
 		label = max(label, len([]rune(name)))
+	}
+	for _, c := range columns {
+		for _, n := range c.answered {
+			full = max(full, float64(n)/c.seconds)
+		}
+		if c.failed > 0 {
+			lost += "✗"
+		} else {
+			lost += "·"
+		}
 	}
 
 	var b strings.Builder
 	line := func(name, text string) {
 		fmt.Fprintf(&b, "%-*s  %s\n", label, name, strings.TrimRight(text, " "))
 	}
-	marks := []rune(strings.Repeat(" ", columns+len(r.Phases)))
+	marks := []rune(strings.Repeat(" ", len(columns)+len(r.Phases)))
 	var legend []string
 	next := 0
 	for i, phase := range r.Phases {
-		at := max(next, min(columns-1, int(float64(phase.Begin)/float64(r.SliceWidth))/per))
-		mark := rune('1' + i)
+		at := max(next, min(len(columns)-1, int(float64(phase.Begin)/float64(r.SliceWidth))/per))
+		marks[at] = rune('1' + i)
 		if i > 8 {
-			mark = rune('a' + i - 9)
+			marks[at] = rune('a' + i - 9)
 		}
-		marks[at] = mark
 		next = at + 1
-		legend = append(legend, fmt.Sprintf("%c %s", mark, phase.Name))
+		legend = append(legend, fmt.Sprintf("%c %s", marks[at], phase.Name))
 	}
 	line("", string(marks))
 	for _, name := range names {
 		var row strings.Builder
-		for column, by := range answered {
+		for _, c := range columns {
 			height := 0
-			if most > 0 {
-				height = int(math.Ceil(8 * float64(by[name]) / width(column) / most))
+			if full > 0 {
+				height = int(math.Ceil(8 * float64(c.answered[name]) / c.seconds / full))
 			}
 			row.WriteRune([]rune(bars)[min(8, height)])
 		}
 		line(name, row.String())
 	}
-	var row strings.Builder
-	for _, n := range failed {
-		if n > 0 {
-			row.WriteRune('✗')
-		} else {
-			row.WriteRune('·')
-		}
-	}
-	line("lost", row.String())
+	line("lost", lost)
 	fmt.Fprintf(&b, "\n%s\n", strings.Join(legend, "   "))
 	fmt.Fprintf(&b, "A column is %.2g s, a full one %.0f requests a second; ✗ is where requests were lost or answered differently.\n",
-		float64(per)*float64(r.SliceWidth), most)
+		float64(per)*float64(r.SliceWidth), full)
 	return b.String()
 }

@@ -1,5 +1,7 @@
 package cloudformation
 
+import "strings"
+
 // The resource types of a network: EC2's, without instances.
 var network = map[string]*handler{
 	"AWS::EC2::VPC": {
@@ -31,12 +33,7 @@ var network = map[string]*handler{
 		},
 		delete: deleted("ec2", "DeleteSubnet", "SubnetId"),
 	},
-	"AWS::EC2::InternetGateway": {
-		ref:    "InternetGatewayId",
-		create: created("ec2", "CreateInternetGateway", "internetGatewayId"),
-		update: tagsOnly,
-		delete: deleted("ec2", "DeleteInternetGateway", "InternetGatewayId"),
-	},
+	"AWS::EC2::InternetGateway": taggable("InternetGateway"),
 	"AWS::EC2::VPCGatewayAttachment": {
 		create: func(c *call, p props) string {
 			c.do("ec2", "AttachInternetGateway", pick(p, "VpcId", "InternetGatewayId"))
@@ -46,12 +43,7 @@ var network = map[string]*handler{
 			c.do("ec2", "DetachInternetGateway", pick(p, "VpcId", "InternetGatewayId"))
 		},
 	},
-	"AWS::EC2::RouteTable": {
-		ref:    "RouteTableId",
-		create: created("ec2", "CreateRouteTable", "routeTableId", "VpcId"),
-		update: tagsOnly,
-		delete: deleted("ec2", "DeleteRouteTable", "RouteTableId"),
-	},
+	"AWS::EC2::RouteTable": taggable("RouteTable", "VpcId"),
 	"AWS::EC2::SubnetRouteTableAssociation": {
 		ref:    "AssociationId",
 		create: created("ec2", "AssociateRouteTable", "associationId", "RouteTableId", "SubnetId"),
@@ -76,12 +68,7 @@ var network = map[string]*handler{
 		update: tagsOnly,
 		delete: deleted("ec2", "ReleaseAddress", "PublicIp"),
 	},
-	"AWS::EC2::NatGateway": {
-		ref:    "NatGatewayId",
-		create: created("ec2", "CreateNatGateway", "natGatewayId", "SubnetId", "AllocationId"),
-		update: tagsOnly,
-		delete: deleted("ec2", "DeleteNatGateway", "NatGatewayId"),
-	},
+	"AWS::EC2::NatGateway": taggable("NatGateway", "SubnetId", "AllocationId"),
 	"AWS::EC2::VPCEndpoint": {
 		ref: "VpcEndpointId",
 		create: created("ec2", "CreateVpcEndpoint", "vpcEndpointId", "VpcId", "ServiceName", "VpcEndpointType",
@@ -111,6 +98,17 @@ var network = map[string]*handler{
 	},
 	"AWS::EC2::SecurityGroupIngress": securityGroupRule("Ingress"),
 	"AWS::EC2::SecurityGroupEgress":  securityGroupRule("Egress"),
+}
+
+// taggable is a handler for a resource whose creation and deletion are one call each.
+func taggable(kind string, properties ...string) *handler {
+	id := kind + "Id"
+	return &handler{
+		ref:    id,
+		create: created("ec2", "Create"+kind, strings.ToLower(id[:1])+id[1:], properties...),
+		update: tagsOnly,
+		delete: deleted("ec2", "Delete"+kind, id),
+	}
 }
 
 func securityGroupRule(direction string) *handler {

@@ -86,7 +86,8 @@ func describeServices(c *call, cluster any, name string) []node {
 	return found
 }
 
-// refuseUnattached fails for a service with a target group to which no listener and no rule forwards, as ECS does.
+// refuseUnattached fails if no listener and no rule forwards to a target group of the service, as
+// ECS does.
 func refuseUnattached(c *call, p props) {
 	for _, lb := range items(p, "LoadBalancers") {
 		lb, _ := lb.(props)

@@ -88,7 +88,7 @@ func attributes(kind string) func(c *call, old, p props) {
 	}
 }
 
-// forwardedTo returns the target groups to which a listener's default action or a rule forwards.
+// forwardedTo returns the target groups of all listeners' default actions and rules.
 func forwardedTo(c *call) map[string]bool {
 	found := map[string]bool{}
 	for _, lb := range c.do(elb, "DescribeLoadBalancers", nil).all("LoadBalancerArn") {

@@ -1,7 +1,7 @@
 // Package cloudformation is a CloudFormation service for an emulated AWS. It keeps stacks and change sets, evaluates
 // templates, and provisions their resources through the APIs of the other services.
 //
-// It does what a deployment by the CDK CLI depends on: change sets per stack, updates in place or by replacement,
+// It has the parts that a deployment by the CDK CLI depends on: change sets per stack, updates in place or by replacement,
 // creations and updates before deletions, rollback, parameters (previous values, defaults, SSM parameters), Rules,
 // exports, and Fn::GetStackOutput. An operation ends before its request is answered, so the CLI finds the result at its
 // first look.

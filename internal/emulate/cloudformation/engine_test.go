@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// A parameterStore is the part of SSM that the engine needs, and a record of what was asked of it.
+// A parameterStore is the part of SSM that the engine needs. It records the calls.
 type parameterStore struct {
 	values map[string]string
 	calls  []string // "Action name"

@@ -2,6 +2,7 @@ package cloudformation
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -21,14 +22,12 @@ var errUnknown = errors.New("known after the deployment")
 // A scope evaluates the intrinsic functions of one template. It stands for CloudFormation during a deployment, when
 // physical ids and attributes are known. Its functions return no errors: the scope keeps the first one until [scope.take].
 type scope struct {
+	engine    *Engine
+	ctx       context.Context
 	template  map[string]any
 	pseudo    map[string]any // pseudo parameters
 	params    map[string]any
 	resources map[string]*resource
-
-	stackOutput  func(stack, output string) (string, error) // Fn::GetStackOutput
-	exported     func(name string) (string, error)          // Fn::ImportValue
-	ssmParameter func(name string) (string, error)          // {{resolve:ssm:…}}
 
 	imports []string        // names of the exports that were read
 	open    map[string]bool // conditions under evaluation, to find a cycle
@@ -133,7 +132,7 @@ func (s *scope) call(name string, arg tree) tree {
 	return f.eval(s, l)
 }
 
-// What a function takes instead of a list of some length.
+// Operands other than a list of some length.
 const (
 	noList  = 0
 	anyList = -1
@@ -211,6 +210,31 @@ var functions = map[string]struct {
 		from, _ := l[0].([]any)
 		return slices.ContainsFunc(from, func(x any) bool { return text(x) == text(l[1]) })
 	}},
+}
+
+// stackOutput evaluates Fn::GetStackOutput.
+func (s *scope) stackOutput(stack, output string) (string, error) {
+	from := s.engine.find(stack)
+	if from == nil || from.status == "REVIEW_IN_PROGRESS" {
+		return "", validation("Template error: Fn::GetStackOutput: stack %s does not exist", stack)
+	}
+	for _, o := range from.outputs {
+		if *o.OutputKey == output {
+			return *o.OutputValue, nil
+		}
+	}
+	return "", validation("Template error: Fn::GetStackOutput: stack %s has no output %s", stack, output)
+}
+
+// exported evaluates Fn::ImportValue.
+func (s *scope) exported(name string) (string, error) {
+	for _, from := range s.engine.stacks {
+		if value, ok := exports(from.outputs)[name]; ok && !from.deleted() {
+			s.imports = append(s.imports, name)
+			return value, nil
+		}
+	}
+	return "", validation("No export named %s found. Rollback requested by user.", name)
 }
 
 func (s *scope) ref(name string) tree {
@@ -309,7 +333,7 @@ func (s *scope) dynamic(v string) tree {
 			return s.fail("Template error: the emulator does not know the dynamic reference %s", m[0])
 		}
 		name, _, _ := strings.Cut(m[2], ":")
-		return s.value(s.ssmParameter(name))
+		return s.value(s.engine.ssmParameter(s.ctx, name))
 	})
 }
 

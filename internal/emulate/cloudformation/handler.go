@@ -25,7 +25,7 @@ type handler struct {
 
 	name  string                   // the property with the resource's name, if there is one
 	limit int                      // length of the longest name. Default: 255
-	shape func(name string) string // makes a generated name one that the service takes. Default: no change
+	shape func(name string) string // adapts a generated name to the service. Default: no change
 
 	// create makes the resource and returns its physical id. If a call fails, no resource exists.
 	create func(c *call, p props) string
@@ -83,7 +83,7 @@ func (h *handler) nameOf(stack string, r *resource) string {
 	return name
 }
 
-// tagsOnly is the update of a resource of which only tags can change in place.
+// tagsOnly is an update in place for a resource with only tags to change.
 func tagsOnly(*call, props, props) {}
 
 // created is a create of one call. The answer has the physical id in the element id.

@@ -100,8 +100,8 @@ var others = map[string]*handler{
 	},
 }
 
-// parameterInput is what a parameter is written with. Both the API and CloudFormation refuse a new parameter whose name
-// exists.
+// parameterInput returns the parameters of PutParameter. Both the API and CloudFormation refuse a
+// new parameter with a name that exists.
 func parameterInput(c *call, p props, overwrite bool) props {
 	return with(pick(p, "Type", "Value", "Description", "Tier", "AllowedPattern", "DataType"), props{"Name": c.id, "Overwrite": overwrite})
 }

@@ -10,7 +10,8 @@ const autoScaling = "application-autoscaling"
 // scalableTarget are the properties that name a scalable target.
 var scalableTarget = []string{"ServiceNamespace", "ResourceId", "ScalableDimension"}
 
-// The resource types by which ECS services scale. The emulator measures nothing, so policies exist and do nothing.
+// The resource types of a service's scaling. The emulator measures nothing, so policies exist and
+// do nothing.
 var scaling = map[string]*handler{
 	"AWS::ApplicationAutoScaling::ScalableTarget": {
 		ref: "Id",

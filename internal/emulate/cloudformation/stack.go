@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// A resource is one that a stack has.
+// A resource is a resource of a stack.
 type resource struct {
 	logical, typ, physical string
 	props, attrs           props
@@ -22,7 +22,7 @@ type resource struct {
 	updated                time.Time
 }
 
-// A stack holds what was deployed last and how it went.
+// A stack has the last deployment and its history.
 type stack struct {
 	id, name, status, reason string
 	request                       // deployed last
@@ -59,7 +59,7 @@ func (s *stack) existing() []*resource {
 
 func (s *stack) deleted() bool { return s.status == "DELETE_COMPLETE" }
 
-// A request is what a change set asks for.
+// A request is the content of a change set.
 type request struct {
 	body     string
 	template map[string]any
@@ -143,37 +143,9 @@ func (e *Engine) ssmParameter(ctx context.Context, name string) (string, error) 
 
 // scope returns the evaluator for a request against a stack's resources.
 func (e *Engine) scope(ctx context.Context, s *stack, r request, resources map[string]*resource) *scope {
-	sc := &scope{
-		template: r.template,
+	return &scope{engine: e, ctx: ctx, template: r.template, params: r.resolved, resources: resources, open: map[string]bool{},
 		pseudo: map[string]any{
 			"AWS::AccountId": e.options.Account, "AWS::Region": e.options.Region, "AWS::Partition": "aws",
 			"AWS::URLSuffix": "amazonaws.com", "AWS::StackName": s.name, "AWS::StackId": s.id, "AWS::NotificationARNs": []any{},
-		},
-		params:    r.resolved,
-		resources: resources,
-		open:      map[string]bool{},
-		stackOutput: func(name, key string) (string, error) {
-			from := e.find(name)
-			if from == nil || from.status == "REVIEW_IN_PROGRESS" {
-				return "", validation("Template error: Fn::GetStackOutput: stack %s does not exist", name)
-			}
-			for _, o := range from.outputs {
-				if *o.OutputKey == key {
-					return *o.OutputValue, nil
-				}
-			}
-			return "", validation("Template error: Fn::GetStackOutput: stack %s has no output %s", name, key)
-		},
-		ssmParameter: func(name string) (string, error) { return e.ssmParameter(ctx, name) },
-	}
-	sc.exported = func(name string) (string, error) {
-		for _, from := range e.stacks {
-			if value, ok := exports(from.outputs)[name]; ok && !from.deleted() {
-				sc.imports = append(sc.imports, name)
-				return value, nil
-			}
-		}
-		return "", validation("No export named %s found. Rollback requested by user.", name)
-	}
-	return sc
+		}}
 }

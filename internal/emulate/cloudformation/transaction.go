@@ -27,8 +27,8 @@ func (e *Engine) deleteStack(ctx context.Context, f url.Values) (any, error) {
 	return nil, nil
 }
 
-// apply brings a stack to what the request says, in CloudFormation's order: creations and updates, dependencies first,
-// and the deletions when all of them have succeeded. A failure rolls everything back.
+// apply brings a stack to the request's state in CloudFormation's order: creations and updates,
+// dependencies first, and then the deletions. A failure rolls everything back.
 func (e *Engine) apply(ctx context.Context, s *stack, r request) {
 	verb, undone := "UPDATE", "UPDATE_ROLLBACK"
 	if s.status == "REVIEW_IN_PROGRESS" {
@@ -231,8 +231,8 @@ func (t *transaction) failed(r *resource, verb string, err error) error {
 	return fmt.Errorf("The following resource(s) failed to %s: [%s]. ", strings.ToLower(verb), r.logical)
 }
 
-// cleanup deletes what the new template has replaced or no longer has. A resource that cannot be deleted does not undo
-// the deployment, as with CloudFormation.
+// cleanup deletes replaced and removed resources. As with CloudFormation, a failed deletion does
+// not undo the deployment.
 func (t *transaction) cleanup(old map[string]*resource, order []string) {
 	for _, logical := range slices.Backward(order) {
 		was, is := old[logical], t.now[logical]

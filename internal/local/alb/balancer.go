@@ -7,56 +7,50 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 
 	"cutover/internal/rules"
 )
 
-// Options say whom a balancer tells. All of them may be left out.
+// Options are the receivers of what a balancer tells. All of them are optional.
 type Options struct {
-	// AccessLog gets a line for every request in AWS's own format, each by one call of
-	// Write. Default: no lines.
+	// AccessLog gets a line for every request in AWS's own format, one line a call of Write.
 	AccessLog io.Writer
-	// Events is called for every change in the state of a target, one change after the
-	// other. The function may call the balancer. Default: nobody is told.
+	// Events is called for every change in the state of a target, one change after the other. The
+	// function may call the balancer.
 	Events func(Event)
-	// Exchanges is called at the end of every request, by several goroutines at a time.
-	// The client may or may not have read the whole answer by then. Default: nobody is
-	// told.
+	// Exchanges is called at the end of every request, by several goroutines at a time. The client
+	// may or may not have read the whole answer by then.
 	Exchanges func(Exchange)
 }
 
-// Balancer is the data plane of the load balancers of one assembly. Its methods
-// may be called by several goroutines.
+// Balancer is the data plane of the load balancers of one assembly. Several goroutines may call its
+// methods.
 type Balancer struct {
 	options     Options
 	log         *accessLog
 	events      *events
 	certificate tls.Certificate
 	seal        seal
-	// probe and dial are set by tests.
-	probe prober
-	dial  dialer
 
 	mu     sync.Mutex
 	closed bool
-	// listeners, groups and fronts are keyed by their resources.
+	// listeners, groups and fronts have the keys of their resources.
 	listeners map[string]*listener
 	groups    map[string]*group
 	fronts    map[string]*front
 }
 
-// New returns a balancer without listeners. The error says that no certificate can be
-// made for HTTPS listeners.
+// New returns a balancer without listeners. The error says that the certificate of HTTPS listeners
+// cannot be made.
 func New(options Options) (*Balancer, error) {
 	certificate, err := selfSigned()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("certificate of the listeners: %w", err)
 	}
-	dial := (&net.Dialer{Timeout: connectTimeout}).DialContext
 	b := &Balancer{
 		options: options, events: &events{deliver: options.Events}, certificate: certificate, seal: newSeal(),
-		dial: dial, probe: httpProber(dial),
 		listeners: map[string]*listener{}, groups: map[string]*group{}, fronts: map[string]*front{},
 	}
 	if options.AccessLog != nil {
@@ -65,7 +59,7 @@ func New(options Options) (*Balancer, error) {
 	return b, nil
 }
 
-// ErrClosed is returned for a balancer that was shut down.
+// ErrClosed is returned after a balancer was shut down.
 var ErrClosed = errors.New("the load balancer is shut down")
 
 // Configure replaces listeners, rules and target groups:
@@ -81,46 +75,37 @@ func (b *Balancer) Configure(table *rules.Table) error {
 	if b.closed {
 		return ErrClosed
 	}
-	inUse := map[string]bool{}
-	known := map[string]bool{}
+	inUse := map[string]bool{} // has all groups
 	for _, g := range table.TargetGroups {
-		known[g.Key()] = true
-		if g.Health.Interval <= 0 || g.Health.Timeout <= 0 {
-			return fmt.Errorf("target group %s: interval %v and timeout %v of its health check must be above 0", g.Key(), g.Health.Interval, g.Health.Timeout)
-		}
+		inUse[g.Key()] = false
 	}
 	for _, route := range table.Listeners {
 		for _, rule := range route.Rules {
 			for _, weighted := range rule.Action.Forward {
 				key := weighted.TargetGroup.Key()
-				if !known[key] {
+				if _, known := inUse[key]; !known {
 					return fmt.Errorf("%v forwards to %s, for which there are no settings", rule.Resource, key)
 				}
 				inUse[key] = true
 			}
 		}
 	}
-	// Groups come into use before the rules that use them, and go out of use after the
-	// rules that used them.
+	// A group comes into use before its rules do. It goes out of use after its rules.
 	for _, settings := range table.TargetGroups {
 		key := settings.Key()
 		g := b.groups[key]
 		if g == nil {
-			g = &group{key: key, events: b.events, probe: b.probe, dial: b.dial}
+			g = &group{key: key, events: b.events, probe: probe}
 			b.groups[key] = g
-			g.configure(*settings, inUse[key])
 		}
-		if inUse[key] {
-			g.configure(*settings, true)
-		}
+		g.configure(*settings, inUse[key] || g.inUse)
 	}
-	listeners := map[string]*listener{}
+	b.listeners = map[string]*listener{}
 	for _, route := range table.Listeners {
-		listeners[route.Key()] = b.compile(route)
+		b.listeners[route.Key()] = b.compile(route)
 	}
-	b.listeners = listeners
 	for key, f := range b.fronts {
-		if l := listeners[key]; l != nil && (l.scheme == "https") == f.secure {
+		if l := b.listeners[key]; l != nil && (l.scheme == "https") == f.secure {
 			f.replace(l)
 			continue
 		}
@@ -128,12 +113,10 @@ func (b *Balancer) Configure(table *rules.Table) error {
 		f.retire()
 	}
 	for _, settings := range table.TargetGroups {
-		if key := settings.Key(); !inUse[key] {
-			b.groups[key].configure(*settings, false)
-		}
+		b.groups[settings.Key()].configure(*settings, inUse[settings.Key()])
 	}
 	for key, g := range b.groups {
-		if !known[key] {
+		if _, known := inUse[key]; !known {
 			delete(b.groups, key)
 			g.close()
 		}
@@ -141,10 +124,10 @@ func (b *Balancer) Configure(table *rules.Table) error {
 	return nil
 }
 
-// Serve takes the connections of a listener from a socket. An earlier socket of the
-// listener is closed after the requests on its connections are answered. Serve returns
-// the error of the socket, and nil in three cases: the listener is no longer
-// configured, the listener has another socket, or the balancer is shut down.
+// Serve takes the connections of a listener from a TCP socket. An earlier socket of the listener is
+// closed after the requests on its connections are answered. Serve returns the error of the socket.
+// It returns nil if the listener is no longer configured, if the listener has another socket, or if
+// the balancer is shut down.
 func (b *Balancer) Serve(listener string, ln net.Listener) error {
 	f, err := b.open(listener, ln)
 	if err != nil {
@@ -153,7 +136,7 @@ func (b *Balancer) Serve(listener string, ln net.Listener) error {
 	return b.accept(f, ln)
 }
 
-// open makes a socket the one of a listener.
+// open gives a listener a socket.
 func (b *Balancer) open(listener string, ln net.Listener) (*front, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -174,11 +157,19 @@ func (b *Balancer) open(listener string, ln net.Listener) (*front, error) {
 
 // accept takes the connections of an open socket.
 func (b *Balancer) accept(f *front, ln net.Listener) error {
-	err := f.serve(ln)
+	var err error
+	if f.secure {
+		err = f.server.ServeTLS(accepting{ln, f}, "", "")
+	} else {
+		err = f.server.Serve(accepting{ln, f})
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fronts[f.key] == f {
 		delete(b.fronts, f.key)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
 	}
 	return err
 }
@@ -190,26 +181,35 @@ func (b *Balancer) group(key string) *group {
 	return b.groups[key]
 }
 
-// Register adds a target to a group. The target gets requests when it has passed a
-// health check. A second registration changes nothing. Register fails if there is no
-// such group, if the address is no host and port, or if the id is registered with
-// another address.
-func (b *Balancer) Register(group string, target Target) error {
-	if _, _, err := net.SplitHostPort(target.Address); err != nil || target.ID == "" {
-		return fmt.Errorf("target %q with address %q cannot be registered: it needs an id and an address like 127.0.0.1:8080", target.ID, target.Address)
+// localPort is the port of a listener on this machine; 0 if the listener has no socket.
+func (b *Balancer) localPort(listener string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.fronts[listener]; f != nil {
+		return f.localPort
+	}
+	return 0
+}
+
+// Register adds a target to a group, by its address "host:port". The id is unique in the group. The
+// target gets requests after it has passed a health check. A second registration changes nothing.
+// Register fails if there is no such group, if the address is no host and port, or if the id is
+// registered with another address.
+func (b *Balancer) Register(group, id, address string) error {
+	if _, _, err := net.SplitHostPort(address); err != nil || id == "" {
+		return fmt.Errorf("target %q with address %q cannot be registered: it needs an id and an address like 127.0.0.1:8080", id, address)
 	}
 	g := b.group(group)
 	if g == nil {
-		return fmt.Errorf("target %s cannot be registered: target group %s is not configured", target.ID, group)
+		return fmt.Errorf("target %s cannot be registered: target group %s is not configured", id, group)
 	}
-	return g.register(target)
+	return g.register(id, address)
 }
 
-// Deregister takes a target out of service. After Deregister returns, the target gets
-// no request and no connection to the target is used again. The channel is closed when
-// the target may be stopped: when the requests in flight are answered, or when the
-// group's deregistration delay has passed and they were cut off. If the target is not
-// registered, the channel is closed already.
+// Deregister takes a target out of service. Afterwards the target gets no request, and no
+// connection to it is used again. The channel is closed when the target may be stopped: when the
+// requests in flight are answered, or when the deregistration delay has cut them off. If the target
+// is not registered, the channel is closed already.
 func (b *Balancer) Deregister(group, id string) <-chan struct{} {
 	if g := b.group(group); g != nil {
 		if drained := g.deregister(id); drained != nil {
@@ -221,18 +221,18 @@ func (b *Balancer) Deregister(group, id string) <-chan struct{} {
 	return drained
 }
 
-// Targets returns the targets of a group: first the registered targets in the order of
-// their registration, then the draining targets. Nil if there is no such group.
-func (b *Balancer) Targets(group string) []TargetHealth {
+// Targets returns the targets of a group: first the registered targets in the order of their
+// registration, then the draining targets. Nil if there is no such group.
+func (b *Balancer) Targets(group string) []TargetStatus {
 	if g := b.group(group); g != nil {
-		return g.health()
+		return g.status()
 	}
 	return nil
 }
 
-// Shutdown closes all sockets, waits for the answers to requests in flight, and forgets
-// all targets. If the context ends before, Shutdown cuts off what is left and returns
-// the context's error.
+// Shutdown closes all sockets, waits for the answers to requests in flight, and forgets all
+// targets. If the context ends before, Shutdown cuts off what is left and returns the context's
+// error.
 func (b *Balancer) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true

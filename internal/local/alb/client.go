@@ -17,8 +17,7 @@ type clientConn struct {
 	net.Conn
 	front   *front
 	address netip.AddrPort
-	// forwarded is the client's address as X-Forwarded-For has it, forwardedPort
-	// with its port.
+	// forwarded is the client's address in X-Forwarded-For, forwardedPort with its port.
 	forwarded, forwardedPort string
 	opened                   time.Time
 	// trace identifies the connection in access lines.
@@ -34,12 +33,11 @@ type clientKey struct{}
 
 func newClientConn(conn net.Conn, f *front) *clientConn {
 	c := &clientConn{Conn: conn, front: f, opened: time.Now()}
-	// Whatever else a listener may have for an address has no IP; rules on the
-	// source's address then match nothing.
+	// An address of another kind has no IP. It matches no rule on the source's address.
 	c.address, _ = netip.ParseAddrPort(conn.RemoteAddr().String())
 	c.address = netip.AddrPortFrom(c.address.Addr().Unmap(), c.address.Port())
 	c.forwarded, c.forwardedPort = c.address.Addr().String(), c.address.String()
-	c.trace = "TID_" + string(appendID(nil, f.key+c.forwardedPort))
+	c.trace = "TID_" + shortID(f.key+c.forwardedPort)
 	return c
 }
 
@@ -48,13 +46,11 @@ func clientOf(conn net.Conn) *clientConn {
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()
 	}
-	c, _ := conn.(*clientConn)
-	return c
+	return conn.(*clientConn)
 }
 
-// state follows the connection's work: while there is none, the idle timeout
-// runs. It covers the time in which the head of a request arrives, since
-// net/http calls a connection active when it has read one.
+// state runs the idle timeout while the connection has no work. net/http calls a connection active
+// when the head of a request is read. So the idle timeout covers the reading of the head.
 func (c *clientConn) state(state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -67,7 +63,7 @@ func (c *clientConn) state(state http.ConnState) {
 	}
 }
 
-// expire closes the connection because the idle timeout is over.
+// expire closes the connection at the end of the idle timeout.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-408-issues
 func (c *clientConn) expire() {
 	if c.reading.Load() && !c.front.secure {
@@ -84,19 +80,17 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// netHTTPError is what the answers have in common that net/http gives to a
-// request it cannot read, before any handler is asked. Nothing else has just
-// these headers in this order.
+// netHTTPError is in every answer of net/http to a request that it cannot read. No other answer has
+// just these headers in this order.
 var netHTTPError = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
 
-// Write replaces the answers of net/http with those of the load balancer. Under
-// TLS it cannot see them.
+// Write replaces the answers of net/http with those of the load balancer. Write cannot see answers
+// under TLS.
 func (c *clientConn) Write(p []byte) (int, error) {
 	const start = "HTTP/1.1 "
-	if len(p) > len(start)+3 && (p[len(start)] == '4' || p[len(start)] == '5') && string(p[:len(start)]) == start && bytes.Contains(p, netHTTPError) {
-		status, err := strconv.Atoi(string(p[len(start) : len(start)+3]))
-		if err == nil {
-			// What is too large for net/http is a bad request for the load balancer.
+	if (bytes.HasPrefix(p, []byte(start+"4")) || bytes.HasPrefix(p, []byte(start+"5"))) && bytes.Contains(p, netHTTPError) {
+		if status, err := strconv.Atoi(string(p[len(start) : len(start)+3])); err == nil {
+			// The load balancer has no other status for large headers.
 			if status == http.StatusRequestHeaderFieldsTooLarge {
 				status = http.StatusBadRequest
 			}
@@ -110,20 +104,20 @@ func (c *clientConn) Write(p []byte) (int, error) {
 func (c *clientConn) refuse(status int) error {
 	now := time.Now()
 	body := page(status)
-	title := http.StatusText(status)
-	text := "HTTP/1.1 " + strconv.Itoa(status) + " " + title + "\r\nServer: " + serverName + "\r\nDate: " + now.UTC().Format(http.TimeFormat) +
+	text := "HTTP/1.1 " + strconv.Itoa(status) + " " + http.StatusText(status) + "\r\nServer: " + serverName + "\r\nDate: " + now.UTC().Format(http.TimeFormat) +
 		"\r\nContent-Type: text/html\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n" + body
 	n, err := c.Conn.Write([]byte(text))
 	l := c.front.listener.Load()
-	x := &Exchange{Listener: c.front.key, Kind: l.scheme, Client: c.address, Status: status, Sent: int64(n), Start: now, Responded: now, End: now, listener: l, trace: c.trace}
-	c.front.balancer.report(x)
+	c.front.balancer.report(&Exchange{Listener: c.front.key, Kind: l.scheme, Client: c.address, Status: status, Sent: int64(n), Start: now, Responded: now, End: now, listener: l, trace: c.trace})
 	return err
 }
 
-// CloseWrite lets net/http end the connection so that the client still gets the
-// last answer.
-func (c *clientConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+// CloseWrite lets net/http end the connection after the client got the last answer.
+func (c *clientConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// closeWrite ends one direction of a connection.
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported

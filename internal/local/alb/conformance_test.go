@@ -809,7 +809,7 @@ var conformance = []struct {
 		})}
 		go func() { _ = server.Serve(ln) }()
 		t.Cleanup(func() { server.Close() })
-		if err := b.balancer.Register("S/A", Target{ID: "sick", Address: ln.Addr().String()}); err != nil {
+		if err := b.balancer.Register("S/A", "sick", ln.Addr().String()); err != nil {
 			t.Fatal(err)
 		}
 		if response, _ := b.get(client(t), "/"); response.StatusCode != 200 {
@@ -823,7 +823,7 @@ var conformance = []struct {
 		}
 	}},
 	{name: "targets of a group that no rule uses are not checked", source: healthChecks + "#target-health-states", run: func(t *testing.T, b *bench) {
-		if err := b.balancer.Register("S/B", Target{ID: "idle", Address: "127.0.0.1:1"}); err != nil {
+		if err := b.balancer.Register("S/B", "idle", "127.0.0.1:1"); err != nil {
 			t.Fatal(err)
 		}
 		if got := b.balancer.Targets("S/B"); len(got) != 1 || got[0].State != Unused || got[0].Reason != "Target.NotInUse" {

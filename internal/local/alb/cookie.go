@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The cookies of a target group's stickiness and of a rule's. Each comes with a
-// second one for requests from other origins.
+// The cookies of a target group's stickiness and of a rule's stickiness. Each cookie has a sibling
+// for requests from other origins.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#sticky-sessions
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html#forward-actions
 const (
@@ -19,14 +19,14 @@ const (
 	groupCookie  = "AWSALBTG"
 	corsSuffix   = "CORS"
 
-	// cookieLifetime is how long a browser keeps a cookie. How long the load
-	// balancer heeds it is written inside.
+	// cookieLifetime is how long a browser keeps a cookie. The cookie itself says how long the load
+	// balancer heeds it.
 	cookieLifetime = 7 * 24 * time.Hour
 )
 
-// seal makes and reads the values of cookies, which clients can neither
-// understand nor change. Its key lives as long as the balancer, where AWS
-// rotates its own: cookies of an earlier one count as absent.
+// seal makes and reads the values of cookies. Clients can neither understand nor change the values.
+// The key lives as long as the balancer; AWS rotates its key. A cookie with another key counts as
+// absent.
 type seal struct{ aead cipher.AEAD }
 
 func newSeal() seal {
@@ -49,23 +49,16 @@ func (s seal) make(name, text string, valid time.Duration) string {
 	return base64.StdEncoding.EncodeToString(s.aead.Seal(nil, nil, append(plain, text...), []byte(name)))
 }
 
-// open returns the text in the named cookie of a request, empty if it has none
-// that is valid.
+// open returns the text in the named cookie of a request; empty without a valid cookie.
 func (s seal) open(r *http.Request, name string) string {
 	if len(r.Header["Cookie"]) == 0 {
 		return ""
 	}
 	for _, cookieName := range []string{name, name + corsSuffix} {
 		for _, cookie := range r.CookiesNamed(cookieName) {
-			sealed, err := base64.StdEncoding.DecodeString(cookie.Value)
-			if err != nil {
-				continue
-			}
+			sealed, _ := base64.StdEncoding.DecodeString(cookie.Value)
 			plain, err := s.aead.Open(nil, nil, sealed, []byte(name))
-			if err != nil || len(plain) < 8 {
-				continue
-			}
-			if time.Now().UnixNano() < int64(binary.BigEndian.Uint64(plain)) {
+			if err == nil && time.Now().UnixNano() < int64(binary.BigEndian.Uint64(plain)) {
 				return string(plain[8:])
 			}
 		}
@@ -73,8 +66,8 @@ func (s seal) open(r *http.Request, name string) string {
 	return ""
 }
 
-// set adds the named cookie and its sibling to an answer. Every answer has them,
-// so that the time begins anew with each request.
+// set adds the named cookie and its sibling to an answer. Every answer has cookies, so the time
+// begins anew with each request.
 func (s seal) set(header http.Header, name, text string, valid time.Duration, secure bool) {
 	value := s.make(name, text, valid)
 	line := "=" + value + "; Expires=" + time.Now().Add(cookieLifetime).UTC().Format(http.TimeFormat) + "; Path=/"

@@ -11,19 +11,18 @@ type Event struct {
 	// Group is the key of the target group, Target the id of the target.
 	Group, Target string
 	From, To      State
-	// Reason and Description are those of the new state, as the API of AWS names
-	// them. Empty for a healthy target.
+	// Reason and Description belong to the new state, in the words of AWS's API. Empty for a
+	// healthy target.
 	Reason, Description string
 }
 
-// events delivers events one after the other in the order they were added, to a
-// function that may call the balancer back.
+// events delivers events one after the other, in the order they were added. The receiver may call
+// the balancer.
 type events struct {
 	deliver func(Event)
 
-	mu      sync.Mutex
-	queue   []Event
-	running bool
+	mu   sync.Mutex
+	last chan struct{} // closed after the delivery of the last event; nil before the first event
 }
 
 func (e *events) add(event Event) {
@@ -32,24 +31,13 @@ func (e *events) add(event Event) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.queue = append(e.queue, event)
-	if !e.running {
-		e.running = true
-		go e.run()
-	}
-}
-
-func (e *events) run() {
-	for {
-		e.mu.Lock()
-		if len(e.queue) == 0 {
-			e.running = false
-			e.mu.Unlock()
-			return
+	before, delivered := e.last, make(chan struct{})
+	e.last = delivered
+	go func() {
+		defer close(delivered)
+		if before != nil {
+			<-before
 		}
-		event := e.queue[0]
-		e.queue = e.queue[1:]
-		e.mu.Unlock()
 		e.deliver(event)
-	}
+	}()
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"cutover/internal/model"
 	"cutover/internal/rules"
 )
 
@@ -18,43 +17,42 @@ type Exchange struct {
 	Kind   string
 	Client netip.AddrPort
 
-	// Method, Host, URI and Proto are the request's, the URI as in the request line.
-	// Empty if the request could not be read.
+	// Method, Host, URI, Proto and Header are the request's. Empty if the request could not be
+	// read.
 	Method, Host, URI, Proto string
-	// Header is the request's. It may be used until the function that gets the exchange
-	// returns. Nil if the request could not be read.
+	// Header is valid until the receiver of the exchange returns.
 	Header http.Header
 	TLS    *tls.ConnectionState
 
 	// Rule is nil if the request was turned down before any rule.
 	Rule *rules.Rule
-	// Group is the key of the target group that was chosen. Target and Address are the
-	// target's. Empty if there is none.
+	// Group is the key of the target group. Target is the id of the target, Address its address.
+	// Empty if there is none.
 	Group, Target, Address string
-	// Redirect is the URL that the client was sent to.
+	// Redirect is the URL of a redirect.
 	Redirect string
 	// TraceID is the target's X-Amzn-Trace-Id.
 	TraceID string
 
-	// Status is the client's, 460 if the client did not wait for the answer.
-	// TargetStatus is the target's, 0 if the target did not answer.
+	// Status is the client's; 460 if the client did not wait. TargetStatus is the target's; 0 if
+	// the target did not answer.
 	Status, TargetStatus int
-	// Received and Sent are bytes from and to the client, headers included.
+	// Received and Sent are bytes from and to the client, with headers.
 	Received, Sent int64
 
-	// The times at which
-	//   - Start: the request had arrived,
-	//   - Dispatched: the request was sent to the target, zero if it was not,
-	//   - Answered: the headers of the target's answer had arrived, zero if they did not,
-	//   - Responded: the first part of the answer was sent to the client,
+	// The times of the exchange:
+	//   - Start: the request arrived.
+	//   - Dispatched: the request was sent to the target; zero if it was not.
+	//   - Answered: the headers of the target's answer arrived; zero if they did not.
+	//   - Responded: the first part of the answer was sent to the client.
 	//   - End: all was over.
 	Start, Dispatched, Answered, Responded, End time.Time
 
-	// Err says why the client did not get the whole answer of the target. Nil if it did,
-	// or if the load balancer answers by a rule.
+	// Err is why the client did not get the whole answer of the target. Nil if the load balancer
+	// answers by a rule.
 	Err error
 
-	group    *model.TargetGroup
+	groupARN string
 	listener *listener
 	trace    string // of the connection
 }

@@ -266,7 +266,7 @@ func (b *bench) target(group, id string, handler http.HandlerFunc) *httptest.Ser
 
 func (b *bench) register(group, id, address string) {
 	b.t.Helper()
-	if err := b.balancer.Register("S/"+group, Target{ID: id, Address: address}); err != nil {
+	if err := b.balancer.Register("S/"+group, id, address); err != nil {
 		b.t.Fatal(err)
 	}
 	b.untilState(group, id, Healthy)
@@ -275,7 +275,7 @@ func (b *bench) register(group, id, address string) {
 // untilState waits for a target's change to a state.
 func (b *bench) untilState(group, id string, state State) {
 	b.t.Helper()
-	b.until(id+" "+state.String(), func() bool {
+	b.until(id+" "+string(state), func() bool {
 		for _, e := range b.events {
 			if e.Group == "S/"+group && e.Target == id && e.To == state {
 				return true

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"cutover/internal/model"
@@ -16,15 +16,12 @@ import (
 type group struct {
 	key    string
 	events *events
-	probe  prober
-	dial   dialer
-	// stickiness is that of the settings, to be read without the mutex.
-	stickiness atomic.Int64
+	probe  prober // tests set their own
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	// config and inUse change under the balancer's mutex and under mu. Either is enough to read.
 	config model.TargetGroup
-	// inUse says whether a listener refers to the group. Targets of other groups are not
-	// checked.
+	// inUse says whether a listener refers to the group. Only targets of such groups are checked.
 	inUse bool
 	// targets are the registered targets, in the order of their registration.
 	targets []*target
@@ -34,19 +31,18 @@ type group struct {
 	next int
 }
 
-// configure changes the settings. If settings of the checks change, the checks begin
-// anew and targets keep their states.
+// configure changes the settings. If settings of the checks change, the checks begin anew and
+// targets keep their states.
 func (g *group) configure(config model.TargetGroup, inUse bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	restart := g.inUse != inUse || !sameChecks(g.config.Health, config.Health)
+	restart := g.inUse != inUse || !reflect.DeepEqual(g.config.Health, config.Health)
 	if config.Protocol != g.config.Protocol {
 		for _, t := range g.targets {
 			t.pool.setTLS(config.Protocol == "HTTPS")
 		}
 	}
 	g.config, g.inUse = config, inUse
-	g.stickiness.Store(int64(config.Stickiness))
 	if restart {
 		for _, t := range g.targets {
 			g.check(t)
@@ -54,76 +50,63 @@ func (g *group) configure(config model.TargetGroup, inUse bool) {
 	}
 }
 
-func sameChecks(x, y model.HealthCheck) bool {
-	sameCodes := slices.Equal(x.Codes, y.Codes)
-	x.Codes, y.Codes = nil, nil
-	return sameCodes && fmt.Sprint(x) == fmt.Sprint(y)
-}
-
-// check begins the health checks of a target. If the group is not in use, check ends
-// them. The mutex is held.
+// check begins the health checks of a target. If the group is not in use, check ends them. The
+// mutex is held.
 func (g *group) check(t *target) {
-	if t.stopChecks != nil {
-		t.stopChecks()
-		t.stopChecks = nil
-	}
+	t.stopChecks()
 	if !g.inUse {
 		t.passed, t.failed, t.slowSince = 0, 0, time.Time{}
 		t.become(Unused, notInUse, "")
 		return
 	}
-	if t.state == Unused {
+	if t.State == Unused {
 		t.become(Initial, initialHealthChecking, "")
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.stopChecks = cancel
+	var ctx context.Context
+	ctx, t.stopChecks = context.WithCancel(context.Background())
 	go g.checks(ctx, t, g.config.Health)
 }
 
 // register adds a target. A second registration changes nothing.
-func (g *group) register(target_ Target) error {
+func (g *group) register(id, address string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.IndexFunc(g.targets, func(t *target) bool { return t.ID == target_.ID }); i >= 0 {
-		if old := g.targets[i].Address; old != target_.Address {
-			return fmt.Errorf("target %s of %s is registered with address %s; deregister it before it is registered with %s", target_.ID, g.key, old, target_.Address)
+	if i := find(g.targets, id); i >= 0 {
+		if old := g.targets[i].Address; old != address {
+			return fmt.Errorf("target %s of %s is registered with address %s; deregister it before it is registered with %s", id, g.key, old, address)
 		}
 		return nil
 	}
 	t := &target{
-		Target: target_, group: g, drained: make(chan struct{}), since: time.Now(), reason: notRegistered,
-		pool: newPool(target_.Address, g.config.Protocol == "HTTPS", g.dial),
+		TargetStatus: TargetStatus{ID: id, Address: address, State: Unused, Reason: notRegistered, Since: time.Now()},
+		group:        g, drained: make(chan struct{}), stopChecks: func() {}, pool: newPool(address, g.config.Protocol == "HTTPS"),
 	}
 	g.targets = append(g.targets, t)
 	g.check(t)
 	return nil
 }
 
-// deregister drains a target. The channel is closed at the end of draining; nil if there
-// is no such target.
+// find returns the index of the target with an id; -1 if there is none.
+func find(targets []*target, id string) int {
+	return slices.IndexFunc(targets, func(t *target) bool { return t.ID == id })
+}
+
+// deregister drains a target. The channel is closed at the end of draining; nil if there is no such
+// target.
 func (g *group) deregister(id string) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.IndexFunc(g.targets, func(t *target) bool { return t.ID == id }); i >= 0 {
+	if i := find(g.targets, id); i >= 0 {
 		t := g.targets[i]
 		g.targets = slices.Delete(g.targets, i, i+1)
 		g.draining = append(g.draining, t)
 		t.drain()
 		return t.drained
 	}
-	for _, t := range g.draining {
-		if t.ID == id {
-			return t.drained
-		}
+	if i := find(g.draining, id); i >= 0 {
+		return g.draining[i].drained
 	}
 	return nil
-}
-
-// forget drops a target that has drained. The mutex is held.
-func (g *group) forget(t *target) {
-	if i := slices.Index(g.draining, t); i >= 0 {
-		g.draining = slices.Delete(g.draining, i, i+1)
-	}
 }
 
 // close drains all targets.
@@ -131,9 +114,8 @@ func (g *group) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	targets := g.targets
-	g.targets = nil
+	g.targets, g.draining = nil, append(g.draining, targets...)
 	for _, t := range targets {
-		g.draining = append(g.draining, t)
 		t.drain()
 	}
 }
@@ -147,23 +129,22 @@ func (g *group) cut() {
 	}
 }
 
-func (g *group) health() []TargetHealth {
+func (g *group) status() []TargetStatus {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var all []TargetHealth
+	var all []TargetStatus
 	for _, t := range slices.Concat(g.targets, g.draining) {
-		all = append(all, t.health())
+		all = append(all, t.TargetStatus)
 	}
 	return all
 }
 
-// pick returns the target for a request; nil if the group has no target. The request is
-// in flight until the target is released. The target with the id sticky is preferred if
-// it may get requests.
+// pick returns the target for a request; nil if the group has no target. The request is in flight
+// until the target is released. The target with the id sticky is preferred if it may get requests.
 //
-// Requests go to healthy targets. If the group has fewer healthy targets than it asks
-// for (by default one), requests go to all registered targets: the load balancer fails
-// open. A target is not healthy before its first check has passed.
+// Requests go to healthy targets. If the group has fewer healthy targets than it asks for (by
+// default one), requests go to all registered targets: the load balancer fails open. A target is
+// not healthy before its first check has passed.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html#target-group-health
 func (g *group) pick(sticky string) *target {
 	g.mu.Lock()
@@ -173,61 +154,51 @@ func (g *group) pick(sticky string) *target {
 	}
 	healthy := 0
 	for _, t := range g.targets {
-		if t.state == Healthy {
+		if t.State == Healthy {
 			healthy++
 		}
 	}
 	open := healthy < g.config.MinHealthy || healthy*100 < g.config.MinHealthyPercent*len(g.targets) || healthy == 0
 	var found *target
 	if sticky != "" {
-		for _, t := range g.targets {
-			if t.ID == sticky && (open || t.state == Healthy) {
-				found = t
-			}
+		if i := find(g.targets, sticky); i >= 0 && (open || g.targets[i].State == Healthy) {
+			found = g.targets[i]
 		}
 	}
 	if found == nil {
 		found = g.balance(open)
 	}
-	found.inFlight++
+	found.InFlight++
 	return found
 }
 
-// balance picks by the group's algorithm. The mutex is held, and at least one
-// target may be picked.
+// balance picks by the group's algorithm. The mutex is held, and at least one target may be picked.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#modify-routing-algorithm
 func (g *group) balance(open bool) *target {
 	var found *target
 	n := len(g.targets)
-	start := g.next % n
+	start := g.next
 	for i := range n {
-		at := start + i
-		if at >= n {
-			at -= n
-		}
+		at := (start + i) % n
 		t := g.targets[at]
-		switch {
-		case !open && t.state != Healthy:
-			continue
-		case g.config.Algorithm == model.LeastOutstanding:
-			if found == nil || t.inFlight < found.inFlight {
-				found = t
-				g.next = at + 1
-			}
+		if !open && t.State != Healthy {
 			continue
 		}
-		found = t
-		g.next = at + 1
+		least := g.config.Algorithm == model.LeastOutstanding
+		if least && found != nil && t.InFlight >= found.InFlight {
+			continue
+		}
+		found, g.next = t, at+1
 		// A target in slow start often passes its turn on to the next target.
-		if t.slowSince.IsZero() || open || t.warm() > rand.Float64() {
+		if !least && (t.slowSince.IsZero() || open || t.warm() > rand.Float64()) {
 			break
 		}
 	}
 	return found
 }
 
-// warm is the part of its share, from 0 to 1, that a target in slow start has. At 1 slow
-// start is over.
+// warm is the part of its share, from 0 to 1, that a target in slow start has. At 1 slow start is
+// over.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#slow-start-mode
 func (t *target) warm() float64 {
 	part := 1.0

@@ -52,7 +52,7 @@ func (c *clinic) set(address, reason string) {
 
 func (c *clinic) add(t *testing.T, id string) {
 	t.Helper()
-	if err := c.register(Target{ID: id, Address: id}); err != nil {
+	if err := c.register(id, id); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Wait()
@@ -98,7 +98,7 @@ func TestHealthChecks(t *testing.T) {
 		after(12 * time.Second)
 		c.set("x", failedHealthChecks) // interrupted
 		after(6 * time.Second)
-		if got := c.health()[0]; got.Reason != failedHealthChecks || got.Description != "Health checks failed" {
+		if got := c.status()[0]; got.Reason != failedHealthChecks || got.Description != "Health checks failed" {
 			t.Errorf("the reason stays %s, %s", got.Reason, got.Description)
 		}
 		c.set("x", "")
@@ -143,10 +143,10 @@ func TestRegister(t *testing.T) {
 		defer c.close()
 		c.add(t, "x")
 		c.add(t, "x")
-		if err := c.register(Target{ID: "x", Address: "elsewhere"}); err == nil || !strings.Contains(err.Error(), "registered with address x") {
+		if err := c.register("x", "elsewhere"); err == nil || !strings.Contains(err.Error(), "registered with address x") {
 			t.Errorf("another address: %v", err)
 		}
-		if got := c.health(); len(got) != 1 {
+		if got := c.status(); len(got) != 1 {
 			t.Errorf("targets are %+v", got)
 		}
 		if c.deregister("unknown") != nil {
@@ -175,7 +175,7 @@ func TestDraining(t *testing.T) {
 		}
 		// One of the same name is another target.
 		c.add(t, "x")
-		if got := c.health(); len(got) != 2 || got[0].State != Healthy || got[1].State != Draining {
+		if got := c.status(); len(got) != 2 || got[0].State != Healthy || got[1].State != Draining {
 			t.Errorf("targets are %+v", got)
 		}
 		after(29 * time.Second)
@@ -285,7 +285,6 @@ func TestProbe(t *testing.T) {
 	closed, _ := net.Listen("tcp", "127.0.0.1:0")
 	closed.Close()
 	address := server.Listener.Addr().String()
-	probe := httpProber((&net.Dialer{}).DialContext)
 	tests := []struct {
 		name, address, want string
 		check               model.HealthCheck

@@ -6,17 +6,16 @@ import (
 	"cutover/internal/rules"
 )
 
-// Read takes listeners, rules and target groups out of a model. The error has a line,
-// with the place, for every setting that is not honoured here. Read passes over settings
-// without an effect on one machine: zones, subnets, security groups, addresses, names in
-// DNS, certificates, quotas, tags, deletion protection.
+// Read reads listeners, rules and target groups from a model. The error has a line, with the place,
+// for every setting that is not honoured here. Read passes over settings without an effect on one
+// machine: zones, subnets, security groups, addresses, names in DNS, certificates, quotas, tags,
+// deletion protection.
 func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}
 	for _, lb := range m.LoadBalancers {
 		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"),
-			// Requests that would be classified as severe are always blocked, as in the
-			// defensive mode.
+			// Severe requests are always blocked, as in the defensive mode.
 			lb.Only("LoadBalancerAttributes (routing.http.desync_mitigation_mode)", lb.DesyncMitigation, "", "defensive"))
 	}
 	for _, l := range m.Listeners {
@@ -45,8 +44,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 	return table, nil
 }
 
-// passedOver are the settings without an effect here, each with the one value that
-// has none, or "" for any.
+// passedOver are the settings without an effect here, each with its only such value; "" for any.
 var passedOver = map[string]string{
 	// Of all.
 	"Tags": "", "IpAddressType": "",
@@ -60,8 +58,7 @@ var passedOver = map[string]string{
 	"connection_logs.s3.bucket": "", "connection_logs.s3.prefix": "", "health_check_logs.s3.bucket": "", "health_check_logs.s3.prefix": "",
 	"ipv6.deny_all_igw_traffic": "", "waf.fail_open.enabled": "", "zonal_shift.config.enabled": "",
 	"load_balancing.cross_zone.enabled": "",
-	// Of listeners. A certificate made for the purpose is presented instead of the
-	// listener's, by the security policy of crypto/tls.
+	// Of listeners. They have a certificate of their own here, and crypto/tls's security policy.
 	"Certificates": "", "SslPolicy": "",
 	// Of target groups.
 	"VpcId": "", "load_balancing.algorithm.anomaly_mitigation": "off",

@@ -3,7 +3,6 @@ package alb
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -20,22 +19,21 @@ import (
 	"cutover/internal/rules"
 )
 
-// listener is what a listener does with requests, worked out when the
-// configuration is set. It does not change; another configuration has another.
+// listener is what a listener does with requests. A listener does not change: another configuration
+// has another listener.
 type listener struct {
 	route    *rules.Listener
 	settings *model.LoadBalancer
-	// scheme is http or https, port that of the template.
+	// scheme is http or https. port is that of the template.
 	scheme, port string
 	logName      string
-	groupARNs    map[*model.TargetGroup]string
 	forwards     map[*rules.Rule]*forward
 	// deciding counts the requests that have no target yet.
 	deciding atomic.Int64
 }
 
-// decide returns the listener as it is now, for a request that says with decided
-// when it needs no target any more.
+// decide returns the present listener for a request. The request calls decided when it has its
+// target.
 func (f *front) decide() *listener {
 	for {
 		l := f.listener.Load()
@@ -43,15 +41,14 @@ func (f *front) decide() *listener {
 		if f.listener.Load() == l {
 			return l
 		}
-		l.deciding.Add(-1)
+		l.decided()
 	}
 }
 
 func (l *listener) decided() { l.deciding.Add(-1) }
 
-// replace has requests follow another listener, and returns when all those that
-// follow the one before have their targets. What is taken out of service after
-// that is no longer looked for.
+// replace gives requests another listener. It returns when all requests of the earlier listener
+// have their targets: they no longer look for a target that goes out of service.
 func (f *front) replace(l *listener) {
 	old := f.listener.Swap(l)
 	// To decide takes microseconds, and waits for nothing.
@@ -68,45 +65,40 @@ type forward struct {
 }
 
 type choice struct {
-	route  *model.TargetGroup
-	group  *group
-	weight int
+	group      *group
+	arn        string
+	weight     int
+	stickiness time.Duration // of the group
 }
 
-// pick chooses among the target groups by their weights. With stickiness the
-// group named by the client's cookie is preferred, whatever its weight now.
+// pick chooses among the target groups by their weights. With stickiness the group in the client's
+// cookie is preferred, whatever its weight.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html#forward-actions
 func (f *forward) pick(sticky string) *choice {
-	if sticky != "" {
-		for i := range f.choices {
-			if f.choices[i].group.key == sticky {
-				return &f.choices[i]
-			}
-		}
-	}
-	if f.total == f.choices[0].weight {
-		return &f.choices[0]
-	}
 	n := rand.IntN(f.total)
+	var picked *choice
 	for i := range f.choices {
-		if n -= f.choices[i].weight; n < 0 {
-			return &f.choices[i]
+		c := &f.choices[i]
+		if sticky == c.group.key {
+			return c
+		}
+		if n -= c.weight; n < 0 && picked == nil {
+			picked = c
 		}
 	}
-	return &f.choices[0] // not reached: the weights add up to the total
+	return picked
 }
 
 // host is the Host header for the target.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html#host-header-preservation
 func (l *listener) host(sent string) string {
-	if l.settings.PreserveHost {
-		return sent
-	}
-	i := portIndex(sent)
+	name := hostOnly(sent)
 	switch standard := l.port == "80" || l.port == "443"; {
-	case standard && i >= 0:
-		return sent[:i]
-	case !standard && i < 0:
+	case l.settings.PreserveHost:
+		return sent
+	case standard:
+		return name
+	case name == sent:
 		return sent + ":" + l.port
 	}
 	return sent
@@ -119,31 +111,27 @@ type front struct {
 	secure   bool
 	listener atomic.Pointer[listener]
 	server   *http.Server
-	// address is the local one.
-	address net.Addr
+	// port is the one in the template for which the socket was opened. localPort is the socket's.
+	port, localPort int
 }
 
 func newFront(b *Balancer, l *listener, ln net.Listener) *front {
-	f := &front{balancer: b, key: l.route.Resource.String(), secure: l.scheme == "https", address: ln.Addr()}
+	f := &front{balancer: b, key: l.route.Key(), secure: l.scheme == "https", port: l.route.Port, localPort: portOf(ln)}
 	f.listener.Store(l)
 	f.server = &http.Server{
 		Handler: f,
-		// A little more is read than is allowed, so that it is turned down by what
-		// is too large in it. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html#http-headers-quotas
+		// Requests that are a little too large are read, so that their answer says why.
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html#http-headers-quotas
 		MaxHeaderBytes:               2 * maxRequestHeader,
 		DisableGeneralOptionsHandler: true,
-		ConnState: func(conn net.Conn, state http.ConnState) {
-			if c := clientOf(conn); c != nil {
-				c.state(state)
-			}
-		},
+		ConnState:                    func(conn net.Conn, state http.ConnState) { clientOf(conn).state(state) },
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 			return context.WithValue(ctx, clientKey{}, clientOf(conn))
 		},
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-listeners.html#listener-configuration
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 128},
-		// net/http would write of clients that do not finish a handshake and the
-		// like: nothing that an operator can do something about.
+		// net/http would write of unfinished handshakes and the like. Operators can do nothing
+		// about them.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	if f.secure {
@@ -161,23 +149,10 @@ func newFront(b *Balancer, l *listener, ln net.Listener) *front {
 	return f
 }
 
-// retire has the front take no more connections, and end when the requests on
-// those it has are answered.
-func (f *front) retire() { go func() { _ = f.server.Shutdown(context.Background()) }() }
+func portOf(ln net.Listener) int { return ln.Addr().(*net.TCPAddr).Port }
 
-// serve takes connections until the listener is closed or the front is.
-func (f *front) serve(ln net.Listener) error {
-	var err error
-	if f.secure {
-		err = f.server.ServeTLS(accepting{ln, f}, "", "")
-	} else {
-		err = f.server.Serve(accepting{ln, f})
-	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
-}
+// retire closes the socket now, and each connection when its requests are answered.
+func (f *front) retire() { go func() { _ = f.server.Shutdown(context.Background()) }() }
 
 func (f *front) idleTimeout() time.Duration { return f.listener.Load().settings.IdleTimeout }
 
@@ -195,8 +170,8 @@ func (a accepting) Accept() (net.Conn, error) {
 	return newClientConn(conn, a.front), nil
 }
 
-// localLocation is the URL of a redirect with the local port, if it leads to a
-// listener of the same load balancer that is served here.
+// localLocation is the URL of a redirect. If a listener of the same load balancer is served here,
+// the URL has its local port.
 func (b *Balancer) localLocation(l *listener, location string) string {
 	u, err := url.Parse(location)
 	if err != nil {
@@ -206,27 +181,21 @@ func (b *Balancer) localLocation(l *listener, location string) string {
 	defer b.mu.Unlock()
 	for _, f := range b.fronts {
 		other := f.listener.Load()
-		if other.settings.Key() != l.settings.Key() || other.scheme != u.Scheme || other.port != u.Port() {
-			continue
-		}
-		if address, ok := f.address.(*net.TCPAddr); ok {
-			u.Host = u.Hostname() + ":" + strconv.Itoa(address.Port)
+		if other.settings.Key() == l.settings.Key() && other.scheme == u.Scheme && other.port == u.Port() {
+			u.Host = u.Hostname() + ":" + strconv.Itoa(f.localPort)
 			return u.String()
 		}
 	}
 	return location
 }
 
-// compile works out a listener of the table.
+// compile works out a listener of the table. The mutex is held.
 func (b *Balancer) compile(route *rules.Listener) *listener {
-	l := &listener{
-		route: route, scheme: "http", port: strconv.Itoa(route.Port),
-		forwards: map[*rules.Rule]*forward{}, groupARNs: map[*model.TargetGroup]string{},
-	}
+	l := &listener{route: route, settings: route.LoadBalancer, scheme: "http", port: strconv.Itoa(route.Port), forwards: map[*rules.Rule]*forward{}}
 	if route.Protocol == "HTTPS" {
 		l.scheme = "https"
 	}
-	if l.settings = route.LoadBalancer; l.settings == nil {
+	if l.settings == nil {
 		l.settings = model.DefaultLoadBalancer(route.Resource)
 		l.settings.Name = "load-balancer"
 	}
@@ -237,9 +206,10 @@ func (b *Balancer) compile(route *rules.Listener) *listener {
 		}
 		f := &forward{stickiness: time.Duration(rule.Action.StickinessSeconds) * time.Second}
 		for _, weighted := range rule.Action.Forward {
-			f.choices = append(f.choices, choice{weighted.TargetGroup, b.groups[weighted.TargetGroup.Key()], weighted.Weight})
+			key := weighted.TargetGroup.Key()
+			arn := provider.ARN("elasticloadbalancing", groupName(weighted.TargetGroup.Name, key))
+			f.choices = append(f.choices, choice{b.groups[key], arn, weighted.Weight, b.groups[key].config.Stickiness})
 			f.total += weighted.Weight
-			l.groupARNs[weighted.TargetGroup] = provider.ARN("elasticloadbalancing", groupName(weighted.TargetGroup.Name, weighted.TargetGroup.Key()))
 		}
 		l.forwards[rule] = f
 	}

@@ -208,7 +208,7 @@ func TestRetireUnderLoad(t *testing.T) {
 		}
 		// The target is not checked before a rule leads to it; until then it gets
 		// requests without, because it is the only one.
-		if err := b.balancer.Register("S/"+to, Target{ID: fmt.Sprint(i + 1), Address: services[to].address}); err != nil {
+		if err := b.balancer.Register("S/"+to, fmt.Sprint(i+1), services[to].address); err != nil {
 			t.Fatal(err)
 		}
 		if err := b.balancer.Configure(config); err != nil {
@@ -312,7 +312,7 @@ func TestConcurrency(t *testing.T) {
 	server := newStoppable(t, "other")
 	loop(func(i int) {
 		id := fmt.Sprint(i % 3)
-		_ = b.balancer.Register("S/A", Target{ID: id, Address: server.address})
+		_ = b.balancer.Register("S/A", id, server.address)
 		<-b.balancer.Deregister("S/A", id)
 		time.Sleep(time.Millisecond) // leave the processor to the requests
 	})
@@ -367,7 +367,7 @@ func TestShutdown(t *testing.T) {
 	if err := b.balancer.Configure(template{}.config(t)); err != ErrClosed {
 		t.Errorf("Configure after Shutdown: %v", err)
 	}
-	if err := b.balancer.Register("S/A", Target{ID: "x", Address: "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "target group S/A is not configured") {
+	if err := b.balancer.Register("S/A", "x", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "target group S/A is not configured") {
 		t.Errorf("Register after Shutdown: %v", err)
 	}
 }
@@ -446,7 +446,7 @@ func TestConfigureRemoves(t *testing.T) {
 		}
 		conn.Close()
 	}
-	if err := b.balancer.Register("S/A", Target{ID: "one", Address: "nowhere"}); err == nil || !strings.Contains(err.Error(), `"one" with address "nowhere"`) {
+	if err := b.balancer.Register("S/A", "one", "nowhere"); err == nil || !strings.Contains(err.Error(), `"one" with address "nowhere"`) {
 		t.Errorf("an address without a port: %v", err)
 	}
 	<-b.balancer.Deregister("S/A", "one")

@@ -12,8 +12,7 @@ import (
 )
 
 const (
-	// connectTimeout is how long a connection to a target may take to be
-	// established, and its TLS handshake after that.
+	// connectTimeout bounds the connecting to a target, and again its TLS handshake.
 	// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-504-issues
 	connectTimeout = 10 * time.Second
 	// maxResponseHeader bounds the headers of an answer.
@@ -23,38 +22,33 @@ const (
 	connectionBuffer = 4 << 10
 )
 
-// dialer opens a connection, like net.Dialer.DialContext.
-type dialer func(ctx context.Context, network, address string) (net.Conn, error)
-
 // pool keeps the connections to one target.
 //
-// The pool stands in the place of net/http's Transport for two reasons. If a connection
-// turns out to be closed, the Transport sends the request again, and hides what clients
-// of a real load balancer would see. And it passes every request through two more
-// goroutines.
+// The pool replaces net/http's Transport for two reasons. The Transport sends a request again if
+// its connection turns out to be closed, and so hides what clients of a real load balancer would
+// see. And the Transport passes every request through two more goroutines.
 type pool struct {
 	address string
-	dial    dialer
 
 	mu sync.Mutex
 	// tls says whether new connections are encrypted.
 	tls bool
-	// retired says that connections are not kept any more.
+	// retired says that connections are no longer kept.
 	retired bool
-	// idle are the connections that wait for a request, the last used one at the end. It
-	// is taken first, so that superfluous connections grow old and are closed.
+	// idle are the connections without a request, the last used one at the end. The last one is
+	// taken first, so that superfluous connections grow old and are closed.
 	idle []*targetConn
-	// open are all connections, in use or not.
+	// open are all connections, in use or not; nil after cut.
 	open map[*targetConn]struct{}
 	// sweep closes connections that are idle for too long; nil if none is idle.
 	sweep *time.Timer
 }
 
-func newPool(address string, tls bool, dial dialer) *pool {
-	return &pool{address: address, tls: tls, dial: dial, open: map[*targetConn]struct{}{}}
+func newPool(address string, tls bool) *pool {
+	return &pool{address: address, tls: tls, open: map[*targetConn]struct{}{}}
 }
 
-// setTLS changes how targets are spoken to, on new connections.
+// setTLS switches TLS on or off for new connections.
 func (p *pool) setTLS(tls bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,9 +56,8 @@ func (p *pool) setTLS(tls bool) {
 	p.closeIdle(len(p.idle))
 }
 
-// get returns a connection that the target had not closed a moment ago. A connection
-// that was idle for longer than the timeout is not used: the target may be about to
-// close it.
+// get returns a connection that the target had not closed a moment ago. A connection that was idle
+// for longer than the timeout is not used: the target may be about to close it.
 func (p *pool) get(ctx context.Context, idleTimeout time.Duration) (*targetConn, error) {
 	for {
 		p.mu.Lock()
@@ -74,15 +67,10 @@ func (p *pool) get(ctx context.Context, idleTimeout time.Duration) (*targetConn,
 			return p.connect(ctx)
 		}
 		c := p.idle[n-1]
-		if time.Since(c.idleSince) >= idleTimeout {
-			p.closeIdle(n)
-			p.mu.Unlock()
-			continue
-		}
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if c.alive() {
+		if time.Since(c.idleSince) < idleTimeout && c.alive() {
 			return c, nil
 		}
 		c.close()
@@ -90,22 +78,22 @@ func (p *pool) get(ctx context.Context, idleTimeout time.Duration) (*targetConn,
 }
 
 func (p *pool) connect(ctx context.Context) (*targetConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
 	p.mu.Lock()
 	encrypted := p.tls
 	p.mu.Unlock()
-	conn, err := p.dial(ctx, "tcp", p.address)
+	dialer := net.Dialer{Timeout: connectTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", p.address)
 	if err != nil {
 		return nil, err
 	}
 	c := &targetConn{Conn: conn, pool: p}
-	if s, ok := conn.(syscall.Conn); ok {
-		if c.raw, err = s.SyscallConn(); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-		c.peek = c.peekOnce
+	if c.raw, err = conn.(*net.TCPConn).SyscallConn(); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	c.peek = func(fd uintptr) bool {
+		_, c.peekErr = syscall.Read(int(fd), c.peeked[:])
+		return true
 	}
 	if encrypted {
 		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
@@ -113,8 +101,7 @@ func (p *pool) connect(ctx context.Context) (*targetConn, error) {
 		defer cancel()
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = conn.Close()
-			// Not a timeout of the connection: a handshake that takes too long is a
-			// bad gateway as one that fails is.
+			// A handshake that takes too long is a bad gateway, and no timeout.
 			return nil, errors.New("TLS handshake: " + err.Error())
 		}
 		c.Conn = secured
@@ -133,9 +120,10 @@ func (p *pool) connect(ctx context.Context) (*targetConn, error) {
 // put keeps a connection for another request, until the timeout.
 func (p *pool) put(c *targetConn, idleTimeout time.Duration) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.retired {
-		p.mu.Unlock()
-		c.close()
+		delete(p.open, c)
+		_ = c.Conn.Close()
 		return
 	}
 	c.idleSince = time.Now()
@@ -143,11 +131,10 @@ func (p *pool) put(c *targetConn, idleTimeout time.Duration) {
 	if p.sweep == nil {
 		p.sweep = time.AfterFunc(idleTimeout, func() { p.closeOld(idleTimeout) })
 	}
-	p.mu.Unlock()
 }
 
-// closeOld closes the connections that were idle for longer than the timeout, and comes
-// back for the others.
+// closeOld closes the connections that were idle for longer than the timeout, and comes back for
+// the other connections.
 func (p *pool) closeOld(idleTimeout time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -171,7 +158,7 @@ func (p *pool) closeIdle(n int) {
 	p.idle = append(p.idle[:0], p.idle[n:]...)
 }
 
-// retire closes idle connections now, and other connections at the end of their request.
+// retire closes idle connections now, and the others at the end of their request.
 func (p *pool) retire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -206,10 +193,9 @@ type targetConn struct {
 	pool   *pool
 	reader *bufio.Reader
 	writer *bufio.Writer
-	// idleSince is when the last request on it was over.
+	// idleSince is the end of the last request.
 	idleSince time.Time
-	// budget is how much may still be read while the headers of an answer are; -1
-	// for no limit.
+	// budget is how much of an answer's headers may still be read; -1 for no limit.
 	budget int
 
 	raw     syscall.RawConn
@@ -220,7 +206,7 @@ type targetConn struct {
 
 var errHeaderTooLarge = errors.New("the headers of the answer are larger than 32 KiB")
 
-// Read is what the buffered reader calls.
+// Read reads for the buffered reader.
 func (c *targetConn) Read(p []byte) (int, error) {
 	if c.budget < 0 {
 		return c.Conn.Read(p)
@@ -233,32 +219,15 @@ func (c *targetConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// alive looks, without waiting, whether the target has closed the connection or sent
-// something that nobody asked for. A target may still close the connection right after
-// the look. A target avoids this race if it keeps idle connections longer than the load
-// balancer.
+// alive looks, without waiting, whether the target has closed the connection or sent something that
+// nobody asked for. A target may still close the connection right after the look. To avoid this
+// race, targets keep idle connections longer than the load balancer.
 func (c *targetConn) alive() bool {
-	if c.reader.Buffered() > 0 {
-		return false
-	}
-	if c.raw == nil {
-		return true
-	}
-	return c.raw.Read(c.peek) == nil && c.peekErr == syscall.EAGAIN
-}
-
-func (c *targetConn) peekOnce(fd uintptr) bool {
-	_, c.peekErr = syscall.Read(int(fd), c.peeked[:])
-	return true
+	return c.reader.Buffered() == 0 && c.raw.Read(c.peek) == nil && c.peekErr == syscall.EAGAIN
 }
 
 // CloseWrite ends what is sent to the target.
-func (c *targetConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
+func (c *targetConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 // close closes the connection for good.
 func (c *targetConn) close() {

@@ -1,7 +1,6 @@
 package alb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,54 +25,34 @@ type Provider struct {
 
 	configuring sync.Mutex // held while the balancer is configured
 	running     atomic.Pointer[configuration]
-	names       sync.Map // of target groups by key, also of those that are gone: requests may still end
-
-	mu        sync.Mutex
-	listening map[string]socket // by listener
+	names       sync.Map // of target groups by key, also of groups that are gone: requests may still end
 }
 
-// Ports says where listeners answer on this machine.
+// Ports are the ports of listeners on this machine.
 type Ports struct {
-	// Local are local ports, by the port in the template; 0 is any that is free. The
-	// first assembly must have these listeners. If several load balancers listen on
-	// one port, the first one by the name of its stack has the local port, and each
-	// further one the next port. Default: [LocalPort].
+	// Local are local ports, by the port in the template; 0 is any free port. The first assembly
+	// must have these listeners. If several load balancers listen on one port, the first one by the
+	// name of its stack has the local port, and each further one the next port. Defaults need no
+	// privileges: 8080 for 80, 8443 for 443. Ports from 1024 on stay.
 	Local map[int]int
-	// Free gives all other listeners any port that is free.
+	// Free gives all other listeners any free port.
 	Free bool
 }
 
-// LocalPort is a port on this machine that needs no privileges: 8080 for 80, 8443
-// for 443, and any port from 1024 on for itself.
-func LocalPort(port int) int {
+func (p Ports) local(port int) int {
+	if chosen, ok := p.Local[port]; ok || p.Free {
+		return chosen
+	}
 	if port < 1024 {
 		return 8000 + port
 	}
 	return port
 }
 
-func (p Ports) local(port int) int {
-	chosen, ok := p.Local[port]
-	if !ok && !p.Free {
-		return LocalPort(port)
-	}
-	return chosen
-}
-
-// socket takes the connections of a listener.
-type socket struct {
-	net.Listener
-	port     int // in the template
-	protocol string
-}
-
-// on is the port on this machine.
-func (s socket) on() int { return s.Addr().(*net.TCPAddr).Port }
-
-// NewProvider returns a provider that configures a balancer. Tell is called when a
-// listener takes no more connections.
+// NewProvider returns a provider that configures a balancer. Tell is called when a listener takes
+// no more connections.
 func NewProvider(balancer *Balancer, ports Ports, tell func(provider.Event)) *Provider {
-	p := &Provider{Balancer: balancer, ports: ports, tell: tell, listening: map[string]socket{}}
+	p := &Provider{Balancer: balancer, ports: ports, tell: tell}
 	p.running.Store(configure(nil))
 	return p
 }
@@ -86,67 +65,57 @@ func (p *Provider) Types() []string {
 // Stop implements [provider.Provider].
 func (p *Provider) Stop(ctx context.Context) error { return p.Shutdown(ctx) }
 
-// configuration is a set of resources and what it makes of a balancer.
+// configuration is a set of resources, and their table.
 type configuration struct {
-	// resources are each a *model.LoadBalancer, a *model.TargetGroup, a *rules.Listener
-	// or a *rules.Rule. Stacks may add rules to each other's listeners.
+	// resources are each a *model.LoadBalancer, a *model.TargetGroup, a *model.Listener or a
+	// *model.Rule. Stacks may add rules to each other's listeners.
 	resources provider.Resources[any]
 	table     *rules.Table
 }
 
-// configure makes a configuration of resources.
 func configure(resources provider.Resources[any]) *configuration {
-	table, byListener := &rules.Table{}, map[string][]*rules.Rule{}
+	var listeners []*model.Listener
+	var own []*model.Rule
+	var groups []*model.TargetGroup
 	for _, key := range resources.Keys() {
 		switch resource := resources[key].(type) {
+		case *model.Listener:
+			listeners = append(listeners, resource)
+		case *model.Rule:
+			own = append(own, resource)
 		case *model.TargetGroup:
-			table.TargetGroups = append(table.TargetGroups, resource)
-		case *rules.Listener:
-			listener := *resource
-			table.Listeners = append(table.Listeners, &listener)
-		case *rules.Rule:
-			byListener[resource.Listener.Key()] = append(byListener[resource.Listener.Key()], resource)
+			groups = append(groups, resource)
 		}
 	}
-	for _, listener := range table.Listeners {
-		byPriority := byListener[listener.Key()]
-		slices.SortStableFunc(byPriority, func(a, b *rules.Rule) int { return cmp.Compare(a.Priority, b.Priority) })
-		listener.Rules = append(byPriority, listener.Rules[len(listener.Rules)-1]) // the default rule
-	}
-	slices.SortStableFunc(table.Listeners, func(a, b *rules.Listener) int { return cmp.Compare(a.Port, b.Port) })
-	return &configuration{resources, table}
+	return &configuration{resources, rules.New(listeners, own, groups)}
 }
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
-	next := &plan{Provider: p, resources: provider.Resources[any]{}, opened: map[string]socket{}}
-	if next.table, next.err = Read(m); next.err != nil {
-		return next
+	resources := provider.Resources[any]{}
+	_, err := Read(m)
+	if err == nil {
+		add(resources, m.LoadBalancers)
+		add(resources, m.TargetGroups)
+		add(resources, m.Listeners)
+		add(resources, m.Rules)
 	}
-	for _, balancer := range m.LoadBalancers {
-		next.resources[balancer.Key()] = balancer
+	return &plan{Provider: p, configuration: configure(resources), err: err}
+}
+
+func add[T interface{ Key() string }](resources provider.Resources[any], some []T) {
+	for _, resource := range some {
+		resources[resource.Key()] = resource
 	}
-	for _, group := range next.table.TargetGroups {
-		next.resources[group.Key()] = group
-	}
-	for _, listener := range next.table.Listeners {
-		for _, rule := range listener.Rules {
-			next.resources[rule.Key()] = rule
-		}
-		next.resources[listener.Key()] = listener // instead of its default rule, which has the same key
-	}
-	return next
 }
 
 // plan has the load balancers of an assembly.
 type plan struct {
 	*Provider
-	table     *rules.Table
-	err       error // of reading
-	resources provider.Resources[any]
+	*configuration
+	err error // of reading
 
-	opening sync.Mutex
-	opened  map[string]socket // for listeners that have none yet, until their stack is updated
+	opened sync.Map // net.Listener, for listeners without a socket, until their stack is updated
 }
 
 // Check implements [provider.Plan]. It opens the sockets of listeners.
@@ -160,8 +129,8 @@ func (p *plan) Check() error {
 	return nil
 }
 
-// mistaken refuses local ports for listeners that the first assembly does not have.
-// Later assemblies may have lost them.
+// mistaken refuses local ports for listeners that the first assembly does not have. Later
+// assemblies may have lost the listeners.
 func (p *plan) mistaken() error {
 	if len(p.running.Load().resources) > 0 {
 		return nil
@@ -180,23 +149,22 @@ func (p *plan) mistaken() error {
 	return errors.Join(errs...)
 }
 
-// listen opens a socket for each listener that has none yet, or one for another
-// port or protocol.
+// listen opens sockets for listeners without one, and for those with another port or protocol.
 func (p *plan) listen() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	// A port that another listener has, or is going to have, is not the next port.
+	p.Balancer.mu.Lock()
+	defer p.Balancer.mu.Unlock()
+	// The next port must not be one that another listener has or will have.
 	taken, own := map[int]bool{}, map[int]bool{}
-	for _, open := range p.listening {
-		taken[open.on()] = true
+	for _, front := range p.fronts {
+		taken[front.localPort] = true
 	}
 	for _, listener := range p.table.Listeners {
 		own[p.ports.local(listener.Port)] = true
 	}
 	var errs []error
 	for _, key := range p.resources.Keys() {
-		listener, ok := p.resources[key].(*rules.Listener)
-		if open := p.listening[key]; !ok || open.port == listener.Port && open.protocol == listener.Protocol {
+		listener, ok := p.resources[key].(*model.Listener)
+		if front := p.fronts[key]; !ok || front != nil && front.port == listener.Port && front.secure == (listener.Protocol == "HTTPS") {
 			continue
 		}
 		port := p.ports.local(listener.Port)
@@ -209,30 +177,26 @@ func (p *plan) listen() error {
 			errs = append(errs, fmt.Errorf("%s: port %d is not free: %w; choose another port with --port %d=PORT", key, port, err, listener.Port))
 			continue
 		}
-		p.opened[key] = socket{ln, listener.Port, listener.Protocol}
+		p.opened.Store(key, ln)
 	}
 	return errors.Join(errs...)
 }
 
-// Close closes the sockets that no stack has got to.
+// Close closes the sockets whose stacks were not updated.
 func (p *plan) Close() error {
-	p.opening.Lock()
-	defer p.opening.Unlock()
 	var errs []error
-	for _, socket := range p.opened {
-		errs = append(errs, socket.Close())
-	}
-	clear(p.opened)
+	p.opened.Range(func(_, socket any) bool {
+		errs = append(errs, socket.(net.Listener).Close())
+		return true
+	})
+	p.opened.Clear()
 	return errors.Join(errs...)
 }
 
-// Update implements [provider.Plan]. It refuses a rule whose priority another rule
-// of the listener still has: no two rules can have one priority.
+// Update implements [provider.Plan]. It refuses a rule if another rule of the listener still has
+// the same priority.
 func (p *plan) Update(_ context.Context, stack string) error {
 	next := p.resources.Of(stack)
-	if len(next) == 0 {
-		return nil // as of most stacks
-	}
 	err := p.reconfigure(func(now provider.Resources[any]) (provider.Resources[any], error) {
 		return now.Updated(stack, next), conflicts(now, next)
 	})
@@ -240,12 +204,8 @@ func (p *plan) Update(_ context.Context, stack string) error {
 		return err
 	}
 	for key := range next {
-		p.opening.Lock()
-		socket := p.opened[key]
-		delete(p.opened, key)
-		p.opening.Unlock()
-		if socket.Listener != nil {
-			if err := p.serve(key, socket); err != nil {
+		if socket, ok := p.opened.LoadAndDelete(key); ok {
+			if err := p.serve(key, socket.(net.Listener)); err != nil {
 				return err
 			}
 		}
@@ -256,21 +216,18 @@ func (p *plan) Update(_ context.Context, stack string) error {
 // Clean implements [provider.Plan].
 func (p *plan) Clean(_ context.Context, stack string) error {
 	return p.reconfigure(func(now provider.Resources[any]) (provider.Resources[any], error) {
-		cleaned := now.Cleaned(stack, p.resources)
-		if len(cleaned) == len(now) {
-			return nil, nil
-		}
-		return cleaned, nil
+		return now.Cleaned(stack, p.resources), nil
 	})
 }
 
-// reconfigure gives the balancer other resources; nil if nothing changes.
+// reconfigure gives the balancer other resources.
 func (p *Provider) reconfigure(change func(now provider.Resources[any]) (provider.Resources[any], error)) error {
-	// Together, or a stack beside this one could put an older configuration after a newer.
+	// Otherwise another stack could put an older configuration after a newer one.
 	p.configuring.Lock()
 	defer p.configuring.Unlock()
-	resources, err := change(p.running.Load().resources)
-	if err != nil || resources == nil {
+	now := p.running.Load().resources
+	resources, err := change(now)
+	if err != nil || maps.Equal(resources, now) {
 		return err
 	}
 	next := configure(resources)
@@ -284,9 +241,8 @@ func (p *Provider) reconfigure(change func(now provider.Resources[any]) (provide
 	return nil
 }
 
-// conflicts refuses rules whose priority another rule of the listener has now, even
-// if the other rule is about to be deleted or to get another priority.
-// CloudFormation deletes last, and updates in no order that could be relied on.
+// conflicts refuses a rule if another rule of the listener has the same priority now. The other
+// rule may be about to go or to change: CloudFormation deletes last, and updates in no fixed order.
 func conflicts(now, next provider.Resources[any]) error {
 	type place struct {
 		listener string
@@ -294,13 +250,13 @@ func conflicts(now, next provider.Resources[any]) error {
 	}
 	holders := map[place]string{}
 	for key, resource := range now {
-		if rule, ok := resource.(*rules.Rule); ok {
+		if rule, ok := resource.(*model.Rule); ok {
 			holders[place{rule.Listener.Key(), rule.Priority}] = key
 		}
 	}
 	var errs []error
 	for _, key := range next.Keys() {
-		if rule, ok := next[key].(*rules.Rule); ok {
+		if rule, ok := next[key].(*model.Rule); ok {
 			if holder := holders[place{rule.Listener.Key(), rule.Priority}]; holder != "" && holder != key {
 				errs = append(errs, fmt.Errorf("%s: priority %d is in use by %s, which is deleted or given another priority only after this: give this rule a priority that is free",
 					key, rule.Priority, holder))
@@ -310,32 +266,22 @@ func conflicts(now, next provider.Resources[any]) error {
 	return errors.Join(errs...)
 }
 
-// serve has a listener take connections from a socket for as long as the listener
-// is configured.
-func (p *Provider) serve(listener string, opened socket) error {
-	front, err := p.open(listener, opened.Listener)
+// serve takes connections from a socket for as long as the listener is configured.
+func (p *Provider) serve(listener string, socket net.Listener) error {
+	front, err := p.open(listener, socket)
 	if err != nil {
-		return errors.Join(err, opened.Close())
+		return errors.Join(err, socket.Close())
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.listening[listener] = opened
 	go func() {
-		err := p.accept(front, opened.Listener)
-		p.mu.Lock()
-		if p.listening[listener] == opened {
-			delete(p.listening, listener)
-		}
-		p.mu.Unlock()
-		if err != nil {
+		if err := p.accept(front, socket); err != nil {
 			p.tell(provider.Event{Kind: "stack", Subject: provider.StackOf(listener), State: "FAILED", Message: fmt.Sprintf("%s takes no more connections: %v", listener, err)})
 		}
 	}()
 	return nil
 }
 
-// Attribute gives the ARN and names of a resource, and a load balancer's DNSName:
-// localhost and the port of its first listener.
+// Attribute gives the ARN and names of a resource, and a load balancer's DNSName: localhost and the
+// port of its first listener.
 func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 	key, arn := ref.Resource.String(), func(path string) string { return provider.ARN("elasticloadbalancing", path) }
 	var given map[string]string
@@ -357,19 +303,17 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 	return value, nil
 }
 
-// address is where a load balancer's first listener answers.
+// address is the address of a load balancer's first listener.
 func (p *plan) address(balancer *model.LoadBalancer) (any, error) {
 	for _, listener := range p.table.Listeners { // by port
 		if listener.LoadBalancer != balancer {
 			continue
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		open, ok := p.listening[listener.Key()]
-		if !ok {
+		port := p.localPort(listener.Key())
+		if port == 0 {
 			return nil, provider.ErrNotYet
 		}
-		return fmt.Sprintf("localhost:%d", open.on()), nil
+		return fmt.Sprintf("localhost:%d", port), nil
 	}
 	return "localhost", nil
 }

@@ -29,7 +29,8 @@ func TestProvider(t *testing.T) {
 	if err := next.Check(); err != nil {
 		t.Fatal(err)
 	}
-	address := next.opened["S/Listener"].Addr().String()
+	opened, _ := next.opened.Load("S/Listener")
+	address := opened.(net.Listener).Addr().String()
 	if _, err := give("Lb", "DNSName"); !errors.Is(err, provider.ErrNotYet) {
 		t.Errorf("before the update the address is %v, want it not to exist yet", err)
 	}
@@ -46,14 +47,14 @@ func TestProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := p.Status().(Status).Listeners[0].URL
-	id := string(appendID(nil, "S/Lb"))
+	id := shortID("S/Lb")
 	for _, c := range []struct{ logicalID, attribute, want string }{
 		{"Lb", "DNSName", strings.TrimPrefix(url, "http://")},
 		{"Lb", "", "arn:aws:elasticloadbalancing:local:000000000000:loadbalancer/app/forum/" + id},
 		{"Lb", "LoadBalancerFullName", "app/forum/" + id},
 		{"Lb", "LoadBalancerName", "forum"},
 		{"A", "TargetGroupName", "a"},
-		{"A", "TargetGroupFullName", "targetgroup/a/" + string(appendID(nil, "S/A"))},
+		{"A", "TargetGroupFullName", "targetgroup/a/" + shortID("S/A")},
 	} {
 		if got, err := give(c.logicalID, c.attribute); err != nil || got != c.want {
 			t.Errorf("%s.%s is %v, %v, want %s", c.logicalID, c.attribute, got, err, c.want)

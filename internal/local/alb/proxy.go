@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -24,6 +25,8 @@ type proxy struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	x      Exchange
+	// withGroup and withTarget are how long the client stays with its target group and its target.
+	withGroup, withTarget time.Duration
 }
 
 var proxies = sync.Pool{New: func() any { return new(proxy) }}
@@ -64,7 +67,7 @@ func (p *proxy) serve() {
 		return
 	}
 	request := rules.Request{Port: l.route.Port, Method: r.Method, Host: r.Host, Header: r.Header, SourceIP: p.client.address.Addr()}
-	// The request line may also have a whole URL, of which only the path counts.
+	// The request line may have a whole URL. Only its path counts.
 	if uri := r.RequestURI; uri != "*" && !strings.HasPrefix(uri, "/") {
 		p.x.URI = r.URL.RequestURI()
 	}
@@ -77,16 +80,11 @@ func (p *proxy) serve() {
 	}
 	p.x.Rule = rule
 	var t *target
-	f := l.forwards[rule]
-	if f != nil {
+	if f := l.forwards[rule]; f != nil {
 		t = p.pick(f)
 	}
 	l.decided()
-	sent := ""
-	if values := r.Header[traceHeader]; len(values) > 0 {
-		sent = values[0]
-	}
-	p.x.TraceID = trace(sent, now, size)
+	p.x.TraceID = trace(r.Header.Get(traceHeader), now, size)
 	switch {
 	case rule.Action.FixedResponse != nil:
 		fixed := rule.Action.FixedResponse
@@ -100,7 +98,7 @@ func (p *proxy) serve() {
 		p.answer(http.StatusServiceUnavailable, errNoTarget)
 	default:
 		defer t.release()
-		p.exchange(t, f.stickiness)
+		p.exchange(t)
 	}
 }
 
@@ -121,45 +119,39 @@ func (p *proxy) own(status int, contentType, body string) {
 	p.x.Sent += int64(n)
 }
 
-// answer tells the client that there is no other answer, for the given reason.
+// answer gives the client an error page in place of an answer.
 func (p *proxy) answer(status int, err error) {
 	p.x.Err = err
 	if status == statusClientClosed {
-		// Nobody is there to be told.
 		p.x.Status = status
 		panic(http.ErrAbortHandler)
 	}
 	p.own(status, "text/html", page(status))
 }
 
-// responseSize is about the size of a status line and headers.
+// responseSize is the approximate size of a status line and headers.
 func responseSize(header http.Header) int64 {
-	size := len("HTTP/1.1 200 OK\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\n\r\n")
-	for key, values := range header {
-		if key == "Date" {
-			continue
-		}
-		for _, value := range values {
-			size += len(key) + len(value) + len(": \r\n")
-		}
+	size, _ := headerSize(header)
+	if header["Date"] == nil { // net/http adds it
+		size += len("Date: Mon, 02 Jan 2006 15:04:05 GMT\r\n")
 	}
-	return int64(size)
+	return int64(size + len("HTTP/1.1 200 OK\r\n\r\n"))
 }
 
 var errNoTarget = errors.New("the target group has no registered target")
 
-// pick chooses one of the groups and a target of it, which is in use from then
-// on. It returns nil if the group has none.
+// pick chooses a group and its target. The target is in use until its release. Nil if the group has
+// no target.
 func (p *proxy) pick(f *forward) *target {
 	seal := p.f.balancer.seal
 	sticky := ""
-	if f.stickiness > 0 {
+	if p.withGroup = f.stickiness; p.withGroup > 0 {
 		sticky = seal.open(p.r, groupCookie)
 	}
 	choice := f.pick(sticky)
-	p.x.group, p.x.Group = choice.route, choice.group.key
+	p.x.groupARN, p.x.Group = choice.arn, choice.group.key
 	sticky = ""
-	if choice.group.stickiness.Load() > 0 {
+	if p.withTarget = choice.stickiness; p.withTarget > 0 {
 		key, id, _ := strings.Cut(seal.open(p.r, targetCookie), "\x00")
 		if key == choice.group.key {
 			sticky = id
@@ -172,17 +164,15 @@ func (p *proxy) pick(f *forward) *target {
 	return t
 }
 
-// exchange sends the request to the target and the answer to the client, with a
-// cookie if the client is to stay with the target's group for a while, and one if
-// it is to stay with the target.
-func (p *proxy) exchange(t *target, withGroup time.Duration) {
+// exchange sends the request to the target and the answer to the client.
+func (p *proxy) exchange(t *target) {
 	r, idle := p.r, p.l.settings.IdleTimeout
 	c, err := t.pool.get(r.Context(), idle)
 	if err != nil {
 		p.failed(t, nil, err)
 		return
 	}
-	// When the client goes away the target need not go on.
+	// Without the client the target need not go on.
 	stop := context.AfterFunc(r.Context(), func() { _ = c.Conn.Close() })
 	reusable := false
 	defer func() {
@@ -196,7 +186,7 @@ func (p *proxy) exchange(t *target, withGroup time.Duration) {
 	protocol := upgrade(r)
 	p.x.Dispatched = time.Now()
 	_ = c.SetDeadline(p.x.Dispatched.Add(idle))
-	p.writeHead(c, p.x.URI, protocol)
+	p.writeHead(c.writer, protocol)
 	err = c.writer.Flush()
 	var up *upload
 	if err == nil && r.ContentLength != 0 && r.Body != http.NoBody {
@@ -213,26 +203,36 @@ func (p *proxy) exchange(t *target, withGroup time.Duration) {
 	}
 	p.x.Answered = time.Now()
 	p.x.TargetStatus, p.x.Status = response.StatusCode, response.StatusCode
-	if response.StatusCode == http.StatusSwitchingProtocols {
-		if protocol == "" {
-			p.x.TargetStatus = 0
-			p.answer(http.StatusBadGateway, errors.New("the target changes the protocol although nobody asked it to"))
-			return
-		}
-		// From here on the end of what the client sends is not the end of the client.
+	switch {
+	case response.StatusCode != http.StatusSwitchingProtocols:
+		copyResponseHeader(p.w.Header(), response.Header)
+		p.setCookies(t)
+		p.respond(c, response, up)
+		reusable = !response.Close && (up == nil || up.complete) && c.reader.Buffered() == 0
+	case protocol == "":
+		p.x.TargetStatus = 0
+		p.answer(http.StatusBadGateway, errors.New("the target changes the protocol although nobody asked it to"))
+	default:
+		// From here on the client may end its direction and stay.
 		stop()
 		p.tunnel(c, response)
-		return
 	}
+}
 
+// setCookies adds the cookies for the stickiness of the rule and of the target group.
+func (p *proxy) setCookies(t *target) {
+	seal, header := p.f.balancer.seal, p.w.Header()
+	if p.withGroup > 0 {
+		seal.set(header, groupCookie, t.group.key, p.withGroup, p.f.secure)
+	}
+	if p.withTarget > 0 {
+		seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, p.withTarget, p.f.secure)
+	}
+}
+
+// respond sends the target's answer to the client, and waits for the end of the upload.
+func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 	header := p.w.Header()
-	copyResponseHeader(header, response.Header)
-	if withGroup > 0 {
-		p.f.balancer.seal.set(header, groupCookie, t.group.key, withGroup, p.f.secure)
-	}
-	if withTarget := time.Duration(t.group.stickiness.Load()); withTarget > 0 {
-		p.f.balancer.seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, withTarget, p.f.secure)
-	}
 	p.x.Sent = responseSize(header)
 	for key := range response.Trailer {
 		header.Add("Trailer", key)
@@ -244,7 +244,7 @@ func (p *proxy) exchange(t *target, withGroup time.Duration) {
 			if up != nil {
 				up.stop()
 			}
-			// The client must not take what it has for the whole answer.
+			// The client must not take a part for the whole answer.
 			panic(http.ErrAbortHandler)
 		}
 		for key, values := range response.Trailer {
@@ -254,12 +254,10 @@ func (p *proxy) exchange(t *target, withGroup time.Duration) {
 		p.x.Responded = time.Now()
 	}
 	if up != nil {
-		// An answer may come before the request is read to its end. The client gets
-		// it now, and is given the time to finish.
+		// An early answer goes to the client now. The client gets the time to finish its request.
 		_ = http.NewResponseController(p.w).Flush()
 		up.wait()
 	}
-	reusable = !response.Close && (up == nil || up.complete) && c.reader.Buffered() == 0
 }
 
 // copyResponseHeader passes on the headers of the target's answer.
@@ -275,8 +273,7 @@ func copyResponseHeader(to, from http.Header) {
 	}
 }
 
-// readResponse reads the head of the target's answer. Informational ones before
-// it are not passed on.
+// readResponse reads the head of the target's answer, and drops informational answers before it.
 func (c *targetConn) readResponse(r *http.Request) (*http.Response, error) {
 	c.budget = maxResponseHeader
 	defer func() { c.budget = -1 }()
@@ -290,7 +287,7 @@ func (c *targetConn) readResponse(r *http.Request) (*http.Response, error) {
 
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
-// copyBody passes the body of an answer on, each part as soon as it is there.
+// copyBody passes on the body of an answer, each part at once.
 func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 	buffer := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buffer)
@@ -301,7 +298,7 @@ func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 		if !first {
 			deadline := time.Now().Add(idle)
 			_ = c.SetReadDeadline(deadline)
-			// Only a client that does not read what it asked for meets this one.
+			// This one is for a client that does not read its answer.
 			_ = control.SetWriteDeadline(deadline)
 		}
 		n, err := response.Body.Read(buffer[:])
@@ -328,8 +325,7 @@ func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 	}
 }
 
-// failed answers for a target that does not, for the reason that is behind an
-// error of its connection.
+// failed answers in place of a target. The error of its connection decides the status.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
 func (p *proxy) failed(t *target, up *upload, err error) {
 	status := http.StatusBadGateway
@@ -359,15 +355,13 @@ func (p *proxy) failed(t *target, up *upload, err error) {
 	}
 }
 
-// maxDiscarded is how much of a request is read for nothing when its target has
-// answered before its end.
+// maxDiscarded is how much of a request is read for nothing after an early answer.
 const maxDiscarded = 256 << 10
 
-// upload is the sending of a request's body. It goes on while the target may
-// answer already.
+// upload sends a request's body. The target may answer meanwhile.
 type upload struct {
 	done chan struct{}
-	// complete says that the target got all of it. It is read after wait.
+	// complete says that the target got the whole body. It is valid after wait.
 	complete bool
 	control  *http.ResponseController
 
@@ -376,11 +370,10 @@ type upload struct {
 	stopped bool
 }
 
-// wait returns when nothing is sent any more.
+// wait waits for the end of the upload.
 func (u *upload) wait() { <-u.done }
 
-// stop has it end without waiting for the client, whose connection is of no use
-// afterwards.
+// stop ends the upload without waiting for the client. The client's connection is useless then.
 func (u *upload) stop() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -388,7 +381,7 @@ func (u *upload) stop() {
 	_ = u.control.SetReadDeadline(time.Unix(1, 0))
 }
 
-// await gives the client until the deadline to send more, zero for ever.
+// await gives the client until the deadline to send more. A deadline of zero is none.
 func (u *upload) await(deadline time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -397,80 +390,84 @@ func (u *upload) await(deadline time.Time) {
 	}
 }
 
-// failed is why the client's part could not be read, nil if that is not so.
+// failed is the error of reading from the client.
 func (u *upload) failed() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.err
 }
 
-// upload sends the body of the request to the target, each part as soon as it is
-// there.
+// fail notes that the client's part cannot be read.
+func (u *upload) fail(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.err = err
+}
+
+// upload sends the body of the request to the target, each part at once.
 func (p *proxy) upload(c *targetConn) *upload {
 	u := &upload{done: make(chan struct{}), control: http.NewResponseController(p.w)}
-	// With HTTP/2 this is always so.
-	_ = u.control.EnableFullDuplex()
-	r, idle := p.r, p.l.settings.IdleTimeout
-	// The target may wait for the end of the request before it answers. Until then
-	// it is the client who has to send something now and then.
+	_ = u.control.EnableFullDuplex() // HTTP/2 is always so
+	// The target may wait for the end of the request before it answers. Until then only the client
+	// has a deadline.
 	_ = c.SetReadDeadline(time.Time{})
 	go func() {
 		defer close(u.done)
-		var w io.Writer = c.writer
-		if r.ContentLength < 0 {
-			w = chunkedWriter{c.writer}
-		}
-		buffer := buffers.Get().(*[32 << 10]byte)
-		defer buffers.Put(buffer)
-		received, refused := int64(0), int64(0)
-		for refused < maxDiscarded {
-			u.await(time.Now().Add(idle))
-			n, err := r.Body.Read(buffer[:])
-			received += int64(n)
-			_ = c.SetWriteDeadline(time.Now().Add(idle))
-			if n > 0 && refused == 0 {
-				_, writeErr := w.Write(buffer[:n])
-				if writeErr == nil {
-					writeErr = c.writer.Flush()
-				}
-				if writeErr != nil {
-					// It may have answered all the same. The rest has no reader.
-					refused = 1
-				}
-			} else if refused > 0 {
-				refused += int64(n)
-			}
-			if err == io.EOF {
-				if refused == 0 {
-					if r.ContentLength < 0 {
-						_, _ = c.writer.WriteString("0\r\n\r\n")
-					}
-					u.complete = c.writer.Flush() == nil
-				}
-				break
-			}
-			if err != nil {
-				u.mu.Lock()
-				u.err = err
-				u.mu.Unlock()
-				// The target would wait for the rest.
-				_ = c.Conn.Close()
-				break
-			}
-		}
-		_ = c.SetReadDeadline(time.Now().Add(idle))
-		p.x.Received += received
+		p.copyRequest(u, c)
+		_ = c.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
 		u.await(time.Time{})
 	}()
 	return u
+}
+
+// copyRequest copies the body of the request to the target.
+func (p *proxy) copyRequest(u *upload, c *targetConn) {
+	r, idle := p.r, p.l.settings.IdleTimeout
+	var w io.Writer = c.writer
+	if r.ContentLength < 0 {
+		w = chunkedWriter{c.writer}
+	}
+	buffer := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buffer)
+	for refused := 0; refused < maxDiscarded; {
+		u.await(time.Now().Add(idle))
+		n, err := r.Body.Read(buffer[:])
+		p.x.Received += int64(n)
+		_ = c.SetWriteDeadline(time.Now().Add(idle))
+		switch {
+		case refused > 0:
+			refused += n
+		case n > 0:
+			_, writeErr := w.Write(buffer[:n])
+			if writeErr == nil {
+				writeErr = c.writer.Flush()
+			}
+			if writeErr != nil {
+				// The target may have answered all the same. The rest has no reader.
+				refused = 1
+			}
+		}
+		switch {
+		case err == io.EOF:
+			if refused == 0 && r.ContentLength < 0 {
+				_, _ = c.writer.WriteString("0\r\n\r\n")
+			}
+			u.complete = refused == 0 && c.writer.Flush() == nil
+			return
+		case err != nil:
+			u.fail(err)
+			// The target would wait for the rest.
+			_ = c.Conn.Close()
+			return
+		}
+	}
 }
 
 // chunkedWriter writes each part as a chunk.
 type chunkedWriter struct{ w *bufio.Writer }
 
 func (c chunkedWriter) Write(part []byte) (int, error) {
-	_, _ = c.w.WriteString(strconv.FormatInt(int64(len(part)), 16))
-	_, _ = c.w.WriteString("\r\n")
+	_, _ = fmt.Fprintf(c.w, "%x\r\n", len(part))
 	_, _ = c.w.Write(part)
 	return c.w.WriteString("\r\n")
 }

@@ -1,6 +1,7 @@
 package alb
 
 import (
+	"bufio"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -8,8 +9,7 @@ import (
 	"strings"
 )
 
-// Limits of a request. The quotas page gives the sizes, the troubleshooting page
-// the answers.
+// Limits of a request. The first page has the sizes, the second page the answers.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html#http-headers-quotas
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#load-balancer-http-error-codes
 const (
@@ -19,11 +19,10 @@ const (
 	maxForwardedAddresses = 30
 )
 
-// turnDown returns the status for a request that no rule gets to see, 0 for one
-// that may go on.
+// turnDown returns the status of a request that no rule sees; 0 if the request may go on.
 func turnDown(r *http.Request, size, longest int) int {
 	switch {
-	// CONNECT is not documented; it asks for another kind of proxy.
+	// CONNECT is not documented. It is for another kind of proxy.
 	case r.Method == http.MethodTrace || r.Method == http.MethodConnect:
 		return http.StatusMethodNotAllowed
 	case len(r.RequestURI) > maxRequestLine:
@@ -31,23 +30,24 @@ func turnDown(r *http.Request, size, longest int) int {
 	case size > maxRequestHeader || longest > maxRequestHeaderLine:
 		return http.StatusBadRequest
 	}
-	if forwarded := r.Header["X-Forwarded-For"]; len(forwarded) > 0 {
-		addresses := len(forwarded)
-		for _, value := range forwarded {
-			addresses += strings.Count(value, ",")
-		}
-		if addresses > maxForwardedAddresses {
-			return statusTooManyForwarded
-		}
+	forwarded := 0
+	for _, value := range r.Header["X-Forwarded-For"] {
+		forwarded += 1 + strings.Count(value, ",")
+	}
+	if forwarded > maxForwardedAddresses {
+		return statusTooManyForwarded
 	}
 	return 0
 }
 
-// headSize is the size of the request line and the headers as HTTP/1.1 has them,
-// and that of the longest header.
+// headSize is the size of the request line and the headers in HTTP/1.1, and of the longest header.
 func headSize(r *http.Request) (size, longest int) {
-	size = len(r.Method) + len(r.RequestURI) + len("  HTTP/1.1\r\nHost: \r\n\r\n") + len(r.Host)
-	for key, values := range r.Header {
+	size, longest = headerSize(r.Header)
+	return size + len(r.Method) + len(r.RequestURI) + len("  HTTP/1.1\r\nHost: \r\n\r\n") + len(r.Host), longest
+}
+
+func headerSize(header http.Header) (size, longest int) {
+	for key, values := range header {
 		for _, value := range values {
 			n := len(key) + len(value) + len(": \r\n")
 			size += n
@@ -57,8 +57,7 @@ func headSize(r *http.Request) (size, longest int) {
 	return size, longest
 }
 
-// upgrade returns the protocol that a client asks to change to, empty if it does
-// not.
+// upgrade returns the protocol that a client asks to change to; empty if the client does not ask.
 func upgrade(r *http.Request) string {
 	protocol := r.Header.Get("Upgrade")
 	if protocol == "" || r.ProtoMajor != 1 || !slices.Contains(listed(r.Header), "Upgrade") {
@@ -67,7 +66,7 @@ func upgrade(r *http.Request) string {
 	return protocol
 }
 
-// listed returns the headers that a Connection header keeps to one connection.
+// listed returns the headers in a Connection header. They belong to one connection.
 func listed(header http.Header) []string {
 	values := header["Connection"]
 	if len(values) == 0 || len(values) == 1 && (strings.EqualFold(values[0], "keep-alive") || strings.EqualFold(values[0], "close")) {
@@ -82,7 +81,7 @@ func listed(header http.Header) []string {
 	return names
 }
 
-// hopByHop says whether a header is about one connection only.
+// hopByHop says whether a header belongs to one connection.
 func hopByHop(key string) bool {
 	switch key {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
@@ -91,41 +90,33 @@ func hopByHop(key string) bool {
 	return false
 }
 
-// validName says whether a header's name is kept when invalid ones are dropped.
+// validName says whether a header's name is valid: other headers may be dropped.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html#load-balancer-attributes
 func validName(key string) bool {
-	for i := range len(key) {
-		c := key[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-') {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(key, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-')
+	})
 }
 
 // writeHead writes the request line and the headers for the target.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html
-func (p *proxy) writeHead(c *targetConn, uri, upgrade string) {
-	w, r, settings := c.writer, p.r, p.l.settings
-	line := func(key, value string) {
-		_, _ = w.WriteString(key)
-		_, _ = w.WriteString(": ")
-		_, _ = w.WriteString(value)
-		_, _ = w.WriteString("\r\n")
+func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
+	r, settings := p.r, p.l.settings
+	write := func(parts ...string) {
+		for _, part := range parts {
+			_, _ = w.WriteString(part)
+		}
 	}
-	_, _ = w.WriteString(r.Method)
-	_ = w.WriteByte(' ')
-	_, _ = w.WriteString(uri)
-	_, _ = w.WriteString(" HTTP/1.1\r\n")
+	line := func(key, value string) { write(key, ": ", value, "\r\n") }
+	write(r.Method, " ", p.x.URI, " HTTP/1.1\r\n")
 	line("Host", p.l.host(r.Host))
 	local := listed(r.Header)
 	for key, values := range r.Header {
-		switch {
-		case hopByHop(key) || settings.DropInvalidHeaders && !validName(key) || local != nil && slices.Contains(local, key):
+		if hopByHop(key) || settings.DropInvalidHeaders && !validName(key) || slices.Contains(local, key) {
 			continue
 		}
 		switch key {
-		// What the load balancer says itself. To Expect it has answered already.
+		// The load balancer has its own. It has answered Expect already.
 		case "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port", traceHeader, "Content-Length", "Expect":
 			continue
 		}
@@ -146,7 +137,7 @@ func (p *proxy) writeHead(c *targetConn, uri, upgrade string) {
 	case r.ContentLength > 0 || len(r.Header["Content-Length"]) > 0:
 		line("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	}
-	_, _ = w.WriteString("\r\n")
+	write("\r\n")
 }
 
 // writeForwardedFor writes X-Forwarded-For by its mode.

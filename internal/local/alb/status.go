@@ -3,7 +3,6 @@ package alb
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"cutover/internal/rules"
 )
@@ -19,7 +18,7 @@ type ListenerStatus struct {
 	Key      string `json:"key"`
 	Port     int    `json:"port"`
 	Protocol string `json:"protocol"`
-	// URL is where the listener answers on this machine; empty if it does not yet.
+	// URL is the listener's on this machine; empty if the listener does not answer yet.
 	URL   string       `json:"url,omitempty"`
 	Rules []RuleStatus `json:"rules"`
 }
@@ -38,16 +37,6 @@ type GroupStatus struct {
 	Targets []TargetStatus `json:"targets"`
 }
 
-// TargetStatus is a target. Its id is that of the task.
-type TargetStatus struct {
-	ID       string    `json:"id"`
-	Address  string    `json:"address"`
-	State    string    `json:"state"`
-	Reason   string    `json:"reason,omitempty"`
-	InFlight int       `json:"inFlight"`
-	Since    time.Time `json:"since"`
-}
-
 // Status implements [provider.Provider], with a [Status].
 func (p *Provider) Status() any {
 	status := Status{Listeners: []ListenerStatus{}, Groups: []GroupStatus{}}
@@ -64,24 +53,16 @@ func (p *Provider) Status() any {
 		status.Listeners = append(status.Listeners, l)
 	}
 	for _, group := range table.TargetGroups {
-		status.Groups = append(status.Groups, GroupStatus{Key: group.Key(), Name: group.Name, Targets: p.targetStatus(group.Key())})
+		targets := append([]TargetStatus{}, p.Targets(group.Key())...)
+		status.Groups = append(status.Groups, GroupStatus{group.Key(), group.Name, targets})
 	}
 	return status
-}
-
-func (p *Provider) targetStatus(group string) []TargetStatus {
-	all := []TargetStatus{}
-	for _, t := range p.Targets(group) {
-		all = append(all, TargetStatus{ID: t.ID, Address: t.Address, State: t.State.String(), Reason: t.Description, InFlight: t.InFlight, Since: t.Since})
-	}
-	return all
 }
 
 // Listeners are the listeners that are configured now, by port.
 func (p *Provider) Listeners() []*rules.Listener { return p.running.Load().table.Listeners }
 
-// GroupName is the name of a target group, by its key; the key if there was no such
-// group.
+// GroupName is the name of a target group, by its key; the key if there was no such group.
 func (p *Provider) GroupName(key string) string {
 	if name, ok := p.names.Load(key); ok {
 		return name.(string)
@@ -89,24 +70,19 @@ func (p *Provider) GroupName(key string) string {
 	return key
 }
 
-// url is where a listener answers on this machine; empty if it does not yet.
+// url is the URL of a listener on this machine; empty if the listener does not answer yet.
 func (p *Provider) url(listener *rules.Listener) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	open, ok := p.listening[listener.Key()]
-	if !ok {
-		return ""
+	if port := p.localPort(listener.Key()); port != 0 {
+		return fmt.Sprintf("%s://localhost:%d", strings.ToLower(listener.Protocol), port)
 	}
-	return fmt.Sprintf("%s://localhost:%d", strings.ToLower(listener.Protocol), open.on())
+	return ""
 }
 
-// URL is where clients ask for a path on this machine: the listener that has the
-// most rules for the path, and the first of several such listeners. Empty if none
-// answers yet.
+// URL is where clients ask for a path on this machine: the listener with the most rules for the
+// path, and the first of several such listeners. Empty if no listener answers yet.
 //
-// The load balancer that owns a path has the service's rule. The load balancer has
-// another rule before that one while another service answers in the place of the
-// service, as the monolith does for everything at every load balancer.
+// The load balancer that owns a path has the service's rule. While another service answers in its
+// place, the load balancer has a rule before that one. The monolith does so at every load balancer.
 func (p *Provider) URL(path string) string {
 	url, most := "", -1
 	for _, listener := range p.Listeners() {
@@ -118,21 +94,20 @@ func (p *Provider) URL(path string) string {
 	return url
 }
 
-// Route is where a request goes, and why.
+// Route is the way of a request, with the reasons.
 type Route struct {
 	Request string `json:"request"`
-	// Action is what the rule that decides does: the name of a target group,
-	// several with their shares, a redirect, or the status of a fixed response.
+	// Action is the deciding rule's: the name of a target group, several names with their shares, a
+	// redirect, or the status of a fixed response.
 	Action string `json:"action"`
 	// Explanation has a line for every rule that was tried.
 	Explanation string `json:"explanation"`
-	// Targets are those of the groups that the request may go to.
+	// Targets are all targets that the request may go to.
 	Targets []TargetStatus `json:"targets"`
 }
 
-// Route says where a request would go now. The request is "METHOD URL"; the default
-// of the method is GET. The port of the URL may be that of the template or the local
-// one.
+// Route says where a request would go now. The request is "METHOD URL"; the default of the method
+// is GET. The URL's port is that of the template or the local one.
 func (p *Provider) Route(text string) (Route, error) {
 	request, err := rules.ParseRequest(text)
 	if err != nil {
@@ -150,7 +125,7 @@ func (p *Provider) Route(text string) (Route, error) {
 	route := Route{Request: text, Action: decision.String(), Explanation: decision.Explain(), Targets: []TargetStatus{}}
 	for _, weighted := range decision.Rule.Action.Forward {
 		if weighted.Share > 0 {
-			route.Targets = append(route.Targets, p.targetStatus(weighted.TargetGroup.Key())...)
+			route.Targets = append(route.Targets, p.Targets(weighted.TargetGroup.Key())...)
 		}
 	}
 	return route, nil
@@ -158,18 +133,13 @@ func (p *Provider) Route(text string) (Route, error) {
 
 // asked is the listener that a request is for.
 func (p *Provider) asked(request rules.Request) (*rules.Listener, error) {
-	var on []*rules.Listener // with this port in the template
-	for _, listener := range p.Listeners() {
-		p.mu.Lock()
-		open, ok := p.listening[listener.Key()]
-		p.mu.Unlock()
-		if ok && open.on() == request.Port {
+	table := p.running.Load().table
+	for _, listener := range table.Listeners {
+		if p.localPort(listener.Key()) == request.Port {
 			return listener, nil
 		}
-		if listener.Port == request.Port {
-			on = append(on, listener)
-		}
 	}
+	on := table.On(request.Port)
 	switch len(on) {
 	case 0:
 		return nil, fmt.Errorf("no load balancer listens on port %d", request.Port)

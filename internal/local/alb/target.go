@@ -1,29 +1,26 @@
 package alb
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 )
 
-// State is that of a target.
+// State is the state of a target, in the words of AWS's API.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html#target-health-states
-type State int
+type State string
 
 const (
 	// Unused is a target that is not registered, or whose group no rule uses.
-	Unused State = iota
+	Unused State = "unused"
 	// Initial is a target that has not passed its first health check.
-	Initial
-	Healthy
-	Unhealthy
+	Initial   State = "initial"
+	Healthy   State = "healthy"
+	Unhealthy State = "unhealthy"
 	// Draining is a deregistered target that has requests in flight.
-	Draining
+	Draining State = "draining"
 )
-
-// String is the state as the API of AWS writes it.
-func (s State) String() string {
-	return [...]string{"unused", "initial", "healthy", "unhealthy", "draining"}[s]
-}
 
 // The reasons of states, with their descriptions.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html
@@ -46,110 +43,81 @@ var descriptions = map[string]string{
 	notRegistered:            "Target is not registered to the target group",
 }
 
-// Target is something that answers requests.
-type Target struct {
-	// ID is unique in the group.
-	ID string
+// TargetStatus is a target and its state.
+type TargetStatus struct {
+	// ID is unique in the group: the id of the task.
+	ID string `json:"id"`
 	// Address is "host:port".
-	Address string
-}
-
-// TargetHealth is a target and its state.
-type TargetHealth struct {
-	Target
-	State State
-	// Reason and Description are the state's, as the API of AWS names them. Empty for a
-	// healthy target.
-	Reason, Description string
-	// Since is when the state began.
-	Since time.Time
+	Address string `json:"address"`
+	State   State  `json:"state"`
+	// Reason and Description belong to the state, in the words of AWS's API. Empty for a healthy
+	// target.
+	Reason      string `json:"-"`
+	Description string `json:"reason,omitempty"`
 	// InFlight counts requests without an answer, and WebSockets.
-	InFlight int
+	InFlight int `json:"inFlight"`
+	// Since is when the state began.
+	Since time.Time `json:"since"`
 }
 
-// target is a registered or draining target. The group's mutex guards all fields that
-// change.
+// target is a registered or draining target. The group's mutex guards all fields that change.
 type target struct {
-	Target
+	TargetStatus
 	group *group
 	pool  *pool
 	// drained is closed when the target has nothing left to do.
 	drained chan struct{}
 
-	state               State
-	reason, description string
-	since               time.Time
-	inFlight            int
-	// slowSince is when slow start began, zero when the target is not in it.
+	// slowSince is when slow start began; zero outside slow start.
 	slowSince time.Time
 	// passed and failed count health checks in a row. One of them is 0.
 	passed, failed int
-	// stopChecks ends the health checks; nil while there are none.
+	// stopChecks ends the health checks, if there are any.
 	stopChecks context.CancelFunc
-	// cut ends what is in flight when the deregistration delay is over.
-	cut *time.Timer
 }
 
-// become changes the state of the target and tells about it. The group's mutex
-// is held.
+// become changes the state of the target and tells about it. The group's mutex is held.
 func (t *target) become(state State, reason, description string) {
-	if description == "" {
-		description = descriptions[reason]
+	before := t.State
+	t.State, t.Reason, t.Description = state, reason, cmp.Or(description, descriptions[reason])
+	if before != state {
+		t.Since = time.Now()
+		t.group.events.add(Event{Time: t.Since, Group: t.group.key, Target: t.ID, From: before, To: state, Reason: reason, Description: t.Description})
 	}
-	if t.state == state && t.reason == reason && t.description == description {
-		return
-	}
-	now := time.Now()
-	event := Event{Time: now, Group: t.group.key, Target: t.ID, From: t.state, To: state, Reason: reason, Description: description}
-	if t.state != state {
-		t.since = now
-	}
-	t.state, t.reason, t.description = state, reason, description
-	if event.From != event.To {
-		t.group.events.add(event)
-	}
-}
-
-func (t *target) health() TargetHealth {
-	return TargetHealth{Target: t.Target, State: t.state, Reason: t.reason, Description: t.description, Since: t.since, InFlight: t.inFlight}
 }
 
 // release ends the use of a target that group.pick has returned.
 func (t *target) release() {
 	t.group.mu.Lock()
 	defer t.group.mu.Unlock()
-	t.inFlight--
-	if t.state == Draining && t.inFlight == 0 {
+	t.InFlight--
+	if t.State == Draining && t.InFlight == 0 {
 		t.finish()
 	}
 }
 
-// drain takes the target out of service. The target gets no more requests; requests in
-// flight have the deregistration delay to finish. Draining ends when no request is in
-// flight, as documented. On AWS the state is draining until the delay has passed; here
-// the state ends with draining. The group's mutex is held.
+// drain takes the target out of service. The target gets no more requests. Requests in flight have
+// the deregistration delay to finish. Draining ends when no request is in flight, as documented.
+// The state draining ends then, too; on AWS the state lasts until the delay has passed. The group's
+// mutex is held.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#deregistration-delay
 func (t *target) drain() {
-	if t.stopChecks != nil {
-		t.stopChecks()
-		t.stopChecks = nil
-	}
+	t.stopChecks()
 	t.become(Draining, deregistrationInProgress, "")
 	t.pool.retire()
-	if t.inFlight == 0 {
+	if t.InFlight == 0 {
 		t.finish()
 		return
 	}
-	t.cut = time.AfterFunc(t.group.config.DeregistrationDelay, t.pool.cut)
+	time.AfterFunc(t.group.config.DeregistrationDelay, t.pool.cut)
 }
 
 // finish ends draining. The group's mutex is held.
 func (t *target) finish() {
-	if t.cut != nil {
-		t.cut.Stop()
-	}
 	t.pool.cut()
-	t.group.forget(t)
+	if i := slices.Index(t.group.draining, t); i >= 0 {
+		t.group.draining = slices.Delete(t.group.draining, i, i+1)
+	}
 	t.become(Unused, notRegistered, "")
 	close(t.drained)
 }

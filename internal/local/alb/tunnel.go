@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// tunnel makes one connection of the client's and the target's, after the target
-// has agreed to change the protocol. It ends when both sides have closed, or when
-// nothing was sent in either direction for the idle timeout.
+// tunnel joins the connections of client and target after the target has changed the protocol. The
+// tunnel ends when both sides have closed, or when neither side sends during the idle timeout.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-listeners.html#listener-configuration
 func (p *proxy) tunnel(c *targetConn, response *http.Response) {
 	conn, buffered, err := http.NewResponseController(p.w).Hijack()
@@ -50,7 +49,7 @@ func (p *proxy) tunnel(c *targetConn, response *http.Response) {
 	p.x.Sent += <-back
 }
 
-// relay copies in both directions, with one idle timeout for them together.
+// relay copies in both directions, with one idle timeout for both.
 type relay struct {
 	idle time.Duration
 	last atomic.Int64 // when something was read, in nanoseconds
@@ -58,9 +57,8 @@ type relay struct {
 
 func (r *relay) touch() { r.last.Store(time.Now().UnixNano()) }
 
-// copy passes on what the reader on top of a connection yields, and then the end
-// of it. When nothing comes from either side, or one side fails, both ends are
-// closed.
+// copy passes on what the reader of a connection yields, and then its end. If both sides are idle,
+// or if one side fails, copy closes both ends.
 func (r *relay) copy(to net.Conn, reader io.Reader, from net.Conn) (copied int64) {
 	buffer := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buffer)
@@ -77,16 +75,12 @@ func (r *relay) copy(to net.Conn, reader io.Reader, from net.Conn) (copied int64
 				err = writeErr
 			}
 		}
-		switch {
-		case err == nil:
+		// At a timeout the other direction may have been busy.
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) && r.last.Load() != last.UnixNano() {
 			continue
-		case errors.Is(err, os.ErrDeadlineExceeded) && r.last.Load() != last.UnixNano():
-			// The other direction was busy meanwhile.
-			continue
-		case err == io.EOF:
-			if half, ok := to.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-				return copied
-			}
+		}
+		if err == io.EOF && closeWrite(to) == nil {
+			return copied
 		}
 		_, _ = to.Close(), from.Close()
 		return copied

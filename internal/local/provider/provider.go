@@ -1,9 +1,9 @@
-// Package provider says what a provider is: the part of the local target that
-// stands for some types of AWS resources on this machine.
+// Package provider says what a provider is: the part of the local target that stands for some types
+// of AWS resources on this machine.
 //
-// The runner, package local, has a list of providers. The runner owns the order of
-// stacks, rollback and locking. A provider owns its resources. Package ssm is the
-// smallest provider and an example for others.
+// The runner, package local, has a list of providers. The runner owns the order of stacks, rollback
+// and locking. A provider owns its resources. Package ssm is the smallest provider and an example
+// for others.
 package provider
 
 import (
@@ -16,51 +16,45 @@ import (
 	"cutover/internal/model"
 )
 
-// Provider stands for the resources of some types. Its methods may be called by
-// several goroutines.
+// Provider stands for the resources of some types. Its methods may be called by several goroutines.
 type Provider interface {
-	// Types are the resource types that the provider stands for. Resources of other
-	// types are deployed on AWS only.
+	// Types are the resource types that the provider stands for. Resources of other types are
+	// deployed on AWS only.
 	Types() []string
-	// Plan takes the provider's resources out of the model of an assembly. The plan changes nothing
-	// until a stack is updated. Text fills in values for the plan.
+	// Plan takes the provider's resources out of an assembly's model, and changes nothing yet. Text
+	// fills in values for the plan.
 	Plan(m *model.Model, text Text) Plan
-	// Status is what `cutover status --json` shows of the provider's resources; nil
-	// for nothing.
+	// Status is what `cutover status --json` shows of the provider's resources; nil for nothing.
 	Status() any
-	// Stop stops all resources. If the context ends before, Stop cuts them off and
-	// returns the context's error.
+	// Stop stops all resources. If the context ends before, Stop cuts them off and returns the
+	// context's error.
 	Stop(ctx context.Context) error
 }
 
-// Plan is what the provider's resources are to be. A stack is deployed by Update
-// and then Clean. It is rolled back by Update and then Clean of the plan before.
-// Different stacks are deployed side by side, one stack by one goroutine.
+// Plan is what the provider's resources are to be. A stack is deployed by Update and then Clean. It
+// is rolled back by Update and then Clean of the plan before. Different stacks are deployed side by
+// side, one stack by one goroutine.
 //
-// A plan that takes something before it is needed, like a socket, is an
-// [io.Closer]. The runner closes the plan when the deployment ends.
+// A plan that takes something before it is needed, like a socket, is an [io.Closer]. The runner
+// closes the plan when the deployment ends.
 type Plan interface {
-	// Check returns everything that is in the way of the plan, a line each: a setting
-	// that is not honoured, a port that is taken, a value that nothing gives. Nothing
-	// has changed yet, and nothing will if any plan has an error.
+	// Check returns everything that is in the way of the plan, a line each: a setting that is not
+	// honoured, a port that is taken, a value that nothing gives. If any plan has an error, nothing
+	// changes.
 	Check() error
-	// Attribute is the value of Ref or Fn::GetAtt of a resource of the provider. The
-	// value may refer to further resources, like a result of
-	// [assembly.Assembly.Resolve]. The error is [ErrNotYet] if the value exists only
-	// after an update, and another error if the provider never gives the value.
+	// Attribute is the value of Ref or Fn::GetAtt of a resource of the provider. The value may
+	// refer to further resources, like a result of [assembly.Assembly.Resolve]. The error is
+	// [ErrNotYet] if the value exists only after an update.
 	Attribute(ref assembly.Ref) (any, error)
-	// Update creates and changes resources of a stack and waits until they work.
-	// Resources that are not in the plan stay, because CloudFormation deletes last.
-	// If the context ends, what was reached stays.
+	// Update creates and changes resources of a stack and waits until they work. Other resources
+	// stay, because CloudFormation deletes last. If the context ends, finished changes stay.
 	Update(ctx context.Context, stack string) error
-	// Clean deletes all resources of a stack that are not in the plan, and waits
-	// until they are gone.
+	// Clean deletes all resources of a stack that are not in the plan, and waits for that.
 	Clean(ctx context.Context, stack string) error
 }
 
-// Text fills in a value that may refer to other resources, as the plans of the same
-// assembly give them. The error is [ErrNotYet] if only a resource that does not
-// exist yet is missing.
+// Text fills in a value that may refer to other resources, as the plans of the same assembly give
+// them. The error is [ErrNotYet] if only a resource that does not exist yet is missing.
 type Text func(value any) (string, error)
 
 // ErrNotYet is the error of an attribute of a resource that does not exist yet.

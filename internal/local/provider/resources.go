@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Resources are resources by their keys, "stack/logical id". A set is never
-// changed, so it may be read by several goroutines.
+// Resources are resources by their keys, "stack/logical id". A set is never changed, so it may be
+// read by several goroutines.
 type Resources[T any] map[string]T
 
 // StackOf is the stack in a resource's key.
@@ -31,8 +31,8 @@ func (r Resources[T]) Of(stack string) Resources[T] {
 	return of
 }
 
-// Updated has the resources of a stack that are in next, instead of what they
-// were. The stack's other resources are still in it.
+// Updated replaces the resources of a stack that are in next, and keeps the stack's other
+// resources.
 func (r Resources[T]) Updated(stack string, next Resources[T]) Resources[T] {
 	updated := Resources[T]{}
 	maps.Copy(updated, r)
@@ -40,7 +40,7 @@ func (r Resources[T]) Updated(stack string, next Resources[T]) Resources[T] {
 	return updated
 }
 
-// Cleaned has no resources of a stack any more that are not in next.
+// Cleaned leaves out the resources of a stack that are not in next.
 func (r Resources[T]) Cleaned(stack string, next Resources[T]) Resources[T] {
 	cleaned := maps.Clone(r)
 	maps.DeleteFunc(cleaned, func(key string, _ T) bool {

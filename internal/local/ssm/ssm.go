@@ -1,5 +1,5 @@
-// Package ssm stands for the Parameter Store on this machine: the parameters of an
-// assembly, with unique names. It is the smallest provider of the local target.
+// Package ssm stands for the Parameter Store on this machine: the parameters of an assembly, with
+// unique names. It is the smallest provider of the local target.
 package ssm
 
 import (
@@ -18,7 +18,7 @@ import (
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ssm-parameter.html
 type Parameters struct {
 	mu      sync.Mutex
-	holders map[string]string // the key of the resource that holds a name, by the name
+	holders map[string]string // key of the resource that holds a name, by name
 }
 
 // New returns a provider without parameters.
@@ -57,8 +57,7 @@ func (p plan) Check() error {
 	return errors.Join(errs...)
 }
 
-// Attribute gives a parameter's name (Ref) and Value. The value may refer to other
-// resources.
+// Attribute gives a parameter's name (Ref) and Value. The value may refer to other resources.
 func (p plan) Attribute(ref assembly.Ref) (any, error) {
 	switch parameter := p.wanted[ref.Resource.String()]; {
 	case parameter == nil:
@@ -72,8 +71,8 @@ func (p plan) Attribute(ref assembly.Ref) (any, error) {
 	return nil, provider.NotGiven(ref)
 }
 
-// Update takes the names of a stack's parameters. A name has one holder. A name
-// that the stack gives up is free after Clean.
+// Update takes the names of a stack's parameters. A name has one holder. A name that the stack
+// gives up is free after Clean.
 func (p plan) Update(_ context.Context, stack string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,7 +1,5 @@
-// Echo is a stand-in for any service, for measurements with many of them: it has
-// the server of every service, and answers /api/NAME and /api/NAME/ID with the
-// name and the id of the path. So a path is answered with the same bytes whichever
-// service it is sent to, as a monolith's by the service that takes it over.
+// Echo stands for any service, in measurements with many of them. It answers /api/NAME and
+// /api/NAME/ID with the name and the id. So all services answer a path with the same bytes.
 package main
 
 import (

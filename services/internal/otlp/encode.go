@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 )
 
-// The numbers of fields below are those of
+// The fields have the numbers of
 // https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto.
 
 // How a field is encoded (https://protobuf.dev/programming-guides/encoding/#structure).
@@ -32,8 +32,8 @@ func appendTag(b []byte, number int, wireType uint64) []byte {
 	return binary.AppendUvarint(b, uint64(number)<<3|wireType)
 }
 
-// appendTraces appends a TracesData, which is an ExportTraceServiceRequest byte
-// for byte. All spans are of one resource.
+// appendTraces appends a TracesData, which has the bytes of an ExportTraceServiceRequest. All spans
+// are of one resource.
 func appendTraces(b []byte, spans []trace.ReadOnlySpan) []byte {
 	if len(spans) == 0 {
 		return b
@@ -107,8 +107,8 @@ func appendSpan(b []byte, span trace.ReadOnlySpan) []byte {
 	return appendFlags(b, 16, byte(context.TraceFlags()), parent.IsRemote())
 }
 
-// appendFlags appends the flags of the W3C's trace context, and in the bits above
-// them that it is known whether the other span is remote, and whether it is.
+// appendFlags appends the flags of the W3C's trace context. Two bits above them say whether the
+// other span is remote, and that this is known.
 func appendFlags(b []byte, number int, flags byte, remote bool) []byte {
 	value := uint32(flags) | 1<<8
 	if remote {
@@ -117,8 +117,8 @@ func appendFlags(b []byte, number int, flags byte, remote bool) []byte {
 	return binary.LittleEndian.AppendUint32(appendTag(b, number, fixed32), value)
 }
 
-// appendMetrics appends a MetricsData, which is an ExportMetricsServiceRequest
-// byte for byte. The error names what cannot be expressed and was left out.
+// appendMetrics appends a MetricsData, which has the bytes of an ExportMetricsServiceRequest. The
+// error names metrics that it cannot express and left out.
 func appendMetrics(b []byte, data *metricdata.ResourceMetrics) (_ []byte, unknown error) {
 	b = appendMessage(b, 1, func(b []byte) []byte { // ResourceMetrics
 		b = appendResource(b, data.Resource)
@@ -130,21 +130,13 @@ func appendMetrics(b []byte, data *metricdata.ResourceMetrics) (_ []byte, unknow
 						b = appendString(b, 1, m.Name)
 						b = appendString(b, 2, m.Description)
 						b = appendString(b, 3, m.Unit)
-						switch data := m.Data.(type) {
-						case metricdata.Gauge[int64]:
-							return appendGauge(b, data)
-						case metricdata.Gauge[float64]:
-							return appendGauge(b, data)
-						case metricdata.Sum[int64]:
-							return appendSum(b, data)
-						case metricdata.Sum[float64]:
-							return appendSum(b, data)
-						case metricdata.Histogram[int64]:
-							return appendHistogram(b, data)
-						case metricdata.Histogram[float64]:
-							return appendHistogram(b, data)
+						b, known := appendData[int64](b, m.Data)
+						if !known {
+							b, known = appendData[float64](b, m.Data)
 						}
-						unknown = errors.Join(unknown, fmt.Errorf("the metric %s was not sent: it is a %T", m.Name, m.Data))
+						if !known {
+							unknown = errors.Join(unknown, fmt.Errorf("the metric %s was not sent: it is a %T", m.Name, m.Data))
+						}
 						return b
 					})
 				}
@@ -156,16 +148,21 @@ func appendMetrics(b []byte, data *metricdata.ResourceMetrics) (_ []byte, unknow
 	return b, unknown
 }
 
-func appendGauge[N int64 | float64](b []byte, gauge metricdata.Gauge[N]) []byte {
-	return appendMessage(b, 5, func(b []byte) []byte { return appendPoints(b, gauge.DataPoints) })
-}
-
-func appendSum[N int64 | float64](b []byte, sum metricdata.Sum[N]) []byte {
-	return appendMessage(b, 7, func(b []byte) []byte {
-		b = appendPoints(b, sum.DataPoints)
-		b = appendTemporality(b, sum.Temporality)
-		return appendUint(b, 3, number(sum.IsMonotonic))
-	})
+// appendData appends data of numbers of one type. It is not known if it is of another type.
+func appendData[N int64 | float64](b []byte, data metricdata.Aggregation) (_ []byte, known bool) {
+	switch data := data.(type) {
+	case metricdata.Gauge[N]:
+		return appendMessage(b, 5, func(b []byte) []byte { return appendPoints(b, data.DataPoints) }), true
+	case metricdata.Sum[N]:
+		return appendMessage(b, 7, func(b []byte) []byte {
+			b = appendPoints(b, data.DataPoints)
+			b = appendTemporality(b, data.Temporality)
+			return appendUint(b, 3, number(data.IsMonotonic))
+		}), true
+	case metricdata.Histogram[N]:
+		return appendMessage(b, 9, func(b []byte) []byte { return appendHistogram(b, data) }), true
+	}
+	return b, false
 }
 
 func appendPoints[N int64 | float64](b []byte, points []metricdata.DataPoint[N]) []byte {
@@ -185,37 +182,35 @@ func appendPoints[N int64 | float64](b []byte, points []metricdata.DataPoint[N])
 }
 
 func appendHistogram[N int64 | float64](b []byte, histogram metricdata.Histogram[N]) []byte {
-	return appendMessage(b, 9, func(b []byte) []byte {
-		for _, point := range histogram.DataPoints {
-			b = appendMessage(b, 1, func(b []byte) []byte { // HistogramDataPoint
-				b = appendTime(b, 2, point.StartTime)
-				b = appendTime(b, 3, point.Time)
-				b = binary.LittleEndian.AppendUint64(appendTag(b, 4, fixed64), point.Count)
-				b = appendDouble(b, 5, float64(point.Sum))
-				b = appendMessage(b, 6, func(b []byte) []byte {
-					for _, count := range point.BucketCounts {
-						b = binary.LittleEndian.AppendUint64(b, count)
-					}
-					return b
-				})
-				b = appendMessage(b, 7, func(b []byte) []byte {
-					for _, bound := range point.Bounds {
-						b = binary.LittleEndian.AppendUint64(b, math.Float64bits(bound))
-					}
-					return b
-				})
-				b = appendAttributes(b, 9, point.Attributes.ToSlice())
-				if least, ok := point.Min.Value(); ok {
-					b = appendDouble(b, 11, float64(least))
-				}
-				if most, ok := point.Max.Value(); ok {
-					b = appendDouble(b, 12, float64(most))
+	for _, point := range histogram.DataPoints {
+		b = appendMessage(b, 1, func(b []byte) []byte { // HistogramDataPoint
+			b = appendTime(b, 2, point.StartTime)
+			b = appendTime(b, 3, point.Time)
+			b = binary.LittleEndian.AppendUint64(appendTag(b, 4, fixed64), point.Count)
+			b = appendDouble(b, 5, float64(point.Sum))
+			b = appendMessage(b, 6, func(b []byte) []byte {
+				for _, count := range point.BucketCounts {
+					b = binary.LittleEndian.AppendUint64(b, count)
 				}
 				return b
 			})
-		}
-		return appendTemporality(b, histogram.Temporality)
-	})
+			b = appendMessage(b, 7, func(b []byte) []byte {
+				for _, bound := range point.Bounds {
+					b = binary.LittleEndian.AppendUint64(b, math.Float64bits(bound))
+				}
+				return b
+			})
+			b = appendAttributes(b, 9, point.Attributes.ToSlice())
+			if least, ok := point.Min.Value(); ok {
+				b = appendDouble(b, 11, float64(least))
+			}
+			if most, ok := point.Max.Value(); ok {
+				b = appendDouble(b, 12, float64(most))
+			}
+			return b
+		})
+	}
+	return appendTemporality(b, histogram.Temporality)
 }
 
 func appendTemporality(b []byte, temporality metricdata.Temporality) []byte {
@@ -226,8 +221,8 @@ func appendTemporality(b []byte, temporality metricdata.Temporality) []byte {
 	return appendUint(b, 2, value)
 }
 
-// appendResource appends the resource, and the address of its schema, which is
-// the message's around it; both messages that have a resource number them alike.
+// appendResource appends the resource and the address of its schema. Both messages with a resource
+// use the same numbers.
 func appendResource(b []byte, r *resource.Resource) []byte {
 	b = appendMessage(b, 1, func(b []byte) []byte { return appendAttributes(b, 1, r.Attributes()) })
 	return appendString(b, 3, r.SchemaURL())
@@ -251,8 +246,8 @@ func appendAttributes(b []byte, number int, attributes []attribute.KeyValue) []b
 	return b
 }
 
-// appendValue appends an AnyValue, in which also a zero is written: it says what
-// the value is. What is neither a number nor a list of texts is sent as its text.
+// appendValue appends an AnyValue, even if it is zero: the field says the type. A value other than
+// a number or a list of texts is sent as text.
 func appendValue(b []byte, value attribute.Value) []byte {
 	switch value.Type() {
 	case attribute.BOOL:
@@ -291,8 +286,8 @@ func appendString(b []byte, number int, s string) []byte {
 	return appendText(b, number, s)
 }
 
-// appendText appends a text, also an empty one. A receiver refuses everything for
-// one that is not UTF-8.
+// appendText appends a text, even an empty one. A receiver refuses the whole message if a text is
+// not UTF-8.
 func appendText(b []byte, number int, s string) []byte {
 	s = strings.ToValidUTF8(s, "\ufffd")
 	return append(binary.AppendUvarint(appendTag(b, number, lengthDelimited), uint64(len(s))), s...)

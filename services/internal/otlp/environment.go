@@ -1,12 +1,10 @@
-// Package otlp sends traces and metrics of OpenTelemetry's SDK to a collector,
-// over HTTP and in protobuf, when the environment names one.
+// Package otlp sends traces and metrics of OpenTelemetry's SDK to a collector, over HTTP and in
+// protobuf, if the environment names one.
 //
-// It is in the place of OpenTelemetry's own exporters, which would cost every
-// service while they are off: they bring gRPC and protobuf's generated types, and
-// an image of 6.8 MB would have 14.3, a process of 6.5 MiB 11.9. With this package
-// and the SDK it is 8.8 MB and 8.2 MiB: docs/performance.md has the figures. It
-// writes the messages that the services send, and its tests read them with the
-// generated types.
+// OpenTelemetry's own exporters bring gRPC and protobuf's generated types, even while they are off:
+// an image of 6.8 MB would have 14.3, a process of 6.5 MiB 11.9. With this package and the SDK it
+// is 8.8 MB and 8.2 MiB (docs/performance.md). The package writes the messages that the services
+// send. Its tests read them with the generated types.
 package otlp
 
 import (
@@ -19,7 +17,7 @@ import (
 	"time"
 )
 
-// Endpoint is where one signal goes.
+// Endpoint is the destination of one signal.
 type Endpoint struct {
 	url     string
 	headers http.Header
@@ -29,12 +27,11 @@ type Endpoint struct {
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 const defaultTimeout = 10 * time.Second
 
-// FromEnvironment returns where traces and metrics go, nil for what is not sent.
-// Nothing is unless OTEL_EXPORTER_OTLP_ENDPOINT is set, or
-// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_METRICS_ENDPOINT for
-// one of them alone; that is where this differs from the specification
-// (https://opentelemetry.io/docs/specs/otel/protocol/exporter/), which would
-// send to localhost. The error lists every variable that cannot be used.
+// FromEnvironment returns the destinations of traces and metrics. A destination is nil unless
+// OTEL_EXPORTER_OTLP_ENDPOINT is set, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
+// OTEL_EXPORTER_OTLP_METRICS_ENDPOINT for one of them. The specification
+// (https://opentelemetry.io/docs/specs/otel/protocol/exporter/) would send to localhost instead.
+// The error lists every invalid variable.
 func FromEnvironment(getenv func(string) string) (traces, metrics *Endpoint, err error) {
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
 		return nil, nil, nil
@@ -44,8 +41,7 @@ func FromEnvironment(getenv func(string) string) (traces, metrics *Endpoint, err
 	return traces, metrics, errors.Join(err, err2)
 }
 
-// endpoint reads the variables of a signal. Each takes precedence over the one
-// for all signals.
+// endpoint reads the variables of a signal. They take precedence over the variables of all signals.
 func endpoint(getenv func(string) string, signal, path string) (*Endpoint, error) {
 	var errs []error
 	refuse := func(name, value, want string) {
@@ -73,7 +69,7 @@ func endpoint(getenv func(string) string, signal, path string) (*Endpoint, error
 	}
 
 	e := &Endpoint{timeout: defaultTimeout, headers: http.Header{}}
-	// What is between the scheme and the host may be a password.
+	// There may be a password between the scheme and the host.
 	if u, err := url.Parse(base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		errs = append(errs, fmt.Errorf("%s is not the address of a collector: must be like http://collector:4318", name))
 	} else {
@@ -99,7 +95,7 @@ func endpoint(getenv func(string) string, signal, path string) (*Endpoint, error
 			key, value, ok := strings.Cut(header, "=")
 			value, err := url.PathUnescape(strings.TrimSpace(value))
 			if key = strings.TrimSpace(key); !ok || key == "" || strings.ContainsAny(key, " \t\r\n:") || strings.ContainsAny(value, "\r\n\x00") || err != nil {
-				// The value is likely to be a key or a password.
+				// The value may be a key or a password.
 				errs = append(errs, fmt.Errorf("%s cannot be read: must be NAME=VALUE,NAME=VALUE with percent-encoded values", name))
 				break
 			}

@@ -18,10 +18,9 @@ import (
 )
 
 const (
-	// How long to wait before an export is repeated, for the first time; then
-	// twice as long each time.
+	// The first pause before a repetition. Each further pause is twice as long.
 	firstWait = 500 * time.Millisecond
-	// What is read of an answer, in bytes.
+	// Bytes of an answer that are read.
 	maxAnswer = 64 << 10
 )
 
@@ -39,12 +38,12 @@ func newExporter(ctx context.Context, e *Endpoint) exporter {
 			MaxConnsPerHost:   1, // exports of a signal follow each other
 			ForceAttemptHTTP2: true,
 		},
-		// What is sent, and the headers with it, is for nobody else.
+		// Nobody else may see the content and the headers.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// send repeats what may succeed when it is repeated
+// send repeats an export after a failure that may pass
 // (https://opentelemetry.io/docs/specs/otlp/#failures-1).
 func (e exporter) send(ctx context.Context, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, e.endpoint.timeout)
@@ -65,8 +64,8 @@ func (e exporter) send(ctx context.Context, body []byte) error {
 	}
 }
 
-// post sends once. If it fails and may be repeated, it returns after how long at
-// the earliest, else a negative duration.
+// post sends once. After a failure it returns the shortest pause before a repetition; a negative
+// one forbids to repeat.
 func (e exporter) post(ctx context.Context, body []byte) (after time.Duration, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.endpoint.url, bytes.NewReader(body))
 	if err != nil {
@@ -93,8 +92,8 @@ func (e exporter) post(ctx context.Context, body []byte) (after time.Duration, e
 	}
 }
 
-// partialSuccess is the error of an answer that says that a part was refused:
-// ExportTraceServiceResponse and ExportMetricsServiceResponse are the same bytes.
+// partialSuccess is the error of an answer that refuses a part. ExportTraceServiceResponse and
+// ExportMetricsServiceResponse have the same bytes.
 func partialSuccess(answer []byte) error {
 	_, partial := field(answer, 1)
 	refused, _ := field(partial, 1)
@@ -105,8 +104,8 @@ func partialSuccess(answer []byte) error {
 	return nil
 }
 
-// field returns a message's field of one of the two kinds that such an answer
-// has, a number or bytes; nothing if it is not there or the message broken.
+// field returns a field of a message, a number or bytes, the two kinds of such an answer; nothing
+// if it is missing or the message is broken.
 func field(message []byte, number uint64) (uint64, []byte) {
 	for {
 		tag, n := binary.Uvarint(message)
@@ -141,8 +140,7 @@ func (e exporter) Shutdown(context.Context) error {
 	return nil
 }
 
-// Traces returns the exporter of spans. An export ends when ctx does, at the
-// latest.
+// Traces returns the exporter of spans. An export ends with ctx at the latest.
 func Traces(ctx context.Context, e *Endpoint) trace.SpanExporter {
 	return traces{newExporter(ctx, e)}
 }
@@ -156,8 +154,7 @@ func (t traces) ExportSpans(ctx context.Context, spans []trace.ReadOnlySpan) err
 	return nil
 }
 
-// Metrics returns the exporter of metrics. An export ends when ctx does, at the
-// latest.
+// Metrics returns the exporter of metrics. An export ends with ctx at the latest.
 func Metrics(ctx context.Context, e *Endpoint) metric.Exporter {
 	return metrics{newExporter(ctx, e)}
 }

@@ -11,28 +11,27 @@ import (
 	"cutover/services/internal/otlp"
 )
 
-// config is what the environment can choose. Nothing else configures a
-// service: no files, no flags.
+// config is the configuration of a service. It comes from environment variables only.
 type config struct {
 	port        int
 	stopTimeout time.Duration
 	logLevel    slog.Level
-	// Where telemetry goes, nil for what is not sent. The rest of its variables
-	// is read by OpenTelemetry's SDK.
+	// The destinations of telemetry; nil sends nothing. OpenTelemetry's SDK reads its other
+	// variables.
 	traces, metrics *otlp.Endpoint
 }
 
 const (
-	// The original's port, and the container port of every task definition.
+	// The port of the original and of every task definition.
 	defaultPort = 3000
-	// Below the 30 s after which ECS kills a container that was told to stop.
+	// Less than the 30 s after which ECS kills a stopping container.
 	defaultStopTimeout = 25 * time.Second
 	minStopTimeout     = time.Second
-	// The longest stop timeout that ECS has, on Fargate.
+	// The longest stop timeout of ECS, on Fargate.
 	maxStopTimeout = 120 * time.Second
 )
 
-// usage is what --help prints; %[1]s is the service's name.
+// usage is the text of --help. %[1]s is the service's name.
 const usage = `Usage:
   %[1]s              serve HTTP until SIGTERM
   %[1]s healthcheck  ask the service on this machine's PORT if it is ready: exit code 0 or 1
@@ -54,8 +53,10 @@ Environment:
                 OTEL_RESOURCE_ATTRIBUTES
 `
 
-// readConfig reads the configuration from the environment. An empty variable
-// is like an unset one. The error lists every variable that cannot be used.
+var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+
+// readConfig reads the environment. An empty variable is like an unset one. The error lists every
+// invalid variable.
 func readConfig(getenv func(string) string) (config, error) {
 	c := config{port: defaultPort, stopTimeout: defaultStopTimeout, logLevel: slog.LevelInfo}
 	var errs []error
@@ -77,18 +78,11 @@ func readConfig(getenv func(string) string) (config, error) {
 		c.stopTimeout = d
 	}
 	if s := getenv("LOG_LEVEL"); s != "" {
-		switch strings.ToLower(s) {
-		case "debug":
-			c.logLevel = slog.LevelDebug
-		case "info":
-			c.logLevel = slog.LevelInfo
-		case "warn":
-			c.logLevel = slog.LevelWarn
-		case "error":
-			c.logLevel = slog.LevelError
-		default:
+		level, ok := levels[strings.ToLower(s)]
+		if !ok {
 			refuse("LOG_LEVEL", "debug, info, warn or error")
 		}
+		c.logLevel = level
 	}
 	var err error
 	if c.traces, c.metrics, err = otlp.FromEnvironment(getenv); err != nil {

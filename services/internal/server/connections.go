@@ -13,38 +13,33 @@ import (
 	"time"
 )
 
-// The bounds of what all clients together can take. At the worst, when every
-// connection is in the middle of the largest request head, the process takes
-// 140 MiB of the 256 MiB that a task reserves, and less when it is the kernel
-// that holds what clients send and do not read.
+// Bounds of what all clients together can take. In the worst case, every connection is in the
+// middle of the largest request head. Then the process takes 140 MiB of the 256 MiB that a task
+// reserves. It takes less if the kernel holds what clients send and do not read.
 const (
 	maxConnections = 2048
-	// A connection that was used more recently may still be waiting for its
-	// turn on a busy machine; rather than closing it, new ones wait.
+	// A more recently used connection may still wait for its turn on a busy machine. New connections
+	// wait then.
 	minIdle = 200 * time.Millisecond
-	// Go's parser turns a head of 16 KiB with the shortest possible lines into
-	// 160 KiB. The original stops at 2000 header fields; requests have some 30.
-	// Bytes are read few at a time, because lines are counted by the reading.
+	// Go's parser turns a head of 16 KiB with the shortest lines into 160 KiB. The original stops at
+	// 2000 header fields; requests have about 30. Each read takes few bytes, because the reader
+	// counts the lines.
 	maxHeaderLines = 128
 	maxHeadRead    = 1 << 10
-	// The kernel's buffers of a connection, in bytes; it takes twice as much.
-	// Those that it chooses by itself grow to megabytes for a client that sends
-	// requests and does not read the answers.
+	// Bytes of the kernel's buffers of a connection. The kernel takes twice as much. Its own choice
+	// grows to megabytes for a client that sends requests and does not read the answers.
 	receiveBuffer = 32 << 10
 	sendBuffer    = 16 << 10
-	// At most one line per period says that connections are closed.
+	// The shortest time between two warnings about closed connections.
 	warnPeriod = time.Minute
-	// How late a connection may notice that its time is over. Its deadlines
-	// change seven times in a request; a timer of the runtime for each would take
-	// a twentieth of the request's time.
+	// The longest delay of a deadline. A connection changes its deadlines seven times in a request.
+	// A timer of the runtime for each change would take a twentieth of the request's time.
 	deadlinePeriod = 100 * time.Millisecond
 )
 
-// connections is a listener whose connections are bounded in number and in
-// what they can make the HTTP server keep. When there is one too many, it
-// closes the one that has been waiting for its client the longest: idle and
-// slow ones give way to those that have something to ask. It watches the
-// deadlines that the server sets, and sets that of writing itself.
+// connections is a listener with bounds: for the number of connections, and for what a connection
+// makes the HTTP server keep. If there is one too many, it closes the connection that has waited
+// for its client the longest. It watches the server's deadlines, and sets the deadline of writing.
 type connections struct {
 	net.Listener
 	max          int
@@ -53,7 +48,7 @@ type connections struct {
 
 	mu     sync.Mutex
 	open   list.List // of *connection, the least recently used first
-	now    time.Time // or up to deadlinePeriod ago: no request has to ask for the time
+	now    time.Time // at most deadlinePeriod old, so that no request asks for the time
 	warned time.Time
 }
 
@@ -62,7 +57,7 @@ type connection struct {
 	net.Conn
 	place *list.Element // in connections.open
 	began time.Time
-	used  time.Time // when a request began or ended, or else the connection
+	used  time.Time // begin or end of the last request, or else of the connection
 
 	inRequest   bool // after the head of a request, before the end of its answer
 	headerLines int
@@ -72,16 +67,16 @@ type connection struct {
 	read, write deadline
 }
 
-// deadline is one that [connections.watch] looks after.
+// deadline is a deadline under the watch of [connections.watch].
 type deadline struct {
 	at     time.Time // zero: none, or passed
 	passed bool
-	told   bool // the connection below has been told that it has passed
+	told   bool // to the connection below
 }
 
 var errHeaderLines = errors.New("too many header lines")
 
-// Accept returns the next connection as soon as there is room for it.
+// Accept returns the next connection, as soon as there is room.
 func (cs *connections) Accept() (net.Conn, error) {
 	conn, err := cs.Listener.Accept()
 	for errors.Is(err, syscall.EMFILE) && cs.lowerMax() {
@@ -104,9 +99,9 @@ func (cs *connections) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// lowerMax makes what is open the most that may be open: the process may have
-// fewer file descriptors than that. It returns false if nothing is open, so
-// that something else must hold them.
+// lowerMax sets the maximum to the number of open connections, because the process may have too few
+// file descriptors. It returns false if no connection is open: then something else holds the
+// descriptors.
 func (cs *connections) lowerMax() bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -123,8 +118,8 @@ func (cs *connections) awaitRoom() {
 	}
 }
 
-// makeRoom closes the least recently used connection if there is no room for
-// another, unless it was used just now.
+// makeRoom closes the least recently used connection if there is no room, unless it was used just
+// now.
 func (cs *connections) makeRoom() bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -133,11 +128,11 @@ func (cs *connections) makeRoom() bool {
 	}
 	now := time.Now()
 	oldest := cs.open.Front().Value.(*connection)
-	if now.Sub(oldest.used) < minIdle+deadlinePeriod { // its last use may have been that much later
+	if now.Sub(oldest.used) < minIdle+deadlinePeriod { // its last use may be that much later
 		return false
 	}
 	cs.open.Remove(oldest.place)
-	oldest.Close() // the server then finds that it is closed, and forgets it
+	oldest.Close() // the server notices and forgets it
 	if now.Sub(cs.warned) >= warnPeriod {
 		cs.warned = now
 		cs.log.Warn("too many connections: those that wait for their clients the longest are closed", "connections", cs.max)
@@ -169,7 +164,7 @@ func (cs *connections) count() int {
 	return cs.open.Len()
 }
 
-// watch tells connections when their time is over, until done is closed.
+// watch ends the time of connections, until done is closed.
 func (cs *connections) watch(done <-chan struct{}) {
 	ticker := time.NewTicker(deadlinePeriod)
 	defer ticker.Stop()
@@ -199,9 +194,8 @@ func (c *connection) expire(now time.Time) {
 	}
 }
 
-// SetReadDeadline takes effect at once if t is before the connection began, which
-// is how the server interrupts its own reading, and else within deadlinePeriod
-// of t.
+// SetReadDeadline takes effect within deadlinePeriod of t. A time before the connection began takes
+// effect at once: the server interrupts its own reading with such a time.
 func (c *connection) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -215,14 +209,13 @@ func (c *connection) SetWriteDeadline(t time.Time) error {
 	return c.setWrite(t, !t.IsZero() && t.Before(c.began))
 }
 
-// SetDeadline is both.
+// SetDeadline sets both.
 func (c *connection) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// setRead interrupts a read that is under way. One that begins later asks whether
-// its time is over: in each request the server begins one, to notice a client
-// that hangs up, and takes it back.
+// setRead interrupts the current read. A later read asks for itself whether its time is over. The
+// server begins a read in each request, to notice a client that hangs up, and interrupts it.
 func (c *connection) setRead(t time.Time, passed bool) error {
 	return c.read.set(t, passed, c.reading, c.Conn.SetReadDeadline)
 }
@@ -231,8 +224,8 @@ func (c *connection) setWrite(t time.Time, passed bool) error {
 	return c.write.set(t, passed, true, c.Conn.SetWriteDeadline)
 }
 
-// set makes t the deadline. If it has passed and something may be under way, it
-// tells the connection below; and also when what that was told is no longer so.
+// set makes t the deadline. It tells the connection below if the deadline has passed and something
+// may be under way, and if an earlier such call no longer holds.
 func (d *deadline) set(t time.Time, passed, underWay bool, tell func(time.Time) error) error {
 	told := d.told
 	*d = deadline{passed: passed, told: passed && underWay}
@@ -248,8 +241,7 @@ func (d *deadline) set(t time.Time, passed, underWay bool, tell func(time.Time) 
 	return nil
 }
 
-// Read fails if a request's head has had too many lines and is not at its end,
-// which the server answers with status 400.
+// Read fails after too many lines of a request's head. The server then answers with status 400.
 func (c *connection) Read(p []byte) (int, error) {
 	if c.inRequest {
 		return c.readInTime(p)
@@ -262,7 +254,7 @@ func (c *connection) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readInTime fails when the deadline passes, or if it has.
+// readInTime fails if the deadline has passed, or when it passes.
 func (c *connection) readInTime(p []byte) (int, error) {
 	c.mu.Lock()
 	if c.read.passed {
@@ -278,8 +270,8 @@ func (c *connection) readInTime(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite lets the server send the end of an answer before it closes the
-// connection, when it closes it before the client has sent everything.
+// CloseWrite lets the server send the rest of an answer before it closes a connection whose client
+// is still sending.
 func (c *connection) CloseWrite() error {
 	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return conn.CloseWrite()

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -10,13 +9,8 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"runtime/pprof"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"cutover/services/internal/hostile"
 )
 
 // The connection that waits the longest makes room for a new one, and the
@@ -71,87 +65,6 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	if lines := log.logged("too many connections: those that wait for their clients the longest are closed"); len(lines) != 1 {
 		t.Errorf("logged %v, want one line", lines)
-	}
-}
-
-// After a storm no goroutine is left. Panics in the middle of it are one
-// answer and one line each.
-func TestStormLeavesNoGoroutine(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow: it is a storm")
-	}
-	const clients = 100
-	before := pprof.Lookup("goroutine").Count()
-	p := start(t, []string{"STOP_TIMEOUT=2s"}, func(rt *Router) error {
-		rt.Get("/boom", func(*http.Request) *Response { panic("out of beans") })
-		return nil
-	})
-	serving := pprof.Lookup("goroutine").Count()
-
-	var panics atomic.Int64
-	done, stopped := make(chan struct{}), make(chan error)
-	go func() {
-		stopped <- func() error {
-			conn, err := net.Dial("tcp", p.address)
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			for reader := bufio.NewReader(conn); ; {
-				fmt.Fprint(conn, "GET /boom HTTP/1.1\r\nHost: test\r\n\r\n")
-				response, err := http.ReadResponse(reader, nil)
-				if err != nil {
-					return err
-				}
-				if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != 500 || string(body) != "Internal Server Error" {
-					return fmt.Errorf("a panic was answered %d %q, %v", response.StatusCode, body, err)
-				}
-				panics.Add(1)
-				select {
-				case <-done:
-					return nil
-				default:
-				}
-			}
-		}()
-	}()
-	if err := hostile.Storm(p.address, clients); err != nil {
-		t.Error(err)
-	}
-	close(done)
-	if err := <-stopped; err != nil {
-		t.Error(err)
-	}
-	settle(t, serving)
-
-	logged := int64(0)
-	for _, line := range p.logged("request") {
-		if line["panic"] == "out of beans" && line["status"] == 500.0 && strings.Contains(fmt.Sprint(line["stack"]), "connections_test.go") {
-			logged++
-		} else if line["level"] != "INFO" {
-			t.Errorf("logged %v", line)
-		}
-	}
-	if logged == 0 || logged != panics.Load() {
-		t.Errorf("%d lines for %d panics", logged, panics.Load())
-	}
-	p.stop()
-	if code := p.exited(t); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	settle(t, before)
-}
-
-// settle waits until there are no more than n goroutines.
-func settle(t *testing.T, n int) {
-	t.Helper()
-	profile := pprof.Lookup("goroutine")
-	for deadline := time.Now().Add(30 * time.Second); profile.Count() > n; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			var stacks strings.Builder
-			profile.WriteTo(&stacks, 1)
-			t.Fatalf("%d goroutines are left, want %d:\n%s", profile.Count(), n, &stacks)
-		}
 	}
 }
 

@@ -11,20 +11,16 @@ import (
 	"time"
 )
 
-// What a line of the log holds of a text that a client chose, in bytes.
+// Bytes of a client's text in a line of the log.
 const maxLogged = 1 << 10
 
-// stream writes what it is given in the order in which it comes, and holds
-// nothing back: what comes while a write is under way, or while other requests
-// are ready to be answered, goes into the next write together. There is no
-// timer, and a line that comes alone is written at once. Under load a write for
-// each line would take a tenth of a request's time.
+// stream writes lines in their order, without a timer. A single line is written at once. Lines that
+// come during a write, or while other requests are ready, go into the next write together. Under
+// load a write for each line would take a tenth of a request's time.
 //
-// Who writes a line does not wait until it is written. So a process that is
-// killed, or that the runtime ends, loses what gathered during one write,
-// although those requests were answered; if nobody reads what it writes, that
-// write as well. Each is at most maxPending and a line. A service that is stopped
-// loses nothing.
+// The writer of a line does not wait. So a process that is killed or ends in the runtime loses the
+// lines of one write, and that write as well if nobody reads the log. Each is at most maxPending
+// and a line. A service that is stopped loses nothing.
 type stream struct {
 	out io.Writer
 
@@ -35,8 +31,7 @@ type stream struct {
 	done    chan struct{}
 }
 
-// maxPending is what a stream holds, in bytes, while nobody reads what it writes.
-// Then whoever has more to write waits.
+// maxPending is the size in bytes from which on writers wait, if nobody reads the log.
 const maxPending = 64 << 10
 
 func newStream(out io.Writer) *stream {
@@ -46,8 +41,8 @@ func newStream(out io.Writer) *stream {
 	return s
 }
 
-// Write takes whole lines. It never fails: where the log cannot be written,
-// nothing can be said about it.
+// Write takes whole lines. It never fails: there is no place to report that the log cannot be
+// written.
 func (s *stream) Write(lines []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +80,7 @@ func (s *stream) run() {
 	}
 }
 
-// close returns when everything is written. Nothing may be written later.
+// close returns when everything is written. Write nothing later.
 func (s *stream) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -94,16 +89,15 @@ func (s *stream) close() {
 	<-s.done
 }
 
-// logger writes the lines of a service, each with one write, when it happens.
-// Those of requests, which are all but a few, it renders itself, byte for byte
-// as slog's JSON handler would: that takes a tenth of the time and no memory.
+// logger writes the lines of a service, each with one write. It renders the lines of requests
+// itself, byte for byte like slog's JSON handler. That takes a tenth of the time and no memory.
 type logger struct {
 	*slog.Logger
-	requests bool // whether requests are logged at all
+	requests bool // are logged
 
 	mu   sync.Mutex
 	out  io.Writer
-	head []byte // what lines of requests have in common, after the time
+	head []byte // the same part of all lines of requests, after the time
 	line []byte
 }
 
@@ -116,7 +110,7 @@ func newLogger(out io.Writer, level slog.Level, service string) *logger {
 	}
 }
 
-// served is what is logged of a request.
+// served has the logged facts of a request.
 type served struct {
 	at                    time.Time
 	method, path, traceId string // as the client sent them
@@ -124,7 +118,7 @@ type served struct {
 	duration              time.Duration
 }
 
-// request logs a request that was answered without a failure.
+// request logs an answered request without a failure.
 func (l *logger) request(s served) {
 	if !l.requests {
 		return
@@ -152,8 +146,8 @@ func (l *logger) request(s served) {
 	_, _ = l.out.Write(line)
 }
 
-// failed logs a request that was not understood or not answered as it should.
-// The error is the client's or the network's; a failure is the service's own.
+// failed logs a request with an error of the client or the network, or with a failure of the
+// service.
 func (l *logger) failed(ctx context.Context, s served, err error, failure []slog.Attr) {
 	attrs := []slog.Attr{
 		slog.String("method", loggable(s.method)),
@@ -188,7 +182,7 @@ func appendMilliseconds(line []byte, d time.Duration) []byte {
 	return line
 }
 
-// appendText appends a text that a client chose as a JSON string.
+// appendText appends a client's text as a JSON string.
 func appendText(line []byte, s string) []byte {
 	line = append(line, '"')
 	if plain(s) {
@@ -204,7 +198,7 @@ func appendText(line []byte, s string) []byte {
 	return append(line, '"')
 }
 
-// plain reports whether a text is in a line of the log as it is.
+// plain tells whether the log can have a text as it is.
 func plain(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -214,9 +208,8 @@ func plain(s string) bool {
 	return len(s) <= maxLogged
 }
 
-// loggable returns a text that a client chose as it may be logged: of limited
-// length, and without what a terminal or another reader of the log could take
-// for a command or the end of a line.
+// loggable returns a client's text with limited length, and without characters that a reader of the
+// log could take for a command or the end of a line.
 func loggable(s string) string {
 	if len(s) > maxLogged {
 		s = s[:maxLogged] + "..."

@@ -10,27 +10,24 @@ import (
 	"time"
 )
 
-// Response is a complete answer, rendered before the first byte is sent. So
-// every answer has a Content-Length, and a handler that fails has not sent
-// half of something else. It never changes after it is made: routes render
-// theirs once at start and share them between requests.
+// Response is a complete answer, rendered before its first byte is sent. So every answer has a
+// Content-Length, and a handler that fails has sent nothing. A response never changes: routes
+// render theirs once at start and share them between requests.
 type Response struct {
 	status int
-	// The header values are slices because that is what [http.Header] holds;
-	// sharing them saves an allocation each per request.
+	// The header values are slices like those of [http.Header]. Sharing them saves an allocation
+	// each per request.
 	contentType   []string
 	contentLength []string
 	allow         []string
 	body          []byte
 }
 
-// NoContent is the answer for a record that does not exist: status 204 with
-// neither body nor type.
+// NoContent is the answer for a record that does not exist: status 204 without body and type.
 var NoContent = &Response{status: http.StatusNoContent}
 
-// JSON renders v as the body of a 200 answer: compact, and with <, > and &
-// as they are, as JavaScript's JSON.stringify writes them. The error is that
-// of [json.Marshal]: v holds something that JSON cannot express.
+// JSON renders v as the body of a 200 answer, like JavaScript's JSON.stringify: compact, and with
+// <, > and & as they are. The error is that of [json.Marshal]: JSON cannot express v.
 func JSON(v any) (*Response, error) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
@@ -55,15 +52,15 @@ func newResponse(status int, contentType string, body []byte) *Response {
 	}
 }
 
-// allowing returns a copy of p that tells which methods the route has.
+// allowing returns a copy of p with the methods of the route.
 func (p *Response) allowing(methods string) *Response {
 	q := *p
 	q.allow = []string{methods}
 	return &q
 }
 
-// write sends the response, without its body if the request was a HEAD, and
-// returns how many bytes of body were sent. now is the time, exact to a second.
+// write sends the response, and returns the number of bytes of the body that it sent: none for a
+// HEAD. It needs the time exact to a second.
 func (p *Response) write(w http.ResponseWriter, method string, now time.Time) (int, error) {
 	header := w.Header()
 	if p.allow != nil {
@@ -73,8 +70,8 @@ func (p *Response) write(w http.ResponseWriter, method string, now time.Time) (i
 		header["Content-Type"] = p.contentType
 	}
 	withBody := method != http.MethodHead && len(p.body) > 0
-	// Of what it still holds when the handler is done, net/http adds the length
-	// itself. That takes less than to look after one more field of the header.
+	// net/http adds the length itself if it still holds the body at the end of the handler. That is
+	// cheaper than one more field of the header.
 	if p.contentLength != nil && (!withBody || len(p.body) > maxHeld) {
 		header["Content-Length"] = p.contentLength
 	}
@@ -86,12 +83,12 @@ func (p *Response) write(w http.ResponseWriter, method string, now time.Time) (i
 	return w.Write(p.body)
 }
 
-// maxHeld is the largest body that net/http surely holds until the handler is
-// done, in bytes. It says "under a few KB": https://pkg.go.dev/net/http#ResponseWriter.
+// maxHeld is the size in bytes of a body that net/http surely holds until the handler ends. It says
+// "under a few KB": https://pkg.go.dev/net/http#ResponseWriter.
 const maxHeld = 1 << 10
 
-// today is the header Date. It is rendered once for all answers of a second;
-// net/http would render it for each.
+// today is the header Date, rendered once for all answers of a second. net/http would render it for
+// each.
 var today atomic.Pointer[date]
 
 type date struct {

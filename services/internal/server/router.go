@@ -11,19 +11,17 @@ import (
 	"unicode/utf8"
 )
 
-// Module adds the routes of one part of the API to a router. A microservice
-// serves one module, the monolith all of them. It returns an error if its data
-// cannot be used; the service then refuses to start.
+// Module adds the routes of a part of the API to a router. A microservice serves one module, the
+// monolith all. The error says that its data cannot be used; the service then does not start.
 type Module func(*Router) error
 
-// Handler answers a GET request; HEAD is derived from it. A nil result is a
-// bug, and like a panic it is answered with status 500 and logged.
+// Handler answers a GET or HEAD request. A nil result is a bug. Like a panic, it is answered with
+// status 500 and logged.
 type Handler func(*http.Request) *Response
 
-// Router finds the handler of a request. Unlike [http.ServeMux] it matches as
-// the koa-router of the original API did: on the path as it was sent, still
-// percent-encoded, in upper or lower case, with or without one slash at the
-// end, and it answers what does not match with the original's plain texts.
+// Router finds the handler of a request, like the koa-router of the original API and unlike
+// [http.ServeMux]. It matches the path as it was sent: percent-encoded, in upper or lower case,
+// with or without one slash at the end. It answers an unknown path with the original's plain texts.
 type Router struct {
 	routes []route
 	errs   []error
@@ -36,7 +34,7 @@ type route struct {
 	handler  Handler
 }
 
-// What a route allows. Every route is a GET route so far.
+// The methods of a route. All routes are GET routes.
 const allowed = "HEAD, GET"
 
 var (
@@ -46,15 +44,15 @@ var (
 	options          = NoContent.allowing(allowed)
 	internalError    = text(http.StatusInternalServerError, "Internal Server Error")
 
-	// The answers to what is not a request that a route could answer.
+	// The answers to bytes that no route could answer.
 	badRequest = text(http.StatusBadRequest, "Bad Request")
 	tooSlow    = text(http.StatusRequestTimeout, "Request Timeout")
 	tooLarge   = text(http.StatusRequestEntityTooLarge, "Content Too Large")
 	badVersion = text(http.StatusHTTPVersionNotSupported, "HTTP Version Not Supported")
 )
 
-// newRouter returns a router with the routes that every service has and those
-// of the modules, or the errors of all modules together.
+// newRouter returns a router with the routes of every service and of the modules. The error has
+// those of all modules.
 func newRouter(modules ...Module) (*Router, error) {
 	rt := &Router{}
 	ready, apiReady := text(http.StatusOK, "Ready to receive requests"), text(http.StatusOK, "API ready to receive requests")
@@ -68,13 +66,12 @@ func newRouter(modules ...Module) (*Router, error) {
 	return rt, errors.Join(rt.errs...)
 }
 
-// Get registers the handler for GET and HEAD requests to pattern, a path whose
-// segments are literal or a name in braces, which matches any one segment:
-// "/api/users/{userId}". The handler finds what it matched, URL-decoded, with
-// [PathValue], or as a number with [PathID].
+// Get registers the handler for GET and HEAD requests to a pattern. The pattern is a path of
+// literal segments and names in braces, such as "/api/users/{userId}". A name matches any one
+// segment. The handler gets the segment, URL-decoded, with [PathValue], or as a number with
+// [PathID].
 //
-// A pattern that could match the same path as an earlier one is refused when
-// the service starts: which of the two answers must not depend on their order.
+// A service does not start with two patterns that match the same path.
 func (rt *Router) Get(pattern string, handler Handler) {
 	segments, ok := split(pattern)
 	if !ok {
@@ -113,8 +110,8 @@ func (rt *Router) respond(r *http.Request) *Response {
 	}
 }
 
-// find returns the handler whose pattern matches the request's path, after
-// noting the pattern in the request for [PathValue]; nil if there is none.
+// find returns the handler of the request's path, or nil. It notes the pattern in the request for
+// [PathValue].
 func (rt *Router) find(r *http.Request) Handler {
 	path, ok := trim(r.URL.EscapedPath())
 	if !ok {
@@ -130,16 +127,14 @@ func (rt *Router) find(r *http.Request) Handler {
 	return nil
 }
 
-// matches takes a path as trim returns it, with as many slashes as the
-// pattern has.
+// matches takes a path of trim, with as many slashes as the pattern.
 func (t *route) matches(path string) bool {
 	for _, s := range t.segments {
 		segment, rest, _ := strings.Cut(path, "/")
 		if segment == "" {
 			return false
 		}
-		// An escaped path is ASCII, so EqualFold's Unicode folding cannot
-		// match more than upper against lower case.
+		// An escaped path is ASCII, so Unicode folding does no more than ignore case.
 		if _, ok := placeholder(s); !ok && !strings.EqualFold(s, segment) {
 			return false
 		}
@@ -148,9 +143,8 @@ func (t *route) matches(path string) bool {
 	return path == ""
 }
 
-// trim returns what the segments of a path are in: it takes the slash from its
-// beginning and, if there is one, from its end. It returns false if there is
-// none at the beginning, or nothing but two.
+// trim removes the slash at the beginning of a path, and a slash at the end. It returns false
+// without a slash at the beginning, and for two slashes alone.
 func trim(path string) (segments string, ok bool) {
 	segments, ok = strings.CutPrefix(path, "/")
 	if segments == "/" {
@@ -159,8 +153,8 @@ func trim(path string) (segments string, ok bool) {
 	return strings.TrimSuffix(segments, "/"), ok
 }
 
-// split cuts a pattern into its segments. It returns false if there is an empty
-// segment or no slash at the beginning.
+// split cuts a pattern into its segments. It returns false for an empty segment, or without a slash
+// at the beginning.
 func split(pattern string) (segments []string, ok bool) {
 	path, ok := trim(pattern)
 	if !ok || path == "" {
@@ -191,8 +185,8 @@ func overlap(a, b []string) bool {
 	return true
 }
 
-// decode is JavaScript's decodeURIComponent; like the original, it leaves a
-// segment as it is that does not decode to UTF-8.
+// decode is JavaScript's decodeURIComponent. Like the original, it returns a segment unchanged that
+// does not decode to UTF-8.
 func decode(segment string) string {
 	if s, err := url.PathUnescape(segment); err == nil && utf8.ValidString(s) {
 		return s
@@ -200,9 +194,8 @@ func decode(segment string) string {
 	return segment
 }
 
-// PathValue returns what the name matched in the request's path, URL-decoded;
-// nothing if the request's route has no such name. Unlike
-// [http.Request.PathValue] it needs no map in every request.
+// PathValue returns the segment of the request's path for the name, URL-decoded; "" if the route
+// has no such name. Unlike [http.Request.PathValue] it needs no map in every request.
 func PathValue(r *http.Request, name string) string {
 	pattern, _ := trim(r.Pattern)
 	path, _ := trim(r.URL.EscapedPath())
@@ -217,10 +210,9 @@ func PathValue(r *http.Request, name string) string {
 	return ""
 }
 
-// PathID returns the path value called name as an id, read as leniently as
-// JavaScript's parseInt reads it: "1abc", "01", "0x1", "1.9" and "+1" are all
-// 1. It returns false for what is not a number. Ids beyond 2^53 all read as
-// one number that no record has.
+// PathID returns the path value of the name as an id. It is as lenient as JavaScript's parseInt:
+// "1abc", "01", "0x1", "1.9" and "+1" are all 1. It returns false if there is no number. All ids
+// beyond 2^53 read as one number that no record has.
 func PathID(r *http.Request, name string) (id int64, ok bool) {
 	return parseInt(PathValue(r, name))
 }
@@ -239,11 +231,14 @@ func parseInt(s string) (n int64, ok bool) {
 	if len(s) >= 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
 		s, base = s[2:], 16
 	}
-	// JavaScript's numbers are exact up to here only.
+	// JavaScript's numbers are exact up to here.
 	const limit = 1 << 53
 	for i := range len(s) {
-		digit := digitValue(s[i])
-		if digit >= base {
+		digit := int64(strings.IndexByte("0123456789abcdefABCDEF", s[i]))
+		if digit > 15 {
+			digit -= 6
+		}
+		if digit < 0 || digit >= base {
 			break
 		}
 		n, ok = min(n*base+digit, limit), true
@@ -251,20 +246,8 @@ func parseInt(s string) (n int64, ok bool) {
 	return sign * n, ok
 }
 
-func digitValue(c byte) int64 {
-	switch {
-	case '0' <= c && c <= '9':
-		return int64(c - '0')
-	case 'a' <= c && c <= 'f':
-		return int64(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return int64(c-'A') + 10
-	}
-	return 16
-}
-
-// isSpace reports whether JavaScript's parseInt skips the character. That is
-// not Go's set: it has the byte order mark and lacks U+0085.
+// isSpace tells whether JavaScript's parseInt skips the character. Unlike Go's set, this one has
+// the byte order mark and lacks U+0085.
 func isSpace(r rune) bool {
 	switch r {
 	case '\t', '\n', '\v', '\f', '\r', '\u2028', '\u2029', '\ufeff':

@@ -1,6 +1,5 @@
-// Package server is what all services have in common: the process and its
-// commands, the configuration, the HTTP server with its limits, the access
-// log, and the stop that loses no request.
+// Package server has the common part of all services: the process and its commands, the
+// configuration, the HTTP server with its limits, the access log, and a stop that loses no request.
 //
 // A service is a name and its modules:
 //
@@ -27,47 +26,43 @@ import (
 	"time"
 )
 
-// The limits of the HTTP server. A request is small and answered from memory,
-// so they only have to let a slow network through.
+// The limits of the HTTP server. A request is small and answered from memory, so the limits only
+// have to let a slow network through.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 10 * time.Second
-	// Longer than the 60 s after which an Application Load Balancer closes an
-	// idle connection. If the service closed first, the load balancer could
-	// send a request into the closing connection and answer its client 502.
+	// Longer than the 60 s after which an Application Load Balancer closes an idle connection.
+	// Otherwise the load balancer could send a request into a closing connection, and answer its
+	// client 502.
 	idleTimeout = 75 * time.Second
-	// The limit of the original's HTTP server, in bytes.
+	// The original's limit, in bytes.
 	maxHeaderBytes = 16 << 10
-	// No route has a use for a body. One that is no larger is read, so that
-	// the connection can be used again; in bytes.
+	// No route needs a body. A body of at most this many bytes is read, so that the connection can
+	// be used again.
 	maxBodyBytes = 64 << 10
-	// From here on the garbage collector works harder instead of letting the
-	// heap double, in bytes; GOMEMLIMIT in the environment takes precedence.
-	// See maxConnections for what it has to hold.
+	// From this size of the heap in bytes on, the garbage collector works harder. GOMEMLIMIT in the
+	// environment takes precedence. See maxConnections for the content of the heap.
 	memoryLimit = 128 << 20
 
-	// How long a client that sends too much or too slowly may take to see the
-	// answer.
+	// The time that a client gets to see the answer, if it sends too much or too slowly.
 	lingerTimeout = 500 * time.Millisecond
 
 	healthcheckTimeout = 2 * time.Second
-	// How long a stopping service waits for idle connections to bring one
-	// more request, which it can then answer with "Connection: close".
+	// The time that a stopping service waits for one more request in each idle connection. It
+	// answers with "Connection: close".
 	maxDrain = 5 * time.Second
 )
 
-// Exit codes of a service. 2 is what the flag package and shells use for a
-// command that cannot be understood.
+// Exit codes of a service. 2 is the code of the flag package and of shells for a misused command.
 const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
 )
 
-// Main runs the service called name with the arguments and the environment of
-// the process, and exits. SIGTERM and SIGINT stop it gracefully; a second one
-// kills it.
+// Main runs the service with the arguments and the environment of the process, and exits. SIGTERM
+// and SIGINT stop it gracefully; a second signal kills it.
 func Main(name string, modules ...Module) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
@@ -77,8 +72,7 @@ func Main(name string, modules ...Module) {
 	os.Exit(run(ctx, name, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, modules...))
 }
 
-// run is Main with everything it takes from the process as parameters. It
-// stops when ctx is done, and returns the exit code.
+// run is Main without the process. It stops when ctx is done, and returns the exit code.
 func run(ctx context.Context, name string, args []string, getenv func(string) string, stdout, stderr io.Writer, modules ...Module) int {
 	fail := func(code int, err error) int {
 		// One line per error, each with the name of the service.
@@ -103,7 +97,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 
 	c, err := readConfig(getenv)
 	if command == "healthcheck" {
-		// Docker gives 1 the meaning "unhealthy" and reserves 2.
+		// For Docker, 1 means "unhealthy" and 2 is reserved.
 		if err != nil {
 			return fail(exitFailure, err)
 		}
@@ -139,8 +133,18 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	return exitOK
 }
 
-// serve answers requests until ctx is done, then stops within stopTimeout. The
-// error says that it could not serve, or that it had to cut off requests.
+// Serve answers the modules' routes on the listener until ctx is done, and logs to stdout. It is
+// [Main] for a test with modules of its own.
+func Serve(ctx context.Context, listener net.Listener, stdout io.Writer, modules ...Module) error {
+	router, err := newRouter(modules...)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, listener, router, newLogger(stdout, slog.LevelInfo, "test"), nil, defaultStopTimeout)
+}
+
+// serve answers requests until ctx is done, then stops within stopTimeout. The error says that it
+// could not serve, or that it cut off requests.
 func serve(ctx context.Context, listener net.Listener, router *Router, log *logger, telemetry *telemetry, stopTimeout time.Duration) error {
 	app := &application{router: router, log: log, telemetry: telemetry}
 	open := &connections{Listener: listener, max: maxConnections, writeTimeout: writeTimeout, log: log.Logger}
@@ -170,11 +174,10 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *logg
 	case <-ctx.Done():
 	}
 
-	// Shutdown alone closes idle connections at once, and loses the requests
-	// that are on their way in them. So first every answer asks its client to
-	// close the connection, while new connections and requests are still
-	// served, until no connection is left or the rest has been idle for the
-	// whole drain.
+	// Shutdown alone closes idle connections at once, and loses the requests on their way in them.
+	// So the drain comes first: new connections and requests are still served, and every answer asks
+	// its client to close the connection. The drain ends when no connection is left, or after its
+	// time.
 	deadline := time.Now().Add(stopTimeout)
 	drained := time.Now().Add(min(maxDrain, stopTimeout/2))
 	app.draining.Store(true)
@@ -183,8 +186,8 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *logg
 		<-tick
 	}
 
-	// Serve returns only after the last connection it accepted is known to
-	// the server, so Shutdown waits for that one too.
+	// Serve returns after its last connection is known to the server, so Shutdown waits for that
+	// connection, too.
 	listener.Close()
 	<-served
 	stop, cancel := context.WithDeadline(context.Background(), deadline)
@@ -203,8 +206,8 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *logg
 	return nil
 }
 
-// application is the HTTP handler of a service: the router, and around it what
-// happens to every request.
+// application is the HTTP handler of a service: it surrounds the router with telemetry, limits and
+// the log.
 type application struct {
 	router    *Router
 	log       *logger
@@ -228,8 +231,7 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		response, failure = a.respond(r)
 	}
 	if err != nil {
-		// The time to write may be over as well. And net/http goes on to read
-		// some of what it was not asked to read, so that a client that is
+		// The time to write may be over, too. net/http reads on for a while, so that a client that is
 		// still sending finds the answer.
 		conn, deadline := http.NewResponseController(w), time.Now().Add(lingerTimeout)
 		conn.SetWriteDeadline(deadline)
@@ -240,7 +242,7 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	sent, writeErr := response.write(w, r.Method, start)
 
-	// Without the query, which is the client's and may be confidential.
+	// Without the query, which may be confidential.
 	duration := time.Since(start)
 	line := served{start.Add(duration), r.Method, r.URL.EscapedPath(), "", response.status, sent, duration}
 	if ids := r.Header["X-Amzn-Trace-Id"]; len(ids) > 0 {
@@ -256,9 +258,8 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// receive reads what the request has besides its head, up to a limit. If it
-// cannot, it returns the answer and the reason, and the connection is of no
-// more use.
+// receive reads the body of a request, up to a limit. If it fails, it returns the answer and the
+// reason, and the connection cannot be used again.
 func receive(w http.ResponseWriter, r *http.Request) (*Response, error) {
 	switch {
 	case r.ProtoMajor != 1: // the preface of HTTP/2 is let through by net/http
@@ -282,8 +283,8 @@ func receive(w http.ResponseWriter, r *http.Request) (*Response, error) {
 	}
 }
 
-// respond is the router's answer, or status 500 and what to log if a handler
-// fails.
+// respond returns the router's answer. If a handler fails, it returns status 500 and the attributes
+// to log.
 func (a *application) respond(r *http.Request) (response *Response, failure []slog.Attr) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -298,13 +299,13 @@ func (a *application) respond(r *http.Request) (response *Response, failure []sl
 	return response, nil
 }
 
-// healthcheck asks the service on this machine's port whether it is ready. It
-// lets a container without a shell or curl check its own health.
+// healthcheck asks the service on this machine's port whether it is ready. A container needs no
+// shell and no curl for its health check.
 func healthcheck(ctx context.Context, port int) error {
 	if port == 0 {
 		return errors.New("cannot check the health: PORT is 0, so the port of the service is not known")
 	}
-	// A transport of its own: no proxy from the environment may answer.
+	// A transport without the environment's proxy.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: healthcheckTimeout}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", port), nil)
 	if err != nil {
@@ -321,7 +322,7 @@ func healthcheck(ctx context.Context, port int) error {
 	return nil
 }
 
-// version describes the binary, from what the Go toolchain recorded in it.
+// version describes the binary from the Go toolchain's record in it.
 func version(name string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

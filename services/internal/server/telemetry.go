@@ -33,22 +33,19 @@ import (
 )
 
 const (
-	// The instrumentation's name, in all that it sends.
+	// The name of the instrumentation.
 	scope = "cutover/services/internal/server"
-	// How long a stop may take longer because of what is still to be sent. It is
-	// part of the stop timeout.
+	// The time for the rest of the telemetry at a stop. It is part of the stop timeout.
 	flushTimeout = 2 * time.Second
 )
 
-// telemetry makes a span of each request and measures them, by the semantic
-// conventions for HTTP (https://opentelemetry.io/docs/specs/semconv/http/). What
-// a client may hold to be confidential is in none of them: the query, its
-// address and its user agent.
+// telemetry makes a span of each request and measures it, by the semantic conventions for HTTP
+// (https://opentelemetry.io/docs/specs/semconv/http/). It leaves out what may be confidential: the
+// query, and the client's address and user agent.
 //
-// Requests do not wait for it. Spans are kept until they are sent, 2048 and the
-// 512 on their way at most, and those that come then are dropped. They take 5 MiB;
-// 40 if clients send each with a tracestate of 16 KiB, beside what maxConnections
-// has to hold.
+// Requests do not wait for it. At most 2048 spans wait, and 512 are being sent; further ones are
+// dropped. They take 5 MiB, or 40 MiB if each request has a tracestate of 16 KiB. That is in
+// addition to maxConnections.
 type telemetry struct {
 	tracer   trace.Tracer
 	duration metric.Float64Histogram
@@ -58,25 +55,35 @@ type telemetry struct {
 	series map[series]measurement
 
 	shutdown []func(context.Context) error
-	cancel   context.CancelFunc // what is being sent
+	cancel   context.CancelFunc // ends the exports
 	log      *slog.Logger
 }
 
-// series is what tells measurements from others. A client can choose none of it
-// freely.
+// series distinguishes measurements. No client can choose a part freely.
 type series struct {
 	method, scheme, route, version, errorType string
 	status                                    int // 0 while the request is active
 }
 
-// measurement has the options of one, made once for each series.
+// outcome returns the attributes of a request that was answered.
+func (s series) outcome() []attribute.KeyValue {
+	attributes := []attribute.KeyValue{attribute.Int("http.response.status_code", s.status), attribute.String("network.protocol.version", s.version)}
+	if s.route != "" {
+		attributes = append(attributes, attribute.String("http.route", s.route))
+	}
+	if s.errorType != "" {
+		attributes = append(attributes, attribute.String("error.type", s.errorType))
+	}
+	return attributes
+}
+
+// measurement has the options of a measurement, made once for each series.
 type measurement struct {
 	add    []metric.AddOption
 	record []metric.RecordOption
 }
 
-// newTelemetry returns nil if there is nowhere to send to: then nothing is
-// started and nothing measured.
+// newTelemetry returns nil without a destination: then nothing is started and measured.
 func newTelemetry(service string, traces, metrics *otlp.Endpoint, log *slog.Logger) (*telemetry, error) {
 	if traces == nil && metrics == nil {
 		return nil, nil
@@ -84,11 +91,11 @@ func newTelemetry(service string, traces, metrics *otlp.Endpoint, log *slog.Logg
 	reportErrors(log)
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &telemetry{series: map[series]measurement{}, cancel: cancel, log: log}
-	// The environment's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take
-	// precedence. What it has in them that cannot be read is left out.
+	// The environment's OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence. Invalid
+	// parts of them are left out.
 	identity, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(), resource.WithAttributes(
 		attribute.String("service.name", service),
-		// Without it the counts of two tasks would be taken for each other's.
+		// Without an id, the counts of two tasks would be mixed up.
 		attribute.String("service.instance.id", uuid.NewString()),
 	), resource.WithFromEnv())
 	if err != nil {
@@ -121,9 +128,8 @@ func newTelemetry(service string, traces, metrics *otlp.Endpoint, log *slog.Logg
 	return t, nil
 }
 
-// reportErrors logs what OpenTelemetry cannot do, at most one line per period. A
-// collector that is down has nothing to do with a request, and its errors are
-// always the same.
+// reportErrors logs errors of OpenTelemetry, at most one line per period: while a collector is
+// down, all errors are the same.
 func reportErrors(log *slog.Logger) {
 	var mu sync.Mutex
 	var last time.Time
@@ -140,14 +146,14 @@ func reportErrors(log *slog.Logger) {
 	}))
 }
 
-// observation is what is kept of a request from its beginning to its end.
+// observation is the state of a request between begin and end.
 type observation struct {
 	span   trace.Span
 	series series
 }
 
-// begin begins the span of a request. The request that it returns has it in its
-// context, for spans of a handler's own.
+// begin begins the span of a request. The returned request has the span in its context, for a
+// handler's own spans.
 func (t *telemetry) begin(r *http.Request, at time.Time) (*http.Request, observation) {
 	seen := observation{series: series{method: method(r.Method), scheme: scheme(r)}}
 	parent := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
@@ -157,7 +163,7 @@ func (t *telemetry) begin(r *http.Request, at time.Time) (*http.Request, observa
 			parent = context.WithValue(parent, rootKey{}, root)
 		}
 	}
-	// What a sampler may decide by.
+	// A sampler may decide by these.
 	ctx, span := t.tracer.Start(parent, spanName(seen.series), trace.WithTimestamp(at), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		attribute.String("http.request.method", seen.series.method),
 		attribute.String("url.scheme", seen.series.scheme),
@@ -176,7 +182,7 @@ func (t *telemetry) begin(r *http.Request, at time.Time) (*http.Request, observa
 	return r.WithContext(ctx), seen
 }
 
-// end ends the span of a request that was answered, as its line in the log says.
+// end ends the span of a request with the facts of its line in the log.
 func (t *telemetry) end(seen observation, r *http.Request, line served, failure []slog.Attr) {
 	ctx := r.Context()
 	t.active.Add(ctx, -1, t.measurement(seen.series).add...)
@@ -195,14 +201,8 @@ func (t *telemetry) end(seen observation, r *http.Request, line served, failure 
 
 	span := seen.span
 	if span.IsRecording() {
-		span.SetAttributes(attribute.Int("http.response.status_code", s.status), attribute.String("network.protocol.version", s.version))
-		if s.route != "" {
-			span.SetName(spanName(s))
-			span.SetAttributes(attribute.String("http.route", s.route))
-		}
-		if s.errorType != "" {
-			span.SetAttributes(attribute.String("error.type", s.errorType))
-		}
+		span.SetName(spanName(s))
+		span.SetAttributes(s.outcome()...)
 		if s.status >= 500 {
 			span.SetStatus(codes.Error, "")
 		}
@@ -217,7 +217,7 @@ func (t *telemetry) end(seen observation, r *http.Request, line served, failure 
 	span.End(trace.WithTimestamp(line.at))
 }
 
-// exceptionAttributes are what the conventions call what is logged of a failure.
+// exceptionAttributes are the conventions' names for the logged attributes of a failure.
 var exceptionAttributes = map[string]attribute.Key{"panic": "exception.message", "stack": "exception.stacktrace"}
 
 // measurement returns the options for a series.
@@ -230,13 +230,7 @@ func (t *telemetry) measurement(s series) measurement {
 	}
 	attributes := []attribute.KeyValue{attribute.String("http.request.method", s.method), attribute.String("url.scheme", s.scheme)}
 	if s.status != 0 {
-		attributes = append(attributes, attribute.Int("http.response.status_code", s.status), attribute.String("network.protocol.version", s.version))
-	}
-	if s.route != "" {
-		attributes = append(attributes, attribute.String("http.route", s.route))
-	}
-	if s.errorType != "" {
-		attributes = append(attributes, attribute.String("error.type", s.errorType))
+		attributes = append(attributes, s.outcome()...)
 	}
 	set := metric.WithAttributeSet(attribute.NewSet(attributes...))
 	o = measurement{[]metric.AddOption{set}, []metric.RecordOption{set}}
@@ -246,7 +240,7 @@ func (t *telemetry) measurement(s series) measurement {
 	return o
 }
 
-// stop sends what there is, until flushTimeout is over or the deadline.
+// stop sends the rest, until flushTimeout or the deadline is over.
 func (t *telemetry) stop(deadline time.Time) {
 	defer t.cancel()
 	if latest := time.Now().Add(flushTimeout); latest.Before(deadline) {
@@ -265,7 +259,7 @@ func (t *telemetry) stop(deadline time.Time) {
 	}
 }
 
-// otherMethod is what the conventions call a method that they do not know.
+// otherMethod is the conventions' name for an unknown method.
 const otherMethod = "_OTHER"
 
 func method(method string) string {
@@ -277,7 +271,7 @@ func method(method string) string {
 	return otherMethod
 }
 
-// scheme is that of the client's request to the load balancer.
+// scheme is the scheme of the client's request to the load balancer.
 func scheme(r *http.Request) string {
 	if strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
 		return "https"
@@ -285,7 +279,7 @@ func scheme(r *http.Request) string {
 	return "http"
 }
 
-// spanName is the method and the route, of which there are few, and not the path.
+// spanName is the method and the route. There are few routes and many paths.
 func spanName(s series) string {
 	name := s.method
 	if name == otherMethod {
@@ -297,10 +291,10 @@ func spanName(s series) string {
 	return name
 }
 
-// rootOf returns the trace id in the load balancer's header, as AWS X-Ray has it:
+// rootOf returns the trace id in the load balancer's header, in the format of AWS X-Ray:
 // "Root=1-67891233-abcdef012345678912345678"
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-request-tracing.html).
-// The load balancer reports no span of its own, so there is no parent in it.
+// The load balancer reports no span, so the header has no parent.
 func rootOf(header string) (id trace.TraceID, ok bool) {
 	for field := range strings.SplitSeq(header, ";") {
 		root, found := strings.CutPrefix(strings.TrimSpace(field), "Root=1-")
@@ -317,9 +311,8 @@ func rootOf(header string) (id trace.TraceID, ok bool) {
 	return id, false
 }
 
-// identifiers makes ids, and that of a trace from the load balancer's if it has
-// one and the client has none: then the lines of the log and the traces can be
-// found by each other.
+// identifiers makes ids. A trace without an id of the client gets the load balancer's id, so that
+// the log leads to the trace and back.
 type identifiers struct{}
 
 type rootKey struct{}

@@ -9,15 +9,14 @@ import (
 	"cutover/services/internal/server"
 )
 
-// The order of the fields is that of the answers. A post has no id.
+// The answers have the fields in this order. A post has no id.
 type post struct {
 	Thread int64  `json:"thread"` // a thread's id
 	Text   string `json:"text"`
 	User   int64  `json:"user"` // a user's id
 }
 
-// Of returns the module that serves the table "posts" of a document of
-// package data.
+// Of returns the module that serves the table "posts" of a document of package data.
 func Of(document string) server.Module {
 	return func(r *server.Router) error {
 		posts, err := records.Read[post](document, "posts")

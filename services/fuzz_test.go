@@ -1,4 +1,4 @@
-package server_test
+package services_test
 
 import (
 	"bufio"
@@ -14,25 +14,22 @@ import (
 	"time"
 
 	"cutover/assets/data"
-	"cutover/services/internal/hostile"
 	"cutover/services/internal/server"
 	posts "cutover/services/posts/routes"
 	threads "cutover/services/threads/routes"
 	users "cutover/services/users/routes"
 )
 
-// What a service may answer, and what net/http may answer in its place to what
-// it cannot read as a request.
+// Statuses of a service, and of net/http for bytes that it cannot read as a request.
 var (
 	answers  = []int{200, 204, 400, 404, 405, 413, 501, 505}
 	refusals = []int{400, 417, 431, 501, 505}
 )
 
-// Whatever bytes come in a connection, every service answers each request
-// with one well-formed answer and one line in its log, and the monolith
-// answers what the microservice answers that has the route.
+// A service answers each request with one well-formed answer and one line in its log, whatever
+// bytes come in a connection. The monolith answers like the microservice with the route.
 func FuzzServices(f *testing.F) {
-	for _, attack := range hostile.Requests() {
+	for _, attack := range attacks() {
 		f.Add([]byte(attack.Raw))
 	}
 	monolith := serve(f, users.Of(data.API), threads.Of(data.API), posts.Of(data.API))
@@ -62,7 +59,7 @@ func FuzzServices(f *testing.F) {
 	})
 }
 
-// service is a service in this process. It takes one connection at a time.
+// service is a service in this process, with one connection at a time.
 type service struct {
 	connections chan net.Conn
 	closed      chan struct{}
@@ -102,13 +99,6 @@ func (s *service) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.log.Write(line)
-}
-
-type answer struct {
-	status int
-	header http.Header // without Date
-	body   string
-	close  bool
 }
 
 // exchange sends raw and the end of the connection, and returns the answers.
@@ -177,8 +167,7 @@ func read(t *testing.T, raw []byte, output *bufio.Reader, method string) answer 
 	}
 }
 
-// connection is the server's end of a connection in which everything has
-// arrived, and then the end.
+// connection is the server's end of a connection. All bytes have arrived, and then the end.
 type connection struct {
 	input  *bytes.Reader
 	output bytes.Buffer

@@ -1,7 +1,4 @@
-// Package hostile attacks services, for their tests: single requests that are
-// malformed, oversize or misleading, and storms of many clients at once. No
-// service imports it.
-package hostile
+package services_test
 
 import (
 	"fmt"
@@ -9,24 +6,17 @@ import (
 	"strings"
 )
 
-// Request is what a client sends on a connection of its own, and what a
-// service must make of it.
-type Request struct {
+// attack is what a client sends on its own connection, and the answers that it must get.
+type attack struct {
 	Name string
-	// Raw is sent as it is. It can be several requests.
-	Raw string
-	// Head says that the requests are HEAD requests, whose answers have no
-	// body.
-	Head bool
-	// Answers are the statuses that the service answers with, one for each
-	// request, each with a line in its log.
+	Raw  string // one request or several
+	Head bool   // HEAD requests: the answers have no body
+	// Answers has the status for each request. The service logs a line for each.
 	Answers []int
-	// Refusal is the status with which the HTTP server refuses what it cannot
-	// read as a request, after the Answers. Such a refusal is not logged, and
-	// the connection is closed. 0 for none.
+	// Refusal is the status after the Answers for bytes that the HTTP server cannot read as a
+	// request; 0 for none. The server does not log a refusal, and closes the connection.
 	Refusal int
-	// Closed says that the service closes the connection after its answers.
-	// A connection that stays open takes another request.
+	// Closed tells whether the service closes the connection after its answers.
 	Closed bool
 }
 
@@ -41,17 +31,16 @@ func post(header, body string) string {
 
 func chunked(body string) string { return post("Transfer-Encoding: chunked\r\n", body) }
 
-// Requests returns the attacks that one connection can make. All of them are
-// about what every service has or users has, so that users and the monolith
-// must answer the same.
-func Requests() []Request {
+// attacks returns the attacks that need one connection. They use only the routes of every
+// service and of users. So users and the monolith must answer alike.
+func attacks() []attack {
 	ok := []int{200}
 	long := strings.Repeat("1", 8<<10)
 	var fields strings.Builder // short and distinct, the worst that a header can hold
 	for i := range 180 {
 		fmt.Fprintf(&fields, "%c%c:\r\n", 'a'+i%26, 'a'+i/26%26)
 	}
-	return []Request{
+	return []attack{
 		// Paths.
 		{Name: "malformed percent-encoding", Raw: get("/api/users/%zz"), Refusal: 400},
 		{Name: "percent sign at the end", Raw: get("/api/users/1%"), Refusal: 400},

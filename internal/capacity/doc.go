@@ -1,3 +1,0 @@
-// Package capacity counts what tasks reserve and what instances have: CPU units,
-// memory and ports.
-package capacity
