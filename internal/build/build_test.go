@@ -295,7 +295,7 @@ func TestWhatAnEditChanges(t *testing.T) {
 	edit(t, routes, "// Of returns the module", "// Of gives the module")
 	want(what("")) // the wording of a comment
 
-	edit(t, routes, "return server.NoContent\n\t\t})\n\t\treturn nil\n\t}\n}\n", "return server.NoContent\n\t\t})\n\t\treturn nil\n\t}\n}\n\n// A comment\n// of two lines.\n")
+	edit(t, routes, "\t})\n}\n", "\t})\n}\n\n// A comment\n// of two lines.\n")
 	want(what("")) // a comment that moves no code
 
 	write(t, filepath.Join(root, "services/users/routes/extra_test.go"), "package routes\n")
@@ -307,7 +307,7 @@ func TestWhatAnEditChanges(t *testing.T) {
 	want(what("Compiling api, users, threads, posts for linux/amd64\n"),
 		"amd64/api.json", "amd64/posts.json", "amd64/posts/posts", "amd64/threads.json", "amd64/users.json")
 
-	edit(t, routes, `"/api/users"`, `"/api/members"`)
+	edit(t, routes, `"a username and a name"`, `"a name and a username"`)
 	want(what("Compiling api, users for linux/amd64\n"), "amd64/api.json", "amd64/api/api", "amd64/users.json", "amd64/users/users")
 
 	edit(t, filepath.Join(root, dockerfile), "EXPOSE 3000", "EXPOSE 3001")
