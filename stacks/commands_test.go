@@ -95,6 +95,42 @@ func rehearse(t *testing.T, phases map[string]*assembly.Assembly, args ...string
 	}
 }
 
+// TestRehearsalOfServicesThatScale walks it with services that scale under the load,
+// there and back side by side, while a minute of autoscaling passes in a fifth of a
+// second: what autoscaling and the phases do to the counts loses nothing either. These
+// rehearsals take longest, so they start first.
+func TestRehearsalOfServicesThatScale(t *testing.T) {
+	phases := map[string]*assembly.Assembly{}
+	for _, phase := range migration.Phases() {
+		phases[phase.String()] = synthScaled(t, settings{"phase": phase.String()})
+	}
+	there := migration.PhaseNames()
+	back := slices.Clone(there)
+	slices.Reverse(back)
+	var waits []func() (rehearsed, int)
+	for _, walk := range [][]string{there, back} {
+		waits = append(waits, rehearse(t, phases, "--walk", strings.Join(walk, ","), "--scaling-period", "200ms", "--rate", "100"))
+	}
+	t.Parallel()
+	for _, wait := range waits {
+		report, code := wait()
+		if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+			t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+		}
+		if report.Totals.Requests < 500 {
+			t.Errorf("only %d requests were sent", report.Totals.Requests)
+		}
+		var scaled []string
+		for _, e := range report.Events {
+			if strings.HasPrefix(e.Text, "scaling ") && !slices.Contains(scaled, e.Service) {
+				scaled = append(scaled, e.Service)
+			}
+		}
+		scaled = slices.DeleteFunc(scaled, func(name string) bool { return name == monolith.Name }) // or it had no need to
+		equal(t, "services that have scaled", []string{first.Name}, scaled)
+	}
+}
+
 // TestRehearsal walks the whole migration and back on this machine, with the
 // templates that would be deployed and under load: no request is lost, and every
 // answer is the monolith's.
@@ -103,7 +139,7 @@ func TestRehearsal(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		phases[phase.String()] = inPhase(t, phase)
 	}
-	wait := rehearse(t, phases)
+	wait := rehearse(t, phases, "--rate", "300")
 	t.Parallel()
 	report, code := wait()
 	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
@@ -112,34 +148,6 @@ func TestRehearsal(t *testing.T) {
 	if report.Totals.Requests < 5000 {
 		t.Errorf("only %d requests were sent", report.Totals.Requests)
 	}
-}
-
-// TestRehearsalOfServicesThatScale walks it with services that scale under the load,
-// there and back, while a minute of autoscaling passes in a fifth of a second: what
-// autoscaling and the phases do to the counts loses nothing either.
-func TestRehearsalOfServicesThatScale(t *testing.T) {
-	phases := map[string]*assembly.Assembly{}
-	for _, phase := range migration.Phases() {
-		phases[phase.String()] = synthScaled(t, settings{"phase": phase.String()})
-	}
-	wait := rehearse(t, phases, "--scaling-period", "200ms", "--rate", "100")
-	t.Parallel()
-	report, code := wait()
-	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
-		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
-	}
-	if report.Totals.Requests < 1000 {
-		t.Errorf("only %d requests were sent", report.Totals.Requests)
-	}
-	var scaled []string
-	for _, e := range report.Events {
-		if strings.HasPrefix(e.Text, "scaling ") && !slices.Contains(scaled, e.Service) {
-			scaled = append(scaled, e.Service)
-		}
-	}
-	slices.Sort(scaled)
-	scaled = slices.DeleteFunc(scaled, func(name string) bool { return name == monolith.Name }) // or it had no need to
-	equal(t, "services that have scaled", []string{first.Name}, scaled)
 }
 
 // TestRehearsalOfWhatMustFail leaves a phase out on the way back, with the gate
@@ -155,7 +163,7 @@ func TestRehearsalOfWhatMustFail(t *testing.T) {
 	for _, phase := range []string{"retired", "parallel"} {
 		phases[phase] = synth(t, settings{"phase": phase, "phaseGate": "off"})
 	}
-	wait := rehearse(t, phases, "--walk", "retired,parallel", "--run", monolith+"=sleep 2; exec "+program)
+	wait := rehearse(t, phases, "--walk", "retired,parallel", "--rate", "100", "--run", monolith+"=sleep 2; exec "+program)
 	t.Parallel()
 	report, code := wait()
 	if code != 1 || report.Verdict.Passed || report.Totals.Lost == 0 {

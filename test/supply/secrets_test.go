@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,8 +22,8 @@ import (
 
 // secrets are the forms of secrets, each with a sample. A sample is in two parts, so
 // that this file does not contain it. A text of the form contains one of the words,
-// in any case. A search for the words first saves most of the expressions for
-// binaries.
+// in any case. The expressions are applied around the words only, which binaries
+// have few of.
 var secrets = []struct {
 	name, pattern, sample string
 	words                 []string
@@ -42,16 +41,36 @@ var secrets = []struct {
 		[]string{"password", "passwd", "secret", "token", "apikey", "api_key"}},
 }
 
+// leaks applies the expressions around the words.
 func leaks(text []byte) []string {
-	lower := bytes.ToLower(text)
+	const before, after = 200, 400
+	lower := bytes.Clone(text) // of ASCII, so that positions stay
+	for i, c := range lower {
+		if 'A' <= c && c <= 'Z' {
+			lower[i] = c + 'a' - 'A'
+		}
+	}
+	find := func(expression *regexp.Regexp, word string) []byte {
+		for at := 0; ; {
+			i := bytes.Index(lower[at:], []byte(word))
+			if i < 0 {
+				return nil
+			}
+			at += i
+			if match := expression.Find(text[max(0, at-before):min(len(text), at+after)]); match != nil {
+				return match
+			}
+			at += len(word)
+		}
+	}
 	var found []string
 	for i, s := range secrets {
-		if !slices.ContainsFunc(s.words, func(word string) bool { return bytes.Contains(lower, []byte(word)) }) {
-			continue
-		}
-		if match := expressions()[i].Find(text); match != nil {
-			// Only the beginning, for logs of tests are kept.
-			found = append(found, s.name+" "+string(match[:min(len(match), 12)])+"…")
+		for _, word := range s.words {
+			if match := find(expressions()[i], word); match != nil {
+				// Only the beginning, for logs of tests are kept.
+				found = append(found, s.name+" "+string(match[:min(len(match), 12)])+"…")
+				break
+			}
 		}
 	}
 	return found
