@@ -65,6 +65,7 @@ race: ## run the tests of everything but the CDK app with the race detector
 	@$(light) && go test -race -vet=off $$packages
 
 nightly: reliability vulns ## run what is slower than a change should wait for
+	CUTOVER_NIGHTLY=1 go test -count=1 ./test/module
 	$(MAKE) fuzz
 	$(MAKE) bench ARGS="-rounds 6"
 
