@@ -72,7 +72,7 @@ func Read(assembly string) (List, error) {
 		return l, fmt.Errorf("list of services: %w", err)
 	}
 	if err := json.Unmarshal(text, &l); err != nil {
-		return l, fmt.Errorf("list of services: %s: %w", file, err)
+		return l, fmt.Errorf("list of services: %s is damaged (%w): run `npx cdk synth --quiet`", file, err)
 	}
 	if l.Version != version {
 		return l, fmt.Errorf("list of services: %s has version %d, and this command reads version %d: run `make bin/cutover synth`", file, l.Version, version)

@@ -58,7 +58,7 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 		t.Errorf("without a file: %v", err)
 	}
 	for text, want := range map[string]string{
-		"{":              "deployment.json: unexpected end of JSON input",
+		"{":              "deployment.json is damaged (unexpected end of JSON input): run `npx cdk synth --quiet`",
 		"{}":             "has version 0, and this command reads version 1: run `make bin/cutover synth`",
 		`{"version": 2}`: "has version 2, and this command reads version 1",
 	} {
