@@ -8,6 +8,7 @@ import (
 
 	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/assembly"
+	"cutover/internal/words"
 )
 
 func criticalPathCommand(g *global) *cobra.Command {
@@ -103,7 +104,7 @@ func (v *view) criticalPath(p *criticalpath.Path) string {
 	b.WriteString(v.table(rows))
 
 	all := func(l criticalpath.Length) []string {
-		return []string{plural(l.Stacks, "stack"), plural(l.Steps, "step"), fmt.Sprintf("at most %d s", l.Seconds)}
+		return []string{words.Count(l.Stacks, "stack"), words.Count(l.Steps, "step"), fmt.Sprintf("at most %d s", l.Seconds)}
 	}
 	b.WriteString("\n" + v.table([][]string{
 		append([]string{"one after the other"}, all(p.Serial)...),
@@ -137,11 +138,4 @@ func seconds(n int) string {
 		return ""
 	}
 	return fmt.Sprint(n)
-}
-
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
