@@ -58,9 +58,13 @@ type Service struct {
 	Dir string `json:"-"`
 	// CPU is the CPU units reserved for a task; 1024 is one vCPU. Default: 256.
 	CPU int `json:"-"`
-	// MemoryReservationMiB is the memory reserved for a task, in MiB: a soft limit, the container
-	// may use more while the instance has more. Default: 256.
+	// MemoryReservationMiB is the memory reserved for a task, in MiB. Tasks are placed by it. The
+	// container may use more while the instance has more. Default: 256.
 	MemoryReservationMiB int `json:"-"`
+	// MemoryLimitMiB is the most memory of a task, in MiB, more than MemoryReservationMiB. If the
+	// container uses more, the kernel kills it. Default: 512, or twice MemoryReservationMiB if that
+	// is more.
+	MemoryLimitMiB int `json:"-"`
 	// Tasks is the number of tasks in the phases in which the service runs. If the service scales,
 	// Tasks is the fewest. Default: 1.
 	Tasks int `json:"tasks"`
@@ -89,6 +93,7 @@ func (s Service) withDefaults() Service {
 	s.Dir = cmp.Or(s.Dir, "services/"+s.Name)
 	s.CPU = cmp.Or(s.CPU, 256)
 	s.MemoryReservationMiB = cmp.Or(s.MemoryReservationMiB, 256)
+	s.MemoryLimitMiB = cmp.Or(s.MemoryLimitMiB, max(512, 2*s.MemoryReservationMiB))
 	s.Tasks = cmp.Or(s.Tasks, 1)
 	if s.MaxTasks != 0 {
 		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
@@ -132,8 +137,8 @@ type Settings struct {
 	// AccessLogs keeps a line for each request to the load balancer, in a bucket that only the log
 	// delivery can write. Default: "on" in prod, "off" elsewhere.
 	AccessLogs bool
-	// DeletionProtection protects the load balancer, and so its address, from being deleted.
-	// Default: as AccessLogs.
+	// DeletionProtection protects the load balancer, and so its address, from being deleted, and
+	// all stacks by their termination protection. Default: as AccessLogs.
 	DeletionProtection bool
 	// Alarms watches the services and the load balancer and tells an SNS topic. Default: as
 	// AccessLogs.

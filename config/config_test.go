@@ -189,6 +189,10 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "tags": CPU -1: it must be 2 units or more; 1024 units are one vCPU`},
 		{name: "memory", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MemoryReservationMiB: 5}),
 			want: `service "tags": MemoryReservationMiB 5: it must be 6 or more`},
+		{name: "no more memory than reserved", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MemoryLimitMiB: 256}),
+			want: `service "tags": MemoryLimitMiB 256: it must be more than MemoryReservationMiB, which is 256`},
+		{name: "a limit below nothing", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MemoryReservationMiB: 64, MemoryLimitMiB: -1}),
+			want: `service "tags": MemoryLimitMiB -1: it must be more than MemoryReservationMiB, which is 64`},
 		{name: "tasks", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 5001}),
 			want: `service "tags": Tasks 5001: it must be from 1 to 5000`},
 		{name: "a most that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 3, MaxTasks: 3}),
@@ -319,10 +323,27 @@ func TestDefaults(t *testing.T) {
 	}
 	users := config.Service{
 		Name: "users", Paths: []string{"/api/users*"}, Order: 10,
-		Dir: "services/users", CPU: 256, MemoryReservationMiB: 256, Tasks: 1,
+		Dir: "services/users", CPU: 256, MemoryReservationMiB: 256, MemoryLimitMiB: 512, Tasks: 1,
 	}
 	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)
+	}
+}
+
+// By default the limit of memory is twice what is reserved, and never below 512 MiB.
+func TestMemoryLimit(t *testing.T) {
+	for reserved, want := range map[int]int{0: 512, 64: 512, 256: 512, 257: 514, 1024: 2048} {
+		given := forum()
+		given.Services[0].MemoryReservationMiB = reserved
+		d, _, err := config.Load(given, nil, func(string) string { return "" })
+		if got := d.Services[0].MemoryLimitMiB; err != nil || got != want {
+			t.Errorf("%d MiB reserved: a limit of %d MiB, %v, want %d", reserved, got, err, want)
+		}
+	}
+	given := forum()
+	given.Services[0].MemoryLimitMiB = 257
+	if d, _, err := config.Load(given, nil, func(string) string { return "" }); err != nil || d.Services[0].MemoryLimitMiB != 257 {
+		t.Errorf("a limit just above the reservation: %d MiB, %v", d.Services[0].MemoryLimitMiB, err)
 	}
 }
 

@@ -294,6 +294,9 @@ func checkTask(service Service, refuse func(string, ...any)) {
 	}
 	if service.MemoryReservationMiB < 6 {
 		refuse("service %q: MemoryReservationMiB %d: it must be 6 or more", service.Name, service.MemoryReservationMiB)
+	} else if service.MemoryLimitMiB <= service.MemoryReservationMiB {
+		// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html#container_definition_memory
+		refuse("service %q: MemoryLimitMiB %d: it must be more than MemoryReservationMiB, which is %d", service.Name, service.MemoryLimitMiB, service.MemoryReservationMiB)
 	}
 	if service.Tasks < 1 || service.Tasks > maxTasks {
 		refuse("service %q: Tasks %d: it must be from 1 to %d", service.Name, service.Tasks, maxTasks)

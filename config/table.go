@@ -48,7 +48,7 @@ var table = []Setting{
 	{Key: "accessLogs", Default: "off", Production: "on",
 		Meaning: "`on` keeps the load balancer's access logs, in a bucket that only their delivery can write"},
 	{Key: "deletionProtection", Default: "off", Production: "on",
-		Meaning: "`on` keeps the load balancer from being deleted"},
+		Meaning: "`on` keeps the load balancer and the stacks from being deleted"},
 	{Key: "alarms", Default: "off", Production: "on",
 		Meaning: "`on` watches the services and the load balancer, and tells an SNS topic"},
 	{Key: "dashboard", Default: "on",

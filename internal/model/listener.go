@@ -1,6 +1,7 @@
 package model
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 
@@ -21,6 +22,9 @@ type Listener struct {
 	MutualTLS string
 	// ServerHeader says whether answers have a Server header. Default true.
 	ServerHeader bool
+	// ResponseHeaders are in every answer of the listener, in place of the target's own. Default:
+	// none.
+	ResponseHeaders http.Header
 	// Default is the rule without conditions. Its resource is the listener's own.
 	Default *Rule
 }
@@ -35,8 +39,30 @@ func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.Protocol = p.Field("Protocol").Text("")
 	l.SecurityPolicy = p.Field("SslPolicy").Text("")
 	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
-	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
+	attributes := p.Field("ListenerAttributes").Attributes()
+	l.ServerHeader = attributes.Field("routing.http.response.server.enabled").Bool(true)
+	l.ResponseHeaders = http.Header{}
+	for attribute, header := range responseHeaders {
+		if value := attributes.Field("routing.http.response." + attribute + ".header_value").Text(""); value != "" {
+			l.ResponseHeaders[header] = []string{value}
+		}
+	}
 	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"))}
+}
+
+// responseHeaders are the headers that a listener can add, by the names of their attributes.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/header-modification.html#insert-header
+var responseHeaders = map[string]string{
+	"strict_transport_security":        "Strict-Transport-Security",
+	"access_control_allow_origin":      "Access-Control-Allow-Origin",
+	"access_control_allow_methods":     "Access-Control-Allow-Methods",
+	"access_control_allow_headers":     "Access-Control-Allow-Headers",
+	"access_control_allow_credentials": "Access-Control-Allow-Credentials",
+	"access_control_expose_headers":    "Access-Control-Expose-Headers",
+	"access_control_max_age":           "Access-Control-Max-Age",
+	"content_security_policy":          "Content-Security-Policy",
+	"x_content_type_options":           "X-Content-Type-Options",
+	"x_frame_options":                  "X-Frame-Options",
 }
 
 // Rule says what happens to the requests that meet all of its conditions.
