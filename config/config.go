@@ -19,6 +19,9 @@ import (
 type Deployment struct {
 	Monolith Service   `json:"monolith"`
 	Services []Service `json:"services"`
+	// RootService names the microservice that answers the root paths from the switch on. [Load]
+	// takes the name from the setting of the same name. Default: none.
+	RootService string `json:"rootService,omitempty"`
 }
 
 // All lists the monolith and then the microservices.
@@ -26,11 +29,21 @@ func (d Deployment) All() []Service {
 	return append([]Service{d.Monolith}, d.Services...)
 }
 
+// names lists the microservices by name. It is never nil.
+func (d Deployment) names() []string {
+	names := []string{}
+	for _, service := range d.Services {
+		names = append(names, service.Name)
+	}
+	return names
+}
+
 // Plan computes what the phase of the settings looks like for this deployment.
 func (d Deployment) Plan(s Settings) migration.Plan {
 	services := make([]migration.Service, len(d.Services))
 	for i, service := range d.Services {
 		services[i] = service.migration()
+		services[i].Root = service.Name == d.RootService
 	}
 	return migration.NewPlan(s.Phase, d.Monolith.migration(), services, s.Shift)
 }
@@ -204,14 +217,15 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 }
 
 // Load fills in the defaults of the deployment, reads the settings from the context, and checks
-// both. The error has a line for each mistake, with the key or service, the value and what is
+// both. The setting rootService becomes a field of the deployment: with the list of services, it says
+// where requests go. The error has a line for each mistake, with the key or service, the value and what is
 // allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
-	full := Deployment{Monolith: d.Monolith.withDefaults()}
+	r := &reader{context: context}
+	full := Deployment{Monolith: d.Monolith.withDefaults(), RootService: r.text("rootService")}
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}
-	r := &reader{context: context}
 	settings := r.settings(full, getenv)
 	problems := append(r.problems, checkServices(full, settings)...)
 	return full, settings, errors.Join(problems...)

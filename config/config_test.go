@@ -64,9 +64,21 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a string`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+		{name: "unknown root service", context: context{"rootService": "user"},
+			want: `rootService: there is no microservice "user": choose from users, threads`},
+		{name: "the monolith as root service", context: context{"phase": "retired", "rootService": "api"},
+			want: `rootService: there is no microservice "api": choose from users, threads`},
+		{name: "root service that is no text", context: context{"rootService": 1.0},
+			want: `rootService: 1 is not a string`},
+		{name: "root service without services", context: context{"rootService": "users"}, change: func(d *config.Deployment) { d.Services = nil },
+			want: `services: there are no microservices: list at least one`},
+		{name: "too many root paths", context: context{"rootService": "users"}, change: func(d *config.Deployment) { d.Monolith.Paths = []string{"/a*", "/b*", "/c*"} },
+			want: `rootService: the paths of "api" have the 7 root paths /, /a, /a/, /b, /b/, /c, /c/, and a rule has at most 5 values: remove rootService`},
+		{name: "root paths that are taken", context: context{"rootService": "users"}, change: with(config.Service{Name: "web", Paths: []string{"/*"}, Order: 50}),
+			want: `rootService: "users" gets no request for /, /api, /api/: paths of services come first and take them: remove rootService`},
 		{name: "shift outside parallel", context: context{"phase": "switched", "shift": "users=10"},
 			want: `shift: users=10 has no place in phase switched: set the phase to parallel, or remove the shift`},
 		{name: "shift for an unknown service", context: context{"phase": "parallel", "shift": "user=10"},
@@ -327,6 +339,40 @@ func TestDefaults(t *testing.T) {
 	}
 	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)
+	}
+}
+
+// The root service may be any microservice, in every phase. What another load balancer's services
+// take, and what only a part of the root paths is, is no matter.
+func TestRootService(t *testing.T) {
+	for _, phase := range migration.PhaseNames() {
+		given := forum()
+		given.Monolith.Paths = []string{"/api*", "/v2/*"} // as many as a rule takes
+		given.Services = append(given.Services,
+			config.Service{Name: "web", LoadBalancer: "shop", Paths: []string{"/*"}, Order: 5}, config.Service{Name: "home", Paths: []string{"/"}, Order: 5})
+		d, s, err := config.Load(given, map[string]any{"phase": phase, "rootService": "threads"}, func(string) string { return "" })
+		if err != nil || d.RootService != "threads" {
+			t.Fatalf("%s: %q, %v", phase, d.RootService, err)
+		}
+		var got []string
+		for _, balancer := range d.Plan(s).Balancers {
+			for _, rule := range balancer.Rules {
+				if rule.ID == "Root" {
+					got = append(got, fmt.Sprint(balancer.Name, rule.Service, rule.Paths))
+				}
+			}
+		}
+		want := []string{"threads[/ /api /api/ /v2 /v2/]"}
+		if phase == "monolith" || phase == "parallel" {
+			want = nil
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", phase, diff)
+		}
+		// The setting decides, whatever the list said.
+		if d, _, err = config.Load(d, map[string]any{"phase": phase}, func(string) string { return "" }); err != nil || d.RootService != "" {
+			t.Errorf("%s without the setting: %q, %v", phase, d.RootService, err)
+		}
 	}
 }
 

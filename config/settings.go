@@ -65,11 +65,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 
 	s.Phase = r.phase()
-	names := []string{} // never nil: see shift
-	for _, service := range d.Services {
-		names = append(names, service.Name)
-	}
-	s.Shift = r.shift(names)
+	s.Shift = r.shift(d.names())
 	if len(s.Shift) > 0 && s.Phase != migration.Parallel {
 		r.refuse("shift: %v has no place in phase %s: set the phase to parallel, or remove the shift", r.context["shift"], s.Phase)
 	}

@@ -25,6 +25,8 @@ var table = []Setting{
 		Meaning: "`monolith`, `parallel`, `switched` or `retired`"},
 	{Key: "shift", Without: "none",
 		Meaning: "in `parallel`: percentage of its traffic that a microservice takes over, `users=10,posts=5` or `{\"users\": 10}`"},
+	{Key: "rootService", Without: "503",
+		Meaning: "microservice that answers the root paths (`/`, `/api`, `/api/`) from `switched` on, such as `users`"},
 	{Key: "env", Default: "dev",
 		Meaning: "prefix of the stacks' names, and the cluster's name"},
 	{Key: "namePrefix", Without: "none",

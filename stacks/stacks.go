@@ -171,7 +171,7 @@ func suppress(resource constructs.IConstruct, suppressions ...suppression) {
 func onlyForThisAccount(roles ...awsiam.IRole) {
 	for _, role := range roles {
 		role.Node().DefaultChild().(awsiam.CfnRole).AddPropertyOverride(jsii.String("AssumeRolePolicyDocument.Statement.0.Condition"),
-			map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": awscdk.Aws_ACCOUNT_ID()}})
+			map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": map[string]any{"Ref": "AWS::AccountId"}}})
 	}
 }
 

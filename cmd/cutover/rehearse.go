@@ -14,11 +14,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"cutover/config"
 	"cutover/internal/assembly"
+	"cutover/internal/listing"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/rehearsal"
+	"cutover/migration"
 )
 
 // rehearse has the flags of the command.
@@ -179,11 +182,24 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
 		return nil, "", err
 	}
+	if len(o.routes) == 0 {
+		rehearsed.Routes = append(rehearsed.Routes, rootRoutes(stage.assemblies[o.walk[0]])...)
+	}
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", err
 	}
 	page, err = report.Save(o.out)
 	return report, page, err
+}
+
+// rootRoutes returns the paths that a service of the first load balancer keeps from the monolith by
+// the setting rootService, as the list beside an assembly says. Without a list there are none.
+func rootRoutes(assembly string) []string {
+	list, err := listing.Read(assembly)
+	if err != nil || !slices.ContainsFunc(list.Services, func(s config.Service) bool { return s.Name == list.RootService && s.LoadBalancer == "" }) {
+		return nil
+	}
+	return migration.RootPaths(list.Monolith.Paths)
 }
 
 // errContained ends a rehearsal that passed and lost requests: the requested faults

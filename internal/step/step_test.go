@@ -143,6 +143,36 @@ func TestStepsOfSeveralLoadBalancers(t *testing.T) {
 	}
 }
 
+// The root paths go with the switch, there and back.
+func TestStepsWithARootService(t *testing.T) {
+	d := given
+	d.Services = append([]config.Service{{Name: "posts", LoadBalancer: "press", Paths: []string{"/api/posts*"}, Order: 10}}, given.Services[0])
+	for root, suffix := range map[string]string{"users": "", "posts": " at press"} {
+		d, _, _, err := step.ReadContext(d, map[string]any{"phase": "parallel", "rootService": root}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct{ from, to, goes string }{{"parallel", "switched", root}, {"switched", "parallel", "api"}, {"switched", "retired", ""}, {"monolith", "parallel", ""}} {
+			from, _ := migration.ParsePhase(test.from)
+			to, _ := migration.ParsePhase(test.to)
+			var got, want []string
+			for _, line := range step.Changes(d, at(from), at(to)) {
+				if strings.HasPrefix(line, "/ ") || strings.HasPrefix(line, "/api ") || strings.HasPrefix(line, "/api/ ") {
+					got = append(got, line)
+				}
+			}
+			if test.goes != "" {
+				for _, path := range []string{"/", "/api", "/api/"} {
+					want = append(want, path+suffix+" goes to "+test.goes)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s to %s (-want +got):\n%s", root, test.from, test.to, diff)
+			}
+		}
+	}
+}
+
 // Of services that scale a step says whose business their count is.
 func TestStepsOfServicesThatScale(t *testing.T) {
 	d := given
