@@ -145,7 +145,8 @@ type Settings struct {
 	// once. Default: a new VPC.
 	VPCID string
 	// CertificateARN is the ACM certificate of the HTTPS listener. With a certificate, the load
-	// balancer answers on port 443 and redirects from port 80. Default: HTTP only.
+	// balancer answers on port 443 and redirects from port 80, and tells browsers to use HTTPS for a
+	// year (Strict-Transport-Security). Default: HTTP only.
 	CertificateARN string
 	// AccessLogs keeps a line for each request to the load balancer, in a bucket that only the log
 	// delivery can write. Default: "on" in prod, "off" elsewhere.

@@ -46,7 +46,7 @@ var table = []Setting{
 	{Key: "vpcId", Without: "a new VPC",
 		Meaning: "an existing VPC with public and private subnets"},
 	{Key: "certificateArn", Without: "HTTP only",
-		Meaning: "ACM certificate: HTTPS on 443, and 80 redirects"},
+		Meaning: "ACM certificate: HTTPS on 443, and 80 redirects; browsers stay with HTTPS for a year"},
 	{Key: "accessLogs", Default: "off", Production: "on",
 		Meaning: "`on` keeps the load balancer's access logs, in a bucket that only their delivery can write"},
 	{Key: "deletionProtection", Default: "off", Production: "on",

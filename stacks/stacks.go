@@ -165,9 +165,10 @@ func suppress(resource constructs.IConstruct, suppressions ...suppression) {
 }
 
 // onlyForThisAccount lets AWS services assume the roles only on behalf of this account. Otherwise
-// somebody else's resource could make a service use them
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html: a service states for which
-// account it acts, and the trust policy compares it).
+// somebody else's resource could make a service use them. The pages on the roles of tasks and of flow
+// logs have the condition
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html,
+// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html).
 func onlyForThisAccount(roles ...awsiam.IRole) {
 	for _, role := range roles {
 		role.Node().DefaultChild().(awsiam.CfnRole).AddPropertyOverride(jsii.String("AssumeRolePolicyDocument.Statement.0.Condition"),
