@@ -182,9 +182,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
 		return nil, "", err
 	}
-	if len(o.routes) == 0 {
-		rehearsed.Routes = append(rehearsed.Routes, rootRoutes(stage.assemblies[o.walk[0]])...)
-	}
+	rehearsed.Routes = append(rehearsed.Routes, o.rootRoutes(stage.assemblies[o.walk[0]])...)
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", err
 	}
@@ -193,10 +191,11 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 }
 
 // rootRoutes returns the paths that a service of the first load balancer keeps from the monolith by
-// the setting rootService, as the list beside an assembly says. Without a list there are none.
-func rootRoutes(assembly string) []string {
+// the setting rootService, as the list beside an assembly says. There are none without a list, or if
+// --route names the routes.
+func (o *rehearse) rootRoutes(assembly string) []string {
 	list, err := listing.Read(assembly)
-	if err != nil || !slices.ContainsFunc(list.Services, func(s config.Service) bool { return s.Name == list.RootService && s.LoadBalancer == "" }) {
+	if len(o.routes) > 0 || err != nil || !slices.ContainsFunc(list.Services, func(s config.Service) bool { return s.Name == list.RootService && s.LoadBalancer == "" }) {
 		return nil
 	}
 	return migration.RootPaths(list.Monolith.Paths)

@@ -25,8 +25,11 @@ func TestRootRoutes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := strings.Join(rootRoutes(dir), " "); got != want {
+		if got := strings.Join((&rehearse{}).rootRoutes(dir), " "); got != want {
 			t.Errorf("{%s}: %q, want %q", list, got, want)
+		}
+		if got := (&rehearse{routes: []string{"/api/carts"}}).rootRoutes(dir); got != nil {
+			t.Errorf("{%s}: beside a route that was asked for: %q", list, got)
 		}
 	}
 }

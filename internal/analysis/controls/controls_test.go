@@ -219,6 +219,7 @@ func TestViolations(t *testing.T) {
 		{"CloudFormation.3", object{"(stack)": nil}, []string{"shop has no termination protection"}},
 		{"CloudWatch.15", object{"Alarm.AlarmActions": nil}, []string{"shop/Alarm tells nobody"}},
 		{"CloudWatch.16", object{"Log.RetentionInDays": 364}, []string{"shop/Log keeps logs for less than a year"}},
+		{"CloudWatch.16", object{"Log.RetentionInDays": nil}, nil}, // for ever
 		{"CloudWatch.17", object{"Alarm.ActionsEnabled": false}, []string{"shop/Alarm has its actions disabled"}},
 		{"EC2.3", object{"Template.LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted": nil}, []string{"shop/Template does not encrypt /dev/xvda"}},
 		{"EC2.12", object{"Nat": nil}, []string{"shop/Address belongs to no NAT gateway"}},
