@@ -14,14 +14,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"cutover/config"
 	"cutover/internal/assembly"
-	"cutover/internal/listing"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/rehearsal"
-	"cutover/migration"
 )
 
 // rehearse has the flags of the command.
@@ -188,17 +185,6 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	}
 	page, err = report.Save(o.out)
 	return report, page, err
-}
-
-// rootRoutes returns the paths that a service of the first load balancer keeps from the monolith by
-// the setting rootService, as the list beside an assembly says. There are none without a list, or if
-// --route names the routes.
-func (o *rehearse) rootRoutes(assembly string) []string {
-	list, err := listing.Read(assembly)
-	if len(o.routes) > 0 || err != nil || !slices.ContainsFunc(list.Services, func(s config.Service) bool { return s.Name == list.RootService && s.LoadBalancer == "" }) {
-		return nil
-	}
-	return migration.RootPaths(list.Monolith.Paths)
 }
 
 // errContained ends a rehearsal that passed and lost requests: the requested faults
