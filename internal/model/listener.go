@@ -1,7 +1,6 @@
 package model
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 
@@ -24,7 +23,7 @@ type Listener struct {
 	ServerHeader bool
 	// ResponseHeaders are in every answer of the listener, in place of the target's own. Default:
 	// none.
-	ResponseHeaders http.Header
+	ResponseHeaders map[string][]string
 	// Default is the rule without conditions. Its resource is the listener's own.
 	Default *Rule
 }
@@ -39,30 +38,9 @@ func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.Protocol = p.Field("Protocol").Text("")
 	l.SecurityPolicy = p.Field("SslPolicy").Text("")
 	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
-	attributes := p.Field("ListenerAttributes").Attributes()
-	l.ServerHeader = attributes.Field("routing.http.response.server.enabled").Bool(true)
-	l.ResponseHeaders = http.Header{}
-	for attribute, header := range responseHeaders {
-		if value := attributes.Field("routing.http.response." + attribute + ".header_value").Text(""); value != "" {
-			l.ResponseHeaders[header] = []string{value}
-		}
-	}
+	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
+	l.ResponseHeaders = added(p.Field("ListenerAttributes").Attributes())
 	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"))}
-}
-
-// responseHeaders are the headers that a listener can add, by the names of their attributes.
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/header-modification.html#insert-header
-var responseHeaders = map[string]string{
-	"strict_transport_security":        "Strict-Transport-Security",
-	"access_control_allow_origin":      "Access-Control-Allow-Origin",
-	"access_control_allow_methods":     "Access-Control-Allow-Methods",
-	"access_control_allow_headers":     "Access-Control-Allow-Headers",
-	"access_control_allow_credentials": "Access-Control-Allow-Credentials",
-	"access_control_expose_headers":    "Access-Control-Expose-Headers",
-	"access_control_max_age":           "Access-Control-Max-Age",
-	"content_security_policy":          "Content-Security-Policy",
-	"x_content_type_options":           "X-Content-Type-Options",
-	"x_frame_options":                  "X-Frame-Options",
 }
 
 // Rule says what happens to the requests that meet all of its conditions.

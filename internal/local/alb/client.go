@@ -107,7 +107,7 @@ func (c *clientConn) refuse(status int) error {
 	body := page(status)
 	l := c.front.listener.Load()
 	var added strings.Builder
-	_ = l.route.ResponseHeaders.Write(&added)
+	_ = http.Header(l.route.ResponseHeaders).Write(&added)
 	text := "HTTP/1.1 " + strconv.Itoa(status) + " " + http.StatusText(status) + "\r\nServer: " + serverName + "\r\nDate: " + now.UTC().Format(http.TimeFormat) +
 		"\r\nContent-Type: text/html\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" + added.String() + "Connection: close\r\n\r\n" + body
 	n, err := c.Conn.Write([]byte(text))
