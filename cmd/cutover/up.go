@@ -37,7 +37,7 @@ type runner struct {
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
 	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443)")
-	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $PORT")
+	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT")
 	cmd.Flags().DurationVar(&r.period, "scaling-period", ecs.ScalingPeriod, "length of autoscaling's minute (scales out after 3, in after 15)")
 }
 

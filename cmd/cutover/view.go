@@ -118,13 +118,23 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 	}
 	var err error
 	ended := make(chan error, 1)
-	go func() { ended <- client.Deploy(ctx, assembly, nil) }()
+	var warnings []string // below the table, which is redrawn
+	go func() {
+		ended <- client.Deploy(ctx, assembly, func(e local.Event) {
+			if e.State == ecs.Warning {
+				warnings = append(warnings, eventLine(e))
+			}
+		})
+	}()
 	for over := false; ; {
 		if status, failed := client.Status(ctx); err == nil && failed == nil {
 			v.redraw(v.services(status, v.room()))
 		}
 		if over {
 			v.drawn = 0
+			for _, line := range warnings {
+				v.print(line)
+			}
 			return err
 		}
 		select {

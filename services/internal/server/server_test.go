@@ -174,6 +174,7 @@ func TestCommands(t *testing.T) {
 				"test: LOG_LEVEL=\"loud\": must be debug, info, warn or error\n",
 			},
 		},
+		{env: []string{"HOST=localhost"}, code: 2, stderr: []string{`HOST="localhost": must be an IP address, such as 127.0.0.1`}},
 		{env: []string{"PORT=-1"}, code: 2, stderr: []string{`PORT="-1"`}},
 		{env: []string{"STOP_TIMEOUT=25"}, code: 2, stderr: []string{`STOP_TIMEOUT="25"`}},
 		{env: []string{"STOP_TIMEOUT=999ms"}, code: 2, stderr: []string{`STOP_TIMEOUT="999ms"`}},
@@ -204,8 +205,8 @@ func TestDefaults(t *testing.T) {
 	if want := (config{port: 3000, stopTimeout: 25 * time.Second, logLevel: slog.LevelInfo}); err != nil || got != want {
 		t.Errorf("without environment: %+v, %v, want %+v", got, err, want)
 	}
-	got, err = readConfig(env("PORT=80", "STOP_TIMEOUT=1m", "LOG_LEVEL=Warn"))
-	if want := (config{port: 80, stopTimeout: time.Minute, logLevel: slog.LevelWarn}); err != nil || got != want {
+	got, err = readConfig(env("HOST=::1", "PORT=80", "STOP_TIMEOUT=1m", "LOG_LEVEL=Warn"))
+	if want := (config{host: "::1", port: 80, stopTimeout: time.Minute, logLevel: slog.LevelWarn}); err != nil || got != want {
 		t.Errorf("with environment: %+v, %v, want %+v", got, err, want)
 	}
 	// The load balancer's default idle timeout, and the stop timeout of ECS.

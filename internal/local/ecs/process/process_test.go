@@ -120,7 +120,7 @@ func start(t *testing.T, d *Driver, c model.Container) (ecs.Container, *logs) {
 func startTask(t *testing.T, d *Driver, task string, c model.Container) (ecs.Container, *logs) {
 	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
-	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output})
+	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output, Warn: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +166,11 @@ func TestService(t *testing.T) {
 	if code, output, err := c.Exec(t.Context(), []string{"/users", "healthcheck"}); code != 0 || err != nil {
 		t.Errorf("health check: exit code %d, %q, %v", code, output, err)
 	}
+	_, port, _ := strings.Cut(c.Address(3000), ":")
+	number, _ := strconv.Atoi(port)
+	if addresses, err := listening(number); err != nil || len(addresses) != 1 || !addresses[0].IsLoopback() {
+		t.Errorf("it listens on %v (%v)", addresses, err)
+	}
 	for _, command := range [][]string{{"/bin/sh", "-c", "true"}, {"nothing"}} {
 		if _, _, err := c.Exec(t.Context(), command); err == nil || !strings.Contains(err.Error(), "has no program") {
 			t.Errorf("%q: %v", command, err)
@@ -192,6 +197,47 @@ func TestService(t *testing.T) {
 	}
 	if files, _ := filepath.Glob(filepath.Join(d.records(), "*")); len(files) > 0 || len(d.ports) > 0 {
 		t.Errorf("left are the records %v and the ports %v", files, d.ports)
+	}
+}
+
+// Others than this host reach a program that listens on all addresses. The driver says so, once.
+func TestListensOutside(t *testing.T) {
+	definition := users(t)
+	program := filepath.Join(definition.Image.Asset.Directory, "users")
+	// The address that a task definition gives is for a container.
+	definition.Environment = append(definition.Environment, model.Variable{Name: "HOST", Value: "0.0.0.0"})
+	for command, want := range map[string]string{
+		program:                           "",
+		"HOST=0.0.0.0 exec " + program:    "listens on ",
+		"unset HOST; exec " + program:     "listens on ",
+		"HOST=127.0.0.1 exec " + program:  "",
+		"HOST=::1 exec " + program:        "",
+		"HOST=127.9.9.9; exec " + program: "",
+	} {
+		d := newDriver(t, map[string]string{"users": command})
+		p, err := d.plan(definition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings := make(chan string, 10)
+		l := &logs{lines: make(chan string, 1000)}
+		r := ecs.StartRequest{Task: rand.Text(), Definition: definition, Output: l.output, Warn: func(text string) { warnings <- text }}
+		if err := p.start(r); err != nil {
+			t.Fatal(err)
+		}
+		l.await(t, "listening")
+		p.checkListeners(r) // and that of the start
+		p.Signal(syscall.SIGKILL)
+		wait(t, p)
+		count := len(warnings)
+		for range count {
+			if text := <-warnings; want == "" || !strings.HasPrefix(text, want) {
+				t.Errorf("%s: %s", command, text)
+			}
+		}
+		if want != "" && count == 0 {
+			t.Errorf("%s: no warning, want %q", command, want)
+		}
 	}
 }
 
@@ -396,7 +442,7 @@ func runner() {
 			Image: model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
 		{Name: "shell"},
 	} {
-		container, err := d.Start(context.Background(), ecs.StartRequest{Task: os.Getenv(runnerTask), Definition: c, Output: func(string, string) {}})
+		container, err := d.Start(context.Background(), ecs.StartRequest{Task: os.Getenv(runnerTask), Definition: c, Output: func(string, string) {}, Warn: func(string) {}})
 		if err != nil {
 			panic(err)
 		}
