@@ -368,6 +368,65 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// The links of an image lead nowhere but into the image, and those of a context nowhere but into the
+// context. Otherwise an assembly could write where its reader does not expect it.
+func TestLinksLeadNowhere(t *testing.T) {
+	outside := t.TempDir()
+	secret := filepath.Join(outside, "secret")
+	program, err := os.ReadFile(filepath.Join(users(t).Image.Asset.Directory, "users"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(secret, []byte("as it was"), 0o644), os.WriteFile(filepath.Join(outside, "users"), program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	const escapes, last = "path escapes from parent", "ENTRYPOINT [\"/users\"]\n"
+	for _, up := range []string{outside, strings.Repeat("../", 40) + outside[1:]} {
+		d := newDriver(t, nil)
+		for _, test := range []struct{ name, dockerfile, workdir, want string }{
+			{"a file below a link", "COPY tree /data\nCOPY users /data/out/new\n" + last, "", escapes},
+			{"a file below a link of a link", "COPY tree /data\nCOPY users /data/second/new\n" + last, "", escapes},
+			{"a directory below a link", "COPY tree /data\nCOPY tree /data/out/new/\n" + last, "", escapes},
+			{"through a link", "COPY tree /data\nCOPY users /data/secret\n" + last, "", escapes},
+			{"a working directory", "COPY tree /data\nWORKDIR /data/out/new\n" + last, "", escapes},
+			{"that of the container", "COPY tree /data\nCOPY users /users\n" + last, "/data/out/new", escapes},
+			{"a working directory that is there", "COPY tree /data\nCOPY users /users\n" + last, "/data/out", escapes},
+			{"a program outside", "COPY tree /data\nENTRYPOINT [\"/data/out/users\"]\n", "", "no program"},
+			{"a source outside", "COPY tree/secret /data\n" + last, "", escapes},
+			{"a source below a link", "COPY tree/out/secret /data\n" + last, "", escapes},
+		} {
+			c := users(t)
+			directory := t.TempDir()
+			tree := filepath.Join(directory, "tree")
+			if err := errors.Join(
+				os.Mkdir(tree, 0o755),
+				os.WriteFile(filepath.Join(directory, "users"), program, 0o755),
+				os.Symlink(up, filepath.Join(tree, "out")),
+				os.Symlink("out", filepath.Join(tree, "second")),
+				os.Symlink(up+"/secret", filepath.Join(tree, "secret")),
+				os.WriteFile(filepath.Join(directory, "Dockerfile"), []byte("FROM scratch\n"+test.dockerfile), 0o644),
+			); err != nil {
+				t.Fatal(err)
+			}
+			c.Image.Asset, c.WorkingDirectory = &assembly.ImageAsset{ID: directory, Directory: directory}, test.workdir
+			if err := d.Check(c); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v, want %q", test.name, err, test.want)
+			}
+		}
+		c := users(t)
+		c.Image.Asset = &assembly.ImageAsset{ID: "elsewhere", Directory: t.TempDir(), Dockerfile: up + "/secret"}
+		if err := d.Check(c); err == nil || !strings.Contains(err.Error(), escapes) {
+			t.Errorf("a Dockerfile outside: %v", err)
+		}
+	}
+	if entries, _ := os.ReadDir(outside); len(entries) != 2 {
+		t.Errorf("outside is %v", entries)
+	}
+	if text, _ := os.ReadFile(secret); string(text) != "as it was" {
+		t.Errorf("a file outside became %q", text)
+	}
+}
+
 func TestImageLayout(t *testing.T) {
 	c := users(t)
 	directory := t.TempDir()
