@@ -25,6 +25,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local"
 )
 
 func main() {
@@ -116,6 +117,9 @@ func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	context := s.context
 	if s.phase != "" {
 		context = append([]string{"phase=" + s.phase}, context...)
+	}
+	if err := local.MakeDir(g.state); err != nil {
+		return "", err
 	}
 	return synthesize(ctx, filepath.Join(g.state, "synth"), context)
 }

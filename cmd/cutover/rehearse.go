@@ -167,7 +167,10 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	stage := &stage{}
 	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
 	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
-	options.FreePorts = true // the other deployment may have the usual ports
+	options.FreePorts = true                       // the other deployment may have the usual ports
+	if err := local.MakeDir(g.state); err != nil { // above that of the rehearsal
+		return nil, "", err
+	}
 	if stage.Runner, err = local.Start(ctx, options); err != nil {
 		return nil, "", err
 	}

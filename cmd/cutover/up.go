@@ -186,7 +186,7 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 
 // background runs the deployment in a process that outlives this one.
 func background(g *global, how runner, ended chan<- error) error {
-	if err := os.MkdirAll(g.state, 0o755); err != nil {
+	if err := local.MakeDir(g.state); err != nil {
 		return err
 	}
 	// Do not truncate: another runner may write to the file.

@@ -48,16 +48,30 @@ func copyAssembly(from, to, last string) error {
 		case entry.IsDir():
 			err = os.CopyFS(target, os.DirFS(source))
 		default:
-			var text []byte
-			if text, err = os.ReadFile(source); err == nil {
-				err = os.WriteFile(target, text, 0o644)
-			}
+			err = copyFile(source, target)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// copyFile copies a regular file. It follows a link: a build system may link the files of an
+// assembly.
+func copyFile(from, to string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", from)
+	}
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, 0o644)
 }
 
 // linkTree makes a directory of the same files as another.
