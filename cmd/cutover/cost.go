@@ -10,6 +10,7 @@ import (
 	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/plain"
 )
 
 func costCommand(g *global) *cobra.Command {
@@ -79,6 +80,9 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	if name == "" {
 		name = "An environment without a tag"
 	}
+	if markdown {
+		name = plain.Markdown(name)
+	}
 	fmt.Fprintf(&b, "%s, %s:\n\n", name, cost.About())
 	services := [][]string{{"SERVICE", "TASKS", "INSTANCES", "US$"}}
 	for _, s := range e.Services {
@@ -89,7 +93,7 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 		services = append(services, []string{s.Name, tasks, fmt.Sprintf("%.4g %%", 100*s.Share), s.Amount.String()})
 	}
 	if markdown {
-		b.WriteString(e.Markdown() + "\n" + review.Table(services))
+		b.WriteString(e.Markdown() + "\n" + review.Table(plain.Cells(services)))
 	} else {
 		rows := [][]string{{"WHAT", "PRICE", "US$"}}
 		for _, line := range e.Lines {
@@ -113,7 +117,7 @@ func (v *view) changes(changes []cost.Change, markdown bool) string {
 	rows := review.CostRows(changes)
 	text := "In " + cost.About() + ":\n\n"
 	if markdown {
-		return text + review.Table(rows)
+		return text + review.Table(plain.Cells(rows))
 	}
 	return text + v.table(alignLast(rows))
 }

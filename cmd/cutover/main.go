@@ -26,6 +26,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local"
+	"cutover/internal/plain"
 )
 
 func main() {
@@ -45,7 +46,7 @@ func main() {
 	}
 	stop()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "cutover: %v\n", err)
+		fmt.Fprintf(os.Stderr, "cutover: %s\n", plain.Visible(err.Error()))
 		os.Exit(code)
 	}
 }

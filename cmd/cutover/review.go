@@ -23,6 +23,7 @@ import (
 	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
 	"cutover/internal/listing"
+	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
 	"cutover/migration"
@@ -163,7 +164,7 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if _, report.Head, err = named(ctx, "HEAD"); err != nil {
 		return nil, err
 	}
-	report.Base = fmt.Sprintf("`%s` at %s", o.base, base)
+	report.Base = plain.Code(o.base) + " at " + base
 	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
 		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
 			return nil, err
@@ -285,8 +286,7 @@ func named(ctx context.Context, commit string) (short, text string, err error) {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// Inside backquotes a subject is plain text: it is no Markdown and notifies no user.
-	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
+	return short, short + " " + plain.Code(subject), nil
 }
 
 func uncommitted(ctx context.Context) ([]string, error) {

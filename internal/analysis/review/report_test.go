@@ -1,14 +1,20 @@
 package review_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/renderer/html"
 
 	"cutover/internal/analysis/cost"
 	"cutover/internal/analysis/review"
@@ -304,5 +310,88 @@ A column is 0.5 s, a full one 160 requests a second; ✗ is where requests were 
 	}
 	if got := review.Sparklines(&rehearsal.Report{}, 10); got != "" {
 		t.Errorf("of nothing: %q", got)
+	}
+}
+
+// hostile puts a text into every string of a value, and one element into every empty list.
+func hostile(v reflect.Value, text string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		hostile(v.Elem(), text)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		hostile(v.Index(0), text)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				hostile(v.Field(i), text)
+			}
+		}
+	}
+}
+
+var (
+	inCode    = regexp.MustCompile(`(?s)<code>.*?</code>`)
+	link      = regexp.MustCompile(`<a href="https://github.com/aws/aws-cdk/issues/1299">it does not know everything</a>`)
+	elements  = regexp.MustCompile(`</?(\w+)`)
+	notifying = regexp.MustCompile(`@\w|#\d|://|<!--`)
+)
+
+// Whatever an assembly calls its stacks, resources, properties and services, the review is the same
+// review: with the same elements, links and messages to people.
+func TestHostileNames(t *testing.T) {
+	render := func(name string) string {
+		var r review.Report
+		hostile(reflect.ValueOf(&r).Elem(), name)
+		r.Head, r.Base = "0123456", "main at 0123456" // Markdown already
+		row := []string{name, name, name, name, name, name}
+		stack := &r.Stacks[0]
+		stack.Broadened.IAM, stack.Broadened.SecurityGroups = true, true
+		stack.Statements, stack.ManagedPolicies, stack.SecurityGroups = [][]string{row}, [][]string{row[:3]}, [][]string{row[:5]}
+		other := *stack
+		other.Name += "2"
+		r.Stacks = append(r.Stacks, other)
+		r.Move.To += "2"
+		for _, impact := range []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"} {
+			one := r.Replacements[0]
+			one.Impact = impact
+			r.Replacements = append(r.Replacements, one, review.Replacement{Stack: name, In: []string{name}, Resource: review.Resource{ID: name, Impact: impact, Type: "AWS::ECS::TaskDefinition"}})
+		}
+		r.Rehearsal.Summary, r.Rehearsal.Picture = name, name
+		return r.Comment(review.Limit, "FILES")
+	}
+	of := func(text string) string {
+		var b bytes.Buffer
+		// The folded parts are HTML already.
+		if err := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe())).Convert([]byte(text), &b); err != nil {
+			t.Fatal(err)
+		}
+		return link.ReplaceAllString(b.String(), "")
+	}
+	seen := func(text string) (all []string) {
+		for _, match := range elements.FindAllStringSubmatch(text, -1) {
+			if match[1] != "code" { // which a path in a sentence is
+				all = append(all, match[1])
+			}
+		}
+		return all
+	}
+	want := seen(of(render("name")))
+	for _, name := range []string{
+		"@org/team", "a@example.com", "x #1", "https://example.com", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
+		"[a](javascript:alert(1))", "![a](//example.com/x.png)", "**b** _i_", "`code`", "a\n\n# Title\n\n- item", "a | b", "a \\| b\\", "```\n@org\n```", "</summary></details>",
+		"<!-- cutover review -->", "/path`@org/team`*", "x\r\n@org",
+	} {
+		text := of(render(name))
+		if diff := cmp.Diff(want, seen(text)); diff != "" {
+			t.Errorf("%q changes the elements of the review (-want +got):\n%s\n%s", name, diff, text)
+		}
+		outside := strings.TrimPrefix(inCode.ReplaceAllString(text, ""), review.Marker)
+		if found := notifying.FindString(outside); found != "" {
+			t.Errorf("%q leaves %q outside of code:\n%s", name, found, outside)
+		}
 	}
 }
