@@ -32,6 +32,13 @@ All other costs are shared. With --base it shows the difference to another assem
   cutover cost --app cdk.out --base ../main/cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var other *assembly.Assembly
+			var err error
+			if base != "" { // before a synthesis, which takes long
+				if other, err = assembly.Read(base); err != nil {
+					return err
+				}
+			}
 			to, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
@@ -42,10 +49,6 @@ All other costs are shared. With --base it shows the difference to another assem
 			}
 			v := newView(cmd.OutOrStdout(), g)
 			if base != "" {
-				other, err := assembly.Read(base)
-				if err != nil {
-					return err
-				}
 				before, err := cost.Read(model.Read(other))
 				if err != nil {
 					return err

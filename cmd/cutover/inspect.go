@@ -15,6 +15,7 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/words"
 )
 
 func statusCommand(g *global) *cobra.Command {
@@ -119,7 +120,7 @@ running, it shows the output of the last one.`,
 					names = append(names, s.Name)
 				}
 				if !slices.Contains(names, service) {
-					return fmt.Errorf("there is no service %q: choose from %s", service, strings.Join(names, ", "))
+					return fmt.Errorf("there is no service %q: %s", service, words.Choice(names))
 				}
 			}
 			v, lines := newView(cmd.OutOrStdout(), g), 0

@@ -27,6 +27,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local"
 	"cutover/internal/plain"
+	"cutover/migration"
 )
 
 func main() {
@@ -103,8 +104,30 @@ func (s *source) flags(cmd *cobra.Command) {
 		if cmd.Flags().Changed("app") && (s.phase != "" || len(s.context) > 0) {
 			return fmt.Errorf("--app %s is synthesized already: use either --app, or --phase and --context", s.app)
 		}
-		return nil
+		if cmd.Flags().Changed("phase") {
+			if _, err := migration.ParsePhase(s.phase); err != nil {
+				return fmt.Errorf("--phase: %w", err)
+			}
+		}
+		return checkContext(s.context)
 	}
+}
+
+// checkContext refuses what the cdk command would pass over with a warning, and a phase that the app
+// would refuse after a synthesis.
+func checkContext(pairs []string) error {
+	for _, pair := range pairs {
+		key, value, ok := strings.Cut(pair, "=")
+		if key == "phase" {
+			if _, err := migration.ParsePhase(value); err != nil {
+				return fmt.Errorf("--context %s: %w", pair, err)
+			}
+		}
+		if !ok || key == "" {
+			return fmt.Errorf("--context %q is not KEY=VALUE, as in -c shift=users=10", pair)
+		}
+	}
+	return nil
 }
 
 // assembly returns the directory of the assembly, after a synthesis if the flags ask for one.

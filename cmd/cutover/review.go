@@ -87,6 +87,9 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 			return fmt.Errorf("--fail-on %s: there is no such finding: choose from %s", finding, strings.Join(review.Findings(), ", "))
 		}
 	}
+	if err := o.check(g); err != nil {
+		return err
+	}
 	o.progress = progress(cmd.ErrOrStderr())
 	report, err := o.review(cmd.Context(), g)
 	if err != nil {
@@ -122,6 +125,27 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 		return fmt.Errorf("--fail-on: the change has %s", strings.Join(failed, ", "))
 	}
 	return nil
+}
+
+// check refuses flags that cannot be meant, before anything takes time.
+func (o *reviewing) check(g *global) error {
+	if _, err := o.rehearse.how.options(g); err != nil {
+		return err
+	}
+	switch {
+	case o.rehearse.rate < 1:
+		return fmt.Errorf("--rate %d: give at least one request per second", o.rehearse.rate)
+	case o.rehearse.dwell <= 0:
+		return fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 3s", o.rehearse.dwell)
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return fmt.Errorf("--out %s: %w", o.out, err)
+	}
+	file, err := os.CreateTemp(o.out, "review-")
+	if err != nil {
+		return fmt.Errorf("--out %s: it cannot be written: %w", o.out, err)
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // progress returns a function that prints a step and the time since the beginning. Several

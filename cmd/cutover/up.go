@@ -64,6 +64,9 @@ func (r *runner) options(g *global) (local.Options, error) {
 		if !ok || name == "" || command == "" {
 			return options, fmt.Errorf("--run %q is not CONTAINER=COMMAND, as in --run users=\"go run ./services/users\"", pair)
 		}
+		if commands[name] != "" {
+			return options, fmt.Errorf("--run %s is there twice: a container is replaced by one command", name)
+		}
 		commands[name] = command
 		options.Replaced = append(options.Replaced, name)
 	}
@@ -73,6 +76,14 @@ func (r *runner) options(g *global) (local.Options, error) {
 		to, err2 := strconv.Atoi(port)
 		if !ok || errors.Join(err1, err2) != nil || from < 1 || from > 65535 || to < 0 || to > 65535 {
 			return options, fmt.Errorf("--port %q is not LISTENER=LOCAL with two ports, as in --port 80=8080", pair)
+		}
+		if _, twice := options.Ports[from]; twice {
+			return options, fmt.Errorf("--port %d is there twice: a listener has one local port", from)
+		}
+		for other, local := range options.Ports {
+			if local == to && to != 0 {
+				return options, fmt.Errorf("--port %d and %d have one local port, %d: give each a port of its own", min(other, from), max(other, from), to)
+			}
 		}
 		options.Ports[from] = to
 	}

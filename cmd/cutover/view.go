@@ -147,7 +147,7 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 	var warnings []string // below the table, which is redrawn
 	go func() {
 		ended <- client.Deploy(ctx, assembly, func(e local.Event) {
-			if e.State == ecs.Warning {
+			if e.State == local.Warning {
 				warnings = append(warnings, eventLine(e))
 			}
 		})

@@ -60,6 +60,9 @@ type Options struct {
 // Event is something that happened.
 type Event = provider.Event
 
+// Warning is the state of an event about something that runs, but not as it should.
+const Warning = provider.Warning
+
 // Runner is one local deployment.
 type Runner struct {
 	options   Options

@@ -41,9 +41,6 @@ const (
 	ContainerEvent  = "container"  // the end of a container, or what is wrong with it
 )
 
-// Warning is the state of a [ContainerEvent] about a container that runs, but not as it should.
-const Warning = "WARNING"
-
 func (s *service) event(kind, task, state, message string) {
 	if s.scheduler.options.Events != nil {
 		s.scheduler.options.Events(provider.Event{Time: time.Now(), Kind: kind, Subject: s.name, Task: task, State: state, Message: message})

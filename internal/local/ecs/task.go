@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -136,7 +137,7 @@ func (t *task) start(ctx context.Context) error {
 			Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
 			Warn: func(message string) {
 				t.scheduler.update(t.service, func() {
-					t.event(ContainerEvent, Warning, fmt.Sprintf("container %q %s", c.definition.Name, message))
+					t.event(ContainerEvent, provider.Warning, fmt.Sprintf("container %q %s", c.definition.Name, message))
 				})
 			},
 		})
