@@ -231,9 +231,12 @@ func (s *stage) URL(route string) string {
 }
 
 func (s *stage) Deploy(ctx context.Context, phase string) ([]string, error) {
-	before := s.Assembly()
-	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil || before == nil {
-		return nil, err
+	before, parameters := s.Assembly(), s.Status().Parameters
+	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil {
+		return nil, outOfTurn(err, parameters, s.assemblies[phase])
+	}
+	if before == nil {
+		return nil, nil
 	}
 	return assembly.Changes(before, s.Assembly()), nil
 }

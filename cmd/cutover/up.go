@@ -162,8 +162,9 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 		return err
 	case err = <-ready:
 	}
+	begun := false
 	if err == nil {
-		err = v.deploy(ctx, client, assembly)
+		begun, err = v.deploy(ctx, client, assembly)
 	}
 	if err != nil {
 		err = cmp.Or(ctx.Err(), err) // the other errors follow from an interrupt
@@ -177,7 +178,9 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 		if stopErr := <-ended; stopErr != nil {
 			return errors.Join(err, stopErr)
 		}
-		v.print("Stopped.")
+		if begun {
+			v.print("Stopped.")
+		}
 		return err
 	}
 	status, err := client.Status(ctx)
@@ -278,7 +281,8 @@ a phase that does not follow the deployed one.`,
 			if err != nil {
 				return err
 			}
-			return newView(cmd.OutOrStdout(), g).deploy(cmd.Context(), client, assembly)
+			_, err = newView(cmd.OutOrStdout(), g).deploy(cmd.Context(), client, assembly)
+			return err
 		},
 	}
 	from.flags(cmd)

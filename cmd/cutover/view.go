@@ -134,34 +134,33 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	}
 }
 
-func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) error {
-	if !v.terminal {
-		return client.Deploy(ctx, assembly, func(e local.Event) {
-			if line := eventLine(e); line != "" {
-				v.print(line)
-			}
-		})
+// deploy deploys an assembly and shows what happens. Begun tells whether anything was begun.
+func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) (begun bool, err error) {
+	before, err := client.Status(ctx)
+	if err != nil {
+		return false, err
 	}
-	var err error
+	var warnings []string
 	ended := make(chan error, 1)
-	var warnings []string // below the table, which is redrawn
 	go func() {
 		ended <- client.Deploy(ctx, assembly, func(e local.Event) {
-			if e.State == local.Warning {
-				warnings = append(warnings, eventLine(e))
+			begun = begun || e.State != local.Warning
+			switch line := eventLine(e); {
+			case v.terminal && e.State == local.Warning: // below the table, which is redrawn
+				warnings = append(warnings, line)
+			case !v.terminal && line != "":
+				v.print(line)
 			}
 		})
 	}()
 	for over := false; ; {
-		if status, failed := client.Status(ctx); err == nil && failed == nil {
-			v.redraw(v.services(status, v.room()))
+		if v.terminal {
+			if status, failed := client.Status(ctx); err == nil && failed == nil {
+				v.redraw(v.services(status, v.room()))
+			}
 		}
 		if over {
-			v.drawn = 0
-			for _, line := range warnings {
-				v.print(line)
-			}
-			return err
+			break
 		}
 		select {
 		case err = <-ended:
@@ -169,6 +168,14 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+	v.drawn = 0
+	for _, line := range warnings {
+		v.print(line)
+	}
+	if err != nil {
+		err = outOfTurn(err, before.Parameters, assembly)
+	}
+	return begun, err
 }
 
 // eventLine returns the line for an event. It is empty if another event says the same.

@@ -200,7 +200,7 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 		return nil, 0, fmt.Errorf("--period: on AWS a period is %v long: leave it out, or look at this machine with --local", canary.Period)
 	}
 	p := &phase{env: o.env}
-	if err := p.load(cmd); err != nil {
+	if err := p.load(cmd, g); err != nil {
 		return nil, 0, err
 	}
 	switch {

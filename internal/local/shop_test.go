@@ -130,7 +130,7 @@ func TestMistakenOptions(t *testing.T) {
 	options.Replaced = []string{"catalogue", "cataloge"}
 	d.begin(options)
 	d.refuse("testdata/shop",
-		"no listener has the port 81 that a local port is chosen for: choose from 80 9090",
+		"no listener has the port 81 that a local port is chosen for: choose from 80, 9090",
 		`there is no container "cataloge" to run a command in place of: choose from basket, catalogue, remnants`)
 	if events := d.told(); len(events) > 0 {
 		t.Errorf("something was begun: %v", events)

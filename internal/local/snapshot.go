@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,10 +9,11 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
 )
 
 // snapshot copies an assembly into the deployment's directory, where it does not change, and reads
-// it.
+// it. Stacks that leave the account and the region to the deployment get those of this machine.
 func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	if _, err := assembly.Read(dir); err != nil { // which names the files of the original
 		return nil, err
@@ -25,7 +27,14 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	if err := copyAssembly(dir, copied, last); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
 	}
-	return assembly.Read(copied)
+	a, err := assembly.Read(copied)
+	if err != nil {
+		return nil, err
+	}
+	for _, stack := range a.Stacks {
+		stack.Account, stack.Region = cmp.Or(stack.Account, provider.Account), cmp.Or(stack.Region, provider.Region)
+	}
+	return a, nil
 }
 
 // copyAssembly copies an assembly. It links the assets that the last copy has, because an asset's
