@@ -137,6 +137,21 @@ func TestMistakenOptions(t *testing.T) {
 	}
 }
 
+// One command line may do for assemblies with and without HTTPS.
+func TestPortOfNoListener(t *testing.T) {
+	t.Parallel()
+	d := &deployment{t: t}
+	options := d.options(stateDir(t), shopCommands(t))
+	options.Ports = map[int]int{443: 0, 80: 0}
+	options.Replaced = []string{"cataloge"} // nothing needs to run
+	d.begin(options)
+	d.refuse("testdata/shop", `there is no container "cataloge"`)
+	events := d.told()
+	if len(events) != 1 || events[0].State != Warning || events[0].Message != "no listener has the port 443 that a local port is chosen for: choose from 80, 9090" {
+		t.Errorf("told is %+v", events)
+	}
+}
+
 // A listener whose port changes moves to the local port that belongs to it.
 func TestListenerMoves(t *testing.T) {
 	t.Parallel()
