@@ -51,7 +51,9 @@ func reviewCommand(g *global) *cobra.Command {
 another one. It synthesizes every phase and the phase in cdk.json, and compares the
 templates with the library of "cdk diff". The review has, in this order:
 
-  - replacements, deletions and broadened permissions
+  - replacements and deletions
+  - priorities that another listener rule has
+  - broadened permissions
   - what a change of phase does
   - what a month costs more or less
   - a short rehearsal
@@ -259,6 +261,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 		return err
 	}
 	report.Replacements = review.Replacements(report.Stacks)
+	report.Clashes = review.Clashes(pairs)
 	report.Images = review.Images(pairs)
 	report.Costs, err = review.Costs(pairs)
 	return err

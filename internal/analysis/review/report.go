@@ -26,6 +26,7 @@ type Report struct {
 
 	Stacks       []Stack       `json:"stacks"`
 	Replacements []Replacement `json:"replacements"`
+	Clashes      []Clash       `json:"clashes"`
 	Images       []string      `json:"images"`
 	Costs        []Cost        `json:"costs"`
 	Rehearsal    *Rehearsal    `json:"rehearsal,omitempty"` // left out if there was none
@@ -70,12 +71,15 @@ func NoRehearsal(err error) *Rehearsal {
 
 // Findings are what a review can fail on, in the order in which they are shown.
 func Findings() []string {
-	return []string{"replacement", "deletion", "broadening", "turn", "rehearsal"}
+	return []string{"replacement", "deletion", "priority", "broadening", "turn", "rehearsal"}
 }
 
 // Found returns the number of findings of a kind.
 func (r *Report) Found(finding string) int {
 	n := 0
+	if finding == "priority" {
+		return len(r.Clashes)
+	}
 	for _, c := range r.Replacements {
 		if !c.Usual() && (finding == "deletion" && c.Deletes() || finding == "replacement" && !c.Deletes()) {
 			n++
@@ -178,6 +182,9 @@ func (r *Report) findings(files string) string {
 	}
 	b.WriteString("\n\n" + r.headline())
 	section("Replacements and deletions", r.replacements())
+	if len(r.Clashes) > 0 {
+		section("Priorities that another rule has", r.clashes())
+	}
 	section("IAM and security-group broadening", r.broadening())
 	section("Phase", r.move())
 	section("Cost", r.cost())
@@ -222,8 +229,19 @@ func (r *Report) headline() string {
 	if r.Rehearsal != nil {
 		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), plain.Markdown(r.Rehearsal.Verdict.Sentence))
 	}
-	lines = append(lines, r.fates(), broadened, phase, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", to), rehearsed)
+	lines = append(lines, r.fates())
+	if n := len(r.Clashes); n > 0 {
+		lines = append(lines, fmt.Sprintf("**The deployment will fail: %s a priority that another rule has.**", takes(n)))
+	}
+	lines = append(lines, broadened, phase, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", to), rehearsed)
 	return "- " + strings.Join(lines, "\n- ") + "\n"
+}
+
+func takes(rules int) string {
+	if rules == 1 {
+		return "1 listener rule takes"
+	}
+	return fmt.Sprintf("%d listener rules take", rules)
 }
 
 // fates counts the resources that are replaced or deleted.

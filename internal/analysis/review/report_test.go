@@ -45,10 +45,13 @@ func TestReport(t *testing.T) {
 		Replacements: []review.Replacement{
 			{Stack: "dev-Routing", In: all, Resource: review.Resource{ID: "Users0A", Path: "dev-Routing/Users/Resource", Type: "AWS::ElasticLoadBalancingV2::TargetGroup", Impact: "WILL_REPLACE", Properties: []string{"Port"}}},
 			{Stack: "dev-Routing", In: []string{move}, Resource: review.Resource{ID: "Rule", Type: "AWS::ElasticLoadBalancingV2::ListenerRule", Impact: "WILL_DESTROY"}},
+			{Stack: "dev-Network", In: all, Resource: review.Resource{ID: "Nat", Type: "AWS::EC2::Instance", Impact: "MAY_REPLACE", Properties: []string{"InstanceType", "UserData"}}},
+			{Stack: "dev-Old", In: all, Resource: review.Resource{ID: "Logs", Type: "AWS::Logs::LogGroup", Impact: "WILL_ORPHAN"}},
 			{Stack: "dev-Users", In: all, Resource: review.Resource{ID: "Task", Type: "AWS::ECS::TaskDefinition", Impact: "WILL_REPLACE"}},
 			{Stack: "dev-Gate", In: []string{move}, Resource: review.Resource{ID: "NotNextToMonolith", Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}},
 		},
-		Images: []string{"users"},
+		Clashes: []review.Clash{{Stack: "dev-Routing", In: all, Rule: "UsersRule", Priority: 20010, Holder: "PostsRule"}},
+		Images:  []string{"users"},
 		Costs: []review.Cost{
 			{In: []string{"monolith"}, Changes: []cost.Change{{Of: "total", Before: 100, After: 50}}},
 			{In: []string{move}, Changes: []cost.Change{{Environment: "dev", Of: "line", Name: "NAT gateway", Before: 3285, After: 6570}, {Environment: "dev", Of: "total", Before: 9540, After: 12825}}},
@@ -61,7 +64,8 @@ Of fedcba9, against ''main'' at 0123456. Changes that are not committed are part
 
 - **2 stacks change**: dev-Network, dev-Users.
 - The image of users changes.
-- **Resources: 1 replaced, 1 deleted.**
+- **Resources: 1 replaced, 1 deleted, 1 possibly replaced, 1 kept, and let go of.**
+- **The deployment will fail: 1 listener rule takes a priority that another rule has.**
 - **Permissions or ports are broadened.**
 - **The phase moves from parallel to switched.**
 - **A month costs US$ 32.85 more.**
@@ -70,14 +74,25 @@ Of fedcba9, against ''main'' at 0123456. Changes that are not committed are part
 
 ### Replacements and deletions
 
-| what happens | stack       | resource | type                                      | because of | where                  |
-|--------------|-------------|----------|-------------------------------------------|------------|------------------------|
-| **replaced** | dev-Routing | ''Users''  | AWS::ElasticLoadBalancingV2::TargetGroup  | Port       | in all phases          |
-| **deleted**  | dev-Routing | ''Rule''   | AWS::ElasticLoadBalancingV2::ListenerRule |            | in parallel → switched |
+| what happens            | stack       | resource | type                                      | because of             | where                  |
+|-------------------------|-------------|----------|-------------------------------------------|------------------------|------------------------|
+| **replaced**            | dev-Routing | ''Users''  | AWS::ElasticLoadBalancingV2::TargetGroup  | Port                   | in all phases          |
+| **deleted**             | dev-Routing | ''Rule''   | AWS::ElasticLoadBalancingV2::ListenerRule |                        | in parallel → switched |
+| possibly replaced       | dev-Network | ''Nat''    | AWS::EC2::Instance                        | InstanceType, UserData | in all phases          |
+| **kept, and let go of** | dev-Old     | ''Logs''   | AWS::Logs::LogGroup                       |                        | in all phases          |
 
 Task definitions get a new revision, to which ECS moves the service task by task: dev-Users.
 
 Parameters that hold the order of the phases change with the phase, in dev-Gate.
+
+### Priorities that another rule has
+
+| stack       | rule        | takes priority | which has   | where         |
+|-------------|-------------|----------------|-------------|---------------|
+| dev-Routing | ''UsersRule'' | 20010          | ''PostsRule'' | in all phases |
+
+CloudFormation updates rule by rule, and deletes last. A listener never has a priority twice, so the deployment fails.
+To swap the ''Order'' of two services, give one of them a free ''Order'' and deploy. Then change both, and deploy again.
 
 ### IAM and security-group broadening
 
