@@ -70,7 +70,13 @@ tasks. It needs no AWS account. It needs Docker only with --driver docker.
 
 It also rehearses the migration, reviews a branch, estimates costs, moves the migration
 to the next phase, and judges a canary.`,
-		Version:       version(),
+		Version: version(),
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if g.state == "" {
+				return errors.New("--state: it names no directory")
+			}
+			return nil
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

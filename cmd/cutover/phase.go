@@ -157,6 +157,9 @@ may stop only after that is deployed.`,
 
 // load reads the phase in cdk.json, on AWS and on this machine.
 func (p *phase) load(cmd *cobra.Command, g *global) (err error) {
+	if p.env == "" && (cmd.Flags().Changed("env") || cmd.InheritedFlags().Changed("env")) {
+		return errors.New("--env: it names no environment, as in --env prod")
+	}
 	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
 	}
