@@ -77,6 +77,8 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `shift: users=10 has no place in phase switched: set the phase to parallel, or remove the shift`},
 		{name: "shift for an unknown service", context: context{"phase": "parallel", "shift": "user=10"},
 			want: `shift: there is no microservice "user": choose from users, threads`},
+		{name: "shift without services", context: context{"phase": "parallel", "shift": "users=10"}, change: func(d *config.Deployment) { d.Services = nil },
+			want: "shift: there is no microservice \"users\": there is none\nservices: there are no microservices: list at least one"},
 		{name: "shift for the monolith", context: context{"phase": "parallel", "shift": context{"api": 10.0}},
 			want: `shift: there is no microservice "api": choose from users, threads`},
 		{name: "shift above 100", context: context{"phase": "parallel", "shift": context{"users": 101.0}},

@@ -83,7 +83,26 @@ to the next phase, and judges a canary.`,
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
 	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inWords(err) })
 	return root
+}
+
+// kinds are the ends of errors about a flag's value, with what the value should be.
+var kinds = []struct{ end, should string }{
+	{": strconv.ParseInt: ", "give a whole number"},
+	{": strconv.ParseFloat: ", "give a number"},
+	{": strconv.ParseBool: ", "give true or false"},
+	{": time: ", "give a duration, as in 30s or 15m"},
+}
+
+// inWords replaces what Go says of a flag's value that it cannot read.
+func inWords(err error) error {
+	for _, kind := range kinds {
+		if begin, _, found := strings.Cut(err.Error(), kind.end); found {
+			return errors.New(begin + ": " + kind.should)
+		}
+	}
+	return err
 }
 
 // version is the module's version, or the commit of a build from a working tree.
