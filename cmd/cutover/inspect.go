@@ -15,6 +15,7 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/plain"
 	"cutover/internal/words"
 )
 
@@ -143,4 +144,13 @@ running, it shows the output of the last one.`,
 	return cmd
 }
 
-func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }
+// printJSON prints a value on one line. Control characters that JSON allows are escaped, because the
+// line may go to a terminal.
+func printJSON(w io.Writer, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, plain.Visible(string(text)))
+	return err
+}

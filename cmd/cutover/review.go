@@ -113,7 +113,7 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 		}
 	}
 	if o.asJSON {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", encoded)
+		fmt.Fprintln(cmd.OutOrStdout(), plain.Visible(string(encoded)))
 	} else {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\nThe review is in %s.\n", report.Text(filepath.Join(o.out, "rehearsal")), o.out)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -167,6 +168,14 @@ func TestControlCharactersAreVisible(t *testing.T) {
 	v.logLine(ecs.LogLine{ServiceName: "users", Task: "123456789", Text: "a\tb " + evil})
 	if want := "\x1b[36musers 12345678\x1b[0m a\tb " + seen + "\n"; out.String() != want {
 		t.Errorf("a line of a log is %q, want %q", &out, want)
+	}
+	out.Reset()
+	var back map[string]string
+	if err := printJSON(&out, map[string]string{"a": "\u009b1m\x7f\x1b\u202e"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back["a"] != "\u009b1m\x7f\x1b\u202e" || strings.ContainsAny(out.String(), "\u009b\x7f\x1b\u202e") {
+		t.Errorf("as JSON: %q, which is %q (%v)", &out, back["a"], err)
 	}
 	out.Reset()
 	v.redraw("one\ntwo")
