@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -21,6 +22,17 @@ func TestOutOfTurn(t *testing.T) {
 		}
 		return values
 	}
+	gateless := t.TempDir()
+	for name, text := range map[string]string{
+		"manifest.json": `{"artifacts": {"dev-Phase": {"type": "aws:cloudformation:stack", "environment": "aws://1/eu-west-1", "properties": {"templateFile": "t.json"}}}}`,
+		"t.json": `{"Resources": {
+			"Phase": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/dev/phase", "Type": "String", "Value": "retired"}},
+			"GateIsOff": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/dev/phase-gate/begun/off", "Type": "String", "Value": "off"}}}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(gateless, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	off := parameters("monolith")
 	off["/dev/phase-gate/begun/off"] = "off"
 	refused := errors.New("a name exists already")
@@ -35,9 +47,13 @@ func TestOutOfTurn(t *testing.T) {
 		{"with the gate off", off, "retired", ""},
 		{"another environment", map[string]string{"/prod/phase": "monolith"}, "retired", ""},
 		{"nothing is deployed", nil, "retired", ""},
+		{"to one with the gate off", parameters("monolith"), gateless, ""},
 		{"no assembly", parameters("monolith"), "nowhere", ""},
 	} {
-		err := outOfTurn(refused, test.parameters, filepath.Join(golden, test.to))
+		if !filepath.IsAbs(test.to) {
+			test.to = filepath.Join(golden, test.to)
+		}
+		err := outOfTurn(refused, test.parameters, test.to)
 		if !errors.Is(err, refused) || err.Error() != test.want+refused.Error() {
 			t.Errorf("%s: %v", test.name, err)
 		}

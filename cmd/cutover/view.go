@@ -286,9 +286,9 @@ func (v *view) status(s local.Status, room int) string {
 func (v *view) listeners(s local.Status, brief bool) string {
 	var b strings.Builder
 	for _, listener := range s.Listeners {
-		fmt.Fprintf(&b, "%s at %s\n", listenerName(s, listener), cmp.Or(listener.URL, "not yet"))
+		fmt.Fprintf(&b, "%s at %s\n", plain.Line(listenerName(s, listener)), plain.Line(cmp.Or(listener.URL, "not yet")))
 		if n := len(listener.Rules); brief && n > 1 {
-			fmt.Fprintf(&b, "  %d rules; default %s\n\n", n-1, listener.Rules[n-1].Action)
+			fmt.Fprintf(&b, "  %d rules; default %s\n\n", n-1, plain.Line(listener.Rules[n-1].Action))
 			continue
 		}
 		rows := [][]string{}
@@ -355,7 +355,7 @@ func (v *view) summary(s local.Status, detached bool) {
 	} else {
 		b.WriteString("\nCtrl-C stops it.\n")
 	}
-	v.print(b.String())
+	v.print(plain.Visible(b.String()))
 }
 
 // example returns the path with the most segments that a rule matches by the path alone.

@@ -160,6 +160,12 @@ func TestControlCharactersAreVisible(t *testing.T) {
 				t.Errorf("%s: %q is there: %q", name, control, text)
 			}
 		}
+		if strings.Contains(text, "\x1b[31mred") {
+			t.Errorf("%s: a colour of somebody else's: %q", name, text)
+		}
+		if name == "status" && !strings.Contains(text, seen+`\n`) {
+			t.Errorf("%s: a cell has several lines: %q", name, text)
+		}
 		if !strings.Contains(text, `\x1b]0;title\a`) {
 			t.Errorf("%s: the text is gone: %q", name, text)
 		}

@@ -358,7 +358,8 @@ var (
 // Whatever an assembly calls its stacks, resources, properties and services, the review is the same
 // review: with the same elements, links and messages to people.
 func TestHostileNames(t *testing.T) {
-	render := func(name string) string {
+	// Of one stack, of two, and of two that do not fit.
+	render := func(name string, stacks, limit int) string {
 		var r review.Report
 		hostile(reflect.ValueOf(&r).Elem(), name)
 		r.Head, r.Base = "0123456", "main at 0123456" // Markdown already
@@ -368,7 +369,10 @@ func TestHostileNames(t *testing.T) {
 		stack.Statements, stack.ManagedPolicies, stack.SecurityGroups = [][]string{row}, [][]string{row[:3]}, [][]string{row[:5]}
 		other := *stack
 		other.Name += "2"
-		r.Stacks = append(r.Stacks, other)
+		r.Stacks = append(r.Stacks, other)[:stacks]
+		if limit < review.Limit {
+			r.Stacks[0].Text, r.Stacks[1].Text = strings.Repeat("x\n", limit), strings.Repeat("x\n", limit)
+		}
 		r.Move.To += "2"
 		for _, impact := range []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"} {
 			one := r.Replacements[0]
@@ -376,7 +380,7 @@ func TestHostileNames(t *testing.T) {
 			r.Replacements = append(r.Replacements, one, review.Replacement{Stack: name, In: []string{name}, Resource: review.Resource{ID: name, Impact: impact, Type: "AWS::ECS::TaskDefinition"}})
 		}
 		r.Rehearsal.Summary, r.Rehearsal.Picture = name, name
-		return r.Comment(review.Limit, "FILES")
+		return r.Comment(limit, "FILES")
 	}
 	of := func(text string) string {
 		var b bytes.Buffer
@@ -394,19 +398,22 @@ func TestHostileNames(t *testing.T) {
 		}
 		return all
 	}
-	want := seen(of(render("name")))
-	for _, name := range []string{
+	names := []string{
 		"@org/team", "a@example.com", "x #1", "https://example.com", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
 		"[a](javascript:alert(1))", "![a](//example.com/x.png)", "**b** _i_", "`code`", "a\n\n# Title\n\n- item", "a | b", "a \\| b\\", "```\n@org\n```", "</summary></details>",
 		"<!-- cutover review -->", "/path`@org/team`*", "x\r\n@org",
-	} {
-		text := of(render(name))
-		if diff := cmp.Diff(want, seen(text)); diff != "" {
-			t.Errorf("%q changes the elements of the review (-want +got):\n%s\n%s", name, diff, text)
-		}
-		outside := strings.TrimPrefix(inCode.ReplaceAllString(text, ""), review.Marker)
-		if found := notifying.FindString(outside); found != "" {
-			t.Errorf("%q leaves %q outside of code:\n%s", name, found, outside)
+	}
+	for _, kind := range []struct{ stacks, limit int }{{1, review.Limit}, {2, review.Limit}, {2, 12000}} {
+		want := seen(of(render("name", kind.stacks, kind.limit)))
+		for _, name := range names {
+			text := of(render(name, kind.stacks, kind.limit))
+			if diff := cmp.Diff(want, seen(text)); diff != "" {
+				t.Errorf("%q changes the elements of the review (-want +got):\n%s\n%s", name, diff, text)
+			}
+			outside := strings.TrimPrefix(inCode.ReplaceAllString(text, ""), review.Marker)
+			if found := notifying.FindString(outside); found != "" {
+				t.Errorf("%q leaves %q outside of code:\n%s", name, found, outside)
+			}
 		}
 	}
 }

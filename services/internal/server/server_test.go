@@ -143,6 +143,20 @@ func get(t *testing.T, conn net.Conn, path string) *http.Response {
 	return response
 }
 
+// With HOST, a service listens on that address alone.
+func TestHost(t *testing.T) {
+	p := start(t, []string{"HOST=127.0.0.1"})
+	if address := p.logged("listening")[0]["address"]; address != p.address {
+		t.Errorf("it listens on %v", address)
+	}
+	_, port, _ := net.SplitHostPort(p.address)
+	for host, want := range map[string]int{"127.0.0.1": 0, "": 0, "127.0.0.2": 1} {
+		if code := run(t.Context(), "test", []string{"healthcheck"}, env("HOST="+host, "PORT="+port), io.Discard, io.Discard); code != want {
+			t.Errorf("the health check of HOST=%s ends with %d", host, code)
+		}
+	}
+}
+
 func TestCommands(t *testing.T) {
 	failing := func(*Router) error { return errors.New("no data") }
 	busy, err := net.Listen("tcp", ":0")
