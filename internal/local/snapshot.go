@@ -38,8 +38,13 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 }
 
 // copyAssembly copies an assembly. It links the assets that the last copy has, because an asset's
-// name is the hash of its content. All phases share their images, which are most of the bytes.
+// name is the hash of its content. All phases share their images, which are most of the bytes. If the
+// copy is below the assembly, it does not copy itself.
 func copyAssembly(from, to, last string) error {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
@@ -49,6 +54,9 @@ func copyAssembly(from, to, last string) error {
 	}
 	for _, entry := range entries {
 		source, target := filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())
+		if within, err := filepath.Rel(source, to); err == nil && filepath.IsLocal(within) {
+			continue
+		}
 		known := filepath.Join(last, entry.Name())
 		info, err := os.Stat(known)
 		switch {

@@ -72,3 +72,19 @@ func TestCopyAssembly(t *testing.T) {
 		t.Errorf("the file outside is %q", text)
 	}
 }
+
+// A deployment's directory may be in the assembly that it runs.
+func TestCopyAssemblyAroundTheCopy(t *testing.T) {
+	from := t.TempDir()
+	to := filepath.Join(from, ".cutover", "assemblies", "1")
+	if err := errors.Join(os.WriteFile(filepath.Join(from, "manifest.json"), nil, 0o644), os.Mkdir(filepath.Join(from, ".cut"), 0o755), os.Mkdir(filepath.Join(from, ".cutover"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyAssembly(from, to, ""); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(to)
+	if err != nil || len(entries) != 2 || entries[0].Name() != ".cut" || entries[1].Name() != "manifest.json" {
+		t.Errorf("copied were %v (%v)", entries, err)
+	}
+}
