@@ -28,7 +28,7 @@ func handmade() *Rehearsal {
 	}
 	at := time.Duration(0)
 	for _, s := range []span{
-		{phase: "one"}, {kind: deploying, phase: "one", next: "two", changes: []string{"~ rule"}},
+		{phase: "one"}, {kind: deploying, phase: "one", next: "two", changes: Changes{Traffic: []string{"~ rule"}}},
 		{phase: "two"}, {kind: harmed, phase: "two", fault: Fault{Kind: "kill", Service: "b"}}, {phase: "two"},
 	} {
 		s.begin, s.end = at, at+2*time.Second
@@ -53,7 +53,7 @@ type sent struct {
 func (r *Rehearsal) play(what func(seq int) sent) {
 	for seq := range 100 {
 		s := what(seq)
-		r.rec.begin(seq)
+		r.rec.begin(seq, false)
 		status := s.status
 		if s.got != 0 {
 			status = max(s.got, 0)
@@ -95,7 +95,7 @@ func TestAnalysis(t *testing.T) {
 	}
 	want := Totals{
 		Requests: 100, ByStatus: map[string]int{"200": 100}, ByService: map[string]int{"old": 30, "a": 35, "b": 35},
-		Latency: Latency{10, 20, 20},
+		Latency: Latency{100, 10, 20, 20},
 	}
 	if !reflect.DeepEqual(r.Totals, want) {
 		t.Errorf("totals %+v\nwant   %+v", r.Totals, want)
@@ -108,7 +108,7 @@ func TestAnalysis(t *testing.T) {
 	}
 	deploy, fault := r.Steps[0], r.Steps[1]
 	if deploy.Name != "one → two" || deploy.Kind != "deploy" || deploy.Begin != 2 || deploy.End != 4 || deploy.Requests != 20 ||
-		deploy.Before != (Latency{10, 20, 20}) || deploy.After != (Latency{10, 20, 20}) || !slices.Equal(deploy.Changes, []string{"~ rule"}) {
+		deploy.Before != (Latency{20, 10, 20, 20}) || deploy.After != (Latency{20, 10, 20, 20}) || !slices.Equal(deploy.Changes.Traffic, []string{"~ rule"}) {
 		t.Errorf("deployment %+v", deploy)
 	}
 	// The last request to old was the 29th, after 2.9 s; then a and b took turns.
@@ -122,7 +122,7 @@ func TestAnalysis(t *testing.T) {
 	if fault.Name != "kill b" || fault.Fault.Own != 10 || fault.Fault.Others != 10 || fault.Fault.OwnFailed != 0 || len(fault.Shifts) != 0 {
 		t.Errorf("fault %+v, outcome %+v", fault, fault.Fault)
 	}
-	if p := r.Phases[1]; p.Name != "two" || p.Begin != 4 || p.End != 10 || p.Requests != 60 || p.Latency != (Latency{10, 20, 20}) {
+	if p := r.Phases[1]; p.Name != "two" || p.Begin != 4 || p.End != 10 || p.Requests != 60 || p.Latency != (Latency{60, 10, 20, 20}) {
 		t.Errorf("the phase with the fault in it is %+v", p)
 	}
 	if a := r.Routes[0]; a.Path != "/a" || a.Requests != 50 || a.Bytes != 1 || a.ByService["a"] != 35 || a.ByService["b"] != 0 {
@@ -224,7 +224,7 @@ func TestAnalysisOfALateGenerator(t *testing.T) {
 func TestRecordsOfOthersAreIgnored(t *testing.T) {
 	rec, other := newRecording(10), newRecording(10)
 	other.nonce = rec.nonce + 1
-	rec.begin(0)
+	rec.begin(0, false)
 	for _, id := range []string{"", "Root=1-", "Root=1-67891233-abcdef012345678912345678", other.traceID(0), rec.traceID(1), strings.Replace(rec.traceID(0), "Root=1-", "Root=1-zz", 1)} {
 		rec.observe(Record{TraceID: id, Service: "users", TargetStatus: 200})
 	}
@@ -409,7 +409,10 @@ func TestFigures(t *testing.T) {
 		Millis(1234).String(): "1.23 s", Millis(10).String(): "10 ms",
 		clock(3.25): "3.3 s", clock(75): "1:15", took(0.25): "0.25 s", took(12.34): "12.3 s", took(123.4): "123 s",
 		group(0): "0", group(999): "999", group(1000): "1,000", group(1234567): "1,234,567",
-		Latency{}.String(): "–", Latency{0.41, 12.3, 1234}.String(): "0.41 / 12.3 / 1234",
+		Latency{}.String(): "–", Latency{100, 0.41, 12.3, 1234}.String(): "0.41 / 12.3 / 1234",
+		// One request in a hundred is over p99: fewer requests have none.
+		Latency{99, 0.41, 12.3, 1234}.String(): "0.41 / – / 1234", Latency{1, 5, 5, 5}.String(): "– / – / 5", Latency{2, 5, 6, 6}.String(): "5 / – / 6",
+		Latency{100, 0.41, 12.3, 1234}.Tail(): "12.3 ms", Latency{99, 0.41, 12.3, 1234}.Tail(): "–", Latency{2, 0.41, 12.3, 1234}.Median(): "0.41 ms", Latency{1, 5, 5, 5}.Median(): "–",
 	} {
 		if got != want {
 			t.Errorf("wrote %q, want %q", got, want)
@@ -470,15 +473,17 @@ func TestFieldNames(t *testing.T) {
 	first := func(name string) any { return report[name].([]any)[0] }
 	sorted := func(s string) string { f := strings.Fields(s); slices.Sort(f); return strings.Join(f, " ") }
 	for got, want := range map[string]string{
-		names(report):                     sorted("about baseline_phase baseline_services began duration_s events format initial_changes late losses path phases rate routes services slice_s slices steps totals verdict"),
-		names(report["verdict"]):          "passed reasons sentence",
+		names(report):                     sorted("about baseline_phase baseline_services began duration_s events format initial_changes late load losses path phases rate routes services slice_s slices steps totals verdict"),
+		names(report["verdict"]):          "gaps outcome passed reasons sentence",
+		names(report["load"]):             "growth_s held_up late planned would_hold",
+		names(report["initial_changes"]):  "others tasks traffic",
 		names(report["totals"]):           totals,
-		names(report["late"]):             "max_ms p50_ms p99_ms",
+		names(report["late"]):             "count max_ms p50_ms p99_ms",
 		names(first("phases")):            sorted(totals + " name begin_s end_s"),
 		names(first("steps")):             sorted(totals + " kind name begin_s end_s before after errors shifts changes failure"),
 		names(report["steps"].([]any)[2]): sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
-		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed"),
-		names(first("losses")): sorted("kind stage status service target why excused count first_s last_s samples"),
+		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed why"),
+		names(first("losses")): sorted("kind stage status service target why excused overloaded count first_s last_s samples"),
 		names(first("routes")): sorted(totals + " path status content_type bytes"),
 		names(first("slices")): sorted(totals + " begin_s late_ms"),
 		names(first("events")): "at_s mark service state target text",
@@ -488,7 +493,7 @@ func TestFieldNames(t *testing.T) {
 			t.Errorf("fields %s\nwant   %s", got, want)
 		}
 	}
-	if report["format"] != 1.0 {
+	if report["format"] != 2.0 {
 		t.Errorf("format %v", report["format"])
 	}
 }

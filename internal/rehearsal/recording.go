@@ -49,6 +49,7 @@ type sample struct {
 	targetStatus uint16
 	route        uint16
 	problem      problem
+	held         bool // by requests that had no answer yet, until it was sent
 }
 
 // handling is what the load balancer did with a request.
@@ -85,6 +86,8 @@ type recording struct {
 	detailed map[detailKey]int
 	span     int
 	answered map[string]bool // services that answered in this phase
+
+	cpus []cpuTime // in the order of their times
 
 	lost, different int
 	recent          int    // answers since progress was asked for
@@ -151,13 +154,14 @@ func (r *recording) parseTraceID(header string) (seq uint64, ok bool) {
 func (r *recording) at(seq int) *sample { return &r.slabs[seq/slab][seq%slab] }
 
 // begin makes place for a request before it is sent.
-func (r *recording) begin(seq int) {
+func (r *recording) begin(seq int, held bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.slabs)*slab <= seq {
 		r.slabs = append(r.slabs, new([slab]sample))
 	}
 	r.n = max(r.n, seq+1)
+	r.at(seq).held = held
 }
 
 // finish notes what the client got.

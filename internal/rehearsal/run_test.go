@@ -53,7 +53,7 @@ func TestRunLosesNothing(t *testing.T) {
 	if len(r.Phases) != 7 || len(r.Steps) != 6 {
 		t.Errorf("%d phases, %d steps", len(r.Phases), len(r.Steps))
 	}
-	if c := stepOf(t, r, "switched → retired").Changes; len(c) != 1 || !strings.HasSuffix(c[0], "retired") {
+	if c := stepOf(t, r, "switched → retired").Changes.Others; len(c) != 1 || !strings.HasSuffix(c[0], "retired") {
 		t.Errorf("changes are %q", c)
 	}
 	if len(progress) == 0 {

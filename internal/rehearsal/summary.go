@@ -13,9 +13,9 @@ import (
 // WriteSummary writes the report as text. The text is coloured on a terminal, unless
 // NO_COLOR is set or TERM is "dumb".
 func (r *Report) WriteSummary(w io.Writer) error {
-	bold, red, green, plain := "", "", "", ""
+	bold, red, green, yellow, plain := "", "", "", "", ""
 	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
-		bold, red, green, plain = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
+		bold, red, green, yellow, plain = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 	}
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -38,25 +38,34 @@ func (r *Report) WriteSummary(w io.Writer) error {
 		if s.Failure != "" {
 			fmt.Fprintf(&b, "  %s%s: %s%s\n", red, s.Name, s.Failure, plain)
 		}
+		if s.Fault != nil {
+			for _, why := range s.Fault.Why {
+				fmt.Fprintf(&b, "  %s%s, not contained: %s%s\n", red, s.Name, why, plain)
+			}
+		}
 	}
 	if len(r.Losses) > 0 {
 		b.WriteString("\n")
 	}
 	for _, loss := range r.Losses {
 		color := red
-		if loss.Excused {
+		switch {
+		case loss.Excused:
 			color = ""
+		case loss.Overloaded:
+			color = yellow
 		}
 		fmt.Fprintf(&b, "  %s%s: %s%s in %s, %s to %s: %s\n", color, loss.what(), count(loss.Count, "request"), plain, loss.Stage, clock(loss.First), clock(loss.Last), loss.Why)
 		if sample := loss.Samples[0]; sample.Detail != "" {
 			fmt.Fprintf(&b, "    for example %s: %s\n", sample.Route, sample.Detail)
 		}
 	}
-	word, color := "PASSED", green
-	if !r.Verdict.Passed {
-		word, color = "FAILED", red
+	fmt.Fprintf(&b, "\n  The load was sent up to %s late (p99 %s).\n", r.Late.Max, r.Late.Tail())
+	for _, gap := range r.Verdict.Gaps {
+		fmt.Fprintf(&b, "  Gap: %s\n", gap)
 	}
-	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, word, plain, r.Verdict.Sentence)
+	color := map[string]string{"passed": green, "inconclusive": yellow, "failed": red}[r.Verdict.Word()]
+	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, strings.ToUpper(r.Verdict.Word()), plain, r.Verdict.Sentence)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
