@@ -255,7 +255,7 @@ func (a *analysis) report() *Report {
 	a.load.judge(a.Rate, float64(a.all.Requests-a.all.Lost)/max(a.end.Seconds(), 1))
 	r := &Report{
 		Format: Format, Began: a.began.UTC().Truncate(time.Millisecond), Duration: seconds(a.end), Walk: a.Walk, Rate: a.Rate,
-		BaselinePhase: a.Walk[0], BaselineServices: a.baselineBy, Initial: a.firstChanges, SliceWidth: seconds(a.width),
+		BaselinePhase: a.Walk[0], BaselineServices: a.baselineBy, SliceWidth: seconds(a.width),
 		Totals: a.all.totals(), Late: summarize(a.late), Load: a.load, About: append(a.facts(), a.About...),
 	}
 	for _, loss := range a.order {

@@ -27,9 +27,9 @@ type Load struct {
 	// HeldUp late requests are the deployment's fault: the most requests that a rehearsal
 	// has open had no answer yet, and the machine had processor time left.
 	HeldUp int `json:"held_up"`
-	// Growth is how much latencies grew while the load was tried before the walk, for a
-	// second.
-	Growth Seconds `json:"growth_s"`
+	// Tried is the number of requests per second that the machine has managed in a trial
+	// before the walk. It tries no more than the rate of the rehearsal.
+	Tried int `json:"tried"`
 	// WouldHold is a rate that this machine would hold. 0 if the rate of the rehearsal did.
 	WouldHold int `json:"would_hold"`
 }
@@ -62,7 +62,7 @@ func (r *Rehearsal) try(ctx context.Context, urls []string) Load {
 		load.run(running, time.Now())
 		cancel()
 		closeIdle()
-		if tried := rec.trial(); attempt == 0 || tried.Growth < best.Growth {
+		if tried := rec.trial(); attempt == 0 || tried.Tried > best.Tried {
 			best = tried
 		}
 		if best.WouldHold == 0 || ctx.Err() != nil {
@@ -76,8 +76,8 @@ func (r *Rehearsal) try(ctx context.Context, urls []string) Load {
 // than they are sent or answered. Answers that always take long are another matter.
 func (r *recording) trial() Load {
 	tenth := r.n / 10
-	if tenth == 0 {
-		return Load{Planned: r.n}
+	if tenth == 0 { // too few to tell
+		return Load{Tried: r.rate}
 	}
 	middle := func(from, to int) time.Duration {
 		var latencies []uint32
@@ -88,11 +88,12 @@ func (r *recording) trial() Load {
 		return time.Duration(latencies[len(latencies)/2]) * time.Microsecond
 	}
 	growth := max(0, middle(r.n-tenth, r.n)-middle(0, tenth))
-	tried := Load{Planned: r.n, Growth: seconds(growth)}
-	if lasted := r.due(r.n); growth > lasted/4 {
-		tried.WouldHold = wouldHold(float64(r.n) / (lasted + growth).Seconds())
+	lasted := r.due(r.n)
+	if growth <= lasted/4 {
+		return Load{Tried: r.rate}
 	}
-	return tried
+	managed := float64(r.n) / (lasted + growth).Seconds()
+	return Load{Tried: int(managed), WouldHold: wouldHold(managed)}
 }
 
 // cpuTime is the time of all processors since the machine has started, in ticks of the

@@ -39,9 +39,6 @@ type Changes struct {
 	Others []string `json:"others"`
 }
 
-// Count is the number of lines.
-func (c Changes) Count() int { return len(c.Traffic) + len(c.Tasks) + len(c.Others) }
-
 // Record is what the load balancer knows about one request.
 type Record struct {
 	// TraceID is the request's X-Amzn-Trace-Id header, as the client or the load balancer
@@ -242,17 +239,16 @@ func (o Options) withDefaults() (Options, error) {
 // Rehearsal is one rehearsal: what was done and what came of it.
 type Rehearsal struct {
 	Options
-	d            Deployment
-	rec          *recording
-	baseline     []answer
-	baselineBy   []string // services that gave the baseline
-	firstChanges Changes
-	tried        Load          // before the walk
-	gaps         []string      // as the deployment tells them
-	began        time.Time     // of the load
-	end          time.Duration // of the load; like all durations here, since it began
-	pending      []Fault       // not done yet
-	interrupted  bool          // the context ended
+	d           Deployment
+	rec         *recording
+	baseline    []answer
+	baselineBy  []string      // services that gave the baseline
+	tried       Load          // before the walk
+	gaps        []string      // as the deployment tells them
+	began       time.Time     // of the load
+	end         time.Duration // of the load; like all durations here, since it began
+	pending     []Fault       // not done yet
+	interrupted bool          // the context ended
 
 	mu     sync.Mutex
 	spans  []span
@@ -284,15 +280,14 @@ func (r *Rehearsal) Event(e Event) {
 // says so, and there is no walk.
 func (r *Rehearsal) Run(ctx context.Context, d Deployment) (*Report, error) {
 	r.d = d
-	changes, err := d.Deploy(ctx, r.Walk[0])
-	if err != nil {
+	if _, err := d.Deploy(ctx, r.Walk[0]); err != nil {
 		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", r.Walk[0], err)
 	}
-	r.firstChanges = changes
 	urls := make([]string, len(r.Routes))
 	for i, route := range r.Routes {
 		urls[i] = strings.TrimSuffix(d.URL(route), "/") + route
 	}
+	var err error
 	if r.baseline, r.baselineBy, err = takeBaseline(ctx, urls, r.Options, r.rec); err != nil {
 		return nil, err
 	}

@@ -47,13 +47,11 @@ type Report struct {
 
 	// Services answered requests, those of the baseline first.
 	Services []string `json:"services"`
-	// Initial is what was changed to get to the first phase.
-	Initial Changes `json:"initial_changes"`
-	Phases  []Phase `json:"phases"`
-	Steps   []Step  `json:"steps"`
-	Losses  []Loss  `json:"losses"`
-	Routes  []Route `json:"routes"`
-	Events  []Event `json:"events"`
+	Phases   []Phase  `json:"phases"`
+	Steps    []Step   `json:"steps"`
+	Losses   []Loss   `json:"losses"`
+	Routes   []Route  `json:"routes"`
+	Events   []Event  `json:"events"`
 
 	SliceWidth Seconds `json:"slice_s"`
 	Slices     []Slice `json:"slices"`

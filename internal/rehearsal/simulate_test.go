@@ -19,10 +19,6 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 		rec:        newRecording(rate),
 		baselineBy: []string{"api"},
 		began:      time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC),
-		firstChanges: Changes{
-			Traffic: []string{"+ dev-Routing LoadBalancerBE9EEC3A a load balancer"},
-			Tasks:   []string{"+ dev-Api ServiceD69D759B a service"},
-		},
 	}
 	for i, route := range r.Routes {
 		a := answer{200, "application/json; charset=utf-8", []byte(strings.Repeat("x", 40+i*7))}

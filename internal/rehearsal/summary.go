@@ -60,7 +60,7 @@ func (r *Report) WriteSummary(w io.Writer) error {
 			fmt.Fprintf(&b, "    for example %s: %s\n", sample.Route, sample.Detail)
 		}
 	}
-	fmt.Fprintf(&b, "\n  The load was sent up to %s late (p99 %s).\n", r.Late.Max, r.Late.Tail())
+	fmt.Fprintf(&b, "\n  Requests were sent up to %s late (p99 %s).\n", r.Late.Max, r.Late.Tail())
 	for _, gap := range r.Verdict.Gaps {
 		fmt.Fprintf(&b, "  Gap: %s\n", gap)
 	}

@@ -87,8 +87,8 @@ func (v Verdict) Word() string {
 // inconclusive even if nothing was lost, because passed is a claim about the load.
 func judge(report *Report, undone, gaps []string) Verdict {
 	if len(report.Phases) == 0 && report.Load.WouldHold > 0 {
-		sentence := fmt.Sprintf("This machine cannot hold %s per second: in a second of them before the walk, latencies grew by %s. %s",
-			count(report.Rate, "request"), took(report.Load.Growth), hint(report.Load))
+		sentence := fmt.Sprintf("Of %s per second, this machine managed about %s in a trial, so there was no walk. %s",
+			count(report.Rate, "request"), group(report.Load.Tried), hint(report.Load))
 		return Verdict{Inconclusive, false, sentence, []string{sentence}, gaps}
 	}
 	failed, unclear := undone, []string(nil)
