@@ -252,7 +252,7 @@ func (a *analysis) loss(seq, span int, sent time.Duration, excused, overloaded b
 
 // report makes the report of what was counted.
 func (a *analysis) report() *Report {
-	a.load.judge(a.Rate, float64(a.all.Requests-a.all.Lost)/max(a.end.Seconds(), 1))
+	a.load.judge(a.Options, float64(a.all.Requests-a.all.Lost)/max(a.end.Seconds(), 1))
 	r := &Report{
 		Format: Format, Began: a.began.UTC().Truncate(time.Millisecond), Duration: seconds(a.end), Walk: a.Walk, Rate: a.Rate,
 		BaselinePhase: a.Walk[0], BaselineServices: a.baselineBy, SliceWidth: seconds(a.width),

@@ -36,11 +36,18 @@ type Load struct {
 
 // judge fills in WouldHold, if more requests were late than a load may have: one in
 // twenty, and those of one second. Answered is the number of answers per second.
-func (l *Load) judge(rate int, answered float64) {
-	if l.Late > max(l.Planned/20, rate) {
-		l.WouldHold = wouldHold(min(answered, float64(rate)))
+func (l *Load) judge(o Options, answered float64) {
+	if l.Late <= max(l.Planned/20, o.Rate) {
+		return
 	}
+	if l.heldUp() { // so many can be open when none is answered
+		answered = min(answered, maxInFlight/o.Timeout.Seconds())
+	}
+	l.WouldHold = wouldHold(min(answered, float64(o.Rate)))
 }
+
+// heldUp says whether the deployment made most of the late requests late.
+func (l *Load) heldUp() bool { return l.HeldUp*2 > l.Late }
 
 // wouldHold leaves a machine something to spare, and rounds down to two digits.
 func wouldHold(rate float64) int {

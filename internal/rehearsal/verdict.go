@@ -158,7 +158,7 @@ func (r *Rehearsal) undone() (reasons []string) {
 func notHeld(r *Report) string {
 	l := r.Load
 	cause := "The machine was too busy."
-	if l.HeldUp*2 > l.Late {
+	if l.heldUp() {
 		cause = fmt.Sprintf("The deployment left %s without an answer while the machine had processor time left.", count(maxInFlight, "request"))
 	}
 	return fmt.Sprintf("The load of %s per second was not held: of %s planned, %s more than a second late, by up to %s. %s %s",
