@@ -3,8 +3,10 @@ package rehearsal
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -53,14 +55,14 @@ type sent struct {
 func (r *Rehearsal) play(what func(seq int) sent) {
 	for seq := range 100 {
 		s := what(seq)
-		r.rec.begin(seq, false)
+		r.rec.begin(r.began, seq, seq%2, false)
 		status := s.status
 		if s.got != 0 {
 			status = max(s.got, 0)
 		}
 		record := Record{TraceID: r.rec.traceID(uint64(seq)), Service: s.service, Target: s.target, Status: status, TargetStatus: s.status, Reason: s.reason}
 		finish := func() {
-			r.rec.finish(seq, uint16(seq%2), uint16(status), s.late, s.latency, s.problem, fmt.Sprint("detail of ", seq))
+			r.rec.finish(seq, uint16(status), s.late, s.latency, s.problem, fmt.Sprint("detail of ", seq))
 		}
 		// Either may come first.
 		if seq%3 == 0 {
@@ -221,10 +223,225 @@ func TestAnalysisOfALateGenerator(t *testing.T) {
 	}
 }
 
+// A loss is explained if the machine was behind while the request was under way: not if
+// requests were late because the deployment had not answered others, nor at another time.
+func TestAnalysisOfAMachineThatIsBehind(t *testing.T) {
+	busy := []cpuTime{{0, 0, 0}, {10 * time.Second, 0, 2000}}
+	idle := []cpuTime{{0, 0, 0}, {10 * time.Second, 1000, 2000}}
+	for name, test := range map[string]struct {
+		late       time.Duration
+		held       bool
+		cpus       []cpuTime
+		problem    problem
+		overloaded bool
+		heldUp     int
+		want       Outcome
+	}{
+		"late":                          {1200 * time.Millisecond, false, nil, timedOut, true, 0, Inconclusive},
+		"late, and idle":                {1200 * time.Millisecond, false, idle, timedOut, true, 0, Inconclusive},
+		"a second late":                 {time.Second, false, nil, timedOut, false, 0, Failed},
+		"held up by a busy machine":     {1200 * time.Millisecond, true, busy, timedOut, true, 0, Inconclusive},
+		"held up by the deployment":     {1200 * time.Millisecond, true, idle, timedOut, false, 1, Failed},
+		"held up by nobody knows":       {1200 * time.Millisecond, true, nil, timedOut, false, 1, Failed},
+		"late, with a different answer": {1200 * time.Millisecond, false, nil, otherBody, false, 0, Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := handmade()
+			run.rec.cpus = test.cpus
+			run.play(func(seq int) sent {
+				s := good(seq)
+				switch seq {
+				case 10:
+					s.late = test.late
+				case 22: // sent after that request, and for less than as long as it was late
+					s.problem, s.got = test.problem, -1
+				}
+				return s
+			})
+			run.rec.at(10).held = test.held
+			r := analyse(run)
+			if len(r.Losses) != 1 || r.Losses[0].Overloaded != test.overloaded || r.Verdict.Outcome != test.want || r.Load.HeldUp != test.heldUp {
+				t.Errorf("%s: %+v, load %+v", r.Verdict.Sentence, r.Losses, r.Load)
+			}
+		})
+	}
+	t.Run("elsewhere", func(t *testing.T) {
+		run := handmade()
+		run.play(func(seq int) sent {
+			s := good(seq)
+			switch seq {
+			case 10:
+				s.late = 1200 * time.Millisecond // until 2.2 s, and as long after
+			case 9, 35: // the first was over before, the other came later
+				s.problem, s.got = timedOut, -1
+			}
+			return s
+		})
+		if r := analyse(run); r.Verdict.Outcome != Failed || len(r.Verdict.Reasons) != 2 {
+			t.Errorf("%+v", r.Verdict)
+		}
+	})
+	t.Run("under way", func(t *testing.T) {
+		run := handmade()
+		run.play(func(seq int) sent {
+			s := good(seq)
+			switch seq {
+			case 10:
+				s.late = 1200 * time.Millisecond
+			case 9: // sent before, and still without an answer
+				s.problem, s.got, s.latency = timedOut, -1, 200*time.Millisecond
+			}
+			return s
+		})
+		if r := analyse(run); r.Verdict.Outcome != Inconclusive {
+			t.Errorf("%+v", r.Verdict)
+		}
+	})
+}
+
+// A load that is late is not passed, nor one of which a part was not sent at all.
+func TestAnalysisOfALoadThatWasNotHeld(t *testing.T) {
+	for late, want := range map[int]Outcome{0: Passed, 10: Passed, 11: Inconclusive} {
+		run := handmade()
+		run.play(func(seq int) sent {
+			s := good(seq)
+			if seq < late {
+				s.late = 1001 * time.Millisecond
+			}
+			return s
+		})
+		if r := analyse(run); r.Verdict.Outcome != want || r.Load.Planned != 100 || r.Load.Late != late || (r.Load.WouldHold > 0) != (want == Inconclusive) {
+			t.Errorf("%d late: %+v, %+v", late, r.Verdict, r.Load)
+		}
+	}
+	// At twice the rate, half the requests are missing. Those of the last second may be under way.
+	for rate, want := range map[int]Outcome{10: Passed, 11: Passed, 20: Inconclusive} {
+		run := handmade()
+		run.play(good)
+		run.Rate = rate
+		r := analyse(run)
+		if late := max(0, 10*rate-100-rate); r.Verdict.Outcome != want && rate != 20 || r.Load.Late != late {
+			t.Errorf("at %d per second: %+v, %+v", rate, r.Verdict, r.Load)
+		}
+		if rate == 20 && (r.Load.Planned != 200 || r.Load.Late != 80 || r.Load.WouldHold != 7 || r.Verdict.Outcome != Inconclusive) {
+			t.Errorf("at twice the rate: %+v, %+v", r.Verdict, r.Load)
+		}
+	}
+}
+
+// Gaps are what the requests have left out: a route in a phase, a step without requests,
+// and answers of nobody knows whom. The deployment adds its own.
+func TestAnalysisOfGaps(t *testing.T) {
+	run := handmade()
+	run.Routes, run.baseline = append(run.Routes, "/c"), append(run.baseline, answer{})
+	run.spans[1].end = run.spans[1].begin // a deployment in no time
+	run.spans[2].begin = run.spans[1].end
+	run.gaps = []string{"the rule nobody needs"}
+	run.play(func(seq int) sent {
+		s := good(seq)
+		s.unreported = seq == 7
+		return s
+	})
+	// The last one went elsewhere, after the fault in the second phase.
+	run.rec.at(99).route = 2
+	r := analyse(run)
+	want := []string{"one: no request to /c", "one → two: no request was sent meanwhile", "the load balancer did not report who answered 1 request", "the rule nobody needs"}
+	if !slices.Equal(r.Verdict.Gaps, want) {
+		t.Errorf("gaps\n%q\nwant\n%q", r.Verdict.Gaps, want)
+	}
+	if r.Verdict.Outcome != Passed {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+	// Nobody asked for it in any phase: that is no gap.
+	run.rec.at(99).route = 0
+	if r := analyse(run); r.Verdict.Outcome != Failed || !slices.Contains(r.Verdict.Reasons, "/c was never requested.") || slices.Contains(r.Verdict.Gaps, "one: no request to /c") {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+}
+
+// A fault that was not contained says what it harmed.
+func TestAnalysisOfAFaultThatEscaped(t *testing.T) {
+	run := handmade()
+	run.play(func(seq int) sent {
+		s := good(seq)
+		if seq >= 60 && seq < 66 { // three to each service
+			s.got, s.problem, s.status, s.reason = 502, serverError, 0, "reset"
+		}
+		return s
+	})
+	r := analyse(run)
+	want := []string{"Server error (502), the target of a gave no answer: reset: 3 requests"}
+	if f := r.Steps[1].Fault; !slices.Equal(f.Why, want) || f.OwnFailed != 3 || f.OthersFailed != 3 {
+		t.Errorf("outcome %+v", f)
+	}
+	for name, text := range written(t, r) {
+		if !strings.Contains(text, "Server error (502), the target of a gave no answer: reset: 3 requests") {
+			t.Errorf("%s does not say why the fault failed:\n%s", name, text)
+		}
+	}
+}
+
+// written are the summary and the page.
+func written(t *testing.T, r *Report) map[string]string {
+	t.Helper()
+	var summary, page bytes.Buffer
+	if err := errors.Join(r.WriteSummary(&summary), r.WritePage(&page)); err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"the summary": summary.String(), "the page": page.String()}
+}
+
+// What a machine could not hold is in the summary, in the page and in the chart, even
+// if there was no walk.
+func TestWritesOfALoadThatWasNotHeld(t *testing.T) {
+	late := handmade()
+	late.play(func(seq int) sent {
+		s := good(seq)
+		s.late = 22 * time.Second
+		return s
+	})
+	none := handmade()
+	none.spans, none.end, none.tried = nil, 0, Load{Tried: 7, WouldHold: 4}
+	for name, test := range map[string]struct {
+		run  *Rehearsal
+		says []string
+	}{
+		"late":    {late, []string{"100 were more than a second late, by up to 22 s", "--rate 7 would hold"}},
+		"no walk": {none, []string{"this machine managed about 7 in a trial, so there was no walk", "--rate 4 would hold"}},
+	} {
+		r := analyse(test.run)
+		for where, text := range written(t, r) {
+			for _, says := range append(test.says, "nconclusive") {
+				if !strings.Contains(text, says) && !strings.Contains(text, strings.ToUpper(says)) {
+					t.Errorf("%s: %s does not say %q:\n%s", name, where, says, text)
+				}
+			}
+		}
+		if err := r.WriteChart(io.Discard); err != nil || r.Verdict.Outcome != Inconclusive {
+			t.Errorf("%s: %v, %+v", name, err, r.Verdict)
+		}
+	}
+}
+
+// A percentile of too few requests is null for programs: it is not known.
+func TestLatencyInJSON(t *testing.T) {
+	for want, latency := range map[string]Latency{
+		`{"count":0,"p50_ms":null,"p99_ms":null,"max_ms":0}`:  {},
+		`{"count":1,"p50_ms":null,"p99_ms":null,"max_ms":3}`:  {1, 1, 2, 3},
+		`{"count":99,"p50_ms":1,"p99_ms":null,"max_ms":3}`:    {99, 1, 2, 3},
+		`{"count":100,"p50_ms":1,"p99_ms":2,"max_ms":3}`:      {100, 1, 2, 3},
+		`{"count":1000,"p50_ms":0,"p99_ms":0,"max_ms":0.001}`: {1000, 0, 0, 0.001},
+	} {
+		if got, err := json.Marshal(latency); err != nil || string(got) != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	}
+}
+
 func TestRecordsOfOthersAreIgnored(t *testing.T) {
 	rec, other := newRecording(10), newRecording(10)
 	other.nonce = rec.nonce + 1
-	rec.begin(0, false)
+	rec.begin(time.Now(), 0, 0, false)
 	for _, id := range []string{"", "Root=1-", "Root=1-67891233-abcdef012345678912345678", other.traceID(0), rec.traceID(1), strings.Replace(rec.traceID(0), "Root=1-", "Root=1-zz", 1)} {
 		rec.observe(Record{TraceID: id, Service: "users", TargetStatus: 200})
 	}

@@ -211,17 +211,16 @@ func (l *load) run(running context.Context, began time.Time) {
 			held = true
 			slots <- struct{}{}
 		}
-		l.rec.begin(seq, held)
 		answers.Go(func() {
-			l.send(began, seq, mixed[seq%len(mixed)])
+			l.send(began, seq, mixed[seq%len(mixed)], held)
 			<-slots
 		})
 	}
 	answers.Wait()
 }
 
-func (l *load) send(began time.Time, seq, route int) {
-	due, sent := l.rec.due(seq), time.Since(began)
+func (l *load) send(began time.Time, seq, route int, held bool) {
+	due, sent := l.rec.due(seq), l.rec.begin(began, seq, route, held)
 	got, p, err := l.ask(route, l.rec.traceID(uint64(seq)))
 	over := time.Since(began)
 	detail := ""
@@ -230,7 +229,7 @@ func (l *load) send(began time.Time, seq, route int) {
 	} else if p == fine {
 		p, detail = l.baseline[route].compare(got)
 	}
-	l.rec.finish(seq, uint16(route), uint16(got.status), sent-due, over-due, p, detail)
+	l.rec.finish(seq, uint16(got.status), sent-due, over-due, p, detail)
 }
 
 // waitFor waits until a request is due. It returns false if the load has ended.

@@ -396,7 +396,6 @@ func (r *Rehearsal) walk(ctx context.Context) {
 // least one. It does the phase's faults in the middle. Left counts this phase and the
 // next ones.
 func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
-	all := r.rec.sent() + len(r.Routes)
 	half := func() time.Duration {
 		missing := max(0, r.Requests-r.rec.sent())
 		return max(r.Dwell, time.Duration(float64(missing)/float64(left)/float64(r.Rate)*float64(time.Second))) / 2
@@ -422,12 +421,14 @@ func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 		}
 	}
 	err := sleep(ctx, half())
-	least := all
-	if left == 1 {
-		least = max(all, r.Requests)
+	missing := func() int {
+		if left == 1 {
+			return max(r.rec.unasked(len(r.Routes)), r.Requests-r.rec.sent())
+		}
+		return r.rec.unasked(len(r.Routes))
 	}
-	for err == nil && r.rec.sent() < least {
-		err = sleep(ctx, time.Duration(least-r.rec.sent())*time.Second/time.Duration(r.Rate))
+	for n := missing(); err == nil && n > 0; n = missing() {
+		err = sleep(ctx, time.Duration(n)*time.Second/time.Duration(r.Rate))
 	}
 	return r.leave(Changes{}, err)
 }

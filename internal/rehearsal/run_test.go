@@ -447,6 +447,58 @@ func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 	})
 }
 
+// However short the stay, every phase answers every route.
+func TestRunAsksEveryRouteInEveryPhase(t *testing.T) {
+	f := newFake(t)
+	f.gaps = []string{"the rule nobody needs"}
+	var mu sync.Mutex
+	asked := map[string]map[string]bool{} // routes, by phase
+	f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(traceHeader)); ours {
+			mu.Lock()
+			defer mu.Unlock()
+			if asked[f.routed] == nil {
+				asked[f.routed] = map[string]bool{}
+			}
+			asked[f.routed][r.URL.Path] = true
+		}
+		return false
+	}
+	r := rehearse(t, f, quick(func(o *Options) { o.Walk, o.Dwell = []string{"monolith", "parallel", "switched"}, time.Millisecond }))
+	if !r.Verdict.Passed || slices.ContainsFunc(r.Verdict.Gaps, func(gap string) bool { return strings.Contains(gap, "no request to") }) {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+	if !slices.Contains(r.Verdict.Gaps, "the rule nobody needs") {
+		t.Errorf("the gaps of the deployment are not in %q", r.Verdict.Gaps)
+	}
+	for _, phase := range r.Walk {
+		if len(asked[phase]) != len(fakeRoutes) {
+			t.Errorf("%s was asked for %v", phase, asked[phase])
+		}
+	}
+}
+
+// A load that does not hold is not walked with.
+func TestRunTriesTheLoad(t *testing.T) {
+	f := newFake(t)
+	var one sync.Mutex
+	f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(traceHeader)); !ours { // the trial's
+			one.Lock() // one after the other, 50 a second
+			defer one.Unlock()
+			time.Sleep(20 * time.Millisecond)
+		}
+		return false
+	}
+	r := rehearse(t, f, quick(func(o *Options) { o.trial = 100 * time.Millisecond }))
+	if r.Verdict.Outcome != Inconclusive || r.Totals.Requests != 0 || r.Load.Tried >= 100 || r.Load.WouldHold >= 70 || r.Load.WouldHold < 1 {
+		t.Errorf("verdict %+v, load %+v", r.Verdict, r.Load)
+	}
+	if !slices.Equal(f.deploys, []string{"monolith"}) {
+		t.Errorf("deployed %q", f.deploys)
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	for want, o := range map[string]Options{
 		"rate 60000: must be from 1 to 50000":                                     {Rate: 60_000},

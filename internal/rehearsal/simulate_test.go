@@ -113,7 +113,7 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 	owner := func(route string) string { return strings.TrimRight(strings.Split(route, "/")[2], "fo") }
 	for seq := 0; r.rec.due(seq) < r.end; seq++ {
 		due := r.rec.due(seq)
-		r.rec.begin(seq, false)
+		r.rec.begin(r.began, seq, seq%len(r.Routes), false)
 		var s span
 		for i := range r.spans {
 			if s = r.spans[i]; due < s.end {
@@ -164,7 +164,7 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 		record.Status = a.status
 		_, difference := r.baseline[route].compare(a)
 		late := time.Duration(60*random.ExpFloat64()) * time.Microsecond
-		r.rec.finish(seq, uint16(route), uint16(a.status), late, late+time.Duration(latency*float64(time.Millisecond)), p,
+		r.rec.finish(seq, uint16(a.status), late, late+time.Duration(latency*float64(time.Millisecond)), p,
 			difference)
 		r.rec.observe(record)
 	}

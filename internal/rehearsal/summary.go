@@ -18,19 +18,10 @@ func (r *Report) WriteSummary(w io.Writer) error {
 		bold, red, green, yellow, plain = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 	}
 	var b strings.Builder
-	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") }
-	line("step", "took", "requests", "lost", "different", "before p50/p99/max ms", "during", "after")
-	for _, s := range r.Steps {
-		line(s.Name, took(s.Duration()), group(s.Requests), group(s.Lost), group(s.Different), s.Before.String(), s.Totals.Latency.String(), s.After.String())
+	if r.Totals.Requests > 0 {
+		header, rows, _ := strings.Cut(r.table(), "\n")
+		fmt.Fprintf(&b, "%s%s%s\n%s\n", bold, header, plain, rows)
 	}
-	t := r.Totals
-	line("all", took(r.Duration), group(t.Requests), group(t.Lost), group(t.Different), "", t.Latency.String(), "")
-	table.Flush()
-	header, rows, _ := strings.Cut(b.String(), "\n")
-	b.Reset()
-	fmt.Fprintf(&b, "%s%s%s\n%s\n", bold, header, plain, rows)
-
 	for _, s := range r.Steps {
 		for _, text := range s.traffic() {
 			fmt.Fprintf(&b, "  %s: %s\n", s.Name, text)
@@ -60,7 +51,9 @@ func (r *Report) WriteSummary(w io.Writer) error {
 			fmt.Fprintf(&b, "    for example %s: %s\n", sample.Route, sample.Detail)
 		}
 	}
-	fmt.Fprintf(&b, "\n  Requests were sent up to %s late (p99 %s).\n", r.Late.Max, r.Late.Tail())
+	if r.Totals.Requests > 0 {
+		fmt.Fprintf(&b, "\n  Requests were sent up to %s late (p99 %s).\n", r.Late.Max, r.Late.Tail())
+	}
 	for _, gap := range r.Verdict.Gaps {
 		fmt.Fprintf(&b, "  Gap: %s\n", gap)
 	}
@@ -68,4 +61,19 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, strings.ToUpper(r.Verdict.Word()), plain, r.Verdict.Sentence)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// table has a row for each step.
+func (r *Report) table() string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") }
+	line("step", "took", "requests", "lost", "different", "before p50/p99/max ms", "during", "after")
+	for _, s := range r.Steps {
+		line(s.Name, took(s.Duration()), group(s.Requests), group(s.Lost), group(s.Different), s.Before.String(), s.Totals.Latency.String(), s.After.String())
+	}
+	t := r.Totals
+	line("all", took(r.Duration), group(t.Requests), group(t.Lost), group(t.Different), "", t.Latency.String(), "")
+	table.Flush()
+	return b.String()
 }
