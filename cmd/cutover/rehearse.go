@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
+	"cutover/internal/rules"
 	"cutover/migration"
 )
 
@@ -194,6 +196,9 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if stage.assemblies, err = o.synthesize(ctx, own, rehearsed.Faults); err != nil {
 		return nil, "", err
 	}
+	if err = checkReach(rehearsed, stage.assemblies); err != nil {
+		return nil, "", err
+	}
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", err
 	}
@@ -234,13 +239,17 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 	if err != nil {
 		return nil, err
 	}
+	check := o.checkForum
+	if o.app != "" {
+		check = o.checkAssemblies
+	}
+	if err := check(faults); err != nil {
+		return nil, err
+	}
 	if err := writable(o.out); err != nil {
 		return nil, fmt.Errorf("--out %s: the report cannot be written there: %w", o.out, err)
 	}
-	if o.app == "" {
-		return rehearsed, o.checkForum(faults)
-	}
-	return rehearsed, o.checkAssemblies(faults)
+	return rehearsed, nil
 }
 
 // checkForum checks phases and services before the phases are synthesized. It can check
@@ -307,6 +316,60 @@ func checkFaults(faults []rehearsal.Fault, services []string) error {
 		return fmt.Errorf("--fault %s: there is no service %q: choose from %s", fault, fault.Service, strings.Join(services, ", "))
 	}
 	return nil
+}
+
+// checkReach refuses a fault that cannot be done in the walk: its service has no task in the
+// phase that the fault names, or answers no route in any phase.
+func checkReach(r *rehearsal.Rehearsal, assemblies map[string]string) error {
+	models := map[string]*model.Model{}
+	for phase, dir := range assemblies {
+		a, err := assembly.Read(dir)
+		if err != nil {
+			return err
+		}
+		models[phase] = model.Read(a)
+	}
+	for _, fault := range r.Faults {
+		if m := models[fault.Phase]; m != nil {
+			if !slices.ContainsFunc(m.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 }) {
+				return fmt.Errorf("--fault %s: %s has no task in %s", fault, fault.Service, fault.Phase)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return answers(models[phase], fault.Service, r.Routes) }) {
+			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route",
+				fault, fault.Service, strings.Join(r.Walk, ", "))
+		}
+	}
+	return nil
+}
+
+// answers says whether a service may answer a route, by the rules of any listener.
+func answers(m *model.Model, service string, routes []string) bool {
+	table, err := rules.Build(m)
+	if err != nil { // the deployment refuses it, and says why
+		return true
+	}
+	var groups []*model.TargetGroup
+	for _, s := range m.Services {
+		for _, balancer := range s.LoadBalancers {
+			if s.Name == service && s.Tasks() > 0 {
+				groups = append(groups, balancer.TargetGroup)
+			}
+		}
+	}
+	for _, listener := range table.Listeners {
+		for _, route := range routes {
+			path, query, _ := strings.Cut(route, "?")
+			decision, err := listener.Route(rules.Request{Port: listener.Port, Method: http.MethodGet, Host: "localhost", Path: path, Query: query})
+			if err != nil || slices.ContainsFunc(decision.Rule.Action.Forward, func(to model.Weighted) bool {
+				return to.Weight > 0 && slices.Contains(groups, to.TargetGroup)
+			}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // writable makes a directory, and finds out whether it takes a file.

@@ -39,7 +39,16 @@ func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Cha
 	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil {
 		return changes, err
 	}
-	for _, listener := range s.Status().Listeners {
+	s.meet(s.Runner.Status().Listeners)
+	if before != nil {
+		changes = sortChanges(before, s.Assembly())
+	}
+	return changes, nil
+}
+
+// meet takes the rules of a phase.
+func (s *stage) meet(listeners []alb.ListenerStatus) {
+	for _, listener := range listeners {
 		s.listeners[listener.Key] = fmt.Sprintf("%s:%d (%s)", listener.Protocol, listener.Port, listener.Key)
 		for _, rule := range listener.Rules {
 			if name := s.ruleName(listener.Key, rule.Priority, rule.Conditions); !slices.Contains(s.rules, name) {
@@ -47,11 +56,12 @@ func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Cha
 			}
 		}
 	}
-	if before == nil {
-		return changes, nil
-	}
-	for _, line := range assembly.Changes(before, s.Assembly()) {
-		switch kindOf(line, s.Assembly(), before) {
+}
+
+// sortChanges tells apart what two assemblies differ in.
+func sortChanges(before, after *assembly.Assembly) (changes rehearsal.Changes) {
+	for _, line := range assembly.Changes(before, after) {
+		switch kindOf(line, after, before) {
 		case model.ELBListener, model.ELBListenerRule, model.ELBTargetGroup, model.ELBLoadBalancer:
 			changes.Traffic = append(changes.Traffic, line)
 		case model.ECSService, model.AppAutoScalingTarget, model.AppAutoScalingPolicy:
@@ -60,7 +70,7 @@ func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Cha
 			changes.Others = append(changes.Others, line)
 		}
 	}
-	return changes, nil
+	return changes
 }
 
 // kindOf is the type of the resource that a line of [assembly.Changes] is about: its second
@@ -105,7 +115,7 @@ func (s *stage) ruleName(listener string, priority int, conditions []string) str
 	if priority == 0 {
 		return "the default rule of " + listener
 	}
-	return fmt.Sprintf("rule %d of %s, %s", priority, listener, strings.Join(conditions, ", "))
+	return strings.Join(append([]string{fmt.Sprintf("rule %d of %s", priority, listener)}, conditions...), ", ")
 }
 
 // clientClosed is the logged status of a request if the client closed the connection
