@@ -38,9 +38,9 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// show shows a page in the browser. It returns the document as it is when its
+// show shows a page in the browser, in a window of some width. It returns the document as it is when its
 // scripts have run, the browser's console, and what it asked the server for.
-func show(t *testing.T, page []byte) (dom *html.Node, console []string, requests []string) {
+func show(t *testing.T, page []byte, width int, flags ...string) (dom *html.Node, console []string, requests []string) {
 	t.Helper()
 	chromium := browser(t)
 	var mu sync.Mutex
@@ -60,10 +60,10 @@ func show(t *testing.T, page []byte) (dom *html.Node, console []string, requests
 	defer os.RemoveAll(profile)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, chromium,
+	cmd := exec.CommandContext(ctx, chromium, append(flags,
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--user-data-dir="+profile, "--window-size=1300,1200",
-		"--enable-logging=stderr", "--v=0", "--dump-dom", server.URL)
+		"--disable-component-update", "--disable-sync", "--user-data-dir="+profile, fmt.Sprintf("--window-size=%d,1200", width),
+		"--enable-logging=stderr", "--v=0", "--dump-dom", server.URL)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = 5 * time.Second
@@ -143,7 +143,7 @@ func TestPageInABrowser(t *testing.T) {
 				chart.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft"}));
 				console.log("the page is there, " + [...document.querySelectorAll(".light > svg, .dark > svg")].filter(s => s.getBoundingClientRect().width > 800).length + " timeline shown");
 			</script>`)
-			dom, console, requests := show(t, page.Bytes())
+			dom, console, requests := show(t, page.Bytes(), 1300)
 
 			if len(console) != 1 || !strings.Contains(console[0], "the page is there, 1 timeline shown") {
 				t.Errorf("the console has %q", console)
@@ -204,5 +204,68 @@ func TestPageInABrowser(t *testing.T) {
 				t.Errorf("rows: %d steps, %d routes, %d events, %d losses", rows("steps"), rows("routes"), rows("events"), rows("losses"))
 			}
 		})
+	}
+}
+
+// measure is what a script finds out about the page in a frame of a phone's, a tablet's
+// or a desktop's width. A window of the browser cannot be that narrow.
+const measure = `<script>
+	addEventListener("load", () => {
+		const wide = e => e.scrollWidth > e.clientWidth + 1;
+		const said = [];
+		if (document.documentElement.scrollWidth > innerWidth) said.push("the page is wider than " + innerWidth);
+		for (const table of document.querySelectorAll("table[id]")) {
+			for (const box of [table, table.parentElement]) if (wide(box)) said.push(table.id + " does not fit");
+			for (const td of table.querySelectorAll("td")) if (td.getClientRects().length && td.clientWidth < 40 && td.textContent.trim().length > 12) said.push(table.id + " has a cell of " + td.clientWidth);
+		}
+		for (const td of document.querySelectorAll("table.stack td[data-name]"))
+			if (!td.textContent.trim() && td.getClientRects().length && getComputedStyle(td).display === "grid") said.push("a name without a value: " + td.dataset.name);
+		const of = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
+		said.push("verdict " + of("h1 b", "backgroundColor") + " on " + of("body", "backgroundColor"));
+		for (const svg of document.querySelectorAll(".light > svg, .dark > svg")) {
+			if (!svg.getBoundingClientRect().width) continue;
+			const scale = svg.getBoundingClientRect().width / CHART;
+			for (const text of svg.querySelectorAll("text")) {
+				const drawn = text.getBoundingClientRect().width / scale, want = parseFloat(text.getAttribute("textLength"));
+				if (!(Math.abs(drawn - want) < 3)) said.push("the text " + text.textContent + " has a width of " + drawn + ", not " + want);
+			}
+		}
+		parent.postMessage(said, "*");
+	});
+</script>`
+
+// TestPageFits: on a phone, a tablet and a desktop, by day and by night, tables fit, and
+// texts have the places that they were drawn at, with whatever font there is.
+func TestPageFits(t *testing.T) {
+	run := simulate(DefaultWalk(), 200, true)
+	for seq := range run.rec.n {
+		if s := run.rec.at(seq); s.problem == serverError && seq%7 == 0 {
+			s.handling = &handling{"threads", "threads-1", "reset"}
+		}
+	}
+	run.gaps = []string{"rule 20010 of HTTP:80 (dev-Routing/LoadBalancerHttpF4A6AC3E), path-pattern /api/users*: no request came to this rule"}
+	var page bytes.Buffer
+	if err := analyse(run).WritePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	// No font that the page asks for is installed: the browser takes what it has.
+	text := strings.NewReplacer("Liberation Sans", "None", "Arial, Helvetica, sans-serif !important", "monospace !important").Replace(page.String())
+	text = strings.Replace(text, "</body>", strings.ReplaceAll(measure, "CHART", fmt.Sprint(chartWidth))+"</body>", 1)
+	frames := `<script>
+		addEventListener("message", e => console.log(document.querySelectorAll("iframe").length + " measured: " + e.data.join("; ")));
+	</script>`
+	for _, width := range []int{390, 820, 1280} {
+		frames += fmt.Sprintf(`<iframe style="width:%dpx;height:9000px;border:0" srcdoc="%s"></iframe>`, width, html.EscapeString(text))
+	}
+	for scheme, colors := range map[string]string{"1": "verdict rgb(207, 34, 46) on rgb(255, 255, 255)", "0": "verdict rgb(255, 107, 107) on rgb(20, 24, 29)"} {
+		_, console, _ := show(t, []byte(frames), 1600, "--blink-settings=preferredColorScheme="+scheme)
+		if len(console) != 3 {
+			t.Errorf("of three frames, the browser says %q", console)
+		}
+		for _, line := range console {
+			if !strings.Contains(line, "3 measured: "+colors+`"`) {
+				t.Errorf("in the colours %s: %s", scheme, line)
+			}
+		}
 	}
 }
