@@ -290,11 +290,29 @@ func TestAnalysisOfAMachineThatIsBehind(t *testing.T) {
 				s.late = 1200 * time.Millisecond
 			case 9: // sent before, and still without an answer
 				s.problem, s.got, s.latency = timedOut, -1, 200*time.Millisecond
+			case 33: // answered later
+				s.problem, s.got, s.latency = timedOut, -1, 3*time.Second
 			}
 			return s
 		})
 		if r := analyse(run); r.Verdict.Outcome != Inconclusive {
 			t.Errorf("%+v", r.Verdict)
+		}
+	})
+	t.Run("within a fault", func(t *testing.T) {
+		run := handmade()
+		run.play(func(seq int) sent {
+			s := good(seq)
+			switch seq {
+			case 60:
+				s.late = 1200 * time.Millisecond
+			case 73: // to the service with the fault
+				s.problem, s.got = timedOut, -1
+			}
+			return s
+		})
+		if r := analyse(run); r.Verdict.Outcome != Contained || !r.Losses[0].Excused || r.Losses[0].Overloaded {
+			t.Errorf("%+v, %+v", r.Verdict, r.Losses)
 		}
 	})
 }
@@ -354,7 +372,7 @@ func TestAnalysisOfGaps(t *testing.T) {
 	}
 	// Nobody asked for it in any phase: that is no gap.
 	run.rec.at(99).route = 0
-	if r := analyse(run); r.Verdict.Outcome != Failed || !slices.Contains(r.Verdict.Reasons, "/c was never requested.") || slices.Contains(r.Verdict.Gaps, "one: no request to /c") {
+	if r := analyse(run); r.Verdict.Outcome != Failed || !slices.Contains(r.Verdict.Reasons, "Never requested: /c.") || slices.Contains(r.Verdict.Gaps, "one: no request to /c") {
 		t.Errorf("verdict %+v", r.Verdict)
 	}
 }

@@ -96,10 +96,14 @@ func judge(report *Report, undone, gaps []string) Verdict {
 	if report.Totals.Requests == 0 {
 		add(&failed, "No request was sent.")
 	}
+	var never []string
 	for _, route := range report.Routes {
 		if route.Requests == 0 && report.Totals.Requests > 0 {
-			add(&failed, "%s was never requested.", route.Path)
+			never = append(never, route.Path)
 		}
+	}
+	if len(never) > 0 {
+		add(&failed, "Never requested: %s.", strings.Join(never, ", "))
 	}
 	for _, step := range report.Steps {
 		if f := step.Fault; f != nil && f.harmed > 0 {
@@ -159,7 +163,7 @@ func notHeld(r *Report) string {
 	l := r.Load
 	cause := "The machine was too busy."
 	if l.heldUp() {
-		cause = fmt.Sprintf("The deployment left %s without an answer while the machine had processor time left.", count(maxInFlight, "request"))
+		cause = fmt.Sprintf("The deployment left %s without an answer, and the machine was not busy.", count(maxInFlight, "request"))
 	}
 	return fmt.Sprintf("The load of %s per second was not held: of %s planned, %s more than a second late, by up to %s. %s %s",
 		count(r.Rate, "request"), group(l.Planned), wasWere(l.Late), r.Late.Max, cause, hint(l))
