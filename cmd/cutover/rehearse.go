@@ -246,7 +246,7 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 	if err := check(faults); err != nil {
 		return nil, err
 	}
-	if err := writable(o.out); err != nil {
+	if err := rehearsal.Prepare(o.out); err != nil {
 		return nil, fmt.Errorf("--out %s: the report cannot be written there: %w", o.out, err)
 	}
 	return rehearsed, nil
@@ -370,18 +370,6 @@ func answers(m *model.Model, service string, routes []string) bool {
 		}
 	}
 	return false
-}
-
-// writable makes a directory, and finds out whether it takes a file.
-func writable(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(dir, ".report")
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // synthesize returns the assembly of every phase of the walk.

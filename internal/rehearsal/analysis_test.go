@@ -681,7 +681,21 @@ func TestSave(t *testing.T) {
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 3 {
 		t.Errorf("the directory has %v, %v", files, err)
 	}
-	if _, err := r.Save(filepath.Join(dir, "report.json")); err == nil || !strings.HasPrefix(err.Error(), "saving the report: ") {
+	// Before the next rehearsal the report goes, and nothing else.
+	other := filepath.Join(dir, "notes.txt")
+	if err := errors.Join(os.WriteFile(other, nil, 0o644), Prepare(dir)); err != nil {
+		t.Error(err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 || files[0].Name() != "notes.txt" {
+		t.Errorf("prepared, the directory has %v, %v", files, err)
+	}
+	if Prepare(other) == nil || Prepare(filepath.Join(other, "below")) == nil {
+		t.Error("a file is prepared for a report")
+	}
+	if err := Prepare(filepath.Join(dir, "new", "one")); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Save(other); err == nil || !strings.HasPrefix(err.Error(), "saving the report: ") {
 		t.Errorf("saved into a file: %v", err)
 	}
 }

@@ -3,8 +3,10 @@ package rehearsal
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -265,6 +267,31 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
+// The files of a report.
+const (
+	pageFile  = "index.html"
+	chartFile = "timeline.png"
+	jsonFile  = "report.json"
+)
+
+// Prepare makes the directory of a report that is to come. It removes an older report, which
+// nobody shall take for the new one, and finds out whether the directory takes files.
+func Prepare(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{pageFile, chartFile, jsonFile} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	file, err := os.CreateTemp(dir, ".report")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
 // Save writes the report into a directory, and makes the directory if there is none.
 // The files are the page index.html, the chart timeline.png, and report.json. Save
 // returns the page's path.
@@ -272,7 +299,7 @@ func (r *Report) Save(dir string) (page string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("saving the report: %w", err)
 	}
-	for name, write := range map[string]func(io.Writer) error{"report.json": r.WriteJSON, "timeline.png": r.WriteChart, "index.html": r.WritePage} {
+	for name, write := range map[string]func(io.Writer) error{jsonFile: r.WriteJSON, chartFile: r.WriteChart, pageFile: r.WritePage} {
 		var b bytes.Buffer
 		err := write(&b)
 		if err == nil {
@@ -282,5 +309,5 @@ func (r *Report) Save(dir string) (page string, err error) {
 			return "", fmt.Errorf("saving the report: %w", err)
 		}
 	}
-	return filepath.Join(dir, "index.html"), nil
+	return filepath.Join(dir, pageFile), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -496,6 +497,34 @@ func TestRunTriesTheLoad(t *testing.T) {
 	}
 	if !slices.Equal(f.deploys, []string{"monolith"}) {
 		t.Errorf("deployed %q", f.deploys)
+	}
+}
+
+// A machine that stood still in the first trial is tried again.
+func TestRunTriesAgain(t *testing.T) {
+	f := newFake(t)
+	began := make(chan time.Time, 1)
+	const still = 900 * time.Millisecond
+	f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(traceHeader)); !ours {
+			select {
+			case began <- time.Now().Add(250 * time.Millisecond): // the first request of all
+			default:
+			}
+			stall := <-began
+			began <- stall
+			if now := time.Now(); now.After(stall) && now.Before(stall.Add(still)) {
+				time.Sleep(stall.Add(still).Sub(now))
+			}
+		}
+		return false
+	}
+	r := rehearse(t, f, quick(func(o *Options) { o.trial = 500 * time.Millisecond; o.Walk = []string{"monolith"} }))
+	if !r.Verdict.Passed || r.Load.Tried != r.Rate {
+		t.Errorf("verdict %+v, load %+v", r.Verdict, r.Load)
+	}
+	if _, err := os.Stat("/proc/stat"); err == nil && len(f.rehearsal.rec.cpus) == 0 {
+		t.Error("the time of the processors was not recorded")
 	}
 }
 
