@@ -211,8 +211,9 @@ func (l *load) run(running context.Context, began time.Time) {
 			held = true
 			slots <- struct{}{}
 		}
+		late := held // of this request
 		answers.Go(func() {
-			l.send(began, seq, mixed[seq%len(mixed)], held)
+			l.send(began, seq, mixed[seq%len(mixed)], late)
 			<-slots
 		})
 	}
