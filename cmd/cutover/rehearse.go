@@ -62,7 +62,6 @@ gaps: what no request has tried.
 Exit code:
 
 ` + exitCodeHelp() + `
-
 A fault harms a service under load. --fault KIND:SERVICE harms the service in the first
 phase in which it answers; KIND:SERVICE@PHASE names the phase. The kinds:
 
@@ -74,7 +73,7 @@ is synthesized with the phase gate off.`,
   cutover rehearse --walk parallel,switched --fault kill:users
   cutover rehearse --walk retired,parallel      # must fail: the report says why
   cutover rehearse --route /api/carts,/api/carts/1
-  cutover rehearse --strict                     # gaps are not taken: exit code 4`,
+  cutover rehearse --strict                     # if there are gaps: exit code 4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
 	}
