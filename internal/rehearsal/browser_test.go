@@ -236,6 +236,26 @@ const measure = `<script>
 	});
 </script>`
 
+// Without a walk the page has the verdict and the conditions, and no empty figures.
+func TestPageWithoutAWalk(t *testing.T) {
+	t.Parallel()
+	run := handmade()
+	run.spans, run.end, run.tried = nil, 0, Load{Tried: 7, WouldHold: 4}
+	var page bytes.Buffer
+	if err := analyse(run).WritePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	dom, console, _ := show(t, page.Bytes(), 390)
+	if len(console) > 0 || attribute(find(dom, "body", "", "")[0], "class") != "inconclusive" || len(find(dom, "table", "id", "about")) != 1 {
+		t.Errorf("the console has %q", console)
+	}
+	for _, id := range []string{"steps", "routes"} {
+		if len(find(dom, "table", "id", id)) > 0 {
+			t.Errorf("there is a table of %s", id)
+		}
+	}
+}
+
 // TestPageFits: on a phone, a tablet and a desktop, by day and by night, tables fit, and
 // texts have the places that they were drawn at, with whatever font there is.
 func TestPageFits(t *testing.T) {
