@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -352,16 +351,17 @@ func answers(m *model.Model, service string, routes []string) bool {
 	var groups []*model.TargetGroup
 	for _, s := range m.Services {
 		for _, balancer := range s.LoadBalancers {
-			if s.Name == service && s.Tasks() > 0 {
+			if s.Name == service {
 				groups = append(groups, balancer.TargetGroup)
 			}
 		}
 	}
 	for _, listener := range table.Listeners {
 		for _, route := range routes {
-			path, query, _ := strings.Cut(route, "?")
-			decision, err := listener.Route(rules.Request{Port: listener.Port, Method: http.MethodGet, Host: "localhost", Path: path, Query: query})
-			if err != nil || slices.ContainsFunc(decision.Rule.Action.Forward, func(to model.Weighted) bool {
+			request, err := rules.ParseRequest(route)
+			request.Host = "localhost"
+			decision, unknown := listener.Route(request)
+			if err != nil || unknown != nil || slices.ContainsFunc(decision.Rule.Action.Forward, func(to model.Weighted) bool {
 				return to.Weight > 0 && slices.Contains(groups, to.TargetGroup)
 			}) {
 				return true

@@ -102,8 +102,10 @@ func TestCheckReach(t *testing.T) {
 		"kill:users@monolith": {[]string{"monolith", "parallel"}, nil, "--fault kill:users@monolith: users has no task in monolith"},
 		"hang:users":          {[]string{"monolith", "parallel"}, nil, "--fault hang:users: users answers no route in the walk monolith, parallel: add a phase to --walk, or a route with --route"},
 		"hang:posts":          {[]string{"switched"}, []string{"/api/users"}, "--fault hang:posts: posts answers no route in the walk switched: add a phase to --walk, or a route with --route"},
-		"kill:posts":          {[]string{"switched"}, []string{"/api/posts?a=b"}, ""},
-		"drain:api":           {[]string{"switched", "retired"}, nil, "--fault drain:api: api answers no route in the walk switched, retired: add a phase to --walk, or a route with --route"},
+		// A target group of weight 0 gets no requests.
+		"hang:api":   {[]string{"switched"}, []string{"/"}, "--fault hang:api: api answers no route in the walk switched: add a phase to --walk, or a route with --route"},
+		"kill:posts": {[]string{"switched"}, []string{"/api/posts?a=b"}, ""},
+		"drain:api":  {[]string{"switched", "retired"}, nil, "--fault drain:api: api answers no route in the walk switched, retired: add a phase to --walk, or a route with --route"},
 	} {
 		fault, err := rehearsal.ParseFault(text)
 		if err != nil {

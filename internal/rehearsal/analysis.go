@@ -125,15 +125,17 @@ func analyse(r *Rehearsal) *Report {
 		a.byRoute = append(a.byRoute, newTally())
 	}
 	a.lateness()
-	at := 0
 	for seq := range r.rec.n {
 		sent := r.rec.due(seq) + time.Duration(r.rec.at(seq).late)*time.Microsecond
-		for at < len(r.spans)-1 && sent >= r.spans[at].end {
-			at++
-		}
-		a.request(seq, at, sent)
+		a.request(seq, r.spanAt(sent), sent)
 	}
 	return a.report()
+}
+
+// spanAt is the span in which a request was sent. The last span has what was sent after it.
+func (r *Rehearsal) spanAt(sent time.Duration) int {
+	i, _ := slices.BinarySearchFunc(r.spans, sent, func(s span, sent time.Duration) int { return int(s.end - sent - 1) })
+	return min(i, len(r.spans)-1)
 }
 
 // lateness finds out whether the load was as planned, and when the machine was behind.
@@ -165,10 +167,10 @@ func (a *analysis) request(seq, span int, sent time.Duration) {
 		a.answered[service] = true
 		w, known := a.traffic[span][service]
 		if !known {
-			w.first = sent
+			w = window{sent, sent}
 		}
-		w.last = sent
-		a.traffic[span][service] = w
+		// A late machine may send a request after the next one.
+		a.traffic[span][service] = window{min(w.first, sent), max(w.last, sent)}
 		if s.problem == fine {
 			a.routed[s.route] = service
 		}
@@ -246,7 +248,7 @@ func (a *analysis) loss(seq, span int, sent time.Duration, excused, overloaded b
 		loss.Target = ""
 	}
 	loss.Count++
-	loss.Last = seconds(sent)
+	loss.First, loss.Last = min(loss.First, seconds(sent)), max(loss.Last, seconds(sent))
 	loss.sample(Sample{At: seconds(sent), Route: a.Routes[s.route], Latency: millis(s.latency), Target: way.target, Detail: a.rec.details[seq]})
 }
 

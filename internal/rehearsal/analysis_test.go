@@ -317,6 +317,36 @@ func TestAnalysisOfAMachineThatIsBehind(t *testing.T) {
 	})
 }
 
+// A machine that is behind may send a request after the next one.
+func TestAnalysisOfRequestsOutOfOrder(t *testing.T) {
+	run := handmade()
+	run.play(func(seq int) sent {
+		s := good(seq)
+		switch seq {
+		case 22, 23: // 2.8 s and 2.3 s, the last to old at 3.4 s and 2.9 s
+			s.problem, s.got = timedOut, -1
+		case 31: // the first to b
+			s.late = 450 * time.Millisecond
+		}
+		if seq == 22 || seq == 28 {
+			s.late = 600 * time.Millisecond
+		}
+		return s
+	})
+	for at, want := range map[time.Duration]int{0: 0, 2*time.Second - 1: 0, 2 * time.Second: 1, 9 * time.Second: 4, 10 * time.Second: 4, time.Hour: 4} {
+		if got := run.spanAt(at); got != want {
+			t.Errorf("what is sent at %v is sent in span %d, want %d", at, got, want)
+		}
+	}
+	r := analyse(run)
+	if l := r.Losses[0]; l.First != 2.3 || l.Last != 2.8 || l.Count != 2 {
+		t.Errorf("lost from %v to %v", l.First, l.Last)
+	}
+	if s := r.Steps[0].Shifts; len(s) != 3 || s[2].Service != "old" || s[2].At != 3.4 || s[1].Service != "b" || s[1].At != 3.3 {
+		t.Errorf("shifts %+v", s)
+	}
+}
+
 // A load that is late is not passed, nor one of which a part was not sent at all.
 func TestAnalysisOfALoadThatWasNotHeld(t *testing.T) {
 	for late, want := range map[int]Outcome{0: Passed, 10: Passed, 11: Inconclusive} {
