@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -255,6 +256,28 @@ func TestPageWithoutAWalk(t *testing.T) {
 		if len(find(dom, "table", "id", id)) > 0 {
 			t.Errorf("there is a table of %s", id)
 		}
+	}
+}
+
+// A fault that could not be done says why, with all lines of its error.
+func TestPageOfAFaultThatWasNotDone(t *testing.T) {
+	run := handmade()
+	run.play(good)
+	run.spans[3].err = errors.New("fault kill:b: there is no task:\nit stopped before")
+	var page bytes.Buffer
+	if err := analyse(run).WritePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	dom, err := html.Parse(&page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const why = "fault kill:b: there is no task: it stopped before"
+	if reasons := find(dom, "ul", "class", "reasons"); len(reasons) != 1 || textOf(reasons[0]) != why {
+		t.Error("the reasons are not there")
+	}
+	if steps := find(dom, "table", "id", "steps"); len(steps) != 1 || !strings.Contains(textOf(steps[0]), why) {
+		t.Error("the step does not say why")
 	}
 }
 
