@@ -131,7 +131,11 @@ func TestPageInABrowser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run := simulate(test.walk, 200, test.fault)
+			rate, tail := 200, "p99 "
+			if test.fault { // with fewer than 100 requests in a slice
+				rate, tail = 100, "p99 – max "
+			}
+			run := simulate(test.walk, rate, test.fault)
 			run.events = append(run.events, Event{Time: run.began.Add(time.Second), Text: `</script><script>console.error("escaped")</script>`})
 			r := analyse(run)
 			var page bytes.Buffer
@@ -193,7 +197,7 @@ func TestPageInABrowser(t *testing.T) {
 			tip := textOf(find(dom, "div", "id", "tip")[0])
 			const middle = (chartWidth/2 - plotLeft) / (plotRight - plotLeft)
 			slice := int(middle*float64(r.Duration/r.SliceWidth)) - 1
-			if !strings.HasPrefix(tip, fmt.Sprintf("%.1f s, ", float64(slice)*float64(r.SliceWidth))) || !strings.Contains(tip, "status 200") || !strings.Contains(tip, "p99") {
+			if !strings.HasPrefix(tip, fmt.Sprintf("%.1f s, ", float64(slice)*float64(r.SliceWidth))) || !strings.Contains(tip, "status 200") || !strings.Contains(tip, tail) || strings.Contains(tip, "–") != test.fault {
 				t.Errorf("pointing at the timeline shows %q", tip)
 			}
 			rows := func(id string) int {
@@ -278,6 +282,43 @@ func TestPageOfAFaultThatWasNotDone(t *testing.T) {
 	}
 	if steps := find(dom, "table", "id", "steps"); len(steps) != 1 || !strings.Contains(textOf(steps[0]), why) {
 		t.Error("the step does not say why")
+	}
+}
+
+// What moves traffic is apart from the number of tasks and from the rest. Gaps and what
+// the machine explains are there.
+func TestPageSections(t *testing.T) {
+	run := handmade()
+	run.spans[1].changes = Changes{Traffic: []string{"~ the rule"}, Tasks: []string{"~ the count"}, Others: []string{"~ the gate"}}
+	run.gaps = []string{"the rule nobody needs"}
+	run.play(func(seq int) sent {
+		s := good(seq)
+		switch seq {
+		case 10:
+			s.late = 1200 * time.Millisecond
+		case 22:
+			s.problem, s.got = timedOut, -1
+		}
+		return s
+	})
+	var page bytes.Buffer
+	if err := analyse(run).WritePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	dom, err := html.Parse(&page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := textOf(find(dom, "details", "", "")[0])
+	want := "one → two 1 change of traffic, 1 of tasks, 1 of others Where requests go ~ the rule How many tasks run ~ the count Others, for example parameters of the phase gate ~ the gate"
+	if changes != want {
+		t.Errorf("the changes are\n%s\nwant\n%s", changes, want)
+	}
+	if gaps := find(dom, "ul", "id", "gaps"); len(gaps) != 1 || textOf(gaps[0]) != "the rule nobody needs" {
+		t.Error("the gaps are not there")
+	}
+	if losses := textOf(find(dom, "table", "id", "losses")[0]); !strings.Contains(losses, "while the machine was behind with the load") {
+		t.Errorf("the losses are %s", losses)
 	}
 }
 
