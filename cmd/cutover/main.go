@@ -34,13 +34,16 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
 	code := 1
+	var judged judgement
 	switch {
 	case errors.Is(err, errWait):
 		code = 2
-	case errors.Is(err, errContained), errors.Is(err, errBack):
+	case errors.Is(err, errBack):
 		code = 3
 	case ctx.Err() != nil:
 		code = 128 + int(syscall.SIGINT) // as in shells
+	case errors.As(err, &judged):
+		code = judged.code
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
