@@ -108,17 +108,17 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	}
 }
 
-func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) error {
+func (v *view) deploy(ctx context.Context, client *local.Client, assembly string, parameters []string) error {
 	if !v.terminal {
 		return client.Deploy(ctx, assembly, func(e local.Event) {
 			if line := eventLine(e); line != "" {
 				v.print(line)
 			}
-		})
+		}, parameters...)
 	}
 	var err error
 	ended := make(chan error, 1)
-	go func() { ended <- client.Deploy(ctx, assembly, nil) }()
+	go func() { ended <- client.Deploy(ctx, assembly, nil, parameters...) }()
 	for over := false; ; {
 		if status, failed := client.Status(ctx); err == nil && failed == nil {
 			v.redraw(v.services(status, v.room()))

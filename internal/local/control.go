@@ -67,7 +67,9 @@ func (r *Runner) Control(ctx context.Context) error {
 		answer(w, canaries, err)
 	})
 	mux.HandleFunc("POST /deploy", func(w http.ResponseWriter, req *http.Request) {
-		r.stream(w, func() error { return r.Deploy(req.Context(), req.URL.Query().Get("assembly")) })
+		r.stream(w, func() error {
+			return r.Deploy(req.Context(), req.URL.Query().Get("assembly"), req.URL.Query()["parameter"]...)
+		})
 	})
 	mux.HandleFunc("POST /down", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, struct{}{}, nil)
@@ -194,13 +196,14 @@ func (c *Client) Canaries(ctx context.Context, monolith string, period time.Dura
 	return ask[Canaries](ctx, c, "/canaries", url.Values{"monolith": {monolith}, "period": {period.String()}})
 }
 
-// Deploy deploys an assembly, and calls f with the events.
-func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) error {
+// Deploy deploys an assembly with values for its parameters, and calls f with the events. See
+// [Runner.Deploy].
+func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event), parameters ...string) error {
 	assembly, err := filepath.Abs(assembly)
 	if err != nil {
 		return err
 	}
-	body, err := c.call(ctx, http.MethodPost, "/deploy", url.Values{"assembly": {assembly}})
+	body, err := c.call(ctx, http.MethodPost, "/deploy", url.Values{"assembly": {assembly}, "parameter": parameters})
 	if err != nil {
 		return err
 	}

@@ -25,17 +25,19 @@ type stack struct {
 //
 // Deploy returns when all services are steady. After an error, the stacks that were reached stay as
 // they are, and the assembly can be deployed again.
-func (r *Runner) Deploy(ctx context.Context, dir string) error {
+//
+// Parameters of the templates have their defaults, or a value given as [assembly.Read] takes it.
+func (r *Runner) Deploy(ctx context.Context, dir string, parameters ...string) error {
 	if !r.deploying.CompareAndSwap(false, true) {
 		return errors.New("another assembly is being deployed: wait for it to end")
 	}
 	defer r.deploying.Store(false)
-	a, err := r.snapshot(dir)
+	a, err := r.snapshot(dir, parameters)
 	if err != nil {
 		return err
 	}
 	next := r.plan(a)
-	var problems []error
+	problems := []error{r.mistakenValues(a)}
 	for _, plan := range next {
 		problems = append(problems, plan.Check())
 		if held, ok := plan.(io.Closer); ok {

@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
 )
 
 // snapshot copies an assembly into the deployment's directory, where it does not change, and reads
-// it.
-func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
-	if _, err := assembly.Read(dir); err != nil { // which names the files of the original
+// it. Stacks that leave their account and region to the deployment are in those of this machine.
+func (r *Runner) snapshot(dir string, parameters []string) (*assembly.Assembly, error) {
+	if _, err := assembly.Read(dir, parameters...); err != nil { // which names the files of the original
 		return nil, err
 	}
 	r.snapshots++
@@ -25,7 +26,11 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	if err := copyAssembly(dir, copied, last); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
 	}
-	return assembly.Read(copied)
+	a, err := assembly.Read(copied, parameters...)
+	if err == nil {
+		a.Locate(provider.Account, provider.Region)
+	}
+	return a, err
 }
 
 // copyAssembly copies an assembly. It links the assets that the last copy has, because an asset's
