@@ -12,11 +12,15 @@ type Listener struct {
 	Base
 	// LoadBalancer is nil if the assembly does not have it.
 	LoadBalancer *LoadBalancer
-	Port         int
+	// LoadBalancerID is the load balancer's key, or the template's text.
+	LoadBalancerID string
+	Port           int
 	// Protocol is HTTP or HTTPS, or one of a Network Load Balancer.
 	Protocol string
 	// SecurityPolicy is the name of the policy for TLS. Empty if the template leaves it to AWS.
 	SecurityPolicy string
+	// Certificates is how many default certificates the listener has.
+	Certificates int
 	// MutualTLS is off (the default), passthrough or verify.
 	MutualTLS string
 	// ServerHeader says whether answers have a Server header. Default true.
@@ -28,12 +32,22 @@ type Listener struct {
 // String is the protocol and the port: "HTTP:80".
 func (l *Listener) String() string { return l.Protocol + ":" + strconv.Itoa(l.Port) }
 
+// Application says that the listener is one of an Application Load Balancer.
+func (l *Listener) Application() bool {
+	if l.LoadBalancer != nil {
+		return l.LoadBalancer.Application()
+	}
+	return !otherProtocol(l.Protocol)
+}
+
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-listener.html
 func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.LoadBalancer = elsewhere[LoadBalancer](m, p.Field("LoadBalancerArn"), ELBLoadBalancer, "LoadBalancerArn")
+	l.LoadBalancerID = p.Field("LoadBalancerArn").Keyed()
 	l.Port = p.Field("Port").Need("a port").Int(0, 1, 65535)
 	l.Protocol = p.Field("Protocol").Text("")
 	l.SecurityPolicy = p.Field("SslPolicy").Text("")
+	l.Certificates = len(p.Field("Certificates").List())
 	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
 	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
 	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"))}

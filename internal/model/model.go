@@ -75,7 +75,6 @@ func Read(a *assembly.Assembly) *Model {
 	m.readSecurityGroups()
 	m.LaunchTemplates = all(m, EC2LaunchTemplate, (*Launch).readTemplate)
 	all(m, EC2LaunchConfiguration, (*Launch).read)
-	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 	m.Repositories = all(m, ECRRepository, (*Repository).read)
 	all(m, CloudWatchAlarm, (*Alarm).read)
 
@@ -90,6 +89,7 @@ func Read(a *assembly.Assembly) *Model {
 
 	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
 	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
+	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 	m.Listeners = all(m, ELBListener, m.listener)
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
