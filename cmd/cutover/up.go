@@ -279,7 +279,15 @@ a phase that does not follow the deployed one.`,
 			if err != nil {
 				return err
 			}
-			return newView(cmd.OutOrStdout(), g).deploy(cmd.Context(), client, a.Dir, from.parameters)
+			v := newView(cmd.OutOrStdout(), g)
+			if err := v.deploy(cmd.Context(), client, a.Dir, from.parameters); err != nil {
+				return err
+			}
+			status, err := client.Status(cmd.Context())
+			if warnings := v.warnings(status); warnings != "" && err == nil {
+				v.print(warnings)
+			}
+			return err
 		},
 	}
 	from.flags(cmd)

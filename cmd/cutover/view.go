@@ -231,11 +231,11 @@ func (v *view) scaling(s local.Status) string {
 }
 
 func (v *view) status(s local.Status, room int) string {
-	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.notRun(s)
+	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.warnings(s) + v.notRun(s)
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	above, below := v.listeners(s, true), v.notRun(s)
+	above, below := v.listeners(s, true), v.warnings(s)+v.notRun(s)
 	return above + v.services(s, max(3, room-strings.Count(above+below, "\n"))) + below
 }
 
@@ -259,6 +259,18 @@ func (v *view) listeners(s local.Status, brief bool) string {
 		b.WriteString(v.table(rows) + "\n")
 	}
 	return b.String()
+}
+
+// warnings returns a line for each warning about the assembly.
+func (v *view) warnings(s local.Status) string {
+	text := ""
+	for _, warning := range s.Warnings {
+		text += "\nWarning: " + warning
+	}
+	if text != "" {
+		text += "\n"
+	}
+	return text
 }
 
 // notRun counts the resources that are deployed on AWS only.
@@ -302,7 +314,11 @@ func (v *view) summary(s local.Status, detached bool) {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "\nTry\n  curl %s\n  %s routes %s\n", try, v.program, path)
+	b.WriteString(v.warnings(s))
+	b.WriteString("\nTry\n")
+	if try != "" {
+		fmt.Fprintf(&b, "  curl %s\n  %s routes %s\n", try, v.program, path)
+	}
 	if _, err := step.ReadFile(cdkFile); err == nil { // the app has phases
 		fmt.Fprintf(&b, "  %s deploy --phase parallel\n", v.program)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // There and back, under load: nothing is lost, every service answers for its own
@@ -227,7 +228,7 @@ func TestDeletionsLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := d.plan(a)
+	next := d.plan(model.Read(a))
 	for _, plan := range next {
 		if err := plan.Check(); err != nil {
 			t.Fatal(err)
@@ -329,11 +330,11 @@ func TestPriorityInUse(t *testing.T) {
 			a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "ThreadsServiceRuleF440FCC6")["Priority"] = 20010.0
 		},
 		"in another stack": func(a templates) {
-			rule := routing(a)["UsersServiceRuleF8E4FD22"]
-			delete(routing(a), "UsersServiceRuleF8E4FD22")
+			rule := a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "UsersServiceRuleF8E4FD22")
+			rule["Priority"] = 20012.0
 			a["dev-Network"]["Resources"].(map[string]any)["Another"] = map[string]any{
 				"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": map[string]any{
-					"Priority": 20010.0, "Conditions": rule.(map[string]any)["Properties"].(map[string]any)["Conditions"],
+					"Priority": 20010.0, "Conditions": rule["Conditions"],
 					"Actions":     []any{map[string]any{"Type": "fixed-response", "FixedResponseConfig": map[string]any{"StatusCode": "418"}}},
 					"ListenerArn": map[string]any{"Fn::GetStackOutput": map[string]any{"StackName": "dev-Routing", "OutputName": "Listener"}},
 				},

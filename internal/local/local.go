@@ -82,6 +82,7 @@ type Runner struct {
 
 	mu        sync.Mutex
 	deployed  *assembly.Assembly // by the last deployment, complete or not
+	warnings  []string           // about it
 	stacks    []*stack           // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool

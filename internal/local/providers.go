@@ -24,9 +24,8 @@ var kinds = []func(*Runner) provider.Provider{
 // plans has the plan of each provider for an assembly.
 type plans []provider.Plan
 
-func (r *Runner) plan(a *assembly.Assembly) plans {
+func (r *Runner) plan(m *model.Model) plans {
 	all := make(plans, len(r.providers))
-	m := model.Read(a)
 	text := func(value any) (string, error) { return r.text(all, value, 0) }
 	for i, p := range r.providers {
 		all[i] = p.Plan(m, text)

@@ -16,6 +16,9 @@ type Status struct {
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
 	// Others is the status of other kinds of resources.
 	Others []any `json:"others,omitempty"`
+	// Warnings say what decides about requests on AWS and is not evaluated here, and what never runs
+	// on AWS, by place.
+	Warnings []string `json:"warnings,omitempty"`
 	// NotRun counts the resources without a provider, by type. They are deployed on AWS only.
 	NotRun map[string]int `json:"notRun"`
 }
@@ -36,6 +39,9 @@ func (r *Runner) Status() Status {
 			status.Others = append(status.Others, one)
 		}
 	}
+	r.mu.Lock()
+	status.Warnings = r.warnings
+	r.mu.Unlock()
 	if a := r.Assembly(); a != nil {
 		for _, stack := range a.Stacks {
 			for _, resource := range stack.Resources {

@@ -3,6 +3,7 @@ package model
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"cutover/internal/assembly"
 )
@@ -50,7 +51,7 @@ func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.Certificates = len(p.Field("Certificates").List())
 	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
 	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
-	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"))}
+	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"), l)}
 }
 
 // Rule says what happens to the requests that meet all of its conditions.
@@ -68,7 +69,7 @@ type Rule struct {
 func (m *Model) rule(r *Rule, p assembly.Value) {
 	r.Listener = refer[Listener](m, p.Field("ListenerArn").Need("a listener"), ELBListener, "ListenerArn")
 	r.Priority = p.Field("Priority").Need("a priority").Int(0, 1, 50000)
-	r.Action = m.action(p.Field("Actions"))
+	r.Action = m.action(p.Field("Actions"), r.Listener)
 	for _, v := range p.Field("Conditions").Some() {
 		c := condition(v)
 		if c.Field != HTTPHeader && c.Field != QueryString && slices.ContainsFunc(r.Conditions, func(other Condition) bool { return other.Field == c.Field }) {
@@ -76,4 +77,28 @@ func (m *Model) rule(r *Rule, p assembly.Value) {
 		}
 		r.Conditions = append(r.Conditions, c)
 	}
+	values, wildcards := 0, 0
+	for _, c := range r.Conditions {
+		values += len(c.Values)
+		for _, value := range c.Values {
+			if c.Field != RequestMethod && c.Field != SourceIP {
+				wildcards += strings.Count(value, "*") + strings.Count(value, "?")
+			}
+		}
+	}
+	if values > maxValues {
+		p.Field("Conditions").Refuse("AWS refuses %d values: the conditions of a rule can have %d", values, maxValues)
+	}
+	if wildcards > maxWildcards {
+		p.Field("Conditions").Refuse("AWS refuses %d wildcards: the conditions of a rule can have %d", wildcards, maxWildcards)
+	}
 }
+
+// Quotas that AWS raises for nobody. The page says 6 wildcards; an older one said 5.
+// "Quotas for your Application Load Balancers",
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+const (
+	maxValues    = 5 // of the conditions of a rule
+	maxWildcards = 6 // of the conditions of a rule
+	maxGroups    = 5 // of an action
+)

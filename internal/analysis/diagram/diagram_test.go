@@ -39,7 +39,7 @@ func shop(newWeight, oldWeight, count string) string {
 		"DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "Old"}}]}},
 	"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
 	"Rule": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 7,
-		"Conditions": [{"Field": "path-pattern", "Values": ["/new/*", "/a\"b<c>"]}, {"Field": "host-header", "Values": ["shop.example"]}],
+		"Conditions": [{"Field": "path-pattern", "Values": ["/new/*"]}, {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X", "Values": ["a\"b<c>"]}}, {"Field": "host-header", "Values": ["shop.example"]}],
 		"Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": {"Ref": "New"}, "Weight": ` + newWeight + `}, {"TargetGroupArn": {"Ref": "Old"}, "Weight": ` + oldWeight + `}]}}]}},
 	"Closed": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 8,
 		"Conditions": [{"Field": "path-pattern", "Values": ["/closed"]}], "Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}}]}},
@@ -72,8 +72,8 @@ func TestRequests(t *testing.T) {
         new_2[["new<br>2 tasks"]]
     end
     client_1 --> loadbalancerHTTP80_1
-    loadbalancerHTTP80_1 -->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>25 %"| new_1
-    loadbalancerHTTP80_1 -->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>75 %"| old_1
+    loadbalancerHTTP80_1 -->|"7 /new/* and http-header X a#quot;b#lt;c#gt; and host-header shop.example<br>25 %"| new_1
+    loadbalancerHTTP80_1 -->|"7 /new/* and http-header X a#quot;b#lt;c#gt; and host-header shop.example<br>75 %"| old_1
     loadbalancerHTTP80_1 -->|"8 /closed"| 410_1
     loadbalancerHTTP80_1 -->|"else"| old_1
     new_1 --> new_2
@@ -101,7 +101,7 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	// In one layer a target group without a share is attached all the same.
-	if zero, err := Requests(Layer{"", read(t, shop("0", "1", "0"))}); err != nil || !strings.Contains(zero, `-.->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>0 %"| new_1`) {
+	if zero, err := Requests(Layer{"", read(t, shop("0", "1", "0"))}); err != nil || !strings.Contains(zero, `-.->|"7 /new/* and http-header X a#quot;b#lt;c#gt; and host-header shop.example<br>0 %"| new_1`) {
 		t.Errorf("the picture without a share is %v\n%s", err, zero)
 	}
 
