@@ -353,7 +353,12 @@ func example(l alb.ListenerStatus) string {
 func (v *view) route(r alb.Route) string {
 	var b strings.Builder
 	why := strings.ReplaceAll(strings.TrimSpace(r.Explanation), "\n", "\n  ")
-	fmt.Fprintf(&b, "%s → %s\n  %s", r.Request, v.paint(color.Bold, r.Action), why)
+	action := r.Action
+	if r.Location != "" {
+		code, _, _ := strings.Cut(action, " ")
+		action = code + " " + r.Location
+	}
+	fmt.Fprintf(&b, "%s → %s\n  %s", r.Request, v.paint(color.Bold, action), why)
 	for _, target := range r.Targets {
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}

@@ -54,7 +54,12 @@ func (r *Runner) Control(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, r.Status(), nil) })
 	mux.HandleFunc("GET /route", func(w http.ResponseWriter, req *http.Request) {
-		route, err := r.Route(req.URL.Query().Get("request"))
+		var asked alb.Asked
+		err := json.Unmarshal([]byte(req.URL.Query().Get("asked")), &asked)
+		var route alb.Route
+		if err == nil {
+			route, err = r.Route(asked)
+		}
 		answer(w, route, err)
 	})
 	mux.HandleFunc("GET /canaries", func(w http.ResponseWriter, req *http.Request) {
@@ -186,8 +191,12 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 // Route says where a request would go. See [Runner.Route].
-func (c *Client) Route(ctx context.Context, request string) (alb.Route, error) {
-	return ask[alb.Route](ctx, c, "/route", url.Values{"request": {request}})
+func (c *Client) Route(ctx context.Context, asked alb.Asked) (alb.Route, error) {
+	text, err := json.Marshal(asked)
+	if err != nil {
+		return alb.Route{}, err
+	}
+	return ask[alb.Route](ctx, c, "/route", url.Values{"asked": {string(text)}})
 }
 
 // Canaries returns the services that take traffic from the monolith, and how they did. See

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
 )
@@ -100,7 +101,7 @@ func TestSeveralLoadBalancers(t *testing.T) {
 	}
 	goes := func(url string) string {
 		t.Helper()
-		route, err := d.Route(url)
+		route, err := d.Route(alb.Asked{Request: url})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +137,7 @@ func TestSeveralLoadBalancers(t *testing.T) {
 	if got := goes(first+"/api/posts") + " " + goes(second+"/api/posts"); got != "api api-press" {
 		t.Errorf("parallel: posts go to %s", got)
 	}
-	if _, err := d.Route("/api/posts"); err == nil || !strings.Contains(err.Error(), "name the one that is asked, as in "+first+"/api/posts (dev-Routing) or "+second+"/api/posts (dev-RoutingPress)") {
+	if _, err := d.Route(alb.Asked{Request: "/api/posts"}); err == nil || !strings.Contains(err.Error(), "name the one that is asked, as in "+first+"/api/posts (dev-Routing) or "+second+"/api/posts (dev-RoutingPress)") {
 		t.Errorf("a path alone: %v", err)
 	}
 	for group, want := range map[string]string{

@@ -58,4 +58,4 @@ func (r *Runner) Status() Status {
 func (r *Runner) URL(path string) string { return r.balancers.URL(path) }
 
 // Route says where a request would go now. See [alb.Provider.Route].
-func (r *Runner) Route(request string) (alb.Route, error) { return r.balancers.Route(request) }
+func (r *Runner) Route(asked alb.Asked) (alb.Route, error) { return r.balancers.Route(asked) }
