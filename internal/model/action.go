@@ -91,6 +91,9 @@ func (m *Model) action(v assembly.Value, l *Listener) (action Action) {
 			action = Action{FixedResponse: fixedResponse(one.Field("FixedResponseConfig").Need("an object"))}
 		default:
 			if what := authentications[text]; what != "" {
+				for _, config := range []string{"AuthenticateOidcConfig", "AuthenticateCognitoConfig", "JwtValidationConfig"} {
+					one.Field(config)
+				}
 				kind.Refuse("%q is not an action that is evaluated: %s; those are forward, redirect, fixed-response", text, what)
 				return action // its settings and the action behind it say nothing more
 			}

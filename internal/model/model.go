@@ -145,7 +145,7 @@ func (b *Base) Problem(properties ...string) error {
 // each setting there that is not passed over.
 //
 // passed has names of members, or of objects around them, with the only value to pass over, or ""
-// for any value and problem. Reasons are by the name of the member.
+// for any value and problem. Reasons are by the name of the member, or of an object around it.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
 	inPassed := func(objects ...string) bool {
 		return slices.ContainsFunc(objects, func(object string) bool {
@@ -169,7 +169,12 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 		case ok:
 			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: %s", setting.Value, cmp.Or(reasons[setting.Name], "only "+only+" is known here")))
 		default:
-			errs = append(errs, setting.NotHonoured(reasons[setting.Name]))
+			reason := ""
+			for part := range strings.SplitSeq(setting.Property, ".") {
+				object, _, _ := strings.Cut(part, "[")
+				reason = cmp.Or(reasons[setting.Name], reasons[object], reason)
+			}
+			errs = append(errs, setting.NotHonoured(reason))
 		}
 	}
 	return assembly.Join(errs...)

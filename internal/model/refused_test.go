@@ -103,6 +103,7 @@ func TestRefused(t *testing.T) {
 		{forward(6), "S/L/Properties.DefaultActions[0]: AWS refuses 6 target groups: an action can have 5"},
 		{listener("HTTP", `"DefaultActions": [{"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": {"ClientId": "x"}}, {"Type": "fixed-response", "Order": 2, "FixedResponseConfig": {"StatusCode": "404"}}]`),
 			`S/L/Properties.DefaultActions[0].Type: "authenticate-oidc" is not an action that is evaluated: nothing here logs clients in with OpenID Connect`},
+		{listener("HTTP", `"DefaultActions": [{"Type": "jwt-validation", "Order": 1, "JwtValidationConfig": {"Issuer": "x"}}, {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]`), "nothing here validates tokens of clients"},
 
 		{group(`"HealthCheckIntervalSeconds": 10, "HealthCheckTimeoutSeconds": 9`), ""},
 		{group(`"HealthCheckIntervalSeconds": 10, "HealthCheckTimeoutSeconds": 10`), "S/G/Properties.HealthCheckTimeoutSeconds: AWS refuses a timeout of 10 s: it must be below the interval, 10 s"},
@@ -128,6 +129,11 @@ func TestRefused(t *testing.T) {
 		}
 		for _, g := range m.TargetGroups {
 			add(&g.Base)
+		}
+		for _, l := range m.Listeners {
+			if len(l.Settings) > 0 {
+				t.Errorf("%.300s\nhas the settings %v, of which the problem says enough", test.resources, l.Settings)
+			}
 		}
 		if all := strings.Join(got, "\n"); test.want == "" && all != "" || !strings.Contains(all, test.want) {
 			t.Errorf("%.300s\nis refused with %q, want %q", test.resources, all, test.want)
