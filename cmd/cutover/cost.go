@@ -38,7 +38,7 @@ own, use --price NAME=US$:
   - for anything else, by the name that the estimate has for it: for one and a month`,
 		Example: `  cutover cost
   cutover cost -c env=prod
-  cutover cost --app ../other/cdk.out --price t2.micro=0.0116 --price AWS::RDS::DBInstance=60
+  cutover cost --app ../other/cdk.out --price t2.micro=0.0116 --price gp2=0.10
   cutover cost --app cdk.out --base ../main/cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -35,8 +35,16 @@ func resource(id, resourceType, properties string) string {
 	return fmt.Sprintf(`%q: {"Type": %q, "Properties": {%s}}`, id, resourceType, properties)
 }
 
+// with adds what AWS asks for, unless the properties begin with a dash.
+func with(required, properties string) string {
+	if bare, ok := strings.CutPrefix(properties, "-"); ok {
+		return bare
+	}
+	return strings.TrimSuffix(required+", "+properties, ", ")
+}
+
 func balancer(id, properties string) string {
-	return resource(id, model.ELBLoadBalancer, properties)
+	return resource(id, model.ELBLoadBalancer, with(`"Subnets": ["subnet-1", "subnet-2"]`, properties))
 }
 
 func listener(id, balancer string, port int, protocol, more, group string) string {
@@ -44,7 +52,12 @@ func listener(id, balancer string, port int, protocol, more, group string) strin
 		"DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": %q}}]`, balancer, port, protocol, more, group))
 }
 
-func group(id, properties string) string { return resource(id, model.ELBTargetGroup, properties) }
+func group(id, properties string) string {
+	if !strings.Contains(properties, `"Protocol"`) {
+		properties = strings.TrimSuffix(`"Protocol": "HTTP", `+properties, ", ")
+	}
+	return resource(id, model.ELBTargetGroup, with(`"Port": 80, "VpcId": "vpc-1"`, properties))
+}
 
 func task(properties, container string) string {
 	return resource("T", model.ECSTaskDefinition, properties+`"ContainerDefinitions": [{"Name": "c", "Image": "i", "PortMappings": [{"ContainerPort": 80}], `+container+`}]`)
@@ -105,8 +118,18 @@ func TestRefused(t *testing.T) {
 		{"internal", `cannot begin with "internal-"`, []string{balancer("A", `"Name": "internal-a"`)}},
 		{"a name twice", `S/H/Properties.Name: AWS refuses a second target group called "g"; the first one is S/G`, []string{group("G", `"Name": "g"`), group("H", `"Name": "g"`)}},
 		{"a load balancer twice", `S/B/Properties.Name: AWS refuses a second load balancer called "g"`, []string{balancer("A", `"Name": "g"`), balancer("B", `"Name": "g"`)}},
-		{"one subnet", "S/A/Properties.Subnets: AWS refuses one subnet", []string{balancer("A", `"Subnets": ["subnet-1"]`)}},
-		{"one subnet is enough for another kind", "", []string{balancer("A", `"Type": "network", "Subnets": ["subnet-1"]`)}},
+		{"one subnet", "S/A/Properties.Subnets: AWS refuses one subnet", []string{balancer("A", `-"Subnets": ["subnet-1"]`)}},
+		{"no subnets", "S/A/Properties.Subnets: AWS refuses a load balancer unless it has one of Subnets and SubnetMappings", []string{balancer("A", "-")}},
+		{"subnets in two ways", "unless it has one of Subnets and SubnetMappings", []string{balancer("A", `"SubnetMappings": [{"SubnetId": "subnet-3"}]`)}},
+		{"one of two ways", "", []string{balancer("A", `"SubnetMappings": {"Fn::If": ["Never", [], {"Ref": "AWS::NoValue"}]}`)}},
+		{"neither of two ways", "unless it has one of", []string{balancer("A", `-"Subnets": {"Fn::If": ["Never", [], {"Ref": "AWS::NoValue"}]}`)}},
+		{"known later", "", []string{balancer("A", `-"Subnets": {"Fn::ImportValue": "x"}`), resource("G", model.ELBTargetGroup, `"Port": 80, "Protocol": "HTTP", "VpcId": {"Fn::ImportValue": "x"}`)}},
+		{"mappings", "", []string{balancer("A", `-"SubnetMappings": [{"SubnetId": "subnet-3"}, {"SubnetId": "subnet-4"}]`)}},
+		{"no port", "S/G/Properties.Port: AWS refuses a target group of type instance without it", []string{resource("G", model.ELBTargetGroup, `"Protocol": "HTTP", "VpcId": "vpc-1"`)}},
+		{"no protocol", "S/G/Properties.Protocol: AWS refuses", []string{resource("G", model.ELBTargetGroup, `"Port": 80, "VpcId": "vpc-1"`)}},
+		{"no VPC", "S/G/Properties.VpcId: AWS refuses", []string{resource("G", model.ELBTargetGroup, `"TargetType": "ip", "Port": 80, "Protocol": "HTTP"`)}},
+		{"nothing for a function", "", []string{resource("G", model.ELBTargetGroup, `"TargetType": "lambda"`)}},
+		{"one subnet is enough for another kind", "", []string{balancer("A", `-"Type": "network", "Subnets": ["subnet-1"]`)}},
 
 		{"attached", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", "G")}},
 		{"attached at a weight of 0", "", []string{lbs, resource("L", model.ELBListener, `"LoadBalancerArn": {"Ref": "A"}, "Port": 80, "Protocol": "HTTP", "DefaultActions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": [

@@ -33,7 +33,7 @@ func Refused(m *model.Model) error {
 		errs, balancers = append(errs, balancerErrors(m, lb)), append(balancers, &lb.Base)
 	}
 	for _, g := range m.TargetGroups {
-		errs, groups = append(errs, nameError(&g.Base, "target group")), append(groups, &g.Base)
+		errs, groups = append(errs, nameError(&g.Base, "target group"), missing(m, g)), append(groups, &g.Base)
 	}
 	errs = append(errs, groupErrors(m))
 	errs = append(errs, duplicates(balancers, "load balancer")...)
@@ -78,6 +78,10 @@ func balancerErrors(m *model.Model, lb *model.LoadBalancer) error {
 	errs := []error{nameError(&lb.Base, "load balancer")}
 	if name, _ := lb.Resource.Properties["Name"].(string); strings.HasPrefix(name, "internal-") {
 		errs = append(errs, lb.Errorf("Name", `AWS refuses %q: the name of a load balancer cannot begin with "internal-"`, name))
+	}
+	subnets, known1 := has(m, lb.Resource, "Subnets")
+	if mappings, known2 := has(m, lb.Resource, "SubnetMappings"); known1 && known2 && subnets == mappings {
+		errs = append(errs, lb.Errorf("Subnets", "AWS refuses a load balancer unless it has one of Subnets and SubnetMappings"))
 	}
 	if lb.Application() && len(lb.Subnets) == 1 {
 		errs = append(errs, lb.Errorf("Subnets", "AWS refuses one subnet: an Application Load Balancer needs subnets in two zones or more"))
@@ -133,6 +137,25 @@ func groupErrors(m *model.Model) error {
 		}
 	}
 	return assembly.Join(errs...)
+}
+
+// missing: a target group has a protocol, a port and a VPC, unless its target is a Lambda function
+// ("CreateTargetGroup",
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html).
+func missing(m *model.Model, g *model.TargetGroup) error {
+	var errs []error
+	for _, property := range []string{"Port", "Protocol", "VpcId"} {
+		if set, known := has(m, g.Resource, property); known && !set && g.TargetType != "lambda" {
+			errs = append(errs, g.Errorf(property, "AWS refuses a target group of type %s without it", g.TargetType))
+		}
+	}
+	return assembly.Join(errs...)
+}
+
+// has says whether a property is set, and whether that is known before a deployment.
+func has(m *model.Model, r *assembly.Resource, property string) (set, known bool) {
+	value, err := r.Resolve(m.Assembly, property)
+	return value != nil, err == nil || r.Properties[property] == nil
 }
 
 // legalName is what names of load balancers and target groups may be ("CreateLoadBalancer",

@@ -110,6 +110,8 @@ func TestRefused(t *testing.T) {
 		{group(`"HealthCheckTimeoutSeconds": 30`), "HealthCheckTimeoutSeconds: AWS refuses a timeout of 30 s: it must be below the interval, 30 s"},
 		{group(`"HealthCheckIntervalSeconds": 5`), "S/G/Properties.HealthCheckIntervalSeconds: AWS refuses an interval of 5 s: it must be above the timeout, 5 s"},
 		{group(`"HealthCheckIntervalSeconds": 6`), ""},
+		{group(`"HealthCheckPath": "/` + strings.Repeat("x", 1023) + `"`), ""},
+		{group(`"HealthCheckPath": "/` + strings.Repeat("x", 1024) + `"`), "HealthCheckPath: AWS refuses 1025 characters: a path can have 1024"},
 		{group(`"HealthCheckIntervalSeconds": 5, "Protocol": "TCP"`), ""},
 		{group(`"HealthCheckIntervalSeconds": 5, "TargetType": "lambda"`), ""},
 		{group(`"TargetGroupAttributes": [{"Key": "slow_start.duration_seconds", "Value": "30"}, {"Key": "load_balancing.algorithm.type", "Value": "weighted_random"}]`), "cannot have slow start and weighted random together"},

@@ -109,6 +109,9 @@ func (g *TargetGroup) read(p assembly.Value) {
 	if !strings.HasPrefix(g.Health.Path, "/") {
 		p.Field("HealthCheckPath").Refuse("%q does not begin with /", g.Health.Path)
 	}
+	if n := len(g.Health.Path); n > 1024 {
+		p.Field("HealthCheckPath").Refuse("AWS refuses %d characters: a path can have 1024", n)
+	}
 	if port := p.Field("HealthCheckPort"); port.Raw() != "traffic-port" {
 		g.Health.Port = port.Int(0, 1, 65535)
 	}
