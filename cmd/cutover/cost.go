@@ -12,6 +12,7 @@ import (
 	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/plain"
 )
 
 func costCommand(g *global) *cobra.Command {
@@ -46,6 +47,12 @@ own, use --price NAME=US$:
 			if err != nil {
 				return err
 			}
+			var other *assembly.Assembly
+			if base != "" { // before a synthesis, which takes long
+				if other, err = assembly.Read(base, from.parameters...); err != nil {
+					return err
+				}
+			}
 			to, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
@@ -53,10 +60,6 @@ own, use --price NAME=US$:
 			estimates, unused := cost.ReadAt(model.Read(to), prices)
 			v := newView(cmd.OutOrStdout(), g)
 			if base != "" {
-				other, err := assembly.Read(base, from.parameters...)
-				if err != nil {
-					return err
-				}
 				before, unusedBefore := cost.ReadAt(model.Read(other), prices)
 				if unused != nil && unusedBefore != nil {
 					return unused
@@ -95,6 +98,11 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	if name == "" {
 		name = "An environment without a tag"
 	}
+	text := plain.Line
+	if markdown {
+		text = plain.Markdown
+	}
+	name = text(name)
 	fmt.Fprintf(&b, "%s, %s:\n\n", name, cost.About())
 	services := [][]string{{"SERVICE", "TASKS", "INSTANCES", "US$"}}
 	for _, s := range e.Services {
@@ -105,7 +113,7 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 		services = append(services, []string{s.Name, tasks, fmt.Sprintf("%.4g %%", 100*s.Share), s.Amount.String()})
 	}
 	if markdown {
-		b.WriteString(e.Markdown() + "\n" + review.Table(services))
+		b.WriteString(e.Markdown() + "\n" + review.Table(plain.Cells(services)))
 	} else {
 		rows := [][]string{{"WHAT", "PRICE", "US$"}}
 		for _, line := range e.Lines {
@@ -117,10 +125,13 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 		fmt.Fprintf(&b, "\nTraffic adds US$ %s.\n", strings.Join(e.Traffic, ", "))
 	}
 	if len(e.Unpriced) > 0 {
-		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", strings.Join(e.Unpriced, ", "))
+		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", text(strings.Join(e.Unpriced, ", ")))
 	}
 	if len(e.Unknown) > 0 {
-		fmt.Fprintf(&b, "\nNot known before a deployment, and estimated with its default:\n  %s\n", strings.Join(e.Unknown, "\n  "))
+		b.WriteString("\nNot known before a deployment, and estimated with its default:\n\n")
+		for _, unknown := range e.Unknown {
+			b.WriteString("- " + text(unknown) + "\n")
+		}
 	}
 	return b.String()
 }
@@ -146,7 +157,7 @@ func (v *view) changes(changes []cost.Change, markdown bool) string {
 	rows := review.CostRows(changes)
 	text := "In " + cost.About() + ":\n\n"
 	if markdown {
-		return text + review.Table(rows)
+		return text + review.Table(plain.Cells(rows))
 	}
 	return text + v.table(alignLast(rows))
 }

@@ -51,7 +51,7 @@ func TestAttributes(t *testing.T) {
 	options.Values = map[string]string{"ShopPlatform/NetDBED6B57": "vpc-1", "ShopPlatform/NetDBED6B57.CidrBlock": "10.0.0.0/8"}
 	d.begin(options)
 	value := joined(of("ShopPlatform", "Word"), of("ShopPlatform", "Name"), of("ShopEntrance", "Dns"), ref("Books8C439C90"), of("ShopPlatform", "Cluster"),
-		of("ShopPlatform", "Net"), of("ShopPlatform", "Range"), ref("AWS::Region"), ref("AWS::AccountId"), "end")
+		of("ShopPlatform", "Net"), of("ShopPlatform", "Range"), ref("AWS::Region"), ref("AWS::AccountId"), ref("AWS::Partition"))
 	answers := func(want string) {
 		t.Helper()
 		if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != want {
@@ -68,7 +68,7 @@ func TestAttributes(t *testing.T) {
 	}
 	rest := " /shop/word " + dns + " arn:aws:elasticloadbalancing:local:000000000000:targetgroup/" + group + "/"
 	got := shopAnswer(t, d.url(80), "GET shop.example /")
-	if !strings.HasPrefix(got, "200 tales"+rest) || !strings.HasSuffix(got, " MachinesE2FBD357 vpc-1 10.0.0.0/8 local 000000000000 end GET / wanted") {
+	if !strings.HasPrefix(got, "200 tales"+rest) || !strings.HasSuffix(got, " Machines vpc-1 10.0.0.0/8 local 000000000000 aws GET / wanted") {
 		t.Errorf("the answer is %q, want the section to be tales%s…", got, rest)
 	}
 
@@ -100,7 +100,7 @@ func TestAttributesRollBack(t *testing.T) {
 	d.deploy(shop(t, breaker, section(word, joined("of", ref("MachinesE2FBD357")))))
 	before := d.tasks()
 	d.refuse(shop(t, breaker, section(word, "broken")), "ShopCatalogue", "rolled back")
-	if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != "200 of MachinesE2FBD357 GET / wanted" {
+	if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != "200 of Machines GET / wanted" {
 		t.Errorf("the answer is %q, want it to be of the service as it was", got)
 	}
 	if after := d.tasks(); !maps.EqualFunc(after, before, slices.Equal) {
