@@ -30,7 +30,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 		if !l.Application() {
 			continue
 		}
-		errs = append(errs, l.Unsupported(passedOver, nil), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
+		errs = append(errs, l.Unsupported(passedOver, notHonoured), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
 		if !l.ServerHeader {
 			errs = append(errs, l.Errorf("ListenerAttributes (routing.http.response.server.enabled)", "false is not honoured: answers have a Server header here"))
 		}
@@ -47,7 +47,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 		for i, target := range g.Targets {
 			errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only tasks of ECS services are targets", target.ID))
 		}
-		errs = append(errs, g.Unsupported(passedOver, nil),
+		errs = append(errs, g.Unsupported(passedOver, notHonoured),
 			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS"),
 			g.Only("ProtocolVersion", g.ProtocolVersion, "", "HTTP1"),
 			g.Only("TargetType", g.TargetType, "", "instance", "ip"),
@@ -64,6 +64,13 @@ func Read(m *model.Model) (*rules.Table, error) {
 		return nil, err
 	}
 	return table, nil
+}
+
+// notHonoured says why for the settings that other apps are most likely to have.
+var notHonoured = map[string]string{
+	"GrpcCode":                           "gRPC is not spoken here",
+	"TrustStoreArn":                      "certificates of clients are not verified here",
+	"lambda.multi_value_headers.enabled": "Lambda functions do not run here",
 }
 
 // passedOver are the settings without an effect here, each with its only such value; "" for any.

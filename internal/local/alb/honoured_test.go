@@ -131,7 +131,7 @@ func TestReadRefuses(t *testing.T) {
 		{group(`"HealthCheckIntervalSeconds": 2.5`), "S/G/Properties.HealthCheckIntervalSeconds: expected a whole number from 5 to 300, found the number 2.5"},
 		{group(`"Matcher": {"HttpCode": "200-"}`), `S/G/Properties.Matcher.HttpCode: "200-": expected codes from 200 to 499`},
 		{group(`"Matcher": {"HttpCode": "500"}`), `S/G/Properties.Matcher.HttpCode: "500": expected codes`},
-		{group(`"Matcher": {"GrpcCode": "0"}`), "S/G/Properties.Matcher.GrpcCode: not honoured"},
+		{group(`"Matcher": {"GrpcCode": "0"}`), "S/G/Properties.Matcher.GrpcCode: not honoured: gRPC is not spoken here"},
 		{group(`"Targets": [{"Id": "i-1"}]`), "S/G/Properties.Targets[0]: i-1 does not answer here: only tasks of ECS services are targets"},
 		{group(`"TargetControlPort": 1`), "S/G/Properties.TargetControlPort: not honoured"},
 		{groupAttribute("load_balancing.algorithm.type", "weighted_random"), `"weighted_random" is not honoured: only round_robin, least_outstanding_requests is known here`},
