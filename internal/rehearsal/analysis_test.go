@@ -467,6 +467,9 @@ func TestWritesOfALoadThatWasNotHeld(t *testing.T) {
 				}
 			}
 		}
+		if summary := written(t, r)["the summary"]; strings.Contains(summary, "before p50") != (name == "late") {
+			t.Errorf("%s: the summary has a table of steps, or lacks it:\n%s", name, summary)
+		}
 		if err := r.WriteChart(io.Discard); err != nil || r.Verdict.Outcome != Inconclusive {
 			t.Errorf("%s: %v, %+v", name, err, r.Verdict)
 		}
