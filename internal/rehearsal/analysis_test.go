@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gonum.org/v1/plot/vg/recorder"
 )
 
 // handmade is a run at ten requests per second with two seconds of each: a
@@ -465,8 +467,26 @@ func TestWritesOfALoadThatWasNotHeld(t *testing.T) {
 				}
 			}
 		}
+		if summary := written(t, r)["the summary"]; strings.Contains(summary, "before p50") != (name == "late") {
+			t.Errorf("%s: the summary has a table of steps, or lacks it:\n%s", name, summary)
+		}
 		if err := r.WriteChart(io.Discard); err != nil || r.Verdict.Outcome != Inconclusive {
 			t.Errorf("%s: %v, %+v", name, err, r.Verdict)
+		}
+	}
+}
+
+// The heading of the chart counts what decides: what nothing explains, or all that was lost
+// if the machine explains it.
+func TestHeadingOfTheChart(t *testing.T) {
+	for want, r := range map[string]*Report{
+		"200 requests: 3 lost, 1 answered differently": {Rate: 10, Totals: Totals{Requests: 200, Lost: 5, Different: 1}, Verdict: Verdict{Outcome: Failed}, Losses: []Loss{{Excused: true, Count: 2}}},
+		"200 requests: 5 lost, 0 answered differently": {Rate: 10, Totals: Totals{Requests: 200, Lost: 5}, Verdict: Verdict{Outcome: Inconclusive}, Losses: []Loss{{Overloaded: true, Count: 5}}},
+	} {
+		var canvas recorder.Canvas
+		r.draw(&canvas, 0, light, true)
+		if !slices.ContainsFunc(canvas.Actions, func(a recorder.Action) bool { return strings.Contains(a.Call(), want) }) {
+			t.Errorf("the heading does not say %q", want)
 		}
 	}
 }
