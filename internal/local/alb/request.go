@@ -57,20 +57,26 @@ func headerSize(header http.Header) (size, longest int) {
 	return size, longest
 }
 
-// upgrade returns the protocol that a client asks to change to; empty if the client does not ask.
-func upgrade(r *http.Request) string {
-	protocol := r.Header.Get("Upgrade")
-	if protocol == "" || r.ProtoMajor != 1 || !slices.Contains(listed(r.Header), "Upgrade") {
+// upgrade returns the protocol that a client asks to change to; empty if the client does not ask. HTTP/2
+// has no such headers.
+func upgrade(header http.Header) string {
+	protocol := header.Get("Upgrade")
+	if protocol == "" || !slices.Contains(listed(header), "Upgrade") {
 		return ""
 	}
 	return protocol
 }
 
+var keepAlive = []string{"Keep-Alive"}
+
 // listed returns the headers in a Connection header. They belong to one connection.
 func listed(header http.Header) []string {
 	values := header["Connection"]
-	if len(values) == 0 || len(values) == 1 && (strings.EqualFold(values[0], "keep-alive") || strings.EqualFold(values[0], "close")) {
+	if len(values) == 0 {
 		return nil
+	}
+	if len(values) == 1 && strings.EqualFold(values[0], "keep-alive") {
+		return keepAlive
 	}
 	var names []string
 	for _, value := range values {
@@ -109,7 +115,13 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 	}
 	line := func(key, value string) { write(key, ": ", value, "\r\n") }
 	write(r.Method, " ", p.x.URI, " HTTP/1.1\r\n")
-	line("Host", p.l.host(r.Host))
+	if p.l.settings.PreserveHost {
+		for _, host := range p.hosts {
+			line("Host", host)
+		}
+	} else {
+		line("Host", p.l.host(r.Host))
+	}
 	local := listed(r.Header)
 	for key, values := range r.Header {
 		if hopByHop(key) || settings.DropInvalidHeaders && !validName(key) || slices.Contains(local, key) {
