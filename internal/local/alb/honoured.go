@@ -14,9 +14,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}
 	for _, lb := range m.LoadBalancers {
-		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"),
-			// Severe requests are always blocked, as in the defensive mode.
-			lb.Only("LoadBalancerAttributes (routing.http.desync_mitigation_mode)", lb.DesyncMitigation, "", "defensive"))
+		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"))
 	}
 	for _, l := range m.Listeners {
 		errs = append(errs, l.Unsupported(passedOver, nil), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))

@@ -113,12 +113,17 @@ type front struct {
 	tls      *tls.Config // nil without TLS
 	listener atomic.Pointer[listener]
 	server   *http.Server
+	// maxRequests is how many requests a connection serves in HTTP/2.
+	maxRequests int64
 	// port is the one in the template for which the socket was opened. localPort is the socket's.
 	port, localPort int
 }
 
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#response-code-000
+const maxRequests = 10_000
+
 func newFront(b *Balancer, l *listener, ln net.Listener) *front {
-	f := &front{balancer: b, key: l.route.Key(), secure: l.scheme == "https", port: l.route.Port, localPort: portOf(ln)}
+	f := &front{balancer: b, key: l.route.Key(), secure: l.scheme == "https", maxRequests: maxRequests, port: l.route.Port, localPort: portOf(ln)}
 	f.listener.Store(l)
 	f.server = &http.Server{
 		Handler: f,

@@ -63,7 +63,7 @@ func (p *proxy) adopt() (status, size, longest int) {
 	r := p.r
 	if r.ProtoMajor == 2 {
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#response-code-000
-		if p.client.requests.Add(1) >= maxRequests {
+		if p.client.requests.Add(1) >= p.f.maxRequests {
 			p.closeClient()
 		}
 		p.hosts = []string{r.Host}
@@ -83,9 +83,6 @@ func (p *proxy) adopt() (status, size, longest int) {
 	}
 	return h.status, h.size, h.longest
 }
-
-// maxRequests is how many requests a connection serves in HTTP/2.
-const maxRequests = 10_000
 
 // closeClient has the answer close the client's connection.
 func (p *proxy) closeClient() { p.w.Header()["Connection"] = []string{"close"} }

@@ -114,6 +114,12 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 		}
 	}
 	line := func(key, value string) { write(key, ": ", value, "\r\n") }
+	// Names of the client's headers, and of those about the body.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/how-elastic-load-balancing-works.html#http-headers
+	name := func(key string) string { return key }
+	if r.ProtoMajor == 2 {
+		name = strings.ToLower
+	}
 	write(r.Method, " ", p.x.URI, " HTTP/1.1\r\n")
 	if p.l.settings.PreserveHost {
 		for _, host := range p.hosts {
@@ -133,7 +139,7 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 			continue
 		}
 		for _, value := range values {
-			line(key, value)
+			line(name(key), value)
 		}
 	}
 	p.writeForwardedFor(line)
@@ -145,9 +151,9 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 		line("Connection", "Upgrade")
 		line("Upgrade", upgrade)
 	case r.ContentLength < 0:
-		line("Transfer-Encoding", "chunked")
+		line(name("Transfer-Encoding"), "chunked")
 	case r.ContentLength > 0 || len(r.Header["Content-Length"]) > 0:
-		line("Content-Length", strconv.FormatInt(r.ContentLength, 10))
+		line(name("Content-Length"), strconv.FormatInt(r.ContentLength, 10))
 	}
 	write("\r\n")
 }
