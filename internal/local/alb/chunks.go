@@ -125,8 +125,8 @@ type chunkedBody struct {
 func (b *chunkedBody) Read(p []byte) (int, error) {
 	for b.state != chunksDone {
 		if b.r.Buffered() == 0 {
-			if b.state == chunkData && len(p) >= connectionBuffer {
-				// Without a detour by the buffer.
+			if b.state == chunkData && min(int64(len(p)), b.left) >= connectionBuffer {
+				// Without a detour by the buffer, which stays empty.
 				n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 				if b.left -= int64(n); b.left == 0 {
 					b.state = chunkDataEnd

@@ -189,7 +189,8 @@ func (c *clientConn) handshake() error {
 		c.refuse(header.Conn, http.StatusBadRequest)
 	}
 	if err != nil {
-		return err
+		c.expects = nothing // and net/http has nothing to say
+		return nil
 	}
 	state := conn.ConnectionState()
 	c.tls, c.expects = &state, aHead

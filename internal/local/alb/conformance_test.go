@@ -74,13 +74,23 @@ func require(t *testing.T, what, text string, patterns ...string) {
 	}
 }
 
-// Behaviour that AWS documents, each with its place, over real sockets.
-var conformance = []struct {
+// behaviour is a behaviour of the data plane, in words of ours, and where AWS documents it.
+type behaviour struct {
 	name, source string
 	template     template
 	idle         time.Duration // 0 leaves the template's
-	run          func(t *testing.T, b *bench)
-}{
+	// run tests a behaviour that is honoured, or what the load balancer does where AWS's behaviour is not
+	// known.
+	run func(t *testing.T, b *bench)
+	// refused is in the error about a template that asks for the behaviour.
+	refused string
+	// unknown is what the load balancer does where the documentation says nothing. differs is what it does
+	// instead of what is documented.
+	unknown, differs string
+}
+
+// Behaviour that AWS documents, each with its place, over real sockets.
+var conformance = []behaviour{
 	// Actions.
 	{name: "a rule before the default one", source: listeners + "#listener-rules", template: template{rules: []object{onPath("/b*", forwardTo("B"))}},
 		run: func(t *testing.T, b *bench) {
@@ -943,22 +953,6 @@ var conformance = []struct {
 		b.last(1)
 		require(t, "line", b.log.String(), `^https `, `"GET https://127\.0\.0\.1:443/ HTTP/1\.1"`, ` TLS_AES_128_GCM_SHA256 TLSv1\.3 - "Root=[^"]*" "localhost" "arn:aws:acm:[^"]*" 0 \S+ "fixed-response" `)
 	}},
-}
-
-func TestConformance(t *testing.T) {
-	for _, test := range conformance {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			if !strings.HasPrefix(test.source, "https://docs.aws.amazon.com/") {
-				t.Errorf("no source")
-			}
-			config := test.template.config(t)
-			if test.idle > 0 {
-				short(config, test.idle)
-			}
-			test.run(t, serve(t, config))
-		})
-	}
 }
 
 // secureClient trusts the balancer's certificate and speaks the protocols.

@@ -60,6 +60,7 @@ type template struct {
 	port         int      // of the listener, 80 if 0
 	secure       bool
 	action       object // default action, forward to a if nil
+	listener     object // more properties of the listener
 	rules        []object
 	groups       map[string]object // properties, by logical id
 	attributes   map[string][]object
@@ -108,6 +109,9 @@ func (tt template) json(t testing.TB) string {
 		"Listener": {model.ELBListener, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "DefaultActions": []any{tt.action}}},
 		"A":        {model.ELBTargetGroup, object{"Name": "a", "HealthCheckPath": "/health"}},
 		"B":        {model.ELBTargetGroup, object{"Name": "b", "HealthCheckPath": "/health"}},
+	}
+	for name, value := range tt.listener {
+		resources["Listener"].Properties[name] = value
 	}
 	for id, properties := range tt.groups {
 		for name, value := range properties {
