@@ -184,11 +184,11 @@ var requestConformance = []behaviour{
 	}},
 	{name: "In monitor mode requests of every tier are routed, and the connections stay", source: attributesPage + "#desync-mitigation-mode", template: mode("monitor"), run: func(t *testing.T, b *bench) {
 		connections := b.lenient("A", "one", nil)
-		for name, text := range ambiguousRequests {
-			b.bare(name, text+text, 2, "200", false)
+		all, n := severeRequests["NUL in a header"]+severeRequests["CR in the URI"]+severeRequests["two lengths"], 3
+		for _, text := range ambiguousRequests {
+			all, n = text+all, n+1
 		}
-		b.bare("two lengths", severeRequests["two lengths"], 1, "200", false)
-		b.bare("NUL in a header", severeRequests["NUL in a header"], 1, "200", false)
+		b.bare("all", all, n, "200", false)
 		if n := connections.Load(); n != 1 {
 			t.Errorf("the requests take %d connections to the target", n)
 		}
@@ -333,6 +333,9 @@ var requestConformance = []behaviour{
 			if err != nil || response.StatusCode != want {
 				t.Fatalf("answer is %v, %v, want %d", response, err, want)
 			}
+		}
+		for _, text := range []string{"POST / HTTP/1.0\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n", "POST / HTTP/1.1\r\nHost: x\r\nExpect: other\r\nConnection: close\r\n\r\n"} {
+			b.bare(text, text, 1, "503", true)
 		}
 	}},
 	{name: "Expect: 100-continue in HTTP/2 is neither answered nor passed on", source: howItWorks + "#http-headers", differs: "it is not passed on, but answered with 100"},
@@ -690,6 +693,12 @@ var requestConformance = []behaviour{
 				t.Error("the client does not stay with its new target")
 			}
 		}},
+	{name: "One success makes a new target healthy; then the thresholds count results in a row; targets are checked while a rule uses their group", source: healthChecks, run: testThresholds},
+	{name: "A check fails after its timeout, and the next one begins an interval after it began", source: healthChecks + "#health-check-settings", run: testCheckTimeout},
+	{name: "A check has its protocol, port, path and success codes, and the user agent ELB-HealthChecker/2.0", source: healthChecks + "#health-check-settings", run: testProbe},
+	{name: "Deregistration lasts until no request is in flight, for at most the delay", source: groupAttributes + "#deregistration-delay", run: testDraining},
+	{name: "Slow start gives a new target a growing share, unless it is alone", source: groupAttributes + "#slow-start-mode", run: testSlowStart},
+	{name: "Below its minimum of healthy targets a group sends requests to all of them", source: targetGroups + "#target-group-health", run: testFailover},
 	{name: "Requests are sent once, and never again", source: troubleshooting + "#http-502-issues", unknown: "no retries are documented, and there are none here"},
 	{name: "How long the state draining lasts", source: groupAttributes + "#deregistration-delay", unknown: "until no request is in flight; on AWS the state is shown until the delay has passed"},
 	{name: "gRPC and HTTP/2 to targets, and 464 for requests that do not fit", source: troubleshooting + "#http-464-issues", template: template{groups: map[string]object{"A": {"ProtocolVersion": "GRPC"}}}, refused: `"GRPC" is not honoured: only HTTP1 is known here`},

@@ -59,7 +59,8 @@ func TestConnectionsDoNotLeak(t *testing.T) {
 		{name: "a target that stops in its answer", text: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", status: 200, target: func(conn net.Conn, _ *http.Request, _ *bufio.Reader) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
 		}},
-		{name: "a target that stops in a chunk while the client sends", text: post + long, status: 200, target: func(conn net.Conn, _ *http.Request, _ *bufio.Reader) {
+		{name: "a target that stops in a chunk while the client sends", text: post + long, status: 200, target: func(conn net.Conn, _ *http.Request, reader *bufio.Reader) {
+			_, _ = io.ReadFull(reader, make([]byte, len("start")))
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf")
 		}},
 		{name: "a target that goes silent in its answer", text: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", status: 200, target: func(conn net.Conn, _ *http.Request, reader *bufio.Reader) {
@@ -73,7 +74,7 @@ func TestConnectionsDoNotLeak(t *testing.T) {
 		{name: "a WebSocket that is refused", text: "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", status: 200},
 	} {
 		wait.Go(func() { // most of it waits
-			b := serve(t, short(test.template.config(t), 100*time.Millisecond))
+			b := serve(t, short(test.template.config(t), 300*time.Millisecond))
 			if test.target != nil {
 				b.raw("A", "one", test.target)
 			} else {

@@ -337,9 +337,13 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 		p.x.Responded = time.Now()
 	}
 	if up != nil {
-		// An early answer goes to the client now. The client gets the time to finish its request.
-		_ = http.NewResponseController(p.w).Flush()
-		up.wait()
+		select {
+		case <-up.done:
+		default:
+			// An early answer goes to the client now. The client gets the time to finish its request.
+			_ = http.NewResponseController(p.w).Flush()
+			up.wait()
+		}
 	}
 }
 
@@ -420,6 +424,10 @@ func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
 func (p *proxy) failed(t *target, up *upload, err error) {
 	status := http.StatusBadGateway
+	if up != nil && p.r.Context().Err() != nil {
+		// net/http ends the context when it cannot read. The upload is about to say why.
+		up.wait()
+	}
 	switch {
 	case up != nil && up.failed() != nil:
 		err = up.failed()
