@@ -266,7 +266,7 @@ func (c *clientConn) give(h *head) {
 	}
 	out := append(append(append(append(c.passed[:0], method...), " / HTTP/"...), version...), "\r\nHost: x\r\n"...)
 	switch {
-	case h.status != 0 || h.proto == http09 || slices.Contains(tokens, "Close"):
+	case h.status != 0 || slices.Contains(tokens, "Close"):
 		out = append(out, "Connection: close\r\n"...)
 	case h.old && slices.Contains(tokens, "Keep-Alive"):
 		out = append(out, "Connection: keep-alive\r\n"...)

@@ -677,7 +677,7 @@ var conformance = []behaviour{
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\nearly")
+		_, _ = io.WriteString(conn, "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\nGET / HTTP/1.1\r\n\r\nearly")
 		reader := bufio.NewReader(conn)
 		response, err := http.ReadResponse(reader, nil)
 		if err != nil || response.StatusCode != 101 || response.Header.Get("Upgrade") != "websocket" || response.Header.Get("Sec-Websocket-Accept") != "y" {
@@ -685,7 +685,7 @@ var conformance = []behaviour{
 		}
 		_, _ = io.WriteString(conn, " and late")
 		_ = conn.(*net.TCPConn).CloseWrite()
-		if all, err := io.ReadAll(reader); err != nil || string(all) != "hello early and late" {
+		if all, err := io.ReadAll(reader); err != nil || string(all) != "hello GET / HTTP/1.1\r\n\r\nearly and late" {
 			t.Errorf("echo is %q, %v", all, err)
 		}
 		if x := b.last(1); x.Kind != "ws" || x.Status != 101 || x.TargetStatus != 101 || x.Received < 14 || x.Sent < 20 {
@@ -697,6 +697,8 @@ var conformance = []behaviour{
 		if response, _ := b.get(client(t), "/", "Connection", "Upgrade", "Upgrade", "websocket"); response.StatusCode != 426 {
 			t.Error(response.Status)
 		}
+		ask := "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+		b.bare("twice", ask+ask, 2, "426", false)
 	}},
 	{name: "an idle WebSocket is closed", source: attributesPage + "#connection-idle-timeout", idle: 50 * time.Millisecond, run: func(t *testing.T, b *bench) {
 		b.raw("A", "one", func(conn net.Conn, _ *http.Request, reader *bufio.Reader) {

@@ -116,3 +116,35 @@ func TestConnectionsDoNotLeak(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// recorded is a connection that tells what is done with it.
+type recorded struct {
+	net.Conn
+	calls chan string
+}
+
+func (r recorded) CloseWrite() error                 { r.calls <- "CloseWrite"; return nil }
+func (r recorded) Read([]byte) (int, error)          { r.calls <- "Read"; return 0, io.EOF }
+func (r recorded) Close() error                      { r.calls <- "Close"; return nil }
+func (r recorded) SetReadDeadline(t time.Time) error { return nil }
+
+// The connection of a client that may be sending is closed in two steps. Otherwise its network could
+// drop the answer.
+func TestCloseWhileTheClientSends(t *testing.T) {
+	for sending, want := range map[bool][]string{true: {"CloseWrite", "Read", "Close"}, false: {"Close"}} {
+		r := recorded{calls: make(chan string, 10)}
+		c := &clientConn{Conn: r, front: &front{balancer: &Balancer{}}}
+		c.sending.Store(sending)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, call := range want {
+			if got := <-r.calls; got != call {
+				t.Errorf("sending %t: %s is called, want %s", sending, got, call)
+			}
+		}
+		if err := c.Close(); err != net.ErrClosed || len(r.calls) > 0 {
+			t.Errorf("closed twice: %v", err)
+		}
+	}
+}
