@@ -16,6 +16,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/nightly"
 	"cutover/migration"
 )
 
@@ -135,6 +136,7 @@ func TestRehearsalOfServicesThatScale(t *testing.T) {
 // templates that would be deployed and under load: no request is lost, and every
 // answer is the monolith's.
 func TestRehearsal(t *testing.T) {
+	nightly.Test(t, "TestRehearsalOfServicesThatScale walks the same way, and `make rehearse` under more load")
 	phases := map[string]*assembly.Assembly{}
 	for _, phase := range migration.Phases() {
 		phases[phase.String()] = inPhase(t, phase)
@@ -174,6 +176,7 @@ func TestRehearsalOfWhatMustFail(t *testing.T) {
 // TestLint has cfn-lint look at every phase's templates, and at those of the
 // options that add or change resources. It skips where cfn-lint is missing.
 func TestLint(t *testing.T) {
+	nightly.Test(t, "cfn-lint takes a fifth of a second for each of 50 templates")
 	lint, err := exec.LookPath("cfn-lint")
 	if err != nil {
 		if os.Getenv("CI") != "" {

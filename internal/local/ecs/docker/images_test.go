@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	images "cutover/internal/build"
+	"cutover/internal/nightly"
 )
 
 var forum = []string{"api", "users", "threads", "posts"}
@@ -26,6 +27,7 @@ var forum = []string{"api", "users", "threads", "posts"}
 // TestServiceImages builds the images of the services as the CDK command line
 // does, and looks into them. The first one is built again, from another directory.
 func TestServiceImages(t *testing.T) {
+	nightly.Test(t, "it builds the images of all services")
 	newDriver(t) // says what is missing
 	if _, err := exec.LookPath("docker"); err != nil {
 		if os.Getenv("CI") != "" {
