@@ -45,6 +45,9 @@ type Options struct {
 	// Replaced names containers that the driver replaces by a command. The first assembly must have
 	// them. Default: none.
 	Replaced []string
+	// Values are what containers get for resources that no provider stands for: by
+	// "stack/logical id", or "stack/logical id.attribute". Default: none.
+	Values map[string]string
 	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling shrink or grow
 	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
@@ -59,6 +62,9 @@ type Options struct {
 
 // Event is something that happened.
 type Event = provider.Event
+
+// Warning is the state of an event about something that runs, but not as it should.
+const Warning = provider.Warning
 
 // Runner is one local deployment.
 type Runner struct {
@@ -79,6 +85,7 @@ type Runner struct {
 
 	mu        sync.Mutex
 	deployed  *assembly.Assembly // by the last deployment, complete or not
+	warnings  []string           // about it
 	stacks    []*stack           // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool
@@ -87,6 +94,30 @@ type Runner struct {
 // ErrRunning says that a runner has the directory already.
 var ErrRunning = errors.New("a deployment is running already")
 
+// MakeDir makes a deployment's directory, which only this user may read: it has the environment and
+// the output of the containers, and the socket that controls the deployment. If the directory is
+// there, MakeDir takes the rights of others away. The error says that the directory belongs to
+// somebody else, or that everybody may write there, as in /tmp.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the deployment's directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+	case !info.IsDir():
+		err = errors.New("it is not a directory")
+	case info.Mode()&os.ModeSticky != 0:
+		err = errors.New("others use it, too: choose a directory below it")
+	case info.Mode().Perm() != 0o700:
+		err = os.Chmod(dir, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("the deployment's directory %s cannot be kept from others: %w", dir, err)
+	}
+	return nil
+}
+
 // Start takes the directory, ends what an earlier runner left behind, and returns a runner without
 // stacks. The error is [ErrRunning] if the directory has a runner.
 func Start(ctx context.Context, options Options) (*Runner, error) {
@@ -94,8 +125,8 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(options.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("cannot make the deployment's directory: %w", err)
+	if err := MakeDir(options.Dir); err != nil {
+		return nil, err
 	}
 	lock := flock.New(filepath.Join(options.Dir, "lock"))
 	if ok, err := lock.TryLock(); err != nil {

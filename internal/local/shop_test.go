@@ -7,6 +7,8 @@ import (
 	"net/http/cookiejar"
 	"strings"
 	"testing"
+
+	"cutover/internal/local/alb"
 )
 
 // shopAnswer asks as "METHOD host path [header: value]" says, and returns status
@@ -93,15 +95,15 @@ func TestShop(t *testing.T) {
 		{"GET http://shop.example:" + port + "/", "BooksBD60D88F", "http-request-method"},
 		{"POST http://shop.example/basket", "Baskets", "host-header"},
 	} {
-		route, err := d.Route(c.ask)
+		route, err := d.Route(alb.Asked{Request: c.ask})
 		if err != nil || !strings.Contains(route.Action, strings.TrimRight(c.action, "0123456789ABCDEF")) || !strings.Contains(route.Explanation, c.because) {
 			t.Errorf("%s goes to %q because %q, %v; want %q because of %q", c.ask, route.Action, route.Explanation, err, c.action, c.because)
 		}
 	}
-	if route, err := d.Route("http://shop.example/"); err != nil || len(route.Targets) != 2 || route.Targets[0].State != "healthy" {
+	if route, err := d.Route(alb.Asked{Request: "http://shop.example/"}); err != nil || len(route.Targets) != 2 || route.Targets[0].State != "healthy" {
 		t.Errorf("targets are %v, %v, want two that are healthy", route.Targets, err)
 	}
-	if _, err := d.Route("http://shop.example:4444/"); err == nil || !strings.Contains(err.Error(), "4444") {
+	if _, err := d.Route(alb.Asked{Request: "http://shop.example:4444/"}); err == nil || !strings.Contains(err.Error(), "4444") {
 		t.Errorf("the error for a port without a listener is %v", err)
 	}
 	if n := d.Status().NotRun["AWS::AutoScaling::AutoScalingGroup"]; n != 1 {
@@ -130,10 +132,25 @@ func TestMistakenOptions(t *testing.T) {
 	options.Replaced = []string{"catalogue", "cataloge"}
 	d.begin(options)
 	d.refuse("testdata/shop",
-		"no listener has the port 81 that a local port is chosen for: choose from 80 9090",
+		"no listener has the port 81 that a local port is chosen for: choose from 80, 9090",
 		`there is no container "cataloge" to run a command in place of: choose from basket, catalogue, remnants`)
 	if events := d.told(); len(events) > 0 {
 		t.Errorf("something was begun: %v", events)
+	}
+}
+
+// One command line may do for assemblies with and without HTTPS.
+func TestPortOfNoListener(t *testing.T) {
+	t.Parallel()
+	d := &deployment{t: t}
+	options := d.options(stateDir(t), shopCommands(t))
+	options.Ports = map[int]int{443: 0, 80: 0}
+	options.Replaced = []string{"cataloge"} // nothing needs to run
+	d.begin(options)
+	d.refuse("testdata/shop", `there is no container "cataloge"`)
+	events := d.told()
+	if len(events) != 1 || events[0].State != Warning || events[0].Message != "no listener has the port 443 that a local port is chosen for: choose from 80, 9090" {
+		t.Errorf("told is %+v", events)
 	}
 }
 

@@ -20,6 +20,7 @@ package model
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -75,7 +76,6 @@ func Read(a *assembly.Assembly) *Model {
 	m.readSecurityGroups()
 	m.LaunchTemplates = all(m, EC2LaunchTemplate, (*Launch).readTemplate)
 	all(m, EC2LaunchConfiguration, (*Launch).read)
-	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 	m.Repositories = all(m, ECRRepository, (*Repository).read)
 	all(m, CloudWatchAlarm, (*Alarm).read)
 
@@ -90,6 +90,7 @@ func Read(a *assembly.Assembly) *Model {
 
 	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
 	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
+	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 	m.Listeners = all(m, ELBListener, m.listener)
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
@@ -100,6 +101,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
+	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
+	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
 	return m
 }
 
@@ -145,7 +148,7 @@ func (b *Base) Problem(properties ...string) error {
 // each setting there that is not passed over.
 //
 // passed has names of members, or of objects around them, with the only value to pass over, or ""
-// for any value and problem. Reasons are by the name of the member.
+// for any value and problem. Reasons are by the name of the member, or of an object around it.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
 	inPassed := func(objects ...string) bool {
 		return slices.ContainsFunc(objects, func(object string) bool {
@@ -169,7 +172,12 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 		case ok:
 			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: %s", setting.Value, cmp.Or(reasons[setting.Name], "only "+only+" is known here")))
 		default:
-			errs = append(errs, setting.NotHonoured(reasons[setting.Name]))
+			reason := ""
+			for part := range strings.SplitSeq(setting.Property, ".") {
+				object, _, _ := strings.Cut(part, "[")
+				reason = cmp.Or(reasons[setting.Name], reasons[object], reason)
+			}
+			errs = append(errs, setting.NotHonoured(reason))
 		}
 	}
 	return assembly.Join(errs...)
@@ -244,10 +252,40 @@ func elsewhere[T any](m *Model, v assembly.Value, resourceType string, attribute
 	return value
 }
 
-// name reads a name. If CloudFormation makes up the name, the logical id stands for it.
+// name reads a name. If CloudFormation makes up the name, the logical id stands for it, without the
+// hash of CDK.
 func name(b *Base, v assembly.Value) string {
 	if name := v.Text(""); name != "" {
 		return name
 	}
-	return b.Resource.LogicalID
+	return readable(b.Resource)
+}
+
+// hash is the end of a logical id that CDK makes of a construct's path.
+// https://docs.aws.amazon.com/cdk/v2/guide/identifiers.html#identifiers-logical-ids
+var hash = regexp.MustCompile(`(.)[0-9A-F]{8}$`)
+
+func readable(r *assembly.Resource) string { return hash.ReplaceAllString(r.LogicalID, "$1") }
+
+// distinguish puts the stack before names that stand for made-up ones and that others have, too. In a
+// stack, the whole logical id tells two of them apart.
+func distinguish[T interface{ base() *Base }](all []T, property string, name func(T) *string) {
+	count := func() map[string]int {
+		n := map[string]int{}
+		for _, one := range all {
+			n[*name(one)]++
+		}
+		return n
+	}
+	for _, better := range []func(*assembly.Resource) string{
+		func(r *assembly.Resource) string { return r.Stack.Name + "/" + readable(r) },
+		func(r *assembly.Resource) string { return r.String() },
+	} {
+		n := count()
+		for _, one := range all {
+			if r, at := one.base().Resource, name(one); n[*at] > 1 && r.Properties[property] == nil {
+				*at = better(r)
+			}
+		}
+	}
 }

@@ -5,12 +5,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"cutover/internal/plain"
 )
 
 // Change is an amount that differs in a second assembly.
 type Change struct {
 	Environment string `json:"environment"`
-	// Of is "line", "service" or "total".
+	// Of is "line", "service", "total", or "unpriced" for what has no price in one of the two.
 	Of string `json:"of"`
 	// Name is that of the [Line] or [Service].
 	Name   string `json:"name"`
@@ -51,6 +53,13 @@ func Compare(before, after []Estimate) []Change {
 			is[environment].each(of, func(name string, amount Cents) { change(name).After = amount })
 			changes = append(changes, slices.DeleteFunc(some, func(c Change) bool { return c.Before == c.After })...)
 		}
+		for when, two := range [][2]Estimate{{was[environment], is[environment]}, {is[environment], was[environment]}} {
+			for _, text := range two[0].Unpriced {
+				if !slices.Contains(two[1].Unpriced, text) {
+					changes = append(changes, Change{Environment: environment, Of: "unpriced", Name: text + [2]string{", before", ", after"}[when]})
+				}
+			}
+		}
 	}
 	return changes
 }
@@ -76,7 +85,7 @@ func (e Estimate) Markdown() string {
 	var b strings.Builder
 	b.WriteString("| | | US$ |\n|---|---|---|\n")
 	for _, line := range e.Lines {
-		fmt.Fprintf(&b, "| %s | %s | %v |\n", line.Item, line.Price, line.Amount)
+		fmt.Fprintf(&b, "| %s | %s | %v |\n", plain.Markdown(line.Item), plain.Markdown(line.Price), line.Amount)
 	}
 	fmt.Fprintf(&b, "| | | **%v** |\n", e.Total)
 	return b.String()

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/words"
 )
 
 // Provider is the provider of services, task definitions, and their scaling.
@@ -74,10 +74,21 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	next := &plan{Provider: p, model: m, text: text, services: provider.Resources[*model.Service]{}}
 	if next.err = Check(m); next.err == nil {
 		for _, service := range m.Services {
-			next.services[service.Key()] = service
+			next.services[service.Key()] = here(service)
 		}
 	}
 	return next
+}
+
+// here is a service without the target groups of load balancers that do not run here.
+func here(service *model.Service) *model.Service {
+	elsewhere := func(at model.ServiceLoadBalancer) bool { return !at.TargetGroup.Application() }
+	if !slices.ContainsFunc(service.LoadBalancers, elsewhere) {
+		return service
+	}
+	registered := *service
+	registered.LoadBalancers = slices.DeleteFunc(slices.Clone(service.LoadBalancers), elsewhere)
+	return &registered
 }
 
 // plan has the services of an assembly.
@@ -110,7 +121,7 @@ func (p *plan) Check() error {
 	for _, name := range p.replaced {
 		// Later assemblies may have lost a container.
 		if !slices.Contains(containers, name) && len(p.Scheduler.Status()) == 0 {
-			errs = append(errs, fmt.Errorf("there is no container %q to run a command in place of: choose from %s", name, strings.Join(slices.Compact(containers), ", ")))
+			errs = append(errs, fmt.Errorf("there is no container %q to run a command in place of: %s", name, words.Choice(slices.Compact(containers))))
 		}
 	}
 	return errors.Join(errs...)
