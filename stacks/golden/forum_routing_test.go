@@ -40,9 +40,12 @@ func TestRouting(t *testing.T) {
 		// The query is no part of the path.
 		{"GET /?/api/users", [5]string{"api", "api", "api", drop, drop}},
 		// The load balancer's patterns are case-sensitive though the services' routes
-		// are not, and take an encoded path as it is. Such requests end at the switch.
+		// are not. Such requests end at the switch.
 		{"GET /API/users", [5]string{"api", "api", "api", drop, drop}},
-		{"GET /api/%75sers", [5]string{"api", "api", "api", drop, drop}},
+		// The load balancer compares normalized paths.
+		{"GET /api/%75sers", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
+		{"GET /api/x/../users", [5]string{"api", "api", "users 10%, api 90%", "users", "users"}},
+		{"GET /api/users/../threads", [5]string{"api", "api", "api", "threads", "threads"}},
 	}
 	for i, phase := range phases {
 		table, err := rules.Build(model.Read(golden.Read(t, root, phase)))
