@@ -461,6 +461,28 @@ func TestStopWhenIdle(t *testing.T) {
 	}
 }
 
+// A stop waits for an idle connection. A second signal ends the service at once, whatever it
+// waits for.
+func TestSecondSignal(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		p := start(t, "threads")
+		dial(t, p) // never sends anything
+		ended := make(chan int, 1)
+		if err := p.command.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		p.await(t, "stopping")
+		go func() { ended <- p.exit() }()
+		// The first of these may come before the service is ready for it.
+		for again := time.Tick(10 * time.Millisecond); len(ended) == 0; <-again {
+			_ = p.command.Process.Signal(signal) // an error: it has ended
+		}
+		if code := <-ended; code != -1 || p.lines["stopped"] > 0 {
+			t.Errorf("%s: exit code %d, %v, want an end by the signal", signal, code, p.lines)
+		}
+	}
+}
+
 // Each microservice holds its own data and no other's.
 func TestBinariesHoldTheirOwnDataOnly(t *testing.T) {
 	texts := map[string][]string{}

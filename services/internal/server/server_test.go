@@ -208,18 +208,6 @@ func TestDefaults(t *testing.T) {
 	if want := (config{port: 80, stopTimeout: time.Minute, logLevel: slog.LevelWarn}); err != nil || got != want {
 		t.Errorf("with environment: %+v, %v, want %+v", got, err, want)
 	}
-	// The load balancer's default idle timeout, and the stop timeout of ECS.
-	if idleTimeout <= 60*time.Second {
-		t.Errorf("an idle connection is closed after %s: the load balancer must be first, after 60s", idleTimeout)
-	}
-	// The deregistration delay of the target groups, and STOP_TIMEOUT in the task
-	// definitions: afterwards nothing may be in flight.
-	if longest := readHeaderTimeout + max(readTimeout-readHeaderTimeout, writeTimeout); longest > 15*time.Second {
-		t.Errorf("a request may take %s: the load balancer waits 15s for it", longest)
-	}
-	if defaultStopTimeout >= 30*time.Second {
-		t.Errorf("a stop may take %s: ECS kills after 30s", defaultStopTimeout)
-	}
 }
 
 func TestHealthcheck(t *testing.T) {
