@@ -142,11 +142,11 @@ func passes(ctx context.Context, root string, chosen []mutant, stdout io.Writer)
 		fmt.Fprintf(stdout, "%d of %d: %s passes without a change", i+1, len(args), dir)
 		began := time.Now()
 		r, err := goTest(ctx, root, dir, tests[dir], "")
-		fmt.Fprintf(stdout, ": %v, %.1f s\n", r.passed(tests[dir]), time.Since(began).Seconds())
+		fmt.Fprintf(stdout, ": %v, %.1f s\n", r.all(tests[dir]), time.Since(began).Seconds())
 		if err != nil {
 			return err
 		}
-		if !r.passed(tests[dir]) {
+		if !r.all(tests[dir]) {
 			return fmt.Errorf("tests in %s do not pass without a change, so they prove nothing:\n%s", dir, r.output)
 		}
 	}
@@ -199,35 +199,54 @@ func (m mutant) survives(ctx context.Context, root, scratch string) (bool, error
 	if err := errors.Join(os.WriteFile(changed, code, 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return false, err
 	}
+	// A test may compile the code by itself, and fail only because it does not compile.
+	if out, err := goCommand(ctx, root, overlay, "build", "-o", os.DevNull, "./"+path.Dir(m.file)); err != nil {
+		return false, fmt.Errorf("the changed code does not compile: %w\n%s", err, out)
+	}
 	dir, test := m.place()
 	r, err := goTest(ctx, root, dir, []string{test}, overlay)
-	if err != nil {
-		return false, err
-	}
-	if r.built && r.ok {
-		return true, nil
-	}
-	if !r.built {
-		return false, fmt.Errorf("the changed code does not compile:\n%s", r.output)
-	}
-	return false, nil
+	return r.ok, err
 }
 
 // result is what the go command says of tests.
 type result struct {
-	built  bool     // everything was compiled
 	ok     bool     // nothing failed
-	ran    []string // tests that passed
+	passed []string // tests
 	output string
 }
 
-func (r result) passed(tests []string) bool {
-	return r.ok && !slices.ContainsFunc(tests, func(test string) bool { return !slices.Contains(r.ran, test) })
+// all reports whether all tests have passed. A test that is skipped or does not exist has not.
+func (r result) all(tests []string) bool {
+	return r.ok && !slices.ContainsFunc(tests, func(test string) bool { return !slices.Contains(r.passed, test) })
 }
 
-// goTest runs tests of a directory. The error says that the go command could not be run.
+// goTest runs tests of a directory. The error says that there is no result.
 func goTest(ctx context.Context, root, dir string, tests []string, overlay string) (result, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-vet=off", "-timeout", timeout.String(), "-run", "^("+strings.Join(tests, "|")+")$", "./"+dir)
+	// Without -count=1, a test that compiles code by itself could have a result from before.
+	out, err := goCommand(ctx, root, overlay, "test", "-json", "-count=1", "-vet=off", "-timeout", timeout.String(), "-run", "^("+strings.Join(tests, "|")+")$", "./"+dir)
+	r := result{ok: err == nil}
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return r, fmt.Errorf("the go command cannot be run: %w", err)
+	}
+	for line := range bytes.Lines(out) {
+		var event struct{ Action, Test, Output, FailedBuild string }
+		if json.Unmarshal(line, &event) != nil {
+			event.Output = string(line)
+		}
+		r.output += event.Output
+		switch {
+		case event.FailedBuild != "":
+			return r, fmt.Errorf("the test does not compile:\n%s", r.output)
+		case event.Action == "pass":
+			r.passed = append(r.passed, event.Test)
+		}
+	}
+	return r, ctx.Err()
+}
+
+// goCommand runs the go command with an overlay, if there is one.
+func goCommand(ctx context.Context, root, overlay string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
 	if overlay != "" {
 		// The environment also reaches the go commands that a test runs.
@@ -235,22 +254,5 @@ func goTest(ctx context.Context, root, dir string, tests []string, overlay strin
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	out, err := cmd.CombinedOutput()
-	r := result{built: true, ok: err == nil}
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		return r, fmt.Errorf("the go command cannot be run: %w", err)
-	}
-	for line := range bytes.Lines(out) {
-		var event struct{ Action, Test, Output, FailedBuild string }
-		if json.Unmarshal(line, &event) != nil {
-			r.output += string(line)
-			continue
-		}
-		r.output += event.Output
-		r.built = r.built && event.Action != "build-fail" && event.FailedBuild == ""
-		if event.Action == "pass" {
-			r.ran = append(r.ran, event.Test)
-		}
-	}
-	return r, ctx.Err()
+	return cmd.CombinedOutput()
 }
