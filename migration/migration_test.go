@@ -2,6 +2,7 @@ package migration_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -385,6 +386,77 @@ func TestAnswers(t *testing.T) {
 		got := fmt.Sprint(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift).At("").Answers(test.pattern))
 		if got != test.want {
 			t.Errorf("%v %v: %s goes to %s, want %s", test.phase, test.shift, test.pattern, got, test.want)
+		}
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, test := range []struct {
+		wide, narrow string
+		want         bool
+	}{
+		{"/api*", "/api/users*", true},
+		{"/api/users*", "/api*", false},
+		{"/api/users", "/api/users", true},
+		{"/api/users", "/api/users*", false},
+		{"/api/users*", "/api/users", true}, // * takes no character, too
+		{"/a?c", "/abc", true},
+		{"/a?c", "/a?c", true},
+		{"/abc", "/a?c", false},
+		{"/a?c", "/a*c", false},
+		{"/a?", "/a", false},
+		{"/a?", "/abc", false},
+		{"/a*c", "/a?c", true},
+		{"/a?*", "/a*?", true},
+		{"/a*?", "/a?*", true},
+		{"/a?*", "/a*b", true},
+		{"/a?*", "/a*", false},
+		{"/*b*d", "/abcbd", true},
+		{"/*b*d", "/abcd*", false},
+		{"/*aa", "/aaa", true},
+		{"/*a*a?", "/a*aa*", false}, // not /aXaa
+		{"*", "", true},
+		{"", "*", false},
+	} {
+		if got := migration.Covers(test.wide, test.narrow); got != test.want {
+			t.Errorf("%s covers %s: %t, want %t", test.wide, test.narrow, got, test.want)
+		}
+	}
+}
+
+// Of all short patterns, those cover others that match every path that the others match. Paths of
+// eight characters tell patterns of three apart.
+func TestCoversShortPatterns(t *testing.T) {
+	texts := func(alphabet string, length int) []string {
+		all := []string{""}
+		for from := 0; len(all[from]) < length; from++ {
+			for _, c := range alphabet {
+				all = append(all, all[from]+string(c))
+			}
+		}
+		return all
+	}
+	paths := texts("ax", 8) // x is in no pattern
+	patterns := texts("a*?", 3)
+	matching := make([]map[int]bool, len(patterns))
+	for i, pattern := range patterns {
+		matching[i] = map[int]bool{}
+		expression := regexp.MustCompile("^" + strings.NewReplacer("*", ".*", "?", ".").Replace(pattern) + "$")
+		for p, path := range paths {
+			if expression.MatchString(path) {
+				matching[i][p] = true
+			}
+		}
+	}
+	for i, wide := range patterns {
+		for j, narrow := range patterns {
+			want := true
+			for p := range matching[j] {
+				want = want && matching[i][p]
+			}
+			if got := migration.Covers(wide, narrow); got != want {
+				t.Errorf("%q covers %q: %t, want %t", wide, narrow, got, want)
+			}
 		}
 	}
 }

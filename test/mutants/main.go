@@ -191,7 +191,7 @@ func (m mutant) survives(ctx context.Context, root, scratch string) (bool, error
 	if err != nil {
 		return false, err
 	}
-	changed, overlay := filepath.Join(scratch, "changed.go"), filepath.Join(scratch, "overlay.json")
+	changed, overlay := filepath.Join(scratch, "changed"+path.Ext(m.file)), filepath.Join(scratch, "overlay.json")
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(root, m.file): changed}})
 	if err != nil {
 		return false, err

@@ -69,8 +69,10 @@ var mutants = []mutant{
 		"the services have traffic before the switch"},
 	{"migration/migration.go", "p.Tasks[s.Name] = s.asMicroservice(phase, shifted && phase == Parallel)", "p.Tasks[s.Name] = s.asMicroservice(phase, false)", "TestTasks",
 		"a service with a shift does not scale"},
-	{"migration/migration.go", "narrow[n] != '*' && (wide[w] == '?' || wide[w] == narrow[n])", "(wide[w] == '?' || wide[w] == narrow[n])", "TestCovers",
+	{"migration/migration.go", `strings.Repeat("?", len(wide)+1)`, `"?"`, "TestCovers",
 		"? is taken to match any number of characters"},
+	{"migration/migration.go", "+after) && Covers(wide, before+after)", "+after)", "TestCovers",
+		"* is taken to need a character"},
 	{"migration/migration.go", "(wide[w] == '?' || wide[w] == narrow[n])", "wide[w] == narrow[n]", "TestCovers",
 		"a path that a ? takes is not refused, and never gets a request"},
 	{"migration/migration.go", "w, n = star+1, resume", "w, n = star+1, n+1", "TestCovers",
@@ -139,6 +141,14 @@ var mutants = []mutant{
 		"the resource that there is most of decides how many tasks fit"},
 	{"internal/capacity/resources.go", "(need + one - 1) / one", "need / one", "TestInstances",
 		"one instance too few is said to be enough"},
+
+	// Cost.
+	{"internal/analysis/cost/prices.json", `"m7g.xlarge": 0.1632`, `"m7g.xlarge": 0.1332`, "TestPricesOfAFamily",
+		"a type that no template uses has a wrong price"},
+	{"internal/analysis/cost/prices.json", `"endpoint": {"hour": 0.01,`, `"endpoint": {"hour": 0.1,`, "TestOtherPrices",
+		"an interface endpoint has ten times its price"},
+	{"internal/analysis/cost/prices.go", "+ 5000) / 10000)", ") / 10000)", "TestEstimates",
+		"cents are cut off, and tables do not add up"},
 
 	// The canary: when a service is worse.
 	{"internal/canary/canary.go", "MinRequests = 50", "MinRequests = 49", "TestAlarms",

@@ -57,13 +57,15 @@ func inBubble(t *testing.T, test func(t *testing.T, l *pipes)) (stop time.Durati
 		go func() {
 			ended <- serve(ctx, l, router, newLogger(io.Discard, slog.LevelInfo, "test"), nil, defaultStopTimeout)
 		}()
+		defer func() { // also after a test that has failed
+			began := time.Now()
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			stop = time.Since(began)
+		}()
 		test(t, l)
-		began := time.Now()
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		stop = time.Since(began)
 	})
 	return stop
 }
