@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -182,4 +183,18 @@ func TestMostConnections(t *testing.T) {
 			t.Errorf("connection %d was closed, want the first", i)
 		}
 	})
+}
+
+// Half of the memory that a task reserves is for the heap, unless somebody says otherwise.
+func TestMemoryLimit(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	limitMemory(env("GOMEMLIMIT=1GiB"))
+	if got := debug.SetMemoryLimit(-1); got != before {
+		t.Errorf("with a limit in the environment, the limit is %d", got)
+	}
+	limitMemory(none)
+	if got := debug.SetMemoryLimit(-1); got != 128<<20 {
+		t.Errorf("the limit is %d MiB, want 128", got>>20)
+	}
 }
