@@ -112,6 +112,13 @@ drop-traffic: no service
 			}
 		})
 	}
+	for _, phase := range []migration.Phase{migration.Monolith, migration.Switched, migration.Retired} {
+		with := migration.NewPlan(phase, api, []migration.Service{users, threads}, map[string]int{"users": 10})
+		without := migration.NewPlan(phase, api, []migration.Service{users, threads}, nil)
+		if diff := cmp.Diff(without, with); diff != "" {
+			t.Errorf("a shift in %s changes something (-without +with):\n%s", phase, diff)
+		}
+	}
 }
 
 // What the template of a service has in each phase: a count, or autoscaling between

@@ -538,6 +538,19 @@ func TestStartPeriod(t *testing.T) {
 		}
 		w.finish()
 	})
+	// A check that passes ends the start period.
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(spec("v1", 1, noBalancer, checked, func(s *model.Service) {
+			s.TaskDefinition.Containers[0].HealthCheck.StartPeriod = time.Minute
+		}))
+		w.container("v1-1").setSick(true)
+		time.Sleep(35 * time.Second) // checks at 20, 30 and 40 s
+		if starts := w.starts("v1"); len(starts) != 2 || starts[1] != 40*time.Second {
+			t.Errorf("started at %v, want the replacement after 40s", starts)
+		}
+		w.finish()
+	})
 }
 
 // A check that does not end fails after its timeout. The interval begins then.

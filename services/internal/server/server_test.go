@@ -246,10 +246,12 @@ func TestAccessLog(t *testing.T) {
 	conn := dial(t, p)
 	get(t, conn, "/api/users/%C3%A9?secret=1")
 	get(t, conn, "/")
-	lines := p.await(t, "request", 2)
+	fmt.Fprint(conn, "HEAD / HTTP/1.1\r\nHost: test\r\nX-Amzn-Trace-Id: Root=1-2-3\r\n\r\n")
+	lines := p.await(t, "request", 3)
 	for i, want := range []map[string]any{
 		{"level": "INFO", "service": "test", "method": "GET", "path": "/api/users/%C3%A9", "status": 204.0, "bytes": 0.0, "traceId": "Root=1-2-3"},
 		{"level": "INFO", "service": "test", "method": "GET", "path": "/", "status": 200.0, "bytes": 25.0, "traceId": "Root=1-2-3"},
+		{"level": "INFO", "service": "test", "method": "HEAD", "path": "/", "status": 200.0, "bytes": 0.0, "traceId": "Root=1-2-3"},
 	} {
 		for key, value := range want {
 			if lines[i][key] != value {
