@@ -329,6 +329,15 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)
 	}
+	scaling := forum()
+	scaling.Services[0].MaxTasks = 2
+	if d, _, err = config.Load(scaling, nil, func(string) string { return "" }); err != nil {
+		t.Fatal(err)
+	}
+	users.MaxTasks, users.TargetCPUPercent = 2, 60
+	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
+		t.Errorf("service that scales (-want +got):\n%s", diff)
+	}
 }
 
 // As many services as the quotas have room for, with the shift that they leave
