@@ -343,7 +343,7 @@ var mutants = []mutant{
 		"the deletion of somebody's parameter is not shown"},
 
 	// Images, and the emulated AWS.
-	{"internal/build/toolchain.go", `"amd64": "GOAMD64=v1"`, `"amd64": "GOAMD64=v3"`, "TestSameBytesOnEveryMachine",
+	{"internal/build/toolchain.go", `"amd64": "GOAMD64=v1"`, `"amd64": "GOAMD64=v3"`, "TestBaselines",
 		"a service does not start on an older instance type"},
 	{"internal/build/toolchain.go", `"-trimpath", "-buildvcs=false"`, `"-buildvcs=false"`, "TestSameBytesOnEveryMachine",
 		"each machine builds another image, and so deploys every service again"},
