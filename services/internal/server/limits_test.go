@@ -110,6 +110,9 @@ func TestTimeouts(t *testing.T) {
 		write = time.Since(began)
 	})
 	stop := inBubble(t, func(t *testing.T, l *pipes) { l.dial("") })
+	if d := inBubble(t, func(*testing.T, *pipes) {}); d > 0 {
+		t.Errorf("a stop without connections takes %s", d)
+	}
 
 	for what, d := range map[string]struct{ got, want time.Duration }{
 		"a head": {head, 5 * time.Second}, "the next head": {nextHead, 5 * time.Second}, "a body": {body, 10 * time.Second}, "a client that does not read": {write, 10 * time.Second},
