@@ -225,7 +225,7 @@ var mutants = []mutant{
 		"tasks that get no requests count, and too few are added"},
 
 	// The local target: stacks in order, names that exist once, and what is measured.
-	{"internal/local/ssm/ssm.go", `holder != "" && holder != key`, `holder != "" && false`, "TestNamesAreUnique",
+	{"internal/local/ssm/ssm.go", " != key {", " == key {", "TestNamesAreUnique",
 		"the gate lets a phase out of turn through"},
 	{"internal/local/ssm/ssm.go", "if len(errs) == 0 {\n\t\tp.holders = holders", "if true {\n\t\tp.holders = holders", "TestNamesAreUnique",
 		"a refused deployment takes the names, and the next one is refused"},
@@ -283,9 +283,9 @@ var mutants = []mutant{
 	// The rehearsal: the load, what counts as lost, and the verdict.
 	{"internal/rehearsal/load.go", "return otherBody, fmt.Sprintf", "return fine, fmt.Sprintf", "TestRunFindsDifferences",
 		"an answer with another body counts as the same"},
-	{"internal/rehearsal/load.go", "rec.finish(seq, uint16(route), uint16(got.status), sent-due, over-due, p, detail)", "rec.finish(seq, uint16(route), uint16(got.status), sent-due, over-sent, p, detail)", "TestRunCountsFromWhenARequestWasDue",
+	{"internal/rehearsal/load.go", "sent-due, over-due, p, detail)", "sent-due, over-sent, p, detail)", "TestRunCountsFromWhenARequestWasDue",
 		"requests that wait for a slow service count as fast"},
-	{"internal/rehearsal/load.go", "send(seq, mixed[seq%len(mixed)])", "send(seq, mixed[0])", "TestRunLosesNothing",
+	{"internal/rehearsal/load.go", "mixed[seq%len(mixed)]", "mixed[0]", "TestRunLosesNothing",
 		"only one route is asked"},
 	{"internal/rehearsal/recording.go", "time.Duration(rest)*time.Second/time.Duration(r.rate)", "time.Duration(rest)*2*time.Second/time.Duration(r.rate)", "TestDue",
 		"the load is another than the one that was asked for"},
