@@ -54,3 +54,31 @@ func TestFewHealthyTargets(t *testing.T) {
 		}
 	})
 }
+
+// A client leaves a target that falls ill, unless all targets get requests.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/sticky-sessions.html
+func TestStickinessEndsWithHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(sixSeconds)
+		defer c.close()
+		expect := func(what string, stays bool) {
+			t.Helper()
+			for range 4 {
+				target := c.pick("x")
+				if (target.ID == "x") != stays {
+					t.Errorf("%s: a client of x gets %s", what, target.ID)
+				}
+				target.release()
+			}
+		}
+		c.add(t, "x")
+		c.add(t, "y")
+		expect("both are healthy", true)
+		c.set("x", failedHealthChecks)
+		after(12 * time.Second)
+		expect("x is unhealthy", false)
+		c.set("y", failedHealthChecks)
+		after(12 * time.Second)
+		expect("both are unhealthy", true)
+	})
+}
