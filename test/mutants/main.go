@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -118,10 +119,13 @@ func run(ctx context.Context, root string, all []mutant, args []string, stdout, 
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	if err := passes(ctx, root, chosen, stdout); err != nil {
-		return err
+	if err = passes(ctx, root, chosen, stdout); err == nil {
+		err = hunt(ctx, root, scratch, chosen, stdout)
 	}
-	return hunt(ctx, root, scratch, chosen, stdout)
+	if ctx.Err() != nil {
+		return errors.New("broken off")
+	}
+	return err
 }
 
 // passes runs the tests without a change: the failure of a test that fails anyway says nothing.
@@ -131,24 +135,18 @@ func passes(ctx context.Context, root string, chosen []mutant, stdout io.Writer)
 		dir, test := m.place()
 		tests[dir] = append(tests[dir], test)
 	}
-	args := []string{}
-	for dir, names := range tests {
-		slices.Sort(names)
-		tests[dir] = slices.Compact(names)
-		args = append(args, dir)
-	}
-	slices.Sort(args)
-	for i, dir := range args {
-		fmt.Fprintf(stdout, "%d of %d: %s passes without a change", i+1, len(args), dir)
+	dirs := slices.Sorted(maps.Keys(tests))
+	for i, dir := range dirs {
+		names := slices.Compact(slices.Sorted(slices.Values(tests[dir])))
 		began := time.Now()
-		r, err := goTest(ctx, root, dir, tests[dir], "")
-		fmt.Fprintf(stdout, ": %v, %.1f s\n", r.all(tests[dir]), time.Since(began).Seconds())
-		if err != nil {
+		r, err := goTest(ctx, root, dir, names, "")
+		switch {
+		case err != nil:
 			return err
-		}
-		if !r.all(tests[dir]) {
+		case !r.all(names):
 			return fmt.Errorf("tests in %s do not pass without a change, so they prove nothing:\n%s", dir, r.output)
 		}
+		fmt.Fprintf(stdout, "%d of %d: tests in %s pass without a change, %.1f s\n", i+1, len(dirs), dir, time.Since(began).Seconds())
 	}
 	return nil
 }
@@ -162,7 +160,7 @@ func hunt(ctx context.Context, root, scratch string, chosen []mutant, stdout io.
 		began := time.Now()
 		survived, err := m.survives(ctx, root, scratch)
 		if ctx.Err() != nil {
-			return fmt.Errorf("broken off after %d of %d mutants; %d survived", i, len(chosen), len(survivors))
+			return ctx.Err()
 		}
 		outcome := "killed"
 		switch {
@@ -241,7 +239,7 @@ func goTest(ctx context.Context, root, dir string, tests []string, overlay strin
 			r.passed = append(r.passed, event.Test)
 		}
 	}
-	return r, ctx.Err()
+	return r, nil
 }
 
 // goCommand runs the go command with an overlay, if there is one.
@@ -250,9 +248,11 @@ func goCommand(ctx context.Context, root, overlay string, args ...string) ([]byt
 	cmd.Dir = root
 	if overlay != "" {
 		// The environment also reaches the go commands that a test runs.
-		cmd.Env = append(os.Environ(), "GOFLAGS=-overlay="+overlay)
+		cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay)
 	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	// Ctrl-C in a terminal reaches this program alone, which then ends all of the command's processes.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second
 	return cmd.CombinedOutput()
 }

@@ -103,7 +103,7 @@ func TestRun(t *testing.T) {
 				"1 of 6: killed", "2 of 6: SURVIVED", "3 of 6: MISTAKE", "4 of 6: MISTAKE", "5 of 6: MISTAKE", "6 of 6: MISTAKE",
 				"TestAdd in a does not notice that in a/a.go\n  + 0\nbecomes\n  - 0\n",
 			}},
-		{all[:1], nil, nil, []string{"1 of 1: a passes without a change", "1 of 1: killed"}},
+		{all[:1], nil, nil, []string{"1 of 1: tests in a pass without a change", "1 of 1: killed"}},
 		{[]mutant{broken}, nil, []string{"tests in a do not pass without a change"}, nil},
 		{[]mutant{missing}, nil, []string{"tests in a do not pass without a change"}, nil},
 		{all, []string{"c/"}, []string{`no mutant matches "c/"`}, nil},
