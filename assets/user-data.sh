@@ -56,3 +56,6 @@ systemctl enable --now --no-block isolate-containers.service
 
 # Containers log with their execution role: the instance's role may not write logs.
 echo ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true >> /etc/ecs/ecs.config
+# The most processes and threads of a task. Without a limit, one task could take all
+# that the instance's kernel has. A service needs about ten.
+echo ECS_TASK_PIDS_LIMIT=256 >> /etc/ecs/ecs.config

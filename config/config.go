@@ -19,6 +19,9 @@ import (
 type Deployment struct {
 	Monolith Service   `json:"monolith"`
 	Services []Service `json:"services"`
+	// RootService names the microservice that answers the root paths from the switch on. [Load]
+	// takes the name from the setting of the same name. Default: none.
+	RootService string `json:"rootService,omitempty"`
 }
 
 // All lists the monolith and then the microservices.
@@ -26,11 +29,21 @@ func (d Deployment) All() []Service {
 	return append([]Service{d.Monolith}, d.Services...)
 }
 
+// names lists the microservices by name. It is never nil.
+func (d Deployment) names() []string {
+	names := []string{}
+	for _, service := range d.Services {
+		names = append(names, service.Name)
+	}
+	return names
+}
+
 // Plan computes what the phase of the settings looks like for this deployment.
 func (d Deployment) Plan(s Settings) migration.Plan {
 	services := make([]migration.Service, len(d.Services))
 	for i, service := range d.Services {
 		services[i] = service.migration()
+		services[i].Root = service.Name == d.RootService
 	}
 	return migration.NewPlan(s.Phase, d.Monolith.migration(), services, s.Shift)
 }
@@ -58,9 +71,13 @@ type Service struct {
 	Dir string `json:"-"`
 	// CPU is the CPU units reserved for a task; 1024 is one vCPU. Default: 256.
 	CPU int `json:"-"`
-	// MemoryReservationMiB is the memory reserved for a task, in MiB: a soft limit, the container
-	// may use more while the instance has more. Default: 256.
+	// MemoryReservationMiB is the memory reserved for a task, in MiB. Tasks are placed by it. The
+	// container may use more while the instance has more. Default: 256.
 	MemoryReservationMiB int `json:"-"`
+	// MemoryLimitMiB is the most memory of a task, in MiB, more than MemoryReservationMiB. If the
+	// container uses more, the kernel kills it. Default: 512, or twice MemoryReservationMiB if that
+	// is more.
+	MemoryLimitMiB int `json:"-"`
 	// Tasks is the number of tasks in the phases in which the service runs. If the service scales,
 	// Tasks is the fewest. Default: 1.
 	Tasks int `json:"tasks"`
@@ -89,6 +106,7 @@ func (s Service) withDefaults() Service {
 	s.Dir = cmp.Or(s.Dir, "services/"+s.Name)
 	s.CPU = cmp.Or(s.CPU, 256)
 	s.MemoryReservationMiB = cmp.Or(s.MemoryReservationMiB, 256)
+	s.MemoryLimitMiB = cmp.Or(s.MemoryLimitMiB, max(512, 2*s.MemoryReservationMiB))
 	s.Tasks = cmp.Or(s.Tasks, 1)
 	if s.MaxTasks != 0 {
 		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
@@ -127,13 +145,14 @@ type Settings struct {
 	// once. Default: a new VPC.
 	VPCID string
 	// CertificateARN is the ACM certificate of the HTTPS listener. With a certificate, the load
-	// balancer answers on port 443 and redirects from port 80. Default: HTTP only.
+	// balancer answers on port 443 and redirects from port 80, and tells browsers to use HTTPS for a
+	// year (Strict-Transport-Security). Default: HTTP only.
 	CertificateARN string
 	// AccessLogs keeps a line for each request to the load balancer, in a bucket that only the log
 	// delivery can write. Default: "on" in prod, "off" elsewhere.
 	AccessLogs bool
-	// DeletionProtection protects the load balancer, and so its address, from being deleted.
-	// Default: as AccessLogs.
+	// DeletionProtection protects the load balancer, and so its address, from being deleted, and
+	// all stacks by their termination protection. Default: as AccessLogs.
 	DeletionProtection bool
 	// Alarms watches the services and the load balancer and tells an SNS topic. Default: as
 	// AccessLogs.
@@ -199,14 +218,15 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 }
 
 // Load fills in the defaults of the deployment, reads the settings from the context, and checks
-// both. The error has a line for each mistake, with the key or service, the value and what is
+// both. The setting rootService becomes a field of the deployment: with the list of services, it says
+// where requests go. The error has a line for each mistake, with the key or service, the value and what is
 // allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
-	full := Deployment{Monolith: d.Monolith.withDefaults()}
+	r := &reader{context: context}
+	full := Deployment{Monolith: d.Monolith.withDefaults(), RootService: r.text("rootService")}
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}
-	r := &reader{context: context}
 	settings := r.settings(full, getenv)
 	problems := append(r.problems, checkServices(full, settings)...)
 	return full, settings, errors.Join(problems...)

@@ -61,16 +61,36 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `phase: "paralel" is not a phase: choose one of monolith, parallel, switched, retired`},
 		{name: "phase in another case", context: context{"phase": "Monolith"},
 			want: `phase: "Monolith" is not a phase: choose one of monolith, parallel, switched, retired`},
+		{name: "phase without a value", context: context{"phase": ""},
+			want: `phase: "" is not a phase: choose one of monolith, parallel, switched, retired`},
+		{name: "phase that is null", context: context{"phase": nil},
+			want: `phase: "" is not a phase: choose one of monolith, parallel, switched, retired`},
+		{name: "environment without a value", context: context{"env": ""},
+			want: `env: "" is not an environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter`},
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a string`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+		{name: "unknown root service", context: context{"rootService": "user"},
+			want: `rootService: there is no microservice "user": choose from users, threads`},
+		{name: "the monolith as root service", context: context{"phase": "retired", "rootService": "api"},
+			want: `rootService: there is no microservice "api": choose from users, threads`},
+		{name: "root service that is no text", context: context{"rootService": 1.0},
+			want: `rootService: 1 is not a string`},
+		{name: "root service without services", context: context{"rootService": "users"}, change: func(d *config.Deployment) { d.Services = nil },
+			want: `services: there are no microservices: list at least one`},
+		{name: "too many root paths", context: context{"rootService": "users"}, change: func(d *config.Deployment) { d.Monolith.Paths = []string{"/a*", "/b*", "/c*"} },
+			want: `rootService: the paths of "api" have the 7 root paths /, /a, /a/, /b, /b/, /c, /c/, and a rule has at most 5 values: remove rootService`},
+		{name: "root paths that are taken", context: context{"rootService": "users"}, change: with(config.Service{Name: "web", Paths: []string{"/*"}, Order: 50}),
+			want: `rootService: "users" gets no request for /, /api, /api/: paths of services come first and take them: remove rootService`},
 		{name: "shift outside parallel", context: context{"phase": "switched", "shift": "users=10"},
 			want: `shift: users=10 has no place in phase switched: set the phase to parallel, or remove the shift`},
 		{name: "shift for an unknown service", context: context{"phase": "parallel", "shift": "user=10"},
 			want: `shift: there is no microservice "user": choose from users, threads`},
+		{name: "shift without services", context: context{"phase": "parallel", "shift": "users=10"}, change: func(d *config.Deployment) { d.Services = nil },
+			want: "shift: there is no microservice \"users\": there is none\nservices: there are no microservices: list at least one"},
 		{name: "shift for the monolith", context: context{"phase": "parallel", "shift": context{"api": 10.0}},
 			want: `shift: there is no microservice "api": choose from users, threads`},
 		{name: "shift above 100", context: context{"phase": "parallel", "shift": context{"users": 101.0}},
@@ -194,6 +214,10 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "tags": CPU -1: it must be 2 units or more; 1024 units are one vCPU`},
 		{name: "memory", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MemoryReservationMiB: 5}),
 			want: `service "tags": MemoryReservationMiB 5: it must be 6 or more`},
+		{name: "no more memory than reserved", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MemoryLimitMiB: 256}),
+			want: `service "tags": MemoryLimitMiB 256: it must be more than MemoryReservationMiB, which is 256`},
+		{name: "a limit below nothing", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, MemoryReservationMiB: 64, MemoryLimitMiB: -1}),
+			want: `service "tags": MemoryLimitMiB -1: it must be more than MemoryReservationMiB, which is 64`},
 		{name: "tasks", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 5001}),
 			want: `service "tags": Tasks 5001: it must be from 1 to 5000`},
 		{name: "a most that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Tasks: 3, MaxTasks: 3}),
@@ -324,7 +348,7 @@ func TestDefaults(t *testing.T) {
 	}
 	users := config.Service{
 		Name: "users", Paths: []string{"/api/users*"}, Order: 10,
-		Dir: "services/users", CPU: 256, MemoryReservationMiB: 256, Tasks: 1,
+		Dir: "services/users", CPU: 256, MemoryReservationMiB: 256, MemoryLimitMiB: 512, Tasks: 1,
 	}
 	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)
@@ -337,6 +361,57 @@ func TestDefaults(t *testing.T) {
 	users.MaxTasks, users.TargetCPUPercent = 2, 60
 	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
 		t.Errorf("service that scales (-want +got):\n%s", diff)
+	}
+}
+
+// The root service may be any microservice, in every phase. What another load balancer's services
+// take, and what only a part of the root paths is, is no matter.
+func TestRootService(t *testing.T) {
+	for _, phase := range migration.PhaseNames() {
+		given := forum()
+		given.Monolith.Paths = []string{"/api*", "/v2/*"} // as many as a rule takes
+		given.Services = append(given.Services,
+			config.Service{Name: "web", LoadBalancer: "shop", Paths: []string{"/*"}, Order: 5}, config.Service{Name: "home", Paths: []string{"/"}, Order: 5})
+		d, s, err := config.Load(given, map[string]any{"phase": phase, "rootService": "threads"}, func(string) string { return "" })
+		if err != nil || d.RootService != "threads" {
+			t.Fatalf("%s: %q, %v", phase, d.RootService, err)
+		}
+		var got []string
+		for _, balancer := range d.Plan(s).Balancers {
+			for _, rule := range balancer.Rules {
+				if rule.ID == "Root" {
+					got = append(got, fmt.Sprint(balancer.Name, rule.Service, rule.Paths))
+				}
+			}
+		}
+		want := []string{"threads[/ /api /api/ /v2 /v2/]"}
+		if phase == "monolith" || phase == "parallel" {
+			want = nil
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", phase, diff)
+		}
+		// The setting decides, whatever the list said.
+		if d, _, err = config.Load(d, map[string]any{"phase": phase}, func(string) string { return "" }); err != nil || d.RootService != "" {
+			t.Errorf("%s without the setting: %q, %v", phase, d.RootService, err)
+		}
+	}
+}
+
+// By default the limit of memory is twice what is reserved, and never below 512 MiB.
+func TestMemoryLimit(t *testing.T) {
+	for reserved, want := range map[int]int{0: 512, 64: 512, 256: 512, 257: 514, 1024: 2048} {
+		given := forum()
+		given.Services[0].MemoryReservationMiB = reserved
+		d, _, err := config.Load(given, nil, func(string) string { return "" })
+		if got := d.Services[0].MemoryLimitMiB; err != nil || got != want {
+			t.Errorf("%d MiB reserved: a limit of %d MiB, %v, want %d", reserved, got, err, want)
+		}
+	}
+	given := forum()
+	given.Services[0].MemoryLimitMiB = 257
+	if d, _, err := config.Load(given, nil, func(string) string { return "" }); err != nil || d.Services[0].MemoryLimitMiB != 257 {
+		t.Errorf("a limit just above the reservation: %d MiB, %v", d.Services[0].MemoryLimitMiB, err)
 	}
 }
 

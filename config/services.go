@@ -107,6 +107,7 @@ func checkServices(d Deployment, s Settings) []error {
 		}
 	}
 	checkShadows(d, refuse)
+	checkRoot(d, refuse)
 	checkBalancers(d, s, plan, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(s, b, refuse)
@@ -296,6 +297,9 @@ func checkTask(service Service, refuse func(string, ...any)) {
 	}
 	if service.MemoryReservationMiB < 6 {
 		refuse("service %q: MemoryReservationMiB %d: it must be 6 or more", service.Name, service.MemoryReservationMiB)
+	} else if service.MemoryLimitMiB <= service.MemoryReservationMiB {
+		// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html#container_definition_memory
+		refuse("service %q: MemoryLimitMiB %d: it must be more than MemoryReservationMiB, which is %d", service.Name, service.MemoryLimitMiB, service.MemoryReservationMiB)
 	}
 	if service.Tasks < 1 || service.Tasks > maxTasks {
 		refuse("service %q: Tasks %d: it must be from 1 to %d", service.Name, service.Tasks, maxTasks)
@@ -329,6 +333,32 @@ func checkScaling(service Service, refuse func(string, ...any)) {
 	}
 	if service.RequestsPerTask < 0 {
 		refuse("service %q: RequestsPerTask %d: it must be 1 or more, or left out", service.Name, service.RequestsPerTask)
+	}
+}
+
+// checkRoot refuses a root service that is none, and one whose rule would get no request or have too
+// many values.
+func checkRoot(d Deployment, refuse func(string, ...any)) {
+	if d.RootService == "" || len(d.Services) == 0 {
+		return
+	}
+	i := slices.Index(d.names(), d.RootService)
+	if i < 0 {
+		refuse("rootService: there is no microservice %q: choose from %s", d.RootService, strings.Join(d.names(), ", "))
+		return
+	}
+	paths := migration.RootPaths(d.Monolith.Paths)
+	if n := len(paths); n > maxValues {
+		refuse("rootService: the paths of %q have the %d root paths %s, and a rule has at most %d values: remove rootService",
+			d.Monolith.Name, n, strings.Join(paths, ", "), maxValues)
+	}
+	taken := func(path string) bool {
+		return slices.ContainsFunc(d.Services, func(s Service) bool {
+			return s.LoadBalancer == d.Services[i].LoadBalancer && slices.ContainsFunc(s.Paths, func(wider string) bool { return migration.Covers(wider, path) })
+		})
+	}
+	if free := slices.DeleteFunc(slices.Clone(paths), taken); len(free) == 0 {
+		refuse("rootService: %q gets no request for %s: paths of services come first and take them: remove rootService", d.RootService, strings.Join(paths, ", "))
 	}
 }
 

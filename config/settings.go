@@ -45,7 +45,7 @@ func (r *reader) refuse(format string, args ...any) {
 
 func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	r.unknownKeys()
-	r.env = r.text("env")
+	r.env = r.name("env")
 	s := Settings{
 		Env:            r.env,
 		NamePrefix:     r.text("namePrefix"),
@@ -65,11 +65,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 
 	s.Phase = r.phase()
-	names := []string{} // never nil: see shift
-	for _, service := range d.Services {
-		names = append(names, service.Name)
-	}
-	s.Shift = r.shift(names)
+	s.Shift = r.shift(d.names())
 	if len(s.Shift) > 0 && s.Phase != migration.Parallel {
 		r.refuse("shift: %v has no place in phase %s: set the phase to parallel, or remove the shift", r.context["shift"], s.Phase)
 	}
@@ -94,8 +90,17 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	return s
 }
 
+// name reads a text that says what is deployed where. An empty one does not stand for the default: a
+// variable of a script may be unset.
+func (r *reader) name(key string) string {
+	if _, given := r.context[key]; given && !r.set(key) {
+		return ""
+	}
+	return r.text(key)
+}
+
 func (r *reader) phase() migration.Phase {
-	phase, err := migration.ParsePhase(r.text("phase"))
+	phase, err := migration.ParsePhase(r.name("phase"))
 	if err != nil {
 		r.refuse("phase: %w", err)
 	}
@@ -277,7 +282,11 @@ func (r *reader) shift(services []string) map[string]int {
 		percent, err := integer(given[name])
 		switch {
 		case services != nil && !slices.Contains(services, name):
-			r.refuse("shift: there is no microservice %q: choose from %s", name, strings.Join(services, ", "))
+			choice := "there is none"
+			if len(services) > 0 {
+				choice = "choose from " + strings.Join(services, ", ")
+			}
+			r.refuse("shift: there is no microservice %q: %s", name, choice)
 		case err != nil || percent < 0 || percent > 100:
 			r.refuse("shift: %s=%v is not a percentage: use a whole number from 0 to 100", name, given[name])
 		default:

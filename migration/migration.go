@@ -74,6 +74,9 @@ type Service struct {
 	Tasks int
 	// MaxTasks is the most tasks that autoscaling may run. 0 if the service does not scale.
 	MaxTasks int
+	// Root says that the service answers the [RootPaths] at its load balancer from the switch on.
+	// One service at most. Unused for the monolith.
+	Root bool
 }
 
 // MaxOrder is the highest [Service.Order]: the width of a priority window.
@@ -87,6 +90,7 @@ const (
 	shiftWindow      = 1000  // shift rules: 1001 to 1999, before the monolith's
 	monolithPriority = 10000 // the monolith's rule
 	serviceWindow    = 20000 // the services' own rules: 20001 to 20999
+	rootWindow       = 30000 // the rule of the root paths: 30001 to 30999
 )
 
 // DropGroup is the name of the target group that never has a target. The load balancer answers
@@ -100,6 +104,22 @@ const DropGroup = "drop-traffic"
 type Target struct {
 	Group  string
 	Weight int
+}
+
+// RootPaths returns the paths at which clients look whether an API is there: "/", and the beginning
+// of each of the monolith's paths, without and with a slash at its end. They have no wildcard: "/api*"
+// gives "/", "/api" and "/api/". A path of the monolith with other wildcards than one at its end has
+// no beginning.
+func RootPaths(monolith []string) []string {
+	paths := []string{"/"}
+	for _, path := range monolith {
+		root, ok := strings.CutSuffix(path, "*")
+		root = strings.TrimSuffix(root, "/")
+		if ok && root != "" && !strings.ContainsAny(root, "*?") && !slices.Contains(paths, root) {
+			paths = append(paths, root, root+"/")
+		}
+	}
+	return paths
 }
 
 // Rule is one listener rule.
@@ -189,6 +209,14 @@ func newBalancer(name string, phase Phase, monolith Service, services []Service,
 	b.Default = []Target{{monolith.Name, 1}, {DropGroup, 0}}
 	if phase == Switched || phase == Retired {
 		b.Default = []Target{{monolith.Name, 0}, {DropGroup, 1}}
+		for _, s := range services {
+			if s.Root {
+				b.Rules = append(b.Rules, Rule{
+					ID: "Root", Service: s.Name, Priority: rootWindow + s.Order,
+					Paths: RootPaths(monolith.Paths), Targets: []Target{{s.Name, 1}},
+				})
+			}
+		}
 	} else {
 		b.Rules = append(b.Rules, Rule{
 			ID: "Monolith", Service: monolith.Name, Priority: monolithPriority,

@@ -121,6 +121,55 @@ drop-traffic: no service
 	}
 }
 
+// The root paths go to a service that runs, from the switch on. Until then they are the monolith's.
+func TestRootService(t *testing.T) {
+	root, news := users, migration.Service{Name: "news", LoadBalancer: "press", Paths: []string{"/api/news*"}, Order: 999, Tasks: 1, Root: true}
+	root.Root = true
+	for _, phase := range migration.Phases() {
+		want := map[string]string{"/": "[{api 1}]", "/api": "[{api 1}]", "/api/": "[{api 1}]", "/api/x": "[{api 1}]", "/x": "[{api 1}]"}
+		if phase == migration.Switched || phase == migration.Retired {
+			want = map[string]string{"/": "[{users 1}]", "/api": "[{users 1}]", "/api/": "[{users 1}]", "/api/x": "[{drop-traffic 1}]", "/x": "[{drop-traffic 1}]"}
+		}
+		plan := migration.NewPlan(phase, api, []migration.Service{root, threads, news}, nil)
+		for path, targets := range want {
+			if got := fmt.Sprint(plan.At("").Answers(path)); got != targets {
+				t.Errorf("%v: %s goes to %s, want %s", phase, path, got, targets)
+			}
+		}
+		without := migration.NewPlan(phase, api, []migration.Service{users, threads, news}, nil)
+		if diff := cmp.Diff(without.At("").Default, plan.At("").Default); diff != "" {
+			t.Errorf("%v: the rest goes elsewhere (-without +with):\n%s", phase, diff)
+		}
+		if got := len(plan.At("").Rules) - len(without.At("").Rules); phase < migration.Switched && got != 0 || phase >= migration.Switched && got != 1 {
+			t.Errorf("%v: %d more rules", phase, got)
+		}
+	}
+	// At the load balancer of the service, in a window of its own.
+	rules := migration.NewPlan(migration.Retired, api, []migration.Service{threads, news}, nil).At("press").Rules
+	want := migration.Rule{ID: "Root", Service: "news", Priority: 30999, Paths: []string{"/", "/api", "/api/"}, Targets: []migration.Target{{Group: "news", Weight: 1}}}
+	if diff := cmp.Diff(want, rules[len(rules)-1]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestRootPaths(t *testing.T) {
+	for paths, want := range map[string]string{
+		"/api*":         "/ /api /api/",
+		"/api/*":        "/ /api /api/",
+		"/api* /v2/*":   "/ /api /api/ /v2 /v2/",
+		"/api* /api/*":  "/ /api /api/",
+		"/*":            "/",
+		"/status":       "/",
+		"/a*/b* /c?*":   "/",
+		"/shop/api*":    "/ /shop/api /shop/api/",
+		"/api** /web/*": "/ /web /web/",
+	} {
+		if got := strings.Join(migration.RootPaths(strings.Fields(paths)), " "); got != want {
+			t.Errorf("%s: %s, want %s", paths, got, want)
+		}
+	}
+}
+
 // What the template of a service has in each phase: a count, or autoscaling between
 // two, or autoscaling beside a count that it agrees with.
 func TestTasks(t *testing.T) {

@@ -30,7 +30,11 @@ type rehearsed struct {
 		Reasons []string
 	}
 	Totals struct{ Requests, Lost, Different int }
-	Steps  []struct {
+	Routes []struct {
+		Path     string
+		Requests int
+	}
+	Steps []struct {
 		Name  string
 		Begin float64 `json:"begin_s"`
 		End   float64 `json:"end_s"`
@@ -133,17 +137,28 @@ func TestRehearsalOfServicesThatScale(t *testing.T) {
 
 // TestRehearsal walks the whole migration and back on this machine, with the
 // templates that would be deployed and under load: no request is lost, and every
-// answer is the monolith's.
+// answer is the monolith's. The root paths are among the routes, for a service keeps them.
 func TestRehearsal(t *testing.T) {
-	phases := map[string]*assembly.Assembly{}
-	for _, phase := range migration.Phases() {
-		phases[phase.String()] = inPhase(t, phase)
+	phases := map[string]*assembly.Assembly{"parallel": inPhase(t, migration.Parallel)}
+	for _, phase := range []migration.Phase{migration.Monolith, migration.Switched, migration.Retired} {
+		phases[phase.String()] = synth(t, rooted(phase))
 	}
 	wait := rehearse(t, phases, "--rate", "300")
 	t.Parallel()
 	report, code := wait()
 	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
 		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+	}
+	for _, path := range migration.RootPaths(monolith.Paths) {
+		asked := 0
+		for _, route := range report.Routes {
+			if route.Path == path {
+				asked = route.Requests
+			}
+		}
+		if asked == 0 {
+			t.Errorf("nobody asked for %s", path)
+		}
 	}
 	if report.Totals.Requests < 5000 {
 		t.Errorf("only %d requests were sent", report.Totals.Requests)

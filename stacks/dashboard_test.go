@@ -10,10 +10,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/migration"
+	"cutover/stacks"
 )
 
 // What people look at: the dashboard and the saved queries.
@@ -161,6 +166,36 @@ func TestDashboard(t *testing.T) {
 	v := prod.Variables[0]
 	equal(t, "what is chosen", []string{"pattern", "chosen-load-balancer", "select", first}, []string{v.Type, v.Pattern, v.InputType, v.DefaultValue})
 	equal(t, "what there is to choose", []struct{ Label, Value string }{{"first", first}, {"press", press}}, v.Values)
+}
+
+// A widget shows up to 100 alarms, so more alarms are in further widgets.
+func TestDashboardOfManyAlarms(t *testing.T) {
+	d, s, err := config.Load(deployment.Forum, settings{"alarms": "on"}, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	stage := awscdk.NewStage(awscdk.NewApp(&awscdk.AppProps{Outdir: jsii.String(t.TempDir())}), jsii.String("Many"), nil)
+	routing := stacks.NewRouting(stage, s, d.Plan(s).Balancers[0], stacks.NewNetwork(stage, s), nil)
+	for i := 2; i <= 250; i++ { // the first is the load balancer's
+		routing.Alarms.Add(fmt.Sprintf("alarm-%03d", i))
+	}
+	stacks.NewWatch(stage, d, s, []*stacks.Routing{routing})
+	a, err := assembly.Read(*stage.Synth(nil).Directory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var counts []int
+	shown := map[string]bool{}
+	for _, w := range readDashboard(t, a, "dev-Watch").Widgets {
+		if w.Type == "alarm" {
+			counts = append(counts, len(w.Properties.Alarms))
+			for _, alarm := range w.Properties.Alarms {
+				shown[alarm] = true
+			}
+		}
+	}
+	equal(t, "alarms of each widget", []int{100, 100, 50}, counts)
+	equal(t, "different alarms", 250, len(shown))
 }
 
 // The dashboard takes one value of a load balancer's stack, whatever is behind it, and

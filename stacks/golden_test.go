@@ -73,12 +73,16 @@ func manifest(a *assembly.Assembly) []byte {
 			needs[i] = other.Name
 		}
 		dependencies, _ := json.Marshal(needs) // names can be encoded
+		protected := ""
+		if stack.TerminationProtection {
+			protected = `, "terminationProtection": true`
+		}
 		artifacts = append(artifacts, fmt.Sprintf(`    %q: {
       "type": "aws:cloudformation:stack",
       "environment": "aws://unknown-account/unknown-region",
-      "properties": {"templateFile": %q},
+      "properties": {"templateFile": %q%s},
       "dependencies": %s
-    }`, stack.Name, stack.Name+".json", dependencies))
+    }`, stack.Name, stack.Name+".json", protected, dependencies))
 	}
 	return []byte("{\n  \"artifacts\": {\n" + strings.Join(artifacts, ",\n") + "\n  }\n}\n")
 }

@@ -95,10 +95,11 @@ func newVPC(scope constructs.Construct, s config.Settings) awsec2.IVpc {
 			gateway.(awscdk.CfnResource).AddOverride(jsii.String("DependsOn"), []*string{attachment})
 		}
 	}
-	vpc.AddFlowLog(jsii.String("FlowLog"), &awsec2.FlowLogOptions{
+	flowLog := vpc.AddFlowLog(jsii.String("FlowLog"), &awsec2.FlowLogOptions{
 		Destination: awsec2.FlowLogDestination_ToCloudWatchLogs(newLogGroup(scope, "FlowLogs", s, nil), nil),
 		// An inquiry needs refused traffic, which costs a fraction of all traffic.
 		TrafficType: awsec2.FlowLogTrafficType_REJECT,
 	})
+	onlyForThisAccount(flowLog.IamRole())
 	return vpc
 }

@@ -9,10 +9,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/jsii-runtime-go"
+
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/migration"
+	"cutover/stacks"
 )
 
 // Each setting, in terms of what it changes in the templates.
@@ -39,6 +44,8 @@ func TestCertificate(t *testing.T) {
 			https = listener
 			equal(t, "certificates", any([]any{object{"CertificateArn": certificate}}), listener.Properties["Certificates"])
 			equal(t, "policy", any("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"), listener.Properties["SslPolicy"])
+			equal(t, "attributes", any([]any{object{"Key": "routing.http.response.strict_transport_security.header_value", "Value": "max-age=31536000"}}),
+				listener.Properties["ListenerAttributes"])
 		}
 	}
 	if https == nil {
@@ -162,9 +169,32 @@ func attributes(t *testing.T, a *assembly.Assembly) object {
 	return attributes
 }
 
+// The setting protects the load balancer and all stacks.
 func TestDeletionProtection(t *testing.T) {
-	equal(t, "by default", any("false"), attributes(t, synth(t, settings{}))["deletion_protection.enabled"])
-	equal(t, "on", any("true"), attributes(t, synth(t, settings{"deletionProtection": "on"}))["deletion_protection.enabled"])
+	for _, test := range []struct {
+		change settings
+		want   bool
+	}{{settings{}, false}, {settings{"deletionProtection": "on"}, true}, {production(migration.Parallel), true}} {
+		a := synth(t, test.change)
+		equal(t, fmt.Sprint(test.change), any(fmt.Sprint(test.want)), attributes(t, a)["deletion_protection.enabled"])
+		for _, stack := range a.Stacks {
+			equal(t, fmt.Sprint(test.change, " ", stack.Name), test.want, stack.TerminationProtection)
+		}
+	}
+}
+
+// The periods that the settings allow are those of which the template knows the number.
+func TestLogRetention(t *testing.T) {
+	stack := awscdk.NewStack(awscdk.NewApp(nil), jsii.String("Logs"), nil)
+	known := stacks.RetentionDays()
+	for days := 1; days <= 4000; days++ {
+		_, s, err := config.Load(deployment.Forum, settings{"logRetentionDays": float64(days)}, func(string) string { return "" })
+		equal(t, fmt.Sprintf("%d days are allowed", days), slices.Contains(known, days), err == nil)
+		if err == nil {
+			group := stacks.NewLogGroup(stack, fmt.Sprint("For", days), s, nil)
+			equal(t, fmt.Sprintf("%d days", days), float64(days), *group.Node().DefaultChild().(awslogs.CfnLogGroup).RetentionInDays())
+		}
+	}
 }
 
 // The log delivery writes access logs to their bucket, below the account's own
@@ -292,13 +322,14 @@ func TestProductionWithoutACertificate(t *testing.T) {
 
 func TestServiceOptions(t *testing.T) {
 	d := changed(first, func(s *config.Service) {
-		s.CPU, s.MemoryReservationMiB, s.Tasks = 512, 128, 3
+		s.CPU, s.MemoryReservationMiB, s.MemoryLimitMiB, s.Tasks = 512, 128, 192, 3
 		s.Environment = map[string]string{"LOG_LEVEL": "debug"}
 	})
 	a, stack := synthDeployment(t, d, settings{"phase": "parallel"}), "dev-"+config.Pascal(first.Name)
 	container := resource(t, a, stack, "AWS::ECS::TaskDefinition").Properties["ContainerDefinitions"].([]any)[0].(object)
 	equal(t, "CPU", any(512.0), container["Cpu"])
 	equal(t, "memory", any(128.0), container["MemoryReservation"])
+	equal(t, "most memory", any(192.0), container["Memory"])
 	equal(t, "environment", any([]any{object{"Name": "LOG_LEVEL", "Value": "debug"}, object{"Name": "PORT", "Value": "3000"}, object{"Name": "STOP_TIMEOUT", "Value": "15s"}}), container["Environment"])
 	equal(t, "tasks", any(3.0), resource(t, a, stack, "AWS::ECS::Service").Properties["DesiredCount"])
 }

@@ -48,6 +48,11 @@ func TestShiftOfEverything(t *testing.T) {
 	}
 }
 
+// rooted is a phase in which the first service answers the root paths, from the switch on.
+func rooted(phase migration.Phase) settings {
+	return settings{"phase": phase.String(), "rootService": first.Name}
+}
+
 // TestListIsReadable compares the list of services with what commands read that do
 // without CDK. A list that is made by a loop is as good as a literal.
 func TestListIsReadable(t *testing.T) {

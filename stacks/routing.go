@@ -133,7 +133,7 @@ func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer
 		Permanent: jsii.Bool(true),
 	})
 	balancer.AddListener(jsii.String("Http"), http)
-	return balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
+	listener := balancer.AddListener(jsii.String("Https"), &elb.BaseApplicationListenerProps{
 		Protocol:      elb.ApplicationProtocol_HTTPS,
 		Port:          jsii.Number(443),
 		Open:          jsii.Bool(false),
@@ -141,6 +141,10 @@ func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer
 		Certificates:  &[]elb.IListenerCertificate{elb.ListenerCertificate_FromArn(jsii.String(s.CertificateARN))},
 		DefaultAction: action,
 	})
+	// Browsers use HTTPS for this host for a year, even if a link says HTTP
+	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/header-modification.html#insert-header).
+	listener.SetAttribute(jsii.String("routing.http.response.strict_transport_security.header_value"), jsii.String("max-age=31536000"))
+	return listener
 }
 
 func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule) {

@@ -184,6 +184,7 @@ func TestScalingInProduction(t *testing.T) {
 			t.Errorf("%s: %v", control.ID, finding)
 		}
 	}
+	equal(t, "types that the table of controls says nothing about", []string(nil), controls.Unlisted(model.Read(scales)))
 	for _, kind := range []string{"AWS::IAM::Role", "AWS::IAM::Policy"} {
 		equal(t, kind, len(plain.Resources(kind)), len(scales.Resources(kind)))
 	}

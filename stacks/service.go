@@ -143,6 +143,8 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		Essential:            jsii.Bool(true),
 		Cpu:                  jsii.Number(props.Service.CPU),
 		MemoryReservationMiB: jsii.Number(props.Service.MemoryReservationMiB),
+		// The kernel kills a container that uses more, so that it does not starve the others.
+		MemoryLimitMiB: jsii.Number(props.Service.MemoryLimitMiB),
 		// With host port 0 the instance picks a port, so that several tasks of a service
 		// fit on one instance.
 		PortMappings: &[]*awsecs.PortMapping{{
@@ -167,6 +169,7 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	suppress(definition, suppression{rule: "AwsSolutions-ECS2",
 		reason: "What differs between environments is configured by variables. None is secret; a secret would come from Secrets Manager"})
 	role := definition.ExecutionRole()
+	onlyForThisAccount(definition.TaskRole(), role)
 	suppress(role.Node().FindChild(jsii.String("DefaultPolicy")),
 		suppression{"AwsSolutions-IAM5", "ecr:GetAuthorizationToken knows no resources", []string{"Resource::*"}})
 	return definition, role

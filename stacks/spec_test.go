@@ -12,6 +12,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/golden"
 	"cutover/migration"
 )
 
@@ -77,6 +78,11 @@ func TestRepositories(t *testing.T) {
 		}
 		equal(t, name+" may be pushed to by", any(object{"AWS": object{"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/cdk-hnb659fds-image-publishing-role-${AWS::AccountId}-${AWS::Region}"}}),
 			statements[0]["Principal"])
+		equal(t, name+" and by these actions", any([]any{
+			"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:DescribeImages", "ecr:DescribeRepositories",
+			"ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
+		}), statements[0]["Action"])
+		equal(t, name+" allows", any("Allow"), statements[0]["Effect"])
 	}
 	equal(t, "repositories", slices.Sorted(slices.Values(names(deployment.Forum.All()))), slices.Sorted(maps.Keys(found)))
 }
@@ -117,10 +123,14 @@ func TestTaskDefinitions(t *testing.T) {
 			t.Errorf("%s: image %s does not begin with %s", service, image, prefix)
 		}
 		delete(container, "Image")
-		delete(container, "LogConfiguration")
 		equal(t, service+" container", object{
 			"Name": service, "Essential": true,
-			"Cpu": 256.0, "MemoryReservation": 256.0,
+			"Cpu": 256.0, "MemoryReservation": 256.0, "Memory": 512.0,
+			"LogConfiguration": object{"LogDriver": "awslogs", "Options": object{
+				"awslogs-group":         object{"Ref": resource(t, a, r.Stack.Name, "AWS::Logs::LogGroup").LogicalID},
+				"awslogs-stream-prefix": service, "awslogs-region": object{"Ref": "AWS::Region"},
+				"mode": "non-blocking", // a full buffer does not stop the service
+			}},
 			"PortMappings":           []any{object{"ContainerPort": 3000.0, "HostPort": 0.0, "Protocol": "tcp"}},
 			"Environment":            []any{object{"Name": "PORT", "Value": "3000"}, object{"Name": "STOP_TIMEOUT", "Value": "15s"}},
 			"HealthCheck":            object{"Command": []any{"CMD", "/" + service, "healthcheck"}, "Interval": 10.0, "Timeout": 5.0, "Retries": 3.0},
@@ -175,6 +185,23 @@ func TestServicesWaitForTheirExecutionPolicy(t *testing.T) {
 			t.Errorf("%s does not depend on its execution role's policy: %v", r, r.DependsOn)
 		}
 	}
+}
+
+// AWS services that act for somebody else's account cannot assume a role of ours.
+func TestTrustsAreForThisAccount(t *testing.T) {
+	a := inPhase(t, migration.Monolith)
+	count := map[string]int{}
+	for _, role := range a.Resources("AWS::IAM::Role") {
+		for _, s := range listOf(role.Properties["AssumeRolePolicyDocument"].(object)["Statement"]) {
+			principal := s["Principal"].(object)["Service"].(string)
+			count[principal]++
+			switch principal {
+			case "ecs-tasks.amazonaws.com", "vpc-flow-logs.amazonaws.com":
+				equal(t, role.String(), any(object{"StringEquals": object{"aws:SourceAccount": object{"Ref": "AWS::AccountId"}}}), s["Condition"])
+			}
+		}
+	}
+	equal(t, "trusts", map[string]int{"ecs-tasks.amazonaws.com": 2 * len(deployment.Forum.All()), "vpc-flow-logs.amazonaws.com": 1, "ec2.amazonaws.com": 1, "lambda.amazonaws.com": 1}, count)
 }
 
 // Each service has roles of its own: the task's is empty, the execution role can
@@ -277,6 +304,9 @@ func TestInstances(t *testing.T) {
 	equal(t, "metadata", any(object{"HttpTokens": "required", "HttpPutResponseHopLimit": 1.0}), template["MetadataOptions"])
 	equal(t, "disk", any([]any{object{"DeviceName": "/dev/xvda", "Ebs": object{"Encrypted": true, "VolumeSize": 30.0, "VolumeType": "gp3"}}}), template["BlockDeviceMappings"])
 	equal(t, "type", any("t3.small"), template["InstanceType"])
+	if script := fmt.Sprint(template["UserData"]); !strings.Contains(script, "\necho ECS_TASK_PIDS_LIMIT=256 >> /etc/ecs/ecs.config") {
+		t.Errorf("the user data sets no limit of processes:\n%s", script)
+	}
 	if template["KeyName"] != nil {
 		t.Errorf("the instances have an SSH key: %v", template["KeyName"])
 	}
@@ -337,6 +367,64 @@ func TestNetwork(t *testing.T) {
 	for _, r := range a.Resources("AWS::EC2::Subnet") {
 		if public := property(t, a, r, "MapPublicIpOnLaunch"); public != false {
 			t.Errorf("%s gives out public addresses", r)
+		}
+	}
+}
+
+// The load balancer closes an idle connection before a service does, which keeps it for
+// 75 s. Otherwise the load balancer would write to closed connections, and answer 502.
+func TestIdleTimeout(t *testing.T) {
+	equal(t, "load balancer", any("60"), attributes(t, inPhase(t, migration.Monolith))["idle_timeout.timeout_seconds"])
+}
+
+// Clients follow a switch at once: no action and no target group keeps a client where the client was.
+func TestNothingIsSticky(t *testing.T) {
+	assemblies := []*assembly.Assembly{synth(t, goldenContext(golden.Canary)), synth(t, production(migration.Parallel))}
+	for _, phase := range migration.Phases() {
+		assemblies = append(assemblies, inPhase(t, phase))
+	}
+	for _, a := range assemblies {
+		weighted := 0
+		for _, r := range append(a.Resources("AWS::ElasticLoadBalancingV2::Listener"), a.Resources("AWS::ElasticLoadBalancingV2::ListenerRule")...) {
+			for _, key := range []string{"DefaultActions", "Actions"} {
+				for _, action := range listOf(r.Properties[key]) {
+					if forward, ok := action["ForwardConfig"].(object); ok {
+						weighted++
+						equal(t, r.String()+" has only targets", []string{"TargetGroups"}, slices.Sorted(maps.Keys(forward)))
+					}
+				}
+			}
+		}
+		if weighted == 0 {
+			t.Errorf("%s has no weighted action", a.Dir)
+		}
+	}
+}
+
+// Everything that CloudFormation can tag tells its environment. The rest is part of something with a
+// tag, or CDK's own.
+func TestEnvironmentTags(t *testing.T) {
+	untaggable := strings.Fields(`AWS::CloudWatch::Dashboard AWS::EC2::Route AWS::EC2::SecurityGroupEgress AWS::EC2::SecurityGroupIngress
+		AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPCGatewayAttachment AWS::ECS::ClusterCapacityProviderAssociations
+		AWS::ElasticLoadBalancingV2::Listener AWS::ElasticLoadBalancingV2::ListenerRule AWS::IAM::InstanceProfile AWS::IAM::Policy
+		AWS::Lambda::Function AWS::Logs::QueryDefinition AWS::S3::BucketPolicy AWS::SNS::TopicPolicy Custom::VpcRestrictDefaultSG`)
+	for env, a := range map[string]*assembly.Assembly{"dev": inPhase(t, migration.Monolith), "prod": synth(t, production(migration.Parallel))} {
+		for _, stack := range a.Stacks {
+			for _, r := range stack.Resources {
+				if slices.Contains(untaggable, r.Type) || strings.Contains(r.LogicalID, "CustomResourceProvider") {
+					continue
+				}
+				tags := listOf(r.Properties["Tags"])
+				if of, ok := r.Properties["Tags"].(object); ok { // an SSM parameter's
+					tags = []object{{"Key": "environment", "Value": of["environment"]}}
+				}
+				for _, specification := range listOf(r.Properties["TagSpecifications"]) { // a launch template's
+					tags = append(tags, listOf(specification["Tags"])...)
+				}
+				if !slices.ContainsFunc(tags, func(tag object) bool { return tag["Key"] == "environment" && tag["Value"] == env }) {
+					t.Errorf("%s has no tag with the environment %s: %v", r, env, tags)
+				}
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
@@ -99,9 +100,10 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 func newStack(scope constructs.Construct, s config.Settings, part, description string, synthesizer awscdk.IStackSynthesizer) awscdk.Stack {
 	name := jsii.String(stackName(s, part))
 	props := &awscdk.StackProps{
-		StackName:   name,
-		Description: jsii.String(description),
-		Synthesizer: synthesizer,
+		StackName:             name,
+		Description:           jsii.String(description),
+		Synthesizer:           synthesizer,
+		TerminationProtection: jsii.Bool(s.DeletionProtection),
 	}
 	if s.VPCID != "" {
 		props.Env = &awscdk.Environment{Account: jsii.String(s.Account), Region: jsii.String(s.Region)}
@@ -160,6 +162,18 @@ func suppress(resource constructs.IConstruct, suppressions ...suppression) {
 	}
 	// https://github.com/cdklabs/cdk-nag#suppressing-a-rule
 	cfn.AddMetadata(jsii.String("cdk_nag"), map[string]any{"rules_to_suppress": rules})
+}
+
+// onlyForThisAccount lets AWS services assume the roles only on behalf of this account. Otherwise
+// somebody else's resource could make a service use them. The pages on the roles of tasks and of flow
+// logs have the condition
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html,
+// https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html).
+func onlyForThisAccount(roles ...awsiam.IRole) {
+	for _, role := range roles {
+		role.Node().DefaultChild().(awsiam.CfnRole).AddPropertyOverride(jsii.String("AssumeRolePolicyDocument.Statement.0.Condition"),
+			map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": map[string]any{"Ref": "AWS::AccountId"}}})
+	}
 }
 
 // output adds an output to the stack, for people and scripts.

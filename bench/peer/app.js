@@ -70,6 +70,12 @@ function output(stack, id, description, value) {
   new CfnOutput(stack, id, { value, description });
 }
 
+function onlyForThisAccount(...roles) {
+  for (const role of roles) {
+    role.node.defaultChild.addPropertyOverride('AssumeRolePolicyDocument.Statement.0.Condition', { StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } } });
+  }
+}
+
 function newNetwork(scope) {
   const stack = newStack(scope, 'Network', 'VPC, and who may talk to whom in it');
   const vpc = new ec2.Vpc(stack, 'Vpc', {
@@ -87,10 +93,11 @@ function newNetwork(scope) {
   for (const subnet of vpc.publicSubnets) {
     subnet.node.tryFindChild('NATGateway')?.addOverride('DependsOn', [attachment]);
   }
-  vpc.addFlowLog('FlowLog', {
+  const flowLog = vpc.addFlowLog('FlowLog', {
     destination: ec2.FlowLogDestination.toCloudWatchLogs(newLogGroup(stack, 'FlowLogs')),
     trafficType: ec2.FlowLogTrafficType.REJECT,
   });
+  onlyForThisAccount(flowLog.iamRole);
 
   const loadBalancerSecurityGroup = new ec2.SecurityGroup(stack, 'LoadBalancerSecurityGroup', {
     vpc, description: 'Load balancer: HTTP from anywhere, to the containers only', allowAllOutbound: false,
@@ -269,6 +276,7 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
     essential: true,
     cpu: reservation,
     memoryReservationMiB: reservation,
+    memoryLimitMiB: 512,
     portMappings: [{ containerPort, hostPort: 0, protocol: ecs.Protocol.TCP }],
     environment: { PORT: String(containerPort), STOP_TIMEOUT: `${deregistrationSeconds}s` },
     logging: ecs.LogDriver.awsLogs({
@@ -284,6 +292,7 @@ function newService(scope, { name }, tasks, directory, { cluster, capacityProvid
     linuxParameters,
   });
   suppress(definition, 'AwsSolutions-ECS2', 'What differs between environments is configured by variables. None is secret; a secret would come from Secrets Manager');
+  onlyForThisAccount(definition.taskRole, definition.executionRole);
   suppress(definition.executionRole.node.findChild('DefaultPolicy'), 'AwsSolutions-IAM5', 'ecr:GetAuthorizationToken knows no resources', 'Resource::*');
 
   const service = new ecs.Ec2Service(stack, 'Service', {

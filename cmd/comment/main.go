@@ -2,7 +2,8 @@
 // updates the comment in place.
 //
 // The program has a token with write access, and its input comes from a pull
-// request's own code. So it does little, and needs only the standard library.
+// request's own code. So it does little, and needs only the standard library. Its
+// comment notifies nobody, whatever the file says.
 package main
 
 import (
@@ -84,7 +85,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if err != nil {
 		return err
 	}
-	body := string(text)
+	body := silent(string(text))
 	first, _, _ := strings.Cut(body, "\n")
 	switch {
 	case !marker.MatchString(first):
@@ -115,6 +116,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	fmt.Fprintf(out, "%s %s\n", done, answer.URL)
 	return nil
 }
+
+// mention is what GitHub may take for a user or a team.
+// https://docs.github.com/en/get-started/writing-on-github/getting-started-with-writing-and-formatting-on-github/basic-writing-and-formatting-syntax#mentioning-people-and-teams
+var mention = regexp.MustCompile(`(?i)(@|&#0*64;|&#x0*40;|&commat;)(\w)`)
+
+// silent has a space of no width in every mention. So GitHub shows the same text,
+// and notifies nobody in the name of the workflow.
+func silent(text string) string { return mention.ReplaceAllString(text, "$1\u200b$2") }
 
 // github is the API of one repository.
 type github struct{ url, token, repository string }

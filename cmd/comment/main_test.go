@@ -121,6 +121,18 @@ func TestUpdatedInPlace(t *testing.T) {
 	}
 }
 
+// The token is not the author's. A comment that the author made up notifies nobody.
+func TestSilent(t *testing.T) {
+	p := &pullRequest{}
+	if _, err := post(t, p, head+"@org/team, (@somebody) &#64;a &#x40;b &#0064;c &commat;d\n```\n@aws-cdk/core\n```\na @ b\n"); err != nil {
+		t.Fatal(err)
+	}
+	want := head + "@\u200borg/team, (@\u200bsomebody) &#64;\u200ba &#x40;\u200bb &#0064;\u200bc &commat;\u200bd\n```\n@\u200baws-cdk/core\n```\na @ b\n"
+	if got := p.comments[0].Body; got != want {
+		t.Errorf("the comment is %q, want %q", got, want)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"no marker", "hello", "does not begin with a marker"},

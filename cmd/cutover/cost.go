@@ -10,6 +10,7 @@ import (
 	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/plain"
 )
 
 func costCommand(g *global) *cobra.Command {
@@ -31,6 +32,13 @@ All other costs are shared. With --base it shows the difference to another assem
   cutover cost --app cdk.out --base ../main/cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var other *assembly.Assembly
+			var err error
+			if base != "" { // before a synthesis, which takes long
+				if other, err = assembly.Read(base); err != nil {
+					return err
+				}
+			}
 			to, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
@@ -41,10 +49,6 @@ All other costs are shared. With --base it shows the difference to another assem
 			}
 			v := newView(cmd.OutOrStdout(), g)
 			if base != "" {
-				other, err := assembly.Read(base)
-				if err != nil {
-					return err
-				}
 				before, err := cost.Read(model.Read(other))
 				if err != nil {
 					return err
@@ -79,6 +83,9 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	if name == "" {
 		name = "An environment without a tag"
 	}
+	if markdown {
+		name = plain.Markdown(name)
+	}
 	fmt.Fprintf(&b, "%s, %s:\n\n", name, cost.About())
 	services := [][]string{{"SERVICE", "TASKS", "INSTANCES", "US$"}}
 	for _, s := range e.Services {
@@ -89,7 +96,7 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 		services = append(services, []string{s.Name, tasks, fmt.Sprintf("%.4g %%", 100*s.Share), s.Amount.String()})
 	}
 	if markdown {
-		b.WriteString(e.Markdown() + "\n" + review.Table(services))
+		b.WriteString(e.Markdown() + "\n" + review.Table(plain.Cells(services)))
 	} else {
 		rows := [][]string{{"WHAT", "PRICE", "US$"}}
 		for _, line := range e.Lines {
@@ -113,7 +120,7 @@ func (v *view) changes(changes []cost.Change, markdown bool) string {
 	rows := review.CostRows(changes)
 	text := "In " + cost.About() + ":\n\n"
 	if markdown {
-		return text + review.Table(rows)
+		return text + review.Table(plain.Cells(rows))
 	}
 	return text + v.table(alignLast(rows))
 }

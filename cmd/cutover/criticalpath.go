@@ -36,15 +36,16 @@ Without --base the deployment is a first one. With --base it updates that assemb
   cutover critical-path --base cdk.out --phase switched`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			to, err := from.read(cmd.Context(), g)
-			if err != nil {
-				return err
-			}
 			var before *assembly.Assembly
-			if base != "" {
+			var err error
+			if base != "" { // before a synthesis, which takes long
 				if before, err = assembly.Read(base); err != nil {
 					return err
 				}
+			}
+			to, err := from.read(cmd.Context(), g)
+			if err != nil {
+				return err
 			}
 			path, err := criticalpath.Read(before, to)
 			if err != nil {

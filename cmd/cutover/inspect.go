@@ -15,6 +15,8 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/plain"
+	"cutover/internal/words"
 )
 
 func statusCommand(g *global) *cobra.Command {
@@ -119,7 +121,7 @@ running, it shows the output of the last one.`,
 					names = append(names, s.Name)
 				}
 				if !slices.Contains(names, service) {
-					return fmt.Errorf("there is no service %q: choose from %s", service, strings.Join(names, ", "))
+					return fmt.Errorf("there is no service %q: %s", service, words.Choice(names))
 				}
 			}
 			v, lines := newView(cmd.OutOrStdout(), g), 0
@@ -142,4 +144,13 @@ running, it shows the output of the last one.`,
 	return cmd
 }
 
-func printJSON(w io.Writer, value any) error { return json.NewEncoder(w).Encode(value) }
+// printJSON prints a value on one line. Control characters that JSON allows are escaped, because the
+// line may go to a terminal.
+func printJSON(w io.Writer, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, plain.Visible(string(text)))
+	return err
+}

@@ -25,6 +25,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local"
+	"cutover/internal/plain"
+	"cutover/migration"
 )
 
 func main() {
@@ -44,7 +47,7 @@ func main() {
 	}
 	stop()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "cutover: %v\n", err)
+		fmt.Fprintf(os.Stderr, "cutover: %s\n", plain.Visible(err.Error()))
 		os.Exit(code)
 	}
 }
@@ -67,14 +70,39 @@ tasks. It needs no AWS account. It needs Docker only with --driver docker.
 
 It also rehearses the migration, reviews a branch, estimates costs, moves the migration
 to the next phase, and judges a canary.`,
-		Version:       version(),
+		Version: version(),
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if g.state == "" {
+				return errors.New("--state: it names no directory")
+			}
+			return nil
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
 	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inWords(err) })
 	return root
+}
+
+// kinds are the ends of errors about a flag's value, with what the value should be.
+var kinds = []struct{ end, should string }{
+	{": strconv.ParseInt: ", "give a whole number"},
+	{": strconv.ParseFloat: ", "give a number"},
+	{": strconv.ParseBool: ", "give true or false"},
+	{": time: ", "give a duration, as in 30s or 15m"},
+}
+
+// inWords replaces what Go says of a flag's value that it cannot read.
+func inWords(err error) error {
+	for _, kind := range kinds {
+		if begin, _, found := strings.Cut(err.Error(), kind.end); found {
+			return errors.New(begin + ": " + kind.should)
+		}
+	}
+	return err
 }
 
 // version is the module's version, or the commit of a build from a working tree.
@@ -101,8 +129,30 @@ func (s *source) flags(cmd *cobra.Command) {
 		if cmd.Flags().Changed("app") && (s.phase != "" || len(s.context) > 0) {
 			return fmt.Errorf("--app %s is synthesized already: use either --app, or --phase and --context", s.app)
 		}
-		return nil
+		if cmd.Flags().Changed("phase") {
+			if _, err := migration.ParsePhase(s.phase); err != nil {
+				return fmt.Errorf("--phase: %w", err)
+			}
+		}
+		return checkContext(s.context)
 	}
+}
+
+// checkContext refuses what the cdk command would pass over with a warning, and a phase that the app
+// would refuse after a synthesis.
+func checkContext(pairs []string) error {
+	for _, pair := range pairs {
+		key, value, ok := strings.Cut(pair, "=")
+		if key == "phase" {
+			if _, err := migration.ParsePhase(value); err != nil {
+				return fmt.Errorf("--context %s: %w", pair, err)
+			}
+		}
+		if !ok || key == "" {
+			return fmt.Errorf("--context %q is not KEY=VALUE, as in -c shift=users=10", pair)
+		}
+	}
+	return nil
 }
 
 // assembly returns the directory of the assembly, after a synthesis if the flags ask for one.
@@ -116,6 +166,9 @@ func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	context := s.context
 	if s.phase != "" {
 		context = append([]string{"phase=" + s.phase}, context...)
+	}
+	if err := local.MakeDir(g.state); err != nil {
+		return "", err
 	}
 	return synthesize(ctx, filepath.Join(g.state, "synth"), context)
 }

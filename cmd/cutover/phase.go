@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/listing"
+	"cutover/internal/local"
 	"cutover/internal/step"
 	"cutover/migration"
 )
@@ -28,7 +30,8 @@ type phase struct {
 	deployment config.Deployment
 	from       step.Position
 	deployed   step.Deployed
-	notAsked   error // why deployed is not known
+	notAsked   error         // why deployed is not known
+	here       step.Deployed // on this machine; does not exist if no deployment runs here
 }
 
 func phaseCommand(g *global) *cobra.Command {
@@ -41,6 +44,7 @@ func phaseCommand(g *global) *cobra.Command {
 
   - the phase in cdk.json
   - the phase that is deployed on AWS
+  - the phase of the deployment on this machine, if one is up
   - what a step forward or back does
 
 The services come from cdk.out/deployment.json, which each synthesis writes. If there is no
@@ -55,7 +59,7 @@ profile.`,
   cutover phase back`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.load(cmd); err != nil {
+			if err := p.load(cmd, g); err != nil {
 				return err
 			}
 			if asJSON {
@@ -81,7 +85,7 @@ cdk.json is more than one step away, or if AWS does not answer. A deployment wou
 the phase as well, but later.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.load(cmd); err != nil {
+			if err := p.load(cmd, g); err != nil {
 				return err
 			}
 			if p.notAsked != nil {
@@ -91,7 +95,7 @@ the phase as well, but later.`,
 				return err
 			}
 			v := newView(cmd.OutOrStdout(), g)
-			switch where := p.env + " in " + p.deployed.Region; {
+			switch where := p.deployed.Where(p.env); {
 			case !p.deployed.Exists:
 				v.print(fmt.Sprintf("%s was not deployed yet, or not to the end, and may begin in %s.", where, p.from))
 			case p.deployed.Reached == p.from.State():
@@ -127,7 +131,7 @@ Next refuses if
 			if cmd.Flags().Changed("canary") && shift == "" {
 				return errors.New("--canary: it names no service: give SERVICE=PERCENT, as in users=10")
 			}
-			return p.move(cmd, newView(cmd.OutOrStdout(), g), func() (step.Position, error) {
+			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (step.Position, error) {
 				return step.Next(p.deployment, p.from, shift)
 			})
 		},
@@ -146,13 +150,16 @@ If there is a canary, back removes the canary and stays in parallel. The microse
 may stop only after that is deployed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.move(cmd, newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
+			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
 		},
 	}
 }
 
-// load reads the phase in cdk.json and the phase on AWS.
-func (p *phase) load(cmd *cobra.Command) (err error) {
+// load reads the phase in cdk.json, on AWS and on this machine.
+func (p *phase) load(cmd *cobra.Command, g *global) (err error) {
+	if p.env == "" && (cmd.Flags().Changed("env") || cmd.InheritedFlags().Changed("env")) {
+		return errors.New("--env: it names no environment, as in --env prod")
+	}
 	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
 	}
@@ -162,6 +169,11 @@ func (p *phase) load(cmd *cobra.Command) (err error) {
 	}
 	if p.deployment, p.env, p.from, err = step.ReadContext(services, p.file.Context, p.env); err != nil {
 		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
+	}
+	if status, err := local.NewClient(g.state).Status(cmd.Context()); err == nil {
+		if p.here, err = step.Read(p.env, step.Here, status.Parameters); err != nil {
+			return err
+		}
 	}
 	p.deployed, p.notAsked = step.Ask(cmd.Context(), p.env, os.Getenv)
 	return cmd.Context().Err()
@@ -193,9 +205,9 @@ func services(cmd *cobra.Command) (d config.Deployment, err error) {
 }
 
 // move writes another position to cdk.json, if the step is allowed.
-func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, error)) error {
+func (p *phase) move(cmd *cobra.Command, g *global, v *view, choose func() (step.Position, error)) error {
 	named := p.env != ""
-	if err := p.load(cmd); err != nil {
+	if err := p.load(cmd, g); err != nil {
 		return err
 	}
 	unknown, err := committed(cmd.Context())
@@ -206,7 +218,8 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
 	if err != nil {
 		return err
 	}
-	if err := step.Check(p.env, p.from, p.deployed); err != nil {
+	// A step from a phase that the deployment would refuse leads nowhere.
+	if err := cmp.Or(step.Follows(p.env, p.from, p.deployed), step.Check(p.env, p.from, p.deployed)); err != nil {
 		return err
 	}
 	text, err := p.file.Edit(to.Phase.String(), to.ShiftText())
@@ -238,6 +251,13 @@ func (p *phase) move(cmd *cobra.Command, v *view, choose func() (step.Position, 
   git commit -m "Move to %[2]s" %[3]s
   npx cdk deploy --all --concurrency 8%[1]s
 `, flags, to, cdkFile)
+	if p.here.Exists {
+		shift := ""
+		if len(to.Shift) > 0 {
+			shift = " -c shift=" + to.ShiftText()
+		}
+		fmt.Fprintf(&b, "Or try it on this machine, where %s is in %s:\n  %s deploy --phase %s%s%s\n", p.env, p.here.Reached, v.program, to.Phase, shift, flags)
+	}
 	v.print(b.String())
 	return nil
 }
@@ -267,31 +287,34 @@ func (p *phase) changes(to step.Position) string {
 func (p *phase) text(v *view) string {
 	var b strings.Builder
 	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
+	if p.here.Exists {
+		rows[0] = append(rows[0], "THIS MACHINE")
+	}
 	for _, state := range migration.States() {
-		row := []string{state.String(), "", ""}
+		row := []string{state.String(), "", "", ""}
 		if state == p.from.State() {
 			row[0], row[1] = p.from.String(), "here"
 		}
-		if p.deployed.Exists {
-			if state == p.deployed.Begun {
-				row[2] = "begun"
+		for column, deployed := range map[int]step.Deployed{2: p.deployed, 3: p.here} {
+			if deployed.Exists && state == deployed.Begun {
+				row[column] = "begun"
 			}
-			if state == p.deployed.Reached {
-				row[2] = "here"
+			if deployed.Exists && state == deployed.Reached {
+				row[column] = "here"
 			}
 		}
-		if !state.Shift || row[1]+row[2] != "" {
+		if !state.Shift || row[1]+row[2]+row[3] != "" {
 			rows = append(rows, row)
 		}
 	}
 	b.WriteString(v.table(rows) + "\n")
 	switch {
 	case p.notAsked != nil:
-		fmt.Fprintf(&b, "What is deployed is not known: %v.\n", p.notAsked)
+		fmt.Fprintf(&b, "What is deployed on AWS is not known: %v.\n", p.notAsked)
 	case !p.deployed.Exists:
 		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
 	default:
-		if err := step.Check(p.env, p.from, p.deployed); err != nil {
+		if err := cmp.Or(step.Follows(p.env, p.from, p.deployed), step.Check(p.env, p.from, p.deployed)); err != nil {
 			fmt.Fprintf(&b, "%v.\n", err)
 		} else {
 			fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
@@ -315,10 +338,10 @@ func (p *phase) json() any {
 		Changes []string       `json:"changes"`
 	}
 	type deployed struct {
-		Region string `json:"region"`
-		Phase  string `json:"phase,omitempty"` // empty if nothing is deployed
-		Begun  string `json:"begun,omitempty"` // set if it differs from the phase
-		Shift  *bool  `json:"shift,omitempty"` // nil if unknown
+		Region string `json:"region,omitempty"` // empty on this machine
+		Phase  string `json:"phase,omitempty"`  // empty if nothing is deployed
+		Begun  string `json:"begun,omitempty"`  // set if it differs from the phase
+		Shift  *bool  `json:"shift,omitempty"`  // nil if unknown
 	}
 	report := struct {
 		Env      string         `json:"env"`
@@ -326,22 +349,31 @@ func (p *phase) json() any {
 		Shift    map[string]int `json:"shift,omitempty"`
 		Deployed *deployed      `json:"deployed,omitempty"`
 		NotAsked string         `json:"notAsked,omitempty"`
+		Here     *deployed      `json:"thisMachine,omitempty"` // left out if no deployment is up
 		Next     *stepJSON      `json:"next,omitempty"`
 		Back     *stepJSON      `json:"back,omitempty"`
 	}{Env: p.env, Phase: p.from.Phase.String(), Shift: p.from.Shift}
+	state := func(d step.Deployed) *deployed {
+		state := &deployed{Region: d.Region}
+		if d.Exists {
+			state.Phase = d.Reached.Phase.String()
+		}
+		if d.Begun != d.Reached {
+			state.Begun = d.Begun.String()
+		}
+		if d.Exact {
+			state.Shift = &d.Reached.Shift
+		}
+		return state
+	}
 	if p.notAsked != nil {
 		report.NotAsked = p.notAsked.Error()
 	} else {
-		report.Deployed = &deployed{Region: p.deployed.Region}
-		if p.deployed.Exists {
-			report.Deployed.Phase = p.deployed.Reached.Phase.String()
-		}
-		if p.deployed.Begun != p.deployed.Reached {
-			report.Deployed.Begun = p.deployed.Begun.String()
-		}
-		if p.deployed.Exact {
-			report.Deployed.Shift = &p.deployed.Reached.Shift
-		}
+		report.Deployed = state(p.deployed)
+	}
+	if p.here.Exists {
+		report.Here = state(p.here)
+		report.Here.Region = ""
 	}
 	taken := func(to step.Position, err error) *stepJSON {
 		if err != nil {

@@ -167,7 +167,10 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	stage := &stage{}
 	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
 	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
-	options.FreePorts = true // the other deployment may have the usual ports
+	options.FreePorts = true                       // the other deployment may have the usual ports
+	if err := local.MakeDir(g.state); err != nil { // above that of the rehearsal
+		return nil, "", err
+	}
 	if stage.Runner, err = local.Start(ctx, options); err != nil {
 		return nil, "", err
 	}
@@ -179,6 +182,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
 		return nil, "", err
 	}
+	rehearsed.Routes = append(rehearsed.Routes, o.rootRoutes(stage.assemblies[o.walk[0]])...)
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", err
 	}
@@ -228,9 +232,12 @@ func (s *stage) URL(route string) string {
 }
 
 func (s *stage) Deploy(ctx context.Context, phase string) ([]string, error) {
-	before := s.Assembly()
-	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil || before == nil {
-		return nil, err
+	before, parameters := s.Assembly(), s.Status().Parameters
+	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil {
+		return nil, outOfTurn(err, parameters, s.assemblies[phase])
+	}
+	if before == nil {
+		return nil, nil
 	}
 	return assembly.Changes(before, s.Assembly()), nil
 }

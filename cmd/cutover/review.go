@@ -23,6 +23,7 @@ import (
 	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
 	"cutover/internal/listing"
+	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
 	"cutover/migration"
@@ -50,7 +51,9 @@ func reviewCommand(g *global) *cobra.Command {
 another one. It synthesizes every phase and the phase in cdk.json, and compares the
 templates with the library of "cdk diff". The review has, in this order:
 
-  - replacements, deletions and broadened permissions
+  - replacements and deletions
+  - priorities that another listener rule has
+  - broadened permissions
   - what a change of phase does
   - what a month costs more or less
   - a short rehearsal
@@ -86,6 +89,9 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 			return fmt.Errorf("--fail-on %s: there is no such finding: choose from %s", finding, strings.Join(review.Findings(), ", "))
 		}
 	}
+	if err := o.check(g); err != nil {
+		return err
+	}
 	o.progress = progress(cmd.ErrOrStderr())
 	report, err := o.review(cmd.Context(), g)
 	if err != nil {
@@ -107,7 +113,7 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 		}
 	}
 	if o.asJSON {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s\n", encoded)
+		fmt.Fprintln(cmd.OutOrStdout(), plain.Visible(string(encoded)))
 	} else {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s\nThe review is in %s.\n", report.Text(filepath.Join(o.out, "rehearsal")), o.out)
 	}
@@ -121,6 +127,27 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 		return fmt.Errorf("--fail-on: the change has %s", strings.Join(failed, ", "))
 	}
 	return nil
+}
+
+// check refuses flags that cannot be meant, before anything takes time.
+func (o *reviewing) check(g *global) error {
+	if _, err := o.rehearse.how.options(g); err != nil {
+		return err
+	}
+	switch {
+	case o.rehearse.rate < 1:
+		return fmt.Errorf("--rate %d: give at least one request per second", o.rehearse.rate)
+	case o.rehearse.dwell <= 0:
+		return fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 3s", o.rehearse.dwell)
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return fmt.Errorf("--out %s: %w", o.out, err)
+	}
+	file, err := os.CreateTemp(o.out, "review-")
+	if err != nil {
+		return fmt.Errorf("--out %s: it cannot be written: %w", o.out, err)
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // progress returns a function that prints a step and the time since the beginning. Several
@@ -163,7 +190,7 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if _, report.Head, err = named(ctx, "HEAD"); err != nil {
 		return nil, err
 	}
-	report.Base = fmt.Sprintf("`%s` at %s", o.base, base)
+	report.Base = plain.Code(o.base) + " at " + base
 	for _, stale := range []string{"review.md", "comment.md", "review.json", "rehearsal", "synth"} {
 		if err := os.RemoveAll(filepath.Join(o.out, stale)); err != nil {
 			return nil, err
@@ -234,6 +261,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 		return err
 	}
 	report.Replacements = review.Replacements(report.Stacks)
+	report.Clashes = review.Clashes(pairs)
 	report.Images = review.Images(pairs)
 	report.Costs, err = review.Costs(pairs)
 	return err
@@ -285,8 +313,7 @@ func named(ctx context.Context, commit string) (short, text string, err error) {
 		return "", "", err
 	}
 	short, subject, _ := strings.Cut(line, " ")
-	// Inside backquotes a subject is plain text: it is no Markdown and notifies no user.
-	return short, fmt.Sprintf("%s `%s`", short, strings.ReplaceAll(subject, "`", "'")), nil
+	return short, short + " " + plain.Code(subject), nil
 }
 
 func uncommitted(ctx context.Context) ([]string, error) {

@@ -37,7 +37,7 @@ type runner struct {
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
 	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443)")
-	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $PORT")
+	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT")
 	cmd.Flags().DurationVar(&r.period, "scaling-period", ecs.ScalingPeriod, "length of autoscaling's minute (scales out after 3, in after 15)")
 }
 
@@ -64,6 +64,9 @@ func (r *runner) options(g *global) (local.Options, error) {
 		if !ok || name == "" || command == "" {
 			return options, fmt.Errorf("--run %q is not CONTAINER=COMMAND, as in --run users=\"go run ./services/users\"", pair)
 		}
+		if commands[name] != "" {
+			return options, fmt.Errorf("--run %s is there twice: a container is replaced by one command", name)
+		}
 		commands[name] = command
 		options.Replaced = append(options.Replaced, name)
 	}
@@ -73,6 +76,14 @@ func (r *runner) options(g *global) (local.Options, error) {
 		to, err2 := strconv.Atoi(port)
 		if !ok || errors.Join(err1, err2) != nil || from < 1 || from > 65535 || to < 0 || to > 65535 {
 			return options, fmt.Errorf("--port %q is not LISTENER=LOCAL with two ports, as in --port 80=8080", pair)
+		}
+		if _, twice := options.Ports[from]; twice {
+			return options, fmt.Errorf("--port %d is there twice: a listener has one local port", from)
+		}
+		for other, local := range options.Ports {
+			if local == to && to != 0 {
+				return options, fmt.Errorf("--port %d and %d have one local port, %d: give each a port of its own", min(other, from), max(other, from), to)
+			}
 		}
 		options.Ports[from] = to
 	}
@@ -151,8 +162,9 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 		return err
 	case err = <-ready:
 	}
+	begun := false
 	if err == nil {
-		err = v.deploy(ctx, client, assembly)
+		begun, err = v.deploy(ctx, client, assembly)
 	}
 	if err != nil {
 		err = cmp.Or(ctx.Err(), err) // the other errors follow from an interrupt
@@ -166,7 +178,9 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 		if stopErr := <-ended; stopErr != nil {
 			return errors.Join(err, stopErr)
 		}
-		v.print("Stopped.")
+		if begun {
+			v.print("Stopped.")
+		}
 		return err
 	}
 	status, err := client.Status(ctx)
@@ -186,7 +200,7 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 
 // background runs the deployment in a process that outlives this one.
 func background(g *global, how runner, ended chan<- error) error {
-	if err := os.MkdirAll(g.state, 0o755); err != nil {
+	if err := local.MakeDir(g.state); err != nil {
 		return err
 	}
 	// Do not truncate: another runner may write to the file.
@@ -267,7 +281,8 @@ a phase that does not follow the deployed one.`,
 			if err != nil {
 				return err
 			}
-			return newView(cmd.OutOrStdout(), g).deploy(cmd.Context(), client, assembly)
+			_, err = newView(cmd.OutOrStdout(), g).deploy(cmd.Context(), client, assembly)
+			return err
 		},
 	}
 	from.flags(cmd)

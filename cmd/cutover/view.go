@@ -22,14 +22,15 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
 )
 
-// view writes for people. On a terminal it redraws in place, and uses colours unless NO_COLOR is
+// view writes for people. What it writes has no control characters but its own. On a terminal it redraws in place, and uses colours unless NO_COLOR is
 // set. Elsewhere it writes a line for each event.
 type view struct {
-	out      io.Writer
+	out      io.Writer // see [visible]
 	terminal bool
 	drawn    int    // lines of the last drawing
 	program  string // this program, as the user calls it
@@ -51,13 +52,34 @@ func newView(out io.Writer, g *global) *view {
 	if g.state != defaultState {
 		program += " --state " + g.state
 	}
-	return &view{out: out, terminal: ok && isatty.IsTerminal(file.Fd()), program: program, height: func() int {
+	return &view{out: visible{out}, terminal: ok && isatty.IsTerminal(file.Fd()), program: program, height: func() int {
 		size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
 		if err != nil {
 			return 0
 		}
 		return int(size.Row)
 	}}
+}
+
+// visible writes text without control characters but those of this view: a name in an assembly, or
+// what a container writes, might move the cursor or change the window's title.
+type visible struct{ io.Writer }
+
+// own are the colours of [view.paint].
+var own = regexp.MustCompile("\x1b\\[(?:[01]|22|3[1-6])m")
+
+func (w visible) Write(text []byte) (int, error) {
+	var b strings.Builder
+	from := 0
+	for _, at := range own.FindAllIndex(text, -1) {
+		b.WriteString(plain.Visible(string(text[from:at[0]])) + string(text[at[0]:at[1]]))
+		from = at[1]
+	}
+	b.WriteString(plain.Visible(string(text[from:])))
+	if _, err := io.WriteString(w.Writer, b.String()); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
 // room returns the number of lines that the terminal can redraw. 0 means any number.
@@ -76,7 +98,11 @@ func (v *view) print(text string) {
 func (v *view) redraw(text string) {
 	text = strings.TrimRight(text, "\n")
 	if v.terminal && v.drawn > 0 {
-		fmt.Fprintf(v.out, "\x1b[%dF\x1b[J", v.drawn)
+		terminal := v.out
+		if safe, ok := terminal.(visible); ok {
+			terminal = safe.Writer
+		}
+		fmt.Fprintf(terminal, "\x1b[%dF\x1b[J", v.drawn)
 	}
 	fmt.Fprintln(v.out, text)
 	v.drawn = strings.Count(text, "\n") + 1
@@ -108,24 +134,33 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	}
 }
 
-func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) error {
-	if !v.terminal {
-		return client.Deploy(ctx, assembly, func(e local.Event) {
-			if line := eventLine(e); line != "" {
+// deploy deploys an assembly and shows what happens. Begun tells whether anything was begun.
+func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) (begun bool, err error) {
+	before, err := client.Status(ctx)
+	if err != nil {
+		return false, err
+	}
+	var warnings []string
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.Deploy(ctx, assembly, func(e local.Event) {
+			begun = begun || e.State != local.Warning
+			switch line := eventLine(e); {
+			case v.terminal && e.State == local.Warning: // below the table, which is redrawn
+				warnings = append(warnings, line)
+			case !v.terminal && line != "":
 				v.print(line)
 			}
 		})
-	}
-	var err error
-	ended := make(chan error, 1)
-	go func() { ended <- client.Deploy(ctx, assembly, nil) }()
+	}()
 	for over := false; ; {
-		if status, failed := client.Status(ctx); err == nil && failed == nil {
-			v.redraw(v.services(status, v.room()))
+		if v.terminal {
+			if status, failed := client.Status(ctx); err == nil && failed == nil {
+				v.redraw(v.services(status, v.room()))
+			}
 		}
 		if over {
-			v.drawn = 0
-			return err
+			break
 		}
 		select {
 		case err = <-ended:
@@ -133,6 +168,14 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+	v.drawn = 0
+	for _, line := range warnings {
+		v.print(line)
+	}
+	if err != nil {
+		err = outOfTurn(err, before.Parameters, assembly)
+	}
+	return begun, err
 }
 
 // eventLine returns the line for an event. It is empty if another event says the same.
@@ -145,7 +188,7 @@ func eventLine(e local.Event) string {
 	if e.Task != "" {
 		task = " " + short(e.Task)
 	}
-	return fmt.Sprintf("%s  %-10s %s%s  %s", e.Time.Format("15:04:05.000"), e.Kind, e.Subject, task, text)
+	return plain.Visible(fmt.Sprintf("%s  %-10s %s%s  %s", e.Time.Format("15:04:05.000"), e.Kind, e.Subject, task, text))
 }
 
 // short returns the first eight characters of a task's id, which tell tasks apart.
@@ -243,9 +286,9 @@ func (v *view) status(s local.Status, room int) string {
 func (v *view) listeners(s local.Status, brief bool) string {
 	var b strings.Builder
 	for _, listener := range s.Listeners {
-		fmt.Fprintf(&b, "%s at %s\n", listenerName(s, listener), cmp.Or(listener.URL, "not yet"))
+		fmt.Fprintf(&b, "%s at %s\n", plain.Line(listenerName(s, listener)), plain.Line(cmp.Or(listener.URL, "not yet")))
 		if n := len(listener.Rules); brief && n > 1 {
-			fmt.Fprintf(&b, "  %d rules; default %s\n\n", n-1, listener.Rules[n-1].Action)
+			fmt.Fprintf(&b, "  %d rules; default %s\n\n", n-1, plain.Line(listener.Rules[n-1].Action))
 			continue
 		}
 		rows := [][]string{}
@@ -312,7 +355,7 @@ func (v *view) summary(s local.Status, detached bool) {
 	} else {
 		b.WriteString("\nCtrl-C stops it.\n")
 	}
-	v.print(b.String())
+	v.print(plain.Visible(b.String()))
 }
 
 // example returns the path with the most segments that a rule matches by the path alone.
@@ -337,7 +380,7 @@ func example(l alb.ListenerStatus) string {
 func (v *view) route(r alb.Route) string {
 	var b strings.Builder
 	why := strings.ReplaceAll(strings.TrimSpace(r.Explanation), "\n", "\n  ")
-	fmt.Fprintf(&b, "%s → %s\n  %s", r.Request, v.paint(color.Bold, r.Action), why)
+	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(r.Request), v.paint(color.Bold, r.Action), plain.Visible(why))
 	for _, target := range r.Targets {
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}
@@ -345,7 +388,7 @@ func (v *view) route(r alb.Route) string {
 }
 
 func (v *view) logLine(line ecs.LogLine) {
-	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), line.Text)
+	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), plain.Visible(line.Text))
 }
 
 // table aligns rows in columns and colours the states.
@@ -364,7 +407,11 @@ func align(rows [][]string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = plain.Line(cell)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	w.Flush()
 	lines := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
@@ -391,7 +438,7 @@ func (v *view) state(state string) string {
 
 // paint colours a text on a terminal, unless NO_COLOR is set (color.NoColor).
 func (v *view) paint(attribute color.Attribute, text string) string {
-	if !v.terminal || color.NoColor {
+	if text = plain.Line(text); !v.terminal || color.NoColor {
 		return text
 	}
 	return color.New(attribute).Sprint(text)

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/fatih/color"
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/internal/local"
@@ -126,5 +128,65 @@ users    3 of 1–6  ALBRequestCountPerTarget         1240  500     14:03:01  1 
 	}
 	if text := v.status(local.Status{Services: status.Services[:1]}, 0); strings.Contains(text, "SCALES") {
 		t.Errorf("nothing scales, and yet:\n%s", text)
+	}
+}
+
+// What others have named or written does not control the terminal. Colours are this view's own.
+func TestControlCharactersAreVisible(t *testing.T) {
+	const evil = "\x1b]0;title\x07\x1b[2J\x1b[31mred\x9b5m\u202e\r"
+	const seen = `\x1b]0;title\a\x1b[2J\x1b[31mred\x9b5m\u202e\r`
+	defer func(before bool) { color.NoColor = before }(color.NoColor)
+	color.NoColor = false
+	status := local.Status{
+		Listeners: []alb.ListenerStatus{{Key: evil, Port: 80, Protocol: evil, URL: evil, Rules: []alb.RuleStatus{{Priority: 1, Conditions: []string{evil}, Action: evil + "\n"}, {Action: evil}}}},
+		Groups:    []alb.GroupStatus{{Key: "a", Name: evil, Targets: []alb.TargetStatus{{ID: evil, State: "healthy"}}}},
+		Services:  []ecs.ServiceStatus{{Name: evil, Tasks: []ecs.TaskStatus{{ID: evil, LastStatus: ecs.Running, Targets: map[string]ecs.TargetHealth{"a": "healthy"}}}}},
+	}
+	var out bytes.Buffer
+	v := &view{out: visible{&out}, terminal: true, program: evil, height: func() int { return 100 }}
+	for name, write := range map[string]func(){
+		"log":     func() { v.logLine(ecs.LogLine{ServiceName: evil, Task: "1", Text: evil}) },
+		"status":  func() { v.print(v.status(status, 0)) },
+		"brief":   func() { v.print(v.listeners(status, true)) },
+		"summary": func() { v.summary(status, true) },
+		"route":   func() { v.print(v.route(alb.Route{Request: evil, Action: evil, Explanation: evil})) },
+		"event":   func() { v.print(eventLine(local.Event{Kind: "stack", Subject: evil, Message: evil})) },
+	} {
+		out.Reset()
+		write()
+		text := out.String()
+		for _, control := range []string{"\x1b]", "\x1b[2J", "\x07", "\u202e", "\x9b", "\r"} {
+			if strings.Contains(text, control) {
+				t.Errorf("%s: %q is there: %q", name, control, text)
+			}
+		}
+		if strings.Contains(text, "\x1b[31mred") {
+			t.Errorf("%s: a colour of somebody else's: %q", name, text)
+		}
+		if name == "status" && !strings.Contains(text, seen+`\n`) {
+			t.Errorf("%s: a cell has several lines: %q", name, text)
+		}
+		if !strings.Contains(text, `\x1b]0;title\a`) {
+			t.Errorf("%s: the text is gone: %q", name, text)
+		}
+	}
+	out.Reset()
+	v.logLine(ecs.LogLine{ServiceName: "users", Task: "123456789", Text: "a\tb " + evil})
+	if want := "\x1b[36musers 12345678\x1b[0m a\tb " + seen + "\n"; out.String() != want {
+		t.Errorf("a line of a log is %q, want %q", &out, want)
+	}
+	out.Reset()
+	var back map[string]string
+	if err := printJSON(&out, map[string]string{"a": "\u009b1m\x7f\x1b\u202e"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out.Bytes(), &back); err != nil || back["a"] != "\u009b1m\x7f\x1b\u202e" || strings.ContainsAny(out.String(), "\u009b\x7f\x1b\u202e") {
+		t.Errorf("as JSON: %q, which is %q (%v)", &out, back["a"], err)
+	}
+	out.Reset()
+	v.redraw("one\ntwo")
+	v.redraw("three")
+	if want := "one\ntwo\n\x1b[2F\x1b[Jthree\n"; out.String() != want {
+		t.Errorf("drawn was %q, want %q", &out, want)
 	}
 }

@@ -113,6 +113,12 @@ type watchedService struct {
 
 func (o *watch) run(cmd *cobra.Command, g *global) error {
 	ctx, v := cmd.Context(), newView(cmd.OutOrStdout(), g)
+	switch {
+	case o.period < time.Second || o.period > canary.Period || o.period%time.Second != 0:
+		return fmt.Errorf("--period %v cannot be measured: choose whole seconds, up to %v", o.period, canary.Period)
+	case o.timeout < 0:
+		return fmt.Errorf("--timeout %v is no time: choose 0 or more, as in 15m", o.timeout)
+	}
 	look, every, err := o.source(cmd, g, v)
 	if err != nil {
 		return err
@@ -194,7 +200,7 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 		return nil, 0, fmt.Errorf("--period: on AWS a period is %v long: leave it out, or look at this machine with --local", canary.Period)
 	}
 	p := &phase{env: o.env}
-	if err := p.load(cmd); err != nil {
+	if err := p.load(cmd, g); err != nil {
 		return nil, 0, err
 	}
 	switch {

@@ -63,6 +63,8 @@ type Stack struct {
 	// Account and Region are empty if the stack leaves them to the deployment.
 	Account, Region string
 	DependsOn       []*Stack
+	// TerminationProtection says that CloudFormation refuses to delete the stack. Default false.
+	TerminationProtection bool
 
 	// Template is the whole template as decoded by encoding/json, and File its path.
 	Template map[string]any

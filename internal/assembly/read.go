@@ -44,8 +44,9 @@ type manifest struct {
 		Environment  string   `json:"environment"`
 		Dependencies []string `json:"dependencies"`
 		Properties   struct {
-			TemplateFile  string `json:"templateFile"`  // aws:cloudformation:stack
-			StackName     string `json:"stackName"`     // aws:cloudformation:stack
+			TemplateFile  string `json:"templateFile"` // aws:cloudformation:stack
+			StackName     string `json:"stackName"`    // aws:cloudformation:stack
+			Protected     bool   `json:"terminationProtection"`
 			File          string `json:"file"`          // cdk:asset-manifest
 			DirectoryName string `json:"directoryName"` // cdk:cloud-assembly
 		} `json:"properties"`
@@ -69,7 +70,7 @@ func readDir(dir string, depth int) ([]*Stack, error) {
 		artifact := m.Artifacts[id]
 		switch artifact.Type {
 		case "aws:cloudformation:stack":
-			stack := &Stack{Name: artifact.Properties.StackName}
+			stack := &Stack{Name: artifact.Properties.StackName, TerminationProtection: artifact.Properties.Protected}
 			if stack.Name == "" {
 				stack.Name = id
 			}

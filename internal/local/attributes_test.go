@@ -43,7 +43,7 @@ func of(stack, name string) any {
 func TestAttributes(t *testing.T) {
 	t.Parallel()
 	d := start(t, stateDir(t), shopCommands(t))
-	value := joined(of("ShopPlatform", "Word"), of("ShopPlatform", "Name"), of("ShopEntrance", "Dns"), ref("Books8C439C90"), of("ShopPlatform", "Cluster"), "end")
+	value := joined(of("ShopPlatform", "Word"), of("ShopPlatform", "Name"), of("ShopEntrance", "Dns"), ref("Books8C439C90"), of("ShopPlatform", "Cluster"), ref("AWS::Region"), ref("AWS::AccountId"), ref("AWS::Partition"))
 	answers := func(want string) {
 		t.Helper()
 		if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != want {
@@ -60,7 +60,7 @@ func TestAttributes(t *testing.T) {
 	}
 	rest := " /shop/word " + dns + " arn:aws:elasticloadbalancing:local:000000000000:targetgroup/" + group + "/"
 	got := shopAnswer(t, d.url(80), "GET shop.example /")
-	if !strings.HasPrefix(got, "200 tales"+rest) || !strings.HasSuffix(got, " MachinesE2FBD357 end GET / wanted") {
+	if !strings.HasPrefix(got, "200 tales"+rest) || !strings.HasSuffix(got, " Machines local 000000000000 aws GET / wanted") {
 		t.Errorf("the answer is %q, want the section to be tales%s…", got, rest)
 	}
 
@@ -92,7 +92,7 @@ func TestAttributesRollBack(t *testing.T) {
 	d.deploy(shop(t, breaker, section(word, joined("of", ref("MachinesE2FBD357")))))
 	before := d.tasks()
 	d.refuse(shop(t, breaker, section(word, "broken")), "ShopCatalogue", "rolled back")
-	if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != "200 of MachinesE2FBD357 GET / wanted" {
+	if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != "200 of Machines GET / wanted" {
 		t.Errorf("the answer is %q, want it to be of the service as it was", got)
 	}
 	if after := d.tasks(); !maps.EqualFunc(after, before, slices.Equal) {

@@ -272,7 +272,6 @@ func TestRuleDeletedLast(t *testing.T) {
 	if err := os.WriteFile(hold, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	name := ""
 	update := shop(t, func(a templates) {
 		a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "Browse36F415F6")
 		resources := a["ShopCatalogue"]["Resources"].(map[string]any)
@@ -280,11 +279,6 @@ func TestRuleDeletedLast(t *testing.T) {
 		for _, resource := range resources {
 			delete(resource.(map[string]any), "DependsOn")
 		}
-		a.resources("AWS::ECS::Service", func(_, id string, _ map[string]any) {
-			if strings.HasPrefix(id, "Remnants") {
-				name = id
-			}
-		})
 		a.containers(func(name string, definition map[string]any) {
 			if name == "remnants" {
 				definition["Cpu"] = 7.0
@@ -294,7 +288,7 @@ func TestRuleDeletedLast(t *testing.T) {
 	www := d.url(80)
 	ended := make(chan error, 1)
 	go func() { ended <- d.Deploy(t.Context(), update) }()
-	until(t, "the new task runs", func() bool { return len(service(d, name).Tasks) == 2 })
+	until(t, "the new task runs", func() bool { return len(service(d, "RemnantsService").Tasks) == 2 })
 	if got := shopAnswer(t, www, "GET shop.example /"); got != "200 books GET / wanted" {
 		t.Errorf("meanwhile the answer is %q", got)
 	}

@@ -60,6 +60,9 @@ type Options struct {
 // Event is something that happened.
 type Event = provider.Event
 
+// Warning is the state of an event about something that runs, but not as it should.
+const Warning = provider.Warning
+
 // Runner is one local deployment.
 type Runner struct {
 	options   Options
@@ -87,6 +90,30 @@ type Runner struct {
 // ErrRunning says that a runner has the directory already.
 var ErrRunning = errors.New("a deployment is running already")
 
+// MakeDir makes a deployment's directory, which only this user may read: it has the environment and
+// the output of the containers, and the socket that controls the deployment. If the directory is
+// there, MakeDir takes the rights of others away. The error says that the directory belongs to
+// somebody else, or that everybody may write there, as in /tmp.
+func MakeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the deployment's directory: %w", err)
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+	case !info.IsDir():
+		err = errors.New("it is not a directory")
+	case info.Mode()&os.ModeSticky != 0:
+		err = errors.New("others use it, too: choose a directory below it")
+	case info.Mode().Perm() != 0o700:
+		err = os.Chmod(dir, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("the deployment's directory %s cannot be kept from others: %w", dir, err)
+	}
+	return nil
+}
+
 // Start takes the directory, ends what an earlier runner left behind, and returns a runner without
 // stacks. The error is [ErrRunning] if the directory has a runner.
 func Start(ctx context.Context, options Options) (*Runner, error) {
@@ -94,8 +121,8 @@ func Start(ctx context.Context, options Options) (*Runner, error) {
 	if options.Dir, err = filepath.Abs(options.Dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(options.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("cannot make the deployment's directory: %w", err)
+	if err := MakeDir(options.Dir); err != nil {
+		return nil, err
 	}
 	lock := flock.New(filepath.Join(options.Dir, "lock"))
 	if ok, err := lock.TryLock(); err != nil {

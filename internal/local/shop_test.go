@@ -130,10 +130,25 @@ func TestMistakenOptions(t *testing.T) {
 	options.Replaced = []string{"catalogue", "cataloge"}
 	d.begin(options)
 	d.refuse("testdata/shop",
-		"no listener has the port 81 that a local port is chosen for: choose from 80 9090",
+		"no listener has the port 81 that a local port is chosen for: choose from 80, 9090",
 		`there is no container "cataloge" to run a command in place of: choose from basket, catalogue, remnants`)
 	if events := d.told(); len(events) > 0 {
 		t.Errorf("something was begun: %v", events)
+	}
+}
+
+// One command line may do for assemblies with and without HTTPS.
+func TestPortOfNoListener(t *testing.T) {
+	t.Parallel()
+	d := &deployment{t: t}
+	options := d.options(stateDir(t), shopCommands(t))
+	options.Ports = map[int]int{443: 0, 80: 0}
+	options.Replaced = []string{"cataloge"} // nothing needs to run
+	d.begin(options)
+	d.refuse("testdata/shop", `there is no container "cataloge"`)
+	events := d.told()
+	if len(events) != 1 || events[0].State != Warning || events[0].Message != "no listener has the port 443 that a local port is chosen for: choose from 80, 9090" {
+		t.Errorf("told is %+v", events)
 	}
 }
 

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,10 +9,11 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
 )
 
 // snapshot copies an assembly into the deployment's directory, where it does not change, and reads
-// it.
+// it. Stacks that leave the account and the region to the deployment get those of this machine.
 func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	if _, err := assembly.Read(dir); err != nil { // which names the files of the original
 		return nil, err
@@ -25,12 +27,24 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	if err := copyAssembly(dir, copied, last); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
 	}
-	return assembly.Read(copied)
+	a, err := assembly.Read(copied)
+	if err != nil {
+		return nil, err
+	}
+	for _, stack := range a.Stacks {
+		stack.Account, stack.Region = cmp.Or(stack.Account, provider.Account), cmp.Or(stack.Region, provider.Region)
+	}
+	return a, nil
 }
 
 // copyAssembly copies an assembly. It links the assets that the last copy has, because an asset's
-// name is the hash of its content. All phases share their images, which are most of the bytes.
+// name is the hash of its content. All phases share their images, which are most of the bytes. If the
+// copy is below the assembly, it does not copy itself.
 func copyAssembly(from, to, last string) error {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return err
+	}
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
@@ -40,6 +54,9 @@ func copyAssembly(from, to, last string) error {
 	}
 	for _, entry := range entries {
 		source, target := filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())
+		if within, err := filepath.Rel(source, to); err == nil && filepath.IsLocal(within) {
+			continue
+		}
 		known := filepath.Join(last, entry.Name())
 		info, err := os.Stat(known)
 		switch {
@@ -48,16 +65,30 @@ func copyAssembly(from, to, last string) error {
 		case entry.IsDir():
 			err = os.CopyFS(target, os.DirFS(source))
 		default:
-			var text []byte
-			if text, err = os.ReadFile(source); err == nil {
-				err = os.WriteFile(target, text, 0o644)
-			}
+			err = copyFile(source, target)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// copyFile copies a regular file. It follows a link: a build system may link the files of an
+// assembly.
+func copyFile(from, to string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", from)
+	}
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, 0o644)
 }
 
 // linkTree makes a directory of the same files as another.

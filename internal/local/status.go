@@ -5,6 +5,7 @@ import (
 
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/ssm"
 )
 
 // Status is a local deployment as it is at one moment.
@@ -14,6 +15,9 @@ type Status struct {
 	Listeners []alb.ListenerStatus `json:"listeners"`
 	Services  []ecs.ServiceStatus  `json:"services"`
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
+	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
+	// empty.
+	Parameters ssm.Values `json:"parameters,omitempty"`
 	// Others is the status of other kinds of resources.
 	Others []any `json:"others,omitempty"`
 	// NotRun counts the resources without a provider, by type. They are deployed on AWS only.
@@ -32,6 +36,8 @@ func (r *Runner) Status() Status {
 			status.Listeners, status.Groups = one.Listeners, one.Groups
 		case []ecs.ServiceStatus:
 			status.Services = one
+		case ssm.Values:
+			status.Parameters = one
 		default:
 			status.Others = append(status.Others, one)
 		}

@@ -21,6 +21,9 @@ type Listener struct {
 	MutualTLS string
 	// ServerHeader says whether answers have a Server header. Default true.
 	ServerHeader bool
+	// ResponseHeaders are in every answer of the listener, in place of the target's own. Default:
+	// none.
+	ResponseHeaders map[string][]string
 	// Default is the rule without conditions. Its resource is the listener's own.
 	Default *Rule
 }
@@ -36,6 +39,7 @@ func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.SecurityPolicy = p.Field("SslPolicy").Text("")
 	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
 	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
+	l.ResponseHeaders = added(p.Field("ListenerAttributes").Attributes())
 	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"))}
 }
 

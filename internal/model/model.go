@@ -20,6 +20,7 @@ package model
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -100,6 +101,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
+	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
+	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
 	return m
 }
 
@@ -244,10 +247,40 @@ func elsewhere[T any](m *Model, v assembly.Value, resourceType string, attribute
 	return value
 }
 
-// name reads a name. If CloudFormation makes up the name, the logical id stands for it.
+// name reads a name. If CloudFormation makes up the name, the logical id stands for it, without the
+// hash of CDK.
 func name(b *Base, v assembly.Value) string {
 	if name := v.Text(""); name != "" {
 		return name
 	}
-	return b.Resource.LogicalID
+	return readable(b.Resource)
+}
+
+// hash is the end of a logical id that CDK makes of a construct's path.
+// https://docs.aws.amazon.com/cdk/v2/guide/identifiers.html#identifiers-logical-ids
+var hash = regexp.MustCompile(`(.)[0-9A-F]{8}$`)
+
+func readable(r *assembly.Resource) string { return hash.ReplaceAllString(r.LogicalID, "$1") }
+
+// distinguish puts the stack before names that stand for made-up ones and that others have, too. In a
+// stack, the whole logical id tells two of them apart.
+func distinguish[T interface{ base() *Base }](all []T, property string, name func(T) *string) {
+	count := func() map[string]int {
+		n := map[string]int{}
+		for _, one := range all {
+			n[*name(one)]++
+		}
+		return n
+	}
+	for _, better := range []func(*assembly.Resource) string{
+		func(r *assembly.Resource) string { return r.Stack.Name + "/" + readable(r) },
+		func(r *assembly.Resource) string { return r.String() },
+	} {
+		n := count()
+		for _, one := range all {
+			if r, at := one.base().Resource, name(one); n[*at] > 1 && r.Properties[property] == nil {
+				*at = better(r)
+			}
+		}
+	}
 }

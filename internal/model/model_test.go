@@ -3,7 +3,10 @@ package model
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"cutover/internal/assembly"
 )
@@ -45,5 +48,45 @@ S/Lb/Properties.LoadBalancerAttributes (waf.fail_open.enabled): true is not hono
 	}
 	if err := lb.Problem("Subnets"); err == nil {
 		t.Error("a subnet of elsewhere is no problem of Subnets")
+	}
+}
+
+// A service without a name of its own is called by its logical id without CDK's hash, and by its
+// stack if two services would have one name.
+func TestNames(t *testing.T) {
+	dir := t.TempDir()
+	service := func(id, name string) string {
+		return `"` + id + `": {"Type": "AWS::ECS::Service", "Properties": {` + name + `}}`
+	}
+	stacks := map[string][]string{
+		"A": {service("WebService07F2F4C2", ""), service("Worker1234ABCD", ""), service("Plain", ""), service("DEADBEEF", ""), service("Lower0123abcd", "")},
+		"B": {service("WebServiceFFFFFFFF", ""), service("Jobs00000000", `"ServiceName": "Plain"`), service("Named11111111", `"ServiceName": "own"`)},
+		"C": {service("Twin00000001", ""), service("Twin00000002", "")},
+	}
+	manifest := ""
+	for stack, resources := range stacks {
+		manifest += `,"` + stack + `": {"type": "aws:cloudformation:stack", "environment": "aws://1/eu-west-1", "properties": {"templateFile": "` + stack + `.json"}}`
+		if err := os.WriteFile(filepath.Join(dir, stack+".json"), []byte(`{"Resources": {`+strings.Join(resources, ",")+`}}`), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(`{"artifacts": {`+manifest[1:]+`}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, err := assembly.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, s := range Read(a).Services {
+		got[s.Key()] = s.Name
+	}
+	want := map[string]string{
+		"A/WebService07F2F4C2": "A/WebService", "A/Worker1234ABCD": "Worker", "A/Plain": "A/Plain", "A/DEADBEEF": "DEADBEEF", "A/Lower0123abcd": "Lower0123abcd",
+		"B/WebServiceFFFFFFFF": "B/WebService", "B/Jobs00000000": "Plain", "B/Named11111111": "own",
+		"C/Twin00000001": "C/Twin00000001", "C/Twin00000002": "C/Twin00000002",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -30,6 +30,15 @@ func Changes(d config.Deployment, from, to Position) []string {
 			}
 		}
 	}
+	if i := slices.IndexFunc(d.Services, func(s config.Service) bool { return s.Name == d.RootService }); i >= 0 {
+		balancer := d.Services[i].LoadBalancer
+		for _, path := range migration.RootPaths(d.Monolith.Paths) {
+			was, is := before.At(balancer).Answers(path), after.At(balancer).Answers(path)
+			if !slices.Equal(was, is) {
+				lines = append(lines, goes(path+at(balancer), is))
+			}
+		}
+	}
 	for i, b := range after.Balancers {
 		if !slices.Equal(before.Balancers[i].Default, b.Default) {
 			targets := slices.DeleteFunc(slices.Clone(b.Default), func(t migration.Target) bool { return t.Weight == 0 })

@@ -21,9 +21,12 @@ import (
 // in cdk.json should still appear soon.
 const askTimeout = 10 * time.Second
 
+// Here is the region of a deployment on this machine.
+const Here = "this machine"
+
 // Deployed is the state of an environment, as its SSM parameters tell.
 type Deployed struct {
-	// Region is the region that was asked.
+	// Region is the region that was asked, or [Here].
 	Region string
 	// Exists is false if no deployment of the environment was ever completed in the region.
 	Exists bool
@@ -38,6 +41,49 @@ type Deployed struct {
 	Since time.Time
 }
 
+// Where is an environment in words, as in "dev in eu-west-1" or "dev on this machine".
+func (d Deployed) Where(env string) string {
+	if d.Region == Here {
+		return env + " on " + Here
+	}
+	return env + " in " + d.Region
+}
+
+// The names of the parameters of an environment.
+func phaseName(env string) string   { return "/" + env + "/phase" }
+func gateOffName(env string) string { return "/" + env + "/phase-gate/begun/off" }
+func heldName(env, state string) string {
+	return "/" + env + "/phase-gate/reached/" + state
+}
+
+// Read tells the state of an environment by the values of SSM parameters, by name. Other parameters
+// do not matter.
+func Read(env, region string, values map[string]string) (Deployed, error) {
+	d := Deployed{Region: region}
+	phase, exists := values[phaseName(env)]
+	if !exists {
+		return d, nil
+	}
+	var err error
+	if d.Reached.Phase, err = migration.ParsePhase(phase); err != nil {
+		return Deployed{}, fmt.Errorf("the SSM parameter %s in %s: %w", phaseName(env), region, err)
+	}
+	d.Exists, d.Begun = true, d.Reached
+	if _, off := values[gateOffName(env)]; off {
+		return d, nil
+	}
+	var held []string
+	for _, state := range migration.Names() {
+		if _, ok := values[heldName(env, state)]; ok {
+			held = append(held, state)
+		}
+	}
+	if reached, begun, ok := migration.Deployed(d.Reached.Phase, held); ok {
+		d.Reached, d.Begun, d.Exact = reached, begun, true
+	}
+	return d, nil
+}
+
 // Ask reads the state of an environment from AWS. Credentials and region come from the environment
 // variables, or from a profile through the AWS command line. The error says why AWS was not asked
 // or did not answer.
@@ -48,41 +94,24 @@ func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed,
 	if err != nil {
 		return Deployed{}, fmt.Errorf("AWS was not asked: %w", err)
 	}
-	phaseName := "/" + env + "/phase"
-	off := "/" + env + "/phase-gate/begun/off"
-	names := []string{phaseName, off}
-	prefix := "/" + env + "/phase-gate/reached/"
+	names := []string{phaseName(env), gateOffName(env)}
 	for _, state := range migration.Names() {
-		names = append(names, prefix+state)
+		names = append(names, heldName(env, state))
 	}
 	answer, err := ssm.NewFromConfig(config).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
 	if err != nil {
-		return Deployed{}, fmt.Errorf("AWS did not answer for %s in %s: %w", phaseName, config.Region, err)
+		return Deployed{}, fmt.Errorf("AWS did not answer for %s in %s: %w", phaseName(env), config.Region, err)
 	}
-	d := Deployed{Region: config.Region}
-	gate := true
-	var held []string
+	values, since := map[string]string{}, time.Time{}
 	for _, parameter := range answer.Parameters {
-		if at := aws.ToTime(parameter.LastModifiedDate); at.After(d.Since) {
-			d.Since = at
-		}
-		switch name := aws.ToString(parameter.Name); name {
-		case phaseName:
-			d.Exists = true
-			if d.Reached.Phase, err = migration.ParsePhase(aws.ToString(parameter.Value)); err != nil {
-				return Deployed{}, fmt.Errorf("the SSM parameter %s in %s: %w", name, config.Region, err)
-			}
-		case off:
-			gate = false
-		default:
-			held = append(held, strings.TrimPrefix(name, prefix))
+		values[aws.ToString(parameter.Name)] = aws.ToString(parameter.Value)
+		if at := aws.ToTime(parameter.LastModifiedDate); at.After(since) {
+			since = at
 		}
 	}
-	d.Begun = d.Reached
-	if reached, begun, ok := migration.Deployed(d.Reached.Phase, held); d.Exists && gate && ok {
-		d.Reached, d.Begun, d.Exact = reached, begun, true
-	}
-	return d, nil
+	d, err := Read(env, config.Region, values)
+	d.Since = since
+	return d, err
 }
 
 // account returns the region, the endpoint and the credentials. The endpoint may come from

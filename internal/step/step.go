@@ -111,7 +111,7 @@ func Check(env string, from Position, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase
 	}
-	where := env + " in " + deployed.Region
+	where := deployed.Where(env)
 	switch {
 	case deployed.Begun != deployed.Reached:
 		return fmt.Errorf("%s is in %s, and a deployment of %s was begun and is not complete: wait for it, or deploy again", where, deployed.Reached, deployed.Begun)
@@ -124,13 +124,42 @@ func Check(env string, from Position, deployed Deployed) error {
 // Follows refuses a position that the deployment itself would refuse. The position must follow the
 // state that was reached and the state that was begun.
 func Follows(env string, to Position, deployed Deployed) error {
+	if err := OutOfTurn(env, to.State(), deployed); err != nil {
+		return fmt.Errorf("cdk.json says %s, and %w", to, err)
+	}
+	return nil
+}
+
+// OutOfTurn says of a state that may not follow what is deployed, as in "dev in eu-west-1 is in
+// parallel: switched comes next, or monolith to go back".
+func OutOfTurn(env string, to migration.State, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase
 	}
 	for _, state := range []migration.State{deployed.Reached, deployed.Begun} {
-		if !migration.Follows(state, to.State()) {
-			return fmt.Errorf("cdk.json says %s, which does not follow %s, where %s in %s is: deploy one step at a time", to, state, env, deployed.Region)
+		if !migration.Follows(state, to) {
+			return fmt.Errorf("%s is in %s", deployed.Where(env), turn(state))
 		}
 	}
 	return nil
+}
+
+// turn is a state, and what may follow.
+func turn(state migration.State) string {
+	next, back := "", ""
+	if state.Phase < migration.Retired {
+		next = (state.Phase + 1).String()
+	}
+	if state.Shift {
+		back = state.Phase.String() + " without it"
+	} else if state.Phase > migration.Monolith {
+		back = (state.Phase - 1).String()
+	}
+	switch {
+	case back == "":
+		return fmt.Sprintf("%s: %s comes next", state, next)
+	case next == "":
+		return fmt.Sprintf("%s: it is the last phase, and %s is the way back", state, back)
+	}
+	return fmt.Sprintf("%s: %s comes next, or %s to go back", state, next, back)
 }

@@ -143,6 +143,36 @@ func TestStepsOfSeveralLoadBalancers(t *testing.T) {
 	}
 }
 
+// The root paths go with the switch, there and back.
+func TestStepsWithARootService(t *testing.T) {
+	d := given
+	d.Services = append([]config.Service{{Name: "posts", LoadBalancer: "press", Paths: []string{"/api/posts*"}, Order: 10}}, given.Services[0])
+	for root, suffix := range map[string]string{"users": "", "posts": " at press"} {
+		d, _, _, err := step.ReadContext(d, map[string]any{"phase": "parallel", "rootService": root}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct{ from, to, goes string }{{"parallel", "switched", root}, {"switched", "parallel", "api"}, {"switched", "retired", ""}, {"monolith", "parallel", ""}} {
+			from, _ := migration.ParsePhase(test.from)
+			to, _ := migration.ParsePhase(test.to)
+			var got, want []string
+			for _, line := range step.Changes(d, at(from), at(to)) {
+				if strings.HasPrefix(line, "/ ") || strings.HasPrefix(line, "/api ") || strings.HasPrefix(line, "/api/ ") {
+					got = append(got, line)
+				}
+			}
+			if test.goes != "" {
+				for _, path := range []string{"/", "/api", "/api/"} {
+					want = append(want, path+suffix+" goes to "+test.goes)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s to %s (-want +got):\n%s", root, test.from, test.to, diff)
+			}
+		}
+	}
+}
+
 // Of services that scale a step says whose business their count is.
 func TestStepsOfServicesThatScale(t *testing.T) {
 	d := given
@@ -222,10 +252,13 @@ func TestFollows(t *testing.T) {
 		{"the same", at(migration.Parallel), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
 		{"the next", at(migration.Switched), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
 		{"the one before", at(migration.Monolith), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
-		{"one left out", at(migration.Switched), step.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says switched, which does not follow monolith, where dev in us-east-1 is: deploy one step at a time"},
-		{"one left out of what was begun", at(migration.Switched), step.Deployed{Exists: true, Reached: parallel, Begun: monolith}, "does not follow monolith"},
-		{"a shift too early", at(migration.Parallel, "users=10"), step.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says parallel, users=10, which does not follow monolith"},
-		{"a shift that is forgotten", at(migration.Monolith), step.Deployed{Exists: true, Reached: shifted, Begun: shifted}, "does not follow parallel with a shift"},
+		{"one left out", at(migration.Switched), step.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says switched, and dev in us-east-1 is in monolith: parallel comes next"},
+		{"one left out of what was begun", at(migration.Switched), step.Deployed{Exists: true, Reached: parallel, Begun: monolith}, "dev in us-east-1 is in monolith: parallel comes next"},
+		{"a shift too early", at(migration.Parallel, "users=10"), step.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says parallel, users=10, and dev in us-east-1 is in monolith: parallel comes next"},
+		{"a shift that is forgotten", at(migration.Monolith), step.Deployed{Exists: true, Reached: shifted, Begun: shifted}, "is in parallel with a shift: switched comes next, or parallel without it to go back"},
+		{"two left out", at(migration.Retired), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, "is in parallel: switched comes next, or monolith to go back"},
+		{"back too far", at(migration.Monolith), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Switched}, Begun: migration.State{Phase: migration.Switched}}, "is in switched: retired comes next, or parallel to go back"},
+		{"back from the end", at(migration.Parallel), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Retired}, Begun: migration.State{Phase: migration.Retired}}, "is in retired: it is the last phase, and switched is the way back"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,7 +1,10 @@
-// Package words writes numbers with their nouns.
+// Package words writes numbers with their nouns, and what there is to choose from.
 package words
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Count is like "1 task" or "2 tasks".
 func Count(n int, noun string) string {
@@ -9,4 +12,13 @@ func Count(n int, noun string) string {
 		noun += "s"
 	}
 	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// Choice ends the sentence that there is no such thing: "choose from a, b", or "there is none" if
+// there is nothing to choose from.
+func Choice(names []string) string {
+	if len(names) == 0 {
+		return "there is none"
+	}
+	return "choose from " + strings.Join(names, ", ")
 }

@@ -64,7 +64,8 @@ func image(t *testing.T, env []string, registry string, c ecstypes.ContainerDefi
 	p := c.PortMappings[0]
 	publish := fmt.Sprintf("127.0.0.1:%s:%d", strings.Replace(strconv.Itoa(int(*p.HostPort)), "0", "", 1), *p.ContainerPort)
 	args := []string{"run", "--detach", "--network", "bridge", "--publish", publish,
-		"--cpu-shares", strconv.Itoa(int(c.Cpu)), "--memory-reservation", fmt.Sprintf("%dm", *c.MemoryReservation), "--user", *c.User}
+		"--cpu-shares", strconv.Itoa(int(c.Cpu)), "--memory-reservation", fmt.Sprintf("%dm", *c.MemoryReservation), "--memory", fmt.Sprintf("%dm", *c.Memory),
+		"--user", *c.User}
 	if aws.ToBool(c.ReadonlyRootFilesystem) {
 		args = append(args, "--read-only")
 	}

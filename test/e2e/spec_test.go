@@ -245,7 +245,7 @@ func service(t *testing.T, a *account, s ecstypes.Service) {
 	equal(t, "container name", *c.Name, name)
 	equal(t, "cpu", c.Cpu, 256)
 	equal(t, "memory reservation", *c.MemoryReservation, 256)
-	equal(t, "hard memory limit", c.Memory, nil)
+	equal(t, "hard memory limit", *c.Memory, 512)
 	equal(t, "essential", *c.Essential, true)
 	if want := []ecstypes.PortMapping{{ContainerPort: aws.Int32(3000), HostPort: aws.Int32(0), Protocol: ecstypes.TransportProtocolTcp}}; !reflect.DeepEqual(c.PortMappings, want) {
 		t.Errorf("port mappings: %v, want container 3000 to host 0, tcp", c.PortMappings)

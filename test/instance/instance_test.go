@@ -207,7 +207,7 @@ func runInstance(t *testing.T, dir string) {
 	if want := strings.Fields("daemon-reload enable --now --no-block isolate-containers.service"); !slices.Equal(calls, want) {
 		t.Errorf("the user data called systemctl with %q, want %q", calls, want)
 	}
-	if got, want := read(t, "/etc/ecs/ecs.config"), "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true\nECS_CLUSTER=dev\n"; got != want {
+	if got, want := read(t, "/etc/ecs/ecs.config"), "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true\nECS_TASK_PIDS_LIMIT=256\nECS_CLUSTER=dev\n"; got != want {
 		t.Errorf("the agent's configuration is %q, want %q", got, want)
 	}
 

@@ -69,9 +69,10 @@ var granted = map[string]map[string]string{
 	"deploy":         {},
 	"deploy/show":    {"contents": "read", "id-token": "write"},
 	"deploy/deploy":  {"contents": "read", "id-token": "write"},
-	"review":         {},
-	"review/review":  {"contents": "read"},
-	"review/comment": {"contents": "read", "pull-requests": "write"},
+	"review":          {},
+	"review/review":   {"contents": "read"},
+	"comment":         {},
+	"comment/comment": {"actions": "read", "contents": "read", "pull-requests": "write"},
 }
 
 // A commit of an action, with its version for readers and robots.
@@ -88,7 +89,7 @@ func TestWorkflows(t *testing.T) {
 			t.Errorf("%s does not say its permissions, and so has the repository's default", name)
 		}
 		got[name] = w.Permissions
-		if on, err := yaml.Marshal(&w.On); err != nil || strings.Contains(string(on), "pull_request_target") || strings.Contains(string(on), "workflow_run") {
+		if on, err := yaml.Marshal(&w.On); err != nil || strings.Contains(string(on), "pull_request_target") || strings.Contains(string(on), "issue_comment") {
 			t.Errorf("%s runs with the repository's rights on what others send (%v)", name, err)
 		}
 		for line := range strings.Lines(text) {
@@ -132,54 +133,93 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// TestPullRequests: a job that runs code of a pull request gets no credentials, and a
-// job that may write runs no code of a pull request.
+// TestPullRequests: a workflow that runs on a pull request runs the pull request's code and its
+// version of the workflow. So it has no credentials, and a token that can only read. What writes
+// below a pull request is a workflow of the default branch, which runs no code of the pull request.
+//
+// https://docs.github.com/en/actions/reference/workflows-and-actions/events-that-trigger-workflows#workflow_run
 func TestPullRequests(t *testing.T) {
 	workflows, _ := read(t)
-	writing := 0
+	credentials := func(j job) bool {
+		return j.Environment != "" || j.Permissions["id-token"] != "" || len(j.uses("aws-actions/configure-aws-credentials")) > 0
+	}
+	var writing []string
 	for name, w := range workflows {
-		if on, err := yaml.Marshal(&w.On); err != nil || !strings.Contains(string(on), "pull_request") {
+		on, err := yaml.Marshal(&w.On)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others := strings.Contains(string(on), "workflow_run")
+		if !others && !strings.Contains(string(on), "pull_request") {
 			continue
 		}
 		for id, j := range w.Jobs {
-			if j.Environment != "" || j.Permissions["id-token"] != "" || len(j.uses("aws-actions/configure-aws-credentials")) > 0 {
+			if credentials(j) {
 				t.Errorf("%s/%s could get credentials", name, id)
 			}
-			writes := false
-			for _, permission := range j.Permissions {
-				writes = writes || permission == "write"
+			permissions := j.Permissions
+			if permissions == nil {
+				permissions = w.Permissions
 			}
-			if !writes {
-				continue
+			if slices.Contains(slices.Collect(maps.Values(permissions)), "write") {
+				writing = append(writing, name+"/"+id)
 			}
-			writing++
-			if j.If != "github.event.pull_request.head.repo.full_name == github.repository" {
-				t.Errorf("%s/%s may write and runs for forks as well: %q", name, id, j.If)
-			}
-			for _, checkout := range j.uses("actions/checkout") {
-				if ref := checkout.With["ref"]; ref != "${{ github.event.repository.default_branch }}" {
-					t.Errorf("%s/%s may write and checks out %q", name, id, ref)
-				}
-			}
-			for _, setup := range j.uses("actions/setup-go") {
-				if setup.With["cache"] != "false" {
-					t.Errorf("%s/%s may write and builds from a cache that pull requests fill", name, id)
-				}
-			}
-			for _, artifact := range j.uses("actions/download-artifact") {
-				if !strings.HasPrefix(artifact.With["path"], "${{ runner.temp }}/") {
-					t.Errorf("%s/%s may write and has what a pull request wrote among its own files, in %q", name, id, artifact.With["path"])
-				}
-			}
-			for _, s := range j.Steps {
-				if s.Run != "" && !strings.HasPrefix(s.Run, "go run ./cmd/comment ") {
-					t.Errorf("%s/%s may write and runs %s", name, id, s.Run)
-				}
+			if others {
+				runsNoneOfIt(t, name+"/"+id, j)
 			}
 		}
 	}
-	if writing != 1 {
-		t.Errorf("%d jobs of pull requests may write, want the one that comments", writing)
+	if diff := cmp.Diff([]string{"comment/comment"}, writing); diff != "" {
+		t.Errorf("what may write on behalf of pull requests (-want +got):\n%s", diff)
+	}
+	comment := workflows["comment"]
+	var on struct {
+		WorkflowRun struct{ Workflows, Types []string } `yaml:"workflow_run"`
+	}
+	if err := comment.On.Decode(&on); err != nil || !slices.Equal(on.WorkflowRun.Workflows, []string{"review"}) || !slices.Equal(on.WorkflowRun.Types, []string{"completed"}) {
+		t.Errorf("comment runs after %+v (%v)", on, err)
+	}
+	if _, both := workflows["review"]; !both || len(workflows["review"].Jobs) != 1 || len(workflows["review"].Jobs["review"].uses("actions/upload-artifact")) != 1 {
+		t.Error("review hands no artifact over")
+	}
+}
+
+// runsNoneOfIt tells of a job with a right to write that trusts a pull request.
+func runsNoneOfIt(t *testing.T, name string, j job) {
+	t.Helper()
+	for _, condition := range []string{
+		"github.event.workflow_run.event == 'pull_request'", "github.event.workflow_run.conclusion == 'success'",
+		"github.event.workflow_run.head_repository.full_name == github.repository", "github.event.workflow_run.pull_requests[0]",
+	} {
+		if !slices.Contains(strings.Split(j.If, " && "), condition) {
+			t.Errorf("%s does not ask for %s, but %q", name, condition, j.If)
+		}
+	}
+	for _, checkout := range j.uses("actions/checkout") {
+		if ref := checkout.With["ref"]; ref != "${{ github.event.repository.default_branch }}" {
+			t.Errorf("%s checks out %q", name, ref)
+		}
+	}
+	for _, setup := range j.uses("actions/setup-go") {
+		if setup.With["cache"] != "false" {
+			t.Errorf("%s builds from a cache that pull requests fill", name)
+		}
+	}
+	for _, artifact := range j.uses("actions/download-artifact") {
+		if !strings.HasPrefix(artifact.With["path"], "${{ runner.temp }}/") {
+			t.Errorf("%s has what a pull request wrote among its own files, in %q", name, artifact.With["path"])
+		}
+		if artifact.With["run-id"] != "${{ github.event.workflow_run.id }}" {
+			t.Errorf("%s takes the artifact of the run %q", name, artifact.With["run-id"])
+		}
+	}
+	for _, s := range j.Steps {
+		if s.Run != "" && !strings.HasPrefix(s.Run, "go run ./cmd/comment ") {
+			t.Errorf("%s runs %s", name, s.Run)
+		}
+		if number := s.Env["NUMBER"]; number != "" && number != "${{ github.event.workflow_run.pull_requests[0].number }}" {
+			t.Errorf("%s takes the number of the pull request from %q", name, number)
+		}
 	}
 }
 

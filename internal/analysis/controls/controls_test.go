@@ -19,14 +19,15 @@ import (
 
 // good meets every control, with the least that it takes.
 const good = `{
-	"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+	"Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16", "Tags": [{"Key": "app", "Value": "shop"}]}},
 	"Closed": {"Type": "Custom::VpcRestrictDefaultSG", "Properties": {"DefaultSecurityGroupId": {"Fn::GetAtt": ["Vpc", "DefaultSecurityGroup"]}}},
-	"FlowLog": {"Type": "AWS::EC2::FlowLog", "Properties": {"ResourceId": {"Ref": "Vpc"}, "ResourceType": "VPC"}},
-	"SubnetA": {"Type": "AWS::EC2::Subnet", "Properties": {"AvailabilityZone": {"Fn::Select": [0, {"Fn::GetAZs": ""}]}}},
-	"SubnetB": {"Type": "AWS::EC2::Subnet", "Properties": {"AvailabilityZone": {"Fn::Select": [1, {"Fn::GetAZs": ""}]}}},
-	"Firewall": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupIngress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}]}},
+	"FlowLog": {"Type": "AWS::EC2::FlowLog", "Properties": {"ResourceId": {"Ref": "Vpc"}, "ResourceType": "VPC", "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"SubnetA": {"Type": "AWS::EC2::Subnet", "Properties": {"AvailabilityZone": {"Fn::Select": [0, {"Fn::GetAZs": ""}]}, "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"SubnetB": {"Type": "AWS::EC2::Subnet", "Properties": {"AvailabilityZone": {"Fn::Select": [1, {"Fn::GetAZs": ""}]}, "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"Firewall": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupIngress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}], "Tags": [{"Key": "app", "Value": "shop"}]}},
 	"Rule": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": {"SourceSecurityGroupId": {"Ref": "Firewall"}, "IpProtocol": "tcp", "FromPort": 1, "ToPort": 65535}},
-	"Template": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": {
+	"Template": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"TagSpecifications": [{"ResourceType": "launch-template", "Tags": [{"Key": "app", "Value": "shop"}]}], "LaunchTemplateData": {
+		"TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "app", "Value": "shop"}]}, {"ResourceType": "volume", "Tags": [{"Key": "app", "Value": "shop"}]}],
 		"MetadataOptions": {"HttpTokens": "required"},
 		"NetworkInterfaces": [{"AssociatePublicIpAddress": false}],
 		"BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": true}}]}}},
@@ -34,15 +35,15 @@ const good = `{
 		"VPCZoneIdentifier": [{"Ref": "SubnetA"}, {"Ref": "SubnetB"}],
 		"MixedInstancesPolicy": {"LaunchTemplate": {
 			"LaunchTemplateSpecification": {"LaunchTemplateId": {"Ref": "Template"}},
-			"Overrides": [{"InstanceType": "t3.small"}, {"InstanceType": "t3.medium"}]}}}},
+			"Overrides": [{"InstanceType": "t3.small"}, {"InstanceType": "t3.medium"}]}}, "Tags": [{"Key": "app", "Value": "shop"}]}},
 	"Provider": {"Type": "AWS::ECS::CapacityProvider", "Properties": {"AutoScalingGroupProvider": {"ManagedTerminationProtection": "ENABLED"}}},
-	"Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}]}},
+	"Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}], "Tags": [{"Key": "app", "Value": "shop"}]}},
 	"Repository": {"Type": "AWS::ECR::Repository", "Properties": {
 		"ImageScanningConfiguration": {"ScanOnPush": true}, "ImageTagMutability": "IMMUTABLE", "LifecyclePolicy": {"LifecyclePolicyText": "{}"}}},
-	"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"NetworkMode": "bridge", "ContainerDefinitions": [{
+	"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"NetworkMode": "bridge", "Tags": [{"Key": "app", "Value": "shop"}], "ContainerDefinitions": [{
 		"Name": "shop", "User": "65532:65532", "ReadonlyRootFilesystem": true,
 		"LogConfiguration": {"LogDriver": "awslogs"}, "Environment": [{"Name": "PORT", "Value": "3000"}]}]}},
-	"Service": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "shop"}},
+	"Service": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "shop", "Tags": [{"Key": "app", "Value": "shop"}]}},
 	"Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {
 		"Subnets": [{"Ref": "SubnetA"}, {"Ref": "SubnetB"}],
 		"LoadBalancerAttributes": [
@@ -53,20 +54,44 @@ const good = `{
 	"Http": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 80, "Protocol": "HTTP",
 		"DefaultActions": [{"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}]}},
 	"Https": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 443, "Protocol": "HTTPS", "SslPolicy": "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
-		"DefaultActions": [{"Type": "fixed-response"}]}}
+		"DefaultActions": [{"Type": "fixed-response"}]}},
+	"Address": {"Type": "AWS::EC2::EIP", "Properties": {"Domain": "vpc", "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"Nat": {"Type": "AWS::EC2::NatGateway", "Properties": {"AllocationId": {"Fn::GetAtt": ["Address", "AllocationId"]}, "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"Internet": {"Type": "AWS::EC2::InternetGateway", "Properties": {"Tags": [{"Key": "app", "Value": "shop"}]}},
+	"Routes": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Vpc"}, "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"Role": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "ecs:Poll", "Resource": "*"}]}}]}},
+	"Policy": {"Type": "AWS::IAM::Policy", "Properties": {"Roles": [{"Ref": "Role"}], "PolicyDocument": {"Statement": {"Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": {"Fn::GetAtt": ["Key", "Arn"]}}}}},
+	"Function": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": "nodejs24.x"}},
+	"Log": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 365}},
+	"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmActions": [{"Ref": "Topic"}]}},
+	"Key": {"Type": "AWS::KMS::Key", "Properties": {"EnableKeyRotation": true, "KeyPolicy": {"Statement": [
+		{"Effect": "Allow", "Principal": {"AWS": {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:root"}}, "Action": "kms:*", "Resource": "*"},
+		{"Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*"}]}}},
+	"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"KmsMasterKeyId": {"Fn::GetAtt": ["Key", "Arn"]}, "Tags": [{"Key": "app", "Value": "shop"}]}},
+	"TopicPolicy": {"Type": "AWS::SNS::TopicPolicy", "Properties": {"PolicyDocument": {"Statement": [{"Effect": "Allow", "Principal": {"Service": "cloudwatch.amazonaws.com"}, "Action": "sns:Publish"}]}}},
+	"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {
+		"PublicAccessBlockConfiguration": {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true},
+		"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+		"LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "ExpirationInDays": 30}]}}},
+	"BucketPolicy": {"Type": "AWS::S3::BucketPolicy", "Properties": {"PolicyDocument": {"Statement": [
+		{"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}}}
 }`
 
 // read returns the assembly of one stack with the resources of good, changed: a
 // key is the path of a value, from the resource's properties on, and nil takes it
-// away. A resource alone is replaced or taken away as a whole.
+// away. A resource alone is replaced or taken away as a whole. "(stack)" takes the stack's protection.
 func read(t *testing.T, change map[string]any) *model.Model {
 	t.Helper()
 	var resources map[string]any
 	if err := json.Unmarshal([]byte(good), &resources); err != nil {
 		t.Fatal(err)
 	}
+	_, deletable := change["(stack)"]
 	for path, value := range change {
 		id, rest, deep := strings.Cut(path, ".")
+		if id == "(stack)" {
+			continue
+		}
 		if !deep {
 			set(resources, id, value)
 			continue
@@ -85,7 +110,7 @@ func read(t *testing.T, change map[string]any) *model.Model {
 	dir := t.TempDir()
 	for name, content := range map[string]any{
 		"manifest.json": map[string]any{"artifacts": map[string]any{"shop": map[string]any{
-			"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": map[string]any{"templateFile": "shop.json"},
+			"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": map[string]any{"templateFile": "shop.json", "terminationProtection": !deletable},
 		}}},
 		"shop.json": map[string]any{"Resources": resources},
 	} {
@@ -127,11 +152,12 @@ func TestViolations(t *testing.T) {
 		return []any{object{"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": from, "ToPort": to}}
 	}
 	configuration := object{"Type": "AWS::AutoScaling::LaunchConfiguration", "Properties": object{"AssociatePublicIpAddress": true}}
-	tests := []struct {
+	type violation struct {
 		control string
 		change  map[string]any
 		want    []string
-	}{
+	}
+	tests := []violation{
 		{"AutoScaling.2", object{"Group.VPCZoneIdentifier": refs("SubnetA")}, []string{"shop/Group is in one zone"}},
 		{"AutoScaling.2", object{"SubnetB.AvailabilityZone": object{"Fn::Select": []any{0, object{"Fn::GetAZs": ""}}}}, []string{"shop/Group is in one zone"}},
 		{"AutoScaling.2", object{"Group.VPCZoneIdentifier": []any{"subnet-1", "subnet-2"}}, []string{
@@ -190,10 +216,70 @@ func TestViolations(t *testing.T) {
 		{"ELB.17", object{"Https.SslPolicy": nil}, []string{"shop/Https has the policy none"}},
 		{"ELB.17", object{"Https.SslPolicy": "ELBSecurityPolicy-2016-08"}, []string{"shop/Https has the policy ELBSecurityPolicy-2016-08"}},
 		{"ELB.17", object{"Https": nil}, []string{"no listener has HTTPS"}},
+		{"CloudFormation.3", object{"(stack)": nil}, []string{"shop has no termination protection"}},
+		{"CloudWatch.15", object{"Alarm.AlarmActions": nil}, []string{"shop/Alarm tells nobody"}},
+		{"CloudWatch.16", object{"Log.RetentionInDays": 364}, []string{"shop/Log keeps logs for less than a year"}},
+		{"CloudWatch.16", object{"Log.RetentionInDays": nil}, nil}, // for ever
+		{"CloudWatch.17", object{"Alarm.ActionsEnabled": false}, []string{"shop/Alarm has its actions disabled"}},
+		{"EC2.3", object{"Template.LaunchTemplateData.BlockDeviceMappings.0.Ebs.Encrypted": nil}, []string{"shop/Template does not encrypt /dev/xvda"}},
+		{"EC2.12", object{"Nat": nil}, []string{"shop/Address belongs to no NAT gateway"}},
+		{"EC2.13", object{"Firewall.SecurityGroupIngress": open(22, 22)}, []string{"shop/Firewall lets anybody reach port 22"}},
+		{"EC2.14", object{"Firewall.SecurityGroupIngress": open(3389, 3389)}, []string{"shop/Firewall lets anybody reach port 3389"}},
+		{"EC2.15", object{"SubnetA.MapPublicIpOnLaunch": true}, []string{"shop/SubnetA gives out public addresses"}},
+		{"EC2.17", object{"Template.LaunchTemplateData.NetworkInterfaces": []any{object{}, object{}}}, []string{"shop/Template gives instances several network interfaces"}},
+		{"EC2.25", object{"Template.LaunchTemplateData.NetworkInterfaces.0.AssociatePublicIpAddress": true}, []string{"shop/Template gives instances public addresses"}},
+		{"EC2.38", object{"Template.LaunchTemplateData.TagSpecifications.0.ResourceType": "volume"}, []string{"shop/Template gives each instance no tag"}},
+		{"EC2.45", object{"Template.LaunchTemplateData.TagSpecifications.1.Tags": nil}, []string{"shop/Template gives each volume no tag"}},
+		{"EC2.53", object{"Firewall.SecurityGroupIngress": open(1, 22)}, []string{"shop/Firewall lets anybody reach port 22"}},
+		{"EC2.54", object{"Rule": object{"Type": "AWS::EC2::SecurityGroupIngress", "Properties": object{"CidrIpv6": "::/0", "IpProtocol": "tcp", "FromPort": 3000, "ToPort": 4000}}},
+			[]string{"shop/Rule lets anybody reach port 3389"}},
+		{"EC2.175", object{"Template.TagSpecifications": nil}, []string{"shop/Template has no tag"}},
+		{"ECS.1", object{"Task.NetworkMode": "host", "Task.ContainerDefinitions.0.User": "0"}, []string{"shop/Task has a root container in the instance's network"}},
+		{"ECS.1", object{"Task.NetworkMode": "host", "Task.ContainerDefinitions.0.User": "0", "Task.ContainerDefinitions.0.Privileged": true}, nil},
+		{"ECS.1", object{"Task.ContainerDefinitions.0.User": "0"}, nil},
+		{"ECS.10", object{"Service.LaunchType": "FARGATE"}, []string{"shop/Service runs on Fargate, whose platform version is not looked at"}},
+		{"ECS.18", object{"Task.Volumes": []any{object{"Name": "v", "EFSVolumeConfiguration": object{"FilesystemId": "fs-1"}}}}, []string{"shop/Task has an EFS volume without encryption on the way"}},
+		{"ECS.18", object{"Task.Volumes": []any{object{"Name": "v", "EFSVolumeConfiguration": object{"FilesystemId": "fs-1", "TransitEncryption": "ENABLED"}}, object{"Name": "w"}}}, nil},
+		{"ECS.21", object{"Task.ContainerDefinitions.0.User": "ContainerAdministrator"}, []string{"shop/Task container shop may run as an administrator of Windows"}},
+		{"ECS.21", object{"Task.ContainerDefinitions.0.User": nil}, []string{"shop/Task container shop may run as an administrator of Windows"}},
+		{"IAM.1", object{"Role.Policies.0.PolicyDocument.Statement.0.Action": "*"}, []string{"shop/Role allows all actions"}},
+		{"IAM.1", object{"Policy.PolicyDocument.Statement.Action": []any{"*"}}, nil}, // on one key
+		{"IAM.1", object{"Role.Policies.0.PolicyDocument.Statement.0.Action": "*", "Role.Policies.0.PolicyDocument.Statement.0.Effect": "Deny"}, nil},
+		{"IAM.21", object{"Policy.PolicyDocument.Statement.Action": []any{"kms:Decrypt", "s3:*"}}, []string{"shop/Policy allows all actions of a service"}},
+		{"IAM.27", object{"Role.ManagedPolicyArns": []any{"arn:aws:iam::aws:policy/AWSCloudShellFullAccess"}}, []string{"shop/Role has AWSCloudShellFullAccess"}},
+		{"KMS.1", object{"Policy.PolicyDocument.Statement.Resource": "*"}, []string{"shop/Policy allows to decrypt with all keys"}},
+		{"KMS.1", object{"Managed": object{"Type": "AWS::IAM::ManagedPolicy", "Properties": object{"PolicyDocument": object{"Statement": []any{object{"Effect": "Allow", "Action": "kms:ReEncryptFrom", "Resource": "*"}}}}}},
+			[]string{"shop/Managed allows to decrypt with all keys"}},
+		{"KMS.2", object{"Role.Policies.0.PolicyDocument.Statement.0.Action": []any{"ecs:Poll", "kms:*"}}, []string{"shop/Role allows to decrypt with all keys"}},
+		{"KMS.4", object{"Key.EnableKeyRotation": nil}, []string{"shop/Key is not rotated"}},
+		{"KMS.5", object{"Key.KeyPolicy.Statement.0.Principal": "*"}, []string{"shop/Key lets in *"}},
+		{"KMS.5", object{"Key.KeyPolicy.Statement.0.Principal.AWS": "arn:aws:iam::123456789012:root"}, []string{"shop/Key lets in arn:aws:iam::123456789012:root"}},
+		{"Lambda.1", object{"Permission": object{"Type": "AWS::Lambda::Permission"}}, []string{"shop/Permission lets somebody call a function"}},
+		{"Lambda.2", object{"Function.Runtime": "nodejs18.x"}, []string{"shop/Function has the runtime nodejs18.x"}},
+		{"S3.2", object{"BucketPolicy": nil}, []string{"1 of type AWS::S3::Bucket have no policy"}},
+		{"S3.3", object{"BucketPolicy.PolicyDocument.Statement.0.Effect": "Allow"}, []string{"shop/BucketPolicy lets in *"}},
+		{"S3.5", object{"BucketPolicy.PolicyDocument.Statement.0.Condition": nil}, []string{"shop/BucketPolicy lets in requests without TLS"}},
+		{"S3.5", object{"BucketPolicy.PolicyDocument.Statement.0.Effect": "Allow"}, []string{"shop/BucketPolicy lets in requests without TLS"}},
+		{"S3.6", object{"BucketPolicy.PolicyDocument.Statement.0.Effect": "Allow", "BucketPolicy.PolicyDocument.Statement.0.Principal.AWS": []any{"arn:aws:iam::1:root"}}, []string{"shop/BucketPolicy lets in arn:aws:iam::1:root"}},
+		{"S3.10", object{"Bucket.LifecycleConfiguration": nil}, []string{"shop/Bucket has no lifecycle"}},
+		{"S3.12", object{"Bucket.OwnershipControls.Rules.0.ObjectOwnership": "ObjectWriter"}, []string{"shop/Bucket lets access control lists decide"}},
+		{"S3.12", object{"Bucket.OwnershipControls": nil}, []string{"shop/Bucket lets access control lists decide"}},
+		{"S3.13", object{"Bucket.LifecycleConfiguration.Rules": []any{}}, []string{"shop/Bucket has no lifecycle"}},
+		{"SNS.1", object{"Topic.KmsMasterKeyId": nil}, []string{"shop/Topic has no key"}},
+		{"SNS.4", object{"TopicPolicy.PolicyDocument.Statement.0.Principal": "*"}, []string{"shop/TopicPolicy lets in *"}},
+	}
+	for control, id := range map[string]string{
+		"AutoScaling.10": "Group", "EC2.37": "Address", "EC2.39": "Internet", "EC2.40": "Nat", "EC2.42": "Routes", "EC2.43": "Firewall", "EC2.44": "SubnetB", "EC2.46": "Vpc",
+		"EC2.48": "FlowLog", "ECS.13": "Service", "ECS.14": "Cluster", "ECS.15": "Task", "SNS.3": "Topic",
+	} {
+		tests = append(tests, violation{control, object{id + ".Tags": nil}, []string{"shop/" + id + " has no tag"}})
+	}
+	for _, part := range []string{"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"} {
+		tests = append(tests, violation{"S3.8", object{"Bucket.PublicAccessBlockConfiguration." + part: false}, []string{"shop/Bucket does not have " + part}})
 	}
 	violated := map[string]bool{}
 	for _, test := range tests {
-		violated[test.control] = true
+		violated[test.control] = violated[test.control] || len(test.want) > 0
 		i := slices.IndexFunc(controls.All, func(c controls.Control) bool { return c.ID == test.control })
 		if i < 0 {
 			t.Errorf("there is no control %s", test.control)
@@ -208,6 +294,12 @@ func TestViolations(t *testing.T) {
 		}
 	}
 	for _, control := range controls.All {
+		if control.Argued() {
+			if findings := control.Check(empty(t)); len(findings) > 0 {
+				t.Errorf("%s is argued, and checked: %v", control.ID, findings)
+			}
+			continue
+		}
 		if !violated[control.ID] {
 			t.Errorf("no template of the table violates %s", control.ID)
 		}
@@ -231,18 +323,53 @@ func empty(t *testing.T) *model.Model {
 	for id := range resources {
 		resources[id] = nil
 	}
-	resources["Parameter"] = object{"Type": "AWS::SSM::Parameter"}
+	resources["Parameter"], resources["(stack)"] = object{"Type": "AWS::SSM::Parameter"}, nil
 	return read(t, resources)
 }
 
-func TestURL(t *testing.T) {
-	for _, control := range controls.All {
-		if control.ID == "EC2.181" {
-			if want := "https://docs.aws.amazon.com/securityhub/latest/userguide/ec2-controls.html#ec2-181"; control.URL() != want {
-				t.Errorf("got %s, want %s", control.URL(), want)
-			}
-			return
+// Each control is there once, in the order of the numbers, with a title, a type and what goes with its state.
+func TestTable(t *testing.T) {
+	last := map[string]int{} // number by service
+	for _, c := range controls.All {
+		service, number, ok := strings.Cut(c.ID, ".")
+		if n, _ := strconv.Atoi(number); ok && n <= last[service] {
+			t.Errorf("%s comes after %s.%d", c.ID, service, last[service])
+		} else {
+			last[service] = n
+		}
+		if c.Title == "" || !strings.HasPrefix(c.Type, "AWS::") {
+			t.Errorf("%s has the title %q and the type %q", c.ID, c.Title, c.Type)
+		}
+		state, _, _ := strings.Cut(strings.TrimPrefix(c.Reason, "not "), " ")
+		switch state = strings.TrimSuffix(state, ":"); {
+		case c.Argued() && (c.Setting != "" || state != "met" && state != "does"):
+			t.Errorf("%s is argued: %q, and has the setting %q: say that it is met, is not met or does not apply", c.ID, c.Reason, c.Setting)
+		case !c.Argued() && (c.Setting == "") != (c.Reason == ""):
+			t.Errorf("%s has the setting %q and the reason %q", c.ID, c.Setting, c.Reason)
 		}
 	}
-	t.Error("there is no EC2.181")
+}
+
+// What the table says nothing about is told.
+func TestUnlisted(t *testing.T) {
+	if got := controls.Unlisted(read(t, nil)); got != nil {
+		t.Errorf("%v, want none", got)
+	}
+	queue := object{"Type": "AWS::SQS::Queue"}
+	if got := controls.Unlisted(read(t, object{"Queue": queue, "Another": queue})); !slices.Equal(got, []string{"AWS::SQS::Queue"}) {
+		t.Errorf("%v, want the queue's type", got)
+	}
+}
+
+func TestURL(t *testing.T) {
+	for id, want := range map[string]string{
+		"EC2.181":                        "https://docs.aws.amazon.com/securityhub/latest/userguide/ec2-controls.html#ec2-181",
+		"cloudwatch-log-group-encrypted": "https://docs.aws.amazon.com/config/latest/developerguide/cloudwatch-log-group-encrypted.html",
+	} {
+		if i := slices.IndexFunc(controls.All, func(c controls.Control) bool { return c.ID == id }); i < 0 {
+			t.Errorf("there is no %s", id)
+		} else if got := controls.All[i].URL(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"cutover/internal/plain"
 )
 
 // Change is an amount that differs in a second assembly.
@@ -76,7 +78,7 @@ func (e Estimate) Markdown() string {
 	var b strings.Builder
 	b.WriteString("| | | US$ |\n|---|---|---|\n")
 	for _, line := range e.Lines {
-		fmt.Fprintf(&b, "| %s | %s | %v |\n", line.Item, line.Price, line.Amount)
+		fmt.Fprintf(&b, "| %s | %s | %v |\n", plain.Markdown(line.Item), plain.Markdown(line.Price), line.Amount)
 	}
 	fmt.Fprintf(&b, "| | | **%v** |\n", e.Total)
 	return b.String()

@@ -379,3 +379,11 @@ func TestKeys(t *testing.T) {
 		t.Errorf("(-prices +model):\n%s", diff)
 	}
 }
+
+// An item may have a name of somebody else's template.
+func TestMarkdownOfNames(t *testing.T) {
+	e := Estimate{Lines: []Line{{Item: "1 <b> | @org", Price: "a|b"}}}
+	if got, want := e.Markdown(), "| 1 \\<b\\> \\| @\u200borg | a\\|b | 0.00 |\n"; !strings.Contains(got, want) {
+		t.Errorf("%q lacks %q", got, want)
+	}
+}

@@ -15,6 +15,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/plain"
 	"cutover/internal/rules"
 	"cutover/internal/words"
 )
@@ -305,13 +306,14 @@ func place(m *model.Model, s *model.Service) string {
 
 // escape takes what Mermaid would read as its own language out of a text
 // (https://mermaid.js.org/syntax/flowchart.html#entity-codes-to-escape-characters).
-var escape = strings.NewReplacer("#", "#35;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "`", "#96;", "\n", " ")
+// Two percent signs begin a directive anywhere in the drawing, and two dollar signs a formula.
+var escape = strings.NewReplacer("#", "#35;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "`", "#96;", "&", "#38;", `\`, "#92;", "%%", "#37;#37;", "$$", "#36;#36;", "\n", " ")
 
 // label is a text of lines as Mermaid takes it.
 func label(lines ...string) string {
 	var escaped []string
 	for _, line := range lines {
-		escaped = append(escaped, escape.Replace(line))
+		escaped = append(escaped, escape.Replace(plain.Visible(line)))
 	}
 	return `"` + strings.Join(escaped, "<br>") + `"`
 }

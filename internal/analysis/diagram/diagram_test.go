@@ -136,3 +136,19 @@ func TestStacks(t *testing.T) {
 		t.Errorf("the picture is\n%s\nwant\n%s", got, want)
 	}
 }
+
+// A name stays text in a drawing: it begins no directive and no formula, and ends no label.
+func TestLabel(t *testing.T) {
+	for text, want := range map[string]string{
+		"%%{init: {}}%% 10 %":                `"#37;#37;{init: {}}#37;#37; 10 %"`,
+		"a\"] --> b[\"c":                     `"a#quot;] --&gt; b[#quot;c"`,
+		"a\nclick a \"javascript:alert(1)\"": `"a click a #quot;javascript:alert(1)#quot;"`,
+		"`**b**` $$x$$ a\\nb":                `"#96;**b**#96; #36;#36;x#36;#36; a#92;nb"`,
+		"&lt;b&gt; #lt;i#gt;":                `"#38;lt;b#38;gt; #35;lt;i#35;gt;"`,
+		"\x1b[31m":                           `"#92;x1b[31m"`,
+	} {
+		if got := label(text); got != strings.ReplaceAll(want, "&gt;", "#gt;") {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}

@@ -39,9 +39,9 @@ func Document(dev, prod *Isolation, services []string) string {
 	more(&b, dev, prod)
 	dev.wildcards(&b)
 	dev.takenOver(&b, services)
-	b.WriteString("\n## Who may become an identity\n\n| identity | is assumed by |\n|---|---|\n")
+	b.WriteString("\n## Who may become an identity\n\n| identity | is assumed by | if |\n|---|---|---|\n")
 	for _, t := range dev.Trusts {
-		fmt.Fprintf(&b, "| %s | %s %s |\n", t.Role, strings.ToLower(t.Kind), code(t.Principals))
+		fmt.Fprintf(&b, "| %s | %s %s | %s |\n", t.Role, strings.ToLower(t.Kind), code(t.Principals), t.Condition)
 	}
 	b.WriteString("\n## Who may connect to whom\n\nThe table is from the security groups. A container has the security group of its instance.\n\n| from | to | ports |\n|---|---|---|\n")
 	for _, r := range dev.Reaches {

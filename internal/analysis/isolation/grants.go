@@ -42,7 +42,7 @@ func (r *reader) grants() {
 		}
 		for _, s := range role.Trust {
 			for kind, principals := range s.Principals {
-				r.isolation.Trusts = append(r.isolation.Trusts, Trust{identity, kind, texts(principals)})
+				r.isolation.Trusts = append(r.isolation.Trusts, Trust{identity, kind, texts(principals), conditionText(s.Condition)})
 			}
 		}
 	}

@@ -36,6 +36,8 @@ type Trust struct {
 	// Kind is "Service", "AWS" or "Federated".
 	Kind       string
 	Principals []string
+	// Condition is empty if the principal may always assume the role.
+	Condition string
 }
 
 // Read reads the assembly in a directory, as if deployed to [Account] and [Region]. What it cannot

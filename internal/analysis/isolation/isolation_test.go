@@ -34,7 +34,7 @@ func mustRead(t *testing.T, resources string) *Isolation {
 }
 
 // role is one that ECS tasks assume, with %s more properties.
-const trust = `"AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"}}]}`
+const trust = `"AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}}]}`
 
 const shop = `
 	"Task": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `}},
@@ -59,7 +59,8 @@ func TestGrants(t *testing.T) {
 	if diff := cmp.Diff(want, i.Grants); diff != "" {
 		t.Errorf("grants (-want +got):\n%s", diff)
 	}
-	trusts := []Trust{{"shop: execution", "Service", []string{"ecs-tasks.amazonaws.com"}}, {"shop: task", "Service", []string{"ecs-tasks.amazonaws.com"}}}
+	ours := "aws:SourceAccount StringEquals 123456789012"
+	trusts := []Trust{{"shop: execution", "Service", []string{"ecs-tasks.amazonaws.com"}, ours}, {"shop: task", "Service", []string{"ecs-tasks.amazonaws.com"}, ours}}
 	if diff := cmp.Diff(trusts, i.Trusts); diff != "" {
 		t.Errorf("trusts (-want +got):\n%s", diff)
 	}

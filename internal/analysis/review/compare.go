@@ -175,11 +175,12 @@ func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Imp
 func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == model.ECSTaskDefinition }
 
 // interlock are the ids of the parameters in dev-Gate and dev-Phase that hold the order of phases.
-var interlock = regexp.MustCompile(`^(NotNextTo|\w+FollowsThe)[A-Z]`)
+var interlock = regexp.MustCompile(`^(NotNextTo(Monolith|Parallel|Switched|Retired|Shift)|(Monolith|Parallel|Switched|Retired|Shift)FollowsThe(Deployed|Begun)Phase)$`)
 
 // Interlock tells whether the resource holds the order of the phases, and goes with its phase.
 func (r Replacement) Interlock() bool {
-	return r.Deletes() && r.Type == model.SSMParameter && interlock.MatchString(r.ID)
+	return r.Deletes() && r.Type == model.SSMParameter && interlock.MatchString(r.ID) &&
+		(strings.HasSuffix(r.Stack, "-Gate") || strings.HasSuffix(r.Stack, "-Phase"))
 }
 
 // Usual tells whether the replacement is nothing to look at.

@@ -44,7 +44,7 @@ func node(t *testing.T) string {
 func app(t *testing.T, templates map[string]string) *assembly.Assembly {
 	t.Helper()
 	a := &assembly.Assembly{Dir: t.TempDir()}
-	for _, name := range []string{"dev-Network", "dev-Users", "dev-Old"} {
+	for _, name := range []string{"dev-Network", "dev-Users", "dev-Old", "dev-Gate"} {
 		text, ok := templates[name]
 		if !ok {
 			continue
@@ -75,7 +75,16 @@ const users = `{"Resources": {
 	"Group": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Metadata": {"aws:cdk:path": "dev-Users/Group/Resource"}, "Properties": {"Port": PORT, "HealthCheckIntervalSeconds": 6}},
 	"Task": {"Type": "AWS::ECS::TaskDefinition", "Metadata": {"aws:cdk:path": "dev-Users/Task/Resource"}, "Properties": {"Family": "users", "ContainerDefinitions": [{"Name": "users", "Image": "IMAGE"}]}},
 	"NotNextToSwitched": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Name": "/dev/x", "Value": "x"}},
+	"Machine": {"Type": "AWS::EC2::Instance", "Properties": {"InstanceType": "SIZE"}},
 	"Kept": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Retain", "Properties": {}}
+}}`
+
+// gate has parameters of the order of phases, and others.
+const gate = `{"Resources": {
+	"NotNextToSwitched": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Name": "/dev/1", "Value": "x"}},
+	"ShiftFollowsTheBegunPhase": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Name": "/dev/2", "Value": "x"}},
+	"NotNextToEverything": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Name": "/dev/3", "Value": "x"}},
+	"Settings": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Name": "/dev/4", "Value": "x"}}
 }}`
 
 const old = `{"Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {}}}}`
@@ -89,17 +98,18 @@ func TestCompare(t *testing.T) {
 	closed := with(network, "OPEN", "", "VERSION", "1")
 	before := app(t, map[string]string{
 		"dev-Network": closed,
-		"dev-Users":   with(users, "ACTION", "s3:GetObject", "PORT", "80", "IMAGE", "users:1"),
+		"dev-Users":   with(users, "ACTION", "s3:GetObject", "PORT", "80", "IMAGE", "users:1", "SIZE", "t3.small"),
 		"dev-Old":     old,
+		"dev-Gate":    gate,
 	})
 	opened := with(network, "OPEN", `{"CidrIp": "0.0.0.0/0", "FromPort": 22, "ToPort": 22, "IpProtocol": "tcp"}`, "VERSION", "2")
-	changed := with(users, "ACTION", "s3:*", "PORT", "81", "IMAGE", "users:2")
+	changed := with(users, "ACTION", "s3:*", "PORT", "81", "IMAGE", "users:2", "SIZE", "t3.large")
 	gone := strings.NewReplacer(`"NotNextToSwitched"`, `"ParallelFollowsTheBegunPhase"`, `"Kept"`, `"Other"`).Replace(changed)
 	pairs := []review.Pair{
-		{Name: "monolith", Before: before, After: app(t, map[string]string{"dev-Network": opened, "dev-Users": changed})},
-		{Name: "parallel", Before: before, After: app(t, map[string]string{"dev-Network": opened, "dev-Users": gone})},
+		{Name: "monolith", Before: before, After: app(t, map[string]string{"dev-Network": opened, "dev-Users": changed, "dev-Gate": gate})},
+		{Name: "parallel", Before: before, After: app(t, map[string]string{"dev-Network": opened, "dev-Users": gone, "dev-Gate": `{"Resources": {}}`})},
 		// All but what cdk diff leaves out is the same.
-		{Name: "switched", Before: before, After: app(t, map[string]string{"dev-Network": with(network, "OPEN", "", "VERSION", "2"), "dev-Users": with(users, "ACTION", "s3:GetObject", "PORT", "80", "IMAGE", "users:1"), "dev-Old": old})},
+		{Name: "switched", Before: before, After: app(t, map[string]string{"dev-Network": with(network, "OPEN", "", "VERSION", "2"), "dev-Users": with(users, "ACTION", "s3:GetObject", "PORT", "80", "IMAGE", "users:1", "SIZE", "t3.small"), "dev-Old": old, "dev-Gate": gate})},
 	}
 	stacks, err := review.Compare(t.Context(), node(t), root, pairs)
 	if err != nil {
@@ -117,6 +127,7 @@ func TestCompare(t *testing.T) {
 		{"dev-Network", "monolith parallel", false, true},
 		{"dev-Users", "monolith", true, false}, {"dev-Users", "parallel", true, false},
 		{"dev-Old", "monolith parallel", false, false},
+		{"dev-Gate", "parallel", false, false},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("stacks (-want +got):\n%s", diff)
@@ -145,10 +156,15 @@ func TestCompare(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{
 		"WILL_REPLACE dev-Users Group Port monolith parallel",
+		"WILL_DESTROY dev-Users NotNextToSwitched parallel", // of somebody else
 		"WILL_DESTROY dev-Old Bucket monolith parallel",
+		"WILL_DESTROY dev-Gate NotNextToEverything parallel",
+		"WILL_DESTROY dev-Gate Settings parallel",
+		"MAY_REPLACE dev-Users Machine InstanceType monolith parallel",
 		"WILL_ORPHAN dev-Users Kept parallel",
 		"WILL_REPLACE dev-Users Task ContainerDefinitions monolith parallel",
-		"WILL_DESTROY dev-Users NotNextToSwitched parallel",
+		"WILL_DESTROY dev-Gate NotNextToSwitched parallel",
+		"WILL_DESTROY dev-Gate ShiftFollowsTheBegunPhase parallel",
 	}, replaced); diff != "" {
 		t.Errorf("replacements (-want +got):\n%s", diff)
 	}
@@ -158,7 +174,7 @@ func TestCompare(t *testing.T) {
 	for _, finding := range review.Findings() {
 		counts[finding] = report.Found(finding)
 	}
-	if diff := cmp.Diff(map[string]int{"replacement": 1, "deletion": 2, "broadening": 3, "turn": 0, "rehearsal": 0}, counts); diff != "" {
+	if diff := cmp.Diff(map[string]int{"replacement": 2, "deletion": 5, "priority": 0, "broadening": 3, "turn": 0, "rehearsal": 0}, counts); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }

@@ -3,12 +3,12 @@ package review
 import (
 	"bytes"
 	"fmt"
-	"html"
 	"regexp"
 	"slices"
 	"strings"
 
 	"cutover/internal/analysis/cost"
+	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
 	"cutover/internal/words"
 )
@@ -26,6 +26,7 @@ type Report struct {
 
 	Stacks       []Stack       `json:"stacks"`
 	Replacements []Replacement `json:"replacements"`
+	Clashes      []Clash       `json:"clashes"`
 	Images       []string      `json:"images"`
 	Costs        []Cost        `json:"costs"`
 	Rehearsal    *Rehearsal    `json:"rehearsal,omitempty"` // left out if there was none
@@ -70,12 +71,15 @@ func NoRehearsal(err error) *Rehearsal {
 
 // Findings are what a review can fail on, in the order in which they are shown.
 func Findings() []string {
-	return []string{"replacement", "deletion", "broadening", "turn", "rehearsal"}
+	return []string{"replacement", "deletion", "priority", "broadening", "turn", "rehearsal"}
 }
 
 // Found returns the number of findings of a kind.
 func (r *Report) Found(finding string) int {
 	n := 0
+	if finding == "priority" {
+		return len(r.Clashes)
+	}
 	for _, c := range r.Replacements {
 		if !c.Usual() && (finding == "deletion" && c.Deletes() || finding == "replacement" && !c.Deletes()) {
 			n++
@@ -113,7 +117,7 @@ func (r *Report) Text(files string) string {
 	var b strings.Builder
 	b.WriteString(r.findings(files))
 	for _, d := range r.diffs() {
-		fmt.Fprintf(&b, "\n### %s\n\n%s", d.title, d.body)
+		fmt.Fprintf(&b, "\n### %s\n\n%s", plain.Line(d.title), plain.Visible(d.body))
 	}
 	return b.String()
 }
@@ -148,7 +152,7 @@ func (r *Report) Comment(limit int, files string) string {
 		left = append(left, fmt.Sprintf("%s (%d lines)", d.stack, lines))
 	}
 	if len(left) > 0 {
-		fmt.Fprintf(&b, "\nLeft out here, because GitHub takes %d characters: what differs in %s. All of it is in %s.\n", Limit, few(12, left, " stacks"), files)
+		fmt.Fprintf(&b, "\nLeft out here, because GitHub takes %d characters: what differs in %s. All of it is in %s.\n", Limit, few(12, apply(plain.Markdown, left), " stacks"), files)
 	}
 	return b.String()
 }
@@ -157,7 +161,7 @@ func (r *Report) Comment(limit int, files string) string {
 type section struct{ title, stack, body string }
 
 func (s section) folded() string {
-	return fmt.Sprintf("\n<details><summary>%s</summary>\n\n%s\n</details>\n", html.EscapeString(s.title), fenced(s.body))
+	return fmt.Sprintf("\n<details><summary>%s</summary>\n\n%s\n</details>\n", plain.HTML(s.title), plain.Fenced(s.body))
 }
 
 func (r *Report) diffs() []section {
@@ -174,16 +178,19 @@ func (r *Report) findings(files string) string {
 	section := func(title, text string) { fmt.Fprintf(&b, "\n### %s\n\n%s", title, text) }
 	fmt.Fprintf(&b, "## Review\n\nOf %s, against %s.", r.Head, r.Base)
 	if len(r.Uncommitted) > 0 {
-		fmt.Fprintf(&b, " Changes that are not committed are part of what is reviewed: %s.", few(8, apply(code, r.Uncommitted), ""))
+		fmt.Fprintf(&b, " Changes that are not committed are part of what is reviewed: %s.", few(8, apply(plain.Code, r.Uncommitted), ""))
 	}
 	b.WriteString("\n\n" + r.headline())
 	section("Replacements and deletions", r.replacements())
+	if len(r.Clashes) > 0 {
+		section("Priorities that another rule has", r.clashes())
+	}
 	section("IAM and security-group broadening", r.broadening())
 	section("Phase", r.move())
 	section("Cost", r.cost())
 	section("Rehearsal", r.rehearsal(files))
 	if len(r.Stacks) > 0 {
-		section("What differs", fmt.Sprintf("As `cdk diff` has it. A deployment of this goes through **%s**.\n", r.Deployment))
+		section("What differs", fmt.Sprintf("As `cdk diff` has it. A deployment of this goes through **%s**.\n", plain.Markdown(r.Deployment)))
 	}
 	return b.String()
 }
@@ -200,29 +207,41 @@ func (r *Report) headline() string {
 	switch len(names) {
 	case 0:
 	case 1:
-		lines[0] = fmt.Sprintf("**1 stack changes**: %s.", names[0])
+		lines[0] = fmt.Sprintf("**1 stack changes**: %s.", plain.Markdown(names[0]))
 	default:
-		lines[0] = fmt.Sprintf("**%d stacks change**: %s.", len(names), few(12, names, ""))
+		lines[0] = fmt.Sprintf("**%d stacks change**: %s.", len(names), few(12, apply(plain.Markdown, names), ""))
 	}
 	for _, image := range r.Images {
-		lines = append(lines, fmt.Sprintf("The image of %s changes.", image))
+		lines = append(lines, fmt.Sprintf("The image of %s changes.", plain.Markdown(image)))
 	}
 	broadened := "No permission is added and no port opened."
 	if r.Found("broadening") > 0 {
 		broadened = "**Permissions or ports are broadened.**"
 	}
-	phase := fmt.Sprintf("The phase stays %s.", r.Move.To)
+	from, to := plain.Markdown(r.Move.From), plain.Markdown(r.Move.To)
+	phase := fmt.Sprintf("The phase stays %s.", to)
 	if r.Move.OutOfTurn {
-		phase = fmt.Sprintf("**The phase moves out of turn, from %s to %s: %s.**", r.Move.From, r.Move.To, r.Move.refused())
-	} else if r.Move.From != r.Move.To {
-		phase = fmt.Sprintf("**The phase moves from %s to %s.**", r.Move.From, r.Move.To)
+		phase = fmt.Sprintf("**The phase moves out of turn, from %s to %s: %s.**", from, to, r.Move.refused())
+	} else if from != to {
+		phase = fmt.Sprintf("**The phase moves from %s to %s.**", from, to)
 	}
 	rehearsed := "It was not rehearsed."
 	if r.Rehearsal != nil {
-		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), escape(r.Rehearsal.Verdict.Sentence))
+		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), plain.Markdown(r.Rehearsal.Verdict.Sentence))
 	}
-	lines = append(lines, r.fates(), broadened, phase, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", r.Move.To), rehearsed)
+	lines = append(lines, r.fates())
+	if n := len(r.Clashes); n > 0 {
+		lines = append(lines, fmt.Sprintf("**The deployment will fail: %s a priority that another rule has.**", takes(n)))
+	}
+	lines = append(lines, broadened, phase, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", to), rehearsed)
 	return "- " + strings.Join(lines, "\n- ") + "\n"
+}
+
+func takes(rules int) string {
+	if rules == 1 {
+		return "1 listener rule takes"
+	}
+	return fmt.Sprintf("%d listener rules take", rules)
 }
 
 // fates counts the resources that are replaced or deleted.
@@ -285,7 +304,7 @@ func (r *Report) replacements() string {
 		if strings.HasPrefix(c.Impact, "WILL_") {
 			what = "**" + what + "**"
 		}
-		rows = append(rows, []string{what, c.Stack, code(c.name()), c.Type, strings.Join(c.Properties, ", "), r.in(c.In)})
+		rows = append(rows, []string{what, plain.Markdown(c.Stack), plain.Code(c.name()), plain.Markdown(c.Type), plain.Markdown(strings.Join(c.Properties, ", ")), plain.Markdown(r.in(c.In))})
 	}
 	text := "None.\n"
 	if len(rows) > 1 {
@@ -293,7 +312,7 @@ func (r *Report) replacements() string {
 	}
 	usual := func(format string, stacks []string) {
 		if slices.Sort(stacks); len(stacks) > 0 {
-			text += fmt.Sprintf(format, strings.Join(slices.Compact(stacks), ", "))
+			text += fmt.Sprintf(format, plain.Markdown(strings.Join(slices.Compact(stacks), ", ")))
 		}
 	}
 	usual("\nTask definitions get a new revision, to which ECS moves the service task by task: %s.\n", revisions)
@@ -319,7 +338,7 @@ func (r *Report) broadening() string {
 		for _, row := range rows {
 			key := strings.Join(append([]string{s.Name}, row...), "\x00")
 			if where[key] == nil {
-				line := append([]string{row[0], s.Name}, apply(code, row[1:])...)
+				line := append([]string{plain.Markdown(row[0]), plain.Markdown(s.Name)}, apply(plain.Code, row[1:])...)
 				*table = append(*table, append(line, key))
 			}
 			where[key] = append(where[key], s.In...)
@@ -338,7 +357,7 @@ func (r *Report) broadening() string {
 	for _, table := range [][][]string{statements, policies, ports} {
 		if len(table) > 1 {
 			for _, row := range table[1:] {
-				row[len(row)-1] = r.in(where[row[len(row)-1]])
+				row[len(row)-1] = plain.Markdown(r.in(where[row[len(row)-1]]))
 			}
 			tables = append(tables, Table(table))
 		}
@@ -352,17 +371,29 @@ func (r *Report) broadening() string {
 // path is a path pattern in a sentence.
 var path = regexp.MustCompile(`/\S+`)
 
+// sentence is a change of a move, with its path patterns as code.
+func sentence(change string) string {
+	var b strings.Builder
+	from := 0
+	for _, at := range path.FindAllStringIndex(change, -1) {
+		b.WriteString(plain.Markdown(change[from:at[0]]) + plain.Code(change[at[0]:at[1]]))
+		from = at[1]
+	}
+	return b.String() + plain.Markdown(change[from:])
+}
+
 func (r *Report) move() string {
-	if r.Move.From == r.Move.To {
-		return fmt.Sprintf("The phase stays %s.\n", r.Move.To)
+	from, to := plain.Markdown(r.Move.From), plain.Markdown(r.Move.To)
+	if from == to {
+		return fmt.Sprintf("The phase stays %s.\n", to)
 	}
 	var b strings.Builder
 	if r.Move.OutOfTurn {
-		fmt.Fprintf(&b, "**%s does not follow %s: %s.** Go one step at a time, with `cutover phase next` and `cutover phase back`.\n\n", r.Move.To, r.Move.From, r.Move.refused())
+		fmt.Fprintf(&b, "**%s does not follow %s: %s.** Go one step at a time, with `cutover phase next` and `cutover phase back`.\n\n", to, from, r.Move.refused())
 	}
-	fmt.Fprintf(&b, "After this, in %s instead of %s:\n\n", r.Move.To, r.Move.From)
+	fmt.Fprintf(&b, "After this, in %s instead of %s:\n\n", to, from)
 	for _, change := range r.Move.Changes {
-		fmt.Fprintf(&b, "- %s\n", path.ReplaceAllString(change, "`$0`"))
+		fmt.Fprintf(&b, "- %s\n", sentence(change))
 	}
 	return b.String()
 }
@@ -384,10 +415,10 @@ func (r *Report) cost() string {
 	var others []string
 	for _, c := range r.Costs {
 		if slices.Contains(c.In, r.Deployment) {
-			fmt.Fprintf(&b, "\n%s:\n\n%s", capital(r.in(c.In)), Table(CostRows(c.Changes)))
+			fmt.Fprintf(&b, "\n%s:\n\n%s", capital(plain.Markdown(r.in(c.In))), Table(plain.Cells(CostRows(c.Changes))))
 			continue
 		}
-		others = append(others, fmt.Sprintf("- %s: %s a month\n", r.in(c.In), signed(total(c))))
+		others = append(others, fmt.Sprintf("- %s: %s a month\n", plain.Markdown(r.in(c.In)), signed(total(c))))
 	}
 	if len(others) > 0 {
 		fmt.Fprintf(&b, "\nIn total:\n\n%s", strings.Join(others, ""))
@@ -430,17 +461,17 @@ func (r *Report) rehearsal(files string) string {
 		return "It was not rehearsed.\n"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "**%s** %s\n\n", verdict(r.Rehearsal.Verdict.Passed), escape(r.Rehearsal.Verdict.Sentence))
+	fmt.Fprintf(&b, "**%s** %s\n\n", verdict(r.Rehearsal.Verdict.Passed), plain.Markdown(r.Rehearsal.Verdict.Sentence))
 	if len(r.Rehearsal.Verdict.Reasons) > 0 {
-		b.WriteString(fenced(strings.Join(r.Rehearsal.Verdict.Reasons, "\n")) + "\n")
+		b.WriteString(plain.Fenced(strings.Join(r.Rehearsal.Verdict.Reasons, "\n")) + "\n")
 	}
 	if r.Rehearsal.Picture != "" {
-		b.WriteString(fenced(r.Rehearsal.Picture) + "\n")
+		b.WriteString(plain.Fenced(r.Rehearsal.Picture) + "\n")
 	}
 	if r.Rehearsal.Summary == "" {
 		return b.String()
 	}
-	b.WriteString(fenced(r.Rehearsal.Summary))
+	b.WriteString(plain.Fenced(r.Rehearsal.Summary))
 	fmt.Fprintf(&b, "\nThe page and the picture are in %s.\n", files)
 	return b.String()
 }
@@ -484,30 +515,6 @@ func Table(rows [][]string) string {
 		}
 	}
 	return b.String()
-}
-
-// code is a text as code in a cell. GitHub interprets nothing in code, and notifies nobody.
-func code(text string) string {
-	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", "; ")), " ")
-	text = strings.NewReplacer("`", "'", "|", `\|`).Replace(text)
-	if text == "" {
-		return ""
-	}
-	return "`" + text + "`"
-}
-
-// escape returns a sentence that GitHub shows as it is, and that notifies nobody.
-func escape(text string) string {
-	return strings.NewReplacer("*", `\*`, "_", `\_`, "<", "&lt;", "@", "@\u200b").Replace(text)
-}
-
-// fenced is a text as a block of code.
-func fenced(text string) string {
-	fence := "```"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	return fence + "\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
 }
 
 // few are the first names of a list, and how many more there are of what.

@@ -1,14 +1,20 @@
 package review_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/renderer/html"
 
 	"cutover/internal/analysis/cost"
 	"cutover/internal/analysis/review"
@@ -39,10 +45,13 @@ func TestReport(t *testing.T) {
 		Replacements: []review.Replacement{
 			{Stack: "dev-Routing", In: all, Resource: review.Resource{ID: "Users0A", Path: "dev-Routing/Users/Resource", Type: "AWS::ElasticLoadBalancingV2::TargetGroup", Impact: "WILL_REPLACE", Properties: []string{"Port"}}},
 			{Stack: "dev-Routing", In: []string{move}, Resource: review.Resource{ID: "Rule", Type: "AWS::ElasticLoadBalancingV2::ListenerRule", Impact: "WILL_DESTROY"}},
+			{Stack: "dev-Network", In: all, Resource: review.Resource{ID: "Nat", Type: "AWS::EC2::Instance", Impact: "MAY_REPLACE", Properties: []string{"InstanceType", "UserData"}}},
+			{Stack: "dev-Old", In: all, Resource: review.Resource{ID: "Logs", Type: "AWS::Logs::LogGroup", Impact: "WILL_ORPHAN"}},
 			{Stack: "dev-Users", In: all, Resource: review.Resource{ID: "Task", Type: "AWS::ECS::TaskDefinition", Impact: "WILL_REPLACE"}},
 			{Stack: "dev-Gate", In: []string{move}, Resource: review.Resource{ID: "NotNextToMonolith", Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}},
 		},
-		Images: []string{"users"},
+		Clashes: []review.Clash{{Stack: "dev-Routing", In: all, Rule: "UsersRule", Priority: 20010, Holder: "PostsRule"}},
+		Images:  []string{"users"},
 		Costs: []review.Cost{
 			{In: []string{"monolith"}, Changes: []cost.Change{{Of: "total", Before: 100, After: 50}}},
 			{In: []string{move}, Changes: []cost.Change{{Environment: "dev", Of: "line", Name: "NAT gateway", Before: 3285, After: 6570}, {Environment: "dev", Of: "total", Before: 9540, After: 12825}}},
@@ -55,7 +64,8 @@ Of fedcba9, against ''main'' at 0123456. Changes that are not committed are part
 
 - **2 stacks change**: dev-Network, dev-Users.
 - The image of users changes.
-- **Resources: 1 replaced, 1 deleted.**
+- **Resources: 1 replaced, 1 deleted, 1 possibly replaced, 1 kept, and let go of.**
+- **The deployment will fail: 1 listener rule takes a priority that another rule has.**
 - **Permissions or ports are broadened.**
 - **The phase moves from parallel to switched.**
 - **A month costs US$ 32.85 more.**
@@ -64,14 +74,25 @@ Of fedcba9, against ''main'' at 0123456. Changes that are not committed are part
 
 ### Replacements and deletions
 
-| what happens | stack       | resource | type                                      | because of | where                  |
-|--------------|-------------|----------|-------------------------------------------|------------|------------------------|
-| **replaced** | dev-Routing | ''Users''  | AWS::ElasticLoadBalancingV2::TargetGroup  | Port       | in all phases          |
-| **deleted**  | dev-Routing | ''Rule''   | AWS::ElasticLoadBalancingV2::ListenerRule |            | in parallel → switched |
+| what happens            | stack       | resource | type                                      | because of             | where                  |
+|-------------------------|-------------|----------|-------------------------------------------|------------------------|------------------------|
+| **replaced**            | dev-Routing | ''Users''  | AWS::ElasticLoadBalancingV2::TargetGroup  | Port                   | in all phases          |
+| **deleted**             | dev-Routing | ''Rule''   | AWS::ElasticLoadBalancingV2::ListenerRule |                        | in parallel → switched |
+| possibly replaced       | dev-Network | ''Nat''    | AWS::EC2::Instance                        | InstanceType, UserData | in all phases          |
+| **kept, and let go of** | dev-Old     | ''Logs''   | AWS::Logs::LogGroup                       |                        | in all phases          |
 
 Task definitions get a new revision, to which ECS moves the service task by task: dev-Users.
 
 Parameters that hold the order of the phases change with the phase, in dev-Gate.
+
+### Priorities that another rule has
+
+| stack       | rule        | takes priority | which has   | where         |
+|-------------|-------------|----------------|-------------|---------------|
+| dev-Routing | ''UsersRule'' | 20010          | ''PostsRule'' | in all phases |
+
+CloudFormation updates rule by rule, and deletes last. A listener never has a priority twice, so the deployment fails.
+To swap the ''Order'' of two services, give one of them a free ''Order'' and deploy. Then change both, and deploy again.
 
 ### IAM and security-group broadening
 
@@ -304,5 +325,95 @@ A column is 0.5 s, a full one 160 requests a second; ✗ is where requests were 
 	}
 	if got := review.Sparklines(&rehearsal.Report{}, 10); got != "" {
 		t.Errorf("of nothing: %q", got)
+	}
+}
+
+// hostile puts a text into every string of a value, and one element into every empty list.
+func hostile(v reflect.Value, text string) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		hostile(v.Elem(), text)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		hostile(v.Index(0), text)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				hostile(v.Field(i), text)
+			}
+		}
+	}
+}
+
+var (
+	inCode    = regexp.MustCompile(`(?s)<code>.*?</code>`)
+	link      = regexp.MustCompile(`<a href="https://github.com/aws/aws-cdk/issues/1299">it does not know everything</a>`)
+	elements  = regexp.MustCompile(`</?(\w+)`)
+	notifying = regexp.MustCompile(`@\w|#\d|://|<!--`)
+)
+
+// Whatever an assembly calls its stacks, resources, properties and services, the review is the same
+// review: with the same elements, links and messages to people.
+func TestHostileNames(t *testing.T) {
+	// Of one stack, of two, and of two that do not fit.
+	render := func(name string, stacks, limit int) string {
+		var r review.Report
+		hostile(reflect.ValueOf(&r).Elem(), name)
+		r.Head, r.Base = "0123456", "main at 0123456" // Markdown already
+		row := []string{name, name, name, name, name, name}
+		stack := &r.Stacks[0]
+		stack.Broadened.IAM, stack.Broadened.SecurityGroups = true, true
+		stack.Statements, stack.ManagedPolicies, stack.SecurityGroups = [][]string{row}, [][]string{row[:3]}, [][]string{row[:5]}
+		other := *stack
+		other.Name += "2"
+		r.Stacks = append(r.Stacks, other)[:stacks]
+		if limit < review.Limit {
+			r.Stacks[0].Text, r.Stacks[1].Text = strings.Repeat("x\n", limit), strings.Repeat("x\n", limit)
+		}
+		r.Move.To += "2"
+		for _, impact := range []string{"WILL_REPLACE", "WILL_DESTROY", "MAY_REPLACE", "WILL_ORPHAN"} {
+			one := r.Replacements[0]
+			one.Impact = impact
+			r.Replacements = append(r.Replacements, one, review.Replacement{Stack: name, In: []string{name}, Resource: review.Resource{ID: name, Impact: impact, Type: "AWS::ECS::TaskDefinition"}})
+		}
+		r.Rehearsal.Summary, r.Rehearsal.Picture = name, name
+		return r.Comment(limit, "FILES")
+	}
+	of := func(text string) string {
+		var b bytes.Buffer
+		// The folded parts are HTML already.
+		if err := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithRendererOptions(html.WithUnsafe())).Convert([]byte(text), &b); err != nil {
+			t.Fatal(err)
+		}
+		return link.ReplaceAllString(b.String(), "")
+	}
+	seen := func(text string) (all []string) {
+		for _, match := range elements.FindAllStringSubmatch(text, -1) {
+			if match[1] != "code" { // which a path in a sentence is
+				all = append(all, match[1])
+			}
+		}
+		return all
+	}
+	names := []string{
+		"@org/team", "a@example.com", "x #1", "https://example.com", "<script>alert(1)</script>", "<img src=x onerror=alert(1)>",
+		"[a](javascript:alert(1))", "![a](//example.com/x.png)", "**b** _i_", "`code`", "a\n\n# Title\n\n- item", "a | b", "a \\| b\\", "```\n@org\n```", "</summary></details>",
+		"<!-- cutover review -->", "/path`@org/team`*", "x\r\n@org",
+	}
+	for _, kind := range []struct{ stacks, limit int }{{1, review.Limit}, {2, review.Limit}, {2, 12000}} {
+		want := seen(of(render("name", kind.stacks, kind.limit)))
+		for _, name := range names {
+			text := of(render(name, kind.stacks, kind.limit))
+			if diff := cmp.Diff(want, seen(text)); diff != "" {
+				t.Errorf("%q changes the elements of the review (-want +got):\n%s\n%s", name, diff, text)
+			}
+			outside := strings.TrimPrefix(inCode.ReplaceAllString(text, ""), review.Marker)
+			if found := notifying.FindString(outside); found != "" {
+				t.Errorf("%q leaves %q outside of code:\n%s", name, found, outside)
+			}
+		}
 	}
 }

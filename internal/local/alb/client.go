@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -104,10 +105,12 @@ func (c *clientConn) Write(p []byte) (int, error) {
 func (c *clientConn) refuse(status int) error {
 	now := time.Now()
 	body := page(status)
-	text := "HTTP/1.1 " + strconv.Itoa(status) + " " + http.StatusText(status) + "\r\nServer: " + serverName + "\r\nDate: " + now.UTC().Format(http.TimeFormat) +
-		"\r\nContent-Type: text/html\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n" + body
-	n, err := c.Conn.Write([]byte(text))
 	l := c.front.listener.Load()
+	var added strings.Builder
+	_ = http.Header(l.route.ResponseHeaders).Write(&added)
+	text := "HTTP/1.1 " + strconv.Itoa(status) + " " + http.StatusText(status) + "\r\nServer: " + serverName + "\r\nDate: " + now.UTC().Format(http.TimeFormat) +
+		"\r\nContent-Type: text/html\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" + added.String() + "Connection: close\r\n\r\n" + body
+	n, err := c.Conn.Write([]byte(text))
 	c.front.balancer.report(&Exchange{Listener: c.front.key, Kind: l.scheme, Client: c.address, Status: status, Sent: int64(n), Start: now, Responded: now, End: now, listener: l, trace: c.trace})
 	return err
 }

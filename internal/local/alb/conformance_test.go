@@ -35,6 +35,7 @@ const (
 	healthChecks    = docs + "target-group-health-checks.html"
 	listeners       = docs + "load-balancer-listeners.html"
 	limits          = docs + "load-balancer-limits.html"
+	modification    = docs + "header-modification.html"
 	accessLogs      = docs + "load-balancer-access-logs.html"
 	howItWorks      = "https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/how-elastic-load-balancing-works.html"
 )
@@ -180,6 +181,49 @@ var conformance = []struct {
 				t.Errorf("answer is %v %q", response, body)
 			}
 		}},
+	{name: "response headers are added to all answers", source: modification + "#insert-header", template: template{
+		listener: []object{
+			attribute("routing.http.response.strict_transport_security.header_value", "max-age=60"),
+			attribute("routing.http.response.access_control_allow_origin.header_value", "*"),
+			attribute("routing.http.response.access_control_allow_methods.header_value", "GET"),
+			attribute("routing.http.response.access_control_allow_headers.header_value", "X-A"),
+			attribute("routing.http.response.access_control_allow_credentials.header_value", "true"),
+			attribute("routing.http.response.access_control_expose_headers.header_value", "X-B"),
+			attribute("routing.http.response.access_control_max_age.header_value", "1"),
+			attribute("routing.http.response.content_security_policy.header_value", "default-src 'none'"),
+			attribute("routing.http.response.x_content_type_options.header_value", "nosniff"),
+			attribute("routing.http.response.x_frame_options.header_value", ""), // as if not set
+		},
+		rules: []object{onPath("/fixed", fixed("418", "text/plain", "no coffee"))},
+	}, run: func(t *testing.T, b *bench) {
+		b.target("A", "one", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Strict-Transport-Security", "max-age=1")
+			w.Header().Set("X-Frame-Options", "DENY")
+			if r.Header.Get("Upgrade") == "" {
+				return
+			}
+			w.Header().Set("Connection", "upgrade")
+			w.Header().Set("Upgrade", "websocket")
+			w.WriteHeader(http.StatusSwitchingProtocols)
+		})
+		for request, frame := range map[string]string{
+			"GET / HTTP/1.1\r\nHost: x\r\n\r\n":                                              "DENY", // the target's
+			"GET /fixed HTTP/1.1\r\nHost: x\r\n\r\n":                                         "",
+			"GET / HTTP/1.1\r\n\r\n":                                                         "", // 400, without a host
+			"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n": "DENY",
+		} {
+			response, _ := b.talk(request)
+			for header, want := range map[string]string{
+				"Strict-Transport-Security": "max-age=60", "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "GET", "Access-Control-Allow-Headers": "X-A",
+				"Access-Control-Allow-Credentials": "true", "Access-Control-Expose-Headers": "X-B", "Access-Control-Max-Age": "1",
+				"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": frame,
+			} {
+				if got := response.Header.Values(header); strings.Join(got, "|") != want {
+					t.Errorf("%q is answered %d with %s: %q, want %q", request, response.StatusCode, header, got, want)
+				}
+			}
+		}
+	}},
 	{name: "fixed response without a body", source: actions + "#fixed-response-actions", template: template{action: fixed("204", "", "")},
 		run: func(t *testing.T, b *bench) {
 			response, body := b.get(client(t), "/")

@@ -57,6 +57,7 @@ type object = map[string]any
 // groups a and b, with short forms for what the tests change.
 type template struct {
 	loadBalancer []object // attributes
+	listener     []object // attributes
 	port         int      // of the listener, 80 if 0
 	secure       bool
 	action       object // default action, forward to a if nil
@@ -105,7 +106,7 @@ func (tt template) json(t testing.TB) string {
 	}
 	resources := map[string]resource{
 		"Lb":       {model.ELBLoadBalancer, object{"Name": "forum", "Scheme": "internal", "Type": "application", "LoadBalancerAttributes": tt.loadBalancer}},
-		"Listener": {model.ELBListener, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "DefaultActions": []any{tt.action}}},
+		"Listener": {model.ELBListener, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "ListenerAttributes": tt.listener, "DefaultActions": []any{tt.action}}},
 		"A":        {model.ELBTargetGroup, object{"Name": "a", "HealthCheckPath": "/health"}},
 		"B":        {model.ELBTargetGroup, object{"Name": "b", "HealthCheckPath": "/health"}},
 	}

@@ -121,7 +121,7 @@ func TestReadRefuses(t *testing.T) {
 		{listener(`"MutualAuthentication": {"Mode": "verify"}`), `S/L/Properties.MutualAuthentication: "verify" is not honoured`},
 		{listener(`"AlpnPolicy": ["HTTP2Only"]`), "S/L/Properties.AlpnPolicy: not honoured"},
 		{listener(`"ListenerAttributes": [{"Key": "routing.http.response.server.enabled", "Value": "false"}]`), "(routing.http.response.server.enabled): false is not honoured"},
-		{listener(`"ListenerAttributes": [{"Key": "routing.http.response.strict_transport_security.header_value", "Value": "max-age=1"}]`), "ListenerAttributes (routing.http.response.strict_transport_security.header_value): not honoured"},
+		{listener(`"ListenerAttributes": [{"Key": "routing.http.request.x_amzn_tls_version.header_name", "Value": "Tls"}]`), "ListenerAttributes (routing.http.request.x_amzn_tls_version.header_name): not honoured"},
 		{group(`"TargetType": "lambda"`), `S/G/Properties.TargetType: "lambda" is not honoured: only instance, ip is known here`},
 		{group(`"Protocol": "TCP"`), `"TCP" is not honoured`},
 		{group(`"ProtocolVersion": "GRPC"`), `S/G/Properties.ProtocolVersion: "GRPC" is not honoured: only HTTP1 is known here`},

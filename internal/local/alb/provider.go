@@ -7,7 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -15,6 +15,7 @@ import (
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
+	"cutover/internal/words"
 )
 
 // Provider is the provider of load balancers, listeners, rules and target groups.
@@ -129,24 +130,31 @@ func (p *plan) Check() error {
 	return nil
 }
 
-// mistaken refuses local ports for listeners that the first assembly does not have. Later
-// assemblies may have lost the listeners.
+// mistaken refuses local ports of which none is for a listener of the first assembly, and warns of
+// some. One command line may do for several assemblies, as for HTTP and HTTPS. Later assemblies may
+// have lost the listeners.
 func (p *plan) mistaken() error {
 	if len(p.running.Load().resources) > 0 {
 		return nil
 	}
-	var ports []int
+	var ports []string
 	for _, listener := range p.table.Listeners {
-		ports = append(ports, listener.Port)
+		ports = append(ports, strconv.Itoa(listener.Port))
 	}
 	ports = slices.Compact(ports)
-	var errs []error
+	var missing []error
 	for _, port := range slices.Sorted(maps.Keys(p.ports.Local)) {
-		if !slices.Contains(ports, port) {
-			errs = append(errs, fmt.Errorf("no listener has the port %d that a local port is chosen for: choose from %s", port, strings.Trim(fmt.Sprint(ports), "[]")))
+		if !slices.Contains(ports, strconv.Itoa(port)) {
+			missing = append(missing, fmt.Errorf("no listener has the port %d that a local port is chosen for: %s", port, words.Choice(ports)))
 		}
 	}
-	return errors.Join(errs...)
+	if len(missing) == len(p.ports.Local) {
+		return errors.Join(missing...)
+	}
+	for _, err := range missing {
+		p.tell(provider.Event{Kind: "stack", Subject: "local", State: provider.Warning, Message: err.Error()})
+	}
+	return nil
 }
 
 // listen opens sockets for listeners without one, and for those with another port or protocol.

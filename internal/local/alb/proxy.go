@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -113,6 +114,7 @@ func (p *proxy) own(status int, contentType, body string) {
 	if contentType != "" {
 		header["Content-Type"] = []string{contentType}
 	}
+	maps.Copy(header, p.l.route.ResponseHeaders)
 	p.x.Sent = responseSize(header)
 	p.w.WriteHeader(status)
 	n, _ := io.WriteString(p.w, body)
@@ -206,6 +208,7 @@ func (p *proxy) exchange(t *target) {
 	switch {
 	case response.StatusCode != http.StatusSwitchingProtocols:
 		copyResponseHeader(p.w.Header(), response.Header)
+		maps.Copy(p.w.Header(), p.l.route.ResponseHeaders)
 		p.setCookies(t)
 		p.respond(c, response, up)
 		reusable = !response.Close && (up == nil || up.complete) && c.reader.Buffered() == 0

@@ -3,6 +3,7 @@ package alb
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -29,6 +30,7 @@ func (p *proxy) tunnel(c *targetConn, response *http.Response) {
 	}
 	header := http.Header{}
 	copyResponseHeader(header, response.Header)
+	maps.Copy(header, p.l.route.ResponseHeaders)
 	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, response.Header["Upgrade"]
 	p.x.Responded = time.Now()
 	p.x.Sent = responseSize(header)

@@ -27,6 +27,9 @@ type StartRequest struct {
 	// Output is called with every line of the container, without the line break. Stream is
 	// "stdout" or "stderr".
 	Output func(stream, line string)
+	// Warn is called with what is wrong with a container that runs nevertheless, as in "listens on
+	// all addresses". The container is the subject.
+	Warn func(message string)
 }
 
 // Container is a container that was started.

@@ -2,10 +2,10 @@ package ecs
 
 import (
 	"context"
+	"cutover/internal/words"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -59,7 +59,7 @@ func (p *Provider) Fault(ctx context.Context, kind, service string) (func(contex
 	for _, k := range faultKinds {
 		names = append(names, k.Name)
 	}
-	return nil, fmt.Errorf("there is no fault %q: choose from %s", kind, strings.Join(names, ", "))
+	return nil, fmt.Errorf("there is no fault %q: %s", kind, words.Choice(names))
 }
 
 func all(n int) int  { return n }
@@ -185,7 +185,7 @@ func (p *Provider) service(name string) (ServiceStatus, error) {
 		}
 		names = append(names, status.Name)
 	}
-	return ServiceStatus{}, fmt.Errorf("there is no service %q: choose from %s", name, strings.Join(names, ", "))
+	return ServiceStatus{}, fmt.Errorf("there is no service %q: %s", name, words.Choice(names))
 }
 
 // signal sends a signal to a share of a service's running tasks, and returns their ids. A task

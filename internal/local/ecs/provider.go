@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/words"
 )
 
 // Provider is the provider of services, task definitions, and their scaling.
@@ -110,7 +110,7 @@ func (p *plan) Check() error {
 	for _, name := range p.replaced {
 		// Later assemblies may have lost a container.
 		if !slices.Contains(containers, name) && len(p.Scheduler.Status()) == 0 {
-			errs = append(errs, fmt.Errorf("there is no container %q to run a command in place of: choose from %s", name, strings.Join(slices.Compact(containers), ", ")))
+			errs = append(errs, fmt.Errorf("there is no container %q to run a command in place of: %s", name, words.Choice(slices.Compact(containers))))
 		}
 	}
 	return errors.Join(errs...)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -134,6 +135,11 @@ func (t *task) start(ctx context.Context) error {
 		running, err := t.scheduler.options.Driver.Start(ctx, StartRequest{
 			Service: t.service.key, Task: t.ID, Definition: c.definition,
 			Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
+			Warn: func(message string) {
+				t.scheduler.update(t.service, func() {
+					t.event(ContainerEvent, provider.Warning, fmt.Sprintf("container %q %s", c.definition.Name, message))
+				})
+			},
 		})
 		if err != nil {
 			return fmt.Errorf("container %q cannot start: %w", c.definition.Name, err)

@@ -68,6 +68,9 @@ func NotGiven(ref assembly.Ref) error {
 	return fmt.Errorf("%v has no attribute %s on this machine", ref.Resource, ref.Attribute)
 }
 
+// Warning is the state of an event about something that runs, but not as it should.
+const Warning = "WARNING"
+
 // Event is something that happened.
 type Event struct {
 	Time time.Time `json:"time"`

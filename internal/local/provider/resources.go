@@ -50,5 +50,10 @@ func (r Resources[T]) Cleaned(stack string, next Resources[T]) Resources[T] {
 	return cleaned
 }
 
-// ARN is the ARN of a resource on this machine: its region is local.
-func ARN(service, path string) string { return "arn:aws:" + service + ":local:000000000000:" + path }
+// Account and Region are those of this machine, for a stack that leaves them to the deployment.
+const Account, Region = "000000000000", "local"
+
+// ARN is the ARN of a resource on this machine.
+func ARN(service, path string) string {
+	return "arn:aws:" + service + ":" + Region + ":" + Account + ":" + path
+}

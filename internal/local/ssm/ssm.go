@@ -18,17 +18,34 @@ import (
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ssm-parameter.html
 type Parameters struct {
 	mu      sync.Mutex
-	holders map[string]string // key of the resource that holds a name, by name
+	holders map[string]holder // by name
+}
+
+// holder is the resource that holds a name.
+type holder struct {
+	key   string
+	value string // empty if it refers to other resources
 }
 
 // New returns a provider without parameters.
-func New() *Parameters { return &Parameters{holders: map[string]string{}} }
+func New() *Parameters { return &Parameters{holders: map[string]holder{}} }
 
 // Types implements [provider.Provider].
 func (p *Parameters) Types() []string { return []string{model.SSMParameter} }
 
-// Status implements [provider.Provider].
-func (p *Parameters) Status() any { return nil }
+// Values are the values of the parameters by name. A value that refers to other resources is empty.
+type Values map[string]string
+
+// Status implements [provider.Provider]. It returns [Values].
+func (p *Parameters) Status() any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	values := Values{}
+	for name, holder := range p.holders {
+		values[name] = holder.value
+	}
+	return values
+}
 
 // Stop implements [provider.Provider].
 func (p *Parameters) Stop(context.Context) error { return nil }
@@ -83,10 +100,10 @@ func (p plan) Update(_ context.Context, stack string) error {
 		if name == "" {
 			continue // CloudFormation makes up a name, which is unique
 		}
-		if holder := holders[name]; holder != "" && holder != key {
-			errs = append(errs, fmt.Errorf("%s: the SSM parameter %s already exists, by %s", key, name, holder))
+		if other := holders[name].key; other != "" && other != key {
+			errs = append(errs, fmt.Errorf("%s: the SSM parameter %s already exists, by %s", key, name, other))
 		}
-		holders[name] = key
+		holders[name] = holder{key, p.wanted[key].Value}
 	}
 	if len(errs) == 0 {
 		p.holders = holders
@@ -98,9 +115,9 @@ func (p plan) Update(_ context.Context, stack string) error {
 func (p plan) Clean(_ context.Context, stack string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	maps.DeleteFunc(p.holders, func(name, key string) bool {
-		kept := p.wanted[key]
-		return provider.StackOf(key) == stack && (kept == nil || kept.Name != name)
+	maps.DeleteFunc(p.holders, func(name string, by holder) bool {
+		kept := p.wanted[by.key]
+		return provider.StackOf(by.key) == stack && (kept == nil || kept.Name != name)
 	})
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ import (
 
 // config is the configuration of a service. It comes from environment variables only.
 type config struct {
+	// host is the address to listen on; empty for all addresses of the machine.
+	host        string
 	port        int
 	stopTimeout time.Duration
 	logLevel    slog.Level
@@ -39,6 +42,7 @@ const usage = `Usage:
   %[1]s --help       print this text
 
 Environment:
+  HOST          IP address to listen on (default all of the machine)
   PORT          port to listen on, 0 to 65535; 0 takes any free port and logs
                 which one (default 3000)
   STOP_TIMEOUT  how long a stop may take before requests are cut off, 1s to 120s;
@@ -62,6 +66,12 @@ func readConfig(getenv func(string) string) (config, error) {
 	var errs []error
 	refuse := func(name, want string) {
 		errs = append(errs, fmt.Errorf("%s=%q: must be %s", name, getenv(name), want))
+	}
+	if s := getenv("HOST"); s != "" {
+		if net.ParseIP(s) == nil {
+			refuse("HOST", "an IP address, such as 127.0.0.1")
+		}
+		c.host = s
 	}
 	if s := getenv("PORT"); s != "" {
 		port, err := strconv.ParseUint(s, 10, 16)

@@ -9,6 +9,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		if err != nil {
 			return fail(exitFailure, err)
 		}
-		if err := healthcheck(ctx, c.port); err != nil {
+		if err := healthcheck(ctx, cmp.Or(c.host, "127.0.0.1"), c.port); err != nil {
 			return fail(exitFailure, err)
 		}
 		fmt.Fprintf(stdout, "%s: healthy\n", name)
@@ -120,7 +121,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 	if err != nil {
 		return fail(exitFailure, err)
 	}
-	listener, err := net.Listen("tcp", ":"+strconv.Itoa(c.port))
+	listener, err := net.Listen("tcp", net.JoinHostPort(c.host, strconv.Itoa(c.port)))
 	if err != nil {
 		return fail(exitFailure, fmt.Errorf("cannot listen on port %d, choose another with PORT: %w", c.port, err))
 	}
@@ -306,13 +307,13 @@ func (a *application) respond(r *http.Request) (response *Response, failure []sl
 
 // healthcheck asks the service on this machine's port whether it is ready. A container needs no
 // shell and no curl for its health check.
-func healthcheck(ctx context.Context, port int) error {
+func healthcheck(ctx context.Context, host string, port int) error {
 	if port == 0 {
 		return errors.New("cannot check the health: PORT is 0, so the port of the service is not known")
 	}
 	// A transport without the environment's proxy.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: healthcheckTimeout}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", port), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, strconv.Itoa(port))+"/", nil)
 	if err != nil {
 		return err
 	}

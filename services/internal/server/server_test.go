@@ -143,6 +143,20 @@ func get(t *testing.T, conn net.Conn, path string) *http.Response {
 	return response
 }
 
+// With HOST, a service listens on that address alone.
+func TestHost(t *testing.T) {
+	p := start(t, []string{"HOST=127.0.0.1"})
+	if address := p.logged("listening")[0]["address"]; address != p.address {
+		t.Errorf("it listens on %v", address)
+	}
+	_, port, _ := net.SplitHostPort(p.address)
+	for host, want := range map[string]int{"127.0.0.1": 0, "": 0, "127.0.0.2": 1} {
+		if code := run(t.Context(), "test", []string{"healthcheck"}, env("HOST="+host, "PORT="+port), io.Discard, io.Discard); code != want {
+			t.Errorf("the health check of HOST=%s ends with %d", host, code)
+		}
+	}
+}
+
 func TestCommands(t *testing.T) {
 	failing := func(*Router) error { return errors.New("no data") }
 	busy, err := net.Listen("tcp", ":0")
@@ -174,6 +188,7 @@ func TestCommands(t *testing.T) {
 				"test: LOG_LEVEL=\"loud\": must be debug, info, warn or error\n",
 			},
 		},
+		{env: []string{"HOST=localhost"}, code: 2, stderr: []string{`HOST="localhost": must be an IP address, such as 127.0.0.1`}},
 		{env: []string{"PORT=-1"}, code: 2, stderr: []string{`PORT="-1"`}},
 		{env: []string{"STOP_TIMEOUT=25"}, code: 2, stderr: []string{`STOP_TIMEOUT="25"`}},
 		{env: []string{"STOP_TIMEOUT=999ms"}, code: 2, stderr: []string{`STOP_TIMEOUT="999ms"`}},
@@ -204,8 +219,8 @@ func TestDefaults(t *testing.T) {
 	if want := (config{port: 3000, stopTimeout: 25 * time.Second, logLevel: slog.LevelInfo}); err != nil || got != want {
 		t.Errorf("without environment: %+v, %v, want %+v", got, err, want)
 	}
-	got, err = readConfig(env("PORT=80", "STOP_TIMEOUT=1m", "LOG_LEVEL=Warn"))
-	if want := (config{port: 80, stopTimeout: time.Minute, logLevel: slog.LevelWarn}); err != nil || got != want {
+	got, err = readConfig(env("HOST=::1", "PORT=80", "STOP_TIMEOUT=1m", "LOG_LEVEL=Warn"))
+	if want := (config{host: "::1", port: 80, stopTimeout: time.Minute, logLevel: slog.LevelWarn}); err != nil || got != want {
 		t.Errorf("with environment: %+v, %v, want %+v", got, err, want)
 	}
 }

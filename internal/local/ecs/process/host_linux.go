@@ -2,7 +2,9 @@ package process
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -83,4 +85,34 @@ func processes() (pids []int) {
 		}
 	}
 	return pids
+}
+
+// listening returns the addresses of this host at which some process listens on a port.
+// https://docs.kernel.org/networking/proc_net_tcp.html
+func listening(port int) (addresses []net.IP, err error) {
+	const listen = "0A" // the state
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(file)
+		if os.IsNotExist(err) { // without IPv6
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			if len(fields) < 4 || fields[3] != listen || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+				continue
+			}
+			address, err := hex.DecodeString(strings.Split(fields[1], ":")[0])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+			for word := range slices.Chunk(address, 4) { // each is in the order of the processor
+				slices.Reverse(word)
+			}
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses, nil
 }

@@ -4,6 +4,7 @@ package process
 
 import (
 	"errors"
+	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -33,3 +34,6 @@ func marked(string) []int { return nil }
 func processorTime(int) (time.Duration, error) {
 	return 0, errors.New("how much processor time a process has used is only read on Linux: use the Docker driver")
 }
+
+// listening cannot be told here.
+func listening(int) ([]net.IP, error) { return nil, errors.ErrUnsupported }

@@ -28,7 +28,9 @@ const imagePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // image is an image as a directory of this host.
 type image struct {
-	root            string
+	root string
+	// files are those of the directory. A link that leads out of the directory is not followed.
+	files           *os.Root
 	env             environment
 	workdir         string // in the image; "/" if none is set
 	entrypoint, cmd []string
@@ -53,9 +55,13 @@ func (d *Driver) prepare(reference model.Image) (*image, error) {
 		return nil, err
 	}
 	img := &image{root: root, workdir: "/"}
-	if err := img.build(asset); err != nil {
-		os.RemoveAll(root)
-		return nil, err
+	if img.files, err = os.OpenRoot(root); err == nil {
+		if err = img.build(asset); err != nil {
+			img.files.Close()
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(root))
 	}
 	d.images[asset.ID] = img
 	return img, nil
@@ -65,7 +71,12 @@ func (d *Driver) prepare(reference model.Image) (*image, error) {
 // https://docs.docker.com/reference/dockerfile/
 func (i *image) build(asset *assembly.ImageAsset) error {
 	name := cmp.Or(asset.Dockerfile, "Dockerfile")
-	file, err := os.Open(filepath.Join(asset.Directory, name))
+	context, err := os.OpenRoot(asset.Directory)
+	if err != nil {
+		return err
+	}
+	defer context.Close()
+	file, err := context.Open(name)
 	if err != nil {
 		return err
 	}
@@ -74,7 +85,7 @@ func (i *image) build(asset *assembly.ImageAsset) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	b := &build{image: i, asset: asset, lex: shell.NewLex(parsed.EscapeToken)}
+	b := &build{image: i, asset: asset, context: context, lex: shell.NewLex(parsed.EscapeToken)}
 	for _, node := range parsed.AST.Children {
 		keyword := strings.ToUpper(node.Value)
 		words, err := b.words(keyword, node)
@@ -91,9 +102,10 @@ func (i *image) build(asset *assembly.ImageAsset) error {
 // build is the state of following a Dockerfile.
 type build struct {
 	*image
-	asset *assembly.ImageAsset
-	lex   *shell.Lex
-	stage bool // after FROM
+	asset   *assembly.ImageAsset
+	context *os.Root // of the build
+	lex     *shell.Lex
+	stage   bool // after FROM
 	// arguments are known to the next instructions. Global ones, from before FROM, are
 	// known only to an ARG of the same name.
 	arguments, global environment
@@ -154,7 +166,7 @@ func (b *build) instruction(keyword string, words []string, node *parser.Node) e
 			return malformed
 		}
 		b.workdir = b.absolute(words[0])
-		return os.MkdirAll(filepath.Join(b.root, b.workdir), 0o755)
+		return b.files.MkdirAll(relative(b.workdir), 0o755)
 	case "COPY":
 		if len(words) < 2 || len(node.Heredocs) > 0 {
 			return malformed
@@ -189,6 +201,11 @@ func (i *image) absolute(name string) string {
 	return path.Clean(name)
 }
 
+// relative is an absolute path of an image, or a path of a build's context, as [os.Root] takes it.
+func relative(name string) string {
+	return cmp.Or(strings.TrimPrefix(path.Clean("/"+name), "/"), ".")
+}
+
 func (b *build) copy(sources []string, destination string, flags []string) error {
 	for _, flag := range flags {
 		if key, _, _ := strings.Cut(flag, "="); key != "--chown" && key != "--link" {
@@ -196,58 +213,61 @@ func (b *build) copy(sources []string, destination string, flags []string) error
 		}
 	}
 	directory := strings.HasSuffix(destination, "/") || destination == "." || len(sources) > 1
-	target := filepath.Join(b.root, b.absolute(destination))
+	target := relative(b.absolute(destination))
 	for _, source := range sources {
 		if strings.ContainsAny(source, "*?[") {
 			return fmt.Errorf("COPY with a pattern, %s, is not followed here", source)
 		}
-		from, to := filepath.Join(b.asset.Directory, path.Clean("/"+source)), target
-		info, err := os.Stat(from)
+		from, to := relative(source), target
+		info, err := b.context.Stat(from)
 		if err != nil {
 			return err
 		}
 		if directory && !info.IsDir() {
-			to = filepath.Join(target, filepath.Base(from))
+			to = path.Join(target, path.Base(from))
 		}
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		if err := b.files.MkdirAll(path.Dir(to), 0o755); err != nil {
 			return err
 		}
-		if err := copyTree(from, to); err != nil {
+		if err := b.copyTree(from, to); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// copyTree copies a file, or what is in a directory. A link would not do: the process
-// keeps its files when the context is built anew.
-func copyTree(from, to string) error {
-	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
+// copyTree copies a file of the context, or what is in a directory. A hard link would not do: the
+// process keeps its files when the context is built anew.
+func (b *build) copyTree(from, to string) error {
+	return fs.WalkDir(b.context.FS(), from, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
+		}
+		target := to
+		if name != from {
+			target = path.Join(to, strings.TrimPrefix(name, from+"/"))
+		}
+		switch {
+		case entry.IsDir():
+			return b.files.MkdirAll(target, 0o755)
+		case entry.Type() == fs.ModeSymlink:
+			link, err := b.context.Readlink(name)
+			if err != nil {
+				return err
+			}
+			return b.files.Symlink(link, target)
+		case !entry.Type().IsRegular():
+			return fmt.Errorf("%s is neither a file nor a directory", name)
 		}
 		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
-		target := to + strings.TrimPrefix(name, from)
-		switch {
-		case entry.IsDir():
-			return os.MkdirAll(target, 0o755)
-		case info.Mode().Type() == fs.ModeSymlink:
-			link, err := os.Readlink(name)
-			if err != nil {
-				return err
-			}
-			return os.Symlink(link, target)
-		case !info.Mode().IsRegular():
-			return fmt.Errorf("%s is neither a file nor a directory", name)
-		}
-		data, err := os.ReadFile(name)
+		data, err := b.context.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(target, data, info.Mode().Perm())
+		return b.files.WriteFile(target, data, info.Mode().Perm())
 	})
 }
 
@@ -265,15 +285,15 @@ func (i *image) entry(c model.Container) (argv []string, dir string, err error) 
 		return nil, "", errors.New("its image has neither ENTRYPOINT nor CMD, and its container no command")
 	}
 	for _, argument := range argv[1:] {
-		if _, err := os.Stat(filepath.Join(i.root, argument)); err == nil && path.IsAbs(argument) && argument != "/" {
+		if _, err := i.files.Stat(relative(argument)); err == nil && path.IsAbs(argument) && argument != "/" {
 			return nil, "", fmt.Errorf("its argument %s is a file of the image, which is elsewhere on this host", argument)
 		}
 	}
 	if argv[0], err = i.find(argv[0], c.WorkingDirectory); err != nil {
 		return nil, "", err
 	}
-	dir = filepath.Join(i.root, i.absolute(c.WorkingDirectory))
-	return argv, dir, os.MkdirAll(dir, 0o755)
+	dir = i.absolute(c.WorkingDirectory)
+	return argv, filepath.Join(i.root, dir), i.files.MkdirAll(relative(dir), 0o755)
 }
 
 // find returns the path on this host of a program of the image. The host can execute the program.
@@ -286,8 +306,9 @@ func (i *image) find(name, workdir string) (string, error) {
 		if path.IsAbs(name) {
 			directory = ""
 		}
-		found := filepath.Join(i.root, path.Join("/", directory, name))
-		if info, err := os.Stat(found); err == nil && info.Mode().IsRegular() {
+		found := path.Join("/", directory, name)
+		if info, err := i.files.Stat(relative(found)); err == nil && info.Mode().IsRegular() {
+			found = filepath.Join(i.root, found)
 			return found, executable(found, name)
 		}
 	}

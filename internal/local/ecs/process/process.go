@@ -6,10 +6,14 @@
 // (FROM scratch), and this host can execute its entry point. Any other container needs a
 // command that runs in its place.
 //
-// There is no port mapping. The process must listen on a port that the driver chooses on the
-// loopback interface. The driver sets the variable that has the container port as its value,
-// such as PORT=3000, to the chosen port. A command in place of a container always has the
-// port in PORT.
+// There is no port mapping. The process must listen on a port that the driver chooses, on the
+// loopback interface. The driver sets these variables:
+//   - the variable that has the container port as its value, such as PORT=3000, to the chosen
+//     port; a command in place of a container always has the port in PORT
+//   - HOST to 127.0.0.1, unless the task definition gives it another address or a name
+//
+// A process that listens on other addresses all the same can be reached from the network. On
+// Linux the driver warns of it.
 //
 // A process is not a container:
 //   - The user, the read-only root, capabilities, security options, resource limits and
@@ -131,11 +135,17 @@ func (d *Driver) plan(c model.Container) (*process, error) {
 		p.freePorts()
 		return nil, err
 	}
+	if len(c.Ports) > 0 && slices.Contains([]string{"", "0.0.0.0", "::"}, variables.get("HOST", "")) {
+		variables.set("HOST", loopback)
+	}
 	for _, v := range variables {
 		p.env = append(p.env, v.Name+"="+v.Value)
 	}
 	return p, nil
 }
+
+// loopback is the address to listen on, so that only this host reaches a task.
+const loopback = "127.0.0.1"
 
 // The ports are below those of outgoing connections on Linux (32768 to 60999) and macOS (49152 to
 // 65535). A connection of the load balancer could take one of those before the process listens.
@@ -289,7 +299,34 @@ func (p *process) launch(cmd *exec.Cmd, r ecs.StartRequest) (file string, output
 		return "", nil, err
 	}
 	out, errs := handOn(stdout, r, "stdout"), handOn(stderr, r, "stderr")
+	go p.checkListeners(r)
 	return kept.Name(), func() { out(); errs() }, nil
+}
+
+// checkListeners waits until the process listens, and warns if others than this host reach it.
+func (p *process) checkListeners(r ecs.StartRequest) {
+	every := time.NewTicker(200 * time.Millisecond)
+	defer every.Stop()
+	for _, port := range p.ports {
+		for {
+			addresses, err := listening(port)
+			if err != nil {
+				return // nothing can be told here
+			}
+			outside := slices.DeleteFunc(slices.Clone(addresses), net.IP.IsLoopback)
+			if len(outside) > 0 {
+				r.Warn(fmt.Sprintf("listens on %s, port %d, where other machines reach it: let it listen on the address in HOST, which is %s", outside[0], port, loopback))
+			}
+			if len(addresses) > 0 {
+				break
+			}
+			select {
+			case <-p.done:
+				return
+			case <-every.C:
+			}
+		}
+	}
 }
 
 // pipeBuffer is how much of what is in a pipe is read at once, in bytes.
@@ -327,7 +364,7 @@ func exitOf(state *os.ProcessState, err error) ecs.Exit {
 func killGroup(pid int) { syscall.Kill(-pid, syscall.SIGKILL) }
 
 func (p *process) ID() string            { return strconv.Itoa(p.pid) }
-func (p *process) Address(c int) string  { return fmt.Sprintf("127.0.0.1:%d", p.ports[c]) }
+func (p *process) Address(c int) string  { return fmt.Sprintf("%s:%d", loopback, p.ports[c]) }
 func (p *process) Done() <-chan struct{} { return p.done }
 func (p *process) Exit() ecs.Exit        { return p.exit }
 

@@ -120,7 +120,7 @@ func start(t *testing.T, d *Driver, c model.Container) (ecs.Container, *logs) {
 func startTask(t *testing.T, d *Driver, task string, c model.Container) (ecs.Container, *logs) {
 	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
-	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output})
+	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output, Warn: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +166,11 @@ func TestService(t *testing.T) {
 	if code, output, err := c.Exec(t.Context(), []string{"/users", "healthcheck"}); code != 0 || err != nil {
 		t.Errorf("health check: exit code %d, %q, %v", code, output, err)
 	}
+	_, port, _ := strings.Cut(c.Address(3000), ":")
+	number, _ := strconv.Atoi(port)
+	if addresses, err := listening(number); err != nil || len(addresses) != 1 || !addresses[0].IsLoopback() {
+		t.Errorf("it listens on %v (%v)", addresses, err)
+	}
 	for _, command := range [][]string{{"/bin/sh", "-c", "true"}, {"nothing"}} {
 		if _, _, err := c.Exec(t.Context(), command); err == nil || !strings.Contains(err.Error(), "has no program") {
 			t.Errorf("%q: %v", command, err)
@@ -192,6 +197,47 @@ func TestService(t *testing.T) {
 	}
 	if files, _ := filepath.Glob(filepath.Join(d.records(), "*")); len(files) > 0 || len(d.ports) > 0 {
 		t.Errorf("left are the records %v and the ports %v", files, d.ports)
+	}
+}
+
+// Others than this host reach a program that listens on all addresses. The driver says so, once.
+func TestListensOutside(t *testing.T) {
+	definition := users(t)
+	program := filepath.Join(definition.Image.Asset.Directory, "users")
+	// The address that a task definition gives is for a container.
+	definition.Environment = append(definition.Environment, model.Variable{Name: "HOST", Value: "0.0.0.0"})
+	for command, want := range map[string]string{
+		program:                           "",
+		"HOST=0.0.0.0 exec " + program:    "listens on ",
+		"unset HOST; exec " + program:     "listens on ",
+		"HOST=127.0.0.1 exec " + program:  "",
+		"HOST=::1 exec " + program:        "",
+		"HOST=127.9.9.9; exec " + program: "",
+	} {
+		d := newDriver(t, map[string]string{"users": command})
+		p, err := d.plan(definition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		warnings := make(chan string, 10)
+		l := &logs{lines: make(chan string, 1000)}
+		r := ecs.StartRequest{Task: rand.Text(), Definition: definition, Output: l.output, Warn: func(text string) { warnings <- text }}
+		if err := p.start(r); err != nil {
+			t.Fatal(err)
+		}
+		l.await(t, "listening")
+		p.checkListeners(r) // and that of the start
+		p.Signal(syscall.SIGKILL)
+		wait(t, p)
+		count := len(warnings)
+		for range count {
+			if text := <-warnings; want == "" || !strings.HasPrefix(text, want) {
+				t.Errorf("%s: %s", command, text)
+			}
+		}
+		if want != "" && count == 0 {
+			t.Errorf("%s: no warning, want %q", command, want)
+		}
 	}
 }
 
@@ -322,6 +368,65 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// The links of an image lead nowhere but into the image, and those of a context nowhere but into the
+// context. Otherwise an assembly could write where its reader does not expect it.
+func TestLinksLeadNowhere(t *testing.T) {
+	outside := t.TempDir()
+	secret := filepath.Join(outside, "secret")
+	program, err := os.ReadFile(filepath.Join(users(t).Image.Asset.Directory, "users"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(secret, []byte("as it was"), 0o644), os.WriteFile(filepath.Join(outside, "users"), program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	const escapes, last = "path escapes from parent", "ENTRYPOINT [\"/users\"]\n"
+	for _, up := range []string{outside, strings.Repeat("../", 40) + outside[1:]} {
+		d := newDriver(t, nil)
+		for _, test := range []struct{ name, dockerfile, workdir, want string }{
+			{"a file below a link", "COPY tree /data\nCOPY users /data/out/new\n" + last, "", escapes},
+			{"a file below a link of a link", "COPY tree /data\nCOPY users /data/second/new\n" + last, "", escapes},
+			{"a directory below a link", "COPY tree /data\nCOPY tree /data/out/new/\n" + last, "", escapes},
+			{"through a link", "COPY tree /data\nCOPY users /data/secret\n" + last, "", escapes},
+			{"a working directory", "COPY tree /data\nWORKDIR /data/out/new\n" + last, "", escapes},
+			{"that of the container", "COPY tree /data\nCOPY users /users\n" + last, "/data/out/new", escapes},
+			{"a working directory that is there", "COPY tree /data\nCOPY users /users\n" + last, "/data/out", escapes},
+			{"a program outside", "COPY tree /data\nENTRYPOINT [\"/data/out/users\"]\n", "", "no program"},
+			{"a source outside", "COPY tree/secret /data\n" + last, "", escapes},
+			{"a source below a link", "COPY tree/out/secret /data\n" + last, "", escapes},
+		} {
+			c := users(t)
+			directory := t.TempDir()
+			tree := filepath.Join(directory, "tree")
+			if err := errors.Join(
+				os.Mkdir(tree, 0o755),
+				os.WriteFile(filepath.Join(directory, "users"), program, 0o755),
+				os.Symlink(up, filepath.Join(tree, "out")),
+				os.Symlink("out", filepath.Join(tree, "second")),
+				os.Symlink(up+"/secret", filepath.Join(tree, "secret")),
+				os.WriteFile(filepath.Join(directory, "Dockerfile"), []byte("FROM scratch\n"+test.dockerfile), 0o644),
+			); err != nil {
+				t.Fatal(err)
+			}
+			c.Image.Asset, c.WorkingDirectory = &assembly.ImageAsset{ID: directory, Directory: directory}, test.workdir
+			if err := d.Check(c); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s: %v, want %q", test.name, err, test.want)
+			}
+		}
+		c := users(t)
+		c.Image.Asset = &assembly.ImageAsset{ID: "elsewhere", Directory: t.TempDir(), Dockerfile: up + "/secret"}
+		if err := d.Check(c); err == nil || !strings.Contains(err.Error(), escapes) {
+			t.Errorf("a Dockerfile outside: %v", err)
+		}
+	}
+	if entries, _ := os.ReadDir(outside); len(entries) != 2 {
+		t.Errorf("outside is %v", entries)
+	}
+	if text, _ := os.ReadFile(secret); string(text) != "as it was" {
+		t.Errorf("a file outside became %q", text)
+	}
+}
+
 func TestImageLayout(t *testing.T) {
 	c := users(t)
 	directory := t.TempDir()
@@ -396,7 +501,7 @@ func runner() {
 			Image: model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
 		{Name: "shell"},
 	} {
-		container, err := d.Start(context.Background(), ecs.StartRequest{Task: os.Getenv(runnerTask), Definition: c, Output: func(string, string) {}})
+		container, err := d.Start(context.Background(), ecs.StartRequest{Task: os.Getenv(runnerTask), Definition: c, Output: func(string, string) {}, Warn: func(string) {}})
 		if err != nil {
 			panic(err)
 		}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"cutover/internal/assembly"
+	"cutover/internal/model"
+	"cutover/internal/step"
+)
+
+// outOfTurn adds to the error of a deployment on this machine which phase comes next, if the gate of
+// the assembly in a directory has refused its phase. The parameters are those before the deployment.
+func outOfTurn(refused error, parameters map[string]string, dir string) error {
+	a, err := assembly.Read(dir)
+	if err != nil {
+		return refused
+	}
+	values := map[string]string{}
+	for _, p := range model.Read(a).Parameters {
+		values[p.Name] = p.Value
+	}
+	for name := range values {
+		env := strings.TrimSuffix(strings.TrimPrefix(name, "/"), "/phase")
+		if name != "/"+env+"/phase" {
+			continue
+		}
+		from, err1 := step.Read(env, step.Here, parameters)
+		to, err2 := step.Read(env, step.Here, values)
+		if err1 != nil || err2 != nil || !from.Exact || !to.Exact {
+			continue // without a gate
+		}
+		if turn := step.OutOfTurn(env, to.Reached, from); turn != nil {
+			return fmt.Errorf("%s is out of turn, because %w\n%w", to.Reached, turn, refused)
+		}
+	}
+	return refused
+}
