@@ -96,6 +96,9 @@ var mutants = []mutant{
 	{"migration/interlock.go", "reached.Phase == phase && Follows(reached, begun) &&", "reached.Phase == phase &&", "TestDeployed",
 		"an impossible state is taken for the deployed one"},
 
+	{"migration/migration.go", `!strings.ContainsAny(root, "*?")`, `root != "x"`, "TestRootPaths",
+		"the root service takes the monolith's paths over"},
+
 	// The configuration: what AWS would refuse in the middle of a deployment.
 	{"config/services.go", "maxRules         = 100", "maxRules         = 101", "TestMistakesAreReported",
 		"AWS refuses the last rule in the middle of a deployment"},
@@ -341,6 +344,21 @@ var mutants = []mutant{
 		"a change that may replace a resource is not shown"},
 	{"internal/analysis/review/compare.go", "r.Type == model.SSMParameter && interlock.MatchString(r.ID)", "r.Type == model.SSMParameter", "TestCompare",
 		"the deletion of somebody's parameter is not shown"},
+
+	{"internal/analysis/review/priorities.go", "if holder == nil || holder.Key() == rule.Key() {", "if holder == nil || holder != nil {", "TestClashes",
+		"a swap of two orders fails in the middle of a deployment"},
+
+	// What others wrote stays text, and what is local stays local.
+	{"internal/plain/plain.go", "unicode.Is(unicode.Bidi_Control, r)", "false", "TestVisible",
+		"a name shows other text than it has"},
+	{"internal/plain/plain.go", "regexp.MustCompile(`@|#", "regexp.MustCompile(`#", "TestHostileNamesStayText",
+		"a name in a template notifies people"},
+	{"cmd/comment/main.go", "if comment.User.Login == author && ", "if ", "TestUpdatedInPlace",
+		"somebody's comment is overwritten"},
+	{"internal/local/ecs/process/process.go", "variables.set(\"HOST\", loopback)", "variables.set(\"HOST\", \"0.0.0.0\")", "TestListensOutside",
+		"tasks on this machine answer other machines"},
+	{"internal/local/local.go", "case info.Mode().Perm() != 0o700:", "case info.Mode().Perm() == 0:", "TestMakeDir",
+		"other users read the logs of a deployment"},
 
 	// Images, and the emulated AWS.
 	{"internal/build/toolchain.go", `"amd64": "GOAMD64=v1"`, `"amd64": "GOAMD64=v3"`, "TestBaselines",
