@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,7 @@ import (
 func costCommand(g *global) *cobra.Command {
 	var from source
 	var base string
+	var own []string
 	var asJSON, asMarkdown bool
 	cmd := &cobra.Command{
 		Use:   "cost",
@@ -26,16 +29,27 @@ and without traffic. A service causes two parts of the cost:
   - the resources with its tag
   - the share of the instances that its tasks reserve, of CPU or memory, whichever is larger
 
-All other costs are shared. With --base it shows the difference to another assembly.`,
+All other costs are shared. With --base it shows the difference to another assembly.
+
+What has no price in the list is named as not in the estimate. To give a price of your
+own, use --price NAME=US$:
+
+  - for an instance type, like t2.micro: by the hour
+  - for a volume type, like gp2: for a GB and month
+  - for anything else, by the name that the estimate has for it: for one and a month`,
 		Example: `  cutover cost
   cutover cost -c env=prod
+  cutover cost --app ../other/cdk.out --price t2.micro=0.0116 --price gp2=0.10
   cutover cost --app cdk.out --base ../main/cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			prices, err := parsePrices(own)
+			if err != nil {
+				return err
+			}
 			var other *assembly.Assembly
-			var err error
 			if base != "" { // before a synthesis, which takes long
-				if other, err = assembly.Read(base); err != nil {
+				if other, err = assembly.Read(base, from.parameters...); err != nil {
 					return err
 				}
 			}
@@ -43,15 +57,12 @@ All other costs are shared. With --base it shows the difference to another assem
 			if err != nil {
 				return err
 			}
-			estimates, err := cost.Read(model.Read(to))
-			if err != nil {
-				return err
-			}
+			estimates, unused := cost.ReadAt(model.Read(to), prices)
 			v := newView(cmd.OutOrStdout(), g)
 			if base != "" {
-				before, err := cost.Read(model.Read(other))
-				if err != nil {
-					return err
+				before, unusedBefore := cost.ReadAt(model.Read(other), prices)
+				if unused != nil && unusedBefore != nil {
+					return unused
 				}
 				changes := cost.Compare(before, estimates)
 				if asJSON {
@@ -59,6 +70,9 @@ All other costs are shared. With --base it shows the difference to another assem
 				}
 				v.print(v.changes(changes, asMarkdown))
 				return nil
+			}
+			if unused != nil {
+				return unused
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), append([]cost.Estimate{}, estimates...))
@@ -71,6 +85,7 @@ All other costs are shared. With --base it shows the difference to another assem
 	}
 	from.flags(cmd)
 	cmd.Flags().StringVar(&base, "base", "", "assembly to compare with")
+	cmd.Flags().StringArrayVar(&own, "price", nil, "price of your own in US dollars, `NAME=US$`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print tables for a review")
 	cmd.MarkFlagsMutuallyExclusive("json", "markdown")
@@ -83,9 +98,11 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	if name == "" {
 		name = "An environment without a tag"
 	}
+	text := plain.Line
 	if markdown {
-		name = plain.Markdown(name)
+		text = plain.Markdown
 	}
+	name = text(name)
 	fmt.Fprintf(&b, "%s, %s:\n\n", name, cost.About())
 	services := [][]string{{"SERVICE", "TASKS", "INSTANCES", "US$"}}
 	for _, s := range e.Services {
@@ -108,9 +125,29 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 		fmt.Fprintf(&b, "\nTraffic adds US$ %s.\n", strings.Join(e.Traffic, ", "))
 	}
 	if len(e.Unpriced) > 0 {
-		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", strings.Join(e.Unpriced, ", "))
+		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", text(strings.Join(e.Unpriced, ", ")))
+	}
+	if len(e.Unknown) > 0 {
+		b.WriteString("\nNot known before a deployment, and estimated with its default:\n\n")
+		for _, unknown := range e.Unknown {
+			b.WriteString("- " + text(unknown) + "\n")
+		}
 	}
 	return b.String()
+}
+
+// parsePrices reads the prices of --price.
+func parsePrices(own []string) (cost.Prices, error) {
+	prices := cost.Prices{}
+	for _, pair := range own {
+		i := strings.LastIndex(pair, "=")
+		price, err := strconv.ParseFloat(pair[i+1:], 64)
+		if i < 1 || err != nil || !(price >= 0) || math.IsInf(price, 0) {
+			return nil, fmt.Errorf("--price %q is not NAME=US$, as in --price t2.micro=0.0116", pair)
+		}
+		prices[pair[:i]] = price
+	}
+	return prices, nil
 }
 
 func (v *view) changes(changes []cost.Change, markdown bool) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -117,5 +118,20 @@ func flags(t *testing.T, file string, line int, cmd *cobra.Command, args []strin
 		if err != nil || !slices.ContainsFunc(ecs.FaultKinds(), func(k ecs.FaultKind) bool { return k.Name == harm.Kind }) {
 			t.Errorf("%s:%d: there is no fault %q: %v", file, line, value, err)
 		}
+	}
+}
+
+// TestExitCodesInDocuments: the document has the table of the code.
+func TestExitCodesInDocuments(t *testing.T) {
+	text, err := os.ReadFile("../../docs/local.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := "| exit code | meaning |\n|---|---|\n"
+	for _, exit := range rehearsal.ExitCodes() {
+		table += fmt.Sprintf("| %d | %s |\n", exit.Code, strings.ReplaceAll(exit.Means, "--strict", "`--strict`"))
+	}
+	if !strings.Contains(string(text), "\n"+table+"\n") {
+		t.Errorf("docs/local.md does not have this table:\n%s", table)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +17,9 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 	"cutover/internal/plain"
+	"cutover/internal/rules"
 	"cutover/internal/words"
 )
 
@@ -64,41 +68,104 @@ their tasks and health, and what autoscaling did last.`,
 }
 
 func routesCommand(g *global) *cobra.Command {
+	var from source
+	var method, address string
+	var headers []string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "routes URL...",
 		Short: "Show where requests go, and why",
-		Long: `Routes shows where the deployment on this machine sends a request:
+		Long: `Routes shows where the deployment on this machine sends a request, or where an assembly
+does so with --app, --phase or --context, without a deployment:
 
   - the rule that decides, and its target group and targets
   - why the rules before it did not match
 
-Write a request as a URL or a path. Put the method before it, unless the method is GET.
-If several load balancers listen on one port, write the URL with a local port.`,
+Write a request as a URL or a path. Put the method before it, or give it with --method.
+A path alone is for port 80, or else for the lowest port. If several load balancers
+listen on one port of the deployment, write the URL with a local port. A request without
+an answer does not keep the others from theirs.`,
 		Example: `  cutover routes /api/users/1 /api/posts
-  cutover routes "POST http://forum.example:80/api/users"`,
+  cutover routes "POST http://forum.example:80/api/users"
+  cutover routes --app cdk.out --source 10.0.0.1 --header "X-Version: 2" /api/users`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, requests []string) error {
+			asked, err := askedOf(address, headers)
+			if err != nil {
+				return err
+			}
 			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout(), g)
-			var routes []alb.Route
-			for _, request := range requests {
-				route, err := client.Route(cmd.Context(), request)
+			answer := func(asked alb.Asked) ([]alb.Route, error) {
+				route, err := client.Route(cmd.Context(), asked)
+				return []alb.Route{route}, err
+			}
+			if cmd.Flags().Changed("app") || from.phase != "" || len(from.context) > 0 {
+				a, err := from.read(cmd.Context(), g)
 				if err != nil {
-					return fmt.Errorf("%s: %w", request, err)
+					return err
 				}
-				routes = append(routes, route)
+				table, err := rules.Build(model.Read(a))
+				if err != nil {
+					return err
+				}
+				answer = func(asked alb.Asked) ([]alb.Route, error) { return alb.Routes(table, asked) }
+			} else if len(from.parameters) > 0 {
+				return errors.New("--parameters are for an assembly: name it with --app")
+			}
+			var routes []alb.Route
+			var failed []error
+			for _, request := range requests {
+				if asked.Request = request; method != "" && !strings.Contains(request, " ") {
+					asked.Request = method + " " + request
+				}
+				answers, err := answer(asked)
+				if errors.Is(err, local.ErrNotRunning) {
+					return fmt.Errorf("%w, or name an assembly with --app", err)
+				}
+				if err != nil {
+					answers = []alb.Route{{Request: asked.Request, Error: err.Error(), Targets: []alb.TargetStatus{}}}
+					failed = append(failed, fmt.Errorf("%s: %w", asked.Request, err))
+				}
+				routes = append(routes, answers...)
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), routes)
+				return errors.Join(append(failed, printJSON(cmd.OutOrStdout(), routes))...)
 			}
 			for _, route := range routes {
-				v.print(v.route(route))
+				if route.Error == "" {
+					v.print(v.route(route))
+				}
 			}
-			return nil
+			return errors.Join(failed...)
 		},
 	}
+	from.flags(cmd)
+	cmd.Flags().StringVar(&method, "method", "", "method of the requests (default GET)")
+	cmd.Flags().StringVar(&address, "source", "", "`ADDRESS` of the client, for rules on it (default 127.0.0.1)")
+	cmd.Flags().StringArrayVar(&headers, "header", nil, "header of the requests, `\"NAME: VALUE\"`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// askedOf reads what the flags say of every request.
+func askedOf(source string, headers []string) (asked alb.Asked, err error) {
+	if source != "" {
+		if asked.Source, err = netip.ParseAddr(source); err != nil {
+			return asked, fmt.Errorf("--source %q is not an address, as in --source 10.0.0.1", source)
+		}
+	}
+	asked.Header = http.Header{}
+	for _, header := range headers {
+		name, value, ok := strings.Cut(header, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, " \t") {
+			return asked, fmt.Errorf(`--header %q is not "NAME: VALUE", as in --header "X-Version: 2"`, header)
+		}
+		if strings.EqualFold(name, "Host") {
+			return asked, errors.New("--header Host has no effect: write the host in the URL")
+		}
+		asked.Header.Add(name, strings.TrimSpace(value))
+	}
+	return asked, nil
 }
 
 func logsCommand(g *global) *cobra.Command {

@@ -34,13 +34,16 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
 	code := 1
+	var judged judgement
 	switch {
 	case errors.Is(err, errWait):
 		code = 2
-	case errors.Is(err, errContained), errors.Is(err, errBack):
+	case errors.Is(err, errBack):
 		code = 3
 	case ctx.Err() != nil:
 		code = 128 + int(syscall.SIGINT) // as in shells
+	case errors.As(err, &judged):
+		code = judged.code
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
@@ -116,15 +119,17 @@ func version() string {
 
 // source has the flags that say where an assembly comes from.
 type source struct {
-	app     string
-	phase   string
-	context []string
+	app        string
+	phase      string
+	context    []string
+	parameters []string
 }
 
 func (s *source) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.app, "app", "cdk.out", "assembly, the output directory of \"cdk synth\"")
 	cmd.Flags().StringVar(&s.phase, "phase", "", `synthesize this phase first`)
 	cmd.Flags().StringArrayVarP(&s.context, "context", "c", nil, "synthesize with this `KEY=VALUE` first, as \"cdk synth -c\" does")
+	cmd.Flags().StringArrayVar(&s.parameters, "parameters", nil, "value of a template's parameter, `[STACK:]NAME=VALUE`, as \"cdk deploy --parameters\" takes it; also AWS::Region and AWS::AccountId")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Changed("app") && (s.phase != "" || len(s.context) > 0) {
 			return fmt.Errorf("--app %s is synthesized already: use either --app, or --phase and --context", s.app)
@@ -158,6 +163,9 @@ func checkContext(pairs []string) error {
 // assembly returns the directory of the assembly, after a synthesis if the flags ask for one.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 	if s.phase == "" && len(s.context) == 0 {
+		if info, err := os.Stat(s.app); err == nil && !info.IsDir() {
+			return "", fmt.Errorf("--app %s is a file: a template alone cannot be read; name an assembly, the directory that `cdk synth` writes", s.app)
+		}
 		if _, err := os.Stat(filepath.Join(s.app, "manifest.json")); err != nil {
 			return "", fmt.Errorf("there is no synthesized assembly in %[1]s: write one with `cdk synth --output %[1]s`, or choose a phase with --phase", s.app)
 		}
@@ -178,7 +186,7 @@ func (s *source) read(ctx context.Context, g *global) (*assembly.Assembly, error
 	if err != nil {
 		return nil, err
 	}
-	return assembly.Read(dir)
+	return assembly.Read(dir, s.parameters...)
 }
 
 // synthesize runs the CDK command line in the working directory.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,10 +14,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"cutover/internal/assembly"
+	"cutover/internal/listing"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 	"cutover/internal/rehearsal"
+	"cutover/internal/rules"
+	"cutover/migration"
 )
 
 // rehearse has the flags of the command.
@@ -32,6 +35,7 @@ type rehearse struct {
 	faults   []string
 	app      string
 	out      string
+	strict   bool
 	asJSON   bool
 }
 
@@ -50,12 +54,13 @@ through the phases of the migration. It checks four things of every request:
 
 It writes a report for people (HTML), for pull requests (PNG) and for programs (JSON).
 
+Before the walk it tries the load for a second. If the machine cannot hold the load, then
+or later, the verdict is inconclusive and names a rate that would hold. The report lists
+gaps: what no request has tried.
+
 Exit code:
 
-  0  no request was lost, and every answer matched
-  3  requests were lost, but only to the faults you asked for and in their services
-  1  anything else
-
+` + exitCodeHelp() + `
 A fault harms a service under load. --fault KIND:SERVICE harms the service in the first
 phase in which it answers; KIND:SERVICE@PHASE names the phase. The kinds:
 
@@ -66,7 +71,8 @@ is synthesized with the phase gate off.`,
   cutover rehearse --rate 2000 --requests 100000
   cutover rehearse --walk parallel,switched --fault kill:users
   cutover rehearse --walk retired,parallel      # must fail: the report says why
-  cutover rehearse --route /api/carts,/api/carts/1`,
+  cutover rehearse --route /api/carts,/api/carts/1
+  cutover rehearse --strict                     # if there are gaps: exit code 4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
 	}
@@ -86,8 +92,18 @@ is synthesized with the phase gate off.`,
 	flags.StringArrayVar(&o.faults, "fault", nil, "harm a service, `KIND:SERVICE[@PHASE]`; kinds: "+faultNames())
 	flags.StringVar(&o.app, "app", "", `directory with one synthesized assembly per phase, named after the phase (default: synthesize the phases with "cdk synth")`)
 	flags.StringVar(&o.out, "out", "build/rehearsal", "directory of the report")
+	flags.BoolVar(&o.strict, "strict", false, "exit with 4 if there are gaps")
 	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 	return cmd
+}
+
+// exitCodeHelp lists the exit codes with what they mean.
+func exitCodeHelp() string {
+	var b strings.Builder
+	for _, exit := range rehearsal.ExitCodes() {
+		fmt.Fprintf(&b, "  %-3d  %s\n", exit.Code, exit.Means)
+	}
+	return b.String()
 }
 
 // faultHelp lists the kinds of faults with what they do.
@@ -124,51 +140,50 @@ func (o *rehearse) run(cmd *cobra.Command, g *global) error {
 		err = report.WriteSummary(v.out)
 		v.print("\nReport: " + page)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !report.Verdict.Passed:
-		return errors.New("the rehearsal failed: its report says why")
-	case report.Totals.Lost+report.Totals.Different > 0:
-		return errContained
 	}
-	return nil
+	return conclude(report.Verdict, o.strict)
+}
+
+// judgement ends a rehearsal with the exit code of its verdict.
+type judgement struct {
+	code int
+	error
+}
+
+func conclude(v rehearsal.Verdict, strict bool) error {
+	code := v.ExitCode(strict)
+	switch {
+	case code == 0:
+		return nil
+	case v.Outcome == rehearsal.Inconclusive:
+		return judgement{code, errors.New("the rehearsal is inconclusive: its report says why")}
+	case v.Outcome == rehearsal.Contained:
+		return judgement{code, errors.New("requests were lost to the faults and nowhere else")}
+	case v.Passed:
+		return judgement{code, errors.New("the rehearsal passed with gaps, and --strict does not take them")}
+	}
+	return judgement{code, errors.New("the rehearsal failed: its report says why")}
 }
 
 // report rehearses and saves the report. The page is the file for people.
 func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsal.Progress)) (report *rehearsal.Report, page string, err error) {
-	var faults []rehearsal.Fault
-	for _, text := range o.faults {
-		fault, err := rehearsal.ParseFault(text)
-		if err != nil {
-			return nil, "", fmt.Errorf("--fault: %w", err)
-		}
-		known := slices.IndexFunc(ecs.FaultKinds(), func(k ecs.FaultKind) bool { return k.Name == fault.Kind })
-		if known < 0 {
-			return nil, "", fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
-		}
-		kind := ecs.FaultKinds()[known]
-		fault.Lossless, fault.Once = kind.Lossless, kind.Once
-		faults = append(faults, fault)
-	}
-	rehearsed, err := rehearsal.New(rehearsal.Options{
-		Walk: o.walk, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
-		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
-	})
-	if err != nil {
-		return nil, "", err
-	}
 	// A rehearsal has a deployment of its own, because another one may be up.
 	own := &global{state: filepath.Join(g.state, "rehearsal")}
 	options, err := o.how.options(own)
 	if err != nil {
 		return nil, "", err
 	}
-	stage := &stage{}
+	rehearsed, err := o.check(progress)
+	if err != nil {
+		return nil, "", err
+	}
+	stage := &stage{listeners: map[string]string{}}
 	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
 	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
-	options.FreePorts = true                       // the other deployment may have the usual ports
-	if err := local.MakeDir(g.state); err != nil { // above that of the rehearsal
+	options.FreePorts = true // the other deployment may have the usual ports
+	if err := local.MakeDir(g.state); err != nil {
 		return nil, "", err
 	}
 	if stage.Runner, err = local.Start(ctx, options); err != nil {
@@ -179,10 +194,13 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		defer cancel()
 		err = errors.Join(err, stage.Runner.Stop(stopping))
 	}()
-	if stage.assemblies, err = o.synthesize(ctx, own); err != nil {
+	if stage.assemblies, err = o.synthesize(ctx, own, rehearsed.Faults); err != nil {
 		return nil, "", err
 	}
 	rehearsed.Routes = append(rehearsed.Routes, o.rootRoutes(stage.assemblies[o.walk[0]])...)
+	if err = checkReach(rehearsed, stage.assemblies); err != nil {
+		return nil, "", err
+	}
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", err
 	}
@@ -190,12 +208,175 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	return report, page, err
 }
 
-// errContained ends a rehearsal that passed and lost requests: the requested faults
-// explain every loss.
-var errContained = errors.New("requests were lost to the faults and nowhere else")
+// check refuses flags that cannot be honoured, before anything takes time.
+func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsal, error) {
+	// The zero values of the package's options are its defaults. A flag means what it says.
+	if o.rate == 0 {
+		return nil, errors.New("--rate 0 sends no request: give a rate of 1 or more requests per second")
+	}
+	if o.dwell <= 0 {
+		return nil, fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 5s", o.dwell)
+	}
+	if len(o.walk) == 0 {
+		return nil, errors.New("--walk names no phase: write the phases in order, as in --walk parallel,switched")
+	}
+	var faults []rehearsal.Fault
+	for _, text := range o.faults {
+		fault, err := rehearsal.ParseFault(text)
+		if err != nil {
+			return nil, fmt.Errorf("--fault: %w", err)
+		}
+		known := slices.IndexFunc(ecs.FaultKinds(), func(k ecs.FaultKind) bool { return k.Name == fault.Kind })
+		if known < 0 {
+			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
+		}
+		kind := ecs.FaultKinds()[known]
+		fault.Lossless, fault.Once = kind.Lossless, kind.Once
+		faults = append(faults, fault)
+	}
+	rehearsed, err := rehearsal.New(rehearsal.Options{
+		Walk: o.walk, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	check := o.checkForum
+	if o.app != "" {
+		check = o.checkAssemblies
+	}
+	if err := check(faults); err != nil {
+		return nil, err
+	}
+	if err := rehearsal.Prepare(o.out); err != nil {
+		return nil, fmt.Errorf("--out %s: the report cannot be written there: %w", o.out, err)
+	}
+	return rehearsed, nil
+}
+
+// checkForum checks phases and services before the phases are synthesized. It can check
+// services only if a synthesis has left a list of them that is not older than its source.
+func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
+	for _, phase := range o.walk {
+		if names := migration.PhaseNames(); !slices.Contains(names, phase) {
+			return fmt.Errorf("--walk: there is no phase %q: choose from %s", phase, strings.Join(names, ", "))
+		}
+	}
+	list, err := listing.Read("cdk.out")
+	if err != nil {
+		return nil
+	}
+	if changed, err := list.Changed("."); changed != "" || err != nil {
+		return nil
+	}
+	var names []string
+	for _, service := range list.All() {
+		names = append(names, service.Name)
+	}
+	return checkFaults(faults, names)
+}
+
+// checkAssemblies reads the assembly of each phase of --app.
+func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
+	if _, err := os.Stat(filepath.Join(o.app, "manifest.json")); err == nil {
+		return fmt.Errorf("--app %s is an assembly: name a directory that has an assembly for each phase, as in %[1]s/%s", o.app, o.walk[0])
+	}
+	for _, phase := range o.walk {
+		dir := filepath.Join(o.app, phase)
+		if _, missing := os.Stat(filepath.Join(dir, "manifest.json")); missing != nil {
+			return fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", dir, phase)
+		}
+		if err := checkServices(dir, faults); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkServices refuses faults of services that an assembly does not have.
+func checkServices(dir string, faults []rehearsal.Fault) error {
+	a, err := assembly.Read(dir)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, service := range model.Read(a).Services {
+		names = append(names, service.Name)
+	}
+	return checkFaults(faults, names)
+}
+
+func checkFaults(faults []rehearsal.Fault, services []string) error {
+	for _, fault := range faults {
+		if slices.Contains(services, fault.Service) {
+			continue
+		}
+		if len(services) == 0 {
+			return fmt.Errorf("--fault %s: the deployment has no services", fault)
+		}
+		slices.Sort(services)
+		return fmt.Errorf("--fault %s: there is no service %q: choose from %s", fault, fault.Service, strings.Join(services, ", "))
+	}
+	return nil
+}
+
+// checkReach refuses a fault that cannot be done in the walk: its service has no task in the
+// phase that the fault names, or answers no route in any phase.
+func checkReach(r *rehearsal.Rehearsal, assemblies map[string]string) error {
+	models := map[string]*model.Model{}
+	for phase, dir := range assemblies {
+		a, err := assembly.Read(dir)
+		if err != nil {
+			return err
+		}
+		models[phase] = model.Read(a)
+	}
+	for _, fault := range r.Faults {
+		if m := models[fault.Phase]; m != nil {
+			if !slices.ContainsFunc(m.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 }) {
+				return fmt.Errorf("--fault %s: %s has no task in %s", fault, fault.Service, fault.Phase)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return answers(models[phase], fault.Service, r.Routes) }) {
+			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route",
+				fault, fault.Service, strings.Join(r.Walk, ", "))
+		}
+	}
+	return nil
+}
+
+// answers says whether a service may answer a route, by the rules of any listener.
+func answers(m *model.Model, service string, routes []string) bool {
+	table, err := rules.Build(m)
+	if err != nil { // the deployment refuses it, and says why
+		return true
+	}
+	var groups []*model.TargetGroup
+	for _, s := range m.Services {
+		for _, balancer := range s.LoadBalancers {
+			if s.Name == service {
+				groups = append(groups, balancer.TargetGroup)
+			}
+		}
+	}
+	for _, listener := range table.Listeners {
+		for _, route := range routes {
+			request, err := rules.ParseRequest(route)
+			request.Host = "localhost"
+			decision, unknown := listener.Route(request)
+			if err != nil || unknown != nil || slices.ContainsFunc(decision.Rule.Action.Forward, func(to model.Weighted) bool {
+				return to.Weight > 0 && slices.Contains(groups, to.TargetGroup)
+			}) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // synthesize returns the assembly of every phase of the walk.
-func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string, error) {
+func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal.Fault) (map[string]string, error) {
 	assemblies := map[string]string{}
 	var gate []string
 	if !slices.Equal(o.walk, rehearsal.DefaultWalk()) { // the gate would refuse a walk with gaps
@@ -206,74 +387,16 @@ func (o *rehearse) synthesize(ctx context.Context, g *global) (map[string]string
 			continue
 		}
 		dir := filepath.Join(o.app, phase)
-		var err error
 		if o.app == "" {
-			dir, err = synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...))
-		} else if _, missing := os.Stat(filepath.Join(dir, "manifest.json")); missing != nil {
-			err = fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", dir, phase)
-		}
-		if err != nil {
-			return nil, err
+			var err error
+			if dir, err = synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...)); err != nil {
+				return nil, err
+			}
+			if err := checkServices(dir, faults); err != nil {
+				return nil, err
+			}
 		}
 		assemblies[phase] = dir
 	}
 	return assemblies, nil
-}
-
-// stage is the local deployment of a rehearsal.
-type stage struct {
-	*local.Runner
-	assemblies map[string]string // directory, by phase
-}
-
-func (s *stage) URL(route string) string {
-	path, _, _ := strings.Cut(route, "?")
-	return s.Runner.URL(path)
-}
-
-func (s *stage) Deploy(ctx context.Context, phase string) ([]string, error) {
-	before, parameters := s.Assembly(), s.Status().Parameters
-	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil {
-		return nil, outOfTurn(err, parameters, s.assemblies[phase])
-	}
-	if before == nil {
-		return nil, nil
-	}
-	return assembly.Changes(before, s.Assembly()), nil
-}
-
-// clientClosed is the logged status of a request if the client closed the connection
-// before the answer.
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-460-issues
-const clientClosed = 460
-
-func (s *stage) record(e alb.Exchange) rehearsal.Record {
-	record := rehearsal.Record{TraceID: e.TraceID, Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
-	if record.TraceID == "" && e.Header != nil {
-		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
-	}
-	var network *net.OpError
-	switch {
-	case e.Status == clientClosed:
-		record.Reason = "the client gave up"
-	case errors.As(e.Err, &network):
-		record.Reason = network.Err.Error() // without the addresses, to group equal errors
-	case e.Err != nil:
-		record.Reason = e.Err.Error()
-	case e.Group != "" && e.Target == "":
-		record.Reason = "no registered target in " + record.Service
-	}
-	return record
-}
-
-func event(e local.Event) rehearsal.Event {
-	event := rehearsal.Event{
-		Time: e.Time, Service: e.Subject, Text: strings.TrimSpace(e.Kind + " " + e.State + " " + e.Message),
-		// The timeline draws the other events as bars.
-		Mark: e.Kind == ecs.ScalingEvent || e.Kind == ecs.DeploymentEvent && (e.State == string(ecs.Failed) || strings.HasPrefix(e.Message, "rolling back")),
-	}
-	if e.Kind == "target" {
-		event.Target, event.State = e.Task, e.State
-	}
-	return event
 }

@@ -31,6 +31,7 @@ type runner struct {
 	driver string
 	ports  []string
 	run    []string
+	values []string
 	period time.Duration
 }
 
@@ -38,6 +39,7 @@ func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
 	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443)")
 	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT")
+	cmd.Flags().StringArrayVar(&r.values, "value", nil, "value of a resource that nothing here stands for, or of its attribute, `STACK/ID[.ATTRIBUTE]=VALUE`, for the containers' environment")
 	cmd.Flags().DurationVar(&r.period, "scaling-period", ecs.ScalingPeriod, "length of autoscaling's minute (scales out after 3, in after 15)")
 }
 
@@ -50,11 +52,14 @@ func (r *runner) args() []string {
 	for _, run := range r.run {
 		args = append(args, "--run", run)
 	}
+	for _, value := range r.values {
+		args = append(args, "--value", value)
+	}
 	return args
 }
 
 func (r *runner) options(g *global) (local.Options, error) {
-	options := local.Options{Dir: g.state, Ports: map[int]int{}, ScalingPeriod: r.period}
+	options := local.Options{Dir: g.state, Ports: map[int]int{}, Values: map[string]string{}, ScalingPeriod: r.period}
 	if r.period <= 0 {
 		return options, fmt.Errorf("--scaling-period %v is too short: give a duration above 0, as in 5s", r.period)
 	}
@@ -69,6 +74,13 @@ func (r *runner) options(g *global) (local.Options, error) {
 		}
 		commands[name] = command
 		options.Replaced = append(options.Replaced, name)
+	}
+	for _, pair := range r.values {
+		ref, value, ok := strings.Cut(pair, "=")
+		if stack, id, found := strings.Cut(ref, "/"); !ok || !found || stack == "" || id == "" {
+			return options, fmt.Errorf("--value %q is not STACK/ID[.ATTRIBUTE]=VALUE, as in --value Shop/Table=orders or --value Shop/Table.Arn=arn:aws:dynamodb:...", pair)
+		}
+		options.Values[ref] = value
 	}
 	for _, pair := range r.ports {
 		listener, port, ok := strings.Cut(pair, "=")
@@ -143,7 +155,7 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	if _, err := client.Status(ctx); err == nil {
 		return fmt.Errorf("%w in %s: update it with `%s deploy`, or stop it with `%[3]s down`", local.ErrRunning, g.state, v.program)
 	}
-	assembly, err := from.assembly(ctx, g)
+	a, err := from.read(ctx, g) // report a damaged assembly before anything starts
 	if err != nil {
 		return err
 	}
@@ -164,7 +176,7 @@ func up(ctx context.Context, g *global, from source, how runner, detach bool, v 
 	}
 	begun := false
 	if err == nil {
-		begun, err = v.deploy(ctx, client, assembly)
+		begun, err = v.deploy(ctx, client, a.Dir, from.parameters)
 	}
 	if err != nil {
 		err = cmp.Or(ctx.Err(), err) // the other errors follow from an interrupt
@@ -277,11 +289,18 @@ a phase that does not follow the deployed one.`,
 			if _, err := client.Status(cmd.Context()); err != nil {
 				return err
 			}
-			assembly, err := from.assembly(cmd.Context(), g)
+			a, err := from.read(cmd.Context(), g)
 			if err != nil {
 				return err
 			}
-			_, err = newView(cmd.OutOrStdout(), g).deploy(cmd.Context(), client, assembly)
+			v := newView(cmd.OutOrStdout(), g)
+			if _, err := v.deploy(cmd.Context(), client, a.Dir, from.parameters); err != nil {
+				return err
+			}
+			status, err := client.Status(cmd.Context())
+			if warnings := v.warnings(status); warnings != "" && err == nil {
+				v.print(warnings)
+			}
 			return err
 		},
 	}

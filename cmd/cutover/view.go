@@ -135,7 +135,7 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 }
 
 // deploy deploys an assembly and shows what happens. Begun tells whether anything was begun.
-func (v *view) deploy(ctx context.Context, client *local.Client, assembly string) (begun bool, err error) {
+func (v *view) deploy(ctx context.Context, client *local.Client, assembly string, parameters []string) (begun bool, err error) {
 	before, err := client.Status(ctx)
 	if err != nil {
 		return false, err
@@ -151,7 +151,7 @@ func (v *view) deploy(ctx context.Context, client *local.Client, assembly string
 			case !v.terminal && line != "":
 				v.print(line)
 			}
-		})
+		}, parameters...)
 	}()
 	for over := false; ; {
 		if v.terminal {
@@ -274,11 +274,11 @@ func (v *view) scaling(s local.Status) string {
 }
 
 func (v *view) status(s local.Status, room int) string {
-	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.notRun(s)
+	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.warnings(s) + v.notRun(s)
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	above, below := v.listeners(s, true), v.notRun(s)
+	above, below := v.listeners(s, true), v.warnings(s)+v.notRun(s)
 	return above + v.services(s, max(3, room-strings.Count(above+below, "\n"))) + below
 }
 
@@ -302,6 +302,18 @@ func (v *view) listeners(s local.Status, brief bool) string {
 		b.WriteString(v.table(rows) + "\n")
 	}
 	return b.String()
+}
+
+// warnings returns a line for each warning about the assembly.
+func (v *view) warnings(s local.Status) string {
+	text := ""
+	for _, warning := range s.Warnings {
+		text += "\nWarning: " + plain.Line(warning)
+	}
+	if text != "" {
+		text += "\n"
+	}
+	return text
 }
 
 // notRun counts the resources that are deployed on AWS only.
@@ -345,7 +357,11 @@ func (v *view) summary(s local.Status, detached bool) {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "\nTry\n  curl %s\n  %s routes %s\n", try, v.program, path)
+	b.WriteString(v.warnings(s))
+	b.WriteString("\nTry\n")
+	if try != "" {
+		fmt.Fprintf(&b, "  curl %s\n  %s routes %s\n", try, v.program, path)
+	}
 	if _, err := step.ReadFile(cdkFile); err == nil { // the app has phases
 		fmt.Fprintf(&b, "  %s deploy --phase parallel\n", v.program)
 	}
@@ -380,7 +396,12 @@ func example(l alb.ListenerStatus) string {
 func (v *view) route(r alb.Route) string {
 	var b strings.Builder
 	why := strings.ReplaceAll(strings.TrimSpace(r.Explanation), "\n", "\n  ")
-	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(r.Request), v.paint(color.Bold, r.Action), plain.Visible(why))
+	action := r.Action
+	if r.Location != "" {
+		code, _, _ := strings.Cut(action, " ")
+		action = code + " " + r.Location
+	}
+	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(r.Request), v.paint(color.Bold, plain.Line(action)), plain.Visible(why))
 	for _, target := range r.Targets {
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/fatih/color"
 	"github.com/google/go-cmp/cmp"
 
+	"cutover/internal/analysis/cost"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
@@ -140,6 +141,7 @@ func TestControlCharactersAreVisible(t *testing.T) {
 	status := local.Status{
 		Listeners: []alb.ListenerStatus{{Key: evil, Port: 80, Protocol: evil, URL: evil, Rules: []alb.RuleStatus{{Priority: 1, Conditions: []string{evil}, Action: evil + "\n"}, {Action: evil}}}},
 		Groups:    []alb.GroupStatus{{Key: "a", Name: evil, Targets: []alb.TargetStatus{{ID: evil, State: "healthy"}}}},
+		Warnings:  []string{evil + "\n"},
 		Services:  []ecs.ServiceStatus{{Name: evil, Tasks: []ecs.TaskStatus{{ID: evil, LastStatus: ecs.Running, Targets: map[string]ecs.TargetHealth{"a": "healthy"}}}}},
 	}
 	var out bytes.Buffer
@@ -150,6 +152,9 @@ func TestControlCharactersAreVisible(t *testing.T) {
 		"brief":   func() { v.print(v.listeners(status, true)) },
 		"summary": func() { v.summary(status, true) },
 		"route":   func() { v.print(v.route(alb.Route{Request: evil, Action: evil, Explanation: evil})) },
+		"moved":   func() { v.print(v.route(alb.Route{Request: evil, Action: "301 " + evil, Location: evil})) },
+		"warned":  func() { v.print(v.warnings(status)) },
+		"cost":    func() { v.print(v.estimate(cost.Estimate{Unpriced: []string{evil}, Unknown: []string{evil}}, false)) },
 		"event":   func() { v.print(eventLine(local.Event{Kind: "stack", Subject: evil, Message: evil})) },
 	} {
 		out.Reset()

@@ -82,6 +82,8 @@ type Stack struct {
 	// Images and Files are what must be published before the stack deploys, sorted by id.
 	Images []ImageAsset
 	Files  []FileAsset
+
+	given map[string]string // values of parameters, by name
 }
 
 // Resource returns the resource with that logical id, nil if there is none.
@@ -130,6 +132,8 @@ type Parameter struct {
 	Type string
 	// Default is nil if the parameter has none.
 	Default any
+	// AllowedValues are the only values that the parameter takes. Empty: any.
+	AllowedValues []any
 }
 
 // Output is an output of a template.

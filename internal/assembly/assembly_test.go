@@ -141,7 +141,7 @@ func TestRead(t *testing.T) {
 	if got := a.Resources("Test::Vpc"); len(got) != 2 || got[0].String() != "Net/Vpc" || got[1].String() != "Net-prod/Vpc" {
 		t.Errorf("VPCs are %v", got)
 	}
-	if len(web.Parameters) != 4 || web.Parameters["Size"] != (Parameter{Type: "Number", Default: 3.0}) || len(web.Conditions) != 4 || len(web.Rules) != 1 {
+	if len(web.Parameters) != 4 || !reflect.DeepEqual(web.Parameters["Size"], Parameter{Type: "Number", Default: 3.0}) || len(web.Conditions) != 4 || len(web.Rules) != 1 {
 		t.Errorf("parameters %v, conditions %v, rules %v", web.Parameters, web.Conditions, web.Rules)
 	}
 	if o := web.Outputs["Url"]; o.Description != "where it is" || o.ExportName != nil || o.Stack != web {
@@ -190,7 +190,7 @@ func TestReadErrors(t *testing.T) {
 	}{
 		{"no assembly", nil, "run `cdk synth` first"},
 		{"not JSON", manifest(`{`), "manifest.json: unexpected end of JSON input"},
-		{"a list", manifest(`[]`), "cannot unmarshal array"},
+		{"a list", manifest(`[]`), "expected an object, found a list"},
 		{"no artifacts", manifest(`{}`), `no "artifacts" object`},
 		{"null artifacts", manifest(`{"artifacts": null}`), `no "artifacts" object`},
 		{"null artifact", manifest(`{"artifacts": {"S": null}}`), `artifact "S" is null`},
@@ -206,7 +206,7 @@ func TestReadErrors(t *testing.T) {
 		{"unknown dependency", manifest(`{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://a/b", "properties": {"templateFile": "manifest.json"}, "dependencies": ["T"]}}}`), `depends on "T"`},
 		{"cycle", manifest(`{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://a/b", "properties": {"templateFile": "manifest.json"}, "dependencies": ["S"]}}}`), `stack "S" depends on itself`},
 		{"template not JSON", stack(`{}}`), "t.json: invalid character"},
-		{"template a string", stack(`"x"`), "t.json: json: cannot unmarshal string"},
+		{"template a string", stack(`"x"`), "t.json: expected an object, found a string"},
 		{"null resource", stack(`{"Resources": {"R": null}}`), `resource "R" has no Type`},
 		{"no type", stack(`{"Resources": {"R": {}}}`), `resource "R" has no Type`},
 		{"properties", stack(`{"Resources": {"R": {"Type": "T", "Properties": []}}}`), "Properties"},
@@ -299,8 +299,8 @@ func TestResolve(t *testing.T) {
 		{`{"Ref": "Nothing"}`, `error shop-web/X/P.Ref: "Nothing" is neither a resource nor a parameter of the template`},
 		{`{"a": [0, {"Ref": "Nothing"}]}`, `error shop-web/X/P.a[1].Ref: "Nothing" is neither a resource nor a parameter of the template`},
 		{`{"Ref": 1}`, `error shop-web/X/P.Ref: expected a logical id, found the number 1`},
-		{`{"Ref": "Image"}`, `error shop-web/X/P.Ref: parameter "Image" is read from the Parameter Store (/image) at deployment`},
-		{`{"Ref": "Given"}`, `error shop-web/X/P.Ref: parameter "Given" has no default`},
+		{`{"Ref": "Image"}`, `error shop-web/X/P.Ref: parameter "Image" is read from the Parameter Store (/image) at deployment: give a value with --parameters Image=VALUE`},
+		{`{"Ref": "Given"}`, `error shop-web/X/P.Ref: parameter "Given" has no default: give a value with --parameters Given=VALUE`},
 		{`{"Ref": "AWS::StackId"}`, `error shop-web/X/P.Ref: AWS::StackId is only known at deployment`},
 		{`{"Fn::GetAtt": ["Nothing", "Arn"]}`, `error shop-web/X/P.Fn::GetAtt: "Nothing" is not a resource of the template`},
 		{`{"Fn::GetAtt": ["Lb", {"Ref": "Size"}]}`, `error shop-web/X/P.Fn::GetAtt: expected [logical id, attribute], both known`},

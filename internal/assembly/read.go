@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -19,10 +20,13 @@ const maxNesting = 8
 
 // Read reads the cloud assembly in a directory.
 //
+// Parameters of its stacks have their defaults, or a value given as "NAME=VALUE" or
+// "STACK:NAME=VALUE". AWS::Region and AWS::AccountId may be given, too.
+//
 // Nested stacks (AWS::CloudFormation::Stack) are not followed: their templates are mere files.
 //
 // Every malformed part is an error that names the file and the part. Nothing else is returned then.
-func Read(dir string) (*Assembly, error) {
+func Read(dir string, parameters ...string) (*Assembly, error) {
 	a := &Assembly{Dir: dir}
 	stacks, err := readDir(dir, 0)
 	if err != nil {
@@ -33,6 +37,9 @@ func Read(dir string) (*Assembly, error) {
 		return nil, fmt.Errorf("%s: stack %q depends on itself through its dependencies", filepath.Join(dir, "manifest.json"), circle[0].Name)
 	}
 	a.Stacks = sorted
+	if err := a.give(parameters); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
 	a.indexExports()
 	return a, nil
 }
@@ -127,6 +134,9 @@ func readDir(dir string, depth int) ([]*Stack, error) {
 
 // readManifest decodes a manifest and returns the ids of its artifacts in the order of the file.
 func readManifest(file string, m *manifest) ([]string, error) {
+	if info, err := os.Stat(filepath.Dir(file)); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s is a file: a template alone cannot be read; name a cloud assembly, the directory that `cdk synth` writes", filepath.Dir(file))
+	}
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s does not exist: %s is not a cloud assembly; run `cdk synth` first, or name the directory it writes", file, filepath.Dir(file))
@@ -134,7 +144,7 @@ func readManifest(file string, m *manifest) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(data, m); err != nil {
+	if err := unmarshal(data, m); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	for id, artifact := range m.Artifacts {
@@ -143,7 +153,7 @@ func readManifest(file string, m *manifest) ([]string, error) {
 		}
 	}
 	var raw struct{ Artifacts json.RawMessage }
-	if err := json.Unmarshal(data, &raw); err != nil {
+	if err := unmarshal(data, &raw); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if m.Artifacts == nil {
@@ -214,20 +224,40 @@ func readJSON(dir, name string, into any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, into); err != nil {
+	if err := unmarshal(data, into); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
+// unmarshal decodes JSON. Its errors are about the text, and name no type of Go.
+func unmarshal(data []byte, into any) error {
+	err := json.Unmarshal(data, into)
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		expected := "another value"
+		switch mismatch.Type.Kind() {
+		case reflect.Map, reflect.Struct:
+			expected = "an object"
+		case reflect.Slice:
+			expected = "a list"
+		case reflect.String:
+			expected = "a string"
+		}
+		found, _, _ := strings.Cut(mismatch.Value, " ")
+		found = cmp.Or(map[string]string{"array": "a list", "object": "an object", "bool": "a boolean"}[found], "a "+found)
+		place := ""
+		if mismatch.Field != "" { // a member of an embedded struct has the struct's name before it
+			place = strings.TrimPrefix(mismatch.Field, "Resource.") + ": "
+		}
+		return fmt.Errorf("%sexpected %s, found %s", place, expected, found)
+	}
+	return err
+}
+
 // template is the part of a template that is modelled.
 type template struct {
-	Transform any
-	Resources map[string]*struct {
-		Resource
-		DependsOn any
-		Metadata  map[string]any
-	}
+	Transform  any
+	Resources  map[string]json.RawMessage
 	Parameters map[string]Parameter
 	Outputs    map[string]*struct {
 		Output
@@ -237,10 +267,21 @@ type template struct {
 }
 
 func (s *Stack) readTemplate(dir, name string) error {
+	if extension := filepath.Ext(name); extension == ".yaml" || extension == ".yml" {
+		return fmt.Errorf("%s: templates in YAML are not read; name an assembly that `cdk synth` has written, with templates in JSON", name)
+	}
 	if err := readJSON(dir, name, &s.Template); err != nil {
 		return err
 	}
 	s.File = filepath.Join(dir, name)
+	for section, members := range s.Template {
+		members, _ := members.(map[string]any)
+		for id := range members {
+			if strings.HasPrefix(id, "Fn::ForEach") {
+				return fmt.Errorf("%s: %s: the macro AWS::LanguageExtensions changes the template when it is deployed: the loop %q is not evaluated", name, section, id)
+			}
+		}
+	}
 	var t template
 	if err := readJSON(dir, name, &t); err != nil {
 		return err
@@ -250,7 +291,14 @@ func (s *Stack) readTemplate(dir, name string) error {
 		return fmt.Errorf("%s: Transform: %w", name, err)
 	}
 	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
-		r := t.Resources[id]
+		var r *struct {
+			Resource
+			DependsOn any
+			Metadata  any
+		}
+		if err := unmarshal(t.Resources[id], &r); err != nil {
+			return fmt.Errorf("%s: resource %q: %w", name, id, err)
+		}
 		if r == nil || r.Type == "" {
 			return fmt.Errorf("%s: resource %q has no Type", name, id)
 		}
@@ -263,7 +311,8 @@ func (s *Stack) readTemplate(dir, name string) error {
 			return fmt.Errorf("%s: resource %q: DependsOn: %w", name, id, err)
 		}
 		// A path that is no string is metadata of somebody else.
-		resource.Path, _ = r.Metadata["aws:cdk:path"].(string)
+		metadata, _ := r.Metadata.(map[string]any)
+		resource.Path, _ = metadata["aws:cdk:path"].(string)
 		s.Resources = append(s.Resources, resource)
 	}
 	s.Parameters, s.Conditions, s.Rules = t.Parameters, t.Conditions, t.Rules

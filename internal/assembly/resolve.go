@@ -56,7 +56,7 @@ const (
 //
 //   - Ref, Fn::GetAtt, Fn::GetStackOutput, Fn::ImportValue, Fn::Join, Fn::Sub,
 //     Fn::Select, Fn::Split, Fn::If and conditions
-//   - parameters that have a default
+//   - parameters that have a default, or a value given to [Read]
 //   - pseudo parameters, if the stack has the account and region for them
 //
 // Anything else is an [*Error].
@@ -236,6 +236,8 @@ func (r *resolver) ref(path, id string) any {
 		return nil
 	case value != "":
 		return value
+	case id == "AWS::Region", id == "AWS::AccountId":
+		r.fail(path, "%[1]s is only known at deployment: the stack was synthesized without an account and a region; give a value with --parameters %[1]s=VALUE", id)
 	case pseudo:
 		r.fail(path, "%s is only known at deployment: the stack was synthesized without an account and a region", id)
 	case strings.HasPrefix(id, "AWS::"):
@@ -260,14 +262,17 @@ func partitionOf(region string) (partition, suffix string) {
 }
 
 func (r *resolver) parameter(path, id string, p Parameter) any {
+	text, given := r.stack.given[id]
 	switch {
+	case given:
 	case strings.HasPrefix(p.Type, "AWS::SSM::Parameter::Value<"):
-		r.fail(path, "parameter %q is read from the Parameter Store (%v) at deployment", id, p.Default)
+		r.fail(path, "parameter %[1]q is read from the Parameter Store (%[2]v) at deployment: give a value with --parameters %[1]s=VALUE", id, p.Default)
 	case p.Default == nil:
-		r.fail(path, "parameter %q has no default", id)
+		r.fail(path, "parameter %[1]q has no default: give a value with --parameters %[1]s=VALUE", id)
+	default:
+		text = r.literal(path, p.Default)
 	}
-	text := r.literal(path, p.Default)
-	if p.Type != "CommaDelimitedList" && !strings.HasPrefix(p.Type, "List<") {
+	if p.Type != "CommaDelimitedList" && !strings.HasPrefix(strings.TrimPrefix(p.Type, "AWS::SSM::Parameter::Value<"), "List<") {
 		return text
 	}
 	list := []any{}

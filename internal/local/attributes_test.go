@@ -21,6 +21,7 @@ func section(value any, parameter any) func(templates) {
 		a.output("ShopPlatform", "Name", ref("Word"))
 		a.output("ShopPlatform", "Cluster", ref("MachinesE2FBD357"))
 		a.output("ShopPlatform", "Net", ref("NetDBED6B57"))
+		a.output("ShopPlatform", "Range", getAtt("NetDBED6B57", "CidrBlock"))
 		a.output("ShopEntrance", "Dns", getAtt("Door509367B8", "DNSName"))
 		a.containers(func(name string, definition map[string]any) {
 			if name == "catalogue" {
@@ -42,8 +43,15 @@ func of(stack, name string) any {
 // the service is replaced, and nothing else.
 func TestAttributes(t *testing.T) {
 	t.Parallel()
-	d := start(t, stateDir(t), shopCommands(t))
-	value := joined(of("ShopPlatform", "Word"), of("ShopPlatform", "Name"), of("ShopEntrance", "Dns"), ref("Books8C439C90"), of("ShopPlatform", "Cluster"), ref("AWS::Region"), ref("AWS::AccountId"), ref("AWS::Partition"))
+	if testing.Short() {
+		t.Skip("slow: it waits for health checks")
+	}
+	d := &deployment{t: t}
+	options := d.options(stateDir(t), shopCommands(t))
+	options.Values = map[string]string{"ShopPlatform/NetDBED6B57": "vpc-1", "ShopPlatform/NetDBED6B57.CidrBlock": "10.0.0.0/8"}
+	d.begin(options)
+	value := joined(of("ShopPlatform", "Word"), of("ShopPlatform", "Name"), of("ShopEntrance", "Dns"), ref("Books8C439C90"), of("ShopPlatform", "Cluster"),
+		of("ShopPlatform", "Net"), of("ShopPlatform", "Range"), ref("AWS::Region"), ref("AWS::AccountId"), ref("AWS::Partition"))
 	answers := func(want string) {
 		t.Helper()
 		if got := shopAnswer(t, d.url(80), "GET shop.example /"); got != want {
@@ -60,7 +68,7 @@ func TestAttributes(t *testing.T) {
 	}
 	rest := " /shop/word " + dns + " arn:aws:elasticloadbalancing:local:000000000000:targetgroup/" + group + "/"
 	got := shopAnswer(t, d.url(80), "GET shop.example /")
-	if !strings.HasPrefix(got, "200 tales"+rest) || !strings.HasSuffix(got, " Machines local 000000000000 aws GET / wanted") {
+	if !strings.HasPrefix(got, "200 tales"+rest) || !strings.HasSuffix(got, " Machines vpc-1 10.0.0.0/8 local 000000000000 aws GET / wanted") {
 		t.Errorf("the answer is %q, want the section to be tales%s…", got, rest)
 	}
 
@@ -110,14 +118,16 @@ func TestAttributesNotGiven(t *testing.T) {
 		value, parameter any
 		want             string
 	}{
-		{of("ShopPlatform", "Net"), "x", "nothing on this machine stands for ShopPlatform/NetDBED6B57, which is an AWS::EC2::VPC"},
+		{of("ShopPlatform", "Net"), "x", "nothing on this machine stands for ShopPlatform/NetDBED6B57, which is an AWS::EC2::VPC: give a value with --value ShopPlatform/NetDBED6B57=VALUE"},
 		{joined("in", of("ShopPlatform", "Net")), "x", "ShopPlatform/NetDBED6B57"},
-		{getAtt("Books8C439C90", "LoadBalancerArns"), "x", "ShopCatalogue/Books8C439C90 has no attribute LoadBalancerArns on this machine"},
+		{getAtt("Books8C439C90", "LoadBalancerArns"), "x", "ShopCatalogue/Books8C439C90 has no attribute LoadBalancerArns on this machine: give a value with --value ShopCatalogue/Books8C439C90.LoadBalancerArns=VALUE"},
 		{of("ShopPlatform", "Word"), ref("NetDBED6B57"), "ShopPlatform/NetDBED6B57"},
 		{of("ShopPlatform", "Word"), joined("round", getAtt("Word", "Value")), "refers to itself"},
 	} {
 		d.refuse(shop(t, section(c.value, c.parameter)), "cannot be run here", place, "SECTION", c.want)
 	}
+	d.Runner.options.Values = map[string]string{"ShopPlatform/Net.Arn": "x", "Shop/NetDBED6B57": "y"}
+	d.refuse(shop(t), "a value is given for Shop/NetDBED6B57, and the assembly has no resource Shop/NetDBED6B57", "a value is given for ShopPlatform/Net.Arn, and")
 	if events := d.told(); len(events) > 0 || len(d.Status().Services) > 0 {
 		t.Errorf("something was begun: %v", events)
 	}

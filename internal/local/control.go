@@ -54,7 +54,12 @@ func (r *Runner) Control(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, r.Status(), nil) })
 	mux.HandleFunc("GET /route", func(w http.ResponseWriter, req *http.Request) {
-		route, err := r.Route(req.URL.Query().Get("request"))
+		var asked alb.Asked
+		err := json.Unmarshal([]byte(req.URL.Query().Get("asked")), &asked)
+		var route alb.Route
+		if err == nil {
+			route, err = r.Route(asked)
+		}
 		answer(w, route, err)
 	})
 	mux.HandleFunc("GET /canaries", func(w http.ResponseWriter, req *http.Request) {
@@ -67,7 +72,9 @@ func (r *Runner) Control(ctx context.Context) error {
 		answer(w, canaries, err)
 	})
 	mux.HandleFunc("POST /deploy", func(w http.ResponseWriter, req *http.Request) {
-		r.stream(w, func() error { return r.Deploy(req.Context(), req.URL.Query().Get("assembly")) })
+		r.stream(w, func() error {
+			return r.Deploy(req.Context(), req.URL.Query().Get("assembly"), req.URL.Query()["parameter"]...)
+		})
 	})
 	mux.HandleFunc("POST /down", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, struct{}{}, nil)
@@ -184,8 +191,12 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 }
 
 // Route says where a request would go. See [Runner.Route].
-func (c *Client) Route(ctx context.Context, request string) (alb.Route, error) {
-	return ask[alb.Route](ctx, c, "/route", url.Values{"request": {request}})
+func (c *Client) Route(ctx context.Context, asked alb.Asked) (alb.Route, error) {
+	text, err := json.Marshal(asked)
+	if err != nil {
+		return alb.Route{}, err
+	}
+	return ask[alb.Route](ctx, c, "/route", url.Values{"asked": {string(text)}})
 }
 
 // Canaries returns the services that take traffic from the monolith, and how they did. See
@@ -194,13 +205,14 @@ func (c *Client) Canaries(ctx context.Context, monolith string, period time.Dura
 	return ask[Canaries](ctx, c, "/canaries", url.Values{"monolith": {monolith}, "period": {period.String()}})
 }
 
-// Deploy deploys an assembly, and calls f with the events.
-func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event)) error {
+// Deploy deploys an assembly with values for its parameters, and calls f with the events. See
+// [Runner.Deploy].
+func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event), parameters ...string) error {
 	assembly, err := filepath.Abs(assembly)
 	if err != nil {
 		return err
 	}
-	body, err := c.call(ctx, http.MethodPost, "/deploy", url.Values{"assembly": {assembly}})
+	body, err := c.call(ctx, http.MethodPost, "/deploy", url.Values{"assembly": {assembly}, "parameter": parameters})
 	if err != nil {
 		return err
 	}

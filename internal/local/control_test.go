@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 )
 
@@ -43,7 +44,7 @@ func TestClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for name, err := range map[string]error{
-		"Status": second(client.Status(ctx)), "Route": second(client.Route(ctx, "/")), "Canaries": second(client.Canaries(ctx, "api", time.Second)),
+		"Status": second(client.Status(ctx)), "Route": second(client.Route(ctx, alb.Asked{Request: "/"})), "Canaries": second(client.Canaries(ctx, "api", time.Second)),
 		"Deploy": client.Deploy(ctx, "testdata/shop", nil), "Down": client.Down(ctx),
 	} {
 		if !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), dir) {
@@ -85,11 +86,11 @@ func TestClient(t *testing.T) {
 	if here, there := fmt.Sprint(r.Status().Listeners), fmt.Sprint(status.Listeners); here != there {
 		t.Errorf("the client sees the listeners %s, which are %s", there, here)
 	}
-	route, err := client.Route(ctx, "POST http://shop.example/basket")
+	route, err := client.Route(ctx, alb.Asked{Request: "POST http://shop.example/basket"})
 	if err != nil || len(route.Targets) != 1 || !strings.HasPrefix(route.Action, "Baskets") {
 		t.Errorf("the route is %v, %v", route, err)
 	}
-	if _, err := client.Route(ctx, "no such request"); err == nil {
+	if _, err := client.Route(ctx, alb.Asked{Request: "no such request"}); err == nil {
 		t.Error("what is no request has a route")
 	}
 

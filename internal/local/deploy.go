@@ -7,9 +7,12 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"cutover/internal/assembly"
+	"cutover/internal/deployable"
+	"cutover/internal/model"
 )
 
 // stack is a stack that runs.
@@ -25,17 +28,20 @@ type stack struct {
 //
 // Deploy returns when all services are steady. After an error, the stacks that were reached stay as
 // they are, and the assembly can be deployed again.
-func (r *Runner) Deploy(ctx context.Context, dir string) error {
+//
+// Parameters of the templates have their defaults, or a value given as [assembly.Read] takes it.
+func (r *Runner) Deploy(ctx context.Context, dir string, parameters ...string) error {
 	if !r.deploying.CompareAndSwap(false, true) {
 		return errors.New("another assembly is being deployed: wait for it to end")
 	}
 	defer r.deploying.Store(false)
-	a, err := r.snapshot(dir)
+	a, err := r.snapshot(dir, parameters)
 	if err != nil {
 		return err
 	}
-	next := r.plan(a)
-	var problems []error
+	m := model.Read(a)
+	next := r.plan(m)
+	problems := []error{deployable.Refused(m), r.mistakenValues(a), r.nothing(m)}
 	for _, plan := range next {
 		problems = append(problems, plan.Check())
 		if held, ok := plan.(io.Closer); ok {
@@ -47,12 +53,21 @@ func (r *Runner) Deploy(ctx context.Context, dir string) error {
 	}
 	defer r.traffic.forget()
 	r.mu.Lock()
-	r.deployed = a
+	r.deployed, r.warnings = a, deployable.Warnings(m)
 	r.mu.Unlock()
 	if err := r.updateStacks(ctx, a, next); err != nil {
 		return err
 	}
 	return r.removeStacks(ctx, a, next)
+}
+
+// nothing refuses a first assembly of which nothing runs here.
+func (r *Runner) nothing(m *model.Model) error {
+	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Listeners, (*model.Listener).Application) {
+		return nil
+	}
+	lines := append([]string{"the assembly has no ECS service, and no Application Load Balancer that listens"}, deployable.Warnings(m)...)
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 // update updates a stack, one provider after the other. Reached is how many providers have begun.
@@ -150,7 +165,7 @@ func (r *Runner) stack(name string) *stack {
 			return s
 		}
 	}
-	s := &stack{name, r.plan(&assembly.Assembly{})}
+	s := &stack{name, r.plan(model.Read(&assembly.Assembly{}))}
 	r.stacks = append(r.stacks, s)
 	return s
 }

@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/model"
 )
 
 // There and back, under load: nothing is lost, every service answers for its own
@@ -99,7 +101,7 @@ func TestSeveralLoadBalancers(t *testing.T) {
 	}
 	goes := func(url string) string {
 		t.Helper()
-		route, err := d.Route(url)
+		route, err := d.Route(alb.Asked{Request: url})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +137,7 @@ func TestSeveralLoadBalancers(t *testing.T) {
 	if got := goes(first+"/api/posts") + " " + goes(second+"/api/posts"); got != "api api-press" {
 		t.Errorf("parallel: posts go to %s", got)
 	}
-	if _, err := d.Route("/api/posts"); err == nil || !strings.Contains(err.Error(), "name the one that is asked, as in "+first+"/api/posts (dev-Routing) or "+second+"/api/posts (dev-RoutingPress)") {
+	if _, err := d.Route(alb.Asked{Request: "/api/posts"}); err == nil || !strings.Contains(err.Error(), "name the one that is asked, as in "+first+"/api/posts (dev-Routing) or "+second+"/api/posts (dev-RoutingPress)") {
 		t.Errorf("a path alone: %v", err)
 	}
 	for group, want := range map[string]string{
@@ -227,7 +229,7 @@ func TestDeletionsLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := d.plan(a)
+	next := d.plan(model.Read(a))
 	for _, plan := range next {
 		if err := plan.Check(); err != nil {
 			t.Fatal(err)
@@ -323,11 +325,11 @@ func TestPriorityInUse(t *testing.T) {
 			a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "ThreadsServiceRuleF440FCC6")["Priority"] = 20010.0
 		},
 		"in another stack": func(a templates) {
-			rule := routing(a)["UsersServiceRuleF8E4FD22"]
-			delete(routing(a), "UsersServiceRuleF8E4FD22")
+			rule := a.find(t, "AWS::ElasticLoadBalancingV2::ListenerRule", "UsersServiceRuleF8E4FD22")
+			rule["Priority"] = 20012.0
 			a["dev-Network"]["Resources"].(map[string]any)["Another"] = map[string]any{
 				"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": map[string]any{
-					"Priority": 20010.0, "Conditions": rule.(map[string]any)["Properties"].(map[string]any)["Conditions"],
+					"Priority": 20010.0, "Conditions": rule["Conditions"],
 					"Actions":     []any{map[string]any{"Type": "fixed-response", "FixedResponseConfig": map[string]any{"StatusCode": "418"}}},
 					"ListenerArn": map[string]any{"Fn::GetStackOutput": map[string]any{"StackName": "dev-Routing", "OutputName": "Listener"}},
 				},

@@ -45,6 +45,9 @@ type Options struct {
 	// Replaced names containers that the driver replaces by a command. The first assembly must have
 	// them. Default: none.
 	Replaced []string
+	// Values are what containers get for resources that no provider stands for: by
+	// "stack/logical id", or "stack/logical id.attribute". Default: none.
+	Values map[string]string
 	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling shrink or grow
 	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
@@ -82,6 +85,7 @@ type Runner struct {
 
 	mu        sync.Mutex
 	deployed  *assembly.Assembly // by the last deployment, complete or not
+	warnings  []string           // about it
 	stacks    []*stack           // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool

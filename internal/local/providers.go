@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,14 +24,30 @@ var kinds = []func(*Runner) provider.Provider{
 // plans has the plan of each provider for an assembly.
 type plans []provider.Plan
 
-func (r *Runner) plan(a *assembly.Assembly) plans {
+func (r *Runner) plan(m *model.Model) plans {
 	all := make(plans, len(r.providers))
-	m := model.Read(a)
 	text := func(value any) (string, error) { return r.text(all, value, 0) }
 	for i, p := range r.providers {
 		all[i] = p.Plan(m, text)
 	}
 	return all
+}
+
+// mistakenValues refuses values for resources that the first assembly does not have. Later
+// assemblies may have lost the resources.
+func (r *Runner) mistakenValues(a *assembly.Assembly) error {
+	if r.Assembly() != nil {
+		return nil
+	}
+	var errs []error
+	for _, ref := range slices.Sorted(maps.Keys(r.options.Values)) {
+		stack, id, _ := strings.Cut(ref, "/")
+		id, _, _ = strings.Cut(id, ".")
+		if s := a.Stack(stack); s == nil || s.Resource(id) == nil {
+			errs = append(errs, fmt.Errorf("a value is given for %s, and the assembly has no resource %s/%s", ref, stack, id))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // maxDepth bounds how far values may refer to each other.
@@ -55,15 +72,18 @@ func (r *Runner) text(all plans, value any, depth int) (string, error) {
 		}
 		return b.String(), nil
 	case assembly.Ref:
+		if given, ok := r.options.Values[value.String()]; ok {
+			return given, nil
+		}
 		i := slices.IndexFunc(r.providers, func(p provider.Provider) bool { return slices.Contains(p.Types(), value.Resource.Type) })
 		if i < 0 {
-			return "", fmt.Errorf("nothing on this machine stands for %v, which is an %s", value.Resource, value.Resource.Type)
+			return "", fmt.Errorf("nothing on this machine stands for %v, which is an %s: give a value with --value %v=VALUE", value.Resource, value.Resource.Type, value)
 		}
 		given, err := all[i].Attribute(value)
 		if errors.Is(err, provider.ErrNotYet) {
 			return "", fmt.Errorf("%v: %w", value, err)
 		} else if err != nil {
-			return "", err
+			return "", fmt.Errorf("%w: give a value with --value %v=VALUE", err, value)
 		}
 		return r.text(all, given, depth+1)
 	}

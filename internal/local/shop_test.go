@@ -7,6 +7,8 @@ import (
 	"net/http/cookiejar"
 	"strings"
 	"testing"
+
+	"cutover/internal/local/alb"
 )
 
 // shopAnswer asks as "METHOD host path [header: value]" says, and returns status
@@ -93,15 +95,15 @@ func TestShop(t *testing.T) {
 		{"GET http://shop.example:" + port + "/", "BooksBD60D88F", "http-request-method"},
 		{"POST http://shop.example/basket", "Baskets", "host-header"},
 	} {
-		route, err := d.Route(c.ask)
+		route, err := d.Route(alb.Asked{Request: c.ask})
 		if err != nil || !strings.Contains(route.Action, strings.TrimRight(c.action, "0123456789ABCDEF")) || !strings.Contains(route.Explanation, c.because) {
 			t.Errorf("%s goes to %q because %q, %v; want %q because of %q", c.ask, route.Action, route.Explanation, err, c.action, c.because)
 		}
 	}
-	if route, err := d.Route("http://shop.example/"); err != nil || len(route.Targets) != 2 || route.Targets[0].State != "healthy" {
+	if route, err := d.Route(alb.Asked{Request: "http://shop.example/"}); err != nil || len(route.Targets) != 2 || route.Targets[0].State != "healthy" {
 		t.Errorf("targets are %v, %v, want two that are healthy", route.Targets, err)
 	}
-	if _, err := d.Route("http://shop.example:4444/"); err == nil || !strings.Contains(err.Error(), "4444") {
+	if _, err := d.Route(alb.Asked{Request: "http://shop.example:4444/"}); err == nil || !strings.Contains(err.Error(), "4444") {
 		t.Errorf("the error for a port without a listener is %v", err)
 	}
 	if n := d.Status().NotRun["AWS::AutoScaling::AutoScalingGroup"]; n != 1 {

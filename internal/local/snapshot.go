@@ -1,7 +1,6 @@
 package local
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -13,9 +12,9 @@ import (
 )
 
 // snapshot copies an assembly into the deployment's directory, where it does not change, and reads
-// it. Stacks that leave the account and the region to the deployment get those of this machine.
-func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
-	if _, err := assembly.Read(dir); err != nil { // which names the files of the original
+// it. Stacks that leave their account and region to the deployment are in those of this machine.
+func (r *Runner) snapshot(dir string, parameters []string) (*assembly.Assembly, error) {
+	if _, err := assembly.Read(dir, parameters...); err != nil { // which names the files of the original
 		return nil, err
 	}
 	r.snapshots++
@@ -27,14 +26,11 @@ func (r *Runner) snapshot(dir string) (*assembly.Assembly, error) {
 	if err := copyAssembly(dir, copied, last); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot copy the assembly: %w", err), os.RemoveAll(copied))
 	}
-	a, err := assembly.Read(copied)
-	if err != nil {
-		return nil, err
+	a, err := assembly.Read(copied, parameters...)
+	if err == nil {
+		a.Locate(provider.Account, provider.Region)
 	}
-	for _, stack := range a.Stacks {
-		stack.Account, stack.Region = cmp.Or(stack.Account, provider.Account), cmp.Or(stack.Region, provider.Region)
-	}
-	return a, nil
+	return a, err
 }
 
 // copyAssembly copies an assembly. It links the assets that the last copy has, because an asset's

@@ -20,6 +20,9 @@ type Status struct {
 	Parameters ssm.Values `json:"parameters,omitempty"`
 	// Others is the status of other kinds of resources.
 	Others []any `json:"others,omitempty"`
+	// Warnings say what decides about requests on AWS and is not evaluated here, and what never runs
+	// on AWS, by place.
+	Warnings []string `json:"warnings,omitempty"`
 	// NotRun counts the resources without a provider, by type. They are deployed on AWS only.
 	NotRun map[string]int `json:"notRun"`
 }
@@ -42,6 +45,9 @@ func (r *Runner) Status() Status {
 			status.Others = append(status.Others, one)
 		}
 	}
+	r.mu.Lock()
+	status.Warnings = r.warnings
+	r.mu.Unlock()
 	if a := r.Assembly(); a != nil {
 		for _, stack := range a.Stacks {
 			for _, resource := range stack.Resources {
@@ -58,4 +64,4 @@ func (r *Runner) Status() Status {
 func (r *Runner) URL(path string) string { return r.balancers.URL(path) }
 
 // Route says where a request would go now. See [alb.Provider.Route].
-func (r *Runner) Route(request string) (alb.Route, error) { return r.balancers.Route(request) }
+func (r *Runner) Route(asked alb.Asked) (alb.Route, error) { return r.balancers.Route(asked) }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"cutover/internal/assembly"
 )
@@ -65,10 +66,18 @@ func (a Action) String() string {
 	return strings.Join(groups, ", ")
 }
 
+// authentications are the actions that come before another one.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Action.html
+var authentications = map[string]string{
+	"authenticate-oidc":    "nothing here logs clients in with OpenID Connect",
+	"authenticate-cognito": "nothing here logs clients in with Amazon Cognito",
+	"jwt-validation":       "nothing here validates tokens of clients",
+}
+
 // action reads the actions of a rule, which must be just one here: the other types
 // (authenticate-oidc, authenticate-cognito, jwt-validation) come on top of one and are problems.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-elasticloadbalancingv2-listenerrule-action.html
-func (m *Model) action(v assembly.Value) (action Action) {
+func (m *Model) action(v assembly.Value, l *Listener) (action Action) {
 	actions := v.Some()
 	for _, one := range actions {
 		one.Field("Order") // of several, which there cannot be
@@ -77,10 +86,17 @@ func (m *Model) action(v assembly.Value) (action Action) {
 		case "forward":
 			action = m.forward(one)
 		case "redirect":
-			action = Action{Redirect: redirect(one.Field("RedirectConfig").Need("an object"))}
+			action = Action{Redirect: redirect(one.Field("RedirectConfig").Need("an object"), l)}
 		case "fixed-response":
 			action = Action{FixedResponse: fixedResponse(one.Field("FixedResponseConfig").Need("an object"))}
 		default:
+			if what := authentications[text]; what != "" {
+				for _, config := range []string{"AuthenticateOidcConfig", "AuthenticateCognitoConfig", "JwtValidationConfig"} {
+					one.Field(config)
+				}
+				kind.Refuse("%q is not an action that is evaluated: %s; those are forward, redirect, fixed-response", text, what)
+				return action // its settings and the action behind it say nothing more
+			}
 			kind.Refuse("%q is not an action that is evaluated; those are forward, redirect, fixed-response", text)
 		}
 	}
@@ -123,6 +139,9 @@ func (m *Model) forward(v assembly.Value) (action Action) {
 			target(tuple, weight.Int(1, 0, 999))
 		}
 	}
+	if n := len(action.Forward); n > maxGroups {
+		v.Refuse("AWS refuses %d target groups: an action can have %d", n, maxGroups)
+	}
 	if total == 0 && !unknown {
 		// AWS does not document what a load balancer answers then.
 		v.Refuse("no target group has a weight above 0, so none can get the request")
@@ -140,21 +159,42 @@ func (m *Model) forward(v assembly.Value) (action Action) {
 // placeholder finds the parts of a redirect that are taken from the request.
 var placeholder = regexp.MustCompile(`#\{[^}]*\}`)
 
-// redirect reads a redirect; what it leaves out stays as in the request.
-// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-elasticloadbalancingv2-listenerrule-redirectconfig.html
-func redirect(v assembly.Value) *Redirect {
-	part := func(name, unchanged string) string {
+// redirect reads a redirect; what it leaves out stays as in the request. The page "RedirectActionConfig"
+// says which part may have which placeholder, that a part has 128 characters at most, that one of
+// protocol, host, port and path must change, and that HTTPS cannot become HTTP.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RedirectActionConfig.html
+func redirect(v assembly.Value, l *Listener) *Redirect {
+	part := func(name, unchanged string, placeholders ...string) string {
 		text := v.Field(name).Text(unchanged)
 		for _, found := range placeholder.FindAllString(text, -1) {
-			if !slices.Contains([]string{"#{protocol}", "#{host}", "#{port}", "#{path}", "#{query}"}, found) {
-				v.Field(name).Refuse("unknown placeholder %s", found)
+			if !slices.Contains(placeholders, found) {
+				v.Field(name).Refuse("unknown placeholder %s; this part can have %s", found, strings.Join(placeholders, ", "))
 			}
+		}
+		if len(text) > maxPattern {
+			v.Field(name).Refuse("AWS refuses %d characters: this part can have %d", len(text), maxPattern)
 		}
 		return text
 	}
 	r := &Redirect{
-		Protocol: part("Protocol", "#{protocol}"), Host: part("Host", "#{host}"), Port: part("Port", "#{port}"),
-		Path: part("Path", "/#{path}"), Query: part("Query", "#{query}"),
+		Protocol: part("Protocol", "#{protocol}", "#{protocol}"), Host: part("Host", "#{host}", "#{host}"), Port: part("Port", "#{port}", "#{port}"),
+		Path:  part("Path", "/#{path}", "#{host}", "#{path}", "#{port}"),
+		Query: part("Query", "#{query}", "#{protocol}", "#{host}", "#{port}", "#{path}", "#{query}"),
+	}
+	if r.Port != "#{port}" {
+		v.Field("Port").Int(0, 1, 65535)
+	}
+	if !strings.HasPrefix(r.Path, "/") {
+		v.Field("Path").Refuse("%q does not begin with /", r.Path)
+	}
+	if l != nil {
+		same := slices.Contains([]string{"#{protocol}", l.Protocol}, r.Protocol) && slices.Contains([]string{"#{port}", strconv.Itoa(l.Port)}, r.Port)
+		if same && r.Host == "#{host}" && r.Path == "/#{path}" {
+			v.Refuse("AWS refuses a redirect to itself: protocol, host, port or path must change")
+		}
+		if l.Protocol == "HTTPS" && r.Protocol == "HTTP" {
+			v.Field("Protocol").Refuse("AWS refuses a redirect from HTTPS to HTTP")
+		}
 	}
 	if !slices.Contains([]string{"HTTP", "HTTPS", "#{protocol}"}, r.Protocol) {
 		v.Field("Protocol").Refuse("%q is neither HTTP nor HTTPS nor #{protocol}", r.Protocol)
@@ -176,6 +216,15 @@ func fixedResponse(v assembly.Value) *FixedResponse {
 	code := v.Field("StatusCode").Need("a status code")
 	r := &FixedResponse{
 		StatusCode: code.Int(0, 200, 599), ContentType: v.Field("ContentType").Text(""), Body: v.Field("MessageBody").Text(""),
+	}
+	// "FixedResponseActionConfig": the code is 2XX, 4XX or 5XX, the type one of five, and the body has
+	// 1,024 characters at most.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_FixedResponseActionConfig.html
+	if types := []string{"", "text/plain", "text/css", "text/html", "application/javascript", "application/json"}; !slices.Contains(types, r.ContentType) {
+		v.Field("ContentType").Refuse("AWS refuses %q: a fixed response can be %s", r.ContentType, strings.Join(types[1:], ", "))
+	}
+	if n := utf8.RuneCountInString(r.Body); n > 1024 {
+		v.Field("MessageBody").Refuse("AWS refuses %d characters: a fixed response can have 1024", n)
 	}
 	if r.StatusCode/100 == 3 {
 		code.Refuse("%d: a fixed response cannot be a redirect", r.StatusCode)

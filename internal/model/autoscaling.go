@@ -18,6 +18,8 @@ type AutoScalingGroup struct {
 	LaunchProperty string
 	// InstanceTypes are the group's own, preferred first. Default: the type of Launch.
 	InstanceTypes []string
+	// TargetGroups are those that the instances are registered with, by the property that says so.
+	TargetGroups map[string]*TargetGroup
 	// Subnets has nil for each subnet that the assembly does not have.
 	Subnets []*Subnet
 }
@@ -28,6 +30,19 @@ func (m *Model) autoScalingGroup(g *AutoScalingGroup, p assembly.Value) {
 	g.Desired = p.Field("DesiredCapacity").Int(0, 0, math.MaxInt32)
 	g.Max = p.Field("MaxSize").Int(max(g.Min, g.Desired), 0, math.MaxInt32)
 	g.Subnets = m.subnets(p.Field("VPCZoneIdentifier"))
+
+	g.TargetGroups = map[string]*TargetGroup{}
+	register := func(property string, v assembly.Value) {
+		if group := elsewhere[TargetGroup](m, v, ELBTargetGroup, "TargetGroupArn"); group != nil {
+			g.TargetGroups[property] = group
+		}
+	}
+	for i, v := range p.Field("TargetGroupARNs").List() {
+		register(fmt.Sprintf("TargetGroupARNs[%d]", i), v)
+	}
+	for i, v := range p.Field("TrafficSources").List() {
+		register(fmt.Sprintf("TrafficSources[%d].Identifier", i), v.Field("Identifier"))
+	}
 
 	template := p.Field("LaunchTemplate")
 	g.LaunchProperty = "LaunchTemplate"

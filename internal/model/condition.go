@@ -2,6 +2,7 @@ package model
 
 import (
 	"net/netip"
+	"regexp"
 	"strings"
 
 	"cutover/internal/assembly"
@@ -38,6 +39,21 @@ type QueryValue struct {
 	AnyKey     bool
 }
 
+const maxPattern = 128 // characters
+
+// limits are what AWS takes as values of conditions: "Condition types for listener rules",
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
+var limits = map[string]struct {
+	length  int
+	pattern *regexp.Regexp
+	says    string
+}{
+	PathPattern:   {maxPattern, regexp.MustCompile(`^[A-Za-z0-9_.$/~"'@:+&*?-]+$`), `a path can have 128 characters: letters, digits, _ - . $ / ~ " ' @ : + & and the wildcards * and ?`},
+	HostHeader:    {maxPattern, regexp.MustCompile(`^[A-Za-z0-9.*?-]*\.[A-Za-z]+$`), "a host can have 128 characters: letters, digits, hyphens, dots and the wildcards * and ?, with letters behind the last dot"},
+	HTTPHeader:    {maxPattern, regexp.MustCompile(`(?s)^.*$`), "a value can have 128 characters"},
+	RequestMethod: {40, regexp.MustCompile(`^[A-Z_-]+$`), "a method can have 40 characters: capital letters, hyphens and underscores, without wildcards"},
+}
+
 func (c Condition) String() string {
 	field := c.Field
 	if c.Header != "" {
@@ -66,7 +82,10 @@ func condition(v assembly.Value) Condition {
 	}
 	if c.Field == HTTPHeader {
 		header := config.Field("HttpHeaderName")
-		if c.Header = header.Text(""); c.Header == "" || strings.EqualFold(c.Header, "Host") {
+		if c.Header = header.Text(""); len(c.Header) > 40 {
+			header.Refuse("AWS refuses %d characters: the name of a header can have 40", len(c.Header))
+		}
+		if c.Header == "" || strings.EqualFold(c.Header, "Host") {
 			header.Refuse("%q cannot be the header of an http-header condition (for Host there is host-header)", c.Header)
 		}
 	}
@@ -74,6 +93,11 @@ func condition(v assembly.Value) Condition {
 		if c.Field == QueryString {
 			key := value.Field("Key")
 			q := QueryValue{Key: key.Text(""), Value: value.Field("Value").Need("a value").Text(""), AnyKey: !key.Present()}
+			for name, part := range map[string]string{"Key": q.Key, "Value": q.Value} {
+				if len(part) > maxPattern {
+					value.Field(name).Refuse("AWS refuses %d characters: it can have %d", len(part), maxPattern)
+				}
+			}
 			text := q.Value
 			if !q.AnyKey {
 				text = q.Key + "=" + text
@@ -86,6 +110,8 @@ func condition(v assembly.Value) Condition {
 			value.Refuse("a condition cannot have an empty value")
 		} else if _, err := netip.ParsePrefix(text); err != nil && c.Field == SourceIP {
 			value.Refuse("%q is not an address range like 10.0.0.0/8", text)
+		} else if l := limits[c.Field]; l.pattern != nil && (len(text) > l.length || !l.pattern.MatchString(text)) {
+			value.Refuse("AWS refuses %q: %s", text, l.says)
 		}
 		c.Values = append(c.Values, text)
 	}

@@ -195,7 +195,7 @@ func (m *Model) image(resource *assembly.Resource, v assembly.Value) (image Imag
 		}
 	}
 	image.Reference = reference
-	if resource.Stack.Account == "" && strings.Contains(reference, someAccount) {
+	if strings.Contains(reference, someAccount) {
 		image.Reference, image.Unknown = name, "it is in the registry of the account that is deployed to, and no asset of the stack"
 	}
 	return image

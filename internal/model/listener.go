@@ -3,6 +3,7 @@ package model
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"cutover/internal/assembly"
 )
@@ -12,11 +13,15 @@ type Listener struct {
 	Base
 	// LoadBalancer is nil if the assembly does not have it.
 	LoadBalancer *LoadBalancer
-	Port         int
+	// LoadBalancerID is the load balancer's key, or the template's text.
+	LoadBalancerID string
+	Port           int
 	// Protocol is HTTP or HTTPS, or one of a Network Load Balancer.
 	Protocol string
 	// SecurityPolicy is the name of the policy for TLS. Empty if the template leaves it to AWS.
 	SecurityPolicy string
+	// Certificates is how many default certificates the listener has.
+	Certificates int
 	// MutualTLS is off (the default), passthrough or verify.
 	MutualTLS string
 	// ServerHeader says whether answers have a Server header. Default true.
@@ -31,16 +36,26 @@ type Listener struct {
 // String is the protocol and the port: "HTTP:80".
 func (l *Listener) String() string { return l.Protocol + ":" + strconv.Itoa(l.Port) }
 
+// Application says that the listener is one of an Application Load Balancer.
+func (l *Listener) Application() bool {
+	if l.LoadBalancer != nil {
+		return l.LoadBalancer.Application()
+	}
+	return !otherProtocol(l.Protocol)
+}
+
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-listener.html
 func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.LoadBalancer = elsewhere[LoadBalancer](m, p.Field("LoadBalancerArn"), ELBLoadBalancer, "LoadBalancerArn")
+	l.LoadBalancerID = p.Field("LoadBalancerArn").Keyed()
 	l.Port = p.Field("Port").Need("a port").Int(0, 1, 65535)
 	l.Protocol = p.Field("Protocol").Text("")
 	l.SecurityPolicy = p.Field("SslPolicy").Text("")
+	l.Certificates = len(p.Field("Certificates").List())
 	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
 	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
 	l.ResponseHeaders = added(p.Field("ListenerAttributes").Attributes())
-	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"))}
+	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"), l)}
 }
 
 // Rule says what happens to the requests that meet all of its conditions.
@@ -58,7 +73,7 @@ type Rule struct {
 func (m *Model) rule(r *Rule, p assembly.Value) {
 	r.Listener = refer[Listener](m, p.Field("ListenerArn").Need("a listener"), ELBListener, "ListenerArn")
 	r.Priority = p.Field("Priority").Need("a priority").Int(0, 1, 50000)
-	r.Action = m.action(p.Field("Actions"))
+	r.Action = m.action(p.Field("Actions"), r.Listener)
 	for _, v := range p.Field("Conditions").Some() {
 		c := condition(v)
 		if c.Field != HTTPHeader && c.Field != QueryString && slices.ContainsFunc(r.Conditions, func(other Condition) bool { return other.Field == c.Field }) {
@@ -66,4 +81,28 @@ func (m *Model) rule(r *Rule, p assembly.Value) {
 		}
 		r.Conditions = append(r.Conditions, c)
 	}
+	values, wildcards := 0, 0
+	for _, c := range r.Conditions {
+		values += len(c.Values)
+		for _, value := range c.Values {
+			if c.Field != RequestMethod && c.Field != SourceIP {
+				wildcards += strings.Count(value, "*") + strings.Count(value, "?")
+			}
+		}
+	}
+	if values > maxValues {
+		p.Field("Conditions").Refuse("AWS refuses %d values: the conditions of a rule can have %d", values, maxValues)
+	}
+	if wildcards > maxWildcards {
+		p.Field("Conditions").Refuse("AWS refuses %d wildcards: the conditions of a rule can have %d", wildcards, maxWildcards)
+	}
 }
+
+// Quotas that AWS raises for nobody. The page says 6 wildcards; an older one said 5.
+// "Quotas for your Application Load Balancers",
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+const (
+	maxValues    = 5 // of the conditions of a rule
+	maxWildcards = 6 // of the conditions of a rule
+	maxGroups    = 5 // of an action
+)

@@ -41,6 +41,9 @@ type LoadBalancer struct {
 	DesyncMitigation string
 }
 
+// Application says that the load balancer is an Application Load Balancer.
+func (lb *LoadBalancer) Application() bool { return lb.Type == "application" }
+
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html
 func (m *Model) loadBalancer(lb *LoadBalancer, p assembly.Value) {

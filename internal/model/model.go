@@ -76,7 +76,6 @@ func Read(a *assembly.Assembly) *Model {
 	m.readSecurityGroups()
 	m.LaunchTemplates = all(m, EC2LaunchTemplate, (*Launch).readTemplate)
 	all(m, EC2LaunchConfiguration, (*Launch).read)
-	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 	m.Repositories = all(m, ECRRepository, (*Repository).read)
 	all(m, CloudWatchAlarm, (*Alarm).read)
 
@@ -91,6 +90,7 @@ func Read(a *assembly.Assembly) *Model {
 
 	m.LoadBalancers = all(m, ELBLoadBalancer, m.loadBalancer)
 	m.TargetGroups = all(m, ELBTargetGroup, (*TargetGroup).read)
+	m.AutoScalingGroups = all(m, EC2AutoScalingGroup, m.autoScalingGroup)
 	m.Listeners = all(m, ELBListener, m.listener)
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
@@ -148,7 +148,7 @@ func (b *Base) Problem(properties ...string) error {
 // each setting there that is not passed over.
 //
 // passed has names of members, or of objects around them, with the only value to pass over, or ""
-// for any value and problem. Reasons are by the name of the member.
+// for any value and problem. Reasons are by the name of the member, or of an object around it.
 func (b *Base) Unsupported(passed, reasons map[string]string, properties ...string) error {
 	inPassed := func(objects ...string) bool {
 		return slices.ContainsFunc(objects, func(object string) bool {
@@ -172,7 +172,12 @@ func (b *Base) Unsupported(passed, reasons map[string]string, properties ...stri
 		case ok:
 			errs = append(errs, setting.Resource.Errorf(setting.Property, "%v is not honoured: %s", setting.Value, cmp.Or(reasons[setting.Name], "only "+only+" is known here")))
 		default:
-			errs = append(errs, setting.NotHonoured(reasons[setting.Name]))
+			reason := ""
+			for part := range strings.SplitSeq(setting.Property, ".") {
+				object, _, _ := strings.Cut(part, "[")
+				reason = cmp.Or(reasons[setting.Name], reasons[object], reason)
+			}
+			errs = append(errs, setting.NotHonoured(reason))
 		}
 	}
 	return assembly.Join(errs...)

@@ -43,6 +43,14 @@ S/Lb/Properties.Strange: not honoured: it is strange
 S/Lb/Properties.LoadBalancerAttributes (waf.fail_open.enabled): true is not honoured: only false is known here`; err == nil || err.Error() != want {
 		t.Errorf("refused: %v\nwant %s", err, want)
 	}
+	if err := lb.Unsupported(nil, map[string]string{"LoadBalancerAttributes": "why"}, "LoadBalancerAttributes"); err == nil || !strings.Contains(err.Error(), "(waf.fail_open.enabled): not honoured: what it does") {
+		t.Errorf("refused: %v", err)
+	}
+	inside := read(t, `"S": {"Type": "AWS::ECS::Service", "Properties": {"NetworkConfiguration": {"AwsvpcConfiguration": {"Subnets": ["subnet-1"], "Odd": [{"New": 1}]}}}}`).Services[0]
+	if err := inside.Unsupported(nil, map[string]string{"NetworkConfiguration": "why", "Odd": "odd"}, "NetworkConfiguration"); err == nil ||
+		err.Error() != "S/S/Properties.NetworkConfiguration.AwsvpcConfiguration.Odd: not honoured: odd\nS/S/Properties.NetworkConfiguration.AwsvpcConfiguration.Subnets: not honoured: why" {
+		t.Errorf("refused: %v", err)
+	}
 	if err := lb.Problem("Name", "Subnets[1]", "Sub"); err != nil {
 		t.Error(err)
 	}

@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,8 +38,28 @@ type TargetGroup struct {
 	Stickiness time.Duration
 	// StickinessType is lb_cookie (the default) or app_cookie.
 	StickinessType string
+	// Targets are those that the template itself registers. Others come from services and groups.
+	Targets []Target
 	// With fewer than MinHealthy or MinHealthyPercent, unhealthy targets serve too. Defaults 1, 0.
 	MinHealthy, MinHealthyPercent int
+}
+
+// Target is a target that a template registers.
+type Target struct {
+	// ID is an instance, an address, or the ARN of a function or load balancer: as the template has
+	// it, or "stack/logical id".
+	ID string
+	// Port is that of the group if it is 0.
+	Port int
+}
+
+// Application says that the group is for Application Load Balancers.
+func (g *TargetGroup) Application() bool { return !otherProtocol(g.Protocol) }
+
+// otherProtocol says whether a protocol is one of Network and Gateway Load Balancers.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html
+func otherProtocol(protocol string) bool {
+	return slices.Contains([]string{"TCP", "TLS", "UDP", "TCP_UDP", "GENEVE", "QUIC", "TCP_QUIC"}, protocol)
 }
 
 // LeastOutstanding is the algorithm that picks the target with the fewest requests in flight.
@@ -88,6 +109,9 @@ func (g *TargetGroup) read(p assembly.Value) {
 	if !strings.HasPrefix(g.Health.Path, "/") {
 		p.Field("HealthCheckPath").Refuse("%q does not begin with /", g.Health.Path)
 	}
+	if n := len(g.Health.Path); n > 1024 {
+		p.Field("HealthCheckPath").Refuse("AWS refuses %d characters: a path can have 1024", n)
+	}
 	if port := p.Field("HealthCheckPort"); port.Raw() != "traffic-port" {
 		g.Health.Port = port.Int(0, 1, 65535)
 	}
@@ -98,6 +122,15 @@ func (g *TargetGroup) read(p assembly.Value) {
 		}
 		g.Health.Codes = codes
 	}
+	if interval := g.Health.Interval; g.Health.Timeout >= interval && p.Field("HealthCheckTimeoutSeconds").Present() {
+		p.Field("HealthCheckTimeoutSeconds").Refuse("AWS refuses a timeout of %d s: it must be below the interval, %d s", int(g.Health.Timeout.Seconds()), int(interval.Seconds()))
+	} else if g.Health.Timeout >= interval && g.Application() && g.TargetType != "lambda" { // the defaults of other kinds differ
+		p.Field("HealthCheckIntervalSeconds").Refuse("AWS refuses an interval of %d s: it must be above the timeout, %d s", int(interval.Seconds()), int(g.Health.Timeout.Seconds()))
+	}
+	for _, target := range p.Field("Targets").List() {
+		target.Field("AvailabilityZone") // of addresses outside the VPC
+		g.Targets = append(g.Targets, Target{target.Field("Id").Need("an id").Keyed(), target.Field("Port").Int(0, 1, 65535)})
+	}
 	a := p.Field("TargetGroupAttributes").Attributes()
 	g.DeregistrationDelay = a.Field("deregistration_delay.timeout_seconds").Seconds(300, 0, 3600)
 	g.Algorithm = a.Field("load_balancing.algorithm.type").OneOf("round_robin", LeastOutstanding, "weighted_random")
@@ -105,8 +138,8 @@ func (g *TargetGroup) read(p assembly.Value) {
 	if g.SlowStart = slow.Seconds(0, 0, 900); g.SlowStart != 0 && g.SlowStart < 30*time.Second {
 		slow.Refuse("expected 0 or a whole number from 30 to 900, found %v", g.SlowStart.Seconds())
 	}
-	if g.Algorithm == LeastOutstanding && g.SlowStart != 0 {
-		slow.Refuse("a target group cannot have slow start and least outstanding requests together")
+	if g.Algorithm != "round_robin" && g.SlowStart != 0 {
+		slow.Refuse("a target group cannot have slow start and %s together", strings.ReplaceAll(g.Algorithm, "_", " "))
 	}
 	duration := a.Field("stickiness.lb_cookie.duration_seconds").Seconds(86400, 1, 604800)
 	g.StickinessType = a.Field("stickiness.type").Text("lb_cookie")

@@ -59,16 +59,16 @@ func summarize(us []uint32) Latency {
 	}
 	slices.Sort(us)
 	rank := func(percent int) uint32 { return us[(len(us)*percent+99)/100-1] }
-	return Latency{P50: millis(rank(50)), P99: millis(rank(99)), Max: millis(us[len(us)-1])}
+	return Latency{Count: len(us), P50: millis(rank(50)), P99: millis(rank(99)), Max: millis(us[len(us)-1])}
 }
 
 // lossKey groups what goes into one [Loss].
 type lossKey struct {
-	span               int
-	problem            problem
-	status             uint16
-	service, why       string
-	hasTarget, excused bool
+	span                           int
+	problem                        problem
+	status                         uint16
+	service, why                   string
+	hasTarget, excused, overloaded bool
 }
 
 // analysis is the report in the making.
@@ -80,6 +80,9 @@ type analysis struct {
 	bySpan, byRoute, bySlice []*tally
 	byPhase                  []*tally // by span; a deployment has one of its own
 	late                     []uint32 // of every request
+	load                     Load
+	overload                 overload
+	inPhase                  []map[uint16]bool // routes that were asked, by span as byPhase
 	answered                 map[string]bool
 	// traffic has, by span and service, when its requests were sent.
 	traffic []map[string]window
@@ -105,11 +108,11 @@ func analyse(r *Rehearsal) *Report {
 		answered: map[string]bool{}, routed: make([]string, len(r.Routes)), losses: map[lossKey]*Loss{},
 	}
 	for i, s := range r.spans {
-		phase := newTally()
+		phase, asked := newTally(), map[uint16]bool{}
 		if s.kind != deploying && !r.beginsPhase(i) {
-			phase = a.byPhase[i-1]
+			phase, asked = a.byPhase[i-1], a.inPhase[i-1]
 		}
-		a.byPhase, a.bySpan = append(a.byPhase, phase), append(a.bySpan, newTally())
+		a.byPhase, a.bySpan, a.inPhase = append(a.byPhase, phase), append(a.bySpan, newTally()), append(a.inPhase, asked)
 		a.traffic = append(a.traffic, map[string]window{})
 		a.errors = append(a.errors, map[string]int{})
 		if s.kind == harmed {
@@ -121,15 +124,39 @@ func analyse(r *Rehearsal) *Report {
 	for range r.Routes {
 		a.byRoute = append(a.byRoute, newTally())
 	}
-	at := 0
+	a.lateness()
 	for seq := range r.rec.n {
 		sent := r.rec.due(seq) + time.Duration(r.rec.at(seq).late)*time.Microsecond
-		for at < len(r.spans)-1 && sent >= r.spans[at].end {
-			at++
-		}
-		a.request(seq, at, sent)
+		a.request(seq, r.spanAt(sent), sent)
 	}
 	return a.report()
+}
+
+// spanAt is the span in which a request was sent. The last span has what was sent after it.
+func (r *Rehearsal) spanAt(sent time.Duration) int {
+	i, _ := slices.BinarySearchFunc(r.spans, sent, func(s span, sent time.Duration) int { return int(s.end - sent - 1) })
+	return min(i, len(r.spans)-1)
+}
+
+// lateness finds out whether the load was as planned, and when the machine was behind.
+func (a *analysis) lateness() {
+	a.load = a.tried
+	a.load.Planned = int(a.end.Seconds() * float64(a.Rate))
+	for seq := range a.rec.n {
+		s, due := a.rec.at(seq), a.rec.due(seq)
+		late := time.Duration(s.late) * time.Microsecond
+		if late <= tooLate {
+			continue
+		}
+		a.load.Late++
+		if s.held && !a.rec.busy(due, due+late) {
+			a.load.HeldUp++
+		} else {
+			a.overload.add(due, due+late)
+		}
+	}
+	// What is due in the last second may be on its way.
+	a.load.Late += max(0, a.load.Planned-a.rec.n-a.Rate)
 }
 
 // request counts a request that was sent in a span.
@@ -140,15 +167,18 @@ func (a *analysis) request(seq, span int, sent time.Duration) {
 		a.answered[service] = true
 		w, known := a.traffic[span][service]
 		if !known {
-			w.first = sent
+			w = window{sent, sent}
 		}
-		w.last = sent
-		a.traffic[span][service] = w
+		// A late machine may send a request after the next one.
+		a.traffic[span][service] = window{min(w.first, sent), max(w.last, sent)}
 		if s.problem == fine {
 			a.routed[s.route] = service
 		}
 	}
-	excused := a.excuse(s, sent, a.rec.due(seq)+time.Duration(s.latency)*time.Microsecond)
+	over := a.rec.due(seq) + time.Duration(s.latency)*time.Microsecond
+	overloaded := s.problem.lost() && a.overload.has(sent, over)
+	excused := a.excuse(s, sent, over, overloaded)
+	a.inPhase[span][s.route] = true
 	slice := int(sent / a.width)
 	for len(a.bySlice) <= slice {
 		a.bySlice = append(a.bySlice, newTally())
@@ -159,13 +189,13 @@ func (a *analysis) request(seq, span int, sent time.Duration) {
 	}
 	a.late = append(a.late, s.late)
 	if s.problem != fine {
-		a.loss(seq, span, sent, excused)
+		a.loss(seq, span, sent, excused, overloaded && !excused)
 	}
 }
 
 // excuse counts a request for the faults between its sending and its end. It says
 // whether a fault excuses its failure.
-func (a *analysis) excuse(s *sample, sent, over time.Duration) (excused bool) {
+func (a *analysis) excuse(s *sample, sent, over time.Duration, overloaded bool) (excused bool) {
 	// The load balancer may not report a request that the client gave up. The request is
 	// taken to have gone where its route went before.
 	service := s.way().service
@@ -186,13 +216,16 @@ func (a *analysis) excuse(s *sample, sent, over time.Duration) (excused bool) {
 		if failed {
 			*failures++
 			excused = excused || own && !f.lossless
+			if !own && !overloaded {
+				f.harmed++
+			}
 		}
 	}
 	return excused
 }
 
 // loss adds a request that failed to those that failed alike.
-func (a *analysis) loss(seq, span int, sent time.Duration, excused bool) {
+func (a *analysis) loss(seq, span int, sent time.Duration, excused, overloaded bool) {
 	s := a.rec.at(seq)
 	way := s.way()
 	kind := s.problem.String()
@@ -201,11 +234,11 @@ func (a *analysis) loss(seq, span int, sent time.Duration, excused bool) {
 	} else {
 		a.errors[span][kind]++
 	}
-	key := lossKey{span, s.problem, s.status, way.service, s.why(), way.target != "", excused}
+	key := lossKey{span, s.problem, s.status, way.service, s.why(), way.target != "", excused, overloaded}
 	loss := a.losses[key]
 	if loss == nil {
 		loss = &Loss{
-			Kind: kind, Stage: a.spans[span].name(), Status: int(s.status), Excused: excused,
+			Kind: kind, Stage: a.spans[span].name(), Status: int(s.status), Excused: excused, Overloaded: overloaded,
 			Service: way.service, Target: way.target, Why: key.why, First: seconds(sent),
 		}
 		a.losses[key] = loss
@@ -215,16 +248,17 @@ func (a *analysis) loss(seq, span int, sent time.Duration, excused bool) {
 		loss.Target = ""
 	}
 	loss.Count++
-	loss.Last = seconds(sent)
+	loss.First, loss.Last = min(loss.First, seconds(sent)), max(loss.Last, seconds(sent))
 	loss.sample(Sample{At: seconds(sent), Route: a.Routes[s.route], Latency: millis(s.latency), Target: way.target, Detail: a.rec.details[seq]})
 }
 
 // report makes the report of what was counted.
 func (a *analysis) report() *Report {
+	a.load.judge(a.Options, float64(a.all.Requests-a.all.Lost)/max(a.end.Seconds(), 1))
 	r := &Report{
 		Format: Format, Began: a.began.UTC().Truncate(time.Millisecond), Duration: seconds(a.end), Walk: a.Walk, Rate: a.Rate,
-		BaselinePhase: a.Walk[0], BaselineServices: a.baselineBy, Initial: a.firstChanges, SliceWidth: seconds(a.width),
-		Totals: a.all.totals(), Late: summarize(a.late), About: append(a.facts(), a.About...),
+		BaselinePhase: a.Walk[0], BaselineServices: a.baselineBy, SliceWidth: seconds(a.width),
+		Totals: a.all.totals(), Late: summarize(a.late), Load: a.load, About: append(a.facts(), a.About...),
 	}
 	for _, loss := range a.order {
 		r.Losses = append(r.Losses, *loss)
@@ -257,8 +291,32 @@ func (a *analysis) report() *Report {
 		}
 		r.Phases[len(r.Phases)-1].End = seconds(s.end)
 	}
-	r.Verdict = a.verdict(r)
+	r.Verdict = judge(r, a.undone(), append(a.missed(), a.gaps...))
 	return r
+}
+
+// missed are the gaps that the requests themselves leave.
+func (a *analysis) missed() (gaps []string) {
+	for i, s := range a.spans {
+		switch {
+		case s.kind == deploying && a.bySpan[i].Requests == 0:
+			gaps = append(gaps, fmt.Sprintf("%s: no request was sent meanwhile", s.name()))
+		case s.kind != deploying && a.beginsPhase(i):
+			var without []string
+			for route := range a.Routes {
+				if !a.inPhase[i][uint16(route)] && a.byRoute[route].Requests > 0 {
+					without = append(without, a.Routes[route])
+				}
+			}
+			if len(without) > 0 {
+				gaps = append(gaps, fmt.Sprintf("%s: no request to %s", s.name(), strings.Join(without, ", ")))
+			}
+		}
+	}
+	if n := a.all.Unobserved; n > 0 {
+		gaps = append(gaps, fmt.Sprintf("the load balancer did not report who answered %s", count(n, "request")))
+	}
+	return gaps
 }
 
 // step is a span as a step of the report.
@@ -277,10 +335,22 @@ func (a *analysis) step(i int) Step {
 	}
 	if s.kind == harmed {
 		step.Fault, a.faults = a.faults[0], a.faults[1:]
+		step.Fault.Why = a.escaped(i)
 	} else if !last {
 		step.Shifts = a.shifts(i)
 	}
 	return step
+}
+
+// escaped says what a fault in a span harmed that it must not harm.
+func (a *analysis) escaped(span int) (lines []string) {
+	for key, loss := range a.losses {
+		if key.span == span && !loss.Excused {
+			lines = append(lines, fmt.Sprintf("%s, %s: %s", capital(loss.what()), loss.Why, count(loss.Count, "request")))
+		}
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // shifts are the services whose traffic began or ended with a deployment.

@@ -3,8 +3,10 @@ package rehearsal
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image/png"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gonum.org/v1/plot/vg/recorder"
 )
 
 // handmade is a run at ten requests per second with two seconds of each: a
@@ -28,7 +32,7 @@ func handmade() *Rehearsal {
 	}
 	at := time.Duration(0)
 	for _, s := range []span{
-		{phase: "one"}, {kind: deploying, phase: "one", next: "two", changes: []string{"~ rule"}},
+		{phase: "one"}, {kind: deploying, phase: "one", next: "two", changes: Changes{Traffic: []string{"~ rule"}}},
 		{phase: "two"}, {kind: harmed, phase: "two", fault: Fault{Kind: "kill", Service: "b"}}, {phase: "two"},
 	} {
 		s.begin, s.end = at, at+2*time.Second
@@ -53,14 +57,14 @@ type sent struct {
 func (r *Rehearsal) play(what func(seq int) sent) {
 	for seq := range 100 {
 		s := what(seq)
-		r.rec.begin(seq)
+		r.rec.begin(r.began, seq, seq%2, false)
 		status := s.status
 		if s.got != 0 {
 			status = max(s.got, 0)
 		}
 		record := Record{TraceID: r.rec.traceID(uint64(seq)), Service: s.service, Target: s.target, Status: status, TargetStatus: s.status, Reason: s.reason}
 		finish := func() {
-			r.rec.finish(seq, uint16(seq%2), uint16(status), s.late, s.latency, s.problem, fmt.Sprint("detail of ", seq))
+			r.rec.finish(seq, uint16(status), s.late, s.latency, s.problem, fmt.Sprint("detail of ", seq))
 		}
 		// Either may come first.
 		if seq%3 == 0 {
@@ -95,7 +99,7 @@ func TestAnalysis(t *testing.T) {
 	}
 	want := Totals{
 		Requests: 100, ByStatus: map[string]int{"200": 100}, ByService: map[string]int{"old": 30, "a": 35, "b": 35},
-		Latency: Latency{10, 20, 20},
+		Latency: Latency{100, 10, 20, 20},
 	}
 	if !reflect.DeepEqual(r.Totals, want) {
 		t.Errorf("totals %+v\nwant   %+v", r.Totals, want)
@@ -108,7 +112,7 @@ func TestAnalysis(t *testing.T) {
 	}
 	deploy, fault := r.Steps[0], r.Steps[1]
 	if deploy.Name != "one → two" || deploy.Kind != "deploy" || deploy.Begin != 2 || deploy.End != 4 || deploy.Requests != 20 ||
-		deploy.Before != (Latency{10, 20, 20}) || deploy.After != (Latency{10, 20, 20}) || !slices.Equal(deploy.Changes, []string{"~ rule"}) {
+		deploy.Before != (Latency{20, 10, 20, 20}) || deploy.After != (Latency{20, 10, 20, 20}) || !slices.Equal(deploy.Changes.Traffic, []string{"~ rule"}) {
 		t.Errorf("deployment %+v", deploy)
 	}
 	// The last request to old was the 29th, after 2.9 s; then a and b took turns.
@@ -122,7 +126,7 @@ func TestAnalysis(t *testing.T) {
 	if fault.Name != "kill b" || fault.Fault.Own != 10 || fault.Fault.Others != 10 || fault.Fault.OwnFailed != 0 || len(fault.Shifts) != 0 {
 		t.Errorf("fault %+v, outcome %+v", fault, fault.Fault)
 	}
-	if p := r.Phases[1]; p.Name != "two" || p.Begin != 4 || p.End != 10 || p.Requests != 60 || p.Latency != (Latency{10, 20, 20}) {
+	if p := r.Phases[1]; p.Name != "two" || p.Begin != 4 || p.End != 10 || p.Requests != 60 || p.Latency != (Latency{60, 10, 20, 20}) {
 		t.Errorf("the phase with the fault in it is %+v", p)
 	}
 	if a := r.Routes[0]; a.Path != "/a" || a.Requests != 50 || a.Bytes != 1 || a.ByService["a"] != 35 || a.ByService["b"] != 0 {
@@ -221,10 +225,291 @@ func TestAnalysisOfALateGenerator(t *testing.T) {
 	}
 }
 
+// A loss is explained if the machine was behind while the request was under way: not if
+// requests were late because the deployment had not answered others, nor at another time.
+func TestAnalysisOfAMachineThatIsBehind(t *testing.T) {
+	busy := []cpuTime{{0, 0, 0}, {10 * time.Second, 0, 2000}}
+	idle := []cpuTime{{0, 0, 0}, {10 * time.Second, 1000, 2000}}
+	for name, test := range map[string]struct {
+		late       time.Duration
+		held       bool
+		cpus       []cpuTime
+		problem    problem
+		overloaded bool
+		heldUp     int
+		want       Outcome
+	}{
+		"late":                          {1200 * time.Millisecond, false, nil, timedOut, true, 0, Inconclusive},
+		"late, and idle":                {1200 * time.Millisecond, false, idle, timedOut, true, 0, Inconclusive},
+		"a second late":                 {time.Second, false, nil, timedOut, false, 0, Failed},
+		"held up by a busy machine":     {1200 * time.Millisecond, true, busy, timedOut, true, 0, Inconclusive},
+		"held up by the deployment":     {1200 * time.Millisecond, true, idle, timedOut, false, 1, Failed},
+		"held up by nobody knows":       {1200 * time.Millisecond, true, nil, timedOut, false, 1, Failed},
+		"late, with a different answer": {1200 * time.Millisecond, false, nil, otherBody, false, 0, Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := handmade()
+			run.rec.cpus = test.cpus
+			run.play(func(seq int) sent {
+				s := good(seq)
+				switch seq {
+				case 10:
+					s.late = test.late
+				case 22: // sent after that request, and for less than as long as it was late
+					s.problem, s.got = test.problem, -1
+				}
+				return s
+			})
+			run.rec.at(10).held = test.held
+			r := analyse(run)
+			if len(r.Losses) != 1 || r.Losses[0].Overloaded != test.overloaded || r.Verdict.Outcome != test.want || r.Load.HeldUp != test.heldUp {
+				t.Errorf("%s: %+v, load %+v", r.Verdict.Sentence, r.Losses, r.Load)
+			}
+		})
+	}
+	t.Run("elsewhere", func(t *testing.T) {
+		run := handmade()
+		run.play(func(seq int) sent {
+			s := good(seq)
+			switch seq {
+			case 10:
+				s.late = 1200 * time.Millisecond // until 2.2 s, and as long after
+			case 9, 35: // the first was over before, the other came later
+				s.problem, s.got = timedOut, -1
+			}
+			return s
+		})
+		if r := analyse(run); r.Verdict.Outcome != Failed || len(r.Verdict.Reasons) != 2 {
+			t.Errorf("%+v", r.Verdict)
+		}
+	})
+	t.Run("under way", func(t *testing.T) {
+		run := handmade()
+		run.play(func(seq int) sent {
+			s := good(seq)
+			switch seq {
+			case 10:
+				s.late = 1200 * time.Millisecond
+			case 9: // sent before, and still without an answer
+				s.problem, s.got, s.latency = timedOut, -1, 200*time.Millisecond
+			case 33: // answered later
+				s.problem, s.got, s.latency = timedOut, -1, 3*time.Second
+			}
+			return s
+		})
+		if r := analyse(run); r.Verdict.Outcome != Inconclusive {
+			t.Errorf("%+v", r.Verdict)
+		}
+	})
+	t.Run("within a fault", func(t *testing.T) {
+		run := handmade()
+		run.play(func(seq int) sent {
+			s := good(seq)
+			switch seq {
+			case 60:
+				s.late = 1200 * time.Millisecond
+			case 73: // to the service with the fault
+				s.problem, s.got = timedOut, -1
+			}
+			return s
+		})
+		if r := analyse(run); r.Verdict.Outcome != Contained || !r.Losses[0].Excused || r.Losses[0].Overloaded {
+			t.Errorf("%+v, %+v", r.Verdict, r.Losses)
+		}
+	})
+}
+
+// A machine that is behind may send a request after the next one.
+func TestAnalysisOfRequestsOutOfOrder(t *testing.T) {
+	run := handmade()
+	run.play(func(seq int) sent {
+		s := good(seq)
+		switch seq {
+		case 22, 23: // 2.8 s and 2.3 s, the last to old at 3.4 s and 2.9 s
+			s.problem, s.got = timedOut, -1
+		case 31: // the first to b
+			s.late = 450 * time.Millisecond
+		}
+		if seq == 22 || seq == 28 {
+			s.late = 600 * time.Millisecond
+		}
+		return s
+	})
+	for at, want := range map[time.Duration]int{0: 0, 2*time.Second - 1: 0, 2 * time.Second: 1, 9 * time.Second: 4, 10 * time.Second: 4, time.Hour: 4} {
+		if got := run.spanAt(at); got != want {
+			t.Errorf("what is sent at %v is sent in span %d, want %d", at, got, want)
+		}
+	}
+	r := analyse(run)
+	if l := r.Losses[0]; l.First != 2.3 || l.Last != 2.8 || l.Count != 2 {
+		t.Errorf("lost from %v to %v", l.First, l.Last)
+	}
+	if s := r.Steps[0].Shifts; len(s) != 3 || s[2].Service != "old" || s[2].At != 3.4 || s[1].Service != "b" || s[1].At != 3.3 {
+		t.Errorf("shifts %+v", s)
+	}
+}
+
+// A load that is late is not passed, nor one of which a part was not sent at all.
+func TestAnalysisOfALoadThatWasNotHeld(t *testing.T) {
+	for late, want := range map[int]Outcome{0: Passed, 10: Passed, 11: Inconclusive} {
+		run := handmade()
+		run.play(func(seq int) sent {
+			s := good(seq)
+			if seq < late {
+				s.late = 1001 * time.Millisecond
+			}
+			return s
+		})
+		if r := analyse(run); r.Verdict.Outcome != want || r.Load.Planned != 100 || r.Load.Late != late || (r.Load.WouldHold > 0) != (want == Inconclusive) {
+			t.Errorf("%d late: %+v, %+v", late, r.Verdict, r.Load)
+		}
+	}
+	// At twice the rate, half the requests are missing. Those of the last second may be under way.
+	for rate, want := range map[int]Outcome{10: Passed, 11: Passed, 20: Inconclusive} {
+		run := handmade()
+		run.play(good)
+		run.Rate = rate
+		r := analyse(run)
+		if late := max(0, 10*rate-100-rate); r.Verdict.Outcome != want && rate != 20 || r.Load.Late != late {
+			t.Errorf("at %d per second: %+v, %+v", rate, r.Verdict, r.Load)
+		}
+		if rate == 20 && (r.Load.Planned != 200 || r.Load.Late != 80 || r.Load.WouldHold != 7 || r.Verdict.Outcome != Inconclusive) {
+			t.Errorf("at twice the rate: %+v, %+v", r.Verdict, r.Load)
+		}
+	}
+}
+
+// Gaps are what the requests have left out: a route in a phase, a step without requests,
+// and answers of nobody knows whom. The deployment adds its own.
+func TestAnalysisOfGaps(t *testing.T) {
+	run := handmade()
+	run.Routes, run.baseline = append(run.Routes, "/c"), append(run.baseline, answer{})
+	run.spans[1].end = run.spans[1].begin // a deployment in no time
+	run.spans[2].begin = run.spans[1].end
+	run.gaps = []string{"the rule nobody needs"}
+	run.play(func(seq int) sent {
+		s := good(seq)
+		s.unreported = seq == 7
+		return s
+	})
+	// The last one went elsewhere, after the fault in the second phase.
+	run.rec.at(99).route = 2
+	r := analyse(run)
+	want := []string{"one: no request to /c", "one → two: no request was sent meanwhile", "the load balancer did not report who answered 1 request", "the rule nobody needs"}
+	if !slices.Equal(r.Verdict.Gaps, want) {
+		t.Errorf("gaps\n%q\nwant\n%q", r.Verdict.Gaps, want)
+	}
+	if r.Verdict.Outcome != Passed {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+	// Nobody asked for it in any phase: that is no gap.
+	run.rec.at(99).route = 0
+	if r := analyse(run); r.Verdict.Outcome != Failed || !slices.Contains(r.Verdict.Reasons, "Never requested: /c.") || slices.Contains(r.Verdict.Gaps, "one: no request to /c") {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+}
+
+// A fault that was not contained says what it harmed.
+func TestAnalysisOfAFaultThatEscaped(t *testing.T) {
+	run := handmade()
+	run.play(func(seq int) sent {
+		s := good(seq)
+		if seq >= 60 && seq < 66 { // three to each service
+			s.got, s.problem, s.status, s.reason = 502, serverError, 0, "reset"
+		}
+		return s
+	})
+	r := analyse(run)
+	want := []string{"Server error (502), the target of a gave no answer: reset: 3 requests"}
+	if f := r.Steps[1].Fault; !slices.Equal(f.Why, want) || f.OwnFailed != 3 || f.OthersFailed != 3 {
+		t.Errorf("outcome %+v", f)
+	}
+	for name, text := range written(t, r) {
+		if !strings.Contains(text, "Server error (502), the target of a gave no answer: reset: 3 requests") {
+			t.Errorf("%s does not say why the fault failed:\n%s", name, text)
+		}
+	}
+}
+
+// written are the summary and the page.
+func written(t *testing.T, r *Report) map[string]string {
+	t.Helper()
+	var summary, page bytes.Buffer
+	if err := errors.Join(r.WriteSummary(&summary), r.WritePage(&page)); err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"the summary": summary.String(), "the page": page.String()}
+}
+
+// What a machine could not hold is in the summary, in the page and in the chart, even
+// if there was no walk.
+func TestWritesOfALoadThatWasNotHeld(t *testing.T) {
+	late := handmade()
+	late.play(func(seq int) sent {
+		s := good(seq)
+		s.late = 22 * time.Second
+		return s
+	})
+	none := handmade()
+	none.spans, none.end, none.tried = nil, 0, Load{Tried: 7, WouldHold: 4}
+	for name, test := range map[string]struct {
+		run  *Rehearsal
+		says []string
+	}{
+		"late":    {late, []string{"100 were more than a second late, by up to 22 s", "--rate 7 would hold"}},
+		"no walk": {none, []string{"this machine managed about 7 in a trial, so there was no walk", "--rate 4 would hold"}},
+	} {
+		r := analyse(test.run)
+		for where, text := range written(t, r) {
+			for _, says := range append(test.says, "nconclusive") {
+				if !strings.Contains(text, says) && !strings.Contains(text, strings.ToUpper(says)) {
+					t.Errorf("%s: %s does not say %q:\n%s", name, where, says, text)
+				}
+			}
+		}
+		if summary := written(t, r)["the summary"]; strings.Contains(summary, "before p50") != (name == "late") {
+			t.Errorf("%s: the summary has a table of steps, or lacks it:\n%s", name, summary)
+		}
+		if err := r.WriteChart(io.Discard); err != nil || r.Verdict.Outcome != Inconclusive {
+			t.Errorf("%s: %v, %+v", name, err, r.Verdict)
+		}
+	}
+}
+
+// The heading of the chart counts what decides: what nothing explains, or all that was lost
+// if the machine explains it.
+func TestHeadingOfTheChart(t *testing.T) {
+	for want, r := range map[string]*Report{
+		"200 requests: 3 lost, 1 answered differently": {Rate: 10, Totals: Totals{Requests: 200, Lost: 5, Different: 1}, Verdict: Verdict{Outcome: Failed}, Losses: []Loss{{Excused: true, Count: 2}}},
+		"200 requests: 5 lost, 0 answered differently": {Rate: 10, Totals: Totals{Requests: 200, Lost: 5}, Verdict: Verdict{Outcome: Inconclusive}, Losses: []Loss{{Overloaded: true, Count: 5}}},
+	} {
+		var canvas recorder.Canvas
+		r.draw(&canvas, 0, light, true)
+		if !slices.ContainsFunc(canvas.Actions, func(a recorder.Action) bool { return strings.Contains(a.Call(), want) }) {
+			t.Errorf("the heading does not say %q", want)
+		}
+	}
+}
+
+// A percentile of too few requests is null for programs: it is not known.
+func TestLatencyInJSON(t *testing.T) {
+	for want, latency := range map[string]Latency{
+		`{"count":0,"p50_ms":null,"p99_ms":null,"max_ms":0}`:  {},
+		`{"count":1,"p50_ms":null,"p99_ms":null,"max_ms":3}`:  {1, 1, 2, 3},
+		`{"count":99,"p50_ms":1,"p99_ms":null,"max_ms":3}`:    {99, 1, 2, 3},
+		`{"count":100,"p50_ms":1,"p99_ms":2,"max_ms":3}`:      {100, 1, 2, 3},
+		`{"count":1000,"p50_ms":0,"p99_ms":0,"max_ms":0.001}`: {1000, 0, 0, 0.001},
+	} {
+		if got, err := json.Marshal(latency); err != nil || string(got) != want {
+			t.Errorf("%s, %v; want %s", got, err, want)
+		}
+	}
+}
+
 func TestRecordsOfOthersAreIgnored(t *testing.T) {
 	rec, other := newRecording(10), newRecording(10)
 	other.nonce = rec.nonce + 1
-	rec.begin(0)
+	rec.begin(time.Now(), 0, 0, false)
 	for _, id := range []string{"", "Root=1-", "Root=1-67891233-abcdef012345678912345678", other.traceID(0), rec.traceID(1), strings.Replace(rec.traceID(0), "Root=1-", "Root=1-zz", 1)} {
 		rec.observe(Record{TraceID: id, Service: "users", TargetStatus: 200})
 	}
@@ -409,7 +694,10 @@ func TestFigures(t *testing.T) {
 		Millis(1234).String(): "1.23 s", Millis(10).String(): "10 ms",
 		clock(3.25): "3.3 s", clock(75): "1:15", took(0.25): "0.25 s", took(12.34): "12.3 s", took(123.4): "123 s",
 		group(0): "0", group(999): "999", group(1000): "1,000", group(1234567): "1,234,567",
-		Latency{}.String(): "–", Latency{0.41, 12.3, 1234}.String(): "0.41 / 12.3 / 1234",
+		Latency{}.String(): "–", Latency{100, 0.41, 12.3, 1234}.String(): "0.41 / 12.3 / 1234",
+		// One request in a hundred is over p99: fewer requests have none.
+		Latency{99, 0.41, 12.3, 1234}.String(): "0.41 / – / 1234", Latency{1, 5, 5, 5}.String(): "– / – / 5", Latency{2, 5, 6, 6}.String(): "5 / – / 6",
+		Latency{100, 0.41, 12.3, 1234}.Tail(): "12.3 ms", Latency{99, 0.41, 12.3, 1234}.Tail(): "–", Latency{2, 0.41, 12.3, 1234}.Median(): "0.41 ms", Latency{1, 5, 5, 5}.Median(): "–",
 	} {
 		if got != want {
 			t.Errorf("wrote %q, want %q", got, want)
@@ -443,7 +731,21 @@ func TestSave(t *testing.T) {
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 3 {
 		t.Errorf("the directory has %v, %v", files, err)
 	}
-	if _, err := r.Save(filepath.Join(dir, "report.json")); err == nil || !strings.HasPrefix(err.Error(), "saving the report: ") {
+	// Before the next rehearsal the report goes, and nothing else.
+	other := filepath.Join(dir, "notes.txt")
+	if err := errors.Join(os.WriteFile(other, nil, 0o644), Prepare(dir)); err != nil {
+		t.Error(err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 || files[0].Name() != "notes.txt" {
+		t.Errorf("prepared, the directory has %v, %v", files, err)
+	}
+	if Prepare(other) == nil || Prepare(filepath.Join(other, "below")) == nil {
+		t.Error("a file is prepared for a report")
+	}
+	if err := Prepare(filepath.Join(dir, "new", "one")); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Save(other); err == nil || !strings.HasPrefix(err.Error(), "saving the report: ") {
 		t.Errorf("saved into a file: %v", err)
 	}
 }
@@ -470,25 +772,27 @@ func TestFieldNames(t *testing.T) {
 	first := func(name string) any { return report[name].([]any)[0] }
 	sorted := func(s string) string { f := strings.Fields(s); slices.Sort(f); return strings.Join(f, " ") }
 	for got, want := range map[string]string{
-		names(report):                     sorted("about baseline_phase baseline_services began duration_s events format initial_changes late losses path phases rate routes services slice_s slices steps totals verdict"),
-		names(report["verdict"]):          "passed reasons sentence",
-		names(report["totals"]):           totals,
-		names(report["late"]):             "max_ms p50_ms p99_ms",
-		names(first("phases")):            sorted(totals + " name begin_s end_s"),
-		names(first("steps")):             sorted(totals + " kind name begin_s end_s before after errors shifts changes failure"),
-		names(report["steps"].([]any)[2]): sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
-		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed"),
-		names(first("losses")): sorted("kind stage status service target why excused count first_s last_s samples"),
-		names(first("routes")): sorted(totals + " path status content_type bytes"),
-		names(first("slices")): sorted(totals + " begin_s late_ms"),
-		names(first("events")): "at_s mark service state target text",
-		names(first("about")):  "name value",
+		names(report):                                               sorted("about baseline_phase baseline_services began duration_s events format late load losses path phases rate routes services slice_s slices steps totals verdict"),
+		names(report["verdict"]):                                    "gaps outcome passed reasons sentence",
+		names(report["load"]):                                       "held_up late planned tried would_hold",
+		names(report["totals"]):                                     totals,
+		names(report["late"]):                                       "count max_ms p50_ms p99_ms",
+		names(first("steps").(map[string]any)["changes"]):           "others tasks traffic",
+		names(first("phases")):                                      sorted(totals + " name begin_s end_s"),
+		names(first("steps")):                                       sorted(totals + " kind name begin_s end_s before after errors shifts changes failure"),
+		names(report["steps"].([]any)[2]):                           sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
+		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed why"),
+		names(first("losses")):                                      sorted("kind stage status service target why excused overloaded count first_s last_s samples"),
+		names(first("routes")):                                      sorted(totals + " path status content_type bytes"),
+		names(first("slices")):                                      sorted(totals + " begin_s late_ms"),
+		names(first("events")):                                      "at_s mark service state target text",
+		names(first("about")):                                       "name value",
 	} {
 		if got != want {
 			t.Errorf("fields %s\nwant   %s", got, want)
 		}
 	}
-	if report["format"] != 1.0 {
+	if report["format"] != 2.0 {
 		t.Errorf("format %v", report["format"])
 	}
 }

@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -38,9 +39,9 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// show shows a page in the browser. It returns the document as it is when its
+// show shows a page in the browser, in a window of some width. It returns the document as it is when its
 // scripts have run, the browser's console, and what it asked the server for.
-func show(t *testing.T, page []byte) (dom *html.Node, console []string, requests []string) {
+func show(t *testing.T, page []byte, width int) (dom *html.Node, console []string, requests []string) {
 	t.Helper()
 	chromium := browser(t)
 	var mu sync.Mutex
@@ -62,7 +63,7 @@ func show(t *testing.T, page []byte) (dom *html.Node, console []string, requests
 	defer cancel()
 	cmd := exec.CommandContext(ctx, chromium,
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--user-data-dir="+profile, "--window-size=1300,1200",
+		"--disable-component-update", "--disable-sync", "--user-data-dir="+profile, fmt.Sprintf("--window-size=%d,1200", width),
 		"--enable-logging=stderr", "--v=0", "--dump-dom", server.URL)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -113,6 +114,7 @@ func textOf(n *html.Node) string {
 }
 
 func TestPageInABrowser(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		walk   []string
 		fault  bool
@@ -128,7 +130,12 @@ func TestPageInABrowser(t *testing.T) {
 		"fault": {DefaultWalk(), true, "passed", []string{"Passed Each fault stayed within its service (kill users: "}, map[string]int{"phase": 7, "deploy": 6, "fault": 1, "event": 2}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			run := simulate(test.walk, 200, test.fault)
+			t.Parallel()
+			rate, tail := 200, "p99 "
+			if test.fault { // with fewer than 100 requests in a slice
+				rate, tail = 100, "p99 – max "
+			}
+			run := simulate(test.walk, rate, test.fault)
 			run.events = append(run.events, Event{Time: run.began.Add(time.Second), Text: `</script><script>console.error("escaped")</script>`})
 			r := analyse(run)
 			var page bytes.Buffer
@@ -143,7 +150,7 @@ func TestPageInABrowser(t *testing.T) {
 				chart.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft"}));
 				console.log("the page is there, " + [...document.querySelectorAll(".light > svg, .dark > svg")].filter(s => s.getBoundingClientRect().width > 800).length + " timeline shown");
 			</script>`)
-			dom, console, requests := show(t, page.Bytes())
+			dom, console, requests := show(t, page.Bytes(), 1300)
 
 			if len(console) != 1 || !strings.Contains(console[0], "the page is there, 1 timeline shown") {
 				t.Errorf("the console has %q", console)
@@ -190,7 +197,7 @@ func TestPageInABrowser(t *testing.T) {
 			tip := textOf(find(dom, "div", "id", "tip")[0])
 			const middle = (chartWidth/2 - plotLeft) / (plotRight - plotLeft)
 			slice := int(middle*float64(r.Duration/r.SliceWidth)) - 1
-			if !strings.HasPrefix(tip, fmt.Sprintf("%.1f s, ", float64(slice)*float64(r.SliceWidth))) || !strings.Contains(tip, "status 200") || !strings.Contains(tip, "p99") {
+			if !strings.HasPrefix(tip, fmt.Sprintf("%.1f s, ", float64(slice)*float64(r.SliceWidth))) || !strings.Contains(tip, "status 200") || !strings.Contains(tip, tail) || strings.Contains(tip, "–") != test.fault {
 				t.Errorf("pointing at the timeline shows %q", tip)
 			}
 			rows := func(id string) int {
@@ -204,5 +211,154 @@ func TestPageInABrowser(t *testing.T) {
 				t.Errorf("rows: %d steps, %d routes, %d events, %d losses", rows("steps"), rows("routes"), rows("events"), rows("losses"))
 			}
 		})
+	}
+}
+
+// measure is what a script finds out about the page in a frame of a phone's, a tablet's
+// or a desktop's width. A window of the browser cannot be that narrow.
+const measure = `<script>
+	addEventListener("load", () => {
+		const wide = e => e.scrollWidth > e.clientWidth + 1;
+		const said = [];
+		if (document.documentElement.scrollWidth > innerWidth) said.push("the page is wider than " + innerWidth);
+		for (const table of document.querySelectorAll("table[id]")) {
+			for (const box of [table, table.parentElement]) if (wide(box)) said.push(table.id + " does not fit");
+			for (const td of table.querySelectorAll("td")) if (td.getClientRects().length && td.clientWidth < 40 && td.textContent.trim().length > 12) said.push(table.id + " has a cell of " + td.clientWidth);
+		}
+		for (const td of document.querySelectorAll("table.stack td[data-name]"))
+			if (!td.textContent.trim() && td.getClientRects().length && getComputedStyle(td).display === "grid") said.push("a name without a value: " + td.dataset.name);
+		const of = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
+		said.push("verdict " + of("h1 b", "backgroundColor") + " on " + of("body", "backgroundColor"));
+		for (const svg of document.querySelectorAll(".light > svg, .dark > svg")) {
+			if (!svg.getBoundingClientRect().width) continue;
+			const scale = svg.getBoundingClientRect().width / CHART;
+			for (const text of svg.querySelectorAll("text")) {
+				const drawn = text.getBoundingClientRect().width / scale, want = parseFloat(text.getAttribute("textLength"));
+				if (!(Math.abs(drawn - want) < 3)) said.push("the text " + text.textContent + " has a width of " + drawn + ", not " + want);
+			}
+		}
+		parent.postMessage(innerWidth + " px: " + said.join("; "), "*");
+	});
+</script>`
+
+// Without a walk the page has the verdict and the conditions, and no empty figures.
+func TestPageWithoutAWalk(t *testing.T) {
+	run := handmade()
+	run.spans, run.end, run.tried = nil, 0, Load{Tried: 7, WouldHold: 4}
+	var page bytes.Buffer
+	if err := analyse(run).WritePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	dom, err := html.Parse(&page)
+	if err != nil || attribute(find(dom, "body", "", "")[0], "class") != "inconclusive" || len(find(dom, "table", "id", "about")) != 1 {
+		t.Errorf("the page is not there: %v", err)
+	}
+	if len(find(dom, "script", "", "")) > 0 { // it needs the timeline
+		t.Error("there is a script")
+	}
+	for _, id := range []string{"steps", "routes"} {
+		if len(find(dom, "table", "id", id)) > 0 {
+			t.Errorf("there is a table of %s", id)
+		}
+	}
+}
+
+// A fault that could not be done says why, with all lines of its error.
+func TestPageOfAFaultThatWasNotDone(t *testing.T) {
+	run := handmade()
+	run.play(good)
+	run.spans[3].err = errors.New("fault kill:b: there is no task:\nit stopped before")
+	var page bytes.Buffer
+	if err := analyse(run).WritePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	dom, err := html.Parse(&page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const why = "fault kill:b: there is no task: it stopped before"
+	if reasons := find(dom, "ul", "class", "reasons"); len(reasons) != 1 || textOf(reasons[0]) != why {
+		t.Error("the reasons are not there")
+	}
+	if steps := find(dom, "table", "id", "steps"); len(steps) != 1 || !strings.Contains(textOf(steps[0]), why) {
+		t.Error("the step does not say why")
+	}
+}
+
+// What moves traffic is apart from the number of tasks and from the rest. Gaps and what
+// the machine explains are there.
+func TestPageSections(t *testing.T) {
+	run := handmade()
+	run.spans[1].changes = Changes{Traffic: []string{"~ the rule"}, Tasks: []string{"~ the count"}, Others: []string{"~ the gate"}}
+	run.gaps = []string{"the rule nobody needs"}
+	run.play(func(seq int) sent {
+		s := good(seq)
+		switch seq {
+		case 10:
+			s.late = 1200 * time.Millisecond
+		case 22:
+			s.problem, s.got = timedOut, -1
+		}
+		return s
+	})
+	var page bytes.Buffer
+	if err := analyse(run).WritePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	dom, err := html.Parse(&page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := textOf(find(dom, "details", "", "")[0])
+	want := "one → two 1 change of traffic, 1 of tasks, 1 of others Where requests go ~ the rule How many tasks run ~ the count Others, for example parameters of the phase gate ~ the gate"
+	if changes != want {
+		t.Errorf("the changes are\n%s\nwant\n%s", changes, want)
+	}
+	if gaps := find(dom, "ul", "id", "gaps"); len(gaps) != 1 || textOf(gaps[0]) != "the rule nobody needs" {
+		t.Error("the gaps are not there")
+	}
+	if losses := textOf(find(dom, "table", "id", "losses")[0]); !strings.Contains(losses, "while the machine was behind with the load") {
+		t.Errorf("the losses are %s", losses)
+	}
+}
+
+// TestPageFits: on a phone, a tablet and a desktop, by day and by night, tables fit, and
+// texts have the places that they were drawn at, with whatever font there is.
+func TestPageFits(t *testing.T) {
+	t.Parallel()
+	run := simulate(DefaultWalk(), 200, true)
+	for seq := range run.rec.n {
+		if s := run.rec.at(seq); s.problem == serverError && seq%7 == 0 {
+			s.handling = &handling{"threads", "threads-1", "reset"}
+		}
+	}
+	run.gaps = []string{"rule 20010 of HTTP:80 (dev-Routing/LoadBalancerHttpF4A6AC3E), path-pattern /api/users*: no request came to this rule"}
+	var page bytes.Buffer
+	if err := analyse(run).WritePage(&page); err != nil {
+		t.Fatal(err)
+	}
+	// No font that the page asks for is installed: the browser takes what it has.
+	text := strings.NewReplacer("Liberation Sans", "None", "Arial, Helvetica, sans-serif !important", "monospace !important").Replace(page.String())
+	text = strings.Replace(text, "</body>", strings.ReplaceAll(measure, "CHART", fmt.Sprint(chartWidth))+"</body>", 1)
+	frames := `<script>
+		addEventListener("message", e => console.log(e.data));
+	</script>`
+	// A frame prefers the colours of its element.
+	want := map[string]int{}
+	for scheme, colors := range map[string]string{"light": "verdict rgb(207, 34, 46) on rgb(255, 255, 255)", "dark": "verdict rgb(255, 107, 107) on rgb(20, 24, 29)"} {
+		for _, width := range []int{390, 820, 1280} {
+			frames += fmt.Sprintf(`<iframe style="width:%dpx;height:9000px;border:0;color-scheme:%s" srcdoc="%s"></iframe>`, width, scheme, html.EscapeString(text))
+			want[fmt.Sprintf("%d px: %s", width, colors)]++
+		}
+	}
+	_, console, _ := show(t, []byte(frames), 1600)
+	got := map[string]int{}
+	for _, line := range console {
+		_, line, _ = strings.Cut(line, `"`)
+		line, _, _ = strings.Cut(line, `"`)
+		got[line]++
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("the browser says\n%v\nwant\n%v", got, want)
 	}
 }

@@ -3,10 +3,13 @@ package rehearsal
 import (
 	"cmp"
 	"fmt"
+	"html"
 	"image/color"
 	"io"
 	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	xfont "golang.org/x/image/font"
@@ -139,23 +142,38 @@ func (r *Report) svg(p palette) (svg string, height float64) {
 	_, _ = canvas.WriteTo(&b) // a builder takes everything
 	// A page has no XML declaration inside.
 	_, rest, _ := strings.Cut(b.String(), "<svg ")
-	return "<svg " + rest, height
+	return fitted("<svg " + rest), height
+}
+
+// svgText is a text as vgsvg writes it: attributes, with the size, and the text itself.
+var svgText = regexp.MustCompile(`(?s)<text( [^>]*font-size:([0-9.]+)px[^>]*)>([^<]+)</text>`)
+
+// fitted gives every text the width that it was drawn with. So labels and legends keep
+// their places when a browser has another font.
+func fitted(svg string) string {
+	return svgText.ReplaceAllStringFunc(svg, func(text string) string {
+		m := svgText.FindStringSubmatch(text)
+		size, _ := strconv.ParseFloat(m[2], 64)
+		width := textWidth(html.UnescapeString(m[3]), size, strings.Contains(m[1], "bold"))
+		return fmt.Sprintf(`<text textLength="%.1f" lengthAdjust="spacingAndGlyphs"%s>%s</text>`, width, m[1], m[3])
+	})
 }
 
 func (c *chart) heading() {
-	mark, word := c.good, "Passed"
-	if !c.Verdict.Passed {
-		mark, word = c.bad, "Failed"
-	}
+	word := capital(c.Verdict.Word())
+	mark := map[string]color.Color{"Passed": c.good, "Inconclusive": c.doubt, "Failed": c.bad}[word]
 	w := textWidth(word, 17, true)
 	c.rect(c.left, 14, c.left+w+22, 42, mark)
 	c.text(c.left+11, 28, word, style(17, true, c.paper, draw.XLeft))
 	t := c.Totals
 	lost, different := c.unexcused()
+	if c.Verdict.Outcome == Inconclusive {
+		lost, different = t.Lost, t.Different
+	}
 	c.text(c.left+w+36, 28, fmt.Sprintf("%s: %s lost, %s answered differently", count(t.Requests, "request"), group(lost), group(different)),
 		style(17, true, c.ink, draw.XLeft))
 	line := fmt.Sprintf("%s  ·  %s requests/s  ·  p50 %s, p99 %s, max %s", c.Began.Format("2006-01-02"), group(c.Rate),
-		t.Latency.P50, t.Latency.P99, t.Latency.Max)
+		t.Latency.Median(), t.Latency.Tail(), t.Latency.Max)
 	if t.Excused > 0 {
 		line += fmt.Sprintf("  ·  %s failed by faults, within their service", group(t.Excused))
 	}

@@ -40,6 +40,7 @@ type fake struct {
 	intercept func(w http.ResponseWriter, r *http.Request, service string) bool // true if it has answered
 	broken    func(kind, service string) (clear func(context.Context) error, err error)
 	silent    bool // no records
+	gaps      []string
 }
 
 func newFake(t *testing.T) *fake {
@@ -73,7 +74,9 @@ var fakeRoutes = []string{
 }
 
 func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
-	f.seen.Add(1)
+	if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(traceHeader)); ours { // not the trial's
+		f.seen.Add(1)
+	}
 	f.mu.Lock()
 	phase := f.routed
 	f.mu.Unlock()
@@ -147,21 +150,23 @@ func hijack(t *testing.T, w http.ResponseWriter) *net.TCPConn {
 
 func (f *fake) URL(string) string { return f.proxy.URL }
 
-func (f *fake) Deploy(ctx context.Context, phase string) ([]string, error) {
+func (f *fake) Gaps() []string { return f.gaps }
+
+func (f *fake) Deploy(ctx context.Context, phase string) (Changes, error) {
 	f.mu.Lock()
 	from := f.phase
 	f.deploys = append(f.deploys, phase)
 	f.mu.Unlock()
 	if from != "" && f.moving != nil {
 		if err := f.moving(from, phase); err != nil {
-			return nil, err
+			return Changes{}, err
 		}
 	}
 	f.mu.Lock()
 	f.phase, f.routed = phase, phase
 	f.mu.Unlock()
 	f.rehearsal.Event(Event{Time: time.Now(), Service: "api", Target: "api-1", State: "healthy", Text: "target is healthy"})
-	return []string{"~ AWS::SSM::Parameter dev-Phase/Phase: " + phase}, ctx.Err()
+	return Changes{Others: []string{"~ AWS::SSM::Parameter dev-Phase/Phase: " + phase}}, ctx.Err()
 }
 
 func (f *fake) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {
@@ -181,7 +186,7 @@ func (f *fake) run(ctx context.Context, o Options) (report *Report, err error) {
 
 // quick is a rehearsal that lasts about a second.
 func quick(change ...func(*Options)) Options {
-	o := Options{Rate: 200, Dwell: 80 * time.Millisecond, Hold: 150 * time.Millisecond, Timeout: 20 * time.Second, Routes: fakeRoutes}
+	o := Options{Rate: 200, Dwell: 80 * time.Millisecond, Hold: 150 * time.Millisecond, Timeout: 20 * time.Second, Routes: fakeRoutes, trial: 20 * time.Millisecond}
 	for _, c := range change {
 		c(&o)
 	}

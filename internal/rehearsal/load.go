@@ -171,63 +171,84 @@ func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording)
 	return answers, slices.Sorted(maps.Keys(rec.baselines)), ctx.Err()
 }
 
-// startLoad sends requests until it is stopped. Stop waits for the answers under way,
-// and returns when the load ended.
-func startLoad(urls []string, o Options, baseline []answer, rec *recording) (began time.Time, stop func() time.Duration) {
-	transport := newTransport()
-	running, quit := context.WithCancel(context.Background())
-	began = time.Now()
-	send := func(seq, route int) {
-		due, sent := rec.due(seq), time.Since(began)
-		got, p, err := get(context.Background(), transport, o.Timeout, urls[route], rec.traceID(uint64(seq)))
-		over := time.Since(began)
-		detail := ""
-		if err != nil {
-			detail = err.Error()
-		} else if p == fine {
-			p, detail = baseline[route].compare(got)
-		}
-		rec.finish(seq, uint16(route), uint16(got.status), sent-due, over-due, p, detail)
-	}
-	// Neighbours on the list go to the same service. Mixed, each service gets its
-	// requests evenly.
-	mixed := make([]int, len(urls))
-	for route := range urls {
-		mixed[route*stride(len(urls))%len(urls)] = route
-	}
-	var load sync.WaitGroup
-	load.Go(func() {
-		slots := make(chan struct{}, maxInFlight)
-		for seq := 0; waitFor(running, began, rec.due(seq)); seq++ {
-			slots <- struct{}{}
-			rec.begin(seq)
-			load.Go(func() {
-				send(seq, mixed[seq%len(mixed)])
-				<-slots
-			})
-		}
-	})
-	return began, func() time.Duration {
-		quit()
-		end := time.Since(began)
-		load.Wait()
-		transport.CloseIdleConnections()
-		return end
-	}
+// load sends requests to all routes in turn, each at the moment at which it is due.
+type load struct {
+	rec      *recording
+	routes   int
+	baseline []answer
+	// ask sends one request, and waits for its answer.
+	ask func(route int, traceID string) (answer, problem, error)
+	// nap waits exactly. Go's timers may be a millisecond late on an idle Linux.
+	nap func(time.Duration)
 }
 
-// waitFor waits until a request is due. It returns false if the load has ended. Go's
-// timers may be a millisecond late on an idle Linux, so the kernel waits at the end.
-func waitFor(running context.Context, began time.Time, due time.Duration) bool {
+// newLoad asks the given URLs over connections of its own. Close them after the last answer.
+func newLoad(urls []string, o Options, baseline []answer, rec *recording) (l *load, closeIdle func()) {
+	transport := newTransport()
+	ask := func(route int, traceID string) (answer, problem, error) {
+		return get(context.Background(), transport, o.Timeout, urls[route], traceID)
+	}
+	return &load{rec, len(urls), baseline, ask, napExactly}, transport.CloseIdleConnections
+}
+
+// run sends requests until the context ends, and returns after the last answer. Due times
+// count from began.
+func (l *load) run(running context.Context, began time.Time) {
+	// Neighbours on the list go to the same service. Mixed, each service gets its
+	// requests evenly.
+	mixed := make([]int, l.routes)
+	for route := range mixed {
+		mixed[route*stride(l.routes)%l.routes] = route
+	}
+	var answers sync.WaitGroup
+	slots := make(chan struct{}, maxInFlight)
+	held := false // up by requests without an answer
+	for seq := 0; l.waitFor(running, began, l.rec.due(seq)); seq++ {
+		select {
+		case slots <- struct{}{}:
+			held = held && time.Since(began)-l.rec.due(seq) > tooLate
+		default:
+			held = true
+			slots <- struct{}{}
+		}
+		late := held // of this request
+		answers.Go(func() {
+			l.send(began, seq, mixed[seq%len(mixed)], late)
+			<-slots
+		})
+	}
+	answers.Wait()
+}
+
+func (l *load) send(began time.Time, seq, route int, held bool) {
+	due, sent := l.rec.due(seq), l.rec.begin(began, seq, route, held)
+	got, p, err := l.ask(route, l.rec.traceID(uint64(seq)))
+	over := time.Since(began)
+	detail := ""
+	if err != nil {
+		detail = err.Error()
+	} else if p == fine {
+		p, detail = l.baseline[route].compare(got)
+	}
+	l.rec.finish(seq, uint16(got.status), sent-due, over-due, p, detail)
+}
+
+// waitFor waits until a request is due. It returns false if the load has ended.
+func (l *load) waitFor(running context.Context, began time.Time, due time.Duration) bool {
 	const exact = 1500 * time.Microsecond
 	if wait := due - time.Since(began); wait > exact {
 		_ = sleep(running, wait-exact)
 	}
 	if wait := due - time.Since(began); wait > 0 && running.Err() == nil {
-		left := unix.NsecToTimeval(int64(wait))
-		_, _ = unix.Select(0, nil, nil, nil, &left)
+		l.nap(wait)
 	}
 	return running.Err() == nil
+}
+
+// napExactly has the kernel wait.
+func napExactly(wait time.Duration) {
+	left := unix.NsecToTimeval(int64(wait))
+	_, _ = unix.Select(0, nil, nil, nil, &left)
 }
 
 // stride is a long step that visits each of n places once.

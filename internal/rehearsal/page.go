@@ -27,6 +27,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 		return strings.Join(parts, ", ")
 	},
 	"traffic": Step.traffic,
+	"capital": capital,
+	"lines":   func(text string) int { return strings.Count(text, "\n") + 1 },
 }).Parse(pageText))
 
 // WritePage writes the report for people: one HTML page that needs nothing else.

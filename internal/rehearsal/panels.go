@@ -217,7 +217,12 @@ func (c *chart) losses() {
 func (c *chart) latencies(height float64) {
 	layers := []series{
 		{"up to p50", c.p50, c.each(func(s Slice) float64 { return float64(s.Latency.P50) })},
-		{"p99", c.p99, c.each(func(s Slice) float64 { return float64(s.Latency.P99) })},
+		{"p99", c.p99, c.each(func(s Slice) float64 {
+			if !s.Latency.known(99) {
+				return float64(s.Latency.P50)
+			}
+			return float64(s.Latency.P99)
+		})},
 		{"max", c.worst, c.each(func(s Slice) float64 { return float64(s.Latency.Max) })},
 	}
 	c.title("Latency", layers)

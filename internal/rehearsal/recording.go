@@ -49,6 +49,7 @@ type sample struct {
 	targetStatus uint16
 	route        uint16
 	problem      problem
+	held         bool // by requests that had no answer yet, until it was sent
 }
 
 // handling is what the load balancer did with a request.
@@ -85,11 +86,14 @@ type recording struct {
 	detailed map[detailKey]int
 	span     int
 	answered map[string]bool // services that answered in this phase
+	asked    map[uint16]bool // routes that were requested in this phase
+
+	cpus []cpuTime // in the order of their times
 
 	lost, different int
 	recent          int    // answers since progress was asked for
 	worst           uint32 // the longest latency since then
-	asked           time.Time
+	reported        time.Time
 }
 
 type detailKey struct {
@@ -101,8 +105,8 @@ type detailKey struct {
 
 func newRecording(rate int) *recording {
 	return &recording{
-		rate: rate, nonce: rand.Uint32(), asked: time.Now(), handlings: map[handling]*handling{},
-		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{},
+		rate: rate, nonce: rand.Uint32(), reported: time.Now(), handlings: map[handling]*handling{},
+		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{}, asked: map[uint16]bool{},
 	}
 }
 
@@ -150,22 +154,27 @@ func (r *recording) parseTraceID(header string) (seq uint64, ok bool) {
 // at needs the lock.
 func (r *recording) at(seq int) *sample { return &r.slabs[seq/slab][seq%slab] }
 
-// begin makes place for a request before it is sent.
-func (r *recording) begin(seq int) {
+// begin makes place for a request that is sent now. It returns how long after the begin
+// of the load that is, which decides about the request's phase.
+func (r *recording) begin(began time.Time, seq, route int, held bool) (sent time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for len(r.slabs)*slab <= seq {
 		r.slabs = append(r.slabs, new([slab]sample))
 	}
 	r.n = max(r.n, seq+1)
+	s := r.at(seq)
+	s.route, s.held = uint16(route), held
+	r.asked[s.route] = true
+	return time.Since(began)
 }
 
 // finish notes what the client got.
-func (r *recording) finish(seq int, route, status uint16, late, latency time.Duration, p problem, detail string) {
+func (r *recording) finish(seq int, status uint16, late, latency time.Duration, p problem, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.at(seq)
-	s.route, s.status = route, status
+	s.status = status
 	s.late, s.latency = micros(late), micros(latency)
 	s.problem = p
 	r.recent++
@@ -178,7 +187,7 @@ func (r *recording) finish(seq int, route, status uint16, late, latency time.Dur
 	default:
 		r.different++
 	}
-	key := detailKey{r.span, s.problem, status, route}
+	key := detailKey{r.span, s.problem, status, s.route}
 	if detail != "" && r.detailed[key] < 2 {
 		r.detailed[key]++
 		r.details[seq] = detail
@@ -226,7 +235,15 @@ func (r *recording) enterSpan(newPhase bool) {
 	r.span++
 	if newPhase {
 		clear(r.answered)
+		clear(r.asked)
 	}
+}
+
+// unasked counts the routes that were not requested in this phase.
+func (r *recording) unasked(routes int) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return routes - len(r.asked)
 }
 
 // answering says whether a service answered a request in this phase.
@@ -241,9 +258,9 @@ func (r *recording) progress() Progress {
 	defer r.mu.Unlock()
 	p := Progress{
 		Sent: r.n, Lost: r.lost, Different: r.different,
-		Rate: float64(r.recent) / time.Since(r.asked).Seconds(), Worst: time.Duration(r.worst) * time.Microsecond,
+		Rate: float64(r.recent) / time.Since(r.reported).Seconds(), Worst: time.Duration(r.worst) * time.Microsecond,
 	}
-	r.recent, r.worst, r.asked = 0, 0, time.Now()
+	r.recent, r.worst, r.reported = 0, 0, time.Now()
 	return p
 }
 

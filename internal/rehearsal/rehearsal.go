@@ -19,13 +19,24 @@ type Deployment interface {
 	// in every phase.
 	URL(route string) string
 	// Deploy moves the deployment to a phase. It returns when the right tasks are healthy
-	// and the others are gone. The changes have a line for each resource. The first call
-	// may find the deployment in its phase already.
-	Deploy(ctx context.Context, phase string) (changes []string, err error)
+	// and the others are gone. The first call may find the deployment in its phase already.
+	Deploy(ctx context.Context, phase string) (Changes, error)
 	// Fault harms a running service. Kind is a word of the deployment, such as "kill". The
 	// harm lasts until clear is called or the deployment recovers. Clear is called once,
 	// and returns when the deployment is steady again.
 	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
+	// Gaps lists what of the deployment no request has tried, a line each. It is called once,
+	// after the walk.
+	Gaps() []string
+}
+
+// Changes are what a deployment changed, a line for each property or resource.
+type Changes struct {
+	// Traffic decides where requests go, Tasks how many tasks run.
+	Traffic []string `json:"traffic"`
+	Tasks   []string `json:"tasks"`
+	// Others do neither, for example the parameters of the phase gate.
+	Others []string `json:"others"`
 }
 
 // Record is what the load balancer knows about one request.
@@ -122,6 +133,8 @@ type Options struct {
 	// Progress is called about four times a second while there is load, from one
 	// goroutine. Default: not at all.
 	Progress func(Progress)
+
+	trial time.Duration // of the load before the walk; default: trialLength
 }
 
 // Fact is a line about a rehearsal.
@@ -183,6 +196,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Dwell = cmp.Or(o.Dwell, 5*time.Second)
 	o.Hold = cmp.Or(o.Hold, 15*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
+	o.trial = cmp.Or(o.trial, trialLength)
 
 	var errs []error
 	refuse := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
@@ -225,15 +239,16 @@ func (o Options) withDefaults() (Options, error) {
 // Rehearsal is one rehearsal: what was done and what came of it.
 type Rehearsal struct {
 	Options
-	d            Deployment
-	rec          *recording
-	baseline     []answer
-	baselineBy   []string // services that gave the baseline
-	firstChanges []string
-	began        time.Time     // of the load
-	end          time.Duration // of the load; like all durations here, since it began
-	pending      []Fault       // not done yet
-	interrupted  bool          // the context ended
+	d           Deployment
+	rec         *recording
+	baseline    []answer
+	baselineBy  []string      // services that gave the baseline
+	tried       Load          // before the walk
+	gaps        []string      // as the deployment tells them
+	began       time.Time     // of the load
+	end         time.Duration // of the load; like all durations here, since it began
+	pending     []Fault       // not done yet
+	interrupted bool          // the context ended
 
 	mu     sync.Mutex
 	spans  []span
@@ -261,31 +276,50 @@ func (r *Rehearsal) Event(e Event) {
 // Run rehearses, once. It returns an error if there is nothing to report: the first
 // phase cannot be deployed, or its answers cannot be the baseline. All later failures
 // are in the report, which is then not passed: lost requests, a phase that could not be
-// deployed, the end of the context.
+// deployed, the end of the context. If the load does not hold before the walk, the report
+// says so, and there is no walk.
 func (r *Rehearsal) Run(ctx context.Context, d Deployment) (*Report, error) {
 	r.d = d
-	changes, err := d.Deploy(ctx, r.Walk[0])
-	if err != nil {
+	if _, err := d.Deploy(ctx, r.Walk[0]); err != nil {
 		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", r.Walk[0], err)
 	}
-	r.firstChanges = changes
 	urls := make([]string, len(r.Routes))
 	for i, route := range r.Routes {
 		urls[i] = strings.TrimSuffix(d.URL(route), "/") + route
 	}
+	var err error
 	if r.baseline, r.baselineBy, err = takeBaseline(ctx, urls, r.Options, r.rec); err != nil {
 		return nil, err
 	}
 
-	began, stopLoad := startLoad(urls, r.Options, r.baseline, r.rec)
-	r.began = began
+	r.began = time.Now()
+	if r.tried = r.try(ctx, urls); ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if r.tried.WouldHold == 0 {
+		r.carryOut(ctx, urls)
+	}
+	return analyse(r), nil
+}
+
+// carryOut walks through the phases under load.
+func (r *Rehearsal) carryOut(ctx context.Context, urls []string) {
+	load, closeIdle := newLoad(urls, r.Options, r.baseline, r.rec)
+	defer closeIdle()
+	running, quit := context.WithCancel(context.WithoutCancel(ctx))
+	r.began = time.Now()
+	var background sync.WaitGroup
+	background.Go(func() { load.run(running, r.began) })
+	background.Go(func() { r.rec.watchProcessors(running, r.began) })
 	stopProgress := r.reportProgress()
 	r.walk(ctx)
 	r.interrupted = ctx.Err() != nil
-	r.end = stopLoad()
+	quit()
+	r.end = time.Since(r.began)
+	background.Wait()
 	stopProgress()
 	r.rec.settle(2 * time.Second)
-	return analyse(r), nil
+	r.gaps = r.d.Gaps()
 }
 
 // The kinds of spans. The last two are those of [Step].
@@ -303,7 +337,7 @@ type span struct {
 	next       string // the phase being deployed
 	fault      Fault
 	begin, end time.Duration
-	changes    []string
+	changes    Changes
 	err        error
 }
 
@@ -334,7 +368,7 @@ func (r *Rehearsal) enter(s span) {
 func (r *Rehearsal) beginsPhase(i int) bool { return i == 0 || r.spans[i-1].kind == deploying }
 
 // leave ends the current span with what it did.
-func (r *Rehearsal) leave(changes []string, err error) error {
+func (r *Rehearsal) leave(changes Changes, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.spans[len(r.spans)-1]
@@ -358,15 +392,16 @@ func (r *Rehearsal) walk(ctx context.Context) {
 	}
 }
 
-// stay remains in a phase until it has had its share of the requests. It does the
-// phase's faults in the middle. Left counts this phase and the next ones.
+// stay remains in a phase until it has had its share of the requests, and each route at
+// least one. It does the phase's faults in the middle. Left counts this phase and the
+// next ones.
 func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 	half := func() time.Duration {
 		missing := max(0, r.Requests-r.rec.sent())
 		return max(r.Dwell, time.Duration(float64(missing)/float64(left)/float64(r.Rate)*float64(time.Second))) / 2
 	}
 	if err := sleep(ctx, half()); err != nil {
-		return r.leave(nil, err)
+		return r.leave(Changes{}, err)
 	}
 	for i := 0; i < len(r.pending); {
 		fault := r.pending[i]
@@ -376,20 +411,26 @@ func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 		}
 		r.pending = slices.Delete(r.pending, i, i+1)
 		r.enter(span{kind: harmed, phase: phase, fault: fault})
-		if err := r.leave(nil, r.harm(ctx, fault)); err != nil {
+		if err := r.leave(Changes{}, r.harm(ctx, fault)); err != nil {
 			return err
 		}
 		r.enter(span{phase: phase})
 		// From here on nothing is excused.
 		if err := sleep(ctx, r.Dwell/2); err != nil {
-			return r.leave(nil, err)
+			return r.leave(Changes{}, err)
 		}
 	}
 	err := sleep(ctx, half())
-	for err == nil && left == 1 && r.rec.sent() < r.Requests {
-		err = sleep(ctx, time.Duration(r.Requests-r.rec.sent())*time.Second/time.Duration(r.Rate))
+	missing := func() int {
+		if left == 1 {
+			return max(r.rec.unasked(len(r.Routes)), r.Requests-r.rec.sent())
+		}
+		return r.rec.unasked(len(r.Routes))
 	}
-	return r.leave(nil, err)
+	for n := missing(); err == nil && n > 0; n = missing() {
+		err = sleep(ctx, time.Duration(n)*time.Second/time.Duration(r.Rate))
+	}
+	return r.leave(Changes{}, err)
 }
 
 func (r *Rehearsal) harm(ctx context.Context, fault Fault) error {

@@ -3,8 +3,10 @@ package rehearsal
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,7 +16,7 @@ import (
 
 // Format is the version of the report's JSON. A new field keeps the version; a field
 // that changes its meaning or goes raises it.
-const Format = 1
+const Format = 2
 
 // Seconds is a time since the load began, or how long something took.
 type Seconds float64
@@ -38,6 +40,7 @@ type Report struct {
 	Totals   Totals    `json:"totals"`
 	// Late is the delay of the load generator itself. It is part of the latencies.
 	Late Latency `json:"late"`
+	Load Load    `json:"load"`
 
 	// BaselinePhase is the phase of the answers that all others are compared with, and
 	// BaselineServices the services that gave them.
@@ -46,28 +49,16 @@ type Report struct {
 
 	// Services answered requests, those of the baseline first.
 	Services []string `json:"services"`
-	// Initial is what was changed to get to the first phase.
-	Initial []string `json:"initial_changes"`
-	Phases  []Phase  `json:"phases"`
-	Steps   []Step   `json:"steps"`
-	Losses  []Loss   `json:"losses"`
-	Routes  []Route  `json:"routes"`
-	Events  []Event  `json:"events"`
+	Phases   []Phase  `json:"phases"`
+	Steps    []Step   `json:"steps"`
+	Losses   []Loss   `json:"losses"`
+	Routes   []Route  `json:"routes"`
+	Events   []Event  `json:"events"`
 
 	SliceWidth Seconds `json:"slice_s"`
 	Slices     []Slice `json:"slices"`
 
 	About []Fact `json:"about"`
-}
-
-// Verdict says whether a rehearsal is passed: no request was lost, every answer matched,
-// each fault stayed within its service, and the walk was completed.
-type Verdict struct {
-	Passed bool `json:"passed"`
-	// Sentence sums it up.
-	Sentence string `json:"sentence"`
-	// Reasons say why it is not passed. Empty if it is.
-	Reasons []string `json:"reasons"`
 }
 
 // Totals count requests.
@@ -101,9 +92,32 @@ const (
 
 // Latency sums up latencies. All are 0 without an answered request.
 type Latency struct {
+	// Count is the number of latencies.
+	Count int `json:"count"`
+	// P50 and P99 are not known of fewer than 2 and 100 latencies: JSON has null then.
 	P50 Millis `json:"p50_ms"`
 	P99 Millis `json:"p99_ms"`
 	Max Millis `json:"max_ms"`
+}
+
+// known says whether a percentile leaves at least one latency above it. Others would be
+// the maximum by another name.
+func (l Latency) known(percent int) bool { return l.Count*(100-percent) >= 100 }
+
+// MarshalJSON leaves out the percentiles of too few latencies.
+func (l Latency) MarshalJSON() ([]byte, error) {
+	known := func(percent int, value Millis) *Millis {
+		if !l.known(percent) {
+			return nil
+		}
+		return &value
+	}
+	return json.Marshal(struct {
+		Count int     `json:"count"`
+		P50   *Millis `json:"p50_ms"`
+		P99   *Millis `json:"p99_ms"`
+		Max   Millis  `json:"max_ms"`
+	}{l.Count, known(50, l.P50), known(99, l.P99), l.Max})
 }
 
 // Phase is the time between two deployments, faults included.
@@ -131,8 +145,8 @@ type Step struct {
 	Errors map[string]int `json:"errors"`
 	// Shifts are the moments at which a service's traffic began or ended.
 	Shifts []Shift `json:"shifts"`
-	// Changes lists the resources that the deployment changed.
-	Changes []string `json:"changes"`
+	// Changes are what the deployment changed.
+	Changes Changes `json:"changes"`
 	// Failure says why the step could not be done. Empty if it was.
 	Failure string `json:"failure"`
 	// Fault is set for a fault.
@@ -181,8 +195,12 @@ type FaultOutcome struct {
 	// Others counts requests to other services. None of them may fail.
 	Others       int `json:"others"`
 	OthersFailed int `json:"others_failed"`
+	// Why says what failed and must not, a line for each kind of failure. Empty if the fault
+	// stayed within its service.
+	Why []string `json:"why"`
 
 	lossless   bool
+	harmed     int           // others that failed although the machine kept up
 	begin, end time.Duration // when it excuses failures
 }
 
@@ -205,11 +223,14 @@ type Loss struct {
 	// Why explains it in a sentence.
 	Why string `json:"why"`
 	// Excused says that a fault explains the requests.
-	Excused bool     `json:"excused"`
-	Count   int      `json:"count"`
-	First   Seconds  `json:"first_s"`
-	Last    Seconds  `json:"last_s"`
-	Samples []Sample `json:"samples"`
+	Excused bool `json:"excused"`
+	// Overloaded says that the machine was behind with the load while the requests were
+	// under way. They say nothing about the deployment.
+	Overloaded bool     `json:"overloaded"`
+	Count      int      `json:"count"`
+	First      Seconds  `json:"first_s"`
+	Last       Seconds  `json:"last_s"`
+	Samples    []Sample `json:"samples"`
 }
 
 // Sample is one of the requests of a [Loss].
@@ -246,6 +267,31 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
+// The files of a report.
+const (
+	pageFile  = "index.html"
+	chartFile = "timeline.png"
+	jsonFile  = "report.json"
+)
+
+// Prepare makes the directory of a report that is to come. It removes an older report, which
+// nobody shall take for the new one, and finds out whether the directory takes files.
+func Prepare(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{pageFile, chartFile, jsonFile} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	file, err := os.CreateTemp(dir, ".report")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
 // Save writes the report into a directory, and makes the directory if there is none.
 // The files are the page index.html, the chart timeline.png, and report.json. Save
 // returns the page's path.
@@ -253,7 +299,7 @@ func (r *Report) Save(dir string) (page string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("saving the report: %w", err)
 	}
-	for name, write := range map[string]func(io.Writer) error{"report.json": r.WriteJSON, "timeline.png": r.WriteChart, "index.html": r.WritePage} {
+	for name, write := range map[string]func(io.Writer) error{jsonFile: r.WriteJSON, chartFile: r.WriteChart, pageFile: r.WritePage} {
 		var b bytes.Buffer
 		err := write(&b)
 		if err == nil {
@@ -263,5 +309,5 @@ func (r *Report) Save(dir string) (page string, err error) {
 			return "", fmt.Errorf("saving the report: %w", err)
 		}
 	}
-	return filepath.Join(dir, "index.html"), nil
+	return filepath.Join(dir, pageFile), nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +54,7 @@ func TestRunLosesNothing(t *testing.T) {
 	if len(r.Phases) != 7 || len(r.Steps) != 6 {
 		t.Errorf("%d phases, %d steps", len(r.Phases), len(r.Steps))
 	}
-	if c := stepOf(t, r, "switched → retired").Changes; len(c) != 1 || !strings.HasSuffix(c[0], "retired") {
+	if c := stepOf(t, r, "switched → retired").Changes.Others; len(c) != 1 || !strings.HasSuffix(c[0], "retired") {
 		t.Errorf("changes are %q", c)
 	}
 	if len(progress) == 0 {
@@ -445,6 +446,73 @@ func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 			t.Errorf("error %v, verdict %+v", err, r.Verdict)
 		}
 	})
+}
+
+// However short the stay, every phase answers every route.
+func TestRunAsksEveryRouteInEveryPhase(t *testing.T) {
+	f := newFake(t)
+	f.gaps = []string{"the rule nobody needs"}
+	r := rehearse(t, f, quick(func(o *Options) { o.Walk, o.Dwell = []string{"monolith", "parallel", "switched"}, time.Millisecond }))
+	if !r.Verdict.Passed || slices.ContainsFunc(r.Verdict.Gaps, func(gap string) bool { return strings.Contains(gap, "no request to") }) {
+		t.Errorf("verdict %+v", r.Verdict)
+	}
+	if !slices.Contains(r.Verdict.Gaps, "the rule nobody needs") {
+		t.Errorf("the gaps of the deployment are not in %q", r.Verdict.Gaps)
+	}
+	for _, phase := range r.Phases {
+		if phase.Requests < len(fakeRoutes) {
+			t.Errorf("%s got %d requests", phase.Name, phase.Requests)
+		}
+	}
+}
+
+// A load that does not hold is not walked with.
+func TestRunTriesTheLoad(t *testing.T) {
+	f := newFake(t)
+	var one sync.Mutex
+	f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(traceHeader)); !ours { // the trial's
+			one.Lock() // one after the other, 50 a second
+			defer one.Unlock()
+			time.Sleep(20 * time.Millisecond)
+		}
+		return false
+	}
+	r := rehearse(t, f, quick(func(o *Options) { o.trial = 100 * time.Millisecond }))
+	if r.Verdict.Outcome != Inconclusive || r.Totals.Requests != 0 || r.Load.Tried >= 100 || r.Load.WouldHold >= 70 || r.Load.WouldHold < 1 {
+		t.Errorf("verdict %+v, load %+v", r.Verdict, r.Load)
+	}
+	if !slices.Equal(f.deploys, []string{"monolith"}) {
+		t.Errorf("deployed %q", f.deploys)
+	}
+}
+
+// A machine that stood still in the first trial is tried again.
+func TestRunTriesAgain(t *testing.T) {
+	f := newFake(t)
+	began := make(chan time.Time, 1)
+	const still = 900 * time.Millisecond
+	f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(traceHeader)); !ours {
+			select {
+			case began <- time.Now().Add(250 * time.Millisecond): // the first request of all
+			default:
+			}
+			stall := <-began
+			began <- stall
+			if now := time.Now(); now.After(stall) && now.Before(stall.Add(still)) {
+				time.Sleep(stall.Add(still).Sub(now))
+			}
+		}
+		return false
+	}
+	r := rehearse(t, f, quick(func(o *Options) { o.trial = 500 * time.Millisecond; o.Walk = []string{"monolith"} }))
+	if !r.Verdict.Passed || r.Load.Tried != r.Rate {
+		t.Errorf("verdict %+v, load %+v", r.Verdict, r.Load)
+	}
+	if _, err := os.Stat("/proc/stat"); err == nil && len(f.rehearsal.rec.cpus) == 0 {
+		t.Error("the time of the processors was not recorded")
+	}
 }
 
 func TestRunRefuses(t *testing.T) {

@@ -19,10 +19,6 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 		rec:        newRecording(rate),
 		baselineBy: []string{"api"},
 		began:      time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC),
-		firstChanges: []string{
-			"+ AWS::ElasticLoadBalancingV2::LoadBalancer dev-Routing/LoadBalancerBE9EEC3A",
-			"+ AWS::ECS::Service dev-Api/ServiceD69D759B",
-		},
 	}
 	for i, route := range r.Routes {
 		a := answer{200, "application/json; charset=utf-8", []byte(strings.Repeat("x", 40+i*7))}
@@ -62,11 +58,16 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 	stay := (total - moving) / time.Duration(len(walk))
 	for i, phase := range walk {
 		if i > 0 {
-			s := span{kind: deploying, phase: walk[i-1], next: phase, changes: []string{
-				fmt.Sprintf("~ AWS::SSM::Parameter dev-Gate/Claim: %s → %s", walk[i-1], phase),
-				"~ AWS::ElasticLoadBalancingV2::Listener dev-Routing/LoadBalancerHttpF4A6AC3E: DefaultActions",
-				"- AWS::ElasticLoadBalancingV2::ListenerRule dev-Routing/ApiRule",
-				fmt.Sprintf("~ AWS::SSM::Parameter dev-Phase/Phase: %s → %s", walk[i-1], phase),
+			s := span{kind: deploying, phase: walk[i-1], next: phase, changes: Changes{
+				Traffic: []string{
+					"~ dev-Routing LoadBalancerHttpF4A6AC3E Properties.DefaultActions[0].ForwardConfig.TargetGroups[0].Weight 1 -> 0",
+					"- dev-Routing ApiRule a listener rule",
+				},
+				Tasks: []string{"~ dev-Api ServiceD69D759B Properties.DesiredCount 1 -> 0"},
+				Others: []string{
+					fmt.Sprintf("~ dev-Gate Claim Properties.Value %s -> %s", walk[i-1], phase),
+					fmt.Sprintf("~ dev-Phase Phase Properties.Value %s -> %s", walk[i-1], phase),
+				},
 			}}
 			s = add(s, took[s.name()])
 			switch {
@@ -112,7 +113,7 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 	owner := func(route string) string { return strings.TrimRight(strings.Split(route, "/")[2], "fo") }
 	for seq := 0; r.rec.due(seq) < r.end; seq++ {
 		due := r.rec.due(seq)
-		r.rec.begin(seq)
+		r.rec.begin(r.began, seq, seq%len(r.Routes), false)
 		var s span
 		for i := range r.spans {
 			if s = r.spans[i]; due < s.end {
@@ -163,7 +164,7 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 		record.Status = a.status
 		_, difference := r.baseline[route].compare(a)
 		late := time.Duration(60*random.ExpFloat64()) * time.Microsecond
-		r.rec.finish(seq, uint16(route), uint16(a.status), late, late+time.Duration(latency*float64(time.Millisecond)), p,
+		r.rec.finish(seq, uint16(a.status), late, late+time.Duration(latency*float64(time.Millisecond)), p,
 			difference)
 		r.rec.observe(record)
 	}

@@ -13,10 +13,58 @@ import (
 // WriteSummary writes the report as text. The text is coloured on a terminal, unless
 // NO_COLOR is set or TERM is "dumb".
 func (r *Report) WriteSummary(w io.Writer) error {
-	bold, red, green, plain := "", "", "", ""
+	bold, red, green, yellow, plain := "", "", "", "", ""
 	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
-		bold, red, green, plain = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
+		bold, red, green, yellow, plain = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 	}
+	var b strings.Builder
+	if r.Totals.Requests > 0 {
+		header, rows, _ := strings.Cut(r.table(), "\n")
+		fmt.Fprintf(&b, "%s%s%s\n%s\n", bold, header, plain, rows)
+	}
+	for _, s := range r.Steps {
+		for _, text := range s.traffic() {
+			fmt.Fprintf(&b, "  %s: %s\n", s.Name, text)
+		}
+		if s.Failure != "" {
+			fmt.Fprintf(&b, "  %s%s: %s%s\n", red, s.Name, s.Failure, plain)
+		}
+		if s.Fault != nil {
+			for _, why := range s.Fault.Why {
+				fmt.Fprintf(&b, "  %s%s, not contained: %s%s\n", red, s.Name, why, plain)
+			}
+		}
+	}
+	if len(r.Losses) > 0 {
+		b.WriteString("\n")
+	}
+	for _, loss := range r.Losses {
+		color := red
+		switch {
+		case loss.Excused:
+			color = ""
+		case loss.Overloaded:
+			color = yellow
+		}
+		fmt.Fprintf(&b, "  %s%s: %s%s in %s, %s to %s: %s\n", color, loss.what(), count(loss.Count, "request"), plain, loss.Stage, clock(loss.First), clock(loss.Last), loss.Why)
+		if sample := loss.Samples[0]; sample.Detail != "" {
+			fmt.Fprintf(&b, "    for example %s: %s\n", sample.Route, sample.Detail)
+		}
+	}
+	if r.Totals.Requests > 0 {
+		fmt.Fprintf(&b, "\n  Requests were sent up to %s late (p99 %s).\n", r.Late.Max, r.Late.Tail())
+	}
+	for _, gap := range r.Verdict.Gaps {
+		fmt.Fprintf(&b, "  Gap: %s\n", gap)
+	}
+	color := map[string]string{"passed": green, "inconclusive": yellow, "failed": red}[r.Verdict.Word()]
+	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, strings.ToUpper(r.Verdict.Word()), plain, r.Verdict.Sentence)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// table has a row for each step.
+func (r *Report) table() string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") }
@@ -27,36 +75,5 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	t := r.Totals
 	line("all", took(r.Duration), group(t.Requests), group(t.Lost), group(t.Different), "", t.Latency.String(), "")
 	table.Flush()
-	header, rows, _ := strings.Cut(b.String(), "\n")
-	b.Reset()
-	fmt.Fprintf(&b, "%s%s%s\n%s\n", bold, header, plain, rows)
-
-	for _, s := range r.Steps {
-		for _, text := range s.traffic() {
-			fmt.Fprintf(&b, "  %s: %s\n", s.Name, text)
-		}
-		if s.Failure != "" {
-			fmt.Fprintf(&b, "  %s%s: %s%s\n", red, s.Name, s.Failure, plain)
-		}
-	}
-	if len(r.Losses) > 0 {
-		b.WriteString("\n")
-	}
-	for _, loss := range r.Losses {
-		color := red
-		if loss.Excused {
-			color = ""
-		}
-		fmt.Fprintf(&b, "  %s%s: %s%s in %s, %s to %s: %s\n", color, loss.what(), count(loss.Count, "request"), plain, loss.Stage, clock(loss.First), clock(loss.Last), loss.Why)
-		if sample := loss.Samples[0]; sample.Detail != "" {
-			fmt.Fprintf(&b, "    for example %s: %s\n", sample.Route, sample.Detail)
-		}
-	}
-	word, color := "PASSED", green
-	if !r.Verdict.Passed {
-		word, color = "FAILED", red
-	}
-	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, word, plain, r.Verdict.Sentence)
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }

@@ -36,11 +36,23 @@ func (m Millis) String() string {
 
 // String is the form of the tables: "p50 / p99 / max", without the unit.
 func (l Latency) String() string {
-	if l == (Latency{}) {
+	if l.Count == 0 {
 		return "–"
 	}
-	return digits(l.P50) + " / " + digits(l.P99) + " / " + digits(l.Max)
+	return l.percentile(50, l.P50, digits) + " / " + l.percentile(99, l.P99, digits) + " / " + digits(l.Max)
 }
+
+// percentile writes a percentile, or a dash if there are too few latencies for one.
+func (l Latency) percentile(percent int, value Millis, write func(Millis) string) string {
+	if !l.known(percent) {
+		return "–"
+	}
+	return write(value)
+}
+
+// Median and Tail write p50 and p99 with their unit.
+func (l Latency) Median() string { return l.percentile(50, l.P50, Millis.String) }
+func (l Latency) Tail() string   { return l.percentile(99, l.P99, Millis.String) }
 
 func digits(m Millis) string {
 	places := 2

@@ -6,11 +6,137 @@ import (
 	"strings"
 )
 
-// verdict judges a report that is complete otherwise.
-func (r *Rehearsal) verdict(report *Report) Verdict {
-	var reasons []string
-	add := func(format string, a ...any) { reasons = append(reasons, fmt.Sprintf(format, a...)) }
+// Outcome is the result of a rehearsal.
+type Outcome string
 
+const (
+	// Passed: no request was lost, every answer matched, and the walk was completed with
+	// the load that was planned.
+	Passed Outcome = "passed"
+	// Contained is passed, but for requests that were lost to faults, each in its service.
+	Contained Outcome = "contained"
+	// Failed: something went wrong that neither a fault nor the machine explains.
+	Failed Outcome = "failed"
+	// Inconclusive: the machine could not hold the load, so the rehearsal proves nothing.
+	Inconclusive Outcome = "inconclusive"
+)
+
+// Verdict says what a rehearsal has proved.
+type Verdict struct {
+	Outcome Outcome `json:"outcome"`
+	// Passed is true for the outcomes passed and contained.
+	Passed bool `json:"passed"`
+	// Sentence sums it up.
+	Sentence string `json:"sentence"`
+	// Reasons say why it is not passed. Empty if it is.
+	Reasons []string `json:"reasons"`
+	// Gaps list what no request has tried, whatever the outcome.
+	Gaps []string `json:"gaps"`
+}
+
+// ExitCode is a row of [ExitCodes].
+type ExitCode struct {
+	Code  int
+	Means string
+}
+
+// ExitCodes are all exit codes of "cutover rehearse". They never change.
+func ExitCodes() []ExitCode {
+	return []ExitCode{
+		{0, "passed, with or without gaps"},
+		{1, "failed, or the rehearsal could not begin"},
+		{3, "passed, but for requests that were lost to the faults you asked for, in their services"},
+		{4, "passed with gaps, and you asked for --strict"},
+		{5, "inconclusive: the machine could not hold the load"},
+		{130, "interrupted"},
+	}
+}
+
+// ExitCode is the exit code for a verdict. Strict does not take gaps.
+func (v Verdict) ExitCode(strict bool) int {
+	switch {
+	case v.Outcome == Contained:
+		return 3
+	case v.Outcome == Inconclusive:
+		return 5
+	case v.Outcome != Passed:
+		return 1
+	case strict && len(v.Gaps) > 0:
+		return 4
+	}
+	return 0
+}
+
+// Word is the verdict in a word: passed, failed or inconclusive.
+func (v Verdict) Word() string {
+	switch {
+	case v.Passed:
+		return "passed"
+	case v.Outcome == Inconclusive:
+		return "inconclusive"
+	}
+	return "failed"
+}
+
+// judge judges a report that is complete otherwise. Undone says what of the walk and the
+// faults was not carried out.
+//
+// A lost request is inconclusive if the machine was behind with the load while the
+// request was under way. Everything else that went wrong is failed, however late the
+// load: no overload changes the bytes of an answer. A load that was not as planned is
+// inconclusive even if nothing was lost, because passed is a claim about the load.
+func judge(report *Report, undone, gaps []string) Verdict {
+	if len(report.Phases) == 0 && report.Load.WouldHold > 0 {
+		sentence := fmt.Sprintf("Of %s per second, this machine managed about %s in a trial, so there was no walk. %s",
+			count(report.Rate, "request"), group(report.Load.Tried), hint(report.Load))
+		return Verdict{Inconclusive, false, sentence, []string{sentence}, gaps}
+	}
+	failed, unclear := undone, []string(nil)
+	add := func(to *[]string, format string, a ...any) { *to = append(*to, fmt.Sprintf(format, a...)) }
+	if report.Totals.Requests == 0 {
+		add(&failed, "No request was sent.")
+	}
+	var never []string
+	for _, route := range report.Routes {
+		if route.Requests == 0 && report.Totals.Requests > 0 {
+			never = append(never, route.Path)
+		}
+	}
+	if len(never) > 0 {
+		add(&failed, "Never requested: %s.", strings.Join(never, ", "))
+	}
+	for _, step := range report.Steps {
+		if f := step.Fault; f != nil && f.harmed > 0 {
+			add(&failed, "%s in %s did not stay within its paths: %s elsewhere failed.", capital(step.Name), f.Phase, count(f.harmed, "request"))
+		}
+	}
+	for _, loss := range report.Losses {
+		reason := fmt.Sprintf("%s, %s: %s in %s.", capital(loss.what()), loss.Why, count(loss.Count, "request"), loss.Stage)
+		switch {
+		case loss.Excused:
+		case loss.Overloaded:
+			add(&unclear, "%s", reason)
+		default:
+			add(&failed, "%s", reason)
+		}
+	}
+	if report.Load.WouldHold > 0 {
+		unclear = append([]string{notHeld(report)}, unclear...)
+	}
+	switch t := report.Totals; {
+	case len(failed) > 0:
+		return Verdict{Failed, false, failure(report, failed[0]), append(failed, unclear...), gaps}
+	case len(unclear) > 0:
+		return Verdict{Inconclusive, false, inconclusive(report, unclear[0]), unclear, gaps}
+	case t.Lost+t.Different > 0:
+		return Verdict{Contained, true, success(report), nil, gaps}
+	}
+	return Verdict{Passed, true, success(report), nil, gaps}
+}
+
+// undone says what of the walk and the faults was not carried out.
+func (r *Rehearsal) undone() (reasons []string) {
+	add := func(format string, a ...any) { reasons = append(reasons, fmt.Sprintf(format, a...)) }
 	for _, s := range r.spans {
 		switch {
 		case s.err == nil:
@@ -29,25 +155,38 @@ func (r *Rehearsal) verdict(report *Report) Verdict {
 			add("Fault %s was not done: the phase was not reached.", f)
 		}
 	}
-	for _, step := range report.Steps {
-		if f := step.Fault; f != nil && f.OthersFailed > 0 {
-			add("%s in %s did not stay within its paths: %s elsewhere failed.", capital(step.Name), f.Phase, count(f.OthersFailed, "request"))
-		}
-	}
-	for _, loss := range report.Losses {
-		if loss.Excused {
-			continue
-		}
-		add("%s, %s: %s in %s.", capital(loss.what()), loss.Why, count(loss.Count, "request"), loss.Stage)
-	}
-	if report.Totals.Requests == 0 {
-		add("No request was sent.")
-	}
+	return reasons
+}
 
-	if len(reasons) == 0 {
-		return Verdict{true, r.success(report), nil}
+// notHeld says how far the load was from the plan, why, and which rate would hold.
+func notHeld(r *Report) string {
+	l := r.Load
+	cause := "The machine was too busy."
+	if l.heldUp() {
+		cause = fmt.Sprintf("The deployment left %s without an answer, and the machine was not busy.", count(maxInFlight, "request"))
 	}
-	return Verdict{false, failure(report, reasons[0]), reasons}
+	return fmt.Sprintf("The load of %s per second was not held: of %s planned, %s more than a second late, by up to %s. %s %s",
+		count(r.Rate, "request"), group(l.Planned), wasWere(l.Late), r.Late.Max, cause, hint(l))
+}
+
+func hint(l Load) string { return fmt.Sprintf("--rate %d would hold.", l.WouldHold) }
+
+func inconclusive(r *Report, reason string) string {
+	n := 0
+	for _, loss := range r.Losses {
+		if loss.Overloaded {
+			n += loss.Count
+		}
+	}
+	if n == 0 {
+		return reason
+	}
+	lost := fmt.Sprintf("%s lost while the machine was behind with the load by up to %s, so they say nothing about the deployment.",
+		wasWere(n), r.Late.Max)
+	if r.Load.WouldHold == 0 {
+		return fmt.Sprintf("Of %s, %s Rehearse again when the machine has less to do.", count(r.Totals.Requests, "request"), lost)
+	}
+	return reason + " Of the requests, " + lost
 }
 
 func failure(report *Report, reason string) string {
@@ -62,8 +201,8 @@ func failure(report *Report, reason string) string {
 	}
 	if len(parts) == 0 {
 		beyond := ""
-		if t.Excused > 0 {
-			beyond = " that no fault explains"
+		if t.Lost+t.Different > 0 {
+			beyond = " that neither a fault nor the machine explains"
 		}
 		// An error may have many lines.
 		first, _, _ := strings.Cut(reason, "\n")
@@ -72,7 +211,7 @@ func failure(report *Report, reason string) string {
 	sentence := fmt.Sprintf("Of %s, %s.", count(t.Requests, "request"), strings.Join(parts, " and "))
 	for _, loss := range report.Losses {
 		switch {
-		case loss.Excused:
+		case loss.Excused, loss.Overloaded:
 		case loss.Count == lost+different:
 			sentence += fmt.Sprintf(" All of them in %s: %s.", loss.Stage, loss.Why)
 		case loss.Count*2 > lost+different:
@@ -82,7 +221,7 @@ func failure(report *Report, reason string) string {
 	return sentence
 }
 
-func (r *Rehearsal) success(report *Report) string {
+func success(report *Report) string {
 	t := report.Totals
 	measure := "what was given"
 	if len(report.BaselineServices) > 0 {
@@ -137,12 +276,12 @@ func capital(text string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// unexcused counts the requests that no fault explains.
+// unexcused counts the requests that neither a fault nor the machine explains.
 func (r *Report) unexcused() (lost, different int) {
 	lost, different = r.Totals.Lost, r.Totals.Different
 	for _, loss := range r.Losses {
 		switch {
-		case !loss.Excused:
+		case !loss.Excused && !loss.Overloaded:
 		case strings.HasPrefix(loss.Kind, "different"):
 			different -= loss.Count
 		default:

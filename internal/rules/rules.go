@@ -49,8 +49,9 @@ type Rule struct {
 	compiled []condition
 }
 
-// Build makes the table of all listeners in an assembly. Its error has a line with the place for
-// everything that cannot be evaluated. Nested stacks and CloudFormation macros may hide rules, so
+// Build makes the table of the listeners and target groups of all Application Load Balancers in an
+// assembly. Other kinds are left out. Its error has a line with the place for everything that
+// cannot be evaluated. Nested stacks and CloudFormation macros may hide rules, so
 // Build refuses them.
 func Build(m *model.Model) (*Table, error) {
 	var errs []error
@@ -62,10 +63,13 @@ func Build(m *model.Model) (*Table, error) {
 	for _, stack := range m.Assembly.Resources(model.CloudFormationStack) {
 		errs = append(errs, stack.Errorf("", "nested stacks are not read, and rules may be in it"))
 	}
-	for _, group := range m.TargetGroups {
+	listeners, groups := slices.Clone(m.Listeners), slices.Clone(m.TargetGroups)
+	listeners = slices.DeleteFunc(listeners, func(l *model.Listener) bool { return !l.Application() })
+	groups = slices.DeleteFunc(groups, func(g *model.TargetGroup) bool { return !g.Application() })
+	for _, group := range groups {
 		errs = append(errs, group.Problem("Name"))
 	}
-	for _, l := range m.Listeners {
+	for _, l := range listeners {
 		errs = append(errs, l.Problem("Protocol"))
 		if l.Protocol != "HTTP" && l.Protocol != "HTTPS" {
 			errs = append(errs, l.Errorf("Protocol", "%q: only HTTP and HTTPS listeners, those of an Application Load Balancer, are evaluated", l.Protocol))
@@ -85,8 +89,8 @@ func Build(m *model.Model) (*Table, error) {
 	if err := assembly.Join(errs...); err != nil {
 		return nil, err
 	}
-	groups := slices.SortedStableFunc(slices.Values(m.TargetGroups), func(x, y *model.TargetGroup) int { return cmp.Compare(x.Name, y.Name) })
-	return New(m.Listeners, m.Rules, groups), nil
+	slices.SortStableFunc(groups, func(x, y *model.TargetGroup) int { return cmp.Compare(x.Name, y.Name) })
+	return New(listeners, m.Rules, groups), nil
 }
 
 // New makes a table of resources without a problem.

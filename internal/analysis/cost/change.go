@@ -12,7 +12,7 @@ import (
 // Change is an amount that differs in a second assembly.
 type Change struct {
 	Environment string `json:"environment"`
-	// Of is "line", "service" or "total".
+	// Of is "line", "service", "total", or "unpriced" for what has no price in one of the two.
 	Of string `json:"of"`
 	// Name is that of the [Line] or [Service].
 	Name   string `json:"name"`
@@ -52,6 +52,13 @@ func Compare(before, after []Estimate) []Change {
 			was[environment].each(of, func(name string, amount Cents) { change(name).Before = amount })
 			is[environment].each(of, func(name string, amount Cents) { change(name).After = amount })
 			changes = append(changes, slices.DeleteFunc(some, func(c Change) bool { return c.Before == c.After })...)
+		}
+		for when, two := range [][2]Estimate{{was[environment], is[environment]}, {is[environment], was[environment]}} {
+			for _, text := range two[0].Unpriced {
+				if !slices.Contains(two[1].Unpriced, text) {
+					changes = append(changes, Change{Environment: environment, Of: "unpriced", Name: text + [2]string{", before", ", after"}[when]})
+				}
+			}
 		}
 	}
 	return changes

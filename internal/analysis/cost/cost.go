@@ -6,10 +6,10 @@
 package cost
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
-	"cutover/internal/assembly"
 	"cutover/internal/model"
 )
 
@@ -26,6 +26,9 @@ type Estimate struct {
 	Traffic []string `json:"traffic,omitempty"`
 	// Unpriced is what is missing in Total, with its number: mostly types without a known price.
 	Unpriced []string `json:"unpriced,omitempty"`
+	// Unknown are values that cannot be read before a deployment, with their places. The estimate
+	// has their defaults instead.
+	Unknown []string `json:"unknown,omitempty"`
 }
 
 // Line is one kind of thing that is paid for.
@@ -51,28 +54,32 @@ type Service struct {
 // Shared is the [Service] for the rest: load balancer, network, and what no task reserves.
 const Shared = "shared"
 
-// Read estimates the environments of an assembly, in the order of their names. The error
-// has a line for everything that belongs in the estimate and whose price is not known,
-// such as an instance type.
-func Read(m *model.Model) ([]Estimate, error) {
+// Prices are prices in US dollars besides those of the list, or in their place: of an instance type
+// for an hour, of a volume type for a GB and month, of anything else for one and a month, by the name
+// that [Estimate.Unpriced] has for it.
+type Prices map[string]float64
+
+// Read estimates by [ReadAt] at the prices of the list.
+func Read(m *model.Model) ([]Estimate, error) { return ReadAt(m, nil) }
+
+// ReadAt estimates the environments of an assembly, in the order of their names. What has no price is
+// listed. The error names prices of one's own that nothing in the assembly has.
+func ReadAt(m *model.Model, own Prices) ([]Estimate, error) {
 	environments := map[string]*environment{}
-	var errs []error
+	used := map[string]bool{}
 	for _, stack := range m.Assembly.Stacks {
 		for _, resource := range stack.Resources {
 			exists, err := resource.Exists(m.Assembly)
-			if err != nil {
-				return nil, err
-			}
-			if !exists {
+			if err == nil && !exists {
 				continue
 			}
 			name := model.Tag(resource, "environment")
 			e := environments[name]
 			if e == nil {
-				e = &environment{name: name, unpriced: map[string]int{}, traffic: map[string]bool{}}
+				e = &environment{name: name, own: own, used: used, unpriced: map[string]int{}, traffic: map[string]bool{}}
 				environments[name] = e
 			}
-			errs = append(errs, e.add(m, resource))
+			e.note(err, e.add(m, resource))
 		}
 	}
 	// Some resources take no tags. They belong to the environment if there is only one.
@@ -86,5 +93,10 @@ func Read(m *model.Model) ([]Estimate, error) {
 	for _, name := range slices.Sorted(maps.Keys(environments)) {
 		estimates = append(estimates, environments[name].estimate())
 	}
-	return estimates, assembly.Join(errs...)
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if !used[name] {
+			return estimates, fmt.Errorf("a price is given for %q, and nothing in the assembly has that price: name an instance type, a volume type, or what is listed as not in the estimate", name)
+		}
+	}
+	return estimates, nil
 }

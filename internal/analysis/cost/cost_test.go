@@ -59,6 +59,9 @@ func show(e Estimate) string {
 	for _, text := range e.Unpriced {
 		fmt.Fprintf(&b, "not %s\n", text)
 	}
+	for _, text := range e.Unknown {
+		fmt.Fprintf(&b, "? %s\n", text)
+	}
 	return b.String()
 }
 
@@ -210,32 +213,111 @@ not 2 AWS::RDS::DBInstance
 	}
 }
 
-func TestRefused(t *testing.T) {
+// What has no price is listed beside the rest, and may have a price of one's own.
+func TestUnpriced(t *testing.T) {
 	launch := func(kind, disk string) string {
 		return fmt.Sprintf(`"Template": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": {"InstanceType": "%s", "BlockDeviceMappings": [{"Ebs": %s}]}}},
 			"Group": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": "2", "MaxSize": "4", %s}}`, kind, disk, ofTemplate)
 	}
-	tests := []struct{ name, resources, want string }{
-		{"instance type", launch("x9.huge", `{"VolumeSize": 1, "VolumeType": "gp3"}`),
-			`Stack/Template/Properties.LaunchTemplateData.InstanceType: the instance type "x9.huge" is not known: add its size to internal/capacity/instance.go and its price to internal/analysis/cost/prices.json`},
-		{"volume type", launch("t3.small", `{"VolumeSize": 1, "VolumeType": "io2"}`),
-			`Stack/Template/Properties.LaunchTemplateData.BlockDeviceMappings[0].Ebs: the price of the volume type "io2" is not known: add it to internal/analysis/cost/prices.json`},
-		{"volume that is faster", launch("t3.small", `{"VolumeSize": 1, "VolumeType": "gp3", "Iops": 9000}`),
-			`Stack/Template/Properties.LaunchTemplateData.BlockDeviceMappings[0].Ebs.Iops: its price is not in internal/analysis/cost/prices.json`},
-		{"launch template of somebody else", `"Group": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": "2", "MaxSize": "2"}}`,
-			`Stack/Group/Properties.LaunchTemplate: the instances' type and volumes are not known without a launch template of the assembly`},
-		{"load balancer", `"Lb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}}`,
-			`Stack/Lb/Properties.Type: the price of this type of load balancer is not in internal/analysis/cost/prices.json`},
-		{"tasks", `"Task": {"Type": "AWS::ECS::TaskDefinition"}, "Service": {"Type": "AWS::ECS::Service", "Properties": {"LaunchType": "FARGATE", "TaskDefinition": {"Ref": "Task"}}}`,
-			`Stack/Service/Properties.LaunchType: the price of these tasks is not in internal/analysis/cost/prices.json`},
+	const gp3 = `{"VolumeSize": 1, "VolumeType": "gp3"}`
+	const tasks = `"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Cpu": 1024, "Memory": 64}]}}, "Service": {"Type": "AWS::ECS::Service", "Properties": {"DesiredCount": 3, "TaskDefinition": {"Ref": "Task"}%s}}`
+	for _, test := range []struct {
+		name, resources string
+		own             Prices
+		want            string
+	}{
+		{"instance type", launch("x9.huge", gp3) + ", " + fmt.Sprintf(tasks, ""), nil, `
+2 volumes of 1 GB gp3: 2 × 0.08: 0.16
+= 0.16
+Service: 3 tasks, 0.0000, 0.00
+shared: 0 tasks, 1.0000, 0.16
+not 2 instance x9.huge
+`},
+		{"instance type with a price", launch("x9.huge", gp3), Prices{"x9.huge": 0.5, "gp3": 0.1}, `
+2 instances x9.huge: 2 × 0.50 an hour: 730.00
+2 volumes of 1 GB gp3: 2 × 0.10: 0.20
+= 730.20
+shared: 0 tasks, 1.0000, 730.20
+`},
+		{"another price", launch("t3.small", gp3), Prices{"t3.small": 0.01}, `
+2 instances t3.small: 2 × 0.01 an hour: 14.60
+2 volumes of 1 GB gp3: 2 × 0.08: 0.16
+= 14.76
+shared: 0 tasks, 1.0000, 14.76
+`},
+		{"two groups, one of a known size", launch("x9.huge", gp3) + `, "Small": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": {"InstanceType": "t3.small", "BlockDeviceMappings": [{"Ebs": ` + gp3 + `}]}}},
+			"Other": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": "1", "MaxSize": "4", "LaunchTemplate": {"LaunchTemplateId": {"Ref": "Small"}}}}, ` + fmt.Sprintf(tasks, ""), nil, `
+1 instance t3.small: 0.0208 an hour: 15.18
+3 volumes of 1 GB gp3: 3 × 0.08: 0.24
+= 15.42
+Service: 3 tasks, 0.0000, 0.00
+shared: 0 tasks, 1.0000, 15.42
+not 2 instance x9.huge
+`},
+		{"volume type", launch("t3.small", `{"VolumeSize": 8, "VolumeType": "io2", "Iops": 9000}`), nil, `
+2 instances t3.small: 2 × 0.0208 an hour: 30.37
+= 30.37
+shared: 0 tasks, 1.0000, 30.37
+not 2 volume of 8 GB io2
+not 1 volume that is faster (Iops)
+`},
+		{"volume type with a price", launch("t3.small", `{"VolumeSize": 8, "VolumeType": "io2"}`), Prices{"io2": 0.125}, `
+2 instances t3.small: 2 × 0.0208 an hour: 30.37
+2 volumes of 8 GB io2: 16 × 0.125: 2.00
+= 32.37
+shared: 0 tasks, 1.0000, 32.37
+`},
+		{"launch template of somebody else", `"Group": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": "2", "MaxSize": "2"}}, "Nat": {"Type": "AWS::EC2::NatGateway"}`, nil, `
+1 NAT gateway: 0.045 an hour: 32.85
+= 32.85
+shared: 0 tasks, 1.0000, 32.85
+not 1 group of instances without a launch template in the assembly
+`},
+		{"load balancers", `"N": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network", "Subnets": ["a", "b"]}}, "G": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "gateway", "Subnets": ["a"]}}`, nil, `
+1 Network Load Balancer: 0.0225 an hour: 16.43
+2 public IPv4 addresses (load balancer 2): 2 × 0.005 an hour: 7.30
+= 23.73
+shared: 0 tasks, 1.0000, 23.73
+not 1 Gateway Load Balancer
+`},
+		{"tasks outside", fmt.Sprintf(tasks, `, "LaunchType": "FARGATE"`) + ", " + fmt.Sprintf(instances, ofTemplate), nil, `
+2 instances t3.small: 2 × 0.0208 an hour: 30.37
+2 volumes of 30 GB gp3: 60 × 0.08: 4.80
+= 35.17
+Service: 3 tasks, 0.0000, 0.00
+shared: 0 tasks, 1.0000, 35.17
+not 3 FARGATE task
+`},
+		{"tasks outside, by a provider", fmt.Sprintf(tasks, `, "CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}]`), Prices{"FARGATE task": 9}, `
+3 FARGATE task: 3 × 9.00: 27.00
+= 27.00
+Service: 3 tasks, 0.0000, 0.00
+shared: 0 tasks, 1.0000, 27.00
+`},
+		{"a database with a price", `"A": {"Type": "AWS::RDS::DBInstance"}, "B": {"Type": "AWS::RDS::DBInstance"}, "C": {"Type": "AWS::DynamoDB::Table"}`, Prices{"AWS::RDS::DBInstance": 60.5}, `
+2 AWS::RDS::DBInstance: 2 × 60.50: 121.00
+= 121.00
+shared: 0 tasks, 1.0000, 121.00
+not 1 AWS::DynamoDB::Table
+`},
+		{"values that a deployment tells", `"Service": {"Type": "AWS::ECS::Service", "Condition": "Later", "Properties": {"DesiredCount": {"Ref": "Count"}}}`, nil, `
+= 0.00
+shared: 0 tasks, 1.0000, 0.00
+? Stack/Service/Condition: the template has no condition "Later"
+? Stack/Service/Properties.DesiredCount.Ref: "Count" is neither a resource nor a parameter of the template
+`},
+	} {
+		estimates, err := ReadAt(readModel(t, map[string]string{"Stack": `{"Resources": {` + test.resources + `}}`}), test.own)
+		if err != nil || len(estimates) != 1 {
+			t.Fatalf("%s: %v, %v", test.name, estimates, err)
+		}
+		if diff := cmp.Diff(test.want, "\n"+show(estimates[0])); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := Read(readModel(t, map[string]string{"Stack": `{"Resources": {` + test.resources + `}}`}))
-			if err == nil || err.Error() != test.want {
-				t.Errorf("refused: %v\nwant %s", err, test.want)
-			}
-		})
+	_, err := ReadAt(readModel(t, map[string]string{"Stack": `{"Resources": {` + launch("t3.small", gp3) + `}}`}), Prices{"t3.small": 1, "t3.smal": 1})
+	if err == nil || !strings.Contains(err.Error(), `a price is given for "t3.smal", and nothing in the assembly has that price`) {
+		t.Errorf("a price of nothing: %v", err)
 	}
 }
 
@@ -285,7 +367,7 @@ func TestGoldens(t *testing.T) {
 		if e.Total == 0 || lines != e.Total || services != e.Total {
 			t.Errorf("%s: lines add up to %v and services to %v, the total is %v", dir, lines, services, e.Total)
 		}
-		if e.Unpriced != nil {
+		if e.Unpriced != nil || e.Unknown != nil {
 			t.Errorf("%s: nothing is known of %q: add prices to %s, or the types to those that are free", dir, e.Unpriced, pricesPath)
 		}
 	}
@@ -314,6 +396,9 @@ func TestCompare(t *testing.T) {
 			{"dev", "line", "a", 1, 0}, {"dev", "line", "b", 2, 3}, {"dev", "line", "c", 0, 4}, {"dev", "total", "", 3, 7},
 		}},
 		{"one environment with another", dev(line("a", 1)), named("prod", dev(line("a", 2))), []Change{{"prod", "line", "a", 1, 2}, {"prod", "total", "", 1, 2}}},
+		{"what has no price", []Estimate{{Environment: "dev", Unpriced: []string{"1 a", "1 b"}}}, []Estimate{{Environment: "dev", Unpriced: []string{"1 b", "2 a"}}}, []Change{
+			{"dev", "unpriced", "1 a, before", 0, 0}, {"dev", "unpriced", "2 a, after", 0, 0},
+		}},
 		{"an environment more", dev(line("a", 1)), append(dev(line("a", 1)), named("prod", dev(line("a", 2)))...), []Change{
 			{"prod", "line", "a", 0, 2}, {"prod", "total", "", 0, 2},
 		}},
@@ -368,7 +453,7 @@ func TestKeys(t *testing.T) {
 	for key := range prices.Traffic {
 		want[key] = true
 	}
-	got := map[string]bool{}
+	got := map[string]bool{"networkLoadBalancer": true} // of a type that costs something else by default
 	for _, resourceType := range model.Types() {
 		keys, _ := model.Costs(resourceType)
 		for _, key := range keys {

@@ -1,8 +1,11 @@
 package cost
 
 import (
+	"cmp"
 	"errors"
 	"maps"
+	"slices"
+	"strings"
 
 	"cutover/internal/assembly"
 	"cutover/internal/capacity"
@@ -12,6 +15,9 @@ import (
 // environment is what is found of an environment.
 type environment struct {
 	name     string
+	own      Prices
+	used     map[string]bool // of own, by name
+	unknown  []string
 	groups   []group
 	tasks    []tasks
 	things   []thing
@@ -23,7 +29,10 @@ func (e *environment) merge(other *environment) {
 	e.groups = append(e.groups, other.groups...)
 	e.tasks = append(e.tasks, other.tasks...)
 	e.things = append(e.things, other.things...)
-	maps.Copy(e.unpriced, other.unpriced)
+	e.unknown = append(e.unknown, other.unknown...)
+	for kind, n := range other.unpriced {
+		e.unpriced[kind] += n
+	}
 	maps.Copy(e.traffic, other.traffic)
 }
 
@@ -54,6 +63,7 @@ type thing struct {
 var things = []struct{ price, one, more string }{
 	{"natGateway", "NAT gateway", "NAT gateways"},
 	{"loadBalancer", "load balancer", "load balancers"},
+	{"networkLoadBalancer", "Network Load Balancer", "Network Load Balancers"},
 	{"publicIPv4", "public IPv4 address", "public IPv4 addresses"},
 	{"alarm", "alarm on a metric", "alarms on a metric"},
 	{"dashboard", "dashboard", "dashboards"},
@@ -61,7 +71,24 @@ var things = []struct{ price, one, more string }{
 	{"endpoint", "endpoint in a zone", "endpoints in a zone"},
 }
 
-// add takes a resource into account. Its error says what has to be known and is not.
+// note keeps the lines of errors.
+func (e *environment) note(errs ...error) {
+	if err := assembly.Join(errs...); err != nil {
+		e.unknown = append(e.unknown, strings.Split(err.Error(), "\n")...)
+	}
+}
+
+// price is the price of a name: one's own, or else that of the list.
+func (e *environment) price(name string, list map[string]float64) (price float64, known bool) {
+	if price, known = e.own[name]; known {
+		e.used[name] = true
+		return price, true
+	}
+	price, known = list[name]
+	return price, known
+}
+
+// add takes a resource into account. Its error has the values that cannot be read.
 func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 	keys, known := model.Costs(resource.Type)
 	if !known {
@@ -79,10 +106,15 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 		if v.Internal {
 			addresses = 0
 		}
-		if err = v.Problem("Type", "Scheme"); v.Type != "application" {
-			err = v.Errorf("Type", "the price of this type of load balancer is not in %s", pricesPath)
-		} else if len(v.Subnets) == 0 {
+		if err = v.Problem("Type", "Scheme"); len(v.Subnets) == 0 {
 			err = errors.Join(err, v.Problem("Subnets", "SubnetMappings"))
+		}
+		switch v.Type {
+		case "network":
+			keys = []string{"networkLoadBalancer", "publicIPv4"}
+		case "gateway":
+			keys = nil
+			e.unpriced["Gateway Load Balancer"]++
 		}
 	case *model.Endpoint:
 		number = 0
@@ -120,32 +152,25 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 
 func (e *environment) addGroup(v *model.AutoScalingGroup) error {
 	if v.Launch == nil {
-		return errors.Join(v.Problem("LaunchTemplate", "MixedInstancesPolicy", "LaunchConfigurationName"),
-			v.Errorf(v.LaunchProperty, "the instances' type and volumes are not known without a launch template of the assembly"))
+		e.unpriced["group of instances without a launch template in the assembly"]++
+		return v.Problem("LaunchTemplate", "MixedInstancesPolicy", "LaunchConfigurationName")
 	}
-	errs := []error{v.Problem("MinSize", "MaxSize", "DesiredCapacity")}
+	errs := []error{v.Problem("MinSize", "MaxSize", "DesiredCapacity"), v.Launch.Problem(v.Launch.Property("InstanceType"))}
 	g := group{name: v.Launch.InstanceType, least: max(v.Min, v.Desired), most: v.Max, volumeGB: map[string]int{}}
-	unknown, property := v.Launch.Errorf, v.Launch.Property("InstanceType")
 	if len(v.InstanceTypes) > 0 { // the first one is preferred
-		g.name, unknown, property = v.InstanceTypes[0], v.Errorf, "MixedInstancesPolicy.LaunchTemplate.Overrides[0].InstanceType"
+		g.name = v.InstanceTypes[0]
 	}
-	var known bool
-	if g.size, known = capacity.InstanceOf(g.name); !known {
-		errs = append(errs, unknown(property, "the instance type %q is not known: add its size to %s and its price to %s", g.name, sizesPath, pricesPath))
-	}
+	g.name = cmp.Or(g.name, "of an unknown type")
+	g.size, _ = capacity.InstanceOf(g.name)
 	for _, volume := range v.Launch.Volumes {
-		if !volume.EBS {
-			continue
+		if volume.EBS {
+			errs = append(errs, v.Launch.Problem(volume.Property))
+			g.volumeGB[volume.Type] += volume.SizeGB
 		}
-		if _, known := prices.Volumes.Prices[volume.Type]; !known {
-			errs = append(errs, v.Launch.Errorf(volume.Property+".Ebs", "the price of the volume type %q is not known: add it to %s", volume.Type, pricesPath))
-		}
-		errs = append(errs, v.Launch.Problem(volume.Property))
-		g.volumeGB[volume.Type] += volume.SizeGB
 	}
 	for _, setting := range v.Launch.Settings {
 		if setting.Name == "Iops" || setting.Name == "Throughput" {
-			errs = append(errs, setting.Resource.Errorf(setting.Property, "its price is not in %s", pricesPath))
+			e.unpriced["volume that is faster ("+setting.Name+")"]++
 		}
 	}
 	if len(g.volumeGB) == 0 {
@@ -157,16 +182,19 @@ func (e *environment) addGroup(v *model.AutoScalingGroup) error {
 
 func (e *environment) addTasks(v *model.Service) error {
 	errs := []error{v.Problem("LaunchType", "DesiredCount", "TaskDefinition")}
-	if v.LaunchType != "EC2" {
-		errs = append(errs, v.Errorf("LaunchType", "the price of these tasks is not in %s", pricesPath))
+	outside := v.LaunchType
+	if slices.ContainsFunc(v.CapacityProviders, func(name string) bool { return strings.HasPrefix(name, "FARGATE") }) {
+		outside = "FARGATE"
+	}
+	var each capacity.Resources
+	if outside != "EC2" { // takes nothing of the instances
+		e.unpriced[outside+" task"] += v.Tasks()
+	} else if v.TaskDefinition != nil {
+		errs = append(errs, v.TaskDefinition.ContainerProblem("Cpu", "Memory", "MemoryReservation"))
+		each = v.TaskDefinition.Reserves()
 	}
 	if v.TaskDefinition != nil {
-		errs = append(errs, v.TaskDefinition.ContainerProblem("Cpu", "Memory", "MemoryReservation"))
-		service := model.Tag(v.Resource, "service")
-		if service == "" {
-			service = v.Name
-		}
-		e.tasks = append(e.tasks, tasks{service, v.Tasks(), v.TaskDefinition.Reserves()})
+		e.tasks = append(e.tasks, tasks{cmp.Or(model.Tag(v.Resource, "service"), v.Name), v.Tasks(), each})
 	}
 	return errors.Join(errs...)
 }

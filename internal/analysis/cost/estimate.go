@@ -19,11 +19,19 @@ type sum struct {
 // estimate adds it all up.
 func (e *environment) estimate() Estimate {
 	e.grow()
-	s := &sum{Estimate: Estimate{Environment: e.name, Lines: []Line{}}, caused: map[string]*Service{}}
-	s.addInstances(e.groups)
+	s := &sum{Estimate: Estimate{Environment: e.name, Lines: []Line{}, Unknown: e.unknown}, caused: map[string]*Service{}}
+	s.addInstances(e)
 	s.share(e)
 	for _, kind := range things {
 		s.addThings(kind.price, kind.one, kind.more, e.things)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(e.unpriced)) {
+		n := e.unpriced[kind]
+		if price, known := e.price(kind, nil); known {
+			s.line(kind, fmt.Sprintf("%d %s", n, kind), each(n, price, ""), amount(n, price))
+		} else if n > 0 {
+			s.Unpriced = append(s.Unpriced, fmt.Sprintf("%d %s", n, kind))
+		}
 	}
 	rest := Service{Name: Shared, Share: 1, Amount: s.Total}
 	for _, name := range slices.Sorted(maps.Keys(s.caused)) {
@@ -36,9 +44,6 @@ func (e *environment) estimate() Estimate {
 	for _, key := range slices.Sorted(maps.Keys(e.traffic)) {
 		t := prices.Traffic[key]
 		s.Traffic = append(s.Traffic, decimal(t.Price)+" per "+t.For)
-	}
-	for _, kind := range slices.Sorted(maps.Keys(e.unpriced)) {
-		s.Unpriced = append(s.Unpriced, fmt.Sprintf("%d %s", e.unpriced[kind], kind))
 	}
 	return s.Estimate
 }
@@ -68,10 +73,10 @@ func (s *sum) service(name string) *Service {
 	return s.caused[name]
 }
 
-// addInstances adds the instances and their volumes.
-func (s *sum) addInstances(groups []group) {
+// addInstances adds the instances and their volumes. Those without a price are unpriced.
+func (s *sum) addInstances(e *environment) {
 	instances, sizes, gigabytes := map[string]int{}, map[string]int{}, map[string]int{}
-	for _, g := range groups {
+	for _, g := range e.groups {
 		instances[g.name] += g.least
 		for _, kind := range slices.Sorted(maps.Keys(g.volumeGB)) {
 			name := fmt.Sprintf("%d GB %s", g.volumeGB[kind], kind)
@@ -80,12 +85,21 @@ func (s *sum) addInstances(groups []group) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(instances)) {
-		n, price := instances[name], prices.Instances.Prices[name]
+		n := instances[name]
+		price, known := e.price(name, prices.Instances.Prices)
+		if !known {
+			e.unpriced["instance "+name] += n
+			continue
+		}
 		s.line("instance "+name, count(n, "instance", "instances")+" "+name, each(n, price, " an hour"), amount(n*prices.Hours, price))
 	}
 	for _, name := range slices.Sorted(maps.Keys(sizes)) {
 		_, kind, _ := strings.Cut(name, " GB ")
-		price := prices.Volumes.Prices[kind]
+		price, known := e.price(kind, prices.Volumes.Prices)
+		if !known {
+			e.unpriced["volume of "+name] += sizes[name]
+			continue
+		}
 		s.line("volume of "+name, count(sizes[name], "volume", "volumes")+" of "+name, each(gigabytes[name], price, ""), amount(gigabytes[name], price))
 	}
 }
@@ -95,6 +109,9 @@ func (s *sum) share(e *environment) {
 	var has capacity.Resources
 	for _, g := range e.groups {
 		has = has.Plus(g.size.Whole().Times(g.least))
+	}
+	if slices.ContainsFunc(e.groups, func(g group) bool { return g.size.VCPU == 0 }) {
+		has = capacity.Resources{} // nobody knows what a task takes of instances of an unknown size
 	}
 	all := 0.0
 	for _, t := range e.tasks {

@@ -14,11 +14,8 @@ import (
 //go:embed prices.json
 var priceFile []byte
 
-// Where a price is added, and the size of an instance type.
-const (
-	pricesPath = "internal/analysis/cost/prices.json"
-	sizesPath  = "internal/capacity/instance.go"
-)
+// pricesPath is where a price is added.
+const pricesPath = "internal/analysis/cost/prices.json"
 
 // prices is prices.json. All are US dollars.
 var prices = func() (list struct {

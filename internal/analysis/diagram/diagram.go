@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/deployable"
 	"cutover/internal/model"
 	"cutover/internal/plain"
 	"cutover/internal/rules"
@@ -42,7 +43,11 @@ func Requests(layers ...Layer) (string, error) {
 		}
 	}
 	if !slices.ContainsFunc(d.edges, func(e *edge) bool { return e.from == client }) {
-		return "", errors.New("there is nothing to draw: no Application Load Balancer listens for requests")
+		lines := []string{"there is nothing to draw: no Application Load Balancer listens for requests"}
+		for _, layer := range layers {
+			lines = append(lines, deployable.Warnings(model.Read(layer.Assembly))...)
+		}
+		return "", errors.New(strings.Join(lines, "\n"))
 	}
 	return d.requests(), nil
 }
@@ -140,13 +145,6 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	if err := assembly.Join(errs...); err != nil {
 		return err
 	}
-	served := map[*model.TargetGroup]bool{}
-	for _, s := range m.Services {
-		for _, lb := range s.LoadBalancers {
-			served[lb.TargetGroup] = true
-		}
-	}
-
 	d.add("", client, "client", "([", "])")
 	for _, l := range table.Listeners {
 		d.add(l.Resource.Stack.Name, l.Key(), "load balancer, "+l.String(), "[", "]")
@@ -157,7 +155,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	}
 	for _, group := range table.TargetGroups {
 		n := d.add(group.Resource.Stack.Name, group.Key(), group.Name, "{{", "}}")
-		if !served[group] {
+		if others := d.targets(m, group); !others && !served(m, group) {
 			n.facts = append(n.facts, fact{d.layer, "no targets: 503", 0})
 		}
 	}
@@ -167,7 +165,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 			n.facts = append(n.facts, fact{d.layer, words.Count(*s.DesiredCount, "task"), float64(*s.DesiredCount)})
 		}
 		for _, lb := range s.LoadBalancers {
-			if lb.TargetGroup != nil {
+			if lb.TargetGroup != nil && lb.TargetGroup.Application() {
 				d.connect(lb.TargetGroup.Key(), s.Key(), "")
 			}
 		}
@@ -182,6 +180,51 @@ func (d *drawing) read(a *assembly.Assembly) error {
 		}
 	}
 	return nil
+}
+
+// served says whether a service registers its tasks with a target group.
+func served(m *model.Model, group *model.TargetGroup) bool {
+	return slices.ContainsFunc(m.Services, func(s *model.Service) bool {
+		return slices.ContainsFunc(s.LoadBalancers, func(lb model.ServiceLoadBalancer) bool { return lb.TargetGroup == group })
+	})
+}
+
+// targets adds the targets of a group that are no tasks of services, and says whether there are any:
+// those that the template registers, instances of Auto Scaling groups, and whatever another resource
+// that refers to the group may register.
+func (d *drawing) targets(m *model.Model, group *model.TargetGroup) (any bool) {
+	target := func(key, name string) {
+		d.add(group.Resource.Stack.Name, key, name, "[", "]")
+		d.connect(group.Key(), key, "")
+		any = true
+	}
+	for _, t := range group.Targets {
+		name := strings.TrimPrefix(t.ID, group.Resource.Stack.Name+"/")
+		if strings.HasPrefix(name, "arn:") {
+			name = name[strings.LastIndexAny(name, ":/")+1:]
+		}
+		what := map[string]string{"lambda": "Lambda function", "ip": "address", "instance": "instance", "alb": "load balancer"}[group.TargetType]
+		if t.Port != 0 {
+			name += ":" + strconv.Itoa(t.Port)
+		}
+		target(group.Key()+" "+t.ID, what+" "+name)
+	}
+	for _, g := range m.AutoScalingGroups {
+		if slices.Contains(slices.Collect(maps.Values(g.TargetGroups)), group) {
+			target(g.Key(), "instances of "+g.Resource.LogicalID)
+		}
+	}
+	for _, r := range group.Resource.Stack.Resources {
+		if any || m.Value(r) != nil { // the model knows what those do with the group
+			continue
+		}
+		assembly.References(r.Properties, func(id, attribute string) {
+			if id == group.Resource.LogicalID && attribute != "TargetGroupFullName" { // which metrics have
+				target(r.String(), r.Type+" "+r.LogicalID)
+			}
+		})
+	}
+	return any
 }
 
 // rule adds an arrow to each target group, or one to an answer by the load balancer itself.

@@ -39,7 +39,7 @@ func shop(newWeight, oldWeight, count string) string {
 		"DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "Old"}}]}},
 	"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
 	"Rule": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 7,
-		"Conditions": [{"Field": "path-pattern", "Values": ["/new/*", "/a\"b<c>"]}, {"Field": "host-header", "Values": ["shop.example"]}],
+		"Conditions": [{"Field": "path-pattern", "Values": ["/new/*"]}, {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X", "Values": ["a\"b<c>"]}}, {"Field": "host-header", "Values": ["shop.example"]}],
 		"Actions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": [{"TargetGroupArn": {"Ref": "New"}, "Weight": ` + newWeight + `}, {"TargetGroupArn": {"Ref": "Old"}, "Weight": ` + oldWeight + `}]}}]}},
 	"Closed": {"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": {"ListenerArn": {"Ref": "Listener"}, "Priority": 8,
 		"Conditions": [{"Field": "path-pattern", "Values": ["/closed"]}], "Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "410"}}]}},
@@ -72,8 +72,8 @@ func TestRequests(t *testing.T) {
         new_2[["new<br>2 tasks"]]
     end
     client_1 --> loadbalancerHTTP80_1
-    loadbalancerHTTP80_1 -->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>25 %"| new_1
-    loadbalancerHTTP80_1 -->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>75 %"| old_1
+    loadbalancerHTTP80_1 -->|"7 /new/* and http-header X a#quot;b#lt;c#gt; and host-header shop.example<br>25 %"| new_1
+    loadbalancerHTTP80_1 -->|"7 /new/* and http-header X a#quot;b#lt;c#gt; and host-header shop.example<br>75 %"| old_1
     loadbalancerHTTP80_1 -->|"8 /closed"| 410_1
     loadbalancerHTTP80_1 -->|"else"| old_1
     new_1 --> new_2
@@ -101,18 +101,64 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	// In one layer a target group without a share is attached all the same.
-	if zero, err := Requests(Layer{"", read(t, shop("0", "1", "0"))}); err != nil || !strings.Contains(zero, `-.->|"7 /new/* or /a#quot;b#lt;c#gt; and host-header shop.example<br>0 %"| new_1`) {
+	if zero, err := Requests(Layer{"", read(t, shop("0", "1", "0"))}); err != nil || !strings.Contains(zero, `-.->|"7 /new/* and http-header X a#quot;b#lt;c#gt; and host-header shop.example<br>0 %"| new_1`) {
 		t.Errorf("the picture without a share is %v\n%s", err, zero)
 	}
 
 	for name, resources := range map[string]string{
-		"no Application Load Balancer listens": `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}`,
-		"s/Service/Properties.DesiredCount":    shop("1", "1", `"some"`),
-		"s/Rule/Properties.Priority":           strings.Replace(shop("1", "1", "1"), `"Priority": 7`, `"Priority": 0`, 1),
+		"requests\ns/Nlb: a load balancer of type network takes requests; it does not run here": `"Nlb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}}`,
+		"no Application Load Balancer listens":                                                  `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}`,
+		"s/Service/Properties.DesiredCount":                                                     shop("1", "1", `"some"`),
+		"s/Rule/Properties.Priority":                                                            strings.Replace(shop("1", "1", "1"), `"Priority": 7`, `"Priority": 0`, 1),
 	} {
 		if got, err := Requests(Layer{"", read(t, resources)}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error is %v, want it to name %q; the picture is\n%s", err, name, got)
 		}
+	}
+}
+
+// Targets that are no tasks are drawn, and only a group without any answers 503.
+func TestTargets(t *testing.T) {
+	group := func(properties string) string {
+		return `"G": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {` + properties + `}},
+			"L": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 80, "Protocol": "HTTP", "LoadBalancerArn": "arn:x", "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "G"}}]}}`
+	}
+	none := group("")
+	for _, test := range []struct{ resources, want string }{
+		{none, ""},
+		{group(`"TargetType": "lambda", "Targets": [{"Id": {"Fn::GetAtt": ["F", "Arn"]}}]`) + `, "F": {"Type": "AWS::Lambda::Function"}`, "Lambda function F"},
+		{group(`"TargetType": "lambda", "Targets": [{"Id": "arn:aws:lambda:eu-west-1:1:function:f"}]`), "Lambda function f"},
+		{group(`"TargetType": "ip", "Targets": [{"Id": "2001:db8::1"}, {"Id": "10.0.0.1", "Port": 81}]`), "address 2001:db8::1, address 10.0.0.1:81"},
+		{group(`"Targets": [{"Id": {"Ref": "I"}, "Port": 80}]`) + `, "I": {"Type": "AWS::EC2::Instance"}`, "instance I:80"},
+		{none + `, "A": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": 1, "MaxSize": 1, "TargetGroupARNs": [{"Ref": "G"}]}}`, "instances of A"},
+		{none + `, "A": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": 1, "MaxSize": 1}}`, ""},
+		{none + `, "D": {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": {"LoadBalancerInfo": {"Fn::GetAtt": ["G", "TargetGroupName"]}}}`, "AWS::CodeDeploy::DeploymentGroup D"},
+		{none + `, "D": {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": {"Fn::Sub": "${G.TargetGroupFullName}"}}}`, ""},
+		{none + `, "P": {"Type": "AWS::SSM::Parameter", "Properties": {"Name": "/a", "Value": {"Ref": "G"}}}`, ""},
+	} {
+		got, err := Requests(Layer{"", read(t, test.resources)})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if strings.Contains(got, "no targets: 503") != (test.want == "") {
+			t.Errorf("%s\nis drawn as\n%s", test.resources, got)
+		}
+		for want := range strings.SplitSeq(test.want, ", ") {
+			if want != "" && (!strings.Contains(got, `["`+want+`"]`) || strings.Count(got, "    G_1 --> ") != strings.Count(test.want, ",")+1) {
+				t.Errorf("%s\nis drawn as\n%s, want the target %s", test.resources, got, want)
+			}
+		}
+	}
+
+	// A load balancer of another kind is left out, and so are its groups.
+	beside := none + `, "Nlb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}},
+		"T": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Protocol": "TCP"}},
+		"M": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 80, "Protocol": "TCP", "LoadBalancerArn": {"Ref": "Nlb"}, "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "T"}}]}},
+		"S": {"Type": "AWS::ECS::Service", "Properties": {"LoadBalancers": [{"ContainerName": "c", "ContainerPort": 80, "TargetGroupArn": {"Ref": "T"}}, {"ContainerName": "c", "ContainerPort": 80, "TargetGroupArn": {"Ref": "G"}}]}}`
+	got, err := Requests(Layer{"", read(t, beside)})
+	if err != nil || strings.Contains(got, "T_1") || strings.Contains(got, "TCP") || !strings.Contains(got, "G_1 --> S_1") {
+		t.Errorf("a load balancer beside another kind is drawn as\n%s, %v", got, err)
 	}
 }
 

@@ -59,8 +59,7 @@ func NewRehearsal(r *rehearsal.Report) (*Rehearsal, error) {
 		return nil, err
 	}
 	// The verdict is its last paragraph.
-	text, _, _ := strings.Cut(summary.String(), "\nPASSED ")
-	text, _, _ = strings.Cut(text, "\nFAILED ")
+	text, _, _ := strings.Cut(summary.String(), "\n"+verdict(r.Verdict)+" ")
 	return &Rehearsal{r.Verdict, r.Totals, text, Sparklines(r, 72)}, nil
 }
 
@@ -227,7 +226,7 @@ func (r *Report) headline() string {
 	}
 	rehearsed := "It was not rehearsed."
 	if r.Rehearsal != nil {
-		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict.Passed), plain.Markdown(r.Rehearsal.Verdict.Sentence))
+		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict), plain.Markdown(r.Rehearsal.Verdict.Sentence))
 	}
 	lines = append(lines, r.fates())
 	if n := len(r.Clashes); n > 0 {
@@ -461,7 +460,7 @@ func (r *Report) rehearsal(files string) string {
 		return "It was not rehearsed.\n"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "**%s** %s\n\n", verdict(r.Rehearsal.Verdict.Passed), plain.Markdown(r.Rehearsal.Verdict.Sentence))
+	fmt.Fprintf(&b, "**%s** %s\n\n", verdict(r.Rehearsal.Verdict), plain.Markdown(r.Rehearsal.Verdict.Sentence))
 	if len(r.Rehearsal.Verdict.Reasons) > 0 {
 		b.WriteString(plain.Fenced(strings.Join(r.Rehearsal.Verdict.Reasons, "\n")) + "\n")
 	}
@@ -476,12 +475,7 @@ func (r *Report) rehearsal(files string) string {
 	return b.String()
 }
 
-func verdict(passed bool) string {
-	if passed {
-		return "PASSED"
-	}
-	return "FAILED"
-}
+func verdict(v rehearsal.Verdict) string { return strings.ToUpper(v.Word()) }
 
 // in names the pairs in which something is so.
 func (r *Report) in(names []string) string {

@@ -1,6 +1,10 @@
 package alb
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	"cutover/internal/assembly"
 	"cutover/internal/model"
 	"cutover/internal/rules"
@@ -13,19 +17,37 @@ import (
 func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}
+	application := slices.ContainsFunc(m.Listeners, (*model.Listener).Application)
 	for _, lb := range m.LoadBalancers {
+		if application && !lb.Application() { // beside one that runs here, another kind is left out
+			continue
+		}
 		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"),
 			// Severe requests are always blocked, as in the defensive mode.
 			lb.Only("LoadBalancerAttributes (routing.http.desync_mitigation_mode)", lb.DesyncMitigation, "", "defensive"))
 	}
 	for _, l := range m.Listeners {
-		errs = append(errs, l.Unsupported(passedOver, nil), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
+		if !l.Application() {
+			continue
+		}
+		errs = append(errs, l.Unsupported(passedOver, notHonoured), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
 		if !l.ServerHeader {
 			errs = append(errs, l.Errorf("ListenerAttributes (routing.http.response.server.enabled)", "false is not honoured: answers have a Server header here"))
 		}
 	}
+	for _, g := range m.AutoScalingGroups {
+		for _, property := range slices.Sorted(maps.Keys(g.TargetGroups)) {
+			errs = append(errs, g.Errorf(property, "the instances of the group answer for target group %s, and nothing stands for them here: only tasks of ECS services are targets", g.TargetGroups[property].Key()))
+		}
+	}
 	for _, g := range m.TargetGroups {
-		errs = append(errs, g.Unsupported(passedOver, nil),
+		if application && !g.Application() {
+			continue
+		}
+		for i, target := range g.Targets {
+			errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only tasks of ECS services are targets", target.ID))
+		}
+		errs = append(errs, g.Unsupported(passedOver, notHonoured),
 			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS"),
 			g.Only("ProtocolVersion", g.ProtocolVersion, "", "HTTP1"),
 			g.Only("TargetType", g.TargetType, "", "instance", "ip"),
@@ -42,6 +64,13 @@ func Read(m *model.Model) (*rules.Table, error) {
 		return nil, err
 	}
 	return table, nil
+}
+
+// notHonoured says why for the settings that other apps are most likely to have.
+var notHonoured = map[string]string{
+	"GrpcCode":                           "gRPC is not spoken here",
+	"TrustStoreArn":                      "certificates of clients are not verified here",
+	"lambda.multi_value_headers.enabled": "Lambda functions do not run here",
 }
 
 // passedOver are the settings without an effect here, each with its only such value; "" for any.

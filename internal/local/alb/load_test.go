@@ -126,7 +126,7 @@ func (l *load) end(t *testing.T) {
 // Tasks are replaced under load as ECS does it: the new one is healthy, the old
 // one drains, and stops when that is over.
 func TestReplaceUnderLoad(t *testing.T) {
-	b := serve(t, template{groups: map[string]object{"A": {"HealthCheckIntervalSeconds": 5}}}.config(t))
+	b := serve(t, template{groups: map[string]object{"A": {"HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 2}}}.config(t))
 	current := newStoppable(t, "task 0")
 	b.register("A", "task 0", current.address)
 	l := newLoad(t, b.address, 8, func(*http.Response) error { return nil })

@@ -96,17 +96,19 @@ func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 	resources := provider.Resources[any]{}
 	_, err := Read(m)
 	if err == nil {
-		add(resources, m.LoadBalancers)
-		add(resources, m.TargetGroups)
-		add(resources, m.Listeners)
-		add(resources, m.Rules)
+		add(resources, m.LoadBalancers, (*model.LoadBalancer).Application)
+		add(resources, m.TargetGroups, (*model.TargetGroup).Application)
+		add(resources, m.Listeners, (*model.Listener).Application)
+		add(resources, m.Rules, func(*model.Rule) bool { return true })
 	}
 	return &plan{Provider: p, configuration: configure(resources), err: err}
 }
 
-func add[T interface{ Key() string }](resources provider.Resources[any], some []T) {
+func add[T interface{ Key() string }](resources provider.Resources[any], some []T, runs func(T) bool) {
 	for _, resource := range some {
-		resources[resource.Key()] = resource
+		if runs(resource) {
+			resources[resource.Key()] = resource
+		}
 	}
 }
 

@@ -1,7 +1,12 @@
 package alb
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
 	"cutover/internal/rules"
@@ -94,61 +99,152 @@ func (p *Provider) URL(path string) string {
 	return url
 }
 
+// Asked is a request whose way is asked for.
+type Asked struct {
+	// Request is "METHOD URL". The default of the method is GET. The URL's port is that of the template
+	// or the local one. A path alone is for port 80, or else for the lowest port.
+	Request string
+	Header  http.Header
+	// Source is the client's address. Default: that of this machine, 127.0.0.1.
+	Source netip.Addr
+}
+
+// parse reads the request, and says whether it has a path alone.
+func (a Asked) parse() (request rules.Request, path bool, err error) {
+	if request, err = rules.ParseRequest(a.Request); err != nil {
+		return request, false, err
+	}
+	request.Header, request.SourceIP = a.Header, a.Source
+	if !a.Source.IsValid() {
+		request.SourceIP = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	_, target, found := strings.Cut(a.Request, " ")
+	if !found {
+		target = a.Request
+	}
+	return request, strings.HasPrefix(target, "/"), nil
+}
+
+// on are the listeners for a request. A path alone is for port 80, or else for the lowest port.
+func on(table *rules.Table, request rules.Request, path bool) ([]*rules.Listener, error) {
+	listeners := table.On(request.Port)
+	if len(listeners) == 0 && path && len(table.Listeners) > 0 {
+		listeners = table.On(table.Listeners[0].Port)
+	}
+	if len(listeners) == 0 {
+		text := fmt.Sprintf("no load balancer listens on port %d", request.Port)
+		var ports []string
+		for _, l := range table.Listeners {
+			ports = append(ports, strconv.Itoa(l.Port))
+		}
+		if len(ports) > 0 {
+			text += "; choose from " + strings.Join(slices.Compact(ports), ", ")
+		}
+		return nil, errors.New(text)
+	}
+	return listeners, nil
+}
+
 // Route is the way of a request, with the reasons.
 type Route struct {
 	Request string `json:"request"`
 	// Action is the deciding rule's: the name of a target group, several names with their shares, a
 	// redirect, or the status of a fixed response.
-	Action string `json:"action"`
+	Action string `json:"action,omitempty"`
+	// Location is where a redirect sends the request; empty for other actions.
+	Location string `json:"location,omitempty"`
 	// Explanation has a line for every rule that was tried.
-	Explanation string `json:"explanation"`
+	Explanation string `json:"explanation,omitempty"`
 	// Targets are all targets that the request may go to.
 	Targets []TargetStatus `json:"targets"`
+	// Error says why there is no answer.
+	Error string `json:"error,omitempty"`
 }
 
-// Route says where a request would go now. The request is "METHOD URL"; the default of the method
-// is GET. The URL's port is that of the template or the local one.
-func (p *Provider) Route(text string) (Route, error) {
-	request, err := rules.ParseRequest(text)
-	if err != nil {
-		return Route{}, err
-	}
-	listener, err := p.asked(request)
-	if err != nil {
-		return Route{}, err
-	}
+func route(asked Asked, listener *rules.Listener, request rules.Request) (Route, rules.Decision, error) {
 	request.Port = listener.Port
 	decision, err := listener.Route(request)
 	if err != nil {
+		return Route{}, decision, err
+	}
+	return Route{Request: asked.Request, Action: decision.String(), Location: decision.Location(), Explanation: decision.Explain(), Targets: []TargetStatus{}}, decision, nil
+}
+
+// Routes says where a request would go in a table: an answer for each listener on the port.
+func Routes(table *rules.Table, asked Asked) ([]Route, error) {
+	request, path, err := asked.parse()
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := on(table, request, path)
+	if err != nil {
+		return nil, err
+	}
+	var routes []Route
+	for _, listener := range listeners {
+		one, _, err := route(asked, listener, request)
+		if err != nil {
+			return nil, err
+		}
+		routes = append(routes, one)
+	}
+	return routes, nil
+}
+
+// Route says where a request would go now.
+func (p *Provider) Route(asked Asked) (Route, error) {
+	request, path, err := asked.parse()
+	if err != nil {
 		return Route{}, err
 	}
-	route := Route{Request: text, Action: decision.String(), Explanation: decision.Explain(), Targets: []TargetStatus{}}
+	listener, err := p.asked(request, path)
+	if err != nil {
+		return Route{}, err
+	}
+	one, decision, err := route(asked, listener, request)
+	if err != nil {
+		return Route{}, err
+	}
+	if one.Location != "" {
+		one.Location = p.location(listener.Key(), one.Location)
+	}
 	for _, weighted := range decision.Rule.Action.Forward {
 		if weighted.Share > 0 {
-			route.Targets = append(route.Targets, p.Targets(weighted.TargetGroup.Key())...)
+			one.Targets = append(one.Targets, p.Targets(weighted.TargetGroup.Key())...)
 		}
 	}
-	return route, nil
+	return one, nil
+}
+
+// location is the URL of a redirect as the listener answers here.
+func (p *Provider) location(listener, location string) string {
+	p.Balancer.mu.Lock()
+	front := p.fronts[listener]
+	p.Balancer.mu.Unlock()
+	if front == nil {
+		return location
+	}
+	return p.localLocation(front.listener.Load(), location)
 }
 
 // asked is the listener that a request is for.
-func (p *Provider) asked(request rules.Request) (*rules.Listener, error) {
+func (p *Provider) asked(request rules.Request, path bool) (*rules.Listener, error) {
 	table := p.running.Load().table
 	for _, listener := range table.Listeners {
 		if p.localPort(listener.Key()) == request.Port {
 			return listener, nil
 		}
 	}
-	on := table.On(request.Port)
-	switch len(on) {
-	case 0:
-		return nil, fmt.Errorf("no load balancer listens on port %d", request.Port)
-	case 1:
-		return on[0], nil
+	listeners, err := on(table, request, path)
+	if err != nil {
+		return nil, err
+	}
+	if len(listeners) == 1 {
+		return listeners[0], nil
 	}
 	var each []string
-	for _, listener := range on {
+	for _, listener := range listeners {
 		each = append(each, fmt.Sprintf("%s (%s)", p.url(listener)+request.Path, listener.Resource.Stack.Name))
 	}
-	return nil, fmt.Errorf("several load balancers listen on port %d: name the one that is asked, as in %s", request.Port, strings.Join(each, " or "))
+	return nil, fmt.Errorf("several load balancers listen on port %d: name the one that is asked, as in %s", listeners[0].Port, strings.Join(each, " or "))
 }

@@ -74,10 +74,21 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	next := &plan{Provider: p, model: m, text: text, services: provider.Resources[*model.Service]{}}
 	if next.err = Check(m); next.err == nil {
 		for _, service := range m.Services {
-			next.services[service.Key()] = service
+			next.services[service.Key()] = here(service)
 		}
 	}
 	return next
+}
+
+// here is a service without the target groups of load balancers that do not run here.
+func here(service *model.Service) *model.Service {
+	elsewhere := func(at model.ServiceLoadBalancer) bool { return !at.TargetGroup.Application() }
+	if !slices.ContainsFunc(service.LoadBalancers, elsewhere) {
+		return service
+	}
+	registered := *service
+	registered.LoadBalancers = slices.DeleteFunc(slices.Clone(service.LoadBalancers), elsewhere)
+	return &registered
 }
 
 // plan has the services of an assembly.

@@ -9,6 +9,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
+	"cutover/internal/model"
 )
 
 // A variable of a container's environment that refers to a resource is refused by its
@@ -69,5 +70,21 @@ func TestAttributesOfServices(t *testing.T) {
 	}
 	if got, err := next.Attribute(assembly.Ref{Resource: service, Attribute: "Novelty"}); err == nil {
 		t.Errorf("an attribute that services do not have is %v", got)
+	}
+}
+
+// Tasks are registered with the target groups of load balancers that run here, and with no others.
+func TestRegisteredHere(t *testing.T) {
+	files := maps.Clone(shop)
+	m := modelOf(t, files)
+	if got := here(m.Services[0]); got != m.Services[0] {
+		t.Error("a service with one target group is another one here")
+	}
+	tcp := *m.Services[0].LoadBalancers[0].TargetGroup
+	tcp.Protocol = "TCP"
+	both := *m.Services[0]
+	both.LoadBalancers = append([]model.ServiceLoadBalancer{{Container: "web", Port: 8080, TargetGroup: &tcp}}, both.LoadBalancers...)
+	if got := here(&both); len(got.LoadBalancers) != 1 || got.LoadBalancers[0].TargetGroup == &tcp || len(both.LoadBalancers) != 2 {
+		t.Errorf("the service has %v here, and %v in the model", got.LoadBalancers, both.LoadBalancers)
 	}
 }

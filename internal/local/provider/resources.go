@@ -50,7 +50,8 @@ func (r Resources[T]) Cleaned(stack string, next Resources[T]) Resources[T] {
 	return cleaned
 }
 
-// Account and Region are those of this machine, for a stack that leaves them to the deployment.
+// Account and Region are those of this machine, for a stack that leaves them to the deployment. No
+// endpoint of AWS has the region's name.
 const Account, Region = "000000000000", "local"
 
 // ARN is the ARN of a resource on this machine.

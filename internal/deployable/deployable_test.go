@@ -1,0 +1,245 @@
+package deployable
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cutover/internal/assembly"
+	"cutover/internal/golden"
+	"cutover/internal/model"
+)
+
+// read reads the model of one stack, S, with these resources and the condition Never.
+func read(t *testing.T, resources ...string) *model.Model {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "S.json"}}}}`,
+		"S.json":        `{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}, "Resources": {` + strings.Join(resources, ",\n") + `}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := assembly.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return model.Read(a)
+}
+
+func resource(id, resourceType, properties string) string {
+	return fmt.Sprintf(`%q: {"Type": %q, "Properties": {%s}}`, id, resourceType, properties)
+}
+
+// with adds what AWS asks for, unless the properties begin with a dash.
+func with(required, properties string) string {
+	if bare, ok := strings.CutPrefix(properties, "-"); ok {
+		return bare
+	}
+	return strings.TrimSuffix(required+", "+properties, ", ")
+}
+
+func balancer(id, properties string) string {
+	return resource(id, model.ELBLoadBalancer, with(`"Subnets": ["subnet-1", "subnet-2"]`, properties))
+}
+
+func listener(id, balancer string, port int, protocol, more, group string) string {
+	return resource(id, model.ELBListener, fmt.Sprintf(`"LoadBalancerArn": %s, "Port": %d, "Protocol": %q, %s
+		"DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": %q}}]`, balancer, port, protocol, more, group))
+}
+
+func group(id, properties string) string {
+	if !strings.Contains(properties, `"Protocol"`) {
+		properties = strings.TrimSuffix(`"Protocol": "HTTP", `+properties, ", ")
+	}
+	return resource(id, model.ELBTargetGroup, with(`"Port": 80, "VpcId": "vpc-1"`, properties))
+}
+
+func task(properties, container string) string {
+	return resource("T", model.ECSTaskDefinition, properties+`"ContainerDefinitions": [{"Name": "c", "Image": "i", "PortMappings": [{"ContainerPort": 80}], `+container+`}]`)
+}
+
+func service(properties string, groups ...string) string {
+	var at []string
+	for _, group := range groups {
+		at = append(at, `{"ContainerName": "c", "ContainerPort": 80, "TargetGroupArn": {"Ref": "`+group+`"}}`)
+	}
+	return resource("Service", model.ECSService, properties+`"TaskDefinition": {"Ref": "T"}, "LoadBalancers": [`+strings.Join(at, ", ")+`]`)
+}
+
+const (
+	a = `{"Ref": "A"}`
+	b = `{"Ref": "B"}`
+)
+
+func TestRefused(t *testing.T) {
+	lbs := balancer("A", "") + ", " + balancer("B", "")
+	certificate := `"Certificates": [{"CertificateArn": "arn:x"}],`
+	small := task("", `"Memory": 64`)
+	var many []string
+	for i := range 101 {
+		many = append(many, group(fmt.Sprintf("G%d", i), ""))
+		if i > 0 {
+			many = append(many, resource(fmt.Sprintf("R%d", i), model.ELBListenerRule, fmt.Sprintf(`"ListenerArn": {"Ref": "L"}, "Priority": %d,
+				"Conditions": [{"Field": "path-pattern", "Values": ["/a"]}], "Actions": [{"Type": "forward", "TargetGroupArn": {"Ref": "G%d"}}]`, i, i)))
+		}
+	}
+	six := []string{"G", "G", "G", "G", "G", "G"}
+	for _, test := range []struct {
+		name, want string
+		resources  []string
+	}{
+		{"two ports", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", a, 81, "HTTP", "", "G"), group("G", "")}},
+		{"one port of two", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", b, 80, "HTTP", "", "H"), group("G", ""), group("H", "")}},
+		{"one port twice", "S/M/Properties.Port: AWS refuses a second listener on port 80 of one load balancer; the first one is S/L",
+			[]string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", a, 80, "HTTPS", certificate, "G"), group("G", "")}},
+		{"one port twice, elsewhere", "S/M/Properties.Port: AWS refuses a second listener",
+			[]string{listener("L", `"arn:x"`, 80, "HTTP", "", "G"), listener("M", `"arn:x"`, 80, "HTTP", "", "G"), group("G", "")}},
+		{"not known whether one", "", []string{listener("L", `{"Ref": "AWS::StackId"}`, 80, "HTTP", "", "G"), listener("M", `{"Ref": "AWS::StackId"}`, 80, "HTTP", "", "G"), group("G", "")}},
+		{"TLS", "", []string{lbs, listener("L", a, 443, "HTTPS", certificate, "G"), group("G", "")}},
+		{"no certificate", "S/L/Properties.Certificates: AWS refuses an HTTPS listener with 0 default certificates: it needs exactly one", []string{lbs, listener("L", a, 443, "HTTPS", "", "G"), group("G", "")}},
+		{"two certificates", "with 2 default certificates", []string{lbs, listener("L", a, 443, "HTTPS", strings.Replace(certificate, `}]`, `}, {"CertificateArn": "arn:y"}]`, 1), "G"), group("G", "")}},
+		{"a certificate known later", "", []string{lbs, listener("L", a, 443, "HTTPS", strings.Replace(certificate, `"arn:x"`, `{"Fn::ImportValue": "x"}`, 1), "G"), group("G", "")}},
+
+		{"a group at two", "S/G: AWS refuses a target group at two load balancers, S/A and S/B", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", b, 81, "HTTP", "", "G"), group("G", "")}},
+		{"a group at one and elsewhere", "AWS refuses a target group at two load balancers, S/A and arn:x", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", `"arn:x"`, 81, "HTTP", "", "G"), group("G", "")}},
+		{"a group of another kind", "S/G/Properties.Protocol: AWS refuses a target group of protocol TCP at the Application Load Balancer of S/L", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"Protocol": "TCP"`)}},
+		{"100 groups", "", append([]string{lbs, listener("L", a, 80, "HTTP", "", "G1")}, many...)},
+		{"101 groups", "S/A: AWS refuses 101 target groups: a load balancer can have 100", append([]string{lbs, listener("L", a, 80, "HTTP", "", "G0")}, many...)},
+
+		{"names", "", []string{balancer("A", `"Name": "a-1"`), group("G", `"Name": "`+strings.Repeat("g", 32)+`"`), group("H", `"Name": "g"`), balancer("B", `"Name": "g"`)}},
+		{"a long name", `S/G/Properties.Name: AWS refuses "ggg`, []string{group("G", `"Name": "`+strings.Repeat("g", 33)+`"`)}},
+		{"a hyphen first", `AWS refuses "-a": the name of a load balancer can have 32 letters`, []string{balancer("A", `"Name": "-a"`)}},
+		{"a hyphen last", `AWS refuses "a-"`, []string{balancer("A", `"Name": "a-"`)}},
+		{"internal", `cannot begin with "internal-"`, []string{balancer("A", `"Name": "internal-a"`)}},
+		{"a name twice", `S/H/Properties.Name: AWS refuses a second target group called "g"; the first one is S/G`, []string{group("G", `"Name": "g"`), group("H", `"Name": "g"`)}},
+		{"a load balancer twice", `S/B/Properties.Name: AWS refuses a second load balancer called "g"`, []string{balancer("A", `"Name": "g"`), balancer("B", `"Name": "g"`)}},
+		{"one subnet", "S/A/Properties.Subnets: AWS refuses one subnet", []string{balancer("A", `-"Subnets": ["subnet-1"]`)}},
+		{"no subnets", "S/A/Properties.Subnets: AWS refuses a load balancer unless it has one of Subnets and SubnetMappings", []string{balancer("A", "-")}},
+		{"subnets in two ways", "unless it has one of Subnets and SubnetMappings", []string{balancer("A", `"SubnetMappings": [{"SubnetId": "subnet-3"}]`)}},
+		{"one of two ways", "", []string{balancer("A", `"SubnetMappings": {"Fn::If": ["Never", [], {"Ref": "AWS::NoValue"}]}`)}},
+		{"neither of two ways", "unless it has one of", []string{balancer("A", `-"Subnets": {"Fn::If": ["Never", [], {"Ref": "AWS::NoValue"}]}`)}},
+		{"known later", "", []string{balancer("A", `-"Subnets": {"Fn::ImportValue": "x"}`), resource("G", model.ELBTargetGroup, `"Port": 80, "Protocol": "HTTP", "VpcId": {"Fn::ImportValue": "x"}`)}},
+		{"mappings", "", []string{balancer("A", `-"SubnetMappings": [{"SubnetId": "subnet-3"}, {"SubnetId": "subnet-4"}]`)}},
+		{"no port", "S/G/Properties.Port: AWS refuses a target group of type instance without it", []string{resource("G", model.ELBTargetGroup, `"Protocol": "HTTP", "VpcId": "vpc-1"`)}},
+		{"no protocol", "S/G/Properties.Protocol: AWS refuses", []string{resource("G", model.ELBTargetGroup, `"Port": 80, "VpcId": "vpc-1"`)}},
+		{"no VPC", "S/G/Properties.VpcId: AWS refuses", []string{resource("G", model.ELBTargetGroup, `"TargetType": "ip", "Port": 80, "Protocol": "HTTP"`)}},
+		{"nothing for a function", "", []string{resource("G", model.ELBTargetGroup, `"TargetType": "lambda"`)}},
+		{"one subnet is enough for another kind", "", []string{balancer("A", `-"Type": "network", "Subnets": ["subnet-1"]`)}},
+
+		{"attached", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", "G")}},
+		{"attached at a weight of 0", "", []string{lbs, resource("L", model.ELBListener, `"LoadBalancerArn": {"Ref": "A"}, "Port": 80, "Protocol": "HTTP", "DefaultActions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": [
+			{"TargetGroupArn": {"Ref": "G"}, "Weight": 0}, {"TargetGroupArn": {"Ref": "H"}, "Weight": 1}]}}]`), group("G", ""), group("H", ""), small, service("", "G")}},
+		{"attached by a rule of a listener elsewhere", "", []string{resource("R", model.ELBListenerRule, `"ListenerArn": "arn:x", "Priority": 1, "Conditions": [{"Field": "path-pattern", "Values": ["/a"]}], "Actions": [{"Type": "forward", "TargetGroupArn": {"Ref": "G"}}]`),
+			group("G", ""), small, service("", "G")}},
+		{"not attached", "S/Service/Properties.LoadBalancers[1]: AWS refuses the service: target group S/H does not have an associated load balancer",
+			[]string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), group("H", ""), small, service("", "G", "H")}},
+		{"an interface of its own", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service("", "G")}},
+		{"instances for tasks with an interface", "tasks in network mode awsvpc need target type ip, and S/G has instance", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service("", "G")}},
+		{"addresses for tasks on a bridge", "tasks in network mode bridge need target type instance, and S/G has ip", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), small, service("", "G")}},
+		{"five groups", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six[1:]...)}},
+		{"six groups", "S/Service/Properties.LoadBalancers: AWS refuses 6 target groups: a service can have 5", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six...)}},
+		{"a full task", "", []string{task(`"Cpu": "256", "Memory": "512", `, `"Cpu": 256, "Memory": 512`)}},
+		{"too much CPU", "S/T/Properties.Cpu: AWS refuses 257 CPU units of containers in a task of 256", []string{task(`"Cpu": "256", "Memory": "512", `, `"Cpu": 257, "Memory": 512`)}},
+		{"too much memory", "S/T/Properties.Memory: AWS refuses 513 MiB of containers in a task of 512", []string{task(`"Cpu": "256", "Memory": "512", `, `"Memory": 513`)}},
+		{"reserved less", "", []string{task(`"Memory": "512", `, `"Memory": 600, "MemoryReservation": 100`)}},
+	} {
+		got := Refused(read(t, test.resources...))
+		if test.want == "" && got != nil || test.want != "" && (got == nil || !strings.Contains(got.Error(), test.want) || strings.Count(got.Error(), "\n") > 0) {
+			t.Errorf("%s: %v, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	group1 := func(instanceType, max string) string {
+		return resource("Machines", model.EC2AutoScalingGroup, `"MinSize": "1", "MaxSize": "`+max+`", "LaunchConfigurationName": {"Ref": "Launch"}`) + ", " +
+			resource("Launch", model.EC2LaunchConfiguration, `"InstanceType": "`+instanceType+`"`)
+	}
+	for _, test := range []struct {
+		name, want string
+		resources  []string
+	}{
+		{"a web ACL", "S/Acl: a web ACL decides which requests come through; it is not evaluated here\nS/Before: puts a web ACL before a resource, and",
+			[]string{resource("Acl", "AWS::WAFv2::WebACL", ""), resource("Before", "AWS::WAFv2::WebACLAssociation", "")}},
+		{"a Classic Load Balancer", "S/X: a Classic Load Balancer takes requests; it is not evaluated here", []string{resource("X", "AWS::ElasticLoadBalancing::LoadBalancer", "")}},
+		{"an Express service", "S/X: an Express gateway service takes requests and runs tasks", []string{resource("X", "AWS::ECS::ExpressGatewayService", "")}},
+		{"a mesh", "S/X: App Mesh decides", []string{resource("X", "AWS::AppMesh::Route", "")}},
+		{"a web ACL that does not exist", "", []string{`"X": {"Type": "AWS::WAFv2::WebACL", "Condition": "Never"}`}},
+		{"an IP set", "", []string{resource("X", "AWS::WAFv2::IPSet", "")}},
+		{"another kind", "S/A: a load balancer of type network takes requests; it does not run here\nS/Service: its load balancer does not run here, so its tasks get no requests",
+			[]string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP"`), task("", `"Memory": 64`), service("", "G")}},
+		{"another kind beside one", "S/B: a load balancer of type gateway takes requests; it does not run here",
+			[]string{balancer("A", ""), balancer("B", `"Type": "gateway"`), listener("L", a, 80, "HTTP", "", "G"), group("G", ""), group("H", `"Protocol": "GENEVE"`), task("", `"Memory": 64`), service("", "G", "H")}},
+		{"a lookup", `S/X/Properties.Vpc: "vpc-12345" is what CDK puts in place of a lookup that has not been made`, []string{resource("X", "Example::Made::Up", `"Vpc": "vpc-12345", "Other": "vpc-123456"`)}},
+		{"lookups inside", "S/X/Properties.A: \"dummy1b\" is what\nS/X/Properties.B: \"dummy-value-for-/a/b\" is what", []string{resource("X", "Example::Made::Up", `"B": {"C": [1, {"D": "dummy-value-for-/a/b"}]}, "A": ["eu-west-1a", "dummy1b"]`)}},
+		{"no lookups", "", []string{resource("X", "Example::Made::Up", `"A": ["a dummy1a", "ami-12345678", "sg-12", "s-1234567", "DUMMYS"]`)}},
+
+		{"a task that fits", "", []string{group1("t3.small", "1"), task("", `"Memory": 1894, "Cpu": 2048`), service("")}},
+		{"a task that needs too much memory", "S/Service: no task of the service ever runs on AWS: a task needs 0 CPU units and 1895 MiB, and a t3.small has 2048 and about 1894 for tasks (memory)",
+			[]string{group1("t3.small", "1"), task("", `"Memory": 1895`), service("")}},
+		{"a task that needs too much CPU", "for tasks (CPU units)", []string{group1("t3.small", "1"), task("", `"Memory": 64, "Cpu": 2049`), service("")}},
+		{"a task as a whole", "a task needs 4096 CPU units and 512 MiB", []string{group1("t3.small", "1"), task(`"Cpu": "4096", "Memory": "512", `, `"Memory": 64`), service("")}},
+		{"a type that is not known", "", []string{group1("x9.huge", "1"), task("", `"Memory": 99999`), service("")}},
+		{"instances elsewhere", "", []string{task("", `"Memory": 99999`), service("")}},
+		{"Fargate", "", []string{group1("t3.small", "1"), task("", `"Memory": 99999`), service(`"LaunchType": "FARGATE", `)}},
+		{"Fargate by a provider", "", []string{group1("t3.small", "1"), task("", `"Memory": 99999`), service(`"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}], `)}},
+
+		{"a deployment that never ends", "S/Service: no deployment after the first one ever ends: of 2, 2 must stay healthy and at most 2 may run",
+			[]string{task("", `"Memory": 64`), service(`"DesiredCount": 2, "DeploymentConfiguration": {"MinimumHealthyPercent": 51, "MaximumPercent": 149}, `)}},
+		{"one may stop", "", []string{task("", `"Memory": 64`), service(`"DesiredCount": 2, "DeploymentConfiguration": {"MinimumHealthyPercent": 50, "MaximumPercent": 100}, `)}},
+		{"one may start", "", []string{task("", `"Memory": 64`), service(`"DesiredCount": 2, "DeploymentConfiguration": {"MinimumHealthyPercent": 100, "MaximumPercent": 150}, `)}},
+		{"no tasks", "", []string{task("", `"Memory": 64`), service(`"DesiredCount": 0, "DeploymentConfiguration": {"MinimumHealthyPercent": 100, "MaximumPercent": 100}, `)}},
+	} {
+		got := Warnings(read(t, test.resources...))
+		want := strings.Split(test.want, "\n")
+		if test.want == "" {
+			want = nil
+		}
+		ok := len(got) == len(want)
+		for i := range want {
+			ok = ok && strings.Contains(got[i], want[i])
+		}
+		if !ok {
+			t.Errorf("%s:\n%s\nwant\n%s", test.name, strings.Join(got, "\n"), test.want)
+		}
+	}
+}
+
+// Quotas that can be raised are warned about.
+func TestQuotas(t *testing.T) {
+	for _, test := range []struct {
+		listeners, rules int
+		want             string
+	}{
+		{50, 100, ""},
+		{51, 100, "S/A: 51 listeners are more than AWS's default quota of 50 for a load balancer"},
+		{50, 101, "S/A: 101 rules are more than AWS's default quota of 100 for a load balancer"},
+	} {
+		resources := []string{balancer("A", ""), group("G", "")}
+		for i := range test.listeners {
+			resources = append(resources, listener(fmt.Sprintf("L%d", i), a, 80+i, "HTTP", "", "G"))
+		}
+		for i := range test.rules {
+			resources = append(resources, resource(fmt.Sprintf("R%d", i), model.ELBListenerRule, fmt.Sprintf(`"ListenerArn": {"Ref": "L%d"}, "Priority": %d,
+				"Conditions": [{"Field": "path-pattern", "Values": ["/a"]}], "Actions": [{"Type": "forward", "TargetGroupArn": {"Ref": "G"}}]`, i%2, i+1)))
+		}
+		if got := strings.Join(Warnings(read(t, resources...)), "\n"); got != test.want {
+			t.Errorf("%d listeners, %d rules: %q, want %q", test.listeners, test.rules, got, test.want)
+		}
+	}
+}
+
+// AWS creates the app's own assemblies, and all of them is evaluated.
+func TestGoldens(t *testing.T) {
+	for _, name := range golden.Names() {
+		m := model.Read(golden.Read(t, "../..", name))
+		if err, warnings := Refused(m), Warnings(m); err != nil || len(warnings) > 0 {
+			t.Errorf("%s: refused %v, warnings %q", name, err, warnings)
+		}
+	}
+}

@@ -1,0 +1,238 @@
+// Package deployable says of the resources of an assembly what AWS refuses to create, and what AWS
+// creates that never runs. What is wrong with a value on its own is a problem of the model already;
+// this package looks at resources together.
+package deployable
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+	"cutover/internal/model"
+)
+
+// Fixed quotas of AWS.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+const (
+	maxGroups        = 100 // of a load balancer
+	maxServiceGroups = 5   // of an ECS service: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/register-multiple-targetgroups.html
+)
+
+// Refused says what AWS refuses to create: a line for each resource, with its place.
+func Refused(m *model.Model) error {
+	var errs []error
+	for _, l := range listeners(m) {
+		errs = append(errs, listenerErrors(m, l))
+	}
+	var balancers, groups []*model.Base
+	for _, lb := range m.LoadBalancers {
+		errs, balancers = append(errs, balancerErrors(m, lb)), append(balancers, &lb.Base)
+	}
+	for _, g := range m.TargetGroups {
+		errs, groups = append(errs, nameError(&g.Base, "target group"), missing(m, g)), append(groups, &g.Base)
+	}
+	errs = append(errs, groupErrors(m))
+	errs = append(errs, duplicates(balancers, "load balancer")...)
+	errs = append(errs, duplicates(groups, "target group")...)
+	for _, s := range m.Services {
+		errs = append(errs, serviceErrors(m, s))
+	}
+	for _, d := range m.TaskDefinitions {
+		errs = append(errs, taskErrors(d))
+	}
+	return assembly.Join(errs...)
+}
+
+// listeners are those of Application Load Balancers.
+func listeners(m *model.Model) []*model.Listener {
+	return slices.DeleteFunc(slices.Clone(m.Listeners), func(l *model.Listener) bool { return !l.Application() })
+}
+
+// listenerErrors: a load balancer has one listener on a port, and an HTTPS listener has exactly one
+// default certificate ("CreateListener",
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html).
+func listenerErrors(m *model.Model, l *model.Listener) error {
+	var errs []error
+	for _, other := range listeners(m) {
+		if other == l {
+			break
+		}
+		if l.Port != 0 && l.Port == other.Port && l.LoadBalancerID != "" && l.LoadBalancerID == other.LoadBalancerID {
+			errs = append(errs, l.Errorf("Port", "AWS refuses a second listener on port %d of one load balancer; the first one is %v", l.Port, other.Resource))
+		}
+	}
+	if l.Protocol == "HTTPS" && l.Certificates != 1 && l.Problem("Certificates") == nil {
+		errs = append(errs, l.Errorf("Certificates", "AWS refuses an HTTPS listener with %d default certificates: it needs exactly one", l.Certificates))
+	}
+	return assembly.Join(errs...)
+}
+
+// balancerErrors: an Application Load Balancer has subnets in two zones or more, named once
+// ("CreateLoadBalancer",
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html).
+func balancerErrors(m *model.Model, lb *model.LoadBalancer) error {
+	errs := []error{nameError(&lb.Base, "load balancer")}
+	if name, _ := lb.Resource.Properties["Name"].(string); strings.HasPrefix(name, "internal-") {
+		errs = append(errs, lb.Errorf("Name", `AWS refuses %q: the name of a load balancer cannot begin with "internal-"`, name))
+	}
+	subnets, known1 := has(m, lb.Resource, "Subnets")
+	if mappings, known2 := has(m, lb.Resource, "SubnetMappings"); known1 && known2 && subnets == mappings {
+		errs = append(errs, lb.Errorf("Subnets", "AWS refuses a load balancer unless it has one of Subnets and SubnetMappings"))
+	}
+	if lb.Application() && len(lb.Subnets) == 1 {
+		errs = append(errs, lb.Errorf("Subnets", "AWS refuses one subnet: an Application Load Balancer needs subnets in two zones or more"))
+	}
+	if n := len(attached(m)[lb.Key()]); lb.Application() && n > maxGroups {
+		errs = append(errs, lb.Resource.Errorf("", "AWS refuses %d target groups: a load balancer can have %d", n, maxGroups))
+	}
+	return assembly.Join(errs...)
+}
+
+// attached are the target groups that listeners and rules forward to, by load balancer.
+func attached(m *model.Model) map[string][]*model.TargetGroup {
+	groups := map[string][]*model.TargetGroup{}
+	add := func(balancer string, action model.Action) {
+		for _, w := range action.Forward {
+			if !slices.Contains(groups[balancer], w.TargetGroup) {
+				groups[balancer] = append(groups[balancer], w.TargetGroup)
+			}
+		}
+	}
+	for _, l := range m.Listeners {
+		add(l.LoadBalancerID, l.Default.Action)
+	}
+	for _, r := range m.Rules {
+		balancer := ""
+		if r.Listener != nil {
+			balancer = r.Listener.LoadBalancerID
+		}
+		add(balancer, r.Action)
+	}
+	return groups
+}
+
+// groupErrors: a target group is attached to one load balancer, of its own kind.
+func groupErrors(m *model.Model) error {
+	var errs []error
+	owner := map[*model.TargetGroup]string{}
+	all := attached(m)
+	for _, l := range m.Listeners { // in the order of the templates
+		for _, group := range all[l.LoadBalancerID] {
+			if l.LoadBalancerID == "" {
+				continue
+			}
+			first, taken := owner[group]
+			if !taken {
+				owner[group] = l.LoadBalancerID
+			} else if first != l.LoadBalancerID {
+				errs = append(errs, group.Resource.Errorf("", "AWS refuses a target group at two load balancers, %s and %s", first, l.LoadBalancerID))
+			}
+			if l.Application() && !group.Application() {
+				errs = append(errs, group.Errorf("Protocol", "AWS refuses a target group of protocol %s at the Application Load Balancer of %v", group.Protocol, l.Resource))
+			}
+		}
+	}
+	return assembly.Join(errs...)
+}
+
+// missing: a target group has a protocol, a port and a VPC, unless its target is a Lambda function
+// ("CreateTargetGroup",
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html).
+func missing(m *model.Model, g *model.TargetGroup) error {
+	var errs []error
+	for _, property := range []string{"Port", "Protocol", "VpcId"} {
+		if set, known := has(m, g.Resource, property); known && !set && g.TargetType != "lambda" {
+			errs = append(errs, g.Errorf(property, "AWS refuses a target group of type %s without it", g.TargetType))
+		}
+	}
+	return assembly.Join(errs...)
+}
+
+// has says whether a property is set, and whether that is known before a deployment.
+func has(m *model.Model, r *assembly.Resource, property string) (set, known bool) {
+	value, err := r.Resolve(m.Assembly, property)
+	return value != nil, err == nil || r.Properties[property] == nil
+}
+
+// legalName is what names of load balancers and target groups may be ("CreateLoadBalancer",
+// "CreateTargetGroup").
+var legalName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?$`)
+
+func nameError(b *model.Base, what string) error {
+	if name, ok := b.Resource.Properties["Name"].(string); ok && !legalName.MatchString(name) {
+		return b.Errorf("Name", "AWS refuses %q: the name of a %s can have 32 letters, digits and hyphens, and no hyphen at its ends", name, what)
+	}
+	return nil
+}
+
+// duplicates: a name is unique in an account and region.
+func duplicates(all []*model.Base, what string) []error {
+	type place struct{ account, region, name string }
+	named := map[place]*model.Base{}
+	var errs []error
+	for _, one := range all {
+		name, ok := one.Resource.Properties["Name"].(string)
+		at := place{one.Resource.Stack.Account, one.Resource.Stack.Region, name}
+		switch first := named[at]; {
+		case !ok:
+		case first == nil:
+			named[at] = one
+		default:
+			errs = append(errs, one.Errorf("Name", "AWS refuses a second %s called %q; the first one is %v", what, name, first.Resource))
+		}
+	}
+	return errs
+}
+
+// serviceErrors: ECS creates a service only if a load balancer forwards to its target groups, which
+// have the type that the tasks' network mode wants ("Use load balancing to distribute Amazon ECS
+// service traffic", https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-load-balancing.html).
+func serviceErrors(m *model.Model, s *model.Service) error {
+	var errs []error
+	if n := len(s.LoadBalancers); n > maxServiceGroups {
+		errs = append(errs, s.Errorf("LoadBalancers", "AWS refuses %d target groups: a service can have %d", n, maxServiceGroups))
+	}
+	forwarded := attached(m)
+	for i, at := range s.LoadBalancers {
+		group, property := at.TargetGroup, fmt.Sprintf("LoadBalancers[%d]", i)
+		if group == nil {
+			continue
+		}
+		is := func(groups []*model.TargetGroup) bool { return slices.Contains(groups, group) }
+		if !slices.ContainsFunc(slices.Collect(maps.Values(forwarded)), is) {
+			errs = append(errs, s.Errorf(property, "AWS refuses the service: target group %s does not have an associated load balancer, because no listener and no rule forwards to it", group.Key()))
+		}
+		if d := s.TaskDefinition; d != nil && group.Problem("TargetType") == nil && d.Problem("NetworkMode") == nil {
+			want := "instance"
+			if d.NetworkMode == "awsvpc" {
+				want = "ip"
+			}
+			if group.TargetType != want {
+				errs = append(errs, s.Errorf(property, "AWS refuses the service: tasks in network mode %s need target type %s, and %s has %s", d.NetworkMode, want, group.Key(), group.TargetType))
+			}
+		}
+	}
+	return assembly.Join(errs...)
+}
+
+// taskErrors: the containers of a task fit into the task ("Task size", in "Amazon ECS task
+// definition parameters",
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html).
+func taskErrors(d *model.TaskDefinition) error {
+	var errs []error
+	cpu, memory := 0, 0
+	for _, c := range d.Containers {
+		cpu, memory = cpu+c.CPUShares, memory+cmp.Or(c.MemoryReservationMiB, c.MemoryMiB)
+	}
+	if d.CPU > 0 && cpu > d.CPU {
+		errs = append(errs, d.Errorf("Cpu", "AWS refuses %d CPU units of containers in a task of %d", cpu, d.CPU))
+	}
+	if d.MemoryMiB > 0 && memory > d.MemoryMiB {
+		errs = append(errs, d.Errorf("Memory", "AWS refuses %d MiB of containers in a task of %d", memory, d.MemoryMiB))
+	}
+	return assembly.Join(errs...)
+}

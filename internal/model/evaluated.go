@@ -1,0 +1,48 @@
+package model
+
+import "strings"
+
+// unevaluated are the types that take requests, decide about them or answer them, and that nothing
+// here evaluates, by a type or the beginning of types, in the order in which they are looked up.
+var unevaluated = []struct{ resourceType, does string }{
+	{"AWS::WAFv2::WebACLAssociation", "puts a web ACL before a resource, and the web ACL decides which requests come through"},
+	{"AWS::WAFv2::WebACL", "a web ACL decides which requests come through"},
+	{"AWS::WAFRegional::WebACLAssociation", "puts a web ACL before a resource, and the web ACL decides which requests come through"},
+	{"AWS::WAFRegional::WebACL", "a web ACL decides which requests come through"},
+	{"AWS::WAF::WebACL", "a web ACL decides which requests come through"},
+	{"AWS::NetworkFirewall::Firewall", "a network firewall decides which traffic comes through"},
+	{"AWS::ElasticLoadBalancing::LoadBalancer", "a Classic Load Balancer takes requests"},
+	{"AWS::ElasticLoadBalancingV2::TrustStore", "a trust store decides which clients come through"},
+	{"AWS::ECS::ExpressGatewayService", "an Express gateway service takes requests and runs tasks"},
+	{"AWS::ECS::TaskSet", "a task set runs tasks"},
+	{"AWS::CodeDeploy::DeploymentGroup", "CodeDeploy starts tasks or instances and moves requests to them"},
+	{"AWS::CloudFront::Distribution", "a distribution takes requests and caches answers"},
+	{"AWS::ApiGateway::RestApi", "an API of API Gateway takes requests"},
+	{"AWS::ApiGatewayV2::Api", "an API of API Gateway takes requests"},
+	{"AWS::Serverless::Api", "an API of API Gateway takes requests"},
+	{"AWS::Serverless::HttpApi", "an API of API Gateway takes requests"},
+	{"AWS::Serverless::Function", "a Lambda function may take requests"},
+	{"AWS::AppSync::GraphQLApi", "an API of AppSync takes requests"},
+	{"AWS::Lambda::Url", "a Lambda function takes requests"},
+	{"AWS::GlobalAccelerator::Accelerator", "an accelerator takes requests"},
+	{"AWS::GlobalAccelerator::EndpointGroup", "an endpoint group distributes requests"},
+	{"AWS::VpcLattice::Service", "a service of VPC Lattice takes requests"},
+	{"AWS::VpcLattice::Rule", "a rule of VPC Lattice decides where requests go"},
+	{"AWS::AppMesh::", "App Mesh decides where requests of services go"},
+	{"AWS::AppRunner::Service", "App Runner takes requests and runs containers"},
+	{"AWS::EKS::Cluster", "a Kubernetes cluster runs containers"},
+	{"AWS::ElasticBeanstalk::Environment", "an environment of Elastic Beanstalk takes requests and runs instances"},
+	{"AWS::Lightsail::LoadBalancer", "a load balancer of Lightsail takes requests"},
+	{"AWS::Lightsail::Container", "Lightsail takes requests and runs containers"},
+	{EC2Instance, "an instance runs programs"},
+}
+
+// Unevaluated says what a type does with requests that nothing here evaluates; empty for other types.
+func Unevaluated(resourceType string) string {
+	for _, one := range unevaluated {
+		if resourceType == one.resourceType || strings.HasSuffix(one.resourceType, "::") && strings.HasPrefix(resourceType, one.resourceType) {
+			return one.does
+		}
+	}
+	return ""
+}

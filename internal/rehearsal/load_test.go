@@ -1,0 +1,228 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cutover/assets/data"
+)
+
+// played is a load in the time of a test, where nothing but the answers takes time.
+type played struct {
+	*load
+	mu    sync.Mutex
+	asked map[int]int // times, by route
+	open  int         // requests without an answer
+	most  int         // of them at once
+}
+
+// play sends a load for some time. Every answer takes so long.
+func play(rate, routes int, lasts, answers time.Duration) *played {
+	p := &played{asked: map[int]int{}}
+	p.load = &load{rec: newRecording(rate), routes: routes, baseline: make([]answer, routes), nap: time.Sleep}
+	p.ask = func(route int, _ string) (answer, problem, error) {
+		p.mu.Lock()
+		p.asked[route]++
+		p.open++
+		p.most = max(p.most, p.open)
+		p.mu.Unlock()
+		time.Sleep(answers)
+		p.mu.Lock()
+		p.open--
+		p.mu.Unlock()
+		return answer{}, fine, nil
+	}
+	running, cancel := context.WithTimeout(context.Background(), lasts-time.Millisecond) // not at the moment of a request
+	defer cancel()
+	p.run(running, time.Now())
+	return p
+}
+
+// A load has every request at its moment, whether or not earlier ones were answered.
+func TestLoadIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		p := play(100, 7, 10*time.Second, 1995*time.Millisecond)
+		// The last one was due at 9.99 s, and its answer was waited for.
+		if lasted := time.Since(began); lasted != 11985*time.Millisecond {
+			t.Errorf("the load lasted %v", lasted)
+		}
+		if p.rec.n != 1000 {
+			t.Errorf("%d requests were sent in 10 s at 100 per second", p.rec.n)
+		}
+		if p.most != 200 {
+			t.Errorf("%d requests were open at once; answers take 1.995 s, so it should be 200", p.most)
+		}
+		for seq := range p.rec.n {
+			if s := p.rec.at(seq); s.late != 0 || s.latency != 1_995_000 || s.held {
+				t.Fatalf("request %d is recorded as %+v", seq, *s)
+			}
+		}
+	})
+}
+
+// Every route is asked equally often, and once before any is asked again.
+func TestLoadAsksEveryRoute(t *testing.T) {
+	for _, routes := range []int{1, 2, 3, 7, 33, 50} {
+		synctest.Test(t, func(t *testing.T) {
+			p := play(100, routes, time.Second, 0)
+			for route := range routes {
+				if n, least := p.asked[route], 100/routes; n < least || n > least+1 {
+					t.Errorf("of %d routes, number %d was asked %d times in 100 requests", routes, route, n)
+				}
+			}
+			for first := 0; first+routes <= p.rec.n; first++ {
+				var asked []uint16
+				for seq := first; seq < first+routes; seq++ {
+					asked = append(asked, p.rec.at(seq).route)
+				}
+				slices.Sort(asked)
+				if len(slices.Compact(asked)) != routes {
+					t.Fatalf("of %d routes, %d requests from number %d on ask %v", routes, routes, first, asked)
+				}
+			}
+		})
+	}
+}
+
+// The trace id and the answer are those of the route that is recorded.
+func TestLoadRecordsWhatItAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &load{rec: newRecording(10), routes: 3, nap: time.Sleep}
+		for route := range l.routes {
+			l.baseline = append(l.baseline, answer{status: 200 + route})
+		}
+		var asked []int
+		l.ask = func(route int, traceID string) (answer, problem, error) {
+			seq, ok := l.rec.parseTraceID(traceID)
+			if !ok || int(seq) != len(asked) {
+				t.Errorf("request %d has the trace id %s", len(asked), traceID)
+			}
+			asked = append(asked, route)
+			switch seq {
+			case 4:
+				return answer{status: 500}, fine, nil
+			case 5:
+				return answer{}, refused, errors.New("nobody there")
+			}
+			return l.baseline[route], fine, nil
+		}
+		running, cancel := context.WithTimeout(t.Context(), 999*time.Millisecond)
+		defer cancel()
+		l.run(running, time.Now())
+		for seq, route := range asked {
+			s := l.rec.at(seq)
+			want := map[int]problem{4: serverError, 5: refused}[seq]
+			if int(s.route) != route || s.problem != want {
+				t.Errorf("request %d to route %d is recorded as %+v", seq, route, *s)
+			}
+		}
+		if len(asked) != 10 || l.rec.details[5] != "nobody there" || l.rec.details[4] == "" {
+			t.Errorf("asked %v, details %v", asked, l.rec.details)
+		}
+	})
+}
+
+// Requests beyond the limit wait. Their latency counts from when they were due, and
+// the recording knows what made them late, until the load has caught up.
+func TestLoadIsHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate = 2048
+		// Nothing is answered for 10 s: the limit is reached after 2 s.
+		var l *load
+		began := time.Now()
+		l = &load{rec: newRecording(rate), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, ask: func(int, string) (answer, problem, error) {
+			if wait := 10*time.Second - time.Since(began); wait > 0 {
+				time.Sleep(wait)
+			}
+			return answer{}, fine, nil
+		}}
+		running, cancel := context.WithTimeout(t.Context(), 11999900*time.Microsecond)
+		defer cancel()
+		l.run(running, began)
+		if l.rec.n != 12*rate {
+			t.Errorf("%d requests were sent, want %d", l.rec.n, 12*rate)
+		}
+		for seq, want := range map[int]sample{
+			0:               {late: 0, latency: 10_000_000},
+			maxInFlight - 1: {late: 0, latency: micros(10*time.Second - l.rec.due(maxInFlight-1))},
+			maxInFlight:     {late: 8_000_000, latency: 8_000_000, held: true},
+			8 * rate:        {late: 2_000_000, latency: 2_000_000, held: true},
+			11 * rate:       {}, // it has caught up
+		} {
+			if got := *l.rec.at(seq); got != want {
+				t.Errorf("request %d is recorded as %+v, want %+v", seq, got, want)
+			}
+		}
+	})
+}
+
+// When it is stopped, the load sends nothing more.
+func TestLoadStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		running, cancel := context.WithCancel(t.Context())
+		l := &load{rec: newRecording(10), routes: 1, baseline: make([]answer, 1), nap: time.Sleep,
+			ask: func(int, string) (answer, problem, error) { return answer{}, fine, nil }}
+		time.AfterFunc(1050*time.Millisecond, cancel)
+		l.run(running, time.Now())
+		if l.rec.n != 11 {
+			t.Errorf("%d requests were sent in 1.05 s at 10 per second", l.rec.n)
+		}
+	})
+}
+
+// The kernel's nap is what makes the moments exact: it waits so long, and not much longer.
+func TestNapExactly(t *testing.T) {
+	best := time.Hour
+	for range 20 {
+		began := time.Now()
+		napExactly(time.Millisecond)
+		lasted := time.Since(began)
+		if lasted < time.Millisecond {
+			t.Fatalf("a nap of 1 ms lasted %v", lasted)
+		}
+		best = min(best, lasted)
+	}
+	if best > 100*time.Millisecond {
+		t.Errorf("the shortest of 20 naps of 1 ms lasted %v", best)
+	}
+}
+
+// The routes are every collection and record of the forum, the first unknown one of each
+// kind, and other ways to write them. A route that is left out here is asked by nobody.
+func TestDefaultRoutes(t *testing.T) {
+	var forum struct {
+		Users, Threads []struct{ ID int }
+		Posts          []any
+	}
+	if err := json.Unmarshal([]byte(data.API), &forum); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"/api/users", "/api/users/", "/api/users/03", "/api/users/2nd", "/api/users/%31", "/api/users/1/posts", "/api/usersfoo",
+		"/api/threads", "/api/threads/", "/api/threads/none", "/api/threads/1/posts",
+		"/api/posts", "/api/posts/", "/api/posts/1", "/api/posts/in-thread",
+	}
+	if len(forum.Users) == 0 || len(forum.Threads) == 0 || len(forum.Posts) == 0 {
+		t.Fatalf("the forum has %+v", forum)
+	}
+	for _, id := range append(forum.Users, struct{ ID int }{len(forum.Users) + 1}) {
+		want = append(want, fmt.Sprint("/api/users/", id.ID), fmt.Sprint("/api/posts/by-user/", id.ID))
+	}
+	for _, id := range append(forum.Threads, struct{ ID int }{len(forum.Threads) + 1}) {
+		want = append(want, fmt.Sprint("/api/threads/", id.ID), fmt.Sprint("/api/posts/in-thread/", id.ID))
+	}
+	got := DefaultRoutes()
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("the default routes are\n%q\nwant\n%q", got, want)
+	}
+}
