@@ -48,7 +48,7 @@ quick: ## test in seconds what links no CDK, without the tests that are slow (-s
 
 # The tests of the stacks take longest. They come first, and the others run beside them.
 # The race detector slows tests down, and finds more: CI runs them once, with it.
-test: setup ## set up and run all tests but the end-to-end one; with CI set, with the race detector
+test: setup ## set up and run all tests but the slow ones (nightly) and the end-to-end one; with CI set, the slow ones, too, and the race detector
 	@echo "Compiling the CDK app and its tests (minutes the first time, seconds later)"
 	go vet ./...
 ifdef CI
@@ -65,7 +65,7 @@ race: ## run the tests of everything but the CDK app with the race detector
 	@$(light) && go test -race -vet=off $$packages
 
 nightly: reliability vulns ## run what is slower than a change should wait for
-	CUTOVER_NIGHTLY=1 go test -count=1 ./test/module
+	CUTOVER_NIGHTLY=1 go test -vet=off -count=1 -p $(tests_at_once) ./stacks ./...
 	$(MAKE) mutants
 	$(MAKE) fuzz
 	$(MAKE) bench ARGS="-rounds 6"
@@ -114,6 +114,7 @@ emulate: setup ## deploy to an AWS emulated on this machine, with the real cdk c
 golden: setup ## accept the templates and what is written from them as they are now; review them as code
 	go test ./stacks -run '^TestGoldens$$' -update
 	go test ./test/documents -update
+	go test ./internal/local/alb -run '^TestConformance$$' -update
 	go test ./test/supply -run TestLicences -update
 	@git status --short stacks/golden docs README.md
 

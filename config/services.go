@@ -278,6 +278,10 @@ func checkPaths(service Service, refuse func(string, ...any)) {
 			refuse("service %q: path %q has %d characters: at most %d are allowed", service.Name, path, len(path), maxPatternLength)
 		case !patternFormat.MatchString(path):
 			refuse("service %q: path %q is not a path pattern: it begins with \"/\" and has letters, digits, wildcards (* ?) and _ - . $ / ~ \" ' @ : + &", service.Name, path)
+		case slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "." || segment == ".." }):
+			// Rules are evaluated after URI normalization, which leaves no such segment:
+			// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html#path-conditions
+			refuse("service %q: path %q never gets a request: the load balancer resolves \".\" and \"..\" in a URL before it looks at the rules: remove them", service.Name, path)
 		case slices.Contains(service.Paths[:i], path):
 			refuse("service %q: path %q is listed twice", service.Name, path)
 		}

@@ -16,6 +16,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/nightly"
 	"cutover/migration"
 )
 
@@ -139,6 +140,7 @@ func TestRehearsalOfServicesThatScale(t *testing.T) {
 // templates that would be deployed and under load: no request is lost, and every
 // answer is the monolith's. The root paths are among the routes, for a service keeps them.
 func TestRehearsal(t *testing.T) {
+	nightly.Test(t, "it walks there and back once more, with the root paths")
 	phases := map[string]*assembly.Assembly{"parallel": inPhase(t, migration.Parallel)}
 	for _, phase := range []migration.Phase{migration.Monolith, migration.Switched, migration.Retired} {
 		phases[phase.String()] = synth(t, rooted(phase))
@@ -189,6 +191,7 @@ func TestRehearsalOfWhatMustFail(t *testing.T) {
 // TestLint has cfn-lint look at every phase's templates, and at those of the
 // options that add or change resources. It skips where cfn-lint is missing.
 func TestLint(t *testing.T) {
+	nightly.Test(t, "cfn-lint takes a fifth of a second for each of 50 templates")
 	lint, err := exec.LookPath("cfn-lint")
 	if err != nil {
 		if os.Getenv("CI") != "" {

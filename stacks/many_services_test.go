@@ -19,6 +19,7 @@ import (
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 	"cutover/internal/rules"
 	"cutover/migration"
 	"cutover/stacks"
@@ -205,6 +206,7 @@ func synthLots(t *testing.T, phase migration.Phase, everything bool) *assembly.A
 // TestLotsOfServices has 250 services behind three load balancers: each template
 // keeps to the quotas, and every path goes where it has to in every phase.
 func TestLotsOfServices(t *testing.T) {
+	nightly.Test(t, "it synthesizes 250 services four times")
 	balancers := []struct{ stack, suffix string }{{"dev-Routing", ""}, {"dev-RoutingPress", "-press"}, {"dev-RoutingShop", "-shop"}}
 	synthesized := map[migration.Phase]*assembly.Assembly{}
 	for _, phase := range migration.Phases() {

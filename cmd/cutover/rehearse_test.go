@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
@@ -67,20 +68,21 @@ func TestChangesOfAStage(t *testing.T) {
 	}
 }
 
-// The rules that decided about no request are gaps, whatever phase they are in.
+// Warnings, and rules that decided about no request, are gaps, whatever phase they are in.
 func TestGapsOfAStage(t *testing.T) {
 	rule := func(priority int) *rules.Rule { return &rules.Rule{Rule: &model.Rule{Priority: priority}} }
 	s := &stage{listeners: map[string]string{}}
-	status := []alb.ListenerStatus{
+	status := local.Status{Warnings: []string{"the web ACL is not evaluated"}, Listeners: []alb.ListenerStatus{
 		{Key: "a", Protocol: "HTTP", Port: 80, Rules: []alb.RuleStatus{{Priority: 10}, {Priority: 20, Conditions: nil}, {}}},
 		{Key: "b", Protocol: "HTTPS", Port: 443, Rules: []alb.RuleStatus{{Priority: 10, Conditions: []string{"path-pattern /x", "host-header y"}}, {}}},
-	}
+	}}
 	s.meet(status)
 	s.meet(status) // in the next phase
 	s.asked.Store(rule(10), "a")
 	s.asked.Store(rule(10), "a") // of another phase
 	s.asked.Store(rule(0), "b")
 	want := []string{
+		"the web ACL is not evaluated",
 		"rule 20 of HTTP:80 (a): no request came to this rule",
 		"the default rule of HTTP:80 (a): no request came to this rule",
 		"rule 10 of HTTPS:443 (b), path-pattern /x, host-header y: no request came to this rule",

@@ -25,6 +25,8 @@ type stage struct {
 
 	asked sync.Map // *rules.Rule that decided about a request, with its listener
 	rules []string // of all phases, as Gaps names them, in their order
+	// warnings are those of all phases, each once.
+	warnings []string
 	// listeners are names for people, by key.
 	listeners map[string]string
 }
@@ -39,16 +41,21 @@ func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Cha
 	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil {
 		return changes, outOfTurn(err, parameters, s.assemblies[phase])
 	}
-	s.meet(s.Runner.Status().Listeners)
+	s.meet(s.Status())
 	if before != nil {
 		changes = sortChanges(before, s.Assembly())
 	}
 	return changes, nil
 }
 
-// meet takes the rules of a phase.
-func (s *stage) meet(listeners []alb.ListenerStatus) {
-	for _, listener := range listeners {
+// meet takes the warnings and the rules of a phase.
+func (s *stage) meet(status local.Status) {
+	for _, warning := range status.Warnings {
+		if !slices.Contains(s.warnings, warning) {
+			s.warnings = append(s.warnings, warning)
+		}
+	}
+	for _, listener := range status.Listeners {
 		s.listeners[listener.Key] = fmt.Sprintf("%s:%d (%s)", listener.Protocol, listener.Port, listener.Key)
 		for _, rule := range listener.Rules {
 			if name := s.ruleName(listener.Key, rule.Priority, rule.Conditions); !slices.Contains(s.rules, name) {
@@ -89,8 +96,9 @@ func kindOf(line string, assemblies ...*assembly.Assembly) string {
 	return ""
 }
 
-// Gaps are the listener rules, of any phase, that decided about no request.
+// Gaps are the warnings, and the listener rules that decided about no request, of any phase.
 func (s *stage) Gaps() (gaps []string) {
+	gaps = slices.Clone(s.warnings)
 	asked := map[string]bool{}
 	s.asked.Range(func(rule, listener any) bool {
 		r := rule.(*rules.Rule)

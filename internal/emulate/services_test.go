@@ -19,7 +19,19 @@ import (
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
-// services starts everything but Docker, and skips the test where moto is missing, which in CI is a failure.
+// started is the emulated AWS of all tests here. moto takes seconds to start.
+var started *AWS
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if started != nil {
+		started.Close()
+		os.RemoveAll(started.dir)
+	}
+	os.Exit(code)
+}
+
+// services starts everything but Docker, once, and skips the test where moto is missing, which in CI is a failure.
 func services(t *testing.T) *AWS {
 	if testing.Short() {
 		t.Skip("slow: it starts an emulated AWS")
@@ -31,14 +43,20 @@ func services(t *testing.T) *AWS {
 		}
 		t.Skip("this machine lacks ", missing)
 	}
-	a := &AWS{dir: t.TempDir(), log: log.New(io.Discard, "", 0)}
-	t.Cleanup(func() { a.Close() })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if err := a.startServices(ctx); err != nil {
+	if started != nil {
+		return started
+	}
+	dir, err := os.MkdirTemp("", "cutover-emulate-")
+	if err != nil {
 		t.Fatal(err)
 	}
-	return a
+	started = &AWS{dir: dir, log: log.New(io.Discard, "", 0)}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := started.startServices(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return started
 }
 
 // The load balancer, two target groups and a service, as a phase of the migration has them. CAPITALS are replaced.

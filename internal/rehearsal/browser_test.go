@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"cutover/internal/nightly"
 )
 
 // browser finds Chromium. Machines of developers may lack it; where the tests
@@ -137,6 +139,9 @@ func TestPageInABrowser(t *testing.T) {
 			}
 			run := simulate(test.walk, rate, test.fault)
 			run.events = append(run.events, Event{Time: run.began.Add(time.Second), Text: `</script><script>console.error("escaped")</script>`})
+			if !test.fault {
+				nightly.Test(t, "it starts one more browser")
+			}
 			r := analyse(run)
 			var page bytes.Buffer
 			if err := r.WritePage(&page); err != nil {

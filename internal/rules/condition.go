@@ -49,7 +49,7 @@ func compileCondition(m model.Condition) condition {
 func (c *condition) matches(r *Request) (met, known bool) {
 	switch c.Field {
 	case model.PathPattern:
-		met = matchesOne(c.patterns, r.Path)
+		met = matchesOne(c.patterns, r.path())
 	case model.RequestMethod:
 		met = slices.Contains(c.Values, r.Method)
 	case model.HostHeader:
@@ -70,7 +70,7 @@ func (c *condition) miss(r *Request) string {
 	var actual string
 	switch c.Field {
 	case model.PathPattern:
-		actual = r.Path
+		actual = r.path()
 	case model.RequestMethod:
 		actual = r.Method
 	case model.HostHeader:

@@ -124,7 +124,7 @@ type Request struct {
 	Method string
 	// Host is the Host header, with or without a port.
 	Host string
-	// Path is the request line's: percent-encoded, without the query.
+	// Path is the request line's: percent-encoded, without the query. Rules see it normalized.
 	Path string
 	// Query is the request line's, without the "?".
 	Query  string
@@ -132,6 +132,16 @@ type Request struct {
 	// SourceIP is the address that connects to the load balancer. Only rules with a source-ip
 	// condition need it.
 	SourceIP netip.Addr
+
+	normal string // the path as rules see it; empty if nobody has asked
+}
+
+// path is the path of the request as rules see it.
+func (r *Request) path() string {
+	if r.normal == "" {
+		r.normal = normalize(r.Path)
+	}
+	return r.normal
 }
 
 // ParseRequest reads a request from a short text, "METHOD URL". The default of the method is GET.

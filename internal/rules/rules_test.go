@@ -147,7 +147,7 @@ func TestMigration(t *testing.T) {
 		{"GET /api/posts/by-user/2#top", "api", "api", "posts"},
 		{"GET /API/users", "api", "api", "drop-traffic"},
 		{"GET /api//users", "api", "api", "drop-traffic"},
-		{"GET /api/%75sers", "api", "api", "drop-traffic"},
+		{"GET /api/%75sers", "api", "users 10%, api 90%", "users"},
 		{"GET /apiary", "api", "api", "drop-traffic"},
 		{"GET /x?/api/users", "api", "api", "drop-traffic"},
 		{"GET http://forum.example.com/api/users", "api", "users 10%, api 90%", "users"},

@@ -21,6 +21,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
+
+	"cutover/internal/nightly"
 )
 
 const (
@@ -49,6 +51,7 @@ func TestContainersAreKeptApart(t *testing.T) {
 		runInstance(t, dir)
 		return
 	}
+	nightly.Test(t, "it starts an instance with a Docker engine")
 	unable := func() error {
 		if os.Geteuid() != 0 {
 			return errors.New("it takes root to make namespaces: run it with sudo")

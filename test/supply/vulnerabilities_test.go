@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cutover/internal/nightly"
 )
 
 // govulncheck's default database.
@@ -71,6 +73,7 @@ func govulncheck(scan, db string, packages []string) ([]byte, error) {
 // names something that every service calls, the other something that none calls. One
 // service shows the first, whose code has to be analysed.
 func TestVulnerabilitiesAreFound(t *testing.T) {
+	nightly.Test(t, "it analyses the code of a service")
 	if out, err := vulnerabilities(ownDatabase(t, "net/http", "Server.Serve"), "./services/users"); err == nil || !bytes.Contains(out, []byte("GO-2000-0001")) {
 		t.Errorf("a vulnerability of what the services call is not found: %v\n%s", err, out)
 	}

@@ -65,10 +65,10 @@ func read(t *testing.T) (workflows map[string]workflow, texts map[string]string)
 // granted is all that the workflows may do: each workflow, and each of its jobs in
 // addition.
 var granted = map[string]map[string]string{
-	"ci":             {"contents": "read"},
-	"deploy":         {},
-	"deploy/show":    {"contents": "read", "id-token": "write"},
-	"deploy/deploy":  {"contents": "read", "id-token": "write"},
+	"ci":              {"contents": "read"},
+	"deploy":          {},
+	"deploy/show":     {"contents": "read", "id-token": "write"},
+	"deploy/deploy":   {"contents": "read", "id-token": "write"},
 	"review":          {},
 	"review/review":   {"contents": "read"},
 	"comment":         {},

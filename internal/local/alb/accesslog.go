@@ -79,8 +79,8 @@ func (l *accessLine) exchange(x *Exchange) {
 		code = strconv.Itoa(x.TargetStatus)
 	}
 	l.quoted(code)
-	// classification and classification_reason: requests that are not compliant are refused before
-	l.field(`"-" "-"`)
+	l.quoted(x.Classification)
+	l.quoted(x.ClassificationReason)
 	l.field(x.trace)
 	// transformed_host, transformed_uri, request_transform_status: package rules refuses rewrites
 	*l = append(*l, `"-" "-" "-"`+"\n"...)

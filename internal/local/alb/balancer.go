@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"cutover/internal/rules"
 )
@@ -33,6 +34,8 @@ type Balancer struct {
 	events      *events
 	certificate tls.Certificate
 	seal        seal
+	// clients counts the open connections from clients.
+	clients atomic.Int64
 
 	mu     sync.Mutex
 	closed bool
@@ -157,12 +160,7 @@ func (b *Balancer) open(listener string, ln net.Listener) (*front, error) {
 
 // accept takes the connections of an open socket.
 func (b *Balancer) accept(f *front, ln net.Listener) error {
-	var err error
-	if f.secure {
-		err = f.server.ServeTLS(accepting{ln, f}, "", "")
-	} else {
-		err = f.server.Serve(accepting{ln, f})
-	}
+	err := f.server.Serve(accepting{ln, f})
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fronts[f.key] == f {

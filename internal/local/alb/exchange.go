@@ -37,6 +37,9 @@ type Exchange struct {
 	// Status is the client's; 460 if the client did not wait. TargetStatus is the target's; 0 if
 	// the target did not answer.
 	Status, TargetStatus int
+	// Classification says how ambiguous the request is, and ClassificationReason why, both in the words
+	// of access lines. Empty if the request complies with RFC 7230.
+	Classification, ClassificationReason string
 	// Received and Sent are bytes from and to the client, with headers.
 	Received, Sent int64
 

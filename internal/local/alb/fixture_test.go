@@ -57,10 +57,10 @@ type object = map[string]any
 // groups a and b, with short forms for what the tests change.
 type template struct {
 	loadBalancer []object // attributes
-	listener     []object // attributes
 	port         int      // of the listener, 80 if 0
 	secure       bool
 	action       object // default action, forward to a if nil
+	listener     object // more properties of the listener
 	rules        []object
 	groups       map[string]object // properties, by logical id
 	attributes   map[string][]object
@@ -106,9 +106,12 @@ func (tt template) json(t testing.TB) string {
 	}
 	resources := map[string]resource{
 		"Lb":       {model.ELBLoadBalancer, object{"Name": "forum", "Scheme": "internal", "Type": "application", "LoadBalancerAttributes": tt.loadBalancer}},
-		"Listener": {model.ELBListener, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "ListenerAttributes": tt.listener, "DefaultActions": []any{tt.action}}},
+		"Listener": {model.ELBListener, object{"LoadBalancerArn": ref("Lb"), "Port": port, "Protocol": protocol, "DefaultActions": []any{tt.action}}},
 		"A":        {model.ELBTargetGroup, object{"Name": "a", "HealthCheckPath": "/health"}},
 		"B":        {model.ELBTargetGroup, object{"Name": "b", "HealthCheckPath": "/health"}},
+	}
+	for name, value := range tt.listener {
+		resources["Listener"].Properties[name] = value
 	}
 	for id, properties := range tt.groups {
 		for name, value := range properties {

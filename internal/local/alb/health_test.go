@@ -81,7 +81,7 @@ var sixSeconds = model.TargetGroup{
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
-func TestHealthChecks(t *testing.T) {
+func testThresholds(t *testing.T, _ *bench) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(sixSeconds)
 		defer c.close()
@@ -137,6 +137,24 @@ func TestHealthChecks(t *testing.T) {
 	})
 }
 
+// A check fails when its own timeout is over, and the next one comes an interval after its begin.
+func testCheckTimeout(t *testing.T, _ *bench) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClinic(sixSeconds)
+		defer c.close()
+		c.group.probe = func(ctx context.Context, _ string, _ model.HealthCheck) (reason, description string) {
+			<-ctx.Done()
+			return timeoutReason, ""
+		}
+		c.add(t, "x")
+		c.expect(t, "0s x unused->initial Elb.InitialHealthChecking")
+		after(11*time.Second - 1)
+		c.expect(t)
+		after(1)
+		c.expect(t, "11s x initial->unhealthy Target.Timeout")
+	})
+}
+
 func TestRegister(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(sixSeconds)
@@ -156,7 +174,7 @@ func TestRegister(t *testing.T) {
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#deregistration-delay
-func TestDraining(t *testing.T) {
+func testDraining(t *testing.T, _ *bench) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClinic(sixSeconds)
 		defer c.close()
@@ -192,7 +210,7 @@ func TestDraining(t *testing.T) {
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#slow-start-mode
-func TestSlowStart(t *testing.T) {
+func testSlowStart(t *testing.T, _ *bench) {
 	synctest.Test(t, func(t *testing.T) {
 		config := sixSeconds
 		config.SlowStart = 100 * time.Second
@@ -234,7 +252,7 @@ func TestSlowStart(t *testing.T) {
 }
 
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html#target-group-health
-func TestRoutingFailover(t *testing.T) {
+func testFailover(t *testing.T, _ *bench) {
 	synctest.Test(t, func(t *testing.T) {
 		config := sixSeconds
 		config.MinHealthyPercent = 50
@@ -262,7 +280,7 @@ func TestRoutingFailover(t *testing.T) {
 }
 
 // The check itself, over the network.
-func TestProbe(t *testing.T) {
+func testProbe(t *testing.T, _ *bench) {
 	var agent, host string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

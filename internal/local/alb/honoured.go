@@ -22,9 +22,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 		if application && !lb.Application() { // beside one that runs here, another kind is left out
 			continue
 		}
-		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"),
-			// Severe requests are always blocked, as in the defensive mode.
-			lb.Only("LoadBalancerAttributes (routing.http.desync_mitigation_mode)", lb.DesyncMitigation, "", "defensive"))
+		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"))
 	}
 	for _, l := range m.Listeners {
 		if !l.Application() {

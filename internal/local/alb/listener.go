@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -89,13 +90,13 @@ func (f *forward) pick(sticky string) *choice {
 	return picked
 }
 
-// host is the Host header for the target.
+// host is the Host header for the target, if it is not preserved.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html#host-header-preservation
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/how-elastic-load-balancing-works.html#http-headers
 func (l *listener) host(sent string) string {
+	sent = strings.ToLower(sent)
 	name := hostOnly(sent)
 	switch standard := l.port == "80" || l.port == "443"; {
-	case l.settings.PreserveHost:
-		return sent
 	case standard:
 		return name
 	case name == sent:
@@ -109,14 +110,20 @@ type front struct {
 	balancer *Balancer
 	key      string
 	secure   bool
+	tls      *tls.Config // nil without TLS
 	listener atomic.Pointer[listener]
 	server   *http.Server
+	// maxRequests is how many requests a connection serves in HTTP/2.
+	maxRequests int64
 	// port is the one in the template for which the socket was opened. localPort is the socket's.
 	port, localPort int
 }
 
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#response-code-000
+const maxRequests = 10_000
+
 func newFront(b *Balancer, l *listener, ln net.Listener) *front {
-	f := &front{balancer: b, key: l.route.Key(), secure: l.scheme == "https", port: l.route.Port, localPort: portOf(ln)}
+	f := &front{balancer: b, key: l.route.Key(), secure: l.scheme == "https", maxRequests: maxRequests, port: l.route.Port, localPort: portOf(ln)}
 	f.listener.Store(l)
 	f.server = &http.Server{
 		Handler: f,
@@ -124,18 +131,22 @@ func newFront(b *Balancer, l *listener, ln net.Listener) *front {
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html#http-headers-quotas
 		MaxHeaderBytes:               2 * maxRequestHeader,
 		DisableGeneralOptionsHandler: true,
-		ConnState:                    func(conn net.Conn, state http.ConnState) { clientOf(conn).state(state) },
+		ConnState:                    func(conn net.Conn, state http.ConnState) { conn.(*clientConn).state(state) },
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, clientKey{}, clientOf(conn))
+			return context.WithValue(ctx, clientKey{}, conn)
 		},
+		Protocols: new(http.Protocols),
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-listeners.html#listener-configuration
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 128},
 		// net/http would write of unfinished handshakes and the like. Operators can do nothing
 		// about them.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
+	f.server.Protocols.SetHTTP1(true)
 	if f.secure {
-		config := &tls.Config{Certificates: []tls.Certificate{b.certificate}, MinVersion: tls.VersionTLS12}
+		// The connection has taken TLS away before net/http sees it.
+		f.server.Protocols.SetUnencryptedHTTP2(true)
+		config := &tls.Config{Certificates: []tls.Certificate{b.certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 		withoutHTTP2 := config.Clone()
 		withoutHTTP2.NextProtos = []string{"http/1.1"}
 		config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -144,7 +155,7 @@ func newFront(b *Balancer, l *listener, ln net.Listener) *front {
 			}
 			return withoutHTTP2, nil
 		}
-		f.server.TLSConfig = config
+		f.tls = config
 	}
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"syscall"
@@ -29,6 +30,9 @@ const (
 // see. And the Transport passes every request through two more goroutines.
 type pool struct {
 	address string
+	// dial connects, within the timeout.
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	timeout time.Duration
 
 	mu sync.Mutex
 	// tls says whether new connections are encrypted.
@@ -45,7 +49,7 @@ type pool struct {
 }
 
 func newPool(address string, tls bool) *pool {
-	return &pool{address: address, tls: tls, open: map[*targetConn]struct{}{}}
+	return &pool{address: address, dial: new(net.Dialer).DialContext, timeout: connectTimeout, tls: tls, open: map[*targetConn]struct{}{}}
 }
 
 // setTLS switches TLS on or off for new connections.
@@ -81,8 +85,9 @@ func (p *pool) connect(ctx context.Context) (*targetConn, error) {
 	p.mu.Lock()
 	encrypted := p.tls
 	p.mu.Unlock()
-	dialer := net.Dialer{Timeout: connectTimeout}
-	conn, err := dialer.DialContext(ctx, "tcp", p.address)
+	timed, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	conn, err := p.dial(timed, "tcp", p.address)
 	if err != nil {
 		return nil, err
 	}
@@ -97,12 +102,11 @@ func (p *pool) connect(ctx context.Context) (*targetConn, error) {
 	}
 	if encrypted {
 		secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+		timed, cancel := context.WithTimeout(ctx, p.timeout)
 		defer cancel()
-		if err := secured.HandshakeContext(ctx); err != nil {
+		if err := secured.HandshakeContext(timed); err != nil {
 			_ = conn.Close()
-			// A handshake that takes too long is a bad gateway, and no timeout.
-			return nil, errors.New("TLS handshake: " + err.Error())
+			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
 		c.Conn = secured
 	}

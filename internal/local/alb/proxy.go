@@ -2,6 +2,7 @@ package alb
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,12 @@ type proxy struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	x      Exchange
+	// hosts are the Host headers of the client.
+	hosts []string
+	// closing says that both connections are closed after the request.
+	closing bool
+	// read says that the request is read to its end, uploaded that it was passed on or refused.
+	read, uploaded bool
 	// withGroup and withTarget are how long the client stays with its target group and its target.
 	withGroup, withTarget time.Duration
 }
@@ -37,41 +44,101 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := proxies.Get().(*proxy)
 	p.f, p.w, p.r = f, w, r
 	p.client = r.Context().Value(clientKey{}).(*clientConn)
+	p.read = r.Body == http.NoBody
 	defer func() {
+		p.leave()
 		p.x.End = time.Now()
 		f.balancer.report(&p.x)
 		*p = proxy{}
 		proxies.Put(p)
 	}()
 	p.serve()
+	if !p.read {
+		p.discard()
+	}
+}
+
+// adopt takes over the head that the client sent. It returns the status of a request that can go no
+// further, and the sizes of the head and of its longest header.
+func (p *proxy) adopt() (status, size, longest int) {
+	r := p.r
+	if r.ProtoMajor == 2 {
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#response-code-000
+		if p.client.requests.Add(1) >= p.f.maxRequests {
+			p.closeClient()
+		}
+		p.hosts = []string{r.Host}
+		size, longest = headSize(r)
+		return 0, size, longest
+	}
+	h := p.client.next()
+	r.Method, r.RequestURI, r.Proto, r.Header = h.method, h.uri, h.proto, h.header
+	r.Host, p.hosts = cmp.Or(h.authority, h.host), h.hosts
+	p.x.Classification, p.x.ClassificationReason = h.tier.String(), h.reason
+	if h.status == 0 && r.ProtoAtLeast(1, 1) && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/how-elastic-load-balancing-works.html#http-headers
+		p.w.WriteHeader(http.StatusContinue)
+	}
+	if p.closing = h.tier.closes(p.l.settings.DesyncMitigation); p.closing {
+		p.closeClient()
+	}
+	return h.status, h.size, h.longest
+}
+
+// closeClient has the answer close the client's connection.
+func (p *proxy) closeClient() { p.w.Header()["Connection"] = []string{"close"} }
+
+// discard reads the rest of a request that has its answer already, so that the next one can follow. The
+// client has the idle timeout for each part.
+func (p *proxy) discard() {
+	control := http.NewResponseController(p.w)
+	if p.r.ProtoMajor == 2 || p.uploaded || len(p.w.Header()["Connection"]) > 0 {
+		return
+	}
+	_ = control.Flush()
+	buffer := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buffer)
+	for n := 0; n < maxDiscarded && !p.read; {
+		_ = control.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
+		more, err := p.r.Body.Read(buffer[:])
+		n += more
+		if p.read = err == io.EOF; err != nil {
+			break
+		}
+	}
+	if p.read {
+		_ = control.SetReadDeadline(time.Time{})
+	}
+}
+
+// leave lets net/http end the connection if the request is not read to its end. Otherwise net/http would
+// wait for the rest, without a timeout.
+func (p *proxy) leave() {
+	if !p.read && p.r.ProtoMajor == 1 {
+		p.client.stop()
+	}
 }
 
 func (p *proxy) serve() {
 	r, now := p.r, time.Now()
 	l := p.f.decide()
 	p.l = l
-	size, longest := headSize(r)
-	p.x = Exchange{
-		Listener: p.f.key, Kind: l.scheme, Client: p.client.address,
-		Method: r.Method, Host: r.Host, URI: r.RequestURI, Proto: r.Proto, Header: r.Header, TLS: r.TLS,
-		Received: int64(size), Start: now, listener: l, trace: p.client.trace,
-	}
+	refused, size, longest := p.adopt()
+	p.x.Listener, p.x.Kind, p.x.Client, p.x.TLS = p.f.key, l.scheme, p.client.address, p.client.tls
+	p.x.Method, p.x.Host, p.x.URI, p.x.Proto, p.x.Header = r.Method, r.Host, r.RequestURI, r.Proto, r.Header
+	p.x.Received, p.x.Start, p.x.listener, p.x.trace = int64(size), now, l, p.client.trace
 	if r.ProtoMajor == 2 {
 		p.x.Kind = "h2"
 	}
-	if now.Sub(p.client.opened) >= l.settings.ClientKeepAlive {
-		p.w.Header()["Connection"] = []string{"close"}
+	if now.Sub(p.client.opened) >= p.client.keepAlive {
+		p.closeClient()
 	}
-	if status := turnDown(r, size, longest); status != 0 {
+	if status := cmp.Or(turnDown(r, size, longest), refused); status != 0 {
 		l.decided()
 		p.answer(status, nil)
 		return
 	}
 	request := rules.Request{Port: l.route.Port, Method: r.Method, Host: r.Host, Header: r.Header, SourceIP: p.client.address.Addr()}
-	// The request line may have a whole URL. Only its path counts.
-	if uri := r.RequestURI; uri != "*" && !strings.HasPrefix(uri, "/") {
-		p.x.URI = r.URL.RequestURI()
-	}
 	request.Path, request.Query, _ = strings.Cut(p.x.URI, "?")
 	rule, err := l.route.Match(&request)
 	if err != nil {
@@ -110,6 +177,10 @@ func (p *proxy) own(status int, contentType, body string) {
 	header := p.w.Header()
 	header["Server"] = []string{serverName}
 	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if !p.uploaded && !p.read {
+		// The answer does not wait for the rest of the request.
+		_ = http.NewResponseController(p.w).EnableFullDuplex()
+	}
 	header["Content-Type"] = nil // net/http does not guess one then
 	if contentType != "" {
 		header["Content-Type"] = []string{contentType}
@@ -185,13 +256,16 @@ func (p *proxy) exchange(t *target) {
 		}
 	}()
 
-	protocol := upgrade(r)
+	protocol := ""
+	if r.ProtoMajor == 1 {
+		protocol = upgrade(r.Header)
+	}
 	p.x.Dispatched = time.Now()
 	_ = c.SetDeadline(p.x.Dispatched.Add(idle))
 	p.writeHead(c.writer, protocol)
 	err = c.writer.Flush()
 	var up *upload
-	if err == nil && r.ContentLength != 0 && r.Body != http.NoBody {
+	if err == nil && !p.read {
 		up = p.upload(c)
 		defer up.wait()
 	}
@@ -211,7 +285,7 @@ func (p *proxy) exchange(t *target) {
 		maps.Copy(p.w.Header(), p.l.route.ResponseHeaders)
 		p.setCookies(t)
 		p.respond(c, response, up)
-		reusable = !response.Close && (up == nil || up.complete) && c.reader.Buffered() == 0
+		reusable = !response.Close && !p.closing && (up == nil || up.complete) && c.reader.Buffered() == 0
 	case protocol == "":
 		p.x.TargetStatus = 0
 		p.answer(http.StatusBadGateway, errors.New("the target changes the protocol although nobody asked it to"))
@@ -242,7 +316,16 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 	}
 	p.w.WriteHeader(response.StatusCode)
 	if response.Body != http.NoBody {
-		if err := p.copyBody(c, response); err != nil {
+		body := &chunkedBody{r: c.reader}
+		if slices.Equal(response.TransferEncoding, chunkedEncoding) {
+			response.Body = io.NopCloser(body)
+		}
+		err := p.copyBody(c, response)
+		var trailer http.Header
+		if err == nil {
+			trailer, err = body.trailer()
+		}
+		if err != nil {
 			p.x.Err = err
 			if up != nil {
 				up.stop()
@@ -250,18 +333,24 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 			// The client must not take a part for the whole answer.
 			panic(http.ErrAbortHandler)
 		}
-		for key, values := range response.Trailer {
+		for key, values := range trailer {
 			header[key] = values
 		}
 	} else {
 		p.x.Responded = time.Now()
 	}
 	if up != nil {
-		// An early answer goes to the client now. The client gets the time to finish its request.
-		_ = http.NewResponseController(p.w).Flush()
-		up.wait()
+		select {
+		case <-up.done:
+		default:
+			// An early answer goes to the client now. The client gets the time to finish its request.
+			_ = http.NewResponseController(p.w).Flush()
+			up.wait()
+		}
 	}
 }
+
+var chunkedEncoding = []string{"chunked"}
 
 // copyResponseHeader passes on the headers of the target's answer.
 func copyResponseHeader(to, from http.Header) {
@@ -297,6 +386,12 @@ func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 	control := http.NewResponseController(p.w)
 	idle := p.l.settings.IdleTimeout
 	left := response.ContentLength // -1 if it is not known
+	if c.reader.Buffered() == 0 {
+		// The client may wait for the headers alone.
+		if err := control.Flush(); err != nil {
+			return err
+		}
+	}
 	for first := true; ; first = false {
 		if !first {
 			deadline := time.Now().Add(idle)
@@ -332,17 +427,18 @@ func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
 func (p *proxy) failed(t *target, up *upload, err error) {
 	status := http.StatusBadGateway
+	if up != nil && p.r.Context().Err() != nil {
+		// net/http ends the context when it cannot read. The upload is about to say why.
+		up.wait()
+	}
 	switch {
 	case up != nil && up.failed() != nil:
 		err = up.failed()
-		p.w.Header()["Connection"] = []string{"close"}
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
+		p.closeClient()
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-400-issues
+		status = http.StatusBadRequest
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			status = http.StatusRequestTimeout
-		case p.r.Context().Err() != nil || errors.Is(err, io.ErrUnexpectedEOF):
-			status = statusClientClosed
-		default:
-			status = http.StatusBadRequest
 		}
 	case p.r.Context().Err() != nil:
 		status = statusClientClosed
@@ -364,9 +460,10 @@ const maxDiscarded = 256 << 10
 // upload sends a request's body. The target may answer meanwhile.
 type upload struct {
 	done chan struct{}
-	// complete says that the target got the whole body. It is valid after wait.
-	complete bool
-	control  *http.ResponseController
+	// complete says that the target got the whole body, ended that all of it was read. Both are valid
+	// after wait.
+	complete, ended bool
+	control         *http.ResponseController
 
 	mu      sync.Mutex
 	err     error
@@ -409,6 +506,7 @@ func (u *upload) fail(err error) {
 
 // upload sends the body of the request to the target, each part at once.
 func (p *proxy) upload(c *targetConn) *upload {
+	p.uploaded = true
 	u := &upload{done: make(chan struct{}), control: http.NewResponseController(p.w)}
 	_ = u.control.EnableFullDuplex() // HTTP/2 is always so
 	// The target may wait for the end of the request before it answers. Until then only the client
@@ -418,7 +516,11 @@ func (p *proxy) upload(c *targetConn) *upload {
 		defer close(u.done)
 		p.copyRequest(u, c)
 		_ = c.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
-		u.await(time.Time{})
+		if p.read = u.ended; p.read {
+			u.await(time.Time{})
+		} else {
+			u.stop()
+		}
 	}()
 	return u
 }
@@ -452,6 +554,7 @@ func (p *proxy) copyRequest(u *upload, c *targetConn) {
 		}
 		switch {
 		case err == io.EOF:
+			u.ended = true
 			if refused == 0 && r.ContentLength < 0 {
 				_, _ = c.writer.WriteString("0\r\n\r\n")
 			}

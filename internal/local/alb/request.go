@@ -57,20 +57,26 @@ func headerSize(header http.Header) (size, longest int) {
 	return size, longest
 }
 
-// upgrade returns the protocol that a client asks to change to; empty if the client does not ask.
-func upgrade(r *http.Request) string {
-	protocol := r.Header.Get("Upgrade")
-	if protocol == "" || r.ProtoMajor != 1 || !slices.Contains(listed(r.Header), "Upgrade") {
+// upgrade returns the protocol that a client asks to change to; empty if the client does not ask. HTTP/2
+// has no such headers.
+func upgrade(header http.Header) string {
+	protocol := header.Get("Upgrade")
+	if protocol == "" || !slices.Contains(listed(header), "Upgrade") {
 		return ""
 	}
 	return protocol
 }
 
+var keepAlive = []string{"Keep-Alive"}
+
 // listed returns the headers in a Connection header. They belong to one connection.
 func listed(header http.Header) []string {
 	values := header["Connection"]
-	if len(values) == 0 || len(values) == 1 && (strings.EqualFold(values[0], "keep-alive") || strings.EqualFold(values[0], "close")) {
+	if len(values) == 0 {
 		return nil
+	}
+	if len(values) == 1 && strings.EqualFold(values[0], "keep-alive") {
+		return keepAlive
 	}
 	var names []string
 	for _, value := range values {
@@ -108,8 +114,20 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 		}
 	}
 	line := func(key, value string) { write(key, ": ", value, "\r\n") }
+	// Names of the client's headers, and of those about the body.
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/how-elastic-load-balancing-works.html#http-headers
+	name := func(key string) string { return key }
+	if r.ProtoMajor == 2 {
+		name = strings.ToLower
+	}
 	write(r.Method, " ", p.x.URI, " HTTP/1.1\r\n")
-	line("Host", p.l.host(r.Host))
+	if p.l.settings.PreserveHost {
+		for _, host := range p.hosts {
+			line("Host", host)
+		}
+	} else {
+		line("Host", p.l.host(r.Host))
+	}
 	local := listed(r.Header)
 	for key, values := range r.Header {
 		if hopByHop(key) || settings.DropInvalidHeaders && !validName(key) || slices.Contains(local, key) {
@@ -121,7 +139,7 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 			continue
 		}
 		for _, value := range values {
-			line(key, value)
+			line(name(key), value)
 		}
 	}
 	p.writeForwardedFor(line)
@@ -133,9 +151,9 @@ func (p *proxy) writeHead(w *bufio.Writer, upgrade string) {
 		line("Connection", "Upgrade")
 		line("Upgrade", upgrade)
 	case r.ContentLength < 0:
-		line("Transfer-Encoding", "chunked")
+		line(name("Transfer-Encoding"), "chunked")
 	case r.ContentLength > 0 || len(r.Header["Content-Length"]) > 0:
-		line("Content-Length", strconv.FormatInt(r.ContentLength, 10))
+		line(name("Content-Length"), strconv.FormatInt(r.ContentLength, 10))
 	}
 	write("\r\n")
 }

@@ -22,6 +22,7 @@ func (p *proxy) tunnel(c *targetConn, response *http.Response) {
 		return
 	}
 	defer conn.Close()
+	p.client.tunnel()
 	if strings.EqualFold(response.Header.Get("Upgrade"), "websocket") {
 		p.x.Kind = "ws"
 		if p.f.secure {
