@@ -20,7 +20,7 @@ light = packages=$$(go list -f '{{.ImportPath}} {{.Deps}}' ./...) && \
 tests_at_once = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? 4 : n)))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down rehearse review quick test test-cdk race nightly fuzz e2e reliability synth diff cost critical-path path deploy emulate golden module upgrade-cdk vulns sbom bench setup bin/cutover clean
+.PHONY: help up down rehearse review quick test test-cdk race nightly mutants fuzz e2e reliability synth diff cost critical-path path deploy emulate golden module upgrade-cdk vulns sbom bench setup bin/cutover clean
 
 # Where the images' Linux binaries cannot run, the same programs are run from source.
 from_source = $(foreach service,$(patsubst services/%/main.go,%,$(wildcard services/*/main.go)),--run "$(service)=go run ./services/$(service)")
@@ -66,8 +66,12 @@ race: ## run the tests of everything but the CDK app with the race detector
 
 nightly: reliability vulns ## run what is slower than a change should wait for
 	CUTOVER_NIGHTLY=1 go test -vet=off -count=1 -p $(tests_at_once) ./stacks ./...
+	$(MAKE) mutants
 	$(MAKE) fuzz
 	$(MAKE) bench ARGS="-rounds 6"
+
+mutants: setup ## change the code in one place at a time, and print the changes that no test notices
+	@go run ./test/mutants $(ARGS)
 
 # Most of what the fuzzer finds interesting differs in timing only: it is not
 # worth the minute that making it smaller takes by default.

@@ -24,9 +24,9 @@ func forum() config.Deployment {
 	}
 }
 
-// with returns the forum with one more service.
-func with(s config.Service) func(*config.Deployment) {
-	return func(d *config.Deployment) { d.Services = append(d.Services, s) }
+// with returns the forum with more services.
+func with(s ...config.Service) func(*config.Deployment) {
+	return func(d *config.Deployment) { d.Services = append(d.Services, s...) }
 }
 
 // services returns the forum with other services: so many at the first load
@@ -183,6 +183,9 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "people": path "/api/users*" belongs to "users" already`},
 		{name: "shadowed path", change: with(config.Service{Name: "profiles", Paths: []string{"/api/users/*/profile"}, Order: 50}),
 			want: `service "profiles": path "/api/users/*/profile" never gets a request: "/api/users*" of "users" comes first and takes it: give "profiles" a lower Order`},
+		{name: "shadowed path with another wildcard", change: with(config.Service{Name: "v1", Paths: []string{"/v?/*"}, Order: 50}, config.Service{Name: "v2", Paths: []string{"/v2/*", "/v?/old", "/v10/*"}, Order: 51}),
+			want: `service "v2": path "/v2/*" never gets a request: "/v?/*" of "v1" comes first and takes it: give "v2" a lower Order` + "\n" +
+				`service "v2": path "/v?/old" never gets a request: "/v?/*" of "v1" comes first and takes it: give "v2" a lower Order`},
 		{name: "path listed twice", change: with(config.Service{Name: "tags", Paths: []string{"/tags", "/tags"}, Order: 50}),
 			want: `service "tags": path "/tags" is listed twice`},
 		{name: "no path", change: with(config.Service{Name: "tags", Order: 50}),
@@ -203,6 +206,8 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "tags": 6 path patterns: a rule has at most 5 values`},
 		{name: "too many wildcards", change: with(config.Service{Name: "tags", Paths: []string{"/a/*/*/*", "/b/?/*/*"}, Order: 50}),
 			want: `service "tags": 6 wildcards: a rule has at most 5`},
+		{name: "far too many wildcards", change: with(config.Service{Name: "tags", Paths: []string{"/api/users" + strings.Repeat("*a", 50)}, Order: 50}),
+			want: `service "tags": 50 wildcards: a rule has at most 5`},
 		{name: "no order", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}}),
 			want: `service "tags": Order 0: it must be from 1 to 999`},
 		{name: "order beyond its window", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 1000}),
@@ -353,6 +358,15 @@ func TestDefaults(t *testing.T) {
 	}
 	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)
+	}
+	scaling := forum()
+	scaling.Services[0].MaxTasks = 2
+	if d, _, err = config.Load(scaling, nil, func(string) string { return "" }); err != nil {
+		t.Fatal(err)
+	}
+	users.MaxTasks, users.TargetCPUPercent = 2, 60
+	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
+		t.Errorf("service that scales (-want +got):\n%s", diff)
 	}
 }
 

@@ -270,9 +270,9 @@ func checkPaths(service Service, refuse func(string, ...any)) {
 	if n := len(service.Paths); n > maxValues {
 		refuse("service %q: %d path patterns: a rule has at most %d values", service.Name, n, maxValues)
 	}
-	wildcards := 0
+	all := 0
 	for i, path := range service.Paths {
-		wildcards += strings.Count(path, "*") + strings.Count(path, "?")
+		all += wildcards(path)
 		switch {
 		case len(path) > maxPatternLength:
 			refuse("service %q: path %q has %d characters: at most %d are allowed", service.Name, path, len(path), maxPatternLength)
@@ -286,10 +286,12 @@ func checkPaths(service Service, refuse func(string, ...any)) {
 			refuse("service %q: path %q is listed twice", service.Name, path)
 		}
 	}
-	if wildcards > maxWildcards {
-		refuse("service %q: %d wildcards: a rule has at most %d", service.Name, wildcards, maxWildcards)
+	if all > maxWildcards {
+		refuse("service %q: %d wildcards: a rule has at most %d", service.Name, all, maxWildcards)
 	}
 }
+
+func wildcards(path string) int { return strings.Count(path, "*") + strings.Count(path, "?") }
 
 func checkTask(service Service, refuse func(string, ...any)) {
 	// ECS passes the kernel at least 2 CPU units, and Docker takes at least 6 MiB for a container
@@ -375,6 +377,9 @@ func checkShadows(d Deployment, refuse func(string, ...any)) {
 				continue
 			}
 			for _, path := range later.Paths {
+				if wildcards(path) > maxWildcards {
+					continue // checkPaths refuses it
+				}
 				for _, wider := range earlier.Paths {
 					if path == wider {
 						refuse("service %q: path %q belongs to %q already", later.Name, path, earlier.Name)

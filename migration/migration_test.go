@@ -2,6 +2,7 @@ package migration_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +111,13 @@ drop-traffic: no service
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+	for _, phase := range []migration.Phase{migration.Monolith, migration.Switched, migration.Retired} {
+		with := migration.NewPlan(phase, api, []migration.Service{users, threads}, map[string]int{"users": 10})
+		without := migration.NewPlan(phase, api, []migration.Service{users, threads}, nil)
+		if diff := cmp.Diff(without, with); diff != "" {
+			t.Errorf("a shift in %s changes something (-without +with):\n%s", phase, diff)
+		}
 	}
 }
 
@@ -394,10 +402,13 @@ func TestDeployed(t *testing.T) {
 			if got, want := migration.Follows(from, to), slices.Contains(next, to); got != want {
 				t.Errorf("%v may follow %v: %t, want %t", to, from, got, want)
 			}
+			held := append(to.Claims(), from.Blocks()...)
 			if !slices.Contains(next, to) {
+				if reached, begun, ok := migration.Deployed(from.Phase, held); ok && reached == from && begun == to {
+					t.Errorf("%v after %v is taken for deployed, which it cannot be", to, from)
+				}
 				continue
 			}
-			held := append(to.Claims(), from.Blocks()...)
 			name := fmt.Sprint(from.Phase, slices.Sorted(slices.Values(held)))
 			if other := written[name]; other != "" {
 				t.Errorf("%v after %v leaves the same names as %s: %s", to, from, other, name)
@@ -434,6 +445,77 @@ func TestAnswers(t *testing.T) {
 		got := fmt.Sprint(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift).At("").Answers(test.pattern))
 		if got != test.want {
 			t.Errorf("%v %v: %s goes to %s, want %s", test.phase, test.shift, test.pattern, got, test.want)
+		}
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, test := range []struct {
+		wide, narrow string
+		want         bool
+	}{
+		{"/api*", "/api/users*", true},
+		{"/api/users*", "/api*", false},
+		{"/api/users", "/api/users", true},
+		{"/api/users", "/api/users*", false},
+		{"/api/users*", "/api/users", true}, // * takes no character, too
+		{"/a?c", "/abc", true},
+		{"/a?c", "/a?c", true},
+		{"/abc", "/a?c", false},
+		{"/a?c", "/a*c", false},
+		{"/a?", "/a", false},
+		{"/a?", "/abc", false},
+		{"/a*c", "/a?c", true},
+		{"/a?*", "/a*?", true},
+		{"/a*?", "/a?*", true},
+		{"/a?*", "/a*b", true},
+		{"/a?*", "/a*", false},
+		{"/*b*d", "/abcbd", true},
+		{"/*b*d", "/abcd*", false},
+		{"/*aa", "/aaa", true},
+		{"/*a*a?", "/a*aa*", false}, // not /aXaa
+		{"*", "", true},
+		{"", "*", false},
+	} {
+		if got := migration.Covers(test.wide, test.narrow); got != test.want {
+			t.Errorf("%s covers %s: %t, want %t", test.wide, test.narrow, got, test.want)
+		}
+	}
+}
+
+// Of all short patterns, those cover others that match every path that the others match. Paths of
+// eight characters tell patterns of three apart.
+func TestCoversShortPatterns(t *testing.T) {
+	texts := func(alphabet string, length int) []string {
+		all := []string{""}
+		for from := 0; len(all[from]) < length; from++ {
+			for _, c := range alphabet {
+				all = append(all, all[from]+string(c))
+			}
+		}
+		return all
+	}
+	paths := texts("ax", 8) // x is in no pattern
+	patterns := texts("a*?", 3)
+	matching := make([]map[int]bool, len(patterns))
+	for i, pattern := range patterns {
+		matching[i] = map[int]bool{}
+		expression := regexp.MustCompile("^" + strings.NewReplacer("*", ".*", "?", ".").Replace(pattern) + "$")
+		for p, path := range paths {
+			if expression.MatchString(path) {
+				matching[i][p] = true
+			}
+		}
+	}
+	for i, wide := range patterns {
+		for j, narrow := range patterns {
+			want := true
+			for p := range matching[j] {
+				want = want && matching[i][p]
+			}
+			if got := migration.Covers(wide, narrow); got != want {
+				t.Errorf("%q covers %q: %t, want %t", wide, narrow, got, want)
+			}
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package capacity
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestRoom(t *testing.T) {
 	small, medium := instances["t3.small"].Registers(), instances["t3.medium"].Registers()
@@ -57,5 +60,20 @@ func TestInstanceOf(t *testing.T) {
 	}
 	if _, known := InstanceOf("t3.huge"); known {
 		t.Error("a t3.huge is known")
+	}
+}
+
+// The sizes of a family double from one to the next: in memory, and from the large one on in
+// processors.
+func TestSizesOfAFamily(t *testing.T) {
+	memory := map[string]int{"micro": 1024, "small": 2048, "medium": 4096, "large": 8192, "xlarge": 16384}
+	least := map[string]int{"t3": 2, "t4g": 2, "m6i": 1, "m7g": 1} // of processors
+	for name, instance := range instances {
+		family, size, _ := strings.Cut(name, ".")
+		if least[family] == 0 || memory[size] == 0 {
+			t.Errorf("%s: add its family or size to this test, from AWS's page", name)
+		} else if want := (Instance{max(least[family], memory[size]/4096), memory[size]}); instance != want {
+			t.Errorf("a %s has %+v, want %+v", name, instance, want)
+		}
 	}
 }

@@ -44,14 +44,15 @@ func TestCanaries(t *testing.T) {
 	}
 }
 
-// metrics is CloudWatch with the alarms of any service, and the same figures in the
-// last two minutes for every target group of microservices.
+// metrics is CloudWatch with the alarms of any service, and the same figures in two
+// minutes for every target group of microservices.
 type metrics struct {
 	t      *testing.T
-	denied string   // an operation
-	state  string   // of every alarm for errors
-	since  float64  // when it came into this state
-	groups []string // that the alarms compare; of the service if there is one
+	last   time.Time // the later one of the minutes
+	denied string    // an operation
+	state  string    // of every alarm for errors
+	since  float64   // when it came into this state
+	groups []string  // that the alarms compare; of the service if there is one
 }
 
 func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -106,8 +107,9 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			value = 10 * value
 		}
 		result := map[string]any{"Id": query.Id, "Values": []float64{}, "Timestamps": []float64{}}
-		if ok {
-			result["Values"], result["Timestamps"] = []float64{value, value}, []float64{request.EndTime - 60, request.EndTime - 120}
+		last := float64(m.last.Unix())
+		if ok && request.StartTime <= last-60 && last < request.EndTime {
+			result["Values"], result["Timestamps"] = []float64{value, value}, []float64{last, last - 60}
 		}
 		results = append(results, result)
 	}
@@ -122,7 +124,8 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestWatcher(t *testing.T) {
-	minute := func(n int) time.Time { return time.Now().Truncate(time.Minute).Add(time.Duration(n) * time.Minute) }
+	now := time.Now()
+	minute := func(n int) time.Time { return now.Truncate(time.Minute).Add(time.Duration(n) * time.Minute) }
 	for name, c := range map[string]struct {
 		metrics  metrics
 		services int
@@ -132,6 +135,7 @@ func TestWatcher(t *testing.T) {
 		"good":                    {metrics{state: "OK"}, 1, time.Time{}, "go on: s0 answered 0.0 % of 100 requests with 5xx and api 0.0 % of 1000; s0 has a p99 of 12.5 ms and api one of 125 ms; s0 has 0 unhealthy targets and api 0"},
 		"begun":                   {metrics{state: "OK"}, 1, minute(-2), "go on: s0 answered"},
 		"begun a minute ago":      {metrics{state: "OK"}, 1, minute(-2).Add(time.Second), "wait: s0 has had 1 of the 2 periods"},
+		"late figures":            {metrics{state: "OK", last: minute(-3)}, 1, time.Time{}, "go on: s0 answered"},
 		"gone off":                {metrics{state: "ALARM", since: float64(minute(-2).Unix())}, 1, minute(-2), "back: the alarm dev-s0-canary-errors went off: So it is"},
 		"gone off before":         {metrics{state: "ALARM", since: float64(minute(-3).Unix())}, 1, minute(-2), "go on: "},
 		"new":                     {metrics{state: "INSUFFICIENT_DATA"}, 1, time.Time{}, "wait: the alarm dev-s0-canary-errors has not been evaluated yet: So it is"},
@@ -145,6 +149,9 @@ func TestWatcher(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := c.metrics
 			m.t = t
+			if m.last.IsZero() {
+				m.last = minute(-1)
+			}
 			if m.groups == nil {
 				m.groups = []string{"q-SERVICE", "q-api"}
 			}

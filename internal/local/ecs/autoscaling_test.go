@@ -1,6 +1,7 @@
 package ecs
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +115,53 @@ func TestAutoscalingAndDeployments(t *testing.T) {
 		desired("0, however much it has to do", 0)
 		if status := w.service(); status.Scaling != nil {
 			t.Errorf("it still scales: %+v", status.Scaling)
+		}
+		w.finish()
+	})
+}
+
+// While a deployment is in progress, autoscaling adds tasks and removes none.
+func TestAutoscalingDuringADeployment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		endless := func(s *model.Service) { s.CircuitBreaker.Enable = false }
+		after := func(d time.Duration, what string, want int) {
+			t.Helper()
+			time.Sleep(d)
+			if n := w.service().DesiredCount; n != want {
+				t.Errorf("%s: it is to have %d tasks, want %d", what, n, want)
+			}
+		}
+		w.apply(spec("v1", 0, scaling(1, 6), endless))
+		time.Sleep(30 * time.Second)
+		w.load(0, 350)
+		after(10*time.Minute, "with load", 4)
+		w.load(0, 100)
+		superseded := make(chan error)
+		go func() { superseded <- w.Apply(t.Context(), spec("crash", 0, scaling(1, 6), endless)) }()
+		after(time.Hour, "an hour without load, in a deployment", 4)
+		w.load(0, 550)
+		after(10*time.Minute, "with more load, in a deployment", 6)
+		w.load(0, 100)
+		w.apply(spec("v1", 0, scaling(1, 6), endless))
+		if err := <-superseded; !errors.Is(err, ErrSuperseded) {
+			t.Errorf("the deployment ended with %v", err)
+		}
+		after(20*time.Minute, "after the deployment", 1)
+		w.finish()
+	})
+}
+
+// Requests are counted by target. A task that is starting is none.
+func TestAutoscalingCountsHealthyTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(spec("slow", 0, scaling(1, 6))) // a task takes a minute and two checks to start
+		w.load(0, 350)
+		time.Sleep(4*time.Minute + time.Second)
+		status := w.service()
+		if value := status.Scaling.Policies[0].Value; len(status.Tasks) != 4 || value == nil || *value != 350 {
+			t.Errorf("a target of %d tasks gets %v requests, want 350 for the one that is healthy", len(status.Tasks), *value)
 		}
 		w.finish()
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -534,6 +535,36 @@ func TestStartPeriod(t *testing.T) {
 		// Checks at 60, 70 and 80 s are the first that count.
 		if starts := w.starts("sick"); len(starts) != 2 || starts[1] != 80*time.Second {
 			t.Errorf("started at %v, want the replacement after 1m20s", starts)
+		}
+		w.finish()
+	})
+	// A check that passes ends the start period.
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.apply(spec("v1", 1, noBalancer, checked, func(s *model.Service) {
+			s.TaskDefinition.Containers[0].HealthCheck.StartPeriod = time.Minute
+		}))
+		w.container("v1-1").setSick(true)
+		time.Sleep(35 * time.Second) // checks at 20, 30 and 40 s
+		if starts := w.starts("v1"); len(starts) != 2 || starts[1] != 40*time.Second {
+			t.Errorf("started at %v, want the replacement after 40s", starts)
+		}
+		w.finish()
+	})
+}
+
+// A check that does not end fails after its timeout. The interval begins then.
+func TestHealthCheckTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		w.Apply(ctx, spec("hang", 1, noBalancer, checked))
+		// The checks begin after 10, 25 and 40 s, and take 5 s.
+		const want = `container "main": 3 health checks failed, the last one: it took longer than 5s`
+		i := slices.IndexFunc(w.events, func(e provider.Event) bool { return e.Kind == HealthEvent })
+		if i < 0 || w.events[i].Message != want || w.events[i].Time.Sub(w.begin) != 45*time.Second {
+			t.Errorf("the events are %v, want after 45s %s", w.events, want)
 		}
 		w.finish()
 	})

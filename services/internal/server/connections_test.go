@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -140,27 +139,5 @@ func TestDeadlines(t *testing.T) {
 	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a write ended with %v", err)
-	}
-}
-
-// A request's head has to arrive in time, also where its beginning came along
-// with the request before it.
-func TestSlowHead(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow: it waits for a limit")
-	}
-	t.Parallel()
-	p := start(t, nil)
-	const half = "GET / HTTP/1.1\r\nHost: te"
-	began := time.Now()
-	conns := map[string]net.Conn{"at first": dial(t, p), "after a request": dial(t, p)}
-	fmt.Fprint(conns["at first"], half)
-	fmt.Fprint(conns["after a request"], "GET / HTTP/1.1\r\nHost: test\r\n\r\n"+half)
-	for name, conn := range conns {
-		conn.SetReadDeadline(began.Add(idleTimeout - 10*time.Second))
-		_, err := io.Copy(io.Discard, conn)
-		if d := time.Since(began); err != nil || d < readHeaderTimeout {
-			t.Errorf("half a head %s: the connection ended after %s with %v, want its end after %s", name, d, err, readHeaderTimeout)
-		}
 	}
 }

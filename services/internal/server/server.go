@@ -67,10 +67,15 @@ const (
 func Main(name string, modules ...Module) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	context.AfterFunc(ctx, stop)
-	if os.Getenv("GOMEMLIMIT") == "" {
+	limitMemory(os.Getenv)
+	os.Exit(run(ctx, name, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, modules...))
+}
+
+// limitMemory sets the memory limit, unless the environment has one.
+func limitMemory(getenv func(string) string) {
+	if getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	os.Exit(run(ctx, name, os.Args[1:], os.Getenv, os.Stdout, os.Stderr, modules...))
 }
 
 // run is Main without the process. It stops when ctx is done, and returns the exit code.
