@@ -57,7 +57,8 @@ func (h *head) mitigate(mode string) {
 
 // parseHead reads a head with its last, empty line.
 func parseHead(text string) *head {
-	lines := strings.Count(text, "\n")
+	// More lines than this are rare, and may be empty or have one name.
+	lines := min(strings.Count(text, "\n"), 64)
 	h := &head{header: make(http.Header, lines), size: len(text), values: make([]string, 0, lines)}
 	text = strings.TrimLeft(text, "\r\n")
 	line, rest := h.line(text)

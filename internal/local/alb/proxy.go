@@ -77,6 +77,7 @@ func (p *proxy) adopt() (status, size, longest int) {
 	p.x.Classification, p.x.ClassificationReason = h.tier.String(), h.reason
 	if h.status == 0 && r.ProtoAtLeast(1, 1) && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/how-elastic-load-balancing-works.html#http-headers
+		p.giveTimeToRead()
 		p.w.WriteHeader(http.StatusContinue)
 	}
 	if p.closing = h.tier.closes(p.l.settings.DesyncMitigation); p.closing {
@@ -117,6 +118,11 @@ func (p *proxy) leave() {
 	if !p.read && p.r.ProtoMajor == 1 {
 		p.client.stop()
 	}
+}
+
+// giveTimeToRead gives the client the idle timeout to read the next part of an answer.
+func (p *proxy) giveTimeToRead() {
+	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(p.l.settings.IdleTimeout))
 }
 
 func (p *proxy) serve() {
@@ -187,6 +193,7 @@ func (p *proxy) own(status int, contentType, body string) {
 	}
 	maps.Copy(header, p.l.route.ResponseHeaders)
 	p.x.Sent = responseSize(header)
+	p.giveTimeToRead()
 	p.w.WriteHeader(status)
 	n, _ := io.WriteString(p.w, body)
 	p.x.Sent += int64(n)
@@ -314,6 +321,7 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 	for key := range response.Trailer {
 		header.Add("Trailer", key)
 	}
+	p.giveTimeToRead()
 	p.w.WriteHeader(response.StatusCode)
 	if response.Body != http.NoBody {
 		body := &chunkedBody{r: c.reader}
@@ -346,6 +354,7 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 			// An early answer goes to the client now. The client gets the time to finish its request.
 			_ = http.NewResponseController(p.w).Flush()
 			up.wait()
+			p.giveTimeToRead()
 		}
 	}
 }
@@ -384,7 +393,6 @@ func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 	buffer := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buffer)
 	control := http.NewResponseController(p.w)
-	idle := p.l.settings.IdleTimeout
 	left := response.ContentLength // -1 if it is not known
 	if c.reader.Buffered() == 0 {
 		// The client may wait for the headers alone.
@@ -394,13 +402,11 @@ func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 	}
 	for first := true; ; first = false {
 		if !first {
-			deadline := time.Now().Add(idle)
-			_ = c.SetReadDeadline(deadline)
-			// This one is for a client that does not read its answer.
-			_ = control.SetWriteDeadline(deadline)
+			_ = c.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
 		}
 		n, err := response.Body.Read(buffer[:])
 		if n > 0 {
+			p.giveTimeToRead()
 			if _, err := p.w.Write(buffer[:n]); err != nil {
 				return err
 			}
