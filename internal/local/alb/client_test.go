@@ -56,7 +56,7 @@ func TestClientsThatSendForEver(t *testing.T) {
 				break
 			}
 		}
-		if h := c.next(); h.status != test.status {
+		if h := <-c.heads; h.status != test.status {
 			t.Errorf("%s: status %d, want %d", test.name, h.status, test.status)
 		}
 		if test.status != 0 && client.sent > 4*maxRequestHeader {

@@ -201,7 +201,8 @@ func (h *head) headerLine(line, before string) string {
 		if header, exact := lookalike(before); !colon && exact {
 			h.frames(header, line, exact)
 		}
-		if trimmed := strings.TrimLeft(name, " \t"); !colon || len(lookalikeName(trimmed)) == 0 {
+		trimmed := strings.TrimLeft(name, " \t")
+		if header, _ := lookalike(trimmed); !colon || header == "" {
 			name = trimmed
 		}
 	case !colon:
@@ -212,11 +213,6 @@ func (h *head) headerLine(line, before string) string {
 		return name
 	}
 	return before
-}
-
-func lookalikeName(name string) string {
-	header, _ := lookalike(name)
-	return header
 }
 
 func (h *head) frames(header, value string, exact bool) {
