@@ -19,9 +19,6 @@ import (
 // balancer measures the load balancer, nginx, and the service behind both, in turns. With CI
 // set, a missing nginx is an error.
 func (b *bench) balancer(out io.Writer) (err error) {
-	if runtime.GOOS != "linux" {
-		return fmt.Errorf("%w: what a process takes is read from Linux's /proc, and this is %s", errSkipped, runtime.GOOS)
-	}
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		nginx, err = exec.LookPath("/usr/sbin/nginx") // Debian's place, not in every PATH
@@ -53,25 +50,18 @@ func (b *bench) balancer(out io.Writer) (err error) {
 		return err
 	}
 	subjects := []*subject{ // the service is stopped last: the others hold connections to it
-		{name: "service", command: func(string) []string { return []string{binary} }},
+		// An access log would take from the others' machine.
+		{name: "service", env: []string{"LOG_LEVEL=warn"}, command: func(string) []string { return []string{binary} }},
 		{name: "balancer", command: func(address string) []string { return []string{self, "-balancer", b.work, address, addresses[0]} }},
 		{name: "nginx", command: func(string) []string { return []string{nginx, "-e", "stderr", "-p", b.work, "-c", config} }},
 	}
-	stop, err := b.startAll(subjects, addresses, nil, func(address string) []string {
-		return []string{"PORT=" + portOf(address), "LOG_LEVEL=warn"} // an access log would take from the others' machine
-	})
+	stop, err := b.startAll(subjects, addresses)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return err
 	}
-	var r results
-	if err := turns(b, b.rounds+1, subjects, func(round int, s *subject) error {
-		figures, err := s.server.round(b.ctx)
-		if round > 0 { // the first one warms up
-			r.add("Balancer/server="+s.name, figures...)
-		}
-		return err
-	}); err != nil {
+	r, err := b.loadAll("Balancer", subjects, func(*subject) ([]figure, error) { return nil, nil })
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "GET %s through the load balancer of this machine, through nginx, and of the service itself. %d rounds\n"+

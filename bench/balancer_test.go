@@ -76,7 +76,7 @@ func TestServeBalancer(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- serveBalancer(ctx, dir, addresses[0], target) }()
 	c := newClient(addresses[0])
-	if err := awaitAnswer(ctx, addresses[0], time.Millisecond); err != nil {
+	if err := awaitAnswer(ctx, addresses[0]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.closedLoop(ctx, 100); err != nil {
@@ -94,7 +94,8 @@ func TestServeBalancer(t *testing.T) {
 }
 
 func TestStartServer(t *testing.T) {
-	s, err := startServer(t.Context(), "one", "127.0.0.1:1", nil, nil, "go", "no-such-command")
+	b := &bench{ctx: t.Context(), work: t.TempDir()}
+	s, err := b.start(&subject{name: "one", command: func(string) []string { return []string{"go", "no-such-command"} }}, "127.0.0.1:1")
 	if err == nil || !strings.Contains(err.Error(), "one: the process has ended") {
 		t.Errorf("a server that ends: %v", err)
 	}

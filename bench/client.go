@@ -102,9 +102,8 @@ func firstAnswer(conn net.Conn, request []byte) (length int, err error) {
 	return answer.Len(), nil
 }
 
-// awaitAnswer sends requests, each on a new connection, until one is answered with 200. It
-// pauses after a failure.
-func awaitAnswer(ctx context.Context, address string, pause time.Duration) error {
+// awaitAnswer sends requests, each on a new connection, until one is answered with 200.
+func awaitAnswer(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready within %v", startTimeout))
 	defer cancel()
 	ask := func() error {
@@ -125,7 +124,7 @@ func awaitAnswer(ctx context.Context, address string, pause time.Duration) error
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w; the last answer: %v", context.Cause(ctx), err)
-		case <-time.After(pause):
+		case <-time.After(100 * time.Microsecond):
 		}
 	}
 }

@@ -28,8 +28,17 @@ var errSkipped = errors.New("SKIPPED")
 // section is a part of the measurements and of the document.
 type section struct {
 	name    string // in the option -only and in the template
+	needs   string // operating system, or with a slash also the processor; empty for any
 	measure func(out io.Writer) error
 	output  bytes.Buffer
+}
+
+// run measures the section, if this machine can.
+func (s *section) run(out io.Writer) error {
+	if machine := runtime.GOOS + "/" + runtime.GOARCH; !strings.HasPrefix(machine+"/", s.needs) {
+		return fmt.Errorf("%w: %s needs %s, and this machine is %s", errSkipped, s.name, s.needs, machine)
+	}
+	return s.measure(io.MultiWriter(out, &s.output))
 }
 
 // writeDocument writes the document with the output of the sections.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,8 +33,8 @@ const (
 	sampling = 50 * time.Millisecond
 )
 
-// scalePath are the phases of the rehearsal. The way back takes as long.
-var scalePath = []string{"monolith", "parallel", "switched", "retired"}
+// scaleWalk are the phases of the rehearsal. The way back takes as long.
+var scaleWalk = []string{"monolith", "parallel", "switched", "retired"}
 
 // scaled has the figures of one size.
 type scaled struct {
@@ -49,9 +48,6 @@ type scaled struct {
 
 // scale rehearses the migration of deployments of several sizes.
 func (b *bench) scale(out io.Writer) error {
-	if platform := runtime.GOOS + "/" + runtime.GOARCH; platform != "linux/amd64" {
-		return fmt.Errorf("%w: the services of the default deployment are for linux/amd64, and this machine is %s", errSkipped, platform)
-	}
 	fmt.Println("Synthesizing and rehearsing deployments of several sizes (a minute)")
 	setting, err := b.prepare()
 	if err != nil {
@@ -72,26 +68,23 @@ func (b *bench) scale(out io.Writer) error {
 		return err
 	}
 	all := make([]scaled, len(sizes))
-	measure := func(i int) error {
-		all[i].services = sizes[i]
-		if err := all[i].rehearse(b.ctx, tool, dir(sizes[i])); err != nil {
-			return fmt.Errorf("%d services: %w", sizes[i], err)
-		}
-		return nil
+	for i, services := range sizes {
+		all[i].services = services
 	}
 	// A rehearsal mostly waits for health checks, so rehearsals run side by side. But the others
 	// are compared with the smallest, which runs alone.
-	if err := measure(0); err != nil {
+	if err := all[0].rehearse(b.ctx, tool, dir(all[0].services)); err != nil {
 		return err
 	}
 	var rehearsals errgroup.Group
-	for i := range sizes[1:] {
-		rehearsals.Go(func() error { return measure(i + 1) })
+	for i := range all[1:] {
+		s := &all[i+1]
+		rehearsals.Go(func() error { return s.rehearse(b.ctx, tool, dir(s.services)) })
 	}
 	if err := rehearsals.Wait(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "From %s, with %d requests per second to all services, by cutover rehearse:\n\n", strings.Join(scalePath, " to "), scaleRate)
+	fmt.Fprintf(out, "From %s, with %d requests per second to all services, by cutover rehearse:\n\n", strings.Join(scaleWalk, " to "), scaleRate)
 	scaleTable(out, all)
 	return nil
 }
@@ -110,7 +103,7 @@ func scaleTable(out io.Writer, all []scaled) {
 	}
 	row("services", "%.0f", true, func(s scaled) float64 { return float64(s.services) })
 	row("until the first phase runs, s", "%.1f", true, func(s scaled) float64 { return s.up })
-	for i, phase := range scalePath[1:] {
+	for i, phase := range scaleWalk[1:] {
 		row("until it is "+phase+", s", "%.2f", true, func(s scaled) float64 { return s.steps[i] })
 	}
 	row("memory at most, MiB", "%.0f", true, func(s scaled) float64 { return s.memoryMiB })
@@ -124,7 +117,7 @@ func scaleTable(out io.Writer, all []scaled) {
 // where CDK finds the images again, and the copies have links to them.
 func (s *setting) synthesizeAll(services int, dir string) error {
 	out := filepath.Join(dir, "out")
-	for _, phase := range scalePath {
+	for _, phase := range scaleWalk {
 		if _, err := s.run(services, phase, out, s.many); err != nil {
 			return err
 		}
@@ -155,7 +148,7 @@ func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 		routes = append(routes, route, route+"/7")
 	}
 	cmd := exec.CommandContext(ctx, tool, "rehearse", "--json", "--state", filepath.Join(dir, "state"), "--out", filepath.Join(dir, "report"), "--app", dir,
-		"--path", strings.Join(scalePath, ","), "--rate", strconv.Itoa(scaleRate), "--dwell", scaleDwell.String(), "--route", strings.Join(routes, ","))
+		"--walk", strings.Join(scaleWalk, ","), "--rate", strconv.Itoa(scaleRate), "--dwell", scaleDwell.String(), "--route", strings.Join(routes, ","))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = stopTimeout
 	var stdout, stderr bytes.Buffer
@@ -187,11 +180,11 @@ func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 	reportErr := json.Unmarshal(stdout.Bytes(), &report)
 	switch {
 	case err != nil && reportErr == nil:
-		return fmt.Errorf("the rehearsal: %s", strings.Join(report.Verdict.Reasons, " "))
+		return fmt.Errorf("the rehearsal of %d services: %s", s.services, strings.Join(report.Verdict.Reasons, " "))
 	case err != nil:
-		return fmt.Errorf("the rehearsal: %w\n%s", err, stderr.Bytes())
+		return fmt.Errorf("the rehearsal of %d services: %w\n%s", s.services, err, stderr.Bytes())
 	case reportErr != nil:
-		return fmt.Errorf("the report of the rehearsal: %w", reportErr)
+		return fmt.Errorf("the report of the rehearsal of %d services: %w", s.services, reportErr)
 	}
 	return s.read(began, report, samples)
 }
@@ -203,34 +196,25 @@ func (s *scaled) read(began time.Time, report rehearsal.Report, samples []usage)
 	for _, step := range report.Steps {
 		s.steps = append(s.steps, float64(step.Duration()))
 	}
-	if len(s.steps) != len(scalePath)-1 {
-		return fmt.Errorf("the report has %d steps, want %d", len(s.steps), len(scalePath)-1)
+	if len(s.steps) != len(scaleWalk)-1 {
+		return fmt.Errorf("the report has %d steps, want %d", len(s.steps), len(scaleWalk)-1)
 	}
-	var cpu time.Duration
-	requests := 0.0
-	for _, phase := range report.Phases {
-		at := func(x rehearsal.Seconds) time.Time {
-			return report.Began.Add(time.Duration(float64(x) * float64(time.Second)))
-		}
-		var within []usage
-		for _, u := range samples {
-			if u.at.After(at(phase.Begin)) && u.at.Before(at(phase.End)) {
-				within = append(within, u)
-			}
-		}
-		if len(within) > 1 {
-			first, last := within[0], within[len(within)-1]
-			cpu += last.cpu - first.cpu
-			requests += last.at.Sub(first.at).Seconds() * scaleRate
+	at := func(x rehearsal.Seconds) time.Time {
+		return report.Began.Add(time.Duration(float64(x) * float64(time.Second)))
+	}
+	var cpu, took time.Duration
+	for i, u := range samples {
+		s.memoryMiB = max(s.memoryMiB, u.memoryMiB)
+		before := samples[max(0, i-1)]
+		if slices.ContainsFunc(report.Phases, func(p rehearsal.Phase) bool { return before.at.After(at(p.Begin)) && u.at.Before(at(p.End)) }) {
+			cpu += u.cpu - before.cpu
+			took += u.at.Sub(before.at)
 		}
 	}
-	if requests == 0 {
+	if took == 0 {
 		return errors.New("the memory and processor time of the rehearsal could not be read from /proc")
 	}
-	s.cpuPerRequest = float64(cpu.Microseconds()) / requests
-	for _, u := range samples {
-		s.memoryMiB = max(s.memoryMiB, u.memoryMiB)
-	}
+	s.cpuPerRequest = float64(cpu.Microseconds()) / (took.Seconds() * scaleRate)
 	return nil
 }
 
@@ -243,7 +227,7 @@ type usage struct {
 
 // usageOf samples a process without its children. It is not ok if the process has ended.
 func usageOf(pid int) (u usage, ok bool) {
-	cpu, err := threadTime(pid)
+	cpu, err := processorTime(pid, false)
 	memory, memoryErr := resident(pid)
 	return usage{time.Now(), cpu, memory / (1 << 20)}, err == nil && memoryErr == nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,9 @@ import (
 const route = "/api/users/1"
 
 const (
+	// warmup is the number of requests before the first round. After them, Node.js has compiled its
+	// hot code.
+	warmup = 30_000
 	// closedRequests is the number of requests of a round in the closed loop.
 	closedRequests = 5000
 	// openRate is in requests per second. It is far below what any server here can do, so that
@@ -35,7 +37,7 @@ const (
 type subject struct {
 	name    string
 	command func(address string) []string
-	pin     []string // words before the command
+	env     []string // besides PORT
 	image   float64  // minimum size of its image in bytes
 	server  *server  // the one under load
 }
@@ -47,56 +49,58 @@ type server struct {
 	name    string
 	client  *client
 	process *exec.Cmd
-	output  bytes.Buffer
+	log     *os.File // its output
 	cancel  func()
 	exited  chan error
 }
 
-// startServer starts a server and waits until it answers. Its standard output goes to a file;
-// with nil, to the error of stop. Stop a server that is returned, even after an error.
-func startServer(ctx context.Context, name, address string, stdout *os.File, env []string, command ...string) (*server, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	s := &server{name: name, client: newClient(address), cancel: func() { cancel(nil) }, exited: make(chan error, 1)}
-	s.process = exec.CommandContext(ctx, command[0], command[1:]...)
-	s.process.Env = append(os.Environ(), env...)
-	s.process.Stdout, s.process.Stderr = &s.output, &s.output
-	if stdout != nil {
-		s.process.Stdout = stdout
-	}
-	s.process.Cancel = func() error { return s.process.Process.Signal(syscall.SIGTERM) }
-	s.process.WaitDelay = stopTimeout
-	if err := s.process.Start(); err != nil {
-		s.cancel()
+// start starts a server and waits until it answers. Stop a server that is returned, even after an
+// error.
+func (b *bench) start(s *subject, address string) (*server, error) {
+	log, err := os.CreateTemp(b.work, s.name)
+	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancelCause(b.ctx)
+	command := s.command(address)
+	started := &server{name: s.name, client: newClient(address), log: log, cancel: func() { cancel(nil) }, exited: make(chan error, 1)}
+	started.process = exec.CommandContext(ctx, command[0], command[1:]...)
+	started.process.Env = slices.Concat(os.Environ(), s.env, []string{"PORT=" + portOf(address)})
+	started.process.Stdout, started.process.Stderr = log, log
+	started.process.Cancel = func() error { return started.process.Process.Signal(syscall.SIGTERM) }
+	started.process.WaitDelay = stopTimeout
+	if err := started.process.Start(); err != nil {
+		started.cancel()
+		return nil, errors.Join(err, log.Close())
+	}
 	go func() {
-		s.exited <- s.process.Wait()
+		started.exited <- started.process.Wait()
 		cancel(errors.New("the process has ended"))
 	}()
-	if err := awaitAnswer(ctx, address, 20*time.Millisecond); err != nil {
-		return s, fmt.Errorf("%s: %w", name, err)
+	if err := awaitAnswer(ctx, address); err != nil {
+		return started, fmt.Errorf("%s: %w", s.name, err)
 	}
-	return s, nil
+	return started, nil
 }
 
-// stop ends the process and waits for it. If the process fails, the error has its output.
+// stop ends the process and waits for it. If the process fails, the error has the end of its output.
 func (s *server) stop() error {
+	defer s.log.Close()
 	s.client.http.CloseIdleConnections()
 	s.cancel()
 	err := <-s.exited
-	terminated := false // by our signal, which the process does not handle
-	if status, ok := s.process.ProcessState.Sys().(syscall.WaitStatus); ok {
-		terminated = status.Signaled() && status.Signal() == syscall.SIGTERM
+	status, _ := s.process.ProcessState.Sys().(syscall.WaitStatus)
+	terminated := status.Signaled() && status.Signal() == syscall.SIGTERM // by us: the process does not handle it
+	if err == nil || terminated || errors.Is(err, context.Canceled) {
+		return nil
 	}
-	if err != nil && !terminated && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s: %w\n%s", s.name, err, s.output.Bytes())
-	}
-	return nil
+	output, _ := os.ReadFile(s.log.Name())
+	return fmt.Errorf("%s: %w\n%s", s.name, err, output[max(0, len(output)-4<<10):])
 }
 
 // startAll starts a server for each subject, at the address of the same index. Call stop even
 // after an error: it stops the servers, the last one first.
-func (b *bench) startAll(subjects []*subject, addresses []string, stdout *os.File, env func(address string) []string) (stop func() error, err error) {
+func (b *bench) startAll(subjects []*subject, addresses []string) (stop func() error, err error) {
 	var started []*server
 	stop = func() (err error) {
 		for _, s := range slices.Backward(started) {
@@ -105,7 +109,7 @@ func (b *bench) startAll(subjects []*subject, addresses []string, stdout *os.Fil
 		return err
 	}
 	for i, s := range subjects {
-		s.server, err = startServer(b.ctx, s.name, addresses[i], stdout, env(addresses[i]), slices.Concat(s.pin, s.command(addresses[i]))...)
+		s.server, err = b.start(s, addresses[i])
 		if s.server != nil {
 			started = append(started, s.server)
 		}
@@ -116,10 +120,29 @@ func (b *bench) startAll(subjects []*subject, addresses []string, stdout *os.Fil
 	return stop, nil
 }
 
+// loadAll loads the servers in turns. The results are those of each round, and what more returns.
+func (b *bench) loadAll(name string, subjects []*subject, more func(*subject) ([]figure, error)) (*results, error) {
+	r := &results{}
+	return r, turns(b, b.rounds+1, subjects, func(round int, s *subject) error {
+		if round == 0 {
+			if _, err := s.server.client.closedLoop(b.ctx, warmup); err != nil {
+				return err
+			}
+		}
+		figures, err := s.server.round(b.ctx)
+		if err != nil || round == 0 { // the first one opens the connections
+			return err
+		}
+		others, err := more(s)
+		r.add(name+"/server="+s.name, append(figures, others...)...)
+		return err
+	})
+}
+
 // round loads the server, and returns its figures.
 func (s *server) round(ctx context.Context) ([]figure, error) {
 	pid := s.process.Process.Pid
-	before, err := processorTime(pid)
+	before, err := processorTime(pid, true)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +150,7 @@ func (s *server) round(ctx context.Context) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, err := processorTime(pid)
+	after, err := processorTime(pid, true)
 	if err != nil {
 		return nil, err
 	}
@@ -142,39 +165,12 @@ func (s *server) round(ctx context.Context) ([]figure, error) {
 	}, err
 }
 
-// processorTime returns the processor time of a process and its children.
-func processorTime(pid int) (time.Duration, error) {
-	sum, err := threadTime(pid)
-	if err != nil {
-		return 0, err
-	}
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, list := range lists {
-		children, err := os.ReadFile(list)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, err
-		}
-		for _, child := range strings.Fields(string(children)) {
-			number, err := strconv.Atoi(child)
-			if err != nil {
-				return 0, err
-			}
-			more, err := processorTime(number)
-			if err != nil {
-				return 0, err
-			}
-			sum += more
-		}
-	}
-	return sum, err
-}
-
-// threadTime returns the processor time of all threads of a process, exact to the nanosecond
-// (https://docs.kernel.org/scheduler/sched-stats.html).
-func threadTime(pid int) (sum time.Duration, err error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+// processorTime returns the processor time of all threads of a process, and of its children if they
+// are asked for, exact to the nanosecond (https://docs.kernel.org/scheduler/sched-stats.html).
+func processorTime(pid int, children bool) (sum time.Duration, err error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	for _, task := range tasks {
-		text, err := os.ReadFile(task)
+		text, err := os.ReadFile(filepath.Join(task, "schedstat"))
 		if errors.Is(err, fs.ErrNotExist) { // the thread has just ended
 			continue
 		}
@@ -183,6 +179,18 @@ func threadTime(pid int) (sum time.Duration, err error) {
 			return 0, fmt.Errorf("%s: %q: %w", task, text, errors.Join(err, scanErr))
 		}
 		sum += running
+		if !children {
+			continue
+		}
+		list, _ := os.ReadFile(filepath.Join(task, "children"))
+		for _, child := range strings.Fields(string(list)) {
+			number, _ := strconv.Atoi(child)
+			more, err := processorTime(number, true)
+			if err != nil {
+				return 0, err
+			}
+			sum += more
+		}
 	}
 	return sum, err
 }

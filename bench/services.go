@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,10 +18,6 @@ import (
 	"cutover/internal/build"
 )
 
-// warmup is the number of requests before the first round. After them, Node.js has compiled its hot
-// code.
-const warmup = 30_000
-
 // same are the requests that the service and its koa peer must answer alike.
 var same = []string{
 	"/", "/api/", "/api/users", "/api/users/1", "/api/users/4", "/api/users/5", "/api/threads", "/api/threads/2", "/api/posts",
@@ -31,9 +26,6 @@ var same = []string{
 
 // services compares the monolith with its peers.
 func (b *bench) services(out io.Writer) (err error) {
-	if runtime.GOOS != "linux" {
-		return fmt.Errorf("%w: the images' programs run on Linux, and this is %s", errSkipped, runtime.GOOS)
-	}
 	subjects, err := b.subjects()
 	if err != nil {
 		return err
@@ -44,18 +36,15 @@ func (b *bench) services(out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	for _, s := range subjects {
-		s.pin = pin
+		command := s.command
+		s.command = func(address string) []string { return slices.Concat(pin, command(address)) }
+		s.env = []string{"GOMAXPROCS=1", "NODE_ENV=production"}
 	}
-	log, err := os.Create(filepath.Join(b.work, "services.log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
 	addresses, err := freeAddresses(len(subjects))
 	if err != nil {
 		return err
 	}
-	stop, err := b.startAll(subjects, addresses, log, environment)
+	stop, err := b.startAll(subjects, addresses)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return err
@@ -63,20 +52,8 @@ func (b *bench) services(out io.Writer) (err error) {
 	if err := answerAlike(subjects[1].server.client, subjects[0].server.client); err != nil {
 		return err
 	}
-	var r results
-	if err := turns(b, b.rounds+1, subjects, func(round int, s *subject) error {
-		if round == 0 {
-			_, err := s.server.client.closedLoop(b.ctx, warmup)
-			return err
-		}
-		figures, err := s.server.round(b.ctx)
-		if err != nil {
-			return err
-		}
-		start, err := s.start(b.ctx)
-		r.add("Service/server="+s.name, append(figures, start...)...)
-		return err
-	}); err != nil {
+	r, err := b.loadAll("Service", subjects, b.startAgain)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "GET %s, %s. %d rounds of %d requests over %d connections,\n"+
@@ -175,10 +152,6 @@ func (b *bench) oneCore() (pin []string, placed string, release func() error, er
 	return []string{taskset, first.Text(16)}, "on one core, and the load on another", func() error { return move(all) }, nil
 }
 
-func environment(address string) []string {
-	return []string{"PORT=" + portOf(address), "GOMAXPROCS=1", "NODE_ENV=production"}
-}
-
 // answerAlike fails if two services answer differently.
 func answerAlike(service, koa *client) error {
 	ask := func(c *client, path string) (string, error) {
@@ -203,27 +176,22 @@ func answerAlike(service, koa *client) error {
 	return nil
 }
 
-// start measures a start: the time from exec to the first answer, and the memory after it.
-func (s *subject) start(ctx context.Context) ([]figure, error) {
+// startAgain measures a start: the time from exec to the first answer, and the memory after it.
+func (b *bench) startAgain(s *subject) (figures []figure, err error) {
 	addresses, err := freeAddresses(1)
 	if err != nil {
 		return nil, err
 	}
-	arguments := slices.Concat(s.pin, s.command(addresses[0]))
-	process := exec.CommandContext(ctx, arguments[0], arguments[1:]...)
-	process.Env = append(os.Environ(), environment(addresses[0])...)
 	began := time.Now()
-	if err := process.Start(); err != nil {
-		return nil, err
-	}
-	defer func() {
-		_ = process.Process.Kill()
-		_ = process.Wait()
-	}()
-	if err := awaitAnswer(ctx, addresses[0], 100*time.Microsecond); err != nil {
-		return nil, err
-	}
+	started, err := b.start(s, addresses[0])
 	took := time.Since(began).Seconds()
-	idle, err := resident(process.Process.Pid)
+	if started == nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, started.stop()) }()
+	if err != nil {
+		return nil, err
+	}
+	idle, err := resident(started.process.Process.Pid)
 	return []figure{{took, "start-sec"}, {idle, "idle-B"}, {s.image, "image-B"}}, err
 }

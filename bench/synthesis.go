@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/internal/assembly"
+	"cutover/internal/step"
 )
 
 // The apps. Both bring the images' build contexts up to date, which is measured by itself, too.
@@ -150,28 +151,21 @@ func (s *setting) measure(r *results, services, rounds int) error {
 
 // cdkContext returns the context of cdk.json with the command line's additions.
 func cdkContext(phase string) (string, error) {
-	text, err := os.ReadFile("cdk.json")
+	file, err := step.ReadFile("cdk.json")
 	if err != nil {
-		return "", fmt.Errorf("%w: run this from the root of the repository", err)
+		return "", err
 	}
-	config := struct{ Context map[string]any }{map[string]any{}}
-	if err := json.Unmarshal(text, &config); err != nil {
-		return "", fmt.Errorf("cdk.json: %w", err)
-	}
-	config.Context["phase"] = phase
-	config.Context["aws:cdk:enable-path-metadata"] = true
-	context, err := json.Marshal(config.Context)
+	file.Context["phase"] = phase
+	file.Context["aws:cdk:enable-path-metadata"] = true
+	context, err := json.Marshal(file.Context)
 	return string(context), err
 }
 
 // compareAssemblies fails if two assemblies differ in their stacks: templates, order, images.
 func compareAssemblies(golang, javascript string) error {
 	a, err := outline(golang)
-	if err != nil {
-		return err
-	}
-	b, err := outline(javascript)
-	if err != nil {
+	b, errB := outline(javascript)
+	if err := errors.Join(err, errB); err != nil {
 		return err
 	}
 	if diff := cmp.Diff(b, a); diff != "" {

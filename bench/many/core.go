@@ -10,11 +10,14 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
+	"cutover/internal/cdk"
 	"cutover/stacks"
 )
 
 // core synthesizes the stacks of bench/peer/app.js.
 func core(d config.Deployment) error {
+	cdk.Prepare()
+	jsii.Close() // see Prepare
 	defer jsii.Close()
 	values, err := config.ContextFromEnvironment(os.Getenv)
 	if err != nil {

@@ -97,3 +97,24 @@ func (a *Assembly) Locate(account, region string) {
 	}
 	a.indexExports()
 }
+
+func (r *resolver) parameter(path, id string, p Parameter) any {
+	text, given := r.stack.given[id]
+	switch {
+	case given:
+	case strings.HasPrefix(p.Type, "AWS::SSM::Parameter::Value<"):
+		r.fail(path, "parameter %[1]q is read from the Parameter Store (%[2]v) at deployment: give a value with --parameters %[1]s=VALUE", id, p.Default)
+	case p.Default == nil:
+		r.fail(path, "parameter %[1]q has no default: give a value with --parameters %[1]s=VALUE", id)
+	default:
+		text = r.literal(path, p.Default)
+	}
+	if p.Type != "CommaDelimitedList" && !strings.HasPrefix(strings.TrimPrefix(p.Type, "AWS::SSM::Parameter::Value<"), "List<") {
+		return text
+	}
+	list := []any{}
+	for element := range strings.SplitSeq(text, ",") {
+		list = append(list, strings.TrimSpace(element))
+	}
+	return list
+}

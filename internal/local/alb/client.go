@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -53,8 +53,9 @@ type clientConn struct {
 	left           int64  // of the body
 	chunks         chunks
 
-	mu    sync.Mutex
-	heads []*head // that net/http has, the next request's first
+	// heads are those of the request that net/http begins with, and of the next one, which net/http
+	// may read meanwhile.
+	heads chan *head
 }
 
 // expected is what a client sends next.
@@ -75,7 +76,8 @@ const (
 type clientKey struct{}
 
 func newClientConn(conn net.Conn, f *front) *clientConn {
-	c := &clientConn{Conn: conn, front: f, opened: time.Now(), expects: aHead, keepAlive: f.listener.Load().settings.ClientKeepAlive}
+	c := &clientConn{Conn: conn, front: f, opened: time.Now(), expects: aHead, heads: make(chan *head, 2),
+		keepAlive: f.listener.Load().settings.ClientKeepAlive}
 	// An address of another kind has no IP. It matches no rule on the source's address.
 	c.address, _ = netip.ParseAddrPort(conn.RemoteAddr().String())
 	c.address = netip.AddrPortFrom(c.address.Addr().Unmap(), c.address.Port())
@@ -255,9 +257,7 @@ func headEnd(input []byte) int {
 
 // give gives net/http a request, and notes what comes after its head.
 func (c *clientConn) give(h *head) {
-	c.mu.Lock()
-	c.heads = append(c.heads, h)
-	c.mu.Unlock()
+	c.heads <- h
 	method, version, tokens := "GET", "1.1", listed(h.header)
 	if h.method == http.MethodHead {
 		method = h.method
@@ -265,7 +265,7 @@ func (c *clientConn) give(h *head) {
 	if h.old {
 		version = "1.0"
 	}
-	out := append(append(append(append(c.passed[:0], method...), " / HTTP/"...), version...), "\r\nHost: x\r\n"...)
+	out := append(c.passed[:0], method+" / HTTP/"+version+"\r\nHost: x\r\n"...)
 	switch {
 	case h.status != 0 || slices.Contains(tokens, "Close"):
 		out = append(out, "Connection: close\r\n"...)
@@ -280,7 +280,7 @@ func (c *clientConn) give(h *head) {
 		out = append(out, "Transfer-Encoding: chunked\r\n"...)
 	case h.length > 0:
 		c.left, c.expects = h.length, aBody
-		out = append(strconv.AppendInt(append(out, "Content-Length: "...), h.length, 10), "\r\n"...)
+		out = fmt.Appendf(out, "Content-Length: %d\r\n", h.length)
 	case upgrade(h.header) != "":
 		c.expects = anAnswer
 	}
@@ -290,15 +290,6 @@ func (c *clientConn) give(h *head) {
 
 // pipe has net/http read bytes next.
 func (c *clientConn) pipe(out []byte) { c.passed, c.output = out, out }
-
-// next is the head of the request that net/http begins with.
-func (c *clientConn) next() *head {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	h := c.heads[0]
-	c.heads = slices.Delete(c.heads, 0, 1)
-	return h
-}
 
 // readChunk reads a part of a chunked body. net/http gets the part as a chunk of its own.
 func (c *clientConn) readChunk() error {
@@ -314,7 +305,7 @@ func (c *clientConn) readChunk() error {
 	}
 	out := c.passed[:0]
 	if len(data) > 0 {
-		out = append(append(append(strconv.AppendInt(out, int64(len(data)), 16), "\r\n"...), data...), "\r\n"...)
+		out = fmt.Appendf(out, "%x\r\n%s\r\n", len(data), data)
 	}
 	if c.input = c.input[used:]; c.chunks.state == chunksDone {
 		out = append(out, "0\r\n\r\n"...)

@@ -1,6 +1,7 @@
 package alb
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 )
@@ -170,7 +171,7 @@ func (h *head) frameEncodings() (chunked bool) {
 			}
 			// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-501-issues
 			if encoding.exact {
-				h.refuse(501)
+				h.refuse(http.StatusNotImplemented)
 			}
 		}
 	}
@@ -186,7 +187,7 @@ func (h *head) frameLengths() (first int64, known bool) {
 		if err != nil {
 			h.classify(severe, "BadContentLength")
 			if header.exact {
-				h.refuse(400)
+				h.refuse(http.StatusBadRequest)
 			}
 			continue
 		}

@@ -57,7 +57,8 @@ func (h *head) mitigate(mode string) {
 
 // parseHead reads a head with its last, empty line.
 func parseHead(text string) *head {
-	lines := strings.Count(text, "\n")
+	// More lines than this are rare, and may be empty or have one name.
+	lines := min(strings.Count(text, "\n"), 64)
 	h := &head{header: make(http.Header, lines), size: len(text), values: make([]string, 0, lines)}
 	text = strings.TrimLeft(text, "\r\n")
 	line, rest := h.line(text)
@@ -200,7 +201,8 @@ func (h *head) headerLine(line, before string) string {
 		if header, exact := lookalike(before); !colon && exact {
 			h.frames(header, line, exact)
 		}
-		if trimmed := strings.TrimLeft(name, " \t"); !colon || len(lookalikeName(trimmed)) == 0 {
+		trimmed := strings.TrimLeft(name, " \t")
+		if header, _ := lookalike(trimmed); !colon || header == "" {
 			name = trimmed
 		}
 	case !colon:
@@ -211,11 +213,6 @@ func (h *head) headerLine(line, before string) string {
 		return name
 	}
 	return before
-}
-
-func lookalikeName(name string) string {
-	header, _ := lookalike(name)
-	return header
 }
 
 func (h *head) frames(header, value string, exact bool) {

@@ -1,17 +1,11 @@
 package alb
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -71,12 +65,13 @@ func (p *proxy) adopt() (status, size, longest int) {
 		size, longest = headSize(r)
 		return 0, size, longest
 	}
-	h := p.client.next()
+	h := <-p.client.heads
 	r.Method, r.RequestURI, r.Proto, r.Header = h.method, h.uri, h.proto, h.header
 	r.Host, p.hosts = cmp.Or(h.authority, h.host), h.hosts
 	p.x.Classification, p.x.ClassificationReason = h.tier.String(), h.reason
 	if h.status == 0 && r.ProtoAtLeast(1, 1) && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/how-elastic-load-balancing-works.html#http-headers
+		p.giveTimeToRead()
 		p.w.WriteHeader(http.StatusContinue)
 	}
 	if p.closing = h.tier.closes(p.l.settings.DesyncMitigation); p.closing {
@@ -87,37 +82,6 @@ func (p *proxy) adopt() (status, size, longest int) {
 
 // closeClient has the answer close the client's connection.
 func (p *proxy) closeClient() { p.w.Header()["Connection"] = []string{"close"} }
-
-// discard reads the rest of a request that has its answer already, so that the next one can follow. The
-// client has the idle timeout for each part.
-func (p *proxy) discard() {
-	control := http.NewResponseController(p.w)
-	if p.r.ProtoMajor == 2 || p.uploaded || len(p.w.Header()["Connection"]) > 0 {
-		return
-	}
-	_ = control.Flush()
-	buffer := buffers.Get().(*[32 << 10]byte)
-	defer buffers.Put(buffer)
-	for n := 0; n < maxDiscarded && !p.read; {
-		_ = control.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
-		more, err := p.r.Body.Read(buffer[:])
-		n += more
-		if p.read = err == io.EOF; err != nil {
-			break
-		}
-	}
-	if p.read {
-		_ = control.SetReadDeadline(time.Time{})
-	}
-}
-
-// leave lets net/http end the connection if the request is not read to its end. Otherwise net/http would
-// wait for the rest, without a timeout.
-func (p *proxy) leave() {
-	if !p.read && p.r.ProtoMajor == 1 {
-		p.client.stop()
-	}
-}
 
 func (p *proxy) serve() {
 	r, now := p.r, time.Now()
@@ -168,47 +132,6 @@ func (p *proxy) serve() {
 		defer t.release()
 		p.exchange(t)
 	}
-}
-
-// own gives an answer of the load balancer itself.
-func (p *proxy) own(status int, contentType, body string) {
-	p.x.Status = status
-	p.x.Responded = time.Now()
-	header := p.w.Header()
-	header["Server"] = []string{serverName}
-	header["Content-Length"] = []string{strconv.Itoa(len(body))}
-	if !p.uploaded && !p.read {
-		// The answer does not wait for the rest of the request.
-		_ = http.NewResponseController(p.w).EnableFullDuplex()
-	}
-	header["Content-Type"] = nil // net/http does not guess one then
-	if contentType != "" {
-		header["Content-Type"] = []string{contentType}
-	}
-	maps.Copy(header, p.l.route.ResponseHeaders)
-	p.x.Sent = responseSize(header)
-	p.w.WriteHeader(status)
-	n, _ := io.WriteString(p.w, body)
-	p.x.Sent += int64(n)
-}
-
-// answer gives the client an error page in place of an answer.
-func (p *proxy) answer(status int, err error) {
-	p.x.Err = err
-	if status == statusClientClosed {
-		p.x.Status = status
-		panic(http.ErrAbortHandler)
-	}
-	p.own(status, "text/html", page(status))
-}
-
-// responseSize is the approximate size of a status line and headers.
-func responseSize(header http.Header) int64 {
-	size, _ := headerSize(header)
-	if header["Date"] == nil { // net/http adds it
-		size += len("Date: Mon, 02 Jan 2006 15:04:05 GMT\r\n")
-	}
-	return int64(size + len("HTTP/1.1 200 OK\r\n\r\n"))
 }
 
 var errNoTarget = errors.New("the target group has no registered target")
@@ -296,284 +219,4 @@ func (p *proxy) exchange(t *target) {
 	}
 }
 
-// setCookies adds the cookies for the stickiness of the rule and of the target group.
-func (p *proxy) setCookies(t *target) {
-	seal, header := p.f.balancer.seal, p.w.Header()
-	if p.withGroup > 0 {
-		seal.set(header, groupCookie, t.group.key, p.withGroup, p.f.secure)
-	}
-	if p.withTarget > 0 {
-		seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, p.withTarget, p.f.secure)
-	}
-}
-
-// respond sends the target's answer to the client, and waits for the end of the upload.
-func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
-	header := p.w.Header()
-	p.x.Sent = responseSize(header)
-	for key := range response.Trailer {
-		header.Add("Trailer", key)
-	}
-	p.w.WriteHeader(response.StatusCode)
-	if response.Body != http.NoBody {
-		body := &chunkedBody{r: c.reader}
-		if slices.Equal(response.TransferEncoding, chunkedEncoding) {
-			response.Body = io.NopCloser(body)
-		}
-		err := p.copyBody(c, response)
-		var trailer http.Header
-		if err == nil {
-			trailer, err = body.trailer()
-		}
-		if err != nil {
-			p.x.Err = err
-			if up != nil {
-				up.stop()
-			}
-			// The client must not take a part for the whole answer.
-			panic(http.ErrAbortHandler)
-		}
-		for key, values := range trailer {
-			header[key] = values
-		}
-	} else {
-		p.x.Responded = time.Now()
-	}
-	if up != nil {
-		select {
-		case <-up.done:
-		default:
-			// An early answer goes to the client now. The client gets the time to finish its request.
-			_ = http.NewResponseController(p.w).Flush()
-			up.wait()
-		}
-	}
-}
-
-var chunkedEncoding = []string{"chunked"}
-
-// copyResponseHeader passes on the headers of the target's answer.
-func copyResponseHeader(to, from http.Header) {
-	local := listed(from)
-	for key, values := range from {
-		if !hopByHop(key) && !slices.Contains(local, key) {
-			to[key] = values
-		}
-	}
-	if _, ok := to["Content-Type"]; !ok {
-		to["Content-Type"] = nil // net/http does not guess one then
-	}
-}
-
-// readResponse reads the head of the target's answer, and drops informational answers before it.
-func (c *targetConn) readResponse(r *http.Request) (*http.Response, error) {
-	c.budget = maxResponseHeader
-	defer func() { c.budget = -1 }()
-	for {
-		response, err := http.ReadResponse(c.reader, r)
-		if err != nil || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols {
-			return response, err
-		}
-	}
-}
-
 var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
-// copyBody passes on the body of an answer, each part at once.
-func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
-	buffer := buffers.Get().(*[32 << 10]byte)
-	defer buffers.Put(buffer)
-	control := http.NewResponseController(p.w)
-	idle := p.l.settings.IdleTimeout
-	left := response.ContentLength // -1 if it is not known
-	if c.reader.Buffered() == 0 {
-		// The client may wait for the headers alone.
-		if err := control.Flush(); err != nil {
-			return err
-		}
-	}
-	for first := true; ; first = false {
-		if !first {
-			deadline := time.Now().Add(idle)
-			_ = c.SetReadDeadline(deadline)
-			// This one is for a client that does not read its answer.
-			_ = control.SetWriteDeadline(deadline)
-		}
-		n, err := response.Body.Read(buffer[:])
-		if n > 0 {
-			if _, err := p.w.Write(buffer[:n]); err != nil {
-				return err
-			}
-			p.x.Sent += int64(n)
-			if left -= int64(n); left != 0 && err == nil && c.reader.Buffered() == 0 {
-				if err := control.Flush(); err != nil {
-					return err
-				}
-			}
-		}
-		if p.x.Responded.IsZero() {
-			p.x.Responded = time.Now()
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// failed answers in place of a target. The error of its connection decides the status.
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
-func (p *proxy) failed(t *target, up *upload, err error) {
-	status := http.StatusBadGateway
-	if up != nil && p.r.Context().Err() != nil {
-		// net/http ends the context when it cannot read. The upload is about to say why.
-		up.wait()
-	}
-	switch {
-	case up != nil && up.failed() != nil:
-		err = up.failed()
-		p.closeClient()
-		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-400-issues
-		status = http.StatusBadRequest
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			status = http.StatusRequestTimeout
-		}
-	case p.r.Context().Err() != nil:
-		status = statusClientClosed
-	case t.pool.isCut():
-		err = errors.New("the deregistration delay of the target has passed: " + err.Error())
-	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
-		status = http.StatusGatewayTimeout
-	}
-	p.answer(status, err)
-	if up != nil {
-		// Before the request is read to its end.
-		_ = http.NewResponseController(p.w).Flush()
-	}
-}
-
-// maxDiscarded is how much of a request is read for nothing after an early answer.
-const maxDiscarded = 256 << 10
-
-// upload sends a request's body. The target may answer meanwhile.
-type upload struct {
-	done chan struct{}
-	// complete says that the target got the whole body, ended that all of it was read. Both are valid
-	// after wait.
-	complete, ended bool
-	control         *http.ResponseController
-
-	mu      sync.Mutex
-	err     error
-	stopped bool
-}
-
-// wait waits for the end of the upload.
-func (u *upload) wait() { <-u.done }
-
-// stop ends the upload without waiting for the client. The client's connection is useless then.
-func (u *upload) stop() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.stopped = true
-	_ = u.control.SetReadDeadline(time.Unix(1, 0))
-}
-
-// await gives the client until the deadline to send more. A deadline of zero is none.
-func (u *upload) await(deadline time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.stopped {
-		_ = u.control.SetReadDeadline(deadline)
-	}
-}
-
-// failed is the error of reading from the client.
-func (u *upload) failed() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.err
-}
-
-// fail notes that the client's part cannot be read.
-func (u *upload) fail(err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.err = err
-}
-
-// upload sends the body of the request to the target, each part at once.
-func (p *proxy) upload(c *targetConn) *upload {
-	p.uploaded = true
-	u := &upload{done: make(chan struct{}), control: http.NewResponseController(p.w)}
-	_ = u.control.EnableFullDuplex() // HTTP/2 is always so
-	// The target may wait for the end of the request before it answers. Until then only the client
-	// has a deadline.
-	_ = c.SetReadDeadline(time.Time{})
-	go func() {
-		defer close(u.done)
-		p.copyRequest(u, c)
-		_ = c.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
-		if p.read = u.ended; p.read {
-			u.await(time.Time{})
-		} else {
-			u.stop()
-		}
-	}()
-	return u
-}
-
-// copyRequest copies the body of the request to the target.
-func (p *proxy) copyRequest(u *upload, c *targetConn) {
-	r, idle := p.r, p.l.settings.IdleTimeout
-	var w io.Writer = c.writer
-	if r.ContentLength < 0 {
-		w = chunkedWriter{c.writer}
-	}
-	buffer := buffers.Get().(*[32 << 10]byte)
-	defer buffers.Put(buffer)
-	for refused := 0; refused < maxDiscarded; {
-		u.await(time.Now().Add(idle))
-		n, err := r.Body.Read(buffer[:])
-		p.x.Received += int64(n)
-		_ = c.SetWriteDeadline(time.Now().Add(idle))
-		switch {
-		case refused > 0:
-			refused += n
-		case n > 0:
-			_, writeErr := w.Write(buffer[:n])
-			if writeErr == nil {
-				writeErr = c.writer.Flush()
-			}
-			if writeErr != nil {
-				// The target may have answered all the same. The rest has no reader.
-				refused = 1
-			}
-		}
-		switch {
-		case err == io.EOF:
-			u.ended = true
-			if refused == 0 && r.ContentLength < 0 {
-				_, _ = c.writer.WriteString("0\r\n\r\n")
-			}
-			u.complete = refused == 0 && c.writer.Flush() == nil
-			return
-		case err != nil:
-			u.fail(err)
-			// The target would wait for the rest.
-			_ = c.Conn.Close()
-			return
-		}
-	}
-}
-
-// chunkedWriter writes each part as a chunk.
-type chunkedWriter struct{ w *bufio.Writer }
-
-func (c chunkedWriter) Write(part []byte) (int, error) {
-	_, _ = fmt.Fprintf(c.w, "%x\r\n", len(part))
-	_, _ = c.w.Write(part)
-	return c.w.WriteString("\r\n")
-}

@@ -1,0 +1,216 @@
+package alb
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// own gives an answer of the load balancer itself.
+func (p *proxy) own(status int, contentType, body string) {
+	p.x.Status = status
+	p.x.Responded = time.Now()
+	header := p.w.Header()
+	header["Server"] = []string{serverName}
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if !p.uploaded && !p.read {
+		// The answer does not wait for the rest of the request.
+		_ = http.NewResponseController(p.w).EnableFullDuplex()
+	}
+	header["Content-Type"] = nil // net/http does not guess one then
+	if contentType != "" {
+		header["Content-Type"] = []string{contentType}
+	}
+	maps.Copy(header, p.l.route.ResponseHeaders)
+	p.x.Sent = responseSize(header)
+	p.giveTimeToRead()
+	p.w.WriteHeader(status)
+	n, _ := io.WriteString(p.w, body)
+	p.x.Sent += int64(n)
+}
+
+// answer gives the client an error page in place of an answer.
+func (p *proxy) answer(status int, err error) {
+	p.x.Err = err
+	if status == statusClientClosed {
+		p.x.Status = status
+		panic(http.ErrAbortHandler)
+	}
+	p.own(status, "text/html", page(status))
+}
+
+// failed answers in place of a target. The error of its connection decides the status.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-502-issues
+func (p *proxy) failed(t *target, up *upload, err error) {
+	status := http.StatusBadGateway
+	if up != nil && p.r.Context().Err() != nil {
+		// net/http ends the context when it cannot read. The upload is about to say why.
+		up.wait()
+	}
+	switch {
+	case up != nil && up.failed() != nil:
+		err = up.failed()
+		p.closeClient()
+		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-400-issues
+		status = http.StatusBadRequest
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			status = http.StatusRequestTimeout
+		}
+	case p.r.Context().Err() != nil:
+		status = statusClientClosed
+	case t.pool.isCut():
+		err = errors.New("the deregistration delay of the target has passed: " + err.Error())
+	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
+		status = http.StatusGatewayTimeout
+	}
+	p.answer(status, err)
+	if up != nil {
+		// Before the request is read to its end.
+		_ = http.NewResponseController(p.w).Flush()
+	}
+}
+
+// giveTimeToRead gives the client the idle timeout to read the next part of an answer.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html#connection-idle-timeout
+func (p *proxy) giveTimeToRead() {
+	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(p.l.settings.IdleTimeout))
+}
+
+// setCookies adds the cookies for the stickiness of the rule and of the target group.
+func (p *proxy) setCookies(t *target) {
+	seal, header := p.f.balancer.seal, p.w.Header()
+	if p.withGroup > 0 {
+		seal.set(header, groupCookie, t.group.key, p.withGroup, p.f.secure)
+	}
+	if p.withTarget > 0 {
+		seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, p.withTarget, p.f.secure)
+	}
+}
+
+// respond sends the target's answer to the client, and waits for the end of the upload.
+func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
+	header := p.w.Header()
+	p.x.Sent = responseSize(header)
+	for key := range response.Trailer {
+		header.Add("Trailer", key)
+	}
+	p.giveTimeToRead()
+	p.w.WriteHeader(response.StatusCode)
+	if response.Body != http.NoBody {
+		body := &chunkedBody{r: c.reader}
+		if slices.Equal(response.TransferEncoding, chunkedEncoding) {
+			response.Body = io.NopCloser(body)
+		}
+		err := p.copyBody(c, response)
+		var trailer http.Header
+		if err == nil {
+			trailer, err = body.trailer()
+		}
+		if err != nil {
+			p.x.Err = err
+			if up != nil {
+				up.stop()
+			}
+			// The client must not take a part for the whole answer.
+			panic(http.ErrAbortHandler)
+		}
+		for key, values := range trailer {
+			header[key] = values
+		}
+	} else {
+		p.x.Responded = time.Now()
+	}
+	if up != nil {
+		select {
+		case <-up.done:
+		default:
+			// An early answer goes to the client now. The client gets the time to finish its request.
+			_ = http.NewResponseController(p.w).Flush()
+			up.wait()
+			p.giveTimeToRead()
+		}
+	}
+}
+
+var chunkedEncoding = []string{"chunked"}
+
+// copyResponseHeader passes on the headers of the target's answer.
+func copyResponseHeader(to, from http.Header) {
+	local := listed(from)
+	for key, values := range from {
+		if !hopByHop(key) && !slices.Contains(local, key) {
+			to[key] = values
+		}
+	}
+	if _, ok := to["Content-Type"]; !ok {
+		to["Content-Type"] = nil // net/http does not guess one then
+	}
+}
+
+// readResponse reads the head of the target's answer, and drops informational answers before it.
+func (c *targetConn) readResponse(r *http.Request) (*http.Response, error) {
+	c.budget = maxResponseHeader
+	defer func() { c.budget = -1 }()
+	for {
+		response, err := http.ReadResponse(c.reader, r)
+		if err != nil || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols {
+			return response, err
+		}
+	}
+}
+
+// copyBody passes on the body of an answer, each part at once.
+func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
+	buffer := buffers.Get().(*[32 << 10]byte)
+	defer buffers.Put(buffer)
+	control := http.NewResponseController(p.w)
+	left := response.ContentLength // -1 if it is not known
+	if c.reader.Buffered() == 0 {
+		// The client may wait for the headers alone.
+		if err := control.Flush(); err != nil {
+			return err
+		}
+	}
+	for first := true; ; first = false {
+		if !first {
+			_ = c.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
+		}
+		n, err := response.Body.Read(buffer[:])
+		if n > 0 {
+			p.giveTimeToRead()
+			if _, err := p.w.Write(buffer[:n]); err != nil {
+				return err
+			}
+			p.x.Sent += int64(n)
+			if left -= int64(n); left != 0 && err == nil && c.reader.Buffered() == 0 {
+				if err := control.Flush(); err != nil {
+					return err
+				}
+			}
+		}
+		if p.x.Responded.IsZero() {
+			p.x.Responded = time.Now()
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// responseSize is the approximate size of a status line and headers.
+func responseSize(header http.Header) int64 {
+	size, _ := headerSize(header)
+	if header["Date"] == nil { // net/http adds it
+		size += len("Date: Mon, 02 Jan 2006 15:04:05 GMT\r\n")
+	}
+	return int64(size + len("HTTP/1.1 200 OK\r\n\r\n"))
+}
