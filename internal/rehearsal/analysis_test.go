@@ -693,6 +693,7 @@ func TestFigures(t *testing.T) {
 		Millis(0).String(): "0 ms", Millis(0.123).String(): "0.12 ms", Millis(12.34).String(): "12.3 ms", Millis(123.4).String(): "123 ms",
 		Millis(1234).String(): "1.23 s", Millis(10).String(): "10 ms",
 		clock(3.25): "3.3 s", clock(75): "1:15", took(0.25): "0.25 s", took(12.34): "12.3 s", took(123.4): "123 s",
+		after(0.25): "+0.25 s", after(0): "+0.00 s", after(-0.001): "+0.00 s", after(-0.01): "-0.01 s", after(-12.34): "-12.3 s",
 		group(0): "0", group(999): "999", group(1000): "1,000", group(1234567): "1,234,567",
 		Latency{}.String(): "–", Latency{100, 0.41, 12.3, 1234}.String(): "0.41 / 12.3 / 1234",
 		// One request in a hundred is over p99: fewer requests have none.

@@ -135,6 +135,7 @@ type Options struct {
 	Progress func(Progress)
 
 	trial time.Duration // of the load before the walk; default: trialLength
+	most  int           // requests; default: maxRequests
 }
 
 // Fact is a line about a rehearsal.
@@ -183,7 +184,11 @@ func DefaultRoutes() []string {
 const (
 	maxRate   = 50_000
 	maxRoutes = 10_000 // a sample has two bytes for the route
+	// maxRequests bounds the memory of a rehearsal, which keeps 32 bytes of every request.
+	maxRequests = 50_000_000
 )
+
+var errMost = fmt.Errorf("a rehearsal sends %s at most", count(maxRequests, "request"))
 
 func (o Options) withDefaults() (Options, error) {
 	if len(o.Walk) == 0 {
@@ -197,6 +202,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Hold = cmp.Or(o.Hold, 15*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.trial = cmp.Or(o.trial, trialLength)
+	o.most = cmp.Or(o.most, maxRequests)
 
 	var errs []error
 	refuse := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
@@ -205,6 +211,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Requests < 0 {
 		refuse("requests %d: must not be negative", o.Requests)
+	}
+	if planned := max(float64(o.Requests), float64(o.Rate)*o.Dwell.Seconds()*float64(len(o.Walk))); planned > maxRequests {
+		refuse("%.0f requests: %w; lower the rate or the time in a phase", planned, errMost)
 	}
 	for name, d := range map[string]time.Duration{"dwell": o.Dwell, "hold": o.Hold, "timeout": o.Timeout} {
 		if d < 0 {
@@ -248,7 +257,7 @@ type Rehearsal struct {
 	began       time.Time     // of the load
 	end         time.Duration // of the load; like all durations here, since it began
 	pending     []Fault       // not done yet
-	interrupted bool          // the context ended
+	interrupted error         // why the walk ended before its time
 
 	mu     sync.Mutex
 	spans  []span
@@ -309,11 +318,15 @@ func (r *Rehearsal) carryOut(ctx context.Context, urls []string) {
 	running, quit := context.WithCancel(context.WithoutCancel(ctx))
 	r.began = time.Now()
 	var background sync.WaitGroup
-	background.Go(func() { load.run(running, r.began) })
+	walking, stop := context.WithCancelCause(ctx)
+	background.Go(func() {
+		load.run(running, r.began)
+		stop(errMost)
+	})
 	background.Go(func() { r.rec.watchProcessors(running, r.began) })
 	stopProgress := r.reportProgress()
-	r.walk(ctx)
-	r.interrupted = ctx.Err() != nil
+	r.walk(walking)
+	r.interrupted = context.Cause(walking)
 	quit()
 	r.end = time.Since(r.began)
 	background.Wait()
@@ -456,7 +469,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
 }
 
 func (r *Rehearsal) reportProgress() (stop func()) {

@@ -160,7 +160,7 @@ func (s Step) Duration() Seconds { return s.End - s.Begin }
 func (s Step) traffic() (texts []string) {
 	at := map[bool][]string{}
 	for _, shift := range s.Shifts {
-		at[shift.Began] = append(at[shift.Began], fmt.Sprintf("%s at +%s", shift.Service, took(shift.Since)))
+		at[shift.Began] = append(at[shift.Began], shift.Service+" at "+after(shift.Since))
 	}
 	for _, word := range []string{"last", "first"} {
 		moments := at[word == "first"]

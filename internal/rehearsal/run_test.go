@@ -446,6 +446,13 @@ func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 			t.Errorf("error %v, verdict %+v", err, r.Verdict)
 		}
 	})
+	t.Run("too many requests", func(t *testing.T) {
+		r := rehearse(t, newFake(t), quick(func(o *Options) { o.Dwell, o.most = time.Hour, 20 }))
+		want := "Broken off in monolith: a rehearsal sends 50,000,000 requests at most."
+		if r.Totals.Requests != 20 || r.Verdict.Passed || !slices.Contains(r.Verdict.Reasons, want) {
+			t.Errorf("%d requests, verdict %+v", r.Totals.Requests, r.Verdict)
+		}
+	})
 }
 
 // However short the stay, every phase answers every route.
@@ -520,6 +527,8 @@ func TestRunRefuses(t *testing.T) {
 		"rate 60000: must be from 1 to 50000":                                     {Rate: 60_000},
 		"dwell -1s: must not be negative":                                         {Dwell: -time.Second},
 		"requests -1: must not be negative":                                       {Requests: -1},
+		"60000000 requests: a rehearsal sends 50,000,000 requests at most":        {Requests: 60_000_000},
+		"60000000 requests: a rehearsal sends 50,000,000 requests at most; lower": {Rate: 50_000, Dwell: 10 * time.Minute, Walk: []string{"monolith", "parallel"}},
 		"phase 2 of the walk has no name":                                         {Walk: []string{"monolith", ""}},
 		`route "api/users": must be a path`:                                       {Routes: []string{"api/users"}},
 		`route "/a" is listed twice`:                                              {Routes: []string{"/a", "/a"}},
@@ -559,6 +568,21 @@ func TestRunNeedsAMeasure(t *testing.T) {
 		_, err := f.run(t.Context(), quick())
 		if err == nil || !strings.Contains(err.Error(), `/api/users answers with status 503: "down\n"`) {
 			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("that ends", func(t *testing.T) {
+		f := newFake(t)
+		f.intercept = func(w http.ResponseWriter, r *http.Request, _ string) bool {
+			if r.URL.Path == "/api/posts" {
+				fmt.Fprint(w, "one")
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			}
+			return r.URL.Path == "/api/posts"
+		}
+		_, err := f.run(t.Context(), quick(func(o *Options) { o.Timeout = 50 * time.Millisecond }))
+		if want := "/api/posts: the answer did not end within 50ms"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
 		}
 	})
 	t.Run("of the phase it begins in", func(t *testing.T) {

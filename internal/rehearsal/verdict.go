@@ -140,7 +140,9 @@ func (r *Rehearsal) undone() (reasons []string) {
 	for _, s := range r.spans {
 		switch {
 		case s.err == nil:
-		case r.interrupted:
+		case r.interrupted == errMost:
+			add("Broken off in %s: %v.", s.name(), errMost)
+		case r.interrupted != nil:
 			add("Broken off in %s.", s.name())
 		case s.kind == deploying:
 			add("%s could not be deployed: %v", s.next, s.err)
