@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cutover/internal/plain"
 )
 
 // Deployment is what a rehearsal walks through its phases. It reports what happens to
@@ -277,6 +279,7 @@ func (r *Rehearsal) Observe(record Record) { r.rec.observe(record) }
 // Event takes what else is worth a line in the report. It may be called from several
 // goroutines.
 func (r *Rehearsal) Event(e Event) {
+	e.Service, e.Target, e.Text = plain.Line(e.Service), plain.Line(e.Target), plain.Visible(e.Text)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
@@ -332,7 +335,7 @@ func (r *Rehearsal) carryOut(ctx context.Context, urls []string) {
 	background.Wait()
 	stopProgress()
 	r.rec.settle(2 * time.Second)
-	r.gaps = r.d.Gaps()
+	r.gaps = visible(r.d.Gaps())
 }
 
 // The kinds of spans. The last two are those of [Step].
@@ -359,7 +362,7 @@ func (s span) name() string {
 	case deploying:
 		return s.phase + " → " + s.next
 	case harmed:
-		return s.fault.Kind + " " + s.fault.Service
+		return s.fault.Kind + " " + plain.Line(s.fault.Service)
 	}
 	return s.phase
 }
@@ -385,8 +388,18 @@ func (r *Rehearsal) leave(changes Changes, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.spans[len(r.spans)-1]
-	s.end, s.changes, s.err = time.Since(r.began), changes, err
+	s.changes = Changes{visible(changes.Traffic), visible(changes.Tasks), visible(changes.Others)}
+	s.end, s.err = time.Since(r.began), err
 	return err
+}
+
+// visible returns lines of the deployment, which may have names of somebody else's.
+func visible(lines []string) []string {
+	var shown []string
+	for _, line := range lines {
+		shown = append(shown, plain.Line(line))
+	}
+	return shown
 }
 
 // walk goes through the phases until one cannot be deployed or the context ends.
