@@ -797,6 +797,19 @@ func TestSave(t *testing.T) {
 	if Prepare(other) == nil || Prepare(filepath.Join(other, "below")) == nil {
 		t.Error("a file is prepared for a report")
 	}
+	// A page or a picture that is of no report stays.
+	for _, name := range []string{"index.html", "timeline.png"} {
+		site := filepath.Join(t.TempDir(), "site")
+		if err := errors.Join(os.Mkdir(site, 0o755), os.WriteFile(filepath.Join(site, name), []byte("mine"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if err := Prepare(site); err == nil || !strings.Contains(err.Error(), name+" without a report.json") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text, err := os.ReadFile(filepath.Join(site, name)); string(text) != "mine" {
+			t.Errorf("%s has %q, %v", name, text, err)
+		}
+	}
 	if err := Prepare(filepath.Join(dir, "new", "one")); err != nil {
 		t.Error(err)
 	}
