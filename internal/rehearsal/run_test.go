@@ -15,11 +15,12 @@ import (
 )
 
 func TestRunLosesNothing(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFake(t)
 	f.moving = func(string, string) error { return pause(20 * time.Millisecond) }
 	var progress []Progress
 	r := rehearse(t, f, quick(func(o *Options) {
-		o.Requests = 500
+		o.Requests, o.Rate = 500, 500
 		o.Progress = func(p Progress) { progress = append(progress, p) }
 		o.About = []Fact{{"Driver", "fake"}}
 	}))
@@ -93,6 +94,7 @@ func (f *fake) during(from, to string, over <-chan struct{}, answer func(w http.
 }
 
 func TestRunFindsLosses(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	if testing.Short() {
 		t.Skip("slow: it waits for timeouts")
 	}
@@ -201,6 +203,7 @@ func TestRunFindsLosses(t *testing.T) {
 }
 
 func TestRunFindsDifferences(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for name, test := range map[string]struct {
 		answer func(w http.ResponseWriter)
 		kind   string
@@ -250,6 +253,7 @@ func TestRunFindsDifferences(t *testing.T) {
 // A deployment that holds everything up for a while is slow for all that was due
 // in that time, not only for what was under way when it began.
 func TestRunCountsFromWhenARequestWasDue(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFake(t)
 	const held = 120 * time.Millisecond
 	gate := make(chan struct{})
@@ -271,6 +275,7 @@ func TestRunCountsFromWhenARequestWasDue(t *testing.T) {
 }
 
 func TestRunRefusedConnections(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFake(t)
 	addr := f.proxy.Listener.Addr().String()
 	var down atomic.Bool
@@ -313,6 +318,7 @@ func TestRunRefusedConnections(t *testing.T) {
 }
 
 func TestRunFaults(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	if testing.Short() {
 		t.Skip("slow: it waits for phases")
 	}
@@ -370,6 +376,7 @@ func TestRunFaults(t *testing.T) {
 
 // What a lossless fault costs is excused by nothing.
 func TestRunLosslessFault(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for name, passed := range map[string]bool{"loses nothing": true, "loses": false} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
@@ -398,6 +405,7 @@ func TestRunLosslessFault(t *testing.T) {
 }
 
 func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	t.Run("fault never due", func(t *testing.T) {
 		r := rehearse(t, newFake(t), quick(func(o *Options) {
 			o.Walk = []string{"monolith", "parallel"}
@@ -457,6 +465,7 @@ func TestRunIsNotPassedWhenItIsNotDone(t *testing.T) {
 
 // However short the stay, every phase answers every route.
 func TestRunAsksEveryRouteInEveryPhase(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFake(t)
 	f.gaps = []string{"the rule nobody needs"}
 	r := rehearse(t, f, quick(func(o *Options) { o.Walk, o.Dwell = []string{"monolith", "parallel", "switched"}, time.Millisecond }))
@@ -475,6 +484,7 @@ func TestRunAsksEveryRouteInEveryPhase(t *testing.T) {
 
 // A load that does not hold is not walked with.
 func TestRunTriesTheLoad(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFake(t)
 	var one sync.Mutex
 	f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
@@ -496,6 +506,7 @@ func TestRunTriesTheLoad(t *testing.T) {
 
 // A machine that stood still in the first trial is tried again.
 func TestRunTriesAgain(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFake(t)
 	began := make(chan time.Time, 1)
 	const still = 900 * time.Millisecond
@@ -523,6 +534,7 @@ func TestRunTriesAgain(t *testing.T) {
 }
 
 func TestRunRefuses(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for want, o := range map[string]Options{
 		"rate 60000: must be from 1 to 50000":                                     {Rate: 60_000},
 		"dwell -1s: must not be negative":                                         {Dwell: -time.Second},
@@ -545,6 +557,7 @@ func TestRunRefuses(t *testing.T) {
 }
 
 func TestRunNeedsAMeasure(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	t.Run("that does not change", func(t *testing.T) {
 		f := newFake(t)
 		f.intercept = func(w http.ResponseWriter, r *http.Request, _ string) bool {
@@ -596,6 +609,7 @@ func TestRunNeedsAMeasure(t *testing.T) {
 // Without the load balancer's records it is not known who answered, but whether
 // something was lost is.
 func TestRunWithoutRecords(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	f := newFake(t)
 	f.silent = true
 	r := rehearse(t, f, quick(func(o *Options) { o.Walk = []string{"monolith"} }))
