@@ -229,8 +229,10 @@ func (o Options) withDefaults() (Options, error) {
 		refuse("%d routes: the most is %d", len(o.Routes), maxRoutes)
 	}
 	for i, route := range o.Routes {
-		if u, err := url.ParseRequestURI(route); err != nil || u.IsAbs() || !strings.HasPrefix(route, "/") || u.Fragment != "" {
+		if u, err := url.ParseRequestURI(route); err != nil || u.IsAbs() || !strings.HasPrefix(route, "/") {
 			refuse("route %q: must be a path as in a request line, for example /api/users", route)
+		} else if sent := strings.ReplaceAll(u.RequestURI(), " ", "%20"); sent != route {
+			refuse("route %q: write it as it is sent, %q", route, sent)
 		}
 		if slices.Contains(o.Routes[:i], route) {
 			refuse("route %q is listed twice", route)

@@ -558,6 +558,10 @@ func TestRunRefuses(t *testing.T) {
 		"60000000 requests: a rehearsal sends 50,000,000 requests at most; lower": {Rate: 50_000, Dwell: 10 * time.Minute, Walk: []string{"monolith", "parallel"}},
 		"phase 2 of the walk has no name":                                         {Walk: []string{"monolith", ""}},
 		`route "api/users": must be a path`:                                       {Routes: []string{"api/users"}},
+		`route "http://a/b": must be a path`:                                      {Routes: []string{"http://a/b"}},
+		`route "/a#b": write it as it is sent, "/a%23b"`:                          {Routes: []string{"/a#b"}},
+		`route "/a b?c=d e": write it as it is sent, "/a%20b?c=d%20e"`:            {Routes: []string{"/a b?c=d e"}},
+		`route "/é": write it as it is sent, "/%C3%A9"`:                           {Routes: []string{"/%C3%A9", "/é"}},
 		`route "/a" is listed twice`:                                              {Routes: []string{"/a", "/a"}},
 		"fault kill:users@retired: the walk monolith does not go through retired": {Walk: []string{"monolith"}, Faults: []Fault{{Kind: "kill", Service: "users", Phase: "retired"}}},
 	} {
