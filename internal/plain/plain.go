@@ -71,11 +71,13 @@ func unlinked(text string) string {
 // markup are the characters that begin something in Markdown.
 var markup = regexp.MustCompile("[\\\\`*_\\[\\]<>&|~#!]")
 
+var mathematics = regexp.MustCompile(`\$[^ ]`)
+
 // money keeps dollar signs apart, as in ${A}-${B}: GitHub takes what is between two for mathematics,
-// and a backslash does not help. Nothing begins with one at the end, as in US$.
+// and a backslash does not help. Nothing begins with one before a space or the end, as in US$.
 // https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/writing-mathematical-expressions
 func money(text string) string {
-	if !strings.Contains(strings.TrimRight(text, "$"), "$") {
+	if !mathematics.MatchString(text) {
 		return text
 	}
 	return strings.ReplaceAll(text, "$", "<span>$</span>")

@@ -33,7 +33,7 @@ func TestVisible(t *testing.T) {
 }
 
 func TestOrdinaryNamesStay(t *testing.T) {
-	for _, name := range []string{"dev-Routing", "AWS::ECS::TaskDefinition", "parallel, users=10", "parallel → switched", "1.5 (x)", "a/b:c", "ghost-1", "10 %", "US$"} {
+	for _, name := range []string{"dev-Routing", "AWS::ECS::TaskDefinition", "parallel, users=10", "parallel → switched", "1.5 (x)", "a/b:c", "ghost-1", "10 %", "US$", "US$ BEFORE"} {
 		if got := Markdown(name); got != name {
 			t.Errorf("%q becomes %q", name, got)
 		}
