@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,7 +86,7 @@ is synthesized with the phase gate off.`,
 		}
 		return pflag.NormalizedName(name)
 	})
-	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request (default: all routes of the forum)")
+	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request; an app that is not the forum needs them (default: all routes of the forum)")
 	flags.IntVar(&o.rate, "rate", 500, "requests per second")
 	flags.IntVar(&o.requests, "requests", 0, "fewest requests; the phases last longer to reach the number")
 	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "shortest time in a phase")
@@ -220,6 +221,9 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 	if len(o.walk) == 0 {
 		return nil, errors.New("--walk names no phase: write the phases in order, as in --walk parallel,switched")
 	}
+	if o.routes != nil && len(o.routes) == 0 {
+		return nil, errors.New("--route names no path: write the paths, as in --route /api/users,/api/users/1")
+	}
 	var faults []rehearsal.Fault
 	for _, text := range o.faults {
 		fault, err := rehearsal.ParseFault(text)
@@ -288,6 +292,9 @@ func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
 		}
 		if err := checkServices(dir, faults); err != nil {
 			return err
+		}
+		if _, err := listing.Read(dir); errors.Is(err, fs.ErrNotExist) && len(o.routes) == 0 {
+			return fmt.Errorf("%s is of another app, and the routes of the forum are not its routes: name its paths with --route", dir)
 		}
 	}
 	return nil

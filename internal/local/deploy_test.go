@@ -147,6 +147,18 @@ func TestSeveralLoadBalancers(t *testing.T) {
 			t.Errorf("behind %s is %s, want %s", group, got, want)
 		}
 	}
+	// A target of either group is one of the service.
+	d.mu.Lock()
+	healthy := map[string]int{}
+	for _, e := range d.events {
+		if e.Kind == "target" && e.State == "healthy" {
+			healthy[e.Subject]++
+		}
+	}
+	d.mu.Unlock()
+	if healthy["api"] < 2 || healthy["api-press"] != 0 {
+		t.Errorf("targets became healthy: %v; want those of api under its name", healthy)
+	}
 	if targets := service(d, "api").Tasks[0].Targets; targets["dev-Routing/ApiF70053CD"] != ecs.TargetHealthy || targets["dev-RoutingPress/ApiF70053CD"] != ecs.TargetHealthy {
 		t.Errorf("the monolith's task is %v", targets)
 	}

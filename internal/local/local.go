@@ -238,7 +238,7 @@ func (r *Runner) watch() (<-chan Event, func()) {
 func (r *Runner) targetChanged(e alb.Event) {
 	r.traffic.noteHealth(e)
 	r.services.TargetHealth(e.Group, e.Target, ecs.TargetHealth(e.To))
-	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.balancers.GroupName(e.Group), Task: e.Target, State: string(e.To), Message: e.Description})
+	r.tell(Event{Time: e.Time, Kind: "target", Subject: r.ServiceName(e.Group), Task: e.Target, State: string(e.To), Message: e.Description})
 }
 
 // ServiceName is the name of the service of a target group, by the group's key, or else the group's

@@ -71,10 +71,22 @@ func unlinked(text string) string {
 // markup are the characters that begin something in Markdown.
 var markup = regexp.MustCompile("[\\\\`*_\\[\\]<>&|~#!]")
 
+var mathematics = regexp.MustCompile(`\$[^ ]`)
+
+// money keeps dollar signs apart, as in ${A}-${B}: GitHub takes what is between two for mathematics,
+// and a backslash does not help. Nothing begins with one before a space or the end, as in US$.
+// https://docs.github.com/en/get-started/writing-on-github/working-with-advanced-formatting/writing-mathematical-expressions
+func money(text string) string {
+	if !mathematics.MatchString(text) {
+		return text
+	}
+	return strings.ReplaceAll(text, "$", "<span>$</span>")
+}
+
 // Markdown returns a text on one line, for a sentence or a cell of a table. GitHub shows the text as
 // it is, and notifies nobody.
 func Markdown(text string) string {
-	return unlinked(markup.ReplaceAllString(Line(text), `\$0`))
+	return money(unlinked(markup.ReplaceAllString(Line(text), `\$0`)))
 }
 
 // Code returns a text as code in a sentence or a cell of a table; an empty text stays empty. GitHub
@@ -99,4 +111,4 @@ func Fenced(text string) string {
 }
 
 // HTML returns a text on one line for HTML within Markdown.
-func HTML(text string) string { return html.EscapeString(unlinked(Line(text))) }
+func HTML(text string) string { return money(html.EscapeString(unlinked(Line(text)))) }

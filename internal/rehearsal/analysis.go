@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cutover/internal/plain"
 )
 
 // tally counts requests and collects their latencies.
@@ -117,7 +119,7 @@ func analyse(r *Rehearsal) *Report {
 		a.errors = append(a.errors, map[string]int{})
 		if s.kind == harmed {
 			a.faults = append(a.faults, &FaultOutcome{
-				Kind: s.fault.Kind, Service: s.fault.Service, Phase: s.phase, lossless: s.fault.Lossless, begin: s.begin, end: s.end,
+				Kind: s.fault.Kind, Service: plain.Line(s.fault.Service), Phase: s.phase, lossless: s.fault.Lossless, begin: s.begin, end: s.end,
 			})
 		}
 	}
@@ -270,7 +272,7 @@ func (a *analysis) report() *Report {
 	r.Services = append(r.Services, slices.Sorted(maps.Keys(a.answered))...)
 	for i, t := range a.byRoute {
 		was := a.baseline[i]
-		r.Routes = append(r.Routes, Route{a.Routes[i], was.status, was.contentType, len(was.body), t.totals()})
+		r.Routes = append(r.Routes, Route{a.Routes[i], was.status, plain.Line(was.contentType), len(was.body), t.totals()})
 	}
 	for i, t := range a.bySlice {
 		r.Slices = append(r.Slices, Slice{seconds(time.Duration(i) * a.width), t.totals(), millis(t.late)})
@@ -309,7 +311,7 @@ func (a *analysis) missed() (gaps []string) {
 				}
 			}
 			if len(without) > 0 {
-				gaps = append(gaps, fmt.Sprintf("%s: no request to %s", s.name(), strings.Join(without, ", ")))
+				gaps = append(gaps, fmt.Sprintf("%s: no request to %s", s.name(), names(without)))
 			}
 		}
 	}
@@ -327,7 +329,7 @@ func (a *analysis) step(i int) Step {
 		Errors: a.errors[i], Changes: s.changes, Before: summarize(a.bySpan[i-1].latencies),
 	}
 	if s.err != nil {
-		step.Failure = s.err.Error()
+		step.Failure = plain.Visible(s.err.Error())
 	}
 	last := i+1 == len(a.spans) // without a calm span behind it
 	if !last {

@@ -522,6 +522,58 @@ func TestRecordsOfOthersAreIgnored(t *testing.T) {
 	}
 }
 
+// Names are somebody else's: none turns the text around it, begins a line, or colours a terminal.
+func TestNamesStayText(t *testing.T) {
+	const evil, shown = "x\u202ey\u2028\x1b[31m\nPASSED @team <img src=x onerror=alert(1)>", `x\u202ey\u2028\x1b[31m\nPASSED @team <img src=x onerror=alert(1)>`
+	run := handmade()
+	run.baselineBy = nil
+	for i := range run.baseline {
+		run.rec.observe(Record{TraceID: run.rec.traceID(baselineBit + uint64(i)), Service: evil, TargetStatus: 200})
+		run.baseline[i].contentType = evil
+	}
+	for name := range run.rec.baselines {
+		run.baselineBy = append(run.baselineBy, name)
+	}
+	run.spans[3].fault.Service = evil
+	run.spans = run.spans[:4]
+	_ = run.leave(Changes{[]string{evil}, []string{evil}, []string{evil}}, errors.New(evil))
+	run.spans[1].changes, run.gaps = run.spans[3].changes, visible([]string{evil})
+	run.spans[3].end, run.end = 10*time.Second, 10*time.Second
+	run.Event(Event{Time: run.began, Service: evil, Target: evil, State: "healthy", Text: evil})
+	run.play(func(seq int) sent {
+		return sent{service: evil, target: evil, got: -1, problem: timedOut, reason: evil, latency: time.Millisecond}
+	})
+	clear(run.rec.detailed)
+	run.rec.finish(1, 0, 0, 0, timedOut, evil)
+
+	r := analyse(run)
+	if want := []string{shown}; !slices.Equal(r.BaselineServices, want) || !slices.Equal(r.Verdict.Gaps, want) || !slices.Equal(r.Steps[0].Changes.Others, want) {
+		t.Errorf("services %q, gaps %q, changes %+v", r.BaselineServices, r.Verdict.Gaps, r.Steps[0].Changes)
+	}
+	if f := r.Steps[1].Fault; f.Own == 0 || f.Others != 0 {
+		t.Errorf("the fault is not that of its service: %+v", f)
+	}
+	texts := written(t, r)
+	var encoded bytes.Buffer
+	if err := r.WriteJSON(&encoded); err != nil {
+		t.Fatal(err)
+	}
+	texts["the JSON"] = encoded.String()
+	for name, text := range texts {
+		if i := strings.IndexAny(text, "\u202e\u2028\x1b"); i >= 0 {
+			t.Errorf("%s has %q", name, text[max(0, i-40):i+20])
+		}
+		if strings.Contains(text, "<img") && name == "the page" {
+			t.Errorf("%s has an image", name)
+		}
+	}
+	for line := range strings.Lines(texts["the summary"]) {
+		if strings.HasPrefix(line, "PASSED") {
+			t.Errorf("a name begins the line %q", line)
+		}
+	}
+}
+
 // A deployment that names everything differently each time must not take the
 // memory of the rehearsal, nor mix up what it has seen.
 func TestNamesAreBounded(t *testing.T) {
@@ -693,6 +745,9 @@ func TestFigures(t *testing.T) {
 		Millis(0).String(): "0 ms", Millis(0.123).String(): "0.12 ms", Millis(12.34).String(): "12.3 ms", Millis(123.4).String(): "123 ms",
 		Millis(1234).String(): "1.23 s", Millis(10).String(): "10 ms",
 		clock(3.25): "3.3 s", clock(75): "1:15", took(0.25): "0.25 s", took(12.34): "12.3 s", took(123.4): "123 s",
+		after(0.25): "+0.25 s", after(0): "+0.00 s", after(-0.001): "+0.00 s", after(-0.01): "-0.01 s", after(-12.34): "-12.3 s",
+		brief(strings.Repeat("é", 48)): strings.Repeat("é", 48), brief(strings.Repeat("é", 31) + strings.Repeat("z", 18)): strings.Repeat("é", 30) + "…" + strings.Repeat("z", 17),
+		names([]string{"a", "b", "c", "d", "e", "f"}): "a, b, c, d, e, f", names([]string{"a", "b", "c", "d", "e", "f", "g"}): "a, b, c, d, e and 2 more",
 		group(0): "0", group(999): "999", group(1000): "1,000", group(1234567): "1,234,567",
 		Latency{}.String(): "–", Latency{100, 0.41, 12.3, 1234}.String(): "0.41 / 12.3 / 1234",
 		// One request in a hundred is over p99: fewer requests have none.
@@ -741,6 +796,19 @@ func TestSave(t *testing.T) {
 	}
 	if Prepare(other) == nil || Prepare(filepath.Join(other, "below")) == nil {
 		t.Error("a file is prepared for a report")
+	}
+	// A page or a picture that is of no report stays.
+	for _, name := range []string{"index.html", "timeline.png"} {
+		site := filepath.Join(t.TempDir(), "site")
+		if err := errors.Join(os.Mkdir(site, 0o755), os.WriteFile(filepath.Join(site, name), []byte("mine"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if err := Prepare(site); err == nil || !strings.Contains(err.Error(), name+" without a report.json") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text, err := os.ReadFile(filepath.Join(site, name)); string(text) != "mine" {
+			t.Errorf("%s has %q, %v", name, text, err)
+		}
 	}
 	if err := Prepare(filepath.Join(dir, "new", "one")); err != nil {
 		t.Error(err)

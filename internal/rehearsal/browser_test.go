@@ -332,11 +332,16 @@ func TestPageSections(t *testing.T) {
 func TestPageFits(t *testing.T) {
 	t.Parallel()
 	run := simulate(DefaultWalk(), 200, true)
+	long := strings.Repeat("n", 255) // as long as a name can be
 	for seq := range run.rec.n {
 		if s := run.rec.at(seq); s.problem == serverError && seq%7 == 0 {
 			s.handling = &handling{"threads", "threads-1", "reset"}
+		} else if seq%2 == 0 && s.way().service == "posts" {
+			s.handling = &handling{long, long, ""}
 		}
 	}
+	run.baselineBy = []string{"api", "a" + long, "b" + long}
+	run.events = append(run.events, Event{Time: run.began, Service: long, Target: long, State: "healthy", Text: long})
 	run.gaps = []string{"rule 20010 of HTTP:80 (dev-Routing/LoadBalancerHttpF4A6AC3E), path-pattern /api/users*: no request came to this rule"}
 	var page bytes.Buffer
 	if err := analyse(run).WritePage(&page); err != nil {

@@ -68,7 +68,7 @@ func (r *Report) plotLeft() float64 {
 		lanes = append(lanes, &lane{service: others(len(rest))})
 	}
 	for _, l := range lanes {
-		left = max(left, labelGap+textWidth(l.service, 12, false)+labelGap)
+		left = max(left, labelGap+textWidth(brief(l.service), 12, false)+labelGap)
 	}
 	return left
 }
@@ -181,6 +181,14 @@ func (c *chart) heading() {
 	c.y = 74
 }
 
+// brief leaves out the middle of a text for which the chart has no room.
+func brief(text string) string {
+	if r := []rune(text); len(r) > 48 {
+		return string(r[:30]) + "…" + string(r[len(r)-17:])
+	}
+	return text
+}
+
 // label is a text over a place in the chart.
 type label struct {
 	text      string
@@ -215,7 +223,8 @@ func place(labels []label, rows int, from, to float64) (used int) {
 func (c *chart) phases() {
 	var names []label
 	for _, p := range c.Phases {
-		names = append(names, label{text: p.Name, at: (c.x(p.Begin) + c.x(p.End)) / 2, width: textWidth(p.Name, 13, true)})
+		name := brief(p.Name)
+		names = append(names, label{text: name, at: (c.x(p.Begin) + c.x(p.End)) / 2, width: textWidth(name, 13, true)})
 	}
 	bar := c.y + float64(place(names, 4, 2, chartWidth-2))*labelHeight
 	for i, p := range c.Phases {
@@ -245,6 +254,7 @@ func (c *chart) phases() {
 func (c *chart) marks() {
 	var marks []label
 	mark := func(at Seconds, text string, col color.Color) {
+		text = brief(text)
 		marks = append(marks, label{text: text, col: col, at: c.x(at), width: textWidth(text, 12, false)})
 	}
 	for _, s := range c.Steps {
@@ -258,11 +268,7 @@ func (c *chart) marks() {
 	}
 	for _, e := range c.Events {
 		if e.Mark && e.At >= 0 {
-			text := []rune(e.Text)
-			if len(text) > 48 {
-				text = append(text[:47], '…')
-			}
-			mark(e.At, string(text), c.muted)
+			mark(e.At, e.Text, c.muted)
 		}
 	}
 	if len(marks) == 0 {

@@ -98,7 +98,7 @@ func (c *chart) targets() {
 	for i, l := range lanes {
 		mid := c.y + laneHeight/2
 		if i == 0 || lanes[i-1].service != l.service {
-			c.text(c.left-labelGap, mid, l.service, style(12, false, c.ink, draw.XRight))
+			c.text(c.left-labelGap, mid, brief(l.service), style(12, false, c.ink, draw.XRight))
 		}
 		c.line(c.grid, 0.7, c.left, mid, plotRight, mid)
 		for _, b := range l.bars {

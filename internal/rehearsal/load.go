@@ -30,6 +30,8 @@ const (
 	// idleTimeout is below the 60 s of an Application Load Balancer, so that no request
 	// meets a connection that is closing.
 	idleTimeout = 30 * time.Second
+	// maxBody bounds the answers of the baseline, in bytes. Thousands of answers may be open.
+	maxBody = 8 << 20
 )
 
 // answer is what a route answers.
@@ -84,10 +86,11 @@ func newTransport() *http.Transport {
 }
 
 // get requests a URL. It uses the transport without a client, which would follow
-// redirects. The error explains a problem; a request that was sent twice has none.
-func get(ctx context.Context, transport *http.Transport, timeout time.Duration, url, traceID string) (answer, problem, error) {
+// redirects. The body is what read returns. The error explains a problem; a request that was
+// sent twice has none.
+func get(ctx context.Context, transport *http.Transport, timeout time.Duration, url, traceID string, read func(io.Reader) ([]byte, error)) (answer, problem, error) {
 	var connections atomic.Int32
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the answer did not end within %v", timeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connections.Add(1) },
@@ -105,7 +108,7 @@ func get(ctx context.Context, transport *http.Transport, timeout time.Duration, 
 	if connections.Load() > 1 {
 		p = resent
 	}
-	body, err := io.ReadAll(resp.Body)
+	body, err := read(resp.Body)
 	switch {
 	case err == nil:
 		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, p, nil
@@ -115,6 +118,49 @@ func get(ctx context.Context, transport *http.Transport, timeout time.Duration, 
 		p = incomplete
 	}
 	return answer{}, p, err
+}
+
+// readWhole reads a body of the baseline.
+func readWhole(body io.Reader) ([]byte, error) {
+	whole, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	if err == nil && len(whole) > maxBody {
+		err = fmt.Errorf("the answer has more than %d MiB: leave this route out", maxBody>>20)
+	}
+	return whole, err
+}
+
+// readLike reads a body that should be like another. While the body is, it shares the other's
+// memory. Of the rest only the beginning is kept, and no more is read than the most that a
+// baseline may have: a body may never end.
+func readLike(like []byte) func(io.Reader) ([]byte, error) {
+	return func(body io.Reader) ([]byte, error) {
+		buffer := make([]byte, min(len(like)+512, 32<<10))
+		for same := 0; ; {
+			n, err := body.Read(buffer)
+			if !bytes.HasPrefix(like[same:], buffer[:n]) {
+				got := append(bytes.Clone(like[:same]), buffer[:n]...)
+				more := []byte(nil)
+				if err == nil {
+					more, err = io.ReadAll(io.LimitReader(body, 512))
+				}
+				if err == nil {
+					_, err = io.CopyN(io.Discard, body, maxBody)
+				}
+				return append(got, more...), notEnd(err)
+			}
+			if same += n; err != nil {
+				return like[:same:same], notEnd(err)
+			}
+		}
+	}
+}
+
+// notEnd returns an error, but not that of the end.
+func notEnd(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 func classify(ctx context.Context, err error) problem {
@@ -138,13 +184,13 @@ func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording)
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
 	measure := func(i int) (answer, error) {
-		first, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)))
+		first, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)), readWhole)
 		if err != nil {
-			return first, err
+			return first, fmt.Errorf("%s: %w", o.Routes[i], err)
 		}
-		second, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)+1))
+		second, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)+1), readLike(first.body))
 		if err != nil {
-			return first, err
+			return first, fmt.Errorf("%s: %w", o.Routes[i], err)
 		}
 		if p, difference := first.compare(second); p != fine {
 			return first, fmt.Errorf("%s answers differently each time, so a change would not show: leave this route out (%s)", o.Routes[i], difference)
@@ -180,18 +226,20 @@ type load struct {
 	ask func(route int, traceID string) (answer, problem, error)
 	// nap waits exactly. Go's timers may be a millisecond late on an idle Linux.
 	nap func(time.Duration)
+	// most is the number of requests after which the load ends by itself.
+	most int
 }
 
 // newLoad asks the given URLs over connections of its own. Close them after the last answer.
 func newLoad(urls []string, o Options, baseline []answer, rec *recording) (l *load, closeIdle func()) {
 	transport := newTransport()
 	ask := func(route int, traceID string) (answer, problem, error) {
-		return get(context.Background(), transport, o.Timeout, urls[route], traceID)
+		return get(context.Background(), transport, o.Timeout, urls[route], traceID, readLike(baseline[route].body))
 	}
-	return &load{rec, len(urls), baseline, ask, napExactly}, transport.CloseIdleConnections
+	return &load{rec, len(urls), baseline, ask, napExactly, o.most}, transport.CloseIdleConnections
 }
 
-// run sends requests until the context ends, and returns after the last answer. Due times
+// run sends requests until the context ends or there were the most, and returns after the last answer. Due times
 // count from began.
 func (l *load) run(running context.Context, began time.Time) {
 	// Neighbours on the list go to the same service. Mixed, each service gets its
@@ -203,7 +251,7 @@ func (l *load) run(running context.Context, began time.Time) {
 	var answers sync.WaitGroup
 	slots := make(chan struct{}, maxInFlight)
 	held := false // up by requests without an answer
-	for seq := 0; l.waitFor(running, began, l.rec.due(seq)); seq++ {
+	for seq := 0; seq < l.most && l.waitFor(running, began, l.rec.due(seq)); seq++ {
 		select {
 		case slots <- struct{}{}:
 			held = held && time.Since(began)-l.rec.due(seq) > tooLate

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,10 +25,13 @@ type played struct {
 	most  int         // of them at once
 }
 
+// enough is more than any test sends. A load that does not stop must not fill the memory.
+const enough = 1_000_000
+
 // play sends a load for some time. Every answer takes so long.
 func play(rate, routes int, lasts, answers time.Duration) *played {
 	p := &played{asked: map[int]int{}}
-	p.load = &load{rec: newRecording(rate), routes: routes, baseline: make([]answer, routes), nap: time.Sleep}
+	p.load = &load{rec: newRecording(rate), routes: routes, baseline: make([]answer, routes), nap: time.Sleep, most: enough}
 	p.ask = func(route int, _ string) (answer, problem, error) {
 		p.mu.Lock()
 		p.asked[route]++
@@ -95,7 +100,7 @@ func TestLoadAsksEveryRoute(t *testing.T) {
 // The trace id and the answer are those of the route that is recorded.
 func TestLoadRecordsWhatItAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &load{rec: newRecording(10), routes: 3, nap: time.Sleep}
+		l := &load{rec: newRecording(10), routes: 3, nap: time.Sleep, most: enough}
 		for route := range l.routes {
 			l.baseline = append(l.baseline, answer{status: 200 + route})
 		}
@@ -138,7 +143,7 @@ func TestLoadIsHeldUp(t *testing.T) {
 		// Nothing is answered for 10 s: the limit is reached after 2 s.
 		var l *load
 		began := time.Now()
-		l = &load{rec: newRecording(rate), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, ask: func(int, string) (answer, problem, error) {
+		l = &load{rec: newRecording(rate), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, most: enough, ask: func(int, string) (answer, problem, error) {
 			if wait := 10*time.Second - time.Since(began); wait > 0 {
 				time.Sleep(wait)
 			}
@@ -168,7 +173,7 @@ func TestLoadIsHeldUp(t *testing.T) {
 func TestLoadStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		running, cancel := context.WithCancel(t.Context())
-		l := &load{rec: newRecording(10), routes: 1, baseline: make([]answer, 1), nap: time.Sleep,
+		l := &load{rec: newRecording(10), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, most: enough,
 			ask: func(int, string) (answer, problem, error) { return answer{}, fine, nil }}
 		time.AfterFunc(1050*time.Millisecond, cancel)
 		l.run(running, time.Now())
@@ -176,6 +181,93 @@ func TestLoadStops(t *testing.T) {
 			t.Errorf("%d requests were sent in 1.05 s at 10 per second", l.rec.n)
 		}
 	})
+}
+
+// A load ends by itself after the most requests.
+func TestLoadIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &load{rec: newRecording(1000), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, most: 77,
+			ask: func(int, string) (answer, problem, error) { return answer{}, fine, nil }}
+		l.run(t.Context(), time.Now())
+		if l.rec.n != 77 {
+			t.Errorf("%d requests were sent, want 77", l.rec.n)
+		}
+	})
+}
+
+// pieces is a body that comes in pieces. It ends with an error after the last one, or
+// never if there is none.
+type pieces struct {
+	texts []string
+	end   error
+	read  int // bytes
+}
+
+func (p *pieces) Read(b []byte) (n int, err error) {
+	if len(p.texts) == 0 {
+		if p.end == nil {
+			n = len(b)
+		}
+		p.read += n
+		return n, p.end
+	}
+	if n = copy(b, p.texts[0]); n < len(p.texts[0]) {
+		p.texts[0] = p.texts[0][n:]
+	} else if p.texts = p.texts[1:]; len(p.texts) == 0 {
+		err = p.end
+	}
+	p.read += n
+	return n, err
+}
+
+// An answer is read to its end, but none fills the memory: what is like the baseline's is not
+// kept a second time, and what never ends is not read for ever.
+func TestReadLike(t *testing.T) {
+	like := []byte(strings.Repeat("0123456789", 10_000))
+	broken := errors.New("broken")
+	for name, test := range map[string]struct {
+		body     pieces
+		want     string
+		err      error
+		read     int
+		differs  string
+		isShared bool
+	}{
+		"equal":          {body: pieces{texts: []string{string(like)}, end: io.EOF}, want: string(like), read: 100_000, isShared: true},
+		"in pieces":      {body: pieces{texts: []string{"", "0", string(like[1:99]), "", string(like[99:])}, end: io.EOF}, want: string(like), read: 100_000, isShared: true},
+		"shorter":        {body: pieces{texts: []string{"01234"}, end: io.EOF}, want: "01234", read: 5, isShared: true, differs: `differs at byte 5: "01234", not "0123456789`},
+		"longer":         {body: pieces{texts: []string{string(like), "+"}, end: io.EOF}, want: string(like) + "+", read: 100_001, differs: `differs at byte 100000: …"890123456789+", not …"890123456789"`},
+		"other":          {body: pieces{texts: []string{"01", "x", "3456", "78"}, end: io.EOF}, want: "01x345678", read: 9, differs: `differs at byte 2: "01x345678", not "0123456789`},
+		"broken":         {body: pieces{texts: []string{"012"}, end: broken}, want: "012", err: broken, read: 3, isShared: true},
+		"broken, other":  {body: pieces{texts: []string{"x"}, end: broken}, want: "x", err: broken, read: 1},
+		"broken, later":  {body: pieces{texts: []string{"x", strings.Repeat("y", 1<<16)}, end: broken}, want: "x" + strings.Repeat("y", 512), err: broken, read: 1 + 1<<16},
+		"without an end": {body: pieces{texts: []string{"0x"}}, want: "0x" + strings.Repeat("\x00", 512), read: 2 + 512 + maxBody, differs: `differs at byte 1: "0x\x00`},
+	} {
+		got, err := readLike(like)(&test.body)
+		if string(got) != test.want || err != test.err || test.body.read != test.read {
+			t.Errorf("%s: %d bytes of %d, error %v; want %d of %d, error %v", name, len(got), test.body.read, err, len(test.want), test.read, test.err)
+		}
+		if shared := len(got) > 0 && &got[0] == &like[0]; shared != test.isShared || shared && cap(got) > len(got) {
+			t.Errorf("%s: shares the memory of the baseline: %v", name, shared)
+		}
+		if _, difference := (answer{body: like}).compare(answer{body: got}); test.err == nil && !strings.HasPrefix(difference, test.differs) {
+			t.Errorf("%s: %s", name, difference)
+		}
+	}
+}
+
+func TestReadWhole(t *testing.T) {
+	if got, err := readWhole(strings.NewReader(strings.Repeat("x", maxBody))); len(got) != maxBody || err != nil {
+		t.Errorf("%d bytes, error %v", len(got), err)
+	}
+	endless := &pieces{}
+	_, err := readWhole(endless)
+	if want := "the answer has more than 8 MiB: leave this route out"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if _, err := readWhole(&pieces{texts: []string{"x"}, end: io.ErrUnexpectedEOF}); err != io.ErrUnexpectedEOF {
+		t.Errorf("error %v", err)
+	}
 }
 
 // The kernel's nap is what makes the moments exact: it waits so long, and not much longer.

@@ -49,7 +49,7 @@ func TestLoadHolds(t *testing.T) {
 // trial is a second of load, where answers take so long as the test says.
 func trial(t *testing.T, rate int, latency func(seq int) time.Duration) (tried Load) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &load{rec: newRecording(rate), routes: 1, baseline: make([]answer, 1), nap: time.Sleep}
+		l := &load{rec: newRecording(rate), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, most: enough}
 		l.ask = func(_ int, traceID string) (answer, problem, error) {
 			seq, _ := l.rec.parseTraceID(traceID)
 			time.Sleep(latency(int(seq)))

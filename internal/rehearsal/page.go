@@ -18,6 +18,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"took":  took,
 	"clock": clock,
 	"join":  strings.Join,
+	"names": names,
 	"count": count,
 	"counts": func(counts map[string]int) string {
 		var parts []string

@@ -40,7 +40,7 @@ func (c *chart) byService() []series {
 	}
 	shown, rest := c.shown()
 	for _, name := range shown {
-		add(name, name)
+		add(brief(name), name)
 	}
 	if len(rest) > 0 {
 		add(others(len(rest)), rest...)

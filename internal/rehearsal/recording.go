@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cutover/internal/plain"
 )
 
 // problem is what was wrong with an answer, as the client saw it.
@@ -110,8 +112,8 @@ func newRecording(rate int) *recording {
 	}
 }
 
-// handled returns one pointer for equal handlings. Beyond a limit it returns the same
-// for all.
+// handled returns one pointer for equal handlings, whose names are made visible. Beyond a
+// limit it returns the same for all.
 func (r *recording) handled(h handling) *handling {
 	if known := r.handlings[h]; known != nil {
 		return known
@@ -119,8 +121,9 @@ func (r *recording) handled(h handling) *handling {
 	if len(r.handlings) == maxHandlings {
 		return &otherHandling
 	}
-	r.handlings[h] = &h
-	return &h
+	shown := &handling{plain.Line(h.service), plain.Line(h.target), plain.Line(h.reason)}
+	r.handlings[h] = shown
+	return shown
 }
 
 // due is when a request is to be sent, since the load began.
@@ -190,7 +193,7 @@ func (r *recording) finish(seq int, status uint16, late, latency time.Duration, 
 	key := detailKey{r.span, s.problem, status, s.route}
 	if detail != "" && r.detailed[key] < 2 {
 		r.detailed[key]++
-		r.details[seq] = detail
+		r.details[seq] = plain.Line(detail)
 	}
 }
 
@@ -208,7 +211,7 @@ func (r *recording) observe(record Record) {
 	defer r.mu.Unlock()
 	if seq&baselineBit != 0 {
 		if record.TargetStatus != 0 {
-			r.baselines[record.Service] = true
+			r.baselines[plain.Line(record.Service)] = true
 		}
 		return
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cutover/internal/plain"
 )
 
 // Deployment is what a rehearsal walks through its phases. It reports what happens to
@@ -135,6 +137,7 @@ type Options struct {
 	Progress func(Progress)
 
 	trial time.Duration // of the load before the walk; default: trialLength
+	most  int           // requests; default: maxRequests
 }
 
 // Fact is a line about a rehearsal.
@@ -183,7 +186,11 @@ func DefaultRoutes() []string {
 const (
 	maxRate   = 50_000
 	maxRoutes = 10_000 // a sample has two bytes for the route
+	// maxRequests bounds the memory of a rehearsal, which keeps 32 bytes of every request.
+	maxRequests = 50_000_000
 )
+
+var errMost = fmt.Errorf("a rehearsal sends %s at most", count(maxRequests, "request"))
 
 func (o Options) withDefaults() (Options, error) {
 	if len(o.Walk) == 0 {
@@ -197,6 +204,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Hold = cmp.Or(o.Hold, 15*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.trial = cmp.Or(o.trial, trialLength)
+	o.most = cmp.Or(o.most, maxRequests)
 
 	var errs []error
 	refuse := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
@@ -205,6 +213,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Requests < 0 {
 		refuse("requests %d: must not be negative", o.Requests)
+	}
+	if planned := max(float64(o.Requests), float64(o.Rate)*o.Dwell.Seconds()*float64(len(o.Walk))); planned > maxRequests {
+		refuse("%.0f requests: %w; lower the rate or the time in a phase", planned, errMost)
 	}
 	for name, d := range map[string]time.Duration{"dwell": o.Dwell, "hold": o.Hold, "timeout": o.Timeout} {
 		if d < 0 {
@@ -218,8 +229,10 @@ func (o Options) withDefaults() (Options, error) {
 		refuse("%d routes: the most is %d", len(o.Routes), maxRoutes)
 	}
 	for i, route := range o.Routes {
-		if u, err := url.ParseRequestURI(route); err != nil || u.IsAbs() || !strings.HasPrefix(route, "/") || u.Fragment != "" {
+		if u, err := url.ParseRequestURI(route); err != nil || u.IsAbs() || !strings.HasPrefix(route, "/") {
 			refuse("route %q: must be a path as in a request line, for example /api/users", route)
+		} else if sent := strings.ReplaceAll(u.RequestURI(), " ", "%20"); sent != route {
+			refuse("route %q: write it as it is sent, %q", route, sent)
 		}
 		if slices.Contains(o.Routes[:i], route) {
 			refuse("route %q is listed twice", route)
@@ -248,7 +261,7 @@ type Rehearsal struct {
 	began       time.Time     // of the load
 	end         time.Duration // of the load; like all durations here, since it began
 	pending     []Fault       // not done yet
-	interrupted bool          // the context ended
+	interrupted error         // why the walk ended before its time
 
 	mu     sync.Mutex
 	spans  []span
@@ -268,6 +281,7 @@ func (r *Rehearsal) Observe(record Record) { r.rec.observe(record) }
 // Event takes what else is worth a line in the report. It may be called from several
 // goroutines.
 func (r *Rehearsal) Event(e Event) {
+	e.Service, e.Target, e.Text = plain.Line(e.Service), plain.Line(e.Target), plain.Visible(e.Text)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
@@ -309,17 +323,21 @@ func (r *Rehearsal) carryOut(ctx context.Context, urls []string) {
 	running, quit := context.WithCancel(context.WithoutCancel(ctx))
 	r.began = time.Now()
 	var background sync.WaitGroup
-	background.Go(func() { load.run(running, r.began) })
+	walking, stop := context.WithCancelCause(ctx)
+	background.Go(func() {
+		load.run(running, r.began)
+		stop(errMost)
+	})
 	background.Go(func() { r.rec.watchProcessors(running, r.began) })
 	stopProgress := r.reportProgress()
-	r.walk(ctx)
-	r.interrupted = ctx.Err() != nil
+	r.walk(walking)
+	r.interrupted = context.Cause(walking)
 	quit()
 	r.end = time.Since(r.began)
 	background.Wait()
 	stopProgress()
 	r.rec.settle(2 * time.Second)
-	r.gaps = r.d.Gaps()
+	r.gaps = visible(r.d.Gaps())
 }
 
 // The kinds of spans. The last two are those of [Step].
@@ -346,7 +364,7 @@ func (s span) name() string {
 	case deploying:
 		return s.phase + " → " + s.next
 	case harmed:
-		return s.fault.Kind + " " + s.fault.Service
+		return s.fault.Kind + " " + plain.Line(s.fault.Service)
 	}
 	return s.phase
 }
@@ -372,8 +390,18 @@ func (r *Rehearsal) leave(changes Changes, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := &r.spans[len(r.spans)-1]
-	s.end, s.changes, s.err = time.Since(r.began), changes, err
+	s.changes = Changes{visible(changes.Traffic), visible(changes.Tasks), visible(changes.Others)}
+	s.end, s.err = time.Since(r.began), err
 	return err
+}
+
+// visible returns lines of the deployment, which may have names of somebody else's.
+func visible(lines []string) []string {
+	var shown []string
+	for _, line := range lines {
+		shown = append(shown, plain.Line(line))
+	}
+	return shown
 }
 
 // walk goes through the phases until one cannot be deployed or the context ends.
@@ -456,7 +484,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
 }
 
 func (r *Rehearsal) reportProgress() (stop func()) {

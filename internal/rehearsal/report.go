@@ -160,7 +160,7 @@ func (s Step) Duration() Seconds { return s.End - s.Begin }
 func (s Step) traffic() (texts []string) {
 	at := map[bool][]string{}
 	for _, shift := range s.Shifts {
-		at[shift.Began] = append(at[shift.Began], fmt.Sprintf("%s at +%s", shift.Service, took(shift.Since)))
+		at[shift.Began] = append(at[shift.Began], shift.Service+" at "+after(shift.Since))
 	}
 	for _, word := range []string{"last", "first"} {
 		moments := at[word == "first"]
@@ -275,12 +275,19 @@ const (
 )
 
 // Prepare makes the directory of a report that is to come. It removes an older report, which
-// nobody shall take for the new one, and finds out whether the directory takes files.
+// nobody shall take for the new one, and finds out whether the directory takes files. It
+// refuses a directory with a page or chart that is of no report: Save would replace it.
 func Prepare(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for _, name := range []string{pageFile, chartFile, jsonFile} {
+	exists := func(name string) bool { _, err := os.Lstat(filepath.Join(dir, name)); return err == nil }
+	for _, name := range []string{pageFile, chartFile} {
+		if exists(name) && !exists(jsonFile) {
+			return fmt.Errorf("it has the file %s without a %s, which is of no report: name another directory", name, jsonFile)
+		}
+	}
+	for _, name := range []string{pageFile, chartFile, jsonFile} { // report.json says that the others are a report's
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -299,11 +306,14 @@ func (r *Report) Save(dir string) (page string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("saving the report: %w", err)
 	}
-	for name, write := range map[string]func(io.Writer) error{jsonFile: r.WriteJSON, chartFile: r.WriteChart, pageFile: r.WritePage} {
+	for _, file := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{jsonFile, r.WriteJSON}, {chartFile, r.WriteChart}, {pageFile, r.WritePage}} { // as Prepare needs them
 		var b bytes.Buffer
-		err := write(&b)
+		err := file.write(&b)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o644)
+			err = os.WriteFile(filepath.Join(dir, file.name), b.Bytes(), 0o644)
 		}
 		if err != nil {
 			return "", fmt.Errorf("saving the report: %w", err)

@@ -27,7 +27,7 @@ func (r *Report) WriteSummary(w io.Writer) error {
 			fmt.Fprintf(&b, "  %s: %s\n", s.Name, text)
 		}
 		if s.Failure != "" {
-			fmt.Fprintf(&b, "  %s%s: %s%s\n", red, s.Name, s.Failure, plain)
+			fmt.Fprintf(&b, "  %s%s: %s%s\n", red, s.Name, strings.ReplaceAll(s.Failure, "\n", "\n    "), plain)
 		}
 		if s.Fault != nil {
 			for _, why := range s.Fault.Why {

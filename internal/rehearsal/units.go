@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
 // clock writes a time since the load began.
@@ -24,6 +25,15 @@ func took(s Seconds) string {
 		places = 1
 	}
 	return strconv.FormatFloat(float64(s), 'f', places, 64) + " s"
+}
+
+// after writes when something happened, from a moment on.
+func after(s Seconds) string {
+	text := took(max(s, -s))
+	if s < 0 && strings.Trim(text, "0. s") != "" {
+		return "-" + text
+	}
+	return "+" + text
 }
 
 // String writes a latency with two or three digits.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"cutover/internal/plain"
 )
 
 // Outcome is the result of a rehearsal.
@@ -103,7 +105,7 @@ func judge(report *Report, undone, gaps []string) Verdict {
 		}
 	}
 	if len(never) > 0 {
-		add(&failed, "Never requested: %s.", strings.Join(never, ", "))
+		add(&failed, "Never requested: %s.", names(never))
 	}
 	for _, step := range report.Steps {
 		if f := step.Fault; f != nil && f.harmed > 0 {
@@ -140,12 +142,14 @@ func (r *Rehearsal) undone() (reasons []string) {
 	for _, s := range r.spans {
 		switch {
 		case s.err == nil:
-		case r.interrupted:
+		case r.interrupted == errMost:
+			add("Broken off in %s: %v.", s.name(), errMost)
+		case r.interrupted != nil:
 			add("Broken off in %s.", s.name())
 		case s.kind == deploying:
-			add("%s could not be deployed: %v", s.next, s.err)
+			add("%s could not be deployed: %s", s.next, plain.Visible(s.err.Error()))
 		default:
-			add("%v", s.err)
+			add("%s", plain.Visible(s.err.Error()))
 		}
 	}
 	for _, f := range r.pending {
@@ -225,7 +229,7 @@ func success(report *Report) string {
 	t := report.Totals
 	measure := "what was given"
 	if len(report.BaselineServices) > 0 {
-		measure = "what " + strings.Join(report.BaselineServices, ", ") + " gave"
+		measure = "what " + names(report.BaselineServices) + " gave"
 	}
 	measure += " in " + report.BaselinePhase + " before the load began"
 	var faults []string
@@ -247,6 +251,15 @@ func (l Loss) what() string {
 		return l.Kind
 	}
 	return fmt.Sprintf("%s (%d)", l.Kind, l.Status)
+}
+
+// names lists names. It counts those after the first five.
+func names(list []string) string {
+	const most = 5
+	if len(list) <= most+1 {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %s more", strings.Join(list[:most], ", "), group(len(list)-most))
 }
 
 func wasWere(n int) string {

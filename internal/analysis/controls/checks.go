@@ -254,6 +254,9 @@ func statements(document any) []statement {
 		if kinds, ok := principals.(map[string]any); ok {
 			principals = kinds["AWS"]
 		}
+		if s["NotPrincipal"] != nil { // everybody else
+			principals = "*"
+		}
 		all = append(all, statement{texts(s["Effect"]), texts(s["Action"]), texts(s["Resource"]), texts(principals)})
 	}
 	return all

@@ -253,6 +253,7 @@ func TestViolations(t *testing.T) {
 		{"KMS.2", object{"Role.Policies.0.PolicyDocument.Statement.0.Action": []any{"ecs:Poll", "kms:*"}}, []string{"shop/Role allows to decrypt with all keys"}},
 		{"KMS.4", object{"Key.EnableKeyRotation": nil}, []string{"shop/Key is not rotated"}},
 		{"KMS.5", object{"Key.KeyPolicy.Statement.0.Principal": "*"}, []string{"shop/Key lets in *"}},
+		{"KMS.5", object{"Key.KeyPolicy.Statement.0.Principal": nil, "Key.KeyPolicy.Statement.0.NotPrincipal": object{"AWS": "arn:aws:iam::1:root"}}, []string{"shop/Key lets in *"}},
 		{"KMS.5", object{"Key.KeyPolicy.Statement.0.Principal.AWS": "arn:aws:iam::123456789012:root"}, []string{"shop/Key lets in arn:aws:iam::123456789012:root"}},
 		{"Lambda.1", object{"Permission": object{"Type": "AWS::Lambda::Permission"}}, []string{"shop/Permission lets somebody call a function"}},
 		{"Lambda.2", object{"Function.Runtime": "nodejs18.x"}, []string{"shop/Function has the runtime nodejs18.x"}},

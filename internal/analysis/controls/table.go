@@ -210,7 +210,7 @@ var elb = []Control{
 var iam = []Control{
 	met("IAM.1", model.IAMPolicy, "does not allow all actions", grants(func(action, on string) bool { return action == "*" && on == "*" }, "allows all actions")),
 	met("IAM.21", model.IAMPolicy, "does not allow all actions of a service", grants(func(action, _ string) bool { return strings.HasSuffix(action, ":*") }, "allows all actions of a service")),
-	argued("IAM.24", model.IAMRole, "has a tag", "met but for the role of CDK's own function, which CDK does not tag"),
+	argued("IAM.24", model.IAMRole, "has a tag", "not met: CDK's own function has a role without a tag; every other role has one"),
 	met("IAM.27", model.IAMRole, "does not have AWSCloudShellFullAccess", func(r *report) {
 		for _, role := range r.resources(model.IAMRole) {
 			if strings.Contains(text(role.Properties["ManagedPolicyArns"]), "AWSCloudShellFullAccess") {
