@@ -159,10 +159,14 @@ func TestLoadIsHeldUp(t *testing.T) {
 			0:               {late: 0, latency: 10_000_000},
 			maxInFlight - 1: {late: 0, latency: micros(10*time.Second - l.rec.due(maxInFlight-1))},
 			maxInFlight:     {late: 8_000_000, latency: 8_000_000, held: true},
-			8 * rate:        {late: 2_000_000, latency: 2_000_000, held: true},
+			8 * rate:        {late: 2_000_000, latency: 2_000_000},
 			11 * rate:       {}, // it has caught up
 		} {
-			if got := *l.rec.at(seq); got != want {
+			got := *l.rec.at(seq)
+			if seq == 8*rate {
+				got.held = false // whether an answer is back yet depends on the machine
+			}
+			if got != want {
 				t.Errorf("request %d is recorded as %+v, want %+v", seq, got, want)
 			}
 		}
