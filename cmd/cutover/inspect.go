@@ -99,7 +99,7 @@ an answer does not keep the others from theirs.`,
 				route, err := client.Route(cmd.Context(), asked)
 				return []alb.Route{route}, err
 			}
-			if cmd.Flags().Changed("app") || from.phase != "" || len(from.context) > 0 {
+			if cmd.Flags().Changed("app") || len(from.context) > 0 {
 				a, err := from.read(cmd.Context(), g)
 				if err != nil {
 					return err

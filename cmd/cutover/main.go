@@ -18,12 +18,15 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/local"
 	"cutover/internal/plain"
@@ -73,21 +76,30 @@ tasks. It needs no AWS account. It needs Docker only with --driver docker.
 
 It also rehearses the migration, reviews a branch, estimates costs, moves the migration
 to the next phase, and judges a canary.`,
-		Version: version(),
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if g.state == "" {
-				return errors.New("--state: it names no directory")
-			}
-			return nil
-		},
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Version:           version(),
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkEmpty(cmd.Flags()) },
+		SilenceUsage:      true,
+		SilenceErrors:     true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
 	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inWords(err) })
 	return root
+}
+
+// checkEmpty refuses flags that are there without a value: nothing is meant by that.
+func checkEmpty(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if err == nil && (len(values) == 0 || slices.Contains(values, "")) {
+			err = fmt.Errorf("--%s has no value: give one, or leave the flag out", f.Name)
+		}
+	})
+	return err
 }
 
 // kinds are the ends of errors about a flag's value, with what the value should be.
@@ -138,31 +150,38 @@ func (s *source) flags(cmd *cobra.Command) {
 			if _, err := migration.ParsePhase(s.phase); err != nil {
 				return fmt.Errorf("--phase: %w", err)
 			}
+			s.context = append([]string{"phase=" + s.phase}, s.context...)
 		}
 		return checkContext(s.context)
 	}
 }
 
-// checkContext refuses what the cdk command would pass over with a warning, and a phase that the app
-// would refuse after a synthesis.
+// checkContext refuses what the cdk command would pass over, and a phase or a shift that the app would
+// refuse after a synthesis.
 func checkContext(pairs []string) error {
+	given := map[string]any{}
 	for _, pair := range pairs {
 		key, value, ok := strings.Cut(pair, "=")
-		if key == "phase" {
-			if _, err := migration.ParsePhase(value); err != nil {
-				return fmt.Errorf("--context %s: %w", pair, err)
-			}
-		}
-		if !ok || key == "" {
+		switch _, twice := given[key]; {
+		case key == "phase" && value == "":
+			_, err := migration.ParsePhase(value)
+			return fmt.Errorf("--context %s: %w", pair, err)
+		case !ok || key == "":
 			return fmt.Errorf("--context %q is not KEY=VALUE, as in -c shift=users=10", pair)
+		case twice:
+			return fmt.Errorf("--context: %s is there twice, as %v and %s: give one of them", key, given[key], value)
 		}
+		given[key] = value
+	}
+	if _, _, err := config.Position(given); err != nil {
+		return fmt.Errorf("--context: %w", err)
 	}
 	return nil
 }
 
 // assembly returns the directory of the assembly, after a synthesis if the flags ask for one.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
-	if s.phase == "" && len(s.context) == 0 {
+	if len(s.context) == 0 {
 		if info, err := os.Stat(s.app); err == nil && !info.IsDir() {
 			return "", fmt.Errorf("--app %s is a file: a template alone cannot be read; name an assembly, the directory that `cdk synth` writes", s.app)
 		}
@@ -171,14 +190,10 @@ func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 		}
 		return s.app, nil
 	}
-	context := s.context
-	if s.phase != "" {
-		context = append([]string{"phase=" + s.phase}, context...)
-	}
 	if err := local.MakeDir(g.state); err != nil {
 		return "", err
 	}
-	return synthesize(ctx, filepath.Join(g.state, "synth"), context)
+	return synthesize(ctx, filepath.Join(g.state, "synth"), s.context)
 }
 
 func (s *source) read(ctx context.Context, g *global) (*assembly.Assembly, error) {

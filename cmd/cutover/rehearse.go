@@ -217,9 +217,6 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 	if o.dwell <= 0 {
 		return nil, fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 5s", o.dwell)
 	}
-	if len(o.walk) == 0 {
-		return nil, errors.New("--walk names no phase: write the phases in order, as in --walk parallel,switched")
-	}
 	var faults []rehearsal.Fault
 	for _, text := range o.faults {
 		fault, err := rehearsal.ParseFault(text)

@@ -218,7 +218,7 @@ func (o Options) withDefaults() (Options, error) {
 		refuse("%d routes: the most is %d", len(o.Routes), maxRoutes)
 	}
 	for i, route := range o.Routes {
-		if u, err := url.ParseRequestURI(route); err != nil || u.IsAbs() || !strings.HasPrefix(route, "/") || u.Fragment != "" {
+		if u, err := url.ParseRequestURI(route); err != nil || u.IsAbs() || !strings.HasPrefix(route, "/") || strings.ContainsAny(route, " #") {
 			refuse("route %q: must be a path as in a request line, for example /api/users", route)
 		}
 		if slices.Contains(o.Routes[:i], route) {
