@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cutover/internal/deployable"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
@@ -104,8 +106,9 @@ an answer does not keep the others from theirs.`,
 				if err != nil {
 					return err
 				}
-				table, err := rules.Build(model.Read(a))
-				if err != nil {
+				m := model.Read(a)
+				table, err := rules.Build(m)
+				if err = cmp.Or(err, deployable.NoListener(m)); err != nil {
 					return err
 				}
 				answer = func(asked alb.Asked) ([]alb.Route, error) { return alb.Routes(table, asked) }

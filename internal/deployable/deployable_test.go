@@ -71,6 +71,11 @@ func service(properties string, groups ...string) string {
 	return resource("Service", model.ECSService, properties+`"TaskDefinition": {"Ref": "T"}, "LoadBalancers": [`+strings.Join(at, ", ")+`]`)
 }
 
+// rule is one of the listener L whose condition cannot be read.
+func rule(actions string) string {
+	return resource("R", model.ELBListenerRule, `"ListenerArn": {"Ref": "L"}, "Priority": 1, "Conditions": [{"Field": "nonsense"}], `+actions)
+}
+
 const (
 	a = `{"Ref": "A"}`
 	b = `{"Ref": "B"}`
@@ -105,6 +110,13 @@ func TestRefused(t *testing.T) {
 		{"two certificates", "with 2 default certificates", []string{lbs, listener("L", a, 443, "HTTPS", strings.Replace(certificate, `}]`, `}, {"CertificateArn": "arn:y"}]`, 1), "G"), group("G", "")}},
 		{"a certificate known later", "", []string{lbs, listener("L", a, 443, "HTTPS", strings.Replace(certificate, `"arn:x"`, `{"Fn::ImportValue": "x"}`, 1), "G"), group("G", "")}},
 
+		{"a group behind an action that cannot be read", "", []string{lbs, small, service("", "H"), listener("L", a, 80, "HTTP", "", "G"), group("G", ""), group("H", ""),
+			rule(`"Actions": [{"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": {}}, {"Type": "forward", "Order": 2, "TargetGroupArn": {"Ref": "H"}}]`)}},
+		{"a group behind a default action that cannot be read", "", []string{lbs, small, service("", "H"), group("H", ""),
+			resource("L", model.ELBListener, `"LoadBalancerArn": {"Ref": "A"}, "Port": 80, "Protocol": "HTTP", "DefaultActions": {"Fn::Transform": "x"}`)}},
+		{"a group that a nested stack may forward to", "", []string{lbs, small, service("", "H"), group("H", ""), resource("N", model.CloudFormationStack, "")}},
+		{"a group beside conditions that cannot be read", "target group S/H does not have an associated load balancer", []string{lbs, small, service("", "H"), listener("L", a, 80, "HTTP", "", "G"), group("G", ""), group("H", ""),
+			rule(`"Actions": [{"Type": "forward", "TargetGroupArn": {"Ref": "G"}}]`)}},
 		{"a group at two", "S/G: AWS refuses a target group at two load balancers, S/A and S/B", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", b, 81, "HTTP", "", "G"), group("G", "")}},
 		{"a group at one and elsewhere", "AWS refuses a target group at two load balancers, S/A and arn:x", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", `"arn:x"`, 81, "HTTP", "", "G"), group("G", "")}},
 		{"a group of another kind", "S/G/Properties.Protocol: AWS refuses a target group of protocol TCP at the Application Load Balancer of S/L", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"Protocol": "TCP"`)}},

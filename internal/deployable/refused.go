@@ -115,6 +115,15 @@ func attached(m *model.Model) map[string][]*model.TargetGroup {
 	return groups
 }
 
+// unreadable says whether an action cannot be read, or may be elsewhere, so that it may forward to any
+// target group.
+func unreadable(m *model.Model) bool {
+	return len(m.Assembly.Resources(model.CloudFormationStack)) > 0 ||
+		slices.ContainsFunc(m.Assembly.Stacks, func(s *assembly.Stack) bool { return s.Macros() != nil }) ||
+		slices.ContainsFunc(m.Listeners, func(l *model.Listener) bool { return l.Problem("DefaultActions") != nil }) ||
+		slices.ContainsFunc(m.Rules, func(r *model.Rule) bool { return r.Problem("Actions") != nil })
+}
+
 // groupErrors: a target group is attached to one load balancer, of its own kind.
 func groupErrors(m *model.Model) error {
 	var errs []error
@@ -196,14 +205,14 @@ func serviceErrors(m *model.Model, s *model.Service) error {
 	if n := len(s.LoadBalancers); n > maxServiceGroups {
 		errs = append(errs, s.Errorf("LoadBalancers", "AWS refuses %d target groups: a service can have %d", n, maxServiceGroups))
 	}
-	forwarded := attached(m)
+	forwarded, unknown := attached(m), unreadable(m)
 	for i, at := range s.LoadBalancers {
 		group, property := at.TargetGroup, fmt.Sprintf("LoadBalancers[%d]", i)
 		if group == nil {
 			continue
 		}
 		is := func(groups []*model.TargetGroup) bool { return slices.Contains(groups, group) }
-		if !slices.ContainsFunc(slices.Collect(maps.Values(forwarded)), is) {
+		if !unknown && !slices.ContainsFunc(slices.Collect(maps.Values(forwarded)), is) {
 			errs = append(errs, s.Errorf(property, "AWS refuses the service: target group %s does not have an associated load balancer, because no listener and no rule forwards to it", group.Key()))
 		}
 		if d := s.TaskDefinition; d != nil && group.Problem("TargetType") == nil && d.Problem("NetworkMode") == nil {

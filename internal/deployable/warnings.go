@@ -1,6 +1,7 @@
 package deployable
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -71,6 +72,19 @@ func Warnings(m *model.Model) []string {
 		}
 	}
 	return all
+}
+
+// NoListener says that no Application Load Balancer listens in any of the assemblies, with the
+// warnings, which may name what takes the requests; nil if one listens.
+func NoListener(all ...*model.Model) error {
+	lines := []string{"no Application Load Balancer listens for requests"}
+	for _, m := range all {
+		if len(listeners(m)) > 0 {
+			return nil
+		}
+		lines = append(lines, Warnings(m)...)
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 // standIns are the values that CDK writes where a lookup has no result yet: the constants of

@@ -6,7 +6,6 @@ package diagram
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,12 +41,8 @@ func Requests(layers ...Layer) (string, error) {
 			return "", err
 		}
 	}
-	if !slices.ContainsFunc(d.edges, func(e *edge) bool { return e.from == client }) {
-		lines := []string{"there is nothing to draw: no Application Load Balancer listens for requests"}
-		for _, layer := range layers {
-			lines = append(lines, deployable.Warnings(model.Read(layer.Assembly))...)
-		}
-		return "", errors.New(strings.Join(lines, "\n"))
+	if err := deployable.NoListener(d.models...); err != nil {
+		return "", fmt.Errorf("there is nothing to draw: %w", err)
 	}
 	return d.requests(), nil
 }
@@ -77,11 +72,12 @@ func needs(stack, other *assembly.Stack) bool {
 
 // drawing is what was seen in the layers so far.
 type drawing struct {
-	layer int      // that is being read
-	names []string // of the layers
-	nodes []*node
-	edges []*edge
-	ids   map[string]string // by key
+	layer  int            // that is being read
+	names  []string       // of the layers
+	models []*model.Model // of the layers
+	nodes  []*node
+	edges  []*edge
+	ids    map[string]string // by key
 }
 
 // node is a box. Its facts may differ between the layers.
@@ -134,6 +130,7 @@ const client = "client"
 // read adds what an assembly has.
 func (d *drawing) read(a *assembly.Assembly) error {
 	m := model.Read(a)
+	d.models = append(d.models, m)
 	table, err := rules.Build(m)
 	errs := []error{err}
 	for _, s := range m.Services {

@@ -276,7 +276,7 @@ func TestImages(t *testing.T) {
 			"cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}:abc", ""},
 		{`{"Fn::Sub": "${AWS::AccountId}.dkr.ecr.${AWS::Region}.amazonaws.com/mine:1"}`, "", "mine:1", "in the registry of the account that is deployed to"},
 		{`{"Fn::Join": ["", [{"Fn::GetAtt": ["Repo", "RepositoryUri"]}, ":latest"]]}`, "", "", "in a repository that a deployment creates"},
-		{`{"Fn::FindInMap": ["a", "b", "c"]}`, "", "", "Fn::FindInMap is not a function"},
+		{`{"Fn::GetAZs": "a"}`, "", "", "Fn::GetAZs is not a function"},
 	} {
 		app := map[string]string{
 			"manifest.json": `{"artifacts": {
