@@ -145,6 +145,9 @@ func parsePrices(own []string) (cost.Prices, error) {
 		if i < 1 || err != nil || !(price >= 0) || math.IsInf(price, 0) {
 			return nil, fmt.Errorf("--price %q is not NAME=US$, as in --price t2.micro=0.0116", pair)
 		}
+		if _, twice := prices[pair[:i]]; twice {
+			return nil, fmt.Errorf("--price %s is there twice: a name has one price", pair[:i])
+		}
 		prices[pair[:i]] = price
 	}
 	return prices, nil

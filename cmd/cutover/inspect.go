@@ -90,7 +90,12 @@ an answer does not keep the others from theirs.`,
 		Example: `  cutover routes /api/users/1 /api/posts
   cutover routes "POST http://forum.example:80/api/users"
   cutover routes --app cdk.out --source 10.0.0.1 --header "X-Version: 2" /api/users`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, requests []string) error {
+			if len(requests) == 0 {
+				return errors.New(`routes needs a request: give a URL or a path, as in "cutover routes /api/users"`)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, requests []string) error {
 			asked, err := askedOf(address, headers)
 			if err != nil {

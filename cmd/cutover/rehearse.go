@@ -21,6 +21,7 @@ import (
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 	"cutover/internal/rules"
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -256,7 +257,7 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 	for _, phase := range o.walk {
 		if names := migration.PhaseNames(); !slices.Contains(names, phase) {
-			return fmt.Errorf("--walk: there is no phase %q: choose from %s", phase, strings.Join(names, ", "))
+			return fmt.Errorf("--walk: there is no phase %q: %s", phase, words.Choice(names))
 		}
 	}
 	list, err := listing.Read("cdk.out")
@@ -308,11 +309,8 @@ func checkFaults(faults []rehearsal.Fault, services []string) error {
 		if slices.Contains(services, fault.Service) {
 			continue
 		}
-		if len(services) == 0 {
-			return fmt.Errorf("--fault %s: the deployment has no services", fault)
-		}
 		slices.Sort(services)
-		return fmt.Errorf("--fault %s: there is no service %q: choose from %s", fault, fault.Service, strings.Join(services, ", "))
+		return fmt.Errorf("--fault %s: there is no service %q: %s", fault, fault.Service, words.Choice(services))
 	}
 	return nil
 }
