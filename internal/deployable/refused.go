@@ -240,7 +240,9 @@ func taskErrors(d *model.TaskDefinition) error {
 		cpu, memory = cpu+c.CPUShares, memory+c.MemoryReservationMiB
 	}
 	for _, c := range d.Containers {
-		memory = max(memory, c.MemoryMiB)
+		if c.MemoryReservationMiB == 0 {
+			memory = max(memory, c.MemoryMiB)
+		}
 	}
 	if d.CPU > 0 && cpu > d.CPU {
 		errs = append(errs, d.Errorf("Cpu", "AWS refuses %d CPU units of containers in a task of %d", cpu, d.CPU))
