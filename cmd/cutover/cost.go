@@ -49,7 +49,7 @@ own, use --price NAME=US$:
 			}
 			var other *assembly.Assembly
 			if base != "" { // before a synthesis, which takes long
-				if other, err = assembly.Read(base, from.parameters...); err != nil {
+				if other, err = from.readBase(base); err != nil {
 					return err
 				}
 			}
@@ -76,6 +76,9 @@ own, use --price NAME=US$:
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), append([]cost.Estimate{}, estimates...))
+			}
+			if len(estimates) == 0 {
+				v.print("There is nothing to estimate: the assembly has no resources.")
 			}
 			for _, e := range estimates {
 				v.print(v.estimate(e, asMarkdown))
@@ -144,6 +147,9 @@ func parsePrices(own []string) (cost.Prices, error) {
 		price, err := strconv.ParseFloat(pair[i+1:], 64)
 		if i < 1 || err != nil || !(price >= 0) || math.IsInf(price, 0) {
 			return nil, fmt.Errorf("--price %q is not NAME=US$, as in --price t2.micro=0.0116", pair)
+		}
+		if _, twice := prices[pair[:i]]; twice {
+			return nil, fmt.Errorf("--price %s is there twice: a name has one price", pair[:i])
 		}
 		prices[pair[:i]] = price
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cutover/internal/deployable"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
@@ -88,29 +90,20 @@ an answer does not keep the others from theirs.`,
 		Example: `  cutover routes /api/users/1 /api/posts
   cutover routes "POST http://forum.example:80/api/users"
   cutover routes --app cdk.out --source 10.0.0.1 --header "X-Version: 2" /api/users`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, requests []string) error {
+			if len(requests) == 0 {
+				return errors.New(`routes needs a request: give a URL or a path, as in "cutover routes /api/users"`)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, requests []string) error {
 			asked, err := askedOf(address, headers)
 			if err != nil {
 				return err
 			}
-			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout(), g)
-			answer := func(asked alb.Asked) ([]alb.Route, error) {
-				route, err := client.Route(cmd.Context(), asked)
-				return []alb.Route{route}, err
-			}
-			if cmd.Flags().Changed("app") || from.phase != "" || len(from.context) > 0 {
-				a, err := from.read(cmd.Context(), g)
-				if err != nil {
-					return err
-				}
-				table, err := rules.Build(model.Read(a))
-				if err != nil {
-					return err
-				}
-				answer = func(asked alb.Asked) ([]alb.Route, error) { return alb.Routes(table, asked) }
-			} else if len(from.parameters) > 0 {
-				return errors.New("--parameters are for an assembly: name it with --app")
+			answer, err := from.router(cmd, g)
+			if err != nil {
+				return err
 			}
 			var routes []alb.Route
 			var failed []error
@@ -131,6 +124,7 @@ an answer does not keep the others from theirs.`,
 			if asJSON {
 				return errors.Join(append(failed, printJSON(cmd.OutOrStdout(), routes))...)
 			}
+			v := newView(cmd.OutOrStdout(), g)
 			for _, route := range routes {
 				if route.Error == "" {
 					v.print(v.route(route))
@@ -147,6 +141,29 @@ an answer does not keep the others from theirs.`,
 	return cmd
 }
 
+// router answers for an assembly if the flags name one, or else for the deployment on this machine.
+func (s *source) router(cmd *cobra.Command, g *global) (func(alb.Asked) ([]alb.Route, error), error) {
+	if !cmd.Flags().Changed("app") && len(s.context) == 0 {
+		if len(s.parameters) > 0 {
+			return nil, errors.New("--parameters are for an assembly: name it with --app")
+		}
+		return func(asked alb.Asked) ([]alb.Route, error) {
+			route, err := local.NewClient(g.state).Route(cmd.Context(), asked)
+			return []alb.Route{route}, err
+		}, nil
+	}
+	a, err := s.read(cmd.Context(), g)
+	if err != nil {
+		return nil, err
+	}
+	m := model.Read(a)
+	table, err := rules.Build(m)
+	if err = cmp.Or(err, deployable.NoListener(m)); err != nil {
+		return nil, err
+	}
+	return func(asked alb.Asked) ([]alb.Route, error) { return alb.Routes(table, asked) }, nil
+}
+
 // askedOf reads what the flags say of every request.
 func askedOf(source string, headers []string) (asked alb.Asked, err error) {
 	if source != "" {
@@ -157,7 +174,7 @@ func askedOf(source string, headers []string) (asked alb.Asked, err error) {
 	asked.Header = http.Header{}
 	for _, header := range headers {
 		name, value, ok := strings.Cut(header, ":")
-		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, " \t") {
+		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, " \t\"(),/;<=>?@[\\]{}") || strings.ContainsAny(header, "\r\n") {
 			return asked, fmt.Errorf(`--header %q is not "NAME: VALUE", as in --header "X-Version: 2"`, header)
 		}
 		if strings.EqualFold(name, "Host") {

@@ -18,12 +18,15 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/local"
 	"cutover/internal/plain"
@@ -74,11 +77,11 @@ tasks. It needs no AWS account. It needs Docker only with --driver docker.
 It also rehearses the migration, reviews a branch, estimates costs, moves the migration
 to the next phase, and judges a canary.`,
 		Version: version(),
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if g.state == "" {
-				return errors.New("--state: it names no directory")
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return inWords(err)
 			}
-			return nil
+			return checkEmpty(cmd.Flags())
 		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -90,6 +93,20 @@ to the next phase, and judges a canary.`,
 	return root
 }
 
+// checkEmpty refuses flags that are there without a value: nothing is meant by that.
+func checkEmpty(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if err == nil && (len(values) == 0 || slices.Contains(values, "")) {
+			err = fmt.Errorf("--%s has no value: give one, or leave the flag out", f.Name)
+		}
+	})
+	return err
+}
+
 // kinds are the ends of errors about a flag's value, with what the value should be.
 var kinds = []struct{ end, should string }{
 	{": strconv.ParseInt: ", "give a whole number"},
@@ -98,8 +115,13 @@ var kinds = []struct{ end, should string }{
 	{": time: ", "give a duration, as in 30s or 15m"},
 }
 
-// inWords replaces what Go says of a flag's value that it cannot read.
+// inWords replaces what Go says of a flag's value that it cannot read, and what cobra says of flags that
+// exclude each other.
 func inWords(err error) error {
+	if _, all, found := strings.Cut(err.Error(), "none of the others can be; ["); found {
+		names, _, _ := strings.Cut(all, "]")
+		return fmt.Errorf("give only one of --%s", strings.ReplaceAll(names, " ", " and --"))
+	}
 	for _, kind := range kinds {
 		if begin, _, found := strings.Cut(err.Error(), kind.end); found {
 			return errors.New(begin + ": " + kind.should)
@@ -138,31 +160,38 @@ func (s *source) flags(cmd *cobra.Command) {
 			if _, err := migration.ParsePhase(s.phase); err != nil {
 				return fmt.Errorf("--phase: %w", err)
 			}
+			s.context = append([]string{"phase=" + s.phase}, s.context...)
 		}
 		return checkContext(s.context)
 	}
 }
 
-// checkContext refuses what the cdk command would pass over with a warning, and a phase that the app
-// would refuse after a synthesis.
+// checkContext refuses what the cdk command would pass over, and a phase or a shift that the app would
+// refuse after a synthesis.
 func checkContext(pairs []string) error {
+	given := map[string]any{}
 	for _, pair := range pairs {
 		key, value, ok := strings.Cut(pair, "=")
-		if key == "phase" {
-			if _, err := migration.ParsePhase(value); err != nil {
-				return fmt.Errorf("--context %s: %w", pair, err)
-			}
-		}
-		if !ok || key == "" {
+		switch _, twice := given[key]; {
+		case key == "phase" && value == "":
+			_, err := migration.ParsePhase(value)
+			return fmt.Errorf("--context %s: %w", pair, err)
+		case !ok || key == "":
 			return fmt.Errorf("--context %q is not KEY=VALUE, as in -c shift=users=10", pair)
+		case twice:
+			return fmt.Errorf("--context: %s is there twice, as %v and %s: give one of them", key, given[key], value)
 		}
+		given[key] = value
+	}
+	if _, _, err := config.Position(given); err != nil {
+		return fmt.Errorf("--context: %w", err)
 	}
 	return nil
 }
 
 // assembly returns the directory of the assembly, after a synthesis if the flags ask for one.
 func (s *source) assembly(ctx context.Context, g *global) (string, error) {
-	if s.phase == "" && len(s.context) == 0 {
+	if len(s.context) == 0 {
 		if info, err := os.Stat(s.app); err == nil && !info.IsDir() {
 			return "", fmt.Errorf("--app %s is a file: a template alone cannot be read; name an assembly, the directory that `cdk synth` writes", s.app)
 		}
@@ -171,14 +200,10 @@ func (s *source) assembly(ctx context.Context, g *global) (string, error) {
 		}
 		return s.app, nil
 	}
-	context := s.context
-	if s.phase != "" {
-		context = append([]string{"phase=" + s.phase}, context...)
-	}
 	if err := local.MakeDir(g.state); err != nil {
 		return "", err
 	}
-	return synthesize(ctx, filepath.Join(g.state, "synth"), context)
+	return synthesize(ctx, filepath.Join(g.state, "synth"), s.context)
 }
 
 func (s *source) read(ctx context.Context, g *global) (*assembly.Assembly, error) {
@@ -187,6 +212,18 @@ func (s *source) read(ctx context.Context, g *global) (*assembly.Assembly, error
 		return nil, err
 	}
 	return assembly.Read(dir, s.parameters...)
+}
+
+// readBase reads an assembly to compare with. It may have other parameters: those that it lacks are
+// left out.
+func (s *source) readBase(dir string) (*assembly.Assembly, error) {
+	var taken []string
+	for _, parameter := range s.parameters {
+		if _, err := assembly.Read(dir, parameter); !errors.Is(err, assembly.ErrNoParameter) {
+			taken = append(taken, parameter)
+		}
+	}
+	return assembly.Read(dir, taken...)
 }
 
 // synthesize runs the CDK command line in the working directory.

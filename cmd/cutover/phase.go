@@ -128,9 +128,6 @@ Next refuses if
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			shift := strings.Join(canary, ",")
-			if cmd.Flags().Changed("canary") && shift == "" {
-				return errors.New("--canary: it names no service: give SERVICE=PERCENT, as in users=10")
-			}
 			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (step.Position, error) {
 				return step.Next(p.deployment, p.from, shift)
 			})
@@ -157,9 +154,6 @@ may stop only after that is deployed.`,
 
 // load reads the phase in cdk.json, on AWS and on this machine.
 func (p *phase) load(cmd *cobra.Command, g *global) (err error) {
-	if p.env == "" && (cmd.Flags().Changed("env") || cmd.InheritedFlags().Changed("env")) {
-		return errors.New("--env: it names no environment, as in --env prod")
-	}
 	if p.file, err = step.ReadFile(cdkFile); err != nil {
 		return err
 	}

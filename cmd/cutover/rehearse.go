@@ -22,6 +22,7 @@ import (
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 	"cutover/internal/rules"
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -218,12 +219,6 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 	if o.dwell <= 0 {
 		return nil, fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 5s", o.dwell)
 	}
-	if len(o.walk) == 0 {
-		return nil, errors.New("--walk names no phase: write the phases in order, as in --walk parallel,switched")
-	}
-	if o.routes != nil && len(o.routes) == 0 {
-		return nil, errors.New("--route names no path: write the paths, as in --route /api/users,/api/users/1")
-	}
 	var faults []rehearsal.Fault
 	for _, text := range o.faults {
 		fault, err := rehearsal.ParseFault(text)
@@ -263,7 +258,7 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 	for _, phase := range o.walk {
 		if names := migration.PhaseNames(); !slices.Contains(names, phase) {
-			return fmt.Errorf("--walk: there is no phase %q: choose from %s", phase, strings.Join(names, ", "))
+			return fmt.Errorf("--walk: there is no phase %q: %s", phase, words.Choice(names))
 		}
 	}
 	list, err := listing.Read("cdk.out")
@@ -318,11 +313,8 @@ func checkFaults(faults []rehearsal.Fault, services []string) error {
 		if slices.Contains(services, fault.Service) {
 			continue
 		}
-		if len(services) == 0 {
-			return fmt.Errorf("--fault %s: the deployment has no services", fault)
-		}
 		slices.Sort(services)
-		return fmt.Errorf("--fault %s: there is no service %q: choose from %s", fault, fault.Service, strings.Join(services, ", "))
+		return fmt.Errorf("--fault %s: there is no service %q: %s", fault, fault.Service, words.Choice(services))
 	}
 	return nil
 }

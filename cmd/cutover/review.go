@@ -53,6 +53,7 @@ templates with the library of "cdk diff". The review has, in this order:
 
   - replacements and deletions
   - priorities that another listener rule has
+  - what AWS refuses to create
   - broadened permissions
   - what a change of phase does
   - what a month costs more or less
@@ -89,7 +90,12 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 			return fmt.Errorf("--fail-on %s: there is no such finding: choose from %s", finding, strings.Join(review.Findings(), ", "))
 		}
 	}
-	if err := o.check(g); err != nil {
+	// Refuse flags that cannot be meant, before anything takes time.
+	if _, err := o.rehearse.how.options(g); err != nil {
+		return err
+	}
+	o.rehearse.walk, o.rehearse.out = rehearsal.DefaultWalk(), filepath.Join(o.out, "rehearsal")
+	if _, err := o.rehearse.check(nil); err != nil {
 		return err
 	}
 	o.progress = progress(cmd.ErrOrStderr())
@@ -127,27 +133,6 @@ func (o *reviewing) run(cmd *cobra.Command, g *global) error {
 		return fmt.Errorf("--fail-on: the change has %s", strings.Join(failed, ", "))
 	}
 	return nil
-}
-
-// check refuses flags that cannot be meant, before anything takes time.
-func (o *reviewing) check(g *global) error {
-	if _, err := o.rehearse.how.options(g); err != nil {
-		return err
-	}
-	switch {
-	case o.rehearse.rate < 1:
-		return fmt.Errorf("--rate %d: give at least one request per second", o.rehearse.rate)
-	case o.rehearse.dwell <= 0:
-		return fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 3s", o.rehearse.dwell)
-	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return fmt.Errorf("--out %s: %w", o.out, err)
-	}
-	file, err := os.CreateTemp(o.out, "review-")
-	if err != nil {
-		return fmt.Errorf("--out %s: it cannot be written: %w", o.out, err)
-	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // progress returns a function that prints a step and the time since the beginning. Several
@@ -261,7 +246,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 		return err
 	}
 	report.Replacements = review.Replacements(report.Stacks)
-	report.Clashes = review.Clashes(pairs)
+	report.Clashes, report.Refused = review.Clashes(pairs), review.Refused(pairs)
 	report.Images = review.Images(pairs)
 	report.Costs, err = review.Costs(pairs)
 	return err
@@ -271,7 +256,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 // which keeps its findings.
 func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
-	o.rehearse.walk, o.rehearse.app, o.rehearse.out = rehearsal.DefaultWalk(), head.out, filepath.Join(o.out, "rehearsal")
+	o.rehearse.app = head.out
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {

@@ -38,7 +38,7 @@ type runner struct {
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
 	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443)")
-	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT")
+	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT, and for a further port 81 of the container on $PORT_81")
 	cmd.Flags().StringArrayVar(&r.values, "value", nil, "value of a resource that nothing here stands for, or of its attribute, `STACK/ID[.ATTRIBUTE]=VALUE`, for the containers' environment")
 	cmd.Flags().DurationVar(&r.period, "scaling-period", ecs.ScalingPeriod, "length of autoscaling's minute (scales out after 3, in after 15)")
 }
@@ -79,6 +79,9 @@ func (r *runner) options(g *global) (local.Options, error) {
 		ref, value, ok := strings.Cut(pair, "=")
 		if stack, id, found := strings.Cut(ref, "/"); !ok || !found || stack == "" || id == "" {
 			return options, fmt.Errorf("--value %q is not STACK/ID[.ATTRIBUTE]=VALUE, as in --value Shop/Table=orders or --value Shop/Table.Arn=arn:aws:dynamodb:...", pair)
+		}
+		if _, twice := options.Values[ref]; twice {
+			return options, fmt.Errorf("--value %s is there twice: a resource or attribute has one value", ref)
 		}
 		options.Values[ref] = value
 	}

@@ -331,14 +331,18 @@ func (v *view) notRun(s local.Status) string {
 // listenerName returns a listener's protocol and port. If several load balancers listen on the
 // port, it adds the stack.
 func listenerName(s local.Status, l alb.ListenerStatus) string {
-	name := fmt.Sprintf("%s:%d", l.Protocol, l.Port)
+	name, of := fmt.Sprintf("%s:%d", l.Protocol, l.Port), ""
+	stack, _, _ := strings.Cut(l.Key, "/")
 	for _, other := range s.Listeners {
-		if other.Port == l.Port && other.Key != l.Key {
-			stack, _, _ := strings.Cut(l.Key, "/")
-			return name + " of " + stack
+		switch {
+		case other.Port != l.Port || other.Key == l.Key:
+		case strings.HasPrefix(other.Key, stack+"/"):
+			return name + " of " + l.Key
+		default:
+			of = " of " + stack
 		}
 	}
-	return name
+	return name + of
 }
 
 // summary says what runs and what to try next.
@@ -401,7 +405,11 @@ func (v *view) route(r alb.Route) string {
 		code, _, _ := strings.Cut(action, " ")
 		action = code + " " + r.Location
 	}
-	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(r.Request), v.paint(color.Bold, plain.Line(action)), plain.Visible(why))
+	asked := r.Request
+	if r.LoadBalancer != "" {
+		asked += " at " + r.LoadBalancer
+	}
+	fmt.Fprintf(&b, "%s → %s\n  %s", plain.Line(asked), v.paint(color.Bold, plain.Line(action)), plain.Visible(why))
 	for _, target := range r.Targets {
 		fmt.Fprintf(&b, "\n  target %s at %s is %s", short(target.ID), target.Address, v.state(string(target.State)))
 	}

@@ -106,6 +106,25 @@ api      1/1    01234567  RUNNING  HEALTHY  api           healthy
 	}
 }
 
+// Load balancers of one stack are told apart by their listeners.
+func TestListenerName(t *testing.T) {
+	one, two, other := alb.ListenerStatus{Key: "app/One", Port: 80, Protocol: "HTTP"}, alb.ListenerStatus{Key: "app/Two", Port: 80, Protocol: "HTTP"}, alb.ListenerStatus{Key: "apples/One", Port: 80, Protocol: "HTTP"}
+	for _, test := range []struct {
+		others []alb.ListenerStatus
+		want   string
+	}{
+		{nil, "HTTP:80"},
+		{[]alb.ListenerStatus{other}, "HTTP:80 of app"},
+		{[]alb.ListenerStatus{two}, "HTTP:80 of app/One"},
+		{[]alb.ListenerStatus{two, other}, "HTTP:80 of app/One"},
+		{[]alb.ListenerStatus{other, two}, "HTTP:80 of app/One"},
+	} {
+		if got := listenerName(local.Status{Listeners: append(test.others, one)}, one); got != test.want {
+			t.Errorf("with %d others: %q, not %q", len(test.others), got, test.want)
+		}
+	}
+}
+
 // Services that scale have a table of their own: what is measured, and what was done.
 func TestViewOfScaling(t *testing.T) {
 	now := 1240.4

@@ -86,6 +86,16 @@ type Stack struct {
 	given map[string]string // values of parameters, by name
 }
 
+// Macros says which macros change the template when it is deployed, so that it is not what is read;
+// nil if there are none.
+func (s *Stack) Macros() error {
+	var errs []error
+	for _, macro := range s.Transforms {
+		errs = append(errs, fmt.Errorf("%s: the macro %s changes the template when it is deployed", s.Name, macro))
+	}
+	return Join(errs...)
+}
+
 // Resource returns the resource with that logical id, nil if there is none.
 func (s *Stack) Resource(logicalID string) *Resource {
 	i, ok := slices.BinarySearchFunc(s.Resources, logicalID, func(r *Resource, id string) int { return strings.Compare(r.LogicalID, id) })
@@ -134,6 +144,11 @@ type Parameter struct {
 	Default any
 	// AllowedValues are the only values that the parameter takes. Empty: any.
 	AllowedValues []any
+	// AllowedPattern is a regular expression for the whole value. Empty: any.
+	AllowedPattern string
+	// Bounds of a number, and of how many characters a text has: numbers, or texts of numbers. Nil:
+	// none.
+	MinValue, MaxValue, MinLength, MaxLength any
 }
 
 // Output is an output of a template.

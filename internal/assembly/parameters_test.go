@@ -14,7 +14,7 @@ func apart(t *testing.T) string {
 			"A": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "a.json"}},
 			"B": {"type": "aws:cloudformation:stack", "environment": "aws://1/eu-west-1", "properties": {"templateFile": "b.json"}}}}`,
 		"a.json": `{"Parameters": {"Port": {"Type": "Number"}, "Zones": {"Type": "List<String>"}, "Image": {"Type": "AWS::SSM::Parameter::Value<List<String>>", "Default": "/image"}},
-			"Resources": {"R": {"Type": "T", "Properties": {"Port": {"Ref": "Port"}, "Zones": {"Ref": "Zones"}, "Image": {"Ref": "Image"}, "Region": {"Ref": "AWS::Region"}, "Account": {"Ref": "AWS::AccountId"}, "Partition": {"Ref": "AWS::Partition"}}}},
+			"Resources": {"R": {"Type": "T", "Properties": {"Port": {"Ref": "Port"}, "Zones": {"Ref": "Zones"}, "Image": {"Ref": "Image"}, "Region": {"Ref": "AWS::Region"}, "Account": {"Ref": "AWS::AccountId"}, "Partition": {"Ref": "AWS::Partition"}, "Id": {"Ref": "AWS::StackId"}}}},
 			"Outputs": {"O": {"Value": "x", "Export": {"Name": {"Fn::Sub": "${AWS::Region}-${Port}"}}}}}`,
 		"b.json": `{"Parameters": {"Port": {"Type": "String", "Default": "1", "AllowedValues": ["1", 90]}},
 			"Resources": {"R": {"Type": "T", "Properties": {"Port": {"Ref": "Port"}, "Import": {"Fn::ImportValue": "eu-west-1-90"}, "Region": {"Ref": "AWS::Region"}}}}}`,
@@ -27,6 +27,10 @@ func TestParameters(t *testing.T) {
 		{"A:Port=90", "Port:90", "Port:1"},
 		{"B:Port=90", `Port:S.Ref: parameter "Port" has no default: give a value with --parameters Port=VALUE`, "Port:90"},
 		{"A:Port=80 A:Port=90", "Port:90", "Port:1"}, // the later value counts
+		{"AWS::StackId=x", "Id:x", "Port:1"},
+		{"A:AWS::Partition=x", "Partition:x", "Port:1"},
+		{"AWS::StackName=A", `Id:S.Ref: AWS::StackId is only known at deployment: give a value with --parameters AWS::StackId=VALUE`, "Port:1"},
+		{"A:Port=1 B:Port=90", `Partition:S.Ref: AWS::Partition is only known at deployment: the stack was synthesized without an account and a region; give a value with --parameters AWS::Partition=VALUE`, "Port:90"},
 		{"Zones=a,b=c", "Zones:[a b=c]", "Port:1"},
 		{"Image=x,y", "Image:[x y]", "Port:1"},
 		{"AWS::Region=eu-west-1", "Region:eu-west-1", "Region:eu-west-1"},
@@ -54,7 +58,8 @@ func TestParameters(t *testing.T) {
 		"Port":                  `parameter "Port" is not [STACK:]NAME=VALUE, as in Port=8080`,
 		"=1":                    `parameter "=1" is not [STACK:]NAME=VALUE`,
 		"Prot=1":                `parameter "Prot": no stack of the assembly takes it; there are Image, Port, Zones`,
-		"C:Port=1":              `parameter "Port": no stack "C" of the assembly takes it; there are none`,
+		"C:Port=1":              `parameter "Port": there is no stack "C"`,
+		"B:Zones=1":             `parameter "Zones": no stack "B" of the assembly takes it; there are Port`,
 		"Port=many":             `parameter "Port" of stack "A": "many" is not a number`,
 		"B:Port=2":              `parameter "Port" of stack "B": "2" is none of 1 90`,
 		"B:AWS::Region=x":       `parameter "AWS::Region": no stack "B" of the assembly takes it`,
@@ -63,6 +68,32 @@ func TestParameters(t *testing.T) {
 	} {
 		if _, err := Read(apart(t), parameter); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", parameter, err, want)
+		}
+	}
+}
+
+// What CloudFormation refuses of a parameter's value. Bounds belong to what they bound.
+func TestParameterCheck(t *testing.T) {
+	for _, test := range []struct {
+		parameter   Parameter
+		value, want string
+	}{
+		{Parameter{Type: "Number", MinValue: 1.0, MaxValue: "3"}, "1", ""},
+		{Parameter{Type: "Number", MinValue: 1.0, MaxValue: "3"}, "3", ""},
+		{Parameter{Type: "Number", MinValue: 1.0, MaxValue: "3"}, "0.5", `"0.5" is below 1`},
+		{Parameter{Type: "Number", MinValue: 1.0, MaxValue: "3"}, "4", `"4" is above 3`},
+		{Parameter{Type: "String", MinLength: "2", MaxLength: 3.0}, "äö", ""},
+		{Parameter{Type: "String", MinLength: "2", MaxLength: 3.0}, "äöü", ""},
+		{Parameter{Type: "String", MinLength: "2", MaxLength: 3.0}, "a", `"a" has fewer characters than 2`},
+		{Parameter{Type: "String", MinLength: "2", MaxLength: 3.0}, "aaaa", `"aaaa" has more characters than 3`},
+		{Parameter{Type: "String", AllowedPattern: "a|[0-9]{2}"}, "80", ""},
+		{Parameter{Type: "String", AllowedPattern: "a|[0-9]{2}"}, "808", `"808" does not match the pattern a|[0-9]{2}`},
+		{Parameter{Type: "String", AllowedPattern: "a|[0-9]{2}"}, "ab", `"ab" does not match`},
+		{Parameter{Type: "String", AllowedPattern: "(?=of Java)"}, "x", ""},
+	} {
+		err := test.parameter.check(test.value)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, %s: %v, want %s", test.parameter, test.value, err, test.want)
 		}
 	}
 }

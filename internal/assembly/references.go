@@ -30,21 +30,16 @@ func (r *resolver) ref(path, id string) any {
 	if parameter, ok := r.stack.Parameters[id]; ok {
 		return r.parameter(path, id, parameter)
 	}
-	partition, suffix := partitionOf(r.stack.Region)
-	known := map[string]string{
-		"AWS::StackName": r.stack.Name, "AWS::AccountId": r.stack.Account, "AWS::Region": r.stack.Region,
-		"AWS::Partition": partition, "AWS::URLSuffix": suffix,
-	}
-	value, pseudo := known[id]
+	value, pseudo := r.stack.pseudo()[id]
 	switch {
 	case id == "AWS::NoValue":
 		return nil
 	case value != "":
 		return value
-	case id == "AWS::Region", id == "AWS::AccountId":
-		r.fail(path, "%[1]s is only known at deployment: the stack was synthesized without an account and a region; give a value with --parameters %[1]s=VALUE", id)
+	case id == "AWS::StackId":
+		r.fail(path, "%[1]s is only known at deployment: give a value with --parameters %[1]s=VALUE", id)
 	case pseudo:
-		r.fail(path, "%s is only known at deployment: the stack was synthesized without an account and a region", id)
+		r.fail(path, "%[1]s is only known at deployment: the stack was synthesized without an account and a region; give a value with --parameters %[1]s=VALUE", id)
 	case strings.HasPrefix(id, "AWS::"):
 		r.fail(path, "%s is only known at deployment", id)
 	}

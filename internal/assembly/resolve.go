@@ -25,7 +25,7 @@ const (
 // Resolve evaluates:
 //
 //   - Ref, Fn::GetAtt, Fn::GetStackOutput, Fn::ImportValue, Fn::Join, Fn::Sub,
-//     Fn::Select, Fn::Split, Fn::If and conditions
+//     Fn::Select, Fn::Split, Fn::FindInMap, Fn::If and conditions
 //   - parameters that have a default, or a value given to [Read]
 //   - pseudo parameters, if the stack has the account and region for them
 //
@@ -111,6 +111,9 @@ func (r *resolver) value(path string, value any) any {
 		}
 		object := make(map[string]any, len(value))
 		for _, key := range slices.Sorted(maps.Keys(value)) {
+			if strings.HasPrefix(key, "Fn::ForEach::") {
+				r.fail(join(path, key), "the macro AWS::LanguageExtensions changes the template when it is deployed: the loop is not evaluated")
+			}
 			if resolved := r.value(join(path, key), value[key]); resolved != nil {
 				object[key] = resolved
 			}
@@ -148,6 +151,8 @@ func (r *resolver) call(path, name string, argument any) any {
 		return r.split(path, argument)
 	case "Fn::Select":
 		return r.selectOne(path, argument)
+	case "Fn::FindInMap":
+		return r.findInMap(path, argument)
 	case "Fn::If":
 		list := r.list(path, argument, 3, "[condition, value if true, value if false]")
 		if r.namedCondition(path, r.text(path, list[0], "the name of a condition")) {
@@ -157,6 +162,27 @@ func (r *resolver) call(path, name string, argument any) any {
 	}
 	r.fail(path, "%s is not a function that can be evaluated before a deployment", name)
 	return nil
+}
+
+// findInMap evaluates Fn::FindInMap. The values of mappings have no functions.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-findinmap.html
+func (r *resolver) findInMap(path string, argument any) (value any) {
+	value = r.stack.Template["Mappings"]
+	var keys []string
+	for i, key := range r.list(path, argument, 3, "[name of a mapping, top-level key, second-level key]") {
+		place := fmt.Sprintf("%s[%d]", path, i)
+		found := r.value(place, key)
+		text, ok := found.(string)
+		if !ok {
+			r.fail(place, "expected a text that is known before a deployment, found %v", found)
+		}
+		keys = append(keys, strconv.Quote(text))
+		object, _ := value.(map[string]any)
+		if value = object[text]; value == nil {
+			r.fail(path, "the mappings of the template have nothing for [%s]", strings.Join(keys, ", "))
+		}
+	}
+	return value
 }
 
 // text returns an argument that must be a string as it stands.

@@ -4,7 +4,6 @@
 package deployable
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -13,6 +12,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/words"
 )
 
 // Fixed quotas of AWS.
@@ -38,8 +38,11 @@ func Refused(m *model.Model) error {
 	errs = append(errs, groupErrors(m))
 	errs = append(errs, duplicates(balancers, "load balancer")...)
 	errs = append(errs, duplicates(groups, "target group")...)
-	for _, s := range m.Services {
-		errs = append(errs, serviceErrors(m, s))
+	for i, s := range m.Services {
+		errs = append(errs, serviceErrors(m, s), serviceNameError(s, m.Services[:i]))
+	}
+	for _, c := range m.Clusters {
+		errs = append(errs, ecsNameError(c.Resource, "ClusterName", c.Resource.Properties["ClusterName"]))
 	}
 	for _, d := range m.TaskDefinitions {
 		errs = append(errs, taskErrors(d))
@@ -79,6 +82,14 @@ func balancerErrors(m *model.Model, lb *model.LoadBalancer) error {
 	if name, _ := lb.Resource.Properties["Name"].(string); strings.HasPrefix(name, "internal-") {
 		errs = append(errs, lb.Errorf("Name", `AWS refuses %q: the name of a load balancer cannot begin with "internal-"`, name))
 	}
+	for _, one := range []struct {
+		property string
+		values   []string
+	}{{"Scheme", []string{"internet-facing", "internal"}}, {"IpAddressType", []string{"ipv4", "dualstack", "dualstack-without-public-ipv4"}}} {
+		if value, ok := lb.Resource.Properties[one.property].(string); ok && !slices.Contains(one.values, value) {
+			errs = append(errs, lb.Errorf(one.property, "AWS refuses %q: %s", value, words.Choice(one.values)))
+		}
+	}
 	subnets, known1 := has(m, lb.Resource, "Subnets")
 	if mappings, known2 := has(m, lb.Resource, "SubnetMappings"); known1 && known2 && subnets == mappings {
 		errs = append(errs, lb.Errorf("Subnets", "AWS refuses a load balancer unless it has one of Subnets and SubnetMappings"))
@@ -113,6 +124,15 @@ func attached(m *model.Model) map[string][]*model.TargetGroup {
 		add(balancer, r.Action)
 	}
 	return groups
+}
+
+// unreadable says whether an action cannot be read, or may be elsewhere, so that it may forward to any
+// target group.
+func unreadable(m *model.Model) bool {
+	return len(m.Assembly.Resources(model.CloudFormationStack)) > 0 ||
+		slices.ContainsFunc(m.Assembly.Stacks, func(s *assembly.Stack) bool { return s.Macros() != nil }) ||
+		slices.ContainsFunc(m.Listeners, func(l *model.Listener) bool { return l.Problem("DefaultActions") != nil }) ||
+		slices.ContainsFunc(m.Rules, func(r *model.Rule) bool { return r.Problem("Actions") != nil })
 }
 
 // groupErrors: a target group is attached to one load balancer, of its own kind.
@@ -196,14 +216,14 @@ func serviceErrors(m *model.Model, s *model.Service) error {
 	if n := len(s.LoadBalancers); n > maxServiceGroups {
 		errs = append(errs, s.Errorf("LoadBalancers", "AWS refuses %d target groups: a service can have %d", n, maxServiceGroups))
 	}
-	forwarded := attached(m)
+	forwarded, unknown := attached(m), unreadable(m)
 	for i, at := range s.LoadBalancers {
 		group, property := at.TargetGroup, fmt.Sprintf("LoadBalancers[%d]", i)
 		if group == nil {
 			continue
 		}
 		is := func(groups []*model.TargetGroup) bool { return slices.Contains(groups, group) }
-		if !slices.ContainsFunc(slices.Collect(maps.Values(forwarded)), is) {
+		if !unknown && !slices.ContainsFunc(slices.Collect(maps.Values(forwarded)), is) {
 			errs = append(errs, s.Errorf(property, "AWS refuses the service: target group %s does not have an associated load balancer, because no listener and no rule forwards to it", group.Key()))
 		}
 		if d := s.TaskDefinition; d != nil && group.Problem("TargetType") == nil && d.Problem("NetworkMode") == nil {
@@ -219,14 +239,48 @@ func serviceErrors(m *model.Model, s *model.Service) error {
 	return assembly.Join(errs...)
 }
 
+// ecsName is what names of services, clusters, families and containers may be: 255 letters, digits,
+// underscores and hyphens ("CreateService", "CreateCluster", "RegisterTaskDefinition",
+// "ContainerDefinition", https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html).
+var ecsName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+
+func ecsNameError(r *assembly.Resource, property string, value any) error {
+	if name, ok := value.(string); ok && !ecsName.MatchString(name) {
+		return r.Errorf("Properties."+property, "AWS refuses %q: the name can have 255 letters, digits, hyphens and underscores", name)
+	}
+	return nil
+}
+
+// serviceNameError: the name of a service is unique in its cluster ("CreateService").
+func serviceNameError(s *model.Service, before []*model.Service) error {
+	name, ok := s.Resource.Properties["ServiceName"].(string)
+	for _, other := range before {
+		if ok && other.Resource.Properties["ServiceName"] == name && other.Cluster != nil && other.Cluster == s.Cluster {
+			return s.Errorf("ServiceName", "AWS refuses a second service called %q in a cluster; the first one is %v", name, other.Resource)
+		}
+	}
+	return ecsNameError(s.Resource, "ServiceName", s.Resource.Properties["ServiceName"])
+}
+
 // taskErrors: the containers of a task fit into the task ("Task size", in "Amazon ECS task
 // definition parameters",
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html).
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html). The page
+// says that the memory reserved by all containers is below the task's. AWS's own examples deploy with a
+// container whose limit is the whole task beside others that reserve some, so a limit counts for its
+// container alone.
 func taskErrors(d *model.TaskDefinition) error {
-	var errs []error
+	errs := []error{ecsNameError(d.Resource, "Family", d.Resource.Properties["Family"])}
 	cpu, memory := 0, 0
 	for _, c := range d.Containers {
-		cpu, memory = cpu+c.CPUShares, memory+cmp.Or(c.MemoryReservationMiB, c.MemoryMiB)
+		cpu, memory = cpu+c.CPUShares, memory+c.MemoryReservationMiB
+	}
+	for i, c := range d.Containers {
+		if d.ContainerProblem("Name") == nil {
+			errs = append(errs, ecsNameError(d.Resource, fmt.Sprintf("ContainerDefinitions[%d].Name", i), c.Name))
+		}
+		if c.MemoryReservationMiB == 0 {
+			memory = max(memory, c.MemoryMiB)
+		}
 	}
 	if d.CPU > 0 && cpu > d.CPU {
 		errs = append(errs, d.Errorf("Cpu", "AWS refuses %d CPU units of containers in a task of %d", cpu, d.CPU))

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 
 	"cutover/internal/assembly"
@@ -63,11 +62,11 @@ func (r *Runner) Deploy(ctx context.Context, dir string, parameters ...string) e
 
 // nothing refuses a first assembly of which nothing runs here.
 func (r *Runner) nothing(m *model.Model) error {
-	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Listeners, (*model.Listener).Application) {
+	err := deployable.NoListener(m)
+	if r.Assembly() != nil || len(m.Services) > 0 || err == nil {
 		return nil
 	}
-	lines := append([]string{"the assembly has no ECS service, and no Application Load Balancer that listens"}, deployable.Warnings(m)...)
-	return errors.New(strings.Join(lines, "\n"))
+	return fmt.Errorf("the assembly has no ECS service, and %w", err)
 }
 
 // update updates a stack, one provider after the other. Reached is how many providers have begun.

@@ -77,8 +77,14 @@ func condition(v assembly.Value) Condition {
 	}
 	// The values of paths and hosts may stand in the condition itself.
 	config := v
-	if short := c.Field == PathPattern || c.Field == HostHeader; !short || !v.Field("Values").Present() {
+	expressions := v.Field("RegexValues")
+	if short := c.Field == PathPattern || c.Field == HostHeader; !expressions.Present() && (!short || !v.Field("Values").Present()) {
 		config = v.Field(configs[c.Field]).Need("an object")
+	}
+	if expressions = config.Field("RegexValues"); expressions.Present() {
+		config.Field("Values")
+		expressions.Refuse("regular expressions are not evaluated here")
+		return c
 	}
 	if c.Field == HTTPHeader {
 		header := config.Field("HttpHeaderName")

@@ -56,9 +56,7 @@ type Rule struct {
 func Build(m *model.Model) (*Table, error) {
 	var errs []error
 	for _, stack := range m.Assembly.Stacks {
-		for _, macro := range stack.Transforms {
-			errs = append(errs, fmt.Errorf("%s: the macro %s changes the template when it is deployed", stack.Name, macro))
-		}
+		errs = append(errs, stack.Macros())
 	}
 	for _, stack := range m.Assembly.Resources(model.CloudFormationStack) {
 		errs = append(errs, stack.Errorf("", "nested stacks are not read, and rules may be in it"))

@@ -79,7 +79,7 @@ func ReadAt(m *model.Model, own Prices) ([]Estimate, error) {
 				e = &environment{name: name, own: own, used: used, unpriced: map[string]int{}, traffic: map[string]bool{}}
 				environments[name] = e
 			}
-			e.note(err, e.add(m, resource))
+			e.note(stack.Macros(), err, e.add(m, resource))
 		}
 	}
 	// Some resources take no tags. They belong to the environment if there is only one.

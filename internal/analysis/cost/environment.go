@@ -71,10 +71,16 @@ var things = []struct{ price, one, more string }{
 	{"endpoint", "endpoint in a zone", "endpoints in a zone"},
 }
 
-// note keeps the lines of errors.
+// note keeps the lines of errors, each once.
 func (e *environment) note(errs ...error) {
-	if err := assembly.Join(errs...); err != nil {
-		e.unknown = append(e.unknown, strings.Split(err.Error(), "\n")...)
+	err := assembly.Join(errs...)
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if !slices.Contains(e.unknown, line) {
+			e.unknown = append(e.unknown, line)
+		}
 	}
 }
 

@@ -793,7 +793,7 @@ var conditionConformance = []behaviour{
 		template: conditionOn(object{"Field": "source-ip", "SourceIpConfig": object{"Values": []any{"192.0.2.0/24"}}}), run: func(t *testing.T, b *bench) {
 			b.routes(map[string]bool{get("/") + "X-Forwarded-For: 192.0.2.1\r\n": false})
 		}},
-	{name: "Regular expressions in conditions", source: conditions + "#path-conditions", template: conditionOn(object{"Field": "path-pattern", "PathPatternConfig": object{"RegexValues": []any{"^/a"}}}), refused: "RegexValues: not honoured"},
+	{name: "Regular expressions in conditions", source: conditions + "#path-conditions", template: conditionOn(object{"Field": "path-pattern", "PathPatternConfig": object{"RegexValues": []any{"^/a"}}}), refused: "RegexValues: regular expressions are not evaluated here"},
 	{name: "Transforms of URLs and hosts", source: listeners + "#listener-rules", template: template{rules: []object{{"Conditions": []any{object{"Field": "path-pattern", "Values": []any{"/a"}}}, "Actions": []any{forwardTo("B")}, "Transforms": []any{object{"Type": "url-rewrite"}}}}}, refused: "Transforms: not honoured"},
 }
 

@@ -1,6 +1,7 @@
 package alb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -148,10 +149,13 @@ func on(table *rules.Table, request rules.Request, path bool) ([]*rules.Listener
 // Route is the way of a request, with the reasons.
 type Route struct {
 	Request string `json:"request"`
+	// LoadBalancer is the one that answers, if several listen on the port.
+	LoadBalancer string `json:"loadBalancer,omitempty"`
 	// Action is the deciding rule's: the name of a target group, several names with their shares, a
 	// redirect, or the status of a fixed response.
 	Action string `json:"action,omitempty"`
-	// Location is where a redirect sends the request; empty for other actions.
+	// Location is where a redirect sends the request; empty for other actions. Of a path alone, the
+	// host stays "#{host}".
 	Location string `json:"location,omitempty"`
 	// Explanation has a line for every rule that was tried.
 	Explanation string `json:"explanation,omitempty"`
@@ -167,7 +171,9 @@ func route(asked Asked, listener *rules.Listener, request rules.Request) (Route,
 	if err != nil {
 		return Route{}, decision, err
 	}
-	return Route{Request: asked.Request, Action: decision.String(), Location: decision.Location(), Explanation: decision.Explain(), Targets: []TargetStatus{}}, decision, nil
+	redirect := decision
+	redirect.Request.Host = cmp.Or(request.Host, "#{host}")
+	return Route{Request: asked.Request, Action: decision.String(), Location: redirect.Location(), Explanation: decision.Explain(), Targets: []TargetStatus{}}, decision, nil
 }
 
 // Routes says where a request would go in a table: an answer for each listener on the port.
@@ -185,6 +191,9 @@ func Routes(table *rules.Table, asked Asked) ([]Route, error) {
 		one, _, err := route(asked, listener, request)
 		if err != nil {
 			return nil, err
+		}
+		if len(listeners) > 1 {
+			one.LoadBalancer = listener.LoadBalancerID
 		}
 		routes = append(routes, one)
 	}

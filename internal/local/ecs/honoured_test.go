@@ -194,6 +194,7 @@ func TestRefused(t *testing.T) {
 		{`"Interval": 15`, `"Interval": 1`, `Interval: expected a whole number from 5 to 300`},
 		{`{"Ref": "AWS::Region"}`, `{"Ref": "AWS::StackId"}`, `AWS::StackId is only known at deployment`},
 		{`"Image": "redis:7", `, ``, `a container needs an image`},
+		{`"Image": "redis:7", `, `"Image": "", `, `a container needs an image`},
 		{`"Environment": [`, `"Environment": 1, "X": [`, `Environment: expected a list, found the number 1`},
 	} {
 		if !strings.Contains(shop["Web.json"], test.old) {
@@ -276,7 +277,7 @@ func TestImages(t *testing.T) {
 			"cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}:abc", ""},
 		{`{"Fn::Sub": "${AWS::AccountId}.dkr.ecr.${AWS::Region}.amazonaws.com/mine:1"}`, "", "mine:1", "in the registry of the account that is deployed to"},
 		{`{"Fn::Join": ["", [{"Fn::GetAtt": ["Repo", "RepositoryUri"]}, ":latest"]]}`, "", "", "in a repository that a deployment creates"},
-		{`{"Fn::FindInMap": ["a", "b", "c"]}`, "", "", "Fn::FindInMap is not a function"},
+		{`{"Fn::GetAZs": "a"}`, "", "", "Fn::GetAZs is not a function"},
 	} {
 		app := map[string]string{
 			"manifest.json": `{"artifacts": {

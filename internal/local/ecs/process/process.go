@@ -170,7 +170,8 @@ func (d *Driver) choosePort() (int, error) {
 }
 
 // choosePorts chooses a port of this host for every port of the container. The variable that
-// has the container port gets the chosen port.
+// has the container port gets the chosen port. A command in place of a container finds each port in
+// PORT_ with the container port, and the first one in PORT.
 func (p *process) choosePorts(variables *environment) error {
 	c := p.definition
 	for i, containerPort := range c.Ports {
@@ -180,12 +181,15 @@ func (p *process) choosePorts(variables *environment) error {
 				names = append(names, v.Name)
 			}
 		}
+		own := fmt.Sprintf("PORT_%d", containerPort)
 		switch {
-		case slices.Contains(names, "PORT"), p.image == nil && i == 0 && len(names) == 0:
+		case slices.Contains(names, "PORT"):
 			names = []string{"PORT"}
+		case len(names) == 0 && p.image == nil:
+			names = []string{own}
 		case len(names) == 0:
-			return fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in PORT",
-				containerPort, containerPort, c.Name)
+			return fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in %s",
+				containerPort, containerPort, c.Name, own)
 		case len(names) > 1:
 			return fmt.Errorf("its container port %d is the value of several variables, %s: call the one to listen on PORT, or run it in Docker",
 				containerPort, strings.Join(names, ", "))
@@ -196,6 +200,9 @@ func (p *process) choosePorts(variables *environment) error {
 		}
 		variables.set(names[0], strconv.Itoa(port))
 		p.ports[containerPort] = port
+		if p.image == nil {
+			variables.set(own, strconv.Itoa(port))
+		}
 		if p.image == nil && i == 0 {
 			variables.set("PORT", strconv.Itoa(port))
 		}

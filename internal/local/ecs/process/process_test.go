@@ -274,6 +274,21 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 }
 
 // Children of the first process count too, as in a container.
+// A command finds each port of its container, also one that no variable has.
+func TestPortsOfACommand(t *testing.T) {
+	d := &Driver{options: Options{Run: map[string]string{"web": "true"}}, ports: map[int]bool{}}
+	p, err := d.plan(model.Container{Name: "web", Ports: []int{80, 81, 82}, Environment: []model.Variable{{Name: "ADMIN", Value: "82"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.freePorts()
+	for name, port := range map[string]int{"PORT": 80, "PORT_80": 80, "PORT_81": 81, "PORT_82": 82, "ADMIN": 82} {
+		if want := fmt.Sprintf("%s=%d", name, p.ports[port]); p.ports[port] == 0 || !slices.Contains(p.env, want) {
+			t.Errorf("the environment has no %s: %q", want, p.env)
+		}
+	}
+}
+
 func TestProcessorTime(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("processor time is read on Linux only")
@@ -331,7 +346,7 @@ func TestRefusals(t *testing.T) {
 		{"FROM scratch\nCOPY users /users\n", nil, "neither ENTRYPOINT nor CMD"},
 		{"FROM scratch\nCOPY users Dockerfile /\nENTRYPOINT [\"/users\", \"/Dockerfile\"]\n", nil, "its argument /Dockerfile is a file of the image"},
 		{"FROM scratch\nSTOPSIGNAL SIGQUIT\n", nil, "the stop signal SIGQUIT"},
-		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *model.Container) { c.Environment = nil }, "no variable of its environment has the value of its container port, 3000; add PORT=3000"},
+		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *model.Container) { c.Environment = nil }, "no variable of its environment has the value of its container port, 3000; add PORT=3000 to the task definition and listen there, run it in Docker, or start it another way with --run users=COMMAND, which finds the port in PORT_3000"},
 		{"FROM scratch\nCOPY users /users\nENTRYPOINT [\"/users\"]\n", func(c *model.Container) {
 			c.Environment = []model.Variable{{Name: "A", Value: "3000"}, {Name: "B", Value: "3000"}}
 		}, "several variables, A, B"},
