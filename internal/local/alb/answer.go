@@ -73,6 +73,7 @@ func (p *proxy) failed(t *target, up *upload, err error) {
 	if up != nil {
 		// Before the request is read to its end.
 		_ = http.NewResponseController(p.w).Flush()
+		p.endTimeToRead()
 	}
 }
 

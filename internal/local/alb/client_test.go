@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cutover/internal/model"
+	"cutover/internal/rules"
 )
 
 // endless is a client that sends a beginning, then the same text for ever.
@@ -264,6 +265,16 @@ func TestTimeToReadInHTTP2(t *testing.T) {
 			t.Errorf("%d looks, the client has until %v to read the end of %q", looks, a.deadline, a.Body)
 		}
 	})
+}
+
+// The same holds for an answer in place of a target's.
+func TestTimeToReadOfAFailure(t *testing.T) {
+	a := &answered{ResponseRecorder: httptest.NewRecorder()}
+	p := &proxy{w: a, r: &http.Request{ProtoMajor: 2}, l: &listener{route: &rules.Listener{Listener: &model.Listener{}}, settings: &model.LoadBalancer{IdleTimeout: time.Minute}}}
+	p.failed(&target{pool: newPool("", false)}, &upload{}, io.EOF)
+	if !a.deadline.IsZero() || !a.Flushed || a.Code != http.StatusBadGateway {
+		t.Errorf("status %d, flushed %t, the client has until %v", a.Code, a.Flushed, a.deadline)
+	}
 }
 
 // An early answer without a body is sent before the rest of the request is waited for.
