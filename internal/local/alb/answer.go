@@ -73,6 +73,7 @@ func (p *proxy) failed(t *target, up *upload, err error) {
 	if up != nil {
 		// Before the request is read to its end.
 		_ = http.NewResponseController(p.w).Flush()
+		p.endTimeToRead()
 	}
 }
 
@@ -80,6 +81,14 @@ func (p *proxy) failed(t *target, up *upload, err error) {
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html#connection-idle-timeout
 func (p *proxy) giveTimeToRead() {
 	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(p.l.settings.IdleTimeout))
+}
+
+// endTimeToRead goes before waiting for somebody else than the client. HTTP/2 ends a request when the
+// time is over, even if there is nothing to read.
+func (p *proxy) endTimeToRead() {
+	if p.r.ProtoMajor == 2 {
+		_ = http.NewResponseController(p.w).SetWriteDeadline(time.Time{})
+	}
 }
 
 // setCookies adds the cookies for the stickiness of the rule and of the target group.
@@ -100,7 +109,6 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 	for key := range response.Trailer {
 		header.Add("Trailer", key)
 	}
-	p.giveTimeToRead()
 	p.w.WriteHeader(response.StatusCode)
 	if response.Body != http.NoBody {
 		body := &chunkedBody{r: c.reader}
@@ -131,11 +139,13 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 		case <-up.done:
 		default:
 			// An early answer goes to the client now. The client gets the time to finish its request.
-			_ = http.NewResponseController(p.w).Flush()
-			up.wait()
 			p.giveTimeToRead()
+			_ = http.NewResponseController(p.w).Flush()
+			p.endTimeToRead()
+			up.wait()
 		}
 	}
+	p.giveTimeToRead() // for the end of the answer
 }
 
 var chunkedEncoding = []string{"chunked"}
@@ -173,11 +183,13 @@ func (p *proxy) copyBody(c *targetConn, response *http.Response) error {
 	left := response.ContentLength // -1 if it is not known
 	if c.reader.Buffered() == 0 {
 		// The client may wait for the headers alone.
+		p.giveTimeToRead()
 		if err := control.Flush(); err != nil {
 			return err
 		}
 	}
 	for first := true; ; first = false {
+		p.endTimeToRead()
 		if !first {
 			_ = c.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
 		}

@@ -5,10 +5,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
+
+	"cutover/internal/model"
+	"cutover/internal/rules"
 )
 
 // endless is a client that sends a beginning, then the same text for ever.
@@ -83,25 +89,6 @@ func TestMemoryOfAHead(t *testing.T) {
 	}
 }
 
-// A client that sends requests and reads no answers loses its connection at the idle timeout.
-func TestClientThatReadsNothing(t *testing.T) {
-	action := fixed("200", "text/plain", strings.Repeat("x", 1024))
-	b := serve(t, short(template{action: action}.config(t), 100*time.Millisecond))
-	conn, err := net.Dial("tcp", b.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
-	requests := strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1000)
-	for err = nil; err == nil; {
-		_, err = io.WriteString(conn, requests)
-	}
-	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
-		t.Error("the connection is still open")
-	}
-}
-
 // timed is a listener of connections that tell the deadline of each write.
 type timed struct {
 	net.Listener
@@ -147,6 +134,8 @@ func TestClientsHaveTimeToRead(t *testing.T) {
 			_, _ = io.WriteString(w, "early")
 			_ = http.NewResponseController(w).Flush()
 		case "/parts":
+			_ = http.NewResponseController(w).Flush()
+			<-more
 			_, _ = io.WriteString(w, "part")
 			_ = http.NewResponseController(w).Flush()
 			<-more
@@ -166,6 +155,7 @@ func TestClientsHaveTimeToRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	reader := bufio.NewReader(conn)
 	var began time.Time
 	send := func(text string) {
@@ -208,6 +198,9 @@ func TestClientsHaveTimeToRead(t *testing.T) {
 
 	send("GET /parts HTTP/1.1\r\nHost: x\r\n\r\n")
 	parts := answer()
+	written("a head alone")
+	began = time.Now()
+	more <- true
 	_, _ = io.ReadFull(parts.Body, make([]byte, len("part")))
 	written("a part")
 	began = time.Now()
@@ -222,4 +215,81 @@ func TestClientsHaveTimeToRead(t *testing.T) {
 	send("x")
 	_, _ = io.Copy(io.Discard, early.Body)
 	written("the end of an early answer")
+}
+
+// answered is an answer with its present deadline.
+type answered struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+}
+
+func (a *answered) SetWriteDeadline(deadline time.Time) error {
+	a.deadline = deadline
+	return nil
+}
+
+// part is a body that looks at the deadline while the target is waited for.
+type part struct {
+	io.Reader
+	look func()
+}
+
+func (p part) Read(b []byte) (int, error) {
+	p.look()
+	return p.Reader.Read(b)
+}
+
+// In HTTP/2 no time passes for the client while others are waited for: it would end the request.
+func TestTimeToReadInHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &answered{ResponseRecorder: httptest.NewRecorder()}
+		looks := 0
+		look := func() {
+			if looks++; !a.deadline.IsZero() {
+				t.Errorf("look %d: the client has until %v while it has all that there is", looks, a.deadline)
+			}
+		}
+		target, other := net.Pipe()
+		defer target.Close()
+		defer other.Close()
+		p := &proxy{w: a, r: &http.Request{ProtoMajor: 2}, l: &listener{settings: &model.LoadBalancer{IdleTimeout: time.Minute}}}
+		up := &upload{done: make(chan struct{})}
+		go func() {
+			synctest.Wait()
+			look()
+			close(up.done)
+		}()
+		body := part{iotest.OneByteReader(strings.NewReader("ab")), look}
+		p.respond(&targetConn{Conn: target, reader: bufio.NewReader(target)}, &http.Response{StatusCode: 200, ContentLength: 2, Body: io.NopCloser(body)}, up)
+		if looks != 4 || a.deadline != time.Now().Add(time.Minute) || a.Body.String() != "ab" {
+			t.Errorf("%d looks, the client has until %v to read the end of %q", looks, a.deadline, a.Body)
+		}
+	})
+}
+
+// The same holds for an answer in place of a target's.
+func TestTimeToReadOfAFailure(t *testing.T) {
+	a := &answered{ResponseRecorder: httptest.NewRecorder()}
+	p := &proxy{w: a, r: &http.Request{ProtoMajor: 2}, l: &listener{route: &rules.Listener{Listener: &model.Listener{}}, settings: &model.LoadBalancer{IdleTimeout: time.Minute}}}
+	p.failed(&target{pool: newPool("", false)}, &upload{}, io.EOF)
+	if !a.deadline.IsZero() || !a.Flushed || a.Code != http.StatusBadGateway {
+		t.Errorf("status %d, flushed %t, the client has until %v", a.Code, a.Flushed, a.deadline)
+	}
+}
+
+// An early answer without a body is sent before the rest of the request is waited for.
+func TestTimeToReadOfAnEarlyAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &answered{ResponseRecorder: httptest.NewRecorder()}
+		p := &proxy{w: a, r: &http.Request{ProtoMajor: 1}, l: &listener{settings: &model.LoadBalancer{IdleTimeout: time.Minute}}}
+		up := &upload{done: make(chan struct{})}
+		go func() {
+			synctest.Wait()
+			if a.deadline != time.Now().Add(time.Minute) || !a.Flushed {
+				t.Errorf("the client has until %v, flushed %t", a.deadline, a.Flushed)
+			}
+			close(up.done)
+		}()
+		p.respond(nil, &http.Response{StatusCode: 413, Body: http.NoBody}, up)
+	})
 }

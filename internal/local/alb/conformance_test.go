@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -563,6 +564,22 @@ var conformance = []behaviour{
 			t.Errorf("after the idle timeout there is %v, want the end", err)
 		}
 	}},
+	{name: "a client's connection is closed if the client does not read its answers", source: attributesPage + "#connection-idle-timeout", idle: 100 * time.Millisecond,
+		template: template{action: fixed("200", "text/plain", strings.Repeat("x", 1024))}, run: func(t *testing.T, b *bench) {
+			conn, err := net.Dial("tcp", b.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
+			requests := strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1000)
+			for err == nil {
+				_, err = io.WriteString(conn, requests)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is still open")
+			}
+		}},
 	{name: "a client's connection is used for a limited time", source: attributesPage + "#http-client-keep-alive-duration", run: func(t *testing.T, b *bench) {
 		config := template{}.config(t)
 		config.Listeners[0].LoadBalancer.ClientKeepAlive = 0
