@@ -157,6 +157,8 @@ func TestRefused(t *testing.T) {
 		{"six groups", "S/Service/Properties.LoadBalancers: AWS refuses 6 target groups: a service can have 5", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six...)}},
 		{"a full task", "", []string{task(`"Cpu": "256", "Memory": "512", `, `"Cpu": 256, "Memory": 512`)}},
 		{"too much CPU", "S/T/Properties.Cpu: AWS refuses 257 CPU units of containers in a task of 256", []string{task(`"Cpu": "256", "Memory": "512", `, `"Cpu": 257, "Memory": 512`)}},
+		{"a limit of the whole task beside a reservation", "", []string{task(`"Cpu": "256", "Memory": "512", `, `"Memory": 512}, {"Name": "d", "Image": "i", "MemoryReservation": 128`)}},
+		{"too much reserved memory", "S/T/Properties.Memory: AWS refuses 513 MiB of containers in a task of 512", []string{task(`"Cpu": "256", "Memory": "512", `, `"Memory": 512, "MemoryReservation": 256}, {"Name": "d", "Image": "i", "MemoryReservation": 257`)}},
 		{"too much memory", "S/T/Properties.Memory: AWS refuses 513 MiB of containers in a task of 512", []string{task(`"Cpu": "256", "Memory": "512", `, `"Memory": 513`)}},
 		{"reserved less", "", []string{task(`"Memory": "512", `, `"Memory": 600, "MemoryReservation": 100`)}},
 	} {

@@ -4,7 +4,6 @@
 package deployable
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -230,12 +229,20 @@ func serviceErrors(m *model.Model, s *model.Service) error {
 
 // taskErrors: the containers of a task fit into the task ("Task size", in "Amazon ECS task
 // definition parameters",
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html).
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html). The page
+// says that the memory reserved by all containers is below the task's. AWS's own examples deploy with a
+// container whose limit is the whole task beside others that reserve some, so a limit counts for its
+// container alone.
 func taskErrors(d *model.TaskDefinition) error {
 	var errs []error
 	cpu, memory := 0, 0
 	for _, c := range d.Containers {
-		cpu, memory = cpu+c.CPUShares, memory+cmp.Or(c.MemoryReservationMiB, c.MemoryMiB)
+		cpu, memory = cpu+c.CPUShares, memory+c.MemoryReservationMiB
+	}
+	for _, c := range d.Containers {
+		if c.MemoryReservationMiB == 0 {
+			memory = max(memory, c.MemoryMiB)
+		}
 	}
 	if d.CPU > 0 && cpu > d.CPU {
 		errs = append(errs, d.Errorf("Cpu", "AWS refuses %d CPU units of containers in a task of %d", cpu, d.CPU))
