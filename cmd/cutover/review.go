@@ -53,6 +53,7 @@ templates with the library of "cdk diff". The review has, in this order:
 
   - replacements and deletions
   - priorities that another listener rule has
+  - what AWS refuses to create
   - broadened permissions
   - what a change of phase does
   - what a month costs more or less
@@ -245,7 +246,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 		return err
 	}
 	report.Replacements = review.Replacements(report.Stacks)
-	report.Clashes = review.Clashes(pairs)
+	report.Clashes, report.Refused = review.Clashes(pairs), review.Refused(pairs)
 	report.Images = review.Images(pairs)
 	report.Costs, err = review.Costs(pairs)
 	return err

@@ -86,6 +86,25 @@ func TestClashes(t *testing.T) {
 	}
 }
 
+// What AWS refuses is named once, whatever the pair.
+func TestRefused(t *testing.T) {
+	good, bad := listening(t, nil), listening(t, map[string][]string{"S": {"Users Http 10"}})
+	listener := bad.Stack("S").Resource("Http").Properties
+	listener["Protocol"], listener["Port"] = "HTTPS", 443.0
+	if lines := review.Refused([]review.Pair{{Before: bad, After: good}}); len(lines) > 0 {
+		t.Errorf("what was refused before is named: %q", lines)
+	}
+	r := review.Report{Refused: review.Refused([]review.Pair{{Before: good, After: bad}, {Before: bad, After: bad}})}
+	want := "S/Http/Properties.Certificates: AWS refuses an HTTPS listener with 0 default certificates: it needs exactly one"
+	if diff := cmp.Diff([]string{want}, r.Refused); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+	if text := r.Markdown(); r.Found("refused") != 1 || !strings.Contains(text, "- **The deployment will fail: AWS refuses what the templates have, for 1 reason.**\n") ||
+		!strings.Contains(text, "### What AWS refuses to create\n\n- "+want+"\n") {
+		t.Errorf("%d findings:\n%s", r.Found("refused"), text)
+	}
+}
+
 // No step of the migration takes a priority of another rule, and what a step deletes of the gate is
 // nothing to look at.
 func TestStepsClashNowhere(t *testing.T) {

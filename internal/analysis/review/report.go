@@ -27,6 +27,7 @@ type Report struct {
 	Stacks       []Stack       `json:"stacks"`
 	Replacements []Replacement `json:"replacements"`
 	Clashes      []Clash       `json:"clashes"`
+	Refused      []string      `json:"refused"` // by AWS, a line for each resource
 	Images       []string      `json:"images"`
 	Costs        []Cost        `json:"costs"`
 	Rehearsal    *Rehearsal    `json:"rehearsal,omitempty"` // left out if there was none
@@ -70,14 +71,17 @@ func NoRehearsal(err error) *Rehearsal {
 
 // Findings are what a review can fail on, in the order in which they are shown.
 func Findings() []string {
-	return []string{"replacement", "deletion", "priority", "broadening", "turn", "rehearsal"}
+	return []string{"replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
 }
 
 // Found returns the number of findings of a kind.
 func (r *Report) Found(finding string) int {
 	n := 0
-	if finding == "priority" {
+	switch finding {
+	case "priority":
 		return len(r.Clashes)
+	case "refused":
+		return len(r.Refused)
 	}
 	for _, c := range r.Replacements {
 		if !c.Usual() && (finding == "deletion" && c.Deletes() || finding == "replacement" && !c.Deletes()) {
@@ -184,6 +188,9 @@ func (r *Report) findings(files string) string {
 	if len(r.Clashes) > 0 {
 		section("Priorities that another rule has", r.clashes())
 	}
+	if len(r.Refused) > 0 {
+		section("What AWS refuses to create", r.refused())
+	}
 	section("IAM and security-group broadening", r.broadening())
 	section("Phase", r.move())
 	section("Cost", r.cost())
@@ -231,6 +238,9 @@ func (r *Report) headline() string {
 	lines = append(lines, r.fates())
 	if n := len(r.Clashes); n > 0 {
 		lines = append(lines, fmt.Sprintf("**The deployment will fail: %s a priority that another rule has.**", takes(n)))
+	}
+	if n := len(r.Refused); n > 0 {
+		lines = append(lines, fmt.Sprintf("**The deployment will fail: AWS refuses what the templates have, for %s.**", words.Count(n, "reason")))
 	}
 	lines = append(lines, broadened, phase, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", to), rehearsed)
 	return "- " + strings.Join(lines, "\n- ") + "\n"
