@@ -77,6 +77,9 @@ own, use --price NAME=US$:
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), append([]cost.Estimate{}, estimates...))
 			}
+			if len(estimates) == 0 {
+				v.print("There is nothing to estimate: the assembly has no resources.")
+			}
 			for _, e := range estimates {
 				v.print(v.estimate(e, asMarkdown))
 			}

@@ -12,13 +12,15 @@ import (
 	"cutover/internal/model"
 )
 
-// read reads the model of one stack, S, with these resources and the condition Never.
+// read reads the model of one stack, S, with these resources and the condition Never. It exports the
+// resource Exported and has the resource Kept as an output.
 func read(t *testing.T, resources ...string) *model.Model {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "S.json"}}}}`,
-		"S.json":        `{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}, "Resources": {` + strings.Join(resources, ",\n") + `}}`,
+		"S.json": `{"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}},
+			"Outputs": {"Out": {"Value": {"Ref": "Exported"}, "Export": {"Name": "x"}}, "Kept": {"Value": {"Ref": "Kept"}}}, "Resources": {` + strings.Join(resources, ",\n") + `}}`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -75,6 +77,17 @@ func service(properties string, groups ...string) string {
 func rule(actions string) string {
 	return resource("R", model.ELBListenerRule, `"ListenerArn": {"Ref": "L"}, "Priority": 1, "Conditions": [{"Field": "nonsense"}], `+actions)
 }
+
+// named is a service with a name, unless the name is empty, in a cluster.
+func named(id, name, cluster string) string {
+	properties := `"TaskDefinition": "t", "Cluster": {"Ref": "` + cluster + `"}`
+	if name != "" {
+		properties += `, "ServiceName": "` + name + `"`
+	}
+	return resource(id, model.ECSService, properties)
+}
+
+var clusters = resource("C", model.ECSCluster, "") + ", " + resource("D", model.ECSCluster, "")
 
 const (
 	a = `{"Ref": "A"}`
@@ -155,6 +168,10 @@ func TestRefused(t *testing.T) {
 		{"addresses for tasks on a bridge", "tasks in network mode bridge need target type instance, and S/G has ip", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), small, service("", "G")}},
 		{"five groups", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six[1:]...)}},
 		{"six groups", "S/Service/Properties.LoadBalancers: AWS refuses 6 target groups: a service can have 5", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six...)}},
+		{"names of services", "", []string{named("One", "a_b-C1", "C"), named("Two", "b", "C"), named("Three", "b", "D"), named("Four", "", "C"), named("Five", strings.Repeat("x", 255), "C"), clusters}},
+		{"a service's name with a space", `S/One/Properties.ServiceName: AWS refuses "a b": the name of a service can have 255 letters, digits, hyphens and underscores`, []string{named("One", "a b", "C"), clusters}},
+		{"a service's name that is too long", `S/One/Properties.ServiceName: AWS refuses "xx`, []string{named("One", strings.Repeat("x", 256), "C"), clusters}},
+		{"a service's name twice", `S/Two/Properties.ServiceName: AWS refuses a second service called "a" in a cluster; the first one is S/One`, []string{named("One", "a", "C"), named("Two", "a", "C"), clusters}},
 		{"a full task", "", []string{task(`"Cpu": "256", "Memory": "512", `, `"Cpu": 256, "Memory": 512`)}},
 		{"too much CPU", "S/T/Properties.Cpu: AWS refuses 257 CPU units of containers in a task of 256", []string{task(`"Cpu": "256", "Memory": "512", `, `"Cpu": 257, "Memory": 512`)}},
 		{"a limit of the whole task beside a reservation", "", []string{task(`"Cpu": "256", "Memory": "512", `, `"Memory": 512}, {"Name": "d", "Image": "i", "MemoryReservation": 128`)}},
@@ -189,6 +206,13 @@ func TestWarnings(t *testing.T) {
 			[]string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP"`), task("", `"Memory": 64`), service("", "G")}},
 		{"another kind beside one", "S/B: a load balancer of type gateway takes requests; it does not run here",
 			[]string{balancer("A", ""), balancer("B", `"Type": "gateway"`), listener("L", a, 80, "HTTP", "", "G"), group("G", ""), group("H", `"Protocol": "GENEVE"`), task("", `"Memory": 64`), service("", "G", "H")}},
+		{"a group of a custom resource and of another app", "S/Exported: no target is registered here: Custom::Register X, an app that imports Out may register targets",
+			[]string{group("Exported", ""), resource("X", "Custom::Register", `"Group": {"Ref": "Exported"}, "Again": {"Ref": "Exported"}`)}},
+		{"a group with targets", "", []string{group("Exported", `"Targets": [{"Id": "i-1"}]`)}},
+		{"a group of a service", "", []string{group("Exported", ""), task("", `"Memory": 64`), service("", "Exported")}},
+		{"a group of instances", "", []string{group("Exported", ""), resource("Machines", model.EC2AutoScalingGroup, `"TargetGroupARNs": [{"Ref": "Exported"}]`)}},
+		{"a group of another kind and another app", "", []string{group("Exported", `"Protocol": "TCP"`)}},
+		{"a group with metrics and an output", "", []string{group("Kept", ""), resource("X", "Example::Made::Up", `"Group": {"Fn::GetAtt": ["Kept", "TargetGroupFullName"]}`)}},
 		{"a lookup", `S/X/Properties.Vpc: "vpc-12345" is what CDK puts in place of a lookup that has not been made`, []string{resource("X", "Example::Made::Up", `"Vpc": "vpc-12345", "Other": "vpc-123456"`)}},
 		{"lookups inside", "S/X/Properties.A: \"dummy1b\" is what\nS/X/Properties.B: \"dummy-value-for-/a/b\" is what", []string{resource("X", "Example::Made::Up", `"B": {"C": [1, {"D": "dummy-value-for-/a/b"}]}, "A": ["eu-west-1a", "dummy1b"]`)}},
 		{"no lookups", "", []string{resource("X", "Example::Made::Up", `"A": ["a dummy1a", "ami-12345678", "sg-12", "s-1234567", "DUMMYS"]`)}},

@@ -37,8 +37,8 @@ func Refused(m *model.Model) error {
 	errs = append(errs, groupErrors(m))
 	errs = append(errs, duplicates(balancers, "load balancer")...)
 	errs = append(errs, duplicates(groups, "target group")...)
-	for _, s := range m.Services {
-		errs = append(errs, serviceErrors(m, s))
+	for i, s := range m.Services {
+		errs = append(errs, serviceErrors(m, s), serviceNameError(s, m.Services[:i]))
 	}
 	for _, d := range m.TaskDefinitions {
 		errs = append(errs, taskErrors(d))
@@ -225,6 +225,23 @@ func serviceErrors(m *model.Model, s *model.Service) error {
 		}
 	}
 	return assembly.Join(errs...)
+}
+
+// serviceName is what names of ECS services may be. A name is unique in a cluster ("CreateService",
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html).
+var serviceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+
+func serviceNameError(s *model.Service, before []*model.Service) error {
+	name, ok := s.Resource.Properties["ServiceName"].(string)
+	if ok && !serviceName.MatchString(name) {
+		return s.Errorf("ServiceName", "AWS refuses %q: the name of a service can have 255 letters, digits, hyphens and underscores", name)
+	}
+	for _, other := range before {
+		if ok && other.Resource.Properties["ServiceName"] == name && other.Cluster != nil && other.Cluster == s.Cluster {
+			return s.Errorf("ServiceName", "AWS refuses a second service called %q in a cluster; the first one is %v", name, other.Resource)
+		}
+	}
+	return nil
 }
 
 // taskErrors: the containers of a task fit into the task ("Task size", in "Amazon ECS task

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"cutover/internal/assembly"
 	"cutover/internal/capacity"
 	"cutover/internal/model"
 )
@@ -66,12 +67,54 @@ func Warnings(m *model.Model) []string {
 			}
 		}
 	}
+	for _, g := range m.TargetGroups {
+		if others := Elsewhere(m, g); len(others) > 0 && g.Application() {
+			warn(g.Key(), "no target is registered here: %s may register targets", strings.Join(others, ", "))
+		}
+	}
 	for _, s := range m.Services {
 		for _, line := range serviceWarnings(m, s) {
 			warn(s.Key(), "%s", line)
 		}
 	}
 	return all
+}
+
+// Served says whether a service registers its tasks with a target group.
+func Served(m *model.Model, group *model.TargetGroup) bool {
+	return slices.ContainsFunc(m.Services, func(s *model.Service) bool {
+		return slices.ContainsFunc(s.LoadBalancers, func(at model.ServiceLoadBalancer) bool { return at.TargetGroup == group })
+	})
+}
+
+// Elsewhere names what may register targets with a group that has none in the template: resources that
+// refer to the group and are not known to do something else with it, and apps that import it.
+func Elsewhere(m *model.Model, group *model.TargetGroup) (names []string) {
+	instances := func(g *model.AutoScalingGroup) bool {
+		return slices.Contains(slices.Collect(maps.Values(g.TargetGroups)), group)
+	}
+	if Served(m, group) || len(group.Targets) > 0 || slices.ContainsFunc(m.AutoScalingGroups, instances) {
+		return nil
+	}
+	look := func(value any, name string) {
+		assembly.References(value, func(id, attribute string) {
+			if id == group.Resource.LogicalID && attribute != "TargetGroupFullName" && !slices.Contains(names, name) { // which metrics have
+				names = append(names, name)
+			}
+		})
+	}
+	stack := group.Resource.Stack
+	for _, r := range stack.Resources {
+		if m.Value(r) == nil { // the model knows what the others do with the group
+			look(r.Properties, r.Type+" "+r.LogicalID)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(stack.Outputs)) {
+		if output := stack.Outputs[id]; output.ExportName != nil {
+			look(output.Value, "an app that imports "+id)
+		}
+	}
+	return names
 }
 
 // NoListener says that no Application Load Balancer listens in any of the assemblies, with the

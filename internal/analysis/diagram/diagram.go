@@ -152,7 +152,7 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	}
 	for _, group := range table.TargetGroups {
 		n := d.add(group.Resource.Stack.Name, group.Key(), group.Name, "{{", "}}")
-		if others := d.targets(m, group); !others && !served(m, group) {
+		if others := d.targets(m, group); !others && !deployable.Served(m, group) {
 			n.facts = append(n.facts, fact{d.layer, "no targets: 503", 0})
 		}
 	}
@@ -179,16 +179,8 @@ func (d *drawing) read(a *assembly.Assembly) error {
 	return nil
 }
 
-// served says whether a service registers its tasks with a target group.
-func served(m *model.Model, group *model.TargetGroup) bool {
-	return slices.ContainsFunc(m.Services, func(s *model.Service) bool {
-		return slices.ContainsFunc(s.LoadBalancers, func(lb model.ServiceLoadBalancer) bool { return lb.TargetGroup == group })
-	})
-}
-
 // targets adds the targets of a group that are no tasks of services, and says whether there are any:
-// those that the template registers, instances of Auto Scaling groups, and whatever another resource
-// that refers to the group may register.
+// those that the template registers, instances of Auto Scaling groups, and whatever may register others.
 func (d *drawing) targets(m *model.Model, group *model.TargetGroup) (any bool) {
 	target := func(key, name string) {
 		d.add(group.Resource.Stack.Name, key, name, "[", "]")
@@ -211,15 +203,8 @@ func (d *drawing) targets(m *model.Model, group *model.TargetGroup) (any bool) {
 			target(g.Key(), "instances of "+g.Resource.LogicalID)
 		}
 	}
-	for _, r := range group.Resource.Stack.Resources {
-		if any || m.Value(r) != nil { // the model knows what those do with the group
-			continue
-		}
-		assembly.References(r.Properties, func(id, attribute string) {
-			if id == group.Resource.LogicalID && attribute != "TargetGroupFullName" { // which metrics have
-				target(r.String(), r.Type+" "+r.LogicalID)
-			}
-		})
+	for _, other := range deployable.Elsewhere(m, group) {
+		target(group.Key()+" "+other, other)
 	}
 	return any
 }
