@@ -49,7 +49,7 @@ own, use --price NAME=US$:
 			}
 			var other *assembly.Assembly
 			if base != "" { // before a synthesis, which takes long
-				if other, err = assembly.Read(base, from.parameters...); err != nil {
+				if other, err = from.readBase(base); err != nil {
 					return err
 				}
 			}

@@ -39,7 +39,7 @@ Without --base the deployment is a first one. With --base it updates that assemb
 			var before *assembly.Assembly
 			var err error
 			if base != "" { // before a synthesis, which takes long
-				if before, err = assembly.Read(base); err != nil {
+				if before, err = from.readBase(base); err != nil {
 					return err
 				}
 			}

@@ -101,24 +101,9 @@ an answer does not keep the others from theirs.`,
 			if err != nil {
 				return err
 			}
-			client, v := local.NewClient(g.state), newView(cmd.OutOrStdout(), g)
-			answer := func(asked alb.Asked) ([]alb.Route, error) {
-				route, err := client.Route(cmd.Context(), asked)
-				return []alb.Route{route}, err
-			}
-			if cmd.Flags().Changed("app") || len(from.context) > 0 {
-				a, err := from.read(cmd.Context(), g)
-				if err != nil {
-					return err
-				}
-				m := model.Read(a)
-				table, err := rules.Build(m)
-				if err = cmp.Or(err, deployable.NoListener(m)); err != nil {
-					return err
-				}
-				answer = func(asked alb.Asked) ([]alb.Route, error) { return alb.Routes(table, asked) }
-			} else if len(from.parameters) > 0 {
-				return errors.New("--parameters are for an assembly: name it with --app")
+			answer, err := from.router(cmd, g)
+			if err != nil {
+				return err
 			}
 			var routes []alb.Route
 			var failed []error
@@ -139,6 +124,7 @@ an answer does not keep the others from theirs.`,
 			if asJSON {
 				return errors.Join(append(failed, printJSON(cmd.OutOrStdout(), routes))...)
 			}
+			v := newView(cmd.OutOrStdout(), g)
 			for _, route := range routes {
 				if route.Error == "" {
 					v.print(v.route(route))
@@ -153,6 +139,29 @@ an answer does not keep the others from theirs.`,
 	cmd.Flags().StringArrayVar(&headers, "header", nil, "header of the requests, `\"NAME: VALUE\"`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// router answers for an assembly if the flags name one, or else for the deployment on this machine.
+func (s *source) router(cmd *cobra.Command, g *global) (func(alb.Asked) ([]alb.Route, error), error) {
+	if !cmd.Flags().Changed("app") && len(s.context) == 0 {
+		if len(s.parameters) > 0 {
+			return nil, errors.New("--parameters are for an assembly: name it with --app")
+		}
+		return func(asked alb.Asked) ([]alb.Route, error) {
+			route, err := local.NewClient(g.state).Route(cmd.Context(), asked)
+			return []alb.Route{route}, err
+		}, nil
+	}
+	a, err := s.read(cmd.Context(), g)
+	if err != nil {
+		return nil, err
+	}
+	m := model.Read(a)
+	table, err := rules.Build(m)
+	if err = cmp.Or(err, deployable.NoListener(m)); err != nil {
+		return nil, err
+	}
+	return func(asked alb.Asked) ([]alb.Route, error) { return alb.Routes(table, asked) }, nil
 }
 
 // askedOf reads what the flags say of every request.

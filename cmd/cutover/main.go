@@ -204,6 +204,18 @@ func (s *source) read(ctx context.Context, g *global) (*assembly.Assembly, error
 	return assembly.Read(dir, s.parameters...)
 }
 
+// readBase reads an assembly to compare with. It may have other parameters: those that it lacks are
+// left out.
+func (s *source) readBase(dir string) (*assembly.Assembly, error) {
+	var taken []string
+	for _, parameter := range s.parameters {
+		if _, err := assembly.Read(dir, parameter); !errors.Is(err, assembly.ErrNoParameter) {
+			taken = append(taken, parameter)
+		}
+	}
+	return assembly.Read(dir, taken...)
+}
+
 // synthesize runs the CDK command line in the working directory.
 func synthesize(ctx context.Context, out string, context []string) (string, error) {
 	cdk, err := cdkProgram()

@@ -2,6 +2,7 @@ package assembly
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"unicode/utf8"
 )
+
+// ErrNoParameter is in the error of [Read] if no stack takes a parameter. It adds no text.
+var ErrNoParameter = errors.New("")
 
 // give sets parameters of the stacks: "NAME=VALUE" in every stack that has the parameter, or
 // "STACK:NAME=VALUE" in one, as `cdk deploy --parameters` takes them. Pseudo parameters, like
@@ -47,7 +51,7 @@ func (a *Assembly) give(parameters []string) error {
 		slices.Sort(known)
 		switch {
 		case stackName != "" && a.Stack(stackName) == nil:
-			return fmt.Errorf("parameter %q: there is no stack %q", name, stackName)
+			return fmt.Errorf("parameter %q: there is no stack %q%w", name, stackName, ErrNoParameter)
 		case len(known) == 0:
 			known = []string{"none"}
 		}
@@ -55,7 +59,7 @@ func (a *Assembly) give(parameters []string) error {
 		if stackName != "" {
 			where = fmt.Sprintf("no stack %q of the assembly", stackName)
 		}
-		return fmt.Errorf("parameter %q: %s takes it; there are %s", name, where, strings.Join(slices.Compact(known), ", "))
+		return fmt.Errorf("parameter %q: %s takes it; there are %s%w", name, where, strings.Join(slices.Compact(known), ", "), ErrNoParameter)
 	}
 	return nil
 }
