@@ -174,7 +174,7 @@ func askedOf(source string, headers []string) (asked alb.Asked, err error) {
 	asked.Header = http.Header{}
 	for _, header := range headers {
 		name, value, ok := strings.Cut(header, ":")
-		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, " \t") {
+		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, " \t\"(),/;<=>?@[\\]{}") || strings.ContainsAny(header, "\r\n") {
 			return asked, fmt.Errorf(`--header %q is not "NAME: VALUE", as in --header "X-Version: 2"`, header)
 		}
 		if strings.EqualFold(name, "Host") {

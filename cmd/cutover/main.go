@@ -77,7 +77,12 @@ tasks. It needs no AWS account. It needs Docker only with --driver docker.
 It also rehearses the migration, reviews a branch, estimates costs, moves the migration
 to the next phase, and judges a canary.`,
 		Version:           version(),
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkEmpty(cmd.Flags()) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return inWords(err)
+			}
+			return checkEmpty(cmd.Flags())
+		},
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 	}
@@ -110,8 +115,13 @@ var kinds = []struct{ end, should string }{
 	{": time: ", "give a duration, as in 30s or 15m"},
 }
 
-// inWords replaces what Go says of a flag's value that it cannot read.
+// inWords replaces what Go says of a flag's value that it cannot read, and what cobra says of flags that
+// exclude each other.
 func inWords(err error) error {
+	if _, all, found := strings.Cut(err.Error(), "none of the others can be; ["); found {
+		names, _, _ := strings.Cut(all, "]")
+		return fmt.Errorf("give only one of --%s", strings.ReplaceAll(names, " ", " and --"))
+	}
 	for _, kind := range kinds {
 		if begin, _, found := strings.Cut(err.Error(), kind.end); found {
 			return errors.New(begin + ": " + kind.should)
