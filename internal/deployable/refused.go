@@ -12,6 +12,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/words"
 )
 
 // Fixed quotas of AWS.
@@ -39,6 +40,9 @@ func Refused(m *model.Model) error {
 	errs = append(errs, duplicates(groups, "target group")...)
 	for i, s := range m.Services {
 		errs = append(errs, serviceErrors(m, s), serviceNameError(s, m.Services[:i]))
+	}
+	for _, c := range m.Clusters {
+		errs = append(errs, ecsNameError(c.Resource, "ClusterName", c.Resource.Properties["ClusterName"]))
 	}
 	for _, d := range m.TaskDefinitions {
 		errs = append(errs, taskErrors(d))
@@ -77,6 +81,14 @@ func balancerErrors(m *model.Model, lb *model.LoadBalancer) error {
 	errs := []error{nameError(&lb.Base, "load balancer")}
 	if name, _ := lb.Resource.Properties["Name"].(string); strings.HasPrefix(name, "internal-") {
 		errs = append(errs, lb.Errorf("Name", `AWS refuses %q: the name of a load balancer cannot begin with "internal-"`, name))
+	}
+	for _, one := range []struct {
+		property string
+		values   []string
+	}{{"Scheme", []string{"internet-facing", "internal"}}, {"IpAddressType", []string{"ipv4", "dualstack", "dualstack-without-public-ipv4"}}} {
+		if value, ok := lb.Resource.Properties[one.property].(string); ok && !slices.Contains(one.values, value) {
+			errs = append(errs, lb.Errorf(one.property, "AWS refuses %q: %s", value, words.Choice(one.values)))
+		}
 	}
 	subnets, known1 := has(m, lb.Resource, "Subnets")
 	if mappings, known2 := has(m, lb.Resource, "SubnetMappings"); known1 && known2 && subnets == mappings {
@@ -227,21 +239,27 @@ func serviceErrors(m *model.Model, s *model.Service) error {
 	return assembly.Join(errs...)
 }
 
-// serviceName is what names of ECS services may be. A name is unique in a cluster ("CreateService",
-// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html).
-var serviceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+// ecsName is what names of services, clusters, families and containers may be: 255 letters, digits,
+// underscores and hyphens ("CreateService", "CreateCluster", "RegisterTaskDefinition",
+// "ContainerDefinition", https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html).
+var ecsName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
 
+func ecsNameError(r *assembly.Resource, property string, value any) error {
+	if name, ok := value.(string); ok && !ecsName.MatchString(name) {
+		return r.Errorf("Properties."+property, "AWS refuses %q: the name can have 255 letters, digits, hyphens and underscores", name)
+	}
+	return nil
+}
+
+// serviceNameError: the name of a service is unique in its cluster ("CreateService").
 func serviceNameError(s *model.Service, before []*model.Service) error {
 	name, ok := s.Resource.Properties["ServiceName"].(string)
-	if ok && !serviceName.MatchString(name) {
-		return s.Errorf("ServiceName", "AWS refuses %q: the name of a service can have 255 letters, digits, hyphens and underscores", name)
-	}
 	for _, other := range before {
 		if ok && other.Resource.Properties["ServiceName"] == name && other.Cluster != nil && other.Cluster == s.Cluster {
 			return s.Errorf("ServiceName", "AWS refuses a second service called %q in a cluster; the first one is %v", name, other.Resource)
 		}
 	}
-	return nil
+	return ecsNameError(s.Resource, "ServiceName", s.Resource.Properties["ServiceName"])
 }
 
 // taskErrors: the containers of a task fit into the task ("Task size", in "Amazon ECS task
@@ -251,12 +269,15 @@ func serviceNameError(s *model.Service, before []*model.Service) error {
 // container whose limit is the whole task beside others that reserve some, so a limit counts for its
 // container alone.
 func taskErrors(d *model.TaskDefinition) error {
-	var errs []error
+	errs := []error{ecsNameError(d.Resource, "Family", d.Resource.Properties["Family"])}
 	cpu, memory := 0, 0
 	for _, c := range d.Containers {
 		cpu, memory = cpu+c.CPUShares, memory+c.MemoryReservationMiB
 	}
-	for _, c := range d.Containers {
+	for i, c := range d.Containers {
+		if d.ContainerProblem("Name") == nil {
+			errs = append(errs, ecsNameError(d.Resource, fmt.Sprintf("ContainerDefinitions[%d].Name", i), c.Name))
+		}
 		if c.MemoryReservationMiB == 0 {
 			memory = max(memory, c.MemoryMiB)
 		}

@@ -158,7 +158,7 @@ const someAccount, someRegion = "000000000000", "us-east-1"
 
 // image finds out which image asset of the stack an image is, if any.
 func (m *Model) image(resource *assembly.Resource, v assembly.Value) (image Image) {
-	if v.Raw() == nil {
+	if raw := v.Raw(); raw == nil || raw == "" {
 		v.Refuse("a container needs an image")
 	}
 	written := fmt.Sprint(v.Raw())

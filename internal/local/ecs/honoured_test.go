@@ -194,6 +194,7 @@ func TestRefused(t *testing.T) {
 		{`"Interval": 15`, `"Interval": 1`, `Interval: expected a whole number from 5 to 300`},
 		{`{"Ref": "AWS::Region"}`, `{"Ref": "AWS::StackId"}`, `AWS::StackId is only known at deployment`},
 		{`"Image": "redis:7", `, ``, `a container needs an image`},
+		{`"Image": "redis:7", `, `"Image": "", `, `a container needs an image`},
 		{`"Environment": [`, `"Environment": 1, "X": [`, `Environment: expected a list, found the number 1`},
 	} {
 		if !strings.Contains(shop["Web.json"], test.old) {
