@@ -76,15 +76,15 @@ tasks. It needs no AWS account. It needs Docker only with --driver docker.
 
 It also rehearses the migration, reviews a branch, estimates costs, moves the migration
 to the next phase, and judges a canary.`,
-		Version:           version(),
+		Version: version(),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cmd.ValidateFlagGroups(); err != nil {
 				return inWords(err)
 			}
 			return checkEmpty(cmd.Flags())
 		},
-		SilenceUsage:      true,
-		SilenceErrors:     true,
+		SilenceUsage:  true,
+		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
 	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
