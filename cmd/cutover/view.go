@@ -366,7 +366,7 @@ func (v *view) summary(s local.Status, detached bool) {
 	if try != "" {
 		fmt.Fprintf(&b, "  curl %s\n  %s routes %s\n", try, v.program, path)
 	}
-	if _, err := step.ReadFile(cdkFile); err == nil { // the app has phases
+	if _, err := step.ReadFile(cdkFile); err == nil && len(s.Parameters) > 0 { // the app has phases, and this is the app
 		fmt.Fprintf(&b, "  %s deploy --phase parallel\n", v.program)
 	}
 	fmt.Fprintf(&b, "  %s status --watch\n  %[1]s logs -f\n", v.program)

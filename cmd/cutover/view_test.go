@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,21 @@ func TestListenerName(t *testing.T) {
 	} {
 		if got := listenerName(local.Status{Listeners: append(test.others, one)}, one); got != test.want {
 			t.Errorf("with %d others: %q, not %q", len(test.others), got, test.want)
+		}
+	}
+}
+
+// The next phase is suggested of the app in the directory, and not of another app, which has no gate.
+func TestViewSuggestsThePhase(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(cdkFile, []byte(`{"context": {"phase": "monolith"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, parameters := range []map[string]string{nil, {"/dev/phase": "monolith"}} {
+		var out bytes.Buffer
+		(&view{out: &out, program: "cutover"}).summary(local.Status{Parameters: parameters}, true)
+		if got := strings.Contains(out.String(), "\n  cutover deploy --phase parallel\n"); got != (parameters != nil) {
+			t.Errorf("with the parameters %v: %s", parameters, &out)
 		}
 	}
 }
