@@ -38,7 +38,7 @@ down: bin/cutover ## stop what `make up` runs
 	@bin/cutover down
 
 rehearse: setup bin/cutover ## walk the whole migration and back under load, 100,000 requests, and write a report
-	@bin/cutover rehearse --rate 1200 --requests 100000 $(run) $(ARGS)
+	@$(if $(CI),.ci/rehearse,bin/cutover rehearse) --rate 1200 --requests 100000 $(run) $(ARGS)
 
 review: setup bin/cutover ## show what this branch does to a deployment, against BASE (main), in build/review
 	@bin/cutover review --base "$(BASE)" $(run) $(ARGS)

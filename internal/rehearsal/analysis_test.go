@@ -373,7 +373,7 @@ func TestAnalysisOfALoadThatWasNotHeld(t *testing.T) {
 		if late := max(0, 10*rate-100-rate); r.Verdict.Outcome != want && rate != 20 || r.Load.Late != late {
 			t.Errorf("at %d per second: %+v, %+v", rate, r.Verdict, r.Load)
 		}
-		if rate == 20 && (r.Load.Planned != 200 || r.Load.Late != 80 || r.Load.WouldHold != 7 || r.Verdict.Outcome != Inconclusive) {
+		if rate == 20 && (r.Load.Planned != 200 || r.Load.Late != 80 || r.Load.WouldHold != 5 || r.Verdict.Outcome != Inconclusive) {
 			t.Errorf("at twice the rate: %+v, %+v", r.Verdict, r.Load)
 		}
 	}
@@ -456,7 +456,7 @@ func TestWritesOfALoadThatWasNotHeld(t *testing.T) {
 		run  *Rehearsal
 		says []string
 	}{
-		"late":    {late, []string{"100 were more than a second late, by up to 22 s", "--rate 7 would hold"}},
+		"late":    {late, []string{"100 were more than a second late, by up to 22 s", "--rate 5 would hold"}},
 		"no walk": {none, []string{"this machine managed about 7 in a trial, so there was no walk", "--rate 4 would hold"}},
 	} {
 		r := analyse(test.run)

@@ -15,7 +15,7 @@ const (
 	trialLength = time.Second
 	// spare is the part of a rate that a machine is not trusted with: a deployment needs
 	// processor time as well.
-	spare = 0.3
+	spare = 0.5
 )
 
 // Load says whether the load was as planned.
