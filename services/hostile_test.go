@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"cutover/internal/nightly"
 )
 
 // patience is the longest time that a test waits, on the slowest machine.
@@ -126,9 +128,7 @@ func TestHostileRequests(t *testing.T) {
 // A storm of thousands of clients changes nothing in the service. Meanwhile other clients are
 // served.
 func TestStorm(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow: it is a storm")
-	}
+	nightly.Test(t, "it is a storm")
 	if runtime.GOOS != "linux" {
 		t.Skip("what a process holds is read from /proc, which is Linux's")
 	}

@@ -105,6 +105,7 @@ func rehearse(t *testing.T, phases map[string]*assembly.Assembly, args ...string
 // second: what autoscaling and the phases do to the counts loses nothing either. These
 // rehearsals take longest, so they start first.
 func TestRehearsalOfServicesThatScale(t *testing.T) {
+	nightly.Test(t, "it walks there and back, with services that scale")
 	phases := map[string]*assembly.Assembly{}
 	for _, phase := range migration.Phases() {
 		phases[phase.String()] = synthScaled(t, settings{"phase": phase.String()})

@@ -13,6 +13,7 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/nightly"
 	"cutover/stacks"
 )
 
@@ -52,6 +53,7 @@ func TestAssetTimes(t *testing.T) {
 // TestAssetHashes: an image's tag is the content of its build context, wherever the context
 // lies. What goes into a context is the build's to say: see its TestWhatAnEditChanges.
 func TestAssetHashes(t *testing.T) {
+	nightly.Test(t, "it synthesizes with edited programs")
 	context, here := cdkContext(t, nil), synth(t, nil)
 	changed := func(what string, synthesize func(dir string) error) []string {
 		t.Helper()

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"cutover/internal/nightly"
 )
 
 const repository = "../.."
@@ -251,6 +253,7 @@ func TestSameBytesOnEveryMachine(t *testing.T) {
 }
 
 func TestWhatAnEditChanges(t *testing.T) {
+	nightly.Test(t, "it compiles a module again after each edit")
 	first := module(t)
 	if _, progress := build(t, first, "amd64", shop); progress != "Compiling shop, cart, orders for linux/amd64\n" {
 		t.Errorf("the first build said %q", progress)
