@@ -25,21 +25,27 @@ const (
 // Refused says what AWS refuses to create: a line for each resource, with its place.
 func Refused(m *model.Model) error {
 	var errs []error
-	for _, l := range listeners(m) {
-		errs = append(errs, listenerErrors(m, l))
+	all, forwarded := listeners(m), attached(m)
+	for i, l := range all {
+		errs = append(errs, listenerErrors(l, all[:i]))
 	}
-	var balancers, groups []*model.Base
+	var balancers, targetGroups []*model.Base
 	for _, lb := range m.LoadBalancers {
-		errs, balancers = append(errs, balancerErrors(m, lb)), append(balancers, &lb.Base)
+		errs, balancers = append(errs, balancerErrors(m, lb, len(forwarded[lb.Key()]))), append(balancers, &lb.Base)
 	}
 	for _, g := range m.TargetGroups {
-		errs, groups = append(errs, nameError(&g.Base, "target group"), missing(m, g)), append(groups, &g.Base)
+		errs, targetGroups = append(errs, nameError(&g.Base, "target group"), missing(m, g)), append(targetGroups, &g.Base)
 	}
-	errs = append(errs, groupErrors(m))
+	errs = append(errs, groupErrors(m, forwarded))
 	errs = append(errs, duplicates(balancers, "load balancer")...)
-	errs = append(errs, duplicates(groups, "target group")...)
+	errs = append(errs, duplicates(targetGroups, "target group")...)
+	isForwarded := func(*model.TargetGroup) bool { return true }
+	if !unreadable(m) {
+		groups := slices.Concat(slices.Collect(maps.Values(forwarded))...)
+		isForwarded = func(g *model.TargetGroup) bool { return slices.Contains(groups, g) }
+	}
 	for i, s := range m.Services {
-		errs = append(errs, serviceErrors(m, s), serviceNameError(s, m.Services[:i]))
+		errs = append(errs, serviceErrors(s, isForwarded), serviceNameError(s, m.Services[:i]))
 	}
 	for _, c := range m.Clusters {
 		errs = append(errs, ecsNameError(c.Resource, "ClusterName", c.Resource.Properties["ClusterName"]))
@@ -58,12 +64,9 @@ func listeners(m *model.Model) []*model.Listener {
 // listenerErrors: a load balancer has one listener on a port, and an HTTPS listener has exactly one
 // default certificate ("CreateListener",
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html).
-func listenerErrors(m *model.Model, l *model.Listener) error {
+func listenerErrors(l *model.Listener, before []*model.Listener) error {
 	var errs []error
-	for _, other := range listeners(m) {
-		if other == l {
-			break
-		}
+	for _, other := range before {
 		if l.Port != 0 && l.Port == other.Port && l.LoadBalancerID != "" && l.LoadBalancerID == other.LoadBalancerID {
 			errs = append(errs, l.Errorf("Port", "AWS refuses a second listener on port %d of one load balancer; the first one is %v", l.Port, other.Resource))
 		}
@@ -77,7 +80,7 @@ func listenerErrors(m *model.Model, l *model.Listener) error {
 // balancerErrors: an Application Load Balancer has subnets in two zones or more, named once
 // ("CreateLoadBalancer",
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html).
-func balancerErrors(m *model.Model, lb *model.LoadBalancer) error {
+func balancerErrors(m *model.Model, lb *model.LoadBalancer, groups int) error {
 	errs := []error{nameError(&lb.Base, "load balancer")}
 	if name, _ := lb.Resource.Properties["Name"].(string); strings.HasPrefix(name, "internal-") {
 		errs = append(errs, lb.Errorf("Name", `AWS refuses %q: the name of a load balancer cannot begin with "internal-"`, name))
@@ -97,8 +100,8 @@ func balancerErrors(m *model.Model, lb *model.LoadBalancer) error {
 	if lb.Application() && len(lb.Subnets) == 1 {
 		errs = append(errs, lb.Errorf("Subnets", "AWS refuses one subnet: an Application Load Balancer needs subnets in two zones or more"))
 	}
-	if n := len(attached(m)[lb.Key()]); lb.Application() && n > maxGroups {
-		errs = append(errs, lb.Resource.Errorf("", "AWS refuses %d target groups: a load balancer can have %d", n, maxGroups))
+	if lb.Application() && groups > maxGroups {
+		errs = append(errs, lb.Resource.Errorf("", "AWS refuses %d target groups: a load balancer can have %d", groups, maxGroups))
 	}
 	return assembly.Join(errs...)
 }
@@ -136,12 +139,11 @@ func unreadable(m *model.Model) bool {
 }
 
 // groupErrors: a target group is attached to one load balancer, of its own kind.
-func groupErrors(m *model.Model) error {
+func groupErrors(m *model.Model, forwarded map[string][]*model.TargetGroup) error {
 	var errs []error
 	owner := map[*model.TargetGroup]string{}
-	all := attached(m)
 	for _, l := range m.Listeners { // in the order of the templates
-		for _, group := range all[l.LoadBalancerID] {
+		for _, group := range forwarded[l.LoadBalancerID] {
 			if l.LoadBalancerID == "" {
 				continue
 			}
@@ -211,19 +213,17 @@ func duplicates(all []*model.Base, what string) []error {
 // serviceErrors: ECS creates a service only if a load balancer forwards to its target groups, which
 // have the type that the tasks' network mode wants ("Use load balancing to distribute Amazon ECS
 // service traffic", https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-load-balancing.html).
-func serviceErrors(m *model.Model, s *model.Service) error {
+func serviceErrors(s *model.Service, isForwarded func(*model.TargetGroup) bool) error {
 	var errs []error
 	if n := len(s.LoadBalancers); n > maxServiceGroups {
 		errs = append(errs, s.Errorf("LoadBalancers", "AWS refuses %d target groups: a service can have %d", n, maxServiceGroups))
 	}
-	forwarded, unknown := attached(m), unreadable(m)
 	for i, at := range s.LoadBalancers {
 		group, property := at.TargetGroup, fmt.Sprintf("LoadBalancers[%d]", i)
 		if group == nil {
 			continue
 		}
-		is := func(groups []*model.TargetGroup) bool { return slices.Contains(groups, group) }
-		if !unknown && !slices.ContainsFunc(slices.Collect(maps.Values(forwarded)), is) {
+		if !isForwarded(group) {
 			errs = append(errs, s.Errorf(property, "AWS refuses the service: target group %s does not have an associated load balancer, because no listener and no rule forwards to it", group.Key()))
 		}
 		if d := s.TaskDefinition; d != nil && group.Problem("TargetType") == nil && d.Problem("NetworkMode") == nil {
