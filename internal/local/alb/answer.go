@@ -38,7 +38,7 @@ func (p *proxy) own(status int, contentType, body string) {
 // answer gives the client an error page in place of an answer.
 func (p *proxy) answer(status int, err error) {
 	p.x.Err = err
-	if status == statusClientClosed {
+	if status == StatusClientClosed {
 		p.x.Status = status
 		panic(http.ErrAbortHandler)
 	}
@@ -63,7 +63,7 @@ func (p *proxy) failed(t *target, up *upload, err error) {
 			status = http.StatusRequestTimeout
 		}
 	case p.r.Context().Err() != nil:
-		status = statusClientClosed
+		status = StatusClientClosed
 	case t.pool.isCut():
 		err = errors.New("the deregistration delay of the target has passed: " + err.Error())
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):

@@ -10,11 +10,11 @@ import (
 // serverName is the load balancer's name in its own answers.
 const serverName = "awselb/2.0"
 
-// Status codes of the load balancer alone: the client closed the connection before the answer, or
-// X-Forwarded-For has too many addresses.
+// Status codes of the load balancer alone. StatusClientClosed is logged if the client closed the
+// connection before the answer. With the other one, X-Forwarded-For has too many addresses.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#load-balancer-http-error-codes
 const (
-	statusClientClosed     = 460
+	StatusClientClosed     = 460
 	statusTooManyForwarded = 463
 )
 

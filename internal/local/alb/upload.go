@@ -46,10 +46,9 @@ func (p *proxy) leave() {
 // upload sends a request's body. The target may answer meanwhile.
 type upload struct {
 	done chan struct{}
-	// complete says that the target got the whole body, ended that all of it was read. Both are valid
-	// after wait.
-	complete, ended bool
-	control         *http.ResponseController
+	// complete says that the target got the whole body. It is valid after wait.
+	complete bool
+	control  *http.ResponseController
 
 	mu      sync.Mutex
 	err     error
@@ -102,7 +101,7 @@ func (p *proxy) upload(c *targetConn) *upload {
 		defer close(u.done)
 		p.copyRequest(u, c)
 		_ = c.SetReadDeadline(time.Now().Add(p.l.settings.IdleTimeout))
-		if p.read = u.ended; p.read {
+		if p.read {
 			u.await(time.Time{})
 		} else {
 			u.stop()
@@ -140,7 +139,7 @@ func (p *proxy) copyRequest(u *upload, c *targetConn) {
 		}
 		switch {
 		case err == io.EOF:
-			u.ended = true
+			p.read = true
 			if refused == 0 && r.ContentLength < 0 {
 				_, _ = c.writer.WriteString("0\r\n\r\n")
 			}
