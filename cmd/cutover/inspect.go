@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/http/httpguts"
 
 	"cutover/internal/deployable"
 	"cutover/internal/local"
@@ -174,7 +175,7 @@ func askedOf(source string, headers []string) (asked alb.Asked, err error) {
 	asked.Header = http.Header{}
 	for _, header := range headers {
 		name, value, ok := strings.Cut(header, ":")
-		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, " \t\"(),/;<=>?@[\\]{}") || strings.ContainsAny(header, "\r\n") {
+		if name = strings.TrimSpace(name); !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return asked, fmt.Errorf(`--header %q is not "NAME: VALUE", as in --header "X-Version: 2"`, header)
 		}
 		if strings.EqualFold(name, "Host") {

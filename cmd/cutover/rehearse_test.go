@@ -56,9 +56,13 @@ func TestChangesOfAStage(t *testing.T) {
 	if len(changes.Traffic) == 0 || len(changes.Tasks) == 0 || len(changes.Others) == 0 {
 		t.Fatalf("changes %+v", changes)
 	}
+	kinds := map[string]string{}
+	for _, change := range assembly.Differences(phase("monolith"), phase("retired")) {
+		kinds[change.Line] = change.Type
+	}
 	for _, lines := range [][]string{changes.Traffic, changes.Tasks, changes.Others} {
 		for _, line := range lines {
-			kind := kindOf(line, phase("monolith"), phase("retired"))
+			kind := kinds[line]
 			traffic := slices.Contains([]string{model.ELBListener, model.ELBListenerRule}, kind)
 			tasks := kind == model.ECSService
 			if traffic != slices.Contains(changes.Traffic, line) || tasks != slices.Contains(changes.Tasks, line) || kind == "" && !slices.Contains(changes.Others, line) {

@@ -67,33 +67,17 @@ func (s *stage) meet(status local.Status) {
 
 // sortChanges tells apart what two assemblies differ in.
 func sortChanges(before, after *assembly.Assembly) (changes rehearsal.Changes) {
-	for _, line := range assembly.Changes(before, after) {
-		switch kindOf(line, after, before) {
+	for _, change := range assembly.Differences(before, after) {
+		switch change.Type {
 		case model.ELBListener, model.ELBListenerRule, model.ELBTargetGroup, model.ELBLoadBalancer:
-			changes.Traffic = append(changes.Traffic, line)
+			changes.Traffic = append(changes.Traffic, change.Line)
 		case model.ECSService, model.AppAutoScalingTarget, model.AppAutoScalingPolicy:
-			changes.Tasks = append(changes.Tasks, line)
+			changes.Tasks = append(changes.Tasks, change.Line)
 		default:
-			changes.Others = append(changes.Others, line)
+			changes.Others = append(changes.Others, change.Line)
 		}
 	}
 	return changes
-}
-
-// kindOf is the type of the resource that a line of [assembly.Changes] is about: its second
-// and third words are the stack and the resource.
-func kindOf(line string, assemblies ...*assembly.Assembly) string {
-	words := strings.Fields(line)
-	for _, a := range assemblies {
-		stack := a.Stack(words[1])
-		if stack == nil {
-			continue
-		}
-		if i := slices.IndexFunc(stack.Resources, func(r *assembly.Resource) bool { return r.LogicalID == words[2] }); i >= 0 {
-			return stack.Resources[i].Type
-		}
-	}
-	return ""
 }
 
 // Gaps are the warnings, and the listener rules that decided about no request, of any phase.
@@ -126,11 +110,6 @@ func (s *stage) ruleName(listener string, priority int, conditions []string) str
 	return strings.Join(append([]string{fmt.Sprintf("rule %d of %s", priority, listener)}, conditions...), ", ")
 }
 
-// clientClosed is the logged status of a request if the client closed the connection
-// before the answer.
-// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#http-460-issues
-const clientClosed = 460
-
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
 	if e.Rule != nil {
 		s.asked.LoadOrStore(e.Rule, e.Listener)
@@ -141,7 +120,7 @@ func (s *stage) record(e alb.Exchange) rehearsal.Record {
 	}
 	var network *net.OpError
 	switch {
-	case e.Status == clientClosed:
+	case e.Status == alb.StatusClientClosed:
 		record.Reason = "the client gave up"
 	case errors.As(e.Err, &network):
 		record.Reason = network.Err.Error() // without the addresses, to group equal errors
