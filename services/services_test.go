@@ -461,6 +461,10 @@ func TestSecondSignal(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		p := start(t, "threads")
 		dial(t, p) // never sends anything
+		// Connections are accepted in turn, so the service has the silent one when it answers this.
+		if _, err := dial(t, p).do("GET", "/"); err != nil {
+			t.Fatal(err)
+		}
 		ended := make(chan int, 1)
 		if err := p.command.Process.Signal(signal); err != nil {
 			t.Fatal(err)
