@@ -22,11 +22,25 @@ type Deployment struct {
 	// RootService names the microservice that answers the root paths from the switch on. [Load]
 	// takes the name from the setting of the same name. Default: none.
 	RootService string `json:"rootService,omitempty"`
+	// KeepRest says that the monolith keeps what no service claims. [Load] takes it from the setting
+	// rest. Default: those requests are dropped once all services are switched.
+	KeepRest bool `json:"keepRest,omitempty"`
 }
 
 // All lists the monolith and then the microservices.
 func (d Deployment) All() []Service {
 	return append([]Service{d.Monolith}, d.Services...)
+}
+
+// Migration is what the migration needs to know of the deployment.
+func (d Deployment) Migration() migration.Migration {
+	m := migration.Migration{Monolith: d.Monolith.migration(), KeepRest: d.KeepRest}
+	for _, service := range d.Services {
+		one := service.migration()
+		one.Root = service.Name == d.RootService
+		m.Services = append(m.Services, one)
+	}
+	return m
 }
 
 // names lists the microservices by name. It is never nil.
@@ -38,16 +52,6 @@ func (d Deployment) names() []string {
 	return names
 }
 
-// Plan computes what the phase of the settings looks like for this deployment.
-func (d Deployment) Plan(s Settings) migration.Plan {
-	services := make([]migration.Service, len(d.Services))
-	for i, service := range d.Services {
-		services[i] = service.migration()
-		services[i].Root = service.Name == d.RootService
-	}
-	return migration.NewPlan(s.Phase, d.Monolith.migration(), services, s.Shift)
-}
-
 // Service describes one service. The JSON has the fields that a migration is about; synthesis
 // writes them beside the assembly, for the cutover command.
 type Service struct {
@@ -56,7 +60,7 @@ type Service struct {
 	Name string `json:"name"`
 	// Paths are the path patterns that the load balancer sends to the service: case-sensitive, "*"
 	// stands for any characters and "?" for one.
-	Paths []string `json:"paths"`
+	Paths []string `json:"paths,omitempty"`
 	// LoadBalancer names a further load balancer, with a host name of its own, that answers the
 	// service's paths. Naming it creates it. There can be four: one load balancer has target groups
 	// for 98 services. Lower-case letters, digits and single hyphens. The monolith is behind all
@@ -66,6 +70,15 @@ type Service struct {
 	// first, each number once. The order is part of the rule's priority: never change the number of
 	// a deployed service. The monolith has none.
 	Order int `json:"order,omitempty"`
+	// Testers has headers by which testers reach the service before a share of the others does: a
+	// request with each of them. Values may have wildcards. A cookie is a part of the header
+	// Cookie, as in {"Cookie": {"*canary=1*"}}. The service answers testers while it has a share,
+	// which may be 0 %. Default: none.
+	Testers map[string][]string `json:"testers,omitempty"`
+	// Routes are for a service with several listener rules, or with other conditions than paths.
+	// They replace Paths, Order and Testers. Each route has a place of its own in the migration.
+	// Default: one route.
+	Routes []Route `json:"routes,omitempty"`
 	// Dir is the directory of the service's main package, from the root of the repository. Default:
 	// services/ and the name.
 	Dir string `json:"-"`
@@ -95,8 +108,49 @@ type Service struct {
 	Environment map[string]string `json:"-"`
 }
 
+// Route says by one listener rule which requests go to a service. A condition that is left out takes
+// everything; of its values one has to match. At least one condition must be there.
+type Route struct {
+	// Name tells the routes of a service apart: the place of "writes" of users has the name
+	// "users/writes". One route may have none: the place has the name of the service. Lower-case
+	// letters, digits and single hyphens. Never rename a deployed route.
+	Name string `json:"name,omitempty"`
+	// Order is the place of the route's rule at its load balancer, as [Service.Order].
+	Order int `json:"order"`
+	// Paths are path patterns, as [Service.Paths].
+	Paths []string `json:"paths,omitempty"`
+	// Hosts are patterns of the host name, in any case, with the same wildcards.
+	Hosts []string `json:"hosts,omitempty"`
+	// Methods are names of HTTP methods, in capitals.
+	Methods []string `json:"methods,omitempty"`
+	// Headers has patterns of values, by header. Each header has to match. Host has a field of its
+	// own.
+	Headers map[string][]string `json:"headers,omitempty"`
+	// Query has patterns of values, by the key of a parameter. Each key has to match.
+	Query map[string][]string `json:"query,omitempty"`
+	// Testers has headers by which testers reach the route early, as [Service.Testers].
+	Testers map[string][]string `json:"testers,omitempty"`
+}
+
+func (r Route) migration() migration.Route {
+	return migration.Route{Name: r.Name, Order: r.Order, Testers: r.Testers,
+		Match: migration.Match{Paths: r.Paths, Hosts: r.Hosts, Methods: r.Methods, Headers: r.Headers, Query: r.Query}}
+}
+
+// AllRoutes returns the routes. A service without Routes has one, which has no name.
+func (s Service) AllRoutes() []Route {
+	if len(s.Routes) > 0 {
+		return s.Routes
+	}
+	return []Route{{Order: s.Order, Paths: s.Paths, Testers: s.Testers}}
+}
+
 func (s Service) migration() migration.Service {
-	return migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: s.Tasks, MaxTasks: s.MaxTasks}
+	m := migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Tasks: s.Tasks, MaxTasks: s.MaxTasks}
+	for _, route := range s.AllRoutes() {
+		m.Routes = append(m.Routes, route.migration())
+	}
+	return m
 }
 
 // peak is the most tasks that the service ever runs.
@@ -117,11 +171,9 @@ func (s Service) withDefaults() Service {
 // Settings is everything about a deployment that may differ between environments. Each field is the
 // context key of the same name. docs/settings.md has the table.
 type Settings struct {
-	// Phase of the migration. Default: monolith.
-	Phase migration.Phase
-	// Shift is the percentage of its traffic that a microservice takes over from the monolith while
-	// the phase is parallel, by service. Default: none.
-	Shift map[string]int
+	// Position is the phase of the migration and the shift, or the places of the services (context
+	// keys phase and shift). Default: monolith.
+	migration.Position
 	// Env names the environment: the prefix of every stack's name, the ECS cluster's name and the
 	// first part of the SSM parameters' names. Default: dev.
 	Env string
@@ -171,11 +223,6 @@ type Settings struct {
 	Account, Region string
 }
 
-// State returns what the interlock knows of the settings.
-func (s Settings) State() migration.State {
-	return migration.State{Phase: s.Phase, Shift: len(s.Shift) > 0}
-}
-
 // Production reports whether the environment is called prod: its users are real.
 func (s Settings) Production() bool { return s.Env == production }
 
@@ -218,12 +265,12 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 }
 
 // Load fills in the defaults of the deployment, reads the settings from the context, and checks
-// both. The setting rootService becomes a field of the deployment: with the list of services, it says
-// where requests go. The error has a line for each mistake, with the key or service, the value and what is
+// both. The settings rootService and rest become fields of the deployment: with the list of services,
+// they say where requests go. The error has a line for each mistake, with the key or service, the value and what is
 // allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
 	r := &reader{context: context}
-	full := Deployment{Monolith: d.Monolith.withDefaults(), RootService: r.text("rootService")}
+	full := Deployment{Monolith: d.Monolith.withDefaults(), RootService: r.text("rootService"), KeepRest: r.oneOf("rest", "drop", "monolith") == "monolith"}
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}
@@ -232,11 +279,9 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	return full, settings, errors.Join(problems...)
 }
 
-// Position reads only the phase and the shift from a context. Without a list of services, it takes
+// Position reads only the position from a context. Without a list of services, it takes places and
 // a shift of any service.
-func Position(context map[string]any) (migration.Phase, map[string]int, error) {
+func Position(context map[string]any) (migration.Position, error) {
 	r := &reader{context: context}
-	phase := r.phase()
-	shift := r.shift(nil)
-	return phase, shift, errors.Join(r.problems...)
+	return r.position(nil), errors.Join(r.problems...)
 }

@@ -346,7 +346,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Settings{
-		Phase: migration.Monolith, Shift: map[string]int{}, Env: "dev", Arch: "amd64", InstanceTypes: []string{"t3.small", "t3.medium"},
+		Position: migration.Position{Shift: map[string]int{}}, Env: "dev", Arch: "amd64", InstanceTypes: []string{"t3.small", "t3.medium"},
 		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, Dashboard: true, LogRetentionDays: 30, Gate: true,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
@@ -383,7 +383,7 @@ func TestRootService(t *testing.T) {
 			t.Fatalf("%s: %q, %v", phase, d.RootService, err)
 		}
 		var got []string
-		for _, balancer := range d.Plan(s).Balancers {
+		for _, balancer := range d.Migration().Plan(s.Position).Balancers {
 			for _, rule := range balancer.Rules {
 				if rule.ID == "Root" {
 					got = append(got, fmt.Sprint(balancer.Name, rule.Service, rule.Paths))
@@ -494,7 +494,7 @@ func TestEverySetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Settings{
-		Phase: migration.Parallel, Shift: map[string]int{"users": 10, "threads": 0}, Env: "prod", NamePrefix: "prod-", Arch: "arm64",
+		Position: migration.Position{Phase: migration.Parallel, Shift: map[string]int{"users": 10, "threads": 0}}, Env: "prod", NamePrefix: "prod-", Arch: "arm64",
 		InstanceTypes: []string{"t4g.small", "t4g.medium"}, MinInstances: 3, MaxInstances: 9, Zones: 3, NATGateways: 3,
 		DeletionProtection: true, Alarms: true, LogRetentionDays: 90, Retain: true,
 		CertificateARN: "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",

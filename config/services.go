@@ -63,7 +63,7 @@ func checkServices(d Deployment, s Settings) []error {
 	if len(d.Services) == 0 {
 		refuse("services: there are no microservices: list at least one")
 	}
-	plan := d.Plan(s)
+	plan := d.Migration().Plan(s.Position)
 	// Autoscaling would take the count of one load balancer for all requests of a task.
 	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
 		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, and each counts its own requests: remove RequestsPerTask, and let TargetCPUPercent decide",

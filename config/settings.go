@@ -64,10 +64,12 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.LogRetentionDays = r.number("logRetentionDays", 1, math.MaxInt32)
 	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 
-	s.Phase = r.phase()
-	s.Shift = r.shift(d.names())
-	if len(s.Shift) > 0 && s.Phase != migration.Parallel {
-		r.refuse("shift: %v has no place in phase %s: set the phase to parallel, or remove the shift", r.context["shift"], s.Phase)
+	s.Position = r.position(&d)
+	if d.KeepRest && s.Phase >= migration.Retired {
+		r.refuse("rest: the monolith keeps what no service claims, and cannot be %s: set rest to drop, or the phase to switched", s.Phase)
+	}
+	if d.KeepRest && d.RootService != "" {
+		r.refuse("rootService: %q gets no request: with rest=monolith the monolith answers the root paths: remove rootService", d.RootService)
 	}
 
 	// SSM keeps parameter names that begin with these for itself, in any case
@@ -97,14 +99,6 @@ func (r *reader) name(key string) string {
 		return ""
 	}
 	return r.text(key)
-}
-
-func (r *reader) phase() migration.Phase {
-	phase, err := migration.ParsePhase(r.name("phase"))
-	if err != nil {
-		r.refuse("phase: %w", err)
-	}
-	return phase
 }
 
 func (r *reader) instances(s *Settings) {
@@ -247,51 +241,4 @@ func integer(v any) (int, error) {
 		return strconv.Atoi(v)
 	}
 	return 0, errors.New("not a number")
-}
-
-// shift reads the shift: an object in cdk.json, or "users=10,posts=5" with "-c". It takes the named
-// services only, or any if services is nil.
-func (r *reader) shift(services []string) map[string]int {
-	given := map[string]any{}
-	switch v := r.context["shift"].(type) {
-	case nil:
-	case map[string]any:
-		given = v
-	case string:
-		for part := range strings.SplitSeq(v, ",") {
-			if part = strings.TrimSpace(part); part == "" {
-				continue
-			}
-			name, percent, ok := strings.Cut(part, "=")
-			name = strings.TrimSpace(name)
-			if _, again := given[name]; again {
-				r.refuse("shift: %q is named twice in %q", name, v)
-			}
-			if !ok {
-				r.refuse("shift: %q is not SERVICE=PERCENT, as in \"users=10\"", part)
-				continue
-			}
-			given[name] = strings.TrimSpace(percent)
-		}
-	default:
-		r.refuse("shift: %v is neither an object, as in {\"users\": 10}, nor a text, as in \"users=10\"", v)
-	}
-
-	shift := map[string]int{}
-	for _, name := range slices.Sorted(maps.Keys(given)) {
-		percent, err := integer(given[name])
-		switch {
-		case services != nil && !slices.Contains(services, name):
-			choice := "there is none"
-			if len(services) > 0 {
-				choice = "choose from " + strings.Join(services, ", ")
-			}
-			r.refuse("shift: there is no microservice %q: %s", name, choice)
-		case err != nil || percent < 0 || percent > 100:
-			r.refuse("shift: %s=%v is not a percentage: use a whole number from 0 to 100", name, given[name])
-		default:
-			shift[name] = percent
-		}
-	}
-	return shift
 }

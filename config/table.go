@@ -22,9 +22,11 @@ func Table() []Setting { return slices.Clone(table) }
 
 var table = []Setting{
 	{Key: "phase", Default: "monolith",
-		Meaning: "`monolith`, `parallel`, `switched` or `retired`"},
+		Meaning: "`monolith`, `parallel`, `switched`, `retired` or `removed`, for all services; or a place for each, `users=switched,posts=10%` or `{\"users\": \"switched\", \"posts\": \"10%\"}`, where a service that is not named is in `monolith`"},
 	{Key: "shift", Without: "none",
-		Meaning: "in `parallel`: percentage of its traffic that a microservice takes over, `users=10,posts=5` or `{\"users\": 10}`"},
+		Meaning: "in `parallel`, for all services: percentage of its traffic that a microservice takes over, `users=10,posts=5` or `{\"users\": 10}`"},
+	{Key: "rest", Default: "drop",
+		Meaning: "what no service claims, once all services are switched: `drop` answers with 503, `monolith` keeps the monolith for it"},
 	{Key: "rootService", Without: "503",
 		Meaning: "microservice that answers the root paths (`/`, `/api`, `/api/`) from `switched` on, such as `users`"},
 	{Key: "env", Default: "dev",

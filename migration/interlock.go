@@ -1,90 +1,571 @@
 package migration
 
-import "slices"
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
-// A phase may be deployed only next to the phase before. Leaving a phase out, in either direction,
-// would send requests to tasks that do not run yet, or stop tasks that still get requests.
+// A position may be deployed only next to the position before. Leaving a phase out, in either
+// direction, would send requests to tasks that do not run yet, or stop tasks that still get
+// requests.
 //
-// The deployment itself refuses that, by names that can exist only once. It begins by claiming a
-// name for its own state. The deployed stacks hold the names of all states that must not come next.
-// So a deployment out of turn creates a name that exists already, and fails before anything else
-// changes. It reads nothing: a new environment may begin in any phase.
+// The deployment itself refuses that, by names that can exist only once. Its first stack, Gate,
+// claims a name for each state of the new position. The names of all states that must not come next
+// are taken: Gate holds them since the last deployment began, and Phase, the last stack, since the
+// last deployment was complete. So a deployment out of turn creates a name that exists already, and
+// fails before anything else changes. It reads nothing: a new environment may begin in any
+// position.
 //
 // A deployment may end half-way. So the state that was begun last and the state that was reached
 // last both hold names. The next state has to follow both.
 
-// shiftState is claimed beside the phase if a shift is set. A shift sends requests to the
-// microservices. They must run before the shift, and until it is taken back.
-const shiftState = "shift"
+// line is a sequence of states, each with its rank. A state may follow itself and the states whose
+// rank differs by a step at most. So a state may stand half-way between two others.
+//
+// The traffic of each service, the monolith, and one phase for all are a line each.
+type line []stop
 
-// State is what the interlock knows of a deployment: its phase, and whether a shift is set.
-type State struct {
-	Phase Phase
-	Shift bool
+type stop struct {
+	name string
+	rank int
 }
 
-// Claims returns the names that a deployment of the state claims.
-func (s State) Claims() []string {
-	if s.Shift {
-		return []string{s.Phase.String(), shiftState}
+// step is how far apart neighbours may be.
+const step = 2
+
+var (
+	trafficLine  = line{{"monolith", 0}, {"parallel", 2}, {shift, 3}, {"switched", 4}}
+	monolithLine = line{{"running", 0}, {"retired", 2}, {"removed", 4}}
+	phaseLine    = line{{"monolith", 0}, {"parallel", 2}, {shift, 3}, {"switched", 4}, {"retired", 6}, {"removed", 8}}
+)
+
+// shift is the state of a service that takes a share. The service must run before, and until the
+// share is taken back.
+const shift = "shift"
+
+func (l line) rank(name string) int {
+	return l[slices.IndexFunc(l, func(s stop) bool { return s.name == name })].rank
+}
+
+func (l line) has(name string) bool {
+	return slices.ContainsFunc(l, func(s stop) bool { return s.name == name })
+}
+
+// near reports whether two states of the line may follow one another.
+func (l line) near(a, b string) bool {
+	d := l.rank(a) - l.rank(b)
+	return -step <= d && d <= step
+}
+
+// far returns the states that may not follow a state, in the order of the line.
+func (l line) far(name string) (names []string) {
+	for _, s := range l {
+		if !l.near(name, s.name) {
+			names = append(names, s.name)
+		}
 	}
-	return []string{s.Phase.String()}
+	return names
 }
 
-// Blocks returns the names of the states that must not follow, sorted.
+// State is what the interlock knows of a position. States can be compared.
+type State struct {
+	// Phase is the phase as in [Position].
+	Phase Phase
+	// Shift says that a shift of one phase for all is set.
+	Shift bool
+	// Places has the states of the routes, as in "posts=monolith,users=shift". Empty if one phase
+	// is for all.
+	Places string
+	// KeepRest says that all services are switched and the monolith has the rest.
+	KeepRest bool
+}
+
+// State returns what the interlock knows of a position.
+func (m Migration) State(at Position) State {
+	s := State{Phase: at.Phase, Shift: len(at.Shift) > 0, KeepRest: m.KeepRest && at.Phase == Switched}
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(at.Places)) {
+		parts = append(parts, key+"="+at.Places[key].state())
+	}
+	s.Places = strings.Join(parts, ",")
+	return s
+}
+
+func (p Place) state() string {
+	if p.Shifted {
+		return shift
+	}
+	return p.Phase.String()
+}
+
+// places returns the state of each route, by [Key].
+func (s State) places() map[string]string {
+	places := map[string]string{}
+	for part := range strings.SplitSeq(s.Places, ",") {
+		if key, state, ok := strings.Cut(part, "="); ok {
+			places[key] = state
+		}
+	}
+	return places
+}
+
+// forAll returns the state on the line of one phase for all that services with places of their own
+// have together. It is empty if they differ, if one has a share, or if the monolith is retired.
+func (s State) forAll() string {
+	if s.Places == "" {
+		return s.onPhaseLine()
+	}
+	states := slices.Compact(slices.Sorted(maps.Values(s.places())))
+	if len(states) != 1 || states[0] == shift || s.Phase > Switched {
+		return ""
+	}
+	return states[0]
+}
+
+func (s State) onPhaseLine() string {
+	if s.Shift {
+		return shift
+	}
+	return s.Phase.String()
+}
+
+// monolith is the state on the monolith's line.
+func (s State) monolith() string {
+	if s.Phase < Retired {
+		return "running"
+	}
+	return s.Phase.String()
+}
+
+// done reports whether the monolith may be retired next.
+func (s State) done() bool { return s.Phase >= Switched && !s.KeepRest }
+
+func (s State) String() string {
+	text := strings.ReplaceAll(s.Places, ",", ", ")
+	switch {
+	case s.Places == "" && s.Shift:
+		text = s.Phase.String() + " with a shift"
+	case s.Places == "":
+		text = s.Phase.String()
+	case s.Phase >= Retired:
+		text += ", the monolith " + s.Phase.String()
+	}
+	if s.KeepRest {
+		text += ", the rest with the monolith"
+	}
+	return text
+}
+
+// claims returns the names that one phase for all claims.
+func claims(state string) []string {
+	switch state {
+	case shift:
+		return []string{Parallel.String(), shift}
+	case Removed.String():
+		return []string{Retired.String(), state}
+	}
+	return []string{state}
+}
+
+// Claims returns the names of a state of one phase for all that a deployment claims.
+func (s State) Claims() []string { return claims(s.onPhaseLine()) }
+
+// Blocks returns the names of the states of one phase for all that must not follow, sorted.
 //
 // No state blocks a state that it may follow itself. So the names never clash: a deployment never
 // blocks what the deployment before has claimed.
-func (s State) Blocks() []string {
-	var names []string
-	for _, p := range Phases() {
-		if p < s.Phase-1 || p > s.Phase+1 {
-			names = append(names, p.String())
+func (s State) Blocks() []string { return s.blocks(s.onPhaseLine()) }
+
+func (s State) blocks(state string) (names []string) {
+	for _, far := range phaseLine.far(state) {
+		// Nothing before Retired blocks Removed by this name: a removed monolith is a retired one,
+		// too, and Switched is refused by what Removed blocks.
+		if far != Removed.String() {
+			names = append(names, far)
 		}
 	}
-	if s.Shift {
-		names = append(names, Monolith.String())
-	}
-	if s.Phase == Monolith || s.Phase == Retired {
-		names = append(names, shiftState)
+	if s.KeepRest {
+		names = append(names, Retired.String())
 	}
 	slices.Sort(names)
 	return names
 }
 
-func (s State) String() string {
-	if s.Shift {
-		return s.Phase.String() + " with a shift"
+// Parameter is an SSM parameter that a deployment creates. Its name can exist only once.
+type Parameter struct {
+	// ID is the logical id. CloudFormation prints the id when it refuses the name, so the id of a
+	// claim is the sentence that is false then.
+	ID string
+	// Name comes after the environment's name: "phase" stands for "/dev/phase".
+	Name, Value, Description string
+}
+
+// Lock is the parameters of a deployment for the services of one load balancer: those of its first
+// stack and those of its last stack. A stack has 500 resources at most
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html). A
+// load balancer has 100 rules, and a route needs 5 parameters at most.
+type Lock struct {
+	// Balancer is the name of the load balancer; empty for the first one, whose stacks also hold
+	// what is about all services.
+	Balancer   string
+	Gate, Last []Parameter
+}
+
+// A name after a begun or a reached deployment.
+const begun, reached = "begun", "reached"
+
+// phase is the name of the parameter with the deployed phase for all.
+const phase = "phase"
+
+// keys are two names that each phase for all claims or blocks when it begins.
+var keys = []string{Monolith.String(), Retired.String()}
+
+// Locks returns the parameters of a state: the first load balancer's, and one for each further load
+// balancer if the services have places of their own.
+func (m Migration) Locks(s State) []Lock {
+	first := Lock{}
+	if s.Places == "" {
+		first.claim(claims(s.onPhaseLine()), "", "", reached, begun)
+		first.Last = append(first.Last, Parameter{"Parameter", phase, s.Phase.String(), "The phase of the migration that is deployed"})
+		first.block(s.Blocks(), "", "")
+		return []Lock{first}
 	}
-	return s.Phase.String()
+	first.pass(s)
+	// What is blocked is computed for all together, so that two lines never want one name.
+	monolith := monolithLine.far(s.monolith())
+	if !s.done() {
+		monolith = []string{Retired.String(), Removed.String()}
+	}
+	first.claim([]string{s.monolith()}, m.Monolith.Name, "", reached, begun)
+	first.block(monolith, m.Monolith.Name, "")
+	locks := []Lock{first}
+	places := s.places()
+	for _, service := range m.Services {
+		i := slices.IndexFunc(locks, func(l Lock) bool { return l.Balancer == service.LoadBalancer })
+		if i < 0 {
+			i = len(locks)
+			locks = append(locks, Lock{Balancer: service.LoadBalancer})
+		}
+		l := &locks[i]
+		for _, route := range service.Routes {
+			key := Key(service.Name, route.Name)
+			state := cmp.Or(places[key], Monolith.String()) // of a service that is new
+			blocked := trafficLine.far(state)
+			if s.Phase >= Retired {
+				blocked = []string{Monolith.String(), Parallel.String(), shift}
+			}
+			l.claim([]string{state}, key, l.Balancer, reached, begun)
+			l.block(blocked, key, l.Balancer)
+		}
+	}
+	for i := range locks {
+		locks[i].tell(m, s)
+	}
+	return locks
 }
 
-// States lists all states, in the order in which a migration passes them.
-func States() []State {
-	return []State{{Phase: Monolith}, {Phase: Parallel}, {Phase: Parallel, Shift: true}, {Phase: Switched}, {Phase: Retired}}
+// The names are a contract with deployed stacks, and those of one phase for all are older than
+// places. "FollowsTheDeployedPhase" stands for what was reached last.
+var follows = map[string]string{begun: "FollowsTheBegunPhase", reached: "FollowsTheDeployedPhase"}
+
+// claim claims the names of states when a deployment begins, after what was begun and after what
+// was reached.
+func (l *Lock) claim(states []string, key, balancer string, after ...string) {
+	for _, state := range states {
+		for _, after := range after {
+			l.Gate = append(l.Gate, Parameter{pascal(state) + follows[after] + of(key), lockName(balancer, after, key, state), state, "Claimed by the deployment"})
+		}
+	}
 }
 
-// Names returns the names that may be claimed or blocked.
-func Names() []string { return append(PhaseNames(), shiftState) }
-
-// Follows reports whether the interlock lets a state be deployed after another.
-func Follows(after, next State) bool {
-	return !slices.ContainsFunc(next.Claims(), func(claim string) bool { return slices.Contains(after.Blocks(), claim) })
+// block holds the names of states that must not follow.
+func (l *Lock) block(states []string, key, balancer string) {
+	for _, state := range states {
+		p := Parameter{"NotNextTo" + pascal(state) + of(key), "", state, "Must not follow this phase"}
+		p.Name = lockName(balancer, begun, key, state)
+		l.Gate = append(l.Gate, p)
+		p.Name = lockName(balancer, reached, key, state)
+		l.Last = append(l.Last, p)
+	}
 }
 
-// Deployed returns the state that was reached last and the state that was begun last. They differ
-// during a deployment, and after an interrupted one. It takes the phase that was deployed last and
-// the names that are held after it, out of [Names]. If no deployment with the gate on leaves these
-// names, ok is false, and only the phase is known.
-func Deployed(phase Phase, held []string) (reached, begun State, ok bool) {
-	held = slices.Sorted(slices.Values(held))
-	for _, reached := range States() {
-		for _, begun := range States() {
-			names := slices.Sorted(slices.Values(append(begun.Claims(), reached.Blocks()...)))
-			if reached.Phase == phase && Follows(reached, begun) && slices.Equal(names, held) {
-				return reached, begun, true
+// pass adds the names by which services with places of their own and one phase for all follow one
+// another. A phase for all knows nothing of places. So:
+//
+//   - Services that are all in one place hold the names of that phase for all. They leave out the
+//     [keys] when they begin; the last stack holds the keys that this phase for all does not need.
+//   - Otherwise the last stack holds both keys, so that no phase for all can begin. And the first
+//     stack claims the parameter that a phase for all leaves, so that the services pass over in one
+//     place first.
+func (l *Lock) pass(s State) {
+	state := s.forAll()
+	if state == "" {
+		l.Gate = append(l.Gate, Parameter{"NoPhaseForAllIsDeployed", phase, "places", "Each service has a place of its own"})
+		l.blockKeys(keys)
+		return
+	}
+	own, blocked := claims(state), s.blocks(state)
+	l.claim(own, "", "", reached)
+	isKey := func(name string) bool { return slices.Contains(keys, name) }
+	l.claim(slices.DeleteFunc(slices.Clone(own), isKey), "", "", begun)
+	if s.KeepRest { // refuses retired, which blocks a shift, in the place of a key
+		l.claim([]string{shift}, "", "", begun)
+	}
+	for _, name := range blocked {
+		one := Lock{}
+		one.block([]string{name}, "", "")
+		l.Last = append(l.Last, one.Last...)
+		if !isKey(name) {
+			l.Gate = append(l.Gate, one.Gate...)
+		}
+	}
+	l.blockKeys(slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+		return slices.Contains(own, key) || slices.Contains(blocked, key)
+	}))
+}
+
+func (l *Lock) blockKeys(keys []string) {
+	for _, key := range keys {
+		l.Last = append(l.Last, Parameter{"NoPhaseForAllNextTo" + pascal(key), lockName("", begun, "", key), key, "Each service has a place of its own"})
+	}
+}
+
+// tell adds the places themselves, for people and for the cutover command.
+func (l *Lock) tell(m Migration, s State) {
+	places := s.places()
+	var parts []string
+	for _, service := range m.Services {
+		for _, route := range service.Routes {
+			if key := Key(service.Name, route.Name); service.LoadBalancer == l.Balancer {
+				parts = append(parts, key+"="+cmp.Or(places[key], Monolith.String()))
 			}
 		}
 	}
-	return State{Phase: phase}, State{Phase: phase}, false
+	slices.Sort(parts)
+	switch {
+	case l.Balancer != "":
+	case s.Phase >= Retired:
+		parts = append(parts, m.Monolith.Name+"="+s.Phase.String())
+	case s.KeepRest:
+		parts = append(parts, m.Monolith.Name+"=rest")
+	}
+	text := strings.Join(parts, ",")
+	l.Gate = append(l.Gate, Parameter{"Places", begunPlaces(l.Balancer), text, "The places that were begun last"})
+	l.Last = append(l.Last, Parameter{"Places", reachedPlaces(l.Balancer), text, "The places that are deployed"})
+}
+
+// lockName is the name of a parameter of the interlock.
+func lockName(balancer, after, key, state string) string {
+	name := gateName(balancer) + "/" + after + "/"
+	if key != "" {
+		name += key + "/"
+	}
+	return name + state
+}
+
+func gateName(balancer string) string { return suffixed("phase-gate", balancer) }
+
+// begunPlaces is the name of the parameter with the places that were begun last.
+func begunPlaces(balancer string) string { return gateName(balancer) + "/places" }
+
+// reachedPlaces is the name of the parameter with the places that were reached last.
+func reachedPlaces(balancer string) string { return suffixed("places", balancer) }
+
+// GateOff is the name of the parameter that stands in a first stack if the gate is off.
+func GateOff(balancer string) string { return gateName(balancer) + "/begun/off" }
+
+func suffixed(name, balancer string) string {
+	if balancer == "" {
+		return name
+	}
+	return name + "-" + balancer
+}
+
+// of is the end of the id of a parameter about one route: "OfUsersWrites".
+func of(key string) string {
+	if key == "" {
+		return ""
+	}
+	return "Of" + pascal(key)
+}
+
+// pascal turns a name into a part of a logical id.
+func pascal(name string) string {
+	var b strings.Builder
+	for part := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '-' || r == '/' }) {
+		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
+	}
+	return b.String()
+}
+
+// parsePlaces returns the state that the texts of all load balancers stand for.
+func (m Migration) parsePlaces(texts []string) (State, error) {
+	s := State{Phase: Switched}
+	var parts []string
+	monolith := Monolith
+	for _, text := range texts {
+		for part := range strings.SplitSeq(text, ",") {
+			key, state, ok := strings.Cut(part, "=")
+			switch {
+			case part == "": // of a load balancer without services
+			case !ok:
+				return State{}, fmt.Errorf("%q is not SERVICE=STATE", part)
+			case key == m.Monolith.Name && state == "rest":
+				s.KeepRest = true
+			case key == m.Monolith.Name:
+				phase, err := ParsePhase(state)
+				if err != nil {
+					return State{}, err
+				}
+				monolith = phase
+			case !trafficLine.has(state):
+				return State{}, fmt.Errorf("%q is not a state of a service", part)
+			default:
+				parts = append(parts, part)
+				if phase, err := ParsePhase(state); err == nil {
+					s.Phase = min(s.Phase, phase)
+				} else { // a shift
+					s.Phase = min(s.Phase, Parallel)
+				}
+			}
+		}
+	}
+	slices.Sort(parts)
+	s.Phase = max(s.Phase, monolith)
+	s.Places = strings.Join(parts, ",")
+	return s, nil
+}
+
+// Follows reports whether the interlock lets a state be deployed after another one that is
+// complete.
+func (m Migration) Follows(after, next State) bool {
+	held := map[string]string{} // id of each name, or none if the last stack has it
+	for _, lock := range m.Locks(after) {
+		for _, p := range lock.Gate {
+			held[p.Name] = p.ID
+		}
+		for _, p := range lock.Last {
+			held[p.Name] = ""
+		}
+	}
+	for _, lock := range m.Locks(next) {
+		for _, p := range lock.Gate {
+			if id, taken := held[p.Name]; taken && id != p.ID {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// States lists the states of one phase for all, in the order in which a migration passes them.
+func States() []State {
+	return []State{{Phase: Monolith}, {Phase: Parallel}, {Phase: Parallel, Shift: true}, {Phase: Switched}, {Phase: Retired}, {Phase: Removed}}
+}
+
+// DeployedNames lists the names of the parameters that [Migration.Deployed] takes, without the
+// environment.
+func (m Migration) DeployedNames() []string {
+	names := []string{phase}
+	for _, balancer := range m.balancers() {
+		names = append(names, reachedPlaces(balancer), begunPlaces(balancer))
+	}
+	return append(names, heldNames()...)
+}
+
+// heldNames lists the names by which states of one phase for all are told apart.
+func heldNames() (names []string) {
+	for _, s := range phaseLine {
+		names = append(names, lockName("", reached, "", s.name))
+	}
+	return append(names, lockName("", begun, "", Retired.String())) // of the rest that the monolith keeps
+}
+
+// Deployed returns the state that was reached last and the state that was begun last. They differ
+// during a deployment, and after an interrupted one. It takes the values of the parameters of an
+// environment, by the [Migration.DeployedNames]. If no deployment was ever complete, exists is
+// false. If no deployment with the gate on leaves these values, exact is false, and both states are
+// the one that was reached, as far as it is known.
+func (m Migration) Deployed(values map[string]string) (reached, begun State, exists, exact bool, err error) {
+	// What stands in the parameters; nil for a state of one phase for all.
+	reachedApart, err := m.readPlaces(values, reachedPlaces)
+	if err != nil {
+		return State{}, State{}, false, false, err
+	}
+	begunApart, err := m.readPlaces(values, begunPlaces)
+	if err != nil {
+		return State{}, State{}, false, false, err
+	}
+	all := append(States(), State{Phase: Switched, KeepRest: true})
+	before, after := all, all
+	if text, ok := values[phase]; reachedApart != nil {
+		reached, before = *reachedApart, []State{*reachedApart}
+	} else if !ok {
+		return State{}, State{}, false, false, nil
+	} else if reached.Phase, err = ParsePhase(text); err != nil {
+		return State{}, State{}, false, false, fmt.Errorf("the SSM parameter %s: %w", phase, err)
+	}
+	if begunApart != nil {
+		after = []State{*begunApart}
+	}
+	var held []string
+	for _, name := range heldNames() {
+		if _, ok := values[name]; ok {
+			held = append(held, name)
+		}
+	}
+	// Which states would leave these names?
+	for _, r := range before {
+		for _, b := range after {
+			if r.Phase == reached.Phase && m.Follows(r, b) && slices.Equal(m.held(r, b), held) {
+				return r, b, true, true, nil
+			}
+		}
+	}
+	return reached, reached, true, false, nil
+}
+
+// readPlaces reads the places of the services of all load balancers. It returns nil if the services
+// have no places of their own.
+func (m Migration) readPlaces(values map[string]string, name func(balancer string) string) (*State, error) {
+	var texts []string
+	for _, balancer := range m.balancers() {
+		text, ok := values[name(balancer)]
+		if !ok && balancer == "" {
+			return nil, nil
+		}
+		if ok {
+			texts = append(texts, text)
+		}
+	}
+	s, err := m.parsePlaces(texts)
+	if err != nil {
+		return nil, fmt.Errorf("the SSM parameter %s: %w", name(""), err)
+	}
+	return &s, nil
+}
+
+// held returns which of the names there are once a state is begun after another was reached.
+func (m Migration) held(reached, begun State) (names []string) {
+	all := append(m.Locks(begun)[0].Gate, m.Locks(reached)[0].Last...)
+	for _, name := range heldNames() {
+		if slices.ContainsFunc(all, func(p Parameter) bool { return p.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// balancers lists the names of the load balancers, the first one first.
+func (m Migration) balancers() []string {
+	names := []string{""}
+	for _, s := range m.Services {
+		if !slices.Contains(names, s.LoadBalancer) {
+			names = append(names, s.LoadBalancer)
+		}
+	}
+	return names
 }

@@ -1,58 +1,27 @@
-// Package migration computes what each phase of the move from the monolith to the microservices
+// Package migration computes what each position of the move from the monolith to the microservices
 // looks like: which listener rules exist, where the default action sends a request, how many tasks
-// every service runs, and which phase may follow which.
+// every service runs, and which position may follow which.
 //
-// [NewPlan] returns the plan of a phase. [Follows] tells whether one state may follow another. The
-// package is plain Go and imports nothing of this module.
+// A [Migration] has the services. [Migration.Plan] returns the plan of a [Position],
+// [Migration.Locks] the names that refuse a position out of turn. The package is plain Go and
+// imports nothing of this module.
 package migration
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// Phase is one step of the migration. Phases are ordered; a deployment moves by one step at a time,
-// forward or back.
-type Phase int
-
-const (
-	// Monolith: the monolith runs alone and answers everything.
-	Monolith Phase = iota
-	// Parallel: the microservices run beside the monolith. The monolith's rule comes first, so the
-	// microservices get no traffic but the share that a shift gives them.
-	Parallel
-	// Switched: the monolith's rule is gone. Each path goes to its own service, and other requests
-	// are dropped. The monolith still runs.
-	Switched
-	// Retired: the monolith has no tasks. Its service still exists, so going back only raises a
-	// count.
-	Retired
-)
-
-var phaseNames = []string{"monolith", "parallel", "switched", "retired"}
-
-// Phases lists every phase in the order in which a migration passes them.
-func Phases() []Phase { return []Phase{Monolith, Parallel, Switched, Retired} }
-
-// PhaseNames lists the names of [Phases], as the context key "phase" takes them.
-func PhaseNames() []string { return slices.Clone(phaseNames) }
-
-// String is the phase's name, as the context key "phase" takes it.
-func (p Phase) String() string {
-	if p < 0 || int(p) >= len(phaseNames) {
-		return fmt.Sprintf("Phase(%d)", int(p))
-	}
-	return phaseNames[p]
-}
-
-// ParsePhase returns the phase of a name. It accepts the names of [Phases] only.
-func ParsePhase(name string) (Phase, error) {
-	if i := slices.Index(phaseNames, name); i >= 0 {
-		return Phase(i), nil
-	}
-	return 0, fmt.Errorf("%q is not a phase: choose one of %s", name, strings.Join(phaseNames, ", "))
+// Migration is what is migrated.
+type Migration struct {
+	// Monolith is the service that answers everything in the beginning.
+	Monolith Service
+	// Services are the microservices that take its paths over.
+	Services []Service
+	// KeepRest says that the monolith keeps what no service claims. It is then never retired. If
+	// false, those requests are dropped once every service is switched.
+	KeepRest bool
 }
 
 // Service is what the migration needs to know of one service.
@@ -62,13 +31,9 @@ type Service struct {
 	// LoadBalancer names the further load balancer that the service is behind. Empty for the first
 	// load balancer. Unused for the monolith, which is behind all.
 	LoadBalancer string
-	// Paths are the path patterns that the service answers, as the load balancer's path-pattern
-	// condition takes them.
-	Paths []string
-	// Order is the place of the service's rule at its load balancer, from 1 to [MaxOrder], lowest
-	// first. The order is part of the rule's priority, and must not change once deployed. Unused
-	// for the monolith.
-	Order int
+	// Routes say which requests the service answers, each with a place of its own in the
+	// migration. The monolith has one without a name.
+	Routes []Route
 	// Tasks is the number of tasks in the phases in which the service runs. If the service scales,
 	// Tasks is the fewest.
 	Tasks int
@@ -79,7 +44,22 @@ type Service struct {
 	Root bool
 }
 
-// MaxOrder is the highest [Service.Order]: the width of a priority window.
+// Route says which requests go to a service by one listener rule.
+type Route struct {
+	// Name tells the routes of a service apart. One of them may have none.
+	Name string
+	// Order is the place of the route's rule at its load balancer, from 1 to [MaxOrder], lowest
+	// first. The order is part of the rule's priority, and must not change once deployed. Unused
+	// for the monolith.
+	Order int
+	// Match has the conditions of the rule.
+	Match
+	// Testers has headers, with values that a request must have, by which testers reach the
+	// service before a share of the others does. Empty if there are no testers.
+	Testers map[string][]string
+}
+
+// MaxOrder is the highest [Route.Order]: the width of a priority window.
 const MaxOrder = 999
 
 // Rule priorities come from these windows, so a rule's priority never depends on other services or
@@ -87,7 +67,8 @@ const MaxOrder = 999
 // one by one. The load balancer takes 1 to 50000
 // (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateRule.html).
 const (
-	shiftWindow      = 1000  // shift rules: 1001 to 1999, before the monolith's
+	testersWindow    = 0     // rules for testers: 1 to 999
+	shiftWindow      = 1000  // shares, and switched routes beside the monolith's rule: 1001 to 1999
 	monolithPriority = 10000 // the monolith's rule
 	serviceWindow    = 20000 // the services' own rules: 20001 to 20999
 	rootWindow       = 30000 // the rule of the root paths: 30001 to 30999
@@ -126,23 +107,23 @@ func RootPaths(monolith []string) []string {
 type Rule struct {
 	// ID distinguishes the rules of a service. It is the same in all phases.
 	ID string
-	// Service is the service that the rule exists for.
-	Service string
+	// Service is the service that the rule exists for, Route the name of its route.
+	Service, Route string
 	// Priority is unique among the rules; the lowest that matches wins.
 	Priority int
-	// Paths are the path patterns; one of them has to match.
-	Paths []string
+	// Match has the conditions; all of them have to hold.
+	Match
 	// Targets has one entry for a plain forward, several for a weighted one.
 	Targets []Target
 }
 
-// Plan is one phase of the migration, ready to be rendered.
+// Plan is one position of the migration, ready to be rendered.
 type Plan struct {
-	Phase Phase
 	// Balancers are the load balancers: the first one, which always exists, and then those that
 	// services name, ordered by name.
 	Balancers []Balancer
-	// Tasks says how many tasks every service runs, by its name.
+	// Tasks says how many tasks every service runs, by its name. A monolith that is removed has no
+	// entry.
 	Tasks map[string]Tasks
 }
 
@@ -155,10 +136,10 @@ type Balancer struct {
 	// Rules in the order of their priorities.
 	Rules []Rule
 	// Default has the targets of requests that match no rule. The groups are the same in all
-	// phases; only the weights change.
+	// phases until the monolith is removed; only the weights change.
 	Default []Target
-	// Groups has the names of all target groups, the same in all phases: the monolith's, the
-	// services' and [DropGroup].
+	// Groups has the names of all target groups, the same in all phases: the monolith's until it is
+	// removed, the services' and [DropGroup].
 	Groups []string
 }
 
@@ -172,60 +153,89 @@ func (b Balancer) GroupName(group string) string {
 	return group + "-" + b.Name
 }
 
-// NewPlan computes a phase. The shift is the percentage of its traffic that a microservice takes
-// over from the monolith, by service. A service without a shift has no shift rule. The shift has a
-// meaning in [Parallel] only. NewPlan checks nothing: the config package has done so.
-func NewPlan(phase Phase, monolith Service, services []Service, shift map[string]int) Plan {
-	p := Plan{Phase: phase, Tasks: map[string]Tasks{monolith.Name: monolith.asMonolith(phase)}}
+// Plan computes a position. It checks nothing: the config package has done so.
+func (m Migration) Plan(at Position) Plan {
+	p := Plan{Tasks: map[string]Tasks{}}
+	if at.Phase != Removed {
+		p.Tasks[m.Monolith.Name] = m.Monolith.asMonolith(at.Phase, m.KeepRest)
+	}
 	behind := map[string][]Service{"": nil}
-	for _, s := range services {
+	for _, s := range m.Services {
 		behind[s.LoadBalancer] = append(behind[s.LoadBalancer], s)
-		_, shifted := shift[s.Name]
-		p.Tasks[s.Name] = s.asMicroservice(phase, shifted && phase == Parallel)
+		p.Tasks[s.Name] = s.asMicroservice(at)
 	}
 	for _, name := range slices.Sorted(maps.Keys(behind)) {
-		p.Balancers = append(p.Balancers, newBalancer(name, phase, monolith, behind[name], shift))
+		p.Balancers = append(p.Balancers, m.balancer(name, behind[name], at))
 	}
 	return p
 }
 
-func newBalancer(name string, phase Phase, monolith Service, services []Service, shift map[string]int) Balancer {
+// balancer computes a position at one load balancer.
+func (m Migration) balancer(name string, services []Service, at Position) Balancer {
 	b := Balancer{Name: name}
+	over := at.Phase >= Switched && !m.KeepRest // the monolith gets nothing any more
+	if at.Phase != Removed {
+		b.Groups = append(b.Groups, m.Monolith.Name)
+	}
 	for _, s := range services {
 		b.Groups = append(b.Groups, s.Name)
-		b.Rules = append(b.Rules, Rule{
-			ID: "Service", Service: s.Name, Priority: serviceWindow + s.Order,
-			Paths: s.Paths, Targets: []Target{{s.Name, 1}},
-		})
-		if percent, ok := shift[s.Name]; ok && phase == Parallel {
+		for _, r := range s.Routes {
+			b.Rules = append(b.Rules, m.rules(s, r, at)...)
+		}
+		if s.Root && over {
 			b.Rules = append(b.Rules, Rule{
-				ID: "Shift", Service: s.Name, Priority: shiftWindow + s.Order,
-				Paths: s.Paths, Targets: []Target{{s.Name, percent}, {monolith.Name, 100 - percent}},
+				ID: "Root", Service: s.Name, Priority: rootWindow + s.Routes[0].Order,
+				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{s.Name, 1}},
 			})
 		}
 	}
-	b.Groups = append([]string{monolith.Name}, append(b.Groups, DropGroup)...)
-
-	b.Default = []Target{{monolith.Name, 1}, {DropGroup, 0}}
-	if phase == Switched || phase == Retired {
-		b.Default = []Target{{monolith.Name, 0}, {DropGroup, 1}}
-		for _, s := range services {
-			if s.Root {
-				b.Rules = append(b.Rules, Rule{
-					ID: "Root", Service: s.Name, Priority: rootWindow + s.Order,
-					Paths: RootPaths(monolith.Paths), Targets: []Target{{s.Name, 1}},
-				})
-			}
-		}
-	} else {
+	b.Groups = append(b.Groups, DropGroup)
+	switch {
+	case at.Phase == Removed:
+		b.Default = []Target{{DropGroup, 1}}
+	case over:
+		b.Default = []Target{{m.Monolith.Name, 0}, {DropGroup, 1}}
+	default:
+		b.Default = []Target{{m.Monolith.Name, 1}, {DropGroup, 0}}
 		b.Rules = append(b.Rules, Rule{
-			ID: "Monolith", Service: monolith.Name, Priority: monolithPriority,
-			Paths: monolith.Paths, Targets: []Target{{monolith.Name, 1}},
+			ID: "Monolith", Service: m.Monolith.Name, Priority: monolithPriority,
+			Match: m.Monolith.Routes[0].Match, Targets: []Target{{m.Monolith.Name, 1}},
 		})
 	}
-
 	slices.SortFunc(b.Rules, func(x, y Rule) int { return x.Priority - y.Priority })
 	return b
+}
+
+// rules returns the rules of a route.
+//
+// The route's own rule comes behind the monolith's. So the switch of all services takes one change:
+// the monolith's rule goes. If the monolith's rule stays, for other services or for the rest, a
+// switched route has its rule before it instead, in the place of the share that came before.
+func (m Migration) rules(s Service, r Route, at Position) (rules []Rule) {
+	place := at.Place(s.Name, r.Name)
+	add := func(id string, priority int, match Match, targets ...Target) {
+		rules = append(rules, Rule{ID: id, Service: s.Name, Route: r.Name, Priority: priority + r.Order, Match: match, Targets: targets})
+	}
+	if place.Shifted && len(r.Testers) > 0 {
+		match := r.Match
+		match.Headers = maps.Clone(r.Headers)
+		if match.Headers == nil {
+			match.Headers = map[string][]string{}
+		}
+		maps.Copy(match.Headers, r.Testers)
+		add("Testers", testersWindow, match, Target{s.Name, 1})
+	}
+	ahead := place.Phase == Switched && (at.Places != nil || m.KeepRest)
+	switch {
+	case place.Shifted:
+		add("Shift", shiftWindow, r.Match, Target{s.Name, place.Percent}, Target{m.Monolith.Name, 100 - place.Percent})
+	case ahead:
+		add("Shift", shiftWindow, r.Match, Target{s.Name, 1})
+	}
+	if !ahead {
+		add("Service", serviceWindow, r.Match, Target{s.Name, 1})
+	}
+	return rules
 }
 
 // At returns the plan of a load balancer, by its name. The load balancer must exist.
@@ -234,48 +244,15 @@ func (p Plan) At(name string) Balancer {
 	return p.Balancers[i]
 }
 
-// Answers returns the targets of requests whose path matches a pattern: the targets of the first
-// rule that takes all these requests, or the default ones. Targets of weight 0 are left out.
-func (b Balancer) Answers(pattern string) []Target {
+// Answers returns the targets of requests that match: the targets of the first rule that takes all
+// these requests, or the default ones. Targets of weight 0 are left out.
+func (b Balancer) Answers(match Match) []Target {
 	targets := b.Default
 	for _, r := range b.Rules {
-		if slices.ContainsFunc(r.Paths, func(path string) bool { return Covers(path, pattern) }) {
+		if r.Covers(match) {
 			targets = r.Targets
 			break
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(targets), func(t Target) bool { return t.Weight == 0 })
-}
-
-// Covers reports whether every path that matches the narrow pattern matches the wide pattern too.
-// The time doubles with every "*" of the narrow pattern, of which a rule has at most 5.
-func Covers(wide, narrow string) bool {
-	before, after, wildcard := strings.Cut(narrow, "*")
-	if !wildcard {
-		return takes(wide, narrow)
-	}
-	// A "*" takes nothing, or so much that only another "*" can take it.
-	return Covers(wide, before+strings.Repeat("?", len(wide)+1)+after) && Covers(wide, before+after)
-}
-
-// takes is [Covers] for a narrow pattern without "*". A "?" of it is any character, which only a
-// wildcard takes.
-func takes(wide, narrow string) bool {
-	w, n := 0, 0
-	star, resume := -1, 0 // the last "*" of wide, and where narrow goes on after it
-	for n < len(narrow) {
-		switch {
-		case w < len(wide) && wide[w] == '*':
-			star, resume = w, n
-			w++
-		case w < len(wide) && (wide[w] == '?' || wide[w] == narrow[n]):
-			w, n = w+1, n+1
-		case star >= 0:
-			resume++
-			w, n = star+1, resume
-		default:
-			return false
-		}
-	}
-	return strings.Trim(wide[w:], "*") == ""
 }

@@ -3,7 +3,6 @@ package migration_test
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,10 +12,16 @@ import (
 )
 
 var (
-	api     = migration.Service{Name: "api", Paths: []string{"/api*"}, Tasks: 1}
-	users   = migration.Service{Name: "users", Paths: []string{"/api/users*"}, Order: 10, Tasks: 2}
-	threads = migration.Service{Name: "threads", Paths: []string{"/api/threads*", "/t/*"}, Order: 20, Tasks: 3}
+	api     = migration.Service{Name: "api", Routes: []migration.Route{{Match: migration.Match{Paths: []string{"/api*"}}}}, Tasks: 1}
+	users   = migration.Service{Name: "users", Routes: []migration.Route{{Match: migration.Match{Paths: []string{"/api/users*"}}, Order: 10}}, Tasks: 2}
+	threads = migration.Service{Name: "threads", Routes: []migration.Route{{Match: migration.Match{Paths: []string{"/api/threads*", "/t/*"}}, Order: 20}}, Tasks: 3}
 )
+
+func planOf(phase migration.Phase, shift map[string]int, monolith migration.Service, services []migration.Service) migration.Plan {
+	return migration.Migration{Monolith: monolith, Services: services}.Plan(migration.Position{Phase: phase, Shift: shift})
+}
+
+func path(pattern string) migration.Match { return migration.Match{Paths: []string{pattern}} }
 
 // show writes a plan the way a person would note it down.
 func show(p migration.Plan) string {
@@ -106,15 +111,15 @@ drop-traffic: no service
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.phase, test.shift), func(t *testing.T) {
-			got := "\n" + show(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift))
+			got := "\n" + show(planOf(test.phase, test.shift, api, []migration.Service{users, threads}))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
 	for _, phase := range []migration.Phase{migration.Monolith, migration.Switched, migration.Retired} {
-		with := migration.NewPlan(phase, api, []migration.Service{users, threads}, map[string]int{"users": 10})
-		without := migration.NewPlan(phase, api, []migration.Service{users, threads}, nil)
+		with := planOf(phase, map[string]int{"users": 10}, api, []migration.Service{users, threads})
+		without := planOf(phase, nil, api, []migration.Service{users, threads})
 		if diff := cmp.Diff(without, with); diff != "" {
 			t.Errorf("a shift in %s changes something (-without +with):\n%s", phase, diff)
 		}
@@ -123,20 +128,20 @@ drop-traffic: no service
 
 // The root paths go to a service that runs, from the switch on. Until then they are the monolith's.
 func TestRootService(t *testing.T) {
-	root, news := users, migration.Service{Name: "news", LoadBalancer: "press", Paths: []string{"/api/news*"}, Order: 999, Tasks: 1, Root: true}
+	root, news := users, migration.Service{Name: "news", LoadBalancer: "press", Routes: []migration.Route{{Match: migration.Match{Paths: []string{"/api/news*"}}, Order: 999}}, Tasks: 1, Root: true}
 	root.Root = true
 	for _, phase := range migration.Phases() {
 		want := map[string]string{"/": "[{api 1}]", "/api": "[{api 1}]", "/api/": "[{api 1}]", "/api/x": "[{api 1}]", "/x": "[{api 1}]"}
-		if phase == migration.Switched || phase == migration.Retired {
+		if phase >= migration.Switched {
 			want = map[string]string{"/": "[{users 1}]", "/api": "[{users 1}]", "/api/": "[{users 1}]", "/api/x": "[{drop-traffic 1}]", "/x": "[{drop-traffic 1}]"}
 		}
-		plan := migration.NewPlan(phase, api, []migration.Service{root, threads, news}, nil)
+		plan := planOf(phase, nil, api, []migration.Service{root, threads, news})
 		for path, targets := range want {
-			if got := fmt.Sprint(plan.At("").Answers(path)); got != targets {
+			if got := fmt.Sprint(plan.At("").Answers(migration.Match{Paths: []string{path}})); got != targets {
 				t.Errorf("%v: %s goes to %s, want %s", phase, path, got, targets)
 			}
 		}
-		without := migration.NewPlan(phase, api, []migration.Service{users, threads, news}, nil)
+		without := planOf(phase, nil, api, []migration.Service{users, threads, news})
 		if diff := cmp.Diff(without.At("").Default, plan.At("").Default); diff != "" {
 			t.Errorf("%v: the rest goes elsewhere (-without +with):\n%s", phase, diff)
 		}
@@ -145,8 +150,8 @@ func TestRootService(t *testing.T) {
 		}
 	}
 	// At the load balancer of the service, in a window of its own.
-	rules := migration.NewPlan(migration.Retired, api, []migration.Service{threads, news}, nil).At("press").Rules
-	want := migration.Rule{ID: "Root", Service: "news", Priority: 30999, Paths: []string{"/", "/api", "/api/"}, Targets: []migration.Target{{Group: "news", Weight: 1}}}
+	rules := planOf(migration.Retired, nil, api, []migration.Service{threads, news}).At("press").Rules
+	want := migration.Rule{ID: "Root", Service: "news", Priority: 30999, Match: migration.Match{Paths: []string{"/", "/api", "/api/"}}, Targets: []migration.Target{{Group: "news", Weight: 1}}}
 	if diff := cmp.Diff(want, rules[len(rules)-1]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -173,8 +178,8 @@ func TestRootPaths(t *testing.T) {
 // What the template of a service has in each phase: a count, or autoscaling between
 // two, or autoscaling beside a count that it agrees with.
 func TestTasks(t *testing.T) {
-	steady := migration.Service{Name: "steady", Paths: []string{"/s*"}, Order: 10, Tasks: 2}
-	scaling := migration.Service{Name: "scaling", Paths: []string{"/t*"}, Order: 20, Tasks: 2, MaxTasks: 6}
+	steady := migration.Service{Name: "steady", Routes: []migration.Route{{Match: migration.Match{Paths: []string{"/s*"}}, Order: 10}}, Tasks: 2}
+	scaling := migration.Service{Name: "scaling", Routes: []migration.Route{{Match: migration.Match{Paths: []string{"/t*"}}, Order: 20}}, Tasks: 2, MaxTasks: 6}
 	write := func(t migration.Tasks) string {
 		switch {
 		case t.Max == 0 && !t.Kept:
@@ -195,11 +200,12 @@ func TestTasks(t *testing.T) {
 		{phase: migration.Parallel, shift: map[string]int{"steady": 10}, steady: "2", scaling: "2, then to 6", steadyM: "2", scalingM: "2 to 6"},
 		{phase: migration.Switched, steady: "2", scaling: "2 to 6", steadyM: "2", scalingM: "6"},
 		{phase: migration.Retired, steady: "2", scaling: "2 to 6", steadyM: "0", scalingM: "0"},
+		{phase: migration.Removed, steady: "2", scaling: "2 to 6", steadyM: "0", scalingM: "0"},
 	}
 	for _, test := range tests {
-		plan := migration.NewPlan(test.phase, migration.Service{Name: "api", Tasks: 1}, []migration.Service{steady, scaling}, test.shift)
+		plan := planOf(test.phase, test.shift, api, []migration.Service{steady, scaling})
 		as := func(monolith migration.Service) string {
-			return write(migration.NewPlan(test.phase, monolith, []migration.Service{users}, nil).Tasks[monolith.Name])
+			return write(planOf(test.phase, nil, monolith, []migration.Service{users}).Tasks[monolith.Name])
 		}
 		got := []string{write(plan.Tasks["steady"]), write(plan.Tasks["scaling"]), as(steady), as(scaling)}
 		if diff := cmp.Diff([]string{test.steady, test.scaling, test.steadyM, test.scalingM}, got); diff != "" {
@@ -211,8 +217,8 @@ func TestTasks(t *testing.T) {
 // Behind several load balancers each moves its own services, and the monolith is
 // behind all of them. Orders and paths of different ones do not meet.
 func TestPlanOfSeveralLoadBalancers(t *testing.T) {
-	orders := migration.Service{Name: "orders", LoadBalancer: "shop", Paths: []string{"/api/users*"}, Order: 10, Tasks: 1}
-	news := migration.Service{Name: "news", LoadBalancer: "press", Paths: []string{"/api/news*"}, Order: 5, Tasks: 1}
+	orders := migration.Service{Name: "orders", LoadBalancer: "shop", Routes: []migration.Route{{Match: migration.Match{Paths: []string{"/api/users*"}}, Order: 10}}, Tasks: 1}
+	news := migration.Service{Name: "news", LoadBalancer: "press", Routes: []migration.Route{{Match: migration.Match{Paths: []string{"/api/news*"}}, Order: 5}}, Tasks: 1}
 	tests := []struct {
 		phase migration.Phase
 		shift map[string]int
@@ -262,14 +268,14 @@ drop-traffic-shop: no service
 `},
 	}
 	for _, test := range tests {
-		got := "\n" + show(migration.NewPlan(test.phase, api, []migration.Service{orders, users, news}, test.shift))
+		got := "\n" + show(planOf(test.phase, test.shift, api, []migration.Service{orders, users, news}))
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", test.phase, diff)
 		}
 	}
 	// The first one is there even if nothing but the monolith is behind it.
-	alone := migration.NewPlan(migration.Monolith, api, []migration.Service{news}, nil)
-	if got := alone.At("").Answers("/api/news*"); fmt.Sprint(len(alone.Balancers), got) != "2 [{api 1}]" {
+	alone := planOf(migration.Monolith, nil, api, []migration.Service{news})
+	if got := alone.At("").Answers(path("/api/news*")); fmt.Sprint(len(alone.Balancers), got) != "2 [{api 1}]" {
 		t.Errorf("%d load balancers, and at the first one the path goes to %v", len(alone.Balancers), got)
 	}
 }
@@ -278,7 +284,7 @@ drop-traffic-shop: no service
 func TestPrioritiesDoNotDependOnOthers(t *testing.T) {
 	priorities := func(services ...migration.Service) map[string]int {
 		m := map[string]int{}
-		for _, r := range migration.NewPlan(migration.Parallel, api, services, map[string]int{"users": 5, "threads": 5}).At("").Rules {
+		for _, r := range planOf(migration.Parallel, map[string]int{"users": 5, "threads": 5}, api, services).At("").Rules {
 			m[r.Service+r.ID] = r.Priority
 		}
 		return m
@@ -305,128 +311,6 @@ func TestParsePhase(t *testing.T) {
 	}
 }
 
-type state = migration.State
-
-// follows is the whole rule, written out: what may be deployed after what.
-var follows = map[state][]state{
-	{migration.Monolith, false}: {{migration.Monolith, false}, {migration.Parallel, false}},
-	{migration.Parallel, false}: {{migration.Monolith, false}, {migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}},
-	{migration.Parallel, true}:  {{migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}},
-	{migration.Switched, false}: {{migration.Parallel, false}, {migration.Parallel, true}, {migration.Switched, false}, {migration.Retired, false}},
-	{migration.Retired, false}:  {{migration.Switched, false}, {migration.Retired, false}},
-}
-
-// names is what one stack holds: a name for each of its resources.
-type names map[string]string
-
-// update does what CloudFormation does with a stack whose resources have names
-// that can exist once: it creates what is new, and deletes what is gone only
-// when everything was created.
-func update(stack *names, next names, others ...names) bool {
-	taken := map[string]bool{}
-	for _, held := range append(others, *stack) {
-		for _, name := range held {
-			taken[name] = true
-		}
-	}
-	for id, name := range next {
-		if (*stack)[id] != name && taken[name] {
-			return false
-		}
-	}
-	*stack = next
-	return true
-}
-
-// Deployments that end after their first stack or go through to the last one, in
-// every order of three: one is taken if it follows both what was begun and what
-// was reached before, and refused otherwise.
-func TestInterlock(t *testing.T) {
-	gate := func(s state) names {
-		n := names{}
-		for _, claim := range s.Claims() {
-			n["reached "+claim], n["begun "+claim] = "reached/"+claim, "begun/"+claim
-		}
-		for _, block := range s.Blocks() {
-			n["block "+block] = "begun/" + block
-		}
-		return n
-	}
-	phase := func(s state) names {
-		n := names{}
-		for _, block := range s.Blocks() {
-			n["block "+block] = "reached/" + block
-		}
-		return n
-	}
-	type deployment struct {
-		to      state
-		through bool
-	}
-	var all []deployment
-	for s := range follows {
-		all = append(all, deployment{s, true}, deployment{s, false})
-	}
-	for _, first := range all {
-		for _, second := range all {
-			for _, third := range all {
-				var gateStack, phaseStack names
-				var begun, reached *state
-				for _, d := range []deployment{first, second, third} {
-					allowed := (begun == nil || slices.Contains(follows[*begun], d.to)) && (reached == nil || slices.Contains(follows[*reached], d.to))
-					if taken := update(&gateStack, gate(d.to), phaseStack); taken != allowed {
-						t.Fatalf("%v: after %v was begun and %v reached, %v was taken: %t, want %t", []deployment{first, second, third}, begun, reached, d.to, taken, allowed)
-					}
-					if !allowed {
-						continue
-					}
-					begun = &d.to
-					if d.through {
-						reached = &d.to
-						if !update(&phaseStack, phase(d.to), gateStack) {
-							t.Fatalf("%v: the last stack of %v is refused", []deployment{first, second, third}, d.to)
-						}
-					}
-				}
-			}
-		}
-	}
-}
-
-// What every pair of deployments leaves behind tells them apart: a state that was
-// reached, and the one that was begun after it.
-func TestDeployed(t *testing.T) {
-	written := map[string]string{}
-	for from, next := range follows {
-		for to := range follows {
-			if got, want := migration.Follows(from, to), slices.Contains(next, to); got != want {
-				t.Errorf("%v may follow %v: %t, want %t", to, from, got, want)
-			}
-			held := append(to.Claims(), from.Blocks()...)
-			if !slices.Contains(next, to) {
-				if reached, begun, ok := migration.Deployed(from.Phase, held); ok && reached == from && begun == to {
-					t.Errorf("%v after %v is taken for deployed, which it cannot be", to, from)
-				}
-				continue
-			}
-			name := fmt.Sprint(from.Phase, slices.Sorted(slices.Values(held)))
-			if other := written[name]; other != "" {
-				t.Errorf("%v after %v leaves the same names as %s: %s", to, from, other, name)
-			}
-			written[name] = fmt.Sprintf("%v after %v", to, from)
-			gotReached, gotBegun, ok := migration.Deployed(from.Phase, held)
-			if !ok || gotReached != from || gotBegun != to {
-				t.Errorf("%v after %v: reached %v, begun %v, %t", to, from, gotReached, gotBegun, ok)
-			}
-		}
-	}
-	for _, held := range [][]string{nil, {"retired"}, migration.Names()} {
-		if _, _, ok := migration.Deployed(migration.Parallel, held); ok {
-			t.Errorf("%q are taken for what a deployment leaves", held)
-		}
-	}
-}
-
 func TestAnswers(t *testing.T) {
 	tests := []struct {
 		phase   migration.Phase
@@ -442,7 +326,7 @@ func TestAnswers(t *testing.T) {
 		{phase: migration.Switched, pattern: "/api*", want: "[{drop-traffic 1}]"},
 	}
 	for _, test := range tests {
-		got := fmt.Sprint(migration.NewPlan(test.phase, api, []migration.Service{users, threads}, test.shift).At("").Answers(test.pattern))
+		got := fmt.Sprint(planOf(test.phase, test.shift, api, []migration.Service{users, threads}).At("").Answers(path(test.pattern)))
 		if got != test.want {
 			t.Errorf("%v %v: %s goes to %s, want %s", test.phase, test.shift, test.pattern, got, test.want)
 		}

@@ -21,7 +21,8 @@ package migration
 // or stops.
 //
 // In switched, the monolith runs its most. Going back returns all traffic to the monolith within a
-// second, without a shift. From the least, autoscaling would take minutes to go up.
+// second, without a shift. From the least, autoscaling would take minutes to go up. A monolith that
+// still has traffic, of other services or of the rest, scales.
 //
 // With a count of 0 or of the most, autoscaling does not exist: it could only raise the 0 and lower
 // the most.
@@ -34,23 +35,29 @@ type Tasks struct {
 	Kept bool
 }
 
-func (s Service) asMonolith(phase Phase) Tasks {
+func (s Service) asMonolith(phase Phase, keepsRest bool) Tasks {
 	switch {
-	case phase == Retired:
+	case phase >= Retired:
 		return Tasks{}
-	case phase == Switched:
+	case phase == Switched && !keepsRest:
 		return Tasks{Count: max(s.Tasks, s.MaxTasks)}
 	}
 	return s.scaled()
 }
 
-// asMicroservice returns the tasks as a microservice. With a shift the service has traffic in
-// [Parallel].
-func (s Service) asMicroservice(phase Phase, shifted bool) Tasks {
+// asMicroservice returns the tasks as a microservice. It runs if one of its routes is past
+// [Monolith], and has traffic if one has a share or is switched.
+func (s Service) asMicroservice(at Position) Tasks {
+	var runs, asked bool
+	for _, r := range s.Routes {
+		place := at.Place(s.Name, r.Name)
+		runs = runs || place.Phase > Monolith
+		asked = asked || place.Shifted || place.Phase > Parallel
+	}
 	switch {
-	case phase == Monolith:
+	case !runs:
 		return Tasks{}
-	case phase == Parallel && !shifted:
+	case !asked:
 		return Tasks{Count: s.Tasks, Max: s.MaxTasks}
 	}
 	return s.scaled()

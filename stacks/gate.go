@@ -7,60 +7,48 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
+	"cutover/migration"
 )
 
-// The interlock between the phases: see [migration.State]. The Gate stack is
-// deployed first, and the Phase stack last. The Gate claims the new state twice:
-//   - under the names that Phase has blocked when the last deployment was complete;
-//   - under the names that Gate has blocked when the last deployment began.
-//
-// A parameter's name can exist only once. So CloudFormation itself refuses a phase
-// out of turn, in the Gate stack, before anything with traffic changes.
-const reached, begun = "reached", "begun"
-
-// newGate adds the first stack of every deployment.
-func newGate(scope constructs.Construct, s config.Settings) awscdk.Stack {
-	stack := newStack(scope, s, gateStack, "Refuses a phase that does not follow the deployed one", nil)
-	if !s.Gate {
-		// A stack needs a resource. This name is never blocked.
-		newState(stack, s, "GateIsOff", begun, "off", "The gate is off: nothing is refused")
-		return stack
+// newGate adds the first stacks of every deployment: one, and one for each further load balancer if
+// services have places of their own. They refuse a phase that does not follow the deployed one: see
+// [migration.Lock].
+func newGate(scope constructs.Construct, s config.Settings, locks []migration.Lock) []awscdk.Stack {
+	var gates []awscdk.Stack
+	for _, lock := range locks {
+		stack := newStack(scope, s, gateStack+config.Pascal(lock.Balancer), "Refuses a phase that does not follow the deployed one", nil)
+		if !s.Gate {
+			// A stack needs a resource. This name is never blocked.
+			addParameters(stack, s, []migration.Parameter{{ID: "GateIsOff", Name: migration.GateOff(lock.Balancer), Value: "off", Description: "The gate is off: nothing is refused"}})
+		} else {
+			addParameters(stack, s, lock.Gate)
+		}
+		gates = append(gates, stack)
 	}
-	// CloudFormation prints the id when it refuses, so the id is the sentence that is false then.
-	for _, state := range s.State().Claims() {
-		newState(stack, s, config.Pascal(state)+"FollowsTheDeployedPhase", reached, state, "Claimed by the deployment")
-		newState(stack, s, config.Pascal(state)+"FollowsTheBegunPhase", begun, state, "Claimed by the deployment")
-	}
-	newBlocks(stack, s, begun)
-	return stack
+	return gates
 }
 
-// newPhase adds the last stack of every deployment.
-func newPhase(scope constructs.Construct, s config.Settings) awscdk.Stack {
-	stack := newStack(scope, s, phaseStack, "The phase that is deployed, and what must not follow it", nil)
-	awsssm.NewCfnParameter(stack, jsii.String("Parameter"), &awsssm.CfnParameterProps{
-		Name:        jsii.String(phaseParameter(s)),
-		Type:        jsii.String("String"),
-		Value:       jsii.String(s.Phase.String()),
-		Description: jsii.String("The phase of the migration that is deployed"),
-	})
-	output(stack, "Phase", "The phase of the migration that is deployed", jsii.String(s.Phase.String()))
-	newBlocks(stack, s, reached)
-	return stack
-}
-
-// newBlocks holds the names of the states that must not follow.
-func newBlocks(stack awscdk.Stack, s config.Settings, after string) {
-	for _, state := range s.State().Blocks() {
-		newState(stack, s, "NotNextTo"+config.Pascal(state), after, state, "Must not follow this phase")
+// newPhase adds the last stacks of every deployment, as many as [newGate].
+func newPhase(scope constructs.Construct, s config.Settings, locks []migration.Lock) []awscdk.Stack {
+	var phases []awscdk.Stack
+	for _, lock := range locks {
+		stack := newStack(scope, s, phaseStack+config.Pascal(lock.Balancer), "The phase that is deployed, and what must not follow it", nil)
+		addParameters(stack, s, lock.Last)
+		if lock.Balancer == "" {
+			output(stack, "Phase", "The phase of the migration that is deployed", jsii.String(s.Phase.String()))
+		}
+		phases = append(phases, stack)
 	}
+	return phases
 }
 
-func newState(stack awscdk.Stack, s config.Settings, id, after, state, description string) {
-	awsssm.NewCfnParameter(stack, jsii.String(id), &awsssm.CfnParameterProps{
-		Name:        jsii.String(stateParameter(s, after, state)),
-		Type:        jsii.String("String"),
-		Value:       jsii.String(state),
-		Description: jsii.String(description),
-	})
+func addParameters(stack awscdk.Stack, s config.Settings, parameters []migration.Parameter) {
+	for _, p := range parameters {
+		awsssm.NewCfnParameter(stack, jsii.String(p.ID), &awsssm.CfnParameterProps{
+			Name:        jsii.String("/" + s.Env + "/" + p.Name),
+			Type:        jsii.String("String"),
+			Value:       jsii.String(p.Value),
+			Description: jsii.String(p.Description),
+		})
+	}
 }

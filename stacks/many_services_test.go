@@ -189,7 +189,7 @@ func synthLots(t *testing.T, phase migration.Phase, everything bool) *assembly.A
 		})
 	} else {
 		network := stacks.NewNetwork(stage, s)
-		for _, balancer := range d.Plan(s).Balancers {
+		for _, balancer := range d.Migration().Plan(s.Position).Balancers {
 			stacks.NewRouting(stage, s, balancer, network, nil)
 		}
 	}

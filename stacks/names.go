@@ -1,8 +1,6 @@
 package stacks
 
 import (
-	"fmt"
-
 	"cutover/config"
 )
 
@@ -28,17 +26,6 @@ func stackName(s config.Settings, part string) string {
 // routingOf is the stack of a load balancer: "Routing" for the first one.
 func routingOf(balancer string) string {
 	return routingStack + config.Pascal(balancer)
-}
-
-// phaseParameter is the SSM parameter with the deployed phase.
-func phaseParameter(s config.Settings) string {
-	return "/" + s.Env + "/phase"
-}
-
-// stateParameter is the SSM parameter of a state after a begun or a reached deployment. Only one
-// stack can have it.
-func stateParameter(s config.Settings, after, state string) string {
-	return fmt.Sprintf("/%s/phase-gate/%s/%s", s.Env, after, state)
 }
 
 // logGroup is the name of a service's log group.

@@ -1,6 +1,9 @@
 package stacks
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
@@ -151,14 +154,42 @@ func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule)
 	props := &elb.ApplicationListenerRuleProps{
 		Listener:   listener,
 		Priority:   jsii.Number(rule.Priority),
-		Conditions: &[]elb.ListenerCondition{elb.ListenerCondition_PathPatterns(jsii.Strings(rule.Paths...))},
+		Conditions: conditions(rule.Match),
 	}
 	if len(rule.Targets) > 1 {
 		props.Action = r.weighted(rule.Targets)
 	} else {
 		props.TargetGroups = &[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}
 	}
-	elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+rule.ID+"Rule"), props)
+	elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+config.Pascal(rule.Route)+rule.ID+"Rule"), props)
+}
+
+// conditions renders what a rule takes.
+func conditions(match migration.Match) *[]elb.ListenerCondition {
+	var all []elb.ListenerCondition
+	add := func(values []string, condition func(*[]*string) elb.ListenerCondition) {
+		if len(values) > 0 {
+			all = append(all, condition(jsii.Strings(values...)))
+		}
+	}
+	add(match.Paths, elb.ListenerCondition_PathPatterns)
+	add(match.Hosts, elb.ListenerCondition_HostHeaders)
+	add(match.Methods, elb.ListenerCondition_HttpRequestMethods)
+	for _, name := range slices.Sorted(maps.Keys(match.Headers)) {
+		all = append(all, elb.ListenerCondition_HttpHeader(jsii.String(name), jsii.Strings(match.Headers[name]...)))
+	}
+	for _, key := range slices.Sorted(maps.Keys(match.Query)) {
+		var values []*elb.QueryStringCondition
+		for _, value := range match.Query[key] {
+			one := &elb.QueryStringCondition{Value: jsii.String(value)}
+			if key != "" {
+				one.Key = jsii.String(key)
+			}
+			values = append(values, one)
+		}
+		all = append(all, elb.ListenerCondition_QueryStrings(&values))
+	}
+	return &all
 }
 
 func (r *Routing) weighted(targets []migration.Target) elb.ListenerAction {

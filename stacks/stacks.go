@@ -36,13 +36,19 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 			stack.AddStackDependency(on, jsii.String(reason))
 		}
 	}
-	var gate, registry, phase, watch awscdk.Stack
+	var gates, phases []awscdk.Stack
+	var registry, watch awscdk.Stack
+	m := d.Migration()
+	locks := m.Locks(m.State(s.Position))
 	if all {
-		gate, registry = newGate(scope, s), NewRegistry(scope, d, s)
+		gates, registry = newGate(scope, s, locks), NewRegistry(scope, d, s)
+		for i, gate := range gates[1:] {
+			depend(gate, gates[i], "what is about all services is refused first")
+		}
 	}
 	network := NewNetwork(scope, s)
 	cluster := NewCluster(scope, s, network)
-	plan := d.Plan(s)
+	plan := m.Plan(s.Position)
 	var routings []*Routing
 	var alarms *Alarms
 	for _, balancer := range plan.Balancers {
@@ -50,10 +56,12 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		alarms = routings[0].Alarms
 	}
 	for _, routing := range routings {
-		depend(routing.Stack, gate, "the phase has to follow the deployed one")
+		for _, gate := range gates {
+			depend(routing.Stack, gate, "the phase has to follow the deployed one")
+		}
 	}
 	if all {
-		phase = newPhase(scope, s)
+		phases = newPhase(scope, s, locks)
 	}
 	alike := newAlike(scope, s, cluster)
 	contexts, err := images()
@@ -83,7 +91,9 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		services = append(services, stack)
 	}
 	for _, stack := range services {
-		depend(phase, stack, "the phase is reached when every service is")
+		for _, phase := range phases {
+			depend(phase, stack, "the phase is reached when every service is")
+		}
 	}
 	if all && s.Dashboard {
 		watch = NewWatch(scope, d, s, routings)

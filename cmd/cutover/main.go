@@ -183,7 +183,7 @@ func checkContext(pairs []string) error {
 		}
 		given[key] = value
 	}
-	if _, _, err := config.Position(given); err != nil {
+	if _, err := config.Position(given); err != nil {
 		return fmt.Errorf("--context: %w", err)
 	}
 	return nil

@@ -24,14 +24,13 @@ const cdkFile = "cdk.json"
 
 // phase is what "phase" and its subcommands share.
 type phase struct {
-	env  string
+	env  string // empty: the one in cdk.json
 	file *step.File
 
-	deployment config.Deployment
-	from       step.Position
-	deployed   step.Deployed
-	notAsked   error         // why deployed is not known
-	here       step.Deployed // on this machine; does not exist if no deployment runs here
+	app      step.App
+	deployed step.Deployed
+	notAsked error         // why deployed is not known
+	here     step.Deployed // on this machine; does not exist if no deployment runs here
 }
 
 func phaseCommand(g *global) *cobra.Command {
@@ -91,17 +90,17 @@ the phase as well, but later.`,
 			if p.notAsked != nil {
 				return p.notAsked
 			}
-			if err := step.Follows(p.env, p.from, p.deployed); err != nil {
+			if err := step.Follows(p.app, p.app.At, p.deployed); err != nil {
 				return err
 			}
 			v := newView(cmd.OutOrStdout(), g)
 			switch where := p.deployed.Where(p.env); {
 			case !p.deployed.Exists:
-				v.print(fmt.Sprintf("%s was not deployed yet, or not to the end, and may begin in %s.", where, p.from))
-			case p.deployed.Reached == p.from.State():
-				v.print(fmt.Sprintf("%s is in %s, as cdk.json says.", where, p.from))
+				v.print(fmt.Sprintf("%s was not deployed yet, or not to the end, and may begin in %s.", where, p.app.At))
+			case p.deployed.Reached == p.app.Migration.State(p.app.At):
+				v.print(fmt.Sprintf("%s is in %s, as cdk.json says.", where, p.app.At))
 			default:
-				v.print(fmt.Sprintf("%s is in %s, and %s may follow.", where, p.deployed.Reached, p.from))
+				v.print(fmt.Sprintf("%s is in %s, and %s may follow.", where, p.deployed.Reached, p.app.At))
 			}
 			return nil
 		},
@@ -128,8 +127,8 @@ Next refuses if
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			shift := strings.Join(canary, ",")
-			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (step.Position, error) {
-				return step.Next(p.deployment, p.from, shift)
+			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (migration.Position, error) {
+				return step.Next(p.app, shift)
 			})
 		},
 	}
@@ -147,7 +146,7 @@ If there is a canary, back removes the canary and stays in parallel. The microse
 may stop only after that is deployed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (step.Position, error) { return step.Back(p.from) })
+			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (migration.Position, error) { return step.Back(p.app.At) })
 		},
 	}
 }
@@ -161,15 +160,16 @@ func (p *phase) load(cmd *cobra.Command, g *global) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.deployment, p.env, p.from, err = step.ReadContext(services, p.file.Context, p.env); err != nil {
+	if p.app, err = step.ReadContext(services, p.file.Context, p.env); err != nil {
 		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
+	p.env = p.app.Env
 	if status, err := local.NewClient(g.state).Status(cmd.Context()); err == nil {
-		if p.here, err = step.Read(p.env, step.Here, status.Parameters); err != nil {
+		if p.here, err = step.Read(p.app.Migration, p.env, step.Here, status.Parameters); err != nil {
 			return err
 		}
 	}
-	p.deployed, p.notAsked = step.Ask(cmd.Context(), p.env, os.Getenv)
+	p.deployed, p.notAsked = step.Ask(cmd.Context(), p.app.Migration, p.env, os.Getenv)
 	return cmd.Context().Err()
 }
 
@@ -199,7 +199,7 @@ func services(cmd *cobra.Command) (d config.Deployment, err error) {
 }
 
 // move writes another position to cdk.json, if the step is allowed.
-func (p *phase) move(cmd *cobra.Command, g *global, v *view, choose func() (step.Position, error)) error {
+func (p *phase) move(cmd *cobra.Command, g *global, v *view, choose func() (migration.Position, error)) error {
 	named := p.env != ""
 	if err := p.load(cmd, g); err != nil {
 		return err
@@ -213,10 +213,10 @@ func (p *phase) move(cmd *cobra.Command, g *global, v *view, choose func() (step
 		return err
 	}
 	// A step from a phase that the deployment would refuse leads nowhere.
-	if err := cmp.Or(step.Follows(p.env, p.from, p.deployed), step.Check(p.env, p.from, p.deployed)); err != nil {
+	if err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed)); err != nil {
 		return err
 	}
-	text, err := p.file.Edit(to.Phase.String(), to.ShiftText())
+	text, err := p.file.Edit(to.PhaseText(p.app.Deployment.Monolith.Name), to.ShiftText())
 	if err != nil {
 		return err
 	}
@@ -274,8 +274,8 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
-func (p *phase) changes(to step.Position) string {
-	return "  " + strings.Join(step.Changes(p.deployment, p.from, to), "\n  ") + "\n"
+func (p *phase) changes(to migration.Position) string {
+	return "  " + strings.Join(step.Changes(p.app.Migration, p.app.At, to), "\n  ") + "\n"
 }
 
 func (p *phase) text(v *view) string {
@@ -286,8 +286,8 @@ func (p *phase) text(v *view) string {
 	}
 	for _, state := range migration.States() {
 		row := []string{state.String(), "", "", ""}
-		if state == p.from.State() {
-			row[0], row[1] = p.from.String(), "here"
+		if state == p.app.Migration.State(p.app.At) {
+			row[0], row[1] = p.app.At.String(), "here"
 		}
 		for column, deployed := range map[int]step.Deployed{2: p.deployed, 3: p.here} {
 			if deployed.Exists && state == deployed.Begun {
@@ -308,20 +308,20 @@ func (p *phase) text(v *view) string {
 	case !p.deployed.Exists:
 		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
 	default:
-		if err := cmp.Or(step.Follows(p.env, p.from, p.deployed), step.Check(p.env, p.from, p.deployed)); err != nil {
+		if err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed)); err != nil {
 			fmt.Fprintf(&b, "%v.\n", err)
 		} else {
 			fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
 		}
 	}
-	does := func(to step.Position, err error) string {
+	does := func(to migration.Position, err error) string {
 		if err != nil {
 			return fmt.Sprintf("%v.\n", err)
 		}
 		return fmt.Sprintf("to %s\n%s", to, p.changes(to))
 	}
-	fmt.Fprintf(&b, "\n%s phase next: %s", v.program, does(step.Next(p.deployment, p.from, "")))
-	fmt.Fprintf(&b, "\n%s phase back: %s", v.program, does(step.Back(p.from)))
+	fmt.Fprintf(&b, "\n%s phase next: %s", v.program, does(step.Next(p.app, "")))
+	fmt.Fprintf(&b, "\n%s phase back: %s", v.program, does(step.Back(p.app.At)))
 	return b.String()
 }
 
@@ -346,7 +346,7 @@ func (p *phase) json() any {
 		Here     *deployed      `json:"thisMachine,omitempty"` // left out if no deployment is up
 		Next     *stepJSON      `json:"next,omitempty"`
 		Back     *stepJSON      `json:"back,omitempty"`
-	}{Env: p.env, Phase: p.from.Phase.String(), Shift: p.from.Shift}
+	}{Env: p.env, Phase: p.app.At.Phase.String(), Shift: p.app.At.Shift}
 	state := func(d step.Deployed) *deployed {
 		state := &deployed{Region: d.Region}
 		if d.Exists {
@@ -369,12 +369,12 @@ func (p *phase) json() any {
 		report.Here = state(p.here)
 		report.Here.Region = ""
 	}
-	taken := func(to step.Position, err error) *stepJSON {
+	taken := func(to migration.Position, err error) *stepJSON {
 		if err != nil {
 			return nil
 		}
-		return &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.deployment, p.from, to)}
+		return &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.app.Migration, p.app.At, to)}
 	}
-	report.Next, report.Back = taken(step.Next(p.deployment, p.from, "")), taken(step.Back(p.from))
+	report.Next, report.Back = taken(step.Next(p.app, "")), taken(step.Back(p.app.At))
 	return report
 }

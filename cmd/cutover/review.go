@@ -154,7 +154,7 @@ type side struct {
 	out  string // of its assemblies
 	cdk  string // the CDK command line
 
-	at         step.Position
+	at         migration.Position
 	ungated    bool                          // with the gate off
 	assemblies map[string]*assembly.Assembly // by position
 }
@@ -226,13 +226,15 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 	if from != to || len(head.at.Shift) > 0 {
 		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: before.assemblies[from], After: head.assemblies[to]})
 	}
-	report.Move = review.Move{From: from, To: to, Changes: []string{}, OutOfTurn: !migration.Follows(before.at.State(), head.at.State()), Ungated: head.ungated}
+	report.Move = review.Move{From: from, To: to, Changes: []string{}, Ungated: head.ungated}
 	if from != to {
 		list, err := listing.Read(head.assemblies[to].Dir)
 		if err != nil {
 			return fmt.Errorf("the head: %w", err)
 		}
-		report.Move.Changes = step.Changes(list.Deployment, before.at, head.at)
+		m := list.Migration()
+		report.Move.OutOfTurn = !m.Follows(m.State(before.at), m.State(head.at))
+		report.Move.Changes = step.Changes(m, before.at, head.at)
 	}
 
 	o.progress("comparing the templates")
@@ -375,7 +377,7 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 		return nil, fmt.Errorf("it is not an app that this can review: %w", err)
 	}
 	s := &side{name: name, dir: dir, out: out, cdk: cdk, ungated: file.Context["phaseGate"] == "off"}
-	if s.at.Phase, s.at.Shift, err = config.Position(file.Context); err != nil {
+	if s.at, err = config.Position(file.Context); err != nil {
 		return nil, fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
 	return s, nil
@@ -403,9 +405,9 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 // cdk.json. It validates the head's position, which would be deployed.
 func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
-	positions := []step.Position{}
+	positions := []migration.Position{}
 	for _, phase := range migration.Phases() {
-		positions = append(positions, step.Position{Phase: phase})
+		positions = append(positions, migration.Position{Phase: phase})
 	}
 	if len(s.at.Shift) > 0 {
 		positions = append(positions, s.at)

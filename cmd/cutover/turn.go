@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/listing"
 	"cutover/internal/model"
 	"cutover/internal/step"
 )
@@ -16,6 +17,11 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 	if err != nil {
 		return refused
 	}
+	list, err := listing.Read(dir)
+	if err != nil {
+		return refused
+	}
+	m := list.Migration()
 	values := map[string]string{}
 	for _, p := range model.Read(a).Parameters {
 		values[p.Name] = p.Value
@@ -25,12 +31,12 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 		if name != "/"+env+"/phase" {
 			continue
 		}
-		from, err1 := step.Read(env, step.Here, parameters)
-		to, err2 := step.Read(env, step.Here, values)
+		from, err1 := step.Read(m, env, step.Here, parameters)
+		to, err2 := step.Read(m, env, step.Here, values)
 		if err1 != nil || err2 != nil || !from.Exact || !to.Exact {
 			continue // without a gate
 		}
-		if turn := step.OutOfTurn(env, to.Reached, from); turn != nil {
+		if turn := step.OutOfTurn(m, env, to.Reached, from); turn != nil {
 			return fmt.Errorf("%s is out of turn, because %w\n%w", to.Reached, turn, refused)
 		}
 	}

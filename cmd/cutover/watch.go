@@ -211,13 +211,13 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 	case !p.deployed.Exists:
 		err = fmt.Errorf("%s was not deployed in %s yet, or not to the end: deploy it with `npx cdk deploy --all --concurrency 8`", p.env, p.deployed.Region)
 	default:
-		err = step.Check(p.env, p.from, p.deployed)
+		err = step.Check(p.app, p.deployed)
 	}
 	if err != nil {
 		return nil, 0, err
 	}
 	prefix, _ := p.file.Context["namePrefix"].(string)
-	watcher, err := step.NewWatcher(ctx, p.deployment, p.env, prefix, p.from, p.deployed.Since, os.Getenv)
+	watcher, err := step.NewWatcher(ctx, p.app.Deployment, p.env, prefix, p.app.At, p.deployed.Since, os.Getenv)
 	return func(ctx context.Context) (*watched, error) { return o.there(ctx, p, watcher, v) }, 15 * time.Second, err
 }
 
@@ -252,7 +252,7 @@ func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, v *v
 	if err != nil {
 		return nil, err
 	}
-	w := &watched{Target: "aws", Env: p.env, Region: p.deployed.Region, Monolith: p.deployment.Monolith.Name, switched: p.from.Phase == migration.Switched, length: canary.Period}
+	w := &watched{Target: "aws", Env: p.env, Region: p.deployed.Region, Monolith: p.app.Deployment.Monolith.Name, switched: p.app.At.Phase == migration.Switched, length: canary.Period}
 	for _, one := range all {
 		w.Services = append(w.Services, watchedService{one.Service, one.Percent, append([]canary.Round{}, one.Rounds...), one.Findings, one.Alarms})
 	}
@@ -306,7 +306,7 @@ func (w *watched) more() string {
 	if !more {
 		return ""
 	}
-	return step.Position{Shift: shift}.ShiftText()
+	return migration.Position{Shift: shift}.ShiftText()
 }
 
 // watched shows a comparison, or as much of its verdict as there is room for.

@@ -26,7 +26,7 @@ func TestCanary(t *testing.T) {
 		func(o *cloudwatch.Options) { o.Protocol = awsquery.New(schemas.GraniteServiceVersion20100801) }) // moto cannot read the times of data in JSON
 	d := config.Deployment{Monolith: config.Service{Name: "api"}, Services: []config.Service{{Name: "users", LoadBalancer: "press"}}}
 	environment := map[string]string{"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": Region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-	watcher, err := step.NewWatcher(t.Context(), d, "qa", "qa-", step.Position{Phase: migration.Switched}, time.Time{}, func(name string) string { return environment[name] })
+	watcher, err := step.NewWatcher(t.Context(), d, "qa", "qa-", migration.Position{Phase: migration.Switched}, time.Time{}, func(name string) string { return environment[name] })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -604,7 +604,7 @@ func TestFullLoadBalancer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := full.Plan(settings).Balancers[0]
+		plan := full.Migration().Plan(settings.Position).Balancers[0]
 		if len(plan.Groups) != 100 || len(plan.Rules) != test.rules {
 			t.Errorf("%v: %d target groups and %d rules, want 100 and %d", test.context, len(plan.Groups), len(plan.Rules), test.rules)
 		}

@@ -21,31 +21,38 @@ import (
 	"cutover/migration"
 )
 
-// Canaries returns the services that are compared with the monolith in a position: those with a
-// shift above 0, or after the switch all services. If there are none, the error says what to do.
-func Canaries(d config.Deployment, at Position) (services []config.Service, err error) {
+// Canaries returns the services that are compared with the monolith in a position: those that have
+// a share above 0 or are switched, while the monolith runs. If there are none, the error says what
+// to do.
+func Canaries(d config.Deployment, at migration.Position) (services []config.Service, err error) {
+	if at.Phase >= migration.Retired {
+		return nil, fmt.Errorf("in %s %s has no tasks any more that others could be compared with: the migration is complete", at.Phase, d.Monolith.Name)
+	}
 	for _, service := range d.Services {
-		if at.Phase == migration.Switched || at.Shift[service.Name] > 0 {
+		if Percent(at, service) > 0 {
 			services = append(services, service)
 		}
 	}
 	switch {
 	case len(services) > 0:
 		return services, nil
-	case at.Phase == migration.Retired:
-		return nil, fmt.Errorf("in retired %s has no tasks any more that others could be compared with: the migration is complete", d.Monolith.Name)
 	case at.Phase == migration.Monolith:
-		return nil, fmt.Errorf("in monolith %s has all of the traffic: go to parallel with `cutover phase next`, deploy that, and begin a canary", d.Monolith.Name)
+		return nil, fmt.Errorf("in %s %s has all of the traffic: go to parallel with `cutover phase next`, deploy that, and begin a canary", at, d.Monolith.Name)
 	}
 	return nil, fmt.Errorf("there is no canary in %s, %s has all of the traffic: begin one with `cutover phase next --canary %s=10` and deploy it", at, d.Monolith.Name, d.Services[0].Name)
 }
 
-// Percent returns how much of its traffic a service gets, in a position with canaries.
-func (p Position) Percent(service string) float64 {
-	if p.Phase == migration.Switched {
-		return 100
+// Percent returns how much of its traffic a service gets: the share of the route that has the most.
+func Percent(at migration.Position, service config.Service) (percent float64) {
+	for _, route := range service.AllRoutes() {
+		switch place := at.Place(service.Name, route.Name); {
+		case place.Phase == migration.Switched:
+			return 100
+		case place.Shifted:
+			percent = max(percent, float64(place.Percent))
+		}
 	}
-	return float64(p.Shift[service])
+	return percent
 }
 
 // Watched is a service on AWS, compared with the monolith.
@@ -76,7 +83,7 @@ type Watcher struct {
 	prefix     string // of the target groups' names
 	deployment config.Deployment
 	services   []config.Service
-	at         Position
+	at         migration.Position
 	since      time.Time // when the canary began; zero if unknown
 	cloudwatch *cloudwatch.Client
 	region     string
@@ -85,7 +92,7 @@ type Watcher struct {
 // NewWatcher returns a watcher of the [Canaries] in a position of an environment. The names of its
 // target groups begin with the prefix. Figures from before since do not count. Credentials and
 // region come from the same places as for [Ask].
-func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at Position, since time.Time, getenv func(string) string) (*Watcher, error) {
+func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at migration.Position, since time.Time, getenv func(string) string) (*Watcher, error) {
 	services, err := Canaries(d, at)
 	if err != nil {
 		return nil, err
@@ -117,7 +124,7 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	var all []Watched
 	pairs := map[string][2]group{} // the service's and the monolith's
 	for _, service := range w.services {
-		watched := Watched{Subject: canary.Subject{Service: service.Name, Monolith: w.deployment.Monolith.Name, Length: canary.Period}, Percent: w.at.Percent(service.Name)}
+		watched := Watched{Subject: canary.Subject{Service: service.Name, Monolith: w.deployment.Monolith.Name, Length: canary.Period}, Percent: Percent(w.at, service)}
 		for _, kind := range canary.Kinds() {
 			watched.Alarms = append(watched.Alarms, alarms[canary.AlarmName(w.env, service.Name, kind)])
 		}

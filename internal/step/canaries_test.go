@@ -19,7 +19,7 @@ import (
 func TestCanaries(t *testing.T) {
 	d := config.Deployment{Monolith: config.Service{Name: "api"}, Services: []config.Service{{Name: "users"}, {Name: "threads"}, {Name: "posts"}}}
 	for _, c := range []struct {
-		at   step.Position
+		at   migration.Position
 		want string // with their percentages, or the error
 	}{
 		{at(migration.Monolith), "in monolith api has all of the traffic: go to parallel with `cutover phase next`"},
@@ -33,7 +33,7 @@ func TestCanaries(t *testing.T) {
 		services, err := step.Canaries(d, c.at)
 		var got []string
 		for _, service := range services {
-			got = append(got, fmt.Sprintf("%s %g", service.Name, c.at.Percent(service.Name)))
+			got = append(got, fmt.Sprintf("%s %g", service.Name, step.Percent(c.at, service)))
 		}
 		if err != nil {
 			got = []string{err.Error()}

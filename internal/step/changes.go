@@ -5,37 +5,35 @@ import (
 	"slices"
 	"strings"
 
-	"cutover/config"
 	"cutover/migration"
 )
 
 // Changes says what a step does, a line each: which services start, scale and stop, where the paths
 // go, and what is dropped. The deployment comes from [ReadContext].
-func Changes(d config.Deployment, from, to Position) []string {
-	before := d.Plan(config.Settings{Phase: from.Phase, Shift: from.Shift})
-	after := d.Plan(config.Settings{Phase: to.Phase, Shift: to.Shift})
-	askedBefore, askedAfter := asked(d, before), asked(d, after)
+func Changes(m migration.Migration, from, to migration.Position) []string {
+	before, after := m.Plan(from), m.Plan(to)
+	askedBefore, askedAfter := asked(m, before), asked(m, after)
+	all := append([]migration.Service{m.Monolith}, m.Services...)
 	var lines []string
-	for _, service := range d.All() {
+	for _, service := range all {
 		if was, is := before.Tasks[service.Name], after.Tasks[service.Name]; was != is {
 			lines = append(lines, service.Name+" "+runs(was, is, askedAfter[service.Name]))
 		}
 	}
-	for _, service := range d.Services {
+	for _, service := range m.Services {
 		was, is := before.At(service.LoadBalancer), after.At(service.LoadBalancer)
-		for _, path := range service.Paths {
-			what := path + at(service.LoadBalancer)
-			if line := goes(what, is.Answers(path)); line != goes(what, was.Answers(path)) {
+		tell := func(what string, match migration.Match) {
+			what += at(service.LoadBalancer)
+			if line := goes(what, is.Answers(match)); line != goes(what, was.Answers(match)) {
 				lines = append(lines, line)
 			}
 		}
-	}
-	if i := slices.IndexFunc(d.Services, func(s config.Service) bool { return s.Name == d.RootService }); i >= 0 {
-		balancer := d.Services[i].LoadBalancer
-		for _, path := range migration.RootPaths(d.Monolith.Paths) {
-			was, is := before.At(balancer).Answers(path), after.At(balancer).Answers(path)
-			if !slices.Equal(was, is) {
-				lines = append(lines, goes(path+at(balancer), is))
+		for _, match := range matches(service) {
+			tell(match.String(), match)
+		}
+		if service.Root {
+			for _, path := range migration.RootPaths(m.Monolith.Routes[0].Paths) {
+				tell(path, migration.Match{Paths: []string{path}})
 			}
 		}
 	}
@@ -45,7 +43,7 @@ func Changes(d config.Deployment, from, to Position) []string {
 			lines = append(lines, goes("everything else"+at(b.Name), targets))
 		}
 	}
-	for _, service := range d.All() {
+	for _, service := range all {
 		if askedBefore[service.Name] && !askedAfter[service.Name] && after.Tasks[service.Name].Count > 0 {
 			lines = append(lines, fmt.Sprintf("%s gets nothing any more, and goes on running", service.Name))
 		}
@@ -53,8 +51,23 @@ func Changes(d config.Deployment, from, to Position) []string {
 	return lines
 }
 
+// matches lists what the routes of a service take, with one path each.
+func matches(service migration.Service) (all []migration.Match) {
+	for _, route := range service.Routes {
+		match := route.Match
+		if len(match.Paths) == 0 {
+			all = append(all, match)
+		}
+		for _, path := range route.Paths {
+			match.Paths = []string{path}
+			all = append(all, match)
+		}
+	}
+	return all
+}
+
 // asked returns the services that get requests, by name.
-func asked(d config.Deployment, p migration.Plan) map[string]bool {
+func asked(m migration.Migration, p migration.Plan) map[string]bool {
 	names := map[string]bool{}
 	add := func(targets []migration.Target) {
 		for _, target := range targets {
@@ -64,9 +77,9 @@ func asked(d config.Deployment, p migration.Plan) map[string]bool {
 	for _, b := range p.Balancers {
 		add(b.Default)
 	}
-	for _, service := range d.Services {
-		for _, path := range service.Paths {
-			add(p.At(service.LoadBalancer).Answers(path))
+	for _, service := range m.Services {
+		for _, match := range matches(service) {
+			add(p.At(service.LoadBalancer).Answers(match))
 		}
 	}
 	return names

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,10 @@ import (
 // askTimeout is the time that AWS has to answer, credentials included. Without a network, the phase
 // in cdk.json should still appear soon.
 const askTimeout = 10 * time.Second
+
+// mostNames is how many parameters one request may name
+// (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html).
+const mostNames = 10
 
 // Here is the region of a deployment on this machine.
 const Here = "this machine"
@@ -49,37 +54,22 @@ func (d Deployed) Where(env string) string {
 	return env + " in " + d.Region
 }
 
-// The names of the parameters of an environment.
-func phaseName(env string) string   { return "/" + env + "/phase" }
-func gateOffName(env string) string { return "/" + env + "/phase-gate/begun/off" }
-func heldName(env, state string) string {
-	return "/" + env + "/phase-gate/reached/" + state
-}
-
 // Read tells the state of an environment by the values of SSM parameters, by name. Other parameters
 // do not matter.
-func Read(env, region string, values map[string]string) (Deployed, error) {
+func Read(m migration.Migration, env, region string, values map[string]string) (Deployed, error) {
 	d := Deployed{Region: region}
-	phase, exists := values[phaseName(env)]
-	if !exists {
-		return d, nil
-	}
-	var err error
-	if d.Reached.Phase, err = migration.ParsePhase(phase); err != nil {
-		return Deployed{}, fmt.Errorf("the SSM parameter %s in %s: %w", phaseName(env), region, err)
-	}
-	d.Exists, d.Begun = true, d.Reached
-	if _, off := values[gateOffName(env)]; off {
-		return d, nil
-	}
-	var held []string
-	for _, state := range migration.Names() {
-		if _, ok := values[heldName(env, state)]; ok {
-			held = append(held, state)
+	own := map[string]string{}
+	for name, value := range values {
+		if name, ok := strings.CutPrefix(name, "/"+env+"/"); ok {
+			own[name] = value
 		}
 	}
-	if reached, begun, ok := migration.Deployed(d.Reached.Phase, held); ok {
-		d.Reached, d.Begun, d.Exact = reached, begun, true
+	var err error
+	if d.Reached, d.Begun, d.Exists, d.Exact, err = m.Deployed(own); err != nil {
+		return Deployed{}, fmt.Errorf("%s: %w", d.Where(env), err)
+	}
+	if _, off := own[migration.GateOff("")]; off {
+		d.Begun, d.Exact = d.Reached, false
 	}
 	return d, nil
 }
@@ -87,29 +77,30 @@ func Read(env, region string, values map[string]string) (Deployed, error) {
 // Ask reads the state of an environment from AWS. Credentials and region come from the environment
 // variables, or from a profile through the AWS command line. The error says why AWS was not asked
 // or did not answer.
-func Ask(ctx context.Context, env string, getenv func(string) string) (Deployed, error) {
+func Ask(ctx context.Context, m migration.Migration, env string, getenv func(string) string) (Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	config, err := account(ctx, getenv, "SSM")
 	if err != nil {
 		return Deployed{}, fmt.Errorf("AWS was not asked: %w", err)
 	}
-	names := []string{phaseName(env), gateOffName(env)}
-	for _, state := range migration.Names() {
-		names = append(names, heldName(env, state))
-	}
-	answer, err := ssm.NewFromConfig(config).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
-	if err != nil {
-		return Deployed{}, fmt.Errorf("AWS did not answer for %s in %s: %w", phaseName(env), config.Region, err)
-	}
 	values, since := map[string]string{}, time.Time{}
-	for _, parameter := range answer.Parameters {
-		values[aws.ToString(parameter.Name)] = aws.ToString(parameter.Value)
-		if at := aws.ToTime(parameter.LastModifiedDate); at.After(since) {
-			since = at
+	for names := range slices.Chunk(append(m.DeployedNames(), migration.GateOff("")), mostNames) {
+		for i, name := range names {
+			names[i] = "/" + env + "/" + name
+		}
+		answer, err := ssm.NewFromConfig(config).GetParameters(ctx, &ssm.GetParametersInput{Names: names})
+		if err != nil {
+			return Deployed{}, fmt.Errorf("AWS did not answer for %s in %s: %w", names[0], config.Region, err)
+		}
+		for _, parameter := range answer.Parameters {
+			values[aws.ToString(parameter.Name)] = aws.ToString(parameter.Value)
+			if at := aws.ToTime(parameter.LastModifiedDate); at.After(since) {
+				since = at
+			}
 		}
 	}
-	d, err := Read(env, config.Region, values)
+	d, err := Read(m, env, config.Region, values)
 	d.Since = since
 	return d, err
 }

@@ -8,44 +8,22 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"cutover/config"
 	"cutover/migration"
 )
 
-// Position is a place in the migration.
-type Position struct {
-	Phase migration.Phase
-	// Shift is the percentage of its traffic that a microservice gets, by service.
-	Shift map[string]int
-}
-
-// String returns the phase and the shift, as in "parallel, users=10".
-func (p Position) String() string {
-	if len(p.Shift) == 0 {
-		return p.Phase.String()
-	}
-	return p.Phase.String() + ", " + p.ShiftText()
-}
-
-// ShiftText returns the shift as the context key takes it, as in "users=10,posts=5".
-func (p Position) ShiftText() string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(p.Shift)) {
-		parts = append(parts, fmt.Sprintf("%s=%d", name, p.Shift[name]))
-	}
-	return strings.Join(parts, ",")
-}
-
-// State returns what the interlock knows of the position.
-func (p Position) State() migration.State {
-	return migration.State{Phase: p.Phase, Shift: len(p.Shift) > 0}
+// App is what a step needs to know of an app.
+type App struct {
+	Deployment config.Deployment
+	Migration  migration.Migration
+	Env        string
+	At         migration.Position // in cdk.json
 }
 
 // ReadContext fills in the defaults of a deployment, and reads the environment and the position
 // from a context. If env is not empty, it replaces the context's. The error has all mistakes.
-func ReadContext(d config.Deployment, context map[string]any, env string) (config.Deployment, string, Position, error) {
+func ReadContext(d config.Deployment, context map[string]any, env string) (App, error) {
 	context = maps.Clone(context)
 	// Only a deployment checks these, with an account.
 	delete(context, "vpcId")
@@ -60,7 +38,7 @@ func ReadContext(d config.Deployment, context map[string]any, env string) (confi
 		d.Services[i] = least(d.Services[i])
 	}
 	d, settings, err := config.Load(d, context, func(string) string { return "" })
-	return d, settings.Env, Position{settings.Phase, settings.Shift}, err
+	return App{d, d.Migration(), settings.Env, settings.Position}, err
 }
 
 func least(s config.Service) config.Service {
@@ -69,20 +47,22 @@ func least(s config.Service) config.Service {
 }
 
 // Next returns the position after a step forward. A canary, as in "users=10", replaces the shift.
-func Next(d config.Deployment, from Position, canary string) (Position, error) {
+func Next(app App, canary string) (migration.Position, error) {
+	from := app.At
 	if canary == "" {
-		if from.Phase == migration.Retired {
-			return from, errors.New("there is no phase after retired: the migration is complete")
+		if from.Phase == migration.Removed {
+			return from, errors.New("there is no phase after removed: the migration is complete")
 		}
-		return Position{Phase: from.Phase + 1}, nil
+		return migration.Position{Phase: from.Phase + 1}, nil
 	}
 	switch from.Phase {
 	case migration.Monolith:
 		return from, errors.New("--canary: in monolith the microservices do not run yet: go to parallel and deploy that first")
-	case migration.Switched, migration.Retired:
+	case migration.Switched, migration.Retired, migration.Removed:
 		return from, fmt.Errorf("--canary: in %s the microservices have all of their traffic: a canary is for parallel", from.Phase)
 	}
-	_, _, to, err := ReadContext(d, map[string]any{"phase": migration.Parallel.String(), "shift": canary}, "")
+	then, err := ReadContext(app.Deployment, map[string]any{"phase": migration.Parallel.String(), "shift": canary}, "")
+	to := then.At
 	switch {
 	case err != nil:
 		return from, fmt.Errorf("--canary: %w", err)
@@ -96,26 +76,26 @@ func Next(d config.Deployment, from Position, canary string) (Position, error) {
 
 // Back returns the position after a step back. A step back from a shift only removes the shift: the
 // microservices get requests until then, and may not stop.
-func Back(from Position) (Position, error) {
+func Back(from migration.Position) (migration.Position, error) {
 	if len(from.Shift) > 0 {
-		return Position{Phase: from.Phase}, nil
+		return migration.Position{Phase: from.Phase}, nil
 	}
 	if from.Phase == migration.Monolith {
 		return from, errors.New("there is no phase before monolith: the migration has not begun")
 	}
-	return Position{Phase: from.Phase - 1}, nil
+	return migration.Position{Phase: from.Phase - 1}, nil
 }
 
 // Check refuses a step from a position that is not deployed, because the step would leave it out.
-func Check(env string, from Position, deployed Deployed) error {
+func Check(app App, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase
 	}
-	where := deployed.Where(env)
+	from, where := app.At, deployed.Where(app.Env)
 	switch {
 	case deployed.Begun != deployed.Reached:
 		return fmt.Errorf("%s is in %s, and a deployment of %s was begun and is not complete: wait for it, or deploy again", where, deployed.Reached, deployed.Begun)
-	case from.Phase != deployed.Reached.Phase, deployed.Exact && from.State() != deployed.Reached:
+	case from.Phase != deployed.Reached.Phase, deployed.Exact && app.Migration.State(from) != deployed.Reached:
 		return fmt.Errorf("cdk.json says %s and %s is in %s: deploy what cdk.json says first, or make it say what is deployed", from, where, deployed.Reached)
 	}
 	return nil
@@ -123,8 +103,8 @@ func Check(env string, from Position, deployed Deployed) error {
 
 // Follows refuses a position that the deployment itself would refuse. The position must follow the
 // state that was reached and the state that was begun.
-func Follows(env string, to Position, deployed Deployed) error {
-	if err := OutOfTurn(env, to.State(), deployed); err != nil {
+func Follows(app App, to migration.Position, deployed Deployed) error {
+	if err := OutOfTurn(app.Migration, app.Env, app.Migration.State(to), deployed); err != nil {
 		return fmt.Errorf("cdk.json says %s, and %w", to, err)
 	}
 	return nil
@@ -132,12 +112,12 @@ func Follows(env string, to Position, deployed Deployed) error {
 
 // OutOfTurn says of a state that may not follow what is deployed, as in "dev in eu-west-1 is in
 // parallel: switched comes next, or monolith to go back".
-func OutOfTurn(env string, to migration.State, deployed Deployed) error {
+func OutOfTurn(m migration.Migration, env string, to migration.State, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase
 	}
 	for _, state := range []migration.State{deployed.Reached, deployed.Begun} {
-		if !migration.Follows(state, to) {
+		if !m.Follows(state, to) {
 			return fmt.Errorf("%s is in %s", deployed.Where(env), turn(state))
 		}
 	}
@@ -147,7 +127,7 @@ func OutOfTurn(env string, to migration.State, deployed Deployed) error {
 // turn is a state, and what may follow.
 func turn(state migration.State) string {
 	next, back := "", ""
-	if state.Phase < migration.Retired {
+	if state.Phase < migration.Removed {
 		next = (state.Phase + 1).String()
 	}
 	if state.Shift {

@@ -16,13 +16,18 @@ import (
 	"cutover/migration"
 )
 
-func at(phase migration.Phase, shift ...string) step.Position {
-	p := step.Position{Phase: phase, Shift: map[string]int{}}
+func at(phase migration.Phase, shift ...string) migration.Position {
+	p := migration.Position{Phase: phase, Shift: map[string]int{}}
 	for _, s := range shift {
 		name, percent, _ := strings.Cut(s, "=")
 		p.Shift[name], _ = strconv.Atoi(percent)
 	}
 	return p
+}
+
+func from(app step.App, at migration.Position) step.App {
+	app.At = at
+	return app
 }
 
 var given = config.Deployment{
@@ -36,12 +41,12 @@ var given = config.Deployment{
 // Every step there is: where it leads, that the interlock lets it pass, and what
 // it does.
 func TestSteps(t *testing.T) {
-	d, _, _, err := step.ReadContext(given, map[string]any{}, "")
+	app, err := step.ReadContext(given, map[string]any{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
-		from   step.Position
+		from   migration.Position
 		back   bool
 		canary string
 		want   string // the position, or what is refused
@@ -94,7 +99,7 @@ func TestSteps(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.from, test.back, test.canary), func(t *testing.T) {
-			to, err := step.Next(d, test.from, test.canary)
+			to, err := step.Next(from(app, test.from), test.canary)
 			if test.back {
 				to, err = step.Back(test.from)
 			}
@@ -107,10 +112,10 @@ func TestSteps(t *testing.T) {
 			if to.String() != test.want {
 				t.Errorf("to %v, want %s", to, test.want)
 			}
-			if !migration.Follows(test.from.State(), to.State()) {
+			if !app.Migration.Follows(app.Migration.State(test.from), app.Migration.State(to)) {
 				t.Errorf("the interlock refuses %v after %v", to, test.from)
 			}
-			if diff := cmp.Diff(test.does, step.Changes(d, test.from, to)); diff != "" {
+			if diff := cmp.Diff(test.does, step.Changes(app.Migration, test.from, to)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -122,12 +127,12 @@ func TestSteps(t *testing.T) {
 func TestStepsOfSeveralLoadBalancers(t *testing.T) {
 	d := given
 	d.Services = append([]config.Service{{Name: "posts", LoadBalancer: "press", Paths: []string{"/api/posts*"}, Order: 10, Tasks: 100}}, given.Services[0])
-	d, _, _, err := step.ReadContext(d, map[string]any{"phase": "parallel"}, "")
+	app, err := step.ReadContext(d, map[string]any{"phase": "parallel"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		from, to step.Position
+		from, to migration.Position
 		want     []string
 	}{
 		{at(migration.Parallel), at(migration.Parallel, "posts=10"), []string{"/api/posts* at press goes 10 % to posts and 90 % to api"}},
@@ -137,7 +142,7 @@ func TestStepsOfSeveralLoadBalancers(t *testing.T) {
 			"api gets nothing any more, and goes on running",
 		}},
 	} {
-		if diff := cmp.Diff(test.want, step.Changes(d, test.from, test.to)); diff != "" {
+		if diff := cmp.Diff(test.want, step.Changes(app.Migration, test.from, test.to)); diff != "" {
 			t.Errorf("%v to %v (-want +got):\n%s", test.from, test.to, diff)
 		}
 	}
@@ -148,7 +153,7 @@ func TestStepsWithARootService(t *testing.T) {
 	d := given
 	d.Services = append([]config.Service{{Name: "posts", LoadBalancer: "press", Paths: []string{"/api/posts*"}, Order: 10}}, given.Services[0])
 	for root, suffix := range map[string]string{"users": "", "posts": " at press"} {
-		d, _, _, err := step.ReadContext(d, map[string]any{"phase": "parallel", "rootService": root}, "")
+		app, err := step.ReadContext(d, map[string]any{"phase": "parallel", "rootService": root}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +161,7 @@ func TestStepsWithARootService(t *testing.T) {
 			from, _ := migration.ParsePhase(test.from)
 			to, _ := migration.ParsePhase(test.to)
 			var got, want []string
-			for _, line := range step.Changes(d, at(from), at(to)) {
+			for _, line := range step.Changes(app.Migration, at(from), at(to)) {
 				if strings.HasPrefix(line, "/ ") || strings.HasPrefix(line, "/api ") || strings.HasPrefix(line, "/api/ ") {
 					got = append(got, line)
 				}
@@ -179,18 +184,18 @@ func TestStepsOfServicesThatScale(t *testing.T) {
 	d.Monolith.Tasks, d.Monolith.MaxTasks = 2, 5
 	d.Services = []config.Service{given.Services[0]}
 	d.Services[0].MaxTasks = 6
-	d, _, _, err := step.ReadContext(d, map[string]any{"phase": "parallel"}, "")
+	app, err := step.ReadContext(d, map[string]any{"phase": "parallel"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	name, least := d.Services[0].Name, d.Services[0].Tasks
 	var got []string
-	for _, taken := range [][2]step.Position{
+	for _, taken := range [][2]migration.Position{
 		{at(migration.Monolith), at(migration.Parallel)}, {at(migration.Parallel), at(migration.Parallel, "users=10")},
 		{at(migration.Parallel, "users=10"), at(migration.Switched)}, {at(migration.Switched), at(migration.Retired)},
 		{at(migration.Retired), at(migration.Switched)}, {at(migration.Switched), at(migration.Parallel)},
 	} {
-		for _, line := range step.Changes(d, taken[0], taken[1]) {
+		for _, line := range step.Changes(app.Migration, taken[0], taken[1]) {
 			if strings.Contains(line, "task") || strings.Contains(line, "scale") {
 				got = append(got, fmt.Sprintf("%v: %s", taken[1], line))
 			}
@@ -215,7 +220,7 @@ func TestCheck(t *testing.T) {
 	shifted := migration.State{Phase: migration.Parallel, Shift: true}
 	tests := []struct {
 		name     string
-		from     step.Position
+		from     migration.Position
 		deployed step.Deployed
 		want     string // what is refused; empty if it is not
 	}{
@@ -231,7 +236,7 @@ func TestCheck(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			test.deployed.Region = "us-east-1"
-			err := step.Check("dev", test.from, test.deployed)
+			err := step.Check(step.App{Env: "dev", At: test.from}, test.deployed)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("refused: %v, want %q", err, test.want)
 			}
@@ -244,7 +249,7 @@ func TestFollows(t *testing.T) {
 	shifted := migration.State{Phase: migration.Parallel, Shift: true}
 	tests := []struct {
 		name     string
-		to       step.Position
+		to       migration.Position
 		deployed step.Deployed
 		want     string // what is refused; empty if it is not
 	}{
@@ -263,7 +268,7 @@ func TestFollows(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			test.deployed.Region = "us-east-1"
-			err := step.Follows("dev", test.to, test.deployed)
+			err := step.Follows(step.App{Env: "dev"}, test.to, test.deployed)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("refused: %v, want %q", err, test.want)
 			}
@@ -417,7 +422,7 @@ func TestNotAsked(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := step.Ask(t.Context(), "dev", func(name string) string { return test.env[name] })
+			_, err := step.Ask(t.Context(), migration.Migration{}, "dev", func(name string) string { return test.env[name] })
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %s", err, test.want)
 			}
@@ -429,27 +434,25 @@ func TestNotAsked(t *testing.T) {
 // phase.
 func TestTemplatesLeaveTheirPhase(t *testing.T) {
 	for _, phase := range migration.Phases() {
-		var held []string
+		values := map[string]string{}
 		for _, stack := range []string{"Gate", "Phase"} {
 			text, err := os.ReadFile(filepath.Join("../../stacks/golden", phase.String(), "dev-"+stack+".json"))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var template struct {
-				Resources map[string]struct{ Properties struct{ Name string } }
+				Resources map[string]struct{ Properties struct{ Name, Value string } }
 			}
 			if err := json.Unmarshal(text, &template); err != nil {
 				t.Fatal(err)
 			}
 			for _, resource := range template.Resources {
-				if state, ok := strings.CutPrefix(resource.Properties.Name, "/dev/phase-gate/reached/"); ok {
-					held = append(held, state)
-				}
+				values[resource.Properties.Name] = resource.Properties.Value
 			}
 		}
-		reached, begun, ok := migration.Deployed(phase, held)
-		if want := (migration.State{Phase: phase}); !ok || reached != want || begun != want {
-			t.Errorf("%s leaves %q, which is read as %v and %v, %t", phase, held, reached, begun, ok)
+		got, err := step.Read(migration.Migration{}, "dev", step.Here, values)
+		if want := (migration.State{Phase: phase}); err != nil || !got.Exact || got.Reached != want || got.Begun != want {
+			t.Errorf("%s leaves %v, which is read as %+v (%v)", phase, values, got, err)
 		}
 	}
 }

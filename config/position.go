@@ -1,0 +1,148 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"cutover/internal/words"
+	"cutover/migration"
+)
+
+// position reads the phase and the shift, or the places of the services. It takes the services of
+// the deployment only, or any if there is no deployment.
+func (r *reader) position(d *Deployment) migration.Position {
+	text, isText := r.context["phase"].(string)
+	_, isObject := r.context["phase"].(map[string]any)
+	if isObject || isText && strings.Contains(text, "=") {
+		if r.set("shift") {
+			r.refuse("shift: %v: the phase has a place for each service: write the share there, as in users=10%%", r.context["shift"])
+		}
+		return r.places(d)
+	}
+	phase, err := migration.ParsePhase(r.name("phase"))
+	if err != nil {
+		r.refuse("phase: %w", err)
+	}
+	var services []string
+	if d != nil {
+		services = d.names()
+	}
+	p := migration.Position{Phase: phase, Shift: r.shift(services)}
+	if len(p.Shift) > 0 && p.Phase != migration.Parallel {
+		r.refuse("shift: %v has no place in phase %s: set the phase to parallel, or remove the shift", r.context["shift"], p.Phase)
+	}
+	return p
+}
+
+// places reads a place for each service or route, and the monolith's phase.
+func (r *reader) places(d *Deployment) migration.Position {
+	given, monolith := map[string]migration.Place{}, migration.Monolith
+	values := r.pairs("phase", "SERVICE=PLACE, as in \"users=switched\"")
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		text, ok := values[key].(string)
+		if !ok {
+			r.refuse("phase: %s: %v is not a place: choose one of monolith, parallel, a share as in \"10%%\", or switched", key, values[key])
+			continue
+		}
+		phase, err := migration.ParsePhase(text)
+		isMonolith := d != nil && key == d.Monolith.Name
+		switch late := err == nil && phase >= migration.Retired; {
+		case late && (isMonolith || d == nil):
+			monolith = phase
+			continue
+		case late:
+			r.refuse("phase: %s=%s: only the monolith can be %s: write %s=%s once each service is switched", key, text, text, d.Monolith.Name, text)
+			continue
+		case isMonolith:
+			r.refuse("phase: %s=%s: the monolith can be retired or removed, and otherwise has no place: remove %s", key, text, key)
+			continue
+		case d != nil && !slices.Contains(d.places(), key):
+			r.refuse("phase: there is no microservice or route %q: %s", key, words.Choice(d.places()))
+			continue
+		}
+		if given[key], err = migration.ParsePlace(text); err != nil {
+			r.refuse("phase: %s: %w", key, err)
+		}
+	}
+	if d == nil {
+		return migration.At(given, monolith)
+	}
+	places := map[string]migration.Place{}
+	for _, service := range d.Services {
+		for _, route := range service.AllRoutes() {
+			key := migration.Key(service.Name, route.Name)
+			place, named := given[key]
+			if !named {
+				place = given[service.Name] // of all its routes
+			}
+			places[key] = place
+			if monolith >= migration.Retired && place.Phase < migration.Switched {
+				r.refuse("phase: %s=%s: each service has to be switched first, and %s is in %s", d.Monolith.Name, monolith, key, place)
+			}
+		}
+	}
+	return migration.At(places, monolith)
+}
+
+// places lists what can have a place: each microservice, and each of its routes.
+func (d Deployment) places() []string {
+	var keys []string
+	for _, service := range d.Services {
+		keys = append(keys, service.Name)
+		for _, route := range service.AllRoutes() {
+			if route.Name != "" {
+				keys = append(keys, migration.Key(service.Name, route.Name))
+			}
+		}
+	}
+	return keys
+}
+
+// pairs reads an object in cdk.json, or a text of pairs with "-c".
+func (r *reader) pairs(setting, form string) map[string]any {
+	given := map[string]any{}
+	switch v := r.context[setting].(type) {
+	case nil:
+	case map[string]any:
+		return v
+	case string:
+		for part := range strings.SplitSeq(v, ",") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			name, value, ok := strings.Cut(part, "=")
+			name = strings.TrimSpace(name)
+			if _, again := given[name]; again {
+				r.refuse("%s: %q is named twice in %q", setting, name, v)
+			}
+			if !ok {
+				r.refuse("%s: %q is not %s", setting, part, form)
+				continue
+			}
+			given[name] = strings.TrimSpace(value)
+		}
+	default:
+		r.refuse("%s: %v is neither an object nor a text: give %s", setting, v, form)
+	}
+	return given
+}
+
+// shift reads the shift: an object in cdk.json, or "users=10,posts=5" with "-c". It takes the named
+// services only, or any if services is nil.
+func (r *reader) shift(services []string) map[string]int {
+	shift := map[string]int{}
+	given := r.pairs("shift", "SERVICE=PERCENT, as in \"users=10\"")
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		percent, err := integer(given[name])
+		switch {
+		case services != nil && !slices.Contains(services, name):
+			r.refuse("shift: there is no microservice %q: %s", name, words.Choice(services))
+		case err != nil || percent < 0 || percent > 100:
+			r.refuse("shift: %s=%v is not a percentage: use a whole number from 0 to 100", name, given[name])
+		default:
+			shift[name] = percent
+		}
+	}
+	return shift
+}
