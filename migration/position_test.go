@@ -24,7 +24,7 @@ func TestParsePlace(t *testing.T) {
 	}
 	const noShare, noPlace = "is not a share: use a whole number from 0% to 100%", "is not a place: choose one of monolith, parallel, a share as in 10%, or switched"
 	for text, why := range map[string]string{
-		"101%": noShare, "-1%": noShare, "1.5%": noShare, "%": noShare, "ten%": noShare, "10 %": noShare, "10%%": noShare,
+		"101%": noShare, "-1%": noShare, "1.5%": noShare, "%": noShare, "ten%": noShare, "10 %": noShare, "010%": noShare, "+5%": noShare, "-0%": noShare, "10%%": noShare,
 		"": noPlace, "10": noPlace, "Parallel": noPlace, "retired": noPlace, "removed": noPlace, "shift": noPlace, " switched": noPlace,
 	} {
 		if got, err := migration.ParsePlace(text); err == nil || err.Error() != fmt.Sprintf("%q %s", text, why) {
@@ -62,7 +62,7 @@ func TestPositionForPeople(t *testing.T) {
 		{migration.Position{Phase: migration.Removed}, "removed", "removed"},
 		{migration.Position{Phase: migration.Parallel, Shift: map[string]int{"users": 10, "posts": 5}}, "parallel, posts=5,users=10", "parallel"},
 		{placed(t, "users/writes=switched,users=10%,posts=monolith"), "posts=monolith, users=10%, users/writes=switched", "posts=monolith,users=10%,users/writes=switched"},
-		{placed(t, "users=switched,api=retired"), "users=switched, the monolith=retired", "users=switched,the monolith=retired"},
+		{placed(t, "users=switched,api=retired"), "users=switched, the monolith retired", "users=switched,the monolith=retired"},
 	} {
 		if test.at.String() != test.text || test.at.PhaseText("") != test.phases {
 			t.Errorf("%q and %q, want %q and %q", test.at, test.at.PhaseText(""), test.text, test.phases)
@@ -83,7 +83,7 @@ func TestEach(t *testing.T) {
 		{migration.Position{Phase: migration.Monolith}, "threads=monolith, users=monolith, users/writes=monolith"},
 		{migration.Position{Phase: migration.Parallel, Shift: map[string]int{"users": 10}}, "threads=parallel, users=10%, users/writes=10%"},
 		{migration.Position{Phase: migration.Switched}, "threads=switched, users=switched, users/writes=switched"},
-		{migration.Position{Phase: migration.Retired}, "threads=switched, users=switched, users/writes=switched, the monolith=retired"},
+		{migration.Position{Phase: migration.Retired}, "threads=switched, users=switched, users/writes=switched, the monolith retired"},
 		{placed(t, "users=10%,users/writes=switched,threads=monolith"), "threads=monolith, users=10%, users/writes=switched"},
 	} {
 		each := test.at.Each(services)

@@ -25,6 +25,7 @@ import (
 	"cutover/internal/local/ssm"
 	"cutover/internal/model"
 	"cutover/internal/nightly"
+	"cutover/internal/step"
 	"cutover/migration"
 	"cutover/stacks"
 )
@@ -240,6 +241,11 @@ func steps(t *testing.T, m migration.Migration, from position, all []position) (
 		return a
 	}
 	a := deployed()
+	// The commands know it, too, and say what comes next.
+	known, err := step.Read(m, "dev", step.Here, a.parameters)
+	if err != nil || !known.Exact || known.Reached != from.state || known.Begun != from.state {
+		t.Errorf("%s is read as %+v, %v", from.name, known, err)
+	}
 	for _, to := range all {
 		legal := m.Follows(from.state, to.state)
 		before := maps.Clone(a.parameters)
@@ -267,6 +273,9 @@ func steps(t *testing.T, m migration.Migration, from position, all []position) (
 		}
 		if err := here(store, to, to.gates); (err == nil) != legal {
 			t.Errorf("%s after %s on this machine: %v, and legal is %t", to.name, from.name, err, legal)
+		}
+		if turn := step.OutOfTurn(m, "dev", to.state, known); (turn == nil) != legal {
+			t.Errorf("%s after %s is out of turn: %v, and legal is %t", to.name, from.name, turn, legal)
 		}
 	}
 	return count
