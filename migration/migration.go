@@ -185,10 +185,16 @@ func (m Migration) balancer(name string, services []Service, at Position) Balanc
 		for _, r := range s.Routes {
 			b.Rules = append(b.Rules, m.rules(s, r, at, services)...)
 		}
-		if s.Root && over {
+		if s.Root && !m.KeepRest {
+			root := m.Monolith.Name
+			if over {
+				root = s.Name
+			}
+			// The rule is there before the switch, too. CloudFormation updates the listener before it
+			// creates a rule of the listener: for a moment, a new rule would leave "/" to [DropGroup].
 			b.Rules = append(b.Rules, Rule{
 				ID: "Root", Service: s.Name, Priority: rootWindow + s.Routes[0].Order,
-				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{s.Name, 1}},
+				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{root, 1}},
 			})
 		}
 	}
