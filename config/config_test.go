@@ -47,15 +47,19 @@ func services(counts ...int) func(*config.Deployment) {
 	}
 }
 
+type context = map[string]any
+
+// mistake is a deployment that must be refused.
+type mistake struct {
+	name    string
+	context context
+	change  func(*config.Deployment)
+	env     map[string]string
+	want    string // the whole error
+}
+
 func TestMistakesAreReported(t *testing.T) {
-	type context = map[string]any
-	tests := []struct {
-		name    string
-		context context
-		change  func(*config.Deployment)
-		env     map[string]string
-		want    string // the whole error
-	}{
+	tests := []mistake{
 		// Settings.
 		{name: "unknown phase", context: context{"phase": "paralel"},
 			want: `phase: "paralel" is not a phase: choose one of monolith, parallel, switched, retired, removed`},
@@ -313,7 +317,7 @@ func TestMistakesAreReported(t *testing.T) {
 				"service \"users\": listed twice: give each service its own name\n" +
 				"zones: 9 is out of range: it must be from 2 to 3"},
 	}
-	for _, test := range tests {
+	for _, test := range slices.Concat(tests, placeMistakes, conditionMistakes, routeMistakes, testerMistakes, quotaMistakes()) {
 		t.Run(test.name, func(t *testing.T) {
 			d := forum()
 			if test.change != nil {

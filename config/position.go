@@ -42,10 +42,14 @@ func (r *reader) places(d *Deployment) migration.Position {
 	if len(values) == 0 {
 		r.refuse("phase: %s names no service: give at least one its place, as in \"users=monolith\"", show(r.context["phase"]))
 	}
+	var known []string
+	if d != nil {
+		known = d.places()
+	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		isMonolith := d != nil && key == d.Monolith.Name
-		if d != nil && !isMonolith && !slices.Contains(d.places(), key) {
-			r.refuse("phase: there is no microservice or route %q: %s", key, words.Choice(d.places()))
+		if d != nil && !isMonolith && !slices.Contains(known, key) {
+			r.refuse("phase: there is no microservice or route %q: %s", key, words.Choice(known))
 			continue
 		}
 		text, isText := values[key].(string)

@@ -287,8 +287,11 @@ func checkShadows(d Deployment, balancer string, refuse func(string, ...any)) {
 			continue // checkSize refuses it
 		}
 		for _, earlier := range routes[:i] {
+			if !earlier.match.Meets(later.match) {
+				continue
+			}
 			for _, part := range later.parts(earlier.match) {
-				wide, shown := earlier.match, part.what
+				wide := earlier.match
 				for _, path := range earlier.Paths {
 					if one := earlier.with(path); one.Covers(part.Match) {
 						wide = one
@@ -298,10 +301,10 @@ func checkShadows(d Deployment, balancer string, refuse func(string, ...any)) {
 				switch {
 				case !wide.Covers(part.Match):
 				case part.Covers(wide):
-					refuse("%s: %s belongs to %q already", title(later.service, later.Route), shown, earlier.key())
+					refuse("%s: %s belongs to %q already", title(later.service, later.Route), part.what, earlier.key())
 				default:
 					refuse("%s: %s never gets a request: %q of %q comes first and takes it: give %q a lower Order",
-						title(later.service, later.Route), shown, wide, earlier.key(), later.key())
+						title(later.service, later.Route), part.what, wide, earlier.key(), later.key())
 				}
 			}
 		}
