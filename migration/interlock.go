@@ -112,6 +112,22 @@ func (s State) places() map[string]string {
 	return places
 }
 
+// Place is the state of a route, by [Key]: "monolith", "parallel", "shift" or "switched". A route that
+// the state does not know is new, and in "monolith". With a shift of one phase for all, each route
+// may have a share.
+func (s State) Place(key string) string {
+	switch {
+	case s.Places != "":
+		return cmp.Or(s.places()[key], Monolith.String())
+	case s.Shift:
+		return shift
+	}
+	return min(s.Phase, Switched).String()
+}
+
+// PlaceFollows reports whether a route may go from one [State.Place] to another.
+func PlaceFollows(after, next string) bool { return trafficLine.near(after, next) }
+
 // forAll returns the state on the line of one phase for all that services with places of their own
 // have together. It is empty if they differ, if one has a share, or if the monolith is retired.
 func (s State) forAll() string {
@@ -220,6 +236,10 @@ const begun, reached = "begun", "reached"
 // phase is the name of the parameter with the deployed phase for all.
 const phase = "phase"
 
+// ownPlaces is the parameter's value while a first stack claims it for services that are in several
+// places.
+const ownPlaces = "places"
+
 // keys are two names that each phase for all claims or blocks when it begins.
 var keys = []string{Monolith.String(), Retired.String()}
 
@@ -303,7 +323,7 @@ func (l *Lock) block(states []string, key, balancer string) {
 func (l *Lock) pass(s State) {
 	state := s.forAll()
 	if state == "" {
-		l.Gate = append(l.Gate, Parameter{"NoPhaseForAllIsDeployed", phase, "places", "Each service has a place of its own"})
+		l.Gate = append(l.Gate, Parameter{"NoPhaseForAllIsDeployed", phase, ownPlaces, "Each service has a place of its own"})
 		l.blockKeys(keys)
 		return
 	}
@@ -503,7 +523,7 @@ func (m Migration) Deployed(values map[string]string) (reached, begun State, exi
 	before, after := all, all
 	if text, ok := values[phase]; reachedApart != nil {
 		reached, before = *reachedApart, []State{*reachedApart}
-	} else if !ok {
+	} else if !ok || text == ownPlaces {
 		return State{}, State{}, false, false, nil
 	} else if reached.Phase, err = ParsePhase(text); err != nil {
 		return State{}, State{}, false, false, fmt.Errorf("the SSM parameter %s: %w", phase, err)

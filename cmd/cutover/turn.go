@@ -27,8 +27,8 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 		values[p.Name] = p.Value
 	}
 	for name := range values {
-		env := strings.TrimSuffix(strings.TrimPrefix(name, "/"), "/phase")
-		if name != "/"+env+"/phase" {
+		env := environment(name)
+		if env == "" {
 			continue
 		}
 		from, err1 := step.Read(m, env, step.Here, parameters)
@@ -41,4 +41,14 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 		}
 	}
 	return refused
+}
+
+// environment returns the environment whose phase or places a parameter has, by the parameter's name.
+// It is empty for other parameters.
+func environment(parameter string) string {
+	env, name, _ := strings.Cut(strings.TrimPrefix(parameter, "/"), "/")
+	if name == "phase" || name == "places" {
+		return env
+	}
+	return ""
 }

@@ -25,6 +25,15 @@ func at(phase migration.Phase, shift ...string) migration.Position {
 	return p
 }
 
+func position(t *testing.T, phase, shift string) migration.Position {
+	t.Helper()
+	p, err := config.Position(map[string]any{"phase": phase, "shift": shift})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func from(app step.App, at migration.Position) step.App {
 	app.At = at
 	return app
@@ -74,7 +83,11 @@ func TestSteps(t *testing.T) {
 			"api gets nothing any more, and goes on running",
 		}},
 		{from: at(migration.Switched), want: "retired", does: []string{"api stops; its service stays, without tasks"}},
-		{from: at(migration.Retired), want: "there is no phase after retired: the migration is complete"},
+		{from: at(migration.Retired), want: "removed", does: []string{
+			"the service of api, its target groups and its roles are deleted: this is the point of no return",
+			"a step back creates them anew, from the image that is deployed then",
+		}},
+		{from: at(migration.Removed), want: "there is no phase after removed: the migration is complete"},
 
 		{from: at(migration.Monolith), back: true, want: "there is no phase before monolith: the migration has not begun"},
 		{from: at(migration.Parallel), back: true, want: "monolith", does: []string{
@@ -87,6 +100,7 @@ func TestSteps(t *testing.T) {
 			"/api/users* goes to api", "/api/threads* goes to api", "everything else goes to api",
 			"users gets nothing any more, and goes on running",
 		}},
+		{from: at(migration.Removed), back: true, want: "retired", does: []string{"the service of api, its target groups and its roles are created anew, without tasks"}},
 		{from: at(migration.Retired), back: true, want: "switched", does: []string{"api starts, with 1 task, and gets no requests yet"}},
 
 		{from: at(migration.Parallel, "users=10"), canary: "users=10", want: "--canary: users=10 is set already"},
@@ -99,9 +113,11 @@ func TestSteps(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.from, test.back, test.canary), func(t *testing.T) {
-			to, err := step.Next(from(app, test.from), test.canary)
+			to, err := step.Next(from(app, test.from), nil)
 			if test.back {
-				to, err = step.Back(test.from)
+				to, err = step.Back(from(app, test.from), nil)
+			} else if test.canary != "" {
+				to, err = step.Canary(from(app, test.from), test.canary)
 			}
 			if err != nil {
 				if err.Error() != test.want {
@@ -188,7 +204,7 @@ func TestStepsOfServicesThatScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, least := d.Services[0].Name, d.Services[0].Tasks
+	name, least := d.Services[0].Name, app.Deployment.Services[0].Tasks
 	var got []string
 	for _, taken := range [][2]migration.Position{
 		{at(migration.Monolith), at(migration.Parallel)}, {at(migration.Parallel), at(migration.Parallel, "users=10")},
@@ -263,7 +279,8 @@ func TestFollows(t *testing.T) {
 		{"a shift that is forgotten", at(migration.Monolith), step.Deployed{Exists: true, Reached: shifted, Begun: shifted}, "is in parallel with a shift: switched comes next, or parallel without it to go back"},
 		{"two left out", at(migration.Retired), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, "is in parallel: switched comes next, or monolith to go back"},
 		{"back too far", at(migration.Monolith), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Switched}, Begun: migration.State{Phase: migration.Switched}}, "is in switched: retired comes next, or parallel to go back"},
-		{"back from the end", at(migration.Parallel), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Retired}, Begun: migration.State{Phase: migration.Retired}}, "is in retired: it is the last phase, and switched is the way back"},
+		{"back from the end", at(migration.Parallel), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Retired}, Begun: migration.State{Phase: migration.Retired}}, "is in retired: removed comes next, or switched to go back"},
+		{"back from removed", at(migration.Switched), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Removed}, Begun: migration.State{Phase: migration.Removed}}, "is in removed: it is the last phase, and retired is the way back"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -312,7 +329,7 @@ func TestEdit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := f.Edit(test.phase, test.shift)
+			text, err := f.Edit(step.App{}, position(t, test.phase, test.shift))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -344,7 +361,7 @@ func TestOneLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	original, err := ours.Edit("monolith", "") // whatever it says today
+	original, err := ours.Edit(step.App{}, position(t, "monolith", "")) // whatever it says today
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,14 +370,14 @@ func TestOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, taken := range [][2]string{
-		{"parallel"}, {"parallel", "users=10"}, {"parallel", "users=50,posts=5"}, {"switched"}, {"retired"}, {"switched"},
+		{"parallel"}, {"parallel", "users=10"}, {"parallel", "users=50,posts=5"}, {"switched"}, {"retired"}, {"removed"}, {"retired"}, {"switched"},
 		{"parallel"}, {"parallel", "users=10"}, {"parallel"}, {"monolith"},
 	} {
 		f, err := step.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := f.Edit(taken[0], taken[1])
+		text, err := f.Edit(step.App{}, position(t, taken[0], taken[1]))
 		if err != nil {
 			t.Fatal(err)
 		}
