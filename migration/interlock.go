@@ -508,7 +508,7 @@ func heldNames() (names []string) {
 // during a deployment, and after an interrupted one. It takes the values of the parameters of an
 // environment, by the [Migration.DeployedNames]. If no deployment was ever complete, exists is
 // false. If no deployment with the gate on leaves these values, exact is false, and both states are
-// the one that was reached, as far as it is known.
+// the one that was reached, as far as it is known. An error begins with the parameter's name.
 func (m Migration) Deployed(values map[string]string) (reached, begun State, exists, exact bool, err error) {
 	// What stands in the parameters; nil for a state of one phase for all.
 	reachedApart, err := m.readPlaces(values, reachedPlaces)
@@ -526,7 +526,7 @@ func (m Migration) Deployed(values map[string]string) (reached, begun State, exi
 	} else if !ok || text == ownPlaces {
 		return State{}, State{}, false, false, nil
 	} else if reached.Phase, err = ParsePhase(text); err != nil {
-		return State{}, State{}, false, false, fmt.Errorf("the SSM parameter %s: %w", phase, err)
+		return State{}, State{}, false, false, fmt.Errorf("%s: %w", phase, err)
 	}
 	if begunApart != nil {
 		after = []State{*begunApart}
@@ -563,7 +563,7 @@ func (m Migration) readPlaces(values map[string]string, name func(balancer strin
 	}
 	s, err := m.parsePlaces(texts)
 	if err != nil {
-		return nil, fmt.Errorf("the SSM parameter %s: %w", name(""), err)
+		return nil, fmt.Errorf("%s: %w", name(""), err)
 	}
 	return &s, nil
 }
