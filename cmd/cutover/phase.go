@@ -268,7 +268,7 @@ func (p *phase) after(v *view, to migration.Position, unknown string, named bool
 		fmt.Fprintf(&b, "Once deployed, each service of %s has a place of its own, and nothing moves:\n  %s\n\n", p.env, to)
 		b.WriteString("Deploy that, and run the same command again for the step.\n")
 	} else {
-		fmt.Fprintf(&b, "Once deployed, %s is in %s:\n%s\n", p.env, to, p.changes(to))
+		fmt.Fprintf(&b, "Once deployed, %s is in %s:\n%s\n", p.env, step.Moved(p.app, to), p.changes(to))
 	}
 	switch {
 	case p.notAsked != nil:

@@ -38,7 +38,7 @@ func TestManyWatchedServices(t *testing.T) {
 		t.Errorf("this does not fit the terminal's 24 lines:\n%s", text)
 	}
 	all := v.watched(w, 0)
-	if n := strings.Count(all, "\napi  "); n != 2 || !strings.Contains(all, "\nservice-19  100 %    19        0.0 % not enough  - not enough  0 ok\napi                  1000      0.0 %             -             0\nservice-20 ") {
+	if n := strings.Count(all, "\napi  "); n != 2 || !strings.Contains(all, "\nservice-19  100 %    19        0.0 % not enough  - not enough  0 ok       wait\napi                  1000      0.0 %             -             0\nservice-20 ") {
 		t.Errorf("the monolith is there %d times, want it for each load balancer:\n%s", n, all)
 	}
 	if !strings.HasSuffix(all, "\n      service-39 had 39 requests in a period of 10 s, and it takes 50\n\nNext\n  cutover watch  # ask again\n") {

@@ -105,6 +105,35 @@ func Places(m migration.Migration, state migration.State) map[string]string {
 	return places
 }
 
+// Names names the routes of a service whose place is one of those: by the service's name if all are.
+func Names(app App, service migration.Service, one func(migration.Place) bool) (names []string) {
+	for _, route := range service.Routes {
+		if one(app.At.Place(service.Name, route.Name)) {
+			names = append(names, migration.Key(service.Name, route.Name))
+		}
+	}
+	if len(names) > 0 && len(names) == len(service.Routes) {
+		return []string{service.Name}
+	}
+	return names
+}
+
+// Position returns the position of a state in which each service has a place of its own. The state
+// does not say which share a service has: the position has shares of 0.
+func Position(m migration.Migration, state migration.State) migration.Position {
+	places := map[string]migration.Place{}
+	for _, service := range m.Services {
+		for _, key := range keys(service) {
+			place, err := migration.ParsePlace(state.Place(key))
+			if err != nil { // a shift
+				place = migration.Place{Phase: migration.Parallel, Shifted: true}
+			}
+			places[key] = place
+		}
+	}
+	return migration.At(places, state.Phase)
+}
+
 // Moved says what is another in a position than in the one before: "parallel, users=10" of one phase
 // for all, "users=switched" of services with places of their own.
 func Moved(app App, to migration.Position) string {

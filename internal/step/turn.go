@@ -2,6 +2,8 @@ package step
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"cutover/migration"
@@ -17,15 +19,34 @@ func Check(app App, deployed Deployed) error {
 	known := deployed.Exact || deployed.Reached.Places != "" || at.Places != ""
 	switch {
 	case deployed.Begun != deployed.Reached:
-		return fmt.Errorf("%s is in %s, and a deployment of %s was begun and is not complete: wait for it, or deploy again", where, deployed.Reached, deployed.Begun)
+		reached, begun := apart(app.Migration, deployed.Reached, deployed.Begun)
+		return fmt.Errorf("%s is in %s, and a deployment of %s was begun and is not complete: wait for it, or deploy again", where, reached, begun)
 	case at.Phase != deployed.Reached.Phase, known && at != deployed.Reached:
-		says := app.At.String()
-		if at.KeepRest != deployed.Reached.KeepRest {
-			says = at.String()
+		says, is := apart(app.Migration, at, deployed.Reached)
+		if at.Places == "" && at.KeepRest == deployed.Reached.KeepRest {
+			says = app.At.String() // with the shares
 		}
-		return fmt.Errorf("cdk.json says %s and %s is in %s: deploy what cdk.json says first, or make it say what is deployed", says, where, deployed.Reached)
+		return fmt.Errorf("cdk.json says %s and %s is in %s: deploy what cdk.json says first, or make it say what is deployed", says, where, is)
 	}
 	return nil
+}
+
+// apart returns two states in words. If both have a place for each service, only the services that
+// differ are there.
+func apart(m migration.Migration, a, b migration.State) (as, bs string) {
+	var one, other []string
+	if a.Places != "" && b.Places != "" && a.KeepRest == b.KeepRest {
+		pa, pb := Places(m, a), Places(m, b)
+		for _, name := range slices.Sorted(maps.Keys(pa)) {
+			if pa[name] != pb[name] {
+				one, other = append(one, name+"="+pa[name]), append(other, name+"="+pb[name])
+			}
+		}
+	}
+	if len(one) == 0 {
+		return a.String(), b.String()
+	}
+	return strings.Join(one, ", "), strings.Join(other, ", ")
 }
 
 // Follows refuses a position that the deployment itself would refuse. The position must follow the
