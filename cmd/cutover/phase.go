@@ -246,15 +246,19 @@ func (p *phase) move(cmd *cobra.Command, g *global, v *view, choose func() (migr
 	if err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed)); err != nil {
 		return err
 	}
-	text, err := p.file.Edit(p.app, to)
+	edited, err := p.file.Edit(p.app, to)
 	if err != nil {
 		return err
 	}
-	if err := p.file.Write(text); err != nil {
+	// Rules of testers may refuse a place until others have moved.
+	if _, err := step.ReadContext(p.app.Deployment, edited.Context, p.env); err != nil {
+		return fmt.Errorf("%s may not move to %s:\n%w", p.env, step.Moved(p.app, to), err)
+	}
+	if err := edited.Write(); err != nil {
 		return err
 	}
 
-	v.print(udiff.Unified(cdkFile, cdkFile, string(p.file.Text), string(text)) + "\n" + p.after(v, to, unknown, named))
+	v.print(udiff.Unified(cdkFile, cdkFile, string(p.file.Text), string(edited.Text)) + "\n" + p.after(v, to, unknown, named))
 	return nil
 }
 

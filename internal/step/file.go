@@ -45,6 +45,10 @@ func ReadFile(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: run this where the app's cdk.json is", err)
 	}
+	return parse(path, text)
+}
+
+func parse(path string, text []byte) (*File, error) {
 	f := &File{Text: text, path: path}
 	top, err := members(text, 0)
 	if err != nil {
@@ -109,12 +113,12 @@ func only(all []member, name string) (member, error) {
 	return all[i], nil
 }
 
-// Edit returns the text with another position of the app. Every other byte stays the same.
+// Edit returns the file with another position of the app. Every other byte stays the same.
 //
 //   - One phase for all is a word. A new shift goes to the line of the phase, so that each step of a
 //     migration changes one line. A shift on a line of its own stays there until it is removed.
 //   - Places stay the text or the object that they are. Only services that move change.
-func (f *File) Edit(app App, to migration.Position) ([]byte, error) {
+func (f *File) Edit(app App, to migration.Position) (*File, error) {
 	at, err := only(f.members, "phase")
 	if err != nil {
 		return nil, err
@@ -149,7 +153,7 @@ func (f *File) Edit(app App, to migration.Position) ([]byte, error) {
 	for _, s := range splices {
 		edited = slices.Replace(edited, s.from, s.to, []byte(s.text)...)
 	}
-	return edited, nil
+	return parse(f.path, edited)
 }
 
 // without removes a member that is not the only one, with the comma before it or, for the first,
@@ -244,18 +248,13 @@ func editObject(text []byte, offset int, changes []change) (splices []splice, er
 	if err != nil {
 		return nil, err
 	}
-	gap, colon, end := "", ": ", offset+1
-	if n := len(all); n > 0 {
-		last, before := all[n-1], offset+1
-		if n > 1 {
-			before = all[n-2].end
-		}
-		_, after, comma := strings.Cut(string(text[before:last.key]), ",")
-		if gap = after; !comma {
-			gap = cmp.Or(string(text[before:last.key]), " ")
-		}
-		colon, end = string(text[last.colon:last.value]), last.end
+	last, gap := all[len(all)-1], "" // config refuses an object without members
+	if len(all) == 1 {
+		gap = cmp.Or(string(text[offset+1:last.key]), " ")
+	} else {
+		_, gap, _ = strings.Cut(string(text[all[len(all)-2].end:last.key]), ",")
 	}
+	colon := string(text[last.colon:last.value])
 	write := func(pairs []pair, separator string) string {
 		var parts []string
 		for _, p := range pairs {
@@ -283,12 +282,8 @@ func editObject(text []byte, offset int, changes []change) (splices []splice, er
 			splices = append(splices, splice{all[i].key, all[i].end, write(c.by, ","+gap)})
 		}
 	}
-	switch {
-	case len(added) == 0:
-	case len(all) == 0:
-		splices = append(splices, splice{end, end, write(added, ", ")})
-	default:
-		splices = append(splices, splice{end, end, "," + gap + write(added, ","+gap)})
+	if len(added) > 0 {
+		splices = append(splices, splice{last.end, last.end, "," + gap + write(added, ","+gap)})
 	}
 	return splices, nil
 }
@@ -299,7 +294,7 @@ func quote(text string) string {
 }
 
 // Write replaces the file at once and keeps its mode. A reader sees the old or the new text.
-func (f *File) Write(text []byte) error {
+func (f *File) Write() error {
 	path, err := filepath.EvalSymlinks(f.path)
 	if err != nil {
 		return err
@@ -309,7 +304,7 @@ func (f *File) Write(text []byte) error {
 		return err
 	}
 	made := path + ".new"
-	err = errors.Join(os.WriteFile(made, text, 0o600), os.Chmod(made, info.Mode().Perm()))
+	err = errors.Join(os.WriteFile(made, f.Text, 0o600), os.Chmod(made, info.Mode().Perm()))
 	if err == nil {
 		err = os.Rename(made, path)
 	}

@@ -208,41 +208,44 @@ func shares(app App, canary string) (migration.Position, error) {
 		return at, fmt.Errorf("in %s the microservices have all of their traffic: a canary is for parallel", at.Phase)
 	}
 	then, err := ReadContext(app.Deployment, map[string]any{"phase": migration.Parallel.String(), "shift": canary}, "")
-	if err == nil && len(then.At.Shift) == 0 {
-		err = errors.New("it names no service: give SERVICE=PERCENT, as in users=10")
-	}
 	return then.At, err
 }
 
-// ownShares are shares of services with places of their own.
+// ownShares are shares of services with places of their own. The share of a route counts before the
+// one of its service.
 func ownShares(app App, canary string) (migration.Position, error) {
 	at := app.At
-	var given []string
+	given := map[string]migration.Place{}
 	for part := range strings.SplitSeq(canary, ",") {
 		name, percent, ok := strings.Cut(part, "=")
-		if !ok {
+		name = strings.TrimSpace(name)
+		place, err := migration.ParsePlace(strings.TrimSuffix(strings.TrimSpace(percent), "%") + "%")
+		_, again := given[name]
+		switch {
+		case !ok:
 			return at, fmt.Errorf("%q is not SERVICE=PERCENT, as in users=10", part)
+		case again:
+			return at, fmt.Errorf("%s is named twice", name)
+		case err != nil:
+			return at, fmt.Errorf("%s: %w", name, err)
 		}
-		given = append(given, name+"="+strings.TrimSuffix(strings.TrimSpace(percent), "%")+"%")
-	}
-	// The others are in monolith then, and so have no share.
-	then, err := ReadContext(app.Deployment, map[string]any{"phase": strings.Join(given, ",")}, "")
-	if err != nil {
-		return at, err
+		given[name] = place
 	}
 	places := maps.Clone(at.Places)
-	for _, key := range slices.Sorted(maps.Keys(then.At.Places)) {
-		place := then.At.Places[key]
-		if !place.Shifted {
-			continue
+	for _, name := range slices.Sorted(maps.Keys(given)) { // a service before its routes
+		found, err := find(app.Migration, name)
+		if err != nil {
+			return at, err
 		}
-		switch at.Places[key].Phase {
-		case migration.Monolith:
-			return at, fmt.Errorf("%s is in monolith and does not run yet: go to parallel and deploy that first", key)
-		case migration.Switched:
-			return at, fmt.Errorf("%s is switched and has all of its traffic: a canary is for parallel", key)
+		for _, key := range found {
+			switch at.Places[key].Phase {
+			case migration.Monolith:
+				return at, fmt.Errorf("%s is in monolith and does not run yet: go to parallel and deploy that first", key)
+			case migration.Switched:
+				return at, fmt.Errorf("%s is switched and has all of its traffic: a canary is for parallel", key)
+			}
+			places[key] = given[name]
 		}
-		places[key] = place
 	}
 	return migration.At(places, migration.Monolith), nil
 }

@@ -109,7 +109,6 @@ func TestSteps(t *testing.T) {
 		{from: at(migration.Parallel), canary: "api=10", want: `--canary: shift: there is no microservice "api": choose from users, threads`},
 		{from: at(migration.Parallel), canary: "users=-1", want: "--canary: shift: users=-1 is not a percentage: use a whole number from 0 to 100"},
 		{from: at(migration.Parallel), canary: "users=1,users=2", want: `--canary: shift: "users" is named twice in "users=1,users=2"`},
-		{from: at(migration.Parallel), canary: ",", want: "--canary: it names no service: give SERVICE=PERCENT, as in users=10"},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.from, test.back, test.canary), func(t *testing.T) {
@@ -329,14 +328,14 @@ func TestEdit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := f.Edit(step.App{}, position(t, test.phase, test.shift))
+			edited, err := f.Edit(step.App{}, position(t, test.phase, test.shift))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, string(text)); diff != "" {
+			if diff := cmp.Diff(test.want, string(edited.Text)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if err := f.Write(text); err != nil {
+			if err := edited.Write(); err != nil {
 				t.Fatal(err)
 			}
 			again, err := step.ReadFile(file)
@@ -366,7 +365,7 @@ func TestOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "cdk.json")
-	if err := os.WriteFile(file, original, 0o644); err != nil {
+	if err := os.WriteFile(file, original.Text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, taken := range [][2]string{
@@ -377,11 +376,11 @@ func TestOneLine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := f.Edit(step.App{}, position(t, taken[0], taken[1]))
+		edited, err := f.Edit(step.App{}, position(t, taken[0], taken[1]))
 		if err != nil {
 			t.Fatal(err)
 		}
-		before, after := strings.Split(string(f.Text), "\n"), strings.Split(string(text), "\n")
+		before, after := strings.Split(string(f.Text), "\n"), strings.Split(string(edited.Text), "\n")
 		if len(before) != len(after) {
 			t.Fatalf("%q: %d lines became %d", taken, len(before), len(after))
 		}
@@ -394,12 +393,12 @@ func TestOneLine(t *testing.T) {
 		if changed != 1 {
 			t.Errorf("%q: %d lines changed", taken, changed)
 		}
-		if err := f.Write(text); err != nil {
+		if err := edited.Write(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if text, err := os.ReadFile(file); err != nil || string(text) != string(original) {
-		t.Errorf("it is not what it was: %v\n%s", err, cmp.Diff(string(original), string(text)))
+	if text, err := os.ReadFile(file); err != nil || string(text) != string(original.Text) {
+		t.Errorf("it is not what it was: %v\n%s", err, cmp.Diff(string(original.Text), string(text)))
 	}
 }
 
