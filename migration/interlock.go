@@ -364,7 +364,7 @@ func (l *Lock) tell(m Migration, s State) {
 			}
 		}
 	}
-	slices.Sort(parts)
+	slices.SortFunc(parts, byKey)
 	switch {
 	case l.Balancer != "":
 	case s.Phase >= Retired:
@@ -421,6 +421,13 @@ func pascal(name string) string {
 	return b.String()
 }
 
+// byKey orders "KEY=STATE" as the keys are ordered: "users" before "users-old" and "users/writes".
+func byKey(a, b string) int {
+	x, _, _ := strings.Cut(a, "=")
+	y, _, _ := strings.Cut(b, "=")
+	return strings.Compare(x, y)
+}
+
 // parsePlaces returns the state that the texts of all load balancers stand for.
 func (m Migration) parsePlaces(texts []string) (State, error) {
 	s := State{Phase: Switched}
@@ -453,7 +460,7 @@ func (m Migration) parsePlaces(texts []string) (State, error) {
 			}
 		}
 	}
-	slices.Sort(parts)
+	slices.SortFunc(parts, byKey)
 	s.Phase = max(s.Phase, monolith)
 	s.Places = strings.Join(parts, ",")
 	return s, nil

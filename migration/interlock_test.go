@@ -255,6 +255,21 @@ func TestDeployed(t *testing.T) {
 			t.Errorf("%v: %s, want %s", values, got, text)
 		}
 	}
+	// Names of which one begins with the other.
+	m := migration.Migration{Monolith: api}
+	for _, key := range [][2]string{{"users", ""}, {"users", "writes"}, {"users-old", ""}} {
+		m.Services = append(m.Services, migration.Service{Name: key[0], Routes: []migration.Route{{Name: key[1]}}})
+	}
+	s := m.State(migration.At(map[string]migration.Place{"users": {Phase: migration.Parallel}, "users/writes": {}, "users-old": {}}, migration.Monolith))
+	left := map[string]string{}
+	for _, lock := range m.Locks(s) {
+		for _, p := range append(lock.Gate, lock.Last...) {
+			left[p.Name] = p.Value
+		}
+	}
+	if reached, begun, _, exact, err := m.Deployed(left); !exact || reached != s || begun != s || err != nil {
+		t.Errorf("%v is read as %v and %v (exact %t, %v)", s, reached, begun, exact, err)
+	}
 	// A first deployment that is not complete, with services in several places.
 	values := map[string]string{"phase": "places", "phase-gate/places": "threads=monolith,users=parallel"}
 	if _, _, exists, _, err := forum.Deployed(values); exists || err != nil {

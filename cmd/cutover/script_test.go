@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -257,8 +258,9 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // deployed is "deployed BEGUN REACHED [NAME=VALUE...]": AWS has the parameters
 // of the Gate stack in one phase and of the Phase stack in another, as the golden
 // templates have them, and those that are given. A place for each service, as in
-// "users=switched,posts=10%", has the parameters of the interlock. With "since=now"
-// they were written just now, which AWS does not tell otherwise.
+// "users=switched,posts=10%", has the parameters of the interlock; with
+// "rest=monolith" the monolith keeps the rest. With "since=now" they were written
+// just now, which AWS does not tell otherwise.
 func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: deployed BEGUN REACHED [NAME=VALUE...]")
@@ -267,7 +269,7 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	var since time.Time
 	for i, stack := range []string{"Gate", "Phase"} {
 		if strings.Contains(args[i], "=") {
-			maps.Copy(values, locked(ts, args[i], stack))
+			maps.Copy(values, locked(ts, args[i], stack, slices.Contains(args, "rest=monolith")))
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(golden, args[i], "dev-"+stack+".json"))
@@ -282,7 +284,10 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, pair := range args[2:] {
 		name, value, _ := strings.Cut(pair, "=")
-		if name == "since" {
+		switch name {
+		case "rest":
+			continue
+		case "since":
 			since = time.Now()
 			continue
 		}
@@ -296,11 +301,11 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 
 // locked returns the parameters of the Gate or the Phase stack of the services in
 // cdk.out, in these places.
-func locked(ts *testscript.TestScript, places, stack string) map[string]string {
+func locked(ts *testscript.TestScript, places, stack string, keepRest bool) map[string]string {
 	list, err := listing.Read(ts.MkAbs("cdk.out"))
 	ts.Check(err)
 	rest := "drop"
-	if list.KeepRest {
+	if keepRest {
 		rest = "monolith"
 	}
 	d, settings, err := config.Load(list.Deployment, map[string]any{"phase": places, "rest": rest}, func(string) string { return "" })

@@ -19,10 +19,10 @@ func Check(app App, deployed Deployed) error {
 	known := deployed.Exact || deployed.Reached.Places != "" || at.Places != ""
 	switch {
 	case deployed.Begun != deployed.Reached:
-		reached, begun := apart(app.Migration, deployed.Reached, deployed.Begun)
+		reached, begun := apart(app.Migration, deployed.Reached, deployed.Begun, nil)
 		return fmt.Errorf("%s is in %s, and a deployment of %s was begun and is not complete: wait for it, or deploy again", where, reached, begun)
 	case at.Phase != deployed.Reached.Phase, known && at != deployed.Reached:
-		says, is := apart(app.Migration, at, deployed.Reached)
+		says, is := apart(app.Migration, at, deployed.Reached, app.At.Places)
 		if at.Places == "" && at.KeepRest == deployed.Reached.KeepRest {
 			says = app.At.String() // with the shares
 		}
@@ -32,15 +32,20 @@ func Check(app App, deployed Deployed) error {
 }
 
 // apart returns two states in words. If both have a place for each service, only the services that
-// differ are there.
-func apart(m migration.Migration, a, b migration.State) (as, bs string) {
+// differ are there. The places of the first state, if known, tell its shares.
+func apart(m migration.Migration, a, b migration.State, places map[string]migration.Place) (as, bs string) {
 	var one, other []string
 	if a.Places != "" && b.Places != "" && a.KeepRest == b.KeepRest {
 		pa, pb := Places(m, a), Places(m, b)
 		for _, name := range slices.Sorted(maps.Keys(pa)) {
-			if pa[name] != pb[name] {
-				one, other = append(one, name+"="+pa[name]), append(other, name+"="+pb[name])
+			was, is := pa[name], pb[name]
+			if was == is {
+				continue
 			}
+			if place := places[name]; place.Shifted {
+				was = place.String()
+			}
+			one, other = append(one, name+"="+was), append(other, name+"="+is)
 		}
 	}
 	if len(one) == 0 {
