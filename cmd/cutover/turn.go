@@ -17,10 +17,7 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 	if err != nil {
 		return refused
 	}
-	list, err := listing.Read(dir)
-	if err != nil {
-		return refused
-	}
+	list, _ := listing.Read(dir) // one phase for all needs no list
 	m := list.Migration()
 	values := map[string]string{}
 	for _, p := range model.Read(a).Parameters {
