@@ -53,7 +53,7 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 	}
 	switch monolith := m.Monolith.Name; {
 	case to.Phase == migration.Removed && from.Phase != migration.Removed:
-		lines = append(lines, "the service of "+monolith+", its target groups and its roles are deleted: this is the point of no return", "a step back creates them anew, from the image that is deployed then")
+		lines = append(lines, "the service of "+monolith+", its target groups and its roles are deleted: this is the point of no return", "its images and logs stay, and a step back creates the rest anew")
 	case to.Phase != migration.Removed && from.Phase == migration.Removed:
 		lines = append(lines, "the service of "+monolith+", its target groups and its roles are created anew, without tasks")
 	}

@@ -75,7 +75,7 @@ func TestStepsOfEach(t *testing.T) {
 		{from: all, step: "next", want: "api=retired", does: []string{"api stops; its service stays, without tasks"}},
 		{from: all + ",api=retired", step: "next", want: "api=removed", does: []string{
 			"the service of api, its target groups and its roles are deleted: this is the point of no return",
-			"a step back creates them anew, from the image that is deployed then",
+			"its images and logs stay, and a step back creates the rest anew",
 		}},
 		{from: all + ",api=removed", step: "next", want: "there is no phase after removed: the migration is complete"},
 		{from: all, rest: "monolith", step: "next", want: `there is no phase after switched: the monolith api keeps the rest, as "rest": "monolith" says`},

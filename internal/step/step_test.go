@@ -85,7 +85,7 @@ func TestSteps(t *testing.T) {
 		{from: at(migration.Switched), want: "retired", does: []string{"api stops; its service stays, without tasks"}},
 		{from: at(migration.Retired), want: "removed", does: []string{
 			"the service of api, its target groups and its roles are deleted: this is the point of no return",
-			"a step back creates them anew, from the image that is deployed then",
+			"its images and logs stay, and a step back creates the rest anew",
 		}},
 		{from: at(migration.Removed), want: "there is no phase after removed: the migration is complete"},
 
