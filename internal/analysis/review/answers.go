@@ -38,9 +38,11 @@ func Answers(before, after Side, phases []string) []Answer {
 	answers := []Answer{}
 	compare := func(name string, one, other migration.Plan) {
 		for _, at := range balancers(one, other) {
+			rest := [2]string{answered(one, at, request{}), answered(other, at, request{})}
 			for _, asked := range requests(before.Migration, after.Migration, at) {
 				a := Answer{cmp.Or(asked.String(), "everything else"), at, answered(one, at, asked), answered(other, at, asked), []string{name}}
-				if a.Before == a.After {
+				everythingElse := !asked.service && asked.String() != "" && rest == [2]string{a.Before, a.After}
+				if a.Before == a.After || everythingElse {
 					continue
 				}
 				same := slices.IndexFunc(answers, func(b Answer) bool {
@@ -120,17 +122,17 @@ func balancers(plans ...migration.Plan) (names []string) {
 // request is a set of requests to ask about.
 type request struct {
 	migration.Match
-	// parts says that answers for a part of the requests matter too.
-	parts bool
+	// service says that a route of a service takes them, and not only the monolith.
+	service bool
 }
 
 // requests are those that a rule of either side takes at a load balancer, each with one path. Last
 // comes the match of everything else.
 func requests(before, after migration.Migration, balancer string) (all []request) {
-	add := func(match migration.Match, parts bool) {
+	add := func(match migration.Match, service bool) {
 		for _, one := range onePath(match) {
 			if !slices.ContainsFunc(all, func(r request) bool { return r.String() == one.String() }) {
-				all = append(all, request{one, parts})
+				all = append(all, request{one, service})
 			}
 		}
 	}
@@ -178,7 +180,7 @@ func answered(plan migration.Plan, at string, asked request) string {
 	text := who(balancer.Answers(asked.Match))
 	var parts []string
 	for _, rule := range balancer.Rules {
-		if !asked.parts || rule.Covers(asked.Match) {
+		if !asked.service || rule.Covers(asked.Match) {
 			break
 		}
 		if part := who(rule.Targets); asked.Covers(rule.Match) && part != text && !slices.Contains(parts, part) {
@@ -244,7 +246,7 @@ func Settings(before, after migration.Migration) []string {
 				lines = append(lines, fmt.Sprintf("%s has no testers any more: all requests get its share.", key))
 				continue
 			}
-			lines = append(lines, fmt.Sprintf("Testers reach %s while it has a share: %s.", key, strings.TrimPrefix(now, "any path ")))
+			lines = append(lines, fmt.Sprintf("Testers reach %s while it has a share: %s.", key, strings.Replace(now, "any path", "requests", 1)))
 		}
 	}
 	return lines

@@ -270,6 +270,9 @@ func noReturn(before, after Side, pair Pair) []string {
 			}
 		}
 	}
+	if len(types) == 0 {
+		return lines
+	}
 	slices.Sort(types)
 	for i, t := range types {
 		types[i] = fmt.Sprintf("%d %s", deleted[t], t)

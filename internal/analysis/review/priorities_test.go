@@ -230,3 +230,42 @@ func TestStepsClashNowhere(t *testing.T) {
 		}
 	}
 }
+
+// What the interlock deletes is nothing to look at, in the stacks of the interlock.
+func TestInterlock(t *testing.T) {
+	d := shop()
+	all := "users=switched,posts=switched,news=switched"
+	phases := append(migration.PhaseNames(), "users=monolith", "users=10%,posts=parallel", "users=parallel,posts=parallel,news=parallel", all, all+",api=retired", all+",api=removed")
+	seen := 0
+	for _, keep := range []bool{false, true} {
+		for _, phase := range phases {
+			side := where(t, d, phase)
+			side.Migration.KeepRest = keep
+			for _, lock := range side.Migration.Locks(side.Migration.State(side.At)) {
+				for stack, parameters := range map[string][]migration.Parameter{"dev-Gate": lock.Gate, "dev-Phase": lock.Last} {
+					for _, p := range parameters {
+						gone := review.Replacement{Stack: stack + config.Pascal(lock.Balancer), Resource: review.Resource{ID: p.ID, Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}}
+						if seen++; !gone.Interlock() {
+							t.Errorf("%s in %s is a finding", p.ID, gone.Stack)
+						}
+						for _, other := range []string{"dev-Users", "dev-Gateway", "dev-Phaser", "Gate", "dev-GatePress-Old"} {
+							gone.Stack = other
+							if gone.Interlock() {
+								t.Errorf("%s in %s is no finding", p.ID, other)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	if seen < 100 {
+		t.Errorf("only %d parameters were looked at", seen)
+	}
+	for _, id := range []string{"NotNextTo", "NotNextToUsers", "NotNextToParallelOf", "NotNextToParallelof", "RunningFollowsTheOldPhase", "OfUsers", "PlacesOfUsers", "GateIsOff", "NoPhaseForAllNextToUsers"} {
+		gone := review.Replacement{Stack: "dev-Gate", Resource: review.Resource{ID: id, Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}}
+		if gone.Interlock() {
+			t.Errorf("%s is no finding", id)
+		}
+	}
+}
