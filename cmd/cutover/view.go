@@ -116,21 +116,14 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	}
 	last := ""
 	return func(p rehearsal.Progress) {
-		doing := p.Phase
-		switch {
-		case p.Next != "":
-			doing += " → " + p.Next
-		case p.Fault != "":
-			doing += ", " + p.Fault
-		}
 		line := fmt.Sprintf("%6.1f s  %d/%d %-24s %7d sent  %d lost  %d different  %6.0f/s  worst %s",
-			p.Elapsed.Seconds(), p.Step, p.Steps, doing, p.Sent, p.Lost, p.Different, p.Rate, p.Worst.Round(100*time.Microsecond))
+			p.Elapsed.Seconds(), p.Step, p.Steps, p.Doing, p.Sent, p.Lost, p.Different, p.Rate, p.Worst.Round(100*time.Microsecond))
 		if v.terminal {
 			v.redraw(line)
-		} else if doing != last {
+		} else if p.Doing != last {
 			v.print(line)
 		}
-		last = doing
+		last = p.Doing
 	}
 }
 

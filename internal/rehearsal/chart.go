@@ -223,7 +223,7 @@ func place(labels []label, rows int, from, to float64) (used int) {
 func (c *chart) phases() {
 	var names []label
 	for _, p := range c.Phases {
-		name := brief(p.Name)
+		name := brief(p.Label)
 		names = append(names, label{text: name, at: (c.x(p.Begin) + c.x(p.End)) / 2, width: textWidth(name, 13, true)})
 	}
 	bar := c.y + float64(place(names, 4, 2, chartWidth-2))*labelHeight
