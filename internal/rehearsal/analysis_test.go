@@ -846,7 +846,7 @@ func TestFieldNames(t *testing.T) {
 		names(report["totals"]):                                     totals,
 		names(report["late"]):                                       "count max_ms p50_ms p99_ms",
 		names(first("steps").(map[string]any)["changes"]):           "others tasks traffic",
-		names(first("phases")):                                      sorted(totals + " name begin_s end_s"),
+		names(first("phases")):                                      sorted(totals + " name label begin_s end_s"),
 		names(first("steps")):                                       sorted(totals + " kind name begin_s end_s before after errors shifts changes failure"),
 		names(report["steps"].([]any)[2]):                           sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
 		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed why"),
