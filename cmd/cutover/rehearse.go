@@ -455,11 +455,8 @@ func (o *rehearse) answerers() func(phase, route string) []string {
 // checkForum checks services before the positions are synthesized. It can do so only if a synthesis
 // has left a list of them that is not older than its source.
 func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
-	list, err := listing.Read("cdk.out")
-	if err != nil {
-		return nil
-	}
-	if changed, err := list.Changed("."); changed != "" || err != nil {
+	list, ok := freshList()
+	if !ok {
 		return nil
 	}
 	var names []string

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cutover/config"
+	"cutover/internal/listing"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
 	"cutover/internal/words"
@@ -369,6 +370,35 @@ func contextOf(path string) map[string]any {
 		return map[string]any{}
 	}
 	return file.Context
+}
+
+// checkPosition refuses a phase, places and other settings that the app would refuse after a
+// synthesis. It can do so only if the last synthesis has left a list of the services that is not
+// older than its source.
+func checkPosition(pairs []string) error {
+	list, ok := freshList()
+	if len(pairs) == 0 || !ok {
+		return nil
+	}
+	settings := contextOf(cdkFile)
+	for _, pair := range pairs {
+		key, value, _ := strings.Cut(pair, "=")
+		settings[key] = value
+	}
+	if _, err := step.ReadContext(list.Deployment, settings, ""); err != nil {
+		return fmt.Errorf("the app refuses %s with the settings in %s:\n%w", strings.Join(pairs, " and "), cdkFile, err)
+	}
+	return nil
+}
+
+// freshList is the list of services of the last synthesis, if it is not older than its source.
+func freshList() (list listing.List, ok bool) {
+	list, err := listing.Read("cdk.out")
+	if err != nil {
+		return list, false
+	}
+	changed, err := list.Changed(".")
+	return list, changed == "" && err == nil
 }
 
 // phaseOf is the setting phase of a context, with its default.
