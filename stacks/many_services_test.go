@@ -216,7 +216,7 @@ func TestLotsOfServices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		moved := phase == migration.Switched || phase == migration.Retired
+		moved := phase >= migration.Switched
 		for i, service := range lots().Services {
 			for n, balancer := range balancers {
 				want := "api" + balancer.suffix
