@@ -5,54 +5,17 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
 	"cutover/internal/nightly"
 	"cutover/migration"
-	"cutover/stacks"
 )
-
-// synthQuickly synthesizes all of a deployment with an empty image. In a stage, because CDK
-// validates apps only. The other tests have the same constructs validated.
-func synthQuickly(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
-	t.Helper()
-	context := cdkContext(t, change)
-	context["aws:cdk:disable-creation-stack-traces"] = true // as Synth has it
-	d, s, err := config.Load(d, context, os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &context, Outdir: jsii.String(t.TempDir())})
-	stage := awscdk.NewStage(app, jsii.String("Quick"), nil)
-	image := t.TempDir()
-	if err := os.WriteFile(filepath.Join(image, "Dockerfile"), []byte("FROM scratch\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := stacks.Add(stage, d, s, func() (map[string]string, error) {
-		contexts := map[string]string{}
-		for _, service := range d.All() {
-			contexts[service.Name] = image
-		}
-		return contexts, nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := assembly.Read(*stage.Synth(nil).Directory())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
 
 // long is a deployment whose target groups have names of 32 characters, the most that there can be.
 // A service has two routes, another one is behind a further load balancer.
