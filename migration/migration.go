@@ -185,10 +185,16 @@ func (m Migration) balancer(name string, services []Service, at Position) Balanc
 		for _, r := range s.Routes {
 			b.Rules = append(b.Rules, m.rules(s, r, at, services)...)
 		}
-		if s.Root && over {
+		if s.Root && !m.KeepRest {
+			root := m.Monolith.Name
+			if over {
+				root = s.Name
+			}
+			// The rule is there before the switch, too. CloudFormation updates the listener before it
+			// creates a rule of the listener: for a moment, a new rule would leave "/" to [DropGroup].
 			b.Rules = append(b.Rules, Rule{
-				ID: "Root", Service: s.Name, Priority: rootWindow + s.Routes[0].Order,
-				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{s.Name, 1}},
+				ID: "Root", Service: s.Name, Priority: rootWindow + s.rootOrder(),
+				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{root, 1}},
 			})
 		}
 	}
@@ -259,6 +265,19 @@ func (r Route) comesBefore(services []Service) bool {
 	return slices.ContainsFunc(services, func(s Service) bool {
 		return slices.ContainsFunc(s.Routes, func(other Route) bool { return other.Order > r.Order && r.Meets(other.Match) })
 	})
+}
+
+// rootOrder is the order of the rule of the root paths: that of the route without a name, or else the
+// lowest one.
+func (s Service) rootOrder() int {
+	lowest := MaxOrder
+	for _, r := range s.Routes {
+		if r.Name == "" {
+			return r.Order
+		}
+		lowest = min(lowest, r.Order)
+	}
+	return lowest
 }
 
 // At returns the plan of a load balancer, by its name. The load balancer must exist.
