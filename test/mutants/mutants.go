@@ -218,13 +218,13 @@ var mutants = []mutant{
 		"a task that starts sets an alarm off"},
 
 	// A step: the position, its checks, and what CloudWatch says.
-	{"internal/step/step.go", "case deployed.Begun != deployed.Reached:", "case false:", "TestCheck",
+	{"internal/step/turn.go", "case deployed.Begun != deployed.Reached:", "case false:", "TestCheck",
 		"a step begins during a deployment"},
-	{"internal/step/step.go", "[]migration.State{deployed.Reached, deployed.Begun}", "[]migration.State{deployed.Reached}", "TestFollows",
+	{"internal/step/turn.go", "[]migration.State{deployed.Reached, deployed.Begun}", "[]migration.State{deployed.Reached}", "TestFollows",
 		"a step after an interrupted deployment leaves a phase out"},
 	{"internal/step/step.go", "return migration.Position{Phase: at.Phase}, nil", "return migration.Position{Phase: at.Phase - 1}, nil", "TestSteps",
 		"a step back from a canary stops services that have traffic"},
-	{"internal/step/step.go", "case from.Phase != deployed.Reached.Phase, ", "case ", "TestCheck",
+	{"internal/step/turn.go", "case at.Phase != deployed.Reached.Phase, ", "case ", "TestCheck",
 		"a step from a phase that is not deployed is taken"},
 	{"internal/step/canaries.go", "&& !a.Since.Before(since):", ":", "TestWatcher",
 		"an alarm from before the canary takes it back"},
@@ -288,7 +288,7 @@ var mutants = []mutant{
 		"a canary is judged by a p90"},
 	{"internal/local/traffic.go", "func (t *traffic) forget() { t.began.Store(t.second() + 1) }", "func (t *traffic) forget() {}", "TestTraffic",
 		"a canary is judged by what came before it"},
-	{"internal/local/canary.go", "if left > 0 {", "if left < 0 {", "TestCanary",
+	{"internal/local/canary.go", "covered || w.Share == 1", "false", "TestCanary",
 		"services without traffic are judged"},
 
 	// The load balancer: rules, health checks, draining.
@@ -409,7 +409,7 @@ var mutants = []mutant{
 	{"internal/analysis/review/compare.go", "r.Type == model.SSMParameter && interlock.MatchString(r.ID)", "r.Type == model.SSMParameter", "TestCompare",
 		"the deletion of somebody's parameter is not shown"},
 
-	{"internal/analysis/review/priorities.go", "if holder == nil || holder.Key() == rule.Key() {", "if holder == nil || holder != nil {", "TestClashes",
+	{"internal/analysis/review/priorities.go", "if clash.Was > 0 || holder != nil {", "if clash.Was > 0 && holder == nil {", "TestClashes",
 		"a swap of two orders fails in the middle of a deployment"},
 
 	// What others wrote stays text, and what is local stays local.
