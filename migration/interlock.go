@@ -356,7 +356,7 @@ func (l *Lock) blockKeys(keys []string) {
 // PlacesID is the logical id of the parameter that has the places themselves. With many services and
 // long names, the value has more than the 4 KB of a standard parameter, and never more than the 8 KB
 // of an advanced one
-// (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html).
+// (https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html).
 const PlacesID = "Places"
 
 // tell adds the places themselves, for people and for the cutover command.
