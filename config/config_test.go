@@ -395,9 +395,6 @@ func TestRootService(t *testing.T) {
 			}
 		}
 		want := []string{"threads[/ /api /api/ /v2 /v2/]"}
-		if phase == "monolith" || phase == "parallel" {
-			want = nil
-		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", phase, diff)
 		}
