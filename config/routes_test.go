@@ -389,7 +389,7 @@ func TestConditions(t *testing.T) {
 		{Name: "headers", Order: 1, Headers: named{strings.Repeat("X", 40): {strings.Repeat("1", 128)}, "Cookie": {"a b*", "?"}}, Methods: []string{"PUT"}, Testers: named{"X-Tester": {"~!*"}}},
 		{Name: "query", Order: 4, Paths: []string{"/q"}, Query: named{"v*": {"1", "2?"}, strings.Repeat("k", 128): {strings.Repeat("v", 128)}}},
 		{Name: strings.Repeat("r", 32), Order: 5, Paths: []string{"/tags*"}, Methods: []string{"POST"}},
-		{Order: 999, Paths: []string{"/tags*", "/Tags"}, Methods: []string{"GET"}, Testers: named{"Cookie": {"*a*", "b"}}},
+		{Order: 999, Paths: []string{"/tags*", "/Tags?"}, Methods: []string{"GET"}, Testers: named{"Cookie": {"*a*", "b*"}}},
 	}})
 	d, s := load(t, given, context{"phase": "tags=0%,tags/headers=1%,users=switched"})
 	rules := map[string]string{}
