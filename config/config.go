@@ -286,3 +286,9 @@ func Position(context map[string]any) (migration.Position, error) {
 	r := &reader{context: context}
 	return r.position(nil), errors.Join(r.problems...)
 }
+
+// Position is [Position] for the services of a deployment. It takes places and a shift of these only.
+func (d Deployment) Position(context map[string]any) (migration.Position, error) {
+	r := &reader{context: context}
+	return r.position(&d), errors.Join(r.problems...)
+}

@@ -185,10 +185,16 @@ func (m Migration) balancer(name string, services []Service, at Position) Balanc
 		for _, r := range s.Routes {
 			b.Rules = append(b.Rules, m.rules(s, r, at, services)...)
 		}
-		if s.Root && over {
+		if s.Root && !m.KeepRest {
+			root := m.Monolith.Name
+			if over {
+				root = s.Name
+			}
+			// The rule is there before the switch, too. CloudFormation updates the listener before it
+			// creates a rule of the listener: for a moment, a new rule would leave "/" to [DropGroup].
 			b.Rules = append(b.Rules, Rule{
 				ID: "Root", Service: s.Name, Priority: rootWindow + s.rootOrder(),
-				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{s.Name, 1}},
+				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{root, 1}},
 			})
 		}
 	}
@@ -219,8 +225,9 @@ func (m Migration) balancer(name string, services []Service, at Position) Balanc
 // rules returns the rules of a route.
 //
 // The route's own rule comes behind the monolith's. So the switch of all services takes one change:
-// the monolith's rule goes. If the monolith's rule stays, for other services or for the rest, a
-// switched route has its rule before it instead, in the place of the share that came before.
+// the monolith's rule goes. If the monolith's rule may stay, for other services or for the rest, a
+// route that takes traffic has its rule before it instead. The rule stays from the first share on;
+// only its weights change.
 //
 // Then a route that still is the monolith's may meet another one with a higher order, as
 // "/api/users/admin*" meets "/api/users*". The rule of the other must not take its requests. So a
@@ -228,28 +235,26 @@ func (m Migration) balancer(name string, services []Service, at Position) Balanc
 // stays, and only its targets change.
 func (m Migration) rules(s Service, r Route, at Position, services []Service) (rules []Rule) {
 	place := at.Place(s.Name, r.Name)
-	add := func(id string, priority int, match Match, targets ...Target) {
-		rules = append(rules, Rule{ID: id, Service: s.Name, Route: r.Name, Priority: priority + r.Order, Match: match, Targets: targets})
+	add := func(id string, window int, match Match, targets ...Target) {
+		rules = append(rules, Rule{ID: id, Service: s.Name, Route: r.Name, Priority: window + r.Order, Match: match, Targets: targets})
 	}
 	if place.Shifted && len(r.Testers) > 0 {
 		match := r.Match
-		match.Headers = maps.Clone(r.Headers)
-		if match.Headers == nil {
-			match.Headers = map[string][]string{}
-		}
+		match.Headers = map[string][]string{}
+		maps.Copy(match.Headers, r.Headers)
 		maps.Copy(match.Headers, r.Testers)
 		add("Testers", testersWindow, match, Target{s.Name, 1})
 	}
-	ahead := place.Phase == Switched && (at.Places != nil || m.KeepRest)
+	alone := at.Places != nil || m.KeepRest // moves without the others
 	switch {
 	case place.Shifted:
 		add("Shift", shiftWindow, r.Match, Target{s.Name, place.Percent}, Target{m.Monolith.Name, 100 - place.Percent})
-	case ahead:
+	case place.Phase == Switched && alone:
 		add("Shift", shiftWindow, r.Match, Target{s.Name, 1})
-	case (at.Places != nil || m.KeepRest || at.Phase == Parallel && len(at.Shift) > 0) && r.comesBefore(services):
+	case (alone || at.Phase == Parallel && len(at.Shift) > 0) && r.comesBefore(services):
 		add("Shift", shiftWindow, r.Match, Target{m.Monolith.Name, 1})
 	}
-	if !ahead {
+	if !alone || !place.Shifted && place.Phase < Switched {
 		add("Service", serviceWindow, r.Match, Target{s.Name, 1})
 	}
 	return rules

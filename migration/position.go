@@ -153,7 +153,7 @@ func (p Position) Each(services []Service) Position {
 func (p Position) String() string {
 	switch {
 	case p.Places != nil:
-		return strings.ReplaceAll(p.PhaseText(""), ",", ", ")
+		return strings.NewReplacer(",", ", ", "the monolith=", "the monolith ").Replace(p.PhaseText(""))
 	case len(p.Shift) > 0:
 		return p.Phase.String() + ", " + p.ShiftText()
 	}

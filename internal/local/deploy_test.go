@@ -34,7 +34,7 @@ func TestMigration(t *testing.T) {
 
 	stop := load(t, d.url(80))
 	before := d.tasks()
-	for _, phase := range []string{"parallel", "switched", "retired", "switched", "parallel", "monolith"} {
+	for _, phase := range []string{"parallel", "switched", "retired", "removed", "retired", "switched", "parallel", "monolith"} {
 		d.deploy(forum(t, phase))
 		deployed := time.Now()
 		d.answers()

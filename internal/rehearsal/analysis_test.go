@@ -840,13 +840,13 @@ func TestFieldNames(t *testing.T) {
 	first := func(name string) any { return report[name].([]any)[0] }
 	sorted := func(s string) string { f := strings.Fields(s); slices.Sort(f); return strings.Join(f, " ") }
 	for got, want := range map[string]string{
-		names(report):                                               sorted("about baseline_phase baseline_services began duration_s events format late load losses path phases rate routes services slice_s slices steps totals verdict"),
+		names(report):                                               sorted("about baseline_phase baseline_services began duration_s events format late load losses path phases rate routes services slice_s slices steps strays totals verdict"),
 		names(report["verdict"]):                                    "gaps outcome passed reasons sentence",
 		names(report["load"]):                                       "held_up late planned tried would_hold",
 		names(report["totals"]):                                     totals,
 		names(report["late"]):                                       "count max_ms p50_ms p99_ms",
 		names(first("steps").(map[string]any)["changes"]):           "others tasks traffic",
-		names(first("phases")):                                      sorted(totals + " name begin_s end_s"),
+		names(first("phases")):                                      sorted(totals + " name label begin_s end_s"),
 		names(first("steps")):                                       sorted(totals + " kind name begin_s end_s before after errors shifts changes failure"),
 		names(report["steps"].([]any)[2]):                           sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
 		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed why"),

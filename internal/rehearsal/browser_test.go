@@ -331,7 +331,7 @@ func TestPageSections(t *testing.T) {
 // texts have the places that they were drawn at, with whatever font there is.
 func TestPageFits(t *testing.T) {
 	t.Parallel()
-	run := simulate(DefaultWalk(), 200, true)
+	run := long()
 	long := strings.Repeat("n", 255) // as long as a name can be
 	for seq := range run.rec.n {
 		if s := run.rec.at(seq); s.problem == serverError && seq%7 == 0 {
