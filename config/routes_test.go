@@ -316,14 +316,18 @@ func quotaMistakes() []mistake {
 			want: `the first load balancer: 33 services with 99 routes and a shift of 0 need 101 listener rules, and a load balancer can have 100: ` + first + `32` + other},
 		{name: "too many routes for a share", context: places, change: wide("s", 33, 3),
 			want: `the first load balancer: 33 services with 99 routes and a share of 1 need 101 listener rules, and a load balancer can have 100: ` + first + `32` + other},
+		{name: "too many routes for a share and the root paths", context: context{"phase": "s00=parallel", "rootService": "s00"}, change: wide("s", 49, 2),
+			want: `the first load balancer: 49 services with 98 routes and a share of 1 need 101 listener rules, and a load balancer can have 100: ` + first + `48` + other},
+		{name: "too many routes to go back", context: context{"phase": "removed"}, change: wide("s", 50, 2),
+			want: `the first load balancer: 50 services with 100 routes and a shift of 0 need 101 listener rules, and a load balancer can have 100: ` + first + `49` + other},
+		{name: "two services too many", change: wide("s", 51, 2),
+			want: `the first load balancer: 51 services with 102 routes and a shift of 0 need 103 listener rules, and a load balancer can have 100: ` + strings.Replace(first, "1", "2", 1) + `50` + other},
 		{name: "too many routes for testers", change: wide("s", 49, 2, testers),
 			want: `the first load balancer: 49 services with 98 routes and a shift of "s00" with its testers need 102 listener rules, and a load balancer can have 100: ` + first + `48` + other},
 		{name: "too many routes for testers of a place", context: places, change: wide("s", 49, 2, testers),
 			want: `the first load balancer: 49 services with 98 routes and a share of "s00" with its testers need 101 listener rules, and a load balancer can have 100: ` + first + `48` + other},
 		{name: "too many at once with the rest", context: context{"rest": "monolith"}, change: wide("s", 50, 1),
 			want: `the first load balancer: 50 services need 101 listener rules while they are switched all at once, and a load balancer can have 100: give each service a place in phase, as in "s49=monolith", and move a few at a time`},
-		{name: "places in a long text", context: context{"phase": long + "00=parallel"}, change: wide(long, 98, 1),
-			want: `the first load balancer: the SSM parameter /dev/places has the place of each of its 98 routes, which are 4127 characters, and a parameter can have 4096: shorten the names, or put services behind another load balancer`},
 	}
 }
 
@@ -536,6 +540,7 @@ func TestMostPlaces(t *testing.T) {
 		"root paths":            {"s", 49, 2, context{"rootService": "s00"}, nil},
 		"testers":               {"s", 48, 2, context{}, []func(*config.Service){testers}},
 		"places":                {"s", 49, 2, context{"phase": "s00=switched"}, nil},
+		"places and names":      {long, 98, 1, context{"phase": long + "00=switched"}, nil},
 		"places and testers":    {long, 97, 1, context{"phase": long + "00=switched"}, []func(*config.Service){testers}},
 		"the rest, all at once": {"s", 49, 1, context{"rest": "monolith"}, nil},
 		"the rest, with places": {"s", 49, 2, context{"rest": "monolith", "phase": "s00=switched"}, nil},
