@@ -88,20 +88,18 @@ const maxRouteName = maxGroupName
 
 // checkRoutes refuses routes of a service that AWS refuses or that have no name to tell them apart.
 func checkRoutes(service Service, isMonolith bool, refuse func(string, ...any)) {
-	switch {
-	case isMonolith && len(service.Routes) > 0:
+	if isMonolith && len(service.Routes) > 0 {
 		refuse("service %q: Routes: the monolith has one listener rule, with Paths: remove Routes", service.Name)
 		return
-	case isMonolith && service.Order != 0:
+	}
+	if isMonolith && service.Order != 0 {
 		refuse("service %q: Order %d: the monolith has a priority of its own: remove it", service.Name, service.Order)
-	case isMonolith && len(service.Testers) > 0:
+	}
+	if isMonolith && len(service.Testers) > 0 {
 		refuse("service %q: Testers reach a microservice early, and the monolith is none: remove Testers", service.Name)
-	case len(service.Routes) > 0 && len(service.Paths) > 0:
-		refuse("service %q: Paths stand beside Routes: move them into a route", service.Name)
-	case len(service.Routes) > 0 && service.Order != 0:
-		refuse("service %q: Order %d stands beside Routes, which have an Order each: remove it", service.Name, service.Order)
-	case len(service.Routes) > 0 && len(service.Testers) > 0:
-		refuse("service %q: Testers stand beside Routes: move them into a route", service.Name)
+	}
+	if len(service.Routes) > 0 && (len(service.Paths) > 0 || service.Order != 0 || len(service.Testers) > 0) {
+		refuse("service %q: Routes have Paths, Order and Testers of their own: move those of the service into a route", service.Name)
 	}
 	names := map[string]bool{}
 	for _, route := range service.AllRoutes() {
@@ -228,8 +226,16 @@ var ruleIDs = []string{"Testers", "Shift", "Monolith", "Service", "Root"}
 
 // checkIDs refuses names that give two resources of a stack one id. An id is made of names without
 // their hyphens. checkBalancers looks at the names of services among themselves.
-func checkIDs(d Deployment, refuse func(string, ...any)) {
+func checkIDs(d Deployment, s Settings, refuse func(string, ...any)) {
 	routes, rules := map[string]string{}, map[string]string{"LoadBalancer": "the load balancer", "Url": "the output Url"}
+	if s.Alarms {
+		for _, id := range []string{"AlarmTopic", "AlarmKey", "AlarmTopicArn", "LoadBalancerErrors"} {
+			rules[id] = "a part of the alarms"
+		}
+	}
+	if s.AccessLogs {
+		rules["AccessLogs"] = "the bucket of the access logs"
+	}
 	for _, service := range d.All() {
 		routes[Pascal(service.Name)] = fmt.Sprintf("service %q", service.Name)
 	}

@@ -175,17 +175,20 @@ var conditionMistakes = []mistake{
 
 var routeMistakes = []mistake{
 	{name: "paths beside routes", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Routes: []config.Route{{Order: 50, Paths: []string{"/t"}}}}),
-		want: `service "tags": Paths stand beside Routes: move them into a route`},
+		want: `service "tags": Routes have Paths, Order and Testers of their own: move those of the service into a route`},
 	{name: "order beside routes", change: with(config.Service{Name: "tags", Order: 50, Routes: []config.Route{{Order: 50, Paths: []string{"/t"}}}}),
-		want: `service "tags": Order 50 stands beside Routes, which have an Order each: remove it`},
+		want: `service "tags": Routes have Paths, Order and Testers of their own: move those of the service into a route`},
 	{name: "testers beside routes", change: with(config.Service{Name: "tags", Testers: named{"X-A": {"1"}}, Routes: []config.Route{{Order: 50, Paths: []string{"/t"}}}}),
-		want: `service "tags": Testers stand beside Routes: move them into a route`},
+		want: `service "tags": Routes have Paths, Order and Testers of their own: move those of the service into a route`},
 	{name: "routes of the monolith", change: func(d *config.Deployment) {
 		d.Monolith = config.Service{Name: "api", Routes: []config.Route{{Order: 1, Paths: []string{"/api*"}}}}
 	},
 		want: `service "api": Routes: the monolith has one listener rule, with Paths: remove Routes`},
-	{name: "testers of the monolith", change: func(d *config.Deployment) { d.Monolith.Testers = named{"X-A": {"1"}} },
-		want: `service "api": Testers reach a microservice early, and the monolith is none: remove Testers`},
+	{name: "order and testers of the monolith", change: func(d *config.Deployment) {
+		d.Monolith.Order, d.Monolith.Testers = 7, named{"X-A": {"1"}}
+	},
+		want: `service "api": Order 7: the monolith has a priority of its own: remove it` + "\n" +
+			`service "api": Testers reach a microservice early, and the monolith is none: remove Testers`},
 	{name: "name of a route", change: tags(config.Route{Name: "Reads/All", Order: 50, Paths: []string{"/t"}}),
 		want: `route "tags/Reads/All": "Reads/All" is not a name of a route: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter`},
 	{name: "long name of a route", change: tags(config.Route{Name: strings.Repeat("r", 33), Order: 50, Paths: []string{"/t"}}),
@@ -212,6 +215,15 @@ var routeMistakes = []mistake{
 		want: `service "load-balancer": its target group has the id LoadBalancer, like the load balancer: rename the service`},
 	{name: "name of an output", change: with(config.Service{Name: "url", Paths: []string{"/t"}, Order: 50}),
 		want: `service "url": its target group has the id Url, like the output Url: rename the service`},
+	{name: "names of the alarms and the access logs", context: context{"alarms": "on", "accessLogs": "on", "maxInstances": 9.0}, change: with(
+		config.Service{Name: "access-logs", Paths: []string{"/a"}, Order: 50}, config.Service{Name: "alarm-topic", Paths: []string{"/b"}, Order: 51},
+		config.Service{Name: "alarm-key", Paths: []string{"/c"}, Order: 52}, config.Service{Name: "alarm-topic-arn", Paths: []string{"/d"}, Order: 53},
+		config.Service{Name: "load-balancer-errors", Paths: []string{"/e"}, Order: 54}),
+		want: `service "access-logs": its target group has the id AccessLogs, like the bucket of the access logs: rename the service` + "\n" +
+			`service "alarm-topic": its target group has the id AlarmTopic, like a part of the alarms: rename the service` + "\n" +
+			`service "alarm-key": its target group has the id AlarmKey, like a part of the alarms: rename the service` + "\n" +
+			`service "alarm-topic-arn": its target group has the id AlarmTopicArn, like a part of the alarms: rename the service` + "\n" +
+			`service "load-balancer-errors": its target group has the id LoadBalancerErrors, like a part of the alarms: rename the service`},
 	{name: "stacks of places", context: context{"phase": "users=parallel"}, change: with(
 		config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5},
 		config.Service{Name: "gate-shop", Paths: []string{"/g"}, Order: 51}, config.Service{Name: "phase-shop", Paths: []string{"/p"}, Order: 52}),
@@ -384,6 +396,14 @@ func TestOrderOfTheList(t *testing.T) {
 	}
 }
 
+// Names that would collide with what another setting or another load balancer has.
+func TestNamesThatAreFree(t *testing.T) {
+	d := forum()
+	with(config.Service{Name: "alarm-topic", Paths: []string{"/b"}, Order: 51}, config.Service{Name: "access-logs", Paths: []string{"/a"}, Order: 50},
+		config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 10}, config.Service{Name: "gate-shop", Paths: []string{"/g"}, Order: 52})(&d)
+	load(t, d, context{"maxInstances": 9.0})
+}
+
 // Everything that AWS takes in a condition.
 func TestConditions(t *testing.T) {
 	given := forum()
@@ -393,7 +413,7 @@ func TestConditions(t *testing.T) {
 		{Name: "headers", Order: 1, Headers: named{strings.Repeat("X", 40): {strings.Repeat("1", 128)}, "Cookie": {"a b*", "?"}}, Methods: []string{"PUT"}, Testers: named{"X-Tester": {"~!*"}}},
 		{Name: "query", Order: 4, Paths: []string{"/q"}, Query: named{"v*": {"1", "2?"}, strings.Repeat("k", 128): {strings.Repeat("v", 128)}}},
 		{Name: strings.Repeat("r", 32), Order: 5, Paths: []string{"/tags*"}, Methods: []string{"POST"}},
-		{Order: 999, Paths: []string{"/tags*", "/Tags?"}, Methods: []string{"GET"}, Testers: named{"Cookie": {"*a*", "b*"}}},
+		{Order: 999, Paths: []string{"/tags*", "/Tags*"}, Methods: []string{"GET"}, Testers: named{"Cookie": {"*a*", "b*"}}},
 	}})
 	d, s := load(t, given, context{"phase": "tags=0%,tags/headers=1%,users=switched"})
 	rules := map[string]string{}

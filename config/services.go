@@ -89,7 +89,7 @@ func checkServices(d Deployment, s Settings) []error {
 			orders.check(service, refuse)
 		}
 	}
-	checkIDs(d, refuse)
+	checkIDs(d, s, refuse)
 	for _, b := range plan.Balancers {
 		checkShadows(d, b.Name, refuse)
 	}
