@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -20,12 +21,12 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	}
 	m := d.Migration()
 	m.Services = slices.DeleteFunc(m.Services, func(s migration.Service) bool { return s.LoadBalancer != b.Name })
-	what, routes := fmt.Sprintf("%d services", services), 0
+	what, routes := words.Count(services, "service"), 0
 	for _, service := range m.Services {
 		routes += len(service.Routes)
 	}
 	if routes != services {
-		what += fmt.Sprintf(" with %d routes", routes)
+		what += " with " + words.Count(routes, "route")
 	}
 	if n, doing := mostRules(m, b.Name, s.Position); n > maxRules && m.KeepRest && s.Places == nil {
 		refuse("%s: %s need %d listener rules while they are switched all at once, and a load balancer can have %d: give each service a place in phase, as in \"%s=monolith\", and move a few at a time",

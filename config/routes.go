@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -163,13 +164,13 @@ func checkSize(service Service, route Route, refuse func(string, ...any)) {
 	case values > maxValues:
 		refuse("%s: %d values in its conditions: a rule has at most %d", where, values, maxValues)
 	case values+testers > maxValues:
-		refuse("%s: %d values in its conditions and %d in Testers: the rule for testers has both, and a rule has at most %d", where, values, testers, maxValues)
+		refuse("%s: %s in its conditions and %d in Testers: the rule for testers has both, and a rule has at most %d", where, words.Count(values, "value"), testers, maxValues)
 	}
 	switch {
 	case wildcards > maxWildcards:
 		refuse("%s: %d wildcards: a rule has at most %d", where, wildcards, maxWildcards)
 	case wildcards+more > maxWildcards:
-		refuse("%s: %d wildcards in its conditions and %d in Testers: the rule for testers has both, and a rule has at most %d", where, wildcards, more, maxWildcards)
+		refuse("%s: %s in its conditions and %d in Testers: the rule for testers has both, and a rule has at most %d", where, words.Count(wildcards, "wildcard"), more, maxWildcards)
 	}
 }
 
@@ -268,12 +269,14 @@ type placed struct {
 }
 
 // inOrder lists the routes of the microservices at a load balancer, in the order of their rules. It
-// leaves out those without a condition, which [checkConditions] refuses.
+// leaves out those without a condition and those with too many wildcards, which are refused: the time
+// to compare them would double with each wildcard.
 func (d Deployment) inOrder(balancer string) (all []placed) {
 	for _, service := range d.Services {
 		for _, route := range service.AllRoutes() {
 			match := route.migration().Match
-			if values, _ := size(match); values > 0 && service.LoadBalancer == balancer {
+			values, wildcards := size(match)
+			if values > 0 && wildcards <= maxWildcards && service.LoadBalancer == balancer {
 				all = append(all, placed{service, route, match})
 			}
 		}
@@ -289,9 +292,6 @@ func (p placed) key() string { return migration.Key(p.service.Name, p.Name) }
 func checkShadows(d Deployment, balancer string, refuse func(string, ...any)) {
 	routes := d.inOrder(balancer)
 	for i, later := range routes {
-		if _, n := size(later.match); n > maxWildcards {
-			continue // checkSize refuses it
-		}
 		for _, earlier := range routes[:i] {
 			if !earlier.match.Meets(later.match) {
 				continue
@@ -394,8 +394,8 @@ func checkRoot(d Deployment, refuse func(string, ...any)) {
 func checkTesters(d Deployment, at migration.Position, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
 		for _, rule := range b.Rules {
-			if rule.ID != "Testers" {
-				continue
+			if _, wildcards := size(rule.Match); rule.ID != "Testers" || wildcards > maxWildcards {
+				continue // checkSize refuses so many
 			}
 			key := migration.Key(rule.Service, rule.Route)
 			setting := fmt.Sprintf("phase: %s=%s", key, at.Place(rule.Service, rule.Route))

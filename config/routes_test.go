@@ -275,6 +275,16 @@ var testerMistakes = []mistake{
 		want: `service "tags": 3 values in its conditions and 3 in Testers: the rule for testers has both, and a rule has at most 5`},
 	{name: "too many wildcards with testers", change: with(config.Service{Name: "tags", Order: 50, Paths: []string{"/a*", "/b*", "/c*"}, Testers: named{"Cookie": {"*c=1*?"}}}),
 		want: `service "tags": 3 wildcards in its conditions and 3 in Testers: the rule for testers has both, and a rule has at most 5`},
+	{name: "far too many wildcards of testers", context: context{"phase": "users=0%"}, change: func(d *config.Deployment) {
+		d.Services[0].Testers = named{"X-A": {strings.Repeat("*a", 60)}}
+		with(config.Service{Name: "admin", Order: 5, Paths: []string{"/api/*/admin"}})(d)
+	},
+		want: `service "users": 1 wildcard in its conditions and 60 in Testers: the rule for testers has both, and a rule has at most 5`},
+	{name: "far too many wildcards before testers", context: context{"phase": "users=0%"}, change: func(d *config.Deployment) {
+		d.Services[0].Testers = named{"X-A": {"1"}}
+		with(config.Service{Name: "admin", Order: 5, Paths: []string{"/api" + strings.Repeat("*a", 60)}})(d)
+	},
+		want: `service "admin": 60 wildcards: a rule has at most 5`},
 	{name: "testers that take requests of another place", context: context{"phase": "users=0%,users/writes=parallel"}, change: users(
 		config.Route{Name: "writes", Order: 5, Paths: []string{"/api/users*"}, Methods: []string{"POST"}},
 		config.Route{Order: 10, Paths: []string{"/api/users*"}, Testers: named{"X-A": {"1"}}}),
