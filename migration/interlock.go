@@ -468,9 +468,12 @@ func (m Migration) parsePlaces(texts []string) (State, error) {
 
 // Follows reports whether the interlock lets a state be deployed after another one that is
 // complete.
-func (m Migration) Follows(after, next State) bool {
+func (m Migration) Follows(after, next State) bool { return Follow(m.Locks(after), m.Locks(next)) }
+
+// Follow is [Migration.Follows] for the parameters of two states, which may have other services.
+func Follow(after, next []Lock) bool {
 	held := map[string]string{} // id of each name, or none if the last stack has it
-	for _, lock := range m.Locks(after) {
+	for _, lock := range after {
 		for _, p := range lock.Gate {
 			held[p.Name] = p.ID
 		}
@@ -478,7 +481,7 @@ func (m Migration) Follows(after, next State) bool {
 			held[p.Name] = ""
 		}
 	}
-	for _, lock := range m.Locks(next) {
+	for _, lock := range next {
 		for _, p := range lock.Gate {
 			if id, taken := held[p.Name]; taken && id != p.ID {
 				return false

@@ -77,7 +77,7 @@ func (p Place) String() string {
 func ParsePlace(text string) (Place, error) {
 	if number, ok := strings.CutSuffix(text, "%"); ok {
 		percent, err := strconv.Atoi(number)
-		if err != nil || percent < 0 || percent > 100 {
+		if err != nil || percent < 0 || percent > 100 || strconv.Itoa(percent) != number {
 			return Place{}, fmt.Errorf("%q is not a share: use a whole number from 0%% to 100%%", text)
 		}
 		return Place{Phase: Parallel, Shifted: true, Percent: percent}, nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,14 +49,16 @@ func reviewCommand(g *global) *cobra.Command {
 		Use:   "review",
 		Short: "Show what a branch does to a deployment, without AWS",
 		Long: `Review synthesizes the working tree and its base, the commit at which this branch left
-another one. It synthesizes every phase and the phase in cdk.json, and compares the
-templates with the library of "cdk diff". The review has, in this order:
+another one. It synthesizes both in each phase and at the position in cdk.json, and compares
+the templates with the library of "cdk diff". The phase removed is compared once a side is
+retired or removed. The review has, in this order:
 
   - replacements and deletions
-  - priorities that another listener rule has
+  - deployed listener rules with another priority or name
   - what AWS refuses to create
   - broadened permissions
-  - what a change of phase does
+  - what a change of phase, or of the places of services, does
+  - who answers other requests than before
   - what a month costs more or less
   - a short rehearsal
   - all differences
@@ -149,15 +152,20 @@ func progress(w io.Writer) func(string, ...any) {
 
 // side is the app before or after the change.
 type side struct {
-	name string // for people
-	dir  string // of the app
-	out  string // of its assemblies
-	cdk  string // the CDK command line
+	name    string // for people
+	dir     string // of the app
+	out     string // of its assemblies
+	cdk     string // the CDK command line
+	context map[string]any
 
 	at         migration.Position
-	ungated    bool                          // with the gate off
-	assemblies map[string]*assembly.Assembly // by position
+	services   *migration.Migration          // nil if the app lists none
+	unlisted   error                         // why there are none
+	assemblies map[string]*assembly.Assembly // by phase, and by deployedKey
 }
+
+// deployedKey is the key of the assembly at the position in cdk.json.
+const deployedKey = "cdk.json"
 
 func (o *reviewing) review(ctx context.Context, g *global) (report *review.Report, err error) {
 	report = &review.Report{Uncommitted: []string{}}
@@ -198,45 +206,40 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if before.cdk, err = o.commandOf(ctx, before, head); err != nil {
 		return nil, err
 	}
+	phases := phasesOf(before, head)
 	both, failed := errgroup.WithContext(ctx)
 	for _, s := range []*side{before, head} {
-		both.Go(func() error { return s.synthesize(failed, o.progress) })
+		both.Go(func() error { return s.synthesize(failed, phases, o.progress) })
 	}
 	if err := both.Wait(); err != nil {
 		return nil, err
 	}
-	if err := o.compare(ctx, report, before, head); err != nil || !o.rehearsal {
+	if err := o.compare(ctx, report, phases, before, head); err != nil || !o.rehearsal {
 		return report, err
 	}
 	return report, o.rehearsed(ctx, g, report, head)
 }
 
 // compare fills in what differs between the assemblies of two sides.
-func (o *reviewing) compare(ctx context.Context, report *review.Report, before, head *side) (err error) {
+func (o *reviewing) compare(ctx context.Context, report *review.Report, phases []migration.Phase, before, head *side) (err error) {
 	var pairs []review.Pair
-	for _, phase := range migration.PhaseNames() {
-		report.Phases = append(report.Phases, phase)
-		pairs = append(pairs, review.Pair{Name: phase, Before: before.assemblies[phase], After: head.assemblies[phase]})
-	}
-	from, to := before.at.String(), head.at.String()
-	report.Deployment = to
-	if from != to {
-		report.Deployment = from + " → " + to
-	}
-	if from != to || len(head.at.Shift) > 0 {
-		pairs = append(pairs, review.Pair{Name: report.Deployment, Before: before.assemblies[from], After: head.assemblies[to]})
-	}
-	report.Move = review.Move{From: from, To: to, Changes: []string{}, Ungated: head.ungated}
-	if from != to {
-		list, err := listing.Read(head.assemblies[to].Dir)
-		if err != nil {
-			return fmt.Errorf("the head: %w", err)
+	report.NotCompared = []string{}
+	for _, phase := range phases {
+		name := phase.String()
+		if before.assemblies[name] == nil {
+			report.NotCompared = append(report.NotCompared, name)
+			continue
 		}
-		m := list.Migration()
-		report.Move.OutOfTurn = !m.Follows(m.State(before.at), m.State(head.at))
-		report.Move.Changes = step.Changes(m, before.at, head.at)
+		report.Phases = append(report.Phases, name)
+		pairs = append(pairs, review.Pair{Name: name, Before: before.assemblies[name], After: head.assemblies[name]})
 	}
-
+	deployment, err := moved(report, before, head)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(report.Phases, deployment.Name) {
+		pairs = append(pairs, deployment)
+	}
 	o.progress("comparing the templates")
 	node, err := exec.LookPath(filepath.Join(filepath.Dir(head.cdk), "node"))
 	if err != nil {
@@ -248,10 +251,50 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 		return err
 	}
 	report.Replacements = review.Replacements(report.Stacks)
-	report.Clashes, report.Refused = review.Clashes(pairs), review.Refused(pairs)
+	var services []migration.Migration
+	for _, s := range []*side{before, head} {
+		if s.services != nil {
+			services = append(services, *s.services)
+		}
+	}
+	report.Clashes, report.Refused = review.Clashes(pairs, services...), review.Refused(pairs)
 	report.Images = review.Images(pairs)
 	report.Costs, err = review.Costs(pairs)
 	return err
+}
+
+// moved fills in what becomes of the position and of the requests. It returns the pair that a
+// deployment goes through.
+func moved(report *review.Report, before, head *side) (review.Pair, error) {
+	one, other := review.Side{At: before.at}, review.Side{At: head.at}
+	if head.services != nil {
+		one.Migration, other.Migration = *head.services, *head.services
+	}
+	if before.services != nil {
+		one.Migration = *before.services
+	}
+	from, to := review.Names(one, other)
+	pair := review.Pair{Name: to, Before: before.assemblies[deployedKey], After: head.assemblies[deployedKey]}
+	if from != to {
+		pair.Name = from + " → " + to
+	}
+	report.Deployment = pair.Name
+	report.Renewals, report.Settings, report.Answers = []review.Renewal{}, []string{}, []review.Answer{}
+	switch {
+	case head.services == nil && from != to:
+		return pair, fmt.Errorf("the head: %w", head.unlisted)
+	case head.services == nil:
+		report.Move = review.NoMove(to)
+		return pair, nil
+	}
+	ungated := head.context["phaseGate"] == "off"
+	report.Move = review.NewMove(one, other, pair, ungated, step.Changes(other.Migration, before.at, head.at))
+	if before.services != nil {
+		report.Renewals = review.Renewals(one.Migration, other.Migration)
+		report.Settings = review.Settings(one.Migration, other.Migration)
+		report.Answers = review.Answers(one, other, report.Phases)
+	}
+	return pair, nil
 }
 
 // rehearsed fills in the rehearsal of the head. A rehearsal that fails becomes part of the report,
@@ -259,6 +302,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, before, 
 func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
 	o.progress("rehearsing the migration")
 	o.rehearse.app = head.out
+	o.rehearse.walk = slices.Compact(slices.DeleteFunc(rehearsal.DefaultWalk(), func(phase string) bool { return head.assemblies[phase] == nil }))
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {
@@ -376,7 +420,7 @@ func (o *reviewing) side(name, dir string) (*side, error) {
 	if err != nil {
 		return nil, fmt.Errorf("it is not an app that this can review: %w", err)
 	}
-	s := &side{name: name, dir: dir, out: out, cdk: cdk, ungated: file.Context["phaseGate"] == "off"}
+	s := &side{name: name, dir: dir, out: out, cdk: cdk, context: file.Context}
 	if s.at, err = config.Position(file.Context); err != nil {
 		return nil, fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
@@ -401,37 +445,87 @@ func (o *reviewing) commandOf(ctx context.Context, base, head *side) (string, er
 	return filepath.Join(base.dir, "node_modules", ".bin", "cdk"), nil
 }
 
-// synthesize writes and reads an assembly for every phase and for the position in
-// cdk.json. It validates the head's position, which would be deployed.
-func (s *side) synthesize(ctx context.Context, progress func(string, ...any)) error {
+// phasesOf returns the phases in which two sides are compared. Synthesis takes time, and an older
+// base does not know removed. So removed is there only if it is near. A monolith that keeps the
+// rest is never retired.
+func phasesOf(sides ...*side) []migration.Phase {
+	last := migration.Retired
+	for _, s := range sides {
+		if s.at.Phase >= migration.Retired {
+			last = migration.Removed
+		}
+	}
+	for _, s := range sides {
+		if s.context["rest"] == "monolith" {
+			last = migration.Switched
+		}
+	}
+	return migration.Phases()[:last+1]
+}
+
+// synthesize writes and reads an assembly for each phase and for the position in cdk.json. It
+// validates the head at that position, which would be deployed. If a base does not know the phase
+// removed, the base has no assembly for it.
+func (s *side) synthesize(ctx context.Context, phases []migration.Phase, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
-	positions := []migration.Position{}
-	for _, phase := range migration.Phases() {
-		positions = append(positions, migration.Position{Phase: phase})
-	}
-	if len(s.at.Shift) > 0 {
-		positions = append(positions, s.at)
-	}
-	for _, position := range positions {
-		name := position.String()
-		validated, validation := "", "CDK_VALIDATION=false"
-		if s.name == "head" && name == s.at.String() {
-			validated, validation = ", and validating it", "CDK_VALIDATION=true"
+	apart := s.at.Places != nil || len(s.at.Shift) > 0 || !slices.Contains(phases, s.at.Phase)
+	for _, phase := range phases {
+		name := phase.String()
+		err := s.one(ctx, name, name, []string{"phase=" + name, "shift="}, !apart && phase == s.at.Phase, progress)
+		if err != nil && s.name == "base" && phase == migration.Removed && strings.Contains(err.Error(), notAPhase) {
+			progress("base: it does not know %s", name)
+			continue
 		}
-		progress("%s: synthesizing %s%s", s.name, name, validated)
-		dir := filepath.Join(s.out, position.Phase.String())
-		if len(position.Shift) > 0 {
-			dir += "-shift"
-		}
-		context := []string{"phase=" + position.Phase.String(), "shift=" + position.ShiftText()}
-		if err := synth(ctx, s.cdk, s.dir, dir, context, append(os.Environ(), validation)); err != nil {
-			return fmt.Errorf("the %s, in %s: %w", s.name, name, err)
-		}
-		a, err := assembly.Read(dir)
 		if err != nil {
-			return fmt.Errorf("the %s, in %s: %w", s.name, name, err)
+			return err
 		}
-		s.assemblies[name] = a
+		if phase == s.at.Phase {
+			s.assemblies[deployedKey] = s.assemblies[name]
+		}
+	}
+	if apart {
+		if err := s.one(ctx, deployedKey, s.at.String(), nil, true, progress); err != nil {
+			return err
+		}
+	}
+	return s.list()
+}
+
+// notAPhase is what a version without the phase removed says.
+const notAPhase = `"removed" is not a phase`
+
+// one writes and reads the assembly of one position. deployed says that it would be deployed.
+func (s *side) one(ctx context.Context, key, name string, context []string, deployed bool, progress func(string, ...any)) error {
+	validated, validation := "", "CDK_VALIDATION=false"
+	if s.name == "head" && deployed {
+		validated, validation = ", and validating it", "CDK_VALIDATION=true"
+	}
+	progress("%s: synthesizing %s%s", s.name, name, validated)
+	dir := filepath.Join(s.out, key)
+	err := synth(ctx, s.cdk, s.dir, dir, context, append(os.Environ(), validation))
+	if err == nil {
+		s.assemblies[key], err = assembly.Read(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("the %s, in %s: %w", s.name, name, err)
+	}
+	return nil
+}
+
+// list reads the services, and with them the places of those that cdk.json does not name.
+func (s *side) list() error {
+	list, err := listing.Read(s.assemblies[deployedKey].Dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && s.at.Places == nil:
+		s.unlisted = err
+		return nil
+	case err != nil:
+		return fmt.Errorf("the %s: %w", s.name, err)
+	}
+	m := list.Migration()
+	s.services = &m
+	if s.at, err = list.Position(s.context); err != nil {
+		return fmt.Errorf("the %s, the context of %s:\n%w", s.name, cdkFile, err)
 	}
 	return nil
 }

@@ -174,13 +174,19 @@ func (r Replacement) Deletes() bool { return r.Impact == "WILL_DESTROY" || r.Imp
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-task-definition-console-v2.html
 func (r Replacement) Revision() bool { return !r.Deletes() && r.Type == model.ECSTaskDefinition }
 
-// interlock are the ids of the parameters in dev-Gate and dev-Phase that hold the order of phases.
-var interlock = regexp.MustCompile(`^(NotNextTo(Monolith|Parallel|Switched|Retired|Shift)|(Monolith|Parallel|Switched|Retired|Shift)FollowsThe(Deployed|Begun)Phase)$`)
+// The stacks of the interlock, of the first load balancer and of each further one, and the ids of
+// their parameters: package migration has them. A parameter of a service or route ends with its name.
+var (
+	interlockStack = regexp.MustCompile(`-(Gate|Phase)([A-Z]\w*)?$`)
+	interlock      = regexp.MustCompile(`^(NotNextTo` + anyState + `|` + anyState + `FollowsThe(Deployed|Begun)Phase)(Of[A-Z]\w*)?$|` +
+		`^(NoPhaseForAllIsDeployed|NoPhaseForAllNextTo(Monolith|Retired)|Places|Parameter)$`)
+)
+
+const anyState = `(Monolith|Parallel|Shift|Switched|Running|Retired|Removed)`
 
 // Interlock tells whether the resource holds the order of the phases, and goes with its phase.
 func (r Replacement) Interlock() bool {
-	return r.Deletes() && r.Type == model.SSMParameter && interlock.MatchString(r.ID) &&
-		(strings.HasSuffix(r.Stack, "-Gate") || strings.HasSuffix(r.Stack, "-Phase"))
+	return r.Deletes() && r.Type == model.SSMParameter && interlock.MatchString(r.ID) && interlockStack.MatchString(r.Stack)
 }
 
 // Usual tells whether the replacement is nothing to look at.

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"cutover/config"
 	"cutover/internal/analysis/review"
 	"cutover/internal/assembly"
 	"cutover/migration"
@@ -53,25 +55,37 @@ func listening(t *testing.T, stacks map[string][]string) *assembly.Assembly {
 }
 
 func TestClashes(t *testing.T) {
-	before := []string{"Users Http 10", "Posts Http 20", "Staff Other 10"}
+	first := []string{"Users Http 10", "Posts Http 20", "Staff Other 10"}
 	for name, test := range map[string]struct{ after, want []string }{
-		"the same":                     {before, nil},
-		"free priorities":              {[]string{"Users Http 11", "Posts Http 21", "Staff Other 20"}, nil},
-		"a new rule":                   {append([]string{"New Http 30"}, before...), nil},
-		"deleted":                      {before[:1], nil},
-		"swapped":                      {[]string{"Users Http 20", "Posts Http 10", "Staff Other 10"}, []string{"Posts 10 Users", "Users 20 Posts"}},
-		"moved up in a chain":          {[]string{"Users Http 20", "Posts Http 30"}, []string{"Users 20 Posts"}},
-		"under another id":             {[]string{"Users2 Http 10", "Posts Http 20"}, []string{"Users2 10 Users"}},
-		"new, in place of a moved one": {[]string{"New Http 10", "Users Http 15"}, []string{"New 10 Users"}},
-		"at the other listener":        {[]string{"Users Http 10", "Posts Http 20", "Staff Other 20"}, nil},
+		"the same":                     {first, nil},
+		"free priorities":              {[]string{"Users Http 11", "Posts Http 21", "Staff Other 20"}, []string{"Posts 20-21", "Staff 10-20", "Users 10-11"}},
+		"a new rule":                   {append([]string{"New Http 30"}, first...), nil},
+		"deleted":                      {first[:1], nil},
+		"swapped":                      {[]string{"Users Http 20", "Posts Http 10", "Staff Other 10"}, []string{"Posts 20-10 of Users, swapped", "Users 10-20 of Posts, swapped"}},
+		"moved up in a chain":          {[]string{"Users Http 20", "Posts Http 30"}, []string{"Posts 20-30", "Users 10-20 of Posts"}},
+		"three in a ring":              {[]string{"Users Http 20", "Posts Http 30", "Tags Http 10"}, []string{"Posts 20-30 of Tags", "Tags 30-10 of Users", "Users 10-20 of Posts"}},
+		"under another id":             {[]string{"Users2 Http 10", "Posts Http 20"}, []string{"Users2 0-10 of Users"}},
+		"new, in place of a moved one": {[]string{"New Http 10", "Users Http 15"}, []string{"New 0-10 of Users", "Users 10-15"}},
+		"at the other listener":        {[]string{"Users Http 10", "Posts Http 20", "Staff Http 30"}, nil},
 	} {
+		before := first
+		if name == "three in a ring" {
+			before = []string{"Users Http 10", "Posts Http 20", "Tags Http 30"}
+		}
 		pairs := []review.Pair{
 			{Name: "monolith", Before: listening(t, map[string][]string{"S": before}), After: listening(t, map[string][]string{"S": test.after})},
 			{Name: "parallel", Before: listening(t, map[string][]string{"S": before}), After: listening(t, map[string][]string{"S": test.after})},
 		}
 		var got []string
 		for _, c := range review.Clashes(pairs) {
-			got = append(got, fmt.Sprint(c.Rule, " ", c.Priority, " ", c.Holder))
+			text := fmt.Sprintf("%s %d-%d", c.Rule, c.Was, c.Priority)
+			if c.Holder != "" {
+				text += " of " + c.Holder
+			}
+			if c.Swaps {
+				text += ", swapped"
+			}
+			got = append(got, text)
 			if where := strings.Join(c.In, " "); c.Stack != "S" || where != "monolith parallel" {
 				t.Errorf("%s: in %s of %s", name, where, c.Stack)
 			}
@@ -80,9 +94,89 @@ func TestClashes(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	r := review.Report{Clashes: make([]review.Clash, 2)}
-	if text := r.Markdown(); r.Found("priority") != 2 || !strings.Contains(text, "- **The deployment will fail: 2 listener rules take a priority that another rule has.**\n") {
+	r := review.Report{Clashes: []review.Clash{{Holder: "a"}, {Holder: "b"}, {Was: 1}, {Was: 2}}}
+	if text := r.Markdown(); r.Found("priority") != 4 || !strings.Contains(text, "- **The deployment will fail: 2 listener rules take a priority that another rule has.**\n") ||
+		!strings.Contains(text, "- **A deployed priority never changes, and those of 2 listener rules do.**\n") {
 		t.Error(text)
+	}
+	r.Clashes = r.Clashes[3:]
+	if text := r.Markdown(); strings.Contains(text, "so the deployment fails") {
+		t.Errorf("a free priority does not fail:\n%s", text)
+	}
+}
+
+// deployedRules is an assembly with the rules of services at each load balancer, as synthesis names
+// them.
+func deployedRules(t *testing.T, d config.Deployment, phase string) *assembly.Assembly {
+	side, stacks := where(t, d, phase), map[string][]string{}
+	for _, b := range side.Migration.Plan(side.At).Balancers {
+		name := "dev-Routing" + config.Pascal(b.Name)
+		for _, r := range b.Rules {
+			stacks[name] = append(stacks[name], fmt.Sprintf("%s%s%sRule Http %d", config.Pascal(r.Service), config.Pascal(r.Route), r.ID, r.Priority))
+		}
+	}
+	return listening(t, stacks)
+}
+
+// A change of a deployed order, name or load balancer is said of the service or route.
+func TestDeployedRules(t *testing.T) {
+	rename := func(d *config.Deployment, old, new string) {
+		for i := range d.Services[1].Routes {
+			if d.Services[1].Routes[i].Name == old {
+				d.Services[1].Routes[i].Name = new
+			}
+		}
+	}
+	const never = " has a deployed priority, which never changes: keep its `Order`."
+	tests := []struct {
+		name   string
+		phase  string
+		change func(d *config.Deployment)
+		want   []string
+	}{
+		{"nothing", "switched", func(d *config.Deployment) {}, nil},
+		{"a path", "switched", func(d *config.Deployment) { d.Services[0].Paths = []string{"/api/people*"} }, nil},
+		{"a new route", "parallel", func(d *config.Deployment) {
+			d.Services[1].Routes = append(d.Services[1].Routes, config.Route{Name: "rest", Order: 22, Paths: []string{"/api/posts*"}})
+		}, nil},
+		{"an order", "switched", func(d *config.Deployment) { d.Services[0].Order = 11 }, []string{"users" + never}},
+		{"the order of a route", "users=10%,posts=10%", func(d *config.Deployment) { d.Services[1].Routes[0].Order = 19 }, []string{"posts/reads" + never}},
+		{"the order of a service with a share and testers", "users=10%", func(d *config.Deployment) { d.Services[0].Order = 9 }, []string{"users" + never}},
+		{"an order at the other load balancer", "switched", func(d *config.Deployment) { d.Services[2].Order = 11 }, []string{"news" + never}},
+		{"two orders that swap", "monolith", func(d *config.Deployment) { d.Services[1].Routes[0].Order, d.Services[1].Routes[1].Order = 21, 20 },
+			[]string{"posts/reads and posts/writes swap their priorities: keep the `Order` of each. If they have to swap, give one of them a free `Order` and deploy. Then change both, and deploy again."}},
+		{"a chain of orders", "monolith", func(d *config.Deployment) { d.Services[0].Order, d.Services[1].Routes[0].Order = 20, 30 },
+			[]string{"users has a deployed priority, which never changes: keep its `Order`.", "posts/reads" + never}},
+		{"a new service in place of another one", "monolith", func(d *config.Deployment) { d.Services[0].Name = "people" },
+			[]string{"people takes the priority of users: give people a free `Order`. If it is users under another name, keep the name."}},
+		{"a route renamed", "parallel", func(d *config.Deployment) { rename(d, "reads", "gets") },
+			[]string{"posts/gets was posts/reads: its rules are created under another name, and the deployed ones are deleted. Its place in the migration begins anew. Keep the name of a deployed route."}},
+		{"a route renamed, with another order", "parallel", func(d *config.Deployment) { rename(d, "reads", "gets"); d.Services[1].Routes[0].Order = 77 },
+			[]string{"posts/gets was posts/reads: its rules are created under another name, and the deployed ones are deleted. Its place in the migration begins anew. Keep the name of a deployed route."}},
+		{"a service gets routes", "parallel", func(d *config.Deployment) {
+			d.Services[0].Routes = []config.Route{{Name: "all", Order: 10, Paths: d.Services[0].Paths}}
+		}, []string{"users/all was users: its rules are created under another name, and the deployed ones are deleted. Its place in the migration begins anew. Keep the name of a deployed route."}},
+		{"another load balancer", "users=switched", func(d *config.Deployment) { d.Services[0].LoadBalancer, d.Services[0].Order = "press", 11 },
+			[]string{"users moves from the first load balancer to the load balancer press: its rules and its target group are created there, and deleted where they are. Clients reach it by the other host name only. The gate does not compare its place with the one before. Move a service in monolith or parallel, while it has no requests."}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			one, other := shop(), shop()
+			test.change(&other)
+			pairs := []review.Pair{{Name: "x", Before: deployedRules(t, one, test.phase), After: deployedRules(t, other, strings.ReplaceAll(test.phase, "users", other.Services[0].Name))}}
+			r := review.Report{Clashes: review.Clashes(pairs, one.Migration(), other.Migration()), Renewals: review.Renewals(one.Migration(), other.Migration())}
+			var got []string
+			for line := range strings.Lines(r.Markdown()) {
+				if _, section, ok := strings.Cut(line, "- "); ok && (strings.Contains(line, "keep") || strings.Contains(line, "Keep") || strings.Contains(line, "moves from")) {
+					got = append(got, strings.TrimSuffix(section, "\n"))
+				}
+			}
+			slices.Sort(got)
+			slices.Sort(test.want)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s\n%s", diff, r.Markdown())
+			}
+		})
 	}
 }
 
@@ -133,6 +227,45 @@ func TestStepsClashNowhere(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// What the interlock deletes is nothing to look at, in the stacks of the interlock.
+func TestInterlock(t *testing.T) {
+	d := shop()
+	all := "users=switched,posts=switched,news=switched"
+	phases := append(migration.PhaseNames(), "users=monolith", "users=10%,posts=parallel", "users=parallel,posts=parallel,news=parallel", all, all+",api=retired", all+",api=removed")
+	seen := 0
+	for _, keep := range []bool{false, true} {
+		for _, phase := range phases {
+			side := where(t, d, phase)
+			side.Migration.KeepRest = keep
+			for _, lock := range side.Migration.Locks(side.Migration.State(side.At)) {
+				for stack, parameters := range map[string][]migration.Parameter{"dev-Gate": lock.Gate, "dev-Phase": lock.Last} {
+					for _, p := range parameters {
+						gone := review.Replacement{Stack: stack + config.Pascal(lock.Balancer), Resource: review.Resource{ID: p.ID, Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}}
+						if seen++; !gone.Interlock() {
+							t.Errorf("%s in %s is a finding", p.ID, gone.Stack)
+						}
+						for _, other := range []string{"dev-Users", "dev-Gateway", "dev-Phaser", "Gate", "dev-GatePress-Old"} {
+							gone.Stack = other
+							if gone.Interlock() {
+								t.Errorf("%s in %s is no finding", p.ID, other)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	if seen < 100 {
+		t.Errorf("only %d parameters were looked at", seen)
+	}
+	for _, id := range []string{"NotNextTo", "NotNextToUsers", "NotNextToParallelOf", "NotNextToParallelof", "RunningFollowsTheOldPhase", "OfUsers", "PlacesOfUsers", "GateIsOff", "NoPhaseForAllNextToUsers"} {
+		gone := review.Replacement{Stack: "dev-Gate", Resource: review.Resource{ID: id, Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}}
+		if gone.Interlock() {
+			t.Errorf("%s is no finding", id)
 		}
 	}
 }

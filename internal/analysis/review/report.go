@@ -19,29 +19,23 @@ type Report struct {
 	Head        string   `json:"head"`
 	Base        string   `json:"base"`
 	Uncommitted []string `json:"uncommitted"`
-	// Phases are pairs that stay in a phase. Deployment is the pair that a deployment goes through.
-	Phases     []string `json:"phases"`
-	Deployment string   `json:"deployment"`
-	Move       Move     `json:"move"`
+	// Phases are pairs that stay in a phase, NotCompared the phases that the base does not know.
+	// Deployment is the pair that a deployment goes through.
+	Phases      []string `json:"phases"`
+	NotCompared []string `json:"notCompared"`
+	Deployment  string   `json:"deployment"`
+	Move        Move     `json:"move"`
 
 	Stacks       []Stack       `json:"stacks"`
 	Replacements []Replacement `json:"replacements"`
 	Clashes      []Clash       `json:"clashes"`
+	Renewals     []Renewal     `json:"renewals"`
+	Settings     []string      `json:"settings"` // that decide who answers, in words
+	Answers      []Answer      `json:"answers"`
 	Refused      []string      `json:"refused"` // by AWS, a line for each resource
 	Images       []string      `json:"images"`
 	Costs        []Cost        `json:"costs"`
 	Rehearsal    *Rehearsal    `json:"rehearsal,omitempty"` // left out if there was none
-}
-
-// Move is what the change does to the phase in cdk.json.
-type Move struct {
-	From string `json:"from"`
-	To   string `json:"to"`
-	// Changes say in words what the deployment does. Empty if the phase stays.
-	Changes []string `json:"changes"`
-	// OutOfTurn says that the move leaves out a phase: refused, unless the app is Ungated.
-	OutOfTurn bool `json:"outOfTurn"`
-	Ungated   bool `json:"ungated"`
 }
 
 // Rehearsal is what the rehearsal of the change showed.
@@ -92,6 +86,9 @@ func (r *Report) Found(finding string) int {
 		if finding == "broadening" && (s.Broadened.IAM || s.Broadened.SecurityGroups) {
 			n++
 		}
+	}
+	if finding == "turn" {
+		n += len(r.Move.Early)
 	}
 	if finding == "turn" && r.Move.OutOfTurn || finding == "rehearsal" && r.Rehearsal != nil && !r.Rehearsal.Verdict.Passed {
 		n++
@@ -185,25 +182,28 @@ func (r *Report) findings(files string) string {
 	}
 	b.WriteString("\n\n" + r.headline())
 	section("Replacements and deletions", r.replacements())
-	if len(r.Clashes) > 0 {
-		section("Priorities that another rule has", r.clashes())
+	if len(r.Clashes)+len(r.Renewals) > 0 {
+		section("Deployed listener rules", r.rules())
 	}
 	if len(r.Refused) > 0 {
 		section("What AWS refuses to create", r.refused())
 	}
 	section("IAM and security-group broadening", r.broadening())
 	section("Phase", r.move())
+	if len(r.Settings)+len(r.Answers) > 0 {
+		section("Who answers", r.answers())
+	}
 	section("Cost", r.cost())
 	section("Rehearsal", r.rehearsal(files))
 	if len(r.Stacks) > 0 {
-		section("What differs", fmt.Sprintf("As `cdk diff` has it. A deployment of this goes through **%s**.\n", plain.Markdown(r.Deployment)))
+		section("What differs", fmt.Sprintf("As `cdk diff` has it, in %s. A deployment of this goes through **%s**.\n", r.compared(), plain.Markdown(r.Deployment)))
 	}
 	return b.String()
 }
 
 // headline is a list of what a reader must know.
 func (r *Report) headline() string {
-	lines := []string{"Nothing changes: the templates are the same in every phase."}
+	lines := []string{fmt.Sprintf("Nothing changes: the templates are the same in %s.", r.compared())}
 	var names []string
 	for _, s := range r.Stacks {
 		if !slices.Contains(names, s.Name) {
@@ -224,33 +224,41 @@ func (r *Report) headline() string {
 	if r.Found("broadening") > 0 {
 		broadened = "**Permissions or ports are broadened.**"
 	}
-	from, to := plain.Markdown(r.Move.From), plain.Markdown(r.Move.To)
-	phase := fmt.Sprintf("The phase stays %s.", to)
-	if r.Move.OutOfTurn {
-		phase = fmt.Sprintf("**The phase moves out of turn, from %s to %s: %s.**", from, to, r.Move.refused())
-	} else if from != to {
-		phase = fmt.Sprintf("**The phase moves from %s to %s.**", from, to)
-	}
 	rehearsed := "It was not rehearsed."
 	if r.Rehearsal != nil {
 		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict), plain.Markdown(r.Rehearsal.Verdict.Sentence))
 	}
 	lines = append(lines, r.fates())
-	if n := len(r.Clashes); n > 0 {
-		lines = append(lines, fmt.Sprintf("**The deployment will fail: %s a priority that another rule has.**", takes(n)))
-	}
+	lines = append(lines, r.changed()...)
 	if n := len(r.Refused); n > 0 {
 		lines = append(lines, fmt.Sprintf("**The deployment will fail: AWS refuses what the templates have, for %s.**", words.Count(n, "reason")))
 	}
-	lines = append(lines, broadened, phase, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", to), rehearsed)
+	lines = append(append(lines, broadened), r.Move.headline()...)
+	if n := len(r.Settings) + len(r.Answers); n > 0 {
+		lines = append(lines, "**Other services answer some requests, now or later.**")
+	}
+	lines = append(lines, r.dearer(), fmt.Sprintf("CDK's validation of %s found nothing.", plain.Markdown(r.Move.To)), rehearsed)
 	return "- " + strings.Join(lines, "\n- ") + "\n"
 }
 
-func takes(rules int) string {
-	if rules == 1 {
-		return "1 listener rule takes"
+// compared lists the positions in which the templates were compared.
+func (r *Report) compared() string {
+	names := slices.Clone(r.Phases)
+	if !slices.Contains(names, r.Deployment) {
+		names = append(names, r.Deployment)
 	}
-	return fmt.Sprintf("%d listener rules take", rules)
+	text := plain.Markdown(names[0])
+	for i, name := range names[1:] {
+		separator := ", "
+		if i == len(names)-2 {
+			separator = " and "
+		}
+		text += separator + plain.Markdown(name)
+	}
+	if len(r.NotCompared) > 0 {
+		text += " (not in " + plain.Markdown(strings.Join(r.NotCompared, ", ")) + ", which the base does not know)"
+	}
+	return text
 }
 
 // fates counts the resources that are replaced or deleted.
@@ -377,34 +385,86 @@ func (r *Report) broadening() string {
 	return strings.Join(tables, "\n") + "\nThe library of `cdk diff` finds these in what it knows; [it does not know everything](https://github.com/aws/aws-cdk/issues/1299).\n"
 }
 
-// path is a path pattern in a sentence.
-var path = regexp.MustCompile(`/\S+`)
+// path is a path pattern in a sentence. The slash in the name of a route is no path.
+var path = regexp.MustCompile(`(?:^|\s)(/\S+)`)
 
 // sentence is a change of a move, with its path patterns as code.
 func sentence(change string) string {
 	var b strings.Builder
 	from := 0
-	for _, at := range path.FindAllStringIndex(change, -1) {
-		b.WriteString(plain.Markdown(change[from:at[0]]) + plain.Code(change[at[0]:at[1]]))
-		from = at[1]
+	for _, at := range path.FindAllStringSubmatchIndex(change, -1) {
+		b.WriteString(plain.Markdown(change[from:at[2]]) + plain.Code(change[at[2]:at[3]]))
+		from = at[3]
 	}
 	return b.String() + plain.Markdown(change[from:])
 }
 
 func (r *Report) move() string {
-	from, to := plain.Markdown(r.Move.From), plain.Markdown(r.Move.To)
+	m, b := r.Move, strings.Builder{}
+	from, to := plain.Markdown(m.From), plain.Markdown(m.To)
+	if m.OutOfTurn {
+		fmt.Fprintf(&b, "**%s does not follow %s: %s.** Go one step at a time, with `cutover phase next` and `cutover phase back`.\n\n", to, from, m.refused())
+	}
+	list := func(title string, lines []string) {
+		if len(lines) > 0 {
+			fmt.Fprintf(&b, "%s\n\n- %s\n\n", title, strings.Join(apply(sentence, lines), "\n- "))
+		}
+	}
+	list("What does not follow:", m.Turns)
+	list("What is too early:", m.Early)
+	list("The monolith is removed. **This is the point of no return:**", m.NoReturn)
 	if from == to {
-		return fmt.Sprintf("The phase stays %s.\n", to)
+		return b.String() + m.stays() + "\n"
 	}
-	var b strings.Builder
-	if r.Move.OutOfTurn {
-		fmt.Fprintf(&b, "**%s does not follow %s: %s.** Go one step at a time, with `cutover phase next` and `cutover phase back`.\n\n", to, from, r.Move.refused())
+	var lines []string
+	for _, s := range m.Services {
+		if s.Does != "" {
+			lines = append(lines, s.Service+": "+s.Does)
+		}
 	}
+	lines = append(lines, m.Changes...)
 	fmt.Fprintf(&b, "After this, in %s instead of %s:\n\n", to, from)
-	for _, change := range r.Move.Changes {
-		fmt.Fprintf(&b, "- %s\n", sentence(change))
+	for _, line := range lines {
+		fmt.Fprintf(&b, "- %s\n", sentence(line))
+	}
+	if len(m.Left) > 0 {
+		fmt.Fprintf(&b, "\n%s stay behind, because `cdk deploy` deletes no stack. Delete them by hand, or a later deployment may be refused.\n", plain.Markdown(strings.Join(m.Left, ", ")))
 	}
 	return b.String()
+}
+
+// stays says that no position changes.
+func (m Move) stays() string {
+	if m.apart() {
+		return fmt.Sprintf("Each service stays in its place: %s.", plain.Markdown(m.To))
+	}
+	return fmt.Sprintf("The phase stays %s.", plain.Markdown(m.To))
+}
+
+// apart tells whether services have places of their own on a side.
+func (m Move) apart() bool { return len(m.Services) > 0 }
+
+// headline says what becomes of the position.
+func (m Move) headline() (lines []string) {
+	what := "phase moves"
+	if m.apart() {
+		what = "services move"
+	}
+	switch from, to := plain.Markdown(m.From), plain.Markdown(m.To); {
+	case m.OutOfTurn:
+		lines = append(lines, fmt.Sprintf("**The %s out of turn, from %s to %s: %s.**", what, from, to, m.refused()))
+	case from != to:
+		lines = append(lines, fmt.Sprintf("**The %s from %s to %s.**", what, from, to))
+	default:
+		lines = append(lines, m.stays())
+	}
+	if len(m.Early) > 0 {
+		lines = append(lines, "**Requests are lost: a new service or route gets them before it runs.**")
+	}
+	if len(m.NoReturn) > 0 {
+		lines = append(lines, "**This is the point of no return: the monolith is deleted.**")
+	}
+	return lines
 }
 
 // refused says what happens to a move that is out of turn.

@@ -50,8 +50,17 @@ func TestReport(t *testing.T) {
 			{Stack: "dev-Users", In: all, Resource: review.Resource{ID: "Task", Type: "AWS::ECS::TaskDefinition", Impact: "WILL_REPLACE"}},
 			{Stack: "dev-Gate", In: []string{move}, Resource: review.Resource{ID: "NotNextToMonolith", Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}},
 		},
-		Clashes: []review.Clash{{Stack: "dev-Routing", In: all, Rule: "UsersRule", Priority: 20010, Holder: "PostsRule"}},
-		Images:  []string{"users"},
+		Clashes: []review.Clash{
+			{Stack: "dev-Routing", In: all, Rule: "UsersServiceRule", Of: "users", Was: 20030, Priority: 20010, Holder: "PostsServiceRule", HolderOf: "posts", Swaps: true},
+			{Stack: "dev-Routing", In: []string{move}, Rule: "TagsRule", Was: 4, Priority: 5},
+		},
+		Renewals: []review.Renewal{{Route: "tags", Was: "tags", WasAt: "press"}},
+		Settings: []string{"The setting rootService becomes users."},
+		Answers: []review.Answer{
+			{Requests: "/api/users* with method POST", LoadBalancer: "press", Before: "api", After: "50 % users, 50 % api", In: all[1:3]},
+			{Requests: "everything else", Before: "nobody (503)", After: "api", In: []string{move}},
+		},
+		Images: []string{"users"},
 		Costs: []review.Cost{
 			{In: []string{"monolith"}, Changes: []cost.Change{{Of: "total", Before: 100, After: 50}}},
 			{In: []string{move}, Changes: []cost.Change{{Environment: "dev", Of: "line", Name: "NAT gateway", Before: 3285, After: 6570}, {Environment: "dev", Of: "total", Before: 9540, After: 12825}}},
@@ -66,8 +75,11 @@ Of fedcba9, against ''main'' at 0123456. Changes that are not committed are part
 - The image of users changes.
 - **Resources: 1 replaced, 1 deleted, 1 possibly replaced, 1 kept, and let go of.**
 - **The deployment will fail: 1 listener rule takes a priority that another rule has.**
+- **A deployed priority never changes, and that of 1 listener rule does.**
+- **The rules of 1 deployed route are created anew.**
 - **Permissions or ports are broadened.**
 - **The phase moves from parallel to switched.**
+- **Other services answer some requests, now or later.**
 - **A month costs US$ 32.85 more.**
 - CDK's validation of switched found nothing.
 - The rehearsal **FAILED**: Of 10 requests, 1 was lost.
@@ -85,14 +97,18 @@ Task definitions get a new revision, to which ECS moves the service task by task
 
 Parameters that hold the order of the phases change with the phase, in dev-Gate.
 
-### Priorities that another rule has
+### Deployed listener rules
 
-| stack       | rule        | takes priority | which has   | where         |
-|-------------|-------------|----------------|-------------|---------------|
-| dev-Routing | ''UsersRule'' | 20010          | ''PostsRule'' | in all phases |
+| stack       | rule               | of    | priority before | after | which has                   | where                  |
+|-------------|--------------------|-------|-----------------|-------|-----------------------------|------------------------|
+| dev-Routing | ''UsersServiceRule'' | users | 20030           | 20010 | ''PostsServiceRule'' of posts | in all phases          |
+| dev-Routing | ''TagsRule''         |       | 4               | 5     |                             | in parallel → switched |
+
+- posts and users swap their priorities: keep the ''Order'' of each. If they have to swap, give one of them a free ''Order'' and deploy. Then change both, and deploy again.
+- ''TagsRule'' has a deployed priority, which never changes: keep its ''Order''.
+- tags moves from the load balancer press to the first load balancer: its rules and its target group are created there, and deleted where they are. Clients reach it by the other host name only. The gate does not compare its place with the one before. Move a service in monolith or parallel, while it has no requests.
 
 CloudFormation updates rule by rule, and deletes last. A listener never has a priority twice, so the deployment fails.
-To swap the ''Order'' of two services, give one of them a free ''Order'' and deploy. Then change both, and deploy again.
 
 ### IAM and security-group broadening
 
@@ -112,6 +128,15 @@ After this, in switched instead of parallel:
 
 - ''/api/users*'' goes to users
 - api gets nothing any more, and goes on running
+
+### Who answers
+
+- The setting rootService becomes users.
+
+| requests                                | answered by, before | after                | where                  |
+|-----------------------------------------|---------------------|----------------------|------------------------|
+| ''/api/users*'' with method POST at press | api                 | 50 % users, 50 % api | in parallel, switched  |
+| everything else                         | nobody (503)        | api                  | in parallel → switched |
 
 ### Cost
 
@@ -148,7 +173,7 @@ The page and the picture are in FILES.
 
 ### What differs
 
-As ''cdk diff'' has it. A deployment of this goes through **parallel → switched**.
+As ''cdk diff'' has it, in monolith, parallel, switched, retired and parallel → switched. A deployment of this goes through **parallel → switched**.
 
 <details><summary>dev-Network, in all phases: 1 change</summary>
 
@@ -190,7 +215,7 @@ func TestNothing(t *testing.T) {
 	r := review.Report{Base: "x", Phases: []string{"monolith"}, Deployment: "monolith", Move: review.Move{From: "monolith", To: "monolith"}}
 	text := r.Markdown()
 	for _, want := range []string{
-		"- Nothing changes: the templates are the same in every phase.\n", "- Nothing is replaced or deleted.\n", "- No permission is added and no port opened.\n",
+		"- Nothing changes: the templates are the same in monolith.\n", "- Nothing is replaced or deleted.\n", "- No permission is added and no port opened.\n",
 		"- The phase stays monolith.\n", "- The cost does not change.\n", "- It was not rehearsed.\n",
 	} {
 		if !strings.Contains(text, want) {

@@ -1,0 +1,90 @@
+package review
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"cutover/migration"
+)
+
+// early are new routes whose requests somebody has answered, and that get requests before they run.
+func early(before, after Side) []string {
+	lines := []string{}
+	was, is := before.plan(), after.plan()
+	for _, s := range after.Migration.Services {
+		for _, r := range s.Routes {
+			if _, known := routeOf(before.Migration, s.Name, r.Name); known || was.Tasks[s.Name].Count > 0 {
+				continue
+			}
+			asks := func(p migration.Plan, group string) bool {
+				return slices.ContainsFunc(onePath(r.Match), func(match migration.Match) bool {
+					return slices.ContainsFunc(p.Balancers, func(b migration.Balancer) bool {
+						return b.Name == s.LoadBalancer && slices.ContainsFunc(b.Answers(match), func(t migration.Target) bool { return t.Group == group })
+					})
+				})
+			}
+			if asks(is, s.Name) && !asks(was, migration.DropGroup) && slices.Contains(balancers(was), s.LoadBalancer) {
+				lines = append(lines, fmt.Sprintf("%s is new and gets requests at once. They are answered with 503 until it runs, and nothing refuses that: begin with monolith or parallel", migration.Key(s.Name, r.Name)))
+			}
+		}
+	}
+	return lines
+}
+
+// turns says which services are out of turn, and what comes next.
+func turns(before, after Side) []string {
+	lines := []string{}
+	monolith := after.Migration.Monolith.Name
+	if after.Migration.KeepRest && before.At.Phase >= migration.Retired {
+		lines = append(lines, monolith+" gets the rest before it runs: first deploy switched, then let the monolith keep the rest")
+	}
+	if before.At.Places == nil && after.At.Places == nil {
+		return lines
+	}
+	if (before.At.Places == nil) != (after.At.Places == nil) {
+		return append(lines, "between one phase for all and a place for each service, a deployment moves nothing: first bring all services to one place (monolith, parallel or switched), then pass over in a deployment of its own")
+	}
+	held := before.Migration.Locks(before.state())
+	refused := func(at migration.Position) bool {
+		return !migration.Follow(held, before.Migration.Locks(before.Migration.State(at)))
+	}
+	for _, key := range slices.Sorted(maps.Keys(after.At.Places)) {
+		from, known := before.At.Places[key]
+		to := after.At.Places[key]
+		if !known || from == to {
+			continue
+		}
+		places := maps.Clone(before.At.Places)
+		places[key] = to
+		if refused(migration.At(places, before.At.Phase)) {
+			lines = append(lines, fmt.Sprintf("%s is in %s, and %s does not follow: %s", key, from, to, next(from, before.At.Phase)))
+		}
+	}
+	if phase := after.At.Phase; (phase >= migration.Retired || before.At.Phase >= migration.Retired) && phase != before.At.Phase {
+		switch {
+		case before.At.Phase == migration.Removed && phase != migration.Retired:
+			lines = append(lines, monolith+" is removed: retired comes first on the way back")
+		case phase == migration.Removed && before.At.Phase == migration.Switched && !before.Migration.KeepRest:
+			lines = append(lines, monolith+" runs, and removed does not follow: retired comes next")
+		case phase >= migration.Retired && (before.At.Phase < migration.Switched || before.Migration.KeepRest):
+			lines = append(lines, fmt.Sprintf("%s cannot be %s yet: first deploy each service as switched, and the rest as dropped", monolith, phase))
+		}
+	}
+	return lines
+}
+
+// next says what may follow a place.
+func next(p migration.Place, monolith migration.Phase) string {
+	switch {
+	case monolith >= migration.Retired:
+		return "the monolith has to run first"
+	case p.Shifted:
+		return "another share or switched comes next, or parallel to go back"
+	case p.Phase == migration.Monolith:
+		return "parallel comes next"
+	case p.Phase == migration.Parallel:
+		return "a share or switched comes next, or monolith to go back"
+	}
+	return "a share or parallel is the way back"
+}
