@@ -126,7 +126,8 @@ type Route struct {
 	// Headers has patterns of values, by header. Each header has to match. Host has a field of its
 	// own.
 	Headers map[string][]string `json:"headers,omitempty"`
-	// Query has patterns of values, by the key of a parameter. Each key has to match.
+	// Query has patterns of values, by the pattern of a parameter's key. Both match in any case. Each
+	// key has to match.
 	Query map[string][]string `json:"query,omitempty"`
 	// Testers has headers by which testers reach the route early, as [Service.Testers].
 	Testers map[string][]string `json:"testers,omitempty"`

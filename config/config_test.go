@@ -47,32 +47,36 @@ func services(counts ...int) func(*config.Deployment) {
 	}
 }
 
+type context = map[string]any
+
+// mistake is a deployment that must be refused.
+type mistake struct {
+	name    string
+	context context
+	change  func(*config.Deployment)
+	env     map[string]string
+	want    string // the whole error
+}
+
 func TestMistakesAreReported(t *testing.T) {
-	type context = map[string]any
-	tests := []struct {
-		name    string
-		context context
-		change  func(*config.Deployment)
-		env     map[string]string
-		want    string // the whole error
-	}{
+	tests := []mistake{
 		// Settings.
 		{name: "unknown phase", context: context{"phase": "paralel"},
-			want: `phase: "paralel" is not a phase: choose one of monolith, parallel, switched, retired`},
+			want: `phase: "paralel" is not a phase: choose one of monolith, parallel, switched, retired, removed`},
 		{name: "phase in another case", context: context{"phase": "Monolith"},
-			want: `phase: "Monolith" is not a phase: choose one of monolith, parallel, switched, retired`},
+			want: `phase: "Monolith" is not a phase: choose one of monolith, parallel, switched, retired, removed`},
 		{name: "phase without a value", context: context{"phase": ""},
-			want: `phase: "" is not a phase: choose one of monolith, parallel, switched, retired`},
+			want: `phase: "" is not a phase: choose one of monolith, parallel, switched, retired, removed`},
 		{name: "phase that is null", context: context{"phase": nil},
-			want: `phase: "" is not a phase: choose one of monolith, parallel, switched, retired`},
+			want: `phase: "" is not a phase: choose one of monolith, parallel, switched, retired, removed`},
 		{name: "environment without a value", context: context{"env": ""},
 			want: `env: "" is not an environment name: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter`},
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a string`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, rest, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, rest, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "unknown root service", context: context{"rootService": "user"},
 			want: `rootService: there is no microservice "user": choose from users, threads`},
 		{name: "the monolith as root service", context: context{"phase": "retired", "rootService": "api"},
@@ -306,14 +310,14 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "everything at once",
 			context: context{"phase": "five", "zones": 9.0, "removalPolicy": "no"},
 			change:  with(config.Service{Name: "users", Order: -1}),
-			want: "phase: \"five\" is not a phase: choose one of monolith, parallel, switched, retired\n" +
+			want: "phase: \"five\" is not a phase: choose one of monolith, parallel, switched, retired, removed\n" +
 				"removalPolicy: \"no\" is unknown: choose one of retain, destroy\n" +
 				"service \"users\": Order -1: it must be from 1 to 999\n" +
 				"service \"users\": it has no path: give it at least one pattern, as in \"/api/users*\"\n" +
 				"service \"users\": listed twice: give each service its own name\n" +
 				"zones: 9 is out of range: it must be from 2 to 3"},
 	}
-	for _, test := range tests {
+	for _, test := range slices.Concat(tests, placeMistakes, conditionMistakes, routeMistakes, testerMistakes, quotaMistakes()) {
 		t.Run(test.name, func(t *testing.T) {
 			d := forum()
 			if test.change != nil {
@@ -391,9 +395,6 @@ func TestRootService(t *testing.T) {
 			}
 		}
 		want := []string{"threads[/ /api /api/ /v2 /v2/]"}
-		if phase == "monolith" || phase == "parallel" {
-			want = nil
-		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", phase, diff)
 		}

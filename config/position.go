@@ -16,7 +16,7 @@ func (r *reader) position(d *Deployment) migration.Position {
 	_, isObject := r.context["phase"].(map[string]any)
 	if isObject || isText && strings.Contains(text, "=") {
 		if r.set("shift") {
-			r.refuse("shift: %v: the phase has a place for each service: write the share there, as in users=10%%", r.context["shift"])
+			r.refuse("shift: %s: the phase has a place for each service: write the share there, as in users=10%%, and remove the shift", show(r.context["shift"]))
 		}
 		return r.places(d)
 	}
@@ -30,7 +30,7 @@ func (r *reader) position(d *Deployment) migration.Position {
 	}
 	p := migration.Position{Phase: phase, Shift: r.shift(services)}
 	if len(p.Shift) > 0 && p.Phase != migration.Parallel {
-		r.refuse("shift: %v has no place in phase %s: set the phase to parallel, or remove the shift", r.context["shift"], p.Phase)
+		r.refuse("shift: %s has no place in phase %s: set the phase to parallel, or remove the shift", show(r.context["shift"]), p.Phase)
 	}
 	return p
 }
@@ -38,31 +38,36 @@ func (r *reader) position(d *Deployment) migration.Position {
 // places reads a place for each service or route, and the monolith's phase.
 func (r *reader) places(d *Deployment) migration.Position {
 	given, monolith := map[string]migration.Place{}, migration.Monolith
-	values := r.pairs("phase", "SERVICE=PLACE, as in \"users=switched\"")
+	values := r.pairs("phase", "SERVICE=PLACE", "users=switched", `{"users": "switched"}`)
+	if len(values) == 0 {
+		r.refuse("phase: %s names no service: give at least one its place, as in \"users=monolith\"", show(r.context["phase"]))
+	}
+	var known []string
+	if d != nil {
+		known = d.places()
+	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		text, ok := values[key].(string)
-		if !ok {
-			r.refuse("phase: %s: %v is not a place: choose one of monolith, parallel, a share as in \"10%%\", or switched", key, values[key])
+		isMonolith := d != nil && key == d.Monolith.Name
+		if d != nil && !isMonolith && !slices.Contains(known, key) {
+			r.refuse("phase: there is no microservice or route %q: %s", key, words.Choice(known))
 			continue
 		}
+		text, isText := values[key].(string)
 		phase, err := migration.ParsePhase(text)
-		isMonolith := d != nil && key == d.Monolith.Name
-		switch late := err == nil && phase >= migration.Retired; {
+		late := err == nil && phase >= migration.Retired
+		switch {
+		case !isText:
+			r.refuse("phase: %s: %s is not a place: choose one of monolith, parallel, a share as in \"10%%\", or switched", key, show(values[key]))
 		case late && (isMonolith || d == nil):
 			monolith = phase
-			continue
 		case late:
 			r.refuse("phase: %s=%s: only the monolith can be %s: write %s=%s once each service is switched", key, text, text, d.Monolith.Name, text)
-			continue
 		case isMonolith:
-			r.refuse("phase: %s=%s: the monolith can be retired or removed, and otherwise has no place: remove %s", key, text, key)
-			continue
-		case d != nil && !slices.Contains(d.places(), key):
-			r.refuse("phase: there is no microservice or route %q: %s", key, words.Choice(d.places()))
-			continue
-		}
-		if given[key], err = migration.ParsePlace(text); err != nil {
-			r.refuse("phase: %s: %w", key, err)
+			r.refuse("phase: %s=%s: the monolith can be retired or removed, and otherwise has no place: remove %s", key, show(text), key)
+		default:
+			if given[key], err = migration.ParsePlace(text); err != nil {
+				r.refuse("phase: %s: %w", key, err)
+			}
 		}
 	}
 	if d == nil {
@@ -99,31 +104,35 @@ func (d Deployment) places() []string {
 	return keys
 }
 
-// pairs reads an object in cdk.json, or a text of pairs with "-c".
-func (r *reader) pairs(setting, form string) map[string]any {
+// pairs reads an object in cdk.json, or a text of pairs with "-c". The pair and the object are
+// examples of the form.
+func (r *reader) pairs(setting, form, pair, object string) map[string]any {
 	given := map[string]any{}
 	switch v := r.context[setting].(type) {
 	case nil:
 	case map[string]any:
 		return v
 	case string:
+		if v == "" { // a variable of a script may be unset
+			break
+		}
 		for part := range strings.SplitSeq(v, ",") {
-			if part = strings.TrimSpace(part); part == "" {
-				continue
-			}
 			name, value, ok := strings.Cut(part, "=")
 			name = strings.TrimSpace(name)
-			if _, again := given[name]; again {
+			_, again := given[name]
+			switch {
+			case strings.TrimSpace(part) == "":
+				r.refuse("%s: a part of %q is empty: remove the comma", setting, v)
+			case !ok || name == "":
+				r.refuse("%s: %q is not %s, as in %q", setting, strings.TrimSpace(part), form, pair)
+			case again:
 				r.refuse("%s: %q is named twice in %q", setting, name, v)
+			default:
+				given[name] = strings.TrimSpace(value)
 			}
-			if !ok {
-				r.refuse("%s: %q is not %s", setting, part, form)
-				continue
-			}
-			given[name] = strings.TrimSpace(value)
 		}
 	default:
-		r.refuse("%s: %v is neither an object nor a text: give %s", setting, v, form)
+		r.refuse("%s: %s is neither an object, as in %s, nor a text, as in %q", setting, show(v), object, pair)
 	}
 	return given
 }
@@ -132,14 +141,14 @@ func (r *reader) pairs(setting, form string) map[string]any {
 // services only, or any if services is nil.
 func (r *reader) shift(services []string) map[string]int {
 	shift := map[string]int{}
-	given := r.pairs("shift", "SERVICE=PERCENT, as in \"users=10\"")
+	given := r.pairs("shift", "SERVICE=PERCENT", "users=10", `{"users": 10}`)
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		percent, err := integer(given[name])
 		switch {
 		case services != nil && !slices.Contains(services, name):
 			r.refuse("shift: there is no microservice %q: %s", name, words.Choice(services))
 		case err != nil || percent < 0 || percent > 100:
-			r.refuse("shift: %s=%v is not a percentage: use a whole number from 0 to 100", name, given[name])
+			r.refuse("shift: %s=%s is not a percentage: use a whole number from 0 to 100", name, show(given[name]))
 		default:
 			shift[name] = percent
 		}

@@ -19,7 +19,7 @@ const (
 	maxTargets       = 1000 // targets per load balancer; can be raised
 	maxValues        = 5    // condition values per rule
 	maxWildcards     = 5    // wildcards per rule
-	maxPatternLength = 128  // characters in a path pattern
+	maxPatternLength = 128  // characters in a value of a condition
 	maxGroupName     = 32   // characters in a target group's name
 )
 
@@ -48,12 +48,7 @@ var infrastructure = []string{"gate", "network", "registry", "cluster", "routing
 // ownVariables are set by the deployment in every container.
 var ownVariables = []string{"PORT", "STOP_TIMEOUT"}
 
-var (
-	// The characters that a path pattern may have
-	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html#path-conditions).
-	patternFormat  = regexp.MustCompile(`^/[A-Za-z0-9_.$/~"'@:+&*?-]*$`)
-	variableFormat = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-)
+var variableFormat = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // checkServices returns the mistakes in the services, in the order of the list.
 func checkServices(d Deployment, s Settings) []error {
@@ -63,7 +58,8 @@ func checkServices(d Deployment, s Settings) []error {
 	if len(d.Services) == 0 {
 		refuse("services: there are no microservices: list at least one")
 	}
-	plan := d.Migration().Plan(s.Position)
+	m := d.Migration()
+	plan := m.Plan(migration.Position{}) // has every target group
 	// Autoscaling would take the count of one load balancer for all requests of a task.
 	if n := len(plan.Balancers); n > 1 && d.Monolith.RequestsPerTask > 0 {
 		refuse("service %q: RequestsPerTask %d: the monolith is behind %d load balancers, and each counts its own requests: remove RequestsPerTask, and let TargetCPUPercent decide",
@@ -73,12 +69,8 @@ func checkServices(d Deployment, s Settings) []error {
 		refuse("service %q: LoadBalancer %q: the monolith is behind every load balancer: remove it", d.Monolith.Name, d.Monolith.LoadBalancer)
 	}
 	listed := map[string]bool{}
-	type place struct { // of a rule at a load balancer
-		balancer string
-		order    int
-	}
-	ordered := map[place]string{}
 	mistaken := false
+	orders := orders{}
 	for i, service := range d.All() {
 		if listed[service.Name] {
 			refuse("service %q: listed twice: give each service its own name", service.Name)
@@ -89,29 +81,25 @@ func checkServices(d Deployment, s Settings) []error {
 			balancer = plan.At(service.LoadBalancer)
 		}
 		checkName(service.Name, s.Name(balancer.GroupName(service.Name)), refuse)
-		checkPaths(service, refuse)
+		checkRoutes(service, i == 0, refuse)
 		before := len(problems)
 		checkTask(service, refuse)
 		mistaken = mistaken || len(problems) > before
-		at := place{service.LoadBalancer, service.Order}
-		switch other := ordered[at]; {
-		case i == 0 && service.Order != 0:
-			refuse("service %q: Order %d: the monolith has a priority of its own: remove it", service.Name, service.Order)
-		case i == 0:
-		case service.Order < 1 || service.Order > migration.MaxOrder:
-			refuse("service %q: Order %d: it must be from 1 to %d", service.Name, service.Order, migration.MaxOrder)
-		case other != "":
-			refuse("service %q: Order %d belongs to %q already: give each service its own", service.Name, service.Order, other)
-		default:
-			ordered[at] = service.Name
+		if i > 0 {
+			orders.check(service, refuse)
 		}
 	}
-	checkShadows(d, refuse)
+	checkIDs(d, refuse)
+	for _, b := range plan.Balancers {
+		checkShadows(d, b.Name, refuse)
+	}
 	checkRoot(d, refuse)
+	checkTesters(d, s.Position, m.Plan(s.Position), refuse)
 	checkBalancers(d, s, plan, refuse)
 	for _, b := range plan.Balancers {
-		checkQuotas(s, b, refuse)
+		checkQuotas(d, s, b, refuse)
 	}
+	checkPlaces(d, s, refuse)
 	if !mistaken { // otherwise the sums are wrong too
 		checkCapacity(d, s, refuse)
 		checkTargets(d, plan, refuse)
@@ -153,6 +141,10 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 				continue
 			}
 			stack(named(b.Name), "Routing"+Pascal(b.Name)) // as the stacks package calls it
+			if s.Places != nil {
+				stack(named(b.Name), "Gate"+Pascal(b.Name))
+				stack(named(b.Name), "Phase"+Pascal(b.Name))
+			}
 		}
 		for i, group := range b.Groups {
 			name := b.GroupName(group)
@@ -166,38 +158,6 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 				refuse("%s: the target group's name %q has %d characters: at most %d are allowed", named(b.Name), full, len(full), maxGroupName)
 			}
 		}
-	}
-}
-
-// checkQuotas refuses more services than a load balancer or its stack can have.
-func checkQuotas(s Settings, b migration.Balancer, refuse func(string, ...any)) {
-	services := len(b.Groups) - 2 // between the monolith's group and the one for dropped traffic
-	last := b.Groups[services]
-	shifts := max(0, len(b.Rules)-services-1) // the monolith has a rule
-	const elsewhere = `put %d of its services behind another load balancer, as in {Name: %q, LoadBalancer: "further", …}`
-	if n := len(b.Groups); n > maxTargetGroups {
-		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
-	}
-	// A shift may need more rules than the phases without a shift. A service that does not fit in
-	// those phases is refused now, not at the switch.
-	if n := max(len(b.Rules), services+1); n > maxRules {
-		refuse("%s: %d services and a shift of %d need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), services, shifts, n, maxRules, n-maxRules, last)
-	}
-	// Other stacks read the address of each target group. Alarms read another address, and alarms
-	// and the dashboard read the load balancer's name. Url comes on top. The first load balancer
-	// also has the topic: for subscribers, and for other stacks.
-	outputs := services + 1 + 1
-	if s.Alarms || s.Dashboard {
-		outputs++
-	}
-	if s.Alarms {
-		outputs += services + 1
-		if b.Name == "" {
-			outputs += 2
-		}
-	}
-	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // otherwise more services have to go anyway
-		refuse("%s: with alarms its stack and %d services need %d outputs, and a stack can have %d: "+elsewhere, named(b.Name), services, outputs, maxOutputs, (over+1)/2, last)
 	}
 }
 
@@ -263,36 +223,6 @@ func checkName(name, group string, refuse func(string, ...any)) {
 	}
 }
 
-func checkPaths(service Service, refuse func(string, ...any)) {
-	if len(service.Paths) == 0 {
-		refuse("service %q: it has no path: give it at least one pattern, as in \"/api/%s*\"", service.Name, service.Name)
-	}
-	if n := len(service.Paths); n > maxValues {
-		refuse("service %q: %d path patterns: a rule has at most %d values", service.Name, n, maxValues)
-	}
-	all := 0
-	for i, path := range service.Paths {
-		all += wildcards(path)
-		switch {
-		case len(path) > maxPatternLength:
-			refuse("service %q: path %q has %d characters: at most %d are allowed", service.Name, path, len(path), maxPatternLength)
-		case !patternFormat.MatchString(path):
-			refuse("service %q: path %q is not a path pattern: it begins with \"/\" and has letters, digits, wildcards (* ?) and _ - . $ / ~ \" ' @ : + &", service.Name, path)
-		case slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool { return segment == "." || segment == ".." }):
-			// Rules are evaluated after URI normalization, which leaves no such segment:
-			// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html#path-conditions
-			refuse("service %q: path %q never gets a request: the load balancer resolves \".\" and \"..\" in a URL before it looks at the rules: remove them", service.Name, path)
-		case slices.Contains(service.Paths[:i], path):
-			refuse("service %q: path %q is listed twice", service.Name, path)
-		}
-	}
-	if all > maxWildcards {
-		refuse("service %q: %d wildcards: a rule has at most %d", service.Name, all, maxWildcards)
-	}
-}
-
-func wildcards(path string) int { return strings.Count(path, "*") + strings.Count(path, "?") }
-
 func checkTask(service Service, refuse func(string, ...any)) {
 	// ECS passes the kernel at least 2 CPU units, and Docker takes at least 6 MiB for a container
 	// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
@@ -337,57 +267,5 @@ func checkScaling(service Service, refuse func(string, ...any)) {
 	}
 	if service.RequestsPerTask < 0 {
 		refuse("service %q: RequestsPerTask %d: it must be 1 or more, or left out", service.Name, service.RequestsPerTask)
-	}
-}
-
-// checkRoot refuses a root service that is none, and one whose rule would get no request or have too
-// many values.
-func checkRoot(d Deployment, refuse func(string, ...any)) {
-	if d.RootService == "" || len(d.Services) == 0 {
-		return
-	}
-	i := slices.Index(d.names(), d.RootService)
-	if i < 0 {
-		refuse("rootService: there is no microservice %q: choose from %s", d.RootService, strings.Join(d.names(), ", "))
-		return
-	}
-	paths := migration.RootPaths(d.Monolith.Paths)
-	if n := len(paths); n > maxValues {
-		refuse("rootService: the paths of %q have the %d root paths %s, and a rule has at most %d values: remove rootService",
-			d.Monolith.Name, n, strings.Join(paths, ", "), maxValues)
-	}
-	taken := func(path string) bool {
-		return slices.ContainsFunc(d.Services, func(s Service) bool {
-			return s.LoadBalancer == d.Services[i].LoadBalancer && slices.ContainsFunc(s.Paths, func(wider string) bool { return migration.Covers(wider, path) })
-		})
-	}
-	if free := slices.DeleteFunc(slices.Clone(paths), taken); len(free) == 0 {
-		refuse("rootService: %q gets no request for %s: paths of services come first and take them: remove rootService", d.RootService, strings.Join(paths, ", "))
-	}
-}
-
-// checkShadows refuses a path that gets no request, because an earlier rule at the same load
-// balancer takes all. The monolith's rule does so on purpose.
-func checkShadows(d Deployment, refuse func(string, ...any)) {
-	services := slices.Clone(d.Services)
-	slices.SortStableFunc(services, func(a, b Service) int { return a.Order - b.Order })
-	for i, later := range services {
-		for _, earlier := range services[:i] {
-			if earlier.LoadBalancer != later.LoadBalancer {
-				continue
-			}
-			for _, path := range later.Paths {
-				if wildcards(path) > maxWildcards {
-					continue // checkPaths refuses it
-				}
-				for _, wider := range earlier.Paths {
-					if path == wider {
-						refuse("service %q: path %q belongs to %q already", later.Name, path, earlier.Name)
-					} else if migration.Covers(wider, path) {
-						refuse("service %q: path %q never gets a request: %q of %q comes first and takes it: give %q a lower Order", later.Name, path, wider, earlier.Name, later.Name)
-					}
-				}
-			}
-		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -187,7 +188,7 @@ func (r *reader) text(key string) string {
 		if v, ok := r.context[key].(string); ok {
 			return v
 		}
-		r.refuse("%s: %v is not a string", key, r.context[key])
+		r.refuse("%s: %s is not a string", key, show(r.context[key]))
 	}
 	return fallback(key, r.env)
 }
@@ -208,7 +209,7 @@ func (r *reader) number(key string, low, high int) int {
 		n, err := integer(r.context[key])
 		switch {
 		case err != nil:
-			r.refuse("%s: %v is not a whole number", key, r.context[key])
+			r.refuse("%s: %s is not a whole number", key, show(r.context[key]))
 		case n < low || n > high:
 			r.refuse("%s: %d is out of range: %s", key, n, span(low, high))
 		default:
@@ -227,6 +228,18 @@ func span(low, high int) string {
 		return fmt.Sprintf("it must be %d or more", low)
 	}
 	return fmt.Sprintf("it must be from %d to %d", low, high)
+}
+
+// show writes a value of the context for people: a text as it is, or else as JSON.
+func show(v any) string {
+	if text, ok := v.(string); ok {
+		if quoted := strconv.QuoteToGraphic(text); quoted != `"`+text+`"` {
+			return quoted
+		}
+		return text
+	}
+	text, _ := json.Marshal(v) // came from JSON
+	return string(text)
 }
 
 // integer reads a number from cdk.json (a JSON number) or "-c" (a string).

@@ -112,6 +112,22 @@ func (s State) places() map[string]string {
 	return places
 }
 
+// Place is the state of a route, by [Key]: "monolith", "parallel", "shift" or "switched". A route that
+// the state does not know is new, and in "monolith". With a shift of one phase for all, each route
+// may have a share.
+func (s State) Place(key string) string {
+	switch {
+	case s.Places != "":
+		return cmp.Or(s.places()[key], Monolith.String())
+	case s.Shift:
+		return shift
+	}
+	return min(s.Phase, Switched).String()
+}
+
+// PlaceFollows reports whether a route may go from one [State.Place] to another.
+func PlaceFollows(after, next string) bool { return trafficLine.near(after, next) }
+
 // forAll returns the state on the line of one phase for all that services with places of their own
 // have together. It is empty if they differ, if one has a share, or if the monolith is retired.
 func (s State) forAll() string {
@@ -220,6 +236,10 @@ const begun, reached = "begun", "reached"
 // phase is the name of the parameter with the deployed phase for all.
 const phase = "phase"
 
+// ownPlaces is the parameter's value while a first stack claims it for services that are in several
+// places.
+const ownPlaces = "places"
+
 // keys are two names that each phase for all claims or blocks when it begins.
 var keys = []string{Monolith.String(), Retired.String()}
 
@@ -303,7 +323,7 @@ func (l *Lock) block(states []string, key, balancer string) {
 func (l *Lock) pass(s State) {
 	state := s.forAll()
 	if state == "" {
-		l.Gate = append(l.Gate, Parameter{"NoPhaseForAllIsDeployed", phase, "places", "Each service has a place of its own"})
+		l.Gate = append(l.Gate, Parameter{"NoPhaseForAllIsDeployed", phase, ownPlaces, "Each service has a place of its own"})
 		l.blockKeys(keys)
 		return
 	}
@@ -344,7 +364,7 @@ func (l *Lock) tell(m Migration, s State) {
 			}
 		}
 	}
-	slices.Sort(parts)
+	slices.SortFunc(parts, byKey)
 	switch {
 	case l.Balancer != "":
 	case s.Phase >= Retired:
@@ -401,6 +421,13 @@ func pascal(name string) string {
 	return b.String()
 }
 
+// byKey orders "KEY=STATE" as the keys are ordered: "users" before "users-old" and "users/writes".
+func byKey(a, b string) int {
+	x, _, _ := strings.Cut(a, "=")
+	y, _, _ := strings.Cut(b, "=")
+	return strings.Compare(x, y)
+}
+
 // parsePlaces returns the state that the texts of all load balancers stand for.
 func (m Migration) parsePlaces(texts []string) (State, error) {
 	s := State{Phase: Switched}
@@ -433,7 +460,7 @@ func (m Migration) parsePlaces(texts []string) (State, error) {
 			}
 		}
 	}
-	slices.Sort(parts)
+	slices.SortFunc(parts, byKey)
 	s.Phase = max(s.Phase, monolith)
 	s.Places = strings.Join(parts, ",")
 	return s, nil
@@ -491,7 +518,7 @@ func heldNames() (names []string) {
 // during a deployment, and after an interrupted one. It takes the values of the parameters of an
 // environment, by the [Migration.DeployedNames]. If no deployment was ever complete, exists is
 // false. If no deployment with the gate on leaves these values, exact is false, and both states are
-// the one that was reached, as far as it is known.
+// the one that was reached, as far as it is known. An error begins with the parameter's name.
 func (m Migration) Deployed(values map[string]string) (reached, begun State, exists, exact bool, err error) {
 	// What stands in the parameters; nil for a state of one phase for all.
 	reachedApart, err := m.readPlaces(values, reachedPlaces)
@@ -506,10 +533,10 @@ func (m Migration) Deployed(values map[string]string) (reached, begun State, exi
 	before, after := all, all
 	if text, ok := values[phase]; reachedApart != nil {
 		reached, before = *reachedApart, []State{*reachedApart}
-	} else if !ok {
+	} else if !ok || text == ownPlaces {
 		return State{}, State{}, false, false, nil
 	} else if reached.Phase, err = ParsePhase(text); err != nil {
-		return State{}, State{}, false, false, fmt.Errorf("the SSM parameter %s: %w", phase, err)
+		return State{}, State{}, false, false, fmt.Errorf("%s: %w", phase, err)
 	}
 	if begunApart != nil {
 		after = []State{*begunApart}
@@ -546,7 +573,7 @@ func (m Migration) readPlaces(values map[string]string, name func(balancer strin
 	}
 	s, err := m.parsePlaces(texts)
 	if err != nil {
-		return nil, fmt.Errorf("the SSM parameter %s: %w", name(""), err)
+		return nil, fmt.Errorf("%s: %w", name(""), err)
 	}
 	return &s, nil
 }

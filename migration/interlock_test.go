@@ -223,9 +223,6 @@ func TestDeployed(t *testing.T) {
 	}
 	for _, from := range all {
 		for _, to := range all {
-			if !forum.Follows(from, to) {
-				continue
-			}
 			values := map[string]string{}
 			for _, lock := range forum.Locks(from) {
 				for _, p := range lock.Last {
@@ -238,6 +235,12 @@ func TestDeployed(t *testing.T) {
 				}
 			}
 			reached, begun, exists, exact, err := forum.Deployed(values)
+			if !forum.Follows(from, to) { // what nothing leaves behind is not taken for a deployment
+				if exact && reached == from && begun == to {
+					t.Fatalf("%v after %v, which is refused: exact %t, %v\n%v", to, from, exact, err, values)
+				}
+				continue
+			}
 			if err != nil || !exists || !exact || reached != from || begun != to {
 				t.Fatalf("%v after %v: reached %v, begun %v, exists %t, exact %t, %v\n%v", to, from, reached, begun, exists, exact, err, values)
 			}
@@ -246,14 +249,34 @@ func TestDeployed(t *testing.T) {
 	for text, values := range map[string]map[string]string{
 		"exists false, exact false <nil>": {"phase-gate/begun/monolith": "monolith"},
 		"exists true, exact false <nil>":  {"phase": "parallel", "phase-gate/reached/retired": "retired"},
-		`exists false, exact false the SSM parameter phase: "x" is not a phase: choose one of monolith, parallel, switched, retired, removed`: {"phase": "x"},
-		`exists false, exact false the SSM parameter places: "x" is not SERVICE=STATE`:                                                        {"places": "x"},
-		`exists false, exact false the SSM parameter phase-gate/places: "users=x" is not a state of a service`:                                {"phase-gate/places": "users=x"},
+		`exists false, exact false phase: "x" is not a phase: choose one of monolith, parallel, switched, retired, removed`: {"phase": "x"},
+		`exists false, exact false places: "x" is not SERVICE=STATE`:                                                        {"places": "x"},
+		`exists false, exact false phase-gate/places: "users=x" is not a state of a service`:                                {"phase-gate/places": "users=x"},
 	} {
 		_, _, exists, exact, err := forum.Deployed(values)
 		if got := fmt.Sprintf("exists %t, exact %t %v", exists, exact, err); got != text {
 			t.Errorf("%v: %s, want %s", values, got, text)
 		}
+	}
+	// Names of which one begins with the other.
+	m := migration.Migration{Monolith: api}
+	for _, key := range [][2]string{{"users", ""}, {"users", "writes"}, {"users-old", ""}} {
+		m.Services = append(m.Services, migration.Service{Name: key[0], Routes: []migration.Route{{Name: key[1]}}})
+	}
+	s := m.State(migration.At(map[string]migration.Place{"users": {Phase: migration.Parallel}, "users/writes": {}, "users-old": {}}, migration.Monolith))
+	left := map[string]string{}
+	for _, lock := range m.Locks(s) {
+		for _, p := range append(lock.Gate, lock.Last...) {
+			left[p.Name] = p.Value
+		}
+	}
+	if reached, begun, _, exact, err := m.Deployed(left); !exact || reached != s || begun != s || err != nil {
+		t.Errorf("%v is read as %v and %v (exact %t, %v)", s, reached, begun, exact, err)
+	}
+	// A first deployment that is not complete, with services in several places.
+	values := map[string]string{"phase": "places", "phase-gate/places": "threads=monolith,users=parallel"}
+	if _, _, exists, _, err := forum.Deployed(values); exists || err != nil {
+		t.Errorf("%v: exists %t, %v", values, exists, err)
 	}
 }
 

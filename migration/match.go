@@ -58,6 +58,66 @@ func (m Match) Covers(narrow Match) bool {
 		coveredEach(m.Query, narrow.Query)
 }
 
+// Meets reports whether there is a request that both matches take.
+func (m Match) Meets(other Match) bool {
+	same := func(a, b string) bool { return a == b }
+	fold := func(a, b string) bool { return meets(strings.ToLower(a), strings.ToLower(b)) }
+	any := func(a, b []string, meet func(a, b string) bool) bool {
+		return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(a string) bool {
+			return slices.ContainsFunc(b, func(b string) bool { return meet(a, b) })
+		})
+	}
+	each := func(a, b map[string][]string) bool {
+		for name, values := range a {
+			if !any(values, valuesOf(b, name), fold) {
+				return false
+			}
+		}
+		return true
+	}
+	return any(m.Paths, other.Paths, meets) && any(m.Hosts, other.Hosts, fold) && any(m.Methods, other.Methods, same) &&
+		each(m.Headers, other.Headers) && each(m.Query, other.Query)
+}
+
+// valuesOf returns the values of a name in any case.
+func valuesOf(all map[string][]string, name string) []string {
+	for other, values := range all {
+		if strings.EqualFold(name, other) {
+			return values
+		}
+	}
+	return nil
+}
+
+// meets reports whether a text matches both patterns.
+func meets(a, b string) bool {
+	// Most patterns differ before their first wildcard.
+	for i := range min(len(a), len(b)) {
+		if strings.ContainsAny(a[i:i+1]+b[i:i+1], "*?") {
+			break
+		}
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	rest := make([][]bool, len(a)+1) // whether the rests of both meet
+	for i := len(a); i >= 0; i-- {
+		rest[i] = make([]bool, len(b)+1)
+		for j := len(b); j >= 0; j-- {
+			aStar, bStar := i < len(a) && a[i] == '*', j < len(b) && b[j] == '*'
+			switch {
+			case i == len(a) && j == len(b):
+				rest[i][j] = true
+			case aStar || bStar: // the star takes nothing more, or a character of the other pattern
+				rest[i][j] = i < len(a) && rest[i+1][j] || j < len(b) && rest[i][j+1]
+			case i < len(a) && j < len(b):
+				rest[i][j] = (a[i] == b[j] || a[i] == '?' || b[j] == '?') && rest[i+1][j+1]
+			}
+		}
+	}
+	return rest[0][0]
+}
+
 // covered reports whether a condition takes all that another one takes.
 func covered(wide, narrow []string, covers func(wide, narrow string) bool) bool {
 	if len(wide) == 0 {
@@ -70,13 +130,7 @@ func covered(wide, narrow []string, covers func(wide, narrow string) bool) bool 
 
 func coveredEach(wide, narrow map[string][]string) bool {
 	for name, values := range wide {
-		var others []string
-		for other, values := range narrow {
-			if strings.EqualFold(name, other) {
-				others = values
-			}
-		}
-		if !covered(values, others, coversFold) {
+		if !covered(values, valuesOf(narrow, name), coversFold) {
 			return false
 		}
 	}

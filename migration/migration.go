@@ -115,6 +115,9 @@ type Rule struct {
 	Match
 	// Targets has one entry for a plain forward, several for a weighted one.
 	Targets []Target
+	// After has the priorities of earlier rules that take some of the same requests. The rule must
+	// not exist without them, or it would take those, too.
+	After []int
 }
 
 // Plan is one position of the migration, ready to be rendered.
@@ -180,12 +183,18 @@ func (m Migration) balancer(name string, services []Service, at Position) Balanc
 	for _, s := range services {
 		b.Groups = append(b.Groups, s.Name)
 		for _, r := range s.Routes {
-			b.Rules = append(b.Rules, m.rules(s, r, at)...)
+			b.Rules = append(b.Rules, m.rules(s, r, at, services)...)
 		}
-		if s.Root && over {
+		if s.Root && !m.KeepRest {
+			root := m.Monolith.Name
+			if over {
+				root = s.Name
+			}
+			// The rule is there before the switch, too. CloudFormation updates the listener before it
+			// creates a rule of the listener: for a moment, a new rule would leave "/" to [DropGroup].
 			b.Rules = append(b.Rules, Rule{
-				ID: "Root", Service: s.Name, Priority: rootWindow + s.Routes[0].Order,
-				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{s.Name, 1}},
+				ID: "Root", Service: s.Name, Priority: rootWindow + s.rootOrder(),
+				Match: Match{Paths: RootPaths(m.Monolith.Routes[0].Paths)}, Targets: []Target{{root, 1}},
 			})
 		}
 	}
@@ -203,39 +212,72 @@ func (m Migration) balancer(name string, services []Service, at Position) Balanc
 		})
 	}
 	slices.SortFunc(b.Rules, func(x, y Rule) int { return x.Priority - y.Priority })
+	for i, rule := range b.Rules {
+		for _, before := range b.Rules[:i] {
+			if rule.ID == "Shift" && before.ID == "Shift" && before.Meets(rule.Match) {
+				b.Rules[i].After = append(b.Rules[i].After, before.Priority)
+			}
+		}
+	}
 	return b
 }
 
 // rules returns the rules of a route.
 //
 // The route's own rule comes behind the monolith's. So the switch of all services takes one change:
-// the monolith's rule goes. If the monolith's rule stays, for other services or for the rest, a
-// switched route has its rule before it instead, in the place of the share that came before.
-func (m Migration) rules(s Service, r Route, at Position) (rules []Rule) {
+// the monolith's rule goes. If the monolith's rule may stay, for other services or for the rest, a
+// route that takes traffic has its rule before it instead. The rule stays from the first share on;
+// only its weights change.
+//
+// Then a route that still is the monolith's may meet another one with a higher order, as
+// "/api/users/admin*" meets "/api/users*". The rule of the other must not take its requests. So a
+// rule before it holds them back for the monolith, wherever the other is: from then on the rule
+// stays, and only its targets change.
+func (m Migration) rules(s Service, r Route, at Position, services []Service) (rules []Rule) {
 	place := at.Place(s.Name, r.Name)
-	add := func(id string, priority int, match Match, targets ...Target) {
-		rules = append(rules, Rule{ID: id, Service: s.Name, Route: r.Name, Priority: priority + r.Order, Match: match, Targets: targets})
+	add := func(id string, window int, match Match, targets ...Target) {
+		rules = append(rules, Rule{ID: id, Service: s.Name, Route: r.Name, Priority: window + r.Order, Match: match, Targets: targets})
 	}
 	if place.Shifted && len(r.Testers) > 0 {
 		match := r.Match
-		match.Headers = maps.Clone(r.Headers)
-		if match.Headers == nil {
-			match.Headers = map[string][]string{}
-		}
+		match.Headers = map[string][]string{}
+		maps.Copy(match.Headers, r.Headers)
 		maps.Copy(match.Headers, r.Testers)
 		add("Testers", testersWindow, match, Target{s.Name, 1})
 	}
-	ahead := place.Phase == Switched && (at.Places != nil || m.KeepRest)
+	alone := at.Places != nil || m.KeepRest // moves without the others
 	switch {
 	case place.Shifted:
 		add("Shift", shiftWindow, r.Match, Target{s.Name, place.Percent}, Target{m.Monolith.Name, 100 - place.Percent})
-	case ahead:
+	case place.Phase == Switched && alone:
 		add("Shift", shiftWindow, r.Match, Target{s.Name, 1})
+	case (alone || at.Phase == Parallel && len(at.Shift) > 0) && r.comesBefore(services):
+		add("Shift", shiftWindow, r.Match, Target{m.Monolith.Name, 1})
 	}
-	if !ahead {
+	if !alone || !place.Shifted && place.Phase < Switched {
 		add("Service", serviceWindow, r.Match, Target{s.Name, 1})
 	}
 	return rules
+}
+
+// comesBefore reports whether the route takes requests from another one with a higher order.
+func (r Route) comesBefore(services []Service) bool {
+	return slices.ContainsFunc(services, func(s Service) bool {
+		return slices.ContainsFunc(s.Routes, func(other Route) bool { return other.Order > r.Order && r.Meets(other.Match) })
+	})
+}
+
+// rootOrder is the order of the rule of the root paths: that of the route without a name, or else the
+// lowest one.
+func (s Service) rootOrder() int {
+	lowest := MaxOrder
+	for _, r := range s.Routes {
+		if r.Name == "" {
+			return r.Order
+		}
+		lowest = min(lowest, r.Order)
+	}
+	return lowest
 }
 
 // At returns the plan of a load balancer, by its name. The load balancer must exist.

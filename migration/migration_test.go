@@ -38,7 +38,7 @@ func show(p migration.Plan) string {
 			fmt.Fprintf(&b, "at %s\n", balancer.Name)
 		}
 		for _, r := range balancer.Rules {
-			fmt.Fprintf(&b, "%5d %s -> %s\n", r.Priority, strings.Join(r.Paths, " "), targets(r.Targets))
+			fmt.Fprintf(&b, "%5d %s -> %s\n", r.Priority, r.Match, targets(r.Targets))
 		}
 		fmt.Fprintf(&b, "default -> %s\n", targets(balancer.Default))
 		for _, group := range balancer.Groups {
@@ -61,7 +61,7 @@ func TestPlan(t *testing.T) {
 		{phase: migration.Monolith, want: `
 10000 /api* -> api:1
 20010 /api/users* -> users:1
-20020 /api/threads* /t/* -> threads:1
+20020 /api/threads* or /t/* -> threads:1
 default -> api:1 drop-traffic:0
 api: 1 tasks
 users: 0 tasks
@@ -71,7 +71,7 @@ drop-traffic: no service
 		{phase: migration.Parallel, want: `
 10000 /api* -> api:1
 20010 /api/users* -> users:1
-20020 /api/threads* /t/* -> threads:1
+20020 /api/threads* or /t/* -> threads:1
 default -> api:1 drop-traffic:0
 api: 1 tasks
 users: 2 tasks
@@ -80,10 +80,10 @@ drop-traffic: no service
 `},
 		{phase: migration.Parallel, shift: map[string]int{"users": 10, "threads": 0}, want: `
  1010 /api/users* -> users:10 api:90
- 1020 /api/threads* /t/* -> threads:0 api:100
+ 1020 /api/threads* or /t/* -> threads:0 api:100
 10000 /api* -> api:1
 20010 /api/users* -> users:1
-20020 /api/threads* /t/* -> threads:1
+20020 /api/threads* or /t/* -> threads:1
 default -> api:1 drop-traffic:0
 api: 1 tasks
 users: 2 tasks
@@ -92,7 +92,7 @@ drop-traffic: no service
 `},
 		{phase: migration.Switched, want: `
 20010 /api/users* -> users:1
-20020 /api/threads* /t/* -> threads:1
+20020 /api/threads* or /t/* -> threads:1
 default -> api:0 drop-traffic:1
 api: 1 tasks
 users: 2 tasks
@@ -101,7 +101,7 @@ drop-traffic: no service
 `},
 		{phase: migration.Retired, want: `
 20010 /api/users* -> users:1
-20020 /api/threads* /t/* -> threads:1
+20020 /api/threads* or /t/* -> threads:1
 default -> api:0 drop-traffic:1
 api: 0 tasks
 users: 2 tasks
@@ -145,8 +145,9 @@ func TestRootService(t *testing.T) {
 		if diff := cmp.Diff(without.At("").Default, plan.At("").Default); diff != "" {
 			t.Errorf("%v: the rest goes elsewhere (-without +with):\n%s", phase, diff)
 		}
-		if got := len(plan.At("").Rules) - len(without.At("").Rules); phase < migration.Switched && got != 0 || phase >= migration.Switched && got != 1 {
-			t.Errorf("%v: %d more rules", phase, got)
+		// It is there before the switch, too: see TestEveryMomentOfAnUpdate.
+		if got := len(plan.At("").Rules) - len(without.At("").Rules); got != 1 {
+			t.Errorf("%v: %d more rules, want 1", phase, got)
 		}
 	}
 	// At the load balancer of the service, in a window of its own.
@@ -385,21 +386,109 @@ func TestCoversShortPatterns(t *testing.T) {
 	for i, pattern := range patterns {
 		matching[i] = map[int]bool{}
 		expression := regexp.MustCompile("^" + strings.NewReplacer("*", ".*", "?", ".").Replace(pattern) + "$")
-		for p, path := range paths {
-			if expression.MatchString(path) {
+		for p, text := range paths {
+			if expression.MatchString(text) {
 				matching[i][p] = true
 			}
 		}
 	}
 	for i, wide := range patterns {
 		for j, narrow := range patterns {
-			want := true
+			want, both := true, false
 			for p := range matching[j] {
-				want = want && matching[i][p]
+				want, both = want && matching[i][p], both || matching[i][p]
+			}
+			if got := path(wide).Meets(path(narrow)); got != both {
+				t.Errorf("%q meets %q: %t, want %t", wide, narrow, got, both)
 			}
 			if got := migration.Covers(wide, narrow); got != want {
 				t.Errorf("%q covers %q: %t, want %t", wide, narrow, got, want)
 			}
 		}
+	}
+}
+
+// Patterns meet if a text matches both.
+func TestMeets(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"/api/users*", "/api/users/admin*", true},
+		{"/api/users*", "/api/posts*", false},
+		{"/api/*/x", "/api/users*", true},
+		{"/a*", "/ab", true},
+		{"/a", "/ab", false},
+		{"/ab", "/a", false},
+		{"/a?", "/ab", true},
+		{"/a?", "/a", false},
+		{"/a", "/a?", false},
+		{"/*a", "/b*", true},
+		{"/a*b", "/a*c", false},
+		{"/a*b", "/*cb", true},
+		{"*", "", true},
+		{"", "", true},
+		{"/*x*", "/abc", false},
+		{"/?*", "/", false},
+		{"/" + strings.Repeat("a*", 5) + "b", "/" + strings.Repeat("*a", 5), false},
+	} {
+		match := func(pattern string) migration.Match { return migration.Match{Paths: []string{"/other", pattern}} }
+		if got := match(test.a).Meets(migration.Match{Paths: []string{test.b}}); got != test.want {
+			t.Errorf("%s meets %s: %t, want %t", test.a, test.b, got, test.want)
+		}
+	}
+	reads := migration.Match{Paths: []string{"/u*"}, Methods: []string{"GET", "HEAD"}, Hosts: []string{"a.example"}, Headers: map[string][]string{"X-Beta": {"1*"}}}
+	for want, others := range map[bool][]migration.Match{
+		true:  {{}, {Methods: []string{"GET"}}, {Hosts: []string{"A.*"}}, {Headers: map[string][]string{"x-beta": {"1a"}}}, {Headers: map[string][]string{"X-Other": {"2"}}}, {Query: map[string][]string{"q": {"1"}}}},
+		false: {{Methods: []string{"POST"}}, {Hosts: []string{"b.example"}}, {Headers: map[string][]string{"x-beta": {"2"}}}, {Paths: []string{"/v"}}},
+	} {
+		for _, other := range others {
+			if reads.Meets(other) != want || other.Meets(reads) != want {
+				t.Errorf("%v meets %v: %t, want %t", reads, other, !want, want)
+			}
+		}
+	}
+}
+
+// A route that is still the monolith's keeps its requests if one with a higher order that takes them,
+// too, is not. The rules that take them are created before that one's.
+func TestRoutesThatMeet(t *testing.T) {
+	route := func(name string, order int, paths ...string) migration.Service {
+		return migration.Service{Name: name, Tasks: 1, Routes: []migration.Route{{Order: order, Match: migration.Match{Paths: paths}}}}
+	}
+	m := migration.Migration{Monolith: api, Services: []migration.Service{route("users", 20, "/api/users*"), route("admin", 10, "/api/users/admin*"), route("posts", 5, "/api/posts*")}}
+	phases := []string{"monolith", "parallel", "0%", "10%", "switched"}
+	for _, users := range phases {
+		for _, admin := range phases {
+			places := map[string]migration.Place{}
+			for name, text := range map[string]string{"users": users, "admin": admin, "posts": "monolith"} {
+				place, err := migration.ParsePlace(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				places[name] = place
+			}
+			b := m.Plan(migration.At(places, migration.Monolith)).At("")
+			want := map[string]string{"monolith": "[{api 1}]", "parallel": "[{api 1}]", "0%": "[{api 100}]", "10%": "[{NAME 10} {api 90}]", "switched": "[{NAME 1}]"}
+			for name, path := range map[string]string{"users": "/api/users/1", "admin": "/api/users/admin/1"} {
+				if got, want := fmt.Sprint(b.Answers(migration.Match{Paths: []string{path}})), strings.ReplaceAll(want[places[name].String()], "NAME", name); got != want {
+					t.Errorf("users %s, admin %s: %s goes to %s, want %s", users, admin, path, got, want)
+				}
+			}
+			for _, rule := range b.Rules {
+				want := ""
+				if rule.Priority == 1020 {
+					want = "[1010]"
+				}
+				if got := fmt.Sprint(rule.After); got != want && got+want != "[]" {
+					t.Errorf("users %s, admin %s: rule %d comes after %s, want %s", users, admin, rule.Priority, got, want)
+				}
+			}
+		}
+	}
+	// A shift of one phase for all takes no requests of the other service, either.
+	b := m.Plan(migration.Position{Phase: migration.Parallel, Shift: map[string]int{"users": 10}}).At("")
+	if got := fmt.Sprint(b.Answers(path("/api/users/admin/1"))); got != "[{api 1}]" {
+		t.Errorf("the path of another service goes to %s", got)
 	}
 }

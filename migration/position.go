@@ -77,7 +77,7 @@ func (p Place) String() string {
 func ParsePlace(text string) (Place, error) {
 	if number, ok := strings.CutSuffix(text, "%"); ok {
 		percent, err := strconv.Atoi(number)
-		if err != nil || percent < 0 || percent > 100 {
+		if err != nil || percent < 0 || percent > 100 || strconv.Itoa(percent) != number {
 			return Place{}, fmt.Errorf("%q is not a share: use a whole number from 0%% to 100%%", text)
 		}
 		return Place{Phase: Parallel, Shifted: true, Percent: percent}, nil
@@ -153,7 +153,7 @@ func (p Position) Each(services []Service) Position {
 func (p Position) String() string {
 	switch {
 	case p.Places != nil:
-		return strings.ReplaceAll(p.PhaseText(""), ",", ", ")
+		return strings.NewReplacer(",", ", ", "the monolith=", "the monolith ").Replace(p.PhaseText(""))
 	case len(p.Shift) > 0:
 		return p.Phase.String() + ", " + p.ShiftText()
 	}

@@ -46,29 +46,29 @@ func Run(d config.Deployment) int {
 // The error has a line for each mistake in the configuration, or says what failed to
 // compile or what CDK refused.
 func Synth(ctx context.Context, d config.Deployment, values map[string]any, outdir string) error {
-	return synth(d, values, outdir, func(d config.Deployment, arch string) (map[string]string, error) {
-		return Images(ctx, d, arch)
+	return synth(d, values, outdir, func(services []config.Service, arch string) (map[string]string, error) {
+		return Images(ctx, services, arch)
 	}, func(awscdk.App) {})
 }
 
 // Images compiles the services and returns their Docker build contexts, by service.
-func Images(ctx context.Context, d config.Deployment, arch string) (map[string]string, error) {
+func Images(ctx context.Context, services []config.Service, arch string) (map[string]string, error) {
 	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
-	for _, service := range d.All() {
+	for _, service := range services {
 		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
 	}
 	return build.Build(ctx, options)
 }
 
-// synth is [Synth] with parameters: compile compiles the services, and prepare gets the app before
+// synth is [Synth] with parameters: compile compiles services, and prepare gets the app before
 // its first stack.
-func synth(d config.Deployment, values map[string]any, outdir string, compile func(config.Deployment, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
+func synth(d config.Deployment, values map[string]any, outdir string, compile func([]config.Service, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
 	if err != nil {
 		return err
 	}
 	// Compiling goes on beside CDK's start, until the first image is needed.
-	contexts := sync.OnceValues(func() (map[string]string, error) { return compile(d, settings.Arch) })
+	contexts := sync.OnceValues(func() (map[string]string, error) { return compile(deployed(d, settings), settings.Arch) })
 	go contexts()
 
 	// What CDK refuses is a panic with the message and the stack of a JavaScript error.
@@ -117,7 +117,7 @@ func waitForRepositories(dir string, d config.Deployment, s config.Settings) err
 		return fmt.Errorf("%s is not the manifest of an assembly: %w", file, err)
 	}
 	artifacts, _ := manifest["artifacts"].(map[string]any)
-	for _, service := range d.All() {
+	for _, service := range deployed(d, s) {
 		id := stackName(s, config.Pascal(service.Name)) + ".assets"
 		assets, ok := artifacts[id].(map[string]any)
 		if !ok {

@@ -3,6 +3,10 @@ package stacks
 import (
 	"maps"
 	"slices"
+
+	"github.com/aws/constructs-go/constructs/v10"
+
+	"cutover/config"
 )
 
 // SynthWith is what a synthesis of the tests shares with [Synth].
@@ -16,3 +20,11 @@ func RetentionDays() []int { return slices.Sorted(maps.Keys(retention)) }
 
 // Add makes the alarms' names more by these, as many services would.
 func (a *Alarms) Add(names ...string) { *a.names = append(*a.names, names...) }
+
+// AddInterlock adds only the stacks that refuse a position out of turn.
+func AddInterlock(scope constructs.Construct, d config.Deployment, s config.Settings) {
+	m := d.Migration()
+	locks := m.Locks(m.State(s.Position))
+	newGate(scope, s, locks)
+	newPhase(scope, s, locks)
+}

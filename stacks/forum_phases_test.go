@@ -129,12 +129,15 @@ func TestPhaseChanges(t *testing.T) {
 	}
 }
 
-// The root service costs a rule from the switch on, and nothing before. The rule has the root paths
-// alone, behind all other rules.
+// The root service costs a rule in every phase, with the root paths alone and behind all other
+// rules. Until the switch the rule leads to the monolith.
 func TestRootService(t *testing.T) {
-	equal(t, "monolith", []string(nil), assembly.Changes(inPhase(t, migration.Monolith), synth(t, rooted(migration.Monolith))))
 	id := config.Pascal(first.Name) + "RootRule"
-	for _, phase := range []migration.Phase{migration.Switched, migration.Retired} {
+	for _, phase := range []migration.Phase{migration.Monolith, migration.Switched, migration.Removed} {
+		root, rest := first.Name, "drop-traffic"
+		if phase < migration.Switched {
+			root, rest = monolith.Name, monolith.Name
+		}
 		a := synth(t, rooted(phase))
 		changes := assembly.Changes(inPhase(t, phase), a)
 		if len(changes) != 1 || !strings.HasPrefix(changes[0], "+ dev-Routing "+id) || !strings.HasSuffix(changes[0], " AWS::ElasticLoadBalancingV2::ListenerRule") {
@@ -143,14 +146,14 @@ func TestRootService(t *testing.T) {
 		rule := a.Stack("dev-Routing").Resource(strings.Fields(changes[0])[2])
 		equal(t, "priority", any(30000.0+float64(first.Order)), property(t, a, rule, "Priority"))
 		equal(t, "conditions", any([]any{object{"Field": "path-pattern", "PathPatternConfig": object{"Values": []any{"/", "/api", "/api/"}}}}), property(t, a, rule, "Conditions"))
-		equal(t, "actions", any([]any{object{"Type": "forward", "TargetGroupArn": targetGroup(t, a, first.Name).String()}}), property(t, a, rule, "Actions"))
+		equal(t, "actions", any([]any{object{"Type": "forward", "TargetGroupArn": targetGroup(t, a, root).String()}}), property(t, a, rule, "Actions"))
 		table, err := rules.Build(model.Read(a))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for path, want := range map[string]string{
-			"/": first.Name, "/api": first.Name, "/api/": first.Name, "/api/?x=1": first.Name,
-			"/x": "drop-traffic", "/apix": "drop-traffic", "/api/x": "drop-traffic", "/API": "drop-traffic",
+			"/": root, "/api": root, "/api/": root, "/api/?x=1": root,
+			"/x": rest, "/apix": rest, "/api/x": rest, "/API": rest,
 		} {
 			if got := decide(t, table, "dev-Routing", path); got != want {
 				t.Errorf("%v: %s goes to %s, want %s", phase, path, got, want)

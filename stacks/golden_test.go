@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
 	"cutover/migration"
@@ -23,7 +22,9 @@ const goldenDir = "stacks/golden"
 func goldenContext(name string) settings {
 	switch name {
 	case golden.Canary:
-		return settings{"phase": "parallel", "shift": deployment.Forum.Services[0].Name + "=10"}
+		return settings{"phase": "parallel", "shift": first.Name + "=10"}
+	case golden.Places:
+		return settings{"phase": first.Name + "=switched," + last.Name + "=10%"}
 	case golden.Production:
 		return production(migration.Parallel)
 	}

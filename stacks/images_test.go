@@ -74,8 +74,8 @@ func TestAssetHashes(t *testing.T) {
 	edited := []string{monolith.Name, first.Name}
 	var touched []string
 	for _, line := range changed("elsewhere", func(dir string) error {
-		return stacks.SynthWith(deployment.Forum, context, dir, func(d config.Deployment, arch string) (map[string]string, error) {
-			contexts, err := compiled(d, arch)
+		return stacks.SynthWith(deployment.Forum, context, dir, func(services []config.Service, arch string) (map[string]string, error) {
+			contexts, err := compiled(services, arch)
 			copies := map[string]string{}
 			for name, from := range contexts {
 				copies[name] = t.TempDir()

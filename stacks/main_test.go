@@ -114,9 +114,9 @@ var (
 )
 
 // compiled compiles the services as [stacks.Synth] does, once for all syntheses.
-func compiled(d config.Deployment, arch string) (map[string]string, error) {
+func compiled(services []config.Service, arch string) (map[string]string, error) {
 	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
-	for _, service := range d.All() {
+	for _, service := range services {
 		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
 	}
 	key := fmt.Sprint(options.Arch, options.Services)

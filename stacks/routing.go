@@ -96,8 +96,12 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 	if s.CertificateARN != "" {
 		scheme = "https"
 	}
+	rules := map[int]elb.ApplicationListenerRule{}
 	for _, rule := range plan.Rules {
-		r.addRule(listener, rule)
+		rules[rule.Priority] = r.addRule(listener, rule)
+		for _, before := range rule.After {
+			rules[rule.Priority].Node().AddDependency(rules[before])
+		}
 	}
 	output(r.Stack, "Url", "Where the API answers",
 		awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme + "://"), balancer.LoadBalancerDnsName()}))
@@ -150,7 +154,7 @@ func (r *Routing) listen(s config.Settings, balancer elb.ApplicationLoadBalancer
 	return listener
 }
 
-func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule) {
+func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule) elb.ApplicationListenerRule {
 	props := &elb.ApplicationListenerRuleProps{
 		Listener:   listener,
 		Priority:   jsii.Number(rule.Priority),
@@ -161,7 +165,7 @@ func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule)
 	} else {
 		props.TargetGroups = &[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}
 	}
-	elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+config.Pascal(rule.Route)+rule.ID+"Rule"), props)
+	return elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+config.Pascal(rule.Route)+rule.ID+"Rule"), props)
 }
 
 // conditions renders what a rule takes.

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -31,8 +32,8 @@ const (
 // ServiceProps are the inputs of a service's stack.
 type ServiceProps struct {
 	Service config.Service
-	// Monolith is the name of the monolith, with which alarms compare the service; empty
-	// for the monolith itself.
+	// Monolith is the name of the monolith, with which alarms compare the service. Empty for
+	// the monolith itself, and once the monolith is removed.
 	Monolith string
 	// Tasks has the number of tasks in this phase.
 	Tasks migration.Tasks
@@ -115,6 +116,27 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	return stack
 }
 
+// newRemoved adds the stack of a monolith that is removed. It has the log group alone: the logs
+// outlive the service, and the saved queries ask them.
+//
+// The service has to go before its target groups, or an ECS service would name groups that are
+// gone. So the load balancers wait for this stack, and not the other way round as in all other
+// phases. On the way back, the groups are created first again.
+func newRemoved(scope constructs.Construct, s config.Settings, monolith string, on needs) awscdk.Stack {
+	stack := newStack(scope, s, config.Pascal(monolith), "Logs of "+monolith+", which is removed", nil)
+	tagService(stack, monolith)
+	newServiceLogGroup(stack, s, monolith)
+	on.afterGates(stack)
+	for _, routing := range on.routings {
+		depend(routing.Stack, stack, "the monolith's service goes before its target groups")
+	}
+	return stack
+}
+
+func newServiceLogGroup(stack awscdk.Stack, s config.Settings, service string) awslogs.LogGroup {
+	return newLogGroup(stack, "LogGroup", s, jsii.String(logGroup(s, service)))
+}
+
 // newTaskDefinition returns the task definition and its execution role.
 func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProps) (awsecs.TaskDefinition, awsiam.IRole) {
 	name := props.Service.Name
@@ -154,7 +176,7 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		}},
 		Environment: &environment,
 		Logging: awsecs.LogDriver_AwsLogs(&awsecs.AwsLogDriverProps{
-			LogGroup:     newLogGroup(stack, "LogGroup", s, jsii.String(logGroup(s, name))),
+			LogGroup:     newServiceLogGroup(stack, s, name),
 			StreamPrefix: jsii.String(name),
 			// A full buffer drops log lines instead of stopping the service.
 			Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
+	"cutover/migration"
 )
 
 // Add adds all stacks of the deployment to the scope. The deployment and the settings come from
@@ -31,77 +32,110 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		// cfn-lint allows no tags on these. Each is part of something with a tag.
 		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
 	})
-	depend := func(stack, on awscdk.Stack, reason string) {
-		if stack != nil && on != nil {
-			stack.AddStackDependency(on, jsii.String(reason))
-		}
-	}
-	var gates, phases []awscdk.Stack
-	var registry, watch awscdk.Stack
+	var on needs
+	var phases []awscdk.Stack
+	var watch awscdk.Stack
 	m := d.Migration()
 	locks := m.Locks(m.State(s.Position))
 	if all {
-		gates, registry = newGate(scope, s, locks), NewRegistry(scope, d, s)
-		for i, gate := range gates[1:] {
-			depend(gate, gates[i], "what is about all services is refused first")
+		on.gates, on.registry = newGate(scope, s, locks), NewRegistry(scope, d, s)
+		for i, gate := range on.gates[1:] {
+			depend(gate, on.gates[i], "what is about all services is refused first")
 		}
 	}
 	network := NewNetwork(scope, s)
 	cluster := NewCluster(scope, s, network)
 	plan := m.Plan(s.Position)
-	var routings []*Routing
 	var alarms *Alarms
 	for _, balancer := range plan.Balancers {
-		routings = append(routings, NewRouting(scope, s, balancer, network, alarms))
-		alarms = routings[0].Alarms
-	}
-	for _, routing := range routings {
-		for _, gate := range gates {
-			depend(routing.Stack, gate, "the phase has to follow the deployed one")
-		}
+		routing := NewRouting(scope, s, balancer, network, alarms)
+		on.afterGates(routing.Stack)
+		on.routings = append(on.routings, routing)
+		alarms = on.routings[0].Alarms
 	}
 	if all {
 		phases = newPhase(scope, s, locks)
 	}
-	alike := newAlike(scope, s, cluster)
+	on.alike = newAlike(scope, s, cluster)
 	contexts, err := images()
 	if err != nil {
 		return err
 	}
-	var services []awscdk.Stack
-	for i, service := range d.All() {
-		behind, monolith := routings, "" // the monolith, which comes first
-		if i > 0 {
-			monolith = d.Monolith.Name
-			at := slices.IndexFunc(routings, func(r *Routing) bool { return r.Name == service.LoadBalancer })
-			behind = routings[at : at+1]
-		}
-		stack := NewService(scope, s, &ServiceProps{
-			Service:  service,
-			Monolith: monolith,
-			Tasks:    plan.Tasks[service.Name],
-			Context:  contexts[service.Name],
-			Alike:    alike,
-			Routings: behind,
-		})
-		depend(stack, registry, "its image is pushed to its repository")
-		for _, routing := range behind {
-			depend(stack, routing.Stack, "a service needs a target group that a listener uses")
-		}
-		services = append(services, stack)
-	}
+	services := addServices(scope, d, s, plan, contexts, on)
 	for _, stack := range services {
 		for _, phase := range phases {
 			depend(phase, stack, "the phase is reached when every service is")
 		}
 	}
 	if all && s.Dashboard {
-		watch = NewWatch(scope, d, s, routings)
+		watch = NewWatch(scope, d, s, on.routings)
 	}
 	for _, stack := range services {
 		depend(watch, stack, "a saved query needs the log groups that it asks")
 	}
 	return nil
+}
+
+// needs is what the stacks of the services need. The gates and the registry may be missing.
+type needs struct {
+	gates    []awscdk.Stack
+	registry awscdk.Stack
+	routings []*Routing
+	alike    *Alike
+}
+
+// afterGates lets a stack wait until the phase is not refused.
+func (n needs) afterGates(stack awscdk.Stack) {
+	for _, gate := range n.gates {
+		depend(stack, gate, "the phase has to follow the deployed one")
+	}
+}
+
+// depend lets a stack wait for another one, if there are both.
+func depend(stack, on awscdk.Stack, reason string) {
+	if stack != nil && on != nil {
+		stack.AddStackDependency(on, jsii.String(reason))
+	}
+}
+
+// addServices adds a stack for each service of the deployment, in its order.
+func addServices(scope constructs.Construct, d config.Deployment, s config.Settings, plan migration.Plan, contexts map[string]string, on needs) []awscdk.Stack {
+	var stacks []awscdk.Stack
+	monolith := d.Monolith.Name
+	if s.Phase == migration.Removed {
+		monolith = ""
+		stacks = append(stacks, newRemoved(scope, s, d.Monolith.Name, on))
+	}
+	for _, service := range deployed(d, s) {
+		behind, compared := on.routings, "" // the monolith
+		if service.Name != d.Monolith.Name {
+			at := slices.IndexFunc(on.routings, func(r *Routing) bool { return r.Name == service.LoadBalancer })
+			behind, compared = on.routings[at:at+1], monolith
+		}
+		stack := NewService(scope, s, &ServiceProps{
+			Service:  service,
+			Monolith: compared,
+			Tasks:    plan.Tasks[service.Name],
+			Context:  contexts[service.Name],
+			Alike:    on.alike,
+			Routings: behind,
+		})
+		depend(stack, on.registry, "its image is pushed to its repository")
+		for _, routing := range behind {
+			depend(stack, routing.Stack, "a service needs a target group that a listener uses")
+		}
+		stacks = append(stacks, stack)
+	}
+	return stacks
+}
+
+// deployed lists the services that have an ECS service: all of them, or all but a monolith that is
+// removed.
+func deployed(d config.Deployment, s config.Settings) []config.Service {
+	if s.Phase == migration.Removed {
+		return d.Services
+	}
+	return d.All()
 }
 
 // newStack makes a stack whose name begins with the environment's. Only the lookup of an

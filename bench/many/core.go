@@ -27,7 +27,7 @@ func core(d config.Deployment) error {
 	if err != nil {
 		return err
 	}
-	contexts := sync.OnceValues(func() (map[string]string, error) { return stacks.Images(context.Background(), d, settings.Arch) })
+	contexts := sync.OnceValues(func() (map[string]string, error) { return stacks.Images(context.Background(), d.All(), settings.Arch) })
 	go contexts()
 	context := map[string]any{"aws:cdk:disable-creation-stack-traces": true}
 	maps.Copy(context, values)

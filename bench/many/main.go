@@ -38,7 +38,7 @@ func main() {
 		err = core(d)
 	case *onlyImages:
 		var contexts map[string]string
-		if contexts, err = stacks.Images(context.Background(), d, "amd64"); err == nil {
+		if contexts, err = stacks.Images(context.Background(), d.All(), "amd64"); err == nil {
 			err = json.NewEncoder(os.Stdout).Encode(contexts)
 		}
 	default:

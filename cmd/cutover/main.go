@@ -149,7 +149,7 @@ type source struct {
 
 func (s *source) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.app, "app", "cdk.out", "assembly, the output directory of \"cdk synth\"")
-	cmd.Flags().StringVar(&s.phase, "phase", "", `synthesize this phase first`)
+	cmd.Flags().StringVar(&s.phase, "phase", "", "synthesize this `PHASE` first, or a place for each service, as in users=switched,posts=10%")
 	cmd.Flags().StringArrayVarP(&s.context, "context", "c", nil, "synthesize with this `KEY=VALUE` first, as \"cdk synth -c\" does")
 	cmd.Flags().StringArrayVar(&s.parameters, "parameters", nil, "value of a template's parameter, `[STACK:]NAME=VALUE`, as \"cdk deploy --parameters\" takes it; also AWS::Region and AWS::AccountId")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
@@ -157,12 +157,15 @@ func (s *source) flags(cmd *cobra.Command) {
 			return fmt.Errorf("--app %s is synthesized already: use either --app, or --phase and --context", s.app)
 		}
 		if cmd.Flags().Changed("phase") {
-			if _, err := migration.ParsePhase(s.phase); err != nil {
-				return fmt.Errorf("--phase: %w", err)
+			if _, err := config.Position(map[string]any{"phase": s.phase}); err != nil {
+				return fmt.Errorf("--%w", err) // which begins with the setting's name
 			}
 			s.context = append([]string{"phase=" + s.phase}, s.context...)
 		}
-		return checkContext(s.context)
+		if err := checkContext(s.context); err != nil {
+			return err
+		}
+		return checkPosition(s.context)
 	}
 }
 

@@ -44,7 +44,10 @@ func phaseCommand(g *global) *cobra.Command {
   - the phase in cdk.json
   - the phase that is deployed on AWS
   - the phase of the deployment on this machine, if one is up
+  - for each service: its place, who answers its requests, and what comes next
   - what a step forward or back does
+
+If services have places of their own, phase shows a place for each of them instead.
 
 The services come from cdk.out/deployment.json, which each synthesis writes. If there is no
 such file, phase synthesizes the app.
@@ -54,6 +57,7 @@ credentials and a region, in the environment or, if you have the AWS command lin
 profile.`,
 		Example: `  cutover phase
   cutover phase next
+  cutover phase next --service users
   cutover phase next --canary users=10
   cutover phase back`,
 		Args: cobra.NoArgs,
@@ -107,48 +111,74 @@ the phase as well, but later.`,
 	}
 }
 
+const serviceUsage = "only this `SERVICE`, or one of its routes as in users/writes, takes a step (repeatable)"
+
 func nextCommand(g *global, p *phase) *cobra.Command {
-	var canary []string
+	var canary, services []string
 	cmd := &cobra.Command{
 		Use:   "next",
-		Short: "Write the next phase, or a canary, to cdk.json",
+		Short: "Write the next phase, place or canary to cdk.json",
 		Long: `Next writes the next phase to cdk.json. It changes the line "phase" and no other byte.
 Then it prints what the step does and the commands that deploy it.
 
-With --canary the phase stays parallel, and a microservice takes over a percentage of its
-traffic. A canary replaces the one before, and the next step removes it.
+If services have places of their own, each takes one step:
+
+  monolith  to parallel
+  parallel  to switched, with a share or without
+  switched  none; once each service is switched, the monolith is retired, then removed
+
+With --service only that service takes a step. If cdk.json has one phase for all, next
+first writes the same place for each service. That moves nothing. Deploy it, and run
+the command again.
+
+With --canary a microservice in parallel takes over a percentage of its traffic. With one
+phase for all, a canary replaces the one before. The next step removes it.
 
 Next refuses if
   - cdk.json has changes that are not committed
   - AWS has another phase than cdk.json, if AWS answers`,
 		Example: `  cutover phase next
+  cutover phase next --service users
+  cutover phase next --service users --service posts/writes
   cutover phase next --canary users=10
   cutover phase next --canary users=50,posts=10`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			shift := strings.Join(canary, ",")
 			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (migration.Position, error) {
-				return step.Next(p.app, shift)
+				if len(canary) > 0 {
+					return step.Canary(p.app, strings.Join(canary, ","))
+				}
+				return step.Next(p.app, services)
 			})
 		},
 	}
 	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give a microservice this share of its traffic: `SERVICE=PERCENT`")
+	cmd.Flags().StringSliceVar(&services, "service", nil, serviceUsage)
+	cmd.MarkFlagsMutuallyExclusive("canary", "service")
 	return cmd
 }
 
 func backCommand(g *global, p *phase) *cobra.Command {
-	return &cobra.Command{
+	var services []string
+	cmd := &cobra.Command{
 		Use:   "back",
-		Short: "Write the phase before to cdk.json, or remove a canary",
+		Short: "Write the phase or place before to cdk.json, or remove a canary",
 		Long: `Back writes the phase before to cdk.json, with the checks of "cutover phase next".
+
+If services have places of their own, each takes one step back, or only those that
+--service names. A monolith that is removed or retired comes back before them.
 
 If there is a canary, back removes the canary and stays in parallel. The microservices
 may stop only after that is deployed.`,
+		Example: `  cutover phase back
+  cutover phase back --service users`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (migration.Position, error) { return step.Back(p.app.At) })
+			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (migration.Position, error) { return step.Back(p.app, services) })
 		},
 	}
+	cmd.Flags().StringSliceVar(&services, "service", nil, serviceUsage)
+	return cmd
 }
 
 // load reads the phase in cdk.json, on AWS and on this machine.
@@ -216,17 +246,34 @@ func (p *phase) move(cmd *cobra.Command, g *global, v *view, choose func() (migr
 	if err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed)); err != nil {
 		return err
 	}
-	text, err := p.file.Edit(to.PhaseText(p.app.Deployment.Monolith.Name), to.ShiftText())
+	edited, err := p.file.Edit(p.app, to)
 	if err != nil {
 		return err
 	}
-	if err := p.file.Write(text); err != nil {
+	// Rules of testers may refuse a place until others have moved.
+	if _, err := step.ReadContext(p.app.Deployment, edited.Context, p.env); err != nil {
+		return fmt.Errorf("%s may not move to %s:\n%w", p.env, step.Moved(p.app, to), err)
+	}
+	if err := edited.Write(); err != nil {
 		return err
 	}
 
+	v.print(udiff.Unified(cdkFile, cdkFile, string(p.file.Text), string(edited.Text)) + "\n" + p.after(v, to, unknown, named))
+	return nil
+}
+
+// after says what a step does that was written, and how to deploy it. Unknown says why cdk.json was
+// not checked for changes; named says that the environment comes from a flag.
+func (p *phase) after(v *view, to migration.Position, unknown string, named bool) string {
 	var b strings.Builder
-	b.WriteString(udiff.Unified(cdkFile, cdkFile, string(p.file.Text), string(text)))
-	fmt.Fprintf(&b, "\nOnce deployed, %s is in %s:\n%s\n", p.env, to, p.changes(to))
+	title := "Move to " + step.Moved(p.app, to)
+	if step.Passes(p.app.At, to) {
+		title = "Give each service a place of its own"
+		fmt.Fprintf(&b, "Once deployed, each service of %s has a place of its own, and nothing moves:\n  %s\n\n", p.env, to)
+		b.WriteString("Deploy that, and run the same command again for the step.\n")
+	} else {
+		fmt.Fprintf(&b, "Once deployed, %s is in %s:\n%s\n", p.env, step.Moved(p.app, to), p.changes(to))
+	}
 	switch {
 	case p.notAsked != nil:
 		fmt.Fprintf(&b, "Not checked against what is deployed: %v.\n", p.notAsked)
@@ -242,18 +289,18 @@ func (p *phase) move(cmd *cobra.Command, g *global, v *view, choose func() (migr
 	}
 	fmt.Fprintf(&b, `Look at it, commit it, deploy it:
   npx cdk diff%[1]s
-  git commit -m "Move to %[2]s" %[3]s
+  git commit -m "%[2]s" %[3]s
   npx cdk deploy --all --concurrency 8%[1]s
-`, flags, to, cdkFile)
-	if p.here.Exists {
+`, flags, title, cdkFile)
+	if p.here.Exists && step.OutOfTurn(p.app.Migration, p.env, p.app.Migration.State(to), p.here) == nil {
 		shift := ""
 		if len(to.Shift) > 0 {
 			shift = " -c shift=" + to.ShiftText()
 		}
-		fmt.Fprintf(&b, "Or try it on this machine, where %s is in %s:\n  %s deploy --phase %s%s%s\n", p.env, p.here.Reached, v.program, to.Phase, shift, flags)
+		fmt.Fprintf(&b, "Or try it on this machine, where %s is in %s:\n  %s deploy --phase %s%s%s\n",
+			p.env, p.here.Reached, v.program, to.PhaseText(p.app.Deployment.Monolith.Name), shift, flags)
 	}
-	v.print(b.String())
-	return nil
+	return b.String()
 }
 
 // committed refuses a cdk.json with uncommitted changes. If git does not answer, unknown says why.
@@ -276,105 +323,4 @@ func committed(ctx context.Context) (unknown string, err error) {
 
 func (p *phase) changes(to migration.Position) string {
 	return "  " + strings.Join(step.Changes(p.app.Migration, p.app.At, to), "\n  ") + "\n"
-}
-
-func (p *phase) text(v *view) string {
-	var b strings.Builder
-	rows := [][]string{{"PHASE", "CDK.JSON", "DEPLOYED"}}
-	if p.here.Exists {
-		rows[0] = append(rows[0], "THIS MACHINE")
-	}
-	for _, state := range migration.States() {
-		row := []string{state.String(), "", "", ""}
-		if state == p.app.Migration.State(p.app.At) {
-			row[0], row[1] = p.app.At.String(), "here"
-		}
-		for column, deployed := range map[int]step.Deployed{2: p.deployed, 3: p.here} {
-			if deployed.Exists && state == deployed.Begun {
-				row[column] = "begun"
-			}
-			if deployed.Exists && state == deployed.Reached {
-				row[column] = "here"
-			}
-		}
-		if !state.Shift || row[1]+row[2]+row[3] != "" {
-			rows = append(rows, row)
-		}
-	}
-	b.WriteString(v.table(rows) + "\n")
-	switch {
-	case p.notAsked != nil:
-		fmt.Fprintf(&b, "What is deployed on AWS is not known: %v.\n", p.notAsked)
-	case !p.deployed.Exists:
-		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
-	default:
-		if err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed)); err != nil {
-			fmt.Fprintf(&b, "%v.\n", err)
-		} else {
-			fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
-		}
-	}
-	does := func(to migration.Position, err error) string {
-		if err != nil {
-			return fmt.Sprintf("%v.\n", err)
-		}
-		return fmt.Sprintf("to %s\n%s", to, p.changes(to))
-	}
-	fmt.Fprintf(&b, "\n%s phase next: %s", v.program, does(step.Next(p.app, "")))
-	fmt.Fprintf(&b, "\n%s phase back: %s", v.program, does(step.Back(p.app.At)))
-	return b.String()
-}
-
-func (p *phase) json() any {
-	type stepJSON struct {
-		Phase   string         `json:"phase"`
-		Shift   map[string]int `json:"shift,omitempty"`
-		Changes []string       `json:"changes"`
-	}
-	type deployed struct {
-		Region string `json:"region,omitempty"` // empty on this machine
-		Phase  string `json:"phase,omitempty"`  // empty if nothing is deployed
-		Begun  string `json:"begun,omitempty"`  // set if it differs from the phase
-		Shift  *bool  `json:"shift,omitempty"`  // nil if unknown
-	}
-	report := struct {
-		Env      string         `json:"env"`
-		Phase    string         `json:"phase"`
-		Shift    map[string]int `json:"shift,omitempty"`
-		Deployed *deployed      `json:"deployed,omitempty"`
-		NotAsked string         `json:"notAsked,omitempty"`
-		Here     *deployed      `json:"thisMachine,omitempty"` // left out if no deployment is up
-		Next     *stepJSON      `json:"next,omitempty"`
-		Back     *stepJSON      `json:"back,omitempty"`
-	}{Env: p.env, Phase: p.app.At.Phase.String(), Shift: p.app.At.Shift}
-	state := func(d step.Deployed) *deployed {
-		state := &deployed{Region: d.Region}
-		if d.Exists {
-			state.Phase = d.Reached.Phase.String()
-		}
-		if d.Begun != d.Reached {
-			state.Begun = d.Begun.String()
-		}
-		if d.Exact {
-			state.Shift = &d.Reached.Shift
-		}
-		return state
-	}
-	if p.notAsked != nil {
-		report.NotAsked = p.notAsked.Error()
-	} else {
-		report.Deployed = state(p.deployed)
-	}
-	if p.here.Exists {
-		report.Here = state(p.here)
-		report.Here.Region = ""
-	}
-	taken := func(to migration.Position, err error) *stepJSON {
-		if err != nil {
-			return nil
-		}
-		return &stepJSON{to.Phase.String(), to.Shift, step.Changes(p.app.Migration, p.app.At, to)}
-	}
-	report.Next, report.Back = taken(step.Next(p.app, "")), taken(step.Back(p.app.At))
-	return report
 }

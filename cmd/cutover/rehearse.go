@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/listing"
 	"cutover/internal/local"
@@ -29,7 +32,11 @@ import (
 // rehearse has the flags of the command.
 type rehearse struct {
 	how      runner
-	walk     []string // phases
+	walk     []string // phases and changes of places; default: the standard walk
+	context  []string // KEY=VALUE
+	stops    []stop   // of the walk
+	shifted  bool     // says that cdk.json has a shift
+	walker   *walker  // nil in an app without a list of services
 	routes   []string
 	rate     int
 	requests int
@@ -47,11 +54,12 @@ func rehearseCommand(g *global) *cobra.Command {
 		Use:   "rehearse",
 		Short: "Walk through the migration under load, and count lost requests",
 		Long: `Rehearse runs the deployment on this machine, requests every route of the API and walks
-through the phases of the migration. It checks four things of every request:
+through the phases of the migration, or through places of single services. It checks
+four things of every request:
 
   - the status
   - the latency
-  - the service that answered
+  - whether the service that answered is the right one
   - whether the answer has the same bytes as in the first phase
 
 It writes a report for people (HTML), for pull requests (PNG) and for programs (JSON).
@@ -63,15 +71,42 @@ gaps: what no request has tried.
 Exit code:
 
 ` + exitCodeHelp() + `
-A fault harms a service under load. --fault KIND:SERVICE harms the service in the first
-phase in which it answers; KIND:SERVICE@PHASE names the phase. The kinds:
+An element of --walk is one of these:
 
-` + faultHelp() + `
-You may leave a phase out of --walk to see what happens then: any walk but the default
-is synthesized with the phase gate off.`,
+  PHASE           one phase for all services
+  SERVICE=PLACE   changes the position before; others stay where they are
+  A=PLACE+B=PLACE changes several services in one step
+
+  SERVICE is a service, a route as in users/writes, or the monolith.
+  PLACE is monolith, parallel, a share as in 10%, or switched.
+  The monolith's is running, retired or removed.
+
+Services begin in monolith. A change after a phase for all first gives each service a
+place of its own, which is a step that moves nothing.
+
+The default walk depends on the settings in cdk.json:
+
+  one phase for all      the whole migration and the way back
+  one phase for all and  the same without retired
+  rest=monolith
+  places                 begins there; each service makes a round, by itself: to switched
+                         by a share, to monolith, and back to its place. More than
+                         4 services make it in 4 groups.
+
+The gate is on if it lets each step of the walk be deployed. If you leave out a step to
+see what happens then, the gate is off.
+
+A fault harms a service under load. --fault KIND:SERVICE harms the service in the first
+phase in which it answers; KIND:SERVICE@POSITION names a phase, or places as the setting
+phase takes them. The kinds:
+
+` + faultHelp(),
 		Example: `  cutover rehearse
   cutover rehearse --rate 2000 --requests 100000
+  cutover rehearse --walk monolith,users=parallel,users=10%,users=switched,posts=parallel
+  cutover rehearse -c rest=monolith
   cutover rehearse --walk parallel,switched --fault kill:users
+  cutover rehearse --walk users=10%,users=switched --fault kill:users@users=switched
   cutover rehearse --walk retired,parallel      # must fail: the report says why
   cutover rehearse --route /api/carts,/api/carts/1
   cutover rehearse --strict                     # if there are gaps: exit code 4`,
@@ -80,7 +115,8 @@ is synthesized with the phase gate off.`,
 	}
 	flags := cmd.Flags()
 	o.how.flags(cmd)
-	flags.StringSliceVar(&o.walk, "walk", rehearsal.DefaultWalk(), "`PHASES` of the walk, in order")
+	flags.StringSliceVar(&o.walk, "walk", nil, "`PHASES` of the walk and changes SERVICE=PLACE, in order (default: see above)")
+	flags.StringArrayVarP(&o.context, "context", "c", nil, "synthesize with this `KEY=VALUE`, as \"cdk synth -c\" does")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "path" { // its name before "path" meant the path of a URL alone
 			name = "walk"
@@ -91,8 +127,8 @@ is synthesized with the phase gate off.`,
 	flags.IntVar(&o.rate, "rate", 500, "requests per second")
 	flags.IntVar(&o.requests, "requests", 0, "fewest requests; the phases last longer to reach the number")
 	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "shortest time in a phase")
-	flags.StringArrayVar(&o.faults, "fault", nil, "harm a service, `KIND:SERVICE[@PHASE]`; kinds: "+faultNames())
-	flags.StringVar(&o.app, "app", "", `directory with one synthesized assembly per phase, named after the phase (default: synthesize the phases with "cdk synth")`)
+	flags.StringArrayVar(&o.faults, "fault", nil, "harm a service, `KIND:SERVICE[@POSITION]`; kinds: "+faultNames())
+	flags.StringVar(&o.app, "app", "", `directory with one synthesized assembly per position, named after the position (default: synthesize the positions with "cdk synth")`)
 	flags.StringVar(&o.out, "out", "build/rehearsal", "directory of the report")
 	flags.BoolVar(&o.strict, "strict", false, "exit with 4 if there are gaps")
 	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
@@ -131,6 +167,9 @@ func faultNames() string {
 
 func (o *rehearse) run(cmd *cobra.Command, g *global) error {
 	v := newView(cmd.OutOrStdout(), g)
+	if err := o.settle(cmd); err != nil {
+		return err
+	}
 	report, page, err := o.report(cmd.Context(), g, v.progress(o.asJSON))
 	if err != nil {
 		return err
@@ -199,7 +238,14 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if stage.assemblies, err = o.synthesize(ctx, own, rehearsed.Faults); err != nil {
 		return nil, "", err
 	}
-	rehearsed.Routes = append(rehearsed.Routes, o.rootRoutes(stage.assemblies[o.walk[0]])...)
+	rehearsed.Routes = append(rehearsed.Routes, o.rootRoutes(stage.assemblies[o.stops[0].name])...)
+	if o.walker == nil {
+		// Another app has no list.
+		if o.walker, err = walkerOf(stage.assemblies[o.stops[0].name]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
+		}
+	}
+	rehearsed.Answerers = o.answerers()
 	if err = checkReach(rehearsed, stage.assemblies); err != nil {
 		return nil, "", err
 	}
@@ -212,6 +258,13 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 
 // check refuses flags that cannot be honoured, before anything takes time.
 func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsal, error) {
+	if o.stops == nil { // of a review, which names phases
+		o.stops = stopsOf(o.walk)
+	}
+	var names []string
+	for _, stop := range o.stops {
+		names = append(names, stop.name)
+	}
 	// The zero values of the package's options are its defaults. A flag means what it says.
 	if o.rate == 0 {
 		return nil, errors.New("--rate 0 sends no request: give a rate of 1 or more requests per second")
@@ -231,10 +284,17 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 		}
 		kind := ecs.FaultKinds()[known]
 		fault.Lossless, fault.Once = kind.Lossless, kind.Once
+		if strings.Contains(fault.Phase, "=") && o.walker != nil {
+			app, err := o.walker.read(fault.Phase)
+			if err != nil {
+				return nil, fmt.Errorf("--fault %s: %w", text, err)
+			}
+			fault.Phase = positionText(o.walker.m, app.At)
+		}
 		faults = append(faults, fault)
 	}
 	rehearsed, err := rehearsal.New(rehearsal.Options{
-		Walk: o.walk, Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+		Walk: names, Words: o.words(), Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
 		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
 	})
 	if err != nil {
@@ -253,19 +313,150 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 	return rehearsed, nil
 }
 
-// checkForum checks phases and services before the phases are synthesized. It can check
-// services only if a synthesis has left a list of them that is not older than its source.
-func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
-	for _, phase := range o.walk {
-		if names := migration.PhaseNames(); !slices.Contains(names, phase) {
-			return fmt.Errorf("--walk: there is no phase %q: %s", phase, words.Choice(names))
-		}
+// settle finds out where the walk leads, before anything takes time.
+func (o *rehearse) settle(cmd *cobra.Command) error {
+	changes := slices.ContainsFunc(o.walk, func(element string) bool { return strings.Contains(element, "=") })
+	if o.app != "" {
+		return o.settleAssemblies(changes)
 	}
-	list, err := listing.Read("cdk.out")
+	given, err := rehearsedContext(o.context)
 	if err != nil {
+		return err
+	}
+	settings := contextOf(cdkFile)
+	_, o.shifted = settings["shift"]
+	maps.Copy(settings, given)
+	at, err := config.Position(map[string]any{"phase": phaseOf(settings)})
+	if err != nil {
+		return fmt.Errorf("the context of %s: %w", cdkFile, err)
+	}
+	if !changes && at.Places == nil && settings["rest"] == nil && len(given) == 0 { // no list is needed
+		if len(o.walk) == 0 {
+			o.walk = rehearsal.DefaultWalk()
+		}
+		for _, phase := range o.walk {
+			if err := checkPhase(phase); err != nil {
+				return err
+			}
+		}
+		o.stops = stopsOf(o.walk)
 		return nil
 	}
-	if changed, err := list.Changed("."); changed != "" || err != nil {
+	list, err := services(cmd)
+	if err != nil {
+		return err
+	}
+	if o.walker, err = newWalker(list, settings); err != nil {
+		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
+	}
+	if len(o.walk) == 0 {
+		app, err := o.walker.read(phaseOf(settings))
+		if err != nil {
+			return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
+		}
+		o.walk = o.walker.standard(app.At)
+	}
+	o.stops, err = o.walker.stops(o.walk)
+	return err
+}
+
+// rehearsedContext reads KEY=VALUE pairs. It refuses what the walk decides.
+func rehearsedContext(pairs []string) (map[string]any, error) {
+	if err := checkContext(pairs); err != nil {
+		return nil, err
+	}
+	given := map[string]any{}
+	for _, pair := range pairs {
+		key, value, _ := strings.Cut(pair, "=")
+		if key == "phase" || key == "shift" {
+			return nil, fmt.Errorf("--context %s: a walk has a phase for each step: name them with --walk", pair)
+		}
+		given[key] = value
+	}
+	return given, nil
+}
+
+// settleAssemblies is settle for the assemblies of --app. Those of another app have any names.
+func (o *rehearse) settleAssemblies(changes bool) (err error) {
+	if len(o.context) > 0 {
+		return fmt.Errorf("--app %s is synthesized already: use either --app or --context", o.app)
+	}
+	files, err := filepath.Glob(filepath.Join(o.app, "*", listing.Name))
+	if err != nil {
+		return fmt.Errorf("--app %s: %w", o.app, err)
+	}
+	if len(files) > 0 {
+		if o.walker, err = walkerOf(filepath.Dir(files[0])); err != nil {
+			return err
+		}
+	}
+	if len(o.walk) == 0 {
+		o.walk = rehearsal.DefaultWalk()
+		if o.walker != nil {
+			o.walk = o.walker.standard(migration.Position{})
+		}
+	}
+	if o.stops = stopsOf(o.walk); changes && o.walker != nil {
+		o.stops, err = o.walker.stops(o.walk)
+	}
+	return err
+}
+
+// walkerOf returns the walker of the app that wrote an assembly.
+func walkerOf(assembly string) (*walker, error) {
+	list, err := listing.Read(assembly)
+	if err != nil {
+		return nil, err
+	}
+	settings := map[string]any{"rest": "drop", "rootService": list.RootService}
+	if list.KeepRest {
+		settings["rest"] = "monolith"
+	}
+	return newWalker(list.Deployment, settings)
+}
+
+// stopsOf returns the stops of names. Only the names of phases have a position.
+func stopsOf(names []string) (stops []stop) {
+	for _, name := range names {
+		phase, err := migration.ParsePhase(name)
+		stops = append(stops, stop{name, migration.Position{Phase: phase}, err == nil})
+	}
+	return stops
+}
+
+// words returns what [rehearsal.Options] take for the steps of the walk.
+func (o *rehearse) words() func(from, to string) (step, label string) {
+	if o.walker == nil {
+		return nil
+	}
+	stops := map[string]stop{}
+	for _, stop := range o.stops {
+		stops[stop.name] = stop
+	}
+	return func(from, to string) (step, label string) { return o.walker.describe(stops[from], stops[to]) }
+}
+
+// answerers returns what [rehearsal.Options] take, from the plan of the migration.
+func (o *rehearse) answerers() func(phase, route string) []string {
+	if o.walker == nil {
+		return nil
+	}
+	return func(phase, route string) []string {
+		i := slices.IndexFunc(o.stops, func(s stop) bool { return s.name == phase })
+		at := o.stops[i].at
+		// The assembly of --app with the name of a phase for all may have a shift.
+		if !o.stops[i].known || o.app != "" && at.Places == nil && at.Phase == migration.Parallel {
+			return nil
+		}
+		return o.walker.answerers(at, route)
+	}
+}
+
+// checkForum checks services before the positions are synthesized. It can do so only if a synthesis
+// has left a list of them that is not older than its source.
+func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
+	list, ok := freshList()
+	if !ok {
 		return nil
 	}
 	var names []string
@@ -275,15 +466,15 @@ func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 	return checkFaults(faults, names)
 }
 
-// checkAssemblies reads the assembly of each phase of --app.
+// checkAssemblies reads the assembly of each position of --app.
 func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
 	if _, err := os.Stat(filepath.Join(o.app, "manifest.json")); err == nil {
-		return fmt.Errorf("--app %s is an assembly: name a directory that has an assembly for each phase, as in %[1]s/%s", o.app, o.walk[0])
+		return fmt.Errorf("--app %s is an assembly: name a directory that has an assembly for each phase, as in %[1]s/%s", o.app, o.stops[0].dir())
 	}
-	for _, phase := range o.walk {
-		dir := filepath.Join(o.app, phase)
+	for _, stop := range o.stops {
+		dir := filepath.Join(o.app, stop.dir())
 		if _, missing := os.Stat(filepath.Join(dir, "manifest.json")); missing != nil {
-			return fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", dir, phase)
+			return fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", dir, stop.name)
 		}
 		if err := checkServices(dir, faults); err != nil {
 			return err
@@ -374,28 +565,31 @@ func answers(m *model.Model, service string, routes []string) bool {
 	return false
 }
 
-// synthesize returns the assembly of every phase of the walk.
+// synthesize returns the assembly of every position of the walk.
 func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal.Fault) (map[string]string, error) {
 	assemblies := map[string]string{}
-	var gate []string
-	if !slices.Equal(o.walk, rehearsal.DefaultWalk()) { // the gate would refuse a walk with gaps
-		gate = []string{"phaseGate=off"}
+	settings := slices.Clone(o.context)
+	if o.shifted { // the walk has the shares
+		settings = append(settings, "shift=")
 	}
-	for _, phase := range o.walk {
-		if assemblies[phase] != "" {
+	if w := cmp.Or(o.walker, &walker{}); !w.gated(o.stops) { // the gate would refuse a walk with gaps
+		settings = append(settings, "phaseGate=off")
+	}
+	for _, stop := range o.stops {
+		if assemblies[stop.name] != "" {
 			continue
 		}
-		dir := filepath.Join(o.app, phase)
+		dir := filepath.Join(o.app, stop.dir())
 		if o.app == "" {
 			var err error
-			if dir, err = synthesize(ctx, filepath.Join(g.state, "synth", phase), append([]string{"phase=" + phase}, gate...)); err != nil {
+			if dir, err = synthesize(ctx, filepath.Join(g.state, "synth", stop.dir()), append([]string{"phase=" + stop.name}, settings...)); err != nil {
 				return nil, err
 			}
 			if err := checkServices(dir, faults); err != nil {
 				return nil, err
 			}
 		}
-		assemblies[phase] = dir
+		assemblies[stop.name] = dir
 	}
 	return assemblies, nil
 }

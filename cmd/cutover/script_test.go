@@ -7,12 +7,14 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cutover/config"
 	"cutover/deployment"
 	"cutover/internal/listing"
 	"cutover/internal/local"
@@ -254,7 +257,9 @@ func (p *parameterStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // deployed is "deployed BEGUN REACHED [NAME=VALUE...]": AWS has the parameters
 // of the Gate stack in one phase and of the Phase stack in another, as the golden
-// templates have them, and those that are given. With "since=now" they were written
+// templates have them, and those that are given. A place for each service, as in
+// "users=switched,posts=10%", has the parameters of the interlock; with
+// "rest=monolith" the monolith keeps the rest. With "since=now" they were written
 // just now, which AWS does not tell otherwise.
 func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -263,6 +268,10 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	values := map[string]string{}
 	var since time.Time
 	for i, stack := range []string{"Gate", "Phase"} {
+		if strings.Contains(args[i], "=") {
+			maps.Copy(values, locked(ts, args[i], stack, slices.Contains(args, "rest=monolith")))
+			continue
+		}
 		text, err := os.ReadFile(filepath.Join(golden, args[i], "dev-"+stack+".json"))
 		ts.Check(err)
 		var template struct {
@@ -275,7 +284,10 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, pair := range args[2:] {
 		name, value, _ := strings.Cut(pair, "=")
-		if name == "since" {
+		switch name {
+		case "rest":
+			continue
+		case "since":
 			since = time.Now()
 			continue
 		}
@@ -285,6 +297,31 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	store.mu.Lock()
 	defer store.mu.Unlock()
 	store.values, store.since = values, since
+}
+
+// locked returns the parameters of the Gate or the Phase stack of the services in
+// cdk.out, in these places.
+func locked(ts *testscript.TestScript, places, stack string, keepRest bool) map[string]string {
+	list, err := listing.Read(ts.MkAbs("cdk.out"))
+	ts.Check(err)
+	rest := "drop"
+	if keepRest {
+		rest = "monolith"
+	}
+	d, settings, err := config.Load(list.Deployment, map[string]any{"phase": places, "rest": rest}, func(string) string { return "" })
+	ts.Check(err)
+	values := map[string]string{}
+	m := d.Migration()
+	for _, lock := range m.Locks(m.State(settings.Position)) {
+		parameters := lock.Gate
+		if stack == "Phase" {
+			parameters = lock.Last
+		}
+		for _, p := range parameters {
+			values["/dev/"+p.Name] = p.Value
+		}
+	}
+	return values
 }
 
 // asked is "asked TEXT": it tells whether AWS was asked by whom the text says since

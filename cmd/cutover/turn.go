@@ -17,18 +17,15 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 	if err != nil {
 		return refused
 	}
-	list, err := listing.Read(dir)
-	if err != nil {
-		return refused
-	}
+	list, _ := listing.Read(dir) // one phase for all needs no list
 	m := list.Migration()
 	values := map[string]string{}
 	for _, p := range model.Read(a).Parameters {
 		values[p.Name] = p.Value
 	}
 	for name := range values {
-		env := strings.TrimSuffix(strings.TrimPrefix(name, "/"), "/phase")
-		if name != "/"+env+"/phase" {
+		env := environment(name)
+		if env == "" {
 			continue
 		}
 		from, err1 := step.Read(m, env, step.Here, parameters)
@@ -41,4 +38,14 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 		}
 	}
 	return refused
+}
+
+// environment returns the environment whose phase or places a parameter has, by the parameter's name.
+// It is empty for other parameters.
+func environment(parameter string) string {
+	env, name, _ := strings.Cut(strings.TrimPrefix(parameter, "/"), "/")
+	if name == "phase" || name == "places" {
+		return env
+	}
+	return ""
 }

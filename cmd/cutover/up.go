@@ -137,6 +137,7 @@ the images themselves, use --driver docker. If an image cannot run as a process,
 command with --run.`,
 		Example: `  cutover up
   cutover up --phase parallel --detach
+  cutover up --phase users=switched,posts=10% -c rest=monolith
   cutover up --app ../other/cdk.out --port 80=9000 --run web="npm start"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -282,9 +283,10 @@ func deployCommand(g *global) *cobra.Command {
 		Short: "Update the deployment on this machine to another assembly or phase",
 		Long: `Deploy updates the deployment on this machine to an assembly. It works in
 CloudFormation's order, and changes only what the templates change. As on AWS, it refuses
-a phase that does not follow the deployed one.`,
+a phase that does not follow the deployed one, and a place of a service that does not.`,
 		Example: `  cutover deploy --phase switched
   cutover deploy --phase parallel -c shift=users=10
+  cutover deploy --phase users=switched,posts=10%
   cutover deploy --app cdk.out`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -116,21 +116,14 @@ func (v *view) progress(quiet bool) func(rehearsal.Progress) {
 	}
 	last := ""
 	return func(p rehearsal.Progress) {
-		doing := p.Phase
-		switch {
-		case p.Next != "":
-			doing += " → " + p.Next
-		case p.Fault != "":
-			doing += ", " + p.Fault
-		}
 		line := fmt.Sprintf("%6.1f s  %d/%d %-24s %7d sent  %d lost  %d different  %6.0f/s  worst %s",
-			p.Elapsed.Seconds(), p.Step, p.Steps, doing, p.Sent, p.Lost, p.Different, p.Rate, p.Worst.Round(100*time.Microsecond))
+			p.Elapsed.Seconds(), p.Step, p.Steps, p.Doing, p.Sent, p.Lost, p.Different, p.Rate, p.Worst.Round(100*time.Microsecond))
 		if v.terminal {
 			v.redraw(line)
-		} else if doing != last {
+		} else if p.Doing != last {
 			v.print(line)
 		}
-		last = doing
+		last = p.Doing
 	}
 }
 
@@ -274,12 +267,41 @@ func (v *view) scaling(s local.Status) string {
 }
 
 func (v *view) status(s local.Status, room int) string {
-	text := v.listeners(s, false) + v.services(s, 0) + v.scaling(s) + v.warnings(s) + v.notRun(s)
+	text := v.listeners(s, false) + v.places(s) + v.services(s, 0) + v.scaling(s) + v.warnings(s) + v.notRun(s)
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	above, below := v.listeners(s, true), v.warnings(s)+v.notRun(s)
+	above, below := v.listeners(s, true)+v.places(s), v.warnings(s)+v.notRun(s)
 	return above + v.services(s, max(3, room-strings.Count(above+below, "\n"))) + below
+}
+
+// places returns the places of the services, and the monolith's if it is special. It is empty if one
+// phase is for all.
+func (v *view) places(s local.Status) string {
+	names := map[string]string{"shift": "a share", "rest": "keeps the rest"}
+	order := []string{"monolith", "parallel", "shift", "switched", "rest", "retired", "removed"}
+	in := map[string][]string{}
+	for _, parameter := range slices.Sorted(maps.Keys(s.Parameters)) {
+		_, name, _ := strings.Cut(strings.TrimPrefix(parameter, "/"), "/")
+		if name != "places" && !strings.HasPrefix(name, "places-") { // of a further load balancer
+			continue
+		}
+		for part := range strings.SplitSeq(s.Parameters[parameter], ",") {
+			if service, place, ok := strings.Cut(part, "="); ok {
+				in[place] = append(in[place], service)
+			}
+		}
+	}
+	rows := [][]string{{"PLACE", "SERVICES"}}
+	for _, place := range order {
+		if len(in[place]) > 0 {
+			rows = append(rows, []string{cmp.Or(names[place], place), few(in[place])})
+		}
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return v.table(rows) + "\n"
 }
 
 // listeners returns the listeners and their rules, or only the number of rules if brief.
@@ -367,7 +389,11 @@ func (v *view) summary(s local.Status, detached bool) {
 		fmt.Fprintf(&b, "  curl %s\n  %s routes %s\n", try, v.program, path)
 	}
 	if _, err := step.ReadFile(cdkFile); err == nil && len(s.Parameters) > 0 { // the app has phases, and this is the app
-		fmt.Fprintf(&b, "  %s deploy --phase parallel\n", v.program)
+		next := "deploy --phase parallel"
+		if v.places(s) != "" {
+			next = "phase" // says what comes next for each service
+		}
+		fmt.Fprintf(&b, "  %s %s\n", v.program, next)
 	}
 	fmt.Fprintf(&b, "  %s status --watch\n  %[1]s logs -f\n", v.program)
 	if detached {

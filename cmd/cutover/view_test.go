@@ -230,3 +230,43 @@ func TestControlCharactersAreVisible(t *testing.T) {
 		t.Errorf("drawn was %q, want %q", &out, want)
 	}
 }
+
+// The status has a line for each place that a service is in, whichever load balancer the service is
+// behind. It has none if one phase is for all.
+func TestViewOfPlaces(t *testing.T) {
+	for _, test := range []struct {
+		parameters map[string]string
+		want       string
+	}{
+		{map[string]string{"/dev/phase": "parallel", "/dev/phase-gate/places": "users=monolith"}, ""},
+		{map[string]string{"/other/places": "of another app"}, ""},
+		{map[string]string{"/dev/places": "posts=monolith,users=shift,users/writes=monolith,api=rest", "/dev/places-press": "news=switched"},
+			"PLACE           SERVICES\nmonolith        posts, users/writes\na share         users\nswitched        news\nkeeps the rest  api\n\n"},
+		{map[string]string{"/dev/places": "a=parallel,b=parallel,c=parallel,d=parallel,api=retired"},
+			"PLACE     SERVICES\nparallel  a, b and 2 more\nretired   api\n\n"},
+	} {
+		v := &view{}
+		s := local.Status{Parameters: test.parameters}
+		if got := v.places(s); got != test.want {
+			t.Errorf("%v:\n%s\nwant\n%s", test.parameters, got, test.want)
+		}
+		for _, room := range []int{0, 3} { // above the services, in a terminal of any height
+			if text := v.status(s, room); !strings.HasPrefix(text, test.want) {
+				t.Errorf("%v with room for %d lines:\n%s", test.parameters, room, text)
+			}
+		}
+	}
+}
+
+// What comes next for each service has a command of its own.
+func TestViewSuggestsTheNextPlace(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(cdkFile, []byte(`{"context": {"phase": "users=parallel"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	(&view{out: &out, program: "cutover"}).summary(local.Status{Parameters: map[string]string{"/dev/places": "users=parallel"}}, true)
+	if text := out.String(); !strings.Contains(text, "\n  cutover phase\n") || strings.Contains(text, "--phase") {
+		t.Errorf("%s", text)
+	}
+}

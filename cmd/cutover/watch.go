@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +40,9 @@ func watchCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "Compare a canary with the monolith: go on, wait or go back",
-		Long: fmt.Sprintf(`Watch compares microservices with the monolith: the canary's in parallel, all of them
-after the switch. It prints a verdict, the reason and the next command.
+		Long: fmt.Sprintf(`Watch compares with the monolith each microservice that has a share of its traffic or all
+of it. It prints a verdict, the reason and the next command. Several services have a
+verdict each; the worst one is the result.
 
 A microservice is worse than the monolith in a period if one of these holds:
 
@@ -108,6 +112,7 @@ type watchedService struct {
 	Percent  float64          `json:"percent"`
 	Rounds   []canary.Round   `json:"rounds"` // never null
 	Findings []canary.Finding `json:"findings"`
+	Verdict  canary.Verdict   `json:"verdict"`
 	Alarms   []step.Alarm     `json:"alarms,omitempty"`
 }
 
@@ -227,23 +232,47 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	if err != nil {
 		return nil, err
 	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	app := step.App{Deployment: services, Migration: services.Migration()}
+	app.At = placesHere(app.Migration, status.Parameters, found.Canaries)
+	deploy := v.program + " deploy --phase "
 	if len(found.Canaries) == 0 {
-		return nil, fmt.Errorf("there is no canary on this machine, %s has all of the traffic: begin one with `%s deploy --phase parallel -c shift=%s=10`, or look at AWS with --aws",
-			monolith, v.program, services.Services[0].Name)
+		begin := deploy + "parallel -c shift=" + services.Services[0].Name + "=10"
+		if app.At.Places != nil {
+			begin = deploy + beginning(app)
+		}
+		return nil, fmt.Errorf("there is no canary on this machine, %s has all of the traffic: begin one with `%s`, or look at AWS with --aws", monolith, begin)
 	}
 	w := &watched{Target: "local", Monolith: monolith, length: o.period}
 	for _, c := range found.Canaries {
 		w.switched = w.switched || c.Switched
 		subject := canary.Subject{Service: c.Service, Monolith: monolith, Length: o.period, Rounds: c.Rounds}
-		w.Services = append(w.Services, watchedService{c.Service, c.Percent, append([]canary.Round{}, c.Rounds...), subject.Judge(), nil})
+		w.Services = append(w.Services, watchedService{Service: c.Service, Percent: c.Percent, Rounds: append([]canary.Round{}, c.Rounds...), Findings: subject.Judge()})
 	}
 	w.decide()
 	if found.Deploying {
 		w.Verdict, w.Reasons = canary.Wait, []string{"an assembly is being deployed"}
+		for i := range w.Services {
+			w.Services[i].Verdict = canary.Wait
+		}
 	}
-	deploy := v.program + " deploy --phase "
+	if app.At.Places != nil {
+		to := func(p migration.Position, err error) string {
+			return deploy + p.PhaseText(monolith) // never refused: the services have a share or are switched
+		}
+		w.nextOfEach(app, moves{
+			wait:   v.program + " watch --local",
+			back:   func(names []string) string { return to(step.Back(app, names)) },
+			next:   func(names []string) string { return to(step.Next(app, names)) },
+			canary: func(shares string) string { return to(step.Canary(app, shares)) },
+		})
+		return w, nil
+	}
 	parallel := deploy + migration.Parallel.String()
-	w.next(v.program+" watch --local", parallel, parallel+" -c shift=", deploy+migration.Switched.String(), deploy+migration.Retired.String())
+	w.next(v.program+" watch --local", parallel, parallel+" -c shift=", deploy+migration.Switched.String(), deploy+migration.Retired.String(), services.KeepRest)
 	return w, nil
 }
 
@@ -254,35 +283,85 @@ func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, v *v
 	}
 	w := &watched{Target: "aws", Env: p.env, Region: p.deployed.Region, Monolith: p.app.Deployment.Monolith.Name, switched: p.app.At.Phase == migration.Switched, length: canary.Period}
 	for _, one := range all {
-		w.Services = append(w.Services, watchedService{one.Service, one.Percent, append([]canary.Round{}, one.Rounds...), one.Findings, one.Alarms})
+		w.Services = append(w.Services, watchedService{Service: one.Service, Percent: one.Percent, Rounds: append([]canary.Round{}, one.Rounds...), Findings: one.Findings, Alarms: one.Alarms})
 	}
 	w.decide()
 	env := ""
 	if o.env != "" {
 		env = " --env " + o.env
 	}
-	phase := v.program + " phase "
-	next := phase + "next" + env
-	w.next(v.program+" watch --aws"+env, phase+"back"+env, next+" --canary ", next, next)
+	back, next, wait := v.program+" phase back"+env, v.program+" phase next"+env, v.program+" watch --aws"+env
+	if p.app.At.Places != nil {
+		services := func(names []string) string { return strings.Join(append([]string{""}, names...), " --service ") }
+		w.nextOfEach(p.app, moves{
+			wait:   wait,
+			back:   func(names []string) string { return back + services(names) },
+			next:   func(names []string) string { return next + services(names) },
+			canary: func(shares string) string { return next + " --canary " + shares },
+		})
+		return w, nil
+	}
+	w.next(wait, back, next+" --canary ", next, next, p.app.Deployment.KeepRest)
 	return w, nil
+}
+
+// placesHere returns where services with places of their own are on this machine. Without such
+// places it returns no position.
+func placesHere(m migration.Migration, parameters map[string]string, canaries []local.Canary) (at migration.Position) {
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		here, err := step.Read(m, environment(name), step.Here, parameters)
+		if err != nil || here.Reached.Places == "" {
+			continue
+		}
+		at = step.Position(m, here.Reached)
+		for _, b := range m.Plan(at).Balancers {
+			for _, rule := range b.Rules {
+				i := slices.IndexFunc(canaries, func(c local.Canary) bool { return c.Service == rule.Service })
+				key := migration.Key(rule.Service, rule.Route)
+				if place := at.Places[key]; i >= 0 && place.Shifted && rule.ID == "Shift" {
+					place.Percent = int(math.Round(canaries[i].Shares[rule.Priority]))
+					at.Places[key] = place
+				}
+			}
+		}
+		return at
+	}
+	return at
+}
+
+// beginning is the phase that begins a canary: of the first service that runs and has no share, or else
+// the one after which services run.
+func beginning(app step.App) string {
+	monolith := app.Migration.Monolith.Name
+	for _, service := range app.Migration.Services {
+		for _, name := range step.Names(app, service, func(p migration.Place) bool { return p.Phase == migration.Parallel }) {
+			if to, err := step.Canary(app, name+"=10"); err == nil {
+				return to.PhaseText(monolith)
+			}
+		}
+	}
+	to, _ := step.Next(app, nil)
+	return to.PhaseText(monolith)
 }
 
 func (w *watched) decide() {
 	w.Seconds = w.length.Seconds()
 	var findings []canary.Finding
-	for _, s := range w.Services {
+	for i, s := range w.Services {
 		findings = append(findings, s.Findings...)
+		w.Services[i].Verdict, _ = canary.Decide(s.Findings)
 	}
 	w.Verdict, w.Reasons = canary.Decide(findings)
 }
 
-// next fills in the next commands. The command more needs a canary at its end.
-func (w *watched) next(wait, back, more, switched, retired string) {
+// next fills in the next commands of one phase for all. The command more needs a canary at its end.
+func (w *watched) next(wait, back, more, switched, retired string, keepRest bool) {
 	switch {
 	case w.Verdict == canary.Wait:
 		w.Next = []nextStep{{wait, "ask again"}}
 	case w.Verdict == canary.Back:
 		w.Next = []nextStep{{back, w.Monolith + " has all of the traffic again"}}
+	case w.switched && keepRest: // which is the end
 	case w.switched:
 		w.Next = []nextStep{{retired, w.Monolith + " stops"}}
 	default:
@@ -297,16 +376,72 @@ func (w *watched) next(wait, back, more, switched, retired string) {
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
-		shift[s.Service] = 100
-		if s.Percent < 50 {
-			shift[s.Service] = 50
-		}
+		shift[s.Service] = moreThan(int(s.Percent))
 		more = more || s.Percent < 100
 	}
 	if !more {
 		return ""
 	}
 	return migration.Position{Shift: shift}.ShiftText()
+}
+
+// moreThan returns the share that comes after one: half, then all.
+func moreThan(percent int) int {
+	if percent < 50 {
+		return 50
+	}
+	return 100
+}
+
+// moves are the commands that move services with places of their own. Without names, next moves the
+// monolith.
+type moves struct {
+	wait       string
+	back, next func(names []string) string
+	canary     func(shares string) string // as in "users=50,posts=100"
+}
+
+// nextOfEach fills in the next commands of services with places of their own: each by its verdict.
+func (w *watched) nextOfEach(app step.App, move moves) {
+	var back, all, more []string
+	waits := false
+	for _, service := range app.Migration.Services {
+		i := slices.IndexFunc(w.Services, func(s watchedService) bool { return s.Service == service.Name })
+		if i < 0 {
+			continue
+		}
+		names := func(one func(migration.Place) bool) []string { return step.Names(app, service, one) }
+		switch w.Services[i].Verdict {
+		case canary.Wait:
+			waits = true
+		case canary.Back:
+			back = append(back, names(func(p migration.Place) bool { return p.Shifted || p.Phase == migration.Switched })...)
+		default:
+			for _, percent := range []int{50, 100} {
+				for _, name := range names(func(p migration.Place) bool { return p.Shifted && moreThan(p.Percent) == percent && p.Percent < 100 }) {
+					more = append(more, fmt.Sprintf("%s=%d", name, percent))
+				}
+			}
+			all = append(all, names(func(p migration.Place) bool { return p.Shifted })...)
+		}
+	}
+	w.Next = []nextStep{}
+	add := func(command, does string) { w.Next = append(w.Next, nextStep{command, does}) }
+	if len(back) > 0 {
+		add(move.back(back), w.Monolith+" has all of the traffic of "+strings.Join(back, ", ")+" again")
+	}
+	if len(more) > 0 {
+		add(move.canary(strings.Join(more, ",")), "more of the traffic")
+	}
+	if len(all) > 0 {
+		add(move.next(all), "all of the traffic of "+strings.Join(all, ", "))
+	}
+	switch {
+	case waits:
+		add(move.wait, "ask again")
+	case len(w.Next) == 0 && app.At.Phase == migration.Switched && !app.Deployment.KeepRest:
+		add(move.next(nil), w.Monolith+" stops")
+	}
 }
 
 // watched shows a comparison, or as much of its verdict as there is room for.
@@ -327,6 +462,10 @@ func (v *view) compared(w *watched) string {
 	}
 	fmt.Fprintf(&b, "Microservices against %s, %s, in periods of %s:\n\n", w.Monolith, where, canary.Duration(w.length))
 	rows := [][]string{{"SERVICE", "TRAFFIC", "REQUESTS", "5XX", "P99", "UNHEALTHY"}}
+	each := len(w.Services) > 1 // has a verdict of its own
+	if each {
+		rows[0] = append(rows[0], "VERDICT")
+	}
 	row := func(name, traffic string, s *canary.Sample, findings []canary.Finding) {
 		cells := []string{name, traffic, "", "", "", ""}
 		if s != nil {
@@ -343,11 +482,17 @@ func (v *view) compared(w *watched) string {
 	}
 	for i, s := range w.Services {
 		last, traffic := latest(s.Rounds), fmt.Sprintf("%g %%", s.Percent)
+		var sample *canary.Sample
+		if last != nil {
+			sample = &last.Service
+		}
+		row(s.Service, traffic, sample, s.Findings)
+		if each {
+			rows[len(rows)-1] = append(rows[len(rows)-1], string(s.Verdict))
+		}
 		if last == nil {
-			row(s.Service, traffic, nil, s.Findings)
 			continue
 		}
-		row(s.Service, traffic, &last.Service, s.Findings)
 		if i+1 < len(w.Services) { // the monolith has one row for each load balancer
 			if next := latest(w.Services[i+1].Rounds); next != nil && next.Monolith == last.Monolith {
 				continue
@@ -378,7 +523,9 @@ func (v *view) verdict(w *watched) string {
 	for _, step := range w.Next {
 		rows = append(rows, []string{"  " + step.Command, "# " + step.Does})
 	}
-	b.WriteString("\nNext\n" + align(rows))
+	if len(rows) > 0 {
+		b.WriteString("\nNext\n" + align(rows))
+	}
 	return b.String()
 }
 

@@ -17,9 +17,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/canary"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
+	"cutover/internal/step"
 )
 
 // What is redrawn fits the terminal: of very many services the verdict does. The
@@ -38,11 +41,104 @@ func TestManyWatchedServices(t *testing.T) {
 		t.Errorf("this does not fit the terminal's 24 lines:\n%s", text)
 	}
 	all := v.watched(w, 0)
-	if n := strings.Count(all, "\napi  "); n != 2 || !strings.Contains(all, "\nservice-19  100 %    19        0.0 % not enough  - not enough  0 ok\napi                  1000      0.0 %             -             0\nservice-20 ") {
+	if n := strings.Count(all, "\napi  "); n != 2 || !strings.Contains(all, "\nservice-19  100 %    19        0.0 % not enough  - not enough  0 ok       wait\napi                  1000      0.0 %             -             0\nservice-20 ") {
 		t.Errorf("the monolith is there %d times, want it for each load balancer:\n%s", n, all)
 	}
 	if !strings.HasSuffix(all, "\n      service-39 had 39 requests in a period of 10 s, and it takes 50\n\nNext\n  cutover watch  # ask again\n") {
 		t.Errorf("not everything is told:\n%s", all)
+	}
+}
+
+// What comes next for services with places of their own follows from each verdict.
+func TestNextOfEach(t *testing.T) {
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}}, Services: []config.Service{
+		{Name: "users", Order: 10, Paths: []string{"/api/users*"}},
+		{Name: "posts", Routes: []config.Route{{Name: "reads", Order: 30, Paths: []string{"/api/posts*"}}, {Name: "writes", Order: 20, Paths: []string{"/api/posts/new"}}}},
+		{Name: "threads", Order: 40, Paths: []string{"/api/threads*"}},
+	}}
+	const (
+		goOn = canary.GoOn
+		wait = canary.Wait
+		back = canary.Back
+	)
+	for _, test := range []struct {
+		places   string
+		rest     bool
+		verdicts map[string]canary.Verdict
+		want     []string
+	}{
+		{"users=10%", false, map[string]canary.Verdict{"users": goOn}, []string{"canary users=50: more of the traffic", "next users: all of the traffic of users"}},
+		{"users=49%,threads=50%", false, map[string]canary.Verdict{"users": goOn, "threads": goOn}, []string{"canary users=50,threads=100: more of the traffic", "next users threads: all of the traffic of users, threads"}},
+		{"users=100%", false, map[string]canary.Verdict{"users": goOn}, []string{"next users: all of the traffic of users"}},
+		{"users=10%,threads=switched", false, map[string]canary.Verdict{"users": wait, "threads": back}, []string{"back threads: api has all of the traffic of threads again", "wait: ask again"}},
+		{"users=10%,threads=10%", false, map[string]canary.Verdict{"users": back, "threads": goOn}, []string{"back users: api has all of the traffic of users again", "canary threads=50: more of the traffic", "next threads: all of the traffic of threads"}},
+		{"users=switched", false, map[string]canary.Verdict{"users": goOn}, nil},
+		{"posts/reads=10%,posts/writes=switched", false, map[string]canary.Verdict{"posts": goOn}, []string{"canary posts/reads=50: more of the traffic", "next posts/reads: all of the traffic of posts/reads"}},
+		{"posts/reads=10%,posts/writes=switched", false, map[string]canary.Verdict{"posts": back}, []string{"back posts: api has all of the traffic of posts again"}},
+		{"posts/reads=10%,posts/writes=60%", false, map[string]canary.Verdict{"posts": goOn}, []string{"canary posts/reads=50,posts/writes=100: more of the traffic", "next posts: all of the traffic of posts"}},
+		{"posts/reads=parallel,posts/writes=10%", false, map[string]canary.Verdict{"posts": back}, []string{"back posts/writes: api has all of the traffic of posts/writes again"}},
+		{"users=switched,posts=switched,threads=switched", false, map[string]canary.Verdict{"users": goOn, "posts": goOn, "threads": goOn}, []string{"next: api stops"}},
+		{"users=switched,posts=switched,threads=switched", true, map[string]canary.Verdict{"users": goOn, "posts": goOn, "threads": goOn}, nil},
+		{"users=switched,posts=switched,threads=switched", false, map[string]canary.Verdict{"users": goOn, "posts": wait, "threads": goOn}, []string{"wait: ask again"}},
+	} {
+		context := map[string]any{"phase": test.places}
+		if test.rest {
+			context["rest"] = "monolith"
+		}
+		app, err := step.ReadContext(d, context, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &watched{Monolith: "api"}
+		for name, verdict := range test.verdicts {
+			w.Services = append(w.Services, watchedService{Service: name, Verdict: verdict})
+		}
+		say := func(what string) func([]string) string {
+			return func(names []string) string { return strings.Join(append([]string{what}, names...), " ") }
+		}
+		w.nextOfEach(app, moves{wait: "wait", back: say("back"), next: say("next"), canary: func(shares string) string { return "canary " + shares }})
+		var got []string
+		for _, next := range w.Next {
+			got = append(got, next.Command+": "+next.Does)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s, %v: %q, want %q", test.places, test.verdicts, got, test.want)
+		}
+	}
+}
+
+// On this machine the parameters have the places and the rules have the shares.
+func TestPlacesHere(t *testing.T) {
+	d := deployment.Forum
+	app, err := step.ReadContext(d, map[string]any{"phase": "users=10%,posts=switched,threads=0%"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameters := map[string]string{"/other/phase": "parallel", "/zzz": "x"}
+	for _, lock := range app.Migration.Locks(app.Migration.State(app.At)) {
+		for _, p := range append(lock.Gate, lock.Last...) {
+			parameters["/dev/"+p.Name] = p.Value
+		}
+	}
+	canaries := []local.Canary{{Service: "users", Shares: map[int]float64{1010: 10.000001, 30010: 100}}, {Service: "posts", Shares: map[int]float64{1030: 100}}}
+	if at := placesHere(app.Migration, parameters, canaries); at.String() != app.At.String() {
+		t.Errorf("%v, want %v", at, app.At)
+	}
+	if at := placesHere(app.Migration, map[string]string{"/dev/phase": "parallel"}, nil); at.Places != nil {
+		t.Errorf("one phase for all has %v", at)
+	}
+	for places, want := range map[string]string{
+		"users=monolith":                  "posts=parallel,threads=parallel,users=parallel",
+		"threads=parallel":                "posts=monolith,threads=10%,users=monolith",
+		"threads=parallel,users=parallel": "posts=monolith,threads=parallel,users=10%",
+	} {
+		app, err := step.ReadContext(d, map[string]any{"phase": places}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := beginning(app); got != want {
+			t.Errorf("a canary begins with %s after %s, want %s", got, places, want)
+		}
 	}
 }
 
@@ -144,7 +240,7 @@ func load(ts *testscript.TestScript, neg bool, args []string) {
 		stop()
 		clients.Wait()
 	})
-	tick := time.NewTicker(time.Second / 300)
+	tick := time.NewTicker(time.Second / 150)
 	for range 4 {
 		clients.Go(func() {
 			for {
@@ -225,29 +321,33 @@ func (c *cloudWatch) answer(w http.ResponseWriter, r *http.Request, operation st
 // targetGroup is what metrics call a target group of that name.
 func targetGroup(name string) string { return "targetgroup/" + name + "/0123456789abcdef" }
 
-// alarms is "alarms SERVICE STATE...": the service has alarms in these states, one
-// for errors, one for latency and one for unhealthy targets.
+// alarms is "alarms SERVICE STATE... [and SERVICE STATE...]": the services have
+// alarms in these states, one for errors, one for latency and one for unhealthy
+// targets.
 func alarms(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: alarms SERVICE STATE...")
+		ts.Fatalf("usage: alarms SERVICE STATE... [and SERVICE STATE...]")
 	}
 	store := ts.Value("aws").(*parameterStore)
 	store.mu.Lock()
 	defer store.mu.Unlock()
 	store.alarms = nil
-	for i, state := range args[1:] {
+	for _, one := range strings.Split(strings.Join(args, " "), " and ") {
+		words := strings.Fields(one)
 		var metrics []any
-		for _, group := range []string{args[0], "api"} {
+		for _, group := range []string{words[0], "api"} {
 			metrics = append(metrics, map[string]any{"Id": "m" + group, "MetricStat": map[string]any{"Period": 60, "Stat": "Sum", "Metric": map[string]any{
 				"Namespace": "AWS/ApplicationELB", "MetricName": "RequestCount", "Dimensions": []any{
 					map[string]any{"Name": "LoadBalancer", "Value": "app/dev/1"}, map[string]any{"Name": "TargetGroup", "Value": targetGroup(group)},
 				},
 			}}})
 		}
-		store.alarms = append(store.alarms, map[string]any{
-			"AlarmName": "dev-" + args[0] + "-canary-" + []string{"errors", "latency", "unhealthy"}[i], "Metrics": metrics,
-			"StateValue": state, "StateReason": "CloudWatch says so.", "StateUpdatedTimestamp": float64(time.Now().Unix()),
-		})
+		for i, state := range words[1:] {
+			store.alarms = append(store.alarms, map[string]any{
+				"AlarmName": "dev-" + words[0] + "-canary-" + []string{"errors", "latency", "unhealthy"}[i], "Metrics": metrics,
+				"StateValue": state, "StateReason": "CloudWatch says so.", "StateUpdatedTimestamp": float64(time.Now().Unix()),
+			})
+		}
 	}
 }
 

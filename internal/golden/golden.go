@@ -44,6 +44,9 @@ func Compare(t testing.TB, file string, got []byte) {
 const (
 	// Canary is the phase parallel with a tenth of the first service's traffic.
 	Canary = "canary"
+	// Places has the first service switched, a tenth of the last one's traffic with it, and the
+	// others in the monolith.
+	Places = "places"
 	// Production is the phase parallel of an environment called prod.
 	Production = "prod"
 )
@@ -54,7 +57,7 @@ func Names() []string {
 	for _, phase := range migration.Phases() {
 		names = append(names, phase.String())
 	}
-	return append(names, Canary, Production)
+	return append(names, Canary, Places, Production)
 }
 
 // Read reads the golden assembly of a name. Root is the root of the repository.

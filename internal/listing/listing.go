@@ -12,6 +12,20 @@
 //	  "sources": {"deployment/forum.go": "SHA-256 in hexadecimal", …}
 //	}
 //
+// A list of services with several routes, or with testers, or with a monolith that keeps the rest has
+// version 2:
+//
+//	{
+//	  "version": 2,
+//	  …
+//	    {"name": "users", "routes": [
+//	      {"name": "writes", "order": 10, "paths": ["/api/users*"], "methods": ["POST"], "testers": {"Cookie": ["*canary=1*"]}},
+//	      {"order": 20, "paths": ["/api/users*"]}
+//	    ], "tasks": 1}
+//	  …
+//	  "keepRest": true,
+//	}
+//
 // The fields of a service come from [config.Service], with defaults filled in and without what only
 // its container needs (CPU, memory, environment). The sources are the Go files that can change the
 // list.
@@ -37,8 +51,20 @@ import (
 // Name is the name of the file in the directory of the assembly.
 const Name = "deployment.json"
 
-// version changes with the meaning of the fields. A new field keeps the version.
-const version = 1
+// The version changes if a command that does not know the new fields would mistake what is deployed.
+// A list without such fields keeps the older version, so that older commands read it.
+const (
+	onePhase   = 1
+	withRoutes = 2
+)
+
+func version(d config.Deployment) int {
+	news := func(s config.Service) bool { return len(s.Routes)+len(s.Testers) > 0 }
+	if d.KeepRest || slices.ContainsFunc(d.Services, news) {
+		return withRoutes
+	}
+	return onePhase
+}
 
 // List is what the file has.
 type List struct {
@@ -55,7 +81,7 @@ func Write(root, assembly string, d config.Deployment) error {
 	if err != nil {
 		return fmt.Errorf("list of services: %w", err)
 	}
-	text, err := json.MarshalIndent(List{version, d, files}, "", "  ")
+	text, err := json.MarshalIndent(List{version(d), d, files}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("list of services: %w", err)
 	}
@@ -74,8 +100,8 @@ func Read(assembly string) (List, error) {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return l, fmt.Errorf("list of services: %s is damaged (%w): run `npx cdk synth --quiet`", file, err)
 	}
-	if l.Version != version {
-		return l, fmt.Errorf("list of services: %s has version %d, and this command reads version %d: run `make bin/cutover synth`", file, l.Version, version)
+	if l.Version != onePhase && l.Version != withRoutes {
+		return l, fmt.Errorf("list of services: %s has version %d, and this command reads versions %d and %d: run `make bin/cutover synth`", file, l.Version, onePhase, withRoutes)
 	}
 	return l, nil
 }

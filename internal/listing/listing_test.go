@@ -52,6 +52,45 @@ func TestReadWhatWasWritten(t *testing.T) {
 	}
 }
 
+// A command that does not know routes, testers or the rest must not read a list with them. Other lists
+// keep their version.
+func TestVersion(t *testing.T) {
+	testers := map[string][]string{"Cookie": {"*canary=1*"}}
+	for name, test := range map[string]struct {
+		change func(*config.Deployment)
+		want   int
+	}{
+		"as ever":       {func(*config.Deployment) {}, 1},
+		"root service":  {func(d *config.Deployment) { d.RootService = "users" }, 1},
+		"rest":          {func(d *config.Deployment) { d.KeepRest = true }, 2},
+		"testers":       {func(d *config.Deployment) { d.Services[1].Testers = testers }, 2},
+		"routes":        {func(d *config.Deployment) { d.Services[1] = withRoutes(testers) }, 2},
+		"another route": {func(d *config.Deployment) { d.Services[0] = withRoutes(nil) }, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, want := t.TempDir(), made()
+			test.change(&want)
+			if err := listing.Write(dir, dir, want); err != nil {
+				t.Fatal(err)
+			}
+			got, err := listing.Read(dir)
+			if diff := cmp.Diff(want, got.Deployment); err != nil || diff != "" {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+			if got.Version != test.want {
+				t.Errorf("version %d, want %d", got.Version, test.want)
+			}
+		})
+	}
+}
+
+func withRoutes(testers map[string][]string) config.Service {
+	return config.Service{Name: "tags", Tasks: 1, Routes: []config.Route{
+		{Name: "writes", Order: 10, Paths: []string{"/tags*"}, Methods: []string{"POST"}, Headers: map[string][]string{"X-Beta": {"1"}}, Testers: testers},
+		{Order: 20, Hosts: []string{"tags.example.com"}, Query: map[string][]string{"v": {"2"}}},
+	}}
+}
+
 func TestFilesThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := listing.Read(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -59,8 +98,8 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"{":              "deployment.json is damaged (unexpected end of JSON input): run `npx cdk synth --quiet`",
-		"{}":             "has version 0, and this command reads version 1: run `make bin/cutover synth`",
-		`{"version": 2}`: "has version 2, and this command reads version 1",
+		"{}":             "has version 0, and this command reads versions 1 and 2: run `make bin/cutover synth`",
+		`{"version": 3}`: "has version 3, and this command reads versions 1 and 2",
 	} {
 		write(t, dir, map[string]string{listing.Name: text})
 		if _, err := listing.Read(dir); err == nil || !strings.Contains(err.Error(), want) {

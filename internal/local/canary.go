@@ -21,18 +21,21 @@ type Canaries struct {
 // Canary is a microservice that has taken traffic from the monolith.
 type Canary struct {
 	Service string `json:"service"`
-	// Percent is the part of its own traffic that the microservice gets.
+	// Percent is the part of its own traffic that the microservice gets. Of several rules it is the
+	// one with the most.
 	Percent float64 `json:"percent"`
-	// Switched says that the microservice has its traffic to itself: the monolith's rule is gone.
+	// Shares has the percent of each rule, by priority.
+	Shares map[int]float64 `json:"shares"`
+	// Switched says that the microservice has the traffic of a rule to itself.
 	Switched bool `json:"switched"`
 	// Rounds are the rounds since the last deployment, the latest at the end, at most
 	// [canary.Periods].
 	Rounds []canary.Round `json:"rounds"`
 }
 
-// Canaries compares the services that share their traffic with the monolith. If the monolith has no
-// traffic any more, these are the services that took all of it. If the monolith has all traffic,
-// the list is empty. Rounds from before the last deployment are left out.
+// Canaries compares the services that share their traffic with the monolith, and those that have
+// traffic to themselves. If the monolith has all traffic, the list is empty. Rounds from before the
+// last deployment are left out.
 //
 // A period is whole seconds, up to [canary.Period]. The error says that there is no such monolith,
 // or that it has no tasks to compare with.
@@ -67,29 +70,49 @@ type pair struct {
 }
 
 // canaries returns the canaries at one listener. Its load balancer has one target group of the
-// monolith.
+// monolith. Behind a rule that gives everything to the monolith, a service's rule gets nothing.
 func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 	var pairs []pair
-	group, left := "", 0.0
-	for _, rule := range listener.Rules {
-		shared := slices.ContainsFunc(rule.Action.Forward, func(w model.Weighted) bool {
-			return r.ServiceName(w.TargetGroup.Key()) == monolith
-		})
+	group, covered := "", false
+	for i, rule := range listener.Rules {
+		shared := r.forwards(rule, monolith)
 		for _, w := range rule.Action.Forward {
 			key := w.TargetGroup.Key()
-			switch name := r.ServiceName(key); {
-			case name == monolith:
-				group, left = key, left+w.Share
-			case w.Share > 0 && r.services.ServiceName(key) != "":
-				pairs = append(pairs, pair{Canary: Canary{Service: name, Percent: 100 * w.Share, Switched: !shared}, group: key})
+			name := r.ServiceName(key)
+			if name == monolith {
+				group, covered = key, covered || w.Share == 1
 			}
+			if name == monolith || w.Share == 0 || covered || r.services.ServiceName(key) == "" || r.testers(rule, listener.Rules[i+1:], name, monolith) {
+				continue
+			}
+			k := slices.IndexFunc(pairs, func(p pair) bool { return p.Service == name })
+			if k < 0 {
+				k = len(pairs)
+				pairs = append(pairs, pair{Canary: Canary{Service: name, Shares: map[int]float64{}}, group: key})
+			}
+			p := &pairs[k]
+			p.Shares[rule.Priority] = 100 * w.Share
+			p.Percent, p.Switched = max(p.Percent, 100*w.Share), p.Switched || !shared
 		}
-	}
-	if left > 0 { // the monolith's rule comes first, and the others get only what it shares
-		pairs = slices.DeleteFunc(pairs, func(p pair) bool { return p.Switched })
 	}
 	for i := range pairs {
 		pairs[i].monolith = group
 	}
 	return pairs
+}
+
+// testers reports whether a rule is for the testers of a service: a later rule shares what fewer
+// conditions take with the monolith.
+func (r *Runner) testers(rule *rules.Rule, later []*rules.Rule, service, monolith string) bool {
+	return slices.ContainsFunc(later, func(other *rules.Rule) bool {
+		return r.forwards(other, service) && r.forwards(other, monolith) && len(other.Conditions) < len(rule.Conditions) &&
+			!slices.ContainsFunc(other.Conditions, func(c model.Condition) bool {
+				return !slices.ContainsFunc(rule.Conditions, func(own model.Condition) bool { return own.String() == c.String() })
+			})
+	})
+}
+
+// forwards reports whether a rule has a target group of a service, with any weight.
+func (r *Runner) forwards(rule *rules.Rule, service string) bool {
+	return slices.ContainsFunc(rule.Action.Forward, func(w model.Weighted) bool { return r.ServiceName(w.TargetGroup.Key()) == service })
 }

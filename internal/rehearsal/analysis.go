@@ -94,7 +94,11 @@ type analysis struct {
 	faults []*FaultOutcome
 	losses map[lossKey]*Loss
 	order  []*Loss
+	strays map[strayKey]*Stray
 }
+
+// strayKey groups what goes into one [Stray].
+type strayKey struct{ stage, service, right string }
 
 // window is the time from the first of some requests to the last.
 type window struct{ first, last time.Duration }
@@ -108,6 +112,7 @@ func analyse(r *Rehearsal) *Report {
 	a := &analysis{
 		Rehearsal: r, width: sliceWidth(r.end, r.Rate), all: newTally(),
 		answered: map[string]bool{}, routed: make([]string, len(r.Routes)), losses: map[lossKey]*Loss{},
+		strays: map[strayKey]*Stray{},
 	}
 	for i, s := range r.spans {
 		phase, asked := newTally(), map[uint16]bool{}
@@ -180,6 +185,7 @@ func (a *analysis) request(seq, span int, sent time.Duration) {
 	over := a.rec.due(seq) + time.Duration(s.latency)*time.Microsecond
 	overloaded := s.problem.lost() && a.overload.has(sent, over)
 	excused := a.excuse(s, sent, over, overloaded)
+	a.stray(s, span, over)
 	a.inPhase[span][s.route] = true
 	slice := int(sent / a.width)
 	for len(a.bySlice) <= slice {
@@ -226,6 +232,41 @@ func (a *analysis) excuse(s *sample, sent, over time.Duration, overloaded bool) 
 	return excused
 }
 
+// stray finds an answer of the wrong service. While a phase is deployed, the services of the phase
+// before answer, too. So do those of the next one, if a request goes on until then.
+func (a *analysis) stray(s *sample, span int, over time.Duration) {
+	if a.Answerers == nil || s.targetStatus == 0 || s.handling == &otherHandling {
+		return
+	}
+	service, at := s.way().service, a.spans[span]
+	phases := []string{at.phase}
+	if at.kind == deploying {
+		phases = append(phases, at.next)
+	} else if i := span + 1; i < len(a.spans) && a.spans[i].kind == deploying && over >= a.spans[i].begin {
+		phases = append(phases, a.spans[i].next)
+	}
+	var right []string
+	for _, phase := range phases {
+		services := a.Answerers(phase, a.Routes[s.route])
+		if services == nil || slices.Contains(services, service) {
+			return
+		}
+		right = append(right, services...)
+	}
+	slices.Sort(right)
+	right = slices.Compact(right)
+	key := strayKey{at.name(), service, strings.Join(right, " ")}
+	stray := a.strays[key]
+	if stray == nil {
+		stray = &Stray{Stage: key.stage, Service: service, Right: right}
+		a.strays[key] = stray
+	}
+	stray.Count++
+	if route := a.Routes[s.route]; !slices.Contains(stray.Routes, route) {
+		stray.Routes = append(stray.Routes, route)
+	}
+}
+
 // loss adds a request that failed to those that failed alike.
 func (a *analysis) loss(seq, span int, sent time.Duration, excused, overloaded bool) {
 	s := a.rec.at(seq)
@@ -265,6 +306,12 @@ func (a *analysis) report() *Report {
 	for _, loss := range a.order {
 		r.Losses = append(r.Losses, *loss)
 	}
+	for _, stray := range a.strays {
+		r.Strays = append(r.Strays, *stray)
+	}
+	slices.SortFunc(r.Strays, func(a, b Stray) int {
+		return cmp.Or(b.Count-a.Count, strings.Compare(a.String(), b.String()))
+	})
 	for _, service := range a.baselineBy {
 		delete(a.answered, service)
 		r.Services = append(r.Services, service)
@@ -289,7 +336,7 @@ func (a *analysis) report() *Report {
 			continue
 		}
 		if a.beginsPhase(i) {
-			r.Phases = append(r.Phases, Phase{Name: s.phase, Begin: seconds(s.begin), Totals: a.byPhase[i].totals()})
+			r.Phases = append(r.Phases, Phase{Name: s.phase, Label: cmp.Or(s.label, s.phase), Begin: seconds(s.begin), Totals: a.byPhase[i].totals()})
 		}
 		r.Phases[len(r.Phases)-1].End = seconds(s.end)
 	}

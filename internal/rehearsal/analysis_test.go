@@ -578,7 +578,10 @@ func TestNamesStayText(t *testing.T) {
 // memory of the rehearsal, nor mix up what it has seen.
 func TestNamesAreBounded(t *testing.T) {
 	rec := newRecording(10)
-	for i := range maxHandlings {
+	for i := 8; i < maxHandlings-1; i++ {
+		rec.handlings[handling{target: fmt.Sprint(i)}] = &handling{}
+	}
+	for _, i := range []int{0, 1, 2, 3, 4, 5, 6, 7, maxHandlings - 1} {
 		if got := rec.handled(handling{target: fmt.Sprint(i)}).target; got != fmt.Sprint(i) {
 			t.Fatalf("target %d is recorded as %q", i, got)
 		}
@@ -840,13 +843,13 @@ func TestFieldNames(t *testing.T) {
 	first := func(name string) any { return report[name].([]any)[0] }
 	sorted := func(s string) string { f := strings.Fields(s); slices.Sort(f); return strings.Join(f, " ") }
 	for got, want := range map[string]string{
-		names(report):                                               sorted("about baseline_phase baseline_services began duration_s events format late load losses path phases rate routes services slice_s slices steps totals verdict"),
+		names(report):                                               sorted("about baseline_phase baseline_services began duration_s events format late load losses path phases rate routes services slice_s slices steps strays totals verdict"),
 		names(report["verdict"]):                                    "gaps outcome passed reasons sentence",
 		names(report["load"]):                                       "held_up late planned tried would_hold",
 		names(report["totals"]):                                     totals,
 		names(report["late"]):                                       "count max_ms p50_ms p99_ms",
 		names(first("steps").(map[string]any)["changes"]):           "others tasks traffic",
-		names(first("phases")):                                      sorted(totals + " name begin_s end_s"),
+		names(first("phases")):                                      sorted(totals + " name label begin_s end_s"),
 		names(first("steps")):                                       sorted(totals + " kind name begin_s end_s before after errors shifts changes failure"),
 		names(report["steps"].([]any)[2]):                           sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
 		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed why"),

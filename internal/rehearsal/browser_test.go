@@ -330,8 +330,9 @@ func TestPageSections(t *testing.T) {
 // TestPageFits: on a phone, a tablet and a desktop, by day and by night, tables fit, and
 // texts have the places that they were drawn at, with whatever font there is.
 func TestPageFits(t *testing.T) {
+	nightly.Test(t, "it draws a page in six windows")
 	t.Parallel()
-	run := simulate(DefaultWalk(), 200, true)
+	run := long()
 	long := strings.Repeat("n", 255) // as long as a name can be
 	for seq := range run.rec.n {
 		if s := run.rec.at(seq); s.problem == serverError && seq%7 == 0 {

@@ -219,13 +219,18 @@ func place(labels []label, rows int, from, to float64) (used int) {
 	return used
 }
 
-// phases draws the names of the phases over a bar for each.
-func (c *chart) phases() {
-	var names []label
+// labels are the names of the phases.
+func (c *chart) labels() (names []label) {
 	for _, p := range c.Phases {
-		name := brief(p.Name)
+		name := brief(p.Label)
 		names = append(names, label{text: name, at: (c.x(p.Begin) + c.x(p.End)) / 2, width: textWidth(name, 13, true)})
 	}
+	return names
+}
+
+// phases draws the names of the phases over a bar for each.
+func (c *chart) phases() {
+	names := c.labels()
 	bar := c.y + float64(place(names, 4, 2, chartWidth-2))*labelHeight
 	for i, p := range c.Phases {
 		if l := names[i]; l.row >= 0 {

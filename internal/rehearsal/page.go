@@ -29,6 +29,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	},
 	"traffic": Step.traffic,
 	"capital": capital,
+	"long":    func(name string) bool { return len(name) > 32 },
 	"lines":   func(text string) int { return strings.Count(text, "\n") + 1 },
 }).Parse(pageText))
 

@@ -80,7 +80,7 @@ type Event struct {
 type Fault struct {
 	// Kind and Service are what [Deployment.Fault] takes.
 	Kind, Service string
-	// Phase is the phase to do it in. Default: the first one in which the service answers
+	// Phase is the phase to do it in, as in [Options.Walk]. Default: the first one in which the service answers
 	// requests.
 	Phase string
 	// Lossless says that the fault excuses no failure, not even its own service's.
@@ -111,8 +111,16 @@ func (f Fault) String() string {
 // Options say how to rehearse. The zero value rehearses the whole migration and the way
 // back.
 type Options struct {
-	// Walk lists the phases to walk through. Default: [DefaultWalk].
+	// Walk lists the phases to walk through, by any names: a phase may be a place for each
+	// service. Default: [DefaultWalk].
 	Walk []string
+	// Words returns a name for the step between two phases, and a label for the second one in
+	// the timeline, which has little room. Default, also for each empty text: "from → to" and
+	// the phase's name.
+	Words func(from, to string) (step, label string)
+	// Answerers returns the services that may answer a route in a phase. If another service
+	// answers, the rehearsal fails. Nil takes any service. Default: any service may answer.
+	Answerers func(phase, route string) []string
 	// Rate is the number of requests per second, 1 to 50,000. Default: 500.
 	Rate int
 	// Requests is the least number of requests; the phases last longer to reach it.
@@ -153,6 +161,8 @@ type Progress struct {
 	// Phase is the phase of the deployment, Next the phase being deployed, and Fault the
 	// harm being done. Next and Fault may be empty.
 	Phase, Next, Fault string
+	// Doing is the name of the phase or step, with the fault.
+	Doing string
 	// Step counts the phases reached, from 1 to Steps.
 	Step, Steps int
 	// Sent, Lost and Different count requests since the load began.
@@ -353,6 +363,8 @@ type span struct {
 	kind       string
 	phase      string // the phase being left, if deploying
 	next       string // the phase being deployed
+	step       string // its name, if it has one of its own
+	label      string // of the phase, if it has one of its own
 	fault      Fault
 	begin, end time.Duration
 	changes    Changes
@@ -362,7 +374,7 @@ type span struct {
 func (s span) name() string {
 	switch s.kind {
 	case deploying:
-		return s.phase + " → " + s.next
+		return cmp.Or(s.step, s.phase+" → "+s.next)
 	case harmed:
 		return s.fault.Kind + " " + plain.Line(s.fault.Service)
 	}
@@ -407,13 +419,18 @@ func visible(lines []string) []string {
 // walk goes through the phases until one cannot be deployed or the context ends.
 func (r *Rehearsal) walk(ctx context.Context) {
 	for i, phase := range r.Walk {
+		label := ""
 		if i > 0 {
-			r.enter(span{kind: deploying, phase: r.Walk[i-1], next: phase})
+			step := span{kind: deploying, phase: r.Walk[i-1], next: phase}
+			if r.Words != nil {
+				step.step, label = r.Words(step.phase, phase)
+			}
+			r.enter(step)
 			if r.leave(r.d.Deploy(ctx, phase)) != nil {
 				return
 			}
 		}
-		r.enter(span{phase: phase})
+		r.enter(span{phase: phase, label: label})
 		if r.stay(ctx, phase, len(r.Walk)-i) != nil {
 			return
 		}
@@ -502,9 +519,10 @@ func (r *Rehearsal) reportProgress() (stop func()) {
 		}
 		if n := len(r.spans); n > 0 {
 			s := r.spans[n-1]
-			p.Phase, p.Next = s.phase, s.next
+			p.Phase, p.Next, p.Doing = s.phase, s.next, s.name()
 			if s.kind == harmed {
 				p.Fault = s.fault.String()
+				p.Doing = s.phase + ", " + p.Fault
 			}
 		}
 		r.mu.Unlock()

@@ -52,8 +52,10 @@ type Report struct {
 	Phases   []Phase  `json:"phases"`
 	Steps    []Step   `json:"steps"`
 	Losses   []Loss   `json:"losses"`
-	Routes   []Route  `json:"routes"`
-	Events   []Event  `json:"events"`
+	// Strays are answers of a service that the phase does not have in charge of the route.
+	Strays []Stray `json:"strays"`
+	Routes []Route `json:"routes"`
+	Events []Event `json:"events"`
 
 	SliceWidth Seconds `json:"slice_s"`
 	Slices     []Slice `json:"slices"`
@@ -122,7 +124,9 @@ func (l Latency) MarshalJSON() ([]byte, error) {
 
 // Phase is the time between two deployments, faults included.
 type Phase struct {
-	Name  string  `json:"name"`
+	Name string `json:"name"`
+	// Label is the name in short, for the timeline.
+	Label string  `json:"label"`
 	Begin Seconds `json:"begin_s"`
 	End   Seconds `json:"end_s"`
 	Totals
@@ -132,7 +136,8 @@ type Phase struct {
 type Step struct {
 	// Kind is "deploy" or "fault".
 	Kind string `json:"kind"`
-	// Name is "from → to" or "kill users".
+	// Name is what the step does, as in "monolith → parallel", "users: 10% → switched" or
+	// "kill users".
 	Name  string  `json:"name"`
 	Begin Seconds `json:"begin_s"`
 	End   Seconds `json:"end_s"`
@@ -231,6 +236,22 @@ type Loss struct {
 	First      Seconds  `json:"first_s"`
 	Last       Seconds  `json:"last_s"`
 	Samples    []Sample `json:"samples"`
+}
+
+// Stray is a group of requests that the wrong service answered, in the same phase or step.
+type Stray struct {
+	// Stage is the name of the phase or step.
+	Stage string `json:"stage"`
+	// Service answered, instead of one of those in Right.
+	Service string   `json:"service"`
+	Right   []string `json:"right"`
+	Routes  []string `json:"routes"`
+	Count   int      `json:"count"`
+}
+
+// String is a sentence.
+func (s Stray) String() string {
+	return fmt.Sprintf("%s answered %s to %s in %s instead of %s.", s.Service, count(s.Count, "request"), names(s.Routes), s.Stage, strings.Join(s.Right, " or "))
 }
 
 // Sample is one of the requests of a [Loss].

@@ -51,6 +51,9 @@ func (r *Report) WriteSummary(w io.Writer) error {
 			fmt.Fprintf(&b, "    for example %s: %s\n", sample.Route, sample.Detail)
 		}
 	}
+	for _, stray := range r.Strays {
+		fmt.Fprintf(&b, "  %s%s%s\n", red, stray, plain)
+	}
 	if r.Totals.Requests > 0 {
 		fmt.Fprintf(&b, "\n  Requests were sent up to %s late (p99 %s).\n", r.Late.Max, r.Late.Tail())
 	}

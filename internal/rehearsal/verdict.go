@@ -122,6 +122,9 @@ func judge(report *Report, undone, gaps []string) Verdict {
 			add(&failed, "%s", reason)
 		}
 	}
+	for _, stray := range report.Strays {
+		add(&failed, "%s", stray)
+	}
 	if report.Load.WouldHold > 0 {
 		unclear = append([]string{notHeld(report)}, unclear...)
 	}
@@ -203,6 +206,13 @@ func failure(report *Report, reason string) string {
 	if different > 0 {
 		parts = append(parts, wasWere(different)+" answered differently")
 	}
+	strays := 0
+	for _, stray := range report.Strays {
+		strays += stray.Count
+	}
+	if strays > 0 {
+		parts = append(parts, wasWere(strays)+" answered by the wrong service")
+	}
 	if len(parts) == 0 {
 		beyond := ""
 		if t.Lost+t.Different > 0 {
@@ -221,6 +231,9 @@ func failure(report *Report, reason string) string {
 		case loss.Count*2 > lost+different:
 			sentence += fmt.Sprintf(" Most of them in %s: %s.", loss.Stage, loss.Why)
 		}
+	}
+	if strays > 0 {
+		sentence += " " + report.Strays[0].String()
 	}
 	return sentence
 }

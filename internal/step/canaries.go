@@ -33,13 +33,17 @@ func Canaries(d config.Deployment, at migration.Position) (services []config.Ser
 			services = append(services, service)
 		}
 	}
-	switch {
-	case len(services) > 0:
+	if len(services) > 0 {
 		return services, nil
-	case at.Phase == migration.Monolith:
-		return nil, fmt.Errorf("in %s %s has all of the traffic: go to parallel with `cutover phase next`, deploy that, and begin a canary", at, d.Monolith.Name)
 	}
-	return nil, fmt.Errorf("there is no canary in %s, %s has all of the traffic: begin one with `cutover phase next --canary %s=10` and deploy it", at, d.Monolith.Name, d.Services[0].Name)
+	for _, service := range d.Services {
+		for _, route := range service.AllRoutes() {
+			if at.Place(service.Name, route.Name).Phase == migration.Parallel {
+				return nil, fmt.Errorf("there is no canary in %s, %s has all of the traffic: begin one with `cutover phase next --canary %s=10` and deploy it", at, d.Monolith.Name, migration.Key(service.Name, route.Name))
+			}
+		}
+	}
+	return nil, fmt.Errorf("in %s %s has all of the traffic: go to parallel with `cutover phase next`, deploy that, and begin a canary", at, d.Monolith.Name)
 }
 
 // Percent returns how much of its traffic a service gets: the share of the route that has the most.

@@ -31,6 +31,9 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 		for _, match := range matches(service) {
 			tell(match.String(), match)
 		}
+		for _, match := range testers(service, was, is) {
+			tell(match.String(), match)
+		}
 		if service.Root {
 			for _, path := range migration.RootPaths(m.Monolith.Routes[0].Paths) {
 				tell(path, migration.Match{Paths: []string{path}})
@@ -38,9 +41,9 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 		}
 	}
 	for i, b := range after.Balancers {
-		if !slices.Equal(before.Balancers[i].Default, b.Default) {
-			targets := slices.DeleteFunc(slices.Clone(b.Default), func(t migration.Target) bool { return t.Weight == 0 })
-			lines = append(lines, goes("everything else"+at(b.Name), targets))
+		rest := "everything else" + at(b.Name)
+		if line := goes(rest, weighted(b.Default)); line != goes(rest, weighted(before.Balancers[i].Default)) {
+			lines = append(lines, line)
 		}
 	}
 	for _, service := range all {
@@ -48,7 +51,30 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 			lines = append(lines, fmt.Sprintf("%s gets nothing any more, and goes on running", service.Name))
 		}
 	}
+	switch monolith := m.Monolith.Name; {
+	case to.Phase == migration.Removed && from.Phase != migration.Removed:
+		lines = append(lines, "the service of "+monolith+", its target groups and its roles are deleted: this is the point of no return", "its images and logs stay, and a step back creates the rest anew")
+	case to.Phase != migration.Removed && from.Phase == migration.Removed:
+		lines = append(lines, "the service of "+monolith+", its target groups and its roles are created anew, without tasks")
+	}
 	return lines
+}
+
+// weighted returns the targets that get requests.
+func weighted(targets []migration.Target) []migration.Target {
+	return slices.DeleteFunc(slices.Clone(targets), func(t migration.Target) bool { return t.Weight == 0 })
+}
+
+// testers lists what the testers of a service ask for, if one of the plans has a rule for them.
+func testers(service migration.Service, plans ...migration.Balancer) (all []migration.Match) {
+	for _, b := range plans {
+		for _, rule := range b.Rules {
+			if rule.ID == "Testers" && rule.Service == service.Name {
+				all = append(all, rule.Match)
+			}
+		}
+	}
+	return all
 }
 
 // matches lists what the routes of a service take, with one path each.
@@ -78,8 +104,9 @@ func asked(m migration.Migration, p migration.Plan) map[string]bool {
 		add(b.Default)
 	}
 	for _, service := range m.Services {
-		for _, match := range matches(service) {
-			add(p.At(service.LoadBalancer).Answers(match))
+		b := p.At(service.LoadBalancer)
+		for _, match := range append(matches(service), testers(service, b)...) {
+			add(b.Answers(match))
 		}
 	}
 	return names

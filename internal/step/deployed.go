@@ -66,7 +66,7 @@ func Read(m migration.Migration, env, region string, values map[string]string) (
 	}
 	var err error
 	if d.Reached, d.Begun, d.Exists, d.Exact, err = m.Deployed(own); err != nil {
-		return Deployed{}, fmt.Errorf("%s: %w", d.Where(env), err)
+		return Deployed{}, fmt.Errorf("%s: the SSM parameter /%s/%w", d.Where(env), env, err)
 	}
 	if _, off := own[migration.GateOff("")]; off {
 		d.Begun, d.Exact = d.Reached, false

@@ -2,12 +2,17 @@ package step
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"cutover/migration"
 )
 
 // File is a cdk.json, and the places of the phase and the shift in its text.
@@ -21,10 +26,17 @@ type File struct {
 	members []member // of the context, in their order
 }
 
-// member is a member of a JSON object, with the offsets of its key and its value.
+// member is a member of a JSON object, with the offsets of its key, of what follows the key, and of
+// its value.
 type member struct {
-	name            string
-	key, value, end int
+	name                   string
+	key, colon, value, end int
+}
+
+// splice replaces a part of a text.
+type splice struct {
+	from, to int
+	text     string
 }
 
 // ReadFile reads a cdk.json. Its context must have a phase.
@@ -33,6 +45,10 @@ func ReadFile(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: run this where the app's cdk.json is", err)
 	}
+	return parse(path, text)
+}
+
+func parse(path string, text []byte) (*File, error) {
 	f := &File{Text: text, path: path}
 	top, err := members(text, 0)
 	if err != nil {
@@ -71,6 +87,7 @@ func members(text []byte, offset int) ([]member, error) {
 			return nil, err
 		}
 		m.name, _ = token.(string)
+		m.colon = offset + int(decoder.InputOffset())
 		var value json.RawMessage
 		if err := decoder.Decode(&value); err != nil {
 			return nil, err
@@ -96,21 +113,31 @@ func only(all []member, name string) (member, error) {
 	return all[i], nil
 }
 
-// Edit returns the text with another phase and shift. Every other byte stays the same. An empty
-// shift removes the shift.
+// Edit returns the file with another position of the app. Every other byte stays the same.
 //
-// A new shift goes to the line of the phase, so that each step of a migration changes one line. A
-// shift on a line of its own stays there until it is removed.
-func (f *File) Edit(phase, shift string) ([]byte, error) {
+//   - One phase for all is a word. A new shift goes to the line of the phase, so that each step of a
+//     migration changes one line. A shift on a line of its own stays there until it is removed.
+//   - Places stay the text or the object that they are. Only services that move change.
+func (f *File) Edit(app App, to migration.Position) (*File, error) {
 	at, err := only(f.members, "phase")
 	if err != nil {
 		return nil, err
 	}
-	type splice struct {
-		from, to int
-		text     string
+	var splices []splice
+	text, _ := f.Context["phase"].(string)
+	object, isObject := f.Context["phase"].(map[string]any)
+	switch {
+	case to.Places == nil, app.At.Places == nil:
+		splices = []splice{{at.value, at.end, quote(to.PhaseText(app.Deployment.Monolith.Name))}}
+	case isObject:
+		splices, err = editObject(f.Text, at.value, changed(app, to, slices.Collect(maps.Keys(object))))
+		if err != nil {
+			return nil, fmt.Errorf("phase: %w", err)
+		}
+	default:
+		splices = []splice{{at.value, at.end, quote(editText(text, app, to))}}
 	}
-	splices := []splice{{at.value, at.end, quote(phase)}}
+	shift := to.ShiftText()
 	i := slices.IndexFunc(f.members, func(m member) bool { return m.name == "shift" })
 	switch {
 	case i < 0 && shift != "":
@@ -118,17 +145,147 @@ func (f *File) Edit(phase, shift string) ([]byte, error) {
 	case i < 0:
 	case shift != "":
 		splices = append(splices, splice{f.members[i].value, f.members[i].end, quote(shift)})
-	case i == 0: // with the comma after it: the phase is there, too
-		splices = append(splices, splice{f.members[0].key, f.members[1].key, ""})
-	default: // with the comma before it
-		splices = append(splices, splice{f.members[i-1].end, f.members[i].end, ""})
+	default:
+		splices = append(splices, without(f.members, i))
 	}
 	slices.SortFunc(splices, func(a, b splice) int { return b.from - a.from }) // the last first
-	text := slices.Clone(f.Text)
+	edited := slices.Clone(f.Text)
 	for _, s := range splices {
-		text = slices.Replace(text, s.from, s.to, []byte(s.text)...)
+		edited = slices.Replace(edited, s.from, s.to, []byte(s.text)...)
 	}
-	return text, nil
+	return parse(f.path, edited)
+}
+
+// without removes a member that is not the only one, with the comma before it or, for the first,
+// after it.
+func without(members []member, i int) splice {
+	if i == 0 {
+		return splice{members[0].key, members[1].key, ""}
+	}
+	return splice{members[i-1].end, members[i].end, ""}
+}
+
+// change replaces the place of a name by others: by none, by another one of the same name, or, for
+// a service whose routes part, by one for each route. A name that is missing is added.
+type change struct {
+	name string
+	by   []pair
+}
+
+type pair struct{ name, place string }
+
+// changed lists what changes in places that give these names. A service's name stands for its
+// routes that are not named.
+func changed(app App, to migration.Position, given []string) (changes []change) {
+	for _, s := range app.Migration.Services {
+		var under []string // the service's name
+		moves := false
+		for _, key := range keys(s) {
+			if key != s.Name && slices.Contains(given, key) {
+				if to.Places[key] != app.At.Places[key] {
+					changes = append(changes, change{key, []pair{{key, to.Places[key].String()}}})
+				}
+				continue
+			}
+			under = append(under, key)
+			moves = moves || to.Places[key] != app.At.Places[key]
+		}
+		if !moves {
+			continue
+		}
+		c := change{name: s.Name}
+		for _, key := range under {
+			c.by = append(c.by, pair{key, to.Places[key].String()})
+		}
+		if !slices.ContainsFunc(c.by, func(p pair) bool { return p.place != c.by[0].place }) {
+			c.by = []pair{{s.Name, c.by[0].place}}
+		}
+		changes = append(changes, c)
+	}
+	monolith := change{name: app.Deployment.Monolith.Name}
+	switch {
+	case to.Phase >= migration.Retired:
+		monolith.by = []pair{{monolith.name, to.Phase.String()}}
+	case !slices.Contains(given, monolith.name):
+		return changes
+	}
+	return append(changes, monolith)
+}
+
+// editText edits places in a text, as in "users=switched,posts=10%".
+func editText(text string, app App, to migration.Position) string {
+	separator := ","
+	if strings.Contains(text, ", ") {
+		separator = ", "
+	}
+	var pairs []pair
+	var given []string
+	for part := range strings.SplitSeq(text, ",") {
+		if name, place, ok := strings.Cut(part, "="); ok {
+			pairs = append(pairs, pair{strings.TrimSpace(name), strings.TrimSpace(place)})
+			given = append(given, strings.TrimSpace(name))
+		}
+	}
+	for _, c := range changed(app, to, given) {
+		i := slices.IndexFunc(pairs, func(p pair) bool { return p.name == c.name })
+		if i < 0 {
+			pairs = append(pairs, c.by...)
+		} else {
+			pairs = slices.Replace(pairs, i, i+1, c.by...)
+		}
+	}
+	var parts []string
+	for _, p := range pairs {
+		parts = append(parts, p.name+"="+p.place)
+	}
+	return strings.Join(parts, separator)
+}
+
+// editObject edits places in the object that begins at an offset. What is new looks like the last
+// member.
+func editObject(text []byte, offset int, changes []change) (splices []splice, err error) {
+	all, err := members(text, offset)
+	if err != nil {
+		return nil, err
+	}
+	last, gap := all[len(all)-1], "" // config refuses an object without members
+	if len(all) == 1 {
+		gap = cmp.Or(string(text[offset+1:last.key]), " ")
+	} else {
+		_, gap, _ = strings.Cut(string(text[all[len(all)-2].end:last.key]), ",")
+	}
+	colon := string(text[last.colon:last.value])
+	write := func(pairs []pair, separator string) string {
+		var parts []string
+		for _, p := range pairs {
+			parts = append(parts, quote(p.name)+colon+quote(p.place))
+		}
+		return strings.Join(parts, separator)
+	}
+	var added []pair
+	for _, c := range changes {
+		i := slices.IndexFunc(all, func(m member) bool { return m.name == c.name })
+		switch {
+		case i < 0:
+			added = append(added, c.by...)
+			continue
+		case len(c.by) == 0:
+			splices = append(splices, without(all, i))
+			continue
+		}
+		if _, err := only(all, c.name); err != nil {
+			return nil, err
+		}
+		if len(c.by) == 1 && c.by[0].name == c.name {
+			splices = append(splices, splice{all[i].value, all[i].end, quote(c.by[0].place)})
+		} else {
+			splices = append(splices, splice{all[i].key, all[i].end, write(c.by, ","+gap)})
+		}
+	}
+	if len(added) > 0 {
+		splices = append(splices, splice{last.end, last.end, "," + gap + write(added, ","+gap)})
+	}
+	return splices, nil
 }
 
 func quote(text string) string {
@@ -137,7 +294,7 @@ func quote(text string) string {
 }
 
 // Write replaces the file at once and keeps its mode. A reader sees the old or the new text.
-func (f *File) Write(text []byte) error {
+func (f *File) Write() error {
 	path, err := filepath.EvalSymlinks(f.path)
 	if err != nil {
 		return err
@@ -147,7 +304,7 @@ func (f *File) Write(text []byte) error {
 		return err
 	}
 	made := path + ".new"
-	err = errors.Join(os.WriteFile(made, text, 0o600), os.Chmod(made, info.Mode().Perm()))
+	err = errors.Join(os.WriteFile(made, f.Text, 0o600), os.Chmod(made, info.Mode().Perm()))
 	if err == nil {
 		err = os.Rename(made, path)
 	}

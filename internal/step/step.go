@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"cutover/config"
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -46,100 +48,204 @@ func least(s config.Service) config.Service {
 	return s
 }
 
-// Next returns the position after a step forward. A canary, as in "users=10", replaces the shift.
-func Next(app App, canary string) (migration.Position, error) {
-	from := app.At
-	if canary == "" {
-		if from.Phase == migration.Removed {
-			return from, errors.New("there is no phase after removed: the migration is complete")
+// keys lists the routes of a service by [migration.Key].
+func keys(s migration.Service) (all []string) {
+	for _, route := range s.Routes {
+		all = append(all, migration.Key(s.Name, route.Name))
+	}
+	return all
+}
+
+// find returns the routes that a name stands for: all of a service, or one, as in "users/writes".
+func find(m migration.Migration, name string) ([]string, error) {
+	var choice []string
+	for _, s := range m.Services {
+		all := keys(s)
+		switch {
+		case name == s.Name:
+			return all, nil
+		case slices.Contains(all, name):
+			return []string{name}, nil
 		}
-		return migration.Position{Phase: from.Phase + 1}, nil
+		choice = append(choice, s.Name)
+		if !slices.Equal(all, []string{s.Name}) {
+			choice = append(choice, slices.DeleteFunc(all, func(key string) bool { return key == s.Name })...)
+		}
 	}
-	switch from.Phase {
-	case migration.Monolith:
-		return from, errors.New("--canary: in monolith the microservices do not run yet: go to parallel and deploy that first")
-	case migration.Switched, migration.Retired, migration.Removed:
-		return from, fmt.Errorf("--canary: in %s the microservices have all of their traffic: a canary is for parallel", from.Phase)
+	if name == m.Monolith.Name {
+		return nil, fmt.Errorf("%s is the monolith: it retires with the next step after each service is switched", name)
 	}
-	then, err := ReadContext(app.Deployment, map[string]any{"phase": migration.Parallel.String(), "shift": canary}, "")
-	to := then.At
+	return nil, fmt.Errorf("there is no microservice or route %q: %s", name, words.Choice(choice))
+}
+
+// Next returns the position after a step forward.
+//
+// With one phase for all, all services move. If services have places of their own, each takes one
+// step; once all are switched, the monolith does. With names, as in "users" or "users/writes", only
+// these take a step.
+//
+// With names and one phase for all, the position has the same places for each service, and nothing
+// moves: see [Passes].
+func Next(app App, names []string) (migration.Position, error) {
+	at := app.At
+	if len(names) > 0 {
+		return each(app, names, forward, "switched, its last place")
+	}
 	switch {
-	case err != nil:
-		return from, fmt.Errorf("--canary: %w", err)
-	case len(to.Shift) == 0:
-		return from, errors.New("--canary: it names no service: give SERVICE=PERCENT, as in users=10")
-	case maps.Equal(from.Shift, to.Shift):
-		return from, fmt.Errorf("--canary: %s is set already", from.ShiftText())
+	case at.Phase == migration.Removed:
+		return at, errors.New("there is no phase after removed: the migration is complete")
+	case at.Phase == migration.Switched && app.Deployment.KeepRest:
+		return at, fmt.Errorf(`there is no phase after switched: the monolith %s keeps the rest, as "rest": "monolith" says`, app.Deployment.Monolith.Name)
+	case at.Places == nil:
+		return migration.Position{Phase: at.Phase + 1}, nil
+	case at.Phase >= migration.Switched:
+		return migration.At(at.Places, at.Phase+1), nil
+	}
+	return moved(at, slices.Collect(maps.Keys(at.Places)), forward), nil
+}
+
+// Back returns the position after a step back. A step back from a share only removes the share: the
+// microservice gets requests until then, and may not stop. The names are those of [Next].
+func Back(app App, names []string) (migration.Position, error) {
+	at := app.At
+	if len(names) > 0 {
+		return each(app, names, back, "monolith, its first place")
+	}
+	switch {
+	case len(at.Shift) > 0:
+		return migration.Position{Phase: at.Phase}, nil
+	case at.Places == nil && at.Phase == migration.Monolith, begins(at):
+		return at, errors.New("there is no phase before monolith: the migration has not begun")
+	case at.Places == nil:
+		return migration.Position{Phase: at.Phase - 1}, nil
+	case at.Phase > migration.Switched:
+		return migration.At(at.Places, at.Phase-1), nil
+	}
+	return moved(at, slices.Collect(maps.Keys(at.Places)), back), nil
+}
+
+// begins reports whether services with places of their own are all in the first one.
+func begins(at migration.Position) bool {
+	for _, place := range at.Places {
+		if place.Phase != migration.Monolith {
+			return false
+		}
+	}
+	return at.Places != nil
+}
+
+func forward(place migration.Place) migration.Place {
+	return migration.Place{Phase: min(place.Phase+1, migration.Switched)}
+}
+
+func back(place migration.Place) migration.Place {
+	if place.Shifted {
+		return migration.Place{Phase: place.Phase}
+	}
+	return migration.Place{Phase: max(place.Phase-1, migration.Monolith)}
+}
+
+// moved returns the position after a move of some routes, while the monolith runs.
+func moved(at migration.Position, keys []string, move func(migration.Place) migration.Place) migration.Position {
+	places := maps.Clone(at.Places)
+	for _, key := range keys {
+		places[key] = move(at.Places[key])
+	}
+	return migration.At(places, migration.Monolith)
+}
+
+// each returns the position after a move of the named services and routes.
+func each(app App, names []string, move func(migration.Place) migration.Place, end string) (migration.Position, error) {
+	at := app.At.Each(app.Migration.Services)
+	var chosen []string
+	for _, name := range names {
+		found, err := find(app.Migration, name)
+		if err != nil {
+			return app.At, fmt.Errorf("--service: %w", err)
+		}
+		if !slices.ContainsFunc(found, func(key string) bool { return move(at.Places[key]) != at.Places[key] }) {
+			return app.At, fmt.Errorf("--service: %s is in %s", name, end)
+		}
+		chosen = append(chosen, found...)
+	}
+	monolith := app.Deployment.Monolith.Name
+	switch {
+	case at.Phase >= migration.Retired:
+		return app.At, fmt.Errorf("--service: %s is %s: it has to run before a service goes back: go back without --service first, to switched", monolith, at.Phase)
+	case len(app.At.Shift) > 0:
+		return app.At, fmt.Errorf("--service: %s is a shift of one phase for all: remove the shift with `phase back`, and deploy that first", app.At.ShiftText())
+	case app.At.Places == nil:
+		return at, nil
+	}
+	return moved(at, chosen, move), nil
+}
+
+// Passes reports whether a step only passes from one phase for all to a place for each service.
+func Passes(from, to migration.Position) bool { return from.Places == nil && to.Places != nil }
+
+// Canary returns the position with shares, as in "users=10,posts=5". With one phase for all, they
+// replace the shift. If services have places of their own, the others stay where they are.
+func Canary(app App, canary string) (migration.Position, error) {
+	to, err := shares(app, canary)
+	if err != nil {
+		return app.At, fmt.Errorf("--canary: %w", err)
+	}
+	if to.String() == app.At.String() {
+		return app.At, fmt.Errorf("--canary: %s is set already", canary)
 	}
 	return to, nil
 }
 
-// Back returns the position after a step back. A step back from a shift only removes the shift: the
-// microservices get requests until then, and may not stop.
-func Back(from migration.Position) (migration.Position, error) {
-	if len(from.Shift) > 0 {
-		return migration.Position{Phase: from.Phase}, nil
+func shares(app App, canary string) (migration.Position, error) {
+	at := app.At
+	if at.Places != nil {
+		return ownShares(app, canary)
 	}
-	if from.Phase == migration.Monolith {
-		return from, errors.New("there is no phase before monolith: the migration has not begun")
-	}
-	return migration.Position{Phase: from.Phase - 1}, nil
-}
-
-// Check refuses a step from a position that is not deployed, because the step would leave it out.
-func Check(app App, deployed Deployed) error {
-	if !deployed.Exists {
-		return nil // a new environment may begin in any phase
-	}
-	from, where := app.At, deployed.Where(app.Env)
 	switch {
-	case deployed.Begun != deployed.Reached:
-		return fmt.Errorf("%s is in %s, and a deployment of %s was begun and is not complete: wait for it, or deploy again", where, deployed.Reached, deployed.Begun)
-	case from.Phase != deployed.Reached.Phase, deployed.Exact && app.Migration.State(from) != deployed.Reached:
-		return fmt.Errorf("cdk.json says %s and %s is in %s: deploy what cdk.json says first, or make it say what is deployed", from, where, deployed.Reached)
+	case at.Phase == migration.Monolith:
+		return at, errors.New("in monolith the microservices do not run yet: go to parallel and deploy that first")
+	case at.Phase > migration.Parallel:
+		return at, fmt.Errorf("in %s the microservices have all of their traffic: a canary is for parallel", at.Phase)
 	}
-	return nil
+	then, err := ReadContext(app.Deployment, map[string]any{"phase": migration.Parallel.String(), "shift": canary}, "")
+	return then.At, err
 }
 
-// Follows refuses a position that the deployment itself would refuse. The position must follow the
-// state that was reached and the state that was begun.
-func Follows(app App, to migration.Position, deployed Deployed) error {
-	if err := OutOfTurn(app.Migration, app.Env, app.Migration.State(to), deployed); err != nil {
-		return fmt.Errorf("cdk.json says %s, and %w", to, err)
+// ownShares are shares of services with places of their own. The share of a route counts before the
+// one of its service.
+func ownShares(app App, canary string) (migration.Position, error) {
+	at := app.At
+	given := map[string]migration.Place{}
+	for part := range strings.SplitSeq(canary, ",") {
+		name, percent, ok := strings.Cut(part, "=")
+		name = strings.TrimSpace(name)
+		place, err := migration.ParsePlace(strings.TrimSuffix(strings.TrimSpace(percent), "%") + "%")
+		_, again := given[name]
+		switch {
+		case !ok:
+			return at, fmt.Errorf("%q is not SERVICE=PERCENT, as in users=10", part)
+		case again:
+			return at, fmt.Errorf("%s is named twice", name)
+		case err != nil:
+			return at, fmt.Errorf("%s: %w", name, err)
+		}
+		given[name] = place
 	}
-	return nil
-}
-
-// OutOfTurn says of a state that may not follow what is deployed, as in "dev in eu-west-1 is in
-// parallel: switched comes next, or monolith to go back".
-func OutOfTurn(m migration.Migration, env string, to migration.State, deployed Deployed) error {
-	if !deployed.Exists {
-		return nil // a new environment may begin in any phase
-	}
-	for _, state := range []migration.State{deployed.Reached, deployed.Begun} {
-		if !m.Follows(state, to) {
-			return fmt.Errorf("%s is in %s", deployed.Where(env), turn(state))
+	places := maps.Clone(at.Places)
+	for _, name := range slices.Sorted(maps.Keys(given)) { // a service before its routes
+		found, err := find(app.Migration, name)
+		if err != nil {
+			return at, err
+		}
+		for _, key := range found {
+			switch at.Places[key].Phase {
+			case migration.Monolith:
+				return at, fmt.Errorf("%s is in monolith and does not run yet: go to parallel and deploy that first", key)
+			case migration.Switched:
+				return at, fmt.Errorf("%s is switched and has all of its traffic: a canary is for parallel", key)
+			}
+			places[key] = given[name]
 		}
 	}
-	return nil
-}
-
-// turn is a state, and what may follow.
-func turn(state migration.State) string {
-	next, back := "", ""
-	if state.Phase < migration.Removed {
-		next = (state.Phase + 1).String()
-	}
-	if state.Shift {
-		back = state.Phase.String() + " without it"
-	} else if state.Phase > migration.Monolith {
-		back = (state.Phase - 1).String()
-	}
-	switch {
-	case back == "":
-		return fmt.Sprintf("%s: %s comes next", state, next)
-	case next == "":
-		return fmt.Sprintf("%s: it is the last phase, and %s is the way back", state, back)
-	}
-	return fmt.Sprintf("%s: %s comes next, or %s to go back", state, next, back)
+	return migration.At(places, migration.Monolith), nil
 }

@@ -25,6 +25,15 @@ func at(phase migration.Phase, shift ...string) migration.Position {
 	return p
 }
 
+func position(t *testing.T, phase, shift string) migration.Position {
+	t.Helper()
+	p, err := config.Position(map[string]any{"phase": phase, "shift": shift})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func from(app step.App, at migration.Position) step.App {
 	app.At = at
 	return app
@@ -74,7 +83,11 @@ func TestSteps(t *testing.T) {
 			"api gets nothing any more, and goes on running",
 		}},
 		{from: at(migration.Switched), want: "retired", does: []string{"api stops; its service stays, without tasks"}},
-		{from: at(migration.Retired), want: "there is no phase after retired: the migration is complete"},
+		{from: at(migration.Retired), want: "removed", does: []string{
+			"the service of api, its target groups and its roles are deleted: this is the point of no return",
+			"its images and logs stay, and a step back creates the rest anew",
+		}},
+		{from: at(migration.Removed), want: "there is no phase after removed: the migration is complete"},
 
 		{from: at(migration.Monolith), back: true, want: "there is no phase before monolith: the migration has not begun"},
 		{from: at(migration.Parallel), back: true, want: "monolith", does: []string{
@@ -87,6 +100,7 @@ func TestSteps(t *testing.T) {
 			"/api/users* goes to api", "/api/threads* goes to api", "everything else goes to api",
 			"users gets nothing any more, and goes on running",
 		}},
+		{from: at(migration.Removed), back: true, want: "retired", does: []string{"the service of api, its target groups and its roles are created anew, without tasks"}},
 		{from: at(migration.Retired), back: true, want: "switched", does: []string{"api starts, with 1 task, and gets no requests yet"}},
 
 		{from: at(migration.Parallel, "users=10"), canary: "users=10", want: "--canary: users=10 is set already"},
@@ -95,13 +109,14 @@ func TestSteps(t *testing.T) {
 		{from: at(migration.Parallel), canary: "api=10", want: `--canary: shift: there is no microservice "api": choose from users, threads`},
 		{from: at(migration.Parallel), canary: "users=-1", want: "--canary: shift: users=-1 is not a percentage: use a whole number from 0 to 100"},
 		{from: at(migration.Parallel), canary: "users=1,users=2", want: `--canary: shift: "users" is named twice in "users=1,users=2"`},
-		{from: at(migration.Parallel), canary: ",", want: "--canary: it names no service: give SERVICE=PERCENT, as in users=10"},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.from, test.back, test.canary), func(t *testing.T) {
-			to, err := step.Next(from(app, test.from), test.canary)
+			to, err := step.Next(from(app, test.from), nil)
 			if test.back {
-				to, err = step.Back(test.from)
+				to, err = step.Back(from(app, test.from), nil)
+			} else if test.canary != "" {
+				to, err = step.Canary(from(app, test.from), test.canary)
 			}
 			if err != nil {
 				if err.Error() != test.want {
@@ -188,7 +203,7 @@ func TestStepsOfServicesThatScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, least := d.Services[0].Name, d.Services[0].Tasks
+	name, least := d.Services[0].Name, app.Deployment.Services[0].Tasks
 	var got []string
 	for _, taken := range [][2]migration.Position{
 		{at(migration.Monolith), at(migration.Parallel)}, {at(migration.Parallel), at(migration.Parallel, "users=10")},
@@ -263,7 +278,8 @@ func TestFollows(t *testing.T) {
 		{"a shift that is forgotten", at(migration.Monolith), step.Deployed{Exists: true, Reached: shifted, Begun: shifted}, "is in parallel with a shift: switched comes next, or parallel without it to go back"},
 		{"two left out", at(migration.Retired), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, "is in parallel: switched comes next, or monolith to go back"},
 		{"back too far", at(migration.Monolith), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Switched}, Begun: migration.State{Phase: migration.Switched}}, "is in switched: retired comes next, or parallel to go back"},
-		{"back from the end", at(migration.Parallel), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Retired}, Begun: migration.State{Phase: migration.Retired}}, "is in retired: it is the last phase, and switched is the way back"},
+		{"back from the end", at(migration.Parallel), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Retired}, Begun: migration.State{Phase: migration.Retired}}, "is in retired: removed comes next, or switched to go back"},
+		{"back from removed", at(migration.Switched), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Removed}, Begun: migration.State{Phase: migration.Removed}}, "is in removed: it is the last phase, and retired is the way back"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -312,14 +328,14 @@ func TestEdit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text, err := f.Edit(test.phase, test.shift)
+			edited, err := f.Edit(step.App{}, position(t, test.phase, test.shift))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, string(text)); diff != "" {
+			if diff := cmp.Diff(test.want, string(edited.Text)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if err := f.Write(text); err != nil {
+			if err := edited.Write(); err != nil {
 				t.Fatal(err)
 			}
 			again, err := step.ReadFile(file)
@@ -344,27 +360,27 @@ func TestOneLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	original, err := ours.Edit("monolith", "") // whatever it says today
+	original, err := ours.Edit(step.App{}, position(t, "monolith", "")) // whatever it says today
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "cdk.json")
-	if err := os.WriteFile(file, original, 0o644); err != nil {
+	if err := os.WriteFile(file, original.Text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, taken := range [][2]string{
-		{"parallel"}, {"parallel", "users=10"}, {"parallel", "users=50,posts=5"}, {"switched"}, {"retired"}, {"switched"},
+		{"parallel"}, {"parallel", "users=10"}, {"parallel", "users=50,posts=5"}, {"switched"}, {"retired"}, {"removed"}, {"retired"}, {"switched"},
 		{"parallel"}, {"parallel", "users=10"}, {"parallel"}, {"monolith"},
 	} {
 		f, err := step.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := f.Edit(taken[0], taken[1])
+		edited, err := f.Edit(step.App{}, position(t, taken[0], taken[1]))
 		if err != nil {
 			t.Fatal(err)
 		}
-		before, after := strings.Split(string(f.Text), "\n"), strings.Split(string(text), "\n")
+		before, after := strings.Split(string(f.Text), "\n"), strings.Split(string(edited.Text), "\n")
 		if len(before) != len(after) {
 			t.Fatalf("%q: %d lines became %d", taken, len(before), len(after))
 		}
@@ -377,12 +393,12 @@ func TestOneLine(t *testing.T) {
 		if changed != 1 {
 			t.Errorf("%q: %d lines changed", taken, changed)
 		}
-		if err := f.Write(text); err != nil {
+		if err := edited.Write(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if text, err := os.ReadFile(file); err != nil || string(text) != string(original) {
-		t.Errorf("it is not what it was: %v\n%s", err, cmp.Diff(string(original), string(text)))
+	if text, err := os.ReadFile(file); err != nil || string(text) != string(original.Text) {
+		t.Errorf("it is not what it was: %v\n%s", err, cmp.Diff(string(original.Text), string(text)))
 	}
 }
 

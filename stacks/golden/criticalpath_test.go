@@ -2,6 +2,7 @@ package golden_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,8 @@ func TestCriticalPaths(t *testing.T) {
 		{"monolith", "parallel", criticalpath.Length{Stacks: 3, Steps: 5, Seconds: 10}},
 		{"parallel", "switched", criticalpath.Length{Stacks: 3, Steps: 6}},
 		{"switched", "retired", criticalpath.Length{Stacks: 3, Steps: 4, Seconds: 35}},
+		{"retired", "removed", criticalpath.Length{Stacks: 4, Steps: 7}},
+		{"removed", "retired", criticalpath.Length{Stacks: 4, Steps: 8}},
 		{"retired", "switched", criticalpath.Length{Stacks: 3, Steps: 5, Seconds: 10}},
 		{"switched", "parallel", criticalpath.Length{Stacks: 3, Steps: 6}},
 		{"parallel", "monolith", criticalpath.Length{Stacks: 3, Steps: 4, Seconds: 35}},
@@ -53,6 +56,23 @@ func TestCutOverIsOneStack(t *testing.T) {
 			case s.All.Steps > 0:
 				t.Errorf("%v touches %s", step, s.Name)
 			}
+		}
+	}
+}
+
+// TestRemovedMonolith: its service goes before its target groups, and comes back after them. No
+// ECS service ever names a target group that is not there.
+func TestRemovedMonolith(t *testing.T) {
+	for _, step := range []struct{ from, to, first, then string }{
+		{"retired", "removed", "dev-Api", "dev-Routing"},
+		{"removed", "retired", "dev-Routing", "dev-Api"},
+	} {
+		a := golden.Read(t, root, step.to)
+		if !slices.Contains(a.Stack(step.first).DependsOn, a.Stack("dev-Gate")) {
+			t.Errorf("in %s, %s does not wait for the gate", step.to, step.first)
+		}
+		if !slices.Contains(a.Stack(step.then).DependsOn, a.Stack(step.first)) {
+			t.Errorf("in %s, %s does not wait for %s", step.to, step.then, step.first)
 		}
 	}
 }

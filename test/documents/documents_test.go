@@ -81,6 +81,7 @@ func parts(t *testing.T) map[string]string {
 	all := map[string]string{
 		"settings":         settingsTable(),
 		"environments":     environmentsTable(),
+		"steps":            stepTables(),
 		"stacks":           chart(diagram.Stacks(golden.Read(t, root, migration.Monolith.String()))),
 		"requests, canary": one(golden.Read(t, root, golden.Canary)),
 		"requests, prod":   one(golden.Read(t, root, golden.Production)),

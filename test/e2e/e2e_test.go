@@ -292,7 +292,9 @@ func TestDeployment(t *testing.T) {
 
 	for i, m := range moves {
 		for _, to := range refused[m.from] {
-			step(fmt.Sprintf("%s to %s is refused", m.from, to), func(t *testing.T) { refuses(t, cli, a, assembly(to), m.from) })
+			step(fmt.Sprintf("%s to %s is refused", m.from, to), func(t *testing.T) {
+				refuses(t, cli, a, assembly(to), func(t *testing.T) { t.Helper(); compare(t, a, m.from) })
+			})
 		}
 		delete(refused, m.from) // once is enough
 		if m.to == "retired" {
@@ -467,8 +469,10 @@ func repeated(t *testing.T, cli *cdk, a *account, assembly string) {
 	}
 }
 
-// refuses deploys an assembly that CloudFormation has to refuse because another phase is deployed.
-func refuses(t *testing.T, cli *cdk, a *account, assembly, deployed string) {
+// refuses deploys an assembly that CloudFormation has to refuse because another phase is deployed. What is deployed stays
+// the same.
+func refuses(t *testing.T, cli *cdk, a *account, assembly string, same func(t *testing.T)) {
+	t.Helper()
 	resources, updates := a.resources(t), a.updates(t)
 	out, err := cli.deploy(assembly)
 	if err == nil {
@@ -477,7 +481,7 @@ func refuses(t *testing.T, cli *cdk, a *account, assembly, deployed string) {
 	if !strings.Contains(out, "dev-Gate failed to deploy") || !strings.Contains(out, "already exists") {
 		t.Errorf("cdk deploy does not say that dev-Gate failed because a name already exists:\n%s", tail(out, 60))
 	}
-	compare(t, a, deployed)
+	same(t)
 	if got := changed(resources, a.resources(t)); len(got) > 0 {
 		t.Errorf("resources changed: %q", got)
 	}

@@ -50,3 +50,32 @@ func TestImportedValueStays(t *testing.T) {
 		t.Errorf("after an update that was refused: %v, want %v", f.store.values, want)
 	}
 }
+
+// A name exists once, within a stack too. CloudFormation creates before it deletes
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html),
+// so a name cannot go from one logical id to another one in one update, and two resources cannot
+// have one name. AWS looks for names that exist even before the update begins
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html).
+func TestNameInUseWithinAStack(t *testing.T) {
+	f := newFixture(t)
+	f.want("dev-Test", parameters("/a=1"), "CREATE_COMPLETE")
+	before := maps.Clone(f.store.values)
+	refused := func(what, id, template string) {
+		t.Helper()
+		status, reason := f.deploy("dev-Test", template)
+		if status != "UPDATE_ROLLBACK_COMPLETE" || !strings.HasPrefix(reason, id+": ") || !strings.Contains(reason, "HandlerErrorCode: AlreadyExists") {
+			t.Errorf("%s: %s (%s), want %s to be refused because the name exists", what, status, reason, id)
+		}
+		if !maps.Equal(f.store.values, before) {
+			t.Errorf("%s: after the rollback %v, want %v", what, f.store.values, before)
+		}
+	}
+	other := strings.Replace(parameters("/a=1"), `"A":`, `"B":`, 1)
+	refused("another logical id takes the name over", "B", other)
+	both := strings.Replace(after(parameters("/b=1", "/c=1"), "C", "B"), `"Name":"/c"`, `"Name":"/b"`, 1)
+	refused("two logical ids with one name", "C", both)
+	// A swap of two names fails at the first of them.
+	f.want("dev-Test", parameters("/a=1", "/b=1"), "UPDATE_COMPLETE")
+	before = maps.Clone(f.store.values)
+	refused("two names are swapped", "B", after(strings.NewReplacer(`"/a"`, `"/b"`, `"/b"`, `"/a"`).Replace(parameters("/a=1", "/b=1")), "A", "B"))
+}

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"cutover/migration"
+)
+
+// checkQuotas refuses more services or routes than a load balancer or its stack can have. The load
+// balancer has the groups of its services between the monolith's group and the one for dropped
+// traffic.
+func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(string, ...any)) {
+	services := len(b.Groups) - 2
+	last := b.Groups[services]
+	const elsewhere = `put %d of its services behind another load balancer, as in {Name: %q, LoadBalancer: "further", …}`
+	if n := len(b.Groups); n > maxTargetGroups {
+		refuse("%s: %d services and the monolith need %d target groups, and a load balancer can have %d: "+elsewhere, named(b.Name), services, n, maxTargetGroups, n-maxTargetGroups, last)
+	}
+	m := d.Migration()
+	m.Services = slices.DeleteFunc(m.Services, func(s migration.Service) bool { return s.LoadBalancer != b.Name })
+	what, routes := fmt.Sprintf("%d services", services), 0
+	for _, service := range m.Services {
+		routes += len(service.Routes)
+	}
+	if routes != services {
+		what += fmt.Sprintf(" with %d routes", routes)
+	}
+	if n, doing := mostRules(m, b.Name, s.Position); n > maxRules && m.KeepRest && s.Places == nil {
+		refuse("%s: %s need %d listener rules while they are switched all at once, and a load balancer can have %d: give each service a place in phase, as in \"%s=monolith\", and move a few at a time",
+			named(b.Name), what, n, maxRules, last)
+	} else if n > maxRules {
+		refuse("%s: %s and %s need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), what, doing, n, maxRules, leave(m.Services, n-maxRules), last)
+	}
+	// Other stacks read the address of each target group. Alarms read another address, and alarms
+	// and the dashboard read the load balancer's name. Url comes on top. The first load balancer
+	// also has the topic: for subscribers, and for other stacks.
+	outputs := services + 1 + 1
+	if s.Alarms || s.Dashboard {
+		outputs++
+	}
+	if s.Alarms {
+		outputs += services + 1
+		if b.Name == "" {
+			outputs += 2
+		}
+	}
+	if over := outputs - maxOutputs; over > 0 && len(b.Groups) <= maxTargetGroups { // otherwise more services have to go anyway
+		refuse("%s: with alarms its stack and %d services need %d outputs, and a stack can have %d: "+elsewhere, named(b.Name), services, outputs, maxOutputs, (over+1)/2, last)
+	}
+}
+
+// leave returns how many services at the end of a list have at least so many rules.
+func leave(services []migration.Service, rules int) (n int) {
+	for rules > 0 && n < len(services) {
+		n++
+		rules -= len(services[len(services)-n].Routes)
+	}
+	return n
+}
+
+// mostRules returns how many rules a load balancer has in a position, or in a step that has to be
+// possible later, whichever is more. CloudFormation creates the rules of the next position before it
+// deletes those of the last one. The text says what needs them.
+//
+// These steps have to be possible:
+//
+//   - the switch of all services at once, if one phase is for all
+//   - otherwise a share of one route, and the end of the last share
+//   - a share of each service or route that has testers
+func mostRules(m migration.Migration, balancer string, at migration.Position) (rules int, doing string) {
+	step := func(from, to migration.Position, what string) {
+		ids := map[string]bool{}
+		for _, p := range []migration.Position{from, to} {
+			for _, r := range m.Plan(p).At(balancer).Rules {
+				ids[migration.Key(r.Service, r.Route)+" "+r.ID] = true
+			}
+		}
+		if len(ids) > rules {
+			rules, doing = len(ids), what
+		}
+	}
+	shares := 0
+	for _, s := range m.Services {
+		for _, r := range s.Routes {
+			if at.Place(s.Name, r.Name).Shifted {
+				shares++
+			}
+		}
+	}
+	step(at, at, fmt.Sprintf("a shift of %d", shares))
+	parallel, switched := migration.Position{Phase: migration.Parallel}, migration.Position{Phase: migration.Switched}
+	if at.Places == nil {
+		step(parallel, switched, "a shift of 0")
+		for _, s := range m.Services {
+			if slices.ContainsFunc(s.Routes, func(r migration.Route) bool { return len(r.Testers) > 0 }) {
+				step(parallel, migration.Position{Phase: migration.Parallel, Shift: map[string]int{s.Name: 1}}, fmt.Sprintf("a shift of %q with its testers", s.Name))
+			}
+		}
+		return rules, doing
+	}
+	parallel, switched = parallel.Each(m.Services), switched.Each(m.Services)
+	share := func(of migration.Position, key string) migration.Position {
+		places := maps.Clone(of.Places)
+		places[key] = migration.Place{Phase: migration.Parallel, Shifted: true, Percent: 1}
+		return migration.At(places, migration.Monolith)
+	}
+	last, order := "", 0
+	for _, s := range m.Services {
+		for _, r := range s.Routes {
+			key := migration.Key(s.Name, r.Name)
+			if r.Order > order { // no rule holds its requests back for the monolith
+				last, order = key, r.Order
+			}
+			if len(r.Testers) > 0 {
+				step(parallel, share(parallel, key), fmt.Sprintf("a share of %q with its testers", key))
+			}
+		}
+	}
+	step(parallel, share(parallel, last), "a share of 1")
+	step(share(switched, last), switched, "the switch of the last one")
+	return rules, doing
+}
+
+// maxParameter is how many characters an SSM parameter of the standard tier may have: 4 KB
+// (https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html).
+const maxParameter = 4096
+
+// checkPlaces refuses names that are too long for the parameter with the places of all routes.
+// Positions differ little: the last one has the longest text.
+func checkPlaces(d Deployment, s Settings, refuse func(string, ...any)) {
+	if s.Places == nil {
+		return
+	}
+	m := d.Migration()
+	phase := migration.Removed
+	if d.KeepRest {
+		phase = migration.Switched
+	}
+	all := migration.Position{Phase: migration.Switched}.Each(m.Services)
+	for _, lock := range m.Locks(m.State(migration.At(all.Places, phase))) {
+		for _, p := range lock.Last {
+			if n := len(p.Value); n > maxParameter {
+				refuse("%s: the SSM parameter /%s/%s has the place of each of its %d routes, which are %d characters, and a parameter can have %d: shorten the names, or put services behind another load balancer",
+					named(lock.Balancer), s.Env, p.Name, len(d.inOrder(lock.Balancer)), n, maxParameter)
+			}
+		}
+	}
+}

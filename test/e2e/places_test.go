@@ -1,0 +1,203 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cutover/config"
+	"cutover/deployment"
+	"cutover/internal/emulate"
+	"cutover/migration"
+)
+
+// A position is where each service is, as somebody sets it, and what is deployed then. The monolith keeps the rest.
+type position struct {
+	phase  string // as "-c phase=" takes it
+	rules  []string
+	counts [4]int32 // api, users, threads, posts
+	places string   // value of /dev/places
+	forAll string   // value of /dev/phase
+}
+
+const (
+	apiRule      = "10000 /api* → api"
+	defaultRule  = "default → api 1, drop-traffic 0"
+	usersFirst   = "1010 /api/users* → users"
+	usersBehind  = "20010 /api/users* → users"
+	threadsFirst = "1020 /api/threads* → threads"
+	threads      = "20020 /api/threads* → threads"
+	postsFirst   = "1030 /api/posts* → posts"
+	posts        = "20030 /api/posts* → posts"
+	mixed        = "places" // holds the name of one phase for all
+)
+
+// The positions of a walk in which users moves alone, threads and posts follow, and all come back.
+var (
+	together      = position{"monolith", []string{apiRule, usersBehind, threads, posts, defaultRule}, [4]int32{1, 0, 0, 0}, "", "monolith"}
+	passedOver    = position{"users=monolith", together.rules, together.counts, "posts=monolith,threads=monolith,users=monolith", ""}
+	usersParallel = position{"users=parallel", together.rules, [4]int32{1, 1, 0, 0}, "posts=monolith,threads=monolith,users=parallel", mixed}
+	usersShare    = position{"users=10%", []string{"1010 /api/users* → users 10, api 90", apiRule, threads, posts, defaultRule}, [4]int32{1, 1, 0, 0},
+		"posts=monolith,threads=monolith,users=shift", mixed}
+	usersSwitched = position{"users=switched", []string{usersFirst, apiRule, threads, posts, defaultRule}, [4]int32{1, 1, 0, 0},
+		"posts=monolith,threads=monolith,users=switched", mixed}
+	othersParallel = position{"users=switched,threads=parallel,posts=parallel", usersSwitched.rules, [4]int32{1, 1, 1, 1},
+		"posts=parallel,threads=parallel,users=switched", mixed}
+	allSwitched = position{"users=switched,threads=switched,posts=switched", []string{usersFirst, threadsFirst, postsFirst, apiRule, defaultRule}, [4]int32{1, 1, 1, 1},
+		"posts=switched,threads=switched,users=switched,api=rest", ""}
+)
+
+// The monolith retires, and has no rest then.
+var retired = position{phase: "users=switched,threads=switched,posts=switched,api=retired"}
+
+// walk has the positions in turn, with the routes whose rule comes before the monolith's or goes behind it again, and the
+// positions that CloudFormation refuses next.
+var walk = []struct {
+	position
+	rules   int
+	refused []position
+	why     string
+}{
+	{together, 0, []position{usersParallel}, "services pass over to places in one place"},
+	{passedOver, 0, []position{usersSwitched}, "a service leaves parallel out"},
+	{usersParallel, 0, []position{together}, "one phase for all comes back while services are in several places"},
+	{usersShare, 1, []position{passedOver}, "a service with a share stops"},
+	{usersSwitched, 0, []position{passedOver, allSwitched}, "a service leaves parallel out, on its way back or beside others"},
+	{othersParallel, 0, []position{retired}, "the monolith retires while a service is not switched"},
+	{allSwitched, 2, []position{retired}, "the monolith retires while it has the rest"},
+	{othersParallel, 2, nil, ""},
+	{usersSwitched, 0, nil, ""},
+	{usersParallel, 1, nil, ""},
+	{passedOver, 0, nil, ""},
+	{together, 0, nil, ""},
+}
+
+// choose returns the options of the CLI for a position.
+func (p position) choose() []string {
+	rest := "monolith"
+	if p.phase == retired.phase {
+		rest = "drop"
+	}
+	return []string{"-c", "phase=" + p.phase, "-c", "rest=" + rest}
+}
+
+// state is the position as the interlock knows it.
+func (p position) state(t *testing.T) migration.State {
+	t.Helper()
+	d, settings, err := config.Load(deployment.Forum, map[string]any{"phase": p.phase, "rest": "monolith"}, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Migration().State(settings.Position)
+}
+
+// deployed compares what is deployed with the position.
+func (p position) deployed(t *testing.T, a *account) {
+	t.Helper()
+	got := a.state(t)
+	if !slices.Equal(got.Rules, p.rules) {
+		t.Errorf("rules:\n  %s\nwant\n  %s", strings.Join(got.Rules, "\n  "), strings.Join(p.rules, "\n  "))
+	}
+	for i, name := range []string{"api", "users", "threads", "posts"} {
+		equal(t, "tasks of "+name, got.Counts[name], p.counts[i])
+	}
+	equal(t, "places", got.Places, p.places)
+	equal(t, "phase for all", got.Phase, p.forAll)
+	a.told(t, p.state(t), p.state(t))
+}
+
+// TestPlaces moves one service alone, then the others, and all back, while the monolith keeps the rest. Before and after,
+// one phase is for all.
+func TestPlaces(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	required(t, root)
+	aws, err := emulate.Start(interrupted, emulate.Options{Log: logWriter{t}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := aws.Close(); err != nil {
+			t.Errorf("stopping the emulator: %v", err)
+		}
+	})
+	out := t.TempDir()
+	assembly := func(p position) string { return filepath.Join(out, p.phase) }
+	cli, a := newCDK(interrupted, root, aws.Env()), newAccount(interrupted, aws.Endpoint(), emulate.Region)
+	elsewhere := *cli
+	elsewhere.dir = out
+	elsewhere.must(t, "bootstrap", fmt.Sprintf("aws://%s/%s", emulate.Account, emulate.Region))
+	t.Run("synthesize", func(t *testing.T) {
+		for _, p := range []position{together, passedOver, usersParallel, usersShare, usersSwitched, othersParallel, allSwitched, retired} {
+			t.Run(p.phase, func(t *testing.T) {
+				t.Parallel()
+				cli.must(t, slices.Concat([]string{"synth", "-q", "-o", assembly(p)}, p.choose())...)
+			})
+		}
+	})
+	for i, at := range walk {
+		began := time.Now()
+		if at.phase == usersParallel.phase && walk[i-1].phase == passedOver.phase {
+			cutShortPlaces(t, cli, a, assembly)
+		}
+		before := a.resources(t)
+		if out, err := cli.deploy(assembly(at.position)); err != nil {
+			t.Fatalf("%v\n%s", err, tail(out, 60))
+		}
+		at.position.deployed(t, a)
+		if i > 0 {
+			exchanged(t, before, a.resources(t), at.rules)
+		}
+		for _, to := range at.refused {
+			t.Logf("%s to %s is refused: %s", at.phase, to.phase, at.why)
+			refuses(t, cli, a, assembly(to), func(t *testing.T) { t.Helper(); at.deployed(t, a) })
+		}
+		t.Logf("%-50s %6.1f s", at.phase, time.Since(began).Seconds())
+		if t.Failed() {
+			t.FailNow() // the next step builds on this one
+		}
+	}
+}
+
+// exchanged checks that a step exchanges a number of rules for others, and that no other resource comes, goes or is
+// replaced.
+func exchanged(t *testing.T, before, after map[string]string, rules int) {
+	t.Helper()
+	count := map[string]int{}
+	for _, c := range changed(before, after) {
+		if f := strings.Fields(c); f[1] != "dev-Gate" && f[1] != "dev-Phase" {
+			count[f[0]+" "+f[2]]++
+		}
+	}
+	want := map[string]int{"+ " + ruleType: rules, "- " + ruleType: rules}
+	if rules == 0 {
+		want = map[string]int{}
+	}
+	if !maps.Equal(count, want) {
+		t.Errorf("resources that came (+), went (-) or were replaced (!): %v, want %v", count, want)
+	}
+}
+
+// cutShortPlaces kills the CLI while users is deployed to run beside the monolith. The step has begun and is not reached,
+// so a step that follows only what was begun is refused. The same step may be deployed again.
+func cutShortPlaces(t *testing.T, cli *cdk, a *account, assembly func(position) string) {
+	t.Helper()
+	out, err := cli.killed("dev-Users: deploying", slices.Concat([]string{"deploy", "--app", assembly(usersParallel)}, deployOptions)...)
+	if err == nil {
+		t.Fatalf("cdk deploy was not killed:\n%s", tail(out, 60))
+	}
+	half := func(t *testing.T) {
+		t.Helper()
+		equal(t, "places", a.state(t).Places, passedOver.places)
+		a.told(t, passedOver.state(t), usersParallel.state(t))
+	}
+	half(t)
+	refuses(t, cli, a, assembly(usersShare), half)
+}
