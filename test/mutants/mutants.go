@@ -425,8 +425,18 @@ var mutants = []mutant{
 	{"internal/analysis/review/compare.go", "r.Type == model.SSMParameter && interlock.MatchString(r.ID)", "r.Type == model.SSMParameter", "TestCompare",
 		"the deletion of somebody's parameter is not shown"},
 
-	{"internal/analysis/review/priorities.go", "if clash.Was > 0 || holder != nil {", "if clash.Was > 0 && holder == nil {", "TestClashes",
-		"a swap of two orders fails in the middle of a deployment"},
+	{"internal/analysis/review/compare.go", "interlock.MatchString(r.ID) && interlockStack.MatchString(r.Stack)", "interlock.MatchString(r.ID)", "TestInterlock",
+		"the deletion of a service's parameter is not shown"},
+	{"internal/analysis/review/priorities.go", "if clash.Was > 0 || holder != nil {", "if clash.Was > 0 {", "TestClashes",
+		"a rule in place of another one fails in the middle of a deployment"},
+	{"internal/analysis/review/priorities.go", "clash.Was = before.Priority", "clash.Was = 0", "TestDeployedRules",
+		"a deployed priority changes, and the review does not say so"},
+	{"internal/analysis/review/turn.go", "known || was.Tasks[s.Name].Count > 0", "known || was.Tasks[s.Name].Count >= 0", "TestEarly",
+		"a new service gets requests before it runs, and nobody is warned"},
+	{"internal/analysis/review/move.go", "before.Migration.Locks(before.state())", "after.Migration.Locks(before.state())", "TestEarly",
+		"a new service is said to be refused, which the gate does not do"},
+	{"internal/analysis/review/answers.go", "return []any{m.KeepRest, m.Monolith.Name", "return []any{m.Monolith.Name", "TestAnswers",
+		"the rest goes elsewhere, and the review does not say so"},
 
 	// What others wrote stays text, and what is local stays local.
 	{"internal/plain/plain.go", "unicode.Is(unicode.Bidi_Control, r)", "false", "TestVisible",
