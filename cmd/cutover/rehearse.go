@@ -362,9 +362,6 @@ func (o *rehearse) settle(cmd *cobra.Command) error {
 
 // rehearsedContext reads KEY=VALUE pairs. It refuses what the walk decides.
 func rehearsedContext(pairs []string) (map[string]any, error) {
-	if err := checkContext(pairs); err != nil {
-		return nil, err
-	}
 	given := map[string]any{}
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
@@ -373,7 +370,7 @@ func rehearsedContext(pairs []string) (map[string]any, error) {
 		}
 		given[key] = value
 	}
-	return given, nil
+	return given, checkContext(pairs)
 }
 
 // settleAssemblies is settle for the assemblies of --app. Those of another app have any names.
@@ -530,7 +527,7 @@ func checkReach(r *rehearsal.Rehearsal, assemblies map[string]string) error {
 		}
 		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return answers(models[phase], fault.Service, r.Routes) }) {
 			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route",
-				fault, fault.Service, strings.Join(r.Walk, ", "))
+				fault, fault.Service, strings.Join(r.Walk, " → "))
 		}
 	}
 	return nil
@@ -565,9 +562,8 @@ func answers(m *model.Model, service string, routes []string) bool {
 	return false
 }
 
-// synthesize returns the assembly of every position of the walk.
-func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal.Fault) (map[string]string, error) {
-	assemblies := map[string]string{}
+// settings returns the settings of every position of the walk, besides the phase.
+func (o *rehearse) settings() []string {
 	settings := slices.Clone(o.context)
 	if o.shifted { // the walk has the shares
 		settings = append(settings, "shift=")
@@ -575,6 +571,12 @@ func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal
 	if w := cmp.Or(o.walker, &walker{}); !w.gated(o.stops) { // the gate would refuse a walk with gaps
 		settings = append(settings, "phaseGate=off")
 	}
+	return settings
+}
+
+// synthesize returns the assembly of every position of the walk.
+func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal.Fault) (map[string]string, error) {
+	assemblies, settings := map[string]string{}, o.settings()
 	for _, stop := range o.stops {
 		if assemblies[stop.name] != "" {
 			continue
