@@ -277,3 +277,19 @@ func TestAnswerersOfAWalk(t *testing.T) {
 		t.Error("without a list somebody has to answer")
 	}
 }
+
+// A review checks the flags first, and names the phases later.
+func TestCheckAgain(t *testing.T) {
+	o := rehearse{rate: 1, dwell: 1, out: t.TempDir(), walk: []string{"monolith", "parallel"}}
+	for range 2 {
+		if _, err := o.check(nil); err != nil || stopNames(o.stops) != strings.Join(o.walk, " | ") {
+			t.Errorf("%s, %v", stopNames(o.stops), err)
+		}
+		o.walk = []string{"switched"}
+	}
+	for want, o := range map[string]rehearse{"--rate 0 ": {dwell: 1}, "--dwell 0s ": {rate: 1}} {
+		if _, err := o.check(nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
