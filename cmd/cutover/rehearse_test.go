@@ -184,13 +184,13 @@ func TestSettle(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 			continue
 		}
-		if settings := strings.Join(o.settings(), " "); stopNames(o.stops) != test.want || settings != test.settings {
-			t.Errorf("%s: %s with %q\nwant %s with %q", test.name, stopNames(o.stops), settings, test.want, test.settings)
+		if settings := strings.Join(o.settings(), " "); walkText(o.stops) != test.want || settings != test.settings {
+			t.Errorf("%s: %s with %q\nwant %s with %q", test.name, walkText(o.stops), settings, test.want, test.settings)
 		}
 	}
 	o, err := settled(t, `"phase": "users=switched", "rest": "monolith"`, rehearse{})
 	if err != nil || o.stops[0].name != "users=switched" || len(o.stops) != 16 || len(o.settings()) != 0 {
-		t.Errorf("the default walk of places: %v, %s with %q", err, stopNames(o.stops), o.settings())
+		t.Errorf("the default walk of places: %v, %s with %q", err, walkText(o.stops), o.settings())
 	}
 	// What is refused is not settled.
 	for context, want := range map[string]string{
@@ -238,8 +238,8 @@ func TestSettleAssemblies(t *testing.T) {
 		for _, stop := range o.stops {
 			dirs = append(dirs, stop.dir())
 		}
-		if got := strings.Join(dirs, " "); err != nil || stopNames(o.stops) != test.want || got != test.dirs {
-			t.Errorf("%q: %s in %s, %v", test.walk, stopNames(o.stops), got, err)
+		if got := strings.Join(dirs, " "); err != nil || walkText(o.stops) != test.want || got != test.dirs {
+			t.Errorf("%q: %s in %s, %v", test.walk, walkText(o.stops), got, err)
 		}
 		if (o.walker != nil) != (test.app == own) {
 			t.Errorf("%q: walker %v", test.walk, o.walker)
@@ -282,8 +282,8 @@ func TestAnswerersOfAWalk(t *testing.T) {
 func TestCheckAgain(t *testing.T) {
 	o := rehearse{rate: 1, dwell: 1, out: t.TempDir(), walk: []string{"monolith", "parallel"}}
 	for range 2 {
-		if _, err := o.check(nil); err != nil || stopNames(o.stops) != strings.Join(o.walk, " | ") {
-			t.Errorf("%s, %v", stopNames(o.stops), err)
+		if _, err := o.check(nil); err != nil || walkText(o.stops) != strings.Join(o.walk, " | ") {
+			t.Errorf("%s, %v", walkText(o.stops), err)
 		}
 		o.walk = []string{"switched"}
 	}
