@@ -390,11 +390,14 @@ func TestRootService(t *testing.T) {
 		for _, balancer := range d.Migration().Plan(s.Position).Balancers {
 			for _, rule := range balancer.Rules {
 				if rule.ID == "Root" {
-					got = append(got, fmt.Sprint(balancer.Name, rule.Service, rule.Paths))
+					got = append(got, fmt.Sprint(balancer.Name, rule.Service, rule.Paths, rule.Targets))
 				}
 			}
 		}
-		want := []string{"threads[/ /api /api/ /v2 /v2/]"}
+		want := []string{"threads[/ /api /api/ /v2 /v2/] [{threads 1}]"}
+		if phase == "monolith" || phase == "parallel" {
+			want = []string{"threads[/ /api /api/ /v2 /v2/] [{api 1}]"}
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", phase, diff)
 		}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -20,12 +21,12 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 	}
 	m := d.Migration()
 	m.Services = slices.DeleteFunc(m.Services, func(s migration.Service) bool { return s.LoadBalancer != b.Name })
-	what, routes := fmt.Sprintf("%d services", services), 0
+	what, routes := words.Count(services, "service"), 0
 	for _, service := range m.Services {
 		routes += len(service.Routes)
 	}
 	if routes != services {
-		what += fmt.Sprintf(" with %d routes", routes)
+		what += " with " + words.Count(routes, "route")
 	}
 	if n, doing := mostRules(m, b.Name, s.Position); n > maxRules && m.KeepRest && s.Places == nil {
 		refuse("%s: %s need %d listener rules while they are switched all at once, and a load balancer can have %d: give each service a place in phase, as in \"%s=monolith\", and move a few at a time",
@@ -67,7 +68,7 @@ func leave(services []migration.Service, rules int) (n int) {
 // These steps have to be possible:
 //
 //   - the switch of all services at once, if one phase is for all
-//   - otherwise a share of one route, and the end of the last share
+//   - otherwise a share of one route
 //   - a share of each service or route that has testers
 func mostRules(m migration.Migration, balancer string, at migration.Position) (rules int, doing string) {
 	step := func(from, to migration.Position, what string) {
@@ -90,9 +91,9 @@ func mostRules(m migration.Migration, balancer string, at migration.Position) (r
 		}
 	}
 	step(at, at, fmt.Sprintf("a shift of %d", shares))
-	parallel, switched := migration.Position{Phase: migration.Parallel}, migration.Position{Phase: migration.Switched}
+	parallel := migration.Position{Phase: migration.Parallel}
 	if at.Places == nil {
-		step(parallel, switched, "a shift of 0")
+		step(parallel, migration.Position{Phase: migration.Switched}, "a shift of 0")
 		for _, s := range m.Services {
 			if slices.ContainsFunc(s.Routes, func(r migration.Route) bool { return len(r.Testers) > 0 }) {
 				step(parallel, migration.Position{Phase: migration.Parallel, Shift: map[string]int{s.Name: 1}}, fmt.Sprintf("a shift of %q with its testers", s.Name))
@@ -100,9 +101,9 @@ func mostRules(m migration.Migration, balancer string, at migration.Position) (r
 		}
 		return rules, doing
 	}
-	parallel, switched = parallel.Each(m.Services), switched.Each(m.Services)
-	share := func(of migration.Position, key string) migration.Position {
-		places := maps.Clone(of.Places)
+	parallel = parallel.Each(m.Services)
+	share := func(key string) migration.Position {
+		places := maps.Clone(parallel.Places)
 		places[key] = migration.Place{Phase: migration.Parallel, Shifted: true, Percent: 1}
 		return migration.At(places, migration.Monolith)
 	}
@@ -114,37 +115,10 @@ func mostRules(m migration.Migration, balancer string, at migration.Position) (r
 				last, order = key, r.Order
 			}
 			if len(r.Testers) > 0 {
-				step(parallel, share(parallel, key), fmt.Sprintf("a share of %q with its testers", key))
+				step(parallel, share(key), fmt.Sprintf("a share of %q with its testers", key))
 			}
 		}
 	}
-	step(parallel, share(parallel, last), "a share of 1")
-	step(share(switched, last), switched, "the switch of the last one")
+	step(parallel, share(last), "a share of 1")
 	return rules, doing
-}
-
-// maxParameter is how many characters an SSM parameter of the standard tier may have: 4 KB
-// (https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html).
-const maxParameter = 4096
-
-// checkPlaces refuses names that are too long for the parameter with the places of all routes.
-// Positions differ little: the last one has the longest text.
-func checkPlaces(d Deployment, s Settings, refuse func(string, ...any)) {
-	if s.Places == nil {
-		return
-	}
-	m := d.Migration()
-	phase := migration.Removed
-	if d.KeepRest {
-		phase = migration.Switched
-	}
-	all := migration.Position{Phase: migration.Switched}.Each(m.Services)
-	for _, lock := range m.Locks(m.State(migration.At(all.Places, phase))) {
-		for _, p := range lock.Last {
-			if n := len(p.Value); n > maxParameter {
-				refuse("%s: the SSM parameter /%s/%s has the place of each of its %d routes, which are %d characters, and a parameter can have %d: shorten the names, or put services behind another load balancer",
-					named(lock.Balancer), s.Env, p.Name, len(d.inOrder(lock.Balancer)), n, maxParameter)
-			}
-		}
-	}
 }

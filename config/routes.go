@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -88,20 +89,18 @@ const maxRouteName = maxGroupName
 
 // checkRoutes refuses routes of a service that AWS refuses or that have no name to tell them apart.
 func checkRoutes(service Service, isMonolith bool, refuse func(string, ...any)) {
-	switch {
-	case isMonolith && len(service.Routes) > 0:
+	if isMonolith && len(service.Routes) > 0 {
 		refuse("service %q: Routes: the monolith has one listener rule, with Paths: remove Routes", service.Name)
 		return
-	case isMonolith && service.Order != 0:
+	}
+	if isMonolith && service.Order != 0 {
 		refuse("service %q: Order %d: the monolith has a priority of its own: remove it", service.Name, service.Order)
-	case isMonolith && len(service.Testers) > 0:
+	}
+	if isMonolith && len(service.Testers) > 0 {
 		refuse("service %q: Testers reach a microservice early, and the monolith is none: remove Testers", service.Name)
-	case len(service.Routes) > 0 && len(service.Paths) > 0:
-		refuse("service %q: Paths stand beside Routes: move them into a route", service.Name)
-	case len(service.Routes) > 0 && service.Order != 0:
-		refuse("service %q: Order %d stands beside Routes, which have an Order each: remove it", service.Name, service.Order)
-	case len(service.Routes) > 0 && len(service.Testers) > 0:
-		refuse("service %q: Testers stand beside Routes: move them into a route", service.Name)
+	}
+	if len(service.Routes) > 0 && (len(service.Paths) > 0 || service.Order != 0 || len(service.Testers) > 0) {
+		refuse("service %q: Routes have Paths, Order and Testers of their own: move those of the service into a route", service.Name)
 	}
 	names := map[string]bool{}
 	for _, route := range service.AllRoutes() {
@@ -165,13 +164,13 @@ func checkSize(service Service, route Route, refuse func(string, ...any)) {
 	case values > maxValues:
 		refuse("%s: %d values in its conditions: a rule has at most %d", where, values, maxValues)
 	case values+testers > maxValues:
-		refuse("%s: %d values in its conditions and %d in Testers: the rule for testers has both, and a rule has at most %d", where, values, testers, maxValues)
+		refuse("%s: %s in its conditions and %d in Testers: the rule for testers has both, and a rule has at most %d", where, words.Count(values, "value"), testers, maxValues)
 	}
 	switch {
 	case wildcards > maxWildcards:
 		refuse("%s: %d wildcards: a rule has at most %d", where, wildcards, maxWildcards)
 	case wildcards+more > maxWildcards:
-		refuse("%s: %d wildcards in its conditions and %d in Testers: the rule for testers has both, and a rule has at most %d", where, wildcards, more, maxWildcards)
+		refuse("%s: %s in its conditions and %d in Testers: the rule for testers has both, and a rule has at most %d", where, words.Count(wildcards, "wildcard"), more, maxWildcards)
 	}
 }
 
@@ -228,8 +227,16 @@ var ruleIDs = []string{"Testers", "Shift", "Monolith", "Service", "Root"}
 
 // checkIDs refuses names that give two resources of a stack one id. An id is made of names without
 // their hyphens. checkBalancers looks at the names of services among themselves.
-func checkIDs(d Deployment, refuse func(string, ...any)) {
+func checkIDs(d Deployment, s Settings, refuse func(string, ...any)) {
 	routes, rules := map[string]string{}, map[string]string{"LoadBalancer": "the load balancer", "Url": "the output Url"}
+	if s.Alarms {
+		for _, id := range []string{"AlarmTopic", "AlarmKey", "AlarmTopicArn", "LoadBalancerErrors"} {
+			rules[id] = "a part of the alarms"
+		}
+	}
+	if s.AccessLogs {
+		rules["AccessLogs"] = "the bucket of the access logs"
+	}
 	for _, service := range d.All() {
 		routes[Pascal(service.Name)] = fmt.Sprintf("service %q", service.Name)
 	}
@@ -262,12 +269,14 @@ type placed struct {
 }
 
 // inOrder lists the routes of the microservices at a load balancer, in the order of their rules. It
-// leaves out those without a condition, which [checkConditions] refuses.
+// leaves out those without a condition and those with too many wildcards, which are refused: the time
+// to compare them would double with each wildcard.
 func (d Deployment) inOrder(balancer string) (all []placed) {
 	for _, service := range d.Services {
 		for _, route := range service.AllRoutes() {
 			match := route.migration().Match
-			if values, _ := size(match); values > 0 && service.LoadBalancer == balancer {
+			values, wildcards := size(match)
+			if values > 0 && wildcards <= maxWildcards && service.LoadBalancer == balancer {
 				all = append(all, placed{service, route, match})
 			}
 		}
@@ -283,9 +292,6 @@ func (p placed) key() string { return migration.Key(p.service.Name, p.Name) }
 func checkShadows(d Deployment, balancer string, refuse func(string, ...any)) {
 	routes := d.inOrder(balancer)
 	for i, later := range routes {
-		if _, n := size(later.match); n > maxWildcards {
-			continue // checkSize refuses it
-		}
 		for _, earlier := range routes[:i] {
 			if !earlier.match.Meets(later.match) {
 				continue
@@ -388,8 +394,8 @@ func checkRoot(d Deployment, refuse func(string, ...any)) {
 func checkTesters(d Deployment, at migration.Position, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
 		for _, rule := range b.Rules {
-			if rule.ID != "Testers" {
-				continue
+			if _, wildcards := size(rule.Match); rule.ID != "Testers" || wildcards > maxWildcards {
+				continue // checkSize refuses so many
 			}
 			key := migration.Key(rule.Service, rule.Route)
 			setting := fmt.Sprintf("phase: %s=%s", key, at.Place(rule.Service, rule.Route))

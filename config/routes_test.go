@@ -175,17 +175,20 @@ var conditionMistakes = []mistake{
 
 var routeMistakes = []mistake{
 	{name: "paths beside routes", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Routes: []config.Route{{Order: 50, Paths: []string{"/t"}}}}),
-		want: `service "tags": Paths stand beside Routes: move them into a route`},
+		want: `service "tags": Routes have Paths, Order and Testers of their own: move those of the service into a route`},
 	{name: "order beside routes", change: with(config.Service{Name: "tags", Order: 50, Routes: []config.Route{{Order: 50, Paths: []string{"/t"}}}}),
-		want: `service "tags": Order 50 stands beside Routes, which have an Order each: remove it`},
+		want: `service "tags": Routes have Paths, Order and Testers of their own: move those of the service into a route`},
 	{name: "testers beside routes", change: with(config.Service{Name: "tags", Testers: named{"X-A": {"1"}}, Routes: []config.Route{{Order: 50, Paths: []string{"/t"}}}}),
-		want: `service "tags": Testers stand beside Routes: move them into a route`},
+		want: `service "tags": Routes have Paths, Order and Testers of their own: move those of the service into a route`},
 	{name: "routes of the monolith", change: func(d *config.Deployment) {
 		d.Monolith = config.Service{Name: "api", Routes: []config.Route{{Order: 1, Paths: []string{"/api*"}}}}
 	},
 		want: `service "api": Routes: the monolith has one listener rule, with Paths: remove Routes`},
-	{name: "testers of the monolith", change: func(d *config.Deployment) { d.Monolith.Testers = named{"X-A": {"1"}} },
-		want: `service "api": Testers reach a microservice early, and the monolith is none: remove Testers`},
+	{name: "order and testers of the monolith", change: func(d *config.Deployment) {
+		d.Monolith.Order, d.Monolith.Testers = 7, named{"X-A": {"1"}}
+	},
+		want: `service "api": Order 7: the monolith has a priority of its own: remove it` + "\n" +
+			`service "api": Testers reach a microservice early, and the monolith is none: remove Testers`},
 	{name: "name of a route", change: tags(config.Route{Name: "Reads/All", Order: 50, Paths: []string{"/t"}}),
 		want: `route "tags/Reads/All": "Reads/All" is not a name of a route: use up to 32 lower-case letters, digits and single hyphens, beginning with a letter`},
 	{name: "long name of a route", change: tags(config.Route{Name: strings.Repeat("r", 33), Order: 50, Paths: []string{"/t"}}),
@@ -212,6 +215,15 @@ var routeMistakes = []mistake{
 		want: `service "load-balancer": its target group has the id LoadBalancer, like the load balancer: rename the service`},
 	{name: "name of an output", change: with(config.Service{Name: "url", Paths: []string{"/t"}, Order: 50}),
 		want: `service "url": its target group has the id Url, like the output Url: rename the service`},
+	{name: "names of the alarms and the access logs", context: context{"alarms": "on", "accessLogs": "on", "maxInstances": 9.0}, change: with(
+		config.Service{Name: "access-logs", Paths: []string{"/a"}, Order: 50}, config.Service{Name: "alarm-topic", Paths: []string{"/b"}, Order: 51},
+		config.Service{Name: "alarm-key", Paths: []string{"/c"}, Order: 52}, config.Service{Name: "alarm-topic-arn", Paths: []string{"/d"}, Order: 53},
+		config.Service{Name: "load-balancer-errors", Paths: []string{"/e"}, Order: 54}),
+		want: `service "access-logs": its target group has the id AccessLogs, like the bucket of the access logs: rename the service` + "\n" +
+			`service "alarm-topic": its target group has the id AlarmTopic, like a part of the alarms: rename the service` + "\n" +
+			`service "alarm-key": its target group has the id AlarmKey, like a part of the alarms: rename the service` + "\n" +
+			`service "alarm-topic-arn": its target group has the id AlarmTopicArn, like a part of the alarms: rename the service` + "\n" +
+			`service "load-balancer-errors": its target group has the id LoadBalancerErrors, like a part of the alarms: rename the service`},
 	{name: "stacks of places", context: context{"phase": "users=parallel"}, change: with(
 		config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5},
 		config.Service{Name: "gate-shop", Paths: []string{"/g"}, Order: 51}, config.Service{Name: "phase-shop", Paths: []string{"/p"}, Order: 52}),
@@ -263,6 +275,16 @@ var testerMistakes = []mistake{
 		want: `service "tags": 3 values in its conditions and 3 in Testers: the rule for testers has both, and a rule has at most 5`},
 	{name: "too many wildcards with testers", change: with(config.Service{Name: "tags", Order: 50, Paths: []string{"/a*", "/b*", "/c*"}, Testers: named{"Cookie": {"*c=1*?"}}}),
 		want: `service "tags": 3 wildcards in its conditions and 3 in Testers: the rule for testers has both, and a rule has at most 5`},
+	{name: "far too many wildcards of testers", context: context{"phase": "users=0%"}, change: func(d *config.Deployment) {
+		d.Services[0].Testers = named{"X-A": {strings.Repeat("*a", 60)}}
+		with(config.Service{Name: "admin", Order: 5, Paths: []string{"/api/*/admin"}})(d)
+	},
+		want: `service "users": 1 wildcard in its conditions and 60 in Testers: the rule for testers has both, and a rule has at most 5`},
+	{name: "far too many wildcards before testers", context: context{"phase": "users=0%"}, change: func(d *config.Deployment) {
+		d.Services[0].Testers = named{"X-A": {"1"}}
+		with(config.Service{Name: "admin", Order: 5, Paths: []string{"/api" + strings.Repeat("*a", 60)}})(d)
+	},
+		want: `service "admin": 60 wildcards: a rule has at most 5`},
 	{name: "testers that take requests of another place", context: context{"phase": "users=0%,users/writes=parallel"}, change: users(
 		config.Route{Name: "writes", Order: 5, Paths: []string{"/api/users*"}, Methods: []string{"POST"}},
 		config.Route{Order: 10, Paths: []string{"/api/users*"}, Testers: named{"X-A": {"1"}}}),
@@ -316,14 +338,18 @@ func quotaMistakes() []mistake {
 			want: `the first load balancer: 33 services with 99 routes and a shift of 0 need 101 listener rules, and a load balancer can have 100: ` + first + `32` + other},
 		{name: "too many routes for a share", context: places, change: wide("s", 33, 3),
 			want: `the first load balancer: 33 services with 99 routes and a share of 1 need 101 listener rules, and a load balancer can have 100: ` + first + `32` + other},
+		{name: "too many routes for a share and the root paths", context: context{"phase": "s00=parallel", "rootService": "s00"}, change: wide("s", 49, 2),
+			want: `the first load balancer: 49 services with 98 routes and a share of 1 need 101 listener rules, and a load balancer can have 100: ` + first + `48` + other},
+		{name: "too many routes to go back", context: context{"phase": "removed"}, change: wide("s", 50, 2),
+			want: `the first load balancer: 50 services with 100 routes and a shift of 0 need 101 listener rules, and a load balancer can have 100: ` + first + `49` + other},
+		{name: "two services too many", change: wide("s", 51, 2),
+			want: `the first load balancer: 51 services with 102 routes and a shift of 0 need 103 listener rules, and a load balancer can have 100: ` + strings.Replace(first, "1", "2", 1) + `50` + other},
 		{name: "too many routes for testers", change: wide("s", 49, 2, testers),
 			want: `the first load balancer: 49 services with 98 routes and a shift of "s00" with its testers need 102 listener rules, and a load balancer can have 100: ` + first + `48` + other},
 		{name: "too many routes for testers of a place", context: places, change: wide("s", 49, 2, testers),
 			want: `the first load balancer: 49 services with 98 routes and a share of "s00" with its testers need 101 listener rules, and a load balancer can have 100: ` + first + `48` + other},
 		{name: "too many at once with the rest", context: context{"rest": "monolith"}, change: wide("s", 50, 1),
 			want: `the first load balancer: 50 services need 101 listener rules while they are switched all at once, and a load balancer can have 100: give each service a place in phase, as in "s49=monolith", and move a few at a time`},
-		{name: "places in a long text", context: context{"phase": long + "00=parallel"}, change: wide(long, 98, 1),
-			want: `the first load balancer: the SSM parameter /dev/places has the place of each of its 98 routes, which are 4127 characters, and a parameter can have 4096: shorten the names, or put services behind another load balancer`},
 	}
 }
 
@@ -380,6 +406,14 @@ func TestOrderOfTheList(t *testing.T) {
 	}
 }
 
+// Names that would collide with what another setting or another load balancer has.
+func TestNamesThatAreFree(t *testing.T) {
+	d := forum()
+	with(config.Service{Name: "alarm-topic", Paths: []string{"/b"}, Order: 51}, config.Service{Name: "access-logs", Paths: []string{"/a"}, Order: 50},
+		config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 10}, config.Service{Name: "gate-shop", Paths: []string{"/g"}, Order: 52})(&d)
+	load(t, d, context{"maxInstances": 9.0})
+}
+
 // Everything that AWS takes in a condition.
 func TestConditions(t *testing.T) {
 	given := forum()
@@ -389,7 +423,7 @@ func TestConditions(t *testing.T) {
 		{Name: "headers", Order: 1, Headers: named{strings.Repeat("X", 40): {strings.Repeat("1", 128)}, "Cookie": {"a b*", "?"}}, Methods: []string{"PUT"}, Testers: named{"X-Tester": {"~!*"}}},
 		{Name: "query", Order: 4, Paths: []string{"/q"}, Query: named{"v*": {"1", "2?"}, strings.Repeat("k", 128): {strings.Repeat("v", 128)}}},
 		{Name: strings.Repeat("r", 32), Order: 5, Paths: []string{"/tags*"}, Methods: []string{"POST"}},
-		{Order: 999, Paths: []string{"/tags*", "/Tags"}, Methods: []string{"GET"}, Testers: named{"Cookie": {"*a*", "b"}}},
+		{Order: 999, Paths: []string{"/tags*", "/Tags*"}, Methods: []string{"GET"}, Testers: named{"Cookie": {"*a*", "b*"}}},
 	}})
 	d, s := load(t, given, context{"phase": "tags=0%,tags/headers=1%,users=switched"})
 	rules := map[string]string{}
@@ -536,6 +570,7 @@ func TestMostPlaces(t *testing.T) {
 		"root paths":            {"s", 49, 2, context{"rootService": "s00"}, nil},
 		"testers":               {"s", 48, 2, context{}, []func(*config.Service){testers}},
 		"places":                {"s", 49, 2, context{"phase": "s00=switched"}, nil},
+		"places and names":      {long, 98, 1, context{"phase": long + "00=switched"}, nil},
 		"places and testers":    {long, 97, 1, context{"phase": long + "00=switched"}, []func(*config.Service){testers}},
 		"the rest, all at once": {"s", 49, 1, context{"rest": "monolith"}, nil},
 		"the rest, with places": {"s", 49, 2, context{"rest": "monolith", "phase": "s00=switched"}, nil},

@@ -89,7 +89,7 @@ func checkServices(d Deployment, s Settings) []error {
 			orders.check(service, refuse)
 		}
 	}
-	checkIDs(d, refuse)
+	checkIDs(d, s, refuse)
 	for _, b := range plan.Balancers {
 		checkShadows(d, b.Name, refuse)
 	}
@@ -99,7 +99,6 @@ func checkServices(d Deployment, s Settings) []error {
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
-	checkPlaces(d, s, refuse)
 	if !mistaken { // otherwise the sums are wrong too
 		checkCapacity(d, s, refuse)
 		checkTargets(d, plan, refuse)
