@@ -33,24 +33,16 @@ import (
 	users "cutover/services/users/routes"
 )
 
-// The directory of the compiled services.
-var bin string
+// bin is the directory of the compiled services. It stays, so that only what has changed is linked.
+var bin = filepath.Join("..", "build", "test", "services")
 
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		var err error
-		if bin, err = os.MkdirTemp("", "services"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(bin)
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", bin+string(filepath.Separator), "./api", "./users", "./threads", "./posts")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "the services cannot be compiled: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", bin+string(filepath.Separator), "./api", "./users", "./threads", "./posts")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "the services cannot be compiled: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
 }
 
 // process is a running service.

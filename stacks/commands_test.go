@@ -55,13 +55,20 @@ type rehearsed struct {
 
 // rehearsalTool builds the command, once for all tests.
 var rehearsalTool = sync.OnceValues(func() (string, error) {
-	tool := filepath.Join(scratch, "cutover")
-	out, err := exec.Command("go", "build", "-o", tool, "./cmd/cutover").CombinedOutput()
+	return compile("cutover", "./cmd/cutover")
+})
+
+// compile builds a program. It stays, so that it is linked again only after a change.
+func compile(name, pkg string) (string, error) {
+	program, err := filepath.Abs(filepath.Join("build", "test", name))
 	if err != nil {
+		return "", err
+	}
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, pkg).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
-	return tool, nil
-})
+	return program, nil
+}
 
 // rehearse starts "cutover rehearse" on synthesized templates, by phase. What it
 // returns waits for its report and exit code.
@@ -172,10 +179,11 @@ func TestRehearsal(t *testing.T) {
 // off: requests go to a monolith that has no task yet, and the rehearsal says so. The
 // monolith takes a while to start, so that requests come before, however fast it is.
 func TestRehearsalOfWhatMustFail(t *testing.T) {
+	nightly.Test(t, "it rehearses on this machine")
 	monolith := deployment.Forum.Monolith.Name
-	program := filepath.Join(scratch, monolith)
-	if out, err := exec.Command("go", "build", "-o", program, "./services/"+monolith).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	program, err := compile(monolith, "./services/"+monolith)
+	if err != nil {
+		t.Fatal(err)
 	}
 	phases := map[string]*assembly.Assembly{}
 	for _, phase := range []string{"retired", "parallel"} {

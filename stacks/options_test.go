@@ -410,7 +410,7 @@ func TestEnvironmentsInOneAccount(t *testing.T) {
 	}
 	// What the prefix is for.
 	dev, same := physicalNames(t, synth(t, alarmed)), 0
-	for name := range physicalNames(t, synth(t, settings{"env": "staging", "alarms": "on"})) {
+	for name := range physicalNames(t, synth(t, production(migration.Parallel))) {
 		if dev[name] != "" {
 			same++
 		}

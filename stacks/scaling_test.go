@@ -12,6 +12,7 @@ import (
 	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 	"cutover/migration"
 )
 
@@ -123,6 +124,7 @@ func known(t *testing.T, a *assembly.Assembly, r *assembly.Resource) object {
 // the services, as TestPhaseChanges does for those that do not scale: beside the
 // scaling of the monolith and the users it is the same.
 func TestPhaseChangesOfServicesThatScale(t *testing.T) {
+	nightly.Test(t, "it synthesizes services that scale five times more")
 	tests := []struct {
 		from, to settings
 		want     []string

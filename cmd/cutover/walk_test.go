@@ -39,7 +39,7 @@ func routed() config.Deployment {
 	return d
 }
 
-func texts(stops []stop) string {
+func walkText(stops []stop) string {
 	var names []string
 	for _, stop := range stops {
 		names = append(names, stop.name)
@@ -110,8 +110,8 @@ func TestStopsOfAWalk(t *testing.T) {
 			}
 			continue
 		}
-		if texts(stops) != test.want || w.gated(stops) != test.gated {
-			t.Errorf("%s: %s, gate %v\nwant %s, gate %v", walk, texts(stops), w.gated(stops), test.want, test.gated)
+		if walkText(stops) != test.want || w.gated(stops) != test.gated {
+			t.Errorf("%s: %s, gate %v\nwant %s, gate %v", walk, walkText(stops), w.gated(stops), test.want, test.gated)
 		}
 	}
 }
@@ -143,8 +143,8 @@ func TestStopsOfRoutes(t *testing.T) {
 		"threads/one=parallel+threads/all=parallel": "threads=parallel",
 	} {
 		stops, err := w.stops(strings.Split(walk, ","))
-		if err != nil || texts(stops) != want {
-			t.Errorf("%s: %s, %v, want %s", walk, texts(stops), err, want)
+		if err != nil || walkText(stops) != want {
+			t.Errorf("%s: %s, %v, want %s", walk, walkText(stops), err, want)
 		}
 		for _, stop := range stops {
 			if app, err := w.read(stop.name); err != nil || positionText(w.m, app.At) != stop.name {
@@ -175,8 +175,8 @@ func TestStandardWalk(t *testing.T) {
 			t.Fatal(err)
 		}
 		stops, err := w.stops(w.standard(app.At))
-		if err != nil || texts(stops) != test.want || !w.gated(stops) {
-			t.Errorf("%s: %s, %v\nwant %s", phase, texts(stops), err, test.want)
+		if err != nil || walkText(stops) != test.want || !w.gated(stops) {
+			t.Errorf("%s: %s, %v\nwant %s", phase, walkText(stops), err, test.want)
 		}
 	}
 }
@@ -192,7 +192,7 @@ func TestStandardWalkOfALateMonolith(t *testing.T) {
 		}
 		stops, err := w.stops(w.standard(app.At))
 		if err != nil || !w.gated(stops) {
-			t.Fatalf("%s: %v", texts(stops), err)
+			t.Fatalf("%s: %v", walkText(stops), err)
 		}
 		var got []string
 		for _, stop := range stops {

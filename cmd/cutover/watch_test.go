@@ -240,7 +240,7 @@ func load(ts *testscript.TestScript, neg bool, args []string) {
 		stop()
 		clients.Wait()
 	})
-	tick := time.NewTicker(time.Second / 300)
+	tick := time.NewTicker(time.Second / 150)
 	for range 4 {
 		clients.Go(func() {
 			for {

@@ -367,7 +367,7 @@ func TestBuildsAtTheSameTime(t *testing.T) {
 	}
 
 	var group sync.WaitGroup
-	for range 6 {
+	for range 3 {
 		group.Go(func() {
 			contexts, err := Build(context.Background(), Options{Root: root, Arch: "amd64", Services: cart})
 			if err != nil {

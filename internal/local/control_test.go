@@ -363,7 +363,7 @@ func TestStopAnswers(t *testing.T) {
 	}
 	d.Runner = r
 	d.deploy(forum(t, "switched"))
-	stop := load(t, d.url(80))
+	stop := loadOf(t, d.url(80), 100)
 	until(t, "requests are answered", func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()

@@ -391,7 +391,7 @@ func TestCrashRollsBack(t *testing.T) {
 	d := start(t, stateDir(t), nil)
 	d.deploy(forum(t, "switched"))
 	before := d.tasks()
-	stop := load(t, d.url(80))
+	stop := loadOf(t, d.url(80), 100)
 	err := d.refuse(forum(t, "switched", func(a templates) {
 		a.containers(func(name string, definition map[string]any) {
 			if name == "users" {

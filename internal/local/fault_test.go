@@ -8,20 +8,6 @@ import (
 	"testing"
 )
 
-// faulty is the forum with two tasks of each microservice, under load.
-func faulty(t *testing.T) (d *deployment, assembly string, stop func() (requests int, lost []string)) {
-	d = start(t, stateDir(t), nil)
-	assembly = forum(t, "switched", func(a templates) {
-		a.resources("AWS::ECS::Service", func(stack, _ string, properties map[string]any) {
-			if stack != "dev-Api" {
-				properties["DesiredCount"] = 2.0
-			}
-		})
-	})
-	d.deploy(assembly)
-	return d, assembly, load(t, d.url(80))
-}
-
 // harm does a fault and waits until the deployment has recovered.
 func (d *deployment) harm(kind, service string) {
 	d.t.Helper()
@@ -37,10 +23,19 @@ func (d *deployment) harm(kind, service string) {
 }
 
 // Neither an instance that is drained nor an image that does not run costs a
-// request.
-func TestLosslessFaults(t *testing.T) {
+// request. A fault that ends half of the tasks leaves the other half.
+func TestFaults(t *testing.T) {
 	t.Parallel()
-	d, assembly, stop := faulty(t)
+	d := start(t, stateDir(t), nil)
+	assembly := forum(t, "switched", func(a templates) {
+		a.resources("AWS::ECS::Service", func(stack, _ string, properties map[string]any) {
+			if stack != "dev-Api" {
+				properties["DesiredCount"] = 2.0
+			}
+		})
+	})
+	d.deploy(assembly)
+	stop := loadOf(t, d.url(80), 100)
 	before := d.tasks()
 	d.harm("drain", "users")
 	drained := d.tasks()
@@ -68,19 +63,12 @@ func TestLosslessFaults(t *testing.T) {
 	if again := d.tasks(); !slices.Equal(again["users"], after["users"]) {
 		t.Errorf("tasks of users are %v after the same assembly, and were %v", again["users"], after["users"])
 	}
-}
 
-// Half of the tasks are half of the tasks.
-func TestKillHalf(t *testing.T) {
-	t.Parallel()
-	d, _, stop := faulty(t)
-	before := d.tasks()["users"]
 	d.harm("kill-half", "users")
-	stop()
-	after := d.tasks()["users"]
-	kept := slices.DeleteFunc(slices.Clone(after), func(id string) bool { return !slices.Contains(before, id) })
-	if len(after) != 2 || len(kept) != 1 {
-		t.Errorf("tasks of users are %v and were %v", after, before)
+	halved := d.tasks()["users"]
+	kept := slices.DeleteFunc(slices.Clone(halved), func(id string) bool { return !slices.Contains(after["users"], id) })
+	if len(halved) != 2 || len(kept) != 1 {
+		t.Errorf("tasks of users are %v and were %v", halved, after["users"])
 	}
 	if response, err := http.Get(d.url(80) + "/api/users/1"); err != nil || response.StatusCode != http.StatusOK {
 		t.Errorf("afterwards the answer is %v (%v)", response, err)

@@ -532,7 +532,13 @@ var forumAnswers = sync.OnceValue(func() map[string]string {
 // many requests there were and which were not answered as they must be.
 func load(t *testing.T, url string) (stop func() (requests int, lost []string)) {
 	t.Helper()
-	const perSecond = 300
+	return loadOf(t, url, 300)
+}
+
+// loadOf is load with a number of requests per second. A small load costs less where the number
+// proves nothing.
+func loadOf(t *testing.T, url string, perSecond int) (stop func() (requests int, lost []string)) {
+	t.Helper()
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	var (
 		mu       sync.Mutex
@@ -554,7 +560,7 @@ func load(t *testing.T, url string) (stop func() (requests int, lost []string)) 
 	paths := sortedKeys(forumAnswers())
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(time.Second / perSecond)
+		ticker := time.NewTicker(time.Second / time.Duration(perSecond))
 		defer ticker.Stop()
 		for i := 0; ; i++ {
 			select {

@@ -6,14 +6,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"cutover/internal/nightly"
 )
 
 // Load on one service scales that one alone, a deployment in between leaves the count
 // as it is, and without load it goes back. A count that a phase sets is the count.
 func TestScaling(t *testing.T) {
-	if testing.Short() {
-		t.Skip("slow: it waits for minutes of autoscaling")
-	}
+	nightly.Test(t, "it waits for minutes of autoscaling")
 	t.Parallel()
 	d := &deployment{t: t}
 	options := d.options(stateDir(t), nil)

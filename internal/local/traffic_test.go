@@ -198,9 +198,7 @@ func TestCanary(t *testing.T) {
 	if reason := judged(canary.Wait); !strings.Contains(reason, "users ha") {
 		t.Errorf("it waits because of %q", reason)
 	}
-	for range 3 { // 900 requests per second, a third of them for users, of which the canary gets half
-		load(t, d.url(80))
-	}
+	loadOf(t, d.url(80), 600) // a third of them for users, of which the canary gets half
 	if reason := judged(canary.GoOn); !strings.Contains(reason, "users answered 0.0 % of ") {
 		t.Errorf("it goes on because of %q", reason)
 	}

@@ -330,6 +330,7 @@ func TestPageSections(t *testing.T) {
 // TestPageFits: on a phone, a tablet and a desktop, by day and by night, tables fit, and
 // texts have the places that they were drawn at, with whatever font there is.
 func TestPageFits(t *testing.T) {
+	nightly.Test(t, "it draws a page in six windows")
 	t.Parallel()
 	run := long()
 	long := strings.Repeat("n", 255) // as long as a name can be

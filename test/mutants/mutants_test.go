@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cutover/internal/nightly"
 )
 
 const root = "../.."
@@ -79,6 +81,7 @@ func sample(t *testing.T) (root string) {
 
 // A mutant is killed, survives, or is a mistake in the list. What a pattern leaves out is not run.
 func TestRun(t *testing.T) {
+	nightly.Test(t, "it compiles and tests a module several times")
 	if testing.Short() {
 		t.Skip("slow: it runs tests of a module")
 	}

@@ -139,7 +139,7 @@ func TestAutoscalingDuringADeployment(t *testing.T) {
 		w.load(0, 100)
 		superseded := make(chan error)
 		go func() { superseded <- w.Apply(t.Context(), spec("crash", 0, scaling(1, 6), endless)) }()
-		after(time.Hour, "an hour without load, in a deployment", 4)
+		after(30*time.Minute, "half an hour without load, in a deployment", 4) // tasks would be removed after 15 minutes
 		w.load(0, 550)
 		after(10*time.Minute, "with more load, in a deployment", 6)
 		w.load(0, 100)

@@ -23,12 +23,15 @@ import (
 	images "cutover/internal/build"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 )
 
-// A Docker engine is found or started once for all tests.
+// A Docker engine is found or started once for all tests that need one.
 var (
 	engineHost string
 	noEngine   error // why there is none
+	stopEngine = func() {}
+	findEngine = sync.OnceFunc(func() { engineHost, stopEngine, noEngine = startEngine() })
 	directory  string
 )
 
@@ -37,10 +40,8 @@ func TestMain(m *testing.M) {
 	if directory, err = os.MkdirTemp("", "docker-test-"); err != nil {
 		panic(err)
 	}
-	var stop func()
-	engineHost, stop, noEngine = startEngine()
 	code := m.Run()
-	stop()
+	stopEngine()
 	os.RemoveAll(directory)
 	os.Exit(code)
 }
@@ -126,10 +127,9 @@ func startEngine() (host string, stop func(), err error) {
 
 // newDriver returns a driver of a deployment with the test's name.
 func newDriver(t *testing.T) *Driver {
-	if testing.Short() {
-		t.Skip("slow: it runs containers")
-	}
 	t.Helper()
+	nightly.Test(t, "it runs containers")
+	findEngine()
 	if noEngine != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal(noEngine)

@@ -43,15 +43,21 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// built is where the tests' image is built.
+// built has the build context of the tests' image. Other contexts link to its files, so it
+// is in the file system of t.TempDir.
 var built string
 
-// contextOfUsers compiles the users service into a build context.
+// contextOfUsers compiles the users service, which is linked again only after a change, and
+// copies its build context.
 var contextOfUsers = sync.OnceValues(func() (string, error) {
 	contexts, err := images.Build(context.Background(), images.Options{
-		Root: "../../../..", Out: built, Arch: runtime.GOARCH, Services: []images.Service{{Name: "users", Dir: "services/users"}},
+		Root: "../../../..", Arch: runtime.GOARCH, Services: []images.Service{{Name: "users", Dir: "services/users"}},
 	})
-	return contexts["users"], err
+	if err != nil {
+		return "", err
+	}
+	copied := filepath.Join(built, "users")
+	return copied, os.CopyFS(copied, os.DirFS(contexts["users"]))
 })
 
 // users is the users service as its template has it.
