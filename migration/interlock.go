@@ -353,6 +353,12 @@ func (l *Lock) blockKeys(keys []string) {
 	}
 }
 
+// PlacesID is the logical id of the parameter that has the places themselves. With many services and
+// long names, the value has more than the 4 KB of a standard parameter, and never more than the 8 KB
+// of an advanced one
+// (https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html).
+const PlacesID = "Places"
+
 // tell adds the places themselves, for people and for the cutover command.
 func (l *Lock) tell(m Migration, s State) {
 	places := s.places()
@@ -373,8 +379,8 @@ func (l *Lock) tell(m Migration, s State) {
 		parts = append(parts, m.Monolith.Name+"=rest")
 	}
 	text := strings.Join(parts, ",")
-	l.Gate = append(l.Gate, Parameter{"Places", begunPlaces(l.Balancer), text, "The places that were begun last"})
-	l.Last = append(l.Last, Parameter{"Places", reachedPlaces(l.Balancer), text, "The places that are deployed"})
+	l.Gate = append(l.Gate, Parameter{PlacesID, begunPlaces(l.Balancer), text, "The places that were begun last"})
+	l.Last = append(l.Last, Parameter{PlacesID, reachedPlaces(l.Balancer), text, "The places that are deployed"})
 }
 
 // lockName is the name of a parameter of the interlock.

@@ -286,28 +286,39 @@ func TestLocksOfManyServices(t *testing.T) {
 	m := migration.Migration{Monolith: api}
 	places := map[string]migration.Place{}
 	for i := range 5 * 98 {
-		s := migration.Service{Name: fmt.Sprintf("service-%03d", i), Routes: []migration.Route{{Order: i%98 + 1}}}
+		// As long as names can be, and a name of a route as long again.
+		s := migration.Service{Name: fmt.Sprintf("a-service-with-a-name-%010d", i), Routes: []migration.Route{{Name: fmt.Sprintf("a-route-with-a-long-name-%07d", i), Order: i%98 + 1}}}
 		if n := i / 98; n > 0 {
 			s.LoadBalancer = fmt.Sprintf("further-%d", n)
 		}
+		if i == 0 { // 99 routes and the monolith's have the 100 rules of a load balancer
+			s.Routes = append(s.Routes, migration.Route{Name: "another-route", Order: 99})
+		}
 		m.Services = append(m.Services, s)
-		places[s.Name] = migration.Place{Phase: migration.Switched}
+		for _, r := range s.Routes {
+			places[migration.Key(s.Name, r.Name)] = migration.Place{Phase: migration.Switched}
+		}
 	}
+	most := 0
 	for _, phase := range []migration.Phase{migration.Switched, migration.Retired, migration.Removed} {
 		locks := m.Locks(m.State(migration.At(places, phase)))
 		if len(locks) != 5 {
 			t.Fatalf("%v: %d stacks", phase, len(locks))
 		}
 		for _, lock := range locks {
+			most = max(most, len(lock.Gate))
 			if len(lock.Gate) > 500 || len(lock.Last) > 500 {
 				t.Errorf("%v: %d and %d parameters at %q", phase, len(lock.Gate), len(lock.Last), lock.Balancer)
 			}
 			for _, p := range slices.Concat(lock.Gate, lock.Last) {
-				if len(p.Value) > 4096 {
+				if len(p.Value) > 4096 && p.ID != migration.PlacesID || len(p.Value) > 8192 || len(p.Name) > 1000 {
 					t.Errorf("the value of %s has %d characters", p.Name, len(p.Value))
 				}
 			}
 		}
+	}
+	if most != 500 {
+		t.Errorf("the largest stack has %d parameters, want 500", most)
 	}
 	// Nothing is lost or named twice.
 	count := map[string]int{}
@@ -316,7 +327,7 @@ func TestLocksOfManyServices(t *testing.T) {
 			count[p.Name]++
 		}
 	}
-	if n := slices.Max(slices.Collect(maps.Values(count))); n != 1 || count["phase-gate-further-4/begun/service-489/switched"] != 1 {
+	if n := slices.Max(slices.Collect(maps.Values(count))); n != 1 || count["phase-gate-further-4/begun/a-service-with-a-name-0000000489/a-route-with-a-long-name-0000489/switched"] != 1 {
 		t.Errorf("a name is there %d times", n)
 	}
 }

@@ -4,7 +4,7 @@
 // A deployment has a stack for each part that changes for its own reason. CDK
 // deploys a stack after the stacks that it needs:
 //
-//	Gate                 refuses a phase that does not follow the deployed one
+//	Gate, Gate…          refuse a phase that does not follow the deployed one
 //	Network              VPC, and who may talk to whom in it
 //	Registry             image repositories, one per service
 //	Cluster              ECS cluster on EC2 instances         Network
@@ -13,9 +13,13 @@
 //	Routing…             the same of a further load balancer  Gate, Network
 //	Api, Users, …        one per service                      Cluster, Registry, its Routing;
 //	                                                          the monolith's all of them
-//	Phase                the phase that is deployed, and      every service
+//	Phase, Phase…        the phase that is deployed, and      every service
 //	                     what must not follow it
 //	Watch                dashboard, saved log queries         every service, every Routing
+//
+// If services have places of their own, each further load balancer has a Gate and a Phase, too. Once
+// the monolith is removed, its stack has its log group alone, and each Routing waits for it: the
+// monolith's service goes before its target groups.
 //
 // Settings add resources:
 //   - accessLogs: each Routing has a bucket for the load balancer's access logs;
@@ -25,7 +29,7 @@
 //
 // Watch is there unless its setting is off.
 //
-// A cut-over changes the Routing stacks, and the two stacks that keep the record. The stacks of
+// A cut-over changes the Routing stacks, and the stacks that keep the record. The stacks of
 // services that scale follow when the traffic has moved, for the phase decides who sets their
 // counts (migration.Tasks). A service's stack may be deployed by itself.
 //

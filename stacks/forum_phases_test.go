@@ -129,6 +129,31 @@ func TestPhaseChanges(t *testing.T) {
 	}
 }
 
+// An environment passes over to places in a deployment that moves nothing: only the first and the
+// last stack change. A step of one service leaves the others alone, and finishing a share changes
+// the targets of its rule.
+func TestPlacesChange(t *testing.T) {
+	tests := []struct {
+		from, to string
+		want     []string // beside the two stacks
+	}{
+		{"monolith", "users=monolith", nil},
+		{"users=switched,posts=10%", "users=switched,posts=switched", []string{
+			"~ dev-Routing PostsShiftRule80D5567A Properties.Actions[0].ForwardConfig map[TargetGroups:[map[TargetGroupArn:map[Ref:Posts868B3EAD] Weight:10] map[TargetGroupArn:map[Ref:ApiF70053CD] Weight:90]]] -> <nil>",
+			"~ dev-Routing PostsShiftRule80D5567A Properties.Actions[0].TargetGroupArn <nil> -> map[Ref:Posts868B3EAD]",
+		}},
+	}
+	for _, test := range tests {
+		var got []string
+		for _, line := range assembly.Changes(synth(t, settings{"phase": test.from}), synth(t, settings{"phase": test.to})) {
+			if stack := strings.Fields(line)[1]; stack != "dev-Gate" && stack != "dev-Phase" {
+				got = append(got, line)
+			}
+		}
+		equal(t, test.from+" to "+test.to, test.want, got)
+	}
+}
+
 // The root service costs a rule in every phase, with the root paths alone and behind all other
 // rules. Until the switch the rule leads to the monolith.
 func TestRootService(t *testing.T) {

@@ -44,11 +44,15 @@ func newPhase(scope constructs.Construct, s config.Settings, locks []migration.L
 
 func addParameters(stack awscdk.Stack, s config.Settings, parameters []migration.Parameter) {
 	for _, p := range parameters {
-		awsssm.NewCfnParameter(stack, jsii.String(p.ID), &awsssm.CfnParameterProps{
+		props := &awsssm.CfnParameterProps{
 			Name:        jsii.String("/" + s.Env + "/" + p.Name),
 			Type:        jsii.String("String"),
 			Value:       jsii.String(p.Value),
 			Description: jsii.String(p.Description),
-		})
+		}
+		if p.ID == migration.PlacesID {
+			props.Tier = jsii.String("Intelligent-Tiering") // advanced if it is long, and free otherwise
+		}
+		awsssm.NewCfnParameter(stack, jsii.String(p.ID), props)
 	}
 }

@@ -219,6 +219,29 @@ func TestInterlockOfSeveralLoadBalancers(t *testing.T) {
 	m, all := positions(t, split("press"))
 	t.Parallel()
 	everyStep(t, m, all)
+
+	// One phase for all leaves the stacks of the second load balancer behind, which know nothing of what comes then.
+	// They have to be deleted before services have places again.
+	at := func(context settings) position {
+		return all[slices.IndexFunc(all, func(p position) bool { return p.name == fmt.Sprint(context) })]
+	}
+	a := newAccount(t)
+	for _, context := range []settings{{"phase": "users=monolith,posts=monolith"}, {"phase": "monolith"}, {"phase": "parallel"}, {"phase": "switched"}} {
+		if refused := a.deploy(at(context), slices.Concat(at(context).gates, at(context).phases)); refused != "" {
+			t.Fatalf("%v: %s is refused", context, refused)
+		}
+	}
+	again := at(settings{"phase": "users=switched,posts=switched"})
+	if refused := a.deploy(again, again.gates); !strings.HasPrefix(refused, "dev-GatePress/") {
+		t.Errorf("beside stacks that were left behind: %q is refused, want a resource of dev-GatePress", refused)
+	}
+	for _, name := range []string{"dev-GatePress", "dev-PhasePress"} {
+		a.call("DeleteStack", url.Values{"StackName": {name}})
+		delete(a.templates, name)
+	}
+	if refused := a.deploy(again, slices.Concat(again.gates, again.phases)); refused != "" {
+		t.Errorf("without the stacks that were left behind, %s is refused", refused)
+	}
 }
 
 func everyStep(t *testing.T, m migration.Migration, all []position) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
@@ -161,39 +162,59 @@ func lots() config.Deployment {
 	return d
 }
 
-// synthLots synthesizes lots in a phase: everything, with any images, or only what
-// decides where a request goes. In a stage, because CDK validates apps only; the
-// same constructs are validated, as few of them, in the other tests.
+// synthLots synthesizes lots in a phase: everything, or only what decides where a request goes.
 func synthLots(t *testing.T, phase migration.Phase, everything bool) *assembly.Assembly {
 	t.Helper()
 	change := settings{"phase": phase.String(), "maxInstances": 32.0}
 	if phase == migration.Parallel {
 		change["shift"] = "service-000=10,service-195=100"
 	}
-	context := cdkContext(t, change)
-	context["aws:cdk:disable-creation-stack-traces"] = true // as Synth has it
-	d, s, err := config.Load(lots(), context, os.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &context, Outdir: jsii.String(t.TempDir())})
-	stage := awscdk.NewStage(app, jsii.String("Lots"), nil)
 	if everything {
+		return synthQuickly(t, lots(), change)
+	}
+	return synthRouting(t, lots(), change)
+}
+
+// synthQuickly synthesizes all of a deployment, with empty images and without a validation.
+func synthQuickly(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
+	t.Helper()
+	return synthStage(t, d, change, func(stage constructs.Construct, d config.Deployment, s config.Settings) error {
 		image := t.TempDir()
-		err = stacks.Add(stage, d, s, func() (map[string]string, error) {
+		return stacks.Add(stage, d, s, func() (map[string]string, error) {
 			contexts := map[string]string{}
 			for _, service := range d.All() {
 				contexts[service.Name] = image
 			}
 			return contexts, os.WriteFile(filepath.Join(image, "Dockerfile"), []byte("FROM scratch\n"), 0o644)
 		})
-	} else {
+	})
+}
+
+// synthRouting synthesizes only what decides where a request goes.
+func synthRouting(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
+	t.Helper()
+	return synthStage(t, d, change, func(stage constructs.Construct, d config.Deployment, s config.Settings) error {
 		network := stacks.NewNetwork(stage, s)
 		for _, balancer := range d.Migration().Plan(s.Position).Balancers {
 			stacks.NewRouting(stage, s, balancer, network, nil)
 		}
-	}
+		return nil
+	})
+}
+
+// synthStage synthesizes what is added to a stage, because CDK validates apps only. The same
+// constructs are validated in the other tests.
+func synthStage(t *testing.T, d config.Deployment, change settings, add func(constructs.Construct, config.Deployment, config.Settings) error) *assembly.Assembly {
+	t.Helper()
+	context := cdkContext(t, change)
+	context["aws:cdk:disable-creation-stack-traces"] = true // as Synth has it
+	d, s, err := config.Load(d, context, os.Getenv)
 	if err != nil {
+		t.Fatal(err)
+	}
+	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Context: &context, Outdir: jsii.String(t.TempDir())})
+	stage := awscdk.NewStage(app, jsii.String("Stage"), nil)
+	if err := add(stage, d, s); err != nil {
 		t.Fatal(err)
 	}
 	a, err := assembly.Read(*stage.Synth(nil).Directory())
@@ -216,7 +237,7 @@ func TestLotsOfServices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		moved := phase == migration.Switched || phase == migration.Retired
+		moved := phase >= migration.Switched
 		for i, service := range lots().Services {
 			for n, balancer := range balancers {
 				want := "api" + balancer.suffix
@@ -269,6 +290,96 @@ func TestLotsOfServices(t *testing.T) {
 	equal(t, "to retired", []string(nil), assembly.Changes(synthesized[migration.Switched], synthesized[migration.Retired]))
 }
 
+// most has as many services as there can be: 98 behind each of five load balancers.
+func most() config.Deployment {
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}}}
+	for i := range 490 {
+		name := fmt.Sprintf("service-%03d", i)
+		d.Services = append(d.Services, config.Service{
+			Name: name, LoadBalancer: []string{"", "east", "north", "south", "west"}[i/98], Paths: []string{"/api/" + name + "*"}, Order: i%98 + 1,
+		})
+	}
+	return d
+}
+
+// The stacks that refuse a step out of turn are split before one of them has more than 500
+// resources, in every position of 490 services
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
+func TestInterlockOfLotsOfServices(t *testing.T) {
+	nightly.Test(t, "it synthesizes 5,000 parameters")
+	d := most()
+	all := func(place string) string {
+		var places []string
+		for _, service := range d.Services {
+			places = append(places, service.Name+"="+place)
+		}
+		return strings.Join(places, ",")
+	}
+	largest := 0
+	for _, phase := range []string{all("monolith"), all("switched") + ",api=removed"} {
+		a := synthStage(t, d, settings{"phase": phase, "maxInstances": 62.0}, func(stage constructs.Construct, d config.Deployment, s config.Settings) error {
+			stacks.AddInterlock(stage, d, s)
+			return nil
+		})
+		equal(t, "stacks", []string{"dev-Gate", "dev-GateEast", "dev-GateNorth", "dev-GateSouth", "dev-GateWest",
+			"dev-Phase", "dev-PhaseEast", "dev-PhaseNorth", "dev-PhaseSouth", "dev-PhaseWest"}, stackNames(a))
+		for _, stack := range a.Stacks {
+			largest = max(largest, len(stack.Resources))
+			if len(stack.Resources) > 500 {
+				t.Errorf("%s has %d resources", stack.Name, len(stack.Resources))
+			}
+		}
+	}
+	if largest < 490 {
+		t.Errorf("the largest stack has %d resources only: are these the largest positions?", largest)
+	}
+}
+
+func stackNames(a *assembly.Assembly) []string {
+	var names []string
+	for _, stack := range a.Stacks {
+		names = append(names, stack.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestInterlockStacks: with places there are a first and a last stack for each load balancer. All
+// first stacks come before all load balancers, one after the other, and all last stacks after all
+// services.
+func TestInterlockStacks(t *testing.T) {
+	press := changed(last, func(s *config.Service) { s.LoadBalancer = "press" })
+	a := synthQuickly(t, press, settings{"phase": first.Name + "=parallel"})
+	var want []string
+	for _, stack := range []string{"Cluster", "Gate", "GatePress", "Network", "Phase", "PhasePress", "Registry", "Routing", "RoutingPress", "Watch"} {
+		want = append(want, "dev-"+stack)
+	}
+	var services []string
+	for _, service := range names(press.All()) {
+		services = append(services, "dev-"+config.Pascal(service))
+	}
+	equal(t, "stacks", slices.Sorted(slices.Values(append(want, services...))), stackNames(a))
+	waits := func(stack string, on ...string) {
+		for _, other := range on {
+			if !slices.Contains(a.Stack(stack).DependsOn, a.Stack(other)) {
+				t.Errorf("%s does not wait for %s", stack, other)
+			}
+		}
+	}
+	waits("dev-GatePress", "dev-Gate")
+	waits("dev-Routing", "dev-Gate", "dev-GatePress")
+	waits("dev-RoutingPress", "dev-Gate", "dev-GatePress")
+	waits("dev-Phase", services...)
+	waits("dev-PhasePress", services...)
+	for stack, name := range map[string]string{"dev-Gate": "phase-gate/places", "dev-GatePress": "phase-gate-press/places", "dev-Phase": "places", "dev-PhasePress": "places-press"} {
+		if r := a.Stack(stack).Resource("Places"); r == nil || property(t, a, r, "Name") != "/dev/"+name {
+			t.Errorf("%s has no parameter /dev/%s with the id Places", stack, name)
+		}
+	}
+	equal(t, "outputs", []string{"Phase"}, slices.Collect(maps.Keys(a.Stack("dev-Phase").Outputs)))
+	equal(t, "outputs of the further one", 0, len(a.Stack("dev-PhasePress").Outputs))
+}
+
 // keepsToQuotas checks every template against what AWS takes
 // (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html,
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html).
@@ -277,7 +388,7 @@ func keepsToQuotas(t *testing.T, a *assembly.Assembly) {
 	names := map[string]bool{}
 	for _, stack := range a.Stacks {
 		// In a stage the files have the hash of a path in their names.
-		files, err := filepath.Glob(filepath.Join(a.Dir, "Lots"+strings.ReplaceAll(stack.Name, "-", "")+"????????.template.json"))
+		files, err := filepath.Glob(filepath.Join(a.Dir, "Stage"+strings.ReplaceAll(stack.Name, "-", "")+"????????.template.json"))
 		if err != nil || len(files) != 1 {
 			t.Fatalf("the template of %s is one of %v, %v", stack.Name, files, err)
 		}

@@ -16,19 +16,18 @@ func (p *phase) text(v *view) string {
 		b.WriteString(v.table(p.phases()) + "\n")
 	}
 	b.WriteString(v.table(p.services()) + "\n")
+	err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed))
 	switch {
 	case p.notAsked != nil:
 		fmt.Fprintf(&b, "What is deployed on AWS is not known: %v.\n", p.notAsked)
 	case !p.deployed.Exists:
 		fmt.Fprintf(&b, "%s was not deployed in %s yet, or not to the end.\n", p.env, p.deployed.Region)
+	case err != nil:
+		fmt.Fprintf(&b, "%v.\n", err)
 	default:
-		if err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed)); err != nil {
-			fmt.Fprintf(&b, "%v.\n", err)
-		} else {
-			fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
-		}
+		fmt.Fprintf(&b, "Deployed is %s in %s.\n", p.env, p.deployed.Region)
 	}
-	if phase, uniform := p.uniform(); uniform {
+	if phase, uniform := p.uniform(); uniform && err == nil {
 		fmt.Fprintf(&b, "Each service is in %[1]s: if you write \"phase\": \"%[1]s\" for all again, nothing moves.\n", phase)
 	}
 	does := func(to migration.Position, err error) string {

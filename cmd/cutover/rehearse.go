@@ -34,6 +34,7 @@ type rehearse struct {
 	how      runner
 	walk     []string // phases and changes of places; default: the standard walk
 	context  []string // KEY=VALUE
+	settled  bool     // says that the walk is read
 	stops    []stop   // of the walk
 	shifted  bool     // says that cdk.json has a shift
 	walker   *walker  // nil in an app without a list of services
@@ -167,6 +168,13 @@ func faultNames() string {
 
 func (o *rehearse) run(cmd *cobra.Command, g *global) error {
 	v := newView(cmd.OutOrStdout(), g)
+	// The walk may take a synthesis, so other flags come first.
+	if _, err := o.how.options(g); err != nil {
+		return err
+	}
+	if err := o.checkFlags(); err != nil {
+		return err
+	}
 	if err := o.settle(cmd); err != nil {
 		return err
 	}
@@ -256,21 +264,30 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	return report, page, err
 }
 
-// check refuses flags that cannot be honoured, before anything takes time.
+// checkFlags refuses flags that cannot be meant, whatever the walk is.
+func (o *rehearse) checkFlags() error {
+	// The zero values of the package's options are its defaults. A flag means what it says.
+	if o.rate == 0 {
+		return errors.New("--rate 0 sends no request: give a rate of 1 or more requests per second")
+	}
+	if o.dwell <= 0 {
+		return fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 5s", o.dwell)
+	}
+	_, err := rehearsal.New(rehearsal.Options{Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell})
+	return err
+}
+
+// check refuses what the walk cannot honour, before anything takes time.
 func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsal, error) {
-	if o.stops == nil { // of a review, which names phases
+	if err := o.checkFlags(); err != nil {
+		return nil, err
+	}
+	if !o.settled { // of a review, which names phases
 		o.stops = stopsOf(o.walk)
 	}
 	var names []string
 	for _, stop := range o.stops {
 		names = append(names, stop.name)
-	}
-	// The zero values of the package's options are its defaults. A flag means what it says.
-	if o.rate == 0 {
-		return nil, errors.New("--rate 0 sends no request: give a rate of 1 or more requests per second")
-	}
-	if o.dwell <= 0 {
-		return nil, fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 5s", o.dwell)
 	}
 	var faults []rehearsal.Fault
 	for _, text := range o.faults {
@@ -315,6 +332,7 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 
 // settle finds out where the walk leads, before anything takes time.
 func (o *rehearse) settle(cmd *cobra.Command) error {
+	o.settled = true
 	changes := slices.ContainsFunc(o.walk, func(element string) bool { return strings.Contains(element, "=") })
 	if o.app != "" {
 		return o.settleAssemblies(changes)
@@ -362,9 +380,6 @@ func (o *rehearse) settle(cmd *cobra.Command) error {
 
 // rehearsedContext reads KEY=VALUE pairs. It refuses what the walk decides.
 func rehearsedContext(pairs []string) (map[string]any, error) {
-	if err := checkContext(pairs); err != nil {
-		return nil, err
-	}
 	given := map[string]any{}
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
@@ -373,7 +388,7 @@ func rehearsedContext(pairs []string) (map[string]any, error) {
 		}
 		given[key] = value
 	}
-	return given, nil
+	return given, checkContext(pairs)
 }
 
 // settleAssemblies is settle for the assemblies of --app. Those of another app have any names.
@@ -530,7 +545,7 @@ func checkReach(r *rehearsal.Rehearsal, assemblies map[string]string) error {
 		}
 		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return answers(models[phase], fault.Service, r.Routes) }) {
 			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route",
-				fault, fault.Service, strings.Join(r.Walk, ", "))
+				fault, fault.Service, strings.Join(r.Walk, " → "))
 		}
 	}
 	return nil
@@ -565,9 +580,8 @@ func answers(m *model.Model, service string, routes []string) bool {
 	return false
 }
 
-// synthesize returns the assembly of every position of the walk.
-func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal.Fault) (map[string]string, error) {
-	assemblies := map[string]string{}
+// settings returns the settings of every position of the walk, besides the phase.
+func (o *rehearse) settings() []string {
 	settings := slices.Clone(o.context)
 	if o.shifted { // the walk has the shares
 		settings = append(settings, "shift=")
@@ -575,6 +589,12 @@ func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal
 	if w := cmp.Or(o.walker, &walker{}); !w.gated(o.stops) { // the gate would refuse a walk with gaps
 		settings = append(settings, "phaseGate=off")
 	}
+	return settings
+}
+
+// synthesize returns the assembly of every position of the walk.
+func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal.Fault) (map[string]string, error) {
+	assemblies, settings := map[string]string{}, o.settings()
 	for _, stop := range o.stops {
 		if assemblies[stop.name] != "" {
 			continue

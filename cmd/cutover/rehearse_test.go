@@ -2,11 +2,18 @@ package main
 
 import (
 	"errors"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
+	"cutover/deployment"
 	"cutover/internal/assembly"
+	"cutover/internal/listing"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/model"
@@ -106,12 +113,12 @@ func TestCheckReach(t *testing.T) {
 		"kill:users@parallel": {[]string{"monolith", "parallel"}, nil, ""}, // tasks without requests
 		"kill:api":            {[]string{"retired", "parallel"}, nil, ""},
 		"kill:users@monolith": {[]string{"monolith", "parallel"}, nil, "--fault kill:users@monolith: users has no task in monolith"},
-		"hang:users":          {[]string{"monolith", "parallel"}, nil, "--fault hang:users: users answers no route in the walk monolith, parallel: add a phase to --walk, or a route with --route"},
+		"hang:users":          {[]string{"monolith", "parallel"}, nil, "--fault hang:users: users answers no route in the walk monolith → parallel: add a phase to --walk, or a route with --route"},
 		"hang:posts":          {[]string{"switched"}, []string{"/api/users"}, "--fault hang:posts: posts answers no route in the walk switched: add a phase to --walk, or a route with --route"},
 		// A target group of weight 0 gets no requests.
 		"hang:api":   {[]string{"switched"}, []string{"/"}, "--fault hang:api: api answers no route in the walk switched: add a phase to --walk, or a route with --route"},
 		"kill:posts": {[]string{"switched"}, []string{"/api/posts?a=b"}, ""},
-		"drain:api":  {[]string{"switched", "retired"}, nil, "--fault drain:api: api answers no route in the walk switched, retired: add a phase to --walk, or a route with --route"},
+		"drain:api":  {[]string{"switched", "retired"}, nil, "--fault drain:api: api answers no route in the walk switched → retired: add a phase to --walk, or a route with --route"},
 	} {
 		fault, err := rehearsal.ParseFault(text)
 		if err != nil {
@@ -131,6 +138,158 @@ func TestCheckReach(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s: %q, want %q", text, got, test.want)
+		}
+	}
+}
+
+// settled is a rehearsal in a directory with a list of the forum's services and a context.
+func settled(t *testing.T, context string, o rehearse) (*rehearse, error) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{"go.mod": "module forum\n", "main.go": "package main\n", cdkFile: `{"context": {` + context + `}}`} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Mkdir("cdk.out", 0o700), listing.Write(".", "cdk.out", deployment.Forum)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := &cobra.Command{}
+	cmd.SetErr(io.Discard)
+	return &o, o.settle(cmd)
+}
+
+// The settings in cdk.json and those of the command line decide about the walk and the gate.
+func TestSettle(t *testing.T) {
+	for _, test := range []struct {
+		name, context  string
+		walk, flags    []string
+		want, settings string
+	}{
+		{"one phase for all", `"phase": "monolith"`, nil, nil, "monolith | parallel | switched | retired | switched | parallel | monolith", ""},
+		{"no phase", ``, nil, nil, "monolith | parallel | switched | retired | switched | parallel | monolith", ""},
+		{"a shift", `"phase": "parallel", "shift": "users=10"`, nil, nil, "monolith | parallel | switched | retired | switched | parallel | monolith", "shift="},
+		{"a walk that is legal", ``, []string{"parallel", "switched"}, nil, "parallel | switched", ""},
+		{"a walk with a gap", ``, []string{"retired", "parallel"}, nil, "retired | parallel", "phaseGate=off"},
+		{"the rest", `"rest": "monolith"`, nil, nil, "monolith | parallel | switched | parallel | monolith", ""},
+		{"the rest by a flag", ``, nil, []string{"rest=monolith"}, "monolith | parallel | switched | parallel | monolith", "rest=monolith"},
+		{"a flag before cdk.json", `"rest": "monolith"`, nil, []string{"rest=drop"}, "monolith | parallel | switched | retired | switched | parallel | monolith", "rest=drop"},
+		{"places", `"phase": {"users": "switched", "threads": "switched", "posts": "switched"}`, []string{"users=10%"}, nil, "users=10%", ""},
+		{"places and a phase", `"phase": "users=10%"`, []string{"monolith", "parallel"}, nil, "monolith | parallel", ""},
+		{"a walk of places with a gap and a flag", `"shift": {"users": 5}, "phase": "parallel"`, []string{"users=10%", "users=monolith"}, []string{"zones=3"},
+			"users=10% | users=monolith", "zones=3 shift= phaseGate=off"},
+	} {
+		o, err := settled(t, test.context, rehearse{walk: test.walk, context: test.flags})
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if settings := strings.Join(o.settings(), " "); walkText(o.stops) != test.want || settings != test.settings {
+			t.Errorf("%s: %s with %q\nwant %s with %q", test.name, walkText(o.stops), settings, test.want, test.settings)
+		}
+	}
+	o, err := settled(t, `"phase": "users=switched", "rest": "monolith"`, rehearse{})
+	if err != nil || o.stops[0].name != "users=switched" || len(o.stops) != 16 || len(o.settings()) != 0 {
+		t.Errorf("the default walk of places: %v, %s with %q", err, walkText(o.stops), o.settings())
+	}
+	// What is refused is not settled.
+	for context, want := range map[string]string{
+		`"phase": "paralel"`:                    "the context of cdk.json: phase: \"paralel\" is not a phase",
+		`"phase": "users=switched", "zones": 9`: "the context of cdk.json:\nzones: 9 is out of range",
+	} {
+		if _, err := settled(t, context, rehearse{}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", context, err)
+		}
+	}
+}
+
+// Assemblies of --app have the names of their positions. The list beside them says which services
+// there are; another app has none, and stops of any name.
+func TestSettleAssemblies(t *testing.T) {
+	own, other := t.TempDir(), t.TempDir()
+	for dir, list := range map[string]bool{own: true, other: false} {
+		at := filepath.Join(dir, "parallel")
+		if err := os.Mkdir(at, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		d := deployment.Forum
+		d.KeepRest = true
+		if list {
+			if err := listing.Write(t.TempDir(), at, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, test := range []struct {
+		app  string
+		walk []string
+		want string
+		dirs string
+	}{
+		{own, nil, "monolith | parallel | switched | parallel | monolith", "monolith parallel switched parallel monolith"},
+		{own, []string{"open", "parallel"}, "open | parallel", "open parallel"},
+		{own, []string{"users=10%", "posts=parallel"}, "users=10% | posts=parallel,users=10%", "users=10% posts=parallel,users=10%"},
+		{other, nil, "monolith | parallel | switched | retired | switched | parallel | monolith", "monolith parallel switched retired switched parallel monolith"},
+		{other, []string{"open", "a=b", "c=d"}, "open | a=b | c=d", "open a=b c=d"},
+	} {
+		o := rehearse{app: test.app, walk: test.walk}
+		err := o.settle(&cobra.Command{})
+		var dirs []string
+		for _, stop := range o.stops {
+			dirs = append(dirs, stop.dir())
+		}
+		if got := strings.Join(dirs, " "); err != nil || walkText(o.stops) != test.want || got != test.dirs {
+			t.Errorf("%q: %s in %s, %v", test.walk, walkText(o.stops), got, err)
+		}
+		if (o.walker != nil) != (test.app == own) {
+			t.Errorf("%q: walker %v", test.walk, o.walker)
+		}
+	}
+	o := rehearse{app: own, walk: []string{"user=10%"}}
+	if err := o.settle(&cobra.Command{}); err == nil || !strings.Contains(err.Error(), `no microservice or route "user"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Who has to answer is known of each position that is. A directory called parallel may have a shift.
+func TestAnswerersOfAWalk(t *testing.T) {
+	for _, test := range []struct{ app, walk, phase, want string }{
+		{"", "monolith,parallel", "parallel", "api"},
+		{"", "users=10%", "users=10%", "users api"},
+		{"phases", "monolith,parallel", "monolith", "api"},
+		{"phases", "monolith,parallel", "parallel", ""},
+		{"phases", "users=parallel", "users=parallel", "api"},
+		{"phases", "open,switched", "open", ""},
+		{"phases", "open,switched", "switched", "users"},
+	} {
+		o := rehearse{app: test.app, walker: walkerFor(t, deployment.Forum, map[string]any{}), stops: stopsOf(strings.Split(test.walk, ","))}
+		if strings.Contains(test.walk, "=") {
+			var err error
+			if o.stops, err = o.walker.stops(strings.Split(test.walk, ",")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Join(o.answerers()(test.phase, "/api/users/1"), " "); got != test.want {
+			t.Errorf("%+v: %q", test, got)
+		}
+	}
+	if (&rehearse{}).answerers() != nil {
+		t.Error("without a list somebody has to answer")
+	}
+}
+
+// A review checks the flags first, and names the phases later.
+func TestCheckAgain(t *testing.T) {
+	o := rehearse{rate: 1, dwell: 1, out: t.TempDir(), walk: []string{"monolith", "parallel"}}
+	for range 2 {
+		if _, err := o.check(nil); err != nil || walkText(o.stops) != strings.Join(o.walk, " | ") {
+			t.Errorf("%s, %v", walkText(o.stops), err)
+		}
+		o.walk = []string{"switched"}
+	}
+	for want, o := range map[string]rehearse{"--rate 0 ": {dwell: 1}, "--dwell 0s ": {rate: 1}} {
+		if _, err := o.check(nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
 		}
 	}
 }

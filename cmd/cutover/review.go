@@ -217,7 +217,7 @@ func (o *reviewing) review(ctx context.Context, g *global) (report *review.Repor
 	if err := o.compare(ctx, report, phases, before, head); err != nil || !o.rehearsal {
 		return report, err
 	}
-	return report, o.rehearsed(ctx, g, report, head)
+	return report, o.rehearsed(ctx, g, report, before, head)
 }
 
 // compare fills in what differs between the assemblies of two sides.
@@ -299,10 +299,11 @@ func moved(report *review.Report, before, head *side) (review.Pair, error) {
 
 // rehearsed fills in the rehearsal of the head. A rehearsal that fails becomes part of the report,
 // which keeps its findings.
-func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, head *side) error {
+func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Report, before, head *side) error {
 	o.progress("rehearsing the migration")
-	o.rehearse.app = head.out
-	o.rehearse.walk = slices.Compact(slices.DeleteFunc(rehearsal.DefaultWalk(), func(phase string) bool { return head.assemblies[phase] == nil }))
+	if err := o.walk(ctx, report, before, head); err != nil {
+		return err
+	}
 	last := ""
 	rehearsed, _, err := o.rehearse.report(ctx, g, func(p rehearsal.Progress) {
 		if doing := p.Phase; p.Next != "" && doing+p.Next != last {
@@ -319,6 +320,55 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 	}
 	report.Rehearsal, err = review.NewRehearsal(rehearsed)
 	return err
+}
+
+// walk chooses what to rehearse, and synthesizes what is missing. If services with places of their
+// own move, it is their step and the step back. Otherwise it is the default walk through the phases
+// that the head has.
+func (o *reviewing) walk(ctx context.Context, report *review.Report, before, head *side) error {
+	o.rehearse.app = head.out
+	o.rehearse.stops = stopsOf(slices.Compact(slices.DeleteFunc(rehearsal.DefaultWalk(), func(phase string) bool { return head.assemblies[phase] == nil })))
+	if head.at.Places == nil || report.Move.From == report.Move.To || report.Move.OutOfTurn {
+		return nil
+	}
+	w, err := walkerOf(head.assemblies[deployedKey].Dir)
+	if err != nil {
+		return err
+	}
+	for key := range before.at.Places {
+		if _, known := head.at.Places[key]; !known { // of a service that goes: the head has no such position
+			return nil
+		}
+	}
+	from, to := element(w.m, before.at), element(w.m, head.at)
+	stops, err := w.stops([]string{from, to, from})
+	if err != nil {
+		return err
+	}
+	for _, s := range stops {
+		switch dir := s.dir(); {
+		case head.assemblies[dir] != nil:
+		case s.at.String() == head.at.String():
+			head.assemblies[dir] = head.assemblies[deployedKey]
+			err = os.Symlink(deployedKey, filepath.Join(head.out, dir))
+		default:
+			err = head.one(ctx, dir, s.name, []string{"phase=" + s.name, "shift="}, false, o.progress)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	o.rehearse.stops, o.rehearse.walker = stops, w
+	return nil
+}
+
+// element is a position as an element of a walk, with each place.
+func element(m migration.Migration, at migration.Position) string {
+	text := strings.ReplaceAll(at.PhaseText(m.Monolith.Name), ",", "+")
+	if at.Places != nil && at.Phase < migration.Retired {
+		text += "+" + m.Monolith.Name + "=" + running
+	}
+	return text
 }
 
 // commit finds the commit to compare with, and the directory of the app within the repository.

@@ -279,6 +279,9 @@ func roundFrom(at migration.Place) []migration.Place {
 // label of the new position. It is empty if the positions say it all themselves.
 func (w *walker) describe(from, to stop) (step, label string) {
 	if to.at.Places == nil {
+		if from.at.Places != nil && positionText(w.m, to.at.Each(w.m.Services)) == from.name {
+			return "one phase for all services", to.name
+		}
 		return "", ""
 	}
 	if from.at.Places == nil {

@@ -245,7 +245,8 @@ func TestDescribeAStep(t *testing.T) {
 		"users=switched+threads=switched+posts=switched,api=retired": {"api: running → retired", "api=retired"},
 		"parallel,users=parallel":                                    {"a place for each service", "each in parallel"},
 		"users=parallel,users=parallel":                              {"", ""},
-		"users=parallel,users=monolith,monolith":                     {"", ""},
+		"users=parallel,users=monolith,monolith":                     {"one phase for all services", "monolith"},
+		"users=parallel,parallel":                                    {"", ""},
 	} {
 		stops, err := w.stops(strings.Split(walk, ","))
 		if err != nil {

@@ -260,15 +260,7 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 		}
 	}
 	if app.At.Places != nil {
-		to := func(p migration.Position, err error) string {
-			return deploy + p.PhaseText(monolith) // never refused: the services have a share or are switched
-		}
-		w.nextOfEach(app, moves{
-			wait:   v.program + " watch --local",
-			back:   func(names []string) string { return to(step.Back(app, names)) },
-			next:   func(names []string) string { return to(step.Next(app, names)) },
-			canary: func(shares string) string { return to(step.Canary(app, shares)) },
-		})
+		w.nextOfEach(app, movesHere(app, v.program))
 		return w, nil
 	}
 	parallel := deploy + migration.Parallel.String()
@@ -292,13 +284,7 @@ func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, v *v
 	}
 	back, next, wait := v.program+" phase back"+env, v.program+" phase next"+env, v.program+" watch --aws"+env
 	if p.app.At.Places != nil {
-		services := func(names []string) string { return strings.Join(append([]string{""}, names...), " --service ") }
-		w.nextOfEach(p.app, moves{
-			wait:   wait,
-			back:   func(names []string) string { return back + services(names) },
-			next:   func(names []string) string { return next + services(names) },
-			canary: func(shares string) string { return next + " --canary " + shares },
-		})
+		w.nextOfEach(p.app, movesThere(wait, back, next))
 		return w, nil
 	}
 	w.next(wait, back, next+" --canary ", next, next, p.app.Deployment.KeepRest)
@@ -362,6 +348,7 @@ func (w *watched) next(wait, back, more, switched, retired string, keepRest bool
 	case w.Verdict == canary.Back:
 		w.Next = []nextStep{{back, w.Monolith + " has all of the traffic again"}}
 	case w.switched && keepRest: // which is the end
+		w.Next = []nextStep{}
 	case w.switched:
 		w.Next = []nextStep{{retired, w.Monolith + " stops"}}
 	default:
@@ -399,6 +386,31 @@ type moves struct {
 	wait       string
 	back, next func(names []string) string
 	canary     func(shares string) string // as in "users=50,posts=100"
+}
+
+// movesHere are the commands that deploy a move on this machine.
+func movesHere(app step.App, program string) moves {
+	to := func(p migration.Position, err error) string {
+		// Never refused: the services have a share or are switched.
+		return program + " deploy --phase " + p.PhaseText(app.Migration.Monolith.Name)
+	}
+	return moves{
+		wait:   program + " watch --local",
+		back:   func(names []string) string { return to(step.Back(app, names)) },
+		next:   func(names []string) string { return to(step.Next(app, names)) },
+		canary: func(shares string) string { return to(step.Canary(app, shares)) },
+	}
+}
+
+// movesThere are the commands that write a move to cdk.json.
+func movesThere(wait, back, next string) moves {
+	services := func(names []string) string { return strings.Join(append([]string{""}, names...), " --service ") }
+	return moves{
+		wait:   wait,
+		back:   func(names []string) string { return back + services(names) },
+		next:   func(names []string) string { return next + services(names) },
+		canary: func(shares string) string { return next + " --canary " + shares },
+	}
 }
 
 // nextOfEach fills in the next commands of services with places of their own: each by its verdict.

@@ -107,6 +107,17 @@ func TestNextOfEach(t *testing.T) {
 	}
 }
 
+// After the switch of all services the monolith stops, unless it keeps the rest.
+func TestNextOfASwitch(t *testing.T) {
+	for keepRest, want := range map[bool][]nextStep{false: {{"retire", "api stops"}}, true: {}} {
+		w := &watched{Monolith: "api", Verdict: canary.GoOn, switched: true}
+		w.next("wait", "back", "more", "switch", "retire", keepRest)
+		if w.Next == nil || !slices.Equal(w.Next, want) {
+			t.Errorf("keeps the rest %t: %q, want %q", keepRest, w.Next, want)
+		}
+	}
+}
+
 // On this machine the parameters have the places and the rules have the shares.
 func TestPlacesHere(t *testing.T) {
 	d := deployment.Forum
@@ -126,6 +137,16 @@ func TestPlacesHere(t *testing.T) {
 	}
 	if at := placesHere(app.Migration, map[string]string{"/dev/phase": "parallel"}, nil); at.Places != nil {
 		t.Errorf("one phase for all has %v", at)
+	}
+	move := movesHere(app, "cutover")
+	for got, want := range map[string]string{
+		move.back([]string{"users", "posts"}): "posts=parallel,threads=0%,users=parallel",
+		move.next([]string{"users"}):          "posts=switched,threads=0%,users=switched",
+		move.canary("threads=50,users=100"):   "posts=switched,threads=50%,users=100%",
+	} {
+		if got != "cutover deploy --phase "+want {
+			t.Errorf("%s, want the phase %s", got, want)
+		}
 	}
 	for places, want := range map[string]string{
 		"users=monolith":                  "posts=parallel,threads=parallel,users=parallel",

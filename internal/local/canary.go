@@ -76,11 +76,12 @@ func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 	group, covered := "", false
 	for i, rule := range listener.Rules {
 		shared := r.forwards(rule, monolith)
+		covered = covered || shared && len(rule.Action.Forward) == 1
 		for _, w := range rule.Action.Forward {
 			key := w.TargetGroup.Key()
 			name := r.ServiceName(key)
 			if name == monolith {
-				group, covered = key, covered || w.Share == 1
+				group = key
 			}
 			if name == monolith || w.Share == 0 || covered || r.services.ServiceName(key) == "" || r.testers(rule, listener.Rules[i+1:], name, monolith) {
 				continue

@@ -2,9 +2,11 @@ package local
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,30 +117,54 @@ func TestTraffic(t *testing.T) {
 
 // shift gives a service a percentage of its paths, as the app does.
 func shift(service string, percent float64) func(templates) {
+	return ahead(service, 1000, map[string]float64{service: percent, "api": 100 - percent})
+}
+
+// ahead copies the rule of a service to a window of priorities before the monolith's rule, with
+// weights of target groups and with more conditions.
+func ahead(service string, window float64, weights map[string]float64, more ...any) func(templates) {
 	return func(a templates) {
 		resources := a["dev-Routing"]["Resources"].(map[string]any)
-		group := func(of string) (id string) {
-			a.resources("AWS::ElasticLoadBalancingV2::TargetGroup", func(_, other string, properties map[string]any) {
-				if properties["Name"] == of {
-					id = other
-				}
-			})
-			return id
+		groups := map[string]string{} // logical id, by name
+		a.resources("AWS::ElasticLoadBalancingV2::TargetGroup", func(_, id string, properties map[string]any) {
+			groups[properties["Name"].(string)] = id
+		})
+		var targets []any
+		for _, name := range slices.Sorted(maps.Keys(weights)) {
+			targets = append(targets, map[string]any{"TargetGroupArn": map[string]any{"Ref": groups[name]}, "Weight": weights[name]})
 		}
 		a.resources("AWS::ElasticLoadBalancingV2::ListenerRule", func(_, id string, properties map[string]any) {
-			forward := properties["Actions"].([]any)[0].(map[string]any)
-			if strings.Contains(fmt.Sprint(forward), group(service)) {
-				weighted := func(of string, weight float64) any {
-					return map[string]any{"TargetGroupArn": map[string]any{"Ref": group(of)}, "Weight": weight}
-				}
-				resources[id+"Shift"] = map[string]any{"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": map[string]any{
-					"ListenerArn": properties["ListenerArn"], "Conditions": properties["Conditions"], "Priority": properties["Priority"].(float64) - 19000,
-					"Actions": []any{map[string]any{"Type": "forward", "ForwardConfig": map[string]any{
-						"TargetGroups": []any{weighted(service, percent), weighted("api", 100-percent)},
-					}}},
+			priority := properties["Priority"].(float64) - 20000
+			if priority > 0 && strings.Contains(fmt.Sprint(properties["Actions"]), groups[service]) {
+				resources[fmt.Sprint(id, window)] = map[string]any{"Type": "AWS::ElasticLoadBalancingV2::ListenerRule", "Properties": map[string]any{
+					"ListenerArn": properties["ListenerArn"], "Priority": window + priority, "Conditions": slices.Concat(properties["Conditions"].([]any), more),
+					"Actions": []any{map[string]any{"Type": "forward", "ForwardConfig": map[string]any{"TargetGroups": targets}}},
 				}}
 			}
 		})
+	}
+}
+
+// Beside the monolith's rule, a service that is switched is compared, and one that has a share.
+// The testers of a service make no canary.
+func TestCanariesOfPlaces(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	tester := map[string]any{"Field": "http-header", "HttpHeaderConfig": map[string]any{"HttpHeaderName": "X-Tester", "Values": []any{"1"}}}
+	alone := func(service string) map[string]float64 { return map[string]float64{service: 1} }
+	d.deploy(forum(t, "parallel", ahead("posts", 1000, alone("posts")),
+		ahead("users", 0, alone("users"), tester), shift("users", 10),
+		ahead("threads", 0, alone("threads"), tester), shift("threads", 0)))
+	found, err := d.Canaries("api", time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, c := range found.Canaries {
+		got = append(got, fmt.Sprintf("%s %g %v %t", c.Service, c.Percent, c.Shares, c.Switched))
+	}
+	if want := []string{"users 10 map[1010:10] false", "posts 100 map[1030:100] true"}; !slices.Equal(got, want) {
+		t.Errorf("the canaries are %q, want %q", got, want)
 	}
 }
 

@@ -1,5 +1,6 @@
 // Package rehearsal walks a deployment through the phases of a migration under load.
-// It says whether a client would have noticed.
+// It says whether a client would have noticed. A phase is any state of the deployment with
+// a name: one phase for all services, or a place for each.
 //
 //	r, err := rehearsal.New(rehearsal.Options{Rate: 1000, Requests: 100_000})
 //	...

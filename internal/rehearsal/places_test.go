@@ -2,9 +2,11 @@ package rehearsal
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -110,15 +112,32 @@ func TestRunInOtherWords(t *testing.T) {
 	f := newFake(t)
 	f.moving = func(string, string) error { return pause(20 * time.Millisecond) }
 	asked, doing := []string{}, []string{}
+	var once sync.Once
+	shown := make(chan struct{}) // the fault, in the progress
+	f.broken = func(string, string) (func(context.Context) error, error) {
+		return func(ctx context.Context) error {
+			select {
+			case <-shown:
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		}, nil
+	}
 	r := rehearse(t, f, quick(func(o *Options) {
 		o.Walk = []string{"users=monolith", "switched", "retired"}
-		o.Progress = func(p Progress) { doing = append(doing, p.Doing) }
+		o.Progress = func(p Progress) {
+			doing = append(doing, p.Doing)
+			if p.Doing == "api=retired, kill users" && p.Fault == "kill:users@retired" {
+				once.Do(func() { close(shown) })
+			}
+		}
+		o.Faults = []Fault{{Kind: "kill", Service: "users", Phase: "retired"}}
 		o.Words = func(from, to string) (step, label string) {
 			asked = append(asked, from+" "+to)
 			if to == "switched" {
 				return "users: monolith → switched", "users=switched"
 			}
-			return "", ""
+			return "", "api=retired"
 		}
 		o.Answerers = func(phase, route string) []string {
 			if phase == "users=monolith" {
@@ -140,12 +159,13 @@ func TestRunInOtherWords(t *testing.T) {
 	for _, s := range r.Steps {
 		names = append(names, s.Name)
 	}
-	want := []string{"users=monolith users=monolith", "switched users=switched", "retired retired", "users: monolith → switched", "switched → retired"}
+	want := []string{"users=monolith users=monolith", "switched users=switched", "retired api=retired", "users: monolith → switched", "switched → retired", "kill users"}
 	if !slices.Equal(names, want) {
 		t.Errorf("%q, want %q", names, want)
 	}
-	if last := doing[len(doing)-1]; last != "retired" {
-		t.Errorf("progress ended with %q", last)
+	// The label stays when the fault is over.
+	if last := doing[len(doing)-1]; last != "api=retired" {
+		t.Errorf("progress was %q", doing)
 	}
 }
 

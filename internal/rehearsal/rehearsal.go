@@ -161,7 +161,7 @@ type Progress struct {
 	// Phase is the phase of the deployment, Next the phase being deployed, and Fault the
 	// harm being done. Next and Fault may be empty.
 	Phase, Next, Fault string
-	// Doing is the name of the phase or step, with the fault.
+	// Doing is the step, or the label of the phase, with the fault.
 	Doing string
 	// Step counts the phases reached, from 1 to Steps.
 	Step, Steps int
@@ -512,17 +512,22 @@ func (r *Rehearsal) reportProgress() (stop func()) {
 		p := r.rec.progress()
 		p.Elapsed, p.Steps = time.Since(r.began), len(r.Walk)
 		r.mu.Lock()
-		for i := range r.spans {
+		label := ""
+		for i, s := range r.spans {
 			if r.beginsPhase(i) {
 				p.Step++
+				label = cmp.Or(s.label, s.phase)
 			}
 		}
 		if n := len(r.spans); n > 0 {
 			s := r.spans[n-1]
-			p.Phase, p.Next, p.Doing = s.phase, s.next, s.name()
-			if s.kind == harmed {
+			p.Phase, p.Next, p.Doing = s.phase, s.next, label
+			switch s.kind {
+			case deploying:
+				p.Doing = s.name()
+			case harmed:
 				p.Fault = s.fault.String()
-				p.Doing = s.phase + ", " + p.Fault
+				p.Doing += ", " + s.name()
 			}
 		}
 		r.mu.Unlock()

@@ -84,6 +84,7 @@ func parts(t *testing.T) map[string]string {
 		"steps":            stepTables(),
 		"stacks":           chart(diagram.Stacks(golden.Read(t, root, migration.Monolith.String()))),
 		"requests, canary": one(golden.Read(t, root, golden.Canary)),
+		"requests, places": one(golden.Read(t, root, golden.Places)),
 		"requests, prod":   one(golden.Read(t, root, golden.Production)),
 	}
 	var layers []diagram.Layer
@@ -91,7 +92,11 @@ func parts(t *testing.T) map[string]string {
 		a := golden.Read(t, root, phase.String())
 		layers = append(layers, diagram.Layer{Name: phase.String(), Assembly: a})
 		all["requests, "+phase.String()] = one(a)
-		// One diagram of the stacks is that of all phases.
+		// One diagram of the stacks is that of all phases with a monolith.
+		if phase == migration.Removed {
+			all["stacks, removed"] = chart(diagram.Stacks(a))
+			continue
+		}
 		if got := chart(diagram.Stacks(a)); got != all["stacks"] {
 			t.Errorf("the stacks in %s are\n%s\nwant\n%s", phase, got, all["stacks"])
 		}

@@ -23,6 +23,7 @@ func TestPhases(t *testing.T) {
 		{"parallel", []string{"service posts 0.00 2.20", "service threads 0.00 2.20", "service users 0.00 2.20", "service shared 93.20 86.60"}},
 		{"switched", nil},
 		{"retired", []string{"service api 2.20 0.00", "service shared 86.60 88.80"}},
+		{"removed", nil},
 	} {
 		estimates, err := Read(model.Read(golden.Read(t, "../../..", test.phase)))
 		if err != nil {

@@ -232,11 +232,15 @@ func (d *drawing) rule(l *rules.Listener, rule *rules.Rule) {
 	}
 	for _, w := range rule.Action.Forward {
 		share := ""
+		weight := w.Share
+		if l.Hidden(rule) {
+			weight = 0 // an earlier rule decides about all its requests
+		}
 		if w.Share < 1 {
 			share = strconv.FormatFloat(100*w.Share, 'g', 4, 64) + " %"
 		}
 		e := d.connect(l.Key(), w.TargetGroup.Key(), what)
-		e.facts = append(e.facts, fact{d.layer, share, w.Share})
+		e.facts = append(e.facts, fact{d.layer, share, weight})
 	}
 }
 

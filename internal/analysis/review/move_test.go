@@ -305,6 +305,22 @@ func TestNoReturn(t *testing.T) {
 	}
 }
 
+// Places are long, so findings of a deployment do not repeat them.
+func TestWhere(t *testing.T) {
+	m := moveOf(where(t, shop(), "users=10%"), where(t, shop(), "users=switched"))
+	r := review.Report{Phases: []string{"monolith", "parallel"}, Deployment: "users=10% → users=switched", Move: m,
+		Stacks: []review.Stack{stack("dev-Users", "[~] x", "parallel", "users=10% → users=switched"), stack("dev-Posts", "[~] x", "monolith", "parallel", "users=10% → users=switched")}}
+	text := r.Markdown()
+	for _, want := range []string{
+		"<summary>dev-Users, in parallel, this deployment: 1 change<", "<summary>dev-Posts, in all phases: 1 change<",
+		"As `cdk diff` has it, in monolith, parallel and users=10% → users=switched. A deployment of this goes through **users=10% → users=switched**.\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it lacks %q:\n%s", want, text)
+		}
+	}
+}
+
 // The name of a position with many services is short.
 func TestNames(t *testing.T) {
 	d := shop()

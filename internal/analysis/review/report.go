@@ -553,6 +553,12 @@ func (r *Report) in(names []string) string {
 	if all && len(r.Phases) > 0 {
 		return "in all phases"
 	}
+	names = slices.Clone(names)
+	for i, name := range names {
+		if name == r.Deployment && r.Move.apart() { // the names of places are long
+			names[i] = "this deployment"
+		}
+	}
 	return "in " + strings.Join(names, ", ")
 }
 

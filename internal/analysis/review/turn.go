@@ -45,20 +45,12 @@ func turns(before, after Side) []string {
 	if (before.At.Places == nil) != (after.At.Places == nil) {
 		return append(lines, "between one phase for all and a place for each service, a deployment moves nothing: first bring all services to one place (monolith, parallel or switched), then pass over in a deployment of its own")
 	}
-	held := before.Migration.Locks(before.state())
-	refused := func(at migration.Position) bool {
-		return !migration.Follow(held, before.Migration.Locks(before.Migration.State(at)))
-	}
+	was, is := before.state(), after.state()
 	for _, key := range slices.Sorted(maps.Keys(after.At.Places)) {
 		from, known := before.At.Places[key]
-		to := after.At.Places[key]
-		if !known || from == to {
-			continue
-		}
-		places := maps.Clone(before.At.Places)
-		places[key] = to
-		if refused(migration.At(places, before.At.Phase)) {
-			lines = append(lines, fmt.Sprintf("%s is in %s, and %s does not follow: %s", key, from, to, next(from, before.At.Phase)))
+		back := before.At.Phase >= migration.Retired && is.Place(key) != migration.Switched.String()
+		if known && (back || !migration.PlaceFollows(was.Place(key), is.Place(key))) {
+			lines = append(lines, fmt.Sprintf("%s is in %s, and %s does not follow: %s", key, from, after.At.Places[key], next(from, before.At.Phase)))
 		}
 	}
 	if phase := after.At.Phase; (phase >= migration.Retired || before.At.Phase >= migration.Retired) && phase != before.At.Phase {

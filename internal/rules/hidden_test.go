@@ -1,0 +1,59 @@
+package rules
+
+import (
+	"testing"
+
+	"cutover/internal/model"
+)
+
+func TestHidden(t *testing.T) {
+	path := func(values ...string) model.Condition {
+		return model.Condition{Field: model.PathPattern, Values: values}
+	}
+	host := func(values ...string) model.Condition {
+		return model.Condition{Field: model.HostHeader, Values: values}
+	}
+	method := func(values ...string) model.Condition {
+		return model.Condition{Field: model.RequestMethod, Values: values}
+	}
+	header := func(name string, values ...string) model.Condition {
+		return model.Condition{Field: model.HTTPHeader, Header: name, Values: values}
+	}
+	type conditions = []model.Condition
+	for _, test := range []struct {
+		name        string
+		first, then conditions
+		want        bool
+	}{
+		{"a narrower path", conditions{path("/api*")}, conditions{path("/api/users*")}, true},
+		{"the same path", conditions{path("/api*")}, conditions{path("/api*")}, true},
+		{"a wider path", conditions{path("/api/users*")}, conditions{path("/api*")}, false},
+		{"one path of two", conditions{path("/api*")}, conditions{path("/api/users*", "/users")}, false},
+		{"two paths in two", conditions{path("/users*", "/api*")}, conditions{path("/api/users*", "/users")}, true},
+		{"a path that begins with the other", conditions{path("/api")}, conditions{path("/api*")}, false},
+		{"one character", conditions{path("/?")}, conditions{path("/a")}, true},
+		{"any character", conditions{path("/a")}, conditions{path("/?")}, false},
+		{"any characters in one", conditions{path("/?")}, conditions{path("/*")}, false},
+		{"an end", conditions{path("*.png")}, conditions{path("/a/*.png")}, true},
+		{"another case of a path", conditions{path("/API*")}, conditions{path("/api/users")}, false},
+		{"another case of a host", conditions{host("*.EXAMPLE.com")}, conditions{host("a.example.com")}, true},
+		{"a further condition", conditions{path("/api*")}, conditions{path("/api/users*"), method("POST")}, true},
+		{"a condition less", conditions{path("/api*"), method("POST")}, conditions{path("/api/users*")}, false},
+		{"another method", conditions{path("/api*"), method("GET", "POST")}, conditions{path("/api*"), method("PUT")}, false},
+		{"one of the methods", conditions{path("/api*"), method("GET", "POST")}, conditions{path("/api*"), method("GET")}, true},
+		{"another header", conditions{header("A", "*")}, conditions{header("B", "1")}, false},
+		{"another case of a header", conditions{header("a", "x*")}, conditions{header("A", "X1")}, true},
+		{"no condition", conditions{path("*")}, nil, false},
+	} {
+		l := &Listener{}
+		for _, c := range []conditions{test.first, test.then} {
+			l.Rules = append(l.Rules, compileRule(&model.Rule{Conditions: c}))
+		}
+		if got := l.Hidden(l.Rules[1]); got != test.want {
+			t.Errorf("%s: hidden is %t, want %t", test.name, got, test.want)
+		}
+		if l.Hidden(l.Rules[0]) {
+			t.Errorf("%s: the first rule is hidden", test.name)
+		}
+	}
+}
