@@ -427,7 +427,7 @@ var requestConformance = []behaviour{
 	{name: "Requests without TLS on a port with TLS", source: listeners, template: template{secure: true}, unknown: "400", run: func(t *testing.T, b *bench) {
 		b.bare("GET", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1, "400", true)
 	}},
-	{name: "Own answers are the same under TLS", source: troubleshooting + "#load-balancer-http-error-codes", template: template{secure: true}, idle: 100 * time.Millisecond, run: func(t *testing.T, b *bench) {
+	{name: "Own answers are the same under TLS", source: troubleshooting + "#load-balancer-http-error-codes", template: template{secure: true}, idle: time.Second, run: func(t *testing.T, b *bench) {
 		for text, want := range map[string]int{"BAD\r\n\r\n": 400, "GET / HTTP/2.0\r\n\r\n": 505, "GET / HTTP/1.1\r\n": 408} {
 			conn, err := tls.Dial("tcp", b.address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 			if err != nil {
