@@ -420,12 +420,12 @@ func checkTesters(d Deployment, at migration.Position, plan migration.Plan, refu
 	}
 }
 
-// answers returns the targets that the place of a route gives its requests: those of its first rule,
-// or of the monolith's. Targets without weight are left out.
+// answers returns the targets that the place of a route gives its requests: those of its first rule.
+// If a later route has testers, a route has such a rule in each place. Targets without weight are left
+// out.
 func (p placed) answers(b migration.Balancer, match migration.Match) []migration.Target {
 	b.Rules = slices.DeleteFunc(slices.Clone(b.Rules), func(r migration.Rule) bool {
-		own := r.Service == p.service.Name && r.Route == p.Name
-		return !own && r.ID != "Monolith"
+		return r.Service != p.service.Name || r.Route != p.Name
 	})
 	targets := b.Answers(match)
 	if len(targets) == 1 {

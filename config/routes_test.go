@@ -340,6 +340,18 @@ func quotaMistakes() []mistake {
 			want: `the first load balancer: 33 services with 99 routes and a share of 1 need 101 listener rules, and a load balancer can have 100: ` + first + `32` + other},
 		{name: "too many routes for a share and the root paths", context: context{"phase": "s00=parallel", "rootService": "s00"}, change: wide("s", 49, 2),
 			want: `the first load balancer: 49 services with 98 routes and a share of 1 need 101 listener rules, and a load balancer can have 100: ` + first + `48` + other},
+		{name: "too many routes for a share beside the rest", context: context{"rest": "monolith", "phase": "s00=parallel"}, change: wide("s", 33, 3),
+			want: `the first load balancer: 33 services with 99 routes and a share of 1 need 101 listener rules, and a load balancer can have 100: ` + first + `32` + other},
+		{name: "too many rules that hold requests back", context: context{"phase": "everything=parallel"}, change: func(d *config.Deployment) {
+			wide("s", 97, 1)(d)
+			with(config.Service{Name: "everything", Paths: []string{"/0/*"}, Order: 999, CPU: 2, MemoryReservationMiB: 6})(d)
+		},
+			want: `the first load balancer: 98 services and a share of 1 need 101 listener rules, and a load balancer can have 100: put 1 of its services behind another load balancer, as in {Name: "everything", LoadBalancer: "further", …}`},
+		{name: "too many routes at one of two load balancers", change: func(d *config.Deployment) {
+			wide("s", 50, 2)(d)
+			with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5})(d)
+		},
+			want: `the first load balancer: 50 services with 100 routes and a shift of 0 need 101 listener rules, and a load balancer can have 100: ` + first + `49` + other},
 		{name: "too many routes to go back", context: context{"phase": "removed"}, change: wide("s", 50, 2),
 			want: `the first load balancer: 50 services with 100 routes and a shift of 0 need 101 listener rules, and a load balancer can have 100: ` + first + `49` + other},
 		{name: "two services too many", change: wide("s", 51, 2),
@@ -395,13 +407,20 @@ func TestOrderOfTheList(t *testing.T) {
 			t.Errorf("%v (-first +second):\n%s", c, diff)
 		}
 	}
-	for want, routes := range map[int][]config.Route{30035: {route("b", 40), route("a", 35)}, 30040: {route("a", 35), route("", 40)}} {
+	for _, test := range []struct {
+		routes []config.Route
+		want   int
+	}{
+		{[]config.Route{route("b", 40), route("a", 35)}, 30035},
+		{[]config.Route{route("a", 35), route("b", 40)}, 30035},
+		{[]config.Route{route("a", 35), route("", 40)}, 30040},
+	} {
 		d := forum()
-		users(routes...)(&d)
+		users(test.routes...)(&d)
 		d, s := load(t, d, context{"phase": "switched", "rootService": "users"})
 		rules := d.Migration().Plan(s.Position).At("").Rules
-		if got := rules[len(rules)-1]; got.ID != "Root" || got.Priority != want {
-			t.Errorf("the rule of the root paths is %s with priority %d, want %d", got.ID, got.Priority, want)
+		if got := rules[len(rules)-1]; got.ID != "Root" || got.Priority != test.want {
+			t.Errorf("the rule of the root paths is %s with priority %d, want %d", got.ID, got.Priority, test.want)
 		}
 	}
 }
@@ -500,6 +519,7 @@ func TestTestersOfSeveralRoutes(t *testing.T) {
 		routes      []config.Route
 	}{
 		{"the earlier route is as far", "users=0%,users/writes=switched", []config.Route{writes, all}},
+		{"the earlier route has all", "users=0%,users/writes=100%", []config.Route{writes, all}},
 		{"the earlier route has the same testers", "users=0%", []config.Route{with(writes, func(r *config.Route) { r.Testers = beta }), all}},
 		{"the earlier route has another method", "users=0%,users/writes=parallel", []config.Route{writes, with(all, func(r *config.Route) { r.Methods = []string{"GET"} })}},
 		{"the earlier route has another value", "users=0%,users/writes=parallel", []config.Route{with(writes, func(r *config.Route) { r.Headers = named{"x-beta": {"2"}} }), all}},

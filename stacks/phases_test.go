@@ -1,6 +1,9 @@
 package stacks_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,4 +83,46 @@ func TestListIsReadable(t *testing.T) {
 	if changed, err := got.Changed("."); changed != "" || err != nil {
 		t.Errorf("%s has changed since (%v)", changed, err)
 	}
+}
+
+// A removed monolith leaves its stack with the log group, and its images. Nothing is built for it,
+// no alarm is about it or compares with it, and services are rolled back by their own errors. The
+// saved queries still ask its logs.
+func TestRemovedMonolith(t *testing.T) {
+	a, before := synth(t, production(migration.Removed)), synth(t, production(migration.Retired))
+	own := "prod-" + config.Pascal(monolith.Name)
+	var left []string
+	for _, r := range a.Stack(own).Resources {
+		left = append(left, r.Type)
+	}
+	equal(t, "left in its stack", []string{"AWS::Logs::LogGroup"}, left)
+	equal(t, "repositories", len(before.Resources("AWS::ECR::Repository")), len(a.Resources("AWS::ECR::Repository")))
+	for _, group := range a.Resources("AWS::ElasticLoadBalancingV2::TargetGroup") {
+		if property(t, a, group, "Name") == monolith.Name {
+			t.Errorf("there still is %s", group)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(a.Dir, own+".assets.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), `"dockerImages": {}`) {
+		t.Errorf("an image is built for the monolith:\n%s", text)
+	}
+	for _, alarm := range a.Resources("AWS::CloudWatch::Alarm") {
+		name := property(t, a, alarm, "AlarmName").(string)
+		if strings.Contains(name, "canary") || strings.Contains(name, "of-"+monolith.Name) {
+			t.Errorf("there still is the alarm %s", name)
+		}
+	}
+	body := fmt.Sprint(resource(t, a, "prod-Watch", "AWS::CloudWatch::Dashboard").Properties["DashboardBody"])
+	if strings.Contains(body, "canary") || strings.Contains(body, "errors-of-"+monolith.Name) || !strings.Contains(body, "errors-of-"+first.Name) {
+		t.Errorf("the dashboard shows other alarms than there are: %s", body)
+	}
+	for _, service := range names(deployment.Forum.Services) {
+		stack := "prod-" + config.Pascal(service)
+		configuration := property(t, a, resource(t, a, stack, "AWS::ECS::Service"), "DeploymentConfiguration").(object)
+		equal(t, service+" is rolled back by", any(object{"AlarmNames": []any{stack + "/ErrorsAlarm39B3548B"}, "Enable": true, "Rollback": true}), configuration["Alarms"])
+	}
+	equal(t, "log groups of the saved queries", queries(t, before), queries(t, a))
 }

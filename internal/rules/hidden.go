@@ -36,12 +36,19 @@ func (c *condition) covers(narrow condition) bool {
 	})
 }
 
+// maxWildcards is the most wildcards of a rule
+// (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html).
+const maxWildcards = 5
+
 func coversOne(patterns []pattern, narrow string) bool {
+	if strings.Count(narrow, "*") > maxWildcards {
+		return false // AWS refuses the rule, and the comparison would take for ever
+	}
 	return slices.ContainsFunc(patterns, func(p pattern) bool { return p.covers(narrow) })
 }
 
 // covers reports whether each text that matches a narrow pattern matches this one, too. The time
-// doubles with every "*" of the narrow pattern, of which a rule has at most 5.
+// doubles with every "*" of the narrow pattern, of which there are at most [maxWildcards].
 func (p *pattern) covers(narrow string) bool {
 	before, after, wildcard := strings.Cut(narrow, "*")
 	if !wildcard {

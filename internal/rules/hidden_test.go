@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"strings"
 	"testing"
 
 	"cutover/internal/model"
@@ -43,6 +44,8 @@ func TestHidden(t *testing.T) {
 		{"one of the methods", conditions{path("/api*"), method("GET", "POST")}, conditions{path("/api*"), method("GET")}, true},
 		{"another header", conditions{header("A", "*")}, conditions{header("B", "1")}, false},
 		{"another case of a header", conditions{header("a", "x*")}, conditions{header("A", "X1")}, true},
+		{"as many wildcards as there can be", conditions{path("/*")}, conditions{path("/*a*b*c*d*")}, true},
+		{"more wildcards than there can be", conditions{path("/*")}, conditions{path("/" + strings.Repeat("*a", 60))}, false},
 		{"no condition", conditions{path("*")}, nil, false},
 	} {
 		l := &Listener{}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -16,13 +17,14 @@ import (
 	"cutover/migration"
 )
 
-// A position is where each service is, as somebody sets it, and what is deployed then. The monolith keeps the rest.
+// A position is where each service is, as somebody sets it, and what is deployed then.
 type position struct {
 	phase  string // as "-c phase=" takes it
 	rules  []string
 	counts [4]int32 // api, users, threads, posts
 	places string   // value of /dev/places
 	forAll string   // value of /dev/phase
+	rest   string   // who gets what no service claims; the monolith if empty
 }
 
 const (
@@ -37,59 +39,77 @@ const (
 	mixed        = "places" // holds the name of one phase for all
 )
 
-// The positions of a walk in which users moves alone, threads and posts follow, and all come back.
+// The positions of a walk in which users moves alone, threads and posts follow, and all come back. The monolith keeps the rest.
 var (
-	together      = position{"monolith", []string{apiRule, usersBehind, threads, posts, defaultRule}, [4]int32{1, 0, 0, 0}, "", "monolith"}
-	passedOver    = position{"users=monolith", together.rules, together.counts, "posts=monolith,threads=monolith,users=monolith", ""}
-	usersParallel = position{"users=parallel", together.rules, [4]int32{1, 1, 0, 0}, "posts=monolith,threads=monolith,users=parallel", mixed}
+	together      = position{"monolith", []string{apiRule, usersBehind, threads, posts, defaultRule}, [4]int32{1, 0, 0, 0}, "", "monolith", ""}
+	passedOver    = position{"users=monolith", together.rules, together.counts, "posts=monolith,threads=monolith,users=monolith", "", ""}
+	usersParallel = position{"users=parallel", together.rules, [4]int32{1, 1, 0, 0}, "posts=monolith,threads=monolith,users=parallel", mixed, ""}
 	usersShare    = position{"users=10%", []string{"1010 /api/users* → users 10, api 90", apiRule, threads, posts, defaultRule}, [4]int32{1, 1, 0, 0},
-		"posts=monolith,threads=monolith,users=shift", mixed}
+		"posts=monolith,threads=monolith,users=shift", mixed, ""}
 	usersSwitched = position{"users=switched", []string{usersFirst, apiRule, threads, posts, defaultRule}, [4]int32{1, 1, 0, 0},
-		"posts=monolith,threads=monolith,users=switched", mixed}
+		"posts=monolith,threads=monolith,users=switched", mixed, ""}
 	othersParallel = position{"users=switched,threads=parallel,posts=parallel", usersSwitched.rules, [4]int32{1, 1, 1, 1},
-		"posts=parallel,threads=parallel,users=switched", mixed}
+		"posts=parallel,threads=parallel,users=switched", mixed, ""}
 	allSwitched = position{"users=switched,threads=switched,posts=switched", []string{usersFirst, threadsFirst, postsFirst, apiRule, defaultRule}, [4]int32{1, 1, 1, 1},
-		"posts=switched,threads=switched,users=switched,api=rest", ""}
+		"posts=switched,threads=switched,users=switched,api=rest", "", ""}
 )
 
-// The monolith retires, and has no rest then.
-var retired = position{phase: "users=switched,threads=switched,posts=switched,api=retired"}
+// The monolith gives the rest up, and goes.
+var (
+	given   = position{allSwitched.phase, []string{usersFirst, threadsFirst, postsFirst, "default → api 0, drop-traffic 1"}, [4]int32{1, 1, 1, 1}, all, "", "drop"}
+	retired = position{allSwitched.phase + ",api=retired", given.rules, [4]int32{0, 1, 1, 1}, all + ",api=retired", mixed, "drop"}
+	removed = position{allSwitched.phase + ",api=removed", []string{usersFirst, threadsFirst, postsFirst, "default → drop-traffic 1"}, [4]int32{0, 1, 1, 1}, all + ",api=removed", mixed, "drop"}
+)
 
-// walk has the positions in turn, with the routes whose rule comes before the monolith's or goes behind it again, and the
-// positions that CloudFormation refuses next.
+const all = "posts=switched,threads=switched,users=switched"
+
+// walk has the positions in turn, with the resources that come and go on the way there, by type, and the positions that
+// CloudFormation refuses next.
 var walk = []struct {
 	position
-	rules   int
+	changed map[string]int
 	refused []position
 	why     string
 }{
-	{together, 0, []position{usersParallel}, "services pass over to places in one place"},
-	{passedOver, 0, []position{usersSwitched}, "a service leaves parallel out"},
-	{usersParallel, 0, []position{together}, "one phase for all comes back while services are in several places"},
-	{usersShare, 1, []position{passedOver}, "a service with a share stops"},
-	{usersSwitched, 0, []position{passedOver, allSwitched}, "a service leaves parallel out, on its way back or beside others"},
-	{othersParallel, 0, []position{retired}, "the monolith retires while a service is not switched"},
-	{allSwitched, 2, []position{retired}, "the monolith retires while it has the rest"},
-	{othersParallel, 2, nil, ""},
-	{usersSwitched, 0, nil, ""},
-	{usersParallel, 1, nil, ""},
-	{passedOver, 0, nil, ""},
-	{together, 0, nil, ""},
+	{together, nil, []position{usersParallel}, "services pass over to places in one place"},
+	{passedOver, nil, []position{usersSwitched}, "a service leaves parallel out"},
+	{usersParallel, nil, []position{together}, "one phase for all comes back while services are in several places"},
+	{usersShare, exchanged(1), []position{passedOver}, "a service with a share stops"},
+	{usersSwitched, nil, []position{passedOver, allSwitched}, "a service leaves parallel out, on its way back or beside others"},
+	{othersParallel, nil, []position{retired}, "the monolith retires while a service is not switched"},
+	{allSwitched, exchanged(2), []position{retired}, "the monolith retires while it has the rest"},
+	{given, map[string]int{"- " + ruleType: 1}, []position{removed}, "the monolith is removed while it runs"},
+	{retired, nil, []position{othersParallel}, "traffic goes back to a monolith without tasks"},
+	{removed, ofMonolith("-"), []position{given}, "a monolith that is removed runs"},
+	{retired, ofMonolith("+"), nil, ""},
+	{given, nil, nil, ""},
+	{othersParallel, map[string]int{"+ " + ruleType: 3, "- " + ruleType: 2}, nil, ""},
+	{usersSwitched, nil, nil, ""},
+	{usersParallel, exchanged(1), nil, ""},
+	{passedOver, nil, nil, ""},
+	{together, nil, nil, ""},
 }
 
-// choose returns the options of the CLI for a position.
-func (p position) choose() []string {
-	rest := "monolith"
-	if p.phase == retired.phase {
-		rest = "drop"
-	}
-	return []string{"-c", "phase=" + p.phase, "-c", "rest=" + rest}
+// exchanged is a number of rules that come before the monolith's, or go behind it again: the others stay.
+func exchanged(rules int) map[string]int {
+	return map[string]int{"+ " + ruleType: rules, "- " + ruleType: rules}
+}
+
+// ofMonolith is what comes or goes with the monolith. Its log group and its repository stay.
+func ofMonolith(change string) map[string]int {
+	return map[string]int{change + " " + serviceType: 1, change + " AWS::ECS::TaskDefinition": 1, change + " AWS::IAM::Role": 2,
+		change + " AWS::IAM::Policy": 1, change + " AWS::ElasticLoadBalancingV2::TargetGroup": 1}
+}
+
+// settings are the position's, as the CLI takes them.
+func (p position) settings() map[string]any {
+	return map[string]any{"phase": p.phase, "rest": cmp.Or(p.rest, "monolith")}
 }
 
 // state is the position as the interlock knows it.
 func (p position) state(t *testing.T) migration.State {
 	t.Helper()
-	d, settings, err := config.Load(deployment.Forum, map[string]any{"phase": p.phase, "rest": "monolith"}, os.Getenv)
+	d, settings, err := config.Load(deployment.Forum, p.settings(), os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,8 +131,8 @@ func (p position) deployed(t *testing.T, a *account) {
 	a.told(t, p.state(t), p.state(t))
 }
 
-// TestPlaces moves one service alone, then the others, and all back, while the monolith keeps the rest. Before and after,
-// one phase is for all.
+// TestPlaces moves one service alone, then the others, and all back, while the monolith keeps the rest. In between the
+// monolith goes. Before and after, one phase is for all.
 func TestPlaces(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -129,16 +149,20 @@ func TestPlaces(t *testing.T) {
 		}
 	})
 	out := t.TempDir()
-	assembly := func(p position) string { return filepath.Join(out, p.phase) }
+	assembly := func(p position) string { return filepath.Join(out, p.phase+p.rest) }
 	cli, a := newCDK(interrupted, root, aws.Env()), newAccount(interrupted, aws.Endpoint(), emulate.Region)
 	elsewhere := *cli
 	elsewhere.dir = out
 	elsewhere.must(t, "bootstrap", fmt.Sprintf("aws://%s/%s", emulate.Account, emulate.Region))
 	t.Run("synthesize", func(t *testing.T) {
-		for _, p := range []position{together, passedOver, usersParallel, usersShare, usersSwitched, othersParallel, allSwitched, retired} {
-			t.Run(p.phase, func(t *testing.T) {
+		for _, p := range []position{together, passedOver, usersParallel, usersShare, usersSwitched, othersParallel, allSwitched, given, retired, removed} {
+			t.Run(p.phase+p.rest, func(t *testing.T) {
 				t.Parallel()
-				cli.must(t, slices.Concat([]string{"synth", "-q", "-o", assembly(p)}, p.choose())...)
+				args := []string{"synth", "-q", "-o", assembly(p)}
+				for key, value := range p.settings() {
+					args = append(args, "-c", fmt.Sprintf("%s=%v", key, value))
+				}
+				cli.must(t, args...)
 			})
 		}
 	})
@@ -153,7 +177,7 @@ func TestPlaces(t *testing.T) {
 		}
 		at.position.deployed(t, a)
 		if i > 0 {
-			exchanged(t, before, a.resources(t), at.rules)
+			comeAndGo(t, before, a.resources(t), at.changed)
 		}
 		for _, to := range at.refused {
 			t.Logf("%s to %s is refused: %s", at.phase, to.phase, at.why)
@@ -166,19 +190,14 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// exchanged checks that a step exchanges a number of rules for others, and that no other resource comes, goes or is
-// replaced.
-func exchanged(t *testing.T, before, after map[string]string, rules int) {
+// comeAndGo compares the resources that a step creates, deletes or replaces, apart from those of the interlock.
+func comeAndGo(t *testing.T, before, after map[string]string, want map[string]int) {
 	t.Helper()
 	count := map[string]int{}
 	for _, c := range changed(before, after) {
 		if f := strings.Fields(c); f[1] != "dev-Gate" && f[1] != "dev-Phase" {
 			count[f[0]+" "+f[2]]++
 		}
-	}
-	want := map[string]int{"+ " + ruleType: rules, "- " + ruleType: rules}
-	if rules == 0 {
-		want = map[string]int{}
 	}
 	if !maps.Equal(count, want) {
 		t.Errorf("resources that came (+), went (-) or were replaced (!): %v, want %v", count, want)
