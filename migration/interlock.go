@@ -398,7 +398,7 @@ func gateName(balancer string) string { return suffixed("phase-gate", balancer) 
 func begunPlaces(balancer string) string { return gateName(balancer) + "/places" }
 
 // reachedPlaces is the name of the parameter with the places that were reached last.
-func reachedPlaces(balancer string) string { return suffixed("places", balancer) }
+func reachedPlaces(balancer string) string { return suffixed("phase-places", balancer) }
 
 // GateOff is the name of the parameter that stands in a first stack if the gate is off.
 func GateOff(balancer string) string { return gateName(balancer) + "/begun/off" }

@@ -44,7 +44,7 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 // It is empty for other parameters.
 func environment(parameter string) string {
 	env, name, _ := strings.Cut(strings.TrimPrefix(parameter, "/"), "/")
-	if name == "phase" || name == "places" {
+	if name == "phase" || name == "phase-places" {
 		return env
 	}
 	return ""

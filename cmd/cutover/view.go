@@ -283,7 +283,7 @@ func (v *view) places(s local.Status) string {
 	in := map[string][]string{}
 	for _, parameter := range slices.Sorted(maps.Keys(s.Parameters)) {
 		_, name, _ := strings.Cut(strings.TrimPrefix(parameter, "/"), "/")
-		if name != "places" && !strings.HasPrefix(name, "places-") { // of a further load balancer
+		if name != "phase-places" && !strings.HasPrefix(name, "phase-places-") { // of a further load balancer
 			continue
 		}
 		for part := range strings.SplitSeq(s.Parameters[parameter], ",") {

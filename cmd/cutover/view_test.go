@@ -239,10 +239,10 @@ func TestViewOfPlaces(t *testing.T) {
 		want       string
 	}{
 		{map[string]string{"/dev/phase": "parallel", "/dev/phase-gate/places": "users=monolith"}, ""},
-		{map[string]string{"/other/places": "of another app"}, ""},
-		{map[string]string{"/dev/places": "posts=monolith,users=shift,users/writes=monolith,api=rest", "/dev/places-press": "news=switched"},
+		{map[string]string{"/other/phase-places": "of another app"}, ""},
+		{map[string]string{"/dev/phase-places": "posts=monolith,users=shift,users/writes=monolith,api=rest", "/dev/phase-places-press": "news=switched"},
 			"PLACE           SERVICES\nmonolith        posts, users/writes\na share         users\nswitched        news\nkeeps the rest  api\n\n"},
-		{map[string]string{"/dev/places": "a=parallel,b=parallel,c=parallel,d=parallel,api=retired"},
+		{map[string]string{"/dev/phase-places": "a=parallel,b=parallel,c=parallel,d=parallel,api=retired"},
 			"PLACE     SERVICES\nparallel  a, b and 2 more\nretired   api\n\n"},
 	} {
 		v := &view{}
@@ -265,7 +265,7 @@ func TestViewSuggestsTheNextPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	(&view{out: &out, program: "cutover"}).summary(local.Status{Parameters: map[string]string{"/dev/places": "users=parallel"}}, true)
+	(&view{out: &out, program: "cutover"}).summary(local.Status{Parameters: map[string]string{"/dev/phase-places": "users=parallel"}}, true)
 	if text := out.String(); !strings.Contains(text, "\n  cutover phase\n") || strings.Contains(text, "--phase") {
 		t.Errorf("%s", text)
 	}

@@ -67,7 +67,7 @@ type state struct {
 	Counts map[string]int32 // desired count by ECS service
 	Gate   []string         // names below /dev/phase-gate/
 	Phase  string           // value of /dev/phase
-	Places string           // value of /dev/places
+	Places string           // value of /dev/phase-places
 }
 
 func (a *account) state(t *testing.T) state {
@@ -81,7 +81,7 @@ func (a *account) state(t *testing.T) state {
 			s.Gate = append(s.Gate, gate)
 		} else if name == "/dev/phase" {
 			s.Phase = value
-		} else if name == "/dev/places" {
+		} else if name == "/dev/phase-places" {
 			s.Places = value
 		} else {
 			t.Errorf("unexpected parameter %s = %s", name, value)

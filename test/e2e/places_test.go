@@ -22,7 +22,7 @@ type position struct {
 	phase  string // as "-c phase=" takes it
 	rules  []string
 	counts [4]int32 // api, users, threads, posts
-	places string   // value of /dev/places
+	places string   // value of /dev/phase-places
 	forAll string   // value of /dev/phase
 	rest   string   // who gets what no service claims; the monolith if empty
 }
