@@ -250,7 +250,7 @@ func TestDeployed(t *testing.T) {
 		"exists false, exact false <nil>": {"phase-gate/begun/monolith": "monolith"},
 		"exists true, exact false <nil>":  {"phase": "parallel", "phase-gate/reached/retired": "retired"},
 		`exists false, exact false phase: "x" is not a phase: choose one of monolith, parallel, switched, retired, removed`: {"phase": "x"},
-		`exists false, exact false phase-places: "x" is not SERVICE=STATE`:                                                        {"phase-places": "x"},
+		`exists false, exact false phase-places: "x" is not SERVICE=STATE`:                                                  {"phase-places": "x"},
 		`exists false, exact false phase-gate/places: "users=x" is not a state of a service`:                                {"phase-gate/places": "users=x"},
 	} {
 		_, _, exists, exact, err := forum.Deployed(values)
