@@ -48,7 +48,7 @@ func Rows(app App) (rows []Row) {
 	}
 	place := monolithPlace(app.At.Phase)
 	return append(rows, Row{
-		Name: m.Monolith.Name, Place: place, Answers: "everything else: " + shareOf(weighted(plan.At("").Default)),
+		Name: m.Monolith.Name, Place: place, Answers: "everything else: " + shareOf(plan.At("").Answers(migration.Match{})),
 		Next: after(noNext, place, monolithPlace(next.Phase)), Back: after(noBack, place, monolithPlace(back.Phase)),
 	})
 }
@@ -64,7 +64,7 @@ func monolithPlace(phase migration.Phase) string {
 // only some of them.
 func answer(b migration.Balancer, service string, route migration.Route) string {
 	var all []string
-	for _, match := range matches(migration.Service{Routes: []migration.Route{route}}) {
+	for _, match := range route.EachPath() {
 		if who := shareOf(b.Answers(match)); !slices.Contains(all, who) {
 			all = append(all, who)
 		}
