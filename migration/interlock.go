@@ -38,7 +38,7 @@ const step = 2
 
 var (
 	trafficLine  = line{{"monolith", 0}, {"parallel", 2}, {shift, 3}, {"switched", 4}}
-	monolithLine = line{{"running", 0}, {"retired", 2}, {"removed", 4}}
+	monolithLine = line{{Running, 0}, {"retired", 2}, {"removed", 4}}
 	phaseLine    = line{{"monolith", 0}, {"parallel", 2}, {shift, 3}, {"switched", 4}, {"retired", 6}, {"removed", 8}}
 )
 
@@ -148,14 +148,6 @@ func (s State) onPhaseLine() string {
 	return s.Phase.String()
 }
 
-// monolith is the state on the monolith's line.
-func (s State) monolith() string {
-	if s.Phase < Retired {
-		return "running"
-	}
-	return s.Phase.String()
-}
-
 // done reports whether the monolith may be retired next.
 func (s State) done() bool { return s.Phase >= Switched && !s.KeepRest }
 
@@ -255,11 +247,11 @@ func (m Migration) Locks(s State) []Lock {
 	}
 	first.pass(s)
 	// What is blocked is computed for all together, so that two lines never want one name.
-	monolith := monolithLine.far(s.monolith())
+	monolith := monolithLine.far(s.Phase.OfMonolith())
 	if !s.done() {
 		monolith = []string{Retired.String(), Removed.String()}
 	}
-	first.claim([]string{s.monolith()}, m.Monolith.Name, "", reached, begun)
+	first.claim([]string{s.Phase.OfMonolith()}, m.Monolith.Name, "", reached, begun)
 	first.block(monolith, m.Monolith.Name, "")
 	locks := []Lock{first}
 	places := s.places()
@@ -270,8 +262,7 @@ func (m Migration) Locks(s State) []Lock {
 			locks = append(locks, Lock{Balancer: service.LoadBalancer})
 		}
 		l := &locks[i]
-		for _, route := range service.Routes {
-			key := Key(service.Name, route.Name)
+		for _, key := range service.Keys() {
 			state := cmp.Or(places[key], Monolith.String()) // of a service that is new
 			blocked := trafficLine.far(state)
 			if s.Phase >= Retired {
@@ -364,10 +355,11 @@ func (l *Lock) tell(m Migration, s State) {
 	places := s.places()
 	var parts []string
 	for _, service := range m.Services {
-		for _, route := range service.Routes {
-			if key := Key(service.Name, route.Name); service.LoadBalancer == l.Balancer {
-				parts = append(parts, key+"="+cmp.Or(places[key], Monolith.String()))
-			}
+		if service.LoadBalancer != l.Balancer {
+			continue
+		}
+		for _, key := range service.Keys() {
+			parts = append(parts, key+"="+cmp.Or(places[key], Monolith.String()))
 		}
 	}
 	slices.SortFunc(parts, byKey)
