@@ -512,29 +512,39 @@ func heldNames() (names []string) {
 	return append(names, lockName("", begun, "", Retired.String())) // of the rest that the monolith keeps
 }
 
-// Deployed returns the state that was reached last and the state that was begun last. They differ
-// during a deployment, and after an interrupted one. It takes the values of the parameters of an
-// environment, by the [Migration.DeployedNames]. If no deployment was ever complete, exists is
-// false. If no deployment with the gate on leaves these values, exact is false, and both states are
-// the one that was reached, as far as it is known. An error begins with the parameter's name.
-func (m Migration) Deployed(values map[string]string) (reached, begun State, exists, exact bool, err error) {
+// Deployed is what the parameters of an environment tell.
+type Deployed struct {
+	// Exists is false if no deployment of the environment was ever complete.
+	Exists bool
+	// Reached is the state that was deployed last, Begun the state that was begun last. They differ
+	// during a deployment, and after an interrupted one.
+	Reached, Begun State
+	// Exact is false if no deployment with the gate on leaves these parameters. Reached and Begun are
+	// then the state that was reached, as far as it is known: without a shift.
+	Exact bool
+}
+
+// Deployed returns the state of an environment. It takes the values of the environment's parameters,
+// by the [Migration.DeployedNames]. An error begins with the parameter's name.
+func (m Migration) Deployed(values map[string]string) (Deployed, error) {
 	// What stands in the parameters; nil for a state of one phase for all.
 	reachedApart, err := m.readPlaces(values, reachedPlaces)
 	if err != nil {
-		return State{}, State{}, false, false, err
+		return Deployed{}, err
 	}
 	begunApart, err := m.readPlaces(values, begunPlaces)
 	if err != nil {
-		return State{}, State{}, false, false, err
+		return Deployed{}, err
 	}
 	all := append(States(), State{Phase: Switched, KeepRest: true})
 	before, after := all, all
+	var reached State
 	if text, ok := values[phase]; reachedApart != nil {
 		reached, before = *reachedApart, []State{*reachedApart}
 	} else if !ok || text == ownPlaces {
-		return State{}, State{}, false, false, nil
+		return Deployed{}, nil
 	} else if reached.Phase, err = ParsePhase(text); err != nil {
-		return State{}, State{}, false, false, fmt.Errorf("%s: %w", phase, err)
+		return Deployed{}, fmt.Errorf("%s: %w", phase, err)
 	}
 	if begunApart != nil {
 		after = []State{*begunApart}
@@ -549,11 +559,11 @@ func (m Migration) Deployed(values map[string]string) (reached, begun State, exi
 	for _, r := range before {
 		for _, b := range after {
 			if r.Phase == reached.Phase && m.Follows(r, b) && slices.Equal(m.held(r, b), held) {
-				return r, b, true, true, nil
+				return Deployed{Exists: true, Reached: r, Begun: b, Exact: true}, nil
 			}
 		}
 	}
-	return reached, reached, true, false, nil
+	return Deployed{Exists: true, Reached: reached, Begun: reached}, nil
 }
 
 // readPlaces reads the places of the services of all load balancers. It returns nil if the services
