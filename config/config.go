@@ -241,6 +241,10 @@ func Pascal(name string) string {
 	return b.String()
 }
 
+// RuleID is the id of the construct of a listener rule, from the names of its service and its route
+// and the rule's own ID.
+func RuleID(service, route, id string) string { return Pascal(service) + Pascal(route) + id + "Rule" }
+
 // ContextFromEnvironment returns the context that the CDK command line hands to an app. If the app
 // is run by itself, the context is empty.
 //

@@ -44,7 +44,7 @@ func (r *reader) places(d *Deployment) migration.Position {
 	}
 	var known []string
 	if d != nil {
-		known = d.places()
+		known = d.Migration().Names()
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		isMonolith := d != nil && key == d.Monolith.Name
@@ -88,20 +88,6 @@ func (r *reader) places(d *Deployment) migration.Position {
 		}
 	}
 	return migration.At(places, monolith)
-}
-
-// places lists what can have a place: each microservice, and each of its routes.
-func (d Deployment) places() []string {
-	var keys []string
-	for _, service := range d.Services {
-		keys = append(keys, service.Name)
-		for _, route := range service.AllRoutes() {
-			if route.Name != "" {
-				keys = append(keys, migration.Key(service.Name, route.Name))
-			}
-		}
-	}
-	return keys
 }
 
 // pairs reads an object in cdk.json, or a text of pairs with "-c". The pair and the object are

@@ -249,7 +249,7 @@ func checkIDs(d Deployment, s Settings, refuse func(string, ...any)) {
 			}
 			routes[id] = whose
 			for _, end := range ruleIDs {
-				rules[id+end+"Rule"] = "a listener rule of " + whose
+				rules[RuleID(service.Name, route.Name, end)] = "a listener rule of " + whose
 			}
 		}
 	}

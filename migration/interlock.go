@@ -38,7 +38,7 @@ const step = 2
 
 var (
 	trafficLine  = line{{"monolith", 0}, {"parallel", 2}, {shift, 3}, {"switched", 4}}
-	monolithLine = line{{"running", 0}, {"retired", 2}, {"removed", 4}}
+	monolithLine = line{{Running, 0}, {"retired", 2}, {"removed", 4}}
 	phaseLine    = line{{"monolith", 0}, {"parallel", 2}, {shift, 3}, {"switched", 4}, {"retired", 6}, {"removed", 8}}
 )
 
@@ -148,14 +148,6 @@ func (s State) onPhaseLine() string {
 	return s.Phase.String()
 }
 
-// monolith is the state on the monolith's line.
-func (s State) monolith() string {
-	if s.Phase < Retired {
-		return "running"
-	}
-	return s.Phase.String()
-}
-
 // done reports whether the monolith may be retired next.
 func (s State) done() bool { return s.Phase >= Switched && !s.KeepRest }
 
@@ -255,11 +247,11 @@ func (m Migration) Locks(s State) []Lock {
 	}
 	first.pass(s)
 	// What is blocked is computed for all together, so that two lines never want one name.
-	monolith := monolithLine.far(s.monolith())
+	monolith := monolithLine.far(s.Phase.OfMonolith())
 	if !s.done() {
 		monolith = []string{Retired.String(), Removed.String()}
 	}
-	first.claim([]string{s.monolith()}, m.Monolith.Name, "", reached, begun)
+	first.claim([]string{s.Phase.OfMonolith()}, m.Monolith.Name, "", reached, begun)
 	first.block(monolith, m.Monolith.Name, "")
 	locks := []Lock{first}
 	places := s.places()
@@ -270,8 +262,7 @@ func (m Migration) Locks(s State) []Lock {
 			locks = append(locks, Lock{Balancer: service.LoadBalancer})
 		}
 		l := &locks[i]
-		for _, route := range service.Routes {
-			key := Key(service.Name, route.Name)
+		for _, key := range service.Keys() {
 			state := cmp.Or(places[key], Monolith.String()) // of a service that is new
 			blocked := trafficLine.far(state)
 			if s.Phase >= Retired {
@@ -364,10 +355,11 @@ func (l *Lock) tell(m Migration, s State) {
 	places := s.places()
 	var parts []string
 	for _, service := range m.Services {
-		for _, route := range service.Routes {
-			if key := Key(service.Name, route.Name); service.LoadBalancer == l.Balancer {
-				parts = append(parts, key+"="+cmp.Or(places[key], Monolith.String()))
-			}
+		if service.LoadBalancer != l.Balancer {
+			continue
+		}
+		for _, key := range service.Keys() {
+			parts = append(parts, key+"="+cmp.Or(places[key], Monolith.String()))
 		}
 	}
 	slices.SortFunc(parts, byKey)
@@ -520,29 +512,39 @@ func heldNames() (names []string) {
 	return append(names, lockName("", begun, "", Retired.String())) // of the rest that the monolith keeps
 }
 
-// Deployed returns the state that was reached last and the state that was begun last. They differ
-// during a deployment, and after an interrupted one. It takes the values of the parameters of an
-// environment, by the [Migration.DeployedNames]. If no deployment was ever complete, exists is
-// false. If no deployment with the gate on leaves these values, exact is false, and both states are
-// the one that was reached, as far as it is known. An error begins with the parameter's name.
-func (m Migration) Deployed(values map[string]string) (reached, begun State, exists, exact bool, err error) {
+// Deployed is what the parameters of an environment tell.
+type Deployed struct {
+	// Exists is false if no deployment of the environment was ever complete.
+	Exists bool
+	// Reached is the state that was deployed last, Begun the state that was begun last. They differ
+	// during a deployment, and after an interrupted one.
+	Reached, Begun State
+	// Exact is false if no deployment with the gate on leaves these parameters. Reached and Begun are
+	// then the state that was reached, as far as it is known: without a shift.
+	Exact bool
+}
+
+// Deployed returns the state of an environment. It takes the values of the environment's parameters,
+// by the [Migration.DeployedNames]. An error begins with the parameter's name.
+func (m Migration) Deployed(values map[string]string) (Deployed, error) {
 	// What stands in the parameters; nil for a state of one phase for all.
 	reachedApart, err := m.readPlaces(values, reachedPlaces)
 	if err != nil {
-		return State{}, State{}, false, false, err
+		return Deployed{}, err
 	}
 	begunApart, err := m.readPlaces(values, begunPlaces)
 	if err != nil {
-		return State{}, State{}, false, false, err
+		return Deployed{}, err
 	}
 	all := append(States(), State{Phase: Switched, KeepRest: true})
 	before, after := all, all
+	var reached State
 	if text, ok := values[phase]; reachedApart != nil {
 		reached, before = *reachedApart, []State{*reachedApart}
 	} else if !ok || text == ownPlaces {
-		return State{}, State{}, false, false, nil
+		return Deployed{}, nil
 	} else if reached.Phase, err = ParsePhase(text); err != nil {
-		return State{}, State{}, false, false, fmt.Errorf("%s: %w", phase, err)
+		return Deployed{}, fmt.Errorf("%s: %w", phase, err)
 	}
 	if begunApart != nil {
 		after = []State{*begunApart}
@@ -557,11 +559,11 @@ func (m Migration) Deployed(values map[string]string) (reached, begun State, exi
 	for _, r := range before {
 		for _, b := range after {
 			if r.Phase == reached.Phase && m.Follows(r, b) && slices.Equal(m.held(r, b), held) {
-				return r, b, true, true, nil
+				return Deployed{Exists: true, Reached: r, Begun: b, Exact: true}, nil
 			}
 		}
 	}
-	return reached, reached, true, false, nil
+	return Deployed{Exists: true, Reached: reached, Begun: reached}, nil
 }
 
 // readPlaces reads the places of the services of all load balancers. It returns nil if the services

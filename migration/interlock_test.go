@@ -234,15 +234,15 @@ func TestDeployed(t *testing.T) {
 					values[p.Name] = p.Value
 				}
 			}
-			reached, begun, exists, exact, err := forum.Deployed(values)
+			got, err := forum.Deployed(values)
 			if !forum.Follows(from, to) { // what nothing leaves behind is not taken for a deployment
-				if exact && reached == from && begun == to {
-					t.Fatalf("%v after %v, which is refused: exact %t, %v\n%v", to, from, exact, err, values)
+				if got.Exact && got.Reached == from && got.Begun == to {
+					t.Fatalf("%v after %v, which is refused: %+v, %v\n%v", to, from, got, err, values)
 				}
 				continue
 			}
-			if err != nil || !exists || !exact || reached != from || begun != to {
-				t.Fatalf("%v after %v: reached %v, begun %v, exists %t, exact %t, %v\n%v", to, from, reached, begun, exists, exact, err, values)
+			if err != nil || got != (migration.Deployed{Exists: true, Reached: from, Begun: to, Exact: true}) {
+				t.Fatalf("%v after %v: %+v, %v\n%v", to, from, got, err, values)
 			}
 		}
 	}
@@ -253,8 +253,8 @@ func TestDeployed(t *testing.T) {
 		`exists false, exact false phase-places: "x" is not SERVICE=STATE`:                                                  {"phase-places": "x"},
 		`exists false, exact false phase-gate/places: "users=x" is not a state of a service`:                                {"phase-gate/places": "users=x"},
 	} {
-		_, _, exists, exact, err := forum.Deployed(values)
-		if got := fmt.Sprintf("exists %t, exact %t %v", exists, exact, err); got != text {
+		deployed, err := forum.Deployed(values)
+		if got := fmt.Sprintf("exists %t, exact %t %v", deployed.Exists, deployed.Exact, err); got != text {
 			t.Errorf("%v: %s, want %s", values, got, text)
 		}
 	}
@@ -270,13 +270,13 @@ func TestDeployed(t *testing.T) {
 			left[p.Name] = p.Value
 		}
 	}
-	if reached, begun, _, exact, err := m.Deployed(left); !exact || reached != s || begun != s || err != nil {
-		t.Errorf("%v is read as %v and %v (exact %t, %v)", s, reached, begun, exact, err)
+	if got, err := m.Deployed(left); got != (migration.Deployed{Exists: true, Reached: s, Begun: s, Exact: true}) || err != nil {
+		t.Errorf("%v is read as %+v, %v", s, got, err)
 	}
 	// A first deployment that is not complete, with services in several places.
 	values := map[string]string{"phase": "places", "phase-gate/places": "threads=monolith,users=parallel"}
-	if _, _, exists, _, err := forum.Deployed(values); exists || err != nil {
-		t.Errorf("%v: exists %t, %v", values, exists, err)
+	if got, err := forum.Deployed(values); got.Exists || err != nil {
+		t.Errorf("%v: %+v, %v", values, got, err)
 	}
 }
 

@@ -48,6 +48,18 @@ func (m Match) String() string {
 	return paths + " with " + strings.Join(parts, " and ")
 }
 
+// EachPath returns matches with one path each, which together take what this one takes.
+func (m Match) EachPath() (all []Match) {
+	if len(m.Paths) == 0 {
+		return []Match{m}
+	}
+	for _, path := range m.Paths {
+		m.Paths = []string{path}
+		all = append(all, m)
+	}
+	return all
+}
+
 // Covers reports whether every request that the narrow match takes is taken by this one, too.
 func (m Match) Covers(narrow Match) bool {
 	same := func(a, b string) bool { return a == b }

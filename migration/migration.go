@@ -59,6 +59,15 @@ type Route struct {
 	Testers map[string][]string
 }
 
+// ForTesters is what the testers of the route ask for, if it has testers.
+func (r Route) ForTesters() Match {
+	match := r.Match
+	match.Headers = map[string][]string{}
+	maps.Copy(match.Headers, r.Headers)
+	maps.Copy(match.Headers, r.Testers)
+	return match
+}
+
 // MaxOrder is the highest [Route.Order]: the width of a priority window.
 const MaxOrder = 999
 
@@ -239,11 +248,7 @@ func (m Migration) rules(s Service, r Route, at Position, services []Service) (r
 		rules = append(rules, Rule{ID: id, Service: s.Name, Route: r.Name, Priority: window + r.Order, Match: match, Targets: targets})
 	}
 	if place.Shifted && len(r.Testers) > 0 {
-		match := r.Match
-		match.Headers = map[string][]string{}
-		maps.Copy(match.Headers, r.Headers)
-		maps.Copy(match.Headers, r.Testers)
-		add("Testers", testersWindow, match, Target{s.Name, 1})
+		add("Testers", testersWindow, r.ForTesters(), Target{s.Name, 1})
 	}
 	alone := at.Places != nil || m.KeepRest // moves without the others
 	switch {
@@ -287,7 +292,8 @@ func (p Plan) At(name string) Balancer {
 }
 
 // Answers returns the targets of requests that match: the targets of the first rule that takes all
-// these requests, or the default ones. Targets of weight 0 are left out.
+// these requests, or the default ones. Targets of weight 0 are left out. The empty match asks for
+// everything else.
 func (b Balancer) Answers(match Match) []Target {
 	targets := b.Default
 	for _, r := range b.Rules {

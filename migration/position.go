@@ -54,6 +54,17 @@ func ParsePhase(name string) (Phase, error) {
 	return 0, fmt.Errorf("%q is not a phase: choose one of %s", name, strings.Join(phaseNames, ", "))
 }
 
+// Running is the place of the monolith before it is retired.
+const Running = "running"
+
+// OfMonolith is the place of the monolith in a phase: [Running], "retired" or "removed".
+func (p Phase) OfMonolith() string {
+	if p < Retired {
+		return Running
+	}
+	return p.String()
+}
+
 // Place is where the traffic of a route is.
 type Place struct {
 	// Phase is Monolith, Parallel or Switched.
@@ -123,6 +134,42 @@ func Key(service, route string) string {
 		return service
 	}
 	return service + "/" + route
+}
+
+// Keys lists the routes of the service by [Key].
+func (s Service) Keys() (keys []string) {
+	for _, r := range s.Routes {
+		keys = append(keys, Key(s.Name, r.Name))
+	}
+	return keys
+}
+
+// Names lists what can be given a place: each service, and each route with a name of its own.
+func (m Migration) Names() (names []string) {
+	for _, s := range m.Services {
+		names = append(names, s.Name)
+		for _, key := range s.Keys() {
+			if key != s.Name {
+				names = append(names, key)
+			}
+		}
+	}
+	return names
+}
+
+// Named returns the keys of the routes that one of the [Migration.Names] stands for: all routes of a
+// service, or one. It returns nil for other names.
+func (m Migration) Named(name string) []string {
+	for _, s := range m.Services {
+		keys := s.Keys()
+		switch {
+		case name == s.Name:
+			return keys
+		case slices.Contains(keys, name):
+			return []string{name}
+		}
+	}
+	return nil
 }
 
 // Place returns where the traffic of a route is.

@@ -161,3 +161,56 @@ func TestMatchCovers(t *testing.T) {
 		}
 	}
 }
+
+// What can be given a place, and which routes a name stands for.
+func TestNames(t *testing.T) {
+	m := migration.Migration{Monolith: api, Services: []migration.Service{
+		{Name: "users", Routes: []migration.Route{{Name: "writes"}, {}}},
+		{Name: "posts", Routes: []migration.Route{{Name: "reads"}, {Name: "writes"}}},
+		{Name: "users-old", Routes: []migration.Route{{}}},
+	}}
+	if diff := cmp.Diff([]string{"users", "users/writes", "posts", "posts/reads", "posts/writes", "users-old"}, m.Names()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for name, want := range map[string][]string{
+		"users": {"users/writes", "users"}, "users/writes": {"users/writes"}, "posts": {"posts/reads", "posts/writes"},
+		"users-old": {"users-old"}, "posts/": nil, "writes": nil, "api": nil, "": nil,
+	} {
+		if diff := cmp.Diff(want, m.Named(name)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestMonolith(t *testing.T) {
+	var got []string
+	for _, phase := range migration.Phases() {
+		got = append(got, phase.OfMonolith())
+	}
+	if diff := cmp.Diff([]string{"running", "running", "running", "retired", "removed"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A match taken apart by its paths, and with its testers, leaves the route as it was.
+func TestParts(t *testing.T) {
+	route := migration.Route{
+		Match:   migration.Match{Paths: []string{"/a", "/b"}, Headers: map[string][]string{"X-A": {"1"}}},
+		Testers: map[string][]string{"Cookie": {"*canary=1*"}},
+	}
+	var got []string
+	for _, match := range route.EachPath() {
+		got = append(got, match.String())
+	}
+	for _, match := range (migration.Match{Methods: []string{"GET"}}).EachPath() {
+		got = append(got, match.String())
+	}
+	got = append(got, route.ForTesters().String(), route.Match.String())
+	want := []string{
+		"/a with header X-A 1", "/b with header X-A 1", "any path with method GET",
+		"/a or /b with header Cookie *canary=1* and header X-A 1", "/a or /b with header X-A 1",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -165,7 +165,7 @@ func (r *Routing) addRule(listener elb.ApplicationListener, rule migration.Rule)
 	} else {
 		props.TargetGroups = &[]elb.IApplicationTargetGroup{r.TargetGroups[rule.Targets[0].Group]}
 	}
-	return elb.NewApplicationListenerRule(r.Stack, jsii.String(config.Pascal(rule.Service)+config.Pascal(rule.Route)+rule.ID+"Rule"), props)
+	return elb.NewApplicationListenerRule(r.Stack, jsii.String(config.RuleID(rule.Service, rule.Route, rule.ID)), props)
 }
 
 // conditions renders what a rule takes.

@@ -366,7 +366,7 @@ func (o *reviewing) walk(ctx context.Context, report *review.Report, before, hea
 func element(m migration.Migration, at migration.Position) string {
 	text := strings.ReplaceAll(at.PhaseText(m.Monolith.Name), ",", "+")
 	if at.Places != nil && at.Phase < migration.Retired {
-		text += "+" + m.Monolith.Name + "=" + running
+		text += "+" + m.Monolith.Name + "=" + migration.Running
 	}
 	return text
 }

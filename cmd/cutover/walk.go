@@ -102,26 +102,11 @@ func checkPhase(name string) error {
 	return nil
 }
 
-// running is the monolith before it is retired.
-const running = "running"
-
 // change applies changes, as in "users=parallel+posts=10%", to a position with places.
 func (w *walker) change(at migration.Position, changes string) (migration.Position, error) {
 	places, monolith := maps.Clone(at.Places), at.Phase
 	given := map[string]string{}
-	var choice, order []string
-	keys := map[string][]string{} // of the routes, by what has a place
-	for _, service := range w.m.Services {
-		choice = append(choice, service.Name)
-		for _, route := range service.Routes {
-			key := migration.Key(service.Name, route.Name)
-			keys[service.Name] = append(keys[service.Name], key)
-			if route.Name != "" {
-				keys[key] = []string{key}
-				choice = append(choice, key)
-			}
-		}
-	}
+	var order []string
 	for change := range strings.SplitSeq(changes, "+") {
 		key, value, ok := strings.Cut(strings.TrimSpace(change), "=")
 		if _, twice := given[key]; twice {
@@ -139,12 +124,12 @@ func (w *walker) change(at migration.Position, changes string) (migration.Positi
 		if key == w.m.Monolith.Name {
 			phase, err := migration.ParsePhase(value)
 			switch {
-			case value == running:
+			case value == migration.Running:
 				monolith = migration.Monolith
 			case err == nil && phase >= migration.Retired:
 				monolith = phase
 			default:
-				return at, fmt.Errorf("%q is not a place of the monolith: choose from %s, retired, removed", value, running)
+				return at, fmt.Errorf("%q is not a place of the monolith: choose from %s, retired, removed", value, migration.Running)
 			}
 			continue
 		}
@@ -152,10 +137,11 @@ func (w *walker) change(at migration.Position, changes string) (migration.Positi
 		if err != nil {
 			return at, err
 		}
-		if keys[key] == nil {
-			return at, fmt.Errorf("there is no microservice or route %q: %s", key, words.Choice(append(choice, w.m.Monolith.Name)))
+		routes := w.m.Named(key)
+		if routes == nil {
+			return at, fmt.Errorf("there is no microservice or route %q: %s", key, words.Choice(append(w.m.Names(), w.m.Monolith.Name)))
 		}
-		for _, route := range keys[key] {
+		for _, route := range routes {
 			places[route] = place
 		}
 	}
@@ -237,7 +223,7 @@ func (w *walker) standard(at migration.Position) []string {
 		walk = append(walk, monolith+migration.Retired.String())
 	}
 	if at.Phase >= migration.Retired {
-		walk = append(walk, monolith+running)
+		walk = append(walk, monolith+migration.Running)
 	}
 	services := w.m.Services
 	for group := range slices.Chunk(services, max(1, (len(services)+mostGroups-1)/mostGroups)) {
@@ -311,15 +297,8 @@ func (w *walker) describe(from, to stop) (step, label string) {
 			add(migration.Key(service.Name, route.Name), from.at.Place(service.Name, route.Name).String(), to.at.Place(service.Name, route.Name).String())
 		}
 	}
-	add(w.m.Monolith.Name, monolithText(from.at), monolithText(to.at))
+	add(w.m.Monolith.Name, from.at.Phase.OfMonolith(), to.at.Phase.OfMonolith())
 	return few(steps), few(labels)
-}
-
-func monolithText(at migration.Position) string {
-	if at.Phase < migration.Retired {
-		return running
-	}
-	return at.Phase.String()
 }
 
 // few lists changes. It counts those after the second.

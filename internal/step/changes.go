@@ -2,9 +2,9 @@ package step
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -42,7 +42,7 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 	}
 	for i, b := range after.Balancers {
 		rest := "everything else" + at(b.Name)
-		if line := goes(rest, weighted(b.Default)); line != goes(rest, weighted(before.Balancers[i].Default)) {
+		if line := goes(rest, b.Answers(migration.Match{})); line != goes(rest, before.Balancers[i].Answers(migration.Match{})) {
 			lines = append(lines, line)
 		}
 	}
@@ -60,11 +60,6 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 	return lines
 }
 
-// weighted returns the targets that get requests.
-func weighted(targets []migration.Target) []migration.Target {
-	return slices.DeleteFunc(slices.Clone(targets), func(t migration.Target) bool { return t.Weight == 0 })
-}
-
 // testers lists what the testers of a service ask for, if one of the plans has a rule for them.
 func testers(service migration.Service, plans ...migration.Balancer) (all []migration.Match) {
 	for _, b := range plans {
@@ -80,14 +75,7 @@ func testers(service migration.Service, plans ...migration.Balancer) (all []migr
 // matches lists what the routes of a service take, with one path each.
 func matches(service migration.Service) (all []migration.Match) {
 	for _, route := range service.Routes {
-		match := route.Match
-		if len(match.Paths) == 0 {
-			all = append(all, match)
-		}
-		for _, path := range route.Paths {
-			match.Paths = []string{path}
-			all = append(all, match)
-		}
+		all = append(all, route.EachPath()...)
 	}
 	return all
 }
@@ -95,18 +83,18 @@ func matches(service migration.Service) (all []migration.Match) {
 // asked returns the services that get requests, by name.
 func asked(m migration.Migration, p migration.Plan) map[string]bool {
 	names := map[string]bool{}
-	add := func(targets []migration.Target) {
-		for _, target := range targets {
-			names[target.Group] = names[target.Group] || target.Weight > 0
+	add := func(b migration.Balancer, match migration.Match) {
+		for _, target := range b.Answers(match) {
+			names[target.Group] = true
 		}
 	}
 	for _, b := range p.Balancers {
-		add(b.Default)
+		add(b, migration.Match{})
 	}
 	for _, service := range m.Services {
 		b := p.At(service.LoadBalancer)
 		for _, match := range append(matches(service), testers(service, b)...) {
-			add(b.Answers(match))
+			add(b, match)
 		}
 	}
 	return names
@@ -116,22 +104,15 @@ func asked(m migration.Migration, p migration.Plan) map[string]bool {
 func runs(was, is migration.Tasks, asked bool) string {
 	switch {
 	case was.Count == 0 && asked:
-		return "starts, with " + tasks(is.Count)
+		return "starts, with " + words.Count(is.Count, "task")
 	case was.Count == 0:
-		return fmt.Sprintf("starts, with %s, and gets no requests yet", tasks(is.Count))
+		return fmt.Sprintf("starts, with %s, and gets no requests yet", words.Count(is.Count, "task"))
 	case is.Count == 0:
 		return "stops; its service stays, without tasks"
 	case is.Kept:
-		return fmt.Sprintf("scales, from %d to %s", is.Count, tasks(is.Max))
+		return fmt.Sprintf("scales, from %d to %s", is.Count, words.Count(is.Max, "task"))
 	}
-	return fmt.Sprintf("runs %s, however many it has been scaled to", tasks(is.Count))
-}
-
-func tasks(n int) string {
-	if n == 1 {
-		return "1 task"
-	}
-	return fmt.Sprintf("%d tasks", n)
+	return fmt.Sprintf("runs %s, however many it has been scaled to", words.Count(is.Count, "task"))
 }
 
 func at(balancer string) string {

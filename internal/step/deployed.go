@@ -29,18 +29,12 @@ const mostNames = 10
 // Here is the region of a deployment on this machine.
 const Here = "this machine"
 
-// Deployed is the state of an environment, as its SSM parameters tell.
+// Deployed is the state of an environment, as its SSM parameters tell. It is not exact if the gate is
+// off.
 type Deployed struct {
+	migration.Deployed
 	// Region is the region that was asked, or [Here].
 	Region string
-	// Exists is false if no deployment of the environment was ever completed in the region.
-	Exists bool
-	// Reached is the state that was deployed last, Begun the state that was begun last. They differ
-	// during a deployment, and after an interrupted one.
-	Reached, Begun migration.State
-	// Exact is false if only the phase is known, because the gate is off. Reached and Begun then
-	// have no shift.
-	Exact bool
 	// Since is when the state was reached; zero if AWS does not say. Another shift is the same
 	// state.
 	Since time.Time
@@ -65,7 +59,7 @@ func Read(m migration.Migration, env, region string, values map[string]string) (
 		}
 	}
 	var err error
-	if d.Reached, d.Begun, d.Exists, d.Exact, err = m.Deployed(own); err != nil {
+	if d.Deployed, err = m.Deployed(own); err != nil {
 		return Deployed{}, fmt.Errorf("%s: the SSM parameter /%s/%w", d.Where(env), env, err)
 	}
 	if _, off := own[migration.GateOff("")]; off {

@@ -180,7 +180,7 @@ func changed(app App, to migration.Position, given []string) (changes []change) 
 	for _, s := range app.Migration.Services {
 		var under []string // the service's name
 		moves := false
-		for _, key := range keys(s) {
+		for _, key := range s.Keys() {
 			if key != s.Name && slices.Contains(given, key) {
 				if to.Places[key] != app.At.Places[key] {
 					changes = append(changes, change{key, []pair{{key, to.Places[key].String()}}})

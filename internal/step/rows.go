@@ -23,8 +23,6 @@ type Row struct {
 	Back string `json:"back,omitempty"`
 }
 
-const running = "running"
-
 // Rows lists the routes and then the monolith.
 func Rows(app App) (rows []Row) {
 	m, plan := app.Migration, app.Migration.Plan(app.At)
@@ -46,25 +44,18 @@ func Rows(app App) (rows []Row) {
 			rows = append(rows, row)
 		}
 	}
-	place := monolithPlace(app.At.Phase)
+	place := app.At.Phase.OfMonolith()
 	return append(rows, Row{
-		Name: m.Monolith.Name, Place: place, Answers: "everything else: " + shareOf(weighted(plan.At("").Default)),
-		Next: after(noNext, place, monolithPlace(next.Phase)), Back: after(noBack, place, monolithPlace(back.Phase)),
+		Name: m.Monolith.Name, Place: place, Answers: "everything else: " + shareOf(plan.At("").Answers(migration.Match{})),
+		Next: after(noNext, place, next.Phase.OfMonolith()), Back: after(noBack, place, back.Phase.OfMonolith()),
 	})
-}
-
-func monolithPlace(phase migration.Phase) string {
-	if phase < migration.Retired {
-		return running
-	}
-	return phase.String()
 }
 
 // answer says who answers the requests of a route. Paths of one route may differ, if the monolith has
 // only some of them.
 func answer(b migration.Balancer, service string, route migration.Route) string {
 	var all []string
-	for _, match := range matches(migration.Service{Routes: []migration.Route{route}}) {
+	for _, match := range route.EachPath() {
 		if who := shareOf(b.Answers(match)); !slices.Contains(all, who) {
 			all = append(all, who)
 		}
@@ -93,9 +84,9 @@ func shareOf(targets []migration.Target) string {
 
 // Places is the state of each row on a deployment, as [migration.State.Place] has it.
 func Places(m migration.Migration, state migration.State) map[string]string {
-	places := map[string]string{m.Monolith.Name: monolithPlace(state.Phase)}
+	places := map[string]string{m.Monolith.Name: state.Phase.OfMonolith()}
 	for _, service := range m.Services {
-		for _, key := range keys(service) {
+		for _, key := range service.Keys() {
 			places[key] = state.Place(key)
 			if state.Shift { // of one phase for all, which does not say of which services
 				places[key] = "parallel or shift"
@@ -123,7 +114,7 @@ func Names(app App, service migration.Service, one func(migration.Place) bool) (
 func Position(m migration.Migration, state migration.State) migration.Position {
 	places := map[string]migration.Place{}
 	for _, service := range m.Services {
-		for _, key := range keys(service) {
+		for _, key := range service.Keys() {
 			place, err := migration.ParsePlace(state.Place(key))
 			if err != nil { // a shift
 				place = migration.Place{Phase: migration.Parallel, Shifted: true}
@@ -142,13 +133,13 @@ func Moved(app App, to migration.Position) string {
 	}
 	var parts []string
 	for _, service := range app.Migration.Services {
-		for _, key := range keys(service) {
+		for _, key := range service.Keys() {
 			if place := to.Places[key]; place != app.At.Places[key] {
 				parts = append(parts, key+"="+place.String())
 			}
 		}
 	}
-	if is := monolithPlace(to.Phase); is != monolithPlace(app.At.Phase) {
+	if is := to.Phase.OfMonolith(); is != app.At.Phase.OfMonolith() {
 		parts = append(parts, app.Migration.Monolith.Name+"="+is)
 	}
 	return strings.Join(parts, ", ")

@@ -48,34 +48,16 @@ func least(s config.Service) config.Service {
 	return s
 }
 
-// keys lists the routes of a service by [migration.Key].
-func keys(s migration.Service) (all []string) {
-	for _, route := range s.Routes {
-		all = append(all, migration.Key(s.Name, route.Name))
-	}
-	return all
-}
-
 // find returns the routes that a name stands for: all of a service, or one, as in "users/writes".
 func find(m migration.Migration, name string) ([]string, error) {
-	var choice []string
-	for _, s := range m.Services {
-		all := keys(s)
-		switch {
-		case name == s.Name:
-			return all, nil
-		case slices.Contains(all, name):
-			return []string{name}, nil
-		}
-		choice = append(choice, s.Name)
-		if !slices.Equal(all, []string{s.Name}) {
-			choice = append(choice, slices.DeleteFunc(all, func(key string) bool { return key == s.Name })...)
-		}
-	}
-	if name == m.Monolith.Name {
+	keys := m.Named(name)
+	switch {
+	case keys != nil:
+		return keys, nil
+	case name == m.Monolith.Name:
 		return nil, fmt.Errorf("%s is the monolith: it retires with the next step after each service is switched", name)
 	}
-	return nil, fmt.Errorf("there is no microservice or route %q: %s", name, words.Choice(choice))
+	return nil, fmt.Errorf("there is no microservice or route %q: %s", name, words.Choice(m.Names()))
 }
 
 // Next returns the position after a step forward.

@@ -236,22 +236,22 @@ func TestCheck(t *testing.T) {
 	tests := []struct {
 		name     string
 		from     migration.Position
-		deployed step.Deployed
+		deployed migration.Deployed
 		want     string // what is refused; empty if it is not
 	}{
-		{"nothing is deployed", at(migration.Switched), step.Deployed{}, ""},
-		{"the same", at(migration.Parallel), step.Deployed{Exists: true, Reached: parallel, Begun: parallel, Exact: true}, ""},
-		{"the same with a shift", at(migration.Parallel, "users=10"), step.Deployed{Exists: true, Reached: shifted, Begun: shifted, Exact: true}, ""},
-		{"a shift that cannot be told", at(migration.Parallel, "users=10"), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
-		{"another phase", at(migration.Parallel), step.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "is in monolith: deploy"},
-		{"a shift that is not deployed", at(migration.Parallel, "users=10"), step.Deployed{Exists: true, Reached: parallel, Begun: parallel, Exact: true}, "says parallel, users=10 and dev in us-east-1 is in parallel: deploy"},
-		{"a shift that is deployed", at(migration.Parallel), step.Deployed{Exists: true, Reached: shifted, Begun: shifted, Exact: true}, "is in parallel with a shift: deploy"},
-		{"half-way", at(migration.Monolith), step.Deployed{Exists: true, Reached: monolith, Begun: parallel, Exact: true}, "is in monolith, and a deployment of parallel was begun"},
+		{"nothing is deployed", at(migration.Switched), migration.Deployed{}, ""},
+		{"the same", at(migration.Parallel), migration.Deployed{Exists: true, Reached: parallel, Begun: parallel, Exact: true}, ""},
+		{"the same with a shift", at(migration.Parallel, "users=10"), migration.Deployed{Exists: true, Reached: shifted, Begun: shifted, Exact: true}, ""},
+		{"a shift that cannot be told", at(migration.Parallel, "users=10"), migration.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"another phase", at(migration.Parallel), migration.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "is in monolith: deploy"},
+		{"a shift that is not deployed", at(migration.Parallel, "users=10"), migration.Deployed{Exists: true, Reached: parallel, Begun: parallel, Exact: true}, "says parallel, users=10 and dev in us-east-1 is in parallel: deploy"},
+		{"a shift that is deployed", at(migration.Parallel), migration.Deployed{Exists: true, Reached: shifted, Begun: shifted, Exact: true}, "is in parallel with a shift: deploy"},
+		{"half-way", at(migration.Monolith), migration.Deployed{Exists: true, Reached: monolith, Begun: parallel, Exact: true}, "is in monolith, and a deployment of parallel was begun"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			test.deployed.Region = "us-east-1"
-			err := step.Check(step.App{Env: "dev", At: test.from}, test.deployed)
+			deployed := step.Deployed{Deployed: test.deployed, Region: "us-east-1"}
+			err := step.Check(step.App{Env: "dev", At: test.from}, deployed)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("refused: %v, want %q", err, test.want)
 			}
@@ -265,26 +265,26 @@ func TestFollows(t *testing.T) {
 	tests := []struct {
 		name     string
 		to       migration.Position
-		deployed step.Deployed
+		deployed migration.Deployed
 		want     string // what is refused; empty if it is not
 	}{
-		{"nothing is deployed", at(migration.Switched), step.Deployed{}, ""},
-		{"the same", at(migration.Parallel), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
-		{"the next", at(migration.Switched), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
-		{"the one before", at(migration.Monolith), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
-		{"one left out", at(migration.Switched), step.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says switched, and dev in us-east-1 is in monolith: parallel comes next"},
-		{"one left out of what was begun", at(migration.Switched), step.Deployed{Exists: true, Reached: parallel, Begun: monolith}, "dev in us-east-1 is in monolith: parallel comes next"},
-		{"a shift too early", at(migration.Parallel, "users=10"), step.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says parallel, users=10, and dev in us-east-1 is in monolith: parallel comes next"},
-		{"a shift that is forgotten", at(migration.Monolith), step.Deployed{Exists: true, Reached: shifted, Begun: shifted}, "is in parallel with a shift: switched comes next, or parallel without it to go back"},
-		{"two left out", at(migration.Retired), step.Deployed{Exists: true, Reached: parallel, Begun: parallel}, "is in parallel: switched comes next, or monolith to go back"},
-		{"back too far", at(migration.Monolith), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Switched}, Begun: migration.State{Phase: migration.Switched}}, "is in switched: retired comes next, or parallel to go back"},
-		{"back from the end", at(migration.Parallel), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Retired}, Begun: migration.State{Phase: migration.Retired}}, "is in retired: removed comes next, or switched to go back"},
-		{"back from removed", at(migration.Switched), step.Deployed{Exists: true, Reached: migration.State{Phase: migration.Removed}, Begun: migration.State{Phase: migration.Removed}}, "is in removed: it is the last phase, and retired is the way back"},
+		{"nothing is deployed", at(migration.Switched), migration.Deployed{}, ""},
+		{"the same", at(migration.Parallel), migration.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"the next", at(migration.Switched), migration.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"the one before", at(migration.Monolith), migration.Deployed{Exists: true, Reached: parallel, Begun: parallel}, ""},
+		{"one left out", at(migration.Switched), migration.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says switched, and dev in us-east-1 is in monolith: parallel comes next"},
+		{"one left out of what was begun", at(migration.Switched), migration.Deployed{Exists: true, Reached: parallel, Begun: monolith}, "dev in us-east-1 is in monolith: parallel comes next"},
+		{"a shift too early", at(migration.Parallel, "users=10"), migration.Deployed{Exists: true, Reached: monolith, Begun: monolith}, "cdk.json says parallel, users=10, and dev in us-east-1 is in monolith: parallel comes next"},
+		{"a shift that is forgotten", at(migration.Monolith), migration.Deployed{Exists: true, Reached: shifted, Begun: shifted}, "is in parallel with a shift: switched comes next, or parallel without it to go back"},
+		{"two left out", at(migration.Retired), migration.Deployed{Exists: true, Reached: parallel, Begun: parallel}, "is in parallel: switched comes next, or monolith to go back"},
+		{"back too far", at(migration.Monolith), migration.Deployed{Exists: true, Reached: migration.State{Phase: migration.Switched}, Begun: migration.State{Phase: migration.Switched}}, "is in switched: retired comes next, or parallel to go back"},
+		{"back from the end", at(migration.Parallel), migration.Deployed{Exists: true, Reached: migration.State{Phase: migration.Retired}, Begun: migration.State{Phase: migration.Retired}}, "is in retired: removed comes next, or switched to go back"},
+		{"back from removed", at(migration.Switched), migration.Deployed{Exists: true, Reached: migration.State{Phase: migration.Removed}, Begun: migration.State{Phase: migration.Removed}}, "is in removed: it is the last phase, and retired is the way back"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			test.deployed.Region = "us-east-1"
-			err := step.Follows(step.App{Env: "dev"}, test.to, test.deployed)
+			deployed := step.Deployed{Deployed: test.deployed, Region: "us-east-1"}
+			err := step.Follows(step.App{Env: "dev"}, test.to, deployed)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("refused: %v, want %q", err, test.want)
 			}

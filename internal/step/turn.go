@@ -123,7 +123,7 @@ func turnOfEach(m migration.Migration, state, to migration.State) string {
 	before := map[string][]string{} // routes that are not switched, by place
 	var moves []string              // routes that leave switched
 	for _, service := range m.Services {
-		for _, key := range keys(service) {
+		for _, key := range service.Keys() {
 			was, is := state.Place(key), to.Place(key)
 			switch {
 			case !migration.PlaceFollows(was, is):

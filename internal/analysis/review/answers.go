@@ -130,7 +130,7 @@ type request struct {
 // comes the match of everything else.
 func requests(before, after migration.Migration, balancer string) (all []request) {
 	add := func(match migration.Match, service bool) {
-		for _, one := range onePath(match) {
+		for _, one := range match.EachPath() {
 			if !slices.ContainsFunc(all, func(r request) bool { return r.String() == one.String() }) {
 				all = append(all, request{one, service})
 			}
@@ -144,10 +144,7 @@ func requests(before, after migration.Migration, balancer string) (all []request
 				}
 				add(r.Match, true)
 				if len(r.Testers) > 0 {
-					match := r.Match
-					match.Headers = maps.Clone(r.Testers)
-					maps.Copy(match.Headers, r.Headers)
-					add(match, true)
+					add(r.ForTesters(), true)
 				}
 			}
 		}
@@ -157,18 +154,6 @@ func requests(before, after migration.Migration, balancer string) (all []request
 		add(migration.Match{Paths: migration.RootPaths(m.Monolith.Routes[0].Paths)}, false)
 	}
 	return append(all, request{})
-}
-
-// onePath splits a match into matches with one path each.
-func onePath(match migration.Match) (all []migration.Match) {
-	if len(match.Paths) == 0 {
-		return []migration.Match{match}
-	}
-	for _, path := range match.Paths {
-		match.Paths = []string{path}
-		all = append(all, match)
-	}
-	return all
 }
 
 // answered says who answers requests at a load balancer.

@@ -79,7 +79,7 @@ func Names(before, after Side) (from, to string) {
 	without := func(one, other Side) string {
 		places := slices.DeleteFunc(one.places(), func(place string) bool { return slices.Contains(other.places(), place) })
 		if len(places) == 0 && other.At.Phase >= migration.Retired {
-			places = []string{one.Migration.Monolith.Name + "=running"}
+			places = []string{one.Migration.Monolith.Name + "=" + migration.Running}
 		}
 		return cmp.Or(few(mostPlaces, places, ""), "nothing")
 	}

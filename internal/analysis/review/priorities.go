@@ -101,10 +101,10 @@ func ruleKeys(services []migration.Migration) map[string]string {
 	keys := map[string]string{}
 	for _, m := range services {
 		for _, s := range m.Services {
-			keys[config.Pascal(s.Name)+"RootRule"] = s.Name
+			keys[config.RuleID(s.Name, "", "Root")] = s.Name
 			for _, r := range s.Routes {
 				for _, id := range []string{"Testers", "Shift", "Service"} {
-					keys[config.Pascal(s.Name)+config.Pascal(r.Name)+id+"Rule"] = migration.Key(s.Name, r.Name)
+					keys[config.RuleID(s.Name, r.Name, id)] = migration.Key(s.Name, r.Name)
 				}
 			}
 		}

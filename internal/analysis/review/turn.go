@@ -18,7 +18,7 @@ func early(before, after Side) []string {
 				continue
 			}
 			asks := func(p migration.Plan, group string) bool {
-				return slices.ContainsFunc(onePath(r.Match), func(match migration.Match) bool {
+				return slices.ContainsFunc(r.EachPath(), func(match migration.Match) bool {
 					return slices.ContainsFunc(p.Balancers, func(b migration.Balancer) bool {
 						return b.Name == s.LoadBalancer && slices.ContainsFunc(b.Answers(match), func(t migration.Target) bool { return t.Group == group })
 					})
