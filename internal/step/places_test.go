@@ -124,8 +124,10 @@ func TestStepsOfEach(t *testing.T) {
 		}},
 		{from: "users=10%", step: "canary users=10", want: "--canary: users=10 is set already"},
 		{from: "users=10%", step: "canary users", want: `--canary: "users" is not SERVICE=PERCENT, as in users=10`},
-		{from: "users=10%", step: "canary users=101", want: `--canary: users: "101%" is not a share: use a whole number from 0% to 100%`},
+		{from: "users=10%", step: "canary users=101", want: `--canary: users=101 is not a percentage: use a whole number from 0 to 100`},
 		{from: "users=10%", step: "canary users=1,users=2", want: "--canary: users is named twice"},
+		{from: "users=10%", step: "canary users=10%%", want: "--canary: users=10%% is not a percentage: use a whole number from 0 to 100"},
+		{from: "users=10%", step: "canary =10", want: `--canary: "=10" is not SERVICE=PERCENT, as in users=10`},
 		{from: "users=10%", step: "canary usres=10", want: `--canary: there is no microservice or route "usres": choose from users, posts, posts/writes, threads, threads/old, threads/rest`},
 		{from: "posts=10%,users=10%", step: "canary posts/writes=20,users=30,posts=5", want: "users=30%, posts=5%, posts/writes=20%"},
 	}
