@@ -181,9 +181,9 @@ func TestRows(t *testing.T) {
 		phase, rest string
 		want        []string // name, place, who answers, next, back
 	}{
-		{"monolith", "drop", []string{"users|monolith|api|parallel|", "threads|monolith|api; threads|parallel|", "api|running|everything else: api||"}},
+		{"monolith", "drop", []string{"users|monolith|api|parallel|", "threads|monolith|api; 503|parallel|", "api|running|everything else: api||"}},
 		{"users=10%,threads=parallel", "drop", []string{"users|10%|10 % users, 90 % api|switched|parallel", "threads|parallel|api; threads|switched|monolith", "api|running|everything else: api||"}},
-		{"users=switched", "drop", []string{"users|switched|users||parallel", "threads|monolith|api; threads|parallel|", "api|running|everything else: api||"}},
+		{"users=switched", "drop", []string{"users|switched|users||parallel", "threads|monolith|api; 503|parallel|", "api|running|everything else: api||"}},
 		{"switched", "drop", []string{"users|switched|users||parallel", "threads|switched|threads||parallel", "api|running|everything else: 503|retired|"}},
 		{"switched", "monolith", []string{"users|switched|users||parallel", "threads|switched|threads||parallel", "api|running|everything else: api||"}},
 		{"retired", "drop", []string{"users|switched|users||", "threads|switched|threads||", "api|retired|everything else: 503|removed|running"}},
