@@ -332,6 +332,45 @@ func TestFirstPlaces(t *testing.T) {
 	}
 }
 
+// CloudFormation creates rules before it deletes others. So a step may take too many for a moment.
+func TestRulesOfAStep(t *testing.T) {
+	d := config.Deployment{Monolith: given.Monolith}
+	var all []string
+	for i := range 90 {
+		name := fmt.Sprintf("s%02d", i)
+		all = append(all, name)
+		d.Services = append(d.Services, config.Service{Name: name, Order: i + 1, Paths: []string{"/api/" + name + "/*"}})
+	}
+	places := func(n int, place string) string { return strings.Join(all[:n], "="+place+",") + "=" + place }
+	const refused = "the first load balancer: the step needs %d listener rules for a moment, since CloudFormation creates rules before it deletes others, and a load balancer can have 100: %s"
+	const fewer, over = "move fewer services in one deployment", "pass over in monolith or parallel, where the rules stay"
+	for _, test := range []struct {
+		from, to any
+		want     string
+	}{
+		{places(90, "parallel"), places(9, "switched") + "," + places(90, "parallel")[len(places(9, "parallel"))+1:], ""},
+		{places(90, "parallel"), places(10, "switched") + "," + places(90, "parallel")[len(places(10, "parallel"))+1:], fmt.Sprintf(refused, 101, fewer)},
+		{"parallel", places(90, "parallel"), ""},
+		{"switched", places(90, "switched"), fmt.Sprintf(refused, 180, over)},
+		{"parallel", "switched", ""},
+	} {
+		in := func(phase any) step.App { return in(t, d, phase, "maxInstances=20") }
+		from, to := in(test.from), in(test.to)
+		for what, err := range map[string]error{
+			"Follows":   step.Follows(to, to.At, deployedIn(t, from, from, false)),
+			"CheckStep": to.Deployment.CheckStep(from.Migration, from.At, to.At),
+		} {
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != test.want {
+				t.Errorf("%s of %s:\n%s, want\n%s", what, to.At, got, test.want)
+			}
+		}
+	}
+}
+
 // cdk.json and AWS have to be in the same places before a step.
 func TestCheckOfEach(t *testing.T) {
 	for _, test := range []struct{ from, reached, begun, want string }{

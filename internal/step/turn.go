@@ -61,15 +61,20 @@ func Follows(app App, to migration.Position, deployed Deployed) error {
 	if err := OutOfTurn(app.Migration, app.Env, app.Migration.State(to), deployed); err != nil {
 		return fmt.Errorf("cdk.json says %s, and %w", to, err)
 	}
-	if deployed.Reached.Places == "" {
-		return nil // one phase for all does not say what is new
+	if !deployed.Exists {
+		return nil
 	}
-	known := app.Migration.Known(deployed.Reached)
-	if early := migration.Early(known, Position(known, deployed.Reached), app.Migration, to); len(early) > 0 {
-		return fmt.Errorf("cdk.json says %s, and %s does not have %s yet, which would get requests before the tasks run: begin in monolith or parallel",
-			to, deployed.Where(app.Env), strings.Join(early, ", "))
+	// One phase for all does not say what is new.
+	known, from := app.Migration, migration.Position{Phase: deployed.Reached.Phase}
+	if deployed.Reached.Places != "" {
+		known = app.Migration.Known(deployed.Reached)
+		from = Position(known, deployed.Reached)
+		if early := migration.Early(known, from, app.Migration, to); len(early) > 0 {
+			return fmt.Errorf("cdk.json says %s, and %s does not have %s yet, which would get requests before the tasks run: begin in monolith or parallel",
+				to, deployed.Where(app.Env), strings.Join(early, ", "))
+		}
 	}
-	return nil
+	return app.Deployment.CheckStep(known, from, to)
 }
 
 // OutOfTurn says of a state that may not follow what is deployed, as in "dev in eu-west-1 is in
