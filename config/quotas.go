@@ -72,14 +72,8 @@ func leave(services []migration.Service, rules int) (n int) {
 //   - a share of each service or route that has testers
 func mostRules(m migration.Migration, balancer string, at migration.Position) (rules int, doing string) {
 	step := func(from, to migration.Position, what string) {
-		ids := map[string]bool{}
-		for _, p := range []migration.Position{from, to} {
-			for _, r := range m.Plan(p).At(balancer).Rules {
-				ids[migration.Key(r.Service, r.Route)+" "+r.ID] = true
-			}
-		}
-		if len(ids) > rules {
-			rules, doing = len(ids), what
+		if n := rulesOfBoth(m.Plan(from), m.Plan(to), balancer); n > rules {
+			rules, doing = n, what
 		}
 	}
 	shares := 0
@@ -121,4 +115,36 @@ func mostRules(m migration.Migration, balancer string, at migration.Position) (r
 	}
 	step(parallel, share(last), "a share of 1")
 	return rules, doing
+}
+
+// rulesOfBoth counts the rules of a load balancer that exist in one of two plans.
+func rulesOfBoth(from, to migration.Plan, balancer string) int {
+	ids := map[string]bool{}
+	for _, p := range []migration.Plan{from, to} {
+		for _, b := range p.Balancers {
+			for _, r := range b.Rules {
+				if b.Name == balancer {
+					ids[migration.Key(r.Service, r.Route)+" "+r.ID] = true
+				}
+			}
+		}
+	}
+	return len(ids)
+}
+
+// CheckStep refuses a step of the deployment that takes too many rules for a moment, while the rules of
+// both positions exist. What is deployed may have other services.
+func (d Deployment) CheckStep(deployed migration.Migration, from, to migration.Position) error {
+	was, is := deployed.Plan(from), d.Migration().Plan(to)
+	advice := "move fewer services in one deployment"
+	if (from.Places == nil) != (to.Places == nil) {
+		advice = "pass over in monolith or parallel, where the rules stay"
+	}
+	for _, b := range is.Balancers {
+		if n := rulesOfBoth(was, is, b.Name); n > maxRules {
+			return fmt.Errorf("%s: the step needs %d listener rules for a moment, since CloudFormation creates rules before it deletes others, and a load balancer can have %d: %s",
+				named(b.Name), n, maxRules, advice)
+		}
+	}
+	return nil
 }

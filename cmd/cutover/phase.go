@@ -246,6 +246,9 @@ func (p *phase) move(cmd *cobra.Command, g *global, v *view, choose func() (migr
 	if err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed)); err != nil {
 		return err
 	}
+	if err := p.app.Deployment.CheckStep(p.app.Migration, p.app.At, to); err != nil {
+		return err
+	}
 	edited, err := p.file.Edit(p.app, to)
 	if err != nil {
 		return err

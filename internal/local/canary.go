@@ -70,13 +70,16 @@ type pair struct {
 }
 
 // canaries returns the canaries at one listener. Its load balancer has one target group of the
-// monolith. Behind a rule that gives everything to the monolith, a service's rule gets nothing.
+// monolith. Behind the monolith's rule, a service's rule gets nothing. A rule that only holds the
+// requests of a route back for the monolith has the conditions of the route's own rule.
 func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 	var pairs []pair
 	group, covered := "", false
 	for i, rule := range listener.Rules {
 		shared := r.forwards(rule, monolith)
-		covered = covered || shared && len(rule.Action.Forward) == 1
+		covered = covered || shared && len(rule.Action.Forward) == 1 && !slices.ContainsFunc(listener.Rules[i+1:], func(own *rules.Rule) bool {
+			return len(own.Conditions) == len(rule.Conditions) && within(own, rule)
+		})
 		for _, w := range rule.Action.Forward {
 			key := w.TargetGroup.Key()
 			name := r.ServiceName(key)
@@ -106,10 +109,14 @@ func (r *Runner) canaries(listener *rules.Listener, monolith string) []pair {
 // conditions take with the monolith.
 func (r *Runner) testers(rule *rules.Rule, later []*rules.Rule, service, monolith string) bool {
 	return slices.ContainsFunc(later, func(other *rules.Rule) bool {
-		return r.forwards(other, service) && r.forwards(other, monolith) && len(other.Conditions) < len(rule.Conditions) &&
-			!slices.ContainsFunc(other.Conditions, func(c model.Condition) bool {
-				return !slices.ContainsFunc(rule.Conditions, func(own model.Condition) bool { return own.String() == c.String() })
-			})
+		return r.forwards(other, service) && r.forwards(other, monolith) && len(other.Conditions) < len(rule.Conditions) && within(other, rule)
+	})
+}
+
+// within reports whether a rule has all conditions of another one.
+func within(other, rule *rules.Rule) bool {
+	return !slices.ContainsFunc(other.Conditions, func(c model.Condition) bool {
+		return !slices.ContainsFunc(rule.Conditions, func(own model.Condition) bool { return own.String() == c.String() })
 	})
 }
 

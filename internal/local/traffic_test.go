@@ -155,17 +155,24 @@ func TestCanariesOfPlaces(t *testing.T) {
 	d.deploy(forum(t, "parallel", ahead("posts", 1000, alone("posts")),
 		ahead("users", 0, alone("users"), tester), shift("users", 10),
 		ahead("threads", 0, alone("threads"), tester), shift("threads", 0)))
-	found, err := d.Canaries("api", time.Second)
-	if err != nil {
-		t.Fatal(err)
+	check := func(want ...string) {
+		t.Helper()
+		found, err := d.Canaries("api", time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range found.Canaries {
+			got = append(got, fmt.Sprintf("%s %g %v %t", c.Service, c.Percent, c.Shares, c.Switched))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the canaries are %q, want %q", got, want)
+		}
 	}
-	var got []string
-	for _, c := range found.Canaries {
-		got = append(got, fmt.Sprintf("%s %g %v %t", c.Service, c.Percent, c.Shares, c.Switched))
-	}
-	if want := []string{"users 10 map[1010:10] false", "posts 100 map[1030:100] true"}; !slices.Equal(got, want) {
-		t.Errorf("the canaries are %q, want %q", got, want)
-	}
+	check("users 10 map[1010:10] false", "posts 100 map[1030:100] true")
+	// The first rule holds requests of users back for the monolith, beside the rules of others.
+	d.deploy(forum(t, "parallel", ahead("users", 1000, alone("api")), shift("threads", 10), ahead("posts", 1000, alone("posts"))))
+	check("threads 10 map[1020:10] false", "posts 100 map[1030:100] true")
 }
 
 // A canary that does as the monolith does may go on; one that fails, or is late,

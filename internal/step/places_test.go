@@ -1,6 +1,7 @@
 package step_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"cutover/config"
 	"cutover/internal/step"
@@ -123,8 +124,10 @@ func TestStepsOfEach(t *testing.T) {
 		}},
 		{from: "users=10%", step: "canary users=10", want: "--canary: users=10 is set already"},
 		{from: "users=10%", step: "canary users", want: `--canary: "users" is not SERVICE=PERCENT, as in users=10`},
-		{from: "users=10%", step: "canary users=101", want: `--canary: users: "101%" is not a share: use a whole number from 0% to 100%`},
+		{from: "users=10%", step: "canary users=101", want: `--canary: users=101 is not a percentage: use a whole number from 0 to 100`},
 		{from: "users=10%", step: "canary users=1,users=2", want: "--canary: users is named twice"},
+		{from: "users=10%", step: "canary users=10%%", want: "--canary: users=10%% is not a percentage: use a whole number from 0 to 100"},
+		{from: "users=10%", step: "canary =10", want: `--canary: "=10" is not SERVICE=PERCENT, as in users=10`},
 		{from: "users=10%", step: "canary usres=10", want: `--canary: there is no microservice or route "usres": choose from users, posts, posts/writes, threads, threads/old, threads/rest`},
 		{from: "posts=10%,users=10%", step: "canary posts/writes=20,users=30,posts=5", want: "users=30%, posts=5%, posts/writes=20%"},
 	}
@@ -162,7 +165,7 @@ func TestStepsOfEach(t *testing.T) {
 			if step.Passes(app.At, to) && does != nil {
 				t.Errorf("passing over does %q", does)
 			}
-			if diff := cmp.Diff(test.does, does); test.does != nil && diff != "" {
+			if diff := gocmp.Diff(test.does, does); test.does != nil && diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -178,9 +181,9 @@ func TestRows(t *testing.T) {
 		phase, rest string
 		want        []string // name, place, who answers, next, back
 	}{
-		{"monolith", "drop", []string{"users|monolith|api|parallel|", "threads|monolith|api; threads|parallel|", "api|running|everything else: api||"}},
+		{"monolith", "drop", []string{"users|monolith|api|parallel|", "threads|monolith|api; 503|parallel|", "api|running|everything else: api||"}},
 		{"users=10%,threads=parallel", "drop", []string{"users|10%|10 % users, 90 % api|switched|parallel", "threads|parallel|api; threads|switched|monolith", "api|running|everything else: api||"}},
-		{"users=switched", "drop", []string{"users|switched|users||parallel", "threads|monolith|api; threads|parallel|", "api|running|everything else: api||"}},
+		{"users=switched", "drop", []string{"users|switched|users||parallel", "threads|monolith|api; 503|parallel|", "api|running|everything else: api||"}},
 		{"switched", "drop", []string{"users|switched|users||parallel", "threads|switched|threads||parallel", "api|running|everything else: 503|retired|"}},
 		{"switched", "monolith", []string{"users|switched|users||parallel", "threads|switched|threads||parallel", "api|running|everything else: api||"}},
 		{"retired", "drop", []string{"users|switched|users||", "threads|switched|threads||", "api|retired|everything else: 503|removed|running"}},
@@ -190,7 +193,7 @@ func TestRows(t *testing.T) {
 		for _, row := range step.Rows(in(t, given, test.phase, "rest="+test.rest)) {
 			got = append(got, strings.Join([]string{row.Name, row.Place, row.Answers, row.Next, row.Back}, "|"))
 		}
-		if diff := cmp.Diff(test.want, got); diff != "" {
+		if diff := gocmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.phase, diff)
 		}
 	}
@@ -200,7 +203,7 @@ func TestRows(t *testing.T) {
 		got = append(got, row.Name+": "+row.Answers)
 	}
 	want := []string{"users: api", "posts: api", "posts/writes: posts", "threads/old: api; testers: threads", "threads/rest: api", "api: everything else: api"}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -270,6 +273,100 @@ func TestTurnsOfEach(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s to %s:\n%s, want\n%s", test.deployed, test.to, got, test.want)
+		}
+	}
+}
+
+// A new service or route has no names in the gate. So it may begin in any place, unless that loses
+// requests.
+func TestFirstPlaces(t *testing.T) {
+	const refuses = "and dev in us-east-1 does not have %s yet, which would get requests before the tasks run: begin in monolith or parallel"
+	old, next := given, given // given has users and threads
+	next.Services = append(slices.Clone(given.Services), config.Service{Name: "tags", Order: 60, Paths: []string{"/api/tags*"}})
+	routes := given
+	routes.Services = slices.Clone(given.Services)
+	routes.Services[0] = config.Service{Name: "users", Routes: []config.Route{
+		{Order: 10, Paths: []string{"/api/users*"}}, {Name: "old", Order: 61, Paths: []string{"/api/people*"}}, {Name: "v2", Order: 62, Hosts: []string{"v2.example.com"}}}}
+	further := given
+	further.Services = append(slices.Clone(given.Services), config.Service{Name: "tags", Order: 60, Paths: []string{"/api/tags*"}, LoadBalancer: "press"})
+	const done = "users=switched,threads=switched"
+	for _, test := range []struct {
+		name     string
+		next     config.Deployment
+		from, to string
+		rest     string
+		early    string // routes that lose requests
+		want     string // a part of another refusal
+	}{
+		{name: "monolith", next: next, from: "users=switched", to: "users=switched"},
+		{name: "parallel", next: next, from: "users=switched", to: "users=switched,tags=parallel"},
+		{name: "a share", next: next, from: "users=switched", to: "users=switched,tags=10%", early: "tags"},
+		{name: "for testers", next: next, from: "users=switched", to: "users=switched,tags=0%"},
+		{name: "switched", next: next, from: "users=monolith", to: "tags=switched", early: "tags"},
+		{name: "all run", next: next, from: "users=parallel,threads=parallel", to: "users=switched,threads=switched,tags=switched", early: "tags"},
+		{name: "the monolith has the rest", next: next, rest: "monolith", from: done, to: done + ",tags=switched", early: "tags"},
+		{name: "the rest is dropped", next: next, from: done, to: done + ",tags=switched"},
+		{name: "the rest is not dropped any more", next: next, from: done, to: done + ",tags=parallel"},
+		{name: "retired", next: next, from: done + ",api=retired", to: done + ",tags=switched,api=retired"},
+		{name: "the monolith does not run", next: next, from: done + ",api=retired", to: done + ",tags=parallel", want: "tags"},
+		{name: "retires", next: next, from: done, to: done + ",tags=switched,api=retired"},
+		{name: "a route of a service that runs", next: routes, from: "users=parallel", to: "users=parallel,users/old=switched"},
+		{name: "routes of a service that does not run", next: routes, from: "threads=parallel", to: "users/old=switched,users/v2=50%,threads=parallel", early: "users/old, users/v2"},
+		{name: "a new load balancer", next: further, from: "users=switched", to: "users=switched,tags=switched"},
+		{name: "out of turn, too", next: next, from: "users=monolith", to: "users=switched,tags=switched", want: "dev in us-east-1 has users in monolith: parallel comes next"},
+		{name: "a service that goes", next: old, from: done, to: done},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			more := "rest=" + cmp.Or(test.rest, "drop")
+			before := in(t, old, test.from, more)
+			app := in(t, test.next, test.to, more)
+			err := step.Follows(app, app.At, deployedIn(t, before, before, false))
+			want := test.want
+			if test.early != "" {
+				want = fmt.Sprintf(refuses, test.early)
+			}
+			if want == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %q", err, want)
+			}
+		})
+	}
+}
+
+// CloudFormation creates rules before it deletes others. So a step may take too many for a moment.
+func TestRulesOfAStep(t *testing.T) {
+	d := config.Deployment{Monolith: given.Monolith}
+	var all []string
+	for i := range 90 {
+		name := fmt.Sprintf("s%02d", i)
+		all = append(all, name)
+		d.Services = append(d.Services, config.Service{Name: name, Order: i + 1, Paths: []string{"/api/" + name + "/*"}})
+	}
+	places := func(n int, place string) string { return strings.Join(all[:n], "="+place+",") + "=" + place }
+	const refused = "the first load balancer: the step needs %d listener rules for a moment, since CloudFormation creates rules before it deletes others, and a load balancer can have 100: %s"
+	const fewer, over = "move fewer services in one deployment", "pass over in monolith or parallel, where the rules stay"
+	for _, test := range []struct {
+		from, to any
+		want     string
+	}{
+		{places(90, "parallel"), places(9, "switched") + "," + places(90, "parallel")[len(places(9, "parallel"))+1:], ""},
+		{places(90, "parallel"), places(10, "switched") + "," + places(90, "parallel")[len(places(10, "parallel"))+1:], fmt.Sprintf(refused, 101, fewer)},
+		{"parallel", places(90, "parallel"), ""},
+		{"switched", places(90, "switched"), fmt.Sprintf(refused, 180, over)},
+		{"parallel", "switched", ""},
+	} {
+		in := func(phase any) step.App { return in(t, d, phase, "maxInstances=20") }
+		from, to := in(test.from), in(test.to)
+		for what, err := range map[string]error{
+			"Follows":   step.Follows(to, to.At, deployedIn(t, from, from, false)),
+			"CheckStep": to.Deployment.CheckStep(from.Migration, from.At, to.At),
+		} {
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != test.want {
+				t.Errorf("%s of %s:\n%s, want\n%s", what, to.At, got, test.want)
+			}
 		}
 	}
 }
@@ -365,7 +462,7 @@ func TestEditOfPlaces(t *testing.T) {
 			} else {
 				got = string(edited.Text)
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := gocmp.Diff(test.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

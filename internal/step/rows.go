@@ -36,9 +36,10 @@ func Rows(app App) (rows []Row) {
 	}
 	for _, service := range m.Services {
 		b := plan.At(service.LoadBalancer)
+		runs := plan.Tasks[service.Name].Count > 0
 		for _, route := range service.Routes {
 			place := app.At.Place(service.Name, route.Name)
-			row := Row{Name: migration.Key(service.Name, route.Name), Place: place.String(), Answers: answer(b, service.Name, route)}
+			row := Row{Name: migration.Key(service.Name, route.Name), Place: place.String(), Answers: answer(b, service.Name, route, runs)}
 			row.Next = after(noNext, row.Place, next.Place(service.Name, route.Name).String())
 			row.Back = after(noBack, row.Place, back.Place(service.Name, route.Name).String())
 			rows = append(rows, row)
@@ -52,11 +53,15 @@ func Rows(app App) (rows []Row) {
 }
 
 // answer says who answers the requests of a route. Paths of one route may differ, if the monolith has
-// only some of them.
-func answer(b migration.Balancer, service string, route migration.Route) string {
+// only some of them. A service that does not run answers nothing.
+func answer(b migration.Balancer, service string, route migration.Route, runs bool) string {
 	var all []string
 	for _, match := range route.EachPath() {
-		if who := shareOf(b.Answers(match)); !slices.Contains(all, who) {
+		who := shareOf(b.Answers(match))
+		if who == service && !runs {
+			who = "503"
+		}
+		if !slices.Contains(all, who) {
 			all = append(all, who)
 		}
 	}

@@ -200,16 +200,16 @@ func ownShares(app App, canary string) (migration.Position, error) {
 	given := map[string]migration.Place{}
 	for part := range strings.SplitSeq(canary, ",") {
 		name, percent, ok := strings.Cut(part, "=")
-		name = strings.TrimSpace(name)
-		place, err := migration.ParsePlace(strings.TrimSuffix(strings.TrimSpace(percent), "%") + "%")
+		name, percent = strings.TrimSpace(name), strings.TrimSpace(percent)
+		place, err := migration.ParsePlace(strings.TrimSuffix(percent, "%") + "%")
 		_, again := given[name]
 		switch {
-		case !ok:
+		case !ok || name == "":
 			return at, fmt.Errorf("%q is not SERVICE=PERCENT, as in users=10", part)
 		case again:
 			return at, fmt.Errorf("%s is named twice", name)
 		case err != nil:
-			return at, fmt.Errorf("%s: %w", name, err)
+			return at, fmt.Errorf("%s=%s is not a percentage: use a whole number from 0 to 100", name, percent)
 		}
 		given[name] = place
 	}

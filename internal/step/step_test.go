@@ -284,7 +284,7 @@ func TestFollows(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			deployed := step.Deployed{Deployed: test.deployed, Region: "us-east-1"}
-			err := step.Follows(step.App{Env: "dev"}, test.to, deployed)
+			err := step.Follows(in(t, given, "monolith"), test.to, deployed)
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("refused: %v, want %q", err, test.want)
 			}

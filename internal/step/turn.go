@@ -54,25 +54,41 @@ func apart(m migration.Migration, a, b migration.State, places map[string]migrat
 	return strings.Join(one, ", "), strings.Join(other, ", ")
 }
 
-// Follows refuses a position that the deployment itself would refuse. The position must follow the
-// state that was reached and the state that was begun.
+// Follows refuses a position that the deployment itself would refuse: the position must follow the
+// state that was reached and the state that was begun. It also refuses what no deployment does: a new
+// service or route that gets requests before it runs.
 func Follows(app App, to migration.Position, deployed Deployed) error {
 	if err := OutOfTurn(app.Migration, app.Env, app.Migration.State(to), deployed); err != nil {
 		return fmt.Errorf("cdk.json says %s, and %w", to, err)
 	}
-	return nil
+	if !deployed.Exists {
+		return nil
+	}
+	// One phase for all does not say what is new.
+	known, from := app.Migration, migration.Position{Phase: deployed.Reached.Phase}
+	if deployed.Reached.Places != "" {
+		known = app.Migration.Known(deployed.Reached)
+		from = Position(known, deployed.Reached)
+		if early := migration.Early(known, from, app.Migration, to); len(early) > 0 {
+			return fmt.Errorf("cdk.json says %s, and %s does not have %s yet, which would get requests before the tasks run: begin in monolith or parallel",
+				to, deployed.Where(app.Env), strings.Join(early, ", "))
+		}
+	}
+	return app.Deployment.CheckStep(known, from, to)
 }
 
 // OutOfTurn says of a state that may not follow what is deployed, as in "dev in eu-west-1 is in
 // parallel: switched comes next, or monolith to go back", or "dev in eu-west-1 has users in
-// monolith: parallel comes next".
+// monolith: parallel comes next". Routes that the deployed state does not know are new: they have no
+// turn.
 func OutOfTurn(m migration.Migration, env string, to migration.State, deployed Deployed) error {
 	if !deployed.Exists {
 		return nil // a new environment may begin in any phase
 	}
 	for _, state := range []migration.State{deployed.Reached, deployed.Begun} {
-		if !m.Follows(state, to) {
-			return fmt.Errorf("%s %s", deployed.Where(env), turn(m, state, to))
+		known := m.Known(state)
+		if !migration.Follow(known.Locks(state), m.Locks(to)) {
+			return fmt.Errorf("%s %s", deployed.Where(env), turn(known, state, to))
 		}
 	}
 	return nil

@@ -8,26 +8,11 @@ import (
 	"cutover/migration"
 )
 
-// early are new routes whose requests somebody has answered, and that get requests before they run.
+// early are new routes that get requests before they run.
 func early(before, after Side) []string {
 	lines := []string{}
-	was, is := before.plan(), after.plan()
-	for _, s := range after.Migration.Services {
-		for _, r := range s.Routes {
-			if _, known := routeOf(before.Migration, s.Name, r.Name); known || was.Tasks[s.Name].Count > 0 {
-				continue
-			}
-			asks := func(p migration.Plan, group string) bool {
-				return slices.ContainsFunc(r.EachPath(), func(match migration.Match) bool {
-					return slices.ContainsFunc(p.Balancers, func(b migration.Balancer) bool {
-						return b.Name == s.LoadBalancer && slices.ContainsFunc(b.Answers(match), func(t migration.Target) bool { return t.Group == group })
-					})
-				})
-			}
-			if asks(is, s.Name) && !asks(was, migration.DropGroup) && slices.Contains(balancers(was), s.LoadBalancer) {
-				lines = append(lines, fmt.Sprintf("%s is new and gets requests at once. They are answered with 503 until it runs, and nothing refuses that: begin with monolith or parallel", migration.Key(s.Name, r.Name)))
-			}
-		}
+	for _, key := range migration.Early(before.Migration, before.At, after.Migration, after.At) {
+		lines = append(lines, key+" is new and gets requests at once. They are answered with 503 until it runs, and nothing refuses that: begin with monolith or parallel")
 	}
 	return lines
 }

@@ -1,0 +1,56 @@
+package migration
+
+import "slices"
+
+// Early lists new routes by [Key] that get requests before their service runs. The old migration, in
+// its position, is what is deployed; the new one follows. A service starts its tasks after its rules
+// are created. No name of the interlock refuses the first place of a new route. Requests that nobody
+// has answered before do not count.
+func Early(old Migration, from Position, next Migration, to Position) (keys []string) {
+	was, is := old.Plan(from), next.Plan(to)
+	for _, s := range next.Services {
+		i := slices.IndexFunc(was.Balancers, func(b Balancer) bool { return b.Name == s.LoadBalancer })
+		if was.Tasks[s.Name].Count > 0 || i < 0 {
+			continue
+		}
+		for _, r := range s.Routes {
+			asks := func(b Balancer, group string) bool {
+				return slices.ContainsFunc(r.EachPath(), func(match Match) bool {
+					return slices.ContainsFunc(b.Answers(match), func(t Target) bool { return t.Group == group })
+				})
+			}
+			if !old.has(s.Name, r.Name) && asks(is.At(s.LoadBalancer), s.Name) && !asks(was.Balancers[i], DropGroup) {
+				keys = append(keys, Key(s.Name, r.Name))
+			}
+		}
+	}
+	return keys
+}
+
+// has reports whether there is a route.
+func (m Migration) has(service, route string) bool {
+	return slices.ContainsFunc(m.Services, func(s Service) bool {
+		return s.Name == service && slices.ContainsFunc(s.Routes, func(r Route) bool { return r.Name == route })
+	})
+}
+
+// Known returns the migration without the routes that a state does not know, because they are new. A
+// state of one phase for all does not tell what is new.
+func (m Migration) Known(s State) Migration {
+	if s.Places == "" {
+		return m
+	}
+	places := s.places()
+	var known []Service
+	for _, service := range m.Services {
+		service.Routes = slices.DeleteFunc(slices.Clone(service.Routes), func(r Route) bool {
+			_, is := places[Key(service.Name, r.Name)]
+			return !is
+		})
+		if len(service.Routes) > 0 {
+			known = append(known, service)
+		}
+	}
+	m.Services = known
+	return m
+}
