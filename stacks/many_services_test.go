@@ -371,7 +371,7 @@ func TestInterlockStacks(t *testing.T) {
 	waits("dev-RoutingPress", "dev-Gate", "dev-GatePress")
 	waits("dev-Phase", services...)
 	waits("dev-PhasePress", services...)
-	for stack, name := range map[string]string{"dev-Gate": "phase-gate/places", "dev-GatePress": "phase-gate-press/places", "dev-Phase": "places", "dev-PhasePress": "places-press"} {
+	for stack, name := range map[string]string{"dev-Gate": "phase-gate/places", "dev-GatePress": "phase-gate-press/places", "dev-Phase": "phase-places", "dev-PhasePress": "phase-places-press"} {
 		if r := a.Stack(stack).Resource("Places"); r == nil || property(t, a, r, "Name") != "/dev/"+name {
 			t.Errorf("%s has no parameter /dev/%s with the id Places", stack, name)
 		}
