@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"cutover/migration"
 )
@@ -233,13 +232,7 @@ func (s Settings) Name(name string) string { return s.NamePrefix + name }
 // Pascal turns a name into the beginning of a construct id or the end of a stack's name:
 // "drop-traffic" becomes "DropTraffic". Names that differ by a hyphen before a digit give the same
 // result.
-func Pascal(name string) string {
-	var b strings.Builder
-	for part := range strings.SplitSeq(name, "-") {
-		b.WriteString(strings.ToUpper(part[:min(1, len(part))]) + part[min(1, len(part)):])
-	}
-	return b.String()
-}
+func Pascal(name string) string { return migration.Pascal(name) }
 
 // RuleID is the id of the construct of a listener rule, from the names of its service and its route
 // and the rule's own ID.

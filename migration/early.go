@@ -19,19 +19,12 @@ func Early(old Migration, from Position, next Migration, to Position) (keys []st
 					return slices.ContainsFunc(b.Answers(match), func(t Target) bool { return t.Group == group })
 				})
 			}
-			if !old.has(s.Name, r.Name) && asks(is.At(s.LoadBalancer), s.Name) && !asks(was.Balancers[i], DropGroup) {
+			if _, known := old.Route(s.Name, r.Name); !known && asks(is.At(s.LoadBalancer), s.Name) && !asks(was.Balancers[i], DropGroup) {
 				keys = append(keys, Key(s.Name, r.Name))
 			}
 		}
 	}
 	return keys
-}
-
-// has reports whether there is a route.
-func (m Migration) has(service, route string) bool {
-	return slices.ContainsFunc(m.Services, func(s Service) bool {
-		return s.Name == service && slices.ContainsFunc(s.Routes, func(r Route) bool { return r.Name == route })
-	})
 }
 
 // Known returns the migration without the routes that a state does not know, because they are new. A

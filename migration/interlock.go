@@ -287,7 +287,7 @@ var follows = map[string]string{begun: "FollowsTheBegunPhase", reached: "Follows
 func (l *Lock) claim(states []string, key, balancer string, after ...string) {
 	for _, state := range states {
 		for _, after := range after {
-			l.Gate = append(l.Gate, Parameter{pascal(state) + follows[after] + of(key), lockName(balancer, after, key, state), state, "Claimed by the deployment"})
+			l.Gate = append(l.Gate, Parameter{Pascal(state) + follows[after] + of(key), lockName(balancer, after, key, state), state, "Claimed by the deployment"})
 		}
 	}
 }
@@ -295,7 +295,7 @@ func (l *Lock) claim(states []string, key, balancer string, after ...string) {
 // block holds the names of states that must not follow.
 func (l *Lock) block(states []string, key, balancer string) {
 	for _, state := range states {
-		p := Parameter{"NotNextTo" + pascal(state) + of(key), "", state, "Must not follow this phase"}
+		p := Parameter{"NotNextTo" + Pascal(state) + of(key), "", state, "Must not follow this phase"}
 		p.Name = lockName(balancer, begun, key, state)
 		l.Gate = append(l.Gate, p)
 		p.Name = lockName(balancer, reached, key, state)
@@ -340,7 +340,7 @@ func (l *Lock) pass(s State) {
 
 func (l *Lock) blockKeys(keys []string) {
 	for _, key := range keys {
-		l.Last = append(l.Last, Parameter{"NoPhaseForAllNextTo" + pascal(key), lockName("", begun, "", key), key, "Each service has a place of its own"})
+		l.Last = append(l.Last, Parameter{"NoPhaseForAllNextTo" + Pascal(key), lockName("", begun, "", key), key, "Each service has a place of its own"})
 	}
 }
 
@@ -407,11 +407,11 @@ func of(key string) string {
 	if key == "" {
 		return ""
 	}
-	return "Of" + pascal(key)
+	return "Of" + Pascal(key)
 }
 
-// pascal turns a name into a part of a logical id.
-func pascal(name string) string {
+// Pascal turns a name or a [Key] into a part of a logical id: "users/writes" becomes "UsersWrites".
+func Pascal(name string) string {
 	var b strings.Builder
 	for part := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '-' || r == '/' }) {
 		b.WriteString(strings.ToUpper(part[:1]) + part[1:])

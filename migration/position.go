@@ -144,6 +144,18 @@ func (s Service) Keys() (keys []string) {
 	return keys
 }
 
+// Route returns a route by the names of its service and its own, and whether there is one.
+func (m Migration) Route(service, name string) (Route, bool) {
+	for _, s := range m.Services {
+		for _, r := range s.Routes {
+			if s.Name == service && r.Name == name {
+				return r, true
+			}
+		}
+	}
+	return Route{}, false
+}
+
 // Names lists what can be given a place: each service, and each route with a name of its own.
 func (m Migration) Names() (names []string) {
 	for _, s := range m.Services {

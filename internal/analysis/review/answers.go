@@ -222,7 +222,7 @@ func Settings(before, after migration.Migration) []string {
 	}
 	for _, s := range after.Services {
 		for _, r := range s.Routes {
-			old, known := routeOf(before, s.Name, r.Name)
+			old, known := before.Route(s.Name, r.Name)
 			if !known || reflect.DeepEqual(old.Testers, r.Testers) {
 				continue
 			}
@@ -244,17 +244,6 @@ func root(m migration.Migration) string {
 		}
 	}
 	return ""
-}
-
-func routeOf(m migration.Migration, service, name string) (migration.Route, bool) {
-	for _, s := range m.Services {
-		for _, r := range s.Routes {
-			if s.Name == service && r.Name == name {
-				return r, true
-			}
-		}
-	}
-	return migration.Route{}, false
 }
 
 // answers says who gets which requests.

@@ -128,7 +128,7 @@ func serviceMoves(before, after Side, outOfTurn bool) []ServiceMove {
 		for _, r := range s.Routes {
 			move := ServiceMove{Service: migration.Key(s.Name, r.Name), To: after.At.Place(s.Name, r.Name).String()}
 			var from migration.Place
-			if _, known := routeOf(before.Migration, s.Name, r.Name); known {
+			if _, known := before.Migration.Route(s.Name, r.Name); known {
 				from = before.At.Place(s.Name, r.Name)
 				move.From = from.String()
 			}
