@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,18 @@ type Container struct {
 	CPULimit int
 	// MemoryMiB is the hard limit, MemoryReservationMiB the soft one. 0 for none.
 	MemoryMiB, MemoryReservationMiB int
+	// Secrets are variables whose values the ECS agent reads before the start.
+	Secrets []Secret `json:",omitempty"`
 	// Ports are the container's ports that are published on the host.
-	Ports                                  []int
+	Ports []Port
+	// Links are names of containers of the same task, in bridge mode, as "name" or "name:alias".
+	Links []string `json:",omitempty"`
+	// DependsOn has what other containers of the task must have reached before the start.
+	DependsOn []Dependency `json:",omitempty"`
+	// StartTimeout is how long the containers that depend on this one wait for it. Default: 3 minutes.
+	StartTimeout                           time.Duration
+	Mounts                                 []Mount `json:",omitempty"`
+	Tmpfs                                  []Tmpfs `json:",omitempty"`
 	ReadonlyRootFilesystem                 bool
 	AddedCapabilities, DroppedCapabilities []string
 	// SecurityOptions are Docker's, like "no-new-privileges".
@@ -52,6 +63,44 @@ type Variable struct {
 	// Value is empty where parts of it are only known after the deployment. Then Parts has them.
 	Value string
 	Parts assembly.Text `json:"-"`
+}
+
+// Secret is a variable whose value is in Secrets Manager or in Parameter Store.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Secret.html
+type Secret struct {
+	Name string
+	// From is the ARN or the name of the secret. Empty where parts of it are only known after the
+	// deployment. Then Parts has them.
+	From  string
+	Parts assembly.Text `json:"-"`
+}
+
+// Port is a port of a container that is published on the host.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_PortMapping.html
+type Port struct {
+	Container int
+	// Host is 0 if the host picks a port.
+	Host int
+	// Protocol is tcp (the default) or udp.
+	Protocol string
+}
+
+// Dependency is what another container of the task must have reached: START, COMPLETE, SUCCESS or
+// HEALTHY.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html
+type Dependency struct{ Container, Condition string }
+
+// Mount is where a container sees a volume of its task.
+type Mount struct {
+	Volume, Path string
+	ReadOnly     bool
+}
+
+// Tmpfs is a directory in memory, of a container's own.
+type Tmpfs struct {
+	Path    string
+	SizeMiB int
+	Options []string
 }
 
 // Ulimit is a resource limit of a container's processes.
@@ -89,6 +138,9 @@ type ContainerHealthCheck struct {
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
 const stopSeconds = 30
 
+// startSeconds is ECS_CONTAINER_START_TIMEOUT of the same agent.
+const startSeconds = 180
+
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-taskdefinition-containerdefinition.html
 func (m *Model) container(resource *assembly.Resource, v assembly.Value) Container {
 	linux := v.Field("LinuxParameters")
@@ -111,6 +163,8 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		Privileged:             v.Field("Privileged").Bool(false),
 		Init:                   linux.Field("InitProcessEnabled").Bool(false),
 		StopTimeout:            v.Field("StopTimeout").Seconds(stopSeconds, 0, 86400),
+		StartTimeout:           v.Field("StartTimeout").Seconds(startSeconds, 0, 86400),
+		Links:                  v.Field("Links").Texts(),
 		LogDriver:              v.Field("LogConfiguration").Field("LogDriver").Text(""),
 	}
 	if c.MemoryMiB != 0 && c.MemoryReservationMiB > c.MemoryMiB {
@@ -120,9 +174,26 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		value, parts := variable.Field("Value").Mixed()
 		c.Environment = append(c.Environment, Variable{variable.Field("Name").Text(""), value, parts})
 	}
+	for _, secret := range v.Field("Secrets").List() {
+		from, parts := secret.Field("ValueFrom").Need("a secret").Mixed()
+		c.Secrets = append(c.Secrets, Secret{secret.Field("Name").Text(""), from, parts})
+	}
+	for _, other := range v.Field("DependsOn").List() {
+		c.DependsOn = append(c.DependsOn, Dependency{other.Field("ContainerName").Text(""), other.Field("Condition").OneOf("START", "COMPLETE", "SUCCESS", "HEALTHY")})
+	}
+	for _, mount := range v.Field("MountPoints").List() {
+		c.Mounts = append(c.Mounts, Mount{mount.Field("SourceVolume").Text(""), mount.Field("ContainerPath").Text(""), mount.Field("ReadOnly").Bool(false)})
+	}
+	for _, tmpfs := range linux.Field("Tmpfs").List() {
+		c.Tmpfs = append(c.Tmpfs, Tmpfs{tmpfs.Field("ContainerPath").Text(""), tmpfs.Field("Size").Need("a size in MiB").Int(0, 1, 1<<24), tmpfs.Field("MountOptions").Texts()})
+	}
 	for _, mapping := range v.Field("PortMappings").List() {
 		mapping.Field("Name") // for Service Connect
-		c.Ports = append(c.Ports, mapping.Field("ContainerPort").Need("a port").Int(0, 1, 65535))
+		c.Ports = append(c.Ports, Port{
+			Container: mapping.Field("ContainerPort").Need("a port").Int(0, 1, 65535),
+			Host:      mapping.Field("HostPort").Int(0, 0, 65535),
+			Protocol:  mapping.Field("Protocol").OneOf("tcp", "udp"),
+		})
 	}
 	for _, limit := range v.Field("Ulimits").List() {
 		c.Ulimits = append(c.Ulimits, Ulimit{limit.Field("Name").Text(""),
@@ -148,6 +219,20 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		}
 	}
 	return c
+}
+
+// TCP are TCP ports that are published on ports of the host's choice.
+func TCP(ports ...int) []Port {
+	var all []Port
+	for _, port := range ports {
+		all = append(all, Port{Container: port, Protocol: "tcp"})
+	}
+	return all
+}
+
+// Maps says whether a TCP port of the container is published.
+func (c Container) Maps(port int) bool {
+	return slices.ContainsFunc(c.Ports, func(p Port) bool { return p.Container == port && p.Protocol == "tcp" })
 }
 
 // registryHost matches the first part of an image's name if it is a registry.

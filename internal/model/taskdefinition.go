@@ -24,8 +24,46 @@ type TaskDefinition struct {
 	// CPU (1/1024 processor) and MemoryMiB bound a task as a whole. Default 0: no bound.
 	CPU, MemoryMiB int
 	Containers     []Container
+	Volumes        []TaskVolume `json:",omitempty"`
 	// TaskRole is for the containers, ExecutionRole for the ECS agent. Each may be nil.
 	TaskRole, ExecutionRole *Role `json:"-"`
+}
+
+// TaskVolume is a directory that containers of a task mount.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_data_volumes.html
+type TaskVolume struct {
+	Name string
+	// HostPath is a directory of the instance. Empty for a volume of the task's own, or of EFS.
+	HostPath string
+	// EFS is nil for a volume that is on no file system of EFS.
+	EFS *EFSVolume
+}
+
+// EFSVolume is a directory of an EFS file system.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_EFSVolumeConfiguration.html
+type EFSVolume struct {
+	// FileSystem and AccessPoint are keys in the assembly, or the template's text.
+	FileSystem, AccessPoint, RootDirectory string
+	// TransitEncryption encrypts the data between the instance and EFS by TLS. Default false.
+	TransitEncryption bool
+	// IAM lets the task's role decide what the task may do. Default false.
+	IAM bool
+}
+
+func volume(v assembly.Value) TaskVolume {
+	volume := TaskVolume{Name: v.Field("Name").Text(""), HostPath: v.Field("Host").Field("SourcePath").Text("")}
+	if efs := v.Field("EFSVolumeConfiguration"); efs.Present() {
+		access := efs.Field("AuthorizationConfig")
+		volume.EFS = &EFSVolume{
+			FileSystem:        efs.Field("FilesystemId").Keyed(),
+			AccessPoint:       access.Field("AccessPointId").Keyed(),
+			RootDirectory:     efs.Field("RootDirectory").Text("/"),
+			TransitEncryption: efs.Field("TransitEncryption").OneOf("DISABLED", "ENABLED") == "ENABLED",
+			IAM:               access.Field("IAM").OneOf("DISABLED", "ENABLED") == "ENABLED",
+		}
+		efs.Field("TransitEncryptionPort").Int(0, 1, 65535)
+	}
+	return volume
 }
 
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-taskdefinition.html
@@ -38,6 +76,9 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	d.ExecutionRole = elsewhere[Role](m, p.Field("ExecutionRoleArn"), IAMRole, "Arn")
 	d.PidMode = p.Field("PidMode").Text("")
 	d.CPU, d.MemoryMiB = p.Field("Cpu").Int(0, 1, 1<<18), p.Field("Memory").Int(0, 4, 1<<24)
+	for _, v := range p.Field("Volumes").List() {
+		d.Volumes = append(d.Volumes, volume(v))
+	}
 	for _, v := range p.Field("ContainerDefinitions").List() {
 		c := m.container(d.Resource, v)
 		if slices.ContainsFunc(d.Containers, func(other Container) bool { return other.Name == c.Name }) {

@@ -292,7 +292,7 @@ func spec(image string, desired int, change ...func(*model.Service)) *model.Serv
 		CircuitBreaker: model.CircuitBreaker{Enable: true, Rollback: true},
 		LoadBalancers:  []model.ServiceLoadBalancer{{Container: "main", Port: 3000, TargetGroup: &model.TargetGroup{Base: at("stack/Group")}}},
 		TaskDefinition: &model.TaskDefinition{Family: "users", Containers: []model.Container{{
-			Name: "main", Image: model.Image{Reference: image}, Essential: true, Ports: []int{3000}, StopTimeout: 30 * time.Second,
+			Name: "main", Image: model.Image{Reference: image}, Essential: true, Ports: model.TCP(3000), StopTimeout: 30 * time.Second,
 		}}},
 	}
 	for _, f := range change {

@@ -44,9 +44,8 @@ var passedOver = map[string]string{
 	"AlarmNames": "", "Rollback": "",
 	// Of task definitions.
 	"RuntimePlatform": "", "TaskRoleArn": "", "ExecutionRoleArn": "",
-	// Of containers. StartTimeout is for containers that others wait for, VersionConsistency
-	// for images on AWS.
-	"LogConfiguration": "", "Protocol": "tcp", "HostPort": "0", "StartTimeout": "", "VersionConsistency": "",
+	// Of containers. VersionConsistency is for images on AWS.
+	"LogConfiguration": "", "VersionConsistency": "",
 	// Of scaling. The label names a target group in parts that only a deployment knows. A
 	// service that scales by requests has one target group.
 	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
@@ -133,7 +132,7 @@ func serviceErrors(s *model.Service) error {
 		if lb.TargetGroup == nil && s.Problem(at+".TargetGroupArn") == nil {
 			refuse(at, "a target group is missing")
 		}
-		if !slices.ContainsFunc(d.Containers, func(c model.Container) bool { return c.Name == lb.Container && slices.Contains(c.Ports, lb.Port) }) {
+		if !slices.ContainsFunc(d.Containers, func(c model.Container) bool { return c.Name == lb.Container && c.Maps(lb.Port) }) {
 			refuse(at, "%v has no container %q that maps port %d", d.Resource, lb.Container, lb.Port)
 		}
 		if lb.TargetGroup != nil && slices.ContainsFunc(s.LoadBalancers[:i], func(other model.ServiceLoadBalancer) bool { return other.TargetGroup == lb.TargetGroup }) {
@@ -162,10 +161,26 @@ func definitionErrors(d *model.TaskDefinition) error {
 	if len(d.Containers) > 1 && d.CPU+d.MemoryMiB != 0 {
 		refuse("Cpu", "Cpu and Memory of a task are not honoured for several containers together: limit each container")
 	}
+	if len(d.Volumes) > 0 {
+		refuse("Volumes", "not honoured: %s", notHonoured["Volumes"])
+	}
 	for i, c := range d.Containers {
 		at := fmt.Sprintf("ContainerDefinitions[%d]", i)
 		if c.MemoryMiB == 0 && c.MemoryReservationMiB == 0 {
 			refuse(at, "a container needs Memory or MemoryReservation")
+		}
+		for setting, set := range map[string]int{"Secrets": len(c.Secrets), "DependsOn": len(c.DependsOn), "Links": len(c.Links), "MountPoints": len(c.Mounts), "LinuxParameters.Tmpfs": len(c.Tmpfs)} {
+			if set > 0 {
+				refuse(at+"."+setting, "not honoured: %s", notHonoured[strings.TrimPrefix(setting, "LinuxParameters.")])
+			}
+		}
+		for j, port := range c.Ports {
+			if port.Host != 0 {
+				refuse(fmt.Sprintf("%s.PortMappings[%d].HostPort", at, j), "%d is not honoured: %s", port.Host, notHonoured["HostPort"])
+			}
+			if port.Protocol != "tcp" {
+				refuse(fmt.Sprintf("%s.PortMappings[%d].Protocol", at, j), "%q is not honoured: only tcp is known here", port.Protocol)
+			}
 		}
 		if c.Privileged {
 			refuse(at+".Privileged", "not honoured: a container that owns the host has no place on a developer's machine")

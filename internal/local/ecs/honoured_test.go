@@ -115,13 +115,13 @@ func TestServices(t *testing.T) {
 				Image:       model.Image{Reference: "cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}:abc"},
 				Environment: []model.Variable{{Name: "A", Value: "1"}, {Name: "R", Value: "eu-west-1"}},
 				EntryPoint:  []string{"/web"}, Command: []string{"serve"}, WorkingDirectory: "/srv", User: "1000",
-				Ports: []int{8080, 9090}, ReadonlyRootFilesystem: true, SecurityOptions: []string{"no-new-privileges"},
+				Ports: model.TCP(8080, 9090), ReadonlyRootFilesystem: true, SecurityOptions: []string{"no-new-privileges"},
 				AddedCapabilities: []string{"NET_ADMIN"}, DroppedCapabilities: []string{"ALL"}, Init: true,
 				Ulimits: []model.Ulimit{{Name: "nofile", Soft: 1024, Hard: 2048}}, Labels: map[string]string{"k": "v"},
 				HealthCheck: &model.ContainerHealthCheck{Command: []string{"CMD-SHELL", "curl -f localhost"}, Interval: 15 * time.Second, Timeout: 4 * time.Second, Retries: 2, StartPeriod: 20 * time.Second},
-				StopTimeout: time.Minute, LogDriver: "awslogs",
+				StopTimeout: time.Minute, StartTimeout: 3 * time.Minute, LogDriver: "awslogs",
 			},
-			{Name: "cache", MemoryMiB: 64, Image: model.Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second},
+			{Name: "cache", MemoryMiB: 64, Image: model.Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second, StartTimeout: 3 * time.Minute},
 		}},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -145,7 +145,7 @@ func TestGoldenTemplates(t *testing.T) {
 			got[s.Name] = *s.DesiredCount
 			c := s.TaskDefinition.Containers[0]
 			if s.ClusterID != "dev-Cluster/ClusterEB0386A7" || len(s.LoadBalancers) != 1 || !s.CircuitBreaker.Rollback ||
-				c.MemoryReservationMiB != 256 || !slices.Equal(c.Ports, []int{3000}) || c.HealthCheck == nil {
+				c.MemoryReservationMiB != 256 || !slices.Equal(c.Ports, model.TCP(3000)) || c.HealthCheck == nil {
 				t.Errorf("%s: %+v", phase, s)
 			}
 		}
@@ -187,7 +187,7 @@ func TestRefused(t *testing.T) {
 		{`"Privileged": false`, `"Privileged": true`, `Privileged: not honoured`},
 		{`"MountPoints": []`, `"MountPoints": [{}]`, `MountPoints: not honoured`},
 		{`"HostPort": 0`, `"HostPort": 80`, `PortMappings[1].HostPort: 80 is not honoured: a fixed host port`},
-		{`"Protocol": "tcp"`, `"Protocol": "udp"`, `PortMappings[0].Protocol: udp is not honoured: only tcp`},
+		{`"Protocol": "tcp"`, `"Protocol": "udp"`, `PortMappings[0].Protocol: "udp" is not honoured: only tcp`},
 		{`"InitProcessEnabled": true`, `"Tmpfs": [{}]`, `LinuxParameters.Tmpfs: not honoured`},
 		{`"LogDriver": "awslogs"`, `"LogDriver": "awsfirelens"`, `"awsfirelens": only awslogs`},
 		{`["CMD-SHELL", "curl -f localhost"]`, `["curl"]`, `expected CMD and a command`},

@@ -12,7 +12,7 @@ import (
 
 func TestReserves(t *testing.T) {
 	definition := func(cpu, reservationMiB, memoryMiB, ports int) *model.TaskDefinition {
-		return &model.TaskDefinition{Containers: []model.Container{{CPUShares: cpu, MemoryReservationMiB: reservationMiB, MemoryMiB: memoryMiB, Ports: make([]int, ports)}}}
+		return &model.TaskDefinition{Containers: []model.Container{{CPUShares: cpu, MemoryReservationMiB: reservationMiB, MemoryMiB: memoryMiB, Ports: make([]model.Port, ports)}}}
 	}
 	sidecar := definition(256, 256, 0, 1)
 	sidecar.Containers = append(sidecar.Containers, model.Container{CPUShares: 128, MemoryMiB: 64})

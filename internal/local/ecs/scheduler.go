@@ -369,7 +369,7 @@ func (t *task) status(now time.Time) TaskStatus {
 		if c.running != nil {
 			one.RuntimeID = c.running.ID()
 			for _, port := range c.definition.Ports {
-				one.Addresses[port] = c.running.Address(port)
+				one.Addresses[port.Container] = c.running.Address(port.Container)
 			}
 		}
 		status.Containers = append(status.Containers, one)

@@ -158,7 +158,7 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 		host.Ulimits = append(host.Ulimits, &container.Ulimit{Name: limit.Name, Soft: limit.Soft, Hard: limit.Hard})
 	}
 	for _, port := range c.Ports {
-		exposed := tcp(port)
+		exposed := tcp(port.Container)
 		config.ExposedPorts[exposed] = struct{}{}
 		host.PortBindings[exposed] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: "0"}}
 	}
@@ -201,8 +201,8 @@ func (c *running) start(ctx context.Context, r ecs.StartRequest) error {
 	c.stopSignal = cmp.Or(inspected.Container.Config.StopSignal, "SIGTERM")
 	c.addresses = map[int]string{}
 	for _, port := range r.Definition.Ports {
-		for _, binding := range inspected.Container.NetworkSettings.Ports[tcp(port)] {
-			c.addresses[port] = "127.0.0.1:" + binding.HostPort
+		for _, binding := range inspected.Container.NetworkSettings.Ports[tcp(port.Container)] {
+			c.addresses[port.Container] = "127.0.0.1:" + binding.HostPort
 		}
 	}
 	written := make(chan struct{})

@@ -246,7 +246,7 @@ func TestService(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, w := start(t, d, model.Container{
-		Name: "users", Essential: true, Ports: []int{3000}, CPUShares: 256, CPULimit: 512, MemoryReservationMiB: 32, MemoryMiB: 64,
+		Name: "users", Essential: true, Ports: model.TCP(3000), CPUShares: 256, CPULimit: 512, MemoryReservationMiB: 32, MemoryMiB: 64,
 		Image:       model.Image{Asset: &assembly.ImageAsset{ID: "users-1", Directory: dir}},
 		Environment: []model.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "1s"}},
 		User:        "65532:65532", ReadonlyRootFilesystem: true, DroppedCapabilities: []string{"ALL"}, SecurityOptions: []string{"no-new-privileges"},

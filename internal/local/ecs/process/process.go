@@ -174,7 +174,8 @@ func (d *Driver) choosePort() (int, error) {
 // PORT_ with the container port, and the first one in PORT.
 func (p *process) choosePorts(variables *environment) error {
 	c := p.definition
-	for i, containerPort := range c.Ports {
+	for i, mapping := range c.Ports {
+		containerPort := mapping.Container
 		var names []string
 		for _, v := range *variables {
 			if v.Value == strconv.Itoa(containerPort) {
@@ -396,8 +397,8 @@ func (p *process) Exec(ctx context.Context, command []string) (int, string, erro
 		return 0, "", fmt.Errorf("%w: --run replaces the container", ecs.ErrNoExec)
 	}
 	for _, port := range p.definition.Ports {
-		if strings.Contains(strings.Join(command, " "), strconv.Itoa(port)) {
-			return 0, "", fmt.Errorf("%w: it names port %d, which is another one here", ecs.ErrNoExec, port)
+		if strings.Contains(strings.Join(command, " "), strconv.Itoa(port.Container)) {
+			return 0, "", fmt.Errorf("%w: it names port %d, which is another one here", ecs.ErrNoExec, port.Container)
 		}
 	}
 	name, err := p.image.find(command[0], p.definition.WorkingDirectory)

@@ -71,7 +71,7 @@ func users(t *testing.T) model.Container {
 		t.Fatal(err)
 	}
 	return model.Container{
-		Name: "users", Essential: true, Ports: []int{3000},
+		Name: "users", Essential: true, Ports: model.TCP(3000),
 		Image:       model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}},
 		Environment: []model.Variable{{Name: "PORT", Value: "3000"}, {Name: "STOP_TIMEOUT", Value: "2s"}},
 	}
@@ -264,7 +264,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 	d := newDriver(t, map[string]string{"web": `echo "port $PORT $NAME $HTTP"; echo oops >&2; (sleep 1000 & wait) & exit 3`})
 	task := rand.Text()
 	c, l := startTask(t, d, task, model.Container{
-		Name: "web", Ports: []int{8080}, Image: model.Image{Reference: "nginx"},
+		Name: "web", Ports: model.TCP(8080), Image: model.Image{Reference: "nginx"},
 		Environment: []model.Variable{{Name: "NAME", Value: "x y"}, {Name: "HTTP", Value: "8080"}},
 	})
 	_, port, _ := strings.Cut(c.Address(8080), ":")
@@ -283,7 +283,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 // A command finds each port of its container, also one that no variable has.
 func TestPortsOfACommand(t *testing.T) {
 	d := &Driver{options: Options{Run: map[string]string{"web": "true"}}, ports: map[int]bool{}}
-	p, err := d.plan(model.Container{Name: "web", Ports: []int{80, 81, 82}, Environment: []model.Variable{{Name: "ADMIN", Value: "82"}}})
+	p, err := d.plan(model.Container{Name: "web", Ports: model.TCP(80, 81, 82), Environment: []model.Variable{{Name: "ADMIN", Value: "82"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -518,7 +518,7 @@ func runner() {
 	}
 	directory := os.Getenv("PROCESS_TEST_CONTEXT")
 	for _, c := range []model.Container{
-		{Name: "users", Ports: []int{3000}, Environment: []model.Variable{{Name: "PORT", Value: "3000"}},
+		{Name: "users", Ports: model.TCP(3000), Environment: []model.Variable{{Name: "PORT", Value: "3000"}},
 			Image: model.Image{Asset: &assembly.ImageAsset{ID: "users", Directory: directory}}},
 		{Name: "shell"},
 	} {
