@@ -119,9 +119,9 @@ func TestServices(t *testing.T) {
 				AddedCapabilities: []string{"NET_ADMIN"}, DroppedCapabilities: []string{"ALL"}, Init: true,
 				Ulimits: []model.Ulimit{{Name: "nofile", Soft: 1024, Hard: 2048}}, Labels: map[string]string{"k": "v"},
 				HealthCheck: &model.ContainerHealthCheck{Command: []string{"CMD-SHELL", "curl -f localhost"}, Interval: 15 * time.Second, Timeout: 4 * time.Second, Retries: 2, StartPeriod: 20 * time.Second},
-				StopTimeout: time.Minute, StartTimeout: 3 * time.Minute, LogDriver: "awslogs",
+				StopTimeout: time.Minute, LogDriver: "awslogs",
 			},
-			{Name: "cache", MemoryMiB: 64, Image: model.Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second, StartTimeout: 3 * time.Minute},
+			{Name: "cache", MemoryMiB: 64, Image: model.Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second},
 		}},
 	}
 	if !reflect.DeepEqual(got, want) {
