@@ -115,6 +115,9 @@ func (t *task) run() {
 	cancel() // the health checks
 	s.update(t.service, func() { t.setState(Stopping) })
 	t.stopContainers()
+	if err := s.options.Driver.Clean(t.ID); err != nil {
+		t.tell("what the task has left cannot be removed: %v", err)
+	}
 	s.update(t.service, func() {
 		t.setState(Deprovisioning)
 		t.setState(Stopped)
@@ -131,20 +134,25 @@ func (t *task) run() {
 
 // start starts the containers and registers them with the target groups.
 func (t *task) start(ctx context.Context) error {
+	peers := map[string]Container{}
 	for _, c := range t.containers {
-		running, err := t.scheduler.options.Driver.Start(ctx, StartRequest{
-			Service: t.service.key, Task: t.ID, Definition: c.definition,
-			Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
-			Warn: func(message string) {
+		tell := func(state string) func(string) {
+			return func(message string) {
 				t.scheduler.update(t.service, func() {
-					t.event(ContainerEvent, provider.Warning, fmt.Sprintf("container %q %s", c.definition.Name, message))
+					t.event(ContainerEvent, state, fmt.Sprintf("container %q %s", c.definition.Name, message))
 				})
-			},
+			}
+		}
+		running, err := t.scheduler.options.Driver.Start(ctx, StartRequest{
+			Service: t.service.key, Task: t.ID, Definition: c.definition, TaskDefinition: t.deployment.definition, Peers: peers,
+			Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
+			Warn:   tell(provider.Warning), Tell: tell(""),
 		})
 		if err != nil {
 			return fmt.Errorf("container %q cannot start: %w", c.definition.Name, err)
 		}
 		t.scheduler.update(t.service, func() { c.running = running })
+		peers[c.definition.Name] = running
 	}
 	for _, lb := range t.deployment.loadBalancers {
 		address := ""
