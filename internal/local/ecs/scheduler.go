@@ -147,7 +147,7 @@ func (s *Scheduler) check(spec *model.Service) error {
 		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key()))
 	}
 	for _, c := range spec.TaskDefinition.Containers {
-		if err := s.options.Driver.Check(c); err != nil {
+		if _, err := s.options.Driver.Check(spec.TaskDefinition, c); err != nil {
 			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key(), c.Name, err))
 		}
 	}

@@ -115,6 +115,9 @@ func (t *task) run() {
 	cancel() // the health checks
 	s.update(t.service, func() { t.setState(Stopping) })
 	t.stopContainers()
+	if err := s.options.Driver.Clean(t.ID); err != nil {
+		t.tell("what the task has left cannot be removed: %v", err)
+	}
 	s.update(t.service, func() {
 		t.setState(Deprovisioning)
 		t.setState(Stopped)
@@ -161,14 +164,17 @@ func (t *task) container(name string) *taskContainer {
 }
 
 func (t *task) startContainer(starting, checking context.Context, c *taskContainer) error {
-	running, err := t.scheduler.options.Driver.Start(starting, StartRequest{
-		Service: t.service.key, Task: t.ID, Definition: c.definition,
-		Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
-		Warn: func(message string) {
+	tell := func(state string) func(string) {
+		return func(message string) {
 			t.scheduler.update(t.service, func() {
-				t.event(ContainerEvent, provider.Warning, fmt.Sprintf("container %q %s", c.definition.Name, message))
+				t.event(ContainerEvent, state, fmt.Sprintf("container %q %s", c.definition.Name, message))
 			})
-		},
+		}
+	}
+	running, err := t.scheduler.options.Driver.Start(starting, StartRequest{
+		Service: t.service.key, Task: t.ID, Definition: c.definition, TaskDefinition: t.deployment.definition, Peers: t.peers(),
+		Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
+		Warn:   tell(provider.Warning), Tell: tell(""),
 	})
 	if err != nil {
 		return fmt.Errorf("container %q cannot start: %w", c.definition.Name, err)
@@ -180,6 +186,19 @@ func (t *task) startContainer(starting, checking context.Context, c *taskContain
 		go t.check(checking, c)
 	}
 	return nil
+}
+
+// peers are the containers that have started.
+func (t *task) peers() map[string]Container {
+	t.scheduler.mu.Lock()
+	defer t.scheduler.mu.Unlock()
+	peers := map[string]Container{}
+	for _, c := range t.containers {
+		if c.running != nil {
+			peers[c.definition.Name] = c.running
+		}
+	}
+	return peers
 }
 
 // await waits until another container of the task has reached what a container depends on.
