@@ -48,6 +48,12 @@ type Options struct {
 	// Values are what containers get for resources that no provider stands for: by
 	// "stack/logical id", or "stack/logical id.attribute". Default: none.
 	Values map[string]string
+	// Secrets gives the values of secrets by the name of the variable, or by "container.variable". It is
+	// called for each deployment. SecretsFile is where the user writes them. Default: none.
+	Secrets     func() (map[string]string, error)
+	SecretsFile string
+	// Without names containers that are left out. The first assembly must have them. Default: none.
+	Without []string
 	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling shrink or grow
 	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
