@@ -174,7 +174,7 @@ func TestService(t *testing.T) {
 	}
 	_, port, _ := strings.Cut(c.Address(3000), ":")
 	number, _ := strconv.Atoi(port)
-	if addresses, err := listening(number); err != nil || len(addresses) != 1 || !addresses[0].IsLoopback() {
+	if addresses, err := listening([]string{"tcp"}, number); err != nil || len(addresses) != 1 || !addresses[0].IsLoopback() {
 		t.Errorf("it listens on %v (%v)", addresses, err)
 	}
 	for _, command := range [][]string{{"/bin/sh", "-c", "true"}, {"nothing"}} {
@@ -221,7 +221,7 @@ func TestListensOutside(t *testing.T) {
 		"HOST=127.9.9.9; exec " + program: "",
 	} {
 		d := newDriver(t, map[string]string{"users": command})
-		p, err := d.plan(definition)
+		p, err := d.plan(ecs.StartRequest{Definition: definition})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +283,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 // A command finds each port of its container, also one that no variable has.
 func TestPortsOfACommand(t *testing.T) {
 	d := &Driver{options: Options{Run: map[string]string{"web": "true"}}, ports: map[int]bool{}}
-	p, err := d.plan(model.Container{Name: "web", Ports: model.TCP(80, 81, 82), Environment: []model.Variable{{Name: "ADMIN", Value: "82"}}})
+	p, err := d.plan(ecs.StartRequest{Definition: model.Container{Name: "web", Ports: model.TCP(80, 81, 82), Environment: []model.Variable{{Name: "ADMIN", Value: "82"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
