@@ -10,8 +10,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -19,6 +21,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/volumes"
 	"cutover/internal/model"
 )
 
@@ -29,12 +32,19 @@ type build struct {
 }
 
 // Check says why an image is not available. See [ecs.Driver].
-func (d *Driver) Check(_ *model.TaskDefinition, c model.Container) ([]ecs.PassedOver, error) {
-	return nil, ecs.ImageError(c.Image)
+func (d *Driver) Check(whole *model.TaskDefinition, c model.Container) ([]ecs.PassedOver, error) {
+	passed := slices.Concat(volumes.PassedOver(whole, c), ecs.HostPorts(c))
+	if c.Privileged {
+		passed = append(passed, ecs.PassedOver{Setting: "Privileged", Why: "no container gets the rights of root on this machine"})
+	}
+	return passed, ecs.ImageError(c.Image)
 }
 
+// patience is how long an image may take before an event tells what takes so long.
+const patience = 2 * time.Second
+
 // prepare makes an image available and returns its name.
-func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error) {
+func (d *Driver) prepare(ctx context.Context, image model.Image, tell func(string)) (string, error) {
 	key := image.Reference
 	if image.Asset != nil {
 		key = image.Asset.ID
@@ -47,6 +57,11 @@ func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error)
 		return b.name, nil
 	}
 	var err error
+	what := "pulls its image " + image.Reference
+	if image.Asset != nil {
+		what = "builds its image from " + image.Asset.Directory
+	}
+	defer time.AfterFunc(patience, func() { tell(what) }).Stop()
 	if image.Asset != nil {
 		b.name, err = d.build(ctx, image.Asset)
 	} else if err = d.pull(ctx, image.Reference); err == nil {

@@ -46,7 +46,7 @@ func (d *Driver) passedOver(whole *model.TaskDefinition, c model.Container) []ec
 	add(len(c.Mounts) > 0, "MountPoints", noMounts)
 	add(len(c.Tmpfs) > 0, "LinuxParameters.Tmpfs", noMounts)
 	add(len(c.Links) > 0, "Links", noNames)
-	return append(all, ecs.HostPorts(c)...)
+	return slices.Concat(all, volumes.PassedOver(whole, c), ecs.HostPorts(c))
 }
 
 // instead says what to do about a container that cannot run as a process.

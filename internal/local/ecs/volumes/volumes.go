@@ -7,14 +7,30 @@ package volumes
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
 
+	"cutover/internal/local/ecs"
 	"cutover/internal/model"
 )
+
+// PassedOver says what does not hold of a container's volumes that are kept.
+func PassedOver(whole *model.TaskDefinition, c model.Container) (all []ecs.PassedOver) {
+	for i, mount := range c.Mounts {
+		setting := fmt.Sprintf("MountPoints[%d]", i)
+		switch v := whole.Volume(mount); {
+		case v.EFS != nil:
+			all = append(all, ecs.PassedOver{Setting: setting, Why: "a file system of EFS is a directory of this machine, below volumes/efs, without IAM and the users of access points"})
+		case v.HostPath != "":
+			all = append(all, ecs.PassedOver{Setting: setting, Why: "a directory of the instance is a directory of this machine, below volumes/host, and empty at first"})
+		}
+	}
+	return all
+}
 
 // Kept says whether a volume outlives its tasks.
 func Kept(v model.TaskVolume) bool { return v.HostPath != "" || v.Shared || v.EFS != nil }
