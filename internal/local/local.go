@@ -92,7 +92,8 @@ type Runner struct {
 	mu        sync.Mutex
 	deployed  *assembly.Assembly // by the last deployment, complete or not
 	warnings  []string           // about it
-	stacks    []*stack           // that run, the oldest first
+	over      []provider.PassedOver
+	stacks    []*stack // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool
 }
@@ -179,7 +180,7 @@ func (r *Runner) start(ctx context.Context) error {
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
-	}), r.options.Replaced)
+	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
 	}

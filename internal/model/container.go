@@ -74,6 +74,8 @@ type Secret struct {
 	// deployment. Then Parts has them.
 	From  string
 	Parts assembly.Text `json:"-"`
+	// Value is what the local target found for it. Another value changes no task that runs.
+	Value string `json:"-"`
 }
 
 // Port is a port of a container that is published on the host.
@@ -174,7 +176,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	}
 	for _, secret := range v.Field("Secrets").List() {
 		from, parts := secret.Field("ValueFrom").Need("a secret").Mixed()
-		c.Secrets = append(c.Secrets, Secret{secret.Field("Name").Text(""), from, parts})
+		c.Secrets = append(c.Secrets, Secret{Name: secret.Field("Name").Text(""), From: from, Parts: parts})
 	}
 	for _, other := range v.Field("DependsOn").List() {
 		c.DependsOn = append(c.DependsOn, Dependency{other.Field("ContainerName").Text(""), other.Field("Condition").OneOf("START", "COMPLETE", "SUCCESS", "HEALTHY")})

@@ -171,8 +171,10 @@ func (t *task) startContainer(starting, checking context.Context, c *taskContain
 			})
 		}
 	}
+	definition := c.definition
+	definition.Environment = environment(definition)
 	running, err := t.scheduler.options.Driver.Start(starting, StartRequest{
-		Service: t.service.key, Task: t.ID, Definition: c.definition, TaskDefinition: t.deployment.definition, Peers: t.peers(),
+		Service: t.service.key, Task: t.ID, Definition: definition, TaskDefinition: t.deployment.definition, Peers: t.peers(),
 		Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
 		Warn:   tell(provider.Warning), Tell: tell(""),
 	})
