@@ -233,6 +233,12 @@ func (c Container) Requires() []Dependency {
 	return all
 }
 
+// Set gives a variable of the environment a value, and leaves the list of other containers as it is.
+func (c *Container) Set(name, value string) {
+	c.Environment = slices.DeleteFunc(slices.Clone(c.Environment), func(v Variable) bool { return v.Name == name })
+	c.Environment = append(c.Environment, Variable{Name: name, Value: value})
+}
+
 // TCP are TCP ports that are published on ports of the host's choice.
 func TCP(ports ...int) []Port {
 	var all []Port

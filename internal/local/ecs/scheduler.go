@@ -251,12 +251,14 @@ func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
-// update changes something about a service, and reconciles.
+// update changes something about a service, and reconciles. A task of its own needs no others.
 func (s *Scheduler) update(v *service, change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
-	v.reconcile()
+	if !v.alone {
+		v.reconcile()
+	}
 }
 
 func (s *Scheduler) log(t *task, container, stream, line string) {
