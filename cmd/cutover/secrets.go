@@ -68,7 +68,7 @@ func cutOff(line string) bool {
 	_, value, _ := strings.Cut(line, "=")
 	value = strings.TrimSpace(value)
 	hash := strings.Index(value, "#")
-	return hash == 0 || hash > 0 && !strings.ContainsAny(value[:1], `'"`) && !strings.ContainsAny(value[hash-1:hash], " \t")
+	return hash == 0 || hash > 0 && !strings.ContainsAny(value[:1], `'"`) && value[hash-1] != ' '
 }
 
 // ignored says that git would commit a file. Without git or a repository nothing would.

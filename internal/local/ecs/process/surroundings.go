@@ -51,7 +51,7 @@ func (d *Driver) passedOver(whole *model.TaskDefinition, c model.Container) []ec
 
 // instead says what to do about a container that cannot run as a process.
 func instead(c model.Container) string {
-	text := fmt.Sprintf("run it in Docker, or say what to start in its place with --run %s=COMMAND", c.Name)
+	text := fmt.Sprintf("use --driver docker, or say what to start in its place with --run %s=COMMAND", c.Name)
 	if command := imageCommand(c); command != "" {
 		text += fmt.Sprintf(", as in --run %s=%q", c.Name, command)
 	}
