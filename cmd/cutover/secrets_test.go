@@ -21,7 +21,6 @@ func TestReadSecrets(t *testing.T) {
 		"web.A=b\nA_1=":                     {"web.A": "b", "A_1": ""},
 		"A=b=c # it\n":                      {"A": "b=c"},
 		"A=b # it#s\n":                      {"A": "b"},
-		"A=b\t#c":                           {"A": "b"},
 		"A='b#c $HOME \"\\'":                {"A": `b#c $HOME "\`},
 		"A=\"b#c\\nd\"":                     {"A": "b#c\nd"},
 		"A=$HOME\\x":                        {"A": `$HOME\x`},
