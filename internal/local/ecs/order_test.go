@@ -124,7 +124,7 @@ func TestStartGivenUp(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), test.after+500*time.Millisecond)
 				defer cancel()
 				w.Apply(ctx, team(test.containers...))
-				if !w.happened("task is STOPPED: " + test.want) && !w.happened(test.want) {
+				if !w.happened("task is STOPPED: "+test.want) && !w.happened(test.want) {
 					t.Errorf("no task stopped because of %s; events: %v", test.want, w.events)
 				}
 				if w.happened("task is RUNNING") {
