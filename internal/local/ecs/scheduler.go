@@ -324,6 +324,9 @@ type TaskStatus struct {
 // ContainerStatus is a container of a task.
 type ContainerStatus struct {
 	Name string `json:"name"`
+	// LastStatus is PENDING, RUNNING or STOPPED. ExitCode is nil before STOPPED.
+	LastStatus TaskState `json:"lastStatus"`
+	ExitCode   *int      `json:"exitCode,omitempty"`
 	// RuntimeID is the process id, or the container's id in the engine. Empty before the start.
 	RuntimeID string `json:"runtimeId,omitempty"`
 	// Addresses are by the container's port.
@@ -375,7 +378,12 @@ func (t *task) status(now time.Time) TaskStatus {
 	}
 	status.Health, _ = t.judge(now)
 	for _, c := range t.containers {
-		one := ContainerStatus{Name: c.definition.Name, Health: c.health, Addresses: map[int]string{}}
+		one := ContainerStatus{Name: c.definition.Name, LastStatus: Pending, Health: c.health, Addresses: map[int]string{}}
+		if c.ended {
+			one.LastStatus, one.ExitCode = Stopped, new(c.running.Exit().Code)
+		} else if c.running != nil {
+			one.LastStatus = Running
+		}
 		if c.running != nil {
 			one.RuntimeID = c.running.ID()
 			for _, port := range c.definition.Ports {
