@@ -51,8 +51,11 @@ type Options struct {
 type Driver struct {
 	deployment string
 	volumes    string // directory
-	engine     *client.Client
-	builds     sync.Map // of *build, by asset or reference
+	host       string // as given
+	// patience is how long an image may take before an event tells what takes so long.
+	patience time.Duration
+	engine   *client.Client
+	builds   sync.Map // of *build, by asset or reference
 }
 
 // The labels of every container.
@@ -77,7 +80,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		engine.Close()
 		return nil, fmt.Errorf("no Docker engine answers; start one, set DOCKER_HOST, or use the process driver: %w", err)
 	}
-	return &Driver{deployment: o.Deployment, volumes: o.Volumes, engine: engine}, nil
+	return &Driver{deployment: o.Deployment, volumes: o.Volumes, host: o.Host, patience: 2 * time.Second, engine: engine}, nil
 }
 
 // contextHost is the engine of the docker command's current context. The client library does
