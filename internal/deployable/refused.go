@@ -296,6 +296,7 @@ func taskErrors(d *model.TaskDefinition) error {
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html).
 func containerErrors(d *model.TaskDefinition) error {
 	var errs []error
+	var circled []string // containers of circles that are refused already
 	named := map[string]model.Container{}
 	for _, c := range d.Containers {
 		named[c.Name] = c
@@ -322,8 +323,9 @@ func containerErrors(d *model.TaskDefinition) error {
 				refuse(fmt.Sprintf(".Links[%d]", j), "%q: the task has no container %q", link, name)
 			}
 		}
-		if circle := circle(named, c.Name, nil); circle != nil {
+		if circle := circle(named, c.Name, nil); circle != nil && !slices.Contains(circled, c.Name) {
 			refuse("", "a circle of containers that wait for each other: %s", strings.Join(circle, ", "))
+			circled = append(circled, circle...)
 		}
 		for j, secret := range c.Secrets {
 			same := func(v model.Variable) bool { return v.Name == secret.Name }
