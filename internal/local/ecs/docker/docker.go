@@ -165,7 +165,7 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 	c := r.Definition
 	const mebibyte = 1 << 20
 	config := &container.Config{
-		Image: image, Entrypoint: c.EntryPoint, Cmd: c.Command, User: c.User, WorkingDir: c.WorkingDirectory,
+		Image: image, Entrypoint: c.EntryPoint, Cmd: c.Command, User: c.User, WorkingDir: c.WorkingDirectory, Hostname: c.Hostname,
 		Labels: map[string]string{}, ExposedPorts: network.PortSet{},
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 	}
@@ -183,6 +183,11 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 		CapAdd:         c.AddedCapabilities,
 		CapDrop:        c.DroppedCapabilities,
 		SecurityOpt:    c.SecurityOptions,
+		ExtraHosts:     c.ExtraHosts,
+		DNS:            c.DNSServers,
+		DNSSearch:      c.DNSSearch,
+		Sysctls:        c.SystemControls,
+		ShmSize:        int64(c.SharedMemoryMiB) * mebibyte,
 		// The engine need not keep lines that are handed on at once.
 		LogConfig: container.LogConfig{Type: "none"},
 		Resources: container.Resources{

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -322,11 +323,14 @@ func TestRestrictions(t *testing.T) {
 	definition.ReadonlyRootFilesystem = true
 	definition.DroppedCapabilities, definition.SecurityOptions = []string{"ALL"}, []string{"no-new-privileges"}
 	definition.Ulimits = []model.Ulimit{{Name: "nofile", Soft: 100, Hard: 100}}
+	definition.Hostname, definition.ExtraHosts = "shop-1", []string{"files.example:10.1.2.3"}
+	definition.DNSServers, definition.DNSSearch = []netip.Addr{netip.MustParseAddr("10.9.8.7")}, []string{"shop.example"}
+	definition.SystemControls, definition.SharedMemoryMiB = map[string]string{"net.core.somaxconn": "321"}, 3
 	c, w := start(t, d, definition)
 	if exit := wait(t, c); exit.Code != 0 {
 		t.Error(exit)
 	}
-	for _, want := range []string{"CapEff: 0000000000000000", "NoNewPrivs: 1", "user 1234 5678 in /proc NAME=built", "files 100", "stderr open /written: read-only file system"} {
+	for _, want := range []string{"CapEff: 0000000000000000", "NoNewPrivs: 1", "user 1234 5678 in /proc NAME=built", "files 100", "shop-1", "10.1.2.3\tfiles.example", "nameserver 10.9.8.7", "search shop.example", "somaxconn 321", "/dev/shm tmpfs", "size=3072k", "stderr open /written: read-only file system"} {
 		if !w.has(want) {
 			t.Errorf("no line has %q: %q", want, w.lines)
 		}

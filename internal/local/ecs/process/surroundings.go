@@ -23,6 +23,7 @@ import (
 const (
 	noContainer = "a process has the rights and the limits of the user that starts it"
 	noMounts    = "a process sees the directories of this machine: a path in a variable of its environment leads to the directory that stands for the volume"
+	ownNames    = "a process resolves names as this machine does"
 	noNames     = "a process does not know containers by name: a name with a port in a variable of its environment is an address of this machine, and NAME_PORT_… variables have the addresses"
 )
 
@@ -43,6 +44,12 @@ func (d *Driver) passedOver(whole *model.TaskDefinition, c model.Container) []ec
 	add(c.Init, "LinuxParameters.InitProcessEnabled", noContainer)
 	add(len(c.Ulimits) > 0, "Ulimits", noContainer)
 	add(len(c.Labels) > 0, "DockerLabels", noContainer)
+	add(len(c.SystemControls) > 0, "SystemControls", noContainer)
+	add(c.SharedMemoryMiB > 0, "LinuxParameters.SharedMemorySize", noContainer)
+	add(c.Hostname != "", "Hostname", ownNames)
+	add(len(c.ExtraHosts) > 0, "ExtraHosts", ownNames)
+	add(len(c.DNSServers) > 0, "DnsServers", ownNames)
+	add(len(c.DNSSearch) > 0, "DnsSearchDomains", ownNames)
 	add(len(c.Mounts) > 0, "MountPoints", noMounts)
 	add(len(c.Tmpfs) > 0, "LinuxParameters.Tmpfs", noMounts)
 	add(len(c.Links) > 0, "Links", noNames)

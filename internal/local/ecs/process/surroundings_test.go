@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -387,6 +388,12 @@ func TestPassedOver(t *testing.T) {
 		{func(c *model.Container) { c.Ulimits = []model.Ulimit{{}} }, []string{"Ulimits"}},
 		{func(c *model.Container) { c.Labels = map[string]string{"a": "b"} }, []string{"DockerLabels"}},
 		{func(c *model.Container) { c.Tmpfs = []model.Tmpfs{{Path: "/tmp"}} }, []string{"LinuxParameters.Tmpfs"}},
+		{func(c *model.Container) { c.SystemControls = map[string]string{"a": "b"} }, []string{"SystemControls"}},
+		{func(c *model.Container) { c.SharedMemoryMiB = 1 }, []string{"LinuxParameters.SharedMemorySize"}},
+		{func(c *model.Container) { c.Hostname = "a" }, []string{"Hostname"}},
+		{func(c *model.Container) { c.ExtraHosts = []string{"a:10.0.0.1"} }, []string{"ExtraHosts"}},
+		{func(c *model.Container) { c.DNSServers = []netip.Addr{{}} }, []string{"DnsServers"}},
+		{func(c *model.Container) { c.DNSSearch = []string{"a"} }, []string{"DnsSearchDomains"}},
 		{func(c *model.Container) { c.Links = []string{"b"} }, []string{"Links"}},
 		{func(c *model.Container) {
 			c.Ports = []model.Port{{Container: 1, Protocol: "tcp"}, {Container: 2, Host: 2, Protocol: "tcp"}}

@@ -26,6 +26,12 @@ func main() {
 		var limit syscall.Rlimit
 		syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
 		fmt.Println("files", limit.Cur)
+		for _, file := range []string{"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc/mounts"} {
+			text, _ := os.ReadFile(file)
+			fmt.Println(string(text))
+		}
+		backlog, _ := os.ReadFile("/proc/sys/net/core/somaxconn")
+		fmt.Println("somaxconn", string(backlog))
 		if err := os.WriteFile("/written", nil, 0o600); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
