@@ -37,6 +37,7 @@ require (
 	github.com/google/go-containerregistry v0.22.1
 	github.com/google/licensecheck v0.3.1
 	github.com/google/uuid v1.6.0
+	github.com/hashicorp/go-envparse v0.1.0
 	github.com/mattn/go-isatty v0.0.23
 	github.com/moby/buildkit v0.27.0
 	github.com/moby/moby/api v1.56.1

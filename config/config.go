@@ -31,6 +31,16 @@ func (d Deployment) All() []Service {
 	return append([]Service{d.Monolith}, d.Services...)
 }
 
+// Service returns a service by its name. A group without a service has the defaults of one.
+func (d Deployment) Service(name string) Service {
+	for _, service := range d.All() {
+		if service.Name == name {
+			return service
+		}
+	}
+	return Service{Name: name}.withDefaults()
+}
+
 // Migration is what the migration needs to know of the deployment.
 func (d Deployment) Migration() migration.Migration {
 	m := migration.Migration{Monolith: d.Monolith.migration(), KeepRest: d.KeepRest}
@@ -78,15 +88,20 @@ type Service struct {
 	// They replace Paths, Order and Testers. Each route has a place of its own in the migration.
 	// Default: one route.
 	Routes []Route `json:"routes,omitempty"`
-	// Dir is the directory of the service's main package, from the root of the repository. Default:
-	// services/ and the name.
-	Dir string `json:"-"`
-	// CPU is the CPU units reserved for a task; 1024 is one vCPU. Default: 256.
+	// Image is what the service's container runs. Default: the [GoPackage] in services/ and the name.
+	Image Image `json:"-"`
+	// Port is the TCP port that the container listens on. The variable PORT has it. Default: 3000.
+	Port int `json:"-"`
+	// HealthCheck says how a task shows that it is healthy. Default: GET / is answered with 200.
+	HealthCheck HealthCheck `json:"-"`
+	// Command replaces the command of the image (CMD). Default: that of the image.
+	Command []string `json:"-"`
+	// CPU is the CPU units reserved for the container; 1024 is one vCPU. Default: 256.
 	CPU int `json:"-"`
-	// MemoryReservationMiB is the memory reserved for a task, in MiB. Tasks are placed by it. The
+	// MemoryReservationMiB is the memory reserved for the container, in MiB. Tasks are placed by it. The
 	// container may use more while the instance has more. Default: 256.
 	MemoryReservationMiB int `json:"-"`
-	// MemoryLimitMiB is the most memory of a task, in MiB, more than MemoryReservationMiB. If the
+	// MemoryLimitMiB is the most memory of the container, in MiB, more than MemoryReservationMiB. If the
 	// container uses more, the kernel kills it. Default: 512, or twice MemoryReservationMiB if that
 	// is more.
 	MemoryLimitMiB int `json:"-"`
@@ -102,9 +117,37 @@ type Service struct {
 	// RequestsPerTask is the average number of requests per minute and task at which autoscaling
 	// keeps the tasks. Default: autoscaling looks at the CPU only.
 	RequestsPerTask int `json:"-"`
-	// Environment has the container's variables, beside PORT and STOP_TIMEOUT, which the deployment
-	// sets. Put no secret here. Default: none.
+	// Environment has the container's variables, beside those that the deployment sets: PORT, and
+	// STOP_TIMEOUT for a [GoPackage]. ${AWS::Region}, ${AWS::AccountId} and ${AWS::Partition} stand for
+	// those of the deployment. Put no secret here. Default: none.
 	Environment map[string]string `json:"-"`
+	// Secrets has variables whose values are in Secrets Manager or Parameter Store, by the variable's
+	// name. Default: none.
+	Secrets map[string]Secret `json:"-"`
+	// User is the user of the container's processes, and the group after a colon, as names or
+	// numbers. Default: 65532:65532, which own nothing.
+	User string `json:"-"`
+	// WritablePaths are directories in memory. Default: none. The file system is read-only.
+	WritablePaths []WritablePath `json:"-"`
+	// Volumes are directories on EFS. Default: none.
+	Volumes []Volume `json:"-"`
+	// Ulimits are resource limits. Default: those of the instance.
+	Ulimits []Ulimit `json:"-"`
+	// Sidecars are further containers of a task. DependsOn says for which of them the service's own
+	// container waits. Default: none.
+	Sidecars  []Sidecar    `json:"-"`
+	DependsOn []Dependency `json:"-"`
+	// Permissions are what the containers may do on AWS: the statements of the task role. Default:
+	// nothing.
+	Permissions []Statement `json:"-"`
+	// DeregistrationDelaySeconds is how long the requests of a task that goes away may take: the longest
+	// time of a request. Default: 15.
+	DeregistrationDelaySeconds int `json:"-"`
+	// StopTimeoutSeconds is the time between SIGTERM and SIGKILL. Default: 5 s more than
+	// DeregistrationDelaySeconds, at most 120.
+	StopTimeoutSeconds int `json:"-"`
+	// Alarms says when the service's alarms go off.
+	Alarms Alarms `json:"-"`
 }
 
 // Route says by one listener rule which requests go to a service. A condition that is left out takes
@@ -157,7 +200,6 @@ func (s Service) migration() migration.Service {
 func (s Service) peak() int { return max(s.Tasks, s.MaxTasks) }
 
 func (s Service) withDefaults() Service {
-	s.Dir = cmp.Or(s.Dir, "services/"+s.Name)
 	s.CPU = cmp.Or(s.CPU, 256)
 	s.MemoryReservationMiB = cmp.Or(s.MemoryReservationMiB, 256)
 	s.MemoryLimitMiB = cmp.Or(s.MemoryLimitMiB, max(512, 2*s.MemoryReservationMiB))
@@ -165,7 +207,7 @@ func (s Service) withDefaults() Service {
 	if s.MaxTasks != 0 {
 		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
 	}
-	return s
+	return s.withContainerDefaults()
 }
 
 // Settings is everything about a deployment that may differ between environments. Each field is the

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,9 +44,6 @@ const maxBalancers = 5
 // infrastructure has the stacks without a service, named as services would be.
 var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase", "watch"}
 
-// ownVariables are set by the deployment in every container.
-var ownVariables = []string{"PORT", "STOP_TIMEOUT"}
-
 var variableFormat = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // checkServices returns the mistakes in the services, in the order of the list.
@@ -89,6 +85,9 @@ func checkServices(d Deployment, s Settings) []error {
 			orders.check(service, refuse)
 		}
 	}
+	before := len(problems)
+	checkContainers(d, s, refuse)
+	mistaken = mistaken || len(problems) > before
 	checkIDs(d, s, refuse)
 	for _, b := range plan.Balancers {
 		checkShadows(d, b.Name, refuse)
@@ -132,6 +131,9 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	}
 	for _, service := range d.All() {
 		stack(fmt.Sprintf("service %q", service.Name), Pascal(service.Name))
+	}
+	if len(d.VolumeNames()) > 0 {
+		stack("the file system of the volumes", "Files")
 	}
 	for _, b := range plan.Balancers {
 		if b.Name != "" {
@@ -195,17 +197,26 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	one := instance.Whole()
 	var all capacity.Resources
 	for _, service := range d.All() {
-		task := capacity.Resources{CPU: service.CPU, MemoryMiB: service.MemoryReservationMiB}
+		task := service.reserves()
 		all = all.Plus(task.Times(service.peak()))
-		if service.CPU > one.CPU || service.MemoryReservationMiB > one.MemoryMiB {
+		if task.CPU > one.CPU || task.MemoryMiB > one.MemoryMiB {
 			refuse("service %q: a task reserves %d CPU units and %d MiB, and an instance of type %s has %d and %d: set instanceType to a larger one, or reserve less",
-				service.Name, service.CPU, service.MemoryReservationMiB, kind, one.CPU, one.MemoryMiB)
+				service.Name, task.CPU, task.MemoryMiB, kind, one.CPU, one.MemoryMiB)
 		}
 	}
 	if n := all.Instances(one); n > s.MaxInstances {
 		refuse("maxInstances: the tasks of all services reserve %d CPU units and %d MiB, and %d instances of type %s have %d and %d: set it to %d or more, or instanceType to a larger one",
 			all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, n)
 	}
+}
+
+// reserves is what a task takes of its instance.
+func (s Service) reserves() capacity.Resources {
+	var sum capacity.Resources
+	for _, one := range s.Containers() {
+		sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
+	}
+	return sum
 }
 
 func checkName(name, group string, refuse func(string, ...any)) {
@@ -223,28 +234,10 @@ func checkName(name, group string, refuse func(string, ...any)) {
 }
 
 func checkTask(service Service, refuse func(string, ...any)) {
-	// ECS passes the kernel at least 2 CPU units, and Docker takes at least 6 MiB for a container
-	// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
-	if service.CPU < 2 {
-		refuse("service %q: CPU %d: it must be 2 units or more; 1024 units are one vCPU", service.Name, service.CPU)
-	}
-	if service.MemoryReservationMiB < 6 {
-		refuse("service %q: MemoryReservationMiB %d: it must be 6 or more", service.Name, service.MemoryReservationMiB)
-	} else if service.MemoryLimitMiB <= service.MemoryReservationMiB {
-		// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html#container_definition_memory
-		refuse("service %q: MemoryLimitMiB %d: it must be more than MemoryReservationMiB, which is %d", service.Name, service.MemoryLimitMiB, service.MemoryReservationMiB)
-	}
 	if service.Tasks < 1 || service.Tasks > maxTasks {
 		refuse("service %q: Tasks %d: it must be from 1 to %d", service.Name, service.Tasks, maxTasks)
 	}
 	checkScaling(service, refuse)
-	for _, name := range slices.Sorted(maps.Keys(service.Environment)) {
-		if slices.Contains(ownVariables, name) {
-			refuse("service %q: Environment %s is set by the deployment: remove it", service.Name, name)
-		} else if !variableFormat.MatchString(name) {
-			refuse("service %q: Environment %q is not a variable name", service.Name, name)
-		}
-	}
 }
 
 // checkScaling refuses bounds and targets that autoscaling cannot have.

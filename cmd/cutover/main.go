@@ -62,8 +62,12 @@ const defaultState = ".cutover"
 
 // global has the flags of every command.
 type global struct {
-	state string // directory of the local deployment
+	state   string // directory of the local deployment
+	secrets string // directory with the secrets; empty for state
 }
+
+// secretsFile is the file with the values of secrets.
+func (g *global) secretsFile() string { return filepath.Join(cmp.Or(g.secrets, g.state), secretsFile) }
 
 func command() *cobra.Command {
 	g := &global{}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,9 +107,15 @@ var ErrRunning = errors.New("a deployment is running already")
 // MakeDir makes a deployment's directory, which only this user may read: it has the environment and
 // the output of the containers, and the socket that controls the deployment. If the directory is
 // there, MakeDir takes the rights of others away. The error says that the directory belongs to
-// somebody else, or that everybody may write there, as in /tmp.
+// somebody else, or that everybody may write there, as in /tmp. Git ignores a directory that MakeDir
+// makes: secrets may be written there.
 func MakeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	_, err := os.Stat(dir)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	if err = os.MkdirAll(dir, 0o700); err == nil && isNew {
+		err = os.WriteFile(filepath.Join(dir, ".gitignore"), []byte("*\n"), 0o600)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot make the deployment's directory: %w", err)
 	}
 	info, err := os.Stat(dir)

@@ -193,7 +193,7 @@ func TestPassedOver(t *testing.T) {
 	files := maps.Clone(shop)
 	files["Web.json"] = strings.NewReplacer(
 		`"NetworkMode": "bridge"`, `"NetworkMode": "bridge", "PidMode": "host", "IpcMode": "host", "Cpu": "512", "Memory": "1024", "Volumes": [{"Name": "v", "DockerVolumeConfiguration": {"Driver": "local"}}]`,
-		`"StopTimeout": 60`, `"StopTimeout": 60, "ExtraHosts": [{"Hostname": "a", "IpAddress": "10.0.0.1"}], "ResourceRequirements": [{"Type": "GPU", "Value": "1"}], "MountPoints": [{"SourceVolume": "v", "ContainerPath": "/v"}]`,
+		`"StopTimeout": 60`, `"StopTimeout": 60, "DisableNetworking": true, "ResourceRequirements": [{"Type": "GPU", "Value": "1"}], "MountPoints": [{"SourceVolume": "v", "ContainerPath": "/v"}]`,
 		`"MountPoints": [],`, ``,
 		`"LogDriver": "awslogs"`, `"LogDriver": "awsfirelens"`).Replace(files["Web.json"])
 	next := NewProvider(newWorld(t).Scheduler, Given{}).Plan(modelOf(t, files), func(any) (string, error) { return "", nil }).(*plan)
@@ -210,7 +210,7 @@ func TestPassedOver(t *testing.T) {
 		at + "IpcMode": "Task IpcMode: " + listed["IpcMode"],
 		at + "Cpu":     "Task Cpu: a task reserves it, and its containers share no limit here",
 		at + "Memory":  "Task Memory: a task reserves it, and its containers share no limit here",
-		at + "ContainerDefinitions[0].ExtraHosts":                 "web ExtraHosts: " + ownNames,
+		at + "ContainerDefinitions[0].DisableNetworking":          "web DisableNetworking: every container is on the bridge here",
 		at + "ContainerDefinitions[0].ResourceRequirements":       "web ResourceRequirements: " + ownKernel,
 		at + "ContainerDefinitions[0].LogConfiguration.LogDriver": "web LogConfiguration: " + toolsLog,
 	} {
