@@ -191,14 +191,14 @@ func TestRule(t *testing.T) {
 		}
 		w.deploy(task("done"), rule("Nightly", `"ScheduleExpression": "rate(2 minutes)", "State": "ENABLED"`, ""))
 		time.Sleep(2 * time.Minute)
-		if len(w.driver.told) != 1 {
-			t.Errorf("a rule that is enabled again has started %v", w.driver.told)
-		}
+		w.is("a rule that is enabled again", "1h7m31s"+work)
 		w.deploy(task("done"))
 		time.Sleep(time.Hour)
-		if len(w.driver.told) != 1 || w.Status() != nil {
-			t.Errorf("a rule that is gone has started %v, and has the status %v", w.driver.told, w.Status())
+		w.is("a rule that is gone")
+		if w.Status() != nil {
+			t.Errorf("a rule that is gone has the status %v", w.Status())
 		}
+		synctest.Wait()
 		for _, e := range w.events {
 			if strings.Contains(e.Message, "hunter2") {
 				t.Errorf("an event shows a secret: %v", e)
@@ -255,6 +255,7 @@ func TestOverrides(t *testing.T) {
 		if err := w.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
+		synctest.Wait()
 		stopped := func(e provider.Event) bool {
 			return strings.Contains(e.Message, "STOPPED: Task was stopped") && e.Subject == "Nightly"
 		}
