@@ -391,6 +391,11 @@ var mountMistakes = []mistake{
 		s.Sidecars = []config.Sidecar{{Name: "backup", Image: config.Registry{Name: web}, Volumes: []config.Volume{{Name: "data", Path: "/data", FileSystem: "fs-01234567", AccessPoint: "fsap-12345678"}}}}
 	}),
 		want: `service "tags": volume "data": it is on fs-01234567 fsap-12345678 here, and on fs-01234567 fsap-01234567 in "tags": give each its own name`},
+	{name: "service of the name of the volumes' stack", change: func(d *config.Deployment) {
+		d.Monolith.Volumes = []config.Volume{{Name: "data", Path: "/data"}}
+		with(config.Service{Name: "files", Paths: []string{"/files*"}, Order: 50})(d)
+	},
+		want: `the file system of the volumes: its stack is called Files, like that of service "files": rename one`},
 	{name: "volumes of one id", change: volumes(config.Volume{Name: "data1", Path: "/a"}, config.Volume{Name: "data-1", Path: "/b"}),
 		want: `service "tags": volume "data-1": its name differs from "data1" by a hyphen only: rename one`},
 }
@@ -586,6 +591,10 @@ func TestContainersAreTaken(t *testing.T) {
 			func(d *config.Deployment) {
 				d.Monolith.Volumes = []config.Volume{{Name: "data", Path: "/a"}, {Name: "more", Path: "/ab", FileSystem: "fs-01234567", AccessPoint: "fsap-0123456789abcdef0"}}
 				volumes(config.Volume{Name: "data", Path: "/b", ReadOnly: true}, config.Volume{Name: "more", Path: "/b2", FileSystem: "fs-01234567", AccessPoint: "fsap-0123456789abcdef0"})(d)
+			},
+			func(d *config.Deployment) {
+				with(config.Service{Name: "files", Paths: []string{"/files*"}, Order: 40})(d)
+				volumes(config.Volume{Name: "data", Path: "/data", FileSystem: "fs-01234567", AccessPoint: "fsap-01234567"})(d)
 			},
 			volumes(config.Volume{Name: "data", Path: "/tags"}, config.Volume{Name: "data2", Path: "/device"}),
 			with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Volumes: []config.Volume{{Name: "data", Path: "/tags2"}}}),
