@@ -180,7 +180,7 @@ func TestRehearsal(t *testing.T) {
 // monolith takes a while to start, so that requests come before, however fast it is.
 func TestRehearsalOfWhatMustFail(t *testing.T) {
 	nightly.Test(t, "it rehearses on this machine")
-	monolith := deployment.Forum.Monolith.Name
+	monolith := deployment.App.Monolith.Name
 	program, err := compile(monolith, "./services/"+monolith)
 	if err != nil {
 		t.Fatal(err)

@@ -72,7 +72,7 @@ var assemblies = map[string]*assembly.Assembly{}
 // validation fails the test, whatever it is about.
 func synth(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
-	return synthDeployment(t, deployment.Forum, change)
+	return synthDeployment(t, deployment.App, change)
 }
 
 func synthDeployment(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
@@ -151,8 +151,8 @@ func cdkContext(t *testing.T, change settings) settings {
 // The tests work with any list of services. Those that hold for the forum alone stand
 // in files called forum_*_test.go.
 var (
-	monolith    = deployment.Forum.Monolith
-	first, last = deployment.Forum.Services[0], deployment.Forum.Services[len(deployment.Forum.Services)-1]
+	monolith    = deployment.App.Monolith
+	first, last = deployment.App.Services[0], deployment.App.Services[len(deployment.App.Services)-1]
 )
 
 // names are those of services.
@@ -166,7 +166,7 @@ func names(services []config.Service) []string {
 
 // changed returns the deployment with a service changed.
 func changed(service config.Service, change func(*config.Service)) config.Deployment {
-	d := deployment.Forum
+	d := deployment.App
 	d.Services = slices.Clone(d.Services)
 	for i := range d.Services {
 		if d.Services[i].Name == service.Name {

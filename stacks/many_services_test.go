@@ -79,14 +79,14 @@ func TestFurtherLoadBalancer(t *testing.T) {
 	}
 	// The monolith is behind both, and each service behind its own.
 	groups := map[string][]string{monolith.Name: {targetGroup(t, a, monolith.Name).String(), targetGroup(t, a, monolith.Name+"-press").String()}}
-	for _, service := range deployment.Forum.Services {
+	for _, service := range deployment.App.Services {
 		name := service.Name
 		if name == last.Name {
 			name += "-press"
 		}
 		groups[service.Name] = []string{targetGroup(t, a, name).String()}
 	}
-	equal(t, "target groups: drop-traffic is at both", len(deployment.Forum.All())+1+2, len(a.Resources("AWS::ElasticLoadBalancingV2::TargetGroup")))
+	equal(t, "target groups: drop-traffic is at both", len(deployment.App.All())+1+2, len(a.Resources("AWS::ElasticLoadBalancingV2::TargetGroup")))
 	for service, want := range groups {
 		r := resource(t, a, "prod-"+config.Pascal(service), "AWS::ECS::Service")
 		var got []string
@@ -132,7 +132,7 @@ func TestFurtherLoadBalancer(t *testing.T) {
 
 	// What the config package counts before there are any: with alarms, two for each
 	// of the monolith and the services, one for the load balancer, Url, and the topic's.
-	equal(t, "outputs of the first", 2*(len(deployment.Forum.All())-1)+2+2, len(a.Stack("prod-Routing").Outputs))
+	equal(t, "outputs of the first", 2*(len(deployment.App.All())-1)+2+2, len(a.Stack("prod-Routing").Outputs))
 	equal(t, "outputs of the further one", 2*2+2, len(stack.Outputs))
 
 	for _, control := range controls.All {
@@ -146,7 +146,7 @@ func TestFurtherLoadBalancer(t *testing.T) {
 	}
 	i := slices.IndexFunc(estimates[0].Lines, func(l cost.Line) bool { return l.Name == "load balancer" })
 	equal(t, "cost", cost.Line{Name: "load balancer", Item: "2 load balancers", Price: "2 × 0.0225 an hour", Amount: 3285}, estimates[0].Lines[i])
-	equal(t, "grants of services", []string(nil), isolated(t, a).Foreign(names(deployment.Forum.All())))
+	equal(t, "grants of services", []string(nil), isolated(t, a).Foreign(names(deployment.App.All())))
 }
 
 // lots has 250 services: as many as fit behind the first load balancer and behind

@@ -156,7 +156,7 @@ func TestNag(t *testing.T) {
 func TestProductionRunsLocally(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		m := model.Read(synth(t, production(phase)))
-		want := len(deployment.Forum.All())
+		want := len(deployment.App.All())
 		if phase == migration.Removed {
 			want-- // the monolith
 		}

@@ -84,12 +84,12 @@ func TestRepositories(t *testing.T) {
 		}), statements[0]["Action"])
 		equal(t, name+" allows", any("Allow"), statements[0]["Effect"])
 	}
-	equal(t, "repositories", slices.Sorted(slices.Values(names(deployment.Forum.All()))), slices.Sorted(maps.Keys(found)))
+	equal(t, "repositories", slices.Sorted(slices.Values(names(deployment.App.All()))), slices.Sorted(maps.Keys(found)))
 }
 
 func TestImagesGoToTheServicesOwnRepository(t *testing.T) {
 	a := inPhase(t, migration.Monolith)
-	for _, service := range names(deployment.Forum.All()) {
+	for _, service := range names(deployment.App.All()) {
 		stack := a.Stack("dev-" + config.Pascal(service))
 		if len(stack.Images) != 1 {
 			t.Fatalf("%s has %d images, want 1", stack.Name, len(stack.Images))
@@ -108,7 +108,7 @@ func TestImagesGoToTheServicesOwnRepository(t *testing.T) {
 
 func TestTaskDefinitions(t *testing.T) {
 	a := inPhase(t, migration.Parallel)
-	for _, service := range names(deployment.Forum.All()) {
+	for _, service := range names(deployment.App.All()) {
 		r := resource(t, a, "dev-"+config.Pascal(service), "AWS::ECS::TaskDefinition")
 		equal(t, service+" family", any(service), property(t, a, r, "Family"))
 		equal(t, service+" network", any("bridge"), property(t, a, r, "NetworkMode"))
@@ -145,7 +145,7 @@ func TestTaskDefinitions(t *testing.T) {
 
 func TestServices(t *testing.T) {
 	a := inPhase(t, migration.Parallel)
-	for _, service := range names(deployment.Forum.All()) {
+	for _, service := range names(deployment.App.All()) {
 		stack := "dev-" + config.Pascal(service)
 		r := resource(t, a, stack, "AWS::ECS::Service")
 		got := object{}
@@ -201,14 +201,14 @@ func TestTrustsAreForThisAccount(t *testing.T) {
 			}
 		}
 	}
-	equal(t, "trusts", map[string]int{"ecs-tasks.amazonaws.com": 2 * len(deployment.Forum.All()), "vpc-flow-logs.amazonaws.com": 1, "ec2.amazonaws.com": 1, "lambda.amazonaws.com": 1}, count)
+	equal(t, "trusts", map[string]int{"ecs-tasks.amazonaws.com": 2 * len(deployment.App.All()), "vpc-flow-logs.amazonaws.com": 1, "ec2.amazonaws.com": 1, "lambda.amazonaws.com": 1}, count)
 }
 
 // Each service has roles of its own: the task's is empty, the execution role can
 // pull from the service's repository and write to its log group.
 func TestRoles(t *testing.T) {
 	a := inPhase(t, migration.Monolith)
-	for _, service := range names(deployment.Forum.All()) {
+	for _, service := range names(deployment.App.All()) {
 		stack := "dev-" + config.Pascal(service)
 		definition := resource(t, a, stack, "AWS::ECS::TaskDefinition")
 		policy := resource(t, a, stack, "AWS::IAM::Policy")
@@ -262,7 +262,7 @@ func TestTargetGroups(t *testing.T) {
 		}, got)
 	}
 	slices.Sort(groups)
-	equal(t, "target groups", slices.Sorted(slices.Values(append(names(deployment.Forum.All()), "drop-traffic"))), groups)
+	equal(t, "target groups", slices.Sorted(slices.Values(append(names(deployment.App.All()), "drop-traffic"))), groups)
 }
 
 // In every phase each target group is attached to the listener: without that
@@ -441,7 +441,7 @@ func TestCostTags(t *testing.T) {
 		}
 		return ""
 	}
-	for _, service := range names(deployment.Forum.All()) {
+	for _, service := range names(deployment.App.All()) {
 		for _, r := range a.Stack("dev-" + config.Pascal(service)).Resources {
 			if got := tagged(r); r.Type != "AWS::IAM::Policy" && got != service {
 				t.Errorf("%s is tagged %q, want %q", r, got, service)

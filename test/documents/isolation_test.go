@@ -20,7 +20,7 @@ func TestIsolationDocument(t *testing.T) {
 		return i
 	}
 	var services []string
-	for _, service := range deployment.Forum.All() {
+	for _, service := range deployment.App.All() {
 		services = append(services, service.Name)
 	}
 	golden.Compare(t, root+"/docs/isolation.md", []byte(isolation.Document(read(migration.Retired.String()), read(golden.Production), services)))

@@ -1,5 +1,5 @@
-// Package deployment lists what is deployed.
-package deployment
+// Package forum lists the services of the forum, the example that is deployed, and that most tests use.
+package forum
 
 import "cutover/config"
 
