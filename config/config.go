@@ -31,6 +31,16 @@ func (d Deployment) All() []Service {
 	return append([]Service{d.Monolith}, d.Services...)
 }
 
+// Service returns a service by its name. A group without a service has the defaults of one.
+func (d Deployment) Service(name string) Service {
+	for _, service := range d.All() {
+		if service.Name == name {
+			return service
+		}
+	}
+	return Service{Name: name}.withDefaults()
+}
+
 // Migration is what the migration needs to know of the deployment.
 func (d Deployment) Migration() migration.Migration {
 	m := migration.Migration{Monolith: d.Monolith.migration(), KeepRest: d.KeepRest}

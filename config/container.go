@@ -302,23 +302,34 @@ func (s Service) Repository() bool {
 	})
 }
 
-// FileSystem says whether the deployment makes a file system: a volume names no existing one.
-func (d Deployment) FileSystem() bool { return len(d.VolumeNames()) > 0 }
-
 // VolumeNames are the names of the volumes on the file system that the deployment makes, in the order
 // of the services.
 func (d Deployment) VolumeNames() []string {
 	var names []string
 	for _, service := range d.All() {
-		for _, c := range service.Containers() {
-			for _, volume := range c.Volumes {
-				if volume.FileSystem == "" && !slices.Contains(names, volume.Name) {
-					names = append(names, volume.Name)
-				}
+		for _, volume := range service.AllVolumes() {
+			if volume.FileSystem == "" && !slices.Contains(names, volume.Name) {
+				names = append(names, volume.Name)
 			}
 		}
 	}
 	return names
+}
+
+// AllVolumes are the volumes of all containers. A volume that one of them writes to is not read-only.
+func (s Service) AllVolumes() []Volume {
+	var all []Volume
+	for _, c := range s.Containers() {
+		for _, volume := range c.Volumes {
+			i := slices.IndexFunc(all, func(other Volume) bool { return other.Name == volume.Name })
+			if i < 0 {
+				all = append(all, volume)
+			} else {
+				all[i].ReadOnly = all[i].ReadOnly && volume.ReadOnly
+			}
+		}
+	}
+	return all
 }
 
 // Linked says whether a container reaches a sidecar by its name.

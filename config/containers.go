@@ -64,23 +64,21 @@ func checkContainers(d Deployment, s Settings, refuse func(string, ...any)) {
 	fileSystems := map[string]Volume{}
 	for _, service := range d.All() {
 		c.service(service)
-		for _, one := range service.Containers() {
-			for _, v := range one.Volumes {
-				if other, ok := fileSystems[v.Name]; ok && (other.FileSystem != v.FileSystem || other.AccessPoint != v.AccessPoint) {
-					refuse("service %q: volume %q: it is on file system %q here and on %q elsewhere: give each its own name", service.Name, v.Name, shown(v.FileSystem), shown(other.FileSystem))
-				}
-				fileSystems[v.Name] = v
+		for _, v := range service.AllVolumes() {
+			if other, ok := fileSystems[v.Name]; ok && (other.FileSystem != v.FileSystem || other.AccessPoint != v.AccessPoint) {
+				refuse("service %q: volume %q: it is on %s here and on %s elsewhere: give each its own name", service.Name, v.Name, shown(v), shown(other))
 			}
+			fileSystems[v.Name] = v
 		}
 	}
 }
 
-// shown names the file system of a volume.
-func shown(fileSystem string) string {
-	if fileSystem == "" {
-		return "that of the deployment"
+// shown names the place of a volume.
+func shown(v Volume) string {
+	if v.FileSystem == "" {
+		return "the deployment's file system"
 	}
-	return fileSystem
+	return v.FileSystem + " " + v.AccessPoint
 }
 
 func (c *containers) service(s Service) {

@@ -132,6 +132,9 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	for _, service := range d.All() {
 		stack(fmt.Sprintf("service %q", service.Name), Pascal(service.Name))
 	}
+	if len(d.VolumeNames()) > 0 {
+		stack("the file system of the volumes", "Files")
+	}
 	for _, b := range plan.Balancers {
 		if b.Name != "" {
 			if !nameFormat.MatchString(b.Name) {

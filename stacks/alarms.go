@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
@@ -101,18 +103,19 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	if balancer != "" {
 		name, id = name+" at "+balancer, config.Pascal(balancer)
 	}
+	latency := float64(props.Service.Alarms.LatencyMilliseconds) / 1000
 	errors := a.add(stack, "Errors"+id, &awscloudwatch.AlarmProps{
 		AlarmName:         jsii.String(alarmName(s, "errors-of-"+props.Service.Name, balancer)),
-		AlarmDescription:  jsii.String(name + " answers with 5xx: 10 times or more in 5 minutes"),
+		AlarmDescription:  jsii.String(fmt.Sprintf("%s answers with 5xx: %d times or more in 5 minutes", name, props.Service.Alarms.Errors)),
 		Metric:            at.metric(props.Service.Name, "HTTPCode_Target_5XX_Count", "Sum", 5*time.Minute),
-		Threshold:         jsii.Number(10),
+		Threshold:         jsii.Number(props.Service.Alarms.Errors),
 		EvaluationPeriods: jsii.Number(1),
 	})
 	a.add(stack, "Latency"+id, &awscloudwatch.AlarmProps{
 		AlarmName:         jsii.String(alarmName(s, "latency-of-"+props.Service.Name, balancer)),
-		AlarmDescription:  jsii.String(name + " is slow: one request in a hundred takes a second or more, for 15 minutes"),
+		AlarmDescription:  jsii.String(fmt.Sprintf("%s is slow: one request in a hundred takes %s or more, for 15 minutes", name, seconds(latency))),
 		Metric:            at.metric(props.Service.Name, "TargetResponseTime", "p99", 5*time.Minute),
-		Threshold:         jsii.Number(1),
+		Threshold:         jsii.Number(latency),
 		EvaluationPeriods: jsii.Number(3),
 		// Of few requests the slowest one says nothing.
 		EvaluateLowSampleCountPercentile: jsii.String("ignore"),
@@ -138,6 +141,14 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		return []awscloudwatch.Alarm{errors}
 	}
 	return a.compare(stack, s, props, at)
+}
+
+// seconds are a number of seconds in words.
+func seconds(n float64) string {
+	if n == 1 {
+		return "a second"
+	}
+	return strconv.FormatFloat(n, 'f', -1, 64) + " s"
 }
 
 // compare adds the alarms of a microservice that is worse than the monolith at the same

@@ -3,6 +3,7 @@ package stacks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -51,20 +52,48 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 	}, func(awscdk.App) {})
 }
 
-// Images compiles the services and returns their Docker build contexts, by service.
+// Images compiles the services that are Go packages, and returns their Docker build contexts by
+// service.
 func Images(ctx context.Context, services []config.Service, arch string) (map[string]string, error) {
 	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
-	for _, service := range services {
-		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
+	options.Services = goPackages(services)
+	if len(options.Services) == 0 {
+		return nil, nil
 	}
 	return build.Build(ctx, options)
+}
+
+// goPackages are the services whose images are compiled.
+func goPackages(services []config.Service) []build.Service {
+	var packages []build.Service
+	for _, service := range services {
+		if image, ok := service.Image.(config.GoPackage); ok {
+			packages = append(packages, build.Service{Name: service.Name, Dir: image.Dir})
+		}
+	}
+	return packages
+}
+
+// checkDockerfiles refuses images whose Dockerfile cannot be built.
+func checkDockerfiles(services []config.Service) error {
+	var errs []error
+	for _, service := range services {
+		for _, c := range service.Containers() {
+			if image, ok := c.Image.(config.Dockerfile); ok {
+				if err := build.CheckDockerfile(".", image.Dir, image.File, image.Target); err != nil {
+					errs = append(errs, fmt.Errorf("service %q: container %q: %w", service.Name, c.Name, err))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // synth is [Synth] with parameters: compile compiles services, and prepare gets the app before
 // its first stack.
 func synth(d config.Deployment, values map[string]any, outdir string, compile func([]config.Service, string) (map[string]string, error), prepare func(awscdk.App)) (err error) {
 	d, settings, err := config.Load(d, values, os.Getenv)
-	if err != nil {
+	if err := errors.Join(err, checkDockerfiles(d.All())); err != nil {
 		return err
 	}
 	// Compiling goes on beside CDK's start, until the first image is needed.
@@ -118,6 +147,9 @@ func waitForRepositories(dir string, d config.Deployment, s config.Settings) err
 	}
 	artifacts, _ := manifest["artifacts"].(map[string]any)
 	for _, service := range deployed(d, s) {
+		if !service.Repository() {
+			continue
+		}
 		id := stackName(s, config.Pascal(service.Name)) + ".assets"
 		assets, ok := artifacts[id].(map[string]any)
 		if !ok {

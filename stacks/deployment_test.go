@@ -93,7 +93,7 @@ func TestImagesWaitForTheirRepositories(t *testing.T) {
 // rest. Neither runs into an export that is in use, because there are no exports.
 func TestServiceMayComeAndGo(t *testing.T) {
 	// The newcomer's order is between those of others.
-	newcomer := config.Service{Name: "newcomer", Paths: []string{"/newcomer*"}, Order: first.Order + 1, Dir: "services/" + first.Name}
+	newcomer := config.Service{Name: "newcomer", Paths: []string{"/newcomer*"}, Order: first.Order + 1, Image: config.GoPackage{Dir: "services/users"}}
 	for slices.ContainsFunc(deployment.App.Services, func(s config.Service) bool { return s.Order == newcomer.Order }) {
 		newcomer.Order++
 	}

@@ -28,3 +28,6 @@ func AddInterlock(scope constructs.Construct, d config.Deployment, s config.Sett
 	newGate(scope, s, locks)
 	newPhase(scope, s, locks)
 }
+
+// GoPackages are the services whose images are compiled.
+var GoPackages = goPackages

@@ -116,9 +116,7 @@ var (
 // compiled compiles the services as [stacks.Synth] does, once for all syntheses.
 func compiled(services []config.Service, arch string) (map[string]string, error) {
 	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
-	for _, service := range services {
-		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: service.Dir})
-	}
+	options.Services = stacks.GoPackages(services)
 	key := fmt.Sprint(options.Arch, options.Services)
 	building.Lock()
 	defer building.Unlock()

@@ -13,6 +13,7 @@ const (
 	networkStack  = "Network"
 	registryStack = "Registry"
 	clusterStack  = "Cluster"
+	filesStack    = "Files"
 	routingStack  = "Routing"
 	phaseStack    = "Phase"
 	watchStack    = "Watch"

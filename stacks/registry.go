@@ -33,6 +33,9 @@ func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Setti
 		),
 	})
 	for _, service := range d.All() {
+		if !service.Repository() {
+			continue
+		}
 		repository := awsecr.NewRepository(stack, jsii.String(config.Pascal(service.Name)), &awsecr.RepositoryProps{
 			RepositoryName:     jsii.String(s.Name(service.Name)),
 			ImageTagMutability: awsecr.TagMutability_IMMUTABLE,

@@ -14,11 +14,6 @@ import (
 	"cutover/migration"
 )
 
-// deregistrationSeconds is the time that the load balancer gives the requests of a
-// task that goes away. A deployment may wait that long. It is a service's longest
-// time for a request: 5 s for its head, 10 s for the rest and the answer.
-const deregistrationSeconds = 15
-
 // Routing is the stack that decides where a request to one load balancer goes: the load balancer,
 // its listeners and rules, and the target groups. The cut-over happens in this stack.
 type Routing struct {
@@ -34,7 +29,7 @@ type Routing struct {
 
 // NewRouting adds the stack of one load balancer and renders its plan as it is. The first load
 // balancer's alarms have the topic of all alarms; they are nil for the first itself.
-func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Balancer, network *Network, first *Alarms) *Routing {
+func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployment, plan migration.Balancer, network *Network, first *Alarms) *Routing {
 	of := ""
 	if plan.Name != "" {
 		of = " " + plan.Name
@@ -44,17 +39,9 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 		Name:         plan.Name,
 		TargetGroups: map[string]elb.ApplicationTargetGroup{},
 	}
-	// Made once for all, for each object is a round trip to CDK's process.
-	deregistration := awscdk.Duration_Seconds(jsii.Number(deregistrationSeconds))
-	healthCheck := &elb.HealthCheck{
-		Path:                    jsii.String("/"),
-		HealthyHttpCodes:        jsii.String("200"),
-		HealthyThresholdCount:   jsii.Number(2),
-		UnhealthyThresholdCount: jsii.Number(2),
-		Timeout:                 awscdk.Duration_Seconds(jsii.Number(5)),
-		Interval:                awscdk.Duration_Seconds(jsii.Number(6)),
-	}
+	times := durations{}
 	for _, of := range plan.Groups {
+		service := d.Service(of) // without targets, the defaults
 		// The id is the same at every load balancer, but not the name.
 		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
 			TargetGroupName:     jsii.String(s.Name(plan.GroupName(of))),
@@ -62,8 +49,15 @@ func NewRouting(scope constructs.Construct, s config.Settings, plan migration.Ba
 			TargetType:          elb.TargetType_INSTANCE,
 			Protocol:            elb.ApplicationProtocol_HTTP,
 			Port:                jsii.Number(80),
-			DeregistrationDelay: deregistration,
-			HealthCheck:         healthCheck,
+			DeregistrationDelay: times.seconds(service.DeregistrationDelaySeconds),
+			HealthCheck: &elb.HealthCheck{
+				Path:                    jsii.String(service.HealthCheck.Path),
+				HealthyHttpCodes:        jsii.String(service.HealthCheck.Codes),
+				HealthyThresholdCount:   jsii.Number(2),
+				UnhealthyThresholdCount: jsii.Number(2),
+				Timeout:                 times.seconds(5),
+				Interval:                times.seconds(6),
+			},
 		})
 		if of != migration.DropGroup {
 			tagService(group, of)

@@ -1,7 +1,7 @@
 package stacks
 
 import (
-	"strconv"
+	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
@@ -13,20 +13,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 
 	"cutover/config"
-	"cutover/internal/build"
 	"cutover/migration"
-)
-
-const (
-	// containerPort is the port of every service.
-	containerPort = 3000
-	// containerUser is a numeric user and group that own nothing.
-	containerUser = "65532:65532"
-	// stopGraceSeconds is the time that a stopping service has for the requests that
-	// have begun: the longest time of a request, in case the service is still in its
-	// target group. stopSeconds is the time between SIGTERM and SIGKILL, a little longer.
-	stopGraceSeconds = deregistrationSeconds
-	stopSeconds      = stopGraceSeconds + 5
 )
 
 // ServiceProps are the inputs of a service's stack.
@@ -37,13 +24,15 @@ type ServiceProps struct {
 	Monolith string
 	// Tasks has the number of tasks in this phase.
 	Tasks migration.Tasks
-	// Context is the directory of the image's Docker build context.
+	// Context is the directory of the image's Docker build context, if the image is a Go package.
 	Context string
 	// Alike is the part that all services have in common.
 	Alike *Alike
 	// Routings are the service's load balancers. Each has a target group for the
 	// service, which a listener must use already.
 	Routings []*Routing
+	// Files has the deployment's file system; nil if there is none.
+	Files *Files
 }
 
 // Alike is the part that all services have in common. It is made once and not for every
@@ -53,19 +42,27 @@ type Alike struct {
 	buildArgs       *map[string]*string
 	linuxParameters awsecs.LinuxParameters
 	healthCheck     *awsecs.HealthCheck
-	stopTimeout     awscdk.Duration
 	cluster         awsecs.ICluster
 	capacity        *[]*awsecs.CapacityProviderStrategy
 	placement       *[]awsecs.PlacementStrategy
-	gracePeriod     awscdk.Duration
+	durations
+}
+
+// durations are made once for each number of seconds, for each is a round trip to CDK's process.
+type durations map[int]awscdk.Duration
+
+func (d durations) seconds(n int) awscdk.Duration {
+	if d[n] == nil {
+		d[n] = awscdk.Duration_Seconds(jsii.Number(n))
+	}
+	return d[n]
 }
 
 func newAlike(scope constructs.Construct, s config.Settings, cluster *Cluster) *Alike {
 	a := &Alike{
 		platform:        awsecrassets.Platform_LINUX_AMD64(),
-		buildArgs:       &map[string]*string{build.TimeArgument: jsii.String(strconv.FormatInt(build.Time.Unix(), 10))},
-		linuxParameters: awsecs.NewLinuxParameters(scope, jsii.String("LinuxParameters"), nil),
-		stopTimeout:     awscdk.Duration_Seconds(jsii.Number(stopSeconds)),
+		buildArgs:       &buildTime,
+		linuxParameters: newLinuxParameters(scope, "LinuxParameters"),
 		cluster:         cluster.Cluster,
 		capacity: &[]*awsecs.CapacityProviderStrategy{{
 			CapacityProvider: cluster.CapacityProvider.CapacityProviderName(),
@@ -76,19 +73,16 @@ func newAlike(scope constructs.Construct, s config.Settings, cluster *Cluster) *
 			awsecs.PlacementStrategy_SpreadAcross(awsecs.BuiltInAttributes_AVAILABILITY_ZONE()),
 			awsecs.PlacementStrategy_PackedByMemory(),
 		},
-		// A service answers milliseconds after its start. This is the time for a task that
-		// does not answer, and so the length of a bad deployment.
-		gracePeriod: awscdk.Duration_Seconds(jsii.Number(15)),
+		durations: durations{},
 	}
 	if s.Arch == "arm64" {
 		a.platform = awsecrassets.Platform_LINUX_ARM64()
 	}
-	a.linuxParameters.DropCapabilities(awsecs.Capability_ALL)
 	// A deployment waits for the first check, an interval after the start. But each
 	// check starts a process, which is most of an idle task's load.
 	a.healthCheck = &awsecs.HealthCheck{
-		Interval: awscdk.Duration_Seconds(jsii.Number(10)),
-		Timeout:  awscdk.Duration_Seconds(jsii.Number(5)),
+		Interval: a.seconds(10),
+		Timeout:  a.seconds(5),
 		Retries:  jsii.Number(3),
 	}
 	return a
@@ -145,55 +139,17 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		NetworkMode: awsecs.NetworkMode_BRIDGE,
 	})
 
-	environment := map[string]*string{
-		"PORT":         jsii.String(strconv.Itoa(containerPort)),
-		"STOP_TIMEOUT": jsii.String(strconv.Itoa(stopGraceSeconds) + "s"),
-	}
-	for key, value := range props.Service.Environment {
-		environment[key] = jsii.String(value)
-	}
-	healthCheck := *props.Alike.healthCheck
-	healthCheck.Command = jsii.Strings("CMD", "/"+name, "healthcheck")
-
-	definition.AddContainer(jsii.String(name), &awsecs.ContainerDefinitionOptions{
-		Image: awsecs.ContainerImage_FromDockerImageAsset(awsecrassets.NewDockerImageAsset(stack, jsii.String("Image"), &awsecrassets.DockerImageAssetProps{
-			Directory: jsii.String(props.Context),
-			AssetName: jsii.String(name),
-			Platform:  props.Alike.platform,
-			BuildArgs: props.Alike.buildArgs,
-		})),
-		Essential:            jsii.Bool(true),
-		Cpu:                  jsii.Number(props.Service.CPU),
-		MemoryReservationMiB: jsii.Number(props.Service.MemoryReservationMiB),
-		// The kernel kills a container that uses more, so that it does not starve the others.
-		MemoryLimitMiB: jsii.Number(props.Service.MemoryLimitMiB),
-		// With host port 0 the instance picks a port, so that several tasks of a service
-		// fit on one instance.
-		PortMappings: &[]*awsecs.PortMapping{{
-			ContainerPort: jsii.Number(containerPort),
-			HostPort:      jsii.Number(0),
-			Protocol:      awsecs.Protocol_TCP,
-		}},
-		Environment: &environment,
-		Logging: awsecs.LogDriver_AwsLogs(&awsecs.AwsLogDriverProps{
-			LogGroup:     newServiceLogGroup(stack, s, name),
-			StreamPrefix: jsii.String(name),
-			// A full buffer drops log lines instead of stopping the service.
-			Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
-		}),
-		HealthCheck:            &healthCheck,
-		StopTimeout:            props.Alike.stopTimeout,
-		User:                   jsii.String(containerUser),
-		ReadonlyRootFilesystem: jsii.Bool(true),
-		DockerSecurityOptions:  jsii.Strings("no-new-privileges"),
-		LinuxParameters:        props.Alike.linuxParameters,
-	})
+	addVolumes(stack, props, definition)
+	addContainers(stack, s, props, definition)
+	permit(definition, props.Service.Permissions)
 	suppress(definition, suppression{rule: "AwsSolutions-ECS2",
 		reason: "What differs between environments is configured by variables. None is secret; a secret would come from Secrets Manager"})
 	role := definition.ExecutionRole()
 	onlyForThisAccount(definition.TaskRole(), role)
-	suppress(role.Node().FindChild(jsii.String("DefaultPolicy")),
-		suppression{"AwsSolutions-IAM5", "ecr:GetAuthorizationToken knows no resources", []string{"Resource::*"}})
+	if props.Service.Repository() || slices.ContainsFunc(props.Service.Containers(), fromECR) {
+		suppress(role.Node().FindChild(jsii.String("DefaultPolicy")),
+			suppression{"AwsSolutions-IAM5", "ecr:GetAuthorizationToken knows no resources", []string{"Resource::*"}})
+	}
 	return definition, role
 }
 
@@ -213,7 +169,7 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 		MinHealthyPercent:          jsii.Number(100),
 		MaxHealthyPercent:          jsii.Number(200),
 		CircuitBreaker:             &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
-		HealthCheckGracePeriod:     props.Alike.gracePeriod,
+		HealthCheckGracePeriod:     props.Alike.seconds(props.Service.HealthCheck.GracePeriodSeconds),
 		EnableECSManagedTags:       jsii.Bool(true),
 		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
 	})
@@ -227,7 +183,7 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 	for _, routing := range props.Routings {
 		balancers = append(balancers, &awsecs.CfnService_LoadBalancerProperty{
 			ContainerName:  jsii.String(name),
-			ContainerPort:  jsii.Number(containerPort),
+			ContainerPort:  jsii.Number(props.Service.Port),
 			TargetGroupArn: routing.TargetGroups[name].TargetGroupArn(),
 		})
 	}

@@ -48,7 +48,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	plan := m.Plan(s.Position)
 	var alarms *Alarms
 	for _, balancer := range plan.Balancers {
-		routing := NewRouting(scope, s, balancer, network, alarms)
+		routing := NewRouting(scope, s, d, balancer, network, alarms)
 		on.afterGates(routing.Stack)
 		on.routings = append(on.routings, routing)
 		alarms = on.routings[0].Alarms
@@ -57,6 +57,10 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		phases = newPhase(scope, s, locks)
 	}
 	on.alike = newAlike(scope, s, cluster)
+	if len(d.VolumeNames()) > 0 {
+		on.files = NewFiles(scope, s, d, network)
+		on.afterGates(on.files.Stack)
+	}
 	contexts, err := images()
 	if err != nil {
 		return err
@@ -82,6 +86,7 @@ type needs struct {
 	registry awscdk.Stack
 	routings []*Routing
 	alike    *Alike
+	files    *Files
 }
 
 // afterGates lets a stack wait until the phase is not refused.
@@ -119,7 +124,11 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 			Context:  contexts[service.Name],
 			Alike:    on.alike,
 			Routings: behind,
+			Files:    on.files,
 		})
+		if on.files != nil && len(service.AllVolumes()) > 0 {
+			depend(stack, on.files.Stack, "a task mounts its volumes before it starts")
+		}
 		depend(stack, on.registry, "its image is pushed to its repository")
 		for _, routing := range behind {
 			depend(stack, routing.Stack, "a service needs a target group that a listener uses")

@@ -60,7 +60,7 @@ func deployment(n int) config.Deployment {
 	const program = "services/internal/echo"
 	// With 64 units and 64 MiB a hundred fit on the four instances of the default settings.
 	service := func(name, path string, order int) config.Service {
-		return config.Service{Name: name, Paths: []string{path}, Order: order, Dir: program, CPU: 64, MemoryReservationMiB: 64}
+		return config.Service{Name: name, Paths: []string{path}, Order: order, Image: config.GoPackage{Dir: program}, CPU: 64, MemoryReservationMiB: 64}
 	}
 	d := config.Deployment{Monolith: service("api", "/api*", 0)}
 	for i := 1; i < n; i++ {

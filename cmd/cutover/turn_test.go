@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"cutover/config"
-	"cutover/examples/forum"
+	app "cutover/examples/forum"
 	"cutover/internal/assembly"
 	"cutover/internal/listing"
 	"cutover/internal/model"
@@ -40,7 +40,7 @@ func TestOutOfTurn(t *testing.T) {
 	}
 	// an assembly with a list of services that have places of their own
 	places := func(text string) (dir string, values map[string]string) {
-		d, settings, err := config.Load(forum.Forum, map[string]any{"phase": text}, func(string) string { return "" })
+		d, settings, err := config.Load(app.Forum, map[string]any{"phase": text}, func(string) string { return "" })
 		if err != nil {
 			t.Fatal(err)
 		}

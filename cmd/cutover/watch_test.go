@@ -18,7 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"cutover/config"
-	"cutover/examples/forum"
+	app "cutover/examples/forum"
 	"cutover/internal/canary"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
@@ -120,7 +120,7 @@ func TestNextOfASwitch(t *testing.T) {
 
 // On this machine the parameters have the places and the rules have the shares.
 func TestPlacesHere(t *testing.T) {
-	d := forum.Forum
+	d := app.Forum
 	app, err := step.ReadContext(d, map[string]any{"phase": "users=10%,posts=switched,threads=0%"}, "")
 	if err != nil {
 		t.Fatal(err)

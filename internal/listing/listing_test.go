@@ -39,7 +39,7 @@ func TestReadWhatWasWritten(t *testing.T) {
 	dir := t.TempDir()
 	d := made()
 	given := made()
-	given.Services[0].CPU, given.Services[0].Dir, given.Services[0].Environment = 512, "services/x", map[string]string{"A": "b"}
+	given.Services[0].CPU, given.Services[0].Port, given.Services[0].Environment = 512, 8080, map[string]string{"A": "b"}
 	if err := listing.Write(dir, dir, given); err != nil {
 		t.Fatal(err)
 	}

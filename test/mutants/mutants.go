@@ -469,7 +469,7 @@ var mutants = []mutant{
 		"production's templates are not validated"},
 
 	// The stacks. Their tests run CDK.
-	{"stacks/service.go", "stopSeconds      = stopGraceSeconds + 5", "stopSeconds      = stopGraceSeconds", "TestTaskDefinitions",
+	{"config/container.go", "min(s.DeregistrationDelaySeconds+5, maxStopTimeout)", "min(s.DeregistrationDelaySeconds, maxStopTimeout)", "TestDefaults",
 		"ECS kills a task that still answers requests"},
 	{"stacks/service.go", "MinHealthyPercent:          jsii.Number(100)", "MinHealthyPercent:          jsii.Number(50)", "TestServices",
 		"a deployment takes half of a service away"},
@@ -481,9 +481,9 @@ var mutants = []mutant{
 		"the services close idle connections before the load balancer does: 502"},
 	{"stacks/routing.go", "elb.ListenerAction_WeightedForward(&groups, nil)", "elb.ListenerAction_WeightedForward(&groups, &elb.ForwardOptions{StickinessDuration: awscdk.Duration_Hours(jsii.Number(1))})", "TestNothingIsSticky",
 		"clients do not follow the switch"},
-	{"stacks/service.go", "awsecs.AwsLogDriverMode_NON_BLOCKING", "awsecs.AwsLogDriverMode_BLOCKING", "TestTaskDefinitions",
+	{"stacks/container.go", "awsecs.AwsLogDriverMode_NON_BLOCKING", "awsecs.AwsLogDriverMode_BLOCKING", "TestTaskDefinitions",
 		"a service stops answering when its log cannot be written"},
-	{"stacks/service.go", "MemoryLimitMiB: jsii.Number(props.Service.MemoryLimitMiB),", "", "TestTaskDefinitions",
+	{"stacks/container.go", "MemoryLimitMiB: jsii.Number(c.MemoryLimitMiB),", "", "TestTaskDefinitions",
 		"a task that was taken over takes the memory of the others"},
 	{"stacks/service.go", "onlyForThisAccount(definition.TaskRole(), role)", "onlyForThisAccount(role)", "TestTrustsAreForThisAccount",
 		"another account's tasks could assume a role"},

@@ -1,0 +1,300 @@
+package stacks
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/config"
+	"cutover/internal/build"
+)
+
+// addContainers adds the containers of a task: the service's own and then the sidecars.
+func addContainers(stack awscdk.Stack, s config.Settings, props *ServiceProps, definition awsecs.Ec2TaskDefinition) {
+	logs := newServiceLogGroup(stack, s, props.Service.Name)
+	all := map[string]awsecs.ContainerDefinition{}
+	containers := props.Service.Containers()
+	for i, c := range containers {
+		all[c.Name] = addContainer(stack, props, definition, logs, i, c)
+		for _, volume := range c.Volumes {
+			all[c.Name].AddMountPoints(&awsecs.MountPoint{
+				SourceVolume:  jsii.String(volume.Name),
+				ContainerPath: jsii.String(volume.Path),
+				ReadOnly:      jsii.Bool(volume.ReadOnly),
+			})
+		}
+	}
+	for _, c := range containers {
+		for _, on := range c.DependsOn {
+			all[c.Name].AddContainerDependencies(&awsecs.ContainerDependency{
+				Container: all[on.Container], Condition: awsecs.ContainerDependencyCondition(on.Condition),
+			})
+		}
+		for _, name := range props.Service.Links(c) {
+			all[c.Name].AddLink(all[name], nil)
+		}
+	}
+}
+
+// addContainer adds the container with a number. The service's own is number 0.
+func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2TaskDefinition, logs awslogs.ILogGroup, number int, c config.Sidecar) awsecs.ContainerDefinition {
+	id := "" // of a sidecar's constructs: the own container's were there first
+	if number > 0 {
+		id = config.Pascal(c.Name)
+	}
+	environment := map[string]*string{}
+	for key, value := range c.Environment {
+		environment[key] = substituted(value)
+	}
+	options := &awsecs.ContainerDefinitionOptions{
+		Image:                image(stack, props, id, c),
+		Essential:            jsii.Bool(c.Essential),
+		Cpu:                  jsii.Number(c.CPU),
+		MemoryReservationMiB: jsii.Number(c.MemoryReservationMiB),
+		// The kernel kills a container that uses more, so that it does not starve the others.
+		MemoryLimitMiB: jsii.Number(c.MemoryLimitMiB),
+		Environment:    &environment,
+		Logging: awsecs.LogDriver_AwsLogs(&awsecs.AwsLogDriverProps{
+			LogGroup:     logs,
+			StreamPrefix: jsii.String(c.Name),
+			// A full buffer drops log lines instead of stopping the service.
+			Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
+		}),
+		StopTimeout:            props.Alike.seconds(props.Service.StopTimeoutSeconds),
+		User:                   jsii.String(c.User),
+		ReadonlyRootFilesystem: jsii.Bool(true),
+		DockerSecurityOptions:  jsii.Strings("no-new-privileges"),
+		LinuxParameters:        props.Alike.linuxParameters,
+	}
+	if len(c.WritablePaths) > 0 {
+		options.LinuxParameters = withTmpfs(stack, id, c.WritablePaths)
+	}
+	if ports := portMappings(c); len(ports) > 0 {
+		options.PortMappings = &ports
+	}
+	if len(c.Command) > 0 {
+		options.Command = jsii.Strings(c.Command...)
+	}
+	if c.HealthCheck[0] != config.NoHealthCheck {
+		healthCheck := *props.Alike.healthCheck
+		healthCheck.Command = jsii.Strings(c.HealthCheck...)
+		options.HealthCheck = &healthCheck
+	}
+	if len(c.Ulimits) > 0 {
+		var limits []*awsecs.Ulimit
+		for _, limit := range c.Ulimits {
+			limits = append(limits, &awsecs.Ulimit{Name: awsecs.UlimitName(strings.ToUpper(limit.Name)), SoftLimit: jsii.Number(limit.Soft), HardLimit: jsii.Number(limit.Hard)})
+		}
+		options.Ulimits = &limits
+	}
+	container := definition.AddContainer(jsii.String(c.Name), options)
+	pull(definition, c.Image)
+	readSecrets(definition, number, c)
+	return container
+}
+
+// portMappings publish a container's ports. With host port 0 the instance picks a port, so that
+// several tasks of a service fit on one instance.
+func portMappings(c config.Sidecar) []*awsecs.PortMapping {
+	var all []*awsecs.PortMapping
+	add := func(ports []int, protocol awsecs.Protocol) {
+		for _, port := range ports {
+			all = append(all, &awsecs.PortMapping{ContainerPort: jsii.Number(port), HostPort: jsii.Number(0), Protocol: protocol})
+		}
+	}
+	add(c.Ports, awsecs.Protocol_TCP)
+	add(c.UDPPorts, awsecs.Protocol_UDP)
+	return all
+}
+
+// withTmpfs gives a container directories in memory. They have the options that Docker gives them, and
+// no programs.
+func withTmpfs(stack awscdk.Stack, id string, paths []config.WritablePath) awsecs.LinuxParameters {
+	parameters := newLinuxParameters(stack, id+"LinuxParameters")
+	for _, path := range paths {
+		parameters.AddTmpfs(&awsecs.Tmpfs{
+			ContainerPath: jsii.String(path.Path),
+			Size:          jsii.Number(path.SizeMiB),
+			MountOptions:  &[]awsecs.TmpfsMountOption{awsecs.TmpfsMountOption_NOEXEC, awsecs.TmpfsMountOption_NOSUID, awsecs.TmpfsMountOption_NODEV},
+		})
+	}
+	return parameters
+}
+
+func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar) awsecs.ContainerImage {
+	asset := &awsecrassets.DockerImageAssetProps{AssetName: jsii.String(props.Service.Name), Platform: props.Alike.platform}
+	switch image := c.Image.(type) {
+	case config.GoPackage:
+		asset.Directory, asset.BuildArgs = jsii.String(props.Context), props.Alike.buildArgs
+	case config.Dockerfile:
+		dir, err := filepath.Abs(filepath.FromSlash(image.Dir))
+		if err != nil {
+			panic(err) // the working directory is gone
+		}
+		asset.Directory = jsii.String(dir)
+		if image.File != "" {
+			asset.File = jsii.String(image.File)
+		}
+		if image.Target != "" {
+			asset.Target = jsii.String(image.Target)
+		}
+		if len(image.BuildArgs) > 0 {
+			args := map[string]*string{}
+			for name, value := range image.BuildArgs {
+				args[name] = jsii.String(value)
+			}
+			asset.BuildArgs = &args
+		}
+	case config.Registry:
+		return awsecs.ContainerImage_FromRegistry(jsii.String(image.Name), nil)
+	}
+	return awsecs.ContainerImage_FromDockerImageAsset(awsecrassets.NewDockerImageAsset(stack, jsii.String(id+"Image"), asset))
+}
+
+// ecrImage matches an image in a repository of Amazon ECR.
+var ecrImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)`)
+
+func fromECR(c config.Sidecar) bool {
+	registry, _ := c.Image.(config.Registry)
+	return ecrImage.MatchString(registry.Name)
+}
+
+// pull lets ECS pull an image of Amazon ECR that the deployment has no repository for.
+func pull(definition awsecs.Ec2TaskDefinition, image config.Image) {
+	registry, _ := image.(config.Registry)
+	match := ecrImage.FindStringSubmatch(registry.Name)
+	if match == nil {
+		return
+	}
+	arn := fmt.Sprintf("arn:${AWS::Partition}:ecr:%s:%s:repository/%s", match[2], match[1], match[3])
+	allow(definition, arn, "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+	allow(definition, "*", "ecr:GetAuthorizationToken")
+}
+
+// readSecrets lets ECS read the secrets of a container before its start. The constructs for secrets
+// would let the execution role do more than that.
+func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Sidecar) {
+	resource := definition.Node().DefaultChild().(awsecs.CfnTaskDefinition)
+	at := fmt.Sprintf("ContainerDefinitions.%d.", number)
+	var secrets []map[string]any
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		secret := c.Secrets[name]
+		from, readable := arnOf(secret)
+		if secret.Parameter != "" {
+			allow(definition, readable, "ssm:GetParameters")
+		} else {
+			allow(definition, readable, "secretsmanager:GetSecretValue")
+		}
+		if secret.KMSKey != "" {
+			allow(definition, secret.KMSKey, "kms:Decrypt")
+		}
+		if secret.Key != "" {
+			from += ":" + secret.Key + "::"
+		}
+		secrets = append(secrets, map[string]any{"Name": name, "ValueFrom": substituted(from)})
+	}
+	if len(secrets) > 0 {
+		resource.AddPropertyOverride(jsii.String(at+"Secrets"), secrets)
+	}
+	if registry, ok := c.Image.(config.Registry); ok && registry.Credentials != "" {
+		from, readable := arnOf(config.Secret{SecretsManager: registry.Credentials})
+		allow(definition, readable, "secretsmanager:GetSecretValue")
+		resource.AddPropertyOverride(jsii.String(at+"RepositoryCredentials"), map[string]any{"CredentialsParameter": substituted(from)})
+	}
+}
+
+// allow lets ECS itself do something for the containers.
+func allow(definition awsecs.Ec2TaskDefinition, resource string, actions ...string) {
+	definition.AddToExecutionRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+		Actions: jsii.Strings(actions...), Resources: &[]*string{substituted(resource)},
+	}))
+}
+
+// completeSecret matches the end of a secret's ARN with the characters that Secrets Manager adds
+// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html).
+var completeSecret = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+
+// arnOf returns the ARN of a secret, and the ARN of what may be read.
+func arnOf(secret config.Secret) (from, readable string) {
+	const here = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
+	switch {
+	case strings.HasPrefix(secret.Parameter, "arn:"):
+		return secret.Parameter, secret.Parameter
+	case secret.Parameter != "":
+		from = fmt.Sprintf(here, "ssm", "parameter/"+strings.TrimPrefix(secret.Parameter, "/"))
+		return from, from
+	case strings.HasPrefix(secret.SecretsManager, "arn:"):
+		from = secret.SecretsManager
+	default:
+		from = fmt.Sprintf(here, "secretsmanager", "secret:"+secret.SecretsManager)
+	}
+	if completeSecret.MatchString(from) {
+		return from, from
+	}
+	return from, from + "-??????"
+}
+
+// substituted fills in the pseudo parameters of a text that has some.
+func substituted(text string) *string {
+	if !strings.Contains(text, "${AWS::") {
+		return jsii.String(text)
+	}
+	// Anything else in braces is text.
+	return awscdk.Fn_Sub(jsii.String(otherBraces.ReplaceAllString(text, "$${!$1")), nil)
+}
+
+var otherBraces = regexp.MustCompile(`\$\{((?:[^A!]|A[^W]|AW[^S]|AWS[^:]))`)
+
+// permit lets the containers do what the service's permissions say.
+func permit(definition awsecs.Ec2TaskDefinition, statements []config.Statement) {
+	if len(statements) == 0 {
+		return
+	}
+	var reasons []string
+	for _, one := range statements {
+		var resources []*string
+		for _, resource := range one.Resources {
+			resources = append(resources, substituted(resource))
+		}
+		props := &awsiam.PolicyStatementProps{Actions: jsii.Strings(one.Actions...), Resources: &resources}
+		if len(one.Conditions) > 0 {
+			conditions := map[string]any{}
+			for operator, keys := range one.Conditions {
+				values := map[string]any{}
+				for key, all := range keys {
+					values[key] = all
+				}
+				conditions[operator] = values
+			}
+			props.Conditions = &conditions
+		}
+		definition.AddToTaskRolePolicy(awsiam.NewPolicyStatement(props))
+		if one.Reason != "" {
+			reasons = append(reasons, one.Reason)
+		}
+	}
+	if len(reasons) > 0 {
+		suppress(definition.TaskRole().Node().FindChild(jsii.String("DefaultPolicy")), suppression{rule: "AwsSolutions-IAM5", reason: strings.Join(reasons, "; ")})
+	}
+}
+
+func newLinuxParameters(scope constructs.Construct, id string) awsecs.LinuxParameters {
+	parameters := awsecs.NewLinuxParameters(scope, jsii.String(id), nil)
+	parameters.DropCapabilities(awsecs.Capability_ALL)
+	return parameters
+}
+
+// buildTime tells BuildKit the time of an image that is built from a Go package.
+var buildTime = map[string]*string{build.TimeArgument: jsii.String(strconv.FormatInt(build.Time.Unix(), 10))}

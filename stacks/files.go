@@ -1,0 +1,97 @@
+package stacks
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsefs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/config"
+)
+
+// nfsPort is the port of EFS.
+const nfsPort = 2049
+
+// Files is the file system of the volumes. It outlives the services that write to it.
+type Files struct {
+	Stack      awscdk.Stack
+	FileSystem awsefs.FileSystem
+	// AccessPoints has an access point for each volume, by the volume's name.
+	AccessPoints map[string]awsefs.AccessPoint
+}
+
+// NewFiles adds the stack of the file system. Instances reach the file system over TLS only, and each
+// volume by an access point, whose user and directory nobody can leave. The policy allows nothing, so
+// the task roles decide
+// (https://docs.aws.amazon.com/efs/latest/ug/efs-access-points.html).
+func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment, network *Network) *Files {
+	f := &Files{Stack: newStack(scope, s, filesStack, "File system of the services' volumes", nil), AccessPoints: map[string]awsefs.AccessPoint{}}
+	group := awsec2.NewSecurityGroup(f.Stack, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
+		Vpc:              network.VPC,
+		Description:      jsii.String("File system: NFS from the instances"),
+		AllowAllOutbound: jsii.Bool(false),
+	})
+	group.AddIngressRule(network.InstanceSecurityGroup, awsec2.Port_Tcp(jsii.Number(nfsPort)), jsii.String("Instances"), nil)
+	f.FileSystem = awsefs.NewFileSystem(f.Stack, jsii.String("FileSystem"), &awsefs.FileSystemProps{
+		Vpc:                    network.VPC,
+		VpcSubnets:             &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
+		SecurityGroup:          group,
+		Encrypted:              jsii.Bool(true),
+		EnableAutomaticBackups: jsii.Bool(true),
+		// Without it, the construct lets everybody who mounts write.
+		AllowAnonymousAccess: jsii.Bool(true),
+		ThroughputMode:       awsefs.ThroughputMode_ELASTIC,
+		RemovalPolicy:        removalPolicy(s),
+		FileSystemPolicy: awsiam.NewPolicyDocument(&awsiam.PolicyDocumentProps{
+			Statements: &[]awsiam.PolicyStatement{awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+				Sid:        jsii.String("OnlyEncrypted"),
+				Effect:     awsiam.Effect_DENY,
+				Principals: &[]awsiam.IPrincipal{awsiam.NewAnyPrincipal()},
+				Actions:    jsii.Strings("*"),
+				Conditions: &map[string]any{"Bool": map[string]any{"aws:SecureTransport": "false"}},
+			})},
+		}),
+	})
+	for _, name := range d.VolumeNames() {
+		f.AccessPoints[name] = f.FileSystem.AddAccessPoint(jsii.String(config.Pascal(name)), &awsefs.AccessPointOptions{
+			Path:      jsii.String("/" + name),
+			PosixUser: &awsefs.PosixUser{Uid: jsii.String("65532"), Gid: jsii.String("65532")},
+			CreateAcl: &awsefs.Acl{OwnerUid: jsii.String("65532"), OwnerGid: jsii.String("65532"), Permissions: jsii.String("750")},
+		})
+	}
+	return f
+}
+
+// addVolumes adds the volumes of all containers to the task definition. The task role may mount
+// exactly these.
+func addVolumes(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2TaskDefinition) {
+	arn := func(kind string, id *string) *string {
+		return stack.FormatArn(&awscdk.ArnComponents{Service: jsii.String("elasticfilesystem"), Resource: jsii.String(kind), ResourceName: id})
+	}
+	for _, volume := range props.Service.AllVolumes() {
+		fileSystem, point := jsii.String(volume.FileSystem), jsii.String(volume.AccessPoint)
+		if volume.FileSystem == "" {
+			fileSystem, point = props.Files.FileSystem.FileSystemId(), props.Files.AccessPoints[volume.Name].AccessPointId()
+		}
+		definition.AddVolume(&awsecs.Volume{
+			Name: jsii.String(volume.Name),
+			EfsVolumeConfiguration: &awsecs.EfsVolumeConfiguration{
+				FileSystemId:        fileSystem,
+				TransitEncryption:   jsii.String("ENABLED"),
+				AuthorizationConfig: &awsecs.AuthorizationConfig{AccessPointId: point, Iam: jsii.String("ENABLED")},
+			},
+		})
+		actions := []string{"elasticfilesystem:ClientMount"}
+		if !volume.ReadOnly {
+			actions = append(actions, "elasticfilesystem:ClientWrite")
+		}
+		definition.AddToTaskRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
+			Actions:    jsii.Strings(actions...),
+			Resources:  &[]*string{arn("file-system", fileSystem)},
+			Conditions: &map[string]any{"StringEquals": map[string]any{"elasticfilesystem:AccessPointArn": arn("access-point", point)}},
+		}))
+	}
+}
