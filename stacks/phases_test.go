@@ -75,7 +75,7 @@ func TestListIsReadable(t *testing.T) {
 	}
 	want.Monolith, want.Services = want.Services[0], want.Services[1:]
 	equal(t, "list of services", want, got.Deployment)
-	for _, source := range []string{"main.go", "deployment/forum.go", "config/services.go", "migration/tasks.go"} {
+	for _, source := range []string{"main.go", "deployment/app.go", "config/services.go", "migration/tasks.go"} {
 		if got.Sources[source] == "" {
 			t.Errorf("%s is none of the sources", source)
 		}

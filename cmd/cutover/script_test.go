@@ -25,7 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"cutover/config"
-	app "cutover/examples/forum"
+	goldens "cutover/internal/golden"
 	"cutover/internal/listing"
 	"cutover/internal/local"
 )
@@ -106,7 +106,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			return errors.Join(
-				listing.Write(env.WorkDir, out, app.Forum),
+				listing.Write(env.WorkDir, out, goldens.Forum),
 				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
 				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},

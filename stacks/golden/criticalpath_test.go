@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"cutover/config"
-	"cutover/examples/forum"
 	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
@@ -81,7 +80,7 @@ func TestRemovedMonolith(t *testing.T) {
 // that is given here.
 func TestStacksWaitForAReason(t *testing.T) {
 	reasons := map[string]string{"Routing Gate": "the phase has to follow the deployed one, or nothing that carries traffic is touched"}
-	for _, service := range forum.Forum.All() {
+	for _, service := range golden.Forum.All() {
 		stack := config.Pascal(service.Name)
 		reasons[stack+" Registry"] = "its image is pushed to its repository"
 		reasons["Phase "+stack] = "the phase is reached when every service is"

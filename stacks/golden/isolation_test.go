@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"cutover/examples/forum"
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
@@ -18,7 +17,7 @@ import (
 
 func serviceNames() []string {
 	var names []string
-	for _, service := range forum.Forum.All() {
+	for _, service := range golden.Forum.All() {
 		names = append(names, service.Name)
 	}
 	return names
@@ -49,7 +48,7 @@ func TestNothingMoreIsGranted(t *testing.T) {
 	first := isolated(t, golden.Names()[0]).Table()
 	var others []string
 	for line := range strings.Lines(first) {
-		if !strings.HasPrefix(line, "| "+forum.Forum.Monolith.Name+": ") {
+		if !strings.HasPrefix(line, "| "+golden.Forum.Monolith.Name+": ") {
 			others = append(others, line)
 		}
 	}

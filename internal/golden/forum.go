@@ -1,10 +1,9 @@
-// Package forum lists the services of the forum, the example that is deployed, and that most tests use.
-package forum
+package golden
 
 import "cutover/config"
 
-// Forum is the forum API: a monolith, and the microservices that replace it. To add a
-// service, add an entry here and a main package in services/.
+// Forum is the deployment of the golden assemblies, and the example of the tests. What is deployed may
+// be something else: deployment.App.
 var Forum = config.Deployment{
 	Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
 	Services: []config.Service{
