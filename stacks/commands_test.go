@@ -208,7 +208,7 @@ func TestLint(t *testing.T) {
 		}
 		t.Skip("cfn-lint is missing: install it with `pip install cfn-lint`")
 	}
-	contexts := []settings{goldenContext(golden.Canary), {"certificateArn": certificate}, {"env": "prod"}}
+	contexts := []settings{goldenContext(deployment.App, golden.Canary), {"certificateArn": certificate}, {"env": "prod"}}
 	for _, phase := range migration.Phases() {
 		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/internal/golden"
 	"cutover/migration"
 )
 
@@ -77,7 +78,7 @@ func TestContracts(t *testing.T) {
 	}
 	for _, phase := range migration.Phases() {
 		var got []string
-		for _, stack := range inPhase(t, phase).Stacks {
+		for _, stack := range synthForum(t, settings{"phase": phase.String()}).Stacks {
 			got = append(got, "stack "+stack.Name)
 			for id, output := range stack.Outputs {
 				// The others carry references between stacks, and CDK names them.
@@ -104,7 +105,7 @@ func TestContracts(t *testing.T) {
 
 // TestContractsOfAFurtherLoadBalancer pins the names of one in the same way.
 func TestContractsOfAFurtherLoadBalancer(t *testing.T) {
-	a := synthPress(t)
+	a := synthDeployment(t, pressed(golden.Forum), production(migration.Parallel))
 	stack := a.Stack("prod-RoutingPress")
 	var got []string
 	for _, r := range stack.Resources {

@@ -22,6 +22,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/build"
 	"cutover/internal/cdk"
+	"cutover/internal/golden"
 	"cutover/migration"
 	"cutover/stacks"
 )
@@ -73,6 +74,12 @@ var assemblies = map[string]*assembly.Assembly{}
 func synth(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
 	return synthDeployment(t, deployment.App, change)
+}
+
+// synthForum is [synth] with the forum, whatever is deployed.
+func synthForum(t *testing.T, change settings) *assembly.Assembly {
+	t.Helper()
+	return synthDeployment(t, golden.Forum, change)
 }
 
 func synthDeployment(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
@@ -146,8 +153,8 @@ func cdkContext(t *testing.T, change settings) settings {
 	return file.Context
 }
 
-// The tests work with any list of services. Those that hold for the forum alone stand
-// in files called forum_*_test.go.
+// Most tests work with any list of services, and so with what is deployed. Those that hold for the
+// forum alone say so with synthForum.
 var (
 	monolith    = deployment.App.Monolith
 	first, last = deployment.App.Services[0], deployment.App.Services[len(deployment.App.Services)-1]

@@ -60,11 +60,17 @@ func isolated(t *testing.T, a *assembly.Assembly) *isolation.Isolation {
 	return i
 }
 
+// pressed returns a deployment with the last service behind a load balancer of its own.
+func pressed(d config.Deployment) config.Deployment {
+	d.Services = slices.Clone(d.Services)
+	d.Services[len(d.Services)-1].LoadBalancer = "press"
+	return d
+}
+
 // synthPress returns production with the last service behind a load balancer of its own.
 func synthPress(t *testing.T) *assembly.Assembly {
 	t.Helper()
-	press := changed(last, func(s *config.Service) { s.LoadBalancer = "press" })
-	return synthDeployment(t, press, production(migration.Parallel))
+	return synthDeployment(t, pressed(deployment.App), production(migration.Parallel))
 }
 
 // TestFurtherLoadBalancer looks at all that a further load balancer adds.

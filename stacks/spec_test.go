@@ -379,7 +379,7 @@ func TestIdleTimeout(t *testing.T) {
 
 // Clients follow a switch at once: no action and no target group keeps a client where the client was.
 func TestNothingIsSticky(t *testing.T) {
-	assemblies := []*assembly.Assembly{synth(t, goldenContext(golden.Canary)), synth(t, production(migration.Parallel))}
+	assemblies := []*assembly.Assembly{synth(t, goldenContext(deployment.App, golden.Canary)), synth(t, production(migration.Parallel))}
 	for _, phase := range migration.Phases() {
 		assemblies = append(assemblies, inPhase(t, phase))
 	}

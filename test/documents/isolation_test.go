@@ -13,7 +13,7 @@ import (
 // TestIsolationDocument compares docs/isolation.md with what the templates say.
 func TestIsolationDocument(t *testing.T) {
 	read := func(name string) *isolation.Isolation {
-		i, err := isolation.Read(filepath.Join(root, "stacks", "golden", name))
+		i, err := isolation.Read(filepath.Join(root, "stacks", "golden", golden.Deployed(name)))
 		if err != nil {
 			t.Fatal(err)
 		}
