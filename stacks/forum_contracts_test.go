@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"cutover/internal/golden"
+	"cutover/deployment"
 	"cutover/migration"
 )
 
@@ -105,7 +105,7 @@ func TestContracts(t *testing.T) {
 
 // TestContractsOfAFurtherLoadBalancer pins the names of one in the same way.
 func TestContractsOfAFurtherLoadBalancer(t *testing.T) {
-	a := synthDeployment(t, pressed(golden.Forum), production(migration.Parallel))
+	a := synthDeployment(t, pressed(deployment.Forum), production(migration.Parallel))
 	stack := a.Stack("prod-RoutingPress")
 	var got []string
 	for _, r := range stack.Resources {

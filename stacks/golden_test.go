@@ -38,7 +38,7 @@ func goldenContext(d config.Deployment, name string) settings {
 // what was reviewed. What reads the goldens can do without a synthesis.
 func TestGoldens(t *testing.T) {
 	for _, name := range golden.Names() {
-		compareGolden(t, golden.Forum, name, name)
+		compareGolden(t, deployment.Forum, name, name)
 		if own := golden.Deployed(name); own != name {
 			compareGolden(t, deployment.App, name, own)
 		}

@@ -22,7 +22,6 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/build"
 	"cutover/internal/cdk"
-	"cutover/internal/golden"
 	"cutover/migration"
 	"cutover/stacks"
 )
@@ -79,7 +78,7 @@ func synth(t *testing.T, change settings) *assembly.Assembly {
 // synthForum is [synth] with the forum, whatever is deployed.
 func synthForum(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
-	return synthDeployment(t, golden.Forum, change)
+	return synthDeployment(t, deployment.Forum, change)
 }
 
 func synthDeployment(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {

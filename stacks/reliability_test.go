@@ -147,7 +147,7 @@ const reliabilityTail = `
 ## What follows
 
 - **One task.** A service that loses its only task answers 503 until ECS has started another task and the load balancer has
-  found it healthy. To avoid this, give the service two tasks in ` + "`deployment/app.go`" + `: ECS puts them in different zones.
+  found it healthy. To avoid this, give the service two tasks in ` + "`deployment/forum.go`" + `: ECS puts them in different zones.
 - **A task that hangs** holds its requests until enough health checks have failed: the interval times the threshold of the
   target group. Then the load balancer sends it nothing more, and ECS replaces it.
 - **A drained instance, or an image that does not run**, costs nothing. New tasks come before the old tasks go, and the

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cutover/deployment"
 	"cutover/internal/assembly"
-	goldens "cutover/internal/golden"
 	"cutover/internal/listing"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
@@ -151,7 +151,7 @@ func settled(t *testing.T, context string, o rehearse) (*rehearse, error) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(os.Mkdir("cdk.out", 0o700), listing.Write(".", "cdk.out", goldens.Forum)); err != nil {
+	if err := errors.Join(os.Mkdir("cdk.out", 0o700), listing.Write(".", "cdk.out", deployment.Forum)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := &cobra.Command{}
@@ -212,7 +212,7 @@ func TestSettleAssemblies(t *testing.T) {
 		if err := os.Mkdir(at, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		d := goldens.Forum
+		d := deployment.Forum
 		d.KeepRest = true
 		if list {
 			if err := listing.Write(t.TempDir(), at, d); err != nil {
@@ -262,7 +262,7 @@ func TestAnswerersOfAWalk(t *testing.T) {
 		{"phases", "open,switched", "open", ""},
 		{"phases", "open,switched", "switched", "users"},
 	} {
-		o := rehearse{app: test.app, walker: walkerFor(t, goldens.Forum, map[string]any{}), stops: stopsOf(strings.Split(test.walk, ","))}
+		o := rehearse{app: test.app, walker: walkerFor(t, deployment.Forum, map[string]any{}), stops: stopsOf(strings.Split(test.walk, ","))}
 		if strings.Contains(test.walk, "=") {
 			var err error
 			if o.stops, err = o.walker.stops(strings.Split(test.walk, ",")); err != nil {

@@ -25,7 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"cutover/config"
-	goldens "cutover/internal/golden"
+	"cutover/deployment"
 	"cutover/internal/listing"
 	"cutover/internal/local"
 )
@@ -106,7 +106,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			return errors.Join(
-				listing.Write(env.WorkDir, out, goldens.Forum),
+				listing.Write(env.WorkDir, out, deployment.Forum),
 				os.CopyFS(filepath.Join(env.WorkDir, "shop"), os.DirFS("../../internal/local/testdata/shop")),
 				os.Symlink(packages, filepath.Join(env.WorkDir, "node_modules")))
 		},

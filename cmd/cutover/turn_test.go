@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/assembly"
-	goldens "cutover/internal/golden"
 	"cutover/internal/listing"
 	"cutover/internal/model"
 	"cutover/migration"
@@ -40,7 +40,7 @@ func TestOutOfTurn(t *testing.T) {
 	}
 	// an assembly with a list of services that have places of their own
 	places := func(text string) (dir string, values map[string]string) {
-		d, settings, err := config.Load(goldens.Forum, map[string]any{"phase": text}, func(string) string { return "" })
+		d, settings, err := config.Load(deployment.Forum, map[string]any{"phase": text}, func(string) string { return "" })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"cutover/config"
-	goldens "cutover/internal/golden"
+	"cutover/deployment"
 	"cutover/migration"
 )
 
@@ -26,7 +26,7 @@ func walkerFor(t *testing.T, d config.Deployment, settings map[string]any) *walk
 // routed is the forum with two routes of users, one of them without a name, and two named ones of
 // threads.
 func routed() config.Deployment {
-	d := goldens.Forum
+	d := deployment.Forum
 	d.Services = slices.Clone(d.Services)
 	d.Services[0] = config.Service{Name: "users", Routes: []config.Route{
 		{Order: 10, Paths: []string{"/api/users*"}},
@@ -102,7 +102,7 @@ func TestStopsOfAWalk(t *testing.T) {
 		"users=switched,api=retired": {`--walk: api=retired: `, false}, // and what config says
 		"retired,users=parallel":     {`--walk: users=parallel: `, false},
 	} {
-		w := walkerFor(t, goldens.Forum, map[string]any{"shift": "users=10"})
+		w := walkerFor(t, deployment.Forum, map[string]any{"shift": "users=10"})
 		stops, err := w.stops(strings.Split(walk, ","))
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), test.want) || test.want == "" || !strings.HasPrefix(test.want, "--walk") {
@@ -118,7 +118,7 @@ func TestStopsOfAWalk(t *testing.T) {
 
 // A monolith that keeps the rest is not retired.
 func TestStopsWithTheRest(t *testing.T) {
-	w := walkerFor(t, goldens.Forum, map[string]any{"rest": "monolith"})
+	w := walkerFor(t, deployment.Forum, map[string]any{"rest": "monolith"})
 	for walk, want := range map[string]string{
 		"switched,retired": "rest: the monolith keeps what no service claims, and cannot be retired",
 		"users=switched+threads=switched+posts=switched,api=removed": "rest: the monolith keeps what no service claims, and cannot be removed",
@@ -169,7 +169,7 @@ func TestStandardWalk(t *testing.T) {
 			" | threads=parallel,users=parallel | threads=10%,users=parallel | threads=switched,users=parallel | threads=parallel,users=parallel | users=parallel" +
 			" | posts=parallel,users=parallel | posts=10%,users=parallel | posts=switched,users=parallel | posts=parallel,users=parallel | users=parallel"},
 	} {
-		w := walkerFor(t, goldens.Forum, map[string]any{"rest": test.rest})
+		w := walkerFor(t, deployment.Forum, map[string]any{"rest": test.rest})
 		app, err := w.read(phase)
 		if err != nil {
 			t.Fatal(err)
@@ -185,7 +185,7 @@ func TestStandardWalk(t *testing.T) {
 // the monolith runs.
 func TestStandardWalkOfALateMonolith(t *testing.T) {
 	for phase, late := range map[string][]string{"retired": {"retired"}, "removed": {"removed", "retired"}} {
-		w := walkerFor(t, goldens.Forum, map[string]any{})
+		w := walkerFor(t, deployment.Forum, map[string]any{})
 		app, err := w.read("users=switched,threads=switched,posts=switched,api=" + phase)
 		if err != nil {
 			t.Fatal(err)

@@ -18,8 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/canary"
-	goldens "cutover/internal/golden"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/step"
@@ -120,7 +120,7 @@ func TestNextOfASwitch(t *testing.T) {
 
 // On this machine the parameters have the places and the rules have the shares.
 func TestPlacesHere(t *testing.T) {
-	d := goldens.Forum
+	d := deployment.Forum
 	app, err := step.ReadContext(d, map[string]any{"phase": "users=10%,posts=switched,threads=0%"}, "")
 	if err != nil {
 		t.Fatal(err)

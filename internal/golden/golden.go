@@ -65,7 +65,7 @@ func Names() []string {
 // Deployed is the name of the golden assembly of what is deployed: the forum's, or the one of
 // deployment.App if that is another list of services.
 func Deployed(name string) string {
-	if reflect.DeepEqual(deployment.App, Forum) {
+	if reflect.DeepEqual(deployment.App, deployment.Forum) {
 		return name
 	}
 	return "app/" + name

@@ -9,7 +9,7 @@
 //	    {"name": "users", "paths": ["/api/users*"], "order": 10, "tasks": 1},
 //	    {"name": "news", "loadBalancer": "press", "paths": ["/news*"], "order": 10, "tasks": 2, "maxTasks": 6}
 //	  ],
-//	  "sources": {"deployment/app.go": "SHA-256 in hexadecimal", …}
+//	  "sources": {"deployment/forum.go": "SHA-256 in hexadecimal", …}
 //	}
 //
 // A list of services with several routes, or with testers, or with a monolith that keeps the rest has

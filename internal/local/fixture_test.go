@@ -23,9 +23,9 @@ import (
 
 	"cutover/assets/data"
 	"cutover/config"
+	ours "cutover/deployment"
 	"cutover/internal/build"
 	"cutover/internal/canary"
-	"cutover/internal/golden"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/ecs/process"
@@ -216,7 +216,7 @@ var forumStacks = func() map[string][]string {
 		"dev-Cluster": {"dev-Network"}, "dev-Routing": {"dev-Gate", "dev-Network"},
 		"dev-RoutingPress": {"dev-Gate", "dev-Network"}, // if there is one
 	}
-	for _, service := range golden.Forum.All() {
+	for _, service := range ours.Forum.All() {
 		stack := "dev-" + config.Pascal(service.Name)
 		all[stack] = []string{"dev-Registry", "dev-Routing", "dev-RoutingPress", "dev-Cluster"}
 		all["dev-Phase"] = append(all["dev-Phase"], stack)
@@ -229,7 +229,7 @@ const root = "../.."
 // contexts compiles the images of our services, once for all tests.
 var contexts = sync.OnceValues(func() (map[string]string, error) {
 	options := build.Options{Root: root, Arch: runtime.GOARCH}
-	for _, service := range golden.Forum.All() {
+	for _, service := range ours.Forum.All() {
 		options.Services = append(options.Services, build.Service{Name: service.Name, Dir: "services/" + service.Name})
 	}
 	return build.Build(context.Background(), options)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
@@ -80,7 +81,7 @@ func TestRemovedMonolith(t *testing.T) {
 // that is given here.
 func TestStacksWaitForAReason(t *testing.T) {
 	reasons := map[string]string{"Routing Gate": "the phase has to follow the deployed one, or nothing that carries traffic is touched"}
-	for _, service := range golden.Forum.All() {
+	for _, service := range deployment.Forum.All() {
 		stack := config.Pascal(service.Name)
 		reasons[stack+" Registry"] = "its image is pushed to its repository"
 		reasons["Phase "+stack] = "the phase is reached when every service is"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cutover/deployment"
 	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
@@ -17,7 +18,7 @@ import (
 
 func serviceNames() []string {
 	var names []string
-	for _, service := range golden.Forum.All() {
+	for _, service := range deployment.Forum.All() {
 		names = append(names, service.Name)
 	}
 	return names
@@ -48,7 +49,7 @@ func TestNothingMoreIsGranted(t *testing.T) {
 	first := isolated(t, golden.Names()[0]).Table()
 	var others []string
 	for line := range strings.Lines(first) {
-		if !strings.HasPrefix(line, "| "+golden.Forum.Monolith.Name+": ") {
+		if !strings.HasPrefix(line, "| "+deployment.Forum.Monolith.Name+": ") {
 			others = append(others, line)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"cutover/internal/golden"
+	"cutover/deployment"
 	"cutover/internal/step"
 	"cutover/migration"
 )
@@ -44,7 +44,7 @@ func newAccount(ctx context.Context, endpoint, region string) *account {
 // told compares what "cutover phase" is told with the phases that were reached last and begun last.
 func (a *account) told(t *testing.T, reached, begun migration.State) {
 	t.Helper()
-	got, err := step.Ask(a.ctx, golden.Forum.Migration(), "dev", func(name string) string { return a.env[name] })
+	got, err := step.Ask(a.ctx, deployment.Forum.Migration(), "dev", func(name string) string { return a.env[name] })
 	if err != nil {
 		t.Error(err)
 	} else if !got.Exists || !got.Exact || got.Reached != reached || got.Begun != begun {

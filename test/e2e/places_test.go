@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/emulate"
-	"cutover/internal/golden"
 	"cutover/migration"
 )
 
@@ -109,7 +109,7 @@ func (p position) settings() map[string]any {
 // state is the position as the interlock knows it.
 func (p position) state(t *testing.T) migration.State {
 	t.Helper()
-	d, settings, err := config.Load(golden.Forum, p.settings(), os.Getenv)
+	d, settings, err := config.Load(deployment.Forum, p.settings(), os.Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}

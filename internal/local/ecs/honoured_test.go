@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	ours "cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
 	"cutover/internal/model"
@@ -131,8 +132,8 @@ func TestServices(t *testing.T) {
 // Our own templates, as they are reviewed.
 func TestGoldenTemplates(t *testing.T) {
 	for phase, want := range map[string]struct{ monolith, service int }{"monolith": {1, 0}, "parallel": {1, 1}, "retired": {0, 1}} {
-		counts := map[string]int{golden.Forum.Monolith.Name: want.monolith}
-		for _, service := range golden.Forum.Services {
+		counts := map[string]int{ours.Forum.Monolith.Name: want.monolith}
+		for _, service := range ours.Forum.Services {
 			counts[service.Name] = want.service
 		}
 		m := model.Read(golden.Read(t, "../../..", phase))

@@ -1,9 +1,9 @@
-package golden
+package deployment
 
 import "cutover/config"
 
-// Forum is the deployment of the golden assemblies, and the example of the tests. What is deployed may
-// be something else: deployment.App.
+// Forum is the forum API, an example: a monolith, and the microservices that replace it. Most tests use
+// it, whatever is deployed. To add a service, add an entry here and a main package in services/.
 var Forum = config.Deployment{
 	Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
 	Services: []config.Service{
