@@ -123,6 +123,9 @@ var (
 func compiled(services []config.Service, arch string) (map[string]string, error) {
 	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
 	options.Services = stacks.GoPackages(services)
+	if len(options.Services) == 0 {
+		return nil, nil
+	}
 	key := fmt.Sprint(options.Arch, options.Services)
 	building.Lock()
 	defer building.Unlock()
