@@ -180,7 +180,7 @@ func TestRehearsal(t *testing.T) {
 // monolith takes a while to start, so that requests come before, however fast it is.
 func TestRehearsalOfWhatMustFail(t *testing.T) {
 	nightly.Test(t, "it rehearses on this machine")
-	monolith := deployment.App.Monolith.Name
+	monolith := deployment.Forum.Monolith.Name
 	program, err := compile(monolith, "./services/"+monolith)
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestLint(t *testing.T) {
 	}
 	assemblies := []*assembly.Assembly{synthPress(t), synthScaled(t, settings{"phase": "parallel"})}
 	for _, context := range contexts {
-		assemblies = append(assemblies, synth(t, context))
+		assemblies = append(assemblies, synthApp(t, context))
 	}
 	// Templates that are the same in several phases are looked at once.
 	seen := map[string]bool{}

@@ -170,7 +170,7 @@ func TestDashboard(t *testing.T) {
 
 // A widget shows up to 100 alarms, so more alarms are in further widgets.
 func TestDashboardOfManyAlarms(t *testing.T) {
-	d, s, err := config.Load(deployment.App, settings{"alarms": "on"}, func(string) string { return "" })
+	d, s, err := config.Load(deployment.Forum, settings{"alarms": "on"}, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,8 +202,8 @@ func TestDashboardOfManyAlarms(t *testing.T) {
 // none without a dashboard.
 func TestWatchTakesOneValue(t *testing.T) {
 	on, off := inPhase(t, migration.Monolith), synth(t, several)
-	equal(t, "outputs with it: target groups, the load balancer's name, Url", len(deployment.App.All())+1+1, len(on.Stack("dev-Routing").Outputs))
-	equal(t, "outputs without it", len(deployment.App.All())+1, len(off.Stack("dev-Routing").Outputs))
+	equal(t, "outputs with it: target groups, the load balancer's name, Url", len(deployment.Forum.All())+1+1, len(on.Stack("dev-Routing").Outputs))
+	equal(t, "outputs without it", len(deployment.Forum.All())+1, len(off.Stack("dev-Routing").Outputs))
 	if off.Stack("dev-Watch") != nil {
 		t.Error("there is a stack dev-Watch, and the dashboard is off")
 	}
@@ -237,7 +237,7 @@ func queries(t *testing.T, a *assembly.Assembly) map[string][]string {
 
 func TestQueries(t *testing.T) {
 	var all []string
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		all = append(all, "/ecs/"+service)
 	}
 	a := inPhase(t, migration.Monolith)

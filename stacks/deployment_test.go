@@ -26,7 +26,7 @@ func TestInterlockParameters(t *testing.T) {
 		slices.Sort(names)
 		return names
 	}
-	a := synth(t, goldenContext(deployment.App, golden.Canary))
+	a := synth(t, goldenContext(deployment.Forum, golden.Canary))
 	equal(t, "gate", []string{
 		"/dev/phase-gate/begun/monolith monolith", // blocked, as is
 		"/dev/phase-gate/begun/parallel parallel",
@@ -59,7 +59,7 @@ func TestStackOrder(t *testing.T) {
 	slices.Sort(got)
 	want := []string{"dev-Cluster: dev-Network", "dev-Gate:", "dev-Network:", "dev-Registry:", "dev-Routing: dev-Gate dev-Network"}
 	var services []string
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		stack := "dev-" + config.Pascal(service)
 		services = append(services, stack)
 		want = append(want, stack+": dev-Cluster dev-Registry dev-Routing")
@@ -84,7 +84,7 @@ func TestImagesWaitForTheirRepositories(t *testing.T) {
 	if err := json.Unmarshal(text, &manifest); err != nil {
 		t.Fatal(err)
 	}
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		equal(t, service, []string{"dev-Registry"}, manifest.Artifacts["dev-"+config.Pascal(service)+".assets"].Dependencies)
 	}
 }
@@ -93,11 +93,11 @@ func TestImagesWaitForTheirRepositories(t *testing.T) {
 // rest. Neither runs into an export that is in use, because there are no exports.
 func TestServiceMayComeAndGo(t *testing.T) {
 	// The newcomer's order is between those of others.
-	newcomer := config.Service{Name: "newcomer", Paths: []string{"/newcomer*"}, Order: first.Order + 1, Image: config.GoPackage{Dir: "services/users"}}
-	for slices.ContainsFunc(deployment.App.Services, func(s config.Service) bool { return s.Order == newcomer.Order }) {
+	newcomer := config.Service{Name: "newcomer", Paths: []string{"/newcomer*"}, Order: first.Order + 1, Image: config.GoPackage{Dir: "services/" + first.Name}}
+	for slices.ContainsFunc(deployment.Forum.Services, func(s config.Service) bool { return s.Order == newcomer.Order }) {
 		newcomer.Order++
 	}
-	other := deployment.App
+	other := deployment.Forum
 	other.Services = append(slices.DeleteFunc(slices.Clone(other.Services), func(s config.Service) bool { return s.Name == last.Name }), newcomer)
 	before, after := inPhase(t, migration.Parallel), synthDeployment(t, other, settings{"phase": "parallel"})
 

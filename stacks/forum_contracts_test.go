@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"cutover/deployment"
 	"cutover/migration"
 )
 
@@ -78,7 +77,7 @@ func TestContracts(t *testing.T) {
 	}
 	for _, phase := range migration.Phases() {
 		var got []string
-		for _, stack := range synthForum(t, settings{"phase": phase.String()}).Stacks {
+		for _, stack := range inPhase(t, phase).Stacks {
 			got = append(got, "stack "+stack.Name)
 			for id, output := range stack.Outputs {
 				// The others carry references between stacks, and CDK names them.
@@ -105,7 +104,7 @@ func TestContracts(t *testing.T) {
 
 // TestContractsOfAFurtherLoadBalancer pins the names of one in the same way.
 func TestContractsOfAFurtherLoadBalancer(t *testing.T) {
-	a := synthDeployment(t, pressed(deployment.Forum), production(migration.Parallel))
+	a := synthPress(t)
 	stack := a.Stack("prod-RoutingPress")
 	var got []string
 	for _, r := range stack.Resources {

@@ -114,7 +114,7 @@ func TestPhaseChanges(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("%v to %v", test.from, test.to), func(t *testing.T) {
-			from, to := synthForum(t, test.from), synthForum(t, test.to)
+			from, to := synth(t, test.from), synth(t, test.to)
 			if diff := cmp.Diff(test.want, assembly.Changes(from, to)); diff != "" {
 				t.Errorf("forward (-allowed +changed):\n%s", diff)
 			}
@@ -145,7 +145,7 @@ func TestPlacesChange(t *testing.T) {
 	}
 	for _, test := range tests {
 		var got []string
-		for _, line := range assembly.Changes(synthForum(t, settings{"phase": test.from}), synthForum(t, settings{"phase": test.to})) {
+		for _, line := range assembly.Changes(synth(t, settings{"phase": test.from}), synth(t, settings{"phase": test.to})) {
 			if stack := strings.Fields(line)[1]; stack != "dev-Gate" && stack != "dev-Phase" {
 				got = append(got, line)
 			}

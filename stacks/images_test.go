@@ -47,7 +47,7 @@ func TestAssetTimes(t *testing.T) {
 			}
 		}
 	}
-	equal(t, "files of all images: a binary and a Dockerfile for each", 2*len(deployment.App.All()), files)
+	equal(t, "files of all images: a binary and a Dockerfile for each", 2*len(deployment.Forum.All()), files)
 }
 
 // TestAssetHashes: an image's tag is the content of its build context, wherever the context
@@ -68,13 +68,13 @@ func TestAssetHashes(t *testing.T) {
 		return assembly.Changes(here, there)
 	}
 	equal(t, "changes of another synthesis", []string(nil), changed("again", func(dir string) error {
-		return stacks.Synth(t.Context(), deployment.App, context, dir)
+		return stacks.Synth(t.Context(), deployment.Forum, context, dir)
 	}))
 
 	edited := []string{monolith.Name, first.Name}
 	var touched []string
 	for _, line := range changed("elsewhere", func(dir string) error {
-		return stacks.SynthWith(deployment.App, context, dir, func(services []config.Service, arch string) (map[string]string, error) {
+		return stacks.SynthWith(deployment.Forum, context, dir, func(services []config.Service, arch string) (map[string]string, error) {
 			contexts, err := compiled(services, arch)
 			copies := map[string]string{}
 			for name, from := range contexts {

@@ -67,18 +67,19 @@ type settings = map[string]any
 // so that each is synthesized once.
 var assemblies = map[string]*assembly.Assembly{}
 
-// synth returns the assembly of the deployment in main.go with the context of
-// cdk.json, changed by what is given. A finding of cdk-nag or of CDK's own
-// validation fails the test, whatever it is about.
+// synth returns the assembly of the forum with the context of cdk.json, changed by what is
+// given. A finding of cdk-nag or of CDK's own validation fails the test, whatever it is
+// about. Tests that state figures use the forum, whatever is deployed.
 func synth(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
-	return synthDeployment(t, deployment.App, change)
+	return synthDeployment(t, deployment.Forum, change)
 }
 
-// synthForum is [synth] with the forum, whatever is deployed.
-func synthForum(t *testing.T, change settings) *assembly.Assembly {
+// synthApp is [synth] with what is deployed. So tests of what has to hold for every list of services
+// hold for yours.
+func synthApp(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
-	return synthDeployment(t, deployment.Forum, change)
+	return synthDeployment(t, deployment.App, change)
 }
 
 func synthDeployment(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
@@ -155,11 +156,9 @@ func cdkContext(t *testing.T, change settings) settings {
 	return file.Context
 }
 
-// Most tests work with any list of services, and so with what is deployed. Those that hold for the
-// forum alone say so with synthForum.
 var (
-	monolith    = deployment.App.Monolith
-	first, last = deployment.App.Services[0], deployment.App.Services[len(deployment.App.Services)-1]
+	monolith    = deployment.Forum.Monolith
+	first, last = deployment.Forum.Services[0], deployment.Forum.Services[len(deployment.Forum.Services)-1]
 )
 
 // names are those of services.
@@ -173,7 +172,7 @@ func names(services []config.Service) []string {
 
 // changed returns the deployment with a service changed.
 func changed(service config.Service, change func(*config.Service)) config.Deployment {
-	d := deployment.App
+	d := deployment.Forum
 	d.Services = slices.Clone(d.Services)
 	for i := range d.Services {
 		if d.Services[i].Name == service.Name {

@@ -60,17 +60,11 @@ func isolated(t *testing.T, a *assembly.Assembly) *isolation.Isolation {
 	return i
 }
 
-// pressed returns a deployment with the last service behind a load balancer of its own.
-func pressed(d config.Deployment) config.Deployment {
-	d.Services = slices.Clone(d.Services)
-	d.Services[len(d.Services)-1].LoadBalancer = "press"
-	return d
-}
-
 // synthPress returns production with the last service behind a load balancer of its own.
 func synthPress(t *testing.T) *assembly.Assembly {
 	t.Helper()
-	return synthDeployment(t, pressed(deployment.App), production(migration.Parallel))
+	press := changed(last, func(s *config.Service) { s.LoadBalancer = "press" })
+	return synthDeployment(t, press, production(migration.Parallel))
 }
 
 // TestFurtherLoadBalancer looks at all that a further load balancer adds.
@@ -85,14 +79,14 @@ func TestFurtherLoadBalancer(t *testing.T) {
 	}
 	// The monolith is behind both, and each service behind its own.
 	groups := map[string][]string{monolith.Name: {targetGroup(t, a, monolith.Name).String(), targetGroup(t, a, monolith.Name+"-press").String()}}
-	for _, service := range deployment.App.Services {
+	for _, service := range deployment.Forum.Services {
 		name := service.Name
 		if name == last.Name {
 			name += "-press"
 		}
 		groups[service.Name] = []string{targetGroup(t, a, name).String()}
 	}
-	equal(t, "target groups: drop-traffic is at both", len(deployment.App.All())+1+2, len(a.Resources("AWS::ElasticLoadBalancingV2::TargetGroup")))
+	equal(t, "target groups: drop-traffic is at both", len(deployment.Forum.All())+1+2, len(a.Resources("AWS::ElasticLoadBalancingV2::TargetGroup")))
 	for service, want := range groups {
 		r := resource(t, a, "prod-"+config.Pascal(service), "AWS::ECS::Service")
 		var got []string
@@ -138,7 +132,7 @@ func TestFurtherLoadBalancer(t *testing.T) {
 
 	// What the config package counts before there are any: with alarms, two for each
 	// of the monolith and the services, one for the load balancer, Url, and the topic's.
-	equal(t, "outputs of the first", 2*(len(deployment.App.All())-1)+2+2, len(a.Stack("prod-Routing").Outputs))
+	equal(t, "outputs of the first", 2*(len(deployment.Forum.All())-1)+2+2, len(a.Stack("prod-Routing").Outputs))
 	equal(t, "outputs of the further one", 2*2+2, len(stack.Outputs))
 
 	for _, control := range controls.All {
@@ -152,7 +146,7 @@ func TestFurtherLoadBalancer(t *testing.T) {
 	}
 	i := slices.IndexFunc(estimates[0].Lines, func(l cost.Line) bool { return l.Name == "load balancer" })
 	equal(t, "cost", cost.Line{Name: "load balancer", Item: "2 load balancers", Price: "2 × 0.0225 an hour", Amount: 3285}, estimates[0].Lines[i])
-	equal(t, "grants of services", []string(nil), isolated(t, a).Foreign(names(deployment.App.All())))
+	equal(t, "grants of services", []string(nil), isolated(t, a).Foreign(names(deployment.Forum.All())))
 }
 
 // lots has 250 services: as many as fit behind the first load balancer and behind

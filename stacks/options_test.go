@@ -67,7 +67,7 @@ func TestCertificate(t *testing.T) {
 
 func TestArm64(t *testing.T) {
 	a := synth(t, several)
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		equal(t, service, "linux/arm64", a.Stack("dev-" + config.Pascal(service)).Images[0].Platform)
 	}
 	template := resource(t, a, "dev-Cluster", "AWS::EC2::LaunchTemplate").Properties["LaunchTemplateData"].(object)
@@ -104,8 +104,8 @@ func TestSizes(t *testing.T) {
 // paid for by the amount that is stored, and nothing that is paid for by the hour.
 func TestWhatDestroyLeaves(t *testing.T) {
 	kept := []string{
-		fmt.Sprint(len(deployment.App.All()), " AWS::ECR::Repository"),  // images that may be deployed elsewhere or again
-		fmt.Sprint(len(deployment.App.All())+1, " AWS::Logs::LogGroup"), // of the services, and of the network's flow logs
+		fmt.Sprint(len(deployment.Forum.All()), " AWS::ECR::Repository"),  // images that may be deployed elsewhere or again
+		fmt.Sprint(len(deployment.Forum.All())+1, " AWS::Logs::LogGroup"), // of the services, and of the network's flow logs
 	}
 	bucket := []string{"1 AWS::S3::Bucket"} // access logs, which always stay
 	for _, test := range []struct {
@@ -188,7 +188,7 @@ func TestLogRetention(t *testing.T) {
 	stack := awscdk.NewStack(awscdk.NewApp(nil), jsii.String("Logs"), nil)
 	known := stacks.RetentionDays()
 	for days := 1; days <= 4000; days++ {
-		_, s, err := config.Load(deployment.App, settings{"logRetentionDays": float64(days)}, func(string) string { return "" })
+		_, s, err := config.Load(deployment.Forum, settings{"logRetentionDays": float64(days)}, func(string) string { return "" })
 		equal(t, fmt.Sprintf("%d days are allowed", days), slices.Contains(known, days), err == nil)
 		if err == nil {
 			group := stacks.NewLogGroup(stack, fmt.Sprint("For", days), s, nil)
@@ -280,7 +280,7 @@ func TestAlarms(t *testing.T) {
 	}
 	balancer := "dev-Routing/LoadBalancerBE9EEC3A.LoadBalancerFullName"
 	var want []string
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		missing := "breaching"
 		if service == monolith.Name { // retired: it has no task, and need not have one
 			missing = "notBreaching"
@@ -415,7 +415,7 @@ func TestEnvironmentsInOneAccount(t *testing.T) {
 			same++
 		}
 	}
-	if want := 4*len(deployment.App.All()) + 1; same != want {
+	if want := 4*len(deployment.Forum.All()) + 1; same != want {
 		t.Errorf("without a prefix %d names are the same, want %d: a repository, a target group, a task family and a log group of each service, and drop-traffic", same, want)
 	}
 }
@@ -472,7 +472,7 @@ func TestBootstrapQualifier(t *testing.T) {
 // error with a message and not a panic with a stack.
 func TestCDKErrorsAreReadable(t *testing.T) {
 	context := cdkContext(t, existingVPC(t, []string{"no-subnet-a", "no-subnet-b"}, []string{"no-subnet-c", "no-subnet-d"}))
-	err := synthTo(deployment.App, context, filepath.Join(scratch, "refused"), false)
+	err := synthTo(deployment.Forum, context, filepath.Join(scratch, "refused"), false)
 	if err == nil {
 		t.Fatal("subnets that are none were taken")
 	}

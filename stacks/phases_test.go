@@ -27,7 +27,7 @@ func TestPhaseChangesInProduction(t *testing.T) {
 	for _, line := range step(func(p migration.Phase) settings { return settings{"phase": p.String()} }) {
 		want = append(want, strings.Replace(line, " dev-", " prod-", 1))
 	}
-	for _, service := range names(deployment.App.Services) {
+	for _, service := range names(deployment.Forum.Services) {
 		want = append(want, "~ prod-"+config.Pascal(service)+" NoTaskAlarmCA15201B Properties.TreatMissingData notBreaching -> breaching")
 	}
 	got := step(production)
@@ -59,9 +59,9 @@ func rooted(phase migration.Phase) settings {
 // TestListIsReadable compares the list of services with what commands read that do
 // without CDK. A list that is made by a loop is as good as a literal.
 func TestListIsReadable(t *testing.T) {
-	d := deployment.App
+	d := deployment.Forum
 	d.Services = nil
-	for _, service := range deployment.App.Services {
+	for _, service := range deployment.Forum.Services {
 		service.Tasks = len(d.Services) + 1
 		d.Services = append(d.Services, service)
 	}
@@ -75,7 +75,7 @@ func TestListIsReadable(t *testing.T) {
 	}
 	want.Monolith, want.Services = want.Services[0], want.Services[1:]
 	equal(t, "list of services", want, got.Deployment)
-	for _, source := range []string{"main.go", "deployment/app.go", "config/services.go", "migration/tasks.go"} {
+	for _, source := range []string{"main.go", "deployment/forum.go", "config/services.go", "migration/tasks.go"} {
 		if got.Sources[source] == "" {
 			t.Errorf("%s is none of the sources", source)
 		}
@@ -119,7 +119,7 @@ func TestRemovedMonolith(t *testing.T) {
 	if strings.Contains(body, "canary") || strings.Contains(body, "errors-of-"+monolith.Name) || !strings.Contains(body, "errors-of-"+first.Name) {
 		t.Errorf("the dashboard shows other alarms than there are: %s", body)
 	}
-	for _, service := range names(deployment.App.Services) {
+	for _, service := range names(deployment.Forum.Services) {
 		stack := "prod-" + config.Pascal(service)
 		configuration := property(t, a, resource(t, a, stack, "AWS::ECS::Service"), "DeploymentConfiguration").(object)
 		equal(t, service+" is rolled back by", any(object{"AlarmNames": []any{stack + "/ErrorsAlarm39B3548B"}, "Enable": true, "Rollback": true}), configuration["Alarms"])

@@ -30,7 +30,7 @@ func TestReliability(t *testing.T) {
 			faults[1] = append(faults[1], kind.Name)
 		}
 	}
-	services := names(deployment.App.All())
+	services := names(deployment.Forum.All())
 	var (
 		mu       sync.Mutex
 		outcomes = map[string]string{} // by tasks, fault and service
@@ -120,10 +120,10 @@ func TestReliability(t *testing.T) {
 
 // withTasks is the deployment with so many tasks of each service.
 func withTasks(n int) config.Deployment {
-	d := deployment.App
+	d := deployment.Forum
 	d.Monolith.Tasks = n
 	d.Services = nil
-	for _, service := range deployment.App.Services {
+	for _, service := range deployment.Forum.Services {
 		service.Tasks = n
 		d.Services = append(d.Services, service)
 	}

@@ -13,7 +13,7 @@ import (
 
 // routed is a shop whose services have routes with conditions of every kind.
 func routed() config.Deployment {
-	d := deployment.App // for its programs
+	d := deployment.Forum // for its programs
 	d.Services = []config.Service{
 		{Name: "users", Routes: []config.Route{
 			{Order: 20, Paths: []string{"/api/users*"}},

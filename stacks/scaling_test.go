@@ -71,7 +71,7 @@ func TestScaling(t *testing.T) {
 	if count, ok := a.Stack(firstStack).Resource("ServiceD69D759B").Properties["DesiredCount"]; ok {
 		t.Errorf("the template has the count %v", count)
 	}
-	for _, service := range deployment.App.All() {
+	for _, service := range deployment.Forum.All() {
 		stack, want := "dev-"+config.Pascal(service.Name), any(1.0)
 		switch service.Name {
 		case first.Name:

@@ -72,7 +72,7 @@ func TestCanaryAlarms(t *testing.T) {
 // in every phase that has a monolith, so that a change of phase touches no alarm but those that say
 // whether there has to be a task.
 func TestCanaryAlarmsInEveryPhase(t *testing.T) {
-	compared := names(deployment.App.Services)
+	compared := names(deployment.Forum.Services)
 	var before []string
 	for _, phase := range migration.Phases()[:migration.Removed] {
 		a := synth(t, production(phase))
@@ -91,7 +91,7 @@ func TestCanaryAlarmsInEveryPhase(t *testing.T) {
 					" ", value("Metrics"), " ", value("AlarmDescription")))
 			}
 		}
-		for i, service := range names(deployment.App.All()) {
+		for i, service := range names(deployment.Forum.All()) {
 			stack := "prod-" + config.Pascal(service)
 			want := []any{stack + "/CanaryErrorsAlarm000E2535", stack + "/CanaryLatencyAlarm211F73C8", stack + "/CanaryUnhealthyAlarm7DA6EA8C"}
 			if i == 0 { // the monolith

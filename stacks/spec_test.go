@@ -84,12 +84,12 @@ func TestRepositories(t *testing.T) {
 		}), statements[0]["Action"])
 		equal(t, name+" allows", any("Allow"), statements[0]["Effect"])
 	}
-	equal(t, "repositories", slices.Sorted(slices.Values(names(deployment.App.All()))), slices.Sorted(maps.Keys(found)))
+	equal(t, "repositories", slices.Sorted(slices.Values(names(deployment.Forum.All()))), slices.Sorted(maps.Keys(found)))
 }
 
 func TestImagesGoToTheServicesOwnRepository(t *testing.T) {
 	a := inPhase(t, migration.Monolith)
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		stack := a.Stack("dev-" + config.Pascal(service))
 		if len(stack.Images) != 1 {
 			t.Fatalf("%s has %d images, want 1", stack.Name, len(stack.Images))
@@ -108,7 +108,7 @@ func TestImagesGoToTheServicesOwnRepository(t *testing.T) {
 
 func TestTaskDefinitions(t *testing.T) {
 	a := inPhase(t, migration.Parallel)
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		r := resource(t, a, "dev-"+config.Pascal(service), "AWS::ECS::TaskDefinition")
 		equal(t, service+" family", any(service), property(t, a, r, "Family"))
 		equal(t, service+" network", any("bridge"), property(t, a, r, "NetworkMode"))
@@ -145,7 +145,7 @@ func TestTaskDefinitions(t *testing.T) {
 
 func TestServices(t *testing.T) {
 	a := inPhase(t, migration.Parallel)
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		stack := "dev-" + config.Pascal(service)
 		r := resource(t, a, stack, "AWS::ECS::Service")
 		got := object{}
@@ -201,14 +201,14 @@ func TestTrustsAreForThisAccount(t *testing.T) {
 			}
 		}
 	}
-	equal(t, "trusts", map[string]int{"ecs-tasks.amazonaws.com": 2 * len(deployment.App.All()), "vpc-flow-logs.amazonaws.com": 1, "ec2.amazonaws.com": 1, "lambda.amazonaws.com": 1}, count)
+	equal(t, "trusts", map[string]int{"ecs-tasks.amazonaws.com": 2 * len(deployment.Forum.All()), "vpc-flow-logs.amazonaws.com": 1, "ec2.amazonaws.com": 1, "lambda.amazonaws.com": 1}, count)
 }
 
 // Each service has roles of its own: the task's is empty, the execution role can
 // pull from the service's repository and write to its log group.
 func TestRoles(t *testing.T) {
 	a := inPhase(t, migration.Monolith)
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		stack := "dev-" + config.Pascal(service)
 		definition := resource(t, a, stack, "AWS::ECS::TaskDefinition")
 		policy := resource(t, a, stack, "AWS::IAM::Policy")
@@ -262,14 +262,14 @@ func TestTargetGroups(t *testing.T) {
 		}, got)
 	}
 	slices.Sort(groups)
-	equal(t, "target groups", slices.Sorted(slices.Values(append(names(deployment.App.All()), "drop-traffic"))), groups)
+	equal(t, "target groups", slices.Sorted(slices.Values(append(names(deployment.Forum.All()), "drop-traffic"))), groups)
 }
 
 // In every phase each target group is attached to the listener: without that
 // its ECS service could neither be created, nor updated, nor rolled back.
 func TestEveryTargetGroupIsAttachedInEveryPhase(t *testing.T) {
 	for _, phase := range migration.Phases() {
-		a := inPhase(t, phase)
+		a := synthApp(t, settings{"phase": phase.String()})
 		attached := map[string]bool{}
 		collect := func(actions any) {
 			for _, action := range actions.([]any) {
@@ -379,9 +379,9 @@ func TestIdleTimeout(t *testing.T) {
 
 // Clients follow a switch at once: no action and no target group keeps a client where the client was.
 func TestNothingIsSticky(t *testing.T) {
-	assemblies := []*assembly.Assembly{synth(t, goldenContext(deployment.App, golden.Canary)), synth(t, production(migration.Parallel))}
+	assemblies := []*assembly.Assembly{synthApp(t, goldenContext(deployment.App, golden.Canary)), synthApp(t, production(migration.Parallel))}
 	for _, phase := range migration.Phases() {
-		assemblies = append(assemblies, inPhase(t, phase))
+		assemblies = append(assemblies, synthApp(t, settings{"phase": phase.String()}))
 	}
 	for _, a := range assemblies {
 		weighted := 0
@@ -406,9 +406,9 @@ func TestNothingIsSticky(t *testing.T) {
 func TestEnvironmentTags(t *testing.T) {
 	untaggable := strings.Fields(`AWS::CloudWatch::Dashboard AWS::EC2::Route AWS::EC2::SecurityGroupEgress AWS::EC2::SecurityGroupIngress
 		AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPCGatewayAttachment AWS::ECS::ClusterCapacityProviderAssociations
-		AWS::ElasticLoadBalancingV2::Listener AWS::ElasticLoadBalancingV2::ListenerRule AWS::IAM::InstanceProfile AWS::IAM::Policy
+		AWS::EFS::MountTarget AWS::ElasticLoadBalancingV2::Listener AWS::ElasticLoadBalancingV2::ListenerRule AWS::IAM::InstanceProfile AWS::IAM::Policy
 		AWS::Lambda::Function AWS::Logs::QueryDefinition AWS::S3::BucketPolicy AWS::SNS::TopicPolicy Custom::VpcRestrictDefaultSG`)
-	for env, a := range map[string]*assembly.Assembly{"dev": inPhase(t, migration.Monolith), "prod": synth(t, production(migration.Parallel))} {
+	for env, a := range map[string]*assembly.Assembly{"dev": synthApp(t, settings{}), "prod": synthApp(t, production(migration.Parallel))} {
 		for _, stack := range a.Stacks {
 			for _, r := range stack.Resources {
 				if slices.Contains(untaggable, r.Type) || strings.Contains(r.LogicalID, "CustomResourceProvider") {
@@ -417,6 +417,9 @@ func TestEnvironmentTags(t *testing.T) {
 				tags := listOf(r.Properties["Tags"])
 				if of, ok := r.Properties["Tags"].(object); ok { // an SSM parameter's
 					tags = []object{{"Key": "environment", "Value": of["environment"]}}
+				}
+				for _, name := range []string{"FileSystemTags", "AccessPointTags"} { // of EFS
+					tags = append(tags, listOf(r.Properties[name])...)
 				}
 				for _, specification := range listOf(r.Properties["TagSpecifications"]) { // a launch template's
 					tags = append(tags, listOf(specification["Tags"])...)
@@ -441,7 +444,7 @@ func TestCostTags(t *testing.T) {
 		}
 		return ""
 	}
-	for _, service := range names(deployment.App.All()) {
+	for _, service := range names(deployment.Forum.All()) {
 		for _, r := range a.Stack("dev-" + config.Pascal(service)).Resources {
 			if got := tagged(r); r.Type != "AWS::IAM::Policy" && got != service {
 				t.Errorf("%s is tagged %q, want %q", r, got, service)
