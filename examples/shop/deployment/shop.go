@@ -12,6 +12,10 @@ var Shop = config.Deployment{
 		program(config.Service{Name: "carts", Paths: []string{"/api/carts*"}, Order: 20, Command: []string{"node", "server.js", "carts"}, Secrets: session}),
 		program(config.Service{Name: "orders", Paths: []string{"/api/orders*"}, Order: 30, Command: []string{"node", "server.js", "orders"}, Secrets: session, Environment: file, Volumes: data}),
 	},
+	Requests: []string{
+		"/api/products", "/api/products/1", "/api/products/5", "/api/products/6",
+		"/api/carts", "/api/orders", "/api/orders/1", "/api/orders?page=1",
+	},
 }
 
 var (
