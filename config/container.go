@@ -131,8 +131,8 @@ type Ulimit struct {
 type Dependency struct {
 	// Container is the name of the other container. Required.
 	Container string
-	// Condition is what the other container must have reached: START, HEALTHY, COMPLETE or SUCCESS.
-	// Default: START.
+	// Condition is what the other container must have reached: START, HEALTHY, COMPLETE (its end) or
+	// SUCCESS (its end with exit code 0). Default: START.
 	Condition string
 }
 
@@ -166,8 +166,8 @@ type Sidecar struct {
 	Name string
 	// Image is a [Dockerfile] or an image of a [Registry]. Required.
 	Image Image
-	// Ports are the TCP ports at which containers that depend on the sidecar reach it. UDPPorts are
-	// the UDP ones. Default: none.
+	// Ports and UDPPorts are the TCP and the UDP ports at which containers that depend on the sidecar
+	// reach it. Default: none.
 	Ports, UDPPorts []int
 	// Essential stops the task when the sidecar ends. Default: the task goes on.
 	Essential bool
