@@ -81,11 +81,13 @@ type State struct {
 	Places string
 	// KeepRest says that all services are switched and the monolith has the rest.
 	KeepRest bool
+	// Compute has the states of the services that are not on EC2 alone, as in "users=ec2-first".
+	Compute string
 }
 
 // State returns what the interlock knows of a position.
 func (m Migration) State(at Position) State {
-	s := State{Phase: at.Phase, Shift: len(at.Shift) > 0, KeepRest: m.KeepRest && at.Phase == Switched}
+	s := State{Phase: at.Phase, Shift: len(at.Shift) > 0, KeepRest: m.KeepRest && at.Phase == Switched, Compute: m.computeStates(at)}
 	var parts []string
 	for _, key := range slices.Sorted(maps.Keys(at.Places)) {
 		parts = append(parts, key+"="+at.Places[key].state())
@@ -103,13 +105,7 @@ func (p Place) state() string {
 
 // places returns the state of each route, by [Key].
 func (s State) places() map[string]string {
-	places := map[string]string{}
-	for part := range strings.SplitSeq(s.Places, ",") {
-		if key, state, ok := strings.Cut(part, "="); ok {
-			places[key] = state
-		}
-	}
-	return places
+	return pairsOf(s.Places)
 }
 
 // Place is the state of a route, by [Key]: "monolith", "parallel", "shift" or "switched". A route that
@@ -164,6 +160,9 @@ func (s State) String() string {
 	if s.KeepRest {
 		text += ", the rest with the monolith"
 	}
+	if s.Compute != "" {
+		text += ", compute " + strings.ReplaceAll(s.Compute, ",", ", ")
+	}
 	return text
 }
 
@@ -211,13 +210,13 @@ type Parameter struct {
 	Name, Value, Description string
 }
 
-// Lock is the parameters of a deployment for the services of one load balancer: those of its first
-// stack and those of its last stack. A stack has 500 resources at most
+// Lock is the parameters of a deployment for the services of one load balancer, or for their compute:
+// those of its first stack and those of its last stack. A stack has 500 resources at most
 // (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html). A
 // load balancer has 100 rules, and a route needs 5 parameters at most.
 type Lock struct {
 	// Balancer is the name of the load balancer; empty for the first one, whose stacks also hold
-	// what is about all services.
+	// what is about all services. A lock of the compute begins with "compute".
 	Balancer   string
 	Gate, Last []Parameter
 }
@@ -243,7 +242,7 @@ func (m Migration) Locks(s State) []Lock {
 		first.claim(claims(s.onPhaseLine()), "", "", reached, begun)
 		first.Last = append(first.Last, Parameter{"Parameter", phase, s.Phase.String(), "The phase of the migration that is deployed"})
 		first.block(s.Blocks(), "", "")
-		return []Lock{first}
+		return append([]Lock{first}, m.computeLocks(s)...)
 	}
 	first.pass(s)
 	// What is blocked is computed for all together, so that two lines never want one name.
@@ -275,7 +274,7 @@ func (m Migration) Locks(s State) []Lock {
 	for i := range locks {
 		locks[i].tell(m, s)
 	}
-	return locks
+	return append(locks, m.computeLocks(s)...)
 }
 
 // The names are a contract with deployed stacks, and those of one phase for all are older than
@@ -499,7 +498,8 @@ func States() []State {
 func (m Migration) DeployedNames() []string {
 	names := []string{phase}
 	for _, balancer := range m.balancers() {
-		names = append(names, reachedPlaces(balancer), begunPlaces(balancer))
+		compute := suffixed(computeLock, balancer)
+		names = append(names, reachedPlaces(balancer), begunPlaces(balancer), reachedPlaces(compute), begunPlaces(compute))
 	}
 	return append(names, heldNames()...)
 }
@@ -527,6 +527,18 @@ type Deployed struct {
 // Deployed returns the state of an environment. It takes the values of the environment's parameters,
 // by the [Migration.DeployedNames]. An error begins with the parameter's name.
 func (m Migration) Deployed(values map[string]string) (Deployed, error) {
+	d, err := m.deployed(values)
+	if err != nil || !d.Exists {
+		return d, err
+	}
+	if d.Reached.Compute, err = m.readComputes(values, reachedPlaces); err == nil {
+		d.Begun.Compute, err = m.readComputes(values, begunPlaces)
+	}
+	return d, err
+}
+
+// deployed is [Migration.Deployed] without the compute.
+func (m Migration) deployed(values map[string]string) (Deployed, error) {
 	// What stands in the parameters; nil for a state of one phase for all.
 	reachedApart, err := m.readPlaces(values, reachedPlaces)
 	if err != nil {

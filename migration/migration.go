@@ -42,6 +42,9 @@ type Service struct {
 	// Root says that the service answers the [RootPaths] at its load balancer from the switch on.
 	// One service at most. Unused for the monolith.
 	Root bool
+	// Compute is what the service runs on, [EC2] or [Fargate]. Empty for EC2. Next is what it moves
+	// to; empty if it stays.
+	Compute, Next string
 }
 
 // Route says which requests go to a service by one listener rule.
@@ -134,8 +137,8 @@ type Plan struct {
 	// Balancers are the load balancers: the first one, which always exists, and then those that
 	// services name, ordered by name.
 	Balancers []Balancer
-	// Tasks says how many tasks every service runs, by its name. A monolith that is removed has no
-	// entry.
+	// Tasks says how many tasks every service runs, by the name of its pair: see [OnCompute]. A
+	// monolith that is removed has no entry.
 	Tasks map[string]Tasks
 }
 
@@ -179,6 +182,7 @@ func (m Migration) Plan(at Position) Plan {
 	for _, name := range slices.Sorted(maps.Keys(behind)) {
 		p.Balancers = append(p.Balancers, m.balancer(name, behind[name], at))
 	}
+	m.computed(&p, at)
 	return p
 }
 

@@ -112,6 +112,9 @@ type Position struct {
 	Shift map[string]int
 	// Places has the place of each route, by [Key]. Nil if one phase is for all.
 	Places map[string]Place
+	// Compute has the place of each service on its way to another kind of compute, by its name.
+	// Nothing is there of a service whose new pair has no tasks yet.
+	Compute map[string]Place
 }
 
 // At returns the position of routes with places of their own. The monolith's phase is [Retired],
@@ -211,6 +214,10 @@ func (p Position) Each(services []Service) Position {
 // "posts=parallel, users=switched".
 func (p Position) String() string {
 	switch {
+	case len(p.Compute) > 0:
+		compute := strings.ReplaceAll(p.ComputeText(), ",", ", ")
+		p.Compute = nil
+		return p.String() + ", compute " + compute
 	case p.Places != nil:
 		return strings.NewReplacer(",", ", ", "the monolith=", "the monolith ").Replace(p.PhaseText(""))
 	case len(p.Shift) > 0:

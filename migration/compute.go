@@ -1,0 +1,301 @@
+package migration
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// EC2 and Fargate are the kinds of compute that a service may run on.
+//
+// The launch type of an ECS service and the target type of a target group cannot change: each is
+// replaced. So a service moves to another kind of compute as it moves away from the monolith: a new
+// pair of an ECS service and a target group stands beside the old pair, and traffic goes over by
+// listener rules. The old pair plays the part of the monolith:
+//
+//	place       tasks of the old pair   of the new pair   traffic
+//	(none)      as before               0                 old
+//	parallel    as before               as before         old
+//	10%         as before               as before         10 % new
+//	switched    the most                as before         new
+//	retired     0                       as before         new
+//
+// After retired, the service's compute is the new one, and the old pair goes. The way back from there
+// is the same way in the other direction, with the same states.
+const (
+	EC2     = "ec2"
+	Fargate = "fargate"
+)
+
+// OnCompute is the name of a service's pair on a kind of compute: of its ECS service and its target
+// group. On EC2 it is the name of the service.
+func OnCompute(service, kind string) string {
+	if kind == "" || kind == EC2 {
+		return service
+	}
+	return service + "-" + kind
+}
+
+// Pairs are the names of the service's pairs: one, or the old and the new one while it moves.
+func (s Service) Pairs() []string {
+	pairs := []string{OnCompute(s.Name, s.Compute)}
+	if s.Next != "" {
+		pairs = append(pairs, OnCompute(s.Name, s.Next))
+	}
+	return pairs
+}
+
+// all lists the monolith and the services.
+func (m Migration) all() []Service { return append([]Service{m.Monolith}, m.Services...) }
+
+// Moving lists the services that have a new pair, by name, the monolith first.
+func (m Migration) Moving() (names []string) {
+	for _, s := range m.all() {
+		if s.Next != "" {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// computed puts the pairs in the place of the services.
+func (m Migration) computed(p *Plan, at Position) {
+	for _, s := range m.all() {
+		pairs := s.Pairs()
+		if len(pairs) == 1 && pairs[0] == s.Name {
+			continue
+		}
+		place := at.Compute[s.Name]
+		share := place.share()
+		if tasks, deployed := p.Tasks[s.Name]; deployed {
+			delete(p.Tasks, s.Name)
+			p.Tasks[pairs[0]] = tasks
+			if s.Next != "" {
+				p.Tasks[pairs[0]], p.Tasks[pairs[1]] = s.beside(tasks, place)
+			}
+		}
+		for i := range p.Balancers {
+			b := &p.Balancers[i]
+			at := slices.Index(b.Groups, s.Name)
+			if at < 0 {
+				continue
+			}
+			b.Groups = slices.Replace(b.Groups, at, at+1, pairs...)
+			b.Default = split(b.Default, s.Name, pairs, share)
+			for j := range b.Rules {
+				b.Rules[j].Targets = split(b.Rules[j].Targets, s.Name, pairs, share)
+			}
+		}
+	}
+}
+
+// share is the percentage of the traffic that goes to the new pair.
+func (p Place) share() int {
+	switch {
+	case p.Shifted:
+		return p.Percent
+	case p.Phase >= Switched:
+		return 100
+	}
+	return 0
+}
+
+// split divides what goes to a service between its pairs. A pair without traffic stays, with the
+// weight 0: see [Target]. The weights of the action stay as small as they can be.
+func split(targets []Target, service string, pairs []string, share int) []Target {
+	if !slices.ContainsFunc(targets, func(t Target) bool { return t.Group == service }) {
+		return targets
+	}
+	if len(pairs) == 1 {
+		targets = slices.Clone(targets)
+		for i := range targets {
+			if targets[i].Group == service {
+				targets[i].Group = pairs[0]
+			}
+		}
+		return targets
+	}
+	var all []Target
+	divisor := 0
+	for _, t := range targets {
+		if t.Group == service {
+			all = append(all, Target{pairs[0], t.Weight * (100 - share)}, Target{pairs[1], t.Weight * share})
+		} else {
+			all = append(all, Target{t.Group, t.Weight * 100})
+		}
+	}
+	for _, t := range all {
+		divisor = gcd(divisor, t.Weight)
+	}
+	for i := range all {
+		all[i].Weight /= max(1, divisor)
+	}
+	return all
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// beside returns the tasks of the old and the new pair of a service that would have these tasks
+// without a move.
+func (s Service) beside(tasks Tasks, place Place) (old, next Tasks) {
+	switch {
+	case tasks == Tasks{}, !place.Shifted && place.Phase == Monolith:
+		return tasks, Tasks{}
+	case place.Phase >= Retired:
+		return Tasks{}, tasks
+	case place.Phase == Switched:
+		// Going back returns all traffic within a second, as with the monolith.
+		return Tasks{Count: max(s.Tasks, s.MaxTasks)}, tasks
+	case place.Shifted:
+		return tasks, tasks
+	}
+	// Without traffic, the template decides: see [Tasks].
+	return tasks, Tasks{Count: tasks.Count, Max: tasks.Max}
+}
+
+// computeLine has the states between two kinds of compute, the same in both directions.
+var computeLine = line{
+	{EC2, 0},
+	{"fargate-stopped", 2}, // the pair on Fargate has no tasks
+	{"ec2-first", 4},       // both run, and the pair on EC2 has the traffic
+	{shift, 5},
+	{"fargate-first", 6},
+	{"ec2-stopped", 8},
+	{Fargate, 10},
+}
+
+// computeState is the state of a service on the [computeLine].
+func (s Service) computeState(place Place) string {
+	forward := []string{EC2, "fargate-stopped", "ec2-first", "fargate-first", "ec2-stopped", Fargate}
+	i := 0
+	switch {
+	case s.Next == "":
+	case place.Shifted:
+		return shift
+	default:
+		i = min(int(place.Phase), int(Retired)) + 1
+	}
+	if s.Compute == Fargate {
+		i = len(forward) - 1 - i
+	}
+	return forward[i]
+}
+
+// computeStates has the state of each service that is not on EC2 alone, as in "users=ec2-first".
+func (m Migration) computeStates(at Position) string {
+	var parts []string
+	for _, s := range m.all() {
+		if state := s.computeState(at.Compute[s.Name]); state != EC2 {
+			parts = append(parts, s.Name+"="+state)
+		}
+	}
+	slices.SortFunc(parts, byKey)
+	return strings.Join(parts, ",")
+}
+
+// ComputePlace is the state of a service on its way between kinds of compute: "ec2",
+// "fargate-stopped", "ec2-first", "shift", "fargate-first", "ec2-stopped" or "fargate".
+func (s State) ComputePlace(service string) string {
+	return cmp.Or(pairsOf(s.Compute)[service], EC2)
+}
+
+// ComputeFollows reports whether a service may go from one [State.ComputePlace] to another.
+func ComputeFollows(after, next string) bool { return computeLine.near(after, next) }
+
+// computeLocks are the parameters of the services that are not on EC2 alone: a lock for each load
+// balancer, whose name comes after "compute". A service on EC2 alone has no names. So the first
+// deployment of a move is not checked, and the last one of the way back to EC2.
+func (m Migration) computeLocks(s State) []Lock {
+	states := pairsOf(s.Compute)
+	locks := map[string]*Lock{}
+	for _, service := range m.all() {
+		state, ok := states[service.Name]
+		if !ok {
+			continue
+		}
+		name := suffixed(computeLock, service.LoadBalancer)
+		if locks[name] == nil {
+			locks[name] = &Lock{Balancer: name}
+		}
+		locks[name].claim([]string{state}, service.Name, name, reached, begun)
+		locks[name].block(computeLine.far(state), service.Name, name)
+	}
+	var all []Lock
+	for _, name := range slices.Sorted(maps.Keys(locks)) {
+		l := locks[name]
+		var parts []string
+		for _, service := range m.all() {
+			if state, ok := states[service.Name]; ok && suffixed(computeLock, service.LoadBalancer) == name {
+				parts = append(parts, service.Name+"="+state)
+			}
+		}
+		l.Gate = append(l.Gate, Parameter{PlacesID, begunPlaces(name), strings.Join(parts, ","), "The computes that were begun last"})
+		l.Last = append(l.Last, Parameter{PlacesID, reachedPlaces(name), strings.Join(parts, ","), "The computes that are deployed"})
+		all = append(all, *l)
+	}
+	return all
+}
+
+// computeLock is the name of the lock of services behind the first load balancer.
+const computeLock = "compute"
+
+// pairsOf reads "KEY=STATE,KEY=STATE".
+func pairsOf(text string) map[string]string {
+	pairs := map[string]string{}
+	for part := range strings.SplitSeq(text, ",") {
+		if key, state, ok := strings.Cut(part, "="); ok {
+			pairs[key] = state
+		}
+	}
+	return pairs
+}
+
+// readComputes reads the states of the services that are not on EC2 alone.
+func (m Migration) readComputes(values map[string]string, name func(lock string) string) (string, error) {
+	var parts []string
+	for _, balancer := range m.balancers() {
+		name := name(suffixed(computeLock, balancer))
+		text, ok := values[name]
+		if !ok {
+			continue
+		}
+		for part := range strings.SplitSeq(text, ",") {
+			if _, state, ok := strings.Cut(part, "="); !ok || !computeLine.has(state) {
+				return "", fmt.Errorf("%s: %q is not the compute of a service", name, part)
+			}
+			parts = append(parts, part)
+		}
+	}
+	slices.SortFunc(parts, byKey)
+	return strings.Join(parts, ","), nil
+}
+
+// ParseComputePlace returns the place of a service on its way to another kind of compute: "parallel",
+// a share as in "10%", "switched" or "retired".
+func ParseComputePlace(text string) (Place, error) {
+	if text == Retired.String() {
+		return Place{Phase: Retired}, nil
+	}
+	place, err := ParsePlace(text)
+	if err != nil || place == (Place{}) {
+		return Place{}, fmt.Errorf("%q is not a place between two kinds of compute: choose one of parallel, a share as in 10%%, switched or retired", text)
+	}
+	return place, nil
+}
+
+// ComputeText is where services are on their way to another kind of compute, as the context key compute
+// takes it: "posts=10%,users=switched".
+func (p Position) ComputeText() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(p.Compute)) {
+		parts = append(parts, name+"="+p.Compute[name].String())
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,146 @@
+package migration_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"cutover/migration"
+)
+
+// moving is a migration whose services move, as in "users:ec2>fargate,api:fargate".
+func moving(text string) migration.Migration {
+	m := migration.Migration{Monolith: api, Services: []migration.Service{users, threads}}
+	for part := range strings.SplitSeq(text, ",") {
+		name, way, _ := strings.Cut(part, ":")
+		from, to, _ := strings.Cut(way, ">")
+		if name == m.Monolith.Name {
+			m.Monolith.Compute, m.Monolith.Next = from, to
+		}
+		m.Services = slices.Clone(m.Services)
+		for i := range m.Services {
+			if m.Services[i].Name == name {
+				m.Services[i].Compute, m.Services[i].Next = from, to
+			}
+		}
+	}
+	return m
+}
+
+// computed is a position in a phase with the places between two computes, as in "users=10%".
+func computed(t *testing.T, phase migration.Phase, text string) migration.Position {
+	t.Helper()
+	at := migration.Position{Phase: phase, Compute: map[string]migration.Place{}}
+	for part := range strings.SplitSeq(text, ",") {
+		if name, value, ok := strings.Cut(part, "="); ok {
+			place, err := migration.ParseComputePlace(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at.Compute[name] = place
+		}
+	}
+	return at
+}
+
+func TestPlanOfComputes(t *testing.T) {
+	for _, test := range []struct {
+		services string
+		phase    migration.Phase
+		at       string
+		want     string // targets of users, of everything else, and the tasks
+	}{
+		{"users:ec2>fargate", migration.Switched, "", "users:1 users-fargate:0 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 0"},
+		{"users:ec2>fargate", migration.Switched, "users=parallel", "users:1 users-fargate:0 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
+		{"users:ec2>fargate", migration.Switched, "users=10%", "users:9 users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
+		{"users:ec2>fargate", migration.Switched, "users=33%", "users:67 users-fargate:33 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
+		{"users:ec2>fargate", migration.Switched, "users=switched", "users:0 users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
+		{"users:ec2>fargate", migration.Switched, "users=retired", "users:0 users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users 0, users-fargate 2"},
+		{"users:fargate", migration.Switched, "", "users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users-fargate 2"},
+		{"users:fargate>ec2", migration.Switched, "users=10%", "users-fargate:9 users:1 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
+		// Without tasks there is nothing to move.
+		{"users:ec2>fargate", migration.Monolith, "users=switched", "users:0 users-fargate:1 | api:1 drop-traffic:0 | api 1, threads 0, users 0, users-fargate 0"},
+		// The monolith moves as well.
+		{"api:ec2>fargate", migration.Monolith, "api=25%", "users:1 | api:3 api-fargate:1 drop-traffic:0 | api 1, api-fargate 1, threads 0, users 0"},
+		{"api:ec2>fargate", migration.Switched, "api=parallel", "users:1 | api:0 api-fargate:0 drop-traffic:1 | api 1, api-fargate 1, threads 3, users 2"},
+		{"api:ec2>fargate", migration.Retired, "api=switched", "users:1 | api:0 api-fargate:0 drop-traffic:1 | api 0, api-fargate 0, threads 3, users 2"},
+		{"api:fargate", migration.Removed, "", "users:1 | drop-traffic:1 | threads 3, users 2"},
+	} {
+		plan := moving(test.services).Plan(computed(t, test.phase, test.at))
+		balancer := plan.Balancers[0]
+		i := slices.IndexFunc(balancer.Rules, func(r migration.Rule) bool { return r.Service == "users" })
+		var tasks []string
+		for name, of := range plan.Tasks {
+			tasks = append(tasks, fmt.Sprintf("%s %d", name, of.Count))
+		}
+		slices.Sort(tasks)
+		show := func(targets []migration.Target) string {
+			var texts []string
+			for _, target := range targets {
+				texts = append(texts, fmt.Sprintf("%s:%d", target.Group, target.Weight))
+			}
+			return strings.Join(texts, " ")
+		}
+		got := show(balancer.Rules[i].Targets) + " | " + show(balancer.Default) + " | " + strings.Join(tasks, ", ")
+		if got != test.want {
+			t.Errorf("%s in %s, %s:\n%s, want\n%s", test.services, test.phase, test.at, got, test.want)
+		}
+	}
+}
+
+// The states on the way to Fargate and on the way back are the same.
+func TestComputesFollow(t *testing.T) {
+	var names []string
+	var states []migration.State
+	for _, way := range []string{"users:ec2>fargate", "users:fargate>ec2"} {
+		for _, at := range []string{"", "users=parallel", "users=10%", "users=switched", "users=retired"} {
+			names = append(names, way+" "+at)
+			states = append(states, moving(way).State(computed(t, migration.Switched, at)))
+		}
+	}
+	names = append(names, "users:fargate")
+	states = append(states, moving("users:fargate").State(computed(t, migration.Switched, "")))
+	rank := map[string]int{"fargate-stopped": 2, "ec2-first": 4, "shift": 5, "fargate-first": 6, "ec2-stopped": 8, "fargate": 10}
+	m := moving("users:ec2>fargate")
+	for i, after := range states {
+		for j, next := range states {
+			from, to := after.ComputePlace("users"), next.ComputePlace("users")
+			want := max(rank[from]-rank[to], rank[to]-rank[from]) <= 2
+			if got := m.Follows(after, next); got != want {
+				t.Errorf("%s (%s) → %s (%s): %v, want %v", names[i], from, names[j], to, got, want)
+			}
+			if got := migration.ComputeFollows(from, to); got != want {
+				t.Errorf("%s → %s: %v, want %v", from, to, got, want)
+			}
+		}
+	}
+}
+
+// What the parameters of an environment tell is what was deployed.
+func TestDeployedComputes(t *testing.T) {
+	m := moving("users:ec2>fargate,api:fargate")
+	state := m.State(computed(t, migration.Switched, "users=10%"))
+	if want := "api=fargate,users=shift"; state.Compute != want {
+		t.Errorf("the state is %q, want %q", state.Compute, want)
+	}
+	values := map[string]string{}
+	for _, lock := range m.Locks(state) {
+		for _, p := range append(lock.Gate, lock.Last...) {
+			if values[p.Name] != "" && p.ID != migration.PlacesID {
+				t.Errorf("two parameters are called %s", p.Name)
+			}
+			values[p.Name] = p.Value
+		}
+	}
+	known := map[string]string{}
+	for _, name := range m.DeployedNames() {
+		if value, ok := values[name]; ok {
+			known[name] = value
+		}
+	}
+	deployed, err := m.Deployed(known)
+	if err != nil || !deployed.Exact || deployed.Reached != state || deployed.Begun != state {
+		t.Errorf("deployed is %+v, %v, want %+v", deployed, err, state)
+	}
+}
