@@ -92,6 +92,12 @@ type Service struct {
 	// They replace Paths, Order and Testers. Each route has a place of its own in the migration.
 	// Default: one route.
 	Routes []Route `json:"routes,omitempty"`
+	// Compute is what the tasks run on: [EC2] or [Fargate]. Default: EC2.
+	Compute Compute `json:"-"`
+	// Next is what the service moves to. A new pair of an ECS service and a target group stands beside
+	// the old one, and the setting compute says how far the traffic is. When the old pair is retired,
+	// write Next into Compute, and remove it here. Default: the service stays.
+	Next Compute `json:"-"`
 	// Image is what the service's container runs. Default: the [GoPackage] in services/ and the name.
 	Image Image `json:"-"`
 	// Port is the TCP port that the container listens on. The variable PORT has it. Default: 3000.
@@ -193,7 +199,7 @@ func (s Service) AllRoutes() []Route {
 }
 
 func (s Service) migration() migration.Service {
-	m := migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Tasks: s.Tasks, MaxTasks: s.MaxTasks}
+	m := migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Tasks: s.Tasks, MaxTasks: s.MaxTasks, Compute: Kind(s.Compute), Next: s.nextKind()}
 	for _, route := range s.AllRoutes() {
 		m.Routes = append(m.Routes, route.migration())
 	}
@@ -211,7 +217,12 @@ func (s Service) withDefaults() Service {
 	if s.MaxTasks != 0 {
 		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
 	}
-	return s.withContainerDefaults()
+	s = s.withContainerDefaults()
+	if s.Compute == nil {
+		s.Compute = EC2{}
+	}
+	s.Compute, s.Next = s.sized(s.Compute), s.sized(s.Next)
+	return s
 }
 
 // Settings is everything about a deployment that may differ between environments. Each field is the

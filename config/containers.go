@@ -135,6 +135,7 @@ func (c *containers) check(s Service) {
 	}
 	checkDependencies(s, refuse)
 	checkPermissions(s.Permissions, refuse)
+	checkCompute(s, refuse)
 }
 
 // checkGoImage refuses what needs more in an image than the program.

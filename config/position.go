@@ -12,6 +12,13 @@ import (
 // position reads the phase and the shift, or the places of the services. It takes the services of
 // the deployment only, or any if there is no deployment.
 func (r *reader) position(d *Deployment) migration.Position {
+	p := r.phase(d)
+	p.Compute = r.compute(d)
+	return p
+}
+
+// phase reads the position without the compute.
+func (r *reader) phase(d *Deployment) migration.Position {
 	text, isText := r.context["phase"].(string)
 	_, isObject := r.context["phase"].(map[string]any)
 	if isObject || isText && strings.Contains(text, "=") {

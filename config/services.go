@@ -95,6 +95,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkRoot(d, refuse)
 	checkTesters(d, s.Position, m.Plan(s.Position), refuse)
 	checkBalancers(d, s, plan, refuse)
+	checkComputes(d, s, m.Plan(s.Position), refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}

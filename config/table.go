@@ -25,6 +25,8 @@ var table = []Setting{
 		Meaning: "`monolith`, `parallel`, `switched`, `retired` or `removed`, for all services; or a place for each, `users=switched,posts=10%` or `{\"users\": \"switched\", \"posts\": \"10%\"}`, where a service that is not named is in `monolith`"},
 	{Key: "shift", Without: "none",
 		Meaning: "in `parallel`, for all services: percentage of its traffic that a microservice takes over, `users=10,posts=5` or `{\"users\": 10}`"},
+	{Key: "compute", Without: "none",
+		Meaning: "how far a service is on its way to its `Next` compute: `parallel`, a share, `switched` or `retired`, as in `users=10%` or `{\"users\": \"10%\"}`"},
 	{Key: "rest", Default: "drop",
 		Meaning: "what no service claims, once all services are switched: `drop` answers with 503, `monolith` keeps the monolith for it"},
 	{Key: "rootService", Without: "503",

@@ -1,0 +1,250 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"cutover/internal/words"
+	"cutover/migration"
+)
+
+// Compute is what the tasks of a service run on: [EC2] or [Fargate].
+type Compute interface {
+	// kind is a kind of the migration package.
+	kind() string
+}
+
+// EC2 runs tasks on the instances of the cluster, in bridge mode.
+type EC2 struct{}
+
+// Fargate runs tasks on AWS Fargate, each with a network interface of its own (awsvpc), in the private
+// subnets. Only the load balancer reaches them.
+type Fargate struct {
+	// CPU is the CPU units of a task, and MemoryMiB its memory: a combination that AWS allows.
+	// Default: the smallest one in which the containers fit with their limits.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
+	CPU, MemoryMiB int
+	// SpotPercent is the share of the tasks that run on Fargate Spot, in percent. AWS may stop a Spot
+	// task with two minutes' notice. Default: 0.
+	SpotPercent int
+	// EphemeralStorageGiB is the storage of a task, 21 to 200 GiB. Default: 20 GiB, which cost
+	// nothing.
+	EphemeralStorageGiB int
+}
+
+func (EC2) kind() string     { return migration.EC2 }
+func (Fargate) kind() string { return migration.Fargate }
+
+// Kind returns the kind of a compute, of the migration package. Nil is EC2.
+func Kind(c Compute) string {
+	if c == nil {
+		return migration.EC2
+	}
+	return c.kind()
+}
+
+// nextKind is empty for a service that does not move.
+func (s Service) nextKind() string {
+	if s.Next == nil {
+		return ""
+	}
+	return s.Next.kind()
+}
+
+// Pair is an ECS service and a target group of a service, on one compute. A service has one, or the old
+// one and the new one while it moves.
+type Pair struct {
+	// Name is the name of the ECS service and the target group.
+	Name    string
+	Compute Compute
+}
+
+// Pairs lists the pairs of the service, the old one first.
+func (s Service) Pairs() []Pair {
+	pairs := []Pair{{migration.OnCompute(s.Name, Kind(s.Compute)), s.Compute}}
+	if s.Next != nil {
+		pairs = append(pairs, Pair{migration.OnCompute(s.Name, Kind(s.Next)), s.Next})
+	}
+	return pairs
+}
+
+// On says whether a service of the deployment runs on a kind of compute, or moves there.
+func (d Deployment) On(kind string) bool {
+	return slices.ContainsFunc(d.All(), func(s Service) bool {
+		return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return Kind(p.Compute) == kind })
+	})
+}
+
+// fargateSizes are the sizes that a Fargate task may have: by its CPU units, the memory from, to and in
+// steps of, in MiB. The smallest size has a list of its own.
+var fargateSizes = []struct{ cpu, from, to, step int }{
+	{256, 512, 2048, 0}, // 512, 1024 and 2048
+	{512, 1024, 4096, 1024},
+	{1024, 2048, 8192, 1024},
+	{2048, 4096, 16384, 1024},
+	{4096, 8192, 30720, 1024},
+	{8192, 16384, 61440, 4096},
+	{16384, 32768, 122880, 8192},
+}
+
+// memories are the memories that go with CPU units, the least first; nil if there are none.
+func memories(cpu int) (all []int) {
+	for _, size := range fargateSizes {
+		switch {
+		case size.cpu != cpu:
+		case size.step == 0:
+			all = []int{512, 1024, 2048}
+		default:
+			for m := size.from; m <= size.to; m += size.step {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
+// needs is what the containers of a task may use: what they reserve of the CPU, and their limits.
+func (s Service) needs() (cpu, memoryMiB int) {
+	for _, c := range s.Containers() {
+		cpu += c.CPU
+		memoryMiB += c.MemoryLimitMiB
+	}
+	return cpu, memoryMiB
+}
+
+// sized fills in the size of tasks on Fargate.
+func (s Service) sized(c Compute) Compute {
+	f, ok := c.(Fargate)
+	if !ok {
+		return c
+	}
+	f.EphemeralStorageGiB = cmp.Or(f.EphemeralStorageGiB, freeStorageGiB)
+	cpu, memory := s.needs()
+	for _, size := range fargateSizes {
+		if f.CPU != 0 && f.CPU != size.cpu || size.cpu < cpu {
+			continue
+		}
+		for _, m := range memories(size.cpu) {
+			if m >= memory && (f.MemoryMiB == 0 || f.MemoryMiB == m) {
+				f.CPU, f.MemoryMiB = size.cpu, m
+				return f
+			}
+		}
+	}
+	return f
+}
+
+// freeStorageGiB is the storage of a task that costs nothing.
+const freeStorageGiB = 20
+
+// checkCompute refuses what a compute cannot have.
+func checkCompute(s Service, refuse func(string, ...any)) {
+	if s.Next != nil && Kind(s.Next) == Kind(s.Compute) {
+		refuse("Next: the service is on %s already: choose another compute, or remove Next", Kind(s.Next))
+	}
+	if f, ok := s.Compute.(Fargate); ok {
+		checkFargate(s, f, func(format string, args ...any) { refuse("Compute: %s", fmt.Sprintf(format, args...)) })
+	}
+	if f, ok := s.Next.(Fargate); ok {
+		checkFargate(s, f, func(format string, args ...any) { refuse("Next: %s", fmt.Sprintf(format, args...)) })
+	}
+}
+
+func checkFargate(s Service, f Fargate, refuse func(string, ...any)) {
+	cpu, memory := s.needs()
+	var cpus []string
+	for _, size := range fargateSizes {
+		cpus = append(cpus, fmt.Sprint(size.cpu))
+	}
+	allowed := memories(f.CPU)
+	switch {
+	case f.CPU != 0 && allowed == nil:
+		refuse("Fargate.CPU %d: choose one of %s", f.CPU, strings.Join(cpus, ", "))
+	case f.CPU == 0 || f.CPU < cpu || f.MemoryMiB == 0 || f.MemoryMiB < memory:
+		refuse("no size of Fargate with CPU %d and MemoryMiB %d holds the containers, which reserve %d CPU units and may use %d MiB: raise the size, or lower what the containers have (0 is the smallest size that fits)", f.CPU, f.MemoryMiB, cpu, memory)
+	case !slices.Contains(allowed, f.MemoryMiB):
+		refuse("Fargate.MemoryMiB %d: with %d CPU units choose from %d to %d, as AWS lists them", f.MemoryMiB, f.CPU, allowed[0], allowed[len(allowed)-1])
+	}
+	if f.SpotPercent < 0 || f.SpotPercent > 100 {
+		refuse("Fargate.SpotPercent %d: it must be from 0 to 100", f.SpotPercent)
+	}
+	if f.EphemeralStorageGiB != freeStorageGiB && (f.EphemeralStorageGiB <= freeStorageGiB || f.EphemeralStorageGiB > 200) {
+		refuse("Fargate.EphemeralStorageGiB %d: it must be from 21 to 200, or left out", f.EphemeralStorageGiB)
+	}
+	for _, c := range s.Containers() {
+		for _, limit := range c.Ulimits {
+			// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-resource-limits
+			if limit.Name != "nofile" {
+				refuse("container %q: Ulimits %s: Fargate takes nofile only", c.Name, limit.Name)
+			}
+		}
+	}
+}
+
+// compute reads where services are on their way to another compute. It takes the services of the
+// deployment only, or any if there is no deployment.
+func (r *reader) compute(d *Deployment) map[string]migration.Place {
+	given := r.pairs("compute", "SERVICE=PLACE", "users=10%", `{"users": "10%"}`)
+	var moving []string
+	if d != nil {
+		moving = d.Migration().Moving()
+	}
+	var places map[string]migration.Place
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		text, isText := given[name].(string)
+		place, err := migration.ParseComputePlace(text)
+		switch {
+		case d != nil && len(moving) == 0:
+			r.refuse("compute: %s=%v: no service moves to another compute: set Next of the service, or remove the setting", name, given[name])
+		case d != nil && !slices.Contains(moving, name):
+			r.refuse("compute: %q does not move to another compute: %s", name, words.Choice(moving))
+		case !isText:
+			r.refuse("compute: %s: %s is not a place: choose one of parallel, a share as in \"10%%\", switched or retired", name, show(given[name]))
+		case err != nil:
+			r.refuse("compute: %s: %w", name, err)
+		default:
+			if places == nil {
+				places = map[string]migration.Place{}
+			}
+			places[name] = place
+		}
+	}
+	return places
+}
+
+// checkComputes refuses positions between computes that cannot be deployed.
+func checkComputes(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
+	locks := map[string]int{}
+	for _, service := range d.All() {
+		if service.Next != nil || Kind(service.Compute) != migration.EC2 {
+			locks[service.LoadBalancer]++
+		}
+	}
+	for _, balancer := range slices.Sorted(maps.Keys(locks)) {
+		if n := locks[balancer]; n > maxComputes {
+			refuse("%s: %d of its services are on Fargate or move there: the stack that refuses a compute out of turn has room for %d: put some services behind another load balancer", named(balancer), n, maxComputes)
+		}
+	}
+	for _, b := range plan.Balancers {
+		for _, rule := range b.Rules {
+			for _, target := range rule.Targets {
+				if target.Weight > maxWeight {
+					refuse("compute: a share of %q cannot be a weight beside the share of traffic that its rule has: finish one of the two first, or choose shares of tens", rule.Service)
+					return
+				}
+			}
+		}
+	}
+}
+
+const (
+	// maxComputes is how many services fit in a stack of the interlock: a service has 7 parameters in
+	// it, and CloudFormation takes 500 resources.
+	maxComputes = 71
+	// maxWeight is the highest weight of a target group
+	// (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupTuple.html).
+	maxWeight = 999
+)
