@@ -35,14 +35,17 @@ func (d Deployment) All() []Service {
 	return append([]Service{d.Monolith}, d.Services...)
 }
 
-// Service returns a service by its name. A group without a service has the defaults of one.
-func (d Deployment) Service(name string) Service {
+// Pair returns the service and the compute of a pair, by the pair's name. A group without a service has
+// the defaults of one.
+func (d Deployment) Pair(name string) (Service, Compute) {
 	for _, service := range d.All() {
-		if service.Name == name {
-			return service
+		for _, pair := range service.Pairs() {
+			if pair.Name == name {
+				return service, pair.Compute
+			}
 		}
 	}
-	return Service{Name: name}.withDefaults()
+	return Service{Name: name}.withDefaults(), EC2{}
 }
 
 // Migration is what the migration needs to know of the deployment.

@@ -653,9 +653,9 @@ func TestOwnVariables(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		own := d.Service("tags").Containers()[0]
-		if diff := cmp.Diff(test.want, own.Environment); diff != "" || d.Service("tags").StopTimeoutSeconds != test.stop {
-			t.Errorf("%+v: stop timeout %d, want %d; variables (-want +got):\n%s", test.service, d.Service("tags").StopTimeoutSeconds, test.stop, diff)
+		own := service(d, "tags").Containers()[0]
+		if diff := cmp.Diff(test.want, own.Environment); diff != "" || service(d, "tags").StopTimeoutSeconds != test.stop {
+			t.Errorf("%+v: stop timeout %d, want %d; variables (-want +got):\n%s", test.service, service(d, "tags").StopTimeoutSeconds, test.stop, diff)
 		}
 	}
 }
@@ -682,7 +682,7 @@ func TestContainerDefaults(t *testing.T) {
 			WritablePaths: []config.WritablePath{{Path: "/run", SizeMiB: 64}}, DependsOn: on("large", "START")},
 		{Name: "large", Image: config.Registry{Name: web}, HealthCheck: []string{"NONE"}, CPU: 64, MemoryReservationMiB: 65, MemoryLimitMiB: 130, User: "65532:65532"},
 	}
-	if diff := cmp.Diff(want, d.Service("tags").Containers()); diff != "" {
+	if diff := cmp.Diff(want, service(d, "tags").Containers()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// What was given is not changed.
@@ -709,7 +709,7 @@ func TestContainersTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := d.Service("tags")
+	s := service(d, "tags")
 	links := map[string][]string{}
 	for _, c := range s.Containers() {
 		if names := s.Links(c); names != nil {
@@ -731,8 +731,8 @@ func TestContainersTogether(t *testing.T) {
 	if diff := cmp.Diff([]string{"a"}, readOnly); diff != "" {
 		t.Errorf("volumes that nobody writes to (-want +got):\n%s", diff)
 	}
-	if s.Repository() || !d.Service("users").Repository() {
-		t.Errorf("a repository for a registry's image: %v, for a Go package: %v", s.Repository(), d.Service("users").Repository())
+	if s.Repository() || !service(d, "users").Repository() {
+		t.Errorf("a repository for a registry's image: %v, for a Go package: %v", s.Repository(), service(d, "users").Repository())
 	}
 	s.Sidecars[3].Image = config.Dockerfile{Dir: "silent"}
 	if !s.Repository() {
@@ -742,4 +742,10 @@ func TestContainersTogether(t *testing.T) {
 	if err != nil || plain.Linked() || plain.VolumeNames() != nil {
 		t.Errorf("the forum: linked %v, volumes %v, %v", plain.Linked(), plain.VolumeNames(), err)
 	}
+}
+
+// service returns a service of a deployment.
+func service(d config.Deployment, name string) config.Service {
+	s, _ := d.Pair(name)
+	return s
 }

@@ -50,6 +50,19 @@ func (s Service) Pairs() []string {
 // all lists the monolith and the services.
 func (m Migration) all() []Service { return append([]Service{m.Monolith}, m.Services...) }
 
+// Leading is the pair of a service that has the traffic, or most of what it does not share.
+func (m Migration) Leading(service string, at Position) string {
+	for _, s := range m.all() {
+		if pairs := s.Pairs(); s.Name == service {
+			if at.Compute[s.Name].Phase >= Switched {
+				return pairs[len(pairs)-1]
+			}
+			return pairs[0]
+		}
+	}
+	return service
+}
+
 // Moving lists the services that have a new pair, by name, the monolith first.
 func (m Migration) Moving() (names []string) {
 	for _, s := range m.all() {

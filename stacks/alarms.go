@@ -95,26 +95,26 @@ func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
 // microservice has alarms, too, for being worse than the monolith. Behind several load
 // balancers a service has alarms for each. The result is the alarms at which a deployment
 // of the service is rolled back.
-func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProps, at *Routing, service awsecs.Ec2Service) []awscloudwatch.Alarm {
-	name, id, balancer := props.Service.Name, "", ""
-	if len(props.Routings) > 1 {
+func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, p *pair, at *Routing, service awsecs.BaseService) []awscloudwatch.Alarm {
+	name, id, balancer := p.Name, "", ""
+	if len(p.Routings) > 1 {
 		balancer = at.Name
 	}
 	if balancer != "" {
 		name, id = name+" at "+balancer, config.Pascal(balancer)
 	}
-	latency := float64(props.Service.Alarms.LatencyMilliseconds) / 1000
-	errors := a.add(stack, "Errors"+id, &awscloudwatch.AlarmProps{
-		AlarmName:         jsii.String(alarmName(s, "errors-of-"+props.Service.Name, balancer)),
-		AlarmDescription:  jsii.String(fmt.Sprintf("%s answers with 5xx: %s or more in 5 minutes", name, times(props.Service.Alarms.Errors))),
-		Metric:            at.metric(props.Service.Name, "HTTPCode_Target_5XX_Count", "Sum", 5*time.Minute),
-		Threshold:         jsii.Number(props.Service.Alarms.Errors),
+	latency := float64(p.Service.Alarms.LatencyMilliseconds) / 1000
+	errors := a.add(stack, p.id+"Errors"+id, &awscloudwatch.AlarmProps{
+		AlarmName:         jsii.String(alarmName(s, "errors-of-"+p.Name, balancer)),
+		AlarmDescription:  jsii.String(fmt.Sprintf("%s answers with 5xx: %s or more in 5 minutes", name, times(p.Service.Alarms.Errors))),
+		Metric:            at.metric(p.Name, "HTTPCode_Target_5XX_Count", "Sum", 5*time.Minute),
+		Threshold:         jsii.Number(p.Service.Alarms.Errors),
 		EvaluationPeriods: jsii.Number(1),
 	})
-	a.add(stack, "Latency"+id, &awscloudwatch.AlarmProps{
-		AlarmName:         jsii.String(alarmName(s, "latency-of-"+props.Service.Name, balancer)),
+	a.add(stack, p.id+"Latency"+id, &awscloudwatch.AlarmProps{
+		AlarmName:         jsii.String(alarmName(s, "latency-of-"+p.Name, balancer)),
 		AlarmDescription:  jsii.String(fmt.Sprintf("%s is slow: one request in a hundred takes %s or more, for 15 minutes", name, seconds(latency))),
-		Metric:            at.metric(props.Service.Name, "TargetResponseTime", "p99", 5*time.Minute),
+		Metric:            at.metric(p.Name, "TargetResponseTime", "p99", 5*time.Minute),
 		Threshold:         jsii.Number(latency),
 		EvaluationPeriods: jsii.Number(3),
 		// Of few requests the slowest one says nothing.
@@ -123,13 +123,13 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	// The alarm counts healthy tasks. Without any task there are no unhealthy ones, either.
 	// Without a task there is no number, which is alarming unless the phase wants no task.
 	missing := awscloudwatch.TreatMissingData_BREACHING
-	if props.Tasks.Count == 0 {
+	if p.tasks().Count == 0 {
 		missing = awscloudwatch.TreatMissingData_NOT_BREACHING
 	}
-	alarm := a.add(stack, "NoTask"+id, &awscloudwatch.AlarmProps{
-		AlarmName:          jsii.String(alarmName(s, "no-task-of-"+props.Service.Name, balancer)),
+	alarm := a.add(stack, p.id+"NoTask"+id, &awscloudwatch.AlarmProps{
+		AlarmName:          jsii.String(alarmName(s, "no-task-of-"+p.Name, balancer)),
 		AlarmDescription:   jsii.String(name + " has no healthy task, for 3 minutes"),
-		Metric:             at.metric(props.Service.Name, "HealthyHostCount", "Maximum", time.Minute),
+		Metric:             at.metric(p.Name, "HealthyHostCount", "Maximum", time.Minute),
 		Threshold:          jsii.Number(1),
 		EvaluationPeriods:  jsii.Number(3),
 		ComparisonOperator: awscloudwatch.ComparisonOperator_LESS_THAN_THRESHOLD,
@@ -137,10 +137,10 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	})
 	// The alarm waits for the service, so that starting the service sets off no alarm.
 	alarm.Node().AddDependency(service)
-	if props.Monolith == "" {
+	if p.Compared[p.Name] == "" {
 		return []awscloudwatch.Alarm{errors}
 	}
-	return a.compare(stack, s, props, at)
+	return a.compare(stack, s, p, at)
 }
 
 // times is how often something happens, in words.
@@ -161,15 +161,15 @@ func seconds(n float64) string {
 
 // compare adds the alarms of a microservice that is worse than the monolith at the same
 // load balancer.
-func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, props *ServiceProps, at *Routing) []awscloudwatch.Alarm {
+func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, p *pair, at *Routing) []awscloudwatch.Alarm {
 	var alarms []awscloudwatch.Alarm
-	for _, alarm := range canary.Alarms(props.Service.Name, props.Monolith) {
+	for _, alarm := range canary.Alarms(p.Name, p.Compared[p.Name]) {
 		using := map[string]awscloudwatch.IMetric{}
 		for _, m := range alarm.Metrics {
 			using[m.ID] = at.metric(m.Service, m.Name, m.Statistic, canary.Period)
 		}
-		alarms = append(alarms, a.add(stack, "Canary"+config.Pascal(string(alarm.Kind)), &awscloudwatch.AlarmProps{
-			AlarmName:        jsii.String(canary.AlarmName(s.Env, props.Service.Name, alarm.Kind)),
+		alarms = append(alarms, a.add(stack, p.id+"Canary"+config.Pascal(string(alarm.Kind)), &awscloudwatch.AlarmProps{
+			AlarmName:        jsii.String(canary.AlarmName(s.Env, p.Name, alarm.Kind)),
 			AlarmDescription: jsii.String(alarm.Description),
 			Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 				Expression:   jsii.String(alarm.Expression),
@@ -208,7 +208,7 @@ func (r *Routing) metric(service, name, statistic string, period time.Duration) 
 // service can be deployed. The first deployment has nothing to go back to
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html,
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-failure-detection.html).
-func rollBack(service awsecs.Ec2Service, alarms []awscloudwatch.Alarm) {
+func rollBack(service awsecs.BaseService, alarms []awscloudwatch.Alarm) {
 	if len(alarms) == 0 {
 		return
 	}

@@ -11,23 +11,32 @@ import (
 
 	"cutover/assets"
 	"cutover/config"
+	"cutover/migration"
 )
 
 // Cluster is where tasks run: an ECS cluster and the EC2 instances behind it.
 type Cluster struct {
-	Stack            awscdk.Stack
-	Cluster          awsecs.Cluster
+	Stack   awscdk.Stack
+	Cluster awsecs.Cluster
+	// CapacityProvider is nil if no service is on EC2.
 	CapacityProvider awsecs.AsgCapacityProvider
 }
 
 // NewCluster adds the cluster's stack. Linked says whether containers of a task may reach each other.
-func NewCluster(scope constructs.Construct, s config.Settings, network *Network, linked bool) *Cluster {
+func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settings, network *Network, linked bool) *Cluster {
 	c := &Cluster{Stack: newStack(scope, s, clusterStack, "ECS cluster on EC2 instances", nil)}
 	c.Cluster = awsecs.NewCluster(c.Stack, jsii.String("Cluster"), &awsecs.ClusterProps{
 		ClusterName:         jsii.String(s.Env),
 		Vpc:                 network.VPC,
 		ContainerInsightsV2: awsecs.ContainerInsights_ENABLED,
 	})
+	if d.On(migration.Fargate) {
+		c.Cluster.EnableFargateCapacityProviders()
+	}
+	output(c.Stack, "ClusterName", "The ECS cluster", c.Cluster.ClusterName())
+	if !d.On(migration.EC2) {
+		return c
+	}
 	c.CapacityProvider = awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
 		AutoScalingGroup:                   newInstances(c, s, network, linked),
 		EnableManagedScaling:               jsii.Bool(true),
@@ -36,7 +45,6 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network,
 		TargetCapacityPercent:              jsii.Number(100),
 	})
 	c.Cluster.AddAsgCapacityProvider(c.CapacityProvider, nil)
-	output(c.Stack, "ClusterName", "The ECS cluster", c.Cluster.ClusterName())
 	return c
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
@@ -22,12 +21,14 @@ import (
 )
 
 // addContainers adds the containers of a task: the service's own and then the sidecars.
-func addContainers(stack awscdk.Stack, s config.Settings, props *ServiceProps, definition awsecs.Ec2TaskDefinition) {
-	logs := newServiceLogGroup(stack, s, props.Service.Name)
+func addContainers(stack awscdk.Stack, s config.Settings, p *pair, definition awsecs.TaskDefinition) {
+	if p.logs == nil { // both pairs have it
+		p.logs = newServiceLogGroup(stack, s, p.Service.Name)
+	}
 	all := map[string]awsecs.ContainerDefinition{}
-	containers := props.Service.Containers()
+	containers := p.Service.Containers()
 	for i, c := range containers {
-		all[c.Name] = addContainer(stack, props, definition, logs, i, c)
+		all[c.Name] = addContainer(stack, p, definition, i, c)
 		for _, volume := range c.Volumes {
 			all[c.Name].AddMountPoints(&awsecs.MountPoint{
 				SourceVolume:  jsii.String(volume.Name),
@@ -42,14 +43,17 @@ func addContainers(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 				Container: all[on.Container], Condition: awsecs.ContainerDependencyCondition(on.Condition),
 			})
 		}
-		for _, name := range props.Service.Links(c) {
+		if p.onFargate() {
+			continue // the containers of a task share an address
+		}
+		for _, name := range p.Service.Links(c) {
 			all[c.Name].AddLink(all[name], nil)
 		}
 	}
 }
 
 // addContainer adds the container with a number. The service's own is number 0.
-func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2TaskDefinition, logs awslogs.ILogGroup, number int, c config.Sidecar) awsecs.ContainerDefinition {
+func addContainer(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition, number int, c config.Sidecar) awsecs.ContainerDefinition {
 	id := "" // of a sidecar's constructs: the own container's were there first
 	if number > 0 {
 		id = config.Pascal(c.Name)
@@ -59,7 +63,7 @@ func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2
 		environment[key] = substituted(value)
 	}
 	options := &awsecs.ContainerDefinitionOptions{
-		Image:                image(stack, props, id, c),
+		Image:                image(stack, p.ServiceProps, id, c),
 		Essential:            jsii.Bool(c.Essential),
 		Cpu:                  jsii.Number(c.CPU),
 		MemoryReservationMiB: jsii.Number(c.MemoryReservationMiB),
@@ -67,28 +71,30 @@ func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2
 		MemoryLimitMiB: jsii.Number(c.MemoryLimitMiB),
 		Environment:    &environment,
 		Logging: awsecs.LogDriver_AwsLogs(&awsecs.AwsLogDriverProps{
-			LogGroup:     logs,
+			LogGroup:     p.logs,
 			StreamPrefix: jsii.String(c.Name),
 			// A full buffer drops log lines instead of stopping the service.
 			Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
 		}),
-		StopTimeout:            props.Alike.seconds(props.Service.StopTimeoutSeconds),
+		StopTimeout:            p.Alike.seconds(p.Service.StopTimeoutSeconds),
 		User:                   jsii.String(c.User),
 		ReadonlyRootFilesystem: jsii.Bool(true),
-		DockerSecurityOptions:  jsii.Strings("no-new-privileges"),
-		LinuxParameters:        props.Alike.linuxParameters,
+		LinuxParameters:        p.Alike.linuxParameters,
 	}
-	if len(c.WritablePaths) > 0 {
-		options.LinuxParameters = withTmpfs(stack, id, c.WritablePaths)
+	if !p.onFargate() {
+		options.DockerSecurityOptions = jsii.Strings("no-new-privileges")
+		if len(c.WritablePaths) > 0 {
+			options.LinuxParameters = withTmpfs(stack, id, c.WritablePaths)
+		}
 	}
-	if ports := portMappings(c); len(ports) > 0 {
+	if ports := portMappings(c, p.onFargate()); len(ports) > 0 {
 		options.PortMappings = &ports
 	}
 	if len(c.Command) > 0 {
 		options.Command = jsii.Strings(c.Command...)
 	}
 	if c.HealthCheck[0] != config.NoHealthCheck {
-		healthCheck := *props.Alike.healthCheck
+		healthCheck := *p.Alike.healthCheck
 		healthCheck.Command = jsii.Strings(c.HealthCheck...)
 		options.HealthCheck = &healthCheck
 	}
@@ -102,16 +108,23 @@ func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2
 	container := definition.AddContainer(jsii.String(c.Name), options)
 	pull(definition, container, c.Image)
 	readSecrets(definition, number, c)
+	if p.onFargate() {
+		mountEphemeral(definition, container, c)
+	}
 	return container
 }
 
 // portMappings publish a container's ports. With host port 0 the instance picks a port, so that
-// several tasks of a service fit on one instance.
-func portMappings(c config.Sidecar) []*awsecs.PortMapping {
+// several tasks of a service fit on one instance. A task on Fargate has ports of its own.
+func portMappings(c config.Sidecar, onFargate bool) []*awsecs.PortMapping {
 	var all []*awsecs.PortMapping
 	add := func(ports []int, protocol awsecs.Protocol) {
 		for _, port := range ports {
-			all = append(all, &awsecs.PortMapping{ContainerPort: jsii.Number(port), HostPort: jsii.Number(0), Protocol: protocol})
+			mapping := &awsecs.PortMapping{ContainerPort: jsii.Number(port), HostPort: jsii.Number(0), Protocol: protocol}
+			if onFargate {
+				mapping.HostPort = nil
+			}
+			all = append(all, mapping)
 		}
 	}
 	add(c.Ports, awsecs.Protocol_TCP)
@@ -134,6 +147,9 @@ func withTmpfs(stack awscdk.Stack, id string, paths []config.WritablePath) awsec
 }
 
 func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar) awsecs.ContainerImage {
+	if props.images == nil {
+		props.images = map[string]awsecrassets.DockerImageAsset{}
+	}
 	asset := &awsecrassets.DockerImageAssetProps{AssetName: jsii.String(c.Name), Platform: props.Alike.platform}
 	switch image := c.Image.(type) {
 	case config.GoPackage:
@@ -156,7 +172,10 @@ func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar)
 	case config.Registry:
 		return awsecs.ContainerImage_FromRegistry(jsii.String(image.Name), nil)
 	}
-	return awsecs.ContainerImage_FromDockerImageAsset(awsecrassets.NewDockerImageAsset(stack, jsii.String(id+"Image"), asset))
+	if props.images[c.Name] == nil {
+		props.images[c.Name] = awsecrassets.NewDockerImageAsset(stack, jsii.String(id+"Image"), asset)
+	}
+	return awsecs.ContainerImage_FromDockerImageAsset(props.images[c.Name])
 }
 
 // ecrImage matches an image in a repository of Amazon ECR.
@@ -168,7 +187,7 @@ func fromECR(c config.Sidecar) bool {
 }
 
 // pull lets ECS pull an image of Amazon ECR that the deployment has no repository for.
-func pull(definition awsecs.Ec2TaskDefinition, container awsecs.ContainerDefinition, image config.Image) {
+func pull(definition awsecs.TaskDefinition, container awsecs.ContainerDefinition, image config.Image) {
 	registry, _ := image.(config.Registry)
 	match := ecrImage.FindStringSubmatch(registry.Name)
 	if match == nil {
@@ -182,7 +201,7 @@ func pull(definition awsecs.Ec2TaskDefinition, container awsecs.ContainerDefinit
 
 // readSecrets lets ECS read the secrets of a container before its start. The constructs for secrets
 // would let the execution role do more than that.
-func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Sidecar) {
+func readSecrets(definition awsecs.TaskDefinition, number int, c config.Sidecar) {
 	resource := definition.Node().DefaultChild().(awsecs.CfnTaskDefinition)
 	at := fmt.Sprintf("ContainerDefinitions.%d.", number)
 	var secrets []map[string]any
@@ -213,7 +232,7 @@ func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Sidec
 }
 
 // allow lets ECS itself do something for the containers.
-func allow(definition awsecs.Ec2TaskDefinition, resource string, actions ...string) {
+func allow(definition awsecs.TaskDefinition, resource string, actions ...string) {
 	definition.AddToExecutionRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions: jsii.Strings(actions...), Resources: &[]*string{substituted(resource)},
 	}))
@@ -256,7 +275,7 @@ func substituted(text string) *string {
 }
 
 // permit lets the containers do what the service's permissions say.
-func permit(definition awsecs.Ec2TaskDefinition, statements []config.Statement) {
+func permit(definition awsecs.TaskDefinition, statements []config.Statement) {
 	if len(statements) == 0 {
 		return
 	}

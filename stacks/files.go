@@ -71,14 +71,14 @@ func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment
 
 // addVolumes adds the volumes of all containers to the task definition. The task role may mount
 // exactly these.
-func addVolumes(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2TaskDefinition) {
+func addVolumes(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition) {
 	arn := func(kind string, id *string) *string {
 		return stack.FormatArn(&awscdk.ArnComponents{Service: jsii.String("elasticfilesystem"), Resource: jsii.String(kind), ResourceName: id})
 	}
-	for _, volume := range props.Service.AllVolumes() {
+	for _, volume := range p.Service.AllVolumes() {
 		fileSystem, point := jsii.String(volume.FileSystem), jsii.String(volume.AccessPoint)
 		if volume.FileSystem == "" {
-			fileSystem, point = props.Files.FileSystem.FileSystemId(), props.Files.AccessPoints[volume.Name].AccessPointId()
+			fileSystem, point = p.Files.FileSystem.FileSystemId(), p.Files.AccessPoints[volume.Name].AccessPointId()
 		}
 		definition.AddVolume(&awsecs.Volume{
 			Name: jsii.String(volume.Name),

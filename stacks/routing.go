@@ -41,12 +41,16 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 	}
 	times := durations{}
 	for _, of := range plan.Groups {
-		service := d.Service(of) // without targets, the defaults
+		service, compute := d.Pair(of) // without targets, the defaults
+		targetType := elb.TargetType_INSTANCE
+		if config.Kind(compute) == migration.Fargate {
+			targetType = elb.TargetType_IP
+		}
 		// The id is the same at every load balancer, but not the name.
 		group := elb.NewApplicationTargetGroup(r.Stack, jsii.String(config.Pascal(of)), &elb.ApplicationTargetGroupProps{
 			TargetGroupName:     jsii.String(s.Name(plan.GroupName(of))),
 			Vpc:                 network.VPC,
-			TargetType:          elb.TargetType_INSTANCE,
+			TargetType:          targetType,
 			Protocol:            elb.ApplicationProtocol_HTTP,
 			Port:                jsii.Number(80),
 			DeregistrationDelay: times.seconds(service.DeregistrationDelaySeconds),
@@ -60,7 +64,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 			},
 		})
 		if of != migration.DropGroup {
-			tagService(group, of)
+			tagService(group, service.Name)
 		}
 		r.TargetGroups[of] = group
 	}

@@ -26,33 +26,33 @@ import (
 //
 // The role is Application Auto Scaling's role for ECS, which every account has
 // (https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-service-linked-roles.html).
-func scale(stack awscdk.Stack, props *ServiceProps, service awsecs.Ec2Service) {
+func scale(stack awscdk.Stack, p *pair, service awsecs.BaseService) {
 	label := ""
-	if props.Service.RequestsPerTask > 0 {
+	if p.Service.RequestsPerTask > 0 {
 		// There is only one load balancer here: a service has one, and a monolith with
 		// several may not have this setting. The construct's own method would cut the load
 		// balancer's name out of its listener's ARN, as in the alarms.
-		at := props.Routings[0]
-		label = fmt.Sprintf("%s/%s", *at.Balancer.LoadBalancerFullName(), *at.TargetGroups[props.Service.Name].TargetGroupFullName())
+		at := p.Routings[0]
+		label = fmt.Sprintf("%s/%s", *at.Balancer.LoadBalancerFullName(), *at.TargetGroups[p.Name].TargetGroupFullName())
 		// In every phase, so that the load balancer's stack has the same outputs in all of them.
-		output(stack, "RequestsLabel", "What autoscaling counts the requests of", jsii.String(label))
+		output(stack, p.id+"RequestsLabel", "What autoscaling counts the requests of", jsii.String(label))
 	}
-	tasks := props.Tasks
+	tasks := p.tasks()
 	if tasks.Max == 0 {
 		return
 	}
-	target := awsapplicationautoscaling.NewCfnScalableTarget(stack, jsii.String("Scaling"), &awsapplicationautoscaling.CfnScalableTargetProps{
+	target := awsapplicationautoscaling.NewCfnScalableTarget(stack, p.construct("Scaling"), &awsapplicationautoscaling.CfnScalableTargetProps{
 		ServiceNamespace:  jsii.String("ecs"),
 		ScalableDimension: jsii.String("ecs:service:DesiredCount"),
 		ResourceId: awscdk.Fn_Join(jsii.String("/"), &[]*string{
-			jsii.String("service"), props.Alike.cluster.ClusterName(), service.ServiceName(),
+			jsii.String("service"), p.Alike.cluster.ClusterName(), service.ServiceName(),
 		}),
 		MinCapacity: jsii.Number(tasks.Count),
 		MaxCapacity: jsii.Number(tasks.Max),
 	})
 	type metric = awsapplicationautoscaling.CfnScalingPolicy_PredefinedMetricSpecificationProperty
 	track := func(id string, value int, of *metric) {
-		awsapplicationautoscaling.NewCfnScalingPolicy(stack, jsii.String(id), &awsapplicationautoscaling.CfnScalingPolicyProps{
+		awsapplicationautoscaling.NewCfnScalingPolicy(stack, p.construct(id), &awsapplicationautoscaling.CfnScalingPolicyProps{
 			PolicyName:      jsii.String(id), // other services may have the same
 			PolicyType:      jsii.String("TargetTrackingScaling"),
 			ScalingTargetId: target.Ref(),
@@ -62,9 +62,9 @@ func scale(stack awscdk.Stack, props *ServiceProps, service awsecs.Ec2Service) {
 			},
 		})
 	}
-	track("ScaleByCPU", props.Service.TargetCPUPercent, &metric{PredefinedMetricType: jsii.String("ECSServiceAverageCPUUtilization")})
+	track("ScaleByCPU", p.Service.TargetCPUPercent, &metric{PredefinedMetricType: jsii.String("ECSServiceAverageCPUUtilization")})
 	if label != "" {
-		track("ScaleByRequests", props.Service.RequestsPerTask,
+		track("ScaleByRequests", p.Service.RequestsPerTask,
 			&metric{PredefinedMetricType: jsii.String("ALBRequestCountPerTarget"), ResourceLabel: jsii.String(label)})
 	}
 }

@@ -20,11 +20,11 @@ import (
 // ServiceProps are the inputs of a service's stack.
 type ServiceProps struct {
 	Service config.Service
-	// Monolith is the name of the monolith, with which alarms compare the service. Empty for
-	// the monolith itself, and once the monolith is removed.
-	Monolith string
-	// Tasks has the number of tasks in this phase.
-	Tasks migration.Tasks
+	// Compared is the target group with which alarms compare the service: the monolith's, or that of
+	// the old pair for a new one. Empty for the monolith itself, and once the monolith is removed.
+	Compared map[string]string
+	// Tasks has the number of tasks in this phase, by pair.
+	Tasks map[string]migration.Tasks
 	// Context is the directory of the image's Docker build context, if the image is a Go package.
 	Context string
 	// Alike is the part that all services have in common.
@@ -34,7 +34,28 @@ type ServiceProps struct {
 	Routings []*Routing
 	// Files has the deployment's file system; nil if there is none.
 	Files *Files
+
+	// What both pairs have: the log group, and the images of the containers by name.
+	logs   awslogs.LogGroup
+	images map[string]awsecrassets.DockerImageAsset
 }
+
+// pair is one pair of a service in its stack: a task definition and an ECS service, whose target group is
+// in the stack of the load balancer.
+type pair struct {
+	*ServiceProps
+	config.Pair
+	// id begins the ids of its constructs. It is empty on EC2, whose constructs were there first.
+	id string
+}
+
+func (p *pair) onFargate() bool { return config.Kind(p.Compute) == migration.Fargate }
+
+// construct is the id of a construct of the pair.
+func (p *pair) construct(id string) *string { return jsii.String(p.id + id) }
+
+// tasks has the number of tasks in this phase.
+func (p *pair) tasks() migration.Tasks { return p.Tasks[p.Name] }
 
 // Alike is the part that all services have in common. It is made once and not for every
 // service, for each object is a round trip to CDK's process.
@@ -43,6 +64,7 @@ type Alike struct {
 	buildArgs       *map[string]*string
 	linuxParameters awsecs.LinuxParameters
 	healthCheck     *awsecs.HealthCheck
+	network         *Network
 	cluster         awsecs.ICluster
 	capacity        *[]*awsecs.CapacityProviderStrategy
 	placement       *[]awsecs.PlacementStrategy
@@ -59,22 +81,25 @@ func (d durations) seconds(n int) awscdk.Duration {
 	return d[n]
 }
 
-func newAlike(scope constructs.Construct, s config.Settings, cluster *Cluster) *Alike {
+func newAlike(scope constructs.Construct, s config.Settings, network *Network, cluster *Cluster) *Alike {
 	a := &Alike{
 		platform:        awsecrassets.Platform_LINUX_AMD64(),
 		buildArgs:       &buildTime,
 		linuxParameters: newLinuxParameters(scope, "LinuxParameters"),
 		cluster:         cluster.Cluster,
-		capacity: &[]*awsecs.CapacityProviderStrategy{{
-			CapacityProvider: cluster.CapacityProvider.CapacityProviderName(),
-			Weight:           jsii.Number(1),
-		}},
+		network:         network,
 		// First spread, so that a zone may fail. Then packed, so that instances fill up.
 		placement: &[]awsecs.PlacementStrategy{
 			awsecs.PlacementStrategy_SpreadAcross(awsecs.BuiltInAttributes_AVAILABILITY_ZONE()),
 			awsecs.PlacementStrategy_PackedByMemory(),
 		},
 		durations: durations{},
+	}
+	if cluster.CapacityProvider != nil {
+		a.capacity = &[]*awsecs.CapacityProviderStrategy{{
+			CapacityProvider: cluster.CapacityProvider.CapacityProviderName(),
+			Weight:           jsii.Number(1),
+		}}
 	}
 	if s.Arch == "arm64" {
 		a.platform = awsecrassets.Platform_LINUX_ARM64()
@@ -98,16 +123,22 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 		DockerTagPrefix:           jsii.String("v1-"),
 	}))
 	tagService(stack, name)
-	definition, role := newTaskDefinition(stack, s, props)
-	service := newECSService(stack, s, props, definition, role)
-	scale(stack, props, service)
-	var alarms []awscloudwatch.Alarm
-	for _, routing := range props.Routings {
-		if routing.Alarms != nil {
-			alarms = append(alarms, routing.Alarms.watch(stack, s, props, routing, service)...)
+	for _, one := range props.Service.Pairs() {
+		p := &pair{ServiceProps: props, Pair: one}
+		if p.onFargate() {
+			p.id = "Fargate"
 		}
+		definition, role := newTaskDefinition(stack, s, p)
+		service := newECSService(stack, s, p, definition, role)
+		scale(stack, p, service)
+		var alarms []awscloudwatch.Alarm
+		for _, routing := range props.Routings {
+			if routing.Alarms != nil {
+				alarms = append(alarms, routing.Alarms.watch(stack, s, p, routing, service)...)
+			}
+		}
+		rollBack(service, alarms)
 	}
-	rollBack(service, alarms)
 	return stack
 }
 
@@ -133,49 +164,42 @@ func newServiceLogGroup(stack awscdk.Stack, s config.Settings, service string) a
 }
 
 // newTaskDefinition returns the task definition and its execution role.
-func newTaskDefinition(stack awscdk.Stack, s config.Settings, props *ServiceProps) (awsecs.TaskDefinition, awsiam.IRole) {
-	name := props.Service.Name
-	definition := awsecs.NewEc2TaskDefinition(stack, jsii.String("TaskDefinition"), &awsecs.Ec2TaskDefinitionProps{
-		Family:      jsii.String(s.Name(name)),
-		NetworkMode: awsecs.NetworkMode_BRIDGE,
-	})
-
-	addVolumes(stack, props, definition)
-	addContainers(stack, s, props, definition)
-	permit(definition, props.Service.Permissions)
+func newTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair) (awsecs.TaskDefinition, awsiam.IRole) {
+	var definition awsecs.TaskDefinition
+	switch compute := p.Compute.(type) {
+	case config.Fargate:
+		definition = newFargateTaskDefinition(stack, s, p, compute)
+	default:
+		definition = awsecs.NewEc2TaskDefinition(stack, p.construct("TaskDefinition"), &awsecs.Ec2TaskDefinitionProps{
+			Family:      jsii.String(s.Name(p.Name)),
+			NetworkMode: awsecs.NetworkMode_BRIDGE,
+		})
+	}
+	addVolumes(stack, p, definition)
+	addContainers(stack, s, p, definition)
+	permit(definition, p.Service.Permissions)
 	suppress(definition, suppression{rule: "AwsSolutions-ECS2",
 		reason: "What differs between environments is configured by variables. None is secret; a secret would come from Secrets Manager"})
 	role := definition.ExecutionRole()
 	onlyForThisAccount(definition.TaskRole(), role)
-	if props.Service.Repository() || slices.ContainsFunc(props.Service.Containers(), fromECR) {
+	if p.Service.Repository() || slices.ContainsFunc(p.Service.Containers(), fromECR) {
 		suppress(role.Node().FindChild(jsii.String("DefaultPolicy")),
 			suppression{"AwsSolutions-IAM5", "ecr:GetAuthorizationToken knows no resources", []string{"Resource::*"}})
 	}
 	return definition, role
 }
 
-func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, definition awsecs.TaskDefinition, role awsiam.IRole) awsecs.Ec2Service {
-	name := props.Service.Name
+func newECSService(stack awscdk.Stack, s config.Settings, p *pair, definition awsecs.TaskDefinition, role awsiam.IRole) awsecs.BaseService {
 	var count *float64 // without a count, an update keeps the number of autoscaling
-	if !props.Tasks.Kept {
-		count = jsii.Number(props.Tasks.Count)
+	if !p.tasks().Kept {
+		count = jsii.Number(p.tasks().Count)
 	}
-	service := awsecs.NewEc2Service(stack, jsii.String("Service"), &awsecs.Ec2ServiceProps{
-		ServiceName:                jsii.String(name),
-		Cluster:                    props.Alike.cluster,
-		TaskDefinition:             definition,
-		DesiredCount:               count,
-		CapacityProviderStrategies: props.Alike.capacity,
-		PlacementStrategies:        props.Alike.placement,
-		MinHealthyPercent:          jsii.Number(100),
-		MaxHealthyPercent:          jsii.Number(200),
-		CircuitBreaker:             &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
-		HealthCheckGracePeriod:     props.Alike.seconds(props.Service.HealthCheck.GracePeriodSeconds),
-		EnableECSManagedTags:       jsii.Bool(true),
-		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
-	})
-	if props.Service.Linked() {
-		service.AddPlacementConstraints(awsecs.PlacementConstraint_MemberOf(jsii.String("attribute:" + assets.Linked + " == true")))
+	var service awsecs.BaseService
+	switch compute := p.Compute.(type) {
+	case config.Fargate:
+		service = newFargateService(stack, p, compute, definition, count)
+	default:
+		service = newEC2Service(stack, p, definition, count)
 	}
 	node := service.Node()
 	// Without the role's policy, the first tasks could neither pull their image nor log.
@@ -184,13 +208,34 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 	// AttachToApplicationTargetGroup would let the service's stack change the instances'
 	// security group. The rule that admits the load balancer belongs to the network.
 	var balancers []any
-	for _, routing := range props.Routings {
+	for _, routing := range p.Routings {
 		balancers = append(balancers, &awsecs.CfnService_LoadBalancerProperty{
-			ContainerName:  jsii.String(name),
-			ContainerPort:  jsii.Number(props.Service.Port),
-			TargetGroupArn: routing.TargetGroups[name].TargetGroupArn(),
+			ContainerName:  jsii.String(p.Service.Name),
+			ContainerPort:  jsii.Number(p.Service.Port),
+			TargetGroupArn: routing.TargetGroups[p.Name].TargetGroupArn(),
 		})
 	}
 	node.DefaultChild().(awsecs.CfnService).SetLoadBalancers(&balancers)
+	return service
+}
+
+func newEC2Service(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition, count *float64) awsecs.BaseService {
+	service := awsecs.NewEc2Service(stack, p.construct("Service"), &awsecs.Ec2ServiceProps{
+		ServiceName:                jsii.String(p.Name),
+		Cluster:                    p.Alike.cluster,
+		TaskDefinition:             definition,
+		DesiredCount:               count,
+		CapacityProviderStrategies: p.Alike.capacity,
+		PlacementStrategies:        p.Alike.placement,
+		MinHealthyPercent:          jsii.Number(100),
+		MaxHealthyPercent:          jsii.Number(200),
+		CircuitBreaker:             &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
+		HealthCheckGracePeriod:     p.Alike.seconds(p.Service.HealthCheck.GracePeriodSeconds),
+		EnableECSManagedTags:       jsii.Bool(true),
+		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
+	})
+	if p.Service.Linked() {
+		service.AddPlacementConstraints(awsecs.PlacementConstraint_MemberOf(jsii.String("attribute:" + assets.Linked + " == true")))
+	}
 	return service
 }

@@ -44,7 +44,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		}
 	}
 	network := NewNetwork(scope, s)
-	cluster := NewCluster(scope, s, network, d.Linked())
+	cluster := NewCluster(scope, d, s, network, d.Linked())
 	plan := m.Plan(s.Position)
 	var alarms *Alarms
 	for _, balancer := range plan.Balancers {
@@ -56,7 +56,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	if all {
 		phases = newPhase(scope, s, locks)
 	}
-	on.alike = newAlike(scope, s, cluster)
+	on.alike = newAlike(scope, s, network, cluster)
 	if len(d.VolumeNames()) > 0 {
 		on.files = NewFiles(scope, s, d, network)
 		on.afterGates(on.files.Stack)
@@ -106,21 +106,25 @@ func depend(stack, on awscdk.Stack, reason string) {
 // addServices adds a stack for each service of the deployment, in its order.
 func addServices(scope constructs.Construct, d config.Deployment, s config.Settings, plan migration.Plan, contexts map[string]string, on needs) []awscdk.Stack {
 	var stacks []awscdk.Stack
-	monolith := d.Monolith.Name
+	monolith := d.Migration().Leading(d.Monolith.Name, s.Position)
 	if s.Phase == migration.Removed {
 		monolith = ""
 		stacks = append(stacks, newRemoved(scope, s, d.Monolith.Name, on))
 	}
 	for _, service := range deployed(d, s) {
-		behind, compared := on.routings, "" // the monolith
+		behind, compared := on.routings, map[string]string{} // the monolith
 		if service.Name != d.Monolith.Name {
 			at := slices.IndexFunc(on.routings, func(r *Routing) bool { return r.Name == service.LoadBalancer })
-			behind, compared = on.routings[at:at+1], monolith
+			behind = on.routings[at : at+1]
+			compared[service.Pairs()[0].Name] = monolith
+		}
+		if pairs := service.Pairs(); len(pairs) > 1 {
+			compared[pairs[1].Name] = pairs[0].Name // the old pair is what the new one must not be worse than
 		}
 		stack := NewService(scope, s, &ServiceProps{
 			Service:  service,
-			Monolith: compared,
-			Tasks:    plan.Tasks[service.Name],
+			Compared: compared,
+			Tasks:    plan.Tasks,
 			Context:  contexts[service.Name],
 			Alike:    on.alike,
 			Routings: behind,

@@ -1,0 +1,102 @@
+package stacks
+
+import (
+	"fmt"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/config"
+)
+
+// newFargateTaskDefinition returns a task definition in network mode awsvpc, with a size for the whole
+// task.
+func newFargateTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair, compute config.Fargate) awsecs.TaskDefinition {
+	architecture := awsecs.CpuArchitecture_X86_64()
+	if s.Arch == "arm64" {
+		architecture = awsecs.CpuArchitecture_ARM64()
+	}
+	props := &awsecs.FargateTaskDefinitionProps{
+		Family:         jsii.String(s.Name(p.Name)),
+		Cpu:            jsii.Number(compute.CPU),
+		MemoryLimitMiB: jsii.Number(compute.MemoryMiB),
+		RuntimePlatform: &awsecs.RuntimePlatform{
+			CpuArchitecture: architecture, OperatingSystemFamily: awsecs.OperatingSystemFamily_LINUX(),
+		},
+	}
+	if compute.EphemeralStorageGiB > 20 {
+		props.EphemeralStorageGiB = jsii.Number(compute.EphemeralStorageGiB)
+	}
+	return awsecs.NewFargateTaskDefinition(stack, p.construct("TaskDefinition"), props)
+}
+
+// newFargateService returns an ECS service on Fargate, in the private subnets. Only the load balancer
+// reaches its tasks.
+func newFargateService(stack awscdk.Stack, p *pair, compute config.Fargate, definition awsecs.TaskDefinition, count *float64) awsecs.BaseService {
+	return awsecs.NewFargateService(stack, p.construct("Service"), &awsecs.FargateServiceProps{
+		ServiceName:                jsii.String(p.Name),
+		Cluster:                    p.Alike.cluster,
+		TaskDefinition:             definition,
+		DesiredCount:               count,
+		CapacityProviderStrategies: spot(compute.SpotPercent),
+		VpcSubnets:                 &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
+		SecurityGroups:             &[]awsec2.ISecurityGroup{p.newTaskSecurityGroup(stack)},
+		AssignPublicIp:             jsii.Bool(false),
+		MinHealthyPercent:          jsii.Number(100),
+		MaxHealthyPercent:          jsii.Number(200),
+		CircuitBreaker:             &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
+		HealthCheckGracePeriod:     p.Alike.seconds(p.Service.HealthCheck.GracePeriodSeconds),
+		EnableECSManagedTags:       jsii.Bool(true),
+		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
+	})
+}
+
+// spot divides tasks between Fargate and Fargate Spot
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html).
+func spot(percent int) *[]*awsecs.CapacityProviderStrategy {
+	var strategies []*awsecs.CapacityProviderStrategy
+	for _, one := range []struct {
+		provider string
+		weight   int
+	}{{"FARGATE", 100 - percent}, {"FARGATE_SPOT", percent}} {
+		if one.weight > 0 {
+			strategies = append(strategies, &awsecs.CapacityProviderStrategy{CapacityProvider: jsii.String(one.provider), Weight: jsii.Number(one.weight)})
+		}
+	}
+	return &strategies
+}
+
+// newTaskSecurityGroup makes the security group of the tasks, and lets the load balancer reach them.
+// The rules are in the service's stack, so that a new service does not change the network.
+func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
+	balancer := p.Alike.network.LoadBalancerSecurityGroup
+	group := awsec2.NewSecurityGroup(stack, p.construct("SecurityGroup"), &awsec2.SecurityGroupProps{
+		Vpc:              p.Alike.network.VPC,
+		Description:      jsii.String("Tasks of " + p.Service.Name + ": from the load balancer, to anywhere"),
+		AllowAllOutbound: jsii.Bool(true),
+	})
+	port := awsec2.Port_Tcp(jsii.Number(p.Service.Port))
+	group.AddIngressRule(balancer, port, jsii.String("Load balancer"), nil)
+	awsec2.NewCfnSecurityGroupEgress(stack, p.construct("FromLoadBalancer"), &awsec2.CfnSecurityGroupEgressProps{
+		GroupId:                    balancer.SecurityGroupId(),
+		IpProtocol:                 jsii.String("tcp"),
+		FromPort:                   jsii.Number(p.Service.Port),
+		ToPort:                     jsii.Number(p.Service.Port),
+		DestinationSecurityGroupId: group.SecurityGroupId(),
+		Description:                jsii.String("Tasks of " + p.Service.Name),
+	})
+	return group
+}
+
+// mountEphemeral gives a container its writable paths on the task's own storage, for Fargate has no
+// directories in memory here. An empty volume belongs to root, unless the image has the directory
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/bind-mounts.html).
+func mountEphemeral(definition awsecs.TaskDefinition, container awsecs.ContainerDefinition, c config.Sidecar) {
+	for i, path := range c.WritablePaths {
+		name := jsii.String(fmt.Sprintf("%s-writable-%d", c.Name, i+1))
+		definition.AddVolume(&awsecs.Volume{Name: name})
+		container.AddMountPoints(&awsecs.MountPoint{SourceVolume: name, ContainerPath: jsii.String(path.Path), ReadOnly: jsii.Bool(false)})
+	}
+}
