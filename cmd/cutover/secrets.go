@@ -8,9 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
-
-	"github.com/hashicorp/go-envparse"
 )
 
 // secretsFile is in the state directory, which only this user may read.
@@ -32,8 +32,9 @@ func secretFlags(pairs []string) (map[string]string, error) {
 	return values, nil
 }
 
-// readSecrets reads a file with lines NAME=VALUE. A file that is not there has no secrets. The error
-// names the line of a mistake, and never has a value. A file that git does not ignore is an error, too.
+// readSecrets reads a file with a line for each secret. A file that is not there has no secrets. The
+// error names the line of a mistake, and never has a value. A file that git does not ignore is an
+// error, too.
 func readSecrets(file string) (map[string]string, error) {
 	values := map[string]string{}
 	text, err := os.ReadFile(file)
@@ -49,26 +50,47 @@ func readSecrets(file string) (map[string]string, error) {
 	number := 0
 	for line := range strings.Lines(string(text)) {
 		number++
-		parsed, err := envparse.Parse(strings.NewReader(line))
-		if err != nil || len(parsed) > 0 && cutOff(line) {
-			return nil, fmt.Errorf("%s, line %d is not NAME=VALUE: put a value with spaces, # or quotes into single quotes", file, number)
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
 		}
-		for name, value := range parsed {
-			if _, twice := values[name]; twice {
-				return nil, fmt.Errorf("%s, line %d: %s is there twice: a secret has one value", file, number, name)
-			}
-			values[name] = value
+		name, value, ok := secretLine(line)
+		if !ok {
+			return nil, fmt.Errorf("%s, line %d is not NAME=VALUE, NAME='VALUE' or NAME=\"VALUE\"", file, number)
 		}
+		if _, twice := values[name]; twice {
+			return nil, fmt.Errorf("%s, line %d: %s is there twice: a secret has one value", file, number, name)
+		}
+		values[name] = value
 	}
 	return values, nil
 }
 
-// cutOff says that a value without quotes has a # that would begin a comment, as in PW=a#b.
-func cutOff(line string) bool {
-	_, value, _ := strings.Cut(line, "=")
-	value = strings.TrimSpace(value)
-	hash := strings.Index(value, "#")
-	return hash == 0 || hash > 0 && !strings.ContainsAny(value[:1], `'"`) && value[hash-1] != ' '
+var (
+	secretName = regexp.MustCompile(`^[A-Za-z_][\w.-]*$`)
+	comment    = regexp.MustCompile(`\s+#.*$`)
+)
+
+// secretLine reads a line. As in a shell, single quotes take a text as it is, and a comment begins after
+// a space. Double quotes take the escapes of Go, such as \n. Nothing else is replaced.
+func secretLine(line string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(strings.TrimPrefix(line, "export "), "=")
+	name = strings.TrimSpace(name)
+	if !ok || !secretName.MatchString(name) {
+		return "", "", false
+	}
+	rest := ""
+	switch begin := strings.TrimSpace(value); {
+	case strings.HasPrefix(begin, "'"):
+		value, rest, ok = strings.Cut(begin[1:], "'")
+	case strings.HasPrefix(begin, `"`):
+		quoted, _ := strconv.QuotedPrefix(begin)
+		text, err := strconv.Unquote(quoted)
+		value, rest, ok = text, begin[len(quoted):], err == nil
+	default:
+		value = strings.TrimSpace(comment.ReplaceAllString(value, ""))
+	}
+	return name, value, ok && comment.ReplaceAllString(rest, "") == ""
 }
 
 // ignored says that git would commit a file. Without git or a repository nothing would.

@@ -14,15 +14,21 @@ func TestReadSecrets(t *testing.T) {
 	if values, err := readSecrets(file); err != nil || len(values) > 0 {
 		t.Errorf("without a file: %v (%v)", values, err)
 	}
-	const help = " is not NAME=VALUE: put a value with spaces, # or quotes into single quotes"
 	for text, want := range map[string]map[string]string{
 		"":                                  nil,
 		"# A=b#c\n\n A=b\nexport C = d\r\n": {"A": "b", "C": "d"},
-		"web.A=b\nA_1=":                     {"web.A": "b", "A_1": ""},
+		"web.A=b\nx-ray.A_1=":               {"web.A": "b", "x-ray.A_1": ""},
 		"A=b=c # it\n":                      {"A": "b=c"},
-		"A=b # it#s\n":                      {"A": "b"},
-		"A='b#c $HOME \"\\'":                {"A": `b#c $HOME "\`},
-		"A=\"b#c\\nd\"":                     {"A": "b#c\nd"},
+		"A=b # it#s 'so'\n":                 {"A": "b"},
+		"A=b\t#c":                           {"A": "b"},
+		"A=b#c #":                           {"A": "b#c"},
+		"A=#b":                              {"A": "#b"},
+		"A= # b":                            {"A": ""},
+		"A=b c":                             {"A": "b c"},
+		"A=b'c\"":                           {"A": `b'c"`},
+		"A='b #c $HOME \"\\'  # it's":       {"A": `b #c $HOME "\`},
+		"A=''":                              {"A": ""},
+		"A=\"b #c\\n'd\\\"\" # \"so\"":      {"A": "b #c\n'd\""},
 		"A=$HOME\\x":                        {"A": `$HOME\x`},
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -32,19 +38,19 @@ func TestReadSecrets(t *testing.T) {
 			t.Errorf("%q: %q (%v), want %q", text, values, err, want)
 		}
 	}
+	const help = ` is not NAME=VALUE, NAME='VALUE' or NAME="VALUE"`
 	for text, want := range map[string]string{
 		"A=b\n\nsesame":      "line 3" + help,
 		"=sesame":            "line 1" + help,
 		"A: sesame":          "line 1" + help,
 		"1A=sesame":          "line 1" + help,
+		"A B=sesame":         "line 1" + help,
 		"A='sesame":          "line 1" + help,
+		"A='sesame'#":        "line 1" + help,
+		"A='sesame' 1 # b":   "line 1" + help,
 		"A=\"sesame":         "line 1" + help,
-		"A=\"sesame\\x\"":    "line 1" + help,
-		"A=sesame#1":         "line 1" + help,
-		"A=s#esame # b":      "line 1" + help,
-		"A=#sesame":          "line 1" + help,
-		"A=# sesame":         "line 1" + help,
-		"A=se\tsame":         "line 1" + help,
+		"A=\"sesame\"1":      "line 1" + help,
+		"A=\"sesame\\y\"":    "line 1" + help,
 		"A=sesame\nA=sesame": "line 2: A is there twice: a secret has one value",
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -197,10 +197,10 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		c.DependsOn = append(c.DependsOn, Dependency{other.Field("ContainerName").Text(""), other.Field("Condition").OneOf("START", "COMPLETE", "SUCCESS", "HEALTHY")})
 	}
 	for _, mount := range v.Field("MountPoints").List() {
-		c.Mounts = append(c.Mounts, Mount{mount.Field("SourceVolume").Text(""), mount.Field("ContainerPath").Text(""), mount.Field("ReadOnly").Bool(false)})
+		c.Mounts = append(c.Mounts, Mount{mount.Field("SourceVolume").Text(""), mount.Field("ContainerPath").Need("a path").Text(""), mount.Field("ReadOnly").Bool(false)})
 	}
 	for _, tmpfs := range linux.Field("Tmpfs").List() {
-		c.Tmpfs = append(c.Tmpfs, Tmpfs{tmpfs.Field("ContainerPath").Text(""), tmpfs.Field("Size").Need("a size in MiB").Int(0, 1, 1<<24), tmpfs.Field("MountOptions").Texts()})
+		c.Tmpfs = append(c.Tmpfs, Tmpfs{tmpfs.Field("ContainerPath").Need("a path").Text(""), tmpfs.Field("Size").Need("a size in MiB").Int(0, 1, 1<<24), tmpfs.Field("MountOptions").Texts()})
 	}
 	for _, server := range v.Field("DnsServers").List() {
 		address, err := netip.ParseAddr(server.Text(""))

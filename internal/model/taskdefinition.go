@@ -86,7 +86,11 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	d.PidMode = p.Field("PidMode").Text("")
 	d.CPU, d.MemoryMiB = p.Field("Cpu").Int(0, 1, 1<<18), p.Field("Memory").Int(0, 4, 1<<24)
 	for _, v := range p.Field("Volumes").List() {
-		d.Volumes = append(d.Volumes, volume(v))
+		one := volume(v)
+		if slices.ContainsFunc(d.Volumes, func(other TaskVolume) bool { return other.Name == one.Name }) {
+			v.Field("Name").Refuse("another volume is called %q too", one.Name)
+		}
+		d.Volumes = append(d.Volumes, one)
 	}
 	for _, v := range p.Field("ContainerDefinitions").List() {
 		c := m.container(d.Resource, v)

@@ -458,15 +458,15 @@ func TestLinks(t *testing.T) {
 func TestPassedOver(t *testing.T) {
 	c := model.Container{Name: "a", User: "1", Privileged: true, ReadonlyRootFilesystem: true, Links: []string{"b"},
 		Ports:  []model.Port{{Container: 1, Protocol: "tcp"}, {Container: 2, Host: 2, Protocol: "udp"}},
-		Mounts: []model.Mount{{Volume: "own", Path: "/a"}, {Volume: "host", Path: "/b"}, {Volume: "files", Path: "/c"}},
+		Mounts: []model.Mount{{Volume: "own", Path: "/a"}, {Volume: "host", Path: "/b"}, {Volume: "files", Path: "/c"}, {Volume: "nfs", Path: "/d"}, {Volume: "local", Path: "/e"}},
 	}
-	whole := &model.TaskDefinition{Containers: []model.Container{c}, Volumes: []model.TaskVolume{{Name: "own"}, {Name: "host", HostPath: "/x"}, {Name: "files", EFS: &model.EFSVolume{}}}}
+	whole := &model.TaskDefinition{Containers: []model.Container{c}, Volumes: []model.TaskVolume{{Name: "own"}, {Name: "host", HostPath: "/x"}, {Name: "files", EFS: &model.EFSVolume{}}, {Name: "nfs", Driver: "nfs"}, {Name: "local", Driver: "local", Shared: true}}}
 	passed, err := new(Driver).Check(whole, c)
 	var settings []string
 	for _, p := range passed {
 		settings = append(settings, p.Setting)
 	}
-	if want := []string{"MountPoints[1]", "MountPoints[2]", "PortMappings[1].HostPort", "Privileged"}; err != nil || !slices.Equal(settings, want) {
+	if want := []string{"MountPoints[1]", "MountPoints[2]", "MountPoints[3]", "PortMappings[1].HostPort", "Privileged"}; err != nil || !slices.Equal(settings, want) {
 		t.Errorf("passed over are %v (%v), want %v", settings, err, want)
 	}
 }

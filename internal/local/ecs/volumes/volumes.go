@@ -23,6 +23,8 @@ func PassedOver(whole *model.TaskDefinition, c model.Container) (all []ecs.Passe
 	for i, mount := range c.Mounts {
 		setting := fmt.Sprintf("MountPoints[%d]", i)
 		switch v := whole.Volume(mount); {
+		case v.Driver != "" && v.Driver != "local":
+			all = append(all, ecs.PassedOver{Setting: setting, Why: "a volume is a directory of this machine, whatever its driver"})
 		case v.EFS != nil:
 			all = append(all, ecs.PassedOver{Setting: setting, Why: "a file system of EFS is a directory of this machine, below volumes/efs, without IAM and the users of access points"})
 		case v.HostPath != "":
