@@ -203,6 +203,9 @@ func (s *schedule) due(after time.Time) time.Time {
 	if !s.spec.Enabled {
 		return time.Time{}
 	}
+	if !s.when.once.IsZero() { // has neither a begin nor an end
+		return s.when.Next(s.begin, after)
+	}
 	if begin := s.spec.Begin; after.Before(begin) {
 		after = begin.Add(-time.Nanosecond)
 	}
@@ -369,9 +372,10 @@ func (p *Provider) put(key string, spec *model.Schedule, tasks *ecs.Tasks, when 
 		p.schedules[key] = s
 		s.runs.Go(s.follow)
 	}
+	now := time.Now()
+	s.after = now
 	if s.spec == nil || s.spec.Expression != spec.Expression || !s.spec.Begin.Equal(spec.Begin) {
-		now := time.Now()
-		s.begin, s.after = now, now
+		s.begin = now
 		if !spec.Begin.IsZero() {
 			s.begin = spec.Begin
 		} else if spec.Scheduler {
@@ -379,6 +383,7 @@ func (p *Provider) put(key string, spec *model.Schedule, tasks *ecs.Tasks, when 
 		}
 	}
 	s.spec, s.tasks, s.when = spec, tasks, when
+	s.next = s.due(s.after)
 	select {
 	case s.wake <- struct{}{}:
 	default:

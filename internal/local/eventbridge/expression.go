@@ -24,7 +24,8 @@ var (
 	cronForm = regexp.MustCompile(`^cron\((.*)\)$`)
 )
 
-// Parse reads a schedule expression. A rule has no at(…), and a rate of 1 is in the singular there.
+// Parse reads a schedule expression. A rule has no at(…), a rate of 1 is in the singular there, and cron
+// needs its year.
 func Parse(text string, scheduler bool, zone *time.Location) (Expression, error) {
 	if rate := rateForm.FindStringSubmatch(text); rate != nil {
 		n, err := strconv.Atoi(rate[1])
@@ -46,7 +47,7 @@ func Parse(text string, scheduler bool, zone *time.Location) (Expression, error)
 		return Expression{once: at}, nil
 	}
 	if fields := cronForm.FindStringSubmatch(text); fields != nil {
-		c, err := parseCron(fields[1], zone)
+		c, err := parseCron(fields[1], scheduler, zone)
 		if err != nil {
 			return Expression{}, fmt.Errorf("%q: %w", text, err)
 		}
@@ -90,8 +91,11 @@ var (
 
 const firstYear, lastYear = 1970, 2199
 
-func parseCron(text string, zone *time.Location) (*cron, error) {
+func parseCron(text string, scheduler bool, zone *time.Location) (*cron, error) {
 	fields := strings.Fields(text)
+	if len(fields) == 5 && scheduler {
+		fields = append(fields, "*")
+	}
 	if len(fields) != 6 {
 		return nil, fmt.Errorf("it has %d fields: expected minutes, hours, day of month, month, day of week, year", len(fields))
 	}
@@ -125,7 +129,8 @@ func parseCron(text string, zone *time.Location) (*cron, error) {
 	return c, nil
 }
 
-// list reads values and ranges with steps, as in "1,10-20/5,*/7".
+// list reads values and ranges with steps, as in "1,10-20/5,*/7". A range may go over the end, as 20-2
+// does in AWS's example of hours; a range of years may not.
 func list(text string, from, to int, names []string) (map[int]bool, error) {
 	set := map[int]bool{}
 	for item := range strings.SplitSeq(text, ",") {
@@ -152,12 +157,14 @@ func list(text string, from, to int, names []string) (map[int]bool, error) {
 			case !stepped:
 				last = first
 			}
-			if last < first {
+			if last < first && to == lastYear {
 				return nil, fmt.Errorf("%q: the range ends before it begins", item)
+			} else if last < first {
+				last += to - from + 1
 			}
 		}
 		for n := first; n <= last; n += every {
-			set[n] = true
+			set[from+(n-from)%(to-from+1)] = true
 		}
 	}
 	return set, nil
@@ -238,7 +245,7 @@ func dayOfWeek(text string) (func(time.Time) bool, error) {
 }
 
 // next is the first minute after a time that matches; zero if there is none. A time that the clock skips
-// is left out, and a time that the clock repeats counts once ("Daylight savings time on EventBridge
+// is left out. Of a time that the clock repeats, the first one counts ("Daylight savings time on EventBridge
 // Scheduler", https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
 func (c *cron) next(after time.Time) time.Time {
 	local := after.In(c.zone)
@@ -251,7 +258,7 @@ func (c *cron) next(after time.Time) time.Time {
 				if !c.hours[hour] || !c.minutes[minute] {
 					continue
 				}
-				at := time.Date(day.Year(), day.Month(), day.Day(), hour, minute, 0, 0, c.zone)
+				at := earliest(time.Date(day.Year(), day.Month(), day.Day(), hour, minute, 0, 0, c.zone))
 				if at.After(after) && at.Hour() == hour && at.Minute() == minute {
 					return at
 				}
@@ -259,4 +266,15 @@ func (c *cron) next(after time.Time) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+// earliest is the first of two times that look alike on a clock that is set back. [time.Date] gives either.
+func earliest(at time.Time) time.Time {
+	const longestShift = 3 * time.Hour
+	_, offset := at.Zone()
+	_, before := at.Add(-longestShift).Zone()
+	if earlier := at.Add(time.Duration(offset-before) * time.Second); offset < before && earlier.Hour() == at.Hour() && earlier.Minute() == at.Minute() {
+		return earlier
+	}
+	return at
 }
