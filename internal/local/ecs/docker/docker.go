@@ -317,10 +317,12 @@ func (c *running) remove() {
 	c.engine.ContainerRemove(ctx, c.id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 }
 
-func (c *running) ID() string                       { return c.id }
-func (c *running) Address(containerPort int) string { return c.addresses[model.TCP(containerPort)[0]] }
-func (c *running) Done() <-chan struct{}            { return c.done }
-func (c *running) Exit() ecs.Exit                   { return c.exit }
+func (c *running) ID() string { return c.id }
+func (c *running) Address(containerPort int) string {
+	return cmp.Or(c.addresses[model.TCP(containerPort)[0]], c.addresses[model.Port{Container: containerPort, Protocol: "udp"}])
+}
+func (c *running) Done() <-chan struct{} { return c.done }
+func (c *running) Exit() ecs.Exit        { return c.exit }
 
 func (c *running) Terminate() error { return c.kill(c.stopSignal) }
 
