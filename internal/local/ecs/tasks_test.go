@@ -179,7 +179,7 @@ func TestWithout(t *testing.T) {
 	if before := next.services["S/Web"].TaskDefinition.Containers; len(before) != 2 || len(before[0].Requires()) != 3 {
 		t.Errorf("the plan's own definition has %+v, want it as it was", before)
 	}
-	if got := fmt.Sprint(next.PassedOver()); got != "[{S/T/Properties.ContainerDefinitions[1] log the container it is left out, as you asked}]" {
+	if got := fmt.Sprint(next.PassedOver()); got != "[{S/T/Properties.ContainerDefinitions[1] web log the container is left out, as you asked}]" {
 		t.Errorf("passed over is %s", got)
 	}
 	for _, test := range []struct {
