@@ -259,6 +259,7 @@ func TestVolumes(t *testing.T) {
 		{model.TaskVolume{}, ""},
 		{model.TaskVolume{Shared: true}, "shared/the-volume"},
 		{model.TaskVolume{HostPath: "/var/lib/../shop"}, "host/var/shop"},
+		{model.TaskVolume{HostPath: "../../shop"}, "host/shop"},
 		{model.TaskVolume{EFS: &model.EFSVolume{FileSystem: "fs-1", RootDirectory: "/a/b"}}, "efs/fs-1/a/b"},
 		{model.TaskVolume{EFS: &model.EFSVolume{FileSystem: "dev-Data/Files", AccessPoint: "dev-Data/Orders", RootDirectory: "/"}}, "efs/dev-Data.Files/dev-Data.Orders"},
 		{model.TaskVolume{EFS: &model.EFSVolume{FileSystem: "..", RootDirectory: "/../.."}}, "efs/_.."},
