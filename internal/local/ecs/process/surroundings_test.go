@@ -380,6 +380,8 @@ func TestPassedOver(t *testing.T) {
 		{func(*model.Container) {}, nil},
 		{func(c *model.Container) { c.User = "1" }, []string{"User"}},
 		{func(c *model.Container) { c.MemoryMiB = 1 }, []string{"Memory"}},
+		{func(c *model.Container) { c.CPUShares = 1 }, []string{"Cpu"}},
+		{func(c *model.Container) { c.CPULimit = 1 }, []string{"Cpu"}},
 		{func(c *model.Container) { c.ReadonlyRootFilesystem = true }, []string{"ReadonlyRootFilesystem"}},
 		{func(c *model.Container) { c.Privileged = true }, []string{"Privileged"}},
 		{func(c *model.Container) { c.SecurityOptions = []string{"x"} }, []string{"DockerSecurityOptions"}},
