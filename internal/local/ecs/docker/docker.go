@@ -80,6 +80,10 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		engine.Close()
 		return nil, fmt.Errorf("no Docker engine answers; start one, set DOCKER_HOST, or use the process driver: %w", err)
 	}
+	if err := volumes.Share(o.Volumes); err != nil {
+		engine.Close()
+		return nil, err
+	}
 	return &Driver{deployment: o.Deployment, volumes: o.Volumes, host: o.Host, patience: 2 * time.Second, engine: engine}, nil
 }
 

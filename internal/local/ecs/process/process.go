@@ -46,6 +46,7 @@ import (
 	"time"
 
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/volumes"
 	"cutover/internal/model"
 )
 
@@ -77,7 +78,7 @@ func New(options Options) (*Driver, error) {
 			return nil, err
 		}
 	}
-	return d, nil
+	return d, volumes.Share(options.Volumes)
 }
 
 func (d *Driver) records() string   { return filepath.Join(d.options.Dir, "processes") }
