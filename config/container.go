@@ -329,11 +329,12 @@ func (s Service) AllVolumes() []Volume {
 	return all
 }
 
-// Linked says whether a container reaches a sidecar by its name.
-func (d Deployment) Linked() bool {
-	return slices.ContainsFunc(d.All(), func(s Service) bool {
-		return slices.ContainsFunc(s.Containers(), func(c Sidecar) bool { return len(s.Links(c)) > 0 })
-	})
+// Linked says whether a container of any service reaches a sidecar by its name.
+func (d Deployment) Linked() bool { return slices.ContainsFunc(d.All(), Service.Linked) }
+
+// Linked says whether a container of the service reaches a sidecar by its name.
+func (s Service) Linked() bool {
+	return slices.ContainsFunc(s.Containers(), func(c Sidecar) bool { return len(s.Links(c)) > 0 })
 }
 
 // Links are the names of the containers that a container reaches by their names: those that it
