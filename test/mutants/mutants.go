@@ -396,7 +396,7 @@ var mutants = []mutant{
 		"a load of which half is late counts as held"},
 	{"internal/rehearsal/machine.go", "return i < len(o) && o[i].first <= to", "return i <= len(o)", "TestOverload",
 		"one late request excuses all losses"},
-	{"internal/rehearsal/rehearsal.go", "\"/api/posts/\", \"/api/posts/1\", \"/api/posts/in-thread\",", "\"/api/posts/\",", "TestDefaultRoutes",
+	{"deployment/forum.go", "\"/api/posts/\", \"/api/posts/1\", \"/api/posts/in-thread\",", "\"/api/posts/\",", "TestForumRequests",
 		"unknown paths are not compared"},
 	{"internal/rehearsal/recording.go", "time.Duration(rest)*time.Second/time.Duration(r.rate)", "time.Duration(rest)*2*time.Second/time.Duration(r.rate)", "TestDue",
 		"the load is another than the one that was asked for"},
