@@ -314,7 +314,9 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 // allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
 	r := &reader{context: context}
-	full := Deployment{Monolith: d.Monolith.withDefaults(), RootService: r.text("rootService"), KeepRest: r.oneOf("rest", "drop", "monolith") == "monolith"}
+	full := d
+	full.Monolith, full.Services = d.Monolith.withDefaults(), nil
+	full.RootService, full.KeepRest = r.text("rootService"), r.oneOf("rest", "drop", "monolith") == "monolith"
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}

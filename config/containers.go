@@ -27,7 +27,7 @@ const (
 var (
 	userFormat        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 	numericUser       = regexp.MustCompile(`^[0-9]+(:[0-9]+)?$`)
-	healthPathFormat  = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})+$`) // RFC 3986
+	urlFormat         = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})+$`) // RFC 3986
 	codesFormat       = regexp.MustCompile(`^[0-9]{3}(-[0-9]{3})?(,[0-9]{3}(-[0-9]{3})?)*$`)
 	fileSystemFormat  = regexp.MustCompile(`^fs-([0-9a-f]{8}|[0-9a-f]{17})$`)
 	accessPointFormat = regexp.MustCompile(`^fsap-([0-9a-f]{8}|[0-9a-f]{17})$`)
@@ -154,7 +154,7 @@ func checkHealthPath(path string, refuse func(string, ...any)) {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		refuse("HealthCheck.Path %q: a path begins with \"/\"", path)
-	case !healthPathFormat.MatchString(path):
+	case !urlFormat.MatchString(path):
 		refuse("HealthCheck.Path %q: a URL encodes spaces, \"#\", braces and letters beyond ASCII: write them as in %%20", path)
 	case len(path) > maxHealthPath:
 		refuse("HealthCheck.Path %q: it has %d characters: at most %d are allowed", path, len(path), maxHealthPath)
