@@ -83,7 +83,20 @@ func own() config.Deployment {
 				CPU:                        128, MemoryReservationMiB: 192, MemoryLimitMiB: 384,
 			},
 			{Name: "pages", Paths: []string{"/api/pages*"}, Order: 20, Image: config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}},
-			{Name: "users", Paths: []string{"/api/users*"}, Order: 30},
+			{ // has no value that is a default
+				Name: "users", Paths: []string{"/api/users*"}, Order: 30, Image: config.GoPackage{Dir: "services/users"}, Port: 8080,
+				HealthCheck: config.HealthCheck{Path: "/ready", Codes: "204", Command: []string{"CMD", "/users", "check"}, GracePeriodSeconds: 77},
+				Command:     []string{"--serve"}, User: "1000:1001", CPU: 300, MemoryReservationMiB: 301, MemoryLimitMiB: 700,
+				WritablePaths:              []config.WritablePath{{Path: "/tmp", SizeMiB: 33}},
+				DeregistrationDelaySeconds: 71, StopTimeoutSeconds: 97,
+				Alarms: config.Alarms{LatencyMilliseconds: 2300, Errors: 29},
+				Tasks:  2, MaxTasks: 5, TargetCPUPercent: 47,
+				Sidecars: []config.Sidecar{{
+					Name: "agent", Image: config.Registry{Name: "public.ecr.aws/docker/library/busybox:1.37"}, User: "101:102", CPU: 31, MemoryReservationMiB: 37, MemoryLimitMiB: 99,
+					WritablePaths: []config.WritablePath{{Path: "/run", SizeMiB: 11}}, HealthCheck: []string{"CMD-SHELL", "true"},
+				}},
+				DependsOn: []config.Dependency{{Container: "agent", Condition: "HEALTHY"}},
+			},
 		},
 	}
 }
