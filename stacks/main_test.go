@@ -116,7 +116,9 @@ var (
 // compiled compiles the services as [stacks.Synth] does, once for all syntheses.
 func compiled(services []config.Service, arch string) (map[string]string, error) {
 	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
-	options.Services = stacks.GoPackages(services)
+	if options.Services = stacks.GoPackages(services); len(options.Services) == 0 {
+		return nil, nil
+	}
 	key := fmt.Sprint(options.Arch, options.Services)
 	building.Lock()
 	defer building.Unlock()
