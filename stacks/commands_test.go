@@ -212,7 +212,7 @@ func TestLint(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
 	}
-	assemblies := []*assembly.Assembly{synthPress(t), synthScaled(t, settings{"phase": "parallel"})}
+	assemblies := []*assembly.Assembly{synthPress(t), synthScaled(t, settings{"phase": "parallel"}), synthOwn(t)}
 	for _, context := range contexts {
 		assemblies = append(assemblies, synth(t, context))
 	}
