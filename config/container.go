@@ -8,10 +8,7 @@ import (
 )
 
 // Image is what a container runs: a [GoPackage], a [Dockerfile] or an image of a [Registry].
-type Image interface {
-	// same says whether another image is built from the same source.
-	same(other Image) bool
-}
+type Image interface{ image() }
 
 // GoPackage is a main package of this module. Its image has the static binary and nothing else.
 type GoPackage struct {
@@ -47,15 +44,11 @@ type Registry struct {
 	Credentials string
 }
 
-func (i GoPackage) same(other Image) bool { return i == other }
-func (i Registry) same(other Image) bool {
-	o, ok := other.(Registry)
-	return ok && i.Name == o.Name
-}
-func (i Dockerfile) same(other Image) bool {
-	o, ok := other.(Dockerfile)
-	return ok && i.Dir == o.Dir && cmp.Or(i.File, "Dockerfile") == cmp.Or(o.File, "Dockerfile") && i.Target == o.Target
-}
+func (GoPackage) image()  {}
+func (Dockerfile) image() {}
+func (Registry) image()   {}
+
+func (d Dockerfile) file() string { return cmp.Or(d.File, "Dockerfile") }
 
 // HealthCheck says how a task shows that it is healthy. The load balancer asks Path. ECS runs Command
 // in the container.
@@ -118,34 +111,35 @@ type Volume struct {
 
 // Ulimit is a resource limit of a container's processes.
 type Ulimit struct {
-	// Name is the limit's name as the task definition spells it: nofile, nproc, memlock …
+	// Name is the limit's name as the task definition spells it: nofile, nproc, memlock
+	// and so on. Required.
 	Name string
 	// Soft and Hard are the limit itself, and the most that the container may raise the limit to. The
 	// unit depends on the limit.
 	Soft, Hard int
 }
 
-// Dependency lets a container wait for another container of its task.
+// Dependency lets a container wait for another container of its task
+// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html).
 type Dependency struct {
-	// Container is the name of the other container.
+	// Container is the name of the other container. Required.
 	Container string
-	// Condition is what the other container must have reached: START, HEALTHY, COMPLETE or SUCCESS.
-	// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html
-	// Default: START.
+	// Condition is what the other container must have reached: START, HEALTHY, COMPLETE (its end) or
+	// SUCCESS (its end with exit code 0). Default: START.
 	Condition string
 }
 
 // Statement allows the containers of a task some actions on some resources of AWS. The placeholders
 // ${AWS::Partition}, ${AWS::Region} and ${AWS::AccountId} stand for those of the deployment.
 type Statement struct {
-	// Actions are like "dynamodb:GetItem". A wildcard needs a Reason.
+	// Actions are like "dynamodb:GetItem". A wildcard needs a Reason. Required.
 	Actions []string
-	// Resources are ARNs. A wildcard needs a Reason.
+	// Resources are ARNs. A wildcard needs a Reason. Required.
 	Resources []string
 	// Conditions are by operator and key, as in {"StringEquals": {"aws:ResourceTag/team": {"shop"}}}.
 	// Default: none.
 	Conditions map[string]map[string][]string
-	// Reason says why a wildcard is needed. Template and reviews show it.
+	// Reason says why a wildcard is needed. Template and reviews show it. Default: none.
 	Reason string
 }
 
@@ -165,8 +159,8 @@ type Sidecar struct {
 	Name string
 	// Image is a [Dockerfile] or an image of a [Registry]. Required.
 	Image Image
-	// Ports are the TCP ports at which containers that depend on the sidecar reach it. UDPPorts are
-	// the UDP ones. Default: none.
+	// Ports and UDPPorts are the TCP and the UDP ports at which containers that depend on the sidecar
+	// reach it. Default: none.
 	Ports, UDPPorts []int
 	// Essential stops the task when the sidecar ends. Default: the task goes on.
 	Essential bool
@@ -197,6 +191,9 @@ const (
 	defaultErrors              = 10
 )
 
+// stopReserve is how many seconds a container has between the end of its requests and SIGKILL.
+const stopReserve = 5
+
 // NoHealthCheck is the command of a container without a health check.
 const NoHealthCheck = "NONE"
 
@@ -219,7 +216,7 @@ func (s Service) withContainerDefaults() Service {
 		s.HealthCheck.Command = []string{NoHealthCheck}
 	}
 	s.DeregistrationDelaySeconds = cmp.Or(s.DeregistrationDelaySeconds, defaultDeregistrationDelay)
-	s.StopTimeoutSeconds = cmp.Or(s.StopTimeoutSeconds, min(s.DeregistrationDelaySeconds+5, maxStopTimeout))
+	s.StopTimeoutSeconds = cmp.Or(s.StopTimeoutSeconds, min(s.DeregistrationDelaySeconds+stopReserve, maxStopTimeout))
 	s.Alarms.LatencyMilliseconds = cmp.Or(s.Alarms.LatencyMilliseconds, defaultLatency)
 	s.Alarms.Errors = cmp.Or(s.Alarms.Errors, defaultErrors)
 	s.WritablePaths = sized(s.WritablePaths)
@@ -278,7 +275,8 @@ func (s Service) environment() map[string]string {
 		case "PORT":
 			all[name] = fmt.Sprint(s.Port)
 		case "STOP_TIMEOUT":
-			all[name] = fmt.Sprintf("%ds", s.DeregistrationDelaySeconds)
+			// The server ends before ECS kills it.
+			all[name] = fmt.Sprintf("%ds", max(1, min(s.DeregistrationDelaySeconds, s.StopTimeoutSeconds-stopReserve)))
 		}
 	}
 	maps.Copy(all, s.Environment)

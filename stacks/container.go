@@ -139,9 +139,9 @@ func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar)
 	case config.GoPackage:
 		asset.Directory, asset.BuildArgs = jsii.String(props.Context), props.Alike.buildArgs
 	case config.Dockerfile:
-		dir := absolute(filepath.FromSlash(image.Dir))
+		dir := filepath.Join(root(), filepath.FromSlash(image.Dir))
 		asset.Directory = jsii.String(dir)
-		asset.Exclude = jsii.Strings(leftOut(dir, absolute(*awscdk.Stage_Of(stack).Outdir()))...)
+		asset.Exclude = jsii.Strings(leftOut(dir, *awscdk.Stage_Of(stack).Outdir())...)
 		if image.File != "" {
 			asset.File = jsii.String(image.File)
 		}
@@ -165,7 +165,7 @@ func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar)
 // what runs on this machine, which has secrets, and the assembly itself.
 func leftOut(context, assembly string) []string {
 	paths := []string{".cutover"}
-	if inside, err := filepath.Rel(context, assembly); err == nil && filepath.IsLocal(inside) {
+	if inside, err := filepath.Rel(absolute(context), absolute(assembly)); err == nil && filepath.IsLocal(inside) {
 		paths = append(paths, filepath.ToSlash(inside))
 	}
 	return paths

@@ -62,8 +62,12 @@ const defaultState = ".cutover"
 
 // global has the flags of every command.
 type global struct {
-	state string // directory of the local deployment
+	state   string // directory of the local deployment
+	secrets string // directory with the secrets; empty for state
 }
+
+// secretsFile is the file with the values of secrets.
+func (g *global) secretsFile() string { return filepath.Join(cmp.Or(g.secrets, g.state), secretsFile) }
 
 func command() *cobra.Command {
 	g := &global{}
@@ -87,7 +91,7 @@ to the next phase, and judges a canary.`,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), runTaskCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inWords(err) })
 	return root
@@ -240,19 +244,24 @@ func synthesize(ctx context.Context, out string, context []string) (string, erro
 	return out, synth(ctx, cdk, ".", out, context, append([]string{"CDK_VALIDATION=false"}, os.Environ()...))
 }
 
-// cdkProgram finds the CDK command line: in PATH, or else in the app's directory.
+// cdkProgram finds the CDK command line: in PATH, or else in the node_modules of the app's directory or
+// of one above, as npx does.
 func cdkProgram() (string, error) {
 	if cdk, err := exec.LookPath("cdk"); err == nil {
 		return filepath.Abs(cdk)
 	}
-	cdk, err := filepath.Abs(filepath.Join("node_modules", ".bin", "cdk"))
-	if err == nil {
-		_, err = os.Stat(cdk)
+	dir, err := filepath.Abs(".")
+	for err == nil {
+		cdk := filepath.Join(dir, "node_modules", ".bin", "cdk")
+		if _, err := os.Stat(cdk); err == nil {
+			return cdk, nil
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
 	}
-	if err != nil {
-		return "", errors.New("the cdk command is missing: run `npm ci`, or name a synthesized assembly with --app")
-	}
-	return cdk, nil
+	return "", errors.New("the cdk command is missing: run `npm ci`, or name a synthesized assembly with --app")
 }
 
 // synth runs a CDK command line in the app's directory.

@@ -124,7 +124,7 @@ phase takes them. The kinds:
 		}
 		return pflag.NormalizedName(name)
 	})
-	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request; an app that is not the forum needs them (default: all routes of the forum)")
+	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request (default: the requests of the list of services, or else the beginnings of its paths)")
 	flags.IntVar(&o.rate, "rate", 500, "requests per second")
 	flags.IntVar(&o.requests, "requests", 0, "fewest requests; the phases last longer to reach the number")
 	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "shortest time in a phase")
@@ -219,7 +219,7 @@ func conclude(v rehearsal.Verdict, strict bool) error {
 // report rehearses and saves the report. The page is the file for people.
 func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsal.Progress)) (report *rehearsal.Report, page string, err error) {
 	// A rehearsal has a deployment of its own, because another one may be up.
-	own := &global{state: filepath.Join(g.state, "rehearsal")}
+	own := &global{state: filepath.Join(g.state, "rehearsal"), secrets: g.state}
 	options, err := o.how.options(own)
 	if err != nil {
 		return nil, "", err
@@ -243,10 +243,19 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		defer cancel()
 		err = errors.Join(err, stage.Runner.Stop(stopping))
 	}()
+	// Each rehearsal begins with the same data.
+	if err := os.RemoveAll(filepath.Join(own.state, volumesDir)); err != nil {
+		return nil, "", fmt.Errorf("the volumes of an earlier rehearsal cannot be removed: %w", err)
+	}
 	if stage.assemblies, err = o.synthesize(ctx, own, rehearsed.Faults); err != nil {
 		return nil, "", err
 	}
-	rehearsed.Routes = append(rehearsed.Routes, o.rootRoutes(stage.assemblies[o.stops[0].name])...)
+	if len(o.routes) == 0 {
+		rehearsed.Routes = defaultRoutes(stage.assemblies[o.stops[0].name])
+	}
+	if len(rehearsed.Routes) == 0 {
+		return nil, "", errors.New("the list of services has nothing to request: name paths with --route, or in Requests of the list")
+	}
 	if o.walker == nil {
 		// Another app has no list.
 		if o.walker, err = walkerOf(stage.assemblies[o.stops[0].name]); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -495,7 +504,7 @@ func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
 			return err
 		}
 		if _, err := listing.Read(dir); errors.Is(err, fs.ErrNotExist) && len(o.routes) == 0 {
-			return fmt.Errorf("%s is of another app, and the routes of the forum are not its routes: name its paths with --route", dir)
+			return fmt.Errorf("%s is of another app, without a list of services that says what to request: name its paths with --route", dir)
 		}
 	}
 	return nil

@@ -368,7 +368,7 @@ var mutants = []mutant{
 		"a load of which half is late counts as held"},
 	{"internal/rehearsal/machine.go", "return i < len(o) && o[i].first <= to", "return i <= len(o)", "TestOverload",
 		"one late request excuses all losses"},
-	{"internal/rehearsal/rehearsal.go", "\"/api/posts/\", \"/api/posts/1\", \"/api/posts/in-thread\",", "\"/api/posts/\",", "TestDefaultRoutes",
+	{"deployment/forum.go", "\"/api/posts/\", \"/api/posts/1\", \"/api/posts/in-thread\",", "\"/api/posts/\",", "TestForumRequests",
 		"unknown paths are not compared"},
 	{"internal/rehearsal/recording.go", "time.Duration(rest)*time.Second/time.Duration(r.rate)", "time.Duration(rest)*2*time.Second/time.Duration(r.rate)", "TestDue",
 		"the load is another than the one that was asked for"},
@@ -469,7 +469,7 @@ var mutants = []mutant{
 		"production's templates are not validated"},
 
 	// The stacks. Their tests run CDK.
-	{"config/container.go", "min(s.DeregistrationDelaySeconds+5, maxStopTimeout)", "min(s.DeregistrationDelaySeconds, maxStopTimeout)", "TestDefaults",
+	{"config/container.go", "min(s.DeregistrationDelaySeconds+stopReserve, maxStopTimeout)", "min(s.DeregistrationDelaySeconds, maxStopTimeout)", "TestDefaults",
 		"ECS kills a task that still answers requests"},
 	{"stacks/service.go", "MinHealthyPercent:          jsii.Number(100)", "MinHealthyPercent:          jsii.Number(50)", "TestServices",
 		"a deployment takes half of a service away"},
