@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/config"
 	"cutover/deployment"
+	shop "cutover/examples/shop/deployment"
 	"cutover/internal/analysis/controls"
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
@@ -104,18 +106,20 @@ func TestNag(t *testing.T) {
 	}
 }
 
-// TestNagOfOwn reads the same of a deployment with every option.
-func TestNagOfOwn(t *testing.T) {
+// TestNagOfOthers reads the same of the shop, and of a deployment with every option.
+func TestNagOfOthers(t *testing.T) {
 	nightly.Test(t, "cdk-nag writes reports")
-	dir := filepath.Join(scratch, "nag-of-own")
-	if err := synthTo(own(), cdkContext(t, settings{"phase": "parallel", "alarms": "on"}), dir, true); err != nil {
-		t.Fatal(err)
+	for _, d := range []config.Deployment{shop.Shop, own()} {
+		dir := filepath.Join(scratch, "nag-of-"+d.Services[0].Name)
+		if err := synthTo(d, cdkContext(t, settings{"phase": "parallel", "alarms": "on"}), dir, true); err != nil {
+			t.Fatal(err)
+		}
+		a, err := assembly.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkNag(t, d.Monolith.Name, a)
 	}
-	a, err := assembly.Read(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkNag(t, "own", a)
 }
 
 // checkNag checks that each rule is met or suppressed beside the resource with a reason, and that each
