@@ -9,6 +9,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/assembly"
+	"cutover/migration"
 )
 
 // synthOwn returns the assembly of [own], in a phase in which all services have tasks.
@@ -301,4 +302,80 @@ func TestVolumes(t *testing.T) {
 		}
 	}
 	equal(t, "stacks that wait for the file system", []string{"dev-Orders", "dev-Shop"}, waiting)
+}
+
+// TestContractsOfVolumes pins what holds data. Another logical id, or another value of a property that
+// replaces a file system, loses the data. Unlike a golden, this list is not rewritten by a command.
+func TestContractsOfVolumes(t *testing.T) {
+	for _, test := range []struct {
+		context  settings
+		deletion string
+	}{{settings{}, "Delete"}, {production(migration.Parallel), "Retain"}} {
+		a := synthQuickly(t, own(), test.context)
+		var got []string
+		for _, r := range a.Resources("AWS::EFS::FileSystem") {
+			got = append(got, "file system "+r.LogicalID)
+			for _, property := range []string{"AvailabilityZoneName", "KmsKeyId", "PerformanceMode"} { // with Encrypted, these replace
+				equal(t, property, any(nil), r.Properties[property])
+			}
+		}
+		for _, r := range a.Resources("AWS::EFS::AccessPoint") {
+			got = append(got, fmt.Sprintf("access point %s %v", r.LogicalID, r.Properties["RootDirectory"].(object)["Path"]))
+		}
+		slices.Sort(got)
+		equal(t, "resources", []string{"access point FileSystemData7DE6045D /data", "access point FileSystemPicturesAA4AAD7B /pictures", "file system FileSystem8A8E25C0"}, got)
+		for _, stack := range a.Stacks {
+			if !strings.HasSuffix(stack.Name, "-Files") {
+				continue
+			}
+			for _, r := range stack.Resources {
+				if strings.HasSuffix(r.Type, "FileSystem") || strings.HasSuffix(r.Type, "AccessPoint") {
+					equal(t, r.String(), []string{test.deletion, test.deletion}, []string{r.DeletionPolicy, fmt.Sprint(stack.Template["Resources"].(object)[r.LogicalID].(object)["UpdateReplacePolicy"])})
+				}
+			}
+		}
+	}
+}
+
+// The first volume of a deployed environment, a second one, and the end of the last one change the
+// service that has the volume, and no other. No stack waits for another to let go of an export.
+func TestVolumesComeAndGo(t *testing.T) {
+	with := func(names ...string) *assembly.Assembly {
+		d := alike(2)
+		for _, name := range names {
+			d.Services[0].Volumes = append(d.Services[0].Volumes, config.Volume{Name: name, Path: "/" + name})
+		}
+		a := synthQuickly(t, d, nil)
+		for _, stack := range a.Stacks {
+			for id, output := range stack.Outputs {
+				if output.ExportName != nil {
+					t.Errorf("%s exports %s", stack.Name, id)
+				}
+			}
+		}
+		return a
+	}
+	none, one, two := with(), with("data"), with("data", "more")
+	changes := func(from, to *assembly.Assembly, sign string) []string {
+		var lines []string
+		for _, line := range assembly.Changes(from, to) {
+			stack := strings.Fields(line)[1]
+			if stack != "dev-Files" && stack != "dev-S00" {
+				t.Errorf("another stack changes: %s", line)
+			}
+			if strings.HasPrefix(line, sign+" dev-Files") {
+				lines = append(lines, line)
+			}
+		}
+		return lines
+	}
+	if lines := changes(none, one, "~"); strings.Contains(fmt.Sprint(lines), "Properties") || len(changes(none, one, "+")) == 0 {
+		t.Errorf("the stack of the file system is not new: %q", lines)
+	}
+	if lines := changes(one, none, "-"); len(lines) == 0 {
+		t.Error("the stack of the file system is still there")
+	}
+	point := " dev-Files FileSystemMoreE565BEA4 AWS::EFS::AccessPoint"
+	equal(t, "a second volume", []string{"+" + point}, changes(one, two, "+"))
+	equal(t, "one volume less", []string{"-" + point}, changes(two, one, "-"))
 }
