@@ -303,8 +303,8 @@ a phase that does not follow the deployed one, and a place of a service that doe
 				return err
 			}
 			status, err := client.Status(cmd.Context())
-			if warnings := v.warnings(status); warnings != "" && err == nil {
-				v.print(warnings)
+			if notes := v.warnings(status) + v.passedOver(status); notes != "" && err == nil {
+				v.print(notes)
 			}
 			return err
 		},

@@ -11,6 +11,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/deployable"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -52,12 +53,23 @@ func (r *Runner) Deploy(ctx context.Context, dir string, parameters ...string) e
 	}
 	defer r.traffic.forget()
 	r.mu.Lock()
-	r.deployed, r.warnings = a, deployable.Warnings(m)
+	r.deployed, r.warnings, r.over = a, deployable.Warnings(m), next.passedOver()
 	r.mu.Unlock()
 	if err := r.updateStacks(ctx, a, next); err != nil {
 		return err
 	}
 	return r.removeStacks(ctx, a, next)
+}
+
+// passedOver are the settings that have no effect here.
+func (p plans) passedOver() []provider.PassedOver {
+	var all []provider.PassedOver
+	for _, plan := range p {
+		if reporter, ok := plan.(provider.Reporter); ok {
+			all = append(all, reporter.PassedOver()...)
+		}
+	}
+	return all
 }
 
 // nothing refuses a first assembly of which nothing runs here.

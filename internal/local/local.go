@@ -48,6 +48,12 @@ type Options struct {
 	// Values are what containers get for resources that no provider stands for: by
 	// "stack/logical id", or "stack/logical id.attribute". Default: none.
 	Values map[string]string
+	// Secrets gives the values of secrets by the name of the variable, or by "container.variable". It is
+	// called for each deployment. SecretsFile is where the user writes them. Default: none.
+	Secrets     func() (map[string]string, error)
+	SecretsFile string
+	// Without names containers that are left out. The first assembly must have them. Default: none.
+	Without []string
 	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling shrink or grow
 	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
@@ -86,7 +92,8 @@ type Runner struct {
 	mu        sync.Mutex
 	deployed  *assembly.Assembly // by the last deployment, complete or not
 	warnings  []string           // about it
-	stacks    []*stack           // that run, the oldest first
+	over      []provider.PassedOver
+	stacks    []*stack // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool
 }
@@ -173,7 +180,7 @@ func (r *Runner) start(ctx context.Context) error {
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
-	}), r.options.Replaced)
+	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
 	}

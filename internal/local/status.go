@@ -5,6 +5,7 @@ import (
 
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
 )
 
@@ -23,6 +24,8 @@ type Status struct {
 	// Warnings say what decides about requests on AWS and is not evaluated here, and what never runs
 	// on AWS, by place.
 	Warnings []string `json:"warnings,omitempty"`
+	// PassedOver are settings that have no effect here, although AWS heeds them.
+	PassedOver []provider.PassedOver `json:"passedOver,omitempty"`
 	// NotRun counts the resources without a provider, by type. They are deployed on AWS only.
 	NotRun map[string]int `json:"notRun"`
 }
@@ -46,7 +49,7 @@ func (r *Runner) Status() Status {
 		}
 	}
 	r.mu.Lock()
-	status.Warnings = r.warnings
+	status.Warnings, status.PassedOver = r.warnings, r.over
 	r.mu.Unlock()
 	if a := r.Assembly(); a != nil {
 		for _, stack := range a.Stacks {

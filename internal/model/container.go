@@ -35,7 +35,8 @@ type Container struct {
 	Links []string `json:",omitempty"`
 	// DependsOn has what other containers of the task must have reached before the start.
 	DependsOn []Dependency `json:",omitempty"`
-	// StartTimeout is how long the containers that depend on this one wait for it. Default: 3 minutes.
+	// StartTimeout is how long the containers that depend on this one wait for it to be HEALTHY, COMPLETE
+	// or SUCCESS. Default 0: without limit.
 	StartTimeout                           time.Duration
 	Mounts                                 []Mount `json:",omitempty"`
 	Tmpfs                                  []Tmpfs `json:",omitempty"`
@@ -73,6 +74,8 @@ type Secret struct {
 	// deployment. Then Parts has them.
 	From  string
 	Parts assembly.Text `json:"-"`
+	// Value is what the local target found for it. Another value changes no task that runs.
+	Value string `json:"-"`
 }
 
 // Port is a port of a container that is published on the host.
@@ -138,9 +141,6 @@ type ContainerHealthCheck struct {
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
 const stopSeconds = 30
 
-// startSeconds is ECS_CONTAINER_START_TIMEOUT of the same agent.
-const startSeconds = 180
-
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-taskdefinition-containerdefinition.html
 func (m *Model) container(resource *assembly.Resource, v assembly.Value) Container {
 	linux := v.Field("LinuxParameters")
@@ -163,7 +163,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		Privileged:             v.Field("Privileged").Bool(false),
 		Init:                   linux.Field("InitProcessEnabled").Bool(false),
 		StopTimeout:            v.Field("StopTimeout").Seconds(stopSeconds, 0, 86400),
-		StartTimeout:           v.Field("StartTimeout").Seconds(startSeconds, 0, 86400),
+		StartTimeout:           v.Field("StartTimeout").Seconds(0, 0, 86400),
 		Links:                  v.Field("Links").Texts(),
 		LogDriver:              v.Field("LogConfiguration").Field("LogDriver").Text(""),
 	}
@@ -176,7 +176,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	}
 	for _, secret := range v.Field("Secrets").List() {
 		from, parts := secret.Field("ValueFrom").Need("a secret").Mixed()
-		c.Secrets = append(c.Secrets, Secret{secret.Field("Name").Text(""), from, parts})
+		c.Secrets = append(c.Secrets, Secret{Name: secret.Field("Name").Text(""), From: from, Parts: parts})
 	}
 	for _, other := range v.Field("DependsOn").List() {
 		c.DependsOn = append(c.DependsOn, Dependency{other.Field("ContainerName").Text(""), other.Field("Condition").OneOf("START", "COMPLETE", "SUCCESS", "HEALTHY")})
@@ -219,6 +219,18 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		}
 	}
 	return c
+}
+
+// Requires are the dependencies of the container. A link counts as START: in its page on
+// ContainerDependency, AWS says that START emulates the behaviour of links.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html
+func (c Container) Requires() []Dependency {
+	all := slices.Clone(c.DependsOn)
+	for _, link := range c.Links {
+		name, _, _ := strings.Cut(link, ":")
+		all = append(all, Dependency{name, "START"})
+	}
+	return all
 }
 
 // TCP are TCP ports that are published on ports of the host's choice.

@@ -49,6 +49,7 @@ type Model struct {
 	ScalableTargets []*ScalableTarget
 	ScalingPolicies []*ScalingPolicy
 	Parameters      []*Parameter
+	Secrets         []*ManagedSecret
 
 	VPCs           []*VPC
 	Subnets        []*Subnet
@@ -101,6 +102,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
+	m.Secrets = all(m, SecretsManagerSecret, (*ManagedSecret).read)
 	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
 	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
 	return m

@@ -97,7 +97,8 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 }
 
 // Reserves returns what a task takes of its instance: of memory the soft limits, or else the hard
-// ones (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
+// ones (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html). What
+// the task has as a whole goes before its containers' sum.
 func (d *TaskDefinition) Reserves() capacity.Resources {
 	var sum capacity.Resources
 	for _, c := range d.Containers {
@@ -105,6 +106,7 @@ func (d *TaskDefinition) Reserves() capacity.Resources {
 			CPU: cmp.Or(c.CPULimit, c.CPUShares), MemoryMiB: cmp.Or(c.MemoryReservationMiB, c.MemoryMiB), Ports: len(c.Ports),
 		})
 	}
+	sum.CPU, sum.MemoryMiB = cmp.Or(d.CPU, sum.CPU), cmp.Or(d.MemoryMiB, sum.MemoryMiB)
 	return sum
 }
 

@@ -44,7 +44,8 @@ const (
 	AppAutoScalingTarget = "AWS::ApplicationAutoScaling::ScalableTarget"
 	AppAutoScalingPolicy = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
-	SSMParameter = "AWS::SSM::Parameter"
+	SecretsManagerSecret = "AWS::SecretsManager::Secret"
+	SSMParameter         = "AWS::SSM::Parameter"
 )
 
 // facts are what AWS documents of a resource type.

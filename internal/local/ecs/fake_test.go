@@ -122,12 +122,14 @@ func (c *fakeContainer) ProcessorTime(context.Context) (time.Duration, error) {
 	return c.used, nil
 }
 
-func (w *world) Check(c model.Container) error {
+func (w *world) Check(_ *model.TaskDefinition, c model.Container) ([]PassedOver, error) {
 	if c.Image.Reference == "foreign" {
-		return errors.New("it is for another machine")
+		return nil, errors.New("it is for another machine")
 	}
-	return nil
+	return nil, nil
 }
+
+func (w *world) Clean(string) error { return nil }
 
 func (w *world) Start(ctx context.Context, r StartRequest) (Container, error) {
 	image := r.Definition.Image.Reference

@@ -99,6 +99,7 @@ func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 	if len(v.deployments) == 0 || v.deployments[0].revision != revision(spec) || v.deployments[0].RolloutState == Failed {
 		v.deploy()
 	}
+	v.deployments[0].definition = spec.TaskDefinition // with the secrets' values of now
 	err := v.begin()
 	s.mu.Unlock()
 	if err != nil {
@@ -146,9 +147,16 @@ func (s *Scheduler) check(spec *model.Service) error {
 	if spec.Scaling != nil && s.options.Requests == nil && scalesBy(model.MetricRequests, spec.Scaling) {
 		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key()))
 	}
-	for _, c := range spec.TaskDefinition.Containers {
-		if err := s.options.Driver.Check(c); err != nil {
-			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key(), c.Name, err))
+	errs = append(errs, s.checkContainers(fmt.Sprintf("service %s (%s)", spec.Name, spec.Key()), spec.TaskDefinition))
+	return errors.Join(errs...)
+}
+
+// checkContainers asks the driver.
+func (s *Scheduler) checkContainers(of string, d *model.TaskDefinition) error {
+	var errs []error
+	for _, c := range d.Containers {
+		if _, err := s.options.Driver.Check(d, c); err != nil {
+			errs = append(errs, fmt.Errorf("%s, container %q: %w", of, c.Name, err))
 		}
 	}
 	return errors.Join(errs...)

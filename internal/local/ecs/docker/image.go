@@ -29,7 +29,9 @@ type build struct {
 }
 
 // Check says why an image is not available. See [ecs.Driver].
-func (d *Driver) Check(c model.Container) error { return ecs.ImageError(c.Image) }
+func (d *Driver) Check(_ *model.TaskDefinition, c model.Container) ([]ecs.PassedOver, error) {
+	return nil, ecs.ImageError(c.Image)
+}
 
 // prepare makes an image available and returns its name.
 func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error) {

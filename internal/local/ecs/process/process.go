@@ -85,13 +85,16 @@ func (d *Driver) imageRoot() string { return filepath.Join(d.options.Dir, "image
 const taskVariable = "CUTOVER_TASK"
 
 // Check says why a container cannot run as a process. See [ecs.Driver].
-func (d *Driver) Check(c model.Container) error {
+func (d *Driver) Check(_ *model.TaskDefinition, c model.Container) ([]ecs.PassedOver, error) {
 	p, err := d.plan(c)
 	if err == nil {
 		p.freePorts()
 	}
-	return err
+	return nil, err
 }
+
+// Clean removes the task's volumes. See [ecs.Driver].
+func (d *Driver) Clean(string) error { return nil }
 
 // Start starts a process. See [ecs.Driver].
 func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {

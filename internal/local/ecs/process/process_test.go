@@ -198,7 +198,7 @@ func TestService(t *testing.T) {
 	if exit := wait(t, second); exit.Code != 137 {
 		t.Errorf("after SIGKILL: %v", exit)
 	}
-	if err := d.Check(definition); err != nil {
+	if _, err := d.Check(nil, definition); err != nil {
 		t.Error(err)
 	}
 	if files, _ := filepath.Glob(filepath.Join(d.records(), "*")); len(files) > 0 || len(d.ports) > 0 {
@@ -377,7 +377,7 @@ func TestRefusals(t *testing.T) {
 			test.change(&c)
 		}
 		_, err = d.Start(t.Context(), ecs.StartRequest{Definition: c})
-		if check := d.Check(c); check == nil || err == nil || check.Error() != err.Error() {
+		if _, check := d.Check(nil, c); check == nil || err == nil || check.Error() != err.Error() {
 			t.Errorf("%q: Check says %v, Start %v", test.dockerfile, check, err)
 		}
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "--run users=COMMAND") && !strings.Contains(err.Error(), "call the one to listen on PORT") {
@@ -430,13 +430,13 @@ func TestLinksLeadNowhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.Image.Asset, c.WorkingDirectory = &assembly.ImageAsset{ID: directory, Directory: directory}, test.workdir
-			if err := d.Check(c); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := d.Check(nil, c); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s: %v, want %q", test.name, err, test.want)
 			}
 		}
 		c := users(t)
 		c.Image.Asset = &assembly.ImageAsset{ID: "elsewhere", Directory: t.TempDir(), Dockerfile: up + "/secret"}
-		if err := d.Check(c); err == nil || !strings.Contains(err.Error(), escapes) {
+		if _, err := d.Check(nil, c); err == nil || !strings.Contains(err.Error(), escapes) {
 			t.Errorf("a Dockerfile outside: %v", err)
 		}
 	}
