@@ -38,14 +38,22 @@ func ARN(r *assembly.Resource, account, region string) string {
 	if !known {
 		return ""
 	}
-	before, rest, _ := strings.Cut(form, "{")
-	property, after, _ := strings.Cut(rest, "}")
-	name, ok := r.Properties[property].(string)
-	if !ok {
-		name = "${" + r.String() + "}"
-		if r.Type == SSMParameter {
-			name = "/" + name
-		}
+	before, _, _ := strings.Cut(form, "{")
+	_, after, _ := strings.Cut(form, "}")
+	name := Name(r)
+	if r.Type == SSMParameter && !strings.HasPrefix(name, "/") {
+		name = "/" + name
 	}
 	return "arn:aws:" + strings.NewReplacer("REGION", region, "ACCOUNT", account).Replace(before) + name + after
+}
+
+// Name returns the name of a resource as its ARN has it: "${stack/logical id}" if the template leaves
+// the name to the deployment.
+func Name(r *assembly.Resource) string {
+	_, rest, _ := strings.Cut(arns[r.Type], "{")
+	property, _, _ := strings.Cut(rest, "}")
+	if name, ok := r.Properties[property].(string); ok {
+		return name
+	}
+	return "${" + r.String() + "}"
 }
