@@ -35,32 +35,43 @@ func goldenContext(name string) settings {
 // what was reviewed. What reads the goldens can do without a synthesis.
 func TestGoldens(t *testing.T) {
 	for _, name := range golden.Names() {
-		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(goldenDir, name)
-			a := synth(t, goldenContext(name))
-			want := []string{"manifest.json"}
-			golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
-			for _, stack := range a.Stacks {
-				want = append(want, stack.Name+".json")
-				golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
-			}
-			entries, err := os.ReadDir(dir)
-			if err != nil {
+		t.Run(name, func(t *testing.T) { compareGoldens(t, name, synth(t, goldenContext(name))) })
+	}
+}
+
+// TestGoldensOfOwn compares the stacks in which the options are.
+func TestGoldensOfOwn(t *testing.T) {
+	a := synthOwn(t)
+	for _, part := range []string{"Cluster", "Files", "Orders", "Shop"} {
+		stack := a.Stack("dev-" + part)
+		golden.Compare(t, filepath.Join(goldenDir, "own", stack.Name+".json"), goldenTemplate(t, stack))
+	}
+}
+
+func compareGoldens(t *testing.T, name string, a *assembly.Assembly) {
+	t.Helper()
+	dir := filepath.Join(goldenDir, name)
+	want := []string{"manifest.json"}
+	golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
+	for _, stack := range a.Stacks {
+		want = append(want, stack.Name+".json")
+		golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		file := filepath.Join(dir, entry.Name())
+		switch {
+		case slices.Contains(want, entry.Name()):
+		case !*golden.Update:
+			t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
+		default:
+			if err := os.Remove(file); err != nil {
 				t.Fatal(err)
 			}
-			for _, entry := range entries {
-				file := filepath.Join(dir, entry.Name())
-				switch {
-				case slices.Contains(want, entry.Name()):
-				case !*golden.Update:
-					t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
-				default:
-					if err := os.Remove(file); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-		})
+		}
 	}
 }
 

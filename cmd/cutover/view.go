@@ -266,12 +266,37 @@ func (v *view) scaling(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// schedules returns the table of scheduled tasks: when each is due next, and how the last run ended. It
+// is empty if there are none.
+func (v *view) schedules(s local.Status) string {
+	rows := [][]string{{"SCHEDULE", "WHEN", "NEXT", "RUNNING", "LAST"}}
+	at := func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+	for _, schedule := range s.Schedules {
+		next, last := "never", "not yet"
+		switch {
+		case !schedule.Enabled:
+			next = "disabled"
+		case !schedule.Next.IsZero():
+			next = at(schedule.Next)
+		}
+		if run := schedule.Last; run != nil {
+			last = at(run.Ended) + "  " + run.Outcome()
+		}
+		rows = append(rows, []string{schedule.Name, schedule.Expression, next, fmt.Sprint(schedule.Running), last})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.listeners(s, false) + v.places(s) + v.services(s, 0) + v.scaling(s) + notes
+	text := v.listeners(s, false) + v.places(s) + v.services(s, 0) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
+	notes = v.schedules(s) + notes
 	above := v.listeners(s, true) + v.places(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }

@@ -72,10 +72,12 @@ func (p plans) passedOver() []provider.PassedOver {
 	return all
 }
 
-// nothing refuses a first assembly of which nothing runs here.
+// nothing refuses a first assembly of which nothing runs here: neither a service, nor a scheduled task,
+// nor a listener.
 func (r *Runner) nothing(m *model.Model) error {
 	err := deployable.NoListener(m)
-	if r.Assembly() != nil || len(m.Services) > 0 || err == nil {
+	runs := func(s *model.Schedule) bool { return len(s.Runs) > 0 && s.Expression != "" }
+	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, runs) || err == nil {
 		return nil
 	}
 	return fmt.Errorf("the assembly has no ECS service, and %w", err)

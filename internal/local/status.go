@@ -5,6 +5,7 @@ import (
 
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
 )
@@ -19,6 +20,8 @@ type Status struct {
 	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
 	// empty.
 	Parameters ssm.Values `json:"parameters,omitempty"`
+	// Schedules are those that start tasks.
+	Schedules []eventbridge.Status `json:"schedules,omitempty"`
 	// Others is the status of other kinds of resources.
 	Others []any `json:"others,omitempty"`
 	// Warnings say what decides about requests on AWS and is not evaluated here, and what never runs
@@ -42,6 +45,8 @@ func (r *Runner) Status() Status {
 			status.Listeners, status.Groups = one.Listeners, one.Groups
 		case []ecs.ServiceStatus:
 			status.Services = one
+		case []eventbridge.Status:
+			status.Schedules = one
 		case ssm.Values:
 			status.Parameters = one
 		default:

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,6 +45,17 @@ type Container struct {
 	AddedCapabilities, DroppedCapabilities []string
 	// SecurityOptions are Docker's, like "no-new-privileges".
 	SecurityOptions []string
+	// Hostname is made up where it is empty.
+	Hostname string
+	// ExtraHosts are lines of /etc/hosts, as "name:address".
+	ExtraHosts []string `json:",omitempty"`
+	// DNSServers and DNSSearch are those of the instance where they are empty.
+	DNSServers []netip.Addr `json:",omitempty"`
+	DNSSearch  []string     `json:",omitempty"`
+	// SystemControls are kernel parameters by name.
+	SystemControls map[string]string `json:",omitempty"`
+	// SharedMemoryMiB is the size of /dev/shm. 0: the engine's default.
+	SharedMemoryMiB int `json:",omitempty"`
 	// Privileged gives the container the rights of root on the host. Default false.
 	Privileged bool
 	// Init runs an init process as the container's first.
@@ -165,6 +177,9 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		StopTimeout:            v.Field("StopTimeout").Seconds(stopSeconds, 0, 86400),
 		StartTimeout:           v.Field("StartTimeout").Seconds(0, 0, 86400),
 		Links:                  v.Field("Links").Texts(),
+		Hostname:               v.Field("Hostname").Text(""),
+		DNSSearch:              v.Field("DnsSearchDomains").Texts(),
+		SharedMemoryMiB:        linux.Field("SharedMemorySize").Int(0, 1, 1<<24),
 		LogDriver:              v.Field("LogConfiguration").Field("LogDriver").Text(""),
 	}
 	if c.MemoryMiB != 0 && c.MemoryReservationMiB > c.MemoryMiB {
@@ -182,10 +197,26 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		c.DependsOn = append(c.DependsOn, Dependency{other.Field("ContainerName").Text(""), other.Field("Condition").OneOf("START", "COMPLETE", "SUCCESS", "HEALTHY")})
 	}
 	for _, mount := range v.Field("MountPoints").List() {
-		c.Mounts = append(c.Mounts, Mount{mount.Field("SourceVolume").Text(""), mount.Field("ContainerPath").Text(""), mount.Field("ReadOnly").Bool(false)})
+		c.Mounts = append(c.Mounts, Mount{mount.Field("SourceVolume").Text(""), mount.Field("ContainerPath").Need("a path").Text(""), mount.Field("ReadOnly").Bool(false)})
 	}
 	for _, tmpfs := range linux.Field("Tmpfs").List() {
-		c.Tmpfs = append(c.Tmpfs, Tmpfs{tmpfs.Field("ContainerPath").Text(""), tmpfs.Field("Size").Need("a size in MiB").Int(0, 1, 1<<24), tmpfs.Field("MountOptions").Texts()})
+		c.Tmpfs = append(c.Tmpfs, Tmpfs{tmpfs.Field("ContainerPath").Need("a path").Text(""), tmpfs.Field("Size").Need("a size in MiB").Int(0, 1, 1<<24), tmpfs.Field("MountOptions").Texts()})
+	}
+	for _, server := range v.Field("DnsServers").List() {
+		address, err := netip.ParseAddr(server.Text(""))
+		if err != nil {
+			server.Refuse("%q is not an address", server.Text(""))
+		}
+		c.DNSServers = append(c.DNSServers, address)
+	}
+	for _, host := range v.Field("ExtraHosts").List() {
+		c.ExtraHosts = append(c.ExtraHosts, host.Field("Hostname").Text("")+":"+host.Field("IpAddress").Text(""))
+	}
+	for _, control := range v.Field("SystemControls").List() {
+		if c.SystemControls == nil {
+			c.SystemControls = map[string]string{}
+		}
+		c.SystemControls[control.Field("Namespace").Text("")] = control.Field("Value").Text("")
 	}
 	for _, mapping := range v.Field("PortMappings").List() {
 		mapping.Field("Name") // for Service Connect
@@ -231,6 +262,12 @@ func (c Container) Requires() []Dependency {
 		all = append(all, Dependency{name, "START"})
 	}
 	return all
+}
+
+// Set gives a variable of the environment a value, and leaves the list of other containers as it is.
+func (c *Container) Set(name, value string) {
+	c.Environment = slices.DeleteFunc(slices.Clone(c.Environment), func(v Variable) bool { return v.Name == name })
+	c.Environment = append(c.Environment, Variable{Name: name, Value: value})
 }
 
 // TCP are TCP ports that are published on ports of the host's choice.

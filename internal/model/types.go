@@ -48,6 +48,9 @@ const (
 	AppAutoScalingTarget = "AWS::ApplicationAutoScaling::ScalableTarget"
 	AppAutoScalingPolicy = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
+	EventsRule        = "AWS::Events::Rule"
+	SchedulerSchedule = "AWS::Scheduler::Schedule"
+
 	SecretsManagerSecret = "AWS::SecretsManager::Secret"
 	SSMParameter         = "AWS::SSM::Parameter"
 )

@@ -107,3 +107,13 @@ func (e Exit) String() string {
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
 }
+
+// HostPorts are the fixed host ports of a container. No driver gives one.
+func HostPorts(c model.Container) (all []PassedOver) {
+	for i, port := range c.Ports {
+		if port.Host != 0 {
+			all = append(all, PassedOver{fmt.Sprintf("PortMappings[%d].HostPort", i), "a free port of this machine is chosen, because the machine stands for all instances"})
+		}
+	}
+	return all
+}

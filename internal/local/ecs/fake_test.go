@@ -32,7 +32,9 @@ type world struct {
 	targets    map[string]*fakeContainer
 	busy       float64 // the part of a processor that each container uses
 	rate       float64 // of requests a minute, to the target group
-	got        float64 // requests, before the rate was what it is
+	started    []StartRequest
+	cleaned    []string // tasks
+	got        float64  // requests, before the rate was what it is
 	since      time.Time
 }
 
@@ -129,7 +131,12 @@ func (w *world) Check(_ *model.TaskDefinition, c model.Container) ([]PassedOver,
 	return nil, nil
 }
 
-func (w *world) Clean(string) error { return nil }
+func (w *world) Clean(task string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cleaned = append(w.cleaned, task)
+	return nil
+}
 
 func (w *world) Start(ctx context.Context, r StartRequest) (Container, error) {
 	image := r.Definition.Image.Reference
@@ -141,7 +148,7 @@ func (w *world) Start(ctx context.Context, r StartRequest) (Container, error) {
 		}
 	}
 	c := &fakeContainer{w: w, image: image, name: fmt.Sprintf("%s-%d", image, n), at: time.Since(w.begin), done: make(chan struct{})}
-	w.containers = append(w.containers, c)
+	w.containers, w.started = append(w.containers, c), append(w.started, r)
 	w.targets[r.Task] = c
 	broken := image == w.broken
 	w.mu.Unlock()
@@ -154,6 +161,8 @@ func (w *world) Start(ctx context.Context, r StartRequest) (Container, error) {
 			return nil, ctx.Err()
 		case <-time.After(time.Minute):
 		}
+	case strings.HasPrefix(image, "done"):
+		time.AfterFunc(3*time.Second, func() { c.exit(0) })
 	case strings.HasPrefix(image, "crash"):
 		time.AfterFunc(100*time.Millisecond, func() { c.exit(1) })
 	case strings.HasPrefix(image, "sick"):

@@ -78,7 +78,6 @@ var notHonoured = map[string]string{
 
 // Reasons to pass over a setting, for all drivers.
 const (
-	ownNames   = "containers resolve names as this machine does"
 	ownKernel  = "the kernel and the devices of this machine stay as they are"
 	noTerminal = "containers have no terminal here"
 	toolsLog   = "what containers write is in the log of this tool"
@@ -91,9 +90,8 @@ var listed = map[string]string{
 	"FSxWindowsFileServerVolumeConfiguration": "a volume is a directory of this machine", "ConfiguredAtLaunch": "a volume is a directory of this machine",
 	"IpcMode": "containers share no processes and no memory here", "EnableFaultInjection": "there is no Fault Injection Service here",
 
-	"ExtraHosts": ownNames, "DnsServers": ownNames, "DnsSearchDomains": ownNames, "Hostname": ownNames, "DisableNetworking": ownNames,
-	"CredentialSpecs": "there is no Active Directory here", "VolumesFrom": "containers see only volumes of their own here",
-	"SystemControls": ownKernel, "Devices": ownKernel, "SharedMemorySize": ownKernel, "MaxSwap": ownKernel, "Swappiness": ownKernel, "ResourceRequirements": ownKernel,
+	"DisableNetworking": "every container is on the bridge here", "CredentialSpecs": "there is no Active Directory here",
+	"Devices": ownKernel, "MaxSwap": ownKernel, "Swappiness": ownKernel, "ResourceRequirements": ownKernel,
 	"Interactive": noTerminal, "PseudoTerminal": noTerminal,
 	"FirelensConfiguration": toolsLog, "RepositoryCredentials": ownLogin,
 }

@@ -251,12 +251,14 @@ func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
-// update changes something about a service, and reconciles.
+// update changes something about a service, and reconciles. A task of its own needs no others.
 func (s *Scheduler) update(v *service, change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
-	v.reconcile()
+	if !v.alone {
+		v.reconcile()
+	}
 }
 
 func (s *Scheduler) log(t *task, container, stream, line string) {
@@ -322,6 +324,9 @@ type TaskStatus struct {
 // ContainerStatus is a container of a task.
 type ContainerStatus struct {
 	Name string `json:"name"`
+	// LastStatus is PENDING, RUNNING or STOPPED. ExitCode is nil before STOPPED.
+	LastStatus TaskState `json:"lastStatus"`
+	ExitCode   *int      `json:"exitCode,omitempty"`
 	// RuntimeID is the process id, or the container's id in the engine. Empty before the start.
 	RuntimeID string `json:"runtimeId,omitempty"`
 	// Addresses are by the container's port.
@@ -373,7 +378,12 @@ func (t *task) status(now time.Time) TaskStatus {
 	}
 	status.Health, _ = t.judge(now)
 	for _, c := range t.containers {
-		one := ContainerStatus{Name: c.definition.Name, Health: c.health, Addresses: map[int]string{}}
+		one := ContainerStatus{Name: c.definition.Name, LastStatus: Pending, Health: c.health, Addresses: map[int]string{}}
+		if c.ended {
+			one.LastStatus, one.ExitCode = Stopped, new(c.running.Exit().Code)
+		} else if c.running != nil {
+			one.LastStatus = Running
+		}
 		if c.running != nil {
 			one.RuntimeID = c.running.ID()
 			for _, port := range c.definition.Ports {

@@ -18,14 +18,14 @@ import (
 type Tasks struct {
 	*Provider
 	model   *model.Model
-	text    provider.Text
+	Text    provider.Text // fills in a value
 	secrets map[string]string
 	err     error // of reading the given secrets
 }
 
 // Tasks returns what prepares the task definitions of an assembly.
 func (p *Provider) Tasks(m *model.Model, text provider.Text) *Tasks {
-	t := &Tasks{Provider: p, model: m, text: text}
+	t := &Tasks{Provider: p, model: m, Text: text}
 	if p.given.Secrets != nil {
 		t.secrets, t.err = p.given.Secrets()
 	}
@@ -94,7 +94,7 @@ func (t *Tasks) Fill(of *model.TaskDefinition) (*model.TaskDefinition, error) {
 			v := &c.Environment[j]
 			var err error
 			if v.Parts != nil {
-				v.Value, err = t.text(v.Parts)
+				v.Value, err = t.Text(v.Parts)
 			}
 			if err == nil && model.Dynamic(v.Value) {
 				err = errors.New("only CloudFormation resolves a reference in {{}}: use Secrets")
@@ -136,7 +136,7 @@ func (t *Tasks) secret(c model.Container, s model.Secret) (string, error) {
 	switch {
 	case parameter != nil:
 		if parameter.Parts != nil {
-			return t.text(parameter.Parts)
+			return t.Text(parameter.Parts)
 		}
 		if err := parameter.Problem("Value"); err == nil && !model.Dynamic(parameter.Value) {
 			return parameter.Value, nil
@@ -176,7 +176,7 @@ func (t *Tasks) source(s model.Secret) (*model.Parameter, *model.ManagedSecret, 
 		}
 	}
 	if s.Parts != nil {
-		from, _ = t.text(s.Parts)
+		from, _ = t.Text(s.Parts)
 	}
 	arn := strings.SplitN(from, ":", 7)
 	if len(arn) == 7 && arn[2] == "secretsmanager" {
