@@ -12,5 +12,5 @@ import (
 )
 
 func main() {
-	os.Exit(stacks.Run(deployment.Forum))
+	os.Exit(stacks.Run(deployment.App))
 }

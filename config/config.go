@@ -24,6 +24,10 @@ type Deployment struct {
 	// KeepRest says that the monolith keeps what no service claims. [Load] takes it from the setting
 	// rest. Default: those requests are dropped once all services are switched.
 	KeepRest bool `json:"keepRest,omitempty"`
+	// Requests are the paths that a rehearsal requests, as in a request line, with the query if need
+	// be. Every one must be answered in all phases. Default: the beginning of each path pattern of the
+	// services, up to its first wildcard.
+	Requests []string `json:"requests,omitempty"`
 }
 
 // All lists the monolith and then the microservices.
@@ -310,7 +314,9 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 // allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
 	r := &reader{context: context}
-	full := Deployment{Monolith: d.Monolith.withDefaults(), RootService: r.text("rootService"), KeepRest: r.oneOf("rest", "drop", "monolith") == "monolith"}
+	full := d
+	full.Monolith, full.Services = d.Monolith.withDefaults(), nil
+	full.RootService, full.KeepRest = r.text("rootService"), r.oneOf("rest", "drop", "monolith") == "monolith"
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}

@@ -127,11 +127,15 @@ var healthMistakes = []mistake{
 	{name: "health path that is a URL", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "http://localhost/healthz" }),
 		want: `service "tags": HealthCheck.Path "http://localhost/healthz": a path begins with "/"`},
 	{name: "health path with a blank", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/is it" }),
-		want: `service "tags": HealthCheck.Path "/is it": it may have no spaces, "#" or letters beyond ASCII: encode them as in %20`},
+		want: `service "tags": HealthCheck.Path "/is it": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
 	{name: "health path with a fragment", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/a#b" }),
-		want: `service "tags": HealthCheck.Path "/a#b": it may have no spaces, "#" or letters beyond ASCII: encode them as in %20`},
+		want: `service "tags": HealthCheck.Path "/a#b": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
 	{name: "health path beyond ASCII", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/gesundheit/ä" }),
-		want: `service "tags": HealthCheck.Path "/gesundheit/ä": it may have no spaces, "#" or letters beyond ASCII: encode them as in %20`},
+		want: `service "tags": HealthCheck.Path "/gesundheit/ä": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
+	{name: "health path with a placeholder", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/in/${AWS::Region}" }),
+		want: `service "tags": HealthCheck.Path "/in/${AWS::Region}": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
+	{name: "health path with half a code", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/100%" }),
+		want: `service "tags": HealthCheck.Path "/100%": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
 	{name: "long health path", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/" + strings.Repeat("a", 1024) }),
 		want: `service "tags": HealthCheck.Path "/` + strings.Repeat("a", 1024) + `": it has 1025 characters: at most 1024 are allowed`},
 	{name: "health code below all", change: tagged(func(s *config.Service) { s.HealthCheck.Codes = "199-200" }),
@@ -564,7 +568,7 @@ func TestContainersAreTaken(t *testing.T) {
 			image(config.GoPackage{Dir: "..services"})),
 		"users": users("0", "root", "node", "1000:node", "node:1000", "www-data:www-data", "_apt"),
 		"health checks": {
-			tagged(func(s *config.Service) { s.HealthCheck.Path = "/healthz?deep=1&x=%20" }),
+			tagged(func(s *config.Service) { s.HealthCheck.Path = "/~me/a.b-c_d!$&'()*+,;=:@/?deep=1&x=%2f%E2" }),
 			tagged(func(s *config.Service) { s.HealthCheck.Command = []string{"NONE"} }),
 			tagged(func(s *config.Service) {
 				s.HealthCheck.Command = []string{"CMD-SHELL", "curl -f localhost:$PORT || exit 1"}

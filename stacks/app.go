@@ -42,7 +42,8 @@ func Run(d config.Deployment) int {
 // Synth checks the deployment and its context, compiles the services and writes the cloud
 // assembly to outdir, with the list of services beside it. If outdir is empty, it is the
 // directory that the CDK command line asks for, or else a temporary one. The working
-// directory is the root of the repository.
+// directory is that of the app's main package; directories of images are below the root of the
+// repository.
 //
 // The error has a line for each mistake in the configuration, or says what failed to
 // compile or what CDK refused.
@@ -55,12 +56,21 @@ func Synth(ctx context.Context, d config.Deployment, values map[string]any, outd
 // Images compiles the services that are Go packages, and returns their Docker build contexts by
 // service.
 func Images(ctx context.Context, services []config.Service, arch string) (map[string]string, error) {
-	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
+	options := build.Options{Root: root(), Arch: arch, Progress: os.Stderr}
 	options.Services = goPackages(services)
 	if len(options.Services) == 0 {
 		return nil, nil
 	}
 	return build.Build(ctx, options)
+}
+
+// root is the root of the repository that the working directory is in.
+func root() string {
+	dir, err := listing.Root(".")
+	if err != nil || dir == "" {
+		return "."
+	}
+	return dir
 }
 
 // goPackages are the services whose images are compiled.
@@ -88,7 +98,7 @@ func checkDockerfiles(services []config.Service) error {
 			if i > 0 {
 				at = fmt.Sprintf("service %q: sidecar %q: Image", service.Name, c.Name)
 			}
-			if err := build.CheckDockerfile(".", image.Dir, image.File, image.Target); err != nil {
+			if err := build.CheckDockerfile(root(), image.Dir, image.File, image.Target); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", at, err))
 			}
 		}

@@ -208,13 +208,13 @@ func TestLint(t *testing.T) {
 		}
 		t.Skip("cfn-lint is missing: install it with `pip install cfn-lint`")
 	}
-	contexts := []settings{goldenContext(golden.Canary), {"certificateArn": certificate}, {"env": "prod"}}
+	contexts := []settings{goldenContext(deployment.App, golden.Canary), {"certificateArn": certificate}, {"env": "prod"}}
 	for _, phase := range migration.Phases() {
 		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
 	}
 	assemblies := []*assembly.Assembly{synthPress(t), synthScaled(t, settings{"phase": "parallel"})}
 	for _, context := range contexts {
-		assemblies = append(assemblies, synth(t, context))
+		assemblies = append(assemblies, synthApp(t, context))
 	}
 	// Templates that are the same in several phases are looked at once.
 	seen := map[string]bool{}

@@ -139,11 +139,7 @@ func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar)
 	case config.GoPackage:
 		asset.Directory, asset.BuildArgs = jsii.String(props.Context), props.Alike.buildArgs
 	case config.Dockerfile:
-		dir, err := filepath.Abs(filepath.FromSlash(image.Dir))
-		if err != nil {
-			panic(err) // the working directory is gone
-		}
-		asset.Directory = jsii.String(dir)
+		asset.Directory = jsii.String(filepath.Join(root(), filepath.FromSlash(image.Dir)))
 		if image.File != "" {
 			asset.File = jsii.String(image.File)
 		}

@@ -26,7 +26,7 @@ func TestInterlockParameters(t *testing.T) {
 		slices.Sort(names)
 		return names
 	}
-	a := synth(t, goldenContext(golden.Canary))
+	a := synth(t, goldenContext(deployment.Forum, golden.Canary))
 	equal(t, "gate", []string{
 		"/dev/phase-gate/begun/monolith monolith", // blocked, as is
 		"/dev/phase-gate/begun/parallel parallel",

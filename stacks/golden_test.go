@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/config"
+	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
 	"cutover/migration"
@@ -18,8 +20,9 @@ import (
 
 const goldenDir = "stacks/golden"
 
-// goldenContext is the context of a golden assembly.
-func goldenContext(name string) settings {
+// goldenContext is the context of a deployment's golden assembly.
+func goldenContext(d config.Deployment, name string) settings {
+	first, last := d.Services[0], d.Services[len(d.Services)-1]
 	switch name {
 	case golden.Canary:
 		return settings{"phase": "parallel", "shift": first.Name + "=10"}
@@ -35,7 +38,10 @@ func goldenContext(name string) settings {
 // what was reviewed. What reads the goldens can do without a synthesis.
 func TestGoldens(t *testing.T) {
 	for _, name := range golden.Names() {
-		t.Run(name, func(t *testing.T) { compareGoldens(t, name, synth(t, goldenContext(name))) })
+		compareGolden(t, deployment.Forum, name, name)
+		if own := golden.Deployed(name); own != name {
+			compareGolden(t, deployment.App, name, own)
+		}
 	}
 }
 
@@ -48,31 +54,34 @@ func TestGoldensOfOwn(t *testing.T) {
 	}
 }
 
-func compareGoldens(t *testing.T, name string, a *assembly.Assembly) {
-	t.Helper()
-	dir := filepath.Join(goldenDir, name)
-	want := []string{"manifest.json"}
-	golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
-	for _, stack := range a.Stacks {
-		want = append(want, stack.Name+".json")
-		golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		file := filepath.Join(dir, entry.Name())
-		switch {
-		case slices.Contains(want, entry.Name()):
-		case !*golden.Update:
-			t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
-		default:
-			if err := os.Remove(file); err != nil {
-				t.Fatal(err)
+// compareGolden compares an assembly of a deployment with its golden, which is in a directory.
+func compareGolden(t *testing.T, d config.Deployment, name, dir string) {
+	t.Run(dir, func(t *testing.T) {
+		dir := filepath.Join(goldenDir, dir)
+		a := synthDeployment(t, d, goldenContext(d, name))
+		want := []string{"manifest.json"}
+		golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
+		for _, stack := range a.Stacks {
+			want = append(want, stack.Name+".json")
+			golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			file := filepath.Join(dir, entry.Name())
+			switch {
+			case slices.Contains(want, entry.Name()):
+			case !*golden.Update:
+				t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
+			default:
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
+	})
 }
 
 // manifest is the manifest of a golden assembly: what is not the same wherever it

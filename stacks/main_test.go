@@ -67,12 +67,19 @@ type settings = map[string]any
 // so that each is synthesized once.
 var assemblies = map[string]*assembly.Assembly{}
 
-// synth returns the assembly of the deployment in main.go with the context of
-// cdk.json, changed by what is given. A finding of cdk-nag or of CDK's own
-// validation fails the test, whatever it is about.
+// synth returns the assembly of the forum with the context of cdk.json, changed by what is
+// given. A finding of cdk-nag or of CDK's own validation fails the test, whatever it is
+// about. Tests that state figures use the forum, whatever is deployed.
 func synth(t *testing.T, change settings) *assembly.Assembly {
 	t.Helper()
 	return synthDeployment(t, deployment.Forum, change)
+}
+
+// synthApp is [synth] with what is deployed. So tests of what has to hold for every list of services
+// hold for yours.
+func synthApp(t *testing.T, change settings) *assembly.Assembly {
+	t.Helper()
+	return synthDeployment(t, deployment.App, change)
 }
 
 func synthDeployment(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
@@ -117,6 +124,9 @@ var (
 func compiled(services []config.Service, arch string) (map[string]string, error) {
 	options := build.Options{Root: ".", Arch: arch, Progress: os.Stderr}
 	options.Services = stacks.GoPackages(services)
+	if len(options.Services) == 0 {
+		return nil, nil
+	}
 	key := fmt.Sprint(options.Arch, options.Services)
 	building.Lock()
 	defer building.Unlock()
@@ -146,8 +156,6 @@ func cdkContext(t *testing.T, change settings) settings {
 	return file.Context
 }
 
-// The tests work with any list of services. Those that hold for the forum alone stand
-// in files called forum_*_test.go.
 var (
 	monolith    = deployment.Forum.Monolith
 	first, last = deployment.Forum.Services[0], deployment.Forum.Services[len(deployment.Forum.Services)-1]

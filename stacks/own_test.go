@@ -20,7 +20,6 @@ func synthOwn(t *testing.T) *assembly.Assembly {
 // own is a deployment with every option that a service and a sidecar have: an image from a registry,
 // one from a Dockerfile and a Go package.
 func own() config.Deployment {
-	nginx := config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}
 	return config.Deployment{
 		Monolith: config.Service{
 			Name: "shop", Paths: []string{"/api*"}, Port: 8080,
@@ -65,7 +64,7 @@ func own() config.Deployment {
 						Ulimits:   []config.Ulimit{{Name: "memlock", Soft: -1, Hard: -1}},
 						DependsOn: []config.Dependency{{Container: "statsd"}},
 					},
-					{Name: "migrate", Image: nginx, Command: []string{"/bin/true"}},
+					{Name: "migrate", Image: config.Registry{Name: "public.ecr.aws/docker/library/busybox:1.37"}, Command: []string{"/bin/true"}},
 				},
 				DependsOn: []config.Dependency{
 					{Container: "statsd", Condition: "HEALTHY"}, {Container: "cache"}, {Container: "migrate", Condition: "SUCCESS"},
@@ -83,7 +82,7 @@ func own() config.Deployment {
 				Alarms:                     config.Alarms{LatencyMilliseconds: 250, Errors: 3},
 				CPU:                        128, MemoryReservationMiB: 192, MemoryLimitMiB: 384,
 			},
-			{Name: "pages", Paths: []string{"/api/pages*"}, Order: 20, Image: nginx},
+			{Name: "pages", Paths: []string{"/api/pages*"}, Order: 20, Image: config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}},
 			{Name: "users", Paths: []string{"/api/users*"}, Order: 30},
 		},
 	}
@@ -109,7 +108,7 @@ func TestSidecars(t *testing.T) {
 	dropped := object{"Drop": []any{"ALL"}}
 	containers := definition.Properties["ContainerDefinitions"].([]any)
 	equal(t, "the least that a sidecar has", any(object{
-		"Name": "migrate", "Image": "public.ecr.aws/nginx/nginx:1.29", "Essential": false, "Command": []any{"/bin/true"},
+		"Name": "migrate", "Image": "public.ecr.aws/docker/library/busybox:1.37", "Essential": false, "Command": []any{"/bin/true"},
 		"Cpu": 64.0, "MemoryReservation": 64.0, "Memory": 128.0, "LogConfiguration": logs("migrate"), "StopTimeout": 90.0, "User": "65532:65532",
 		"ReadonlyRootFilesystem": true, "DockerSecurityOptions": []any{"no-new-privileges"}, "LinuxParameters": object{"Capabilities": dropped},
 	}), containers[3])

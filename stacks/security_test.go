@@ -100,7 +100,7 @@ func nagReport(t *testing.T, a *assembly.Assembly, stack *assembly.Stack) []nagL
 // needed, so that none outlives its reason.
 func TestNag(t *testing.T) {
 	for _, context := range profiles() {
-		a := synth(t, context)
+		a := synthApp(t, context)
 		looked := 0
 		for _, stack := range a.Stacks {
 			needed := map[string]bool{} // path, rule and finding
@@ -182,7 +182,7 @@ func TestSecurityControls(t *testing.T) {
 			t.Errorf("%s: the default profile has %d findings; what makes it meet the control: %q", control.ID, n, control.Setting)
 		}
 		if control.Setting != "" {
-			if left := control.Check(model.Read(synth(t, closing[control.Setting]))); len(left) > 0 {
+			if left := control.Check(model.Read(synthApp(t, closing[control.Setting]))); len(left) > 0 {
 				t.Errorf("%s is not met with %s: %v", control.ID, control.Setting, left)
 			}
 		}
@@ -197,7 +197,7 @@ func findings(t *testing.T, context settings) map[string]int {
 	t.Helper()
 	found := map[string]int{}
 	for _, phase := range migration.Phases() {
-		m := model.Read(synth(t, with(context, settings{"phase": phase.String()})))
+		m := model.Read(synthApp(t, with(context, settings{"phase": phase.String()})))
 		equal(t, "types that the table says nothing about", []string(nil), controls.Unlisted(m))
 		for _, control := range controls.All {
 			found[control.ID] += len(control.Check(m))

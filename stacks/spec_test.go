@@ -269,7 +269,7 @@ func TestTargetGroups(t *testing.T) {
 // its ECS service could neither be created, nor updated, nor rolled back.
 func TestEveryTargetGroupIsAttachedInEveryPhase(t *testing.T) {
 	for _, phase := range migration.Phases() {
-		a := inPhase(t, phase)
+		a := synthApp(t, settings{"phase": phase.String()})
 		attached := map[string]bool{}
 		collect := func(actions any) {
 			for _, action := range actions.([]any) {
@@ -379,9 +379,9 @@ func TestIdleTimeout(t *testing.T) {
 
 // Clients follow a switch at once: no action and no target group keeps a client where the client was.
 func TestNothingIsSticky(t *testing.T) {
-	assemblies := []*assembly.Assembly{synth(t, goldenContext(golden.Canary)), synth(t, production(migration.Parallel))}
+	assemblies := []*assembly.Assembly{synthApp(t, goldenContext(deployment.App, golden.Canary)), synthApp(t, production(migration.Parallel))}
 	for _, phase := range migration.Phases() {
-		assemblies = append(assemblies, inPhase(t, phase))
+		assemblies = append(assemblies, synthApp(t, settings{"phase": phase.String()}))
 	}
 	for _, a := range assemblies {
 		weighted := 0
@@ -406,9 +406,9 @@ func TestNothingIsSticky(t *testing.T) {
 func TestEnvironmentTags(t *testing.T) {
 	untaggable := strings.Fields(`AWS::CloudWatch::Dashboard AWS::EC2::Route AWS::EC2::SecurityGroupEgress AWS::EC2::SecurityGroupIngress
 		AWS::EC2::SubnetRouteTableAssociation AWS::EC2::VPCGatewayAttachment AWS::ECS::ClusterCapacityProviderAssociations
-		AWS::ElasticLoadBalancingV2::Listener AWS::ElasticLoadBalancingV2::ListenerRule AWS::IAM::InstanceProfile AWS::IAM::Policy
+		AWS::EFS::MountTarget AWS::ElasticLoadBalancingV2::Listener AWS::ElasticLoadBalancingV2::ListenerRule AWS::IAM::InstanceProfile AWS::IAM::Policy
 		AWS::Lambda::Function AWS::Logs::QueryDefinition AWS::S3::BucketPolicy AWS::SNS::TopicPolicy Custom::VpcRestrictDefaultSG`)
-	for env, a := range map[string]*assembly.Assembly{"dev": inPhase(t, migration.Monolith), "prod": synth(t, production(migration.Parallel))} {
+	for env, a := range map[string]*assembly.Assembly{"dev": synthApp(t, settings{}), "prod": synthApp(t, production(migration.Parallel))} {
 		for _, stack := range a.Stacks {
 			for _, r := range stack.Resources {
 				if slices.Contains(untaggable, r.Type) || strings.Contains(r.LogicalID, "CustomResourceProvider") {
@@ -417,6 +417,9 @@ func TestEnvironmentTags(t *testing.T) {
 				tags := listOf(r.Properties["Tags"])
 				if of, ok := r.Properties["Tags"].(object); ok { // an SSM parameter's
 					tags = []object{{"Key": "environment", "Value": of["environment"]}}
+				}
+				for _, name := range []string{"FileSystemTags", "AccessPointTags"} { // of EFS
+					tags = append(tags, listOf(r.Properties[name])...)
 				}
 				for _, specification := range listOf(r.Properties["TagSpecifications"]) { // a launch template's
 					tags = append(tags, listOf(specification["Tags"])...)

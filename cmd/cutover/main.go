@@ -244,19 +244,24 @@ func synthesize(ctx context.Context, out string, context []string) (string, erro
 	return out, synth(ctx, cdk, ".", out, context, append([]string{"CDK_VALIDATION=false"}, os.Environ()...))
 }
 
-// cdkProgram finds the CDK command line: in PATH, or else in the app's directory.
+// cdkProgram finds the CDK command line: in PATH, or else in the node_modules of the app's directory or
+// of one above, as npx does.
 func cdkProgram() (string, error) {
 	if cdk, err := exec.LookPath("cdk"); err == nil {
 		return filepath.Abs(cdk)
 	}
-	cdk, err := filepath.Abs(filepath.Join("node_modules", ".bin", "cdk"))
-	if err == nil {
-		_, err = os.Stat(cdk)
+	dir, err := filepath.Abs(".")
+	for err == nil {
+		cdk := filepath.Join(dir, "node_modules", ".bin", "cdk")
+		if _, err := os.Stat(cdk); err == nil {
+			return cdk, nil
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
 	}
-	if err != nil {
-		return "", errors.New("the cdk command is missing: run `npm ci`, or name a synthesized assembly with --app")
-	}
-	return cdk, nil
+	return "", errors.New("the cdk command is missing: run `npm ci`, or name a synthesized assembly with --app")
 }
 
 // synth runs a CDK command line in the app's directory.

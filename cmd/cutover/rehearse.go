@@ -124,7 +124,7 @@ phase takes them. The kinds:
 		}
 		return pflag.NormalizedName(name)
 	})
-	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request; an app that is not the forum needs them (default: all routes of the forum)")
+	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request (default: the requests of the list of services, or else the beginnings of its paths)")
 	flags.IntVar(&o.rate, "rate", 500, "requests per second")
 	flags.IntVar(&o.requests, "requests", 0, "fewest requests; the phases last longer to reach the number")
 	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "shortest time in a phase")
@@ -250,7 +250,12 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if stage.assemblies, err = o.synthesize(ctx, own, rehearsed.Faults); err != nil {
 		return nil, "", err
 	}
-	rehearsed.Routes = append(rehearsed.Routes, o.rootRoutes(stage.assemblies[o.stops[0].name])...)
+	if len(o.routes) == 0 {
+		rehearsed.Routes = defaultRoutes(stage.assemblies[o.stops[0].name])
+	}
+	if len(rehearsed.Routes) == 0 {
+		return nil, "", errors.New("the list of services has nothing to request: name paths with --route, or in Requests of the list")
+	}
 	if o.walker == nil {
 		// Another app has no list.
 		if o.walker, err = walkerOf(stage.assemblies[o.stops[0].name]); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -499,7 +504,7 @@ func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
 			return err
 		}
 		if _, err := listing.Read(dir); errors.Is(err, fs.ErrNotExist) && len(o.routes) == 0 {
-			return fmt.Errorf("%s is of another app, and the routes of the forum are not its routes: name its paths with --route", dir)
+			return fmt.Errorf("%s is of another app, without a list of services that says what to request: name its paths with --route", dir)
 		}
 	}
 	return nil

@@ -124,6 +124,9 @@ func TestCheckReach(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if test.routes == nil {
+			test.routes = deployment.Forum.Requests
+		}
 		r, err := rehearsal.New(rehearsal.Options{Walk: test.walk, Routes: test.routes, Faults: []rehearsal.Fault{fault}})
 		if err != nil {
 			t.Fatal(err)

@@ -6,10 +6,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/aymanbagabas/go-udiff"
 
+	"cutover/deployment"
 	"cutover/internal/assembly"
 	"cutover/migration"
 )
@@ -58,6 +60,15 @@ func Names() []string {
 		names = append(names, phase.String())
 	}
 	return append(names, Canary, Places, Production)
+}
+
+// Deployed is the name of the golden assembly of what is deployed: the forum's, or the one of
+// deployment.App if that is another list of services.
+func Deployed(name string) string {
+	if reflect.DeepEqual(deployment.App, deployment.Forum) {
+		return name
+	}
+	return "app/" + name
 }
 
 // Read reads the golden assembly of a name. Root is the root of the repository.

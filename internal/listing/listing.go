@@ -70,14 +70,14 @@ func version(d config.Deployment) int {
 type List struct {
 	Version int `json:"version"`
 	config.Deployment
-	// Sources has the SHA-256 of each source, by its name from the root.
+	// Sources has the SHA-256 of each source, by its name from the root of the repository.
 	Sources map[string]string `json:"sources"`
 }
 
-// Write writes the file for a deployment to the directory of an assembly. The root is the directory
-// of go.mod and main.go.
-func Write(root, assembly string, d config.Deployment) error {
-	files, err := sources(root)
+// Write writes the file for a deployment to the directory of an assembly. App is the directory of the
+// CDK app's main package.
+func Write(app, assembly string, d config.Deployment) error {
+	files, err := sources(app)
 	if err != nil {
 		return fmt.Errorf("list of services: %w", err)
 	}
@@ -107,10 +107,10 @@ func Read(assembly string) (List, error) {
 }
 
 // Changed returns the first source that was changed, added or removed since the file was written.
-// It is empty if there is none, or if the root has no sources. Times do not count: a clone or a
+// It is empty if there is none, or if the app has no sources. Times do not count: a clone or a
 // checkout sets them anew.
-func (l List) Changed(root string) (string, error) {
-	now, err := sources(root)
+func (l List) Changed(app string) (string, error) {
+	now, err := sources(app)
 	if err != nil {
 		return "", fmt.Errorf("list of services: %w", err)
 	}
@@ -126,14 +126,42 @@ func (l List) Changed(root string) (string, error) {
 
 var modulePath = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
 
-// sources returns the SHA-256 of the Go files that can change the list: the main package and the
-// packages of the module that it imports. It leaves out stacks, which only renders the list.
+// Root returns the root of the repository that a directory is in: the nearest directory with a go.mod,
+// at or above it. It is empty if there is none.
+func Root(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			return "", nil
+		}
+		dir = above
+	}
+}
+
+// sources returns the SHA-256 of the Go files that can change the list: the main package of an app and
+// the packages of the module that it imports. It leaves out stacks, which only renders the list.
 // Without a go.mod there are no sources.
-func sources(root string) (map[string]string, error) {
+func sources(app string) (map[string]string, error) {
+	root, err := Root(app)
+	if err != nil || root == "" {
+		return nil, err
+	}
 	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	} else if err != nil {
+	if err != nil {
+		return nil, err
+	}
+	main, err := filepath.Abs(app)
+	if err == nil {
+		main, err = filepath.Rel(root, main)
+	}
+	if err != nil {
 		return nil, err
 	}
 	match := modulePath.FindSubmatch(mod)
@@ -142,7 +170,7 @@ func sources(root string) (map[string]string, error) {
 	}
 	imported := regexp.MustCompile(`"` + regexp.QuoteMeta(string(match[1])) + `/([^"]+)"`)
 	found := map[string]string{}
-	dirs := []string{"."}
+	dirs := []string{filepath.ToSlash(main)}
 	for i := 0; i < len(dirs); i++ {
 		names, err := fs.Glob(os.DirFS(root), path.Join(dirs[i], "*.go")) // none for a text that is no import
 		if err != nil {

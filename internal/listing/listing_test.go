@@ -113,6 +113,7 @@ func TestChanged(t *testing.T) {
 		file, text, want string
 	}{
 		{"main.go", "package main // changed", "main.go"},
+		{"app/other.go", "package main", ""}, // of another app
 		{"shop/list.go", "package shop // changed", "shop/list.go"},
 		{"shop/more.go", "package shop", "shop/more.go"},
 		{"names/names.go", "package names // changed", "names/names.go"}, // which shop imports
@@ -143,6 +144,39 @@ func TestChanged(t *testing.T) {
 		}
 		write(t, root, map[string]string{test.file: test.text})
 		if changed, err := list.Changed(root); changed != test.want || err != nil {
+			t.Errorf("%s: %q has changed (%v), want %q", test.file, changed, err, test.want)
+		}
+	}
+}
+
+// An app in a directory below go.mod has its own main package, and shares what it imports.
+func TestChangedBelowTheRoot(t *testing.T) {
+	for _, test := range []struct {
+		file, want string
+	}{
+		{"examples/shop/main.go", "examples/shop/main.go"},
+		{"examples/shop/list/list.go", "examples/shop/list/list.go"},
+		{"names/names.go", "names/names.go"},
+		{"main.go", ""},
+	} {
+		root := t.TempDir()
+		write(t, root, map[string]string{
+			"go.mod":                     "module example.com/shop\n",
+			"main.go":                    "package main\n",
+			"names/names.go":             "package names\n",
+			"examples/shop/main.go":      "package main\n\nimport \"example.com/shop/examples/shop/list\"\n",
+			"examples/shop/list/list.go": "package list\n\nimport \"example.com/shop/names\"\n",
+		})
+		app := filepath.Join(root, "examples/shop")
+		if err := listing.Write(app, app, made()); err != nil {
+			t.Fatal(err)
+		}
+		list, err := listing.Read(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, root, map[string]string{test.file: "package changed\n"})
+		if changed, err := list.Changed(app); changed != test.want || err != nil {
 			t.Errorf("%s: %q has changed (%v), want %q", test.file, changed, err, test.want)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"cutover/deployment"
 	"cutover/internal/nightly"
 )
 
@@ -212,7 +213,7 @@ func TestPageInABrowser(t *testing.T) {
 				}
 				return n
 			}
-			if rows("steps") != len(r.Steps) || rows("routes") != len(DefaultRoutes()) || rows("events") != len(r.Events) || rows("losses") != test.losses {
+			if rows("steps") != len(r.Steps) || rows("routes") != len(deployment.Forum.Requests) || rows("events") != len(r.Events) || rows("losses") != test.losses {
 				t.Errorf("rows: %d steps, %d routes, %d events, %d losses", rows("steps"), rows("routes"), rows("events"), rows("losses"))
 			}
 		})

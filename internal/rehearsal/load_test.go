@@ -2,9 +2,7 @@ package rehearsal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -12,8 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"cutover/assets/data"
 )
 
 // played is a load in the time of a test, where nothing but the answers takes time.
@@ -288,37 +284,5 @@ func TestNapExactly(t *testing.T) {
 	}
 	if best > 100*time.Millisecond {
 		t.Errorf("the shortest of 20 naps of 1 ms lasted %v", best)
-	}
-}
-
-// The routes are every collection and record of the forum, the first unknown one of each
-// kind, and other ways to write them. A route that is left out here is asked by nobody.
-func TestDefaultRoutes(t *testing.T) {
-	var forum struct {
-		Users, Threads []struct{ ID int }
-		Posts          []any
-	}
-	if err := json.Unmarshal([]byte(data.API), &forum); err != nil {
-		t.Fatal(err)
-	}
-	want := []string{
-		"/api/users", "/api/users/", "/api/users/03", "/api/users/2nd", "/api/users/%31", "/api/users/1/posts", "/api/usersfoo",
-		"/api/threads", "/api/threads/", "/api/threads/none", "/api/threads/1/posts",
-		"/api/posts", "/api/posts/", "/api/posts/1", "/api/posts/in-thread",
-	}
-	if len(forum.Users) == 0 || len(forum.Threads) == 0 || len(forum.Posts) == 0 {
-		t.Fatalf("the forum has %+v", forum)
-	}
-	for _, id := range append(forum.Users, struct{ ID int }{len(forum.Users) + 1}) {
-		want = append(want, fmt.Sprint("/api/users/", id.ID), fmt.Sprint("/api/posts/by-user/", id.ID))
-	}
-	for _, id := range append(forum.Threads, struct{ ID int }{len(forum.Threads) + 1}) {
-		want = append(want, fmt.Sprint("/api/threads/", id.ID), fmt.Sprint("/api/posts/in-thread/", id.ID))
-	}
-	got := DefaultRoutes()
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("the default routes are\n%q\nwant\n%q", got, want)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"cutover/deployment"
 )
 
 // simulate makes the run of a whole migration without waiting for it: a hundred
@@ -15,7 +17,7 @@ import (
 func simulate(walk []string, rate int, fault bool) *Rehearsal {
 	random := rand.New(rand.NewPCG(1, 2))
 	r := &Rehearsal{
-		Options:    Options{Walk: walk, Rate: rate, Requests: 100 * rate, Dwell: 5 * time.Second, Timeout: 10 * time.Second, Routes: DefaultRoutes()},
+		Options:    Options{Walk: walk, Rate: rate, Requests: 100 * rate, Dwell: 5 * time.Second, Timeout: 10 * time.Second, Routes: deployment.Forum.Requests},
 		rec:        newRecording(rate),
 		baselineBy: []string{"api"},
 		began:      time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC),

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,6 +23,12 @@ import (
 
 // root is the root of the repository.
 const root = "../.."
+
+// deployed reads a golden assembly of what is deployed.
+func deployed(t *testing.T, name string) *assembly.Assembly {
+	t.Helper()
+	return golden.Read(t, root, golden.Deployed(name))
+}
 
 // written finds the parts of a document that are written from the templates:
 // what stands between <!-- written: NAME --> and <!-- end -->.
@@ -82,14 +89,14 @@ func parts(t *testing.T) map[string]string {
 		"settings":         settingsTable(),
 		"environments":     environmentsTable(),
 		"steps":            stepTables(),
-		"stacks":           chart(diagram.Stacks(golden.Read(t, root, migration.Monolith.String()))),
-		"requests, canary": one(golden.Read(t, root, golden.Canary)),
-		"requests, places": one(golden.Read(t, root, golden.Places)),
-		"requests, prod":   one(golden.Read(t, root, golden.Production)),
+		"stacks":           chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
+		"requests, canary": one(deployed(t, golden.Canary)),
+		"requests, places": one(deployed(t, golden.Places)),
+		"requests, prod":   one(deployed(t, golden.Production)),
 	}
 	var layers []diagram.Layer
 	for _, phase := range migration.Phases() {
-		a := golden.Read(t, root, phase.String())
+		a := deployed(t, phase.String())
 		layers = append(layers, diagram.Layer{Name: phase.String(), Assembly: a})
 		all["requests, "+phase.String()] = one(a)
 		// One diagram of the stacks is that of all phases with a monolith.
@@ -102,6 +109,7 @@ func parts(t *testing.T) map[string]string {
 		}
 	}
 	all["requests, all phases"] = requests(layers...)
+	maps.Copy(all, fieldTables(t))
 	return all
 }
 
@@ -164,7 +172,7 @@ func TestLinks(t *testing.T) {
 		return fenced.ReplaceAllString(string(text), "")
 	}
 	found := 0
-	for _, file := range append(files, root+"/README.md", root+"/CONTRIBUTING.md", root+"/SECURITY.md") {
+	for _, file := range append(files, root+"/README.md", root+"/CONTRIBUTING.md", root+"/SECURITY.md", root+"/examples/shop/README.md") {
 		for _, match := range link.FindAllStringSubmatch(read(file), -1) {
 			found++
 			path, anchor, _ := strings.Cut(match[1], "#")

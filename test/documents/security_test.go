@@ -19,9 +19,9 @@ import (
 func TestSecurityDocument(t *testing.T) {
 	var phases []*model.Model
 	for _, phase := range migration.Phases() {
-		phases = append(phases, model.Read(golden.Read(t, root, phase.String())))
+		phases = append(phases, model.Read(deployed(t, phase.String())))
 	}
-	prod := model.Read(golden.Read(t, root, golden.Production))
+	prod := model.Read(deployed(t, golden.Production))
 	for _, m := range append(phases, prod) {
 		for _, unlisted := range controls.Unlisted(m) {
 			t.Errorf("a template has resources of type %s, and the table of controls says nothing about it: list its controls in internal/analysis/controls, or the type in internal/model/hub.go", unlisted)

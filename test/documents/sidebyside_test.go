@@ -8,14 +8,13 @@ import (
 	"testing"
 
 	"cutover/internal/analysis/criticalpath"
-	"cutover/internal/golden"
 	"cutover/migration"
 )
 
 // TestStacksDeploySideBySide: the commands that deploy everything let as many
 // stacks deploy at a time as do not wait for each other.
 func TestStacksDeploySideBySide(t *testing.T) {
-	path, err := criticalpath.Read(nil, golden.Read(t, root, migration.Monolith.String()))
+	path, err := criticalpath.Read(nil, deployed(t, migration.Monolith.String()))
 	if err != nil {
 		t.Fatal(err)
 	}

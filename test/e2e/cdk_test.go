@@ -84,6 +84,9 @@ func tail(s string, lines int) string {
 	return strings.Join(l[max(0, len(l)-lines):], "\n")
 }
 
+// forum is the app that is deployed, as --app takes it.
+const forum = "go run ./test/e2e/forum"
+
 // deployOptions are the options of a plain deployment of everything. With the first one, the CLI asks no questions.
 var deployOptions = []string{"--require-approval", "never", "--all", "--concurrency", "4"}
 

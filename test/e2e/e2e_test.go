@@ -282,7 +282,7 @@ func TestDeployment(t *testing.T) {
 		for _, phase := range []string{"parallel", "canary", "switched", "retired"} {
 			t.Run(phase, func(t *testing.T) {
 				t.Parallel()
-				cli.must(t, append([]string{"synth", "-q", "-o", assembly(phase)}, choose(phase)...)...)
+				cli.must(t, append([]string{"synth", "-q", "--app", forum, "-o", assembly(phase)}, choose(phase)...)...)
 				validated(t, assembly(phase), false)
 			})
 		}

@@ -158,7 +158,7 @@ func TestPlaces(t *testing.T) {
 		for _, p := range []position{together, passedOver, usersParallel, usersShare, usersSwitched, othersParallel, allSwitched, given, retired, removed} {
 			t.Run(p.phase+p.rest, func(t *testing.T) {
 				t.Parallel()
-				args := []string{"synth", "-q", "-o", assembly(p)}
+				args := []string{"synth", "-q", "--app", forum, "-o", assembly(p)}
 				for key, value := range p.settings() {
 					args = append(args, "-c", fmt.Sprintf("%s=%v", key, value))
 				}

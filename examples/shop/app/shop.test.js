@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+
+const directory = mkdtempSync(join(tmpdir(), 'shop-'));
+after(() => rmSync(directory, { recursive: true }));
+const environment = { SESSION_SECRET: 'of the test', ORDERS_FILE: join(directory, 'orders.db'), HOST: '127.0.0.1', PORT: '0' };
+
+/** Starts a part of the shop, and waits until it listens. */
+async function start(t, part, more = {}) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'server.js'), ...(part ? [part] : [])],
+    { env: { ...environment, ...more }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const exited = once(child, 'exit');
+  t.after(() => child.kill('SIGKILL'));
+  let errors = '';
+  child.stderr.on('data', (text) => { errors += text; });
+  const lines = [];
+  const log = createInterface(child.stdout);
+  const listening = new Promise((resolve) => log.on('line', (text) => {
+    const line = JSON.parse(text);
+    lines.push(line);
+    if (line.msg === 'listening') resolve(line.port);
+  }));
+  const port = await Promise.race([listening, exited.then(([code]) => { throw Object.assign(new Error(errors), { code }); })]);
+  return { child, exited, lines, url: `http://127.0.0.1:${port}` };
+}
+
+/** A browser: it keeps the cookie. */
+function browser() {
+  let cookie = '';
+  return async (url, method = 'GET', body = undefined) => {
+    const response = await fetch(url, { method, headers: { cookie, 'x-amzn-trace-id': 'Root=1-2-3' }, body: body && JSON.stringify(body) });
+    cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? cookie;
+    return response;
+  };
+}
+
+test('what is missing is said before anything starts', async (t) => {
+  for (const [part, more, want] of [
+    ['shoes', {}, /^shop: there is no part "shoes": it must be one of products, carts, orders, or none/],
+    ['carts', { SESSION_SECRET: '' }, /^shop: SESSION_SECRET is not set: /],
+    [undefined, { SESSION_SECRET: '' }, /^shop: SESSION_SECRET is not set: /],
+    ['orders', { ORDERS_FILE: '' }, /^shop: ORDERS_FILE is not set: /],
+    ['orders', { ORDERS_FILE: '/nowhere/orders.db' }, /^shop: ORDERS_FILE=\/nowhere\/orders.db cannot be opened: /],
+    ['products', { PORT: '70000' }, /^shop: .*70000/],
+  ]) {
+    await assert.rejects(start(t, part, more), (error) => {
+      assert.match(error.message, want);
+      assert.doesNotMatch(error.message, /\n./); // a line, and no stack
+      return error.code === 1;
+    });
+  }
+  await start(t, 'products', { SESSION_SECRET: '', ORDERS_FILE: '' }); // which needs neither
+});
+
+test('the services answer what the monolith answers', async (t) => {
+  const monolith = (await start(t)).url;
+  const services = {
+    products: (await start(t, 'products')).url, carts: (await start(t, 'carts')).url, orders: (await start(t, 'orders')).url,
+  };
+  const browse = browser();
+  assert.equal((await browse(`${monolith}/api/carts/3`, 'PUT', { quantity: 2 })).status, 200);
+  assert.equal((await browse(`${services.orders}/api/orders`, 'POST')).status, 201); // the monolith's cookie is good
+  for (const [service, path] of [
+    ['products', '/api/products'], ['products', '/api/products/5'], ['products', '/api/products/6'], ['products', '/api/products/x'],
+    ['carts', '/api/carts'], ['carts', '/api/carts/1'],
+    ['orders', '/api/orders'], ['orders', '/api/orders/1'], ['orders', '/api/orders/999'], ['orders', '/healthz'],
+  ]) {
+    const [want, got] = await Promise.all([monolith, services[service]].map(async (url) => {
+      const response = await browse(url + path);
+      return [response.status, response.headers.get('content-type'), await response.text()];
+    }));
+    assert.deepEqual(got, want, path);
+  }
+  assert.equal((await browse(`${services.carts}/api/products`)).status, 404);
+});
+
+test('a cart becomes one order', async (t) => {
+  const { url, lines } = await start(t);
+  const browse = browser();
+  const empty = await browse(`${url}/api/orders`, 'POST');
+  assert.deepEqual([empty.status, await empty.json()], [409, { error: 'the cart is empty' }]);
+  await browse(`${url}/api/carts/1`, 'PUT', { quantity: 3 });
+  await browse(`${url}/api/carts/4`, 'PUT', { quantity: 1 });
+  const filled = await browse(`${url}/api/carts/4`, 'PUT', { quantity: 0 });
+  const session = filled.headers.getSetCookie()[0];
+  assert.match(session, /^shop=[\w-]+\.[\w-]+; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Lax$/);
+  assert.deepEqual(await filled.json(), { items: [{ product: { id: 1, name: 'Coffee, 500 g', price: 899 }, quantity: 3 }], total: 2697 });
+  const again = () => fetch(`${url}/api/orders`, { method: 'POST', headers: { cookie: session } });
+  const placed = await browse(`${url}/api/orders`, 'POST');
+  const order = await placed.json();
+  assert.equal(placed.headers.get('location'), `/api/orders/${order.id}`);
+  assert.deepEqual(await (await again()).json(), order);
+  assert.deepEqual(await (await browse(`${url}/api/orders`)).json(), [order]);
+  assert.equal((await (await browse(`${url}/api/carts`)).json()).total, 0);
+
+  const other = await fetch(`${url}/api/orders/${order.id}`);
+  assert.equal(other.status, 404, 'an order is its session’s');
+  const forged = await fetch(`${url}/api/orders/${order.id}`, { headers: { cookie: session.replace(/\.\w/, '.!') } });
+  assert.equal(forged.status, 404, 'a cookie that somebody else signed');
+  const secure = await fetch(`${url}/api/carts/1`, { method: 'PUT', headers: { 'x-forwarded-proto': 'https' }, body: '{"quantity": 1}' });
+  assert.match(secure.headers.getSetCookie()[0], /; Secure$/);
+
+  const line = lines.find((l) => l.method === 'POST' && l.status === 201);
+  assert.equal(typeof line.durationMs, 'number');
+  assert.deepEqual([line.service, line.path, line.traceId], ['shop', '/api/orders', 'Root=1-2-3']);
+});
+
+test('wrong requests', async (t) => {
+  const { url } = await start(t);
+  for (const [method, path, body, status, error] of [
+    ['GET', '/', undefined, 404, 'not found'],
+    ['DELETE', '/api/orders', undefined, 405, 'method not allowed'],
+    ['PUT', '/api/carts/9', '{"quantity": 1}', 404, 'not found'],
+    ['PUT', '/api/carts/1', '{"quantity": 100}', 400, '"quantity" must be a whole number from 0 to 99'],
+    ['PUT', '/api/carts/1', '{"quantity": -1}', 400, '"quantity" must be a whole number from 0 to 99'],
+    ['PUT', '/api/carts/1', '{"quantity": "1"}', 400, '"quantity" must be a whole number from 0 to 99'],
+    ['PUT', '/api/carts/1', '[]', 400, 'the body must be a JSON object'],
+    ['PUT', '/api/carts/1', '{', 400, 'the body must be a JSON object'],
+    ['PUT', '/api/carts/1', ' '.repeat((64 << 10) + 1), 413, 'the body has more than 65536 bytes'],
+  ]) {
+    const response = await fetch(url + path, { method, body });
+    assert.deepEqual([response.status, await response.json()], [status, { error }], `${method} ${path} ${body?.slice(0, 40)}`);
+  }
+});
+
+/** The events of a stream, as it brings them. */
+async function* eventsOf(response) {
+  let text = '';
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const events = text.split('\n\n');
+    text = events.pop();
+    yield* events.filter((event) => event.startsWith('id:'));
+  }
+}
+
+test('a stream brings the orders of all tasks, and ends when its task stops', async (t) => {
+  const [one, two] = [await start(t, 'orders'), await start(t)];
+  const stream = eventsOf(await fetch(`${one.url}/api/orders/events`));
+  const browse = browser();
+  const order = async () => {
+    await browse(`${two.url}/api/carts/2`, 'PUT', { quantity: 1 });
+    return (await (await browse(`${two.url}/api/orders`, 'POST')).json()).id;
+  };
+  const first = await order();
+  assert.equal((await stream.next()).value, `id: ${first}\nevent: order\ndata: {"id":${first},"total":649}`);
+  one.child.kill('SIGTERM');
+  assert.ok((await stream.next()).done);
+  assert.deepEqual(await one.exited, [0, null]);
+
+  const second = await order();
+  const later = eventsOf(await fetch(`${two.url}/api/orders/events`, { headers: { 'last-event-id': String(first) } }));
+  assert.match((await later.next()).value, new RegExp(`^id: ${second}\n`));
+});
+
+test('tasks write at the same time', async (t) => {
+  const tasks = await Promise.all([start(t), start(t, 'orders'), start(t, 'orders')]);
+  const ids = await Promise.all(Array.from({ length: 60 }, async (_, i) => {
+    const browse = browser();
+    await browse(`${tasks[0].url}/api/carts/1`, 'PUT', { quantity: 1 });
+    const response = await browse(`${tasks[i % tasks.length].url}/api/orders`, 'POST');
+    assert.equal(response.status, 201);
+    return (await response.json()).id;
+  }));
+  assert.equal(new Set(ids).size, ids.length);
+});
+
+test('a stopping task loses no request', async (t) => {
+  const { child, exited, url } = await start(t, 'products');
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
+  t.after(() => agent.destroy());
+  const get = () => new Promise((resolve, reject) => http.get(`${url}/api/products`, { agent }, (response) => {
+    response.resume().once('end', () => resolve(response)).once('error', reject);
+  }).once('error', reject));
+  let answered = 0;
+  // A load balancer opens no connection to a task that it has deregistered.
+  const client = async () => {
+    for (;;) {
+      const response = await get();
+      assert.equal(response.statusCode, 200);
+      answered += 1;
+      if (answered === 500) child.kill('SIGTERM');
+      if (response.headers.connection === 'close') return;
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, client));
+  assert.deepEqual(await exited, [0, null]);
+  assert.ok(answered > 500);
+});
