@@ -30,6 +30,18 @@ func containers(problem func(model.Container) string, members ...string) check {
 	}
 }
 
+// credentials looks for variables with credentials. What their values are does not matter.
+func credentials(r *report) {
+	containers(noCredentials)(r)
+	for _, d := range r.TaskDefinitions {
+		for _, p := range d.Problems {
+			if strings.Contains(p.Property, ".Environment") && !strings.Contains(p.Property, ".Value") {
+				r.unknown = append(r.unknown, p.Err)
+			}
+		}
+	}
+}
+
 // noCredentials looks for the names that Security Hub looks for.
 func noCredentials(c model.Container) string {
 	for _, variable := range c.Environment {

@@ -208,6 +208,9 @@ func TestViolations(t *testing.T) {
 		{"ECS.5", object{"Task.ContainerDefinitions": nil}, []string{"shop/Task has no container"}},
 		{"ECS.8", object{"Task.ContainerDefinitions.0.Environment": []any{object{"Name": "AWS_SECRET_ACCESS_KEY", "Value": "x"}}},
 			[]string{"shop/Task container shop has credentials in AWS_SECRET_ACCESS_KEY"}},
+		{"ECS.8", object{"Task.ContainerDefinitions.0.Environment": []any{object{"Name": "ARN", "Value": object{"Fn::Sub": "arn:${AWS::Partition}:x"}}}}, nil}, // only the name counts
+		{"ECS.8", object{"Task.ContainerDefinitions.0.Environment": []any{object{"Name": object{"Ref": "AWS::Partition"}, "Value": "x"}}},
+			[]string{"cannot be told from the template: shop/Task/Properties.ContainerDefinitions[0].Environment[0].Name.Ref: AWS::Partition is only known at deployment: the stack was synthesized without an account and a region; give a value with --parameters AWS::Partition=VALUE"}},
 		{"ECS.9", object{"Task.ContainerDefinitions.0.LogConfiguration": nil}, []string{"shop/Task container shop has no log driver"}},
 		{"ECS.12", object{"Cluster.ClusterSettings.0.Value": "disabled"}, []string{"shop/Cluster has Container Insights disabled"}},
 		{"ECS.12", object{"Cluster.ClusterSettings": nil}, []string{"shop/Cluster does not say whether it uses Container Insights"}},

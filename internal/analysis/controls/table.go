@@ -159,7 +159,7 @@ var ecs = []Control{
 		containers(needs(func(c model.Container) bool { return !c.Privileged }, "is privileged"), "Privileged")),
 	met("ECS.5", model.ECSTaskDefinition, "has a root file system that nobody can write to",
 		containers(needs(func(c model.Container) bool { return c.ReadonlyRootFilesystem }, "can write to its root file system"), "ReadonlyRootFilesystem")),
-	met("ECS.8", model.ECSTaskDefinition, "has no credentials in variables", containers(noCredentials, "Environment")),
+	met("ECS.8", model.ECSTaskDefinition, "has no credentials in variables", credentials),
 	met("ECS.9", model.ECSTaskDefinition, "logs",
 		containers(needs(func(c model.Container) bool { return c.LogDriver != "" }, "has no log driver"), "LogConfiguration")),
 	met("ECS.10", model.ECSService, "uses the latest platform version of Fargate, if any",
