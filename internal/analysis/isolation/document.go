@@ -52,7 +52,11 @@ func Document(dev, prod *Isolation, services []string) string {
 	for _, r := range dev.Reaches {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.To, r.Ports)
 	}
-	b.WriteString(tail)
+	apart := "The instances' user data keeps containers apart from each\nother, from the instance and from its metadata."
+	if len(dev.Links) > 0 {
+		apart = "Docker keeps them apart but for the links above, and\nan instance whose Docker does not gets no tasks. The user data keeps containers from the instance and from its metadata."
+	}
+	fmt.Fprintf(&b, tail, apart)
 	return b.String()
 }
 
@@ -165,6 +169,5 @@ AWS makes this role in the account, and nobody else can assume it.
 `
 
 const tail = `
-There is no security group between two containers on one instance. The instances' user data keeps containers apart from each
-other, from the instance and from its metadata. ` + "`go test ./test/instance`" + ` runs the user data and tests it.
+There is no security group between two containers on one instance. %s ` + "`go test ./test/instance`" + ` runs the user data and tests it.
 `

@@ -177,7 +177,7 @@ func (i *Isolation) whatIsHanded(b *strings.Builder) {
 		"| container | variable | from | key |\n|---|---|---|---|\n", secrets)
 	section("**Directories.** Containers with the same directory share it.",
 		"| directory | container | at | may |\n|---|---|---|---|\n", directories)
-	section("**Links.** A container reaches another container of its task at these ports.",
+	section("**Links.** A container reaches these containers of its task at these ports, and no other container of its instance.",
 		"| container | reaches | at |\n|---|---|---|\n", links)
 	section("**Images from elsewhere.** They are not built from this repository.",
 		"| container | image |\n|---|---|\n", images)
