@@ -115,6 +115,8 @@ var types = map[string]facts{
 	ELBListenerRule:              {only("ListenerArn"), free, nil},
 	ELBLoadBalancer:              {only("Name", "Scheme", "Type"), []string{"loadBalancer", "publicIPv4", "loadBalancerCapacity"}, nil},
 	ELBTargetGroup:               {only("IpAddressType", "Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId"), free, nil},
+	EventsRule:                   {only("EventBusName", "Name"), free, nil},
+	SchedulerSchedule:            {only("Name"), free, nil}, // up to 14 million invocations a month: https://aws.amazon.com/eventbridge/pricing/
 	IAMInstanceProfile:           {only("InstanceProfileName", "Path"), free, nil},
 	IAMManagedPolicy:             {nil, free, nil},
 	IAMPolicy:                    {only(), free, nil},

@@ -83,3 +83,28 @@ func TestSidecars(t *testing.T) {
 		t.Errorf("%s has a share of %v, want shop and 0.125", shop.Name, shop.Share)
 	}
 }
+
+// A daemon has a task on each instance, whatever its count says, and takes room there: 6 × 512 MiB need 2
+// instances with 1,894 MiB, and 3 with 512 MiB less.
+func TestDaemons(t *testing.T) {
+	const tasks = `, "Agent": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Name": "agent", "Cpu": 2, "MemoryReservation": 512}]}},
+		"Daemon": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "agent", "SchedulingStrategy": "DAEMON", "DesiredCount": 1, "TaskDefinition": {"Ref": "Agent"}%s}}`
+	for _, test := range []struct{ name, resources, want string }{
+		{"beside tasks", fmt.Sprintf(instances, ofTemplate) + ", " + service("many", 6, 2, 512) + fmt.Sprintf(tasks, ""), "agent 3 tasks, many 6 tasks, shared 0 tasks, 3 instances t3.small"},
+		{"alone", fmt.Sprintf(instances, ofTemplate) + fmt.Sprintf(tasks, ""), "agent 2 tasks, shared 0 tasks, 2 instances t3.small"},
+		{"too large", fmt.Sprintf(instances, ofTemplate) + ", " + service("many", 5, 2, 512) + strings.Replace(fmt.Sprintf(tasks, ""), "512", "4096", 1), "agent 2 tasks, many 5 tasks, shared 0 tasks, 2 instances t3.small"},
+		{"outside", fmt.Sprintf(instances, ofTemplate) + fmt.Sprintf(tasks, `, "LaunchType": "EXTERNAL"`), "agent 1 tasks, shared 0 tasks, 2 instances t3.small"},
+	} {
+		estimates, err := Read(readModel(t, map[string]string{"Stack": `{"Resources": {` + test.resources + `}}`}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range estimates[0].Services {
+			got = append(got, fmt.Sprintf("%s %d tasks", s.Name, s.Tasks))
+		}
+		if text := strings.Join(append(got, estimates[0].Lines[0].Item), ", "); text != test.want {
+			t.Errorf("%s: %s, want %s", test.name, text, test.want)
+		}
+	}
+}

@@ -50,6 +50,7 @@ type tasks struct {
 	service string
 	count   int
 	each    capacity.Resources // what one reserves
+	daemon  bool               // one on each instance, instead of the count
 }
 
 // thing costs as long as it exists.
@@ -208,7 +209,7 @@ func (e *environment) addTasks(v *model.Service) error {
 		each = v.TaskDefinition.Reserves()
 	}
 	if v.TaskDefinition != nil {
-		e.tasks = append(e.tasks, tasks{cmp.Or(model.Tag(v.Resource, "service"), v.Name), v.Tasks(), each})
+		e.tasks = append(e.tasks, tasks{cmp.Or(model.Tag(v.Resource, "service"), v.Name), v.Tasks(), each, v.Scheduling == model.Daemon && outside == "EC2"})
 	}
 	return errors.Join(errs...)
 }

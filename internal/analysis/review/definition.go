@@ -55,8 +55,10 @@ func definitionChanges(was, is *assembly.Resource) []string {
 		case other == nil:
 			all = append(all, "the container "+name+" goes")
 		default:
-			if changed := containerChanges(one, other); len(changed) > 0 {
-				all = append(all, name+": "+strings.Join(changed, ", "))
+			if changed := strings.Join(containerChanges(one, other), ", "); changed != "" && name == fmt.Sprint(is.Properties["Family"]) {
+				all = append(all, changed) // of the service's own container
+			} else if changed != "" {
+				all = append(all, name+": "+changed)
 			}
 		}
 	}

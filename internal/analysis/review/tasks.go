@@ -19,6 +19,8 @@ import (
 type TaskChange struct {
 	// Service is the name of a service, or says whose instances change.
 	Service string `json:"service"`
+	// Running says that tasks run before the deployment. If none do, the rest happens where tasks run.
+	Running bool `json:"running"`
 	// Exchanged says that new tasks take the place of running ones.
 	Exchanged bool `json:"exchanged"`
 	// Warnings say in words what can harm running tasks. Does says what else happens.
@@ -49,7 +51,7 @@ func Tasks(pair Pair) ([]TaskChange, error) {
 		if was == nil {
 			continue
 		}
-		c := TaskChange{Service: is.Name, Warnings: []string{}, Does: []string{}}
+		c := TaskChange{Service: is.Name, Running: was.Tasks() > 0 || was.Scheduling == model.Daemon, Warnings: []string{}, Does: []string{}}
 		d.definition(&c, was, is)
 		d.directories(&c, was, is)
 		d.roles(&c, was, is)
@@ -60,14 +62,9 @@ func Tasks(pair Pair) ([]TaskChange, error) {
 			}
 		}
 		d.alarms(&c, is)
-		if len(c.Does)+len(c.Warnings) == 0 {
-			continue
+		if len(c.Does)+len(c.Warnings) > 0 {
+			changes = append(changes, c)
 		}
-		if was.Tasks() == 0 {
-			c.Exchanged = false
-			c.Does = slices.Insert(c.Does, 0, "no task runs. Where tasks run, this happens:")
-		}
-		changes = append(changes, c)
 	}
 	return changes, nil
 }
@@ -100,7 +97,7 @@ func (d *deployed) definition(c *TaskChange, was, is *model.Service) {
 	if len(changed) == 0 {
 		return
 	}
-	c.Exchanged = true
+	c.Exchanged = c.Running
 	c.does("new tasks take the place of the running ones, while at least %d %% of the tasks stay healthy. What changes: %s", is.MinimumHealthyPercent, strings.Join(changed, "; "))
 	if before, after := one.Reserves(), other.Reserves(); before.CPU != after.CPU || before.MemoryMiB != after.MemoryMiB {
 		c.does("a task takes %d CPU units and %d MiB of its instance instead of %d and %d. While both revisions run, instances need room for both", after.CPU, after.MemoryMiB, before.CPU, before.MemoryMiB)
@@ -263,7 +260,7 @@ func service(c *TaskChange, was, is *model.Service) {
 			if old.TargetGroup == nil || lb.TargetGroup == nil || old.TargetGroup.Key() != lb.TargetGroup.Key() || old.Port == lb.Port {
 				continue
 			}
-			c.Exchanged = true
+			c.Exchanged = c.Running
 			c.does("the target group stays. Running tasks get requests at port %d until they stop, new tasks at port %d", old.Port, lb.Port)
 		}
 	}
@@ -350,7 +347,7 @@ func (d *deployed) instances() []TaskChange {
 	changes := []TaskChange{}
 	for _, is := range d.is.LaunchTemplates {
 		if was := same(d.was, is); was != nil && !reflect.DeepEqual(was.Resource.Properties["LaunchTemplateData"], is.Resource.Properties["LaunchTemplateData"]) {
-			c := TaskChange{Service: "instances of " + is.Resource.Stack.Name, Warnings: []string{}}
+			c := TaskChange{Service: "instances of " + is.Resource.Stack.Name, Running: true, Warnings: []string{}}
 			c.does("instances that run stay as they are, and so do their tasks. Only new instances have the new launch template: replace the others one after the other")
 			changes = append(changes, c)
 		}
@@ -362,6 +359,9 @@ func (d *deployed) instances() []TaskChange {
 func (r *Report) running() string {
 	var b strings.Builder
 	for _, c := range r.Tasks {
+		if !c.Running {
+			fmt.Fprintf(&b, "- %s: no task runs. Where tasks run, this happens:\n", plain.Markdown(c.Service))
+		}
 		for _, line := range c.Warnings {
 			fmt.Fprintf(&b, "- **%s**\n", plain.Markdown(c.Service+": "+line))
 		}
@@ -379,7 +379,7 @@ func (r *Report) exchanged() (lines []string) {
 		if c.Exchanged {
 			new = append(new, c.Service)
 		}
-		if len(c.Warnings) > 0 {
+		if c.Running && len(c.Warnings) > 0 {
 			harmed = append(harmed, c.Service)
 		}
 	}

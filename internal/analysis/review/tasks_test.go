@@ -117,43 +117,43 @@ func TestTasks(t *testing.T) {
 		does   []string
 	}{
 		{"nothing", nil, nil, nil},
-		{"image", object{c0 + "Image": "node:25"}, nil, []string{exchanged("orders: image node:24 → node:25")}},
+		{"image", object{c0 + "Image": "node:25"}, nil, []string{exchanged("image node:24 → node:25")}},
 		{"image of a sidecar", object{c1 + "Image": "redis:8"}, nil, []string{exchanged("cache: image redis:7 → redis:8")}},
-		{"image with a name of a deployment", object{c0 + "Image": object{"Fn::Sub": "${AWS::AccountId}.dkr.ecr.us-east-1.amazonaws.com/a:1"}}, nil, []string{exchanged("orders: image")}},
+		{"image with a name of a deployment", object{c0 + "Image": object{"Fn::Sub": "${AWS::AccountId}.dkr.ecr.us-east-1.amazonaws.com/a:1"}}, nil, []string{exchanged("image")}},
 		{"port", object{c0 + "PortMappings": []any{object{"ContainerPort": 9090}}, "Service.LoadBalancers.0.ContainerPort": 9090}, nil,
-			[]string{exchanged("orders: ports"), "the target group stays. Running tasks get requests at port 8080 until they stop, new tasks at port 9090"}},
+			[]string{exchanged("ports"), "the target group stays. Running tasks get requests at port 8080 until they stop, new tasks at port 9090"}},
 		{"health check path", object{"Group.HealthCheckPath": "/live"},
 			[]string{"the load balancer asks running tasks, too, for /live and takes 200, before new tasks run. A task that answers otherwise is unhealthy after 3 checks (18 s), and ECS stops it. First deploy a version that answers both"}, nil},
 		{"fewer health check codes", object{"Group.Matcher.HttpCode": "204,301-302"},
 			[]string{"the load balancer asks running tasks, too, for /healthz and takes 204,301-302, before new tasks run. A task that answers otherwise is unhealthy after 3 checks (18 s), and ECS stops it. First deploy a version that answers both"}, nil},
 		{"more health check codes", object{"Group.Matcher.HttpCode": "200-299"}, nil, []string{"the load balancer takes 200-299 of running tasks, too. No task is exchanged"}},
 		{"health check interval", object{"Group.HealthCheckIntervalSeconds": 30}, nil, []string{"health checks change for running tasks, too: IntervalSeconds 6 → 30"}},
-		{"health check command", object{c0 + "HealthCheck": nil}, nil, []string{exchanged("orders: health check in the container")}},
+		{"health check command", object{c0 + "HealthCheck": nil}, nil, []string{exchanged("health check in the container")}},
 		{"grace period", object{"Service.HealthCheckGracePeriodSeconds": 90}, nil, []string{"failed health checks of tasks that start from now on do not count for 90 s instead of 15 s. No task is exchanged"}},
-		{"command", object{c0 + "Command": []any{"node", "x"}}, nil, []string{exchanged("orders: command")}},
-		{"environment", object{c0 + "Environment": []any{object{"Name": "KEPT", "Value": "k"}, object{"Name": "NEW", "Value": "n"}}}, nil, []string{exchanged("orders: variables MODE, NEW")}},
+		{"command", object{c0 + "Command": []any{"node", "x"}}, nil, []string{exchanged("command")}},
+		{"environment", object{c0 + "Environment": []any{object{"Name": "KEPT", "Value": "k"}, object{"Name": "NEW", "Value": "n"}}}, nil, []string{exchanged("variables MODE, NEW")}},
 		{"secrets", object{c0 + "Secrets": []any{object{"Name": "PW", "ValueFrom": "pw"}}, "Reads.PolicyDocument.Statement.0.Resource": "arn:aws:ssm:us-east-1:123456789012:parameter/pw"}, nil,
-			[]string{exchanged("orders: secrets PW, TOKEN"),
+			[]string{exchanged("secrets PW, TOKEN"),
 				"a task has the values that its secrets had when the task started. A value that you change later reaches the tasks of a later deployment",
 				"a role may not do ssm:GetParameters on arn:aws:ssm:${AWS::Region}:${AWS::AccountId}:parameter/token any more. If a task of the old revision needs that, the task does not start again"}},
-		{"user", object{c0 + "User": nil}, nil, []string{exchanged("orders: user 1000 → none")}},
-		{"writable paths", object{c0 + "LinuxParameters.Tmpfs": nil}, nil, []string{exchanged("orders: writable paths")}},
-		{"capabilities", object{c0 + "LinuxParameters": object{"Tmpfs": []any{object{"ContainerPath": "/tmp", "Size": 64}}}}, nil, []string{exchanged("orders: Capabilities")}},
-		{"no kernel settings", object{c0 + "LinuxParameters": nil}, nil, []string{exchanged("orders: Capabilities, writable paths")}},
+		{"user", object{c0 + "User": nil}, nil, []string{exchanged("user 1000 → none")}},
+		{"writable paths", object{c0 + "LinuxParameters.Tmpfs": nil}, nil, []string{exchanged("writable paths")}},
+		{"capabilities", object{c0 + "LinuxParameters": object{"Tmpfs": []any{object{"ContainerPath": "/tmp", "Size": 64}}}}, nil, []string{exchanged("Capabilities")}},
+		{"no kernel settings", object{c0 + "LinuxParameters": nil}, nil, []string{exchanged("Capabilities, writable paths")}},
 		{"another volume", object{"Definition.Volumes.0.EFSVolumeConfiguration.AuthorizationConfig.AccessPointId": object{"Ref": "More"}},
 			[]string{"new tasks see /more of S/Files at /data in orders, running tasks see /data of S/Files until they stop. Nothing is copied"}, []string{exchanged("volumes of the task")}},
-		{"volume that is only read", object{c0 + "MountPoints.0.ReadOnly": true}, nil, []string{exchanged("orders: mounted volumes"), "new tasks may only read at /data in orders"}},
+		{"volume that is only read", object{c0 + "MountPoints.0.ReadOnly": true}, nil, []string{exchanged("mounted volumes"), "new tasks may only read at /data in orders"}},
 		{"volume of another container", object{c1 + "MountPoints": []any{object{"SourceVolume": "data", "ContainerPath": "/d"}}}, nil,
 			[]string{exchanged("cache: mounted volumes"), "new tasks see /data of S/Files at /d in cache"}},
 		{"no volume, whose access point goes", object{"Definition.Volumes": nil, c0 + "MountPoints": nil, "Data": nil},
 			[]string{"the access point of running tasks is deleted before new tasks run: S/Data. A task that runs may lose its files, and none starts"},
-			[]string{exchanged("orders: mounted volumes; volumes of the task"), "new tasks do not see /data of S/Files any more, which was at /data in orders. Its files stay"}},
+			[]string{exchanged("mounted volumes; volumes of the task"), "new tasks do not see /data of S/Files any more, which was at /data in orders. Its files stay"}},
 		{"another file system", object{"Files.Encrypted": false},
 			[]string{"the file system of running tasks is replaced: S/Files. New tasks do not see the files of before, if the new one does not have them"}, nil},
 		{"sidecar that goes", object{"Definition.ContainerDefinitions.1": nil, c0 + "Links": nil, c0 + "DependsOn": nil}, nil,
-			[]string{exchanged("orders: links, start order; the container cache goes"), "a task takes 256 CPU units and 256 MiB of its instance instead of 320 and 320" + room}},
+			[]string{exchanged("links, start order; the container cache goes"), "a task takes 256 CPU units and 256 MiB of its instance instead of 320 and 320" + room}},
 		{"sidecar that is new", object{c1 + "Name": "store"}, nil, []string{exchanged("the container cache goes; the container store is new")}},
-		{"start order", object{c0 + "DependsOn.0.Condition": "HEALTHY"}, nil, []string{exchanged("orders: start order")}},
+		{"start order", object{c0 + "DependsOn.0.Condition": "HEALTHY"}, nil, []string{exchanged("start order")}},
 		{"permission that is added", object{may: []any{object{"Effect": "Allow", "Action": []any{"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}, "Resource": "arn:aws:s3:::shop/*"},
 			object{"Effect": "Allow", "Action": "elasticfilesystem:ClientMount", "Resource": object{"Fn::Sub": "arn:${AWS::Partition}:elasticfilesystem:${AWS::Region}:${AWS::AccountId}:file-system/${Files}"}}}},
 			nil, []string{"running tasks, too, may do s3:DeleteObject on arn:aws:s3:::shop/*. It may take minutes"}},
@@ -165,14 +165,14 @@ func TestTasks(t *testing.T) {
 			[]string{"running tasks, too, may do s3:GetObject, s3:PutObject on arn:aws:s3:::shop/* if aws:SourceAccount StringEquals 1. It may take minutes"}},
 		{"denied", object{may + ".0.Effect": "Deny"},
 			[]string{"running tasks may not do s3:GetObject, s3:PutObject on arn:aws:s3:::shop/* any more, before new tasks take their place. First deploy a version that does without"}, nil},
-		{"stop timeout", object{c0 + "StopTimeout": 60}, nil, []string{exchanged("orders: stop timeout 20 s → 60 s"), "running tasks are stopped with their old timeout, new tasks with the new one"}},
+		{"stop timeout", object{c0 + "StopTimeout": 60}, nil, []string{exchanged("stop timeout 20 s → 60 s"), "running tasks are stopped with their old timeout, new tasks with the new one"}},
 		{"deregistration delay", object{"Group.TargetGroupAttributes.0.Value": "60"}, nil, []string{"requests in flight have 60 s instead of 15 s when a task is stopped from now on, a running task, too"}},
 		{"memory", object{c0 + "MemoryReservation": 300, c0 + "Memory": 1000}, nil,
-			[]string{exchanged("orders: reserved memory 256 MiB → 300 MiB, memory limit 512 MiB → 1000 MiB"), "a task takes 320 CPU units and 364 MiB of its instance instead of 320 and 320" + room}},
+			[]string{exchanged("reserved memory 256 MiB → 300 MiB, memory limit 512 MiB → 1000 MiB"), "a task takes 320 CPU units and 364 MiB of its instance instead of 320 and 320" + room}},
 		{"CPU", object{c1 + "Cpu": 128}, nil, []string{exchanged("cache: CPU 64 units → 128 units"), "a task takes 384 CPU units and 320 MiB of its instance instead of 320 and 320" + room}},
-		{"ulimits", object{c0 + "Ulimits.0.SoftLimit": 1}, nil, []string{exchanged("orders: ulimits")}},
+		{"ulimits", object{c0 + "Ulimits.0.SoftLimit": 1}, nil, []string{exchanged("ulimits")}},
 		{"alarms", object{"Errors.Threshold": 20, "Others.Threshold": 30}, nil, []string{"the alarm Errors goes off at another threshold 10 → 20. No task is exchanged"}},
-		{"something else", object{c0 + "Interactive": true, "Definition.PidMode": "task"}, nil, []string{exchanged("orders: Interactive none → true; the setting PidMode none → task")}},
+		{"something else", object{c0 + "Interactive": true, "Definition.PidMode": "task"}, nil, []string{exchanged("Interactive none → true; the setting PidMode none → task")}},
 		{"tags alone", object{"Definition.Tags": []any{}, "Service.Tags": []any{object{"Key": "service", "Value": "x"}}}, nil, nil},
 		{"containers that are not known", object{"Definition.ContainerDefinitions": object{"Fn::If": []any{}}}, nil,
 			[]string{exchanged("the container orders goes; the container cache goes"), "new tasks do not see /data of S/Files any more, which was at /data in orders. Its files stay",
@@ -182,7 +182,7 @@ func TestTasks(t *testing.T) {
 		{"number of tasks", object{"Service.DesiredCount": 4}, nil, []string{"4 tasks run instead of 2"}},
 		{"bounds", object{"Service.DeploymentConfiguration": object{"MinimumHealthyPercent": 50}}, nil, []string{"the bounds or alarms of deployments change. No task is exchanged"}},
 		{"bounds and command", object{"Service.DeploymentConfiguration": object{"MinimumHealthyPercent": 50}, c0 + "Command": nil}, nil,
-			[]string{strings.Replace(exchanged("orders: command"), "100", "50", 1), "the bounds or alarms of deployments change. No task is exchanged"}},
+			[]string{strings.Replace(exchanged("command"), "100", "50", 1), "the bounds or alarms of deployments change. No task is exchanged"}},
 		{"another setting", object{"Service.EnableExecuteCommand": true}, nil, []string{"the setting EnableExecuteCommand of the service changes"}},
 		{"another kind of group", object{"Group.Protocol": "HTTPS"}, []string{"the target group is replaced. New tasks are registered with the new one; a listener must send requests there first"}, nil},
 	} {
@@ -195,6 +195,9 @@ func TestTasks(t *testing.T) {
 			for _, c := range changes {
 				if c.Service != "orders" {
 					t.Errorf("a change of %s", c.Service)
+				}
+				if !c.Running {
+					t.Error("no task runs")
 				}
 				if exchanged := strings.Contains(strings.Join(c.Does, " "), "new tasks take the place") || test.name == "port"; c.Exchanged != exchanged {
 					t.Errorf("exchanged: %t", c.Exchanged)
@@ -236,8 +239,18 @@ func TestTasksElsewhere(t *testing.T) {
 	}
 	// Where no task runs, nothing is exchanged, and the rest is told all the same.
 	changes := tasks(object{"Service.DesiredCount": 0}, object{"Service.DesiredCount": 0, "Definition.ContainerDefinitions.0.User": "2"})
-	if len(changes) != 1 || changes[0].Exchanged || changes[0].Does[0] != "no task runs. Where tasks run, this happens:" || !strings.HasSuffix(changes[0].Does[1], "orders: user 1000 → 2") {
+	if len(changes) != 1 || changes[0].Running || changes[0].Exchanged || !strings.HasSuffix(changes[0].Does[0], "What changes: user 1000 → 2") {
 		t.Errorf("without tasks: %v", changes)
+	}
+	changes = tasks(object{"Service.DesiredCount": 0}, object{"Service.LoadBalancers.0.ContainerPort": 1})
+	if len(changes) != 1 || changes[0].Running || changes[0].Exchanged {
+		t.Errorf("the first tasks, at another port: %v", changes)
+	}
+	// A daemon has tasks whatever its count says.
+	daemon := object{"Service.DesiredCount": 0, "Service.SchedulingStrategy": "DAEMON"}
+	changes = tasks(daemon, object{"Service.DesiredCount": 0, "Service.SchedulingStrategy": "DAEMON", "Definition.ContainerDefinitions.0.User": "2"})
+	if len(changes) != 1 || !changes[0].Exchanged || !strings.Contains(changes[0].Does[0], "at least 0 %") {
+		t.Errorf("a daemon: %v", changes)
 	}
 	// An access point that is kept is not lost, and neither is one of a stack that a deployment leaves.
 	kept := object{"Data.DeletionPolicy": "RetainExceptOnCreate"}
@@ -257,14 +270,14 @@ func TestTasksElsewhere(t *testing.T) {
 // TestRunningTasks: the report has a section and lines in the headline only if there is something.
 func TestRunningTasks(t *testing.T) {
 	r := review.Report{Tasks: []review.TaskChange{
-		{Service: "orders", Exchanged: true, Warnings: []string{"they lose a_b*"}, Does: []string{"they see /data again"}},
-		{Service: "users", Exchanged: true, Does: []string{"new tasks"}},
-		{Service: "posts", Does: []string{"nothing much"}},
+		{Service: "orders", Running: true, Exchanged: true, Warnings: []string{"they lose a_b*"}, Does: []string{"they see /data again"}},
+		{Service: "users", Running: true, Exchanged: true, Does: []string{"new tasks"}},
+		{Service: "posts", Warnings: []string{"much"}, Does: []string{"nothing"}},
 	}}
 	text := r.Markdown()
 	for _, want := range []string{
 		"- New tasks take the place of running ones: orders, users.\n- **Running tasks may be harmed: orders.**\n",
-		"### Running tasks\n\n- **orders: they lose a\\_b\\***\n- orders: they see `/data` again\n- users: new tasks\n- posts: nothing much\n",
+		"### Running tasks\n\n- **orders: they lose a\\_b\\***\n- orders: they see `/data` again\n- users: new tasks\n- posts: no task runs. Where tasks run, this happens:\n- **posts: much**\n- posts: nothing\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the review lacks %q:\n%s", want, text)
