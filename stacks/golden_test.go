@@ -45,6 +45,15 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
+// TestGoldensOfOwn compares the stacks in which the options are.
+func TestGoldensOfOwn(t *testing.T) {
+	a := synthOwn(t)
+	for _, part := range []string{"Cluster", "Files", "Orders", "Shop"} {
+		stack := a.Stack("dev-" + part)
+		golden.Compare(t, filepath.Join(goldenDir, "own", stack.Name+".json"), goldenTemplate(t, stack))
+	}
+}
+
 // compareGolden compares an assembly of a deployment with its golden, which is in a directory.
 func compareGolden(t *testing.T, d config.Deployment, name, dir string) {
 	t.Run(dir, func(t *testing.T) {
