@@ -1,3 +1,21 @@
+{{if .Linked -}}
+# Docker lets a container reach the containers that it links, at the ports that they
+# expose, and no other. It reads this setting when it starts. What the machine image
+# sets stays. No container runs yet: the agent starts after this script.
+python3 - <<'SCRIPT'
+import json, os
+path = "/etc/docker/daemon.json"
+settings = json.load(open(path)) if os.path.exists(path) else {}
+settings["icc"] = False
+os.makedirs(os.path.dirname(path), exist_ok=True)
+with open(path, "w") as file:
+    json.dump(settings, file)
+SCRIPT
+systemctl restart --no-block docker.service
+# Only instances with this attribute get tasks whose containers are linked.
+echo 'ECS_INSTANCE_ATTRIBUTES={"{{.Attribute}}":"true"}' >> /etc/ecs/ecs.config
+
+{{end -}}
 # Containers of one instance share its bridge, and the instance routes for them.
 # Left alone, whoever breaks into one could reach the containers of the other
 # services beside it, directly or by their ports on the instance, what else listens
@@ -21,14 +39,18 @@ iptables-restore --wait --noflush <<'RULES'
 -A CONTAINER-TO-HOST -j DROP
 :CONTAINER-FORWARD - [0:0]
 -A CONTAINER-FORWARD -d 169.254.169.254/32 -j DROP
--A CONTAINER-FORWARD -i docker0 -o docker0 -j DROP
-COMMIT
+{{if not .Linked}}-A CONTAINER-FORWARD -i docker0 -o docker0 -j DROP
+{{end}}COMMIT
 RULES
 first() {
   iptables --wait --check "$@" 2>/dev/null || iptables --wait --insert "$@"
 }
 first INPUT -i docker0 -j CONTAINER-TO-HOST
 first DOCKER-USER -j CONTAINER-FORWARD
+{{if .Linked -}}
+# Without Docker's setting nothing would keep the containers apart. Then this fails.
+docker network inspect bridge | grep --quiet '"com.docker.network.bridge.enable_icc": "false"'
+{{end -}}
 SCRIPT
 
 # The unit belongs to docker.service, which makes the chain DOCKER-USER: the rules

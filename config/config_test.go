@@ -317,7 +317,12 @@ func TestMistakesAreReported(t *testing.T) {
 				"service \"users\": listed twice: give each service its own name\n" +
 				"zones: 9 is out of range: it must be from 2 to 3"},
 	}
-	for _, test := range slices.Concat(tests, placeMistakes, conditionMistakes, routeMistakes, testerMistakes, quotaMistakes()) {
+	testMistakes(t, slices.Concat(tests, placeMistakes, conditionMistakes, routeMistakes, testerMistakes, quotaMistakes()))
+}
+
+func testMistakes(t *testing.T, tests []mistake) {
+	t.Helper()
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			d := forum()
 			if test.change != nil {

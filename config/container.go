@@ -8,10 +8,7 @@ import (
 )
 
 // Image is what a container runs: a [GoPackage], a [Dockerfile] or an image of a [Registry].
-type Image interface {
-	// same says whether another image is built from the same source.
-	same(other Image) bool
-}
+type Image interface{ image() }
 
 // GoPackage is a main package of this module. Its image has the static binary and nothing else.
 type GoPackage struct {
@@ -47,15 +44,11 @@ type Registry struct {
 	Credentials string
 }
 
-func (i GoPackage) same(other Image) bool { return i == other }
-func (i Registry) same(other Image) bool {
-	o, ok := other.(Registry)
-	return ok && i.Name == o.Name
-}
-func (i Dockerfile) same(other Image) bool {
-	o, ok := other.(Dockerfile)
-	return ok && i.Dir == o.Dir && cmp.Or(i.File, "Dockerfile") == cmp.Or(o.File, "Dockerfile") && i.Target == o.Target
-}
+func (GoPackage) image()  {}
+func (Dockerfile) image() {}
+func (Registry) image()   {}
+
+func (d Dockerfile) file() string { return cmp.Or(d.File, "Dockerfile") }
 
 // HealthCheck says how a task shows that it is healthy. The load balancer asks Path. ECS runs Command
 // in the container.
@@ -197,6 +190,9 @@ const (
 	defaultErrors              = 10
 )
 
+// stopReserve is how many seconds a container has between the end of its requests and SIGKILL.
+const stopReserve = 5
+
 // NoHealthCheck is the command of a container without a health check.
 const NoHealthCheck = "NONE"
 
@@ -219,7 +215,7 @@ func (s Service) withContainerDefaults() Service {
 		s.HealthCheck.Command = []string{NoHealthCheck}
 	}
 	s.DeregistrationDelaySeconds = cmp.Or(s.DeregistrationDelaySeconds, defaultDeregistrationDelay)
-	s.StopTimeoutSeconds = cmp.Or(s.StopTimeoutSeconds, min(s.DeregistrationDelaySeconds+5, maxStopTimeout))
+	s.StopTimeoutSeconds = cmp.Or(s.StopTimeoutSeconds, min(s.DeregistrationDelaySeconds+stopReserve, maxStopTimeout))
 	s.Alarms.LatencyMilliseconds = cmp.Or(s.Alarms.LatencyMilliseconds, defaultLatency)
 	s.Alarms.Errors = cmp.Or(s.Alarms.Errors, defaultErrors)
 	s.WritablePaths = sized(s.WritablePaths)
@@ -278,7 +274,8 @@ func (s Service) environment() map[string]string {
 		case "PORT":
 			all[name] = fmt.Sprint(s.Port)
 		case "STOP_TIMEOUT":
-			all[name] = fmt.Sprintf("%ds", s.DeregistrationDelaySeconds)
+			// The server ends before ECS kills it.
+			all[name] = fmt.Sprintf("%ds", max(1, min(s.DeregistrationDelaySeconds, s.StopTimeoutSeconds-stopReserve)))
 		}
 	}
 	maps.Copy(all, s.Environment)
@@ -332,11 +329,12 @@ func (s Service) AllVolumes() []Volume {
 	return all
 }
 
-// Linked says whether a container reaches a sidecar by its name.
-func (d Deployment) Linked() bool {
-	return slices.ContainsFunc(d.All(), func(s Service) bool {
-		return slices.ContainsFunc(s.Containers(), func(c Sidecar) bool { return len(s.Links(c)) > 0 })
-	})
+// Linked says whether a container of any service reaches a sidecar by its name.
+func (d Deployment) Linked() bool { return slices.ContainsFunc(d.All(), Service.Linked) }
+
+// Linked says whether a container of the service reaches a sidecar by its name.
+func (s Service) Linked() bool {
+	return slices.ContainsFunc(s.Containers(), func(c Sidecar) bool { return len(s.Links(c)) > 0 })
 }
 
 // Links are the names of the containers that a container reaches by their names: those that it

@@ -30,7 +30,7 @@ var (
 	// (https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html).
 	gravitonFormat    = regexp.MustCompile(`^(a1|[a-z]+[0-9]+g[a-z0-9-]*)\.`)
 	vpcFormat         = regexp.MustCompile(`^vpc-([0-9a-f]{8}|[0-9a-f]{17})$`)
-	certificateFormat = regexp.MustCompile(`^arn:aws[a-z-]*:acm:([a-z0-9-]+):[0-9]{12}:certificate/[0-9a-f-]{36}$`)
+	certificateFormat = regexp.MustCompile(`^arn:(aws[a-z-]*):acm:([a-z0-9-]+):([0-9]{12}):certificate/[0-9a-f-]{36}$`)
 )
 
 // reader reads settings from a context and collects the mistakes.
@@ -158,8 +158,10 @@ func (r *reader) network(s *Settings) {
 		match := certificateFormat.FindStringSubmatch(s.CertificateARN)
 		if match == nil {
 			r.refuse("certificateArn: %q is not an ACM certificate: it looks like \"arn:aws:acm:REGION:ACCOUNT:certificate/ID\"", s.CertificateARN)
-		} else if s.Region != "" && match[1] != s.Region {
-			r.refuse("certificateArn: the certificate is in %s but the deployment goes to %s: a load balancer takes certificates of its own region only", match[1], s.Region)
+		} else if s.Region != "" && match[2] != s.Region {
+			r.refuse("certificateArn: the certificate is in %s but the deployment goes to %s: a load balancer takes certificates of its own region only", match[2], s.Region)
+		} else if s.Account != "" && match[3] != s.Account {
+			r.refuse("certificateArn: the certificate is in account %s but the deployment goes to %s: a load balancer takes certificates of its own account only", match[3], s.Account)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 	latency := float64(props.Service.Alarms.LatencyMilliseconds) / 1000
 	errors := a.add(stack, "Errors"+id, &awscloudwatch.AlarmProps{
 		AlarmName:         jsii.String(alarmName(s, "errors-of-"+props.Service.Name, balancer)),
-		AlarmDescription:  jsii.String(fmt.Sprintf("%s answers with 5xx: %d times or more in 5 minutes", name, props.Service.Alarms.Errors)),
+		AlarmDescription:  jsii.String(fmt.Sprintf("%s answers with 5xx: %s or more in 5 minutes", name, times(props.Service.Alarms.Errors))),
 		Metric:            at.metric(props.Service.Name, "HTTPCode_Target_5XX_Count", "Sum", 5*time.Minute),
 		Threshold:         jsii.Number(props.Service.Alarms.Errors),
 		EvaluationPeriods: jsii.Number(1),
@@ -141,6 +141,14 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, props *ServiceProp
 		return []awscloudwatch.Alarm{errors}
 	}
 	return a.compare(stack, s, props, at)
+}
+
+// times is how often something happens, in words.
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.Itoa(n) + " times"
 }
 
 // seconds are a number of seconds in words.

@@ -84,15 +84,22 @@ func goPackages(services []config.Service) []build.Service {
 	return packages
 }
 
-// checkDockerfiles refuses images whose Dockerfile cannot be built.
+// checkDockerfiles refuses images whose Dockerfile cannot be built. [config.Load] refuses directories
+// outside the repository.
 func checkDockerfiles(services []config.Service) error {
 	var errs []error
 	for _, service := range services {
-		for _, c := range service.Containers() {
-			if image, ok := c.Image.(config.Dockerfile); ok {
-				if err := build.CheckDockerfile(root(), image.Dir, image.File, image.Target); err != nil {
-					errs = append(errs, fmt.Errorf("service %q: container %q: %w", service.Name, c.Name, err))
-				}
+		for i, c := range service.Containers() {
+			image, ok := c.Image.(config.Dockerfile)
+			if !ok || !filepath.IsLocal(filepath.FromSlash(image.Dir)) {
+				continue
+			}
+			at := fmt.Sprintf("service %q: Image", service.Name)
+			if i > 0 {
+				at = fmt.Sprintf("service %q: sidecar %q: Image", service.Name, c.Name)
+			}
+			if err := build.CheckDockerfile(root(), image.Dir, image.File, image.Target); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", at, err))
 			}
 		}
 	}

@@ -1,8 +1,6 @@
 package stacks
 
 import (
-	"strings"
-
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsautoscaling"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
@@ -22,8 +20,8 @@ type Cluster struct {
 	CapacityProvider awsecs.AsgCapacityProvider
 }
 
-// NewCluster adds the cluster's stack.
-func NewCluster(scope constructs.Construct, s config.Settings, network *Network) *Cluster {
+// NewCluster adds the cluster's stack. Linked says whether containers of a task may reach each other.
+func NewCluster(scope constructs.Construct, s config.Settings, network *Network, linked bool) *Cluster {
 	c := &Cluster{Stack: newStack(scope, s, clusterStack, "ECS cluster on EC2 instances", nil)}
 	c.Cluster = awsecs.NewCluster(c.Stack, jsii.String("Cluster"), &awsecs.ClusterProps{
 		ClusterName:         jsii.String(s.Env),
@@ -31,7 +29,7 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network)
 		ContainerInsightsV2: awsecs.ContainerInsights_ENABLED,
 	})
 	c.CapacityProvider = awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
-		AutoScalingGroup:                   newInstances(c, s, network),
+		AutoScalingGroup:                   newInstances(c, s, network, linked),
 		EnableManagedScaling:               jsii.Bool(true),
 		EnableManagedTerminationProtection: jsii.Bool(true),
 		EnableManagedDraining:              jsii.Bool(true),
@@ -44,14 +42,14 @@ func NewCluster(scope constructs.Construct, s config.Settings, network *Network)
 
 // newInstances makes the Auto Scaling group. The capacity provider sets its size
 // between the bounds, so the template does not.
-func newInstances(c *Cluster, s config.Settings, network *Network) awsautoscaling.AutoScalingGroup {
+func newInstances(c *Cluster, s config.Settings, network *Network, linked bool) awsautoscaling.AutoScalingGroup {
 	stack := c.Stack
 	hardware := awsecs.AmiHardwareType_STANDARD
 	if s.Arch == "arm64" {
 		hardware = awsecs.AmiHardwareType_ARM
 	}
 	userData := awsec2.UserData_ForLinux(nil)
-	userData.AddCommands(jsii.String(strings.TrimSpace(assets.UserData)))
+	userData.AddCommands(jsii.String(assets.UserData(linked)))
 	template := awsec2.NewLaunchTemplate(stack, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
 		InstanceType: awsec2.NewInstanceType(jsii.String(s.InstanceTypes[0])),
 		MachineImage: awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),

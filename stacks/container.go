@@ -100,7 +100,7 @@ func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2
 		options.Ulimits = &limits
 	}
 	container := definition.AddContainer(jsii.String(c.Name), options)
-	pull(definition, c.Image)
+	pull(definition, container, c.Image)
 	readSecrets(definition, number, c)
 	return container
 }
@@ -134,7 +134,7 @@ func withTmpfs(stack awscdk.Stack, id string, paths []config.WritablePath) awsec
 }
 
 func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar) awsecs.ContainerImage {
-	asset := &awsecrassets.DockerImageAssetProps{AssetName: jsii.String(props.Service.Name), Platform: props.Alike.platform}
+	asset := &awsecrassets.DockerImageAssetProps{AssetName: jsii.String(c.Name), Platform: props.Alike.platform}
 	switch image := c.Image.(type) {
 	case config.GoPackage:
 		asset.Directory, asset.BuildArgs = jsii.String(props.Context), props.Alike.buildArgs
@@ -168,7 +168,7 @@ func fromECR(c config.Sidecar) bool {
 }
 
 // pull lets ECS pull an image of Amazon ECR that the deployment has no repository for.
-func pull(definition awsecs.Ec2TaskDefinition, image config.Image) {
+func pull(definition awsecs.Ec2TaskDefinition, container awsecs.ContainerDefinition, image config.Image) {
 	registry, _ := image.(config.Registry)
 	match := ecrImage.FindStringSubmatch(registry.Name)
 	if match == nil {
@@ -177,6 +177,7 @@ func pull(definition awsecs.Ec2TaskDefinition, image config.Image) {
 	arn := fmt.Sprintf("arn:${AWS::Partition}:ecr:%s:%s:repository/%s", match[2], match[1], match[3])
 	allow(definition, arn, "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 	allow(definition, "*", "ecr:GetAuthorizationToken")
+	awscdk.Annotations_Of(container).AcknowledgeWarning(jsii.String("@aws-cdk/aws-ecs:ecrImageRequiresPolicy"), jsii.String("the execution role may pull it"))
 }
 
 // readSecrets lets ECS read the secrets of a container before its start. The constructs for secrets
@@ -242,16 +243,17 @@ func arnOf(secret config.Secret) (from, readable string) {
 	return from, from + "-??????"
 }
 
-// substituted fills in the pseudo parameters of a text that has some.
+// substituted fills in the pseudo parameters of a text.
 func substituted(text string) *string {
-	if !strings.Contains(text, "${AWS::") {
-		return jsii.String(text)
+	if strings.Contains(text, "${AWS::") {
+		text = strings.NewReplacer(
+			"${AWS::AccountId}", *awscdk.Aws_ACCOUNT_ID(),
+			"${AWS::Partition}", *awscdk.Aws_PARTITION(),
+			"${AWS::Region}", *awscdk.Aws_REGION(),
+		).Replace(text)
 	}
-	// Anything else in braces is text.
-	return awscdk.Fn_Sub(jsii.String(otherBraces.ReplaceAllString(text, "$${!$1")), nil)
+	return jsii.String(text)
 }
-
-var otherBraces = regexp.MustCompile(`\$\{((?:[^A!]|A[^W]|AW[^S]|AWS[^:]))`)
 
 // permit lets the containers do what the service's permissions say.
 func permit(definition awsecs.Ec2TaskDefinition, statements []config.Statement) {

@@ -36,8 +36,9 @@ func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment
 	})
 	group.AddIngressRule(network.InstanceSecurityGroup, awsec2.Port_Tcp(jsii.Number(nfsPort)), jsii.String("Instances"), nil)
 	f.FileSystem = awsefs.NewFileSystem(f.Stack, jsii.String("FileSystem"), &awsefs.FileSystemProps{
-		Vpc:                    network.VPC,
-		VpcSubnets:             &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
+		Vpc: network.VPC,
+		// A file system has one mount target in a zone, however many subnets an existing VPC has.
+		VpcSubnets:             &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS, OnePerAz: jsii.Bool(true)},
 		SecurityGroup:          group,
 		Encrypted:              jsii.Bool(true),
 		EnableAutomaticBackups: jsii.Bool(true),
@@ -56,11 +57,14 @@ func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment
 		}),
 	})
 	for _, name := range d.VolumeNames() {
-		f.AccessPoints[name] = f.FileSystem.AddAccessPoint(jsii.String(config.Pascal(name)), &awsefs.AccessPointOptions{
+		point := f.FileSystem.AddAccessPoint(jsii.String(config.Pascal(name)), &awsefs.AccessPointOptions{
 			Path:      jsii.String("/" + name),
 			PosixUser: &awsefs.PosixUser{Uid: jsii.String("65532"), Gid: jsii.String("65532")},
 			CreateAcl: &awsefs.Acl{OwnerUid: jsii.String("65532"), OwnerGid: jsii.String("65532"), Permissions: jsii.String("750")},
 		})
+		// If a volume is no longer configured, its tasks keep it until they are replaced.
+		point.ApplyRemovalPolicy(removalPolicy(s))
+		f.AccessPoints[name] = point
 	}
 	return f
 }

@@ -38,41 +38,47 @@ func goldenContext(d config.Deployment, name string) settings {
 // what was reviewed. What reads the goldens can do without a synthesis.
 func TestGoldens(t *testing.T) {
 	for _, name := range golden.Names() {
-		compareGolden(t, deployment.Forum, name, name)
+		t.Run(name, func(t *testing.T) { compareGoldens(t, name, synth(t, goldenContext(deployment.Forum, name))) })
 		if own := golden.Deployed(name); own != name {
-			compareGolden(t, deployment.App, name, own)
+			t.Run(own, func(t *testing.T) { compareGoldens(t, own, synthApp(t, goldenContext(deployment.App, name))) })
 		}
 	}
 }
 
-// compareGolden compares an assembly of a deployment with its golden, which is in a directory.
-func compareGolden(t *testing.T, d config.Deployment, name, dir string) {
-	t.Run(dir, func(t *testing.T) {
-		dir := filepath.Join(goldenDir, dir)
-		a := synthDeployment(t, d, goldenContext(d, name))
-		want := []string{"manifest.json"}
-		golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
-		for _, stack := range a.Stacks {
-			want = append(want, stack.Name+".json")
-			golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
-		}
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, entry := range entries {
-			file := filepath.Join(dir, entry.Name())
-			switch {
-			case slices.Contains(want, entry.Name()):
-			case !*golden.Update:
-				t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
-			default:
-				if err := os.Remove(file); err != nil {
-					t.Fatal(err)
-				}
+// TestGoldensOfOwn compares the stacks in which the options are.
+func TestGoldensOfOwn(t *testing.T) {
+	a := synthOwn(t)
+	for _, part := range []string{"Cluster", "Files", "Orders", "Shop"} {
+		stack := a.Stack("dev-" + part)
+		golden.Compare(t, filepath.Join(goldenDir, "own", stack.Name+".json"), goldenTemplate(t, stack))
+	}
+}
+
+func compareGoldens(t *testing.T, name string, a *assembly.Assembly) {
+	t.Helper()
+	dir := filepath.Join(goldenDir, name)
+	want := []string{"manifest.json"}
+	golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
+	for _, stack := range a.Stacks {
+		want = append(want, stack.Name+".json")
+		golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		file := filepath.Join(dir, entry.Name())
+		switch {
+		case slices.Contains(want, entry.Name()):
+		case !*golden.Update:
+			t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
+		default:
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
 			}
 		}
-	})
+	}
 }
 
 // manifest is the manifest of a golden assembly: what is not the same wherever it

@@ -1,6 +1,8 @@
 package stacks
 
 import (
+	"slices"
+
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecr"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -10,8 +12,12 @@ import (
 	"cutover/config"
 )
 
-// NewRegistry adds the stack of the image repositories, one per service.
+// NewRegistry adds the stack of the image repositories, one per service. It returns nil if all
+// images are in other registries: CloudFormation takes no stack without resources.
 func NewRegistry(scope constructs.Construct, d config.Deployment, s config.Settings) awscdk.Stack {
+	if !slices.ContainsFunc(d.All(), config.Service.Repository) {
+		return nil
+	}
 	stack := newStack(scope, s, registryStack, "Image repositories, one per service", nil)
 	// Made once for all, for each object is a round trip to CDK's process.
 	untaggedAge := awscdk.Duration_Days(jsii.Number(14))

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
+	"cutover/assets"
 	"cutover/config"
 	"cutover/migration"
 )
@@ -173,6 +174,9 @@ func newECSService(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 		EnableECSManagedTags:       jsii.Bool(true),
 		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
 	})
+	if props.Service.Linked() {
+		service.AddPlacementConstraints(awsecs.PlacementConstraint_MemberOf(jsii.String("attribute:" + assets.Linked + " == true")))
+	}
 	node := service.Node()
 	// Without the role's policy, the first tasks could neither pull their image nor log.
 	// They and the deployment would fail.

@@ -44,7 +44,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		}
 	}
 	network := NewNetwork(scope, s)
-	cluster := NewCluster(scope, s, network)
+	cluster := NewCluster(scope, s, network, d.Linked())
 	plan := m.Plan(s.Position)
 	var alarms *Alarms
 	for _, balancer := range plan.Balancers {
@@ -129,7 +129,9 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 		if on.files != nil && len(service.AllVolumes()) > 0 {
 			depend(stack, on.files.Stack, "a task mounts its volumes before it starts")
 		}
-		depend(stack, on.registry, "its image is pushed to its repository")
+		if service.Repository() {
+			depend(stack, on.registry, "its image is pushed to its repository")
+		}
 		for _, routing := range behind {
 			depend(stack, routing.Stack, "a service needs a target group that a listener uses")
 		}

@@ -62,8 +62,12 @@ const defaultState = ".cutover"
 
 // global has the flags of every command.
 type global struct {
-	state string // directory of the local deployment
+	state   string // directory of the local deployment
+	secrets string // directory with the secrets; empty for state
 }
+
+// secretsFile is the file with the values of secrets.
+func (g *global) secretsFile() string { return filepath.Join(cmp.Or(g.secrets, g.state), secretsFile) }
 
 func command() *cobra.Command {
 	g := &global{}
@@ -87,7 +91,7 @@ to the next phase, and judges a canary.`,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&g.state, "state", defaultState, "directory of the local deployment")
-	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
+	root.AddCommand(upCommand(g), serveCommand(g), deployCommand(g), statusCommand(g), routesCommand(g), logsCommand(g), runTaskCommand(g), downCommand(g), rehearseCommand(g), phaseCommand(g), watchCommand(g), reviewCommand(g), costCommand(g), criticalPathCommand(g), diagramCommand(g))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return inWords(err) })
 	return root

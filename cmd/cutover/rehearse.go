@@ -219,7 +219,7 @@ func conclude(v rehearsal.Verdict, strict bool) error {
 // report rehearses and saves the report. The page is the file for people.
 func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsal.Progress)) (report *rehearsal.Report, page string, err error) {
 	// A rehearsal has a deployment of its own, because another one may be up.
-	own := &global{state: filepath.Join(g.state, "rehearsal")}
+	own := &global{state: filepath.Join(g.state, "rehearsal"), secrets: g.state}
 	options, err := o.how.options(own)
 	if err != nil {
 		return nil, "", err
@@ -243,6 +243,10 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		defer cancel()
 		err = errors.Join(err, stage.Runner.Stop(stopping))
 	}()
+	// Each rehearsal begins with the same data.
+	if err := os.RemoveAll(filepath.Join(own.state, volumesDir)); err != nil {
+		return nil, "", fmt.Errorf("the volumes of an earlier rehearsal cannot be removed: %w", err)
+	}
 	if stage.assemblies, err = o.synthesize(ctx, own, rehearsed.Faults); err != nil {
 		return nil, "", err
 	}

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,24 +29,32 @@ import (
 // minute of stop timeout.
 const stopTimeout = 2 * time.Minute
 
+// volumesDir is the directory in the state directory of what outlives tasks and deployments.
+const volumesDir = "volumes"
+
 // runner has the flags that say how an assembly is run.
 type runner struct {
-	driver string
-	ports  []string
-	run    []string
-	values []string
-	period time.Duration
+	driver  string
+	ports   []string
+	run     []string
+	without []string
+	values  []string
+	secrets []string
+	period  time.Duration
 }
 
 func (r *runner) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.driver, "driver", "process", "how containers run: process or docker")
 	cmd.Flags().StringArrayVar(&r.ports, "port", nil, "local port of a listener, `LISTENER=LOCAL`; further load balancers get the ports after LOCAL (default 80=8080, 443=8443)")
 	cmd.Flags().StringArrayVar(&r.run, "run", nil, "start a command instead of a container, `CONTAINER=COMMAND`; it listens on $HOST:$PORT, and for a further port 81 of the container on $PORT_81")
+	cmd.Flags().StringArrayVar(&r.without, "without", nil, "leave a `CONTAINER` out of its task, such as a sidecar that has nothing to do here")
+	cmd.Flags().StringArrayVar(&r.secrets, "secret", nil, "value of a secret, `NAME=VALUE`, by the variable's name or as CONTAINER.NAME. Others on this machine may see the command: better write the line into "+secretsFile+" in the directory of --state")
 	cmd.Flags().StringArrayVar(&r.values, "value", nil, "value of a resource that nothing here stands for, or of its attribute, `STACK/ID[.ATTRIBUTE]=VALUE`, for the containers' environment")
 	cmd.Flags().DurationVar(&r.period, "scaling-period", ecs.ScalingPeriod, "length of autoscaling's minute (scales out after 3, in after 15)")
 }
 
-// args returns the flags again, for another process.
+// args returns the flags again, for another process. It leaves out secrets, which everybody on this
+// machine would see.
 func (r *runner) args() []string {
 	args := []string{"--driver", r.driver, "--scaling-period", r.period.String()}
 	for _, port := range r.ports {
@@ -52,6 +63,9 @@ func (r *runner) args() []string {
 	for _, run := range r.run {
 		args = append(args, "--run", run)
 	}
+	for _, name := range r.without {
+		args = append(args, "--without", name)
+	}
 	for _, value := range r.values {
 		args = append(args, "--value", value)
 	}
@@ -59,9 +73,13 @@ func (r *runner) args() []string {
 }
 
 func (r *runner) options(g *global) (local.Options, error) {
-	options := local.Options{Dir: g.state, Ports: map[int]int{}, Values: map[string]string{}, ScalingPeriod: r.period}
+	options := local.Options{Dir: g.state, Ports: map[int]int{}, Values: map[string]string{}, Without: r.without, SecretsFile: g.secretsFile(), ScalingPeriod: r.period}
 	if r.period <= 0 {
 		return options, fmt.Errorf("--scaling-period %v is too short: give a duration above 0, as in 5s", r.period)
+	}
+	var err error
+	if options.Secrets, err = secrets(options.SecretsFile, r.secrets); err != nil {
+		return options, err
 	}
 	commands := map[string]string{}
 	for _, pair := range r.run {
@@ -71,6 +89,9 @@ func (r *runner) options(g *global) (local.Options, error) {
 		}
 		if commands[name] != "" {
 			return options, fmt.Errorf("--run %s is there twice: a container is replaced by one command", name)
+		}
+		if slices.Contains(r.without, name) {
+			return options, fmt.Errorf("--run and --without are both about %s: give one of them", name)
 		}
 		commands[name] = command
 		options.Replaced = append(options.Replaced, name)
@@ -102,10 +123,14 @@ func (r *runner) options(g *global) (local.Options, error) {
 		}
 		options.Ports[from] = to
 	}
+	volumes, err := filepath.Abs(filepath.Join(g.state, volumesDir))
+	if err != nil {
+		return options, err
+	}
 	switch r.driver {
 	case "process":
 		options.Driver = func(_ context.Context, dir string) (local.Driver, error) {
-			return process.New(process.Options{Dir: dir, Run: commands})
+			return process.New(process.Options{Dir: dir, Volumes: volumes, Run: commands})
 		}
 	case "docker":
 		if len(commands) > 0 {
@@ -113,7 +138,7 @@ func (r *runner) options(g *global) (local.Options, error) {
 		}
 		// The directory tells this deployment's containers from others.
 		options.Driver = func(ctx context.Context, dir string) (local.Driver, error) {
-			return docker.New(ctx, docker.Options{Deployment: dir})
+			return docker.New(ctx, docker.Options{Deployment: dir, Volumes: volumes})
 		}
 	default:
 		return options, fmt.Errorf("--driver %q is unknown: choose process or docker", r.driver)
@@ -235,6 +260,11 @@ func background(g *global, how runner, ended chan<- error) error {
 	}
 	cmd := exec.Command(program, append([]string{"serve", "--state", g.state}, how.args()...)...)
 	cmd.Stdout, cmd.Stderr = log, log
+	given, err := json.Marshal(how.secrets)
+	if err != nil {
+		return err
+	}
+	cmd.Stdin = bytes.NewReader(given)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err
@@ -255,7 +285,12 @@ func serveCommand(g *global) *cobra.Command {
 	var how runner
 	cmd := &cobra.Command{
 		Use: "serve", Hidden: true, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), g, how) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := json.NewDecoder(cmd.InOrStdin()).Decode(&how.secrets); err != nil {
+				return fmt.Errorf("the values of --secret cannot be read from the standard input: %w", err)
+			}
+			return serve(cmd.Context(), g, how)
+		},
 	}
 	how.flags(cmd)
 	return cmd
@@ -303,8 +338,8 @@ a phase that does not follow the deployed one, and a place of a service that doe
 				return err
 			}
 			status, err := client.Status(cmd.Context())
-			if warnings := v.warnings(status); warnings != "" && err == nil {
-				v.print(warnings)
+			if notes := v.warnings(status) + v.passedOver(status); notes != "" && err == nil {
+				v.print(notes)
 			}
 			return err
 		},

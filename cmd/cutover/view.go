@@ -266,13 +266,39 @@ func (v *view) scaling(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// schedules returns the table of scheduled tasks: when each is due next, and how the last run ended. It
+// is empty if there are none.
+func (v *view) schedules(s local.Status) string {
+	rows := [][]string{{"SCHEDULE", "WHEN", "NEXT", "RUNNING", "LAST"}}
+	at := func(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+	for _, schedule := range s.Schedules {
+		next, last := "never", "not yet"
+		switch {
+		case !schedule.Enabled:
+			next = "disabled"
+		case !schedule.Next.IsZero():
+			next = at(schedule.Next)
+		}
+		if run := schedule.Last; run != nil {
+			last = at(run.Ended) + "  " + run.Outcome()
+		}
+		rows = append(rows, []string{schedule.Name, schedule.Expression, next, fmt.Sprint(schedule.Running), last})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 func (v *view) status(s local.Status, room int) string {
-	text := v.listeners(s, false) + v.places(s) + v.services(s, 0) + v.scaling(s) + v.warnings(s) + v.notRun(s)
+	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
+	text := v.listeners(s, false) + v.places(s) + v.services(s, 0) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	above, below := v.listeners(s, true)+v.places(s), v.warnings(s)+v.notRun(s)
-	return above + v.services(s, max(3, room-strings.Count(above+below, "\n"))) + below
+	notes = v.schedules(s) + notes
+	above := v.listeners(s, true) + v.places(s)
+	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }
 
 // places returns the places of the services, and the monolith's if it is special. It is empty if one
@@ -338,6 +364,33 @@ func (v *view) warnings(s local.Status) string {
 	return text
 }
 
+// passedOver returns a line for each reason to pass over settings, with the settings and the containers
+// that have them.
+func (v *view) passedOver(s local.Status) string {
+	var reasons []string
+	settings, subjects := map[string][]string{}, map[string][]string{}
+	add := func(list map[string][]string, why, one string) {
+		if !slices.Contains(list[why], one) {
+			list[why] = append(list[why], one)
+		}
+	}
+	for _, over := range s.PassedOver {
+		if settings[over.Why] == nil {
+			reasons = append(reasons, over.Why)
+		}
+		add(settings, over.Why, over.Setting)
+		add(subjects, over.Why, over.Subject)
+	}
+	text := ""
+	for _, why := range reasons {
+		text += "\nPassed over: " + plain.Line(fmt.Sprintf("%s of %s: %s", strings.Join(settings[why], ", "), few(subjects[why]), why))
+	}
+	if text != "" {
+		text += "\n"
+	}
+	return text
+}
+
 // notRun counts the resources that are deployed on AWS only.
 func (v *view) notRun(s local.Status) string {
 	if len(s.NotRun) == 0 {
@@ -383,7 +436,7 @@ func (v *view) summary(s local.Status, detached bool) {
 			}
 		}
 	}
-	b.WriteString(v.warnings(s))
+	b.WriteString(v.warnings(s) + v.passedOver(s))
 	b.WriteString("\nTry\n")
 	if try != "" {
 		fmt.Fprintf(&b, "  curl %s\n  %s routes %s\n", try, v.program, path)

@@ -175,6 +175,12 @@ type ImageAsset struct {
 	Target string `json:"dockerBuildTarget"`
 	// Platform is like "linux/amd64". Empty means that of the building host.
 	Platform string `json:"platform"`
+	// NetworkMode is that of RUN instructions. Empty means the builder's default.
+	NetworkMode string `json:"networkMode"`
+	// BuildSecrets, BuildContexts and BuildSSH are of BuildKit, as the docker command takes them.
+	BuildSecrets  map[string]string `json:"dockerBuildSecrets"`
+	BuildContexts map[string]string `json:"dockerBuildContexts"`
+	BuildSSH      string            `json:"dockerBuildSsh"`
 	// Executable is a command that prints the name of an image it has built.
 	Executable   []string           `json:"executable"`
 	Destinations []ImageDestination `json:"-"`

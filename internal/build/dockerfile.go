@@ -1,51 +1,93 @@
 package build
 
 import (
+	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/moby/buildkit/frontend/dockerfile/command"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// CheckDockerfile says why a directory cannot be built: it or its Dockerfile is missing, the
+// CheckDockerfile says why a directory cannot be built: the directory or its Dockerfile is missing, the
 // Dockerfile cannot be read, or has no such stage. The directory is relative to the root, the file to
-// the directory; both have slashes. An empty file is Dockerfile, an empty target the last stage.
+// the directory. Both have slashes and stay inside. An empty file is Dockerfile, an empty target the
+// last stage.
+//
+// A Dockerfile of another syntax than Docker's own only has to be there.
 func CheckDockerfile(root, dir, file, target string) error {
 	if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(dir))); err != nil || !info.IsDir() {
 		return fmt.Errorf("there is no directory %s: create it with a Dockerfile, or correct Dockerfile.Dir", dir)
 	}
 	name := path.Join(dir, cmp.Or(file, "Dockerfile"))
-	text, err := os.Open(filepath.Join(root, filepath.FromSlash(name)))
-	if err != nil {
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no %s: create it, or correct Dockerfile.File", name)
+	} else if err != nil {
+		var reason *fs.PathError
+		errors.As(err, &reason)
+		return fmt.Errorf("%s cannot be read: %w", name, reason.Err)
 	}
-	defer text.Close()
-	parsed, err := parser.Parse(text)
+	// https://docs.docker.com/build/buildkit/frontend/
+	if syntax, _, _, ok := parser.DetectSyntax(text); ok && !strings.HasPrefix(strings.TrimPrefix(syntax, "docker.io/"), "docker/dockerfile") {
+		return nil
+	}
+	parsed, err := parser.Parse(bytes.NewReader(text))
 	if err != nil {
 		return fmt.Errorf("%s is not a Dockerfile: %w", name, err)
 	}
-	var stages []string
-	from := 0
-	for _, node := range parsed.AST.Children {
-		if !strings.EqualFold(node.Value, "FROM") {
-			continue
-		}
-		from++
-		words := strings.Fields(node.Original)
-		if i := slices.IndexFunc(words, func(word string) bool { return strings.EqualFold(word, "AS") }); i >= 0 && i+1 < len(words) {
-			stages = append(stages, words[i+1])
-		}
+	stages, err := stagesOf(parsed.AST)
+	if err != nil {
+		return fmt.Errorf("%s is not a Dockerfile: %w", name, err)
 	}
-	switch {
-	case from == 0:
-		return fmt.Errorf("%s is not a Dockerfile: it has no FROM", name)
-	case target != "" && !slices.ContainsFunc(stages, func(stage string) bool { return strings.EqualFold(stage, target) }):
-		return fmt.Errorf("%s has no stage %q: its stages are %s", name, target, cmp.Or(strings.Join(stages, ", "), "without names"))
+	// A number is the place of a stage.
+	if place, err := strconv.Atoi(target); target == "" || err == nil && place >= 0 && place < len(stages) {
+		return nil
+	}
+	if !slices.ContainsFunc(stages, func(stage string) bool { return strings.EqualFold(stage, target) }) {
+		named := slices.DeleteFunc(stages, func(stage string) bool { return stage == "" })
+		return fmt.Errorf("%s has no stage %q: its stages are %s", name, target, cmp.Or(strings.Join(named, ", "), "without names"))
 	}
 	return nil
+}
+
+// stagesOf returns the names of a Dockerfile's stages, in their order. A stage without a name is empty.
+func stagesOf(dockerfile *parser.Node) ([]string, error) {
+	var stages []string
+	for _, node := range dockerfile.Children {
+		instruction := strings.ToLower(node.Value)
+		if _, known := command.Commands[instruction]; !known {
+			return nil, fmt.Errorf("line %d: there is no instruction %s", node.StartLine, strings.ToUpper(node.Value))
+		}
+		if instruction != command.From {
+			if len(stages) == 0 && instruction != command.Arg {
+				return nil, fmt.Errorf("line %d: %s comes before the first FROM", node.StartLine, strings.ToUpper(node.Value))
+			}
+			continue
+		}
+		var words []string // of FROM image AS name
+		for word := node.Next; word != nil; word = word.Next {
+			words = append(words, word.Value)
+		}
+		switch {
+		case len(words) == 1:
+			stages = append(stages, "")
+		case len(words) == 3 && strings.EqualFold(words[1], "AS"):
+			stages = append(stages, words[2])
+		default:
+			return nil, fmt.Errorf("line %d: FROM needs an image, and may have AS and a name", node.StartLine)
+		}
+	}
+	if len(stages) == 0 {
+		return nil, errors.New("it has no FROM")
+	}
+	return stages, nil
 }

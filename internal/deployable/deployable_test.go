@@ -73,6 +73,24 @@ func service(properties string, groups ...string) string {
 	return resource("Service", model.ECSService, properties+`"TaskDefinition": {"Ref": "T"}, "LoadBalancers": [`+strings.Join(at, ", ")+`]`)
 }
 
+// ordered is a task of the containers a (with a health check), b, c and d, of which only c and d are
+// essential: a and c depend on "container:condition", and d has links.
+func ordered(a, c, d string) string {
+	on := func(list string) string {
+		var all []string
+		for name := range strings.SplitSeq(strings.ReplaceAll(list, `"`, ""), ", ") {
+			if name, until, ok := strings.Cut(name, ":"); ok {
+				all = append(all, fmt.Sprintf(`{"ContainerName": %q, "Condition": %q}`, name, until))
+			}
+		}
+		return strings.Join(all, ", ")
+	}
+	return resource("T", model.ECSTaskDefinition, `"ContainerDefinitions": [
+		{"Name": "a", "Image": "i", "Memory": 64, "Essential": false, "HealthCheck": {"Command": ["CMD", "/check"]}, "DependsOn": [`+on(a)+`]},
+		{"Name": "b", "Image": "i", "Memory": 64, "Essential": false}, {"Name": "c", "Image": "i", "Memory": 64, "DependsOn": [`+on(c)+`]},
+		{"Name": "d", "Image": "i", "Memory": 64, "Links": [`+d+`]}]`)
+}
+
 // rule is one of the listener L whose condition cannot be read.
 func rule(actions string) string {
 	return resource("R", model.ELBListenerRule, `"ListenerArn": {"Ref": "L"}, "Priority": 1, "Conditions": [{"Field": "nonsense"}], `+actions)
@@ -184,6 +202,17 @@ func TestRefused(t *testing.T) {
 		{"a limit of the whole task beside a reservation", "", []string{task(`"Cpu": "256", "Memory": "512", `, `"Memory": 512}, {"Name": "d", "Image": "i", "MemoryReservation": 128`)}},
 		{"too much reserved memory", "S/T/Properties.Memory: AWS refuses 513 MiB of containers in a task of 512", []string{task(`"Cpu": "256", "Memory": "512", `, `"Memory": 512, "MemoryReservation": 256}, {"Name": "d", "Image": "i", "MemoryReservation": 257`)}},
 		{"too much memory", "S/T/Properties.Memory: AWS refuses 513 MiB of containers in a task of 512", []string{task(`"Cpu": "256", "Memory": "512", `, `"Memory": 513`)}},
+		{"an order", "", []string{ordered(`"b:START"`, `"a:HEALTHY", "b:COMPLETE", "b:SUCCESS"`, `"a", "b:alias", "c"`)}},
+		{"an order without the container", `S/T/Properties.ContainerDefinitions[0].DependsOn[0].ContainerName: AWS refuses "x": the task has no such container`, []string{ordered(`"x:START"`, ``, ``)}},
+		{"a link without the container", `S/T/Properties.ContainerDefinitions[3].Links[1]: AWS refuses "x:a": the task has no container "x"`, []string{ordered(``, ``, `"a", "x:a"`)}},
+		{"the health of a container without a check", `ContainerDefinitions[0].DependsOn[1].Condition: AWS refuses HEALTHY: container "b" has no health check`, []string{ordered(`"b:START", "b:HEALTHY"`, ``, ``)}},
+		{"the end of an essential container", `ContainerDefinitions[2].DependsOn[0].Condition: AWS refuses COMPLETE: container "d" is essential, so its end is the task's end`, []string{ordered(``, `"d:COMPLETE"`, ``)}},
+		{"the success of an essential container", `DependsOn[0].Condition: AWS refuses SUCCESS: container "d" is essential`, []string{ordered(``, `"d:SUCCESS"`, ``)}},
+		{"a container that waits for itself", `S/T/Properties.ContainerDefinitions[0]: AWS refuses a circle of containers that wait for each other: a, a`, []string{ordered(`"a:START"`, ``, ``)}},
+		{"a circle", `S/T/Properties.ContainerDefinitions[0]: AWS refuses a circle of containers that wait for each other: a, d, a`, []string{ordered(`"d:START"`, ``, `"a"`)}},
+		{"a circle that is not at the front", `S/T/Properties.ContainerDefinitions[2]: AWS refuses a circle of containers that wait for each other: c, d, c`, []string{ordered(`"c:START"`, `"d:START"`, `"c"`)}},
+		{"a variable and a secret", `S/T/Properties.ContainerDefinitions[0].Secrets[1].Name: AWS refuses "B": the container's Environment has it, too`,
+			[]string{task("", `"Memory": 64, "Environment": [{"Name": "B", "Value": "b"}], "Secrets": [{"Name": "A", "ValueFrom": "a"}, {"Name": "B", "ValueFrom": "b"}]`)}},
 		{"reserved less", "", []string{task(`"Memory": "512", `, `"Memory": 600, "MemoryReservation": 100`)}},
 	} {
 		got := Refused(read(t, test.resources...))

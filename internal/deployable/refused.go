@@ -51,7 +51,7 @@ func Refused(m *model.Model) error {
 		errs = append(errs, ecsNameError(c.Resource, "ClusterName", c.Resource.Properties["ClusterName"]))
 	}
 	for _, d := range m.TaskDefinitions {
-		errs = append(errs, taskErrors(d))
+		errs = append(errs, taskErrors(d), containerErrors(d))
 	}
 	return assembly.Join(errs...)
 }
@@ -289,4 +289,66 @@ func taskErrors(d *model.TaskDefinition) error {
 		errs = append(errs, d.Errorf("Memory", "AWS refuses %d MiB of containers in a task of %d", memory, d.MemoryMiB))
 	}
 	return assembly.Join(errs...)
+}
+
+// containerErrors: what a container depends on is in the task and can come true, and a variable has one
+// source ("ContainerDependency" and "Secret",
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html).
+func containerErrors(d *model.TaskDefinition) error {
+	var errs []error
+	var circled []string // containers of circles that are refused already
+	named := map[string]model.Container{}
+	for _, c := range d.Containers {
+		named[c.Name] = c
+	}
+	for i, c := range d.Containers {
+		at := fmt.Sprintf("ContainerDefinitions[%d]", i)
+		refuse := func(property, format string, args ...any) {
+			errs = append(errs, d.Errorf(at+property, "AWS refuses "+format, args...))
+		}
+		for j, dependency := range c.DependsOn {
+			on, ok := named[dependency.Container]
+			place := fmt.Sprintf(".DependsOn[%d]", j)
+			switch until := dependency.Condition; {
+			case !ok:
+				refuse(place+".ContainerName", "%q: the task has no such container", dependency.Container)
+			case on.Essential && (until == "COMPLETE" || until == "SUCCESS"):
+				refuse(place+".Condition", "%s: container %q is essential, so its end is the task's end", until, on.Name)
+			case on.HealthCheck == nil && until == "HEALTHY":
+				refuse(place+".Condition", "HEALTHY: container %q has no health check", on.Name)
+			}
+		}
+		for j, link := range c.Links {
+			if name, _, _ := strings.Cut(link, ":"); named[name].Name == "" {
+				refuse(fmt.Sprintf(".Links[%d]", j), "%q: the task has no container %q", link, name)
+			}
+		}
+		if circle := circle(named, c.Name, nil); circle != nil && !slices.Contains(circled, c.Name) {
+			refuse("", "a circle of containers that wait for each other: %s", strings.Join(circle, ", "))
+			circled = append(circled, circle...)
+		}
+		for j, secret := range c.Secrets {
+			same := func(v model.Variable) bool { return v.Name == secret.Name }
+			if slices.ContainsFunc(c.Environment, same) {
+				refuse(fmt.Sprintf(".Secrets[%d].Name", j), "%q: the container's Environment has it, too", secret.Name)
+			}
+		}
+	}
+	return assembly.Join(errs...)
+}
+
+// circle is the way from a container back to itself along what containers depend on; nil if there is none.
+func circle(named map[string]model.Container, from string, way []string) []string {
+	way = append(slices.Clone(way), from)
+	for _, next := range named[from].Requires() {
+		if next.Container == way[0] {
+			return append(way, next.Container)
+		}
+		if !slices.Contains(way, next.Container) {
+			if found := circle(named, next.Container, way); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
 }

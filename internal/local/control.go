@@ -76,6 +76,9 @@ func (r *Runner) Control(ctx context.Context) error {
 			return r.Deploy(req.Context(), req.URL.Query().Get("assembly"), req.URL.Query()["parameter"]...)
 		})
 	})
+	mux.HandleFunc("POST /run-task", func(w http.ResponseWriter, req *http.Request) {
+		r.stream(w, func() error { return r.RunTask(req.Context(), req.URL.Query().Get("name")) })
+	})
 	mux.HandleFunc("POST /down", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, struct{}{}, nil)
 		down()
@@ -212,7 +215,18 @@ func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event), par
 	if err != nil {
 		return err
 	}
-	body, err := c.call(ctx, http.MethodPost, "/deploy", url.Values{"assembly": {assembly}, "parameter": parameters})
+	return c.follow(ctx, "/deploy", url.Values{"assembly": {assembly}, "parameter": parameters}, f)
+}
+
+// RunTask runs the tasks of a schedule now, and calls f with the events meanwhile. If the context ends,
+// the tasks are stopped. See [Runner.RunTask].
+func (c *Client) RunTask(ctx context.Context, name string, f func(Event)) error {
+	return c.follow(ctx, "/run-task", url.Values{"name": {name}}, f)
+}
+
+// follow reads a streamed answer, and calls f with the events.
+func (c *Client) follow(ctx context.Context, path string, query url.Values, f func(Event)) error {
+	body, err := c.call(ctx, http.MethodPost, path, query)
 	if err != nil {
 		return err
 	}
@@ -221,7 +235,7 @@ func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event), par
 	for {
 		var m message
 		if err := lines.Decode(&m); err != nil {
-			return cmp.Or(ctx.Err(), errors.New("the deployment was stopped before it was complete"))
+			return cmp.Or(ctx.Err(), errors.New("the deployment was stopped before this was complete"))
 		}
 		switch {
 		case m.End && m.Error != "":

@@ -11,6 +11,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/deployable"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -52,7 +53,7 @@ func (r *Runner) Deploy(ctx context.Context, dir string, parameters ...string) e
 	}
 	defer r.traffic.forget()
 	r.mu.Lock()
-	r.deployed, r.warnings = a, deployable.Warnings(m)
+	r.deployed, r.warnings, r.over = a, deployable.Warnings(m), next.passedOver()
 	r.mu.Unlock()
 	if err := r.updateStacks(ctx, a, next); err != nil {
 		return err
@@ -60,10 +61,23 @@ func (r *Runner) Deploy(ctx context.Context, dir string, parameters ...string) e
 	return r.removeStacks(ctx, a, next)
 }
 
-// nothing refuses a first assembly of which nothing runs here.
+// passedOver are the settings that have no effect here.
+func (p plans) passedOver() []provider.PassedOver {
+	var all []provider.PassedOver
+	for _, plan := range p {
+		if reporter, ok := plan.(provider.Reporter); ok {
+			all = append(all, reporter.PassedOver()...)
+		}
+	}
+	return all
+}
+
+// nothing refuses a first assembly of which nothing runs here: neither a service, nor a scheduled task,
+// nor a listener.
 func (r *Runner) nothing(m *model.Model) error {
 	err := deployable.NoListener(m)
-	if r.Assembly() != nil || len(m.Services) > 0 || err == nil {
+	runs := func(s *model.Schedule) bool { return len(s.Runs) > 0 && s.Expression != "" }
+	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, runs) || err == nil {
 		return nil
 	}
 	return fmt.Errorf("the assembly has no ECS service, and %w", err)

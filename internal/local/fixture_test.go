@@ -354,7 +354,7 @@ func (d *deployment) options(dir string, run map[string]string) Options {
 	return Options{
 		Dir: dir,
 		Driver: func(_ context.Context, dir string) (Driver, error) {
-			return process.New(process.Options{Dir: dir, Run: run})
+			return process.New(process.Options{Dir: dir, Volumes: dir + "-volumes", Run: run})
 		},
 		Ports: map[int]int{}, FreePorts: true,
 		Events: func(e Event) {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/provider"
 )
 
@@ -48,6 +50,12 @@ type Options struct {
 	// Values are what containers get for resources that no provider stands for: by
 	// "stack/logical id", or "stack/logical id.attribute". Default: none.
 	Values map[string]string
+	// Secrets gives the values of secrets by the name of the variable, or by "container.variable". It is
+	// called for each deployment. SecretsFile is where the user writes them. Default: none.
+	Secrets     func() (map[string]string, error)
+	SecretsFile string
+	// Without names containers that are left out. The first assembly must have them. Default: none.
+	Without []string
 	// ScalingPeriod is the length of autoscaling's minute. All times of autoscaling shrink or grow
 	// with it. Default: a minute, as on AWS.
 	ScalingPeriod time.Duration
@@ -74,11 +82,12 @@ type Runner struct {
 	logs      *os.File
 	traffic   *traffic
 
-	// providers stand for the resources. The runner itself knows two: load balancers have routes
-	// and canaries, services have faults.
+	// providers stand for the resources. The runner itself knows three: load balancers have routes
+	// and canaries, services have faults, and schedules have tasks to run now.
 	providers []provider.Provider
 	balancers *alb.Provider
 	services  *ecs.Provider
+	schedules *eventbridge.Provider
 
 	deploying atomic.Bool
 	telling   sync.Mutex // held while an event is told
@@ -86,7 +95,8 @@ type Runner struct {
 	mu        sync.Mutex
 	deployed  *assembly.Assembly // by the last deployment, complete or not
 	warnings  []string           // about it
-	stacks    []*stack           // that run, the oldest first
+	over      []provider.PassedOver
+	stacks    []*stack // that run, the oldest first
 	snapshots int
 	watchers  map[chan Event]bool
 }
@@ -97,9 +107,15 @@ var ErrRunning = errors.New("a deployment is running already")
 // MakeDir makes a deployment's directory, which only this user may read: it has the environment and
 // the output of the containers, and the socket that controls the deployment. If the directory is
 // there, MakeDir takes the rights of others away. The error says that the directory belongs to
-// somebody else, or that everybody may write there, as in /tmp.
+// somebody else, or that everybody may write there, as in /tmp. Git ignores a directory that MakeDir
+// makes: secrets may be written there.
 func MakeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	_, err := os.Stat(dir)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	if err = os.MkdirAll(dir, 0o700); err == nil && isNew {
+		err = os.WriteFile(filepath.Join(dir, ".gitignore"), []byte("*\n"), 0o600)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot make the deployment's directory: %w", err)
 	}
 	info, err := os.Stat(dir)
@@ -173,7 +189,8 @@ func (r *Runner) start(ctx context.Context) error {
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
-	}), r.options.Replaced)
+	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
+	r.schedules = eventbridge.New(r.services, r.tell)
 	for _, kind := range r.options.kinds {
 		r.providers = append(r.providers, kind(r))
 	}
@@ -250,6 +267,11 @@ func (r *Runner) ServiceName(key string) string {
 // Fault does harm to the tasks of a service. See [ecs.Provider.Fault].
 func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
 	return r.services.Fault(ctx, kind, service)
+}
+
+// RunTask runs the tasks of a schedule now, by its name. See [eventbridge.Provider.RunTask].
+func (r *Runner) RunTask(ctx context.Context, name string) error {
+	return r.schedules.RunTask(ctx, name)
 }
 
 // Assembly is the assembly of the last deployment, complete or not; nil before the first one.

@@ -19,6 +19,7 @@ var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
 	func(r *Runner) provider.Provider { return r.balancers },
 	func(r *Runner) provider.Provider { return r.services },
+	func(r *Runner) provider.Provider { return r.schedules },
 }
 
 // plans has the plan of each provider for an assembly.

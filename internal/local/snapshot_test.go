@@ -27,6 +27,11 @@ func TestMakeDir(t *testing.T) {
 			t.Errorf("%s has the mode %v (%v)", dir, info.Mode(), err)
 		}
 	}
+	for dir, want := range map[string]string{open: "", below: "*\n"} {
+		if text, _ := os.ReadFile(filepath.Join(dir, ".gitignore")); string(text) != want {
+			t.Errorf("in %s git ignores %q, want %q", dir, text, want)
+		}
+	}
 	for dir, want := range map[string]string{file: "not a directory", shared: "others use it, too"} {
 		if err := MakeDir(dir); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v, want %q", dir, err, want)

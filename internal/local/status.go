@@ -5,6 +5,8 @@ import (
 
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
 )
 
@@ -18,11 +20,15 @@ type Status struct {
 	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
 	// empty.
 	Parameters ssm.Values `json:"parameters,omitempty"`
+	// Schedules are those that start tasks.
+	Schedules []eventbridge.Status `json:"schedules,omitempty"`
 	// Others is the status of other kinds of resources.
 	Others []any `json:"others,omitempty"`
 	// Warnings say what decides about requests on AWS and is not evaluated here, and what never runs
 	// on AWS, by place.
 	Warnings []string `json:"warnings,omitempty"`
+	// PassedOver are settings that have no effect here, although AWS heeds them.
+	PassedOver []provider.PassedOver `json:"passedOver,omitempty"`
 	// NotRun counts the resources without a provider, by type. They are deployed on AWS only.
 	NotRun map[string]int `json:"notRun"`
 }
@@ -39,6 +45,8 @@ func (r *Runner) Status() Status {
 			status.Listeners, status.Groups = one.Listeners, one.Groups
 		case []ecs.ServiceStatus:
 			status.Services = one
+		case []eventbridge.Status:
+			status.Schedules = one
 		case ssm.Values:
 			status.Parameters = one
 		default:
@@ -46,7 +54,7 @@ func (r *Runner) Status() Status {
 		}
 	}
 	r.mu.Lock()
-	status.Warnings = r.warnings
+	status.Warnings, status.PassedOver = r.warnings, r.over
 	r.mu.Unlock()
 	if a := r.Assembly(); a != nil {
 		for _, stack := range a.Stacks {

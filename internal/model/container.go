@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,7 +36,8 @@ type Container struct {
 	Links []string `json:",omitempty"`
 	// DependsOn has what other containers of the task must have reached before the start.
 	DependsOn []Dependency `json:",omitempty"`
-	// StartTimeout is how long the containers that depend on this one wait for it. Default: 3 minutes.
+	// StartTimeout is how long the containers that depend on this one wait for it to be HEALTHY, COMPLETE
+	// or SUCCESS. Default 0: without limit.
 	StartTimeout                           time.Duration
 	Mounts                                 []Mount `json:",omitempty"`
 	Tmpfs                                  []Tmpfs `json:",omitempty"`
@@ -43,6 +45,17 @@ type Container struct {
 	AddedCapabilities, DroppedCapabilities []string
 	// SecurityOptions are Docker's, like "no-new-privileges".
 	SecurityOptions []string
+	// Hostname is made up where it is empty.
+	Hostname string
+	// ExtraHosts are lines of /etc/hosts, as "name:address".
+	ExtraHosts []string `json:",omitempty"`
+	// DNSServers and DNSSearch are those of the instance where they are empty.
+	DNSServers []netip.Addr `json:",omitempty"`
+	DNSSearch  []string     `json:",omitempty"`
+	// SystemControls are kernel parameters by name.
+	SystemControls map[string]string `json:",omitempty"`
+	// SharedMemoryMiB is the size of /dev/shm. 0: the engine's default.
+	SharedMemoryMiB int `json:",omitempty"`
 	// Privileged gives the container the rights of root on the host. Default false.
 	Privileged bool
 	// Init runs an init process as the container's first.
@@ -73,6 +86,8 @@ type Secret struct {
 	// deployment. Then Parts has them.
 	From  string
 	Parts assembly.Text `json:"-"`
+	// Value is what the local target found for it. Another value changes no task that runs.
+	Value string `json:"-"`
 }
 
 // Port is a port of a container that is published on the host.
@@ -138,9 +153,6 @@ type ContainerHealthCheck struct {
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
 const stopSeconds = 30
 
-// startSeconds is ECS_CONTAINER_START_TIMEOUT of the same agent.
-const startSeconds = 180
-
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-taskdefinition-containerdefinition.html
 func (m *Model) container(resource *assembly.Resource, v assembly.Value) Container {
 	linux := v.Field("LinuxParameters")
@@ -163,8 +175,11 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		Privileged:             v.Field("Privileged").Bool(false),
 		Init:                   linux.Field("InitProcessEnabled").Bool(false),
 		StopTimeout:            v.Field("StopTimeout").Seconds(stopSeconds, 0, 86400),
-		StartTimeout:           v.Field("StartTimeout").Seconds(startSeconds, 0, 86400),
+		StartTimeout:           v.Field("StartTimeout").Seconds(0, 0, 86400),
 		Links:                  v.Field("Links").Texts(),
+		Hostname:               v.Field("Hostname").Text(""),
+		DNSSearch:              v.Field("DnsSearchDomains").Texts(),
+		SharedMemoryMiB:        linux.Field("SharedMemorySize").Int(0, 1, 1<<24),
 		LogDriver:              v.Field("LogConfiguration").Field("LogDriver").Text(""),
 	}
 	if c.MemoryMiB != 0 && c.MemoryReservationMiB > c.MemoryMiB {
@@ -176,16 +191,32 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	}
 	for _, secret := range v.Field("Secrets").List() {
 		from, parts := secret.Field("ValueFrom").Need("a secret").Mixed()
-		c.Secrets = append(c.Secrets, Secret{secret.Field("Name").Text(""), from, parts})
+		c.Secrets = append(c.Secrets, Secret{Name: secret.Field("Name").Text(""), From: from, Parts: parts})
 	}
 	for _, other := range v.Field("DependsOn").List() {
 		c.DependsOn = append(c.DependsOn, Dependency{other.Field("ContainerName").Text(""), other.Field("Condition").OneOf("START", "COMPLETE", "SUCCESS", "HEALTHY")})
 	}
 	for _, mount := range v.Field("MountPoints").List() {
-		c.Mounts = append(c.Mounts, Mount{mount.Field("SourceVolume").Text(""), mount.Field("ContainerPath").Text(""), mount.Field("ReadOnly").Bool(false)})
+		c.Mounts = append(c.Mounts, Mount{mount.Field("SourceVolume").Text(""), mount.Field("ContainerPath").Need("a path").Text(""), mount.Field("ReadOnly").Bool(false)})
 	}
 	for _, tmpfs := range linux.Field("Tmpfs").List() {
-		c.Tmpfs = append(c.Tmpfs, Tmpfs{tmpfs.Field("ContainerPath").Text(""), tmpfs.Field("Size").Need("a size in MiB").Int(0, 1, 1<<24), tmpfs.Field("MountOptions").Texts()})
+		c.Tmpfs = append(c.Tmpfs, Tmpfs{tmpfs.Field("ContainerPath").Need("a path").Text(""), tmpfs.Field("Size").Need("a size in MiB").Int(0, 1, 1<<24), tmpfs.Field("MountOptions").Texts()})
+	}
+	for _, server := range v.Field("DnsServers").List() {
+		address, err := netip.ParseAddr(server.Text(""))
+		if err != nil {
+			server.Refuse("%q is not an address", server.Text(""))
+		}
+		c.DNSServers = append(c.DNSServers, address)
+	}
+	for _, host := range v.Field("ExtraHosts").List() {
+		c.ExtraHosts = append(c.ExtraHosts, host.Field("Hostname").Text("")+":"+host.Field("IpAddress").Text(""))
+	}
+	for _, control := range v.Field("SystemControls").List() {
+		if c.SystemControls == nil {
+			c.SystemControls = map[string]string{}
+		}
+		c.SystemControls[control.Field("Namespace").Text("")] = control.Field("Value").Text("")
 	}
 	for _, mapping := range v.Field("PortMappings").List() {
 		mapping.Field("Name") // for Service Connect
@@ -219,6 +250,24 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 		}
 	}
 	return c
+}
+
+// Requires are the dependencies of the container. A link counts as START: in its page on
+// ContainerDependency, AWS says that START emulates the behaviour of links.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html
+func (c Container) Requires() []Dependency {
+	all := slices.Clone(c.DependsOn)
+	for _, link := range c.Links {
+		name, _, _ := strings.Cut(link, ":")
+		all = append(all, Dependency{name, "START"})
+	}
+	return all
+}
+
+// Set gives a variable of the environment a value, and leaves the list of other containers as it is.
+func (c *Container) Set(name, value string) {
+	c.Environment = slices.DeleteFunc(slices.Clone(c.Environment), func(v Variable) bool { return v.Name == name })
+	c.Environment = append(c.Environment, Variable{Name: name, Value: value})
 }
 
 // TCP are TCP ports that are published on ports of the host's choice.

@@ -48,7 +48,10 @@ type Model struct {
 	Services        []*Service
 	ScalableTargets []*ScalableTarget
 	ScalingPolicies []*ScalingPolicy
-	Parameters      []*Parameter
+	// Schedules are rules of EventBridge and schedules of EventBridge Scheduler.
+	Schedules  []*Schedule
+	Parameters []*Parameter
+	Secrets    []*ManagedSecret
 
 	VPCs           []*VPC
 	Subnets        []*Subnet
@@ -98,11 +101,14 @@ func Read(a *assembly.Assembly) *Model {
 	all(m, ECSCapacityProvider, (*CapacityProvider).read)
 	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
 	m.Services = all(m, ECSService, m.service)
+	m.Schedules = append(all(m, EventsRule, m.scheduledRule), all(m, SchedulerSchedule, m.schedule)...)
 	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
+	m.Secrets = all(m, SecretsManagerSecret, (*ManagedSecret).read)
 	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
 	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
+	distinguish(m.Schedules, "Name", func(s *Schedule) *string { return &s.Name })
 	return m
 }
 

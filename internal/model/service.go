@@ -21,12 +21,13 @@ type Service struct {
 	// LaunchType is EC2 (the default), FARGATE or EXTERNAL. CapacityProviders go before it.
 	LaunchType        string
 	CapacityProviders []string
-	// Scheduling is REPLICA (the default) or DAEMON.
+	// Scheduling is REPLICA (the default) or DAEMON: one task on each instance, whatever DesiredCount is.
 	Scheduling string
 	// Controller is ECS (the default), CODE_DEPLOY or EXTERNAL. Strategy is ROLLING
 	// (the default), BLUE_GREEN, LINEAR or CANARY.
 	Controller, Strategy string
-	// MinimumHealthyPercent and MaximumPercent bound a rolling update. Defaults: 100 and 200.
+	// MinimumHealthyPercent and MaximumPercent bound a rolling update. Defaults: 100 and 200; of a daemon
+	// 0 and 100 (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html).
 	MinimumHealthyPercent, MaximumPercent int
 	CircuitBreaker                        CircuitBreaker
 	// Alarms says that alarms end a deployment. Default false.
@@ -43,6 +44,9 @@ type Service struct {
 	// Scaling is nil if the service does not scale. Other resources than the service's own say so.
 	Scaling *ScalableTarget `json:"-"`
 }
+
+// Daemon is the scheduling of one task on each instance.
+const Daemon = "DAEMON"
 
 // Tasks is how many tasks a new service has without traffic.
 func (s *Service) Tasks() int {
@@ -76,7 +80,10 @@ func (m *Model) service(s *Service, p assembly.Value) {
 	for _, strategy := range p.Field("CapacityProviderStrategy").List() {
 		s.CapacityProviders = append(s.CapacityProviders, strategy.Field("CapacityProvider").Identity(""))
 	}
-	s.Scheduling = p.Field("SchedulingStrategy").OneOf("REPLICA", "DAEMON")
+	s.Scheduling = p.Field("SchedulingStrategy").OneOf("REPLICA", Daemon)
+	if s.Scheduling == Daemon {
+		s.DesiredCount = nil
+	}
 	s.Controller = p.Field("DeploymentController").Field("Type").OneOf("ECS", "CODE_DEPLOY", "EXTERNAL")
 	s.deployment(p.Field("DeploymentConfiguration"))
 	s.HealthCheckGracePeriod = p.Field("HealthCheckGracePeriodSeconds").Seconds(0, 0, 2147483647)
@@ -94,8 +101,12 @@ func (m *Model) service(s *Service, p assembly.Value) {
 
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-deploymentconfiguration.html
 func (s *Service) deployment(v assembly.Value) {
-	s.MinimumHealthyPercent = v.Field("MinimumHealthyPercent").Int(100, 0, 100)
-	s.MaximumPercent = v.Field("MaximumPercent").Int(200, 100, 1000)
+	least, most := 100, 200
+	if s.Scheduling == Daemon {
+		least, most = 0, 100
+	}
+	s.MinimumHealthyPercent = v.Field("MinimumHealthyPercent").Int(least, 0, 100)
+	s.MaximumPercent = v.Field("MaximumPercent").Int(most, 100, 1000)
 	s.Strategy = v.Field("Strategy").OneOf("ROLLING", "BLUE_GREEN", "LINEAR", "CANARY")
 	s.Alarms = v.Field("Alarms").Field("Enable").Bool(false)
 	breaker := v.Field("DeploymentCircuitBreaker")

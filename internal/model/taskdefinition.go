@@ -33,8 +33,13 @@ type TaskDefinition struct {
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_data_volumes.html
 type TaskVolume struct {
 	Name string
-	// HostPath is a directory of the instance. Empty for a volume of the task's own, or of EFS.
+	// HostPath is a directory of the instance. Empty for any other volume.
 	HostPath string
+	// Shared says that all tasks on an instance see the volume, which outlives them. Default false:
+	// a volume with neither HostPath nor EFS is the task's own and goes with it.
+	Shared bool
+	// Driver is the Docker driver of the volume. Default: local.
+	Driver string
 	// EFS is nil for a volume that is on no file system of EFS.
 	EFS *EFSVolume
 }
@@ -52,6 +57,10 @@ type EFSVolume struct {
 
 func volume(v assembly.Value) TaskVolume {
 	volume := TaskVolume{Name: v.Field("Name").Text(""), HostPath: v.Field("Host").Field("SourcePath").Text("")}
+	docker := v.Field("DockerVolumeConfiguration")
+	docker.Field("Autoprovision") // of a shared volume that is not there yet, as a new machine has none
+	docker.Field("Labels")
+	volume.Shared, volume.Driver = docker.Field("Scope").OneOf("task", "shared") == "shared", docker.Field("Driver").Text("local")
 	if efs := v.Field("EFSVolumeConfiguration"); efs.Present() {
 		access := efs.Field("AuthorizationConfig")
 		volume.EFS = &EFSVolume{
@@ -77,7 +86,11 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	d.PidMode = p.Field("PidMode").Text("")
 	d.CPU, d.MemoryMiB = p.Field("Cpu").Int(0, 1, 1<<18), p.Field("Memory").Int(0, 4, 1<<24)
 	for _, v := range p.Field("Volumes").List() {
-		d.Volumes = append(d.Volumes, volume(v))
+		one := volume(v)
+		if slices.ContainsFunc(d.Volumes, func(other TaskVolume) bool { return other.Name == one.Name }) {
+			v.Field("Name").Refuse("another volume is called %q too", one.Name)
+		}
+		d.Volumes = append(d.Volumes, one)
 	}
 	for _, v := range p.Field("ContainerDefinitions").List() {
 		c := m.container(d.Resource, v)
@@ -85,6 +98,9 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 			v.Field("Name").Refuse("another container is called %q too", c.Name)
 		}
 		d.Containers = append(d.Containers, c)
+	}
+	for i, v := range p.Field("ContainerDefinitions").List() {
+		d.mounts(i, v)
 	}
 	if !slices.ContainsFunc(d.Containers, func(c Container) bool { return c.Essential }) {
 		p.Field("ContainerDefinitions").Refuse("a task needs at least one essential container")
@@ -96,8 +112,41 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	}
 }
 
+// mounts refuses mounts of volumes that are not there, and adds the mounts of other containers.
+func (d *TaskDefinition) mounts(i int, v assembly.Value) {
+	for j, mount := range v.Field("MountPoints").List() {
+		name := d.Containers[i].Mounts[j].Volume
+		if !slices.ContainsFunc(d.Volumes, func(v TaskVolume) bool { return v.Name == name }) {
+			mount.Field("SourceVolume").Refuse("the task has no volume %q", name)
+		}
+	}
+	for _, from := range v.Field("VolumesFrom").List() {
+		name, readOnly := from.Field("SourceContainer").Text(""), from.Field("ReadOnly").Bool(false)
+		source := slices.IndexFunc(d.Containers, func(c Container) bool { return c.Name == name })
+		if source < 0 || source == i {
+			from.Field("SourceContainer").Refuse("the task has no other container %q", name)
+			continue
+		}
+		for _, mount := range d.Containers[source].Mounts {
+			mount.ReadOnly = mount.ReadOnly || readOnly
+			d.Containers[i].Mounts = append(d.Containers[i].Mounts, mount)
+		}
+	}
+}
+
+// Volume is the volume of a mount. A mount of a volume that is not there is refused, and has an empty one.
+func (d *TaskDefinition) Volume(m Mount) TaskVolume {
+	for _, v := range d.Volumes {
+		if v.Name == m.Volume {
+			return v
+		}
+	}
+	return TaskVolume{Name: m.Volume}
+}
+
 // Reserves returns what a task takes of its instance: of memory the soft limits, or else the hard
-// ones (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
+// ones (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html). What
+// the task has as a whole goes before its containers' sum.
 func (d *TaskDefinition) Reserves() capacity.Resources {
 	var sum capacity.Resources
 	for _, c := range d.Containers {
@@ -105,6 +154,7 @@ func (d *TaskDefinition) Reserves() capacity.Resources {
 			CPU: cmp.Or(c.CPULimit, c.CPUShares), MemoryMiB: cmp.Or(c.MemoryReservationMiB, c.MemoryMiB), Ports: len(c.Ports),
 		})
 	}
+	sum.CPU, sum.MemoryMiB = cmp.Or(d.CPU, sum.CPU), cmp.Or(d.MemoryMiB, sum.MemoryMiB)
 	return sum
 }
 

@@ -44,7 +44,11 @@ const (
 	AppAutoScalingTarget = "AWS::ApplicationAutoScaling::ScalableTarget"
 	AppAutoScalingPolicy = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
-	SSMParameter = "AWS::SSM::Parameter"
+	EventsRule        = "AWS::Events::Rule"
+	SchedulerSchedule = "AWS::Scheduler::Schedule"
+
+	SecretsManagerSecret = "AWS::SecretsManager::Secret"
+	SSMParameter         = "AWS::SSM::Parameter"
 )
 
 // facts are what AWS documents of a resource type.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,8 +27,12 @@ import (
 )
 
 const (
-	template = "../../stacks/golden/switched/dev-Cluster.json"
+	goldens  = "../../stacks/golden/"
 	unitFile = "/etc/systemd/system/isolate-containers.service"
+	// dockerFile is the Docker engine's configuration. The ECS-optimized images have this one
+	// (https://github.com/aws/amazon-ecs-ami, scripts/install-docker.sh).
+	dockerFile   = "/etc/docker/daemon.json"
+	dockerConfig = "{\n    \"userland-proxy\": false\n}\n"
 
 	// The instance, and the hosts outside.
 	instance     = "10.0.1.10"
@@ -45,10 +50,21 @@ const (
 // that is the instance.
 const scratch = "CUTOVER_TEST_INSTANCE"
 
-// TestContainersAreKeptApart starts itself again, as the instance.
+// TestContainersAreKeptApart runs the user data of a deployment without sidecars.
 func TestContainersAreKeptApart(t *testing.T) {
+	onInstance(t, goldens+"switched/dev-Cluster.json", runInstance)
+}
+
+// TestLinkedContainers runs the user data of a deployment with sidecars that other containers reach.
+func TestLinkedContainers(t *testing.T) {
+	onInstance(t, goldens+"own/dev-Cluster.json", runLinked)
+}
+
+// onInstance starts the test again, as an instance with the user data of a template.
+func onInstance(t *testing.T, template string, test func(t *testing.T, dir string)) {
+	t.Helper()
 	if dir := os.Getenv(scratch); dir != "" {
-		runInstance(t, dir)
+		test(t, dir)
 		return
 	}
 	nightly.Test(t, "it starts an instance with a Docker engine")
@@ -77,7 +93,7 @@ func TestContainersAreKeptApart(t *testing.T) {
 	}
 
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "user-data"), []byte(userData(t)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "user-data"), []byte(userData(t, template)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "probe"), "./testdata/probe")
@@ -91,7 +107,7 @@ func TestContainersAreKeptApart(t *testing.T) {
 	}
 	// The end of the process namespace ends the engine and the containers, however
 	// the test ends.
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestContainersAreKeptApart$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), scratch+"="+dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
@@ -106,7 +122,7 @@ func TestContainersAreKeptApart(t *testing.T) {
 
 // userData is the instances' script. The cluster's name stands for its reference in
 // the template.
-func userData(t *testing.T) string {
+func userData(t *testing.T, template string) string {
 	t.Helper()
 	text, err := os.ReadFile(template)
 	if err != nil {
@@ -148,19 +164,10 @@ func userData(t *testing.T) string {
 }
 
 func runInstance(t *testing.T, dir string) {
-	boot(t, dir)
-	engine := &engine{dir: dir}
-	engine.start(t)
+	engine := boot(t, dir)
 	defer engine.stop(t)
-	archive := run(t, "tar", "-C", dir, "-cf", "-", "probe")
-	load := engine.command("import", "-", "probe")
-	load.Stdin = strings.NewReader(archive)
-	if out, err := load.CombinedOutput(); err != nil {
-		t.Fatalf("docker import: %v: %s", err, out)
-	}
 	for _, service := range []string{"users", "posts"} {
-		engine.run(t, "run", "--detach", "--name", service, "--publish", "3000", "--user", "65532:65532",
-			"--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only", "probe", "/probe", "serve", service, "0.0.0.0:3000")
+		engine.serve(t, service, []string{"--publish", "3000"}, "0.0.0.0:3000")
 	}
 
 	open := map[string]string{
@@ -193,7 +200,7 @@ func runInstance(t *testing.T, dir string) {
 	}
 	compare := func(when string, want map[string]string) {
 		t.Helper()
-		if diff := cmp.Diff(want, engine.reach(t)); diff != "" {
+		if diff := cmp.Diff(want, engine.reach(t, engine.dials(t))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", when, diff)
 		}
 	}
@@ -206,13 +213,9 @@ func runInstance(t *testing.T, dir string) {
 	compare("after the user data", closed)
 	checkUnit(t)
 
-	calls := strings.Fields(read(t, filepath.Join(dir, "systemctl.log")))
-	if want := strings.Fields("daemon-reload enable --now --no-block isolate-containers.service"); !slices.Equal(calls, want) {
-		t.Errorf("the user data called systemctl with %q, want %q", calls, want)
-	}
-	if got, want := read(t, "/etc/ecs/ecs.config"), "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true\nECS_TASK_PIDS_LIMIT=256\nECS_CLUSTER=dev\n"; got != want {
-		t.Errorf("the agent's configuration is %q, want %q", got, want)
-	}
+	same(t, filepath.Join(dir, "systemctl.log"), "daemon-reload\nenable --now --no-block isolate-containers.service\n")
+	same(t, "/etc/ecs/ecs.config", "ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true\nECS_TASK_PIDS_LIMIT=256\nECS_CLUSTER=dev\n")
+	same(t, dockerFile, dockerConfig)
 
 	// A restart of the engine leaves the rules alone. The unit restarts with it, and
 	// changes nothing if the rules are there.
@@ -238,9 +241,115 @@ func runInstance(t *testing.T, dir string) {
 	compare("after the packet filter was wiped and Docker restarted", closed)
 }
 
-// boot gives the instance a file system of its own, an address, hosts outside, and
-// the ECS agent's parts of every instance.
-func boot(t *testing.T, dir string) {
+// runLinked has a service with a sidecar, and another service.
+func runLinked(t *testing.T, dir string) {
+	engine := boot(t, dir)
+	defer engine.stop(t)
+	// One port is exposed for each protocol, as by the ports of a task definition. The other one is not.
+	engine.serve(t, "statsd", []string{"--publish", "8126", "--publish", "8125/udp"}, "0.0.0.0:8126", "udp/0.0.0.0:8125", "0.0.0.0:9999")
+	engine.serve(t, "users", []string{"--publish", "3000", "--link", "statsd"}, "0.0.0.0:3000")
+	engine.serve(t, "posts", []string{"--publish", "3000"}, "0.0.0.0:3000")
+	want := map[string]string{
+		"the load balancer → users": "users",
+		"the load balancer → posts": "posts",
+
+		"users → statsd":                              "statsd",
+		"users → statsd, over UDP":                    "statsd",
+		"users → statsd, at a port that it keeps":     "nothing",
+		"statsd → users":                              "nothing",
+		"statsd → users, by its port on the instance": "nothing",
+
+		"posts → statsd":                                  "nothing",
+		"posts → statsd, over UDP":                        "nothing",
+		"posts → statsd, by its port on the instance":     "nothing",
+		"posts → statsd, by its UDP port on the instance": "nothing",
+		"users → posts, directly":                         "nothing",
+		"users → posts, by its port on the instance":      "nothing",
+		"users → the agent, on the instance":              "nothing",
+		"users → the instance's metadata":                 "nothing",
+		"users → the credentials of its own task role":    "credentials",
+		"statsd → the agent, on the instance":             "nothing",
+		"statsd → the instance's metadata":                "nothing",
+		"posts → users, directly":                         "nothing",
+		"posts → users, by its port on the instance":      "nothing",
+		"posts → users, by its port on the bridge":        "nothing",
+		"posts → the agent, on the instance":              "nothing",
+		"posts → the agent, on the bridge":                "nothing",
+		"posts → the instance's metadata":                 "nothing",
+		"posts → the credentials of its own task role":    "credentials",
+		"posts → the load balancer":                       "outside",
+		"posts → elsewhere":                               "outside",
+	}
+	compare := func(when string) {
+		t.Helper()
+		statsd, users := engine.address(t, "statsd"), engine.address(t, "users")
+		dials := engine.dials(t)
+		maps.Copy(dials, map[string]string{
+			"users → statsd":                                  "statsd:8126", // the name of the link
+			"users → statsd, over UDP":                        "udp/statsd:8125",
+			"users → statsd, at a port that it keeps":         "statsd:9999",
+			"statsd → users":                                  users + ":3000",
+			"statsd → users, by its port on the instance":     instance + ":" + engine.port(t, "users", "3000/tcp"),
+			"posts → statsd":                                  statsd + ":8126",
+			"posts → statsd, over UDP":                        "udp/" + statsd + ":8125",
+			"posts → statsd, by its port on the instance":     instance + ":" + engine.port(t, "statsd", "8126/tcp"),
+			"posts → statsd, by its UDP port on the instance": "udp/" + instance + ":" + engine.port(t, "statsd", "8125/udp"),
+			"users → posts, directly":                         engine.address(t, "posts") + ":3000",
+			"users → posts, by its port on the instance":      instance + ":" + engine.port(t, "posts", "3000/tcp"),
+			"users → the agent, on the instance":              instance + ":" + introspection,
+			"users → the instance's metadata":                 metadata,
+			"users → the credentials of its own task role":    credentials,
+			"statsd → the agent, on the instance":             instance + ":" + introspection,
+			"statsd → the instance's metadata":                metadata,
+		})
+		if diff := cmp.Diff(want, engine.reach(t, dials)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	restart := func() {
+		t.Helper()
+		engine.stop(t)
+		engine.start(t)
+		engine.run(t, "start", "statsd", "users", "posts")
+	}
+
+	t.Setenv("PATH", standIns(t, dir)+":"+os.Getenv("PATH"))
+	run(t, "bash", filepath.Join(dir, "user-data"))
+	same(t, filepath.Join(dir, "systemctl.log"), "restart --no-block docker.service\ndaemon-reload\nenable --now --no-block isolate-containers.service\n")
+	same(t, "/etc/ecs/ecs.config", "ECS_INSTANCE_ATTRIBUTES={\"linked-containers\":\"true\"}\nECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true\nECS_TASK_PIDS_LIMIT=256\nECS_CLUSTER=dev\n")
+	same(t, dockerFile, `{"userland-proxy": false, "icc": false}`)
+	checkUnit(t)
+	// Docker was not restarted yet. If it does not keep containers apart, the agent does not start.
+	if err := unit(t).Run(); err == nil {
+		t.Error("the unit succeeds, although Docker lets containers reach each other")
+	}
+	restart()
+	startUnit(t)
+	compare("after the user data")
+	restart()
+	startUnit(t)
+	compare("after a restart of Docker")
+
+	// If something wipes the packet filter, a restart of Docker restores all of it.
+	engine.stop(t)
+	run(t, "iptables", "--flush")
+	run(t, "iptables", "--delete-chain")
+	engine.start(t)
+	startUnit(t)
+	engine.run(t, "start", "statsd", "users", "posts")
+	compare("after the packet filter was wiped and Docker restarted")
+
+	// A machine image without a configuration of Docker.
+	if err := os.RemoveAll(filepath.Dir(dockerFile)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "bash", filepath.Join(dir, "user-data"))
+	same(t, dockerFile, `{"icc": false}`)
+}
+
+// boot gives the instance a file system of its own, an address, hosts outside, the ECS agent's
+// parts of every instance, and a Docker engine with an image of the probe.
+func boot(t *testing.T, dir string) *engine {
 	t.Helper()
 	mount := func(source, target, kind string, flags uintptr, data string) {
 		t.Helper()
@@ -260,7 +369,7 @@ func boot(t *testing.T, dir string) {
 		}
 		mount("overlay", target, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", target, layer, layer))
 	}
-	for _, made := range []string{"/etc/ecs", "/etc/systemd/system", "/usr/local/sbin"} {
+	for _, made := range []string{"/etc/docker", "/etc/ecs", "/etc/systemd/system", "/usr/local/sbin"} {
 		if err := os.MkdirAll(made, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -292,6 +401,19 @@ func boot(t *testing.T, dir string) {
 	}
 	run(t, "iptables", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "-d", "169.254.170.2", "--dport", "80",
 		"-j", "DNAT", "--to-destination", "127.0.0.1:51679")
+
+	if err := os.WriteFile(dockerFile, []byte(dockerConfig), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DOCKER_HOST", engineHost)
+	engine := &engine{dir: dir}
+	engine.start(t)
+	load := engine.command("import", "-", "probe")
+	load.Stdin = strings.NewReader(run(t, "tar", "-C", dir, "-cf", "-", "probe"))
+	if out, err := load.CombinedOutput(); err != nil {
+		t.Fatalf("docker import: %v: %s", err, out)
+	}
+	return engine
 }
 
 // standIns is a directory of programs that namespaces lack: systemctl, which starts
@@ -344,14 +466,22 @@ func checkUnit(t *testing.T) {
 // startUnit does what systemd does with the unit.
 func startUnit(t *testing.T) {
 	t.Helper()
+	if out, err := unit(t).CombinedOutput(); err != nil {
+		t.Fatalf("the unit fails: %v: %s", err, out)
+	}
+}
+
+// unit is the program that the unit starts.
+func unit(t *testing.T) *exec.Cmd {
+	t.Helper()
 	for line := range strings.Lines(read(t, unitFile)) {
 		if command, ok := strings.CutPrefix(line, "ExecStart="); ok {
 			fields := strings.Fields(command)
-			run(t, fields[0], fields[1:]...)
-			return
+			return exec.Command(fields[0], fields[1:]...)
 		}
 	}
 	t.Fatalf("%s starts nothing", unitFile)
+	return nil
 }
 
 // engine is the instance's Docker engine.
@@ -368,7 +498,7 @@ func (e *engine) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	e.cmd = exec.Command("dockerd", "--host", e.host(), "--data-root", filepath.Join(e.dir, "data"), "--exec-root", "/run/docker",
+	e.cmd = exec.Command("dockerd", "--host", engineHost, "--data-root", filepath.Join(e.dir, "data"), "--exec-root", "/run/docker",
 		"--pidfile", "/run/docker.pid")
 	e.cmd.Stdout, e.cmd.Stderr = log, log
 	if err := e.cmd.Start(); err != nil {
@@ -402,10 +532,10 @@ func (e *engine) stop(t *testing.T) {
 	}
 }
 
-func (e *engine) host() string { return "unix:///run/docker.sock" }
+const engineHost = "unix:///run/docker.sock"
 
 func (e *engine) command(args ...string) *exec.Cmd {
-	return exec.Command("docker", append([]string{"--host", e.host()}, args...)...)
+	return exec.Command("docker", args...)
 }
 
 func (e *engine) run(t *testing.T, args ...string) string {
@@ -417,24 +547,57 @@ func (e *engine) run(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// reach returns who answers whom.
-func (e *engine) reach(t *testing.T) map[string]string {
+// serve starts a container as ECS does. It answers at the addresses with its name.
+func (e *engine) serve(t *testing.T, name string, options []string, addresses ...string) {
 	t.Helper()
-	address := func(service string) string {
-		return e.run(t, "inspect", "--format", "{{.NetworkSettings.IPAddress}}", service)
+	args := []string{"run", "--detach", "--name", name, "--user", "65532:65532", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only"}
+	e.run(t, slices.Concat(args, options, []string{"probe", "/probe", "serve", name}, addresses)...)
+}
+
+// address is that of a container on the bridge.
+func (e *engine) address(t *testing.T, container string) string {
+	return e.run(t, "inspect", "--format", "{{.NetworkSettings.IPAddress}}", container)
+}
+
+// port is where the instance publishes a container's port.
+func (e *engine) port(t *testing.T, container, port string) string {
+	first, _, _ := strings.Cut(e.run(t, "port", container, port), "\n")
+	return first[strings.LastIndex(first, ":")+1:]
+}
+
+// dials are the connections between two services, by what they are.
+func (e *engine) dials(t *testing.T) map[string]string {
+	t.Helper()
+	gateway, port := e.run(t, "inspect", "--format", "{{.NetworkSettings.Gateway}}", "posts"), e.port(t, "users", "3000/tcp")
+	return map[string]string{
+		"the load balancer → users":                    instance + ":" + port,
+		"the load balancer → posts":                    instance + ":" + e.port(t, "posts", "3000/tcp"),
+		"posts → users, directly":                      e.address(t, "users") + ":3000",
+		"posts → users, by its port on the instance":   instance + ":" + port,
+		"posts → users, by its port on the bridge":     gateway + ":" + port,
+		"posts → the agent, on the instance":           instance + ":" + introspection,
+		"posts → the agent, on the bridge":             gateway + ":" + introspection,
+		"posts → the instance's metadata":              metadata,
+		"posts → the credentials of its own task role": credentials,
+		"posts → the load balancer":                    loadBalancer,
+		"posts → elsewhere":                            elsewhere,
 	}
-	port := func(service string) string {
-		first, _, _ := strings.Cut(e.run(t, "port", service, "3000/tcp"), "\n")
-		return first[strings.LastIndex(first, ":")+1:]
-	}
-	gateway := e.run(t, "inspect", "--format", "{{.NetworkSettings.Gateway}}", "posts")
+}
+
+// reach returns who answers, for connections "WHO → …" with their addresses.
+func (e *engine) reach(t *testing.T, dials map[string]string) map[string]string {
+	t.Helper()
 	// All at once, for a host that does not answer takes a second.
 	var (
 		mu      sync.Mutex
 		answers = map[string]string{}
 		group   errgroup.Group
 	)
-	dial := func(name string, command []string, address string) {
+	for name, address := range dials {
+		command := []string{"ip", "netns", "exec", "outside", filepath.Join(e.dir, "probe")}
+		if from, _, _ := strings.Cut(name, " → "); from != "the load balancer" {
+			command = []string{"docker", "exec", from, "/probe"}
+		}
 		args := slices.Concat(command[1:], []string{"dial", address})
 		group.Go(func() error {
 			out, err := exec.Command(command[0], args...).CombinedOutput()
@@ -450,23 +613,6 @@ func (e *engine) reach(t *testing.T) map[string]string {
 			answers[name] = answer
 			return nil
 		})
-	}
-	fromOutside := []string{"ip", "netns", "exec", "outside", filepath.Join(e.dir, "probe")}
-	dial("the load balancer → users", fromOutside, instance+":"+port("users"))
-	dial("the load balancer → posts", fromOutside, instance+":"+port("posts"))
-	fromPosts := []string{"docker", "--host", e.host(), "exec", "posts", "/probe"}
-	for name, address := range map[string]string{
-		"users, directly":                      address("users") + ":3000",
-		"users, by its port on the instance":   instance + ":" + port("users"),
-		"users, by its port on the bridge":     gateway + ":" + port("users"),
-		"the agent, on the instance":           instance + ":" + introspection,
-		"the agent, on the bridge":             gateway + ":" + introspection,
-		"the instance's metadata":              metadata,
-		"the credentials of its own task role": credentials,
-		"the load balancer":                    loadBalancer,
-		"elsewhere":                            elsewhere,
-	} {
-		dial("posts → "+name, fromPosts, address)
 	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
@@ -499,6 +645,13 @@ func run(t *testing.T, name string, args ...string) string {
 		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
+}
+
+func same(t *testing.T, file, want string) {
+	t.Helper()
+	if got := read(t, file); got != want {
+		t.Errorf("%s is %q, want %q", file, got, want)
+	}
 }
 
 func read(t *testing.T, file string) string {

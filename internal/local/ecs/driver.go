@@ -12,11 +12,23 @@ import (
 
 // Driver runs containers. Several goroutines call its methods.
 type Driver interface {
-	// Check says what the driver knows to be in the way of a container before the start.
-	Check(c model.Container) error
+	// Check says what the driver knows to be in the way of a task's container before the start, and
+	// which settings of the container have no effect with the driver.
+	Check(d *model.TaskDefinition, c model.Container) ([]PassedOver, error)
 	// Start gets or builds the image, and starts a container. If the context ends before,
 	// Start leaves nothing behind. The context does not end a started container.
 	Start(ctx context.Context, request StartRequest) (Container, error)
+	// Clean removes what a task has left besides its containers: volumes of its own. All its
+	// containers have ended, or did not start.
+	Clean(task string) error
+}
+
+// PassedOver is a setting without an effect here, although AWS heeds the setting.
+type PassedOver struct {
+	// Setting is a property of the container definition, as in "LinuxParameters.Capabilities".
+	Setting string
+	// Why begins in lower case. It is the same for settings with one reason.
+	Why string
 }
 
 // StartRequest says which container to start.
@@ -24,19 +36,25 @@ type StartRequest struct {
 	// Service is the key of the service, Task the id of the task.
 	Service, Task string
 	Definition    model.Container
+	// TaskDefinition has the container, the containers that are linked, and the volumes.
+	TaskDefinition *model.TaskDefinition
+	// Peers are the containers of the task that were started before, by name.
+	Peers map[string]Container
 	// Output is called with every line of the container, without the line break. Stream is
 	// "stdout" or "stderr".
 	Output func(stream, line string)
 	// Warn is called with what is wrong with a container that runs nevertheless, as in "listens on
 	// all addresses". The container is the subject.
 	Warn func(message string)
+	// Tell is called with what takes long, as in "builds its image". The container is the subject.
+	Tell func(message string)
 }
 
 // Container is a container that was started.
 type Container interface {
 	// ID is the process id, or the id in the engine.
 	ID() string
-	// Address is the "host:port" of a container port.
+	// Address is the "host:port" of a container's TCP port.
 	Address(containerPort int) string
 	// Exec runs a command in the container and returns its exit code and its output. The
 	// command ends with the context. The error is [ErrNoExec] if the driver cannot run commands
@@ -88,4 +106,14 @@ func (e Exit) String() string {
 		return fmt.Sprintf("exit code %d, killed for using more memory than it may", e.Code)
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// HostPorts are the fixed host ports of a container. No driver gives one.
+func HostPorts(c model.Container) (all []PassedOver) {
+	for i, port := range c.Ports {
+		if port.Host != 0 {
+			all = append(all, PassedOver{fmt.Sprintf("PortMappings[%d].HostPort", i), "a free port of this machine is chosen, because the machine stands for all instances"})
+		}
+	}
+	return all
 }

@@ -32,7 +32,9 @@ type world struct {
 	targets    map[string]*fakeContainer
 	busy       float64 // the part of a processor that each container uses
 	rate       float64 // of requests a minute, to the target group
-	got        float64 // requests, before the rate was what it is
+	started    []StartRequest
+	cleaned    []string // tasks
+	got        float64  // requests, before the rate was what it is
 	since      time.Time
 }
 
@@ -122,10 +124,17 @@ func (c *fakeContainer) ProcessorTime(context.Context) (time.Duration, error) {
 	return c.used, nil
 }
 
-func (w *world) Check(c model.Container) error {
+func (w *world) Check(_ *model.TaskDefinition, c model.Container) ([]PassedOver, error) {
 	if c.Image.Reference == "foreign" {
-		return errors.New("it is for another machine")
+		return nil, errors.New("it is for another machine")
 	}
+	return nil, nil
+}
+
+func (w *world) Clean(task string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cleaned = append(w.cleaned, task)
 	return nil
 }
 
@@ -139,7 +148,7 @@ func (w *world) Start(ctx context.Context, r StartRequest) (Container, error) {
 		}
 	}
 	c := &fakeContainer{w: w, image: image, name: fmt.Sprintf("%s-%d", image, n), at: time.Since(w.begin), done: make(chan struct{})}
-	w.containers = append(w.containers, c)
+	w.containers, w.started = append(w.containers, c), append(w.started, r)
 	w.targets[r.Task] = c
 	broken := image == w.broken
 	w.mu.Unlock()
@@ -152,6 +161,8 @@ func (w *world) Start(ctx context.Context, r StartRequest) (Container, error) {
 			return nil, ctx.Err()
 		case <-time.After(time.Minute):
 		}
+	case strings.HasPrefix(image, "done"):
+		time.AfterFunc(3*time.Second, func() { c.exit(0) })
 	case strings.HasPrefix(image, "crash"):
 		time.AfterFunc(100*time.Millisecond, func() { c.exit(1) })
 	case strings.HasPrefix(image, "sick"):

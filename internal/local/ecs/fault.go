@@ -127,7 +127,7 @@ func badImage(ctx context.Context, p *Provider, service ServiceStatus) (ending, 
 	bad, definition := *good, *good.TaskDefinition
 	bad.TaskDefinition, definition.Containers = &definition, slices.Clone(definition.Containers)
 	for i, c := range definition.Containers {
-		if slices.Contains(p.replaced, c.Name) {
+		if slices.Contains(p.given.Replaced, c.Name) {
 			return nil, fmt.Errorf("container %s of service %s is replaced by a command, which an image does not change", c.Name, service.Name)
 		}
 		definition.Containers[i].Command = []string{"no-such-command"}

@@ -2,10 +2,12 @@ package ecs
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -44,8 +46,9 @@ var passedOver = map[string]string{
 	"AlarmNames": "", "Rollback": "",
 	// Of task definitions.
 	"RuntimePlatform": "", "TaskRoleArn": "", "ExecutionRoleArn": "",
-	// Of containers. VersionConsistency is for images on AWS.
-	"LogConfiguration": "", "VersionConsistency": "",
+	// Of containers. VersionConsistency is for images on AWS. AppProtocol is for Service Connect, and
+	// the driver's log stands for the log group.
+	"LogConfiguration": "", "VersionConsistency": "", "AppProtocol": "",
 	// Of scaling. The label names a target group in parts that only a deployment knows. A
 	// service that scales by requests has one target group.
 	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
@@ -57,53 +60,100 @@ var notHonoured = map[string]string{
 	"PlatformVersion":          "it is for Fargate; " + bridgeOnly,
 	"ServiceRegistries":        "there is no service discovery here",
 	"VpcLatticeConfigurations": "there is no VPC Lattice here",
-	"VolumeConfigurations":     "there are no EBS volumes here",
 	"EarlySuccessCriteria":     "a deployment is complete here when all of its tasks are healthy",
 	"LoadBalancerName":         "Classic Load Balancers do not run here",
 	"AdvancedConfiguration":    "it is for blue/green deployments; only rolling updates are made here",
 
-	"Volumes":              "containers have no volumes here",
-	"IpcMode":              "containers have IPC namespaces of their own here",
-	"ProxyConfiguration":   "there is no App Mesh here",
-	"EphemeralStorage":     "it is for Fargate; " + bridgeOnly,
-	"EnableFaultInjection": "there is no Fault Injection Service here",
+	"ProxyConfiguration": "there is no App Mesh here",
+	"EphemeralStorage":   "it is for Fargate; " + bridgeOnly,
 
-	"Secrets":               "there is neither a Secrets Manager nor a Parameter Store to read them from here",
-	"EnvironmentFiles":      "there is no S3 to read them from here",
-	"DependsOn":             "containers of a task start in the order of the template here, without waiting",
-	"Links":                 "containers of a task do not reach each other by name here",
-	"MountPoints":           "containers have no volumes here",
-	"VolumesFrom":           "containers have no volumes here",
-	"RestartPolicy":         "only tasks are replaced here",
-	"ResourceRequirements":  "there are no GPUs to give here",
-	"RepositoryCredentials": "there is no Secrets Manager to read them from here",
-	"FirelensConfiguration": "logs go to the driver's log here",
-	"Interactive":           "containers have no terminal here",
-	"PseudoTerminal":        "containers have no terminal here",
-	"ExtraHosts":            "containers resolve names as the host does here",
-	"DnsServers":            "containers resolve names as the host does here",
-	"DnsSearchDomains":      "containers resolve names as the host does here",
-	"CredentialSpecs":       "there is no Active Directory here",
-	"SystemControls":        "kernel parameters stay as they are here",
-	"Tmpfs":                 "containers have no volumes here",
-	"Devices":               "containers get no devices here",
-	"ContainerPortRange":    "ports are mapped one by one here",
-	"HostPort":              "a fixed host port is for one task per instance, and this machine stands for all of them: use 0",
-	"AppProtocol":           "there is no Service Connect here",
-	"DisableNetworking":     "every container is on the bridge here",
-	"SharedMemorySize":      "shared memory has the engine's size here",
-	"MaxSwap":               "swap stays as it is here",
-	"Swappiness":            "swap stays as it is here",
+	"EnvironmentFiles":   "there is no S3 to read them from here: give the container its variables in Environment",
+	"RestartPolicy":      "only tasks are replaced here",
+	"ContainerPortRange": "ports are mapped one by one here",
 
 	"ScheduledActions":              "nothing is scheduled here",
 	"SuspendedState":                "nothing is suspended here: leave the scalable target out",
 	"CustomizedMetricSpecification": "there is no CloudWatch to ask for a metric here",
 }
 
+// Reasons to pass over a setting, for all drivers.
+const (
+	ownKernel  = "the kernel and the devices of this machine stay as they are"
+	noTerminal = "containers have no terminal here"
+	toolsLog   = "what containers write is in the log of this tool"
+	ownLogin   = "images are pulled with your own login"
+)
+
+// listed are settings of a container's surroundings that are passed over, with the reason.
+var listed = map[string]string{
+	"VolumeConfigurations": "a volume is a directory of this machine", "DockerVolumeConfiguration": "a volume is a directory of this machine",
+	"FSxWindowsFileServerVolumeConfiguration": "a volume is a directory of this machine", "ConfiguredAtLaunch": "a volume is a directory of this machine",
+	"IpcMode": "containers share no processes and no memory here", "EnableFaultInjection": "there is no Fault Injection Service here",
+
+	"DisableNetworking": "every container is on the bridge here", "CredentialSpecs": "there is no Active Directory here",
+	"Devices": ownKernel, "MaxSwap": ownKernel, "Swappiness": ownKernel, "ResourceRequirements": ownKernel,
+	"Interactive": noTerminal, "PseudoTerminal": noTerminal,
+	"FirelensConfiguration": toolsLog, "RepositoryCredentials": ownLogin,
+}
+
+// ignored are settings that are refused nowhere.
+var ignored = func() map[string]string {
+	all := maps.Clone(passedOver)
+	for name := range listed {
+		all[name] = ""
+	}
+	return all
+}()
+
+// listedOf are the settings of a resource that are passed over and listed.
+func listedOf(b *model.Base, subject func(property string) string) []provider.PassedOver {
+	var all []provider.PassedOver
+	for _, setting := range b.Settings {
+		for part := range strings.SplitSeq(setting.Property, ".") {
+			name, _, _ := strings.Cut(part, "[")
+			if why, ok := listed[name]; ok {
+				place := fmt.Sprintf("%v/%s", b.Resource, setting.Property)
+				all = append(all, provider.PassedOver{Place: place, Subject: subject(setting.Property), Setting: name, Why: why})
+				break
+			}
+		}
+	}
+	return all
+}
+
+// listedOfTask are the settings of a task definition and its containers that no driver heeds.
+func listedOfTask(d *model.TaskDefinition) []provider.PassedOver {
+	all := listedOf(&d.Base, func(property string) string {
+		for i, c := range d.Containers {
+			if strings.HasPrefix(property, fmt.Sprintf("Properties.ContainerDefinitions[%d].", i)) {
+				return c.Name
+			}
+		}
+		return d.Family
+	})
+	list := func(property, subject, setting, why string) {
+		all = append(all, provider.PassedOver{Place: fmt.Sprintf("%v/Properties.%s", d.Resource, property), Subject: subject, Setting: setting, Why: why})
+	}
+	if d.PidMode != "" {
+		list("PidMode", d.Family, "PidMode", listed["IpcMode"])
+	}
+	if d.CPU != 0 && len(d.Containers) > 1 {
+		list("Cpu", d.Family, "Cpu", "a task reserves it, and its containers share no limit here")
+	}
+	if d.MemoryMiB != 0 && len(d.Containers) > 1 {
+		list("Memory", d.Family, "Memory", "a task reserves it, and its containers share no limit here")
+	}
+	for i, c := range d.Containers {
+		if c.LogDriver != "" && c.LogDriver != "awslogs" {
+			list(fmt.Sprintf("ContainerDefinitions[%d].LogConfiguration.LogDriver", i), c.Name, "LogConfiguration", toolsLog)
+		}
+	}
+	return all
+}
+
 func serviceErrors(s *model.Service) error {
 	errs := []error{
-		s.Unsupported(passedOver, notHonoured),
-		s.Only("SchedulingStrategy", s.Scheduling, "", "REPLICA"),
+		s.Unsupported(ignored, notHonoured),
 		s.Only("DeploymentController.Type", s.Controller, "", "ECS"),
 		s.Only("DeploymentConfiguration.Strategy", s.Strategy, "", "ROLLING"),
 		s.Only("LaunchType", s.LaunchType, bridgeOnly, "EC2"),
@@ -144,7 +194,7 @@ func serviceErrors(s *model.Service) error {
 
 func definitionErrors(d *model.TaskDefinition) error {
 	errs := []error{
-		d.Unsupported(passedOver, notHonoured),
+		d.Unsupported(ignored, notHonoured),
 		d.Only("NetworkMode", d.NetworkMode, bridgeOnly, "bridge"),
 		d.Only("RuntimePlatform.OperatingSystemFamily", d.OperatingSystem, "", "LINUX"),
 	}
@@ -154,39 +204,10 @@ func definitionErrors(d *model.TaskDefinition) error {
 	if len(d.Compatibilities) > 0 && !slices.Contains(d.Compatibilities, "EC2") {
 		refuse("RequiresCompatibilities", "%s: %s", strings.Join(d.Compatibilities, ", "), bridgeOnly)
 	}
-	if d.PidMode != "" {
-		refuse("PidMode", "not honoured: containers have process namespaces of their own here")
-	}
-	// Several containers would need a common control group.
-	if len(d.Containers) > 1 && d.CPU+d.MemoryMiB != 0 {
-		refuse("Cpu", "Cpu and Memory of a task are not honoured for several containers together: limit each container")
-	}
-	if len(d.Volumes) > 0 {
-		refuse("Volumes", "not honoured: %s", notHonoured["Volumes"])
-	}
 	for i, c := range d.Containers {
 		at := fmt.Sprintf("ContainerDefinitions[%d]", i)
-		if c.MemoryMiB == 0 && c.MemoryReservationMiB == 0 {
+		if c.MemoryMiB == 0 && c.MemoryReservationMiB == 0 && d.MemoryMiB == 0 {
 			refuse(at, "a container needs Memory or MemoryReservation")
-		}
-		for setting, set := range map[string]int{"Secrets": len(c.Secrets), "DependsOn": len(c.DependsOn), "Links": len(c.Links), "MountPoints": len(c.Mounts), "LinuxParameters.Tmpfs": len(c.Tmpfs)} {
-			if set > 0 {
-				refuse(at+"."+setting, "not honoured: %s", notHonoured[strings.TrimPrefix(setting, "LinuxParameters.")])
-			}
-		}
-		for j, port := range c.Ports {
-			if port.Host != 0 {
-				refuse(fmt.Sprintf("%s.PortMappings[%d].HostPort", at, j), "%d is not honoured: %s", port.Host, notHonoured["HostPort"])
-			}
-			if port.Protocol != "tcp" {
-				refuse(fmt.Sprintf("%s.PortMappings[%d].Protocol", at, j), "%q is not honoured: only tcp is known here", port.Protocol)
-			}
-		}
-		if c.Privileged {
-			refuse(at+".Privileged", "not honoured: a container that owns the host has no place on a developer's machine")
-		}
-		if c.LogDriver != "" && c.LogDriver != "awslogs" {
-			refuse(at+".LogConfiguration.LogDriver", "%q: only awslogs is replaced by the log here; another driver may be part of how the container works", c.LogDriver)
 		}
 	}
 	return assembly.Join(errs...)

@@ -58,8 +58,8 @@ var shop = map[string]string{
 // read plans the services of an assembly of such files.
 func read(t *testing.T, files map[string]string) ([]*model.Service, error) {
 	t.Helper()
-	next := NewProvider(nil, nil).Plan(modelOf(t, files), nil).(*plan)
-	return slices.Collect(maps.Values(next.services)), next.err
+	next := NewProvider(nil, Given{}).Plan(modelOf(t, files), nil).(*plan)
+	return slices.Collect(maps.Values(next.services)), next.refused
 }
 
 func modelOf(t *testing.T, files map[string]string) *model.Model {
@@ -119,9 +119,9 @@ func TestServices(t *testing.T) {
 				AddedCapabilities: []string{"NET_ADMIN"}, DroppedCapabilities: []string{"ALL"}, Init: true,
 				Ulimits: []model.Ulimit{{Name: "nofile", Soft: 1024, Hard: 2048}}, Labels: map[string]string{"k": "v"},
 				HealthCheck: &model.ContainerHealthCheck{Command: []string{"CMD-SHELL", "curl -f localhost"}, Interval: 15 * time.Second, Timeout: 4 * time.Second, Retries: 2, StartPeriod: 20 * time.Second},
-				StopTimeout: time.Minute, StartTimeout: 3 * time.Minute, LogDriver: "awslogs",
+				StopTimeout: time.Minute, LogDriver: "awslogs",
 			},
-			{Name: "cache", MemoryMiB: 64, Image: model.Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second, StartTimeout: 3 * time.Minute},
+			{Name: "cache", MemoryMiB: 64, Image: model.Image{Reference: "redis:7"}, StopTimeout: 30 * time.Second},
 		}},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -159,7 +159,6 @@ func TestRefused(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
 		{`"LaunchType": "EC2"`, `"LaunchType": "FARGATE"`, `shop-web/Service/Properties.LaunchType: "FARGATE" is not honoured: only EC2 tasks in bridge mode run here`},
 		{`"LaunchType": "EC2"`, `"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}]`, `CapacityProviderStrategy[0].CapacityProvider: "FARGATE_SPOT"`},
-		{`"LaunchType": "EC2"`, `"SchedulingStrategy": "DAEMON"`, `Properties.SchedulingStrategy: "DAEMON" is not honoured: only REPLICA`},
 		{`"LaunchType": "EC2"`, `"DeploymentController": {"Type": "CODE_DEPLOY"}`, `DeploymentController.Type: "CODE_DEPLOY"`},
 		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true}`, `no Service Connect here`},
 		{`"LaunchType": "EC2"`, `"ServiceRegistries": [{}]`, `Properties.ServiceRegistries: not honoured: there is no service discovery here`},
@@ -175,21 +174,14 @@ func TestRefused(t *testing.T) {
 		{`{"Fn::ImportValue": "tg"}`, `{"Ref": "Task"}`, `TargetGroupArn: expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::TargetGroup`},
 		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc"`, `shop-web/Task/Properties.NetworkMode: "awsvpc" is not honoured: only EC2 tasks in bridge mode run here`},
 		{`["EC2", "EXTERNAL"]`, `["FARGATE"]`, `RequiresCompatibilities: FARGATE`},
-		{`"NetworkMode": "bridge"`, `"Volumes": [{"Name": "v"}]`, `Volumes: not honoured`},
-		{`"NetworkMode": "bridge"`, `"Memory": "512"`, `for several containers together`},
-		{`"NetworkMode": "bridge"`, `"PidMode": "host"`, `PidMode: not honoured`},
+		{`"StopTimeout": 60`, `"EnvironmentFiles": [{}]`, `ContainerDefinitions[0].EnvironmentFiles: not honoured: there is no S3`},
+		{`"StopTimeout": 60`, `"RestartPolicy": {"Enabled": true}`, `ContainerDefinitions[0].RestartPolicy: not honoured: only tasks are replaced here`},
+		{`"StopTimeout": 60`, `"Novelty": 1`, `ContainerDefinitions[0].Novelty: not honoured: what it does is not known here`},
+		{`"HostPort": 0`, `"ContainerPortRange": "1-2"`, `PortMappings[1].ContainerPortRange: not honoured`},
 		{`"Essential": true`, `"Essential": false`, `at least one essential container`},
 		{`"Memory": 64, `, ``, `ContainerDefinitions[1]: a container needs Memory or MemoryReservation`},
 		{`"Name": "cache"`, `"Name": "web"`, `another container is called "web" too`},
 		{`"MemoryReservation": 128`, `"MemoryReservation": 1024`, `1024 MiB are more than Memory`},
-		{`"StopTimeout": 60`, `"Secrets": [{"Name": "S"}]`, `shop-web/Task/Properties.ContainerDefinitions[0].Secrets: not honoured: there is neither`},
-		{`"StopTimeout": 60`, `"DependsOn": [{"ContainerName": "cache"}]`, `DependsOn: not honoured`},
-		{`"Privileged": false`, `"Privileged": true`, `Privileged: not honoured`},
-		{`"MountPoints": []`, `"MountPoints": [{}]`, `MountPoints: not honoured`},
-		{`"HostPort": 0`, `"HostPort": 80`, `PortMappings[1].HostPort: 80 is not honoured: a fixed host port`},
-		{`"Protocol": "tcp"`, `"Protocol": "udp"`, `PortMappings[0].Protocol: "udp" is not honoured: only tcp`},
-		{`"InitProcessEnabled": true`, `"Tmpfs": [{}]`, `LinuxParameters.Tmpfs: not honoured`},
-		{`"LogDriver": "awslogs"`, `"LogDriver": "awsfirelens"`, `"awsfirelens": only awslogs`},
 		{`["CMD-SHELL", "curl -f localhost"]`, `["curl"]`, `expected CMD and a command`},
 		{`"Interval": 15`, `"Interval": 1`, `Interval: expected a whole number from 5 to 300`},
 		{`{"Ref": "AWS::Region"}`, `{"Ref": "AWS::StackId"}`, `AWS::StackId is only known at deployment`},

@@ -1,12 +1,12 @@
 package ecs
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
@@ -17,14 +17,26 @@ import (
 // Provider is the provider of services, task definitions, and their scaling.
 type Provider struct {
 	*Scheduler
-	replaced []string
-	serving  sync.Map // names of services, by the target group that their tasks are in
+	given   Given
+	serving sync.Map // names of services, by the target group that their tasks are in
+	begun   atomic.Bool
 }
 
-// NewProvider returns a provider that runs services in a scheduler. Replaced names the containers
-// that the driver replaces by a command. The first assembly with services must have them.
-func NewProvider(scheduler *Scheduler, replaced []string) *Provider {
-	return &Provider{Scheduler: scheduler, replaced: replaced}
+// Given is what the user says about the containers of an assembly. The first assembly must have the
+// containers that are named.
+type Given struct {
+	// Replaced names the containers that the driver replaces by a command, Without those that are left
+	// out.
+	Replaced, Without []string
+	// Secrets gives the values of secrets by the name of the variable, or by "container.variable", which
+	// goes first. Default: none. SecretsFile is where the user writes them, for errors.
+	Secrets     func() (map[string]string, error)
+	SecretsFile string
+}
+
+// NewProvider returns a provider that runs services in a scheduler.
+func NewProvider(scheduler *Scheduler, given Given) *Provider {
+	return &Provider{Scheduler: scheduler, given: given}
 }
 
 // Types implements [provider.Provider].
@@ -71,8 +83,8 @@ func sideBySide[T any](all []T, f func(T) error) error {
 
 // Plan implements [provider.Provider].
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
-	next := &plan{Provider: p, model: m, text: text, services: provider.Resources[*model.Service]{}}
-	if next.err = Check(m); next.err == nil {
+	next := &plan{Tasks: p.Tasks(m, text), services: provider.Resources[*model.Service]{}}
+	if next.refused = Check(m); next.refused == nil {
 		for _, service := range m.Services {
 			next.services[service.Key()] = here(service)
 		}
@@ -93,70 +105,77 @@ func here(service *model.Service) *model.Service {
 
 // plan has the services of an assembly.
 type plan struct {
-	*Provider
-	model    *model.Model
-	text     provider.Text
-	err      error // of reading
+	*Tasks
+	refused  error // what Check says
 	services provider.Resources[*model.Service]
 }
 
 // Check implements [provider.Plan].
 func (p *plan) Check() error {
-	if p.err != nil {
-		return p.err
+	if p.refused != nil {
+		return p.refused
 	}
 	var errs []error
-	var containers []string
 	for _, key := range p.services.Keys() {
 		service, err := p.fill(p.services[key])
 		if !errors.Is(err, provider.ErrNotYet) {
 			errs = append(errs, err)
 		}
 		errs = append(errs, p.check(service))
-		for _, c := range service.TaskDefinition.Containers {
-			containers = append(containers, c.Name)
+	}
+	return assembly.Join(append(errs, p.mistaken())...)
+}
+
+// mistaken refuses names that no container has, before the first update. Later assemblies may have lost
+// a container.
+func (p *plan) mistaken() error {
+	var names []string
+	for _, d := range p.model.TaskDefinitions {
+		for _, c := range d.Containers {
+			names = append(names, c.Name)
 		}
 	}
-	slices.Sort(containers)
-	for _, name := range p.replaced {
-		// Later assemblies may have lost a container.
-		if !slices.Contains(containers, name) && len(p.Scheduler.Status()) == 0 {
-			errs = append(errs, fmt.Errorf("there is no container %q to run a command in place of: %s", name, words.Choice(slices.Compact(containers))))
+	slices.Sort(names)
+	var errs []error
+	refuse := func(given []string, what string) {
+		for _, name := range given {
+			if !slices.Contains(names, name) && !p.begun.Load() {
+				errs = append(errs, fmt.Errorf("there is no container %q to %s: %s", name, what, words.Choice(slices.Compact(names))))
+			}
 		}
 	}
+	refuse(p.given.Replaced, "run a command in place of")
+	refuse(p.given.Without, "leave out")
 	return errors.Join(errs...)
 }
 
-// fill fills in variables of the containers' environment that refer to other resources. The error
-// is the first variable that nothing ever gives a value, else the first one without a value yet.
+// PassedOver implements [provider.Reporter].
+func (p *plan) PassedOver() []provider.PassedOver {
+	var all []provider.PassedOver
+	for _, key := range p.services.Keys() {
+		s := p.services[key]
+		all = append(all, listedOf(&s.Base, func(string) string { return s.Name })...)
+		all = append(all, p.Tasks.PassedOver(s.TaskDefinition)...)
+	}
+	return all
+}
+
+// fill is [Tasks.Fill] for a service's task definition.
 func (p *plan) fill(of *model.Service) (*model.Service, error) {
-	service, d := *of, *of.TaskDefinition
-	service.TaskDefinition, d.Containers = &d, slices.Clone(d.Containers)
-	var missing error
-	for i := range d.Containers {
-		c := &d.Containers[i]
-		c.Environment = slices.Clone(c.Environment)
-		for j := range c.Environment {
-			v := &c.Environment[j]
-			if v.Parts == nil {
-				continue
-			}
-			var err error
-			if v.Value, err = p.text(v.Parts); err == nil {
-				continue
-			}
-			place := d.Errorf(fmt.Sprintf("ContainerDefinitions[%d].Environment[%d].Value", i, j), "%s", v.Name)
-			if err = fmt.Errorf("%w: %w", place, err); !errors.Is(err, provider.ErrNotYet) {
-				return &service, err
-			}
-			missing = cmp.Or(missing, err)
+	service := *of
+	var err error
+	service.TaskDefinition, err = p.Fill(of.TaskDefinition)
+	for i, at := range of.LoadBalancers {
+		if slices.Contains(p.given.Without, at.Container) {
+			err = errors.Join(err, of.Errorf(fmt.Sprintf("LoadBalancers[%d]", i), "container %q cannot be left out: requests go to it", at.Container))
 		}
 	}
-	return &service, missing
+	return &service, err
 }
 
 // Update implements [provider.Plan].
 func (p *plan) Update(ctx context.Context, stack string) error {
+	p.begun.Store(true)
 	services := p.services.Of(stack)
 	for _, service := range services {
 		for _, at := range service.LoadBalancers {

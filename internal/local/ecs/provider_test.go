@@ -18,7 +18,7 @@ func TestEnvironmentOfResources(t *testing.T) {
 	files := maps.Clone(shop)
 	files["Web.json"] = strings.Replace(files["Web.json"], `{"Ref": "AWS::Region"}`, `{"Fn::Join": ["", ["x-", {"Ref": "Task"}]]}`, 1)
 	m := modelOf(t, files)
-	p := NewProvider(newWorld(t).Scheduler, nil)
+	p := NewProvider(newWorld(t).Scheduler, Given{})
 	for _, c := range []struct {
 		err  error
 		want string
@@ -53,7 +53,7 @@ func TestEnvironmentOfResources(t *testing.T) {
 
 func TestAttributesOfServices(t *testing.T) {
 	m := modelOf(t, shop)
-	next := NewProvider(newWorld(t).Scheduler, nil).Plan(m, nil)
+	next := NewProvider(newWorld(t).Scheduler, Given{}).Plan(m, nil)
 	service, cluster := m.Services[0].Resource, m.Clusters[0].Resource
 	for _, c := range []struct {
 		ref  assembly.Ref

@@ -99,6 +99,7 @@ func (s *Scheduler) Apply(ctx context.Context, spec *model.Service) error {
 	if len(v.deployments) == 0 || v.deployments[0].revision != revision(spec) || v.deployments[0].RolloutState == Failed {
 		v.deploy()
 	}
+	v.deployments[0].definition = spec.TaskDefinition // with the secrets' values of now
 	err := v.begin()
 	s.mu.Unlock()
 	if err != nil {
@@ -146,9 +147,16 @@ func (s *Scheduler) check(spec *model.Service) error {
 	if spec.Scaling != nil && s.options.Requests == nil && scalesBy(model.MetricRequests, spec.Scaling) {
 		errs = append(errs, fmt.Errorf("service %s (%s) scales by requests, and nobody counts them", spec.Name, spec.Key()))
 	}
-	for _, c := range spec.TaskDefinition.Containers {
-		if err := s.options.Driver.Check(c); err != nil {
-			errs = append(errs, fmt.Errorf("service %s (%s), container %q: %w", spec.Name, spec.Key(), c.Name, err))
+	errs = append(errs, s.checkContainers(fmt.Sprintf("service %s (%s)", spec.Name, spec.Key()), spec.TaskDefinition))
+	return errors.Join(errs...)
+}
+
+// checkContainers asks the driver.
+func (s *Scheduler) checkContainers(of string, d *model.TaskDefinition) error {
+	var errs []error
+	for _, c := range d.Containers {
+		if _, err := s.options.Driver.Check(d, c); err != nil {
+			errs = append(errs, fmt.Errorf("%s, container %q: %w", of, c.Name, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -243,12 +251,14 @@ func (s *Scheduler) Signal(taskID string, signal syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
-// update changes something about a service, and reconciles.
+// update changes something about a service, and reconciles. A task of its own needs no others.
 func (s *Scheduler) update(v *service, change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
-	v.reconcile()
+	if !v.alone {
+		v.reconcile()
+	}
 }
 
 func (s *Scheduler) log(t *task, container, stream, line string) {
@@ -314,6 +324,9 @@ type TaskStatus struct {
 // ContainerStatus is a container of a task.
 type ContainerStatus struct {
 	Name string `json:"name"`
+	// LastStatus is PENDING, RUNNING or STOPPED. ExitCode is nil before STOPPED.
+	LastStatus TaskState `json:"lastStatus"`
+	ExitCode   *int      `json:"exitCode,omitempty"`
 	// RuntimeID is the process id, or the container's id in the engine. Empty before the start.
 	RuntimeID string `json:"runtimeId,omitempty"`
 	// Addresses are by the container's port.
@@ -365,7 +378,12 @@ func (t *task) status(now time.Time) TaskStatus {
 	}
 	status.Health, _ = t.judge(now)
 	for _, c := range t.containers {
-		one := ContainerStatus{Name: c.definition.Name, Health: c.health, Addresses: map[int]string{}}
+		one := ContainerStatus{Name: c.definition.Name, LastStatus: Pending, Health: c.health, Addresses: map[int]string{}}
+		if c.ended {
+			one.LastStatus, one.ExitCode = Stopped, new(c.running.Exit().Code)
+		} else if c.running != nil {
+			one.LastStatus = Running
+		}
 		if c.running != nil {
 			one.RuntimeID = c.running.ID()
 			for _, port := range c.definition.Ports {

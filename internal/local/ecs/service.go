@@ -23,6 +23,7 @@ type service struct {
 	failure     error       // of the last deployment
 	tasks       []*task     // without those that are STOPPED
 	draining    bool        // is being removed
+	alone       bool        // stands for one task that belongs to no service
 	steady      bool        // an event has said so
 
 	count   int           // of deployments so far

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -54,13 +56,15 @@ type task struct {
 	wanted   context.Context
 	unwanted context.CancelFunc // ends wanted
 	exited   chan struct{}      // closed when an essential container has ended
-	gone     bool               // exited is closed
+	gone     string             // why exited is closed
 }
 
 // taskContainer is a container of a task.
 type taskContainer struct {
 	definition model.Container
-	running    Container // nil before it has started
+	running    Container     // nil before it has started
+	started    chan struct{} // closed when running is set
+	healthy    chan struct{} // closed when a health check has passed, or none can run here
 	health     Health
 	unchecked  bool // its health check cannot run here
 	ended      bool
@@ -76,7 +80,7 @@ func newTask(d *deployment) *task {
 	}
 	t.wanted, t.unwanted = context.WithCancel(context.Background())
 	for _, definition := range d.definition.Containers {
-		t.containers = append(t.containers, &taskContainer{definition: definition, health: HealthUnknown})
+		t.containers = append(t.containers, &taskContainer{definition: definition, started: make(chan struct{}), healthy: make(chan struct{}), health: HealthUnknown})
 	}
 	return t
 }
@@ -87,25 +91,21 @@ func (t *task) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s.update(t.service, func() { t.setState(Pending); t.setState(Activating) })
-	err := t.start(t.wanted)
+	err := t.start(ctx)
 	if err == nil {
 		s.update(t.service, func() {
 			t.Started = time.Now()
 			t.setState(Running)
 			t.deployment.startFailures = 0
+			t.failGone()
 		})
-		for _, c := range t.containers {
-			go t.watch(c)
-			if c.definition.HealthCheck != nil {
-				go t.check(ctx, c)
-			}
-		}
 		select {
 		case <-t.wanted.Done():
 		case <-t.exited:
 		}
 	}
 	s.update(t.service, func() {
+		t.failGone()
 		if t.StopReason == "" {
 			t.fail(err.Error())
 		}
@@ -115,6 +115,9 @@ func (t *task) run() {
 	cancel() // the health checks
 	s.update(t.service, func() { t.setState(Stopping) })
 	t.stopContainers()
+	if err := s.options.Driver.Clean(t.ID); err != nil {
+		t.tell("what the task has left cannot be removed: %v", err)
+	}
 	s.update(t.service, func() {
 		t.setState(Deprovisioning)
 		t.setState(Stopped)
@@ -129,31 +132,25 @@ func (t *task) run() {
 	})
 }
 
-// start starts the containers and registers them with the target groups.
+// start starts the containers, side by side but for their dependencies, and registers them with the
+// target groups. The context is for the health checks.
 func (t *task) start(ctx context.Context) error {
+	starts, starting := errgroup.WithContext(t.wanted)
 	for _, c := range t.containers {
-		running, err := t.scheduler.options.Driver.Start(ctx, StartRequest{
-			Service: t.service.key, Task: t.ID, Definition: c.definition,
-			Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
-			Warn: func(message string) {
-				t.scheduler.update(t.service, func() {
-					t.event(ContainerEvent, provider.Warning, fmt.Sprintf("container %q %s", c.definition.Name, message))
-				})
-			},
+		starts.Go(func() error {
+			for _, d := range c.definition.Requires() {
+				if err := t.await(starting, c, d); err != nil {
+					return err
+				}
+			}
+			return t.startContainer(starting, ctx, c)
 		})
-		if err != nil {
-			return fmt.Errorf("container %q cannot start: %w", c.definition.Name, err)
-		}
-		t.scheduler.update(t.service, func() { c.running = running })
+	}
+	if err := starts.Wait(); err != nil {
+		return err
 	}
 	for _, lb := range t.deployment.loadBalancers {
-		address := ""
-		for _, c := range t.containers {
-			if c.definition.Name == lb.Container {
-				address = c.running.Address(lb.Port)
-			}
-		}
-		group := lb.TargetGroup.Key()
+		group, address := lb.TargetGroup.Key(), t.container(lb.Container).running.Address(lb.Port)
 		t.scheduler.update(t.service, func() { t.Targets[group] = TargetInitial })
 		if err := t.scheduler.options.Balancer.Register(group, t.ID, address); err != nil {
 			return fmt.Errorf("cannot register with target group %s: %w", group, err)
@@ -162,17 +159,101 @@ func (t *task) start(ctx context.Context) error {
 	return nil
 }
 
+func (t *task) container(name string) *taskContainer {
+	return t.containers[slices.IndexFunc(t.containers, func(c *taskContainer) bool { return c.definition.Name == name })]
+}
+
+func (t *task) startContainer(starting, checking context.Context, c *taskContainer) error {
+	tell := func(state string) func(string) {
+		return func(message string) {
+			t.scheduler.update(t.service, func() {
+				t.event(ContainerEvent, state, fmt.Sprintf("container %q %s", c.definition.Name, message))
+			})
+		}
+	}
+	definition := c.definition
+	definition.Environment = environment(definition)
+	running, err := t.scheduler.options.Driver.Start(starting, StartRequest{
+		Service: t.service.key, Task: t.ID, Definition: definition, TaskDefinition: t.deployment.definition, Peers: t.peers(),
+		Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
+		Warn:   tell(provider.Warning), Tell: tell(""),
+	})
+	if err != nil {
+		return fmt.Errorf("container %q cannot start: %w", c.definition.Name, err)
+	}
+	t.scheduler.update(t.service, func() { c.running = running })
+	close(c.started)
+	go t.watch(c)
+	if c.definition.HealthCheck != nil {
+		go t.check(checking, c)
+	}
+	return nil
+}
+
+// peers are the containers that have started.
+func (t *task) peers() map[string]Container {
+	t.scheduler.mu.Lock()
+	defer t.scheduler.mu.Unlock()
+	peers := map[string]Container{}
+	for _, c := range t.containers {
+		if c.running != nil {
+			peers[c.definition.Name] = c.running
+		}
+	}
+	return peers
+}
+
+// await waits until another container of the task has reached what a container depends on.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html
+func (t *task) await(ctx context.Context, c *taskContainer, d model.Dependency) error {
+	other := t.container(d.Container)
+	select {
+	case <-other.started:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	var healthy <-chan struct{}
+	var timeout <-chan time.Time
+	switch d.Condition {
+	case "START":
+		return nil
+	case "HEALTHY":
+		healthy = other.healthy
+	}
+	if limit := other.definition.StartTimeout; limit > 0 {
+		timeout = time.After(limit)
+	}
+	refuse := func(why string) error {
+		return fmt.Errorf("container %q cannot start: container %q, on which it depends, %s before it was %s", c.definition.Name, d.Container, why, d.Condition)
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-healthy:
+		return nil
+	case <-timeout:
+		return refuse(fmt.Sprintf("used up its StartTimeout of %v", other.definition.StartTimeout))
+	case <-other.running.Done():
+	}
+	exit := other.running.Exit()
+	if d.Condition == "COMPLETE" || d.Condition == "SUCCESS" && exit.Code == 0 && exit.Err == nil {
+		return nil
+	}
+	return refuse(fmt.Sprintf("has ended with %v", exit))
+}
+
 // watch waits for the end of a container.
 func (t *task) watch(c *taskContainer) {
 	<-c.running.Done()
 	t.scheduler.update(t.service, func() {
 		c.ended = true
 		t.event(ContainerEvent, "", fmt.Sprintf("container %q has ended: %v", c.definition.Name, c.running.Exit()))
-		if c.definition.Essential && !t.gone {
-			t.gone = true
+		if c.definition.Essential && t.gone == "" {
+			t.gone = fmt.Sprintf("Essential container in task exited: %q, %v", c.definition.Name, c.running.Exit())
 			close(t.exited)
-			if t.StopReason == "" {
-				t.fail(fmt.Sprintf("Essential container in task exited: %q, %v", c.definition.Name, c.running.Exit()))
+			t.unwanted()
+			if !t.Started.IsZero() {
+				t.failGone()
 			}
 		}
 	})
@@ -205,10 +286,14 @@ func (t *task) check(ctx context.Context, c *taskContainer) {
 		case errors.Is(err, ErrNoExec):
 			t.scheduler.update(t.service, func() {
 				c.unchecked = true
+				close(c.healthy)
 				t.event(ContainerEvent, "", fmt.Sprintf("the health check of container %q is left out: %v", c.definition.Name, err))
 			})
 			return
 		case err == nil && code == 0:
+			if !passed {
+				close(c.healthy)
+			}
 			failures, passed = 0, true
 			t.setHealth(c, Healthy, "its health check passed")
 		case !passed && time.Since(begin) < check.StartPeriod:
@@ -263,7 +348,8 @@ func (t *task) drain(wait bool) {
 	}
 }
 
-// stopContainers ends containers by SIGTERM, and by SIGKILL after the stop timeout.
+// stopContainers ends containers by SIGTERM, and by SIGKILL after the stop timeout. A container ends
+// after the containers that depend on it.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
 func (t *task) stopContainers() {
 	var group sync.WaitGroup
@@ -272,27 +358,37 @@ func (t *task) stopContainers() {
 			continue
 		}
 		group.Go(func() {
-			select {
-			case <-c.running.Done():
-				return
-			default:
+			for _, other := range t.containers {
+				on := func(d model.Dependency) bool { return d.Container == c.definition.Name }
+				if other.running != nil && slices.ContainsFunc(other.definition.Requires(), on) {
+					<-other.running.Done()
+				}
 			}
-			if err := c.running.Terminate(); err != nil {
-				t.tell("container %q cannot be asked to stop: %v", c.definition.Name, err)
-			}
-			select {
-			case <-c.running.Done():
-				return
-			case <-time.After(c.definition.StopTimeout):
-			}
-			t.tell("container %q did not stop within %v and is killed", c.definition.Name, c.definition.StopTimeout)
-			if err := c.running.Signal(syscall.SIGKILL); err != nil {
-				t.tell("container %q cannot be killed: %v", c.definition.Name, err)
-			}
-			<-c.running.Done()
+			t.stopContainer(c)
 		})
 	}
 	group.Wait()
+}
+
+func (t *task) stopContainer(c *taskContainer) {
+	select {
+	case <-c.running.Done():
+		return
+	default:
+	}
+	if err := c.running.Terminate(); err != nil {
+		t.tell("container %q cannot be asked to stop: %v", c.definition.Name, err)
+	}
+	select {
+	case <-c.running.Done():
+		return
+	case <-time.After(c.definition.StopTimeout):
+	}
+	t.tell("container %q did not stop within %v and is killed", c.definition.Name, c.definition.StopTimeout)
+	if err := c.running.Signal(syscall.SIGKILL); err != nil {
+		t.tell("container %q cannot be killed: %v", c.definition.Name, err)
+	}
+	<-c.running.Done()
 }
 
 // tell tells what is wrong with a container.
@@ -330,6 +426,13 @@ func (t *task) fail(reason string) {
 		d.nextStart = time.Now().Add(pace)
 	}
 	t.service.countFailure(t, reason)
+}
+
+// failGone ends a task of which an essential container has ended.
+func (t *task) failGone() {
+	if t.gone != "" && t.live() {
+		t.fail(t.gone)
+	}
 }
 
 // complaint says which health check found the task unhealthy.

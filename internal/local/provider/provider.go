@@ -53,6 +53,23 @@ type Plan interface {
 	Clean(ctx context.Context, stack string) error
 }
 
+// Reporter is a plan with settings that have no effect here. The runner asks after Check.
+type Reporter interface {
+	PassedOver() []PassedOver
+}
+
+// PassedOver is a setting without an effect here, although AWS heeds it. It decides neither where a
+// request goes nor how long a task lives.
+type PassedOver struct {
+	// Place is as in "stack/Task/Properties.ContainerDefinitions[0].User".
+	Place string `json:"place"`
+	// Subject is the container or other part that has the setting, and Setting its name.
+	Subject string `json:"subject"`
+	Setting string `json:"setting"`
+	// Why is the same text for settings with one reason.
+	Why string `json:"why"`
+}
+
 // Text fills in a value that may refer to other resources, as the plans of the same assembly give
 // them. The error is [ErrNotYet] if only a resource that does not exist yet is missing.
 type Text func(value any) (string, error)

@@ -27,10 +27,13 @@ import (
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/volumes"
+	"cutover/internal/model"
 )
 
 // Options says which engine to use, and for whom.
@@ -39,13 +42,20 @@ type Options struct {
 	Deployment string
 	// Host is the engine's address. Default: DOCKER_HOST, or the docker command's engine.
 	Host string
+	// Volumes has the directories that stand for volumes which outlive their tasks. The engine must
+	// see this directory. Required.
+	Volumes string
 }
 
 // Driver runs containers in a Docker engine.
 type Driver struct {
 	deployment string
-	engine     *client.Client
-	builds     sync.Map // of *build, by asset or reference
+	volumes    string // directory
+	host       string // as given
+	// patience is how long an image may take before an event tells what takes so long.
+	patience time.Duration
+	engine   *client.Client
+	builds   sync.Map // of *build, by asset or reference
 }
 
 // The labels of every container.
@@ -70,7 +80,7 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		engine.Close()
 		return nil, fmt.Errorf("no Docker engine answers; start one, set DOCKER_HOST, or use the process driver: %w", err)
 	}
-	return &Driver{deployment: o.Deployment, engine: engine}, nil
+	return &Driver{deployment: o.Deployment, volumes: o.Volumes, host: o.Host, patience: 2 * time.Second, engine: engine}, nil
 }
 
 // contextHost is the engine of the docker command's current context. The client library does
@@ -88,16 +98,19 @@ func (d *Driver) Close() error { return d.engine.Close() }
 
 // Start builds or pulls the image if necessary, and starts a container. See [ecs.Driver].
 func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
-	if err := d.Check(r.Definition); err != nil {
+	if err := ecs.ImageError(r.Definition.Image); err != nil {
 		return nil, err
 	}
-	image, err := d.prepare(ctx, r.Definition.Image)
+	image, err := d.prepare(ctx, r.Definition.Image, r.Tell)
 	if err != nil {
 		return nil, err
 	}
 	config, host := d.settings(r, image)
+	if host.Mounts, err = d.mounts(ctx, r); err != nil {
+		return nil, err
+	}
 	created, err := d.engine.ContainerCreate(ctx, client.ContainerCreateOptions{
-		Config: config, HostConfig: host, Name: d.name(r),
+		Config: config, HostConfig: host, Name: d.name(r.Task, r.Definition.Name),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be created: %w", err)
@@ -110,11 +123,40 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 	return c, nil
 }
 
-var notPlain = regexp.MustCompile("[^a-zA-Z0-9-]")
+// Clean removes the task's volumes. See [ecs.Driver].
+func (d *Driver) Clean(task string) error {
+	ctx, cancel := brief()
+	defer cancel()
+	return d.removeVolumes(ctx, taskLabel+"="+task)
+}
 
-// name is the container's name in `docker ps`.
-func (d *Driver) name(r ecs.StartRequest) string {
-	return notPlain.ReplaceAllString("cutover-"+d.deployment+"-"+r.Definition.Name+"-"+r.Task, "-")
+// mounts are those of a container. The engine makes the volumes of a task. It fills an empty one with
+// what the image has there, and with its owner and rights, as on an instance.
+func (d *Driver) mounts(ctx context.Context, r ecs.StartRequest) (all []mount.Mount, err error) {
+	for _, m := range r.Definition.Mounts {
+		v := r.TaskDefinition.Volume(m)
+		one := mount.Mount{Type: mount.TypeVolume, Source: d.name(r.Task, v.Name), Target: m.Path, ReadOnly: m.ReadOnly}
+		if volumes.Kept(v) {
+			one.Type = mount.TypeBind
+			one.Source, err = volumes.Directory(d.volumes, v)
+		} else {
+			_, err = d.engine.VolumeCreate(ctx, client.VolumeCreateOptions{
+				Name: one.Source, Labels: map[string]string{deploymentLabel: d.deployment, taskLabel: r.Task},
+			})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("its volume %s cannot be made: %w", v.Name, err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+var notPlain = regexp.MustCompile("[^a-zA-Z0-9_-]")
+
+// name is the name of a task's container in `docker ps`, or of its volume in `docker volume ls`.
+func (d *Driver) name(task, part string) string {
+	return notPlain.ReplaceAllString("cutover-"+d.deployment+"-"+part+"-"+task, "-")
 }
 
 // settings translate a container definition as the ECS agent does.
@@ -123,7 +165,7 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 	c := r.Definition
 	const mebibyte = 1 << 20
 	config := &container.Config{
-		Image: image, Entrypoint: c.EntryPoint, Cmd: c.Command, User: c.User, WorkingDir: c.WorkingDirectory,
+		Image: image, Entrypoint: c.EntryPoint, Cmd: c.Command, User: c.User, WorkingDir: c.WorkingDirectory, Hostname: c.Hostname,
 		Labels: map[string]string{}, ExposedPorts: network.PortSet{},
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 	}
@@ -141,6 +183,11 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 		CapAdd:         c.AddedCapabilities,
 		CapDrop:        c.DroppedCapabilities,
 		SecurityOpt:    c.SecurityOptions,
+		ExtraHosts:     c.ExtraHosts,
+		DNS:            c.DNSServers,
+		DNSSearch:      c.DNSSearch,
+		Sysctls:        c.SystemControls,
+		ShmSize:        int64(c.SharedMemoryMiB) * mebibyte,
 		// The engine need not keep lines that are handed on at once.
 		LogConfig: container.LogConfig{Type: "none"},
 		Resources: container.Resources{
@@ -157,16 +204,26 @@ func (d *Driver) settings(r ecs.StartRequest, image string) (*container.Config, 
 	for _, limit := range c.Ulimits {
 		host.Ulimits = append(host.Ulimits, &container.Ulimit{Name: limit.Name, Soft: limit.Soft, Hard: limit.Hard})
 	}
+	for _, tmpfs := range c.Tmpfs {
+		if host.Tmpfs == nil {
+			host.Tmpfs = map[string]string{}
+		}
+		host.Tmpfs[tmpfs.Path] = strings.Join(append(slices.Clone(tmpfs.Options), fmt.Sprintf("size=%dm", tmpfs.SizeMiB)), ",")
+	}
+	for _, link := range c.Links {
+		name, alias, _ := strings.Cut(link, ":")
+		host.Links = append(host.Links, d.name(r.Task, name)+":"+cmp.Or(alias, name))
+	}
 	for _, port := range c.Ports {
-		exposed := tcp(port.Container)
+		exposed := published(port)
 		config.ExposedPorts[exposed] = struct{}{}
 		host.PortBindings[exposed] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: "0"}}
 	}
 	return config, host
 }
 
-func tcp(port int) network.Port {
-	p, _ := network.PortFrom(uint16(port), network.TCP) // cannot fail for a number
+func published(port model.Port) network.Port {
+	p, _ := network.PortFrom(uint16(port.Container), network.IPProtocol(port.Protocol)) // cannot fail for a number
 	return p
 }
 
@@ -175,7 +232,7 @@ type running struct {
 	engine     *client.Client
 	id         string
 	stopSignal string
-	addresses  map[int]string
+	addresses  map[model.Port]string
 	done       chan struct{}
 	exit       ecs.Exit
 }
@@ -199,10 +256,11 @@ func (c *running) start(ctx context.Context, r ecs.StartRequest) error {
 		return fmt.Errorf("nothing is known of it: %w", err)
 	}
 	c.stopSignal = cmp.Or(inspected.Container.Config.StopSignal, "SIGTERM")
-	c.addresses = map[int]string{}
+	c.addresses = map[model.Port]string{}
 	for _, port := range r.Definition.Ports {
-		for _, binding := range inspected.Container.NetworkSettings.Ports[tcp(port.Container)] {
-			c.addresses[port.Container] = "127.0.0.1:" + binding.HostPort
+		for _, binding := range inspected.Container.NetworkSettings.Ports[published(port)] {
+			port.Host = 0
+			c.addresses[port] = "127.0.0.1:" + binding.HostPort
 		}
 	}
 	written := make(chan struct{})
@@ -260,7 +318,7 @@ func (c *running) remove() {
 }
 
 func (c *running) ID() string                       { return c.id }
-func (c *running) Address(containerPort int) string { return c.addresses[containerPort] }
+func (c *running) Address(containerPort int) string { return c.addresses[model.TCP(containerPort)[0]] }
 func (c *running) Done() <-chan struct{}            { return c.done }
 func (c *running) Exit() ecs.Exit                   { return c.exit }
 
@@ -318,8 +376,19 @@ func (c *running) Exec(ctx context.Context, command []string) (int, string, erro
 	return inspected.ExitCode, output.String(), nil
 }
 
-// Sweep removes the containers of this deployment's earlier drivers, and returns their names.
-// Call Sweep before the first Start.
+// removeVolumes removes the volumes of this deployment with a label.
+func (d *Driver) removeVolumes(ctx context.Context, label string) error {
+	list, err := d.engine.VolumeList(ctx, client.VolumeListOptions{Filters: client.Filters{}.Add("label", deploymentLabel+"="+d.deployment, label)})
+	errs := []error{err}
+	for _, v := range list.Items {
+		_, err := d.engine.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{Force: true})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Sweep removes the containers and the tasks' volumes of this deployment's earlier drivers, and
+// returns the containers' names. Call Sweep before the first Start.
 func (d *Driver) Sweep(ctx context.Context) (removed []string, err error) {
 	list, err := d.engine.ContainerList(ctx, client.ContainerListOptions{
 		All: true, Filters: client.Filters{}.Add("label", deploymentLabel+"="+d.deployment),
@@ -335,6 +404,7 @@ func (d *Driver) Sweep(ctx context.Context) (removed []string, err error) {
 		}
 		removed = append(removed, strings.TrimPrefix(strings.Join(c.Names, " "), "/"))
 	}
+	errs = append(errs, d.removeVolumes(ctx, taskLabel))
 	slices.Sort(removed)
 	return removed, errors.Join(errs...)
 }

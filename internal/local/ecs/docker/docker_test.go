@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -136,7 +139,7 @@ func newDriver(t *testing.T) *Driver {
 		}
 		t.Skip(noEngine)
 	}
-	d, err := New(t.Context(), Options{Deployment: t.Name(), Host: engineHost})
+	d, err := New(t.Context(), Options{Deployment: t.Name(), Host: engineHost, Volumes: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +224,16 @@ func (w *written) await(t *testing.T, text string) {
 
 func start(t *testing.T, d *Driver, c model.Container) (*running, *written) {
 	t.Helper()
+	return startIn(t, d, "task1", &model.TaskDefinition{Containers: []model.Container{c}})
+}
+
+// startIn starts the first container of a task.
+func startIn(t *testing.T, d *Driver, task string, whole *model.TaskDefinition) (*running, *written) {
+	t.Helper()
 	w := &written{some: make(chan struct{}, 1)}
-	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: "task1", Definition: c, Output: w.output})
+	container, err := d.Start(t.Context(), ecs.StartRequest{
+		Service: "dev/Users", Task: task, Definition: whole.Containers[0], TaskDefinition: whole, Output: w.output, Tell: func(string) {},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +299,7 @@ func TestService(t *testing.T) {
 		"network":            host.NetworkMode == "bridge",
 		"user":               config.User == "65532:65532",
 		"labels":             config.Labels["own"] == "label" && config.Labels[deploymentLabel] == t.Name() && config.Labels[taskLabel] == "task1" && config.Labels[serviceLabel] == "dev/Users",
-		"published port":     host.PortBindings[tcp(3000)][0].HostIP.String() == "127.0.0.1",
+		"published port":     host.PortBindings[published(model.TCP(3000)[0])][0].HostIP.String() == "127.0.0.1",
 	} {
 		if !is {
 			t.Errorf("%s of the container are not those of the task definition", what)
@@ -312,14 +323,151 @@ func TestRestrictions(t *testing.T) {
 	definition.ReadonlyRootFilesystem = true
 	definition.DroppedCapabilities, definition.SecurityOptions = []string{"ALL"}, []string{"no-new-privileges"}
 	definition.Ulimits = []model.Ulimit{{Name: "nofile", Soft: 100, Hard: 100}}
+	definition.Hostname, definition.ExtraHosts = "shop-1", []string{"files.example:10.1.2.3"}
+	definition.DNSServers, definition.DNSSearch = []netip.Addr{netip.MustParseAddr("10.9.8.7")}, []string{"shop.example"}
+	definition.SystemControls, definition.SharedMemoryMiB = map[string]string{"net.core.somaxconn": "321"}, 3
 	c, w := start(t, d, definition)
 	if exit := wait(t, c); exit.Code != 0 {
 		t.Error(exit)
 	}
-	for _, want := range []string{"CapEff: 0000000000000000", "NoNewPrivs: 1", "user 1234 5678 in /proc NAME=built", "files 100", "stderr open /written: read-only file system"} {
+	for _, want := range []string{"CapEff: 0000000000000000", "NoNewPrivs: 1", "user 1234 5678 in /proc NAME=built", "files 100", "shop-1", "10.1.2.3\tfiles.example", "nameserver 10.9.8.7", "search shop.example", "somaxconn 321", "/dev/shm tmpfs", "size=3072k", "stderr open /written: read-only file system"} {
 		if !w.has(want) {
 			t.Errorf("no line has %q: %q", want, w.lines)
 		}
+	}
+}
+
+// A volume of a task is one for its containers, and goes with the task. Other volumes stay, and all
+// tasks see them.
+func TestVolumes(t *testing.T) {
+	d := newDriver(t)
+	run := func(task, want string, mount model.Mount, change func(*model.Container), command ...string) {
+		t.Helper()
+		c := probe(t, command...)
+		c.Mounts = []model.Mount{mount}
+		if change != nil {
+			change(&c)
+		}
+		whole := &model.TaskDefinition{Containers: []model.Container{c}, Volumes: []model.TaskVolume{
+			{Name: "own"}, {Name: "of_docker", Shared: true}, {Name: "host", HostPath: "/var/lib/shop"},
+			{Name: "files", EFS: &model.EFSVolume{FileSystem: "dev-Data/Files", AccessPoint: "dev-Data/Orders", RootDirectory: "/"}},
+		}}
+		container, w := startIn(t, d, task, whole)
+		wait(t, container)
+		if !w.has(want) {
+			t.Errorf("%s %q in %s: %q, want %q", task, command, mount.Volume, w.lines, want)
+		}
+	}
+	const absent = "read  open /data/file: no such file or directory"
+	for _, v := range []struct {
+		name string
+		kept bool
+	}{{"own", false}, {"of_docker", true}, {"host", true}, {"files", true}} {
+		mount := model.Mount{Volume: v.name, Path: "/data"}
+		somebody := func(c *model.Container) { c.User = "1234:5678" }
+		if !v.kept {
+			somebody = nil // root owns a volume of Docker
+		}
+		run("one", absent, mount, nil, "read", "/data/file")
+		run("one", "wrote", mount, somebody, "write", "/data/file", v.name)
+		run("one", "read "+v.name, mount, nil, "read", "/data/file")
+		run("one", "read-only file system", model.Mount{Volume: v.name, Path: "/data", ReadOnly: true}, nil, "write", "/data/file", "no")
+		want := absent
+		if v.kept {
+			want = "read " + v.name
+		}
+		run("two", want, mount, nil, "read", "/data/file")
+		if err := d.Clean("one"); err != nil {
+			t.Error(err)
+		}
+		run("one", want, mount, nil, "read", "/data/file")
+	}
+	for _, file := range []string{"efs/dev-Data.Files/dev-Data.Orders/file", "host/var/lib/shop/file", "shared/of_docker/file"} {
+		if _, err := os.Stat(filepath.Join(d.volumes, file)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := errors.Join(d.Clean("one"), d.Clean("two")); err != nil {
+		t.Error(err)
+	}
+	left, err := d.engine.VolumeList(t.Context(), client.VolumeListOptions{Filters: client.Filters{}.Add("label", deploymentLabel+"="+t.Name())})
+	if err != nil || len(left.Items) > 0 {
+		t.Errorf("volumes are left: %v (%v)", left.Items, err)
+	}
+	run("three", absent, model.Mount{Volume: "own", Path: "/data"}, nil, "read", "/data/file")
+	if _, err := d.Sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left, err = d.engine.VolumeList(t.Context(), client.VolumeListOptions{Filters: client.Filters{}.Add("label", deploymentLabel+"="+t.Name())}); err != nil || len(left.Items) > 0 {
+		t.Errorf("after a sweep volumes are left: %v (%v)", left.Items, err)
+	}
+}
+
+func TestTmpfs(t *testing.T) {
+	d := newDriver(t)
+	c := probe(t, "mounts")
+	c.ReadonlyRootFilesystem = true
+	c.Tmpfs = []model.Tmpfs{{Path: "/scratch", SizeMiB: 3, Options: []string{"noexec"}}, {Path: "/other", SizeMiB: 1}}
+	container, w := start(t, d, c)
+	wait(t, container)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, want := range []string{"tmpfs /scratch tmpfs rw,.*noexec,.*size=3072k", "tmpfs /other tmpfs rw,.*size=1024k"} {
+		if !regexp.MustCompile(want).MatchString(strings.Join(w.lines, "\n")) {
+			t.Errorf("no mount is %s: %q", want, w.lines)
+		}
+	}
+}
+
+// A container reaches a linked one by its name or alias. This machine reaches a published port by the
+// protocol of the port.
+func TestLinks(t *testing.T) {
+	d := newDriver(t)
+	sidecar := probe(t, "echo", "2000")
+	sidecar.Name, sidecar.Ports = "x-ray", []model.Port{{Container: 2000, Host: 2000, Protocol: "udp"}, {Container: 2000, Protocol: "tcp"}}
+	echo, w := start(t, d, sidecar)
+	w.await(t, "ready")
+	for link, address := range map[string]string{"x-ray": "x-ray:2000", "x-ray:daemon": "daemon:2000"} {
+		c := probe(t, "ask", address)
+		c.Links = []string{link}
+		asking, w := start(t, d, c)
+		w.await(t, "stdout echo hello")
+		wait(t, asking)
+	}
+	udp, tcp := echo.addresses[model.Port{Container: 2000, Protocol: "udp"}], echo.Address(2000)
+	if udp == "" || tcp == "" || strings.HasSuffix(udp, ":2000") {
+		t.Errorf("the addresses are %q by UDP and %q by TCP", udp, tcp)
+	}
+	socket, err := net.Dial("udp", udp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	answer := make([]byte, 100)
+	for n := 0; n == 0; { // packets may be lost
+		socket.Write([]byte("from here"))
+		socket.SetReadDeadline(time.Now().Add(time.Second))
+		if n, _ = socket.Read(answer); n > 0 && string(answer[:n]) != "echo from here" {
+			t.Errorf("by UDP the answer is %q", answer[:n])
+		}
+	}
+	echo.Signal(syscall.SIGKILL)
+	wait(t, echo)
+}
+
+func TestPassedOver(t *testing.T) {
+	c := model.Container{Name: "a", User: "1", Privileged: true, ReadonlyRootFilesystem: true, Links: []string{"b"},
+		Ports:  []model.Port{{Container: 1, Protocol: "tcp"}, {Container: 2, Host: 2, Protocol: "udp"}},
+		Mounts: []model.Mount{{Volume: "own", Path: "/a"}, {Volume: "host", Path: "/b"}, {Volume: "files", Path: "/c"}, {Volume: "nfs", Path: "/d"}, {Volume: "local", Path: "/e"}},
+	}
+	whole := &model.TaskDefinition{Containers: []model.Container{c}, Volumes: []model.TaskVolume{{Name: "own"}, {Name: "host", HostPath: "/x"}, {Name: "files", EFS: &model.EFSVolume{}}, {Name: "nfs", Driver: "nfs"}, {Name: "local", Driver: "local", Shared: true}}}
+	passed, err := new(Driver).Check(whole, c)
+	var settings []string
+	for _, p := range passed {
+		settings = append(settings, p.Setting)
+	}
+	if want := []string{"MountPoints[1]", "MountPoints[2]", "MountPoints[3]", "PortMappings[1].HostPort", "Privileged"}; err != nil || !slices.Equal(settings, want) {
+		t.Errorf("passed over are %v (%v), want %v", settings, err, want)
 	}
 }
 
@@ -419,7 +567,7 @@ func TestRefusals(t *testing.T) {
 		"no registry":   {model.Container{Name: "a", Image: model.Image{Reference: "localhost:1/nginx:1"}}, "its image localhost:1/nginx:1 cannot be pulled"},
 		"no program":    {missing, "it cannot be started"},
 	} {
-		_, err := d.Start(t.Context(), ecs.StartRequest{Task: "task1", Definition: test.definition, Output: func(string, string) {}})
+		_, err := d.Start(t.Context(), ecs.StartRequest{Task: "task1", Definition: test.definition, Output: func(string, string) {}, Tell: func(string) {}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error is %v, want one with %q", name, err, test.want)
 		}

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -19,6 +22,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/volumes"
 	"cutover/internal/model"
 )
 
@@ -29,10 +33,22 @@ type build struct {
 }
 
 // Check says why an image is not available. See [ecs.Driver].
-func (d *Driver) Check(c model.Container) error { return ecs.ImageError(c.Image) }
+func (d *Driver) Check(whole *model.TaskDefinition, c model.Container) ([]ecs.PassedOver, error) {
+	passed := slices.Concat(volumes.PassedOver(whole, c), ecs.HostPorts(c))
+	if c.Privileged {
+		passed = append(passed, ecs.PassedOver{Setting: "Privileged", Why: "no container gets the rights of root on this machine"})
+	}
+	err := ecs.ImageError(c.Image)
+	if asset := c.Image.Asset; err == nil && asset != nil {
+		if what := needsBuildKit(asset); what != "" && !hasBuildx() {
+			err = fmt.Errorf("its image needs BuildKit for %s: install the buildx plugin of the docker command, or leave that out", what)
+		}
+	}
+	return passed, err
+}
 
 // prepare makes an image available and returns its name.
-func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error) {
+func (d *Driver) prepare(ctx context.Context, image model.Image, tell func(string)) (string, error) {
 	key := image.Reference
 	if image.Asset != nil {
 		key = image.Asset.ID
@@ -45,6 +61,11 @@ func (d *Driver) prepare(ctx context.Context, image model.Image) (string, error)
 		return b.name, nil
 	}
 	var err error
+	what := "pulls its image " + image.Reference
+	if image.Asset != nil {
+		what = "builds its image from " + image.Asset.Directory
+	}
+	defer time.AfterFunc(d.patience, func() { tell(what) }).Stop()
 	if image.Asset != nil {
 		b.name, err = d.build(ctx, image.Asset)
 	} else if err = d.pull(ctx, image.Reference); err == nil {
@@ -73,18 +94,31 @@ func (d *Driver) pull(ctx context.Context, reference string) error {
 // .dockerignore to the asset's directory.
 func (d *Driver) build(ctx context.Context, asset *assembly.ImageAsset) (string, error) {
 	name := "cutover/" + strings.ToLower(asset.ID)
+	dockerfile := filepath.Join(asset.Directory, cmp.Or(asset.Dockerfile, "Dockerfile"))
+	if needsBuildKit(asset) != "" {
+		if err := d.buildx(ctx, asset, name); err != nil {
+			return "", fmt.Errorf("its image cannot be built from %s: %w", dockerfile, err)
+		}
+		return name, nil
+	}
 	options := client.ImageBuildOptions{
 		Tags: []string{name}, Dockerfile: cmp.Or(asset.Dockerfile, "Dockerfile"), Target: asset.Target,
-		Remove: true, ForceRemove: true, BuildArgs: map[string]*string{},
+		NetworkMode: asset.NetworkMode, Remove: true, ForceRemove: true, BuildArgs: map[string]*string{},
 		Labels: map[string]string{deploymentLabel: d.deployment},
 	}
-	for key, value := range asset.BuildArgs {
-		options.BuildArgs[key] = &value
+	version, err := d.engine.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return "", err
 	}
+	builder := version.Os + "/" + version.Arch
+	target := platform(cmp.Or(asset.Platform, builder))
 	if asset.Platform != "" {
-		system, architecture, _ := strings.Cut(asset.Platform, "/")
-		architecture, variant, _ := strings.Cut(architecture, "/")
-		options.Platforms = []ocispec.Platform{{OS: system, Architecture: architecture, Variant: variant}}
+		options.Platforms = []ocispec.Platform{target}
+	}
+	arguments := platformArguments(target, platform(builder))
+	maps.Copy(arguments, asset.BuildArgs)
+	for key, value := range arguments {
+		options.BuildArgs[key] = &value
 	}
 	buildContext, writer := io.Pipe()
 	defer buildContext.Close() // ends the writing if the engine does not read all of it
@@ -99,14 +133,37 @@ func (d *Driver) build(ctx context.Context, asset *assembly.ImageAsset) (string,
 	}
 	defer result.Body.Close()
 	if err := buildResult(result.Body); err != nil {
-		return "", fmt.Errorf("its image cannot be built from %s: %w", filepath.Join(asset.Directory, options.Dockerfile), err)
+		return "", fmt.Errorf("its image cannot be built from %s: %w", dockerfile, err)
 	}
 	return name, nil
 }
 
+// platform reads a platform like linux/arm64/v8.
+func platform(text string) (p ocispec.Platform) {
+	p.OS, text, _ = strings.Cut(text, "/")
+	p.Architecture, p.Variant, _ = strings.Cut(text, "/")
+	return p
+}
+
+// platformArguments are the build arguments that BuildKit gives to each Dockerfile.
+// https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope
+func platformArguments(target, builder ocispec.Platform) map[string]string {
+	arguments := map[string]string{}
+	for prefix, p := range map[string]ocispec.Platform{"TARGET": target, "BUILD": builder} {
+		arguments[prefix+"PLATFORM"] = strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
+		arguments[prefix+"OS"], arguments[prefix+"ARCH"], arguments[prefix+"VARIANT"] = p.OS, p.Architecture, p.Variant
+	}
+	return arguments
+}
+
+// lastLines are the last lines of a build's output.
+func lastLines(lines []string) string {
+	const count = 20
+	return strings.Join(lines[max(0, len(lines)-count):], "\n")
+}
+
 // buildResult reads the output of a build. The error has the last lines.
 func buildResult(body io.Reader) error {
-	const lastLines = 20
 	var lines []string
 	for decoder := json.NewDecoder(body); ; {
 		var message struct {
@@ -119,7 +176,7 @@ func buildResult(body io.Reader) error {
 		case err != nil:
 			return err
 		case message.Error != "":
-			return fmt.Errorf("%s\n%s", message.Error, strings.Join(lines[max(0, len(lines)-lastLines):], "\n"))
+			return fmt.Errorf("%s\n%s", message.Error, lastLines(lines))
 		}
 		if line := strings.TrimSpace(message.Stream); line != "" {
 			lines = append(lines, line)

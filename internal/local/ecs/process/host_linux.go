@@ -87,11 +87,16 @@ func processes() (pids []int) {
 	return pids
 }
 
-// listening returns the addresses of this host at which some process listens on a port.
+// listening returns the addresses of this host at which some process listens on a port, by TCP, UDP
+// or both.
 // https://docs.kernel.org/networking/proc_net_tcp.html
-func listening(port int) (addresses []net.IP, err error) {
-	const listen = "0A" // the state
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+func listening(protocols []string, port int) (addresses []net.IP, err error) {
+	states := map[string]string{"tcp": "0A", "udp": "07"} // of sockets that listen, or are not connected
+	for _, table := range []string{"tcp", "tcp6", "udp", "udp6"} {
+		protocol, file := table[:3], "/proc/net/"+table
+		if !slices.Contains(protocols, protocol) {
+			continue
+		}
 		text, err := os.ReadFile(file)
 		if os.IsNotExist(err) { // without IPv6
 			continue
@@ -101,7 +106,7 @@ func listening(port int) (addresses []net.IP, err error) {
 		}
 		for line := range strings.Lines(string(text)) {
 			fields := strings.Fields(line)
-			if len(fields) < 4 || fields[3] != listen || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+			if len(fields) < 4 || fields[3] != states[protocol] || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
 				continue
 			}
 			address, err := hex.DecodeString(strings.Split(fields[1], ":")[0])

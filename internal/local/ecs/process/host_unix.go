@@ -36,4 +36,4 @@ func processorTime(int) (time.Duration, error) {
 }
 
 // listening cannot be told here.
-func listening(int) ([]net.IP, error) { return nil, errors.ErrUnsupported }
+func listening([]string, int) ([]net.IP, error) { return nil, errors.ErrUnsupported }

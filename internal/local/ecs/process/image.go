@@ -334,3 +334,48 @@ func executable(file, name string) error {
 	}
 	return nil
 }
+
+// imageCommand is what the last stage of an image runs, as a line for a shell. Empty if that is not
+// known, or if its program is a file of the image.
+func imageCommand(c model.Container) string {
+	var entrypoint, command []string
+	if asset := c.Image.Asset; asset != nil && asset.Directory != "" {
+		file, err := os.Open(filepath.Join(asset.Directory, cmp.Or(asset.Dockerfile, "Dockerfile")))
+		if err != nil {
+			return ""
+		}
+		defer file.Close()
+		parsed, err := parser.Parse(file)
+		if err != nil {
+			return ""
+		}
+		for _, node := range parsed.AST.Children {
+			var words []string
+			for next := node.Next; next != nil; next = next.Next {
+				words = append(words, next.Value)
+			}
+			if !node.Attributes["json"] { // a line for a shell
+				words = strings.Fields(strings.Join(words, " "))
+			}
+			switch strings.ToUpper(node.Value) {
+			case "FROM":
+				entrypoint, command = nil, nil
+			case "ENTRYPOINT":
+				entrypoint, command = words, nil
+			case "CMD":
+				command = words
+			}
+		}
+	}
+	if len(c.EntryPoint) > 0 {
+		entrypoint, command = c.EntryPoint, nil
+	}
+	if len(c.Command) > 0 {
+		command = c.Command
+	}
+	words := slices.Concat(entrypoint, command)
+	if len(words) == 0 || strings.Contains(words[0], "/") || strings.ContainsAny(strings.Join(words, ""), " '\"\\$`") {
+		return ""
+	}
+	return strings.Join(words, " ")
+}

@@ -54,6 +54,8 @@ type Options struct {
 	// Dir has the files of images, and a record of every process. [Driver.Sweep] finds the
 	// processes of a killed run by their records. One driver at a time may use Dir. Required.
 	Dir string
+	// Volumes has the directories that stand for volumes which outlive their tasks. Required.
+	Volumes string
 	// Run has shell commands to run in place of containers, by the container's name.
 	Run map[string]string
 }
@@ -81,26 +83,38 @@ func New(options Options) (*Driver, error) {
 func (d *Driver) records() string   { return filepath.Join(d.options.Dir, "processes") }
 func (d *Driver) imageRoot() string { return filepath.Join(d.options.Dir, "images") }
 
+// taskVolumes has the directories of a task's own volumes. Without a task, they are those of all tasks.
+func (d *Driver) taskVolumes(task string) string {
+	return filepath.Join(d.options.Dir, "volumes", task)
+}
+
 // taskVariable marks the processes of a task. Some may outlive the task's first process.
 const taskVariable = "CUTOVER_TASK"
 
 // Check says why a container cannot run as a process. See [ecs.Driver].
-func (d *Driver) Check(c model.Container) error {
-	p, err := d.plan(c)
-	if err == nil {
-		p.freePorts()
+func (d *Driver) Check(whole *model.TaskDefinition, c model.Container) ([]ecs.PassedOver, error) {
+	p, err := d.plan(ecs.StartRequest{Definition: c, TaskDefinition: whole})
+	if err != nil {
+		return nil, err
 	}
-	return err
+	p.freePorts()
+	return d.passedOver(whole, c), nil
 }
+
+// Clean removes the directories of a task's volumes. See [ecs.Driver].
+func (d *Driver) Clean(task string) error { return os.RemoveAll(d.taskVolumes(task)) }
 
 // Start starts a process. See [ecs.Driver].
 func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
-	p, err := d.plan(r.Definition)
+	p, err := d.plan(r)
 	if err != nil {
 		return nil, err
 	}
 	p.env = append(p.env, taskVariable+"="+r.Task)
 	if err = context.Cause(ctx); err == nil {
+		err = p.makeDirectories(r)
+	}
+	if err == nil {
 		err = p.start(r)
 	}
 	if err != nil {
@@ -111,7 +125,8 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 }
 
 // plan finds out what to execute, and chooses ports.
-func (d *Driver) plan(c model.Container) (*process, error) {
+func (d *Driver) plan(r ecs.StartRequest) (*process, error) {
+	c := r.Definition
 	p := &process{driver: d, done: make(chan struct{}), ports: map[int]int{}, definition: c}
 	variables := environment{}
 	if command, ok := d.options.Run[c.Name]; ok {
@@ -123,7 +138,7 @@ func (d *Driver) plan(c model.Container) (*process, error) {
 			p.argv, p.dir, err = p.image.entry(c)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("it cannot run as a process of this host: %w; run it in Docker, or say what to start in its place with --run %s=COMMAND", err, c.Name)
+			return nil, fmt.Errorf("it cannot run as a process of this host: %w; %s", err, instead(c))
 		}
 		variables = slices.Clone(p.image.env)
 		p.env = []string{"PATH=" + imagePath}
@@ -131,12 +146,19 @@ func (d *Driver) plan(c model.Container) (*process, error) {
 	for _, v := range c.Environment {
 		variables.set(v.Name, v.Value)
 	}
+	p.wanted = portsOf(r.TaskDefinition, c)
 	if err := p.choosePorts(&variables); err != nil {
 		p.freePorts()
 		return nil, err
 	}
-	if len(c.Ports) > 0 && slices.Contains([]string{"", "0.0.0.0", "::"}, variables.get("HOST", "")) {
+	if len(p.wanted) > 0 && slices.Contains([]string{"", "0.0.0.0", "::"}, variables.get("HOST", "")) {
 		variables.set("HOST", loopback)
+	}
+	p.setPaths(&variables, r)
+	for _, l := range linksOf(r.TaskDefinition, c) {
+		if peer, ok := r.Peers[l.container].(*process); ok {
+			l.set(&variables, peer.ports)
+		}
 	}
 	for _, v := range variables {
 		p.env = append(p.env, v.Name+"="+v.Value)
@@ -151,17 +173,13 @@ const loopback = "127.0.0.1"
 // 65535). A connection of the load balancer could take one of those before the process listens.
 const firstPort, portCount = 20000, 12768
 
-func (d *Driver) choosePort() (int, error) {
+// choosePort returns a port that is free for all protocols of a container's port.
+func (d *Driver) choosePort(protocols []string) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for range 200 {
 		port := firstPort + rand.IntN(portCount)
-		if d.ports[port] {
-			continue
-		}
-		// Most programs listen on all interfaces.
-		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
-			l.Close()
+		if !d.ports[port] && !slices.ContainsFunc(protocols, func(protocol string) bool { return taken(protocol, port) }) {
 			d.ports[port] = true
 			return port, nil
 		}
@@ -169,43 +187,63 @@ func (d *Driver) choosePort() (int, error) {
 	return 0, fmt.Errorf("no free port found from %d to %d", firstPort, firstPort+portCount-1)
 }
 
+// taken says whether a port of any address of this host is in use. Most programs listen on all.
+func taken(protocol string, port int) bool {
+	var socket io.Closer
+	var err error
+	if address := ":" + strconv.Itoa(port); protocol == "udp" {
+		socket, err = net.ListenPacket("udp", address)
+	} else {
+		socket, err = net.Listen("tcp", address)
+	}
+	if err == nil {
+		socket.Close()
+	}
+	return err != nil
+}
+
+// port is a port of a container with its protocols, tcp, udp or both.
+type port struct {
+	number    int
+	protocols []string
+}
+
 // choosePorts chooses a port of this host for every port of the container. The variable that
 // has the container port gets the chosen port. A command in place of a container finds each port in
 // PORT_ with the container port, and the first one in PORT.
 func (p *process) choosePorts(variables *environment) error {
 	c := p.definition
-	for i, mapping := range c.Ports {
-		containerPort := mapping.Container
+	for i, containerPort := range p.wanted {
 		var names []string
 		for _, v := range *variables {
-			if v.Value == strconv.Itoa(containerPort) {
+			if v.Value == strconv.Itoa(containerPort.number) {
 				names = append(names, v.Name)
 			}
 		}
-		own := fmt.Sprintf("PORT_%d", containerPort)
+		own := fmt.Sprintf("PORT_%d", containerPort.number)
 		switch {
 		case slices.Contains(names, "PORT"):
 			names = []string{"PORT"}
 		case len(names) == 0 && p.image == nil:
 			names = []string{own}
 		case len(names) == 0:
-			return fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in %s",
-				containerPort, containerPort, c.Name, own)
+			return fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%[1]d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in %s",
+				containerPort.number, c.Name, own)
 		case len(names) > 1:
 			return fmt.Errorf("its container port %d is the value of several variables, %s: call the one to listen on PORT, or run it in Docker",
-				containerPort, strings.Join(names, ", "))
+				containerPort.number, strings.Join(names, ", "))
 		}
-		port, err := p.driver.choosePort()
+		chosen, err := p.driver.choosePort(containerPort.protocols)
 		if err != nil {
 			return err
 		}
-		variables.set(names[0], strconv.Itoa(port))
-		p.ports[containerPort] = port
+		variables.set(names[0], strconv.Itoa(chosen))
+		p.ports[containerPort.number] = chosen
 		if p.image == nil {
-			variables.set(own, strconv.Itoa(port))
+			variables.set(own, strconv.Itoa(chosen))
 		}
 		if p.image == nil && i == 0 {
-			variables.set("PORT", strconv.Itoa(port))
+			variables.set("PORT", strconv.Itoa(chosen))
 		}
 	}
 	return nil
@@ -248,6 +286,7 @@ type process struct {
 	image      *image // nil if a command was given
 	argv, env  []string
 	dir        string
+	wanted     []port      // of the container
 	ports      map[int]int // of this host, by the container's
 
 	pid  int
@@ -315,9 +354,10 @@ func (p *process) launch(cmd *exec.Cmd, r ecs.StartRequest) (file string, output
 func (p *process) checkListeners(r ecs.StartRequest) {
 	every := time.NewTicker(200 * time.Millisecond)
 	defer every.Stop()
-	for _, port := range p.ports {
+	for _, wanted := range p.wanted {
+		port := p.ports[wanted.number]
 		for {
-			addresses, err := listening(port)
+			addresses, err := listening(wanted.protocols, port)
 			if err != nil {
 				return // nothing can be told here
 			}
@@ -427,7 +467,7 @@ type record struct {
 }
 
 // Sweep ends the processes of an earlier driver on the same directory, and returns their ids.
-// It removes the earlier driver's images. Call Sweep before the first Start.
+// It removes the earlier driver's images, and the volumes of its tasks. Call Sweep before the first Start.
 func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 	files, err := filepath.Glob(filepath.Join(d.records(), "*.json"))
 	if err != nil {
@@ -453,6 +493,7 @@ func (d *Driver) Sweep(ctx context.Context) (ended []string, err error) {
 		}
 		errs = append(errs, os.Remove(file))
 	}
+	errs = append(errs, os.RemoveAll(d.taskVolumes("")))
 	images, _ := filepath.Glob(filepath.Join(d.imageRoot(), "*"))
 	for _, image := range images {
 		errs = append(errs, os.RemoveAll(image))

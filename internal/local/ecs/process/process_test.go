@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runnerDir) != "" {
 		runner()
 	}
+	if os.Getenv(echoVariable) != "" {
+		echo()
+	}
 	var err error
 	if built, err = os.MkdirTemp("", "process-test-"); err != nil {
 		panic(err)
@@ -109,7 +112,7 @@ func newDriver(t *testing.T, run map[string]string) *Driver {
 		t.Skip("slow: it starts processes")
 	}
 	t.Helper()
-	d, err := New(Options{Dir: t.TempDir(), Run: run})
+	d, err := New(Options{Dir: t.TempDir(), Volumes: t.TempDir(), Run: run})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,12 +124,17 @@ func start(t *testing.T, d *Driver, c model.Container) (ecs.Container, *logs) {
 	return startTask(t, d, rand.Text(), c)
 }
 
-// startTask starts a container of a task. Tasks of different tests, and of other runs on the
+// startTask starts the only container of a task. Tasks of different tests, and of other runs on the
 // machine, have different names: their processes may end late.
 func startTask(t *testing.T, d *Driver, task string, c model.Container) (ecs.Container, *logs) {
 	t.Helper()
+	return startWhole(t, d, task, c, &model.TaskDefinition{Containers: []model.Container{c}})
+}
+
+func startWhole(t *testing.T, d *Driver, task string, c model.Container, whole *model.TaskDefinition) (ecs.Container, *logs) {
+	t.Helper()
 	l := &logs{lines: make(chan string, 1000)}
-	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, Output: l.output, Warn: func(string) {}})
+	container, err := d.Start(t.Context(), ecs.StartRequest{Service: "dev/Users", Task: task, Definition: c, TaskDefinition: whole, Output: l.output, Warn: func(string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +182,7 @@ func TestService(t *testing.T) {
 	}
 	_, port, _ := strings.Cut(c.Address(3000), ":")
 	number, _ := strconv.Atoi(port)
-	if addresses, err := listening(number); err != nil || len(addresses) != 1 || !addresses[0].IsLoopback() {
+	if addresses, err := listening([]string{"tcp"}, number); err != nil || len(addresses) != 1 || !addresses[0].IsLoopback() {
 		t.Errorf("it listens on %v (%v)", addresses, err)
 	}
 	for _, command := range [][]string{{"/bin/sh", "-c", "true"}, {"nothing"}} {
@@ -198,7 +206,7 @@ func TestService(t *testing.T) {
 	if exit := wait(t, second); exit.Code != 137 {
 		t.Errorf("after SIGKILL: %v", exit)
 	}
-	if err := d.Check(definition); err != nil {
+	if _, err := d.Check(nil, definition); err != nil {
 		t.Error(err)
 	}
 	if files, _ := filepath.Glob(filepath.Join(d.records(), "*")); len(files) > 0 || len(d.ports) > 0 {
@@ -221,7 +229,7 @@ func TestListensOutside(t *testing.T) {
 		"HOST=127.9.9.9; exec " + program: "",
 	} {
 		d := newDriver(t, map[string]string{"users": command})
-		p, err := d.plan(definition)
+		p, err := d.plan(ecs.StartRequest{Definition: definition})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +291,7 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 // A command finds each port of its container, also one that no variable has.
 func TestPortsOfACommand(t *testing.T) {
 	d := &Driver{options: Options{Run: map[string]string{"web": "true"}}, ports: map[int]bool{}}
-	p, err := d.plan(model.Container{Name: "web", Ports: model.TCP(80, 81, 82), Environment: []model.Variable{{Name: "ADMIN", Value: "82"}}})
+	p, err := d.plan(ecs.StartRequest{Definition: model.Container{Name: "web", Ports: model.TCP(80, 81, 82), Environment: []model.Variable{{Name: "ADMIN", Value: "82"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,7 +385,7 @@ func TestRefusals(t *testing.T) {
 			test.change(&c)
 		}
 		_, err = d.Start(t.Context(), ecs.StartRequest{Definition: c})
-		if check := d.Check(c); check == nil || err == nil || check.Error() != err.Error() {
+		if _, check := d.Check(nil, c); check == nil || err == nil || check.Error() != err.Error() {
 			t.Errorf("%q: Check says %v, Start %v", test.dockerfile, check, err)
 		}
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "--run users=COMMAND") && !strings.Contains(err.Error(), "call the one to listen on PORT") {
@@ -430,13 +438,13 @@ func TestLinksLeadNowhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.Image.Asset, c.WorkingDirectory = &assembly.ImageAsset{ID: directory, Directory: directory}, test.workdir
-			if err := d.Check(c); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := d.Check(nil, c); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%s: %v, want %q", test.name, err, test.want)
 			}
 		}
 		c := users(t)
 		c.Image.Asset = &assembly.ImageAsset{ID: "elsewhere", Directory: t.TempDir(), Dockerfile: up + "/secret"}
-		if err := d.Check(c); err == nil || !strings.Contains(err.Error(), escapes) {
+		if _, err := d.Check(nil, c); err == nil || !strings.Contains(err.Error(), escapes) {
 			t.Errorf("a Dockerfile outside: %v", err)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -25,8 +26,55 @@ func main() {
 		var limit syscall.Rlimit
 		syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
 		fmt.Println("files", limit.Cur)
+		for _, file := range []string{"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc/mounts"} {
+			text, _ := os.ReadFile(file)
+			fmt.Println(string(text))
+		}
+		backlog, _ := os.ReadFile("/proc/sys/net/core/somaxconn")
+		fmt.Println("somaxconn", string(backlog))
 		if err := os.WriteFile("/written", nil, 0o600); err != nil {
 			fmt.Fprintln(os.Stderr, err)
+		}
+	case "write": // a file, of a text
+		if err := os.WriteFile(os.Args[2], []byte(os.Args[3]), 0o600); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("wrote")
+	case "read":
+		text, err := os.ReadFile(os.Args[2])
+		fmt.Println("read", string(text), err)
+	case "mounts":
+		mounts, _ := os.ReadFile("/proc/mounts")
+		fmt.Println(string(mounts))
+	case "echo": // what comes by UDP at a port
+		socket, err := net.ListenPacket("udp", ":"+os.Args[2])
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println("ready")
+		packet := make([]byte, 100)
+		for {
+			n, from, err := socket.ReadFrom(packet)
+			if err == nil {
+				socket.WriteTo(append([]byte("echo "), packet[:n]...), from)
+			}
+		}
+	case "ask": // an echo, by its address
+		socket, err := net.Dial("udp", os.Args[2])
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		answer := make([]byte, 100)
+		for { // packets may be lost, or come before the echo is ready
+			socket.Write([]byte("hello"))
+			socket.SetReadDeadline(time.Now().Add(time.Second))
+			if n, err := socket.Read(answer); err == nil {
+				fmt.Println(string(answer[:n]))
+				return
+			}
 		}
 	case "ignore":
 		signal.Ignore(syscall.SIGTERM)

@@ -1,0 +1,297 @@
+//go:build unix
+
+package process
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/volumes"
+	"cutover/internal/model"
+)
+
+// Why settings have no effect on a process.
+const (
+	noContainer = "a process has the rights and the limits of the user that starts it"
+	noMounts    = "a process sees the directories of this machine: a path in a variable of its environment leads to the directory that stands for the volume"
+	ownNames    = "a process resolves names as this machine does"
+	noNames     = "a process does not know containers by name: a name with a port in a variable of its environment is an address of this machine, and NAME_PORT_… variables have the addresses"
+)
+
+// passedOver are the settings of a container without an effect on a process.
+func (d *Driver) passedOver(whole *model.TaskDefinition, c model.Container) []ecs.PassedOver {
+	var all []ecs.PassedOver
+	add := func(set bool, setting, why string) {
+		if set {
+			all = append(all, ecs.PassedOver{Setting: setting, Why: why})
+		}
+	}
+	add(c.User != "", "User", noContainer)
+	add(c.MemoryMiB > 0, "Memory", noContainer)
+	add(c.ReadonlyRootFilesystem, "ReadonlyRootFilesystem", noContainer)
+	add(c.Privileged, "Privileged", noContainer)
+	add(len(c.SecurityOptions) > 0, "DockerSecurityOptions", noContainer)
+	add(len(c.AddedCapabilities)+len(c.DroppedCapabilities) > 0, "LinuxParameters.Capabilities", noContainer)
+	add(c.Init, "LinuxParameters.InitProcessEnabled", noContainer)
+	add(len(c.Ulimits) > 0, "Ulimits", noContainer)
+	add(len(c.Labels) > 0, "DockerLabels", noContainer)
+	add(len(c.SystemControls) > 0, "SystemControls", noContainer)
+	add(c.SharedMemoryMiB > 0, "LinuxParameters.SharedMemorySize", noContainer)
+	add(c.Hostname != "", "Hostname", ownNames)
+	add(len(c.ExtraHosts) > 0, "ExtraHosts", ownNames)
+	add(len(c.DNSServers) > 0, "DnsServers", ownNames)
+	add(len(c.DNSSearch) > 0, "DnsSearchDomains", ownNames)
+	add(len(c.Mounts) > 0, "MountPoints", noMounts)
+	add(len(c.Tmpfs) > 0, "LinuxParameters.Tmpfs", noMounts)
+	add(len(c.Links) > 0, "Links", noNames)
+	return slices.Concat(all, volumes.PassedOver(whole, c), ecs.HostPorts(c))
+}
+
+// instead says what to do about a container that cannot run as a process.
+func instead(c model.Container) string {
+	text := fmt.Sprintf("use --driver docker, or say what to start in its place with --run %s=COMMAND", c.Name)
+	if command := imageCommand(c); command != "" {
+		text += fmt.Sprintf(", as in --run %s=%q", c.Name, command)
+	}
+	if !c.Essential {
+		text += ", or leave it out with --without " + c.Name
+	}
+	return text
+}
+
+// portsOf are the ports of a container: those that are published, and those that a container with a
+// link to it names in a variable. A link needs no published port.
+func portsOf(whole *model.TaskDefinition, c model.Container) (ports []port) {
+	add := func(number int, protocol string) {
+		i := slices.IndexFunc(ports, func(p port) bool { return p.number == number })
+		switch {
+		case i < 0:
+			ports = append(ports, port{number, []string{protocol}})
+		case !slices.Contains(ports[i].protocols, protocol):
+			ports[i].protocols = append(ports[i].protocols, protocol)
+		}
+	}
+	for _, p := range c.Ports {
+		add(p.Container, p.Protocol)
+	}
+	if whole == nil {
+		return ports
+	}
+	for _, other := range whole.Containers {
+		for _, text := range other.Links {
+			name, alias := splitLink(text)
+			if name != c.Name {
+				continue
+			}
+			for _, number := range named(alias, other.Environment) {
+				if !slices.ContainsFunc(ports, func(p port) bool { return p.number == number }) {
+					add(number, "tcp")
+				}
+			}
+		}
+	}
+	return ports
+}
+
+// link is a name under which a container reaches another one of its task.
+type link struct {
+	container, alias string
+	ports            []port
+}
+
+func splitLink(text string) (container, alias string) {
+	container, alias, _ = strings.Cut(text, ":")
+	return container, cmp.Or(alias, container)
+}
+
+func linksOf(whole *model.TaskDefinition, c model.Container) (links []link) {
+	for _, text := range c.Links {
+		l := link{}
+		l.container, l.alias = splitLink(text)
+		for _, other := range whole.Containers {
+			if other.Name == l.container {
+				l.ports = portsOf(whole, other)
+			}
+		}
+		links = append(links, l)
+	}
+	return links
+}
+
+// addresses matches an alias with a port, as in "tcp://db:5432", and an alias with the port of HTTP.
+func addresses(alias string) *regexp.Regexp {
+	quoted := regexp.QuoteMeta(alias)
+	return regexp.MustCompile(`(^|[^\w.-])` + quoted + `(?::(\d+)\b|(/|$))`)
+}
+
+// named are the ports of an alias that variables name.
+func named(alias string, variables environment) (ports []int) {
+	for _, v := range variables {
+		rewriteAddresses(alias, v.Value, func(number int) (int, bool) {
+			ports = append(ports, number)
+			return 0, false
+		})
+		if host := hostVariable.FindStringSubmatch(v.Name); host != nil && v.Value == alias {
+			if number, err := strconv.Atoi(variables.get(host[1]+"PORT", "")); err == nil {
+				ports = append(ports, number)
+			}
+		}
+	}
+	return ports
+}
+
+// rewriteAddresses replaces each address of an alias in a value by one of this machine, if local
+// knows the port.
+func rewriteAddresses(alias, value string, local func(number int) (int, bool)) string {
+	pattern := addresses(alias)
+	return pattern.ReplaceAllStringFunc(value, func(found string) string {
+		groups := pattern.FindStringSubmatch(found)
+		number, end := 80, groups[3]
+		if groups[2] != "" {
+			number, _ = strconv.Atoi(groups[2])
+		} else if !strings.HasPrefix(value, "http://"+alias) {
+			return found
+		}
+		chosen, ok := local(number)
+		if !ok {
+			return found
+		}
+		return fmt.Sprintf("%s%s:%d%s", groups[1], loopback, chosen, end)
+	})
+}
+
+// hostVariable matches the names of variables that have a host alone.
+var hostVariable = regexp.MustCompile(`^(.*)(HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT)$`)
+
+// set lets a container's variables lead to the ports of a container that it is linked to:
+//   - Values with the alias and a port, as in "redis:6379", get the address of this machine.
+//   - A variable such as DB_HOST with the alias alone gets the loopback address, and DB_PORT the port.
+//   - The variables of Docker's links are set, unless the container has one of the name.
+//
+// https://docs.docker.com/network/links/#environment-variables
+func (l link) set(variables *environment, local map[int]int) {
+	find := func(number int) (int, bool) {
+		chosen, ok := local[number]
+		return chosen, ok
+	}
+	for i, v := range *variables {
+		(*variables)[i].Value = rewriteAddresses(l.alias, v.Value, find)
+		host := hostVariable.FindStringSubmatch(v.Name)
+		if v.Value != l.alias || host == nil {
+			continue
+		}
+		(*variables)[i].Value = loopback
+		number, _ := strconv.Atoi(variables.get(host[1]+"PORT", ""))
+		if chosen, ok := find(number); ok {
+			variables.set(host[1]+"PORT", strconv.Itoa(chosen))
+		}
+	}
+	set := func(name, value string) {
+		if variables.index(name) < 0 {
+			variables.set(name, value)
+		}
+	}
+	prefix := variableName(l.alias) + "_PORT"
+	for _, p := range l.ports {
+		chosen := strconv.Itoa(local[p.number])
+		for _, protocol := range p.protocols {
+			url := protocol + "://" + loopback + ":" + chosen
+			name := fmt.Sprintf("%s_%d_%s", prefix, p.number, strings.ToUpper(protocol))
+			set(prefix, url)
+			set(name, url)
+			set(name+"_ADDR", loopback)
+			set(name+"_PORT", chosen)
+			set(name+"_PROTO", protocol)
+		}
+	}
+}
+
+func variableName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
+
+// directories are those that stand for the mounts of a container, by the path in the container.
+func (d *Driver) directories(r ecs.StartRequest) map[string]string {
+	all := map[string]string{}
+	for _, mount := range r.Definition.Mounts {
+		v := r.TaskDefinition.Volume(mount)
+		directory := filepath.Join(d.taskVolumes(r.Task), "named", v.Name)
+		if volumes.Kept(v) {
+			directory = filepath.Join(d.options.Volumes, volumes.Name(v))
+		}
+		all[path.Clean(mount.Path)] = directory
+	}
+	for i, tmpfs := range r.Definition.Tmpfs {
+		all[path.Clean(tmpfs.Path)] = filepath.Join(d.taskVolumes(r.Task), "tmpfs", r.Definition.Name, strconv.Itoa(i))
+	}
+	return all
+}
+
+// makeDirectories makes the directories of [Driver.directories].
+func (p *process) makeDirectories(r ecs.StartRequest) error {
+	for _, mount := range r.Definition.Mounts {
+		if v := r.TaskDefinition.Volume(mount); volumes.Kept(v) {
+			if _, err := volumes.Directory(p.driver.options.Volumes, v); err != nil {
+				return fmt.Errorf("its volume %s: %w", v.Name, err)
+			}
+		}
+	}
+	for _, directory := range p.driver.directories(r) {
+		if err := os.MkdirAll(directory, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setPaths lets the paths of mounts in variables lead to the directories that stand for the volumes.
+// A command in place of a container also has the directory of each volume in VOLUME_ and its name.
+func (p *process) setPaths(variables *environment, r ecs.StartRequest) {
+	directories := p.driver.directories(r)
+	for i, v := range *variables {
+		(*variables)[i].Value = rebase(v.Value, directories)
+	}
+	for _, mount := range r.Definition.Mounts {
+		if name := "VOLUME_" + variableName(mount.Volume); p.image == nil && variables.index(name) < 0 {
+			variables.set(name, directories[path.Clean(mount.Path)])
+		}
+	}
+}
+
+// rebase rewrites paths at or below those of directories. A path is the whole value, or stands after
+// one of ":=,; ", "://" or ":///", as in sqlite:///data/shop.db.
+func rebase(value string, directories map[string]string) string {
+	paths := slices.SortedFunc(maps.Keys(directories), func(a, b string) int { return len(b) - len(a) })
+	var b strings.Builder
+	for i := 0; i < len(value); {
+		before, rest := value[:i], value[i:]
+		found := ""
+		if starts(before) {
+			for _, p := range paths {
+				if below, ok := strings.CutPrefix(rest, p); ok && found == "" && (below == "" || strings.ContainsAny(below[:1], "/:,;? ")) {
+					found = p
+				}
+			}
+		}
+		if found == "" {
+			b.WriteByte(value[i])
+			i++
+			continue
+		}
+		b.WriteString(directories[found])
+		i += len(found)
+	}
+	return b.String()
+}
+
+// starts says whether a path may begin after a text.
+func starts(before string) bool {
+	return before == "" || strings.ContainsAny(before[len(before)-1:], ":=,; ") || strings.HasSuffix(before, "://") || strings.HasSuffix(before, ":///")
+}

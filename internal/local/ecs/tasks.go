@@ -1,0 +1,226 @@
+package ecs
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
+)
+
+// Tasks prepares the task definitions of an assembly for this machine: their variables and secrets get
+// values, and containers are left out.
+type Tasks struct {
+	*Provider
+	model   *model.Model
+	Text    provider.Text // fills in a value
+	secrets map[string]string
+	err     error // of reading the given secrets
+}
+
+// Tasks returns what prepares the task definitions of an assembly.
+func (p *Provider) Tasks(m *model.Model, text provider.Text) *Tasks {
+	t := &Tasks{Provider: p, model: m, Text: text}
+	if p.given.Secrets != nil {
+		t.secrets, t.err = p.given.Secrets()
+	}
+	return t
+}
+
+// Check says what is in the way of the tasks of a definition, a line each.
+func (t *Tasks) Check(d *model.TaskDefinition) error {
+	if err := definitionErrors(d); err != nil {
+		return err
+	}
+	filled, err := t.Fill(d)
+	if errors.Is(err, provider.ErrNotYet) {
+		err = nil
+	}
+	return assembly.Join(err, t.checkContainers(d.Key(), filled))
+}
+
+// PassedOver lists the settings of a definition that have no effect here.
+func (t *Tasks) PassedOver(d *model.TaskDefinition) []provider.PassedOver {
+	all := listedOfTask(d)
+	filled, _ := t.Fill(d)
+	for i, c := range d.Containers {
+		at := fmt.Sprintf("%v/Properties.ContainerDefinitions[%d]", d.Resource, i)
+		if slices.Contains(t.given.Without, c.Name) {
+			all = append(all, provider.PassedOver{Place: at, Subject: c.Name, Setting: "the container", Why: "it is left out, as you asked"})
+			continue
+		}
+		c = filled.Containers[slices.IndexFunc(filled.Containers, func(f model.Container) bool { return f.Name == c.Name })]
+		over, _ := t.options.Driver.Check(filled, c)
+		for _, one := range over {
+			all = append(all, provider.PassedOver{Place: at + "." + one.Setting, Subject: c.Name, Setting: one.Setting, Why: one.Why})
+		}
+	}
+	return all
+}
+
+// Fill returns a definition whose variables and secrets have their values, without the containers that
+// are left out. The error joins everything that nothing ever gives a value, or else is the first value
+// that does not exist yet, as [provider.ErrNotYet].
+func (t *Tasks) Fill(of *model.TaskDefinition) (*model.TaskDefinition, error) {
+	d := *of
+	d.Containers = nil
+	var never []error
+	var missing error
+	note := func(err error) {
+		if errors.Is(err, provider.ErrNotYet) {
+			missing = cmp.Or(missing, err)
+		} else {
+			never = append(never, err)
+		}
+	}
+	if t.err != nil {
+		note(t.err)
+	}
+	out := func(name string) bool { return slices.Contains(t.given.Without, name) }
+	for i, c := range of.Containers {
+		if out(c.Name) {
+			continue
+		}
+		at := fmt.Sprintf("ContainerDefinitions[%d]", i)
+		c.DependsOn = slices.DeleteFunc(slices.Clone(c.DependsOn), func(d model.Dependency) bool { return out(d.Container) })
+		c.Links = slices.DeleteFunc(slices.Clone(c.Links), func(link string) bool { name, _, _ := strings.Cut(link, ":"); return out(name) })
+		c.Environment, c.Secrets = slices.Clone(c.Environment), slices.Clone(c.Secrets)
+		for j := range c.Environment {
+			v := &c.Environment[j]
+			var err error
+			if v.Parts != nil {
+				v.Value, err = t.Text(v.Parts)
+			}
+			if err == nil && model.Dynamic(v.Value) {
+				err = errors.New("only CloudFormation resolves a reference in {{}}: use Secrets")
+			}
+			if err != nil {
+				note(fmt.Errorf("%v: %w", of.Errorf(fmt.Sprintf("%s.Environment[%d].Value", at, j), "%s", v.Name), err))
+			}
+		}
+		for j := range c.Secrets {
+			s := &c.Secrets[j]
+			if s.Parts != nil {
+				s.From = s.Parts.String()
+			}
+			value, err := t.secret(c, *s)
+			if s.Value = value; err != nil {
+				note(fmt.Errorf("%v: %w", of.Errorf(fmt.Sprintf("%s.Secrets[%d].ValueFrom", at, j), "container %s", c.Name), err))
+			}
+		}
+		d.Containers = append(d.Containers, c)
+	}
+	if !slices.ContainsFunc(d.Containers, func(c model.Container) bool { return c.Essential }) {
+		never = append(never, of.Errorf("ContainerDefinitions", "no essential container is left: leave one of them in"))
+	}
+	if err := assembly.Join(never...); err != nil {
+		return &d, err
+	}
+	return &d, missing
+}
+
+// secret returns the value of a secret: the given one, or else the one of a parameter or secret of the
+// assembly. No error has a value.
+func (t *Tasks) secret(c model.Container, s model.Secret) (string, error) {
+	for _, name := range []string{c.Name + "." + s.Name, s.Name} {
+		if value, ok := t.secrets[name]; ok {
+			return value, nil
+		}
+	}
+	parameter, secret, rest := t.source(s)
+	switch {
+	case parameter != nil:
+		if parameter.Parts != nil {
+			return t.Text(parameter.Parts)
+		}
+		if err := parameter.Problem("Value"); err == nil && !model.Dynamic(parameter.Value) {
+			return parameter.Value, nil
+		}
+	case secret != nil && secret.Value != "" && !model.Dynamic(secret.Value):
+		if key, _, _ := strings.Cut(strings.TrimPrefix(rest, ":"), ":"); key != "" {
+			return member(secret.Value, key)
+		}
+		return secret.Value, nil
+	}
+	hint := ""
+	if t.given.SecretsFile != "" {
+		hint = fmt.Sprintf(", or in a line %s=VALUE of %s", s.Name, t.given.SecretsFile)
+	}
+	return "", fmt.Errorf("the secret %s (%s) has no value here: give one with --secret %s=VALUE%s", s.Name, s.From, s.Name, hint)
+}
+
+// source finds the parameter or the secret of the assembly that a container's secret names, with what
+// follows the name.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+func (t *Tasks) source(s model.Secret) (*model.Parameter, *model.ManagedSecret, string) {
+	from := s.From
+	for i, part := range s.Parts {
+		ref, ok := part.(assembly.Ref)
+		if !ok {
+			continue
+		}
+		rest := ""
+		if i+1 < len(s.Parts) {
+			rest = fmt.Sprint(s.Parts[i+1])
+		}
+		switch resource := t.model.Value(ref.Resource).(type) {
+		case *model.Parameter:
+			return resource, nil, ""
+		case *model.ManagedSecret:
+			return nil, resource, rest
+		}
+	}
+	if s.Parts != nil {
+		from, _ = t.Text(s.Parts)
+	}
+	arn := strings.SplitN(from, ":", 7)
+	if len(arn) == 7 && arn[2] == "secretsmanager" {
+		// The name may have a hyphen and six characters of AWS behind it.
+		name, rest, _ := strings.Cut(arn[6], ":")
+		for _, secret := range t.model.Secrets {
+			if end, ok := strings.CutPrefix(name, secret.Name); ok && secret.Name != "" && (end == "" || len(end) == 7 && end[0] == '-') {
+				return nil, secret, rest
+			}
+		}
+	}
+	if len(arn) == 6 && arn[2] == "ssm" {
+		from = strings.TrimPrefix(arn[5], "parameter")
+	}
+	for _, parameter := range t.model.Parameters {
+		if name := parameter.Name; name != "" && strings.TrimPrefix(name, "/") == strings.TrimPrefix(from, "/") {
+			return parameter, nil, ""
+		}
+	}
+	return nil, nil, ""
+}
+
+// member returns a member of a secret that is a JSON object. The error does not show the secret.
+func member(secret, key string) (string, error) {
+	members := map[string]any{}
+	if json.Unmarshal([]byte(secret), &members) != nil {
+		return "", fmt.Errorf("the secret has no key %q: it is no JSON object", key)
+	}
+	switch value := members[key].(type) {
+	case nil:
+		return "", fmt.Errorf("the secret has no key %q", key)
+	case string:
+		return value, nil
+	default:
+		text, err := json.Marshal(value)
+		return string(text), err
+	}
+}
+
+// environment is the environment of a container with the values of its secrets.
+func environment(c model.Container) []model.Variable {
+	all := slices.Clone(c.Environment)
+	for _, s := range c.Secrets {
+		all = append(all, model.Variable{Name: s.Name, Value: s.Value})
+	}
+	return all
+}
