@@ -111,34 +111,35 @@ type Volume struct {
 
 // Ulimit is a resource limit of a container's processes.
 type Ulimit struct {
-	// Name is the limit's name as the task definition spells it: nofile, nproc, memlock …
+	// Name is the limit's name as the task definition spells it: nofile, nproc, memlock
+	// and so on. Required.
 	Name string
 	// Soft and Hard are the limit itself, and the most that the container may raise the limit to. The
 	// unit depends on the limit.
 	Soft, Hard int
 }
 
-// Dependency lets a container wait for another container of its task.
+// Dependency lets a container wait for another container of its task
+// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html).
 type Dependency struct {
-	// Container is the name of the other container.
+	// Container is the name of the other container. Required.
 	Container string
-	// Condition is what the other container must have reached: START, HEALTHY, COMPLETE or SUCCESS.
-	// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html
-	// Default: START.
+	// Condition is what the other container must have reached: START, HEALTHY, COMPLETE (its end) or
+	// SUCCESS (its end with exit code 0). Default: START.
 	Condition string
 }
 
 // Statement allows the containers of a task some actions on some resources of AWS. The placeholders
 // ${AWS::Partition}, ${AWS::Region} and ${AWS::AccountId} stand for those of the deployment.
 type Statement struct {
-	// Actions are like "dynamodb:GetItem". A wildcard needs a Reason.
+	// Actions are like "dynamodb:GetItem". A wildcard needs a Reason. Required.
 	Actions []string
-	// Resources are ARNs. A wildcard needs a Reason.
+	// Resources are ARNs. A wildcard needs a Reason. Required.
 	Resources []string
 	// Conditions are by operator and key, as in {"StringEquals": {"aws:ResourceTag/team": {"shop"}}}.
 	// Default: none.
 	Conditions map[string]map[string][]string
-	// Reason says why a wildcard is needed. Template and reviews show it.
+	// Reason says why a wildcard is needed. Template and reviews show it. Default: none.
 	Reason string
 }
 
@@ -158,8 +159,8 @@ type Sidecar struct {
 	Name string
 	// Image is a [Dockerfile] or an image of a [Registry]. Required.
 	Image Image
-	// Ports are the TCP ports at which containers that depend on the sidecar reach it. UDPPorts are
-	// the UDP ones. Default: none.
+	// Ports and UDPPorts are the TCP and the UDP ports at which containers that depend on the sidecar
+	// reach it. Default: none.
 	Ports, UDPPorts []int
 	// Essential stops the task when the sidecar ends. Default: the task goes on.
 	Essential bool

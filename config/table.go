@@ -60,7 +60,7 @@ var table = []Setting{
 	{Key: "logRetentionDays", Default: "30", Production: "365",
 		Meaning: "how long logs are kept"},
 	{Key: "removalPolicy", Default: "destroy", Production: "retain",
-		Meaning: "`retain` keeps images and logs when their stacks go"},
+		Meaning: "`retain` keeps images, logs and files when their stacks go"},
 	{Key: "phaseGate", Default: "on",
 		Meaning: "`off` lets a phase be deployed out of turn"},
 }

@@ -38,9 +38,9 @@ func goldenContext(d config.Deployment, name string) settings {
 // what was reviewed. What reads the goldens can do without a synthesis.
 func TestGoldens(t *testing.T) {
 	for _, name := range golden.Names() {
-		t.Run(name, func(t *testing.T) { compareGoldens(t, name, synth(t, goldenContext(deployment.Forum, name))) })
+		compareGolden(t, deployment.Forum, name, name)
 		if own := golden.Deployed(name); own != name {
-			t.Run(own, func(t *testing.T) { compareGoldens(t, own, synthApp(t, goldenContext(deployment.App, name))) })
+			compareGolden(t, deployment.App, name, own)
 		}
 	}
 }
@@ -54,31 +54,34 @@ func TestGoldensOfOwn(t *testing.T) {
 	}
 }
 
-func compareGoldens(t *testing.T, name string, a *assembly.Assembly) {
-	t.Helper()
-	dir := filepath.Join(goldenDir, name)
-	want := []string{"manifest.json"}
-	golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
-	for _, stack := range a.Stacks {
-		want = append(want, stack.Name+".json")
-		golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		file := filepath.Join(dir, entry.Name())
-		switch {
-		case slices.Contains(want, entry.Name()):
-		case !*golden.Update:
-			t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
-		default:
-			if err := os.Remove(file); err != nil {
-				t.Fatal(err)
+// compareGolden compares an assembly of a deployment with its golden, which is in a directory.
+func compareGolden(t *testing.T, d config.Deployment, name, dir string) {
+	t.Run(dir, func(t *testing.T) {
+		dir := filepath.Join(goldenDir, dir)
+		a := synthDeployment(t, d, goldenContext(d, name))
+		want := []string{"manifest.json"}
+		golden.Compare(t, filepath.Join(dir, "manifest.json"), manifest(a))
+		for _, stack := range a.Stacks {
+			want = append(want, stack.Name+".json")
+			golden.Compare(t, filepath.Join(dir, stack.Name+".json"), goldenTemplate(t, stack))
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			file := filepath.Join(dir, entry.Name())
+			switch {
+			case slices.Contains(want, entry.Name()):
+			case !*golden.Update:
+				t.Errorf("%s is the golden of no stack; `make golden` removes it", file)
+			default:
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
+	})
 }
 
 // manifest is the manifest of a golden assembly: what is not the same wherever it

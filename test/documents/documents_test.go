@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -108,6 +109,7 @@ func parts(t *testing.T) map[string]string {
 		}
 	}
 	all["requests, all phases"] = requests(layers...)
+	maps.Copy(all, fieldTables(t))
 	return all
 }
 

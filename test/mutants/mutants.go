@@ -469,7 +469,7 @@ var mutants = []mutant{
 		"production's templates are not validated"},
 
 	// The stacks. Their tests run CDK.
-	{"config/container.go", "min(s.DeregistrationDelaySeconds+5, maxStopTimeout)", "min(s.DeregistrationDelaySeconds, maxStopTimeout)", "TestDefaults",
+	{"config/container.go", "min(s.DeregistrationDelaySeconds+stopReserve, maxStopTimeout)", "min(s.DeregistrationDelaySeconds, maxStopTimeout)", "TestDefaults",
 		"ECS kills a task that still answers requests"},
 	{"stacks/service.go", "MinHealthyPercent:          jsii.Number(100)", "MinHealthyPercent:          jsii.Number(50)", "TestServices",
 		"a deployment takes half of a service away"},
