@@ -479,7 +479,7 @@ var mutants = []mutant{
 		"a rule in place of another one fails in the middle of a deployment"},
 	{"internal/analysis/review/priorities.go", "clash.Was = before.Priority", "clash.Was = 0", "TestDeployedRules",
 		"a deployed priority changes, and the review does not say so"},
-	{"migration/early.go", "was.Tasks[s.Name].Count > 0 ||", "was.Tasks[s.Name].Count >= 0 ||", "internal/analysis/review.TestEarly",
+	{"migration/early.go", "p.Tasks[pair].Count > 0 })", "p.Tasks[pair].Count >= 0 })", "internal/analysis/review.TestEarly",
 		"a new service gets requests before it runs, and nobody is warned"},
 	{"internal/analysis/review/move.go", "before.Migration.Locks(before.state())", "after.Migration.Locks(before.state())", "TestEarly",
 		"a new service is said to be refused, which the gate does not do"},
