@@ -172,6 +172,22 @@ func Computes(m migration.Migration, state migration.State) map[string]string {
 	return places
 }
 
+// Words is a deployed state for people, as [migration.State.String], with the words of a list of services
+// for the computes that are not EC2.
+func Words(m migration.Migration, state migration.State) string {
+	var parts []string
+	for _, s := range m.All() {
+		if at := state.ComputePlace(s.Name); at != migration.EC2 {
+			parts = append(parts, s.Name+"="+s.ComputeWord(at))
+		}
+	}
+	state.Compute = ""
+	if len(parts) == 0 {
+		return state.String()
+	}
+	return state.String() + ", compute " + strings.Join(parts, ", ")
+}
+
 // computeApart lists the services whose compute differs between two states, in words. A share is named
 // if the places of the first state are known.
 func computeApart(m migration.Migration, a, b migration.State, places map[string]migration.Place) (one, other []string) {
