@@ -186,7 +186,7 @@ func (p *phase) json() any {
 		Next     *stepJSON         `json:"next,omitempty"`
 		Back     *stepJSON         `json:"back,omitempty"`
 		Services []step.Row        `json:"services"` // and the monolith
-		Computes []step.ComputeRow `json:"computes"` // on Fargate, or on their way to another compute
+		Computes []step.ComputeRow `json:"computes,omitempty"` // on Fargate, or on their way to another compute
 	}{Env: p.env, Phase: at.Phase.String(), Shift: at.Shift, Places: texts(at.Places), Compute: texts(at.Compute), Services: step.Rows(p.app), Computes: step.ComputeRows(p.app)}
 	if p.notAsked != nil {
 		report.NotAsked = p.notAsked.Error()
