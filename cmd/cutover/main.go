@@ -41,7 +41,7 @@ func main() {
 	switch {
 	case errors.Is(err, errWait):
 		code = 2
-	case errors.Is(err, errBack):
+	case errors.Is(err, errBack), errors.Is(err, errPair):
 		code = 3
 	case ctx.Err() != nil:
 		code = 128 + int(syscall.SIGINT) // as in shells

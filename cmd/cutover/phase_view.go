@@ -185,7 +185,7 @@ func (p *phase) json() any {
 		Here     *deployedJSON     `json:"thisMachine,omitempty"` // left out if no deployment is up
 		Next     *stepJSON         `json:"next,omitempty"`
 		Back     *stepJSON         `json:"back,omitempty"`
-		Services []step.Row        `json:"services"` // and the monolith
+		Services []step.Row        `json:"services"`           // and the monolith
 		Computes []step.ComputeRow `json:"computes,omitempty"` // on Fargate, or on their way to another compute
 	}{Env: p.env, Phase: at.Phase.String(), Shift: at.Shift, Places: texts(at.Places), Compute: texts(at.Compute), Services: step.Rows(p.app), Computes: step.ComputeRows(p.app)}
 	if p.notAsked != nil {

@@ -1,6 +1,7 @@
 package step_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -326,6 +327,62 @@ func TestCheckOfComputes(t *testing.T) {
 	gone.Deployment.Services, gone.Migration.Services = app.Deployment.Services[1:], app.Migration.Services[1:]
 	if d := deployedFrom(t, between(t, "users:fargate | switched"), between(t, "users:fargate | switched"), gone); d.Reached.Compute != "" {
 		t.Errorf("%+v", d)
+	}
+}
+
+// What is compared in a position, with the part of the traffic that it has.
+func TestCanariesOfComputes(t *testing.T) {
+	const users, back, api = "users:ec2>fargate", "users:fargate>ec2", "api:ec2>fargate"
+	for _, test := range []struct{ app, want string }{
+		{users + " | monolith | users=10%", "in monolith, compute users=10% api has all of the traffic: go to parallel with `cutover phase next`"},
+		{users + " | parallel | users=10%", "there is no canary in parallel, compute users=10%, api has all of the traffic: begin one with `cutover phase next --canary users=10`"},
+		{users + " | switched", "users with api 100, threads with api 100"},
+		{users + " | switched | users=parallel", "users with api 100, threads with api 100"},
+		{users + " | switched | users=10%", "users with api 100, threads with api 100, users-fargate with users 10 compute"},
+		{users + " | switched | users=0%", "users with api 100, threads with api 100"},
+		{users + " | switched | users=switched", "threads with api 100, users-fargate with users 100 compute"},
+		{users + " | switched | users=retired", "threads with api 100"},
+		{back + " | users=10% | users=25%", "users-fargate with api 10, users with users-fargate 25 compute"},
+		{back + " | users=10% | users=switched", "users with users-fargate 100 compute"},
+		{users + " | retired", "there is no canary in retired, users has all of the traffic of users: go to parallel with `cutover phase next --compute users`, deploy that, and begin a canary"},
+		{users + " | retired | users=0%", "there is no canary in retired, compute users=0%, users has all of the traffic of users: begin one with `cutover phase next --compute users=10` and deploy it"},
+		{back + " | retired | users=10%", "users with users-fargate 10 compute"},
+		{users + " | retired | users=retired", "in retired api has no tasks any more that others could be compared with: the migration is complete"},
+		{users + " | users=parallel | users=parallel", "there is no canary in threads=monolith, users=parallel, compute users=parallel, api has all"},
+		{api + " | monolith | api=10%", "api-fargate with api 10 compute"},
+		{api + " | monolith", "there is no canary in monolith, api has all of the traffic of api: begin one with `cutover phase next --compute api=10`"},
+		{api + " | users=10% | api=switched", "users with api-fargate 10, api-fargate with api 100 compute"},
+		{api + " | switched | api=10%", "users with api 100, threads with api 100"},
+		{"api:fargate | users=10%", "users with api-fargate 10"},
+	} {
+		app := between(t, test.app)
+		canaries, err := step.Canaries(app.Deployment, app.At)
+		var got []string
+		for _, c := range canaries {
+			text := fmt.Sprintf("%s with %s %g", c.Name(), c.With, c.Percent)
+			if c.Compute {
+				text += " compute"
+			}
+			got = append(got, text)
+		}
+		if err != nil {
+			got = []string{err.Error()}
+		}
+		if text := strings.Join(got, ", "); !strings.HasPrefix(text, test.want) || err == nil && text != test.want {
+			t.Errorf("%s: %q, want %q", test.app, text, test.want)
+		}
+	}
+	// The monolith is compared at each load balancer.
+	d := moving(api)
+	d.Services = append(d.Services, config.Service{Name: "press", LoadBalancer: "press", Paths: []string{"/press*"}, Order: 10, Next: config.Fargate{}})
+	app := in(t, d, "press=switched", "compute=api=10%,press=20%")
+	canaries, err := step.Canaries(app.Deployment, app.At)
+	var got []string
+	for _, c := range canaries {
+		got = append(got, c.Name()+" at "+c.Balancer)
+	}
+	if want := "press at ; api-fargate at ; api-fargate-press at press; press-fargate at "; err != nil || strings.Join(got, "; ") != want {
+		t.Errorf("%q, %v, want %s", got, err, want)
 	}
 }
 
