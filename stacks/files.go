@@ -57,7 +57,7 @@ func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment
 		}),
 	})
 	for _, name := range d.VolumeNames() {
-		point := f.FileSystem.AddAccessPoint(jsii.String(config.Pascal(name)), &awsefs.AccessPointOptions{
+		point := f.FileSystem.AddAccessPoint(jsii.String(config.Pascal(name)+"Volume"), &awsefs.AccessPointOptions{
 			Path:      jsii.String("/" + name),
 			PosixUser: &awsefs.PosixUser{Uid: jsii.String("65532"), Gid: jsii.String("65532")},
 			CreateAcl: &awsefs.Acl{OwnerUid: jsii.String("65532"), OwnerGid: jsii.String("65532"), Permissions: jsii.String("750")},
