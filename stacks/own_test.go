@@ -21,7 +21,6 @@ func synthOwn(t *testing.T) *assembly.Assembly {
 // own is a deployment with every option that a service and a sidecar have: an image from a registry,
 // one from a Dockerfile and a Go package.
 func own() config.Deployment {
-	nginx := config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}
 	return config.Deployment{
 		Monolith: config.Service{
 			Name: "shop", Paths: []string{"/api*"}, Port: 8080,
@@ -84,8 +83,21 @@ func own() config.Deployment {
 				Alarms:                     config.Alarms{LatencyMilliseconds: 250, Errors: 3},
 				CPU:                        128, MemoryReservationMiB: 192, MemoryLimitMiB: 384,
 			},
-			{Name: "pages", Paths: []string{"/api/pages*"}, Order: 20, Image: nginx},
-			{Name: "users", Paths: []string{"/api/users*"}, Order: 30},
+			{Name: "pages", Paths: []string{"/api/pages*"}, Order: 20, Image: config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}},
+			{ // has no value that is a default
+				Name: "users", Paths: []string{"/api/users*"}, Order: 30, Image: config.GoPackage{Dir: "services/users"}, Port: 8080,
+				HealthCheck: config.HealthCheck{Path: "/ready", Codes: "204", Command: []string{"CMD", "/users", "check"}, GracePeriodSeconds: 77},
+				Command:     []string{"--serve"}, User: "1000:1001", CPU: 300, MemoryReservationMiB: 301, MemoryLimitMiB: 700,
+				WritablePaths:              []config.WritablePath{{Path: "/tmp", SizeMiB: 33}},
+				DeregistrationDelaySeconds: 71, StopTimeoutSeconds: 97,
+				Alarms: config.Alarms{LatencyMilliseconds: 2300, Errors: 29},
+				Tasks:  2, MaxTasks: 5, TargetCPUPercent: 47,
+				Sidecars: []config.Sidecar{{
+					Name: "agent", Image: config.Registry{Name: "public.ecr.aws/docker/library/busybox:1.37"}, User: "101:102", CPU: 31, MemoryReservationMiB: 37, MemoryLimitMiB: 99,
+					WritablePaths: []config.WritablePath{{Path: "/run", SizeMiB: 11}}, HealthCheck: []string{"CMD-SHELL", "true"},
+				}},
+				DependsOn: []config.Dependency{{Container: "agent", Condition: "HEALTHY"}},
+			},
 		},
 	}
 }
