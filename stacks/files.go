@@ -29,7 +29,7 @@ type Files struct {
 // (https://docs.aws.amazon.com/efs/latest/ug/efs-access-points.html).
 func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment, network *Network) *Files {
 	f := &Files{Stack: newStack(scope, s, filesStack, "File system of the services' volumes", nil), AccessPoints: map[string]awsefs.AccessPoint{}}
-	group := awsec2.NewSecurityGroup(f.Stack, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
+	group := awsec2.NewSecurityGroup(f.Stack, jsii.String("FileSystemSecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc:              network.VPC,
 		Description:      jsii.String("File system: NFS from the instances"),
 		AllowAllOutbound: jsii.Bool(false),
