@@ -74,7 +74,7 @@ func own() config.Deployment {
 					{Actions: []string{"dynamodb:GetItem", "dynamodb:PutItem"}, Resources: []string{"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/orders"}},
 					{
 						Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::shop-pictures/*"}, Reason: "The pictures have the names that customers give them",
-						Conditions: map[string]map[string][]string{"StringEquals": {"s3:ExistingObjectTag/public": {"yes"}}},
+						Conditions: map[string]map[string][]string{"StringEquals": {"s3:ExistingObjectTag/public": {"yes", "${AWS::Region}"}}},
 					},
 				},
 				Ulimits:                    []config.Ulimit{{Name: "nofile", Soft: 4096, Hard: 8192}},
@@ -227,7 +227,7 @@ func TestGrantsOfOwn(t *testing.T) {
 	write := []any{"elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"}
 	fileSystem, data, pictures := output("PublishOutputRefFileSystem8A8E25C0D2086832"), output("PublishOutputRefFileSystemData7DE6045D4310ED30"), output("PublishOutputRefFileSystemPicturesAA4AAD7B68E1D5E2")
 	bucket := allow("s3:GetObject", "arn:aws:s3:::shop-pictures/*")
-	bucket["Condition"] = object{"StringEquals": object{"s3:ExistingObjectTag/public": []any{"yes"}}}
+	bucket["Condition"] = object{"StringEquals": object{"s3:ExistingObjectTag/public": []any{"yes", object{"Ref": "AWS::Region"}}}}
 	equal(t, "task role of orders", []object{
 		mount(write, fileSystem, data),
 		mount("elasticfilesystem:ClientMount", "fs-0123456789abcdef0", "fsap-0123456789abcdef0"), // read-only
