@@ -92,7 +92,7 @@ type Service struct {
 	// They replace Paths, Order and Testers. Each route has a place of its own in the migration.
 	// Default: one route.
 	Routes []Route `json:"routes,omitempty"`
-	// Image is what the service's container runs. Default: the [GoPackage] in services/ and the name.
+	// Image is what the service's container runs. Default: the [GoPackage] in services/NAME.
 	Image Image `json:"-"`
 	// Port is the TCP port that the container listens on. The variable PORT has it. Default: 3000.
 	Port int `json:"-"`
@@ -153,7 +153,7 @@ type Service struct {
 	// StopTimeoutSeconds is the time between SIGTERM and SIGKILL. Default: 5 s more than
 	// DeregistrationDelaySeconds, at most 120.
 	StopTimeoutSeconds int `json:"-"`
-	// Alarms says when the service's alarms go off.
+	// Alarms says when the service's alarms go off. Default: that of [Alarms].
 	Alarms Alarms `json:"-"`
 }
 
