@@ -245,7 +245,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	}()
 	// Each rehearsal begins with the same data.
 	if err := os.RemoveAll(filepath.Join(own.state, volumesDir)); err != nil {
-		return nil, "", fmt.Errorf("the volumes of an earlier rehearsal cannot be removed: %w", err)
+		return nil, "", fmt.Errorf("the volumes of an earlier rehearsal cannot be removed: %w; if files of root are there, run `sudo rm -r %s`", err, filepath.Join(own.state, volumesDir))
 	}
 	if stage.assemblies, err = o.synthesize(ctx, own, rehearsed.Faults); err != nil {
 		return nil, "", err

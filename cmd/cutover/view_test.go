@@ -16,6 +16,8 @@ import (
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -167,6 +169,50 @@ users    3 of 1–6  ALBRequestCountPerTarget         1240  500     14:03:01  1 
 	}
 }
 
+// Settings that are passed over have a line for each reason, and schedules a line each.
+func TestViewOfPassedOverAndSchedules(t *testing.T) {
+	over := func(subject, setting, why string) provider.PassedOver {
+		return provider.PassedOver{Place: subject + "/" + setting, Subject: subject, Setting: setting, Why: why}
+	}
+	at := func(hour int) time.Time { return time.Date(2027, 1, 2, hour, 0, 0, 0, time.Local) }
+	status := local.Status{
+		PassedOver: []provider.PassedOver{
+			over("web", "User", "own rights"), over("web", "Ulimits", "own rights"), over("log", "Links", "no names"), over("log", "User", "own rights"),
+		},
+		Schedules: []eventbridge.Status{
+			{Name: "daily", Expression: "rate(1 day)", Enabled: true, Next: at(3), Running: 1, Last: &eventbridge.Run{Ended: at(1), Tasks: []ecs.TaskResult{{Reason: "done"}, {Reason: "bad", Failed: true}}}},
+			{Name: "off", Expression: "cron(x)", Next: at(3)},
+			{Name: "once", Expression: "at(x)", Enabled: true, Last: &eventbridge.Run{Ended: at(2), Error: "no value"}},
+		},
+	}
+	want := `SERVICE  TASKS  TASK  STATUS  HEALTH  TARGET GROUP  TARGET
+
+SCHEDULE  WHEN         NEXT                 RUNNING  LAST
+daily     rate(1 day)  2027-01-02 03:00:00  1        2027-01-02 01:00:00  bad
+off       cron(x)      disabled             0        not yet
+once      at(x)        never                0        2027-01-02 02:00:00  no value
+
+Passed over: User, Ulimits of web, log: own rights
+Passed over: Links of log: no names
+`
+	v := &view{out: &bytes.Buffer{}, program: "cutover"}
+	if diff := cmp.Diff(want, v.status(status, 0)); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	if text := v.status(status, 3); !strings.Contains(text, "daily ") || !strings.Contains(text, "Passed over: Links") {
+		t.Errorf("a small terminal shows\n%s", text)
+	}
+	var out bytes.Buffer
+	v.out = &out
+	v.summary(status, true)
+	if !strings.Contains(out.String(), "\nPassed over: Links of log: no names\n") {
+		t.Errorf("the summary is\n%s", &out)
+	}
+	if text := v.status(local.Status{}, 0); strings.Contains(text, "SCHEDULE") || strings.Contains(text, "Passed over") {
+		t.Errorf("of nothing, it shows\n%s", text)
+	}
+}
+
 // What others have named or written does not control the terminal. Colours are this view's own.
 func TestControlCharactersAreVisible(t *testing.T) {
 	const evil = "\x1b]0;title\x07\x1b[2J\x1b[31mred\x9b5m\u202e\r"
@@ -174,10 +220,12 @@ func TestControlCharactersAreVisible(t *testing.T) {
 	defer func(before bool) { color.NoColor = before }(color.NoColor)
 	color.NoColor = false
 	status := local.Status{
-		Listeners: []alb.ListenerStatus{{Key: evil, Port: 80, Protocol: evil, URL: evil, Rules: []alb.RuleStatus{{Priority: 1, Conditions: []string{evil}, Action: evil + "\n"}, {Action: evil}}}},
-		Groups:    []alb.GroupStatus{{Key: "a", Name: evil, Targets: []alb.TargetStatus{{ID: evil, State: "healthy"}}}},
-		Warnings:  []string{evil + "\n"},
-		Services:  []ecs.ServiceStatus{{Name: evil, Tasks: []ecs.TaskStatus{{ID: evil, LastStatus: ecs.Running, Targets: map[string]ecs.TargetHealth{"a": "healthy"}}}}},
+		Listeners:  []alb.ListenerStatus{{Key: evil, Port: 80, Protocol: evil, URL: evil, Rules: []alb.RuleStatus{{Priority: 1, Conditions: []string{evil}, Action: evil + "\n"}, {Action: evil}}}},
+		Groups:     []alb.GroupStatus{{Key: "a", Name: evil, Targets: []alb.TargetStatus{{ID: evil, State: "healthy"}}}},
+		Warnings:   []string{evil + "\n"},
+		PassedOver: []provider.PassedOver{{Subject: evil, Setting: evil, Why: evil}},
+		Schedules:  []eventbridge.Status{{Name: evil, Expression: evil, Last: &eventbridge.Run{Error: evil}}},
+		Services:   []ecs.ServiceStatus{{Name: evil, Tasks: []ecs.TaskStatus{{ID: evil, LastStatus: ecs.Running, Targets: map[string]ecs.TargetHealth{"a": "healthy"}}}}},
 	}
 	var out bytes.Buffer
 	v := &view{out: visible{&out}, terminal: true, program: evil, height: func() int { return 100 }}

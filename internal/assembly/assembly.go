@@ -120,6 +120,9 @@ type Resource struct {
 	DeletionPolicy, UpdateReplacePolicy string
 	// Path is like "dev-Routing/Listener/Resource"; empty when path metadata is switched off.
 	Path string `json:"-"`
+	// Reasons say why a finding of cdk-nag is passed over, by its rule.
+	// https://github.com/cdklabs/cdk-nag#suppressing-a-rule
+	Reasons map[string]string `json:"-"`
 }
 
 // String is the resource's place in the assembly: "stack/logical id".

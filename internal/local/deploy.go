@@ -61,12 +61,16 @@ func (r *Runner) Deploy(ctx context.Context, dir string, parameters ...string) e
 	return r.removeStacks(ctx, a, next)
 }
 
-// passedOver are the settings that have no effect here.
+// passedOver are the settings that have no effect here, each once.
 func (p plans) passedOver() []provider.PassedOver {
 	var all []provider.PassedOver
 	for _, plan := range p {
 		if reporter, ok := plan.(provider.Reporter); ok {
-			all = append(all, reporter.PassedOver()...)
+			for _, over := range reporter.PassedOver() {
+				if !slices.Contains(all, over) {
+					all = append(all, over)
+				}
+			}
 		}
 	}
 	return all

@@ -27,7 +27,7 @@ type plans []provider.Plan
 
 func (r *Runner) plan(m *model.Model) plans {
 	all := make(plans, len(r.providers))
-	text := func(value any) (string, error) { return r.text(all, value, 0) }
+	text := func(value any) (string, error) { return r.text(m.Assembly, all, value, 0) }
 	for i, p := range r.providers {
 		all[i] = p.Plan(m, text)
 	}
@@ -55,7 +55,7 @@ func (r *Runner) mistakenValues(a *assembly.Assembly) error {
 const maxDepth = 50
 
 // text fills in a value from the attributes that the plans give.
-func (r *Runner) text(all plans, value any, depth int) (string, error) {
+func (r *Runner) text(a *assembly.Assembly, all plans, value any, depth int) (string, error) {
 	if depth > maxDepth {
 		return "", errors.New("the value refers to itself")
 	}
@@ -65,7 +65,7 @@ func (r *Runner) text(all plans, value any, depth int) (string, error) {
 	case assembly.Text:
 		var b strings.Builder
 		for _, part := range value {
-			text, err := r.text(all, part, depth+1)
+			text, err := r.text(a, all, part, depth+1)
 			if err != nil {
 				return "", err
 			}
@@ -77,6 +77,11 @@ func (r *Runner) text(all plans, value any, depth int) (string, error) {
 			return given, nil
 		}
 		i := slices.IndexFunc(r.providers, func(p provider.Provider) bool { return slices.Contains(p.Types(), value.Resource.Type) })
+		if i < 0 && value.Attribute == "" {
+			if name := model.Named(a, value.Resource, provider.Account, provider.Region); name != "" {
+				return name, nil
+			}
+		}
 		if i < 0 {
 			return "", fmt.Errorf("nothing on this machine stands for %v, which is an %s: give a value with --value %v=VALUE", value.Resource, value.Resource.Type, value)
 		}
@@ -86,7 +91,7 @@ func (r *Runner) text(all plans, value any, depth int) (string, error) {
 		} else if err != nil {
 			return "", fmt.Errorf("%w: give a value with --value %v=VALUE", err, value)
 		}
-		return r.text(all, given, depth+1)
+		return r.text(a, all, given, depth+1)
 	}
 	return fmt.Sprint(value), nil
 }

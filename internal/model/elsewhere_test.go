@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"cutover/internal/capacity"
 	"time"
 )
 
@@ -54,6 +56,7 @@ func TestAppsOfOthers(t *testing.T) {
 
 	web := task.Containers[0]
 	check("the task as a whole", fmt.Sprint(task.CPU, task.MemoryMiB, web.CPULimit, web.MemoryMiB), "512 1024 0 0")
+	check("what the task reserves", fmt.Sprint(task.Reserves()), fmt.Sprint(capacity.Resources{CPU: 512, MemoryMiB: 1024, Ports: len(web.Ports) + len(task.Containers[1].Ports)}))
 	check("image", web.Image.Unknown, "it is in a repository that a deployment creates")
 	check("environment", web.Environment, "[{HOST  http://${S/Lb.DNSName}} {SELF  ${S/Lb}} {ON true }]")
 	check("secrets", task.Containers[1].Secrets, "[{KEY x  }]")

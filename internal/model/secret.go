@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"strings"
 
 	"cutover/internal/assembly"
@@ -19,6 +20,22 @@ type ManagedSecret struct {
 func (s *ManagedSecret) read(p assembly.Value) {
 	s.Name, _ = p.Field("Name").Mixed()
 	s.Value, _ = p.Field("SecretString").Mixed()
+}
+
+// Secret says whether a container has a parameter's value as a secret.
+func (m *Model) Secret(p *Parameter) bool {
+	name := strings.TrimPrefix(p.Name, "/")
+	for _, d := range m.TaskDefinitions {
+		for _, c := range d.Containers {
+			for _, s := range c.Secrets {
+				of := func(part any) bool { ref, ok := part.(assembly.Ref); return ok && ref.Resource == p.Resource }
+				if slices.ContainsFunc(s.Parts, of) || name != "" && (strings.TrimPrefix(s.From, "/") == name || strings.HasSuffix(s.From, ":parameter/"+name)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // Dynamic says whether a text has a reference that only CloudFormation resolves, as in

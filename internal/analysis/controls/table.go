@@ -13,7 +13,7 @@ import (
 // the order of Security Hub's services and numbers
 // (https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-controls-reference.html, as of
 // 2026). Controls that ask an account are left out: no template answers them.
-var All = slices.Concat(autoScaling, cloudFormation, cloudWatch, ec2, ecr, ecs, elb, iam, kms, lambda, s3, sns, ssm)
+var All = slices.Concat(autoScaling, cloudFormation, cloudWatch, ec2, ecr, ecs, efs, elb, iam, kms, lambda, s3, sns, ssm)
 
 // met is a control that the default profile meets.
 func met(id, resourceType, title string, check check) Control {
@@ -23,6 +23,11 @@ func met(id, resourceType, title string, check check) Control {
 // set is a control that a setting makes the deployment meet.
 func set(id, resourceType, title, setting, reason string, check check) Control {
 	return Control{ID: id, Title: title, Type: resourceType, Setting: setting, Reason: reason, check: check}
+}
+
+// volume is a control that the default profile meets if a service has volumes.
+func volume(id, resourceType, title string, check check) Control {
+	return Control{ID: id, Title: title, Type: resourceType, Optional: true, check: check}
 }
 
 // argued is a control for which there is a reason.
@@ -154,7 +159,7 @@ var ecs = []Control{
 		containers(needs(func(c model.Container) bool { return !c.Privileged }, "is privileged"), "Privileged")),
 	met("ECS.5", model.ECSTaskDefinition, "has a root file system that nobody can write to",
 		containers(needs(func(c model.Container) bool { return c.ReadonlyRootFilesystem }, "can write to its root file system"), "ReadonlyRootFilesystem")),
-	met("ECS.8", model.ECSTaskDefinition, "has no credentials in variables", containers(noCredentials, "Environment")),
+	met("ECS.8", model.ECSTaskDefinition, "has no credentials in variables", credentials),
 	met("ECS.9", model.ECSTaskDefinition, "logs",
 		containers(needs(func(c model.Container) bool { return c.LogDriver != "" }, "has no log driver"), "LogConfiguration")),
 	met("ECS.10", model.ECSService, "uses the latest platform version of Fargate, if any",
@@ -185,6 +190,21 @@ var ecs = []Control{
 	met("ECS.21", model.ECSTaskDefinition, "does not run as an administrator of Windows", containers(func(c model.Container) string {
 		return unless(c.User != "" && !strings.EqualFold(c.User, "containeradministrator"), "may run as an administrator of Windows")
 	}, "User")),
+}
+
+// efs are the controls of volumes (https://docs.aws.amazon.com/securityhub/latest/userguide/efs-controls.html).
+var efs = []Control{
+	volume("EFS.1", model.EFSFileSystem, "is encrypted with a key of KMS", every(model.EFSFileSystem, encryptedFiles, "Encrypted")),
+	volume("EFS.2", model.EFSFileSystem, "is in a backup plan", every(model.EFSFileSystem, backedUp, "BackupPolicy")),
+	volume("EFS.3", model.EFSAccessPoint, "has a root directory of its own",
+		every(model.EFSAccessPoint, needs(func(a *model.AccessPoint) bool { return a.Directory != "/" }, "shows the whole file system"), "RootDirectory")),
+	volume("EFS.4", model.EFSAccessPoint, "decides the user",
+		every(model.EFSAccessPoint, needs(func(a *model.AccessPoint) bool { return a.User != "" }, "lets clients choose their user"), "PosixUser")),
+	volume("EFS.5", model.EFSAccessPoint, "has a tag",
+		plain(model.EFSAccessPoint, needs(func(p assembly.Value) bool { return len(p.Field("AccessPointTags").List()) > 0 }, "has no tag"))),
+	volume("EFS.6", model.EFSFileSystem, "is mounted from no subnet that gives out public addresses", privateMountTargets),
+	volume("EFS.7", model.EFSFileSystem, "has automatic backups", every(model.EFSFileSystem, backedUp, "BackupPolicy")),
+	volume("EFS.8", model.EFSFileSystem, "is encrypted", every(model.EFSFileSystem, encryptedFiles, "Encrypted")),
 }
 
 var elb = []Control{

@@ -54,10 +54,10 @@ type StartRequest struct {
 type Container interface {
 	// ID is the process id, or the id in the engine.
 	ID() string
-	// Address is the "host:port" of a container's TCP port.
+	// Address is the "host:port" of a container port. If the port has two protocols, it is that of TCP.
 	Address(containerPort int) string
 	// Exec runs a command in the container and returns its exit code and its output. The
-	// command ends with the context. The error is [ErrNoExec] if the driver cannot run commands
+	// command ends with the context; if the context has ended before, none runs. The error is [ErrNoExec] if the driver cannot run commands
 	// in this container.
 	Exec(ctx context.Context, command []string) (exitCode int, output string, err error)
 	// ProcessorTime is the processor time of all processes so far.

@@ -166,6 +166,9 @@ func serviceErrors(s *model.Service) error {
 			refuse(fmt.Sprintf("CapacityProviderStrategy[%d].CapacityProvider", i), "%q: %s", name, bridgeOnly)
 		}
 	}
+	if s.Scaling != nil && s.Scheduling == model.Daemon {
+		refuse("SchedulingStrategy", "DAEMON is not honoured with scaling: a daemon has one task on each instance")
+	}
 	if s.ServiceConnect {
 		refuse("ServiceConnectConfiguration", "not honoured: there is no Service Connect here")
 	}

@@ -256,6 +256,11 @@ func TestScalingIsRead(t *testing.T) {
 			t.Errorf("%s: error is %v, want one with %q", test.new, err, test.want)
 		}
 	}
+	daemon := with(named)
+	daemon["Web.json"] = strings.Replace(daemon["Web.json"], `"LaunchType": "EC2"`, `"LaunchType": "EC2", "SchedulingStrategy": "DAEMON"`, 1)
+	if _, err := read(t, daemon); err == nil || !strings.Contains(err.Error(), "shop-web/Service/Properties.SchedulingStrategy: DAEMON is not honoured with scaling: a daemon has one task on each instance") {
+		t.Errorf("a daemon that scales: %v", err)
+	}
 	if _, err := read(t, with(`"service/other/Nobody"`)); err == nil || !strings.Contains(err.Error(), "shop-web/Scaling/Properties.ResourceId: service/other/Nobody names no service of the assembly") {
 		t.Errorf("a target of nothing: %v", err)
 	}

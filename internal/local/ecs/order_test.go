@@ -51,7 +51,7 @@ func TestStartOrder(t *testing.T) {
 		{"START", []string{"app web log:START", "log slow-log"}, "1m0s start slow-log-1, 1m0s start web-1; SIGTERM web-1, SIGTERM slow-log-1"},
 		{"a link", []string{"app web link=log:logs", "log slow-log"}, "1m0s start slow-log-1, 1m0s start web-1; SIGTERM web-1, SIGTERM slow-log-1"},
 		{"HEALTHY", []string{"app web DB:HEALTHY", "DB db"}, "0s start db-1, 10s start web-1; SIGTERM web-1, SIGTERM db-1"},
-		{"HEALTHY without a command to run", []string{"app web DB:HEALTHY", "DB noexec"}, "0s start noexec-1, 10s start web-1; SIGTERM web-1, SIGTERM noexec-1"},
+		{"HEALTHY without a command to run", []string{"app web DB:HEALTHY", "DB noexec"}, "0s start noexec-1, 0s start web-1; SIGTERM web-1, SIGTERM noexec-1"},
 		{"COMPLETE", []string{"app web init:COMPLETE", "init done"}, "0s start done-1, 3s start web-1; SIGTERM web-1"},
 		{"COMPLETE with an error", []string{"app web init:COMPLETE", "init crash"}, "0s start crash-1, 100ms start web-1; SIGTERM web-1"},
 		{"SUCCESS", []string{"app web init:SUCCESS", "init done"}, "0s start done-1, 3s start web-1; SIGTERM web-1"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -156,6 +157,24 @@ func (p *plan) PassedOver() []provider.PassedOver {
 		s := p.services[key]
 		all = append(all, listedOf(&s.Base, func(string) string { return s.Name })...)
 		all = append(all, p.Tasks.PassedOver(s.TaskDefinition)...)
+	}
+	return append(all, p.unused()...)
+}
+
+// unused are the given values of secrets that no container has.
+func (p *plan) unused() []provider.PassedOver {
+	var all []provider.PassedOver
+	has := func(name string) bool {
+		return slices.ContainsFunc(p.model.TaskDefinitions, func(d *model.TaskDefinition) bool {
+			return slices.ContainsFunc(d.Containers, func(c model.Container) bool {
+				return slices.ContainsFunc(c.Secrets, func(s model.Secret) bool { return name == s.Name || name == c.Name+"."+s.Name })
+			})
+		})
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.secrets)) {
+		if !has(name) {
+			all = append(all, provider.PassedOver{Place: "--secret " + name, Subject: "the given secrets", Setting: name, Why: "no container has a secret of this name"})
+		}
 	}
 	return all
 }

@@ -31,6 +31,7 @@ func (s *Scheduler) RunTask(ctx context.Context, key, name string, d *model.Task
 			t.stop("Task was stopped")
 		})
 	})()
+	s.update(v, func() { t.setState(Provisioning) })
 	t.run()
 	s.mu.Lock()
 	defer s.mu.Unlock()

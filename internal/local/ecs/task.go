@@ -265,6 +265,17 @@ func (t *task) watch(c *taskContainer) {
 func (t *task) check(ctx context.Context, c *taskContainer) {
 	const maxOutput = 4096 // as Docker keeps of a health check's output
 	check := c.definition.HealthCheck
+	// With a context that has ended, no command runs: this asks whether one could.
+	ended, end := context.WithCancel(ctx)
+	end()
+	if _, _, err := c.running.Exec(ended, command(check.Command)); errors.Is(err, ErrNoExec) {
+		t.scheduler.update(t.service, func() {
+			c.unchecked = true
+			close(c.healthy)
+			t.event(ContainerEvent, "", fmt.Sprintf("the health check of container %q is left out: %v", c.definition.Name, err))
+		})
+		return
+	}
 	begin, failures, passed := time.Now(), 0, false
 	for {
 		select {
@@ -282,13 +293,6 @@ func (t *task) check(ctx context.Context, c *taskContainer) {
 		cancel()
 		switch {
 		case ctx.Err() != nil:
-			return
-		case errors.Is(err, ErrNoExec):
-			t.scheduler.update(t.service, func() {
-				c.unchecked = true
-				close(c.healthy)
-				t.event(ContainerEvent, "", fmt.Sprintf("the health check of container %q is left out: %v", c.definition.Name, err))
-			})
 			return
 		case err == nil && code == 0:
 			if !passed {

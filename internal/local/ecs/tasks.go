@@ -51,7 +51,7 @@ func (t *Tasks) PassedOver(d *model.TaskDefinition) []provider.PassedOver {
 	for i, c := range d.Containers {
 		at := fmt.Sprintf("%v/Properties.ContainerDefinitions[%d]", d.Resource, i)
 		if slices.Contains(t.given.Without, c.Name) {
-			all = append(all, provider.PassedOver{Place: at, Subject: c.Name, Setting: "the container", Why: "it is left out, as you asked"})
+			all = append(all, provider.PassedOver{Place: at, Subject: d.Family, Setting: c.Name, Why: "the container is left out, as you asked"})
 			continue
 		}
 		c = filled.Containers[slices.IndexFunc(filled.Containers, func(f model.Container) bool { return f.Name == c.Name })]

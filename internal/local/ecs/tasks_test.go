@@ -113,6 +113,18 @@ func TestMissingSecrets(t *testing.T) {
 	if got := fmt.Sprint(p.Plan(modelOf(t, files), nil).Check()); got != want {
 		t.Errorf("the error is\n%s\nwant\n%s", got, want)
 	}
+	given := map[string]string{"PW": "v", "web.TOKEN": "v", "KEY": "v", "TOKN": "v", "log.PW": "v"}
+	all := NewProvider(newWorld(t).Scheduler, Given{Secrets: func() (map[string]string, error) { return given, nil }}).Plan(modelOf(t, files), nil).(*plan)
+	if err := all.Check(); err != nil {
+		t.Error(err)
+	}
+	var unused []string
+	for _, over := range all.PassedOver() {
+		unused = append(unused, over.Setting+": "+over.Why)
+	}
+	if !slices.Equal(unused, []string{"TOKN: no container has a secret of this name", "log.PW: no container has a secret of this name"}) {
+		t.Errorf("unused are %v", unused)
+	}
 	bad := NewProvider(newWorld(t).Scheduler, Given{Secrets: func() (map[string]string, error) { return nil, errors.New("line 3 is wrong") }})
 	if err := bad.Plan(modelOf(t, files), nil).Check(); err == nil || !strings.Contains(err.Error(), "line 3 is wrong") {
 		t.Errorf("the error is %v", err)
@@ -167,7 +179,7 @@ func TestWithout(t *testing.T) {
 	if before := next.services["S/Web"].TaskDefinition.Containers; len(before) != 2 || len(before[0].Requires()) != 3 {
 		t.Errorf("the plan's own definition has %+v, want it as it was", before)
 	}
-	if got := fmt.Sprint(next.PassedOver()); got != "[{S/T/Properties.ContainerDefinitions[1] log the container it is left out, as you asked}]" {
+	if got := fmt.Sprint(next.PassedOver()); got != "[{S/T/Properties.ContainerDefinitions[1] web log the container is left out, as you asked}]" {
 		t.Errorf("passed over is %s", got)
 	}
 	for _, test := range []struct {

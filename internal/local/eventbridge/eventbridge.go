@@ -63,7 +63,8 @@ func (r Run) Outcome() string {
 	if r.Error != "" {
 		return r.Error
 	}
-	return r.Tasks[max(0, slices.IndexFunc(r.Tasks, func(t ecs.TaskResult) bool { return t.Failed }))].Reason
+	failed := slices.IndexFunc(r.Tasks, func(t ecs.TaskResult) bool { return t.Failed })
+	return strings.TrimPrefix(r.Tasks[max(0, failed)].Reason, "Essential container in task exited: ")
 }
 
 // Status is the status of a schedule.

@@ -172,7 +172,7 @@ func TestRule(t *testing.T) {
 			t.Errorf("the status is %+v", s)
 		}
 		time.Sleep(30 * time.Second)
-		if s := w.status(); s.Running != 1 || s.Last == nil || s.Last.Outcome() != `Essential container in task exited: "job", exit code 0` || s.Last.Tasks[0].Failed {
+		if s := w.status(); s.Running != 1 || s.Last == nil || s.Last.Outcome() != `"job", exit code 0` || s.Last.Tasks[0].Failed {
 			t.Errorf("the status is %+v", s)
 		}
 		// The same expression goes on counting; the next tasks are what the rule says now.
@@ -283,7 +283,7 @@ func TestRunTask(t *testing.T) {
 		}
 		w.deploy(task("fail"), rule("Nightly", off, ""))
 		err := w.RunTask(t.Context(), "Nightly")
-		if s := w.status(); err == nil || !strings.Contains(err.Error(), `of Nightly failed: Essential container in task exited: "job", exit code 3`) || s.Last.Outcome() != s.Last.Tasks[0].Reason {
+		if s := w.status(); err == nil || !strings.Contains(err.Error(), `of Nightly failed: Essential container in task exited: "job", exit code 3`) || s.Last.Outcome() != `"job", exit code 3` {
 			t.Errorf("a task that fails: %v, %+v", err, s)
 		}
 		w.deploy(task("long"), rule("Nightly", off, ""))

@@ -24,7 +24,7 @@ type Parameters struct {
 // holder is the resource that holds a name.
 type holder struct {
 	key   string
-	value string // empty if it refers to other resources
+	value string // empty if it refers to other resources, or is a secret
 }
 
 // New returns a provider without parameters.
@@ -33,7 +33,8 @@ func New() *Parameters { return &Parameters{holders: map[string]holder{}} }
 // Types implements [provider.Provider].
 func (p *Parameters) Types() []string { return []string{model.SSMParameter} }
 
-// Values are the values of the parameters by name. A value that refers to other resources is empty.
+// Values are the values of the parameters by name. A value that refers to other resources is empty, and
+// so is the value of a container's secret.
 type Values map[string]string
 
 // Status implements [provider.Provider]. It returns [Values].
@@ -52,7 +53,7 @@ func (p *Parameters) Stop(context.Context) error { return nil }
 
 // Plan implements [provider.Provider].
 func (p *Parameters) Plan(m *model.Model, _ provider.Text) provider.Plan {
-	next := plan{p, provider.Resources[*model.Parameter]{}}
+	next := plan{p, m, provider.Resources[*model.Parameter]{}}
 	for _, parameter := range m.Parameters {
 		next.wanted[parameter.Key()] = parameter
 	}
@@ -62,6 +63,7 @@ func (p *Parameters) Plan(m *model.Model, _ provider.Text) provider.Plan {
 // plan has the parameters of an assembly.
 type plan struct {
 	*Parameters
+	model  *model.Model
 	wanted provider.Resources[*model.Parameter]
 }
 
@@ -103,7 +105,10 @@ func (p plan) Update(_ context.Context, stack string) error {
 		if other := holders[name].key; other != "" && other != key {
 			errs = append(errs, fmt.Errorf("%s: the SSM parameter %s already exists, by %s", key, name, other))
 		}
-		holders[name] = holder{key, p.wanted[key].Value}
+		holders[name] = holder{key: key}
+		if !p.model.Secret(p.wanted[key]) {
+			holders[name] = holder{key, p.wanted[key].Value}
+		}
 	}
 	if len(errs) == 0 {
 		p.holders = holders

@@ -80,6 +80,10 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		engine.Close()
 		return nil, fmt.Errorf("no Docker engine answers; start one, set DOCKER_HOST, or use the process driver: %w", err)
 	}
+	if err := volumes.Share(o.Volumes); err != nil {
+		engine.Close()
+		return nil, err
+	}
 	return &Driver{deployment: o.Deployment, volumes: o.Volumes, host: o.Host, patience: 2 * time.Second, engine: engine}, nil
 }
 
@@ -317,10 +321,12 @@ func (c *running) remove() {
 	c.engine.ContainerRemove(ctx, c.id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 }
 
-func (c *running) ID() string                       { return c.id }
-func (c *running) Address(containerPort int) string { return c.addresses[model.TCP(containerPort)[0]] }
-func (c *running) Done() <-chan struct{}            { return c.done }
-func (c *running) Exit() ecs.Exit                   { return c.exit }
+func (c *running) ID() string { return c.id }
+func (c *running) Address(containerPort int) string {
+	return cmp.Or(c.addresses[model.TCP(containerPort)[0]], c.addresses[model.Port{Container: containerPort, Protocol: "udp"}])
+}
+func (c *running) Done() <-chan struct{} { return c.done }
+func (c *running) Exit() ecs.Exit        { return c.exit }
 
 func (c *running) Terminate() error { return c.kill(c.stopSignal) }
 

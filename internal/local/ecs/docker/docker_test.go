@@ -424,7 +424,7 @@ func TestTmpfs(t *testing.T) {
 func TestLinks(t *testing.T) {
 	d := newDriver(t)
 	sidecar := probe(t, "echo", "2000")
-	sidecar.Name, sidecar.Ports = "x-ray", []model.Port{{Container: 2000, Host: 2000, Protocol: "udp"}, {Container: 2000, Protocol: "tcp"}}
+	sidecar.Name, sidecar.Ports = "x-ray", []model.Port{{Container: 2000, Host: 2000, Protocol: "udp"}, {Container: 2000, Protocol: "tcp"}, {Container: 2001, Protocol: "udp"}}
 	echo, w := start(t, d, sidecar)
 	w.await(t, "ready")
 	for link, address := range map[string]string{"x-ray": "x-ray:2000", "x-ray:daemon": "daemon:2000"} {
@@ -434,9 +434,12 @@ func TestLinks(t *testing.T) {
 		w.await(t, "stdout echo hello")
 		wait(t, asking)
 	}
-	udp, tcp := echo.addresses[model.Port{Container: 2000, Protocol: "udp"}], echo.Address(2000)
+	udp, tcp := echo.addresses[model.Port{Container: 2000, Protocol: "udp"}], echo.addresses[model.Port{Container: 2000, Protocol: "tcp"}]
 	if udp == "" || tcp == "" || strings.HasSuffix(udp, ":2000") {
 		t.Errorf("the addresses are %q by UDP and %q by TCP", udp, tcp)
+	}
+	if one, other := echo.Address(2000), echo.Address(2001); one != tcp || other == "" || other == udp {
+		t.Errorf("the ports are at %q and %q", one, other)
 	}
 	socket, err := net.Dial("udp", udp)
 	if err != nil {

@@ -46,6 +46,7 @@ import (
 	"time"
 
 	"cutover/internal/local/ecs"
+	"cutover/internal/local/ecs/volumes"
 	"cutover/internal/model"
 )
 
@@ -77,7 +78,7 @@ func New(options Options) (*Driver, error) {
 			return nil, err
 		}
 	}
-	return d, nil
+	return d, volumes.Share(options.Volumes)
 }
 
 func (d *Driver) records() string   { return filepath.Join(d.options.Dir, "processes") }
@@ -210,43 +211,55 @@ type port struct {
 
 // choosePorts chooses a port of this host for every port of the container. The variable that
 // has the container port gets the chosen port. A command in place of a container finds each port in
-// PORT_ with the container port, and the first one in PORT.
+// PORT_ with the container port, and the first TCP port in PORT.
 func (p *process) choosePorts(variables *environment) error {
-	c := p.definition
-	for i, containerPort := range p.wanted {
-		var names []string
-		for _, v := range *variables {
-			if v.Value == strconv.Itoa(containerPort.number) {
-				names = append(names, v.Name)
-			}
-		}
-		own := fmt.Sprintf("PORT_%d", containerPort.number)
-		switch {
-		case slices.Contains(names, "PORT"):
-			names = []string{"PORT"}
-		case len(names) == 0 && p.image == nil:
-			names = []string{own}
-		case len(names) == 0:
-			return fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%[1]d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in %s",
-				containerPort.number, c.Name, own)
-		case len(names) > 1:
-			return fmt.Errorf("its container port %d is the value of several variables, %s: call the one to listen on PORT, or run it in Docker",
-				containerPort.number, strings.Join(names, ", "))
-		}
-		chosen, err := p.driver.choosePort(containerPort.protocols)
+	first := max(0, slices.IndexFunc(p.wanted, func(w port) bool { return slices.Contains(w.protocols, "tcp") }))
+	for i, wanted := range p.wanted {
+		names, err := p.portVariables(wanted.number, *variables)
 		if err != nil {
 			return err
 		}
-		variables.set(names[0], strconv.Itoa(chosen))
-		p.ports[containerPort.number] = chosen
-		if p.image == nil {
-			variables.set(own, strconv.Itoa(chosen))
+		chosen, err := p.driver.choosePort(wanted.protocols)
+		if err != nil {
+			return err
 		}
-		if p.image == nil && i == 0 {
-			variables.set("PORT", strconv.Itoa(chosen))
+		p.ports[wanted.number] = chosen
+		if p.image == nil && i == first {
+			names = append(names, "PORT")
+		}
+		for _, name := range names {
+			variables.set(name, strconv.Itoa(chosen))
 		}
 	}
 	return nil
+}
+
+// portVariables are the variables that get the port of this host for a container port.
+func (p *process) portVariables(containerPort int, variables environment) ([]string, error) {
+	var names []string
+	for _, v := range variables {
+		if v.Value == strconv.Itoa(containerPort) {
+			names = append(names, v.Name)
+		}
+	}
+	own := fmt.Sprintf("PORT_%d", containerPort)
+	switch {
+	case slices.Contains(names, "PORT"):
+		names = []string{"PORT"}
+	case p.image == nil && len(names) > 1: // some may have the number by chance
+		names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, "PORT") })
+	case p.image == nil:
+	case len(names) == 0:
+		return nil, fmt.Errorf("a process of this host must know which port to listen on, because there is no port mapping: no variable of its environment has the value of its container port, %d; add PORT=%[1]d to the task definition and listen there, run it in Docker, or start it another way with --run %s=COMMAND, which finds the port in %s",
+			containerPort, p.definition.Name, own)
+	case len(names) > 1:
+		return nil, fmt.Errorf("its container port %d is the value of several variables, %s: call the one to listen on PORT, or run it in Docker",
+			containerPort, strings.Join(names, ", "))
+	}
+	if p.image == nil {
+		names = append(names, own)
+	}
+	return names, nil
 }
 
 func (p *process) freePorts() {
@@ -436,9 +449,9 @@ func (p *process) Exec(ctx context.Context, command []string) (int, string, erro
 	if p.image == nil {
 		return 0, "", fmt.Errorf("%w: --run replaces the container", ecs.ErrNoExec)
 	}
-	for _, port := range p.definition.Ports {
-		if strings.Contains(strings.Join(command, " "), strconv.Itoa(port.Container)) {
-			return 0, "", fmt.Errorf("%w: it names port %d, which is another one here", ecs.ErrNoExec, port.Container)
+	for _, port := range p.wanted {
+		if strings.Contains(strings.Join(command, " "), strconv.Itoa(port.number)) {
+			return 0, "", fmt.Errorf("%w: it names port %d, which is another one here", ecs.ErrNoExec, port.number)
 		}
 	}
 	name, err := p.image.find(command[0], p.definition.WorkingDirectory)

@@ -287,22 +287,28 @@ func TestCommandInPlaceOfAContainer(t *testing.T) {
 	}
 }
 
-// Children of the first process count too, as in a container.
-// A command finds each port of its container, also one that no variable has.
+// A command finds each port of its container, also one that no variable has, or that several have.
 func TestPortsOfACommand(t *testing.T) {
 	d := &Driver{options: Options{Run: map[string]string{"web": "true"}}, ports: map[int]bool{}}
-	p, err := d.plan(ecs.StartRequest{Definition: model.Container{Name: "web", Ports: model.TCP(80, 81, 82), Environment: []model.Variable{{Name: "ADMIN", Value: "82"}}}})
+	p, err := d.plan(ecs.StartRequest{Definition: model.Container{
+		Name: "web", Ports: append([]model.Port{{Container: 79, Protocol: "udp"}}, model.TCP(80, 81, 82, 83)...),
+		Environment: variables("ADMIN=82", "HTTP_PORT=83", "LIMIT=83", "TLS_PORT=83"),
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.freePorts()
-	for name, port := range map[string]int{"PORT": 80, "PORT_80": 80, "PORT_81": 81, "PORT_82": 82, "ADMIN": 82} {
+	for name, port := range map[string]int{"PORT": 80, "PORT_79": 79, "PORT_80": 80, "PORT_81": 81, "PORT_82": 82, "ADMIN": 82, "PORT_83": 83, "HTTP_PORT": 83, "TLS_PORT": 83} {
 		if want := fmt.Sprintf("%s=%d", name, p.ports[port]); p.ports[port] == 0 || !slices.Contains(p.env, want) {
 			t.Errorf("the environment has no %s: %q", want, p.env)
 		}
 	}
+	if !slices.Contains(p.env, "LIMIT=83") {
+		t.Errorf("a variable that is no port was changed: %q", p.env)
+	}
 }
 
+// Children of the first process count too, as in a container.
 func TestProcessorTime(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("processor time is read on Linux only")

@@ -37,6 +37,7 @@ func (d *Driver) passedOver(whole *model.TaskDefinition, c model.Container) []ec
 	}
 	add(c.User != "", "User", noContainer)
 	add(c.MemoryMiB > 0, "Memory", noContainer)
+	add(c.CPUShares+c.CPULimit > 0, "Cpu", noContainer)
 	add(c.ReadonlyRootFilesystem, "ReadonlyRootFilesystem", noContainer)
 	add(c.Privileged, "Privileged", noContainer)
 	add(len(c.SecurityOptions) > 0, "DockerSecurityOptions", noContainer)

@@ -8,6 +8,7 @@ package volumes
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path"
@@ -37,6 +38,34 @@ func PassedOver(whole *model.TaskDefinition, c model.Container) (all []ecs.Passe
 // Kept says whether a volume outlives its tasks.
 func Kept(v model.TaskVolume) bool { return v.HostPath != "" || v.Shared || v.EFS != nil }
 
+// Share lets everybody write what is below root, as far as it is this user's: containers have other
+// users than processes. A root that is not there has nothing.
+func Share(root string) error {
+	below, err := os.OpenRoot(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer below.Close()
+	return fs.WalkDir(below.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && name != "." && (entry.IsDir() || entry.Type().IsRegular()) {
+			var info fs.FileInfo
+			if info, err = entry.Info(); err == nil {
+				mode := info.Mode().Perm() | 0o666
+				if entry.IsDir() {
+					mode |= 0o777
+				}
+				err = below.Chmod(name, mode)
+			}
+		}
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+}
+
 // Directory makes and returns the directory below root for a volume that is kept:
 //
 //	efs/FILESYSTEM/ACCESS_POINT    an access point of EFS
@@ -59,7 +88,7 @@ func Directory(root string, v model.TaskVolume) (string, error) {
 	if err := below.MkdirAll(name, 0o777); err != nil {
 		return "", err
 	}
-	if err := below.Chmod(name, 0o777); err != nil && !errors.Is(err, os.ErrPermission) {
+	if err := below.Chmod(name, 0o777); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return "", err
 	}
 	return filepath.Join(root, name), nil
