@@ -92,13 +92,14 @@ type Service struct {
 	// They replace Paths, Order and Testers. Each route has a place of its own in the migration.
 	// Default: one route.
 	Routes []Route `json:"routes,omitempty"`
-	// Image is what the service's container runs. Default: the [GoPackage] in services/ and the name.
+	// Image is what the service's container runs. Default: the [GoPackage] in services/NAME.
 	Image Image `json:"-"`
 	// Port is the TCP port that the container listens on. The variable PORT has it. Default: 3000.
 	Port int `json:"-"`
 	// HealthCheck says how a task shows that it is healthy. Default: GET / is answered with 200.
 	HealthCheck HealthCheck `json:"-"`
-	// Command replaces the command of the image (CMD). Default: that of the image.
+	// Command replaces the command of the image (CMD). It has the arguments of a [GoPackage]. Default:
+	// that of the image.
 	Command []string `json:"-"`
 	// CPU is the CPU units reserved for the container; 1024 is one vCPU. Default: 256.
 	CPU int `json:"-"`
@@ -123,13 +124,15 @@ type Service struct {
 	RequestsPerTask int `json:"-"`
 	// Environment has the container's variables, beside those that the deployment sets: PORT, and
 	// STOP_TIMEOUT for a [GoPackage]. ${AWS::Region}, ${AWS::AccountId} and ${AWS::Partition} stand for
-	// those of the deployment. Put no secret here. Default: none.
+	// those of the deployment. Put no secret here: many people may read a task definition. Default:
+	// none.
 	Environment map[string]string `json:"-"`
 	// Secrets has variables whose values are in Secrets Manager or Parameter Store, by the variable's
 	// name. Default: none.
 	Secrets map[string]Secret `json:"-"`
 	// User is the user of the container's processes, and the group after a colon, as names or
-	// numbers. Default: 65532:65532, which own nothing.
+	// numbers. The image of a [GoPackage] knows numbers only. Root fails the control ECS.20. Default:
+	// 65532:65532, which own nothing.
 	User string `json:"-"`
 	// WritablePaths are directories in memory. Default: none. The file system is read-only.
 	WritablePaths []WritablePath `json:"-"`
@@ -150,7 +153,7 @@ type Service struct {
 	// StopTimeoutSeconds is the time between SIGTERM and SIGKILL. Default: 5 s more than
 	// DeregistrationDelaySeconds, at most 120.
 	StopTimeoutSeconds int `json:"-"`
-	// Alarms says when the service's alarms go off.
+	// Alarms says when the service's alarms go off. Default: that of [Alarms].
 	Alarms Alarms `json:"-"`
 }
 
@@ -314,7 +317,9 @@ func ContextFromEnvironment(getenv func(string) string) (map[string]any, error) 
 // allowed.
 func Load(d Deployment, context map[string]any, getenv func(string) string) (Deployment, Settings, error) {
 	r := &reader{context: context}
-	full := Deployment{Monolith: d.Monolith.withDefaults(), RootService: r.text("rootService"), KeepRest: r.oneOf("rest", "drop", "monolith") == "monolith"}
+	full := d
+	full.Monolith, full.Services = d.Monolith.withDefaults(), nil
+	full.RootService, full.KeepRest = r.text("rootService"), r.oneOf("rest", "drop", "monolith") == "monolith"
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}

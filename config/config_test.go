@@ -47,6 +47,15 @@ func services(counts ...int) func(*config.Deployment) {
 	}
 }
 
+// requests are so many paths.
+func requests(n int) []string {
+	var paths []string
+	for i := range n {
+		paths = append(paths, fmt.Sprintf("/api/users/%d?full=%%20", i))
+	}
+	return paths
+}
+
 type context = map[string]any
 
 // mistake is a deployment that must be refused.
@@ -307,6 +316,22 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "a task too large", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 3000}),
 			want: `service "tags": a task reserves 256 CPU units and 3000 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
 
+		{name: "requests that nobody can send", change: func(d *config.Deployment) {
+			d.Requests = []string{"/api/users", "api/users", "http://example.org/api", "/a b", "/a?b=c d", "/a#b", "/ä", "/100%", "", "/api/users"}
+		},
+			want: strings.Join([]string{
+				`Requests: "api/users" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
+				`Requests: "http://example.org/api" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
+				`Requests: "/a b" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
+				`Requests: "/a?b=c d" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
+				`Requests: "/a#b" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
+				`Requests: "/ä" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
+				`Requests: "/100%" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
+				`Requests: "" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
+				`Requests: "/api/users" is listed twice`}, "\n")},
+		{name: "too many requests", change: func(d *config.Deployment) { d.Requests = requests(10_001) },
+			want: `Requests: there are 10001: at most 10000 are allowed`},
+
 		{name: "everything at once",
 			context: context{"phase": "five", "zones": 9.0, "removalPolicy": "no"},
 			change:  with(config.Service{Name: "users", Order: -1}),
@@ -379,6 +404,19 @@ func TestDefaults(t *testing.T) {
 	users.MaxTasks, users.TargetCPUPercent = 2, 60
 	if diff := cmp.Diff(users, d.Services[0]); diff != "" {
 		t.Errorf("service that scales (-want +got):\n%s", diff)
+	}
+}
+
+// Load keeps what has no default, and what a rehearsal requests.
+func TestRequests(t *testing.T) {
+	given := forum()
+	given.Requests = append(requests(9_999), "//a/./b'(c)*?d='e'&f;g?h/")
+	d, _, err := config.Load(given, nil, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(given.Requests, d.Requests); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -69,12 +69,14 @@ type HealthCheck struct {
 // Secret is where the value of a variable is. The execution role may read exactly this secret. Set
 // SecretsManager or Parameter.
 type Secret struct {
-	// SecretsManager is the name or the ARN of a secret in AWS Secrets Manager.
+	// SecretsManager is the name or the ARN of a secret in AWS Secrets Manager, in the account of the
+	// deployment.
 	SecretsManager string
 	// Key is the key whose value is taken out of the secret, which is a JSON object. Default: the whole
 	// secret.
 	Key string
-	// Parameter is the name or the ARN of a parameter in SSM Parameter Store.
+	// Parameter is the name or the ARN of a parameter in SSM Parameter Store, in the account of the
+	// deployment. A name with several parts begins with a slash.
 	Parameter string
 	// KMSKey is the ARN of the key that the value is encrypted with. Default: the key of the AWS
 	// service, which needs no permission.
@@ -84,7 +86,7 @@ type Secret struct {
 // WritablePath is a directory in memory. The rest of a container's file system is read-only, beside
 // its volumes.
 type WritablePath struct {
-	// Path is the absolute path of the directory. Required.
+	// Path is the absolute path of the directory. No writable path or volume lies in another. Required.
 	Path string
 	// SizeMiB is the most that the directory holds, in MiB. It counts as memory of the container.
 	// Default: 64.
@@ -155,9 +157,11 @@ type Alarms struct {
 // the load balancer. A sidecar is started, stopped and scaled with the service.
 type Sidecar struct {
 	// Name is the name of the container. Lower-case letters, digits and single hyphens. A container
-	// that depends on the sidecar reaches its ports at this host name. Required.
+	// that depends on the sidecar reaches its ports at this host name. No other service has the name.
+	// Required.
 	Name string
-	// Image is a [Dockerfile] or an image of a [Registry]. Required.
+	// Image is a [Dockerfile] or an image of a [Registry]. It is not that of another service, unless all
+	// services have one image with several programs. Required.
 	Image Image
 	// Ports and UDPPorts are the TCP and the UDP ports at which containers that depend on the sidecar
 	// reach it. Default: none.

@@ -15,7 +15,7 @@ import (
 const (
 	maxContainers     = 10 // in a task definition
 	maxContainerName  = 63 // characters of a host name: other containers use the name as one
-	maxVolumeName     = 99 // characters of a path on EFS, without the slash
+	maxVolumeName     = 99 // https://docs.aws.amazon.com/efs/latest/ug/API_RootDirectory.html has 100, with the slash
 	maxStopTimeout    = 120
 	maxDeregistration = 3600
 	maxGracePeriod    = 2147483647
@@ -27,6 +27,7 @@ const (
 var (
 	userFormat        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 	numericUser       = regexp.MustCompile(`^[0-9]+(:[0-9]+)?$`)
+	urlFormat         = regexp.MustCompile(`^([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})+$`) // RFC 3986
 	codesFormat       = regexp.MustCompile(`^[0-9]{3}(-[0-9]{3})?(,[0-9]{3}(-[0-9]{3})?)*$`)
 	fileSystemFormat  = regexp.MustCompile(`^fs-([0-9a-f]{8}|[0-9a-f]{17})$`)
 	accessPointFormat = regexp.MustCompile(`^fsap-([0-9a-f]{8}|[0-9a-f]{17})$`)
@@ -153,8 +154,8 @@ func checkHealthPath(path string, refuse func(string, ...any)) {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		refuse("HealthCheck.Path %q: a path begins with \"/\"", path)
-	case strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }):
-		refuse("HealthCheck.Path %q: it may have no spaces, \"#\" or letters beyond ASCII: encode them as in %%20", path)
+	case !urlFormat.MatchString(path):
+		refuse("HealthCheck.Path %q: a URL encodes spaces, \"#\", braces and letters beyond ASCII: write them as in %%20", path)
 	case len(path) > maxHealthPath:
 		refuse("HealthCheck.Path %q: it has %d characters: at most %d are allowed", path, len(path), maxHealthPath)
 	}

@@ -127,11 +127,15 @@ var healthMistakes = []mistake{
 	{name: "health path that is a URL", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "http://localhost/healthz" }),
 		want: `service "tags": HealthCheck.Path "http://localhost/healthz": a path begins with "/"`},
 	{name: "health path with a blank", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/is it" }),
-		want: `service "tags": HealthCheck.Path "/is it": it may have no spaces, "#" or letters beyond ASCII: encode them as in %20`},
+		want: `service "tags": HealthCheck.Path "/is it": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
 	{name: "health path with a fragment", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/a#b" }),
-		want: `service "tags": HealthCheck.Path "/a#b": it may have no spaces, "#" or letters beyond ASCII: encode them as in %20`},
+		want: `service "tags": HealthCheck.Path "/a#b": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
 	{name: "health path beyond ASCII", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/gesundheit/ä" }),
-		want: `service "tags": HealthCheck.Path "/gesundheit/ä": it may have no spaces, "#" or letters beyond ASCII: encode them as in %20`},
+		want: `service "tags": HealthCheck.Path "/gesundheit/ä": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
+	{name: "health path with a placeholder", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/in/${AWS::Region}" }),
+		want: `service "tags": HealthCheck.Path "/in/${AWS::Region}": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
+	{name: "health path with half a code", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/100%" }),
+		want: `service "tags": HealthCheck.Path "/100%": a URL encodes spaces, "#", braces and letters beyond ASCII: write them as in %20`},
 	{name: "long health path", change: tagged(func(s *config.Service) { s.HealthCheck.Path = "/" + strings.Repeat("a", 1024) }),
 		want: `service "tags": HealthCheck.Path "/` + strings.Repeat("a", 1024) + `": it has 1025 characters: at most 1024 are allowed`},
 	{name: "health code below all", change: tagged(func(s *config.Service) { s.HealthCheck.Codes = "199-200" }),
@@ -223,8 +227,8 @@ var containerMistakes = []mistake{
 		want: `service "tags": Command: word 2 is empty: remove it`},
 	{name: "command with a placeholder", change: tagged(func(s *config.Service) { s.Command = []string{"node", "--region=${AWS::Region}"} }),
 		want: `service "tags": Command: ${AWS::Region} is not filled in here: give the container a variable in Environment`},
-	{name: "CPU and memory of a sidecar", change: sidecar(func(c *config.Sidecar) { c.CPU, c.MemoryReservationMiB = -1, -1 }),
-		want: "service \"tags\": sidecar \"proxy\": CPU -1: it must be 2 units or more; 1024 units are one vCPU\n" +
+	{name: "CPU and memory of a sidecar", change: sidecar(func(c *config.Sidecar) { c.CPU, c.MemoryReservationMiB = 1, -1 }),
+		want: "service \"tags\": sidecar \"proxy\": CPU 1: it must be 2 units or more; 1024 units are one vCPU\n" +
 			`service "tags": sidecar "proxy": MemoryReservationMiB -1: it must be 6 or more`},
 	{name: "memory limit of a sidecar", change: sidecar(func(c *config.Sidecar) { c.MemoryLimitMiB = 64 }),
 		want: `service "tags": sidecar "proxy": MemoryLimitMiB 64: it must be more than MemoryReservationMiB, which is 64`},
@@ -474,6 +478,8 @@ var sidecarMistakes = []mistake{
 			`service "tags": container "b" waits for the end of "tags", which is essential, so its end stops the task: set no Essential, or wait for HEALTHY`},
 	{name: "circle", change: chain(on("a", "START"), config.Sidecar{DependsOn: on("b", "START")}, config.Sidecar{DependsOn: on("a", "COMPLETE")}),
 		want: `service "tags": containers wait for each other in a circle: a → b → a`},
+	{name: "circle with the service", change: chain(on("b", "START"), config.Sidecar{}, config.Sidecar{DependsOn: on("tags", "START")}),
+		want: `service "tags": containers wait for each other in a circle: tags → b → tags`},
 }
 
 var permissionMistakes = []mistake{
@@ -564,7 +570,7 @@ func TestContainersAreTaken(t *testing.T) {
 			image(config.GoPackage{Dir: "..services"})),
 		"users": users("0", "root", "node", "1000:node", "node:1000", "www-data:www-data", "_apt"),
 		"health checks": {
-			tagged(func(s *config.Service) { s.HealthCheck.Path = "/healthz?deep=1&x=%20" }),
+			tagged(func(s *config.Service) { s.HealthCheck.Path = "/~me/a.b-c_d!$&'()*+,;=:@/?deep=1&x=%2f%E2" }),
 			tagged(func(s *config.Service) { s.HealthCheck.Command = []string{"NONE"} }),
 			tagged(func(s *config.Service) {
 				s.HealthCheck.Command = []string{"CMD-SHELL", "curl -f localhost:$PORT || exit 1"}
@@ -581,6 +587,7 @@ func TestContainersAreTaken(t *testing.T) {
 			config.Secret{SecretsManager: "prod/db_1+=.@-x"}, config.Secret{SecretsManager: "db-maste", Key: "pass word"}, config.Secret{SecretsManager: strings.Repeat("a", 512)}, config.Secret{SecretsManager: secretIn(here), Key: "a"},
 			config.Secret{SecretsManager: "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:db"},
 			config.Secret{SecretsManager: "arn:aws-cn:secretsmanager:cn-north-1:111111111111:secret:db"}, config.Secret{SecretsManager: "arn:aws-us-gov:secretsmanager:us-gov-west-1:111111111111:secret:db"},
+			config.Secret{SecretsManager: "arn:aws-iso-b:secretsmanager:us-isob-east-1:111111111111:secret:db"}, config.Secret{SecretsManager: "arn:aws-eusc:secretsmanager:eusc-de-east-1:111111111111:secret:db"},
 			config.Secret{Parameter: "db"}, config.Secret{Parameter: strings.Repeat("/a", 15)}, config.Secret{Parameter: strings.Repeat("a", 1011)}, config.Secret{Parameter: "/shop/aws"},
 			config.Secret{Parameter: "arn:aws:ssm:eu-west-1:111111111111:parameter/a/b", KMSKey: "arn:aws:kms:eu-west-1:111111111111:key/mrk-1234"}),
 			func(d *config.Deployment) {

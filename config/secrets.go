@@ -136,14 +136,18 @@ func (c *containers) arn(field, text, service string, refuse func(string, ...any
 	}
 }
 
-// partitionOf returns the partition of a region
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html).
+// partitions are those of regions whose names begin in a way of their own
+// (https://github.com/aws/aws-sdk-go-v2/blob/main/internal/endpoints/awsrulesfn/partitions.json).
+var partitions = []struct{ region, name string }{
+	{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"eusc-", "aws-eusc"},
+	{"us-iso-", "aws-iso"}, {"us-isob-", "aws-iso-b"}, {"eu-isoe-", "aws-iso-e"}, {"us-isof-", "aws-iso-f"},
+}
+
 func partitionOf(region string) string {
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		return "aws-cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		return "aws-us-gov"
+	for _, p := range partitions {
+		if strings.HasPrefix(region, p.region) {
+			return p.name
+		}
 	}
 	return "aws"
 }

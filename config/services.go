@@ -41,6 +41,9 @@ const maxOutputs = 200
 // share one security group.
 const maxBalancers = 5
 
+// maxRequests is how many different requests a rehearsal sends.
+const maxRequests = 10_000
+
 // infrastructure has the stacks without a service, named as services would be.
 var infrastructure = []string{"gate", "network", "registry", "cluster", "routing", "phase", "watch"}
 
@@ -93,6 +96,7 @@ func checkServices(d Deployment, s Settings) []error {
 		checkShadows(d, b.Name, refuse)
 	}
 	checkRoot(d, refuse)
+	checkRequests(d.Requests, refuse)
 	checkTesters(d, s.Position, m.Plan(s.Position), refuse)
 	checkBalancers(d, s, plan, refuse)
 	for _, b := range plan.Balancers {
@@ -103,6 +107,23 @@ func checkServices(d Deployment, s Settings) []error {
 		checkTargets(d, plan, refuse)
 	}
 	return problems
+}
+
+// checkRequests refuses paths that nobody can request, before a rehearsal does.
+func checkRequests(requests []string, refuse func(string, ...any)) {
+	if len(requests) > maxRequests {
+		refuse("Requests: there are %d: at most %d are allowed", len(requests), maxRequests)
+	}
+	listed := map[string]bool{}
+	for _, request := range requests {
+		switch {
+		case !strings.HasPrefix(request, "/") || !urlFormat.MatchString(request):
+			refuse("Requests: %q is not a path as it is sent: it looks like \"/api/users/1?full=yes\", with spaces as %%20", request)
+		case listed[request]:
+			refuse("Requests: %q is listed twice", request)
+		}
+		listed[request] = true
+	}
 }
 
 func named(balancer string) string {

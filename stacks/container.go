@@ -139,7 +139,9 @@ func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar)
 	case config.GoPackage:
 		asset.Directory, asset.BuildArgs = jsii.String(props.Context), props.Alike.buildArgs
 	case config.Dockerfile:
-		asset.Directory = jsii.String(filepath.Join(root(), filepath.FromSlash(image.Dir)))
+		dir := filepath.Join(root(), filepath.FromSlash(image.Dir))
+		asset.Directory = jsii.String(dir)
+		asset.Exclude = jsii.Strings(leftOut(dir, *awscdk.Stage_Of(stack).Outdir())...)
 		if image.File != "" {
 			asset.File = jsii.String(image.File)
 		}
@@ -157,6 +159,24 @@ func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar)
 		return awsecs.ContainerImage_FromRegistry(jsii.String(image.Name), nil)
 	}
 	return awsecs.ContainerImage_FromDockerImageAsset(awsecrassets.NewDockerImageAsset(stack, jsii.String(id+"Image"), asset))
+}
+
+// leftOut lists what is never in an image, whatever the context's .dockerignore says: the state of
+// what runs on this machine, which has secrets, and the assembly itself.
+func leftOut(context, assembly string) []string {
+	paths := []string{".cutover"}
+	if inside, err := filepath.Rel(absolute(context), absolute(assembly)); err == nil && filepath.IsLocal(inside) {
+		paths = append(paths, filepath.ToSlash(inside))
+	}
+	return paths
+}
+
+func absolute(dir string) string {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		panic(err) // the working directory is gone
+	}
+	return dir
 }
 
 // ecrImage matches an image in a repository of Amazon ECR.
@@ -272,7 +292,11 @@ func permit(definition awsecs.Ec2TaskDefinition, statements []config.Statement) 
 			for operator, keys := range one.Conditions {
 				values := map[string]any{}
 				for key, all := range keys {
-					values[key] = all
+					var filled []*string
+					for _, value := range all {
+						filled = append(filled, substituted(value))
+					}
+					values[key] = filled
 				}
 				conditions[operator] = values
 			}

@@ -13,8 +13,10 @@ import (
 
 	"cutover/config"
 	"cutover/deployment"
+	shop "cutover/examples/shop/deployment"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/nightly"
 	"cutover/migration"
 )
 
@@ -43,6 +45,14 @@ func TestGoldens(t *testing.T) {
 			compareGolden(t, deployment.App, name, own)
 		}
 	}
+}
+
+// TestGoldensOfShop compares the templates of the example beside the forum, in one phase.
+func TestGoldensOfShop(t *testing.T) {
+	if !*golden.Update {
+		nightly.Test(t, "it synthesizes another deployment")
+	}
+	compareGolden(t, shop.Shop, migration.Parallel.String(), "shop")
 }
 
 // TestGoldensOfOwn compares the stacks in which the options are.

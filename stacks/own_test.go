@@ -9,6 +9,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/assembly"
+	"cutover/migration"
 )
 
 // synthOwn returns the assembly of [own], in a phase in which all services have tasks.
@@ -20,7 +21,6 @@ func synthOwn(t *testing.T) *assembly.Assembly {
 // own is a deployment with every option that a service and a sidecar have: an image from a registry,
 // one from a Dockerfile and a Go package.
 func own() config.Deployment {
-	nginx := config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}
 	return config.Deployment{
 		Monolith: config.Service{
 			Name: "shop", Paths: []string{"/api*"}, Port: 8080,
@@ -65,7 +65,7 @@ func own() config.Deployment {
 						Ulimits:   []config.Ulimit{{Name: "memlock", Soft: -1, Hard: -1}},
 						DependsOn: []config.Dependency{{Container: "statsd"}},
 					},
-					{Name: "migrate", Image: nginx, Command: []string{"/bin/true"}},
+					{Name: "migrate", Image: config.Registry{Name: "public.ecr.aws/docker/library/busybox:1.37"}, Command: []string{"/bin/true"}},
 				},
 				DependsOn: []config.Dependency{
 					{Container: "statsd", Condition: "HEALTHY"}, {Container: "cache"}, {Container: "migrate", Condition: "SUCCESS"},
@@ -74,7 +74,7 @@ func own() config.Deployment {
 					{Actions: []string{"dynamodb:GetItem", "dynamodb:PutItem"}, Resources: []string{"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/orders"}},
 					{
 						Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::shop-pictures/*"}, Reason: "The pictures have the names that customers give them",
-						Conditions: map[string]map[string][]string{"StringEquals": {"s3:ExistingObjectTag/public": {"yes"}}},
+						Conditions: map[string]map[string][]string{"StringEquals": {"s3:ExistingObjectTag/public": {"yes"}, "s3:ResourceAccount": {"${AWS::AccountId}"}}},
 					},
 				},
 				Ulimits:                    []config.Ulimit{{Name: "nofile", Soft: 4096, Hard: 8192}},
@@ -83,8 +83,21 @@ func own() config.Deployment {
 				Alarms:                     config.Alarms{LatencyMilliseconds: 250, Errors: 3},
 				CPU:                        128, MemoryReservationMiB: 192, MemoryLimitMiB: 384,
 			},
-			{Name: "pages", Paths: []string{"/api/pages*"}, Order: 20, Image: nginx},
-			{Name: "users", Paths: []string{"/api/users*"}, Order: 30},
+			{Name: "pages", Paths: []string{"/api/pages*"}, Order: 20, Image: config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}},
+			{ // has no value that is a default
+				Name: "users", Paths: []string{"/api/users*"}, Order: 30, Image: config.GoPackage{Dir: "services/users"}, Port: 8080,
+				HealthCheck: config.HealthCheck{Path: "/ready", Codes: "204", Command: []string{"CMD", "/users", "check"}, GracePeriodSeconds: 77},
+				Command:     []string{"--serve"}, User: "1000:1001", CPU: 300, MemoryReservationMiB: 301, MemoryLimitMiB: 700,
+				WritablePaths:              []config.WritablePath{{Path: "/tmp", SizeMiB: 33}},
+				DeregistrationDelaySeconds: 71, StopTimeoutSeconds: 97,
+				Alarms: config.Alarms{LatencyMilliseconds: 2300, Errors: 29},
+				Tasks:  2, MaxTasks: 5, TargetCPUPercent: 47,
+				Sidecars: []config.Sidecar{{
+					Name: "agent", Image: config.Registry{Name: "public.ecr.aws/docker/library/busybox:1.37"}, User: "101:102", CPU: 31, MemoryReservationMiB: 37, MemoryLimitMiB: 99,
+					WritablePaths: []config.WritablePath{{Path: "/run", SizeMiB: 11}}, HealthCheck: []string{"CMD-SHELL", "true"},
+				}},
+				DependsOn: []config.Dependency{{Container: "agent", Condition: "HEALTHY"}},
+			},
 		},
 	}
 }
@@ -109,7 +122,7 @@ func TestSidecars(t *testing.T) {
 	dropped := object{"Drop": []any{"ALL"}}
 	containers := definition.Properties["ContainerDefinitions"].([]any)
 	equal(t, "the least that a sidecar has", any(object{
-		"Name": "migrate", "Image": "public.ecr.aws/nginx/nginx:1.29", "Essential": false, "Command": []any{"/bin/true"},
+		"Name": "migrate", "Image": "public.ecr.aws/docker/library/busybox:1.37", "Essential": false, "Command": []any{"/bin/true"},
 		"Cpu": 64.0, "MemoryReservation": 64.0, "Memory": 128.0, "LogConfiguration": logs("migrate"), "StopTimeout": 90.0, "User": "65532:65532",
 		"ReadonlyRootFilesystem": true, "DockerSecurityOptions": []any{"no-new-privileges"}, "LinuxParameters": object{"Capabilities": dropped},
 	}), containers[3])
@@ -212,9 +225,9 @@ func TestGrantsOfOwn(t *testing.T) {
 		return statement
 	}
 	write := []any{"elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"}
-	fileSystem, data, pictures := output("PublishOutputRefFileSystem8A8E25C0D2086832"), output("PublishOutputRefFileSystemData7DE6045D4310ED30"), output("PublishOutputRefFileSystemPicturesAA4AAD7B68E1D5E2")
+	fileSystem, data, pictures := output("PublishOutputRefFileSystem8A8E25C0D2086832"), output("PublishOutputRefFileSystemDataVolumeBB3385B07F4FB65A"), output("PublishOutputRefFileSystemPicturesVolume21C88BD10E88DEA3")
 	bucket := allow("s3:GetObject", "arn:aws:s3:::shop-pictures/*")
-	bucket["Condition"] = object{"StringEquals": object{"s3:ExistingObjectTag/public": []any{"yes"}}}
+	bucket["Condition"] = object{"StringEquals": object{"s3:ExistingObjectTag/public": []any{"yes"}, "s3:ResourceAccount": []any{object{"Ref": "AWS::AccountId"}}}}
 	equal(t, "task role of orders", []object{
 		mount(write, fileSystem, data),
 		mount("elasticfilesystem:ClientMount", "fs-0123456789abcdef0", "fsap-0123456789abcdef0"), // read-only
@@ -251,7 +264,7 @@ func TestVolumes(t *testing.T) {
 		equal(t, point.String()+" acts as", any(object{"Uid": "65532", "Gid": "65532"}), property(t, a, point, "PosixUser"))
 		equal(t, point.String()+" is of", any(file.String()), property(t, a, point, "FileSystemId"))
 	}
-	equal(t, "access points", map[string]string{"/data": "dev-Files/FileSystemData7DE6045D", "/pictures": "dev-Files/FileSystemPicturesAA4AAD7B"}, points)
+	equal(t, "access points", map[string]string{"/data": "dev-Files/FileSystemDataVolumeBB3385B0", "/pictures": "dev-Files/FileSystemPicturesVolume21C88BD1"}, points)
 
 	group := resource(t, a, "dev-Files", "AWS::EC2::SecurityGroup")
 	var subnets []any
@@ -289,4 +302,96 @@ func TestVolumes(t *testing.T) {
 		}
 	}
 	equal(t, "stacks that wait for the file system", []string{"dev-Orders", "dev-Shop"}, waiting)
+}
+
+// TestContractsOfVolumes pins what holds data. Another logical id, or another value of a property that
+// replaces a file system, loses the data. Unlike a golden, this list is not rewritten by a command.
+func TestContractsOfVolumes(t *testing.T) {
+	for _, test := range []struct {
+		context  settings
+		deletion string
+	}{{settings{}, "Delete"}, {production(migration.Parallel), "Retain"}} {
+		a := synthQuickly(t, own(), test.context)
+		var got []string
+		for _, r := range a.Resources("AWS::EFS::FileSystem") {
+			got = append(got, "file system "+r.LogicalID)
+			for _, property := range []string{"AvailabilityZoneName", "KmsKeyId", "PerformanceMode"} { // with Encrypted, these replace
+				equal(t, property, any(nil), r.Properties[property])
+			}
+		}
+		for _, r := range a.Resources("AWS::EFS::AccessPoint") {
+			got = append(got, fmt.Sprintf("access point %s %v", r.LogicalID, r.Properties["RootDirectory"].(object)["Path"]))
+		}
+		slices.Sort(got)
+		equal(t, "resources", []string{"access point FileSystemDataVolumeBB3385B0 /data", "access point FileSystemPicturesVolume21C88BD1 /pictures", "file system FileSystem8A8E25C0"}, got)
+		for _, stack := range a.Stacks {
+			if !strings.HasSuffix(stack.Name, "-Files") {
+				continue
+			}
+			for _, r := range stack.Resources {
+				if strings.HasSuffix(r.Type, "FileSystem") || strings.HasSuffix(r.Type, "AccessPoint") {
+					equal(t, r.String(), []string{test.deletion, test.deletion}, []string{r.DeletionPolicy, fmt.Sprint(stack.Template["Resources"].(object)[r.LogicalID].(object)["UpdateReplacePolicy"])})
+				}
+			}
+		}
+	}
+}
+
+// The first volume of a deployed environment, a second one, and the end of the last one change the
+// service that has the volume, and no other. No stack waits for another to let go of an export.
+func TestVolumesComeAndGo(t *testing.T) {
+	with := func(names ...string) *assembly.Assembly {
+		d := alike(2)
+		for _, name := range names {
+			d.Services[0].Volumes = append(d.Services[0].Volumes, config.Volume{Name: name, Path: "/" + name})
+		}
+		a := synthQuickly(t, d, nil)
+		for _, stack := range a.Stacks {
+			for id, output := range stack.Outputs {
+				if output.ExportName != nil {
+					t.Errorf("%s exports %s", stack.Name, id)
+				}
+			}
+		}
+		return a
+	}
+	none, one, two := with(), with("data"), with("data", "more")
+	changes := func(from, to *assembly.Assembly, sign string) []string {
+		var lines []string
+		for _, line := range assembly.Changes(from, to) {
+			stack := strings.Fields(line)[1]
+			if stack != "dev-Files" && stack != "dev-S00" {
+				t.Errorf("another stack changes: %s", line)
+			}
+			if strings.HasPrefix(line, sign+" dev-Files") {
+				lines = append(lines, line)
+			}
+		}
+		return lines
+	}
+	if lines := changes(none, one, "~"); strings.Contains(fmt.Sprint(lines), "Properties") || len(changes(none, one, "+")) == 0 {
+		t.Errorf("the stack of the file system is not new: %q", lines)
+	}
+	if lines := changes(one, none, "-"); len(lines) == 0 {
+		t.Error("the stack of the file system is still there")
+	}
+	point := " dev-Files FileSystemMoreVolumeEFAE2FBB AWS::EFS::AccessPoint"
+	equal(t, "a second volume", []string{"+" + point}, changes(one, two, "+"))
+	equal(t, "one volume less", []string{"-" + point}, changes(two, one, "-"))
+}
+
+// A file system has one mount target in a zone, and an existing VPC may have several subnets there.
+func TestMountTargetsInExistingVPC(t *testing.T) {
+	context := existingVPC(t, []string{"subnet-0000000000000000a", "subnet-0000000000000000b"}, []string{"subnet-0000000000000000c", "subnet-0000000000000000d"})
+	d := alike(1)
+	d.Services[0].Volumes = []config.Volume{{Name: "resource", Path: "/data"}}
+	count := func() int { return len(synthQuickly(t, d, context).Resources("AWS::EFS::MountTarget")) }
+	equal(t, "mount targets in two zones", 2, count())
+	for _, value := range context {
+		if vpc, ok := value.(object); ok {
+			private := vpc["subnetGroups"].([]any)[1].(object)["subnets"].([]any)
+			private[1].(object)["availabilityZone"] = private[0].(object)["availabilityZone"]
+		}
+	}
+	equal(t, "mount targets in one zone", 1, count())
 }

@@ -2,18 +2,22 @@ package stacks_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"cutover/config"
 	"cutover/deployment"
+	shop "cutover/examples/shop/deployment"
 	"cutover/internal/analysis/controls"
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
+	"cutover/internal/nightly"
 	"cutover/migration"
 )
 
@@ -95,60 +99,80 @@ func nagReport(t *testing.T, a *assembly.Assembly, stack *assembly.Stack) []nagL
 	return report.Lines
 }
 
-// TestNag reads what cdk-nag said of every stack in every phase. Each rule is met
-// or suppressed beside the resource with a reason; and each suppression is
-// needed, so that none outlives its reason.
+// TestNag reads what cdk-nag said of every stack in every phase.
 func TestNag(t *testing.T) {
 	for _, context := range profiles() {
-		a := synthApp(t, context)
-		looked := 0
-		for _, stack := range a.Stacks {
-			needed := map[string]bool{} // path, rule and finding
-			for _, line := range nagReport(t, a, stack) {
-				looked++
-				switch line.Compliance {
-				case "Compliant":
-				case "Suppressed":
-					finding := ""
-					if strings.HasPrefix(line.ExceptionReason, "[") {
-						finding, _, _ = strings.Cut(line.ExceptionReason[1:], "] ")
-					}
-					needed[line.ResourceID+" "+line.RuleID+" "+finding] = true
-				default:
-					t.Errorf("%v: %s is %s with %s", context, line.ResourceID, line.Compliance, line.RuleID)
+		checkNag(t, fmt.Sprint(context), synthApp(t, context))
+	}
+}
+
+// TestNagOfOthers reads the same of the shop, and of a deployment with every option.
+func TestNagOfOthers(t *testing.T) {
+	nightly.Test(t, "cdk-nag writes reports")
+	for _, d := range []config.Deployment{shop.Shop, own()} {
+		dir := filepath.Join(scratch, "nag-of-"+d.Services[0].Name)
+		if err := synthTo(d, cdkContext(t, settings{"phase": "parallel", "alarms": "on"}), dir, true); err != nil {
+			t.Fatal(err)
+		}
+		a, err := assembly.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkNag(t, d.Monolith.Name, a)
+	}
+}
+
+// checkNag checks that each rule is met or suppressed beside the resource with a reason, and that each
+// suppression is needed, so that none outlives its reason.
+func checkNag(t *testing.T, what string, a *assembly.Assembly) {
+	t.Helper()
+	looked := 0
+	for _, stack := range a.Stacks {
+		needed := map[string]bool{} // path, rule and finding
+		for _, line := range nagReport(t, a, stack) {
+			looked++
+			switch line.Compliance {
+			case "Compliant":
+			case "Suppressed":
+				finding := ""
+				if strings.HasPrefix(line.ExceptionReason, "[") {
+					finding, _, _ = strings.Cut(line.ExceptionReason[1:], "] ")
 				}
+				needed[line.ResourceID+" "+line.RuleID+" "+finding] = true
+			default:
+				t.Errorf("%s: %s is %s with %s", what, line.ResourceID, line.Compliance, line.RuleID)
 			}
-			for path, rules := range nagSuppressions(t, stack) {
-				for _, rule := range rules {
-					// A reason is a sentence, not a word.
-					if len(strings.Fields(rule.Reason)) < 4 {
-						t.Errorf("%s suppresses %s for %q, which is no reason", path, rule.ID, rule.Reason)
+		}
+		for path, rules := range nagSuppressions(t, stack) {
+			for _, rule := range rules {
+				// A reason is a sentence, not a word.
+				if len(strings.Fields(rule.Reason)) < 4 {
+					t.Errorf("%s suppresses %s for %q, which is no reason", path, rule.ID, rule.Reason)
+				}
+				var findings []string
+				if rule.ID == "CdkNagValidationFailure" {
+					// What applies is the rule that could not be evaluated.
+					for _, failed := range rule.AppliesTo {
+						findings = append(findings, path+" "+failed+" ")
 					}
-					var findings []string
-					if rule.ID == "CdkNagValidationFailure" {
-						// What applies is the rule that could not be evaluated.
-						for _, failed := range rule.AppliesTo {
-							findings = append(findings, path+" "+failed+" ")
-						}
-					} else if rule.AppliesTo == nil {
-						findings = append(findings, path+" "+rule.ID+" ")
-					} else {
-						for _, finding := range rule.AppliesTo {
-							findings = append(findings, path+" "+rule.ID+" "+finding)
-						}
+				} else if rule.AppliesTo == nil {
+					findings = append(findings, path+" "+rule.ID+" ")
+				} else {
+					for _, finding := range rule.AppliesTo {
+						findings = append(findings, path+" "+rule.ID+" "+finding)
 					}
-					for _, finding := range findings {
-						if !needed[finding] {
-							t.Errorf("%v: the suppression of %s is not needed: remove it", context, finding)
-						}
+				}
+				for _, finding := range findings {
+					if !needed[finding] {
+						t.Errorf("%s: the suppression of %s is not needed: remove it", what, finding)
 					}
 				}
 			}
 		}
-		// An aspect that visits nothing finds nothing.
-		if looked < 40 {
-			t.Errorf("%v: cdk-nag looked at %d rules and resources only", context, looked)
-		}
+	}
+	// An aspect that visits nothing finds nothing.
+	if looked < 40 {
+		t.Errorf("%s: cdk-nag looked at %d rules and resources only", what, looked)
 	}
 }
 

@@ -56,6 +56,7 @@ retired or removed. The review has, in this order:
   - replacements and deletions
   - deployed listener rules with another priority or name
   - what AWS refuses to create
+  - what the deployment does to running tasks
   - broadened permissions
   - what a change of phase, or of the places of services, does
   - who answers other requests than before
@@ -259,7 +260,10 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, phases [
 	}
 	report.Clashes, report.Refused = review.Clashes(pairs, services...), review.Refused(pairs)
 	report.Images = review.Images(pairs)
-	report.Costs, err = review.Costs(pairs)
+	if report.Costs, err = review.Costs(pairs); err != nil {
+		return err
+	}
+	report.Tasks, err = review.Tasks(deployment)
 	return err
 }
 

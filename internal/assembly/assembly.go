@@ -118,8 +118,13 @@ type Resource struct {
 	Condition string
 	// Both policies are empty for CloudFormation's default (Delete, for most types).
 	DeletionPolicy, UpdateReplacePolicy string
+	// UpdatePolicy says how CloudFormation updates what the resource has made. Nil without one.
+	UpdatePolicy map[string]any `json:"-"`
 	// Path is like "dev-Routing/Listener/Resource"; empty when path metadata is switched off.
 	Path string `json:"-"`
+	// Reasons say why a finding of cdk-nag is passed over, by its rule.
+	// https://github.com/cdklabs/cdk-nag#suppressing-a-rule
+	Reasons map[string]string `json:"-"`
 }
 
 // String is the resource's place in the assembly: "stack/logical id".

@@ -293,8 +293,9 @@ func (s *Stack) readTemplate(dir, name string) error {
 	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 		var r *struct {
 			Resource
-			DependsOn any
-			Metadata  any
+			DependsOn    any
+			Metadata     any
+			UpdatePolicy any
 		}
 		if err := unmarshal(t.Resources[id], &r); err != nil {
 			return fmt.Errorf("%s: resource %q: %w", name, id, err)
@@ -313,6 +314,8 @@ func (s *Stack) readTemplate(dir, name string) error {
 		// A path that is no string is metadata of somebody else.
 		metadata, _ := r.Metadata.(map[string]any)
 		resource.Path, _ = metadata["aws:cdk:path"].(string)
+		resource.Reasons = reasons(metadata)
+		resource.UpdatePolicy, _ = r.UpdatePolicy.(map[string]any)
 		s.Resources = append(s.Resources, resource)
 	}
 	s.Parameters, s.Conditions, s.Rules = t.Parameters, t.Conditions, t.Rules
@@ -332,6 +335,24 @@ func (s *Stack) readTemplate(dir, name string) error {
 		}
 	}
 	return nil
+}
+
+// reasons reads the suppressions of cdk-nag. Metadata of another shape has none.
+func reasons(metadata map[string]any) map[string]string {
+	nag, _ := metadata["cdk_nag"].(map[string]any)
+	rules, _ := nag["rules_to_suppress"].([]any)
+	var all map[string]string
+	for _, rule := range rules {
+		rule, _ := rule.(map[string]any)
+		id, _ := rule["id"].(string)
+		if reason, ok := rule["reason"].(string); ok {
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[id] = reason
+		}
+	}
+	return all
 }
 
 // stringOrList reads what CloudFormation lets be one string or a list.

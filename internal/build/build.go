@@ -75,8 +75,9 @@ func SetTimes(assembly string) error {
 		return fmt.Errorf("images: %s: %w", assembly, err)
 	}
 	for _, asset := range assets {
-		err := filepath.WalkDir(asset, func(file string, _ fs.DirEntry, err error) error {
-			if err != nil {
+		err := filepath.WalkDir(asset, func(file string, entry fs.DirEntry, err error) error {
+			// A link may lead out of the context, or to nothing.
+			if err != nil || entry.Type()&fs.ModeSymlink != 0 {
 				return err
 			}
 			return os.Chtimes(file, Time, Time)

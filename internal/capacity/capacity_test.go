@@ -18,6 +18,7 @@ func TestRoom(t *testing.T) {
 		{"the default task on a t3.medium of 2048 units and 3788 MiB", medium, Resources{256, 256, 1}, 8, "CPU units"},
 		{"no CPU units", small, Resources{0, 256, 1}, 7, "memory"},
 		{"two ports of 28,229", small, Resources{0, 0, 2}, 14114, "ports"},
+		{"the default with a sidecar, as docs/density.md says", small, Resources{320, 320, 2}, 5, "memory"},
 		{"nothing", small, Resources{}, -1, ""},
 		{"too large", small, Resources{256, 1895, 1}, 0, "memory"},
 		{"no less than nothing", Resources{CPU: -256, MemoryMiB: 256}, Resources{256, 256, 0}, 0, "CPU units"},

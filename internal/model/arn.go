@@ -11,23 +11,25 @@ import (
 // has them. {Property} stands for the property, or for "${stack/logical id}" where the
 // template leaves the name to the deployment.
 var arns = map[string]string{
-	EC2AutoScalingGroup:           "autoscaling:REGION:ACCOUNT:autoScalingGroup:{}",
-	ECRRepository:                 "ecr:REGION:ACCOUNT:repository/{RepositoryName}",
-	ECSCluster:                    "ecs:REGION:ACCOUNT:cluster/{ClusterName}",
-	ECSService:                    "ecs:REGION:ACCOUNT:service/{ServiceName}",
-	ECSTaskDefinition:             "ecs:REGION:ACCOUNT:task-definition/{Family}",
-	ELBLoadBalancer:               "elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/{Name}",
-	ELBTargetGroup:                "elasticloadbalancing:REGION:ACCOUNT:targetgroup/{Name}",
-	IAMRole:                       "iam::ACCOUNT:role/{RoleName}",
-	SSMParameter:                  "ssm:REGION:ACCOUNT:parameter{Name}",
-	"AWS::DynamoDB::Table":        "dynamodb:REGION:ACCOUNT:table/{TableName}",
-	"AWS::KMS::Key":               "kms:REGION:ACCOUNT:key/{}",
-	"AWS::Lambda::Function":       "lambda:REGION:ACCOUNT:function:{FunctionName}",
-	"AWS::Logs::LogGroup":         "logs:REGION:ACCOUNT:log-group:{LogGroupName}:*",
-	"AWS::S3::Bucket":             "s3:::{BucketName}",
-	"AWS::SNS::Topic":             "sns:REGION:ACCOUNT:{TopicName}",
-	"AWS::SQS::Queue":             "sqs:REGION:ACCOUNT:{QueueName}",
-	"AWS::SecretsManager::Secret": "secretsmanager:REGION:ACCOUNT:secret:{Name}",
+	EC2AutoScalingGroup:     "autoscaling:REGION:ACCOUNT:autoScalingGroup:{}",
+	ECRRepository:           "ecr:REGION:ACCOUNT:repository/{RepositoryName}",
+	ECSCluster:              "ecs:REGION:ACCOUNT:cluster/{ClusterName}",
+	ECSService:              "ecs:REGION:ACCOUNT:service/{ServiceName}",
+	ECSTaskDefinition:       "ecs:REGION:ACCOUNT:task-definition/{Family}",
+	EFSAccessPoint:          "elasticfilesystem:REGION:ACCOUNT:access-point/{}",
+	EFSFileSystem:           "elasticfilesystem:REGION:ACCOUNT:file-system/{}",
+	ELBLoadBalancer:         "elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/{Name}",
+	ELBTargetGroup:          "elasticloadbalancing:REGION:ACCOUNT:targetgroup/{Name}",
+	IAMRole:                 "iam::ACCOUNT:role/{RoleName}",
+	SSMParameter:            "ssm:REGION:ACCOUNT:parameter{Name}",
+	"AWS::DynamoDB::Table":  "dynamodb:REGION:ACCOUNT:table/{TableName}",
+	"AWS::KMS::Key":         "kms:REGION:ACCOUNT:key/{}",
+	"AWS::Lambda::Function": "lambda:REGION:ACCOUNT:function:{FunctionName}",
+	"AWS::Logs::LogGroup":   "logs:REGION:ACCOUNT:log-group:{LogGroupName}:*",
+	"AWS::S3::Bucket":       "s3:::{BucketName}",
+	"AWS::SNS::Topic":       "sns:REGION:ACCOUNT:{TopicName}",
+	"AWS::SQS::Queue":       "sqs:REGION:ACCOUNT:{QueueName}",
+	SecretsManagerSecret:    "secretsmanager:REGION:ACCOUNT:secret:{Name}",
 }
 
 // ARN returns a resource's ARN in an account and region, empty for types that no policy names.
@@ -36,14 +38,22 @@ func ARN(r *assembly.Resource, account, region string) string {
 	if !known {
 		return ""
 	}
-	before, rest, _ := strings.Cut(form, "{")
-	property, after, _ := strings.Cut(rest, "}")
-	name, ok := r.Properties[property].(string)
-	if !ok {
-		name = "${" + r.String() + "}"
-		if r.Type == SSMParameter {
-			name = "/" + name
-		}
+	before, _, _ := strings.Cut(form, "{")
+	_, after, _ := strings.Cut(form, "}")
+	name := Name(r)
+	if r.Type == SSMParameter && !strings.HasPrefix(name, "/") {
+		name = "/" + name
 	}
 	return "arn:aws:" + strings.NewReplacer("REGION", region, "ACCOUNT", account).Replace(before) + name + after
+}
+
+// Name returns the name of a resource as its ARN has it: "${stack/logical id}" if the template leaves
+// the name to the deployment.
+func Name(r *assembly.Resource) string {
+	_, rest, _ := strings.Cut(arns[r.Type], "{")
+	property, _, _ := strings.Cut(rest, "}")
+	if name, ok := r.Properties[property].(string); ok {
+		return name
+	}
+	return "${" + r.String() + "}"
 }

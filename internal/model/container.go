@@ -202,22 +202,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	for _, tmpfs := range linux.Field("Tmpfs").List() {
 		c.Tmpfs = append(c.Tmpfs, Tmpfs{tmpfs.Field("ContainerPath").Need("a path").Text(""), tmpfs.Field("Size").Need("a size in MiB").Int(0, 1, 1<<24), tmpfs.Field("MountOptions").Texts()})
 	}
-	for _, server := range v.Field("DnsServers").List() {
-		address, err := netip.ParseAddr(server.Text(""))
-		if err != nil {
-			server.Refuse("%q is not an address", server.Text(""))
-		}
-		c.DNSServers = append(c.DNSServers, address)
-	}
-	for _, host := range v.Field("ExtraHosts").List() {
-		c.ExtraHosts = append(c.ExtraHosts, host.Field("Hostname").Text("")+":"+host.Field("IpAddress").Text(""))
-	}
-	for _, control := range v.Field("SystemControls").List() {
-		if c.SystemControls == nil {
-			c.SystemControls = map[string]string{}
-		}
-		c.SystemControls[control.Field("Namespace").Text("")] = control.Field("Value").Text("")
-	}
+	c.readNames(v)
 	for _, mapping := range v.Field("PortMappings").List() {
 		mapping.Field("Name") // for Service Connect
 		c.Ports = append(c.Ports, Port{
@@ -236,19 +221,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 			c.Labels[name] = v.Field("DockerLabels").Field(name).Text("")
 		}
 	}
-	if check := v.Field("HealthCheck"); check.Present() {
-		command := check.Field("Command").Texts()
-		c.HealthCheck = &ContainerHealthCheck{
-			Command:     command,
-			Interval:    check.Field("Interval").Seconds(30, 5, 300),
-			Timeout:     check.Field("Timeout").Seconds(5, 2, 60),
-			Retries:     check.Field("Retries").Int(3, 1, 10),
-			StartPeriod: check.Field("StartPeriod").Seconds(0, 0, 300),
-		}
-		if len(command) < 2 || command[0] != "CMD" && (command[0] != "CMD-SHELL" || len(command) != 2) {
-			check.Field("Command").Refuse("%q: expected CMD and a command with its arguments, or CMD-SHELL and one line for the shell", command)
-		}
-	}
+	c.HealthCheck = healthCheck(v.Field("HealthCheck"))
 	return c
 }
 
@@ -268,6 +241,43 @@ func (c Container) Requires() []Dependency {
 func (c *Container) Set(name, value string) {
 	c.Environment = slices.DeleteFunc(slices.Clone(c.Environment), func(v Variable) bool { return v.Name == name })
 	c.Environment = append(c.Environment, Variable{Name: name, Value: value})
+}
+
+// readNames reads how a container resolves names, and its kernel parameters.
+func (c *Container) readNames(v assembly.Value) {
+	for _, server := range v.Field("DnsServers").List() {
+		address, err := netip.ParseAddr(server.Text(""))
+		if err != nil {
+			server.Refuse("%q is not an address", server.Text(""))
+		}
+		c.DNSServers = append(c.DNSServers, address)
+	}
+	for _, host := range v.Field("ExtraHosts").List() {
+		c.ExtraHosts = append(c.ExtraHosts, host.Field("Hostname").Text("")+":"+host.Field("IpAddress").Text(""))
+	}
+	for _, control := range v.Field("SystemControls").List() {
+		if c.SystemControls == nil {
+			c.SystemControls = map[string]string{}
+		}
+		c.SystemControls[control.Field("Namespace").Text("")] = control.Field("Value").Text("")
+	}
+}
+
+func healthCheck(check assembly.Value) *ContainerHealthCheck {
+	if !check.Present() {
+		return nil
+	}
+	command := check.Field("Command").Texts()
+	if len(command) < 2 || command[0] != "CMD" && (command[0] != "CMD-SHELL" || len(command) != 2) {
+		check.Field("Command").Refuse("%q: expected CMD and a command with its arguments, or CMD-SHELL and one line for the shell", command)
+	}
+	return &ContainerHealthCheck{
+		Command:     command,
+		Interval:    check.Field("Interval").Seconds(30, 5, 300),
+		Timeout:     check.Field("Timeout").Seconds(5, 2, 60),
+		Retries:     check.Field("Retries").Int(3, 1, 10),
+		StartPeriod: check.Field("StartPeriod").Seconds(0, 0, 300),
+	}
 }
 
 // TCP are TCP ports that are published on ports of the host's choice.

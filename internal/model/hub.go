@@ -35,6 +35,7 @@ var withoutControls = map[string]bool{
 	EC2VPCEndpoint:                                  true, // EC2.10, .55 and so on ask the VPC for endpoints
 	"AWS::EC2::VPCGatewayAttachment":                true,
 	"AWS::ECS::ClusterCapacityProviderAssociations": true,
+	EFSMountTarget:                                  true, // part of its file system
 	ELBListenerRule:                                 true,
 	IAMInstanceProfile:                              true,
 	"AWS::Logs::QueryDefinition":                    true,

@@ -68,7 +68,7 @@ func (m *Model) resourcePolicy(resource *assembly.Resource) {
 	if exists, _ := resource.Exists(m.Assembly); !exists || strings.HasPrefix(resource.Type, "AWS::IAM::") {
 		return
 	}
-	for _, property := range []string{"RepositoryPolicyText", "PolicyDocument", "KeyPolicy", "ResourcePolicy"} {
+	for _, property := range []string{"RepositoryPolicyText", "PolicyDocument", "KeyPolicy", "ResourcePolicy", "FileSystemPolicy"} {
 		if resource.Properties[property] == nil {
 			continue
 		}

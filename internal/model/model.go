@@ -60,6 +60,8 @@ type Model struct {
 	SecurityGroups []*SecurityGroup
 	// SecurityGroupRules are those of groups, then those with a resource of their own.
 	SecurityGroupRules []*SecurityGroupRule
+	FileSystems        []*FileSystem
+	AccessPoints       []*AccessPoint
 	LaunchTemplates    []*Launch
 	AutoScalingGroups  []*AutoScalingGroup
 	Repositories       []*Repository
@@ -77,6 +79,9 @@ func Read(a *assembly.Assembly) *Model {
 	// A resource is read before the resources that refer to it.
 	m.readNetwork()
 	m.readSecurityGroups()
+	m.FileSystems = all(m, EFSFileSystem, (*FileSystem).read)
+	m.AccessPoints = all(m, EFSAccessPoint, m.accessPoint)
+	all(m, EFSMountTarget, m.mountTarget)
 	m.LaunchTemplates = all(m, EC2LaunchTemplate, (*Launch).readTemplate)
 	all(m, EC2LaunchConfiguration, (*Launch).read)
 	m.Repositories = all(m, ECRRepository, (*Repository).read)
@@ -208,7 +213,11 @@ func within(path string, properties []string) bool {
 
 // Tag returns the value of a tag in a list of tags. It is empty if unset or not known yet.
 func Tag(resource *assembly.Resource, key string) string {
-	tags, _ := resource.Properties["Tags"].([]any)
+	var tags []any
+	for _, property := range []string{"Tags", "FileSystemTags", "AccessPointTags"} {
+		list, _ := resource.Properties[property].([]any)
+		tags = append(tags, list...)
+	}
 	for _, tag := range tags {
 		if tag, ok := tag.(map[string]any); ok && tag["Key"] == key {
 			value, _ := tag["Value"].(string)

@@ -31,6 +31,10 @@ const (
 	ECSService          = "AWS::ECS::Service"
 	ECSTaskDefinition   = "AWS::ECS::TaskDefinition"
 
+	EFSAccessPoint = "AWS::EFS::AccessPoint"
+	EFSFileSystem  = "AWS::EFS::FileSystem"
+	EFSMountTarget = "AWS::EFS::MountTarget"
+
 	ELBListener     = "AWS::ElasticLoadBalancingV2::Listener"
 	ELBListenerRule = "AWS::ElasticLoadBalancingV2::ListenerRule"
 	ELBLoadBalancer = "AWS::ElasticLoadBalancingV2::LoadBalancer"
@@ -103,11 +107,16 @@ var types = map[string]facts{
 	ECSCluster:                              {only("ClusterName"), []string{"insightsMetric"}, nil},
 	"AWS::ECS::ClusterCapacityProviderAssociations": {only("Cluster"), free, nil},
 	ECSService:                   {only("Cluster", "DeploymentController", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"), free, nil}, // its tasks share the instances
-	ECSTaskDefinition:            {allBut("Tags"), free, nil},
+	ECSTaskDefinition:            {allBut("Tags"), []string{"secretReads"}, nil},
+	EFSAccessPoint:               {only("ClientToken", "FileSystemId", "PosixUser", "RootDirectory"), free, nil},
+	EFSFileSystem:                {only("AvailabilityZoneName", "Encrypted", "KmsKeyId", "PerformanceMode"), []string{"fileStorage", "fileReads", "fileWrites", "fileBackups"}, nil},
+	EFSMountTarget:               {only("FileSystemId", "IpAddress", "IpAddressType", "Ipv6Address", "SubnetId"), free, nil},
 	ELBListener:                  {only("LoadBalancerArn"), free, nil},
 	ELBListenerRule:              {only("ListenerArn"), free, nil},
 	ELBLoadBalancer:              {only("Name", "Scheme", "Type"), []string{"loadBalancer", "publicIPv4", "loadBalancerCapacity"}, nil},
 	ELBTargetGroup:               {only("IpAddressType", "Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId"), free, nil},
+	EventsRule:                   {only("EventBusName", "Name"), free, nil},
+	SchedulerSchedule:            {only("Name"), free, nil}, // up to 14 million invocations a month: https://aws.amazon.com/eventbridge/pricing/
 	IAMInstanceProfile:           {only("InstanceProfileName", "Path"), free, nil},
 	IAMManagedPolicy:             {nil, free, nil},
 	IAMPolicy:                    {only(), free, nil},
@@ -124,6 +133,7 @@ var types = map[string]facts{
 	"AWS::SNS::TopicPolicy":      {only(), free, nil},
 	AppAutoScalingTarget:         {only("ResourceId", "ScalableDimension", "ServiceNamespace"), free, nil},
 	AppAutoScalingPolicy:         {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
+	SecretsManagerSecret:         {only("Name"), []string{"secret"}, nil},
 	SSMParameter:                 {only("Name"), free, nil}, // in the standard tier
 }
 

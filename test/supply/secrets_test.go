@@ -160,7 +160,10 @@ func template(t *testing.T, file string, text []byte) {
 				t.Errorf("%s: %s has the variable %s in plain text", file, path, name)
 			}
 			for key, member := range v {
-				if literal, ok := member.(string); ok && literal != "" && (key == "SecretString" || telling.MatchString(key) && key != "HttpTokens") {
+				literal, ok := member.(string)
+				// CredentialsParameter says where credentials are.
+				where := key == "HttpTokens" || key == "CredentialsParameter" && strings.HasPrefix(literal, "arn:")
+				if ok && literal != "" && (key == "SecretString" || telling.MatchString(key) && !where) {
 					t.Errorf("%s: %s.%s is in plain text", file, path, key)
 				}
 				walk(path+"."+key, member)

@@ -6,7 +6,9 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
+import { Sessions } from './session.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'shop-'));
 after(() => rmSync(directory, { recursive: true }));
@@ -112,6 +114,28 @@ test('a cart becomes one order', async (t) => {
   assert.deepEqual([line.service, line.path, line.traceId], ['shop', '/api/orders', 'Root=1-2-3']);
 });
 
+test('a cart may be older than the list of products', async (t) => {
+  const { url } = await start(t);
+  const old = new Sessions(environment.SESSION_SECRET).write({ headers: {} }, { id: 'a', cart: { id: 'b', items: { 99: 1 } } });
+  const headers = { cookie: old['Set-Cookie'].split(';')[0] };
+  assert.deepEqual(await (await fetch(`${url}/api/carts`, { headers })).json(), { items: [], total: 0 });
+  assert.equal((await fetch(`${url}/api/orders`, { method: 'POST', headers })).status, 409);
+});
+
+test('a file that is locked for long is said to be busy', async (t) => {
+  const { url } = await start(t);
+  const browse = browser();
+  const cart = await browse(`${url}/api/carts/1`, 'PUT', { quantity: 1 });
+  assert.equal(cart.headers.get('keep-alive'), 'timeout=75'); // longer than the load balancer's
+  const other = new DatabaseSync(environment.ORDERS_FILE);
+  t.after(() => other.close());
+  other.exec('BEGIN EXCLUSIVE');
+  const busy = await browse(`${url}/api/orders`, 'POST');
+  assert.deepEqual([busy.status, busy.headers.get('retry-after')], [503, '1']);
+  other.exec('ROLLBACK');
+  assert.equal((await browse(`${url}/api/orders`, 'POST')).status, 201);
+});
+
 test('wrong requests', async (t) => {
   const { url } = await start(t);
   for (const [method, path, body, status, error] of [
@@ -165,7 +189,8 @@ test('tasks write at the same time', async (t) => {
   const ids = await Promise.all(Array.from({ length: 60 }, async (_, i) => {
     const browse = browser();
     await browse(`${tasks[0].url}/api/carts/1`, 'PUT', { quantity: 1 });
-    const response = await browse(`${tasks[i % tasks.length].url}/api/orders`, 'POST');
+    let response;
+    do response = await browse(`${tasks[i % tasks.length].url}/api/orders`, 'POST'); while (response.status === 503);
     assert.equal(response.status, 201);
     return (await response.json()).id;
   }));

@@ -30,6 +30,18 @@ func containers(problem func(model.Container) string, members ...string) check {
 	}
 }
 
+// credentials looks for variables with credentials. What their values are does not matter.
+func credentials(r *report) {
+	containers(noCredentials)(r)
+	for _, d := range r.TaskDefinitions {
+		for _, p := range d.Problems {
+			if strings.Contains(p.Property, ".Environment") && !strings.Contains(p.Property, ".Value") {
+				r.unknown = append(r.unknown, p.Err)
+			}
+		}
+	}
+}
+
 // noCredentials looks for the names that Security Hub looks for.
 func noCredentials(c model.Container) string {
 	for _, variable := range c.Environment {
@@ -135,6 +147,24 @@ func encryptedVolumes(l *model.Launch) string {
 	return ""
 }
 
+var (
+	encryptedFiles = needs(func(f *model.FileSystem) bool { return f.Encrypted }, "is not encrypted")
+	backedUp       = needs(func(f *model.FileSystem) bool { return f.Backups }, "has no automatic backups")
+)
+
+// privateMountTargets finds mount targets in subnets that give out public addresses.
+func privateMountTargets(r *report) {
+	for _, target := range some[*model.MountTarget](r, model.EFSMountTarget) {
+		if target.Subnet == nil {
+			r.find(target, "is in a subnet that is not known", "SubnetId")
+			continue
+		}
+		reader := assembly.NewReader(r.Assembly, target.Subnet.Resource)
+		public := reader.Properties().Field("MapPublicIpOnLaunch").Bool(false)
+		r.find(target, unless(!public, "is in a subnet that gives out public addresses"), "SubnetId")
+	}
+}
+
 // highRisk are the ports that the documentation of EC2.19 lists.
 func highRisk(port int) bool {
 	switch port {
@@ -215,7 +245,7 @@ func launchesUntagged(kind string) func(assembly.Value) string {
 
 func isRoot(c model.Container) bool {
 	user, _, _ := strings.Cut(c.User, ":")
-	return user == "root" || user == "0" || user == ""
+	return strings.Trim(user, "0") == "" || user == "root"
 }
 
 // hostRoot finds containers in the instance's network that run as root and are not privileged: the

@@ -2,7 +2,7 @@
 // whether an assembly meets them, as far as a template can tell.
 //
 // A control is met only by resources that exist. A missing resource is a finding: it may
-// have another type than the one that is looked for.
+// have another type than the one that is looked for. Optional controls are met without a resource.
 package controls
 
 import (
@@ -27,6 +27,9 @@ type Control struct {
 	Setting string
 	// Reason says why the default profile does not meet the control, or why it is not checked.
 	Reason string
+	// Optional is what a service has if the deployment has resources of the type, like "volumes". Empty: a
+	// deployment always has some.
+	Optional string
 
 	check check // nil if the control is argued
 }
@@ -45,7 +48,7 @@ func (c Control) URL() string {
 
 // Check returns what does not meet the control, nothing if all does or if the control is argued.
 func (c Control) Check(m *model.Model) []Finding {
-	if c.Argued() {
+	if c.Argued() || c.Optional != "" && len(m.Assembly.Resources(c.Type)) == 0 {
 		return nil
 	}
 	r := &report{Model: m}

@@ -13,7 +13,7 @@ import (
 // the order of Security Hub's services and numbers
 // (https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-controls-reference.html, as of
 // 2026). Controls that ask an account are left out: no template answers them.
-var All = slices.Concat(autoScaling, cloudFormation, cloudWatch, ec2, ecr, ecs, elb, iam, kms, lambda, s3, sns, ssm)
+var All = slices.Concat(autoScaling, cloudFormation, cloudWatch, ec2, ecr, ecs, efs, elb, iam, kms, lambda, s3, sns, ssm)
 
 // met is a control that the default profile meets.
 func met(id, resourceType, title string, check check) Control {
@@ -25,6 +25,11 @@ func set(id, resourceType, title, setting, reason string, check check) Control {
 	return Control{ID: id, Title: title, Type: resourceType, Setting: setting, Reason: reason, check: check}
 }
 
+// optional is a control that the default profile meets, for what not every deployment has.
+func optional(of, id, resourceType, title string, check check) Control {
+	return Control{ID: id, Title: title, Type: resourceType, Optional: of, check: check}
+}
+
 // argued is a control for which there is a reason.
 func argued(id, resourceType, title, reason string) Control {
 	return Control{ID: id, Title: title, Type: resourceType, Reason: reason}
@@ -34,6 +39,9 @@ func argued(id, resourceType, title, reason string) Control {
 func tagged(id, resourceType string) Control {
 	return met(id, resourceType, "has a tag", plain(resourceType, untagged))
 }
+
+// What a service may do without.
+const volumes, images = "volumes", "an image that is built here"
 
 // Reasons that several controls have.
 const (
@@ -135,11 +143,11 @@ var ec2 = []Control{
 }
 
 var ecr = []Control{
-	met("ECR.1", model.ECRRepository, "scans images",
+	optional(images, "ECR.1", model.ECRRepository, "scans images",
 		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.ScanOnPush }, "does not scan images"), "ImageScanningConfiguration")),
-	met("ECR.2", model.ECRRepository, "does not let tags move",
+	optional(images, "ECR.2", model.ECRRepository, "does not let tags move",
 		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.Immutable }, "lets a tag move to another image"), "ImageTagMutability")),
-	met("ECR.3", model.ECRRepository, "has a lifecycle policy",
+	optional(images, "ECR.3", model.ECRRepository, "has a lifecycle policy",
 		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.Lifecycle != "" }, "has no lifecycle policy"), "LifecyclePolicy")),
 	argued("ECR.5", model.ECRRepository, "is encrypted with a key of one's own", "not met: ECR encrypts with AWS's key; images hold no secret, and another key later would replace the repository"),
 }
@@ -154,7 +162,7 @@ var ecs = []Control{
 		containers(needs(func(c model.Container) bool { return !c.Privileged }, "is privileged"), "Privileged")),
 	met("ECS.5", model.ECSTaskDefinition, "has a root file system that nobody can write to",
 		containers(needs(func(c model.Container) bool { return c.ReadonlyRootFilesystem }, "can write to its root file system"), "ReadonlyRootFilesystem")),
-	met("ECS.8", model.ECSTaskDefinition, "has no credentials in variables", containers(noCredentials, "Environment")),
+	met("ECS.8", model.ECSTaskDefinition, "has no credentials in variables", credentials),
 	met("ECS.9", model.ECSTaskDefinition, "logs",
 		containers(needs(func(c model.Container) bool { return c.LogDriver != "" }, "has no log driver"), "LogConfiguration")),
 	met("ECS.10", model.ECSService, "uses the latest platform version of Fargate, if any",
@@ -185,6 +193,21 @@ var ecs = []Control{
 	met("ECS.21", model.ECSTaskDefinition, "does not run as an administrator of Windows", containers(func(c model.Container) string {
 		return unless(c.User != "" && !strings.EqualFold(c.User, "containeradministrator"), "may run as an administrator of Windows")
 	}, "User")),
+}
+
+// efs are the controls of volumes (https://docs.aws.amazon.com/securityhub/latest/userguide/efs-controls.html).
+var efs = []Control{
+	optional(volumes, "EFS.1", model.EFSFileSystem, "is encrypted with a key of KMS", every(model.EFSFileSystem, encryptedFiles, "Encrypted")),
+	optional(volumes, "EFS.2", model.EFSFileSystem, "is in a backup plan", every(model.EFSFileSystem, backedUp, "BackupPolicy")),
+	optional(volumes, "EFS.3", model.EFSAccessPoint, "has a root directory of its own",
+		every(model.EFSAccessPoint, needs(func(a *model.AccessPoint) bool { return a.Directory != "/" }, "shows the whole file system"), "RootDirectory")),
+	optional(volumes, "EFS.4", model.EFSAccessPoint, "decides the user",
+		every(model.EFSAccessPoint, needs(func(a *model.AccessPoint) bool { return a.User != "" }, "lets clients choose their user"), "PosixUser")),
+	optional(volumes, "EFS.5", model.EFSAccessPoint, "has a tag",
+		plain(model.EFSAccessPoint, needs(func(p assembly.Value) bool { return len(p.Field("AccessPointTags").List()) > 0 }, "has no tag"))),
+	optional(volumes, "EFS.6", model.EFSFileSystem, "is mounted from no subnet that gives out public addresses", privateMountTargets),
+	optional(volumes, "EFS.7", model.EFSFileSystem, "has automatic backups", every(model.EFSFileSystem, backedUp, "BackupPolicy")),
+	optional(volumes, "EFS.8", model.EFSFileSystem, "is encrypted", every(model.EFSFileSystem, encryptedFiles, "Encrypted")),
 }
 
 var elb = []Control{

@@ -3,6 +3,7 @@ package cost
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -49,6 +50,7 @@ type tasks struct {
 	service string
 	count   int
 	each    capacity.Resources // what one reserves
+	daemon  bool               // one on each instance, instead of the count
 }
 
 // thing costs as long as it exists.
@@ -68,6 +70,7 @@ var things = []struct{ price, one, more string }{
 	{"alarm", "alarm on a metric", "alarms on a metric"},
 	{"dashboard", "dashboard", "dashboards"},
 	{"key", "encryption key", "encryption keys"},
+	{"secret", "secret", "secrets"},
 	{"endpoint", "endpoint in a zone", "endpoints in a zone"},
 }
 
@@ -121,6 +124,12 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 		case "gateway":
 			keys = nil
 			e.unpriced["Gateway Load Balancer"]++
+		}
+	case *model.FileSystem:
+		keys, err = e.files(v, keys)
+	case *model.TaskDefinition:
+		if !readsSecrets(v) {
+			keys = nil
 		}
 	case *model.Endpoint:
 		number = 0
@@ -200,7 +209,43 @@ func (e *environment) addTasks(v *model.Service) error {
 		each = v.TaskDefinition.Reserves()
 	}
 	if v.TaskDefinition != nil {
-		e.tasks = append(e.tasks, tasks{cmp.Or(model.Tag(v.Resource, "service"), v.Name), v.Tasks(), each})
+		e.tasks = append(e.tasks, tasks{cmp.Or(model.Tag(v.Resource, "service"), v.Name), v.Tasks(), each, v.Scheduling == model.Daemon && outside == "EC2"})
 	}
 	return errors.Join(errs...)
+}
+
+// files leaves out the prices that a file system does not have.
+func (e *environment) files(v *model.FileSystem, keys []string) ([]string, error) {
+	leave := func(left ...string) {
+		keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return slices.Contains(left, key) })
+	}
+	if v.Throughput != "elastic" {
+		leave("fileReads", "fileWrites")
+	}
+	if v.Throughput == "provisioned" {
+		e.unpriced["file system with provisioned throughput"]++
+	}
+	if v.OneZone {
+		leave("fileStorage")
+		e.unpriced["file system in one zone"]++
+	}
+	if !v.Backups {
+		leave("fileBackups")
+	}
+	return keys, v.Problem("ThroughputMode", "BackupPolicy", "AvailabilityZoneName")
+}
+
+// readsSecrets says whether ECS reads secrets of Secrets Manager when a task starts. Parameters of the
+// Parameter Store are free.
+func readsSecrets(d *model.TaskDefinition) bool {
+	made := slices.ContainsFunc(d.Containers, func(c model.Container) bool {
+		return slices.ContainsFunc(c.Secrets, func(s model.Secret) bool { return slices.ContainsFunc(s.Parts, isSecret) })
+	})
+	// An ARN may have parts that are only known after the deployment.
+	return made || strings.Contains(fmt.Sprint(d.Resource.Properties["ContainerDefinitions"]), ":secretsmanager:")
+}
+
+func isSecret(part any) bool {
+	ref, ok := part.(assembly.Ref)
+	return ok && ref.Resource.Type == model.SecretsManagerSecret
 }

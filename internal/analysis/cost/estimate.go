@@ -48,17 +48,32 @@ func (e *environment) estimate() Estimate {
 	return s.Estimate
 }
 
-// grow makes the only group as large as the tasks need, up to its maximum: its provider does so.
+// grow makes the only group as large as the tasks need, up to its maximum: its provider does so. Then
+// daemons have a task on each instance.
 func (e *environment) grow() {
-	if len(e.groups) != 1 || e.groups[0].size.VCPU == 0 {
-		return
-	}
-	g := &e.groups[0]
-	var all capacity.Resources
+	var all, daemons capacity.Resources
 	for _, t := range e.tasks {
-		all = all.Plus(t.each.Times(t.count))
+		if t.daemon {
+			daemons = daemons.Plus(t.each)
+		} else {
+			all = all.Plus(t.each.Times(t.count))
+		}
 	}
-	g.least = max(g.least, min(g.most, all.Instances(g.size.Registers())))
+	if len(e.groups) == 1 {
+		g := &e.groups[0]
+		if room := g.size.Registers().Plus(daemons.Times(-1)); room.CPU > 0 && room.MemoryMiB > 0 {
+			g.least = max(g.least, min(g.most, all.Instances(room)))
+		}
+	}
+	instances := 0
+	for _, g := range e.groups {
+		instances += g.least
+	}
+	for i := range e.tasks {
+		if e.tasks[i].daemon {
+			e.tasks[i].count = instances
+		}
+	}
 }
 
 func (s *sum) line(name, item, price string, amount Cents) {

@@ -243,6 +243,15 @@ func TestWaits(t *testing.T) {
 	bounds := func(n, min, max int) string {
 		return count(n) + fmt.Sprintf(`"DeploymentConfiguration": {"MinimumHealthyPercent": %d, "MaximumPercent": %d},`, min, max)
 	}
+	// withSidecars is a task whose containers wait for each other.
+	withSidecars := func(count int, conditions ...string) string {
+		return fmt.Sprintf(`"Definition": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [
+			{"Name": "a", "StopTimeout": 20, "HealthCheck": {"Command": ["CMD", "x"], "Interval": 5}, "DependsOn": [{"ContainerName": "b", "Condition": "%s"}, {"ContainerName": "gone", "Condition": "START"}]},
+			{"Name": "b", "Essential": false, "StopTimeout": 3, "HealthCheck": {"Command": ["CMD", "x"], "Interval": 7}, "DependsOn": [{"ContainerName": "c", "Condition": "%s"}]},
+			{"Name": "c", "Essential": false, "StopTimeout": 4, "HealthCheck": {"Command": ["CMD", "x"], "Interval": 11}}]}},
+			"Service": {"Type": "AWS::ECS::Service", "Properties": {"DesiredCount": %d, "TaskDefinition": {"Ref": "Definition"}}}`, conditions[0], conditions[1], count)
+	}
+	const check = "start: the container's health check after 5 s"
 	tests := []struct {
 		name          string
 		before, after string
@@ -293,6 +302,15 @@ func TestWaits(t *testing.T) {
 			action: Create, seconds: 6, why: "start: a health check of the target group within 6 s", givesUp: 4 * 25},
 		{name: "a circuit breaker with a threshold of its own", after: service(strings.Replace(breaker, "true", `true, "ThresholdConfiguration": {"Type": "COUNT", "Value": 1}`, 1), "", ""),
 			action: Create, seconds: 6, why: "start: a health check of the target group within 6 s"},
+		{name: "sidecars first", after: withSidecars(1, "HEALTHY", "HEALTHY"), action: Create, seconds: 5 + 7 + 11,
+			why: "start: the containers that come first within 18 s; the container's health check after 5 s"},
+		{name: "a sidecar that has to be healthy, and one that has started", after: withSidecars(1, "HEALTHY", "START"), action: Create, seconds: 5 + 7,
+			why: "start: the containers that come first within 7 s; the container's health check after 5 s"},
+		{name: "sidecars that end", after: withSidecars(1, "SUCCESS", "COMPLETE"), action: Create, seconds: 5, why: check},
+		{name: "sidecars that stop after the container", before: withSidecars(1, "START", "HEALTHY"), action: Delete, seconds: 20 + 3 + 4, why: "stop: deregistration delay 0 s, stop timeout 27 s"},
+		{name: "sidecars that have ended", before: withSidecars(1, "SUCCESS", "COMPLETE"), action: Delete, seconds: 20, why: "stop: deregistration delay 0 s, stop timeout 20 s"},
+		{name: "containers that wait for each other", after: strings.Replace(withSidecars(1, "HEALTHY", "HEALTHY"), `"Interval": 11}`, `"Interval": 11}, "DependsOn": [{"ContainerName": "b", "Condition": "HEALTHY"}]`, 1),
+			action: Create, seconds: 5 + 7 + 11, why: "start: the containers that come first within 18 s; the container's health check after 5 s"},
 		{name: "blue and green", before: service(`"DeploymentController": {"Type": "CODE_DEPLOY"},`, "", ""), after: service(`"DeploymentController": {"Type": "CODE_DEPLOY"},`, image, ""), action: Update},
 		{name: "a target group of elsewhere", after: strings.Replace(service("", "", ""), `{"Ref": "Group"}`, `"arn:group"`, 1), action: Create, seconds: 5,
 			why: "start: the container's health check after 5 s", unknown: "a target group of S/Service"},

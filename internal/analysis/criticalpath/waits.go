@@ -81,7 +81,7 @@ func (p pace) rounds() int {
 func (d *deployment) pace(s *model.Service) pace {
 	d.errs = append(d.errs, s.Problem("DesiredCount", "DeploymentConfiguration", "DeploymentController", "HealthCheckGracePeriodSeconds"))
 	seconds := func(d time.Duration) int { return int(d.Seconds()) }
-	var healthy, failing, drain, kill int
+	var healthy, failing, drain, kill, first int // first: what an essential container waits for
 	why, checked := "not known here", len(s.LoadBalancers) > 0
 	for _, lb := range s.LoadBalancers {
 		group := lb.TargetGroup
@@ -103,10 +103,14 @@ func (d *deployment) pace(s *model.Service) pace {
 	if s.TaskDefinition == nil {
 		d.unknown[fmt.Sprintf("the task definition of %v", s.Resource)] = true
 	} else {
-		d.errs = append(d.errs, s.TaskDefinition.ContainerProblem("Essential", "StopTimeout", "HealthCheck.Interval", "HealthCheck.Retries", "HealthCheck.StartPeriod"))
+		d.errs = append(d.errs, s.TaskDefinition.ContainerProblem("Essential", "StopTimeout", "DependsOn", "Links", "HealthCheck.Interval", "HealthCheck.Retries", "HealthCheck.StartPeriod"))
 		for _, c := range s.TaskDefinition.Containers {
-			kill = max(kill, seconds(c.StopTimeout))
-			if c.HealthCheck == nil || !c.Essential {
+			kill = max(kill, seconds(c.StopTimeout)+dependencies(s.TaskDefinition, c, stops))
+			if !c.Essential {
+				continue
+			}
+			first = max(first, dependencies(s.TaskDefinition, c, starts))
+			if c.HealthCheck == nil {
 				continue
 			}
 			checked = true
@@ -122,6 +126,10 @@ func (d *deployment) pace(s *model.Service) pace {
 		healthy = seconds(model.Unchecked)
 		why = fmt.Sprintf("%d s for want of a health check", healthy)
 	}
+	if first > 0 {
+		healthy, failing = healthy+first, failing+first
+		why = fmt.Sprintf("the containers that come first within %d s; %s", first, why)
+	}
 	p := pace{
 		service: s, tasks: s.Tasks(), kept: s.DesiredCount == nil, rolling: s.Controller == "ECS",
 		start: healthy, startWhy: "start: " + why,
@@ -132,4 +140,35 @@ func (d *deployment) pace(s *model.Service) pace {
 		p.givesUp = model.Threshold{}.Failures(p.tasks) * max(seconds(s.HealthCheckGracePeriod), failing)
 	}
 	return p
+}
+
+// dependencies is how long the containers take that one depends on: the longest chain of them. Containers stop
+// in the opposite order
+// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html).
+func dependencies(d *model.TaskDefinition, c model.Container, seconds func(on model.Container, condition string) int, above ...string) int {
+	longest := 0
+	for _, on := range c.Requires() {
+		for _, other := range d.Containers {
+			if other.Name == on.Container && other.Name != c.Name && !slices.Contains(above, other.Name) {
+				longest = max(longest, seconds(other, on.Condition)+dependencies(d, other, seconds, append(above, c.Name)...))
+			}
+		}
+	}
+	return longest
+}
+
+// starts is how long a container waits for another one. How long one takes that has to end is not known.
+func starts(on model.Container, condition string) int {
+	if condition != "HEALTHY" || on.HealthCheck == nil {
+		return 0
+	}
+	return int(on.HealthCheck.Interval.Seconds())
+}
+
+// stops is how long a container is waited for when a task stops. One that has ended takes no time.
+func stops(on model.Container, condition string) int {
+	if condition == "COMPLETE" || condition == "SUCCESS" {
+		return 0
+	}
+	return int(on.StopTimeout.Seconds())
 }

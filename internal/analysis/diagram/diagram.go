@@ -28,7 +28,8 @@ type Layer struct {
 }
 
 // Requests draws the way of a request: the client, the listeners with their rules in order, the
-// target groups, the services with their tasks, their instances, and the repositories.
+// target groups, the services with their tasks and sidecars, their instances, the repositories or
+// names of the images, and the file systems.
 //
 // Of one layer or more it draws everything, and says where they differ. The error is that of
 // [rules.Build], or names a service that cannot be drawn.
@@ -85,6 +86,7 @@ type node struct {
 	group       string // the title of the box around it, empty without one
 	key, name   string
 	open, close string // its shape
+	with        string // is a line below the name, empty without one
 	facts       []fact // in the order of the layers
 }
 
@@ -166,17 +168,53 @@ func (d *drawing) read(a *assembly.Assembly) error {
 				d.connect(lb.TargetGroup.Key(), s.Key(), "")
 			}
 		}
-		if s.TaskDefinition == nil {
-			continue
-		}
-		for _, container := range s.TaskDefinition.Containers {
-			for _, repository := range container.Image.Repositories {
-				d.add(repository.Resource.Stack.Name, repository.Key(), repository.Name, "[(", ")]")
-				d.connect(s.Key(), repository.Key(), "image").dotted = true
-			}
+		if s.TaskDefinition != nil {
+			n.with = sidecars(s)
+			d.task(s)
 		}
 	}
 	return nil
+}
+
+// task adds where the images and the files of a service's tasks are.
+func (d *drawing) task(s *model.Service) {
+	for _, c := range s.TaskDefinition.Containers {
+		for _, repository := range c.Image.Repositories {
+			d.add(repository.Resource.Stack.Name, repository.Key(), repository.Name, "[(", ")]")
+			d.connect(s.Key(), repository.Key(), "image").dotted = true
+		}
+		if c.Image.Asset == nil && len(c.Image.Repositories) == 0 && c.Image.Unknown == "" && c.Image.Reference != "" {
+			d.add("", "image "+c.Image.Reference, c.Image.Reference, "[(", ")]")
+			d.connect(s.Key(), "image "+c.Image.Reference, "image").dotted = true
+		}
+	}
+	for _, v := range s.TaskDefinition.Volumes {
+		if v.EFS == nil {
+			continue
+		}
+		stack, _, ours := strings.Cut(v.EFS.FileSystem, "/")
+		name := "file system"
+		if !ours {
+			stack, name = "", "file system "+v.EFS.FileSystem
+		}
+		d.add(stack, v.EFS.FileSystem, name, "[(", ")]")
+		d.connect(s.Key(), v.EFS.FileSystem, "volume "+v.Name).dotted = true
+	}
+}
+
+// sidecars names the containers beside the one that gets the requests, or beside the first one.
+func sidecars(s *model.Service) string {
+	var others []string
+	for i, c := range s.TaskDefinition.Containers {
+		if i == 0 && len(s.LoadBalancers) == 0 || slices.ContainsFunc(s.LoadBalancers, func(lb model.ServiceLoadBalancer) bool { return lb.Container == c.Name }) {
+			continue
+		}
+		others = append(others, c.Name)
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return "with " + strings.Join(others, ", ")
 }
 
 // targets adds the targets of a group that are no tasks of services, and says whether there are any:
@@ -252,7 +290,7 @@ func (d *drawing) requests() string {
 		drawn[group] = true
 		for _, n := range d.nodes {
 			if n.group == group {
-				fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(n.key, ""), n.open, label(append([]string{n.name}, d.differences(n.facts)...)...), n.close)
+				fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(n.key, ""), n.open, label(slices.Concat(n.lines(), d.differences(n.facts))...), n.close)
 			}
 		}
 	}
@@ -287,6 +325,14 @@ func (d *drawing) requests() string {
 		fmt.Fprintf(&b, " %s\n", d.id(e.to, ""))
 	}
 	return b.String()
+}
+
+// lines are those that are the same in all layers.
+func (n *node) lines() []string {
+	if n.with == "" {
+		return []string{n.name}
+	}
+	return []string{n.name, n.with}
 }
 
 // differences are the lines that say what is so in which layer, the most common first.

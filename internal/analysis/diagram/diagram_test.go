@@ -162,6 +162,44 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// Sidecars stand below their service, and images of registries and file systems beside it.
+func TestContainers(t *testing.T) {
+	of := func(properties, service string) string {
+		t.Helper()
+		got, err := Requests(Layer{"", read(t, strings.Replace(shop("1", "1", "1"), `"Tasks": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Name": "c", "Image": {"Fn::Sub": "${AWS::AccountId}.dkr.ecr.us-east-1.amazonaws.com/new:v1"}}]}}`,
+			`"Files": {"Type": "AWS::EFS::FileSystem"}, "Tasks": {"Type": "AWS::ECS::TaskDefinition", "Properties": {`+properties+`}}`+service, 1))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	got := of(`"ContainerDefinitions": [{"Name": "first", "Image": "redis:7"}, {"Name": "c", "Image": "node:24"}, {"Name": "last", "Image": "redis:7"}],
+		"Volumes": [{"Name": "data", "EFSVolumeConfiguration": {"FilesystemId": {"Ref": "Files"}}}, {"Name": "theirs", "EFSVolumeConfiguration": {"FilesystemId": "fs-1"}}, {"Name": "host", "Host": {"SourcePath": "/var"}}]`, "")
+	for _, line := range []string{
+		`    redis7_1[("redis:7")]`,
+		`    filesystemfs1_1[("file system fs-1")]`,
+		`        filesystem_1[("file system")]`, // in its stack
+		`        new_2[["new<br>with first, last<br>1 task"]]`,
+		`    new_2 -.->|"image"| redis7_1`,
+		`    new_2 -.->|"image"| node24_1`,
+		`    new_2 -.->|"volume data"| filesystem_1`,
+		`    new_2 -.->|"volume theirs"| filesystemfs1_1`,
+	} {
+		if strings.Count(got, line+"\n") != 1 {
+			t.Errorf("it has no line %q, or several:\n%s", line, got)
+		}
+	}
+	if strings.Contains(got, "volume host") {
+		t.Errorf("a directory of the instance is drawn:\n%s", got)
+	}
+	// Of a worker, the first container is the service's own.
+	got = of(`"ContainerDefinitions": [{"Name": "c", "Image": "node:24"}]`, `, "Work": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"ContainerDefinitions": [{"Name": "w", "Image": "a:1"}, {"Name": "x", "Image": "b:1"}]}},
+		"Worker": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "worker", "DesiredCount": 1, "TaskDefinition": {"Ref": "Work"}}}`)
+	if !strings.Contains(got, `[["worker<br>with x<br>1 task"]]`) || !strings.Contains(got, `[["new<br>1 task"]]`) {
+		t.Errorf("a worker is drawn as\n%s", got)
+	}
+}
+
 func TestStacks(t *testing.T) {
 	stack := func(name, dependencies string) string {
 		return `"` + name + `": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "t.json"}, "dependencies": [` + dependencies + `]}`

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"cutover/internal/plain"
 )
 
 // Table is the grants in Markdown, with a line for each list of actions of an identity.
@@ -34,11 +36,16 @@ func code(list []string) string { return "`" + strings.Join(list, "`<br>`") + "`
 // Document is the text of docs/isolation.md: what dev grants, and what prod has more.
 func Document(dev, prod *Isolation, services []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, head, Account, Region)
+	mayNothing := "The task roles have no policy and so no line: a task may do nothing."
+	if slices.ContainsFunc(dev.Grants, func(g Grant) bool { return strings.HasSuffix(g.Identity, taskRole) }) {
+		mayNothing = "A task role has a line for what its service's `Permissions` and volumes\n  ask for. A task without a line may do nothing."
+	}
+	fmt.Fprintf(&b, head, Account, Region, mayNothing)
 	b.WriteString(dev.Table())
 	more(&b, dev, prod)
 	dev.wildcards(&b)
 	dev.takenOver(&b, services)
+	dev.whatIsHanded(&b)
 	b.WriteString("\n## Who may become an identity\n\n| identity | is assumed by | if |\n|---|---|---|\n")
 	for _, t := range dev.Trusts {
 		fmt.Fprintf(&b, "| %s | %s %s | %s |\n", t.Role, strings.ToLower(t.Kind), code(t.Principals), t.Condition)
@@ -47,7 +54,11 @@ func Document(dev, prod *Isolation, services []string) string {
 	for _, r := range dev.Reaches {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.To, r.Ports)
 	}
-	b.WriteString(tail)
+	apart := "The instances' user data keeps containers apart from each\nother, from the instance and from its metadata."
+	if len(dev.Links) > 0 {
+		apart = "Docker keeps them apart but for the links above, and\nan instance whose Docker does not gets no tasks. The user data keeps containers from the instance and from its metadata."
+	}
+	fmt.Fprintf(&b, tail, apart)
 	return b.String()
 }
 
@@ -73,26 +84,17 @@ func more(b *strings.Builder, dev, prod *Isolation) {
 
 func (i *Isolation) wildcards(b *strings.Builder) {
 	b.WriteString("\n`${…}` stands for a name that the deployment creates.\n\n## Wildcards\n\nAll wildcards, each with the reason why AWS offers nothing narrower.\n\n| actions | on | why |\n|---|---|---|\n")
-	type wildcard struct{ actions, resources []string }
-	wildcards := map[string]*wildcard{}
+	type granted struct{ actions, resources []string }
+	wildcards := map[string]*granted{}
 	for _, g := range i.Grants {
 		for _, action := range g.Actions {
 			for _, resource := range g.Resources {
-				if g.Effect != "Allow" || !strings.Contains(resource, "*") {
+				if g.Effect != "Allow" || !wildcard(action) && !wildcard(resource) {
 					continue
 				}
-				why := partResource[action]
-				if resource == "*" {
-					why = "takes no resource: " + wholeResource[action]
-				}
-				if notOurs[part(g.Identity)] != "" {
-					why = "AWS's own policy, given to " + notOurs[part(g.Identity)]
-				}
-				if otherwiseHeld(g.Identity) {
-					why = "on nothing but the resource that says so"
-				}
+				why := g.why(action, resource)
 				if wildcards[why] == nil {
-					wildcards[why] = &wildcard{}
+					wildcards[why] = &granted{}
 				}
 				w := wildcards[why]
 				w.actions, w.resources = append(w.actions, action), append(w.resources, resource)
@@ -103,6 +105,23 @@ func (i *Isolation) wildcards(b *strings.Builder) {
 	for _, why := range slices.Sorted(maps.Keys(wildcards)) {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", code(distinct(wildcards[why].actions)), code(distinct(wildcards[why].resources)), why)
 	}
+}
+
+// why is the reason for a wildcard.
+func (g Grant) why(action, resource string) string {
+	switch {
+	case otherwiseHeld(g.Identity):
+		return "on nothing but the resource that says so"
+	case notOurs[part(g.Identity)] != "":
+		return "AWS's own policy, given to " + notOurs[part(g.Identity)]
+	case resource == "*" && wholeResource[action] != "":
+		return "takes no resource: " + wholeResource[action]
+	case !wildcard(action) && partly(action, resource) != "":
+		return partly(action, resource)
+	case g.reasoned():
+		return plain.Markdown(g.Reason)
+	}
+	return "**no reason is given**"
 }
 
 func (i *Isolation) takenOver(b *strings.Builder, services []string) {
@@ -142,7 +161,7 @@ fails if this page differs from the templates, or if a phase of the migration gr
 
 The table has all that the templates grant to anybody. A service has two identities:
 
-- The task role belongs to the container. The task roles have no policy and so no line: a task may do nothing.
+- The task role belongs to the container. %s
 - The execution role belongs to the ECS agent, which pulls the image and writes the log with it.
 
 A service that scales adds no line. Application Auto Scaling sets its count with
@@ -152,6 +171,5 @@ AWS makes this role in the account, and nobody else can assume it.
 `
 
 const tail = `
-There is no security group between two containers on one instance. The instances' user data keeps containers apart from each
-other, from the instance and from its metadata. ` + "`go test ./test/instance`" + ` runs the user data and tests it.
+There is no security group between two containers on one instance. %s ` + "`go test ./test/instance`" + ` runs the user data and tests it.
 `

@@ -21,7 +21,12 @@ type Grant struct {
 	Actions, Resources []string
 	// Condition is empty if the grant holds always.
 	Condition string
+	// Reason is why a service asks for a wildcard in its task role. Empty for other roles.
+	Reason string
 }
+
+// reasoned says whether somebody gave a reason for what the grant has of wildcards.
+func (g Grant) reasoned() bool { return g.Reason != "" }
 
 // grants reads all statements of all policies, those of AWS that are named included.
 func (r *reader) grants() {
@@ -89,6 +94,9 @@ func (r *reader) add(resource *assembly.Resource, identity string, statements []
 			r.refuse(resource, "a statement without actions")
 			continue
 		}
+		if strings.HasSuffix(identity, taskRole) {
+			g.Reason = resource.Reasons["AwsSolutions-IAM5"]
+		}
 		if len(s.Principals) == 0 {
 			r.isolation.Grants = append(r.isolation.Grants, g)
 			continue
@@ -105,6 +113,9 @@ func (r *reader) add(resource *assembly.Resource, identity string, statements []
 		}
 	}
 }
+
+// taskRole ends the identity of the containers of a task.
+const taskRole = ": task"
 
 func conditionText(condition map[string]map[string][]any) string {
 	var parts []string

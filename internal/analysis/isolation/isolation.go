@@ -24,6 +24,12 @@ type Isolation struct {
 	Reaches []Reach
 	// Resources are those that policies can name, in the order of the stacks.
 	Resources []Resource
+	// Secrets, Directories, Links and Images are what containers are handed, in the order of the task
+	// definitions. Directories are sorted, so that those who share one stand together.
+	Secrets     []Secret
+	Directories []Directory
+	Links       []Link
+	Images      []Image
 }
 
 // Resource is what can be kept from somebody.
@@ -54,6 +60,7 @@ func Read(dir string) (*Isolation, error) {
 	r.names()
 	r.grants()
 	r.reaches()
+	r.handed()
 	for _, stack := range a.Stacks {
 		for _, resource := range stack.Resources {
 			if arn := model.ARN(resource, Account, Region); arn != "" {
@@ -106,7 +113,10 @@ func text(value any) string {
 		return "${" + v.String() + "}"
 	case assembly.Text:
 		var b strings.Builder
-		for _, part := range v {
+		for i, part := range v {
+			if ref, ok := part.(assembly.Ref); ok && ref.Attribute == "" && i > 0 {
+				part = model.Name(ref.Resource) // an ARN is a beginning
+			}
 			b.WriteString(text(part))
 		}
 		return b.String()
@@ -140,7 +150,7 @@ func (i *Isolation) May(identity, arn string) []string {
 	return actions
 }
 
-// TooWide returns what is granted on more than AWS makes necessary.
+// TooWide returns what is granted on more than AWS makes necessary, and without a reason.
 func (i *Isolation) TooWide() []string {
 	var wide []string
 	for _, g := range i.Grants {
@@ -148,14 +158,15 @@ func (i *Isolation) TooWide() []string {
 			continue
 		}
 		for _, action := range g.Actions {
-			if strings.Contains(action, "*") {
+			if wildcard(action) && !g.reasoned() {
 				wide = append(wide, fmt.Sprintf("%s may do %s: name the actions", g.Identity, action))
 			}
 			for _, resource := range g.Resources {
 				switch {
+				case g.reasoned():
 				case resource == "*" && wholeResource[action] == "":
 					wide = append(wide, fmt.Sprintf("%s may do %s on everything", g.Identity, action))
-				case resource != "*" && strings.Contains(resource, "*") && partResource[action] == "":
+				case resource != "*" && wildcard(resource) && partly(action, resource) == "":
 					wide = append(wide, fmt.Sprintf("%s may do %s on %s", g.Identity, action, resource))
 				}
 			}

@@ -24,6 +24,21 @@ var partResource = map[string]string{
 	"logs:DescribeLogStreams":       "the streams of one log group",
 }
 
+// addedCharacters end the ARN of a secret that is known by its name
+// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html).
+const addedCharacters = "-??????"
+
+// wildcard says whether a part of a policy stands for more than itself.
+func wildcard(text string) bool { return strings.ContainsAny(text, "*?") }
+
+// partly says why an action is allowed on resources with a wildcard, empty if there is no reason.
+func partly(action, resource string) string {
+	if name, secret := strings.CutSuffix(resource, addedCharacters); secret && !wildcard(name) && action == "secretsmanager:GetSecretValue" {
+		return "Secrets Manager adds six characters to the name of a secret"
+	}
+	return partResource[action]
+}
+
 // awsManaged is what policies grant that AWS maintains and templates name. Each is a page of
 // https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html.
 var awsManaged = map[string][]Grant{

@@ -33,6 +33,7 @@ type Report struct {
 	Settings     []string      `json:"settings"` // that decide who answers, in words
 	Answers      []Answer      `json:"answers"`
 	Refused      []string      `json:"refused"` // by AWS, a line for each resource
+	Tasks        []TaskChange  `json:"tasks"`   // that run, in a deployment
 	Images       []string      `json:"images"`
 	Costs        []Cost        `json:"costs"`
 	Rehearsal    *Rehearsal    `json:"rehearsal,omitempty"` // left out if there was none
@@ -188,6 +189,9 @@ func (r *Report) findings(files string) string {
 	if len(r.Refused) > 0 {
 		section("What AWS refuses to create", r.refused())
 	}
+	if len(r.Tasks) > 0 {
+		section("Running tasks", r.running())
+	}
 	section("IAM and security-group broadening", r.broadening())
 	section("Phase", r.move())
 	if len(r.Settings)+len(r.Answers) > 0 {
@@ -233,6 +237,7 @@ func (r *Report) headline() string {
 	if n := len(r.Refused); n > 0 {
 		lines = append(lines, fmt.Sprintf("**The deployment will fail: AWS refuses what the templates have, for %s.**", words.Count(n, "reason")))
 	}
+	lines = append(lines, r.exchanged()...)
 	lines = append(append(lines, broadened), r.Move.headline()...)
 	if n := len(r.Settings) + len(r.Answers); n > 0 {
 		lines = append(lines, "**Other services answer some requests, now or later.**")

@@ -43,7 +43,7 @@ type handler struct {
 // handlers are the resource types that the engine provisions.
 var handlers = func() map[string]*handler {
 	table := map[string]*handler{}
-	for _, part := range []map[string]*handler{network, compute, containers, balancing, scaling, identity, others} {
+	for _, part := range []map[string]*handler{network, compute, containers, files, balancing, scaling, identity, others} {
 		maps.Copy(table, part)
 	}
 	for _, h := range table {
@@ -186,8 +186,16 @@ func with(params, more props) props {
 
 // lower gives properties the names of the ECS and ECR APIs, with a small first letter.
 func lower(p props) props {
-	return renamed(p, func(name string, _ tree) string { return strings.ToLower(name[:1]) + name[1:] }).(props)
+	return renamed(p, func(name string, _ tree) string {
+		if api := otherNames[name]; api != "" {
+			return api
+		}
+		return strings.ToLower(name[:1]) + name[1:]
+	}).(props)
 }
+
+// otherNames are properties whose name in the API differs in more than the first letter.
+var otherNames = map[string]string{"EFSVolumeConfiguration": "efsVolumeConfiguration", "FilesystemId": "fileSystemId", "IAM": "iam"}
 
 // singular gives lists the names of EC2's API.
 func singular(p props) props {
