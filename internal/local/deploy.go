@@ -80,8 +80,7 @@ func (p plans) passedOver() []provider.PassedOver {
 // nor a listener.
 func (r *Runner) nothing(m *model.Model) error {
 	err := deployable.NoListener(m)
-	runs := func(s *model.Schedule) bool { return len(s.Runs) > 0 && s.Expression != "" }
-	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, runs) || err == nil {
+	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, (*model.Schedule).StartsTasks) || err == nil {
 		return nil
 	}
 	return fmt.Errorf("the assembly has no ECS service, and %w", err)
