@@ -63,6 +63,16 @@ func (m Migration) Leading(service string, at Position) string {
 	return service
 }
 
+// OnEC2 is the migration with all services on EC2, and none that moves.
+func (m Migration) OnEC2() Migration {
+	m.Services = slices.Clone(m.Services)
+	m.Monolith.Compute, m.Monolith.Next = "", ""
+	for i := range m.Services {
+		m.Services[i].Compute, m.Services[i].Next = "", ""
+	}
+	return m
+}
+
 // Moving lists the services that have a new pair, by name, the monolith first.
 func (m Migration) Moving() (names []string) {
 	for _, s := range m.All() {
