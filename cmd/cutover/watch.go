@@ -677,6 +677,9 @@ func (v *view) compared(w *watched) string {
 			}
 		}
 		row(s.With, "", &last.Monolith, nil)
+		if each {
+			rows[len(rows)-1] = append(rows[len(rows)-1], "")
+		}
 	}
 	b.WriteString(v.table(rows) + "\n")
 	return b.String()
@@ -722,9 +725,10 @@ func (w *watched) against() string {
 		all = append(all, "Microservices against "+w.Monolith)
 	}
 	if slices.ContainsFunc(w.Services, moves) {
-		all = append(all, "New pairs against old pairs")
+		all = append(all, "new pairs against old pairs")
 	}
-	return strings.Join(all, ", ")
+	text := strings.Join(all, ", ")
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // good returns the reasons to go on: one for all services that are compared with the same one, and what
