@@ -27,7 +27,7 @@ func Named(a *assembly.Assembly, r *assembly.Resource, account, region string) s
 	switch r.Type {
 	case LogGroup:
 		return readable(r)
-	case "AWS::EFS::FileSystem":
+	case EFSFileSystem:
 		sum := fnv.New64a()
 		sum.Write([]byte(r.String()))
 		return fmt.Sprintf("fs-%017x", sum.Sum64())
