@@ -255,7 +255,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "variable that is ours", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"PORT": "80"}}),
 			want: `service "tags": Environment PORT is set by the deployment: remove it`},
 		{name: "variable that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"A B": ""}}),
-			want: `service "tags": Environment "A B" is not a variable name`},
+			want: `service "tags": Environment "A B" is not a variable name: use letters, digits and "_", and begin with no digit`},
 		{name: "too many target groups and rules", context: context{"maxInstances": 13.0}, change: services(100),
 			want: `the first load balancer: 100 services and the monolith need 102 target groups, and a load balancer can have 100: put 2 of its services behind another load balancer, as in {Name: "service99", LoadBalancer: "further", …}` + "\n" +
 				`the first load balancer: 100 services and a shift of 0 need 101 listener rules, and a load balancer can have 100: put 1 of its services behind another load balancer, as in {Name: "service99", LoadBalancer: "further", …}`},

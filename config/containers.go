@@ -209,7 +209,7 @@ func (c *containers) sidecar(s Service, i int, refuse func(string, ...any)) {
 				refuse("port %d: it must be from 1 to 65535", port)
 			}
 			if slices.Contains(ports[:i], port) {
-				refuse("port %d: it is listed twice", port)
+				refuse("port %d: it is listed twice: remove one", port)
 			}
 		}
 	}
@@ -265,7 +265,7 @@ func checkUlimits(limits []Ulimit, refuse func(string, ...any)) {
 		case !slices.Contains(ulimits, limit.Name):
 			refuse("Ulimits %q: no such limit: choose one of %s", limit.Name, strings.Join(ulimits, ", "))
 		case names[limit.Name]:
-			refuse("Ulimits %s: it is there twice", limit.Name)
+			refuse("Ulimits %s: it is listed twice: remove one", limit.Name)
 		case limit.Soft < -1 || limit.Hard < -1:
 			refuse("Ulimits %s: %d and %d: a limit is 0 or more, or -1 for none", limit.Name, limit.Soft, limit.Hard)
 		case limit.Hard != -1 && (limit.Soft > limit.Hard || limit.Soft == -1):
@@ -309,7 +309,7 @@ func checkPaths(one Sidecar, refuse func(string, ...any)) {
 		}
 		for _, other := range mounts {
 			if at == other.at {
-				refuse("%s: the path %q is that of %s, too", what, at, other.what)
+				refuse("%s: the path %q is that of %s, too: choose another", what, at, other.what)
 			} else if inside(at, other.at) || inside(other.at, at) {
 				refuse("%s: the path %q and %q of %s are one inside the other: choose another", what, at, other.at, other.what)
 			}
@@ -333,7 +333,7 @@ func checkPaths(one Sidecar, refuse func(string, ...any)) {
 		add(what, volume.Path)
 		checkVolume(volume, what, refuse)
 		if names[volume.Name] {
-			refuse("%s: the container has it twice", what)
+			refuse("%s: the container has it twice: remove one", what)
 		}
 		names[volume.Name] = true
 	}

@@ -98,7 +98,7 @@ var portMistakes = []mistake{
 		want: "service \"tags\": sidecar \"proxy\": port 0: it must be from 1 to 65535\n" +
 			`service "tags": sidecar "proxy": port 65536: it must be from 1 to 65535`},
 	{name: "port of a sidecar twice", change: sidecar(func(c *config.Sidecar) { c.Ports, c.UDPPorts = []int{53, 54, 53}, []int{53} }),
-		want: `service "tags": sidecar "proxy": port 53: it is listed twice`},
+		want: `service "tags": sidecar "proxy": port 53: it is listed twice: remove one`},
 	{name: "numbers below all", change: tagged(func(s *config.Service) {
 		s.DeregistrationDelaySeconds, s.StopTimeoutSeconds, s.HealthCheck.GracePeriodSeconds = -1, -1, -1
 		s.Alarms = config.Alarms{LatencyMilliseconds: -1, Errors: -1}
@@ -176,8 +176,8 @@ var imageMistakes = []mistake{
 	{name: "Dockerfile outside its directory", change: image(config.Dockerfile{Dir: "tags", File: "../Dockerfile"}),
 		want: `service "tags": Image: Dockerfile.File "../Dockerfile": it must be a path inside Dockerfile.Dir`},
 	{name: "build argument that is none", change: image(config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"A B": "", "": "x"}}),
-		want: "service \"tags\": Image: BuildArgs \"\" is not the name of an argument\n" +
-			`service "tags": Image: BuildArgs "A B" is not the name of an argument`},
+		want: "service \"tags\": Image: BuildArgs \"\" is not the name of an argument: use letters, digits and \"_\", and begin with no digit\n" +
+			`service "tags": Image: BuildArgs "A B" is not the name of an argument: use letters, digits and "_", and begin with no digit`},
 	{name: "build argument with a placeholder", change: image(config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"AT": "${AWS::Region}"}}),
 		want: `service "tags": Image: BuildArgs AT: ${AWS::Region} is not filled in here: give the container a variable in Environment`},
 	{name: "platform of another architecture", change: image(config.Dockerfile{Dir: "tags", Platform: "linux/arm64"}),
@@ -246,7 +246,7 @@ var containerMistakes = []mistake{
 	{name: "variable of a Go package that is ours", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Environment: map[string]string{"STOP_TIMEOUT": "1s"}}),
 		want: `service "tags": Environment STOP_TIMEOUT is set by the deployment: remove it`},
 	{name: "variable of a sidecar that is none", change: sidecar(func(c *config.Sidecar) { c.Environment = map[string]string{"1ST": ""} }),
-		want: `service "tags": sidecar "proxy": Environment "1ST" is not a variable name`},
+		want: `service "tags": sidecar "proxy": Environment "1ST" is not a variable name: use letters, digits and "_", and begin with no digit`},
 	{name: "limits", change: tagged(func(s *config.Service) {
 		s.Ulimits = []config.Ulimit{{Name: "NOFILE", Soft: 1, Hard: 1}, {Name: "nofile", Soft: 2, Hard: 1}, {Name: "nproc", Soft: -1, Hard: 1}, {Name: "core", Soft: -2, Hard: -1}, {Name: "cpu", Soft: 1, Hard: -2},
 			{Name: "nofile", Soft: 1, Hard: 1}}
@@ -256,7 +256,7 @@ var containerMistakes = []mistake{
 			"service \"tags\": Ulimits nproc: the soft limit -1 must not be above the hard limit 1\n" +
 			"service \"tags\": Ulimits core: -2 and -1: a limit is 0 or more, or -1 for none\n" +
 			"service \"tags\": Ulimits cpu: 1 and -2: a limit is 0 or more, or -1 for none\n" +
-			`service "tags": Ulimits nofile: it is there twice`},
+			`service "tags": Ulimits nofile: it is listed twice: remove one`},
 	{name: "everything about a container at once", change: tagged(func(s *config.Service) {
 		s.Port, s.HealthCheck.Path, s.User, s.Image = -1, "x", ":", config.Registry{}
 		s.Secrets = map[string]config.Secret{"A": {}}
@@ -277,7 +277,7 @@ var secretMistakes = []mistake{
 	{name: "secret of two places", change: secret(config.Secret{SecretsManager: "db", Parameter: "db"}),
 		want: `service "tags": Secrets DB: set either SecretsManager or Parameter`},
 	{name: "secret that is no variable", change: tagged(func(s *config.Service) { s.Secrets = map[string]config.Secret{"db-password": {Parameter: "db"}} }),
-		want: `service "tags": Secrets "db-password" is not a variable name`},
+		want: `service "tags": Secrets "db-password" is not a variable name: use letters, digits and "_", and begin with no digit`},
 	{name: "secret that is a variable", change: tagged(func(s *config.Service) {
 		s.Environment = map[string]string{"DB": ""}
 		s.Secrets = map[string]config.Secret{"DB": {Parameter: "db"}, "PORT": {Parameter: "port"}}
@@ -358,7 +358,7 @@ var mountMistakes = []mistake{
 			"service \"tags\": volume \"more\": the path \"/sys/fs\" belongs to the system: choose another\n" +
 			`service "tags": volume "rest": the path "/dev" belongs to the system: choose another`},
 	{name: "writable path twice", change: writable(config.WritablePath{Path: "/tmp"}, config.WritablePath{Path: "/tmp"}),
-		want: `service "tags": WritablePaths[1]: the path "/tmp" is that of WritablePaths[0], too`},
+		want: `service "tags": WritablePaths[1]: the path "/tmp" is that of WritablePaths[0], too: choose another`},
 	{name: "volume in a writable path", change: tagged(func(s *config.Service) {
 		s.WritablePaths, s.Volumes = []config.WritablePath{{Path: "/data"}}, []config.Volume{{Name: "data", Path: "/data/more"}}
 	}),
@@ -368,7 +368,7 @@ var mountMistakes = []mistake{
 	}),
 		want: `service "tags": volume "data": the path "/data" and "/data/more" of WritablePaths[0] are one inside the other: choose another`},
 	{name: "volume over the program", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Volumes: []config.Volume{{Name: "data", Path: "/tags"}}}),
-		want: `service "tags": volume "data": the path "/tags" is that of the program, too`},
+		want: `service "tags": volume "data": the path "/tags" is that of the program, too: choose another`},
 	{name: "size of a writable path", change: writable(config.WritablePath{Path: "/tmp", SizeMiB: -1}),
 		want: `service "tags": WritablePaths[0]: SizeMiB -1: it must be 1 or more`},
 	{name: "writable paths above the memory", change: writable(config.WritablePath{Path: "/tmp", SizeMiB: 448}, config.WritablePath{Path: "/run"}),
@@ -378,7 +378,7 @@ var mountMistakes = []mistake{
 	{name: "long name of a volume", change: volumes(config.Volume{Name: strings.Repeat("a", 100), Path: "/data"}),
 		want: `service "tags": volume "` + strings.Repeat("a", 100) + `": the name has 100 characters: at most 99 are allowed`},
 	{name: "volume twice", change: volumes(config.Volume{Name: "data", Path: "/data"}, config.Volume{Name: "data", Path: "/more"}),
-		want: `service "tags": volume "data": the container has it twice`},
+		want: `service "tags": volume "data": the container has it twice: remove one`},
 	{name: "access point of nothing", change: volumes(config.Volume{Name: "data", Path: "/data", AccessPoint: "fsap-0123456789abcdef0"}),
 		want: `service "tags": volume "data": AccessPoint "fsap-0123456789abcdef0" needs the FileSystem that it belongs to`},
 	{name: "file system that is none", change: volumes(config.Volume{Name: "data", Path: "/data", FileSystem: "fs-xyz", AccessPoint: "fsap-0123456789abcdef0"}),
@@ -511,7 +511,7 @@ var permissionMistakes = []mistake{
 	{name: "condition with a placeholder that is unknown", change: conditions(map[string]map[string][]string{"StringEquals": {"aws:SourceAccount": {"${AWS::Account}"}}}),
 		want: `service "tags": Permissions[0]: ${AWS::Account} is not known here: use one of ${AWS::AccountId}, ${AWS::Partition}, ${AWS::Region}`},
 	{name: "too many permissions", change: conditions(map[string]map[string][]string{"StringEquals": {"aws:ResourceTag/team": {strings.Repeat("a", 10_240-len("dynamodb:GetItem"+table+"StringEquals"+"aws:ResourceTag/team")+1)}}}),
-		want: `service "tags": Permissions: they have 10241 characters: the policies of a role can have 10240`},
+		want: `service "tags": Permissions: they have 10241 characters: the policies of a role can have 10240: list fewer, or use a wildcard with a Reason`},
 }
 
 func TestContainerMistakesAreReported(t *testing.T) {

@@ -36,7 +36,7 @@ func (c *containers) image(image Image, refuse func(string, ...any)) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(image.BuildArgs)) {
 			if !variableFormat.MatchString(name) {
-				refuse("Image: BuildArgs %q is not the name of an argument", name)
+				refuse("Image: BuildArgs %q is not the name of an argument: use letters, digits and \"_\", and begin with no digit", name)
 			}
 			checkNoPlaceholder("Image: BuildArgs "+name, image.BuildArgs[name], refuse)
 		}

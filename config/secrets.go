@@ -40,7 +40,7 @@ func (c *containers) environment(one Sidecar, refuse func(string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(one.Environment)) {
 		switch {
 		case !variableFormat.MatchString(name):
-			refuse("Environment %q is not a variable name", name)
+			refuse("Environment %q is not a variable name: use letters, digits and \"_\", and begin with no digit", name)
 		case slices.Contains(credentials, name):
 			refuse("Environment %s: many people may read a task definition: let Permissions allow what the service does on AWS, or put the value into Secrets", name)
 		}
@@ -48,7 +48,7 @@ func (c *containers) environment(one Sidecar, refuse func(string, ...any)) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(one.Secrets)) {
 		if !variableFormat.MatchString(name) {
-			refuse("Secrets %q is not a variable name", name)
+			refuse("Secrets %q is not a variable name: use letters, digits and \"_\", and begin with no digit", name)
 		}
 		if _, twice := one.Environment[name]; twice {
 			refuse("Secrets %s: the variable is in Environment, too, or is set by the deployment: remove one", name)
