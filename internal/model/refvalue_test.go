@@ -6,7 +6,7 @@ import (
 )
 
 // What Ref of a resource is, as far as the template says so or a made-up name does no harm.
-func TestNamed(t *testing.T) {
+func TestRefValue(t *testing.T) {
 	m := read(t, `"Table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "orders"}},
 		"Joined": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": {"Fn::Join": ["-", ["a", "b"]]}}},
 		"Later": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": {"Fn::Sub": "x-${Table}"}}},
