@@ -20,7 +20,8 @@ var (
 	// (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html).
 	parameterFormat   = regexp.MustCompile(`^([A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+)$`)
 	reservedParameter = regexp.MustCompile(`(?i)^/?(aws|ssm)`)
-	ambiguousSecret   = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+	// secretSuffix is what Secrets Manager adds to a secret's name in its ARN.
+	secretSuffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
 	// arnFormat has the partition, the service, the region, the account and the rest.
 	arnFormat = regexp.MustCompile(`^arn:(aws[a-z-]*|\$\{AWS::Partition\}):([a-z0-9-]+):([a-z0-9-]+|\$\{AWS::Region\}):([0-9]{12}|\$\{AWS::AccountId\}):(.+)$`)
 	// arnRests are the rests of ARNs, by service.
@@ -58,7 +59,6 @@ func (c *containers) environment(one Sidecar, refuse func(string, ...any)) {
 }
 
 func (c *containers) secret(field string, secret Secret, refuse func(string, ...any)) {
-	isARN := func(text string) bool { return strings.HasPrefix(text, "arn:") }
 	switch name, parameter := secret.SecretsManager, secret.Parameter; {
 	case (name == "") == (parameter == ""):
 		refuse("%s: set either SecretsManager or Parameter", field)
@@ -66,7 +66,7 @@ func (c *containers) secret(field string, secret Secret, refuse func(string, ...
 		c.arn(field+": SecretsManager", name, "secretsmanager", refuse)
 	case name != "" && (!secretFormat.MatchString(name) || len(name) > maxSecretName):
 		refuse("%s: SecretsManager %q is not the name of a secret: use up to %d letters, digits and /_+=.@-", field, name, maxSecretName)
-	case ambiguousSecret.MatchString(name):
+	case secretSuffix.MatchString(name):
 		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen
 		refuse("%s: SecretsManager %q: the end looks like the six characters that Secrets Manager adds: give the whole ARN", field, name)
 	case isARN(parameter):
@@ -87,6 +87,31 @@ func (c *containers) secret(field string, secret Secret, refuse func(string, ...
 		c.arn(field+": KMSKey", secret.KMSKey, "kms", refuse)
 	}
 }
+
+// ARN returns the ARN of what ECS reads, and the ARN of what the execution role may read. If the
+// characters that Secrets Manager adds are not known, any six may be read
+// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html). Both may
+// have placeholders.
+func (s Secret) ARN() (from, readable string) {
+	const here = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
+	switch {
+	case isARN(s.Parameter):
+		return s.Parameter, s.Parameter
+	case s.Parameter != "":
+		from = fmt.Sprintf(here, "ssm", "parameter/"+strings.TrimPrefix(s.Parameter, "/"))
+		return from, from
+	case isARN(s.SecretsManager):
+		from = s.SecretsManager
+	default:
+		from = fmt.Sprintf(here, "secretsmanager", "secret:"+s.SecretsManager)
+	}
+	if secretSuffix.MatchString(from) {
+		return from, from
+	}
+	return from, from + "-??????"
+}
+
+func isARN(text string) bool { return strings.HasPrefix(text, "arn:") }
 
 // common is a value that must be the same everywhere, and where it was first.
 type common struct{ value, at string }

@@ -208,7 +208,7 @@ func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Sidec
 	var secrets []map[string]any
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
 		secret := c.Secrets[name]
-		from, readable := arnOf(secret)
+		from, readable := secret.ARN()
 		if secret.Parameter != "" {
 			allow(definition, readable, "ssm:GetParameters")
 		} else {
@@ -226,7 +226,7 @@ func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Sidec
 		resource.AddPropertyOverride(jsii.String(at+"Secrets"), secrets)
 	}
 	if registry, ok := c.Image.(config.Registry); ok && registry.Credentials != "" {
-		from, readable := arnOf(config.Secret{SecretsManager: registry.Credentials})
+		from, readable := config.Secret{SecretsManager: registry.Credentials}.ARN()
 		allow(definition, readable, "secretsmanager:GetSecretValue")
 		resource.AddPropertyOverride(jsii.String(at+"RepositoryCredentials"), map[string]any{"CredentialsParameter": substituted(from)})
 	}
@@ -237,30 +237,6 @@ func allow(definition awsecs.Ec2TaskDefinition, resource string, actions ...stri
 	definition.AddToExecutionRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions: jsii.Strings(actions...), Resources: &[]*string{substituted(resource)},
 	}))
-}
-
-// completeSecret matches the end of a secret's ARN with the characters that Secrets Manager adds
-// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html).
-var completeSecret = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
-
-// arnOf returns the ARN of a secret, and the ARN of what may be read.
-func arnOf(secret config.Secret) (from, readable string) {
-	const here = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
-	switch {
-	case strings.HasPrefix(secret.Parameter, "arn:"):
-		return secret.Parameter, secret.Parameter
-	case secret.Parameter != "":
-		from = fmt.Sprintf(here, "ssm", "parameter/"+strings.TrimPrefix(secret.Parameter, "/"))
-		return from, from
-	case strings.HasPrefix(secret.SecretsManager, "arn:"):
-		from = secret.SecretsManager
-	default:
-		from = fmt.Sprintf(here, "secretsmanager", "secret:"+secret.SecretsManager)
-	}
-	if completeSecret.MatchString(from) {
-		return from, from
-	}
-	return from, from + "-??????"
 }
 
 // substituted fills in the pseudo parameters of a text.
