@@ -273,27 +273,19 @@ func (s Service) own() Sidecar {
 
 // environment has the service's variables and those that the deployment sets.
 func (s Service) environment() map[string]string {
-	all := map[string]string{}
-	for _, name := range s.ownVariables() {
-		switch name {
-		case "PORT":
-			all[name] = fmt.Sprint(s.Port)
-		case "STOP_TIMEOUT":
-			// The server ends before ECS kills it.
-			all[name] = fmt.Sprintf("%ds", max(1, min(s.DeregistrationDelaySeconds, s.StopTimeoutSeconds-stopReserve)))
-		}
-	}
+	all := s.ownVariables()
 	maps.Copy(all, s.Environment)
 	return all
 }
 
 // ownVariables are the variables that the deployment sets in the service's own container.
-// STOP_TIMEOUT is how long the service answers requests after SIGTERM, for the forum's server.
-func (s Service) ownVariables() []string {
+// STOP_TIMEOUT is how long the forum's server answers requests after SIGTERM. It ends before SIGKILL.
+func (s Service) ownVariables() map[string]string {
+	all := map[string]string{"PORT": fmt.Sprint(s.Port)}
 	if _, isGo := s.Image.(GoPackage); isGo {
-		return []string{"PORT", "STOP_TIMEOUT"}
+		all["STOP_TIMEOUT"] = fmt.Sprintf("%ds", max(1, min(s.DeregistrationDelaySeconds, s.StopTimeoutSeconds-stopReserve)))
 	}
-	return []string{"PORT"}
+	return all
 }
 
 // Repository says whether images of the service are pushed to a repository of its own.

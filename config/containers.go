@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -120,7 +121,7 @@ func (c *containers) check(s Service) {
 	if n := len(s.Sidecars) + 1; n > maxContainers {
 		refuse("Sidecars: %d containers: a task can have %d", n, maxContainers)
 	}
-	for _, name := range s.ownVariables() {
+	for _, name := range slices.Sorted(maps.Keys(s.ownVariables())) {
 		if _, given := s.Environment[name]; given {
 			refuse("Environment %s is set by the deployment: remove it", name)
 		}
