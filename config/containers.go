@@ -46,8 +46,8 @@ var (
 	systemPaths = []string{"/dev", "/proc", "/sys"}
 )
 
-// containers refuses what is wrong with the containers of the services.
-type containers struct {
+// containerChecks refuses what is wrong with the containers of the services.
+type containerChecks struct {
 	Deployment
 	Settings
 	refuse func(format string, args ...any)
@@ -58,7 +58,7 @@ type containers struct {
 }
 
 func checkContainers(d Deployment, s Settings, refuse func(string, ...any)) {
-	c := &containers{Deployment: d, Settings: s, refuse: refuse}
+	c := &containerChecks{Deployment: d, Settings: s, refuse: refuse}
 	c.home()
 	for _, service := range d.All() {
 		c.check(service)
@@ -100,7 +100,7 @@ func shown(v Volume) string {
 	return strings.TrimSpace(v.FileSystem + " " + v.AccessPoint)
 }
 
-func (c *containers) check(s Service) {
+func (c *containerChecks) check(s Service) {
 	c.service = s.Name
 	refuse := func(format string, args ...any) {
 		c.refuse("service %q: %s", s.Name, fmt.Sprintf(format, args...))
@@ -180,7 +180,7 @@ func checkCodes(codes string, refuse func(string, ...any)) {
 
 // sidecar refuses a second service in the task of a service. It would be started, stopped and scaled
 // with the first one, and so still be a part of a monolith.
-func (c *containers) sidecar(s Service, i int, refuse func(string, ...any)) {
+func (c *containerChecks) sidecar(s Service, i int, refuse func(string, ...any)) {
 	one := s.Sidecars[i]
 	switch {
 	case !nameFormat.MatchString(one.Name):
@@ -216,7 +216,7 @@ func (c *containers) sidecar(s Service, i int, refuse func(string, ...any)) {
 	}
 }
 
-func (c *containers) container(one Sidecar, refuse func(string, ...any)) {
+func (c *containerChecks) container(one Container, refuse func(string, ...any)) {
 	c.image(one.Image, refuse)
 	// ECS passes the kernel at least 2 CPU units
 	// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
@@ -293,7 +293,7 @@ func checkNoPlaceholder(field, text string, refuse func(string, ...any)) {
 }
 
 // checkPaths refuses volumes and writable paths that cannot be mounted.
-func checkPaths(one Sidecar, refuse func(string, ...any)) {
+func checkPaths(one Container, refuse func(string, ...any)) {
 	type mount struct{ what, at string }
 	var mounts []mount
 	if _, isGo := one.Image.(GoPackage); isGo {

@@ -8,7 +8,7 @@ import (
 // checkDependencies refuses an order of start that never comes about
 // (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html).
 func checkDependencies(s Service, refuse func(string, ...any)) {
-	all := map[string]Sidecar{}
+	all := map[string]Container{}
 	for _, one := range s.Containers() {
 		all[one.Name] = one
 	}
@@ -38,7 +38,7 @@ func checkDependencies(s Service, refuse func(string, ...any)) {
 
 // circle returns the names of containers that depend on each other in a circle, the first one twice;
 // nil if there is none.
-func circle(all []Sidecar) []string {
+func circle(all []Container) []string {
 	done := map[string]bool{}
 	var walk func(name string, way []string) []string
 	walk = func(name string, way []string) []string {

@@ -37,7 +37,7 @@ var (
 var credentials = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA"}
 
 // environment refuses mistakes in the variables and the secrets of a container.
-func (c *containers) environment(one Sidecar, refuse func(string, ...any)) {
+func (c *containerChecks) environment(one Container, refuse func(string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(one.Environment)) {
 		switch {
 		case !variableFormat.MatchString(name):
@@ -58,7 +58,7 @@ func (c *containers) environment(one Sidecar, refuse func(string, ...any)) {
 	}
 }
 
-func (c *containers) secret(field string, secret Secret, refuse func(string, ...any)) {
+func (c *containerChecks) secret(field string, secret Secret, refuse func(string, ...any)) {
 	switch name, parameter := secret.SecretsManager, secret.Parameter; {
 	case (name == "") == (parameter == ""):
 		refuse("%s: set either SecretsManager or Parameter", field)
@@ -130,7 +130,7 @@ func (c *common) differs(value, at string) bool {
 
 // home takes the account and the partition from the settings: the certificate is in the account of its
 // load balancer.
-func (c *containers) home() {
+func (c *containerChecks) home() {
 	c.account.differs(c.Account, "the deployment")
 	if c.Region != "" {
 		c.partition.differs(partitionOf(c.Region), "the deployment")
@@ -142,7 +142,7 @@ func (c *containers) home() {
 }
 
 // arn refuses what is no ARN of a service, or one of another account or partition.
-func (c *containers) arn(field, text, service string, refuse func(string, ...any)) {
+func (c *containerChecks) arn(field, text, service string, refuse func(string, ...any)) {
 	match := arnFormat.FindStringSubmatch(text)
 	if match == nil || match[2] != service || !arnRests[service].MatchString(match[5]) {
 		example := map[string]string{"secretsmanager": "secret:NAME-SUFFIX", "ssm": "parameter/NAME", "kms": "key/ID"}[service]

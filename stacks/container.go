@@ -49,7 +49,7 @@ func addContainers(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 }
 
 // addContainer adds the container with a number. The service's own is number 0.
-func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2TaskDefinition, logs awslogs.ILogGroup, number int, c config.Sidecar) awsecs.ContainerDefinition {
+func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2TaskDefinition, logs awslogs.ILogGroup, number int, c config.Container) awsecs.ContainerDefinition {
 	id := "" // of a sidecar's constructs: the own container's were there first
 	if number > 0 {
 		id = config.Pascal(c.Name)
@@ -107,7 +107,7 @@ func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2
 
 // portMappings publish a container's ports. With host port 0 the instance picks a port, so that
 // several tasks of a service fit on one instance.
-func portMappings(c config.Sidecar) []*awsecs.PortMapping {
+func portMappings(c config.Container) []*awsecs.PortMapping {
 	var all []*awsecs.PortMapping
 	add := func(ports []int, protocol awsecs.Protocol) {
 		for _, port := range ports {
@@ -133,7 +133,7 @@ func withTmpfs(stack awscdk.Stack, id string, paths []config.WritablePath) awsec
 	return parameters
 }
 
-func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar) awsecs.ContainerImage {
+func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Container) awsecs.ContainerImage {
 	asset := &awsecrassets.DockerImageAssetProps{AssetName: jsii.String(c.Name), Platform: props.Alike.platform}
 	switch image := c.Image.(type) {
 	case config.GoPackage:
@@ -182,7 +182,7 @@ func absolute(dir string) string {
 // ecrImage matches an image in a repository of Amazon ECR.
 var ecrImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)`)
 
-func fromECR(c config.Sidecar) bool {
+func fromECR(c config.Container) bool {
 	registry, _ := c.Image.(config.Registry)
 	return ecrImage.MatchString(registry.Name)
 }
@@ -202,7 +202,7 @@ func pull(definition awsecs.Ec2TaskDefinition, container awsecs.ContainerDefinit
 
 // readSecrets lets ECS read the secrets of a container before its start. The constructs for secrets
 // would let the execution role do more than that.
-func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Sidecar) {
+func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Container) {
 	resource := definition.Node().DefaultChild().(awsecs.CfnTaskDefinition)
 	at := fmt.Sprintf("ContainerDefinitions.%d.", number)
 	var secrets []map[string]any
