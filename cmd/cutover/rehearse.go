@@ -54,43 +54,7 @@ func rehearseCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rehearse",
 		Short: "Walk through the migration under load, and count lost requests",
-		Long:  rehearseHelp(),
-		Example: `  cutover rehearse
-  cutover rehearse --rate 2000 --requests 100000
-  cutover rehearse --walk monolith,users=parallel,users=10%,users=switched,posts=parallel
-  cutover rehearse -c rest=monolith
-  cutover rehearse --walk parallel,switched --fault kill:users
-  cutover rehearse --walk users=10%,users=switched --fault kill:users@users=switched
-  cutover rehearse --walk retired,parallel      # must fail: the report says why
-  cutover rehearse --route /api/carts,/api/carts/1
-  cutover rehearse --strict                     # if there are gaps: exit code 4`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
-	}
-	flags := cmd.Flags()
-	o.how.flags(cmd)
-	flags.StringSliceVar(&o.walk, "walk", nil, "`PHASES` of the walk and changes SERVICE=PLACE, in order (default: see above)")
-	flags.StringArrayVarP(&o.context, "context", "c", nil, "synthesize with this `KEY=VALUE`, as \"cdk synth -c\" does")
-	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "path" { // its name before "path" meant the path of a URL alone
-			name = "walk"
-		}
-		return pflag.NormalizedName(name)
-	})
-	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request (default: the requests of the list of services, or else the beginnings of its paths)")
-	flags.IntVar(&o.rate, "rate", 500, "requests per second")
-	flags.IntVar(&o.requests, "requests", 0, "fewest requests; the phases last longer to reach the number")
-	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "shortest time in a phase")
-	flags.StringArrayVar(&o.faults, "fault", nil, "harm a service, `KIND:SERVICE[@POSITION]`; kinds: "+faultNames())
-	flags.StringVar(&o.app, "app", "", `directory with one synthesized assembly per position, named after the position (default: synthesize the positions with "cdk synth")`)
-	flags.StringVar(&o.out, "out", "build/rehearsal", "directory of the report")
-	flags.BoolVar(&o.strict, "strict", false, "exit with 4 if there are gaps")
-	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
-	return cmd
-}
-
-func rehearseHelp() string {
-	return `Rehearse runs the deployment on this machine, requests every route of the API and walks
+		Long: `Rehearse runs the deployment on this machine, requests every route of the API and walks
 through the phases of the migration, or through places of single services. It checks
 four things of every request:
 
@@ -137,7 +101,39 @@ A fault harms a service under load. --fault KIND:SERVICE harms the service in th
 phase in which it answers; KIND:SERVICE@POSITION names a phase, or places as the setting
 phase takes them. The kinds:
 
-` + faultHelp()
+` + faultHelp(),
+		Example: `  cutover rehearse
+  cutover rehearse --rate 2000 --requests 100000
+  cutover rehearse --walk monolith,users=parallel,users=10%,users=switched,posts=parallel
+  cutover rehearse -c rest=monolith
+  cutover rehearse --walk parallel,switched --fault kill:users
+  cutover rehearse --walk users=10%,users=switched --fault kill:users@users=switched
+  cutover rehearse --walk retired,parallel      # must fail: the report says why
+  cutover rehearse --route /api/carts,/api/carts/1
+  cutover rehearse --strict                     # if there are gaps: exit code 4`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
+	}
+	flags := cmd.Flags()
+	o.how.flags(cmd)
+	flags.StringSliceVar(&o.walk, "walk", nil, "`PHASES` of the walk and changes SERVICE=PLACE, in order (default: see above)")
+	flags.StringArrayVarP(&o.context, "context", "c", nil, "synthesize with this `KEY=VALUE`, as \"cdk synth -c\" does")
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "path" { // its name before "path" meant the path of a URL alone
+			name = "walk"
+		}
+		return pflag.NormalizedName(name)
+	})
+	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request (default: the requests of the list of services, or else the beginnings of its paths)")
+	flags.IntVar(&o.rate, "rate", 500, "requests per second")
+	flags.IntVar(&o.requests, "requests", 0, "fewest requests; the phases last longer to reach the number")
+	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "shortest time in a phase")
+	flags.StringArrayVar(&o.faults, "fault", nil, "harm a service, `KIND:SERVICE[@POSITION]`; kinds: "+faultNames())
+	flags.StringVar(&o.app, "app", "", `directory with one synthesized assembly per position, named after the position (default: synthesize the positions with "cdk synth")`)
+	flags.StringVar(&o.out, "out", "build/rehearsal", "directory of the report")
+	flags.BoolVar(&o.strict, "strict", false, "exit with 4 if there are gaps")
+	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
+	return cmd
 }
 
 // exitCodeHelp lists the exit codes with what they mean.
