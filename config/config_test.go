@@ -200,7 +200,7 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "v2": path "/v2/*" never gets a request: "/v?/*" of "v1" comes first and takes it: give "v2" a lower Order` + "\n" +
 				`service "v2": path "/v?/old" never gets a request: "/v?/*" of "v1" comes first and takes it: give "v2" a lower Order`},
 		{name: "path listed twice", change: with(config.Service{Name: "tags", Paths: []string{"/tags", "/tags"}, Order: 50}),
-			want: `service "tags": path "/tags" is listed twice`},
+			want: `service "tags": path "/tags" is listed twice: remove one`},
 		{name: "no path", change: with(config.Service{Name: "tags", Order: 50}),
 			want: `service "tags": it has no path: give it at least one pattern, as in "/api/tags*"`},
 		{name: "path without a slash", change: with(config.Service{Name: "tags", Paths: []string{"tags*"}, Order: 50}),
@@ -328,7 +328,7 @@ func TestMistakesAreReported(t *testing.T) {
 				`Requests: "/ä" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
 				`Requests: "/100%" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
 				`Requests: "" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
-				`Requests: "/api/users" is listed twice`}, "\n")},
+				`Requests: "/api/users" is listed twice: remove one`}, "\n")},
 		{name: "too many requests", change: func(d *config.Deployment) { d.Requests = requests(10_001) },
 			want: `Requests: there are 10001: at most 10000 are allowed`},
 

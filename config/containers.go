@@ -119,7 +119,7 @@ func (c *containerChecks) check(s Service) {
 	checkHealthPath(s.HealthCheck.Path, refuse)
 	checkCodes(s.HealthCheck.Codes, refuse)
 	if n := len(s.Sidecars) + 1; n > maxContainers {
-		refuse("Sidecars: %d containers: a task can have %d", n, maxContainers)
+		refuse("Sidecars: %d containers: a task can have %d: remove some", n, maxContainers)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.ownVariables())) {
 		if _, given := s.Environment[name]; given {

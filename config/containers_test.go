@@ -181,9 +181,9 @@ var imageMistakes = []mistake{
 	{name: "build argument with a placeholder", change: image(config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"AT": "${AWS::Region}"}}),
 		want: `service "tags": Image: BuildArgs AT: ${AWS::Region} is not filled in here: give the container a variable in Environment`},
 	{name: "platform of another architecture", change: image(config.Dockerfile{Dir: "tags", Platform: "linux/arm64"}),
-		want: `service "tags": Image: Dockerfile.Platform "linux/arm64": the instances run linux/amd64, as the setting arch says`},
+		want: `service "tags": Image: Dockerfile.Platform "linux/arm64": the instances run linux/amd64, as the setting arch says: change one of them`},
 	{name: "platform of another system", context: context{"arch": "arm64"}, change: image(config.Dockerfile{Dir: "tags", Platform: "windows/arm64"}),
-		want: `service "tags": Image: Dockerfile.Platform "windows/arm64": the instances run linux/arm64, as the setting arch says`},
+		want: `service "tags": Image: Dockerfile.Platform "windows/arm64": the instances run linux/arm64, as the setting arch says: change one of them`},
 	{name: "pointer to an image", change: image(&config.Dockerfile{Dir: "tags"}),
 		want: `service "tags": Image: it is a pointer: write GoPackage{…}, Dockerfile{…} or Registry{…} without &`},
 	{name: "pointer to no image", change: sidecar(func(c *config.Container) { c.Image = (*config.Registry)(nil) }),
@@ -312,7 +312,7 @@ var secretMistakes = []mistake{
 	{name: "secret of another partition", env: inAccount, change: secret(config.Secret{SecretsManager: "arn:aws-cn:secretsmanager:cn-north-1:111111111111:secret:db-AbCdEf"}),
 		want: `service "tags": Secrets DB: SecretsManager: "arn:aws-cn:secretsmanager:cn-north-1:111111111111:secret:db-AbCdEf" is in the partition aws-cn, and the deployment is in aws: name one of the same partition`},
 	{name: "secret whose region is in another partition", change: secret(config.Secret{SecretsManager: "arn:aws:secretsmanager:us-gov-west-1:111111111111:secret:db-AbCdEf"}),
-		want: `service "tags": Secrets DB: SecretsManager: "arn:aws:secretsmanager:us-gov-west-1:111111111111:secret:db-AbCdEf": the region us-gov-west-1 is in the partition aws-us-gov, not in aws`},
+		want: `service "tags": Secrets DB: SecretsManager: "arn:aws:secretsmanager:us-gov-west-1:111111111111:secret:db-AbCdEf": the region us-gov-west-1 is in the partition aws-us-gov, not in aws: correct the ARN`},
 	{name: "secret of another partition than the certificate", context: context{"certificateArn": "arn:aws-cn:acm:cn-north-1:111111111111:certificate/00000000-0000-0000-0000-000000000000"},
 		change: secret(config.Secret{SecretsManager: secretIn(here)}),
 		want:   `service "tags": Secrets DB: SecretsManager: "` + secretIn(here) + `" is in the partition aws, and certificateArn is in aws-cn: name one of the same partition`},
@@ -333,13 +333,13 @@ var secretMistakes = []mistake{
 	{name: "long parameter", change: secret(config.Secret{Parameter: strings.Repeat("a", 1012)}),
 		want: `service "tags": Secrets DB: Parameter "` + strings.Repeat("a", 1012) + `" is not the name of a parameter: use letters, digits, "_", "." and "-", and a "/" before each part if there are several`},
 	{name: "parameter of AWS", change: secret(config.Secret{Parameter: "/Aws/db"}),
-		want: `service "tags": Secrets DB: Parameter "/Aws/db" is refused by AWS: no SSM parameter may begin with "aws" or "ssm"`},
+		want: `service "tags": Secrets DB: Parameter "/Aws/db" is refused by AWS: no SSM parameter may begin with "aws" or "ssm": choose another name`},
 	{name: "parameter's ARN", change: secret(config.Secret{Parameter: "arn:aws:ssm:eu-west-1:111111111111:db"}),
 		want: `service "tags": Secrets DB: Parameter: "arn:aws:ssm:eu-west-1:111111111111:db" is not an ARN of its kind: it looks like "arn:aws:ssm:REGION:ACCOUNT:parameter/NAME"`},
 	{name: "key of a parameter", change: secret(config.Secret{Parameter: "db", Key: "password"}),
 		want: `service "tags": Secrets DB: Key "password": only a secret of Secrets Manager has keys: remove Key`},
 	{name: "key with a colon", change: secret(config.Secret{SecretsManager: "db", Key: "password:AWSPREVIOUS"}),
-		want: `service "tags": Secrets DB: Key "password:AWSPREVIOUS": a key with a colon cannot be named in a task definition`},
+		want: `service "tags": Secrets DB: Key "password:AWSPREVIOUS": a key with a colon cannot be named in a task definition: rename it in the secret`},
 	{name: "KMS key by its alias", change: secret(config.Secret{SecretsManager: "db", KMSKey: "arn:aws:kms:eu-west-1:111111111111:alias/db"}),
 		want: `service "tags": Secrets DB: KMSKey: "arn:aws:kms:eu-west-1:111111111111:alias/db" is not an ARN of its kind: it looks like "arn:aws:kms:REGION:ACCOUNT:key/ID"`},
 }
@@ -436,7 +436,7 @@ var sidecarMistakes = []mistake{
 			s.Sidecars = append(s.Sidecars, config.Container{Name: fmt.Sprintf("proxy%d", i), Image: config.Registry{Name: web}})
 		}
 	}),
-		want: `service "tags": Sidecars: 11 containers: a task can have 10`},
+		want: `service "tags": Sidecars: 11 containers: a task can have 10: remove some`},
 	{name: "sidecar of a service's name", change: sidecar(func(c *config.Container) { c.Name = "users" }),
 		want: `service "tags": sidecar "users": it is the service "users": a task of two services is scaled and deployed as one, and is still a monolith: remove the sidecar`},
 	{name: "sidecar of the monolith's Go package", change: sidecar(func(c *config.Container) { c.Image = config.GoPackage{Dir: "./services/api/"} }),
@@ -460,11 +460,11 @@ var sidecarMistakes = []mistake{
 		want: twoServices},
 
 	{name: "unknown container", change: tagged(func(s *config.Service) { s.DependsOn = on("proxy", "") }),
-		want: `service "tags": container "tags" depends on "proxy": the task has no other container of this name`},
+		want: `service "tags": container "tags" depends on "proxy": the task has no other container of this name: name a sidecar`},
 	{name: "container of another service", change: tagged(func(s *config.Service) { s.DependsOn = on("users", "") }),
-		want: `service "tags": container "tags" depends on "users": the task has no other container of this name`},
+		want: `service "tags": container "tags" depends on "users": the task has no other container of this name: name a sidecar`},
 	{name: "container that depends on itself", change: chain(nil, config.Container{DependsOn: on("a", "START")}, config.Container{}),
-		want: `service "tags": container "a" depends on "a": the task has no other container of this name`},
+		want: `service "tags": container "a" depends on "a": the task has no other container of this name: name a sidecar`},
 	{name: "container that depends on another twice", change: chain([]config.Dependency{{Container: "a"}, {Container: "a", Condition: "COMPLETE"}}, config.Container{}, config.Container{}),
 		want: `service "tags": container "tags" depends on "a" twice: remove one`},
 	{name: "unknown condition", change: chain(on("a", "RUNNING"), config.Container{}, config.Container{}),
@@ -477,9 +477,9 @@ var sidecarMistakes = []mistake{
 		want: "service \"tags\": container \"tags\" waits for the end of \"a\", which is essential, so its end stops the task: set no Essential, or wait for HEALTHY\n" +
 			`service "tags": container "b" waits for the end of "tags", which is essential, so its end stops the task: set no Essential, or wait for HEALTHY`},
 	{name: "circle", change: chain(on("a", "START"), config.Container{DependsOn: on("b", "START")}, config.Container{DependsOn: on("a", "COMPLETE")}),
-		want: `service "tags": containers wait for each other in a circle: a → b → a`},
+		want: `service "tags": containers wait for each other in a circle: a → b → a: remove a dependency`},
 	{name: "circle with the service", change: chain(on("b", "START"), config.Container{}, config.Container{DependsOn: on("tags", "START")}),
-		want: `service "tags": containers wait for each other in a circle: tags → b → tags`},
+		want: `service "tags": containers wait for each other in a circle: tags → b → tags: remove a dependency`},
 }
 
 var permissionMistakes = []mistake{

@@ -18,7 +18,7 @@ func checkDependencies(s Service, refuse func(string, ...any)) {
 			other, known := all[on.Container]
 			switch {
 			case !known || on.Container == one.Name:
-				refuse("container %q depends on %q: the task has no other container of this name", one.Name, on.Container)
+				refuse("container %q depends on %q: the task has no other container of this name: name a sidecar", one.Name, on.Container)
 			case waits[on.Container]:
 				refuse("container %q depends on %q twice: remove one", one.Name, on.Container)
 			case !slices.Contains(conditions, on.Condition):
@@ -32,7 +32,7 @@ func checkDependencies(s Service, refuse func(string, ...any)) {
 		}
 	}
 	if circle := circle(s.Containers()); circle != nil {
-		refuse("containers wait for each other in a circle: %s", strings.Join(circle, " → "))
+		refuse("containers wait for each other in a circle: %s: remove a dependency", strings.Join(circle, " → "))
 	}
 }
 

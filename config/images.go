@@ -41,7 +41,7 @@ func (c *containerChecks) image(image Image, refuse func(string, ...any)) {
 			checkNoPlaceholder("Image: BuildArgs "+name, image.BuildArgs[name], refuse)
 		}
 		if image.Platform != "" && image.Platform != "linux/"+c.Arch {
-			refuse("Image: Dockerfile.Platform %q: the instances run linux/%s, as the setting arch says", image.Platform, c.Arch)
+			refuse("Image: Dockerfile.Platform %q: the instances run linux/%s, as the setting arch says: change one of them", image.Platform, c.Arch)
 		}
 	case Registry:
 		c.registry(image, refuse)

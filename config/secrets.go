@@ -76,12 +76,12 @@ func (c *containerChecks) secret(field string, secret Secret, refuse func(string
 	case strings.Count(parameter, "/") > maxLevels:
 		refuse("%s: Parameter %q has %d parts: at most %d are allowed", field, parameter, strings.Count(parameter, "/"), maxLevels)
 	case reservedParameter.MatchString(parameter):
-		refuse("%s: Parameter %q is refused by AWS: no SSM parameter may begin with \"aws\" or \"ssm\"", field, parameter)
+		refuse("%s: Parameter %q is refused by AWS: no SSM parameter may begin with \"aws\" or \"ssm\": choose another name", field, parameter)
 	}
 	if secret.Key != "" && secret.SecretsManager == "" {
 		refuse("%s: Key %q: only a secret of Secrets Manager has keys: remove Key", field, secret.Key)
 	} else if strings.Contains(secret.Key, ":") {
-		refuse("%s: Key %q: a key with a colon cannot be named in a task definition", field, secret.Key)
+		refuse("%s: Key %q: a key with a colon cannot be named in a task definition: rename it in the secret", field, secret.Key)
 	}
 	if secret.KMSKey != "" {
 		c.arn(field+": KMSKey", secret.KMSKey, "kms", refuse)
@@ -155,7 +155,7 @@ func (c *containerChecks) arn(field, text, service string, refuse func(string, .
 		refuse("%s: %q is in account %s, and %s is in %s: name one of the same account", field, text, account, c.account.at, c.account.value)
 	}
 	if of := partitionOf(region); !strings.HasPrefix(region, "$") && !strings.HasPrefix(partition, "$") && partition != of {
-		refuse("%s: %q: the region %s is in the partition %s, not in %s", field, text, region, of, partition)
+		refuse("%s: %q: the region %s is in the partition %s, not in %s: correct the ARN", field, text, region, of, partition)
 	} else if c.partition.differs(partition, at) {
 		refuse("%s: %q is in the partition %s, and %s is in %s: name one of the same partition", field, text, partition, c.partition.at, c.partition.value)
 	}
