@@ -79,12 +79,11 @@ func (p plans) passedOver() []provider.PassedOver {
 // nothing refuses a first assembly of which nothing runs here: neither a service, nor a scheduled task,
 // nor a listener.
 func (r *Runner) nothing(m *model.Model) error {
-	err := deployable.NoListener(m)
 	runs := func(s *model.Schedule) bool { return len(s.Runs) > 0 && s.Expression != "" }
-	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, runs) || err == nil {
+	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, runs) || slices.ContainsFunc(m.Listeners, (*model.Listener).Runs) {
 		return nil
 	}
-	return fmt.Errorf("the assembly has no ECS service, and %w", err)
+	return fmt.Errorf("the assembly has no ECS service, and %w", deployable.NoListener(m))
 }
 
 // update updates a stack, one provider after the other. Reached is how many providers have begun.

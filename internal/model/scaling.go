@@ -38,6 +38,12 @@ type ScalingPolicy struct {
 	OutCooldown, InCooldown time.Duration
 }
 
+// Measured says whether the metric of the policy is measured here. Alarms, which other types of policies
+// wait for, are not.
+func (y *ScalingPolicy) Measured() bool {
+	return y.Type == TargetTracking && (y.Metric == MetricCPU || y.Metric == MetricRequests)
+}
+
 // TargetTracking is the type of a policy that keeps a metric close to a value.
 const TargetTracking = "TargetTrackingScaling"
 
