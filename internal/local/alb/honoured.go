@@ -17,15 +17,13 @@ import (
 func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}
-	application := slices.ContainsFunc(m.Listeners, (*model.Listener).Application)
 	for _, lb := range m.LoadBalancers {
-		if application && !lb.Application() { // beside one that runs here, another kind is left out
-			continue
+		if lb.Type != "gateway" { // the deployment warns of those
+			errs = append(errs, lb.Unsupported(passedOver, nil))
 		}
-		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"))
 	}
 	for _, l := range m.Listeners {
-		if !l.Application() {
+		if !l.Runs() {
 			continue
 		}
 		errs = append(errs, l.Unsupported(passedOver, notHonoured), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
@@ -35,21 +33,24 @@ func Read(m *model.Model) (*rules.Table, error) {
 	}
 	for _, g := range m.AutoScalingGroups {
 		for _, property := range slices.Sorted(maps.Keys(g.TargetGroups)) {
+			if !g.TargetGroups[property].Runs() {
+				continue
+			}
 			errs = append(errs, g.Errorf(property, "the instances of the group answer for target group %s, and nothing stands for them here: only tasks of ECS services are targets", g.TargetGroups[property].Key()))
 		}
 	}
 	for _, g := range m.TargetGroups {
-		if application && !g.Application() {
+		if !g.Runs() {
 			continue
 		}
 		for i, target := range g.Targets {
 			errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only tasks of ECS services are targets", target.ID))
 		}
 		errs = append(errs, g.Unsupported(passedOver, notHonoured),
-			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS"),
+			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS", "TCP", "TLS"),
 			g.Only("ProtocolVersion", g.ProtocolVersion, "", "HTTP1"),
 			g.Only("TargetType", g.TargetType, "", "instance", "ip"),
-			g.Only("HealthCheckProtocol", g.Health.Protocol, "", "HTTP", "HTTPS"),
+			g.Only("HealthCheckProtocol", g.Health.Protocol, "", "HTTP", "HTTPS", "TCP"),
 			g.Only("TargetGroupAttributes (load_balancing.algorithm.type)", g.Algorithm, "", "round_robin", model.LeastOutstanding))
 		if g.Health.Disabled {
 			errs = append(errs, g.Errorf("HealthCheckEnabled", "false is not honoured: targets get requests here when they are healthy"))
@@ -66,6 +67,8 @@ func Read(m *model.Model) (*rules.Table, error) {
 
 // notHonoured says why for the settings that other apps are most likely to have.
 var notHonoured = map[string]string{
+	"AlpnPolicy":                         "no protocol is agreed on for a TLS listener here",
+	"proxy_protocol_v2.enabled":          "the PROXY protocol is not spoken here",
 	"GrpcCode":                           "gRPC is not spoken here",
 	"TrustStoreArn":                      "certificates of clients are not verified here",
 	"lambda.multi_value_headers.enabled": "Lambda functions do not run here",
@@ -85,9 +88,13 @@ var passedOver = map[string]string{
 	"connection_logs.s3.bucket": "", "connection_logs.s3.prefix": "", "health_check_logs.s3.bucket": "", "health_check_logs.s3.prefix": "",
 	"ipv6.deny_all_igw_traffic": "", "waf.fail_open.enabled": "", "zonal_shift.config.enabled": "",
 	"load_balancing.cross_zone.enabled": "",
+	// Of Network Load Balancers. A machine is one zone.
+	"dns_record.client_routing_policy": "", "secondary_ips.auto_assigned.per_subnet": "", "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": "",
 	// Of listeners. They have a certificate of their own here, and crypto/tls's security policy.
 	"Certificates": "", "SslPolicy": "",
+	"AlpnPolicy": "[None]",
 	// Of target groups.
+	"proxy_protocol_v2.enabled": "false", "target_health_state.unhealthy.draining_interval_seconds": "0",
 	"VpcId": "", "load_balancing.algorithm.anomaly_mitigation": "off",
 	"target_group_health.dns_failover.minimum_healthy_targets.count":      "",
 	"target_group_health.dns_failover.minimum_healthy_targets.percentage": "",

@@ -96,11 +96,15 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 // here is a service without the target groups of load balancers that do not run here, and without the
 // policies that scale by what is not measured here.
 func here(service *model.Service) *model.Service {
+	elsewhere := func(at model.ServiceLoadBalancer) bool { return !at.TargetGroup.Runs() }
+	unmeasured := func(p *model.ScalingPolicy) bool { return !p.Measured() }
 	registered := *service
-	registered.LoadBalancers = slices.DeleteFunc(slices.Clone(service.LoadBalancers), func(at model.ServiceLoadBalancer) bool { return !at.TargetGroup.Runs() })
-	if service.Scaling != nil {
-		scaling := *service.Scaling
-		scaling.Policies = slices.DeleteFunc(slices.Clone(scaling.Policies), func(p *model.ScalingPolicy) bool { return !p.Measured() })
+	if slices.ContainsFunc(service.LoadBalancers, elsewhere) {
+		registered.LoadBalancers = slices.DeleteFunc(slices.Clone(service.LoadBalancers), elsewhere)
+	}
+	if of := service.Scaling; of != nil && slices.ContainsFunc(of.Policies, unmeasured) {
+		scaling := *of
+		scaling.Policies = slices.DeleteFunc(slices.Clone(of.Policies), unmeasured)
 		registered.Scaling = &scaling
 	}
 	return &registered
