@@ -205,7 +205,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	c.readNames(v)
 	for _, mapping := range v.Field("PortMappings").List() {
 		mapping.Field("Name") // for Service Connect
-		if members, _ := mapping.Raw().(map[string]any); members["ContainerPortRange"] != nil {
+		if members, _ := mapping.Raw().(map[string]any); members["ContainerPortRange"] != nil && members["ContainerPort"] == nil {
 			mapping.Field("Protocol")
 			continue // a setting of ports that nobody asks for one by one
 		}

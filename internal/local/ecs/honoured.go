@@ -70,6 +70,8 @@ var notHonoured = map[string]string{
 
 	"ScheduledActions": "nothing is scheduled here",
 	"SuspendedState":   "nothing is suspended here: leave the scalable target out",
+
+	"CustomizedMetricSpecification": "AWS refuses it beside a predefined metric",
 }
 
 // Reasons to pass over a setting, for all drivers.

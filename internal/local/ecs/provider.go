@@ -98,14 +98,18 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 func here(service *model.Service) *model.Service {
 	elsewhere := func(at model.ServiceLoadBalancer) bool { return !at.TargetGroup.Runs() }
 	unmeasured := func(p *model.ScalingPolicy) bool { return !p.Measured() }
-	registered := *service
+	registered, changed := *service, false
 	if slices.ContainsFunc(service.LoadBalancers, elsewhere) {
+		changed = true
 		registered.LoadBalancers = slices.DeleteFunc(slices.Clone(service.LoadBalancers), elsewhere)
 	}
 	if of := service.Scaling; of != nil && slices.ContainsFunc(of.Policies, unmeasured) {
 		scaling := *of
 		scaling.Policies = slices.DeleteFunc(slices.Clone(of.Policies), unmeasured)
-		registered.Scaling = &scaling
+		registered.Scaling, changed = &scaling, true
+	}
+	if !changed {
+		return service
 	}
 	return &registered
 }
