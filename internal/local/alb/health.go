@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"cutover/internal/model"
@@ -86,7 +85,10 @@ func probe(ctx context.Context, address string, check model.HealthCheck) (reason
 	if check.Protocol == "TCP" {
 		return probeTCP(ctx, address)
 	}
-	scheme := strings.ToLower(check.Protocol) + "://"
+	scheme := "http://"
+	if check.Protocol == "HTTPS" {
+		scheme = "https://"
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+address+check.Path, nil)
 	if err != nil {
 		return failedHealthChecks, ""

@@ -18,15 +18,15 @@ func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}
 	for _, lb := range m.LoadBalancers {
-		if lb.Type != "gateway" { // the deployment warns of those
-			errs = append(errs, lb.Unsupported(passedOver, nil))
+		if runs(m)(lb) {
+			errs = append(errs, lb.Unsupported(passed(lb.Application()), nil))
 		}
 	}
 	for _, l := range m.Listeners {
 		if !l.Runs() {
 			continue
 		}
-		errs = append(errs, l.Unsupported(passedOver, notHonoured), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
+		errs = append(errs, l.Unsupported(passed(l.Application()), notHonoured), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
 		if !l.ServerHeader {
 			errs = append(errs, l.Errorf("ListenerAttributes (routing.http.response.server.enabled)", "false is not honoured: answers have a Server header here"))
 		}
@@ -46,7 +46,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 		for i, target := range g.Targets {
 			errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only tasks of ECS services are targets", target.ID))
 		}
-		errs = append(errs, g.Unsupported(passedOver, notHonoured),
+		errs = append(errs, g.Unsupported(passed(g.Application()), notHonoured),
 			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS", "TCP", "TLS"),
 			g.Only("ProtocolVersion", g.ProtocolVersion, "", "HTTP1"),
 			g.Only("TargetType", g.TargetType, "", "instance", "ip"),
@@ -63,6 +63,14 @@ func Read(m *model.Model) (*rules.Table, error) {
 		return nil, err
 	}
 	return table, nil
+}
+
+// runs tells the load balancers that run here: Application Load Balancers, and others with a listener that
+// runs. A deployment warns of the rest.
+func runs(m *model.Model) func(*model.LoadBalancer) bool {
+	return func(lb *model.LoadBalancer) bool {
+		return lb.Application() || slices.ContainsFunc(m.Listeners, func(l *model.Listener) bool { return l.LoadBalancer == lb && l.Runs() })
+	}
 }
 
 // notHonoured says why for the settings that other apps are most likely to have.
@@ -88,16 +96,31 @@ var passedOver = map[string]string{
 	"connection_logs.s3.bucket": "", "connection_logs.s3.prefix": "", "health_check_logs.s3.bucket": "", "health_check_logs.s3.prefix": "",
 	"ipv6.deny_all_igw_traffic": "", "waf.fail_open.enabled": "", "zonal_shift.config.enabled": "",
 	"load_balancing.cross_zone.enabled": "",
-	// Of Network Load Balancers. A machine is one zone.
-	"dns_record.client_routing_policy": "", "secondary_ips.auto_assigned.per_subnet": "", "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": "",
 	// Of listeners. They have a certificate of their own here, and crypto/tls's security policy.
 	"Certificates": "", "SslPolicy": "",
-	"AlpnPolicy": "[None]",
 	// Of target groups.
-	"proxy_protocol_v2.enabled": "false", "target_health_state.unhealthy.draining_interval_seconds": "0",
 	"VpcId": "", "load_balancing.algorithm.anomaly_mitigation": "off",
 	"target_group_health.dns_failover.minimum_healthy_targets.count":      "",
 	"target_group_health.dns_failover.minimum_healthy_targets.percentage": "",
 	"stickiness.app_cookie.cookie_name":                                   "",
 	"stickiness.app_cookie.duration_seconds":                              "",
+}
+
+// networkPassedOver are the same of Network Load Balancers. A machine is one zone.
+var networkPassedOver = func() map[string]string {
+	all := maps.Clone(passedOver)
+	maps.Copy(all, map[string]string{
+		"dns_record.client_routing_policy": "", "secondary_ips.auto_assigned.per_subnet": "",
+		"EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": "",
+
+		"AlpnPolicy": "[None]", "proxy_protocol_v2.enabled": "false", "target_health_state.unhealthy.draining_interval_seconds": "0",
+	})
+	return all
+}()
+
+func passed(application bool) map[string]string {
+	if application {
+		return passedOver
+	}
+	return networkPassedOver
 }

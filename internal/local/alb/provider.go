@@ -111,7 +111,7 @@ func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 	resources := provider.Resources[any]{}
 	_, err := Read(m)
 	if err == nil {
-		add(resources, m.LoadBalancers, func(lb *model.LoadBalancer) bool { return lb.Type != "gateway" })
+		add(resources, m.LoadBalancers, runs(m))
 		add(resources, m.TargetGroups, (*model.TargetGroup).Runs)
 		add(resources, m.Listeners, (*model.Listener).Runs)
 		add(resources, m.Rules, func(*model.Rule) bool { return true })
@@ -316,6 +316,9 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 			return p.address(resource)
 		}
 		name := logName(resource.Name, key)
+		if !resource.Application() {
+			name = "net" + strings.TrimPrefix(name, "app")
+		}
 		given = map[string]string{"": arn("loadbalancer/" + name), "LoadBalancerArn": arn("loadbalancer/" + name), "LoadBalancerFullName": name, "LoadBalancerName": resource.Name}
 	case *model.TargetGroup:
 		name := groupName(resource.Name, key)
