@@ -108,11 +108,11 @@ func TestAttributesRollBack(t *testing.T) {
 	}
 }
 
-// What cannot have a value is refused before anything changes, by name and place. A command in place of a
-// container may do without what nothing on this machine gives.
+// What nothing on this machine gives is refused before anything changes, by name and
+// place.
 func TestAttributesNotGiven(t *testing.T) {
 	t.Parallel()
-	d := start(t, stateDir(t), nil)
+	d := start(t, stateDir(t), shopCommands(t))
 	const place = "ShopCatalogue/CatalogueTask7317FF23/Properties.ContainerDefinitions"
 	for _, c := range []struct {
 		value, parameter any
