@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
@@ -26,7 +27,7 @@ func Read(m *model.Model) (*rules.Table, error) {
 		if !l.Runs() {
 			continue
 		}
-		errs = append(errs, l.Unsupported(passed(l.Application()), notHonoured), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
+		errs = append(errs, l.Unsupported(passed(l.Application()), notHonoured), mutualTLS.Check(&l.Base, l))
 		if !l.ServerHeader {
 			errs = append(errs, l.Errorf("ListenerAttributes (routing.http.response.server.enabled)", "false is not honoured: answers have a Server header here"))
 		}
@@ -46,17 +47,12 @@ func Read(m *model.Model) (*rules.Table, error) {
 		for i, target := range g.Targets {
 			errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only tasks of ECS services are targets", target.ID))
 		}
-		errs = append(errs, g.Unsupported(passed(g.Application()), notHonoured),
-			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS", "TCP", "TLS"),
-			g.Only("ProtocolVersion", g.ProtocolVersion, "", "HTTP1"),
-			g.Only("TargetType", g.TargetType, "", "instance", "ip"),
-			g.Only("HealthCheckProtocol", g.Health.Protocol, "", "HTTP", "HTTPS", "TCP"),
-			g.Only("TargetGroupAttributes (load_balancing.algorithm.type)", g.Algorithm, "", "round_robin", model.LeastOutstanding))
+		errs = append(errs, g.Unsupported(passed(g.Application()), notHonoured))
+		for _, limit := range groupLimits {
+			errs = append(errs, limit.Check(&g.Base, g))
+		}
 		if g.Health.Disabled {
 			errs = append(errs, g.Errorf("HealthCheckEnabled", "false is not honoured: targets get requests here when they are healthy"))
-		}
-		if g.Stickiness != 0 {
-			errs = append(errs, g.Only("TargetGroupAttributes (stickiness.type)", g.StickinessType, "", "lb_cookie"))
 		}
 	}
 	if err := assembly.Join(errs...); err != nil {
@@ -72,6 +68,35 @@ func runs(m *model.Model) func(*model.LoadBalancer) bool {
 		return lb.Application() || slices.ContainsFunc(m.Listeners, func(l *model.Listener) bool { return l.LoadBalancer == lb && l.Runs() })
 	}
 }
+
+// Settings that are honoured with some values.
+var (
+	mutualTLS   = provider.Limit[*model.Listener]{Property: "MutualAuthentication", Value: func(l *model.Listener) string { return l.MutualTLS }, Values: []string{"off"}}
+	groupLimits = []provider.Limit[*model.TargetGroup]{
+		{Property: "Protocol", Value: func(g *model.TargetGroup) string { return g.Protocol }, Values: []string{"HTTP", "HTTPS", "TCP", "TLS"}},
+		{Property: "ProtocolVersion", Value: func(g *model.TargetGroup) string { return g.ProtocolVersion }, Values: []string{"HTTP1"}},
+		{Property: "TargetType", Value: func(g *model.TargetGroup) string { return g.TargetType }, Values: []string{"instance", "ip"}},
+		{Property: "HealthCheckProtocol", Value: func(g *model.TargetGroup) string { return g.Health.Protocol }, Values: []string{"HTTP", "HTTPS", "TCP"}},
+		{Property: "TargetGroupAttributes (load_balancing.algorithm.type)", Value: func(g *model.TargetGroup) string { return g.Algorithm }, Values: []string{"round_robin", model.LeastOutstanding}},
+		{Property: "TargetGroupAttributes (stickiness.type)", Values: []string{"lb_cookie", "source_ip"}, Why: "only lb_cookie is known here", Value: func(g *model.TargetGroup) string {
+			if g.Stickiness == 0 { // without an effect
+				return "lb_cookie"
+			}
+			return g.StickinessType
+		}},
+	}
+)
+
+// Compatibility is what becomes of the settings of load balancers, listeners and target groups.
+func Compatibility() []provider.Compatibility {
+	return slices.Concat(provider.Limits([]provider.Limit[*model.Listener]{mutualTLS}), provider.Limits(groupLimits), provider.Settings(networkPassedOver, map[string]string{preserveClient: clientAddress}, notHonoured))
+}
+
+// Of a Network Load Balancer.
+const (
+	preserveClient = "preserve_client_ip.enabled"
+	clientAddress  = "targets see the load balancer's address, 127.0.0.1, in place of the client's"
+)
 
 // notHonoured says why for the settings that other apps are most likely to have.
 var notHonoured = map[string]string{

@@ -73,8 +73,7 @@ func (p *plan) PassedOver() []provider.PassedOver {
 	for _, group := range p.table.TargetGroups {
 		if group.PreservesClient {
 			all = append(all, provider.PassedOver{
-				Place: fmt.Sprintf("%v/Properties.TargetGroupAttributes (preserve_client_ip.enabled)", group.Resource), Subject: group.Name,
-				Setting: "preserve_client_ip.enabled", Why: "targets see the load balancer's address, 127.0.0.1, in place of the client's",
+				Place: fmt.Sprintf("%v/Properties.TargetGroupAttributes (%s)", group.Resource, preserveClient), Subject: group.Name, Setting: preserveClient, Why: clientAddress,
 			})
 		}
 	}

@@ -74,6 +74,24 @@ var notHonoured = map[string]string{
 	"CustomizedMetricSpecification": "AWS refuses it beside a predefined metric",
 }
 
+// Settings that are honoured with some values.
+var (
+	serviceLimits = []provider.Limit[*model.Service]{
+		{Property: "DeploymentController.Type", Value: func(s *model.Service) string { return s.Controller }, Values: []string{"ECS"}},
+		{Property: "DeploymentConfiguration.Strategy", Value: func(s *model.Service) string { return s.Strategy }, Values: []string{"ROLLING"}},
+		{Property: "LaunchType", Value: func(s *model.Service) string { return s.LaunchType }, Values: []string{"EC2", "FARGATE"}, Why: "there is no machine of your own to stand for here"},
+	}
+	definitionLimits = []provider.Limit[*model.TaskDefinition]{
+		{Property: "NetworkMode", Value: func(d *model.TaskDefinition) string { return d.NetworkMode }, Values: []string{"bridge", "awsvpc", "host", "none"}, Why: "it is for Windows; only bridge, awsvpc, host, none are known here"},
+		{Property: "RuntimePlatform.OperatingSystemFamily", Value: func(d *model.TaskDefinition) string { return d.OperatingSystem }, Values: []string{"LINUX"}},
+	}
+)
+
+// Compatibility is what becomes of the settings of services, task definitions and scaling.
+func Compatibility() []provider.Compatibility {
+	return slices.Concat(provider.Limits(serviceLimits), provider.Limits(definitionLimits), provider.Settings(passedOver, listed, notHonoured))
+}
+
 // Reasons to pass over a setting, for all drivers.
 const (
 	ownKernel  = "the kernel and the devices of this machine stay as they are"
@@ -161,9 +179,9 @@ func listedOfTask(d *model.TaskDefinition) []provider.PassedOver {
 func serviceErrors(s *model.Service) error {
 	errs := []error{
 		s.Unsupported(ignored, notHonoured),
-		s.Only("DeploymentController.Type", s.Controller, "", "ECS"),
-		s.Only("DeploymentConfiguration.Strategy", s.Strategy, "", "ROLLING"),
-		s.Only("LaunchType", s.LaunchType, "there is no machine of your own to stand for here", "EC2", "FARGATE"),
+	}
+	for _, limit := range serviceLimits {
+		errs = append(errs, limit.Check(&s.Base, s))
 	}
 	refuse := func(property, format string, args ...any) {
 		errs = append(errs, s.Errorf(property, format, args...))
@@ -197,8 +215,9 @@ func serviceErrors(s *model.Service) error {
 func definitionErrors(d *model.TaskDefinition) error {
 	errs := []error{
 		d.Unsupported(ignored, notHonoured),
-		d.Only("NetworkMode", d.NetworkMode, "it is for Windows; only bridge, awsvpc, host, none are known here", "bridge", "awsvpc", "host", "none"),
-		d.Only("RuntimePlatform.OperatingSystemFamily", d.OperatingSystem, "", "LINUX"),
+	}
+	for _, limit := range definitionLimits {
+		errs = append(errs, limit.Check(&d.Base, d))
 	}
 	refuse := func(property, format string, args ...any) {
 		errs = append(errs, d.Errorf(property, format, args...))

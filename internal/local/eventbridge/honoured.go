@@ -136,3 +136,6 @@ func containsContainer(d *model.TaskDefinition, name string) bool {
 	}
 	return false
 }
+
+// Compatibility is what becomes of the settings of schedules and their targets.
+func Compatibility() []provider.Compatibility { return provider.Settings(passedOver, nil, notHonoured) }
