@@ -131,6 +131,11 @@ func NoListener(all ...*model.Model) error {
 			return nil
 		}
 		lines = append(lines, Warnings(m)...)
+		for _, lb := range m.LoadBalancers {
+			if lb.Type == "network" {
+				lines = append(lines, lb.Key()+": a Network Load Balancer forwards connections, and looks at no requests")
+			}
+		}
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }

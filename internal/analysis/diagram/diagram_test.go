@@ -106,7 +106,7 @@ func TestRequests(t *testing.T) {
 	}
 
 	for name, resources := range map[string]string{
-		"requests\ns/Nlb: a load balancer of type network takes requests; it does not run here": `"Nlb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}}`,
+		"requests\ns/Nlb: a Network Load Balancer forwards connections, and looks at no requests": `"Nlb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}}`,
 		"no Application Load Balancer listens":                                                  `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}`,
 		"s/Service/Properties.DesiredCount":                                                     shop("1", "1", `"some"`),
 		"s/Rule/Properties.Priority":                                                            strings.Replace(shop("1", "1", "1"), `"Priority": 7`, `"Priority": 0`, 1),
