@@ -1,4 +1,4 @@
-package deployment
+package deployment_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cutover/assets/data"
+	"cutover/deployment"
 )
 
 // The requests are every collection and record of the forum, the first unknown one of each
@@ -33,7 +34,7 @@ func TestForumRequests(t *testing.T) {
 	for _, id := range append(forum.Threads, struct{ ID int }{len(forum.Threads) + 1}) {
 		want = append(want, fmt.Sprint("/api/threads/", id.ID), fmt.Sprint("/api/posts/in-thread/", id.ID))
 	}
-	got := slices.Clone(Forum.Requests)
+	got := slices.Clone(deployment.Forum.Requests)
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(got, want) {

@@ -292,7 +292,11 @@ func permit(definition awsecs.Ec2TaskDefinition, statements []config.Statement) 
 			for operator, keys := range one.Conditions {
 				values := map[string]any{}
 				for key, all := range keys {
-					values[key] = all
+					var filled []*string
+					for _, value := range all {
+						filled = append(filled, substituted(value))
+					}
+					values[key] = filled
 				}
 				conditions[operator] = values
 			}

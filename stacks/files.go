@@ -29,7 +29,7 @@ type Files struct {
 // (https://docs.aws.amazon.com/efs/latest/ug/efs-access-points.html).
 func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment, network *Network) *Files {
 	f := &Files{Stack: newStack(scope, s, filesStack, "File system of the services' volumes", nil), AccessPoints: map[string]awsefs.AccessPoint{}}
-	group := awsec2.NewSecurityGroup(f.Stack, jsii.String("SecurityGroup"), &awsec2.SecurityGroupProps{
+	group := awsec2.NewSecurityGroup(f.Stack, jsii.String("FileSystemSecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc:              network.VPC,
 		Description:      jsii.String("File system: NFS from the instances"),
 		AllowAllOutbound: jsii.Bool(false),
@@ -57,7 +57,7 @@ func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment
 		}),
 	})
 	for _, name := range d.VolumeNames() {
-		point := f.FileSystem.AddAccessPoint(jsii.String(config.Pascal(name)), &awsefs.AccessPointOptions{
+		point := f.FileSystem.AddAccessPoint(jsii.String(config.Pascal(name)+"Volume"), &awsefs.AccessPointOptions{
 			Path:      jsii.String("/" + name),
 			PosixUser: &awsefs.PosixUser{Uid: jsii.String("65532"), Gid: jsii.String("65532")},
 			CreateAcl: &awsefs.Acl{OwnerUid: jsii.String("65532"), OwnerGid: jsii.String("65532"), Permissions: jsii.String("750")},

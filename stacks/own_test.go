@@ -74,7 +74,7 @@ func own() config.Deployment {
 					{Actions: []string{"dynamodb:GetItem", "dynamodb:PutItem"}, Resources: []string{"arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/orders"}},
 					{
 						Actions: []string{"s3:GetObject"}, Resources: []string{"arn:aws:s3:::shop-pictures/*"}, Reason: "The pictures have the names that customers give them",
-						Conditions: map[string]map[string][]string{"StringEquals": {"s3:ExistingObjectTag/public": {"yes"}}},
+						Conditions: map[string]map[string][]string{"StringEquals": {"s3:ExistingObjectTag/public": {"yes"}, "s3:ResourceAccount": {"${AWS::AccountId}"}}},
 					},
 				},
 				Ulimits:                    []config.Ulimit{{Name: "nofile", Soft: 4096, Hard: 8192}},
@@ -225,9 +225,9 @@ func TestGrantsOfOwn(t *testing.T) {
 		return statement
 	}
 	write := []any{"elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"}
-	fileSystem, data, pictures := output("PublishOutputRefFileSystem8A8E25C0D2086832"), output("PublishOutputRefFileSystemData7DE6045D4310ED30"), output("PublishOutputRefFileSystemPicturesAA4AAD7B68E1D5E2")
+	fileSystem, data, pictures := output("PublishOutputRefFileSystem8A8E25C0D2086832"), output("PublishOutputRefFileSystemDataVolumeBB3385B07F4FB65A"), output("PublishOutputRefFileSystemPicturesVolume21C88BD10E88DEA3")
 	bucket := allow("s3:GetObject", "arn:aws:s3:::shop-pictures/*")
-	bucket["Condition"] = object{"StringEquals": object{"s3:ExistingObjectTag/public": []any{"yes"}}}
+	bucket["Condition"] = object{"StringEquals": object{"s3:ExistingObjectTag/public": []any{"yes"}, "s3:ResourceAccount": []any{object{"Ref": "AWS::AccountId"}}}}
 	equal(t, "task role of orders", []object{
 		mount(write, fileSystem, data),
 		mount("elasticfilesystem:ClientMount", "fs-0123456789abcdef0", "fsap-0123456789abcdef0"), // read-only
@@ -264,7 +264,7 @@ func TestVolumes(t *testing.T) {
 		equal(t, point.String()+" acts as", any(object{"Uid": "65532", "Gid": "65532"}), property(t, a, point, "PosixUser"))
 		equal(t, point.String()+" is of", any(file.String()), property(t, a, point, "FileSystemId"))
 	}
-	equal(t, "access points", map[string]string{"/data": "dev-Files/FileSystemData7DE6045D", "/pictures": "dev-Files/FileSystemPicturesAA4AAD7B"}, points)
+	equal(t, "access points", map[string]string{"/data": "dev-Files/FileSystemDataVolumeBB3385B0", "/pictures": "dev-Files/FileSystemPicturesVolume21C88BD1"}, points)
 
 	group := resource(t, a, "dev-Files", "AWS::EC2::SecurityGroup")
 	var subnets []any
@@ -323,7 +323,7 @@ func TestContractsOfVolumes(t *testing.T) {
 			got = append(got, fmt.Sprintf("access point %s %v", r.LogicalID, r.Properties["RootDirectory"].(object)["Path"]))
 		}
 		slices.Sort(got)
-		equal(t, "resources", []string{"access point FileSystemData7DE6045D /data", "access point FileSystemPicturesAA4AAD7B /pictures", "file system FileSystem8A8E25C0"}, got)
+		equal(t, "resources", []string{"access point FileSystemDataVolumeBB3385B0 /data", "access point FileSystemPicturesVolume21C88BD1 /pictures", "file system FileSystem8A8E25C0"}, got)
 		for _, stack := range a.Stacks {
 			if !strings.HasSuffix(stack.Name, "-Files") {
 				continue
@@ -375,7 +375,23 @@ func TestVolumesComeAndGo(t *testing.T) {
 	if lines := changes(one, none, "-"); len(lines) == 0 {
 		t.Error("the stack of the file system is still there")
 	}
-	point := " dev-Files FileSystemMoreE565BEA4 AWS::EFS::AccessPoint"
+	point := " dev-Files FileSystemMoreVolumeEFAE2FBB AWS::EFS::AccessPoint"
 	equal(t, "a second volume", []string{"+" + point}, changes(one, two, "+"))
 	equal(t, "one volume less", []string{"-" + point}, changes(two, one, "-"))
+}
+
+// A file system has one mount target in a zone, and an existing VPC may have several subnets there.
+func TestMountTargetsInExistingVPC(t *testing.T) {
+	context := existingVPC(t, []string{"subnet-0000000000000000a", "subnet-0000000000000000b"}, []string{"subnet-0000000000000000c", "subnet-0000000000000000d"})
+	d := alike(1)
+	d.Services[0].Volumes = []config.Volume{{Name: "resource", Path: "/data"}}
+	count := func() int { return len(synthQuickly(t, d, context).Resources("AWS::EFS::MountTarget")) }
+	equal(t, "mount targets in two zones", 2, count())
+	for _, value := range context {
+		if vpc, ok := value.(object); ok {
+			private := vpc["subnetGroups"].([]any)[1].(object)["subnets"].([]any)
+			private[1].(object)["availabilityZone"] = private[0].(object)["availabilityZone"]
+		}
+	}
+	equal(t, "mount targets in one zone", 1, count())
 }

@@ -69,7 +69,7 @@ func TestListIsReadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config.Deployment{}
+	want := config.Deployment{Requests: d.Requests}
 	for _, s := range d.All() { // what a migration is about
 		want.Services = append(want.Services, config.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: max(s.Tasks, 1), MaxTasks: s.MaxTasks})
 	}

@@ -118,6 +118,8 @@ type Resource struct {
 	Condition string
 	// Both policies are empty for CloudFormation's default (Delete, for most types).
 	DeletionPolicy, UpdateReplacePolicy string
+	// UpdatePolicy says how CloudFormation updates what the resource has made. Nil without one.
+	UpdatePolicy map[string]any `json:"-"`
 	// Path is like "dev-Routing/Listener/Resource"; empty when path metadata is switched off.
 	Path string `json:"-"`
 	// Reasons say why a finding of cdk-nag is passed over, by its rule.

@@ -293,8 +293,9 @@ func (s *Stack) readTemplate(dir, name string) error {
 	for _, id := range slices.Sorted(maps.Keys(t.Resources)) {
 		var r *struct {
 			Resource
-			DependsOn any
-			Metadata  any
+			DependsOn    any
+			Metadata     any
+			UpdatePolicy any
 		}
 		if err := unmarshal(t.Resources[id], &r); err != nil {
 			return fmt.Errorf("%s: resource %q: %w", name, id, err)
@@ -314,6 +315,7 @@ func (s *Stack) readTemplate(dir, name string) error {
 		metadata, _ := r.Metadata.(map[string]any)
 		resource.Path, _ = metadata["aws:cdk:path"].(string)
 		resource.Reasons = reasons(metadata)
+		resource.UpdatePolicy, _ = r.UpdatePolicy.(map[string]any)
 		s.Resources = append(s.Resources, resource)
 	}
 	s.Parameters, s.Conditions, s.Rules = t.Parameters, t.Conditions, t.Rules

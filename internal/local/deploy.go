@@ -79,8 +79,7 @@ func (p plans) passedOver() []provider.PassedOver {
 // nothing refuses a first assembly of which nothing runs here: neither a service, nor a scheduled task,
 // nor a listener.
 func (r *Runner) nothing(m *model.Model) error {
-	runs := func(s *model.Schedule) bool { return len(s.Runs) > 0 && s.Expression != "" }
-	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, runs) || slices.ContainsFunc(m.Listeners, (*model.Listener).Runs) {
+	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, (*model.Schedule).StartsTasks) || slices.ContainsFunc(m.Listeners, (*model.Listener).Runs) {
 		return nil
 	}
 	return fmt.Errorf("the assembly has no ECS service, and %w", deployable.NoListener(m))

@@ -30,6 +30,9 @@ type Schedule struct {
 	Others int
 }
 
+// StartsTasks says whether the schedule is ever due, and has a target that is an ECS task.
+func (s *Schedule) StartsTasks() bool { return s.Expression != "" && len(s.Runs) > 0 }
+
 // TaskRun is what a schedule starts.
 type TaskRun struct {
 	// Property is the target's place in the schedule, as in "Targets[0]".

@@ -27,8 +27,9 @@ type Control struct {
 	Setting string
 	// Reason says why the default profile does not meet the control, or why it is not checked.
 	Reason string
-	// Optional says that a deployment may do without resources of the type. Default false.
-	Optional bool
+	// Optional is what a service has if the deployment has resources of the type, like "volumes". Empty: a
+	// deployment always has some.
+	Optional string
 
 	check check // nil if the control is argued
 }
@@ -47,7 +48,7 @@ func (c Control) URL() string {
 
 // Check returns what does not meet the control, nothing if all does or if the control is argued.
 func (c Control) Check(m *model.Model) []Finding {
-	if c.Argued() || c.Optional && len(m.Assembly.Resources(c.Type)) == 0 {
+	if c.Argued() || c.Optional != "" && len(m.Assembly.Resources(c.Type)) == 0 {
 		return nil
 	}
 	r := &report{Model: m}

@@ -25,9 +25,9 @@ func set(id, resourceType, title, setting, reason string, check check) Control {
 	return Control{ID: id, Title: title, Type: resourceType, Setting: setting, Reason: reason, check: check}
 }
 
-// volume is a control that the default profile meets if a service has volumes.
-func volume(id, resourceType, title string, check check) Control {
-	return Control{ID: id, Title: title, Type: resourceType, Optional: true, check: check}
+// optional is a control that the default profile meets, for what not every deployment has.
+func optional(of, id, resourceType, title string, check check) Control {
+	return Control{ID: id, Title: title, Type: resourceType, Optional: of, check: check}
 }
 
 // argued is a control for which there is a reason.
@@ -39,6 +39,9 @@ func argued(id, resourceType, title, reason string) Control {
 func tagged(id, resourceType string) Control {
 	return met(id, resourceType, "has a tag", plain(resourceType, untagged))
 }
+
+// What a service may do without.
+const volumes, images = "volumes", "an image that is built here"
 
 // Reasons that several controls have.
 const (
@@ -140,11 +143,11 @@ var ec2 = []Control{
 }
 
 var ecr = []Control{
-	met("ECR.1", model.ECRRepository, "scans images",
+	optional(images, "ECR.1", model.ECRRepository, "scans images",
 		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.ScanOnPush }, "does not scan images"), "ImageScanningConfiguration")),
-	met("ECR.2", model.ECRRepository, "does not let tags move",
+	optional(images, "ECR.2", model.ECRRepository, "does not let tags move",
 		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.Immutable }, "lets a tag move to another image"), "ImageTagMutability")),
-	met("ECR.3", model.ECRRepository, "has a lifecycle policy",
+	optional(images, "ECR.3", model.ECRRepository, "has a lifecycle policy",
 		every(model.ECRRepository, needs(func(r *model.Repository) bool { return r.Lifecycle != "" }, "has no lifecycle policy"), "LifecyclePolicy")),
 	argued("ECR.5", model.ECRRepository, "is encrypted with a key of one's own", "not met: ECR encrypts with AWS's key; images hold no secret, and another key later would replace the repository"),
 }
@@ -194,17 +197,17 @@ var ecs = []Control{
 
 // efs are the controls of volumes (https://docs.aws.amazon.com/securityhub/latest/userguide/efs-controls.html).
 var efs = []Control{
-	volume("EFS.1", model.EFSFileSystem, "is encrypted with a key of KMS", every(model.EFSFileSystem, encryptedFiles, "Encrypted")),
-	volume("EFS.2", model.EFSFileSystem, "is in a backup plan", every(model.EFSFileSystem, backedUp, "BackupPolicy")),
-	volume("EFS.3", model.EFSAccessPoint, "has a root directory of its own",
+	optional(volumes, "EFS.1", model.EFSFileSystem, "is encrypted with a key of KMS", every(model.EFSFileSystem, encryptedFiles, "Encrypted")),
+	optional(volumes, "EFS.2", model.EFSFileSystem, "is in a backup plan", every(model.EFSFileSystem, backedUp, "BackupPolicy")),
+	optional(volumes, "EFS.3", model.EFSAccessPoint, "has a root directory of its own",
 		every(model.EFSAccessPoint, needs(func(a *model.AccessPoint) bool { return a.Directory != "/" }, "shows the whole file system"), "RootDirectory")),
-	volume("EFS.4", model.EFSAccessPoint, "decides the user",
+	optional(volumes, "EFS.4", model.EFSAccessPoint, "decides the user",
 		every(model.EFSAccessPoint, needs(func(a *model.AccessPoint) bool { return a.User != "" }, "lets clients choose their user"), "PosixUser")),
-	volume("EFS.5", model.EFSAccessPoint, "has a tag",
+	optional(volumes, "EFS.5", model.EFSAccessPoint, "has a tag",
 		plain(model.EFSAccessPoint, needs(func(p assembly.Value) bool { return len(p.Field("AccessPointTags").List()) > 0 }, "has no tag"))),
-	volume("EFS.6", model.EFSFileSystem, "is mounted from no subnet that gives out public addresses", privateMountTargets),
-	volume("EFS.7", model.EFSFileSystem, "has automatic backups", every(model.EFSFileSystem, backedUp, "BackupPolicy")),
-	volume("EFS.8", model.EFSFileSystem, "is encrypted", every(model.EFSFileSystem, encryptedFiles, "Encrypted")),
+	optional(volumes, "EFS.6", model.EFSFileSystem, "is mounted from no subnet that gives out public addresses", privateMountTargets),
+	optional(volumes, "EFS.7", model.EFSFileSystem, "has automatic backups", every(model.EFSFileSystem, backedUp, "BackupPolicy")),
+	optional(volumes, "EFS.8", model.EFSFileSystem, "is encrypted", every(model.EFSFileSystem, encryptedFiles, "Encrypted")),
 }
 
 var elb = []Control{

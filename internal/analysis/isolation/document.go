@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"cutover/internal/plain"
 )
 
 // Table is the grants in Markdown, with a line for each list of actions of an identity.
@@ -117,7 +119,7 @@ func (g Grant) why(action, resource string) string {
 	case !wildcard(action) && partly(action, resource) != "":
 		return partly(action, resource)
 	case g.reasoned():
-		return g.Reason
+		return plain.Markdown(g.Reason)
 	}
 	return "**no reason is given**"
 }

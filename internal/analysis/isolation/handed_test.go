@@ -11,7 +11,7 @@ import (
 const stocked = `
 	"Task": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `}},
 	"Execution": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `}},
-	"Asked": {"Type": "AWS::IAM::Policy", "Metadata": {"cdk_nag": {"rules_to_suppress": [{"id": "AwsSolutions-IAM4", "reason": "another rule"}, {"id": "AwsSolutions-IAM5", "reason": "all orders"}]}},
+	"Asked": {"Type": "AWS::IAM::Policy", "Metadata": {"cdk_nag": {"rules_to_suppress": [{"id": "AwsSolutions-IAM4", "reason": "another rule"}, {"id": "AwsSolutions-IAM5", "reason": "all | orders"}]}},
 		"Properties": {"PolicyName": "p", "Roles": [{"Ref": "Task"}], "PolicyDocument": {"Statement": [
 			{"Effect": "Allow", "Action": "dynamodb:Get*", "Resource": {"Fn::Join": ["", ["arn:aws:dynamodb:us-east-1:123456789012:table/", {"Ref": "Table"}]]}},
 			{"Effect": "Allow", "Action": "elasticfilesystem:ClientMount", "Resource": {"Fn::Sub": "arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/${Files}"},
@@ -86,7 +86,7 @@ func TestReasons(t *testing.T) {
 		"| shop: task | may | `dynamodb:Get*` | `arn:aws:dynamodb:us-east-1:123456789012:table/orders` |  |\n",
 		"| shop: task | may | `elasticfilesystem:ClientMount` | `arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/${dev-S/Files}` | elasticfilesystem:AccessPointArn StringEquals arn:aws:elasticfilesystem:us-east-1:123456789012:access-point/${dev-S/Point} |\n",
 		"| anybody | may not | `*` | `arn:aws:elasticfilesystem:us-east-1:123456789012:file-system/${dev-S/Files}` |  |\n",
-		"| `dynamodb:Get*` | `arn:aws:dynamodb:us-east-1:123456789012:table/orders` | all orders |\n",
+		"| `dynamodb:Get*` | `arn:aws:dynamodb:us-east-1:123456789012:table/orders` | all \\| orders |\n",
 		"| `secretsmanager:GetSecretValue` | `arn:aws:secretsmanager:us-east-1:123456789012:secret:db-??????` | Secrets Manager adds six characters to the name of a secret |\n",
 		"| `secretsmanager:GetSecretValue`<br>`ssm:GetParameters` | `arn:aws:secretsmanager:us-east-1:123456789012:secret:*-??????`<br>`arn:aws:ssm:us-east-1:123456789012:parameter/a-??????` | **no reason is given** |\n",
 		"A task without a line may do nothing.\n",

@@ -342,17 +342,31 @@ func (d *deployed) alarms(c *TaskChange, is *model.Service) {
 	}
 }
 
-// instances says which launch templates change: instances that run keep theirs.
+// instances says which launch templates change: instances that run keep theirs, unless the policy of
+// their group has CloudFormation replace them
+// (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-updatepolicy.html).
 func (d *deployed) instances() []TaskChange {
 	changes := []TaskChange{}
 	for _, is := range d.is.LaunchTemplates {
 		if was := same(d.was, is); was != nil && !reflect.DeepEqual(was.Resource.Properties["LaunchTemplateData"], is.Resource.Properties["LaunchTemplateData"]) {
-			c := TaskChange{Service: "instances of " + is.Resource.Stack.Name, Running: true, Warnings: []string{}}
-			c.does("instances that run stay as they are, and so do their tasks. Only new instances have the new launch template: replace the others one after the other")
+			c := TaskChange{Service: "instances of " + is.Resource.Stack.Name, Running: true, Warnings: []string{}, Does: []string{}}
+			if d.renewed(is) {
+				c.warn("CloudFormation replaces the instances that run, and with them their tasks")
+			} else {
+				c.does("instances that run stay as they are, and so do their tasks. Only new instances have the new launch template: replace the others one after the other")
+			}
 			changes = append(changes, c)
 		}
 	}
 	return changes
+}
+
+// renewed tells whether CloudFormation replaces the instances of a launch template.
+func (d *deployed) renewed(launch *model.Launch) bool {
+	return slices.ContainsFunc(d.is.AutoScalingGroups, func(g *model.AutoScalingGroup) bool {
+		policy := g.Resource.UpdatePolicy
+		return g.Launch == launch && (policy["AutoScalingRollingUpdate"] != nil || policy["AutoScalingReplacingUpdate"] != nil)
+	})
 }
 
 // running says what happens to running tasks.

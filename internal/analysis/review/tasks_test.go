@@ -76,10 +76,10 @@ func written(t *testing.T, change map[string]any) *assembly.Assembly {
 }
 
 // put sets the value at a path. The second step of a path is in the resource's properties, unless it is
-// called Type or DeletionPolicy.
+// called DeletionPolicy or UpdatePolicy.
 func put(resources map[string]any, path []string, value any) {
 	var at any = resources
-	if len(path) > 1 && path[1] != "DeletionPolicy" {
+	if len(path) > 1 && path[1] != "DeletionPolicy" && path[1] != "UpdatePolicy" {
 		path = append([]string{path[0], "Properties"}, path[1:]...)
 	}
 	for _, step := range path[:len(path)-1] {
@@ -261,6 +261,15 @@ func TestTasksElsewhere(t *testing.T) {
 	changes = tasks(nil, object{"Launch.LaunchTemplateData.UserData": "b"})
 	if len(changes) != 1 || changes[0].Service != "instances of S" || !strings.HasPrefix(changes[0].Does[0], "instances that run stay as they are") {
 		t.Errorf("of instances: %v", changes)
+	}
+	for policy, replaced := range map[string]bool{"AutoScalingRollingUpdate": true, "AutoScalingReplacingUpdate": true, "AutoScalingScheduledAction": false} {
+		group := object{"Group2": object{"Type": "AWS::AutoScaling::AutoScalingGroup", "UpdatePolicy": object{policy: object{}},
+			"Properties": object{"MinSize": "1", "MaxSize": "1", "LaunchTemplate": object{"LaunchTemplateId": object{"Ref": "Launch"}}}}}
+		other := object{"Group2": group["Group2"], "Launch.LaunchTemplateData.UserData": "b"}
+		changes = tasks(group, other)
+		if len(changes) != 1 || (len(changes[0].Warnings) == 1) != replaced || (len(changes[0].Does) == 1) == replaced {
+			t.Errorf("instances of a group with %s: %v", policy, changes)
+		}
 	}
 	if _, err := review.Tasks(review.Pair{Name: "parallel", Before: &assembly.Assembly{Dir: "gone"}, After: written(t, nil)}); err == nil || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("an assembly that is gone: %v", err)

@@ -57,6 +57,7 @@ type task struct {
 	unwanted context.CancelFunc // ends wanted
 	exited   chan struct{}      // closed when an essential container has ended
 	gone     string             // why exited is closed
+	watches  sync.WaitGroup     // for the ends of its containers
 }
 
 // taskContainer is a container of a task.
@@ -115,6 +116,7 @@ func (t *task) run() {
 	cancel() // the health checks
 	s.update(t.service, func() { t.setState(Stopping) })
 	t.stopContainers()
+	t.watches.Wait()
 	if err := s.options.Driver.Clean(t.ID); err != nil {
 		t.tell("what the task has left cannot be removed: %v", err)
 	}
@@ -183,7 +185,7 @@ func (t *task) startContainer(starting, checking context.Context, c *taskContain
 	}
 	t.scheduler.update(t.service, func() { c.running = running })
 	close(c.started)
-	go t.watch(c)
+	t.watches.Go(func() { t.watch(c) })
 	if c.definition.HealthCheck != nil {
 		go t.check(checking, c)
 	}

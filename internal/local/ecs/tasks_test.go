@@ -164,6 +164,7 @@ func TestWithout(t *testing.T) {
 	files := app("", "")
 	files["s.json"] = strings.NewReplacer(`"Name": "log", "Image": "log"`, `"Name": "log", "Image": "foreign"`,
 		`"Name": "web", "Image": "web"`, `"Name": "web", "Image": "web", "DependsOn": [{"ContainerName": "log", "Condition": "START"}], "Links": ["log:logs", "log"]`).Replace(files["s.json"])
+	files["s.json"] = strings.Replace(files["s.json"], `"ValueFrom": "log-key"}]}`, `"ValueFrom": "log-key"}]}, {"Name": "last", "Image": "noted", "Memory": 64, "Essential": false}`, 1)
 	w := newWorld(t)
 	planned := func(names ...string) *plan {
 		return NewProvider(w.Scheduler, Given{Without: names, Secrets: func() (map[string]string, error) { return map[string]string{"KEY": "k"}, nil }}).Plan(modelOf(t, files), nil).(*plan)
@@ -173,13 +174,13 @@ func TestWithout(t *testing.T) {
 		t.Fatal(err)
 	}
 	service, _ := next.fill(next.services["S/Web"])
-	if c := service.TaskDefinition.Containers; len(c) != 1 || len(c[0].Requires()) != 0 {
+	if c := service.TaskDefinition.Containers; len(c) != 2 || len(c[0].Requires()) != 0 || c[1].Name != "last" {
 		t.Errorf("left are %+v", c)
 	}
-	if before := next.services["S/Web"].TaskDefinition.Containers; len(before) != 2 || len(before[0].Requires()) != 3 {
+	if before := next.services["S/Web"].TaskDefinition.Containers; len(before) != 3 || len(before[0].Requires()) != 3 {
 		t.Errorf("the plan's own definition has %+v, want it as it was", before)
 	}
-	if got := fmt.Sprint(next.PassedOver()); got != "[{S/T/Properties.ContainerDefinitions[1] web log the container is left out, as you asked}]" {
+	if got := fmt.Sprint(next.PassedOver()); got != "[{S/T/Properties.ContainerDefinitions[1] web log the container is left out, as you asked} {S/T/Properties.ContainerDefinitions[2].User last User a fake has no users}]" {
 		t.Errorf("passed over is %s", got)
 	}
 	for _, test := range []struct {
@@ -187,7 +188,7 @@ func TestWithout(t *testing.T) {
 	}{
 		{"", `service Web (S/Web), container "log": it is for another machine`},
 		{"web", "S/T/Properties.ContainerDefinitions: no essential container is left: leave one of them in"},
-		{"lgo", `there is no container "lgo" to leave out: choose from log, web`},
+		{"lgo", `there is no container "lgo" to leave out: choose from last, log, web`},
 	} {
 		if err := planned(test.without).Check(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("without %q: the error is %v, want %q", test.without, err, test.want)

@@ -275,7 +275,7 @@ func fill(spec *model.Schedule, tasks *ecs.Tasks) ([]*model.TaskDefinition, erro
 func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	next := &plan{Provider: p, model: m, tasks: p.services.Tasks(m, text), wanted: provider.Resources[*model.Schedule]{}}
 	for _, s := range m.Schedules {
-		if len(s.Runs) > 0 && s.Expression != "" {
+		if s.StartsTasks() {
 			next.wanted[s.Key()] = s
 		}
 	}

@@ -292,8 +292,18 @@ func TestRunTask(t *testing.T) {
 		if err := w.RunTask(ctx, "Nightly"); err == nil || !strings.Contains(err.Error(), "Task was stopped") || time.Since(w.driver.begin) != 150*time.Second {
 			t.Errorf("a task that is stopped: %v after %v", err, time.Since(w.driver.begin))
 		}
+		// The end of the deployment stops it, too.
+		ended := make(chan error, 1)
+		go func() { ended <- w.RunTask(context.Background(), "Nightly") }()
+		synctest.Wait()
+		if s := w.status(); s.Running != 1 {
+			t.Errorf("%d tasks run", s.Running)
+		}
 		if err := w.Stop(t.Context()); err != nil {
 			t.Error(err)
+		}
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "Task was stopped") {
+			t.Errorf("a task of a deployment that ends: %v", err)
 		}
 	})
 }
