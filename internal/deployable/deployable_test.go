@@ -108,6 +108,8 @@ func named(id, name, cluster string) string {
 var clusters = resource("C", model.ECSCluster, "") + ", " + resource("D", model.ECSCluster, "")
 
 const (
+	interfaces = `"NetworkConfiguration": {"AwsvpcConfiguration": {"Subnets": ["s"]}}, `
+
 	a = `{"Ref": "A"}`
 	b = `{"Ref": "B"}`
 )
@@ -181,8 +183,16 @@ func TestRefused(t *testing.T) {
 			group("G", ""), small, service("", "G")}},
 		{"not attached", "S/Service/Properties.LoadBalancers[1]: AWS refuses the service: target group S/H does not have an associated load balancer",
 			[]string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), group("H", ""), small, service("", "G", "H")}},
-		{"an interface of its own", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service("", "G")}},
-		{"instances for tasks with an interface", "tasks in network mode awsvpc need target type ip, and S/G has instance", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service("", "G")}},
+		{"an interface of its own", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service(interfaces, "G")}},
+		{"no subnets for an interface", "S/Service/Properties.NetworkConfiguration: AWS refuses a service of tasks in network mode awsvpc without it", []string{task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service("")}},
+		{"Fargate", "", []string{task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service(`"LaunchType": "FARGATE", ` + interfaces)}},
+		{"Fargate on a bridge", "S/T/Properties.NetworkMode: AWS refuses bridge for the tasks of S/Service: those on Fargate need awsvpc", []string{small, service(`"LaunchType": "FARGATE", `)}},
+		{"Fargate by a provider on a bridge", "AWS refuses bridge for the tasks of S/Service", []string{small, service(`"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}], `)}},
+		{"another port of the host", "S/T/Properties.ContainerDefinitions[0].PortMappings[0].HostPort: AWS refuses 81 in network mode host: it is the container's port, 80, or left out",
+			[]string{strings.Replace(task(`"NetworkMode": "host", `, `"Memory": 64`), `"ContainerPort": 80`, `"ContainerPort": 80, "HostPort": 81`, 1)}},
+		{"the port of the host", "", []string{strings.Replace(task(`"NetworkMode": "host", `, `"Memory": 64`), `"ContainerPort": 80`, `"ContainerPort": 80, "HostPort": 80`, 1)}},
+		{"another port of an instance", "", []string{strings.Replace(small, `"ContainerPort": 80`, `"ContainerPort": 80, "HostPort": 81`, 1)}},
+		{"instances for tasks with an interface", "tasks in network mode awsvpc need target type ip, and S/G has instance", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service(interfaces, "G")}},
 		{"addresses for tasks on a bridge", "tasks in network mode bridge need target type instance, and S/G has ip", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), small, service("", "G")}},
 		{"five groups", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six[1:]...)}},
 		{"six groups", "S/Service/Properties.LoadBalancers: AWS refuses 6 target groups: a service can have 5", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six...)}},
