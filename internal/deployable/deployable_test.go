@@ -259,6 +259,8 @@ func TestWarnings(t *testing.T) {
 		{"Service Connect", "S/Service: other tasks find the service by a name of AWS Cloud Map; no such name is answered here", []string{task("", `"Memory": 64`), service(`"ServiceConnectConfiguration": {"Enabled": true}, `)}},
 		{"no Service Connect", "", []string{task("", `"Memory": 64`), service(`"ServiceConnectConfiguration": {"Enabled": false}, "ServiceRegistries": [], `)}},
 		{"Cloud Map", "S/Service: other tasks find the service by a name", []string{task("", `"Memory": 64`), service(`"ServiceRegistries": [{"RegistryArn": "r"}], `)}},
+		{"scaling by the clock", "S/Service: S/X changes the bounds of its number of tasks at certain times; nothing is scheduled here", []string{task("", `"Memory": 64`), service(""), clusters,
+			resource("X", model.AppAutoScalingTarget, `"ServiceNamespace": "ecs", "ResourceId": "service/default/Service", "MinCapacity": 1, "MaxCapacity": 2, "ScheduledActions": [{"Schedule": "cron(0 8 * * ? *)"}]`)}},
 		{"scaling by an alarm", "S/Service: its policy S/P scales by an alarm or a metric that is not measured here, so the policy changes no number of tasks", []string{task("", `"Memory": 64`), service(""), clusters,
 			resource("X", model.AppAutoScalingTarget, `"ServiceNamespace": "ecs", "ResourceId": "service/default/Service", "MinCapacity": 1, "MaxCapacity": 2`),
 			resource("P", model.AppAutoScalingPolicy, `"PolicyType": "StepScaling", "ScalingTargetId": {"Ref": "X"}`)}},

@@ -176,6 +176,9 @@ func serviceWarnings(m *model.Model, s *model.Service) []string {
 		lines = append(lines, "other tasks find the service by a name of AWS Cloud Map; no such name is answered here")
 	}
 	if s.Scaling != nil {
+		if s.Scaling.Scheduled {
+			lines = append(lines, fmt.Sprintf("%v changes the bounds of its number of tasks at certain times; nothing is scheduled here", s.Scaling.Resource))
+		}
 		for _, p := range s.Scaling.Policies {
 			if !p.Measured() {
 				lines = append(lines, fmt.Sprintf("its policy %v scales by an alarm or a metric that is not measured here, so the policy changes no number of tasks", p.Resource))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,6 +128,11 @@ func TestFlow(t *testing.T) {
 	if !f.answers() {
 		t.Error("a second line had no answer")
 	}
+	m := model.Read(read(t, network("TCP", "", "")))
+	if err := b.balancer.Configure(rules.New(m.Listeners, nil, m.TargetGroups)); err != nil || !f.answers() {
+		t.Errorf("a connection ends with another configuration: %v", err)
+	}
+	b.flow().Close()
 	if err := f.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -333,6 +339,38 @@ func TestProviderOfFlows(t *testing.T) {
 	}
 	if err := balancer.Register("S/A", "one", "127.0.0.1:9"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The defaults of target groups behind a Network Load Balancer are others than those of Application Load
+// Balancers.
+func TestDefaultsOfFlows(t *testing.T) {
+	all := []model.CodeRange{{From: 200, To: 399}}
+	for _, c := range []struct {
+		properties string
+		protocol   string
+		timeout    time.Duration
+		codes      []model.CodeRange
+		preserves  bool
+	}{
+		{``, "TCP", 10 * time.Second, all, true},
+		{`"HealthCheckProtocol": "HTTP",`, "HTTP", 6 * time.Second, all, true},
+		{`"HealthCheckProtocol": "HTTPS", "Matcher": {"HttpCode": "204"},`, "HTTPS", 10 * time.Second, []model.CodeRange{{From: 204, To: 204}}, true},
+		{`"TargetType": "ip",`, "TCP", 10 * time.Second, all, false},
+		{`"TargetType": "ip", "TargetGroupAttributes": [{"Key": "preserve_client_ip.enabled", "Value": "true"}],`, "TCP", 10 * time.Second, all, true},
+		{`"TargetGroupAttributes": [{"Key": "preserve_client_ip.enabled", "Value": "false"}],`, "TCP", 10 * time.Second, all, false},
+	} {
+		text := strings.Replace(network("TCP", "", c.properties), `, "HealthCheckTimeoutSeconds": 2`, "", 1)
+		g := model.Read(read(t, strings.Replace(text, `"HealthCheckIntervalSeconds": 5`, `"HealthCheckIntervalSeconds": 30`, 1))).TargetGroups[0]
+		if h := g.Health; h.Protocol != c.protocol || h.Timeout != c.timeout || !slices.Equal(h.Codes, c.codes) || g.PreservesClient != c.preserves || len(g.Problems) > 0 {
+			t.Errorf("%s: %+v, preserves the client's address: %v, %v", c.properties, h, g.PreservesClient, g.Problems)
+		}
+		if !g.CutUnhealthy || g.CutDraining || g.SourceIP || g.Stickiness != 0 {
+			t.Errorf("%s: %+v", c.properties, g)
+		}
+	}
+	if g := model.Read(read(t, template{}.json(t))).TargetGroups[0]; g.PreservesClient || g.CutUnhealthy {
+		t.Errorf("a group of an Application Load Balancer has %+v", g)
 	}
 }
 

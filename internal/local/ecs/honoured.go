@@ -52,7 +52,7 @@ var passedOver = map[string]string{
 	"LogConfiguration": "", "VersionConsistency": "", "AppProtocol": "",
 	// Of scaling. The label names a target group in parts that only a deployment knows. A
 	// service that scales by requests has one target group.
-	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
+	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "", "ScheduledActions": "",
 }
 
 // notHonoured says why for the settings that other apps are most likely to have.
@@ -68,8 +68,7 @@ var notHonoured = map[string]string{
 	"EnvironmentFiles": "there is no S3 to read them from here: give the container its variables in Environment",
 	"RestartPolicy":    "only tasks are replaced here",
 
-	"ScheduledActions": "nothing is scheduled here",
-	"SuspendedState":   "nothing is suspended here: leave the scalable target out",
+	"SuspendedState": "nothing is suspended here: leave the scalable target out",
 
 	"CustomizedMetricSpecification": "AWS refuses it beside a predefined metric",
 }
@@ -113,7 +112,7 @@ var listed = map[string]string{
 	"ContainerPortRange": "a port of a range is not published here: containers of its task reach the port",
 
 	"DisableNetworking": "every container is on the bridge here", "CredentialSpecs": "there is no Active Directory here",
-	"Devices": ownKernel, "MaxSwap": ownKernel, "Swappiness": ownKernel, "ResourceRequirements": ownKernel,
+	"Devices": ownKernel, "MaxSwap": ownKernel, "Swappiness": ownKernel, "ResourceRequirements": ownKernel, "InferenceAccelerators": ownKernel,
 	"Interactive": noTerminal, "PseudoTerminal": noTerminal,
 	"FirelensConfiguration": toolsLog, "RepositoryCredentials": ownLogin,
 }

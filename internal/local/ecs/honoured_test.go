@@ -282,7 +282,6 @@ func TestScalingIsRead(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
 		{`"MinCapacity": 2`, `"MinCapacity": 10`, "shop-web/Scaling/Properties.MinCapacity: 10 is more than MaxCapacity, 9"},
 		{`"MinCapacity": 2`, `"MinCapacity": 2, "SuspendedState": {"DynamicScalingInSuspended": true}`, "SuspendedState: not honoured: nothing is suspended here"},
-		{`"MinCapacity": 2`, `"MinCapacity": 2, "ScheduledActions": [{}]`, "ScheduledActions: not honoured: nothing is scheduled here"},
 		{`62.5`, `"much"`, `TargetValue: "much": it must be a number above 0`},
 		{`"DisableScaleIn": true`, `"CustomizedMetricSpecification": {"MetricName": "x"}`, "CustomizedMetricSpecification: not honoured: AWS refuses it beside a predefined metric"},
 	} {
