@@ -101,7 +101,7 @@ func TestFargate(t *testing.T) {
 			t.Errorf("nothing warns that %q: %q", want, status.Warnings)
 		}
 	}
-	for _, want := range []string{"QUEUE", "AwsvpcConfiguration", "PlatformVersion", "EphemeralStorage"} {
+	for _, want := range []string{"QUEUE", "NetworkConfiguration", "PlatformVersion", "EphemeralStorage"} {
 		if !slices.ContainsFunc(status.PassedOver, func(o provider.PassedOver) bool { return o.Setting == want }) {
 			t.Errorf("%s is not listed", want)
 		}

@@ -107,8 +107,8 @@ var listed = map[string]string{
 	"FSxWindowsFileServerVolumeConfiguration": "a volume is a directory of this machine", "ConfiguredAtLaunch": "a volume is a directory of this machine",
 	"IpcMode": "containers share no processes and no memory here", "EnableFaultInjection": "there is no Fault Injection Service here",
 
-	"AwsvpcConfiguration": ownNetwork, "AssignPublicIp": ownNetwork,
-	"PlatformVersion": ownMachine, "EphemeralStorage": ownMachine, "RuntimePlatform": ownMachine,
+	"NetworkConfiguration": ownNetwork,
+	"PlatformVersion":      ownMachine, "EphemeralStorage": ownMachine, "RuntimePlatform": ownMachine,
 	"ContainerPortRange": "a port of a range is not published here: containers of its task reach the port",
 
 	"DisableNetworking": "every container is on the bridge here", "CredentialSpecs": "there is no Active Directory here",
@@ -126,8 +126,21 @@ var ignored = func() map[string]string {
 	return all
 }()
 
-// listedOf are the settings of a resource that are passed over and listed.
-func listedOf(b *model.Base, subject func(property string) string) []provider.PassedOver {
+// listedOfService are those of a service.
+func listedOfService(s *model.Service) []provider.PassedOver {
+	all := Listed(&s.Base, func(string) string { return s.Name })
+	for i, name := range s.CapacityProviders {
+		if name == "FARGATE_SPOT" {
+			all = append(all, provider.PassedOver{Place: fmt.Sprintf("%v/Properties.CapacityProviderStrategy[%d].CapacityProvider", s.Resource, i), Subject: s.Name, Setting: name,
+				Why: "nobody takes the capacity of a task back here"})
+		}
+	}
+	return all
+}
+
+// Listed are the settings of a resource that are passed over and listed. Subject has the name of the part
+// with a property.
+func Listed(b *model.Base, subject func(property string) string) []provider.PassedOver {
 	var all []provider.PassedOver
 	for _, setting := range b.Settings {
 		for part := range strings.SplitSeq(setting.Property, ".") {
@@ -144,7 +157,7 @@ func listedOf(b *model.Base, subject func(property string) string) []provider.Pa
 
 // listedOfTask are the settings of a task definition and its containers that no driver heeds.
 func listedOfTask(d *model.TaskDefinition) []provider.PassedOver {
-	all := listedOf(&d.Base, func(property string) string {
+	all := Listed(&d.Base, func(property string) string {
 		for i, c := range d.Containers {
 			if strings.HasPrefix(property, fmt.Sprintf("Properties.ContainerDefinitions[%d].", i)) {
 				return c.Name

@@ -211,7 +211,7 @@ func TestNetworkIsPassedOver(t *testing.T) {
 	for _, test := range []struct{ old, new, places string }{
 		{`"LaunchType": "EC2"`, `"LaunchType": "FARGATE", "PlatformVersion": "1.4.0", "NetworkConfiguration": {"AwsvpcConfiguration": {"AssignPublicIp": "ENABLED", "Subnets": ["s"], "SecurityGroups": ["g"]}}`,
 			service + "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups, " + service + "NetworkConfiguration.AwsvpcConfiguration.Subnets, " + service + "PlatformVersion"},
-		{`"LaunchType": "EC2"`, `"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}]`, ""},
+		{`"LaunchType": "EC2"`, `"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}, {"CapacityProvider": "FARGATE_SPOT"}]`, service + "CapacityProviderStrategy[1].CapacityProvider"},
 		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n", "Services": [{"PortName": "p"}]}, "ServiceRegistries": [{"RegistryArn": "r"}]`, ""},
 		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc", "Cpu": "256", "EphemeralStorage": {"SizeInGiB": 30}, "RuntimePlatform": {"CpuArchitecture": "ARM64", "OperatingSystemFamily": "LINUX"}`,
 			task + "Cpu, " + task + "EphemeralStorage, " + task + "RuntimePlatform.CpuArchitecture"},

@@ -165,7 +165,7 @@ func (p *plan) PassedOver() []provider.PassedOver {
 	var all []provider.PassedOver
 	for _, key := range p.services.Keys() {
 		s := p.services[key]
-		all = append(all, listedOf(&s.Base, func(string) string { return s.Name })...)
+		all = append(all, listedOfService(s)...)
 		all = append(all, p.Tasks.PassedOver(s.TaskDefinition)...)
 	}
 	return append(all, p.unused()...)

@@ -359,6 +359,11 @@ func TestHonoured(t *testing.T) {
 		"Calls/Properties.Targets of Calls: only targets that are ECS tasks run here", "Waits/Properties.EventPattern of Waits: nothing sends events here",
 		"T/Properties.ContainerDefinitions[0].User of job: a test has no users",
 	}
+	fargate := w.plan(task("done"), strings.Replace(rule("R", every, ""), `"EcsParameters": {`, `"EcsParameters": {"NetworkConfiguration": {"AwsVpcConfiguration": {"Subnets": ["s"]}}, "PlatformVersion": "LATEST", `, 1))
+	for _, over := range fargate.(provider.Reporter).PassedOver()[:2] {
+		got = append(got, strings.TrimPrefix(over.Place, "S/")+" of "+over.Subject)
+	}
+	want = append(want, "R/Properties.Targets[0].EcsParameters.NetworkConfiguration of R", "R/Properties.Targets[0].EcsParameters.PlatformVersion of R")
 	if !slices.Equal(got, want) {
 		t.Errorf("passed over are %q, want %q", got, want)
 	}

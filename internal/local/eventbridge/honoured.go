@@ -19,7 +19,7 @@ var passedOver = map[string]string{
 	"Group": "", "PlacementConstraints": "", "PlacementStrategy": "", "PlacementStrategies": "", "PropagateTags": "", "ReferenceId": "",
 	"EnableECSManagedTags": "", "EnableExecuteCommand": "", "TagList": "", "RetryPolicy": "", "DeadLetterConfig": "", "Base": "", "Weight": "",
 	"EventPattern": "",
-	// The network is this machine's, and tasks of Fargate run on this machine.
+	// They are listed.
 	"NetworkConfiguration": "", "PlatformVersion": "",
 }
 
