@@ -200,6 +200,31 @@ func TestContainers(t *testing.T) {
 	}
 }
 
+// Tasks on Fargate are on no instance: they have a box of their own, also beside the old pair of a
+// service that moves.
+func TestFargate(t *testing.T) {
+	two := func(old, new string) string {
+		return strings.Replace(shop(new, old, "2"), `"Cluster": {"Type"`, `"Old2": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "new-fargate", "Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Tasks"}, "DesiredCount": 1,
+		"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}, {"CapacityProvider": "FARGATE_SPOT", "Weight": 1}],
+		"LoadBalancers": [{"TargetGroupArn": {"Ref": "Old"}, "ContainerName": "c", "ContainerPort": 80}]}},
+		"Alone": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "alone", "LaunchType": "FARGATE", "DesiredCount": 0}},
+		"Cluster": {"Type"`, 1)
+	}
+	got, err := Requests(Layer{"", read(t, two("25", "75"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{
+		"    subgraph s1to3EC2instances_1 [\"s, 1 to 3 EC2 instances\"]\n        new_3[[\"new<br>2 tasks\"]]\n    end\n",
+		"    subgraph sFargate_1 [\"s, Fargate\"]\n        alone_1[[\"alone<br>0 tasks\"]]\n        newfargate_1[[\"new-fargate<br>on Fargate Spot, too<br>1 task\"]]\n    end\n",
+		"    new_1 --> new_3\n", "    old_1 --> newfargate_1\n",
+	} {
+		if strings.Count(got, part) != 1 {
+			t.Errorf("it has no part %q:\n%s", part, got)
+		}
+	}
+}
+
 func TestStacks(t *testing.T) {
 	stack := func(name, dependencies string) string {
 		return `"` + name + `": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "t.json"}, "dependencies": [` + dependencies + `]}`
