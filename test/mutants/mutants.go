@@ -574,7 +574,7 @@ var mutants = []mutant{
 		"the secrets of this machine get into an image"},
 	{"stacks/service.go", "if p.Service.Linked() {", "if false {", "TestLinks",
 		"tasks run on instances on which their containers do not reach each other"},
-	{"stacks/stacks.go", "NewCluster(scope, d, s, network, d.Linked())", "NewCluster(scope, d, s, network, true)", "TestLinks",
+	{"stacks/cluster.go", "newInstances(c, s, network, d.Linked())", "newInstances(c, s, network, true)", "TestLinks",
 		"the packet filter of deployments without sidecars changes"},
 	{"internal/build/build.go", "entry.Type()&fs.ModeSymlink != 0", "false", "stacks.TestContextAtTheRoot",
 		"a link to nothing in a build context refuses the deployment"},
