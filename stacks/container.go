@@ -49,7 +49,7 @@ func addContainers(stack awscdk.Stack, s config.Settings, props *ServiceProps, d
 }
 
 // addContainer adds the container with a number. The service's own is number 0.
-func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2TaskDefinition, logs awslogs.ILogGroup, number int, c config.Sidecar) awsecs.ContainerDefinition {
+func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2TaskDefinition, logs awslogs.ILogGroup, number int, c config.Container) awsecs.ContainerDefinition {
 	id := "" // of a sidecar's constructs: the own container's were there first
 	if number > 0 {
 		id = config.Pascal(c.Name)
@@ -107,7 +107,7 @@ func addContainer(stack awscdk.Stack, props *ServiceProps, definition awsecs.Ec2
 
 // portMappings publish a container's ports. With host port 0 the instance picks a port, so that
 // several tasks of a service fit on one instance.
-func portMappings(c config.Sidecar) []*awsecs.PortMapping {
+func portMappings(c config.Container) []*awsecs.PortMapping {
 	var all []*awsecs.PortMapping
 	add := func(ports []int, protocol awsecs.Protocol) {
 		for _, port := range ports {
@@ -133,7 +133,7 @@ func withTmpfs(stack awscdk.Stack, id string, paths []config.WritablePath) awsec
 	return parameters
 }
 
-func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar) awsecs.ContainerImage {
+func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Container) awsecs.ContainerImage {
 	asset := &awsecrassets.DockerImageAssetProps{AssetName: jsii.String(c.Name), Platform: props.Alike.platform}
 	switch image := c.Image.(type) {
 	case config.GoPackage:
@@ -182,7 +182,7 @@ func absolute(dir string) string {
 // ecrImage matches an image in a repository of Amazon ECR.
 var ecrImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)`)
 
-func fromECR(c config.Sidecar) bool {
+func fromECR(c config.Container) bool {
 	registry, _ := c.Image.(config.Registry)
 	return ecrImage.MatchString(registry.Name)
 }
@@ -202,13 +202,13 @@ func pull(definition awsecs.Ec2TaskDefinition, container awsecs.ContainerDefinit
 
 // readSecrets lets ECS read the secrets of a container before its start. The constructs for secrets
 // would let the execution role do more than that.
-func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Sidecar) {
+func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Container) {
 	resource := definition.Node().DefaultChild().(awsecs.CfnTaskDefinition)
 	at := fmt.Sprintf("ContainerDefinitions.%d.", number)
 	var secrets []map[string]any
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
 		secret := c.Secrets[name]
-		from, readable := arnOf(secret)
+		from, readable := secret.ARN()
 		if secret.Parameter != "" {
 			allow(definition, readable, "ssm:GetParameters")
 		} else {
@@ -226,7 +226,7 @@ func readSecrets(definition awsecs.Ec2TaskDefinition, number int, c config.Sidec
 		resource.AddPropertyOverride(jsii.String(at+"Secrets"), secrets)
 	}
 	if registry, ok := c.Image.(config.Registry); ok && registry.Credentials != "" {
-		from, readable := arnOf(config.Secret{SecretsManager: registry.Credentials})
+		from, readable := config.Secret{SecretsManager: registry.Credentials}.ARN()
 		allow(definition, readable, "secretsmanager:GetSecretValue")
 		resource.AddPropertyOverride(jsii.String(at+"RepositoryCredentials"), map[string]any{"CredentialsParameter": substituted(from)})
 	}
@@ -237,30 +237,6 @@ func allow(definition awsecs.Ec2TaskDefinition, resource string, actions ...stri
 	definition.AddToExecutionRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions: jsii.Strings(actions...), Resources: &[]*string{substituted(resource)},
 	}))
-}
-
-// completeSecret matches the end of a secret's ARN with the characters that Secrets Manager adds
-// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html).
-var completeSecret = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
-
-// arnOf returns the ARN of a secret, and the ARN of what may be read.
-func arnOf(secret config.Secret) (from, readable string) {
-	const here = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
-	switch {
-	case strings.HasPrefix(secret.Parameter, "arn:"):
-		return secret.Parameter, secret.Parameter
-	case secret.Parameter != "":
-		from = fmt.Sprintf(here, "ssm", "parameter/"+strings.TrimPrefix(secret.Parameter, "/"))
-		return from, from
-	case strings.HasPrefix(secret.SecretsManager, "arn:"):
-		from = secret.SecretsManager
-	default:
-		from = fmt.Sprintf(here, "secretsmanager", "secret:"+secret.SecretsManager)
-	}
-	if completeSecret.MatchString(from) {
-		return from, from
-	}
-	return from, from + "-??????"
 }
 
 // substituted fills in the pseudo parameters of a text.
