@@ -63,6 +63,11 @@ func TestFargate(t *testing.T) {
 			one("1 Fargate task of 0.25 vCPU, 0.5 GB", "0.0123425 an hour", "9.01"), nil},
 		{"a launch type goes before the cluster", definition(least) + `, "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"DefaultCapacityProviderStrategy": [` + spot + `]}},` + service("A", 1, `"LaunchType": "EC2"`),
 			"\n= 0.00\nA: 1 tasks, 0.0000, 0.00\nshared: 0 tasks, 1.0000, 0.00\n", nil},
+		{"public addresses", definition(least) + "," + service("A", 2, launch+`, "NetworkConfiguration": {"AwsvpcConfiguration": {"AssignPublicIp": "ENABLED"}}`),
+			"\n" + line("2 Fargate tasks of 0.25 vCPU, 0.5 GB", "2 × 0.0123425 an hour", "18.02") + line("2 public IPv4 addresses (task 2)", "2 × 0.005 an hour", "7.30") +
+				"= 25.32\nA: 2 tasks, 0.0000, 25.32\nshared: 0 tasks, 1.0000, 0.00\n", nil},
+		{"EBS volumes", definition(least) + "," + service("A", 1, launch+`, "VolumeConfigurations": [{"Name": "v"}]`),
+			one("1 Fargate task of 0.25 vCPU, 0.5 GB", "0.0123425 an hour", "9.01") + "not 1 task with EBS volumes\n", nil},
 		{"Windows", definition(least+`"RuntimePlatform": {"OperatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}, `) + "," + service("A", 1, launch),
 			"\n= 0.00\nA: 1 tasks, 0.0000, 0.00\nshared: 0 tasks, 1.0000, 0.00\nnot 1 Fargate task of Windows\n", nil},
 	} {
