@@ -47,12 +47,12 @@ func (s Service) Pairs() []string {
 	return pairs
 }
 
-// all lists the monolith and the services.
-func (m Migration) all() []Service { return append([]Service{m.Monolith}, m.Services...) }
+// All lists the monolith and the services.
+func (m Migration) All() []Service { return append([]Service{m.Monolith}, m.Services...) }
 
 // Leading is the pair of a service that has the traffic, or most of what it does not share.
 func (m Migration) Leading(service string, at Position) string {
-	for _, s := range m.all() {
+	for _, s := range m.All() {
 		if pairs := s.Pairs(); s.Name == service {
 			if at.Compute[s.Name].Phase >= Switched {
 				return pairs[len(pairs)-1]
@@ -63,9 +63,19 @@ func (m Migration) Leading(service string, at Position) string {
 	return service
 }
 
+// OnEC2 is the migration with all services on EC2, and none that moves.
+func (m Migration) OnEC2() Migration {
+	m.Services = slices.Clone(m.Services)
+	m.Monolith.Compute, m.Monolith.Next = "", ""
+	for i := range m.Services {
+		m.Services[i].Compute, m.Services[i].Next = "", ""
+	}
+	return m
+}
+
 // Moving lists the services that have a new pair, by name, the monolith first.
 func (m Migration) Moving() (names []string) {
-	for _, s := range m.all() {
+	for _, s := range m.All() {
 		if s.Next != "" {
 			names = append(names, s.Name)
 		}
@@ -75,7 +85,7 @@ func (m Migration) Moving() (names []string) {
 
 // computed puts the pairs in the place of the services.
 func (m Migration) computed(p *Plan, at Position) {
-	for _, s := range m.all() {
+	for _, s := range m.All() {
 		pairs := s.Pairs()
 		if len(pairs) == 1 && pairs[0] == s.Name {
 			continue
@@ -184,27 +194,78 @@ var computeLine = line{
 	{Fargate, 10},
 }
 
-// computeState is the state of a service on the [computeLine].
-func (s Service) computeState(place Place) string {
-	forward := []string{EC2, "fargate-stopped", "ec2-first", "fargate-first", "ec2-stopped", Fargate}
-	i := 0
-	switch {
-	case s.Next == "":
-	case place.Shifted:
-		return shift
-	default:
-		i = min(int(place.Phase), int(Retired)) + 1
+// way lists the states on the way of a service, from its compute to the next one.
+func (s Service) way() (states []string) {
+	for _, stop := range computeLine {
+		states = append(states, stop.name)
 	}
 	if s.Compute == Fargate {
-		i = len(forward) - 1 - i
+		slices.Reverse(states)
 	}
-	return forward[i]
+	return states
+}
+
+// computeState is the state of a service on the [computeLine].
+func (s Service) computeState(place Place) string {
+	return s.way()[s.computeIndex(place)]
+}
+
+func (s Service) computeIndex(place Place) int {
+	switch {
+	case s.Next == "":
+		return 0
+	case place.Shifted:
+		return 3
+	case place.Phase >= Switched:
+		return int(min(place.Phase, Retired)) + 2
+	}
+	return int(place.Phase) + 1
+}
+
+// Stopped is the word for the place of a service whose new pair has no tasks. The setting does not name
+// such a service.
+const Stopped = "stopped"
+
+// ComputeWord is the place of a service on its way to another kind of compute: [Stopped], or what
+// [ParseComputePlace] reads.
+func (p Place) ComputeWord() string {
+	if p == (Place{}) {
+		return Stopped
+	}
+	return p.String()
+}
+
+// ComputeWord is a [State.ComputePlace] in the words of a service that moves: "stopped", "parallel",
+// "shift", "switched" or "retired"; at the ends of its way the kind of compute. A service that does not
+// move has no such words: the state stays as it is.
+func (s Service) ComputeWord(state string) string {
+	i := slices.Index(s.way(), state)
+	if s.Next == "" || i < 0 {
+		return state
+	}
+	return []string{s.way()[0], Stopped, Parallel.String(), shift, Switched.String(), Retired.String(), s.Next}[i]
+}
+
+// ComputePlaceOf is the place that a [State.ComputePlace] stands for. The state does not say which share
+// a service has: the share is 0.
+func (s Service) ComputePlaceOf(state string) Place {
+	switch word := s.ComputeWord(state); {
+	case s.Next == "":
+		return Place{}
+	case word == shift:
+		return Place{Phase: Parallel, Shifted: true}
+	case word == s.Next:
+		return Place{Phase: Retired}
+	default:
+		place, _ := ParseComputePlace(word) // none for the beginning
+		return place
+	}
 }
 
 // computeStates has the state of each service that is not on EC2 alone, as in "users=ec2-first".
 func (m Migration) computeStates(at Position) string {
 	var parts []string
-	for _, s := range m.all() {
+	for _, s := range m.All() {
 		if state := s.computeState(at.Compute[s.Name]); state != EC2 {
 			parts = append(parts, s.Name+"="+state)
 		}
@@ -222,13 +283,57 @@ func (s State) ComputePlace(service string) string {
 // ComputeFollows reports whether a service may go from one [State.ComputePlace] to another.
 func ComputeFollows(after, next string) bool { return computeLine.near(after, next) }
 
+// Kind is the kind of compute that the service is on: [EC2] or [Fargate].
+func (s Service) Kind() string { return cmp.Or(s.Compute, EC2) }
+
+// ComputeTurn says of a deployed [State.ComputePlace] what comes next, as in "in parallel on its way to
+// fargate: a share or switched comes next, or stopped to go back".
+func (s Service) ComputeTurn(state string) string {
+	switch {
+	case s.Next == "" && (state == EC2 || state == Fargate):
+		return fmt.Sprintf("on %s alone: move it to %s by Next, step by step", state, s.Kind())
+	case s.Next == "":
+		return fmt.Sprintf("in %s: it is on %s alone only after the other pair has no tasks: keep Next until then", state, s.Kind())
+	}
+	word, next := s.ComputeWord(state), ""
+	switch word {
+	case s.Kind():
+		return fmt.Sprintf("on %s alone: %s comes next: deploy Next without a place", word, Stopped)
+	case s.Next:
+		return fmt.Sprintf("on %s alone: retired is the way back", word)
+	case Stopped:
+		next = "parallel comes next"
+	case Parallel.String():
+		next = "a share or switched comes next, or stopped to go back"
+	case shift:
+		next = "switched comes next, or parallel to go back"
+	case Switched.String():
+		next = "retired comes next, or parallel to go back"
+	case Retired.String():
+		next = fmt.Sprintf("%s alone comes next, or switched to go back", s.Next)
+	}
+	return fmt.Sprintf("in %s on its way to %s: %s", word, s.Next, next)
+}
+
+// Jumps lists the services whose compute leaves a place out, by name. The migration has the services that
+// both states know. The interlock refuses a jump, unless the service is on EC2 alone before it or after
+// it: then it has no names.
+func (m Migration) Jumps(after, next State) (names []string) {
+	for _, s := range m.All() {
+		if !ComputeFollows(after.ComputePlace(s.Name), next.ComputePlace(s.Name)) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
 // computeLocks are the parameters of the services that are not on EC2 alone: a lock for each load
 // balancer, whose name comes after "compute". A service on EC2 alone has no names. So the first
 // deployment of a move is not checked, and the last one of the way back to EC2.
 func (m Migration) computeLocks(s State) []Lock {
 	states := pairsOf(s.Compute)
 	locks := map[string]*Lock{}
-	for _, service := range m.all() {
+	for _, service := range m.All() {
 		state, ok := states[service.Name]
 		if !ok {
 			continue
@@ -244,7 +349,7 @@ func (m Migration) computeLocks(s State) []Lock {
 	for _, name := range slices.Sorted(maps.Keys(locks)) {
 		l := locks[name]
 		var parts []string
-		for _, service := range m.all() {
+		for _, service := range m.All() {
 			if state, ok := states[service.Name]; ok && suffixed(computeLock, service.LoadBalancer) == name {
 				parts = append(parts, service.Name+"="+state)
 			}
@@ -270,7 +375,10 @@ func pairsOf(text string) map[string]string {
 	return pairs
 }
 
-// readComputes reads the states of the services that are not on EC2 alone.
+// readComputes reads the states of the services that are not on EC2 alone. The parameters of the last
+// move back to EC2 outlive the move, for nothing deletes a stack. So a service that the migration has on
+// EC2 alone is there, if that may follow what the parameters say. What they say of a service that the
+// migration does not have is left out.
 func (m Migration) readComputes(values map[string]string, name func(lock string) string) (string, error) {
 	var parts []string
 	for _, balancer := range m.balancers() {
@@ -283,11 +391,24 @@ func (m Migration) readComputes(values map[string]string, name func(lock string)
 			if _, state, ok := strings.Cut(part, "="); !ok || !computeLine.has(state) {
 				return "", fmt.Errorf("%s: %q is not the compute of a service", name, part)
 			}
-			parts = append(parts, part)
+			if m.told(part) {
+				parts = append(parts, part)
+			}
 		}
 	}
 	slices.SortFunc(parts, byKey)
 	return strings.Join(parts, ","), nil
+}
+
+// told says whether a part of a parameter is about what runs: see [Migration.readComputes].
+func (m Migration) told(part string) bool {
+	name, state, _ := strings.Cut(part, "=")
+	i := slices.IndexFunc(m.All(), func(s Service) bool { return s.Name == name })
+	if i < 0 {
+		return false
+	}
+	s := m.All()[i]
+	return s.Next != "" || s.Kind() != EC2 || !ComputeFollows(state, EC2)
 }
 
 // ParseComputePlace returns the place of a service on its way to another kind of compute: "parallel",

@@ -10,21 +10,26 @@ func Early(old Migration, from Position, next Migration, to Position) (keys []st
 	was, is := old.Plan(from), next.Plan(to)
 	for _, s := range next.Services {
 		i := slices.IndexFunc(was.Balancers, func(b Balancer) bool { return b.Name == s.LoadBalancer })
-		if was.Tasks[s.Name].Count > 0 || i < 0 {
+		if i < 0 || slices.ContainsFunc(old.All(), func(o Service) bool { return o.Name == s.Name && o.Runs(was) }) {
 			continue
 		}
 		for _, r := range s.Routes {
-			asks := func(b Balancer, group string) bool {
+			asks := func(b Balancer, groups ...string) bool {
 				return slices.ContainsFunc(r.EachPath(), func(match Match) bool {
-					return slices.ContainsFunc(b.Answers(match), func(t Target) bool { return t.Group == group })
+					return slices.ContainsFunc(b.Answers(match), func(t Target) bool { return slices.Contains(groups, t.Group) })
 				})
 			}
-			if _, known := old.Route(s.Name, r.Name); !known && asks(is.At(s.LoadBalancer), s.Name) && !asks(was.Balancers[i], DropGroup) {
+			if _, known := old.Route(s.Name, r.Name); !known && asks(is.At(s.LoadBalancer), s.Pairs()...) && !asks(was.Balancers[i], DropGroup) {
 				keys = append(keys, Key(s.Name, r.Name))
 			}
 		}
 	}
 	return keys
+}
+
+// Runs reports whether a pair of the service has tasks.
+func (s Service) Runs(p Plan) bool {
+	return slices.ContainsFunc(s.Pairs(), func(pair string) bool { return p.Tasks[pair].Count > 0 })
 }
 
 // Known returns the migration without the routes that a state does not know, because they are new. A

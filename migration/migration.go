@@ -299,12 +299,29 @@ func (p Plan) At(name string) Balancer {
 // these requests, or the default ones. Targets of weight 0 are left out. The empty match asks for
 // everything else.
 func (b Balancer) Answers(match Match) []Target {
-	targets := b.Default
 	for _, r := range b.Rules {
 		if r.Covers(match) {
-			targets = r.Targets
-			break
+			return weighted(r.Targets)
 		}
 	}
+	return weighted(b.Default)
+}
+
+// Answers returns the targets of the rule that have a weight.
+func (r Rule) Answers() []Target { return weighted(r.Targets) }
+
+func weighted(targets []Target) []Target {
 	return slices.DeleteFunc(slices.Clone(targets), func(t Target) bool { return t.Weight == 0 })
+}
+
+// Percent is the part of the requests that each target of an action gets, in percent.
+func Percent(targets []Target) (percent []float64) {
+	sum := 0
+	for _, t := range targets {
+		sum += t.Weight
+	}
+	for _, t := range targets {
+		percent = append(percent, 100*float64(t.Weight)/float64(max(1, sum)))
+	}
+	return percent
 }

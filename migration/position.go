@@ -67,7 +67,7 @@ func (p Phase) OfMonolith() string {
 
 // Place is where the traffic of a route is.
 type Place struct {
-	// Phase is Monolith, Parallel or Switched.
+	// Phase is Monolith, Parallel or Switched; on the way to another kind of compute also Retired.
 	Phase Phase
 	// Shifted says that the service takes a share from the monolith. The phase is then Parallel.
 	Shifted bool
@@ -207,7 +207,9 @@ func (p Position) Each(services []Service) Position {
 			places[Key(s.Name, r.Name)] = p.Place(s.Name, r.Name)
 		}
 	}
-	return At(places, p.Phase)
+	each := At(places, p.Phase)
+	each.Compute = p.Compute
+	return each
 }
 
 // String is the position for people: "parallel", "parallel, users=10" or

@@ -17,6 +17,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/canary"
+	"cutover/migration"
 )
 
 // Alarms are what people must hear of at once.
@@ -140,7 +141,7 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, p *pair, at *Routi
 	if p.Compared[p.Name] == "" {
 		return []awscloudwatch.Alarm{errors}
 	}
-	return a.compare(stack, s, p, at)
+	return a.compare(stack, s, p, at, balancer)
 }
 
 // times is how often something happens, in words.
@@ -159,17 +160,18 @@ func seconds(n float64) string {
 	return strconv.FormatFloat(n, 'f', -1, 64) + " s"
 }
 
-// compare adds the alarms of a microservice that is worse than the monolith at the same
-// load balancer.
-func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, p *pair, at *Routing) []awscloudwatch.Alarm {
+// compare adds the alarms of a pair that is worse than another one at the same load balancer. The name of
+// the balancer is empty, unless the service is behind several.
+func (a *Alarms) compare(stack awscdk.Stack, s config.Settings, p *pair, at *Routing, balancer string) []awscloudwatch.Alarm {
+	named := migration.Balancer{Name: balancer}.GroupName(p.Name)
 	var alarms []awscloudwatch.Alarm
 	for _, alarm := range canary.Alarms(p.Name, p.Compared[p.Name]) {
 		using := map[string]awscloudwatch.IMetric{}
 		for _, m := range alarm.Metrics {
 			using[m.ID] = at.metric(m.Service, m.Name, m.Statistic, canary.Period)
 		}
-		alarms = append(alarms, a.add(stack, p.id+"Canary"+config.Pascal(string(alarm.Kind)), &awscloudwatch.AlarmProps{
-			AlarmName:        jsii.String(canary.AlarmName(s.Env, p.Name, alarm.Kind)),
+		alarms = append(alarms, a.add(stack, p.id+"Canary"+config.Pascal(string(alarm.Kind))+config.Pascal(balancer), &awscloudwatch.AlarmProps{
+			AlarmName:        jsii.String(canary.AlarmName(s.Env, named, alarm.Kind)),
 			AlarmDescription: jsii.String(alarm.Description),
 			Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
 				Expression:   jsii.String(alarm.Expression),

@@ -45,6 +45,8 @@ func phaseCommand(g *global) *cobra.Command {
   - the phase that is deployed on AWS
   - the phase of the deployment on this machine, if one is up
   - for each service: its place, who answers its requests, and what comes next
+  - for each service on Fargate, or on its way to another compute: its place, its tasks,
+    and what comes next
   - what a step forward or back does
 
 If services have places of their own, phase shows a place for each of them instead.
@@ -59,6 +61,7 @@ profile.`,
   cutover phase next
   cutover phase next --service users
   cutover phase next --canary users=10
+  cutover phase next --compute users
   cutover phase back`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -83,9 +86,10 @@ func checkCommand(g *global, p *phase) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Fail if a deployment of cdk.json would be refused",
-		Long: `Check compares the phase in cdk.json with the phase that is deployed on AWS. It fails if
-cdk.json is more than one step away, or if AWS does not answer. A deployment would refuse
-the phase as well, but later.`,
+		Long: `Check compares the phase in cdk.json with the phase that is deployed on AWS, and the places
+of services on their way to another compute. It fails if cdk.json is more than one step
+away, or if AWS does not answer. A deployment would refuse the phase as well, but later. A
+deployment does not refuse everything that check does: see docs/migration.md.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.load(cmd, g); err != nil {
@@ -104,7 +108,7 @@ the phase as well, but later.`,
 			case p.deployed.Reached == p.app.Migration.State(p.app.At):
 				v.print(fmt.Sprintf("%s is in %s, as cdk.json says.", where, p.app.At))
 			default:
-				v.print(fmt.Sprintf("%s is in %s, and %s may follow.", where, p.deployed.Reached, p.app.At))
+				v.print(fmt.Sprintf("%s is in %s, and %s may follow.", where, step.Words(p.app.Migration, p.deployed.Reached), p.app.At))
 			}
 			return nil
 		},
@@ -114,7 +118,7 @@ the phase as well, but later.`,
 const serviceUsage = "only this `SERVICE`, or one of its routes as in users/writes, takes a step (repeatable)"
 
 func nextCommand(g *global, p *phase) *cobra.Command {
-	var canary, services []string
+	var canary, services, compute []string
 	cmd := &cobra.Command{
 		Use:   "next",
 		Short: "Write the next phase, place or canary to cdk.json",
@@ -134,6 +138,16 @@ the command again.
 With --canary a microservice in parallel takes over a percentage of its traffic. With one
 phase for all, a canary replaces the one before. The next step removes it.
 
+With --compute a service takes a step on its way to another compute, EC2 or Fargate. Next
+then changes the line "compute". To begin such a move, write Next beside the Compute of the
+service in the list of services, and deploy that. The places are:
+
+  stopped   the new pair of an ECS service and a target group has no tasks
+  parallel  both pairs run, and the old one has the traffic
+  a share   the new pair has this percentage of the traffic: --compute users=10
+  switched  the new pair has the traffic, and the old one goes on running
+  retired   the old pair has no tasks; now write the value of Next as the Compute
+
 Next refuses if
   - cdk.json has changes that are not committed
   - AWS has another phase than cdk.json, if AWS answers`,
@@ -141,12 +155,17 @@ Next refuses if
   cutover phase next --service users
   cutover phase next --service users --service posts/writes
   cutover phase next --canary users=10
-  cutover phase next --canary users=50,posts=10`,
+  cutover phase next --canary users=50,posts=10
+  cutover phase next --compute users
+  cutover phase next --compute users=10`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (migration.Position, error) {
-				if len(canary) > 0 {
+				switch {
+				case len(canary) > 0:
 					return step.Canary(p.app, strings.Join(canary, ","))
+				case len(compute) > 0:
+					return step.NextCompute(p.app, compute)
 				}
 				return step.Next(p.app, services)
 			})
@@ -154,12 +173,13 @@ Next refuses if
 	}
 	cmd.Flags().StringSliceVar(&canary, "canary", nil, "stay in parallel, and give a microservice this share of its traffic: `SERVICE=PERCENT`")
 	cmd.Flags().StringSliceVar(&services, "service", nil, serviceUsage)
-	cmd.MarkFlagsMutuallyExclusive("canary", "service")
+	cmd.Flags().StringSliceVar(&compute, "compute", nil, "this `SERVICE` takes a step on its way to another compute, or gets a share there, SERVICE=PERCENT (repeatable)")
+	cmd.MarkFlagsMutuallyExclusive("canary", "service", "compute")
 	return cmd
 }
 
 func backCommand(g *global, p *phase) *cobra.Command {
-	var services []string
+	var services, compute []string
 	cmd := &cobra.Command{
 		Use:   "back",
 		Short: "Write the phase or place before to cdk.json, or remove a canary",
@@ -169,15 +189,26 @@ If services have places of their own, each takes one step back, or only those th
 --service names. A monolith that is removed or retired comes back before them.
 
 If there is a canary, back removes the canary and stays in parallel. The microservices
-may stop only after that is deployed.`,
+may stop only after that is deployed.
+
+With --compute a service takes a step back on its way to another compute, from a share to
+parallel. To go back after the move is complete, declare a move the other way.`,
 		Example: `  cutover phase back
-  cutover phase back --service users`,
+  cutover phase back --service users
+  cutover phase back --compute users`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (migration.Position, error) { return step.Back(p.app, services) })
+			return p.move(cmd, g, newView(cmd.OutOrStdout(), g), func() (migration.Position, error) {
+				if len(compute) > 0 {
+					return step.BackCompute(p.app, compute)
+				}
+				return step.Back(p.app, services)
+			})
 		},
 	}
 	cmd.Flags().StringSliceVar(&services, "service", nil, serviceUsage)
+	cmd.Flags().StringSliceVar(&compute, "compute", nil, "this `SERVICE` takes a step back on its way to another compute (repeatable)")
+	cmd.MarkFlagsMutuallyExclusive("service", "compute")
 	return cmd
 }
 
@@ -275,7 +306,7 @@ func (p *phase) after(v *view, to migration.Position, unknown string, named bool
 		fmt.Fprintf(&b, "Once deployed, each service of %s has a place of its own, and nothing moves:\n  %s\n\n", p.env, to)
 		b.WriteString("Deploy that, and run the same command again for the step.\n")
 	} else {
-		fmt.Fprintf(&b, "Once deployed, %s is in %s:\n%s\n", p.env, step.Moved(p.app, to), p.changes(to))
+		fmt.Fprintf(&b, "Once deployed, %s is in %s:\n%s\n%s", p.env, step.Moved(p.app, to), p.changes(to), p.complete(to))
 	}
 	switch {
 	case p.notAsked != nil:
@@ -300,8 +331,22 @@ func (p *phase) after(v *view, to migration.Position, unknown string, named bool
 		if len(to.Shift) > 0 {
 			shift = " -c shift=" + to.ShiftText()
 		}
+		if len(to.Compute) > 0 {
+			shift += " -c compute=" + to.ComputeText()
+		}
 		fmt.Fprintf(&b, "Or try it on this machine, where %s is in %s:\n  %s deploy --phase %s%s%s\n",
-			p.env, p.here.Reached, v.program, to.PhaseText(p.app.Deployment.Monolith.Name), shift, flags)
+			p.env, step.Words(p.app.Migration, p.here.Reached), v.program, to.PhaseText(p.app.Deployment.Monolith.Name), shift, flags)
+	}
+	return b.String()
+}
+
+// complete says what ends the move of each service that a step retires on its old compute.
+func (p *phase) complete(to migration.Position) string {
+	var b strings.Builder
+	for _, s := range p.app.Migration.All() {
+		if to.Compute[s.Name].Phase == migration.Retired && p.app.At.Compute[s.Name].Phase != migration.Retired {
+			fmt.Fprintf(&b, "After that, end the move: write the value of Next as the Compute of %[1]s in the list of services, remove Next there and %[1]s from \"compute\" in %[2]s, and deploy both at once.\n\n", s.Name, cdkFile)
+		}
 	}
 	return b.String()
 }
@@ -324,6 +369,11 @@ func committed(ctx context.Context) (unknown string, err error) {
 	return "", nil
 }
 
+// changes says what a step does, with two spaces before each line.
 func (p *phase) changes(to migration.Position) string {
-	return "  " + strings.Join(step.Changes(p.app.Migration, p.app.At, to), "\n  ") + "\n"
+	changes := step.Changes(p.app.Migration, p.app.At, to)
+	if len(changes) == 0 {
+		changes = []string{"nothing changes for requests and tasks"}
+	}
+	return "  " + strings.Join(changes, "\n  ") + "\n"
 }

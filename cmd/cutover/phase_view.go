@@ -16,6 +16,10 @@ func (p *phase) text(v *view) string {
 		b.WriteString(v.table(p.phases()) + "\n")
 	}
 	b.WriteString(v.table(p.services()) + "\n")
+	computes := step.ComputeRows(p.app)
+	if len(computes) > 0 {
+		b.WriteString(v.table(p.computes(computes)) + "\n")
+	}
 	err := cmp.Or(step.Follows(p.app, p.app.At, p.deployed), step.Check(p.app, p.deployed))
 	switch {
 	case p.notAsked != nil:
@@ -32,12 +36,18 @@ func (p *phase) text(v *view) string {
 	}
 	does := func(to migration.Position, err error) string {
 		if err != nil {
-			return fmt.Sprintf("%v.\n", err)
+			return strings.TrimPrefix(err.Error(), "--compute: ") + ".\n" // the line begins with the flag
 		}
 		return fmt.Sprintf("to %s\n%s", step.Moved(p.app, to), p.changes(to))
 	}
 	fmt.Fprintf(&b, "\n%s phase next: %s", v.program, does(step.Next(p.app, nil)))
 	fmt.Fprintf(&b, "\n%s phase back: %s", v.program, does(step.Back(p.app, nil)))
+	for _, row := range computes {
+		if row.To != "" {
+			fmt.Fprintf(&b, "\n%s phase next --compute %s: %s", v.program, row.Name, does(step.NextCompute(p.app, []string{row.Name})))
+			fmt.Fprintf(&b, "\n%s phase back --compute %s: %s", v.program, row.Name, does(step.BackCompute(p.app, []string{row.Name})))
+		}
+	}
 	return b.String()
 }
 
@@ -61,14 +71,15 @@ func (p *phase) phases() [][]string {
 	if p.here.Exists {
 		rows[0] = append(rows[0], "THIS MACHINE")
 	}
-	at := p.app.Migration.State(p.app.At)
+	at, position := p.app.Migration.State(p.app.At), p.app.At
+	position.Compute = nil // has a table of its own
 	for _, state := range migration.States() {
 		in := func(other migration.State) bool {
 			return other.Places == "" && other.Phase == state.Phase && other.Shift == state.Shift
 		}
 		row := []string{state.String(), "", "", ""}
 		if in(at) {
-			row[0], row[1] = p.app.At.String(), "here"
+			row[0], row[1] = position.String(), "here"
 		}
 		for column, deployed := range map[int]step.Deployed{2: p.deployed, 3: p.here} {
 			if deployed.Exists && in(deployed.Begun) {
@@ -118,10 +129,36 @@ func (p *phase) services() [][]string {
 	return rows
 }
 
+// computes is the table of the services on their way to another compute.
+func (p *phase) computes(services []step.ComputeRow) [][]string {
+	head := []string{"COMPUTE", "FROM", "TO", "PLACE", "DEPLOYED"}
+	deployments := []step.Deployed{p.deployed}
+	if p.here.Exists {
+		head, deployments = append(head, "THIS MACHINE"), append(deployments, p.here)
+	}
+	rows := [][]string{append(head, "TASKS", "NEXT")}
+	for _, s := range services {
+		row := []string{s.Name, s.From, s.To, s.Place}
+		for _, d := range deployments {
+			cell := ""
+			if d.Exists {
+				cell = step.Computes(p.app.Migration, d.Reached)[s.Name]
+				if is := step.Computes(p.app.Migration, d.Begun)[s.Name]; is != cell {
+					cell += ", " + is + " begun"
+				}
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, append(row, s.Tasks, s.Next))
+	}
+	return rows
+}
+
 type stepJSON struct {
 	Phase   string            `json:"phase"`
 	Shift   map[string]int    `json:"shift,omitempty"`
 	Places  map[string]string `json:"places,omitempty"`
+	Compute map[string]string `json:"compute,omitempty"`
 	Changes []string          `json:"changes"`
 }
 
@@ -131,6 +168,8 @@ type deployedJSON struct {
 	Begun  string            `json:"begun,omitempty"`  // set if it differs from the phase
 	Shift  *bool             `json:"shift,omitempty"`  // nil if unknown, or if there are places
 	Places map[string]string `json:"places,omitempty"`
+	// Compute has the services that cdk.json or the deployment has on Fargate or on their way.
+	Compute map[string]string `json:"compute,omitempty"`
 }
 
 func (p *phase) json() any {
@@ -140,13 +179,15 @@ func (p *phase) json() any {
 		Phase    string            `json:"phase"`
 		Shift    map[string]int    `json:"shift,omitempty"`
 		Places   map[string]string `json:"places,omitempty"`
+		Compute  map[string]string `json:"compute,omitempty"` // the setting
 		Deployed *deployedJSON     `json:"deployed,omitempty"`
 		NotAsked string            `json:"notAsked,omitempty"`
 		Here     *deployedJSON     `json:"thisMachine,omitempty"` // left out if no deployment is up
 		Next     *stepJSON         `json:"next,omitempty"`
 		Back     *stepJSON         `json:"back,omitempty"`
-		Services []step.Row        `json:"services"` // and the monolith
-	}{Env: p.env, Phase: at.Phase.String(), Shift: at.Shift, Places: texts(at.Places), Services: step.Rows(p.app)}
+		Services []step.Row        `json:"services"`           // and the monolith
+		Computes []step.ComputeRow `json:"computes,omitempty"` // on Fargate, or on their way to another compute
+	}{Env: p.env, Phase: at.Phase.String(), Shift: at.Shift, Places: texts(at.Places), Compute: texts(at.Compute), Services: step.Rows(p.app), Computes: step.ComputeRows(p.app)}
 	if p.notAsked != nil {
 		report.NotAsked = p.notAsked.Error()
 	} else {
@@ -160,7 +201,7 @@ func (p *phase) json() any {
 		if err != nil {
 			return nil
 		}
-		return &stepJSON{to.Phase.String(), to.Shift, texts(to.Places), step.Changes(p.app.Migration, at, to)}
+		return &stepJSON{to.Phase.String(), to.Shift, texts(to.Places), texts(to.Compute), step.Changes(p.app.Migration, at, to)}
 	}
 	report.Next, report.Back = taken(step.Next(p.app, nil)), taken(step.Back(p.app, nil))
 	return report
@@ -173,6 +214,15 @@ func (p *phase) state(d step.Deployed) *deployedJSON {
 	}
 	if d.Begun != d.Reached {
 		state.Begun = d.Begun.String()
+	}
+	computes := step.Computes(p.app.Migration, d.Reached)
+	for name, word := range computes {
+		if word == migration.EC2 && p.app.Migration.State(p.app.At).ComputePlace(name) == migration.EC2 {
+			delete(computes, name)
+		}
+	}
+	if d.Exists {
+		state.Compute = computes
 	}
 	switch {
 	case d.Reached.Places != "":

@@ -37,6 +37,8 @@ type rehearse struct {
 	settled  bool     // says that the walk is read
 	stops    []stop   // of the walk
 	shifted  bool     // says that cdk.json has a shift
+	computed bool     // says that cdk.json has services on their way to another compute
+	unlisted bool     // says that the default walk was chosen without a list of services
 	walker   *walker  // nil in an app without a list of services
 	routes   []string
 	rate     int
@@ -76,11 +78,13 @@ An element of --walk is one of these:
 
   PHASE           one phase for all services
   SERVICE=PLACE   changes the position before; others stay where they are
+  SERVICE@PLACE   the same on the way of a service to another compute
   A=PLACE+B=PLACE changes several services in one step
 
   SERVICE is a service, a route as in users/writes, or the monolith.
   PLACE is monolith, parallel, a share as in 10%, or switched.
   The monolith's is running, retired or removed.
+  On the way to another compute it is stopped, parallel, a share, switched or retired.
 
 Services begin in monolith. A change after a phase for all first gives each service a
 place of its own, which is a step that moves nothing.
@@ -93,13 +97,16 @@ The default walk depends on the settings in cdk.json:
   places                 begins there; each service makes a round, by itself: to switched
                          by a share, to monolith, and back to its place. More than
                          4 services make it in 4 groups.
+  Next of a service      the same, and in switched the way to the other compute and back
 
 The gate is on if it lets each step of the walk be deployed. If you leave out a step to
 see what happens then, the gate is off.
 
 A fault harms a service under load. --fault KIND:SERVICE harms the service in the first
 phase in which it answers; KIND:SERVICE@POSITION names a phase, or places as the setting
-phase takes them. The kinds:
+phase takes them, and then services on their way to another compute, as in
+switched+users@10%. If a service moves, SERVICE is one of its pairs, such as users or
+users-fargate. The kinds:
 
 ` + faultHelp(),
 		Example: `  cutover rehearse
@@ -108,6 +115,7 @@ phase takes them. The kinds:
   cutover rehearse -c rest=monolith
   cutover rehearse --walk parallel,switched --fault kill:users
   cutover rehearse --walk users=10%,users=switched --fault kill:users@users=switched
+  cutover rehearse --walk switched,users@parallel,users@10%,users@switched,users@retired
   cutover rehearse --walk retired,parallel      # must fail: the report says why
   cutover rehearse --route /api/carts,/api/carts/1
   cutover rehearse --strict                     # if there are gaps: exit code 4`,
@@ -262,6 +270,9 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 			return nil, "", err
 		}
 	}
+	if o.unlisted && o.walker != nil && len(o.walker.m.Moving()) > 0 {
+		stage.warnings = append(stage.warnings, fmt.Sprintf("%s: the walk has no step to another compute, because there was no list of services in cdk.out: run the rehearsal again after `npx cdk synth --quiet`", strings.Join(o.walker.m.Moving(), ", ")))
+	}
 	rehearsed.Answerers = o.answerers()
 	if err = checkReach(rehearsed, stage.assemblies); err != nil {
 		return nil, "", err
@@ -310,7 +321,7 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 		}
 		kind := ecs.FaultKinds()[known]
 		fault.Lossless, fault.Once = kind.Lossless, kind.Once
-		if strings.Contains(fault.Phase, "=") && o.walker != nil {
+		if strings.ContainsAny(fault.Phase, "=@") && o.walker != nil {
 			app, err := o.walker.read(fault.Phase)
 			if err != nil {
 				return nil, fmt.Errorf("--fault %s: %w", text, err)
@@ -342,7 +353,7 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 // settle finds out where the walk leads, before anything takes time.
 func (o *rehearse) settle(cmd *cobra.Command) error {
 	o.settled = true
-	changes := slices.ContainsFunc(o.walk, func(element string) bool { return strings.Contains(element, "=") })
+	changes := slices.ContainsFunc(o.walk, func(element string) bool { return strings.ContainsAny(element, "=@") })
 	if o.app != "" {
 		return o.settleAssemblies(changes)
 	}
@@ -352,14 +363,17 @@ func (o *rehearse) settle(cmd *cobra.Command) error {
 	}
 	settings := contextOf(cdkFile)
 	_, o.shifted = settings["shift"]
+	_, o.computed = settings["compute"]
 	maps.Copy(settings, given)
 	at, err := config.Position(map[string]any{"phase": phaseOf(settings)})
 	if err != nil {
 		return fmt.Errorf("the context of %s: %w", cdkFile, err)
 	}
-	if !changes && at.Places == nil && settings["rest"] == nil && len(given) == 0 { // no list is needed
+	list, unlisted := listing.Read("cdk.out")
+	moving := unlisted == nil && len(list.Migration().Moving()) > 0
+	if !changes && !moving && !o.computed && at.Places == nil && settings["rest"] == nil && len(given) == 0 { // no list is needed
 		if len(o.walk) == 0 {
-			o.walk = rehearsal.DefaultWalk()
+			o.walk, o.unlisted = rehearsal.DefaultWalk(), unlisted != nil
 		}
 		for _, phase := range o.walk {
 			if err := checkPhase(phase); err != nil {
@@ -369,11 +383,11 @@ func (o *rehearse) settle(cmd *cobra.Command) error {
 		o.stops = stopsOf(o.walk)
 		return nil
 	}
-	list, err := services(cmd)
+	deployment, err := services(cmd)
 	if err != nil {
 		return err
 	}
-	if o.walker, err = newWalker(list, settings); err != nil {
+	if o.walker, err = newWalker(deployment, settings); err != nil {
 		return fmt.Errorf("the context of %s:\n%w", cdkFile, err)
 	}
 	if len(o.walk) == 0 {
@@ -392,7 +406,7 @@ func rehearsedContext(pairs []string) (map[string]any, error) {
 	given := map[string]any{}
 	for _, pair := range pairs {
 		key, value, _ := strings.Cut(pair, "=")
-		if key == "phase" || key == "shift" {
+		if key == "phase" || key == "shift" || key == "compute" {
 			return nil, fmt.Errorf("--context %s: a walk has a phase for each step: name them with --walk", pair)
 		}
 		given[key] = value
@@ -418,6 +432,7 @@ func (o *rehearse) settleAssemblies(changes bool) (err error) {
 		o.walk = rehearsal.DefaultWalk()
 		if o.walker != nil {
 			o.walk = o.walker.standard(migration.Position{})
+			o.walk = slices.DeleteFunc(o.walk, func(element string) bool { return strings.Contains(element, "@") }) // nobody has said that there are assemblies of these
 		}
 	}
 	if o.stops = stopsOf(o.walk); changes && o.walker != nil {
@@ -485,7 +500,9 @@ func (o *rehearse) checkForum(faults []rehearsal.Fault) error {
 	}
 	var names []string
 	for _, service := range list.All() {
-		names = append(names, service.Name)
+		for _, pair := range service.Pairs() {
+			names = append(names, pair.Name)
+		}
 	}
 	return checkFaults(faults, names)
 }
@@ -498,7 +515,7 @@ func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
 	for _, stop := range o.stops {
 		dir := filepath.Join(o.app, stop.dir())
 		if _, missing := os.Stat(filepath.Join(dir, "manifest.json")); missing != nil {
-			return fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c phase=%s`", dir, stop.name)
+			return fmt.Errorf("there is no synthesized assembly in %s: write it with `cdk synth --output %[1]s -c %s`", dir, strings.Join(stop.settings(), " -c "))
 		}
 		if err := checkServices(dir, faults); err != nil {
 			return err
@@ -611,7 +628,11 @@ func (o *rehearse) synthesize(ctx context.Context, g *global, faults []rehearsal
 		dir := filepath.Join(o.app, stop.dir())
 		if o.app == "" {
 			var err error
-			if dir, err = synthesize(ctx, filepath.Join(g.state, "synth", stop.dir()), append([]string{"phase=" + stop.name}, settings...)); err != nil {
+			own := stop.settings()
+			if o.computed && len(stop.at.Compute) == 0 {
+				own = append(own, "compute=")
+			}
+			if dir, err = synthesize(ctx, filepath.Join(g.state, "synth", stop.dir()), append(own, settings...)); err != nil {
 				return nil, err
 			}
 			if err := checkServices(dir, faults); err != nil {

@@ -332,7 +332,8 @@ func (o *reviewing) rehearsed(ctx context.Context, g *global, report *review.Rep
 func (o *reviewing) walk(ctx context.Context, report *review.Report, before, head *side) error {
 	o.rehearse.app = head.out
 	o.rehearse.stops = stopsOf(slices.Compact(slices.DeleteFunc(rehearsal.DefaultWalk(), func(phase string) bool { return head.assemblies[phase] == nil })))
-	if head.at.Places == nil || report.Move.From == report.Move.To || report.Move.OutOfTurn {
+	apart := head.at.Places != nil || before.at.ComputeText() != head.at.ComputeText()
+	if !apart || report.Move.From == report.Move.To || report.Move.OutOfTurn {
 		return nil
 	}
 	w, err := walkerOf(head.assemblies[deployedKey].Dir)
@@ -341,6 +342,11 @@ func (o *reviewing) walk(ctx context.Context, report *review.Report, before, hea
 	}
 	for key := range before.at.Places {
 		if _, known := head.at.Places[key]; !known { // of a service that goes: the head has no such position
+			return nil
+		}
+	}
+	for name := range before.at.Compute {
+		if !slices.Contains(w.m.Moving(), name) { // the head ends its move
 			return nil
 		}
 	}
@@ -356,7 +362,7 @@ func (o *reviewing) walk(ctx context.Context, report *review.Report, before, hea
 			head.assemblies[dir] = head.assemblies[deployedKey]
 			err = os.Symlink(deployedKey, filepath.Join(head.out, dir))
 		default:
-			err = head.one(ctx, dir, s.name, []string{"phase=" + s.name, "shift="}, false, o.progress)
+			err = head.one(ctx, dir, s.name, head.alone(s.settings()...), false, o.progress)
 		}
 		if err != nil {
 			return err
@@ -371,6 +377,9 @@ func element(m migration.Migration, at migration.Position) string {
 	text := strings.ReplaceAll(at.PhaseText(m.Monolith.Name), ",", "+")
 	if at.Places != nil && at.Phase < migration.Retired {
 		text += "+" + m.Monolith.Name + "=" + migration.Running
+	}
+	for _, name := range m.Moving() {
+		text += "+" + name + "@" + at.Compute[name].ComputeWord()
 	}
 	return text
 }
@@ -522,10 +531,10 @@ func phasesOf(sides ...*side) []migration.Phase {
 // removed, the base has no assembly for it.
 func (s *side) synthesize(ctx context.Context, phases []migration.Phase, progress func(string, ...any)) error {
 	s.assemblies = map[string]*assembly.Assembly{}
-	apart := s.at.Places != nil || len(s.at.Shift) > 0 || !slices.Contains(phases, s.at.Phase)
+	apart := s.at.Places != nil || len(s.at.Shift)+len(s.at.Compute) > 0 || !slices.Contains(phases, s.at.Phase)
 	for _, phase := range phases {
 		name := phase.String()
-		err := s.one(ctx, name, name, []string{"phase=" + name, "shift="}, !apart && phase == s.at.Phase, progress)
+		err := s.one(ctx, name, name, s.alone("phase="+name), !apart && phase == s.at.Phase, progress)
 		if err != nil && s.name == "base" && phase == migration.Removed && strings.Contains(err.Error(), notAPhase) {
 			progress("base: it does not know %s", name)
 			continue
@@ -543,6 +552,16 @@ func (s *side) synthesize(ctx context.Context, phases []migration.Phase, progres
 		}
 	}
 	return s.list()
+}
+
+// alone returns settings of a position without the shift and the compute in cdk.json. An older base does
+// not know the setting compute, and does not have it.
+func (s *side) alone(settings ...string) []string {
+	computed := func(setting string) bool { return strings.HasPrefix(setting, "compute=") }
+	if s.context["compute"] != nil && !slices.ContainsFunc(settings, computed) {
+		settings = append(settings, "compute=")
+	}
+	return append(settings, "shift=")
 }
 
 // notAPhase is what a version without the phase removed says.

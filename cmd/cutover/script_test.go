@@ -268,7 +268,7 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 	values := map[string]string{}
 	var since time.Time
 	for i, stack := range []string{"Gate", "Phase"} {
-		if strings.Contains(args[i], "=") {
+		if strings.ContainsAny(args[i], "=+") {
 			maps.Copy(values, locked(ts, args[i], stack, slices.Contains(args, "rest=monolith")))
 			continue
 		}
@@ -300,7 +300,7 @@ func deployed(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // locked returns the parameters of the Gate or the Phase stack of the services in
-// cdk.out, in these places.
+// cdk.out, in these places, or in a phase with a compute as in "switched+compute:users=10%".
 func locked(ts *testscript.TestScript, places, stack string, keepRest bool) map[string]string {
 	list, err := listing.Read(ts.MkAbs("cdk.out"))
 	ts.Check(err)
@@ -308,7 +308,8 @@ func locked(ts *testscript.TestScript, places, stack string, keepRest bool) map[
 	if keepRest {
 		rest = "monolith"
 	}
-	d, settings, err := config.Load(list.Deployment, map[string]any{"phase": places, "rest": rest}, func(string) string { return "" })
+	phase, compute, _ := strings.Cut(places, "+compute:")
+	d, settings, err := config.Load(list.Deployment, map[string]any{"phase": phase, "rest": rest, "compute": compute}, func(string) string { return "" })
 	ts.Check(err)
 	values := map[string]string{}
 	m := d.Migration()

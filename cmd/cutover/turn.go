@@ -34,7 +34,7 @@ func outOfTurn(refused error, parameters map[string]string, dir string) error {
 			continue // without a gate
 		}
 		if turn := step.OutOfTurn(m, env, to.Reached, from); turn != nil {
-			return fmt.Errorf("%s is out of turn, because %w\n%w", to.Reached, turn, refused)
+			return fmt.Errorf("%s is out of turn, because %w\n%w", step.Words(m, to.Reached), turn, refused)
 		}
 	}
 	return refused

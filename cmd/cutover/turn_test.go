@@ -40,14 +40,19 @@ func TestOutOfTurn(t *testing.T) {
 	}
 	// an assembly with a list of services that have places of their own
 	places := func(text string) (dir string, values map[string]string) {
-		d, settings, err := config.Load(deployment.Forum, map[string]any{"phase": text}, func(string) string { return "" })
+		phase, compute := splitPosition(text)
+		list := deployment.Forum
+		if compute != "" {
+			list = movingForum("users", "posts")
+		}
+		d, settings, err := config.Load(list, map[string]any{"phase": phase, "compute": compute}, func(string) string { return "" })
 		if err != nil {
 			t.Fatal(err)
 		}
 		dir, values = t.TempDir(), map[string]string{}
 		m, artifacts := d.Migration(), map[string]any{}
 		for _, lock := range m.Locks(m.State(settings.Position)) {
-			for stack, parameters := range map[string][]migration.Parameter{"dev-Gate": lock.Gate, "dev-Phase": lock.Last} {
+			for stack, parameters := range map[string][]migration.Parameter{"dev-Gate" + lock.Balancer: lock.Gate, "dev-Phase" + lock.Balancer: lock.Last} {
 				resources := map[string]any{}
 				for _, p := range parameters {
 					values["/dev/"+p.Name] = p.Value
@@ -64,6 +69,10 @@ func TestOutOfTurn(t *testing.T) {
 		return dir, values
 	}
 	usersAlone, usersAloneHere := places("users=switched")
+	tenthOnFargate, tenthOnFargateHere := places("switched+users@10%")
+	retiredOnEC2, _ := places("switched+posts@parallel+users@retired")
+	otherPhase, _ := places("retired+users@retired")
+	tooFar, _ := places("removed+users@10%")
 	_, eachMonolithHere := places("users=monolith")
 	_, usersParallelHere := places("users=parallel")
 	parallel, _ := places("parallel")
@@ -88,6 +97,10 @@ func TestOutOfTurn(t *testing.T) {
 		{"one phase for all after places", usersAloneHere, parallel, "parallel is out of turn, because dev on this machine is in posts=monolith, threads=monolith, users=switched, a place for each service: one phase for all follows once each service has the same place, and no share, and is that place first\n"},
 		{"one phase for all after the same places", eachParallelHere, parallel, ""},
 		{"places after one phase for all", parameters("parallel"), usersAlone, "posts=monolith, threads=monolith, users=switched is out of turn, because dev on this machine is in parallel, one phase for all: first deploy the same for each service, posts=parallel, threads=parallel, users=parallel, which moves nothing\n"},
+		{"the same share on Fargate", tenthOnFargateHere, tenthOnFargate, ""},
+		{"a service that leaves a place out on its way to Fargate", tenthOnFargateHere, retiredOnEC2, "switched, compute users=retired, posts=parallel is out of turn, because dev on this machine has users in shift on its way to fargate: switched comes next, or parallel to go back\n"},
+		{"and goes on with the phase", tenthOnFargateHere, otherPhase, "retired, compute users=retired, posts=stopped is out of turn, because dev on this machine has users in shift on its way to fargate: switched comes next, or parallel to go back\n"},
+		{"the phase alone", tenthOnFargateHere, tooFar, "removed, compute users=shift, posts=stopped is out of turn, because dev on this machine is in switched: retired comes next, or parallel to go back\n"},
 		{"no assembly", parameters("monolith"), "nowhere", ""},
 	} {
 		if !filepath.IsAbs(test.to) {

@@ -19,7 +19,8 @@ import (
 
 // stop is a position of a walk.
 type stop struct {
-	// name is the position as the setting phase takes it, with as few places as possible.
+	// name is the position as the setting phase takes it, with as few places as possible, and then the
+	// services on their way to another compute, as in "switched+users@10%".
 	name string
 	// at is the position, if it is known: other apps may have stops of any name.
 	at    migration.Position
@@ -29,7 +30,7 @@ type stop struct {
 // dir is the name of the directory with the assembly of a position. It is the position, with a dot
 // for each slash in it. A long one has a hash for a name.
 func (s stop) dir() string {
-	if !strings.Contains(s.name, "=") {
+	if !strings.ContainsAny(s.name, "=@") {
 		return s.name
 	}
 	if len(s.name) > 200 {
@@ -38,10 +39,29 @@ func (s stop) dir() string {
 	return strings.ReplaceAll(s.name, "/", ".")
 }
 
+// settings are the settings of the position, but for the shift.
+func (s stop) settings() []string {
+	phase, compute := splitPosition(s.name)
+	settings := []string{"phase=" + phase}
+	if compute != "" {
+		settings = append(settings, "compute="+compute)
+	}
+	return settings
+}
+
+// splitPosition returns the settings phase and compute of a name, as in "switched+users@10%".
+func splitPosition(name string) (phase, compute string) {
+	phase, rest, _ := strings.Cut(name, "+")
+	if strings.Contains(phase, "@") {
+		phase, rest = "", name
+	}
+	return phase, strings.NewReplacer("@", "=", "+", ",").Replace(rest)
+}
+
 // walker turns the elements of a walk into positions of an app.
 type walker struct {
 	services config.Deployment
-	// context has the settings but the phase and the shift.
+	// context has the settings but the phase, the shift and the compute.
 	context map[string]any
 	m       migration.Migration
 }
@@ -49,21 +69,26 @@ type walker struct {
 func newWalker(services config.Deployment, context map[string]any) (*walker, error) {
 	w := &walker{services: services, context: maps.Clone(context)}
 	delete(w.context, "shift")
+	delete(w.context, "compute")
 	app, err := w.read(migration.Monolith.String())
 	w.m = app.Migration
 	return w, err
 }
 
-// read reads the setting phase.
+// read reads the setting phase, or the name of a stop.
 func (w *walker) read(phase any) (step.App, error) {
 	context := maps.Clone(w.context)
 	context["phase"] = phase
+	if name, ok := phase.(string); ok {
+		context["phase"], context["compute"] = splitPosition(name)
+	}
 	return step.ReadContext(w.services, context, "")
 }
 
 // stops reads the elements of a walk. An element is a phase for all services, or changes of the
-// position before: SERVICE=PLACE, several joined with "+". Services begin in monolith. Before the
-// first change after a phase for all, each service gets its own place, which moves nothing.
+// position before: SERVICE=PLACE, or SERVICE@PLACE on the way to another compute, several joined with
+// "+". Services begin in monolith, and without a task on another compute. Before the first change of a
+// place after a phase for all, each service gets its own place, which moves nothing.
 func (w *walker) stops(elements []string) ([]stop, error) {
 	var stops []stop
 	for _, element := range elements {
@@ -71,21 +96,39 @@ func (w *walker) stops(elements []string) ([]stop, error) {
 		if len(stops) > 0 {
 			before = stops[len(stops)-1].at
 		}
-		text := element
-		if strings.Contains(element, "=") {
+		var places, computes []string
+		for part := range strings.SplitSeq(element, "+") {
+			if strings.Contains(part, "@") {
+				computes = append(computes, part)
+			} else {
+				places = append(places, part)
+			}
+		}
+		compute, err := w.computes(before, computes)
+		if err != nil {
+			return nil, fmt.Errorf("--walk: %s: %w", element, err)
+		}
+		to, rest := before, strings.Join(places, "+")
+		switch {
+		case len(places) == 0:
+		case strings.Contains(rest, "="):
 			over := before.Each(w.m.Services)
-			places, err := w.change(over, element)
-			if err != nil {
+			if to, err = w.change(over, rest); err != nil {
 				return nil, fmt.Errorf("--walk: %s: %w", element, err)
 			}
-			text = positionText(w.m, places)
 			// Only services in one place pass over.
-			if len(stops) > 0 && before.Places == nil && positionText(w.m, over) != text && w.follows(before, over) {
+			if len(stops) > 0 && before.Places == nil && phaseText(w.m, over) != phaseText(w.m, to) && w.follows(before, over) {
 				stops = append(stops, stop{positionText(w.m, over), over, true})
 			}
-		} else if err := checkPhase(element); err != nil {
-			return nil, err
+		default:
+			if err := checkPhase(rest); err != nil {
+				return nil, err
+			}
+			to = migration.Position{}
+			to.Phase, _ = migration.ParsePhase(rest)
 		}
+		to.Compute = compute
+		text := positionText(w.m, to)
 		app, err := w.read(text)
 		if err != nil {
 			return nil, fmt.Errorf("--walk: %s: %w", element, err)
@@ -93,6 +136,37 @@ func (w *walker) stops(elements []string) ([]stop, error) {
 		stops = append(stops, stop{text, app.At, true})
 	}
 	return stops, nil
+}
+
+// computes applies changes, as in "users@10%", to the places between kinds of compute.
+func (w *walker) computes(at migration.Position, changes []string) (map[string]migration.Place, error) {
+	places := maps.Clone(at.Compute)
+	given := map[string]bool{}
+	for _, change := range changes {
+		name, value, _ := strings.Cut(strings.TrimSpace(change), "@")
+		switch moving := w.m.Moving(); {
+		case len(moving) == 0:
+			return nil, fmt.Errorf("no service moves to another compute: write Next beside the Compute of a service in the list of services")
+		case !slices.Contains(moving, name):
+			return nil, fmt.Errorf("%q does not move to another compute: %s", name, words.Choice(moving))
+		case given[name]:
+			return nil, fmt.Errorf("%s is there twice: a step takes it to one place", name)
+		}
+		given[name] = true
+		if places == nil {
+			places = map[string]migration.Place{}
+		}
+		if value == migration.Stopped {
+			delete(places, name)
+			continue
+		}
+		place, err := migration.ParseComputePlace(value)
+		if err != nil {
+			return nil, fmt.Errorf("%w, or %s", err, migration.Stopped)
+		}
+		places[name] = place
+	}
+	return places, nil
 }
 
 func checkPhase(name string) error {
@@ -148,9 +222,18 @@ func (w *walker) change(at migration.Position, changes string) (migration.Positi
 	return migration.At(places, monolith), nil
 }
 
-// positionText is a position as the setting phase takes it. It leaves out services in monolith,
-// and routes in the place of their service.
+// positionText is the name of a stop in a position.
 func positionText(m migration.Migration, at migration.Position) string {
+	text := phaseText(m, at)
+	if len(at.Compute) > 0 {
+		text += "+" + strings.NewReplacer("=", "@", ",", "+").Replace(at.ComputeText())
+	}
+	return text
+}
+
+// phaseText is a position as the setting phase takes it. It leaves out services in monolith,
+// and routes in the place of their service.
+func phaseText(m migration.Migration, at migration.Position) string {
 	if at.Places == nil {
 		return at.Phase.String()
 	}
@@ -208,14 +291,27 @@ const mostGroups = 4
 // With one phase for all, the walk is the whole migration and the way back. If the monolith keeps
 // the rest, the walk ends before retired. With places, each service makes a round: to switched by a
 // share, back to monolith, and to its own place. The other services stay where they are meanwhile.
+//
+// A service that moves to another compute makes a second round, there and back, while it has its
+// traffic: a microservice in switched, the monolith at the beginning.
 func (w *walker) standard(at migration.Position) []string {
+	var monolithMoves, moves []string
+	for _, name := range w.m.Moving() {
+		if name == w.m.Monolith.Name {
+			monolithMoves = append(monolithMoves, name)
+		} else {
+			moves = append(moves, name)
+		}
+	}
 	if at.Places == nil {
 		walk := rehearsal.DefaultWalk()
 		if w.m.KeepRest {
 			// Without retired, and without the second switched.
 			walk = slices.Delete(walk, 3, 5)
 		}
-		return walk
+		at.Compute = nil
+		walk = slices.Insert(walk, 3, computeRound(at, moves)...)
+		return slices.Insert(walk, 1, computeRound(at, monolithMoves)...)
 	}
 	monolith := w.m.Monolith.Name + "="
 	walk := []string{strings.ReplaceAll(positionText(w.m, at), ",", "+")}
@@ -225,6 +321,7 @@ func (w *walker) standard(at migration.Position) []string {
 	if at.Phase >= migration.Retired {
 		walk = append(walk, monolith+migration.Running)
 	}
+	walk = append(walk, computeRound(at, monolithMoves)...)
 	services := w.m.Services
 	for group := range slices.Chunk(services, max(1, (len(services)+mostGroups-1)/mostGroups)) {
 		steps := make([][]string, len(round))
@@ -235,8 +332,16 @@ func (w *walker) standard(at migration.Position) []string {
 				}
 			}
 		}
-		for _, changes := range steps {
+		for i, changes := range steps {
 			walk = append(walk, strings.Join(changes, "+"))
+			var switched []string
+			for _, service := range group {
+				first := at.Place(service.Name, service.Routes[0].Name)
+				if slices.Contains(moves, service.Name) && roundFrom(first)[i].Phase == migration.Switched {
+					switched = append(switched, service.Name)
+				}
+			}
+			walk = append(walk, computeRound(at, switched)...)
 		}
 	}
 	if at.Phase >= migration.Retired {
@@ -253,8 +358,32 @@ var round = []migration.Place{
 	{Phase: migration.Parallel}, {Phase: migration.Parallel, Shifted: true, Percent: 10}, {Phase: migration.Switched}, {Phase: migration.Parallel}, {Phase: migration.Monolith},
 }
 
+// thereAndBack are the places of a service on the way to another compute and back.
+var thereAndBack = []migration.Place{
+	{Phase: migration.Parallel}, {Phase: migration.Parallel, Shifted: true, Percent: 10}, {Phase: migration.Switched}, {Phase: migration.Retired},
+	{Phase: migration.Switched}, {Phase: migration.Parallel}, {},
+}
+
+// computeRound are the elements of a walk in which services go to another compute and back to where they
+// are.
+func computeRound(at migration.Position, services []string) (walk []string) {
+	if len(services) == 0 {
+		return nil
+	}
+	for i := range thereAndBack {
+		var changes []string
+		for _, name := range services {
+			changes = append(changes, name+"@"+from(thereAndBack, at.Compute[name])[i].ComputeWord())
+		}
+		walk = append(walk, strings.Join(changes, "+"))
+	}
+	return walk
+}
+
 // roundFrom is the round that begins after a place and ends there. A share stays as it is.
-func roundFrom(at migration.Place) []migration.Place {
+func roundFrom(at migration.Place) []migration.Place { return from(round, at) }
+
+func from(round []migration.Place, at migration.Place) []migration.Place {
 	i := slices.IndexFunc(round, func(p migration.Place) bool { return p.Phase == at.Phase && p.Shifted == at.Shifted })
 	places := slices.Concat(round[i+1:], round[:i+1])
 	places[len(places)-1] = at
@@ -264,19 +393,25 @@ func roundFrom(at migration.Place) []migration.Place {
 // describe returns what is special about the step between two positions, for its name and for the
 // label of the new position. It is empty if the positions say it all themselves.
 func (w *walker) describe(from, to stop) (step, label string) {
-	if to.at.Places == nil {
-		if from.at.Places != nil && positionText(w.m, to.at.Each(w.m.Services)) == from.name {
-			return "one phase for all services", to.name
-		}
-		return "", ""
-	}
-	if from.at.Places == nil {
-		if positionText(w.m, from.at.Each(w.m.Services)) != to.name {
-			return "", ""
-		}
+	switch {
+	case to.at.Places == nil && from.at.Places != nil && positionText(w.m, to.at.Each(w.m.Services)) == from.name:
+		return "one phase for all services", to.name
+	case to.at.Places != nil && from.at.Places == nil && positionText(w.m, from.at.Each(w.m.Services)) == to.name:
 		return "a place for each service", "each in " + from.name
 	}
 	var steps, labels []string
+	for _, name := range w.m.Moving() {
+		if was, is := from.at.Compute[name], to.at.Compute[name]; was != is {
+			steps = append(steps, "compute of "+name+": "+was.ComputeWord()+" → "+is.ComputeWord())
+			labels = append(labels, name+"@"+is.ComputeWord())
+		}
+	}
+	if from.at.Places == nil || to.at.Places == nil {
+		if phaseText(w.m, from.at) != phaseText(w.m, to.at) {
+			return "", ""
+		}
+		return few(steps), few(labels)
+	}
 	add := func(name, was, is string) {
 		if was != is {
 			steps = append(steps, name+": "+was+" → "+is)

@@ -338,3 +338,185 @@ func TestContextOf(t *testing.T) {
 		}
 	}
 }
+
+// movingForum is the forum, of which services move: "users" to Fargate, "posts" to EC2, "api" to Fargate.
+func movingForum(names ...string) config.Deployment {
+	d := deployment.Forum
+	d.Services = slices.Clone(d.Services)
+	for _, s := range append([]*config.Service{&d.Monolith}, &d.Services[0], &d.Services[1], &d.Services[2]) {
+		if slices.Contains(names, s.Name) {
+			s.Next = config.Fargate{}
+			if s.Name == "posts" {
+				s.Compute, s.Next = config.Fargate{}, config.EC2{}
+			}
+		}
+	}
+	return d
+}
+
+// A walk leads services to another compute beside the phases and places.
+func TestStopsOfComputes(t *testing.T) {
+	for walk, test := range map[string]struct {
+		want  string // or the error
+		gated bool
+	}{
+		"users@parallel": {"monolith+users@parallel", true},
+		"switched,users@parallel,users@10%,users@switched,users@retired,users@switched,users@parallel,users@stopped": {
+			"switched | switched+users@parallel | switched+users@10% | switched+users@switched | switched+users@retired | switched+users@switched | switched+users@parallel | switched", true},
+		"switched,users@10%":                               {"switched | switched+users@10%", false},
+		"switched,users@parallel,users@retired":            {"switched | switched+users@parallel | switched+users@retired", false},
+		"switched,users@parallel+posts@parallel,posts@10%": {"switched | switched+posts@parallel+users@parallel | switched+posts@10%+users@parallel", true},
+		// A step may be of both; a phase keeps the compute, and passes over with it.
+		"parallel,switched+users@parallel,parallel":        {"parallel | switched+users@parallel | parallel+users@parallel", true},
+		"parallel,users@parallel,users=10%":                {"parallel | parallel+users@parallel | posts=parallel,threads=parallel,users=parallel+users@parallel | posts=parallel,threads=parallel,users=10%+users@parallel", true},
+		"users=parallel,users=10%+users@parallel,users@5%": {"users=parallel | users=10%+users@parallel | users=10%+users@5%", true},
+		"users@parallel + users=parallel":                  {"users=parallel+users@parallel", true},
+
+		"users@fargate":                  {`--walk: users@fargate: "fargate" is not a place between two kinds of compute: choose one of parallel, a share as in 10%, switched or retired, or stopped`, false},
+		"users@monolith":                 {`--walk: users@monolith: "monolith" is not a place between two kinds of compute: `, false},
+		"users@":                         {`--walk: users@: "" is not a place between two kinds of compute: `, false},
+		"users@101%":                     {`--walk: users@101%: "101%" is not a place between two kinds of compute: `, false},
+		"threads@parallel":               {`--walk: threads@parallel: "threads" does not move to another compute: choose from users, posts`, false},
+		"users@parallel+users@10%":       {`--walk: users@parallel+users@10%: users is there twice: a step takes it to one place`, false},
+		"users@parallel+paralel":         {`--walk: there is no phase "paralel"`, false},
+		"parallel+switched":              {`--walk: there is no phase "parallel+switched"`, false},
+		"users@parallel+users=paralel":   {`--walk: users@parallel+users=paralel: "paralel" is not a place: `, false},
+		"users@parallel+posts=10%+users": {`--walk: users@parallel+posts=10%+users: "users" is not SERVICE=PLACE, as in users=10%`, false},
+	} {
+		w := walkerFor(t, movingForum("users", "posts"), map[string]any{"compute": "users=switched"})
+		stops, err := w.stops(strings.Split(walk, ","))
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), test.want) || !strings.HasPrefix(test.want, "--walk") {
+				t.Errorf("%s: %v, want %s", walk, err, test.want)
+			}
+			continue
+		}
+		if walkText(stops) != test.want || w.gated(stops) != test.gated {
+			t.Errorf("%s: %s, gate %v\nwant %s, gate %v", walk, walkText(stops), w.gated(stops), test.want, test.gated)
+		}
+		for _, stop := range stops {
+			if app, err := w.read(stop.name); err != nil || app.At.String() != stop.at.String() || positionText(w.m, app.At) != stop.name {
+				t.Errorf("%s is read as %v (%v), want %v", stop.name, app.At, err, stop.at)
+			}
+		}
+	}
+	if _, err := walkerFor(t, deployment.Forum, map[string]any{}).stops([]string{"users@parallel"}); err == nil || err.Error() != "--walk: users@parallel: no service moves to another compute: write Next beside the Compute of a service in the list of services" {
+		t.Error(err)
+	}
+}
+
+// The settings and the directory of a stop have its compute.
+func TestSettingsOfAStop(t *testing.T) {
+	for name, want := range map[string]string{
+		"switched":                             "phase=switched in switched",
+		"switched+users@10%":                   "phase=switched compute=users=10% in switched+users@10%",
+		"switched+posts@retired+users@10%":     "phase=switched compute=posts=retired,users=10% in switched+posts@retired+users@10%",
+		"users/writes=10%+users@switched":      "phase=users/writes=10% compute=users=switched in users.writes=10%+users@switched",
+		"posts=10%,users=switched,api=retired": "phase=posts=10%,users=switched,api=retired in posts=10%,users=switched,api=retired",
+	} {
+		s := stop{name: name}
+		if got := strings.Join(s.settings(), " ") + " in " + s.dir(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// The default walk takes services to their next compute and back while they have traffic.
+func TestStandardWalkOfComputes(t *testing.T) {
+	const round = "AT@parallel | AT@10% | AT@switched | AT@retired | AT@switched | AT@parallel"
+	at := func(phase, name string) string {
+		return strings.NewReplacer("AT", phase+"+"+name).Replace(round)
+	}
+	for _, test := range []struct {
+		moving, phase, compute, rest, want string
+	}{
+		{"users", "monolith", "", "drop", "monolith | parallel | switched | " + at("switched", "users") + " | switched | retired | switched | parallel | monolith"},
+		{"users", "parallel", "users=10%", "drop", "monolith | parallel | switched | " + at("switched", "users") + " | switched | retired | switched | parallel | monolith"},
+		{"users", "parallel", "", "monolith", "monolith | parallel | switched | " + at("switched", "users") + " | switched | parallel | monolith"},
+		{"api", "monolith", "", "drop", "monolith | " + at("monolith", "api") + " | monolith | parallel | switched | retired | switched | parallel | monolith"},
+		{"users posts", "monolith", "", "drop", "monolith | parallel | switched | switched+posts@parallel+users@parallel | switched+posts@10%+users@10% | switched+posts@switched+users@switched | switched+posts@retired+users@retired | switched+posts@switched+users@switched | switched+posts@parallel+users@parallel | switched | retired | switched | parallel | monolith"},
+		{"users", "users=switched", "users=switched", "drop", "users=switched+users@switched" +
+			" | users=parallel+users@switched | users=monolith+users@switched | users=parallel+users@switched | users=10%+users@switched | users=switched+users@switched" +
+			" | users=switched+users@retired | users=switched+users@switched | users=switched+users@parallel | users=switched | users=switched+users@parallel | users=switched+users@10% | users=switched+users@switched" +
+			" | threads=parallel,users=switched+users@switched | threads=10%,users=switched+users@switched | threads=switched,users=switched+users@switched | threads=parallel,users=switched+users@switched | users=switched+users@switched" +
+			" | posts=parallel,users=switched+users@switched | posts=10%,users=switched+users@switched | posts=switched,users=switched+users@switched | posts=parallel,users=switched+users@switched | users=switched+users@switched"},
+	} {
+		w := walkerFor(t, movingForum(strings.Fields(test.moving)...), map[string]any{"rest": test.rest})
+		name := test.phase
+		if test.compute != "" {
+			name += "+" + strings.ReplaceAll(test.compute, "=", "@")
+		}
+		app, err := w.read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stops, err := w.stops(w.standard(app.At))
+		if err != nil || walkText(stops) != test.want || !w.gated(stops) {
+			t.Errorf("%s of %s: %s, gate %v, %v\nwant %s", name, test.moving, walkText(stops), err == nil && w.gated(stops), err, test.want)
+		}
+	}
+	// Every moving service comes to each of its places, in a walk of places as well.
+	w := walkerFor(t, movingForum("api", "users", "posts"), map[string]any{})
+	app, err := w.read("users=switched,threads=switched,posts=switched,api=removed+posts@parallel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stops, err := w.stops(w.standard(app.At))
+	if err != nil || !w.gated(stops) || stops[0].name != stops[len(stops)-1].name {
+		t.Errorf("%s, %v", walkText(stops), err)
+	}
+	for _, name := range []string{"api", "users", "posts"} {
+		for _, place := range thereAndBack {
+			if !slices.ContainsFunc(stops, func(s stop) bool { return s.at.Compute[name] == place }) {
+				t.Errorf("%s never comes to %v", name, place.ComputeWord())
+			}
+		}
+	}
+}
+
+func TestDescribeAStepOfComputes(t *testing.T) {
+	w := walkerFor(t, movingForum("users", "posts"), map[string]any{})
+	for walk, want := range map[string][2]string{
+		"switched,users@parallel":                           {"compute of users: stopped → parallel", "users@parallel"},
+		"switched,users@parallel,users@stopped":             {"compute of users: parallel → stopped", "users@stopped"},
+		"users=parallel,users=10%+posts@parallel":           {"compute of posts: stopped → parallel, users: parallel → 10%", "posts@parallel, users=10%"},
+		"parallel,switched+users@parallel":                  {"", ""},
+		"parallel+users@parallel,users=parallel":            {"a place for each service", "each in parallel+users@parallel"},
+		"users=monolith+users@parallel,monolith":            {"one phase for all services", "monolith+users@parallel"},
+		"switched,users@parallel+posts@parallel":            {"compute of users: stopped → parallel, compute of posts: stopped → parallel", "users@parallel, posts@parallel"},
+		"users=10%,posts=parallel+users@parallel,posts=10%": {"posts: parallel → 10%", "posts=10%"},
+	} {
+		stops, err := w.stops(strings.Split(walk, ","))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := len(stops)
+		if step, label := w.describe(stops[n-2], stops[n-1]); step != want[0] || label != want[1] {
+			t.Errorf("%s: %q, %q, want %q", walk, step, label, want)
+		}
+	}
+}
+
+// Who may answer are pairs.
+func TestAnswerersOfComputes(t *testing.T) {
+	w := walkerFor(t, movingForum("api", "users", "posts"), map[string]any{})
+	for name, want := range map[string]string{
+		"monolith+api@10%":            "api api-fargate",
+		"switched":                    "users",
+		"switched+users@0%":           "users",
+		"switched+users@10%":          "users users-fargate",
+		"switched+users@retired":      "users-fargate",
+		"users=10%+users@10%+api@10%": "users users-fargate api api-fargate",
+		"users=10%+users@switched":    "users-fargate api",
+		"users=parallel+users@10%":    "api",
+		"parallel+api@switched":       "api-fargate",
+	} {
+		app, err := w.read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(w.answerers(app.At, "/api/users"), " "); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}

@@ -26,6 +26,7 @@ import (
 var (
 	errWait = errors.New("it is too early to tell: wait")
 	errBack = errors.New("a microservice is worse than the monolith: go back")
+	errPair = errors.New("a new pair is worse than the old one: go back")
 )
 
 // watch has the flags of the command.
@@ -43,6 +44,9 @@ func watchCommand(g *global) *cobra.Command {
 		Long: fmt.Sprintf(`Watch compares with the monolith each microservice that has a share of its traffic or all
 of it. It prints a verdict, the reason and the next command. Several services have a
 verdict each; the worst one is the result.
+
+If a service moves to another compute, watch compares the new pair of an ECS service and a
+target group with the old one in the same way, while both run and the new one has traffic.
 
 A microservice is worse than the monolith in a period if one of these holds:
 
@@ -92,7 +96,7 @@ type watched struct {
 	Seconds float64        `json:"periodSeconds"`
 	Verdict canary.Verdict `json:"verdict"`
 	Reasons []string       `json:"reasons"`
-	// Services are compared with the monolith.
+	// Services are compared with the monolith, or with their old pairs.
 	Monolith string           `json:"monolith"`
 	Services []watchedService `json:"services"`
 	Next     []nextStep       `json:"next"` // commands that follow the verdict
@@ -114,6 +118,13 @@ type watchedService struct {
 	Findings []canary.Finding `json:"findings"`
 	Verdict  canary.Verdict   `json:"verdict"`
 	Alarms   []step.Alarm     `json:"alarms,omitempty"`
+	// With is what the service is compared with: the monolith's pair, or the old pair of a service that
+	// moves to another compute.
+	With string `json:"with"`
+	// Compute says that the service moves to another compute.
+	Compute bool `json:"compute,omitempty"`
+
+	of string // the service in the list
 }
 
 func (o *watch) run(cmd *cobra.Command, g *global) error {
@@ -162,8 +173,10 @@ func (o *watch) run(cmd *cobra.Command, g *global) error {
 	switch {
 	case err != nil:
 		return err
-	case w.Verdict == canary.Back:
+	case worst(w.Services, func(s watchedService) bool { return !s.Compute }) == canary.Back:
 		return errBack
+	case w.Verdict == canary.Back:
+		return errPair
 	case w.Verdict == canary.Wait:
 		return errWait
 	}
@@ -228,18 +241,23 @@ func (o *watch) source(cmd *cobra.Command, g *global, v *view) (look func(contex
 
 func (o *watch) here(ctx context.Context, client *local.Client, services config.Deployment, v *view) (*watched, error) {
 	monolith := services.Monolith.Name
-	found, err := client.Canaries(ctx, monolith, o.period)
-	if err != nil {
-		return nil, err
-	}
 	status, err := client.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
 	app := step.App{Deployment: services, Migration: services.Migration()}
-	app.At = placesHere(app.Migration, status.Parameters, found.Canaries)
+	m := app.Migration
+	app.At = positionHere(m, status.Parameters, nil)
+	found, err := client.Canaries(ctx, comparedHere(m, app.At), o.period)
+	if err != nil {
+		return nil, err
+	}
+	app.At = positionHere(m, status.Parameters, found.Canaries)
 	deploy := v.program + " deploy --phase "
 	if len(found.Canaries) == 0 {
+		if begin := beginningOnCompute(app); begin != nil {
+			return nil, fmt.Errorf("there is no canary on this machine, the old pair has all of the traffic of %s: begin one with `%s`, or look at AWS with --aws", begin.name, deployHere(v.program, app, begin.to))
+		}
 		begin := deploy + "parallel -c shift=" + services.Services[0].Name + "=10"
 		if app.At.Places != nil {
 			begin = deploy + beginning(app)
@@ -248,9 +266,10 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 	}
 	w := &watched{Target: "local", Monolith: monolith, length: o.period}
 	for _, c := range found.Canaries {
-		w.switched = w.switched || c.Switched
-		subject := canary.Subject{Service: c.Service, Monolith: monolith, Length: o.period, Rounds: c.Rounds}
-		w.Services = append(w.Services, watchedService{Service: c.Service, Percent: c.Percent, Rounds: append([]canary.Round{}, c.Rounds...), Findings: subject.Judge()})
+		w.switched = w.switched || c.Switched && !c.Compute
+		subject := canary.Subject{Service: c.Service, Monolith: c.With, Length: o.period, Rounds: c.Rounds}
+		w.Services = append(w.Services, watchedService{Service: c.Service, With: c.With, Compute: c.Compute, Percent: c.Percent,
+			Rounds: append([]canary.Round{}, c.Rounds...), Findings: subject.Judge(), of: serviceOf(m, c.Service)})
 	}
 	w.decide()
 	if found.Deploying {
@@ -259,13 +278,77 @@ func (o *watch) here(ctx context.Context, client *local.Client, services config.
 			w.Services[i].Verdict = canary.Wait
 		}
 	}
+	move := movesHere(app, v.program)
 	if app.At.Places != nil {
-		w.nextOfEach(app, movesHere(app, v.program))
-		return w, nil
+		w.nextOfEach(app, move)
+	} else {
+		compute := computeFlag(app.At)
+		parallel := deploy + migration.Parallel.String() + compute
+		w.next(move.wait, parallel, parallel+" -c shift=", deploy+migration.Switched.String()+compute, deploy+migration.Retired.String()+compute, services.KeepRest)
 	}
-	parallel := deploy + migration.Parallel.String()
-	w.next(v.program+" watch --local", parallel, parallel+" -c shift=", deploy+migration.Switched.String(), deploy+migration.Retired.String(), services.KeepRest)
+	w.nextOfComputes(app, move)
 	return w, nil
+}
+
+// comparedHere says which ECS services are compared with which in a position.
+func comparedHere(m migration.Migration, at migration.Position) local.Compared {
+	leading := m.Leading(m.Monolith.Name, at)
+	compared := local.Compared{Monolith: []string{leading}, Old: map[string]string{}}
+	for _, pair := range m.Monolith.Pairs() {
+		if pair != leading {
+			compared.Monolith = append(compared.Monolith, pair)
+		}
+	}
+	for _, s := range m.All() {
+		if pairs := s.Pairs(); len(pairs) > 1 {
+			compared.Old[pairs[1]] = pairs[0]
+		}
+	}
+	return compared
+}
+
+// serviceOf is the name of the service that a pair is of.
+func serviceOf(m migration.Migration, pair string) string {
+	for _, s := range m.All() {
+		if slices.Contains(s.Pairs(), pair) {
+			return s.Name
+		}
+	}
+	return pair
+}
+
+// beginOnCompute is a step that begins a canary of a service on its way to another compute.
+type beginOnCompute struct {
+	name string
+	to   migration.Position
+}
+
+// beginningOnCompute is the beginning of a canary of the first service that runs on its next compute.
+func beginningOnCompute(app step.App) *beginOnCompute {
+	for _, name := range app.Migration.Moving() {
+		if place := app.At.Compute[name]; place.Phase == migration.Parallel {
+			if to, err := step.NextCompute(app, []string{name + "=10"}); err == nil {
+				return &beginOnCompute{name, to}
+			}
+		}
+	}
+	return nil
+}
+
+// deployHere is the command that deploys a position on this machine.
+func deployHere(program string, app step.App, to migration.Position) string {
+	shift := ""
+	if len(to.Shift) > 0 {
+		shift = " -c shift=" + to.ShiftText()
+	}
+	return program + " deploy --phase " + to.PhaseText(app.Migration.Monolith.Name) + shift + computeFlag(to)
+}
+
+func computeFlag(at migration.Position) string {
+	if len(at.Compute) == 0 {
+		return ""
+	}
+	return " -c compute=" + at.ComputeText()
 }
 
 func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, v *view) (*watched, error) {
@@ -275,7 +358,7 @@ func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, v *v
 	}
 	w := &watched{Target: "aws", Env: p.env, Region: p.deployed.Region, Monolith: p.app.Deployment.Monolith.Name, switched: p.app.At.Phase == migration.Switched, length: canary.Period}
 	for _, one := range all {
-		w.Services = append(w.Services, watchedService{Service: one.Service, Percent: one.Percent, Rounds: append([]canary.Round{}, one.Rounds...), Findings: one.Findings, Alarms: one.Alarms})
+		w.Services = append(w.Services, watchedService{Service: one.Subject.Service, With: one.Monolith, Compute: one.Compute, of: one.Comparison.Service.Name, Percent: one.Percent, Rounds: append([]canary.Round{}, one.Rounds...), Findings: one.Findings, Alarms: one.Alarms})
 	}
 	w.decide()
 	env := ""
@@ -283,34 +366,55 @@ func (o *watch) there(ctx context.Context, p *phase, watcher *step.Watcher, v *v
 		env = " --env " + o.env
 	}
 	back, next, wait := v.program+" phase back"+env, v.program+" phase next"+env, v.program+" watch --aws"+env
+	move := movesThere(wait, back, next)
 	if p.app.At.Places != nil {
-		w.nextOfEach(p.app, movesThere(wait, back, next))
-		return w, nil
+		w.nextOfEach(p.app, move)
+	} else {
+		w.next(wait, back, next+" --canary ", next, next, p.app.Deployment.KeepRest)
 	}
-	w.next(wait, back, next+" --canary ", next, next, p.app.Deployment.KeepRest)
+	w.nextOfComputes(p.app, move)
 	return w, nil
 }
 
-// placesHere returns where services with places of their own are on this machine. Without such
-// places it returns no position.
-func placesHere(m migration.Migration, parameters map[string]string, canaries []local.Canary) (at migration.Position) {
+// positionHere returns the position on this machine, with the shares that the rules of canaries have.
+func positionHere(m migration.Migration, parameters map[string]string, canaries []local.Canary) migration.Position {
+	var at migration.Position
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		here, err := step.Read(m, environment(name), step.Here, parameters)
-		if err != nil || here.Reached.Places == "" {
+		if err != nil || !here.Exists {
 			continue
 		}
 		at = step.Position(m, here.Reached)
-		for _, b := range m.Plan(at).Balancers {
-			for _, rule := range b.Rules {
-				i := slices.IndexFunc(canaries, func(c local.Canary) bool { return c.Service == rule.Service })
-				key := migration.Key(rule.Service, rule.Route)
-				if place := at.Places[key]; i >= 0 && place.Shifted && rule.ID == "Shift" {
-					place.Percent = int(math.Round(canaries[i].Shares[rule.Priority]))
-					at.Places[key] = place
-				}
+		if here.Reached.Places == "" {
+			at.Phase, at.Places = here.Reached.Phase, nil
+		}
+		break
+	}
+	for _, c := range canaries {
+		name, percent := serviceOf(m, c.Service), int(math.Round(c.Percent))
+		switch place, moves := at.Compute[name]; {
+		case c.Compute && moves && place.Shifted:
+			place.Percent = percent
+			at.Compute[name] = place
+		case !c.Compute && at.Places == nil && at.Phase == migration.Parallel:
+			if at.Shift == nil {
+				at.Shift = map[string]int{}
+			}
+			at.Shift[name] = percent
+		}
+	}
+	if at.Places == nil {
+		return at
+	}
+	for _, b := range m.Plan(at).Balancers {
+		for _, rule := range b.Rules {
+			i := slices.IndexFunc(canaries, func(c local.Canary) bool { return !c.Compute && serviceOf(m, c.Service) == rule.Service })
+			key := migration.Key(rule.Service, rule.Route)
+			if place := at.Places[key]; i >= 0 && place.Shifted && rule.ID == "Shift" {
+				place.Percent = int(math.Round(canaries[i].Shares[rule.Priority]))
+				at.Places[key] = place
 			}
 		}
-		return at
 	}
 	return at
 }
@@ -342,13 +446,14 @@ func (w *watched) decide() {
 
 // next fills in the next commands of one phase for all. The command more needs a canary at its end.
 func (w *watched) next(wait, back, more, switched, retired string, keepRest bool) {
-	switch {
-	case w.Verdict == canary.Wait:
+	w.Next = []nextStep{}
+	switch verdict := worst(w.Services, func(s watchedService) bool { return !s.Compute }); {
+	case verdict == "": // nothing is compared with the monolith
+	case verdict == canary.Wait:
 		w.Next = []nextStep{{wait, "ask again"}}
-	case w.Verdict == canary.Back:
+	case verdict == canary.Back:
 		w.Next = []nextStep{{back, w.Monolith + " has all of the traffic again"}}
 	case w.switched && keepRest: // which is the end
-		w.Next = []nextStep{}
 	case w.switched:
 		w.Next = []nextStep{{retired, w.Monolith + " stops"}}
 	default:
@@ -359,12 +464,65 @@ func (w *watched) next(wait, back, more, switched, retired string, keepRest bool
 	}
 }
 
+// worst is the worst verdict of some services. It is empty if there are none.
+func worst(services []watchedService, some func(watchedService) bool) (verdict canary.Verdict) {
+	order := []canary.Verdict{"", canary.GoOn, canary.Wait, canary.Back}
+	for _, s := range services {
+		if some(s) && slices.Index(order, s.Verdict) > slices.Index(order, verdict) {
+			verdict = s.Verdict
+		}
+	}
+	return verdict
+}
+
+// nextOfComputes adds the next commands of services that move to another compute: each by its verdict.
+func (w *watched) nextOfComputes(app step.App, move moves) {
+	var back, more, all, ends []string
+	waits := false
+	add := func(command, does string) { w.Next = append(w.Next, nextStep{command, does}) }
+	for _, name := range app.Migration.Moving() {
+		place := app.At.Compute[name]
+		switch worst(w.Services, func(s watchedService) bool { return s.Compute && s.of == name }) {
+		case canary.Wait:
+			waits = true
+		case canary.Back:
+			back = append(back, name)
+		case canary.GoOn:
+			if place.Shifted && place.Percent < 100 {
+				more = append(more, fmt.Sprintf("%s=%d", name, moreThan(place.Percent)))
+			}
+			if place.Shifted {
+				all = append(all, name)
+			} else {
+				ends = append(ends, name)
+			}
+		}
+	}
+	if len(back) > 0 {
+		add(move.computeBack(back), "the old pair has all of the traffic of "+strings.Join(back, ", ")+" again")
+	}
+	if len(more) > 0 {
+		add(move.compute(more), "more of the traffic")
+	}
+	if len(all) > 0 {
+		add(move.compute(all), "all of the traffic of "+strings.Join(all, ", "))
+	}
+	if len(ends) > 0 {
+		add(move.compute(ends), "the old pair of "+strings.Join(ends, ", ")+" stops")
+	}
+	if waits && !slices.ContainsFunc(w.Next, func(s nextStep) bool { return s.Command == move.wait }) {
+		add(move.wait, "ask again")
+	}
+}
+
 // more returns a canary with more traffic: half, then all. It is empty if all is there.
 func (w *watched) more() string {
 	shift, more := map[string]int{}, false
 	for _, s := range w.Services {
-		shift[s.Service] = moreThan(int(s.Percent))
-		more = more || s.Percent < 100
+		if !s.Compute {
+			shift[s.of] = moreThan(int(s.Percent))
+			more = more || s.Percent < 100
+		}
 	}
 	if !more {
 		return ""
@@ -386,26 +544,34 @@ type moves struct {
 	wait       string
 	back, next func(names []string) string
 	canary     func(shares string) string // as in "users=50,posts=100"
+	// compute moves services to another compute: names, or shares as in "users=50".
+	compute, computeBack func(elements []string) string
 }
 
 // movesHere are the commands that deploy a move on this machine.
 func movesHere(app step.App, program string) moves {
 	to := func(p migration.Position, err error) string {
 		// Never refused: the services have a share or are switched.
-		return program + " deploy --phase " + p.PhaseText(app.Migration.Monolith.Name)
+		return deployHere(program, app, p)
 	}
 	return moves{
-		wait:   program + " watch --local",
-		back:   func(names []string) string { return to(step.Back(app, names)) },
-		next:   func(names []string) string { return to(step.Next(app, names)) },
-		canary: func(shares string) string { return to(step.Canary(app, shares)) },
+		compute:     func(elements []string) string { return to(step.NextCompute(app, elements)) },
+		computeBack: func(names []string) string { return to(step.BackCompute(app, names)) },
+		wait:        program + " watch --local",
+		back:        func(names []string) string { return to(step.Back(app, names)) },
+		next:        func(names []string) string { return to(step.Next(app, names)) },
+		canary:      func(shares string) string { return to(step.Canary(app, shares)) },
 	}
 }
 
 // movesThere are the commands that write a move to cdk.json.
 func movesThere(wait, back, next string) moves {
 	services := func(names []string) string { return strings.Join(append([]string{""}, names...), " --service ") }
+	computes := func(elements []string) string { return strings.Join(append([]string{""}, elements...), " --compute ") }
 	return moves{
+		compute:     func(elements []string) string { return next + computes(elements) },
+		computeBack: func(names []string) string { return back + computes(names) },
+
 		wait:   wait,
 		back:   func(names []string) string { return back + services(names) },
 		next:   func(names []string) string { return next + services(names) },
@@ -418,7 +584,7 @@ func (w *watched) nextOfEach(app step.App, move moves) {
 	var back, all, more []string
 	waits := false
 	for _, service := range app.Migration.Services {
-		i := slices.IndexFunc(w.Services, func(s watchedService) bool { return s.Service == service.Name })
+		i := slices.IndexFunc(w.Services, func(s watchedService) bool { return s.of == service.Name && !s.Compute })
 		if i < 0 {
 			continue
 		}
@@ -451,7 +617,7 @@ func (w *watched) nextOfEach(app step.App, move moves) {
 	switch {
 	case waits:
 		add(move.wait, "ask again")
-	case len(w.Next) == 0 && app.At.Phase == migration.Switched && !app.Deployment.KeepRest:
+	case len(w.Next) == 0 && app.At.Phase == migration.Switched && !app.Deployment.KeepRest && slices.ContainsFunc(w.Services, func(s watchedService) bool { return !s.Compute }):
 		add(move.next(nil), w.Monolith+" stops")
 	}
 }
@@ -472,7 +638,7 @@ func (v *view) compared(w *watched) string {
 	if w.Target == "aws" {
 		where = w.Env + " in " + w.Region
 	}
-	fmt.Fprintf(&b, "Microservices against %s, %s, in periods of %s:\n\n", w.Monolith, where, canary.Duration(w.length))
+	fmt.Fprintf(&b, "%s, %s, in periods of %s:\n\n", w.against(), where, canary.Duration(w.length))
 	rows := [][]string{{"SERVICE", "TRAFFIC", "REQUESTS", "5XX", "P99", "UNHEALTHY"}}
 	each := len(w.Services) > 1 // has a verdict of its own
 	if each {
@@ -506,11 +672,14 @@ func (v *view) compared(w *watched) string {
 			continue
 		}
 		if i+1 < len(w.Services) { // the monolith has one row for each load balancer
-			if next := latest(w.Services[i+1].Rounds); next != nil && next.Monolith == last.Monolith {
+			if next := latest(w.Services[i+1].Rounds); next != nil && next.Monolith == last.Monolith && w.Services[i+1].With == s.With {
 				continue
 			}
 		}
-		row(w.Monolith, "", &last.Monolith, nil)
+		row(s.With, "", &last.Monolith, nil)
+		if each {
+			rows[len(rows)-1] = append(rows[len(rows)-1], "")
+		}
 	}
 	b.WriteString(v.table(rows) + "\n")
 	return b.String()
@@ -548,22 +717,45 @@ func latest(rounds []canary.Round) *canary.Round {
 	return &rounds[len(rounds)-1]
 }
 
-// good returns the reasons to go on: one for all services, and what was not compared.
+// against says what is compared with what.
+func (w *watched) against() string {
+	var all []string
+	moves := func(s watchedService) bool { return s.Compute }
+	if slices.ContainsFunc(w.Services, func(s watchedService) bool { return !moves(s) }) {
+		all = append(all, "Microservices against "+w.Monolith)
+	}
+	if slices.ContainsFunc(w.Services, moves) {
+		all = append(all, "new pairs against old pairs")
+	}
+	text := strings.Join(all, ", ")
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// good returns the reasons to go on: one for all services that are compared with the same one, and what
+// was not compared.
 func (w *watched) good() (reasons []string) {
-	var names []string
+	var withs []string
+	names := map[string][]string{}
+	var notCompared []string
 	for _, s := range w.Services {
-		names = append(names, s.Service)
+		if names[s.With] == nil {
+			withs = append(withs, s.With)
+		}
+		names[s.With] = append(names[s.With], s.Service)
 		for _, f := range s.Findings {
 			if f.State == canary.NotCompared {
-				reasons = append(reasons, f.Reason)
+				notCompared = append(notCompared, f.Reason)
 			}
 		}
 	}
-	is := "is"
-	if len(names) > 1 {
-		is = "are"
+	for _, with := range withs {
+		is := "is"
+		if len(names[with]) > 1 {
+			is = "are"
+		}
+		reasons = append(reasons, fmt.Sprintf("%s %s not worse than %s in %d periods of %s", strings.Join(names[with], ", "), is, with, canary.Periods, canary.Duration(w.length)))
 	}
-	return append([]string{fmt.Sprintf("%s %s not worse than %s in %d periods of %s", strings.Join(names, ", "), is, w.Monolith, canary.Periods, canary.Duration(w.length))}, reasons...)
+	return append(reasons, notCompared...)
 }
 
 var verdicts = map[canary.Verdict]color.Attribute{canary.GoOn: color.FgGreen, canary.Wait: color.FgYellow, canary.Back: color.FgRed}

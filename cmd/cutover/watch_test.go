@@ -32,7 +32,7 @@ func TestManyWatchedServices(t *testing.T) {
 	for i := range 40 {
 		round := canary.Round{Service: canary.Sample{Requests: i}, Monolith: canary.Sample{Requests: 1000 + i/20}}
 		subject := canary.Subject{Service: fmt.Sprintf("service-%02d", i), Monolith: "api", Length: w.length, Rounds: []canary.Round{round, round}}
-		w.Services = append(w.Services, watchedService{Service: subject.Service, Percent: 100, Rounds: subject.Rounds, Findings: subject.Judge()})
+		w.Services = append(w.Services, watchedService{Service: subject.Service, With: "api", Percent: 100, Rounds: subject.Rounds, Findings: subject.Judge()})
 	}
 	w.decide()
 	var out bytes.Buffer
@@ -91,7 +91,7 @@ func TestNextOfEach(t *testing.T) {
 		}
 		w := &watched{Monolith: "api"}
 		for name, verdict := range test.verdicts {
-			w.Services = append(w.Services, watchedService{Service: name, Verdict: verdict})
+			w.Services = append(w.Services, watchedService{Service: name, of: name, Verdict: verdict})
 		}
 		say := func(what string) func([]string) string {
 			return func(names []string) string { return strings.Join(append([]string{what}, names...), " ") }
@@ -107,10 +107,131 @@ func TestNextOfEach(t *testing.T) {
 	}
 }
 
+// What comes next for services that move to another compute follows from each verdict, beside what comes
+// next for the phase.
+func TestNextOfComputes(t *testing.T) {
+	fargate, ec2 := config.Fargate{}, config.EC2{}
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Next: fargate}, Services: []config.Service{
+		{Name: "users", Order: 10, Paths: []string{"/api/users*"}, Next: fargate}, {Name: "posts", Order: 20, Paths: []string{"/api/posts*"}, Compute: fargate, Next: ec2},
+	}}
+	const goOn, wait, back = canary.GoOn, canary.Wait, canary.Back
+	for _, test := range []struct {
+		compute  string
+		services []watchedService
+		want     string // here and on AWS
+	}{
+		{"users=10%", []watchedService{{of: "users", Verdict: goOn}}, "-c compute=users=50% # more of the traffic; -c compute=users=switched # all of the traffic of users | next --compute users=50; next --compute users"},
+		{"users=49%,posts=50%", []watchedService{{of: "users", Verdict: goOn}, {of: "posts", Verdict: goOn}}, "-c compute=posts=100%,users=50% # more of the traffic; -c compute=posts=switched,users=switched # all of the traffic of users, posts | next --compute users=50 --compute posts=100; next --compute users --compute posts"},
+		{"users=100%", []watchedService{{of: "users", Verdict: goOn}}, "-c compute=users=switched # all of the traffic of users | next --compute users"},
+		{"users=switched", []watchedService{{of: "users", Verdict: goOn}}, "-c compute=users=retired # the old pair of users stops | next --compute users"},
+		{"users=switched", []watchedService{{of: "users", Verdict: back}}, "-c compute=users=parallel # the old pair has all of the traffic of users again | back --compute users"},
+		{"users=10%", []watchedService{{of: "users", Verdict: wait}}, "wait # ask again | wait"},
+		{"users=10%,posts=10%", []watchedService{{of: "users", Verdict: wait}, {of: "posts", Verdict: back}}, "-c compute=posts=parallel,users=10% # the old pair has all of the traffic of posts again; wait # ask again | back --compute posts; wait"},
+		// The monolith is compared at each load balancer, and the worst counts.
+		{"api=10%", []watchedService{{of: "api", Verdict: goOn}, {of: "api", Verdict: back}, {of: "api", Verdict: wait}}, "-c compute=api=parallel # the old pair has all of the traffic of api again | back --compute api"},
+	} {
+		app, err := step.ReadContext(d, map[string]any{"phase": "monolith", "compute": test.compute}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range test.services {
+			test.services[i].Compute = true
+		}
+		here, there := movesHere(app, "cutover"), movesThere("wait", "back", "next")
+		here.wait = "wait"
+		var sides []string
+		for i, move := range []moves{here, there} {
+			w := &watched{Monolith: "api", Services: test.services}
+			w.next("wait", "back", "more", "switch", "retire", false)
+			if len(w.Next) != 0 {
+				t.Errorf("the phase has %v", w.Next)
+			}
+			w.nextOfComputes(app, move)
+			var next []string
+			for _, one := range w.Next {
+				text := strings.TrimPrefix(one.Command, "cutover deploy --phase monolith ")
+				if i == 0 {
+					text += " # " + one.Does
+				}
+				next = append(next, text)
+			}
+			sides = append(sides, strings.Join(next, "; "))
+		}
+		if got := strings.Join(sides, " | "); got != test.want {
+			t.Errorf("%s: %s, want\n%s", test.compute, got, test.want)
+		}
+	}
+	// A phase and its shares stay what they are; to wait is said once.
+	app, err := step.ReadContext(d, map[string]any{"phase": "parallel", "shift": "posts=5,users=20", "compute": "users=10%"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{Monolith: "api", Services: []watchedService{{Service: "users", of: "users", Percent: 20, Verdict: wait}, {Service: "users-fargate", of: "users", Compute: true, Percent: 10, Verdict: goOn}}}
+	w.next("wait", "back", "more", "switch", "retire", false)
+	w.nextOfComputes(app, movesHere(app, "cutover"))
+	if got, want := fmt.Sprint(w.Next), "[{wait ask again} {cutover deploy --phase parallel -c shift=posts=5,users=20 -c compute=users=50% more of the traffic} {cutover deploy --phase parallel -c shift=posts=5,users=20 -c compute=users=switched all of the traffic of users}]"; got != want {
+		t.Errorf("%s, want\n%s", got, want)
+	}
+	w = &watched{Monolith: "api", Services: []watchedService{{of: "users", Verdict: wait}, {of: "users", Compute: true, Verdict: wait}}}
+	w.next("wait", "back", "more", "switch", "retire", false)
+	move := movesHere(app, "cutover")
+	move.wait = "wait"
+	if w.nextOfComputes(app, move); len(w.Next) != 1 {
+		t.Errorf("%v", w.Next)
+	}
+	// A share of the phase does not follow from the compute.
+	w = &watched{Monolith: "api", Services: []watchedService{{of: "users", Percent: 10, Verdict: goOn}, {of: "posts", Compute: true, Percent: 70, Verdict: back}}}
+	if w.next("wait", "back", "more ", "switch", "retire", false); fmt.Sprint(w.Next) != "[{more users=50 more of the traffic} {switch all of it, and that of all other microservices}]" {
+		t.Errorf("%v", w.Next)
+	}
+}
+
+// Pairs are compared by the list of services, wherever each is.
+func TestComparedHere(t *testing.T) {
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Next: config.Fargate{}}, Services: []config.Service{
+		{Name: "users", Order: 10, Paths: []string{"/api/users*"}, Compute: config.Fargate{}, Next: config.EC2{}}, {Name: "posts", Order: 20, Paths: []string{"/api/posts*"}, Compute: config.Fargate{}},
+	}}
+	for compute, want := range map[string]string{
+		"api=10%":              "{[api api-fargate] map[api-fargate:api users:users-fargate]}",
+		"api=switched":         "{[api-fargate api] map[api-fargate:api users:users-fargate]}",
+		"users=33%":            "{[api api-fargate] map[api-fargate:api users:users-fargate]}",
+		"users=33%,api=66%":    "{[api api-fargate] map[api-fargate:api users:users-fargate]}",
+		"api=retired,users=0%": "{[api-fargate api] map[api-fargate:api users:users-fargate]}",
+	} {
+		for _, phase := range []string{"parallel", "users=10%,posts=parallel"} {
+			app, err := step.ReadContext(d, map[string]any{"phase": phase, "compute": compute}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			parameters := map[string]string{}
+			for _, lock := range app.Migration.Locks(app.Migration.State(app.At)) {
+				for _, p := range append(lock.Gate, lock.Last...) {
+					parameters["/dev/"+p.Name] = p.Value
+				}
+			}
+			if got := fmt.Sprint(comparedHere(app.Migration, positionHere(app.Migration, parameters, nil))); got != want {
+				t.Errorf("%s, %s: %s, want %s", phase, compute, got, want)
+			}
+			canaries := []local.Canary{{Service: "users-fargate", Percent: 10, Shares: map[int]float64{1010: 10}}}
+			for name, place := range app.At.Compute {
+				pair := map[string]string{"users": "users", "api": "api-fargate"}[name]
+				canaries = append(canaries, local.Canary{Service: pair, Compute: true, Percent: float64(place.Percent) + 0.4, Shares: map[int]float64{1010: 77}})
+			}
+			at := positionHere(app.Migration, parameters, canaries)
+			if phase == "parallel" {
+				app.At.Shift = map[string]int{"users": 10}
+			}
+			if at.String() != app.At.String() {
+				t.Errorf("%s, %s: %v, want %v", phase, compute, at, app.At)
+			}
+		}
+	}
+}
+
 // After the switch of all services the monolith stops, unless it keeps the rest.
 func TestNextOfASwitch(t *testing.T) {
 	for keepRest, want := range map[bool][]nextStep{false: {{"retire", "api stops"}}, true: {}} {
-		w := &watched{Monolith: "api", Verdict: canary.GoOn, switched: true}
+		w := &watched{Monolith: "api", Services: []watchedService{{Service: "users", Verdict: canary.GoOn}}, switched: true}
 		w.next("wait", "back", "more", "switch", "retire", keepRest)
 		if w.Next == nil || !slices.Equal(w.Next, want) {
 			t.Errorf("keeps the rest %t: %q, want %q", keepRest, w.Next, want)
@@ -119,7 +240,7 @@ func TestNextOfASwitch(t *testing.T) {
 }
 
 // On this machine the parameters have the places and the rules have the shares.
-func TestPlacesHere(t *testing.T) {
+func TestPositionHere(t *testing.T) {
 	d := deployment.Forum
 	app, err := step.ReadContext(d, map[string]any{"phase": "users=10%,posts=switched,threads=0%"}, "")
 	if err != nil {
@@ -132,10 +253,10 @@ func TestPlacesHere(t *testing.T) {
 		}
 	}
 	canaries := []local.Canary{{Service: "users", Shares: map[int]float64{1010: 10.000001, 30010: 100}}, {Service: "posts", Shares: map[int]float64{1030: 100}}}
-	if at := placesHere(app.Migration, parameters, canaries); at.String() != app.At.String() {
+	if at := positionHere(app.Migration, parameters, canaries); at.String() != app.At.String() {
 		t.Errorf("%v, want %v", at, app.At)
 	}
-	if at := placesHere(app.Migration, map[string]string{"/dev/phase": "parallel"}, nil); at.Places != nil {
+	if at := positionHere(app.Migration, map[string]string{"/dev/phase": "parallel"}, nil); at.Places != nil {
 		t.Errorf("one phase for all has %v", at)
 	}
 	move := movesHere(app, "cutover")
@@ -347,7 +468,7 @@ func targetGroup(name string) string { return "targetgroup/" + name + "/01234567
 // targets.
 func alarms(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: alarms SERVICE STATE... [and SERVICE STATE...]")
+		ts.Fatalf("usage: alarms SERVICE[:WITH] STATE... [and SERVICE[:WITH] STATE...]")
 	}
 	store := ts.Value("aws").(*parameterStore)
 	store.mu.Lock()
@@ -355,8 +476,12 @@ func alarms(ts *testscript.TestScript, neg bool, args []string) {
 	store.alarms = nil
 	for _, one := range strings.Split(strings.Join(args, " "), " and ") {
 		words := strings.Fields(one)
+		name, with, found := strings.Cut(words[0], ":")
+		if !found {
+			with = "api"
+		}
 		var metrics []any
-		for _, group := range []string{words[0], "api"} {
+		for _, group := range []string{name, with} {
 			metrics = append(metrics, map[string]any{"Id": "m" + group, "MetricStat": map[string]any{"Period": 60, "Stat": "Sum", "Metric": map[string]any{
 				"Namespace": "AWS/ApplicationELB", "MetricName": "RequestCount", "Dimensions": []any{
 					map[string]any{"Name": "LoadBalancer", "Value": "app/dev/1"}, map[string]any{"Name": "TargetGroup", "Value": targetGroup(group)},
@@ -365,7 +490,7 @@ func alarms(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		for i, state := range words[1:] {
 			store.alarms = append(store.alarms, map[string]any{
-				"AlarmName": "dev-" + words[0] + "-canary-" + []string{"errors", "latency", "unhealthy"}[i], "Metrics": metrics,
+				"AlarmName": "dev-" + name + "-canary-" + []string{"errors", "latency", "unhealthy"}[i], "Metrics": metrics,
 				"StateValue": state, "StateReason": "CloudWatch says so.", "StateUpdatedTimestamp": float64(time.Now().Unix()),
 			})
 		}

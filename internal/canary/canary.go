@@ -33,7 +33,8 @@ const (
 // Kinds are all of them.
 func Kinds() []Kind { return []Kind{Errors, Latency, Unhealthy} }
 
-// AlarmName returns the name of an environment's alarm for a service and a kind.
+// AlarmName returns the name of an environment's alarm for a service and a kind. Of the monolith behind
+// several load balancers, the service is the name of its target group.
 func AlarmName(env, service string, kind Kind) string {
 	return env + "-" + service + "-canary-" + string(kind)
 }

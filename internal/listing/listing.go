@@ -26,6 +26,16 @@
 //	  "keepRest": true,
 //	}
 //
+// A list of services of which one is on AWS Fargate, or moves to another kind of compute, has version 3:
+//
+//	{
+//	  "version": 3,
+//	  …
+//	    {"name": "users", "paths": ["/api/users*"], "order": 10, "tasks": 1, "next": "fargate"},
+//	    {"name": "posts", "paths": ["/api/posts*"], "order": 20, "tasks": 1, "compute": "fargate"}
+//	  …
+//	}
+//
 // The fields of a service come from [config.Service], with defaults filled in and without what only
 // its container needs (CPU, memory, environment). The sources are the Go files that can change the
 // list.
@@ -46,6 +56,7 @@ import (
 	"strings"
 
 	"cutover/config"
+	"cutover/migration"
 )
 
 // Name is the name of the file in the directory of the assembly.
@@ -56,10 +67,14 @@ const Name = "deployment.json"
 const (
 	onePhase   = 1
 	withRoutes = 2
+	onFargate  = 3
 )
 
 func version(d config.Deployment) int {
 	news := func(s config.Service) bool { return len(s.Routes)+len(s.Testers) > 0 }
+	if d.On(migration.Fargate) {
+		return onFargate
+	}
 	if d.KeepRest || slices.ContainsFunc(d.Services, news) {
 		return withRoutes
 	}
@@ -100,8 +115,8 @@ func Read(assembly string) (List, error) {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return l, fmt.Errorf("list of services: %s is damaged (%w): run `npx cdk synth --quiet`", file, err)
 	}
-	if l.Version != onePhase && l.Version != withRoutes {
-		return l, fmt.Errorf("list of services: %s has version %d, and this command reads versions %d and %d: run `make bin/cutover synth`", file, l.Version, onePhase, withRoutes)
+	if l.Version < onePhase || l.Version > onFargate {
+		return l, fmt.Errorf("list of services: %s has version %d, and this command reads versions %d to %d: run `make bin/cutover synth`", file, l.Version, onePhase, onFargate)
 	}
 	return l, nil
 }

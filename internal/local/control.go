@@ -66,8 +66,12 @@ func (r *Runner) Control(ctx context.Context) error {
 		query := req.URL.Query()
 		period, err := time.ParseDuration(query.Get("period"))
 		var canaries Canaries
+		var compared Compared
 		if err == nil {
-			canaries, err = r.Canaries(query.Get("monolith"), period)
+			err = json.Unmarshal([]byte(query.Get("compared")), &compared)
+		}
+		if err == nil {
+			canaries, err = r.Canaries(compared, period)
 		}
 		answer(w, canaries, err)
 	})
@@ -202,10 +206,14 @@ func (c *Client) Route(ctx context.Context, asked alb.Asked) (alb.Route, error) 
 	return ask[alb.Route](ctx, c, "/route", url.Values{"asked": {string(text)}})
 }
 
-// Canaries returns the services that take traffic from the monolith, and how they did. See
+// Canaries returns the services that take traffic from others, and how they did. See
 // [Runner.Canaries].
-func (c *Client) Canaries(ctx context.Context, monolith string, period time.Duration) (Canaries, error) {
-	return ask[Canaries](ctx, c, "/canaries", url.Values{"monolith": {monolith}, "period": {period.String()}})
+func (c *Client) Canaries(ctx context.Context, compared Compared, period time.Duration) (Canaries, error) {
+	text, err := json.Marshal(compared)
+	if err != nil {
+		return Canaries{}, err
+	}
+	return ask[Canaries](ctx, c, "/canaries", url.Values{"compared": {string(text)}, "period": {period.String()}})
 }
 
 // Deploy deploys an assembly with values for its parameters, and calls f with the events. See

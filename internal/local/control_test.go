@@ -44,7 +44,7 @@ func TestClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for name, err := range map[string]error{
-		"Status": second(client.Status(ctx)), "Route": second(client.Route(ctx, alb.Asked{Request: "/"})), "Canaries": second(client.Canaries(ctx, "api", time.Second)),
+		"Status": second(client.Status(ctx)), "Route": second(client.Route(ctx, alb.Asked{Request: "/"})), "Canaries": second(client.Canaries(ctx, Compared{Monolith: []string{"api"}}, time.Second)),
 		"Deploy": client.Deploy(ctx, "testdata/shop", nil), "Down": client.Down(ctx),
 	} {
 		if !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), dir) {

@@ -157,7 +157,7 @@ func TestCanariesOfPlaces(t *testing.T) {
 		ahead("threads", 0, alone("threads"), tester), shift("threads", 0)))
 	check := func(want ...string) {
 		t.Helper()
-		found, err := d.Canaries("api", time.Second)
+		found, err := d.Canaries(Compared{Monolith: []string{"api"}}, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,6 +175,62 @@ func TestCanariesOfPlaces(t *testing.T) {
 	check("threads 10 map[1020:10] false", "posts 100 map[1030:100] true")
 }
 
+// A service that moves to another compute is compared with itself: the new ECS service with the old one.
+// Here threads is the new one of users, and then of the monolith.
+func TestCanariesOfComputes(t *testing.T) {
+	t.Parallel()
+	d := start(t, stateDir(t), nil)
+	tester := map[string]any{"Field": "http-header", "HttpHeaderConfig": map[string]any{"HttpHeaderName": "X-Tester", "Values": []any{"1"}}}
+	to := func(api, users, threads float64) map[string]float64 {
+		all := map[string]float64{"users": users, "threads": threads}
+		if api > 0 {
+			all["api"] = api
+		}
+		return all
+	}
+	check := func(compared Compared, want ...string) {
+		t.Helper()
+		found, err := d.Canaries(compared, time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range found.Canaries {
+			got = append(got, fmt.Sprintf("%s with %s %g %t", c.Service, c.With, c.Percent, c.Switched))
+			if c.Compute != (compared.Old[c.Service] == c.With) {
+				t.Errorf("%s with %s: of the compute %t", c.Service, c.With, c.Compute)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the canaries are %q, want %q", got, want)
+		}
+	}
+	users := Compared{Monolith: []string{"api"}, Old: map[string]string{"threads": "users"}}
+	// Behind the monolith's rule, nobody asks them. Ahead of it, the share of the service is that of both.
+	d.deploy(forum(t, "parallel", ahead("users", 15000, to(0, 3, 1))))
+	check(users)
+	d.deploy(forum(t, "parallel", ahead("users", 1000, to(6, 3, 1))))
+	check(users, "threads with users 25 false", "users with api 40 false")
+	d.deploy(forum(t, "parallel", ahead("users", 0, to(0, 3, 1), tester), ahead("users", 1000, to(6, 3, 1))))
+	check(users, "threads with users 25 false", "users with api 40 false")
+	d.deploy(forum(t, "parallel", ahead("users", 1000, to(0, 3, 1))))
+	check(users, "threads with users 25 false", "users with api 100 true")
+	d.deploy(forum(t, "parallel", ahead("users", 1000, to(0, 4, 0))))
+	check(users, "users with api 100 true")
+	// Once the new one has it all, nothing of the old one is left to compare with the monolith.
+	d.deploy(forum(t, "parallel", ahead("users", 1000, to(0, 0, 4))))
+	check(users, "threads with users 100 true", "threads with api 100 true")
+	// Without the monolith, a service still is compared with itself.
+	check(Compared{Monolith: []string{"none"}, Old: users.Old}, "threads with users 100 true")
+	check(Compared{Old: users.Old}, "threads with users 100 true")
+	// The monolith moves as well: posts is the new one of it.
+	api := Compared{Monolith: []string{"api", "posts"}, Old: map[string]string{"posts": "api"}}
+	d.deploy(forum(t, "parallel", ahead("users", 1000, map[string]float64{"api": 30, "posts": 10, "users": 60})))
+	check(api, "posts with api 25 false", "users with api 60 false")
+	d.deploy(forum(t, "parallel", ahead("posts", 0, map[string]float64{"api": 3, "posts": 1})))
+	check(api, "posts with api 25 false")
+}
+
 // A canary that does as the monolith does may go on; one that fails, or is late,
 // is found out.
 func TestCanary(t *testing.T) {
@@ -188,7 +244,7 @@ func TestCanary(t *testing.T) {
 	const period = time.Second
 	canaries := func(want string) []Canary {
 		t.Helper()
-		found, err := d.Canaries("api", period)
+		found, err := d.Canaries(Compared{Monolith: []string{"api"}}, period)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,10 +271,10 @@ func TestCanary(t *testing.T) {
 		})
 		return reason
 	}
-	if _, err := d.Canaries("api", period); err == nil || !strings.Contains(err.Error(), `there is no service "api"`) {
+	if _, err := d.Canaries(Compared{Monolith: []string{"api"}}, period); err == nil || !strings.Contains(err.Error(), `there is no service "api"`) {
 		t.Errorf("before a deployment: %v", err)
 	}
-	if _, err := d.Canaries("api", 90*time.Second); err == nil || !strings.Contains(err.Error(), "1m30s cannot be measured here: choose whole seconds, up to 1m0s") {
+	if _, err := d.Canaries(Compared{Monolith: []string{"api"}}, 90*time.Second); err == nil || !strings.Contains(err.Error(), "1m30s cannot be measured here: choose whole seconds, up to 1m0s") {
 		t.Errorf("a long period: %v", err)
 	}
 	d.deploy(forum(t, "parallel"))
@@ -259,7 +315,7 @@ func TestCanary(t *testing.T) {
 	d.deploy(forum(t, "switched"))
 	canaries("users 100, threads 100, posts 100")
 	d.deploy(forum(t, "retired"))
-	if _, err := d.Canaries("api", period); err == nil || !strings.Contains(err.Error(), "api has no tasks any more") {
+	if _, err := d.Canaries(Compared{Monolith: []string{"api"}}, period); err == nil || !strings.Contains(err.Error(), "api has no tasks any more") {
 		t.Errorf("when the monolith is retired: %v", err)
 	}
 }

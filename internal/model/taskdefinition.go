@@ -154,6 +154,13 @@ func (d *TaskDefinition) mounts(i int, v assembly.Value) {
 	}
 }
 
+// SharesNetwork says whether the containers of a task reach each other at localhost: in mode awsvpc,
+// and in mode host, in which all tasks of an instance do so.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-networking.html
+func (d *TaskDefinition) SharesNetwork() bool {
+	return d.NetworkMode == "awsvpc" || d.NetworkMode == "host"
+}
+
 // Volume is the volume of a mount. A mount of a volume that is not there is refused, and has an empty one.
 func (d *TaskDefinition) Volume(m Mount) TaskVolume {
 	for _, v := range d.Volumes {

@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,20 +22,84 @@ import (
 	"cutover/migration"
 )
 
-// Canaries returns the services that are compared with the monolith in a position: those that have
-// a share above 0 or are switched, while the monolith runs. If there are none, the error says what
-// to do.
-func Canaries(d config.Deployment, at migration.Position) (services []config.Service, err error) {
-	if at.Phase >= migration.Retired {
-		return nil, fmt.Errorf("in %s %s has no tasks any more that others could be compared with: the migration is complete", at.Phase, d.Monolith.Name)
+// Comparison is a pair of a service that has taken traffic from another pair.
+type Comparison struct {
+	Service config.Service
+	// Pair is compared with With: names of pairs, as in [migration.Plan].
+	Pair, With string
+	// Balancer is the further load balancer at which they are compared. Empty for the first one.
+	Balancer string
+	// Compute says that both pairs are of the service, which moves to another compute. Otherwise With is
+	// of the monolith.
+	Compute bool
+	// Percent is how much of the traffic the pair has taken.
+	Percent float64
+}
+
+// Name names the comparison: the pair, and the load balancer if the service is behind several.
+func (c Comparison) Name() string {
+	return migration.Balancer{Name: c.Balancer}.GroupName(c.Pair)
+}
+
+// Canaries returns what is compared in a position:
+//
+//   - with the monolith, while it runs, services that have a share above 0 or are switched, unless their
+//     old pair has no traffic any more: no alarm compares the new one with the monolith
+//   - with its old pair, the new one of a service that moves to another compute, while both run and it
+//     has traffic
+//
+// If there is nothing to compare, the error says what to do.
+func Canaries(d config.Deployment, at migration.Position) (all []Comparison, err error) {
+	m := d.Migration()
+	asked := func(s config.Service) bool {
+		if s.Name == d.Monolith.Name {
+			return at.Phase < migration.Switched || d.KeepRest
+		}
+		return Percent(at, s) > 0
 	}
 	for _, service := range d.Services {
-		if Percent(at, service) > 0 {
-			services = append(services, service)
+		if at.Phase < migration.Retired && Percent(at, service) > 0 && at.Compute[service.Name].Phase < migration.Switched {
+			all = append(all, Comparison{Service: service, Pair: service.Pairs()[0].Name, With: m.Leading(d.Monolith.Name, at), Balancer: "", Percent: Percent(at, service)})
 		}
 	}
-	if len(services) > 0 {
-		return services, nil
+	var hint error
+	for _, service := range d.All() {
+		place, pairs := at.Compute[service.Name], service.Pairs()
+		if service.Next == nil || !asked(service) || place.Phase == migration.Retired {
+			continue
+		}
+		percent := 100.0
+		switch {
+		case place.Shifted:
+			percent = float64(place.Percent)
+		case place == migration.Place{} && at.Phase >= migration.Retired:
+			hint = fmt.Errorf("there is no canary in %s, %s has all of the traffic of %s: go to parallel with `cutover phase next --compute %[3]s`, deploy that, and begin a canary", at, pairs[0].Name, service.Name)
+			continue
+		case place.Phase < migration.Switched:
+			percent = 0
+		}
+		if percent == 0 {
+			hint = fmt.Errorf("there is no canary in %s, %s has all of the traffic of %s: begin one with `cutover phase next --compute %[3]s=10` and deploy it", at, pairs[0].Name, service.Name)
+			continue
+		}
+		balancers := []string{""}
+		if service.Name == d.Monolith.Name {
+			balancers = nil
+			for _, b := range m.Plan(at).Balancers {
+				balancers = append(balancers, b.Name)
+			}
+		}
+		for _, balancer := range balancers {
+			all = append(all, Comparison{Service: service, Pair: pairs[1].Name, With: pairs[0].Name, Balancer: balancer, Compute: true, Percent: percent})
+		}
+	}
+	switch {
+	case len(all) > 0:
+		return all, nil
+	case hint != nil:
+		return nil, hint
+	case at.Phase >= migration.Retired:
+		return nil, fmt.Errorf("in %s %s has no tasks any more that others could be compared with: the migration is complete", at.Phase, d.Monolith.Name)
 	}
 	for _, service := range d.Services {
 		for _, route := range service.AllRoutes() {
@@ -59,10 +124,10 @@ func Percent(at migration.Position, service config.Service) (percent float64) {
 	return percent
 }
 
-// Watched is a service on AWS, compared with the monolith.
+// Watched is a comparison on AWS.
 type Watched struct {
+	Comparison
 	canary.Subject
-	Percent  float64 // share of its traffic that the service gets
 	Findings []canary.Finding
 	Alarms   []Alarm
 }
@@ -85,9 +150,7 @@ type group struct{ balancer, target string }
 type Watcher struct {
 	env        string
 	prefix     string // of the target groups' names
-	deployment config.Deployment
-	services   []config.Service
-	at         migration.Position
+	canaries   []Comparison
 	since      time.Time // when the canary began; zero if unknown
 	cloudwatch *cloudwatch.Client
 	region     string
@@ -97,7 +160,7 @@ type Watcher struct {
 // target groups begin with the prefix. Figures from before since do not count. Credentials and
 // region come from the same places as for [Ask].
 func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at migration.Position, since time.Time, getenv func(string) string) (*Watcher, error) {
-	services, err := Canaries(d, at)
+	canaries, err := Canaries(d, at)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +171,7 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at
 		return nil, fmt.Errorf("AWS was not asked: %w", err)
 	}
 	return &Watcher{
-		env: env, prefix: prefix, deployment: d, services: services, at: at, since: since, region: account.Region,
+		env: env, prefix: prefix, canaries: canaries, since: since, region: account.Region,
 		cloudwatch: cloudwatch.NewFromConfig(account, func(o *cloudwatch.Options) {
 			// AWS takes several protocols. Emulators may lack the default, CBOR.
 			o.Protocol = awsjson.New10(schemas.GraniteServiceVersion20100801)
@@ -116,7 +179,7 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at
 	}, nil
 }
 
-// Look returns the services with their alarms, and the figures of the last minutes that CloudWatch
+// Look returns the comparisons with their alarms, and the figures of the last minutes that CloudWatch
 // has. It fails if an alarm is missing, or if AWS does not answer.
 func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -126,23 +189,25 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 		return nil, err
 	}
 	var all []Watched
-	pairs := map[string][2]group{} // the service's and the monolith's
-	for _, service := range w.services {
-		watched := Watched{Subject: canary.Subject{Service: service.Name, Monolith: w.deployment.Monolith.Name, Length: canary.Period}, Percent: Percent(w.at, service)}
+	var pairs [][2]group // of each comparison
+	for _, c := range w.canaries {
+		watched := Watched{Comparison: c, Subject: canary.Subject{Service: c.Name(), Monolith: migration.Balancer{Name: c.Balancer}.GroupName(c.With), Length: canary.Period}}
 		for _, kind := range canary.Kinds() {
-			watched.Alarms = append(watched.Alarms, alarms[canary.AlarmName(w.env, service.Name, kind)])
+			watched.Alarms = append(watched.Alarms, alarms[canary.AlarmName(w.env, c.Name(), kind)])
 		}
 		all = append(all, watched)
-		if pairs[service.Name], err = w.pair(service, watched.Alarms); err != nil {
+		pair, err := w.pair(c, watched.Alarms)
+		if err != nil {
 			return nil, err
 		}
+		pairs = append(pairs, pair)
 	}
 	measured, err := w.measure(ctx, pairs)
 	if err != nil {
 		return nil, err
 	}
 	for i := range all {
-		watched, pair := &all[i], pairs[all[i].Service]
+		watched, pair := &all[i], pairs[i]
 		watched.Rounds = rounds(measured, pair[0], pair[1], w.since)
 		for k, finding := range watched.Judge() {
 			watched.Findings = append(watched.Findings, watched.Alarms[k].told(finding, w.since))
@@ -153,9 +218,9 @@ func (w *Watcher) Look(ctx context.Context) ([]Watched, error) {
 
 func (w *Watcher) alarms(ctx context.Context) (map[string]Alarm, error) {
 	var names []string
-	for _, service := range w.services {
+	for _, c := range w.canaries {
 		for _, kind := range canary.Kinds() {
-			names = append(names, canary.AlarmName(w.env, service.Name, kind))
+			names = append(names, canary.AlarmName(w.env, c.Name(), kind))
 		}
 	}
 	alarms := map[string]Alarm{}
@@ -199,10 +264,10 @@ func (w *Watcher) failed(what, permission string, err error) error {
 	return fmt.Errorf("CloudWatch did not answer for the %s of %s in %s, which takes the permission cloudwatch:%s: %w", what, w.env, w.region, permission, err)
 }
 
-// pair returns the target groups that a service's alarms compare, the service's own first.
-func (w *Watcher) pair(service config.Service, alarms []Alarm) (pair [2]group, err error) {
-	b := migration.Balancer{Name: service.LoadBalancer}
-	for i, of := range []string{service.Name, w.deployment.Monolith.Name} {
+// pair returns the target groups that the alarms of a comparison compare, the canary's first.
+func (w *Watcher) pair(c Comparison, alarms []Alarm) (pair [2]group, err error) {
+	b := migration.Balancer{Name: cmp.Or(c.Service.LoadBalancer, c.Balancer)}
+	for i, of := range []string{c.Pair, c.With} {
 		// A target group is "targetgroup/NAME/ID" in metrics.
 		name := "targetgroup/" + w.prefix + b.GroupName(of) + "/"
 		for _, alarm := range alarms {
@@ -229,12 +294,12 @@ var metrics = []struct{ name, statistic string }{
 const lateness = 3 * time.Minute
 
 // measure returns CloudWatch's figures by group and minute, in the order of the metrics.
-func (w *Watcher) measure(ctx context.Context, pairs map[string][2]group) (map[group]map[time.Time][]float64, error) {
+func (w *Watcher) measure(ctx context.Context, pairs [][2]group) (map[group]map[time.Time][]float64, error) {
 	measured := map[group]map[time.Time][]float64{}
 	var queries []types.MetricDataQuery
 	var groups []group
-	for _, service := range w.services {
-		for _, g := range pairs[service.Name] {
+	for _, pair := range pairs {
+		for _, g := range pair {
 			if measured[g] != nil {
 				continue
 			}

@@ -30,10 +30,13 @@ func TestCanaries(t *testing.T) {
 		{at(migration.Switched), "users 100 threads 100 posts 100"},
 		{at(migration.Retired), "in retired api has no tasks any more that others could be compared with"},
 	} {
-		services, err := step.Canaries(d, c.at)
+		canaries, err := step.Canaries(d, c.at)
 		var got []string
-		for _, service := range services {
-			got = append(got, fmt.Sprintf("%s %g", service.Name, step.Percent(c.at, service)))
+		for _, one := range canaries {
+			got = append(got, fmt.Sprintf("%s %g", one.Name(), one.Percent))
+			if one.With != "api" || one.Compute {
+				t.Errorf("%v: %+v", c.at, one)
+			}
 		}
 		if err != nil {
 			got = []string{err.Error()}

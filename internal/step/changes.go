@@ -13,11 +13,14 @@ import (
 func Changes(m migration.Migration, from, to migration.Position) []string {
 	before, after := m.Plan(from), m.Plan(to)
 	askedBefore, askedAfter := asked(m, before), asked(m, after)
-	all := append([]migration.Service{m.Monolith}, m.Services...)
+	var pairs []string
+	for _, service := range m.All() {
+		pairs = append(pairs, service.Pairs()...)
+	}
 	var lines []string
-	for _, service := range all {
-		if was, is := before.Tasks[service.Name], after.Tasks[service.Name]; was != is {
-			lines = append(lines, service.Name+" "+runs(was, is, askedAfter[service.Name]))
+	for _, pair := range pairs {
+		if was, is := before.Tasks[pair], after.Tasks[pair]; was != is {
+			lines = append(lines, pair+" "+runs(was, is, askedAfter[pair]))
 		}
 	}
 	for _, service := range m.Services {
@@ -46,9 +49,9 @@ func Changes(m migration.Migration, from, to migration.Position) []string {
 			lines = append(lines, line)
 		}
 	}
-	for _, service := range all {
-		if askedBefore[service.Name] && !askedAfter[service.Name] && after.Tasks[service.Name].Count > 0 {
-			lines = append(lines, fmt.Sprintf("%s gets nothing any more, and goes on running", service.Name))
+	for _, pair := range pairs {
+		if askedBefore[pair] && !askedAfter[pair] && after.Tasks[pair].Count > 0 {
+			lines = append(lines, fmt.Sprintf("%s gets nothing any more, and goes on running", pair))
 		}
 	}
 	switch monolith := m.Monolith.Name; {
@@ -130,8 +133,8 @@ func goes(what string, targets []migration.Target) string {
 		return what + " goes to " + targets[0].Group
 	}
 	var parts []string
-	for _, target := range targets { // of a shift, whose weights add up to 100
-		parts = append(parts, fmt.Sprintf("%d %% to %s", target.Weight, target.Group))
+	for i, percent := range migration.Percent(targets) {
+		parts = append(parts, fmt.Sprintf("%.3g %% to %s", percent, targets[i].Group))
 	}
 	return what + " goes " + strings.Join(parts, " and ")
 }

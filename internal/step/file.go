@@ -15,7 +15,7 @@ import (
 	"cutover/migration"
 )
 
-// File is a cdk.json, and the places of the phase and the shift in its text.
+// File is a cdk.json, and where its settings are in its text.
 type File struct {
 	// Context has the values of the context, as encoding/json decodes them.
 	Context map[string]any
@@ -118,7 +118,12 @@ func only(all []member, name string) (member, error) {
 //   - One phase for all is a word. A new shift goes to the line of the phase, so that each step of a
 //     migration changes one line. A shift on a line of its own stays there until it is removed.
 //   - Places stay the text or the object that they are. Only services that move change.
+//   - A step to another kind of compute changes the setting compute alone, in the same way. The line goes
+//     with the last service.
 func (f *File) Edit(app App, to migration.Position) (*File, error) {
+	if !maps.Equal(to.Compute, app.At.Compute) {
+		return f.editComputes(app, to)
+	}
 	at, err := only(f.members, "phase")
 	if err != nil {
 		return nil, err
@@ -135,7 +140,7 @@ func (f *File) Edit(app App, to migration.Position) (*File, error) {
 			return nil, fmt.Errorf("phase: %w", err)
 		}
 	default:
-		splices = []splice{{at.value, at.end, quote(editText(text, app, to))}}
+		splices = []splice{{at.value, at.end, quote(editText(text, func(given []string) []change { return changed(app, to, given) }))}}
 	}
 	shift := to.ShiftText()
 	i := slices.IndexFunc(f.members, func(m member) bool { return m.name == "shift" })
@@ -148,12 +153,66 @@ func (f *File) Edit(app App, to migration.Position) (*File, error) {
 	default:
 		splices = append(splices, without(f.members, i))
 	}
+	return f.splice(splices)
+}
+
+// splice returns the file with other parts.
+func (f *File) splice(splices []splice) (*File, error) {
 	slices.SortFunc(splices, func(a, b splice) int { return b.from - a.from }) // the last first
 	edited := slices.Clone(f.Text)
 	for _, s := range splices {
 		edited = slices.Replace(edited, s.from, s.to, []byte(s.text)...)
 	}
 	return parse(f.path, edited)
+}
+
+// editComputes edits the services whose place on the way to another kind of compute changes, one after
+// the other.
+func (f *File) editComputes(app App, to migration.Position) (*File, error) {
+	var err error
+	for _, name := range app.Migration.Moving() {
+		place := to.Compute[name]
+		if place == app.At.Compute[name] {
+			continue
+		}
+		c := change{name: name}
+		if place != (migration.Place{}) {
+			c.by = []pair{{name, place.String()}}
+		}
+		if f, err = f.editCompute(c); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func (f *File) editCompute(c change) (*File, error) {
+	const setting = "compute"
+	i := slices.IndexFunc(f.members, func(m member) bool { return m.name == setting })
+	if i < 0 {
+		at, err := only(f.members, "phase")
+		if err != nil {
+			return nil, err
+		}
+		return f.splice([]splice{{at.end, at.end, fmt.Sprintf(", %q: %s", setting, quote(c.by[0].name+"="+c.by[0].place))}})
+	}
+	at, err := only(f.members, setting)
+	if err != nil {
+		return nil, err
+	}
+	text, _ := f.Context[setting].(string)
+	object, _ := f.Context[setting].(map[string]any)
+	if len(object) > 1 || len(object) == 1 && len(c.by) > 0 {
+		splices, err := editObject(f.Text, at.value, []change{c})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", setting, err)
+		}
+		return f.splice(splices)
+	}
+	if text = editText(text, func([]string) []change { return []change{c} }); text == "" {
+		return f.splice([]splice{without(f.members, i)})
+	}
+	return f.splice([]splice{{at.value, at.end, quote(text)}})
 }
 
 // without removes a member that is not the only one, with the comma before it or, for the first,
@@ -213,7 +272,7 @@ func changed(app App, to migration.Position, given []string) (changes []change) 
 }
 
 // editText edits places in a text, as in "users=switched,posts=10%".
-func editText(text string, app App, to migration.Position) string {
+func editText(text string, changes func(given []string) []change) string {
 	separator := ","
 	if strings.Contains(text, ", ") {
 		separator = ", "
@@ -226,7 +285,7 @@ func editText(text string, app App, to migration.Position) string {
 			given = append(given, strings.TrimSpace(name))
 		}
 	}
-	for _, c := range changed(app, to, given) {
+	for _, c := range changes(given) {
 		i := slices.IndexFunc(pairs, func(p pair) bool { return p.name == c.name })
 		if i < 0 {
 			pairs = append(pairs, c.by...)

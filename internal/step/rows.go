@@ -36,10 +36,10 @@ func Rows(app App) (rows []Row) {
 	}
 	for _, service := range m.Services {
 		b := plan.At(service.LoadBalancer)
-		runs := plan.Tasks[service.Name].Count > 0
+		runs := service.Runs(plan)
 		for _, route := range service.Routes {
 			place := app.At.Place(service.Name, route.Name)
-			row := Row{Name: migration.Key(service.Name, route.Name), Place: place.String(), Answers: answer(b, service.Name, route, runs)}
+			row := Row{Name: migration.Key(service.Name, route.Name), Place: place.String(), Answers: answer(b, service, route, runs)}
 			row.Next = after(noNext, row.Place, next.Place(service.Name, route.Name).String())
 			row.Back = after(noBack, row.Place, back.Place(service.Name, route.Name).String())
 			rows = append(rows, row)
@@ -54,11 +54,13 @@ func Rows(app App) (rows []Row) {
 
 // answer says who answers the requests of a route. Paths of one route may differ, if the monolith has
 // only some of them. A service that does not run answers nothing.
-func answer(b migration.Balancer, service string, route migration.Route, runs bool) string {
+func answer(b migration.Balancer, service migration.Service, route migration.Route, runs bool) string {
 	var all []string
 	for _, match := range route.EachPath() {
-		who := shareOf(b.Answers(match))
-		if who == service && !runs {
+		targets := b.Answers(match)
+		who := shareOf(targets)
+		others := slices.ContainsFunc(targets, func(t migration.Target) bool { return !slices.Contains(service.Pairs(), t.Group) })
+		if !runs && !others {
 			who = "503"
 		}
 		if !slices.Contains(all, who) {
@@ -66,8 +68,8 @@ func answer(b migration.Balancer, service string, route migration.Route, runs bo
 		}
 	}
 	for _, rule := range b.Rules {
-		if rule.ID == "Testers" && rule.Service == service && rule.Route == route.Name {
-			all = append(all, "testers: "+service)
+		if rule.ID == "Testers" && rule.Service == service.Name && rule.Route == route.Name {
+			all = append(all, "testers: "+shareOf(rule.Answers()))
 		}
 	}
 	return strings.Join(all, "; ")
@@ -81,8 +83,8 @@ func shareOf(targets []migration.Target) string {
 		return targets[0].Group
 	}
 	var parts []string
-	for _, target := range targets {
-		parts = append(parts, fmt.Sprintf("%d %% %s", target.Weight, target.Group))
+	for i, percent := range migration.Percent(targets) {
+		parts = append(parts, fmt.Sprintf("%.3g %% %s", percent, targets[i].Group))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -127,16 +129,41 @@ func Position(m migration.Migration, state migration.State) migration.Position {
 			places[key] = place
 		}
 	}
-	return migration.At(places, state.Phase)
+	at := migration.At(places, state.Phase)
+	at.Compute = computePlaces(m, state)
+	return at
+}
+
+// computePlaces are the places of a state between kinds of compute, with shares of 0.
+func computePlaces(m migration.Migration, state migration.State) map[string]migration.Place {
+	var places map[string]migration.Place
+	for _, s := range m.All() {
+		if place := s.ComputePlaceOf(state.ComputePlace(s.Name)); place != (migration.Place{}) {
+			if places == nil {
+				places = map[string]migration.Place{}
+			}
+			places[s.Name] = place
+		}
+	}
+	return places
 }
 
 // Moved says what is another in a position than in the one before: "parallel, users=10" of one phase
 // for all, "users=switched" of services with places of their own.
 func Moved(app App, to migration.Position) string {
+	var parts, computes []string
+	for _, name := range app.Migration.Moving() {
+		if place := to.Compute[name]; place != app.At.Compute[name] {
+			computes = append(computes, "compute "+name+"="+place.ComputeWord())
+		}
+	}
+	if len(computes) > 0 { // of a step that moves nothing else
+		return strings.Join(computes, ", ")
+	}
 	if to.Places == nil || app.At.Places == nil {
+		to.Compute = nil
 		return to.String()
 	}
-	var parts []string
 	for _, service := range app.Migration.Services {
 		for _, key := range service.Keys() {
 			if place := to.Places[key]; place != app.At.Places[key] {

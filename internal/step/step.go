@@ -69,6 +69,18 @@ func find(m migration.Migration, name string) ([]string, error) {
 // With names and one phase for all, the position has the same places for each service, and nothing
 // moves: see [Passes].
 func Next(app App, names []string) (migration.Position, error) {
+	return keepCompute(app)(next(app, names))
+}
+
+// keepCompute is for steps of a phase and places, which move no service to another kind of compute.
+func keepCompute(app App) func(migration.Position, error) (migration.Position, error) {
+	return func(to migration.Position, err error) (migration.Position, error) {
+		to.Compute = app.At.Compute
+		return to, err
+	}
+}
+
+func next(app App, names []string) (migration.Position, error) {
 	at := app.At
 	if len(names) > 0 {
 		return each(app, names, forward, "switched, its last place")
@@ -89,6 +101,10 @@ func Next(app App, names []string) (migration.Position, error) {
 // Back returns the position after a step back. A step back from a share only removes the share: the
 // microservice gets requests until then, and may not stop. The names are those of [Next].
 func Back(app App, names []string) (migration.Position, error) {
+	return keepCompute(app)(before(app, names))
+}
+
+func before(app App, names []string) (migration.Position, error) {
 	at := app.At
 	if len(names) > 0 {
 		return each(app, names, back, "monolith, its first place")
@@ -168,7 +184,7 @@ func Passes(from, to migration.Position) bool { return from.Places == nil && to.
 // Canary returns the position with shares, as in "users=10,posts=5". With one phase for all, they
 // replace the shift. If services have places of their own, the others stay where they are.
 func Canary(app App, canary string) (migration.Position, error) {
-	to, err := shares(app, canary)
+	to, err := keepCompute(app)(shares(app, canary))
 	if err != nil {
 		return app.At, fmt.Errorf("--canary: %w", err)
 	}

@@ -15,25 +15,39 @@ func Check(app App, deployed Deployed) error {
 		return nil // a new environment may begin in any phase
 	}
 	at, where := app.Migration.State(app.At), deployed.Where(app.Env)
+	reached, position := deployed.Reached, app.At
+	says, is := computeApart(app.Migration, at, reached, app.At.Compute)
+	at.Compute, reached.Compute, position.Compute = "", "", nil
 	// With the gate off, AWS does not tell all about one phase for all.
-	known := deployed.Exact || deployed.Reached.Places != "" || at.Places != ""
+	known := deployed.Exact || reached.Places != "" || at.Places != ""
 	switch {
 	case deployed.Begun != deployed.Reached:
-		reached, begun := apart(app.Migration, deployed.Reached, deployed.Begun, nil)
-		return fmt.Errorf("%s is in %s, and a deployment of %s was begun and is not complete: wait for it, or deploy again", where, reached, begun)
-	case at.Phase != deployed.Reached.Phase, known && at != deployed.Reached:
-		says, is := apart(app.Migration, at, deployed.Reached, app.At.Places)
-		if at.Places == "" && at.KeepRest == deployed.Reached.KeepRest {
-			says = app.At.String() // with the shares
+		was, begun := apart(app.Migration, deployed.Reached, deployed.Begun, nil)
+		return fmt.Errorf("%s is in %s, and a deployment of %s was begun and is not complete: wait for it, or deploy again", where, was, begun)
+	case at.Phase != reached.Phase, known && at != reached:
+		says, is := apart(app.Migration, at, reached, app.At.Places)
+		if at.Places == "" && at.KeepRest == reached.KeepRest {
+			says = position.String() // with the shares
 		}
-		return fmt.Errorf("cdk.json says %s and %s is in %s: deploy what cdk.json says first, or make it say what is deployed", says, where, is)
+		return notDeployed(says, where, is)
+	case len(says) > 0:
+		return notDeployed("compute "+strings.Join(says, ", "), where, "compute "+strings.Join(is, ", "))
 	}
 	return nil
+}
+
+func notDeployed(says, where, is string) error {
+	return fmt.Errorf("cdk.json says %s and %s is in %s: deploy what cdk.json says first, or make it say what is deployed", says, where, is)
 }
 
 // apart returns two states in words. If both have a place for each service, only the services that
 // differ are there. The places of the first state, if known, tell its shares.
 func apart(m migration.Migration, a, b migration.State, places map[string]migration.Place) (as, bs string) {
+	computed, computes := computeApart(m, a, b, nil)
+	a.Compute, b.Compute = "", ""
+	if a == b {
+		return "compute " + strings.Join(computed, ", "), "compute " + strings.Join(computes, ", ")
+	}
 	var one, other []string
 	if a.Places != "" && b.Places != "" && a.KeepRest == b.KeepRest {
 		pa, pb := Places(m, a), Places(m, b)
@@ -58,14 +72,20 @@ func apart(m migration.Migration, a, b migration.State, places map[string]migrat
 // state that was reached and the state that was begun. It also refuses what no deployment does: a new
 // service or route that gets requests before it runs.
 func Follows(app App, to migration.Position, deployed Deployed) error {
-	if err := OutOfTurn(app.Migration, app.Env, app.Migration.State(to), deployed); err != nil {
+	state := app.Migration.State(to)
+	if err := OutOfTurn(app.Migration, app.Env, state, deployed); err != nil {
 		return fmt.Errorf("cdk.json says %s, and %w", to, err)
 	}
 	if !deployed.Exists {
 		return nil
 	}
+	for _, was := range []migration.State{deployed.Reached, deployed.Begun} {
+		if jumps := jumps(app.Migration, was, state); len(jumps) > 0 {
+			return fmt.Errorf("cdk.json says %s, and %s %s. AWS does not refuse that, and requests would be lost", to, deployed.Where(app.Env), computeTurns(app.Migration, jumps, was))
+		}
+	}
 	// One phase for all does not say what is new.
-	known, from := app.Migration, migration.Position{Phase: deployed.Reached.Phase}
+	known, from := app.Migration, migration.Position{Phase: deployed.Reached.Phase, Compute: computePlaces(app.Migration, deployed.Reached)}
 	if deployed.Reached.Places != "" {
 		known = app.Migration.Known(deployed.Reached)
 		from = Position(known, deployed.Reached)
@@ -75,6 +95,14 @@ func Follows(app App, to migration.Position, deployed Deployed) error {
 		}
 	}
 	return app.Deployment.CheckStep(known, from, to)
+}
+
+// jumps are the services that leave a place out on their way to another kind of compute, without those
+// that may be new on Fargate: one phase for all does not say what is new.
+func jumps(m migration.Migration, was, is migration.State) []string {
+	return slices.DeleteFunc(m.Known(was).Jumps(was, is), func(name string) bool {
+		return was.Places == "" && was.ComputePlace(name) == migration.EC2 && is.ComputePlace(name) == migration.Fargate
+	})
 }
 
 // OutOfTurn says of a state that may not follow what is deployed, as in "dev in eu-west-1 is in
@@ -87,9 +115,15 @@ func OutOfTurn(m migration.Migration, env string, to migration.State, deployed D
 	}
 	for _, state := range []migration.State{deployed.Reached, deployed.Begun} {
 		known := m.Known(state)
-		if !migration.Follow(known.Locks(state), m.Locks(to)) {
-			return fmt.Errorf("%s %s", deployed.Where(env), turn(known, state, to))
+		if migration.Follow(known.Locks(state), m.Locks(to)) {
+			continue
 		}
+		before, after := state, to
+		before.Compute, after.Compute = "", ""
+		if jumps := known.Jumps(state, to); migration.Follow(known.Locks(before), m.Locks(after)) && len(jumps) > 0 {
+			return fmt.Errorf("%s %s", deployed.Where(env), computeTurns(m, jumps, state))
+		}
+		return fmt.Errorf("%s %s", deployed.Where(env), turn(known, before, after))
 	}
 	return nil
 }

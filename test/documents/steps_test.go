@@ -13,6 +13,52 @@ type at struct {
 	state migration.State
 }
 
+// computeTable says which place of a service may follow which on its way to another compute.
+func computeTable(b *strings.Builder) {
+	type at struct {
+		name  string
+		m     migration.Migration
+		state migration.State
+	}
+	var all []at
+	add := func(name, compute, next, place string) {
+		m := migration.Migration{Monolith: migration.Service{Name: "api"}, Services: []migration.Service{{Name: "users", Routes: []migration.Route{{}}, Compute: compute, Next: next}}}
+		position := migration.Position{Phase: migration.Switched}
+		if of, err := migration.ParseComputePlace(place); err == nil {
+			position.Compute = map[string]migration.Place{"users": of}
+		}
+		all = append(all, at{name, m, m.State(position)})
+	}
+	add("EC2 alone", migration.EC2, "", "")
+	for _, place := range []string{migration.Stopped, "parallel", "10%", "switched", "retired"} {
+		add("`"+place+"`", migration.EC2, migration.Fargate, place)
+	}
+	add("Fargate alone", migration.Fargate, "", "")
+	fmt.Fprintf(b, "\nThe compute of one service on its way from EC2 to Fargate, whatever its place and the others are:\n\n| from ↓ to → |")
+	for _, column := range all {
+		fmt.Fprintf(b, " %s |", column.name)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(all)) + "\n")
+	for _, row := range all {
+		fmt.Fprintf(b, "| %s |", row.name)
+		for _, column := range all {
+			refused := !migration.Follow(row.m.Locks(row.state), column.m.Locks(column.state))
+			switch follows := migration.ComputeFollows(row.state.ComputePlace("users"), column.state.ComputePlace("users")); {
+			case follows && refused:
+				panic(row.name + " to " + column.name + " is refused")
+			case follows:
+				b.WriteString(" yes |")
+			case refused:
+				b.WriteString(" – |")
+			default:
+				b.WriteString(" **no** |")
+			}
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\nCloudFormation does not refuse the steps that have a **no**, for a service on EC2 alone has no names. `phase next`,\n`phase check` and `review` do. The way back has the same places in the same order, from Fargate alone to EC2 alone.\n")
+}
+
 // stepTables say which state may follow which: one phase for all, the places of a service, the
 // monolith, and passing over.
 func stepTables() string {
@@ -80,5 +126,6 @@ func stepTables() string {
 	table("The monolith, if services have places of their own:", monolith, monolith)
 	table("From one phase for all to places:", forAll, ofAll)
 	table("From places to one phase for all:", ofAll, forAll)
+	computeTable(&b)
 	return strings.TrimPrefix(b.String(), "\n")
 }

@@ -106,10 +106,10 @@ func TestRequests(t *testing.T) {
 	}
 
 	for name, resources := range map[string]string{
-		"requests\ns/Nlb: a load balancer of type network takes requests; it does not run here": `"Nlb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}}`,
-		"no Application Load Balancer listens":                                                  `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}`,
-		"s/Service/Properties.DesiredCount":                                                     shop("1", "1", `"some"`),
-		"s/Rule/Properties.Priority":                                                            strings.Replace(shop("1", "1", "1"), `"Priority": 7`, `"Priority": 0`, 1),
+		"requests\ns/Nlb: a Network Load Balancer forwards connections, and looks at no requests": `"Nlb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}}`,
+		"no Application Load Balancer listens":                                                    `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}`,
+		"s/Service/Properties.DesiredCount":                                                       shop("1", "1", `"some"`),
+		"s/Rule/Properties.Priority":                                                              strings.Replace(shop("1", "1", "1"), `"Priority": 7`, `"Priority": 0`, 1),
 	} {
 		if got, err := Requests(Layer{"", read(t, resources)}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error is %v, want it to name %q; the picture is\n%s", err, name, got)

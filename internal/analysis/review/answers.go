@@ -178,23 +178,23 @@ func answered(plan migration.Plan, at string, asked request) string {
 	return text
 }
 
+// nobody answers what the load balancer drops.
+const nobody = "nobody (503)"
+
 // who names the targets of an action.
 func who(targets []migration.Target) string {
-	sum := 0
-	for _, t := range targets {
-		sum += t.Weight
-	}
 	var parts []string
-	for _, t := range targets {
+	percent := migration.Percent(targets)
+	for i, t := range targets {
 		name := t.Group
 		if name == migration.DropGroup {
-			name = "nobody (503)"
+			name = nobody
 		}
 		switch {
-		case t.Weight == sum:
+		case percent[i] == 100:
 			return name
 		case t.Weight > 0:
-			parts = append(parts, fmt.Sprintf("%d %% %s", 100*t.Weight/sum, name))
+			parts = append(parts, fmt.Sprintf("%.3g %% %s", percent[i], name))
 		}
 	}
 	return strings.Join(parts, ", ")

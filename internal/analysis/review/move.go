@@ -29,6 +29,8 @@ type Move struct {
 	To   string `json:"to"`
 	// Services has each route, if services have places of their own on a side.
 	Services []ServiceMove `json:"services"`
+	// Computes has each service that is on Fargate on a side, or on its way to another compute.
+	Computes []ComputeMove `json:"computes"`
 	// Changes say in words what else the deployment does. Empty if the position stays.
 	Changes []string `json:"changes"`
 	// OutOfTurn says that the move leaves out a step: refused, unless the app is Ungated.
@@ -38,6 +40,8 @@ type Move struct {
 	Turns []string `json:"turns"`
 	// Early are new services and routes that get requests before they run. Nothing refuses them.
 	Early []string `json:"early"`
+	// Jumps are services that leave a place out on their way to another compute. Nothing refuses them.
+	Jumps []string `json:"jumps"`
 	// NoReturn says what the removal of the monolith deletes. Empty if it is not removed.
 	NoReturn []string `json:"noReturn"`
 	// Left are stacks of the interlock that stay behind.
@@ -59,9 +63,14 @@ type ServiceMove struct {
 const mostPlaces = 6
 
 // Name is the position for people. Of many services, it has the first.
-func (s Side) Name() string {
-	if s.At.Places == nil {
-		return s.At.String()
+func (s Side) Name() string { return withComputes(s.name(), s.computes()) }
+
+// name is [Side.Name] without computes.
+func (s Side) name() string {
+	at := s.At
+	at.Compute = nil
+	if at.Places == nil {
+		return at.String()
 	}
 	return few(mostPlaces, s.places(), "")
 }
@@ -73,8 +82,23 @@ func (s Side) places() []string {
 
 // Names are two positions for people. If both have places, only what differs is named.
 func Names(before, after Side) (from, to string) {
-	if before.At.Places == nil || after.At.Places == nil || slices.Equal(before.places(), after.places()) {
+	from, to = placeNames(before, after)
+	if one, other := computesApart(before, after); len(one) > 0 {
+		if from == to && before.At.Places != nil {
+			from, to = "", ""
+		}
+		return withComputes(from, one), withComputes(to, other)
+	}
+	if from == to {
 		return before.Name(), after.Name()
+	}
+	return from, to
+}
+
+// placeNames is [Names] without computes.
+func placeNames(before, after Side) (from, to string) {
+	if before.At.Places == nil || after.At.Places == nil || slices.Equal(before.places(), after.places()) {
+		return before.name(), after.name()
 	}
 	without := func(one, other Side) string {
 		places := slices.DeleteFunc(one.places(), func(place string) bool { return slices.Contains(other.places(), place) })
@@ -88,7 +112,7 @@ func Names(before, after Side) (from, to string) {
 
 // NoMove is the move of an app that stays at a position.
 func NoMove(at string) Move {
-	return Move{From: at, To: at, Services: []ServiceMove{}, Changes: []string{}, Turns: []string{}, Early: []string{}, NoReturn: []string{}, Left: []string{}}
+	return Move{From: at, To: at, Services: []ServiceMove{}, Computes: []ComputeMove{}, Jumps: []string{}, Changes: []string{}, Turns: []string{}, Early: []string{}, NoReturn: []string{}, Left: []string{}}
 }
 
 // NewMove explains a move. The pair has the assemblies of the two positions. If one phase is for
@@ -104,6 +128,8 @@ func NewMove(before, after Side, pair Pair, ungated bool, changes []string) Move
 	if m.OutOfTurn {
 		m.Turns = turns(before, after)
 	}
+	_, m.Jumps = jumps(before, after)
+	m.Computes = computeMoves(before, after, m.OutOfTurn || len(m.Jumps) > 0, apart)
 	if apart {
 		m.Services = serviceMoves(before, after, m.OutOfTurn)
 	}
@@ -122,9 +148,8 @@ func NewMove(before, after Side, pair Pair, ungated bool, changes []string) Move
 // serviceMoves says what happens to each route.
 func serviceMoves(before, after Side, outOfTurn bool) []ServiceMove {
 	moves := []ServiceMove{}
-	was, is := before.plan(), after.plan()
 	for _, s := range after.Migration.Services {
-		told := false // of the tasks
+		told := before.compute(s.Name) != "" && before.compute(s.Name) != after.compute(s.Name) // of the tasks
 		for _, r := range s.Routes {
 			move := ServiceMove{Service: migration.Key(s.Name, r.Name), To: after.At.Place(s.Name, r.Name).String()}
 			var from migration.Place
@@ -135,7 +160,11 @@ func serviceMoves(before, after Side, outOfTurn bool) []ServiceMove {
 			if to := after.At.Place(s.Name, r.Name); move.From != move.To {
 				tasks := ""
 				if !told {
-					tasks, told = runs(was.Tasks[s.Name], is.Tasks[s.Name]), true
+					old, known := before.service(s.Name)
+					if !known {
+						old = s
+					}
+					tasks, told = strings.Join(pairsRun(before, after, old, s), ", "), true
 				}
 				move.Does = does(after.Migration, r, from, to, tasks)
 				if move.From == "" {
@@ -233,20 +262,24 @@ func around(before, after Side, services []ServiceMove) (lines []string) {
 	case after.At.Phase == migration.Removed:
 	case before.At.Phase == migration.Removed:
 		lines = append(lines, "the service of "+monolith+", its target groups and its roles are created anew, without tasks")
-	case runs(was.Tasks[monolith], is.Tasks[monolith]) != "":
-		lines = append(lines, monolith+" "+runs(was.Tasks[monolith], is.Tasks[monolith]))
+	case before.compute(monolith) == after.compute(monolith):
+		for _, pair := range after.Migration.Monolith.Pairs() {
+			if text := runs(was.Tasks[pair], is.Tasks[pair]); text != "" {
+				lines = append(lines, pair+" "+text)
+			}
+		}
 	}
 	rest := request{Match: migration.Match{}}
-	line := "everything else goes to " + monolith
 	then, now := answered(was, "", rest), answered(is, "", rest)
-	if now != monolith {
+	line := "everything else goes to " + now
+	if now == nobody {
 		line = "everything else is answered with 503"
 	}
 	if then == now {
 		line += ", as before"
 	}
 	lines = append(lines, line)
-	if then == monolith && now != monolith {
+	if then != nobody && now == nobody {
 		lines = append(lines, monolith+" gets nothing any more, and goes on running")
 	}
 	return lines

@@ -89,7 +89,7 @@ func (r *Report) Found(finding string) int {
 		}
 	}
 	if finding == "turn" {
-		n += len(r.Move.Early)
+		n += len(r.Move.Early) + len(r.Move.Jumps)
 	}
 	if finding == "turn" && r.Move.OutOfTurn || finding == "rehearsal" && r.Rehearsal != nil && !r.Rehearsal.Verdict.Passed {
 		n++
@@ -417,6 +417,7 @@ func (r *Report) move() string {
 	}
 	list("What does not follow:", m.Turns)
 	list("What is too early:", m.Early)
+	list("What leaves a place out on the way to another compute:", m.Jumps)
 	list("The monolith is removed. **This is the point of no return:**", m.NoReturn)
 	if from == to {
 		return b.String() + m.stays() + "\n"
@@ -425,6 +426,11 @@ func (r *Report) move() string {
 	for _, s := range m.Services {
 		if s.Does != "" {
 			lines = append(lines, s.Service+": "+s.Does)
+		}
+	}
+	for _, s := range m.Computes {
+		if s.Does != "" {
+			lines = append(lines, s.Service+", from "+s.From+" to "+s.To+": "+s.Does)
 		}
 	}
 	lines = append(lines, m.Changes...)
@@ -452,7 +458,7 @@ func (m Move) apart() bool { return len(m.Services) > 0 }
 // headline says what becomes of the position.
 func (m Move) headline() (lines []string) {
 	what := "phase moves"
-	if m.apart() {
+	if m.apart() || slices.ContainsFunc(m.Computes, func(c ComputeMove) bool { return c.Does != "" }) {
 		what = "services move"
 	}
 	switch from, to := plain.Markdown(m.From), plain.Markdown(m.To); {
@@ -465,6 +471,9 @@ func (m Move) headline() (lines []string) {
 	}
 	if len(m.Early) > 0 {
 		lines = append(lines, "**Requests are lost: a new service or route gets them before it runs.**")
+	}
+	if len(m.Jumps) > 0 {
+		lines = append(lines, "**Requests may be lost: a service leaves a place out on its way to another compute.**")
 	}
 	if len(m.NoReturn) > 0 {
 		lines = append(lines, "**This is the point of no return: the monolith is deleted.**")

@@ -428,7 +428,7 @@ func TestHostileNames(t *testing.T) {
 		"[a](javascript:alert(1))", "![a](//example.com/x.png)", "**b** _i_", "`code`", "a\n\n# Title\n\n- item", "a | b", "a \\| b\\", "```\n@org\n```", "</summary></details>",
 		"<!-- cutover review -->", "/path`@org/team`*", "x\r\n@org",
 	}
-	for _, kind := range []struct{ stacks, limit int }{{1, review.Limit}, {2, review.Limit}, {2, 12000}} {
+	for _, kind := range []struct{ stacks, limit int }{{1, review.Limit}, {2, review.Limit}, {2, 14000}} {
 		want := seen(of(render("name", kind.stacks, kind.limit)))
 		for _, name := range names {
 			text := of(render(name, kind.stacks, kind.limit))

@@ -19,7 +19,13 @@ func early(before, after Side) []string {
 
 // turns says which services are out of turn, and what comes next.
 func turns(before, after Side) []string {
-	lines := []string{}
+	lines, _ := jumps(before, after)
+	one, other := before, after
+	one.At.Compute, other.At.Compute = nil, nil
+	one.Migration, other.Migration = one.Migration.OnEC2(), other.Migration.OnEC2()
+	if migration.Follow(one.Migration.Locks(one.state()), other.Migration.Locks(other.state())) {
+		return lines // it is the computes alone
+	}
 	monolith := after.Migration.Monolith.Name
 	if after.Migration.KeepRest && before.At.Phase >= migration.Retired {
 		lines = append(lines, monolith+" gets the rest before it runs: first deploy switched, then let the monolith keep the rest")

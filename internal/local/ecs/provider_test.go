@@ -73,6 +73,18 @@ func TestAttributesOfServices(t *testing.T) {
 	}
 }
 
+// Two mistakes name the same containers, each once.
+func TestMistakenNames(t *testing.T) {
+	m := modelOf(t, shop)
+	m.TaskDefinitions = append(m.TaskDefinitions, m.TaskDefinitions...)
+	next := NewProvider(newWorld(t).Scheduler, Given{Replaced: []string{"wbe"}, Without: []string{"bew"}}).Plan(m, nil).(*plan)
+	const want = "there is no container \"wbe\" to run a command in place of: choose from cache, web\n" +
+		"there is no container \"bew\" to leave out: choose from cache, web"
+	if got := fmt.Sprint(next.mistaken()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Tasks are registered with the target groups of load balancers that run here, and with no others.
 func TestRegisteredHere(t *testing.T) {
 	files := maps.Clone(shop)
@@ -80,11 +92,11 @@ func TestRegisteredHere(t *testing.T) {
 	if got := here(m.Services[0]); got != m.Services[0] {
 		t.Error("a service with one target group is another one here")
 	}
-	tcp := *m.Services[0].LoadBalancers[0].TargetGroup
-	tcp.Protocol = "TCP"
+	udp := *m.Services[0].LoadBalancers[0].TargetGroup
+	udp.Protocol = "UDP"
 	both := *m.Services[0]
-	both.LoadBalancers = append([]model.ServiceLoadBalancer{{Container: "web", Port: 8080, TargetGroup: &tcp}}, both.LoadBalancers...)
-	if got := here(&both); len(got.LoadBalancers) != 1 || got.LoadBalancers[0].TargetGroup == &tcp || len(both.LoadBalancers) != 2 {
+	both.LoadBalancers = append([]model.ServiceLoadBalancer{{Container: "web", Port: 8080, TargetGroup: &udp}}, both.LoadBalancers...)
+	if got := here(&both); len(got.LoadBalancers) != 1 || got.LoadBalancers[0].TargetGroup == &udp || len(both.LoadBalancers) != 2 {
 		t.Errorf("the service has %v here, and %v in the model", got.LoadBalancers, both.LoadBalancers)
 	}
 }
