@@ -2,6 +2,8 @@ package cost
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -101,5 +103,24 @@ shared: 0 tasks, 1.0000, 35.17
 `
 	if diff := cmp.Diff(want, "\n"+show(estimates[0])); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The document says the prices that an estimate has.
+func TestDocumentOfFargate(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/cost.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := prices.Fargate
+	for _, want := range []string{
+		fmt.Sprintf("A vCPU costs %v an hour and a GB of memory %v; on ARM %v and %v.", list.VCPU["x86"], list.Memory["x86"], list.VCPU["arm"], list.Memory["arm"]),
+		fmt.Sprintf("A GB of storage above %d costs %v an hour.", list.FreeStorageGB, list.Storage),
+		fmt.Sprintf("up to %d %% less", list.SpotPercentOff), fmt.Sprintf("assumes %d %%", list.SpotPercentOff),
+		"costs US$ 9.01 a month, and 7.21 on ARM",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("it does not say %q", want)
+		}
 	}
 }
