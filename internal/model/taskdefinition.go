@@ -114,6 +114,12 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	}
 }
 
+// OwnContainer says whether a container of a task definition is the one that the others are beside: it is
+// called as the definition's family, or as the service that the definition's tag names.
+func OwnContainer(definition *assembly.Resource, container string) bool {
+	return container == definition.Properties["Family"] || container == Tag(definition, "service")
+}
+
 // size reads the size of a task, a number as in "512" or one with its unit as in ".5 vCPU", which is 1024
 // of the others.
 func size(v assembly.Value, unit string, from, to int) int {

@@ -17,10 +17,16 @@ type fargate struct {
 	hour    float64 // the price of one
 }
 
-// addFargate adds the tasks of a service on Fargate. A task without a size that is known has no price,
-// and neither has Windows.
+// addFargate adds the tasks of a service on Fargate. Tasks of an unknown size, tasks of Windows and EBS
+// volumes have no price.
 func (e *environment) addFargate(service string, v *model.Service, on *model.Fargate) error {
 	d := v.TaskDefinition
+	if v.PublicAddresses {
+		e.things = append(e.things, thing{"publicIPv4", v.Tasks(), service, "task"})
+	}
+	if v.Resource.Properties["VolumeConfigurations"] != nil {
+		e.unpriced["task with EBS volumes"] += v.Tasks()
+	}
 	switch {
 	case d == nil || d.CPU == 0 || d.MemoryMiB == 0:
 		e.unpriced["Fargate task of an unknown size"] += v.Tasks()

@@ -2,6 +2,8 @@ package cost
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,6 +65,11 @@ func TestFargate(t *testing.T) {
 			one("1 Fargate task of 0.25 vCPU, 0.5 GB", "0.0123425 an hour", "9.01"), nil},
 		{"a launch type goes before the cluster", definition(least) + `, "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"DefaultCapacityProviderStrategy": [` + spot + `]}},` + service("A", 1, `"LaunchType": "EC2"`),
 			"\n= 0.00\nA: 1 tasks, 0.0000, 0.00\nshared: 0 tasks, 1.0000, 0.00\n", nil},
+		{"public addresses", definition(least) + "," + service("A", 2, launch+`, "NetworkConfiguration": {"AwsvpcConfiguration": {"AssignPublicIp": "ENABLED"}}`),
+			"\n" + line("2 Fargate tasks of 0.25 vCPU, 0.5 GB", "2 × 0.0123425 an hour", "18.02") + line("2 public IPv4 addresses (task 2)", "2 × 0.005 an hour", "7.30") +
+				"= 25.32\nA: 2 tasks, 0.0000, 25.32\nshared: 0 tasks, 1.0000, 0.00\n", nil},
+		{"EBS volumes", definition(least) + "," + service("A", 1, launch+`, "VolumeConfigurations": [{"Name": "v"}]`),
+			one("1 Fargate task of 0.25 vCPU, 0.5 GB", "0.0123425 an hour", "9.01") + "not 1 task with EBS volumes\n", nil},
 		{"Windows", definition(least+`"RuntimePlatform": {"OperatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}, `) + "," + service("A", 1, launch),
 			"\n= 0.00\nA: 1 tasks, 0.0000, 0.00\nshared: 0 tasks, 1.0000, 0.00\nnot 1 Fargate task of Windows\n", nil},
 	} {
@@ -96,5 +103,24 @@ shared: 0 tasks, 1.0000, 35.17
 `
 	if diff := cmp.Diff(want, "\n"+show(estimates[0])); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The document says the prices that an estimate has.
+func TestDocumentOfFargate(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/cost.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := prices.Fargate
+	for _, want := range []string{
+		fmt.Sprintf("A vCPU costs %v an hour and a GB of memory %v; on ARM %v and %v.", list.VCPU["x86"], list.Memory["x86"], list.VCPU["arm"], list.Memory["arm"]),
+		fmt.Sprintf("A GB of storage above %d costs %v an hour.", list.FreeStorageGB, list.Storage),
+		fmt.Sprintf("up to %d %% less", list.SpotPercentOff), fmt.Sprintf("assumes %d %%", list.SpotPercentOff),
+		"costs US$ 9.01 a month, and 7.21 on ARM",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("it does not say %q", want)
+		}
 	}
 }

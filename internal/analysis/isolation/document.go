@@ -155,7 +155,11 @@ func (i *Isolation) takenOver(b *strings.Builder, services []string) {
 		for _, service := range services {
 			var actions []string
 			for _, family := range i.families[service] {
-				actions = slices.Concat(actions, i.May(family+": task", r.ARN), i.May(family+": execution", r.ARN))
+				for _, action := range slices.Concat(i.May(family+": task", r.ARN), i.May(family+": execution", r.ARN)) {
+					if !slices.Contains(actions, action) {
+						actions = append(actions, action)
+					}
+				}
 			}
 			if len(actions) == 0 {
 				cells = append(cells, "–")

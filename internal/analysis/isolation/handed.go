@@ -56,7 +56,7 @@ func (r *reader) handed() {
 			r.errs = append(r.errs, err)
 		}
 		name := func(container string) string {
-			if container == d.Family {
+			if container == d.Family || model.OwnContainer(d.Resource, container) {
 				return d.Family
 			}
 			return d.Family + ": " + container

@@ -56,7 +56,7 @@ func definitionChanges(was, is *assembly.Resource) []string {
 		case other == nil:
 			all = append(all, "the container "+name+" goes")
 		default:
-			if changed := strings.Join(containerChanges(one, other), ", "); changed != "" && name == fmt.Sprint(is.Properties["Family"]) {
+			if changed := strings.Join(containerChanges(one, other), ", "); changed != "" && model.OwnContainer(is, name) {
 				all = append(all, changed) // of the service's own container
 			} else if changed != "" {
 				all = append(all, name+": "+changed)
