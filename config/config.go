@@ -151,7 +151,7 @@ type Service struct {
 	Ulimits []Ulimit `json:"-"`
 	// Sidecars are further containers of a task. DependsOn says for which of them the service's own
 	// container waits. Default: none.
-	Sidecars  []Sidecar    `json:"-"`
+	Sidecars  []Container  `json:"-"`
 	DependsOn []Dependency `json:"-"`
 	// Permissions are what the containers may do on AWS: the statements of the task role. Default:
 	// nothing.

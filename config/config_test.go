@@ -200,7 +200,7 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `service "v2": path "/v2/*" never gets a request: "/v?/*" of "v1" comes first and takes it: give "v2" a lower Order` + "\n" +
 				`service "v2": path "/v?/old" never gets a request: "/v?/*" of "v1" comes first and takes it: give "v2" a lower Order`},
 		{name: "path listed twice", change: with(config.Service{Name: "tags", Paths: []string{"/tags", "/tags"}, Order: 50}),
-			want: `service "tags": path "/tags" is listed twice`},
+			want: `service "tags": path "/tags" is listed twice: remove one`},
 		{name: "no path", change: with(config.Service{Name: "tags", Order: 50}),
 			want: `service "tags": it has no path: give it at least one pattern, as in "/api/tags*"`},
 		{name: "path without a slash", change: with(config.Service{Name: "tags", Paths: []string{"tags*"}, Order: 50}),
@@ -255,7 +255,7 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "variable that is ours", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"PORT": "80"}}),
 			want: `service "tags": Environment PORT is set by the deployment: remove it`},
 		{name: "variable that is none", change: with(config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Environment: map[string]string{"A B": ""}}),
-			want: `service "tags": Environment "A B" is not a variable name`},
+			want: `service "tags": Environment "A B" is not a variable name: use letters, digits and "_", and begin with no digit`},
 		{name: "too many target groups and rules", context: context{"maxInstances": 13.0}, change: services(100),
 			want: `the first load balancer: 100 services and the monolith need 102 target groups, and a load balancer can have 100: put 2 of its services behind another load balancer, as in {Name: "service99", LoadBalancer: "further", …}` + "\n" +
 				`the first load balancer: 100 services and a shift of 0 need 101 listener rules, and a load balancer can have 100: put 1 of its services behind another load balancer, as in {Name: "service99", LoadBalancer: "further", …}`},
@@ -328,7 +328,7 @@ func TestMistakesAreReported(t *testing.T) {
 				`Requests: "/ä" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
 				`Requests: "/100%" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
 				`Requests: "" is not a path as it is sent: it looks like "/api/users/1?full=yes", with spaces as %20`,
-				`Requests: "/api/users" is listed twice`}, "\n")},
+				`Requests: "/api/users" is listed twice: remove one`}, "\n")},
 		{name: "too many requests", change: func(d *config.Deployment) { d.Requests = requests(10_001) },
 			want: `Requests: there are 10001: at most 10000 are allowed`},
 

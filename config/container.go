@@ -153,9 +153,10 @@ type Alarms struct {
 	Errors int
 }
 
-// Sidecar is a container beside the container of a service, in the same task. It gets no requests from
-// the load balancer. A sidecar is started, stopped and scaled with the service.
-type Sidecar struct {
+// Container is a container of a task. A service's own container has the fields of [Service]. A sidecar is
+// a container beside it, which gets no requests from the load balancer. It is started, stopped and scaled
+// with the service.
+type Container struct {
 	// Name is the name of the container. Lower-case letters, digits and single hyphens. A container
 	// that depends on the sidecar reaches its ports at this host name. No other service has the name.
 	// Required.
@@ -258,12 +259,12 @@ func started(dependencies []Dependency) []Dependency {
 
 // Containers are the containers of a task: the service's own and then the sidecars. The own one is
 // essential.
-func (s Service) Containers() []Sidecar {
-	return append([]Sidecar{s.own()}, s.Sidecars...)
+func (s Service) Containers() []Container {
+	return append([]Container{s.own()}, s.Sidecars...)
 }
 
-func (s Service) own() Sidecar {
-	return Sidecar{
+func (s Service) own() Container {
+	return Container{
 		Name: s.Name, Image: s.Image, Ports: []int{s.Port}, Essential: true, HealthCheck: s.HealthCheck.Command,
 		CPU: s.CPU, MemoryReservationMiB: s.MemoryReservationMiB, MemoryLimitMiB: s.MemoryLimitMiB,
 		Command: s.Command, Environment: s.environment(), Secrets: s.Secrets, User: s.User,
@@ -273,32 +274,24 @@ func (s Service) own() Sidecar {
 
 // environment has the service's variables and those that the deployment sets.
 func (s Service) environment() map[string]string {
-	all := map[string]string{}
-	for _, name := range s.ownVariables() {
-		switch name {
-		case "PORT":
-			all[name] = fmt.Sprint(s.Port)
-		case "STOP_TIMEOUT":
-			// The server ends before ECS kills it.
-			all[name] = fmt.Sprintf("%ds", max(1, min(s.DeregistrationDelaySeconds, s.StopTimeoutSeconds-stopReserve)))
-		}
-	}
+	all := s.ownVariables()
 	maps.Copy(all, s.Environment)
 	return all
 }
 
 // ownVariables are the variables that the deployment sets in the service's own container.
-// STOP_TIMEOUT is how long the service answers requests after SIGTERM, for the forum's server.
-func (s Service) ownVariables() []string {
+// STOP_TIMEOUT is how long the forum's server answers requests after SIGTERM. It ends before SIGKILL.
+func (s Service) ownVariables() map[string]string {
+	all := map[string]string{"PORT": fmt.Sprint(s.Port)}
 	if _, isGo := s.Image.(GoPackage); isGo {
-		return []string{"PORT", "STOP_TIMEOUT"}
+		all["STOP_TIMEOUT"] = fmt.Sprintf("%ds", max(1, min(s.DeregistrationDelaySeconds, s.StopTimeoutSeconds-stopReserve)))
 	}
-	return []string{"PORT"}
+	return all
 }
 
 // Repository says whether images of the service are pushed to a repository of its own.
 func (s Service) Repository() bool {
-	return slices.ContainsFunc(s.Containers(), func(c Sidecar) bool {
+	return slices.ContainsFunc(s.Containers(), func(c Container) bool {
 		_, elsewhere := c.Image.(Registry)
 		return !elsewhere
 	})
@@ -339,15 +332,15 @@ func (d Deployment) Linked() bool { return slices.ContainsFunc(d.All(), Service.
 
 // Linked says whether a container of the service reaches a sidecar by its name.
 func (s Service) Linked() bool {
-	return slices.ContainsFunc(s.Containers(), func(c Sidecar) bool { return len(s.Links(c)) > 0 })
+	return slices.ContainsFunc(s.Containers(), func(c Container) bool { return len(s.Links(c)) > 0 })
 }
 
 // Links are the names of the containers that a container reaches by their names: those that it
 // depends on, that go on beside it and have ports.
-func (s Service) Links(c Sidecar) []string {
+func (s Service) Links(c Container) []string {
 	var names []string
 	for _, on := range c.DependsOn {
-		i := slices.IndexFunc(s.Sidecars, func(other Sidecar) bool { return other.Name == on.Container })
+		i := slices.IndexFunc(s.Sidecars, func(other Container) bool { return other.Name == on.Container })
 		if i >= 0 && (on.Condition == "START" || on.Condition == "HEALTHY") && len(s.Sidecars[i].Ports)+len(s.Sidecars[i].UDPPorts) > 0 {
 			names = append(names, on.Container)
 		}

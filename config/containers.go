@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -45,8 +46,8 @@ var (
 	systemPaths = []string{"/dev", "/proc", "/sys"}
 )
 
-// containers refuses what is wrong with the containers of the services.
-type containers struct {
+// containerChecks refuses what is wrong with the containers of the services.
+type containerChecks struct {
 	Deployment
 	Settings
 	refuse func(format string, args ...any)
@@ -57,7 +58,7 @@ type containers struct {
 }
 
 func checkContainers(d Deployment, s Settings, refuse func(string, ...any)) {
-	c := &containers{Deployment: d, Settings: s, refuse: refuse}
+	c := &containerChecks{Deployment: d, Settings: s, refuse: refuse}
 	c.home()
 	for _, service := range d.All() {
 		c.check(service)
@@ -99,7 +100,7 @@ func shown(v Volume) string {
 	return strings.TrimSpace(v.FileSystem + " " + v.AccessPoint)
 }
 
-func (c *containers) check(s Service) {
+func (c *containerChecks) check(s Service) {
 	c.service = s.Name
 	refuse := func(format string, args ...any) {
 		c.refuse("service %q: %s", s.Name, fmt.Sprintf(format, args...))
@@ -118,9 +119,9 @@ func (c *containers) check(s Service) {
 	checkHealthPath(s.HealthCheck.Path, refuse)
 	checkCodes(s.HealthCheck.Codes, refuse)
 	if n := len(s.Sidecars) + 1; n > maxContainers {
-		refuse("Sidecars: %d containers: a task can have %d", n, maxContainers)
+		refuse("Sidecars: %d containers: a task can have %d: remove some", n, maxContainers)
 	}
-	for _, name := range s.ownVariables() {
+	for _, name := range slices.Sorted(maps.Keys(s.ownVariables())) {
 		if _, given := s.Environment[name]; given {
 			refuse("Environment %s is set by the deployment: remove it", name)
 		}
@@ -180,7 +181,7 @@ func checkCodes(codes string, refuse func(string, ...any)) {
 
 // sidecar refuses a second service in the task of a service. It would be started, stopped and scaled
 // with the first one, and so still be a part of a monolith.
-func (c *containers) sidecar(s Service, i int, refuse func(string, ...any)) {
+func (c *containerChecks) sidecar(s Service, i int, refuse func(string, ...any)) {
 	one := s.Sidecars[i]
 	switch {
 	case !nameFormat.MatchString(one.Name):
@@ -210,13 +211,13 @@ func (c *containers) sidecar(s Service, i int, refuse func(string, ...any)) {
 				refuse("port %d: it must be from 1 to 65535", port)
 			}
 			if slices.Contains(ports[:i], port) {
-				refuse("port %d: it is listed twice", port)
+				refuse("port %d: it is listed twice: remove one", port)
 			}
 		}
 	}
 }
 
-func (c *containers) container(one Sidecar, refuse func(string, ...any)) {
+func (c *containerChecks) container(one Container, refuse func(string, ...any)) {
 	c.image(one.Image, refuse)
 	// ECS passes the kernel at least 2 CPU units
 	// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
@@ -266,7 +267,7 @@ func checkUlimits(limits []Ulimit, refuse func(string, ...any)) {
 		case !slices.Contains(ulimits, limit.Name):
 			refuse("Ulimits %q: no such limit: choose one of %s", limit.Name, strings.Join(ulimits, ", "))
 		case names[limit.Name]:
-			refuse("Ulimits %s: it is there twice", limit.Name)
+			refuse("Ulimits %s: it is listed twice: remove one", limit.Name)
 		case limit.Soft < -1 || limit.Hard < -1:
 			refuse("Ulimits %s: %d and %d: a limit is 0 or more, or -1 for none", limit.Name, limit.Soft, limit.Hard)
 		case limit.Hard != -1 && (limit.Soft > limit.Hard || limit.Soft == -1):
@@ -293,7 +294,7 @@ func checkNoPlaceholder(field, text string, refuse func(string, ...any)) {
 }
 
 // checkPaths refuses volumes and writable paths that cannot be mounted.
-func checkPaths(one Sidecar, refuse func(string, ...any)) {
+func checkPaths(one Container, refuse func(string, ...any)) {
 	type mount struct{ what, at string }
 	var mounts []mount
 	if _, isGo := one.Image.(GoPackage); isGo {
@@ -310,7 +311,7 @@ func checkPaths(one Sidecar, refuse func(string, ...any)) {
 		}
 		for _, other := range mounts {
 			if at == other.at {
-				refuse("%s: the path %q is that of %s, too", what, at, other.what)
+				refuse("%s: the path %q is that of %s, too: choose another", what, at, other.what)
 			} else if inside(at, other.at) || inside(other.at, at) {
 				refuse("%s: the path %q and %q of %s are one inside the other: choose another", what, at, other.at, other.what)
 			}
@@ -334,7 +335,7 @@ func checkPaths(one Sidecar, refuse func(string, ...any)) {
 		add(what, volume.Path)
 		checkVolume(volume, what, refuse)
 		if names[volume.Name] {
-			refuse("%s: the container has it twice", what)
+			refuse("%s: the container has it twice: remove one", what)
 		}
 		names[volume.Name] = true
 	}

@@ -25,11 +25,11 @@ func tagged(change func(*config.Service)) func(*config.Deployment) {
 }
 
 // sidecar returns the forum with a service that has a sidecar, changed.
-func sidecar(change func(*config.Sidecar)) func(*config.Deployment) {
+func sidecar(change func(*config.Container)) func(*config.Deployment) {
 	return tagged(func(s *config.Service) {
-		c := config.Sidecar{Name: "proxy", Image: config.Registry{Name: web}}
+		c := config.Container{Name: "proxy", Image: config.Registry{Name: web}}
 		change(&c)
-		s.Sidecars = []config.Sidecar{c}
+		s.Sidecars = []config.Container{c}
 	})
 }
 
@@ -73,10 +73,10 @@ func conditions(all map[string]map[string][]string) func(*config.Deployment) {
 }
 
 // chain returns the forum with a service whose sidecars a, b and c depend on others.
-func chain(own []config.Dependency, a, b config.Sidecar) func(*config.Deployment) {
+func chain(own []config.Dependency, a, b config.Container) func(*config.Deployment) {
 	return tagged(func(s *config.Service) {
 		a.Name, b.Name = "a", "b"
-		s.DependsOn, s.Sidecars = own, []config.Sidecar{a, b}
+		s.DependsOn, s.Sidecars = own, []config.Container{a, b}
 		for i := range s.Sidecars {
 			s.Sidecars[i].Image = config.Registry{Name: web}
 		}
@@ -94,11 +94,11 @@ var portMistakes = []mistake{
 		want: `service "tags": Port -1: it must be from 1 to 65535`},
 	{name: "port above all", change: tagged(func(s *config.Service) { s.Port = 65536 }),
 		want: `service "tags": Port 65536: it must be from 1 to 65535`},
-	{name: "port of a sidecar", change: sidecar(func(c *config.Sidecar) { c.Ports, c.UDPPorts = []int{0}, []int{65536} }),
+	{name: "port of a sidecar", change: sidecar(func(c *config.Container) { c.Ports, c.UDPPorts = []int{0}, []int{65536} }),
 		want: "service \"tags\": sidecar \"proxy\": port 0: it must be from 1 to 65535\n" +
 			`service "tags": sidecar "proxy": port 65536: it must be from 1 to 65535`},
-	{name: "port of a sidecar twice", change: sidecar(func(c *config.Sidecar) { c.Ports, c.UDPPorts = []int{53, 54, 53}, []int{53} }),
-		want: `service "tags": sidecar "proxy": port 53: it is listed twice`},
+	{name: "port of a sidecar twice", change: sidecar(func(c *config.Container) { c.Ports, c.UDPPorts = []int{53, 54, 53}, []int{53} }),
+		want: `service "tags": sidecar "proxy": port 53: it is listed twice: remove one`},
 	{name: "numbers below all", change: tagged(func(s *config.Service) {
 		s.DeregistrationDelaySeconds, s.StopTimeoutSeconds, s.HealthCheck.GracePeriodSeconds = -1, -1, -1
 		s.Alarms = config.Alarms{LatencyMilliseconds: -1, Errors: -1}
@@ -154,7 +154,7 @@ var healthMistakes = []mistake{
 		want: `service "tags": HealthCheck: the command ["CMD"] must begin with CMD or CMD-SHELL and go on with what to run; or write NONE for none`},
 	{name: "health command of none and more", change: tagged(func(s *config.Service) { s.HealthCheck.Command = []string{"NONE", "x"} }),
 		want: `service "tags": HealthCheck: the command ["NONE" "x"] must begin with CMD or CMD-SHELL and go on with what to run; or write NONE for none`},
-	{name: "health command for a shell in two words", change: sidecar(func(c *config.Sidecar) { c.HealthCheck = []string{"CMD-SHELL", "curl", "localhost"} }),
+	{name: "health command for a shell in two words", change: sidecar(func(c *config.Container) { c.HealthCheck = []string{"CMD-SHELL", "curl", "localhost"} }),
 		want: `service "tags": sidecar "proxy": HealthCheck: ["CMD-SHELL" "curl" "localhost"]: CMD-SHELL takes one text, the line for the shell`},
 	{name: "health command with an empty word", change: tagged(func(s *config.Service) { s.HealthCheck.Command = []string{"CMD", ""} }),
 		want: `service "tags": HealthCheck: ["CMD" ""]: a word is empty: remove it`},
@@ -176,21 +176,21 @@ var imageMistakes = []mistake{
 	{name: "Dockerfile outside its directory", change: image(config.Dockerfile{Dir: "tags", File: "../Dockerfile"}),
 		want: `service "tags": Image: Dockerfile.File "../Dockerfile": it must be a path inside Dockerfile.Dir`},
 	{name: "build argument that is none", change: image(config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"A B": "", "": "x"}}),
-		want: "service \"tags\": Image: BuildArgs \"\" is not the name of an argument\n" +
-			`service "tags": Image: BuildArgs "A B" is not the name of an argument`},
+		want: "service \"tags\": Image: BuildArgs \"\" is not the name of an argument: use letters, digits and \"_\", and begin with no digit\n" +
+			`service "tags": Image: BuildArgs "A B" is not the name of an argument: use letters, digits and "_", and begin with no digit`},
 	{name: "build argument with a placeholder", change: image(config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"AT": "${AWS::Region}"}}),
 		want: `service "tags": Image: BuildArgs AT: ${AWS::Region} is not filled in here: give the container a variable in Environment`},
 	{name: "platform of another architecture", change: image(config.Dockerfile{Dir: "tags", Platform: "linux/arm64"}),
-		want: `service "tags": Image: Dockerfile.Platform "linux/arm64": the instances run linux/amd64, as the setting arch says`},
+		want: `service "tags": Image: Dockerfile.Platform "linux/arm64": the instances run linux/amd64, as the setting arch says: change one of them`},
 	{name: "platform of another system", context: context{"arch": "arm64"}, change: image(config.Dockerfile{Dir: "tags", Platform: "windows/arm64"}),
-		want: `service "tags": Image: Dockerfile.Platform "windows/arm64": the instances run linux/arm64, as the setting arch says`},
+		want: `service "tags": Image: Dockerfile.Platform "windows/arm64": the instances run linux/arm64, as the setting arch says: change one of them`},
 	{name: "pointer to an image", change: image(&config.Dockerfile{Dir: "tags"}),
 		want: `service "tags": Image: it is a pointer: write GoPackage{…}, Dockerfile{…} or Registry{…} without &`},
-	{name: "pointer to no image", change: sidecar(func(c *config.Sidecar) { c.Image = (*config.Registry)(nil) }),
+	{name: "pointer to no image", change: sidecar(func(c *config.Container) { c.Image = (*config.Registry)(nil) }),
 		want: `service "tags": sidecar "proxy": Image: it is a pointer: write GoPackage{…}, Dockerfile{…} or Registry{…} without &`},
-	{name: "no image", change: sidecar(func(c *config.Sidecar) { c.Image = nil }),
+	{name: "no image", change: sidecar(func(c *config.Container) { c.Image = nil }),
 		want: `service "tags": sidecar "proxy": Image: it is missing: use a Dockerfile or a Registry`},
-	{name: "sidecar of a Go package", change: sidecar(func(c *config.Sidecar) { c.Image = config.GoPackage{Dir: "services/proxy"} }),
+	{name: "sidecar of a Go package", change: sidecar(func(c *config.Container) { c.Image = config.GoPackage{Dir: "services/proxy"} }),
 		want: `service "tags": sidecar "proxy": Image: sidecars are not built from a Go package: use a Dockerfile or a Registry`},
 	{name: "image without a tag", change: image(config.Registry{Name: "localhost:5000/tags"}),
 		want: `service "tags": Image: Registry.Name "localhost:5000/tags": name a tag other than latest, or a digest: what runs must be what was reviewed`},
@@ -217,7 +217,7 @@ var imageMistakes = []mistake{
 var containerMistakes = []mistake{
 	{name: "user that is none", change: tagged(func(s *config.Service) { s.User = "node:node:node" }),
 		want: `service "tags": User "node:node:node": write USER or USER:GROUP, each a name or a number`},
-	{name: "user of nobody", change: sidecar(func(c *config.Sidecar) { c.User = ":100" }),
+	{name: "user of nobody", change: sidecar(func(c *config.Container) { c.User = ":100" }),
 		want: `service "tags": sidecar "proxy": User ":100": write USER or USER:GROUP, each a name or a number`},
 	{name: "user by name in a Go package", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, User: "nobody"}),
 		want: `service "tags": User "nobody": the image of a Go package knows no names: write numbers, as in "65532:65532"`},
@@ -227,10 +227,10 @@ var containerMistakes = []mistake{
 		want: `service "tags": Command: word 2 is empty: remove it`},
 	{name: "command with a placeholder", change: tagged(func(s *config.Service) { s.Command = []string{"node", "--region=${AWS::Region}"} }),
 		want: `service "tags": Command: ${AWS::Region} is not filled in here: give the container a variable in Environment`},
-	{name: "CPU and memory of a sidecar", change: sidecar(func(c *config.Sidecar) { c.CPU, c.MemoryReservationMiB = 1, -1 }),
+	{name: "CPU and memory of a sidecar", change: sidecar(func(c *config.Container) { c.CPU, c.MemoryReservationMiB = 1, -1 }),
 		want: "service \"tags\": sidecar \"proxy\": CPU 1: it must be 2 units or more; 1024 units are one vCPU\n" +
 			`service "tags": sidecar "proxy": MemoryReservationMiB -1: it must be 6 or more`},
-	{name: "memory limit of a sidecar", change: sidecar(func(c *config.Sidecar) { c.MemoryLimitMiB = 64 }),
+	{name: "memory limit of a sidecar", change: sidecar(func(c *config.Container) { c.MemoryLimitMiB = 64 }),
 		want: `service "tags": sidecar "proxy": MemoryLimitMiB 64: it must be more than MemoryReservationMiB, which is 64`},
 	{name: "placeholder that is unknown", change: tagged(func(s *config.Service) {
 		s.Environment = map[string]string{"A": "${AWS::Stack} ${HOME} ${AWS::Region}", "B": "${AWS::Region"}
@@ -245,8 +245,8 @@ var containerMistakes = []mistake{
 			`service "tags": Environment ECS_ENGINE_AUTH_DATA: many people may read a task definition: let Permissions allow what the service does on AWS, or put the value into Secrets`},
 	{name: "variable of a Go package that is ours", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Environment: map[string]string{"STOP_TIMEOUT": "1s"}}),
 		want: `service "tags": Environment STOP_TIMEOUT is set by the deployment: remove it`},
-	{name: "variable of a sidecar that is none", change: sidecar(func(c *config.Sidecar) { c.Environment = map[string]string{"1ST": ""} }),
-		want: `service "tags": sidecar "proxy": Environment "1ST" is not a variable name`},
+	{name: "variable of a sidecar that is none", change: sidecar(func(c *config.Container) { c.Environment = map[string]string{"1ST": ""} }),
+		want: `service "tags": sidecar "proxy": Environment "1ST" is not a variable name: use letters, digits and "_", and begin with no digit`},
 	{name: "limits", change: tagged(func(s *config.Service) {
 		s.Ulimits = []config.Ulimit{{Name: "NOFILE", Soft: 1, Hard: 1}, {Name: "nofile", Soft: 2, Hard: 1}, {Name: "nproc", Soft: -1, Hard: 1}, {Name: "core", Soft: -2, Hard: -1}, {Name: "cpu", Soft: 1, Hard: -2},
 			{Name: "nofile", Soft: 1, Hard: 1}}
@@ -256,11 +256,11 @@ var containerMistakes = []mistake{
 			"service \"tags\": Ulimits nproc: the soft limit -1 must not be above the hard limit 1\n" +
 			"service \"tags\": Ulimits core: -2 and -1: a limit is 0 or more, or -1 for none\n" +
 			"service \"tags\": Ulimits cpu: 1 and -2: a limit is 0 or more, or -1 for none\n" +
-			`service "tags": Ulimits nofile: it is there twice`},
+			`service "tags": Ulimits nofile: it is listed twice: remove one`},
 	{name: "everything about a container at once", change: tagged(func(s *config.Service) {
 		s.Port, s.HealthCheck.Path, s.User, s.Image = -1, "x", ":", config.Registry{}
 		s.Secrets = map[string]config.Secret{"A": {}}
-		s.Sidecars = []config.Sidecar{{Name: "Proxy"}}
+		s.Sidecars = []config.Container{{Name: "Proxy"}}
 	}),
 		want: "service \"tags\": Port -1: it must be from 1 to 65535\n" +
 			"service \"tags\": HealthCheck.Path \"x\": a path begins with \"/\"\n" +
@@ -277,7 +277,7 @@ var secretMistakes = []mistake{
 	{name: "secret of two places", change: secret(config.Secret{SecretsManager: "db", Parameter: "db"}),
 		want: `service "tags": Secrets DB: set either SecretsManager or Parameter`},
 	{name: "secret that is no variable", change: tagged(func(s *config.Service) { s.Secrets = map[string]config.Secret{"db-password": {Parameter: "db"}} }),
-		want: `service "tags": Secrets "db-password" is not a variable name`},
+		want: `service "tags": Secrets "db-password" is not a variable name: use letters, digits and "_", and begin with no digit`},
 	{name: "secret that is a variable", change: tagged(func(s *config.Service) {
 		s.Environment = map[string]string{"DB": ""}
 		s.Secrets = map[string]config.Secret{"DB": {Parameter: "db"}, "PORT": {Parameter: "port"}}
@@ -286,7 +286,7 @@ var secretMistakes = []mistake{
 			`service "tags": Secrets PORT: the variable is in Environment, too, or is set by the deployment: remove one`},
 	{name: "secret of another account", env: inAccount, change: secret(config.Secret{SecretsManager: secretIn(elsewhere)}),
 		want: `service "tags": Secrets DB: SecretsManager: "` + secretIn(elsewhere) + `" is in account 222222222222, and the deployment is in 111111111111: name one of the same account`},
-	{name: "parameter and key of another account", env: inAccount, change: sidecar(func(c *config.Sidecar) {
+	{name: "parameter and key of another account", env: inAccount, change: sidecar(func(c *config.Container) {
 		c.Secrets = map[string]config.Secret{"DB": {Parameter: "arn:aws:ssm:eu-west-1:222222222222:parameter/db", KMSKey: "arn:aws:kms:eu-west-1:222222222222:key/1234"}}
 	}),
 		want: "service \"tags\": sidecar \"proxy\": Secrets DB: Parameter: \"arn:aws:ssm:eu-west-1:222222222222:parameter/db\" is in account 222222222222, and the deployment is in 111111111111: name one of the same account\n" +
@@ -312,7 +312,7 @@ var secretMistakes = []mistake{
 	{name: "secret of another partition", env: inAccount, change: secret(config.Secret{SecretsManager: "arn:aws-cn:secretsmanager:cn-north-1:111111111111:secret:db-AbCdEf"}),
 		want: `service "tags": Secrets DB: SecretsManager: "arn:aws-cn:secretsmanager:cn-north-1:111111111111:secret:db-AbCdEf" is in the partition aws-cn, and the deployment is in aws: name one of the same partition`},
 	{name: "secret whose region is in another partition", change: secret(config.Secret{SecretsManager: "arn:aws:secretsmanager:us-gov-west-1:111111111111:secret:db-AbCdEf"}),
-		want: `service "tags": Secrets DB: SecretsManager: "arn:aws:secretsmanager:us-gov-west-1:111111111111:secret:db-AbCdEf": the region us-gov-west-1 is in the partition aws-us-gov, not in aws`},
+		want: `service "tags": Secrets DB: SecretsManager: "arn:aws:secretsmanager:us-gov-west-1:111111111111:secret:db-AbCdEf": the region us-gov-west-1 is in the partition aws-us-gov, not in aws: correct the ARN`},
 	{name: "secret of another partition than the certificate", context: context{"certificateArn": "arn:aws-cn:acm:cn-north-1:111111111111:certificate/00000000-0000-0000-0000-000000000000"},
 		change: secret(config.Secret{SecretsManager: secretIn(here)}),
 		want:   `service "tags": Secrets DB: SecretsManager: "` + secretIn(here) + `" is in the partition aws, and certificateArn is in aws-cn: name one of the same partition`},
@@ -333,13 +333,13 @@ var secretMistakes = []mistake{
 	{name: "long parameter", change: secret(config.Secret{Parameter: strings.Repeat("a", 1012)}),
 		want: `service "tags": Secrets DB: Parameter "` + strings.Repeat("a", 1012) + `" is not the name of a parameter: use letters, digits, "_", "." and "-", and a "/" before each part if there are several`},
 	{name: "parameter of AWS", change: secret(config.Secret{Parameter: "/Aws/db"}),
-		want: `service "tags": Secrets DB: Parameter "/Aws/db" is refused by AWS: no SSM parameter may begin with "aws" or "ssm"`},
+		want: `service "tags": Secrets DB: Parameter "/Aws/db" is refused by AWS: no SSM parameter may begin with "aws" or "ssm": choose another name`},
 	{name: "parameter's ARN", change: secret(config.Secret{Parameter: "arn:aws:ssm:eu-west-1:111111111111:db"}),
 		want: `service "tags": Secrets DB: Parameter: "arn:aws:ssm:eu-west-1:111111111111:db" is not an ARN of its kind: it looks like "arn:aws:ssm:REGION:ACCOUNT:parameter/NAME"`},
 	{name: "key of a parameter", change: secret(config.Secret{Parameter: "db", Key: "password"}),
 		want: `service "tags": Secrets DB: Key "password": only a secret of Secrets Manager has keys: remove Key`},
 	{name: "key with a colon", change: secret(config.Secret{SecretsManager: "db", Key: "password:AWSPREVIOUS"}),
-		want: `service "tags": Secrets DB: Key "password:AWSPREVIOUS": a key with a colon cannot be named in a task definition`},
+		want: `service "tags": Secrets DB: Key "password:AWSPREVIOUS": a key with a colon cannot be named in a task definition: rename it in the secret`},
 	{name: "KMS key by its alias", change: secret(config.Secret{SecretsManager: "db", KMSKey: "arn:aws:kms:eu-west-1:111111111111:alias/db"}),
 		want: `service "tags": Secrets DB: KMSKey: "arn:aws:kms:eu-west-1:111111111111:alias/db" is not an ARN of its kind: it looks like "arn:aws:kms:REGION:ACCOUNT:key/ID"`},
 }
@@ -358,7 +358,7 @@ var mountMistakes = []mistake{
 			"service \"tags\": volume \"more\": the path \"/sys/fs\" belongs to the system: choose another\n" +
 			`service "tags": volume "rest": the path "/dev" belongs to the system: choose another`},
 	{name: "writable path twice", change: writable(config.WritablePath{Path: "/tmp"}, config.WritablePath{Path: "/tmp"}),
-		want: `service "tags": WritablePaths[1]: the path "/tmp" is that of WritablePaths[0], too`},
+		want: `service "tags": WritablePaths[1]: the path "/tmp" is that of WritablePaths[0], too: choose another`},
 	{name: "volume in a writable path", change: tagged(func(s *config.Service) {
 		s.WritablePaths, s.Volumes = []config.WritablePath{{Path: "/data"}}, []config.Volume{{Name: "data", Path: "/data/more"}}
 	}),
@@ -368,7 +368,7 @@ var mountMistakes = []mistake{
 	}),
 		want: `service "tags": volume "data": the path "/data" and "/data/more" of WritablePaths[0] are one inside the other: choose another`},
 	{name: "volume over the program", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Volumes: []config.Volume{{Name: "data", Path: "/tags"}}}),
-		want: `service "tags": volume "data": the path "/tags" is that of the program, too`},
+		want: `service "tags": volume "data": the path "/tags" is that of the program, too: choose another`},
 	{name: "size of a writable path", change: writable(config.WritablePath{Path: "/tmp", SizeMiB: -1}),
 		want: `service "tags": WritablePaths[0]: SizeMiB -1: it must be 1 or more`},
 	{name: "writable paths above the memory", change: writable(config.WritablePath{Path: "/tmp", SizeMiB: 448}, config.WritablePath{Path: "/run"}),
@@ -378,7 +378,7 @@ var mountMistakes = []mistake{
 	{name: "long name of a volume", change: volumes(config.Volume{Name: strings.Repeat("a", 100), Path: "/data"}),
 		want: `service "tags": volume "` + strings.Repeat("a", 100) + `": the name has 100 characters: at most 99 are allowed`},
 	{name: "volume twice", change: volumes(config.Volume{Name: "data", Path: "/data"}, config.Volume{Name: "data", Path: "/more"}),
-		want: `service "tags": volume "data": the container has it twice`},
+		want: `service "tags": volume "data": the container has it twice: remove one`},
 	{name: "access point of nothing", change: volumes(config.Volume{Name: "data", Path: "/data", AccessPoint: "fsap-0123456789abcdef0"}),
 		want: `service "tags": volume "data": AccessPoint "fsap-0123456789abcdef0" needs the FileSystem that it belongs to`},
 	{name: "file system that is none", change: volumes(config.Volume{Name: "data", Path: "/data", FileSystem: "fs-xyz", AccessPoint: "fsap-0123456789abcdef0"}),
@@ -392,7 +392,7 @@ var mountMistakes = []mistake{
 		want: `service "tags": volume "data": it is on fs-01234567 fsap-01234567 here, and on the deployment's file system in "api": give each its own name`},
 	{name: "volume on two file systems in one task", change: tagged(func(s *config.Service) {
 		s.Volumes = []config.Volume{{Name: "data", Path: "/data", FileSystem: "fs-01234567", AccessPoint: "fsap-01234567"}}
-		s.Sidecars = []config.Sidecar{{Name: "backup", Image: config.Registry{Name: web}, Volumes: []config.Volume{{Name: "data", Path: "/data", FileSystem: "fs-01234567", AccessPoint: "fsap-12345678"}}}}
+		s.Sidecars = []config.Container{{Name: "backup", Image: config.Registry{Name: web}, Volumes: []config.Volume{{Name: "data", Path: "/data", FileSystem: "fs-01234567", AccessPoint: "fsap-12345678"}}}}
 	}),
 		want: `service "tags": volume "data": it is on fs-01234567 fsap-12345678 here, and on fs-01234567 fsap-01234567 in "tags": give each its own name`},
 	{name: "service of the name of the volumes' stack", change: func(d *config.Deployment) {
@@ -405,81 +405,81 @@ var mountMistakes = []mistake{
 }
 
 // posts returns the forum with a service of an image, its command, and a sidecar in another service.
-func posts(image config.Image, command []string, c config.Sidecar) func(*config.Deployment) {
+func posts(image config.Image, command []string, c config.Container) func(*config.Deployment) {
 	return func(d *config.Deployment) {
 		c.Name = "beside"
 		d.Services = append(d.Services,
 			config.Service{Name: "posts", Paths: []string{"/posts*"}, Order: 30, Image: image, Command: command},
-			config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Image: config.Dockerfile{Dir: "tags"}, Sidecars: []config.Sidecar{c}})
+			config.Service{Name: "tags", Paths: []string{"/tags*"}, Order: 50, Image: config.Dockerfile{Dir: "tags"}, Sidecars: []config.Container{c}})
 	}
 }
 
 const twoServices = `service "tags": sidecar "beside": it is the service "posts": a task of two services is scaled and deployed as one, and is still a monolith: remove the sidecar`
 
 var sidecarMistakes = []mistake{
-	{name: "sidecar without a name", change: sidecar(func(c *config.Sidecar) { c.Name = "" }),
+	{name: "sidecar without a name", change: sidecar(func(c *config.Container) { c.Name = "" }),
 		want: `service "tags": sidecar "": a container's name has lower-case letters, digits and single hyphens, beginning with a letter`},
-	{name: "long name of a sidecar", change: sidecar(func(c *config.Sidecar) { c.Name = strings.Repeat("a", 64) }),
+	{name: "long name of a sidecar", change: sidecar(func(c *config.Container) { c.Name = strings.Repeat("a", 64) }),
 		want: `service "tags": sidecar "` + strings.Repeat("a", 64) + `": the name has 64 characters: at most 63 are allowed`},
 	{name: "sidecars of one name", change: tagged(func(s *config.Service) {
-		s.Sidecars = []config.Sidecar{{Name: "proxy", Image: config.Registry{Name: web}}, {Name: "proxy", Image: config.Registry{Name: web}}}
+		s.Sidecars = []config.Container{{Name: "proxy", Image: config.Registry{Name: web}}, {Name: "proxy", Image: config.Registry{Name: web}}}
 	}),
 		want: `service "tags": sidecar "proxy": another container of the task has this name: choose another`},
-	{name: "sidecar of the service's name", change: sidecar(func(c *config.Sidecar) { c.Name = "tags" }),
+	{name: "sidecar of the service's name", change: sidecar(func(c *config.Container) { c.Name = "tags" }),
 		want: `service "tags": sidecar "tags": another container of the task has this name: choose another`},
 	{name: "sidecars of one id", change: tagged(func(s *config.Service) {
-		s.Sidecars = []config.Sidecar{{Name: "proxy1", Image: config.Registry{Name: web}}, {Name: "proxy-1", Image: config.Registry{Name: web}}}
+		s.Sidecars = []config.Container{{Name: "proxy1", Image: config.Registry{Name: web}}, {Name: "proxy-1", Image: config.Registry{Name: web}}}
 	}),
 		want: `service "tags": sidecar "proxy-1": the name differs from "proxy1" by a hyphen only: choose another`},
 	{name: "too many sidecars", change: tagged(func(s *config.Service) {
 		for i := range 10 {
-			s.Sidecars = append(s.Sidecars, config.Sidecar{Name: fmt.Sprintf("proxy%d", i), Image: config.Registry{Name: web}})
+			s.Sidecars = append(s.Sidecars, config.Container{Name: fmt.Sprintf("proxy%d", i), Image: config.Registry{Name: web}})
 		}
 	}),
-		want: `service "tags": Sidecars: 11 containers: a task can have 10`},
-	{name: "sidecar of a service's name", change: sidecar(func(c *config.Sidecar) { c.Name = "users" }),
+		want: `service "tags": Sidecars: 11 containers: a task can have 10: remove some`},
+	{name: "sidecar of a service's name", change: sidecar(func(c *config.Container) { c.Name = "users" }),
 		want: `service "tags": sidecar "users": it is the service "users": a task of two services is scaled and deployed as one, and is still a monolith: remove the sidecar`},
-	{name: "sidecar of the monolith's Go package", change: sidecar(func(c *config.Sidecar) { c.Image = config.GoPackage{Dir: "./services/api/"} }),
+	{name: "sidecar of the monolith's Go package", change: sidecar(func(c *config.Container) { c.Image = config.GoPackage{Dir: "./services/api/"} }),
 		want: "service \"tags\": sidecar \"proxy\": it is the service \"api\": a task of two services is scaled and deployed as one, and is still a monolith: remove the sidecar\n" +
 			`service "tags": sidecar "proxy": Image: sidecars are not built from a Go package: use a Dockerfile or a Registry`},
-	{name: "sidecar of a service's Dockerfile", change: posts(config.Dockerfile{Dir: "posts"}, nil, config.Sidecar{
+	{name: "sidecar of a service's Dockerfile", change: posts(config.Dockerfile{Dir: "posts"}, nil, config.Container{
 		Image: config.Dockerfile{Dir: "./posts/", File: "Dockerfile", BuildArgs: map[string]string{"A": "b"}}, Command: []string{"other"}}),
 		want: twoServices},
-	{name: "sidecar of a service's stage", change: posts(config.Dockerfile{Dir: "all", Target: "posts"}, nil, config.Sidecar{Image: config.Dockerfile{Dir: "all", Target: "posts"}}),
+	{name: "sidecar of a service's stage", change: posts(config.Dockerfile{Dir: "all", Target: "posts"}, nil, config.Container{Image: config.Dockerfile{Dir: "all", Target: "posts"}}),
 		want: twoServices},
-	{name: "sidecar of a service's registry", change: posts(config.Registry{Name: "nginx:1.29"}, nil, config.Sidecar{Image: config.Registry{Name: "docker.io/library/nginx:1.29"}, Command: []string{"other"}}),
+	{name: "sidecar of a service's registry", change: posts(config.Registry{Name: "nginx:1.29"}, nil, config.Container{Image: config.Registry{Name: "docker.io/library/nginx:1.29"}, Command: []string{"other"}}),
 		want: twoServices},
-	{name: "sidecar of a service's digest", change: posts(config.Registry{Name: "nginx:1@sha256:" + strings.Repeat("0", 64)}, nil, config.Sidecar{Image: config.Registry{Name: "nginx@sha256:" + strings.Repeat("0", 64)}}),
+	{name: "sidecar of a service's digest", change: posts(config.Registry{Name: "nginx:1@sha256:" + strings.Repeat("0", 64)}, nil, config.Container{Image: config.Registry{Name: "nginx@sha256:" + strings.Repeat("0", 64)}}),
 		want: twoServices},
-	{name: "sidecar of a service's tag and digest", change: posts(config.Registry{Name: "nginx:1.29"}, nil, config.Sidecar{Image: config.Registry{Name: "nginx:1.29@sha256:" + strings.Repeat("0", 64)}}),
+	{name: "sidecar of a service's tag and digest", change: posts(config.Registry{Name: "nginx:1.29"}, nil, config.Container{Image: config.Registry{Name: "nginx:1.29@sha256:" + strings.Repeat("0", 64)}}),
 		want: twoServices},
-	{name: "sidecar of a service in the image of all", change: posts(config.Dockerfile{Dir: "tags"}, []string{"posts.js"}, config.Sidecar{Image: config.Dockerfile{Dir: "tags"}, Command: []string{"posts.js"}}),
+	{name: "sidecar of a service in the image of all", change: posts(config.Dockerfile{Dir: "tags"}, []string{"posts.js"}, config.Container{Image: config.Dockerfile{Dir: "tags"}, Command: []string{"posts.js"}}),
 		want: twoServices},
 	{name: "sidecar of a service in the Dockerfile of all", change: posts(config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"SERVICE": "posts"}}, nil,
-		config.Sidecar{Image: config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"SERVICE": "posts"}}}),
+		config.Container{Image: config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"SERVICE": "posts"}}}),
 		want: twoServices},
 
 	{name: "unknown container", change: tagged(func(s *config.Service) { s.DependsOn = on("proxy", "") }),
-		want: `service "tags": container "tags" depends on "proxy": the task has no other container of this name`},
+		want: `service "tags": container "tags" depends on "proxy": the task has no other container of this name: name a sidecar`},
 	{name: "container of another service", change: tagged(func(s *config.Service) { s.DependsOn = on("users", "") }),
-		want: `service "tags": container "tags" depends on "users": the task has no other container of this name`},
-	{name: "container that depends on itself", change: chain(nil, config.Sidecar{DependsOn: on("a", "START")}, config.Sidecar{}),
-		want: `service "tags": container "a" depends on "a": the task has no other container of this name`},
-	{name: "container that depends on another twice", change: chain([]config.Dependency{{Container: "a"}, {Container: "a", Condition: "COMPLETE"}}, config.Sidecar{}, config.Sidecar{}),
+		want: `service "tags": container "tags" depends on "users": the task has no other container of this name: name a sidecar`},
+	{name: "container that depends on itself", change: chain(nil, config.Container{DependsOn: on("a", "START")}, config.Container{}),
+		want: `service "tags": container "a" depends on "a": the task has no other container of this name: name a sidecar`},
+	{name: "container that depends on another twice", change: chain([]config.Dependency{{Container: "a"}, {Container: "a", Condition: "COMPLETE"}}, config.Container{}, config.Container{}),
 		want: `service "tags": container "tags" depends on "a" twice: remove one`},
-	{name: "unknown condition", change: chain(on("a", "RUNNING"), config.Sidecar{}, config.Sidecar{}),
+	{name: "unknown condition", change: chain(on("a", "RUNNING"), config.Container{}, config.Container{}),
 		want: `service "tags": container "tags" depends on "a": Condition "RUNNING": choose one of START, HEALTHY, COMPLETE, SUCCESS`},
-	{name: "healthy without a check", change: chain(on("a", "HEALTHY"), config.Sidecar{}, config.Sidecar{}),
+	{name: "healthy without a check", change: chain(on("a", "HEALTHY"), config.Container{}, config.Container{}),
 		want: `service "tags": container "tags" waits until "a" is HEALTHY, which has no health check: give it one`},
-	{name: "healthy without a check of the service", change: chain(nil, config.Sidecar{DependsOn: on("tags", "HEALTHY")}, config.Sidecar{}),
+	{name: "healthy without a check of the service", change: chain(nil, config.Container{DependsOn: on("tags", "HEALTHY")}, config.Container{}),
 		want: `service "tags": container "a" waits until "tags" is HEALTHY, which has no health check: give it one`},
-	{name: "end of an essential container", change: chain(on("a", "SUCCESS"), config.Sidecar{Essential: true}, config.Sidecar{DependsOn: on("tags", "COMPLETE")}),
+	{name: "end of an essential container", change: chain(on("a", "SUCCESS"), config.Container{Essential: true}, config.Container{DependsOn: on("tags", "COMPLETE")}),
 		want: "service \"tags\": container \"tags\" waits for the end of \"a\", which is essential, so its end stops the task: set no Essential, or wait for HEALTHY\n" +
 			`service "tags": container "b" waits for the end of "tags", which is essential, so its end stops the task: set no Essential, or wait for HEALTHY`},
-	{name: "circle", change: chain(on("a", "START"), config.Sidecar{DependsOn: on("b", "START")}, config.Sidecar{DependsOn: on("a", "COMPLETE")}),
-		want: `service "tags": containers wait for each other in a circle: a → b → a`},
-	{name: "circle with the service", change: chain(on("b", "START"), config.Sidecar{}, config.Sidecar{DependsOn: on("tags", "START")}),
-		want: `service "tags": containers wait for each other in a circle: tags → b → tags`},
+	{name: "circle", change: chain(on("a", "START"), config.Container{DependsOn: on("b", "START")}, config.Container{DependsOn: on("a", "COMPLETE")}),
+		want: `service "tags": containers wait for each other in a circle: a → b → a: remove a dependency`},
+	{name: "circle with the service", change: chain(on("b", "START"), config.Container{}, config.Container{DependsOn: on("tags", "START")}),
+		want: `service "tags": containers wait for each other in a circle: tags → b → tags: remove a dependency`},
 }
 
 var permissionMistakes = []mistake{
@@ -511,7 +511,7 @@ var permissionMistakes = []mistake{
 	{name: "condition with a placeholder that is unknown", change: conditions(map[string]map[string][]string{"StringEquals": {"aws:SourceAccount": {"${AWS::Account}"}}}),
 		want: `service "tags": Permissions[0]: ${AWS::Account} is not known here: use one of ${AWS::AccountId}, ${AWS::Partition}, ${AWS::Region}`},
 	{name: "too many permissions", change: conditions(map[string]map[string][]string{"StringEquals": {"aws:ResourceTag/team": {strings.Repeat("a", 10_240-len("dynamodb:GetItem"+table+"StringEquals"+"aws:ResourceTag/team")+1)}}}),
-		want: `service "tags": Permissions: they have 10241 characters: the policies of a role can have 10240`},
+		want: `service "tags": Permissions: they have 10241 characters: the policies of a role can have 10240: list fewer, or use a wildcard with a Reason`},
 }
 
 func TestContainerMistakesAreReported(t *testing.T) {
@@ -561,7 +561,7 @@ func TestContainersAreTaken(t *testing.T) {
 			s.WritablePaths = []config.WritablePath{{Path: "/tmp", SizeMiB: 511}}
 			s.Volumes = []config.Volume{{Name: strings.Repeat("a", 99), Path: "/tmp2"}}
 			for i := range 9 {
-				s.Sidecars = append(s.Sidecars, config.Sidecar{Name: strings.Repeat("a", 62) + fmt.Sprint(i), Image: config.Registry{Name: web}, Ports: []int{1, 65535}, UDPPorts: []int{1, 65535}})
+				s.Sidecars = append(s.Sidecars, config.Container{Name: strings.Repeat("a", 62) + fmt.Sprint(i), Image: config.Registry{Name: web}, Ports: []int{1, 65535}, UDPPorts: []int{1, 65535}})
 			}
 		})},
 		"images": append(images("nginx:1", "nginx"+digest, "nginx:latest"+digest, "example.org:5000/a/b__c/d-e.f:V1_2", "localhost/x:1", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a:1", "e.org/"+strings.Repeat("a", 247)+":1"),
@@ -581,7 +581,7 @@ func TestContainersAreTaken(t *testing.T) {
 		"variables": {tagged(func(s *config.Service) {
 			s.Environment = map[string]string{"EMPTY": "", "A": "${AWS::AccountId}-${AWS::Partition}-${AWS::Region}", "B": "$AWS::X ${!x} ${}", "STOP_TIMEOUT": "1", "AWS_REGION": "x"}
 			s.Secrets = map[string]config.Secret{"AWS_SECRET_ACCESS_KEY": {Parameter: "key"}}
-			s.Sidecars = []config.Sidecar{{Name: "proxy", Image: config.Registry{Name: web}, Environment: map[string]string{"PORT": "80"}}}
+			s.Sidecars = []config.Container{{Name: "proxy", Image: config.Registry{Name: web}, Environment: map[string]string{"PORT": "80"}}}
 		})},
 		"secrets": append(secrets(
 			config.Secret{SecretsManager: "prod/db_1+=.@-x"}, config.Secret{SecretsManager: "db-maste", Key: "pass word"}, config.Secret{SecretsManager: strings.Repeat("a", 512)}, config.Secret{SecretsManager: secretIn(here), Key: "a"},
@@ -607,18 +607,18 @@ func TestContainersAreTaken(t *testing.T) {
 			with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Volumes: []config.Volume{{Name: "data", Path: "/tags2"}}}),
 		},
 		"sidecars": {
-			sidecar(func(c *config.Sidecar) { c.Ports, c.UDPPorts = []int{3000, 53}, []int{53} }),
+			sidecar(func(c *config.Container) { c.Ports, c.UDPPorts = []int{3000, 53}, []int{53} }),
 			// An image that no other service has, and the images of all with arguments of its own.
-			posts(config.Dockerfile{Dir: "all", Target: "posts"}, nil, config.Sidecar{Image: config.Dockerfile{Dir: "all", Target: "proxy"}}),
-			posts(config.Dockerfile{Dir: "all"}, nil, config.Sidecar{Image: config.Dockerfile{Dir: "all", File: "proxy/Dockerfile"}}),
-			posts(config.Registry{Name: "nginx:1.29"}, nil, config.Sidecar{Image: config.Registry{Name: "nginx:1.28"}}),
-			posts(config.Registry{Name: "nginx" + digest}, nil, config.Sidecar{Image: config.Registry{Name: "nginx:1.28"}}),
-			posts(config.Dockerfile{Dir: "tags"}, []string{"posts.js"}, config.Sidecar{Image: config.Dockerfile{Dir: "tags"}, Command: []string{"migrate.js"}}),
-			posts(config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"SERVICE": "posts"}}, nil, config.Sidecar{Image: config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"SERVICE": "proxy"}}}),
-			chain(append(on("a", "COMPLETE"), on("b", "SUCCESS")...), config.Sidecar{}, config.Sidecar{DependsOn: on("a", "")}),
-			chain(append(on("a", "HEALTHY"), on("b", "START")...), config.Sidecar{Essential: true, HealthCheck: []string{"CMD", "true"}}, config.Sidecar{Essential: true, DependsOn: on("a", "HEALTHY")}),
-			chain(nil, config.Sidecar{DependsOn: on("tags", "START")}, config.Sidecar{DependsOn: on("a", "START")}),
-			with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Sidecars: []config.Sidecar{{Name: "proxy", Image: config.Registry{Name: web}, DependsOn: on("tags", "HEALTHY")}}}),
+			posts(config.Dockerfile{Dir: "all", Target: "posts"}, nil, config.Container{Image: config.Dockerfile{Dir: "all", Target: "proxy"}}),
+			posts(config.Dockerfile{Dir: "all"}, nil, config.Container{Image: config.Dockerfile{Dir: "all", File: "proxy/Dockerfile"}}),
+			posts(config.Registry{Name: "nginx:1.29"}, nil, config.Container{Image: config.Registry{Name: "nginx:1.28"}}),
+			posts(config.Registry{Name: "nginx" + digest}, nil, config.Container{Image: config.Registry{Name: "nginx:1.28"}}),
+			posts(config.Dockerfile{Dir: "tags"}, []string{"posts.js"}, config.Container{Image: config.Dockerfile{Dir: "tags"}, Command: []string{"migrate.js"}}),
+			posts(config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"SERVICE": "posts"}}, nil, config.Container{Image: config.Dockerfile{Dir: "tags", BuildArgs: map[string]string{"SERVICE": "proxy"}}}),
+			chain(append(on("a", "COMPLETE"), on("b", "SUCCESS")...), config.Container{}, config.Container{DependsOn: on("a", "")}),
+			chain(append(on("a", "HEALTHY"), on("b", "START")...), config.Container{Essential: true, HealthCheck: []string{"CMD", "true"}}, config.Container{Essential: true, DependsOn: on("a", "HEALTHY")}),
+			chain(nil, config.Container{DependsOn: on("tags", "START")}, config.Container{DependsOn: on("a", "START")}),
+			with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Sidecars: []config.Container{{Name: "proxy", Image: config.Registry{Name: web}, DependsOn: on("tags", "HEALTHY")}}}),
 		},
 		"permissions": append(operators("StringEquals", "StringNotEqualsIgnoreCase", "StringLike", "StringNotLikeIfExists", "NumericLessThanEquals", "NumericNotEquals", "DateGreaterThan", "Bool", "BinaryEquals", "NotIpAddress", "ArnLike", "ArnNotEquals",
 			"ForAllValues:StringLike", "ForAnyValue:ArnEqualsIfExists", "Null"),
@@ -673,7 +673,7 @@ func TestContainerDefaults(t *testing.T) {
 	tagged(func(s *config.Service) {
 		s.WritablePaths = []config.WritablePath{{Path: "/tmp"}}
 		s.DependsOn = on("proxy", "")
-		s.Sidecars = []config.Sidecar{
+		s.Sidecars = []config.Container{
 			{Name: "proxy", Image: config.Registry{Name: web}, WritablePaths: []config.WritablePath{{Path: "/run"}}, DependsOn: on("large", "")},
 			{Name: "large", Image: config.Registry{Name: web}, MemoryReservationMiB: 65},
 		}
@@ -682,7 +682,7 @@ func TestContainerDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []config.Sidecar{
+	want := []config.Container{
 		{Name: "tags", Image: config.Registry{Name: "example.org/tags:1"}, Ports: []int{3000}, Essential: true, HealthCheck: []string{"NONE"}, CPU: 256, MemoryReservationMiB: 256, MemoryLimitMiB: 512,
 			Environment: map[string]string{"PORT": "3000"}, User: "65532:65532", WritablePaths: []config.WritablePath{{Path: "/tmp", SizeMiB: 64}}, DependsOn: on("proxy", "START")},
 		{Name: "proxy", Image: config.Registry{Name: web}, HealthCheck: []string{"NONE"}, CPU: 64, MemoryReservationMiB: 64, MemoryLimitMiB: 128, User: "65532:65532",
@@ -706,7 +706,7 @@ func TestContainersTogether(t *testing.T) {
 		s.DependsOn = slices.Concat(on("tcp", "START"), on("udp", "HEALTHY"), on("ended", "COMPLETE"), on("silent", "START"))
 		s.Volumes = []config.Volume{{Name: "b", Path: "/b", ReadOnly: true}, {Name: "a", Path: "/a", ReadOnly: true}, {Name: "theirs", Path: "/c", FileSystem: "fs-01234567", AccessPoint: "fsap-01234567"}}
 		for _, name := range []string{"tcp", "udp", "ended", "silent"} {
-			s.Sidecars = append(s.Sidecars, config.Sidecar{Name: name, Image: config.Registry{Name: web}, HealthCheck: []string{"CMD", "true"}})
+			s.Sidecars = append(s.Sidecars, config.Container{Name: name, Image: config.Registry{Name: web}, HealthCheck: []string{"CMD", "true"}})
 		}
 		s.Sidecars[0].Ports, s.Sidecars[1].UDPPorts, s.Sidecars[2].Ports = []int{80}, []int{53}, []int{80}
 		s.Sidecars[0].Volumes = []config.Volume{{Name: "b", Path: "/b"}, {Name: "a", Path: "/a", ReadOnly: true}}

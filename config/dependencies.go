@@ -8,7 +8,7 @@ import (
 // checkDependencies refuses an order of start that never comes about
 // (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDependency.html).
 func checkDependencies(s Service, refuse func(string, ...any)) {
-	all := map[string]Sidecar{}
+	all := map[string]Container{}
 	for _, one := range s.Containers() {
 		all[one.Name] = one
 	}
@@ -18,7 +18,7 @@ func checkDependencies(s Service, refuse func(string, ...any)) {
 			other, known := all[on.Container]
 			switch {
 			case !known || on.Container == one.Name:
-				refuse("container %q depends on %q: the task has no other container of this name", one.Name, on.Container)
+				refuse("container %q depends on %q: the task has no other container of this name: name a sidecar", one.Name, on.Container)
 			case waits[on.Container]:
 				refuse("container %q depends on %q twice: remove one", one.Name, on.Container)
 			case !slices.Contains(conditions, on.Condition):
@@ -32,13 +32,13 @@ func checkDependencies(s Service, refuse func(string, ...any)) {
 		}
 	}
 	if circle := circle(s.Containers()); circle != nil {
-		refuse("containers wait for each other in a circle: %s", strings.Join(circle, " → "))
+		refuse("containers wait for each other in a circle: %s: remove a dependency", strings.Join(circle, " → "))
 	}
 }
 
 // circle returns the names of containers that depend on each other in a circle, the first one twice;
 // nil if there is none.
-func circle(all []Sidecar) []string {
+func circle(all []Container) []string {
 	done := map[string]bool{}
 	var walk func(name string, way []string) []string
 	walk = func(name string, way []string) []string {

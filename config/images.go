@@ -14,7 +14,7 @@ import (
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html#container_definition_image).
 const maxImageName = 255
 
-func (c *containers) image(image Image, refuse func(string, ...any)) {
+func (c *containerChecks) image(image Image, refuse func(string, ...any)) {
 	// IsLocal is about the paths of this machine, and these are relative paths with slashes.
 	local := func(field, dir, where string) {
 		switch {
@@ -36,12 +36,12 @@ func (c *containers) image(image Image, refuse func(string, ...any)) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(image.BuildArgs)) {
 			if !variableFormat.MatchString(name) {
-				refuse("Image: BuildArgs %q is not the name of an argument", name)
+				refuse("Image: BuildArgs %q is not the name of an argument: use letters, digits and \"_\", and begin with no digit", name)
 			}
 			checkNoPlaceholder("Image: BuildArgs "+name, image.BuildArgs[name], refuse)
 		}
 		if image.Platform != "" && image.Platform != "linux/"+c.Arch {
-			refuse("Image: Dockerfile.Platform %q: the instances run linux/%s, as the setting arch says", image.Platform, c.Arch)
+			refuse("Image: Dockerfile.Platform %q: the instances run linux/%s, as the setting arch says: change one of them", image.Platform, c.Arch)
 		}
 	case Registry:
 		c.registry(image, refuse)
@@ -50,7 +50,7 @@ func (c *containers) image(image Image, refuse func(string, ...any)) {
 	}
 }
 
-func (c *containers) registry(image Registry, refuse func(string, ...any)) {
+func (c *containerChecks) registry(image Registry, refuse func(string, ...any)) {
 	named, err := reference.ParseNormalizedNamed(image.Name)
 	_, lower := reference.ParseNormalizedNamed(strings.ToLower(image.Name))
 	switch {
@@ -77,12 +77,12 @@ func pinned(name reference.Named) bool {
 
 // runs reports whether a sidecar of a service is another service: whether it has the other one's
 // image. If all three have one image, which has several programs, the arguments tell them apart.
-func runs(sidecar, own, other Sidecar) bool {
+func runs(sidecar, own, other Container) bool {
 	return same(sidecar.Image, other.Image) &&
 		(!same(sidecar.Image, own.Image) || maps.Equal(buildArgs(sidecar), buildArgs(other)) && slices.Equal(sidecar.Command, other.Command))
 }
 
-func buildArgs(c Sidecar) map[string]string {
+func buildArgs(c Container) map[string]string {
 	image, _ := c.Image.(Dockerfile)
 	return image.BuildArgs
 }

@@ -50,7 +50,7 @@ func checkPermissions(statements []Statement, refuse func(string, ...any)) {
 		}
 	}
 	if characters > maxPolicyCharacters {
-		refuse("Permissions: they have %d characters: the policies of a role can have %d", characters, maxPolicyCharacters)
+		refuse("Permissions: they have %d characters: the policies of a role can have %d: list fewer, or use a wildcard with a Reason", characters, maxPolicyCharacters)
 	}
 }
 

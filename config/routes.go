@@ -56,7 +56,7 @@ func (k kind) check(where string, values []string, refuse func(string, ...any)) 
 		case len(value) > k.length:
 			refuse("%s: %s %q has %d characters: at most %d are allowed", where, k.noun, value, len(value), k.length)
 		case slices.ContainsFunc(values[:i], same):
-			refuse("%s: %s %q is listed twice", where, k.noun, value)
+			refuse("%s: %s %q is listed twice: remove one", where, k.noun, value)
 		}
 	}
 }

@@ -20,7 +20,8 @@ var (
 	// (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html).
 	parameterFormat   = regexp.MustCompile(`^([A-Za-z0-9_.-]+|(/[A-Za-z0-9_.-]+)+)$`)
 	reservedParameter = regexp.MustCompile(`(?i)^/?(aws|ssm)`)
-	ambiguousSecret   = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
+	// secretSuffix is what Secrets Manager adds to a secret's name in its ARN.
+	secretSuffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
 	// arnFormat has the partition, the service, the region, the account and the rest.
 	arnFormat = regexp.MustCompile(`^arn:(aws[a-z-]*|\$\{AWS::Partition\}):([a-z0-9-]+):([a-z0-9-]+|\$\{AWS::Region\}):([0-9]{12}|\$\{AWS::AccountId\}):(.+)$`)
 	// arnRests are the rests of ARNs, by service.
@@ -36,11 +37,11 @@ var (
 var credentials = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA"}
 
 // environment refuses mistakes in the variables and the secrets of a container.
-func (c *containers) environment(one Sidecar, refuse func(string, ...any)) {
+func (c *containerChecks) environment(one Container, refuse func(string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(one.Environment)) {
 		switch {
 		case !variableFormat.MatchString(name):
-			refuse("Environment %q is not a variable name", name)
+			refuse("Environment %q is not a variable name: use letters, digits and \"_\", and begin with no digit", name)
 		case slices.Contains(credentials, name):
 			refuse("Environment %s: many people may read a task definition: let Permissions allow what the service does on AWS, or put the value into Secrets", name)
 		}
@@ -48,7 +49,7 @@ func (c *containers) environment(one Sidecar, refuse func(string, ...any)) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(one.Secrets)) {
 		if !variableFormat.MatchString(name) {
-			refuse("Secrets %q is not a variable name", name)
+			refuse("Secrets %q is not a variable name: use letters, digits and \"_\", and begin with no digit", name)
 		}
 		if _, twice := one.Environment[name]; twice {
 			refuse("Secrets %s: the variable is in Environment, too, or is set by the deployment: remove one", name)
@@ -57,8 +58,7 @@ func (c *containers) environment(one Sidecar, refuse func(string, ...any)) {
 	}
 }
 
-func (c *containers) secret(field string, secret Secret, refuse func(string, ...any)) {
-	isARN := func(text string) bool { return strings.HasPrefix(text, "arn:") }
+func (c *containerChecks) secret(field string, secret Secret, refuse func(string, ...any)) {
 	switch name, parameter := secret.SecretsManager, secret.Parameter; {
 	case (name == "") == (parameter == ""):
 		refuse("%s: set either SecretsManager or Parameter", field)
@@ -66,7 +66,7 @@ func (c *containers) secret(field string, secret Secret, refuse func(string, ...
 		c.arn(field+": SecretsManager", name, "secretsmanager", refuse)
 	case name != "" && (!secretFormat.MatchString(name) || len(name) > maxSecretName):
 		refuse("%s: SecretsManager %q is not the name of a secret: use up to %d letters, digits and /_+=.@-", field, name, maxSecretName)
-	case ambiguousSecret.MatchString(name):
+	case secretSuffix.MatchString(name):
 		// https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html#ARN_secretnamehyphen
 		refuse("%s: SecretsManager %q: the end looks like the six characters that Secrets Manager adds: give the whole ARN", field, name)
 	case isARN(parameter):
@@ -76,17 +76,42 @@ func (c *containers) secret(field string, secret Secret, refuse func(string, ...
 	case strings.Count(parameter, "/") > maxLevels:
 		refuse("%s: Parameter %q has %d parts: at most %d are allowed", field, parameter, strings.Count(parameter, "/"), maxLevels)
 	case reservedParameter.MatchString(parameter):
-		refuse("%s: Parameter %q is refused by AWS: no SSM parameter may begin with \"aws\" or \"ssm\"", field, parameter)
+		refuse("%s: Parameter %q is refused by AWS: no SSM parameter may begin with \"aws\" or \"ssm\": choose another name", field, parameter)
 	}
 	if secret.Key != "" && secret.SecretsManager == "" {
 		refuse("%s: Key %q: only a secret of Secrets Manager has keys: remove Key", field, secret.Key)
 	} else if strings.Contains(secret.Key, ":") {
-		refuse("%s: Key %q: a key with a colon cannot be named in a task definition", field, secret.Key)
+		refuse("%s: Key %q: a key with a colon cannot be named in a task definition: rename it in the secret", field, secret.Key)
 	}
 	if secret.KMSKey != "" {
 		c.arn(field+": KMSKey", secret.KMSKey, "kms", refuse)
 	}
 }
+
+// ARN returns the ARN of what ECS reads, and the ARN of what the execution role may read. If the
+// characters that Secrets Manager adds are not known, any six may be read
+// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html). Both may
+// have placeholders.
+func (s Secret) ARN() (from, readable string) {
+	const here = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
+	switch {
+	case isARN(s.Parameter):
+		return s.Parameter, s.Parameter
+	case s.Parameter != "":
+		from = fmt.Sprintf(here, "ssm", "parameter/"+strings.TrimPrefix(s.Parameter, "/"))
+		return from, from
+	case isARN(s.SecretsManager):
+		from = s.SecretsManager
+	default:
+		from = fmt.Sprintf(here, "secretsmanager", "secret:"+s.SecretsManager)
+	}
+	if secretSuffix.MatchString(from) {
+		return from, from
+	}
+	return from, from + "-??????"
+}
+
+func isARN(text string) bool { return strings.HasPrefix(text, "arn:") }
 
 // common is a value that must be the same everywhere, and where it was first.
 type common struct{ value, at string }
@@ -105,7 +130,7 @@ func (c *common) differs(value, at string) bool {
 
 // home takes the account and the partition from the settings: the certificate is in the account of its
 // load balancer.
-func (c *containers) home() {
+func (c *containerChecks) home() {
 	c.account.differs(c.Account, "the deployment")
 	if c.Region != "" {
 		c.partition.differs(partitionOf(c.Region), "the deployment")
@@ -117,7 +142,7 @@ func (c *containers) home() {
 }
 
 // arn refuses what is no ARN of a service, or one of another account or partition.
-func (c *containers) arn(field, text, service string, refuse func(string, ...any)) {
+func (c *containerChecks) arn(field, text, service string, refuse func(string, ...any)) {
 	match := arnFormat.FindStringSubmatch(text)
 	if match == nil || match[2] != service || !arnRests[service].MatchString(match[5]) {
 		example := map[string]string{"secretsmanager": "secret:NAME-SUFFIX", "ssm": "parameter/NAME", "kms": "key/ID"}[service]
@@ -130,7 +155,7 @@ func (c *containers) arn(field, text, service string, refuse func(string, ...any
 		refuse("%s: %q is in account %s, and %s is in %s: name one of the same account", field, text, account, c.account.at, c.account.value)
 	}
 	if of := partitionOf(region); !strings.HasPrefix(region, "$") && !strings.HasPrefix(partition, "$") && partition != of {
-		refuse("%s: %q: the region %s is in the partition %s, not in %s", field, text, region, of, partition)
+		refuse("%s: %q: the region %s is in the partition %s, not in %s: correct the ARN", field, text, region, of, partition)
 	} else if c.partition.differs(partition, at) {
 		refuse("%s: %q is in the partition %s, and %s is in %s: name one of the same partition", field, text, partition, c.partition.at, c.partition.value)
 	}

@@ -121,7 +121,7 @@ func checkRequests(requests []string, refuse func(string, ...any)) {
 		case !strings.HasPrefix(request, "/") || !urlFormat.MatchString(request):
 			refuse("Requests: %q is not a path as it is sent: it looks like \"/api/users/1?full=yes\", with spaces as %%20", request)
 		case listed[request]:
-			refuse("Requests: %q is listed twice", request)
+			refuse("Requests: %q is listed twice: remove one", request)
 		}
 		listed[request] = true
 	}

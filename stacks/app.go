@@ -17,6 +17,7 @@ import (
 	"cutover/config"
 	"cutover/internal/build"
 	"cutover/internal/cdk"
+	"cutover/internal/dockerfile"
 	"cutover/internal/listing"
 )
 
@@ -98,7 +99,7 @@ func checkDockerfiles(services []config.Service) error {
 			if i > 0 {
 				at = fmt.Sprintf("service %q: sidecar %q: Image", service.Name, c.Name)
 			}
-			if err := build.CheckDockerfile(root(), image.Dir, image.File, image.Target); err != nil {
+			if err := dockerfile.Check(root(), image.Dir, image.File, image.Target); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", at, err))
 			}
 		}

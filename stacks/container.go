@@ -53,7 +53,7 @@ func addContainers(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 }
 
 // addContainer adds the container with a number. The service's own is number 0.
-func addContainer(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition, number int, c config.Sidecar) awsecs.ContainerDefinition {
+func addContainer(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition, number int, c config.Container) awsecs.ContainerDefinition {
 	id := "" // of a sidecar's constructs: the own container's were there first
 	if number > 0 {
 		id = config.Pascal(c.Name)
@@ -116,7 +116,7 @@ func addContainer(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition,
 
 // portMappings publish a container's ports. With host port 0 the instance picks a port, so that
 // several tasks of a service fit on one instance. A task on Fargate has ports of its own.
-func portMappings(c config.Sidecar, onFargate bool) []*awsecs.PortMapping {
+func portMappings(c config.Container, onFargate bool) []*awsecs.PortMapping {
 	var all []*awsecs.PortMapping
 	add := func(ports []int, protocol awsecs.Protocol) {
 		for _, port := range ports {
@@ -146,7 +146,7 @@ func withTmpfs(stack awscdk.Stack, id string, paths []config.WritablePath) awsec
 	return parameters
 }
 
-func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Sidecar) awsecs.ContainerImage {
+func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Container) awsecs.ContainerImage {
 	if props.images == nil {
 		props.images = map[string]awsecrassets.DockerImageAsset{}
 	}
@@ -201,7 +201,7 @@ func absolute(dir string) string {
 // ecrImage matches an image in a repository of Amazon ECR.
 var ecrImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)`)
 
-func fromECR(c config.Sidecar) bool {
+func fromECR(c config.Container) bool {
 	registry, _ := c.Image.(config.Registry)
 	return ecrImage.MatchString(registry.Name)
 }
@@ -221,13 +221,13 @@ func pull(definition awsecs.TaskDefinition, container awsecs.ContainerDefinition
 
 // readSecrets lets ECS read the secrets of a container before its start. The constructs for secrets
 // would let the execution role do more than that.
-func readSecrets(definition awsecs.TaskDefinition, number int, c config.Sidecar) {
+func readSecrets(definition awsecs.TaskDefinition, number int, c config.Container) {
 	resource := definition.Node().DefaultChild().(awsecs.CfnTaskDefinition)
 	at := fmt.Sprintf("ContainerDefinitions.%d.", number)
 	var secrets []map[string]any
 	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
 		secret := c.Secrets[name]
-		from, readable := arnOf(secret)
+		from, readable := secret.ARN()
 		if secret.Parameter != "" {
 			allow(definition, readable, "ssm:GetParameters")
 		} else {
@@ -245,7 +245,7 @@ func readSecrets(definition awsecs.TaskDefinition, number int, c config.Sidecar)
 		resource.AddPropertyOverride(jsii.String(at+"Secrets"), secrets)
 	}
 	if registry, ok := c.Image.(config.Registry); ok && registry.Credentials != "" {
-		from, readable := arnOf(config.Secret{SecretsManager: registry.Credentials})
+		from, readable := config.Secret{SecretsManager: registry.Credentials}.ARN()
 		allow(definition, readable, "secretsmanager:GetSecretValue")
 		resource.AddPropertyOverride(jsii.String(at+"RepositoryCredentials"), map[string]any{"CredentialsParameter": substituted(from)})
 	}
@@ -256,30 +256,6 @@ func allow(definition awsecs.TaskDefinition, resource string, actions ...string)
 	definition.AddToExecutionRolePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Actions: jsii.Strings(actions...), Resources: &[]*string{substituted(resource)},
 	}))
-}
-
-// completeSecret matches the end of a secret's ARN with the characters that Secrets Manager adds
-// (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_iam-permissions.html).
-var completeSecret = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
-
-// arnOf returns the ARN of a secret, and the ARN of what may be read.
-func arnOf(secret config.Secret) (from, readable string) {
-	const here = "arn:${AWS::Partition}:%s:${AWS::Region}:${AWS::AccountId}:%s"
-	switch {
-	case strings.HasPrefix(secret.Parameter, "arn:"):
-		return secret.Parameter, secret.Parameter
-	case secret.Parameter != "":
-		from = fmt.Sprintf(here, "ssm", "parameter/"+strings.TrimPrefix(secret.Parameter, "/"))
-		return from, from
-	case strings.HasPrefix(secret.SecretsManager, "arn:"):
-		from = secret.SecretsManager
-	default:
-		from = fmt.Sprintf(here, "secretsmanager", "secret:"+secret.SecretsManager)
-	}
-	if completeSecret.MatchString(from) {
-		return from, from
-	}
-	return from, from + "-??????"
 }
 
 // substituted fills in the pseudo parameters of a text.

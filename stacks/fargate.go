@@ -93,7 +93,7 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
 // mountEphemeral gives a container its writable paths on the task's own storage, for Fargate has no
 // directories in memory here. An empty volume belongs to root, unless the image has the directory
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/bind-mounts.html).
-func mountEphemeral(definition awsecs.TaskDefinition, container awsecs.ContainerDefinition, c config.Sidecar) {
+func mountEphemeral(definition awsecs.TaskDefinition, container awsecs.ContainerDefinition, c config.Container) {
 	for i, path := range c.WritablePaths {
 		name := jsii.String(fmt.Sprintf("%s-writable-%d", c.Name, i+1))
 		definition.AddVolume(&awsecs.Volume{Name: name})

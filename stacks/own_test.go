@@ -51,7 +51,7 @@ func own() config.Deployment {
 					{Name: "data", Path: "/data"},
 					{Name: "archive", Path: "/archive", ReadOnly: true, FileSystem: "fs-0123456789abcdef0", AccessPoint: "fsap-0123456789abcdef0"},
 				},
-				Sidecars: []config.Sidecar{
+				Sidecars: []config.Container{
 					{
 						Name: "statsd", Image: config.Registry{Name: "123456789012.dkr.ecr.eu-central-1.amazonaws.com/tools/statsd:2.1"},
 						UDPPorts: []int{8125}, Ports: []int{8126}, CPU: 32, MemoryReservationMiB: 32, MemoryLimitMiB: 96,
@@ -92,7 +92,7 @@ func own() config.Deployment {
 				DeregistrationDelaySeconds: 71, StopTimeoutSeconds: 97,
 				Alarms: config.Alarms{LatencyMilliseconds: 2300, Errors: 29},
 				Tasks:  2, MaxTasks: 5, TargetCPUPercent: 47,
-				Sidecars: []config.Sidecar{{
+				Sidecars: []config.Container{{
 					Name: "agent", Image: config.Registry{Name: "public.ecr.aws/docker/library/busybox:1.37"}, User: "101:102", CPU: 31, MemoryReservationMiB: 37, MemoryLimitMiB: 99,
 					WritablePaths: []config.WritablePath{{Path: "/run", SizeMiB: 11}}, HealthCheck: []string{"CMD-SHELL", "true"},
 				}},

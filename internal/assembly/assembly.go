@@ -173,7 +173,7 @@ type ImageAsset struct {
 	ID string `json:"-"`
 	// Directory is the build context. Empty if Executable produces the image.
 	Directory string `json:"directory"`
-	// Dockerfile is relative to Directory. Empty means "Dockerfile".
+	// Dockerfile is relative to Directory. Empty means "Dockerfile", as [ImageAsset.File] says.
 	Dockerfile string            `json:"dockerFile"`
 	BuildArgs  map[string]string `json:"dockerBuildArgs"`
 	// Target is the build stage. Empty means the last one.
@@ -190,6 +190,9 @@ type ImageAsset struct {
 	Executable   []string           `json:"executable"`
 	Destinations []ImageDestination `json:"-"`
 }
+
+// File is the path of the Dockerfile, relative to Directory.
+func (a *ImageAsset) File() string { return cmp.Or(a.Dockerfile, "Dockerfile") }
 
 // ImageDestination is where an image is pushed to. It may have placeholders like ${AWS::AccountId}.
 type ImageDestination struct {

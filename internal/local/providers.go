@@ -78,7 +78,7 @@ func (r *Runner) text(a *assembly.Assembly, all plans, value any, depth int) (st
 		}
 		i := slices.IndexFunc(r.providers, func(p provider.Provider) bool { return slices.Contains(p.Types(), value.Resource.Type) })
 		if i < 0 && value.Attribute == "" {
-			if name := model.Named(a, value.Resource, provider.Account, provider.Region); name != "" {
+			if name := model.RefValue(a, value.Resource, provider.Account, provider.Region); name != "" {
 				return name, nil
 			}
 		}

@@ -18,7 +18,7 @@ import (
 // fieldTypes are the types that a list of services is written with. Those of a table stand together.
 var fieldTypes = [][]string{
 	{"Service"}, {"Route"}, {"GoPackage", "Dockerfile", "Registry"}, {"HealthCheck"}, {"Secret"},
-	{"WritablePath", "Volume"}, {"Sidecar"}, {"Dependency"}, {"Statement"}, {"Ulimit"}, {"Alarms"},
+	{"WritablePath", "Volume"}, {"Container"}, {"Dependency"}, {"Statement"}, {"Ulimit"}, {"Alarms"},
 }
 
 var (

@@ -104,7 +104,7 @@ func TestReasons(t *testing.T) {
 			t.Errorf("the document lacks %q:\n%s", want, text)
 		}
 	}
-	// Of a service that asks for nothing there is nothing to say.
+	// There is nothing to say of a service that asks for nothing.
 	plain := mustRead(t, shop)
 	text = Document(plain, plain, []string{"shop"})
 	if strings.Contains(text, "handed") || strings.Contains(text, "links") || !strings.Contains(text, "no line: a task may do nothing.\n") {

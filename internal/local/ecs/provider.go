@@ -137,11 +137,12 @@ func (p *plan) mistaken() error {
 		}
 	}
 	slices.Sort(names)
+	names = slices.Compact(names)
 	var errs []error
 	refuse := func(given []string, what string) {
 		for _, name := range given {
 			if !slices.Contains(names, name) && !p.begun.Load() {
-				errs = append(errs, fmt.Errorf("there is no container %q to %s: %s", name, what, words.Choice(slices.Compact(names))))
+				errs = append(errs, fmt.Errorf("there is no container %q to %s: %s", name, what, words.Choice(names)))
 			}
 		}
 	}

@@ -73,6 +73,18 @@ func TestAttributesOfServices(t *testing.T) {
 	}
 }
 
+// Two mistakes name the same containers, each once.
+func TestMistakenNames(t *testing.T) {
+	m := modelOf(t, shop)
+	m.TaskDefinitions = append(m.TaskDefinitions, m.TaskDefinitions...)
+	next := NewProvider(newWorld(t).Scheduler, Given{Replaced: []string{"wbe"}, Without: []string{"bew"}}).Plan(m, nil).(*plan)
+	const want = "there is no container \"wbe\" to run a command in place of: choose from cache, web\n" +
+		"there is no container \"bew\" to leave out: choose from cache, web"
+	if got := fmt.Sprint(next.mistaken()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 // Tasks are registered with the target groups of load balancers that run here, and with no others.
 func TestRegisteredHere(t *testing.T) {
 	files := maps.Clone(shop)

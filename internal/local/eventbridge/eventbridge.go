@@ -361,8 +361,8 @@ func (p *plan) Update(_ context.Context, stack string) error {
 	return nil
 }
 
-// put adds or changes a schedule. Of EventBridge Scheduler a rate begins at once, and of a rule after the
-// first period (AWS says of a rule only that the rate starts with its creation).
+// put adds or changes a schedule. A rate of EventBridge Scheduler begins at once, and a rate of a rule after
+// its first period. AWS says of a rule only that the rate starts with the creation.
 func (p *Provider) put(key string, spec *model.Schedule, tasks *ecs.Tasks, when Expression) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -251,7 +251,7 @@ func TestOverrides(t *testing.T) {
 		if c := definitions[0].Containers[0]; c.CPUShares != 7 || c.MemoryMiB != 99 || c.MemoryReservationMiB != 33 {
 			t.Errorf("the container is %+v", c)
 		}
-		// The tasks run on. To stop, they are stopped.
+		// The tasks run on until they are stopped.
 		if err := w.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -76,7 +76,7 @@ type overrides struct {
 		Environment                    []struct{ Name, Value string }
 		CPU, Memory, MemoryReservation int
 	} `json:"containerOverrides"`
-	// Of roles nothing holds here.
+	// Roles have no effect here.
 	TaskRole      string `json:"taskRoleArn"`
 	ExecutionRole string `json:"executionRoleArn"`
 }

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
-
 	"cutover/internal/assembly"
+	"cutover/internal/dockerfile"
 )
 
 // buildKitFlags are flags of instructions that only BuildKit knows.
@@ -31,25 +29,24 @@ func needsBuildKit(asset *assembly.ImageAsset) string {
 	case asset.BuildSSH != "":
 		return "SSH at build time"
 	}
-	name := cmp.Or(asset.Dockerfile, "Dockerfile")
-	file, err := os.Open(filepath.Join(asset.Directory, name))
+	file, err := os.Open(filepath.Join(asset.Directory, asset.File()))
 	if err != nil {
 		return ""
 	}
 	defer file.Close()
-	parsed, err := parser.Parse(file)
+	parsed, err := dockerfile.Parse(file)
 	if err != nil {
 		return ""
 	}
-	for _, node := range parsed.AST.Children {
-		place := func(what string) string { return fmt.Sprintf("%s in line %d of its %s", what, node.StartLine, name) }
-		for _, flag := range node.Flags {
+	for _, i := range parsed.Instructions {
+		place := func(what string) string { return fmt.Sprintf("%s in line %d of its %s", what, i.Line, asset.File()) }
+		for _, flag := range i.Flags {
 			option, value, _ := strings.Cut(flag, "=")
-			if slices.Contains(buildKitFlags, option) || strings.EqualFold(node.Value, "FROM") && strings.Contains(value, "$") {
+			if slices.Contains(buildKitFlags, option) || i.Name == "FROM" && strings.Contains(value, "$") {
 				return place(flag)
 			}
 		}
-		if len(node.Heredocs) > 0 {
+		if i.HereDocument {
 			return place("a here-document")
 		}
 	}
@@ -59,7 +56,7 @@ func needsBuildKit(asset *assembly.ImageAsset) string {
 // buildx builds an image by the docker command, as the CDK command line does. The error has the last lines.
 func (d *Driver) buildx(ctx context.Context, asset *assembly.ImageAsset, name string) error {
 	args := []string{"buildx", "build", "--load", "--progress", "plain", "--tag", name, "--label", deploymentLabel + "=" + d.deployment,
-		"--file", filepath.Join(asset.Directory, cmp.Or(asset.Dockerfile, "Dockerfile"))}
+		"--file", filepath.Join(asset.Directory, asset.File())}
 	add := func(flag, value string) {
 		if value != "" {
 			args = append(args, flag, value)

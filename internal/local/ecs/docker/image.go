@@ -94,7 +94,7 @@ func (d *Driver) pull(ctx context.Context, reference string) error {
 // .dockerignore to the asset's directory.
 func (d *Driver) build(ctx context.Context, asset *assembly.ImageAsset) (string, error) {
 	name := "cutover/" + strings.ToLower(asset.ID)
-	dockerfile := filepath.Join(asset.Directory, cmp.Or(asset.Dockerfile, "Dockerfile"))
+	dockerfile := filepath.Join(asset.Directory, asset.File())
 	if needsBuildKit(asset) != "" {
 		if err := d.buildx(ctx, asset, name); err != nil {
 			return "", fmt.Errorf("its image cannot be built from %s: %w", dockerfile, err)
@@ -102,7 +102,7 @@ func (d *Driver) build(ctx context.Context, asset *assembly.ImageAsset) (string,
 		return name, nil
 	}
 	options := client.ImageBuildOptions{
-		Tags: []string{name}, Dockerfile: cmp.Or(asset.Dockerfile, "Dockerfile"), Target: asset.Target,
+		Tags: []string{name}, Dockerfile: asset.File(), Target: asset.Target,
 		NetworkMode: asset.NetworkMode, Remove: true, ForceRemove: true, BuildArgs: map[string]*string{},
 		Labels: map[string]string{deploymentLabel: d.deployment},
 	}

@@ -15,10 +15,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/shell"
 
 	"cutover/internal/assembly"
+	"cutover/internal/dockerfile"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
 )
@@ -70,7 +70,7 @@ func (d *Driver) prepare(reference model.Image) (*image, error) {
 // build follows the asset's Dockerfile.
 // https://docs.docker.com/reference/dockerfile/
 func (i *image) build(asset *assembly.ImageAsset) error {
-	name := cmp.Or(asset.Dockerfile, "Dockerfile")
+	name := asset.File()
 	context, err := os.OpenRoot(asset.Directory)
 	if err != nil {
 		return err
@@ -81,19 +81,17 @@ func (i *image) build(asset *assembly.ImageAsset) error {
 		return err
 	}
 	defer file.Close()
-	parsed, err := parser.Parse(file)
+	parsed, err := dockerfile.Parse(file)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	b := &build{image: i, asset: asset, context: context, lex: shell.NewLex(parsed.EscapeToken)}
-	for _, node := range parsed.AST.Children {
-		keyword := strings.ToUpper(node.Value)
-		words, err := b.words(keyword, node)
-		if err == nil {
-			err = b.instruction(keyword, words, node)
+	b := &build{image: i, asset: asset, context: context, lex: shell.NewLex(parsed.Escape)}
+	for _, instruction := range parsed.Instructions {
+		if err := b.replaceVariables(&instruction); err != nil {
+			return fmt.Errorf("%s, line %d: %w", name, instruction.Line, err)
 		}
-		if err != nil {
-			return fmt.Errorf("%s, line %d: %w", name, node.StartLine, err)
+		if err := b.follow(instruction); err != nil {
+			return fmt.Errorf("%s, line %d: %w", name, instruction.Line, err)
 		}
 	}
 	return nil
@@ -111,35 +109,35 @@ type build struct {
 	arguments, global environment
 }
 
-// words are the arguments of an instruction, with their variables replaced.
-func (b *build) words(keyword string, node *parser.Node) (words []string, err error) {
+// replaceVariables replaces the variables in an instruction's words.
+func (b *build) replaceVariables(i *dockerfile.Instruction) (err error) {
+	if i.Name == "ENTRYPOINT" || i.Name == "CMD" { // their variables are for a shell in the container
+		return nil
+	}
 	var variables []string
 	for _, v := range slices.Concat(b.arguments, b.env) {
 		variables = append(variables, v.Name+"="+v.Value)
 	}
-	for next := node.Next; next != nil; next = next.Next {
-		word := next.Value
-		if keyword != "ENTRYPOINT" && keyword != "CMD" { // their variables are for a shell in the container
-			if word, _, err = b.lex.ProcessWord(word, shell.EnvsFromSlice(variables)); err != nil {
-				return nil, err
-			}
+	for n, word := range i.Words {
+		if i.Words[n], _, err = b.lex.ProcessWord(word, shell.EnvsFromSlice(variables)); err != nil {
+			return err
 		}
-		words = append(words, word)
 	}
-	return words, nil
+	return nil
 }
 
-func (b *build) instruction(keyword string, words []string, node *parser.Node) error {
-	malformed := fmt.Errorf("%q is not understood", node.Original)
+func (b *build) follow(i dockerfile.Instruction) error {
+	malformed := fmt.Errorf("%q is not understood", i.Text)
+	words := i.Words
 	switch {
-	case !b.stage && keyword != "FROM" && keyword != "ARG":
-		return fmt.Errorf("%s comes before FROM", keyword)
-	case keyword == "FROM" && b.stage:
+	case !b.stage && i.Name != "FROM" && i.Name != "ARG":
+		return fmt.Errorf("%s comes before FROM", i.Name)
+	case i.Name == "FROM" && b.stage:
 		return errors.New("only images of one stage are followed")
-	case keyword == "FROM" && !slices.Equal(words[:min(1, len(words))], []string{"scratch"}):
+	case i.Name == "FROM" && !slices.Equal(words[:min(1, len(words))], []string{"scratch"}):
 		return fmt.Errorf("it is built on the image %s, which is not unpacked here", strings.Join(words, " "))
 	}
-	switch keyword {
+	switch i.Name {
 	case "FROM":
 		b.stage, b.global, b.arguments = true, b.arguments, nil
 	case "ARG":
@@ -168,15 +166,15 @@ func (b *build) instruction(keyword string, words []string, node *parser.Node) e
 		b.workdir = b.absolute(words[0])
 		return b.files.MkdirAll(relative(b.workdir), 0o755)
 	case "COPY":
-		if len(words) < 2 || len(node.Heredocs) > 0 {
+		if len(words) < 2 || i.HereDocument {
 			return malformed
 		}
-		return b.copy(words[:len(words)-1], words[len(words)-1], node.Flags)
+		return b.copy(words[:len(words)-1], words[len(words)-1], i.Flags)
 	case "ENTRYPOINT", "CMD":
-		if !node.Attributes["json"] {
-			return fmt.Errorf("%s needs a shell, which the image does not have; write it as a list", keyword)
+		if !i.List {
+			return fmt.Errorf("%s needs a shell, which the image does not have; write it as a list", i.Name)
 		}
-		if keyword == "CMD" {
+		if i.Name == "CMD" {
 			b.cmd = words
 		} else {
 			b.entrypoint = words
@@ -188,7 +186,7 @@ func (b *build) instruction(keyword string, words []string, node *parser.Node) e
 	case "USER", "EXPOSE", "LABEL", "HEALTHCHECK":
 		// They do not change a process here. ECS ignores HEALTHCHECK too.
 	default:
-		return fmt.Errorf("%s is not followed here", keyword)
+		return fmt.Errorf("%s is not followed here", i.Name)
 	}
 	return nil
 }
@@ -273,14 +271,7 @@ func (b *build) copyTree(from, to string) error {
 
 // entry is the command of a container, and the command's directory on this host.
 func (i *image) entry(c model.Container) (argv []string, dir string, err error) {
-	entrypoint, command := i.entrypoint, i.cmd
-	if len(c.EntryPoint) > 0 {
-		entrypoint, command = c.EntryPoint, nil // CMD is for the image's own entry point
-	}
-	if len(c.Command) > 0 {
-		command = c.Command
-	}
-	argv = slices.Concat(entrypoint, command)
+	argv = arguments(c, i.entrypoint, i.cmd)
 	if len(argv) == 0 {
 		return nil, "", errors.New("its image has neither ENTRYPOINT nor CMD, and its container no command")
 	}
@@ -294,6 +285,17 @@ func (i *image) entry(c model.Container) (argv []string, dir string, err error) 
 	}
 	dir = i.absolute(c.WorkingDirectory)
 	return argv, filepath.Join(i.root, dir), i.files.MkdirAll(relative(dir), 0o755)
+}
+
+// arguments are what a container runs: what its definition says goes before its image.
+func arguments(c model.Container, entrypoint, command []string) []string {
+	if len(c.EntryPoint) > 0 {
+		entrypoint, command = c.EntryPoint, nil // CMD is for the image's own entry point
+	}
+	if len(c.Command) > 0 {
+		command = c.Command
+	}
+	return slices.Concat(entrypoint, command)
 }
 
 // find returns the path on this host of a program of the image. The host can execute the program.
@@ -340,24 +342,21 @@ func executable(file, name string) error {
 func imageCommand(c model.Container) string {
 	var entrypoint, command []string
 	if asset := c.Image.Asset; asset != nil && asset.Directory != "" {
-		file, err := os.Open(filepath.Join(asset.Directory, cmp.Or(asset.Dockerfile, "Dockerfile")))
+		file, err := os.Open(filepath.Join(asset.Directory, asset.File()))
 		if err != nil {
 			return ""
 		}
 		defer file.Close()
-		parsed, err := parser.Parse(file)
+		parsed, err := dockerfile.Parse(file)
 		if err != nil {
 			return ""
 		}
-		for _, node := range parsed.AST.Children {
-			var words []string
-			for next := node.Next; next != nil; next = next.Next {
-				words = append(words, next.Value)
-			}
-			if !node.Attributes["json"] { // a line for a shell
+		for _, i := range parsed.Instructions {
+			words := i.Words
+			if !i.List { // a line for a shell
 				words = strings.Fields(strings.Join(words, " "))
 			}
-			switch strings.ToUpper(node.Value) {
+			switch i.Name {
 			case "FROM":
 				entrypoint, command = nil, nil
 			case "ENTRYPOINT":
@@ -367,13 +366,7 @@ func imageCommand(c model.Container) string {
 			}
 		}
 	}
-	if len(c.EntryPoint) > 0 {
-		entrypoint, command = c.EntryPoint, nil
-	}
-	if len(c.Command) > 0 {
-		command = c.Command
-	}
-	words := slices.Concat(entrypoint, command)
+	words := arguments(c, entrypoint, command)
 	if len(words) == 0 || strings.Contains(words[0], "/") || strings.ContainsAny(strings.Join(words, ""), " '\"\\$`") {
 		return ""
 	}

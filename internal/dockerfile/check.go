@@ -1,4 +1,4 @@
-package build
+package dockerfile
 
 import (
 	"bytes"
@@ -17,13 +17,13 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 )
 
-// CheckDockerfile says why a directory cannot be built: the directory or its Dockerfile is missing, the
+// Check says why a directory cannot be built: the directory or its Dockerfile is missing, the
 // Dockerfile cannot be read, or has no such stage. The directory is relative to the root, the file to
 // the directory. Both have slashes and stay inside. An empty file is Dockerfile, an empty target the
 // last stage.
 //
 // A Dockerfile of another syntax than Docker's own only has to be there.
-func CheckDockerfile(root, dir, file, target string) error {
+func Check(root, dir, file, target string) error {
 	if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(dir))); err != nil || !info.IsDir() {
 		return fmt.Errorf("there is no directory %s: create it with a Dockerfile, or correct Dockerfile.Dir", dir)
 	}
@@ -40,11 +40,7 @@ func CheckDockerfile(root, dir, file, target string) error {
 	if syntax, _, _, ok := parser.DetectSyntax(text); ok && !strings.HasPrefix(strings.TrimPrefix(syntax, "docker.io/"), "docker/dockerfile") {
 		return nil
 	}
-	parsed, err := parser.Parse(bytes.NewReader(text))
-	if err != nil {
-		return fmt.Errorf("%s is not a Dockerfile: %w", name, err)
-	}
-	stages, err := stagesOf(parsed.AST)
+	stages, err := stages(text)
 	if err != nil {
 		return fmt.Errorf("%s is not a Dockerfile: %w", name, err)
 	}
@@ -59,31 +55,30 @@ func CheckDockerfile(root, dir, file, target string) error {
 	return nil
 }
 
-// stagesOf returns the names of a Dockerfile's stages, in their order. A stage without a name is empty.
-func stagesOf(dockerfile *parser.Node) ([]string, error) {
+// stages returns the names of a Dockerfile's stages, in their order. A stage without a name is empty.
+func stages(text []byte) ([]string, error) {
+	file, err := Parse(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
 	var stages []string
-	for _, node := range dockerfile.Children {
-		instruction := strings.ToLower(node.Value)
-		if _, known := command.Commands[instruction]; !known {
-			return nil, fmt.Errorf("line %d: there is no instruction %s", node.StartLine, strings.ToUpper(node.Value))
+	for _, i := range file.Instructions {
+		if _, known := command.Commands[strings.ToLower(i.Name)]; !known {
+			return nil, fmt.Errorf("line %d: there is no instruction %s", i.Line, i.Name)
 		}
-		if instruction != command.From {
-			if len(stages) == 0 && instruction != command.Arg {
-				return nil, fmt.Errorf("line %d: %s comes before the first FROM", node.StartLine, strings.ToUpper(node.Value))
+		if i.Name != "FROM" {
+			if len(stages) == 0 && i.Name != "ARG" {
+				return nil, fmt.Errorf("line %d: %s comes before the first FROM", i.Line, i.Name)
 			}
 			continue
 		}
-		var words []string // of FROM image AS name
-		for word := node.Next; word != nil; word = word.Next {
-			words = append(words, word.Value)
-		}
 		switch {
-		case len(words) == 1:
+		case len(i.Words) == 1:
 			stages = append(stages, "")
-		case len(words) == 3 && strings.EqualFold(words[1], "AS"):
-			stages = append(stages, words[2])
+		case len(i.Words) == 3 && strings.EqualFold(i.Words[1], "AS"): // FROM image AS name
+			stages = append(stages, i.Words[2])
 		default:
-			return nil, fmt.Errorf("line %d: FROM needs an image, and may have AS and a name", node.StartLine)
+			return nil, fmt.Errorf("line %d: FROM needs an image, and may have AS and a name", i.Line)
 		}
 	}
 	if len(stages) == 0 {

@@ -7,19 +7,19 @@ import (
 	"cutover/internal/assembly"
 )
 
-// named has the property that Ref returns, for types that only their name stands for in a container's
+// refProperties has the property that Ref returns, for types that only their name stands for in a container's
 // environment. The "Return values" on the page of each type say so:
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html.
-var named = map[string]string{
+var refProperties = map[string]string{
 	CloudWatchAlarm: "AlarmName", ECRRepository: "RepositoryName", IAMRole: "RoleName", LambdaFunction: "FunctionName", LogGroup: "LogGroupName", S3Bucket: "BucketName",
 	"AWS::DynamoDB::Table": "TableName", "AWS::Events::EventBus": "Name", "AWS::KMS::Alias": "AliasName", "AWS::Kinesis::Stream": "Name",
 	"AWS::RDS::DBCluster": "DBClusterIdentifier", "AWS::RDS::DBInstance": "DBInstanceIdentifier",
 }
 
-// Named returns what Ref of a resource is on AWS: the name that the template gives the resource, or for a
+// RefValue returns what Ref of a resource is on AWS: the name that the template gives the resource, or for a
 // log group, a secret and a file system a name that is made up. It is empty if it is not known.
-func Named(a *assembly.Assembly, r *assembly.Resource, account, region string) string {
-	if value, err := r.Resolve(a, named[r.Type]); err == nil && named[r.Type] != "" {
+func RefValue(a *assembly.Assembly, r *assembly.Resource, account, region string) string {
+	if value, err := r.Resolve(a, refProperties[r.Type]); err == nil && refProperties[r.Type] != "" {
 		if name, ok := value.(string); ok && name != "" {
 			return name
 		}
@@ -27,7 +27,7 @@ func Named(a *assembly.Assembly, r *assembly.Resource, account, region string) s
 	switch r.Type {
 	case LogGroup:
 		return readable(r)
-	case "AWS::EFS::FileSystem":
+	case EFSFileSystem:
 		sum := fnv.New64a()
 		sum.Write([]byte(r.String()))
 		return fmt.Sprintf("fs-%017x", sum.Sum64())

@@ -6,7 +6,7 @@ import (
 )
 
 // What Ref of a resource is, as far as the template says so or a made-up name does no harm.
-func TestNamed(t *testing.T) {
+func TestRefValue(t *testing.T) {
 	m := read(t, `"Table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "orders"}},
 		"Joined": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": {"Fn::Join": ["-", ["a", "b"]]}}},
 		"Later": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": {"Fn::Sub": "x-${Table}"}}},
@@ -16,7 +16,7 @@ func TestNamed(t *testing.T) {
 		"Files": {"Type": "AWS::EFS::FileSystem"}, "Files2": {"Type": "AWS::EFS::FileSystem"}`)
 	got := map[string]string{}
 	for _, r := range m.Assembly.Stacks[0].Resources {
-		got[r.LogicalID] = Named(m.Assembly, r, "1", "here")
+		got[r.LogicalID] = RefValue(m.Assembly, r, "1", "here")
 	}
 	for id, want := range map[string]string{
 		"Table": "orders", "Joined": "a-b", "Later": "", "Unnamed": "", "Queue": "", "Logs": "/app", "Logs2AB12CD34": "Logs2",

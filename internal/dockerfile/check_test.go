@@ -1,4 +1,4 @@
-package build
+package dockerfile
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestCheckDockerfile(t *testing.T) {
+func TestCheck(t *testing.T) {
 	for _, test := range []struct {
 		name, dir, file, text, target string
 		err                           string // the whole error
@@ -62,10 +62,15 @@ func TestCheckDockerfile(t *testing.T) {
 				if test.err == "" && test.file != "" {
 					file = test.file
 				}
-				write(t, filepath.Join(root, file), test.text)
+				if err := os.MkdirAll(filepath.Dir(filepath.Join(root, file)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(root, file), []byte(test.text), 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
 			got := ""
-			if err := CheckDockerfile(root, dir, test.file, test.target); err != nil {
+			if err := Check(root, dir, test.file, test.target); err != nil {
 				got = strings.ReplaceAll(err.Error(), root, "ROOT")
 			}
 			if got != test.err {
