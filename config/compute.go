@@ -73,9 +73,11 @@ func (s Service) Pairs() []Pair {
 
 // On says whether a service of the deployment runs on a kind of compute, or moves there.
 func (d Deployment) On(kind string) bool {
-	return slices.ContainsFunc(d.All(), func(s Service) bool {
-		return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return Kind(p.Compute) == kind })
-	})
+	return slices.ContainsFunc(d.All(), func(s Service) bool { return s.on(kind) })
+}
+
+func (s Service) on(kind string) bool {
+	return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return Kind(p.Compute) == kind })
 }
 
 // fargateSizes are the sizes that a Fargate task may have: by its CPU units, the memory from, to and in

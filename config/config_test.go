@@ -274,6 +274,8 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `load balancer "shop": its services and the monolith have 1001 tasks, and a load balancer can have 1000 targets: put some of its services behind another load balancer`},
 		{name: "too many targets at the most", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, MaxTasks: 1000}),
 			want: `load balancer "shop": its services and the monolith have 1001 tasks, and a load balancer can have 1000 targets: put some of its services behind another load balancer`},
+		{name: "too many targets while a service moves", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, Tasks: 500, Next: config.Fargate{}}),
+			want: `load balancer "shop": its services and the monolith have 1001 tasks, and a load balancer can have 1000 targets: put some of its services behind another load balancer`},
 		{name: "load balancer of the monolith", change: func(d *config.Deployment) { d.Monolith.LoadBalancer = "shop" },
 			want: `service "api": LoadBalancer "shop": the monolith is behind every load balancer: remove it`},
 		{name: "load balancer that AWS refuses", change: with(config.Service{Name: "tags", LoadBalancer: "My-Shop", Paths: []string{"/t"}, Order: 5}),
@@ -313,6 +315,15 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `maxInstances: the tasks of all services reserve 784 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
 		{name: "too few instances for the most tasks", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MaxTasks: 32}),
 			want: `maxInstances: the tasks of all services reserve 8960 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
+		{name: "tasks that move to Fargate", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MaxTasks: 32, Next: config.Fargate{}}),
+			want: `maxInstances: the tasks of all services on EC2 reserve 8960 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
+		{name: "tasks that move to EC2", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 3000, Compute: config.Fargate{}, Next: config.EC2{}}),
+			want: `service "tags": a task reserves 256 CPU units and 3000 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
+		{name: "tasks on Fargate, and too many on EC2", change: func(d *config.Deployment) {
+			services(98)(d)
+			d.Services[0].Compute = config.Fargate{}
+		}, context: context{"maxInstances": 12.0},
+			want: `maxInstances: the tasks of all services on EC2 reserve 25088 CPU units and 25088 MiB, and 12 instances of type t3.small have 24576 and 24576: set it to 13 or more, or instanceType to a larger one`},
 		{name: "a task too large", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 3000}),
 			want: `service "tags": a task reserves 256 CPU units and 3000 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
 
@@ -468,6 +479,16 @@ func TestMemoryLimit(t *testing.T) {
 	given.Services[0].MemoryLimitMiB = 257
 	if d, _, err := config.Load(given, nil, func(string) string { return "" }); err != nil || d.Services[0].MemoryLimitMiB != 257 {
 		t.Errorf("a limit just above the reservation: %d MiB, %v", d.Services[0].MemoryLimitMiB, err)
+	}
+}
+
+// Tasks on Fargate take no room on the instances, however large and many.
+func TestFargateNeedsNoInstances(t *testing.T) {
+	d := forum()
+	with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, CPU: 4096, MemoryReservationMiB: 8192, Tasks: 100, Compute: config.Fargate{}})(&d)
+	d, _ = load(t, d, nil)
+	if got := d.Services[len(d.Services)-1].Compute; got != (config.Fargate{CPU: 4096, MemoryMiB: 16384, EphemeralStorageGiB: 20}) {
+		t.Errorf("the tasks are %+v", got)
 	}
 }
 

@@ -192,13 +192,14 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	}
 }
 
-// checkTargets refuses more tasks, at most, than a load balancer can have targets.
+// checkTargets refuses more tasks, at most, than a load balancer can have targets. A service that moves
+// to another compute has its tasks twice: see [migration.EC2].
 func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	for _, b := range plan.Balancers {
-		tasks := d.Monolith.peak()
+		tasks := d.Monolith.peak() * len(d.Monolith.Pairs())
 		for _, service := range d.Services {
 			if service.LoadBalancer == b.Name {
-				tasks += service.peak()
+				tasks += service.peak() * len(service.Pairs())
 			}
 		}
 		if tasks > maxTargets {
@@ -217,7 +218,8 @@ func checkTargets(d Deployment, plan migration.Plan, refuse func(string, ...any)
 //   - It counts one set of tasks, although a deployment starts a second one before it stops the
 //     first.
 //
-// It accepts an instance type whose size is not known.
+// Tasks on Fargate take no room on instances. A service that moves has, at most, all of its tasks on EC2,
+// too. It accepts an instance type whose size is not known.
 func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	kind := s.InstanceTypes[0]
 	instance, known := capacity.InstanceOf(kind)
@@ -227,6 +229,9 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	one := instance.Whole()
 	var all capacity.Resources
 	for _, service := range d.All() {
+		if !service.on(migration.EC2) {
+			continue
+		}
 		task := service.reserves()
 		all = all.Plus(task.Times(service.peak()))
 		if task.CPU > one.CPU || task.MemoryMiB > one.MemoryMiB {
@@ -235,8 +240,12 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 		}
 	}
 	if n := all.Instances(one); n > s.MaxInstances {
-		refuse("maxInstances: the tasks of all services reserve %d CPU units and %d MiB, and %d instances of type %s have %d and %d: set it to %d or more, or instanceType to a larger one",
-			all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, n)
+		where := ""
+		if d.On(migration.Fargate) {
+			where = " on EC2"
+		}
+		refuse("maxInstances: the tasks of all services%s reserve %d CPU units and %d MiB, and %d instances of type %s have %d and %d: set it to %d or more, or instanceType to a larger one",
+			where, all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, n)
 	}
 }
 

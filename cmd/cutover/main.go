@@ -75,7 +75,7 @@ func command() *cobra.Command {
 		Use:   "cutover",
 		Short: "Run, rehearse, review and move a deployment that cdk synthesized",
 		Long: `Cutover runs an assembly, the output of "cdk synth", on this machine: load balancers with
-their rules, target groups with their health checks, and ECS services on EC2 with their
+their rules, target groups with their health checks, and ECS services with their
 tasks. It needs no AWS account. It needs Docker only with --driver docker.
 
 It also rehearses the migration, reviews a branch, estimates costs, moves the migration

@@ -444,6 +444,10 @@ func (v *view) summary(s local.Status, detached bool) {
 	try, path := "", ""
 	for _, listener := range s.Listeners {
 		name := listenerName(s, listener)
+		if address, ok := connections(listener); ok {
+			fmt.Fprintf(&b, "%s takes connections at %s\n", name, address)
+			continue
+		}
 		fmt.Fprintf(&b, "%s answers at %s\n", name, listener.URL+example(listener))
 		if try == "" {
 			path = example(listener)
@@ -472,6 +476,12 @@ func (v *view) summary(s local.Status, detached bool) {
 		b.WriteString("\nCtrl-C stops it.\n")
 	}
 	v.print(plain.Visible(b.String()))
+}
+
+// connections is the address of a listener that forwards connections, of a Network Load Balancer.
+func connections(l alb.ListenerStatus) (address string, ok bool) {
+	scheme, address, _ := strings.Cut(l.URL, "://")
+	return address, scheme == "tcp" || scheme == "tls"
 }
 
 // example returns the path with the most segments that a rule matches by the path alone.

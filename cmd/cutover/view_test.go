@@ -110,6 +110,19 @@ api      1/1    01234567  RUNNING  HEALTHY  api           healthy
 }
 
 // Load balancers of one stack are told apart by their listeners.
+// A listener that forwards connections has an address, and nothing to ask for by HTTP.
+func TestViewOfConnections(t *testing.T) {
+	for _, protocol := range []string{"TCP", "TLS"} {
+		var out bytes.Buffer
+		(&view{out: &out, program: "cutover"}).summary(local.Status{Listeners: []alb.ListenerStatus{
+			{Key: "S/A", Port: 53, Protocol: protocol, URL: strings.ToLower(protocol) + "://localhost:8053"}, {Key: "S/B", Port: 80, Protocol: "HTTP", URL: "http://localhost:8080"}}}, true)
+		want := "\n" + protocol + ":53 takes connections at localhost:8053\nHTTP:80 answers at http://localhost:8080/\n\nTry\n  curl http://localhost:8080/\n  cutover routes /\n"
+		if text := out.String(); !strings.HasPrefix(text, want) {
+			t.Errorf("the summary is\n%s\nwant it to begin with\n%s", text, want)
+		}
+	}
+}
+
 func TestListenerName(t *testing.T) {
 	one, two, other := alb.ListenerStatus{Key: "app/One", Port: 80, Protocol: "HTTP"}, alb.ListenerStatus{Key: "app/Two", Port: 80, Protocol: "HTTP"}, alb.ListenerStatus{Key: "apples/One", Port: 80, Protocol: "HTTP"}
 	for _, test := range []struct {

@@ -108,6 +108,8 @@ func named(id, name, cluster string) string {
 var clusters = resource("C", model.ECSCluster, "") + ", " + resource("D", model.ECSCluster, "")
 
 const (
+	interfaces = `"NetworkConfiguration": {"AwsvpcConfiguration": {"Subnets": ["s"]}}, `
+
 	a = `{"Ref": "A"}`
 	b = `{"Ref": "B"}`
 )
@@ -181,8 +183,16 @@ func TestRefused(t *testing.T) {
 			group("G", ""), small, service("", "G")}},
 		{"not attached", "S/Service/Properties.LoadBalancers[1]: AWS refuses the service: target group S/H does not have an associated load balancer",
 			[]string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), group("H", ""), small, service("", "G", "H")}},
-		{"an interface of its own", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service("", "G")}},
-		{"instances for tasks with an interface", "tasks in network mode awsvpc need target type ip, and S/G has instance", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service("", "G")}},
+		{"an interface of its own", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service(interfaces, "G")}},
+		{"no subnets for an interface", "S/Service/Properties.NetworkConfiguration: AWS refuses a service of tasks in network mode awsvpc without it", []string{task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service("")}},
+		{"Fargate", "", []string{task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service(`"LaunchType": "FARGATE", ` + interfaces)}},
+		{"Fargate on a bridge", "S/T/Properties.NetworkMode: AWS refuses bridge for the tasks of S/Service: those on Fargate need awsvpc", []string{small, service(`"LaunchType": "FARGATE", `)}},
+		{"Fargate by a provider on a bridge", "AWS refuses bridge for the tasks of S/Service", []string{small, service(`"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}], `)}},
+		{"another port of the host", "S/T/Properties.ContainerDefinitions[0].PortMappings[0].HostPort: AWS refuses 81 in network mode host: it is the container's port, 80, or left out",
+			[]string{strings.Replace(task(`"NetworkMode": "host", `, `"Memory": 64`), `"ContainerPort": 80`, `"ContainerPort": 80, "HostPort": 81`, 1)}},
+		{"the port of the host", "", []string{strings.Replace(task(`"NetworkMode": "host", `, `"Memory": 64`), `"ContainerPort": 80`, `"ContainerPort": 80, "HostPort": 80`, 1)}},
+		{"another port of an instance", "", []string{strings.Replace(small, `"ContainerPort": 80`, `"ContainerPort": 80, "HostPort": 81`, 1)}},
+		{"instances for tasks with an interface", "tasks in network mode awsvpc need target type ip, and S/G has instance", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service(interfaces, "G")}},
 		{"addresses for tasks on a bridge", "tasks in network mode bridge need target type instance, and S/G has ip", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", `"TargetType": "ip"`), small, service("", "G")}},
 		{"five groups", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six[1:]...)}},
 		{"six groups", "S/Service/Properties.LoadBalancers: AWS refuses 6 target groups: a service can have 5", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), group("G", ""), small, service("", six...)}},
@@ -238,8 +248,22 @@ func TestWarnings(t *testing.T) {
 		{"a mesh", "S/X: App Mesh decides", []string{resource("X", "AWS::AppMesh::Route", "")}},
 		{"a web ACL that does not exist", "", []string{`"X": {"Type": "AWS::WAFv2::WebACL", "Condition": "Never"}`}},
 		{"an IP set", "", []string{resource("X", "AWS::WAFv2::IPSet", "")}},
-		{"another kind", "S/A: a load balancer of type network takes requests; it does not run here\nS/Service: its load balancer does not run here, so its tasks get no requests",
-			[]string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP"`), task("", `"Memory": 64`), service("", "G")}},
+		{"a Network Load Balancer", "", []string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP"`), task("", `"Memory": 64`), service("", "G")}},
+		{"one with TLS", "", []string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TLS", "", "G"), group("G", `"Protocol": "TLS"`), task("", `"Memory": 64`), service("", "G")}},
+		{"one without a listener", "", []string{balancer("A", `"Type": "network"`)}},
+		{"UDP", "S/L: a Network Load Balancer takes requests; this does not run here: its listener UDP:53 is of protocol \"UDP\", and only TCP and TLS are forwarded here\nS/Service: its load balancer does not run here, so its tasks get no requests",
+			[]string{balancer("A", `"Type": "network"`), listener("L", a, 53, "UDP", "", "G"), group("G", `"Protocol": "UDP"`), task("", `"Memory": 64`), service("", "G")}},
+		{"a load balancer behind another one", "S/L: a Network Load Balancer takes requests; this does not run here: only tasks of ECS services are targets here, of protocol TCP or TLS, and those of S/G are others",
+			[]string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP", "TargetType": "alb", "Targets": [{"Id": "arn:x"}]`)}},
+		{"addresses behind one", "and those of S/G are others", []string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP", "TargetType": "ip", "Targets": [{"Id": "10.0.0.1"}]`)}},
+		{"Service Connect", "S/Service: other tasks find the service by a name of AWS Cloud Map; no such name is answered here", []string{task("", `"Memory": 64`), service(`"ServiceConnectConfiguration": {"Enabled": true}, `)}},
+		{"no Service Connect", "", []string{task("", `"Memory": 64`), service(`"ServiceConnectConfiguration": {"Enabled": false}, "ServiceRegistries": [], `)}},
+		{"Cloud Map", "S/Service: other tasks find the service by a name", []string{task("", `"Memory": 64`), service(`"ServiceRegistries": [{"RegistryArn": "r"}], `)}},
+		{"scaling by the clock", "S/Service: S/X changes the bounds of its number of tasks at certain times; nothing is scheduled here", []string{task("", `"Memory": 64`), service(""), clusters,
+			resource("X", model.AppAutoScalingTarget, `"ServiceNamespace": "ecs", "ResourceId": "service/default/Service", "MinCapacity": 1, "MaxCapacity": 2, "ScheduledActions": [{"Schedule": "cron(0 8 * * ? *)"}]`)}},
+		{"scaling by an alarm", "S/Service: its policy S/P scales by an alarm or a metric that is not measured here, so the policy changes no number of tasks", []string{task("", `"Memory": 64`), service(""), clusters,
+			resource("X", model.AppAutoScalingTarget, `"ServiceNamespace": "ecs", "ResourceId": "service/default/Service", "MinCapacity": 1, "MaxCapacity": 2`),
+			resource("P", model.AppAutoScalingPolicy, `"PolicyType": "StepScaling", "ScalingTargetId": {"Ref": "X"}`)}},
 		{"another kind beside one", "S/B: a load balancer of type gateway takes requests; it does not run here",
 			[]string{balancer("A", ""), balancer("B", `"Type": "gateway"`), listener("L", a, 80, "HTTP", "", "G"), group("G", ""), group("H", `"Protocol": "GENEVE"`), task("", `"Memory": 64`), service("", "G", "H")}},
 		{"a group of a custom resource and of another app", "S/Exported: no target is registered here: Custom::Register X, an app that imports Out may register targets",
@@ -247,7 +271,8 @@ func TestWarnings(t *testing.T) {
 		{"a group with targets", "", []string{group("Exported", `"Targets": [{"Id": "i-1"}]`)}},
 		{"a group of a service", "", []string{group("Exported", ""), task("", `"Memory": 64`), service("", "Exported")}},
 		{"a group of instances", "", []string{group("Exported", ""), resource("Machines", model.EC2AutoScalingGroup, `"TargetGroupARNs": [{"Ref": "Exported"}]`)}},
-		{"a group of another kind and another app", "", []string{group("Exported", `"Protocol": "TCP"`)}},
+		{"a group of another kind and another app", "S/Exported: no target is registered here: an app that imports Out may", []string{group("Exported", `"Protocol": "TCP"`)}},
+		{"a group of UDP and another app", "", []string{group("Exported", `"Protocol": "UDP"`)}},
 		{"a group with metrics and an output", "", []string{group("Kept", ""), resource("X", "Example::Made::Up", `"Group": {"Fn::GetAtt": ["Kept", "TargetGroupFullName"]}`)}},
 		{"a lookup", `S/X/Properties.Vpc: "vpc-12345" is what CDK puts in place of a lookup that has not been made`, []string{resource("X", "Example::Made::Up", `"Vpc": "vpc-12345", "Other": "vpc-123456"`)}},
 		{"lookups inside", "S/X/Properties.A: \"dummy1b\" is what\nS/X/Properties.B: \"dummy-value-for-/a/b\" is what", []string{resource("X", "Example::Made::Up", `"B": {"C": [1, {"D": "dummy-value-for-/a/b"}]}, "A": ["eu-west-1a", "dummy1b"]`)}},

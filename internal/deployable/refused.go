@@ -218,6 +218,7 @@ func serviceErrors(s *model.Service, isForwarded func(*model.TargetGroup) bool) 
 	if n := len(s.LoadBalancers); n > maxServiceGroups {
 		errs = append(errs, s.Errorf("LoadBalancers", "AWS refuses %d target groups: a service can have %d", n, maxServiceGroups))
 	}
+	errs = append(errs, networkError(s))
 	for i, at := range s.LoadBalancers {
 		group, property := at.TargetGroup, fmt.Sprintf("LoadBalancers[%d]", i)
 		if group == nil {
@@ -237,6 +238,23 @@ func serviceErrors(s *model.Service, isForwarded func(*model.TargetGroup) bool) 
 		}
 	}
 	return assembly.Join(errs...)
+}
+
+// networkError: tasks on Fargate have an interface of their own, and a service of such tasks says where it is
+// ("NetworkConfiguration", https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html).
+func networkError(s *model.Service) error {
+	d := s.TaskDefinition
+	if d == nil || d.Problem("NetworkMode") != nil {
+		return nil
+	}
+	onFargate := func(provider string) bool { return strings.HasPrefix(provider, "FARGATE") }
+	if d.NetworkMode != "awsvpc" && (s.LaunchType == "FARGATE" || slices.ContainsFunc(s.CapacityProviders, onFargate)) {
+		return d.Errorf("NetworkMode", "AWS refuses %s for the tasks of %v: those on Fargate need awsvpc", d.NetworkMode, s.Resource)
+	}
+	if d.NetworkMode == "awsvpc" && s.Resource.Properties["NetworkConfiguration"] == nil {
+		return s.Errorf("NetworkConfiguration", "AWS refuses a service of tasks in network mode awsvpc without it")
+	}
+	return nil
 }
 
 // ecsName is what names of services, clusters, families and containers may be: 255 letters, digits,
@@ -305,6 +323,11 @@ func containerErrors(d *model.TaskDefinition) error {
 		at := fmt.Sprintf("ContainerDefinitions[%d]", i)
 		refuse := func(property, format string, args ...any) {
 			errs = append(errs, d.Errorf(at+property, "AWS refuses "+format, args...))
+		}
+		for j, port := range c.Ports { // "PortMapping"
+			if d.SharesNetwork() && port.Host != 0 && port.Host != port.Container {
+				refuse(fmt.Sprintf(".PortMappings[%d].HostPort", j), "%d in network mode %s: it is the container's port, %d, or left out", port.Host, d.NetworkMode, port.Container)
+			}
 		}
 		for j, dependency := range c.DependsOn {
 			on, ok := named[dependency.Container]

@@ -54,7 +54,7 @@ func Warnings(m *model.Model) []string {
 		listening[l.LoadBalancerID]++
 	}
 	for _, lb := range m.LoadBalancers {
-		if !lb.Application() {
+		if lb.Type == "gateway" {
 			warn(lb.Key(), "a load balancer of type %s takes requests; it does not run here", lb.Type)
 			continue
 		}
@@ -67,8 +67,13 @@ func Warnings(m *model.Model) []string {
 			}
 		}
 	}
+	for _, l := range m.Listeners {
+		if why := l.LeftOut(); why != "" && (l.LoadBalancer == nil || l.LoadBalancer.Type != "gateway") {
+			warn(l.Key(), "a Network Load Balancer takes requests; this does not run here: %s", why)
+		}
+	}
 	for _, g := range m.TargetGroups {
-		if others := Elsewhere(m, g); len(others) > 0 && g.Application() {
+		if others := Elsewhere(m, g); len(others) > 0 && g.Runs() {
 			warn(g.Key(), "no target is registered here: %s may register targets", strings.Join(others, ", "))
 		}
 	}
@@ -126,6 +131,11 @@ func NoListener(all ...*model.Model) error {
 			return nil
 		}
 		lines = append(lines, Warnings(m)...)
+		for _, lb := range m.LoadBalancers {
+			if lb.Type == "network" {
+				lines = append(lines, lb.Key()+": a Network Load Balancer forwards connections, and looks at no requests")
+			}
+		}
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }
@@ -162,8 +172,21 @@ func standIn(value any) string {
 // serviceWarnings says why tasks of a service never run, or get no requests here.
 func serviceWarnings(m *model.Model, s *model.Service) []string {
 	var lines []string
+	if s.ServiceConnect || s.Registered {
+		lines = append(lines, "other tasks find the service by a name of AWS Cloud Map; no such name is answered here")
+	}
+	if s.Scaling != nil {
+		if s.Scaling.Scheduled {
+			lines = append(lines, fmt.Sprintf("%v changes the bounds of its number of tasks at certain times; nothing is scheduled here", s.Scaling.Resource))
+		}
+		for _, p := range s.Scaling.Policies {
+			if !p.Measured() {
+				lines = append(lines, fmt.Sprintf("its policy %v scales by an alarm or a metric that is not measured here, so the policy changes no number of tasks", p.Resource))
+			}
+		}
+	}
 	elsewhere := func(at model.ServiceLoadBalancer) bool {
-		return at.TargetGroup != nil && !at.TargetGroup.Application()
+		return at.TargetGroup != nil && !at.TargetGroup.Runs()
 	}
 	if n := len(s.LoadBalancers); n > 0 && !slices.ContainsFunc(s.LoadBalancers, func(at model.ServiceLoadBalancer) bool { return !elsewhere(at) }) {
 		lines = append(lines, "its load balancer does not run here, so its tasks get no requests")

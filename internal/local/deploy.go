@@ -79,11 +79,10 @@ func (p plans) passedOver() []provider.PassedOver {
 // nothing refuses a first assembly of which nothing runs here: neither a service, nor a scheduled task,
 // nor a listener.
 func (r *Runner) nothing(m *model.Model) error {
-	err := deployable.NoListener(m)
-	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, (*model.Schedule).StartsTasks) || err == nil {
+	if r.Assembly() != nil || len(m.Services) > 0 || slices.ContainsFunc(m.Schedules, (*model.Schedule).StartsTasks) || slices.ContainsFunc(m.Listeners, (*model.Listener).Runs) {
 		return nil
 	}
-	return fmt.Errorf("the assembly has no ECS service, and %w", err)
+	return fmt.Errorf("the assembly has no ECS service, and %w", deployable.NoListener(m))
 }
 
 // update updates a stack, one provider after the other. Reached is how many providers have begun.

@@ -83,13 +83,13 @@ func (r *Runner) text(a *assembly.Assembly, all plans, value any, depth int) (st
 			}
 		}
 		if i < 0 {
-			return "", fmt.Errorf("nothing on this machine stands for %v, which is an %s: give a value with --value %v=VALUE", value.Resource, value.Resource.Type, value)
+			return "", fmt.Errorf("nothing on this machine stands for %v, which is an %s: %w %v=VALUE", value.Resource, value.Resource.Type, provider.ErrNoValue, value)
 		}
 		given, err := all[i].Attribute(value)
 		if errors.Is(err, provider.ErrNotYet) {
 			return "", fmt.Errorf("%v: %w", value, err)
 		} else if err != nil {
-			return "", fmt.Errorf("%w: give a value with --value %v=VALUE", err, value)
+			return "", fmt.Errorf("%w: %w %v=VALUE", err, provider.ErrNoValue, value)
 		}
 		return r.text(a, all, given, depth+1)
 	}

@@ -205,6 +205,10 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	c.readNames(v)
 	for _, mapping := range v.Field("PortMappings").List() {
 		mapping.Field("Name") // for Service Connect
+		if members, _ := mapping.Raw().(map[string]any); members["ContainerPortRange"] != nil && members["ContainerPort"] == nil {
+			mapping.Field("Protocol")
+			continue // a setting of ports that nobody asks for one by one
+		}
 		c.Ports = append(c.Ports, Port{
 			Container: mapping.Field("ContainerPort").Need("a port").Int(0, 1, 65535),
 			Host:      mapping.Field("HostPort").Int(0, 0, 65535),

@@ -37,6 +37,14 @@ var unevaluated = []struct{ resourceType, does string }{
 	{EC2Instance, "an instance runs programs"},
 }
 
+// UnevaluatedTypes are the types that [Unevaluated] knows. One that ends in "::" stands for all that begin so.
+func UnevaluatedTypes() (all []string) {
+	for _, one := range unevaluated {
+		all = append(all, one.resourceType)
+	}
+	return all
+}
+
 // Unevaluated says what a type does with requests that nothing here evaluates; empty for other types.
 func Unevaluated(resourceType string) string {
 	for _, one := range unevaluated {

@@ -1,9 +1,11 @@
 package model
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"cutover/internal/assembly"
 )
@@ -29,6 +31,8 @@ type Listener struct {
 	// ResponseHeaders are in every answer of the listener, in place of the target's own. Default:
 	// none.
 	ResponseHeaders map[string][]string
+	// FlowTimeout ends a connection through a Network Load Balancer when idle that long. Default 350 s.
+	FlowTimeout time.Duration
 	// Default is the rule without conditions. Its resource is the listener's own.
 	Default *Rule
 }
@@ -44,6 +48,29 @@ func (l *Listener) Application() bool {
 	return !otherProtocol(l.Protocol)
 }
 
+// LeftOut says why a listener of a Network or Gateway Load Balancer does not run on this machine. Empty if
+// the listener runs, and for each one of an Application Load Balancer: what of those does not run is refused.
+func (l *Listener) LeftOut() string {
+	if l.Application() {
+		return ""
+	}
+	if !slices.Contains(forwarded, l.Protocol) {
+		return fmt.Sprintf("its listener %s is of protocol %q, and only %s are forwarded here", l, l.Protocol, strings.Join(forwarded, " and "))
+	}
+	for _, w := range l.Default.Action.Forward {
+		if !w.TargetGroup.Runs() {
+			return fmt.Sprintf("only tasks of ECS services are targets here, of protocol TCP or TLS, and those of %s are others", w.TargetGroup.Key())
+		}
+	}
+	return ""
+}
+
+// Runs says whether the listener runs on this machine.
+func (l *Listener) Runs() bool { return l.LeftOut() == "" }
+
+// forwarded are the protocols of a Network Load Balancer that run on this machine.
+var forwarded = []string{"TCP", "TLS"}
+
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-listener.html
 func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.LoadBalancer = elsewhere[LoadBalancer](m, p.Field("LoadBalancerArn"), ELBLoadBalancer, "LoadBalancerArn")
@@ -55,6 +82,8 @@ func (m *Model) listener(l *Listener, p assembly.Value) {
 	l.MutualTLS = p.Field("MutualAuthentication").Field("Mode").OneOf("off", "passthrough", "verify")
 	l.ServerHeader = p.Field("ListenerAttributes").Attributes().Field("routing.http.response.server.enabled").Bool(true)
 	l.ResponseHeaders = added(p.Field("ListenerAttributes").Attributes())
+	// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html
+	l.FlowTimeout = p.Field("ListenerAttributes").Attributes().Field("tcp.idle_timeout.seconds").Seconds(350, 60, 6000)
 	l.Default = &Rule{Base: Base{Resource: l.Resource}, Listener: l, Action: m.action(p.Field("DefaultActions"), l)}
 }
 

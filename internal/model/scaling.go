@@ -18,6 +18,8 @@ type ScalableTarget struct {
 	Service  *Service `json:"-"`
 	Min, Max int
 	Policies []*ScalingPolicy
+	// Scheduled says that Min and Max change at certain times. Default false.
+	Scheduled bool `json:",omitempty"`
 }
 
 // ScalingPolicy says when a target is scaled.
@@ -36,6 +38,12 @@ type ScalingPolicy struct {
 	OutOnly bool
 	// OutCooldown and InCooldown give an activity time to take effect. Default 5 min each.
 	OutCooldown, InCooldown time.Duration
+}
+
+// Measured says whether the metric of the policy is measured here. Alarms, which other types of policies
+// wait for, are not.
+func (y *ScalingPolicy) Measured() bool {
+	return y.Type == TargetTracking && (y.Metric == MetricCPU || y.Metric == MetricRequests)
 }
 
 // TargetTracking is the type of a policy that keeps a metric close to a value.
@@ -62,6 +70,7 @@ func (m *Model) scalableTarget(t *ScalableTarget, p assembly.Value) {
 	}
 	t.Service = m.scaledService(p.Field("ResourceId"))
 	t.Min, t.Max = p.Field("MinCapacity").Int(0, 0, 5000), p.Field("MaxCapacity").Int(0, 0, 5000)
+	t.Scheduled = len(p.Field("ScheduledActions").List()) > 0
 	if t.Min > t.Max {
 		p.Field("MinCapacity").Refuse("%d is more than MaxCapacity, %d", t.Min, t.Max)
 	}

@@ -41,6 +41,8 @@ type Service struct {
 	PublicAddresses bool
 	// ServiceConnect says that the service is in a namespace of Service Connect. Default false.
 	ServiceConnect bool
+	// Registered says that the tasks are registered in Cloud Map, which gives them a name. Default false.
+	Registered bool
 	// Scaling is nil if the service does not scale. Other resources than the service's own say so.
 	Scaling *ScalableTarget `json:"-"`
 }
@@ -97,6 +99,7 @@ func (m *Model) service(s *Service, p assembly.Value) {
 	address := p.Field("NetworkConfiguration").Field("AwsvpcConfiguration").Field("AssignPublicIp")
 	s.PublicAddresses = address.OneOf("DISABLED", "ENABLED") == "ENABLED"
 	s.ServiceConnect = p.Field("ServiceConnectConfiguration").Field("Enabled").Bool(false)
+	s.Registered = len(p.Field("ServiceRegistries").List()) > 0
 }
 
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-deploymentconfiguration.html

@@ -38,6 +38,15 @@ type TargetGroup struct {
 	Stickiness time.Duration
 	// StickinessType is lb_cookie (the default) or app_cookie.
 	StickinessType string
+	// SourceIP says that a Network Load Balancer keeps the connections of an address at a target. Default
+	// false.
+	SourceIP bool
+	// CutDraining ends the connections to a deregistered target after the delay, and CutUnhealthy those to an
+	// unhealthy target, of a Network Load Balancer. Defaults false and true.
+	CutDraining, CutUnhealthy bool
+	// PreservesClient says that targets see the client's address. Default: for targets of type instance
+	// behind a Network Load Balancer.
+	PreservesClient bool
 	// Targets are those that the template itself registers. Others come from services and groups.
 	Targets []Target
 	// With fewer than MinHealthy or MinHealthyPercent, unhealthy targets serve too. Defaults 1, 0.
@@ -56,6 +65,12 @@ type Target struct {
 // Application says that the group is for Application Load Balancers.
 func (g *TargetGroup) Application() bool { return !otherProtocol(g.Protocol) }
 
+// Runs says whether the targets of a group are what this machine has: any of an Application Load Balancer,
+// which refuses by name what it lacks, and tasks behind a Network Load Balancer.
+func (g *TargetGroup) Runs() bool {
+	return g.Application() || slices.Contains(forwarded, g.Protocol) && (g.TargetType == "instance" || g.TargetType == "ip") && len(g.Targets) == 0
+}
+
 // otherProtocol says whether a protocol is one of Network and Gateway Load Balancers.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html
 func otherProtocol(protocol string) bool {
@@ -70,18 +85,18 @@ const LeastOutstanding = "least_outstanding_requests"
 type HealthCheck struct {
 	// Disabled says that targets are not checked. Default false.
 	Disabled bool
-	// Protocol is that of the checks. Default HTTP.
+	// Protocol is that of the checks. Default HTTP; TCP behind a Network Load Balancer.
 	Protocol string
 	// Port is the one of the check, 0 (the default) for the target's own.
 	Port int
 	// Path is a path with or without a query. Default "/".
 	Path string
 	// Interval is the time from one check to the next, default 30 s. Timeout is
-	// how long an answer may take, default 5 s.
+	// how long an answer may take, default 5 s; behind a Network Load Balancer 10 s, of HTTP 6 s.
 	Interval, Timeout time.Duration
 	// Healthy and Unhealthy are checks in a row, defaults 5 and 2. A new target needs one.
 	Healthy, Unhealthy int
-	// Codes are the ranges of status codes that pass. Default 200.
+	// Codes are the ranges of status codes that pass. Default 200; behind a Network Load Balancer 200 to 399.
 	Codes []CodeRange
 }
 
@@ -96,15 +111,22 @@ func (g *TargetGroup) read(p assembly.Value) {
 	g.ProtocolVersion = p.Field("ProtocolVersion").OneOf("HTTP1", "HTTP2", "GRPC")
 	g.TargetType = p.Field("TargetType").OneOf("instance", "ip", "lambda", "alb")
 	g.Port = p.Field("Port").Int(0, 1, 65535)
+	protocol, timeout, codes := "HTTP", 5, []CodeRange{{200, 200}}
+	if !g.Application() { // "CreateTargetGroup", "Health checks for Network Load Balancer target groups"
+		protocol, timeout, codes = "TCP", 10, []CodeRange{{200, 399}}
+	}
+	if protocol = p.Field("HealthCheckProtocol").Text(protocol); protocol == "HTTP" && !g.Application() {
+		timeout = 6
+	}
 	g.Health = HealthCheck{
 		Disabled:  !p.Field("HealthCheckEnabled").Bool(true),
-		Protocol:  p.Field("HealthCheckProtocol").Text("HTTP"),
+		Protocol:  protocol,
 		Path:      p.Field("HealthCheckPath").Text("/"),
 		Interval:  p.Field("HealthCheckIntervalSeconds").Seconds(30, 5, 300),
-		Timeout:   p.Field("HealthCheckTimeoutSeconds").Seconds(5, 2, 120),
+		Timeout:   p.Field("HealthCheckTimeoutSeconds").Seconds(timeout, 2, 120),
 		Healthy:   p.Field("HealthyThresholdCount").Int(5, 2, 10),
 		Unhealthy: p.Field("UnhealthyThresholdCount").Int(2, 2, 10),
-		Codes:     []CodeRange{{200, 200}},
+		Codes:     codes,
 	}
 	if !strings.HasPrefix(g.Health.Path, "/") {
 		p.Field("HealthCheckPath").Refuse("%q does not begin with /", g.Health.Path)
@@ -143,8 +165,15 @@ func (g *TargetGroup) read(p assembly.Value) {
 	}
 	duration := a.Field("stickiness.lb_cookie.duration_seconds").Seconds(86400, 1, 604800)
 	g.StickinessType = a.Field("stickiness.type").Text("lb_cookie")
-	if a.Field("stickiness.enabled").Bool(false) {
+	if enabled := a.Field("stickiness.enabled").Bool(false); g.Application() && enabled {
 		g.Stickiness = duration
+	} else {
+		g.SourceIP = enabled
+	}
+	if !g.Application() { // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/edit-target-group-attributes.html
+		g.CutDraining = a.Field("deregistration_delay.connection_termination.enabled").Bool(false)
+		g.CutUnhealthy = a.Field("target_health_state.unhealthy.connection_termination.enabled").Bool(true)
+		g.PreservesClient = a.Field("preserve_client_ip.enabled").Bool(g.TargetType == "instance")
 	}
 	const minimum = "target_group_health.unhealthy_state_routing.minimum_healthy_targets."
 	g.MinHealthy = orOff(a.Field(minimum+"count"), 1, 1000)

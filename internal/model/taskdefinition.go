@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"cutover/internal/assembly"
 	"cutover/internal/capacity"
@@ -84,7 +86,7 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	d.TaskRole = elsewhere[Role](m, p.Field("TaskRoleArn"), IAMRole, "Arn")
 	d.ExecutionRole = elsewhere[Role](m, p.Field("ExecutionRoleArn"), IAMRole, "Arn")
 	d.PidMode = p.Field("PidMode").Text("")
-	d.CPU, d.MemoryMiB = p.Field("Cpu").Int(0, 1, 1<<18), p.Field("Memory").Int(0, 4, 1<<24)
+	d.CPU, d.MemoryMiB = size(p.Field("Cpu"), "vcpu", 1, 1<<18), size(p.Field("Memory"), "gb", 4, 1<<24)
 	for _, v := range p.Field("Volumes").List() {
 		one := volume(v)
 		if slices.ContainsFunc(d.Volumes, func(other TaskVolume) bool { return other.Name == one.Name }) {
@@ -112,6 +114,18 @@ func (m *Model) taskDefinition(d *TaskDefinition, p assembly.Value) {
 	}
 }
 
+// size reads the size of a task, a number as in "512" or one with its unit as in ".5 vCPU", which is 1024
+// of the others.
+func size(v assembly.Value, unit string, from, to int) int {
+	text, _ := v.Raw().(string)
+	if number, has := strings.CutSuffix(strings.ToLower(text), unit); has {
+		if n, err := strconv.ParseFloat(strings.TrimSpace(number), 64); err == nil && n*1024 >= float64(from) && n*1024 <= float64(to) {
+			return int(n * 1024)
+		}
+	}
+	return v.Int(0, from, to)
+}
+
 // mounts refuses mounts of volumes that are not there, and adds the mounts of other containers.
 func (d *TaskDefinition) mounts(i int, v assembly.Value) {
 	for j, mount := range v.Field("MountPoints").List() {
@@ -132,6 +146,13 @@ func (d *TaskDefinition) mounts(i int, v assembly.Value) {
 			d.Containers[i].Mounts = append(d.Containers[i].Mounts, mount)
 		}
 	}
+}
+
+// SharesNetwork says whether the containers of a task reach each other at localhost: in mode awsvpc,
+// and in mode host, in which all tasks of an instance do so.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-networking.html
+func (d *TaskDefinition) SharesNetwork() bool {
+	return d.NetworkMode == "awsvpc" || d.NetworkMode == "host"
 }
 
 // Volume is the volume of a mount. A mount of a volume that is not there is refused, and has an empty one.

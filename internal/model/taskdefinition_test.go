@@ -77,3 +77,20 @@ func TestSurroundings(t *testing.T) {
 		t.Errorf("%s (%v, %v), want %s", got, d.Problem(), d.Settings, want)
 	}
 }
+
+// The size of a task is a number, or has its unit.
+func TestSize(t *testing.T) {
+	for text, want := range map[string]string{
+		`"Cpu": "256", "Memory": "512"`:        "256 512 <nil>",
+		`"Cpu": 256, "Memory": 512`:            "256 512 <nil>",
+		`"Cpu": ".25 vCPU", "Memory": "0.5GB"`: "256 512 <nil>",
+		`"Cpu": "4 vcpu", "Memory": "30 GB"`:   "4096 30720 <nil>",
+		`"Cpu": "vCPU", "Memory": "4"`:         `0 4 S/T/Properties.Cpu: expected a whole number from 1 to 262144, found "vCPU"`,
+		`"Cpu": "1", "Memory": "0.001 GB"`:     `1 0 S/T/Properties.Memory: expected a whole number from 4 to 16777216, found "0.001 GB"`,
+	} {
+		d := read(t, `"T": {"Type": "AWS::ECS::TaskDefinition", "Properties": {`+text+`, "ContainerDefinitions": [{"Name": "a", "Image": "a"}]}}`).TaskDefinitions[0]
+		if got := fmt.Sprint(d.CPU, d.MemoryMiB, d.Problem()); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
+}

@@ -28,8 +28,10 @@ const (
 	ECRRepository       = "AWS::ECR::Repository"
 	ECSCapacityProvider = "AWS::ECS::CapacityProvider"
 	ECSCluster          = "AWS::ECS::Cluster"
-	ECSService          = "AWS::ECS::Service"
-	ECSTaskDefinition   = "AWS::ECS::TaskDefinition"
+	// ECSClusterCapacityProviders says which capacity providers a cluster has, and which by default.
+	ECSClusterCapacityProviders = "AWS::ECS::ClusterCapacityProviderAssociations"
+	ECSService                  = "AWS::ECS::Service"
+	ECSTaskDefinition           = "AWS::ECS::TaskDefinition"
 
 	EFSAccessPoint = "AWS::EFS::AccessPoint"
 	EFSFileSystem  = "AWS::EFS::FileSystem"
@@ -105,36 +107,36 @@ var types = map[string]facts{
 	ECRRepository:                           {only("EncryptionConfiguration", "RepositoryName"), []string{"images"}, nil},
 	ECSCapacityProvider:                     {only("ClusterName", "Name"), free, nil},
 	ECSCluster:                              {only("ClusterName"), []string{"insightsMetric"}, nil},
-	"AWS::ECS::ClusterCapacityProviderAssociations": {only("Cluster"), free, nil},
-	ECSService:                   {only("Cluster", "DeploymentController", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"), free, nil}, // its tasks share the instances
-	ECSTaskDefinition:            {allBut("Tags"), []string{"secretReads"}, nil},
-	EFSAccessPoint:               {only("ClientToken", "FileSystemId", "PosixUser", "RootDirectory"), free, nil},
-	EFSFileSystem:                {only("AvailabilityZoneName", "Encrypted", "KmsKeyId", "PerformanceMode"), []string{"fileStorage", "fileReads", "fileWrites", "fileBackups"}, nil},
-	EFSMountTarget:               {only("FileSystemId", "IpAddress", "IpAddressType", "Ipv6Address", "SubnetId"), free, nil},
-	ELBListener:                  {only("LoadBalancerArn"), free, nil},
-	ELBListenerRule:              {only("ListenerArn"), free, nil},
-	ELBLoadBalancer:              {only("Name", "Scheme", "Type"), []string{"loadBalancer", "publicIPv4", "loadBalancerCapacity"}, nil},
-	ELBTargetGroup:               {only("IpAddressType", "Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId"), free, nil},
-	EventsRule:                   {only("EventBusName", "Name"), free, nil},
-	SchedulerSchedule:            {only("Name"), free, nil}, // up to 14 million invocations a month: https://aws.amazon.com/eventbridge/pricing/
-	IAMInstanceProfile:           {only("InstanceProfileName", "Path"), free, nil},
-	IAMManagedPolicy:             {nil, free, nil},
-	IAMPolicy:                    {only(), free, nil},
-	IAMRole:                      {only("Path", "RoleName"), free, nil},
-	"AWS::KMS::Alias":            {nil, free, nil},
-	"AWS::KMS::Key":              {only(), []string{"key"}, nil},
-	"AWS::Lambda::Function":      {only("FunctionName", "PackageType", "TenancyConfig"), free, nil},
-	"AWS::Lambda::Permission":    {nil, free, nil},
-	"AWS::Logs::LogGroup":        {only("LogGroupName"), []string{"logs"}, nil},
-	"AWS::Logs::QueryDefinition": {only(), free, nil},
-	"AWS::S3::Bucket":            {only("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"), []string{"storage"}, nil},
-	"AWS::S3::BucketPolicy":      {only("Bucket"), free, nil},
-	"AWS::SNS::Topic":            {only("FifoTopic", "TopicName"), free, nil},
-	"AWS::SNS::TopicPolicy":      {only(), free, nil},
-	AppAutoScalingTarget:         {only("ResourceId", "ScalableDimension", "ServiceNamespace"), free, nil},
-	AppAutoScalingPolicy:         {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
-	SecretsManagerSecret:         {only("Name"), []string{"secret"}, nil},
-	SSMParameter:                 {only("Name"), free, nil}, // in the standard tier
+	ECSClusterCapacityProviders:             {only("Cluster"), free, nil},
+	ECSService:                              {only("Cluster", "DeploymentController", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"), free, nil}, // its tasks share the instances
+	ECSTaskDefinition:                       {allBut("Tags"), []string{"secretReads"}, nil},
+	EFSAccessPoint:                          {only("ClientToken", "FileSystemId", "PosixUser", "RootDirectory"), free, nil},
+	EFSFileSystem:                           {only("AvailabilityZoneName", "Encrypted", "KmsKeyId", "PerformanceMode"), []string{"fileStorage", "fileReads", "fileWrites", "fileBackups"}, nil},
+	EFSMountTarget:                          {only("FileSystemId", "IpAddress", "IpAddressType", "Ipv6Address", "SubnetId"), free, nil},
+	ELBListener:                             {only("LoadBalancerArn"), free, nil},
+	ELBListenerRule:                         {only("ListenerArn"), free, nil},
+	ELBLoadBalancer:                         {only("Name", "Scheme", "Type"), []string{"loadBalancer", "publicIPv4", "loadBalancerCapacity"}, nil},
+	ELBTargetGroup:                          {only("IpAddressType", "Name", "Port", "Protocol", "ProtocolVersion", "TargetType", "VpcId"), free, nil},
+	EventsRule:                              {only("EventBusName", "Name"), free, nil},
+	SchedulerSchedule:                       {only("Name"), free, nil}, // up to 14 million invocations a month: https://aws.amazon.com/eventbridge/pricing/
+	IAMInstanceProfile:                      {only("InstanceProfileName", "Path"), free, nil},
+	IAMManagedPolicy:                        {nil, free, nil},
+	IAMPolicy:                               {only(), free, nil},
+	IAMRole:                                 {only("Path", "RoleName"), free, nil},
+	"AWS::KMS::Alias":                       {nil, free, nil},
+	"AWS::KMS::Key":                         {only(), []string{"key"}, nil},
+	"AWS::Lambda::Function":                 {only("FunctionName", "PackageType", "TenancyConfig"), free, nil},
+	"AWS::Lambda::Permission":               {nil, free, nil},
+	"AWS::Logs::LogGroup":                   {only("LogGroupName"), []string{"logs"}, nil},
+	"AWS::Logs::QueryDefinition":            {only(), free, nil},
+	"AWS::S3::Bucket":                       {only("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"), []string{"storage"}, nil},
+	"AWS::S3::BucketPolicy":                 {only("Bucket"), free, nil},
+	"AWS::SNS::Topic":                       {only("FifoTopic", "TopicName"), free, nil},
+	"AWS::SNS::TopicPolicy":                 {only(), free, nil},
+	AppAutoScalingTarget:                    {only("ResourceId", "ScalableDimension", "ServiceNamespace"), free, nil},
+	AppAutoScalingPolicy:                    {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
+	SecretsManagerSecret:                    {only("Name"), []string{"secret"}, nil},
+	SSMParameter:                            {only("Name"), free, nil}, // in the standard tier
 }
 
 // Types are the names of all types that the table has.

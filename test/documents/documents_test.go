@@ -110,6 +110,7 @@ func parts(t *testing.T) map[string]string {
 	}
 	all["requests, all phases"] = requests(layers...)
 	maps.Copy(all, fieldTables(t))
+	maps.Copy(all, compatibilityTables())
 	return all
 }
 

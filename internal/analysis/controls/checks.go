@@ -261,6 +261,20 @@ func hostRoot(r *report) {
 	}
 }
 
+// latestPlatform finds services on Fargate with another platform version than the latest one. The
+// documentation of ECS.10 names the versions beside LATEST.
+func latestPlatform(r *report) {
+	for _, s := range some[*model.Service](r, model.ECSService) {
+		on, err := r.Fargate(s)
+		problem := ""
+		if on != nil && on.PlatformVersion != "LATEST" && on.PlatformVersion != map[bool]string{false: "1.4.0", true: "1.0.0"}[on.Windows] {
+			problem = "uses version " + on.PlatformVersion + " of Fargate's platform"
+		}
+		r.find(s, problem, "LaunchType")
+		r.unknown = append(r.unknown, err)
+	}
+}
+
 // decryptsAll says whether an action decrypts with every key: the documentation of KMS.1 and KMS.2 names
 // kms:Decrypt and kms:ReEncryptFrom.
 func decryptsAll(action, on string) bool {

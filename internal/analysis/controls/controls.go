@@ -2,7 +2,8 @@
 // whether an assembly meets them, as far as a template can tell.
 //
 // A control is met only by resources that exist. A missing resource is a finding: it may
-// have another type than the one that is looked for. Optional controls are met without a resource.
+// have another type than the one that is looked for. Optional controls are met without a resource. Those of
+// instances are met if all services are on Fargate.
 package controls
 
 import (
@@ -48,7 +49,7 @@ func (c Control) URL() string {
 
 // Check returns what does not meet the control, nothing if all does or if the control is argued.
 func (c Control) Check(m *model.Model) []Finding {
-	if c.Argued() || c.Optional != "" && len(m.Assembly.Resources(c.Type)) == 0 {
+	if c.Argued() || c.Optional != "" && len(m.Assembly.Resources(c.Type)) == 0 || slices.Contains(ofInstances, c.Type) && onFargate(m) {
 		return nil
 	}
 	r := &report{Model: m}
@@ -57,6 +58,22 @@ func (c Control) Check(m *model.Model) []Finding {
 		r.findings = append(r.findings, Finding{Problem: "cannot be told from the template: " + err.Error()})
 	}
 	return r.findings
+}
+
+// ofInstances are the types of which there is nothing without instances.
+var ofInstances = []string{
+	model.EC2AutoScalingGroup, model.EC2Instance, model.EC2LaunchConfiguration, model.EC2LaunchTemplate, model.EC2Volume, model.ECSCapacityProvider,
+}
+
+// onFargate says whether there are services and no instances, because all services are on Fargate.
+func onFargate(m *model.Model) bool {
+	if len(m.Services) == 0 || len(m.AutoScalingGroups)+len(m.Instances)+len(m.LaunchTemplates) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(m.Services, func(s *model.Service) bool {
+		on, _ := m.Fargate(s)
+		return on == nil
+	})
 }
 
 // Unlisted returns the resource types of an assembly that [All] says nothing about, although Security

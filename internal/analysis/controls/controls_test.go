@@ -270,7 +270,12 @@ func TestViolations(t *testing.T) {
 		{"ECS.1", object{"Task.NetworkMode": "host", "Task.ContainerDefinitions.0.User": "0"}, []string{"shop/Task has a root container in the instance's network"}},
 		{"ECS.1", object{"Task.NetworkMode": "host", "Task.ContainerDefinitions.0.User": "0", "Task.ContainerDefinitions.0.Privileged": true}, nil},
 		{"ECS.1", object{"Task.ContainerDefinitions.0.User": "0"}, nil},
-		{"ECS.10", object{"Service.LaunchType": "FARGATE"}, []string{"shop/Service runs on Fargate, whose platform version is not looked at"}},
+		{"ECS.10", object{"Service.LaunchType": "FARGATE", "Service.PlatformVersion": "1.3.0"}, []string{"shop/Service uses version 1.3.0 of Fargate's platform"}},
+		{"ECS.10", object{"Service.LaunchType": "FARGATE", "Service.PlatformVersion": "1.4.0"}, nil},
+		{"ECS.10", object{"Service.LaunchType": "FARGATE", "Service.PlatformVersion": "LATEST"}, nil},
+		{"ECS.10", object{"Service.CapacityProviderStrategy": []object{{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}}, "Service.PlatformVersion": "1.0.0"}, []string{"shop/Service uses version 1.0.0 of Fargate's platform"}},
+		{"ECS.10", object{"Service.LaunchType": "FARGATE", "Service.PlatformVersion": "1.0.0", "Service.TaskDefinition": object{"Ref": "Task"}, "Task.RuntimePlatform": object{"OperatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}}, nil},
+		{"ECS.10", object{"Service.PlatformVersion": "1.3.0"}, nil},
 		{"ECS.18", object{"Task.Volumes": []any{object{"Name": "v", "EFSVolumeConfiguration": object{"FilesystemId": "fs-1"}}}}, []string{"shop/Task has an EFS volume without encryption on the way"}},
 		{"ECS.18", object{"Task.Volumes": []any{object{"Name": "v", "EFSVolumeConfiguration": object{"FilesystemId": "fs-1", "TransitEncryption": "ENABLED"}}, object{"Name": "w"}}}, nil},
 		{"ECS.21", object{"Task.ContainerDefinitions.0.User": "ContainerAdministrator"}, []string{"shop/Task container shop may run as an administrator of Windows"}},
@@ -405,5 +410,35 @@ func TestURL(t *testing.T) {
 		} else if got := controls.All[i].URL(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// With all services on Fargate there are no instances to look at. With one service elsewhere, or an
+// instance, there are.
+func TestWithoutInstances(t *testing.T) {
+	gone := func(more object) object {
+		change := object{"Group": nil, "Template": nil, "Provider": nil, "Service.LaunchType": "FARGATE"}
+		maps.Copy(change, more)
+		return change
+	}
+	failed := func(m *model.Model) (ids []string) {
+		for _, control := range controls.All {
+			if len(control.Check(m)) > 0 {
+				ids = append(ids, control.ID)
+			}
+		}
+		return ids
+	}
+	ofInstances := []string{"AutoScaling.2", "AutoScaling.3", "AutoScaling.5", "AutoScaling.6", "AutoScaling.9", "AutoScaling.10",
+		"EC2.3", "EC2.8", "EC2.9", "EC2.17", "EC2.25", "EC2.38", "EC2.45", "EC2.170", "EC2.175", "EC2.181", "ECS.19"}
+	if got := failed(read(t, gone(nil))); got != nil {
+		t.Errorf("all services on Fargate fail %v", got)
+	}
+	another := object{"Another": object{"Type": "AWS::ECS::Service", "Properties": object{"Tags": []object{{"Key": "app", "Value": "shop"}}}}}
+	if diff := cmp.Diff(ofInstances, failed(read(t, gone(another)))); diff != "" {
+		t.Errorf("another service on EC2 (-want +got):\n%s", diff)
+	}
+	if got := failed(read(t, gone(object{"Machine": object{"Type": "AWS::EC2::Instance"}}))); !slices.Contains(got, "EC2.8") {
+		t.Errorf("an instance beside Fargate fails %v", got)
 	}
 }

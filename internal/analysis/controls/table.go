@@ -113,7 +113,7 @@ var ec2 = []Control{
 	met("EC2.18", model.EC2SecurityGroup, "opens only ports 80 and 443 to everybody", openPorts(func(port int) bool { return port != 80 && port != 443 })),
 	met("EC2.19", model.EC2SecurityGroup, "opens no port with a high risk to everybody", openPorts(highRisk)),
 	argued("EC2.21", model.EC2NetworkACL, "does not let everybody in to ports 22 and 3389", "not met: the default network ACL lets all in; the security groups decide, and neither opens these ports"),
-	argued("EC2.22", model.EC2SecurityGroup, "is in use", "met while the stacks exist: one is the load balancers', the other the instances'"),
+	argued("EC2.22", model.EC2SecurityGroup, "is in use", "met while the stacks exist: one is the load balancers', one the instances', and one the tasks' of each service on Fargate"),
 	argued("EC2.24", model.EC2Instance, "is not paravirtual", "met by the machine image, which is made for hardware virtualization"),
 	met("EC2.25", model.EC2LaunchTemplate, "gives instances no public addresses", every(model.EC2LaunchTemplate, noPublicAddress, "LaunchTemplateData.NetworkInterfaces")),
 	argued("EC2.28", model.EC2Volume, "has backups", "does not apply: instances and containers keep no data"),
@@ -165,8 +165,7 @@ var ecs = []Control{
 	met("ECS.8", model.ECSTaskDefinition, "has no credentials in variables", credentials),
 	met("ECS.9", model.ECSTaskDefinition, "logs",
 		containers(needs(func(c model.Container) bool { return c.LogDriver != "" }, "has no log driver"), "LogConfiguration")),
-	met("ECS.10", model.ECSService, "uses the latest platform version of Fargate, if any",
-		every(model.ECSService, needs(func(s *model.Service) bool { return s.LaunchType != "FARGATE" }, "runs on Fargate, whose platform version is not looked at"), "LaunchType")),
+	met("ECS.10", model.ECSService, "uses the latest platform version of Fargate, if any", latestPlatform),
 	met("ECS.12", model.ECSCluster, "uses Container Insights", every(model.ECSCluster, func(c *model.Cluster) string {
 		switch c.ContainerInsights {
 		case "":

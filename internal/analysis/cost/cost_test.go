@@ -286,10 +286,10 @@ not 1 Gateway Load Balancer
 = 35.17
 Service: 3 tasks, 0.0000, 0.00
 shared: 0 tasks, 1.0000, 35.17
-not 3 FARGATE task
+not 3 Fargate task of an unknown size
 `},
-		{"tasks outside, by a provider", fmt.Sprintf(tasks, `, "CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}]`), Prices{"FARGATE task": 9}, `
-3 FARGATE task: 3 × 9.00: 27.00
+		{"tasks outside, by a provider", fmt.Sprintf(tasks, `, "CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}]`), Prices{"Fargate task of an unknown size": 9}, `
+3 Fargate task of an unknown size: 3 × 9.00: 27.00
 = 27.00
 Service: 3 tasks, 0.0000, 0.00
 shared: 0 tasks, 1.0000, 27.00

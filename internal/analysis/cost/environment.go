@@ -21,6 +21,7 @@ type environment struct {
 	unknown  []string
 	groups   []group
 	tasks    []tasks
+	fargate  []fargate
 	things   []thing
 	unpriced map[string]int
 	traffic  map[string]bool // keys of prices
@@ -29,6 +30,7 @@ type environment struct {
 func (e *environment) merge(other *environment) {
 	e.groups = append(e.groups, other.groups...)
 	e.tasks = append(e.tasks, other.tasks...)
+	e.fargate = append(e.fargate, other.fargate...)
 	e.things = append(e.things, other.things...)
 	e.unknown = append(e.unknown, other.unknown...)
 	for kind, n := range other.unpriced {
@@ -109,7 +111,7 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 	case *model.AutoScalingGroup:
 		err = e.addGroup(v)
 	case *model.Service:
-		err = e.addTasks(v)
+		err = e.addTasks(m, v)
 	case *model.LoadBalancer:
 		addresses, what = len(v.Subnets), "load balancer" // an address in each zone
 		if v.Internal {
@@ -195,21 +197,24 @@ func (e *environment) addGroup(v *model.AutoScalingGroup) error {
 	return errors.Join(errs...)
 }
 
-func (e *environment) addTasks(v *model.Service) error {
+func (e *environment) addTasks(m *model.Model, v *model.Service) error {
 	errs := []error{v.Problem("LaunchType", "DesiredCount", "TaskDefinition")}
-	outside := v.LaunchType
-	if slices.ContainsFunc(v.CapacityProviders, func(name string) bool { return strings.HasPrefix(name, "FARGATE") }) {
-		outside = "FARGATE"
-	}
+	on, err := m.Fargate(v)
+	errs = append(errs, err)
+	service := cmp.Or(model.Tag(v.Resource, "service"), v.Name)
 	var each capacity.Resources
-	if outside != "EC2" { // takes nothing of the instances
-		e.unpriced[outside+" task"] += v.Tasks()
-	} else if v.TaskDefinition != nil {
+	switch {
+	case on != nil: // takes nothing of the instances
+		errs = append(errs, e.addFargate(service, v, on))
+	case v.LaunchType != "EC2":
+		e.unpriced[v.LaunchType+" task"] += v.Tasks()
+	case v.TaskDefinition != nil:
 		errs = append(errs, v.TaskDefinition.ContainerProblem("Cpu", "Memory", "MemoryReservation"))
 		each = v.TaskDefinition.Reserves()
 	}
 	if v.TaskDefinition != nil {
-		e.tasks = append(e.tasks, tasks{cmp.Or(model.Tag(v.Resource, "service"), v.Name), v.Tasks(), each, v.Scheduling == model.Daemon && outside == "EC2"})
+		daemon := v.Scheduling == model.Daemon && on == nil && v.LaunchType == "EC2"
+		e.tasks = append(e.tasks, tasks{service, v.Tasks(), each, daemon})
 	}
 	return errors.Join(errs...)
 }

@@ -22,6 +22,7 @@ func (e *environment) estimate() Estimate {
 	s := &sum{Estimate: Estimate{Environment: e.name, Lines: []Line{}, Unknown: e.unknown}, caused: map[string]*Service{}}
 	s.addInstances(e)
 	s.share(e)
+	s.addFargate(e)
 	for _, kind := range things {
 		s.addThings(kind.price, kind.one, kind.more, e.things)
 	}

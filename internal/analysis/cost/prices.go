@@ -30,6 +30,14 @@ var prices = func() (list struct {
 		Source string
 		Prices map[string]float64
 	}
+	// Fargate has the prices of an hour: of a vCPU and a GB of memory by architecture ("x86" or "arm"),
+	// and of a GB of storage above the first FreeStorageGB of a task. SpotPercentOff is what Spot takes off.
+	Fargate struct {
+		Source, SpotSource            string
+		VCPU, Memory                  map[string]float64
+		Storage                       float64
+		FreeStorageGB, SpotPercentOff int
+	}
 	Fixed   map[string]fixed
 	Traffic map[string]struct { // depend on traffic
 		Price       float64
@@ -66,9 +74,9 @@ func (c Cents) String() string {
 // MarshalJSON writes dollars.
 func (c Cents) MarshalJSON() ([]byte, error) { return []byte(c.String()), nil }
 
-// amount counts in millionths of a dollar, so that no half cent is lost to a binary fraction.
+// amount counts in billionths of a dollar, so that no half cent is lost to a binary fraction.
 func amount(quantity int, price float64) Cents {
-	return Cents((int64(quantity)*int64(math.Round(price*1e6)) + 5000) / 10000)
+	return Cents((int64(quantity)*int64(math.Round(price*1e9)) + 5e6) / 1e7)
 }
 
 // About says for what an estimate holds: the month, the region, the prices.

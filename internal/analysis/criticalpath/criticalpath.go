@@ -57,6 +57,9 @@ type Step struct {
 	//     the interval.) A container's first check comes after an interval.
 	//   - A task that goes away has the deregistration delay and then the stop timeout, at most.
 	//
+	// A task on Fargate waits for no instance. How long AWS takes for the machine of the task is not in
+	// the templates.
+	//
 	// What a deployment changes decides which of the two a service waits for.
 	//
 	//   - https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html

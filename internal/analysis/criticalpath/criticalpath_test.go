@@ -262,6 +262,11 @@ func TestWaits(t *testing.T) {
 		unknown       string
 	}{
 		{name: "created", after: service(count(1), "", ""), action: Create, seconds: 6, why: "start: a health check of the target group within 6 s"},
+		{name: "created on Fargate", after: service(count(1)+`"LaunchType": "FARGATE",`, "", ""), action: Create, seconds: 6, why: "start on Fargate: a health check of the target group within 6 s"},
+		{name: "another platform version", before: service(count(1)+`"LaunchType": "FARGATE",`, "", ""), after: service(count(1)+`"LaunchType": "FARGATE", "PlatformVersion": "1.4.0",`, "", ""), action: Update, seconds: 41,
+			why: "start on Fargate: a health check of the target group within 6 s; stop: deregistration delay 15 s, stop timeout 20 s"},
+		{name: "more on Spot", before: service(count(1)+`"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}],`, "", ""),
+			after: service(count(1)+`"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}],`, "", ""), action: Update},
 		{name: "created without a count", after: service("", "", ""), action: Create, seconds: 6, why: "start: a health check of the target group within 6 s"},
 		{name: "created with no tasks", after: service(count(0), "", ""), action: Create},
 		{name: "a slow target group", after: strings.Replace(service("", "", ""), `"HealthCheckIntervalSeconds": 6`, `"HealthCheckIntervalSeconds": 10`, 1),

@@ -34,10 +34,10 @@ var restarting = []string{
 func (d *deployment) wait(step *Step, was, is *assembly.Resource, changed []string) {
 	var before, after pace
 	if was != nil && step.Action != Replace {
-		before = d.pace(d.from.Value(was).(*model.Service))
+		before = d.pace(d.from, was)
 	}
 	if is != nil {
-		after = d.pace(d.to.Value(is).(*model.Service))
+		after = d.pace(d.to, is)
 	}
 	if was != nil && step.Action == Update && after.kept {
 		// Without a count an update keeps the number of tasks.
@@ -78,7 +78,8 @@ func (p pace) rounds() int {
 }
 
 // pace says how fast the tasks of a service come and go.
-func (d *deployment) pace(s *model.Service) pace {
+func (d *deployment) pace(m *model.Model, resource *assembly.Resource) pace {
+	s := m.Value(resource).(*model.Service)
 	d.errs = append(d.errs, s.Problem("DesiredCount", "DeploymentConfiguration", "DeploymentController", "HealthCheckGracePeriodSeconds"))
 	seconds := func(d time.Duration) int { return int(d.Seconds()) }
 	var healthy, failing, drain, kill, first int // first: what an essential container waits for
@@ -130,9 +131,13 @@ func (d *deployment) pace(s *model.Service) pace {
 		healthy, failing = healthy+first, failing+first
 		why = fmt.Sprintf("the containers that come first within %d s; %s", first, why)
 	}
+	start := "start"
+	if on, _ := m.Fargate(s); on != nil {
+		start = "start on Fargate"
+	}
 	p := pace{
 		service: s, tasks: s.Tasks(), kept: s.DesiredCount == nil, rolling: s.Controller == "ECS",
-		start: healthy, startWhy: "start: " + why,
+		start: healthy, startWhy: start + ": " + why,
 		stop: drain + kill, stopWhy: fmt.Sprintf("stop: deregistration delay %d s, stop timeout %d s", drain, kill),
 	}
 	if s.CircuitBreaker.Enable && s.CircuitBreaker.Threshold == (model.Threshold{}) {

@@ -28,8 +28,8 @@ type Layer struct {
 }
 
 // Requests draws the way of a request: the client, the listeners with their rules in order, the
-// target groups, the services with their tasks and sidecars, their instances, the repositories or
-// names of the images, and the file systems.
+// target groups, the services with their tasks and sidecars, their instances or Fargate, the repositories
+// or names of the images, and the file systems.
 //
 // Of one layer or more it draws everything, and says where they differ. The error is that of
 // [rules.Build], or names a service that cannot be drawn.
@@ -85,9 +85,9 @@ type drawing struct {
 type node struct {
 	group       string // the title of the box around it, empty without one
 	key, name   string
-	open, close string // its shape
-	with        string // is a line below the name, empty without one
-	facts       []fact // in the order of the layers
+	open, close string   // its shape
+	with        []string // lines below the name
+	facts       []fact   // in the order of the layers
 }
 
 // edge is an arrow from one node to another.
@@ -170,6 +170,9 @@ func (d *drawing) read(a *assembly.Assembly) error {
 		}
 		if s.TaskDefinition != nil {
 			n.with = sidecars(s)
+			if on, _ := m.Fargate(s); on != nil && on.Spot() {
+				n.with = append(n.with, "on Fargate Spot, too")
+			}
 			d.task(s)
 		}
 	}
@@ -203,7 +206,7 @@ func (d *drawing) task(s *model.Service) {
 }
 
 // sidecars names the containers beside the one that gets the requests, or beside the first one.
-func sidecars(s *model.Service) string {
+func sidecars(s *model.Service) []string {
 	var others []string
 	for i, c := range s.TaskDefinition.Containers {
 		if i == 0 && len(s.LoadBalancers) == 0 || slices.ContainsFunc(s.LoadBalancers, func(lb model.ServiceLoadBalancer) bool { return lb.Container == c.Name }) {
@@ -212,9 +215,9 @@ func sidecars(s *model.Service) string {
 		others = append(others, c.Name)
 	}
 	if len(others) == 0 {
-		return ""
+		return nil
 	}
-	return "with " + strings.Join(others, ", ")
+	return []string{"with " + strings.Join(others, ", ")}
 }
 
 // targets adds the targets of a group that are no tasks of services, and says whether there are any:
@@ -290,7 +293,7 @@ func (d *drawing) requests() string {
 		drawn[group] = true
 		for _, n := range d.nodes {
 			if n.group == group {
-				fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(n.key, ""), n.open, label(slices.Concat(n.lines(), d.differences(n.facts))...), n.close)
+				fmt.Fprintf(&b, "%s%s%s%s%s\n", indent, d.id(n.key, ""), n.open, label(slices.Concat([]string{n.name}, n.with, d.differences(n.facts))...), n.close)
 			}
 		}
 	}
@@ -327,14 +330,6 @@ func (d *drawing) requests() string {
 	return b.String()
 }
 
-// lines are those that are the same in all layers.
-func (n *node) lines() []string {
-	if n.with == "" {
-		return []string{n.name}
-	}
-	return []string{n.name, n.with}
-}
-
 // differences are the lines that say what is so in which layer, the most common first.
 func (d *drawing) differences(facts []fact) []string {
 	layers := map[string][]string{} // by text
@@ -359,13 +354,20 @@ func (d *drawing) differences(facts []fact) []string {
 	return lines
 }
 
-// place is what a service's tasks run on: the cluster's stack, with its instances.
+// place is what a service's tasks run on: the cluster's stack, with its instances or with Fargate.
 func place(m *model.Model, s *model.Service) string {
-	if s.Cluster == nil {
-		return s.Resource.Stack.Name
+	on, _ := m.Fargate(s) // a strategy that is not known has no tasks on Fargate
+	stack := s.Resource.Stack
+	if s.Cluster != nil {
+		stack = s.Cluster.Resource.Stack
 	}
-	stack := s.Cluster.Resource.Stack
 	title := stack.Name
+	switch {
+	case on != nil:
+		return title + ", Fargate"
+	case s.Cluster == nil:
+		return title
+	}
 	for _, group := range m.AutoScalingGroups {
 		if group.Resource.Stack != stack {
 			continue

@@ -106,10 +106,10 @@ func TestRequests(t *testing.T) {
 	}
 
 	for name, resources := range map[string]string{
-		"requests\ns/Nlb: a load balancer of type network takes requests; it does not run here": `"Nlb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}}`,
-		"no Application Load Balancer listens":                                                  `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}`,
-		"s/Service/Properties.DesiredCount":                                                     shop("1", "1", `"some"`),
-		"s/Rule/Properties.Priority":                                                            strings.Replace(shop("1", "1", "1"), `"Priority": 7`, `"Priority": 0`, 1),
+		"requests\ns/Nlb: a Network Load Balancer forwards connections, and looks at no requests": `"Nlb": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Type": "network"}}`,
+		"no Application Load Balancer listens":                                                    `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"}`,
+		"s/Service/Properties.DesiredCount":                                                       shop("1", "1", `"some"`),
+		"s/Rule/Properties.Priority":                                                              strings.Replace(shop("1", "1", "1"), `"Priority": 7`, `"Priority": 0`, 1),
 	} {
 		if got, err := Requests(Layer{"", read(t, resources)}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("the error is %v, want it to name %q; the picture is\n%s", err, name, got)
@@ -197,6 +197,31 @@ func TestContainers(t *testing.T) {
 		"Worker": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "worker", "DesiredCount": 1, "TaskDefinition": {"Ref": "Work"}}}`)
 	if !strings.Contains(got, `[["worker<br>with x<br>1 task"]]`) || !strings.Contains(got, `[["new<br>1 task"]]`) {
 		t.Errorf("a worker is drawn as\n%s", got)
+	}
+}
+
+// Tasks on Fargate are on no instance: they have a box of their own, also beside the old pair of a
+// service that moves.
+func TestFargate(t *testing.T) {
+	two := func(old, new string) string {
+		return strings.Replace(shop(new, old, "2"), `"Cluster": {"Type"`, `"Old2": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "new-fargate", "Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Tasks"}, "DesiredCount": 1,
+		"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}, {"CapacityProvider": "FARGATE_SPOT", "Weight": 1}],
+		"LoadBalancers": [{"TargetGroupArn": {"Ref": "Old"}, "ContainerName": "c", "ContainerPort": 80}]}},
+		"Alone": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "alone", "LaunchType": "FARGATE", "DesiredCount": 0}},
+		"Cluster": {"Type"`, 1)
+	}
+	got, err := Requests(Layer{"", read(t, two("25", "75"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{
+		"    subgraph s1to3EC2instances_1 [\"s, 1 to 3 EC2 instances\"]\n        new_3[[\"new<br>2 tasks\"]]\n    end\n",
+		"    subgraph sFargate_1 [\"s, Fargate\"]\n        alone_1[[\"alone<br>0 tasks\"]]\n        newfargate_1[[\"new-fargate<br>on Fargate Spot, too<br>1 task\"]]\n    end\n",
+		"    new_1 --> new_3\n", "    old_1 --> newfargate_1\n",
+	} {
+		if strings.Count(got, part) != 1 {
+			t.Errorf("it has no part %q:\n%s", part, got)
+		}
 	}
 }
 

@@ -50,16 +50,37 @@ func Document(dev, prod *Isolation, services []string) string {
 	for _, t := range dev.Trusts {
 		fmt.Fprintf(&b, "| %s | %s %s | %s |\n", t.Role, strings.ToLower(t.Kind), code(t.Principals), t.Condition)
 	}
-	b.WriteString("\n## Who may connect to whom\n\nThe table is from the security groups. A container has the security group of its instance.\n\n| from | to | ports |\n|---|---|---|\n")
+	fmt.Fprintf(&b, "\n## Who may connect to whom\n\nThe table is from the security groups. %s\n\n| from | to | ports |\n|---|---|---|\n", dev.whose())
 	for _, r := range dev.Reaches {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.To, r.Ports)
 	}
-	apart := "The instances' user data keeps containers apart from each\nother, from the instance and from its metadata."
-	if len(dev.Links) > 0 {
-		apart = "Docker keeps them apart but for the links above, and\nan instance whose Docker does not gets no tasks. The user data keeps containers from the instance and from its metadata."
-	}
-	fmt.Fprintf(&b, tail, apart)
+	dev.between(&b)
 	return b.String()
+}
+
+// whose says whose security groups containers have.
+func (i *Isolation) whose() string {
+	switch {
+	case len(i.Apart) == 0:
+		return "A container has the security group of its instance."
+	case !i.Instances:
+		return "Each service has a security group for its tasks."
+	}
+	return "A container on EC2 has the security group of its instance.\nEach service on Fargate has one for its tasks."
+}
+
+// between says what keeps containers apart beside the security groups.
+func (i *Isolation) between(b *strings.Builder) {
+	if i.Instances || len(i.Apart) == 0 {
+		apart := "The instances' user data keeps containers apart from each\nother, from the instance and from its metadata."
+		if len(i.Links) > 0 {
+			apart = "Docker keeps them apart but for the links above, and\nan instance whose Docker does not gets no tasks. The user data keeps containers from the instance and from its metadata."
+		}
+		fmt.Fprintf(b, tail, apart)
+	}
+	if len(i.Apart) > 0 {
+		fmt.Fprintf(b, fargateTail, strings.Join(i.Apart, ", "))
+	}
 }
 
 // more writes the grants that only production has. Its stacks and its cluster have other names.
@@ -132,7 +153,10 @@ func (i *Isolation) takenOver(b *strings.Builder, services []string) {
 		var cells []string
 		found := false
 		for _, service := range services {
-			actions := slices.Concat(i.May(service+": task", r.ARN), i.May(service+": execution", r.ARN))
+			var actions []string
+			for _, family := range i.families[service] {
+				actions = slices.Concat(actions, i.May(family+": task", r.ARN), i.May(family+": execution", r.ARN))
+			}
 			if len(actions) == 0 {
 				cells = append(cells, "–")
 				continue
@@ -172,4 +196,10 @@ AWS makes this role in the account, and nobody else can assume it.
 
 const tail = `
 There is no security group between two containers on one instance. %s ` + "`go test ./test/instance`" + ` runs the user data and tests it.
+`
+
+const fargateTail = `
+A task on Fargate (%s) needs no packet filter. It
+[shares no network interface, storage, processor or memory](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-security-considerations.html)
+with another task, so its security group is between it and every other one. The containers of one task reach each other.
 `

@@ -2,6 +2,7 @@
 package isolation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,6 +31,12 @@ type Isolation struct {
 	Directories []Directory
 	Links       []Link
 	Images      []Image
+	// Apart are the services whose tasks are on Fargate: each task has a machine and a security group of
+	// its own. Instances says that others share instances.
+	Apart     []string
+	Instances bool
+	// families are the task definitions of a service, by the service's name.
+	families map[string][]string
 }
 
 // Resource is what can be kept from somebody.
@@ -56,8 +63,9 @@ func Read(dir string) (*Isolation, error) {
 	for _, stack := range a.Stacks {
 		stack.Account, stack.Region = Account, Region
 	}
-	r := &reader{Model: model.Read(a), isolation: &Isolation{}}
+	r := &reader{Model: model.Read(a), isolation: &Isolation{families: map[string][]string{}}}
 	r.names()
+	r.services()
 	r.grants()
 	r.reaches()
 	r.handed()
@@ -76,7 +84,9 @@ type reader struct {
 	isolation *Isolation
 	// identities are the roles' names.
 	identities map[*assembly.Resource]string
-	errs       []error
+	// groups are the services whose tasks have a security group.
+	groups map[*assembly.Resource][]string
+	errs   []error
 }
 
 func (r *reader) refuse(resource *assembly.Resource, format string, args ...any) {
@@ -90,6 +100,8 @@ func (r *reader) names() {
 		r.identities[role.Resource] = strings.TrimSuffix(role.Resource.Path, "/Resource")
 	}
 	for _, definition := range r.TaskDefinitions {
+		service := cmp.Or(model.Tag(definition.Resource, "service"), definition.Family)
+		r.isolation.families[service] = append(r.isolation.families[service], definition.Family)
 		for use, role := range map[string]*model.Role{"task": definition.TaskRole, "execution": definition.ExecutionRole} {
 			if role != nil {
 				r.identities[role.Resource] = definition.Family + ": " + use
@@ -101,6 +113,38 @@ func (r *reader) names() {
 			r.identities[role.Resource] = Instances
 		}
 	}
+}
+
+// services says which services are on Fargate, and which security groups tasks have for themselves.
+func (r *reader) services() {
+	r.groups = map[*assembly.Resource][]string{}
+	r.isolation.Instances = len(r.AutoScalingGroups)+len(r.Model.Instances) > 0
+	for _, s := range r.Services {
+		on, err := r.Fargate(s)
+		if err != nil {
+			r.errs = append(r.errs, err)
+		}
+		if on == nil {
+			r.isolation.Instances = true
+		} else {
+			r.isolation.Apart = append(r.isolation.Apart, s.Name)
+		}
+		network := assembly.NewReader(r.Assembly, s.Resource).Properties().Field("NetworkConfiguration").Field("AwsvpcConfiguration")
+		for _, group := range network.Field("SecurityGroups").List() {
+			if resource := group.Elsewhere(model.EC2SecurityGroup, "GroupId"); resource != nil {
+				r.groups[resource] = append(r.groups[resource], s.Name)
+			}
+		}
+	}
+}
+
+// group is the name of a security group: that of the tasks that have it for themselves, or else its
+// construct path in the stack.
+func (r *reader) group(resource *assembly.Resource) string {
+	if services := r.groups[resource]; len(services) > 0 {
+		return "tasks of " + strings.Join(services, ", ")
+	}
+	return resource.Name()
 }
 
 // text is an evaluated value as the deployment will have it.
@@ -187,13 +231,14 @@ func Own(service string) []string {
 func (i *Isolation) Foreign(services []string) []string {
 	var foreign []string
 	for _, g := range i.Grants {
-		service, role, _ := strings.Cut(g.Identity, ": ")
-		if role != "task" && role != "execution" || !slices.Contains(services, service) {
+		family, role, _ := strings.Cut(g.Identity, ": ")
+		of := slices.IndexFunc(services, func(service string) bool { return slices.Contains(i.families[service], family) })
+		if role != "task" && role != "execution" || of < 0 {
 			continue
 		}
 		for _, resource := range g.Resources {
 			for _, action := range g.Actions {
-				if !slices.Contains(Own(service), resource) && !(resource == "*" && wholeResource[action] != "") {
+				if !slices.Contains(Own(services[of]), resource) && !(resource == "*" && wholeResource[action] != "") {
 					foreign = append(foreign, fmt.Sprintf("%s may do %s on %s", g.Identity, action, resource))
 				}
 			}

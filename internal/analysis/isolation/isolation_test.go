@@ -153,3 +153,57 @@ func TestReaches(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A task on Fargate has a security group of its own. Its service has what both of its task definitions
+// may do. Only the load balancer reaches the tasks, also where a task may connect to anywhere.
+func TestFargate(t *testing.T) {
+	const own = `"Lb": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupIngress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}]}},
+		"Own": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"Tags": [{"Key": "service", "Value": "shop"}], "SecurityGroupEgress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}]}},
+		"Other": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupEgress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}]}},
+		"Out": {"Type": "AWS::EC2::SecurityGroupEgress", "Properties": {"GroupId": {"Fn::GetAtt": ["Lb", "GroupId"]}, "DestinationSecurityGroupId": {"Fn::GetAtt": ["Own", "GroupId"]}, "IpProtocol": "tcp", "FromPort": 3000, "ToPort": 3000}},
+		"In": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": {"GroupId": {"Fn::GetAtt": ["Own", "GroupId"]}, "SourceSecurityGroupId": {"Fn::GetAtt": ["Lb", "GroupId"]}, "IpProtocol": "tcp", "FromPort": 3000, "ToPort": 3000}},
+		"Policy": {"Type": "AWS::IAM::Policy", "Properties": {"PolicyName": "q", "Roles": [{"Ref": "Role"}], "PolicyDocument": {"Statement": [
+			{"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop:*"}]}}},
+		"Role": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `}},
+		"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/ecs/shop"}},
+		"Definition": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"Family": "shop-fargate", "TaskRoleArn": {"Fn::GetAtt": ["Role", "Arn"]}, "Tags": [{"Key": "service", "Value": "shop"}]}},
+		"Service": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "shop-fargate", "CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}],
+			"NetworkConfiguration": {"AwsvpcConfiguration": {"SecurityGroups": [{"Fn::GetAtt": ["Own", "GroupId"]}]}}}}`
+	const machine, fargate = "The instances' user data keeps containers apart", "A task on Fargate (shop-fargate) needs no packet filter."
+	for _, test := range []struct {
+		more, whose string
+		both        bool
+	}{
+		{"", "Each service has a security group for its tasks.", false},
+		{`, "Old": {"Type": "AWS::ECS::Service", "Properties": {"LaunchType": "EC2"}}`, "A container on EC2 has the security group of its instance.\nEach service on Fargate has one for its tasks.", true},
+	} {
+		i := mustRead(t, own+test.more)
+		var got []string
+		for _, reach := range i.Reaches {
+			got = append(got, reach.String())
+		}
+		want := []string{
+			"Lb → tasks of shop-fargate: tcp 3000–3000",
+			"Other → Lb: tcp 443–443",
+			"Other → the internet: any",
+			"tasks of shop-fargate → Lb: tcp 443–443",
+			"tasks of shop-fargate → the internet: any",
+			"the internet → Lb: tcp 443–443",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		text := Document(i, i, []string{"shop"})
+		for _, want := range []string{test.whose + "\n", fargate, "| `arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop:*` | `logs:PutLogEvents` |"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the document lacks %q:\n%s", want, text)
+			}
+		}
+		if strings.Contains(text, machine) != test.both {
+			t.Errorf("the document tells of instances:\n%s", text)
+		}
+		if got := i.Foreign([]string{"shop"}); got != nil {
+			t.Errorf("foreign to the service are %v", got)
+		}
+	}
+}

@@ -10,7 +10,8 @@ import (
 
 // Reach lets a party connect to another one.
 type Reach struct {
-	// From and To are security groups by their construct path in the stack, or [Internet].
+	// From and To are security groups, as in "tasks of users" or by their construct path in the stack, or
+	// [Internet].
 	From, To string
 	// Ports are like "tcp 80–80", or "any".
 	Ports string
@@ -32,7 +33,7 @@ func (r *reader) reaches() {
 			r.refuse(rule.Resource, "the assembly does not have its security group")
 			continue
 		}
-		group, peer := rule.Group.Name(), r.peer(rule)
+		group, peer := r.group(rule.Group), r.peer(rule)
 		if rule.Ingress {
 			ingress = append(ingress, Reach{peer, group, ports(rule)})
 		} else {
@@ -68,7 +69,7 @@ func (r *reader) reaches() {
 func (r *reader) peer(rule *model.SecurityGroupRule) string {
 	switch {
 	case rule.Peer != nil:
-		return rule.Peer.Name()
+		return r.group(rule.Peer)
 	case rule.IPv4 == "0.0.0.0/0":
 		return Internet
 	case rule.IPv4 == "255.255.255.255/32": // how CDK writes a group that lets nothing out

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"reflect"
@@ -69,11 +70,23 @@ func definitionChanges(was, is *assembly.Resource) []string {
 			all = append(all, "the containers")
 		case key == "Volumes":
 			all = append(all, "volumes of the task")
+		case key == "Cpu":
+			all = append(all, scalar("CPU of the task", " units", was.Properties[key], is.Properties[key]))
+		case key == "Memory":
+			all = append(all, scalar("memory of the task", " MiB", was.Properties[key], is.Properties[key]))
+		case key == "EphemeralStorage":
+			all = append(all, scalar("storage of the task", " GiB", storage(was), storage(is)))
 		default:
 			all = append(all, scalar("the setting "+key, "", was.Properties[key], is.Properties[key]))
 		}
 	}
 	return all
+}
+
+// storage is the storage of a task on Fargate. Nil is Fargate's default.
+func storage(definition *assembly.Resource) any {
+	of, _ := definition.Properties["EphemeralStorage"].(map[string]any)
+	return cmp.Or[any](of["SizeInGiB"], 20.0)
 }
 
 // named are the containers of a task definition as the template has them.

@@ -56,6 +56,7 @@ func Tasks(pair Pair) ([]TaskChange, error) {
 		d.directories(&c, was, is)
 		d.roles(&c, was, is)
 		service(&c, was, is)
+		d.compute(&c, was, is)
 		for _, lb := range is.LoadBalancers {
 			if lb.TargetGroup != nil {
 				d.targetGroup(&c, lb.TargetGroup)
@@ -99,7 +100,12 @@ func (d *deployed) definition(c *TaskChange, was, is *model.Service) {
 	}
 	c.Exchanged = c.Running
 	c.does("new tasks take the place of the running ones, while at least %d %% of the tasks stay healthy. What changes: %s", is.MinimumHealthyPercent, strings.Join(changed, "; "))
-	if before, after := one.Reserves(), other.Reserves(); before.CPU != after.CPU || before.MemoryMiB != after.MemoryMiB {
+	before, after := one.Reserves(), other.Reserves()
+	switch on, _ := d.is.Fargate(is); {
+	case before.CPU == after.CPU && before.MemoryMiB == after.MemoryMiB:
+	case on != nil:
+		c.does("a task has %d CPU units and %d MiB instead of %d and %d, and its price changes with them", after.CPU, after.MemoryMiB, before.CPU, before.MemoryMiB)
+	default:
 		c.does("a task takes %d CPU units and %d MiB of its instance instead of %d and %d. While both revisions run, instances need room for both", after.CPU, after.MemoryMiB, before.CPU, before.MemoryMiB)
 	}
 	about := func(member string) bool {
@@ -274,9 +280,14 @@ func service(c *TaskChange, was, is *model.Service) {
 			}
 		case "DeploymentConfiguration":
 			c.does("the bounds or alarms of deployments change. No task is exchanged")
-		case "DesiredCount", "HealthCheckGracePeriodSeconds", "LoadBalancers", "Tags", "TaskDefinition":
+		case "NetworkConfiguration", "PlatformVersion":
+			c.Exchanged = c.Running
+			c.does("new tasks take the place of the running ones: the setting %s of the service changes", key)
+		case "CapacityProviderStrategy", "DesiredCount", "HealthCheckGracePeriodSeconds", "LoadBalancers", "Tags", "TaskDefinition": // told elsewhere
 		default:
-			c.does("the setting %s of the service changes", key)
+			if replaces, _ := model.Replaces(model.ECSService, key); !replaces {
+				c.does("the setting %s of the service changes", key)
+			}
 		}
 	}
 }
@@ -300,7 +311,8 @@ func (d *deployed) targetGroup(c *TaskChange, is *model.TargetGroup) {
 	}
 	changed := changedKeys(was.Resource.Properties, is.Resource.Properties)
 	if replaces, _ := model.Replaces(model.ELBTargetGroup, changed...); replaces {
-		c.warn("the target group is replaced. New tasks are registered with the new one; a listener must send requests there first")
+		c.warn("the target group is replaced (%s). New tasks are registered with the new one; a listener must send requests there first", strings.Join(replacing(model.ELBTargetGroup, changed), ", "))
+		c.taken(is.Resource, "Name")
 	}
 	if wider := was.Health.Path == is.Health.Path && within(was.Health.Codes, is.Health.Codes); !wider {
 		failing := time.Duration(is.Health.Unhealthy) * is.Health.Interval

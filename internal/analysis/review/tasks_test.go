@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,6 +110,15 @@ func TestTasks(t *testing.T) {
 	exchanged := func(what string) string {
 		return "new tasks take the place of the running ones, while at least 100 % of the tasks stay healthy. What changes: " + what
 	}
+	replacedService := func(by string) string {
+		return "the service is replaced (" + by + "): a new one is made, and then this one is deleted with its tasks. Move with a second service and target group beside these, and shift the requests"
+	}
+	replacedGroup := func(by string) string {
+		return "the target group is replaced (" + by + "). New tasks are registered with the new one; a listener must send requests there first"
+	}
+	taken := func(property string) string {
+		return "the deployment fails if the new one is called orders too: CloudFormation replaces nothing that has a name in the template. Choose another " + property
+	}
 	const room = ". While both revisions run, instances need room for both"
 	for _, test := range []struct {
 		name   string
@@ -184,7 +194,21 @@ func TestTasks(t *testing.T) {
 		{"bounds and command", object{"Service.DeploymentConfiguration": object{"MinimumHealthyPercent": 50}, c0 + "Command": nil}, nil,
 			[]string{strings.Replace(exchanged("command"), "100", "50", 1), "the bounds or alarms of deployments change. No task is exchanged"}},
 		{"another setting", object{"Service.EnableExecuteCommand": true}, nil, []string{"the setting EnableExecuteCommand of the service changes"}},
-		{"another kind of group", object{"Group.Protocol": "HTTPS"}, []string{"the target group is replaced. New tasks are registered with the new one; a listener must send requests there first"}, nil},
+		{"another kind of group", object{"Group.Protocol": "HTTPS"}, []string{replacedGroup("Protocol"), taken("Name")}, nil},
+		{"another kind of group without a name", object{"Group.TargetType": "ip", "Group.Name": nil}, []string{replacedGroup("Name, TargetType")}, nil},
+		{"launch type", object{"Service.LaunchType": "FARGATE", "Group.TargetType": "ip"}, []string{
+			replacedService("LaunchType"), taken("ServiceName"),
+			"tasks run on FARGATE instead of EC2. On Fargate each has an address of its own, so the target group needs other targets, and is another one",
+			replacedGroup("TargetType"), taken("Name")}, nil},
+		{"launch type of a service whose name the deployment makes", object{"Service.LaunchType": "EXTERNAL", "Service.ServiceName": object{"Fn::Sub": "orders"}}, []string{replacedService("LaunchType, ServiceName")}, nil},
+		{"provider on Fargate", object{"Service.CapacityProviderStrategy": []any{object{"CapacityProvider": "FARGATE", "Weight": 1, "Base": 2}, object{"CapacityProvider": "FARGATE_SPOT"}}},
+			[]string{"tasks run on FARGATE (weight 1, from the first 2 on) and FARGATE_SPOT (weight 0) instead of EC2. On Fargate each has an address of its own, so the target group needs other targets, and is another one"}, nil},
+		{"provider of instances", object{"Service.CapacityProviderStrategy": []any{object{"CapacityProvider": object{"Ref": "Task"}, "Weight": 1}}}, nil,
+			[]string{"tasks that start from now on run on the instances of a capacity provider (weight 1). Tasks that run stay where they are"}},
+		{"network", object{"Service.NetworkConfiguration": object{"AwsvpcConfiguration": object{}}}, nil, []string{"new tasks take the place of the running ones: the setting NetworkConfiguration of the service changes"}},
+		{"storage, size and platform", object{"Definition.EphemeralStorage": object{"SizeInGiB": 30}, "Definition.Cpu": "512", "Definition.Memory": "1024", "Definition.RuntimePlatform": object{}}, nil,
+			[]string{exchanged("CPU of the task none → 512 units; storage of the task 20 GiB → 30 GiB; memory of the task none → 1024 MiB; the setting RuntimePlatform"),
+				"a task takes 512 CPU units and 1024 MiB of its instance instead of 320 and 320" + room}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			changes, err := review.Tasks(review.Pair{Name: "parallel", Before: written(t, nil), After: written(t, test.change)})
@@ -199,7 +223,7 @@ func TestTasks(t *testing.T) {
 				if !c.Running {
 					t.Error("no task runs")
 				}
-				if exchanged := strings.Contains(strings.Join(c.Does, " "), "new tasks take the place") || test.name == "port"; c.Exchanged != exchanged {
+				if exchanged := strings.Contains(strings.Join(append(c.Does, c.Warnings...), " "), "new tasks take the place") || slices.Contains([]string{"port", "launch type", "launch type of a service whose name the deployment makes"}, test.name); c.Exchanged != exchanged {
 					t.Errorf("exchanged: %t", c.Exchanged)
 				}
 				warns, does = append(warns, c.Warnings...), append(does, c.Does...)
@@ -294,5 +318,40 @@ func TestRunningTasks(t *testing.T) {
 	}
 	if text := (&review.Report{}).Markdown(); strings.Contains(text, "unning tasks") || strings.Contains(text, "New tasks") {
 		t.Errorf("of nothing:\n%s", text)
+	}
+}
+
+// On Fargate, tasks take no room of instances, and a task on Spot may be stopped.
+func TestTasksOnFargate(t *testing.T) {
+	on := func(change object) *assembly.Assembly {
+		all := object{"Service.LaunchType": "FARGATE", "Definition.Cpu": "256", "Definition.Memory": "512"}
+		for key, value := range change {
+			all[key] = value
+		}
+		return written(t, all)
+	}
+	spot := object{"Service.LaunchType": nil, "Service.CapacityProviderStrategy": []any{object{"CapacityProvider": "FARGATE", "Weight": 1}, object{"CapacityProvider": "FARGATE_SPOT", "Weight": 3}}}
+	demand := object{"Service.LaunchType": nil, "Service.CapacityProviderStrategy": []any{object{"CapacityProvider": "FARGATE", "Weight": 1}}}
+	for _, test := range []struct {
+		name          string
+		before, after object
+		does          []string
+	}{
+		{"size", nil, object{"Definition.Cpu": "512", "Definition.Memory": "1024"}, []string{
+			"new tasks take the place of the running ones, while at least 100 % of the tasks stay healthy. What changes: CPU of the task 256 units → 512 units; memory of the task 512 MiB → 1024 MiB",
+			"a task has 512 CPU units and 1024 MiB instead of 256 and 512, and its price changes with them"}},
+		{"Spot", demand, spot, []string{
+			"tasks that start from now on run on FARGATE (weight 1) and FARGATE_SPOT (weight 3). Tasks that run stay where they are",
+			"AWS may stop a task on Spot with two minutes' notice. If there is no room for Spot, such a task waits"}},
+		{"no Spot any more", spot, demand, []string{"tasks that start from now on run on FARGATE (weight 1). Tasks that run stay where they are"}},
+		{"platform version", nil, object{"Service.PlatformVersion": "1.4.0"}, []string{"new tasks take the place of the running ones: the setting PlatformVersion of the service changes"}},
+	} {
+		changes, err := review.Tasks(review.Pair{Name: "x", Before: on(test.before), After: on(test.after)})
+		if err != nil || len(changes) != 1 {
+			t.Fatalf("%s: %v, %v", test.name, changes, err)
+		}
+		if diff := cmp.Diff(test.does, changes[0].Does); diff != "" || len(changes[0].Warnings) > 0 {
+			t.Errorf("%s (-want +got):\n%s\n%v", test.name, diff, changes[0].Warnings)
+		}
 	}
 }

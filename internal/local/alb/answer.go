@@ -95,10 +95,10 @@ func (p *proxy) endTimeToRead() {
 func (p *proxy) setCookies(t *target) {
 	seal, header := p.f.balancer.seal, p.w.Header()
 	if p.withGroup > 0 {
-		seal.set(header, groupCookie, t.group.key, p.withGroup, p.f.secure)
+		seal.set(header, groupCookie, t.group.key, p.withGroup, p.f.scheme == "https")
 	}
 	if p.withTarget > 0 {
-		seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, p.withTarget, p.f.secure)
+		seal.set(header, targetCookie, t.group.key+"\x00"+t.ID, p.withTarget, p.f.scheme == "https")
 	}
 }
 

@@ -108,7 +108,7 @@ func (b *Balancer) Configure(table *rules.Table) error {
 		b.listeners[route.Key()] = b.compile(route)
 	}
 	for key, f := range b.fronts {
-		if l := b.listeners[key]; l != nil && (l.scheme == "https") == f.secure {
+		if l := b.listeners[key]; l != nil && l.scheme == f.scheme {
 			f.replace(l)
 			continue
 		}
@@ -160,7 +160,10 @@ func (b *Balancer) open(listener string, ln net.Listener) (*front, error) {
 
 // accept takes the connections of an open socket.
 func (b *Balancer) accept(f *front, ln net.Listener) error {
-	err := f.server.Serve(accepting{ln, f})
+	if f.flows == nil {
+		ln = accepting{ln, f}
+	}
+	err := f.server.Serve(ln)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fronts[f.key] == f {

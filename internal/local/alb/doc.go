@@ -1,5 +1,6 @@
 // Package alb is an Application Load Balancer on the sockets of one machine. It treats requests as
-// the templates say, and as AWS would.
+// the templates say, and as AWS would. Beside that, the same target groups and health checks serve the
+// listeners of a Network Load Balancer, which forward connections: see flows.go.
 //
 //	table, err := alb.Read(model.Read(assembly))
 //	balancer, err := alb.New(alb.Options{AccessLog: os.Stdout})

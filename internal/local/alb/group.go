@@ -39,7 +39,7 @@ func (g *group) configure(config model.TargetGroup, inUse bool) {
 	restart := g.inUse != inUse || !reflect.DeepEqual(g.config.Health, config.Health)
 	if config.Protocol != g.config.Protocol {
 		for _, t := range g.targets {
-			t.pool.setTLS(config.Protocol == "HTTPS")
+			t.pool.setTLS(encrypted(config.Protocol))
 		}
 	}
 	g.config, g.inUse = config, inUse
@@ -79,12 +79,15 @@ func (g *group) register(id, address string) error {
 	}
 	t := &target{
 		TargetStatus: TargetStatus{ID: id, Address: address, State: Unused, Reason: notRegistered, Since: time.Now()},
-		group:        g, drained: make(chan struct{}), stopChecks: func() {}, pool: newPool(address, g.config.Protocol == "HTTPS"),
+		group:        g, drained: make(chan struct{}), stopChecks: func() {}, pool: newPool(address, encrypted(g.config.Protocol)),
 	}
 	g.targets = append(g.targets, t)
 	g.check(t)
 	return nil
 }
+
+// encrypted says whether connections to targets are.
+func encrypted(protocol string) bool { return protocol == "HTTPS" || protocol == "TLS" }
 
 // find returns the index of the target with an id; -1 if there is none.
 func find(targets []*target, id string) int {
@@ -152,13 +155,7 @@ func (g *group) pick(sticky string) *target {
 	if len(g.targets) == 0 {
 		return nil
 	}
-	healthy := 0
-	for _, t := range g.targets {
-		if t.State == Healthy {
-			healthy++
-		}
-	}
-	open := healthy < g.config.MinHealthy || healthy*100 < g.config.MinHealthyPercent*len(g.targets) || healthy == 0
+	open := g.failsOpen()
 	var found *target
 	if sticky != "" {
 		if i := find(g.targets, sticky); i >= 0 && (open || g.targets[i].State == Healthy) {
@@ -170,6 +167,17 @@ func (g *group) pick(sticky string) *target {
 	}
 	found.InFlight++
 	return found
+}
+
+// failsOpen says whether unhealthy targets serve, too. The mutex is held.
+func (g *group) failsOpen() bool {
+	healthy := 0
+	for _, t := range g.targets {
+		if t.State == Healthy {
+			healthy++
+		}
+	}
+	return healthy < g.config.MinHealthy || healthy*100 < g.config.MinHealthyPercent*len(g.targets) || healthy == 0
 }
 
 // balance picks by the group's algorithm. The mutex is held, and at least one target may be picked.

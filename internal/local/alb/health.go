@@ -78,13 +78,16 @@ var probeTransport = &http.Transport{
 
 // probe checks over the network, without following redirects.
 func probe(ctx context.Context, address string, check model.HealthCheck) (reason, description string) {
-	scheme := "http://"
-	if check.Protocol == "HTTPS" {
-		scheme = "https://"
-	}
 	if check.Port != 0 {
 		host, _, _ := net.SplitHostPort(address) // Register has split it, too
 		address = net.JoinHostPort(host, strconv.Itoa(check.Port))
+	}
+	if check.Protocol == "TCP" {
+		return probeTCP(ctx, address)
+	}
+	scheme := "http://"
+	if check.Protocol == "HTTPS" {
+		scheme = "https://"
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+address+check.Path, nil)
 	if err != nil {
@@ -108,4 +111,18 @@ func probe(ctx context.Context, address string, check model.HealthCheck) (reason
 		}
 	}
 	return responseCodeMismatch, fmt.Sprintf("Health checks failed with these codes: [%d]", response.StatusCode)
+}
+
+// probeTCP passes if the target takes a connection.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
+func probeTCP(ctx context.Context, address string) (reason, description string) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+		return timeoutReason, ""
+	case err != nil:
+		return failedHealthChecks, ""
+	}
+	_ = conn.Close()
+	return "", ""
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rules"
 )
@@ -17,45 +18,41 @@ import (
 func Read(m *model.Model) (*rules.Table, error) {
 	table, err := rules.Build(m)
 	errs := []error{err}
-	application := slices.ContainsFunc(m.Listeners, (*model.Listener).Application)
 	for _, lb := range m.LoadBalancers {
-		if application && !lb.Application() { // beside one that runs here, another kind is left out
-			continue
+		if runs(m)(lb) {
+			errs = append(errs, lb.Unsupported(passed(lb.Application()), nil))
 		}
-		errs = append(errs, lb.Unsupported(passedOver, nil), lb.Only("Type", lb.Type, "", "application"))
 	}
 	for _, l := range m.Listeners {
-		if !l.Application() {
+		if !l.Runs() {
 			continue
 		}
-		errs = append(errs, l.Unsupported(passedOver, notHonoured), l.Only("MutualAuthentication", l.MutualTLS, "", "off"))
+		errs = append(errs, l.Unsupported(passed(l.Application()), notHonoured), mutualTLS.Check(&l.Base, l))
 		if !l.ServerHeader {
 			errs = append(errs, l.Errorf("ListenerAttributes (routing.http.response.server.enabled)", "false is not honoured: answers have a Server header here"))
 		}
 	}
 	for _, g := range m.AutoScalingGroups {
 		for _, property := range slices.Sorted(maps.Keys(g.TargetGroups)) {
+			if !g.TargetGroups[property].Runs() {
+				continue
+			}
 			errs = append(errs, g.Errorf(property, "the instances of the group answer for target group %s, and nothing stands for them here: only tasks of ECS services are targets", g.TargetGroups[property].Key()))
 		}
 	}
 	for _, g := range m.TargetGroups {
-		if application && !g.Application() {
+		if !g.Runs() {
 			continue
 		}
 		for i, target := range g.Targets {
 			errs = append(errs, g.Errorf(fmt.Sprintf("Targets[%d]", i), "%s does not answer here: only tasks of ECS services are targets", target.ID))
 		}
-		errs = append(errs, g.Unsupported(passedOver, notHonoured),
-			g.Only("Protocol", g.Protocol, "", "HTTP", "HTTPS"),
-			g.Only("ProtocolVersion", g.ProtocolVersion, "", "HTTP1"),
-			g.Only("TargetType", g.TargetType, "", "instance", "ip"),
-			g.Only("HealthCheckProtocol", g.Health.Protocol, "", "HTTP", "HTTPS"),
-			g.Only("TargetGroupAttributes (load_balancing.algorithm.type)", g.Algorithm, "", "round_robin", model.LeastOutstanding))
+		errs = append(errs, g.Unsupported(passed(g.Application()), notHonoured))
+		for _, limit := range groupLimits {
+			errs = append(errs, limit.Check(&g.Base, g))
+		}
 		if g.Health.Disabled {
 			errs = append(errs, g.Errorf("HealthCheckEnabled", "false is not honoured: targets get requests here when they are healthy"))
-		}
-		if g.Stickiness != 0 {
-			errs = append(errs, g.Only("TargetGroupAttributes (stickiness.type)", g.StickinessType, "", "lb_cookie"))
 		}
 	}
 	if err := assembly.Join(errs...); err != nil {
@@ -64,8 +61,47 @@ func Read(m *model.Model) (*rules.Table, error) {
 	return table, nil
 }
 
+// runs tells the load balancers that run here: Application Load Balancers, and others with a listener that
+// runs. A deployment warns of the rest.
+func runs(m *model.Model) func(*model.LoadBalancer) bool {
+	return func(lb *model.LoadBalancer) bool {
+		return lb.Application() || slices.ContainsFunc(m.Listeners, func(l *model.Listener) bool { return l.LoadBalancer == lb && l.Runs() })
+	}
+}
+
+// Settings that are honoured with some values.
+var (
+	mutualTLS   = provider.Limit[*model.Listener]{Property: "MutualAuthentication", Value: func(l *model.Listener) string { return l.MutualTLS }, Values: []string{"off"}}
+	groupLimits = []provider.Limit[*model.TargetGroup]{
+		{Property: "Protocol", Value: func(g *model.TargetGroup) string { return g.Protocol }, Values: []string{"HTTP", "HTTPS", "TCP", "TLS"}},
+		{Property: "ProtocolVersion", Value: func(g *model.TargetGroup) string { return g.ProtocolVersion }, Values: []string{"HTTP1"}},
+		{Property: "TargetType", Value: func(g *model.TargetGroup) string { return g.TargetType }, Values: []string{"instance", "ip"}},
+		{Property: "HealthCheckProtocol", Value: func(g *model.TargetGroup) string { return g.Health.Protocol }, Values: []string{"HTTP", "HTTPS", "TCP"}},
+		{Property: "TargetGroupAttributes (load_balancing.algorithm.type)", Value: func(g *model.TargetGroup) string { return g.Algorithm }, Values: []string{"round_robin", model.LeastOutstanding}},
+		{Property: "TargetGroupAttributes (stickiness.type)", Values: []string{"lb_cookie", "source_ip"}, Why: "only lb_cookie is known here", Value: func(g *model.TargetGroup) string {
+			if g.Stickiness == 0 { // without an effect
+				return "lb_cookie"
+			}
+			return g.StickinessType
+		}},
+	}
+)
+
+// Compatibility is what becomes of the settings of load balancers, listeners and target groups.
+func Compatibility() []provider.Compatibility {
+	return slices.Concat(provider.Limits([]provider.Limit[*model.Listener]{mutualTLS}), provider.Limits(groupLimits), provider.Settings(networkPassedOver, map[string]string{preserveClient: clientAddress}, notHonoured))
+}
+
+// Of a Network Load Balancer.
+const (
+	preserveClient = "preserve_client_ip.enabled"
+	clientAddress  = "targets see the load balancer's address, 127.0.0.1, in place of the client's"
+)
+
 // notHonoured says why for the settings that other apps are most likely to have.
 var notHonoured = map[string]string{
+	"AlpnPolicy":                         "no protocol is agreed on for a TLS listener here",
+	"proxy_protocol_v2.enabled":          "the PROXY protocol is not spoken here",
 	"GrpcCode":                           "gRPC is not spoken here",
 	"TrustStoreArn":                      "certificates of clients are not verified here",
 	"lambda.multi_value_headers.enabled": "Lambda functions do not run here",
@@ -93,4 +129,23 @@ var passedOver = map[string]string{
 	"target_group_health.dns_failover.minimum_healthy_targets.percentage": "",
 	"stickiness.app_cookie.cookie_name":                                   "",
 	"stickiness.app_cookie.duration_seconds":                              "",
+}
+
+// networkPassedOver are the same of Network Load Balancers. A machine is one zone.
+var networkPassedOver = func() map[string]string {
+	all := maps.Clone(passedOver)
+	maps.Copy(all, map[string]string{
+		"dns_record.client_routing_policy": "", "secondary_ips.auto_assigned.per_subnet": "",
+		"EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": "",
+
+		"AlpnPolicy": "[None]", "proxy_protocol_v2.enabled": "false", "target_health_state.unhealthy.draining_interval_seconds": "0",
+	})
+	return all
+}()
+
+func passed(application bool) map[string]string {
+	if application {
+		return passedOver
+	}
+	return networkPassedOver
 }

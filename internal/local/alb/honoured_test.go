@@ -104,7 +104,6 @@ func TestReadRefuses(t *testing.T) {
 			"DefaultActions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]}}}}`
 	}
 	tests := []struct{ template, want string }{
-		{lb(`"Type": "network"`), `S/Lb/Properties.Type: "network" is not honoured: only application is known here`},
 		{lb(`"EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": "on"`), `S/Lb/Properties.EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic: not honoured`},
 		{lb(`"Name": {"Ref": "Lb"}`), "S/Lb/Properties.Name: expected a string that is known before the deployment, found S/Lb"},
 		{lb(`"LoadBalancerAttributes": 1`), "S/Lb/Properties.LoadBalancerAttributes: expected a list, found the number 1"},
@@ -118,11 +117,11 @@ func TestReadRefuses(t *testing.T) {
 		{lbAttribute("routing.http.xff_header_processing.mode", "rewrite"), `(routing.http.xff_header_processing.mode): "rewrite" is none of append, preserve, remove`},
 		{lbAttribute("brand.new", "x"), "(brand.new): not honoured: what it does is not known here"},
 		{listener(`"MutualAuthentication": {"Mode": "verify"}`), `S/L/Properties.MutualAuthentication: "verify" is not honoured`},
-		{listener(`"AlpnPolicy": ["HTTP2Only"]`), "S/L/Properties.AlpnPolicy: not honoured"},
+		{listener(`"AlpnPolicy": ["HTTP2Only"]`), "S/L/Properties.AlpnPolicy: not honoured: no protocol is agreed on"},
 		{listener(`"ListenerAttributes": [{"Key": "routing.http.response.server.enabled", "Value": "false"}]`), "(routing.http.response.server.enabled): false is not honoured"},
 		{listener(`"ListenerAttributes": [{"Key": "routing.http.request.x_amzn_tls_version.header_name", "Value": "Tls"}]`), "ListenerAttributes (routing.http.request.x_amzn_tls_version.header_name): not honoured"},
 		{group(`"TargetType": "lambda"`), `S/G/Properties.TargetType: "lambda" is not honoured: only instance, ip is known here`},
-		{group(`"Protocol": "TCP"`), `"TCP" is not honoured`},
+		{group(`"Protocol": "HTTP", "HealthCheckEnabled": false`), `S/G/Properties.HealthCheckEnabled: false is not honoured`},
 		{group(`"ProtocolVersion": "GRPC"`), `S/G/Properties.ProtocolVersion: "GRPC" is not honoured: only HTTP1 is known here`},
 		{group(`"HealthCheckEnabled": false`), "S/G/Properties.HealthCheckEnabled: false is not honoured"},
 		{group(`"HealthCheckPath": "ready"`), `S/G/Properties.HealthCheckPath: "ready" does not begin with /`},
@@ -148,7 +147,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 
 	// All at once.
-	_, err := Read(model.Read(read(t, group(`"TargetType": "lambda", "Protocol": "TCP", "New": 1`))))
+	_, err := Read(model.Read(read(t, group(`"TargetType": "lambda", "ProtocolVersion": "GRPC", "New": 1`))))
 	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != 3 {
 		t.Errorf("%d errors, want 3:\n%v", len(lines), err)
 	}

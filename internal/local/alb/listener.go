@@ -25,7 +25,7 @@ import (
 type listener struct {
 	route    *rules.Listener
 	settings *model.LoadBalancer
-	// scheme is http or https. port is that of the template.
+	// scheme is http, https, tcp or tls. port is that of the template.
 	scheme, port string
 	logName      string
 	forwards     map[*rules.Rule]*forward
@@ -109,23 +109,40 @@ func (l *listener) host(sent string) string {
 type front struct {
 	balancer *Balancer
 	key      string
-	secure   bool
+	scheme   string
 	tls      *tls.Config // nil without TLS
 	listener atomic.Pointer[listener]
-	server   *http.Server
+	server   server
+	flows    *flows // the server of a Network Load Balancer; nil for HTTP
 	// maxRequests is how many requests a connection serves in HTTP/2.
 	maxRequests int64
 	// port is the one in the template for which the socket was opened. localPort is the socket's.
 	port, localPort int
 }
 
+// server takes the connections of a front.
+type server interface {
+	// Serve returns [http.ErrServerClosed] after Shutdown or Close.
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+	Close() error
+}
+
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html#response-code-000
 const maxRequests = 10_000
 
 func newFront(b *Balancer, l *listener, ln net.Listener) *front {
-	f := &front{balancer: b, key: l.route.Key(), secure: l.scheme == "https", maxRequests: maxRequests, port: l.route.Port, localPort: portOf(ln)}
+	f := &front{balancer: b, key: l.route.Key(), scheme: l.scheme, maxRequests: maxRequests, port: l.route.Port, localPort: portOf(ln)}
 	f.listener.Store(l)
-	f.server = &http.Server{
+	if !l.route.Application() {
+		if f.scheme == "tls" {
+			f.tls = &tls.Config{Certificates: []tls.Certificate{b.certificate}, MinVersion: tls.VersionTLS12}
+		}
+		f.flows = newFlows(f)
+		f.server = f.flows
+		return f
+	}
+	server := &http.Server{
 		Handler: f,
 		// Requests that are a little too large are read, so that their answer says why.
 		// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html#http-headers-quotas
@@ -142,10 +159,11 @@ func newFront(b *Balancer, l *listener, ln net.Listener) *front {
 		// about them.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
-	f.server.Protocols.SetHTTP1(true)
-	if f.secure {
+	f.server = server
+	server.Protocols.SetHTTP1(true)
+	if f.scheme == "https" {
 		// The connection has taken TLS away before net/http sees it.
-		f.server.Protocols.SetUnencryptedHTTP2(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
 		config := &tls.Config{Certificates: []tls.Certificate{b.certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 		withoutHTTP2 := config.Clone()
 		withoutHTTP2.NextProtos = []string{"http/1.1"}
@@ -202,10 +220,7 @@ func (b *Balancer) localLocation(l *listener, location string) string {
 
 // compile works out a listener of the table. The mutex is held.
 func (b *Balancer) compile(route *rules.Listener) *listener {
-	l := &listener{route: route, settings: route.LoadBalancer, scheme: "http", port: strconv.Itoa(route.Port), forwards: map[*rules.Rule]*forward{}}
-	if route.Protocol == "HTTPS" {
-		l.scheme = "https"
-	}
+	l := &listener{route: route, settings: route.LoadBalancer, scheme: strings.ToLower(route.Protocol), port: strconv.Itoa(route.Port), forwards: map[*rules.Rule]*forward{}}
 	if l.settings == nil {
 		l.settings = model.DefaultLoadBalancer(route.Resource)
 		l.settings.Name = "load-balancer"

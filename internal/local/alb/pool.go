@@ -184,6 +184,15 @@ func (p *pool) cut() {
 	p.open, p.idle = nil, nil
 }
 
+// cutOpen closes all connections, and others may follow.
+func (p *pool) cutOpen() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		_ = c.Conn.Close()
+	}
+}
+
 // isCut says whether cut has ended what was in flight.
 func (p *pool) isCut() bool {
 	p.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -66,6 +67,19 @@ func (p *Provider) Types() []string {
 // Stop implements [provider.Provider].
 func (p *Provider) Stop(ctx context.Context) error { return p.Shutdown(ctx) }
 
+// PassedOver implements [provider.Reporter].
+func (p *plan) PassedOver() []provider.PassedOver {
+	var all []provider.PassedOver
+	for _, group := range p.table.TargetGroups {
+		if group.PreservesClient {
+			all = append(all, provider.PassedOver{
+				Place: fmt.Sprintf("%v/Properties.TargetGroupAttributes (%s)", group.Resource, preserveClient), Subject: group.Name, Setting: preserveClient, Why: clientAddress,
+			})
+		}
+	}
+	return all
+}
+
 // configuration is a set of resources, and their table.
 type configuration struct {
 	// resources are each a *model.LoadBalancer, a *model.TargetGroup, a *model.Listener or a
@@ -96,9 +110,9 @@ func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
 	resources := provider.Resources[any]{}
 	_, err := Read(m)
 	if err == nil {
-		add(resources, m.LoadBalancers, (*model.LoadBalancer).Application)
-		add(resources, m.TargetGroups, (*model.TargetGroup).Application)
-		add(resources, m.Listeners, (*model.Listener).Application)
+		add(resources, m.LoadBalancers, runs(m))
+		add(resources, m.TargetGroups, (*model.TargetGroup).Runs)
+		add(resources, m.Listeners, (*model.Listener).Runs)
 		add(resources, m.Rules, func(*model.Rule) bool { return true })
 	}
 	return &plan{Provider: p, configuration: configure(resources), err: err}
@@ -174,7 +188,7 @@ func (p *plan) listen() error {
 	var errs []error
 	for _, key := range p.resources.Keys() {
 		listener, ok := p.resources[key].(*model.Listener)
-		if front := p.fronts[key]; !ok || front != nil && front.port == listener.Port && front.secure == (listener.Protocol == "HTTPS") {
+		if front := p.fronts[key]; !ok || front != nil && front.port == listener.Port && front.scheme == strings.ToLower(listener.Protocol) {
 			continue
 		}
 		port := p.ports.local(listener.Port)
@@ -301,6 +315,9 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 			return p.address(resource)
 		}
 		name := logName(resource.Name, key)
+		if !resource.Application() {
+			name = "net" + strings.TrimPrefix(name, "app")
+		}
 		given = map[string]string{"": arn("loadbalancer/" + name), "LoadBalancerArn": arn("loadbalancer/" + name), "LoadBalancerFullName": name, "LoadBalancerName": resource.Name}
 	case *model.TargetGroup:
 		name := groupName(resource.Name, key)

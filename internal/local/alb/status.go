@@ -65,8 +65,15 @@ func (p *Provider) Status() any {
 	return status
 }
 
-// Listeners are the listeners that are configured now, by port.
-func (p *Provider) Listeners() []*rules.Listener { return p.running.Load().table.Listeners }
+// Listeners are the listeners of requests that are configured now, by port: those of Application Load
+// Balancers.
+func (p *Provider) Listeners() []*rules.Listener { return p.requests().Listeners }
+
+func (p *Provider) requests() *rules.Table {
+	table := *p.running.Load().table
+	table.Listeners = slices.DeleteFunc(slices.Clone(table.Listeners), func(l *rules.Listener) bool { return !l.Application() })
+	return &table
+}
 
 // GroupName is the name of a target group, by its key; the key if there was no such group.
 func (p *Provider) GroupName(key string) string {
@@ -238,7 +245,7 @@ func (p *Provider) location(listener, location string) string {
 
 // asked is the listener that a request is for.
 func (p *Provider) asked(request rules.Request, path bool) (*rules.Listener, error) {
-	table := p.running.Load().table
+	table := p.requests()
 	for _, listener := range table.Listeners {
 		if p.localPort(listener.Key()) == request.Port {
 			return listener, nil

@@ -82,6 +82,9 @@ func (t *target) become(state State, reason, description string) {
 	t.State, t.Reason, t.Description = state, reason, cmp.Or(description, descriptions[reason])
 	if before != state {
 		t.Since = time.Now()
+		if state == Unhealthy && t.group.config.CutUnhealthy {
+			t.pool.cutOpen()
+		}
 		t.group.events.add(Event{Time: t.Since, Group: t.group.key, Target: t.ID, From: before, To: state, Reason: reason, Description: t.Description})
 	}
 }
@@ -109,12 +112,25 @@ func (t *target) drain() {
 		t.finish()
 		return
 	}
-	time.AfterFunc(t.group.config.DeregistrationDelay, t.pool.cut)
+	if t.group.config.Application() || t.group.config.CutDraining {
+		time.AfterFunc(t.group.config.DeregistrationDelay, t.pool.cut)
+		return
+	}
+	time.AfterFunc(t.group.config.DeregistrationDelay, func() {
+		t.group.mu.Lock()
+		defer t.group.mu.Unlock()
+		if t.State == Draining {
+			t.finish()
+		}
+	})
 }
 
-// finish ends draining. The group's mutex is held.
+// finish ends draining. Connections through a Network Load Balancer last as long as their target. The
+// group's mutex is held.
 func (t *target) finish() {
-	t.pool.cut()
+	if t.group.config.Application() {
+		t.pool.cut()
+	}
 	if i := slices.Index(t.group.draining, t); i >= 0 {
 		t.group.draining = slices.Delete(t.group.draining, i, i+1)
 	}

@@ -25,7 +25,7 @@ func (p *proxy) tunnel(c *targetConn, response *http.Response) {
 	p.client.tunnel()
 	if strings.EqualFold(response.Header.Get("Upgrade"), "websocket") {
 		p.x.Kind = "ws"
-		if p.f.secure {
+		if p.f.scheme == "https" {
 			p.x.Kind = "wss"
 		}
 	}

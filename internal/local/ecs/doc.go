@@ -1,5 +1,5 @@
-// Package ecs runs services on this machine as Amazon ECS runs services on EC2 instances in bridge
-// mode: tasks with a life cycle, health checks, rolling updates, a circuit breaker, and a stop that
+// Package ecs runs services on this machine as Amazon ECS runs services on EC2 instances and on
+// Fargate: tasks with a life cycle, health checks, rolling updates, a circuit breaker, and a stop that
 // drains connections first. It simulates Application Auto Scaling by target tracking.
 //
 // [Check] says which services of a model cannot run here. A [Scheduler] keeps tasks running. A

@@ -108,10 +108,11 @@ func (e Exit) String() string {
 	return fmt.Sprintf("exit code %d", e.Code)
 }
 
-// HostPorts are the fixed host ports of a container. No driver gives one.
-func HostPorts(c model.Container) (all []PassedOver) {
+// HostPorts are the fixed host ports of a container. No driver gives one. A task with a network of its own
+// has the container's port there.
+func HostPorts(whole *model.TaskDefinition, c model.Container) (all []PassedOver) {
 	for i, port := range c.Ports {
-		if port.Host != 0 {
+		if port.Host != 0 && (whole == nil || whole.NetworkMode != "awsvpc") {
 			all = append(all, PassedOver{fmt.Sprintf("PortMappings[%d].HostPort", i), "a free port of this machine is chosen, because the machine stands for all instances"})
 		}
 	}

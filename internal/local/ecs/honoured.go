@@ -9,10 +9,11 @@ import (
 	"cutover/internal/assembly"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
+	"cutover/internal/words"
 )
 
 // Check says what of the services, their task definitions and their scaling cannot run here: a line
-// for each setting, with its place. Only services on EC2 in bridge mode run here.
+// for each setting, with its place.
 //
 // Check passes over settings for AWS only: IAM roles, tags, placement, capacity providers of the
 // cluster, scaling of anything but services, and logging to CloudWatch, which a driver's log
@@ -35,45 +36,59 @@ func Check(m *model.Model) error {
 	return assembly.Join(errs...)
 }
 
-const bridgeOnly = "only EC2 tasks in bridge mode run here"
-
 // passedOver are settings without an effect here, each with its one value, or "" for any.
 var passedOver = map[string]string{
 	// Of services.
 	"PlacementStrategies": "", "PlacementConstraints": "", "AvailabilityZoneRebalancing": "", "EnableECSManagedTags": "",
-	"EnableExecuteCommand": "", "PropagateTags": "", "Role": "", "Tags": "", "Base": "", "Weight": "", "ServiceConnectConfiguration": "",
+	"EnableExecuteCommand": "", "PropagateTags": "", "Role": "", "Tags": "", "Base": "", "Weight": "",
+	// The warnings of the deployment tell of names that are not answered here.
+	"ServiceConnectConfiguration": "", "ServiceRegistries": "",
 	// No alarm goes off here.
 	"AlarmNames": "", "Rollback": "",
 	// Of task definitions.
-	"RuntimePlatform": "", "TaskRoleArn": "", "ExecutionRoleArn": "",
+	"TaskRoleArn": "", "ExecutionRoleArn": "",
 	// Of containers. VersionConsistency is for images on AWS. AppProtocol is for Service Connect, and
 	// the driver's log stands for the log group.
 	"LogConfiguration": "", "VersionConsistency": "", "AppProtocol": "",
 	// Of scaling. The label names a target group in parts that only a deployment knows. A
 	// service that scales by requests has one target group.
-	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
+	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "", "ScheduledActions": "",
 }
 
 // notHonoured says why for the settings that other apps are most likely to have.
 var notHonoured = map[string]string{
-	"NetworkConfiguration":     "it is for network mode awsvpc; " + bridgeOnly,
-	"PlatformVersion":          "it is for Fargate; " + bridgeOnly,
-	"ServiceRegistries":        "there is no service discovery here",
 	"VpcLatticeConfigurations": "there is no VPC Lattice here",
 	"EarlySuccessCriteria":     "a deployment is complete here when all of its tasks are healthy",
 	"LoadBalancerName":         "Classic Load Balancers do not run here",
 	"AdvancedConfiguration":    "it is for blue/green deployments; only rolling updates are made here",
 
-	"ProxyConfiguration": "there is no App Mesh here",
-	"EphemeralStorage":   "it is for Fargate; " + bridgeOnly,
+	// "What Is AWS App Mesh?", https://docs.aws.amazon.com/app-mesh/latest/userguide/what-is-app-mesh.html
+	"ProxyConfiguration": "it is for App Mesh, which AWS has ended on 2026-09-30",
 
-	"EnvironmentFiles":   "there is no S3 to read them from here: give the container its variables in Environment",
-	"RestartPolicy":      "only tasks are replaced here",
-	"ContainerPortRange": "ports are mapped one by one here",
+	"EnvironmentFiles": "there is no S3 to read them from here: give the container its variables in Environment",
+	"RestartPolicy":    "only tasks are replaced here",
 
-	"ScheduledActions":              "nothing is scheduled here",
-	"SuspendedState":                "nothing is suspended here: leave the scalable target out",
-	"CustomizedMetricSpecification": "there is no CloudWatch to ask for a metric here",
+	"SuspendedState": "nothing is suspended here: leave the scalable target out",
+
+	"CustomizedMetricSpecification": "AWS refuses it beside a predefined metric",
+}
+
+// Settings that are honoured with some values.
+var (
+	serviceLimits = []provider.Limit[*model.Service]{
+		{Property: "DeploymentController.Type", Value: func(s *model.Service) string { return s.Controller }, Values: []string{"ECS"}},
+		{Property: "DeploymentConfiguration.Strategy", Value: func(s *model.Service) string { return s.Strategy }, Values: []string{"ROLLING"}},
+		{Property: "LaunchType", Value: func(s *model.Service) string { return s.LaunchType }, Values: []string{"EC2", "FARGATE"}, Why: "there is no machine of your own to stand for here"},
+	}
+	definitionLimits = []provider.Limit[*model.TaskDefinition]{
+		{Property: "NetworkMode", Value: func(d *model.TaskDefinition) string { return d.NetworkMode }, Values: []string{"bridge", "awsvpc", "host", "none"}, Why: "it is for Windows; only bridge, awsvpc, host, none are known here"},
+		{Property: "RuntimePlatform.OperatingSystemFamily", Value: func(d *model.TaskDefinition) string { return d.OperatingSystem }, Values: []string{"LINUX"}},
+	}
+)
+
+// Compatibility is what becomes of the settings of services, task definitions and scaling.
+func Compatibility() []provider.Compatibility {
+	return slices.Concat(provider.Limits(serviceLimits), provider.Limits(definitionLimits), provider.Settings(passedOver, listed, notHonoured))
 }
 
 // Reasons to pass over a setting, for all drivers.
@@ -82,6 +97,8 @@ const (
 	noTerminal = "containers have no terminal here"
 	toolsLog   = "what containers write is in the log of this tool"
 	ownLogin   = "images are pulled with your own login"
+	ownNetwork = "the network is this machine's: everything here reaches a task, and a task reaches everything"
+	ownMachine = "tasks of Fargate run on this machine, with its disk and its processors"
 )
 
 // listed are settings of a container's surroundings that are passed over, with the reason.
@@ -90,8 +107,12 @@ var listed = map[string]string{
 	"FSxWindowsFileServerVolumeConfiguration": "a volume is a directory of this machine", "ConfiguredAtLaunch": "a volume is a directory of this machine",
 	"IpcMode": "containers share no processes and no memory here", "EnableFaultInjection": "there is no Fault Injection Service here",
 
+	"NetworkConfiguration": ownNetwork,
+	"PlatformVersion":      ownMachine, "EphemeralStorage": ownMachine, "RuntimePlatform": ownMachine,
+	"ContainerPortRange": "a port of a range is not published here: containers of its task reach the port",
+
 	"DisableNetworking": "every container is on the bridge here", "CredentialSpecs": "there is no Active Directory here",
-	"Devices": ownKernel, "MaxSwap": ownKernel, "Swappiness": ownKernel, "ResourceRequirements": ownKernel,
+	"Devices": ownKernel, "MaxSwap": ownKernel, "Swappiness": ownKernel, "ResourceRequirements": ownKernel, "InferenceAccelerators": ownKernel,
 	"Interactive": noTerminal, "PseudoTerminal": noTerminal,
 	"FirelensConfiguration": toolsLog, "RepositoryCredentials": ownLogin,
 }
@@ -105,8 +126,21 @@ var ignored = func() map[string]string {
 	return all
 }()
 
-// listedOf are the settings of a resource that are passed over and listed.
-func listedOf(b *model.Base, subject func(property string) string) []provider.PassedOver {
+// listedOfService are those of a service.
+func listedOfService(s *model.Service) []provider.PassedOver {
+	all := Listed(&s.Base, func(string) string { return s.Name })
+	for i, name := range s.CapacityProviders {
+		if name == "FARGATE_SPOT" {
+			all = append(all, provider.PassedOver{Place: fmt.Sprintf("%v/Properties.CapacityProviderStrategy[%d].CapacityProvider", s.Resource, i), Subject: s.Name, Setting: name,
+				Why: "nobody takes the capacity of a task back here"})
+		}
+	}
+	return all
+}
+
+// Listed are the settings of a resource that are passed over and listed. Subject has the name of the part
+// with a property.
+func Listed(b *model.Base, subject func(property string) string) []provider.PassedOver {
 	var all []provider.PassedOver
 	for _, setting := range b.Settings {
 		for part := range strings.SplitSeq(setting.Property, ".") {
@@ -123,7 +157,7 @@ func listedOf(b *model.Base, subject func(property string) string) []provider.Pa
 
 // listedOfTask are the settings of a task definition and its containers that no driver heeds.
 func listedOfTask(d *model.TaskDefinition) []provider.PassedOver {
-	all := listedOf(&d.Base, func(property string) string {
+	all := Listed(&d.Base, func(property string) string {
 		for i, c := range d.Containers {
 			if strings.HasPrefix(property, fmt.Sprintf("Properties.ContainerDefinitions[%d].", i)) {
 				return c.Name
@@ -133,6 +167,9 @@ func listedOfTask(d *model.TaskDefinition) []provider.PassedOver {
 	})
 	list := func(property, subject, setting, why string) {
 		all = append(all, provider.PassedOver{Place: fmt.Sprintf("%v/Properties.%s", d.Resource, property), Subject: subject, Setting: setting, Why: why})
+	}
+	if d.NetworkMode == "host" {
+		list("NetworkMode", d.Family, "NetworkMode", "each task has a network of its own here, because the machine stands for all instances")
 	}
 	if d.PidMode != "" {
 		list("PidMode", d.Family, "PidMode", listed["IpcMode"])
@@ -154,23 +191,15 @@ func listedOfTask(d *model.TaskDefinition) []provider.PassedOver {
 func serviceErrors(s *model.Service) error {
 	errs := []error{
 		s.Unsupported(ignored, notHonoured),
-		s.Only("DeploymentController.Type", s.Controller, "", "ECS"),
-		s.Only("DeploymentConfiguration.Strategy", s.Strategy, "", "ROLLING"),
-		s.Only("LaunchType", s.LaunchType, bridgeOnly, "EC2"),
+	}
+	for _, limit := range serviceLimits {
+		errs = append(errs, limit.Check(&s.Base, s))
 	}
 	refuse := func(property, format string, args ...any) {
 		errs = append(errs, s.Errorf(property, format, args...))
 	}
-	for i, name := range s.CapacityProviders {
-		if strings.HasPrefix(name, "FARGATE") {
-			refuse(fmt.Sprintf("CapacityProviderStrategy[%d].CapacityProvider", i), "%q: %s", name, bridgeOnly)
-		}
-	}
 	if s.Scaling != nil && s.Scheduling == model.Daemon {
 		refuse("SchedulingStrategy", "DAEMON is not honoured with scaling: a daemon has one task on each instance")
-	}
-	if s.ServiceConnect {
-		refuse("ServiceConnectConfiguration", "not honoured: there is no Service Connect here")
 	}
 	d := s.TaskDefinition
 	if d == nil {
@@ -198,14 +227,15 @@ func serviceErrors(s *model.Service) error {
 func definitionErrors(d *model.TaskDefinition) error {
 	errs := []error{
 		d.Unsupported(ignored, notHonoured),
-		d.Only("NetworkMode", d.NetworkMode, bridgeOnly, "bridge"),
-		d.Only("RuntimePlatform.OperatingSystemFamily", d.OperatingSystem, "", "LINUX"),
+	}
+	for _, limit := range definitionLimits {
+		errs = append(errs, limit.Check(&d.Base, d))
 	}
 	refuse := func(property, format string, args ...any) {
 		errs = append(errs, d.Errorf(property, format, args...))
 	}
-	if len(d.Compatibilities) > 0 && !slices.Contains(d.Compatibilities, "EC2") {
-		refuse("RequiresCompatibilities", "%s: %s", strings.Join(d.Compatibilities, ", "), bridgeOnly)
+	if here := []string{"EC2", "FARGATE"}; len(d.Compatibilities) > 0 && !slices.ContainsFunc(d.Compatibilities, func(c string) bool { return slices.Contains(here, c) }) {
+		refuse("RequiresCompatibilities", "%s is not honoured: %s", strings.Join(d.Compatibilities, ", "), words.Choice(here))
 	}
 	for i, c := range d.Containers {
 		at := fmt.Sprintf("ContainerDefinitions[%d]", i)
@@ -221,17 +251,13 @@ func policyErrors(p *model.ScalingPolicy) error {
 	if p.Target == nil {
 		return errs[0]
 	}
-	if p.Type != model.TargetTracking {
-		return assembly.Join(errs[0], p.Only("PolicyType", p.Type, "", model.TargetTracking))
+	if !p.Measured() {
+		return errs[0] // the warnings of the deployment tell of it
 	}
 	const config = "TargetTrackingScalingPolicyConfiguration"
 	errs = append(errs, p.Unsupported(passedOver, notHonoured, config))
-	groups := len(p.Target.Service.LoadBalancers)
-	switch at := config + ".PredefinedMetricSpecification.PredefinedMetricType"; {
-	case p.Metric != model.MetricCPU && p.Metric != model.MetricRequests:
-		errs = append(errs, p.Errorf(at, "%q: only %s and %s are measured here", p.Metric, model.MetricCPU, model.MetricRequests))
-	case p.Metric == model.MetricRequests && groups != 1:
-		errs = append(errs, p.Errorf(at, "%s of a service with %d target groups is not honoured here", p.Metric, groups))
+	if groups := len(p.Target.Service.LoadBalancers); p.Metric == model.MetricRequests && groups != 1 {
+		errs = append(errs, p.Errorf(config+".PredefinedMetricSpecification.PredefinedMetricType", "%s of a service with %d target groups is not honoured here", p.Metric, groups))
 	}
 	return assembly.Join(errs...)
 }

@@ -157,11 +157,9 @@ func TestGoldenTemplates(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for _, test := range []struct{ old, new, want string }{
-		{`"LaunchType": "EC2"`, `"LaunchType": "FARGATE"`, `shop-web/Service/Properties.LaunchType: "FARGATE" is not honoured: only EC2 tasks in bridge mode run here`},
-		{`"LaunchType": "EC2"`, `"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}]`, `CapacityProviderStrategy[0].CapacityProvider: "FARGATE_SPOT"`},
+		{`"LaunchType": "EC2"`, `"LaunchType": "EXTERNAL"`, `shop-web/Service/Properties.LaunchType: "EXTERNAL" is not honoured: there is no machine of your own to stand for here`},
 		{`"LaunchType": "EC2"`, `"DeploymentController": {"Type": "CODE_DEPLOY"}`, `DeploymentController.Type: "CODE_DEPLOY"`},
-		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true}`, `no Service Connect here`},
-		{`"LaunchType": "EC2"`, `"ServiceRegistries": [{}]`, `Properties.ServiceRegistries: not honoured: there is no service discovery here`},
+		{`"LaunchType": "EC2"`, `"VpcLatticeConfigurations": [{}]`, `Properties.VpcLatticeConfigurations: not honoured: there is no VPC Lattice here`},
 		{`"LaunchType": "EC2"`, `"Novelty": 1`, `Properties.Novelty: not honoured: what it does is not known here`},
 		{`"LaunchType": "EC2", "DesiredCount": {"Ref": "Count"}`, `"DesiredCount": -1`, `DesiredCount: expected a whole number from 0 to 5000, found the number -1`},
 		{`"TaskDefinition": {"Ref": "Task"}`, `"TaskDefinition": "arn:aws:ecs:x"`, `TaskDefinition: expected a resource of the assembly of type AWS::ECS::TaskDefinition, found "arn:aws:ecs:x"`},
@@ -172,12 +170,13 @@ func TestRefused(t *testing.T) {
 		{`"COUNT"`, `"GUESS"`, `"GUESS" is none of BOUNDED_PERCENT`},
 		{`"ContainerPort": 8080, "TargetGroupArn"`, `"ContainerPort": 80, "TargetGroupArn"`, `shop-web/Task has no container "web" that maps port 80`},
 		{`{"Fn::ImportValue": "tg"}`, `{"Ref": "Task"}`, `TargetGroupArn: expected a resource of the assembly of type AWS::ElasticLoadBalancingV2::TargetGroup`},
-		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc"`, `shop-web/Task/Properties.NetworkMode: "awsvpc" is not honoured: only EC2 tasks in bridge mode run here`},
-		{`["EC2", "EXTERNAL"]`, `["FARGATE"]`, `RequiresCompatibilities: FARGATE`},
+		{`"NetworkMode": "bridge"`, `"NetworkMode": "default"`, `shop-web/Task/Properties.NetworkMode: "default" is not honoured: it is for Windows; only bridge, awsvpc, host, none are known here`},
+		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc", "ProxyConfiguration": {"Type": "APPMESH"}`, `shop-web/Task/Properties.ProxyConfiguration: not honoured: it is for App Mesh, which AWS has ended on 2026-09-30`},
+		{`["EC2", "EXTERNAL"]`, `["EXTERNAL"]`, `shop-web/Task/Properties.RequiresCompatibilities: EXTERNAL is not honoured: choose from EC2, FARGATE`},
+		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc", "RuntimePlatform": {"OperatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}`, `shop-web/Task/Properties.RuntimePlatform.OperatingSystemFamily: "WINDOWS_SERVER_2022_CORE" is not honoured`},
 		{`"StopTimeout": 60`, `"EnvironmentFiles": [{}]`, `ContainerDefinitions[0].EnvironmentFiles: not honoured: there is no S3`},
 		{`"StopTimeout": 60`, `"RestartPolicy": {"Enabled": true}`, `ContainerDefinitions[0].RestartPolicy: not honoured: only tasks are replaced here`},
 		{`"StopTimeout": 60`, `"Novelty": 1`, `ContainerDefinitions[0].Novelty: not honoured: what it does is not known here`},
-		{`"HostPort": 0`, `"ContainerPortRange": "1-2"`, `PortMappings[1].ContainerPortRange: not honoured`},
 		{`"Essential": true`, `"Essential": false`, `at least one essential container`},
 		{`"Memory": 64, `, ``, `ContainerDefinitions[1]: a container needs Memory or MemoryReservation`},
 		{`"Name": "cache"`, `"Name": "web"`, `another container is called "web" too`},
@@ -202,6 +201,42 @@ func TestRefused(t *testing.T) {
 		}
 		if len(services) > 0 {
 			t.Errorf("%s: services are %v besides an error", test.new, services)
+		}
+	}
+}
+
+// What is for the network and the machines of AWS runs, and is listed where it has an effect there.
+func TestNetworkIsPassedOver(t *testing.T) {
+	const service, task = "shop-web/Service/Properties.", "shop-web/Task/Properties."
+	for _, test := range []struct{ old, new, places string }{
+		{`"LaunchType": "EC2"`, `"LaunchType": "FARGATE", "PlatformVersion": "1.4.0", "NetworkConfiguration": {"AwsvpcConfiguration": {"AssignPublicIp": "ENABLED", "Subnets": ["s"], "SecurityGroups": ["g"]}}`,
+			service + "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups, " + service + "NetworkConfiguration.AwsvpcConfiguration.Subnets, " + service + "PlatformVersion"},
+		{`"LaunchType": "EC2"`, `"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}, {"CapacityProvider": "FARGATE_SPOT"}]`, service + "CapacityProviderStrategy[1].CapacityProvider"},
+		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n", "Services": [{"PortName": "p"}]}, "ServiceRegistries": [{"RegistryArn": "r"}]`, ""},
+		{`"NetworkMode": "bridge"`, `"NetworkMode": "awsvpc", "Cpu": "256", "EphemeralStorage": {"SizeInGiB": 30}, "RuntimePlatform": {"CpuArchitecture": "ARM64", "OperatingSystemFamily": "LINUX"}`,
+			task + "Cpu, " + task + "EphemeralStorage, " + task + "RuntimePlatform.CpuArchitecture"},
+		{`["EC2", "EXTERNAL"]`, `["FARGATE"]`, ""},
+		{`"NetworkMode": "bridge"`, `"NetworkMode": "host"`, task + "NetworkMode"},
+		{`"NetworkMode": "bridge"`, `"NetworkMode": "none"`, ""},
+		{`{"ContainerPort": 9090, "HostPort": 0}`, `{"ContainerPortRange": "9090-9099", "Protocol": "udp"}`, task + "ContainerDefinitions[0].PortMappings[1].ContainerPortRange"},
+	} {
+		files := maps.Clone(shop)
+		if !strings.Contains(files["Web.json"], test.old) {
+			t.Fatalf("the template has no %s", test.old)
+		}
+		files["Web.json"] = strings.Replace(files["Web.json"], test.old, test.new, 1)
+		next := NewProvider(newWorld(t).Scheduler, Given{}).Plan(modelOf(t, files), func(any) (string, error) { return "", nil }).(*plan)
+		if err := next.Check(); err != nil {
+			t.Errorf("%s: %v", test.new, err)
+			continue
+		}
+		var places []string
+		for _, over := range next.PassedOver() {
+			places = append(places, over.Place)
+		}
+		slices.Sort(places)
+		if got := strings.Join(places, ", "); got != test.places {
+			t.Errorf("%s: passed over is %s, want %s", test.new, got, test.places)
 		}
 	}
 }
@@ -246,14 +281,29 @@ func TestScalingIsRead(t *testing.T) {
 	}
 	for _, test := range []struct{ old, new, want string }{
 		{`"MinCapacity": 2`, `"MinCapacity": 10`, "shop-web/Scaling/Properties.MinCapacity: 10 is more than MaxCapacity, 9"},
-		{`"MinCapacity": 2`, `"MinCapacity": 2, "ScheduledActions": [{}]`, "ScheduledActions: not honoured: nothing is scheduled here"},
-		{`"PolicyType": "TargetTrackingScaling", "Sca`, `"PolicyType": "StepScaling", "Sca`, `shop-web/ByCPU/Properties.PolicyType: "StepScaling" is not honoured: only TargetTrackingScaling is known here`},
+		{`"MinCapacity": 2`, `"MinCapacity": 2, "SuspendedState": {"DynamicScalingInSuspended": true}`, "SuspendedState: not honoured: nothing is suspended here"},
 		{`62.5`, `"much"`, `TargetValue: "much": it must be a number above 0`},
-		{`ECSServiceAverageCPU`, `ECSServiceAverageMemory`, `"ECSServiceAverageMemoryUtilization": only ECSServiceAverageCPUUtilization and ALBRequestCountPerTarget are measured here`},
-		{`"DisableScaleIn": true`, `"CustomizedMetricSpecification": {"MetricName": "x"}`, "CustomizedMetricSpecification: not honoured: there is no CloudWatch"},
+		{`"DisableScaleIn": true`, `"CustomizedMetricSpecification": {"MetricName": "x"}`, "CustomizedMetricSpecification: not honoured: AWS refuses it beside a predefined metric"},
 	} {
 		if _, err := read(t, with(named, test.old, test.new)); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error is %v, want one with %q", test.new, err, test.want)
+		}
+	}
+	// A policy that waits for something that is not measured here is left out, whatever else it says.
+	for _, replace := range [][]string{
+		{`"PolicyType": "TargetTrackingScaling", "Sca`, `"PolicyType": "StepScaling", "StepScalingPolicyConfiguration": {"AdjustmentType": "ChangeInCapacity"}, "Sca`},
+		{`ECSServiceAverageCPU`, `ECSServiceAverageMemory`},
+		{`"PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}`, `"CustomizedMetricSpecification": {"MetricName": "x"}`},
+	} {
+		services, err := read(t, with(named, replace...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := services[0].Scaling; len(got.Policies) != 1 || got.Policies[0].Metric != model.MetricRequests || got.Min != 2 || got.Max != 9 {
+			t.Errorf("%s: the scaling is %s", replace[1], digest(got))
+		}
+		if all := services[0].Scaling.Policies[0].Target.Policies; len(all) != 2 {
+			t.Errorf("%s: the model itself has %d policies, want both", replace[1], len(all))
 		}
 	}
 	daemon := with(named)

@@ -93,14 +93,24 @@ func (p *Provider) Plan(m *model.Model, text provider.Text) provider.Plan {
 	return next
 }
 
-// here is a service without the target groups of load balancers that do not run here.
+// here is a service without the target groups of load balancers that do not run here, and without the
+// policies that scale by what is not measured here.
 func here(service *model.Service) *model.Service {
-	elsewhere := func(at model.ServiceLoadBalancer) bool { return !at.TargetGroup.Application() }
-	if !slices.ContainsFunc(service.LoadBalancers, elsewhere) {
+	elsewhere := func(at model.ServiceLoadBalancer) bool { return !at.TargetGroup.Runs() }
+	unmeasured := func(p *model.ScalingPolicy) bool { return !p.Measured() }
+	registered, changed := *service, false
+	if slices.ContainsFunc(service.LoadBalancers, elsewhere) {
+		changed = true
+		registered.LoadBalancers = slices.DeleteFunc(slices.Clone(service.LoadBalancers), elsewhere)
+	}
+	if of := service.Scaling; of != nil && slices.ContainsFunc(of.Policies, unmeasured) {
+		scaling := *of
+		scaling.Policies = slices.DeleteFunc(slices.Clone(of.Policies), unmeasured)
+		registered.Scaling, changed = &scaling, true
+	}
+	if !changed {
 		return service
 	}
-	registered := *service
-	registered.LoadBalancers = slices.DeleteFunc(slices.Clone(service.LoadBalancers), elsewhere)
 	return &registered
 }
 
@@ -156,7 +166,7 @@ func (p *plan) PassedOver() []provider.PassedOver {
 	var all []provider.PassedOver
 	for _, key := range p.services.Keys() {
 		s := p.services[key]
-		all = append(all, listedOf(&s.Base, func(string) string { return s.Name })...)
+		all = append(all, listedOfService(s)...)
 		all = append(all, p.Tasks.PassedOver(s.TaskDefinition)...)
 	}
 	return append(all, p.unused()...)

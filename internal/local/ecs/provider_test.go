@@ -92,11 +92,11 @@ func TestRegisteredHere(t *testing.T) {
 	if got := here(m.Services[0]); got != m.Services[0] {
 		t.Error("a service with one target group is another one here")
 	}
-	tcp := *m.Services[0].LoadBalancers[0].TargetGroup
-	tcp.Protocol = "TCP"
+	udp := *m.Services[0].LoadBalancers[0].TargetGroup
+	udp.Protocol = "UDP"
 	both := *m.Services[0]
-	both.LoadBalancers = append([]model.ServiceLoadBalancer{{Container: "web", Port: 8080, TargetGroup: &tcp}}, both.LoadBalancers...)
-	if got := here(&both); len(got.LoadBalancers) != 1 || got.LoadBalancers[0].TargetGroup == &tcp || len(both.LoadBalancers) != 2 {
+	both.LoadBalancers = append([]model.ServiceLoadBalancer{{Container: "web", Port: 8080, TargetGroup: &udp}}, both.LoadBalancers...)
+	if got := here(&both); len(got.LoadBalancers) != 1 || got.LoadBalancers[0].TargetGroup == &udp || len(both.LoadBalancers) != 2 {
 		t.Errorf("the service has %v here, and %v in the model", got.LoadBalancers, both.LoadBalancers)
 	}
 }

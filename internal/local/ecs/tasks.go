@@ -55,6 +55,12 @@ func (t *Tasks) PassedOver(d *model.TaskDefinition) []provider.PassedOver {
 			continue
 		}
 		c = filled.Containers[slices.IndexFunc(filled.Containers, func(f model.Container) bool { return f.Name == c.Name })]
+		for j, v := range d.Containers[i].Environment {
+			if t.unset(c, v) {
+				all = append(all, provider.PassedOver{Place: fmt.Sprintf("%s.Environment[%d]", at, j), Subject: c.Name, Setting: v.Name,
+					Why: "nothing on this machine stands for what the variable names, so the command in place of the container does not get it: give a value with --value"})
+			}
+		}
 		over, _ := t.options.Driver.Check(filled, c)
 		for _, one := range over {
 			all = append(all, provider.PassedOver{Place: at + "." + one.Setting, Subject: c.Name, Setting: one.Setting, Why: one.Why})
@@ -90,6 +96,7 @@ func (t *Tasks) Fill(of *model.TaskDefinition) (*model.TaskDefinition, error) {
 		c.DependsOn = slices.DeleteFunc(slices.Clone(c.DependsOn), func(d model.Dependency) bool { return out(d.Container) })
 		c.Links = slices.DeleteFunc(slices.Clone(c.Links), func(link string) bool { name, _, _ := strings.Cut(link, ":"); return out(name) })
 		c.Environment, c.Secrets = slices.Clone(c.Environment), slices.Clone(c.Secrets)
+		c.Environment = slices.DeleteFunc(c.Environment, func(v model.Variable) bool { return t.unset(c, v) })
 		for j := range c.Environment {
 			v := &c.Environment[j]
 			var err error
@@ -122,6 +129,16 @@ func (t *Tasks) Fill(of *model.TaskDefinition) (*model.TaskDefinition, error) {
 		return &d, err
 	}
 	return &d, missing
+}
+
+// unset says whether a variable has no value here, and its container is replaced by a command: the command
+// may do without the variable.
+func (t *Tasks) unset(c model.Container, v model.Variable) bool {
+	if v.Parts == nil || !slices.Contains(t.given.Replaced, c.Name) {
+		return false
+	}
+	_, err := t.Text(v.Parts)
+	return errors.Is(err, provider.ErrNoValue)
 }
 
 // secret returns the value of a secret: the given one, or else the one of a parameter or secret of the

@@ -318,6 +318,7 @@ func (p *plan) PassedOver() []provider.PassedOver {
 		if s.Flexible {
 			list("FlexibleTimeWindow", "FlexibleTimeWindow", "tasks start when their schedule is due")
 		}
+		all = append(all, ecs.Listed(&s.Base, func(string) string { return s.Name })...)
 		for _, run := range s.Runs {
 			all = append(all, p.tasks.PassedOver(run.TaskDefinition)...)
 		}

@@ -321,9 +321,10 @@ func TestHonoured(t *testing.T) {
 		{rule("R", every, `, "InputTransformer": {"InputTemplate": "x"}`), `S/R/Properties.Targets[0].InputTransformer: not honoured: there is no event to take values from here`},
 		{rule("R", every, `, "InputPath": "$.x"`), `Targets[0].InputPath: not honoured: there is no event`},
 		{rule("R", every, `, "Novelty": 1`), `Targets[0].Novelty: not honoured: what it does is not known here`},
-		{strings.Replace(rule("R", every, ""), `"EcsParameters": {`, network, 1), `Targets[0].EcsParameters.NetworkConfiguration: not honoured: it is for network mode awsvpc; only EC2 tasks in bridge mode run here`},
-		{strings.Replace(rule("R", every, ""), `"EcsParameters": {`, `"EcsParameters": {"LaunchType": "FARGATE", `, 1), `S/R/Properties.Targets[0].EcsParameters.LaunchType: "FARGATE" is not honoured: only EC2 tasks`},
-		{strings.Replace(scheduled("R", every, ""), `"EcsParameters": {`, `"EcsParameters": {"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}], `, 1), `S/R/Properties.Target.EcsParameters.CapacityProviderStrategy: "FARGATE_SPOT": only EC2 tasks`},
+		{strings.Replace(rule("R", every, ""), `"EcsParameters": {`, network, 1), ``},
+		{strings.Replace(rule("R", every, ""), `"EcsParameters": {`, `"EcsParameters": {"LaunchType": "FARGATE", "PlatformVersion": "LATEST", `, 1), ``},
+		{strings.Replace(rule("R", every, ""), `"EcsParameters": {`, `"EcsParameters": {"LaunchType": "EXTERNAL", `, 1), `S/R/Properties.Targets[0].EcsParameters.LaunchType: "EXTERNAL" is not honoured: there is no machine of your own to stand for here`},
+		{strings.Replace(scheduled("R", every, ""), `"EcsParameters": {`, `"EcsParameters": {"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}], `, 1), ``},
 		{strings.Replace(rule("R", every, ""), `"EcsParameters": {`, `"EcsParameters": {"TaskCount": 11, `, 1), `TaskCount: expected a whole number from 1 to 10, found the number 11`},
 		{strings.Replace(rule("R", every, ""), `{"Ref": "T"}`, `"arn:aws:ecs:x"`, 1), `Targets[0].EcsParameters.TaskDefinitionArn: expected a resource of the assembly`},
 		{rule("R", every, `, "Input": "work"`), `S/R/Properties.Targets[0].Input: it is not the overrides of RunTask as JSON`},
@@ -358,6 +359,11 @@ func TestHonoured(t *testing.T) {
 		"Calls/Properties.Targets of Calls: only targets that are ECS tasks run here", "Waits/Properties.EventPattern of Waits: nothing sends events here",
 		"T/Properties.ContainerDefinitions[0].User of job: a test has no users",
 	}
+	fargate := w.plan(task("done"), strings.Replace(rule("R", every, ""), `"EcsParameters": {`, `"EcsParameters": {"NetworkConfiguration": {"AwsVpcConfiguration": {"Subnets": ["s"]}}, "PlatformVersion": "LATEST", `, 1))
+	for _, over := range fargate.(provider.Reporter).PassedOver()[:2] {
+		got = append(got, strings.TrimPrefix(over.Place, "S/")+" of "+over.Subject)
+	}
+	want = append(want, "R/Properties.Targets[0].EcsParameters.NetworkConfiguration of R", "R/Properties.Targets[0].EcsParameters.PlatformVersion of R")
 	if !slices.Equal(got, want) {
 		t.Errorf("passed over are %q, want %q", got, want)
 	}

@@ -19,16 +19,14 @@ var passedOver = map[string]string{
 	"Group": "", "PlacementConstraints": "", "PlacementStrategy": "", "PlacementStrategies": "", "PropagateTags": "", "ReferenceId": "",
 	"EnableECSManagedTags": "", "EnableExecuteCommand": "", "TagList": "", "RetryPolicy": "", "DeadLetterConfig": "", "Base": "", "Weight": "",
 	"EventPattern": "",
+	// They are listed.
+	"NetworkConfiguration": "", "PlatformVersion": "",
 }
-
-const bridgeOnly = "only EC2 tasks in bridge mode run here"
 
 // notHonoured says why for the settings that other apps are most likely to have.
 var notHonoured = map[string]string{
 	"InputTransformer":      "there is no event to take values from here: give the overrides in Input",
 	"InputPath":             "there is no event to take values from here: give the overrides in Input",
-	"NetworkConfiguration":  "it is for network mode awsvpc; " + bridgeOnly,
-	"PlatformVersion":       "it is for Fargate; " + bridgeOnly,
 	"ActionAfterCompletion": "a schedule stays when it has come to its end here",
 }
 
@@ -46,12 +44,7 @@ func check(s *model.Schedule, tasks *ecs.Tasks) error {
 	}
 	for _, run := range s.Runs {
 		at := run.Property + ".EcsParameters."
-		for _, name := range run.CapacityProviders {
-			if strings.HasPrefix(name, "FARGATE") {
-				refuse(at+"CapacityProviderStrategy", "%q: %s", name, bridgeOnly)
-			}
-		}
-		errs = append(errs, s.Only(at+"LaunchType", run.LaunchType, bridgeOnly, "EC2"))
+		errs = append(errs, s.Only(at+"LaunchType", run.LaunchType, "there is no machine of your own to stand for here", "EC2", "FARGATE"))
 		if run.TaskDefinition == nil {
 			continue // a problem of the schedule
 		}
@@ -143,3 +136,6 @@ func containsContainer(d *model.TaskDefinition, name string) bool {
 	}
 	return false
 }
+
+// Compatibility is what becomes of the settings of schedules and their targets.
+func Compatibility() []provider.Compatibility { return provider.Settings(passedOver, nil, notHonoured) }

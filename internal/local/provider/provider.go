@@ -77,6 +77,9 @@ type Text func(value any) (string, error)
 // ErrNotYet is the error of an attribute of a resource that does not exist yet.
 var ErrNotYet = errors.New("it does not exist yet")
 
+// ErrNoValue is in the error of a value that nothing on this machine gives. What takes a value follows.
+var ErrNoValue = errors.New("give a value with --value")
+
 // NotGiven is the error of an attribute that the local target never gives.
 func NotGiven(ref assembly.Ref) error {
 	if ref.Attribute == "" {

@@ -1,5 +1,6 @@
 // Package docker runs the containers of ECS tasks in a Docker engine, as the ECS agent of an
-// EC2 instance does: built from the asset's Dockerfile, on the bridge, with the limits, user,
+// EC2 instance does: built from the asset's Dockerfile, on the bridge or, in network modes awsvpc
+// and host, in a network of the task, with the limits, user,
 // capabilities, security options and read-only root of the task definition. The engine
 // publishes each port at a port of its choice, on the loopback interface only.
 //
@@ -56,6 +57,8 @@ type Driver struct {
 	patience time.Duration
 	engine   *client.Client
 	builds   sync.Map // of *build, by asset or reference
+	networks sync.Map // of *taskNetwork, by task
+	pausing  sync.Mutex
 }
 
 // The labels of every container.
@@ -113,13 +116,23 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 	if host.Mounts, err = d.mounts(ctx, r); err != nil {
 		return nil, err
 	}
+	c := &running{engine: d.engine, done: make(chan struct{})}
+	switch {
+	case r.TaskDefinition.SharesNetwork():
+		if c.network, err = d.network(ctx, r); err != nil {
+			return nil, err
+		}
+		c.network.join(config, host)
+	case r.TaskDefinition.NetworkMode == "none":
+		host.NetworkMode, host.PortBindings, config.ExposedPorts = network.NetworkNone, nil, nil
+	}
 	created, err := d.engine.ContainerCreate(ctx, client.ContainerCreateOptions{
 		Config: config, HostConfig: host, Name: d.name(r.Task, r.Definition.Name),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be created: %w", err)
 	}
-	c := &running{engine: d.engine, id: created.ID, done: make(chan struct{})}
+	c.id = created.ID
 	if err := c.start(ctx, r); err != nil {
 		c.remove()
 		return nil, err
@@ -127,11 +140,11 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 	return c, nil
 }
 
-// Clean removes the task's volumes. See [ecs.Driver].
+// Clean removes the task's network and volumes. See [ecs.Driver].
 func (d *Driver) Clean(task string) error {
 	ctx, cancel := brief()
 	defer cancel()
-	return d.removeVolumes(ctx, taskLabel+"="+task)
+	return errors.Join(d.removeNetwork(ctx, task), d.removeVolumes(ctx, taskLabel+"="+task))
 }
 
 // mounts are those of a container. The engine makes the volumes of a task. It fills an empty one with
@@ -237,6 +250,7 @@ type running struct {
 	id         string
 	stopSignal string
 	addresses  map[model.Port]string
+	network    *taskNetwork // of its task; nil if it has one of its own
 	done       chan struct{}
 	exit       ecs.Exit
 }
@@ -260,12 +274,9 @@ func (c *running) start(ctx context.Context, r ecs.StartRequest) error {
 		return fmt.Errorf("nothing is known of it: %w", err)
 	}
 	c.stopSignal = cmp.Or(inspected.Container.Config.StopSignal, "SIGTERM")
-	c.addresses = map[model.Port]string{}
-	for _, port := range r.Definition.Ports {
-		for _, binding := range inspected.Container.NetworkSettings.Ports[published(port)] {
-			port.Host = 0
-			c.addresses[port] = "127.0.0.1:" + binding.HostPort
-		}
+	c.addresses = addresses(r.Definition.Ports, inspected.Container)
+	if c.network != nil {
+		c.addresses = c.network.addresses
 	}
 	written := make(chan struct{})
 	go func() {

@@ -34,7 +34,7 @@ type build struct {
 
 // Check says why an image is not available. See [ecs.Driver].
 func (d *Driver) Check(whole *model.TaskDefinition, c model.Container) ([]ecs.PassedOver, error) {
-	passed := slices.Concat(volumes.PassedOver(whole, c), ecs.HostPorts(c))
+	passed := slices.Concat(volumes.PassedOver(whole, c), ecs.HostPorts(whole, c))
 	if c.Privileged {
 		passed = append(passed, ecs.PassedOver{Setting: "Privileged", Why: "no container gets the rights of root on this machine"})
 	}

@@ -12,6 +12,9 @@
 //     port; a command in place of a container always has the port in PORT
 //   - HOST to 127.0.0.1, unless the task definition gives it another address or a name
 //
+// In the network modes awsvpc and host, containers of a task reach each other at localhost. The
+// driver rewrites localhost and a port in their variables, as in REDIS_URL=redis://localhost:6379.
+//
 // A process that listens on other addresses all the same can be reached from the network. On
 // Linux the driver warns of it.
 //
@@ -68,11 +71,14 @@ type Driver struct {
 	mu     sync.Mutex
 	ports  map[int]bool // given to a process that runs
 	images map[string]*image
+
+	sharing sync.Mutex
+	shared  map[string]map[int]int // ports of this host by those of a task that shares its network
 }
 
 // New returns a driver. It creates its directory.
 func New(options Options) (*Driver, error) {
-	d := &Driver{options: options, ports: map[int]bool{}, images: map[string]*image{}}
+	d := &Driver{options: options, ports: map[int]bool{}, images: map[string]*image{}, shared: map[string]map[int]int{}}
 	for _, dir := range []string{d.records(), d.imageRoot()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
@@ -102,8 +108,15 @@ func (d *Driver) Check(whole *model.TaskDefinition, c model.Container) ([]ecs.Pa
 	return d.passedOver(whole, c), nil
 }
 
-// Clean removes the directories of a task's volumes. See [ecs.Driver].
-func (d *Driver) Clean(task string) error { return os.RemoveAll(d.taskVolumes(task)) }
+// Clean removes the directories of a task's volumes, and frees its ports. See [ecs.Driver].
+func (d *Driver) Clean(task string) error {
+	d.sharing.Lock()
+	ports := d.shared[task]
+	delete(d.shared, task)
+	d.sharing.Unlock()
+	d.free(ports)
+	return os.RemoveAll(d.taskVolumes(task))
+}
 
 // Start starts a process. See [ecs.Driver].
 func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, error) {
@@ -148,6 +161,12 @@ func (d *Driver) plan(r ecs.StartRequest) (*process, error) {
 		variables.set(v.Name, v.Value)
 	}
 	p.wanted = portsOf(r.TaskDefinition, c)
+	if r.Task != "" && r.TaskDefinition != nil && r.TaskDefinition.SharesNetwork() {
+		var err error
+		if p.network, err = d.network(r.Task, r.TaskDefinition); err != nil {
+			return nil, err
+		}
+	}
 	if err := p.choosePorts(&variables); err != nil {
 		p.freePorts()
 		return nil, err
@@ -161,10 +180,38 @@ func (d *Driver) plan(r ecs.StartRequest) (*process, error) {
 			l.set(&variables, peer.ports)
 		}
 	}
+	if p.network != nil {
+		for _, alias := range localNames {
+			link{alias: alias}.set(&variables, p.network)
+		}
+	}
 	for _, v := range variables {
 		p.env = append(p.env, v.Name+"="+v.Value)
 	}
 	return p, nil
+}
+
+// network returns the ports of this host for those of all containers of a task, which reach each other at
+// localhost. The task keeps its ports until [Driver.Clean].
+func (d *Driver) network(task string, whole *model.TaskDefinition) (map[int]int, error) {
+	d.sharing.Lock()
+	defer d.sharing.Unlock()
+	if known, ok := d.shared[task]; ok {
+		return known, nil
+	}
+	local := map[int]int{}
+	for _, c := range whole.Containers {
+		for _, wanted := range portsOf(whole, c) {
+			chosen, err := d.choosePort(wanted.protocols)
+			if err != nil {
+				d.free(local)
+				return nil, err
+			}
+			local[wanted.number] = chosen
+		}
+	}
+	d.shared[task] = local
+	return local, nil
 }
 
 // loopback is the address to listen on, so that only this host reaches a task.
@@ -219,9 +266,11 @@ func (p *process) choosePorts(variables *environment) error {
 		if err != nil {
 			return err
 		}
-		chosen, err := p.driver.choosePort(wanted.protocols)
-		if err != nil {
-			return err
+		chosen := p.network[wanted.number]
+		if p.network == nil {
+			if chosen, err = p.driver.choosePort(wanted.protocols); err != nil {
+				return err
+			}
 		}
 		p.ports[wanted.number] = chosen
 		if p.image == nil && i == first {
@@ -262,11 +311,18 @@ func (p *process) portVariables(containerPort int, variables environment) ([]str
 	return names, nil
 }
 
+// freePorts frees the ports of the container, unless they are its task's.
 func (p *process) freePorts() {
-	p.driver.mu.Lock()
-	defer p.driver.mu.Unlock()
-	for _, port := range p.ports {
-		delete(p.driver.ports, port)
+	if p.network == nil {
+		p.driver.free(p.ports)
+	}
+}
+
+func (d *Driver) free(ports map[int]int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, port := range ports {
+		delete(d.ports, port)
 	}
 }
 
@@ -301,6 +357,7 @@ type process struct {
 	dir        string
 	wanted     []port      // of the container
 	ports      map[int]int // of this host, by the container's
+	network    map[int]int // as ports, of the whole task; nil if each container has ports of its own
 
 	pid  int
 	done chan struct{}

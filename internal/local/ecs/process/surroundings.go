@@ -54,7 +54,8 @@ func (d *Driver) passedOver(whole *model.TaskDefinition, c model.Container) []ec
 	add(len(c.Mounts) > 0, "MountPoints", noMounts)
 	add(len(c.Tmpfs) > 0, "LinuxParameters.Tmpfs", noMounts)
 	add(len(c.Links) > 0, "Links", noNames)
-	return slices.Concat(all, volumes.PassedOver(whole, c), ecs.HostPorts(c))
+	add(whole != nil && whole.NetworkMode == "none", "NetworkMode", "a process has the network of this machine")
+	return slices.Concat(all, volumes.PassedOver(whole, c), ecs.HostPorts(whole, c))
 }
 
 // instead says what to do about a container that cannot run as a process.
@@ -87,6 +88,9 @@ func portsOf(whole *model.TaskDefinition, c model.Container) (ports []port) {
 	if whole == nil {
 		return ports
 	}
+	for _, number := range atLocalhost(whole, c) {
+		add(number, "tcp")
+	}
 	for _, other := range whole.Containers {
 		for _, text := range other.Links {
 			name, alias := splitLink(text)
@@ -96,6 +100,34 @@ func portsOf(whole *model.TaskDefinition, c model.Container) (ports []port) {
 			for _, number := range named(alias, other.Environment) {
 				if !slices.ContainsFunc(ports, func(p port) bool { return p.number == number }) {
 					add(number, "tcp")
+				}
+			}
+		}
+	}
+	return ports
+}
+
+// localNames are the names under which containers that share a network reach each other.
+var localNames = []string{"localhost", "127.0.0.1"}
+
+// atLocalhost are ports of a container that others of its task name at localhost, and that no container
+// publishes. The port is that of the only other container, or of the one with the number in a variable.
+func atLocalhost(whole *model.TaskDefinition, c model.Container) (ports []int) {
+	if !whole.SharesNetwork() {
+		return nil
+	}
+	for _, other := range whole.Containers {
+		if other.Name == c.Name {
+			continue
+		}
+		for _, alias := range localNames {
+			for _, number := range named(alias, other.Environment) {
+				published := slices.ContainsFunc(whole.Containers, func(c model.Container) bool {
+					return slices.ContainsFunc(c.Ports, func(p model.Port) bool { return p.Container == number })
+				})
+				own := slices.ContainsFunc(c.Environment, func(v model.Variable) bool { return v.Value == strconv.Itoa(number) })
+				if !published && (own || len(whole.Containers) == 2) {
+					ports = append(ports, number)
 				}
 			}
 		}

@@ -4,6 +4,7 @@ package process
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -444,5 +445,86 @@ func TestInstead(t *testing.T) {
 	c := model.Container{Name: "x", Essential: true, Image: model.Image{Reference: "nginx"}, Command: []string{"nginx", "-g", "x;"}}
 	if got := instead(c); !strings.HasSuffix(got, `--run x="nginx -g x;"`) {
 		t.Errorf("with a command of the container: %s", got)
+	}
+}
+
+// Containers of a task with a network of its own reach each other at localhost, whichever starts first. The
+// ports are the task's until it is cleaned.
+func TestSharedNetwork(t *testing.T) {
+	for _, mode := range []string{"awsvpc", "host", "bridge"} {
+		d, err := New(Options{Dir: t.TempDir(), Volumes: t.TempDir(), Run: map[string]string{"proxy": "true", "app": "true", "statsd": "true"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := &model.TaskDefinition{NetworkMode: mode, Containers: []model.Container{
+			{Name: "proxy", Ports: []model.Port{{Container: 8080, Host: 8080, Protocol: "tcp"}}, Environment: variables(
+				"UPSTREAM=http://localhost:3000/x", "METRICS=127.0.0.1:9125", "CACHE_HOST=localhost", "CACHE_PORT=6379", "SELF=localhost:8080", "HOST=localhost")},
+			{Name: "app", Environment: variables("PORT=3000", "PROXY_HOST=localhost", "PROXY_PORT=8080")},
+			{Name: "statsd", Environment: variables("STATSD_PORT=9125")},
+		}}
+		plan := func(task string, i int) *process {
+			t.Helper()
+			p, err := d.plan(ecs.StartRequest{Task: task, Definition: whole.Containers[i], TaskDefinition: whole})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		app, proxy, statsd := plan("a", 1), plan("a", 0), plan("a", 2)
+		want := fmt.Sprintf("UPSTREAM=http://127.0.0.1:%d/x METRICS=127.0.0.1:%d CACHE_HOST=127.0.0.1 CACHE_PORT=6379 SELF=127.0.0.1:%d HOST=127.0.0.1 PORT=%[3]d PORT_3000=%[1]d PROXY_PORT=%[3]d STATSD_PORT=%[2]d",
+			app.ports[3000], statsd.ports[9125], proxy.ports[8080])
+		if mode == "bridge" {
+			want = fmt.Sprintf("UPSTREAM=http://localhost:3000/x METRICS=127.0.0.1:9125 CACHE_HOST=localhost CACHE_PORT=6379 SELF=localhost:8080 HOST=localhost PORT=%d PORT=3000 PROXY_PORT=8080 STATSD_PORT=9125", proxy.ports[8080])
+		}
+		for line := range strings.FieldsSeq(want) {
+			if !slices.Contains(slices.Concat(app.env, proxy.env, statsd.env), line) {
+				t.Errorf("%s: no variable is %s: %q %q %q", mode, line, proxy.env, app.env, statsd.env)
+			}
+		}
+		other := plan("b", 0)
+		if other.ports[8080] == proxy.ports[8080] {
+			t.Errorf("%s: two tasks have one port", mode)
+		}
+		app.freePorts()
+		if port := app.ports[3000]; mode != "bridge" && (!d.ports[port] || plan("a", 1).ports[3000] != port) {
+			t.Errorf("%s: the port of a container that has ended is no longer its task's", mode)
+		}
+		for _, p := range []*process{proxy, statsd, other} {
+			p.freePorts()
+		}
+		if err := errors.Join(d.Clean("a"), d.Clean("b"), d.Clean("c")); err != nil || len(d.ports) != 0 || len(d.shared) != 0 {
+			t.Errorf("%s: after the tasks %v and %v are left, %v", mode, d.ports, d.shared, err)
+		}
+		for i, c := range whole.Containers {
+			over, err := d.Check(whole, c)
+			if fixed := slices.ContainsFunc(over, func(o ecs.PassedOver) bool { return o.Setting == "PortMappings[0].HostPort" }); err != nil || fixed != (i == 0 && mode != "awsvpc") {
+				t.Errorf("%s: passed over is %v, %v", mode, over, err)
+			}
+		}
+		if len(d.ports) != 0 {
+			t.Errorf("%s: the check has kept %v", mode, d.ports)
+		}
+	}
+}
+
+// The port of a name at localhost is that of the only other container, of the one that has its number in a
+// variable, or of the one that publishes it.
+func TestAtLocalhost(t *testing.T) {
+	caller := model.Container{Name: "caller", Environment: variables("A=localhost:1", "B=redis://127.0.0.1:2/0", "C=localhost:3", "D=elsewhere:4")}
+	one := model.Container{Name: "one", Environment: variables("LISTEN=2"), Ports: model.TCP(3)}
+	two := model.Container{Name: "two", Environment: variables("X=3")}
+	for _, c := range []struct {
+		mode       string
+		containers []model.Container
+		want       string
+	}{
+		{"awsvpc", []model.Container{caller, one}, "[1 2]"},
+		{"awsvpc", []model.Container{caller, one, two}, "[2]"},
+		{"awsvpc", []model.Container{one, two}, "[]"},
+		{"bridge", []model.Container{caller, one}, "[]"},
+	} {
+		if got := fmt.Sprint(atLocalhost(&model.TaskDefinition{NetworkMode: c.mode, Containers: c.containers}, one)); got != c.want {
+			t.Errorf("%s with %d containers: %s, want %s", c.mode, len(c.containers), got, c.want)
+		}
 	}
 }

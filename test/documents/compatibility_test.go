@@ -1,0 +1,45 @@
+package documents_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cutover/internal/local/alb"
+	"cutover/internal/local/ecs"
+	"cutover/internal/local/eventbridge"
+	"cutover/internal/local/provider"
+	"cutover/internal/local/ssm"
+	"cutover/internal/model"
+)
+
+// compatibilityTables say what of a foreign assembly runs on this machine, from the tables that decide.
+func compatibilityTables() map[string]string {
+	table := func(rows []provider.Compatibility) string {
+		var b strings.Builder
+		b.WriteString("| setting | on this machine | why |\n|---|---|---|\n")
+		for _, row := range rows {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", row.Setting, row.Here, row.Why)
+		}
+		return b.String()
+	}
+	var run []string
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, ssm.New()} {
+		run = append(run, p.Types()...)
+	}
+	slices.Sort(run)
+	var types strings.Builder
+	types.WriteString("| type | on this machine |\n|---|---|\n")
+	for _, name := range run {
+		fmt.Fprintf(&types, "| `%s` | runs |\n", name)
+	}
+	for _, name := range model.UnevaluatedTypes() {
+		fmt.Fprintf(&types, "| `%s` | left out, with a warning: %s |\n", strings.TrimSuffix(name, "::"), model.Unevaluated(name))
+	}
+	return map[string]string{
+		"compatibility, types":          types.String(),
+		"compatibility, tasks":          table(ecs.Compatibility()),
+		"compatibility, load balancers": table(alb.Compatibility()),
+		"compatibility, schedules":      table(eventbridge.Compatibility()),
+	}
+}
