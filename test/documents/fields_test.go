@@ -17,13 +17,13 @@ import (
 
 // fieldTypes are the types that a list of services is written with. Those of a table stand together.
 var fieldTypes = [][]string{
-	{"Service"}, {"Route"}, {"GoPackage", "Dockerfile", "Registry"}, {"HealthCheck"}, {"Secret"},
+	{"Service"}, {"Route"}, {"Fargate"}, {"GoPackage", "Dockerfile", "Registry"}, {"HealthCheck"}, {"Secret"},
 	{"WritablePath", "Volume"}, {"Container"}, {"Dependency"}, {"Statement"}, {"Ulimit"}, {"Alarms"},
 }
 
 var (
 	defaultValue = regexp.MustCompile(` ?Defaults?: (.+?)(\. |\.?$)`)
-	godocLink    = regexp.MustCompile(`\[([A-Za-z.]+)\]`)
+	godocLink    = regexp.MustCompile(`\[([A-Za-z0-9.]+)\]`)
 	// subject is the beginning of a comment: the field, and a verb that says no more than the column.
 	subject = regexp.MustCompile(`^(The others|[A-Z]\w*( and \w+)*) ((is|are|has|have|says) )?`)
 )
@@ -32,7 +32,7 @@ var (
 func fieldTables(t *testing.T) map[string]string {
 	t.Helper()
 	structs := map[string]*ast.StructType{}
-	for _, file := range []string{"config.go", "container.go"} {
+	for _, file := range []string{"config.go", "compute.go", "container.go"} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "config", file), nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
