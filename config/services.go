@@ -157,6 +157,14 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	if len(d.VolumeNames()) > 0 {
 		stack("the file system of the volumes", "Files")
 	}
+	m := d.Migration()
+	for _, lock := range m.ComputeLocks(m.State(s.Position)) {
+		stack("the move between EC2 and Fargate", "Gate"+Pascal(lock))
+		stack("the move between EC2 and Fargate", "Phase"+Pascal(lock))
+		if slices.ContainsFunc(plan.Balancers, func(b migration.Balancer) bool { return b.Name == lock }) {
+			refuse("%s: services on Fargate have parameters of that name: rename it", named(lock))
+		}
+	}
 	for _, b := range plan.Balancers {
 		if b.Name != "" {
 			if !nameFormat.MatchString(b.Name) {

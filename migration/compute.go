@@ -194,6 +194,9 @@ var computeLine = line{
 	{Fargate, 10},
 }
 
+// ComputeStates lists the [State.ComputePlace] that there are, from EC2 to Fargate.
+func ComputeStates() []string { return Service{}.way() }
+
 // way lists the states on the way of a service, from its compute to the next one.
 func (s Service) way() (states []string) {
 	for _, stop := range computeLine {
@@ -361,6 +364,14 @@ func (m Migration) computeLocks(s State) []Lock {
 	return all
 }
 
+// ComputeLocks lists the names of the locks of a state that are about computes: see [Lock].
+func (m Migration) ComputeLocks(s State) (names []string) {
+	for _, lock := range m.computeLocks(s) {
+		names = append(names, lock.Balancer)
+	}
+	return names
+}
+
 // computeLock is the name of the lock of services behind the first load balancer.
 const computeLock = "compute"
 
@@ -382,9 +393,10 @@ func pairsOf(text string) map[string]string {
 func (m Migration) readComputes(values map[string]string, name func(lock string) string) (string, error) {
 	var parts []string
 	for _, balancer := range m.balancers() {
-		name := name(suffixed(computeLock, balancer))
+		lock := suffixed(computeLock, balancer)
+		name := name(lock)
 		text, ok := values[name]
-		if !ok {
+		if !ok || slices.Contains(m.balancers(), lock) { // the places at a load balancer of that name
 			continue
 		}
 		for part := range strings.SplitSeq(text, ",") {

@@ -144,3 +144,53 @@ func TestDeployedComputes(t *testing.T) {
 		t.Errorf("deployed is %+v, %v, want %+v", deployed, err, state)
 	}
 }
+
+// A load balancer may be called as the parameters of computes are. Its places are not read as computes.
+func TestComputesBesideALoadBalancerOfTheirName(t *testing.T) {
+	m := migration.Migration{Monolith: api, Services: []migration.Service{users, threads}}
+	m.Services = slices.Clone(m.Services)
+	m.Services[1].LoadBalancer = "compute"
+	at := migration.At(map[string]migration.Place{"users": {Phase: migration.Switched}, "threads": {Phase: migration.Parallel}}, migration.Monolith)
+	values := map[string]string{}
+	for _, lock := range m.Locks(m.State(at)) {
+		for _, p := range append(lock.Gate, lock.Last...) {
+			values[p.Name] = p.Value
+		}
+	}
+	if d, err := m.Deployed(values); err != nil || !d.Exact || d.Reached != m.State(at) {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// The states in the words of the way that a service goes, and back to places.
+func TestComputeWords(t *testing.T) {
+	states := migration.ComputeStates()
+	for _, test := range []struct {
+		compute, next string
+		want          []string
+	}{
+		{"", "", states},
+		{migration.Fargate, "", states},
+		{migration.EC2, migration.Fargate, []string{"ec2", "stopped", "parallel", "shift", "switched", "retired", "fargate"}},
+		{migration.Fargate, migration.EC2, []string{"ec2", "retired", "switched", "shift", "parallel", "stopped", "fargate"}},
+	} {
+		s := migration.Service{Name: "users", Compute: test.compute, Next: test.next}
+		var words []string
+		for _, state := range states {
+			words = append(words, s.ComputeWord(state))
+			place := s.ComputePlaceOf(state)
+			if word := s.ComputeWord(state); test.next != "" && word != "ec2" && word != "fargate" && place.ComputeWord() != strings.Replace(word, "shift", "0%", 1) {
+				t.Errorf("%s>%s: %s is the place %v", test.compute, test.next, state, place)
+			}
+			if test.next == "" && place != (migration.Place{}) {
+				t.Errorf("%s is the place %v of a service that stays", state, place)
+			}
+		}
+		if !slices.Equal(words, test.want) {
+			t.Errorf("%s>%s: %v, want %v", test.compute, test.next, words, test.want)
+		}
+	}
+	if s := (migration.Service{Next: migration.Fargate}); s.ComputeWord("nonsense") != "nonsense" || s.Kind() != migration.EC2 {
+		t.Error(s.ComputeWord("nonsense"))
+	}
+}

@@ -22,8 +22,8 @@ type Cluster struct {
 	CapacityProvider awsecs.AsgCapacityProvider
 }
 
-// NewCluster adds the cluster's stack. Linked says whether containers of a task may reach each other.
-func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settings, network *Network, linked bool) *Cluster {
+// NewCluster adds the cluster's stack.
+func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settings, network *Network) *Cluster {
 	c := &Cluster{Stack: newStack(scope, s, clusterStack, "ECS cluster on EC2 instances", nil)}
 	c.Cluster = awsecs.NewCluster(c.Stack, jsii.String("Cluster"), &awsecs.ClusterProps{
 		ClusterName:         jsii.String(s.Env),
@@ -38,7 +38,7 @@ func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settin
 		return c
 	}
 	c.CapacityProvider = awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
-		AutoScalingGroup:                   newInstances(c, s, network, linked),
+		AutoScalingGroup:                   newInstances(c, s, network, d.Linked()),
 		EnableManagedScaling:               jsii.Bool(true),
 		EnableManagedTerminationProtection: jsii.Bool(true),
 		EnableManagedDraining:              jsii.Bool(true),

@@ -44,7 +44,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		}
 	}
 	network := NewNetwork(scope, s)
-	cluster := NewCluster(scope, d, s, network, d.Linked())
+	cluster := NewCluster(scope, d, s, network)
 	plan := m.Plan(s.Position)
 	var alarms *Alarms
 	for _, balancer := range plan.Balancers {

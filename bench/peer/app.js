@@ -132,7 +132,12 @@ function newCluster(scope, network) {
 
 function newInstances(stack, network) {
   const userData = ec2.UserData.forLinux();
-  userData.addCommands(fs.readFileSync(path.join(root, 'assets', 'user-data.sh'), 'utf8').trim());
+  // The file is a Go template. Here, containers are not linked.
+  const template = fs.readFileSync(path.join(root, 'assets', 'user-data.sh'), 'utf8');
+  userData.addCommands(template
+    .replace(/\{\{if \.Linked -\}\}[^]*?\{\{end -\}\}\s*/g, '')
+    .replace(/\{\{if not \.Linked\}\}([^]*?)\{\{end\}\}/g, '$1')
+    .trim());
   const launchTemplate = new ec2.LaunchTemplate(stack, 'LaunchTemplate', {
     instanceType: new ec2.InstanceType('t3.small'),
     machineImage: ecs.EcsOptimizedImage.amazonLinux2023(ecs.AmiHardwareType.STANDARD),

@@ -73,36 +73,7 @@ gaps: what no request has tried.
 
 Exit code:
 
-` + exitCodeHelp() + `
-An element of --walk is one of these:
-
-  PHASE           one phase for all services
-  SERVICE=PLACE   changes the position before; others stay where they are
-  SERVICE@PLACE   the same on the way of a service to another compute
-  A=PLACE+B=PLACE changes several services in one step
-
-  SERVICE is a service, a route as in users/writes, or the monolith.
-  PLACE is monolith, parallel, a share as in 10%, or switched.
-  The monolith's is running, retired or removed.
-  On the way to another compute it is stopped, parallel, a share, switched or retired.
-
-Services begin in monolith. A change after a phase for all first gives each service a
-place of its own, which is a step that moves nothing.
-
-The default walk depends on the settings in cdk.json:
-
-  one phase for all      the whole migration and the way back
-  one phase for all and  the same without retired
-  rest=monolith
-  places                 begins there; each service makes a round, by itself: to switched
-                         by a share, to monolith, and back to its place. More than
-                         4 services make it in 4 groups.
-  Next of a service      the same, and in switched the way to the other compute and back
-
-The gate is on if it lets each step of the walk be deployed. If you leave out a step to
-see what happens then, the gate is off.
-
-A fault harms a service under load. --fault KIND:SERVICE harms the service in the first
+` + exitCodeHelp() + walkHelp + `A fault harms a service under load. --fault KIND:SERVICE harms the service in the first
 phase in which it answers; KIND:SERVICE@POSITION names a phase, or places as the setting
 phase takes them, and then services on their way to another compute, as in
 switched+users@10%. If a service moves, SERVICE is one of its pairs, such as users or
@@ -143,6 +114,38 @@ users-fargate. The kinds:
 	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 	return cmd
 }
+
+// walkHelp is about --walk.
+const walkHelp = `
+An element of --walk is one of these:
+
+  PHASE           one phase for all services
+  SERVICE=PLACE   changes the position before; others stay where they are
+  SERVICE@PLACE   the same on the way of a service to another compute
+  A=PLACE+B=PLACE changes several services in one step
+
+  SERVICE is a service, a route as in users/writes, or the monolith.
+  PLACE is monolith, parallel, a share as in 10%, or switched.
+  The monolith's is running, retired or removed.
+  On the way to another compute it is stopped, parallel, a share, switched or retired.
+
+Services begin in monolith. A change after a phase for all first gives each service a
+place of its own, which is a step that moves nothing.
+
+The default walk depends on the settings in cdk.json:
+
+  one phase for all      the whole migration and the way back
+  one phase for all and  the same without retired
+  rest=monolith
+  places                 begins there; each service makes a round, by itself: to switched
+                         by a share, to monolith, and back to its place. More than
+                         4 services make it in 4 groups.
+  Next of a service      the same, and in switched the way to the other compute and back
+
+The gate is on if it lets each step of the walk be deployed. If you leave out a step to
+see what happens then, the gate is off.
+
+`
 
 // exitCodeHelp lists the exit codes with what they mean.
 func exitCodeHelp() string {

@@ -25,6 +25,7 @@ import (
 	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
+	"cutover/migration"
 )
 
 // view writes for people. What it writes has no control characters but its own. On a terminal it redraws in place, and uses colours unless NO_COLOR is
@@ -292,12 +293,12 @@ func (v *view) schedules(s local.Status) string {
 
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.listeners(s, false) + v.places(s) + v.services(s, 0) + v.scaling(s) + v.schedules(s) + notes
+	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
 	notes = v.schedules(s) + notes
-	above := v.listeners(s, true) + v.places(s)
+	above := v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }
 
@@ -305,11 +306,27 @@ func (v *view) status(s local.Status, room int) string {
 // phase is for all.
 func (v *view) places(s local.Status) string {
 	names := map[string]string{"shift": "a share", "rest": "keeps the rest"}
-	order := []string{"monolith", "parallel", "shift", "switched", "rest", "retired", "removed"}
+	return v.states(s, func(name string) bool { return !onCompute(name) }, "PLACE", names, []string{"monolith", "parallel", "shift", "switched", "rest", "retired", "removed"})
+}
+
+// computes returns the services on Fargate, or on their way to another compute. It is empty if there are
+// none.
+func (v *view) computes(s local.Status) string {
+	return v.states(s, onCompute, "COMPUTE", map[string]string{"shift": "a share"}, migration.ComputeStates())
+}
+
+// onCompute says whether a parameter of places has those between kinds of compute. The name of the
+// parameter is without the environment.
+func onCompute(name string) bool {
+	return name == "phase-places-compute" || strings.HasPrefix(name, "phase-places-compute-")
+}
+
+// states lists the services in each state that parameters have.
+func (v *view) states(s local.Status, of func(parameter string) bool, head string, names map[string]string, order []string) string {
 	in := map[string][]string{}
 	for _, parameter := range slices.Sorted(maps.Keys(s.Parameters)) {
 		_, name, _ := strings.Cut(strings.TrimPrefix(parameter, "/"), "/")
-		if name != "phase-places" && !strings.HasPrefix(name, "phase-places-") { // of a further load balancer
+		if name != "phase-places" && !strings.HasPrefix(name, "phase-places-") || !of(name) { // of a further load balancer
 			continue
 		}
 		for part := range strings.SplitSeq(s.Parameters[parameter], ",") {
@@ -318,7 +335,7 @@ func (v *view) places(s local.Status) string {
 			}
 		}
 	}
-	rows := [][]string{{"PLACE", "SERVICES"}}
+	rows := [][]string{{head, "SERVICES"}}
 	for _, place := range order {
 		if len(in[place]) > 0 {
 			rows = append(rows, []string{cmp.Or(names[place], place), few(in[place])})
@@ -447,7 +464,7 @@ func (v *view) summary(s local.Status, detached bool) {
 	}
 	if _, err := step.ReadFile(cdkFile); err == nil && len(s.Parameters) > 0 { // the app has phases, and this is the app
 		next := "deploy --phase parallel"
-		if v.places(s) != "" {
+		if v.places(s)+v.computes(s) != "" {
 			next = "phase" // says what comes next for each service
 		}
 		fmt.Fprintf(&b, "  %s %s\n", v.program, next)

@@ -319,6 +319,30 @@ func TestViewOfPlaces(t *testing.T) {
 	}
 }
 
+// The status has a line for each state between kinds of compute, below the places.
+func TestViewOfComputes(t *testing.T) {
+	for _, test := range []struct {
+		parameters   map[string]string
+		places, want string
+	}{
+		{map[string]string{"/dev/phase": "switched"}, "", ""},
+		{map[string]string{"/dev/phase": "switched", "/dev/phase-places-compute": "api=fargate,users=shift", "/dev/phase-places-compute-press": "news=ec2-first"}, "",
+			"COMPUTE    SERVICES\nec2-first  news\na share    users\nfargate    api\n\n"},
+		{map[string]string{"/dev/phase-places": "users=shift", "/dev/phase-places-compute": "users=ec2-stopped"}, "PLACE    SERVICES\na share  users\n\n", "COMPUTE      SERVICES\nec2-stopped  users\n\n"},
+	} {
+		v := &view{}
+		s := local.Status{Parameters: test.parameters}
+		if v.places(s) != test.places || v.computes(s) != test.want {
+			t.Errorf("%v:\n%s%s\nwant\n%s%s", test.parameters, v.places(s), v.computes(s), test.places, test.want)
+		}
+		for _, room := range []int{0, 3} {
+			if text := v.status(s, room); !strings.HasPrefix(text, test.places+test.want) {
+				t.Errorf("%v with room for %d lines:\n%s", test.parameters, room, text)
+			}
+		}
+	}
+}
+
 // What comes next for each service has a command of its own.
 func TestViewSuggestsTheNextPlace(t *testing.T) {
 	t.Chdir(t.TempDir())

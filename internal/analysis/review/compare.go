@@ -182,7 +182,7 @@ var (
 		`^(NoPhaseForAllIsDeployed|NoPhaseForAllNextTo(Monolith|Retired)|Places|Parameter)$`)
 )
 
-const anyState = `(Monolith|Parallel|Shift|Switched|Running|Retired|Removed)`
+const anyState = `(Monolith|Parallel|Shift|Switched|Running|Retired|Removed|Ec2|FargateStopped|Ec2First|FargateFirst|Ec2Stopped|Fargate)`
 
 // Interlock tells whether the resource holds the order of the phases, and goes with its phase.
 func (r Replacement) Interlock() bool {

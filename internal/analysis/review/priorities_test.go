@@ -237,22 +237,34 @@ func TestInterlock(t *testing.T) {
 	all := "users=switched,posts=switched,news=switched"
 	phases := append(migration.PhaseNames(), "users=monolith", "users=10%,posts=parallel", "users=parallel,posts=parallel,news=parallel", all, all+",api=retired", all+",api=removed")
 	seen := 0
+	var sides []review.Side
 	for _, keep := range []bool{false, true} {
 		for _, phase := range phases {
 			side := where(t, d, phase)
 			side.Migration.KeepRest = keep
-			for _, lock := range side.Migration.Locks(side.Migration.State(side.At)) {
-				for stack, parameters := range map[string][]migration.Parameter{"dev-Gate": lock.Gate, "dev-Phase": lock.Last} {
-					for _, p := range parameters {
-						gone := review.Replacement{Stack: stack + config.Pascal(lock.Balancer), Resource: review.Resource{ID: p.ID, Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}}
-						if seen++; !gone.Interlock() {
-							t.Errorf("%s in %s is a finding", p.ID, gone.Stack)
-						}
-						for _, other := range []string{"dev-Users", "dev-Gateway", "dev-Phaser", "Gate", "dev-GatePress-Old"} {
-							gone.Stack = other
-							if gone.Interlock() {
-								t.Errorf("%s in %s is no finding", p.ID, other)
-							}
+			sides = append(sides, side)
+		}
+	}
+	for _, place := range []string{"", "parallel", "10%", "switched", "retired"} {
+		compute := ""
+		if place != "" {
+			compute = "users=" + place + ",news=" + place
+		}
+		sides = append(sides, between(t, "users:ec2>fargate,news:fargate>ec2 | switched | "+compute))
+	}
+	sides = append(sides, between(t, "users:fargate | switched"))
+	for _, side := range sides {
+		for _, lock := range side.Migration.Locks(side.Migration.State(side.At)) {
+			for stack, parameters := range map[string][]migration.Parameter{"dev-Gate": lock.Gate, "dev-Phase": lock.Last} {
+				for _, p := range parameters {
+					gone := review.Replacement{Stack: stack + config.Pascal(lock.Balancer), Resource: review.Resource{ID: p.ID, Type: "AWS::SSM::Parameter", Impact: "WILL_DESTROY"}}
+					if seen++; !gone.Interlock() {
+						t.Errorf("%s in %s is a finding", p.ID, gone.Stack)
+					}
+					for _, other := range []string{"dev-Users", "dev-Gateway", "dev-Phaser", "Gate", "dev-GatePress-Old"} {
+						gone.Stack = other
+						if gone.Interlock() {
+							t.Errorf("%s in %s is no finding", p.ID, other)
 						}
 					}
 				}

@@ -89,7 +89,7 @@ var (
 
 // Compatibility is what becomes of the settings of load balancers, listeners and target groups.
 func Compatibility() []provider.Compatibility {
-	return slices.Concat(provider.Limits([]provider.Limit[*model.Listener]{mutualTLS}), provider.Limits(groupLimits), provider.Settings(networkPassedOver, map[string]string{preserveClient: clientAddress}, notHonoured))
+	return slices.Concat(provider.Limits([]provider.Limit[*model.Listener]{mutualTLS}), provider.Limits(groupLimits), provider.Settings(networkPassedOver, nil, map[string]string{preserveClient: clientAddress}, notHonoured))
 }
 
 // Of a Network Load Balancer.

@@ -25,7 +25,7 @@ func Check(m *model.Model) error {
 	}
 	for _, t := range m.ScalableTargets {
 		if t.Namespace == "ecs" {
-			errs = append(errs, t.Unsupported(passedOver, notHonoured))
+			errs = append(errs, t.Unsupported(ignored, notHonoured))
 		}
 	}
 	for _, p := range m.ScalingPolicies {
@@ -41,8 +41,6 @@ var passedOver = map[string]string{
 	// Of services.
 	"PlacementStrategies": "", "PlacementConstraints": "", "AvailabilityZoneRebalancing": "", "EnableECSManagedTags": "",
 	"EnableExecuteCommand": "", "PropagateTags": "", "Role": "", "Tags": "", "Base": "", "Weight": "",
-	// The warnings of the deployment tell of names that are not answered here.
-	"ServiceConnectConfiguration": "", "ServiceRegistries": "",
 	// No alarm goes off here.
 	"AlarmNames": "", "Rollback": "",
 	// Of task definitions.
@@ -52,7 +50,13 @@ var passedOver = map[string]string{
 	"LogConfiguration": "", "VersionConsistency": "", "AppProtocol": "",
 	// Of scaling. The label names a target group in parts that only a deployment knows. A
 	// service that scales by requests has one target group.
-	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "", "ScheduledActions": "",
+	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
+}
+
+// warned are settings that the warnings of a deployment tell of, by the place of the service.
+var warned = map[string]string{
+	"ServiceConnectConfiguration": "no name of AWS Cloud Map is answered here", "ServiceRegistries": "no name of AWS Cloud Map is answered here",
+	"ScheduledActions": "nothing is scheduled here",
 }
 
 // notHonoured says why for the settings that other apps are most likely to have.
@@ -88,7 +92,7 @@ var (
 
 // Compatibility is what becomes of the settings of services, task definitions and scaling.
 func Compatibility() []provider.Compatibility {
-	return slices.Concat(provider.Limits(serviceLimits), provider.Limits(definitionLimits), provider.Settings(passedOver, listed, notHonoured))
+	return slices.Concat(provider.Limits(serviceLimits), provider.Limits(definitionLimits), provider.Settings(passedOver, warned, listed, notHonoured))
 }
 
 // Reasons to pass over a setting, for all drivers.
@@ -97,8 +101,8 @@ const (
 	noTerminal = "containers have no terminal here"
 	toolsLog   = "what containers write is in the log of this tool"
 	ownLogin   = "images are pulled with your own login"
-	ownNetwork = "the network is this machine's: everything here reaches a task, and a task reaches everything"
-	ownMachine = "tasks of Fargate run on this machine, with its disk and its processors"
+	OwnNetwork = "the network is this machine's: everything here reaches a task, and a task reaches everything"
+	OwnMachine = "tasks of Fargate run on this machine, with its disk and its processors"
 )
 
 // listed are settings of a container's surroundings that are passed over, with the reason.
@@ -107,8 +111,8 @@ var listed = map[string]string{
 	"FSxWindowsFileServerVolumeConfiguration": "a volume is a directory of this machine", "ConfiguredAtLaunch": "a volume is a directory of this machine",
 	"IpcMode": "containers share no processes and no memory here", "EnableFaultInjection": "there is no Fault Injection Service here",
 
-	"NetworkConfiguration": ownNetwork,
-	"PlatformVersion":      ownMachine, "EphemeralStorage": ownMachine, "RuntimePlatform": ownMachine,
+	"NetworkConfiguration": OwnNetwork,
+	"PlatformVersion":      OwnMachine, "EphemeralStorage": OwnMachine, "RuntimePlatform": OwnMachine,
 	"ContainerPortRange": "a port of a range is not published here: containers of its task reach the port",
 
 	"DisableNetworking": "every container is on the bridge here", "CredentialSpecs": "there is no Active Directory here",
@@ -120,8 +124,10 @@ var listed = map[string]string{
 // ignored are settings that are refused nowhere.
 var ignored = func() map[string]string {
 	all := maps.Clone(passedOver)
-	for name := range listed {
-		all[name] = ""
+	for _, names := range []map[string]string{listed, warned} {
+		for name := range names {
+			all[name] = ""
+		}
 	}
 	return all
 }()

@@ -138,4 +138,6 @@ func containsContainer(d *model.TaskDefinition, name string) bool {
 }
 
 // Compatibility is what becomes of the settings of schedules and their targets.
-func Compatibility() []provider.Compatibility { return provider.Settings(passedOver, nil, notHonoured) }
+func Compatibility() []provider.Compatibility {
+	return provider.Settings(passedOver, nil, map[string]string{"NetworkConfiguration": ecs.OwnNetwork, "PlatformVersion": ecs.OwnMachine}, notHonoured)
+}

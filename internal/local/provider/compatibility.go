@@ -17,8 +17,8 @@ type Compatibility struct {
 }
 
 // Settings are what the tables of a provider say, by setting: those that are passed over, with the only value
-// or "" for any; those that are listed; and the reasons of those that are refused.
-func Settings(passed, listed, refused map[string]string) []Compatibility {
+// or "" for any; and the reasons of those that a deployment warns of, that are listed, and that are refused.
+func Settings(passed, warned, listed, refused map[string]string) []Compatibility {
 	all := map[string]Compatibility{}
 	for name, only := range passed {
 		one := Compatibility{name, "has no effect", ""}
@@ -31,6 +31,9 @@ func Settings(passed, listed, refused map[string]string) []Compatibility {
 		if _, ok := all[name]; !ok {
 			all[name] = Compatibility{name, "refused", why}
 		}
+	}
+	for name, why := range warned {
+		all[name] = Compatibility{name, "left out, with a warning", why}
 	}
 	for name, why := range listed {
 		all[name] = Compatibility{name, "passed over, and listed", why}
