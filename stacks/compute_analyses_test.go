@@ -85,13 +85,16 @@ func TestAnalysesOfComputes(t *testing.T) {
 	}
 }
 
-// TestAnalysesOfFargateAlone: without instances nobody pays for one, and no control asks for one.
+// TestAnalysesOfFargateAlone: without instances nobody pays for one, and no control asks for one. Tasks with
+// a volume reach the file system, others do not.
 func TestAnalysesOfFargateAlone(t *testing.T) {
 	d := changed(first, func(s *config.Service) {})
 	d.Monolith.Compute = config.Fargate{}
 	for i := range d.Services {
 		d.Services[i].Compute = config.Fargate{}
 	}
+	d.Services[0].Volumes = []config.Volume{{Name: "data", Path: "/data"}}
+	d.Services[1].Volumes = []config.Volume{{Name: "theirs", Path: "/theirs", FileSystem: "fs-0123456789abcdef0", AccessPoint: "fsap-0123456789abcdef0"}}
 	a := synthDeployment(t, d, settings{"phase": "parallel", "arch": "arm64"})
 	meetsControls(t, a)
 	estimates, err := cost.Read(model.Read(a))
@@ -102,4 +105,14 @@ func TestAnalysesOfFargateAlone(t *testing.T) {
 	equal(t, "first line", "4 Fargate tasks of 0.25 vCPU, 0.5 GB, ARM", estimates[0].Lines[0].Item)
 	i := isolated(t, a)
 	equal(t, "instances", false, i.Instances)
+	var from []string
+	for _, reach := range i.Reaches {
+		if reach.To == "FileSystemSecurityGroup" {
+			from = append(from, reach.String())
+		}
+	}
+	equal(t, "who reaches the file system", []string{
+		"InstanceSecurityGroup → FileSystemSecurityGroup: tcp 2049–2049", // which no instance has
+		"tasks of users-fargate → FileSystemSecurityGroup: tcp 2049–2049",
+	}, from)
 }

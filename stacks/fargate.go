@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
@@ -68,7 +69,8 @@ func spot(percent int) *[]*awsecs.CapacityProviderStrategy {
 	return &strategies
 }
 
-// newTaskSecurityGroup makes the security group of the tasks, and lets the load balancer reach them.
+// newTaskSecurityGroup makes the security group of the tasks. It lets the load balancer reach them, and them
+// the file system of the deployment.
 // The rules are in the service's stack, so that a new service does not change the network.
 func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
 	balancer := p.Alike.network.LoadBalancerSecurityGroup
@@ -87,6 +89,9 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
 		DestinationSecurityGroupId: group.SecurityGroupId(),
 		Description:                jsii.String("Tasks of " + p.Service.Name),
 	})
+	if slices.ContainsFunc(p.Service.AllVolumes(), func(v config.Volume) bool { return v.FileSystem == "" }) {
+		p.Files.admit(stack, p.construct("ToFiles"), group)
+	}
 	return group
 }
 

@@ -21,9 +21,11 @@ type Files struct {
 	FileSystem awsefs.FileSystem
 	// AccessPoints has an access point for each volume, by the volume's name.
 	AccessPoints map[string]awsefs.AccessPoint
+
+	group awsec2.SecurityGroup
 }
 
-// NewFiles adds the stack of the file system. Instances reach the file system over TLS only, and each
+// NewFiles adds the stack of the file system. Instances, and tasks on Fargate with a volume, reach the file system over TLS only, and each
 // volume by an access point, whose user and directory nobody can leave. The policy allows nothing, so
 // the task roles decide
 // (https://docs.aws.amazon.com/efs/latest/ug/efs-access-points.html).
@@ -35,6 +37,7 @@ func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment
 		AllowAllOutbound: jsii.Bool(false),
 	})
 	group.AddIngressRule(network.InstanceSecurityGroup, awsec2.Port_Tcp(jsii.Number(nfsPort)), jsii.String("Instances"), nil)
+	f.group = group
 	f.FileSystem = awsefs.NewFileSystem(f.Stack, jsii.String("FileSystem"), &awsefs.FileSystemProps{
 		Vpc: network.VPC,
 		// A file system has one mount target in a zone, however many subnets an existing VPC has.
@@ -67,6 +70,18 @@ func NewFiles(scope constructs.Construct, s config.Settings, d config.Deployment
 		f.AccessPoints[name] = point
 	}
 	return f
+}
+
+// admit lets the tasks of a security group reach the file system. The rule is in the service's stack.
+func (f *Files) admit(stack awscdk.Stack, id *string, tasks awsec2.SecurityGroup) {
+	awsec2.NewCfnSecurityGroupIngress(stack, id, &awsec2.CfnSecurityGroupIngressProps{
+		GroupId:               f.group.SecurityGroupId(),
+		IpProtocol:            jsii.String("tcp"),
+		FromPort:              jsii.Number(nfsPort),
+		ToPort:                jsii.Number(nfsPort),
+		SourceSecurityGroupId: tasks.SecurityGroupId(),
+		Description:           jsii.String("Tasks on Fargate"),
+	})
 }
 
 // addVolumes adds the volumes of all containers to the task definition. The task role may mount

@@ -285,6 +285,9 @@ func TestWarnings(t *testing.T) {
 		{"a task as a whole", "a task needs 4096 CPU units and 512 MiB", []string{group1("t3.small", "1"), task(`"Cpu": "4096", "Memory": "512", `, `"Memory": 64`), service("")}},
 		{"a type that is not known", "", []string{group1("x9.huge", "1"), task("", `"Memory": 99999`), service("")}},
 		{"instances elsewhere", "", []string{task("", `"Memory": 99999`), service("")}},
+		{"Fargate by the cluster", "", []string{group1("t3.small", "1"), task("", `"Memory": 99999`), service(`"Cluster": {"Ref": "C"}, `),
+			resource("C", model.ECSCluster, `"DefaultCapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}]`)}},
+		{"Fargate by another strategy", "", []string{group1("t3.small", "1"), task("", `"Memory": 99999`), service(`"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}], `)}},
 		{"Fargate", "", []string{group1("t3.small", "1"), task("", `"Memory": 99999`), service(`"LaunchType": "FARGATE", `)}},
 		{"Fargate by a provider", "", []string{group1("t3.small", "1"), task("", `"Memory": 99999`), service(`"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE_SPOT"}], `)}},
 

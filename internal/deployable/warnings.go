@@ -191,7 +191,7 @@ func serviceWarnings(m *model.Model, s *model.Service) []string {
 	if n := len(s.LoadBalancers); n > 0 && !slices.ContainsFunc(s.LoadBalancers, func(at model.ServiceLoadBalancer) bool { return !elsewhere(at) }) {
 		lines = append(lines, "its load balancer does not run here, so its tasks get no requests")
 	}
-	if s.TaskDefinition != nil && s.LaunchType == "EC2" && !slices.ContainsFunc(s.CapacityProviders, func(name string) bool { return strings.HasPrefix(name, "FARGATE") }) {
+	if on, _ := m.Fargate(s); s.TaskDefinition != nil && s.LaunchType == "EC2" && on == nil {
 		if why := fitsNowhere(m, s.TaskDefinition); why != "" {
 			lines = append(lines, "no task of the service ever runs on AWS: "+why)
 		}

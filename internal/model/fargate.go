@@ -65,11 +65,16 @@ func (m *Model) Fargate(s *Service) (*Fargate, error) {
 	return f, assembly.Join(errs...)
 }
 
-// read takes the shares of Fargate. One strategy cannot have instances, too.
+// read takes the shares of Fargate. One strategy cannot have instances, too. The only provider of a strategy
+// needs no weight to get all tasks.
 func (f *Fargate) read(strategy []assembly.Value) {
+	weight := 0
+	if len(strategy) == 1 {
+		weight = 1
+	}
 	for _, item := range strategy {
 		if name := item.Field("CapacityProvider").Identity(""); name == onFargate || name == onSpot {
-			f.shares = append(f.shares, fargateShare{name == onSpot, item.Field("Base").Int(0, 0, 100_000), item.Field("Weight").Int(0, 0, 1000)})
+			f.shares = append(f.shares, fargateShare{name == onSpot, item.Field("Base").Int(0, 0, 100_000), item.Field("Weight").Int(weight, 0, 1000)})
 		}
 	}
 }

@@ -55,8 +55,8 @@ type Service struct {
 const Shared = "shared"
 
 // Prices are prices in US dollars besides those of the list, or in their place: of an instance type
-// for an hour, of a volume type for a GB and month, of anything else for one and a month, by the name
-// that [Estimate.Unpriced] has for it.
+// or a task on Fargate ([Line.Name]) for an hour, of a volume type for a GB and month, of anything else for
+// one and a month, by the name that [Estimate.Unpriced] has for it.
 type Prices map[string]float64
 
 // Read estimates by [ReadAt] at the prices of the list.
@@ -95,7 +95,7 @@ func ReadAt(m *model.Model, own Prices) ([]Estimate, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		if !used[name] {
-			return estimates, fmt.Errorf("a price is given for %q, and nothing in the assembly has that price: name an instance type, a volume type, or what is listed as not in the estimate", name)
+			return estimates, fmt.Errorf("a price is given for %q, and nothing in the assembly has that price: name an instance type, a volume type, a task on Fargate as in its line, or what is listed as not in the estimate", name)
 		}
 	}
 	return estimates, nil

@@ -1,7 +1,6 @@
 package review
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,14 +42,15 @@ func strategy(s *model.Service) string {
 		if !literal {
 			name = "the instances of a capacity provider"
 		}
-		text := fmt.Sprintf("%s (weight %v", name, cmp.Or[any](item["Weight"], 0.0))
-		if base := item["Base"]; base != nil {
-			text += fmt.Sprintf(", from the first %v on", base)
+		for _, key := range []string{"Base", "Weight"} {
+			if value := item[key]; value != nil {
+				name += fmt.Sprintf(", %s %v", strings.ToLower(key), value)
+			}
 		}
-		all = append(all, text+")")
+		all = append(all, name)
 	}
 	if len(all) > 0 {
-		return strings.Join(all, " and ")
+		return strings.Join(all, "; ")
 	}
 	return s.LaunchType
 }

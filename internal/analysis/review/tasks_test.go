@@ -202,9 +202,9 @@ func TestTasks(t *testing.T) {
 			replacedGroup("TargetType"), taken("Name")}, nil},
 		{"launch type of a service whose name the deployment makes", object{"Service.LaunchType": "EXTERNAL", "Service.ServiceName": object{"Fn::Sub": "orders"}}, []string{replacedService("LaunchType, ServiceName")}, nil},
 		{"provider on Fargate", object{"Service.CapacityProviderStrategy": []any{object{"CapacityProvider": "FARGATE", "Weight": 1, "Base": 2}, object{"CapacityProvider": "FARGATE_SPOT"}}},
-			[]string{"tasks run on FARGATE (weight 1, from the first 2 on) and FARGATE_SPOT (weight 0) instead of EC2. On Fargate each has an address of its own, so the target group needs other targets, and is another one"}, nil},
+			[]string{"tasks run on FARGATE, base 2, weight 1; FARGATE_SPOT instead of EC2. On Fargate each has an address of its own, so the target group needs other targets, and is another one"}, nil},
 		{"provider of instances", object{"Service.CapacityProviderStrategy": []any{object{"CapacityProvider": object{"Ref": "Task"}, "Weight": 1}}}, nil,
-			[]string{"tasks that start from now on run on the instances of a capacity provider (weight 1). Tasks that run stay where they are"}},
+			[]string{"tasks that start from now on run on the instances of a capacity provider, weight 1. Tasks that run stay where they are"}},
 		{"network", object{"Service.NetworkConfiguration": object{"AwsvpcConfiguration": object{}}}, nil, []string{"new tasks take the place of the running ones: the setting NetworkConfiguration of the service changes"}},
 		{"storage, size and platform", object{"Definition.EphemeralStorage": object{"SizeInGiB": 30}, "Definition.Cpu": "512", "Definition.Memory": "1024", "Definition.RuntimePlatform": object{}}, nil,
 			[]string{exchanged("CPU of the task none → 512 units; storage of the task 20 GiB → 30 GiB; memory of the task none → 1024 MiB; the setting RuntimePlatform"),
@@ -341,9 +341,9 @@ func TestTasksOnFargate(t *testing.T) {
 			"new tasks take the place of the running ones, while at least 100 % of the tasks stay healthy. What changes: CPU of the task 256 units → 512 units; memory of the task 512 MiB → 1024 MiB",
 			"a task has 512 CPU units and 1024 MiB instead of 256 and 512, and its price changes with them"}},
 		{"Spot", demand, spot, []string{
-			"tasks that start from now on run on FARGATE (weight 1) and FARGATE_SPOT (weight 3). Tasks that run stay where they are",
+			"tasks that start from now on run on FARGATE, weight 1; FARGATE_SPOT, weight 3. Tasks that run stay where they are",
 			"AWS may stop a task on Spot with two minutes' notice. If there is no room for Spot, such a task waits"}},
-		{"no Spot any more", spot, demand, []string{"tasks that start from now on run on FARGATE (weight 1). Tasks that run stay where they are"}},
+		{"no Spot any more", spot, demand, []string{"tasks that start from now on run on FARGATE, weight 1. Tasks that run stay where they are"}},
 		{"platform version", nil, object{"Service.PlatformVersion": "1.4.0"}, []string{"new tasks take the place of the running ones: the setting PlatformVersion of the service changes"}},
 	} {
 		changes, err := review.Tasks(review.Pair{Name: "x", Before: on(test.before), After: on(test.after)})
