@@ -222,7 +222,7 @@ var mutants = []mutant{
 		"a type that no template uses has a wrong price"},
 	{"internal/analysis/cost/prices.json", `"endpoint": {"hour": 0.01,`, `"endpoint": {"hour": 0.1,`, "TestOtherPrices",
 		"an interface endpoint has ten times its price"},
-	{"internal/analysis/cost/prices.go", "+ 5000) / 10000)", ") / 10000)", "TestEstimates",
+	{"internal/analysis/cost/prices.go", "+ 5e6) / 1e7)", ") / 1e7)", "TestEstimates",
 		"cents are cut off, and tables do not add up"},
 
 	// The canary: when a service is worse.
