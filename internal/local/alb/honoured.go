@@ -107,8 +107,8 @@ var notHonoured = map[string]string{
 	"lambda.multi_value_headers.enabled": "Lambda functions do not run here",
 }
 
-// passedOver are the settings without an effect here, each with its only such value; "" for any.
-var passedOver = map[string]string{
+// forAWS are the settings without an effect here, each with its only such value; "" for any.
+var forAWS = map[string]string{
 	// Of all.
 	"Tags": "", "IpAddressType": "",
 	// Of load balancers.
@@ -133,7 +133,7 @@ var passedOver = map[string]string{
 
 // networkPassedOver are the same of Network Load Balancers. A machine is one zone.
 var networkPassedOver = func() map[string]string {
-	all := maps.Clone(passedOver)
+	all := maps.Clone(forAWS)
 	maps.Copy(all, map[string]string{
 		"dns_record.client_routing_policy": "", "secondary_ips.auto_assigned.per_subnet": "",
 		"EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic": "",
@@ -145,7 +145,7 @@ var networkPassedOver = func() map[string]string {
 
 func passed(application bool) map[string]string {
 	if application {
-		return passedOver
+		return forAWS
 	}
 	return networkPassedOver
 }

@@ -36,8 +36,8 @@ func Check(m *model.Model) error {
 	return assembly.Join(errs...)
 }
 
-// passedOver are settings without an effect here, each with its one value, or "" for any.
-var passedOver = map[string]string{
+// forAWS are settings without an effect here, each with its one value, or "" for any.
+var forAWS = map[string]string{
 	// Of services.
 	"PlacementStrategies": "", "PlacementConstraints": "", "AvailabilityZoneRebalancing": "", "EnableECSManagedTags": "",
 	"EnableExecuteCommand": "", "PropagateTags": "", "Role": "", "Tags": "", "Base": "", "Weight": "",
@@ -92,7 +92,7 @@ var (
 
 // Compatibility is what becomes of the settings of services, task definitions and scaling.
 func Compatibility() []provider.Compatibility {
-	return slices.Concat(provider.Limits(serviceLimits), provider.Limits(definitionLimits), provider.Settings(passedOver, warned, listed, notHonoured))
+	return slices.Concat(provider.Limits(serviceLimits), provider.Limits(definitionLimits), provider.Settings(forAWS, warned, listed, notHonoured))
 }
 
 // Reasons to pass over a setting, for all drivers.
@@ -123,7 +123,7 @@ var listed = map[string]string{
 
 // ignored are settings that are refused nowhere.
 var ignored = func() map[string]string {
-	all := maps.Clone(passedOver)
+	all := maps.Clone(forAWS)
 	for _, names := range []map[string]string{listed, warned} {
 		for name := range names {
 			all[name] = ""
@@ -261,7 +261,7 @@ func policyErrors(p *model.ScalingPolicy) error {
 		return errs[0] // the warnings of the deployment tell of it
 	}
 	const config = "TargetTrackingScalingPolicyConfiguration"
-	errs = append(errs, p.Unsupported(passedOver, notHonoured, config))
+	errs = append(errs, p.Unsupported(forAWS, notHonoured, config))
 	if groups := len(p.Target.Service.LoadBalancers); p.Metric == model.MetricRequests && groups != 1 {
 		errs = append(errs, p.Errorf(config+".PredefinedMetricSpecification.PredefinedMetricType", "%s of a service with %d target groups is not honoured here", p.Metric, groups))
 	}

@@ -12,9 +12,9 @@ import (
 	"cutover/internal/model"
 )
 
-// passedOver are settings for AWS only: descriptions, roles, placement, and what becomes of a call that
+// forAWS are settings for AWS only: descriptions, roles, placement, and what becomes of a call that
 // fails.
-var passedOver = map[string]string{
+var forAWS = map[string]string{
 	"Description": "", "EventBusName": "", "RoleArn": "", "Tags": "", "GroupName": "", "KmsKeyArn": "",
 	"Group": "", "PlacementConstraints": "", "PlacementStrategy": "", "PlacementStrategies": "", "PropagateTags": "", "ReferenceId": "",
 	"EnableECSManagedTags": "", "EnableExecuteCommand": "", "TagList": "", "RetryPolicy": "", "DeadLetterConfig": "", "Base": "", "Weight": "",
@@ -32,7 +32,7 @@ var notHonoured = map[string]string{
 
 // check says what is in the way of a schedule, a line each.
 func check(s *model.Schedule, tasks *ecs.Tasks) error {
-	errs := []error{s.Unsupported(passedOver, notHonoured)}
+	errs := []error{s.Unsupported(forAWS, notHonoured)}
 	refuse := func(property, format string, args ...any) { errs = append(errs, s.Errorf(property, format, args...)) }
 	zone, err := time.LoadLocation(s.TimeZone)
 	if err != nil || s.TimeZone == "Local" {
@@ -139,5 +139,5 @@ func containsContainer(d *model.TaskDefinition, name string) bool {
 
 // Compatibility is what becomes of the settings of schedules and their targets.
 func Compatibility() []provider.Compatibility {
-	return provider.Settings(passedOver, nil, map[string]string{"NetworkConfiguration": ecs.OwnNetwork, "PlatformVersion": ecs.OwnMachine}, notHonoured)
+	return provider.Settings(forAWS, nil, map[string]string{"NetworkConfiguration": ecs.OwnNetwork, "PlatformVersion": ecs.OwnMachine}, notHonoured)
 }
