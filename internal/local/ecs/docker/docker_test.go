@@ -570,7 +570,7 @@ func TestRefusals(t *testing.T) {
 		"no registry":   {model.Container{Name: "a", Image: model.Image{Reference: "localhost:1/nginx:1"}}, "its image localhost:1/nginx:1 cannot be pulled"},
 		"no program":    {missing, "it cannot be started"},
 	} {
-		_, err := d.Start(t.Context(), ecs.StartRequest{Task: "task1", Definition: test.definition, Output: func(string, string) {}, Tell: func(string) {}})
+		_, err := d.Start(t.Context(), ecs.StartRequest{Task: "task1", TaskDefinition: &model.TaskDefinition{}, Definition: test.definition, Output: func(string, string) {}, Tell: func(string) {}})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error is %v, want one with %q", name, err, test.want)
 		}
