@@ -3,6 +3,7 @@ package dockerfile
 
 import (
 	"io"
+	"os"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
@@ -31,6 +32,16 @@ type File struct {
 	Instructions []Instruction
 	// Escape is the character that escapes another one.
 	Escape rune
+}
+
+// Read is [Parse] for the file of a name.
+func Read(name string) (*File, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return Parse(file)
 }
 
 // Parse reads a Dockerfile. Names of instructions are not checked

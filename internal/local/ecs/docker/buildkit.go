@@ -29,12 +29,7 @@ func needsBuildKit(asset *assembly.ImageAsset) string {
 	case asset.BuildSSH != "":
 		return "SSH at build time"
 	}
-	file, err := os.Open(filepath.Join(asset.Directory, asset.File()))
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	parsed, err := dockerfile.Parse(file)
+	parsed, err := dockerfile.Read(filepath.Join(asset.Directory, asset.File()))
 	if err != nil {
 		return ""
 	}

@@ -342,12 +342,7 @@ func executable(file, name string) error {
 func imageCommand(c model.Container) string {
 	var entrypoint, command []string
 	if asset := c.Image.Asset; asset != nil && asset.Directory != "" {
-		file, err := os.Open(filepath.Join(asset.Directory, asset.File()))
-		if err != nil {
-			return ""
-		}
-		defer file.Close()
-		parsed, err := dockerfile.Parse(file)
+		parsed, err := dockerfile.Read(filepath.Join(asset.Directory, asset.File()))
 		if err != nil {
 			return ""
 		}
