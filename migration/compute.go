@@ -50,17 +50,27 @@ func (s Service) Pairs() []string {
 // All lists the monolith and the services.
 func (m Migration) All() []Service { return append([]Service{m.Monolith}, m.Services...) }
 
-// Leading is the pair of a service that has the traffic, or most of what it does not share.
-func (m Migration) Leading(service string, at Position) string {
+// Service returns the monolith or a service by its name, and whether there is one.
+func (m Migration) Service(name string) (Service, bool) {
 	for _, s := range m.All() {
-		if pairs := s.Pairs(); s.Name == service {
-			if at.Compute[s.Name].Phase >= Switched {
-				return pairs[len(pairs)-1]
-			}
-			return pairs[0]
+		if s.Name == name {
+			return s, true
 		}
 	}
-	return service
+	return Service{}, false
+}
+
+// Leading is the pair of a service that has the traffic, or most of what it does not share.
+func (m Migration) Leading(service string, at Position) string {
+	s, known := m.Service(service)
+	if !known {
+		return service
+	}
+	pairs := s.Pairs()
+	if at.Compute[service].Phase >= Switched {
+		return pairs[len(pairs)-1]
+	}
+	return pairs[0]
 }
 
 // OnEC2 is the migration with all services on EC2, and none that moves.
@@ -335,7 +345,7 @@ func (m Migration) Jumps(after, next State) (names []string) {
 // deployment of a move is not checked, and the last one of the way back to EC2.
 func (m Migration) computeLocks(s State) []Lock {
 	states := pairsOf(s.Compute)
-	locks := map[string]*Lock{}
+	locks, told := map[string]*Lock{}, map[string][]string{}
 	for _, service := range m.All() {
 		state, ok := states[service.Name]
 		if !ok {
@@ -347,18 +357,13 @@ func (m Migration) computeLocks(s State) []Lock {
 		}
 		locks[name].claim([]string{state}, service.Name, name, reached, begun)
 		locks[name].block(computeLine.far(state), service.Name, name)
+		told[name] = append(told[name], service.Name+"="+state)
 	}
 	var all []Lock
 	for _, name := range slices.Sorted(maps.Keys(locks)) {
-		l := locks[name]
-		var parts []string
-		for _, service := range m.All() {
-			if state, ok := states[service.Name]; ok && suffixed(computeLock, service.LoadBalancer) == name {
-				parts = append(parts, service.Name+"="+state)
-			}
-		}
-		l.Gate = append(l.Gate, Parameter{PlacesID, begunPlaces(name), strings.Join(parts, ","), "The computes that were begun last"})
-		l.Last = append(l.Last, Parameter{PlacesID, reachedPlaces(name), strings.Join(parts, ","), "The computes that are deployed"})
+		l, text := locks[name], strings.Join(told[name], ",")
+		l.Gate = append(l.Gate, Parameter{PlacesID, begunPlaces(name), text, "The computes that were begun last"})
+		l.Last = append(l.Last, Parameter{PlacesID, reachedPlaces(name), text, "The computes that are deployed"})
 		all = append(all, *l)
 	}
 	return all
@@ -415,11 +420,10 @@ func (m Migration) readComputes(values map[string]string, name func(lock string)
 // told says whether a part of a parameter is about what runs: see [Migration.readComputes].
 func (m Migration) told(part string) bool {
 	name, state, _ := strings.Cut(part, "=")
-	i := slices.IndexFunc(m.All(), func(s Service) bool { return s.Name == name })
-	if i < 0 {
+	s, known := m.Service(name)
+	if !known {
 		return false
 	}
-	s := m.All()[i]
 	return s.Next != "" || s.Kind() != EC2 || !ComputeFollows(state, EC2)
 }
 

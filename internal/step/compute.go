@@ -91,18 +91,17 @@ func computes(app App, elements []string, move func(s migration.Service, at migr
 // moving returns a service that moves to another kind of compute.
 func moving(app App, name string) (migration.Service, error) {
 	m := app.Migration
-	i := slices.IndexFunc(m.All(), func(s migration.Service) bool { return s.Name == name })
+	s, known := m.Service(name)
 	switch {
-	case i < 0:
+	case !known:
 		var names []string
 		for _, s := range m.All() {
 			names = append(names, s.Name)
 		}
 		return migration.Service{}, fmt.Errorf("there is no service %q: %s", name, words.Choice(names))
-	case i == 0 && app.At.Phase == migration.Removed:
+	case name == m.Monolith.Name && app.At.Phase == migration.Removed:
 		return migration.Service{}, fmt.Errorf("%s is removed: it has nothing to move", name)
 	}
-	s := m.All()[i]
 	if s.Next == "" {
 		on, other := s.Kind(), migration.Fargate
 		if on == migration.Fargate {

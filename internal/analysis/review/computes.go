@@ -19,20 +19,10 @@ type ComputeMove struct {
 	Does string `json:"does"`
 }
 
-// service is a service of the side by its name.
-func (s Side) service(name string) (migration.Service, bool) {
-	all := s.Migration.All()
-	i := slices.IndexFunc(all, func(one migration.Service) bool { return one.Name == name })
-	if i < 0 {
-		return migration.Service{}, false
-	}
-	return all[i], true
-}
-
 // compute is where a service is on its way to another kind of compute, in words. It is empty if there is
 // no such service.
 func (s Side) compute(name string) string {
-	service, ok := s.service(name)
+	service, ok := s.Migration.Service(name)
 	if !ok {
 		return ""
 	}
@@ -85,7 +75,7 @@ func computeMoves(before, after Side, outOfTurn, tasks bool) []ComputeMove {
 			continue
 		}
 		if move.From != "" && move.From != move.To {
-			was, _ := before.service(s.Name)
+			was, _ := before.Migration.Service(s.Name)
 			parts := computeDoes(was, s, before.At.Compute[s.Name], after.At.Compute[s.Name])
 			if tasks {
 				parts = append(parts, pairsRun(before, after, was, s)...)
@@ -170,8 +160,8 @@ func jumps(before, after Side) (refused, others []string) {
 	others = []string{}
 	was, is := before.state(), after.state()
 	for _, name := range after.Migration.Jumps(was, is) {
-		s, _ := after.service(name)
-		if _, known := before.service(name); !known {
+		s, _ := after.Migration.Service(name)
+		if _, known := before.Migration.Service(name); !known {
 			continue
 		}
 		line := name + " is " + s.ComputeTurn(was.ComputePlace(name))

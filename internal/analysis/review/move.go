@@ -160,7 +160,7 @@ func serviceMoves(before, after Side, outOfTurn bool) []ServiceMove {
 			if to := after.At.Place(s.Name, r.Name); move.From != move.To {
 				tasks := ""
 				if !told {
-					old, known := before.service(s.Name)
+					old, known := before.Migration.Service(s.Name)
 					if !known {
 						old = s
 					}
