@@ -123,7 +123,7 @@ func (s Service) sized(c Compute) Compute {
 	if !ok {
 		return c
 	}
-	f.EphemeralStorageGiB = cmp.Or(f.EphemeralStorageGiB, freeStorageGiB)
+	f.EphemeralStorageGiB = cmp.Or(f.EphemeralStorageGiB, FreeStorageGiB)
 	cpu, memory := s.needs()
 	for _, size := range fargateSizes {
 		if f.CPU != 0 && f.CPU != size.cpu || size.cpu < cpu {
@@ -139,8 +139,8 @@ func (s Service) sized(c Compute) Compute {
 	return f
 }
 
-// freeStorageGiB is the storage of a task that costs nothing.
-const freeStorageGiB = 20
+// FreeStorageGiB is the storage that every task on Fargate has, and that costs nothing.
+const FreeStorageGiB = 20
 
 // checkCompute refuses what a compute cannot have.
 func checkCompute(s Service, refuse func(string, ...any)) {
@@ -173,7 +173,7 @@ func checkFargate(s Service, f Fargate, refuse func(string, ...any)) {
 	if f.SpotPercent < 0 || f.SpotPercent > 100 {
 		refuse("Fargate.SpotPercent %d: it must be from 0 to 100", f.SpotPercent)
 	}
-	if f.EphemeralStorageGiB != freeStorageGiB && (f.EphemeralStorageGiB <= freeStorageGiB || f.EphemeralStorageGiB > 200) {
+	if f.EphemeralStorageGiB != FreeStorageGiB && (f.EphemeralStorageGiB <= FreeStorageGiB || f.EphemeralStorageGiB > 200) {
 		refuse("Fargate.EphemeralStorageGiB %d: it must be from 21 to 200, or left out", f.EphemeralStorageGiB)
 	}
 	for _, c := range s.Containers() {
@@ -218,7 +218,7 @@ func (r *reader) compute(d *Deployment) map[string]migration.Place {
 }
 
 // checkComputes refuses positions between computes that cannot be deployed.
-func checkComputes(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
+func checkComputes(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	locks := map[string]int{}
 	for _, service := range d.All() {
 		if service.Next != nil || Kind(service.Compute) != migration.EC2 {

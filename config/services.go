@@ -97,9 +97,10 @@ func checkServices(d Deployment, s Settings) []error {
 	}
 	checkRoot(d, refuse)
 	checkRequests(d.Requests, refuse)
-	checkTesters(d, s.Position, m.Plan(s.Position), refuse)
+	at := m.Plan(s.Position)
+	checkTesters(d, s.Position, at, refuse)
 	checkBalancers(d, s, plan, refuse)
-	checkComputes(d, s, m.Plan(s.Position), refuse)
+	checkComputes(d, at, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}

@@ -147,9 +147,6 @@ func withTmpfs(stack awscdk.Stack, id string, paths []config.WritablePath) awsec
 }
 
 func image(stack awscdk.Stack, props *ServiceProps, id string, c config.Container) awsecs.ContainerImage {
-	if props.images == nil {
-		props.images = map[string]awsecrassets.DockerImageAsset{}
-	}
 	asset := &awsecrassets.DockerImageAssetProps{AssetName: jsii.String(c.Name), Platform: props.Alike.platform}
 	switch image := c.Image.(type) {
 	case config.GoPackage:

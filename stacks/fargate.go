@@ -27,7 +27,7 @@ func newFargateTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair, co
 			CpuArchitecture: architecture, OperatingSystemFamily: awsecs.OperatingSystemFamily_LINUX(),
 		},
 	}
-	if compute.EphemeralStorageGiB > 20 {
+	if compute.EphemeralStorageGiB > config.FreeStorageGiB {
 		props.EphemeralStorageGiB = jsii.Number(compute.EphemeralStorageGiB)
 	}
 	return awsecs.NewFargateTaskDefinition(stack, p.construct("TaskDefinition"), props)
@@ -69,9 +69,9 @@ func spot(percent int) *[]*awsecs.CapacityProviderStrategy {
 	return &strategies
 }
 
-// newTaskSecurityGroup makes the security group of the tasks. It lets the load balancer reach them, and them
-// the file system of the deployment.
-// The rules are in the service's stack, so that a new service does not change the network.
+// newTaskSecurityGroup makes the security group of the tasks. The load balancer reaches the tasks, and the
+// tasks reach the deployment's file system. The rules are in the service's stack, so that a new service
+// does not change the network.
 func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
 	balancer := p.Alike.network.LoadBalancerSecurityGroup
 	group := awsec2.NewSecurityGroup(stack, p.construct("SecurityGroup"), &awsec2.SecurityGroupProps{

@@ -123,6 +123,7 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 		DockerTagPrefix:           jsii.String("v1-"),
 	}))
 	tagService(stack, name)
+	props.images = map[string]awsecrassets.DockerImageAsset{}
 	for _, one := range props.Service.Pairs() {
 		p := &pair{ServiceProps: props, Pair: one}
 		if p.onFargate() {
