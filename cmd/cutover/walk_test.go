@@ -233,7 +233,7 @@ func TestStandardWalkOfManyServices(t *testing.T) {
 
 func TestDescribeAStep(t *testing.T) {
 	w := walkerFor(t, routed(), map[string]any{})
-	for walk, want := range map[string][2]string{
+	w.described(t, map[string][2]string{
 		"monolith,parallel":                       {"", ""},
 		"users=parallel,users=10%":                {"users: parallel → 10%", "users=10%"},
 		"users=parallel,users/writes=10%":         {"users/writes: parallel → 10%", "users/writes=10%"},
@@ -247,7 +247,13 @@ func TestDescribeAStep(t *testing.T) {
 		"users=parallel,users=parallel":                              {"", ""},
 		"users=parallel,users=monolith,monolith":                     {"one phase for all services", "monolith"},
 		"users=parallel,parallel":                                    {"", ""},
-	} {
+	})
+}
+
+// described checks how the last step of each walk is described: its name and its label.
+func (w *walker) described(t *testing.T, walks map[string][2]string) {
+	t.Helper()
+	for walk, want := range walks {
 		stops, err := w.stops(strings.Split(walk, ","))
 		if err != nil {
 			t.Fatal(err)
@@ -476,7 +482,7 @@ func TestStandardWalkOfComputes(t *testing.T) {
 
 func TestDescribeAStepOfComputes(t *testing.T) {
 	w := walkerFor(t, movingForum("users", "posts"), map[string]any{})
-	for walk, want := range map[string][2]string{
+	w.described(t, map[string][2]string{
 		"switched,users@parallel":                           {"compute of users: stopped → parallel", "users@parallel"},
 		"switched,users@parallel,users@stopped":             {"compute of users: parallel → stopped", "users@stopped"},
 		"users=parallel,users=10%+posts@parallel":           {"compute of posts: stopped → parallel, users: parallel → 10%", "posts@parallel, users=10%"},
@@ -485,16 +491,7 @@ func TestDescribeAStepOfComputes(t *testing.T) {
 		"users=monolith+users@parallel,monolith":            {"one phase for all services", "monolith+users@parallel"},
 		"switched,users@parallel+posts@parallel":            {"compute of users: stopped → parallel, compute of posts: stopped → parallel", "users@parallel, posts@parallel"},
 		"users=10%,posts=parallel+users@parallel,posts=10%": {"posts: parallel → 10%", "posts=10%"},
-	} {
-		stops, err := w.stops(strings.Split(walk, ","))
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := len(stops)
-		if step, label := w.describe(stops[n-2], stops[n-1]); step != want[0] || label != want[1] {
-			t.Errorf("%s: %q, %q, want %q", walk, step, label, want)
-		}
-	}
+	})
 }
 
 // Who may answer are pairs.
