@@ -97,9 +97,7 @@ func (b *bench) lenient(group, id string, seen func(head string)) *atomic.Int64 
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Cleanup(func() { ln.Close() })
-	serve := func(conn net.Conn) {
-		defer conn.Close()
+	serveConns(b.t, ln, func(conn net.Conn) {
 		reader := bufio.NewReader(conn)
 		until := func(end string) (text string) {
 			for !strings.HasSuffix(text, end) {
@@ -131,16 +129,7 @@ func (b *bench) lenient(group, id string, seen func(head string)) *atomic.Int64 
 			}
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		}
-	}
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go serve(conn)
-		}
-	}()
+	})
 	b.register(group, id, ln.Addr().String())
 	return &connections
 }

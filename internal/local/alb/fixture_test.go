@@ -297,7 +297,26 @@ func (b *bench) raw(group, id string, conversation func(conn net.Conn, r *http.R
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Cleanup(func() { ln.Close() })
+	serveConns(b.t, ln, func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		r, err := http.ReadRequest(reader)
+		if err != nil {
+			return
+		}
+		if r.URL.Path == "/health" {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			return
+		}
+		conversation(conn, r, reader)
+	})
+	b.register(group, id, ln.Addr().String())
+	return ln.Addr().String()
+}
+
+// serveConns gives a function every connection of a listener, and closes the connection afterwards. The
+// listener is closed at the end of the test.
+func serveConns(t testing.TB, ln net.Listener, serve func(net.Conn)) {
+	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
 			conn, err := ln.Accept()
@@ -306,21 +325,10 @@ func (b *bench) raw(group, id string, conversation func(conn net.Conn, r *http.R
 			}
 			go func() {
 				defer conn.Close()
-				reader := bufio.NewReader(conn)
-				r, err := http.ReadRequest(reader)
-				if err != nil {
-					return
-				}
-				if r.URL.Path == "/health" {
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-					return
-				}
-				conversation(conn, r, reader)
+				serve(conn)
 			}()
 		}
 	}()
-	b.register(group, id, ln.Addr().String())
-	return ln.Addr().String()
 }
 
 // client has connections of its own and does not follow redirects.

@@ -48,21 +48,11 @@ func (b *bench) echo(id string) net.Listener {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				_, _ = fmt.Fprintln(conn, id)
-				_, _ = io.Copy(conn, conn)
-				_, _ = io.WriteString(conn, "end")
-			}()
-		}
-	}()
+	serveConns(b.t, ln, func(conn net.Conn) {
+		_, _ = fmt.Fprintln(conn, id)
+		_, _ = io.Copy(conn, conn)
+		_, _ = io.WriteString(conn, "end")
+	})
 	b.register("A", id, ln.Addr().String())
 	return ln
 }
@@ -256,19 +246,7 @@ func TestFlowsWithTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				_, _ = io.Copy(conn, conn)
-			}()
-		}
-	}()
+	serveConns(t, ln, func(conn net.Conn) { _, _ = io.Copy(conn, conn) })
 	b.register("A", "one", ln.Addr().String())
 	conn, err := tls.Dial("tcp", b.address, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
