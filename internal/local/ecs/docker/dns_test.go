@@ -75,7 +75,7 @@ func TestAnswer(t *testing.T) {
 		want string
 	}{
 		{"users.dev.internal.", dnsmessage.TypeA, "Success, users.dev.internal. 60 172.17.0.2"},
-		{"Users.Dev.Internal.", dnsmessage.TypeA, "Success, Users.Dev.Internal.60 172.17.0.2"},
+		{"Users.Dev.Internal.", dnsmessage.TypeA, "Success, Users.Dev.Internal. 60 172.17.0.2"},
 		{"users.dev.internal.", dnsmessage.TypeAAAA, "Success"},
 		{"users.dev.internal.", dnsmessage.TypeSRV, "Success"},
 		{"service.users.dev.internal.", dnsmessage.TypeA, "nothing"},
