@@ -132,7 +132,7 @@ func (c *Comparison) Learn(a Answer) error {
 		return fmt.Errorf("answers with status %d: %s", a.Status, clip(a.Body, 0))
 	case c.first == nil:
 		c.first = &a
-		c.value, c.isJSON = decodeJSON(a.Body)
+		c.value, c.isJSON = DecodeJSON(a.Body)
 		return nil
 	case a.Status != c.first.Status && len(c.expect.Status) == 0:
 		return differs(fmt.Sprintf("status %d, not %d", a.Status, c.first.Status))
@@ -147,7 +147,7 @@ func (c *Comparison) Learn(a Answer) error {
 	if c.expect.IgnoreBody || bytes.Equal(a.Body, c.first.Body) {
 		return nil
 	}
-	value, isJSON := decodeJSON(a.Body)
+	value, isJSON := DecodeJSON(a.Body)
 	if !isJSON || !c.isJSON {
 		return differs(compareBytes(c.first.Body, a.Body))
 	}
@@ -174,9 +174,9 @@ const maxLearned = 50
 func (c *Comparison) learnJSON(body []byte) (err error) {
 	for range maxLearned {
 		same := true
-		first, _ := decodeJSON(c.first.Body)
+		first, _ := DecodeJSON(c.first.Body)
 		first, _ = c.mask(first)
-		other, _ := decodeJSON(body)
+		other, _ := DecodeJSON(body)
 		other, _ = c.mask(other)
 		differ(first, other, nil, func(d difference) bool {
 			same = false
@@ -221,7 +221,7 @@ func (c *Comparison) mask(value any) (masked any, parts int) {
 func (c *Comparison) Seal() {
 	c.sealed = true
 	if c.isJSON {
-		first, _ := decodeJSON(c.first.Body)
+		first, _ := DecodeJSON(c.first.Body)
 		c.masked, c.parts = c.mask(first)
 	}
 	if !c.asJSON() {
@@ -281,7 +281,7 @@ func (c *Comparison) judgeBody(body []byte) (Problem, string) {
 	}
 	value, isJSON := any(nil), false
 	if c.asJSON() {
-		value, isJSON = decodeJSON(body)
+		value, isJSON = DecodeJSON(body)
 	}
 	if !isJSON {
 		return otherBody, compareBytes(c.first.Body, body)

@@ -34,8 +34,8 @@ func ParseJSONPath(text string) (JSONPath, error) {
 // Select returns the values that the path selects.
 func (p JSONPath) Select(value any) []any { return p.path.Select(value) }
 
-// decodeJSON reads a body that is a JSON object or array. Numbers keep their text.
-func decodeJSON(body []byte) (value any, ok bool) {
+// DecodeJSON reads a body that is a JSON object or array. Numbers keep their text.
+func DecodeJSON(body []byte) (value any, ok bool) {
 	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' && trimmed[0] != '[' {
 		return nil, false
 	}

@@ -68,7 +68,8 @@ type Report struct {
 	Workload string `json:"workload"`
 	About    []Fact `json:"about"`
 
-	loose bool // says that not all answers were compared byte for byte
+	loose     bool     // says that not all answers were compared byte for byte
+	undecided []string // questions that a source could not decide
 }
 
 // IgnoredPart is a part of answers that was not compared.

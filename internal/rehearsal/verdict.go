@@ -19,7 +19,8 @@ const (
 	Contained Outcome = "contained"
 	// Failed: something went wrong that neither a fault nor the machine explains.
 	Failed Outcome = "failed"
-	// Inconclusive: the machine could not hold the load, so the rehearsal proves nothing.
+	// Inconclusive: the machine could not hold the load, or a check could not be decided. So the rehearsal proves
+	// nothing.
 	Inconclusive Outcome = "inconclusive"
 )
 
@@ -49,7 +50,7 @@ func ExitCodes() []ExitCode {
 		{1, "failed, or the rehearsal could not begin"},
 		{3, "passed, but for requests that were lost to the faults you asked for, in their services"},
 		{4, "passed with gaps, and you asked for --strict"},
-		{5, "inconclusive: the machine could not hold the load"},
+		{5, "inconclusive: the machine could not hold the load, or a check could not be decided"},
 		{130, "interrupted"},
 	}
 }
@@ -93,7 +94,7 @@ func judge(report *Report, undone, gaps []string) Verdict {
 			count(report.Rate, "request"), group(report.Load.Tried), hint(report.Load))
 		return Verdict{Inconclusive, false, sentence, []string{sentence}, gaps}
 	}
-	failed, unclear := undone, []string(nil)
+	failed, unclear := undone, report.undecided
 	add := func(to *[]string, format string, a ...any) { *to = append(*to, fmt.Sprintf(format, a...)) }
 	if report.Totals.Requests == 0 {
 		add(&failed, "No request was sent.")

@@ -101,6 +101,9 @@ type Result struct {
 	Ignored []Ignored
 	// Findings are what is wrong although no single answer shows it. One fails the rehearsal.
 	Findings []Finding
+	// Undecided are questions that the source could not decide, a line each. One makes a rehearsal inconclusive that has
+	// not failed.
+	Undecided []string
 	// Gaps are what the source has not tried, a line each.
 	Gaps []string
 	// Loose says that not all answers were compared byte for byte.
