@@ -191,7 +191,7 @@ func (c *Comparison) learnJSON(body []byte) (err error) {
 			i := slices.IndexFunc(c.rules, func(known *rule) bool { return known.learned && known.part() == r.part() })
 			if i < 0 {
 				c.rules = append(c.rules, r)
-				c.note(r.part(), clip([]byte(canonical(d.a)), 0), clip([]byte(canonical(d.b)), 0))
+				c.note(r.part(), excerpt(d.a), excerpt(d.b))
 			} else if r.mode == leaveOut {
 				c.rules[i].mode = leaveOut
 			}

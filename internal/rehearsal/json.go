@@ -204,8 +204,21 @@ func canonical(value any) string {
 	if _, missing := value.(absent); missing {
 		return "missing"
 	}
-	text, _ := json.Marshal(value) // it came from JSON
-	return string(text)
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(value) // it came from JSON
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// excerpt is the beginning of a value's text, for people.
+func excerpt(value any) string {
+	const most = 72
+	text := canonical(value)
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
 }
 
 func typeOf(value any) string {
@@ -259,7 +272,7 @@ func (d difference) text() string {
 	if d.order {
 		return "the order of " + at + " differs"
 	}
-	return fmt.Sprintf("%s is %s, not %s", at, clip([]byte(canonical(d.b)), 0), clip([]byte(canonical(d.a)), 0))
+	return fmt.Sprintf("%s is %s, not %s", at, excerpt(d.b), excerpt(d.a))
 }
 
 // learn returns the rule that leaves a difference out.
@@ -284,5 +297,5 @@ func selected(r *rule, value any) string {
 	if len(values) == 0 {
 		return "missing"
 	}
-	return clip([]byte(canonical(values[0])), 0)
+	return excerpt(values[0])
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -19,7 +21,7 @@ import (
 var schemaText []byte
 
 // schema is that of routes files.
-func schema() *jsonschema.Schema {
+var schema = sync.OnceValue(func() *jsonschema.Schema {
 	const name = "routes.schema.json"
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaText))
 	if err != nil {
@@ -30,14 +32,7 @@ func schema() *jsonschema.Schema {
 		panic(err)
 	}
 	return compiler.MustCompile(name)
-}
-
-// routesFile is a file that the schema takes.
-type routesFile struct {
-	Requests []entry `json:"requests"`
-	Compare  string  `json:"compare"`
-	Ignore   ignored `json:"ignore"`
-}
+})
 
 // entry is a request of the file.
 type entry struct {
@@ -107,31 +102,29 @@ func (b *Builder) File(name string) error {
 		return err
 	}
 	d := readYAML(name, text)
-	if len(d.errs) == 0 {
-		d.validate(schema())
-	}
 	if len(d.errs) > 0 {
 		return d.err()
 	}
-	valid, err := json.Marshal(d.value)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	var f routesFile
-	if err := json.Unmarshal(valid, &f); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	all := d.expect(ignored{Headers: f.Ignore.Headers, JSON: f.Ignore.JSON}, []string{"ignore"})
+	d.validate(schema())
+	var compare string
+	var everywhere ignored
+	d.decode(&compare, "compare")
+	d.decode(&everywhere, "ignore")
+	all := d.expect(everywhere, []string{"ignore"})
 	lines := map[string]int{}
-	for i, e := range f.Requests {
+	for i := range d.count("requests") {
 		at := []string{"requests", strconv.Itoa(i)}
+		var e entry
+		if !d.decode(&e, at...) {
+			continue
+		}
 		request, expect := d.request(e, at), d.expect(e.Ignore, append(at, "ignore"))
 		line := d.nodes[pointerOf(at)].Line
 		if first := lines[request.Key()]; first > 0 {
 			d.refuseAt(at, fmt.Sprintf("%s is the request of line %d: change one, or give that one a weight", &request, first))
 		}
 		lines[request.Key()] = line
-		expect.JSON = e.Compare == "json" || e.Compare == "" && f.Compare == "json"
+		expect.JSON = cmp.Or(e.Compare, compare) == "json"
 		expect.Status = e.Status
 		expect.IgnoreHeaders = append(expect.IgnoreHeaders, all.IgnoreHeaders...)
 		expect.IgnoreJSON = append(expect.IgnoreJSON, all.IgnoreJSON...)

@@ -30,6 +30,7 @@ type document struct {
 	keys  map[string]*yaml.Node // of the keys of members, by the pointer of the member
 	left  int                   // nodes that the file may still have
 	errs  []problem
+	wrong [][]string // pointers of what a schema does not take
 }
 
 // problem is an error at a place.
@@ -217,13 +218,14 @@ func (d *document) validate(schema *jsonschema.Schema) {
 	for len(leaves) > 0 {
 		e := leaves[0]
 		if leaves = append(leaves[1:], e.Causes...); len(e.Causes) == 0 {
-			d.wrong(schema, e)
+			d.wrong = append(d.wrong, e.InstanceLocation)
+			d.explain(schema, e)
 		}
 	}
 }
 
-// wrong adds an error of the schema in our words.
-func (d *document) wrong(schema *jsonschema.Schema, e *jsonschema.ValidationError) {
+// explain adds an error of the schema in our words.
+func (d *document) explain(schema *jsonschema.Schema, e *jsonschema.ValidationError) {
 	at := e.InstanceLocation
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
@@ -252,6 +254,51 @@ func (d *document) wrong(schema *jsonschema.Schema, e *jsonschema.ValidationErro
 	default:
 		d.refuseAt(at, k.LocalizedString(message.NewPrinter(language.English)))
 	}
+}
+
+// count is the number of elements of a list. It is 0 if there is none.
+func (d *document) count(pointer ...string) int {
+	list, _ := d.at(pointer).([]any)
+	return len(list)
+}
+
+// decode reads what is at a place. It returns false if nothing is there, or if the schema does not take it.
+func (d *document) decode(into any, pointer ...string) bool {
+	value := d.at(pointer)
+	below := func(wrong []string) bool {
+		return len(wrong) >= len(pointer) && slices.Equal(wrong[:len(pointer)], pointer)
+	}
+	if value == nil || slices.ContainsFunc(d.wrong, below) {
+		return false
+	}
+	text, err := json.Marshal(value)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
+		d.refuseAt(pointer, "cannot be read") // the schema is not as strict as what is read
+	}
+	return err == nil
+}
+
+// at is the value at a place, or nil.
+func (d *document) at(pointer []string) any {
+	value := d.value
+	for _, step := range pointer {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(v) {
+				return nil
+			}
+			value = v[i]
+		default:
+			return nil
+		}
+	}
+	return value
 }
 
 func withArticles(types []string) string {
