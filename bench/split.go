@@ -223,7 +223,7 @@ func (b *bench) loadShapes() (r *results, err error) {
 	if err != nil {
 		return nil, err
 	}
-	direct := slices.IndexFunc(subjects, func(s *subject) bool { return s.name == hops[0].subject })
+	direct := slices.IndexFunc(subjects, func(s *subject) bool { return s.name == hops[0].asked })
 	subjects = append(subjects, &subject{name: "balancer", command: func(address string) []string {
 		return []string{self, "-balancer", b.work, address, addresses[direct]}
 	}})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -114,28 +115,23 @@ func pricesTable(out io.Writer, task config.Service, loaded *results, price func
 			for _, feature := range features {
 				cpu[feature.name] = figureOf(loaded, s.name+"-"+feature.name, "cpu-sec/req")
 			}
-			var count, instances, fargate [2]any
+			var count, onEC2, onFargate [2]any // before and after
 			for i, times := range []float64{1, tenfold} {
 				tasks, sum := map[string]int{}, 0
 				for service, vcpu := range s.demand(each, times, cpu) {
 					tasks[service] = tasksFor(vcpu, task)
 					sum += tasks[service]
 				}
-				onEC2, err := price(s, "before", tasks)
-				if err != nil {
+				var err, errFargate error
+				count[i] = sum
+				onEC2[i], err = price(s, "before", tasks)
+				onFargate[i], errFargate = price(s, "fargate", tasks)
+				if err := errors.Join(err, errFargate); err != nil {
 					return err
 				}
-				onFargate, err := price(s, "fargate", tasks)
-				if err != nil {
-					return err
-				}
-				count[i], instances[i], fargate[i] = sum, onEC2, onFargate
 			}
-			cells := []any{fmt.Sprint(each), s.name, fmt.Sprintf("%.1f", 1e6*cpu["users"])}
-			for _, pair := range [][2]any{count, instances, fargate} {
-				cells = append(cells, fmt.Sprintf("%v → %v", pair[0], pair[1]))
-			}
-			line(cells...)
+			change := func(of [2]any) string { return fmt.Sprintf("%v → %v", of[0], of[1]) }
+			line(fmt.Sprint(each), s.name, fmt.Sprintf("%.1f", 1e6*cpu["users"]), change(count), change(onEC2), change(onFargate))
 		}
 	}
 	return nil
@@ -172,7 +168,7 @@ func monthly(dir string, tasks map[string]int) (cost.Cents, error) {
 	}
 	m := model.Read(a)
 	for _, service := range m.Services {
-		if n, ok := tasks[model.Tag(service.Resource, "service")]; ok { // on Fargate, its own name is another
+		if n, ok := tasks[model.Tag(service.Resource, "service")]; ok { // its own name on Fargate is another
 			service.DesiredCount = &n
 		}
 	}
@@ -189,33 +185,23 @@ func monthly(dir string, tasks map[string]int) (cost.Cents, error) {
 	return estimates[0].Total, nil
 }
 
-// hops are ways from one service to the users.
-var hops = []struct{ name, subject string }{{"direct", "microservices-users"}, {"load balancer", "balancer"}}
+// hops are the ways from one service to the users: the subject that is asked, and what is between.
+var hops = []struct{ name, asked, between string }{{"direct", "microservices-users", ""}, {"load balancer", "balancer", "balancer"}}
 
-// hopsTable prints a column for each way. What is between takes nothing if a call is direct.
+// hopsTable prints a column for each way.
 func hopsTable(out io.Writer, loaded *results) {
-	row := func(name string, of func(subject string) float64) {
+	line := func(name, format string, of func(asked, between string) any) {
 		fmt.Fprintf(out, "%-36s", name)
 		for _, hop := range hops {
-			fmt.Fprintf(out, "%16.2f", of(hop.subject))
+			fmt.Fprintf(out, "%18s", fmt.Sprintf(format, of(hop.asked, hop.between)))
 		}
 		fmt.Fprintln(out)
 	}
-	between := func(unit string, factor float64) func(string) float64 {
-		return func(subject string) float64 {
-			if subject == hops[0].subject {
-				return 0
-			}
-			return factor * figureOf(loaded, subject, unit)
-		}
-	}
-	fmt.Fprintf(out, "\n%-36s", "A call to users from another process")
-	for _, hop := range hops {
-		fmt.Fprintf(out, "%16s", hop.name)
-	}
 	fmt.Fprintln(out)
-	row("p50, ms", func(s string) float64 { return 1000 * figureOf(loaded, s, "p50-sec") })
-	row("p99, ms", func(s string) float64 { return 1000 * figureOf(loaded, s, "p99-sec") })
-	row("CPU of what is between, µs", between("cpu-sec/req", 1e6))
-	row("memory of what is between, MiB", between("loaded-B", 1.0/(1<<20)))
+	i := -1
+	line("A call to users from another process", "%s", func(string, string) any { i++; return hops[i].name })
+	line("  p50, ms", "%.2f", func(asked, _ string) any { return 1e3 * figureOf(loaded, asked, "p50-sec") })
+	line("  p99, ms", "%.2f", func(asked, _ string) any { return 1e3 * figureOf(loaded, asked, "p99-sec") })
+	line("  CPU of what is between, µs", "%.1f", func(_, between string) any { return 1e6 * figureOf(loaded, between, "cpu-sec/req") })
+	line("  memory of what is between, MiB", "%.1f", func(_, between string) any { return figureOf(loaded, between, "loaded-B") / (1 << 20) })
 }
