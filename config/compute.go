@@ -17,8 +17,14 @@ type Compute interface {
 	kind() string
 }
 
-// EC2 runs tasks on the instances of the cluster, in bridge mode.
-type EC2 struct{}
+// EC2 runs tasks on the instances of the cluster.
+type EC2 struct {
+	// NetworkMode is "bridge" or "awsvpc". In bridge mode the containers have ports of their instance.
+	// With awsvpc each task has a network interface and a security group of its own, as on [Fargate]:
+	// an instance has room for few. To change the mode of a deployed service, move it to Fargate and
+	// back. Default: bridge.
+	NetworkMode string
+}
 
 // Fargate runs tasks on AWS Fargate, each with a network interface of its own (awsvpc), in the private
 // subnets. Only the load balancer reaches them.
@@ -71,6 +77,22 @@ func (s Service) Pairs() []Pair {
 	return pairs
 }
 
+// AwsVPC says whether tasks of the pair have a network interface and a security group of their own: on
+// Fargate, and on EC2 in network mode awsvpc.
+func (p Pair) AwsVPC() bool {
+	ec2, ok := p.Compute.(EC2)
+	return !ok || ec2.NetworkMode == awsvpc
+}
+
+const awsvpc = "awsvpc"
+
+// AwsVPC says whether a pair of any service has tasks with network interfaces of their own on EC2.
+func (d Deployment) AwsVPC() bool {
+	return slices.ContainsFunc(d.All(), func(s Service) bool {
+		return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return Kind(p.Compute) == migration.EC2 && p.AwsVPC() })
+	})
+}
+
 // On says whether a service of the deployment runs on a kind of compute, or moves there.
 func (d Deployment) On(kind string) bool {
 	return slices.ContainsFunc(d.All(), func(s Service) bool { return s.on(kind) })
@@ -108,23 +130,41 @@ func memories(cpu int) (all []int) {
 	return all
 }
 
-// needs is what the containers of a task may use: what they reserve of the CPU, and their limits.
-func (s Service) needs() (cpu, memoryMiB int) {
+// Needs is what the containers of a task and its proxy may use: what they reserve of the CPU, and their
+// limits of memory.
+func (d Deployment) Needs(s Service) (cpu, memoryMiB int) {
 	for _, c := range s.Containers() {
 		cpu += c.CPU
 		memoryMiB += c.MemoryLimitMiB
 	}
-	return cpu, memoryMiB
+	proxy, _ := d.Proxy(s)
+	return cpu + proxy.ProxyCPU, memoryMiB + proxy.ProxyMemoryMiB
 }
 
-// sized fills in the size of tasks on Fargate.
-func (s Service) sized(c Compute) Compute {
+// sized fills in the size of all tasks on Fargate.
+func (d Deployment) sized() Deployment {
+	all := d
+	all.Services = slices.Clone(d.Services)
+	for _, s := range append([]*Service{&all.Monolith}, pointers(all.Services)...) {
+		s.Compute, s.Next = d.size(*s, s.Compute), d.size(*s, s.Next)
+	}
+	return all
+}
+
+func pointers(services []Service) (all []*Service) {
+	for i := range services {
+		all = append(all, &services[i])
+	}
+	return all
+}
+
+func (d Deployment) size(s Service, c Compute) Compute {
 	f, ok := c.(Fargate)
 	if !ok {
 		return c
 	}
 	f.EphemeralStorageGiB = cmp.Or(f.EphemeralStorageGiB, FreeStorageGiB)
-	cpu, memory := s.needs()
+	cpu, memory := d.Needs(s)
 	for _, size := range fargateSizes {
 		if f.CPU != 0 && f.CPU != size.cpu || size.cpu < cpu {
 			continue
@@ -143,20 +183,25 @@ func (s Service) sized(c Compute) Compute {
 const FreeStorageGiB = 20
 
 // checkCompute refuses what a compute cannot have.
-func checkCompute(s Service, refuse func(string, ...any)) {
+func checkCompute(d Deployment, s Service, refuse func(string, ...any)) {
 	if s.Next != nil && Kind(s.Next) == Kind(s.Compute) {
 		refuse("Next: the service is on %s already: choose another compute, or remove Next", Kind(s.Next))
 	}
+	for _, one := range []Compute{s.Compute, s.Next} {
+		if ec2, ok := one.(EC2); ok && !slices.Contains([]string{"", "bridge", awsvpc}, ec2.NetworkMode) {
+			refuse("EC2.NetworkMode %q: choose bridge or awsvpc", ec2.NetworkMode)
+		}
+	}
 	if f, ok := s.Compute.(Fargate); ok {
-		checkFargate(s, f, func(format string, args ...any) { refuse("Compute: %s", fmt.Sprintf(format, args...)) })
+		checkFargate(d, s, f, func(format string, args ...any) { refuse("Compute: %s", fmt.Sprintf(format, args...)) })
 	}
 	if f, ok := s.Next.(Fargate); ok {
-		checkFargate(s, f, func(format string, args ...any) { refuse("Next: %s", fmt.Sprintf(format, args...)) })
+		checkFargate(d, s, f, func(format string, args ...any) { refuse("Next: %s", fmt.Sprintf(format, args...)) })
 	}
 }
 
-func checkFargate(s Service, f Fargate, refuse func(string, ...any)) {
-	cpu, memory := s.needs()
+func checkFargate(d Deployment, s Service, f Fargate, refuse func(string, ...any)) {
+	cpu, memory := d.Needs(s)
 	var cpus []string
 	for _, size := range fargateSizes {
 		cpus = append(cpus, fmt.Sprint(size.cpu))

@@ -97,6 +97,14 @@ type Service struct {
 	Routes []Route `json:"routes,omitempty"`
 	// Compute is what the tasks run on: [EC2] or [Fargate]. Default: EC2.
 	Compute Compute `json:"-"`
+	// Calls names the services of the deployment that this one calls. For each, the service's container
+	// has a variable with the address: USERS_URL for users. It may reach them, and they are deployed
+	// first. Default: none.
+	Calls []string `json:"-"`
+	// Discovery is how callers find the service: [LoadBalancer], [ServiceConnect] or [CloudMap]. The
+	// variables of callers have the first way. Further ways stay open to callers that are not deployed
+	// anew yet. Default: LoadBalancer.
+	Discovery []Discovery `json:"-"`
 	// Next is what the service moves to. A new pair of an ECS service and a target group stands beside
 	// the old one, and the setting compute says how far the traffic is. When the old pair is retired,
 	// write Next into Compute, and remove it here. Default: the service stays.
@@ -227,8 +235,7 @@ func (s Service) withDefaults() Service {
 	if s.Compute == nil {
 		s.Compute = EC2{}
 	}
-	s.Compute, s.Next = s.sized(s.Compute), s.sized(s.Next)
-	return s
+	return s.withDiscoveryDefaults()
 }
 
 // Settings is everything about a deployment that may differ between environments. Each field is the
@@ -263,6 +270,10 @@ type Settings struct {
 	// balancer answers on port 443 and redirects from port 80, and tells browsers to use HTTPS for a
 	// year (Strict-Transport-Security). Default: HTTP only.
 	CertificateARN string
+	// Domain is a DNS name that leads to the first load balancer. Services that call others through it
+	// use the name, with HTTPS if there is a certificate. Default: the name that AWS gives the load
+	// balancer.
+	Domain string
 	// AccessLogs keeps a line for each request to the load balancer, in a bucket that only the log
 	// delivery can write. Default: "on" in prod, "off" elsewhere.
 	AccessLogs bool
@@ -337,6 +348,7 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}
+	full = full.sized()
 	settings := r.settings(full, getenv)
 	problems := append(r.problems, checkServices(full, settings)...)
 	return full, settings, errors.Join(problems...)
