@@ -4,7 +4,8 @@
 //
 //	CUTOVER_BENCH_SERVICES=30 npx cdk synth --app "go run ./bench/many"
 //
-// With -forum it has the forum's services instead, and with -fargate they run on Fargate.
+// With -forum it has the forum's services instead, and with -fargate they run on Fargate. With -connect
+// the first one is also called by the second one, by Service Connect.
 //
 // With -core it synthesizes only the stacks of bench/peer/app.js. With -images it brings the
 // images' build contexts up to date and prints them by service, as JSON.
@@ -31,6 +32,7 @@ func main() {
 	onlyImages := flag.Bool("images", false, "synthesize nothing, and print the images' build contexts")
 	ofForum := flag.Bool("forum", false, "have the forum's services, whatever the number")
 	onFargate := flag.Bool("fargate", false, "run all services on Fargate")
+	connected := flag.Bool("connect", false, "let the second service call the first one by Service Connect")
 	flag.Parse()
 	const variable = "CUTOVER_BENCH_SERVICES"
 	n, err := strconv.Atoi(os.Getenv(variable))
@@ -42,12 +44,16 @@ func main() {
 	if *ofForum {
 		d = deployment.Forum
 	}
+	d.Services = slices.Clone(d.Services)
 	if *onFargate {
 		d.Monolith.Compute = config.Fargate{}
-		d.Services = slices.Clone(d.Services)
 		for i := range d.Services {
 			d.Services[i].Compute = config.Fargate{}
 		}
+	}
+	if *connected {
+		d.Services[0].Discovery = []config.Discovery{config.ServiceConnect{}}
+		d.Services[1].Calls = []string{d.Services[0].Name}
 	}
 	switch {
 	case *onlyCore:
