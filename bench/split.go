@@ -119,7 +119,8 @@ func (b *bench) changed() (root string, err error) {
 	return root, os.WriteFile(file, after, 0o600)
 }
 
-// dir is the directory of an assembly of a shape: "before" and "after" the change, and on "fargate".
+// dir is the directory of an assembly of a shape: "before" and "after" the change, on "fargate", and
+// there with the proxies of Service Connect ("connect").
 func (b *bench) dir(s shape, assembly string) string { return filepath.Join(b.work, s.name, assembly) }
 
 func (b *bench) synthesizeShapes(changed string) error {
@@ -132,13 +133,13 @@ func (b *bench) synthesizeShapes(changed string) error {
 	var group errgroup.Group
 	group.SetLimit(2)
 	for _, s := range shapes {
-		for assembly, from := range map[string]*setting{"before": original, "after": &after, "fargate": original} {
-			command := []string{from.many, "-forum"}
-			if assembly == "fargate" {
-				command = append(command, "-fargate")
+		for assembly, flags := range map[string][]string{"before": nil, "after": nil, "fargate": {"-fargate"}, "connect": {"-fargate", "-connect"}} {
+			from := original
+			if assembly == "after" {
+				from = &after
 			}
 			group.Go(func() error {
-				_, err := from.run(2, s.phase, b.dir(s, assembly), command...)
+				_, err := from.run(2, s.phase, b.dir(s, assembly), append([]string{from.many, "-forum"}, flags...)...)
 				return err
 			})
 		}
@@ -226,7 +227,10 @@ func (b *bench) loadShapes() (r *results, err error) {
 	direct := slices.IndexFunc(subjects, func(s *subject) bool { return s.name == hops[0].asked })
 	subjects = append(subjects, &subject{name: "balancer", command: func(address string) []string {
 		return []string{self, "-balancer", b.work, address, addresses[direct]}
+	}}, &subject{name: "proxy", command: func(string) []string {
+		return []string{self, "-proxy", b.dir(shapes[1], "connect"), addresses[direct]}
 	}})
+	addresses = append(addresses, "") // the proxy's own
 	stop, err := b.startAll(subjects, addresses)
 	defer func() {
 		if stopErr := stop(); err == nil {
