@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -199,7 +200,7 @@ func (b *bench) build(r *results, root string, s shape, round int) error {
 	return nil
 }
 
-// loadShapes loads the features in both shapes, and the users through the load balancer.
+// loadShapes loads the features in both shapes, and the users through what may be between.
 func (b *bench) loadShapes() (r *results, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -208,16 +209,22 @@ func (b *bench) loadShapes() (r *results, err error) {
 	if err := writeRouting(b.work); err != nil {
 		return nil, err
 	}
+	var services []build.Service
+	for _, s := range shapes {
+		for _, name := range s.services {
+			services = append(services, build.Service{Name: name, Dir: "services/" + name})
+		}
+	}
+	programs, err := b.programs(services...)
+	if err != nil {
+		return nil, err
+	}
 	var subjects []*subject
 	for _, s := range shapes {
 		for _, feature := range features {
-			name := s.of(feature.name)
-			program, err := b.programs(build.Service{Name: name, Dir: "services/" + name})
-			if err != nil {
-				return nil, err
-			}
-			program[0].name, program[0].route = s.name+"-"+feature.name, feature.route
-			subjects = append(subjects, program...)
+			program := *programs[slices.IndexFunc(services, func(p build.Service) bool { return p.Name == s.of(feature.name) })]
+			program.name, program.route = s.name+"-"+feature.name, feature.route
+			subjects = append(subjects, &program)
 		}
 	}
 	addresses, err := freeAddresses(len(subjects) + 1)
@@ -232,11 +239,7 @@ func (b *bench) loadShapes() (r *results, err error) {
 	}})
 	addresses = append(addresses, "") // the proxy's own
 	stop, err := b.startAll(subjects, addresses)
-	defer func() {
-		if stopErr := stop(); err == nil {
-			err = stopErr
-		}
-	}()
+	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return nil, err
 	}
