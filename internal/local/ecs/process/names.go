@@ -115,10 +115,11 @@ func rewriteAddresses(alias, value string, local func(number int, standard bool)
 		groups := pattern.FindStringSubmatch(found)
 		before, scheme, port, end := groups[1], groups[2], groups[3], groups[4]
 		plain, records := strings.CutSuffix(strings.ToLower(scheme), "+srv")
-		number, known := 0, port != "" || records
+		number, known := 0, true
 		switch {
 		case port != "":
 			number, _ = strconv.Atoi(port)
+			known = !records // which have the port
 		case records:
 			before = strings.Replace(before, scheme, scheme[:len(plain)], 1)
 		default:

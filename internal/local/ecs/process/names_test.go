@@ -128,6 +128,7 @@ func TestServiceNames(t *testing.T) {
 		"A_HOST=users.dev.internal A_PORT=0":                            "A_HOST=users.dev.internal A_PORT=0 !users.dev.internal in A_HOST, as in http+srv://users.dev.internal",
 		"A_HOST=both.dev.internal":                                      "A_HOST=both.dev.internal !both.dev.internal in A_HOST, as in http+srv://both.dev.internal",
 		"A=http+srv://posts":                                            "A=http+srv://posts !posts in A, as in http://posts:3000",
+		"A=http+srv://both.dev.internal:9000":                           "A=http+srv://both.dev.internal:9000 !both.dev.internal in A, as in http+srv://both.dev.internal",
 		"A=foo://posts":                                                 "A=foo://posts !posts in A, as in http://posts:3000",
 		"A=my-posts:3000 B=posts.x:3000 C=posts:30000 D=my.users.dev.internal E=posts:1 OTEL_SERVICE_NAME=posts": "A=my-posts:3000 B=posts.x:3000 C=posts:30000 D=my.users.dev.internal E=posts:1 OTEL_SERVICE_NAME=posts",
 	} {
