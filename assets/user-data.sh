@@ -12,8 +12,11 @@ with open(path, "w") as file:
     json.dump(settings, file)
 SCRIPT
 systemctl restart --no-block docker.service
-# Only instances with this attribute get tasks whose containers are linked.
-echo 'ECS_INSTANCE_ATTRIBUTES={"{{.Attribute}}":"true"}' >> /etc/ecs/ecs.config
+{{end -}}
+{{if .Attributes -}}
+{{if .Linked}}# Only instances with this attribute get tasks whose containers are linked.
+{{end}}{{if or .Interfaces .Published}}# Tasks that need what is set up here run only on instances with these attributes.
+{{end}}echo 'ECS_INSTANCE_ATTRIBUTES={{.Variable}}' >> /etc/ecs/ecs.config
 
 {{end -}}
 # Containers of one instance share its bridge, and the instance routes for them.
@@ -36,10 +39,12 @@ iptables-restore --wait --noflush <<'RULES'
 :CONTAINER-TO-HOST - [0:0]
 -A CONTAINER-TO-HOST -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
 -A CONTAINER-TO-HOST -d 127.0.0.1/32 -p tcp --dport 51679 -j RETURN
--A CONTAINER-TO-HOST -j DROP
+{{if .Published}}-A CONTAINER-TO-HOST -p tcp -m multiport ! --dports 51678:51680 -m tcp --dport 32768:65535 -j RETURN
+{{end}}-A CONTAINER-TO-HOST -j DROP
 :CONTAINER-FORWARD - [0:0]
 -A CONTAINER-FORWARD -d 169.254.169.254/32 -j DROP
-{{if not .Linked}}-A CONTAINER-FORWARD -i docker0 -o docker0 -j DROP
+{{if .Published}}-A CONTAINER-FORWARD -m conntrack --ctstate DNAT -j ACCEPT
+{{end}}{{if not .Linked}}-A CONTAINER-FORWARD -i docker0 -o docker0 -j DROP
 {{end}}COMMIT
 RULES
 first() {
@@ -81,3 +86,7 @@ echo ECS_ENABLE_AWSLOGS_EXECUTIONROLE_OVERRIDE=true >> /etc/ecs/ecs.config
 # The most processes and threads of a task. Without a limit, one task could take all
 # that the instance's kernel has. A service needs about ten.
 echo ECS_TASK_PIDS_LIMIT=256 >> /etc/ecs/ecs.config
+{{- if .Interfaces}}
+# Tasks with a network interface of their own do not pass the rules above.
+echo ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config
+{{- end}}

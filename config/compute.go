@@ -17,8 +17,14 @@ type Compute interface {
 	kind() string
 }
 
-// EC2 runs tasks on the instances of the cluster, in bridge mode.
-type EC2 struct{}
+// EC2 runs tasks on the instances of the cluster.
+type EC2 struct {
+	// NetworkMode is "bridge" or "awsvpc". In bridge mode the containers have ports of their instance.
+	// With awsvpc each task has a network interface and a security group of its own, as on [Fargate]:
+	// an instance has room for few. To change the mode of a deployed service, move it to Fargate and
+	// back. Default: bridge.
+	NetworkMode string
+}
 
 // Fargate runs tasks on AWS Fargate, each with a network interface of its own (awsvpc), in the private
 // subnets. Only the load balancer reaches them.
@@ -39,19 +45,15 @@ func (EC2) kind() string     { return migration.EC2 }
 func (Fargate) kind() string { return migration.Fargate }
 
 // Kind returns the kind of a compute, of the migration package. Nil is EC2.
-func Kind(c Compute) string {
-	if c == nil {
-		return migration.EC2
-	}
-	return c.kind()
-}
+func Kind(c Compute) string { return cmp.Or(kindOf(c), migration.EC2) }
 
-// nextKind is empty for a service that does not move.
-func (s Service) nextKind() string {
-	if s.Next == nil {
-		return ""
+// kindOf is empty for a compute that the list does not name.
+func kindOf(c Compute) string {
+	switch c.(type) {
+	case EC2, Fargate:
+		return c.kind()
 	}
-	return s.Next.kind()
+	return ""
 }
 
 // Pair is an ECS service and a target group of a service, on one compute. A service has one, or the old
@@ -69,6 +71,22 @@ func (s Service) Pairs() []Pair {
 		pairs = append(pairs, Pair{migration.OnCompute(s.Name, Kind(s.Next)), s.Next})
 	}
 	return pairs
+}
+
+// AwsVPC says whether tasks of the pair have a network interface and a security group of their own: on
+// Fargate, and on EC2 in network mode awsvpc.
+func (p Pair) AwsVPC() bool {
+	ec2, _ := p.Compute.(EC2)
+	return Kind(p.Compute) == migration.Fargate || ec2.NetworkMode == awsvpc
+}
+
+const awsvpc = "awsvpc"
+
+// AwsVPC says whether a pair of any service has tasks with network interfaces of their own on EC2.
+func (d Deployment) AwsVPC() bool {
+	return slices.ContainsFunc(d.All(), func(s Service) bool {
+		return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return Kind(p.Compute) == migration.EC2 && p.AwsVPC() })
+	})
 }
 
 // On says whether a service of the deployment runs on a kind of compute, or moves there.
@@ -108,23 +126,41 @@ func memories(cpu int) (all []int) {
 	return all
 }
 
-// needs is what the containers of a task may use: what they reserve of the CPU, and their limits.
-func (s Service) needs() (cpu, memoryMiB int) {
+// Needs is what the containers of a task and its proxy may use: what they reserve of the CPU, and their
+// limits of memory.
+func (d Deployment) Needs(s Service) (cpu, memoryMiB int) {
 	for _, c := range s.Containers() {
 		cpu += c.CPU
 		memoryMiB += c.MemoryLimitMiB
 	}
-	return cpu, memoryMiB
+	proxy, _ := d.Proxy(s)
+	return cpu + proxy.ProxyCPU, memoryMiB + proxy.ProxyMemoryMiB
 }
 
-// sized fills in the size of tasks on Fargate.
-func (s Service) sized(c Compute) Compute {
+// sized fills in the size of all tasks on Fargate.
+func (d Deployment) sized() Deployment {
+	all := d
+	all.Services = slices.Clone(d.Services)
+	for _, s := range append([]*Service{&all.Monolith}, pointers(all.Services)...) {
+		s.Compute, s.Next = d.size(*s, s.Compute), d.size(*s, s.Next)
+	}
+	return all
+}
+
+func pointers(services []Service) (all []*Service) {
+	for i := range services {
+		all = append(all, &services[i])
+	}
+	return all
+}
+
+func (d Deployment) size(s Service, c Compute) Compute {
 	f, ok := c.(Fargate)
 	if !ok {
 		return c
 	}
 	f.EphemeralStorageGiB = cmp.Or(f.EphemeralStorageGiB, FreeStorageGiB)
-	cpu, memory := s.needs()
+	cpu, memory := d.Needs(s)
 	for _, size := range fargateSizes {
 		if f.CPU != 0 && f.CPU != size.cpu || size.cpu < cpu {
 			continue
@@ -143,20 +179,35 @@ func (s Service) sized(c Compute) Compute {
 const FreeStorageGiB = 20
 
 // checkCompute refuses what a compute cannot have.
-func checkCompute(s Service, refuse func(string, ...any)) {
-	if s.Next != nil && Kind(s.Next) == Kind(s.Compute) {
+func checkCompute(d Deployment, s Service, refuse func(string, ...any)) {
+	switch {
+	case s.Next == nil:
+	case s.Compute == nil:
+		refuse("Next: name the compute that the service moves from, too: Compute: config.EC2{}")
+	case Kind(s.Next) == Kind(s.Compute):
 		refuse("Next: the service is on %s already: choose another compute, or remove Next", Kind(s.Next))
 	}
-	if f, ok := s.Compute.(Fargate); ok {
-		checkFargate(s, f, func(format string, args ...any) { refuse("Compute: %s", fmt.Sprintf(format, args...)) })
-	}
-	if f, ok := s.Next.(Fargate); ok {
-		checkFargate(s, f, func(format string, args ...any) { refuse("Next: %s", fmt.Sprintf(format, args...)) })
+	for _, one := range []struct {
+		field string
+		Compute
+	}{{"Compute", s.Compute}, {"Next", s.Next}} {
+		at := func(format string, args ...any) { refuse("%s: %s", one.field, fmt.Sprintf(format, args...)) }
+		switch of := one.Compute.(type) {
+		case nil:
+		case EC2:
+			if !slices.Contains([]string{"", "bridge", awsvpc}, of.NetworkMode) {
+				at("EC2.NetworkMode %q: choose bridge or awsvpc", of.NetworkMode)
+			}
+		case Fargate:
+			checkFargate(d, s, of, at)
+		default:
+			at("write EC2{} or Fargate{}, which are values and no pointers")
+		}
 	}
 }
 
-func checkFargate(s Service, f Fargate, refuse func(string, ...any)) {
-	cpu, memory := s.needs()
+func checkFargate(d Deployment, s Service, f Fargate, refuse func(string, ...any)) {
+	cpu, memory := d.Needs(s)
 	var cpus []string
 	for _, size := range fargateSizes {
 		cpus = append(cpus, fmt.Sprint(size.cpu))
@@ -221,13 +272,13 @@ func (r *reader) compute(d *Deployment) map[string]migration.Place {
 func checkComputes(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	locks := map[string]int{}
 	for _, service := range d.All() {
-		if service.Next != nil || Kind(service.Compute) != migration.EC2 {
+		if service.Compute != nil {
 			locks[service.LoadBalancer]++
 		}
 	}
 	for _, balancer := range slices.Sorted(maps.Keys(locks)) {
 		if n := locks[balancer]; n > maxComputes {
-			refuse("%s: %d of its services are on Fargate or move there: the stack that refuses a compute out of turn has room for %d: put some services behind another load balancer", named(balancer), n, maxComputes)
+			refuse("%s: %d of its services name their Compute: the stack that refuses a compute out of turn has room for %d: put some services behind another load balancer, or remove Compute where it is EC2{}", named(balancer), n, maxComputes)
 		}
 	}
 	for _, b := range plan.Balancers {

@@ -95,11 +95,21 @@ type Service struct {
 	// They replace Paths, Order and Testers. Each route has a place of its own in the migration.
 	// Default: one route.
 	Routes []Route `json:"routes,omitempty"`
-	// Compute is what the tasks run on: [EC2] or [Fargate]. Default: EC2.
+	// Compute is what the tasks run on: [EC2] or [Fargate]. If the list names the compute of a service,
+	// EC2 as well, CloudFormation refuses another one out of turn. Default: EC2.
 	Compute Compute `json:"-"`
+	// Calls names the services of the deployment that this one calls. For each, the service's container
+	// has a variable with the address: USERS_URL for users. It may reach them, and they are deployed
+	// first. Default: none.
+	Calls []string `json:"-"`
+	// Discovery is how callers find the service: [LoadBalancer], [ServiceConnect] or [CloudMap]. The
+	// variables of callers have the first way. Further ways stay open to callers that are not deployed
+	// anew yet. Default: LoadBalancer.
+	Discovery []Discovery `json:"-"`
 	// Next is what the service moves to. A new pair of an ECS service and a target group stands beside
 	// the old one, and the setting compute says how far the traffic is. When the old pair is retired,
-	// write Next into Compute, and remove it here. Default: the service stays.
+	// write Next into Compute, and remove it here. A service that moves names its Compute, too.
+	// Default: the service stays.
 	Next Compute `json:"-"`
 	// Image is what the service's container runs. Default: the [GoPackage] in services/NAME.
 	Image Image `json:"-"`
@@ -205,7 +215,7 @@ func (s Service) AllRoutes() []Route {
 }
 
 func (s Service) migration() migration.Service {
-	m := migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Tasks: s.Tasks, MaxTasks: s.MaxTasks, Compute: Kind(s.Compute), Next: s.nextKind()}
+	m := migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Tasks: s.Tasks, MaxTasks: s.MaxTasks, Compute: kindOf(s.Compute), Next: kindOf(s.Next)}
 	for _, route := range s.AllRoutes() {
 		m.Routes = append(m.Routes, route.migration())
 	}
@@ -224,11 +234,7 @@ func (s Service) withDefaults() Service {
 		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
 	}
 	s = s.withContainerDefaults()
-	if s.Compute == nil {
-		s.Compute = EC2{}
-	}
-	s.Compute, s.Next = s.sized(s.Compute), s.sized(s.Next)
-	return s
+	return s.withDiscoveryDefaults()
 }
 
 // Settings is everything about a deployment that may differ between environments. Each field is the
@@ -263,6 +269,10 @@ type Settings struct {
 	// balancer answers on port 443 and redirects from port 80, and tells browsers to use HTTPS for a
 	// year (Strict-Transport-Security). Default: HTTP only.
 	CertificateARN string
+	// Domain is a DNS name that leads to the first load balancer. Services that call others through it
+	// use the name, with HTTPS if there is a certificate. Default: the name that AWS gives the load
+	// balancer.
+	Domain string
 	// AccessLogs keeps a line for each request to the load balancer, in a bucket that only the log
 	// delivery can write. Default: "on" in prod, "off" elsewhere.
 	AccessLogs bool
@@ -337,6 +347,7 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}
+	full = full.sized()
 	settings := r.settings(full, getenv)
 	problems := append(r.problems, checkServices(full, settings)...)
 	return full, settings, errors.Join(problems...)

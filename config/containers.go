@@ -137,7 +137,7 @@ func (c *containerChecks) check(s Service) {
 	}
 	checkDependencies(s, refuse)
 	checkPermissions(s.Permissions, refuse)
-	checkCompute(s, refuse)
+	checkCompute(c.Deployment, s, refuse)
 }
 
 // checkGoImage refuses what needs more in an image than the program.

@@ -101,6 +101,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkTesters(d, s.Position, at, refuse)
 	checkBalancers(d, s, plan, refuse)
 	checkComputes(d, at, refuse)
+	checkDiscovery(d, s, at, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
@@ -155,6 +156,9 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	for _, service := range d.All() {
 		stack(fmt.Sprintf("service %q", service.Name), Pascal(service.Name))
 	}
+	if Discovered[ServiceConnect](d) || Discovered[CloudMap](d) {
+		stack("the names of services", "Discovery")
+	}
 	if len(d.VolumeNames()) > 0 {
 		stack("the file system of the volumes", "Files")
 	}
@@ -163,7 +167,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 		stack("the move between EC2 and Fargate", "Gate"+Pascal(lock))
 		stack("the move between EC2 and Fargate", "Phase"+Pascal(lock))
 		if slices.ContainsFunc(plan.Balancers, func(b migration.Balancer) bool { return b.Name == lock }) {
-			refuse("%s: services on Fargate have parameters of that name: rename it", named(lock))
+			refuse("%s: services that name their Compute have parameters of that name: rename it", named(lock))
 		}
 	}
 	for _, b := range plan.Balancers {
@@ -233,7 +237,7 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 		if !service.on(migration.EC2) {
 			continue
 		}
-		task := service.reserves()
+		task := d.reserves(service)
 		all = all.Plus(task.Times(service.peak()))
 		if task.CPU > one.CPU || task.MemoryMiB > one.MemoryMiB {
 			refuse("service %q: a task reserves %d CPU units and %d MiB, and an instance of type %s has %d and %d: set instanceType to a larger one, or reserve less",
@@ -251,8 +255,9 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 }
 
 // reserves is what a task takes of its instance.
-func (s Service) reserves() capacity.Resources {
-	var sum capacity.Resources
+func (d Deployment) reserves(s Service) capacity.Resources {
+	proxy, _ := d.Proxy(s)
+	sum := capacity.Resources{CPU: proxy.ProxyCPU, MemoryMiB: proxy.ProxyMemoryMiB}
 	for _, one := range s.Containers() {
 		sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
 	}

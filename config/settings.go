@@ -54,6 +54,7 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 		Zones:          r.number("zones", 2, 3),
 		VPCID:          r.text("vpcId"),
 		CertificateARN: r.text("certificateArn"),
+		Domain:         r.text("domain"),
 		Dashboard:      r.onOff("dashboard"),
 		Gate:           r.onOff("phaseGate"),
 		Account:        getenv("CDK_DEFAULT_ACCOUNT"),
@@ -154,6 +155,9 @@ func (r *reader) network(s *Settings) {
 			r.refuse("vpcId: %s cannot be looked up without an account and region: run this through the cdk command with AWS credentials", s.VPCID)
 		}
 	}
+	if s.Domain != "" && (!domainFormat.MatchString(s.Domain) || len(s.Domain) > 253) {
+		r.refuse("domain: %q is not a DNS name: it looks like \"api.example.com\"", s.Domain)
+	}
 	if s.CertificateARN != "" {
 		match := certificateFormat.FindStringSubmatch(s.CertificateARN)
 		if match == nil {
@@ -165,6 +169,9 @@ func (r *reader) network(s *Settings) {
 		}
 	}
 }
+
+// domainFormat matches a DNS name with two labels or more.
+var domainFormat = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
 
 // unknownKeys refuses unknown keys. CDK's own keys (feature flags, cached lookups) have a colon or
 // begin with an "@".

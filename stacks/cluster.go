@@ -38,7 +38,7 @@ func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settin
 		return c
 	}
 	c.CapacityProvider = awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
-		AutoScalingGroup:                   newInstances(c, s, network, d.Linked()),
+		AutoScalingGroup:                   newInstances(c, s, network, instancesOf(d)),
 		EnableManagedScaling:               jsii.Bool(true),
 		EnableManagedTerminationProtection: jsii.Bool(true),
 		EnableManagedDraining:              jsii.Bool(true),
@@ -50,14 +50,14 @@ func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settin
 
 // newInstances makes the Auto Scaling group. The capacity provider sets its size
 // between the bounds, so the template does not.
-func newInstances(c *Cluster, s config.Settings, network *Network, linked bool) awsautoscaling.AutoScalingGroup {
+func newInstances(c *Cluster, s config.Settings, network *Network, of assets.Instances) awsautoscaling.AutoScalingGroup {
 	stack := c.Stack
 	hardware := awsecs.AmiHardwareType_STANDARD
 	if s.Arch == "arm64" {
 		hardware = awsecs.AmiHardwareType_ARM
 	}
 	userData := awsec2.UserData_ForLinux(nil)
-	userData.AddCommands(jsii.String(assets.UserData(linked)))
+	userData.AddCommands(jsii.String(assets.UserData(of)))
 	template := awsec2.NewLaunchTemplate(stack, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
 		InstanceType: awsec2.NewInstanceType(jsii.String(s.InstanceTypes[0])),
 		MachineImage: awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),

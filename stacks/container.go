@@ -28,7 +28,7 @@ func addContainers(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 	all := map[string]awsecs.ContainerDefinition{}
 	containers := p.Service.Containers()
 	for i, c := range containers {
-		all[c.Name] = addContainer(stack, p, definition, i, c)
+		all[c.Name] = addContainer(stack, s, p, definition, i, c)
 		for _, volume := range c.Volumes {
 			all[c.Name].AddMountPoints(&awsecs.MountPoint{
 				SourceVolume:  jsii.String(volume.Name),
@@ -43,7 +43,7 @@ func addContainers(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 				Container: all[on.Container], Condition: awsecs.ContainerDependencyCondition(on.Condition),
 			})
 		}
-		if p.onFargate() {
+		if p.AwsVPC() {
 			continue // the containers of a task share an address
 		}
 		for _, name := range p.Service.Links(c) {
@@ -53,7 +53,7 @@ func addContainers(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 }
 
 // addContainer adds the container with a number. The service's own is number 0.
-func addContainer(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition, number int, c config.Container) awsecs.ContainerDefinition {
+func addContainer(stack awscdk.Stack, s config.Settings, p *pair, definition awsecs.TaskDefinition, number int, c config.Container) awsecs.ContainerDefinition {
 	id := "" // of a sidecar's constructs: the own container's were there first
 	if number > 0 {
 		id = config.Pascal(c.Name)
@@ -61,6 +61,9 @@ func addContainer(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition,
 	environment := map[string]*string{}
 	for key, value := range c.Environment {
 		environment[key] = substituted(value)
+	}
+	if number == 0 {
+		p.addAddresses(s, environment)
 	}
 	options := &awsecs.ContainerDefinitionOptions{
 		Image:                image(stack, p.ServiceProps, id, c),
@@ -87,7 +90,10 @@ func addContainer(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition,
 			options.LinuxParameters = withTmpfs(stack, id, c.WritablePaths)
 		}
 	}
-	if ports := portMappings(c, p.onFargate()); len(ports) > 0 {
+	if ports := portMappings(c, p.AwsVPC()); len(ports) > 0 {
+		if _, connected := p.Service.ServiceConnect(); connected && number == 0 {
+			ports[0].Name, ports[0].AppProtocol = jsii.String(portName), awsecs.AppProtocol_Http()
+		}
 		options.PortMappings = &ports
 	}
 	if len(c.Command) > 0 {
@@ -115,13 +121,13 @@ func addContainer(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition,
 }
 
 // portMappings publish a container's ports. With host port 0 the instance picks a port, so that
-// several tasks of a service fit on one instance. A task on Fargate has ports of its own.
-func portMappings(c config.Container, onFargate bool) []*awsecs.PortMapping {
+// several tasks of a service fit on one instance. A task with a network interface has ports of its own.
+func portMappings(c config.Container, awsvpc bool) []*awsecs.PortMapping {
 	var all []*awsecs.PortMapping
 	add := func(ports []int, protocol awsecs.Protocol) {
 		for _, port := range ports {
 			mapping := &awsecs.PortMapping{ContainerPort: jsii.Number(port), HostPort: jsii.Number(0), Protocol: protocol}
-			if onFargate {
+			if awsvpc {
 				mapping.HostPort = nil
 			}
 			all = append(all, mapping)

@@ -35,22 +35,23 @@ func newFargateTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair, co
 
 // newFargateService returns an ECS service on Fargate, in the private subnets. Only the load balancer
 // reaches its tasks.
-func newFargateService(stack awscdk.Stack, p *pair, compute config.Fargate, definition awsecs.TaskDefinition, count *float64) awsecs.BaseService {
+func newFargateService(stack awscdk.Stack, s config.Settings, p *pair, compute config.Fargate, definition awsecs.TaskDefinition, count *float64) awsecs.BaseService {
 	return awsecs.NewFargateService(stack, p.construct("Service"), &awsecs.FargateServiceProps{
-		ServiceName:                jsii.String(p.Name),
-		Cluster:                    p.Alike.cluster,
-		TaskDefinition:             definition,
-		DesiredCount:               count,
-		CapacityProviderStrategies: spot(compute.SpotPercent),
-		VpcSubnets:                 &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
-		SecurityGroups:             &[]awsec2.ISecurityGroup{p.newTaskSecurityGroup(stack)},
-		AssignPublicIp:             jsii.Bool(false),
-		MinHealthyPercent:          jsii.Number(100),
-		MaxHealthyPercent:          jsii.Number(200),
-		CircuitBreaker:             &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
-		HealthCheckGracePeriod:     p.Alike.seconds(p.Service.HealthCheck.GracePeriodSeconds),
-		EnableECSManagedTags:       jsii.Bool(true),
-		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
+		ServiceConnectConfiguration: p.serviceConnect(s),
+		ServiceName:                 jsii.String(p.Name),
+		Cluster:                     p.Alike.cluster,
+		TaskDefinition:              definition,
+		DesiredCount:                count,
+		CapacityProviderStrategies:  spot(compute.SpotPercent),
+		VpcSubnets:                  &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
+		SecurityGroups:              &[]awsec2.ISecurityGroup{p.Alike.groups[p.Name]},
+		AssignPublicIp:              jsii.Bool(false),
+		MinHealthyPercent:           jsii.Number(100),
+		MaxHealthyPercent:           jsii.Number(200),
+		CircuitBreaker:              &awsecs.DeploymentCircuitBreaker{Enable: jsii.Bool(true), Rollback: jsii.Bool(true)},
+		HealthCheckGracePeriod:      p.Alike.seconds(p.Service.HealthCheck.GracePeriodSeconds),
+		EnableECSManagedTags:        jsii.Bool(true),
+		PropagateTags:               awsecs.PropagatedTagSource_SERVICE,
 	})
 }
 
@@ -69,10 +70,10 @@ func spot(percent int) *[]*awsecs.CapacityProviderStrategy {
 	return &strategies
 }
 
-// newTaskSecurityGroup makes the security group of the tasks. The load balancer reaches the tasks, and the
-// tasks reach the deployment's file system. The rules are in the service's stack, so that a new service
-// does not change the network.
-func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
+// newTaskSecurityGroup makes the security group of the tasks. The load balancer and the callers reach the
+// tasks, and the tasks reach the deployment's file system. The rules are in the service's stack, so that a
+// new service does not change the network. Those of callers are in the stacks of the callers.
+func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) {
 	balancer := p.Alike.network.LoadBalancerSecurityGroup
 	group := awsec2.NewSecurityGroup(stack, p.construct("SecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc:              p.Alike.network.VPC,
@@ -92,7 +93,10 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
 	if slices.ContainsFunc(p.Service.AllVolumes(), func(v config.Volume) bool { return v.FileSystem == "" }) {
 		p.Files.admit(stack, p.construct("ToFiles"), group)
 	}
-	return group
+	if p.calledFromInstances {
+		group.AddIngressRule(p.Alike.network.InstanceSecurityGroup, port, jsii.String("Callers in bridge mode"), nil)
+	}
+	p.Alike.groups[p.Name] = group
 }
 
 // mountEphemeral gives a container its writable paths on the task's own storage, for Fargate has no

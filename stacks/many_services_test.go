@@ -194,7 +194,7 @@ func synthQuickly(t *testing.T, d config.Deployment, change settings) *assembly.
 func synthRouting(t *testing.T, d config.Deployment, change settings) *assembly.Assembly {
 	t.Helper()
 	return synthStage(t, d, change, func(stage constructs.Construct, d config.Deployment, s config.Settings) error {
-		network := stacks.NewNetwork(stage, s)
+		network := stacks.NewNetwork(stage, d, s)
 		for _, balancer := range d.Migration().Plan(s.Position).Balancers {
 			stacks.NewRouting(stage, s, d, balancer, network, nil)
 		}

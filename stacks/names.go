@@ -9,14 +9,15 @@ import (
 
 // The ends of the names of stacks that belong to no service.
 const (
-	gateStack     = "Gate"
-	networkStack  = "Network"
-	registryStack = "Registry"
-	clusterStack  = "Cluster"
-	filesStack    = "Files"
-	routingStack  = "Routing"
-	phaseStack    = "Phase"
-	watchStack    = "Watch"
+	gateStack      = "Gate"
+	networkStack   = "Network"
+	registryStack  = "Registry"
+	discoveryStack = "Discovery"
+	clusterStack   = "Cluster"
+	filesStack     = "Files"
+	routingStack   = "Routing"
+	phaseStack     = "Phase"
+	watchStack     = "Watch"
 )
 
 // stackName is the full name of a stack: environment and part.

@@ -26,7 +26,7 @@ type Network struct {
 
 // NewNetwork adds the network's stack. Only the load balancer's ports are open to the
 // internet. Only the containers' ports are open to the load balancer.
-func NewNetwork(scope constructs.Construct, s config.Settings) *Network {
+func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settings) *Network {
 	n := &Network{Stack: newStack(scope, s, networkStack, "VPC, and who may talk to whom in it", nil)}
 	if s.VPCID == "" {
 		n.VPC = newVPC(n.Stack, s)
@@ -57,6 +57,9 @@ func NewNetwork(scope constructs.Construct, s config.Settings) *Network {
 	containers := awsec2.Port_TcpRange(jsii.Number(firstEphemeralPort), jsii.Number(lastEphemeralPort))
 	n.LoadBalancerSecurityGroup.AddEgressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers"), nil)
 	n.InstanceSecurityGroup.AddIngressRule(n.LoadBalancerSecurityGroup, containers, jsii.String("Load balancer"), nil)
+	if callsBetweenInstances(d) {
+		n.InstanceSecurityGroup.AddIngressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers in bridge mode that call each other"), nil)
+	}
 	return n
 }
 

@@ -43,7 +43,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 	for _, of := range plan.Groups {
 		service, compute := d.Pair(of) // without targets, the defaults
 		targetType := elb.TargetType_INSTANCE
-		if config.Kind(compute) == migration.Fargate {
+		if (config.Pair{Name: of, Compute: compute}).AwsVPC() {
 			targetType = elb.TargetType_IP
 		}
 		// The id is the same at every load balancer, but not the name.

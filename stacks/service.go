@@ -5,6 +5,7 @@ import (
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecrassets"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
@@ -12,7 +13,6 @@ import (
 	"github.com/aws/constructs-go/constructs/v10"
 	"github.com/aws/jsii-runtime-go"
 
-	"cutover/assets"
 	"cutover/config"
 	"cutover/migration"
 )
@@ -34,6 +34,10 @@ type ServiceProps struct {
 	Routings []*Routing
 	// Files has the deployment's file system; nil if there is none.
 	Files *Files
+	// Discovery has the names under which services find each other; nil if there are none.
+	Discovery *Discovery
+	// Deployment is all of the deployment: whom the service calls, and who calls it.
+	Deployment config.Deployment
 
 	// What both pairs have: the log group, and the images of the containers by name.
 	logs   awslogs.LogGroup
@@ -47,6 +51,8 @@ type pair struct {
 	config.Pair
 	// id begins the ids of its constructs. It is empty on EC2, whose constructs were there first.
 	id string
+	// calledFromInstances says that a service in bridge mode calls the service by its name.
+	calledFromInstances bool
 }
 
 func (p *pair) onFargate() bool { return config.Kind(p.Compute) == migration.Fargate }
@@ -68,6 +74,10 @@ type Alike struct {
 	cluster         awsecs.ICluster
 	capacity        *[]*awsecs.CapacityProviderStrategy
 	placement       *[]awsecs.PlacementStrategy
+	// groups has the security groups of the tasks that have one of their own, by pair.
+	groups map[string]awsec2.SecurityGroup
+	// balancers has the names that AWS gives the load balancers, by load balancer.
+	balancers map[string]*string
 	durations
 }
 
@@ -93,6 +103,8 @@ func newAlike(scope constructs.Construct, s config.Settings, network *Network, c
 			awsecs.PlacementStrategy_SpreadAcross(awsecs.BuiltInAttributes_AVAILABILITY_ZONE()),
 			awsecs.PlacementStrategy_PackedByMemory(),
 		},
+		groups:    map[string]awsec2.SecurityGroup{},
+		balancers: map[string]*string{},
 		durations: durations{},
 	}
 	if cluster.CapacityProvider != nil {
@@ -125,11 +137,18 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	tagService(stack, name)
 	props.images = map[string]awsecrassets.DockerImageAsset{}
 	for _, one := range props.Service.Pairs() {
-		p := &pair{ServiceProps: props, Pair: one}
+		p := &pair{ServiceProps: props, Pair: one, calledFromInstances: calledFromInstances(props.Deployment, props.Service)}
 		if p.onFargate() {
 			p.id = "Fargate"
 		}
 		definition, role := newTaskDefinition(stack, s, p)
+		if p.AwsVPC() {
+			p.newTaskSecurityGroup(stack)
+		}
+		p.reachCallees(stack)
+		if _, stands := props.Tasks[p.Name]; !stands {
+			continue // what the ECS service needs is there
+		}
 		service := newECSService(stack, s, p, definition, role)
 		scale(stack, p, service)
 		var alarms []awscloudwatch.Alarm
@@ -171,10 +190,15 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair) (awsecs.T
 	case config.Fargate:
 		definition = newFargateTaskDefinition(stack, s, p, compute)
 	default:
+		mode := awsecs.NetworkMode_BRIDGE
+		if p.AwsVPC() {
+			mode = awsecs.NetworkMode_AWS_VPC
+		}
 		definition = awsecs.NewEc2TaskDefinition(stack, p.construct("TaskDefinition"), &awsecs.Ec2TaskDefinitionProps{
 			Family:      jsii.String(s.Name(p.Name)),
-			NetworkMode: awsecs.NetworkMode_BRIDGE,
+			NetworkMode: mode,
 		})
+		p.sizeForProxy(definition)
 	}
 	addVolumes(stack, p, definition)
 	addContainers(stack, s, p, definition)
@@ -198,10 +222,11 @@ func newECSService(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 	var service awsecs.BaseService
 	switch compute := p.Compute.(type) {
 	case config.Fargate:
-		service = newFargateService(stack, p, compute, definition, count)
+		service = newFargateService(stack, s, p, compute, definition, count)
 	default:
-		service = newEC2Service(stack, p, definition, count)
+		service = newEC2Service(stack, s, p, definition, count)
 	}
+	p.register(service)
 	node := service.Node()
 	// Without the role's policy, the first tasks could neither pull their image nor log.
 	// They and the deployment would fail.
@@ -220,8 +245,8 @@ func newECSService(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 	return service
 }
 
-func newEC2Service(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition, count *float64) awsecs.BaseService {
-	service := awsecs.NewEc2Service(stack, p.construct("Service"), &awsecs.Ec2ServiceProps{
+func newEC2Service(stack awscdk.Stack, s config.Settings, p *pair, definition awsecs.TaskDefinition, count *float64) awsecs.BaseService {
+	props := &awsecs.Ec2ServiceProps{
 		ServiceName:                jsii.String(p.Name),
 		Cluster:                    p.Alike.cluster,
 		TaskDefinition:             definition,
@@ -234,9 +259,15 @@ func newEC2Service(stack awscdk.Stack, p *pair, definition awsecs.TaskDefinition
 		HealthCheckGracePeriod:     p.Alike.seconds(p.Service.HealthCheck.GracePeriodSeconds),
 		EnableECSManagedTags:       jsii.Bool(true),
 		PropagateTags:              awsecs.PropagatedTagSource_SERVICE,
-	})
-	if p.Service.Linked() {
-		service.AddPlacementConstraints(awsecs.PlacementConstraint_MemberOf(jsii.String("attribute:" + assets.Linked + " == true")))
+	}
+	if p.AwsVPC() {
+		props.VpcSubnets = &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS}
+		props.SecurityGroups = &[]awsec2.ISecurityGroup{p.Alike.groups[p.Name]}
+		props.ServiceConnectConfiguration = p.serviceConnect(s)
+	}
+	service := awsecs.NewEc2Service(stack, p.construct("Service"), props)
+	for _, attribute := range p.instances().Attributes() {
+		service.AddPlacementConstraints(awsecs.PlacementConstraint_MemberOf(jsii.String("attribute:" + attribute + " == true")))
 	}
 	return service
 }

@@ -43,7 +43,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 			depend(gate, on.gates[i], "what is about all services is refused first")
 		}
 	}
-	network := NewNetwork(scope, s)
+	network := NewNetwork(scope, d, s)
 	cluster := NewCluster(scope, d, s, network)
 	plan := m.Plan(s.Position)
 	var alarms *Alarms
@@ -57,6 +57,12 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		phases = newPhase(scope, s, locks)
 	}
 	on.alike = newAlike(scope, s, network, cluster)
+	for _, routing := range on.routings {
+		on.alike.balancers[routing.Name] = routing.Balancer.LoadBalancerDnsName()
+	}
+	if on.discovery = NewDiscovery(scope, d, s, network); on.discovery != nil {
+		on.afterGates(on.discovery.Stack)
+	}
 	if len(d.VolumeNames()) > 0 {
 		on.files = NewFiles(scope, s, d, network)
 		on.afterGates(on.files.Stack)
@@ -87,6 +93,8 @@ type needs struct {
 	routings []*Routing
 	alike    *Alike
 	files    *Files
+	// discovery is nil if no service has a name.
+	discovery *Discovery
 }
 
 // afterGates lets a stack wait until the phase is not refused.
@@ -111,7 +119,8 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 		monolith = ""
 		stacks = append(stacks, newRemoved(scope, s, d.Monolith.Name, on))
 	}
-	for _, service := range deployed(d, s) {
+	made := map[string]awscdk.Stack{}
+	for _, service := range calleesFirst(d, deployed(d, s)) {
 		behind, compared := on.routings, map[string]string{} // the monolith
 		if service.Name != d.Monolith.Name {
 			at := slices.IndexFunc(on.routings, func(r *Routing) bool { return r.Name == service.LoadBalancer })
@@ -129,7 +138,17 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 			Alike:    on.alike,
 			Routings: behind,
 			Files:    on.files,
+
+			Discovery:  on.discovery,
+			Deployment: d,
 		})
+		made[service.Name] = stack
+		for _, callee := range d.Before(service) {
+			depend(stack, made[callee], "a service is deployed after those that it calls")
+		}
+		if _, proxied := d.Proxy(service); on.discovery != nil && (proxied || service.Named()) {
+			depend(stack, on.discovery.Stack, "a task registers in a namespace that exists")
+		}
 		if on.files != nil && len(service.AllVolumes()) > 0 {
 			depend(stack, on.files.Stack, "a task mounts its volumes before it starts")
 		}

@@ -132,11 +132,12 @@ function newCluster(scope, network) {
 
 function newInstances(stack, network) {
   const userData = ec2.UserData.forLinux();
-  // The file is a Go template. Here, containers are not linked.
+  // The file is a Go template. Here, nothing that tasks may need is set up.
   const template = fs.readFileSync(path.join(root, 'assets', 'user-data.sh'), 'utf8');
   userData.addCommands(template
-    .replace(/\{\{if \.Linked -\}\}[^]*?\{\{end -\}\}\s*/g, '')
+    .replace(/\{\{if \.\w+ -\}\}[^]*?\{\{end -\}\}\s*/g, '')
     .replace(/\{\{if not \.Linked\}\}([^]*?)\{\{end\}\}/g, '$1')
+    .replace(/\{\{-? ?if \.\w+\}\}[^]*?\{\{-? ?end\}\}/g, '')
     .trim());
   const launchTemplate = new ec2.LaunchTemplate(stack, 'LaunchTemplate', {
     instanceType: new ec2.InstanceType('t3.small'),

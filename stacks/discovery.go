@@ -1,0 +1,231 @@
+package stacks
+
+import (
+	"strconv"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsecs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsservicediscovery"
+	"github.com/aws/constructs-go/constructs/v10"
+	"github.com/aws/jsii-runtime-go"
+
+	"cutover/assets"
+	"cutover/config"
+	"cutover/migration"
+)
+
+// Discovery is where services have names: namespaces of AWS Cloud Map.
+type Discovery struct {
+	Stack awscdk.Stack
+	// zone is the private DNS zone; nil if no service is found by Cloud Map.
+	zone awsservicediscovery.INamespace
+}
+
+// NewDiscovery adds the stack of the namespaces. It returns nil if callers find all services through
+// the load balancers.
+func NewDiscovery(scope constructs.Construct, d config.Deployment, s config.Settings, network *Network) *Discovery {
+	connected, mapped := config.Discovered[config.ServiceConnect](d), config.Discovered[config.CloudMap](d)
+	if !connected && !mapped {
+		return nil
+	}
+	found := &Discovery{Stack: newStack(scope, s, discoveryStack, "Names under which services find each other", nil)}
+	if connected {
+		awsservicediscovery.NewHttpNamespace(found.Stack, jsii.String("ServiceConnect"), &awsservicediscovery.HttpNamespaceProps{
+			Name: jsii.String(s.Env), Description: jsii.String("Names of Service Connect"),
+		})
+	}
+	if mapped {
+		found.zone = awsservicediscovery.NewPrivateDnsNamespace(found.Stack, jsii.String("Zone"), &awsservicediscovery.PrivateDnsNamespaceProps{
+			Name: jsii.String(config.Zone(s.Env)), Vpc: network.VPC, Description: jsii.String("Names of tasks that are healthy"),
+		})
+	}
+	return found
+}
+
+// portName is the name of a service's port, for Service Connect.
+const portName = "http"
+
+// serviceConnect lets the proxies of the tasks know the names of the namespace, and the callers' proxies
+// the service. It is nil for a service without a proxy. The namespace has its name and no reference, since
+// the stacks depend on each other anyway.
+func (p *pair) serviceConnect(s config.Settings) *awsecs.ServiceConnectProps {
+	if _, proxied := p.Deployment.Proxy(p.Service); !proxied {
+		return nil
+	}
+	props := &awsecs.ServiceConnectProps{
+		Namespace: jsii.String(s.Env),
+		LogDriver: awsecs.LogDriver_AwsLogs(&awsecs.AwsLogDriverProps{
+			LogGroup: p.logs, StreamPrefix: jsii.String("service-connect"), Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
+		}),
+		AccessLogConfiguration: &awsecs.ServiceConnectAccessLogConfiguration{
+			Format: awsecs.ServiceConnectAccessLogFormat_JSON, // without the query, which may have what is personal
+		},
+	}
+	if of, own := p.Service.ServiceConnect(); own {
+		props.Services = &[]*awsecs.ServiceConnectService{{
+			PortMappingName:   jsii.String(portName),
+			DiscoveryName:     jsii.String(p.Name),
+			DnsName:           jsii.String(p.Name),
+			Port:              jsii.Number(p.Service.Port),
+			PerRequestTimeout: p.Alike.seconds(of.RequestTimeoutSeconds),
+			IdleTimeout:       p.Alike.seconds(of.IdleTimeoutSeconds),
+		}}
+	}
+	return props
+}
+
+// sizeForProxy gives a task on EC2 with a proxy a size: Service Connect needs the memory of the task
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html). On
+// Fargate every task has one.
+func (p *pair) sizeForProxy(definition awsecs.TaskDefinition) {
+	if _, proxied := p.Deployment.Proxy(p.Service); !proxied {
+		return
+	}
+	cpu, memory := p.Deployment.Needs(p.Service)
+	cfn := definition.Node().DefaultChild().(awsecs.CfnTaskDefinition)
+	cfn.SetCpu(jsii.String(strconv.Itoa(cpu)))
+	cfn.SetMemory(jsii.String(strconv.Itoa(memory)))
+}
+
+// register gives the tasks of a pair a name in the private DNS zone.
+func (p *pair) register(service awsecs.BaseService) {
+	of, mapped := p.Service.CloudMap()
+	if !mapped {
+		return
+	}
+	options := &awsecs.CloudMapOptions{
+		CloudMapNamespace: p.Discovery.zone,
+		Name:              jsii.String(p.Name),
+		DnsTtl:            p.Alike.seconds(of.TTLSeconds),
+		DnsRecordType:     awsservicediscovery.DnsRecordType_A,
+	}
+	if !p.AwsVPC() {
+		options.DnsRecordType = awsservicediscovery.DnsRecordType_SRV
+		options.ContainerPort = jsii.Number(p.Service.Port)
+	}
+	service.EnableCloudMap(options)
+}
+
+// addAddresses adds the variables with the addresses of the services that are called.
+func (p *pair) addAddresses(s config.Settings, environment map[string]*string) {
+	for _, call := range p.Deployment.CallsOf(p.Service, s.Position) {
+		environment[call.Variable] = jsii.String(call.URL(s.Env))
+		if call.URL(s.Env) != "" {
+			continue
+		}
+		scheme, host := "http://", p.Alike.balancers[call.Callee.LoadBalancer]
+		if s.CertificateARN != "" {
+			scheme = "https://"
+		}
+		if s.Domain != "" && call.Callee.LoadBalancer == "" {
+			host = jsii.String(s.Domain)
+		}
+		environment[call.Variable] = awscdk.Fn_Join(jsii.String(""), &[]*string{jsii.String(scheme), host})
+	}
+}
+
+// reachCallees opens the ways from the pair's tasks to those of the services that it calls by a name of
+// theirs. Tasks in bridge mode have the security group of the instances: the stack of the callee, and that
+// of the network, let it in once for all of them.
+func (p *pair) reachCallees(stack awscdk.Stack) {
+	if !p.AwsVPC() {
+		return
+	}
+	toInstances := false
+	for _, call := range p.Deployment.CallsOf(p.Service, migration.Position{}) {
+		if !call.Callee.Named() {
+			continue
+		}
+		for _, callee := range call.Callee.Pairs() {
+			if !callee.AwsVPC() {
+				toInstances = true
+				continue
+			}
+			p.reach(stack, "To"+config.Pascal(callee.Name), p.Alike.groups[callee.Name], call.Callee.Port, call.Callee.Port)
+		}
+	}
+	if toInstances {
+		p.reach(stack, "ToInstances", p.Alike.network.InstanceSecurityGroup, firstEphemeralPort, lastEphemeralPort)
+	}
+}
+
+func (p *pair) reach(stack awscdk.Stack, id string, group awsec2.ISecurityGroup, from, to int) {
+	awsec2.NewCfnSecurityGroupIngress(stack, p.construct(id), &awsec2.CfnSecurityGroupIngressProps{
+		GroupId:               group.SecurityGroupId(),
+		IpProtocol:            jsii.String("tcp"),
+		FromPort:              jsii.Number(from),
+		ToPort:                jsii.Number(to),
+		SourceSecurityGroupId: p.Alike.groups[p.Name].SecurityGroupId(),
+		Description:           jsii.String("Tasks of " + p.Service.Name),
+	})
+}
+
+// inBridge says whether a pair of the service is in bridge mode.
+func inBridge(s config.Service) bool {
+	for _, p := range s.Pairs() {
+		if !p.AwsVPC() {
+			return true
+		}
+	}
+	return false
+}
+
+// calledFromInstances says whether a service in bridge mode calls a service by its name.
+func calledFromInstances(d config.Deployment, s config.Service) bool {
+	if !s.Named() {
+		return false
+	}
+	for _, caller := range d.Callers(s.Name) {
+		if inBridge(caller) {
+			return true
+		}
+	}
+	return false
+}
+
+// callsBetweenInstances says whether services in bridge mode call each other by name.
+func callsBetweenInstances(d config.Deployment) bool {
+	for _, s := range d.All() {
+		if inBridge(s) && calledFromInstances(d, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// instancesOf says what the instances of a deployment need to have set up.
+func instancesOf(d config.Deployment) assets.Instances {
+	return assets.Instances{Linked: d.Linked(), Interfaces: d.AwsVPC(), Published: callsBetweenInstances(d)}
+}
+
+// instances says what the instances of the pair's tasks need to have set up.
+func (p *pair) instances() assets.Instances {
+	return assets.Instances{
+		Linked: !p.AwsVPC() && p.Service.Linked(), Interfaces: p.AwsVPC(), Published: !p.AwsVPC() && p.calledFromInstances,
+	}
+}
+
+// calleesFirst brings the services into the order in which they are deployed.
+func calleesFirst(d config.Deployment, services []config.Service) (ordered []config.Service) {
+	done := map[string]bool{}
+	var add func(s config.Service)
+	add = func(s config.Service) {
+		if done[s.Name] {
+			return
+		}
+		done[s.Name] = true
+		for _, callee := range d.Before(s) {
+			for _, other := range services {
+				if other.Name == callee {
+					add(other)
+				}
+			}
+		}
+		ordered = append(ordered, s)
+	}
+	for _, s := range services {
+		add(s)
+	}
+	return ordered
+}
