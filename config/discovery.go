@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"cutover/migration"
 )
 
 // Discovery is a way in which callers find a service: [LoadBalancer], [ServiceConnect] or [CloudMap].
@@ -114,6 +116,11 @@ func (d Deployment) Proxy(s Service) (proxy ServiceConnect, has bool) {
 		}
 	}
 	return ServiceConnect{}, false
+}
+
+// ProxiesOnInstances says whether tasks with a Service Connect proxy run on EC2.
+func (d Deployment) ProxiesOnInstances() bool {
+	return slices.ContainsFunc(d.All(), func(s Service) bool { _, has := d.Proxy(s); return has && s.on(migration.EC2) })
 }
 
 // Discovered says whether any service is found in one of the ways.

@@ -183,10 +183,6 @@ service "threads": Discovery: ServiceConnect.IdleTimeoutSeconds 2147483648: it m
 		want: `service "users": Compute: no size of Fargate with CPU 256 and MemoryMiB 1024 holds the containers and the proxy of Service Connect, which reserve 512 CPU units and may use 576 MiB: raise the size, or lower what the containers have (0 is the smallest size that fits)`},
 	{name: "proxy of a caller on Fargate", context: inParallel(nil), change: calling(connect, func(users, _ *config.Service) { users.Compute = config.Fargate{CPU: 512, MemoryMiB: 512} }),
 		want: `service "users": Compute: no size of Fargate with CPU 512 and MemoryMiB 512 holds the containers and the proxy of Service Connect, which reserve 512 CPU units and may use 576 MiB: raise the size, or lower what the containers have (0 is the smallest size that fits)`},
-	{name: "proxy on instances", context: context{"instanceType": "t3.micro", "maxInstances": 100.0}, change: func(d *config.Deployment) {
-		d.Services[0].Discovery, d.Services[0].Compute, d.Services[0].MemoryLimitMiB = connect, own, 961
-	},
-		want: `service "users": a task reserves 512 CPU units and 1025 MiB, and an instance of type t3.micro has 2048 and 1024: set instanceType to a larger one, or reserve less`},
 }
 
 var computeMistakes = []mistake{
@@ -467,10 +463,7 @@ func TestDiscoveryIsTaken(t *testing.T) {
 		}},
 		"from a network interface to Fargate": {nil, func(d *config.Deployment) { d.Services[0].Compute, d.Services[0].Next = own, config.Fargate{} }},
 		"from Fargate into bridge mode":       {nil, func(d *config.Deployment) { d.Services[0].Compute, d.Services[0].Next = config.Fargate{}, config.EC2{} }},
-		"a task as large as its instance": {context{"instanceType": "t3.micro", "maxInstances": 100.0}, func(d *config.Deployment) {
-			d.Services[0].Discovery, d.Services[0].Compute, d.Services[0].MemoryLimitMiB = connect, own, 960
-		}},
-		"services called discovery and zone": {nil, with(config.Service{Name: "discovery", Paths: []string{"/d"}, Order: 5}, config.Service{Name: "zone", Paths: []string{"/z"}, Order: 6})},
+		"services called discovery and zone":  {nil, with(config.Service{Name: "discovery", Paths: []string{"/d"}, Order: 5}, config.Service{Name: "zone", Paths: []string{"/z"}, Order: 6})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := forum()

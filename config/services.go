@@ -260,11 +260,8 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 
 // reserves is what a task takes of its instance.
 func (d Deployment) reserves(s Service) capacity.Resources {
-	var sum capacity.Resources
-	if _, proxied := d.Proxy(s); proxied { // the task has a size of its own
-		sum.CPU, sum.MemoryMiB = d.Needs(s)
-		return sum
-	}
+	proxy, _ := d.Proxy(s)
+	sum := capacity.Resources{CPU: proxy.ProxyCPU, MemoryMiB: proxy.ProxyMemoryMiB}
 	for _, one := range s.Containers() {
 		sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
 	}

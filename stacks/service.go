@@ -34,7 +34,7 @@ type ServiceProps struct {
 	Routings []*Routing
 	// Files has the deployment's file system; nil if there is none.
 	Files *Files
-	// Discovery has the names under which services find each other; nil if there are none.
+	// Discovery has the namespaces in which services have names.
 	Discovery *Discovery
 	// Deployment is all of the deployment: whom the service calls, and who calls it.
 	Deployment config.Deployment
@@ -137,13 +137,13 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	tagService(stack, name)
 	props.images = map[string]awsecrassets.DockerImageAsset{}
 	for _, one := range props.Service.Pairs() {
-		p := &pair{ServiceProps: props, Pair: one, calledFromInstances: calledFromInstances(props.Deployment, props.Service)}
+		p := &pair{ServiceProps: props, Pair: one, calledFromInstances: props.Deployment.CalledFromInstances(props.Service)}
 		if p.onFargate() {
 			p.id = "Fargate"
 		}
 		definition, role := newTaskDefinition(stack, s, p)
 		service := newECSService(stack, s, p, definition, role)
-		p.reachCallees(stack)
+		p.reachCallees(stack, service)
 		scale(stack, p, service)
 		var alarms []awscloudwatch.Alarm
 		for _, routing := range props.Routings {
@@ -220,7 +220,7 @@ func newECSService(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 	default:
 		service = newEC2Service(stack, s, p, definition, count)
 	}
-	p.register(service)
+	p.register(stack, service)
 	node := service.Node()
 	// Without the role's policy, the first tasks could neither pull their image nor log.
 	// They and the deployment would fail.
