@@ -4,10 +4,12 @@ import (
 	"slices"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
+	"cutover/internal/rules"
 )
 
 // Status is a local deployment as it is at one moment.
@@ -17,6 +19,8 @@ type Status struct {
 	Listeners []alb.ListenerStatus `json:"listeners"`
 	Services  []ecs.ServiceStatus  `json:"services"`
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
+	// Discovery has the names by which tasks find each other; nil if there are none.
+	Discovery *discovery.Status `json:"discovery,omitempty"`
 	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
 	// empty.
 	Parameters ssm.Values `json:"parameters,omitempty"`
@@ -43,6 +47,8 @@ func (r *Runner) Status() Status {
 		case nil:
 		case alb.Status:
 			status.Listeners, status.Groups = one.Listeners, one.Groups
+		case discovery.Status:
+			status.Discovery = &one
 		case []ecs.ServiceStatus:
 			status.Services = one
 		case []eventbridge.Status:
@@ -70,6 +76,9 @@ func (r *Runner) Status() Status {
 
 // URL is where clients ask for a path on this machine. See [alb.Provider.URL].
 func (r *Runner) URL(path string) string { return r.balancers.URL(path) }
+
+// URLOf is the URL of the listener for a request. See [alb.Provider.URLOf].
+func (r *Runner) URLOf(request rules.Request) string { return r.balancers.URLOf(request) }
 
 // Route says where a request would go now. See [alb.Provider.Route].
 func (r *Runner) Route(asked alb.Asked) (alb.Route, error) { return r.balancers.Route(asked) }
