@@ -85,6 +85,14 @@ func (d Deployment) CallsBetweenInstances() bool {
 	return slices.ContainsFunc(d.All(), func(s Service) bool { return s.InBridge() && d.CalledFromInstances(s) })
 }
 
+// callsThrough says whether a service calls another one through a load balancer.
+func (d Deployment) callsThrough(balancer string) bool {
+	return slices.ContainsFunc(d.All(), func(callee Service) bool {
+		_, balanced := callee.Discovery[0].(LoadBalancer)
+		return balanced && callee.LoadBalancer == balancer && len(d.Callers(callee.Name)) > 0
+	})
+}
+
 // Before lists the services that are deployed before one that calls them: all but those that, by others
 // or not, call it as well.
 func (d Deployment) Before(s Service) (names []string) {
@@ -121,7 +129,6 @@ func (d Deployment) chain(from, to string) []string {
 
 // checkCalls refuses calls that cannot be made.
 func checkCalls(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
-	named := false // by the domain
 	for _, caller := range d.All() {
 		at := func(format string, args ...any) {
 			refuse("service %q: Calls %s", caller.Name, fmt.Sprintf(format, args...))
@@ -137,12 +144,10 @@ func checkCalls(d Deployment, s Settings, plan migration.Plan, refuse func(strin
 				at("%q: it is listed twice: remove one", name)
 			default:
 				checkCall(d, s, caller, callee, plan, at)
-				_, balanced := callee.Discovery[0].(LoadBalancer)
-				named = named || balanced && callee.LoadBalancer == ""
 			}
 		}
 	}
-	if s.Domain != "" && !named {
+	if s.Domain != "" && !d.callsThrough("") {
 		refuse("domain: no service calls another one through the first load balancer: remove the setting, or name the call in Calls")
 	}
 	checkGroupRules(d, refuse)

@@ -305,6 +305,34 @@ func TestGroupRules(t *testing.T) {
 	}
 }
 
+// TestOutputsForCallers: the stack of a load balancer tells callers its DNS name by an output.
+func TestOutputsForCallers(t *testing.T) {
+	for _, test := range []struct {
+		first, further int
+		context        context
+		callee         string
+		refused        bool
+	}{
+		{97, 98, nil, "service0", true},
+		{97, 98, context{"domain": "api.example.com"}, "service0", false},
+		{97, 98, nil, "service97", true},
+		{97, 97, nil, "service97", false},
+		{96, 98, nil, "service0", false},
+	} {
+		d := forum()
+		services(test.first, test.further)(&d)
+		d.Services[1].Calls = []string{test.callee}
+		all := context{"maxInstances": 62.0, "alarms": "on"}
+		for key, value := range test.context {
+			all[key] = value
+		}
+		_, _, err := config.Load(d, all, func(string) string { return "" })
+		if refused := err != nil && strings.Contains(err.Error(), "need 201 outputs, and a stack can have 200"); refused != test.refused || err != nil && !refused {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
 // cmpOr is how no error is printed.
 func cmpOr(want string) string {
 	if want == "" {
