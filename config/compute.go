@@ -12,7 +12,10 @@ import (
 )
 
 // Compute is what the tasks of a service run on: [EC2] or [Fargate].
-type Compute interface{ compute() }
+type Compute interface {
+	// kind is a kind of the migration package.
+	kind() string
+}
 
 // EC2 runs tasks on the instances of the cluster.
 type EC2 struct {
@@ -41,24 +44,19 @@ type Fargate struct {
 // mode is the network mode.
 func (c EC2) mode() string { return cmp.Or(c.NetworkMode, bridge) }
 
-func (EC2) compute()     {}
-func (Fargate) compute() {}
+func (EC2) kind() string     { return migration.EC2 }
+func (Fargate) kind() string { return migration.Fargate }
 
 // Kind returns the kind of a compute, of the migration package. Nil is EC2.
-func Kind(c Compute) string {
-	switch c.(type) {
-	case Fargate, *Fargate: // checkCompute refuses pointers
-		return migration.Fargate
-	}
-	return migration.EC2
-}
+func Kind(c Compute) string { return cmp.Or(kindOf(c), migration.EC2) }
 
-// nextKind is empty for a service that does not move.
-func (s Service) nextKind() string {
-	if s.Next == nil {
-		return ""
+// kindOf is empty for a compute that the list does not name.
+func kindOf(c Compute) string {
+	switch c.(type) {
+	case EC2, Fargate:
+		return c.kind()
 	}
-	return Kind(s.Next)
+	return ""
 }
 
 // Pair is an ECS service and a target group of a service, on one compute. A service has one, or the old
@@ -190,29 +188,32 @@ const FreeStorageGiB = 20
 
 // checkCompute refuses what a compute cannot have.
 func checkCompute(d Deployment, s Service, refuse func(string, ...any)) {
-	was, onEC2 := s.Compute.(EC2)
-	is, stays := s.Next.(EC2)
+	was, _ := s.Compute.(EC2)
+	is, onEC2 := s.Next.(EC2)
 	switch {
-	case s.Next == nil || Kind(s.Next) != Kind(s.Compute):
-	case onEC2 && stays && is.mode() != was.mode():
-		refuse("Next: the service is on EC2 already: to change NetworkMode, move it to Fargate and then back")
-	default:
+	case s.Next == nil:
+	case s.Compute == nil:
+		refuse("Next: name the compute that the service moves from, too: Compute: config.EC2{}")
+	case onEC2 && Kind(s.Compute) == migration.EC2 && is.mode() != was.mode():
+		refuse("Next: the service is on ec2 already: to change NetworkMode, move it to Fargate and then back")
+	case Kind(s.Next) == Kind(s.Compute):
 		refuse("Next: the service is on %s already: choose another compute, or remove Next", Kind(s.Next))
 	}
 	for _, one := range []struct {
-		field   string
-		compute Compute
+		field string
+		Compute
 	}{{"Compute", s.Compute}, {"Next", s.Next}} {
 		at := func(format string, args ...any) { refuse("%s: %s", one.field, fmt.Sprintf(format, args...)) }
-		switch of := one.compute.(type) {
-		case *EC2, *Fargate:
-			at("write EC2{} or Fargate{}, which are values and no pointers")
+		switch of := one.Compute.(type) {
+		case nil:
 		case EC2:
 			if !slices.Contains([]string{bridge, awsvpc}, of.mode()) {
 				at("EC2.NetworkMode %q: choose bridge or awsvpc", of.NetworkMode)
 			}
 		case Fargate:
 			checkFargate(d, s, of, at)
+		default:
+			at("write EC2{} or Fargate{}, which are values and no pointers")
 		}
 	}
 	if slices.ContainsFunc(s.Pairs(), Pair.AwsVPC) {
@@ -311,13 +312,13 @@ func (r *reader) compute(d *Deployment) map[string]migration.Place {
 func checkComputes(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	locks := map[string]int{}
 	for _, service := range d.All() {
-		if service.Next != nil || Kind(service.Compute) != migration.EC2 {
+		if service.Compute != nil {
 			locks[service.LoadBalancer]++
 		}
 	}
 	for _, balancer := range slices.Sorted(maps.Keys(locks)) {
 		if n := locks[balancer]; n > maxComputes {
-			refuse("%s: %d of its services are on Fargate or move there: the stack that refuses a compute out of turn has room for %d: put some services behind another load balancer", named(balancer), n, maxComputes)
+			refuse("%s: %d of its services name their Compute: the stack that refuses a compute out of turn has room for %d: put some services behind another load balancer, or remove Compute where it is EC2{}", named(balancer), n, maxComputes)
 		}
 	}
 	for _, b := range plan.Balancers {

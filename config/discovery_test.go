@@ -74,7 +74,7 @@ var callMistakes = []mistake{
 		want: `service "users": Calls "old-tags": Environment has OLD_TAGS_URL, which is the address of "old-tags": remove it there`},
 	{name: "caller in bridge mode", context: inParallel(nil), change: calling(connect, func(users, _ *config.Service) { users.Compute = config.EC2{} }),
 		want: `service "users": Calls "threads": it is found by ServiceConnect, and "users" is in bridge mode, where tasks have no proxy: choose Fargate, EC2 with NetworkMode awsvpc, or another way to find "threads"`},
-	{name: "caller that leaves bridge mode", context: inParallel(nil), change: calling(ways{config.LoadBalancer{}, config.ServiceConnect{}}, func(users, _ *config.Service) { users.Compute, users.Next = nil, config.Fargate{} }),
+	{name: "caller that leaves bridge mode", context: inParallel(nil), change: calling(ways{config.LoadBalancer{}, config.ServiceConnect{}}, func(users, _ *config.Service) { users.Compute, users.Next = config.EC2{}, config.Fargate{} }),
 		want: `service "users": Calls "threads": it is found by ServiceConnect, and "users" is in bridge mode, where tasks have no proxy: choose Fargate, EC2 with NetworkMode awsvpc, or another way to find "threads"`},
 	{name: "caller on its way into bridge mode", context: inParallel(nil), change: calling(connect, func(users, _ *config.Service) {
 		users.Compute, users.Next = config.Fargate{}, config.EC2{NetworkMode: "bridge"}
@@ -185,27 +185,13 @@ service "threads": Discovery: ServiceConnect.IdleTimeoutSeconds 2147483648: it m
 		want: `service "users": Compute: no size of Fargate with CPU 512 and MemoryMiB 512 holds the containers and the proxy of Service Connect, which reserve 512 CPU units and may use 576 MiB: raise the size, or lower what the containers have (0 is the smallest size that fits)`},
 }
 
-var computeMistakes = []mistake{
-	{name: "network mode", change: func(d *config.Deployment) { d.Services[0].Compute = config.EC2{NetworkMode: "host"} },
-		want: `service "users": Compute: EC2.NetworkMode "host": choose bridge or awsvpc`},
-	{name: "network mode to come", change: func(d *config.Deployment) {
-		d.Services[0].Compute, d.Services[0].Next = config.Fargate{}, config.EC2{NetworkMode: "AWSVPC"}
-	},
-		want: `service "users": Next: EC2.NetworkMode "AWSVPC": choose bridge or awsvpc`},
-	{name: "change of the network mode", change: func(d *config.Deployment) { d.Services[0].Next = own },
-		want: `service "users": Next: the service is on EC2 already: to change NetworkMode, move it to Fargate and then back`},
+var networkMistakes = []mistake{
 	{name: "change of the network mode back", change: func(d *config.Deployment) { d.Services[0].Compute, d.Services[0].Next = own, config.EC2{} },
-		want: `service "users": Next: the service is on EC2 already: to change NetworkMode, move it to Fargate and then back`},
-	{name: "same network mode", change: func(d *config.Deployment) { d.Services[0].Next = config.EC2{NetworkMode: "bridge"} },
+		want: `service "users": Next: the service is on ec2 already: to change NetworkMode, move it to Fargate and then back`},
+	{name: "same network mode", change: func(d *config.Deployment) {
+		d.Services[0].Compute, d.Services[0].Next = config.EC2{}, config.EC2{NetworkMode: "bridge"}
+	},
 		want: `service "users": Next: the service is on ec2 already: choose another compute, or remove Next`},
-	{name: "same compute", change: func(d *config.Deployment) {
-		d.Services[0].Compute, d.Services[0].Next = config.Fargate{}, config.Fargate{SpotPercent: 50}
-	},
-		want: `service "users": Next: the service is on fargate already: choose another compute, or remove Next`},
-	{name: "pointers", change: func(d *config.Deployment) {
-		d.Services[0].Compute, d.Services[0].Next = (*config.EC2)(nil), &config.Fargate{}
-	},
-		want: "service \"users\": Compute: write EC2{} or Fargate{}, which are values and no pointers\nservice \"users\": Next: write EC2{} or Fargate{}, which are values and no pointers"},
 	{name: "ports that containers share", change: func(d *config.Deployment) {
 		d.Services[0].Compute = own
 		d.Services[0].Sidecars = []config.Container{{Name: "a", Image: onePort, Ports: []int{80, 3000}, UDPPorts: []int{53}}, {Name: "b", Image: onePort, Ports: []int{53}, UDPPorts: []int{80, 53}}}
@@ -213,22 +199,10 @@ var computeMistakes = []mistake{
 		want: "service \"users\": sidecar \"a\": TCP port 3000 is that of container \"users\": on Fargate and with NetworkMode awsvpc, the containers of a task have one address: choose another port\n" +
 			"service \"users\": sidecar \"b\": UDP port 53 is that of container \"a\": on Fargate and with NetworkMode awsvpc, the containers of a task have one address: choose another port"},
 	{name: "port that containers will share", change: func(d *config.Deployment) {
-		d.Services[0].Next = config.Fargate{}
+		d.Services[0].Compute, d.Services[0].Next = config.EC2{}, config.Fargate{}
 		d.Services[0].Sidecars = []config.Container{{Name: "a", Image: onePort, Ports: []int{3000}}}
 	},
 		want: `service "users": sidecar "a": TCP port 3000 is that of container "users": on Fargate and with NetworkMode awsvpc, the containers of a task have one address: choose another port`},
-	{name: "size of Fargate", change: func(d *config.Deployment) { d.Services[0].Compute = config.Fargate{CPU: 300} },
-		want: `service "users": Compute: Fargate.CPU 300: choose one of 256, 512, 1024, 2048, 4096, 8192, 16384`},
-	{name: "memory of Fargate", change: func(d *config.Deployment) { d.Services[0].Next = config.Fargate{CPU: 512, MemoryMiB: 1500} },
-		want: `service "users": Next: Fargate.MemoryMiB 1500: with 512 CPU units choose from 1024 to 4096, as AWS lists them`},
-	{name: "share and storage of Fargate", change: func(d *config.Deployment) {
-		d.Services[0].Compute = config.Fargate{SpotPercent: 101, EphemeralStorageGiB: 201}
-	},
-		want: "service \"users\": Compute: Fargate.SpotPercent 101: it must be from 0 to 100\nservice \"users\": Compute: Fargate.EphemeralStorageGiB 201: it must be from 21 to 200, or left out"},
-	{name: "ulimit of Fargate", change: func(d *config.Deployment) {
-		d.Services[0].Compute, d.Services[0].Ulimits = config.Fargate{}, []config.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}, {Name: "nproc", Soft: 1, Hard: 2}}
-	},
-		want: `service "users": Compute: container "users": Ulimits nproc: Fargate takes nofile only`},
 }
 
 // crowd has so many services that call users by a name, and so many that call it in bridge mode.
@@ -248,7 +222,7 @@ func crowd(withInterface, inBridge int, found ways) func(*config.Deployment) {
 var roomy = context{"instanceType": "m6i.4xlarge", "maxInstances": 100.0, "phase": "parallel"}
 
 func TestMistakesOfDiscovery(t *testing.T) {
-	testMistakes(t, slices.Concat(callMistakes, wayMistakes, computeMistakes))
+	testMistakes(t, slices.Concat(callMistakes, wayMistakes, networkMistakes))
 }
 
 // TestGroupRules: a security group has 60 rules in each direction. Callers in bridge mode share one.
@@ -264,7 +238,7 @@ func TestGroupRules(t *testing.T) {
 	moving := func(change func(*config.Deployment)) func(*config.Deployment) {
 		return func(d *config.Deployment) {
 			change(d)
-			d.Services[len(d.Services)-1].Next = config.Fargate{}
+			d.Services[len(d.Services)-1].Compute, d.Services[len(d.Services)-1].Next = config.EC2{}, config.Fargate{}
 		}
 	}
 	callee := func(compute config.Compute, change func(*config.Deployment)) func(*config.Deployment) {
@@ -358,8 +332,8 @@ func TestAddresses(t *testing.T) {
 		{"A records", inParallel(context{"env": "staging"}), calling(mapped), "THREADS_URL=http://threads.staging.internal:3000 at threads"},
 		{"SRV records", inParallel(nil), calling(mapped, func(_, threads *config.Service) { threads.Compute = nil }), "THREADS_URL=http+srv://threads.dev.internal at threads"},
 		{"on Fargate", inParallel(nil), moving(connect, config.Fargate{}, nil), "THREADS_URL=http://threads-fargate:8080 at threads-fargate"},
-		{"before the switch to Fargate", inParallel(context{"compute": "threads=90%"}), moving(mapped, nil, config.Fargate{}), "THREADS_URL=http+srv://threads.dev.internal at threads"},
-		{"after the switch to Fargate", inParallel(context{"compute": "threads=switched"}), moving(mapped, nil, config.Fargate{}), "THREADS_URL=http://threads-fargate.dev.internal:8080 at threads-fargate"},
+		{"before the switch to Fargate", inParallel(context{"compute": "threads=90%"}), moving(mapped, config.EC2{}, config.Fargate{}), "THREADS_URL=http+srv://threads.dev.internal at threads"},
+		{"after the switch to Fargate", inParallel(context{"compute": "threads=switched"}), moving(mapped, config.EC2{}, config.Fargate{}), "THREADS_URL=http://threads-fargate.dev.internal:8080 at threads-fargate"},
 		{"after the switch from Fargate", inParallel(context{"compute": "threads=retired"}), moving(connect, config.Fargate{}, own), "THREADS_URL=http://threads:8080 at threads"},
 		{"two callees, in the order of Calls", context{"phase": "switched"}, func(d *config.Deployment) {
 			calling(connect)(d)

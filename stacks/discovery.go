@@ -131,15 +131,14 @@ func (p *pair) addAddresses(s config.Settings, environment map[string]*string) {
 }
 
 // reachCallees opens the ways from the pair's tasks to those of the services that it calls by a name of
-// theirs, before the tasks start. Tasks in bridge mode have the security group of the instances: the stack of the callee, and that
+// theirs. Tasks in bridge mode have the security group of the instances: the stack of the callee, and that
 // of the network, let it in once for all of them.
-func (p *pair) reachCallees(stack awscdk.Stack, service awsecs.BaseService) {
+func (p *pair) reachCallees(stack awscdk.Stack) (ways []constructs.IDependable) {
 	if !p.AwsVPC() {
-		return
+		return nil
 	}
-	toInstances := false
-	reach := func(id string, group awsec2.ISecurityGroup, from, to int) {
-		service.Node().AddDependency(awsec2.NewCfnSecurityGroupIngress(stack, p.construct(id), &awsec2.CfnSecurityGroupIngressProps{
+	open := func(id string, group awsec2.ISecurityGroup, from, to int) {
+		ways = append(ways, awsec2.NewCfnSecurityGroupIngress(stack, p.construct(id), &awsec2.CfnSecurityGroupIngressProps{
 			GroupId:               group.SecurityGroupId(),
 			IpProtocol:            jsii.String("tcp"),
 			FromPort:              jsii.Number(from),
@@ -148,21 +147,22 @@ func (p *pair) reachCallees(stack awscdk.Stack, service awsecs.BaseService) {
 			Description:           jsii.String("Tasks of " + p.Service.Name),
 		}))
 	}
+	toInstances := false
 	for _, call := range p.Deployment.CallsOf(p.Service, migration.Position{}) {
 		if !call.Callee.Named() {
 			continue
 		}
 		for _, callee := range call.Callee.Pairs() {
-			if !callee.AwsVPC() {
-				toInstances = true
-				continue
+			if callee.AwsVPC() {
+				open("To"+config.Pascal(callee.Name), p.Alike.groups[callee.Name], call.Callee.Port, call.Callee.Port)
 			}
-			reach("To"+config.Pascal(callee.Name), p.Alike.groups[callee.Name], call.Callee.Port, call.Callee.Port)
 		}
+		toInstances = toInstances || call.Callee.InBridge()
 	}
 	if toInstances { // "ToInstances" would be that of a service called instances
-		reach("InstancesIngress", p.Alike.network.InstanceSecurityGroup, firstEphemeralPort, lastEphemeralPort)
+		open("InstancesIngress", p.Alike.network.InstanceSecurityGroup, firstEphemeralPort, lastEphemeralPort)
 	}
+	return ways
 }
 
 // instancesOf says what the instances of a deployment need to have set up.
