@@ -259,17 +259,20 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 	}
 }
 
-// reserves is what a task takes of its instance, if the service is on EC2.
-func (d Deployment) reserves(s Service) capacity.Resources {
-	proxy, _ := d.Proxy(s)
-	sum := capacity.Resources{CPU: proxy.ProxyCPU, MemoryMiB: proxy.ProxyMemoryMiB}
+// reserves is what a task takes of its instance, if the service is on EC2. A task with a proxy has a size as
+// a whole, which goes before what its containers reserve.
+func (d Deployment) reserves(s Service) (sum capacity.Resources) {
+	if _, proxied := d.Proxy(s); proxied {
+		sum.CPU, sum.MemoryMiB = d.Needs(s)
+	} else {
+		for _, one := range s.Containers() {
+			sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
+		}
+	}
 	for _, p := range s.Pairs() {
 		if Kind(p.Compute) == migration.EC2 && p.AwsVPC() {
 			sum.Interfaces = 1
 		}
-	}
-	for _, one := range s.Containers() {
-		sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
 	}
 	return sum
 }
