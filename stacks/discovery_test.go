@@ -31,7 +31,7 @@ func synthDiscovered(t *testing.T) *assembly.Assembly {
 // TestGoldensOfDiscovery compares the stacks that know how services find each other.
 func TestGoldensOfDiscovery(t *testing.T) {
 	a := synthDiscovered(t)
-	for _, part := range []string{"Network", "Discovery", "Cluster", "Api", "Users", "Threads", "Posts"} {
+	for _, part := range []string{"Network", "Discovery", "Cluster", "Api", "Users", "Threads", "Posts", "Watch"} {
 		stack := a.Stack("dev-" + part)
 		golden.Compare(t, filepath.Join(goldenDir, "discovery", stack.Name+".json"), goldenTemplate(t, stack))
 	}

@@ -63,7 +63,8 @@ func (e *environment) grow() {
 	if len(e.groups) == 1 {
 		g := &e.groups[0]
 		if room := g.size.Registers().Plus(daemons.Times(-1)); room.CPU > 0 && room.MemoryMiB > 0 {
-			g.least = max(g.least, min(g.most, all.Instances(room)))
+			bySize, byInterfaces := all.Instances(room)
+			g.least = max(g.least, min(g.most, max(bySize, byInterfaces)))
 		}
 	}
 	instances := 0
