@@ -3,10 +3,8 @@ package cost
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
-	"cutover/internal/assembly"
 	"cutover/internal/capacity"
 	"cutover/internal/model"
 )
@@ -42,7 +40,7 @@ func (e *environment) addCalls(m *model.Model, service string, v *model.Service,
 	var variables []string
 	for _, c := range d.Containers {
 		for _, variable := range c.Environment {
-			if public(m, variable.Parts) {
+			if balancer := m.BalancerIn(variable.Parts); balancer != nil && !balancer.Internal {
 				variables = append(variables, variable.Name)
 			}
 		}
@@ -51,15 +49,6 @@ func (e *environment) addCalls(m *model.Model, service string, v *model.Service,
 		e.callers = append(e.callers, fmt.Sprintf("%s (%s)", v.Name, strings.Join(variables, ", ")))
 		e.traffic["publicTransfer"] = true
 	}
-}
-
-// public says whether a value has the address of a load balancer with public addresses.
-func public(m *model.Model, value assembly.Text) bool {
-	return slices.ContainsFunc(value, func(part any) bool {
-		ref, _ := part.(assembly.Ref)
-		balancer, ok := m.Value(ref.Resource).(*model.LoadBalancer)
-		return ok && ref.Attribute == "DNSName" && !balancer.Internal
-	})
 }
 
 // addCalls says what services pay for finding and calling each other.
