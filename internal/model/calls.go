@@ -10,8 +10,9 @@ import (
 
 // Call is a variable that gives a container the address of a service, or of a load balancer.
 type Call struct {
-	From     *Service
-	Variable string
+	From *Service
+	// Value is the variable's. It names resources as in "http://${Stack/LoadBalancer.DNSName}".
+	Variable, Value string
 	// To is who answers at Name; both are empty if the call goes through Balancer, whose rules decide.
 	To       *Service
 	Name     ServiceName
@@ -81,9 +82,9 @@ func (m *Model) Calls() (calls []Call) {
 		}
 		for _, c := range from.TaskDefinition.Containers {
 			for _, v := range c.Environment {
-				call := Call{From: from, Variable: v.Name, Balancer: m.BalancerIn(v.Parts)}
+				call := Call{From: from, Variable: v.Name, Value: cmp.Or(v.Value, v.Parts.String()), Balancer: m.BalancerIn(v.Parts)}
 				if call.Balancer == nil {
-					call.To, call.Name = m.called(from, cmp.Or(v.Value, v.Parts.String()), names)
+					call.To, call.Name = m.called(from, call.Value, names)
 				}
 				if call.Balancer != nil || call.To != nil {
 					calls = append(calls, call)
