@@ -42,16 +42,20 @@ func (n *name) pick(tried []string) *instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := p.targets(n.target)
+	left := all
 	for _, out := range []func(*instance) bool{
 		func(i *instance) bool { h := n.hosts[i.task]; return h != nil && h.ejected() },
 		func(i *instance) bool { return slices.Contains(tried, i.task) },
 	} {
-		if rest := slices.DeleteFunc(slices.Clone(all), out); len(rest) > 0 {
-			all = rest
+		if rest := slices.DeleteFunc(slices.Clone(left), out); len(rest) > 0 {
+			left = rest
 		}
 	}
-	if len(all) == 0 {
+	if len(left) == 0 {
 		return nil
+	}
+	for !slices.Contains(left, all[n.turn%len(all)]) {
+		n.turn++
 	}
 	i := all[n.turn%len(all)]
 	n.turn++
