@@ -10,6 +10,7 @@ import (
 
 	"cutover/config"
 	"cutover/deployment"
+	"cutover/internal/rehearsal"
 	"cutover/migration"
 )
 
@@ -301,7 +302,7 @@ func TestAnswerers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(w.answerers(app.At, test.route), " "); got != test.want {
+		if got := strings.Join(w.answerers(app.At, &rehearsal.Request{Path: test.route}), " "); got != test.want {
 			t.Errorf("%s in %s: %q, want %q", test.route, test.phase, got, test.want)
 		}
 	}
@@ -512,7 +513,7 @@ func TestAnswerersOfComputes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(w.answerers(app.At, "/api/users"), " "); got != want {
+		if got := strings.Join(w.answerers(app.At, &rehearsal.Request{Path: "/api/users"}), " "); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
