@@ -63,7 +63,7 @@ func (l *life) ask(at int, classes ...class) (rehearsal.Answer, class) {
 	if a.Err != nil {
 		l.wrap(r, fmt.Errorf("has no answer: %w", a.Err))
 	} else {
-		l.wrap(r, fmt.Errorf("answers with status %d: %s", a.Status, rehearsal.Clip(a.Body)))
+		l.wrap(r, fmt.Errorf("answers with status %d: %s", a.Status, rehearsal.Excerpt(a.Body)))
 	}
 	return a, got
 }
@@ -123,7 +123,7 @@ func (l *life) live() {
 func (l *life) idIn(a rehearsal.Answer) string {
 	if !l.chooses && l.err == nil {
 		if l.n.id = l.idOf(a); l.n.id == nil {
-			l.refuse("%s: the answer has no %s: %s", l.routes[l.places[l.at(creating)]], l.whereID(), rehearsal.Clip(a.Body))
+			l.refuse("%s: the answer has no %s: %s", l.routes[l.places[l.at(creating)]], l.whereID(), rehearsal.Excerpt(a.Body))
 		}
 	}
 	return fmt.Sprint(l.n.id)
@@ -142,7 +142,7 @@ func (l *life) read(want state) {
 			if l.Value.JSON != nil {
 				where = "at " + l.Value.JSON.String()
 			}
-			l.refuse("%s does not have the value %s that was written, %s: %s", l.routes[l.places[l.at(reading)]], l.values.text(want), where, rehearsal.Clip(a.Body))
+			l.refuse("%s does not have the value %s that was written, %s: %s", l.routes[l.places[l.at(reading)]], l.values.text(want), where, rehearsal.Excerpt(a.Body))
 		}
 	}
 }
@@ -155,13 +155,13 @@ func (l *life) list(id string, want state) {
 	}
 	items, problem := l.items(a.Body)
 	if problem != "" {
-		l.refuse("%s: %s: %s", l.routes[l.places[l.at(listing)]], problem, rehearsal.Clip(a.Body))
+		l.refuse("%s: %s: %s", l.routes[l.places[l.at(listing)]], problem, rehearsal.Excerpt(a.Body))
 		return
 	}
 	switch item := items[id]; {
 	case item.times != 1:
 		l.refuse("%s has the new %s %s %d times, by %s of %s: %s",
-			l.routes[l.places[l.at(listing)]], l.Name, id, item.times, l.Items.ID, l.Items.All, rehearsal.Clip(a.Body))
+			l.routes[l.places[l.at(listing)]], l.Name, id, item.times, l.Items.ID, l.Items.All, rehearsal.Excerpt(a.Body))
 	case item.value != want && item.value != present:
 		l.refuse("%s does not have the value %s that was written to %s %s", l.routes[l.places[l.at(listing)]], l.values.text(want), l.Name, id)
 	}

@@ -94,13 +94,13 @@ type Collection struct {
 	turn    int // in cold
 	created int // resources, of which cold are a sample
 	open    map[*resource]bool
-	due     []*resource             // that have a script
-	deleted map[state]operation     // by the value that was there at the end
-	gone    []state                 // in deleted, in order
-	unknown map[state]*creation     // without an answer, by the value
-	failed  []failure               // the first ones
-	more    int                     // failures
-	cut     int                     // histories that were not decided
+	due     []*resource         // that have a script
+	deleted map[state]operation // by the value that was there at the end
+	gone    []state             // in deleted, in order
+	unknown map[state]*creation // without an answer, by the value
+	failed  []failure           // the first ones
+	more    int                 // failures
+	cut     int                 // histories that were not decided
 }
 
 const (
@@ -130,10 +130,10 @@ func New(c Config) (*Collection, error) {
 		c.Cold = 100
 	}
 	if c.Items.All == nil {
-		c.Items.All = path("$[*]")
+		c.Items.All = mustPath("$[*]")
 	}
 	if c.Items.ID == nil {
-		c.Items.ID = path("$.id")
+		c.Items.ID = mustPath("$.id")
 	}
 	if c.Items.Value == nil {
 		c.Items.Value = c.Value.JSON
@@ -164,7 +164,7 @@ func New(c Config) (*Collection, error) {
 	return all, c.check()
 }
 
-func path(text string) *rehearsal.JSONPath {
+func mustPath(text string) *rehearsal.JSONPath {
 	p, err := rehearsal.ParseJSONPath(text)
 	if err != nil {
 		panic(err)

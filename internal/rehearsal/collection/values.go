@@ -113,9 +113,13 @@ func (v *values) text(s state) string {
 	return fmt.Sprint(v.variable(s))
 }
 
-// variables are those of a request.
-func (c *Collection) variables(id string, s state, uuid string) step.Variables {
-	return step.Variables{"id": id, "value": c.values.variable(s), "uuid": uuid}
+// variables are those of a request. An id that is not known yet is nil.
+func (c *Collection) variables(id any, s state, uuid string) step.Variables {
+	all := step.Variables{"value": c.values.variable(s), "uuid": uuid}
+	if id != nil {
+		all["id"] = id
+	}
+	return all
 }
 
 // newID returns a UUID of version 4. It needs the lock.
