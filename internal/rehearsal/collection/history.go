@@ -16,6 +16,8 @@ const (
 	absent state = -1
 	// foreign is a content that nobody wrote.
 	foreign state = -2
+	// present is anything but absent, as a list may show it.
+	present state = -3
 )
 
 // action is what a request asks of a resource.
@@ -78,7 +80,7 @@ type rules struct {
 func (r rules) step(s state, o operation) (possible bool, next state) {
 	switch {
 	case !o.action.writes():
-		return s == o.value, s
+		return s == o.value || o.value == present && s != absent, s
 	case o.outcome == missing:
 		return s == absent, s
 	case o.action == creating && s == absent, o.action == replacing && (s != absent || r.upserts):
