@@ -48,13 +48,16 @@ func (l *life) ask(at int, classes ...class) (rehearsal.Answer, class) {
 	r := l.user.Request(l.steps[at], l.variables(l.n.id, l.n.value, l.n.uuid))
 	if at == l.at(creating) {
 		r = l.createRequest(&l.n)
+		l.n.tries++
 	}
 	a := l.send(l.ctx, l.places[at], r)
 	got := l.classify(at, a)
 	for _, class := range classes {
 		if got == class {
 			if got == succeeded {
-				l.learn(at, a)
+				if l.n.tries < 2 {
+					l.learn(at, a)
+				}
 				l.wrap(r, l.user.Take(l.steps[at], r, a))
 			}
 			return a, got
@@ -108,6 +111,7 @@ func (l *life) live() {
 		if a, _ = l.ask(l.at(creating), succeeded); l.err == nil && l.idIn(a) != id {
 			l.refuse("%s, sent again with its %s, makes another %s: without such a header, leave out idempotencyKey", l.routes[l.places[l.at(creating)]], l.IdempotencyKey, l.Name)
 		}
+		l.n.tries = 0
 	}
 	if l.has(replacing) {
 		l.n.value = l.values.next()

@@ -111,6 +111,7 @@ const (
 	maxRepeats  = 5    // of a create without an answer
 	maxOpen     = 4    // requests at a time to a hot resource
 	maxHot      = 400  // requests to a hot resource, before it is deleted
+	maxDoubts   = 3    // answers of a resource that are not what was expected
 	maxGone     = 10_000
 	maxUnknown  = 1000
 	maxFailures = 500

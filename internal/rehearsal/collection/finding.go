@@ -69,6 +69,8 @@ type failure struct {
 	other string
 	// ack is the answer that the wrong one contradicts. It may be empty.
 	ack, wrong operation
+	// later says that what was written is there later.
+	later      bool
 	operations []operation
 }
 
@@ -106,14 +108,15 @@ func (s *suspect) explain(limit time.Duration) failure {
 	case slices.Equal(right, []state{absent}):
 		f.kind = back
 		f.ack = s.last(then, f.wrong, func(o operation) bool { return o.action == deleting })
-	case saw == absent && f.wrong.action == listing:
-		f.kind = unlisted
 	case saw == absent:
-		f.kind = s.lostOrStale(f.wrong, right)
+		f.kind, f.later = s.later(f.wrong, right)
+		if f.wrong.action == listing && f.kind == stale {
+			f.kind = unlisted
+		}
 	case !written:
 		f.kind = foreignText
 	default:
-		f.kind = s.lostOrStale(f.wrong, right)
+		f.kind, f.later = s.later(f.wrong, right)
 		f.ack = s.last(then, f.wrong, func(o operation) bool { return o.action != deleting && slices.Contains(right, o.value) })
 	}
 	return f
@@ -140,14 +143,21 @@ func (s *suspect) last(h history, wrong operation, fits func(operation) bool) op
 	return ack
 }
 
-// lostOrStale tells a write that was lost from a read that was too early or of an old copy: after that, the write is there.
-func (s *suspect) lostOrStale(wrong operation, right []state) string {
-	for _, o := range s.operations {
-		if !o.action.writes() && o.call > wrong.end && slices.Contains(right, o.value) {
-			return stale
-		}
+// later tells a write that was lost from a read of an old copy, and says whether the write is there later. The next answer
+// about the same state decides, if there is one before the next write.
+func (s *suspect) later(wrong operation, right []state) (kind string, isThere bool) {
+	after := slices.DeleteFunc(slices.Clone(s.operations), func(o operation) bool { return o.call < wrong.end || o.action == listing })
+	slices.SortFunc(after, func(a, b operation) int { return cmp.Compare(a.call, b.call) })
+	isUnknown := wrong.value == absent || wrong.outcome == missing
+	switch {
+	case len(after) == 0 && isUnknown:
+		return lost, false
+	case len(after) == 0:
+		return stale, false
+	case after[0].outcome == missing, after[0].action == reading && !slices.Contains(right, after[0].value):
+		return lost, false
 	}
-	return lost
+	return stale, after[0].action == reading || isUnknown
 }
 
 // teller writes failures for people.
@@ -159,40 +169,49 @@ type teller struct {
 // by says who gave an answer, and when.
 func (t teller) by(o operation) rehearsal.Handled {
 	if o.seq == afterLoad {
-		return rehearsal.Handled{Stage: "the end"}
+		return rehearsal.Handled{Stage: theEnd}
 	}
 	return t.handled(o.seq)
+}
+
+// theEnd is the stage of what [Collection.Finish] asks.
+const theEnd = "after the load"
+
+// in is the stage of an answer, with its preposition.
+func in(h rehearsal.Handled) string {
+	if h.Stage == theEnd {
+		return h.Stage
+	}
+	return "in " + h.Stage
 }
 
 // sentence says what is wrong.
 func (t teller) sentence(f failure) string {
 	it := t.Name + " " + plain.Line(f.id)
 	ack, wrong := t.by(f.ack), t.by(f.wrong)
-	says, to := "an answer in "+wrong.Stage, "in "+wrong.Stage
+	says, to := "an answer "+in(wrong), in(wrong)
 	if wrong.Service != "" {
-		says, to = wrong.Service+" in "+wrong.Stage, "to "+wrong.Service+" in "+wrong.Stage
+		says, to = wrong.Service+" "+in(wrong), "to "+wrong.Service+" "+in(wrong)
 	}
-	that, acked := "that was acknowledged in "+ack.Stage, "acknowledged in "+ack.Stage
+	that, acked := "that was acknowledged "+in(ack), "acknowledged "+in(ack)
 	if ack.Service != "" {
-		that, acked = "that "+ack.Service+" acknowledged in "+ack.Stage, "acknowledged by "+ack.Service+" in "+ack.Stage
+		that, acked = "that "+ack.Service+" acknowledged "+in(ack), "acknowledged by "+ack.Service+" "+in(ack)
 	}
 	saw, later := t.values.text(f.wrong.value), ""
-	switch isUnknown := f.wrong.value == absent || f.wrong.outcome == missing; {
-	case f.kind == lost && isUnknown:
-		return fmt.Sprintf("the %s %s is unknown %s", it, that, to)
-	case f.kind == stale && isUnknown:
-		return fmt.Sprintf("the %s %s is unknown %s, and is there later", it, that, to)
-	case f.kind == stale:
+	if f.later {
 		later = ", and is there later"
-		fallthrough
-	case f.kind == lost:
+	}
+	switch isUnknown := f.wrong.value == absent || f.wrong.outcome == missing; {
+	case f.kind == lost && isUnknown, f.kind == stale && isUnknown:
+		return fmt.Sprintf("the %s %s is unknown %s%s", it, that, to, later)
+	case f.kind == lost, f.kind == stale:
 		return fmt.Sprintf("%s answers %s for %s, although %s was %s%s", says, saw, it, t.values.text(f.ack.value), acked, later)
 	case f.kind == unlisted:
 		return fmt.Sprintf("%s does not list the %s %s", says, it, that)
 	case f.kind == listedTwice:
 		return fmt.Sprintf("%s lists the %s %s more than once", says, it, that)
 	case f.kind == back:
-		return fmt.Sprintf("%s is there again %s, although its deletion was %s", it, to, acked)
+		return fmt.Sprintf("%s answers with %s, although its deletion was %s", says, it, acked)
 	case f.kind == sameID:
 		return fmt.Sprintf("%s gives a new %s the id %s of the one %s", says, t.Name, plain.Line(f.id), that)
 	case f.kind == foreignText:

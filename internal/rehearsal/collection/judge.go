@@ -59,8 +59,8 @@ func (j *judging) Judge(a rehearsal.Answer) (rehearsal.Problem, string) {
 	class := j.classify(j.step, a)
 	p, text := rehearsal.Fine, ""
 	create, isCreate := j.judge.(*creates)
-	isRepeated := isCreate && create.n.tries > 1 && class == succeeded // which may have another answer than the first one
-	if class != gone && !isRepeated {
+	isRepeated := isCreate && create.n.tries > 1 && class == succeeded // and may be answered otherwise than the first one
+	if a.Err == nil && class != gone && !isRepeated {
 		p, text = j.comparisons[j.step].Judge(a)
 	}
 	if class == succeeded {
@@ -112,10 +112,6 @@ func (j *creates) take(a rehearsal.Answer, class class) (wrong string, checks []
 	o := operation{action: creating, status: uint16(a.Status), seq: a.Seq, value: c.values.born(n.value), call: n.call, end: c.tick()}
 	n.user.last = o.end
 	n.user.busy = false
-	again := func() {
-		n.user.busy = c.sessions()
-		c.ready = append(c.ready, n)
-	}
 	id := n.id
 	if class == succeeded && !c.chooses {
 		if id = c.idOf(a); id == nil {
@@ -123,20 +119,18 @@ func (j *creates) take(a rehearsal.Answer, class class) (wrong string, checks []
 		}
 	}
 	switch {
-	case n.created != nil && class == succeeded:
-		if text := fmt.Sprint(id); text != n.created.id {
-			c.fail(failure{kind: doneTwice, id: n.created.id, other: text, ack: n.created.created, wrong: o, operations: []operation{n.created.created, o}})
+	case n.of != nil:
+		if text := fmt.Sprint(id); class == succeeded && text != n.of.id {
+			c.fail(failure{kind: doneTwice, id: n.of.id, other: text, ack: n.of.created, wrong: o, operations: []operation{n.of.created, o}})
 		}
-	case n.created != nil:
+		n.of.inFlight--
+		checks = c.after(n.of)
 	case class == succeeded:
 		c.counts[creating]++
-		r := c.opened(n, id, o)
-		if c.IdempotencyKey != "" && c.random.IntN(8) == 0 {
-			n.created = r
-			again()
-		}
+		c.opened(n, id, o)
 	case c.IdempotencyKey != "" && n.tries < maxRepeats:
-		again()
+		n.user.busy = c.sessions()
+		c.ready = append(c.ready, n)
 	default:
 		o.outcome, o.end = unknown, never
 		n.user.lost++
@@ -146,7 +140,7 @@ func (j *creates) take(a rehearsal.Answer, class class) (wrong string, checks []
 			c.unknown[n.value] = n
 		}
 	}
-	return wrong, nil
+	return wrong, checks
 }
 
 // idOf is the id in the answer to a create, or nil.
@@ -208,6 +202,10 @@ func (j *asked) take(a rehearsal.Answer, class class) (string, []suspect) {
 		decoded, _ := rehearsal.DecodeJSON(a.Body)
 		o.value = c.values.in(a.Body, decoded, c.Value.JSON)
 	}
+	if r.inFlight == 0 && r.doubts < maxDoubts && (o.outcome == missing || o.action == reading && o.value != r.last) && c.has(reading) {
+		r.doubts++ // is it lost, or is this an old copy?
+		r.script = append([]action{reading}, r.script...)
+	}
 	if o.outcome == done {
 		c.counts[o.action]++
 		if o.action == deleting && r.inFlight == 0 && !r.vague {
@@ -243,7 +241,7 @@ func (c *Collection) opened(n *creation, id any, o operation) *resource {
 		return r
 	}
 	r := &resource{
-		history: history{first: absent, operations: []operation{o}}, user: n.user, id: text, variable: id, created: o, since: n.call,
+		history: history{first: absent, operations: []operation{o}}, creation: n, id: text, variable: id, created: o, since: n.call,
 		last: o.value, vague: o.outcome == unknown,
 	}
 	c.open[r], n.user.resources[text] = true, r
@@ -307,6 +305,8 @@ func (c *Collection) queue(r *resource) {
 // after decides what comes after an answer. It returns the history if that is complete.
 func (c *Collection) after(r *resource) (checks []suspect) {
 	switch {
+	case !c.open[r]:
+		return nil
 	case r.leaving && len(r.script) == 0 && r.inFlight == 0:
 		c.forget(r)
 		checks = []suspect{c.suspect(r)}

@@ -30,15 +30,15 @@ type creation struct {
 	tries int
 	// call is the tick before the create was sent first.
 	call int64
-	// created is the resource if the create is repeated although it was answered.
-	created *resource
+	// of is the resource if the create is repeated although it was answered.
+	of *resource
 }
 
 // resource is a resource that is open: it has further requests.
 type resource struct {
 	history
-	user *user
-	id   string
+	*creation
+	id string
 	// variable is the id as the answer had it.
 	variable any
 	// created is the create.
@@ -56,6 +56,7 @@ type resource struct {
 	pausing  bool // it has one request at a time, so that a read stands alone
 	vague    bool // a write has no known outcome
 	doubled  bool // a second resource with its value was found
+	doubts   int  // answers after which it was read once more
 	inFlight int
 	requests int
 }
@@ -75,6 +76,7 @@ func (c *Collection) next() rehearsal.Call {
 		return c.continues(creation)
 	}
 	const lists, scripts, creates = 3, 50, 65 // of a hundred, one after the other
+	const repeats = 10                        // one of so many requests to a cold resource
 	switch chance := c.random.IntN(100); {
 	case chance < lists && c.lists && len(c.open) > 0:
 		return c.list()
@@ -84,7 +86,12 @@ func (c *Collection) next() rehearsal.Call {
 		return c.create()
 	}
 	if r := c.idle(); r != nil {
-		return c.ask(r, c.either())
+		if c.IdempotencyKey != "" && !r.isHot && !r.user.busy && c.random.IntN(repeats) == 0 {
+			return c.repeat(r)
+		}
+		if c.has(reading) || c.has(replacing) {
+			return c.ask(r, c.either())
+		}
 	}
 	if len(c.due) > 0 {
 		return c.scripted()
@@ -100,11 +107,17 @@ func (c *Collection) either() action {
 	return reading
 }
 
-// idle returns a resource to read or replace, or nil. Half of the requests are for hot ones.
+// repeat sends the create of a resource again, with its Idempotency-Key.
+func (c *Collection) repeat(r *resource) rehearsal.Call {
+	r.inFlight++
+	n := *r.creation
+	n.of, n.step = r, c.at(creating)
+	n.user.busy = c.sessions()
+	return c.continues(&n)
+}
+
+// idle returns a resource that has no request, or a hot one, or nil. Half of the requests are for hot ones.
 func (c *Collection) idle() *resource {
-	if !c.has(reading) && !c.has(replacing) {
-		return nil
-	}
 	if len(c.hot) > 0 && c.random.IntN(2) == 0 {
 		if r := c.hot[c.random.IntN(len(c.hot))]; r.inFlight < maxOpen && !r.pausing && !r.leaving {
 			return r
