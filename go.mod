@@ -39,6 +39,7 @@ require (
 	github.com/google/licensecheck v0.3.1
 	github.com/google/uuid v1.6.0
 	github.com/mattn/go-isatty v0.0.23
+	github.com/miekg/dns v1.1.72
 	github.com/moby/buildkit v0.27.0
 	github.com/moby/moby/api v1.56.1
 	github.com/moby/moby/client v0.6.2

@@ -7,6 +7,7 @@
 //   - balancer: the load balancer of this machine with nginx, in front of the same service.
 //   - services: a service with koa (bench/peer/koa: the same routes and data), with net/http
 //     alone (bench/peer/bare), and with a socket that does not read the request (bench/peer/raw).
+//   - split: the forum as a monolith beside the forum as microservices, on this machine.
 //   - scale: 10, 30 and 100 services (bench/many) on this machine.
 //
 // After all sections with 6 rounds or more, it writes docs/performance.md. Run it in the root
@@ -24,6 +25,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -65,10 +68,11 @@ func run(ctx context.Context, rounds int, only string) (err error) {
 		{name: "synthesis", measure: b.synthesis},
 		{name: "balancer", needs: "linux", measure: b.balancer}, // for /proc
 		{name: "services", needs: "linux", measure: b.services},
-		{name: "scale", needs: "linux/amd64", measure: b.scale}, // like the default deployment's services
+		{name: "split", needs: "linux/amd64", measure: b.split}, // like the default deployment's services
+		{name: "scale", needs: "linux/amd64", measure: b.scale},
 	}
 	if !slices.ContainsFunc(sections, func(s section) bool { return only == "" || only == s.name }) {
-		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, scale", only)
+		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, split, scale", only)
 	}
 	whole := only == "" && rounds >= comparable
 	for i := range sections {
@@ -104,6 +108,15 @@ func (b *bench) command(name string, args ...string) error {
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
 	}
 	return nil
+}
+
+// compile compiles a program of this repository, once for all sections.
+func (b *bench) compile(pkg string) (file string, err error) {
+	file = filepath.Join(b.work, path.Base(pkg))
+	if _, missing := os.Stat(file); missing != nil {
+		err = b.command("go", "build", "-o", file, pkg)
+	}
+	return file, err
 }
 
 // turns calls measure for each thing in every round. Every other round is in reverse, so that

@@ -45,19 +45,15 @@ func (EC2) kind() string     { return migration.EC2 }
 func (Fargate) kind() string { return migration.Fargate }
 
 // Kind returns the kind of a compute, of the migration package. Nil is EC2.
-func Kind(c Compute) string {
-	if c == nil {
-		return migration.EC2
-	}
-	return c.kind()
-}
+func Kind(c Compute) string { return cmp.Or(kindOf(c), migration.EC2) }
 
-// nextKind is empty for a service that does not move.
-func (s Service) nextKind() string {
-	if s.Next == nil {
-		return ""
+// kindOf is empty for a compute that the list does not name.
+func kindOf(c Compute) string {
+	switch c.(type) {
+	case EC2, Fargate:
+		return c.kind()
 	}
-	return s.Next.kind()
+	return ""
 }
 
 // Pair is an ECS service and a target group of a service, on one compute. A service has one, or the old
@@ -80,8 +76,8 @@ func (s Service) Pairs() []Pair {
 // AwsVPC says whether tasks of the pair have a network interface and a security group of their own: on
 // Fargate, and on EC2 in network mode awsvpc.
 func (p Pair) AwsVPC() bool {
-	ec2, ok := p.Compute.(EC2)
-	return !ok || ec2.NetworkMode == awsvpc
+	ec2, _ := p.Compute.(EC2)
+	return Kind(p.Compute) == migration.Fargate || ec2.NetworkMode == awsvpc
 }
 
 const awsvpc = "awsvpc"
@@ -184,19 +180,29 @@ const FreeStorageGiB = 20
 
 // checkCompute refuses what a compute cannot have.
 func checkCompute(d Deployment, s Service, refuse func(string, ...any)) {
-	if s.Next != nil && Kind(s.Next) == Kind(s.Compute) {
+	switch {
+	case s.Next == nil:
+	case s.Compute == nil:
+		refuse("Next: name the compute that the service moves from, too: Compute: config.EC2{}")
+	case Kind(s.Next) == Kind(s.Compute):
 		refuse("Next: the service is on %s already: choose another compute, or remove Next", Kind(s.Next))
 	}
-	for _, one := range []Compute{s.Compute, s.Next} {
-		if ec2, ok := one.(EC2); ok && !slices.Contains([]string{"", "bridge", awsvpc}, ec2.NetworkMode) {
-			refuse("EC2.NetworkMode %q: choose bridge or awsvpc", ec2.NetworkMode)
+	for _, one := range []struct {
+		field string
+		Compute
+	}{{"Compute", s.Compute}, {"Next", s.Next}} {
+		at := func(format string, args ...any) { refuse("%s: %s", one.field, fmt.Sprintf(format, args...)) }
+		switch of := one.Compute.(type) {
+		case nil:
+		case EC2:
+			if !slices.Contains([]string{"", "bridge", awsvpc}, of.NetworkMode) {
+				at("EC2.NetworkMode %q: choose bridge or awsvpc", of.NetworkMode)
+			}
+		case Fargate:
+			checkFargate(d, s, of, at)
+		default:
+			at("write EC2{} or Fargate{}, which are values and no pointers")
 		}
-	}
-	if f, ok := s.Compute.(Fargate); ok {
-		checkFargate(d, s, f, func(format string, args ...any) { refuse("Compute: %s", fmt.Sprintf(format, args...)) })
-	}
-	if f, ok := s.Next.(Fargate); ok {
-		checkFargate(d, s, f, func(format string, args ...any) { refuse("Next: %s", fmt.Sprintf(format, args...)) })
 	}
 }
 
@@ -266,13 +272,13 @@ func (r *reader) compute(d *Deployment) map[string]migration.Place {
 func checkComputes(d Deployment, plan migration.Plan, refuse func(string, ...any)) {
 	locks := map[string]int{}
 	for _, service := range d.All() {
-		if service.Next != nil || Kind(service.Compute) != migration.EC2 {
+		if service.Compute != nil {
 			locks[service.LoadBalancer]++
 		}
 	}
 	for _, balancer := range slices.Sorted(maps.Keys(locks)) {
 		if n := locks[balancer]; n > maxComputes {
-			refuse("%s: %d of its services are on Fargate or move there: the stack that refuses a compute out of turn has room for %d: put some services behind another load balancer", named(balancer), n, maxComputes)
+			refuse("%s: %d of its services name their Compute: the stack that refuses a compute out of turn has room for %d: put some services behind another load balancer, or remove Compute where it is EC2{}", named(balancer), n, maxComputes)
 		}
 	}
 	for _, b := range plan.Balancers {

@@ -274,7 +274,7 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `load balancer "shop": its services and the monolith have 1001 tasks, and a load balancer can have 1000 targets: put some of its services behind another load balancer`},
 		{name: "too many targets at the most", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, MaxTasks: 1000}),
 			want: `load balancer "shop": its services and the monolith have 1001 tasks, and a load balancer can have 1000 targets: put some of its services behind another load balancer`},
-		{name: "too many targets while a service moves", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, Tasks: 500, Next: config.Fargate{}}),
+		{name: "too many targets while a service moves", context: context{"instanceType": "m6i.xlarge", "maxInstances": 100.0}, change: with(config.Service{Name: "tags", LoadBalancer: "shop", Paths: []string{"/t"}, Order: 5, CPU: 16, MemoryReservationMiB: 16, Tasks: 500, Compute: config.EC2{}, Next: config.Fargate{}}),
 			want: `load balancer "shop": its services and the monolith have 1001 tasks, and a load balancer can have 1000 targets: put some of its services behind another load balancer`},
 		{name: "load balancer of the monolith", change: func(d *config.Deployment) { d.Monolith.LoadBalancer = "shop" },
 			want: `service "api": LoadBalancer "shop": the monolith is behind every load balancer: remove it`},
@@ -315,7 +315,7 @@ func TestMistakesAreReported(t *testing.T) {
 			want: `maxInstances: the tasks of all services reserve 784 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
 		{name: "too few instances for the most tasks", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MaxTasks: 32}),
 			want: `maxInstances: the tasks of all services reserve 8960 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
-		{name: "tasks that move to Fargate", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MaxTasks: 32, Next: config.Fargate{}}),
+		{name: "tasks that move to Fargate", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MaxTasks: 32, Compute: config.EC2{}, Next: config.Fargate{}}),
 			want: `maxInstances: the tasks of all services on EC2 reserve 8960 CPU units and 8960 MiB, and 4 instances of type t3.small have 8192 and 8192: set it to 5 or more, or instanceType to a larger one`},
 		{name: "tasks that move to EC2", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 3000, Compute: config.Fargate{}, Next: config.EC2{}}),
 			want: `service "tags": a task reserves 256 CPU units and 3000 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
@@ -399,7 +399,7 @@ func TestDefaults(t *testing.T) {
 	}
 	users := config.Service{
 		Name: "users", Paths: []string{"/api/users*"}, Order: 10,
-		Compute: config.EC2{}, Discovery: []config.Discovery{config.LoadBalancer{}},
+		Discovery: []config.Discovery{config.LoadBalancer{}},
 		Image: config.GoPackage{Dir: "services/users"}, Port: 3000, User: "65532:65532",
 		HealthCheck: config.HealthCheck{Path: "/", Codes: "200", Command: []string{"CMD", "/users", "healthcheck"}, GracePeriodSeconds: 15},
 		CPU:         256, MemoryReservationMiB: 256, MemoryLimitMiB: 512, Tasks: 1,

@@ -167,7 +167,7 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 		stack("the move between EC2 and Fargate", "Gate"+Pascal(lock))
 		stack("the move between EC2 and Fargate", "Phase"+Pascal(lock))
 		if slices.ContainsFunc(plan.Balancers, func(b migration.Balancer) bool { return b.Name == lock }) {
-			refuse("%s: services on Fargate have parameters of that name: rename it", named(lock))
+			refuse("%s: services that name their Compute have parameters of that name: rename it", named(lock))
 		}
 	}
 	for _, b := range plan.Balancers {

@@ -142,8 +142,14 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 			p.id = "Fargate"
 		}
 		definition, role := newTaskDefinition(stack, s, p)
-		service := newECSService(stack, s, p, definition, role)
+		if p.AwsVPC() {
+			p.newTaskSecurityGroup(stack)
+		}
 		p.reachCallees(stack)
+		if _, stands := props.Tasks[p.Name]; !stands {
+			continue // what the ECS service needs is there
+		}
+		service := newECSService(stack, s, p, definition, role)
 		scale(stack, p, service)
 		var alarms []awscloudwatch.Alarm
 		for _, routing := range props.Routings {
@@ -256,7 +262,7 @@ func newEC2Service(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 	}
 	if p.AwsVPC() {
 		props.VpcSubnets = &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS}
-		props.SecurityGroups = &[]awsec2.ISecurityGroup{p.newTaskSecurityGroup(stack)}
+		props.SecurityGroups = &[]awsec2.ISecurityGroup{p.Alike.groups[p.Name]}
 		props.ServiceConnectConfiguration = p.serviceConnect(s)
 	}
 	service := awsecs.NewEc2Service(stack, p.construct("Service"), props)

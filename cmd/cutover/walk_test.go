@@ -352,7 +352,7 @@ func movingForum(names ...string) config.Deployment {
 	d.Services = slices.Clone(d.Services)
 	for _, s := range append([]*config.Service{&d.Monolith}, &d.Services[0], &d.Services[1], &d.Services[2]) {
 		if slices.Contains(names, s.Name) {
-			s.Next = config.Fargate{}
+			s.Compute, s.Next = config.EC2{}, config.Fargate{}
 			if s.Name == "posts" {
 				s.Compute, s.Next = config.Fargate{}, config.EC2{}
 			}

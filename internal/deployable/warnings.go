@@ -171,10 +171,7 @@ func standIn(value any) string {
 
 // serviceWarnings says why tasks of a service never run, or get no requests here.
 func serviceWarnings(m *model.Model, s *model.Service) []string {
-	var lines []string
-	if s.ServiceConnect || s.Registered {
-		lines = append(lines, "other tasks find the service by a name of AWS Cloud Map; no such name is answered here")
-	}
+	lines := nameWarnings(m, s)
 	if s.Scaling != nil {
 		if s.Scaling.Scheduled {
 			lines = append(lines, fmt.Sprintf("%v changes the bounds of its number of tasks at certain times; nothing is scheduled here", s.Scaling.Resource))

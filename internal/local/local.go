@@ -24,6 +24,7 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
+	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/provider"
@@ -82,10 +83,11 @@ type Runner struct {
 	logs      *os.File
 	traffic   *traffic
 
-	// providers stand for the resources. The runner itself knows three: load balancers have routes
-	// and canaries, services have faults, and schedules have tasks to run now.
+	// providers stand for the resources. The runner itself knows four: load balancers have routes
+	// and canaries, services have faults, schedules have tasks to run now, and services find each other by names.
 	providers []provider.Provider
 	balancers *alb.Provider
+	names     *discovery.Provider
 	services  *ecs.Provider
 	schedules *eventbridge.Provider
 
@@ -187,8 +189,9 @@ func (r *Runner) start(ctx context.Context) error {
 		return err
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
+	r.names = discovery.New(r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
-		Driver: driver, Balancer: balancer, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
+		Driver: driver, Balancer: balancer, Discovery: r.names, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
 	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
 	r.schedules = eventbridge.New(r.services, r.tell)
 	for _, kind := range r.options.kinds {

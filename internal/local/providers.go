@@ -18,6 +18,7 @@ import (
 var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
 	func(r *Runner) provider.Provider { return r.balancers },
+	func(r *Runner) provider.Provider { return r.names },
 	func(r *Runner) provider.Provider { return r.services },
 	func(r *Runner) provider.Provider { return r.schedules },
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/provider"
@@ -18,6 +19,8 @@ type Status struct {
 	Listeners []alb.ListenerStatus `json:"listeners"`
 	Services  []ecs.ServiceStatus  `json:"services"`
 	Groups    []alb.GroupStatus    `json:"targetGroups"`
+	// Discovery has the names by which tasks find each other; nil if there are none.
+	Discovery *discovery.Status `json:"discovery,omitempty"`
 	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
 	// empty.
 	Parameters ssm.Values `json:"parameters,omitempty"`
@@ -44,6 +47,8 @@ func (r *Runner) Status() Status {
 		case nil:
 		case alb.Status:
 			status.Listeners, status.Groups = one.Listeners, one.Groups
+		case discovery.Status:
+			status.Discovery = &one
 		case []ecs.ServiceStatus:
 			status.Services = one
 		case []eventbridge.Status:

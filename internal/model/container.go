@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -32,6 +33,8 @@ type Container struct {
 	Secrets []Secret `json:",omitempty"`
 	// Ports are the container's ports that are published on the host.
 	Ports []Port
+	// Named are the ports that have a name for Service Connect.
+	Named []NamedPort `json:",omitempty"`
 	// Links are names of containers of the same task, in bridge mode, as "name" or "name:alias".
 	Links []string `json:",omitempty"`
 	// DependsOn has what other containers of the task must have reached before the start.
@@ -204,7 +207,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	}
 	c.readNames(v)
 	for _, mapping := range v.Field("PortMappings").List() {
-		mapping.Field("Name") // for Service Connect
+		named, protocol := mapping.Field("Name").Text(""), mapping.Field("AppProtocol").OneOf("", "http", "http2", "grpc")
 		if members, _ := mapping.Raw().(map[string]any); members["ContainerPortRange"] != nil && members["ContainerPort"] == nil {
 			mapping.Field("Protocol")
 			continue // a setting of ports that nobody asks for one by one
@@ -214,6 +217,9 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 			Host:      mapping.Field("HostPort").Int(0, 0, 65535),
 			Protocol:  mapping.Field("Protocol").OneOf("tcp", "udp"),
 		})
+		if named != "" {
+			c.Named = append(c.Named, NamedPort{named, c.Ports[len(c.Ports)-1].Container, cmp.Or(protocol, "tcp")})
+		}
 	}
 	for _, limit := range v.Field("Ulimits").List() {
 		c.Ulimits = append(c.Ulimits, Ulimit{limit.Field("Name").Text(""),

@@ -43,6 +43,10 @@ type Model struct {
 	// Rules are those of all listeners, without the default rules.
 	Rules []*Rule
 
+	// Namespaces and DiscoveryServices are those of AWS Cloud Map.
+	Namespaces        []*Namespace
+	DiscoveryServices []*DiscoveryService
+
 	Clusters        []*Cluster
 	TaskDefinitions []*TaskDefinition
 	Services        []*Service
@@ -102,7 +106,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.Listeners = all(m, ELBListener, m.listener)
 	m.Rules = all(m, ELBListenerRule, m.rule)
 
-	m.Clusters = all(m, ECSCluster, (*Cluster).read)
+	m.readServiceDiscovery()
+	m.Clusters = all(m, ECSCluster, m.cluster)
 	all(m, ECSCapacityProvider, (*CapacityProvider).read)
 	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
 	m.Services = all(m, ECSService, m.service)

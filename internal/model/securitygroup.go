@@ -37,7 +37,7 @@ type SecurityGroupRule struct {
 	Ingress bool
 	// Peer is the security group at the other end; nil if none, or not in the assembly.
 	Peer *assembly.Resource
-	// IPv4 and IPv6 are ranges of addresses at the other end, like "0.0.0.0/0".
+	// IPv4 and IPv6 are ranges of addresses at the other end, like "0.0.0.0/0" or that of a VPC.
 	IPv4, IPv6 string
 	// Protocol is like "tcp", or "-1" for any. The ports include both ends. Default: all.
 	Protocol         string
@@ -53,7 +53,12 @@ func inline(g *SecurityGroup, ingress bool, v assembly.Value) *SecurityGroupRule
 func (r *SecurityGroupRule) read(v assembly.Value) {
 	r.Peer = cmp.Or(v.Field("SourceSecurityGroupId").Elsewhere(EC2SecurityGroup, "GroupId"),
 		v.Field("DestinationSecurityGroupId").Elsewhere(EC2SecurityGroup, "GroupId"))
-	r.IPv4, r.IPv6 = v.Field("CidrIp").Text(""), v.Field("CidrIpv6").Text("")
+	if vpc := v.Field("CidrIp").Elsewhere(EC2VPC, "CidrBlock"); vpc != nil {
+		r.IPv4, _ = vpc.Properties["CidrBlock"].(string)
+	} else {
+		r.IPv4 = v.Field("CidrIp").Text("")
+	}
+	r.IPv6 = v.Field("CidrIpv6").Text("")
 	r.Protocol = v.Field("IpProtocol").Text("-1")
 	r.FromPort, r.ToPort = v.Field("FromPort").Int(0, -1, 65535), v.Field("ToPort").Int(65535, -1, 65535)
 	if r.Protocol == "-1" {

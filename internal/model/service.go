@@ -39,10 +39,10 @@ type Service struct {
 	LoadBalancers []ServiceLoadBalancer
 	// PublicAddresses gives tasks with an interface of their own public addresses. Default false.
 	PublicAddresses bool
-	// ServiceConnect says that the service is in a namespace of Service Connect. Default false.
-	ServiceConnect bool
-	// Registered says that the tasks are registered in Cloud Map, which gives them a name. Default false.
-	Registered bool
+	// Connect is nil if the service is in no namespace of Service Connect.
+	Connect *ServiceConnect
+	// Registries are the services of AWS Cloud Map that have the tasks; at most one.
+	Registries []Registry
 	// Scaling is nil if the service does not scale. Other resources than the service's own say so.
 	Scaling *ScalableTarget `json:"-"`
 }
@@ -98,8 +98,8 @@ func (m *Model) service(s *Service, p assembly.Value) {
 	}
 	address := p.Field("NetworkConfiguration").Field("AwsvpcConfiguration").Field("AssignPublicIp")
 	s.PublicAddresses = address.OneOf("DISABLED", "ENABLED") == "ENABLED"
-	s.ServiceConnect = p.Field("ServiceConnectConfiguration").Field("Enabled").Bool(false)
-	s.Registered = len(p.Field("ServiceRegistries").List()) > 0
+	s.Connect = m.connect(s, p.Field("ServiceConnectConfiguration"))
+	s.Registries = m.registries(s, p.Field("ServiceRegistries"))
 }
 
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-deploymentconfiguration.html

@@ -25,6 +25,11 @@ const (
 	// DefaultGroupRestriction is CDK's resource that empties a VPC's default security group.
 	DefaultGroupRestriction = "Custom::VpcRestrictDefaultSG"
 
+	CloudMapHTTPNamespace    = "AWS::ServiceDiscovery::HttpNamespace"
+	CloudMapPrivateNamespace = "AWS::ServiceDiscovery::PrivateDnsNamespace"
+	CloudMapPublicNamespace  = "AWS::ServiceDiscovery::PublicDnsNamespace"
+	CloudMapService          = "AWS::ServiceDiscovery::Service"
+
 	ECRRepository       = "AWS::ECR::Repository"
 	ECSCapacityProvider = "AWS::ECS::CapacityProvider"
 	ECSCluster          = "AWS::ECS::Cluster"
@@ -104,6 +109,10 @@ var types = map[string]facts{
 	EC2VPCEndpoint:                          {only("ResourceConfigurationArn", "ServiceName", "ServiceNetworkArn", "ServiceRegion", "VpcEndpointType", "VpcId"), []string{"endpoint"}, nil},
 	"AWS::EC2::VPCGatewayAttachment":        {only("VpcId"), free, nil},
 	DefaultGroupRestriction:                 {nil, free, nil},
+	CloudMapHTTPNamespace:                   {only("Name"), free, nil},
+	CloudMapPrivateNamespace:                {only("Name", "Vpc"), nil, nil},
+	CloudMapPublicNamespace:                 {only("Name"), nil, nil},
+	CloudMapService:                         {only("HealthCheckCustomConfig", "Name", "NamespaceId", "Type"), nil, nil},
 	ECRRepository:                           {only("EncryptionConfiguration", "RepositoryName"), []string{"images"}, nil},
 	ECSCapacityProvider:                     {only("ClusterName", "Name"), free, nil},
 	ECSCluster:                              {only("ClusterName"), []string{"insightsMetric"}, nil},

@@ -28,6 +28,8 @@ type deployment struct {
 	revision      string
 	definition    *model.TaskDefinition
 	loadBalancers []model.ServiceLoadBalancer
+	spec          *model.Service // of the service when the deployment began
+	known         []string       // the names of Service Connect that its tasks find
 
 	// want is how many tasks there are to be. The primary deployment wants the desired count,
 	// another one the tasks that are left to replace.

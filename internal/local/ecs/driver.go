@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
+	"cutover/internal/assembly"
 	"cutover/internal/model"
 )
 
@@ -40,6 +42,12 @@ type StartRequest struct {
 	TaskDefinition *model.TaskDefinition
 	// Peers are the containers of the task that were started before, by name.
 	Peers map[string]Container
+	// Names are the names of services that the task may call. They are the same for all containers of
+	// a task, and last as long as the task.
+	Names []Name
+	// DNS is the address of a DNS server that answers for the private namespaces of the task's network,
+	// with the addresses of tasks on this machine. Empty if there are none.
+	DNS string
 	// Output is called with every line of the container, without the line break. Stream is
 	// "stdout" or "stderr".
 	Output func(stream, line string)
@@ -48,6 +56,21 @@ type StartRequest struct {
 	Warn func(message string)
 	// Tell is called with what takes long, as in "builds its image". The container is the subject.
 	Tell func(message string)
+}
+
+// Name is a name under which a task finds a service, by Service Connect or AWS Cloud Map. No two names of a
+// task have the same host and port.
+type Name struct {
+	// Host is as in "users" or "users.dev.internal", in lower case.
+	Host string
+	// Port is the port that a client connects to at the host. It is 0 if clients find the port by SRV
+	// records, as for "http+srv://users.dev.internal".
+	Port int
+	// Address is where connections to the name go on this machine, "127.0.0.1:PORT", for this task only.
+	Address string
+	// ServiceConnect says that Service Connect has the name: on AWS, the file /etc/hosts of the containers.
+	// Otherwise DNS has it.
+	ServiceConnect bool
 }
 
 // Container is a container that was started.
@@ -117,4 +140,18 @@ func HostPorts(whole *model.TaskDefinition, c model.Container) (all []PassedOver
 		}
 	}
 	return all
+}
+
+// ToLoadBalancers are the names of a container's variables that have the DNS name of a load balancer. It is
+// localhost here, as seen from this machine.
+func ToLoadBalancers(c model.Container) (variables []string) {
+	for _, v := range c.Environment {
+		if slices.ContainsFunc(v.Parts, func(part any) bool {
+			ref, ok := part.(assembly.Ref)
+			return ok && ref.Resource.Type == model.ELBLoadBalancer && ref.Attribute == "DNSName"
+		}) {
+			variables = append(variables, v.Name)
+		}
+	}
+	return variables
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +87,7 @@ func (t *task) setHealth(c *taskContainer, health Health, why string) {
 	t.scheduler.update(t.service, func() {
 		if c.health != health {
 			c.health = health
+			t.scheduler.options.Discovery.Health(t.ID, t.well())
 			t.event(HealthEvent, string(health), fmt.Sprintf("container %q: %s", c.definition.Name, why))
 		}
 	})
@@ -96,6 +98,11 @@ func (t *task) setHealth(c *taskContainer, health Health, why string) {
 // checked says that the health check of a container decides about its task.
 func (c *taskContainer) checked() bool {
 	return c.definition.Essential && c.definition.HealthCheck != nil && !c.unchecked
+}
+
+// well says that the health checks of all containers that have some pass.
+func (t *task) well() bool {
+	return !slices.ContainsFunc(t.containers, func(c *taskContainer) bool { return c.checked() && c.health != Healthy })
 }
 
 // complaint says which health check found the task unhealthy.

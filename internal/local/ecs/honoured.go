@@ -45,9 +45,9 @@ var forAWS = map[string]string{
 	"AlarmNames": "", "Rollback": "",
 	// Of task definitions.
 	"TaskRoleArn": "", "ExecutionRoleArn": "",
-	// Of containers. VersionConsistency is for images on AWS. AppProtocol is for Service Connect, and
-	// the driver's log stands for the log group.
-	"LogConfiguration": "", "VersionConsistency": "", "AppProtocol": "",
+	// Of containers, and of the proxy of Service Connect. VersionConsistency is for images on AWS. The driver's log
+	// stands for the log group.
+	"LogConfiguration": "", "VersionConsistency": "",
 	// Of scaling. The label names a target group in parts that only a deployment knows. A
 	// service that scales by requests has one target group.
 	"ScalableDimension": "", "RoleARN": "", "ResourceLabel": "",
@@ -55,7 +55,6 @@ var forAWS = map[string]string{
 
 // warned are settings that the warnings of a deployment tell of, by the place of the service.
 var warned = map[string]string{
-	"ServiceConnectConfiguration": "no name of AWS Cloud Map is answered here", "ServiceRegistries": "no name of AWS Cloud Map is answered here",
 	"ScheduledActions": "nothing is scheduled here",
 }
 
@@ -64,6 +63,8 @@ var notHonoured = map[string]string{
 	"VpcLatticeConfigurations": "there is no VPC Lattice here",
 	"EarlySuccessCriteria":     "a deployment is complete here when all of its tasks are healthy",
 	"LoadBalancerName":         "Classic Load Balancers do not run here",
+	"Tls":                      "connections between tasks are not encrypted here, so a task without TLS would pass",
+	"TestTrafficRules":         "they are for blue/green deployments; only rolling updates are made here",
 	"AdvancedConfiguration":    "it is for blue/green deployments; only rolling updates are made here",
 
 	// "What Is AWS App Mesh?", https://docs.aws.amazon.com/app-mesh/latest/userguide/what-is-app-mesh.html
@@ -101,7 +102,7 @@ const (
 	noTerminal = "containers have no terminal here"
 	toolsLog   = "what containers write is in the log of this tool"
 	ownLogin   = "images are pulled with your own login"
-	OwnNetwork = "the network is this machine's: everything here reaches a task, and a task reaches everything"
+	OwnNetwork = "the network is this machine's: everything here reaches a task, and a task reaches everything; security groups decide about names only"
 	OwnMachine = "tasks of Fargate run on this machine, with its disk and its processors"
 )
 
@@ -111,8 +112,9 @@ var listed = map[string]string{
 	"FSxWindowsFileServerVolumeConfiguration": "a volume is a directory of this machine", "ConfiguredAtLaunch": "a volume is a directory of this machine",
 	"IpcMode": "containers share no processes and no memory here", "EnableFaultInjection": "there is no Fault Injection Service here",
 
-	"NetworkConfiguration": OwnNetwork,
-	"PlatformVersion":      OwnMachine, "EphemeralStorage": OwnMachine, "RuntimePlatform": OwnMachine,
+	"NetworkConfiguration":   OwnNetwork,
+	"AccessLogConfiguration": "the proxies of Service Connect write no access log here",
+	"PlatformVersion":        OwnMachine, "EphemeralStorage": OwnMachine, "RuntimePlatform": OwnMachine,
 	"ContainerPortRange": "a port of a range is not published here: containers of its task reach the port",
 
 	"DisableNetworking": "every container is on the bridge here", "CredentialSpecs": "there is no Active Directory here",

@@ -23,7 +23,7 @@ type TaskResult struct {
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html
 func (s *Scheduler) RunTask(ctx context.Context, key, name string, d *model.TaskDefinition) TaskResult {
 	v := &service{scheduler: s, key: key, name: name, alone: true, spec: &model.Service{}}
-	t := newTask(&deployment{DeploymentStatus: DeploymentStatus{ID: name}, service: v, definition: d})
+	t := newTask(&deployment{DeploymentStatus: DeploymentStatus{ID: name}, service: v, definition: d, spec: v.spec})
 	stopped := false
 	defer context.AfterFunc(ctx, func() {
 		s.update(v, func() {

@@ -23,6 +23,8 @@ type Options struct {
 	Driver Driver
 	// Balancer registers tasks. Required if a service has target groups.
 	Balancer Balancer
+	// Discovery gives tasks names. Default: tasks find no others.
+	Discovery Discovery
 	// Instance is the container instance of all tasks. A task without room waits until others
 	// have stopped. Default: as many instances as the tasks need.
 	Instance *capacity.Resources
@@ -50,6 +52,9 @@ type Scheduler struct {
 func New(options Options) *Scheduler {
 	if options.ScalingPeriod == 0 {
 		options.ScalingPeriod = ScalingPeriod
+	}
+	if options.Discovery == nil {
+		options.Discovery = nowhere{}
 	}
 	return &Scheduler{options: options, services: map[string]*service{}}
 }

@@ -66,7 +66,7 @@ func revision(s *model.Service) string {
 	for _, lb := range s.LoadBalancers {
 		groups = append(groups, lb.TargetGroup.Key())
 	}
-	return digest(groups, s.LoadBalancers, s.TaskDefinition)
+	return digest(groups, s.LoadBalancers, s.TaskDefinition, s.Connect, s.Registries)
 }
 
 // same says whether CloudFormation would find nothing to update about a service.
@@ -82,6 +82,7 @@ func (s *service) deploy() {
 	d := &deployment{
 		DeploymentStatus: DeploymentStatus{ID: fmt.Sprintf("%s/%d", s.name, s.count), TaskDefinition: s.spec.TaskDefinition.Key(), Created: time.Now()},
 		service:          s, revision: revision(s.spec), definition: s.spec.TaskDefinition, loadBalancers: s.spec.LoadBalancers,
+		spec: s.spec, known: s.scheduler.options.Discovery.Known(s.spec),
 	}
 	s.deployments = slices.Insert(s.deployments, 0, d)
 	d.setState(InProgress, "deployment started")

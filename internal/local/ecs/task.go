@@ -41,6 +41,9 @@ type task struct {
 	failed     bool   // counted as a failure of its deployment
 	health     Health // of the last event
 
+	names []Name // that it may call
+	dns   string // the address of its DNS server, or empty
+
 	wanted   context.Context
 	unwanted context.CancelFunc // ends wanted
 	exited   chan struct{}      // closed when an essential container has ended
@@ -85,6 +88,7 @@ func (t *task) run() {
 		s.update(t.service, func() {
 			t.Started = time.Now()
 			t.setState(Running)
+			s.options.Discovery.Register(t.ID, t.deployment.spec, t.well(), t.address)
 			t.deployment.startFailures = 0
 			t.failGone()
 		})
@@ -108,6 +112,7 @@ func (t *task) run() {
 	if err := s.options.Driver.Clean(t.ID); err != nil {
 		t.tell("what the task has left cannot be removed: %v", err)
 	}
+	s.options.Discovery.Close(t.ID)
 	s.update(t.service, func() {
 		t.setState(Deprovisioning)
 		t.setState(Stopped)
@@ -125,6 +130,10 @@ func (t *task) run() {
 // start starts the containers, side by side but for their dependencies, and registers them with the
 // target groups. The context is for the health checks.
 func (t *task) start(ctx context.Context) error {
+	var err error
+	if t.names, t.dns, err = t.scheduler.options.Discovery.Open(Caller{t.ID, t.service.name, t.deployment.spec, t.deployment.known}); err != nil {
+		return err
+	}
 	starts, starting := errgroup.WithContext(t.wanted)
 	for _, c := range t.containers {
 		starts.Go(func() error {
@@ -165,6 +174,7 @@ func (t *task) startContainer(starting, checking context.Context, c *taskContain
 	definition.Environment = environment(definition)
 	running, err := t.scheduler.options.Driver.Start(starting, StartRequest{
 		Service: t.service.key, Task: t.ID, Definition: definition, TaskDefinition: t.deployment.definition, Peers: t.peers(),
+		Names: t.names, DNS: t.dns,
 		Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
 		Warn:   tell(provider.Warning), Tell: tell(""),
 	})
@@ -249,9 +259,21 @@ func (t *task) watch(c *taskContainer) {
 	})
 }
 
-// drain takes the task out of its target groups. Wait waits until no request is in flight or the
-// task ends.
+// address is where a port of a container answers; empty if the container is left out.
+func (t *task) address(container string, port int) string {
+	for _, c := range t.containers {
+		if c.definition.Name == container {
+			return c.running.Address(port)
+		}
+	}
+	return ""
+}
+
+// drain takes the task out of all names and out of its target groups. Wait waits until no request that a load
+// balancer has sent is in flight, or the task ends. Nobody waits for those that use a name
+// (https://github.com/aws/containers-roadmap/issues/1639).
 func (t *task) drain(wait bool) {
+	t.scheduler.options.Discovery.Deregister(t.ID)
 	t.scheduler.mu.Lock()
 	groups := slices.Sorted(maps.Keys(t.Targets))
 	t.scheduler.mu.Unlock()

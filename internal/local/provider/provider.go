@@ -94,7 +94,7 @@ const Warning = "WARNING"
 // Event is something that happened.
 type Event struct {
 	Time time.Time `json:"time"`
-	// Kind is stack, service, schedule, deployment, scaling, task, health, container or target.
+	// Kind is stack, service, schedule, discovery, deployment, scaling, task, health, container or target.
 	Kind string `json:"kind"`
 	// Subject is the name of the stack, service or other resource.
 	Subject string `json:"subject"`
