@@ -30,8 +30,8 @@ func (b *bench) balancer(out io.Writer) (err error) {
 		}
 		return fmt.Errorf("%w: %s", errSkipped, missing)
 	}
-	binary := filepath.Join(b.work, "users")
-	if err := b.command("go", "build", "-o", binary, "./services/users"); err != nil {
+	binary, err := b.compile("./services/users")
+	if err != nil {
 		return err
 	}
 	self, err := os.Executable()

@@ -33,7 +33,7 @@ func users(t *testing.T, status int, served *atomic.Int64) (address string) {
 
 func TestClient(t *testing.T) {
 	var served atomic.Int64
-	c := newClient(users(t, 200, &served))
+	c := newClient(users(t, 200, &served), route)
 	if perSecond, err := c.closedLoop(t.Context(), 100); err != nil || perSecond <= 0 || served.Load() != 100 {
 		t.Errorf("closed loop: %d served, %f a second, %v", served.Load(), perSecond, err)
 	}
@@ -45,7 +45,7 @@ func TestClient(t *testing.T) {
 	}
 	c.http.CloseIdleConnections()
 
-	broken := newClient(users(t, 502, &served))
+	broken := newClient(users(t, 502, &served), route)
 	defer broken.http.CloseIdleConnections()
 	if _, err := broken.closedLoop(t.Context(), 100); err == nil || !strings.Contains(err.Error(), "502") {
 		t.Errorf("closed loop of errors: %v", err)
@@ -75,8 +75,8 @@ func TestServeBalancer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- serveBalancer(ctx, dir, addresses[0], target) }()
-	c := newClient(addresses[0])
-	if err := awaitAnswer(ctx, addresses[0]); err != nil {
+	c := newClient(addresses[0], route)
+	if err := c.awaitAnswer(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.closedLoop(ctx, 100); err != nil {

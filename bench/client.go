@@ -25,13 +25,14 @@ const (
 // client loads a server.
 type client struct {
 	address string
+	route   string // the path of all requests
 	// http belongs to the open loop. It keeps its connections from round to round, so that the
 	// slowest requests are not those that open one.
 	http http.Client
 }
 
-func newClient(address string) *client {
-	return &client{address: address, http: http.Client{
+func newClient(address, route string) *client {
+	return &client{address: address, route: route, http: http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: vegeta.DefaultConnections},
 		Timeout:   vegeta.DefaultTimeout,
 	}}
@@ -43,7 +44,7 @@ func newClient(address string) *client {
 // Vegeta and net/http's client take more processor time for a request than the server, on the
 // same processors. So this loop uses neither, and parses only the first answer on a connection.
 func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond float64, err error) {
-	request := requestTo(c.address)
+	request := c.request()
 	var claimed atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	start := time.Now()
@@ -59,7 +60,7 @@ func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond floa
 			if claimed.Add(1) > requests {
 				return nil
 			}
-			length, err := firstAnswer(conn, request)
+			length, err := c.firstAnswer(conn)
 			if err != nil {
 				return err
 			}
@@ -72,7 +73,7 @@ func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond floa
 					return err
 				}
 				if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 ")) {
-					return fmt.Errorf("GET %s: answered %q, want 200", route, answer)
+					return fmt.Errorf("GET %s: answered %q, want 200", c.route, answer)
 				}
 			}
 			return nil
@@ -83,8 +84,8 @@ func (c *client) closedLoop(ctx context.Context, requests int64) (perSecond floa
 }
 
 // firstAnswer sends the request and returns the length of the answer in bytes.
-func firstAnswer(conn net.Conn, request []byte) (length int, err error) {
-	if _, err := conn.Write(request); err != nil {
+func (c *client) firstAnswer(conn net.Conn) (length int, err error) {
+	if _, err := conn.Write(c.request()); err != nil {
 		return 0, err
 	}
 	var answer bytes.Buffer
@@ -97,23 +98,23 @@ func firstAnswer(conn net.Conn, request []byte) (length int, err error) {
 		return 0, err
 	}
 	if response.StatusCode != http.StatusOK || response.Close || reader.Buffered() > 0 {
-		return 0, fmt.Errorf("GET %s: %s, Connection: %q, want 200 and a connection that is kept", route, response.Status, response.Header.Get("Connection"))
+		return 0, fmt.Errorf("GET %s: %s, Connection: %q, want 200 and a connection that is kept", c.route, response.Status, response.Header.Get("Connection"))
 	}
 	return answer.Len(), nil
 }
 
 // awaitAnswer sends requests, each on a new connection, until one is answered with 200.
-func awaitAnswer(ctx context.Context, address string) error {
+func (c *client) awaitAnswer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready within %v", startTimeout))
 	defer cancel()
 	ask := func() error {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.address)
 		if err != nil {
 			return err
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(startTimeout))
-		_, err = firstAnswer(conn, requestTo(address))
+		_, err = c.firstAnswer(conn)
 		return err
 	}
 	for {
@@ -129,14 +130,14 @@ func awaitAnswer(ctx context.Context, address string) error {
 	}
 }
 
-func requestTo(address string) []byte {
-	return []byte("GET " + route + " HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: bench\r\n\r\n")
+func (c *client) request() []byte {
+	return []byte("GET " + c.route + " HTTP/1.1\r\nHost: " + c.address + "\r\nUser-Agent: bench\r\n\r\n")
 }
 
 // openLoop sends requests at a rate per second, without waiting for answers, and returns the
 // latencies.
 func (c *client) openLoop(ctx context.Context, rate int, duration time.Duration) (vegeta.LatencyMetrics, error) {
-	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + c.address + route})
+	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: "http://" + c.address + c.route})
 	attacker := vegeta.NewAttacker(vegeta.Client(&c.http))
 	defer context.AfterFunc(ctx, func() { attacker.Stop() })()
 	var metrics vegeta.Metrics

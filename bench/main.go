@@ -7,6 +7,7 @@
 //   - balancer: the load balancer of this machine with nginx, in front of the same service.
 //   - services: a service with koa (bench/peer/koa: the same routes and data), with net/http
 //     alone (bench/peer/bare), and with a socket that does not read the request (bench/peer/raw).
+//   - split: the forum as a monolith beside the forum as microservices, on this machine.
 //   - scale: 10, 30 and 100 services (bench/many) on this machine.
 //
 // After all sections with 6 rounds or more, it writes docs/performance.md. Run it in the root
@@ -24,6 +25,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -36,13 +39,17 @@ func main() {
 	rounds := flag.Int("rounds", 11, fmt.Sprintf("number of measurements of each program; with less than %d, compare nothing and write no document", comparable))
 	only := flag.String("only", "", "measure this section only, and write no document (default all)")
 	balancer := flag.String("balancer", "", "run the load balancer, with its files in this directory; arguments: LISTEN TARGET")
+	proxy := flag.String("proxy", "", "run the proxy of a task that calls another by Service Connect, in the assembly of this directory, and print its address; argument: TARGET")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if *balancer != "" {
+	switch {
+	case *balancer != "":
 		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
-	} else {
+	case *proxy != "":
+		err = serveProxy(ctx, os.Stdout, *proxy, flag.Arg(0))
+	default:
 		err = run(ctx, *rounds, *only)
 	}
 	if err != nil {
@@ -65,10 +72,11 @@ func run(ctx context.Context, rounds int, only string) (err error) {
 		{name: "synthesis", measure: b.synthesis},
 		{name: "balancer", needs: "linux", measure: b.balancer}, // for /proc
 		{name: "services", needs: "linux", measure: b.services},
-		{name: "scale", needs: "linux/amd64", measure: b.scale}, // like the default deployment's services
+		{name: "split", needs: "linux/amd64", measure: b.split}, // like the default deployment's services
+		{name: "scale", needs: "linux/amd64", measure: b.scale},
 	}
 	if !slices.ContainsFunc(sections, func(s section) bool { return only == "" || only == s.name }) {
-		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, scale", only)
+		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, split, scale", only)
 	}
 	whole := only == "" && rounds >= comparable
 	for i := range sections {
@@ -104,6 +112,15 @@ func (b *bench) command(name string, args ...string) error {
 		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, output)
 	}
 	return nil
+}
+
+// compile compiles a program of this repository, once for all sections.
+func (b *bench) compile(pkg string) (file string, err error) {
+	file = filepath.Join(b.work, path.Base(pkg))
+	if _, missing := os.Stat(file); missing != nil {
+		err = b.command("go", "build", "-o", file, pkg)
+	}
+	return file, err
 }
 
 // turns calls measure for each thing in every round. Every other round is in reverse, so that

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,15 +21,31 @@ type figure struct {
 // results are measurements in the format of Go's benchmarks
 // (https://go.dev/design/14313-benchmark-format). The runner of Go's benchmarks cannot measure in
 // turns: with -count it repeats one benchmark before it runs the next.
-type results struct{ text bytes.Buffer }
+type results struct {
+	text   bytes.Buffer
+	values map[string][]float64 // by name and unit
+}
 
 // add adds the figures of a round. A name is like Service/server=koa.
 func (r *results) add(name string, figures ...figure) {
 	fmt.Fprintf(&r.text, "Benchmark%s 1", name)
 	for _, f := range figures {
 		fmt.Fprintf(&r.text, " %g %s", f.value, f.unit)
+		if r.values == nil {
+			r.values = map[string][]float64{}
+		}
+		r.values[name+" "+f.unit] = append(r.values[name+" "+f.unit], f.value)
 	}
 	r.text.WriteByte('\n')
+}
+
+// median returns the median of the rounds, 0 without any.
+func (r *results) median(name, unit string) float64 {
+	values := slices.Sorted(slices.Values(r.values[name+" "+unit]))
+	if n := len(values); n > 0 {
+		return (values[(n-1)/2] + values[n/2]) / 2
+	}
+	return 0
 }
 
 // compare prints benchstat's tables: a table for each unit, with a column for each value of the

@@ -53,8 +53,8 @@ func (b *bench) scale(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	tool := filepath.Join(b.work, "cutover")
-	if err := b.command("go", "build", "-o", tool, "./cmd/cutover"); err != nil {
+	tool, err := b.compile("./cmd/cutover")
+	if err != nil {
 		return err
 	}
 	dir := func(services int) string { return filepath.Join(b.work, strconv.Itoa(services)) }
@@ -139,28 +139,35 @@ func (s *setting) synthesizeAll(services int, dir string) error {
 	return os.RemoveAll(out)
 }
 
-// rehearse goes through the phases under load. It reads the report, and the tool's memory and
-// processor time from the kernel. It fails if a request is lost.
+// rehearse goes through the phases under load. It fails if a request is lost.
 func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 	var routes []string
 	for i := 1; i < s.services; i++ {
 		route := fmt.Sprintf("/api/service-%03d", i) // as bench/many has it
 		routes = append(routes, route, route+"/7")
 	}
-	cmd := exec.CommandContext(ctx, tool, "rehearse", "--json", "--state", filepath.Join(dir, "state"), "--out", filepath.Join(dir, "report"), "--app", dir,
-		"--walk", strings.Join(scaleWalk, ","), "--rate", strconv.Itoa(scaleRate), "--dwell", scaleDwell.String(), "--route", strings.Join(routes, ","))
+	began := time.Now()
+	report, samples, err := rehearse(ctx, tool, filepath.Join(dir, "rehearsal"), "--app", dir, "--walk", strings.Join(scaleWalk, ","),
+		"--rate", strconv.Itoa(scaleRate), "--dwell", scaleDwell.String(), "--route", strings.Join(routes, ","))
+	if err != nil {
+		return fmt.Errorf("%d services: %w", s.services, err)
+	}
+	return s.read(began, report, samples)
+}
+
+// rehearse runs the tool's command, with its files in a directory. It returns the report, and the tool's
+// memory and processor time from the kernel. It fails if the rehearsal has not passed.
+func rehearse(ctx context.Context, tool, dir string, args ...string) (report rehearsal.Report, samples []usage, err error) {
+	cmd := exec.CommandContext(ctx, tool, append([]string{"rehearse", "--json", "--state", filepath.Join(dir, "state"), "--out", filepath.Join(dir, "report")}, args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = stopTimeout
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		return err
+		return report, nil, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	var samples []usage
-	var err error
 	for tick, running := time.NewTicker(sampling), true; running; {
 		select {
 		case err = <-ended:
@@ -173,20 +180,20 @@ func (s *scaled) rehearse(ctx context.Context, tool, dir string) error {
 		}
 	}
 	if err != nil && context.Cause(ctx) != nil {
-		return context.Cause(ctx)
+		return report, nil, context.Cause(ctx)
 	}
-	// A rehearsal that fails under load has a report, too.
-	var report rehearsal.Report
-	reportErr := json.Unmarshal(stdout.Bytes(), &report)
-	switch {
-	case err != nil && reportErr == nil:
-		return fmt.Errorf("the rehearsal of %d services: %s", s.services, strings.Join(report.Verdict.Reasons, " "))
+	// A rehearsal that fails under load has a report, too. One that loses requests to its faults passes.
+	switch reportErr := json.Unmarshal(stdout.Bytes(), &report); {
+	case reportErr == nil && report.Verdict.Passed:
+		return report, samples, nil
+	case reportErr == nil:
+		err = errors.New(strings.Join(report.Verdict.Reasons, " "))
 	case err != nil:
-		return fmt.Errorf("the rehearsal of %d services: %w\n%s", s.services, err, stderr.Bytes())
-	case reportErr != nil:
-		return fmt.Errorf("the report of the rehearsal of %d services: %w", s.services, reportErr)
+		err = fmt.Errorf("%w\n%s", err, stderr.Bytes())
+	default:
+		err = reportErr
 	}
-	return s.read(began, report, samples)
+	return report, nil, fmt.Errorf("the rehearsal: %w", err)
 }
 
 // read takes the figures from a report and the samples of its process.

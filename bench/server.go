@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,13 +17,12 @@ import (
 	"time"
 )
 
-// route is the path of all requests: one record, so that most of the work is the server's.
+// route is the path that a subject is asked for: one record, so that most of the work is the server's.
 const route = "/api/users/1"
 
 const (
-	// warmup is the number of requests before the first round. After them, Node.js has compiled its
-	// hot code.
-	warmup = 30_000
+	// compiled is the number of requests after which Node.js has compiled its hot code.
+	compiled = 30_000
 	// closedRequests is the number of requests of a round in the closed loop.
 	closedRequests = 5000
 	// openRate is in requests per second. It is far below what any server here can do, so that
@@ -38,6 +38,8 @@ type subject struct {
 	name    string
 	command func(address string) []string
 	env     []string // besides PORT
+	route   string   // default: the constant
+	warmup  int64    // requests before the first round
 	image   float64  // minimum size of its image in bytes
 	server  *server  // the one under load
 }
@@ -54,8 +56,8 @@ type server struct {
 	exited  chan error
 }
 
-// start starts a server and waits until it answers. Stop a server that is returned, even after an
-// error.
+// start starts a server and waits until it answers. Without an address, the server chooses one and
+// prints it first. Stop a server that is returned, even after an error.
 func (b *bench) start(s *subject, address string) (*server, error) {
 	log, err := os.CreateTemp(b.work, s.name)
 	if err != nil {
@@ -63,7 +65,7 @@ func (b *bench) start(s *subject, address string) (*server, error) {
 	}
 	ctx, cancel := context.WithCancelCause(b.ctx)
 	command := s.command(address)
-	started := &server{name: s.name, client: newClient(address), log: log, cancel: func() { cancel(nil) }, exited: make(chan error, 1)}
+	started := &server{name: s.name, client: newClient(address, cmp.Or(s.route, route)), log: log, cancel: func() { cancel(nil) }, exited: make(chan error, 1)}
 	started.process = exec.CommandContext(ctx, command[0], command[1:]...)
 	started.process.Env = slices.Concat(os.Environ(), s.env, []string{"PORT=" + portOf(address)})
 	started.process.Stdout, started.process.Stderr = log, log
@@ -77,7 +79,13 @@ func (b *bench) start(s *subject, address string) (*server, error) {
 		started.exited <- started.process.Wait()
 		cancel(errors.New("the process has ended"))
 	}()
-	if err := awaitAnswer(ctx, address); err != nil {
+	for ; started.client.address == "" && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		output, _ := os.ReadFile(log.Name())
+		if line, _, whole := strings.Cut(string(output), "\n"); whole {
+			started.client.address = line
+		}
+	}
+	if err := started.client.awaitAnswer(ctx); err != nil {
 		return started, fmt.Errorf("%s: %w", s.name, err)
 	}
 	return started, nil
@@ -124,8 +132,8 @@ func (b *bench) startAll(subjects []*subject, addresses []string) (stop func() e
 func (b *bench) loadAll(name string, subjects []*subject, more func(*subject) ([]figure, error)) (*results, error) {
 	r := &results{}
 	return r, turns(b, b.rounds+1, subjects, func(round int, s *subject) error {
-		if round == 0 {
-			if _, err := s.server.client.closedLoop(b.ctx, warmup); err != nil {
+		if round == 0 && s.warmup > 0 {
+			if _, err := s.server.client.closedLoop(b.ctx, s.warmup); err != nil {
 				return err
 			}
 		}

@@ -74,7 +74,7 @@ func (b *bench) subjects() ([]*subject, error) {
 			return nil, err
 		}
 	}
-	subjects := []*subject{{name: "koa", command: func(string) []string { return []string{node, filepath.Join(koa, "app.js")} }}}
+	subjects := []*subject{{name: "koa", warmup: compiled, command: func(string) []string { return []string{node, filepath.Join(koa, "app.js")} }}}
 	for _, dir := range []string{node, koa} {
 		bytes, err := size(dir)
 		if err != nil {
@@ -82,33 +82,41 @@ func (b *bench) subjects() ([]*subject, error) {
 		}
 		subjects[0].image += bytes
 	}
-	programs := []build.Service{{Name: "api", Dir: "services/api"}, {Name: "bare", Dir: "bench/peer/bare"}, {Name: "raw", Dir: "bench/peer/raw"}}
-	contexts, err := build.Build(b.ctx, build.Options{Root: ".", Arch: runtime.GOARCH, Progress: io.Discard, Services: programs})
+	programs, err := b.programs(build.Service{Name: "api", Dir: "services/api"}, build.Service{Name: "bare", Dir: "bench/peer/bare"}, build.Service{Name: "raw", Dir: "bench/peer/raw"})
 	if err != nil {
 		return nil, err
 	}
 	for i, name := range []string{"service", "net-http", "socket"} {
-		program := programs[i].Name
-		// A copy, because the next build removes what it replaces.
-		binary, err := os.ReadFile(filepath.Join(contexts[program], program))
-		if err != nil {
-			return nil, err
-		}
-		file := filepath.Join(b.work, "image-"+program)
-		if err := os.WriteFile(file, binary, 0o700); err != nil {
-			return nil, err
-		}
-		s := &subject{name: name, image: float64(len(binary)), command: func(string) []string { return []string{file} }}
-		if name != "service" {
+		s := programs[i]
+		s.name = name
+		if alone := s.command; name != "service" {
 			s.command = func(address string) []string {
 				const body = `{"id":1,"username":"mbrandt","name":"Marta Brandt","bio":"Runs the build farm. Says \"it compiled on my machine\" only in jest."}`
 				// On all addresses, like the service and koa: that takes the kernel longer.
-				return []string{file, ":" + portOf(address), "application/json; charset=utf-8", body}
+				return append(alone(address), ":"+portOf(address), "application/json; charset=utf-8", body)
 			}
 		}
 		subjects = append(subjects, s)
 	}
 	return subjects, nil
+}
+
+// programs compiles programs like the images.
+func (b *bench) programs(programs ...build.Service) (subjects []*subject, err error) {
+	contexts, err := build.Build(b.ctx, build.Options{Root: ".", Arch: runtime.GOARCH, Progress: io.Discard, Services: programs})
+	for _, program := range programs {
+		if err != nil {
+			break
+		}
+		// A copy, because the next build removes what it replaces.
+		var binary []byte
+		file := filepath.Join(b.work, "image-"+program.Name)
+		if binary, err = os.ReadFile(filepath.Join(contexts[program.Name], program.Name)); err == nil {
+			err = os.WriteFile(file, binary, 0o700)
+		}
+		subjects = append(subjects, &subject{name: program.Name, image: float64(len(binary)), command: func(string) []string { return []string{file} }})
+	}
+	return subjects, err
 }
 
 // size returns the size of a file, or of all files in a directory, in bytes.

@@ -60,6 +60,7 @@ type setting struct {
 	*bench
 	node, many string // programs
 	env        []string
+	root       string // of the services' source; default: the working directory
 }
 
 // prepare compiles bench/many.
@@ -69,15 +70,15 @@ func (b *bench) prepare() (*setting, error) {
 		return nil, err
 	}
 	fmt.Println("Compiling the CDK app (minutes the first time, seconds later)")
-	many := filepath.Join(b.work, "many")
-	if err := b.command("go", "build", "-o", many, "./bench/many"); err != nil {
+	many, err := b.compile("./bench/many")
+	if err != nil {
 		return nil, err
 	}
 	env := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		// NODE_OPTIONS would replace jsii's options for its own process.
 		return strings.HasPrefix(variable, "NODE_OPTIONS=") || strings.HasPrefix(variable, "CONTEXT_OVERFLOW_LOCATION=")
 	})
-	return &setting{b, node, many, append(env, "CDK_VALIDATION=false", "JSII_NODE="+node, "CUTOVER_BENCH="+many)}, nil
+	return &setting{bench: b, node: node, many: many, env: append(env, "CDK_VALIDATION=false", "JSII_NODE="+node, "CUTOVER_BENCH="+many)}, nil
 }
 
 func pinnedNode() (string, error) {
@@ -101,6 +102,7 @@ func (s *setting) run(services int, phase, dir string, command ...string) ([]fig
 	}
 	cmd := exec.CommandContext(s.ctx, command[0], command[1:]...)
 	cmd.Env = append(slices.Clone(s.env), "CDK_CONTEXT_JSON="+context, "CDK_OUTDIR="+dir, fmt.Sprintf("CUTOVER_BENCH_SERVICES=%d", services))
+	cmd.Dir = s.root
 	start := time.Now()
 	output, err := cmd.CombinedOutput()
 	wall := time.Since(start)

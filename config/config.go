@@ -95,7 +95,8 @@ type Service struct {
 	// They replace Paths, Order and Testers. Each route has a place of its own in the migration.
 	// Default: one route.
 	Routes []Route `json:"routes,omitempty"`
-	// Compute is what the tasks run on: [EC2] or [Fargate]. Default: EC2.
+	// Compute is what the tasks run on: [EC2] or [Fargate]. If the list names the compute of a service,
+	// EC2 as well, CloudFormation refuses another one out of turn. Default: EC2.
 	Compute Compute `json:"-"`
 	// Calls names the services of the deployment that this one calls. For each, the service's container
 	// has a variable with the address: USERS_URL for users. It may reach them, and they are deployed
@@ -107,7 +108,8 @@ type Service struct {
 	Discovery []Discovery `json:"-"`
 	// Next is what the service moves to. A new pair of an ECS service and a target group stands beside
 	// the old one, and the setting compute says how far the traffic is. When the old pair is retired,
-	// write Next into Compute, and remove it here. Default: the service stays.
+	// write Next into Compute, and remove it here. A service that moves names its Compute, too.
+	// Default: the service stays.
 	Next Compute `json:"-"`
 	// Image is what the service's container runs. Default: the [GoPackage] in services/NAME.
 	Image Image `json:"-"`
@@ -213,7 +215,7 @@ func (s Service) AllRoutes() []Route {
 }
 
 func (s Service) migration() migration.Service {
-	m := migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Tasks: s.Tasks, MaxTasks: s.MaxTasks, Compute: Kind(s.Compute), Next: s.nextKind()}
+	m := migration.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Tasks: s.Tasks, MaxTasks: s.MaxTasks, Compute: kindOf(s.Compute), Next: kindOf(s.Next)}
 	for _, route := range s.AllRoutes() {
 		m.Routes = append(m.Routes, route.migration())
 	}
@@ -232,9 +234,6 @@ func (s Service) withDefaults() Service {
 		s.TargetCPUPercent = cmp.Or(s.TargetCPUPercent, 60)
 	}
 	s = s.withContainerDefaults()
-	if s.Compute == nil {
-		s.Compute = EC2{}
-	}
 	return s.withDiscoveryDefaults()
 }
 

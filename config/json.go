@@ -15,14 +15,10 @@ type computed struct {
 // MarshalJSON writes the fields that a migration is about.
 func (s Service) MarshalJSON() ([]byte, error) {
 	type plain Service
-	of := computed{Kind(s.Compute), s.nextKind()}
-	if of.Compute == migration.EC2 {
-		of.Compute = ""
-	}
 	return json.Marshal(struct {
 		plain
 		computed
-	}{plain(s), of})
+	}{plain(s), computed{kindOf(s.Compute), kindOf(s.Next)}})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -38,8 +34,5 @@ func (s *Service) UnmarshalJSON(text []byte) error {
 	}
 	kinds := map[string]Compute{migration.EC2: EC2{}, migration.Fargate: Fargate{}}
 	s.Compute, s.Next = kinds[all.computed.Compute], kinds[all.computed.Next]
-	if s.Compute == nil {
-		s.Compute = EC2{}
-	}
 	return nil
 }

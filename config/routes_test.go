@@ -230,11 +230,11 @@ var routeMistakes = []mistake{
 		want: `load balancer "shop": its stack is called GateShop, like that of service "gate-shop": rename one` + "\n" +
 			`load balancer "shop": its stack is called PhaseShop, like that of service "phase-shop": rename one`},
 	{name: "stacks of a move", change: with(
-		config.Service{Name: "tags", Paths: []string{"/t"}, Order: 51, Next: config.Fargate{}}, config.Service{Name: "gate-compute", Paths: []string{"/g"}, Order: 52}),
+		config.Service{Name: "tags", Paths: []string{"/t"}, Order: 51, Compute: config.EC2{}, Next: config.Fargate{}}, config.Service{Name: "gate-compute", Paths: []string{"/g"}, Order: 52}),
 		want: `the move between EC2 and Fargate: its stack is called GateCompute, like that of service "gate-compute": rename one`},
 	{name: "a load balancer of the name of moves", change: with(
 		config.Service{Name: "tags", Paths: []string{"/t"}, Order: 51, Compute: config.Fargate{}}, config.Service{Name: "news", LoadBalancer: "compute", Paths: []string{"/n"}, Order: 1}),
-		want: `load balancer "compute": services on Fargate have parameters of that name: rename it`},
+		want: `load balancer "compute": services that name their Compute have parameters of that name: rename it`},
 	{name: "order of a route", change: tags(config.Route{Name: "a", Order: 1000, Paths: []string{"/t"}}),
 		want: `route "tags/a": Order 1000: it must be from 1 to 999`},
 	{name: "one order of two routes", change: tags(config.Route{Name: "a", Order: 50, Paths: []string{"/t"}}, config.Route{Name: "b", Order: 50, Paths: []string{"/s"}}),

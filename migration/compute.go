@@ -16,14 +16,20 @@ import (
 // listener rules. The old pair plays the part of the monolith:
 //
 //	place       tasks of the old pair   of the new pair   traffic
-//	(none)      as before               0                 old
+//	(none)      as before               no ECS service    old
 //	parallel    as before               as before         old
 //	10%         as before               as before         10 % new
 //	switched    the most                as before         new
-//	retired     0                       as before         new
+//	retired     no ECS service          as before         new
 //
-// After retired, the service's compute is the new one, and the old pair goes. The way back from there
-// is the same way in the other direction, with the same states.
+// After retired, the service's compute is the new one, and the target group of the old pair goes. The
+// way back from there is the same way in the other direction, with the same states.
+//
+// So an ECS service goes a deployment before its target group, and comes a deployment after it. In one
+// deployment the target group would go first, since the stack of the load balancer comes first, and
+// ECS would be left with a group that does not exist. The same holds for the capacity provider of the
+// instances, which AWS deletes only if no ECS service names it
+// (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteCapacityProvider.html).
 const (
 	EC2     = "ec2"
 	Fargate = "fargate"
@@ -104,8 +110,12 @@ func (m Migration) computed(p *Plan, at Position) {
 		share := place.share()
 		if tasks, deployed := p.Tasks[s.Name]; deployed {
 			delete(p.Tasks, s.Name)
-			p.Tasks[pairs[0]] = tasks
-			if s.Next != "" {
+			switch {
+			case place == Place{}:
+				p.Tasks[pairs[0]] = tasks
+			case place.Phase >= Retired:
+				p.Tasks[pairs[1]] = tasks
+			default:
 				p.Tasks[pairs[0]], p.Tasks[pairs[1]] = s.beside(tasks, place)
 			}
 		}
@@ -176,13 +186,11 @@ func gcd(a, b int) int {
 }
 
 // beside returns the tasks of the old and the new pair of a service that would have these tasks
-// without a move.
+// without a move, while both pairs have an ECS service.
 func (s Service) beside(tasks Tasks, place Place) (old, next Tasks) {
 	switch {
-	case tasks == Tasks{}, !place.Shifted && place.Phase == Monolith:
-		return tasks, Tasks{}
-	case place.Phase >= Retired:
-		return Tasks{}, tasks
+	case tasks == Tasks{}:
+		return tasks, tasks
 	case place.Phase == Switched:
 		// Going back returns all traffic within a second, as with the monolith.
 		return Tasks{Count: max(s.Tasks, s.MaxTasks)}, tasks
@@ -196,7 +204,7 @@ func (s Service) beside(tasks Tasks, place Place) (old, next Tasks) {
 // computeLine has the states between two kinds of compute, the same in both directions.
 var computeLine = line{
 	{EC2, 0},
-	{"fargate-stopped", 2}, // the pair on Fargate has no tasks
+	{"fargate-stopped", 2}, // the pair on Fargate is a target group alone
 	{"ec2-first", 4},       // both run, and the pair on EC2 has the traffic
 	{shift, 5},
 	{"fargate-first", 6},
@@ -275,12 +283,12 @@ func (s Service) ComputePlaceOf(state string) Place {
 	}
 }
 
-// computeStates has the state of each service that is not on EC2 alone, as in "users=ec2-first".
+// computeStates has the state of each service whose compute is named, as in "users=ec2-first".
 func (m Migration) computeStates(at Position) string {
 	var parts []string
 	for _, s := range m.All() {
-		if state := s.computeState(at.Compute[s.Name]); state != EC2 {
-			parts = append(parts, s.Name+"="+state)
+		if s.Compute != "" {
+			parts = append(parts, s.Name+"="+s.computeState(at.Compute[s.Name]))
 		}
 	}
 	slices.SortFunc(parts, byKey)
@@ -292,6 +300,10 @@ func (m Migration) computeStates(at Position) string {
 func (s State) ComputePlace(service string) string {
 	return cmp.Or(pairsOf(s.Compute)[service], EC2)
 }
+
+// Names says whether the state has names for the compute of a service. Without names, the interlock knows
+// nothing of the compute.
+func (s State) Names(service string) bool { return pairsOf(s.Compute)[service] != "" }
 
 // ComputeFollows reports whether a service may go from one [State.ComputePlace] to another.
 func ComputeFollows(after, next string) bool { return computeLine.near(after, next) }
@@ -329,8 +341,7 @@ func (s Service) ComputeTurn(state string) string {
 }
 
 // Jumps lists the services whose compute leaves a place out, by name. The migration has the services that
-// both states know. The interlock refuses a jump, unless the service is on EC2 alone before it or after
-// it: then it has no names.
+// both states know. The interlock refuses a jump if both states name the compute: see [State.Names].
 func (m Migration) Jumps(after, next State) (names []string) {
 	for _, s := range m.All() {
 		if !ComputeFollows(after.ComputePlace(s.Name), next.ComputePlace(s.Name)) {
@@ -340,9 +351,9 @@ func (m Migration) Jumps(after, next State) (names []string) {
 	return names
 }
 
-// computeLocks are the parameters of the services that are not on EC2 alone: a lock for each load
-// balancer, whose name comes after "compute". A service on EC2 alone has no names. So the first
-// deployment of a move is not checked, and the last one of the way back to EC2.
+// computeLocks are the parameters of the services whose compute is named: a lock for each load balancer,
+// whose name comes after "compute". A service whose compute is not named is on EC2 alone, and nothing is
+// checked when it gets a name.
 func (m Migration) computeLocks(s State) []Lock {
 	states := pairsOf(s.Compute)
 	locks, told := map[string]*Lock{}, map[string][]string{}
@@ -391,10 +402,9 @@ func pairsOf(text string) map[string]string {
 	return pairs
 }
 
-// readComputes reads the states of the services that are not on EC2 alone. The parameters of the last
-// move back to EC2 outlive the move, for nothing deletes a stack. So a service that the migration has on
-// EC2 alone is there, if that may follow what the parameters say. What they say of a service that the
-// migration does not have is left out.
+// readComputes reads the states of the services whose compute is named. The parameters outlive the last
+// name, for nothing deletes a stack. So a service without a name is on EC2 alone, if that may follow what
+// the parameters say. What they say of a service that the migration does not have is left out.
 func (m Migration) readComputes(values map[string]string, name func(lock string) string) (string, error) {
 	var parts []string
 	for _, balancer := range m.balancers() {
@@ -421,10 +431,7 @@ func (m Migration) readComputes(values map[string]string, name func(lock string)
 func (m Migration) told(part string) bool {
 	name, state, _ := strings.Cut(part, "=")
 	s, known := m.Service(name)
-	if !known {
-		return false
-	}
-	return s.Next != "" || s.Kind() != EC2 || !ComputeFollows(state, EC2)
+	return known && (s.Compute != "" || !ComputeFollows(state, EC2))
 }
 
 // ParseComputePlace returns the place of a service on its way to another kind of compute: "parallel",

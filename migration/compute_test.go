@@ -51,12 +51,12 @@ func TestPlanOfComputes(t *testing.T) {
 		at       string
 		want     string // targets of users, of everything else, and the tasks
 	}{
-		{"users:ec2>fargate", migration.Switched, "", "users:1 users-fargate:0 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 0"},
+		{"users:ec2>fargate", migration.Switched, "", "users:1 users-fargate:0 | api:0 drop-traffic:1 | api 1, threads 3, users 2"},
 		{"users:ec2>fargate", migration.Switched, "users=parallel", "users:1 users-fargate:0 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
 		{"users:ec2>fargate", migration.Switched, "users=10%", "users:9 users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
 		{"users:ec2>fargate", migration.Switched, "users=33%", "users:67 users-fargate:33 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
 		{"users:ec2>fargate", migration.Switched, "users=switched", "users:0 users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
-		{"users:ec2>fargate", migration.Switched, "users=retired", "users:0 users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users 0, users-fargate 2"},
+		{"users:ec2>fargate", migration.Switched, "users=retired", "users:0 users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users-fargate 2"},
 		{"users:fargate", migration.Switched, "", "users-fargate:1 | api:0 drop-traffic:1 | api 1, threads 3, users-fargate 2"},
 		{"users:fargate>ec2", migration.Switched, "users=10%", "users-fargate:9 users:1 | api:0 drop-traffic:1 | api 1, threads 3, users 2, users-fargate 2"},
 		// Without tasks there is nothing to move.

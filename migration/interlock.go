@@ -81,7 +81,8 @@ type State struct {
 	Places string
 	// KeepRest says that all services are switched and the monolith has the rest.
 	KeepRest bool
-	// Compute has the states of the services that are not on EC2 alone, as in "users=ec2-first".
+	// Compute has the states of the services whose compute is named, as in "users=ec2-first". Others
+	// are on EC2 alone.
 	Compute string
 }
 
@@ -160,8 +161,9 @@ func (s State) String() string {
 	if s.KeepRest {
 		text += ", the rest with the monolith"
 	}
-	if s.Compute != "" {
-		text += ", compute " + strings.ReplaceAll(s.Compute, ",", ", ")
+	computes := slices.DeleteFunc(strings.Split(s.Compute, ","), func(part string) bool { return part == "" || strings.HasSuffix(part, "="+EC2) })
+	if len(computes) > 0 {
+		text += ", compute " + strings.Join(computes, ", ")
 	}
 	return text
 }

@@ -42,8 +42,8 @@ type Service struct {
 	// Root says that the service answers the [RootPaths] at its load balancer from the switch on.
 	// One service at most. Unused for the monolith.
 	Root bool
-	// Compute is what the service runs on, [EC2] or [Fargate]. Empty for EC2. Next is what it moves
-	// to; empty if it stays.
+	// Compute is what the service runs on, [EC2] or [Fargate]. Empty for EC2 without a name in the
+	// interlock. Next is what it moves to; empty if it stays.
 	Compute, Next string
 }
 
@@ -137,9 +137,16 @@ type Plan struct {
 	// Balancers are the load balancers: the first one, which always exists, and then those that
 	// services name, ordered by name.
 	Balancers []Balancer
-	// Tasks says how many tasks every service runs, by the name of its pair: see [OnCompute]. A
-	// monolith that is removed has no entry.
+	// Tasks says how many tasks every service runs, by the name of its pair: see [OnCompute]. What has
+	// no ECS service has no entry: a monolith that is removed, and a pair whose move did not begin or
+	// is over.
 	Tasks map[string]Tasks
+}
+
+// Stands says whether a pair has an ECS service.
+func (p Plan) Stands(pair string) bool {
+	_, stands := p.Tasks[pair]
+	return stands
 }
 
 // Balancer is one phase of the migration at one load balancer. The load balancer moves the paths of

@@ -44,7 +44,7 @@ func newFargateService(stack awscdk.Stack, s config.Settings, p *pair, compute c
 		DesiredCount:                count,
 		CapacityProviderStrategies:  spot(compute.SpotPercent),
 		VpcSubnets:                  &awsec2.SubnetSelection{SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS},
-		SecurityGroups:              &[]awsec2.ISecurityGroup{p.newTaskSecurityGroup(stack)},
+		SecurityGroups:              &[]awsec2.ISecurityGroup{p.Alike.groups[p.Name]},
 		AssignPublicIp:              jsii.Bool(false),
 		MinHealthyPercent:           jsii.Number(100),
 		MaxHealthyPercent:           jsii.Number(200),
@@ -73,7 +73,7 @@ func spot(percent int) *[]*awsecs.CapacityProviderStrategy {
 // newTaskSecurityGroup makes the security group of the tasks. The load balancer and the callers reach the
 // tasks, and the tasks reach the deployment's file system. The rules are in the service's stack, so that a
 // new service does not change the network. Those of callers are in the stacks of the callers.
-func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
+func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) {
 	balancer := p.Alike.network.LoadBalancerSecurityGroup
 	group := awsec2.NewSecurityGroup(stack, p.construct("SecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc:              p.Alike.network.VPC,
@@ -97,7 +97,6 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) awsec2.SecurityGroup {
 		group.AddIngressRule(p.Alike.network.InstanceSecurityGroup, port, jsii.String("Callers in bridge mode"), nil)
 	}
 	p.Alike.groups[p.Name] = group
-	return group
 }
 
 // mountEphemeral gives a container its writable paths on the task's own storage, for Fargate has no

@@ -10,13 +10,12 @@ import (
 	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
-	"cutover/internal/nightly"
 )
 
 // computes is the forum with a service on Fargate, one that moves there, and one on EC2.
 func computes() config.Deployment {
 	d := changed(first, func(s *config.Service) {
-		s.Next = config.Fargate{SpotPercent: 50, EphemeralStorageGiB: 30}
+		s.Compute, s.Next = config.EC2{}, config.Fargate{SpotPercent: 50, EphemeralStorageGiB: 30}
 		s.WritablePaths = []config.WritablePath{{Path: "/tmp"}}
 	})
 	d.Services[1].Compute = config.Fargate{CPU: 512, MemoryMiB: 1024}
@@ -35,56 +34,6 @@ func TestGoldensOfComputes(t *testing.T) {
 	for _, part := range parts {
 		stack := a.Stack("dev-" + part)
 		golden.Compare(t, filepath.Join(goldenDir, "computes", stack.Name+".json"), goldenTemplate(t, stack))
-	}
-}
-
-// A service that declares its next compute changes nothing of the old pair but the action of its rules.
-func TestNextStandsBeside(t *testing.T) {
-	before := synthDeployment(t, changed(first, func(s *config.Service) {}), settings{"phase": "switched"})
-	after := synthDeployment(t, changed(first, func(s *config.Service) { s.Next = config.Fargate{} }), settings{"phase": "switched"})
-	for _, line := range assembly.Changes(before, after) {
-		words := strings.Fields(line)
-		what := strings.Join(words[3:], " ")
-		allowed := words[0] == "+" || strings.HasPrefix(words[2], "Outputs.") || words[1] == "dev-GateCompute" || words[1] == "dev-PhaseCompute" ||
-			words[1] == "dev-Routing" && strings.HasPrefix(what, "Properties.Actions") ||
-			words[1] == "dev-Cluster" && strings.Contains(what, "Properties.CapacityProviders")
-		if !allowed {
-			t.Error(line)
-		}
-	}
-}
-
-// A step between computes changes weights, numbers of tasks and the records of the interlock. The last
-// step takes the old pair away. Nothing is replaced.
-func TestComputeChanges(t *testing.T) {
-	nightly.Test(t, "it synthesizes a move between computes step by step")
-	moving := changed(first, func(s *config.Service) { s.Next = config.Fargate{} })
-	moved := changed(first, func(s *config.Service) { s.Compute = config.Fargate{} })
-	at := func(d config.Deployment, place string) *assembly.Assembly {
-		context := settings{"phase": "switched"}
-		if place != "" {
-			context["compute"] = first.Name + "=" + place
-		}
-		return synthDeployment(t, d, context)
-	}
-	before, last := at(moving, ""), ""
-	for _, place := range []string{"parallel", "10%", "switched", "retired", "gone"} {
-		d, named := moving, place
-		if place == "gone" {
-			d, named = moved, ""
-		}
-		after := at(d, named)
-		for _, line := range assembly.Changes(before, after) {
-			words := strings.Fields(line)
-			what := strings.Join(words[3:], " ")
-			allowed := words[1] == "dev-GateCompute" || words[1] == "dev-PhaseCompute" ||
-				words[1] == "dev-Routing" && strings.HasPrefix(what, "Properties.Actions") ||
-				strings.HasPrefix(what, "Properties.DesiredCount") || place == "gone" && (words[0] == "-" || strings.HasPrefix(words[2], "Outputs."))
-			if !allowed {
-				t.Errorf("%s to %s: %s", last, place, line)
-			}
-		}
-		before, last = after, place
 	}
 }
 

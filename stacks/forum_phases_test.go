@@ -196,6 +196,10 @@ func reverse(line string) string {
 		return "+" + line[1:]
 	}
 	head, to, _ := strings.Cut(line, " -> ")
-	cut := strings.LastIndex(head, " ") + 1
-	return head[:cut] + to + " -> " + head[cut:]
+	parts := 4 // "~", stack, resource, property, and the value
+	if strings.Contains(strings.Fields(head)[2], ".") {
+		parts = 3 // of no resource
+	}
+	words := strings.SplitN(head, " ", parts+1)
+	return strings.Join(words[:parts], " ") + " " + to + " -> " + words[parts]
 }

@@ -24,7 +24,7 @@ type move struct {
 	app step.App
 }
 
-// moves are all positions of users on its way to Fargate and back, and at both ends.
+// moves are all positions of users on its way to Fargate and back, at both ends, and on EC2 without a name.
 func moves(t *testing.T) (all []move) {
 	t.Helper()
 	app := awscdk.NewApp(&awscdk.AppProps{AnalyticsReporting: jsii.Bool(false), Outdir: jsii.String(t.TempDir()),
@@ -59,6 +59,7 @@ func moves(t *testing.T) (all []move) {
 		all = append(all, m)
 	}
 	places := []string{"", "parallel", "10%", "switched", "retired"}
+	add(nil, nil, "")
 	add(config.EC2{}, nil, "")
 	for _, place := range places {
 		add(config.EC2{}, config.Fargate{}, place)
@@ -71,8 +72,8 @@ func moves(t *testing.T) (all []move) {
 }
 
 // TestMovesOnAWS tries every step of a service between kinds of compute on the emulated AWS.
-// CloudFormation refuses a step out of turn, unless the service is on EC2 alone: the tools refuse that,
-// too, where it is not what a new service on Fargate does.
+// CloudFormation refuses a step out of turn, unless a side does not name the compute: the tools refuse
+// that, too, where it is not what a new service on Fargate does.
 func TestMovesOnAWS(t *testing.T) {
 	all := moves(t)
 	t.Parallel()
@@ -88,7 +89,7 @@ func TestMovesOnAWS(t *testing.T) {
 			}
 			was, is := from.state.ComputePlace("users"), to.state.ComputePlace("users")
 			near := migration.ComputeFollows(was, is)
-			named := was != migration.EC2 && is != migration.EC2
+			named := from.state.Names("users") && to.state.Names("users")
 			refused := a.deploy(to.position, to.gates)
 			if (refused != "") != (!near && named) {
 				t.Errorf("%s after %s: refused %q", to.name, from.name, refused)
@@ -99,7 +100,7 @@ func TestMovesOnAWS(t *testing.T) {
 			if turn := step.OutOfTurn(to.app.Migration, "dev", to.state, known); (turn != nil) != (refused != "") {
 				t.Errorf("%s after %s is out of turn: %v, and AWS refuses %q", to.name, from.name, turn, refused)
 			}
-			mayBeNew := was == migration.EC2 && is == migration.Fargate
+			mayBeNew := !from.state.Names("users") && is == migration.Fargate
 			if err := step.Follows(to.app, to.app.At, known); (err == nil) != (near || mayBeNew) {
 				t.Errorf("%s after %s: %v", to.name, from.name, err)
 			}
@@ -122,8 +123,9 @@ func TestMovesOnAWS(t *testing.T) {
 // the command watch asks for.
 func TestAlarmsOfAMonolithThatMoves(t *testing.T) {
 	d := split("press")
-	d.Monolith.Next = config.Fargate{}
-	d.Services[1].Next = config.Fargate{}
+	for _, s := range []*config.Service{&d.Monolith, &d.Services[1]} {
+		s.Compute, s.Next = config.EC2{}, config.Fargate{}
+	}
 	a := synthDeployment(t, d, settings{"phase": "users=10%,posts=10%", "compute": "api=10%,posts=50%", "alarms": "on"})
 	var names []string
 	for _, alarm := range a.Resources("AWS::CloudWatch::Alarm") {

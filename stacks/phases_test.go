@@ -71,7 +71,7 @@ func TestListIsReadable(t *testing.T) {
 	}
 	want := config.Deployment{Requests: d.Requests}
 	for _, s := range d.All() { // what a migration is about
-		want.Services = append(want.Services, config.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: max(s.Tasks, 1), MaxTasks: s.MaxTasks, Compute: config.EC2{}})
+		want.Services = append(want.Services, config.Service{Name: s.Name, LoadBalancer: s.LoadBalancer, Paths: s.Paths, Order: s.Order, Tasks: max(s.Tasks, 1), MaxTasks: s.MaxTasks})
 	}
 	want.Monolith, want.Services = want.Services[0], want.Services[1:]
 	equal(t, "list of services", want, got.Deployment)

@@ -4,6 +4,9 @@
 //
 //	CUTOVER_BENCH_SERVICES=30 npx cdk synth --app "go run ./bench/many"
 //
+// With -forum it has the forum's services instead, and with -fargate they run on Fargate. With -connect
+// the first one is also called by the second one, by Service Connect.
+//
 // With -core it synthesizes only the stacks of bench/peer/app.js. With -images it brings the
 // images' build contexts up to date and prints them by service, as JSON.
 //
@@ -16,15 +19,20 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"cutover/config"
+	"cutover/deployment"
 	"cutover/stacks"
 )
 
 func main() {
 	onlyCore := flag.Bool("core", false, "synthesize network, cluster, load balancers and services only")
 	onlyImages := flag.Bool("images", false, "synthesize nothing, and print the images' build contexts")
+	ofForum := flag.Bool("forum", false, "have the forum's services, whatever the number")
+	onFargate := flag.Bool("fargate", false, "run all services on Fargate")
+	connected := flag.Bool("connect", false, "let the second service call the first one by Service Connect")
 	flag.Parse()
 	const variable = "CUTOVER_BENCH_SERVICES"
 	n, err := strconv.Atoi(os.Getenv(variable))
@@ -32,7 +40,21 @@ func main() {
 		fmt.Fprintf(os.Stderr, "many: %s=%q: give the number of services, 2 or more: the monolith and what takes its paths over\n", variable, os.Getenv(variable))
 		os.Exit(2)
 	}
-	d := deployment(n)
+	d := many(n)
+	if *ofForum {
+		d = deployment.Forum
+	}
+	d.Services = slices.Clone(d.Services)
+	if *onFargate {
+		d.Monolith.Compute = config.Fargate{}
+		for i := range d.Services {
+			d.Services[i].Compute = config.Fargate{}
+		}
+	}
+	if *connected {
+		d.Services[0].Discovery = []config.Discovery{config.ServiceConnect{}}
+		d.Services[1].Calls = []string{d.Services[0].Name}
+	}
 	switch {
 	case *onlyCore:
 		err = core(d)
@@ -54,9 +76,9 @@ func main() {
 // the monolith's, and one is for dropped traffic.
 const oneBalancer = 98
 
-// deployment has the monolith and n-1 services. Each service takes one path over. Services
+// many has the monolith and n-1 services. Each service takes one path over. Services
 // without room at the first load balancer are behind a further one.
-func deployment(n int) config.Deployment {
+func many(n int) config.Deployment {
 	const program = "services/internal/echo"
 	// With 64 units and 64 MiB a hundred fit on the four instances of the default settings.
 	service := func(name, path string, order int) config.Service {

@@ -29,11 +29,16 @@ import (
 	"cutover/config"
 	"cutover/internal/assembly"
 	"cutover/internal/local"
+	"cutover/internal/local/ecs/docker"
 	"cutover/internal/plain"
 	"cutover/migration"
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == docker.SocketsCommand {
+		fmt.Fprintln(os.Stderr, docker.OpenSockets(os.Args[2:]))
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
 	code := 1

@@ -40,7 +40,7 @@ type rehearse struct {
 	computed bool     // says that cdk.json has services on their way to another compute
 	unlisted bool     // says that the default walk was chosen without a list of services
 	walker   *walker  // nil in an app without a list of services
-	routes   []string
+	asking   asking
 	rate     int
 	requests int
 	dwell    time.Duration
@@ -89,6 +89,8 @@ users-fargate. The kinds:
   cutover rehearse --walk switched,users@parallel,users@10%,users@switched,users@retired
   cutover rehearse --walk retired,parallel      # must fail: the report says why
   cutover rehearse --route /api/carts,/api/carts/1
+  cutover rehearse --routes shop.yaml --writes  # requests with methods, headers and bodies
+  cutover rehearse --ignore-header Etag --ignore-json '$.generatedAt' --ignore-body '/report*'
   cutover rehearse --strict                     # if there are gaps: exit code 4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, g) },
@@ -103,7 +105,7 @@ users-fargate. The kinds:
 		}
 		return pflag.NormalizedName(name)
 	})
-	flags.StringSliceVar(&o.routes, "route", nil, "`PATHS` to request (default: the requests of the list of services, or else the beginnings of its paths)")
+	o.asking.flags(cmd)
 	flags.IntVar(&o.rate, "rate", 500, "requests per second")
 	flags.IntVar(&o.requests, "requests", 0, "fewest requests; the phases last longer to reach the number")
 	flags.DurationVar(&o.dwell, "dwell", 5*time.Second, "shortest time in a phase")
@@ -261,11 +263,10 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if stage.assemblies, err = o.synthesize(ctx, own, rehearsed.Faults); err != nil {
 		return nil, "", err
 	}
-	if len(o.routes) == 0 {
-		rehearsed.Routes = defaultRoutes(stage.assemblies[o.stops[0].name])
-	}
-	if len(rehearsed.Routes) == 0 {
-		return nil, "", errors.New("the list of services has nothing to request: name paths with --route, or in Requests of the list")
+	if !o.asking.given() {
+		if rehearsed.Workload, err = o.asking.defaultWorkload(stage.assemblies[o.stops[0].name]); err != nil {
+			return nil, "", err
+		}
 	}
 	if o.walker == nil {
 		// Another app has no list.
@@ -296,8 +297,18 @@ func (o *rehearse) checkFlags() error {
 	if o.dwell <= 0 {
 		return fmt.Errorf("--dwell %v is too short: give a duration above 0, as in 5s", o.dwell)
 	}
-	_, err := rehearsal.New(rehearsal.Options{Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell})
+	_, err := o.rehearsal(rehearsal.Options{})
 	return err
+}
+
+// rehearsal completes options with what flags say, and prepares the rehearsal.
+func (o *rehearse) rehearsal(options rehearsal.Options) (*rehearsal.Rehearsal, error) {
+	options.Rate, options.Requests, options.Dwell = o.rate, o.requests, o.dwell
+	var err error
+	if options.Workload, err = o.asking.workload(); err != nil {
+		return nil, err
+	}
+	return rehearsal.New(options)
 }
 
 // check refuses what the walk cannot honour, before anything takes time.
@@ -333,8 +344,8 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 		}
 		faults = append(faults, fault)
 	}
-	rehearsed, err := rehearsal.New(rehearsal.Options{
-		Walk: names, Words: o.words(), Routes: o.routes, Rate: o.rate, Requests: o.requests, Dwell: o.dwell, Faults: faults, Progress: progress,
+	rehearsed, err := o.rehearsal(rehearsal.Options{
+		Walk: names, Words: o.words(), Faults: faults, Progress: progress,
 		About: []rehearsal.Fact{{Name: "Driver", Value: o.how.driver}, {Name: "Cutover", Value: version()}},
 	})
 	if err != nil {
@@ -479,18 +490,18 @@ func (o *rehearse) words() func(from, to string) (step, label string) {
 }
 
 // answerers returns what [rehearsal.Options] take, from the plan of the migration.
-func (o *rehearse) answerers() func(phase, route string) []string {
+func (o *rehearse) answerers() func(phase string, r *rehearsal.Request) []string {
 	if o.walker == nil {
 		return nil
 	}
-	return func(phase, route string) []string {
+	return func(phase string, r *rehearsal.Request) []string {
 		i := slices.IndexFunc(o.stops, func(s stop) bool { return s.name == phase })
 		at := o.stops[i].at
 		// The assembly of --app with the name of a phase for all may have a shift.
 		if !o.stops[i].known || o.app != "" && at.Places == nil && at.Phase == migration.Parallel {
 			return nil
 		}
-		return o.walker.answerers(at, route)
+		return o.walker.answerers(at, r)
 	}
 }
 
@@ -523,8 +534,8 @@ func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
 		if err := checkServices(dir, faults); err != nil {
 			return err
 		}
-		if _, err := listing.Read(dir); errors.Is(err, fs.ErrNotExist) && len(o.routes) == 0 {
-			return fmt.Errorf("%s is of another app, without a list of services that says what to request: name its paths with --route", dir)
+		if _, err := listing.Read(dir); errors.Is(err, fs.ErrNotExist) && !o.asking.given() {
+			return fmt.Errorf("%s is of another app, without a list of services that says what to request: name its paths with --route or --routes", dir)
 		}
 	}
 	return nil
@@ -572,8 +583,8 @@ func checkReach(r *rehearsal.Rehearsal, assemblies map[string]string) error {
 			}
 			continue
 		}
-		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return answers(models[phase], fault.Service, r.Routes) }) {
-			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route",
+		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return answers(models[phase], fault.Service, r.Workload.Routes()) }) {
+			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route or --routes",
 				fault, fault.Service, strings.Join(r.Walk, " → "))
 		}
 	}
@@ -581,7 +592,7 @@ func checkReach(r *rehearsal.Rehearsal, assemblies map[string]string) error {
 }
 
 // answers says whether a service may answer a route, by the rules of any listener.
-func answers(m *model.Model, service string, routes []string) bool {
+func answers(m *model.Model, service string, routes []*rehearsal.Request) bool {
 	table, err := rules.Build(m)
 	if err != nil { // the deployment refuses it, and says why
 		return true
@@ -596,10 +607,8 @@ func answers(m *model.Model, service string, routes []string) bool {
 	}
 	for _, listener := range table.Listeners {
 		for _, route := range routes {
-			request, err := rules.ParseRequest(route)
-			request.Host = "localhost"
-			decision, unknown := listener.Route(request)
-			if err != nil || unknown != nil || slices.ContainsFunc(decision.Rule.Action.Forward, func(to model.Weighted) bool {
+			decision, unknown := listener.Route(ruled(route))
+			if unknown != nil || slices.ContainsFunc(decision.Rule.Action.Forward, func(to model.Weighted) bool {
 				return to.Weight > 0 && slices.Contains(groups, to.TargetGroup)
 			}) {
 				return true

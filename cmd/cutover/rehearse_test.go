@@ -113,12 +113,12 @@ func TestCheckReach(t *testing.T) {
 		"kill:users@parallel": {[]string{"monolith", "parallel"}, nil, ""}, // tasks without requests
 		"kill:api":            {[]string{"retired", "parallel"}, nil, ""},
 		"kill:users@monolith": {[]string{"monolith", "parallel"}, nil, "--fault kill:users@monolith: users has no task in monolith"},
-		"hang:users":          {[]string{"monolith", "parallel"}, nil, "--fault hang:users: users answers no route in the walk monolith → parallel: add a phase to --walk, or a route with --route"},
-		"hang:posts":          {[]string{"switched"}, []string{"/api/users"}, "--fault hang:posts: posts answers no route in the walk switched: add a phase to --walk, or a route with --route"},
+		"hang:users":          {[]string{"monolith", "parallel"}, nil, "--fault hang:users: users answers no route in the walk monolith → parallel: add a phase to --walk, or a route with --route or --routes"},
+		"hang:posts":          {[]string{"switched"}, []string{"/api/users"}, "--fault hang:posts: posts answers no route in the walk switched: add a phase to --walk, or a route with --route or --routes"},
 		// A target group of weight 0 gets no requests.
-		"hang:api":   {[]string{"switched"}, []string{"/"}, "--fault hang:api: api answers no route in the walk switched: add a phase to --walk, or a route with --route"},
+		"hang:api":   {[]string{"switched"}, []string{"/"}, "--fault hang:api: api answers no route in the walk switched: add a phase to --walk, or a route with --route or --routes"},
 		"kill:posts": {[]string{"switched"}, []string{"/api/posts?a=b"}, ""},
-		"drain:api":  {[]string{"switched", "retired"}, nil, "--fault drain:api: api answers no route in the walk switched → retired: add a phase to --walk, or a route with --route"},
+		"drain:api":  {[]string{"switched", "retired"}, nil, "--fault drain:api: api answers no route in the walk switched → retired: add a phase to --walk, or a route with --route or --routes"},
 	} {
 		fault, err := rehearsal.ParseFault(text)
 		if err != nil {
@@ -127,7 +127,7 @@ func TestCheckReach(t *testing.T) {
 		if test.routes == nil {
 			test.routes = deployment.Forum.Requests
 		}
-		r, err := rehearsal.New(rehearsal.Options{Walk: test.walk, Routes: test.routes, Faults: []rehearsal.Fault{fault}})
+		r, err := rehearsal.New(rehearsal.Options{Walk: test.walk, Workload: rehearsal.Paths(test.routes...), Faults: []rehearsal.Fault{fault}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestAnswerersOfAWalk(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := strings.Join(o.answerers()(test.phase, "/api/users/1"), " "); got != test.want {
+		if got := strings.Join(o.answerers()(test.phase, &rehearsal.Request{Path: "/api/users/1"}), " "); got != test.want {
 			t.Errorf("%+v: %q", test, got)
 		}
 	}

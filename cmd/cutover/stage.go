@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -31,9 +33,12 @@ type stage struct {
 	listeners map[string]string
 }
 
-func (s *stage) URL(route string) string {
-	path, _, _ := strings.Cut(route, "?")
-	return s.Runner.URL(path)
+func (s *stage) URL(r *rehearsal.Request) string { return s.Runner.URLOf(ruled(r)) }
+
+// ruled is a request as rules see it. Its host is this machine, if it has none of its own.
+func ruled(r *rehearsal.Request) rules.Request {
+	path, query, _ := strings.Cut(r.Path, "?")
+	return rules.Request{Method: cmp.Or(r.Method, http.MethodGet), Host: cmp.Or(r.Host, "localhost"), Path: path, Query: query, Header: r.Header}
 }
 
 func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Changes, err error) {

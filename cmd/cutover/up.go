@@ -138,7 +138,7 @@ func (r *runner) options(g *global) (local.Options, error) {
 		}
 		// The directory tells this deployment's containers from others.
 		options.Driver = func(ctx context.Context, dir string) (local.Driver, error) {
-			return docker.New(ctx, docker.Options{Deployment: dir, Volumes: volumes})
+			return docker.New(ctx, docker.Options{Deployment: dir, Volumes: volumes, Dir: dir})
 		}
 	default:
 		return options, fmt.Errorf("--driver %q is unknown: choose process or docker", r.driver)

@@ -394,13 +394,13 @@ func few(list []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:2], ", "), len(list)-2)
 }
 
-// answerers returns the services that may answer a GET of a route in a position, by the plan of the
-// migration. Clients ask the load balancer with the most rules for the route, as [alb.Provider.URL]
+// answerers returns the services that may answer a request in a position, by the plan of the
+// migration. Clients ask the load balancer with the most rules for the request, as [alb.Provider.URLOf]
 // says. The result is nil if the plan drops the request.
-func (w *walker) answerers(at migration.Position, route string) []string {
-	path, query, _ := strings.Cut(route, "?")
-	match := migration.Match{Paths: []string{path}, Hosts: []string{"localhost"}, Methods: []string{"GET"}}
-	for pair := range strings.SplitSeq(query, "&") {
+func (w *walker) answerers(at migration.Position, r *rehearsal.Request) []string {
+	sent := ruled(r)
+	match := migration.Match{Paths: []string{sent.Path}, Hosts: []string{sent.Host}, Methods: []string{sent.Method}, Headers: sent.Header}
+	for pair := range strings.SplitSeq(sent.Query, "&") {
 		if key, value, _ := strings.Cut(pair, "="); key != "" || value != "" {
 			if match.Query == nil {
 				match.Query = map[string][]string{}

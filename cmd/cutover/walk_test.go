@@ -10,6 +10,7 @@ import (
 
 	"cutover/config"
 	"cutover/deployment"
+	"cutover/internal/rehearsal"
 	"cutover/migration"
 )
 
@@ -301,7 +302,7 @@ func TestAnswerers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(w.answerers(app.At, test.route), " "); got != test.want {
+		if got := strings.Join(w.answerers(app.At, &rehearsal.Request{Path: test.route}), " "); got != test.want {
 			t.Errorf("%s in %s: %q, want %q", test.route, test.phase, got, test.want)
 		}
 	}
@@ -351,7 +352,7 @@ func movingForum(names ...string) config.Deployment {
 	d.Services = slices.Clone(d.Services)
 	for _, s := range append([]*config.Service{&d.Monolith}, &d.Services[0], &d.Services[1], &d.Services[2]) {
 		if slices.Contains(names, s.Name) {
-			s.Next = config.Fargate{}
+			s.Compute, s.Next = config.EC2{}, config.Fargate{}
 			if s.Name == "posts" {
 				s.Compute, s.Next = config.Fargate{}, config.EC2{}
 			}
@@ -512,7 +513,7 @@ func TestAnswerersOfComputes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(w.answerers(app.At, "/api/users"), " "); got != want {
+		if got := strings.Join(w.answerers(app.At, &rehearsal.Request{Path: "/api/users"}), " "); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}

@@ -111,8 +111,8 @@ func TestNextOfEach(t *testing.T) {
 // next for the phase.
 func TestNextOfComputes(t *testing.T) {
 	fargate, ec2 := config.Fargate{}, config.EC2{}
-	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Next: fargate}, Services: []config.Service{
-		{Name: "users", Order: 10, Paths: []string{"/api/users*"}, Next: fargate}, {Name: "posts", Order: 20, Paths: []string{"/api/posts*"}, Compute: fargate, Next: ec2},
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Compute: ec2, Next: fargate}, Services: []config.Service{
+		{Name: "users", Order: 10, Paths: []string{"/api/users*"}, Compute: ec2, Next: fargate}, {Name: "posts", Order: 20, Paths: []string{"/api/posts*"}, Compute: fargate, Next: ec2},
 	}}
 	const goOn, wait, back = canary.GoOn, canary.Wait, canary.Back
 	for _, test := range []struct {
@@ -188,7 +188,7 @@ func TestNextOfComputes(t *testing.T) {
 
 // Pairs are compared by the list of services, wherever each is.
 func TestComparedHere(t *testing.T) {
-	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Next: config.Fargate{}}, Services: []config.Service{
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Compute: config.EC2{}, Next: config.Fargate{}}, Services: []config.Service{
 		{Name: "users", Order: 10, Paths: []string{"/api/users*"}, Compute: config.Fargate{}, Next: config.EC2{}}, {Name: "posts", Order: 20, Paths: []string{"/api/posts*"}, Compute: config.Fargate{}},
 	}}
 	for compute, want := range map[string]string{

@@ -26,12 +26,12 @@
 //	  "keepRest": true,
 //	}
 //
-// A list of services of which one is on AWS Fargate, or moves to another kind of compute, has version 3:
+// A list of services of which one names its compute has version 3:
 //
 //	{
 //	  "version": 3,
 //	  …
-//	    {"name": "users", "paths": ["/api/users*"], "order": 10, "tasks": 1, "next": "fargate"},
+//	    {"name": "users", "paths": ["/api/users*"], "order": 10, "tasks": 1, "compute": "ec2", "next": "fargate"},
 //	    {"name": "posts", "paths": ["/api/posts*"], "order": 20, "tasks": 1, "compute": "fargate"}
 //	  …
 //	}
@@ -56,7 +56,6 @@ import (
 	"strings"
 
 	"cutover/config"
-	"cutover/migration"
 )
 
 // Name is the name of the file in the directory of the assembly.
@@ -65,17 +64,17 @@ const Name = "deployment.json"
 // The version changes if a command that does not know the new fields would mistake what is deployed.
 // A list without such fields keeps the older version, so that older commands read it.
 const (
-	onePhase   = 1
-	withRoutes = 2
-	onFargate  = 3
+	onePhase     = 1
+	withRoutes   = 2
+	withComputes = 3
 )
 
 func version(d config.Deployment) int {
 	news := func(s config.Service) bool { return len(s.Routes)+len(s.Testers) > 0 }
-	if d.On(migration.Fargate) {
-		return onFargate
-	}
-	if d.KeepRest || slices.ContainsFunc(d.Services, news) {
+	switch {
+	case slices.ContainsFunc(d.All(), func(s config.Service) bool { return s.Compute != nil }):
+		return withComputes
+	case d.KeepRest || slices.ContainsFunc(d.Services, news):
 		return withRoutes
 	}
 	return onePhase
@@ -115,8 +114,8 @@ func Read(assembly string) (List, error) {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return l, fmt.Errorf("list of services: %s is damaged (%w): run `npx cdk synth --quiet`", file, err)
 	}
-	if l.Version < onePhase || l.Version > onFargate {
-		return l, fmt.Errorf("list of services: %s has version %d, and this command reads versions %d to %d: run `make bin/cutover synth`", file, l.Version, onePhase, onFargate)
+	if l.Version < onePhase || l.Version > withComputes {
+		return l, fmt.Errorf("list of services: %s has version %d, and this command reads versions %d to %d: run `make bin/cutover synth`", file, l.Version, onePhase, withComputes)
 	}
 	return l, nil
 }

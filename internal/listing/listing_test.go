@@ -16,11 +16,11 @@ import (
 
 // A list that is made by a loop with variables is as good as a literal.
 func made() config.Deployment {
-	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Tasks: 1, Compute: config.EC2{}}}
+	d := config.Deployment{Monolith: config.Service{Name: "api", Paths: []string{"/api*"}, Tasks: 1}}
 	const tasks = 3
 	for i, name := range []string{"users", "tags"} {
 		paths := []string{"/" + name, "/" + name + "/*"}
-		d.Services = append(d.Services, config.Service{Name: name, Paths: paths, Order: 10 * (i + 1), Tasks: tasks, MaxTasks: tasks * (i + 1), LoadBalancer: "press", Compute: config.EC2{}})
+		d.Services = append(d.Services, config.Service{Name: name, Paths: paths, Order: 10 * (i + 1), Tasks: tasks, MaxTasks: tasks * (i + 1), LoadBalancer: "press"})
 	}
 	return d
 }
@@ -67,7 +67,8 @@ func TestVersion(t *testing.T) {
 		"routes":        {func(d *config.Deployment) { d.Services[1] = withRoutes(testers) }, 2},
 		"another route": {func(d *config.Deployment) { d.Services[0] = withRoutes(nil) }, 2},
 		"on Fargate":    {func(d *config.Deployment) { d.Services[0].Compute = config.Fargate{} }, 3},
-		"to Fargate":    {func(d *config.Deployment) { d.Monolith.Next = config.Fargate{} }, 3},
+		"on EC2":        {func(d *config.Deployment) { d.Services[0].Compute = config.EC2{} }, 3},
+		"to Fargate":    {func(d *config.Deployment) { d.Monolith.Compute, d.Monolith.Next = config.EC2{}, config.Fargate{} }, 3},
 		"from Fargate":  {func(d *config.Deployment) { d.Monolith.Compute, d.Monolith.Next = config.Fargate{}, config.EC2{} }, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +89,7 @@ func TestVersion(t *testing.T) {
 }
 
 func withRoutes(testers map[string][]string) config.Service {
-	return config.Service{Name: "tags", Tasks: 1, Compute: config.EC2{}, Routes: []config.Route{
+	return config.Service{Name: "tags", Tasks: 1, Routes: []config.Route{
 		{Name: "writes", Order: 10, Paths: []string{"/tags*"}, Methods: []string{"POST"}, Headers: map[string][]string{"X-Beta": {"1"}}, Testers: testers},
 		{Order: 20, Hosts: []string{"tags.example.com"}, Query: map[string][]string{"v": {"2"}}},
 	}}

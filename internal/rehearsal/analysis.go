@@ -67,7 +67,7 @@ func summarize(us []uint32) Latency {
 // lossKey groups what goes into one [Loss].
 type lossKey struct {
 	span                           int
-	problem                        problem
+	problem                        Problem
 	status                         uint16
 	service, why                   string
 	hasTarget, excused, overloaded bool
@@ -111,7 +111,7 @@ func analyse(r *Rehearsal) *Report {
 	defer r.mu.Unlock()
 	a := &analysis{
 		Rehearsal: r, width: sliceWidth(r.end, r.Rate), all: newTally(),
-		answered: map[string]bool{}, routed: make([]string, len(r.Routes)), losses: map[lossKey]*Loss{},
+		answered: map[string]bool{}, routed: make([]string, len(r.plan.routes)), losses: map[lossKey]*Loss{},
 		strays: map[strayKey]*Stray{},
 	}
 	for i, s := range r.spans {
@@ -128,7 +128,7 @@ func analyse(r *Rehearsal) *Report {
 			})
 		}
 	}
-	for range r.Routes {
+	for range r.plan.routes {
 		a.byRoute = append(a.byRoute, newTally())
 	}
 	a.lateness()
@@ -247,7 +247,7 @@ func (a *analysis) stray(s *sample, span int, over time.Duration) {
 	}
 	var right []string
 	for _, phase := range phases {
-		services := a.Answerers(phase, a.Routes[s.route])
+		services := a.Answerers(phase, a.plan.routes[s.route])
 		if services == nil || slices.Contains(services, service) {
 			return
 		}
@@ -262,7 +262,7 @@ func (a *analysis) stray(s *sample, span int, over time.Duration) {
 		a.strays[key] = stray
 	}
 	stray.Count++
-	if route := a.Routes[s.route]; !slices.Contains(stray.Routes, route) {
+	if route := a.plan.names[s.route]; !slices.Contains(stray.Routes, route) {
 		stray.Routes = append(stray.Routes, route)
 	}
 }
@@ -292,7 +292,7 @@ func (a *analysis) loss(seq, span int, sent time.Duration, excused, overloaded b
 	}
 	loss.Count++
 	loss.First, loss.Last = min(loss.First, seconds(sent)), max(loss.Last, seconds(sent))
-	loss.sample(Sample{At: seconds(sent), Route: a.Routes[s.route], Latency: millis(s.latency), Target: way.target, Detail: a.rec.details[seq]})
+	loss.sample(Sample{At: seconds(sent), Route: a.plan.names[s.route], Latency: millis(s.latency), Target: way.target, Detail: a.rec.details[seq]})
 }
 
 // report makes the report of what was counted.
@@ -301,7 +301,7 @@ func (a *analysis) report() *Report {
 	r := &Report{
 		Format: Format, Began: a.began.UTC().Truncate(time.Millisecond), Duration: seconds(a.end), Walk: a.Walk, Rate: a.Rate,
 		BaselinePhase: a.Walk[0], BaselineServices: a.baselineBy, SliceWidth: seconds(a.width),
-		Totals: a.all.totals(), Late: summarize(a.late), Load: a.load, About: append(a.facts(), a.About...),
+		Totals: a.all.totals(), Late: summarize(a.late), Load: a.load, Workload: plain.Line(a.Workload.About), About: append(a.facts(), a.About...),
 	}
 	for _, loss := range a.order {
 		r.Losses = append(r.Losses, *loss)
@@ -318,8 +318,11 @@ func (a *analysis) report() *Report {
 	}
 	r.Services = append(r.Services, slices.Sorted(maps.Keys(a.answered))...)
 	for i, t := range a.byRoute {
-		was := a.baseline[i]
-		r.Routes = append(r.Routes, Route{a.Routes[i], was.status, plain.Line(was.contentType), len(was.body), t.totals()})
+		request, was := a.plan.routes[i], cmp.Or(a.baseline[i], &Answer{})
+		r.Routes = append(r.Routes, Route{
+			Name: plain.Line(a.plan.names[i]), Method: request.method(), Host: request.Host, Path: request.Path,
+			Status: was.Status, ContentType: plain.Line(was.Header.Get("Content-Type")), Bytes: len(was.Body), Totals: t.totals(),
+		})
 	}
 	for i, t := range a.bySlice {
 		r.Slices = append(r.Slices, Slice{seconds(time.Duration(i) * a.width), t.totals(), millis(t.late)})
@@ -340,8 +343,51 @@ func (a *analysis) report() *Report {
 		}
 		r.Phases[len(r.Phases)-1].End = seconds(s.end)
 	}
-	r.Verdict = judge(r, a.undone(), append(a.missed(), a.gaps...))
+	gaps := slices.Concat(a.missed(), a.gaps, visible(a.Workload.Gaps), a.conclude(r))
+	r.Verdict = judge(r, a.undone(), gaps)
 	return r
+}
+
+// conclude adds what the sources have found out, and returns their gaps.
+func (a *analysis) conclude(r *Report) (gaps []string) {
+	parts := map[string]*IgnoredPart{}
+	var order []string
+	for source, result := range a.results {
+		r.Findings = append(r.Findings, visibleFindings(result.Findings)...)
+		r.undecided = append(r.undecided, visible(result.Undecided)...)
+		gaps = append(gaps, visible(result.Gaps)...)
+		r.loose = r.loose || result.Loose
+		for _, ignored := range result.Ignored {
+			key := fmt.Sprint(ignored.Learned, ignored.Part)
+			part := parts[key]
+			if part == nil {
+				part = &IgnoredPart{Part: plain.Line(ignored.Part), Learned: ignored.Learned}
+				parts[key] = part
+				order = append(order, key)
+			}
+			if !ignored.Absent || ignored.Example != nil {
+				part.Routes = append(part.Routes, plain.Line(a.plan.names[a.plan.first[source]+ignored.Route]))
+			}
+			if part.Example == nil {
+				part.Example = visible(ignored.Example)
+			}
+		}
+	}
+	slices.Sort(order)
+	for _, key := range order {
+		r.Ignored = append(r.Ignored, *parts[key])
+	}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return b.Count - a.Count })
+	return gaps
+}
+
+// visibleFindings returns findings with what services answered made visible.
+func visibleFindings(findings []Finding) []Finding {
+	var shown []Finding
+	for _, f := range findings {
+		shown = append(shown, Finding{plain.Line(f.Kind), plain.Line(f.Stage), plain.Line(f.Text), visible(f.Detail), f.Count})
+	}
+	return shown
 }
 
 // missed are the gaps that the requests themselves leave.
@@ -352,9 +398,9 @@ func (a *analysis) missed() (gaps []string) {
 			gaps = append(gaps, fmt.Sprintf("%s: no request was sent meanwhile", s.name()))
 		case s.kind != deploying && a.beginsPhase(i):
 			var without []string
-			for route := range a.Routes {
+			for route := range a.plan.routes {
 				if !a.inPhase[i][uint16(route)] && a.byRoute[route].Requests > 0 {
-					without = append(without, a.Routes[route])
+					without = append(without, a.plan.names[route])
 				}
 			}
 			if len(without) > 0 {
@@ -487,7 +533,7 @@ func (s *sample) why() string {
 // facts describe the load and the kind of machine.
 func (r *Rehearsal) facts() []Fact {
 	return []Fact{
-		{"Load", fmt.Sprintf("%d requests per second over %d routes, open loop", r.Rate, len(r.Routes))},
+		{"Load", fmt.Sprintf("%d requests per second over %d routes, open loop", r.Rate, len(r.plan.routes))},
 		{"Stay in a phase", fmt.Sprintf("at least %v", r.Dwell)},
 		{"Timeout", r.Timeout.String()},
 		{"Machine", fmt.Sprintf("%s/%s, %d CPUs", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -23,9 +24,10 @@ import (
 // to /a and /b in turn.
 func handmade() *Rehearsal {
 	r := &Rehearsal{
-		Options:    Options{Walk: []string{"one", "two"}, Rate: 10, Routes: []string{"/a", "/b"}},
+		Options:    Options{Walk: []string{"one", "two"}, Rate: 10},
 		rec:        newRecording(10),
-		baseline:   []answer{{200, "text/plain", []byte("A")}, {200, "text/plain", []byte("B")}},
+		plan:       planOf("/a", "/b"),
+		baseline:   []*Answer{textAnswer(200, "text/plain", "A"), textAnswer(200, "text/plain", "B")},
 		baselineBy: []string{"old"},
 		began:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		end:        10 * time.Second,
@@ -42,13 +44,31 @@ func handmade() *Rehearsal {
 	return r
 }
 
+// planOf is the plan of a workload of paths.
+func planOf(paths ...string) *plan {
+	p, err := newPlan(Paths(paths...))
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// textAnswer is an answer. Without a content type it has none.
+func textAnswer(status int, contentType, body string) *Answer {
+	a := &Answer{Status: status, Header: http.Header{}, Body: []byte(body)}
+	if contentType != "" {
+		a.Header.Set("Content-Type", contentType)
+	}
+	return a
+}
+
 // sent describes what became of one request.
 type sent struct {
 	service, target string
 	status          int // that the target answered
 	latency         time.Duration
 	late            time.Duration
-	problem         problem
+	problem         Problem
 	got             int // status that the client got, if not that of the target; -1 for none
 	reason          string
 	unreported      bool
@@ -234,7 +254,7 @@ func TestAnalysisOfAMachineThatIsBehind(t *testing.T) {
 		late       time.Duration
 		held       bool
 		cpus       []cpuTime
-		problem    problem
+		problem    Problem
 		overloaded bool
 		heldUp     int
 		want       Outcome
@@ -383,7 +403,7 @@ func TestAnalysisOfALoadThatWasNotHeld(t *testing.T) {
 // and answers of nobody knows whom. The deployment adds its own.
 func TestAnalysisOfGaps(t *testing.T) {
 	run := handmade()
-	run.Routes, run.baseline = append(run.Routes, "/c"), append(run.baseline, answer{})
+	run.plan, run.baseline = planOf("/a", "/b", "/c"), append(run.baseline, nil)
 	run.spans[1].end = run.spans[1].begin // a deployment in no time
 	run.spans[2].begin = run.spans[1].end
 	run.gaps = []string{"the rule nobody needs"}
@@ -529,7 +549,7 @@ func TestNamesStayText(t *testing.T) {
 	run.baselineBy = nil
 	for i := range run.baseline {
 		run.rec.observe(Record{TraceID: run.rec.traceID(baselineBit + uint64(i)), Service: evil, TargetStatus: 200})
-		run.baseline[i].contentType = evil
+		run.baseline[i].Header.Set("Content-Type", evil)
 	}
 	for name := range run.rec.baselines {
 		run.baselineBy = append(run.baselineBy, name)
@@ -843,7 +863,7 @@ func TestFieldNames(t *testing.T) {
 	first := func(name string) any { return report[name].([]any)[0] }
 	sorted := func(s string) string { f := strings.Fields(s); slices.Sort(f); return strings.Join(f, " ") }
 	for got, want := range map[string]string{
-		names(report):                                               sorted("about baseline_phase baseline_services began duration_s events format late load losses path phases rate routes services slice_s slices steps strays totals verdict"),
+		names(report):                                               sorted("about baseline_phase baseline_services began duration_s events findings format ignored late load losses path phases rate routes services slice_s slices steps strays totals verdict workload"),
 		names(report["verdict"]):                                    "gaps outcome passed reasons sentence",
 		names(report["load"]):                                       "held_up late planned tried would_hold",
 		names(report["totals"]):                                     totals,
@@ -854,7 +874,7 @@ func TestFieldNames(t *testing.T) {
 		names(report["steps"].([]any)[2]):                           sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
 		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed why"),
 		names(first("losses")):                                      sorted("kind stage status service target why excused overloaded count first_s last_s samples"),
-		names(first("routes")):                                      sorted(totals + " path status content_type bytes"),
+		names(first("routes")):                                      sorted(totals + " name method host path status content_type bytes"),
 		names(first("slices")):                                      sorted(totals + " begin_s late_ms"),
 		names(first("events")):                                      "at_s mark service state target text",
 		names(first("about")):                                       "name value",

@@ -148,7 +148,7 @@ func hijack(t *testing.T, w http.ResponseWriter) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-func (f *fake) URL(string) string { return f.proxy.URL }
+func (f *fake) URL(*Request) string { return f.proxy.URL }
 
 func (f *fake) Gaps() []string { return f.gaps }
 
@@ -186,7 +186,7 @@ func (f *fake) run(ctx context.Context, o Options) (report *Report, err error) {
 
 // quick is a rehearsal that lasts about a second.
 func quick(change ...func(*Options)) Options {
-	o := Options{Rate: 200, Dwell: 80 * time.Millisecond, Hold: 150 * time.Millisecond, Timeout: 20 * time.Second, Routes: fakeRoutes, trial: 20 * time.Millisecond}
+	o := Options{Rate: 200, Dwell: 80 * time.Millisecond, Hold: 150 * time.Millisecond, Timeout: 20 * time.Second, Workload: Paths(fakeRoutes...), trial: 20 * time.Millisecond}
 	for _, c := range change {
 		c(&o)
 	}

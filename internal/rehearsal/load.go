@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,34 +33,6 @@ const (
 	// maxBody bounds the answers of the baseline, in bytes. Thousands of answers may be open.
 	maxBody = 8 << 20
 )
-
-// answer is what a route answers.
-type answer struct {
-	status      int
-	contentType string
-	body        []byte
-}
-
-// compare says what is wrong with another answer, and how it differs.
-func (a answer) compare(b answer) (p problem, difference string) {
-	switch {
-	case a.status != b.status:
-		p = otherStatus
-		if b.status >= 500 {
-			p = serverError
-		}
-		return p, fmt.Sprintf("status %d, not %d: %s", b.status, a.status, clip(b.body, 0))
-	case a.contentType != b.contentType:
-		return otherType, fmt.Sprintf("content type %q, not %q", b.contentType, a.contentType)
-	case !bytes.Equal(a.body, b.body):
-		i := 0
-		for i < len(a.body) && i < len(b.body) && a.body[i] == b.body[i] {
-			i++
-		}
-		return otherBody, fmt.Sprintf("differs at byte %d: %s, not %s", i, clip(b.body, i), clip(a.body, i))
-	}
-	return fine, ""
-}
 
 // clip quotes a text around a place.
 func clip(body []byte, at int) string {
@@ -85,39 +57,49 @@ func newTransport() *http.Transport {
 	}
 }
 
-// get requests a URL. It uses the transport without a client, which would follow
-// redirects. The body is what read returns. The error explains a problem; a request that was
-// sent twice has none.
-func get(ctx context.Context, transport *http.Transport, timeout time.Duration, url, traceID string, read func(io.Reader) ([]byte, error)) (answer, problem, error) {
+// get sends a request to a listener, and waits for the answer. It uses the transport without a client, which would follow
+// redirects. The answer's error explains its problem; a request that was sent twice has none.
+func get(ctx context.Context, transport *http.Transport, timeout time.Duration, base string, call Call, traceID string) (a Answer) {
+	fail := func(p Problem, err error) Answer { return Answer{Problem: p, Err: err} }
 	var connections atomic.Int32
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the answer did not end within %v", timeout))
 	defer cancel()
+	var body io.Reader
+	if r := call.Request; len(r.Body) > 0 {
+		body = bytes.NewReader(r.Body)
+	}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connections.Add(1) },
-	}), http.MethodGet, url, nil)
+	}), call.Request.method(), base+call.Request.Path, body)
 	if err != nil {
-		return answer{}, unsent, err
+		return fail(unsent, err)
 	}
+	maps.Copy(req.Header, call.Request.Header)
 	req.Header.Set(traceHeader, traceID)
+	req.Host = cmp.Or(call.Request.Host, req.Host)
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return answer{}, classify(ctx, err), err
+		return fail(classify(ctx, err), err)
 	}
 	defer resp.Body.Close()
 	p := fine
 	if connections.Load() > 1 {
 		p = resent
 	}
-	body, err := read(resp.Body)
+	read := call.Read
+	if read == nil {
+		read = readWhole
+	}
+	got, err := read(resp.Body)
 	switch {
 	case err == nil:
-		return answer{resp.StatusCode, resp.Header.Get("Content-Type"), body}, p, nil
+		return Answer{Status: resp.StatusCode, Header: resp.Header, Body: got, Problem: p}
 	case ctx.Err() != nil:
 		p = timedOut
 	case p == fine:
 		p = incomplete
 	}
-	return answer{}, p, err
+	return fail(p, err)
 }
 
 // readWhole reads a body of the baseline.
@@ -163,7 +145,7 @@ func notEnd(err error) error {
 	return err
 }
 
-func classify(ctx context.Context, err error) problem {
+func classify(ctx context.Context, err error) Problem {
 	var timeout net.Error
 	switch {
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout():
@@ -178,76 +160,66 @@ func classify(ctx context.Context, err error) problem {
 	return unsent
 }
 
-// takeBaseline requests every route twice. It returns the answers, and the services that
-// answered if the load balancer reports them.
-func takeBaseline(ctx context.Context, urls []string, o Options, rec *recording) ([]answer, []string, error) {
+// baseline has every source ask what it needs to know. It returns what is wrong with the first three that cannot be the
+// measure.
+func (r *Rehearsal) takeBaseline(ctx context.Context) error {
 	transport := newTransport()
 	defer transport.CloseIdleConnections()
-	measure := func(i int) (answer, error) {
-		first, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)), readWhole)
-		if err != nil {
-			return first, fmt.Errorf("%s: %w", o.Routes[i], err)
-		}
-		second, _, err := get(ctx, transport, o.Timeout, urls[i], rec.traceID(baselineBit+2*uint64(i)+1), readLike(first.body))
-		if err != nil {
-			return first, fmt.Errorf("%s: %w", o.Routes[i], err)
-		}
-		if p, difference := first.compare(second); p != fine {
-			return first, fmt.Errorf("%s answers differently each time, so a change would not show: leave this route out (%s)", o.Routes[i], difference)
-		}
-		if first.status >= 500 {
-			return first, fmt.Errorf("%s answers with status %d: %s", o.Routes[i], first.status, clip(first.body, 0))
-		}
-		return first, nil
-	}
-	var answers []answer
 	var errs []error
-	for i := 0; i < len(urls) && len(errs) < 3 && ctx.Err() == nil; i++ {
-		answer, err := measure(i)
-		answers = append(answers, answer)
+	for i, source := range r.plan.Sources {
+		err := source.Baseline(ctx, func(ctx context.Context, route int, request *Request) Answer {
+			route += r.plan.first[i]
+			r.asked++
+			a := get(ctx, transport, r.Timeout, r.bases[route], Call{Request: request}, r.rec.traceID(baselineBit+uint64(r.asked)))
+			a.Seq = -1
+			if r.baseline[route] == nil && a.Err == nil {
+				r.baseline[route] = &a
+			}
+			return a
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			errs = append(errs, err)
 		}
+		if len(errs) == 3 {
+			break
+		}
 	}
 	if len(errs) > 0 {
-		return nil, nil, fmt.Errorf("the answers of %s cannot be the baseline: %w", o.Walk[0], errors.Join(errs...))
+		return fmt.Errorf("the answers of %s cannot be the baseline: %w", r.Walk[0], errors.Join(errs...))
 	}
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	return answers, slices.Sorted(maps.Keys(rec.baselines)), ctx.Err()
+	return nil
 }
 
-// load sends requests to all routes in turn, each at the moment at which it is due.
+// load sends requests, each at the moment at which it is due.
 type load struct {
-	rec      *recording
-	routes   int
-	baseline []answer
+	rec *recording
+	// next returns the request that is due, with its place among all routes.
+	next func(seq int) Call
 	// ask sends one request, and waits for its answer.
-	ask func(route int, traceID string) (answer, problem, error)
+	ask func(call Call, traceID string) Answer
 	// nap waits exactly. Go's timers may be a millisecond late on an idle Linux.
 	nap func(time.Duration)
 	// most is the number of requests after which the load ends by itself.
 	most int
+	// trial says that the load comes before the walk.
+	trial bool
 }
 
-// newLoad asks the given URLs over connections of its own. Close them after the last answer.
-func newLoad(urls []string, o Options, baseline []answer, rec *recording) (l *load, closeIdle func()) {
+// newLoad sends the requests of the workload over connections of its own. Close them after the last answer.
+func (r *Rehearsal) newLoad(rec *recording) (l *load, closeIdle func()) {
 	transport := newTransport()
-	ask := func(route int, traceID string) (answer, problem, error) {
-		return get(context.Background(), transport, o.Timeout, urls[route], traceID, readLike(baseline[route].body))
+	ask := func(call Call, traceID string) Answer {
+		return get(context.Background(), transport, r.Timeout, r.bases[call.Route], call, traceID)
 	}
-	return &load{rec, len(urls), baseline, ask, napExactly, o.most}, transport.CloseIdleConnections
+	return &load{rec: rec, next: r.plan.next, ask: ask, nap: napExactly, most: r.most}, transport.CloseIdleConnections
 }
 
 // run sends requests until the context ends or there were the most, and returns after the last answer. Due times
 // count from began.
 func (l *load) run(running context.Context, began time.Time) {
-	// Neighbours on the list go to the same service. Mixed, each service gets its
-	// requests evenly.
-	mixed := make([]int, l.routes)
-	for route := range mixed {
-		mixed[route*stride(l.routes)%l.routes] = route
-	}
 	var answers sync.WaitGroup
 	slots := make(chan struct{}, maxInFlight)
 	held := false // up by requests without an answer
@@ -259,26 +231,30 @@ func (l *load) run(running context.Context, began time.Time) {
 			held = true
 			slots <- struct{}{}
 		}
-		late := held // of this request
+		late, call := held, l.next(seq) // of this request
 		answers.Go(func() {
-			l.send(began, seq, mixed[seq%len(mixed)], late)
+			l.send(began, seq, call, late)
 			<-slots
 		})
 	}
 	answers.Wait()
 }
 
-func (l *load) send(began time.Time, seq, route int, held bool) {
-	due, sent := l.rec.due(seq), l.rec.begin(began, seq, route, held)
-	got, p, err := l.ask(route, l.rec.traceID(uint64(seq)))
+func (l *load) send(began time.Time, seq int, call Call, held bool) {
+	due, sent := l.rec.due(seq), l.rec.begin(began, seq, call.Route, held)
+	got := l.ask(call, l.rec.traceID(uint64(seq)))
 	over := time.Since(began)
-	detail := ""
-	if err != nil {
-		detail = err.Error()
-	} else if p == fine {
-		p, detail = l.baseline[route].compare(got)
+	if got.Seq = seq; l.trial {
+		got.Seq = -1
 	}
-	l.rec.finish(seq, uint16(got.status), sent-due, over-due, p, detail)
+	p, detail := call.Judge.Judge(got)
+	if got.Problem != fine {
+		p, detail = got.Problem, ""
+	}
+	if got.Err != nil {
+		detail = got.Err.Error()
+	}
+	l.rec.finish(seq, uint16(got.Status), sent-due, over-due, p, detail)
 }
 
 // waitFor waits until a request is due. It returns false if the load has ended.

@@ -3,6 +3,7 @@ package rehearsal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -24,13 +25,28 @@ type played struct {
 // enough is more than any test sends. A load that does not stop must not fill the memory.
 const enough = 1_000_000
 
+// playing is a load of routes whose answers have no status.
+func playing(rate, routes int) *load {
+	var paths []string
+	for route := range routes {
+		paths = append(paths, fmt.Sprint("/", route))
+	}
+	p := planOf(paths...)
+	for _, source := range p.Sources {
+		c := source.(*Compared)
+		_ = c.comparison.Learn(Answer{})
+		c.comparison.Seal()
+	}
+	return &load{rec: newRecording(rate), next: p.next, nap: time.Sleep, most: enough}
+}
+
 // play sends a load for some time. Every answer takes so long.
 func play(rate, routes int, lasts, answers time.Duration) *played {
 	p := &played{asked: map[int]int{}}
-	p.load = &load{rec: newRecording(rate), routes: routes, baseline: make([]answer, routes), nap: time.Sleep, most: enough}
-	p.ask = func(route int, _ string) (answer, problem, error) {
+	p.load = playing(rate, routes)
+	p.ask = func(call Call, _ string) Answer {
 		p.mu.Lock()
-		p.asked[route]++
+		p.asked[call.Route]++
 		p.open++
 		p.most = max(p.most, p.open)
 		p.mu.Unlock()
@@ -38,7 +54,7 @@ func play(rate, routes int, lasts, answers time.Duration) *played {
 		p.mu.Lock()
 		p.open--
 		p.mu.Unlock()
-		return answer{}, fine, nil
+		return Answer{}
 	}
 	running, cancel := context.WithTimeout(context.Background(), lasts-time.Millisecond) // not at the moment of a request
 	defer cancel()
@@ -96,31 +112,28 @@ func TestLoadAsksEveryRoute(t *testing.T) {
 // The trace id and the answer are those of the route that is recorded.
 func TestLoadRecordsWhatItAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &load{rec: newRecording(10), routes: 3, nap: time.Sleep, most: enough}
-		for route := range l.routes {
-			l.baseline = append(l.baseline, answer{status: 200 + route})
-		}
+		l := playing(10, 3)
 		var asked []int
-		l.ask = func(route int, traceID string) (answer, problem, error) {
+		l.ask = func(call Call, traceID string) Answer {
 			seq, ok := l.rec.parseTraceID(traceID)
 			if !ok || int(seq) != len(asked) {
 				t.Errorf("request %d has the trace id %s", len(asked), traceID)
 			}
-			asked = append(asked, route)
+			asked = append(asked, call.Route)
 			switch seq {
 			case 4:
-				return answer{status: 500}, fine, nil
+				return Answer{Status: 500}
 			case 5:
-				return answer{}, refused, errors.New("nobody there")
+				return Answer{Problem: refused, Err: errors.New("nobody there")}
 			}
-			return l.baseline[route], fine, nil
+			return Answer{}
 		}
 		running, cancel := context.WithTimeout(t.Context(), 999*time.Millisecond)
 		defer cancel()
 		l.run(running, time.Now())
 		for seq, route := range asked {
 			s := l.rec.at(seq)
-			want := map[int]problem{4: serverError, 5: refused}[seq]
+			want := map[int]Problem{4: serverError, 5: refused}[seq]
 			if int(s.route) != route || s.problem != want {
 				t.Errorf("request %d to route %d is recorded as %+v", seq, route, *s)
 			}
@@ -139,12 +152,13 @@ func TestLoadIsHeldUp(t *testing.T) {
 		// Nothing is answered for 10 s: the limit is reached after 2 s.
 		var l *load
 		began := time.Now()
-		l = &load{rec: newRecording(rate), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, most: enough, ask: func(int, string) (answer, problem, error) {
+		l = playing(rate, 1)
+		l.ask = func(Call, string) Answer {
 			if wait := 10*time.Second - time.Since(began); wait > 0 {
 				time.Sleep(wait)
 			}
-			return answer{}, fine, nil
-		}}
+			return Answer{}
+		}
 		running, cancel := context.WithTimeout(t.Context(), 11999900*time.Microsecond)
 		defer cancel()
 		l.run(running, began)
@@ -173,8 +187,8 @@ func TestLoadIsHeldUp(t *testing.T) {
 func TestLoadStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		running, cancel := context.WithCancel(t.Context())
-		l := &load{rec: newRecording(10), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, most: enough,
-			ask: func(int, string) (answer, problem, error) { return answer{}, fine, nil }}
+		l := playing(10, 1)
+		l.ask = func(Call, string) Answer { return Answer{} }
 		time.AfterFunc(1050*time.Millisecond, cancel)
 		l.run(running, time.Now())
 		if l.rec.n != 11 {
@@ -186,8 +200,8 @@ func TestLoadStops(t *testing.T) {
 // A load ends by itself after the most requests.
 func TestLoadIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &load{rec: newRecording(1000), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, most: 77,
-			ask: func(int, string) (answer, problem, error) { return answer{}, fine, nil }}
+		l := playing(1000, 1)
+		l.ask, l.most = func(Call, string) Answer { return Answer{} }, 77
 		l.run(t.Context(), time.Now())
 		if l.rec.n != 77 {
 			t.Errorf("%d requests were sent, want 77", l.rec.n)
@@ -250,7 +264,7 @@ func TestReadLike(t *testing.T) {
 		if shared := len(got) > 0 && &got[0] == &like[0]; shared != test.isShared || shared && cap(got) > len(got) {
 			t.Errorf("%s: shares the memory of the baseline: %v", name, shared)
 		}
-		if _, difference := (answer{body: like}).compare(answer{body: got}); test.err == nil && !strings.HasPrefix(difference, test.differs) {
+		if difference := compareBytes(like, got); test.err == nil && !strings.HasPrefix(difference, test.differs) {
 			t.Errorf("%s: %s", name, difference)
 		}
 	}

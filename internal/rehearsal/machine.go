@@ -60,11 +60,12 @@ func wouldHold(rate float64) int {
 
 // try sends the load for a moment before the walk. A stall of the machine is no measure,
 // so the best of three trials counts.
-func (r *Rehearsal) try(ctx context.Context, urls []string) Load {
+func (r *Rehearsal) try(ctx context.Context) Load {
 	var best Load
 	for attempt := range 3 {
 		rec := newRecording(r.Rate)
-		load, closeIdle := newLoad(urls, r.Options, r.baseline, rec)
+		load, closeIdle := r.newLoad(rec)
+		load.trial = true
 		running, cancel := context.WithTimeout(ctx, r.trial)
 		load.run(running, time.Now())
 		cancel()

@@ -49,11 +49,11 @@ func TestLoadHolds(t *testing.T) {
 // trial is a second of load, where answers take so long as the test says.
 func trial(t *testing.T, rate int, latency func(seq int) time.Duration) (tried Load) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &load{rec: newRecording(rate), routes: 1, baseline: make([]answer, 1), nap: time.Sleep, most: enough}
-		l.ask = func(_ int, traceID string) (answer, problem, error) {
+		l := playing(rate, 1)
+		l.ask = func(_ Call, traceID string) Answer {
 			seq, _ := l.rec.parseTraceID(traceID)
 			time.Sleep(latency(int(seq)))
-			return answer{}, fine, nil
+			return Answer{}
 		}
 		running, cancel := context.WithTimeout(t.Context(), time.Second-time.Microsecond)
 		defer cancel()

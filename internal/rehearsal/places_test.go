@@ -37,11 +37,11 @@ func TestAnswersOfTheWrongService(t *testing.T) {
 		"of a service nobody asks for": {61, of("x"), "x answered 1 request to /b in kill b instead of b."},
 	} {
 		run := handmade()
-		run.Answerers = func(phase, route string) []string {
+		run.Answerers = func(phase string, r *Request) []string {
 			if phase == "one" {
 				return []string{"old"}
 			}
-			return []string{strings.TrimPrefix(route, "/")}
+			return []string{strings.TrimPrefix(r.Path, "/")}
 		}
 		run.play(func(seq int) sent {
 			s := good(seq)
@@ -67,7 +67,7 @@ func TestAnswersOfTheWrongService(t *testing.T) {
 // Strays are grouped. All parts of the report have them.
 func TestReportOfStrays(t *testing.T) {
 	run := handmade()
-	run.Answerers = func(phase, route string) []string {
+	run.Answerers = func(phase string, r *Request) []string {
 		if phase == "one" {
 			return []string{"new"}
 		}
@@ -139,11 +139,11 @@ func TestRunInOtherWords(t *testing.T) {
 			}
 			return "", "api=retired"
 		}
-		o.Answerers = func(phase, route string) []string {
+		o.Answerers = func(phase string, r *Request) []string {
 			if phase == "users=monolith" {
 				return []string{"api"}
 			}
-			return []string{strings.Split(route, "/")[2]}
+			return []string{strings.Split(r.Path, "/")[2]}
 		}
 	}))
 	if !r.Verdict.Passed {

@@ -2,7 +2,9 @@ package rehearsal
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,11 +13,11 @@ import (
 	"cutover/internal/plain"
 )
 
-// problem is what was wrong with an answer, as the client saw it.
-type problem uint8
+// Problem is what was wrong with an answer, as the client saw it.
+type Problem uint8
 
 const (
-	fine problem = iota
+	fine Problem = iota
 	// Without an answer.
 	refused
 	reset
@@ -30,16 +32,26 @@ const (
 	otherStatus
 	otherType
 	otherBody
+	otherHeader
+)
+
+// The problems that a [Judge] can find.
+const (
+	Fine        = fine
+	ServerError = serverError
+	OtherStatus = otherStatus
+	OtherHeader = otherHeader
+	OtherBody   = otherBody
 )
 
 var problemNames = [...]string{
 	"", "connection refused", "connection reset", "connection closed", "sent twice", "timeout", "incomplete answer", "not sent",
-	"server error", "different status", "different content type", "different body",
+	"server error", "different status", "different content type", "different body", "different header",
 }
 
-func (p problem) String() string  { return problemNames[p] }
-func (p problem) lost() bool      { return p >= refused && p <= serverError }
-func (p problem) different() bool { return p >= otherStatus }
+func (p Problem) String() string  { return problemNames[p] }
+func (p Problem) lost() bool      { return p >= refused && p <= serverError }
+func (p Problem) different() bool { return p >= otherStatus }
 
 // sample is one request. There may be millions, so a sample is small. Its place tells
 // when the request was due.
@@ -50,7 +62,7 @@ type sample struct {
 	status       uint16    // 0 without an answer
 	targetStatus uint16
 	route        uint16
-	problem      problem
+	problem      Problem
 	held         bool // by requests that had no answer yet, until it was sent
 }
 
@@ -100,7 +112,7 @@ type recording struct {
 
 type detailKey struct {
 	span    int
-	problem problem
+	problem Problem
 	status  uint16
 	route   uint16
 }
@@ -173,7 +185,7 @@ func (r *recording) begin(began time.Time, seq, route int, held bool) (sent time
 }
 
 // finish notes what the client got.
-func (r *recording) finish(seq int, status uint16, late, latency time.Duration, p problem, detail string) {
+func (r *recording) finish(seq int, status uint16, late, latency time.Duration, p Problem, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.at(seq)
@@ -224,6 +236,21 @@ func (r *recording) observe(record Record) {
 	if record.TargetStatus != 0 {
 		r.answered[record.Service] = true
 	}
+}
+
+// baselineServices are the services that answered outside of the load.
+func (r *recording) baselineServices() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.baselines))
+}
+
+// sample returns a request, and when it was sent.
+func (r *recording) sample(seq int) (s sample, sent time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s = *r.at(seq)
+	return s, r.due(seq) + time.Duration(s.late)*time.Microsecond
 }
 
 func (r *recording) sent() int {

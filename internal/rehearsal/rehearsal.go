@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -17,9 +16,9 @@ import (
 // Deployment is what a rehearsal walks through its phases. It reports what happens to
 // [Rehearsal.Observe] and [Rehearsal.Event].
 type Deployment interface {
-	// URL is the base URL, without a path, of the listener for a route. It is the same
+	// URL is the base URL, without a path, of the listener for a request. It is the same
 	// in every phase.
-	URL(route string) string
+	URL(r *Request) string
 	// Deploy moves the deployment to a phase. It returns when the right tasks are healthy
 	// and the others are gone. The first call may find the deployment in its phase already.
 	Deploy(ctx context.Context, phase string) (Changes, error)
@@ -118,9 +117,9 @@ type Options struct {
 	// the timeline, which has little room. Default, also for each empty text: "from → to" and
 	// the phase's name.
 	Words func(from, to string) (step, label string)
-	// Answerers returns the services that may answer a route in a phase. If another service
+	// Answerers returns the services that may answer a request in a phase. If another service
 	// answers, the rehearsal fails. Nil takes any service. Default: any service may answer.
-	Answerers func(phase, route string) []string
+	Answerers func(phase string, r *Request) []string
 	// Rate is the number of requests per second, 1 to 50,000. Default: 500.
 	Rate int
 	// Requests is the least number of requests; the phases last longer to reach it.
@@ -134,8 +133,8 @@ type Options struct {
 	Hold time.Duration
 	// Timeout is how long to wait for an answer. Default: 10 s.
 	Timeout time.Duration
-	// Routes are the paths to request, in turn. Required, at the latest before the run.
-	Routes []string
+	// Workload is what to ask. Required, at the latest before the run.
+	Workload Workload
 	// Faults are done in this order, each in the middle of a phase.
 	Faults []Fault
 	// About is put into the report, for example versions. Default: none.
@@ -217,19 +216,6 @@ func (o Options) withDefaults() (Options, error) {
 	if i := slices.Index(o.Walk, ""); i >= 0 {
 		refuse("phase %d of the walk has no name", i+1)
 	}
-	if len(o.Routes) > maxRoutes {
-		refuse("%d routes: the most is %d", len(o.Routes), maxRoutes)
-	}
-	for i, route := range o.Routes {
-		if u, err := url.ParseRequestURI(route); err != nil || u.IsAbs() || !strings.HasPrefix(route, "/") {
-			refuse("route %q: must be a path as in a request line, for example /api/users", route)
-		} else if sent := strings.ReplaceAll(u.RequestURI(), " ", "%20"); sent != route {
-			refuse("route %q: write it as it is sent, %q", route, sent)
-		}
-		if slices.Contains(o.Routes[:i], route) {
-			refuse("route %q is listed twice", route)
-		}
-	}
 	for _, fault := range o.Faults {
 		if fault.Kind == "" || fault.Service == "" {
 			refuse("fault %q: needs a kind and a service", fault)
@@ -246,7 +232,11 @@ type Rehearsal struct {
 	Options
 	d           Deployment
 	rec         *recording
-	baseline    []answer
+	plan        *plan
+	bases       []string      // URLs of the listeners, by route
+	baseline    []*Answer     // the first one, by route
+	asked       int           // requests outside of the load
+	results     []Result      // by source
 	baselineBy  []string      // services that gave the baseline
 	tried       Load          // before the walk
 	gaps        []string      // as the deployment tells them
@@ -263,7 +253,8 @@ type Rehearsal struct {
 // New prepares a rehearsal. It returns an error if the options cannot be used.
 func New(o Options) (*Rehearsal, error) {
 	o, err := o.withDefaults()
-	return &Rehearsal{Options: o, rec: newRecording(o.Rate), pending: slices.Clone(o.Faults)}, err
+	_, wrong := newPlan(o.Workload)
+	return &Rehearsal{Options: o, rec: newRecording(o.Rate), pending: slices.Clone(o.Faults)}, errors.Join(err, wrong)
 }
 
 // Observe takes what the load balancer knows about a request. It may be called from
@@ -289,28 +280,44 @@ func (r *Rehearsal) Run(ctx context.Context, d Deployment) (*Report, error) {
 	if _, err := d.Deploy(ctx, r.Walk[0]); err != nil {
 		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", r.Walk[0], err)
 	}
-	urls := make([]string, len(r.Routes))
-	for i, route := range r.Routes {
-		urls[i] = strings.TrimSuffix(d.URL(route), "/") + route
-	}
-	var err error
-	if r.baseline, r.baselineBy, err = takeBaseline(ctx, urls, r.Options, r.rec); err != nil {
+	if err := r.measure(ctx); err != nil {
 		return nil, err
 	}
-
-	r.began = time.Now()
-	if r.tried = r.try(ctx, urls); ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
 	if r.tried.WouldHold == 0 {
-		r.carryOut(ctx, urls)
+		r.carryOut(ctx)
 	}
 	return analyse(r), nil
 }
 
+// measure takes the baseline, and tries the load.
+func (r *Rehearsal) measure(ctx context.Context) (err error) {
+	if r.plan, err = newPlan(r.Workload); err != nil {
+		return err
+	}
+	if len(r.plan.routes) == 0 {
+		return errors.New("there is nothing to request")
+	}
+	for _, route := range r.plan.routes {
+		r.bases = append(r.bases, strings.TrimSuffix(r.d.URL(route), "/"))
+	}
+	r.baseline = make([]*Answer, len(r.bases))
+	if err := r.takeBaseline(ctx); err != nil {
+		return err
+	}
+	r.began = time.Now()
+	if r.tried = r.try(ctx); ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err := r.takeBaseline(ctx); err != nil {
+		return err
+	}
+	r.baselineBy = r.rec.baselineServices()
+	return nil
+}
+
 // carryOut walks through the phases under load.
-func (r *Rehearsal) carryOut(ctx context.Context, urls []string) {
-	load, closeIdle := newLoad(urls, r.Options, r.baseline, r.rec)
+func (r *Rehearsal) carryOut(ctx context.Context) {
+	load, closeIdle := r.newLoad(r.rec)
 	defer closeIdle()
 	running, quit := context.WithCancel(context.WithoutCancel(ctx))
 	r.began = time.Now()
@@ -329,7 +336,23 @@ func (r *Rehearsal) carryOut(ctx context.Context, urls []string) {
 	background.Wait()
 	stopProgress()
 	r.rec.settle(2 * time.Second)
+	for _, source := range r.plan.Sources {
+		r.results = append(r.results, source.Result(r.handled))
+	}
 	r.gaps = visible(r.d.Gaps())
+}
+
+// handled says how a request of the load was answered.
+func (r *Rehearsal) handled(seq int) Handled {
+	if seq < 0 {
+		return Handled{Service: strings.Join(r.baselineBy, " or "), Stage: r.Walk[0]}
+	}
+	s, sent := r.rec.sample(seq)
+	h := Handled{Stage: r.spans[r.spanAt(sent)].name()}
+	if s.targetStatus != 0 {
+		h.Service = s.way().service
+	}
+	return h
 }
 
 // The kinds of spans. The last two are those of [Step].
@@ -420,7 +443,7 @@ func (r *Rehearsal) walk(ctx context.Context) {
 }
 
 // stay remains in a phase until it has had its share of the requests, and each route at
-// least one. It does the phase's faults in the middle. Left counts this phase and the
+// least one, if the workload asks each. It does the phase's faults in the middle. Left counts this phase and the
 // next ones.
 func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 	half := func() time.Duration {
@@ -450,11 +473,13 @@ func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 	err := sleep(ctx, half())
 	missing := func() int {
 		if left == 1 {
-			return max(r.rec.unasked(len(r.Routes)), r.Requests-r.rec.sent())
+			return max(r.rec.unasked(len(r.plan.routes)), r.Requests-r.rec.sent())
 		}
-		return r.rec.unasked(len(r.Routes))
+		return r.rec.unasked(len(r.plan.routes))
 	}
-	for n := missing(); err == nil && n > 0; n = missing() {
+	// A source may never come to one of its routes, for example after a login that fails.
+	patience := time.Now().Add(r.Dwell + r.Timeout + r.rec.due(2*len(r.plan.cycle)+max(0, r.Requests-r.rec.sent())))
+	for n := missing(); err == nil && n > 0 && time.Now().Before(patience); n = missing() {
 		err = sleep(ctx, time.Duration(n)*time.Second/time.Duration(r.Rate))
 	}
 	return r.leave(Changes{}, err)

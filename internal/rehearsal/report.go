@@ -55,12 +55,49 @@ type Report struct {
 	// Strays are answers of a service that the phase does not have in charge of the route.
 	Strays []Stray `json:"strays"`
 	Routes []Route `json:"routes"`
-	Events []Event `json:"events"`
+	// Findings are what is wrong although no single answer shows it.
+	Findings []Finding `json:"findings"`
+	// Ignored are the parts of answers that were not compared.
+	Ignored []IgnoredPart `json:"ignored"`
+	Events  []Event       `json:"events"`
 
 	SliceWidth Seconds `json:"slice_s"`
 	Slices     []Slice `json:"slices"`
 
-	About []Fact `json:"about"`
+	// Workload says where the requests come from.
+	Workload string `json:"workload"`
+	About    []Fact `json:"about"`
+
+	loose     bool     // says that not all answers were compared byte for byte
+	undecided []string // questions that a source could not decide
+}
+
+// IgnoredPart is a part of answers that was not compared.
+type IgnoredPart struct {
+	// Part is "header NAME", a JSON path, "order of" a JSON path, or "body".
+	Part string `json:"part"`
+	// Learned says that the part differed by itself in the first phase. Otherwise you asked to ignore it.
+	Learned bool `json:"learned"`
+	// Routes are the names of the requests whose answers have the part.
+	Routes []string `json:"routes"`
+	// Example has two values of the part that differ, that of the first answer before the other. It is empty if
+	// the part never differed.
+	Example []string `json:"example"`
+}
+
+// String is a sentence.
+func (p IgnoredPart) String() string {
+	why := "you ignore it"
+	if p.Learned {
+		why = "it differs by itself"
+	}
+	switch {
+	case len(p.Routes) == 0:
+		return fmt.Sprintf("%s is in no answer, although you ignore it.", p.Part)
+	case len(p.Example) == 0:
+		return fmt.Sprintf("%s never differed, although you ignore it, in %s.", p.Part, names(p.Routes))
+	}
+	return fmt.Sprintf("%s is not compared, because %s, in %s: for example %s and %s.", p.Part, why, names(p.Routes), p.Example[0], p.Example[1])
 }
 
 // Totals count requests.
@@ -265,6 +302,11 @@ type Sample struct {
 
 // Route is one of the paths requested.
 type Route struct {
+	// Name is the request's name in the report.
+	Name   string `json:"name"`
+	Method string `json:"method"`
+	// Host is empty for that of the listener's URL.
+	Host string `json:"host"`
 	Path string `json:"path"`
 	// Status, ContentType and Bytes are those of the baseline's answer.
 	Status      int    `json:"status"`

@@ -557,12 +557,12 @@ func TestRunRefuses(t *testing.T) {
 		"60000000 requests: a rehearsal sends 50,000,000 requests at most":        {Requests: 60_000_000},
 		"60000000 requests: a rehearsal sends 50,000,000 requests at most; lower": {Rate: 50_000, Dwell: 10 * time.Minute, Walk: []string{"monolith", "parallel"}},
 		"phase 2 of the walk has no name":                                         {Walk: []string{"monolith", ""}},
-		`route "api/users": must be a path`:                                       {Routes: []string{"api/users"}},
-		`route "http://a/b": must be a path`:                                      {Routes: []string{"http://a/b"}},
-		`route "/a#b": write it as it is sent, "/a%23b"`:                          {Routes: []string{"/a#b"}},
-		`route "/a b?c=d e": write it as it is sent, "/a%20b?c=d%20e"`:            {Routes: []string{"/a b?c=d e"}},
-		`route "/é": write it as it is sent, "/%C3%A9"`:                           {Routes: []string{"/%C3%A9", "/é"}},
-		`route "/a" is listed twice`:                                              {Routes: []string{"/a", "/a"}},
+		`route "api/users": must be a path`:                                       {Workload: Paths("api/users")},
+		`route "http://a/b": must be a path`:                                      {Workload: Paths("http://a/b")},
+		`route "/a#b": write it as it is sent, "/a%23b"`:                          {Workload: Paths("/a#b")},
+		`route "/a b?c=d e": write it as it is sent, "/a%20b?c=d%20e"`:            {Workload: Paths("/a b?c=d e")},
+		`route "/é": write it as it is sent, "/%C3%A9"`:                           {Workload: Paths("/%C3%A9", "/é")},
+		`route "/a" is listed twice`:                                              {Workload: Paths("/a", "/a")},
 		"fault kill:users@retired: the walk monolith does not go through retired": {Walk: []string{"monolith"}, Faults: []Fault{{Kind: "kill", Service: "users", Phase: "retired"}}},
 	} {
 		f := newFake(t)
@@ -613,7 +613,7 @@ func TestRunNeedsAMeasure(t *testing.T) {
 			return r.URL.Path == "/api/posts"
 		}
 		_, err := f.run(t.Context(), quick(func(o *Options) { o.Timeout = 50 * time.Millisecond }))
-		if want := "/api/posts: the answer did not end within 50ms"; err == nil || !strings.Contains(err.Error(), want) {
+		if want := "/api/posts gives no answer: the answer did not end within 50ms"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
 		}
 	})

@@ -57,6 +57,18 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	if r.Totals.Requests > 0 {
 		fmt.Fprintf(&b, "\n  Requests were sent up to %s late (p99 %s).\n", r.Late.Max, r.Late.Tail())
 	}
+	for _, finding := range r.Findings {
+		fmt.Fprintf(&b, "  %s%s%s\n", red, finding, plain)
+		for _, line := range finding.Detail {
+			fmt.Fprintf(&b, "    %s\n", line)
+		}
+	}
+	if r.Workload != "" {
+		fmt.Fprintf(&b, "  Requests: %s.\n", r.Workload)
+	}
+	for _, part := range r.Ignored {
+		fmt.Fprintf(&b, "  Ignored: %s\n", part)
+	}
 	for _, gap := range r.Verdict.Gaps {
 		fmt.Fprintf(&b, "  Gap: %s\n", gap)
 	}

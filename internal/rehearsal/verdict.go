@@ -19,7 +19,8 @@ const (
 	Contained Outcome = "contained"
 	// Failed: something went wrong that neither a fault nor the machine explains.
 	Failed Outcome = "failed"
-	// Inconclusive: the machine could not hold the load, so the rehearsal proves nothing.
+	// Inconclusive: the machine could not hold the load, or a check could not be decided. So the rehearsal proves
+	// nothing.
 	Inconclusive Outcome = "inconclusive"
 )
 
@@ -49,7 +50,7 @@ func ExitCodes() []ExitCode {
 		{1, "failed, or the rehearsal could not begin"},
 		{3, "passed, but for requests that were lost to the faults you asked for, in their services"},
 		{4, "passed with gaps, and you asked for --strict"},
-		{5, "inconclusive: the machine could not hold the load"},
+		{5, "inconclusive: the machine could not hold the load, or a check could not be decided"},
 		{130, "interrupted"},
 	}
 }
@@ -93,7 +94,7 @@ func judge(report *Report, undone, gaps []string) Verdict {
 			count(report.Rate, "request"), group(report.Load.Tried), hint(report.Load))
 		return Verdict{Inconclusive, false, sentence, []string{sentence}, gaps}
 	}
-	failed, unclear := undone, []string(nil)
+	failed, unclear := undone, report.undecided
 	add := func(to *[]string, format string, a ...any) { *to = append(*to, fmt.Sprintf(format, a...)) }
 	if report.Totals.Requests == 0 {
 		add(&failed, "No request was sent.")
@@ -101,7 +102,7 @@ func judge(report *Report, undone, gaps []string) Verdict {
 	var never []string
 	for _, route := range report.Routes {
 		if route.Requests == 0 && report.Totals.Requests > 0 {
-			never = append(never, route.Path)
+			never = append(never, route.Name)
 		}
 	}
 	if len(never) > 0 {
@@ -124,6 +125,9 @@ func judge(report *Report, undone, gaps []string) Verdict {
 	}
 	for _, stray := range report.Strays {
 		add(&failed, "%s", stray)
+	}
+	for _, finding := range report.Findings {
+		add(&failed, "%s", finding)
 	}
 	if report.Load.WouldHold > 0 {
 		unclear = append([]string{notHeld(report)}, unclear...)
@@ -213,6 +217,9 @@ func failure(report *Report, reason string) string {
 	if strays > 0 {
 		parts = append(parts, wasWere(strays)+" answered by the wrong service")
 	}
+	if len(parts) == 0 && len(report.Findings) > 0 {
+		return fmt.Sprintf("No answer of %s was wrong by itself, but together they are. %s", count(t.Requests, "request"), report.Findings[0])
+	}
 	if len(parts) == 0 {
 		beyond := ""
 		if t.Lost+t.Different > 0 {
@@ -235,6 +242,9 @@ func failure(report *Report, reason string) string {
 	if strays > 0 {
 		sentence += " " + report.Strays[0].String()
 	}
+	if len(report.Findings) > 0 {
+		sentence += " " + report.Findings[0].String()
+	}
 	return sentence
 }
 
@@ -245,6 +255,11 @@ func success(report *Report) string {
 		measure = "what " + names(report.BaselineServices) + " gave"
 	}
 	measure += " in " + report.BaselinePhase + " before the load began"
+	if report.loose {
+		measure += ", but for what is not compared"
+	} else {
+		measure = "byte for byte " + measure
+	}
 	var faults []string
 	for _, step := range report.Steps {
 		if step.Fault != nil {
@@ -252,10 +267,23 @@ func success(report *Report) string {
 		}
 	}
 	if len(faults) == 0 {
-		return fmt.Sprintf("None of %s was lost, and every answer is byte for byte %s.", count(t.Requests, "request"), measure)
+		return fmt.Sprintf("None of %s was lost, and every answer is %s.", count(t.Requests, "request"), measure)
 	}
-	return fmt.Sprintf("Each fault stayed within its service (%s). None of the other %s was lost, and every answer is byte for byte %s.",
+	return fmt.Sprintf("Each fault stayed within its service (%s). None of the other %s was lost, and every answer is %s.",
 		strings.Join(faults, "; "), count(t.Requests-t.Excused, "request"), measure)
+}
+
+// String is a sentence.
+func (f Finding) String() string {
+	text := capital(f.Kind)
+	if f.Stage != "" {
+		text += " in " + f.Stage
+	}
+	text += ": " + strings.TrimSuffix(f.Text, ".")
+	if f.Count > 1 {
+		text += fmt.Sprintf(", and %s more", group(f.Count-1))
+	}
+	return text + "."
 }
 
 // what is what the client saw, with the status if there was one.

@@ -11,7 +11,7 @@ func asked() *Report {
 	return &Report{
 		Rate: 100, Totals: Totals{Requests: 200}, BaselinePhase: "one", BaselineServices: []string{"old"},
 		Phases: []Phase{{Name: "one"}}, Load: Load{Planned: 200, Tried: 100}, Late: Latency{Max: 22_000},
-		Routes: []Route{{Path: "/a", Totals: Totals{Requests: 100}}, {Path: "/b", Totals: Totals{Requests: 100}}},
+		Routes: []Route{{Name: "/a", Totals: Totals{Requests: 100}}, {Name: "/b", Totals: Totals{Requests: 100}}},
 	}
 }
 
@@ -93,7 +93,7 @@ func TestJudge(t *testing.T) {
 		"late, and not completed": {[]func(*Report){notHeld}, []string{"Broken off in one."}, Failed, "No request was lost, but the rehearsal was not carried through: Broken off in one.",
 			[]string{"Broken off in one.", held + "The machine was too busy. --rate 70 would hold."}},
 		"no walk": {[]func(*Report){func(r *Report) {
-			*r = Report{Rate: 2000, Load: Load{Tried: 258, WouldHold: 180}, Routes: []Route{{Path: "/a"}}}
+			*r = Report{Rate: 2000, Load: Load{Tried: 258, WouldHold: 180}, Routes: []Route{{Name: "/a"}}}
 		}}, nil, Inconclusive, "Of 2,000 requests per second, this machine managed about 258 in a trial, so there was no walk. --rate 180 would hold.",
 			[]string{"Of 2,000 requests per second, this machine managed about 258 in a trial, so there was no walk. --rate 180 would hold."}},
 	} {

@@ -13,14 +13,17 @@ import (
 func Changes(m migration.Migration, from, to migration.Position) []string {
 	before, after := m.Plan(from), m.Plan(to)
 	askedBefore, askedAfter := asked(m, before), asked(m, after)
-	var pairs []string
+	var pairs, lines []string
 	for _, service := range m.All() {
-		pairs = append(pairs, service.Pairs()...)
-	}
-	var lines []string
-	for _, pair := range pairs {
-		if was, is := before.Tasks[pair], after.Tasks[pair]; was != is {
-			lines = append(lines, pair+" "+runs(was, is, askedAfter[pair]))
+		for _, pair := range service.Pairs() {
+			pairs = append(pairs, pair)
+			was, is := before.Tasks[pair], after.Tasks[pair]
+			switch {
+			case from.Compute[service.Name] != to.Compute[service.Name] && before.Stands(pair) && !after.Stands(pair):
+				lines = append(lines, pair+" stops; its ECS service is deleted, and its target group stays")
+			case was != is:
+				lines = append(lines, pair+" "+runs(was, is, askedAfter[pair]))
+			}
 		}
 	}
 	for _, service := range m.Services {

@@ -107,7 +107,7 @@ func moving(app App, name string) (migration.Service, error) {
 		if on == migration.Fargate {
 			other = migration.EC2
 		}
-		return s, fmt.Errorf("%s stays on %s: to move it, write Next: config.%s{} beside its Compute in the list of services, and deploy that first", name, on, typeOf[other])
+		return s, fmt.Errorf("%s stays on %s: to move it, write Compute: config.%s{}, Next: config.%s{} in the list of services, and deploy that first", name, on, typeOf[on], typeOf[other])
 	}
 	return s, nil
 }
@@ -137,8 +137,8 @@ func ComputeRows(app App) []ComputeRow {
 	rows := []ComputeRow{}
 	plan := app.Migration.Plan(app.At)
 	for _, s := range app.Migration.All() {
-		_, deployed := plan.Tasks[s.Pairs()[0]]
-		if !deployed || s.Next == "" && s.Kind() == migration.EC2 {
+		removed := s.Name == app.Migration.Monolith.Name && app.At.Phase == migration.Removed
+		if removed || s.Next == "" && s.Kind() == migration.EC2 {
 			continue
 		}
 		row := ComputeRow{Name: s.Name, From: s.Kind(), To: s.Next}

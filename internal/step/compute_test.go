@@ -62,7 +62,7 @@ func TestStepsOfComputes(t *testing.T) {
 			"/api/users* goes to users-fargate", "users gets nothing any more, and goes on running",
 		}},
 		{from: users + " | switched | users=parallel", step: "next users", want: "compute users=switched"},
-		{from: users + " | switched | users=switched", step: "next users", want: "compute users=retired", does: []string{"users stops; its service stays, without tasks"}},
+		{from: users + " | switched | users=switched", step: "next users", want: "compute users=retired", does: []string{"users stops; its ECS service is deleted, and its target group stays"}},
 		{from: users + " | switched | users=retired", step: "next users", want: `--compute: users has all its tasks on fargate: the move is complete. Write the value of its Next as its Compute in the list of services, remove Next there, and remove users from "compute" in cdk.json`},
 
 		{from: users + " | switched | users=retired", step: "back users", want: "compute users=switched", does: []string{"users starts, with 1 task, and gets no requests yet"}},
@@ -70,13 +70,13 @@ func TestStepsOfComputes(t *testing.T) {
 			"/api/users* goes to users", "users-fargate gets nothing any more, and goes on running",
 		}},
 		{from: users + " | switched | users=100%", step: "back users", want: "compute users=parallel"},
-		{from: users + " | switched | users=parallel", step: "back users", want: "compute users=stopped", does: []string{"users-fargate stops; its service stays, without tasks"}},
+		{from: users + " | switched | users=parallel", step: "back users", want: "compute users=stopped", does: []string{"users-fargate stops; its ECS service is deleted, and its target group stays"}},
 		{from: users + " | switched", step: "back users", want: "--compute: users has no tasks on fargate, and no step back: to end the move, remove Next of users in the list of services"},
 
 		// The other direction has the same places.
 		{from: back + " | switched", step: "next users", want: "compute users=parallel", does: []string{"users starts, with 1 task, and gets no requests yet"}},
 		{from: back + " | switched | users=parallel", step: "next users=25", want: "compute users=25%", does: []string{"/api/users* goes 75 % to users-fargate and 25 % to users"}},
-		{from: back + " | switched | users=switched", step: "next users", want: "compute users=retired", does: []string{"users-fargate stops; its service stays, without tasks"}},
+		{from: back + " | switched | users=switched", step: "next users", want: "compute users=retired", does: []string{"users-fargate stops; its ECS service is deleted, and its target group stays"}},
 		{from: back + " | switched | users=retired", step: "next users", want: "--compute: users has all its tasks on ec2: the move is complete. "},
 		{from: back + " | switched", step: "back users", want: "--compute: users has no tasks on ec2, and no step back: "},
 
@@ -108,8 +108,8 @@ func TestStepsOfComputes(t *testing.T) {
 		{from: users + " | switched | users=10%", step: "next users=20 users", want: "--compute: users is named twice"},
 		{from: users + " | switched | users=10%", step: "back users=5", want: "--compute: users=5: a step back takes no share: leave it out"},
 		{from: users + " | switched", step: "next usres", want: `--compute: there is no service "usres": choose from api, users, threads`},
-		{from: users + " | switched", step: "next threads", want: "--compute: threads stays on ec2: to move it, write Next: config.Fargate{} beside its Compute in the list of services, and deploy that first"},
-		{from: "users:fargate | switched", step: "back users", want: "--compute: users stays on fargate: to move it, write Next: config.EC2{} beside its Compute in the list of services, and deploy that first"},
+		{from: users + " | switched", step: "next threads", want: "--compute: threads stays on ec2: to move it, write Compute: config.EC2{}, Next: config.Fargate{} in the list of services, and deploy that first"},
+		{from: "users:fargate | switched", step: "back users", want: "--compute: users stays on fargate: to move it, write Compute: config.Fargate{}, Next: config.EC2{} in the list of services, and deploy that first"},
 	} {
 		t.Run(test.from+" "+test.step, func(t *testing.T) {
 			app := between(t, test.from)
@@ -234,17 +234,28 @@ func TestTurnsOfComputes(t *testing.T) {
 		{"users:fargate | switched", on + " | users=switched", "has users on fargate alone: retired is the way back"},
 		{back + " | users=retired", "users:ec2 | switched", ""},
 		{back + " | users=retired", on, ""},
-		// Names that were never there refuse nothing.
 		{"users:ec2 | switched", on, ""},
-		{"users:ec2 | switched", on + " | users=parallel", "has users on ec2 alone: stopped comes next: deploy Next without a place" + lost},
-		{"users:ec2 | switched", on + " | users=10%", "has users on ec2 alone: stopped comes next: deploy Next without a place" + lost},
-		{on + " | users=10%", "users:ec2 | switched", "has users in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost},
-		{back + " | users=switched", "users:ec2 | switched", "has users in ec2-first: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost},
-		{"users:fargate | switched", "users:ec2 | switched", "has users on fargate alone: move it to ec2 by Next, step by step" + lost},
+		{"users:ec2 | switched", on + " | users=parallel", "has users on ec2 alone: stopped comes next: deploy Next without a place"},
+		{"users:ec2 | switched", on + " | users=10%", "has users on ec2 alone: stopped comes next: deploy Next without a place"},
+		{"users:ec2 | switched", "users:fargate | switched", "has users on ec2 alone: move it to fargate by Next, step by step"},
+		{on, "users:ec2 | switched", ""},
+		{on + " | users=10%", "users:ec2 | switched", "has users in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then"},
+		{back + " | users=switched", "users:ec2 | switched", "has users in ec2-first: it is on ec2 alone only after the other pair has no tasks: keep Next until then"},
+		{"users:fargate | switched", "users:ec2 | switched", "has users on fargate alone: move it to ec2 by Next, step by step"},
+		// A compute without a name is EC2. Names that were never there refuse nothing.
+		{"users | switched", "users:ec2 | switched", ""},
+		{"users:ec2 | switched", "users | switched", ""},
+		{"users | switched", on, ""},
+		{on, "users | switched", ""},
+		{"users | switched", on + " | users=parallel", "has users on ec2 alone: stopped comes next: deploy Next without a place" + lost},
+		{"users | switched", on + " | users=10%", "has users on ec2 alone: stopped comes next: deploy Next without a place" + lost},
+		{on + " | users=10%", "users | switched", "has users in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost},
+		{back + " | users=switched", "users | switched", "has users in ec2-first: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost},
+		{"users:fargate | switched", "users | switched", "has users on fargate alone: move it to ec2 by Next, step by step" + lost},
 		// One phase for all does not say what is new: users may begin on Fargate. Places say it.
-		{"users:ec2 | switched", "users:fargate | switched", ""},
-		{"users:ec2 | users=switched", "users:fargate | users=switched", "has users on ec2 alone: move it to fargate by Next, step by step" + lost},
-		{"users:ec2 | users=switched", "users:ec2>fargate | users=switched | users=10%", "has users on ec2 alone: stopped comes next: deploy Next without a place" + lost},
+		{"users | switched", "users:fargate | switched", ""},
+		{"users | users=switched", "users:fargate | users=switched", "has users on ec2 alone: move it to fargate by Next, step by step" + lost},
+		{"users | users=switched", "users:ec2>fargate | users=switched | users=10%", "has users on ec2 alone: stopped comes next: deploy Next without a place" + lost},
 		// Several services, and the monolith.
 		{"users:ec2>fargate,api:ec2>fargate | parallel", "users:ec2>fargate,api:ec2>fargate | parallel | users=switched,api=10%", "has api in stopped on its way to fargate: parallel comes next; users in stopped on its way to fargate: parallel comes next"},
 		// A phase out of turn goes first, whatever the compute does.
@@ -304,9 +315,15 @@ func TestCheckOfComputes(t *testing.T) {
 		{users + " | parallel | users=parallel", users + " | switched | users=switched", "", "cdk.json says parallel and dev in us-east-1 is in switched: deploy"},
 		{users + " | switched | users=parallel", users + " | switched | users=parallel", users + " | switched | users=10%", "dev in us-east-1 is in compute users=parallel, and a deployment of compute users=shift was begun and is not complete: wait for it, or deploy again"},
 		{users + " | parallel", users + " | parallel", users + " | switched", "dev in us-east-1 is in parallel, and a deployment of switched was begun and is not complete: wait for it, or deploy again"},
-		// The stacks of the last move back to EC2 stay, and say where it was before.
-		{"users:ec2 | switched", "users:fargate>ec2 | switched | users=retired", "", ""},
+		{"users:ec2 | switched", "users:fargate>ec2 | switched | users=retired", "", "cdk.json says compute users=ec2 and dev in us-east-1 is in compute users=fargate-stopped: deploy"},
 		{"users:ec2 | switched", "users:fargate>ec2 | switched | users=switched", "", "cdk.json says compute users=ec2 and dev in us-east-1 is in compute users=ec2-first: deploy"},
+		// A name moves nothing.
+		{"users:ec2 | switched", "users | switched", "", ""},
+		{"users | switched", "users:ec2 | switched", "", ""},
+		{"users:ec2 | switched", "users | switched", "users:ec2 | switched", "dev in us-east-1 is in switched, and a deployment of switched was begun and is not complete: wait for it, or deploy again"},
+		// The stacks of the last name stay, and say where the service was before.
+		{"users | switched", "users:fargate>ec2 | switched | users=retired", "", ""},
+		{"users | switched", "users:fargate>ec2 | switched | users=switched", "", "cdk.json says compute users=ec2 and dev in us-east-1 is in compute users=ec2-first: deploy"},
 	} {
 		app, reached := between(t, test.from), between(t, test.reached)
 		begun := reached
@@ -374,7 +391,7 @@ func TestCanariesOfComputes(t *testing.T) {
 	}
 	// The monolith is compared at each load balancer.
 	d := moving(api)
-	d.Services = append(d.Services, config.Service{Name: "press", LoadBalancer: "press", Paths: []string{"/press*"}, Order: 10, Next: config.Fargate{}})
+	d.Services = append(d.Services, config.Service{Name: "press", LoadBalancer: "press", Paths: []string{"/press*"}, Order: 10, Compute: config.EC2{}, Next: config.Fargate{}})
 	app := in(t, d, "press=switched", "compute=api=10%,press=20%")
 	canaries, err := step.Canaries(app.Deployment, app.At)
 	var got []string

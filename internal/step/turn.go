@@ -45,7 +45,7 @@ func notDeployed(says, where, is string) error {
 func apart(m migration.Migration, a, b migration.State, places map[string]migration.Place) (as, bs string) {
 	computed, computes := computeApart(m, a, b, nil)
 	a.Compute, b.Compute = "", ""
-	if a == b {
+	if a == b && len(computed) > 0 {
 		return "compute " + strings.Join(computed, ", "), "compute " + strings.Join(computes, ", ")
 	}
 	var one, other []string

@@ -76,7 +76,7 @@ func computeMoves(before, after Side, outOfTurn, tasks bool) []ComputeMove {
 		}
 		if move.From != "" && move.From != move.To {
 			was, _ := before.Migration.Service(s.Name)
-			parts := computeDoes(was, s, before.At.Compute[s.Name], after.At.Compute[s.Name])
+			parts := computeDoes(before, after, was, s)
 			if tasks {
 				parts = append(parts, pairsRun(before, after, was, s)...)
 			}
@@ -91,16 +91,23 @@ func computeMoves(before, after Side, outOfTurn, tasks bool) []ComputeMove {
 }
 
 // computeDoes says what happens to the pairs of a service, to its traffic and to addresses.
-func computeDoes(was, is migration.Service, from, to migration.Place) (parts []string) {
+func computeDoes(before, after Side, was, is migration.Service) (parts []string) {
+	from, to := before.At.Compute[is.Name], after.At.Compute[is.Name]
 	old, new := was.Pairs(), is.Pairs()
+	has := func(side Side, pair string) string {
+		if side.plan().Stands(pair) {
+			return "an ECS service, a target group"
+		}
+		return "a target group"
+	}
 	for _, pair := range new {
 		if !slices.Contains(old, pair) {
-			parts = append(parts, fmt.Sprintf("%s is created, an ECS service with a target group", pair))
+			parts = append(parts, fmt.Sprintf("%s is created: %s and what only the pair needs", pair, has(after, pair)))
 		}
 	}
 	for _, pair := range old {
 		if !slices.Contains(new, pair) {
-			parts = append(parts, fmt.Sprintf("%s is deleted, with its target group and what only they need", pair))
+			parts = append(parts, fmt.Sprintf("%s is deleted: %s and what only the pair needs", pair, has(before, pair)))
 		}
 	}
 	if len(old) == 2 && len(new) == 2 && slices.Equal(old, new) {
@@ -125,7 +132,7 @@ func computeDoes(was, is migration.Service, from, to migration.Place) (parts []s
 
 // pairsRun says how the tasks of the pairs of a service change.
 func pairsRun(before, after Side, was, is migration.Service) (parts []string) {
-	one, other := before.plan().Tasks, after.plan().Tasks
+	one, other := before.plan(), after.plan()
 	pairs := was.Pairs()
 	for _, pair := range is.Pairs() {
 		if !slices.Contains(pairs, pair) {
@@ -133,7 +140,11 @@ func pairsRun(before, after Side, was, is migration.Service) (parts []string) {
 		}
 	}
 	for _, pair := range pairs {
-		if text := runs(one[pair], other[pair]); text != "" && slices.Contains(is.Pairs(), pair) {
+		text := runs(one.Tasks[pair], other.Tasks[pair])
+		if one.Stands(pair) && !other.Stands(pair) {
+			text = "stops; its ECS service is deleted, and its target group stays"
+		}
+		if text != "" && slices.Contains(is.Pairs(), pair) {
 			if pair != is.Name || len(pairs) > 1 {
 				text = pair + " " + text
 			}
@@ -155,7 +166,7 @@ func onTheWay(p migration.Place) int {
 }
 
 // jumps says which services leave a place out on their way to another kind of compute. The deployment
-// refuses it, unless the service is on EC2 alone on a side.
+// refuses it, unless a side does not name the compute of the service.
 func jumps(before, after Side) (refused, others []string) {
 	others = []string{}
 	was, is := before.state(), after.state()
@@ -165,7 +176,7 @@ func jumps(before, after Side) (refused, others []string) {
 			continue
 		}
 		line := name + " is " + s.ComputeTurn(was.ComputePlace(name))
-		if migration.EC2 == was.ComputePlace(name) || migration.EC2 == is.ComputePlace(name) {
+		if !was.Names(name) || !is.Names(name) {
 			others = append(others, line+". Nothing refuses the deployment, and requests may be lost")
 		} else {
 			refused = append(refused, line)

@@ -53,7 +53,7 @@ func TestComputeMoves(t *testing.T) {
 		{"is declared", "users:ec2 | switched", users + " | switched", `
 After this, in switched, compute users=stopped instead of switched, compute users=ec2:
 
-- users, from ec2 to stopped: users-fargate is created, an ECS service with a target group; clients keep the address of the load balancer
+- users, from ec2 to stopped: users-fargate is created: a target group and what only the pair needs; clients keep the address of the load balancer
 - a change`},
 		{"starts", users + " | switched", users + " | switched | users=parallel", `
 After this, in switched, compute users=parallel instead of switched, compute users=stopped:
@@ -80,19 +80,19 @@ After this, in compute users=switched instead of compute users=100%:
 		{"retires, with places", users + " | users=switched | users=switched", users + " | users=switched | users=retired", `
 After this, in compute users=retired instead of compute users=switched:
 
-- users, from switched to retired: clients keep the address of the load balancer; users stops; its service stays, without tasks; the way back is one step
+- users, from switched to retired: clients keep the address of the load balancer; users stops; its ECS service is deleted, and its target group stays; the way back is one step
 - stays in monolith: posts/reads, posts/writes, news
 - stays in switched: users
 - everything else goes to api, as before`},
 		{"ends", users + " | switched | users=retired", "users:fargate | switched", `
 After this, in switched, compute users=fargate instead of switched, compute users=retired:
 
-- users, from retired to fargate: users is deleted, with its target group and what only they need; clients keep the address of the load balancer
+- users, from retired to fargate: users is deleted: a target group and what only the pair needs; clients keep the address of the load balancer
 - a change`},
 		{"is taken back", users + " | switched", "users:ec2 | switched", `
 After this, in switched, compute users=ec2 instead of switched, compute users=stopped:
 
-- users, from stopped to ec2: users-fargate is deleted, with its target group and what only they need; clients keep the address of the load balancer
+- users, from stopped to ec2: users-fargate is deleted: a target group and what only the pair needs; clients keep the address of the load balancer
 - a change`},
 		{"the other way", "users:fargate>ec2 | users=switched", "users:fargate>ec2 | users=switched | users=parallel", `
 After this, in compute users=parallel instead of compute users=stopped:
@@ -151,11 +151,15 @@ func TestComputeTurns(t *testing.T) {
 		{"two", users + ",api:ec2>fargate | users=parallel", users + ",api:ec2>fargate | users=parallel | users=10%,api=10%", []string{
 			"api is in stopped on its way to fargate: parallel comes next", "users is in stopped on its way to fargate: parallel comes next"}, nil},
 		{"back too far", users + " | switched | users=retired", users + " | switched | users=10%", []string{"users is in retired on its way to fargate: fargate alone comes next, or switched to go back"}, nil},
-		{"at once", "users:ec2 | switched", "users:fargate | switched", nil, []string{"users is on ec2 alone: move it to fargate by Next, step by step" + lost}},
-		{"back at once", "users:fargate | users=switched", "users:ec2 | users=switched", nil, []string{"users is on fargate alone: move it to ec2 by Next, step by step" + lost}},
+		{"at once", "users:ec2 | switched", "users:fargate | switched", []string{"users is on ec2 alone: move it to fargate by Next, step by step"}, nil},
+		{"at once, without a name", "users | switched", "users:fargate | switched", nil, []string{"users is on ec2 alone: move it to fargate by Next, step by step" + lost}},
+		{"back at once", "users:fargate | users=switched", "users:ec2 | users=switched", []string{"users is on fargate alone: move it to ec2 by Next, step by step"}, nil},
+		{"back at once, without a name", "users:fargate | users=switched", "users | users=switched", nil, []string{"users is on fargate alone: move it to ec2 by Next, step by step" + lost}},
 		{"ends too early", users + " | switched | users=10%", "users:fargate | switched", []string{"users is in shift: it is on fargate alone only after the other pair has no tasks: keep Next until then"}, nil},
-		{"is taken back too early", users + " | switched | users=10%", "users:ec2 | switched", nil, []string{"users is in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost}},
-		{"begins too late", "users:ec2 | switched", users + " | switched | users=10%", nil, []string{"users is on ec2 alone: stopped comes next: deploy Next without a place" + lost}},
+		{"is taken back too early", users + " | switched | users=10%", "users:ec2 | switched", []string{"users is in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then"}, nil},
+		{"is taken back too early, without a name", users + " | switched | users=10%", "users | switched", nil, []string{"users is in shift: it is on ec2 alone only after the other pair has no tasks: keep Next until then" + lost}},
+		{"begins too late", "users:ec2 | switched", users + " | switched | users=10%", []string{"users is on ec2 alone: stopped comes next: deploy Next without a place"}, nil},
+		{"begins too late, without a name", "users | switched", users + " | switched | users=10%", nil, []string{"users is on ec2 alone: stopped comes next: deploy Next without a place" + lost}},
 		{"a phase, too", users + " | users=monolith", users + " | users=switched | users=10%", []string{
 			"users is in stopped on its way to fargate: parallel comes next", "users is in monolith, and switched does not follow: parallel comes next"}, nil},
 	} {
@@ -186,7 +190,7 @@ func TestComputeTurns(t *testing.T) {
 		})
 	}
 	// A service that is new may be on Fargate at once.
-	before := between(t, "users:ec2 | users=switched")
+	before := between(t, "users | users=switched")
 	before.Migration.Services = before.Migration.Services[1:]
 	delete(before.At.Places, "users")
 	if m := moveOf(before, between(t, "users:fargate | users=parallel")); len(m.Jumps)+len(m.Turns)+len(m.Early) > 0 || m.OutOfTurn {

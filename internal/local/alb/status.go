@@ -91,16 +91,22 @@ func (p *Provider) url(listener *rules.Listener) string {
 	return ""
 }
 
-// URL is where clients ask for a path on this machine: the listener with the most rules for the
-// path, and the first of several such listeners. Empty if no listener answers yet.
+// URL is where clients ask for a path on this machine, with GET. See [Provider.URLOf].
+func (p *Provider) URL(path string) string {
+	return p.URLOf(rules.Request{Method: "GET", Host: "localhost", Path: path})
+}
+
+// URLOf is where clients send a request on this machine: the listener with the most rules for it,
+// and the first of several such listeners. Empty if no listener answers yet.
 //
 // The load balancer that owns a path has the service's rule. While another service answers in its
 // place, the load balancer has a rule before that one. The monolith does so at every load balancer.
-func (p *Provider) URL(path string) string {
+func (p *Provider) URLOf(request rules.Request) string {
 	url, most := "", -1
 	for _, listener := range p.Listeners() {
 		at := p.url(listener)
-		if n := len(listener.Matching(rules.Request{Port: listener.Port, Method: "GET", Host: "localhost", Path: path})); at != "" && n > most {
+		request.Port = listener.Port
+		if n := len(listener.Matching(request)); at != "" && n > most {
 			url, most = at, n
 		}
 	}

@@ -46,18 +46,23 @@ type Options struct {
 	// Volumes has the directories that stand for volumes which outlive their tasks. The engine must
 	// see this directory. Required.
 	Volumes string
+	// Dir is for files that exist for a moment. The engine must see this directory. Default: the system's
+	// directory for temporary files.
+	Dir string
 }
 
 // Driver runs containers in a Docker engine.
 type Driver struct {
 	deployment string
 	volumes    string // directory
+	directory  string // for files that exist for a moment
 	host       string // as given
 	// patience is how long an image may take before an event tells what takes so long.
 	patience time.Duration
 	engine   *client.Client
 	builds   sync.Map // of *build, by asset or reference
 	networks sync.Map // of *taskNetwork, by task
+	names    *names
 	pausing  sync.Mutex
 }
 
@@ -83,11 +88,12 @@ func New(ctx context.Context, o Options) (*Driver, error) {
 		engine.Close()
 		return nil, fmt.Errorf("no Docker engine answers; start one, set DOCKER_HOST, or use the process driver: %w", err)
 	}
-	if err := volumes.Share(o.Volumes); err != nil {
+	directory, err := temporary(o.Dir)
+	if err = errors.Join(err, volumes.Share(o.Volumes)); err != nil {
 		engine.Close()
 		return nil, err
 	}
-	return &Driver{deployment: o.Deployment, volumes: o.Volumes, host: o.Host, patience: 2 * time.Second, engine: engine}, nil
+	return &Driver{deployment: o.Deployment, volumes: o.Volumes, directory: directory, host: o.Host, patience: 2 * time.Second, engine: engine, names: newNames()}, nil
 }
 
 // contextHost is the engine of the docker command's current context. The client library does
@@ -112,16 +118,25 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 	if err != nil {
 		return nil, err
 	}
+	c := &running{engine: d.engine, names: d.names, done: make(chan struct{})}
+	switch {
+	case r.TaskDefinition.SharesNetwork():
+		if c.network, err = d.network(ctx, r); err == nil {
+			c.from = c.network.from
+		}
+	case r.TaskDefinition.NetworkMode != "none":
+		c.from, err = d.caller(ctx, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.Definition = c.from.equip(r.Definition)
 	config, host := d.settings(r, image)
 	if host.Mounts, err = d.mounts(ctx, r); err != nil {
 		return nil, err
 	}
-	c := &running{engine: d.engine, done: make(chan struct{})}
 	switch {
-	case r.TaskDefinition.SharesNetwork():
-		if c.network, err = d.network(ctx, r); err != nil {
-			return nil, err
-		}
+	case c.network != nil:
 		c.network.join(config, host)
 	case r.TaskDefinition.NetworkMode == "none":
 		host.NetworkMode, host.PortBindings, config.ExposedPorts = network.NetworkNone, nil, nil
@@ -140,11 +155,11 @@ func (d *Driver) Start(ctx context.Context, r ecs.StartRequest) (ecs.Container, 
 	return c, nil
 }
 
-// Clean removes the task's network and volumes. See [ecs.Driver].
+// Clean removes the task's network and volumes, and gives up its names. See [ecs.Driver].
 func (d *Driver) Clean(task string) error {
 	ctx, cancel := brief()
 	defer cancel()
-	return errors.Join(d.removeNetwork(ctx, task), d.removeVolumes(ctx, taskLabel+"="+task))
+	return errors.Join(d.removeNetwork(task), d.releaseNames(task), d.removeVolumes(ctx, taskLabel+"="+task))
 }
 
 // mounts are those of a container. The engine makes the volumes of a task. It fills an empty one with
@@ -251,6 +266,9 @@ type running struct {
 	stopSignal string
 	addresses  map[model.Port]string
 	network    *taskNetwork // of its task; nil if it has one of its own
+	names      *names
+	from       *caller // nil if it calls nothing by name
+	forget     func()  // ends that the names know its address
 	done       chan struct{}
 	exit       ecs.Exit
 }
@@ -277,6 +295,8 @@ func (c *running) start(ctx context.Context, r ecs.StartRequest) error {
 	c.addresses = addresses(r.Definition.Ports, inspected.Container)
 	if c.network != nil {
 		c.addresses = c.network.addresses
+	} else if c.from != nil {
+		c.forget = c.names.register(bridgeAddress(inspected.Container), c.from)
 	}
 	written := make(chan struct{})
 	go func() {
@@ -299,6 +319,9 @@ func (c *running) start(ctx context.Context, r ecs.StartRequest) error {
 		}
 		attached.Close()
 		<-written
+		if c.forget != nil {
+			c.forget()
+		}
 		c.exit = c.outcome(lost)
 		c.remove()
 		close(c.done)

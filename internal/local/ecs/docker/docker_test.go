@@ -39,6 +39,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == SocketsCommand {
+		fmt.Fprintln(os.Stderr, OpenSockets(os.Args[2:]))
+		os.Exit(1)
+	}
 	var err error
 	if directory, err = os.MkdirTemp("", "docker-test-"); err != nil {
 		panic(err)
@@ -139,7 +143,7 @@ func newDriver(t *testing.T) *Driver {
 		}
 		t.Skip(noEngine)
 	}
-	d, err := New(t.Context(), Options{Deployment: t.Name(), Host: engineHost, Volumes: t.TempDir()})
+	d, err := New(t.Context(), Options{Deployment: t.Name(), Host: engineHost, Volumes: t.TempDir(), Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -26,6 +27,8 @@ type taskNetwork struct {
 	mu        sync.Mutex
 	id        string // of the container; empty before it is there
 	addresses map[model.Port]string
+	from      *caller // nil if the task calls nothing by name
+	forget    func()
 }
 
 // network returns the network of a task, and makes it for the first container of the task.
@@ -52,6 +55,10 @@ func (d *Driver) network(ctx context.Context, r ecs.StartRequest) (*taskNetwork,
 			of.Hostname = c.Hostname
 		}
 	}
+	if n.from, err = d.caller(ctx, whole); err != nil {
+		return nil, err
+	}
+	whole.Definition = n.from.equip(whole.Definition)
 	config, host := d.settings(whole, image)
 	created, err := d.engine.ContainerCreate(ctx, client.ContainerCreateOptions{Config: config, HostConfig: host, Name: d.name(r.Task, "network")})
 	if err != nil {
@@ -66,6 +73,9 @@ func (d *Driver) network(ctx context.Context, r ecs.StartRequest) (*taskNetwork,
 		return nil, err
 	}
 	n.addresses = addresses(whole.Definition.Ports, inspected.Container)
+	if n.from != nil {
+		n.forget = d.names.register(bridgeAddress(inspected.Container), n.from)
+	}
 	return n, nil
 }
 
@@ -77,16 +87,15 @@ func (n *taskNetwork) join(config *container.Config, host *container.HostConfig)
 }
 
 // removeNetwork removes the network of a task, if it has one.
-func (d *Driver) removeNetwork(ctx context.Context, task string) error {
+func (d *Driver) removeNetwork(task string) error {
 	known, ok := d.networks.LoadAndDelete(task)
 	if !ok || known.(*taskNetwork).id == "" {
 		return nil
 	}
-	_, err := d.engine.ContainerRemove(ctx, known.(*taskNetwork).id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-	if cerrdefs.IsNotFound(err) {
-		return nil
+	if forget := known.(*taskNetwork).forget; forget != nil {
+		forget()
 	}
-	return err
+	return d.removeContainer(known.(*taskNetwork).id)
 }
 
 // addresses are those of the published ports of a container.
@@ -100,6 +109,9 @@ func addresses(ports []model.Port, of container.InspectResponse) map[model.Port]
 	}
 	return all
 }
+
+// pausePath is the program that waits, in its image.
+const pausePath = "/pause"
 
 // pauseImage makes the image of the container that holds a network, unless the engine has the image: one
 // program that waits. No registry is asked.
@@ -120,13 +132,13 @@ func (d *Driver) pauseImage(ctx context.Context) (string, error) {
 	}
 	var files bytes.Buffer
 	archive := tar.NewWriter(&files)
-	_ = archive.WriteHeader(&tar.Header{Name: "pause", Mode: 0o755, Size: int64(len(program))})
+	_ = archive.WriteHeader(&tar.Header{Name: strings.TrimPrefix(pausePath, "/"), Mode: 0o755, Size: int64(len(program))})
 	_, _ = archive.Write(program)
 	if err := archive.Close(); err != nil {
 		return "", err
 	}
 	result, err := d.engine.ImageImport(ctx, client.ImageImportSource{Source: &files, SourceName: "-"}, name, client.ImageImportOptions{
-		Changes: []string{`ENTRYPOINT ["/pause"]`}, Platform: ocispec.Platform{OS: "linux", Architecture: version.Arch},
+		Changes: []string{`ENTRYPOINT ["` + pausePath + `"]`}, Platform: ocispec.Platform{OS: "linux", Architecture: version.Arch},
 	})
 	if err != nil {
 		return "", err

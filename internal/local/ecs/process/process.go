@@ -15,6 +15,10 @@
 // In the network modes awsvpc and host, containers of a task reach each other at localhost. The
 // driver rewrites localhost and a port in their variables, as in REDIS_URL=redis://localhost:6379.
 //
+// A process resolves names as this machine does. The driver rewrites the names of other services in
+// variables and arguments, as in USERS_URL=http://users:3000, so that they lead to an address of this
+// machine. Names in the program's code lead nowhere.
+//
 // A process that listens on other addresses all the same can be reached from the network. On
 // Linux the driver warns of it.
 //
@@ -175,16 +179,7 @@ func (d *Driver) plan(r ecs.StartRequest) (*process, error) {
 		variables.set("HOST", loopback)
 	}
 	p.setPaths(&variables, r)
-	for _, l := range linksOf(r.TaskDefinition, c) {
-		if peer, ok := r.Peers[l.container].(*process); ok {
-			l.set(&variables, peer.ports)
-		}
-	}
-	if p.network != nil {
-		for _, alias := range localNames {
-			link{alias: alias}.set(&variables, p.network)
-		}
-	}
+	p.lead(&variables, r)
 	for _, v := range variables {
 		p.env = append(p.env, v.Name+"="+v.Value)
 	}
@@ -287,7 +282,7 @@ func (p *process) choosePorts(variables *environment) error {
 func (p *process) portVariables(containerPort int, variables environment) ([]string, error) {
 	var names []string
 	for _, v := range variables {
-		if v.Value == strconv.Itoa(containerPort) {
+		if v.Value == strconv.Itoa(containerPort) && !variables.elsewhere(v.Name) {
 			names = append(names, v.Name)
 		}
 	}

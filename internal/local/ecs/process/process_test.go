@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(echoVariable) != "" {
 		echo()
 	}
+	if os.Getenv(callVariable) != "" {
+		call()
+	}
 	var err error
 	if built, err = os.MkdirTemp("", "process-test-"); err != nil {
 		panic(err)

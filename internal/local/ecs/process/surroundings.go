@@ -3,13 +3,11 @@
 package process
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -133,119 +131,6 @@ func atLocalhost(whole *model.TaskDefinition, c model.Container) (ports []int) {
 		}
 	}
 	return ports
-}
-
-// link is a name under which a container reaches another one of its task.
-type link struct {
-	container, alias string
-	ports            []port
-}
-
-func splitLink(text string) (container, alias string) {
-	container, alias, _ = strings.Cut(text, ":")
-	return container, cmp.Or(alias, container)
-}
-
-func linksOf(whole *model.TaskDefinition, c model.Container) (links []link) {
-	for _, text := range c.Links {
-		l := link{}
-		l.container, l.alias = splitLink(text)
-		for _, other := range whole.Containers {
-			if other.Name == l.container {
-				l.ports = portsOf(whole, other)
-			}
-		}
-		links = append(links, l)
-	}
-	return links
-}
-
-// addresses matches an alias with a port, as in "tcp://db:5432", and an alias with the port of HTTP.
-func addresses(alias string) *regexp.Regexp {
-	quoted := regexp.QuoteMeta(alias)
-	return regexp.MustCompile(`(^|[^\w.-])` + quoted + `(?::(\d+)\b|(/|$))`)
-}
-
-// named are the ports of an alias that variables name.
-func named(alias string, variables environment) (ports []int) {
-	for _, v := range variables {
-		rewriteAddresses(alias, v.Value, func(number int) (int, bool) {
-			ports = append(ports, number)
-			return 0, false
-		})
-		if host := hostVariable.FindStringSubmatch(v.Name); host != nil && v.Value == alias {
-			if number, err := strconv.Atoi(variables.get(host[1]+"PORT", "")); err == nil {
-				ports = append(ports, number)
-			}
-		}
-	}
-	return ports
-}
-
-// rewriteAddresses replaces each address of an alias in a value by one of this machine, if local
-// knows the port.
-func rewriteAddresses(alias, value string, local func(number int) (int, bool)) string {
-	pattern := addresses(alias)
-	return pattern.ReplaceAllStringFunc(value, func(found string) string {
-		groups := pattern.FindStringSubmatch(found)
-		number, end := 80, groups[3]
-		if groups[2] != "" {
-			number, _ = strconv.Atoi(groups[2])
-		} else if !strings.HasPrefix(value, "http://"+alias) {
-			return found
-		}
-		chosen, ok := local(number)
-		if !ok {
-			return found
-		}
-		return fmt.Sprintf("%s%s:%d%s", groups[1], loopback, chosen, end)
-	})
-}
-
-// hostVariable matches the names of variables that have a host alone.
-var hostVariable = regexp.MustCompile(`^(.*)(HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT)$`)
-
-// set lets a container's variables lead to the ports of a container that it is linked to:
-//   - Values with the alias and a port, as in "redis:6379", get the address of this machine.
-//   - A variable such as DB_HOST with the alias alone gets the loopback address, and DB_PORT the port.
-//   - The variables of Docker's links are set, unless the container has one of the name.
-//
-// https://docs.docker.com/network/links/#environment-variables
-func (l link) set(variables *environment, local map[int]int) {
-	find := func(number int) (int, bool) {
-		chosen, ok := local[number]
-		return chosen, ok
-	}
-	for i, v := range *variables {
-		(*variables)[i].Value = rewriteAddresses(l.alias, v.Value, find)
-		host := hostVariable.FindStringSubmatch(v.Name)
-		if v.Value != l.alias || host == nil {
-			continue
-		}
-		(*variables)[i].Value = loopback
-		number, _ := strconv.Atoi(variables.get(host[1]+"PORT", ""))
-		if chosen, ok := find(number); ok {
-			variables.set(host[1]+"PORT", strconv.Itoa(chosen))
-		}
-	}
-	set := func(name, value string) {
-		if variables.index(name) < 0 {
-			variables.set(name, value)
-		}
-	}
-	prefix := variableName(l.alias) + "_PORT"
-	for _, p := range l.ports {
-		chosen := strconv.Itoa(local[p.number])
-		for _, protocol := range p.protocols {
-			url := protocol + "://" + loopback + ":" + chosen
-			name := fmt.Sprintf("%s_%d_%s", prefix, p.number, strings.ToUpper(protocol))
-			set(prefix, url)
-			set(name, url)
-			set(name+"_ADDR", loopback)
-			set(name+"_PORT", chosen)
-			set(name+"_PROTO", protocol)
-		}
-	}
 }
 
 func variableName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }

@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"cutover/internal/assembly"
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
@@ -61,57 +59,6 @@ func variables(lines ...string) (all environment) {
 		all = append(all, model.Variable{Name: name, Value: value})
 	}
 	return all
-}
-
-func TestLinkVariables(t *testing.T) {
-	local := map[int]int{6379: 20001, 80: 20002}
-	l := link{container: "redis", alias: "my-redis", ports: []port{{6379, []string{"tcp"}}, {80, []string{"udp", "tcp"}}}}
-	for given, want := range map[string]string{
-		"A=my-redis:6379":                      "A=127.0.0.1:20001",
-		"A=redis://user:pw@my-redis:6379/0":    "A=redis://user:pw@127.0.0.1:20001/0",
-		"A=my-redis:6379,my-redis:80":          "A=127.0.0.1:20001,127.0.0.1:20002",
-		"A=http://my-redis":                    "A=http://127.0.0.1:20002",
-		"A=http://my-redis/x":                  "A=http://127.0.0.1:20002/x",
-		"A=https://my-redis/x":                 "A=https://my-redis/x",
-		"A=http://x/?to=my-redis":              "A=http://x/?to=my-redis",
-		"A=http://not-my-redis:6379":           "A=http://not-my-redis:6379",
-		"A=x.my-redis:6379":                    "A=x.my-redis:6379",
-		"A=my-redis:63790":                     "A=my-redis:63790",
-		"A=my-redis:1":                         "A=my-redis:1",
-		"A=my-redis.example:6379":              "A=my-redis.example:6379",
-		"A=redis:6379":                         "A=redis:6379",
-		"A=my-redis":                           "A=my-redis",
-		"R_HOST=my-redis R_PORT=6379":          "R_HOST=127.0.0.1 R_PORT=20001",
-		"PGHOST=my-redis PGPORT=80":            "PGHOST=127.0.0.1 PGPORT=20002",
-		"R_HOST=my-redis R_PORT=7 S_PORT=80":   "R_HOST=127.0.0.1 R_PORT=7 S_PORT=80",
-		"R_HOST=redis R_PORT=6379":             "R_HOST=redis R_PORT=6379",
-		"R_SERVER=my-redis R_ADDRESS=my-redis": "R_SERVER=127.0.0.1 R_ADDRESS=127.0.0.1",
-		"R_NAME=my-redis R_PORT=6379":          "R_NAME=my-redis R_PORT=6379",
-	} {
-		all := variables(strings.Fields(given)...)
-		count := len(all)
-		l.set(&all, local)
-		var got []string
-		for _, v := range all[:count] {
-			got = append(got, v.Name+"="+v.Value)
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s became %s, want %s", given, got, want)
-		}
-	}
-
-	all := variables("MY_REDIS_PORT_80_TCP_ADDR=mine")
-	l.set(&all, local)
-	want := variables(
-		"MY_REDIS_PORT_80_TCP_ADDR=mine",
-		"MY_REDIS_PORT=tcp://127.0.0.1:20001",
-		"MY_REDIS_PORT_6379_TCP=tcp://127.0.0.1:20001", "MY_REDIS_PORT_6379_TCP_ADDR=127.0.0.1", "MY_REDIS_PORT_6379_TCP_PORT=20001", "MY_REDIS_PORT_6379_TCP_PROTO=tcp",
-		"MY_REDIS_PORT_80_UDP=udp://127.0.0.1:20002", "MY_REDIS_PORT_80_UDP_ADDR=127.0.0.1", "MY_REDIS_PORT_80_UDP_PORT=20002", "MY_REDIS_PORT_80_UDP_PROTO=udp",
-		"MY_REDIS_PORT_80_TCP=tcp://127.0.0.1:20002", "MY_REDIS_PORT_80_TCP_PORT=20002", "MY_REDIS_PORT_80_TCP_PROTO=tcp",
-	)
-	if diff := cmp.Diff(want, all); diff != "" {
-		t.Errorf("variables (-want +got):\n%s", diff)
-	}
 }
 
 // A container has the ports that it publishes, and those that a container with a link to it names.

@@ -3,7 +3,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
@@ -74,6 +76,36 @@ func main() {
 			if n, err := socket.Read(answer); err == nil {
 				fmt.Println(string(answer[:n]))
 				return
+			}
+		}
+	case "call": // URLs; a program that serves listens at all addresses of the container, at the port of many names
+		own, err := net.Listen("tcp", ":3000")
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		defer own.Close()
+		for _, url := range os.Args[2:] {
+			response, err := http.Get(os.ExpandEnv(url))
+			if err != nil {
+				fmt.Println(url, err)
+				continue
+			}
+			body, err := io.ReadAll(response.Body)
+			fmt.Println(url, string(body), err)
+		}
+	case "records": // of names
+		for _, name := range os.Args[2:] {
+			_, records, err := net.LookupSRV("", "", name)
+			fmt.Println(name, "has", len(records), "records", err)
+			for _, r := range records {
+				addresses, err := net.LookupHost(r.Target)
+				fmt.Println(r.Priority, r.Weight, r.Port, r.Target, len(addresses), err)
+				response, err := http.Get(fmt.Sprintf("http://%s:%d", r.Target, r.Port))
+				if err == nil {
+					body, _ := io.ReadAll(response.Body)
+					fmt.Println("by records", string(body))
+				}
 			}
 		}
 	case "ignore":

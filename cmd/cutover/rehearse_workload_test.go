@@ -32,7 +32,11 @@ func TestDefaultRoutes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := strings.Join(defaultRoutes(dir), " "); got != want {
+		paths, about := defaultRoutes(dir)
+		if derived := about != ""; derived != (list != "" && !strings.Contains(list, "requests")) {
+			t.Errorf("{%s}: requests are %q", list, about)
+		}
+		if got := strings.Join(paths, " "); got != want {
 			t.Errorf("{%s}: %q, want %q", list, got, want)
 		}
 	}

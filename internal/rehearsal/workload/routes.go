@@ -1,0 +1,181 @@
+package workload
+
+import (
+	"bytes"
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"cutover/internal/rehearsal"
+)
+
+//go:embed routes.schema.json
+var schemaText []byte
+
+// schema is that of routes files.
+var schema = sync.OnceValue(func() *jsonschema.Schema {
+	const name = "routes.schema.json"
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schemaText))
+	if err != nil {
+		panic(err) // a test reads it
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource(name, document); err != nil {
+		panic(err)
+	}
+	return compiler.MustCompile(name)
+})
+
+// entry is a request of the file.
+type entry struct {
+	Name     string            `json:"name"`
+	Method   string            `json:"method"`
+	Path     string            `json:"path"`
+	Host     string            `json:"host"`
+	Headers  map[string]values `json:"headers"`
+	Body     *string           `json:"body"`
+	BodyFile string            `json:"bodyFile"`
+	JSON     json.RawMessage   `json:"json"`
+	Safe     bool              `json:"safe"`
+	Weight   int               `json:"weight"`
+	Status   statuses          `json:"status"`
+	Compare  string            `json:"compare"`
+	Ignore   ignored           `json:"ignore"`
+}
+
+type ignored struct {
+	Headers []string `json:"headers"`
+	JSON    []string `json:"json"`
+	Body    bool     `json:"body"`
+}
+
+// values is a value or a list.
+type values []string
+
+func (v *values) UnmarshalJSON(text []byte) error {
+	return oneOrMore(text, func(value json.RawMessage) error {
+		var s string
+		if json.Unmarshal(value, &s) != nil {
+			s = string(value)
+		}
+		*v = append(*v, s)
+		return nil
+	})
+}
+
+// statuses is a status or a list.
+type statuses []int
+
+func (s *statuses) UnmarshalJSON(text []byte) error {
+	return oneOrMore(text, func(value json.RawMessage) error {
+		n, err := strconv.ParseFloat(string(value), 64) // 2e2 is an integer of JSON
+		*s = append(*s, int(n))
+		return err
+	})
+}
+
+func oneOrMore(text []byte, add func(json.RawMessage) error) error {
+	var list []json.RawMessage
+	if json.Unmarshal(text, &list) != nil {
+		list = []json.RawMessage{text}
+	}
+	for _, value := range list {
+		if err := add(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// File adds the requests of a routes file. The error has all that is wrong with it, with the lines and columns.
+func (b *Builder) File(name string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	d := readYAML(name, text)
+	if len(d.errs) > 0 {
+		return d.err()
+	}
+	d.validate(schema())
+	var compare string
+	var everywhere ignored
+	d.decode(&compare, "compare")
+	d.decode(&everywhere, "ignore")
+	all := d.expect(everywhere, []string{"ignore"})
+	lines := map[string]int{}
+	for i := range d.count("requests") {
+		at := []string{"requests", strconv.Itoa(i)}
+		var e entry
+		if !d.decode(&e, at...) {
+			continue
+		}
+		request, expect := d.request(e, at), d.expect(e.Ignore, append(at, "ignore"))
+		line := d.nodes[pointerOf(at)].Line
+		if first := lines[request.Key()]; first > 0 {
+			d.refuseAt(at, fmt.Sprintf("%s is the request of line %d: change one, or give that one a weight", &request, first))
+		}
+		lines[request.Key()] = line
+		expect.JSON = cmp.Or(e.Compare, compare) == "json"
+		expect.Status = e.Status
+		expect.IgnoreHeaders = append(expect.IgnoreHeaders, all.IgnoreHeaders...)
+		expect.IgnoreJSON = append(expect.IgnoreJSON, all.IgnoreJSON...)
+		b.Add(request, expect, max(1, e.Weight))
+	}
+	return d.err()
+}
+
+// expect reads what is not compared.
+func (d *document) expect(i ignored, at []string) rehearsal.Expect {
+	e := rehearsal.Expect{IgnoreHeaders: i.Headers, IgnoreBody: i.Body}
+	for n, text := range i.JSON {
+		path, err := rehearsal.ParseJSONPath(text)
+		if err != nil {
+			d.refuseAt(append(at, "json", strconv.Itoa(n)), err.Error())
+		}
+		e.IgnoreJSON = append(e.IgnoreJSON, path)
+	}
+	return e
+}
+
+// request reads a request.
+func (d *document) request(e entry, at []string) rehearsal.Request {
+	r := rehearsal.Request{Name: e.Name, Method: e.Method, Path: e.Path, Host: e.Host, Safe: e.Safe, Header: http.Header{}}
+	for name, list := range e.Headers {
+		for _, value := range list {
+			r.Header.Add(name, value)
+		}
+	}
+	bodies := 0
+	if e.Body != nil {
+		r.Body = []byte(*e.Body)
+		bodies++
+	}
+	if e.JSON != nil {
+		r.Body = e.JSON
+		bodies++
+		if r.Header.Get("Content-Type") == "" {
+			r.Header.Set("Content-Type", "application/json")
+		}
+	}
+	if e.BodyFile != "" {
+		bodies++
+		var err error
+		if r.Body, err = os.ReadFile(filepath.Join(filepath.Dir(d.file), filepath.FromSlash(e.BodyFile))); err != nil {
+			d.refuseAt(append(at, "bodyFile"), err.Error())
+		}
+	}
+	if bodies > 1 {
+		d.refuseAt(at, "has more than one of body, bodyFile and json: leave one")
+	}
+	r.Check(func(field, problem string) { d.refuseAt(append(at, field), problem) })
+	return r
+}

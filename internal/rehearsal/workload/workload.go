@@ -1,0 +1,110 @@
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"cutover/internal/rehearsal"
+	"cutover/internal/words"
+	"cutover/migration"
+)
+
+// Options are for all requests of a workload.
+type Options struct {
+	// Writes sends requests that may change something. Without it they are gaps.
+	Writes bool
+	// JSON compares JSON bodies as JSON.
+	JSON bool
+	Ignore
+}
+
+// Ignore is what answers are not compared by.
+type Ignore struct {
+	// Headers are names of headers, and JSON are JSON paths.
+	Headers []string
+	JSON    []rehearsal.JSONPath
+	// Bodies are path patterns, as those of listener rules. The bodies of what they match are not compared.
+	Bodies []string
+}
+
+// Builder makes a workload of requests. The zero value with its options is one without requests.
+type Builder struct {
+	Options
+	workload rehearsal.Workload
+	matched  map[string]bool // of the patterns in Bodies
+}
+
+// Add adds a request with what is expected of its answers. What the options say is added to that.
+func (b *Builder) Add(r rehearsal.Request, e rehearsal.Expect, weight int) {
+	if r.Writes() && !b.Writes {
+		b.Gap("%s: a request that may change something is sent with --writes only", &r)
+		return
+	}
+	b.AddSource(rehearsal.NewCompared(r, b.Expect(r, e), weight))
+}
+
+// AddSource adds a source that is complete.
+func (b *Builder) AddSource(s rehearsal.Source) { b.workload.Sources = append(b.workload.Sources, s) }
+
+// Gap adds a line about what is known and not sent.
+func (b *Builder) Gap(format string, a ...any) {
+	b.workload.Gaps = append(b.workload.Gaps, fmt.Sprintf(format, a...))
+}
+
+// Expect adds what the options say to what is expected of the answers to a request.
+func (b *Builder) Expect(r rehearsal.Request, e rehearsal.Expect) rehearsal.Expect {
+	e.JSON = e.JSON || b.JSON
+	e.IgnoreHeaders = append(e.IgnoreHeaders, b.Ignore.Headers...)
+	e.IgnoreJSON = append(e.IgnoreJSON, b.Ignore.JSON...)
+	path, _, _ := strings.Cut(r.Path, "?")
+	for _, pattern := range b.Bodies {
+		if migration.Covers(pattern, path) {
+			e.IgnoreBody = true
+			b.matched[pattern] = true
+		}
+	}
+	return e
+}
+
+// New begins a workload.
+func New(o Options) *Builder { return &Builder{Options: o, matched: map[string]bool{}} }
+
+// Build returns the workload, with where its requests come from.
+func (b *Builder) Build(about string) (rehearsal.Workload, error) {
+	b.workload.About = about
+	for _, pattern := range b.Bodies {
+		if !b.matched[pattern] {
+			return b.workload, fmt.Errorf("--ignore-body %s: no request has such a path", pattern)
+		}
+	}
+	if len(b.workload.Sources) == 0 {
+		return b.workload, fmt.Errorf("there is nothing to request%s", b.why())
+	}
+	return b.workload, nil
+}
+
+// why says why there is nothing to request.
+func (b *Builder) why() string {
+	if n := len(b.workload.Gaps); n > 0 {
+		return fmt.Sprintf(": %s would be sent with --writes only", words.Count(n, "request"))
+	}
+	return ""
+}
+
+// Paths adds GET requests.
+func (b *Builder) Paths(paths []string) {
+	for _, path := range paths {
+		b.Add(rehearsal.Request{Path: path}, rehearsal.Expect{}, 1)
+	}
+}
+
+// ParseJSONPaths reads JSON paths, and returns all that is wrong.
+func ParseJSONPaths(texts []string) (paths []rehearsal.JSONPath, err error) {
+	var errs []error
+	for _, text := range texts {
+		path, err := rehearsal.ParseJSONPath(text)
+		paths, errs = append(paths, path), append(errs, err)
+	}
+	return paths, errors.Join(errs...)
+}
