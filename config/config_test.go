@@ -406,7 +406,7 @@ func TestDefaults(t *testing.T) {
 	users := config.Service{
 		Name: "users", Paths: []string{"/api/users*"}, Order: 10,
 		Discovery: []config.Discovery{config.LoadBalancer{}},
-		Image: config.GoPackage{Dir: "services/users"}, Port: 3000, User: "65532:65532",
+		Image:     config.GoPackage{Dir: "services/users"}, Port: 3000, User: "65532:65532",
 		HealthCheck: config.HealthCheck{Path: "/", Codes: "200", Command: []string{"CMD", "/users", "healthcheck"}, GracePeriodSeconds: 15},
 		CPU:         256, MemoryReservationMiB: 256, MemoryLimitMiB: 512, Tasks: 1,
 		DeregistrationDelaySeconds: 15, StopTimeoutSeconds: 20, Alarms: config.Alarms{LatencyMilliseconds: 1000, Errors: 10},

@@ -83,6 +83,7 @@ func checkServices(d Deployment, s Settings) []error {
 		checkRoutes(service, i == 0, refuse)
 		before := len(problems)
 		checkTask(service, refuse)
+		checkWays(service, refuse)
 		mistaken = mistaken || len(problems) > before
 		if i > 0 {
 			orders.check(service, refuse)
@@ -101,7 +102,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkTesters(d, s.Position, at, refuse)
 	checkBalancers(d, s, plan, refuse)
 	checkComputes(d, at, refuse)
-	checkDiscovery(d, s, at, refuse)
+	checkCalls(d, s, at, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
@@ -156,8 +157,11 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	for _, service := range d.All() {
 		stack(fmt.Sprintf("service %q", service.Name), Pascal(service.Name))
 	}
-	if Discovered[ServiceConnect](d) || Discovered[CloudMap](d) {
-		stack("the names of services", "Discovery")
+	if Discovered[ServiceConnect](d) {
+		stack("the namespace of Service Connect", "Discovery")
+	}
+	if Discovered[CloudMap](d) {
+		stack("the DNS zone of AWS Cloud Map", "Zone")
 	}
 	if len(d.VolumeNames()) > 0 {
 		stack("the file system of the volumes", "Files")
