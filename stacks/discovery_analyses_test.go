@@ -5,7 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/internal/analysis/cost"
+	"cutover/internal/analysis/diagram"
+	"cutover/internal/analysis/isolation"
 	"cutover/internal/assembly"
+	"cutover/internal/model"
 )
 
 // TestWatchOfCalls: a service that is found by Service Connect has alarms of the calls, and the dashboard
@@ -51,4 +55,47 @@ func TestWatchOfCalls(t *testing.T) {
 	if !strings.HasPrefix(text, `filter @logStream like "service-connect/"`+"\n") {
 		t.Errorf("the query asks for other lines, too: %s", text)
 	}
+}
+
+// TestAnalysesOfDiscovery: services that find each other in all ways have a price, meet the controls, are
+// drawn with their calls, and reach each other only where a call needs it, or where bridge mode opens more.
+func TestAnalysesOfDiscovery(t *testing.T) {
+	a := synthDiscovered(t)
+	meetsControls(t, a)
+	estimates, err := cost.Read(model.Read(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "without a price", []string(nil), estimates[0].Unpriced)
+	equal(t, "what calls cost", []string{
+		"users-fargate: US$ 9.01 of its cost are for the Service Connect proxies, 256 CPU units and 512 MiB of each task",
+		"threads: US$ 2.20 of its cost are for the Service Connect proxies, 256 CPU units and 64 MiB of each task",
+	}, estimates[0].Calls)
+	zone := slices.IndexFunc(estimates[0].Lines, func(l cost.Line) bool { return l.Name == "hosted zone" })
+	equal(t, "hosted zone", cost.Cents(50), estimates[0].Lines[zone].Amount)
+
+	i := isolated(t, a)
+	equal(t, "too wide", []string(nil), i.TooWide())
+	equal(t, "foreign", []string(nil), i.Foreign([]string{"api", "users", "threads", "posts"}))
+	// api and threads call posts, which is in bridge mode as api is; api calls threads, which calls users.
+	equal(t, "who reaches whom past the load balancer", []isolation.Direct{
+		{Service: "api", From: []string{"posts", "threads"}, Ports: []string{"tcp 32768–65535"}},
+		{Service: "posts", From: []string{"api", "threads"}, Ports: []string{"tcp 32768–65535"}},
+		{Service: "threads", From: []string{"api", "posts"}, Ports: []string{"tcp 3000–3000"}},
+		{Service: "users-fargate", From: []string{"threads"}, Ports: []string{"tcp 3000–3000"}},
+	}, i.Directly)
+
+	text, err := diagram.Requests(diagram.Layer{Assembly: a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, arrow := range []string{
+		`threads_2 -->|"calls by Service Connect"| usersfargate_2`, `threads_2 -->|"calls by AWS Cloud Map"| posts_2`,
+		`api_2 -->|"calls by AWS Cloud Map"| threads_2`, `api_2 -->|"calls by AWS Cloud Map"| posts_2`,
+	} {
+		if !strings.Contains(text, arrow) {
+			t.Errorf("no arrow %s:\n%s", arrow, text)
+		}
+	}
+	equal(t, "arrows of calls", 4, strings.Count(text, "calls by"))
 }

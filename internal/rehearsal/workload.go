@@ -110,6 +110,8 @@ type Result struct {
 	Ignored []Ignored
 	// Findings are what is wrong although no single answer shows it. One fails the rehearsal.
 	Findings []Finding
+	// Checked are what was checked beside the single answers, a line each.
+	Checked []string
 	// Undecided are questions that the source could not decide, a line each. One makes a rehearsal inconclusive that has
 	// not failed.
 	Undecided []string

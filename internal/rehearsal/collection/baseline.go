@@ -140,8 +140,7 @@ func (l *life) read(want state) {
 		if l.err != nil || !l.has(reading) {
 			return
 		}
-		decoded, _ := rehearsal.DecodeJSON(a.Body)
-		if got := l.values.in(a.Body, decoded, l.Value.JSON); got != want {
+		if got := l.valueOf(a.Body); got != want {
 			where := "in the answer"
 			if l.Value.JSON != nil {
 				where = "at " + l.Value.JSON.String()

@@ -6,12 +6,15 @@
 package collection
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"cutover/internal/rehearsal"
 	"cutover/internal/rehearsal/step"
@@ -39,9 +42,9 @@ type Config struct {
 	Items Items
 	// IdempotencyKey is the header that makes a repeated Create do nothing. Default: there is none.
 	IdempotencyKey string
-	// Hot is how many resources have several requests at a time. Default: 2.
+	// Hot is how many resources have several requests at a time.
 	Hot int
-	// Cold is how many others are watched as long as the rehearsal lasts. Default: 100.
+	// Cold is how many others are watched as long as the rehearsal lasts. It is 1 or more.
 	Cold int
 }
 
@@ -112,6 +115,7 @@ const (
 	maxOpen     = 4    // requests at a time to a hot resource
 	maxHot      = 400  // requests to a hot resource, before it is deleted
 	maxDoubts   = 3    // answers of a resource that are not what was expected
+	maxEarlier  = 200  // values of a resource that are known after its history was begun anew
 	maxGone     = 10_000
 	maxUnknown  = 1000
 	maxFailures = 500
@@ -121,15 +125,9 @@ const (
 	checkLimit = 2 * time.Second
 )
 
-// New returns a collection. The error says what is wrong with the configuration, all of it.
-func New(c Config) (*Collection, error) {
+// New returns a collection whose configuration is right: see [Config.Check].
+func New(c Config) *Collection {
 	c.Weight = max(1, c.Weight)
-	if c.Hot == 0 {
-		c.Hot = 2
-	}
-	if c.Cold == 0 {
-		c.Cold = 100
-	}
 	if c.Items.All == nil {
 		c.Items.All = mustPath("$[*]")
 	}
@@ -162,7 +160,7 @@ func New(c Config) (*Collection, error) {
 	}
 	all.chooses = uses(&c.Create, "id")
 	all.values = newValues(c)
-	return all, c.check()
+	return all
 }
 
 func mustPath(text string) *rehearsal.JSONPath {
@@ -175,30 +173,67 @@ func mustPath(text string) *rehearsal.JSONPath {
 
 func uses(s *step.Step, name string) bool { return s != nil && slices.Contains(s.Names(), name) }
 
-// check says what is wrong with the configuration.
-func (c *Config) check() error {
-	var errs []error
-	refuse := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
+// Check returns what is wrong with the configuration, all of it. The field of an error is that of [Config], in lower case,
+// with further ones inside, as in before, 1, path.
+func (c *Config) Check(refuse func(problem string, field ...string)) {
 	if c.Read == nil && c.List == nil {
 		refuse("has neither read nor list: without one, nothing shows what was written")
 	}
-	for name, s := range map[string]*step.Step{"read": c.Read, "replace": c.Replace, "delete": c.Delete} {
-		if s != nil && !uses(s, "id") {
-			refuse("%s has no {{id}}: each resource needs a request of its own", name)
+	known := Variables()
+	for i := range c.Begin {
+		known = c.checkStep(&c.Begin[i], known, refuse, "begin", strconv.Itoa(i))
+	}
+	for i := range c.Before {
+		known = c.checkStep(&c.Before[i], known, refuse, "before", strconv.Itoa(i))
+	}
+	known = c.checkStep(&c.Create, known, refuse, "create")
+	for _, s := range []struct {
+		name string
+		step *step.Step
+	}{{"read", c.Read}, {"replace", c.Replace}, {"delete", c.Delete}, {"list", c.List}} {
+		if s.step == nil {
+			continue
+		}
+		c.checkStep(s.step, known, refuse, s.name)
+		switch isOfAll := s.name == "list"; {
+		case isOfAll && uses(s.step, "id"):
+			refuse("has {{id}}: a list is of all", s.name)
+		case !isOfAll && !uses(s.step, "id"):
+			refuse("has no {{id}}: it must be about one "+c.Name, s.name)
 		}
 	}
 	if c.Replace != nil && !uses(c.Replace, "value") {
-		refuse("replace has no {{value}}: nothing would show what was written")
+		refuse("has no {{value}}: nothing would show what was written", "replace")
 	}
 	switch v := c.Value; {
 	case v.From > v.To:
-		refuse("value: from %d is more than to %d", v.From, v.To)
-	case v.From < 0:
-		refuse("value: from %d: must not be negative", v.From)
-	case v.To > 0 && (c.Read != nil && v.JSON == nil || c.List != nil && c.Items.Value == nil):
-		refuse("value: a number needs json, the place of the number in answers")
+		refuse(fmt.Sprintf("from %d is more than to %d", v.From, v.To), "value")
+	case v.To > 0 && c.Read != nil && v.JSON == nil:
+		refuse("a number needs json, its place in the answer to read", "value")
+	case v.To > 0 && c.List != nil && v.JSON == nil && c.Items.Value == nil:
+		refuse("a number needs value, its place in an element", "items")
 	}
-	return errors.Join(errs...)
+	if c.IdempotencyKey != "" && !httpguts.ValidHeaderFieldName(c.IdempotencyKey) {
+		refuse(fmt.Sprintf("%q: must be the name of a header", c.IdempotencyKey), "idempotencyKey")
+	}
+}
+
+// checkStep checks a step. It returns the variables that later steps may have.
+func (c *Config) checkStep(s *step.Step, known []string, refuse func(problem string, field ...string), at ...string) []string {
+	s.Check(func(field, problem string) { refuse(problem, append(at, field)...) })
+	for _, name := range s.Names() {
+		isLate := name == "id" && !uses(&c.Create, "id") && (at[0] == "begin" || at[0] == "before")
+		if isLate || !slices.Contains(known, name) {
+			refuse(fmt.Sprintf("there is no {{%s}} yet: choose from %s", name, strings.Join(known, ", ")), at...)
+		}
+	}
+	for _, capture := range s.Capture {
+		if slices.Contains(Variables(), capture.Name) {
+			refuse(fmt.Sprintf("{{%s}} has a meaning of its own: choose another name", capture.Name), append(at, "capture")...)
+		}
+		known = append(slices.Clip(known), capture.Name)
+	}
+	return known
 }
 
 // at is the place of an action's step.

@@ -232,7 +232,7 @@ func ofOrders() Config {
 // world is a rehearsal of a collection in which nothing takes time: at each moment a request is sent, takes effect, or is
 // answered, as chance has it.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	shop   *shop
 	c      *Collection
 	random *rand.Rand
@@ -252,12 +252,10 @@ type flight struct {
 	answer *rehearsal.Answer
 }
 
-func newWorld(t *testing.T, config Config, seed uint64, s *shop) *world {
+func newWorld(t testing.TB, config Config, seed uint64, s *shop) *world {
 	t.Helper()
-	c, err := New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config.Check(func(problem string, field ...string) { t.Fatal(field, problem) })
+	c := New(config)
 	c.random = rand.New(rand.NewPCG(seed, 1))
 	c.values.mark = "c0ffee-"
 	return &world{t: t, shop: s, c: c, random: rand.New(rand.NewPCG(seed, 2)), most: 6, problems: map[string]int{}, switched: 1 << 30}

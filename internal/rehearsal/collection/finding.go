@@ -3,6 +3,7 @@ package collection
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,13 +35,14 @@ type suspect struct {
 	id       string
 	created  operation
 	base     *operation
+	earlier  []state
 	rules    rules
 }
 
 // suspect needs the lock.
 func (c *Collection) suspect(r *resource) suspect {
 	h := history{r.first, slices.Clone(r.operations)}
-	return suspect{h, r, r.id, r.created, r.base, c.rules}
+	return suspect{h, r, r.id, r.created, r.base, r.earlier, c.rules}
 }
 
 // examine checks a history. A resource with a history that cannot be is asked no more.
@@ -124,7 +126,7 @@ func (s *suspect) explain(limit time.Duration) failure {
 
 // wrote says whether a value was written to the resource.
 func (s *suspect) wrote(h history, value state) bool {
-	return value == h.first || s.base != nil && value == s.created.value ||
+	return value == h.first || slices.Contains(s.earlier, value) ||
 		slices.ContainsFunc(h.operations, func(o operation) bool { return o.action.writes() && o.value == value })
 }
 
@@ -321,38 +323,43 @@ func (c *Collection) Result(at func(seq int) rehearsal.Handled) rehearsal.Result
 		c.examine(s)
 	}
 	t := teller{c, at}
-	return rehearsal.Result{Findings: t.findings(), Gaps: c.gaps(), Undecided: c.undecided(), Ignored: c.ignored(), Loose: true}
+	return rehearsal.Result{Findings: t.findings(), Checked: c.checked(), Gaps: c.gaps(), Undecided: c.undecided(), Ignored: c.ignored(), Loose: true}
 }
 
-// findings groups failures of a kind, of which the same services gave the answers in the same phases.
-func (t teller) findings() []rehearsal.Finding {
-	type group struct {
-		kind       string
-		ack, wrong [2]string
-	}
-	var order []group
-	all := map[group]*rehearsal.Finding{}
+// findings groups failures of a kind between the same services. The one with the earliest acknowledgement is told.
+func (t teller) findings() (list []rehearsal.Finding) {
+	type group struct{ kind, ack, wrong string }
+	all := map[group][]failure{}
 	for _, f := range t.failed {
 		if f.suspect != nil {
 			f = f.explain(t.limit)
 		}
-		ack, wrong := t.by(f.ack), t.by(f.wrong)
-		g := group{f.kind, [2]string{ack.Service, ack.Stage}, [2]string{wrong.Service, wrong.Stage}}
-		if all[g] == nil {
-			order = append(order, g)
-			all[g] = &rehearsal.Finding{Kind: f.kind, Stage: wrong.Stage, Text: t.sentence(f), Detail: t.rows(f)}
-		}
-		all[g].Count++
+		g := group{f.kind, t.by(f.ack).Service, t.by(f.wrong).Service}
+		all[g] = append(all[g], f)
 	}
-	var list []rehearsal.Finding
-	for _, g := range order {
-		list = append(list, *all[g])
+	for _, failures := range all {
+		f := slices.MinFunc(failures, func(a, b failure) int {
+			return cmp.Or(cmp.Compare(a.ack.call, b.ack.call), cmp.Compare(a.wrong.call, b.wrong.call))
+		})
+		list = append(list, rehearsal.Finding{Kind: f.kind, Stage: t.by(f.wrong).Stage, Text: t.sentence(f), Detail: t.rows(f), Count: len(failures)})
 	}
-	slices.SortStableFunc(list, func(a, b rehearsal.Finding) int { return b.Count - a.Count })
-	if t.more > 0 && len(list) > 0 {
-		list[0].Detail = append(list[0].Detail, fmt.Sprintf("%d more %ss have contradictory answers, which are not told apart.", t.more, t.Name))
+	slices.SortFunc(list, func(a, b rehearsal.Finding) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Text, b.Text)) })
+	if t.more > 0 {
+		list[0].Detail = append(list[0].Detail, fmt.Sprintf("%s more with contradictory answers are not told apart.", words.Count(t.more, t.Name)))
 	}
 	return list
+}
+
+// checked counts what the histories are made of.
+func (c *Collection) checked() []string {
+	texts := []string{words.Count(c.counts[creating], c.Name) + " created"}
+	for a, text := range map[action]string{reading: "read", replacing: "replaced", deleting: "deleted", listing: "listed"} {
+		if c.has(a) {
+			texts = append(texts, fmt.Sprintf("%s %d times", text, c.counts[a]))
+		}
+	}
+	slices.Sort(texts[1:])
+	return []string{strings.Join(texts, ", ") + "."}
 }
 
 // gaps are what was not tried.
@@ -383,12 +390,15 @@ func (c *Collection) undecided() (all []string) {
 	return all
 }
 
+// index is that of an array's element. What is learned is about all elements.
+var index = regexp.MustCompile(`\[\d+\]`)
+
 // ignored are the parts of answers that were not compared. The id and the value differ, and are checked otherwise.
 func (c *Collection) ignored() (all []rehearsal.Ignored) {
 	checked := []string{"header Location"}
 	for _, path := range []*rehearsal.JSONPath{c.ID, c.Value.JSON} {
 		if path != nil {
-			checked = append(checked, path.String())
+			checked = append(checked, index.ReplaceAllString(path.String(), "[*]"))
 		}
 	}
 	for i, comparison := range c.comparisons {

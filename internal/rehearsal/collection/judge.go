@@ -199,8 +199,7 @@ func (j *asked) take(a rehearsal.Answer, class class) (string, []suspect) {
 	case class == gone && o.action.writes():
 		o.outcome = missing
 	case class == succeeded && o.action == reading:
-		decoded, _ := rehearsal.DecodeJSON(a.Body)
-		o.value = c.values.in(a.Body, decoded, c.Value.JSON)
+		o.value = c.valueOf(a.Body)
 	}
 	if r.inFlight == 0 && r.doubts < maxDoubts && (o.outcome == missing || o.action == reading && o.value != r.last) && c.has(reading) {
 		r.doubts++ // is it lost, or is this an old copy?
@@ -320,14 +319,26 @@ func (c *Collection) after(r *resource) (checks []suspect) {
 		}
 		if r.settled() {
 			checks = []suspect{c.suspect(r)}
-			read := r.operations[len(r.operations)-1]
-			r.history, r.base, r.since, r.pausing = history{first: read.value}, &read, read.call, false
+			c.renew(r)
 		} else if len(r.script) == 0 {
 			r.script = []action{reading}
 		}
 	}
 	c.queue(r)
 	return checks
+}
+
+// renew begins a history with the last read.
+func (c *Collection) renew(r *resource) {
+	earlier := slices.Clone(r.earlier)
+	for _, o := range r.operations {
+		if o.action == creating || o.action == replacing {
+			earlier = append(earlier, o.value)
+		}
+	}
+	r.earlier = earlier[max(0, len(earlier)-maxEarlier):]
+	read := r.operations[len(r.operations)-1]
+	r.history, r.base, r.since, r.pausing = history{first: read.value}, &read, read.call, false
 }
 
 // settled says whether the last operation is a read after all writes.

@@ -57,21 +57,16 @@ func (c *Collection) items(body []byte) (items map[string]item, problem string) 
 		}
 		text := fmt.Sprint(id)
 		seen := items[text]
-		items[text] = item{id, c.valueIn(element), seen.times + 1}
+		value := present // a list may leave it out
+		switch {
+		case c.Items.Value != nil:
+			value = c.values.at(c.Items.Value, element)
+		case c.values.texts():
+			value = c.values.within(element)
+		}
+		items[text] = item{id, value, seen.times + 1}
 	}
 	return items, ""
-}
-
-// valueIn is the value of an element. A list may leave it out.
-func (c *Collection) valueIn(element any) state {
-	if c.Items.Value == nil {
-		text := fmt.Sprint(element)
-		if value := c.values.in([]byte(text), nil, nil); value > 0 {
-			return value
-		}
-		return present
-	}
-	return c.values.in(nil, element, c.Items.Value)
 }
 
 // compare compares a list with what is known of the user's resources.

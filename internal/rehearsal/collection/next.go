@@ -45,6 +45,8 @@ type resource struct {
 	created operation
 	// base is the read that begins the history, if that does not begin with the create.
 	base *operation
+	// earlier are values that were written before the history begins, the last ones.
+	earlier []state
 	// since is the tick from which the history is complete.
 	since int64
 	// last is what the resource is, as far as is known.
@@ -75,7 +77,7 @@ func (c *Collection) next() rehearsal.Call {
 		c.ready = c.ready[1:]
 		return c.continues(creation)
 	}
-	const lists, scripts, creates = 3, 50, 65 // of a hundred, one after the other
+	const lists, scripts, creates = 2, 50, 65 // of a hundred, one after the other
 	const repeats = 10                        // one of so many requests to a cold resource
 	switch chance := c.random.IntN(100); {
 	case chance < lists && c.lists && len(c.open) > 0:

@@ -1,7 +1,6 @@
 package collection
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -58,26 +57,35 @@ func (v *values) variable(s state) any {
 	return json.Number(strconv.FormatInt(int64(s), 10))
 }
 
-// in finds the value in the content of a resource. Content is the body, and JSON what is in the body if that is JSON.
-func (v *values) in(content []byte, decoded any, at *rehearsal.JSONPath) state {
-	switch {
-	case !v.created && !v.replaced:
-		return 0
-	case at != nil:
-		found := at.Select(decoded)
-		if len(found) != 1 {
-			return v.none()
-		}
-		content = []byte(fmt.Sprint(found[0]))
-		if !v.texts() {
-			n, err := strconv.ParseInt(string(content), 10, 64)
-			if err != nil || n < v.From || n > v.To {
-				return v.none()
-			}
-			return state(n)
-		}
+// valueOf is the value in a body.
+func (c *Collection) valueOf(body []byte) state {
+	if c.Value.JSON == nil {
+		return c.values.in(string(body))
 	}
-	_, after, has := bytes.Cut(content, []byte(v.mark))
+	decoded, _ := rehearsal.DecodeJSON(body)
+	return c.values.at(c.Value.JSON, decoded)
+}
+
+// at finds the value at a place of a JSON value.
+func (v *values) at(path *rehearsal.JSONPath, decoded any) state {
+	found := path.Select(decoded)
+	if len(found) != 1 {
+		return v.none()
+	}
+	text := fmt.Sprint(found[0])
+	if v.texts() {
+		return v.in(text)
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < v.From || n > v.To {
+		return v.none()
+	}
+	return state(n)
+}
+
+// in finds the value in a text.
+func (v *values) in(text string) state {
+	_, after, has := strings.Cut(text, v.mark)
 	if !has {
 		return v.none()
 	}
@@ -98,6 +106,29 @@ func (v *values) none() state {
 		return foreign
 	}
 	return 0
+}
+
+// within finds the value in any text of a JSON value. It is present if there is none.
+func (v *values) within(decoded any) state {
+	switch d := decoded.(type) {
+	case string:
+		if value := v.in(d); value > 0 {
+			return value
+		}
+	case []any:
+		for _, element := range d {
+			if value := v.within(element); value != present {
+				return value
+			}
+		}
+	case map[string]any:
+		for _, member := range d {
+			if value := v.within(member); value != present {
+				return value
+			}
+		}
+	}
+	return present
 }
 
 // String is a state for people.

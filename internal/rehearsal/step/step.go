@@ -36,6 +36,11 @@ var (
 	malformed = regexp.MustCompile(`\{\{|\}\}`)
 )
 
+// IsName says whether a variable may be called that.
+func IsName(name string) bool {
+	return variable.FindString("{{"+name+"}}") == "{{"+name+"}}" && !strings.Contains(name, " ")
+}
+
 // Names are the variables that the step needs, sorted.
 func (s *Step) Names() (names []string) {
 	for _, text := range s.texts() {
