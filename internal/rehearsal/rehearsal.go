@@ -311,8 +311,10 @@ func (r *Rehearsal) measure(ctx context.Context) (err error) {
 	if r.tried = r.try(ctx); ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := r.takeBaseline(ctx); err != nil {
-		return err
+	if r.tried.WouldHold == 0 { // otherwise there is no walk
+		if err := r.takeBaseline(ctx); err != nil {
+			return err
+		}
 	}
 	r.baselineBy = r.rec.baselineServices()
 	return nil
