@@ -239,7 +239,7 @@ func TestRunOfASource(t *testing.T) {
 func TestRunOfALazySource(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	r := rehearse(t, newFake(t), quick(func(o *Options) {
-		o.Walk, o.Timeout, o.Workload = []string{"monolith", "switched"}, time.Second, Workload{Sources: []Source{&scripted{lazy: true}}}
+		o.Walk, o.patience, o.Workload = []string{"monolith", "switched"}, time.Millisecond, Workload{Sources: []Source{&scripted{lazy: true}}}
 	}))
 	if want := []string{"Never requested: /api/users."}; !slices.Equal(r.Verdict.Reasons, want) {
 		t.Errorf("verdict %+v", r.Verdict)
