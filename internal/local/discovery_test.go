@@ -22,14 +22,19 @@ func village(t *testing.T, section string) (dir string) {
 	names := func(name, record string) string {
 		return fmt.Sprintf(`%q: {"Type": "AWS::ServiceDiscovery::Service", "Properties": {"Name": %q, "NamespaceId": {"Fn::GetAtt": ["Zone", "Id"]}, "DnsConfig": {"DnsRecords": [{"Type": %q, "TTL": 1}]}}}`, name+"Names", name, record)
 	}
-	service := func(name, mode, section, port, more string) string {
+	listeners := 80
+	service := func(name, mode, section, port, more string) string { // behind a load balancer, whose checks are soon done
+		listeners++
 		network := ""
 		if mode == "awsvpc" {
 			network = `"NetworkConfiguration": {"AwsvpcConfiguration": {"SecurityGroups": [{"Fn::GetAtt": ["` + name + `Group", "GroupId"]}]}}, `
 		}
-		return fmt.Sprintf(`%[1]q: {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": %[1]q, "TaskDefinition": {"Ref": "%[1]sTask"}, %[2]s%[3]s}},
+		return fmt.Sprintf(`%[1]q: {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": %[1]q, "TaskDefinition": {"Ref": "%[1]sTask"}, "LoadBalancers": [{"ContainerName": %[1]q, "ContainerPort": 3000, "TargetGroupArn": {"Ref": "%[1]sTargets"}}], %[2]s%[3]s}},
+			"%[1]sTargets": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Protocol": "HTTP", "Port": 80, "VpcId": "v", "TargetType": %[7]q, "HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 2,
+				"TargetGroupAttributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "1"}]}},
+			"%[1]sListener": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"LoadBalancerArn": {"Ref": "Balancer"}, "Protocol": "HTTP", "Port": %[8]d, "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "%[1]sTargets"}}]}},
 			"%[1]sTask": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"NetworkMode": %[4]q, "Memory": "512", "ContainerDefinitions": [{"Name": %[1]q, "Image": "i", "Memory": 64, "PortMappings": [{"ContainerPort": 3000%[5]s}],
-				"Environment": [{"Name": "SECTION", "Value": %[6]q}]}]}}`, name, network, more, mode, port, section)
+				"Environment": [{"Name": "SECTION", "Value": %[6]q}]}]}}`, name, network, more, mode, port, section, map[string]string{"awsvpc": "ip", "bridge": "instance"}[mode], listeners)
 	}
 	group := func(name, ingress string) string {
 		return fmt.Sprintf(`"%sGroup": {"Type": "AWS::EC2::SecurityGroup", "Properties": {"SecurityGroupIngress": [%s]}}`, name, ingress)
@@ -48,6 +53,7 @@ func village(t *testing.T, section string) (dir string) {
 	for name, text := range map[string]string{
 		"manifest.json": `{"artifacts": {"S": {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": {"templateFile": "S.json"}}}}`,
 		"S.json": `{"Resources": {` + strings.Join([]string{
+			`"Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Properties": {"Subnets": ["a", "b"]}}`,
 			`"Space": {"Type": "AWS::ServiceDiscovery::HttpNamespace", "Properties": {"Name": "dev"}}`,
 			`"Zone": {"Type": "AWS::ServiceDiscovery::PrivateDnsNamespace", "Properties": {"Name": "dev.internal", "Vpc": "vpc-1"}}`,
 			names("addressed", "A"), names("ported", "SRV"),
