@@ -94,6 +94,9 @@ func (b *bench) split(out io.Writer) error {
 	}
 	shapesTable(out, reports, &built, loaded)
 	hopsTable(out, loaded)
+	if b.rounds < comparable {
+		fmt.Fprintf(out, "\nWith fewer than %d rounds, compare no times, no CPU, and no tasks and prices that follow from CPU.\n", comparable)
+	}
 	return pricesTable(out, d.Monolith, loaded, func(s shape, assembly string, tasks map[string]int) (cost.Cents, error) {
 		return monthly(b.dir(s, assembly), tasks)
 	})

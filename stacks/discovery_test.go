@@ -37,7 +37,7 @@ func synthDiscovered(t *testing.T) *assembly.Assembly {
 // TestGoldensOfDiscovery compares the stacks that know how services find each other.
 func TestGoldensOfDiscovery(t *testing.T) {
 	a := synthDiscovered(t)
-for _, part := range []string{"Network", "Discovery", "Zone", "Cluster", "Api", "Users", "Threads", "Posts", "Watch"} {
+	for _, part := range []string{"Network", "Discovery", "Zone", "Cluster", "Api", "Users", "Threads", "Posts", "Watch"} {
 		stack := a.Stack("dev-" + part)
 		golden.Compare(t, filepath.Join(goldenDir, "discovery", stack.Name+".json"), goldenTemplate(t, stack))
 	}
@@ -156,7 +156,7 @@ func TestContractsOfDiscovery(t *testing.T) {
 	d := discovered()
 	d.Services[1].Next = config.Fargate{}
 	var got []string
-	for _, stack := range synthDeployment(t, d, settings{"phase": "switched"}).Stacks {
+	for _, stack := range at(t, d, "switched", "parallel").Stacks {
 		for _, r := range stack.Resources {
 			if strings.HasPrefix(r.Type, "AWS::ServiceDiscovery::") || strings.HasPrefix(r.Type, "AWS::EC2::SecurityGroup") && stack.Name != "dev-Network" {
 				got = append(got, strings.TrimSuffix(fmt.Sprintf("%s %s %s %v", stack.Name, strings.TrimPrefix(r.Type, "AWS::"), r.LogicalID, r.Properties["Name"]), " <nil>"))
@@ -246,13 +246,11 @@ func TestCallsChange(t *testing.T) {
 				"+ dev-Routing ThreadsFargate583CAF80 AWS::ElasticLoadBalancingV2::TargetGroup",
 				"~ dev-Routing ThreadsServiceRuleF440FCC6 Properties.Actions[0].ForwardConfig",
 				"~ dev-Routing ThreadsServiceRuleF440FCC6 Properties.Actions[0].TargetGroupArn",
-				"+ dev-Threads FargateDnsName1B612446 AWS::ServiceDiscovery::Service",
 				"+ dev-Threads FargateFromLoadBalancer AWS::EC2::SecurityGroupEgress",
 				"+ dev-Threads FargateInstancesIngress AWS::EC2::SecurityGroupIngress",
 				"+ dev-Threads FargateSecurityGroup4A64555C AWS::EC2::SecurityGroup",
 				"+ dev-Threads FargateSecurityGroupfromdevNetworkInstanceSecurityGroupF07161A83000862352FC AWS::EC2::SecurityGroupIngress",
 				"+ dev-Threads FargateSecurityGroupfromdevNetworkLoadBalancerSecurityGroupE6ACFDB13000C425912C AWS::EC2::SecurityGroupIngress",
-				"+ dev-Threads FargateServiceAC2B3B85 AWS::ECS::Service",
 				"+ dev-Threads FargateTaskDefinition8E3B365E AWS::ECS::TaskDefinition",
 				"+ dev-Threads FargateTaskDefinitionExecutionRoleDefaultPolicy1632DA52 AWS::IAM::Policy",
 				"+ dev-Threads FargateTaskDefinitionExecutionRoleE69A8E33 AWS::IAM::Role",
@@ -260,6 +258,10 @@ func TestCallsChange(t *testing.T) {
 				"+ dev-Threads FargateToUsersFargate AWS::EC2::SecurityGroupIngress",
 			},
 		},
+		{"the new pair of a callee runs", at(t, moving, "switched", ""), at(t, moving, "switched", "parallel"), []string{
+			"+ dev-Threads FargateDnsName1B612446 AWS::ServiceDiscovery::Service",
+			"+ dev-Threads FargateServiceAC2B3B85 AWS::ECS::Service",
+		}},
 		{"a share of a callee", at(t, moving, "switched", "parallel"), at(t, moving, "switched", "10%"), []string{
 			"~ dev-Routing ThreadsServiceRuleF440FCC6 Properties.Actions[0].ForwardConfig.TargetGroups[0].Weight",
 			"~ dev-Routing ThreadsServiceRuleF440FCC6 Properties.Actions[0].ForwardConfig.TargetGroups[1].Weight",
@@ -268,6 +270,14 @@ func TestCallsChange(t *testing.T) {
 			"~ dev-Api TaskDefinitionB36D86D9 Properties.ContainerDefinitions[0].Environment[3].Value http://threads.dev.internal:3000 -> http://threads-fargate.dev.internal:3000",
 			"~ dev-Routing ThreadsServiceRuleF440FCC6 Properties.Actions[0].ForwardConfig.TargetGroups[0].Weight",
 		}},
+		{
+			// Its callers were deployed with the name of the new pair before.
+			"the old pair of a callee retires", at(t, moving, "switched", "switched"), at(t, moving, "switched", "retired"),
+			[]string{
+				"- dev-Threads DnsName73680891 AWS::ServiceDiscovery::Service",
+				"- dev-Threads ServiceD69D759B AWS::ECS::Service",
+			},
+		},
 		{"the monolith retires", at(t, discovered(), "switched", ""), at(t, discovered(), "retired", ""), []string{
 			"~ dev-Api ServiceD69D759B Properties.DesiredCount 1 -> 0",
 		}},
@@ -360,7 +370,7 @@ func changesOf(from, to *assembly.Assembly, stack string) (lines []string) {
 // with HTTPS if there is a certificate for it. Both pairs of a caller have the same addresses.
 func TestAddressesOfLoadBalancers(t *testing.T) {
 	d := split("press") // posts is behind it
-	d.Services[0].Calls, d.Services[0].Next = []string{"api", "posts"}, config.Fargate{}
+	d.Services[0].Calls, d.Services[0].Compute, d.Services[0].Next = []string{"api", "posts"}, config.EC2{}, config.Fargate{}
 	dnsName := func(stack string) any {
 		return object{"Fn::Join": []any{"", []any{"http://", object{"Fn::GetStackOutput": object{
 			"OutputName": "PublishOutputFnGetAttLoadBalancerBE9EEC3ADNSName86F38DE9", "Region": object{"Ref": "AWS::Region"}, "StackName": stack,

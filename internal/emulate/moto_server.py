@@ -1,4 +1,4 @@
-"""moto's server, with the correction of a mistake in version 5.2."""
+"""moto's server, with the correction of a mistake in version 5.2, and with the configuration of Service Connect."""
 
 import sys
 
@@ -16,5 +16,20 @@ def check_without_launch_type(memory, container_definitions, requires_compatibil
 
 
 ECS._validate_container_defs = check_without_launch_type
+
+update = ECS.update_service
+
+
+def update_with_connect(self, service_properties):
+    # A deployment of a service has the configuration.
+    connect = service_properties.get("service_connect_configuration")
+    service = update(self, service_properties)
+    if connect is not None:
+        for deployment in service.deployments:
+            deployment["serviceConnectConfiguration"] = connect
+    return service
+
+
+ECS.update_service = update_with_connect
 
 main(sys.argv[1:])
