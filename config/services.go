@@ -248,22 +248,35 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 				service.Name, task.CPU, task.MemoryMiB, kind, one.CPU, one.MemoryMiB)
 		}
 	}
-	if n := all.Instances(one); n > s.MaxInstances {
-		where := ""
-		if d.On(migration.Fargate) {
-			where = " on EC2"
-		}
+	where := ""
+	if d.On(migration.Fargate) {
+		where = " on EC2"
+	}
+	bySize, byInterfaces := all.Instances(one)
+	if bySize > s.MaxInstances {
 		refuse("maxInstances: the tasks of all services%s reserve %d CPU units and %d MiB, and %d instances of type %s have %d and %d: set it to %d or more, or instanceType to a larger one",
-			where, all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, n)
+			where, all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, bySize)
+	}
+	if byInterfaces > s.MaxInstances {
+		refuse("maxInstances: the tasks of all services with NetworkMode awsvpc need %d network interfaces, and %d instances of type %s have %d for tasks: set it to %d or more, instanceType to one with more interfaces, or put some of these services on Fargate",
+			all.Interfaces, s.MaxInstances, kind, s.MaxInstances*one.Interfaces, byInterfaces)
 	}
 }
 
-// reserves is what a task takes of its instance.
-func (d Deployment) reserves(s Service) capacity.Resources {
-	proxy, _ := d.Proxy(s)
-	sum := capacity.Resources{CPU: proxy.ProxyCPU, MemoryMiB: proxy.ProxyMemoryMiB}
-	for _, one := range s.Containers() {
-		sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
+// reserves is what a task takes of its instance, if the service is on EC2. A task with a proxy has a size as
+// a whole, which goes before what its containers reserve.
+func (d Deployment) reserves(s Service) (sum capacity.Resources) {
+	if _, proxied := d.Proxy(s); proxied {
+		sum.CPU, sum.MemoryMiB = d.Needs(s)
+	} else {
+		for _, one := range s.Containers() {
+			sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
+		}
+	}
+	for _, p := range s.Pairs() {
+		if Kind(p.Compute) == migration.EC2 && p.AwsVPC() {
+			sum.Interfaces = 1
+		}
 	}
 	return sum
 }

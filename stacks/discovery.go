@@ -43,8 +43,12 @@ func NewDiscovery(scope constructs.Construct, d config.Deployment, s config.Sett
 	return found
 }
 
-// portName is the name of a service's port, for Service Connect.
-const portName = "http"
+const (
+	// portName is the name of a service's port, for Service Connect.
+	portName = "http"
+	// proxyStreams begins the log streams of the proxies.
+	proxyStreams = "service-connect"
+)
 
 // serviceConnect lets the proxies of the tasks know the names of the namespace, and the callers' proxies
 // the service. It is nil for a service without a proxy. The namespace has its name and no reference, since
@@ -56,7 +60,7 @@ func (p *pair) serviceConnect(s config.Settings) *awsecs.ServiceConnectProps {
 	props := &awsecs.ServiceConnectProps{
 		Namespace: jsii.String(s.Env),
 		LogDriver: awsecs.LogDriver_AwsLogs(&awsecs.AwsLogDriverProps{
-			LogGroup: p.logs, StreamPrefix: jsii.String("service-connect"), Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
+			LogGroup: p.logs, StreamPrefix: jsii.String(proxyStreams), Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
 		}),
 		AccessLogConfiguration: &awsecs.ServiceConnectAccessLogConfiguration{
 			Format: awsecs.ServiceConnectAccessLogFormat_JSON, // without the query, which may have what is personal

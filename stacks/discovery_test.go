@@ -37,7 +37,7 @@ func synthDiscovered(t *testing.T) *assembly.Assembly {
 // TestGoldensOfDiscovery compares the stacks that know how services find each other.
 func TestGoldensOfDiscovery(t *testing.T) {
 	a := synthDiscovered(t)
-	for _, part := range []string{"Network", "Discovery", "Zone", "Cluster", "Api", "Users", "Threads", "Posts"} {
+	for _, part := range []string{"Network", "Discovery", "Zone", "Cluster", "Api", "Users", "Threads", "Posts", "Watch"} {
 		stack := a.Stack("dev-" + part)
 		golden.Compare(t, filepath.Join(goldenDir, "discovery", stack.Name+".json"), goldenTemplate(t, stack))
 	}

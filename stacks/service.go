@@ -158,6 +158,9 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 				alarms = append(alarms, routing.Alarms.watch(stack, s, p, routing, service)...)
 			}
 		}
+		if _, connected := p.Service.ServiceConnect(); connected && p.Routings[0].Alarms != nil {
+			p.Routings[0].Alarms.watchCalls(stack, s, p)
+		}
 		rollBack(service, alarms)
 	}
 	return stack

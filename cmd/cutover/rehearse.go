@@ -56,14 +56,16 @@ func rehearseCommand(g *global) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rehearse",
 		Short: "Walk through the migration under load, and count lost requests",
-		Long: `Rehearse runs the deployment on this machine, requests every route of the API and walks
-through the phases of the migration, or through places of single services. It checks
-four things of every request:
+		Long: `Rehearse runs the deployment on this machine, sends requests and walks through the phases
+of the migration, or through places of single services. It checks four things of every
+request:
 
-  - the status
   - the latency
   - whether the service that answered is the right one
-  - whether the answer has the same bytes as in the first phase
+  - whether the status and the headers are those of the first phase
+  - whether the body has the same bytes as in the first phase
+
+What differs by itself in the first phase is not compared later, and the report says so.
 
 It writes a report for people (HTML), for pull requests (PNG) and for programs (JSON).
 

@@ -29,6 +29,7 @@ func computeTable(b *strings.Builder) {
 		}
 		all = append(all, at{name, m, m.State(position)})
 	}
+	add("no `Compute`", "", "", "")
 	add("EC2 alone", migration.EC2, "", "")
 	for _, place := range []string{migration.Stopped, "parallel", "10%", "switched", "retired"} {
 		add("`"+place+"`", migration.EC2, migration.Fargate, place)
@@ -56,7 +57,7 @@ func computeTable(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nCloudFormation does not refuse the steps that have a **no**, for a service on EC2 alone has no names. `phase next`,\n`phase check` and `review` do. The way back has the same places in the same order, from Fargate alone to EC2 alone.\n")
+	b.WriteString("\nThe list of services names the compute, but in the first line and column. There a service is on EC2, and CloudFormation does not\nrefuse the steps that have a **no**: `phase next`, `phase check` and `review` do. The way back has the same places in the same\norder, from Fargate alone to EC2 alone.\n")
 }
 
 // stepTables say which state may follow which: one phase for all, the places of a service, the

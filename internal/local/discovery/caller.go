@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -74,6 +75,7 @@ func (p *Provider) Open(of ecs.Caller) ([]ecs.Name, string, error) {
 			}
 		}
 	}
+	slices.SortFunc(names, func(a, b *name) int { return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.port, b.port)) })
 	for _, t := range p.latest.mapTargets(vpc) {
 		names = append(names, &name{target: t, service: p.latest.discovery(t.key)})
 	}

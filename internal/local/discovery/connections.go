@@ -36,7 +36,7 @@ func (n *name) connect(client net.Conn) {
 		reset(client)
 		return
 	}
-	task, err := n.caller.provider.dial(n.caller.ctx, i.at(n.target))
+	conn, err := n.caller.provider.dial(n.caller.ctx, i.at(n.target))
 	if n.endpoint != nil {
 		n.note(i, err)
 	}
@@ -44,9 +44,12 @@ func (n *name) connect(client net.Conn) {
 		reset(client)
 		return
 	}
-	ended := context.AfterFunc(n.caller.ctx, func() { client.Close(); task.Close() })
-	defer ended()
-	client, task = limit(client, idle), limit(task, idle)
+	join(n.caller.ctx, limit(client, idle), limit(conn, idle))
+}
+
+// join passes on what two connections send, until both have ended or the context has.
+func join(ctx context.Context, client, task net.Conn) {
+	defer context.AfterFunc(ctx, func() { client.Close(); task.Close() })()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -123,7 +123,7 @@ func newMesh(t *testing.T, m *model.Model) *mesh {
 		w.events = append(w.events, e)
 	})
 	w.listen = func() (net.Listener, error) { return w.open(fmt.Sprintf("proxy-%d:1", len(w.listeners))), nil }
-	w.dial = w.connect
+	w.dial, w.Provider.start = w.connect, func(s *server) error { s.address = "dns:" + s.vpc; return nil }
 	w.deploy(m)
 	return w
 }

@@ -22,6 +22,7 @@ type Provider struct {
 	tell   func(provider.Event)
 	listen func() (net.Listener, error) // where a name answers
 	dial   func(ctx context.Context, address string) (net.Conn, error)
+	start  func(*server) error // a DNS server
 
 	mu sync.Mutex
 	// latest is the plan of the deployment that began last. Names of Cloud Map and security groups are its.
@@ -38,6 +39,7 @@ type Provider struct {
 func New(tell func(provider.Event)) *Provider {
 	p := &Provider{
 		tell:     tell,
+		start:    (*server).start,
 		listen:   func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
 		deployed: provider.Resources[*model.Service]{}, instances: map[string]*instance{}, callers: map[string]*caller{}, servers: map[string]*server{},
 		dial: func(ctx context.Context, address string) (net.Conn, error) {
