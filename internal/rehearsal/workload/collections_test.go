@@ -182,3 +182,21 @@ func TestShopsFile(t *testing.T) {
 		t.Errorf("%d requests of %d sources", asked, len(w.Sources))
 	}
 }
+
+// The files in the document are right.
+func TestDocumentsFiles(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "rehearsal.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```yaml\n")[1:]
+	for _, block := range blocks {
+		file, _, _ := strings.Cut(block, "```")
+		if _, err := read(t, file, Options{Writes: true}); err != nil {
+			t.Errorf("%s\n%v", file, err)
+		}
+	}
+	if len(blocks) < 2 {
+		t.Errorf("the document has %d files", len(blocks))
+	}
+}
