@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,17 +23,20 @@ import (
 // shop is a server with a collection of notes, /notes, that everybody sees, and one of orders, /orders, of which each session
 // has its own. It has faults.
 type shop struct {
-	notes  map[int]*note
+	notes  map[string]*note
 	orders map[int]*order
 	last   int
-	keys   map[string]int // ids by Idempotency-Key
+	keys   map[string]string // ids by Idempotency-Key
 	// wrong is what the server does wrong, and when: see [fault].
 	wrong  func(s *shop, w http.ResponseWriter, r *http.Request) (handled bool)
-	copies []map[int]*note // older ones
+	copies []map[string]*note // older ones
+	mux    *http.ServeMux
+	// upserts says that a note is created by being replaced.
+	upserts bool
 }
 
 type note struct {
-	ID   int    `json:"id"`
+	ID   any    `json:"id"`
 	Text string `json:"text"`
 	At   string `json:"at"`
 }
@@ -44,14 +48,17 @@ type order struct {
 }
 
 func newShop() *shop {
-	return &shop{notes: map[int]*note{}, orders: map[int]*order{}, keys: map[string]int{}}
+	s := &shop{notes: map[string]*note{}, orders: map[int]*order{}, keys: map[string]string{}, mux: http.NewServeMux()}
+	s.handleNotes()
+	s.handleOrders()
+	return s
 }
 
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.wrong != nil && s.wrong(s, w, r) {
 		return
 	}
-	s.handler().ServeHTTP(w, r)
+	s.mux.ServeHTTP(w, r)
 }
 
 func answer(w http.ResponseWriter, status int, value any) {
@@ -60,72 +67,73 @@ func answer(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value)
 }
 
-func (s *shop) handler() http.Handler {
-	mux := http.NewServeMux()
-	read := func(r *http.Request) (n note) {
-		body, _ := io.ReadAll(r.Body)
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		_ = json.Unmarshal(body, &n)
-		return n
+// handleNotes has the notes.
+func (s *shop) handleNotes() {
+	text := func(r *http.Request) string {
+		var n note
+		_ = json.NewDecoder(r.Body).Decode(&n)
+		return n.Text
 	}
-	one := func(handle func(w http.ResponseWriter, r *http.Request, n *note)) http.HandlerFunc {
+	one := func(handle func(w http.ResponseWriter, r *http.Request, id string, n note)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			var id int
-			_, _ = fmt.Sscan(r.PathValue("id"), &id)
-			if s.notes[id] == nil {
+			id := r.PathValue("id")
+			if s.notes[id] == nil && !(s.upserts && r.Method == "PUT") {
 				answer(w, 404, "no such note")
 				return
 			}
-			handle(w, r, s.notes[id])
+			n := note{ID: id}
+			if s.notes[id] != nil {
+				n = *s.notes[id]
+			}
+			handle(w, r, id, n)
 		}
 	}
-	mux.HandleFunc("POST /notes", func(w http.ResponseWriter, r *http.Request) {
-		if id := s.keys[r.Header.Get("Idempotency-Key")]; id > 0 {
-			answer(w, 200, &note{ID: id})
+	created := func(w http.ResponseWriter, status int, id string) {
+		w.Header().Set("Location", "/notes/"+id)
+		answer(w, status, s.notes[id])
+	}
+	s.mux.HandleFunc("POST /notes", func(w http.ResponseWriter, r *http.Request) {
+		key := r.Header.Get("Idempotency-Key")
+		if id := s.keys[key]; id != "" {
+			created(w, 200, id)
 			return
 		}
-		n := read(r)
 		s.last++
-		n.ID, n.At = s.last, fmt.Sprint("t", s.last)
-		s.notes[n.ID] = &n
-		if key := r.Header.Get("Idempotency-Key"); key != "" {
-			s.keys[key] = n.ID
+		id := strconv.Itoa(s.last)
+		s.notes[id] = &note{ID: s.last, Text: text(r), At: "t" + id}
+		if key != "" {
+			s.keys[key] = id
 		}
-		w.Header().Set("Location", fmt.Sprint("/notes/", n.ID))
-		answer(w, 201, n)
+		created(w, 201, id)
 	})
-	mux.HandleFunc("GET /notes/{id}", one(func(w http.ResponseWriter, _ *http.Request, n *note) { answer(w, 200, n) }))
-	mux.HandleFunc("PUT /notes/{id}", one(func(w http.ResponseWriter, r *http.Request, n *note) {
-		changed := *n
-		changed.Text = read(r).Text
-		s.notes[n.ID] = &changed
-		answer(w, 200, changed)
+	s.mux.HandleFunc("GET /notes/{id}", one(func(w http.ResponseWriter, _ *http.Request, _ string, n note) { answer(w, 200, n) }))
+	s.mux.HandleFunc("PUT /notes/{id}", one(func(w http.ResponseWriter, r *http.Request, id string, n note) {
+		n.Text = text(r)
+		s.notes[id] = &n
+		answer(w, 200, n)
 	}))
-	mux.HandleFunc("DELETE /notes/{id}", one(func(w http.ResponseWriter, _ *http.Request, n *note) {
-		delete(s.notes, n.ID)
+	s.mux.HandleFunc("DELETE /notes/{id}", one(func(w http.ResponseWriter, _ *http.Request, id string, _ note) {
+		delete(s.notes, id)
 		w.WriteHeader(204)
 	}))
-	mux.HandleFunc("GET /notes", func(w http.ResponseWriter, _ *http.Request) {
+	s.mux.HandleFunc("GET /notes", func(w http.ResponseWriter, _ *http.Request) {
 		list := []*note{}
-		for _, n := range s.notes {
-			list = append(list, n)
+		for _, id := range slices.Sorted(maps.Keys(s.notes)) {
+			list = append(list, s.notes[id])
 		}
-		slices.SortFunc(list, func(a, b *note) int { return a.ID - b.ID })
 		answer(w, 200, list)
 	})
-	s.handleOrders(mux)
-	return mux
 }
 
 // handleOrders has the orders: a session is what its cookie says, and has a cart.
-func (s *shop) handleOrders(mux *http.ServeMux) {
+func (s *shop) handleOrders() {
 	session := func(r *http.Request) (name string, quantity int) {
 		if cookie, err := r.Cookie("session"); err == nil {
 			_, _ = fmt.Sscanf(cookie.Value, "%d-%s", &quantity, &name)
 		}
 		return name, quantity
 	}
-	mux.HandleFunc("PUT /cart", func(w http.ResponseWriter, r *http.Request) {
+	s.mux.HandleFunc("PUT /cart", func(w http.ResponseWriter, r *http.Request) {
 		name, _ := session(r)
 		if name == "" {
 			s.last++
@@ -136,7 +144,7 @@ func (s *shop) handleOrders(mux *http.ServeMux) {
 		w.Header().Set("Set-Cookie", fmt.Sprintf("session=%d-%s; Path=/", cart.Quantity, name))
 		answer(w, 200, cart)
 	})
-	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
+	s.mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
 		name, quantity := session(r)
 		if quantity == 0 {
 			answer(w, 409, "the cart is empty")
@@ -149,7 +157,7 @@ func (s *shop) handleOrders(mux *http.ServeMux) {
 		w.Header().Set("Location", fmt.Sprint("/orders/", o.ID))
 		answer(w, 201, o)
 	})
-	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
+	s.mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
 		var id int
 		_, _ = fmt.Sscan(r.PathValue("id"), &id)
 		if name, _ := session(r); s.orders[id] == nil || s.orders[id].session != name {
@@ -158,7 +166,7 @@ func (s *shop) handleOrders(mux *http.ServeMux) {
 		}
 		answer(w, 200, s.orders[id])
 	})
-	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
+	s.mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
 		list := []*order{}
 		name, _ := session(r)
 		for _, o := range s.orders {
