@@ -342,7 +342,7 @@ func TestWarningsOfOrder(t *testing.T) {
 		{users, "n", "http://users:3000/a", "", true},
 		{users, "n", "http://Users:3000", "", true},
 		{users, "n", "users:3000", "", true},
-		{users, "n", "a=1;users:3000;b", "", true},
+		{users, "n", "a,users:3000,b", "", true},
 		{users, "n", "http://users", "", false},
 		{users, "n", "http://users:30001", "", false},
 		{users, "n", "http://my-users:3000", "", false},
@@ -358,7 +358,7 @@ func TestWarningsOfOrder(t *testing.T) {
 		{users, "n", "http://users:3000", `"DependsOn": ["CallerTask"], `, true},
 	} {
 		got := Warnings(read(t, callee(test.alias), caller(test.namespace, test.value, test.dependsOn), `"Between": {"Type": "AWS::CloudFormation::WaitConditionHandle", "DependsOn": ["Callee", "Between"]}`))
-		want := "S/Caller: its variable CALLEE names users:"
+		want := "S/Caller: its variable CALLEE names http://users:"
 		if (len(got) == 1 && strings.HasPrefix(got[0], want) && strings.HasSuffix(got[0], "so let S/Caller depend on Callee")) != test.warns || len(got) > 1 {
 			t.Errorf("%+v: %q", test, got)
 		}

@@ -340,11 +340,23 @@ func (r *Rehearsal) carryOut(ctx context.Context) {
 	r.end = time.Since(r.began)
 	background.Wait()
 	stopProgress()
+	r.finish(ctx)
 	r.rec.settle(2 * time.Second)
 	for _, source := range r.plan.Sources {
 		r.results = append(r.results, source.Result(r.handled))
 	}
 	r.gaps = visible(r.d.Gaps())
+}
+
+// finish has the sources ask what they want to know at the end.
+func (r *Rehearsal) finish(ctx context.Context) {
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	for i, source := range r.plan.Sources {
+		if f, has := source.(Finisher); has && ctx.Err() == nil {
+			f.Finish(ctx, r.ask(transport, i))
+		}
+	}
 }
 
 // handled says how a request of the load was answered.
@@ -353,7 +365,7 @@ func (r *Rehearsal) handled(seq int) Handled {
 		return Handled{Service: strings.Join(r.baselineBy, " or "), Stage: r.Walk[0]}
 	}
 	s, sent := r.rec.sample(seq)
-	h := Handled{Stage: r.spans[r.spanAt(sent)].name()}
+	h := Handled{Stage: r.spans[r.spanAt(sent)].name(), At: sent}
 	if s.targetStatus != 0 {
 		h.Service = s.way().service
 	}

@@ -20,6 +20,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"cutover/internal/rehearsal"
 )
 
 // document is a YAML file with the places of its values.
@@ -31,6 +33,10 @@ type document struct {
 	left  int                   // nodes that the file may still have
 	errs  []problem
 	wrong [][]string // pointers of what a schema does not take
+
+	// What a routes file says about all answers.
+	compare    string
+	everywhere rehearsal.Expect
 }
 
 // problem is an error at a place.
