@@ -12,7 +12,9 @@ import (
 )
 
 func main() {
-	apps := map[string]config.Deployment{"": deployment.Forum, "names": calling(true), "balanced": calling(false)}
+	bridged := calling(false)
+	bridged.Services[1].Compute = config.EC2{}
+	apps := map[string]config.Deployment{"": deployment.Forum, "names": calling(true), "balanced": calling(false), "bridged": bridged}
 	os.Exit(stacks.Run(apps[os.Getenv("CUTOVER_E2E_APP")]))
 }
 
