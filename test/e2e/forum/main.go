@@ -4,10 +4,10 @@ package main
 import (
 	"os"
 
-	"cutover/deployment"
 	"cutover/stacks"
+	"cutover/test/e2e/moving"
 )
 
 func main() {
-	os.Exit(stacks.Run(deployment.Forum))
+	os.Exit(stacks.Run(moving.Of(os.Getenv(moving.Variable))))
 }
