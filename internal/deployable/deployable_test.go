@@ -246,6 +246,7 @@ func TestWarnings(t *testing.T) {
 		{"a Classic Load Balancer", "S/X: a Classic Load Balancer takes requests; it is not evaluated here", []string{resource("X", "AWS::ElasticLoadBalancing::LoadBalancer", "")}},
 		{"an Express service", "S/X: an Express gateway service takes requests and runs tasks", []string{resource("X", "AWS::ECS::ExpressGatewayService", "")}},
 		{"a mesh", "S/X: App Mesh decides", []string{resource("X", "AWS::AppMesh::Route", "")}},
+		{"an instance of Cloud Map", "S/X: an instance of AWS Cloud Map leads a name elsewhere than to tasks; it is not evaluated here", []string{resource("X", "AWS::ServiceDiscovery::Instance", "")}},
 		{"a web ACL that does not exist", "", []string{`"X": {"Type": "AWS::WAFv2::WebACL", "Condition": "Never"}`}},
 		{"an IP set", "", []string{resource("X", "AWS::WAFv2::IPSet", "")}},
 		{"a Network Load Balancer", "", []string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP"`), task("", `"Memory": 64`), service("", "G")}},
