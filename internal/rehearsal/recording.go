@@ -95,6 +95,7 @@ type recording struct {
 	n         int // requests sent
 	handlings map[handling]*handling
 	baselines map[string]bool // services that answered a baseline request
+	lines     lines
 
 	details  map[int]string // of some requests with a problem, by their place
 	detailed map[detailKey]int
@@ -119,7 +120,7 @@ type detailKey struct {
 
 func newRecording(rate int) *recording {
 	return &recording{
-		rate: rate, nonce: rand.Uint32(), reported: time.Now(), handlings: map[handling]*handling{},
+		rate: rate, nonce: rand.Uint32(), reported: time.Now(), lines: lines{records: map[uint64]Record{}}, handlings: map[handling]*handling{},
 		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{}, asked: map[uint16]bool{},
 	}
 }
@@ -227,6 +228,10 @@ func (r *recording) observe(record Record) {
 		}
 		return
 	}
+	if seq&streamBit != 0 {
+		r.observeStream(seq&^streamBit, record)
+		return
+	}
 	if seq >= uint64(r.n) {
 		return
 	}
@@ -310,5 +315,5 @@ func (r *recording) unsettled() bool {
 			return len(r.handlings) > 0
 		}
 	}
-	return false
+	return len(r.lines.records) < r.lines.connections && len(r.handlings) > 0
 }
