@@ -35,6 +35,7 @@ type site struct {
 	targets   map[string]string // id of the target, by service
 	// before is called before the rules or targets of a phase are there, and after behind that.
 	before, after func(phase string)
+	idle          string // seconds of the idle timeout
 }
 
 // walk has all phases. The last one changes nothing.
@@ -60,7 +61,7 @@ func (s *site) table(service string) string {
 	}
 	text, err := json.Marshal(object{"Resources": object{
 		"Lb": object{"Type": model.ELBLoadBalancer, "Properties": object{"Name": "site", "Type": "application",
-			"LoadBalancerAttributes": []object{{"Key": "idle_timeout.timeout_seconds", "Value": "2"}}}},
+			"LoadBalancerAttributes": []object{{"Key": "idle_timeout.timeout_seconds", "Value": s.idle}}}},
 		"Listener": object{"Type": model.ELBListener, "Properties": object{"LoadBalancerArn": object{"Ref": "Lb"}, "Port": 80, "Protocol": "HTTP",
 			"DefaultActions": []object{{"Type": "forward", "TargetGroupArn": object{"Ref": service}}}}},
 		"api": group("api"), "orders": group("orders"),
@@ -97,7 +98,7 @@ func (s *site) configure(service string) {
 func newSite(t *testing.T, api, orders http.Handler) *site {
 	t.Helper()
 	nothing := func(string) {}
-	s := &site{t: t, before: nothing, after: nothing, services: map[string]*httptest.Server{}, targets: map[string]string{}}
+	s := &site{t: t, idle: "60", before: nothing, after: nothing, services: map[string]*httptest.Server{}, targets: map[string]string{}}
 	balancer, err := alb.New(alb.Options{
 		Events: func(e alb.Event) {
 			_, name, _ := strings.Cut(e.Group, "/")
