@@ -1,4 +1,4 @@
-"""moto's server, with the correction of a mistake in version 5.2."""
+"""moto's server, with corrections of mistakes in version 5.2."""
 
 import sys
 
@@ -16,5 +16,25 @@ def check_without_launch_type(memory, container_definitions, requires_compatibil
 
 
 ECS._validate_container_defs = check_without_launch_type
+
+update, listed = ECS.update_service, ECS.list_services
+
+
+def update_without_launch_type(self, properties):
+    # A service with a capacity provider strategy has no launch type.
+    service = update(self, properties)
+    if properties.get("capacity_provider_strategy"):
+        service.launch_type = None
+    return service
+
+
+def list_without_deleted(self, cluster_str, *args, **kwargs):
+    # A deleted service is described, and not listed.
+    deleted = {service.arn for service in self.services.values() if service.status == "INACTIVE"}
+    return [arn for arn in listed(self, cluster_str, *args, **kwargs) if arn not in deleted]
+
+
+ECS.update_service = update_without_launch_type
+ECS.list_services = list_without_deleted
 
 main(sys.argv[1:])
