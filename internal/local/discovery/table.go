@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -241,9 +240,4 @@ func (p *Provider) Deregister(task string) {
 		i.gone = time.Now()
 		delete(p.instances, task)
 	}
-}
-
-// event tells what happened to a name. The provider may be locked.
-func (p *Provider) event(service, task, state, message string) {
-	p.tell(provider.Event{Time: time.Now(), Kind: "discovery", Subject: service, Task: task, State: state, Message: message})
 }
