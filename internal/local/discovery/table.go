@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -106,6 +107,11 @@ type instance struct {
 	unhealthy time.Time
 	// gone is when the task was deregistered; zero if it is not.
 	gone time.Time
+}
+
+// String names the task as the command line does: by the beginning of its id.
+func (i *instance) String() string {
+	return fmt.Sprintf("task %s of %s", i.task[:min(8, len(i.task))], i.service.Name)
 }
 
 // healthDelay is how long Cloud Map waits after an unhealthy status before it stops to return an instance: "Amazon
