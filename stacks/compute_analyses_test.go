@@ -63,7 +63,7 @@ func TestAnalysesOfComputes(t *testing.T) {
 	}, to)
 	text := isolation.Document(i, i, []string{"users", "threads"})
 	for _, want := range []string{
-		"A task on Fargate (users-fargate, threads-fargate) needs no packet filter.",
+		"A task on Fargate (threads-fargate, users-fargate) needs no packet filter.",
 		"| `arn:aws:logs:us-east-1:123456789012:log-group:/ecs/users:*` | `logs:CreateLogStream`<br>`logs:PutLogEvents` | – |",
 		"| `users-writable-1` of users-fargate | users-fargate | `/tmp` | read and write |",
 	} {

@@ -246,6 +246,7 @@ func TestWarnings(t *testing.T) {
 		{"a Classic Load Balancer", "S/X: a Classic Load Balancer takes requests; it is not evaluated here", []string{resource("X", "AWS::ElasticLoadBalancing::LoadBalancer", "")}},
 		{"an Express service", "S/X: an Express gateway service takes requests and runs tasks", []string{resource("X", "AWS::ECS::ExpressGatewayService", "")}},
 		{"a mesh", "S/X: App Mesh decides", []string{resource("X", "AWS::AppMesh::Route", "")}},
+		{"an instance of Cloud Map", "S/X: an instance of AWS Cloud Map leads a name elsewhere than to tasks; it is not evaluated here", []string{resource("X", "AWS::ServiceDiscovery::Instance", "")}},
 		{"a web ACL that does not exist", "", []string{`"X": {"Type": "AWS::WAFv2::WebACL", "Condition": "Never"}`}},
 		{"an IP set", "", []string{resource("X", "AWS::WAFv2::IPSet", "")}},
 		{"a Network Load Balancer", "", []string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP"`), task("", `"Memory": 64`), service("", "G")}},
@@ -342,7 +343,7 @@ func TestWarningsOfOrder(t *testing.T) {
 		{users, "n", "http://users:3000/a", "", true},
 		{users, "n", "http://Users:3000", "", true},
 		{users, "n", "users:3000", "", true},
-		{users, "n", "a=1;users:3000;b", "", true},
+		{users, "n", "a,users:3000,b", "", true},
 		{users, "n", "http://users", "", false},
 		{users, "n", "http://users:30001", "", false},
 		{users, "n", "http://my-users:3000", "", false},
@@ -358,7 +359,7 @@ func TestWarningsOfOrder(t *testing.T) {
 		{users, "n", "http://users:3000", `"DependsOn": ["CallerTask"], `, true},
 	} {
 		got := Warnings(read(t, callee(test.alias), caller(test.namespace, test.value, test.dependsOn), `"Between": {"Type": "AWS::CloudFormation::WaitConditionHandle", "DependsOn": ["Callee", "Between"]}`))
-		want := "S/Caller: its variable CALLEE names users:"
+		want := "S/Caller: its variable CALLEE names http://users:"
 		if (len(got) == 1 && strings.HasPrefix(got[0], want) && strings.HasSuffix(got[0], "so let S/Caller depend on Callee")) != test.warns || len(got) > 1 {
 			t.Errorf("%+v: %q", test, got)
 		}

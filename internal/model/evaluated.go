@@ -29,6 +29,7 @@ var unevaluated = []struct{ resourceType, does string }{
 	{"AWS::VpcLattice::Service", "a service of VPC Lattice takes requests"},
 	{"AWS::VpcLattice::Rule", "a rule of VPC Lattice decides where requests go"},
 	{"AWS::AppMesh::", "App Mesh decides where requests of services go"},
+	{"AWS::ServiceDiscovery::Instance", "an instance of AWS Cloud Map leads a name elsewhere than to tasks"},
 	{"AWS::AppRunner::Service", "App Runner takes requests and runs containers"},
 	{"AWS::EKS::Cluster", "a Kubernetes cluster runs containers"},
 	{"AWS::ElasticBeanstalk::Environment", "an environment of Elastic Beanstalk takes requests and runs instances"},

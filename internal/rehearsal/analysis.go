@@ -354,6 +354,7 @@ func (a *analysis) conclude(r *Report) (gaps []string) {
 	var order []string
 	for source, result := range a.results {
 		r.Findings = append(r.Findings, visibleFindings(result.Findings)...)
+		r.Checked = append(r.Checked, visible(result.Checked)...)
 		r.undecided = append(r.undecided, visible(result.Undecided)...)
 		gaps = append(gaps, visible(result.Gaps)...)
 		r.loose = r.loose || result.Loose

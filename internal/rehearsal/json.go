@@ -32,6 +32,9 @@ func ParseJSONPath(text string) (JSONPath, error) {
 	return JSONPath{text, path}, nil
 }
 
+// String is the path.
+func (p JSONPath) String() string { return p.text }
+
 // Select returns the values that the path selects.
 func (p JSONPath) Select(value any) []any { return p.path.Select(value) }
 

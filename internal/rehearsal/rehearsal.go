@@ -144,7 +144,9 @@ type Options struct {
 	Progress func(Progress)
 
 	trial time.Duration // of the load before the walk; default: trialLength
-	most  int           // requests; default: maxRequests
+	// patience is how long a phase lasts longer for routes that are not asked, besides two cycles; default: Timeout.
+	patience time.Duration
+	most     int // requests; default: maxRequests
 }
 
 // Fact is a line about a rehearsal.
@@ -195,6 +197,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Hold = cmp.Or(o.Hold, 15*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.trial = cmp.Or(o.trial, trialLength)
+	o.patience = cmp.Or(o.patience, o.Timeout)
 	o.most = cmp.Or(o.most, maxRequests)
 
 	var errs []error
@@ -308,8 +311,10 @@ func (r *Rehearsal) measure(ctx context.Context) (err error) {
 	if r.tried = r.try(ctx); ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := r.takeBaseline(ctx); err != nil {
-		return err
+	if r.tried.WouldHold == 0 { // otherwise there is no walk
+		if err := r.takeBaseline(ctx); err != nil {
+			return err
+		}
 	}
 	r.baselineBy = r.rec.baselineServices()
 	return nil
@@ -335,11 +340,23 @@ func (r *Rehearsal) carryOut(ctx context.Context) {
 	r.end = time.Since(r.began)
 	background.Wait()
 	stopProgress()
+	r.finish(ctx)
 	r.rec.settle(2 * time.Second)
 	for _, source := range r.plan.Sources {
 		r.results = append(r.results, source.Result(r.handled))
 	}
 	r.gaps = visible(r.d.Gaps())
+}
+
+// finish has the sources ask what they want to know at the end.
+func (r *Rehearsal) finish(ctx context.Context) {
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	for i, source := range r.plan.Sources {
+		if f, has := source.(Finisher); has && ctx.Err() == nil {
+			f.Finish(ctx, r.ask(transport, i))
+		}
+	}
 }
 
 // handled says how a request of the load was answered.
@@ -348,7 +365,7 @@ func (r *Rehearsal) handled(seq int) Handled {
 		return Handled{Service: strings.Join(r.baselineBy, " or "), Stage: r.Walk[0]}
 	}
 	s, sent := r.rec.sample(seq)
-	h := Handled{Stage: r.spans[r.spanAt(sent)].name()}
+	h := Handled{Stage: r.spans[r.spanAt(sent)].name(), At: sent}
 	if s.targetStatus != 0 {
 		h.Service = s.way().service
 	}
@@ -478,8 +495,8 @@ func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 		return r.rec.unasked(len(r.plan.routes))
 	}
 	// A source may never come to one of its routes, for example after a login that fails.
-	patience := time.Now().Add(r.Dwell + r.Timeout + r.rec.due(2*len(r.plan.cycle)+max(0, r.Requests-r.rec.sent())))
-	for n := missing(); err == nil && n > 0 && time.Now().Before(patience); n = missing() {
+	end := time.Now().Add(r.Dwell + r.patience + r.rec.due(2*len(r.plan.cycle)+max(0, r.Requests-r.rec.sent())))
+	for n := missing(); err == nil && n > 0 && time.Now().Before(end); n = missing() {
 		err = sleep(ctx, time.Duration(n)*time.Second/time.Duration(r.Rate))
 	}
 	return r.leave(Changes{}, err)

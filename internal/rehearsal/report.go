@@ -57,6 +57,8 @@ type Report struct {
 	Routes []Route `json:"routes"`
 	// Findings are what is wrong although no single answer shows it.
 	Findings []Finding `json:"findings"`
+	// Checked are what was checked beside the single answers.
+	Checked []string `json:"checked"`
 	// Ignored are the parts of answers that were not compared.
 	Ignored []IgnoredPart `json:"ignored"`
 	Events  []Event       `json:"events"`

@@ -66,6 +66,9 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	if r.Workload != "" {
 		fmt.Fprintf(&b, "  Requests: %s.\n", r.Workload)
 	}
+	for _, line := range r.Checked {
+		fmt.Fprintf(&b, "  Checked: %s\n", line)
+	}
 	for _, part := range r.Ignored {
 		fmt.Fprintf(&b, "  Ignored: %s\n", part)
 	}

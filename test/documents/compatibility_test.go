@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/provider"
@@ -24,7 +25,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, ssm.New()} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, ssm.New(), &discovery.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -40,6 +41,7 @@ func compatibilityTables() map[string]string {
 		"compatibility, types":          types.String(),
 		"compatibility, tasks":          table(ecs.Compatibility()),
 		"compatibility, load balancers": table(alb.Compatibility()),
+		"compatibility, names":          table(discovery.Compatibility()),
 		"compatibility, schedules":      table(eventbridge.Compatibility()),
 	}
 }

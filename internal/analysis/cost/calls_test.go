@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"cutover/internal/capacity"
+	"cutover/internal/model"
 )
 
 // What a task with a Service Connect proxy has beside its containers is for the proxy. Calls by the public
@@ -113,6 +116,34 @@ func TestDocumentsOfDiscovery(t *testing.T) {
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("docs/cost.md does not say %q", want)
+		}
+	}
+}
+
+// The worked example of docs/discovery.md: two tasks call two others on Fargate, 100 GB and 10 million calls
+// a month. The prices of VPC Lattice and API Gateway are in the document alone, with their sources.
+func TestExampleOfDiscovery(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/discovery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const gigabytes, between, callers, ttl = 100, 50, 2, 10
+	size := func(cpu, memory int) Cents {
+		return amount(4*prices.Hours, rate(&model.Fargate{}, capacity.Resources{CPU: cpu, MemoryMiB: memory}))
+	}
+	gateway, public := amount(gigabytes, prices.Traffic["gatewayTraffic"].Price), amount(2*gigabytes, prices.Traffic["publicTransfer"].Price)
+	balancer := amount(gigabytes, prices.Traffic["loadBalancerCapacity"].Price) // a unit takes a GB an hour
+	proxies, zones := size(512, 1024)-size(256, 512), amount(2*between, prices.Traffic["publicTransfer"].Price)
+	zone, queries := amount(1, prices.Fixed["hostedZone"].Month), amount(callers*prices.Hours*3600/ttl, prices.Traffic["dnsQueries"].Price/1e6)
+	for _, want := range []string{
+		fmt.Sprintf("| `LoadBalancer` | %v | 100 GB at the NAT gateway (%v), over public addresses in both directions (%v), and as capacity of the load balancer (%v) |", gateway+public+balancer, gateway, public, balancer),
+		fmt.Sprintf("| `ServiceConnect` | %v | a task of 0.5 vCPU and 1 GB instead of the smaller one, four times (%v), and 50 GB between zones (%v) |", proxies+zones, proxies, zones),
+		fmt.Sprintf("| `CloudMap` | %v | a hosted zone (%v), 0.5 million DNS queries at most (%v), and 50 GB between zones (%v) |", zone+queries+zones, zone, queries, zones),
+		fmt.Sprintf("(10.00), and 100 GB at the NAT gateway (%v) |", gateway), fmt.Sprintf("(35.00 and %v)", gateway),
+		fmt.Sprintf("Between zones** a GB costs %v in each direction", prices.Traffic["publicTransfer"].Price),
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("docs/discovery.md does not say %q", want)
 		}
 	}
 }
