@@ -10,8 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/config"
+	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/model"
 	"cutover/internal/nightly"
 )
 
@@ -432,8 +434,20 @@ func TestAddressesOfLoadBalancers(t *testing.T) {
 		"dev-Network/InstanceSecurityGroupfromdevNetworkLoadBalancerSecurityGroupE6ACFDB132768655357647685D Load balancer",
 		"dev-Users/FargateSecurityGroupfromdevNetworkLoadBalancerSecurityGroupE6ACFDB13000C425912C Load balancer",
 	}, ways)
+	estimates, err := cost.Read(model.Read(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "what it costs", []string{
+		"users (API_URL, POSTS_URL): calls through the load balancer pass a NAT gateway and public addresses, at US$ 0.045 for a GB of requests and answers and 0.01 more in each direction",
+	}, estimates[0].Calls)
 	a = synthDeployment(t, d, settings{"domain": "api.example.com"})
 	equal(t, "by the domain", map[string]any{"API_URL": "http://api.example.com", "POSTS_URL": dnsName("dev-RoutingPress")}, addresses(t, a, "dev-Users", 0))
+	domains := map[string][]string{}
+	for _, lb := range model.Read(a).LoadBalancers {
+		domains[lb.Key()] = lb.Domains
+	}
+	equal(t, "the domain, for a local run", map[string][]string{"dev-Routing/LoadBalancerBE9EEC3A": {"api.example.com"}, "dev-RoutingPress/LoadBalancerBE9EEC3A": nil}, domains)
 	d.Services[0].Calls, d.Services[1].Calls = nil, []string{"api"} // from behind the other load balancer
 	a = synthDeployment(t, d, settings{"domain": "api.example.com", "certificateArn": certificate})
 	equal(t, "with a certificate", map[string]any{"API_URL": "https://api.example.com"}, addresses(t, a, "dev-Posts", 0))

@@ -341,7 +341,11 @@ func (t teller) findings() (list []rehearsal.Finding) {
 		f := slices.MinFunc(failures, func(a, b failure) int {
 			return cmp.Or(cmp.Compare(a.ack.call, b.ack.call), cmp.Compare(a.wrong.call, b.wrong.call))
 		})
-		list = append(list, rehearsal.Finding{Kind: f.kind, Stage: t.by(f.wrong).Stage, Text: t.sentence(f), Detail: t.rows(f), Count: len(failures)})
+		stage := t.by(f.wrong).Stage
+		if stage == theEnd {
+			stage = "" // it is no phase, and the text has it
+		}
+		list = append(list, rehearsal.Finding{Kind: f.kind, Stage: stage, Text: t.sentence(f), Detail: t.rows(f), Count: len(failures)})
 	}
 	slices.SortFunc(list, func(a, b rehearsal.Finding) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Text, b.Text)) })
 	if t.more > 0 {
@@ -395,6 +399,9 @@ var index = regexp.MustCompile(`\[\d+\]`)
 
 // ignored are the parts of answers that were not compared. The id and the value differ, and are checked otherwise.
 func (c *Collection) ignored() (all []rehearsal.Ignored) {
+	if !c.measured {
+		return nil
+	}
 	checked := []string{"header Location"}
 	for _, path := range []*rehearsal.JSONPath{c.ID, c.Value.JSON} {
 		if path != nil {

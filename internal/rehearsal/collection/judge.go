@@ -150,10 +150,14 @@ func (c *Collection) idOf(a rehearsal.Answer) any {
 		return scalar(c.ID.Select(decoded))
 	}
 	location, err := url.Parse(a.Header.Get("Location"))
-	if err != nil || location.Path == "" || location.Path == "/" {
+	if err != nil {
 		return nil
 	}
-	return path.Base(location.Path)
+	last, err := url.PathUnescape(path.Base(location.EscapedPath()))
+	if err != nil || last == "." || last == "/" {
+		return nil
+	}
+	return last
 }
 
 // scalar is the one value in a list, if it is a text or a number.
