@@ -45,7 +45,7 @@ func TestBaselineErrors(t *testing.T) {
 		`note: POST /notes answers with status 201: `:                                                                    {notes(func(c *Config) { c.Create.Expect.Status = []int{200} }), nil},
 		`note: POST /notes: the answer has no id at $.number: "{\"id\":1,`:                                               {notes(func(c *Config) { c.ID = mustPath("$.number") }), nil},
 		`note: POST /notes: the answer has no id at $: "{\"id\":1,`:                                                      {notes(func(c *Config) { c.ID = mustPath("$") }), nil},
-		`note: POST /notes: the answer has no id in header Location: "{\"id\":1}\n"`:                                       {notes(func(c *Config) { c.ID = nil }), answers("POST", `{"id":1}`)},
+		`note: POST /notes: the answer has no id in header Location: "{\"id\":1}\n"`:                                     {notes(func(c *Config) { c.ID = nil }), answers("POST", `{"id":1}`)},
 		`note: /notes/{{id}} answers with status 404: `:                                                                  {ofNotes, one(1, "GET /notes/", func(_ *world, _ *shop, out http.ResponseWriter, _ *http.Request) { answer(out, 404, 1) })},
 		`note: /notes/{{id}} does not have the value c0ffee-1 that was written, in the answer: "{\"text\":\"c0ffee-9\"}`: {ofNotes, answers("GET /notes/", `{"text":"c0ffee-9"}`)},
 		`note: /notes/{{id}} does not have the value c0ffee-1 that was written, at $.at: "{\"id\":1,`:                    {notes(func(c *Config) { c.Value.JSON = mustPath("$.at") }), nil},
