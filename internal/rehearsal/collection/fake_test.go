@@ -260,6 +260,7 @@ type world struct {
 	seq      int
 	switched int // number of the first request that is sent in phase switched
 	problems map[string]int
+	watch    func() // after each moment
 	results  rehearsal.Result
 }
 
@@ -276,7 +277,7 @@ func newWorld(t testing.TB, config Config, seed uint64, s *shop) *world {
 	c := New(config)
 	c.random = rand.New(rand.NewPCG(seed, 1))
 	c.values.mark = "c0ffee-"
-	return &world{t: t, shop: s, c: c, random: rand.New(rand.NewPCG(seed, 2)), most: 6, problems: map[string]int{}, switched: 1 << 30}
+	return &world{t: t, shop: s, c: c, random: rand.New(rand.NewPCG(seed, 2)), most: 6, problems: map[string]int{}, switched: 1 << 30, watch: func() {}}
 }
 
 func (w *world) ask(_ context.Context, _ int, r *rehearsal.Request) rehearsal.Answer {
@@ -297,7 +298,7 @@ func (w *world) baseline() error {
 
 // load sends so many requests, and waits for the answers.
 func (w *world) load(requests int) {
-	for last := w.seq + requests; w.seq < last || len(w.flying) > 0; {
+	for last := w.seq + requests; w.seq < last || len(w.flying) > 0; w.watch() {
 		if w.seq < last && len(w.flying) < w.most && w.random.IntN(3) == 0 {
 			w.flying = append(w.flying, flight{call: w.c.Next(), seq: w.seq})
 			w.seq++
