@@ -68,8 +68,9 @@ func callees(t *testing.T, done string) (dir string) {
 	name := func(record string) object {
 		return object{"Type": "AWS::ServiceDiscovery::Service", "Properties": object{"Name": strings.ToLower(record), "NamespaceId": ref("Zone"), "HealthCheckCustomConfig": object{"FailureThreshold": 1}, "DnsConfig": object{"DnsRecords": []any{object{"Type": record, "TTL": 10}}}}}
 	}
-	targets := func() object {
-		return object{"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": object{"Port": 80, "Protocol": "HTTP", "TargetType": "ip", "VpcId": ref("Vpc"), "HealthCheckPath": "/ping", "Matcher": object{"HttpCode": "204"}, "HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 4}}
+	// Without targets, ECS takes tasks for healthy only after 40 seconds.
+	targets := func(kind string) object {
+		return object{"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": object{"Port": 80, "Protocol": "HTTP", "TargetType": kind, "VpcId": ref("Vpc"), "HealthCheckPath": "/ping", "Matcher": object{"HttpCode": "204"}, "HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 4}}
 	}
 	listener := func(port int, protocol, targets string) object {
 		return object{"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": object{"LoadBalancerArn": ref("Balancer"), "Port": port, "Protocol": protocol, "Certificates": []any{object{"CertificateArn": "arn"}}, "DefaultActions": []any{object{"Type": "forward", "TargetGroupArn": ref(targets)}}}}
@@ -81,8 +82,9 @@ func callees(t *testing.T, done string) (dir string) {
 		"Zone":  object{"Type": "AWS::ServiceDiscovery::PrivateDnsNamespace", "Properties": object{"Name": "dev.internal", "Vpc": ref("Vpc")}},
 		"A":     name("A"), "SRV": name("SRV"),
 		"Balancer": object{"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer", "Metadata": object{"cutover:domain": "api.example.com"}, "Properties": object{"Subnets": []any{"a", "b"}}},
-		"HTTP":     listener(80, "HTTP", "BalancedTargets"), "HTTPS": listener(443, "HTTPS", "BalancedTargets"), "BalancedTargets": targets(),
-		"ToCaller": listener(8001, "HTTP", "CallerTargets"), "CallerTargets": targets(), "ToStranger": listener(8002, "HTTP", "StrangerTargets"), "StrangerTargets": targets(),
+		"HTTP":     listener(80, "HTTP", "BalancedTargets"), "HTTPS": listener(443, "HTTPS", "BalancedTargets"), "ToCaller": listener(8001, "HTTP", "CallerTargets"),
+		"ToStranger": listener(8002, "HTTP", "StrangerTargets"), "ToConnected": listener(8003, "HTTP", "ConnectedTargets"), "ToMapped": listener(8004, "HTTP", "MappedTargets"),
+		"ToRecords": listener(8005, "HTTP", "RecordsTargets"),
 	}
 	service := func(id, mode, group string, more object) {
 		environment := []any{object{"Name": "NAME", "Value": strings.ToLower(id)}, object{"Name": "DONE", "Value": done}}
@@ -92,12 +94,12 @@ func callees(t *testing.T, done string) (dir string) {
 		} {
 			environment = append(environment, object{"Name": variable, "Value": address})
 		}
-		properties := object{"ServiceName": strings.ToLower(id), "Cluster": ref("Cluster"), "TaskDefinition": ref(id + "Task"), "DesiredCount": 1}
+		properties := object{"ServiceName": strings.ToLower(id), "Cluster": ref("Cluster"), "TaskDefinition": ref(id + "Task"), "DesiredCount": 1,
+			"LoadBalancers": []any{object{"ContainerName": "c", "ContainerPort": 3000, "TargetGroupArn": ref(id + "Targets")}}}
+		resources[id+"Targets"] = targets("instance")
 		if mode == "awsvpc" {
+			resources[id+"Targets"] = targets("ip")
 			properties["NetworkConfiguration"] = object{"AwsvpcConfiguration": object{"Subnets": []any{ref("Subnet")}, "SecurityGroups": []any{getAtt(group, "GroupId")}}}
-		}
-		if resources[id+"Targets"] != nil {
-			properties["LoadBalancers"] = []any{object{"ContainerName": "c", "ContainerPort": 3000, "TargetGroupArn": ref(id + "Targets")}}
 		}
 		maps.Copy(properties, more)
 		resources[id] = object{"Type": "AWS::ECS::Service", "Properties": properties}
@@ -121,9 +123,6 @@ func callees(t *testing.T, done string) (dir string) {
 	service("Records", "bridge", "", registries("SRV", object{"ContainerName": "c", "ContainerPort": 3000}))
 	service("Caller", "awsvpc", "CallerGroup", connect())
 	service("Stranger", "awsvpc", "StrangerGroup", nil)
-	for _, id := range []string{"Caller", "Stranger"} {
-		resources[id].(object)["DependsOn"] = []any{"Balanced", "Connected", "Mapped", "Records"}
-	}
 	dir = t.TempDir()
 	writeJSON(t, dir, "manifest.json", object{"artifacts": object{"S": object{"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region", "properties": object{"templateFile": "S.json"}}}})
 	writeJSON(t, dir, "S.json", object{"Resources": resources})
