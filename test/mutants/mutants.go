@@ -406,7 +406,7 @@ var mutants = []mutant{
 		"a value that differs by itself may be missing after the switch"},
 	{"internal/rehearsal/mask.go", "g.rule.mode == anyValue && kindOf(value[0]) != kindOf(g.value[0])", "false", "TestMask",
 		"a value that differs by itself may be of another type after the switch"},
-	{"internal/rehearsal/verdict.go", "for _, finding := range report.Findings {", "for _, finding := range report.Findings[:0] {", "TestRunOfASource",
+	{"internal/rehearsal/verdict.go", "for _, finding := range r.Findings {", "for _, finding := range r.Findings[:0] {", "TestRunOfASource",
 		"a rehearsal with a lost write passes"},
 	{"internal/rehearsal/workload.go", "p.cycle[seq%len(p.cycle)]", "p.cycle[0]", "TestLoadAsksEveryRoute",
 		"only one route is asked"},

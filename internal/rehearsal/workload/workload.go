@@ -38,10 +38,17 @@ type Builder struct {
 // Add adds a request with what is expected of its answers. What the options say is added to that.
 func (b *Builder) Add(r rehearsal.Request, e rehearsal.Expect, weight int) {
 	if r.Writes() && !b.Writes {
-		b.Gap("%s: a request that may change something is sent with --writes only", &r)
+		b.Unsent(r, "a request that may change something is sent with --writes only")
 		return
 	}
 	b.AddSource(rehearsal.NewCompared(r, b.Expect(r, e), weight))
+}
+
+// Unsent adds a request that is known and not sent, and why. The report says so, and whether anybody answers it after the
+// switch.
+func (b *Builder) Unsent(r rehearsal.Request, why string) {
+	b.Gap("%s: %s", &r, why)
+	b.workload.Unsent = append(b.workload.Unsent, &r)
 }
 
 // AddSource adds a source that is complete.
