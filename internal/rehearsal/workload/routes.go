@@ -106,8 +106,8 @@ func (b *Builder) File(name string) error {
 		return d.err()
 	}
 	d.validate(schema())
-	if d.count("requests")+d.count("collections") == 0 && len(d.errs) == 0 {
-		d.refuseAt(nil, "the file has neither requests nor collections")
+	if d.count("requests")+d.count("collections")+d.count("sessions") == 0 && len(d.errs) == 0 {
+		d.refuseAt(nil, "the file has no requests, sessions or collections")
 	}
 	d.decode(&d.compare, "compare")
 	var everywhere ignored
@@ -130,6 +130,7 @@ func (b *Builder) File(name string) error {
 		b.Add(request, d.expect(e, at), max(1, e.Weight))
 	}
 	b.collections(d)
+	b.sessions(d)
 	return d.err()
 }
 
