@@ -210,11 +210,11 @@ var mutants = []mutant{
 	// Capacity: what fits on an instance.
 	{"internal/capacity/instance.go", "kernelPercent = 7.5", "kernelPercent = 0", "TestRoom",
 		"a task that fits on no instance is said to fit"},
-	{"internal/capacity/instance.go", `"t3.medium":  {2, 4096}`, `"t3.medium":  {2, 8192}`, "TestSizesOfAFamily",
+	{"internal/capacity/instance.go", `"t3.medium":  {2, 4096, 3}`, `"t3.medium":  {2, 8192, 3}`, "TestSizesOfAFamily",
 		"twice as many tasks are said to fit on an instance"},
 	{"internal/capacity/resources.go", "tasks < 0 || n < tasks", "tasks < 0 || n > tasks", "TestRoom",
 		"the resource that there is most of decides how many tasks fit"},
-	{"internal/capacity/resources.go", "(need + one - 1) / one", "need / one", "TestInstances",
+	{"internal/capacity/resources.go", "(need + one - 1) / max(1, one)", "need / max(1, one)", "TestInstances",
 		"one instance too few is said to be enough"},
 
 	// Cost.
@@ -540,9 +540,9 @@ var mutants = []mutant{
 		"what a task writes to EFS goes with the task"},
 	{"internal/local/ecs/process/surroundings.go", "len(b) - len(a)", "len(a) - len(b)", "TestRebase",
 		"a path below another mount leads to the other volume"},
-	{"internal/local/ecs/process/surroundings.go", "`(^|[^\\w.-])`", "`()`", "TestLinkVariables",
+	{"internal/local/ecs/process/names.go", "|^|[^\\w.-])`", "|)`", "TestLinkVariables",
 		"an address of another host is rewritten, because its name ends like a link"},
-	{"internal/local/ecs/process/surroundings.go", "if variables.index(name) < 0 {", "if true {", "TestLinkVariables",
+	{"internal/local/ecs/process/names.go", "if variables.index(name) < 0 {", "if true {", "TestLinkVariables",
 		"a variable of the task definition is overwritten"},
 	{"internal/local/ecs/process/process.go", "os.RemoveAll(d.taskVolumes(task))", "os.RemoveAll(d.taskVolumes(task + \"x\"))", "TestVolumes",
 		"the data of stopped tasks fills the disk"},
