@@ -47,7 +47,7 @@ func TestHonest(t *testing.T) {
 						out.WriteHeader(status)
 						return true
 					}
-					w.load(1500)
+					w.load(900)
 					s.wrong = nil
 					w.isBounded()
 					w.end()
