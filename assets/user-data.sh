@@ -34,13 +34,13 @@ echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables
 # instance a container needs answers, and the ECS agent's credentials endpoint:
 # 169.254.170.2, which the agent has translated to this port before the rules see
 # it. Everything to other machines, the load balancer among them, stays open.
-iptables-restore --wait --noflush <<'RULES'
+{{if .Published}}# A connection to a published port has another destination by then: it is open.
+{{end}}iptables-restore --wait --noflush <<'RULES'
 *filter
 :CONTAINER-TO-HOST - [0:0]
 -A CONTAINER-TO-HOST -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN
 -A CONTAINER-TO-HOST -d 127.0.0.1/32 -p tcp --dport 51679 -j RETURN
-{{if .Published}}-A CONTAINER-TO-HOST -p tcp -m multiport ! --dports 51678:51680 -m tcp --dport 32768:65535 -j RETURN
-{{end}}-A CONTAINER-TO-HOST -j DROP
+-A CONTAINER-TO-HOST -j DROP
 :CONTAINER-FORWARD - [0:0]
 -A CONTAINER-FORWARD -d 169.254.169.254/32 -j DROP
 {{if .Published}}-A CONTAINER-FORWARD -m conntrack --ctstate DNAT -j ACCEPT

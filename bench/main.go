@@ -39,13 +39,17 @@ func main() {
 	rounds := flag.Int("rounds", 11, fmt.Sprintf("number of measurements of each program; with less than %d, compare nothing and write no document", comparable))
 	only := flag.String("only", "", "measure this section only, and write no document (default all)")
 	balancer := flag.String("balancer", "", "run the load balancer, with its files in this directory; arguments: LISTEN TARGET")
+	proxy := flag.String("proxy", "", "run the proxy of a task that calls another by Service Connect, in the assembly of this directory, and print its address; argument: TARGET")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if *balancer != "" {
+	switch {
+	case *balancer != "":
 		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
-	} else {
+	case *proxy != "":
+		err = serveProxy(ctx, os.Stdout, *proxy, flag.Arg(0))
+	default:
 		err = run(ctx, *rounds, *only)
 	}
 	if err != nil {

@@ -56,8 +56,8 @@ type server struct {
 	exited  chan error
 }
 
-// start starts a server and waits until it answers. Stop a server that is returned, even after an
-// error.
+// start starts a server and waits until it answers. Without an address, the server chooses one and
+// prints it first. Stop a server that is returned, even after an error.
 func (b *bench) start(s *subject, address string) (*server, error) {
 	log, err := os.CreateTemp(b.work, s.name)
 	if err != nil {
@@ -79,6 +79,12 @@ func (b *bench) start(s *subject, address string) (*server, error) {
 		started.exited <- started.process.Wait()
 		cancel(errors.New("the process has ended"))
 	}()
+	for ; started.client.address == "" && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		output, _ := os.ReadFile(log.Name())
+		if line, _, whole := strings.Cut(string(output), "\n"); whole {
+			started.client.address = line
+		}
+	}
 	if err := started.client.awaitAnswer(ctx); err != nil {
 		return started, fmt.Errorf("%s: %w", s.name, err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -93,6 +94,9 @@ func (b *bench) split(out io.Writer) error {
 	}
 	shapesTable(out, reports, &built, loaded)
 	hopsTable(out, loaded)
+	if b.rounds < comparable {
+		fmt.Fprintf(out, "\nWith fewer than %d rounds, compare no times, no CPU, and no tasks and prices that follow from CPU.\n", comparable)
+	}
 	return pricesTable(out, d.Monolith, loaded, func(s shape, assembly string, tasks map[string]int) (cost.Cents, error) {
 		return monthly(b.dir(s, assembly), tasks)
 	})
@@ -119,7 +123,8 @@ func (b *bench) changed() (root string, err error) {
 	return root, os.WriteFile(file, after, 0o600)
 }
 
-// dir is the directory of an assembly of a shape: "before" and "after" the change, and on "fargate".
+// dir is the directory of an assembly of a shape: "before" and "after" the change, on "fargate", and
+// there with the proxies of Service Connect ("connect").
 func (b *bench) dir(s shape, assembly string) string { return filepath.Join(b.work, s.name, assembly) }
 
 func (b *bench) synthesizeShapes(changed string) error {
@@ -132,13 +137,13 @@ func (b *bench) synthesizeShapes(changed string) error {
 	var group errgroup.Group
 	group.SetLimit(2)
 	for _, s := range shapes {
-		for assembly, from := range map[string]*setting{"before": original, "after": &after, "fargate": original} {
-			command := []string{from.many, "-forum"}
-			if assembly == "fargate" {
-				command = append(command, "-fargate")
+		for assembly, flags := range map[string][]string{"before": nil, "after": nil, "fargate": {"-fargate"}, "connect": {"-fargate", "-connect"}} {
+			from := original
+			if assembly == "after" {
+				from = &after
 			}
 			group.Go(func() error {
-				_, err := from.run(2, s.phase, b.dir(s, assembly), command...)
+				_, err := from.run(2, s.phase, b.dir(s, assembly), append([]string{from.many, "-forum"}, flags...)...)
 				return err
 			})
 		}
@@ -198,7 +203,7 @@ func (b *bench) build(r *results, root string, s shape, round int) error {
 	return nil
 }
 
-// loadShapes loads the features in both shapes, and the users through the load balancer.
+// loadShapes loads the features in both shapes, and the users through what may be between.
 func (b *bench) loadShapes() (r *results, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -207,16 +212,22 @@ func (b *bench) loadShapes() (r *results, err error) {
 	if err := writeRouting(b.work); err != nil {
 		return nil, err
 	}
+	var services []build.Service
+	for _, s := range shapes {
+		for _, name := range s.services {
+			services = append(services, build.Service{Name: name, Dir: "services/" + name})
+		}
+	}
+	programs, err := b.programs(services...)
+	if err != nil {
+		return nil, err
+	}
 	var subjects []*subject
 	for _, s := range shapes {
 		for _, feature := range features {
-			name := s.of(feature.name)
-			program, err := b.programs(build.Service{Name: name, Dir: "services/" + name})
-			if err != nil {
-				return nil, err
-			}
-			program[0].name, program[0].route = s.name+"-"+feature.name, feature.route
-			subjects = append(subjects, program...)
+			program := *programs[slices.IndexFunc(services, func(p build.Service) bool { return p.Name == s.of(feature.name) })]
+			program.name, program.route = s.name+"-"+feature.name, feature.route
+			subjects = append(subjects, &program)
 		}
 	}
 	addresses, err := freeAddresses(len(subjects) + 1)
@@ -226,13 +237,12 @@ func (b *bench) loadShapes() (r *results, err error) {
 	direct := slices.IndexFunc(subjects, func(s *subject) bool { return s.name == hops[0].asked })
 	subjects = append(subjects, &subject{name: "balancer", command: func(address string) []string {
 		return []string{self, "-balancer", b.work, address, addresses[direct]}
+	}}, &subject{name: "proxy", command: func(string) []string {
+		return []string{self, "-proxy", b.dir(shapes[1], "connect"), addresses[direct]}
 	}})
+	addresses = append(addresses, "") // the proxy's own
 	stop, err := b.startAll(subjects, addresses)
-	defer func() {
-		if stopErr := stop(); err == nil {
-			err = stopErr
-		}
-	}()
+	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -106,32 +105,32 @@ func releasedBy(r rehearsal.Report) (all released) {
 // pricesTable prints the tasks and the price of a month, before and after the users get more load.
 // All services of the forum have the task's size.
 func pricesTable(out io.Writer, task config.Service, loaded *results, price func(s shape, assembly string, tasks map[string]int) (cost.Cents, error)) error {
-	line := func(cells ...any) { fmt.Fprintf(out, "%-24s%-15s%12s%10s%18s%18s\n", cells...) }
+	line := func(cells ...any) { fmt.Fprintf(out, "%-24s%-13s%13s%9s%18s%18s%22s\n", cells...) }
 	fmt.Fprintf(out, "\nUsers get %d times the load: tasks, and US$ a month of the whole deployment\n", tenfold)
-	line("requests/s of a feature", "", "CPU, µs/req", "tasks", "EC2", "Fargate")
+	line("requests/s of a feature", "", "CPU, µs/req", "tasks", "EC2", "Fargate", "with Service Connect")
 	for _, each := range splitLoads {
 		for _, s := range shapes {
 			cpu := map[string]float64{}
 			for _, feature := range features {
 				cpu[feature.name] = figureOf(loaded, s.name+"-"+feature.name, "cpu-sec/req")
 			}
-			var count, onEC2, onFargate [2]any // before and after
+			var count, onEC2, onFargate, connected [2]any // before and after
 			for i, times := range []float64{1, tenfold} {
 				tasks, sum := map[string]int{}, 0
 				for service, vcpu := range s.demand(each, times, cpu) {
 					tasks[service] = tasksFor(vcpu, task)
 					sum += tasks[service]
 				}
-				var err, errFargate error
 				count[i] = sum
-				onEC2[i], err = price(s, "before", tasks)
-				onFargate[i], errFargate = price(s, "fargate", tasks)
-				if err := errors.Join(err, errFargate); err != nil {
-					return err
+				for assembly, cell := range map[string]*any{"before": &onEC2[i], "fargate": &onFargate[i], "connect": &connected[i]} {
+					var err error
+					if *cell, err = price(s, assembly, tasks); err != nil {
+						return err
+					}
 				}
 			}
 			change := func(of [2]any) string { return fmt.Sprintf("%v → %v", of[0], of[1]) }
-			line(fmt.Sprint(each), s.name, fmt.Sprintf("%.1f", 1e6*cpu["users"]), change(count), change(onEC2), change(onFargate))
+			line(fmt.Sprint(each), s.name, fmt.Sprintf("%.1f", 1e6*cpu["users"]), change(count), change(onEC2), change(onFargate), change(connected))
 		}
 	}
 	return nil
@@ -186,7 +185,7 @@ func monthly(dir string, tasks map[string]int) (cost.Cents, error) {
 }
 
 // hops are the ways from one service to the users: the subject that is asked, and what is between.
-var hops = []struct{ name, asked, between string }{{"direct", "microservices-users", ""}, {"load balancer", "balancer", "balancer"}}
+var hops = []struct{ name, asked, between string }{{"direct", "microservices-users", ""}, {"load balancer", "balancer", "balancer"}, {"Service Connect", "proxy", "proxy"}}
 
 // hopsTable prints a column for each way.
 func hopsTable(out io.Writer, loaded *results) {

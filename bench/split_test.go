@@ -160,6 +160,7 @@ func TestSplitTables(t *testing.T) {
 		}
 	}
 	loaded.add("Split/server=balancer", figure{50e-6, "cpu-sec/req"}, figure{0.5e-3, "p50-sec"}, figure{4e-3, "p99-sec"}, figure{30 << 20, "loaded-B"})
+	loaded.add("Split/server=proxy", figure{90e-6, "cpu-sec/req"}, figure{0.6e-3, "p50-sec"}, figure{5e-3, "p99-sec"}, figure{20 << 20, "loaded-B"})
 	var reports [2][]rehearsal.Report
 	for i := range shapes {
 		all := release(map[string]int{"api": 500}, "api")
@@ -174,12 +175,13 @@ func TestSplitTables(t *testing.T) {
 	var out strings.Builder
 	shapesTable(&out, reports, &built, &loaded)
 	hopsTable(&out, &loaded)
-	asked := ""
 	if err := pricesTable(&out, config.Service{Tasks: 1, CPU: 256, TargetCPUPercent: 60}, &loaded, func(s shape, assembly string, tasks map[string]int) (cost.Cents, error) {
-		asked += s.name + "/" + assembly + " "
 		var sum cost.Cents
-		for _, n := range tasks {
-			sum += cost.Cents(100 * n)
+		for service, n := range tasks {
+			if s.of(service) != service {
+				t.Errorf("%s has a price for tasks of %s", s.name, service)
+			}
+			sum += cost.Cents(100*n) * map[string]cost.Cents{"before": 1, "fargate": 2, "connect": 3}[assembly]
 		}
 		return sum, nil
 	}); err != nil {
@@ -195,18 +197,16 @@ func TestSplitTables(t *testing.T) {
 		"  requests to services with replaced tasks, %       100.0           40.0    0.40\n",
 		"  requests lost, %                                    0.0            0.0\n",
 		"  hang                                               10.0            5.0    0.50\n",
-		"A call to users from another process            direct     load balancer\n",
-		"  p99, ms                                         1.00              4.00\n",
-		"  CPU of what is between, µs                       0.0              50.0\n",
-		"  memory of what is between, MiB                   0.0              30.0\n",
-		"1000                    monolith               20.0     1 → 2       1.00 → 2.00       1.00 → 2.00\n", // 0.063 and 0.243 vCPU
-		"10000                   microservices          30.0    8 → 26      8.00 → 26.00      8.00 → 26.00\n",
+		"A call to users from another process            direct     load balancer   Service Connect\n",
+		"  p99, ms                                         1.00              4.00              5.00\n",
+		"  CPU of what is between, µs                       0.0              50.0              90.0\n",
+		"  memory of what is between, MiB                   0.0              30.0              20.0\n",
+		// 0.063 and 0.243 vCPU
+		"1000                    monolith              20.0    1 → 2       1.00 → 2.00       2.00 → 4.00           3.00 → 6.00\n",
+		"10000                   microservices         30.0   8 → 26      8.00 → 26.00     16.00 → 52.00         24.00 → 78.00\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no line %q in\n%s", want, &out)
 		}
-	}
-	if !strings.HasPrefix(asked, "monolith/before monolith/fargate monolith/before monolith/fargate microservices/before microservices/fargate ") {
-		t.Errorf("the prices are those of %s", asked)
 	}
 }

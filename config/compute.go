@@ -41,6 +41,9 @@ type Fargate struct {
 	EphemeralStorageGiB int
 }
 
+// mode is the network mode.
+func (c EC2) mode() string { return cmp.Or(c.NetworkMode, bridge) }
+
 func (EC2) kind() string     { return migration.EC2 }
 func (Fargate) kind() string { return migration.Fargate }
 
@@ -77,10 +80,15 @@ func (s Service) Pairs() []Pair {
 // Fargate, and on EC2 in network mode awsvpc.
 func (p Pair) AwsVPC() bool {
 	ec2, _ := p.Compute.(EC2)
-	return Kind(p.Compute) == migration.Fargate || ec2.NetworkMode == awsvpc
+	return Kind(p.Compute) == migration.Fargate || ec2.mode() == awsvpc
 }
 
-const awsvpc = "awsvpc"
+const bridge, awsvpc = "bridge", "awsvpc"
+
+// InBridge says whether a pair of the service is in bridge mode.
+func (s Service) InBridge() bool {
+	return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { return !p.AwsVPC() })
+}
 
 // AwsVPC says whether a pair of any service has tasks with network interfaces of their own on EC2.
 func (d Deployment) AwsVPC() bool {
@@ -180,10 +188,14 @@ const FreeStorageGiB = 20
 
 // checkCompute refuses what a compute cannot have.
 func checkCompute(d Deployment, s Service, refuse func(string, ...any)) {
+	was, _ := s.Compute.(EC2)
+	is, onEC2 := s.Next.(EC2)
 	switch {
 	case s.Next == nil:
 	case s.Compute == nil:
 		refuse("Next: name the compute that the service moves from, too: Compute: config.EC2{}")
+	case onEC2 && Kind(s.Compute) == migration.EC2 && is.mode() != was.mode():
+		refuse("Next: the service is on ec2 already: to change NetworkMode, move it to Fargate and then back")
 	case Kind(s.Next) == Kind(s.Compute):
 		refuse("Next: the service is on %s already: choose another compute, or remove Next", Kind(s.Next))
 	}
@@ -195,7 +207,7 @@ func checkCompute(d Deployment, s Service, refuse func(string, ...any)) {
 		switch of := one.Compute.(type) {
 		case nil:
 		case EC2:
-			if !slices.Contains([]string{"", "bridge", awsvpc}, of.NetworkMode) {
+			if !slices.Contains([]string{bridge, awsvpc}, of.mode()) {
 				at("EC2.NetworkMode %q: choose bridge or awsvpc", of.NetworkMode)
 			}
 		case Fargate:
@@ -204,10 +216,38 @@ func checkCompute(d Deployment, s Service, refuse func(string, ...any)) {
 			at("write EC2{} or Fargate{}, which are values and no pointers")
 		}
 	}
+	if slices.ContainsFunc(s.Pairs(), Pair.AwsVPC) {
+		checkSharedPorts(s, refuse)
+	}
+}
+
+// checkSharedPorts refuses a port of two containers of a task with a network interface: they have one
+// address.
+func checkSharedPorts(s Service, refuse func(string, ...any)) {
+	taken := map[string]string{}
+	for _, c := range s.Containers() {
+		var keys []string
+		for _, port := range c.Ports {
+			keys = append(keys, fmt.Sprint("TCP port ", port))
+		}
+		for _, port := range c.UDPPorts {
+			keys = append(keys, fmt.Sprint("UDP port ", port))
+		}
+		for _, key := range keys {
+			if other, is := taken[key]; is && other != c.Name { // or it is listed twice
+				refuse("sidecar %q: %s is that of container %q: on Fargate and with NetworkMode awsvpc, the containers of a task have one address: choose another port", c.Name, key, other)
+			}
+			taken[key] = c.Name
+		}
+	}
 }
 
 func checkFargate(d Deployment, s Service, f Fargate, refuse func(string, ...any)) {
 	cpu, memory := d.Needs(s)
+	proxy := ""
+	if _, has := d.Proxy(s); has {
+		proxy = " and the proxy of Service Connect"
+	}
 	var cpus []string
 	for _, size := range fargateSizes {
 		cpus = append(cpus, fmt.Sprint(size.cpu))
@@ -217,7 +257,7 @@ func checkFargate(d Deployment, s Service, f Fargate, refuse func(string, ...any
 	case f.CPU != 0 && allowed == nil:
 		refuse("Fargate.CPU %d: choose one of %s", f.CPU, strings.Join(cpus, ", "))
 	case f.CPU == 0 || f.CPU < cpu || f.MemoryMiB == 0 || f.MemoryMiB < memory:
-		refuse("no size of Fargate with CPU %d and MemoryMiB %d holds the containers, which reserve %d CPU units and may use %d MiB: raise the size, or lower what the containers have (0 is the smallest size that fits)", f.CPU, f.MemoryMiB, cpu, memory)
+		refuse("no size of Fargate with CPU %d and MemoryMiB %d holds the containers%s, which reserve %d CPU units and may use %d MiB: raise the size, or lower what the containers have (0 is the smallest size that fits)", f.CPU, f.MemoryMiB, proxy, cpu, memory)
 	case !slices.Contains(allowed, f.MemoryMiB):
 		refuse("Fargate.MemoryMiB %d: with %d CPU units choose from %d to %d, as AWS lists them", f.MemoryMiB, f.CPU, allowed[0], allowed[len(allowed)-1])
 	}

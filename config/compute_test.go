@@ -26,7 +26,7 @@ func TestComputeMistakes(t *testing.T) {
 	testMistakes(t, []mistake{
 		{name: "next without a compute", change: runsOn(nil, config.Fargate{}, nil), want: tags + "Next: name the compute that the service moves from, too: Compute: config.EC2{}"},
 		{name: "next to EC2 from nowhere", change: runsOn(nil, config.EC2{}, nil), want: tags + "Next: name the compute that the service moves from, too: Compute: config.EC2{}"},
-		{name: "next is the same", change: runsOn(config.EC2{}, config.EC2{NetworkMode: "awsvpc"}, nil), want: tags + "Next: the service is on ec2 already: choose another compute, or remove Next"},
+		{name: "next is the same", change: runsOn(config.EC2{}, config.EC2{NetworkMode: "awsvpc"}, nil), want: tags + "Next: the service is on ec2 already: to change NetworkMode, move it to Fargate and then back"},
 		{name: "next is the same on Fargate", change: runsOn(config.Fargate{}, size(512, 1024), nil), want: tags + "Next: the service is on fargate already: choose another compute, or remove Next"},
 		{name: "a pointer", change: runsOn(&config.Fargate{}, nil, nil), want: tags + "Compute: write EC2{} or Fargate{}, which are values and no pointers"},
 		{name: "no pointer", change: runsOn(config.EC2{}, (*config.Fargate)(nil), nil), want: tags + "Next: the service is on ec2 already: choose another compute, or remove Next\n" + tags + "Next: write EC2{} or Fargate{}, which are values and no pointers"},

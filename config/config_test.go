@@ -324,6 +324,12 @@ func TestMistakesAreReported(t *testing.T) {
 			d.Services[0].Compute = config.Fargate{}
 		}, context: context{"maxInstances": 12.0},
 			want: `maxInstances: the tasks of all services on EC2 reserve 25088 CPU units and 25088 MiB, and 12 instances of type t3.small have 24576 and 24576: set it to 13 or more, or instanceType to a larger one`},
+		{name: "too few network interfaces", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Tasks: 9, CPU: 64, MemoryReservationMiB: 64, Compute: config.EC2{NetworkMode: "awsvpc"}}),
+			want: `maxInstances: the tasks of all services with NetworkMode awsvpc need 9 network interfaces, and 4 instances of type t3.small have 8 for tasks: set it to 5 or more, instanceType to one with more interfaces, or put some of these services on Fargate`},
+		{name: "too few network interfaces for a move away", context: context{"instanceType": "t3.micro", "maxInstances": 5.0}, change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Tasks: 6, CPU: 64, MemoryReservationMiB: 64, Compute: config.Fargate{}, Next: config.EC2{NetworkMode: "awsvpc"}}),
+			want: `maxInstances: the tasks of all services with NetworkMode awsvpc need 6 network interfaces, and 5 instances of type t3.micro have 5 for tasks: set it to 6 or more, instanceType to one with more interfaces, or put some of these services on Fargate`},
+		{name: "a proxy and the limits of the containers", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 1000, CPU: 1800, Compute: config.EC2{NetworkMode: "awsvpc"}, Discovery: []config.Discovery{config.ServiceConnect{}}}),
+			want: `service "tags": a task reserves 2056 CPU units and 2064 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
 		{name: "a task too large", change: with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, MemoryReservationMiB: 3000}),
 			want: `service "tags": a task reserves 256 CPU units and 3000 MiB, and an instance of type t3.small has 2048 and 2048: set instanceType to a larger one, or reserve less`},
 
@@ -400,7 +406,7 @@ func TestDefaults(t *testing.T) {
 	users := config.Service{
 		Name: "users", Paths: []string{"/api/users*"}, Order: 10,
 		Discovery: []config.Discovery{config.LoadBalancer{}},
-		Image: config.GoPackage{Dir: "services/users"}, Port: 3000, User: "65532:65532",
+		Image:     config.GoPackage{Dir: "services/users"}, Port: 3000, User: "65532:65532",
 		HealthCheck: config.HealthCheck{Path: "/", Codes: "200", Command: []string{"CMD", "/users", "healthcheck"}, GracePeriodSeconds: 15},
 		CPU:         256, MemoryReservationMiB: 256, MemoryLimitMiB: 512, Tasks: 1,
 		DeregistrationDelaySeconds: 15, StopTimeoutSeconds: 20, Alarms: config.Alarms{LatencyMilliseconds: 1000, Errors: 10},
@@ -491,6 +497,15 @@ func TestFargateNeedsNoInstances(t *testing.T) {
 	if got := d.Services[len(d.Services)-1].Compute; got != (config.Fargate{CPU: 4096, MemoryMiB: 16384, EphemeralStorageGiB: 20}) {
 		t.Errorf("the tasks are %+v", got)
 	}
+}
+
+// Network interfaces that just suffice. Tasks in bridge mode and on Fargate take none of the instances'.
+func TestNetworkInterfaces(t *testing.T) {
+	d := forum()
+	with(config.Service{Name: "tags", Paths: []string{"/t"}, Order: 5, Tasks: 8, CPU: 64, MemoryReservationMiB: 64, Compute: config.EC2{NetworkMode: "awsvpc"}})(&d)
+	with(config.Service{Name: "news", Paths: []string{"/n"}, Order: 6, Tasks: 8, CPU: 64, MemoryReservationMiB: 64, Compute: config.Fargate{}})(&d)
+	with(config.Service{Name: "ads", Paths: []string{"/a"}, Order: 7, Tasks: 4, CPU: 64, MemoryReservationMiB: 64})(&d)
+	load(t, d, nil)
 }
 
 // As many services as the quotas have room for, with the shift that they leave

@@ -330,9 +330,10 @@ func (s Service) AllVolumes() []Volume {
 // Linked says whether a container of any service reaches a sidecar by its name.
 func (d Deployment) Linked() bool { return slices.ContainsFunc(d.All(), Service.Linked) }
 
-// Linked says whether a container of the service reaches a sidecar by its name.
+// Linked says whether a container of the service reaches a sidecar by its name. With a network interface,
+// the containers of a task reach each other at localhost.
 func (s Service) Linked() bool {
-	return slices.ContainsFunc(s.Containers(), func(c Container) bool { return len(s.Links(c)) > 0 })
+	return s.InBridge() && slices.ContainsFunc(s.Containers(), func(c Container) bool { return len(s.Links(c)) > 0 })
 }
 
 // Links are the names of the containers that a container reaches by their names: those that it

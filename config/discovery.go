@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
-	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -22,7 +20,8 @@ type Discovery interface {
 type LoadBalancer struct{}
 
 // ServiceConnect is the way through proxies that ECS puts beside the tasks of callers and of the
-// service. A proxy chooses a healthy task, and tries a failed request twice more, whatever its method.
+// service. A proxy chooses a task, leaves out one that fails again and again, and tries a failed request
+// twice more, whatever its method.
 // All of these tasks need network interfaces of their own (awsvpc).
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
 type ServiceConnect struct {
@@ -104,6 +103,12 @@ func (s Service) Named() bool {
 	return connected || mapped
 }
 
+// namedFirst says whether the variables of callers have a name of the service.
+func (s Service) namedFirst() bool {
+	_, balanced := s.Discovery[0].(LoadBalancer)
+	return !balanced
+}
+
 // Proxy returns what the Service Connect proxy of a task gets, and whether there is one: the service is
 // found by Service Connect, or calls one that is.
 func (d Deployment) Proxy(s Service) (proxy ServiceConnect, has bool) {
@@ -120,24 +125,9 @@ func (d Deployment) Proxy(s Service) (proxy ServiceConnect, has bool) {
 	return ServiceConnect{}, false
 }
 
-// service returns the monolith or a service by its name.
-func (d Deployment) service(name string) (Service, bool) {
-	for _, s := range d.All() {
-		if s.Name == name {
-			return s, true
-		}
-	}
-	return Service{}, false
-}
-
-// Callers lists the services that call a service, in the order of the deployment.
-func (d Deployment) Callers(name string) (callers []Service) {
-	for _, s := range d.All() {
-		if slices.Contains(s.Calls, name) {
-			callers = append(callers, s)
-		}
-	}
-	return callers
+// ProxiesOnInstances says whether tasks with a Service Connect proxy run on EC2.
+func (d Deployment) ProxiesOnInstances() bool {
+	return slices.ContainsFunc(d.All(), func(s Service) bool { _, has := d.Proxy(s); return has && s.on(migration.EC2) })
 }
 
 // Discovered says whether any service is found in one of the ways.
@@ -145,117 +135,18 @@ func Discovered[D Discovery](d Deployment) bool {
 	return slices.ContainsFunc(d.All(), func(s Service) bool { _, ok := way[D](s); return ok })
 }
 
-// Call is how a service finds another one that it calls.
-type Call struct {
-	// Variable is the variable with the address, as in USERS_URL.
-	Variable string
-	// Callee is the service that is called, and Pair the pair of it that leads.
-	Callee Service
-	Pair   Pair
-}
-
-// URL is the address of the pair in an environment. It is empty if the call goes through the load
-// balancer, whose name AWS makes.
-func (c Call) URL(env string) string {
-	switch c.Callee.Discovery[0].(type) {
-	case ServiceConnect:
-		return fmt.Sprintf("http://%s:%d", c.Pair.Name, c.Callee.Port)
-	case CloudMap:
-		if c.Pair.AwsVPC() {
-			return fmt.Sprintf("http://%s.%s:%d", c.Pair.Name, Zone(env), c.Callee.Port)
-		}
-		return fmt.Sprintf("http+srv://%s.%s", c.Pair.Name, Zone(env))
-	}
-	return ""
-}
-
 // Zone is the private DNS zone of an environment.
 func Zone(env string) string { return env + ".internal" }
 
-// CallsOf lists how a service finds those that it calls, in a position of the migration.
-func (d Deployment) CallsOf(s Service, at migration.Position) (calls []Call) {
-	m := d.Migration()
-	for _, name := range s.Calls {
-		callee, _ := d.service(name)
-		call := Call{Variable: callVariable(name), Callee: callee}
-		for _, pair := range callee.Pairs() {
-			if pair.Name == m.Leading(name, at) {
-				call.Pair = pair
-			}
-		}
-		calls = append(calls, call)
+// checkWays refuses ways in which callers cannot find the service.
+func checkWays(s Service, refuseService func(string, ...any)) {
+	refuse := func(format string, args ...any) {
+		refuseService("service %q: Discovery: %s", s.Name, fmt.Sprintf(format, args...))
 	}
-	return calls
-}
-
-// callVariable is the variable that has the address of a service.
-func callVariable(service string) string {
-	return strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_URL"
-}
-
-// Before lists the services that are deployed before one that calls them: all but those that, by others
-// or not, call it as well.
-func (d Deployment) Before(s Service) (names []string) {
-	for _, name := range s.Calls {
-		if d.wayBack(s.Name, name) == nil {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// wayBack returns the shortest chain of calls from a service to another, both included; nil if there is
-// none.
-func (d Deployment) wayBack(to, from string) []string {
-	before := map[string]string{from: ""}
-	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
-		if queue[0] == to {
-			var way []string
-			for at := to; at != ""; at = before[at] {
-				way = append([]string{at}, way...)
-			}
-			return way
-		}
-		s, _ := d.service(queue[0])
-		for _, next := range s.Calls {
-			if _, seen := before[next]; !seen {
-				before[next] = queue[0]
-				queue = append(queue, next)
-			}
-		}
-	}
-	return nil
-}
-
-// checkDiscovery refuses calls that cannot be made, and ways in which a service cannot be found.
-func checkDiscovery(d Deployment, s Settings, plan migration.Plan, refuse func(string, ...any)) {
-	for _, service := range d.All() {
-		at := func(format string, args ...any) { refuse("service %q: %s", service.Name, fmt.Sprintf(format, args...)) }
-		checkWays(service, at)
-		called := map[string]bool{}
-		for _, name := range service.Calls {
-			callee, known := d.service(name)
-			switch {
-			case name == service.Name:
-				at("Calls: a service does not call itself: remove %q", name)
-			case !known:
-				at("Calls: there is no service %q: %s", name, words.Choice(append([]string{d.Monolith.Name}, d.names()...)))
-			case called[name]:
-				at("Calls: %q is listed twice: remove one", name)
-			default:
-				checkCall(d, s, service, callee, plan, at)
-			}
-			called[name] = true
-		}
-	}
-	checkGroupRules(d, refuse)
-}
-
-func checkWays(s Service, refuse func(string, ...any)) {
 	listed := map[string]bool{}
 	inRange := func(field string, value, low, high int) {
 		if value < low || value > high {
-			refuse("Discovery: %s %d: it must be from %d to %d", field, value, low, high)
+			refuse("%s %d: it must be from %d to %d", field, value, low, high)
 		}
 	}
 	for i, one := range s.Discovery {
@@ -267,102 +158,22 @@ func checkWays(s Service, refuse func(string, ...any)) {
 			inRange("ServiceConnect.RequestTimeoutSeconds", way.RequestTimeoutSeconds, 1, 2147483647)
 			inRange("ServiceConnect.IdleTimeoutSeconds", way.IdleTimeoutSeconds, 1, 2147483647)
 			if way.IdleTimeoutSeconds < way.RequestTimeoutSeconds {
-				refuse("Discovery: ServiceConnect.IdleTimeoutSeconds %d ends requests before RequestTimeoutSeconds, which is %d: raise it", way.IdleTimeoutSeconds, way.RequestTimeoutSeconds)
+				refuse("ServiceConnect.IdleTimeoutSeconds %d ends requests before RequestTimeoutSeconds, which is %d: raise it", way.IdleTimeoutSeconds, way.RequestTimeoutSeconds)
 			}
 			for _, pair := range s.Pairs() {
 				if !pair.AwsVPC() {
-					refuse("Discovery: ServiceConnect needs tasks with a network interface of their own, and %q is in bridge mode: its proxies would have to reach the containers of an instance, which are kept apart: choose Fargate, EC2 with NetworkMode awsvpc, or another way", pair.Name)
+					refuse("ServiceConnect needs tasks with a network interface of their own, and %q is in bridge mode: its proxies would have to reach the containers of an instance, which are kept apart: choose Fargate, EC2 with NetworkMode awsvpc, or another way", pair.Name)
 				}
 			}
 		case CloudMap:
 			inRange("CloudMap.TTLSeconds", way.TTLSeconds, 1, 86400)
 		default:
-			refuse("Discovery: number %d is no way to be found: write LoadBalancer{}, ServiceConnect{} or CloudMap{}, which are values and no pointers", i+1)
+			refuse("number %d is no way to be found: write LoadBalancer{}, ServiceConnect{} or CloudMap{}, which are values and no pointers", i+1)
 			continue
 		}
 		if listed[one.way()] {
-			refuse("Discovery: %s is listed twice: remove one", one.way())
+			refuse("%s is listed twice: remove one", one.way())
 		}
 		listed[one.way()] = true
 	}
 }
-
-func checkCall(d Deployment, s Settings, caller, callee Service, plan migration.Plan, refuse func(string, ...any)) {
-	variable := callVariable(callee.Name)
-	if _, given := caller.Environment[variable]; given {
-		refuse("Environment %s is the address of %q, which Calls names: remove it", variable, callee.Name)
-	}
-	if _, given := caller.Secrets[variable]; given {
-		refuse("Secrets %s is the address of %q, which Calls names: remove it", variable, callee.Name)
-	}
-	if _, connected := callee.ServiceConnect(); connected {
-		for _, pair := range caller.Pairs() {
-			if !pair.AwsVPC() {
-				refuse("Calls %q, which is found by ServiceConnect, and %q is in bridge mode: a caller needs a network interface of its own, too: choose Fargate, EC2 with NetworkMode awsvpc, or another way for %q", callee.Name, pair.Name, callee.Name)
-			}
-		}
-	}
-	switch callee.Discovery[0].(type) {
-	case ServiceConnect, CloudMap:
-	case LoadBalancer:
-		if s.CertificateARN != "" && (s.Domain == "" || callee.LoadBalancer != "") {
-			refuse("Calls %q through %s, whose certificate is not for the name that AWS gives the load balancer: %s", callee.Name, balancerOf(d, callee), instead(callee))
-		}
-		return
-	default:
-		return // checkWays refuses it
-	}
-	if way := d.wayBack(caller.Name, callee.Name); way != nil {
-		refuse("Calls %q by %s, and they call each other in a circle: %s: tasks find only what was deployed before them: let Discovery of %q begin with LoadBalancer{}",
-			callee.Name, callee.Discovery[0].way(), strings.Join(append([]string{caller.Name}, way...), " → "), callee.Name)
-	}
-	if hasTasks(caller, plan) && !hasTasks(callee, plan) {
-		refuse("Calls %q by %s, and %q has no tasks in %s, in which %q runs: move %q first, or let its Discovery begin with LoadBalancer{}",
-			callee.Name, callee.Discovery[0].way(), callee.Name, s.Position, caller.Name, callee.Name)
-	}
-}
-
-func balancerOf(d Deployment, s Service) string {
-	if s.Name == d.Monolith.Name {
-		return named("")
-	}
-	return named(s.LoadBalancer)
-}
-
-func instead(callee Service) string {
-	if callee.LoadBalancer != "" {
-		return fmt.Sprintf("let Discovery of %q begin with another way", callee.Name)
-	}
-	return fmt.Sprintf("set domain to a name that leads to the load balancer, or let Discovery of %q begin with another way", callee.Name)
-}
-
-// hasTasks says whether a pair of the service has tasks in the plan.
-func hasTasks(s Service, plan migration.Plan) bool {
-	return slices.ContainsFunc(s.Pairs(), func(p Pair) bool { tasks := plan.Tasks[p.Name]; return tasks.Count > 0 })
-}
-
-// checkGroupRules refuses more rules in one security group than AWS takes.
-func checkGroupRules(d Deployment, refuse func(string, ...any)) {
-	out := 1 // of the load balancers: to the containers in bridge mode
-	for _, service := range d.All() {
-		in := 1
-		for _, pair := range service.Pairs() {
-			if pair.AwsVPC() {
-				out++
-			}
-		}
-		for _, caller := range d.Callers(service.Name) {
-			in += len(caller.Pairs())
-		}
-		if in > maxGroupRules {
-			refuse("service %q: its callers need %d rules of its security group, and a group can have %d: let callers go through the load balancer", service.Name, in, maxGroupRules)
-		}
-	}
-	if out > maxGroupRules {
-		refuse("services: the load balancers need %d rules to reach the security groups of services on Fargate or with NetworkMode awsvpc, and their group can have %d: leave some services in bridge mode on EC2", out, maxGroupRules)
-	}
-}
-
-// maxGroupRules is how many inbound, and how many outbound rules a security group can have
-// (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html).
-const maxGroupRules = 60

@@ -35,9 +35,12 @@ func checkQuotas(d Deployment, s Settings, b migration.Balancer, refuse func(str
 		refuse("%s: %s and %s need %d listener rules, and a load balancer can have %d: "+elsewhere, named(b.Name), what, doing, n, maxRules, leave(m.Services, n-maxRules), last)
 	}
 	// Other stacks read the address of each target group. Alarms read another address, and alarms
-	// and the dashboard read the load balancer's name. Url comes on top. The first load balancer
-	// also has the topic: for subscribers, and for other stacks.
+	// and the dashboard read the load balancer's name, and callers its DNS name. Url comes on top. The
+	// first load balancer also has the topic: for subscribers, and for other stacks.
 	outputs := services + 1 + 1
+	if d.callsThrough(b.Name) && (b.Name != "" || s.Domain == "") {
+		outputs++
+	}
 	if s.Alarms || s.Dashboard {
 		outputs++
 	}

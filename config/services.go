@@ -83,6 +83,7 @@ func checkServices(d Deployment, s Settings) []error {
 		checkRoutes(service, i == 0, refuse)
 		before := len(problems)
 		checkTask(service, refuse)
+		checkWays(service, refuse)
 		mistaken = mistaken || len(problems) > before
 		if i > 0 {
 			orders.check(service, refuse)
@@ -101,7 +102,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkTesters(d, s.Position, at, refuse)
 	checkBalancers(d, s, plan, refuse)
 	checkComputes(d, at, refuse)
-	checkDiscovery(d, s, at, refuse)
+	checkCalls(d, s, at, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
@@ -156,8 +157,11 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	for _, service := range d.All() {
 		stack(fmt.Sprintf("service %q", service.Name), Pascal(service.Name))
 	}
-	if Discovered[ServiceConnect](d) || Discovered[CloudMap](d) {
-		stack("the names of services", "Discovery")
+	if Discovered[ServiceConnect](d) {
+		stack("the namespace of Service Connect", "Discovery")
+	}
+	if Discovered[CloudMap](d) {
+		stack("the DNS zone of AWS Cloud Map", "Zone")
 	}
 	if len(d.VolumeNames()) > 0 {
 		stack("the file system of the volumes", "Files")
@@ -244,22 +248,35 @@ func checkCapacity(d Deployment, s Settings, refuse func(string, ...any)) {
 				service.Name, task.CPU, task.MemoryMiB, kind, one.CPU, one.MemoryMiB)
 		}
 	}
-	if n := all.Instances(one); n > s.MaxInstances {
-		where := ""
-		if d.On(migration.Fargate) {
-			where = " on EC2"
-		}
+	where := ""
+	if d.On(migration.Fargate) {
+		where = " on EC2"
+	}
+	bySize, byInterfaces := all.Instances(one)
+	if bySize > s.MaxInstances {
 		refuse("maxInstances: the tasks of all services%s reserve %d CPU units and %d MiB, and %d instances of type %s have %d and %d: set it to %d or more, or instanceType to a larger one",
-			where, all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, n)
+			where, all.CPU, all.MemoryMiB, s.MaxInstances, kind, s.MaxInstances*one.CPU, s.MaxInstances*one.MemoryMiB, bySize)
+	}
+	if byInterfaces > s.MaxInstances {
+		refuse("maxInstances: the tasks of all services with NetworkMode awsvpc need %d network interfaces, and %d instances of type %s have %d for tasks: set it to %d or more, instanceType to one with more interfaces, or put some of these services on Fargate",
+			all.Interfaces, s.MaxInstances, kind, s.MaxInstances*one.Interfaces, byInterfaces)
 	}
 }
 
-// reserves is what a task takes of its instance.
-func (d Deployment) reserves(s Service) capacity.Resources {
-	proxy, _ := d.Proxy(s)
-	sum := capacity.Resources{CPU: proxy.ProxyCPU, MemoryMiB: proxy.ProxyMemoryMiB}
-	for _, one := range s.Containers() {
-		sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
+// reserves is what a task takes of its instance, if the service is on EC2. A task with a proxy has a size as
+// a whole, which goes before what its containers reserve.
+func (d Deployment) reserves(s Service) (sum capacity.Resources) {
+	if _, proxied := d.Proxy(s); proxied {
+		sum.CPU, sum.MemoryMiB = d.Needs(s)
+	} else {
+		for _, one := range s.Containers() {
+			sum = sum.Plus(capacity.Resources{CPU: one.CPU, MemoryMiB: one.MemoryReservationMiB})
+		}
+	}
+	for _, p := range s.Pairs() {
+		if Kind(p.Compute) == migration.EC2 && p.AwsVPC() {
+			sum.Interfaces = 1
+		}
 	}
 	return sum
 }

@@ -52,7 +52,7 @@ var table = []Setting{
 	{Key: "certificateArn", Without: "HTTP only",
 		Meaning: "ACM certificate: HTTPS on 443, and 80 redirects; browsers stay with HTTPS for a year"},
 	{Key: "domain", Without: "the load balancer's own name",
-		Meaning: "DNS name that leads to the first load balancer; services that call others through it use the name"},
+		Meaning: "DNS name that leads to the first load balancer; services that [call others through it](discovery.md) use the name"},
 	{Key: "accessLogs", Default: "off", Production: "on",
 		Meaning: "`on` keeps the load balancer's access logs, in a bucket that only their delivery can write"},
 	{Key: "deletionProtection", Default: "off", Production: "on",

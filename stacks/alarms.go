@@ -144,6 +144,39 @@ func (a *Alarms) watch(stack awscdk.Stack, s config.Settings, p *pair, at *Routi
 	return a.compare(stack, s, p, at, balancer)
 }
 
+// watchCalls adds the alarms of a service that others call by Service Connect: it answers them with 5xx, or
+// late. Their requests pass no load balancer. The answers of the proxies themselves, as after a time-out,
+// are not counted: the callers' own alarms tell of them.
+//
+// Whose service the dimension ServiceName names is not documented, so the query adds up all of a name. It
+// has no percentiles
+// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-metrics-insights-querylanguage.html).
+func (a *Alarms) watchCalls(stack awscdk.Stack, s config.Settings, p *pair) {
+	of := func(function, metric string) awscloudwatch.IMetric {
+		return awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+			Expression: jsii.String(fmt.Sprintf(`SELECT %s(%s) FROM SCHEMA("AWS/ECS", ClusterName, ServiceName, TargetDiscoveryName) WHERE ClusterName = '%s' AND TargetDiscoveryName = '%s'`,
+				function, metric, s.Env, p.Name)),
+			Label:  jsii.String(metric),
+			Period: awscdk.Duration_Minutes(jsii.Number(5)),
+		})
+	}
+	a.add(stack, p.id+"CallErrors", &awscloudwatch.AlarmProps{
+		AlarmName:         jsii.String(alarmName(s, "errors-of-calls-to-"+p.Name, "")),
+		AlarmDescription:  jsii.String(fmt.Sprintf("%s answers calls by Service Connect with 5xx: %s or more in 5 minutes", p.Name, times(p.Service.Alarms.Errors))),
+		Metric:            of("SUM", "HTTPCode_Target_5XX_Count"),
+		Threshold:         jsii.Number(p.Service.Alarms.Errors),
+		EvaluationPeriods: jsii.Number(1),
+	})
+	latency := p.Service.Alarms.LatencyMilliseconds
+	a.add(stack, p.id+"CallLatency", &awscloudwatch.AlarmProps{
+		AlarmName:         jsii.String(alarmName(s, "latency-of-calls-to-"+p.Name, "")),
+		AlarmDescription:  jsii.String(fmt.Sprintf("%s is slow in calls by Service Connect: they take %s or more on average, for 15 minutes", p.Name, seconds(float64(latency)/1000))),
+		Metric:            of("AVG", "TargetResponseTime"), // in milliseconds
+		Threshold:         jsii.Number(latency),
+		EvaluationPeriods: jsii.Number(3),
+	})
+}
+
 // times is how often something happens, in words.
 func times(n int) string {
 	if n == 1 {

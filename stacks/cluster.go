@@ -38,7 +38,7 @@ func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settin
 		return c
 	}
 	c.CapacityProvider = awsecs.NewAsgCapacityProvider(c.Stack, jsii.String("CapacityProvider"), &awsecs.AsgCapacityProviderProps{
-		AutoScalingGroup:                   newInstances(c, s, network, instancesOf(d)),
+		AutoScalingGroup:                   newInstances(c, d, s, network),
 		EnableManagedScaling:               jsii.Bool(true),
 		EnableManagedTerminationProtection: jsii.Bool(true),
 		EnableManagedDraining:              jsii.Bool(true),
@@ -50,21 +50,21 @@ func NewCluster(scope constructs.Construct, d config.Deployment, s config.Settin
 
 // newInstances makes the Auto Scaling group. The capacity provider sets its size
 // between the bounds, so the template does not.
-func newInstances(c *Cluster, s config.Settings, network *Network, of assets.Instances) awsautoscaling.AutoScalingGroup {
+func newInstances(c *Cluster, d config.Deployment, s config.Settings, network *Network) awsautoscaling.AutoScalingGroup {
 	stack := c.Stack
 	hardware := awsecs.AmiHardwareType_STANDARD
 	if s.Arch == "arm64" {
 		hardware = awsecs.AmiHardwareType_ARM
 	}
 	userData := awsec2.UserData_ForLinux(nil)
-	userData.AddCommands(jsii.String(assets.UserData(of)))
+	userData.AddCommands(jsii.String(assets.UserData(instancesOf(d))))
 	template := awsec2.NewLaunchTemplate(stack, jsii.String("LaunchTemplate"), &awsec2.LaunchTemplateProps{
 		InstanceType: awsec2.NewInstanceType(jsii.String(s.InstanceTypes[0])),
 		MachineImage: awsecs.EcsOptimizedImage_AmazonLinux2023(hardware, nil),
 		UserData:     userData,
 		// The capacity provider would add permissions for tasks without an execution
 		// role: any log group, any repository.
-		Role:                     newInstanceRole(c, s).WithoutPolicyUpdates(nil),
+		Role:                     newInstanceRole(c, d, s).WithoutPolicyUpdates(nil),
 		SecurityGroup:            network.InstanceSecurityGroup,
 		AssociatePublicIpAddress: jsii.Bool(false),
 		// A hop limit of 1 ends at the instance. A container in bridge mode is one hop further away.
@@ -108,7 +108,7 @@ func newInstances(c *Cluster, s config.Settings, network *Network, of assets.Ins
 // Every action has the narrowest resource that AWS allows
 // (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html,
 // …/list_awssystemsmanager.html, …/list_amazonsessionmanagermessagegatewayservice.html).
-func newInstanceRole(c *Cluster, s config.Settings) awsiam.Role {
+func newInstanceRole(c *Cluster, d config.Deployment, s config.Settings) awsiam.Role {
 	allow := func(resource string, actions ...string) *awsiam.PolicyStatementProps {
 		return &awsiam.PolicyStatementProps{Actions: jsii.Strings(actions...), Resources: jsii.Strings(resource)}
 	}
@@ -122,6 +122,25 @@ func newInstanceRole(c *Cluster, s config.Settings) awsiam.Role {
 	})
 	polling := allow(instances("ecs", "container-instance"), "ecs:Poll", "ecs:StartTelemetrySession")
 	polling.Conditions = &map[string]any{"ArnEquals": map[string]any{"ecs:cluster": cluster}}
+	agent := []*awsiam.PolicyStatementProps{
+		allow(cluster,
+			"ecs:DeregisterContainerInstance",
+			"ecs:RegisterContainerInstance",
+			"ecs:SubmitAttachmentStateChanges",
+			"ecs:SubmitContainerStateChange",
+			"ecs:SubmitTaskStateChange",
+		),
+		polling,
+		allow("*", "ecs:DiscoverPollEndpoint"),
+	}
+	if d.ProxiesOnInstances() {
+		// The proxies of Service Connect get their configuration through the agent. AWS does not document
+		// the resource; without it no proxy becomes healthy: https://github.com/aws/aws-cdk/issues/28594,
+		// https://github.com/aws/amazon-ecs-service-connect-agent/issues/142.
+		agent = append(agent, allow(*c.Stack.FormatArn(&awscdk.ArnComponents{
+			Service: jsii.String("ecs"), Resource: jsii.String("task-set"), ResourceName: jsii.String(s.Env + "/*"),
+		}), "ecs:Poll"))
+	}
 	document := func(statements ...*awsiam.PolicyStatementProps) awsiam.PolicyDocument {
 		d := awsiam.NewPolicyDocument(nil)
 		for _, s := range statements {
@@ -133,17 +152,7 @@ func newInstanceRole(c *Cluster, s config.Settings) awsiam.Role {
 		AssumedBy:   awsiam.NewServicePrincipal(jsii.String("ec2.amazonaws.com"), nil),
 		Description: jsii.String("ECS agent and SSM Session Manager; no container can use it"),
 		InlinePolicies: &map[string]awsiam.PolicyDocument{
-			"EcsAgent": document(
-				allow(cluster,
-					"ecs:DeregisterContainerInstance",
-					"ecs:RegisterContainerInstance",
-					"ecs:SubmitAttachmentStateChanges",
-					"ecs:SubmitContainerStateChange",
-					"ecs:SubmitTaskStateChange",
-				),
-				polling,
-				allow("*", "ecs:DiscoverPollEndpoint"),
-			),
+			"EcsAgent": document(agent...),
 			"SessionManager": document(
 				allow(instances("ec2", "instance"), "ssm:UpdateInstanceInformation"),
 				allow("*",

@@ -63,7 +63,7 @@ func TestAnalysesOfComputes(t *testing.T) {
 	}, to)
 	text := isolation.Document(i, i, []string{"users", "threads"})
 	for _, want := range []string{
-		"A task on Fargate (users-fargate, threads-fargate) needs no packet filter.",
+		"A task on Fargate (threads-fargate, users-fargate) needs no packet filter.",
 		"| `arn:aws:logs:us-east-1:123456789012:log-group:/ecs/users:*` | `logs:CreateLogStream`<br>`logs:PutLogEvents` | – |",
 		"| `users-writable-1` of users-fargate | users-fargate | `/tmp` | read and write |",
 	} {
@@ -104,7 +104,7 @@ func TestAnalysesOfFargateAlone(t *testing.T) {
 	equal(t, "without a price", []string(nil), estimates[0].Unpriced)
 	equal(t, "first line", "4 Fargate tasks of 0.25 vCPU, 0.5 GB, ARM", estimates[0].Lines[0].Item)
 	i := isolated(t, a)
-	equal(t, "instances", false, i.Instances)
+	equal(t, "services on instances", 0, len(i.Shared)+len(i.Interfaces))
 	var from []string
 	for _, reach := range i.Reaches {
 		if reach.To == "FileSystemSecurityGroup" {

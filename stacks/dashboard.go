@@ -31,6 +31,14 @@ type logQuery struct {
 	parameters     []awslogs.CfnQueryDefinition_QueryParameterProperty
 }
 
+// callQuery is a query of the access logs of Service Connect's proxies, a JSON object a line
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-envoy-access-logs.html).
+// The fields are Envoy's. A field that a line does not have stays empty, and the message has all.
+var callQuery = logQuery{id: "WhatServicesCall", name: "what services call", text: `filter @logStream like "` + proxyStreams + `/"
+| fields @timestamp, @log, method, authority, path, response_code, response_flags, duration, @message
+| sort @timestamp desc
+| limit 10000`}
+
 var logQueries = []logQuery{
 	{id: "WhatFails", name: "what fails", text: `filter msg = "request" and status >= 500
 | stats count(*) as failures by bin(5m) as time, service, path, status
@@ -54,7 +62,7 @@ var logQueries = []logQuery{
 // are the same in every phase.
 func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings, routings []*Routing) awscdk.Stack {
 	stack := newStack(scope, s, watchStack, "How the environment does: a dashboard, and saved queries of its logs", nil)
-	newDashboard(stack, s, routings)
+	newDashboard(stack, d, s, routings)
 	newQueries(stack, d, s)
 	return stack
 }
@@ -67,7 +75,7 @@ func NewWatch(scope constructs.Construct, d config.Deployment, s config.Settings
 // (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html).
 // If there are several load balancers, the user chooses one, and the dashboard shows
 // its services, which are at most 99. It shows the use of the cluster for all services.
-func newDashboard(stack awscdk.Stack, s config.Settings, routings []*Routing) {
+func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, routings []*Routing) {
 	g := graphs{minute: awscdk.Duration_Minutes(jsii.Number(1)), cluster: s.Env, balancer: chosenBalancer}
 	var variables []awscloudwatch.IVariable
 	if len(routings) == 1 {
@@ -114,6 +122,13 @@ func newDashboard(stack awscdk.Stack, s config.Settings, routings []*Routing) {
 				[]awscloudwatch.IMetric{g.ofCluster("AWS/ECS", "CPUReservation", "CPU"), g.ofCluster("AWS/ECS", "MemoryReservation", "memory")},
 				[]awscloudwatch.IMetric{g.ofCluster("ECS/ContainerInsights", "ContainerInstanceCount", "instances")}),
 		})
+	if config.Discovered[config.ServiceConnect](d) {
+		widgets = append(widgets, &[]awscloudwatch.IWidget{
+			g.byCall("Calls by Service Connect, a minute", "DiscoveryName", "RequestCount", "Sum"),
+			g.byCall("5xx of the services that are called, a minute", "TargetDiscoveryName", "HTTPCode_Target_5XX_Count", "Sum"),
+			g.byCall("Latency of calls in milliseconds, average", "TargetDiscoveryName", "TargetResponseTime", "Average"),
+		})
+	}
 	awscloudwatch.NewDashboard(stack, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName:   jsii.String(s.Env),
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
@@ -174,6 +189,13 @@ func (g graphs) byTasks(title, metric string) awscloudwatch.IWidget {
 	return g.search(12, title, "AWS/ECS,ClusterName,ServiceName", metric, fmt.Sprintf(`ClusterName="%s"`, g.cluster), "Average", "ServiceName")
 }
 
+// byCall shows a metric of Service Connect's proxies. AWS lists the dimensions of each: the name of the
+// service that is called, and an ECS service and its cluster
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html).
+func (g graphs) byCall(title, dimension, metric, statistic string) awscloudwatch.IWidget {
+	return g.search(8, title, "AWS/ECS,ClusterName,"+dimension+",ServiceName", metric, fmt.Sprintf(`ClusterName="%s"`, g.cluster), statistic, dimension)
+}
+
 func (g graphs) metric(namespace, name, statistic, label, dimension string, of *string) awscloudwatch.IMetric {
 	return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
 		Namespace: jsii.String(namespace), MetricName: jsii.String(name), Statistic: jsii.String(statistic), Label: jsii.String(label), Period: g.minute,
@@ -215,28 +237,37 @@ func dashboardText(s config.Settings) string {
 
 func queryName(s config.Settings, q logQuery) string { return s.Env + "/" + q.name }
 
-// newQueries saves the queries over the logs of all services. If there are more log
-// groups than a query takes, each query becomes several.
+// newQueries saves the queries over the logs of all services, and that of calls over the logs of those
+// with a proxy.
 func newQueries(stack awscdk.Stack, d config.Deployment, s config.Settings) {
-	var groups []any
+	var groups, proxied []any
 	for _, service := range d.All() {
 		groups = append(groups, logGroup(s, service.Name))
-	}
-	chunks := slices.Collect(slices.Chunk(groups, maxQueryGroups))
-	for _, q := range logQueries {
-		for i, groups := range chunks {
-			id, name := q.id, queryName(s, q)
-			if i > 0 {
-				id = fmt.Sprint(id, i+1)
-			}
-			if len(chunks) > 1 {
-				name = fmt.Sprintf("%s, %d of %d", name, i+1, len(chunks))
-			}
-			props := &awslogs.CfnQueryDefinitionProps{Name: jsii.String(name), QueryString: jsii.String(q.text), LogGroupNames: &groups}
-			if len(q.parameters) > 0 {
-				props.Parameters = q.parameters
-			}
-			awslogs.NewCfnQueryDefinition(stack, jsii.String(id), props)
+		if _, has := d.Proxy(service); has {
+			proxied = append(proxied, logGroup(s, service.Name))
 		}
+	}
+	for _, q := range logQueries {
+		saveQuery(stack, s, q, groups)
+	}
+	saveQuery(stack, s, callQuery, proxied)
+}
+
+// saveQuery saves a query. If there are more log groups than a query takes, it becomes several.
+func saveQuery(stack awscdk.Stack, s config.Settings, q logQuery, groups []any) {
+	chunks := slices.Collect(slices.Chunk(groups, maxQueryGroups))
+	for i, groups := range chunks {
+		id, name := q.id, queryName(s, q)
+		if i > 0 {
+			id = fmt.Sprint(id, i+1)
+		}
+		if len(chunks) > 1 {
+			name = fmt.Sprintf("%s, %d of %d", name, i+1, len(chunks))
+		}
+		props := &awslogs.CfnQueryDefinitionProps{Name: jsii.String(name), QueryString: jsii.String(q.text), LogGroupNames: &groups}
+		if len(q.parameters) > 0 {
+			props.Parameters = q.parameters
+		}
+		awslogs.NewCfnQueryDefinition(stack, jsii.String(id), props)
 	}
 }

@@ -15,36 +15,40 @@ import (
 	"cutover/migration"
 )
 
-// Discovery is where services have names: namespaces of AWS Cloud Map.
+// Discovery has the namespaces in which services have names. Each has a stack of its own, so that no
+// deployment deletes a namespace that a service is still in: the stack leaves the app, and stays.
 type Discovery struct {
-	Stack awscdk.Stack
-	// zone is the private DNS zone; nil if no service is found by Cloud Map.
-	zone awsservicediscovery.INamespace
+	// connect has the namespace of Service Connect; nil if no service is found so.
+	connect awscdk.Stack
+	// mapped has the private DNS zone; nil if no service is found by AWS Cloud Map.
+	mapped awscdk.Stack
+	zone   awsservicediscovery.INamespace
 }
 
-// NewDiscovery adds the stack of the namespaces. It returns nil if callers find all services through
-// the load balancers.
+// NewDiscovery adds the stacks of the namespaces that the deployment needs.
 func NewDiscovery(scope constructs.Construct, d config.Deployment, s config.Settings, network *Network) *Discovery {
-	connected, mapped := config.Discovered[config.ServiceConnect](d), config.Discovered[config.CloudMap](d)
-	if !connected && !mapped {
-		return nil
-	}
-	found := &Discovery{Stack: newStack(scope, s, discoveryStack, "Names under which services find each other", nil)}
-	if connected {
-		awsservicediscovery.NewHttpNamespace(found.Stack, jsii.String("ServiceConnect"), &awsservicediscovery.HttpNamespaceProps{
+	found := &Discovery{}
+	if config.Discovered[config.ServiceConnect](d) {
+		found.connect = newStack(scope, s, discoveryStack, "Names under which Service Connect finds services", nil)
+		awsservicediscovery.NewHttpNamespace(found.connect, jsii.String("ServiceConnect"), &awsservicediscovery.HttpNamespaceProps{
 			Name: jsii.String(s.Env), Description: jsii.String("Names of Service Connect"),
 		})
 	}
-	if mapped {
-		found.zone = awsservicediscovery.NewPrivateDnsNamespace(found.Stack, jsii.String("Zone"), &awsservicediscovery.PrivateDnsNamespaceProps{
+	if config.Discovered[config.CloudMap](d) {
+		found.mapped = newStack(scope, s, zoneStack, "DNS names under which services find each other", nil)
+		found.zone = awsservicediscovery.NewPrivateDnsNamespace(found.mapped, jsii.String("Zone"), &awsservicediscovery.PrivateDnsNamespaceProps{
 			Name: jsii.String(config.Zone(s.Env)), Vpc: network.VPC, Description: jsii.String("Names of tasks that are healthy"),
 		})
 	}
 	return found
 }
 
-// portName is the name of a service's port, for Service Connect.
-const portName = "http"
+const (
+	// portName is the name of a service's port, for Service Connect.
+	portName = "http"
+	// proxyStreams begins the log streams of the proxies.
+	proxyStreams = "service-connect"
+)
 
 // serviceConnect lets the proxies of the tasks know the names of the namespace, and the callers' proxies
 // the service. It is nil for a service without a proxy. The namespace has its name and no reference, since
@@ -56,7 +60,7 @@ func (p *pair) serviceConnect(s config.Settings) *awsecs.ServiceConnectProps {
 	props := &awsecs.ServiceConnectProps{
 		Namespace: jsii.String(s.Env),
 		LogDriver: awsecs.LogDriver_AwsLogs(&awsecs.AwsLogDriverProps{
-			LogGroup: p.logs, StreamPrefix: jsii.String("service-connect"), Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
+			LogGroup: p.logs, StreamPrefix: jsii.String(proxyStreams), Mode: awsecs.AwsLogDriverMode_NON_BLOCKING,
 		}),
 		AccessLogConfiguration: &awsecs.ServiceConnectAccessLogConfiguration{
 			Format: awsecs.ServiceConnectAccessLogFormat_JSON, // without the query, which may have what is personal
@@ -88,23 +92,28 @@ func (p *pair) sizeForProxy(definition awsecs.TaskDefinition) {
 	cfn.SetMemory(jsii.String(strconv.Itoa(memory)))
 }
 
-// register gives the tasks of a pair a name in the private DNS zone.
-func (p *pair) register(service awsecs.BaseService) {
+// register gives the tasks of a pair a name in the private DNS zone. ECS tells AWS Cloud Map which tasks
+// are healthy: HealthCheckCustomConfig on the page of [config.CloudMap].
+func (p *pair) register(stack awscdk.Stack, service awsecs.BaseService) {
 	of, mapped := p.Service.CloudMap()
 	if !mapped {
 		return
 	}
-	options := &awsecs.CloudMapOptions{
-		CloudMapNamespace: p.Discovery.zone,
+	props := &awsservicediscovery.ServiceProps{
+		Namespace:         p.Discovery.zone,
 		Name:              jsii.String(p.Name),
 		DnsTtl:            p.Alike.seconds(of.TTLSeconds),
 		DnsRecordType:     awsservicediscovery.DnsRecordType_A,
+		CustomHealthCheck: &awsservicediscovery.HealthCheckCustomConfig{FailureThreshold: jsii.Number(1)},
 	}
+	options := &awsecs.AssociateCloudMapServiceOptions{}
 	if !p.AwsVPC() {
-		options.DnsRecordType = awsservicediscovery.DnsRecordType_SRV
+		props.DnsRecordType = awsservicediscovery.DnsRecordType_SRV
 		options.ContainerPort = jsii.Number(p.Service.Port)
 	}
-	service.EnableCloudMap(options)
+	// Not below the ECS service, or the name would wait for all that the ECS service waits for.
+	options.Service = awsservicediscovery.NewService(stack, p.construct("DnsName"), props)
+	service.AssociateCloudMapService(options)
 }
 
 // addAddresses adds the variables with the addresses of the services that are called.
@@ -128,9 +137,19 @@ func (p *pair) addAddresses(s config.Settings, environment map[string]*string) {
 // reachCallees opens the ways from the pair's tasks to those of the services that it calls by a name of
 // theirs. Tasks in bridge mode have the security group of the instances: the stack of the callee, and that
 // of the network, let it in once for all of them.
-func (p *pair) reachCallees(stack awscdk.Stack) {
+func (p *pair) reachCallees(stack awscdk.Stack) (ways []constructs.IDependable) {
 	if !p.AwsVPC() {
-		return
+		return nil
+	}
+	open := func(id string, group awsec2.ISecurityGroup, from, to int) {
+		ways = append(ways, awsec2.NewCfnSecurityGroupIngress(stack, p.construct(id), &awsec2.CfnSecurityGroupIngressProps{
+			GroupId:               group.SecurityGroupId(),
+			IpProtocol:            jsii.String("tcp"),
+			FromPort:              jsii.Number(from),
+			ToPort:                jsii.Number(to),
+			SourceSecurityGroupId: p.Alike.groups[p.Name].SecurityGroupId(),
+			Description:           jsii.String("Tasks of " + p.Service.Name),
+		}))
 	}
 	toInstances := false
 	for _, call := range p.Deployment.CallsOf(p.Service, migration.Position{}) {
@@ -138,72 +157,29 @@ func (p *pair) reachCallees(stack awscdk.Stack) {
 			continue
 		}
 		for _, callee := range call.Callee.Pairs() {
-			if !callee.AwsVPC() {
-				toInstances = true
-				continue
+			if callee.AwsVPC() {
+				open("To"+config.Pascal(callee.Name), p.Alike.groups[callee.Name], call.Callee.Port, call.Callee.Port)
 			}
-			p.reach(stack, "To"+config.Pascal(callee.Name), p.Alike.groups[callee.Name], call.Callee.Port, call.Callee.Port)
 		}
+		toInstances = toInstances || call.Callee.InBridge()
 	}
-	if toInstances {
-		p.reach(stack, "ToInstances", p.Alike.network.InstanceSecurityGroup, firstEphemeralPort, lastEphemeralPort)
+	if toInstances { // "ToInstances" would be that of a service called instances
+		open("InstancesIngress", p.Alike.network.InstanceSecurityGroup, firstEphemeralPort, lastEphemeralPort)
 	}
-}
-
-func (p *pair) reach(stack awscdk.Stack, id string, group awsec2.ISecurityGroup, from, to int) {
-	awsec2.NewCfnSecurityGroupIngress(stack, p.construct(id), &awsec2.CfnSecurityGroupIngressProps{
-		GroupId:               group.SecurityGroupId(),
-		IpProtocol:            jsii.String("tcp"),
-		FromPort:              jsii.Number(from),
-		ToPort:                jsii.Number(to),
-		SourceSecurityGroupId: p.Alike.groups[p.Name].SecurityGroupId(),
-		Description:           jsii.String("Tasks of " + p.Service.Name),
-	})
-}
-
-// inBridge says whether a pair of the service is in bridge mode.
-func inBridge(s config.Service) bool {
-	for _, p := range s.Pairs() {
-		if !p.AwsVPC() {
-			return true
-		}
-	}
-	return false
-}
-
-// calledFromInstances says whether a service in bridge mode calls a service by its name.
-func calledFromInstances(d config.Deployment, s config.Service) bool {
-	if !s.Named() {
-		return false
-	}
-	for _, caller := range d.Callers(s.Name) {
-		if inBridge(caller) {
-			return true
-		}
-	}
-	return false
-}
-
-// callsBetweenInstances says whether services in bridge mode call each other by name.
-func callsBetweenInstances(d config.Deployment) bool {
-	for _, s := range d.All() {
-		if inBridge(s) && calledFromInstances(d, s) {
-			return true
-		}
-	}
-	return false
+	return ways
 }
 
 // instancesOf says what the instances of a deployment need to have set up.
 func instancesOf(d config.Deployment) assets.Instances {
-	return assets.Instances{Linked: d.Linked(), Interfaces: d.AwsVPC(), Published: callsBetweenInstances(d)}
+	return assets.Instances{Linked: d.Linked(), Interfaces: d.AwsVPC(), Published: d.CallsBetweenInstances()}
 }
 
 // instances says what the instances of the pair's tasks need to have set up.
 func (p *pair) instances() assets.Instances {
-	return assets.Instances{
-		Linked: !p.AwsVPC() && p.Service.Linked(), Interfaces: p.AwsVPC(), Published: !p.AwsVPC() && p.calledFromInstances,
+	if p.AwsVPC() {
+		return assets.Instances{Interfaces: true}
 	}
+	return assets.Instances{Linked: p.Service.Linked(), Published: p.calledFromInstances}
 }
 
 // calleesFirst brings the services into the order in which they are deployed.

@@ -57,7 +57,7 @@ func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settin
 	containers := awsec2.Port_TcpRange(jsii.Number(firstEphemeralPort), jsii.Number(lastEphemeralPort))
 	n.LoadBalancerSecurityGroup.AddEgressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers"), nil)
 	n.InstanceSecurityGroup.AddIngressRule(n.LoadBalancerSecurityGroup, containers, jsii.String("Load balancer"), nil)
-	if callsBetweenInstances(d) {
+	if d.CallsBetweenInstances() {
 		n.InstanceSecurityGroup.AddIngressRule(n.InstanceSecurityGroup, containers, jsii.String("Containers in bridge mode that call each other"), nil)
 	}
 	return n

@@ -34,7 +34,7 @@ type ServiceProps struct {
 	Routings []*Routing
 	// Files has the deployment's file system; nil if there is none.
 	Files *Files
-	// Discovery has the names under which services find each other; nil if there are none.
+	// Discovery has the namespaces in which services have names.
 	Discovery *Discovery
 	// Deployment is all of the deployment: whom the service calls, and who calls it.
 	Deployment config.Deployment
@@ -137,7 +137,7 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	tagService(stack, name)
 	props.images = map[string]awsecrassets.DockerImageAsset{}
 	for _, one := range props.Service.Pairs() {
-		p := &pair{ServiceProps: props, Pair: one, calledFromInstances: calledFromInstances(props.Deployment, props.Service)}
+		p := &pair{ServiceProps: props, Pair: one, calledFromInstances: props.Deployment.CalledFromInstances(props.Service)}
 		if p.onFargate() {
 			p.id = "Fargate"
 		}
@@ -145,17 +145,21 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 		if p.AwsVPC() {
 			p.newTaskSecurityGroup(stack)
 		}
-		p.reachCallees(stack)
+		ways := p.reachCallees(stack)
 		if _, stands := props.Tasks[p.Name]; !stands {
 			continue // what the ECS service needs is there
 		}
 		service := newECSService(stack, s, p, definition, role)
+		service.Node().AddDependency(ways...)
 		scale(stack, p, service)
 		var alarms []awscloudwatch.Alarm
 		for _, routing := range props.Routings {
 			if routing.Alarms != nil {
 				alarms = append(alarms, routing.Alarms.watch(stack, s, p, routing, service)...)
 			}
+		}
+		if _, connected := p.Service.ServiceConnect(); connected && p.Routings[0].Alarms != nil {
+			p.Routings[0].Alarms.watchCalls(stack, s, p)
 		}
 		rollBack(service, alarms)
 	}
@@ -233,7 +237,7 @@ func newECSService(stack awscdk.Stack, s config.Settings, p *pair, definition aw
 	default:
 		service = newEC2Service(stack, s, p, definition, count)
 	}
-	p.register(service)
+	p.register(stack, service)
 	node := service.Node()
 	// Without the role's policy, the first tasks could neither pull their image nor log.
 	// They and the deployment would fail.

@@ -32,6 +32,9 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		// cfn-lint allows no tags on these. Each is part of something with a tag.
 		ExcludeResourceTypes: jsii.Strings("AWS::CloudWatch::Dashboard", "AWS::ElasticLoadBalancingV2::Listener", "AWS::ElasticLoadBalancingV2::ListenerRule"),
 	})
+	if s.Phase == migration.Removed {
+		d.Monolith.Calls = nil // nobody is there who calls
+	}
 	var on needs
 	var phases []awscdk.Stack
 	var watch awscdk.Stack
@@ -63,9 +66,9 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	for _, routing := range on.routings {
 		on.alike.balancers[routing.Name] = routing.Balancer.LoadBalancerDnsName()
 	}
-	if on.discovery = NewDiscovery(scope, d, s, network); on.discovery != nil {
-		on.afterGates(on.discovery.Stack)
-	}
+	on.discovery = NewDiscovery(scope, d, s, network)
+	on.afterGates(on.discovery.connect)
+	on.afterGates(on.discovery.mapped)
 	if len(d.VolumeNames()) > 0 {
 		on.files = NewFiles(scope, s, d, network)
 		on.afterGates(on.files.Stack)
@@ -91,12 +94,11 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 
 // needs is what the stacks of the services need. The gates and the registry may be missing.
 type needs struct {
-	gates    []awscdk.Stack
-	registry awscdk.Stack
-	routings []*Routing
-	alike    *Alike
-	files    *Files
-	// discovery is nil if no service has a name.
+	gates     []awscdk.Stack
+	registry  awscdk.Stack
+	routings  []*Routing
+	alike     *Alike
+	files     *Files
 	discovery *Discovery
 }
 
@@ -149,8 +151,11 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 		for _, callee := range d.Before(service) {
 			depend(stack, made[callee], "a service is deployed after those that it calls")
 		}
-		if _, proxied := d.Proxy(service); on.discovery != nil && (proxied || service.Named()) {
-			depend(stack, on.discovery.Stack, "a task registers in a namespace that exists")
+		if _, proxied := d.Proxy(service); proxied {
+			depend(stack, on.discovery.connect, "a proxy has the names of a namespace that exists")
+		}
+		if _, mapped := service.CloudMap(); mapped {
+			depend(stack, on.discovery.mapped, "a task registers in a namespace that exists")
 		}
 		if on.files != nil && len(service.AllVolumes()) > 0 {
 			depend(stack, on.files.Stack, "a task mounts its volumes before it starts")

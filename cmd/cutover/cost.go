@@ -127,6 +127,12 @@ func (v *view) estimate(e cost.Estimate, markdown bool) string {
 	if len(e.Traffic) > 0 {
 		fmt.Fprintf(&b, "\nTraffic adds US$ %s.\n", strings.Join(e.Traffic, ", "))
 	}
+	if len(e.Calls) > 0 {
+		b.WriteString("\nFinding and calling each other:\n\n")
+		for _, call := range e.Calls {
+			b.WriteString("- " + text(call) + "\n")
+		}
+	}
 	if len(e.Unpriced) > 0 {
 		fmt.Fprintf(&b, "\nNot in the estimate: %s.\n", text(strings.Join(e.Unpriced, ", ")))
 	}

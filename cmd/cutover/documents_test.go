@@ -123,7 +123,7 @@ func flags(t *testing.T, file string, line int, cmd *cobra.Command, args []strin
 
 // TestExitCodesInDocuments: the document has the table of the code.
 func TestExitCodesInDocuments(t *testing.T) {
-	text, err := os.ReadFile("../../docs/local.md")
+	text, err := os.ReadFile("../../docs/rehearsal.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +132,6 @@ func TestExitCodesInDocuments(t *testing.T) {
 		table += fmt.Sprintf("| %d | %s |\n", exit.Code, strings.ReplaceAll(exit.Means, "--strict", "`--strict`"))
 	}
 	if !strings.Contains(string(text), "\n"+table+"\n") {
-		t.Errorf("docs/local.md does not have this table:\n%s", table)
+		t.Errorf("docs/rehearsal.md does not have this table:\n%s", table)
 	}
 }

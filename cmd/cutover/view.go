@@ -267,6 +267,45 @@ func (v *view) scaling(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// names returns the table of names by which tasks find each other, and the DNS servers that have some of
+// them. It is empty if there are none.
+func (v *view) names(s local.Status) string {
+	if s.Discovery == nil || len(s.Discovery.Names) == 0 {
+		return ""
+	}
+	rows := [][]string{{"NAME", "BY", "SERVICE", "TASKS", "KNOWN TO"}}
+	for _, name := range s.Discovery.Names {
+		address, by := name.Host, name.Kind
+		if name.Port != 0 {
+			address += fmt.Sprintf(":%d", name.Port)
+		}
+		if !strings.HasSuffix(name.Host, "."+name.Namespace) {
+			by += " in " + name.Namespace
+		}
+		tasks, unhealthy := fmt.Sprint(len(name.Endpoints)), 0
+		for _, endpoint := range name.Endpoints {
+			if endpoint.Unhealthy {
+				unhealthy++
+			}
+		}
+		if unhealthy > 0 {
+			tasks += fmt.Sprintf(", %d unhealthy", unhealthy)
+		}
+		var callers []string
+		for _, caller := range name.Callers {
+			if !slices.Contains(callers, caller.Service) {
+				callers = append(callers, caller.Service)
+			}
+		}
+		rows = append(rows, []string{address, by, strings.Join(name.Services, ", "), tasks, few(callers)})
+	}
+	text := "\n" + v.table(rows)
+	for _, resolver := range s.Discovery.Resolvers {
+		text += plain.Line(fmt.Sprintf("DNS of %s answers at %s", strings.Join(resolver.Namespaces, ", "), resolver.Address)) + "\n"
+	}
+	return text
+}
+
 // schedules returns the table of scheduled tasks: when each is due next, and how the last run ended. It
 // is empty if there are none.
 func (v *view) schedules(s local.Status) string {
@@ -293,7 +332,7 @@ func (v *view) schedules(s local.Status) string {
 
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.scaling(s) + v.schedules(s) + notes
+	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}

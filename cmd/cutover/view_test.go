@@ -15,6 +15,7 @@ import (
 	"cutover/internal/analysis/cost"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
+	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/provider"
@@ -353,5 +354,33 @@ func TestViewSuggestsTheNextPlace(t *testing.T) {
 	(&view{out: &out, program: "cutover"}).summary(local.Status{Parameters: map[string]string{"/dev/phase-places": "users=parallel"}}, true)
 	if text := out.String(); !strings.Contains(text, "\n  cutover phase\n") || strings.Contains(text, "--phase") {
 		t.Errorf("%s", text)
+	}
+}
+
+// Names by which tasks find each other have a table: who is called there, how many tasks answer, and who
+// calls. DNS servers are named.
+func TestViewOfNames(t *testing.T) {
+	v := &view{out: &bytes.Buffer{}}
+	if text := v.status(local.Status{Discovery: &discovery.Status{}}, 0); strings.Contains(text, "KNOWN TO") {
+		t.Errorf("it tells of names, and there are none:\n%s", text)
+	}
+	status := local.Status{Discovery: &discovery.Status{
+		Names: []discovery.NameStatus{
+			{Kind: "Service Connect", Namespace: "dev", Host: "users", Port: 3000, Services: []string{"users"}, Endpoints: []discovery.EndpointStatus{{Task: "a"}, {Task: "b"}},
+				Callers: []discovery.CallerStatus{{Service: "threads", Task: "c"}, {Service: "threads", Task: "d"}, {Service: "api", Task: "e"}}},
+			{Kind: "SRV", Namespace: "dev.internal", Host: "posts.dev.internal", Services: []string{"posts", "older\x1b"}, Endpoints: []discovery.EndpointStatus{{Task: "f", Unhealthy: true}, {Task: "g"}}},
+		},
+		Resolvers: []discovery.ResolverStatus{{Address: "127.0.0.1:5300", Namespaces: []string{"dev.internal", "shop.internal"}}},
+	}}
+	text := v.status(status, 0)
+	for _, want := range []string{
+		"NAME                BY                      SERVICE           TASKS           KNOWN TO\n",
+		"users:3000          Service Connect in dev  users             2               threads, api\n",
+		"posts.dev.internal  SRV                     posts, older\\x1b  2, 1 unhealthy\n",
+		"DNS of dev.internal, shop.internal answers at 127.0.0.1:5300\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it lacks %q:\n%s", want, text)
+		}
 	}
 }

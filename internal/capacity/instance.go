@@ -10,27 +10,30 @@ type Instance struct {
 	VCPU int
 	// MemoryMiB is what is installed. Tasks get less: see [Instance.Registers].
 	MemoryMiB int
+	// Interfaces is how many network interfaces it can have, its own first one included.
+	Interfaces int
 }
 
 // instances are the types of which the size is known
-// (https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html). Package cost has
+// (https://docs.aws.amazon.com/ec2/latest/instancetypes/gp.html; network interfaces:
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/AvailableIpPerENI.html). Package cost has
 // a price for each.
 var instances = map[string]Instance{
-	"t3.micro":   {2, 1024},
-	"t3.small":   {2, 2048},
-	"t3.medium":  {2, 4096},
-	"t3.large":   {2, 8192},
-	"t3.xlarge":  {4, 16384},
-	"t4g.micro":  {2, 1024},
-	"t4g.small":  {2, 2048},
-	"t4g.medium": {2, 4096},
-	"t4g.large":  {2, 8192},
-	"t4g.xlarge": {4, 16384},
-	"m6i.large":  {2, 8192},
-	"m6i.xlarge": {4, 16384},
-	"m7g.medium": {1, 4096},
-	"m7g.large":  {2, 8192},
-	"m7g.xlarge": {4, 16384},
+	"t3.micro":   {2, 1024, 2},
+	"t3.small":   {2, 2048, 3},
+	"t3.medium":  {2, 4096, 3},
+	"t3.large":   {2, 8192, 3},
+	"t3.xlarge":  {4, 16384, 4},
+	"t4g.micro":  {2, 1024, 2},
+	"t4g.small":  {2, 2048, 3},
+	"t4g.medium": {2, 4096, 3},
+	"t4g.large":  {2, 8192, 3},
+	"t4g.xlarge": {4, 16384, 4},
+	"m6i.large":  {2, 8192, 3},
+	"m6i.xlarge": {4, 16384, 4},
+	"m7g.medium": {1, 4096, 2},
+	"m7g.large":  {2, 8192, 3},
+	"m7g.xlarge": {4, 16384, 4},
 }
 
 // InstanceOf returns an instance type by its name, and whether its size is known.
@@ -59,9 +62,12 @@ const (
 	dynamicPorts = 60999 - 32768 + 1 - 3
 )
 
-// Whole returns the CPU units and the memory of an instance, without its ports.
+// Whole returns the CPU units and the memory of an instance, and the network interfaces that tasks can
+// have: all but the instance's own
+// (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-eni.html). It leaves
+// out ports, and the further interfaces of the account setting awsvpcTrunking, which is not the default.
 func (i Instance) Whole() Resources {
-	return Resources{CPU: i.VCPU * unitsPerVCPU, MemoryMiB: i.MemoryMiB}
+	return Resources{CPU: i.VCPU * unitsPerVCPU, MemoryMiB: i.MemoryMiB, Interfaces: i.Interfaces - 1}
 }
 
 // Registers returns what the ECS agent registers: all CPU units, and the memory that the operating
@@ -72,5 +78,7 @@ func (i Instance) Registers() Resources {
 		CPU:       i.VCPU * unitsPerVCPU,
 		MemoryMiB: int(float64(i.MemoryMiB) * (1 - kernelPercent/100)),
 		Ports:     dynamicPorts,
+		// As in Whole.
+		Interfaces: i.Interfaces - 1,
 	}
 }

@@ -131,6 +131,8 @@ func TestRefused(t *testing.T) {
 		name, want string
 		resources  []string
 	}{
+		{"a mesh", "S/X: AWS has ended App Mesh on 2026-09-30: let services find each other by Service Connect, and remove all AWS::AppMesh resources", []string{resource("X", "AWS::AppMesh::Route", "")}},
+		{"a mesh that does not exist", "", []string{`"X": {"Type": "AWS::AppMesh::Mesh", "Condition": "Never"}`}},
 		{"two ports", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", a, 81, "HTTP", "", "G"), group("G", "")}},
 		{"one port of two", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", b, 80, "HTTP", "", "H"), group("G", ""), group("H", "")}},
 		{"one port twice", "S/M/Properties.Port: AWS refuses a second listener on port 80 of one load balancer; the first one is S/L",
@@ -245,7 +247,7 @@ func TestWarnings(t *testing.T) {
 			[]string{resource("Acl", "AWS::WAFv2::WebACL", ""), resource("Before", "AWS::WAFv2::WebACLAssociation", "")}},
 		{"a Classic Load Balancer", "S/X: a Classic Load Balancer takes requests; it is not evaluated here", []string{resource("X", "AWS::ElasticLoadBalancing::LoadBalancer", "")}},
 		{"an Express service", "S/X: an Express gateway service takes requests and runs tasks", []string{resource("X", "AWS::ECS::ExpressGatewayService", "")}},
-		{"a mesh", "S/X: App Mesh decides", []string{resource("X", "AWS::AppMesh::Route", "")}},
+		{"an instance of Cloud Map", "S/X: an instance of AWS Cloud Map leads a name elsewhere than to tasks; it is not evaluated here", []string{resource("X", "AWS::ServiceDiscovery::Instance", "")}},
 		{"a web ACL that does not exist", "", []string{`"X": {"Type": "AWS::WAFv2::WebACL", "Condition": "Never"}`}},
 		{"an IP set", "", []string{resource("X", "AWS::WAFv2::IPSet", "")}},
 		{"a Network Load Balancer", "", []string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP"`), task("", `"Memory": 64`), service("", "G")}},
@@ -256,9 +258,15 @@ func TestWarnings(t *testing.T) {
 		{"a load balancer behind another one", "S/L: a Network Load Balancer takes requests; this does not run here: only tasks of ECS services are targets here, of protocol TCP or TLS, and those of S/G are others",
 			[]string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP", "TargetType": "alb", "Targets": [{"Id": "arn:x"}]`)}},
 		{"addresses behind one", "and those of S/G are others", []string{balancer("A", `"Type": "network"`), listener("L", a, 80, "TCP", "", "G"), group("G", `"Protocol": "TCP", "TargetType": "ip", "Targets": [{"Id": "10.0.0.1"}]`)}},
-		{"Service Connect", "S/Service: other tasks find the service by a name of AWS Cloud Map; no such name is answered here", []string{task("", `"Memory": 64`), service(`"ServiceConnectConfiguration": {"Enabled": true}, `)}},
+		{"Service Connect", "", []string{task(`"Memory": "512", `, `"Memory": 64`), service(`"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n"}, `)}},
+		{"Service Connect without memory", "S/Service: AWS wants Memory of the task for Service Connect, and S/T has none", []string{task("", `"Memory": 64`), service(`"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n"}, `)}},
 		{"no Service Connect", "", []string{task("", `"Memory": 64`), service(`"ServiceConnectConfiguration": {"Enabled": false}, "ServiceRegistries": [], `)}},
-		{"Cloud Map", "S/Service: other tasks find the service by a name", []string{task("", `"Memory": 64`), service(`"ServiceRegistries": [{"RegistryArn": "r"}], `)}},
+		{"Cloud Map elsewhere", "S/Service: others find its tasks by r of AWS Cloud Map, which is not in the assembly; no such name is answered here", []string{task("", `"Memory": 64`), service(`"ServiceRegistries": [{"RegistryArn": "r"}], `)}},
+		{"a private namespace", "", names("PrivateDnsNamespace", `"NamespaceId": {"Ref": "N"}, "DnsConfig": {"DnsRecords": [{"Type": "A", "TTL": 1}]}`)},
+		{"a public namespace", "S/Service: the public DNS has its tasks as users.example.com; no such name is answered here", names("PublicDnsNamespace", `"NamespaceId": {"Ref": "N"}, "DnsConfig": {"DnsRecords": [{"Type": "A", "TTL": 1}]}`)},
+		{"an HTTP namespace", "S/Service: others find its tasks by the API DiscoverInstances of AWS Cloud Map, as users; the API is not answered here", names("HttpNamespace", `"NamespaceId": {"Ref": "N"}`)},
+		{"a private namespace without records", "by the API DiscoverInstances", names("PrivateDnsNamespace", `"NamespaceId": {"Ref": "N"}, "Type": "HTTP"`)},
+		{"a namespace elsewhere", "S/Service: others find its tasks by the name users in a namespace that is not in the assembly; no such name is answered here", names("HttpNamespace", `"NamespaceId": "ns-1", "DnsConfig": {"DnsRecords": [{"Type": "A", "TTL": 1}]}`)},
 		{"scaling by the clock", "S/Service: S/X changes the bounds of its number of tasks at certain times; nothing is scheduled here", []string{task("", `"Memory": 64`), service(""), clusters,
 			resource("X", model.AppAutoScalingTarget, `"ServiceNamespace": "ecs", "ResourceId": "service/default/Service", "MinCapacity": 1, "MaxCapacity": 2, "ScheduledActions": [{"Schedule": "cron(0 8 * * ? *)"}]`)}},
 		{"scaling by an alarm", "S/Service: its policy S/P scales by an alarm or a metric that is not measured here, so the policy changes no number of tasks", []string{task("", `"Memory": 64`), service(""), clusters,
@@ -312,6 +320,53 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// names is a service that registers its tasks in a namespace N of a type.
+func names(namespace, properties string) []string {
+	return []string{task(`"NetworkMode": "awsvpc", `, `"Memory": 64`), service(`"ServiceRegistries": [{"RegistryArn": {"Fn::GetAtt": ["Names", "Arn"]}}], `),
+		resource("N", "AWS::ServiceDiscovery::"+namespace, `"Name": "example.com"`), resource("Names", model.CloudMapService, `"Name": "users", `+properties)}
+}
+
+// A variable that names what need not exist yet is warned of: on AWS a task does not find it.
+func TestWarningsOfOrder(t *testing.T) {
+	callee := func(alias string) string {
+		return resource("CalleeTask", model.ECSTaskDefinition, `"NetworkMode": "awsvpc", "Memory": "512", "ContainerDefinitions": [{"Name": "c", "Image": "i", "PortMappings": [{"ContainerPort": 3000, "Name": "http"}]}]`) + ", " +
+			resource("Callee", model.ECSService, `"TaskDefinition": {"Ref": "CalleeTask"}, "ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n", "Services": [{"PortName": "http", "ClientAliases": [`+alias+`]}]}`)
+	}
+	caller := func(namespace, value, dependsOn string) string {
+		return resource("CallerTask", model.ECSTaskDefinition, `"NetworkMode": "awsvpc", "Memory": "512", "ContainerDefinitions": [{"Name": "c", "Image": "i", "Environment": [{"Name": "OTHER", "Value": "x"}, {"Name": "CALLEE", "Value": "`+value+`"}]}]`) + ", " +
+			`"Caller": {"Type": "AWS::ECS::Service", ` + dependsOn + `"Properties": {"TaskDefinition": {"Ref": "CallerTask"}, "ServiceConnectConfiguration": {"Enabled": true, "Namespace": "` + namespace + `"}}}`
+	}
+	const users, web = `{"DnsName": "users", "Port": 3000}`, `{"DnsName": "users", "Port": 80}`
+	for _, test := range []struct {
+		alias, namespace, value, dependsOn string
+		warns                              bool
+	}{
+		{users, "n", "http://users:3000/a", "", true},
+		{users, "n", "http://Users:3000", "", true},
+		{users, "n", "users:3000", "", true},
+		{users, "n", "a,users:3000,b", "", true},
+		{users, "n", "http://users", "", false},
+		{users, "n", "http://users:30001", "", false},
+		{users, "n", "http://my-users:3000", "", false},
+		{users, "n", "http://my.users:3000", "", false},
+		{web, "n", "http://users", "", true},
+		{web, "n", "http://users/a", "", true},
+		{web, "n", "http://users:80", "", true},
+		{web, "n", "http://users:8080", "", false},
+		{web, "n", "users", "", false},
+		{users, "other", "http://users:3000", "", false},
+		{users, "n", "http://users:3000", `"DependsOn": ["Callee"], `, false},
+		{users, "n", "http://users:3000", `"DependsOn": ["Between"], `, false},
+		{users, "n", "http://users:3000", `"DependsOn": ["CallerTask"], `, true},
+	} {
+		got := Warnings(read(t, callee(test.alias), caller(test.namespace, test.value, test.dependsOn), `"Between": {"Type": "AWS::CloudFormation::WaitConditionHandle", "DependsOn": ["Callee", "Between"]}`))
+		want := "S/Caller: its variable CALLEE names http://users:"
+		if (len(got) == 1 && strings.HasPrefix(got[0], want) && strings.HasSuffix(got[0], "so let S/Caller depend on Callee")) != test.warns || len(got) > 1 {
+			t.Errorf("%+v: %q", test, got)
+		}
+	}
+}
+
 // Quotas that can be raised are warned about.
 func TestQuotas(t *testing.T) {
 	for _, test := range []struct {
@@ -342,6 +397,22 @@ func TestGoldens(t *testing.T) {
 		m := model.Read(golden.Read(t, "../..", name))
 		if err, warnings := Refused(m), Warnings(m); err != nil || len(warnings) > 0 {
 			t.Errorf("%s: refused %v, warnings %q", name, err, warnings)
+		}
+	}
+}
+
+// A stack comes after those that it depends on, also by way of others. In a stack, DependsOn decides.
+func TestWaitsFor(t *testing.T) {
+	first := &assembly.Stack{Name: "first"}
+	second := &assembly.Stack{Name: "second", DependsOn: []*assembly.Stack{first}}
+	third := &assembly.Stack{Name: "third", DependsOn: []*assembly.Stack{{Name: "other"}, second}}
+	in := func(s *assembly.Stack) *assembly.Resource { return &assembly.Resource{Stack: s, LogicalID: "R"} }
+	for _, test := range []struct {
+		r, other *assembly.Stack
+		want     bool
+	}{{second, first, true}, {third, first, true}, {first, second, false}, {first, third, false}} {
+		if got := waitsFor(in(test.r), in(test.other)); got != test.want {
+			t.Errorf("%s waits for %s: %v", test.r.Name, test.other.Name, got)
 		}
 	}
 }

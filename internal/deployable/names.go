@@ -2,9 +2,7 @@ package deployable
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
@@ -33,35 +31,13 @@ func nameWarnings(m *model.Model, s *model.Service) (lines []string) {
 	if s.TaskDefinition.MemoryMiB == 0 && s.TaskDefinition.Problem("Memory") == nil {
 		lines = append(lines, fmt.Sprintf("AWS wants Memory of the task for Service Connect, and %v has none", s.TaskDefinition.Resource))
 	}
-	for _, other := range m.Services {
-		if other == s || other.Connect == nil || other.Connect.NamespaceKey != s.Connect.NamespaceKey || waitsFor(s.Resource, other.Resource) {
-			continue
-		}
-		for _, e := range other.Connect.Endpoints {
-			if name := variable(s.TaskDefinition, e); name != "" {
-				lines = append(lines, fmt.Sprintf("its variable %s names %s:%d of %s, which may come later: on AWS a task finds only what its namespace had before the task began, so let %s depend on %s",
-					name, e.Host, e.Port, other.Key(), s.Key(), other.Resource.LogicalID))
-			}
+	for _, call := range m.Calls() {
+		if call.From == s && call.Name.Connect && !waitsFor(s.Resource, call.To.Resource) {
+			lines = append(lines, fmt.Sprintf("its variable %s names %v of %s, which may come later: on AWS a task finds only what its namespace had before the task began, so let %s depend on %s",
+				call.Variable, call.Name, call.To.Key(), s.Key(), call.To.Resource.LogicalID))
 		}
 	}
 	return lines
-}
-
-// variable is the first variable of a task that names an endpoint; empty if none does.
-func variable(d *model.TaskDefinition, e model.ConnectEndpoint) string {
-	port := ":" + strconv.Itoa(e.Port)
-	if e.Port == 80 {
-		port = "(" + port + ")?"
-	}
-	names := regexp.MustCompile(`(?i)(^|[^\w.-])` + regexp.QuoteMeta(e.Host) + port + `($|[/?#,; ])`)
-	for _, c := range d.Containers {
-		for _, v := range c.Environment {
-			if names.MatchString(v.Value) && (e.Port != 80 || v.Value != e.Host) {
-				return v.Name
-			}
-		}
-	}
-	return ""
 }
 
 // waitsFor says whether CloudFormation creates a resource after another one: by DependsOn, or because its stack comes

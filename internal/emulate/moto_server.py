@@ -1,4 +1,4 @@
-"""moto's server, with corrections of mistakes in version 5.2."""
+"""moto's server, with corrections of mistakes in version 5.2, and with the configuration of Service Connect."""
 
 import sys
 
@@ -20,10 +20,15 @@ ECS._validate_container_defs = check_without_launch_type
 update, listed = ECS.update_service, ECS.list_services
 
 
-def update_without_launch_type(self, properties):
-    # A service with a capacity provider strategy has no launch type.
-    service = update(self, properties)
-    if properties.get("capacity_provider_strategy"):
+def update_with_connect(self, service_properties):
+    # A deployment of a service has the configuration. A service with a capacity provider strategy has no launch type.
+    connect = service_properties.get("service_connect_configuration")
+    strategy = service_properties.get("capacity_provider_strategy")
+    service = update(self, service_properties)
+    if connect is not None:
+        for deployment in service.deployments:
+            deployment["serviceConnectConfiguration"] = connect
+    if strategy:
         service.launch_type = None
     return service
 
@@ -34,7 +39,7 @@ def list_without_deleted(self, cluster_str, *args, **kwargs):
     return [arn for arn in listed(self, cluster_str, *args, **kwargs) if arn not in deleted]
 
 
-ECS.update_service = update_without_launch_type
+ECS.update_service = update_with_connect
 ECS.list_services = list_without_deleted
 
 main(sys.argv[1:])

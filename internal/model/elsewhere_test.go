@@ -23,7 +23,7 @@ func TestAppsOfOthers(t *testing.T) {
 			"NetworkConfiguration": {"AwsvpcConfiguration": {"AssignPublicIp": "ENABLED", "Subnets": ["subnet-1"]}},
 			"LoadBalancers": [{"ContainerName": "web", "ContainerPort": 80, "TargetGroupArn": {"Ref": "Gone"}}]}},
 		"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"NetworkMode": "awsvpc", "Cpu": "512", "Memory": "1024", "RequiresCompatibilities": ["FARGATE"], "ContainerDefinitions": [
-			{"Name": "web", "Image": {"Fn::Sub": "${Repo.RepositoryUri}:1"}, "Environment": [{"Name": "HOST", "Value": {"Fn::Sub": "http://${Lb.DNSName}"}}, {"Name": "SELF", "Value": {"Ref": "Lb"}}, {"Name": "ON", "Value": true}]},
+			{"Name": "web", "Image": {"Fn::Sub": "${Repo.RepositoryUri}:1"}, "PortMappings": [{"ContainerPort": 80}], "Environment": [{"Name": "HOST", "Value": {"Fn::Sub": "http://${Lb.DNSName}"}}, {"Name": "SELF", "Value": {"Ref": "Lb"}}, {"Name": "ON", "Value": true}]},
 			{"Name": "agent", "Image": "agent:1", "Essential": false, "Secrets": [{"Name": "KEY", "ValueFrom": "x"}]}]}},
 		"Repo": {"Type": "AWS::ECR::Repository"},
 		"Table": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {"ServiceNamespace": "dynamodb", "ResourceId": "table/t"}},
@@ -56,7 +56,7 @@ func TestAppsOfOthers(t *testing.T) {
 
 	web := task.Containers[0]
 	check("the task as a whole", fmt.Sprint(task.CPU, task.MemoryMiB, web.CPULimit, web.MemoryMiB), "512 1024 0 0")
-	check("what the task reserves", fmt.Sprint(task.Reserves()), fmt.Sprint(capacity.Resources{CPU: 512, MemoryMiB: 1024, Ports: len(web.Ports) + len(task.Containers[1].Ports)}))
+	check("what the task reserves", fmt.Sprint(task.Reserves()), fmt.Sprint(capacity.Resources{CPU: 512, MemoryMiB: 1024, Interfaces: 1}))
 	check("image", web.Image.Unknown, "it is in a repository that a deployment creates")
 	check("environment", web.Environment, "[{HOST  http://${S/Lb.DNSName}} {SELF  ${S/Lb}} {ON true }]")
 	check("secrets", task.Containers[1].Secrets, "[{KEY x  }]")

@@ -27,6 +27,9 @@ var withoutControls = map[string]bool{
 	AppAutoScalingPolicy:                            true,
 	AppAutoScalingTarget:                            true,
 	"AWS::CDK::Metadata":                            true,
+	CloudMapHTTPNamespace:                           true,
+	CloudMapPrivateNamespace:                        true, // Route53.2 is about public zones
+	CloudMapService:                                 true,
 	"AWS::CloudWatch::Dashboard":                    true,
 	"AWS::EC2::Route":                               true, // part of its table
 	EC2SecurityGroupEgress:                          true, // part of its group

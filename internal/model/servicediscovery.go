@@ -13,6 +13,7 @@ func (m *Model) readServiceDiscovery() {
 	for _, resourceType := range slices.Sorted(maps.Keys(namespaceTypes)) {
 		m.Namespaces = append(m.Namespaces, all(m, resourceType, func(n *Namespace, p assembly.Value) {
 			n.Type, n.Name, n.VPC = namespaceTypes[resourceType], p.Field("Name").Need("a name").Text(""), p.Field("Vpc").Keyed()
+			p.Field("Properties") // of the SOA record: how long resolvers keep that there is no such name
 		})...)
 	}
 	m.DiscoveryServices = all(m, CloudMapService, m.discoveryService)

@@ -182,6 +182,9 @@ func (d *TaskDefinition) Reserves() capacity.Resources {
 		})
 	}
 	sum.CPU, sum.MemoryMiB = cmp.Or(d.CPU, sum.CPU), cmp.Or(d.MemoryMiB, sum.MemoryMiB)
+	if d.NetworkMode == "awsvpc" {
+		sum.Ports, sum.Interfaces = 0, 1
+	}
 	return sum
 }
 

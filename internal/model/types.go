@@ -47,6 +47,8 @@ const (
 	ELBLoadBalancer = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 	ELBTargetGroup  = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
+	Route53RecordSet = "AWS::Route53::RecordSet"
+
 	IAMInstanceProfile = "AWS::IAM::InstanceProfile"
 	IAMManagedPolicy   = "AWS::IAM::ManagedPolicy"
 	IAMPolicy          = "AWS::IAM::Policy"
@@ -110,9 +112,9 @@ var types = map[string]facts{
 	"AWS::EC2::VPCGatewayAttachment":        {only("VpcId"), free, nil},
 	DefaultGroupRestriction:                 {nil, free, nil},
 	CloudMapHTTPNamespace:                   {only("Name"), free, nil},
-	CloudMapPrivateNamespace:                {only("Name", "Vpc"), nil, nil},
-	CloudMapPublicNamespace:                 {only("Name"), nil, nil},
-	CloudMapService:                         {only("HealthCheckCustomConfig", "Name", "NamespaceId", "Type"), nil, nil},
+	CloudMapPrivateNamespace:                {only("Name", "Vpc"), []string{"hostedZone", "dnsQueries"}, nil},
+	CloudMapPublicNamespace:                 {only("Name"), []string{"hostedZone", "dnsQueries"}, nil},
+	CloudMapService:                         {only("HealthCheckCustomConfig", "Name", "NamespaceId", "Type"), free, nil}, // ECS registers tasks, and tells their health, without a charge
 	ECRRepository:                           {only("EncryptionConfiguration", "RepositoryName"), []string{"images"}, nil},
 	ECSCapacityProvider:                     {only("ClusterName", "Name"), free, nil},
 	ECSCluster:                              {only("ClusterName"), []string{"insightsMetric"}, nil},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -117,10 +118,11 @@ func TestCompareLearns(t *testing.T) {
 		"nothing": {[]Answer{with("a"), with("a")}, "", nil, []Answer{with("b")}},
 		"a header": {[]Answer{with("a", "Etag: 1"), with("a", "Etag: 2"), with("a", "Etag: 3")}, "header Etag", []Answer{with("a", "Etag: 9")},
 			[]Answer{with("a"), with("b", "Etag: 1"), with("a", "Etag: 1", "X-A: 1")}},
-		"a header that is there at times": {[]Answer{with("a"), with("a", "X-A: 1")}, "header X-A", []Answer{with("a"), with("a", "X-A: 2")}, nil},
-		"a value":                         {[]Answer{with(`{"a":1,"t":"x"}`), with(`{"a":1,"t":"y"}`)}, "$.t", []Answer{with(`{"a":1,"t":"z"}`)}, []Answer{with(`{"a":1}`), with(`{"a":1,"t":2}`), with(`{"a":2,"t":"x"}`)}},
-		"a value that is null at times":   {[]Answer{with(`{"a":1,"t":"x"}`), with(`{"a":1,"t":"y"}`), with(`{"a":1,"t":null}`)}, "$.t", []Answer{with(`{"a":1,"t":3}`)}, nil},
-		"a member that is there at times": {[]Answer{with(`{"a":1}`), with(`{"a":1,"t":null}`)}, "$.t", []Answer{with(`{"a":1,"t":3}`), with(`{"a":1}`)}, []Answer{with(`{}`)}},
+		"a header that is there at times":   {[]Answer{with("a"), with("a", "X-A: 1")}, "header X-A", []Answer{with("a"), with("a", "X-A: 2")}, nil},
+		"a header that is missing at times": {[]Answer{with("a", "X-A: 1"), with("a", "X-A: 2"), with("a")}, "header X-A", []Answer{with("a"), with("a", "X-A: 3")}, []Answer{with("b")}},
+		"a value":                           {[]Answer{with(`{"a":1,"t":"x"}`), with(`{"a":1,"t":"y"}`)}, "$.t", []Answer{with(`{"a":1,"t":"z"}`)}, []Answer{with(`{"a":1}`), with(`{"a":1,"t":2}`), with(`{"a":2,"t":"x"}`)}},
+		"a value that is null at times":     {[]Answer{with(`{"a":1,"t":"x"}`), with(`{"a":1,"t":"y"}`), with(`{"a":1,"t":null}`)}, "$.t", []Answer{with(`{"a":1,"t":3}`)}, nil},
+		"a member that is there at times":   {[]Answer{with(`{"a":1}`), with(`{"a":1,"t":null}`)}, "$.t", []Answer{with(`{"a":1,"t":3}`), with(`{"a":1}`)}, []Answer{with(`{}`)}},
 		"values of elements": {[]Answer{with(`[{"id":1,"a":1},{"id":2,"a":2}]`), with(`[{"id":3,"a":1},{"id":4,"a":2}]`)}, "$[*].id", []Answer{with(`[{"id":5,"a":1},{"id":6,"a":2}]`)},
 			[]Answer{with(`[{"id":5,"a":1},{"id":6,"a":3}]`), with(`[{"id":5,"a":1}]`), with(`[{"a":1},{"id":6,"a":2}]`)}},
 		"an order": {[]Answer{with(`{"a":[1,2,3]}`), with(`{"a":[3,2,1]}`)}, "order of $.a", []Answer{with(`{"a":[2,3,1]}`)}, []Answer{with(`{"a":[2,3]}`), with(`{"a":[2,3,3]}`)}},
@@ -225,6 +227,13 @@ func TestCompareReports(t *testing.T) {
 	if got, want := long.Ignored(0)[0].Example[0], `"<`+strings.Repeat("é", 35)+"…"; got != want {
 		t.Errorf("example %s, want %s", got, want)
 	}
+	later := NewComparison(Expect{IgnoreJSON: paths(t, "$[*]")})
+	_ = later.Learn(with("[1,2]"))
+	later.Seal()
+	later.Judge(with("[1,3]"))
+	if got := later.Ignored(0); fmt.Sprint(got) != "[{0 $[*] false false [2 3]}]" {
+		t.Errorf("ignored %v", got)
+	}
 	b := NewComparison(Expect{IgnoreBody: true})
 	_ = b.Learn(with("one"))
 	b.Seal()
@@ -281,15 +290,101 @@ func TestComparedSource(t *testing.T) {
 	if r := c.Result(nil); !r.Loose || len(r.Ignored) != 2 {
 		t.Errorf("result %+v", r)
 	}
-	for _, e := range []Expect{{}, {JSON: true}, {Status: []int{200, 404}}} {
-		strict := NewCompared(Request{Path: "/a"}, e, 1)
-		_ = strict.comparison.Learn(with("a"))
-		if got := strict.Result(nil).Loose; got != (e.JSON || e.Status != nil) {
-			t.Errorf("%+v: loose is %v", e, got)
+	for want, other := range map[string]Answer{"false": with("[1]"), "true": with("[1 ]"), "true ": {Status: 404}, "false ": with("[2]")} {
+		c := NewCompared(Request{Path: "/a"}, Expect{JSON: true, Status: []int{200, 404}, IgnoreHeaders: []string{"X-A"}}, 1)
+		_ = c.comparison.Learn(with("[1]"))
+		c.comparison.Seal()
+		c.comparison.Judge(other)
+		if got := fmt.Sprint(c.Result(nil).Loose); got != strings.TrimSpace(want) {
+			t.Errorf("%+v: loose is %v", other, got)
 		}
 	}
 	failing := NewCompared(Request{Path: "/a", Method: "PUT"}, Expect{}, 1)
 	if err := failing.Baseline(t.Context(), func(context.Context, int, *Request) Answer { return Answer{Status: 500} }); err == nil || err.Error() != `PUT /a answers with status 500: ""` {
 		t.Errorf("error %v", err)
+	}
+}
+
+// The mask takes no body that the slow comparison does not take, whatever is in the gaps, and takes all in which only
+// values are others.
+func TestMask(t *testing.T) {
+	const body = ` {"a/~b" : "x\\\"]}," ,"list":[ {"id":-1.5e3,"n":1}, {"id":{"x":[1,"}"]},"n":2}],"t":true, "gone":[[]] }`
+	c := NewComparison(Expect{IgnoreJSON: paths(t, "$.gone")})
+	rules := paths(t, `$["a/~b"]`, "$.list[*].id", "$.t")
+	for _, path := range rules {
+		c.rules = append(c.rules, &rule{JSONPath: path, mode: anyValue, learned: true})
+	}
+	_ = c.Learn(with(body))
+	c.Seal()
+	if n := len(c.mask.gaps); n != 5 {
+		t.Fatalf("%d gaps", n)
+	}
+	c.Judge(with(strings.Replace(body, "[[]]", "7", 1))) // an example
+	for _, change := range [][2]string{
+		{"", ""}, {`"x\\\"]},"`, `""`}, {`"x\\\"]},"`, `"\\\\"`}, {"-1.5e3", "0"}, {`{"x":[1,"}"]}`, "{}"}, {"true", "false"}, {"[[]]", "null"}, {"[[]]", `{"a":[1,2]}`},
+	} {
+		if other := strings.Replace(body, change[0], change[1], 1); !c.mask.matches([]byte(other)) {
+			t.Errorf("%s does not match", other)
+		}
+	}
+	for _, change := range [][2]string{
+		{"true", `"true"`}, {"true", "tru"}, {"true", ""}, {`"n":1`, `"n":2`}, {"-1.5e3", "1.2.3"}, {"-1.5e3", "1,2"}, {"[[]]", "[[]"}, {"[[]]", "[[]]]"}, {`"x\\\"]},"`, `"x`}, {` {`, `{`}, {body, ""}, {body, ` {"a/~b" : "`},
+	} {
+		if other := strings.Replace(body, change[0], change[1], 1); c.mask.matches([]byte(other)) {
+			t.Errorf("%s matches", other)
+		}
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	slow := NewComparison(Expect{})
+	slow.first, slow.value, slow.isJSON, slow.sealed, slow.rules, slow.masked, slow.parts = c.first, c.value, true, true, c.rules, c.masked, c.parts
+	matched := 0
+	for range 20_000 {
+		other := []byte(body)
+		for range 1 + random.IntN(3) {
+			i, n := random.IntN(len(other)), random.IntN(3)
+			other = slices.Replace(other, i, min(i+n, len(other)), []byte(`{}[]",:\ 1e-t`)[random.IntN(13)])
+		}
+		if c.mask.matches(other) {
+			matched++
+			if p, detail := slow.judgeBody(other); p != fine {
+				t.Errorf("%s matches: %s", other, detail)
+			}
+		}
+	}
+	if matched < 100 {
+		t.Errorf("only %d bodies matched", matched)
+	}
+	c.rules[1].mode = anyOrder
+	if newMask([]byte(body), c.value, c.rules) != nil {
+		t.Error("a mask has an order")
+	}
+}
+
+// BenchmarkJudge is what a comparison costs: of an answer with the same bytes, and of one in which a value differs
+// that is not compared.
+func BenchmarkJudge(b *testing.B) {
+	body := func(at int) string {
+		var items []string
+		for i := range 20 {
+			items = append(items, fmt.Sprintf(`{"id":%d,"name":"product %d","price":%d.5}`, i, i, i))
+		}
+		return fmt.Sprintf(`{"generatedAt":%d,"items":[%s]}`, at, strings.Join(items, ","))
+	}
+	headers := []string{"Content-Type: application/json", "Date: today", "Cache-Control: no-store", "Etag: 1", "Vary: Accept", "X-Total: 20"}
+	first, other := with(body(1), headers...), with(body(2), headers...)
+	for name, answers := range map[string][]Answer{"bytes": {first, first}, "value": {first, other}} {
+		c := NewComparison(Expect{})
+		for _, a := range answers {
+			if err := c.Learn(a); err != nil {
+				b.Fatal(err)
+			}
+		}
+		c.Seal()
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Judge(answers[1])
+			}
+		})
 	}
 }

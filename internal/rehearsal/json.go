@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/theory/jsonpath"
 	"github.com/theory/jsonpath/spec"
@@ -30,6 +31,9 @@ func ParseJSONPath(text string) (JSONPath, error) {
 	}
 	return JSONPath{text, path}, nil
 }
+
+// String is the path.
+func (p JSONPath) String() string { return p.text }
 
 // Select returns the values that the path selects.
 func (p JSONPath) Select(value any) []any { return p.path.Select(value) }
@@ -53,6 +57,7 @@ type rule struct {
 	JSONPath
 	mode    mode
 	learned bool
+	noted   atomic.Bool // says that there is an example
 }
 
 // mode is what a rule does with a value.
@@ -289,13 +294,4 @@ func (d difference) learn() (*rule, error) {
 		r.mode = anyValue
 	}
 	return r, nil
-}
-
-// selected is what a rule's path selects, for people.
-func selected(r *rule, value any) string {
-	values := r.Select(value)
-	if len(values) == 0 {
-		return "missing"
-	}
-	return excerpt(values[0])
 }

@@ -34,6 +34,9 @@ const (
 	maxBody = 8 << 20
 )
 
+// Excerpt quotes the beginning of a body.
+func Excerpt(body []byte) string { return clip(body, 0) }
+
 // clip quotes a text around a place.
 func clip(body []byte, at int) string {
 	const before, after = 12, 60
@@ -167,16 +170,7 @@ func (r *Rehearsal) takeBaseline(ctx context.Context) error {
 	defer transport.CloseIdleConnections()
 	var errs []error
 	for i, source := range r.plan.Sources {
-		err := source.Baseline(ctx, func(ctx context.Context, route int, request *Request) Answer {
-			route += r.plan.first[i]
-			r.asked++
-			a := get(ctx, transport, r.Timeout, r.bases[route], Call{Request: request}, r.rec.traceID(baselineBit+uint64(r.asked)))
-			a.Seq = -1
-			if r.baseline[route] == nil && a.Err == nil {
-				r.baseline[route] = &a
-			}
-			return a
-		})
+		err := source.Baseline(ctx, r.ask(transport, i))
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -191,6 +185,20 @@ func (r *Rehearsal) takeBaseline(ctx context.Context) error {
 		return fmt.Errorf("the answers of %s cannot be the baseline: %w", r.Walk[0], errors.Join(errs...))
 	}
 	return nil
+}
+
+// ask sends requests of a source outside of the load.
+func (r *Rehearsal) ask(transport *http.Transport, source int) Ask {
+	return func(ctx context.Context, route int, request *Request) Answer {
+		route += r.plan.first[source]
+		r.asked++
+		a := get(ctx, transport, r.Timeout, r.bases[route], Call{Request: request}, r.rec.traceID(baselineBit+uint64(r.asked)))
+		a.Seq = -1
+		if r.baseline[route] == nil && a.Err == nil {
+			r.baseline[route] = &a
+		}
+		return a
+	}
 }
 
 // load sends requests, each at the moment at which it is due.

@@ -26,8 +26,7 @@ type Deployment interface {
 	// harm lasts until clear is called or the deployment recovers. Clear is called once,
 	// and returns when the deployment is steady again.
 	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
-	// Gaps lists what of the deployment no request has tried, a line each. It is called once,
-	// after the walk.
+	// Gaps lists what the deployment does not do as AWS does, a line each. It is called once, after the walk.
 	Gaps() []string
 }
 
@@ -45,7 +44,12 @@ type Record struct {
 	// TraceID is the request's X-Amzn-Trace-Id header, as the client or the load balancer
 	// sent it. Records of other clients' requests are ignored.
 	TraceID string
-	// Service is the name of the target group, empty if the request was not forwarded.
+	// Rule, Patterns and Group are the names of the parts that the request went through: the rule that decided, those of
+	// its path patterns that take the path, and the target group. Empty if there is none.
+	Rule     string
+	Patterns []string
+	Group    string
+	// Service is the name of the service, empty if the request was not forwarded.
 	Service string
 	// Target is the target that was chosen, empty if there was none to choose.
 	Target string
@@ -135,6 +139,10 @@ type Options struct {
 	Timeout time.Duration
 	// Workload is what to ask. Required, at the latest before the run.
 	Workload Workload
+	// Parts are what requests come to, by phase. Default: they are not known, and nothing is said about them.
+	Parts map[string][]Part
+	// Findings are known before the load. One fails the rehearsal.
+	Findings []Finding
 	// Faults are done in this order, each in the middle of a phase.
 	Faults []Fault
 	// About is put into the report, for example versions. Default: none.
@@ -144,7 +152,9 @@ type Options struct {
 	Progress func(Progress)
 
 	trial time.Duration // of the load before the walk; default: trialLength
-	most  int           // requests; default: maxRequests
+	// patience is how long a phase lasts longer for routes that are not asked, besides two cycles; default: Timeout.
+	patience time.Duration
+	most     int // requests; default: maxRequests
 }
 
 // Fact is a line about a rehearsal.
@@ -195,6 +205,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Hold = cmp.Or(o.Hold, 15*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.trial = cmp.Or(o.trial, trialLength)
+	o.patience = cmp.Or(o.patience, o.Timeout)
 	o.most = cmp.Or(o.most, maxRequests)
 
 	var errs []error
@@ -308,8 +319,10 @@ func (r *Rehearsal) measure(ctx context.Context) (err error) {
 	if r.tried = r.try(ctx); ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := r.takeBaseline(ctx); err != nil {
-		return err
+	if r.tried.WouldHold == 0 { // otherwise there is no walk
+		if err := r.takeBaseline(ctx); err != nil {
+			return err
+		}
 	}
 	r.baselineBy = r.rec.baselineServices()
 	return nil
@@ -335,11 +348,23 @@ func (r *Rehearsal) carryOut(ctx context.Context) {
 	r.end = time.Since(r.began)
 	background.Wait()
 	stopProgress()
+	r.finish(ctx)
 	r.rec.settle(2 * time.Second)
 	for _, source := range r.plan.Sources {
 		r.results = append(r.results, source.Result(r.handled))
 	}
 	r.gaps = visible(r.d.Gaps())
+}
+
+// finish has the sources ask what they want to know at the end.
+func (r *Rehearsal) finish(ctx context.Context) {
+	transport := newTransport()
+	defer transport.CloseIdleConnections()
+	for i, source := range r.plan.Sources {
+		if f, has := source.(Finisher); has && ctx.Err() == nil {
+			f.Finish(ctx, r.ask(transport, i))
+		}
+	}
 }
 
 // handled says how a request of the load was answered.
@@ -348,9 +373,9 @@ func (r *Rehearsal) handled(seq int) Handled {
 		return Handled{Service: strings.Join(r.baselineBy, " or "), Stage: r.Walk[0]}
 	}
 	s, sent := r.rec.sample(seq)
-	h := Handled{Stage: r.spans[r.spanAt(sent)].name()}
+	h := Handled{Stage: r.spans[r.spanAt(sent)].name(), At: sent}
 	if s.targetStatus != 0 {
-		h.Service = s.way().service
+		h.Service, h.Target = s.way().service, s.way().target
 	}
 	return h
 }
@@ -478,8 +503,8 @@ func (r *Rehearsal) stay(ctx context.Context, phase string, left int) error {
 		return r.rec.unasked(len(r.plan.routes))
 	}
 	// A source may never come to one of its routes, for example after a login that fails.
-	patience := time.Now().Add(r.Dwell + r.Timeout + r.rec.due(2*len(r.plan.cycle)+max(0, r.Requests-r.rec.sent())))
-	for n := missing(); err == nil && n > 0 && time.Now().Before(patience); n = missing() {
+	end := time.Now().Add(r.Dwell + r.patience + r.rec.due(2*len(r.plan.cycle)+max(0, r.Requests-r.rec.sent())))
+	for n := missing(); err == nil && n > 0 && time.Now().Before(end); n = missing() {
 		err = sleep(ctx, time.Duration(n)*time.Second/time.Duration(r.Rate))
 	}
 	return r.leave(Changes{}, err)

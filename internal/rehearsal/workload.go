@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -22,6 +23,8 @@ type Workload struct {
 	About string
 	// Gaps are what the workload knows and does not send, a line each.
 	Gaps []string
+	// Unsent are requests that the workload knows and does not send.
+	Unsent []*Request
 }
 
 // Routes are those of all sources.
@@ -48,6 +51,12 @@ type Source interface {
 	Next() Call
 	// Result is called once, after the last answer.
 	Result(at func(seq int) Handled) Result
+}
+
+// Finisher is a [Source] that has something to ask after the load.
+type Finisher interface {
+	// Finish is called once, after the last answer and before Result. The last phase is still up.
+	Finish(ctx context.Context, ask Ask)
 }
 
 // Ask sends a request outside of the load, and waits for the answer. Route is the request's place in
@@ -91,8 +100,12 @@ type Handled struct {
 	// Service is the service that answered. It is empty if none did, or if the load balancer did not
 	// report it.
 	Service string
+	// Target is the one that was chosen. It is empty if that is not known.
+	Target string
 	// Stage is the phase or the step in which the request was sent.
 	Stage string
+	// At is when the request was sent, since the load began. It is 0 before the walk.
+	At time.Duration
 }
 
 // Result is what a source has found out about the whole load.
@@ -101,6 +114,8 @@ type Result struct {
 	Ignored []Ignored
 	// Findings are what is wrong although no single answer shows it. One fails the rehearsal.
 	Findings []Finding
+	// Checked are what was checked beside the single answers, a line each.
+	Checked []string
 	// Undecided are questions that the source could not decide, a line each. One makes a rehearsal inconclusive that has
 	// not failed.
 	Undecided []string

@@ -17,7 +17,7 @@ import (
 
 // fieldTypes are the types that a list of services is written with. Those of a table stand together.
 var fieldTypes = [][]string{
-	{"Service"}, {"Route"}, {"Fargate"}, {"GoPackage", "Dockerfile", "Registry"}, {"HealthCheck"}, {"Secret"},
+	{"Service"}, {"Route"}, {"EC2", "Fargate"}, {"ServiceConnect", "CloudMap"}, {"GoPackage", "Dockerfile", "Registry"}, {"HealthCheck"}, {"Secret"},
 	{"WritablePath", "Volume"}, {"Container"}, {"Dependency"}, {"Statement"}, {"Ulimit"}, {"Alarms"},
 }
 
@@ -32,7 +32,7 @@ var (
 func fieldTables(t *testing.T) map[string]string {
 	t.Helper()
 	structs := map[string]*ast.StructType{}
-	for _, file := range []string{"config.go", "compute.go", "container.go"} {
+	for _, file := range []string{"config.go", "compute.go", "container.go", "discovery.go"} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "config", file), nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func described(comment string) (meaning, value string) {
 // with them. A block is a part of a list of services.
 func TestServicesInDocuments(t *testing.T) {
 	var lists []string
-	for _, name := range []string{"services.md", "routes.md"} {
+	for _, name := range []string{"services.md", "routes.md", "discovery.md"} {
 		text, err := os.ReadFile(filepath.Join(root, "docs", name))
 		if err != nil {
 			t.Fatal(err)

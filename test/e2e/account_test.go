@@ -38,7 +38,7 @@ func newAccount(ctx context.Context, endpoint, region string) *account {
 	c := aws.Config{Region: region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
 	return &account{ctx: ctx, cloudformation: cloudformation.NewFromConfig(c), ecr: ecr.NewFromConfig(c), ecs: ecs.NewFromConfig(c),
 		elb: elb.NewFromConfig(c), ssm: ssm.NewFromConfig(c),
-		env: map[string]string{"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}}
+		env: map[string]string{"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}}
 }
 
 // told compares what "cutover phase" is told with the phases that were reached last and begun last.

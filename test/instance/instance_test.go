@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
+	"cutover/assets"
 	"cutover/internal/nightly"
 )
 
@@ -58,6 +59,23 @@ func TestContainersAreKeptApart(t *testing.T) {
 // TestLinkedContainers runs the user data of a deployment with sidecars that other containers reach.
 func TestLinkedContainers(t *testing.T) {
 	onInstance(t, goldens+"own/dev-Cluster.json", runLinked)
+}
+
+// TestCallsBetweenInstances runs the user data of a deployment whose services find each other by SRV
+// records: at published ports.
+func TestCallsBetweenInstances(t *testing.T) {
+	onInstance(t, goldens+"discovery/dev-Cluster.json", runPublished)
+}
+
+// TestCallsBetweenLinkedContainers runs the same with sidecars, where Docker itself keeps containers apart.
+func TestCallsBetweenLinkedContainers(t *testing.T) {
+	onInstance(t, goldens+"own/dev-Cluster.json", func(t *testing.T, dir string) {
+		script := assets.UserData(assets.Instances{Linked: true, Published: true})
+		if err := os.WriteFile(filepath.Join(dir, "user-data"), []byte(script), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		runPublished(t, dir)
+	})
 }
 
 // onInstance starts the test again, as an instance with the user data of a template.
@@ -345,6 +363,68 @@ func runLinked(t *testing.T, dir string) {
 	}
 	run(t, "bash", filepath.Join(dir, "user-data"))
 	same(t, dockerFile, `{"icc": false}`)
+}
+
+// runPublished has two services, of which one calls the other.
+func runPublished(t *testing.T, dir string) {
+	engine := boot(t, dir)
+	defer engine.stop(t)
+	// Ports in the range of containers that no container has published.
+	probe := filepath.Join(dir, "probe")
+	serve(t, probe, "serve", "instance", "0.0.0.0:33000", "0.0.0.0:51680")
+	serve(t, probe, "serve", "loopback", "127.0.0.1:33001")
+	engine.serve(t, "users", []string{"--publish", "3000", "--publish", "8125/udp"}, "0.0.0.0:3000", "udp/0.0.0.0:8125", "0.0.0.0:9999")
+	engine.serve(t, "posts", []string{"--publish", "3000"}, "0.0.0.0:3000")
+	want := map[string]string{
+		"the load balancer → users": "users",
+		"the load balancer → posts": "posts",
+
+		"posts → users, by its port on the instance":     "users",
+		"posts → users, by its UDP port on the instance": "users",
+		"posts → users, by its port on the bridge":       "users",
+		"users → posts, by its port on the instance":     "posts",
+		"posts → posts, by its port on the instance":     "posts",
+
+		"posts → users, directly":                      "nothing",
+		"posts → users, at a port that it keeps":       "nothing",
+		"posts → the instance, at another high port":   "nothing",
+		"posts → the instance, on the bridge":          "nothing",
+		"posts → the instance's loopback":              "nothing",
+		"posts → the agent, on the instance":           "nothing",
+		"posts → the agent, on the bridge":             "nothing",
+		"posts → the agent's credentials, directly":    "nothing",
+		"posts → the agent's other port":               "nothing",
+		"posts → the instance's metadata":              "nothing",
+		"posts → the credentials of its own task role": "credentials",
+		"posts → the load balancer":                    "outside",
+		"posts → elsewhere":                            "outside",
+	}
+	compare := func(when string) {
+		t.Helper()
+		dials := engine.dials(t)
+		gateway, users := engine.run(t, "inspect", "--format", "{{.NetworkSettings.Gateway}}", "posts"), engine.address(t, "users")
+		maps.Copy(dials, map[string]string{
+			"users → posts, by its port on the instance":     instance + ":" + engine.port(t, "posts", "3000/tcp"),
+			"posts → posts, by its port on the instance":     instance + ":" + engine.port(t, "posts", "3000/tcp"),
+			"posts → users, by its UDP port on the instance": "udp/" + instance + ":" + engine.port(t, "users", "8125/udp"),
+			"posts → users, at a port that it keeps":         users + ":9999",
+			"posts → the instance, at another high port":     instance + ":33000",
+			"posts → the instance, on the bridge":            gateway + ":33000",
+			"posts → the instance's loopback":                "127.0.0.1:33001",
+			"posts → the agent's credentials, directly":      instance + ":51679",
+			"posts → the agent's other port":                 instance + ":51680",
+		})
+		if diff := cmp.Diff(want, engine.reach(t, dials)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	t.Setenv("PATH", standIns(t, dir)+":"+os.Getenv("PATH"))
+	run(t, "bash", filepath.Join(dir, "user-data"))
+	engine.stop(t) // for Docker's setting, if there are linked containers
+	engine.start(t)
+	engine.run(t, "start", "users", "posts")
+	startUnit(t)
+	compare("after the user data")
 }
 
 // boot gives the instance a file system of its own, an address, hosts outside, the ECS agent's

@@ -24,6 +24,8 @@ type Estimate struct {
 	Total    Cents     `json:"total"`
 	// Traffic are the prices that depend on traffic, which is not in Total.
 	Traffic []string `json:"traffic,omitempty"`
+	// Calls say what services pay for finding and calling each other: what of Total, and what by traffic.
+	Calls []string `json:"calls,omitempty"`
 	// Unpriced is what is missing in Total, with its number: mostly types without a known price.
 	Unpriced []string `json:"unpriced,omitempty"`
 	// Unknown are values that cannot be read before a deployment, with their places. The estimate

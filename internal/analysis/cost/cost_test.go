@@ -453,7 +453,8 @@ func TestKeys(t *testing.T) {
 	for key := range prices.Traffic {
 		want[key] = true
 	}
-	got := map[string]bool{"networkLoadBalancer": true} // of a type that costs something else by default
+	// Of a type that costs something else by default, and of calls.
+	got := map[string]bool{"networkLoadBalancer": true, "publicTransfer": true}
 	for _, resourceType := range model.Types() {
 		keys, _ := model.Costs(resourceType)
 		for _, key := range keys {

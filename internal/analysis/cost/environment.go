@@ -22,6 +22,8 @@ type environment struct {
 	groups   []group
 	tasks    []tasks
 	fargate  []fargate
+	proxies  []proxies
+	callers  []string
 	things   []thing
 	unpriced map[string]int
 	traffic  map[string]bool // keys of prices
@@ -31,6 +33,8 @@ func (e *environment) merge(other *environment) {
 	e.groups = append(e.groups, other.groups...)
 	e.tasks = append(e.tasks, other.tasks...)
 	e.fargate = append(e.fargate, other.fargate...)
+	e.proxies = append(e.proxies, other.proxies...)
+	e.callers = append(e.callers, other.callers...)
 	e.things = append(e.things, other.things...)
 	e.unknown = append(e.unknown, other.unknown...)
 	for kind, n := range other.unpriced {
@@ -72,6 +76,7 @@ var things = []struct{ price, one, more string }{
 	{"alarm", "alarm on a metric", "alarms on a metric"},
 	{"dashboard", "dashboard", "dashboards"},
 	{"key", "encryption key", "encryption keys"},
+	{"hostedZone", "hosted zone", "hosted zones"},
 	{"secret", "secret", "secrets"},
 	{"endpoint", "endpoint in a zone", "endpoints in a zone"},
 }
@@ -126,6 +131,10 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 		case "gateway":
 			keys = nil
 			e.unpriced["Gateway Load Balancer"]++
+		}
+	case *model.DiscoveryService:
+		if v.Resource.Properties["HealthCheckConfig"] != nil {
+			e.unpriced["health check of Route 53"]++
 		}
 	case *model.FileSystem:
 		keys, err = e.files(v, keys)
@@ -212,6 +221,7 @@ func (e *environment) addTasks(m *model.Model, v *model.Service) error {
 		errs = append(errs, v.TaskDefinition.ContainerProblem("Cpu", "Memory", "MemoryReservation"))
 		each = v.TaskDefinition.Reserves()
 	}
+	e.addCalls(m, service, v, on)
 	if v.TaskDefinition != nil {
 		daemon := v.Scheduling == model.Daemon && on == nil && v.LaunchType == "EC2"
 		e.tasks = append(e.tasks, tasks{service, v.Tasks(), each, daemon})

@@ -14,6 +14,9 @@ import (
 type sum struct {
 	Estimate
 	caused map[string]*Service
+	// has is what the instances have, and instances what they and their volumes cost.
+	has       capacity.Resources
+	instances Cents
 }
 
 // estimate adds it all up.
@@ -23,6 +26,7 @@ func (e *environment) estimate() Estimate {
 	s.addInstances(e)
 	s.share(e)
 	s.addFargate(e)
+	s.addCalls(e)
 	for _, kind := range things {
 		s.addThings(kind.price, kind.one, kind.more, e.things)
 	}
@@ -63,7 +67,8 @@ func (e *environment) grow() {
 	if len(e.groups) == 1 {
 		g := &e.groups[0]
 		if room := g.size.Registers().Plus(daemons.Times(-1)); room.CPU > 0 && room.MemoryMiB > 0 {
-			g.least = max(g.least, min(g.most, all.Instances(room)))
+			bySize, byInterfaces := all.Instances(room)
+			g.least = max(g.least, min(g.most, max(bySize, byInterfaces)))
 		}
 	}
 	instances := 0
@@ -122,27 +127,33 @@ func (s *sum) addInstances(e *environment) {
 
 // share divides the price of the instances and their volumes among the services with tasks.
 func (s *sum) share(e *environment) {
-	var has capacity.Resources
 	for _, g := range e.groups {
-		has = has.Plus(g.size.Whole().Times(g.least))
+		s.has = s.has.Plus(g.size.Whole().Times(g.least))
 	}
 	if slices.ContainsFunc(e.groups, func(g group) bool { return g.size.VCPU == 0 }) {
-		has = capacity.Resources{} // nobody knows what a task takes of instances of an unknown size
+		s.has = capacity.Resources{} // nobody knows what a task takes of instances of an unknown size
 	}
+	s.instances = s.Total
 	all := 0.0
 	for _, t := range e.tasks {
 		service := s.service(t.service)
 		service.Tasks += t.count
-		if need := t.each.Times(t.count); has.CPU > 0 && has.MemoryMiB > 0 {
-			share := max(float64(need.CPU)/float64(has.CPU), float64(need.MemoryMiB)/float64(has.MemoryMiB))
-			service.Share += share
-			all += share
-		}
+		share := s.of(t.each.Times(t.count))
+		service.Share += share
+		all += share
 	}
 	for _, service := range s.caused {
 		service.Share /= max(1, all) // there is no more to share than all of it
 		service.Amount = Cents(math.Round(service.Share * float64(s.Total)))
 	}
+}
+
+// of is the share of the instances that resources are.
+func (s *sum) of(need capacity.Resources) float64 {
+	if s.has.CPU <= 0 || s.has.MemoryMiB <= 0 {
+		return 0
+	}
+	return max(float64(need.CPU)/float64(s.has.CPU), float64(need.MemoryMiB)/float64(s.has.MemoryMiB))
 }
 
 // addThings adds a line for all things of one price.

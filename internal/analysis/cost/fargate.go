@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"cutover/internal/capacity"
 	"cutover/internal/model"
 )
 
@@ -36,24 +37,32 @@ func (e *environment) addFargate(service string, v *model.Service, on *model.Far
 		return d.Problem("Cpu", "Memory")
 	}
 	list := prices.Fargate
-	architecture := "x86"
-	vCPU, memory := float64(d.CPU)/1024, float64(d.MemoryMiB)/1024
-	size := fmt.Sprintf("%s vCPU, %s GB", number(vCPU), number(memory))
+	size := fmt.Sprintf("%s vCPU, %s GB", number(float64(d.CPU)/1024), number(float64(d.MemoryMiB)/1024))
 	if on.ARM {
-		architecture = "arm"
 		size += ", ARM"
 	}
-	hour := vCPU*list.VCPU[architecture] + memory*list.Memory[architecture]
+	hour := rate(on, capacity.Resources{CPU: d.CPU, MemoryMiB: d.MemoryMiB})
 	storage := 0.0
 	if more := on.StorageGiB - list.FreeStorageGB; more > 0 {
 		storage = float64(more) * list.Storage
 		size += fmt.Sprintf(", %d GB of storage", on.StorageGiB)
 	}
 	spot := on.OnSpot(v.Tasks())
-	off := 1 - float64(list.SpotPercentOff)/100
-	e.fargate = append(e.fargate, fargate{service, v.Tasks() - spot, false, size, hour + storage}, fargate{service, spot, true, size, hour*off + storage})
+	e.fargate = append(e.fargate, fargate{service, v.Tasks() - spot, false, size, hour + storage}, fargate{service, spot, true, size, hour*spotPart() + storage})
 	return d.Problem("Cpu", "Memory")
 }
+
+// rate is the price of CPU and memory for an hour.
+func rate(on *model.Fargate, size capacity.Resources) float64 {
+	architecture := "x86"
+	if on.ARM {
+		architecture = "arm"
+	}
+	return float64(size.CPU)/1024*prices.Fargate.VCPU[architecture] + float64(size.MemoryMiB)/1024*prices.Fargate.Memory[architecture]
+}
+
+// spotPart is what is left of a price on Spot.
+func spotPart() float64 { return 1 - float64(prices.Fargate.SpotPercentOff)/100 }
 
 // number writes a number without more decimals than it has.
 func number(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }

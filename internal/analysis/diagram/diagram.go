@@ -28,8 +28,8 @@ type Layer struct {
 }
 
 // Requests draws the way of a request: the client, the listeners with their rules in order, the
-// target groups, the services with their tasks and sidecars, their instances or Fargate, the repositories
-// or names of the images, and the file systems.
+// target groups, the services with their tasks and sidecars, their instances or Fargate, whom they call, the
+// repositories or names of the images, and the file systems.
 //
 // Of one layer or more it draws everything, and says where they differ. The error is that of
 // [rules.Build], or names a service that cannot be drawn.
@@ -176,7 +176,28 @@ func (d *drawing) read(a *assembly.Assembly) error {
 			d.task(s)
 		}
 	}
+	d.calls(m, table)
 	return nil
+}
+
+// calls adds an arrow from each service to those that it calls by a name, or to the listener through which
+// it does.
+func (d *drawing) calls(m *model.Model, table *rules.Table) {
+	for _, call := range m.Calls() {
+		to, what := "", "calls"
+		if call.To != nil {
+			to, what = call.To.Key(), "calls "+call.Way()
+		} else if i := slices.IndexFunc(table.Listeners, func(l *rules.Listener) bool {
+			return l.LoadBalancer == call.Balancer && strings.HasPrefix(call.Value, "https://") == (l.Protocol == "HTTPS")
+		}); i >= 0 {
+			to = table.Listeners[i].Key()
+		} else {
+			continue // nothing listens there
+		}
+		if e := d.connect(call.From.Key(), to, what); !slices.ContainsFunc(e.facts, func(f fact) bool { return f.layer == d.layer }) {
+			e.facts = append(e.facts, fact{d.layer, "", 1})
+		}
+	}
 }
 
 // task adds where the images and the files of a service's tasks are.

@@ -261,3 +261,52 @@ func TestLabel(t *testing.T) {
 		}
 	}
 }
+
+// Calls are arrows: to the service that has the name, or to the listener of the load balancer. Of layers
+// they say where they differ.
+func TestCalls(t *testing.T) {
+	of := func(environment string) *assembly.Assembly {
+		return read(t, `"LB": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
+			"Http": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 80, "Protocol": "HTTP", "LoadBalancerArn": {"Ref": "LB"}, "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "Group"}}]}},
+			"Https": {"Type": "AWS::ElasticLoadBalancingV2::Listener", "Properties": {"Port": 443, "Protocol": "HTTPS", "LoadBalancerArn": {"Ref": "LB"}, "DefaultActions": [{"Type": "forward", "TargetGroupArn": {"Ref": "Group"}}]}},
+			"Group": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "group"}},
+			"Silent": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
+			"Other": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"NetworkMode": "awsvpc", "ContainerDefinitions": [{"Name": "c", "PortMappings": [{"Name": "http", "ContainerPort": 3000}]}]}},
+			"Users": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "users", "TaskDefinition": {"Ref": "Other"},
+				"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "dev", "Services": [{"PortName": "http", "ClientAliases": [{"DnsName": "users", "Port": 3000}]}]}}},
+			"Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"NetworkMode": "awsvpc", "ContainerDefinitions": [{"Name": "c", "Environment": [`+environment+`]}]}},
+			"Api": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "api", "TaskDefinition": {"Ref": "Task"}, "ServiceConnectConfiguration": {"Enabled": true, "Namespace": "dev"}}}`)
+	}
+	address := func(balancer, scheme string) string {
+		return `{"Name": "` + balancer + scheme + `", "Value": {"Fn::Sub": "` + scheme + `://${` + balancer + `.DNSName}"}}`
+	}
+	const users = `{"Name": "USERS_URL", "Value": "http://users:3000"}, {"Name": "USERS_TOO", "Value": "http://users:3000"}`
+	const arrow, plain, secure = "    api_1 -->|\"calls by Service Connect\"| users_1\n", "    api_1 -->|\"calls\"| loadbalancerHTTP80_1\n", "    api_1 -->|\"calls\"| loadbalancerHTTPS443_1\n"
+	for _, test := range []struct {
+		name   string
+		layers []Layer
+		want   []string
+		not    string
+	}{
+		{"a name, twice", []Layer{{"", of(users)}}, []string{arrow}, "HTTP80_1\n    api"},
+		{"a load balancer", []Layer{{"", of(address("LB", "http"))}}, []string{plain}, secure},
+		{"a load balancer with HTTPS", []Layer{{"", of(address("LB", "https"))}}, []string{secure}, plain},
+		{"one that nothing listens at", []Layer{{"", of(address("Silent", "http"))}}, nil, "calls"},
+		{"in one of two layers", []Layer{{"before", of(address("LB", "http"))}, {"after", of(users)}},
+			[]string{"    api_1 -->|\"calls by Service Connect<br>in after\"| users_1\n", "    api_1 -->|\"calls<br>in before\"| loadbalancerHTTP80_1\n"}, secure},
+		{"in both layers", []Layer{{"before", of(users)}, {"after", of(users)}}, []string{arrow}, "in after"},
+	} {
+		text, err := Requests(test.layers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range test.want {
+			if strings.Count(text, want) != 1 {
+				t.Errorf("%s: it lacks %q, or has it twice:\n%s", test.name, want, text)
+			}
+		}
+		if strings.Contains(text, test.not) {
+			t.Errorf("%s: it has %q:\n%s", test.name, test.not, text)
+		}
+	}
+}

@@ -54,29 +54,63 @@ func Document(dev, prod *Isolation, services []string) string {
 	for _, r := range dev.Reaches {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.From, r.To, r.Ports)
 	}
-	dev.between(&b)
+	dev.direct(&b)
+	dev.apart(&b)
 	return b.String()
 }
 
 // whose says whose security groups containers have.
 func (i *Isolation) whose() string {
 	switch {
-	case len(i.Apart) == 0:
+	case len(i.Apart)+len(i.Interfaces) == 0:
 		return "A container has the security group of its instance."
-	case !i.Instances:
+	case len(i.Shared) == 0:
 		return "Each service has a security group for its tasks."
+	case len(i.Interfaces) == 0:
+		return "A container on EC2 has the security group of its instance.\nEach service on Fargate has one for its tasks."
 	}
-	return "A container on EC2 has the security group of its instance.\nEach service on Fargate has one for its tasks."
+	return "A container in bridge mode has the security group of its\ninstance. Each service on Fargate, or with `NetworkMode` awsvpc, has one for its tasks."
 }
 
-// between says what keeps containers apart beside the security groups.
-func (i *Isolation) between(b *strings.Builder) {
-	if i.Instances || len(i.Apart) == 0 {
-		apart := "The instances' user data keeps containers apart from each\nother, from the instance and from its metadata."
-		if len(i.Links) > 0 {
-			apart = "Docker keeps them apart but for the links above, and\nan instance whose Docker does not gets no tasks. The user data keeps containers from the instance and from its metadata."
+// direct says which services reach each one past the load balancers, and what is open to more than those
+// that call it.
+func (i *Isolation) direct(b *strings.Builder) {
+	b.WriteString("\nThe load balancer reaches every service. Past it, services reach each other only like this:\n\n| service | is reached by | at |\n|---|---|---|\n")
+	toShared, fromShared := false, false
+	for _, d := range i.Directly {
+		from, at := "nobody", ""
+		if len(d.From) > 0 {
+			from, at = strings.Join(d.From, ", "), strings.Join(d.Ports, ", ")
 		}
-		fmt.Fprintf(b, tail, apart)
+		fmt.Fprintf(b, "| %s | %s | %s |\n", d.Service, from, at)
+		toShared = toShared || len(d.From) > 0 && slices.Contains(i.Shared, d.Service)
+		fromShared = fromShared || slices.ContainsFunc(d.From, func(from string) bool { return slices.Contains(i.Shared, from) })
+	}
+	shared := strings.Join(i.Shared, ", ")
+	if toShared {
+		fmt.Fprintf(b, "\nContainers in bridge mode share the ports of their instances and one security group. So the published port of every container in\nbridge mode (%s) is open to whoever calls one of them.\n", shared)
+	}
+	if fromShared {
+		fmt.Fprintf(b, "\nWhat one container in bridge mode (%s) may reach, all of them reach, whether they call it or not.\n", shared)
+	}
+}
+
+// apart says what keeps containers apart beside the security groups.
+func (i *Isolation) apart(b *strings.Builder) {
+	if len(i.Shared) > 0 || len(i.Apart)+len(i.Interfaces) == 0 {
+		text := "The instances' user data keeps containers apart from each\nother, from the instance and from its metadata."
+		switch published := i.between(); {
+		case published && len(i.Links) > 0:
+			text = "Docker keeps them apart but for the links above and for\npublished ports, and an instance whose Docker does not gets no tasks. The user data keeps containers from all else on the instance and\nfrom its metadata."
+		case published:
+			text = "The instances' user data lets containers reach each\nother's published ports, and keeps them from all else on the instance and from its metadata."
+		case len(i.Links) > 0:
+			text = "Docker keeps them apart but for the links above, and\nan instance whose Docker does not gets no tasks. The user data keeps containers from the instance and from its metadata."
+		}
+		fmt.Fprintf(b, tail, text)
+	}
+	if len(i.Interfaces) > 0 {
+		fmt.Fprintf(b, interfacesTail, strings.Join(i.Interfaces, ", "))
 	}
 	if len(i.Apart) > 0 {
 		fmt.Fprintf(b, fargateTail, strings.Join(i.Apart, ", "))
@@ -200,6 +234,11 @@ AWS makes this role in the account, and nobody else can assume it.
 
 const tail = `
 There is no security group between two containers on one instance. %s ` + "`go test ./test/instance`" + ` runs the user data and tests it.
+`
+
+const interfacesTail = `
+A task with a network interface of its own (%s) shares the kernel of its instance, and no network. Its security group is between it and
+every other task. The ECS agent [keeps it from the instance's metadata](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html).
 `
 
 const fargateTail = `

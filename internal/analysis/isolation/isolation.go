@@ -32,9 +32,11 @@ type Isolation struct {
 	Links       []Link
 	Images      []Image
 	// Apart are the services whose tasks are on Fargate: each task has a machine and a security group of
-	// its own. Instances says that others share instances.
-	Apart     []string
-	Instances bool
+	// its own. Interfaces are those on instances whose tasks have a security group of their own (awsvpc).
+	// Shared are those whose containers have the security groups of their instances.
+	Apart, Interfaces, Shared []string
+	// Directly says who reaches each service past the load balancers. All of these are sorted.
+	Directly []Direct
 	// families are the task definitions of a service, by the service's name.
 	families map[string][]string
 }
@@ -68,6 +70,7 @@ func Read(dir string) (*Isolation, error) {
 	r.services()
 	r.grants()
 	r.reaches()
+	r.directly()
 	r.handed()
 	for _, stack := range a.Stacks {
 		for _, resource := range stack.Resources {
@@ -84,7 +87,7 @@ type reader struct {
 	isolation *Isolation
 	// identities are the roles' names.
 	identities map[*assembly.Resource]string
-	// groups are the services whose tasks have a security group.
+	// groups are the services whose tasks have a security group for themselves.
 	groups map[*assembly.Resource][]string
 	errs   []error
 }
@@ -115,27 +118,31 @@ func (r *reader) names() {
 	}
 }
 
-// services says which services are on Fargate, and which security groups tasks have for themselves.
+// services says where services run, and which security groups tasks have for themselves.
 func (r *reader) services() {
 	r.groups = map[*assembly.Resource][]string{}
-	r.isolation.Instances = len(r.AutoScalingGroups)+len(r.Model.Instances) > 0
 	for _, s := range r.Services {
 		on, err := r.Fargate(s)
 		if err != nil {
 			r.errs = append(r.errs, err)
 		}
-		if on == nil {
-			r.isolation.Instances = true
-		} else {
+		own := s.TaskDefinition != nil && s.TaskDefinition.NetworkMode == "awsvpc"
+		switch {
+		case on != nil:
 			r.isolation.Apart = append(r.isolation.Apart, s.Name)
+		case own:
+			r.isolation.Interfaces = append(r.isolation.Interfaces, s.Name)
+		default:
+			r.isolation.Shared = append(r.isolation.Shared, s.Name)
+			continue
 		}
-		network := assembly.NewReader(r.Assembly, s.Resource).Properties().Field("NetworkConfiguration").Field("AwsvpcConfiguration")
-		for _, group := range network.Field("SecurityGroups").List() {
-			if resource := group.Elsewhere(model.EC2SecurityGroup, "GroupId"); resource != nil {
-				r.groups[resource] = append(r.groups[resource], s.Name)
-			}
+		for _, group := range r.Network(s).Groups {
+			r.groups[group] = append(r.groups[group], s.Name)
 		}
 	}
+	slices.Sort(r.isolation.Apart)
+	slices.Sort(r.isolation.Interfaces)
+	slices.Sort(r.isolation.Shared)
 }
 
 // group is the name of a security group: that of the tasks that have it for themselves, or else its

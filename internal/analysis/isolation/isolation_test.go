@@ -166,8 +166,8 @@ func TestFargate(t *testing.T) {
 			{"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "arn:aws:logs:us-east-1:123456789012:log-group:/ecs/shop:*"}]}}},
 		"Role": {"Type": "AWS::IAM::Role", "Properties": {` + trust + `}},
 		"Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/ecs/shop"}},
-		"Definition": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"Family": "shop-fargate", "TaskRoleArn": {"Fn::GetAtt": ["Role", "Arn"]}, "Tags": [{"Key": "service", "Value": "shop"}]}},
-		"Service": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "shop-fargate", "CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}],
+		"Definition": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"Family": "shop-fargate", "NetworkMode": "awsvpc", "TaskRoleArn": {"Fn::GetAtt": ["Role", "Arn"]}, "Tags": [{"Key": "service", "Value": "shop"}]}},
+		"Service": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "shop-fargate", "TaskDefinition": {"Ref": "Definition"}, "CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}],
 			"NetworkConfiguration": {"AwsvpcConfiguration": {"SecurityGroups": [{"Fn::GetAtt": ["Own", "GroupId"]}]}}}}`
 	const machine, fargate = "The instances' user data keeps containers apart", "A task on Fargate (shop-fargate) needs no packet filter."
 	for _, test := range []struct {
@@ -204,6 +204,56 @@ func TestFargate(t *testing.T) {
 		}
 		if got := i.Foreign([]string{"shop"}); got != nil {
 			t.Errorf("foreign to the service are %v", got)
+		}
+	}
+}
+
+// Containers in bridge mode have the security group of their instances, and others one for themselves. Who
+// reaches a service past the load balancer is told by service, and what else a rule opens.
+func TestDirectly(t *testing.T) {
+	const all = `"SecurityGroupEgress": [{"CidrIp": "0.0.0.0/0", "IpProtocol": "-1"}]`
+	admit := func(id, from, to, first, last string) string {
+		return `, "` + id + `": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": {"GroupId": {"Fn::GetAtt": ["` + to + `", "GroupId"]}, "SourceSecurityGroupId": {"Fn::GetAtt": ["` + from + `", "GroupId"]}, "IpProtocol": "tcp", "FromPort": ` + first + `, "ToPort": ` + last + `}}`
+	}
+	service := func(name, mode, more string) string {
+		return `, "T` + name + `": {"Type": "AWS::ECS::TaskDefinition", "Properties": {"Family": "` + name + `", "NetworkMode": "` + mode + `"}},
+			"S` + name + `": {"Type": "AWS::ECS::Service", "Properties": {"ServiceName": "` + name + `", "TaskDefinition": {"Ref": "T` + name + `"}` + more + `}}`
+	}
+	own := func(group string) string {
+		return `, "NetworkConfiguration": {"AwsvpcConfiguration": {"SecurityGroups": [{"Fn::GetAtt": ["` + group + `", "GroupId"]}]}}`
+	}
+	base := `"Machines": {"Type": "AWS::EC2::SecurityGroup", "Properties": {` + all + `}},
+		"Own": {"Type": "AWS::EC2::SecurityGroup", "Properties": {` + all + `}},
+		"Far": {"Type": "AWS::EC2::SecurityGroup", "Properties": {` + all + `}},
+		"Launch": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": {"SecurityGroupIds": [{"Fn::GetAtt": ["Machines", "GroupId"]}]}}},
+		"Group": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": "1", "MaxSize": "2", "LaunchTemplate": {"LaunchTemplateId": {"Ref": "Launch"}, "Version": "1"}}}` +
+		service("posts", "bridge", "") + service("api", "bridge", "") + service("threads", "awsvpc", own("Own")) + service("users", "awsvpc", `, "LaunchType": "FARGATE"`+own("Far"))
+	const packets, openOnes, reachAll = "The instances' user data keeps containers apart", "bridge mode (api, posts) is open to whoever calls one of them.", "What one container in bridge mode (api, posts) may reach, all of them reach"
+	for _, test := range []struct {
+		name, rules string
+		rows        []string
+		says, not   []string
+	}{
+		{"nobody", "", []string{"| api | nobody |  |", "| posts | nobody |  |", "| threads | nobody |  |", "| users | nobody |  |"}, []string{packets}, []string{openOnes, reachAll}},
+		{"a task", admit("A", "Own", "Far", "3000", "3000"), []string{"| threads | nobody |  |", "| users | threads | tcp 3000–3000 |"}, []string{packets}, []string{openOnes, reachAll}},
+		{"from instances", admit("A", "Machines", "Own", "3000", "3000"), []string{"| threads | api, posts | tcp 3000–3000 |", "| users | nobody |  |"}, []string{packets, reachAll}, []string{openOnes}},
+		{"to instances", admit("A", "Far", "Machines", "32768", "65535"), []string{"| api | users | tcp 32768–65535 |", "| posts | users | tcp 32768–65535 |"}, []string{packets, openOnes}, []string{reachAll}},
+		{"between instances", admit("A", "Machines", "Machines", "32768", "65535") + admit("B", "Machines", "Machines", "8000", "8000"),
+			[]string{"| api | posts | tcp 32768–65535, tcp 8000–8000 |", "| posts | api | tcp 32768–65535, tcp 8000–8000 |", "| threads | nobody |  |"},
+			[]string{openOnes, reachAll, "The instances' user data lets containers reach each\nother's published ports"}, []string{packets}},
+	} {
+		i := mustRead(t, base+test.rules)
+		text := Document(i, i, []string{"api"})
+		for _, want := range append(append(test.rows, test.says...), "instance. Each service on Fargate, or with `NetworkMode` awsvpc, has one for its tasks.",
+			"A task with a network interface of its own (threads) shares the kernel", "A task on Fargate (users) needs no packet filter.") {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: the document lacks %q:\n%s", test.name, want, text)
+			}
+		}
+		for _, not := range test.not {
+			if strings.Contains(text, not) {
+				t.Errorf("%s: the document has %q", test.name, not)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package isolation
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"cutover/internal/model"
@@ -64,6 +65,51 @@ func (r *reader) reaches() {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), cmp.Compare(a.Ports, b.Ports))
 	})
 	r.isolation.Reaches = slices.Compact(all)
+}
+
+// Direct is who reaches the tasks of a service past the load balancers.
+type Direct struct {
+	Service string
+	// From are services, whether they have something to call there or not.
+	From []string
+	// Ports are as in [Reach], each once.
+	Ports []string
+}
+
+// directly says which services reach each one.
+func (r *reader) directly() {
+	groups := map[string][]string{} // names, by service
+	for _, s := range r.Services {
+		groups[s.Name] = nil
+		for _, group := range r.Network(s).Groups {
+			groups[s.Name] = append(groups[s.Name], r.group(group))
+		}
+	}
+	names := slices.Sorted(maps.Keys(groups))
+	for _, to := range names {
+		d := Direct{Service: to}
+		for _, from := range names {
+			for _, reach := range r.isolation.Reaches {
+				if from == to || !slices.Contains(groups[from], reach.From) || !slices.Contains(groups[to], reach.To) {
+					continue
+				}
+				if !slices.Contains(d.From, from) {
+					d.From = append(d.From, from)
+				}
+				if !slices.Contains(d.Ports, reach.Ports) {
+					d.Ports = append(d.Ports, reach.Ports)
+				}
+			}
+		}
+		r.isolation.Directly = append(r.isolation.Directly, d)
+	}
+}
+
+// between says whether services whose containers share security groups reach each other.
+func (i *Isolation) between() bool {
+	return slices.ContainsFunc(i.Directly, func(d Direct) bool {
+		return slices.Contains(i.Shared, d.Service) && slices.ContainsFunc(d.From, func(from string) bool { return slices.Contains(i.Shared, from) })
+	})
 }
 
 func (r *reader) peer(rule *model.SecurityGroupRule) string {

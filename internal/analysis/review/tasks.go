@@ -36,7 +36,8 @@ func (c *TaskChange) warn(format string, a ...any) {
 	c.Warnings = append(c.Warnings, fmt.Sprintf(format, a...))
 }
 
-// Tasks says what a deployment does to running tasks. Services that are new or that go are left out.
+// Tasks says what a deployment does to running tasks. Services that are new are left out, and so are those
+// that go, unless others call them by a name.
 func Tasks(pair Pair) ([]TaskChange, error) {
 	d := &deployed{was: model.Read(pair.Before), is: model.Read(pair.After)}
 	// What a stranger's template grants may not be known in full. Then some changes are not told.
@@ -45,17 +46,20 @@ func Tasks(pair Pair) ([]TaskChange, error) {
 	if d.had == nil || d.has == nil {
 		return nil, fmt.Errorf("%s: an assembly is gone: %s, %s", pair.Name, pair.Before.Dir, pair.After.Dir)
 	}
+	d.called, d.calls = d.was.Calls(), d.is.Calls()
 	changes := d.instances()
 	for _, is := range d.is.Services {
 		was := same(d.was, is)
 		if was == nil {
 			continue
 		}
-		c := TaskChange{Service: is.Name, Running: was.Tasks() > 0 || was.Scheduling == model.Daemon, Warnings: []string{}, Does: []string{}}
+		c := taskChange(was, is.Name)
 		d.definition(&c, was, is)
 		d.directories(&c, was, is)
 		d.roles(&c, was, is)
 		service(&c, was, is)
+		d.names(&c, was, is)
+		d.callees(&c, was, is)
 		d.compute(&c, was, is)
 		for _, lb := range is.LoadBalancers {
 			if lb.TargetGroup != nil {
@@ -67,13 +71,26 @@ func Tasks(pair Pair) ([]TaskChange, error) {
 			changes = append(changes, c)
 		}
 	}
+	for _, was := range d.was.Services { // a deployment deletes no stack
+		if same(d.is, was) == nil && d.is.Assembly.Stack(was.Resource.Stack.Name) != nil {
+			c := taskChange(was, was.Name)
+			if d.names(&c, was, nil); len(c.Warnings) > 0 {
+				changes = append(changes, c)
+			}
+		}
+	}
 	return changes, nil
+}
+
+func taskChange(was *model.Service, name string) TaskChange {
+	return TaskChange{Service: name, Running: was.Tasks() > 0 || was.Scheduling == model.Daemon, Warnings: []string{}, Does: []string{}}
 }
 
 // deployed are both sides of a deployment.
 type deployed struct {
-	was, is  *model.Model
-	had, has *isolation.Isolation
+	was, is       *model.Model
+	had, has      *isolation.Isolation
+	called, calls []model.Call // before and after
 }
 
 // same returns the value of the resource that a value is of, in another model; nil if it has none.
@@ -99,6 +116,9 @@ func (d *deployed) definition(c *TaskChange, was, is *model.Service) {
 		return
 	}
 	c.Exchanged = c.Running
+	if one.NetworkMode != other.NetworkMode && len(is.LoadBalancers) > 0 {
+		c.warn("tasks are in network mode %s instead of %s, in which the load balancer finds them otherwise: the target group is another one. Move the service to another compute and back, and shift the requests", other.NetworkMode, one.NetworkMode)
+	}
 	c.does("new tasks take the place of the running ones, while at least %d %% of the tasks stay healthy. What changes: %s", is.MinimumHealthyPercent, strings.Join(changed, "; "))
 	before, after := one.Reserves(), other.Reserves()
 	switch on, _ := d.is.Fargate(is); {
@@ -280,7 +300,7 @@ func service(c *TaskChange, was, is *model.Service) {
 			}
 		case "DeploymentConfiguration":
 			c.does("the bounds or alarms of deployments change. No task is exchanged")
-		case "NetworkConfiguration", "PlatformVersion":
+		case "NetworkConfiguration", "PlatformVersion", "ServiceConnectConfiguration", "ServiceRegistries":
 			c.Exchanged = c.Running
 			c.does("new tasks take the place of the running ones: the setting %s of the service changes", key)
 		case "CapacityProviderStrategy", "DesiredCount", "HealthCheckGracePeriodSeconds", "LoadBalancers", "Tags", "TaskDefinition": // told elsewhere

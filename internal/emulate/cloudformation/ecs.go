@@ -63,9 +63,11 @@ var containers = map[string]*handler{
 		// Follows a creation as well: moto's CreateService drops what its UpdateService keeps.
 		configure: func(c *call, _, p props) {
 			refuseUnattached(c, p)
-			params := pick(p, "Cluster", "TaskDefinition", "DesiredCount", "LoadBalancers", "CapacityProviderStrategy", "DeploymentConfiguration",
+			// What is left out of a template is taken away from the service.
+			params := with(props{"ServiceConnectConfiguration": props{"Enabled": false}, "ServiceRegistries": []any{}}, p)
+			params = pick(params, "Cluster", "TaskDefinition", "DesiredCount", "LoadBalancers", "CapacityProviderStrategy", "DeploymentConfiguration",
 				"HealthCheckGracePeriodSeconds", "EnableECSManagedTags", "EnableExecuteCommand", "PropagateTags", "PlacementConstraints",
-				"AvailabilityZoneRebalancing", "ServiceConnectConfiguration")
+				"AvailabilityZoneRebalancing", "ServiceConnectConfiguration", "ServiceRegistries", "NetworkConfiguration")
 			if strategy, ok := p["PlacementStrategies"]; ok {
 				params["PlacementStrategy"] = strategy
 			}

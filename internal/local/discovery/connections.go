@@ -36,7 +36,7 @@ func (n *name) connect(client net.Conn) {
 		reset(client)
 		return
 	}
-	task, err := n.caller.provider.dial(n.caller.ctx, i.at(n.target))
+	conn, err := n.caller.provider.dial(n.caller.ctx, i.at(n.target))
 	if n.endpoint != nil {
 		n.note(i, err)
 	}
@@ -44,9 +44,12 @@ func (n *name) connect(client net.Conn) {
 		reset(client)
 		return
 	}
-	ended := context.AfterFunc(n.caller.ctx, func() { client.Close(); task.Close() })
-	defer ended()
-	client, task = limit(client, idle), limit(task, idle)
+	join(n.caller.ctx, limit(client, idle), limit(conn, idle))
+}
+
+// join passes on what two connections send, until both have ended or the context has.
+func join(ctx context.Context, client, task net.Conn) {
+	defer context.AfterFunc(ctx, func() { client.Close(); task.Close() })()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -117,8 +120,8 @@ func (n *name) resolve() *instance {
 	n.turn++
 	if state, since := i.state(); state != "" && !n.told["stale "+i.task] {
 		n.told["stale "+i.task] = true
-		p.event(n.caller.name, n.caller.task, provider.Warning, fmt.Sprintf("%v still leads to task %s of %s, which is %s since %v ago: %s",
-			n, i.task, i.service.Name, state, now.Sub(since).Round(time.Millisecond), n.why(i, now)))
+		n.event(provider.Warning, fmt.Sprintf("%v still leads to %v, which has been %s for %v: %s",
+			n, i, state, now.Sub(since).Round(time.Millisecond), n.why(i, now)))
 	}
 	return i
 }
@@ -155,8 +158,8 @@ func (n *name) left(before []*instance, now time.Time) {
 			continue
 		}
 		delete(n.told, "stale "+i.task)
-		n.caller.provider.event(n.caller.name, n.caller.task, "", fmt.Sprintf("%v leads to task %s of %s no more, %v after it was %s",
-			n, i.task, i.service.Name, now.Sub(since).Round(time.Millisecond), state))
+		n.event("", fmt.Sprintf("%v leads to %v no more, %v after it was %s",
+			n, i, now.Sub(since).Round(time.Millisecond), state))
 	}
 }
 

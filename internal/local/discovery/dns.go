@@ -29,7 +29,7 @@ func (p *plan) serve() error {
 			continue
 		}
 		s := &server{provider: p.Provider, vpc: n.VPC}
-		if err := s.start(); err != nil {
+		if err := p.start(s); err != nil {
 			return fmt.Errorf("no DNS server can answer for the namespace %s: %w", n.Name, err)
 		}
 		p.servers[n.VPC] = s

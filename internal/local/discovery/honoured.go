@@ -9,7 +9,7 @@ import (
 )
 
 // forAWS are settings without an effect here.
-var forAWS = map[string]string{"Description": "", "Tags": "", "Properties": "", "ServiceAttributes": "", "Type": ""}
+var forAWS = map[string]string{"Description": "", "Tags": "", "ServiceAttributes": "", "Type": ""}
 
 // notHonoured says why for other settings.
 var notHonoured = map[string]string{

@@ -34,6 +34,7 @@ func (t *task) check(ctx context.Context, c *taskContainer) {
 		t.scheduler.update(t.service, func() {
 			c.unchecked = true
 			close(c.healthy)
+			t.scheduler.options.Discovery.Health(t.ID, t.well())
 			t.event(ContainerEvent, "", fmt.Sprintf("the health check of container %q is left out: %v", c.definition.Name, err))
 		})
 		return

@@ -163,7 +163,7 @@ func TestRefused(t *testing.T) {
 		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n", "Services": [{"PortName": "p"}]}`, `shop-web/Service/Properties.ServiceConnectConfiguration.Services[0].PortName: shop-web/Task has no port mapping of the name "p"`},
 		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n", "Services": [{"Tls": {"KmsKey": "k"}}]}`, `Services[0].Tls: not honoured: connections between tasks are not encrypted here`},
 		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n", "Novelty": 1}`, `ServiceConnectConfiguration.Novelty: not honoured: what it does is not known here`},
-		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n", "Services": [{"PortName": "p", "ClientAliases": [{"Port": 1, "TestTrafficRules": {}}]}]}`, `TestTrafficRules: not honoured: they are for blue/green deployments`},
+		{`"LaunchType": "EC2"`, `"ServiceConnectConfiguration": {"Enabled": true, "Namespace": "n", "Services": [{"PortName": "p", "ClientAliases": [{"Port": 1, "TestTrafficRules": {"Header": {"Name": "x"}}}]}]}`, `TestTrafficRules: not honoured: they are for blue/green deployments`},
 		{`"LaunchType": "EC2"`, `"ServiceRegistries": [{"RegistryArn": "r", "Novelty": 1, "ContainerName": "web", "ContainerPort": 8080}]`, `ServiceRegistries[0].Novelty: not honoured: what it does is not known here`},
 		{`"LaunchType": "EC2"`, `"Novelty": 1`, `Properties.Novelty: not honoured: what it does is not known here`},
 		{`"LaunchType": "EC2", "DesiredCount": {"Ref": "Count"}`, `"DesiredCount": -1`, `DesiredCount: expected a whole number from 0 to 5000, found the number -1`},

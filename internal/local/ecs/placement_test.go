@@ -16,6 +16,8 @@ func TestReserves(t *testing.T) {
 	}
 	sidecar := definition(256, 256, 0, 1)
 	sidecar.Containers = append(sidecar.Containers, model.Container{CPUShares: 128, MemoryMiB: 64})
+	interfaced := definition(256, 256, 0, 1)
+	interfaced.NetworkMode = "awsvpc"
 	bounded := definition(256, 256, 0, 1)
 	bounded.Containers[0].CPULimit = 1024
 	for _, test := range []struct {
@@ -31,6 +33,7 @@ func TestReserves(t *testing.T) {
 		{"no CPU units", definition(0, 256, 0, 1), capacity.Resources{MemoryMiB: 256, Ports: 1}},
 		{"two ports", definition(0, 0, 0, 2), capacity.Resources{Ports: 2}},
 		{"nothing", definition(0, 0, 0, 0), capacity.Resources{}},
+		{"a network interface of its own in place of ports of the instance", interfaced, capacity.Resources{CPU: 256, MemoryMiB: 256, Interfaces: 1}},
 	} {
 		if got := test.task.Reserves(); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)

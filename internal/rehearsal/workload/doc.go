@@ -11,6 +11,11 @@
 //	    json: {product: 1, quantity: 2}
 //	    status: 201
 //	    ignore: {json: [$.id], headers: [Location]}
+//	collections:
+//	  - name: note
+//	    create: {path: /api/notes, json: {text: "{{value}}"}}
+//	    read: {path: "/api/notes/{{id}}"}
+//	    delete: {path: "/api/notes/{{id}}"}
 //	ignore:
 //	  json: [$.generatedAt]
 package workload

@@ -95,22 +95,20 @@ func oneOrMore(text []byte, add func(json.RawMessage) error) error {
 	return nil
 }
 
-// File adds the requests of a routes file. The error has all that is wrong with it, with the lines and columns.
-func (b *Builder) File(name string) error {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
+// routes adds the requests of a routes file.
+func (b *Builder) routes(name string, text []byte) error {
 	d := readYAML(name, text)
 	if len(d.errs) > 0 {
 		return d.err()
 	}
 	d.validate(schema())
-	var compare string
+	if d.count("requests")+d.count("collections")+d.count("sessions") == 0 && len(d.errs) == 0 {
+		d.refuseAt(nil, "the file has no requests, sessions or collections")
+	}
+	d.decode(&d.compare, "compare")
 	var everywhere ignored
-	d.decode(&compare, "compare")
 	d.decode(&everywhere, "ignore")
-	all := d.expect(everywhere, []string{"ignore"})
+	d.everywhere = d.ignore(everywhere, []string{"ignore"})
 	lines := map[string]int{}
 	for i := range d.count("requests") {
 		at := []string{"requests", strconv.Itoa(i)}
@@ -118,23 +116,32 @@ func (b *Builder) File(name string) error {
 		if !d.decode(&e, at...) {
 			continue
 		}
-		request, expect := d.request(e, at), d.expect(e.Ignore, append(at, "ignore"))
+		request := d.request(e, at)
+		request.Check(func(field, problem string) { d.refuseAt(append(at, field), problem) })
 		line := d.nodes[pointerOf(at)].Line
 		if first := lines[request.Key()]; first > 0 {
 			d.refuseAt(at, fmt.Sprintf("%s is the request of line %d: change one, or give that one a weight", &request, first))
 		}
 		lines[request.Key()] = line
-		expect.JSON = cmp.Or(e.Compare, compare) == "json"
-		expect.Status = e.Status
-		expect.IgnoreHeaders = append(expect.IgnoreHeaders, all.IgnoreHeaders...)
-		expect.IgnoreJSON = append(expect.IgnoreJSON, all.IgnoreJSON...)
-		b.Add(request, expect, max(1, e.Weight))
+		b.Add(request, d.expect(e, at), max(1, e.Weight))
 	}
+	b.collections(d)
+	b.sessions(d)
 	return d.err()
 }
 
-// expect reads what is not compared.
-func (d *document) expect(i ignored, at []string) rehearsal.Expect {
+// expect reads what is expected of the answers to a request.
+func (d *document) expect(e entry, at []string) rehearsal.Expect {
+	expect := d.ignore(e.Ignore, append(at, "ignore"))
+	expect.JSON = cmp.Or(e.Compare, d.compare) == "json"
+	expect.Status = e.Status
+	expect.IgnoreHeaders = append(expect.IgnoreHeaders, d.everywhere.IgnoreHeaders...)
+	expect.IgnoreJSON = append(expect.IgnoreJSON, d.everywhere.IgnoreJSON...)
+	return expect
+}
+
+// ignore reads what is not compared.
+func (d *document) ignore(i ignored, at []string) rehearsal.Expect {
 	e := rehearsal.Expect{IgnoreHeaders: i.Headers, IgnoreBody: i.Body}
 	for n, text := range i.JSON {
 		path, err := rehearsal.ParseJSONPath(text)
@@ -176,6 +183,5 @@ func (d *document) request(e entry, at []string) rehearsal.Request {
 	if bodies > 1 {
 		d.refuseAt(at, "has more than one of body, bodyFile and json: leave one")
 	}
-	r.Check(func(field, problem string) { d.refuseAt(append(at, field), problem) })
 	return r
 }

@@ -20,6 +20,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"cutover/internal/rehearsal"
 )
 
 // document is a YAML file with the places of its values.
@@ -31,6 +33,10 @@ type document struct {
 	left  int                   // nodes that the file may still have
 	errs  []problem
 	wrong [][]string // pointers of what a schema does not take
+
+	// What a routes file says about all answers.
+	compare    string
+	everywhere rehearsal.Expect
 }
 
 // problem is an error at a place.
@@ -338,6 +344,8 @@ func propertiesAt(schema *jsonschema.Schema, at []string) []string {
 			schema = property
 		} else if items, ok := schema.Items2020, schema.Items2020 != nil; ok {
 			schema = items
+		} else if members, ok := schema.AdditionalProperties.(*jsonschema.Schema); ok {
+			schema = members
 		} else {
 			return nil
 		}

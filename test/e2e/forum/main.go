@@ -1,13 +1,35 @@
-// Forum is the CDK app of the forum, whatever is deployed.
+// Forum is the CDK app of the forum, whatever is deployed. The variable CUTOVER_E2E_APP names another list
+// of services.
 package main
 
 import (
 	"os"
+	"slices"
 
+	"cutover/config"
+	"cutover/deployment"
 	"cutover/stacks"
 	"cutover/test/e2e/moving"
 )
 
 func main() {
-	os.Exit(stacks.Run(moving.Of(os.Getenv(moving.Variable))))
+	bridged := calling(false)
+	bridged.Services[1].Compute = config.EC2{}
+	apps := map[string]config.Deployment{"": moving.Of(os.Getenv(moving.Variable)), "names": calling(true), "balanced": calling(false), "bridged": bridged}
+	os.Exit(stacks.Run(apps[os.Getenv("CUTOVER_E2E_APP")]))
+}
+
+// calling is the forum with services that call each other: by names of all kinds, and pages through the load
+// balancer. Without names they call each other through the load balancer alone.
+func calling(named bool) config.Deployment {
+	d := deployment.Forum
+	d.Services = append(slices.Clone(d.Services), config.Service{Name: "pages", Paths: []string{"/api/pages*"}, Order: 40, Image: config.Registry{Name: "public.ecr.aws/nginx/nginx:1.29"}})
+	users, threads, posts := &d.Services[0], &d.Services[1], &d.Services[2]
+	users.Compute, threads.Compute = config.Fargate{}, config.EC2{NetworkMode: "awsvpc"}
+	d.Monolith.Calls, threads.Calls = []string{"threads", "posts", "pages"}, []string{"users", "posts"}
+	if named {
+		users.Discovery, threads.Discovery = []config.Discovery{config.ServiceConnect{}}, []config.Discovery{config.CloudMap{}}
+		posts.Discovery = []config.Discovery{config.CloudMap{TTLSeconds: 5}}
+	}
+	return d
 }

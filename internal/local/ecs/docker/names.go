@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -220,7 +221,7 @@ func (d *Driver) makeStandIn(ctx context.Context, s *standIn) (err error) {
 			SecurityOpt: []string{"label=disable"}, // SELinux would keep the container from the socket
 			Mounts:      append(slices.Clone(mounts), mount.Mount{Type: mount.TypeBind, Source: directory, Target: meetingPath}),
 		},
-		Name: d.name(rand.Text()[:8], s.host),
+		Name: d.name(rand.Text()[:8], cmp.Or(s.host, "dns")),
 	})
 	if err != nil {
 		return err

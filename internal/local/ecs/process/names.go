@@ -85,7 +85,7 @@ var standardPorts = map[string]int{
 
 // addresses matches an alias with a port, as in "tcp://db:5432", and an alias after the scheme of a URL.
 func addresses(alias string) *regexp.Regexp {
-	return regexp.MustCompile(`(?i)((?:([a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?)|^|[^\w.-])` + regexp.QuoteMeta(alias) + `\.?(?::(\d+)\b|([/?#]|$))`)
+	return regexp.MustCompile(`(?i)((?:([a-z][a-z0-9+.-]*)://(?:[^\s/@]*@)?)|^|[^\w.-])` + regexp.QuoteMeta(alias) + `\.?(?::(\d+)\b|([^\w.:@-]|$))`)
 }
 
 // named are the ports of an alias that variables name.
@@ -115,10 +115,11 @@ func rewriteAddresses(alias, value string, local func(number int, standard bool)
 		groups := pattern.FindStringSubmatch(found)
 		before, scheme, port, end := groups[1], groups[2], groups[3], groups[4]
 		plain, records := strings.CutSuffix(strings.ToLower(scheme), "+srv")
-		number, known := 0, port != "" || records
+		number, known := 0, true
 		switch {
 		case port != "":
 			number, _ = strconv.Atoi(port)
+			known = !records // which have the port
 		case records:
 			before = strings.Replace(before, scheme, scheme[:len(plain)], 1)
 		default:
@@ -222,7 +223,7 @@ func (l link) beside(prefix string, variables environment) (chosen int, known bo
 // lost are the variables in which a service's name still is an address.
 func (l link) lost(variables environment) (names []string) {
 	alias := regexp.QuoteMeta(l.alias)
-	pattern := `(?i)://([^\s/@]*@)?` + alias + `\.?([:/?#]|$)`
+	pattern := `(?i)://([^\s/@]*@)?` + alias + `\.?([^\w.@-]|$)`
 	if strings.Contains(l.alias, ".") { // nothing else than an address
 		pattern = `(?i)(^|[^\w.-])` + alias + `\.?($|[^\w.-])`
 	}
