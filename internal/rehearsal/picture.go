@@ -79,7 +79,7 @@ func (c Covered) cell(i int, phase string, most int) cell {
 	switch {
 	case n == nil:
 		return cell{"absent", fmt.Sprintf("%s: not in %s", c.Name, phase)}
-	case *n == 0 && (c.State == notAsked || slices.Contains(c.Missing, phase)):
+	case slices.Contains(c.Missing, phase):
 		return cell{"none", fmt.Sprintf("%s: no request in %s", c.Name, phase)}
 	case *n == 0:
 		return cell{"intended", fmt.Sprintf("%s: no request in %s, and none has to come", c.Name, phase)}
@@ -92,20 +92,16 @@ func (c Covered) cell(i int, phase string, most int) cell {
 	return cell{class, fmt.Sprintf("%s: %s in %s", c.Name, count(*n, "request"), phase)}
 }
 
-// where says how many requests came in which phase.
+// where says how many requests came in which phase, and where they are missing.
 func (c Covered) where(phases []string) string {
-	var some, none []string
+	var texts []string
 	for i, n := range c.ByPhase {
-		switch {
-		case n == nil:
-		case *n > 0:
-			some = append(some, fmt.Sprintf("%s in %s", group(*n), phases[i]))
-		default:
-			none = append(none, phases[i])
+		if n != nil && *n > 0 {
+			texts = append(texts, fmt.Sprintf("%s in %s", group(*n), phases[i]))
 		}
 	}
-	if len(none) > 0 {
-		some = append(some, "none in "+strings.Join(none, ", "))
+	if len(c.Missing) > 0 {
+		texts = append(texts, "none in "+strings.Join(c.Missing, ", "))
 	}
-	return strings.Join(some, ", ")
+	return strings.Join(texts, ", ")
 }
