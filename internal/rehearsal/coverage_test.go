@@ -230,13 +230,13 @@ func TestPanels(t *testing.T) {
 	if !slices.Equal(texts, want) {
 		t.Errorf("%q\nwant\n%q", texts, want)
 	}
-	for _, parts := range []int{maxColumns, maxColumns + 1} {
+	for parts, text := range map[int]string{maxColumns: "120 asked", maxColumns + 1: "121 asked; the first 120 are drawn"} {
 		c.Parts = nil
 		for range parts {
 			c.Parts = append(c.Parts, Covered{Kind: RulePart, State: wasAsked, ByPhase: []*int{n(1), n(1)}})
 		}
-		if p := c.panels(strings.ToUpper)[0]; p.Parts != maxColumns || len(p.Rows[0].Cells) != maxColumns {
-			t.Errorf("%d parts: %d columns", parts, p.Parts)
+		if p := c.panels(strings.ToUpper)[0]; p.Parts != maxColumns || len(p.Rows[0].Cells) != maxColumns || p.Text != text {
+			t.Errorf("%d parts: %d columns, %q", parts, p.Parts, p.Text)
 		}
 	}
 }

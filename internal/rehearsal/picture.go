@@ -50,6 +50,9 @@ func (c Coverage) panels(label func(phase string) string) (panels []panel) {
 				show.Text += fmt.Sprintf(", %s %s", group(states[state]), state)
 			}
 		}
+		if len(parts) > maxColumns {
+			show.Text += fmt.Sprintf("; the first %d are drawn", maxColumns)
+		}
 		show.Text = strings.TrimPrefix(show.Text, ", ")
 		for i, phase := range c.Phases {
 			r := row{Phase: label(phase)}
