@@ -20,7 +20,8 @@ type Discovery interface {
 type LoadBalancer struct{}
 
 // ServiceConnect is the way through proxies that ECS puts beside the tasks of callers and of the
-// service. A proxy chooses a healthy task, and tries a failed request twice more, whatever its method.
+// service. A proxy chooses a task, leaves out one that fails again and again, and tries a failed request
+// twice more, whatever its method.
 // All of these tasks need network interfaces of their own (awsvpc).
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
 type ServiceConnect struct {
@@ -100,6 +101,12 @@ func (s Service) Named() bool {
 	_, connected := s.ServiceConnect()
 	_, mapped := s.CloudMap()
 	return connected || mapped
+}
+
+// namedFirst says whether the variables of callers have a name of the service.
+func (s Service) namedFirst() bool {
+	_, balanced := s.Discovery[0].(LoadBalancer)
+	return !balanced
 }
 
 // Proxy returns what the Service Connect proxy of a task gets, and whether there is one: the service is

@@ -10,8 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cutover/config"
+	"cutover/internal/analysis/cost"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
+	"cutover/internal/model"
 	"cutover/internal/nightly"
 )
 
@@ -124,6 +126,46 @@ func TestProxiesOnInstancesStart(t *testing.T) {
 	d := discovered()
 	d.Services[1].Compute = config.Fargate{} // the proxy of the caller, too
 	equal(t, "with proxies on Fargate", false, polls(t, synthDeployment(t, d, settings{"phase": "switched"})))
+}
+
+// TestInstancesOfCalls: instances have set up what calls need, and nothing else.
+func TestInstancesOfCalls(t *testing.T) {
+	const published, attribute, interfaces = "-A CONTAINER-FORWARD -m conntrack --ctstate DNAT -j ACCEPT\n", "published-ports", "ECS_AWSVPC_BLOCK_IMDS=true"
+	for _, test := range []struct {
+		name                  string
+		change                func(*config.Deployment)
+		published, interfaces bool
+	}{
+		{"calls between instances, and interfaces", func(*config.Deployment) {}, true, true},
+		{"no interface on EC2", func(d *config.Deployment) { d.Services[1].Compute = config.Fargate{} }, true, false},
+		{"no call between instances", func(d *config.Deployment) { d.Monolith.Calls = d.Monolith.Calls[:1] }, false, true},
+	} {
+		d := discovered()
+		test.change(&d)
+		a := synthDeployment(t, d, settings{"phase": "switched"})
+		script := fmt.Sprint(resource(t, a, "dev-Cluster", "AWS::EC2::LaunchTemplate").Properties)
+		equal(t, test.name+": published ports", []bool{test.published, test.published}, []bool{strings.Contains(script, published), strings.Contains(script, attribute)})
+		equal(t, test.name+": interfaces", []bool{test.interfaces, test.interfaces}, []bool{strings.Contains(script, interfaces), strings.Contains(script, "task-interfaces")})
+		var want any
+		if test.published {
+			want = []any{object{"Type": "memberOf", "Expression": "attribute:published-ports == true"}}
+		}
+		equal(t, test.name+": where posts run", want, resource(t, a, "dev-Posts", "AWS::ECS::Service").Properties["PlacementConstraints"])
+		equal(t, test.name+": where its caller runs", any(nil), resource(t, a, "dev-Api", "AWS::ECS::Service").Properties["PlacementConstraints"])
+		if test.interfaces {
+			want = []any{object{"Type": "memberOf", "Expression": "attribute:task-interfaces == true"}}
+			equal(t, test.name+": where threads run", want, resource(t, a, "dev-Threads", "AWS::ECS::Service").Properties["PlacementConstraints"])
+		}
+		equal(t, test.name+": to all instances", test.published, slices.ContainsFunc(ofType(a.Stack("dev-Network"), "AWS::EC2::SecurityGroupIngress"), func(r *assembly.Resource) bool {
+			return property(t, a, r, "Description") == "Containers in bridge mode that call each other"
+		}))
+	}
+	script := fmt.Sprint(resource(t, synth(t, nil), "dev-Cluster", "AWS::EC2::LaunchTemplate").Properties)
+	for _, one := range []string{published, attribute, interfaces} {
+		if strings.Contains(script, one) {
+			t.Errorf("instances have %s, and no service calls another", one)
+		}
+	}
 }
 
 // TestDNSNames pins what AWS gets of AWS Cloud Map.
@@ -310,6 +352,7 @@ func TestCallsChange(t *testing.T) {
 				"~ dev-Threads TaskDefinitionB36D86D9 Properties.Cpu 512 -> <nil>",
 				"~ dev-Threads TaskDefinitionB36D86D9 Properties.Memory 576 -> <nil>",
 				"- dev-Threads ToUsersFargate AWS::EC2::SecurityGroupIngress",
+				"~ dev-Watch WhatServicesCall Properties.LogGroupNames [/ecs/users /ecs/threads] -> [/ecs/users]",
 			},
 		},
 	}
@@ -391,8 +434,20 @@ func TestAddressesOfLoadBalancers(t *testing.T) {
 		"dev-Network/InstanceSecurityGroupfromdevNetworkLoadBalancerSecurityGroupE6ACFDB132768655357647685D Load balancer",
 		"dev-Users/FargateSecurityGroupfromdevNetworkLoadBalancerSecurityGroupE6ACFDB13000C425912C Load balancer",
 	}, ways)
+	estimates, err := cost.Read(model.Read(a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "what it costs", []string{
+		"users (API_URL, POSTS_URL): calls through the load balancer pass a NAT gateway and public addresses, at US$ 0.045 for a GB of requests and answers and 0.01 more in each direction",
+	}, estimates[0].Calls)
 	a = synthDeployment(t, d, settings{"domain": "api.example.com"})
 	equal(t, "by the domain", map[string]any{"API_URL": "http://api.example.com", "POSTS_URL": dnsName("dev-RoutingPress")}, addresses(t, a, "dev-Users", 0))
+	domains := map[string][]string{}
+	for _, lb := range model.Read(a).LoadBalancers {
+		domains[lb.Key()] = lb.Domains
+	}
+	equal(t, "the domain, for a local run", map[string][]string{"dev-Routing/LoadBalancerBE9EEC3A": {"api.example.com"}, "dev-RoutingPress/LoadBalancerBE9EEC3A": nil}, domains)
 	d.Services[0].Calls, d.Services[1].Calls = nil, []string{"api"} // from behind the other load balancer
 	a = synthDeployment(t, d, settings{"domain": "api.example.com", "certificateArn": certificate})
 	equal(t, "with a certificate", map[string]any{"API_URL": "https://api.example.com"}, addresses(t, a, "dev-Posts", 0))

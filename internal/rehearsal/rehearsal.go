@@ -375,7 +375,7 @@ func (r *Rehearsal) handled(seq int) Handled {
 	s, sent := r.rec.sample(seq)
 	h := Handled{Stage: r.spans[r.spanAt(sent)].name(), At: sent}
 	if s.targetStatus != 0 {
-		h.Service = s.way().service
+		h.Service, h.Target = s.way().service, s.way().target
 	}
 	return h
 }

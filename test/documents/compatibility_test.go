@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
 	"cutover/internal/local/provider"
@@ -24,7 +25,7 @@ func compatibilityTables() map[string]string {
 		return b.String()
 	}
 	var run []string
-	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, ssm.New()} {
+	for _, p := range []provider.Provider{&alb.Provider{}, &ecs.Provider{}, &eventbridge.Provider{}, ssm.New(), &discovery.Provider{}} {
 		run = append(run, p.Types()...)
 	}
 	slices.Sort(run)
@@ -36,10 +37,12 @@ func compatibilityTables() map[string]string {
 	for _, name := range model.UnevaluatedTypes() {
 		fmt.Fprintf(&types, "| `%s` | left out, with a warning: %s |\n", strings.TrimSuffix(name, "::"), model.Unevaluated(name))
 	}
+	fmt.Fprintf(&types, "| `%s` | refused: AWS has ended App Mesh on 2026-09-30 |\n", strings.TrimSuffix(model.Ended, "::"))
 	return map[string]string{
 		"compatibility, types":          types.String(),
 		"compatibility, tasks":          table(ecs.Compatibility()),
 		"compatibility, load balancers": table(alb.Compatibility()),
+		"compatibility, names":          table(discovery.Compatibility()),
 		"compatibility, schedules":      table(eventbridge.Compatibility()),
 	}
 }
