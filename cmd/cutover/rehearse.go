@@ -266,7 +266,11 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		return nil, "", err
 	}
 	if !o.asking.given() {
-		if rehearsed.Workload, err = o.asking.defaultWorkload(stage.assemblies[o.stops[0].name]); err != nil {
+		var assemblies []string
+		for _, stop := range o.stops {
+			assemblies = append(assemblies, stage.assemblies[stop.name])
+		}
+		if rehearsed.Workload, err = o.asking.defaultWorkload(assemblies); err != nil {
 			return nil, "", err
 		}
 	}
@@ -535,9 +539,6 @@ func (o *rehearse) checkAssemblies(faults []rehearsal.Fault) error {
 		}
 		if err := checkServices(dir, faults); err != nil {
 			return err
-		}
-		if _, err := listing.Read(dir); errors.Is(err, fs.ErrNotExist) && !o.asking.given() {
-			return fmt.Errorf("%s is of another app, without a list of services that says what to request: name its paths with --route or --routes", dir)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/url"
@@ -68,8 +69,11 @@ func (a *api) load(text []byte) {
 		if location.Scheme != "" || location.Host != "" {
 			return nil, fmt.Errorf("$ref %s: save it as a file beside the document, and name that", location)
 		}
-		file = filepath.FromSlash(location.Path)
-		return os.ReadFile(file)
+		read, err := os.ReadFile(filepath.FromSlash(location.Path))
+		if err == nil {
+			file, text = filepath.FromSlash(location.Path), read
+		}
+		return read, err
 	}
 	err := guard(func() (err error) {
 		a.doc, err = loader.LoadFromDataWithPath(text, &url.URL{Path: filepath.ToSlash(a.document.file)})
@@ -78,7 +82,8 @@ func (a *api) load(text []byte) {
 	first := &yaml.Node{Line: 1, Column: 1}
 	switch {
 	case err != nil:
-		a.explainLoad(file, err)
+		a.document.file = file
+		a.explainLoad(text, err)
 	case !strings.HasPrefix(a.doc.OpenAPI, "3."):
 		a.refuse(first, fmt.Sprintf("openapi %q: only versions 3 are read", a.doc.OpenAPI))
 	case a.doc.Paths == nil:
@@ -99,14 +104,14 @@ func guard(read func() error) (err error) {
 // What the reader of OpenAPI documents says of values of a wrong type, of YAML that is none, and of references.
 var (
 	wrongType    = regexp.MustCompile("line (\\d+): cannot construct (!!\\w+).*? into \\S+ in (/\\S+)")
-	wrongYAML    = regexp.MustCompile(`(?:yaml: )+(?:[a-z]+ errors?: )*(?:line (\d+)(?:, column (\d+))?: )?(.+)`)
+	wrongYAML    = regexp.MustCompile(`(?:^|\s)(?:yaml: )+(?:[a-z]+ errors?: )*(?:line (\d+)(?:, column (\d+))?: )?(.+)`)
+	reference    = regexp.MustCompile(`\$ref["']?\s*:\s*["']?([^"'\s,{}]+)`)
 	goTypes      = regexp.MustCompile(`(?:of type |Go (?:struct|value) )?\*?\b(?:openapi3|map\[string\]\S*)\b\S*`)
 	wrongTypesOf = map[string]string{"!!seq": "array", "!!map": "object", "!!str": "string", "!!int": "integer", "!!float": "number", "!!bool": "boolean", "!!null": "null"}
 )
 
-// explainLoad adds what is wrong with a document, in our words.
-func (a *api) explainLoad(file string, err error) {
-	a.document.file = file
+// explainLoad adds what is wrong with the file of a document that was read last, in our words.
+func (a *api) explainLoad(read []byte, err error) {
 	text := err.Error()
 	if all := wrongType.FindAllStringSubmatch(text, -1); len(all) > 0 {
 		for _, parts := range all {
@@ -125,7 +130,20 @@ func (a *api) explainLoad(file string, err error) {
 		a.refuse(&yaml.Node{Line: max(1, line), Column: max(1, column)}, "this is no YAML: "+parts[3])
 		return
 	}
-	a.refuse(&yaml.Node{Line: 1, Column: 1}, strings.Join(strings.Fields(goTypes.ReplaceAllString(text, "")), " "))
+	at := yaml.Node{Line: 1, Column: 1}
+	text = strings.Join(strings.Fields(goTypes.ReplaceAllString(text, "")), " ")
+	for i, line := range strings.Split(string(read), "\n") {
+		found := reference.FindStringSubmatchIndex(line)
+		if found == nil || !strings.Contains(text, line[found[2]:found[3]]) {
+			continue
+		}
+		at = yaml.Node{Line: i + 1, Column: found[0] + 1}
+		if strings.Contains(text, "resolve") || errors.Is(err, fs.ErrNotExist) {
+			text = fmt.Sprintf("$ref %s leads nowhere", line[found[2]:found[3]])
+		}
+		break
+	}
+	a.refuse(&at, text)
 }
 
 // operation is an operation with where it is.
