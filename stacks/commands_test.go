@@ -213,7 +213,9 @@ func TestLint(t *testing.T) {
 	for _, phase := range migration.Phases() {
 		contexts = append(contexts, settings{"phase": phase.String()}, production(phase))
 	}
-	assemblies := []*assembly.Assembly{synthPress(t), synthScaled(t, settings{"phase": "parallel"}), synthOwn(t), synthDiscovered(t), synthDeployment(t, shop.Shop, nil)}
+	assemblies := []*assembly.Assembly{
+		synthPress(t), synthScaled(t, settings{"phase": "parallel"}), synthOwn(t), synthDiscovered(t), synthComputes(t), synthDeployment(t, shop.Shop, nil),
+	}
 	for _, context := range contexts {
 		assemblies = append(assemblies, synthApp(t, context))
 	}

@@ -109,6 +109,10 @@ var (
 func TestNextStandsBeside(t *testing.T) {
 	named := atStop(t, stop{onEC2, nil, ""})
 	stepsOf(t, "a name", atStop(t, stop{}), named, nil)
+	// A compute out of turn must not take the instances from tasks that run.
+	if gate := named.Stack("dev-GateCompute"); !slices.Contains(named.Stack("dev-Cluster").DependsOn, gate) {
+		t.Error("the cluster changes although its gate may refuse the deployment")
+	}
 	stepsOf(t, "next", named, atStop(t, stop{onEC2, onFargate, ""}), fargatePair)
 }
 
@@ -159,31 +163,31 @@ func TestComputeChanges(t *testing.T) {
 	}
 }
 
+// allAt is the forum with each service in a place of its own and every second one at one of two stops, the
+// monolith at the first one.
+func allAt(t *testing.T, these, others stop) *assembly.Assembly {
+	t.Helper()
+	d := changed(first, func(*config.Service) {})
+	var places []string
+	for i, s := range []*config.Service{&d.Monolith, &d.Services[0], &d.Services[1], &d.Services[2]} {
+		at := []stop{these, others}[i%2]
+		s.Compute, s.Next = at.compute, at.next
+		if at.place != "" {
+			places = append(places, s.Name+"="+at.place)
+		}
+	}
+	return synthDeployment(t, d, settings{"phase": "users=switched,threads=parallel,posts=10%", "compute": strings.Join(places, ",")})
+}
+
 // TestComputesOfAllAtOnce moves the monolith and all services in the same deployments, some to Fargate and
 // some to EC2. No step replaces anything, no rule or listener comes or goes, and no target group changes in
 // the deployment in which its ECS service does.
 func TestComputesOfAllAtOnce(t *testing.T) {
 	nightly.Test(t, "it synthesizes a move of all services step by step")
-	at := func(phase string, i int, every bool) *assembly.Assembly {
-		there, back := way(onEC2, onFargate)[i], way(onFargate, onEC2)[i]
-		d := changed(first, func(*config.Service) {})
-		var places []string
-		for j, s := range append([]*config.Service{&d.Monolith}, &d.Services[0], &d.Services[1], &d.Services[2]) {
-			of := there
-			if j%2 == 1 && !every {
-				of = back
-			}
-			s.Compute, s.Next = of.compute, of.next
-			if of.place != "" {
-				places = append(places, s.Name+"="+of.place)
-			}
-		}
-		return synthDeployment(t, d, settings{"phase": phase, "compute": strings.Join(places, ",")})
-	}
-	const phase = "users=switched,threads=parallel,posts=10%"
+	there, back := way(onEC2, onFargate), way(onFargate, onEC2)
 	for i := range 6 {
-		name := fmt.Sprintf("%v → %v", way(onEC2, onFargate)[i], way(onEC2, onFargate)[i+1])
-		for _, line := range assembly.Changes(at(phase, i, false), at(phase, i+1, false)) {
+		name := fmt.Sprintf("%v → %v", there[i], there[i+1])
+		for _, line := range assembly.Changes(allAt(t, there[i], back[i]), allAt(t, there[i+1], back[i+1])) {
 			words := strings.Fields(line)
 			of := words[len(words)-1]
 			switch what := strings.Join(words[2:], " "); {
@@ -198,7 +202,7 @@ func TestComputesOfAllAtOnce(t *testing.T) {
 		}
 	}
 	// When the last service leaves EC2, no ECS service names the capacity provider of the instances any more.
-	retired, gone := at("switched", 5, true), at("switched", 6, true)
+	retired, gone := allAt(t, there[5], there[5]), allAt(t, there[6], there[6])
 	for _, service := range retired.Resources("AWS::ECS::Service") {
 		if strings.Contains(fmt.Sprint(service.Properties), "CapacityProviderF92AC12E") {
 			t.Errorf("%v names the capacity provider of the instances", service)
@@ -215,4 +219,26 @@ func TestComputesOfAllAtOnce(t *testing.T) {
 	}
 	equal(t, "capacity providers that go", 1, left)
 	equal(t, "tasks of all", 4, len(retired.Resources("AWS::ECS::Service")))
+}
+
+// TestRehearsalOfMoves moves the monolith and all services from EC2 to Fargate and back in the same
+// deployments, under load, with the list of services changed at the ends: no request is lost.
+func TestRehearsalOfMoves(t *testing.T) {
+	nightly.Test(t, "it deploys 13 times under load")
+	phases := map[string]*assembly.Assembly{}
+	var walk []string
+	for _, at := range append(way(onEC2, onFargate), way(onFargate, onEC2)[1:]...) {
+		name := strings.NewReplacer(" ", "-", "%", "").Replace(at.String())
+		phases[name] = allAt(t, at, at)
+		walk = append(walk, name)
+	}
+	wait := rehearse(t, phases, "--walk", strings.Join(walk, ","), "--rate", "100")
+	t.Parallel()
+	report, code := wait()
+	if code != 0 || !report.Verdict.Passed || report.Totals.Lost != 0 || report.Totals.Different != 0 {
+		t.Errorf("exit code %d, %+v, %q", code, report.Totals, report.Verdict.Reasons)
+	}
+	if report.Totals.Requests < 1500 {
+		t.Errorf("only %d requests were sent", report.Totals.Requests)
+	}
 }

@@ -126,14 +126,19 @@ func TestAlarmsOfAMonolithThatMoves(t *testing.T) {
 	for _, s := range []*config.Service{&d.Monolith, &d.Services[1]} {
 		s.Compute, s.Next = config.EC2{}, config.Fargate{}
 	}
-	a := synthDeployment(t, d, settings{"phase": "users=10%,posts=10%", "compute": "api=10%,posts=50%", "alarms": "on"})
-	var names []string
-	for _, alarm := range a.Resources("AWS::CloudWatch::Alarm") {
-		if name := fmt.Sprint(alarm.Properties["AlarmName"]); strings.Contains(name, "-canary-errors") {
-			names = append(names, name)
+	of := func(compute, part string) (names []string) {
+		for _, alarm := range synthDeployment(t, d, settings{"phase": "users=10%,posts=10%", "compute": compute, "alarms": "on"}).Resources("AWS::CloudWatch::Alarm") {
+			if name := fmt.Sprint(alarm.Properties["AlarmName"]); strings.Contains(name, part) {
+				names = append(names, name)
+			}
 		}
+		slices.Sort(names)
+		return names
 	}
-	slices.Sort(names)
+	names := of("api=10%,posts=50%", "-canary-errors")
+	// Without an ECS service there is no alarm.
+	equal(t, "alarms of pairs that did not begin", []string(nil), of("", "fargate"))
+	equal(t, "alarms of a pair that is retired", []string{"dev-no-task-of-posts-fargate"}, of("posts=retired", "no-task-of-posts"))
 	d, s, err := config.Load(d, settings{"phase": "users=10%,posts=10%", "compute": "api=10%,posts=50%"}, os.Getenv)
 	if err != nil {
 		t.Fatal(err)

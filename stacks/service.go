@@ -207,8 +207,7 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair) (awsecs.T
 	addVolumes(stack, p, definition)
 	addContainers(stack, s, p, definition)
 	permit(definition, p.Service.Permissions)
-	suppress(definition, suppression{rule: "AwsSolutions-ECS2",
-		reason: "What differs between environments is configured by variables. None is secret; a secret would come from Secrets Manager"})
+	suppress(definition, suppression{rule: "AwsSolutions-ECS2", reason: reasonForVariables(p.Service)})
 	role := definition.ExecutionRole()
 	onlyForThisAccount(definition.TaskRole(), role)
 	if p.Service.Repository() || slices.ContainsFunc(p.Service.Containers(), fromECR) {
@@ -216,6 +215,14 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair) (awsecs.T
 			suppression{"AwsSolutions-IAM5", "ecr:GetAuthorizationToken knows no resources", []string{"Resource::*"}})
 	}
 	return definition, role
+}
+
+// reasonForVariables says why a task definition may have variables.
+func reasonForVariables(s config.Service) string {
+	if slices.ContainsFunc(s.Containers(), func(c config.Container) bool { return len(c.Secrets) > 0 }) {
+		return "What differs between environments is configured by variables. What is secret comes from Secrets Manager or Parameter Store"
+	}
+	return "What differs between environments is configured by variables. None is secret; a secret would come from Secrets Manager"
 }
 
 func newECSService(stack awscdk.Stack, s config.Settings, p *pair, definition awsecs.TaskDefinition, role awsiam.IRole) awsecs.BaseService {

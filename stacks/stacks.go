@@ -48,6 +48,9 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 	}
 	network := NewNetwork(scope, d, s)
 	cluster := NewCluster(scope, d, s, network)
+	if len(m.ComputeLocks(m.State(s.Position))) > 0 {
+		on.afterGates(cluster.Stack) // instances go with the last service on EC2
+	}
 	plan := m.Plan(s.Position)
 	var alarms *Alarms
 	for _, balancer := range plan.Balancers {

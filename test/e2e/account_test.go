@@ -44,7 +44,13 @@ func newAccount(ctx context.Context, endpoint, region string) *account {
 // told compares what "cutover phase" is told with the phases that were reached last and begun last.
 func (a *account) told(t *testing.T, reached, begun migration.State) {
 	t.Helper()
-	got, err := step.Ask(a.ctx, deployment.Forum.Migration(), "dev", func(name string) string { return a.env[name] })
+	a.toldOf(t, deployment.Forum.Migration(), reached, begun)
+}
+
+// toldOf is told for a list of services.
+func (a *account) toldOf(t *testing.T, m migration.Migration, reached, begun migration.State) {
+	t.Helper()
+	got, err := step.Ask(a.ctx, m, "dev", func(name string) string { return a.env[name] })
 	if err != nil {
 		t.Error(err)
 	} else if !got.Exists || !got.Exact || got.Reached != reached || got.Begun != begun {
@@ -68,6 +74,7 @@ type state struct {
 	Gate   []string         // names below /dev/phase-gate/
 	Phase  string           // value of /dev/phase
 	Places string           // value of /dev/phase-places
+	Moves  string           // value of /dev/phase-places-compute
 }
 
 func (a *account) state(t *testing.T) state {
@@ -83,6 +90,10 @@ func (a *account) state(t *testing.T) state {
 			s.Phase = value
 		} else if name == "/dev/phase-places" {
 			s.Places = value
+		} else if name == "/dev/phase-places-compute" {
+			s.Moves = value
+		} else if strings.HasPrefix(name, "/dev/phase-gate-compute/") {
+			continue
 		} else {
 			t.Errorf("unexpected parameter %s = %s", name, value)
 		}
@@ -148,7 +159,8 @@ func (a *account) services(t *testing.T) []ecstypes.Service {
 	must(t, list, err)
 	out, err := a.ecs.DescribeServices(a.ctx, &ecs.DescribeServicesInput{Cluster: aws.String("dev"), Services: list.ServiceArns,
 		Include: []ecstypes.ServiceField{ecstypes.ServiceFieldTags}})
-	return must(t, out, err).Services
+	// The emulator keeps a deleted service, as one that is inactive.
+	return slices.DeleteFunc(must(t, out, err).Services, func(s ecstypes.Service) bool { return *s.Status == "INACTIVE" })
 }
 
 func (a *account) targetGroups(t *testing.T) []elbtypes.TargetGroup {

@@ -2,8 +2,8 @@
 // forward and back, the deployments that CloudFormation has to refuse, a canary, and destroy. After each deployment it
 // reads back what is there through the AWS SDK. It compares that with the specification. The numbers of the specification
 // are written out here: nothing comes from the app's own constants. The CLI builds and pushes images, and the test pulls
-// them from the registry and runs them. Beside that, a second test moves single services, and a third one runs the
-// tutorial.
+// them from the registry and runs them. Beside that, a second test moves single services, a third one moves services from
+// EC2 to Fargate and back, and a fourth one runs the tutorial.
 //
 // Run it with
 //

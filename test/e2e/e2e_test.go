@@ -473,13 +473,19 @@ func repeated(t *testing.T, cli *cdk, a *account, assembly string) {
 // the same.
 func refuses(t *testing.T, cli *cdk, a *account, assembly string, same func(t *testing.T)) {
 	t.Helper()
+	refusesBy(t, cli, a, "dev-Gate", assembly, same)
+}
+
+// refusesBy is refuses for a stack of the interlock.
+func refusesBy(t *testing.T, cli *cdk, a *account, gate, assembly string, same func(t *testing.T)) {
+	t.Helper()
 	resources, updates := a.resources(t), a.updates(t)
 	out, err := cli.deploy(assembly)
 	if err == nil {
 		t.Fatalf("cdk deploy succeeded, want a failure\n%s", tail(out, 60))
 	}
-	if !strings.Contains(out, "dev-Gate failed to deploy") || !strings.Contains(out, "already exists") {
-		t.Errorf("cdk deploy does not say that dev-Gate failed because a name already exists:\n%s", tail(out, 60))
+	if !strings.Contains(out, gate+" failed to deploy") || !strings.Contains(out, "already exists") {
+		t.Errorf("cdk deploy does not say that %s failed because a name already exists:\n%s", gate, tail(out, 60))
 	}
 	same(t)
 	if got := changed(resources, a.resources(t)); len(got) > 0 {
@@ -488,8 +494,8 @@ func refuses(t *testing.T, cli *cdk, a *account, assembly string, same func(t *t
 	if got := a.updates(t); !reflect.DeepEqual(got, updates) {
 		t.Errorf("stacks were updated: %v, want %v", got, updates)
 	}
-	if got := a.stacks(t)["dev-Gate"]; got != "UPDATE_ROLLBACK_COMPLETE" {
-		t.Errorf("dev-Gate: %s, want UPDATE_ROLLBACK_COMPLETE", got)
+	if got := a.stacks(t)[gate]; got != "UPDATE_ROLLBACK_COMPLETE" {
+		t.Errorf("%s: %s, want UPDATE_ROLLBACK_COMPLETE", gate, got)
 	}
 }
 

@@ -134,26 +134,9 @@ func (p position) deployed(t *testing.T, a *account) {
 // TestPlaces moves one service alone, then the others, and all back, while the monolith keeps the rest. In between the
 // monolith goes. Before and after, one phase is for all.
 func TestPlaces(t *testing.T) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	required(t, root)
-	aws, err := emulate.Start(interrupted, emulate.Options{Log: logWriter{t}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := aws.Close(); err != nil {
-			t.Errorf("stopping the emulator: %v", err)
-		}
-	})
+	cli, a := bootstrapped(t)
 	out := t.TempDir()
 	assembly := func(p position) string { return filepath.Join(out, p.phase+p.rest) }
-	cli, a := newCDK(interrupted, root, aws.Env()), newAccount(interrupted, aws.Endpoint(), emulate.Region)
-	elsewhere := *cli
-	elsewhere.dir = out
-	elsewhere.must(t, "bootstrap", fmt.Sprintf("aws://%s/%s", emulate.Account, emulate.Region))
 	t.Run("synthesize", func(t *testing.T) {
 		for _, p := range []position{together, passedOver, usersParallel, usersShare, usersSwitched, othersParallel, allSwitched, given, retired, removed} {
 			t.Run(p.phase+p.rest, func(t *testing.T) {
@@ -188,6 +171,30 @@ func TestPlaces(t *testing.T) {
 			t.FailNow() // the next step builds on this one
 		}
 	}
+}
+
+// bootstrapped starts an emulated AWS with a bootstrapped environment.
+func bootstrapped(t *testing.T) (*cdk, *account) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	required(t, root)
+	aws, err := emulate.Start(interrupted, emulate.Options{Log: logWriter{t}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := aws.Close(); err != nil {
+			t.Errorf("stopping the emulator: %v", err)
+		}
+	})
+	cli := newCDK(interrupted, root, aws.Env())
+	elsewhere := *cli
+	elsewhere.dir = t.TempDir()
+	elsewhere.must(t, "bootstrap", fmt.Sprintf("aws://%s/%s", emulate.Account, emulate.Region))
+	return cli, newAccount(interrupted, aws.Endpoint(), emulate.Region)
 }
 
 // comeAndGo compares the resources that a step creates, deletes or replaces, apart from those of the interlock.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// LogLine is a line that a container wrote.
+// LogLine is a line that a container wrote, or what became of the calls of its task, of the container "discovery".
 type LogLine struct {
 	Time time.Time `json:"time"`
 	// Service is the key of the service and ServiceName its name.

@@ -130,16 +130,17 @@ func (s *suspect) wrote(h history, value state) bool {
 		slices.ContainsFunc(h.operations, func(o operation) bool { return o.action.writes() && o.value == value })
 }
 
-// last is the last acknowledged write before an answer that fits. Default: the read that begins the history, or the
-// create.
+// last is the last acknowledged write before an answer that fits, or else the last read. Default: the read that begins the history,
+// or the create.
 func (s *suspect) last(h history, wrong operation, fits func(operation) bool) operation {
-	ack := s.created
+	ack, found := s.created, false
 	if s.base != nil {
 		ack = *s.base
 	}
 	for _, o := range h.operations {
-		if o.action.writes() && o.outcome == done && o.end < wrong.end && o.end > ack.end && fits(o) {
-			ack = o
+		isBetter := !found || o.action.writes() && !ack.action.writes() || o.action.writes() == ack.action.writes() && o.end > ack.end
+		if o.outcome == done && o.end < wrong.end && fits(o) && isBetter {
+			ack, found = o, true
 		}
 	}
 	return ack
@@ -195,9 +196,13 @@ func (t teller) sentence(f failure) string {
 	if wrong.Service != "" {
 		says, to = wrong.Service+" "+in(wrong), "to "+wrong.Service+" "+in(wrong)
 	}
-	that, acked := "that was acknowledged "+in(ack), "acknowledged "+in(ack)
+	did := "acknowledged"
+	if !f.ack.action.writes() {
+		did = "answered"
+	}
+	that, acked := "that was "+did+" "+in(ack), did+" "+in(ack)
 	if ack.Service != "" {
-		that, acked = "that "+ack.Service+" acknowledged "+in(ack), "acknowledged by "+ack.Service+" "+in(ack)
+		that, acked = "that "+ack.Service+" "+did+" "+in(ack), did+" by "+ack.Service+" "+in(ack)
 	}
 	saw, later := t.values.text(f.wrong.value), ""
 	if f.later {
@@ -341,7 +346,11 @@ func (t teller) findings() (list []rehearsal.Finding) {
 		f := slices.MinFunc(failures, func(a, b failure) int {
 			return cmp.Or(cmp.Compare(a.ack.call, b.ack.call), cmp.Compare(a.wrong.call, b.wrong.call))
 		})
-		list = append(list, rehearsal.Finding{Kind: f.kind, Stage: t.by(f.wrong).Stage, Text: t.sentence(f), Detail: t.rows(f), Count: len(failures)})
+		stage := t.by(f.wrong).Stage
+		if stage == theEnd {
+			stage = "" // it is no phase, and the text has it
+		}
+		list = append(list, rehearsal.Finding{Kind: f.kind, Stage: stage, Text: t.sentence(f), Detail: t.rows(f), Count: len(failures)})
 	}
 	slices.SortFunc(list, func(a, b rehearsal.Finding) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Text, b.Text)) })
 	if t.more > 0 {
@@ -395,6 +404,9 @@ var index = regexp.MustCompile(`\[\d+\]`)
 
 // ignored are the parts of answers that were not compared. The id and the value differ, and are checked otherwise.
 func (c *Collection) ignored() (all []rehearsal.Ignored) {
+	if !c.measured {
+		return nil
+	}
 	checked := []string{"header Location"}
 	for _, path := range []*rehearsal.JSONPath{c.ID, c.Value.JSON} {
 		if path != nil {

@@ -102,8 +102,8 @@ func (b *Builder) routes(name string, text []byte) error {
 		return d.err()
 	}
 	d.validate(schema())
-	if d.count("requests")+d.count("collections") == 0 && len(d.errs) == 0 {
-		d.refuseAt(nil, "the file has neither requests nor collections")
+	if d.count("requests")+d.count("collections")+d.count("sessions") == 0 && len(d.errs) == 0 {
+		d.refuseAt(nil, "the file has no requests, sessions or collections")
 	}
 	d.decode(&d.compare, "compare")
 	var everywhere ignored
@@ -126,6 +126,7 @@ func (b *Builder) routes(name string, text []byte) error {
 		b.Add(request, d.expect(e, at), max(1, e.Weight))
 	}
 	b.collections(d)
+	b.sessions(d)
 	return d.err()
 }
 

@@ -344,6 +344,8 @@ func propertiesAt(schema *jsonschema.Schema, at []string) []string {
 			schema = property
 		} else if items, ok := schema.Items2020, schema.Items2020 != nil; ok {
 			schema = items
+		} else if members, ok := schema.AdditionalProperties.(*jsonschema.Schema); ok {
+			schema = members
 		} else {
 			return nil
 		}

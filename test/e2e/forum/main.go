@@ -9,12 +9,13 @@ import (
 	"cutover/config"
 	"cutover/deployment"
 	"cutover/stacks"
+	"cutover/test/e2e/moving"
 )
 
 func main() {
 	bridged := calling(false)
 	bridged.Services[1].Compute = config.EC2{}
-	apps := map[string]config.Deployment{"": deployment.Forum, "names": calling(true), "balanced": calling(false), "bridged": bridged}
+	apps := map[string]config.Deployment{"": moving.Of(os.Getenv(moving.Variable)), "names": calling(true), "balanced": calling(false), "bridged": bridged}
 	os.Exit(stacks.Run(apps[os.Getenv("CUTOVER_E2E_APP")]))
 }
 
