@@ -115,7 +115,7 @@ func derived(m migration.Match) (all [][]rehearsal.Request) {
 			between := "?"
 			for _, key := range slices.Sorted(maps.Keys(m.Query)) {
 				if len(m.Query[key]) > 0 {
-					r.Path += between + url.QueryEscape(fill(key, "", true)) + "=" + url.QueryEscape(fill(m.Query[key][0], "", true))
+					r.Path += between + escapeQuery(fill(key, "", true)) + "=" + escapeQuery(fill(m.Query[key][0], "", true))
 					between = "&"
 				}
 			}
@@ -125,6 +125,9 @@ func derived(m migration.Match) (all [][]rehearsal.Request) {
 	}
 	return all
 }
+
+// escapeQuery escapes a text of a query. A load balancer does not take "+" for a space.
+func escapeQuery(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
 
 // method is the one of the methods that changes least.
 func method(methods []string) string {

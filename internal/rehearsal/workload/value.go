@@ -256,7 +256,7 @@ func serialize(p *openapi3.Parameter, v any) (string, error) {
 	case "path":
 		escape = url.PathEscape
 	case "query":
-		escape = func(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
+		escape = escapeQuery
 	}
 	name := escape(p.Name)
 	list, pairs, err := parts(v, escape)
