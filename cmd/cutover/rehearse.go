@@ -91,6 +91,7 @@ users-fargate. The kinds:
   cutover rehearse --walk retired,parallel      # must fail: the report says why
   cutover rehearse --route /api/carts,/api/carts/1
   cutover rehearse --routes shop.yaml --writes  # requests with methods, headers and bodies
+  cutover rehearse --routes shop.har --routes openapi.yaml --header 'Authorization: Bearer abc'
   cutover rehearse --ignore-header Etag --ignore-json '$.generatedAt' --ignore-body '/report*'
   cutover rehearse --strict                     # if there are gaps: exit code 4`,
 		Args: cobra.NoArgs,
