@@ -41,7 +41,7 @@ func (b *Builder) Derive(tables []*rules.Table, answered func(*rules.Rule) bool)
 // Meet adds a request for each path pattern of a match.
 func (b *Builder) Meet(m migration.Match) {
 	for _, candidates := range derived(m) {
-		b.learn(candidates[0], 1)
+		b.learn("", candidates[0], 1)
 	}
 }
 

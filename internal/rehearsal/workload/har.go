@@ -87,7 +87,7 @@ func (b *Builder) recording(name string, text []byte) error {
 		r.refuse(&yaml.Node{Line: 1, Column: 1}, "the recording has no requests")
 	}
 	for _, k := range requests {
-		b.learn(k.Request, k.weight)
+		b.learn(name, k.Request, k.weight)
 	}
 	r.report(b)
 	return r.document.err()

@@ -94,7 +94,7 @@ shop.har: 1 request left out (no answer is recorded): https://shop.example.com/a
 shop.har: 1 request left out (the recorded answer is an error of the server): https://shop.example.com/api/broken
 shop.har: 1 request left out (access_token in the query may be a secret): https://shop.example.com/reset
 shop.har: 1 request sent without the recorded Authorization (send one of your own with --header): POST https://shop.example.com/login
-DELETE shop.example.com/api/orders/1: what was deleted once cannot be deleted again: write a collection in a routes file`)
+shop.har: 1 request left out (what was deleted cannot be deleted again: write a collection in a routes file): DELETE shop.example.com/api/orders/1`)
 	if len(w.Unsent) != 1 {
 		t.Errorf("not sent: %v", w.Unsent)
 	}
@@ -110,7 +110,7 @@ cdn.example.com/app.css x1 map[Authorization:[Bearer y]]`)
 		t.Errorf("error %v", err)
 	}
 	w, err = loaded(t, Options{}, file)
-	if last := w.Gaps[len(w.Gaps)-2]; err != nil || last != "POST shop.example.com/login: a request that may change something is sent with --writes only" || len(w.Unsent) != 2 {
+	if last := w.Gaps[len(w.Gaps)-2]; err != nil || last != "shop.har: 1 request left out (--writes sends what may change something): POST shop.example.com/login" || len(w.Unsent) != 2 {
 		t.Errorf("without --writes: %v, %q", err, w.Gaps)
 	}
 }

@@ -80,8 +80,8 @@ api.pets.example/v1/pets/7 x1 map[]
 /photos/pets/12/photo x1 map[]`)
 	same(t, "gaps", strings.Join(w.Gaps, "\n"), `
 pets.yaml: 3 requests sent without what key asks for (send it with --header), such as GET /pets
-pets.yaml: 2 requests sent with a value that was made up, because petId has no example, such as DELETE /pets/{petId}
-DELETE api.pets.example/v1/pets/7: what was deleted once cannot be deleted again: write a collection in a routes file`)
+pets.yaml: 2 requests sent with values that were made up, as there is no example, such as DELETE /pets/{petId} (petId)
+pets.yaml: 1 request left out (what was deleted cannot be deleted again: write a collection in a routes file): DELETE api.pets.example/v1/pets/7`)
 	w, err = loaded(t, Options{Header: http.Header{"X-Key": {"1"}}}, file)
 	if err != nil || strings.Contains(strings.Join(w.Gaps, "\n"), "asks for") || len(w.Sources) != 3 || len(w.Unsent) != 2 {
 		t.Errorf("with the key: %q, %v", w.Gaps, err)
@@ -113,7 +113,7 @@ POST /form x1 map[Content-Type:[application/x-www-form-urlencoded]] a=1+2&b=true
 /orders/a%2Fb?page=3 x1 map[]
 /orders/2?page=3 x1 map[]
 /v/now/x/6 x1 map[]`)
-	same(t, "gaps", strings.Join(w.Gaps, "\n"), `a.json: 1 request sent with a value that was made up, because n has no example: GET /v/{c}/{e}/{n}`)
+	same(t, "gaps", strings.Join(w.Gaps, "\n"), `a.json: 1 request sent with values that were made up, as there is no example: GET /v/{c}/{e}/{n} (n)`)
 }
 
 // References may lead to other files, and in circles.
