@@ -443,6 +443,11 @@ func TestAddressesOfLoadBalancers(t *testing.T) {
 	}, estimates[0].Calls)
 	a = synthDeployment(t, d, settings{"domain": "api.example.com"})
 	equal(t, "by the domain", map[string]any{"API_URL": "http://api.example.com", "POSTS_URL": dnsName("dev-RoutingPress")}, addresses(t, a, "dev-Users", 0))
+	domains := map[string][]string{}
+	for _, lb := range model.Read(a).LoadBalancers {
+		domains[lb.Key()] = lb.Domains
+	}
+	equal(t, "the domain, for a local run", map[string][]string{"dev-Routing/LoadBalancerBE9EEC3A": {"api.example.com"}, "dev-RoutingPress/LoadBalancerBE9EEC3A": nil}, domains)
 	d.Services[0].Calls, d.Services[1].Calls = nil, []string{"api"} // from behind the other load balancer
 	a = synthDeployment(t, d, settings{"domain": "api.example.com", "certificateArn": certificate})
 	equal(t, "with a certificate", map[string]any{"API_URL": "https://api.example.com"}, addresses(t, a, "dev-Posts", 0))

@@ -82,6 +82,11 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 		IdleTimeout: awscdk.Duration_Seconds(jsii.Number(60)),
 	})
 	r.Balancer = balancer
+	if plan.Name == "" && s.Domain != "" {
+		// Only the setting knows that the domain leads to this load balancer. A local run has to know it, too:
+		// otherwise its tasks would call the domain on AWS.
+		balancer.Node().DefaultChild().(awscdk.CfnResource).AddMetadata(jsii.String("cutover:domain"), s.Domain)
+	}
 	if s.AccessLogs {
 		keepAccessLogs(r.Stack, s, balancer)
 	} else {

@@ -125,6 +125,8 @@ type Resource struct {
 	// Reasons say why a finding of cdk-nag is passed over, by its rule.
 	// https://github.com/cdklabs/cdk-nag#suppressing-a-rule
 	Reasons map[string]string `json:"-"`
+	// Metadata is nil without any.
+	Metadata map[string]any `json:"-"`
 }
 
 // String is the resource's place in the assembly: "stack/logical id".

@@ -312,9 +312,9 @@ func (s *Stack) readTemplate(dir, name string) error {
 			return fmt.Errorf("%s: resource %q: DependsOn: %w", name, id, err)
 		}
 		// A path that is no string is metadata of somebody else.
-		metadata, _ := r.Metadata.(map[string]any)
-		resource.Path, _ = metadata["aws:cdk:path"].(string)
-		resource.Reasons = reasons(metadata)
+		resource.Metadata, _ = r.Metadata.(map[string]any)
+		resource.Path, _ = resource.Metadata["aws:cdk:path"].(string)
+		resource.Reasons = reasons(resource.Metadata)
 		resource.UpdatePolicy, _ = r.UpdatePolicy.(map[string]any)
 		s.Resources = append(s.Resources, resource)
 	}

@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 	switch role, argument, _ := strings.Cut(os.Getenv(roleVariable), ":"); role {
 	case "server":
 		os.Exit(serveShop())
+	case "calls":
+		os.Exit(serveCalls())
 	case "runner":
 		os.Exit(serveRunner(argument))
 	}

@@ -228,6 +228,9 @@ func (r *Runner) tell(e Event) {
 	// One event after the other, so that all watchers see the same order.
 	r.telling.Lock()
 	defer r.telling.Unlock()
+	if e.Task != "" && (e.Kind == "discovery" || e.State == Warning) {
+		r.log(ecs.LogLine{Time: e.Time, ServiceName: e.Subject, Task: e.Task, Stream: ecs.OwnStream, Text: e.Message})
+	}
 	if r.options.Events != nil {
 		r.options.Events(e)
 	}

@@ -99,7 +99,7 @@ func (m *Model) Calls() (calls []Call) {
 func (m *Model) BalancerIn(value assembly.Text) *LoadBalancer {
 	for _, part := range value {
 		ref, _ := part.(assembly.Ref)
-		if balancer, ok := m.values[ref.Resource].(*LoadBalancer); ok && ref.Attribute == "DNSName" {
+		if balancer, ok := m.values[ref.Resource].(*LoadBalancer); ok && ToBalancer(ref) {
 			return balancer
 		}
 	}

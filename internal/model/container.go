@@ -76,7 +76,8 @@ type Container struct {
 // Variable is a variable of a container's environment.
 type Variable struct {
 	Name string
-	// Value is empty where parts of it are only known after the deployment. Then Parts has them.
+	// Value is empty where parts of it are only known after the deployment. Then Parts has them. Parts also
+	// has a value that leads to a domain of a load balancer.
 	Value string
 	Parts assembly.Text `json:"-"`
 }

@@ -39,6 +39,8 @@ type LoadBalancer struct {
 	DeletionProtection bool
 	// DesyncMitigation of ambiguous requests is defensive (the default), strictest or monitor.
 	DesyncMitigation string
+	// Domains are the DNS names that lead to the load balancer, besides its own.
+	Domains []string
 }
 
 // Application says that the load balancer is an Application Load Balancer.

@@ -110,6 +110,7 @@ func Read(a *assembly.Assembly) *Model {
 	m.Clusters = all(m, ECSCluster, m.cluster)
 	all(m, ECSCapacityProvider, (*CapacityProvider).read)
 	m.TaskDefinitions = all(m, ECSTaskDefinition, m.taskDefinition)
+	m.readDomains()
 	m.Services = all(m, ECSService, m.service)
 	m.Schedules = append(all(m, EventsRule, m.scheduledRule), all(m, SchedulerSchedule, m.schedule)...)
 	m.ScalableTargets = all(m, AppAutoScalingTarget, m.scalableTarget)

@@ -47,6 +47,8 @@ const (
 	ELBLoadBalancer = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 	ELBTargetGroup  = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
+	Route53RecordSet = "AWS::Route53::RecordSet"
+
 	IAMInstanceProfile = "AWS::IAM::InstanceProfile"
 	IAMManagedPolicy   = "AWS::IAM::ManagedPolicy"
 	IAMPolicy          = "AWS::IAM::Policy"

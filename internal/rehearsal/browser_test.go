@@ -213,6 +213,10 @@ func TestPageInABrowser(t *testing.T) {
 				}
 				return n
 			}
+			// The forum has 5 rules, 4 path patterns, 4 target groups and a method. Each has a cell for each phase.
+			if cells := len(find(find(dom, "div", "id", "panels")[0], "i", "", "")); rows("coverage") != 14 || cells != 14*len(r.Coverage.Phases) {
+				t.Errorf("the coverage has %d rows and %d cells", rows("coverage"), cells)
+			}
 			if rows("steps") != len(r.Steps) || rows("routes") != len(deployment.Forum.Requests) || rows("events") != len(r.Events) || rows("losses") != test.losses {
 				t.Errorf("rows: %d steps, %d routes, %d events, %d losses", rows("steps"), rows("routes"), rows("events"), rows("losses"))
 			}
@@ -337,9 +341,9 @@ func TestPageFits(t *testing.T) {
 	long := strings.Repeat("n", 255) // as long as a name can be
 	for seq := range run.rec.n {
 		if s := run.rec.at(seq); s.problem == serverError && seq%7 == 0 {
-			s.handling = &handling{"threads", "threads-1", "reset"}
+			s.handling = &handling{"threads", "threads-1", "reset", nil}
 		} else if seq%2 == 0 && s.way().service == "posts" {
-			s.handling = &handling{long, long, ""}
+			s.handling = &handling{long, long, "", nil}
 		}
 	}
 	run.baselineBy = []string{"api", "a" + long, "b" + long}

@@ -26,8 +26,7 @@ type Deployment interface {
 	// harm lasts until clear is called or the deployment recovers. Clear is called once,
 	// and returns when the deployment is steady again.
 	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
-	// Gaps lists what of the deployment no request has tried, a line each. It is called once,
-	// after the walk.
+	// Gaps lists what the deployment does not do as AWS does, a line each. It is called once, after the walk.
 	Gaps() []string
 }
 
@@ -45,7 +44,12 @@ type Record struct {
 	// TraceID is the request's X-Amzn-Trace-Id header, as the client or the load balancer
 	// sent it. Records of other clients' requests are ignored.
 	TraceID string
-	// Service is the name of the target group, empty if the request was not forwarded.
+	// Rule, Patterns and Group are the names of the parts that the request went through: the rule that decided, those of
+	// its path patterns that take the path, and the target group. Empty if there is none.
+	Rule     string
+	Patterns []string
+	Group    string
+	// Service is the name of the service, empty if the request was not forwarded.
 	Service string
 	// Target is the target that was chosen, empty if there was none to choose.
 	Target string
@@ -137,6 +141,10 @@ type Options struct {
 	Timeout time.Duration
 	// Workload is what to ask. Required, at the latest before the run.
 	Workload Workload
+	// Parts are what requests come to, by phase. Default: they are not known, and nothing is said about them.
+	Parts map[string][]Part
+	// Findings are known before the load. One fails the rehearsal.
+	Findings []Finding
 	// Faults are done in this order, each in the middle of a phase.
 	Faults []Fault
 	// About is put into the report, for example versions. Default: none.
@@ -256,7 +264,8 @@ type Rehearsal struct {
 	// What the streams have found.
 	ends          []StreamEnd
 	streamResults []Result
-	streamStrays  []strayStream
+	streamed      []streamed
+	fated         map[int]bool // connections that are in streamed
 
 	mu     sync.Mutex
 	spans  []span
@@ -362,7 +371,7 @@ func (r *Rehearsal) carryOut(ctx context.Context) {
 	for _, source := range r.plan.Sources {
 		r.results = append(r.results, source.Result(r.handled))
 	}
-	r.streamed()
+	r.endStreams()
 	r.gaps = visible(r.d.Gaps())
 }
 

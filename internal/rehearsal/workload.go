@@ -25,6 +25,8 @@ type Workload struct {
 	About string
 	// Gaps are what the workload knows and does not send, a line each.
 	Gaps []string
+	// Unsent are requests that the workload knows and does not send.
+	Unsent []*Request
 }
 
 // Routes are those of all sources.

@@ -1,4 +1,5 @@
 // What all routes need of HTTP: answers, bodies, and the way from a request to its route.
+import { CallError } from './calls.js';
 import { isBusy } from './store.js';
 
 const longestBody = 64 << 10; // bytes
@@ -72,7 +73,8 @@ export function handler({ routes, log, isDraining = () => false }) {
     } catch (error) {
       if (error instanceof HttpError) {
         result = json({ error: error.message }, error);
-      } else if (isBusy(error)) {
+      } else if (isBusy(error) || error instanceof CallError) {
+        log.error('a request has to be tried again', { method: request.method, path, error: error.message });
         result = json({ error: 'try again' }, { status: 503, headers: { 'Retry-After': '1' } });
       } else {
         log.error('a request failed', { method: request.method, path, error: error.stack });

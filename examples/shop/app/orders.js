@@ -1,13 +1,12 @@
 // Orders: placed, listed, and as a stream of events.
-import { content } from './carts.js';
 import { HttpError, json, notFound } from './http.js';
 import { newCart } from './session.js';
 
-export const routes = ({ sessions, store, events }) => [
+export const routes = ({ sessions, cart, store, events }) => [
   ['GET', '/api/orders', ({ request }) => json(store.ofSession(sessions.read(request).id))],
-  ['POST', '/api/orders', ({ request }) => {
+  ['POST', '/api/orders', async ({ request }) => {
     const session = sessions.read(request);
-    const { items, total } = content(session.cart);
+    const { items, total } = await cart(request, session);
     if (items.length === 0) throw new HttpError(409, 'the cart is empty');
     // The same cart is one order, however often it is sent.
     const order = store.place({ cart: session.cart.id, session: session.id, items, total });

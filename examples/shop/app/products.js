@@ -9,13 +9,16 @@ const products = [
   { id: 5, name: 'Café filters, 80 pieces', price: 329 },
 ];
 
+/** All products. */
+export const list = () => products;
+
 /** The product with an id, or undefined. */
-export const product = (id) => products.find((p) => p.id === Number(id));
+export const product = (list, id) => list.find((p) => p.id === Number(id));
 
 export const routes = () => [
   ['GET', '/api/products', () => json(products)],
   ['GET', '/api/products/:id', ({ params }) => {
-    const found = product(params.id);
+    const found = product(products, params.id);
     return found ? json(found) : notFound();
   }],
 ];

@@ -1,4 +1,5 @@
 // The parts of the shop. The monolith has all of them, a service has one.
+import { ask } from './calls.js';
 import * as carts from './carts.js';
 import { Events } from './events.js';
 import { json } from './http.js';
@@ -11,8 +12,8 @@ const parts = { products, carts, orders };
 
 /**
  * Opens a part, or without a name the whole shop. It has routes for `handler`, and `stop` and `close`
- * for the end: stop ends what would last, and close gives up the file. The error says which variable
- * of the environment is missing.
+ * for the end: stop ends what would last, and close gives up the file. A part asks another service for
+ * what it does not have itself. The error says which variable of the environment is missing.
  */
 export function open(name, environment, log) {
   if (name && !Object.hasOwn(parts, name)) {
@@ -22,6 +23,18 @@ export function open(name, environment, log) {
   const needs = { routes: [['GET', '/healthz', () => json({ status: 'ok' })]], stop() {}, close() {} };
   if (wanted.some((part) => part !== products)) {
     needs.sessions = new Sessions(required(environment, 'SESSION_SECRET', 'the key that signs the cookies of the sessions'));
+  }
+  if (name === 'carts') {
+    const url = required(environment, 'PRODUCTS_URL', 'the address of the service products');
+    needs.products = () => ask(url, '/api/products');
+  } else {
+    needs.products = products.list;
+  }
+  if (name === 'orders') {
+    const url = required(environment, 'CARTS_URL', 'the address of the service carts');
+    needs.cart = (request) => ask(url, '/api/carts', { cookie: request.headers.cookie ?? '' });
+  } else {
+    needs.cart = (_, session) => carts.content(session.cart, products.list());
   }
   if (wanted.includes(orders)) {
     needs.store = openStore(required(environment, 'ORDERS_FILE', 'the file of the orders, such as /data/orders.db'));

@@ -48,8 +48,10 @@ test('what is missing is said before anything starts', async (t) => {
     ['shoes', {}, /^shop: there is no part "shoes": it must be one of products, carts, orders, or none/],
     ['carts', { SESSION_SECRET: '' }, /^shop: SESSION_SECRET is not set: /],
     [undefined, { SESSION_SECRET: '' }, /^shop: SESSION_SECRET is not set: /],
-    ['orders', { ORDERS_FILE: '' }, /^shop: ORDERS_FILE is not set: /],
-    ['orders', { ORDERS_FILE: '/nowhere/orders.db' }, /^shop: ORDERS_FILE=\/nowhere\/orders.db cannot be opened: /],
+    ['carts', {}, /^shop: PRODUCTS_URL is not set: /],
+    ['orders', {}, /^shop: CARTS_URL is not set: /],
+    [undefined, { ORDERS_FILE: '' }, /^shop: ORDERS_FILE is not set: /],
+    [undefined, { ORDERS_FILE: '/nowhere/orders.db' }, /^shop: ORDERS_FILE=\/nowhere\/orders.db cannot be opened: /],
     ['products', { PORT: '70000' }, /^shop: .*70000/],
   ]) {
     await assert.rejects(start(t, part, more), (error) => {
@@ -61,11 +63,16 @@ test('what is missing is said before anything starts', async (t) => {
   await start(t, 'products', { SESSION_SECRET: '', ORDERS_FILE: '' }); // which needs neither
 });
 
+/** Starts the services, each with the address of the one that it calls. */
+async function startAll(t) {
+  const products = (await start(t, 'products')).url;
+  const carts = (await start(t, 'carts', { PRODUCTS_URL: products })).url;
+  return { products, carts, orders: (await start(t, 'orders', { CARTS_URL: carts })).url };
+}
+
 test('the services answer what the monolith answers', async (t) => {
   const monolith = (await start(t)).url;
-  const services = {
-    products: (await start(t, 'products')).url, carts: (await start(t, 'carts')).url, orders: (await start(t, 'orders')).url,
-  };
+  const services = await startAll(t);
   const browse = browser();
   assert.equal((await browse(`${monolith}/api/carts/3`, 'PUT', { quantity: 2 })).status, 200);
   assert.equal((await browse(`${services.orders}/api/orders`, 'POST')).status, 201); // the monolith's cookie is good
@@ -81,6 +88,35 @@ test('the services answer what the monolith answers', async (t) => {
     assert.deepEqual(got, want, path);
   }
   assert.equal((await browse(`${services.carts}/api/products`)).status, 404);
+});
+
+test('services call each other for an order', async (t) => {
+  const { carts, orders } = await startAll(t);
+  const browse = browser();
+  assert.equal((await browse(`${carts}/api/carts/9`, 'PUT', { quantity: 2 })).status, 404);
+  assert.equal((await (await browse(`${carts}/api/carts/3`, 'PUT', { quantity: 2 })).json()).total, 6900);
+  const placed = await browse(`${orders}/api/orders`, 'POST');
+  assert.deepEqual([placed.status, (await placed.json()).total], [201, 6900]);
+  assert.equal((await browse(`${orders}/api/orders`, 'POST')).status, 409, 'the next cart is empty');
+});
+
+test('a call without an answer is one to try again', async (t) => {
+  const broken = http.createServer((request, response) => {
+    if (request.url === '/api/carts') response.writeHead(500).end(); // else it says nothing
+  }).listen(0, '127.0.0.1');
+  await once(broken, 'listening');
+  t.after(() => broken.close().closeAllConnections());
+  const url = `http://127.0.0.1:${broken.address().port}`;
+  for (const [part, variable, address, method, path, want] of [
+    ['carts', 'PRODUCTS_URL', 'http://127.0.0.1:1', 'GET', '/api/carts', /^http:\/\/127.0.0.1:1\/api\/products cannot be asked: /],
+    ['carts', 'PRODUCTS_URL', url, 'GET', '/api/carts', /\/api\/products cannot be asked: The operation was aborted due to timeout/],
+    ['orders', 'CARTS_URL', url, 'POST', '/api/orders', /\/api\/carts answers 500$/],
+  ]) {
+    const { url: service, lines } = await start(t, part, { [variable]: address });
+    const response = await fetch(service + path, { method });
+    assert.deepEqual([response.status, response.headers.get('retry-after'), await response.json()], [503, '1', { error: 'try again' }], path);
+    assert.match(lines.find((line) => line.level === 'ERROR').error, want);
+  }
 });
 
 test('a cart becomes one order', async (t) => {
@@ -166,7 +202,8 @@ async function* eventsOf(response) {
 }
 
 test('a stream brings the orders of all tasks, and ends when its task stops', async (t) => {
-  const [one, two] = [await start(t, 'orders'), await start(t)];
+  const two = await start(t);
+  const one = await start(t, 'orders', { CARTS_URL: two.url });
   const stream = eventsOf(await fetch(`${one.url}/api/orders/events`));
   const browse = browser();
   const order = async () => {
@@ -185,7 +222,9 @@ test('a stream brings the orders of all tasks, and ends when its task stops', as
 });
 
 test('tasks write at the same time', async (t) => {
-  const tasks = await Promise.all([start(t), start(t, 'orders'), start(t, 'orders')]);
+  const one = await start(t);
+  const orders = () => start(t, 'orders', { CARTS_URL: one.url });
+  const tasks = [one, ...await Promise.all([orders(), orders()])];
   const ids = await Promise.all(Array.from({ length: 60 }, async (_, i) => {
     const browse = browser();
     await browse(`${tasks[0].url}/api/carts/1`, 'PUT', { quantity: 1 });

@@ -4,13 +4,24 @@ package deployment
 import "cutover/config"
 
 // Shop is a monolith and three services. All of them are one program in one image. The command says
-// which part of the shop a service is; the monolith is all of it.
+// which part of the shop a service is; the monolith is all of it. The services run on all kinds of
+// compute. For an order, orders asks carts through the load balancer, and carts asks products by Service
+// Connect.
 var Shop = config.Deployment{
 	Monolith: program(config.Service{Name: "shop", Paths: []string{"/api*"}, Secrets: session, Environment: file, Volumes: data}),
 	Services: []config.Service{
-		program(config.Service{Name: "products", Paths: []string{"/api/products*"}, Order: 10, Command: []string{"node", "server.js", "products"}}),
-		program(config.Service{Name: "carts", Paths: []string{"/api/carts*"}, Order: 20, Command: []string{"node", "server.js", "carts"}, Secrets: session}),
-		program(config.Service{Name: "orders", Paths: []string{"/api/orders*"}, Order: 30, Command: []string{"node", "server.js", "orders"}, Secrets: session, Environment: file, Volumes: data}),
+		program(config.Service{
+			Name: "products", Paths: []string{"/api/products*"}, Order: 10, Command: []string{"node", "server.js", "products"},
+			Compute: config.Fargate{}, Discovery: []config.Discovery{config.ServiceConnect{}},
+		}),
+		program(config.Service{
+			Name: "carts", Paths: []string{"/api/carts*"}, Order: 20, Command: []string{"node", "server.js", "carts"}, Secrets: session,
+			Compute: config.EC2{NetworkMode: "awsvpc"}, Calls: []string{"products"},
+		}),
+		program(config.Service{
+			Name: "orders", Paths: []string{"/api/orders*"}, Order: 30, Command: []string{"node", "server.js", "orders"}, Secrets: session,
+			Environment: file, Volumes: data, Calls: []string{"carts"}, // on EC2 in bridge mode, as the monolith
+		}),
 	},
 	Requests: []string{
 		"/api/products", "/api/products/1", "/api/products/5", "/api/products/6",

@@ -28,6 +28,7 @@ type Provider struct {
 	configuring sync.Mutex // held while the balancer is configured
 	running     atomic.Pointer[configuration]
 	names       sync.Map // of target groups by key, also of groups that are gone: requests may still end
+	doors       doors
 }
 
 // Ports are the ports of listeners on this machine.
@@ -65,7 +66,9 @@ func (p *Provider) Types() []string {
 }
 
 // Stop implements [provider.Provider].
-func (p *Provider) Stop(ctx context.Context) error { return p.Shutdown(ctx) }
+func (p *Provider) Stop(ctx context.Context) error {
+	return errors.Join(p.Shutdown(ctx), p.doors.close())
+}
 
 // PassedOver implements [provider.Reporter].
 func (p *plan) PassedOver() []provider.PassedOver {
@@ -313,6 +316,9 @@ func (p *plan) Attribute(ref assembly.Ref) (any, error) {
 	case *model.LoadBalancer:
 		if ref.Attribute == "DNSName" {
 			return p.address(resource)
+		}
+		if domain, ok := model.Domain(ref); ok {
+			return p.door(resource, domain)
 		}
 		name := logName(resource.Name, key)
 		if !resource.Application() {

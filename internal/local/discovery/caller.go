@@ -176,8 +176,13 @@ func (n *name) say(what, state, message string) {
 	defer n.caller.provider.mu.Unlock()
 	if !n.told[what] {
 		n.told[what] = true
-		n.caller.provider.event(n.caller.name, n.caller.task, state, message)
+		n.event(state, message)
 	}
+}
+
+// event tells what happened to the name. The provider is locked.
+func (n *name) event(state, message string) {
+	n.caller.provider.tell(provider.Event{Time: time.Now(), Kind: "discovery", Subject: n.caller.name, Task: n.caller.task, State: state, Message: message})
 }
 
 // refused says why security groups refuse the connections of the task to the name; empty if they let them pass.

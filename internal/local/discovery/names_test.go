@@ -85,7 +85,7 @@ func TestTTL(t *testing.T) {
 			t.Errorf("after it: %q", got)
 		}
 		want := []string{
-			"59.999999999s WARNING users.dev.internal:3000 still leads to task a of users, which is deregistered since 1m0s ago: the resolver keeps an answer for 1m0s",
+			"59.999999999s WARNING users.dev.internal:3000 still leads to task a of users, which has been deregistered for 1m0s: the resolver keeps an answer for 1m0s",
 			"1m0s  users.dev.internal:3000 leads to task a of users no more, 1m0s after it was deregistered",
 		}
 		if diff := cmp.Diff(want, w.told("leads to")); diff != "" {
@@ -137,7 +137,7 @@ func TestUnhealthy(t *testing.T) {
 			t.Errorf("the status is %+v", w.Status())
 		}
 		for _, want := range []string{
-			"35s WARNING users.dev.internal:3000 still leads to task a of users, which is UNHEALTHY since 0s ago: Cloud Map waits for 30s, and the resolver keeps an answer for 1m0s",
+			"35s WARNING users.dev.internal:3000 still leads to task a of users, which has been UNHEALTHY for 0s: Cloud Map waits for 30s, and the resolver keeps an answer for 1m0s",
 			"2m0s  users.dev.internal:3000 leads to task a of users no more, 1m25s after it was UNHEALTHY",
 		} {
 			if len(w.told(want)) != 1 {
@@ -170,7 +170,7 @@ func TestUnhealthy(t *testing.T) {
 		if got := w.start("p", "posts").asked(name); got != "a b" {
 			t.Errorf("without a health check: %q", got)
 		}
-		if len(w.told("which is UNHEALTHY since 1h0m0s ago: the service of Cloud Map has no health check")) != 1 || w.Status().(Status).Names[0].Endpoints[0].Unhealthy {
+		if len(w.told("which has been UNHEALTHY for 1h0m0s: the service of Cloud Map has no health check")) != 1 || w.Status().(Status).Names[0].Endpoints[0].Unhealthy {
 			t.Errorf("the events are %q", w.told(""))
 		}
 	})
@@ -612,7 +612,7 @@ func TestTaskOfItsOwn(t *testing.T) {
 // What runs in the bubble of the tests runs with sockets, too: a client is told at once that it is refused.
 func TestSockets(t *testing.T) {
 	w := &mesh{t: t, begin: time.Now(), listeners: map[string]*pipes{}}
-	w.Provider = New(func(e provider.Event) {})
+	w.Provider = New(func(provider.Event) {})
 	in := func(group string) string {
 		return `, "NetworkConfiguration": {"AwsvpcConfiguration": {"SecurityGroups": [{"Ref": "` + group + `"}]}}`
 	}
@@ -642,6 +642,15 @@ func TestSockets(t *testing.T) {
 		w.Close(of)
 		if _, err := net.Dial("tcp", names[0].Address); err == nil {
 			t.Errorf("%s: the name answers after the task", of)
+		}
+	}
+}
+
+// A task is named by the beginning of its id.
+func TestNameOfATask(t *testing.T) {
+	for id, want := range map[string]string{"a": "task a of users", "01234567": "task 01234567 of users", "0123456789": "task 01234567 of users"} {
+		if got := (&instance{task: id, service: &model.Service{Name: "users"}}).String(); got != want {
+			t.Errorf("%s is %q", id, got)
 		}
 	}
 }

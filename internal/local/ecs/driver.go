@@ -142,13 +142,13 @@ func HostPorts(whole *model.TaskDefinition, c model.Container) (all []PassedOver
 	return all
 }
 
-// ToLoadBalancers are the names of a container's variables that have the DNS name of a load balancer. It is
+// ToLoadBalancers are the names of a container's variables that have the address of a load balancer. It is
 // localhost here, as seen from this machine.
 func ToLoadBalancers(c model.Container) (variables []string) {
 	for _, v := range c.Environment {
 		if slices.ContainsFunc(v.Parts, func(part any) bool {
 			ref, ok := part.(assembly.Ref)
-			return ok && ref.Resource.Type == model.ELBLoadBalancer && ref.Attribute == "DNSName"
+			return ok && model.ToBalancer(ref)
 		}) {
 			variables = append(variables, v.Name)
 		}

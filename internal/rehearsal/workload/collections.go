@@ -68,6 +68,7 @@ func (b *Builder) collections(d *document) {
 		case len(d.errs) > 0:
 		case !b.Writes:
 			b.Gap("%s: a collection is written to with --writes only", e.Name)
+			b.workload.Unsent = append(b.workload.Unsent, collection.New(config).Routes()...)
 		default:
 			b.AddSource(collection.New(config))
 		}

@@ -95,12 +95,8 @@ func oneOrMore(text []byte, add func(json.RawMessage) error) error {
 	return nil
 }
 
-// File adds the requests of a routes file. The error has all that is wrong with it, with the lines and columns.
-func (b *Builder) File(name string) error {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
+// routes adds the requests of a routes file.
+func (b *Builder) routes(name string, text []byte) error {
 	d := readYAML(name, text)
 	if len(d.errs) > 0 {
 		return d.err()
