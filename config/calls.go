@@ -87,10 +87,15 @@ func (d Deployment) CallsBetweenInstances() bool {
 
 // callsThrough says whether a service calls another one through a load balancer.
 func (d Deployment) callsThrough(balancer string) bool {
-	return slices.ContainsFunc(d.All(), func(callee Service) bool {
-		_, balanced := callee.Discovery[0].(LoadBalancer)
-		return balanced && callee.LoadBalancer == balancer && len(d.Callers(callee.Name)) > 0
-	})
+	for _, caller := range d.All() {
+		for _, name := range caller.Calls {
+			callee, known := d.service(name)
+			if known && callee.LoadBalancer == balancer && !callee.namedFirst() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Before lists the services that are deployed before one that calls them: all but those that, by others

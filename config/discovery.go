@@ -103,6 +103,12 @@ func (s Service) Named() bool {
 	return connected || mapped
 }
 
+// namedFirst says whether the variables of callers have a name of the service.
+func (s Service) namedFirst() bool {
+	_, balanced := s.Discovery[0].(LoadBalancer)
+	return !balanced
+}
+
 // Proxy returns what the Service Connect proxy of a task gets, and whether there is one: the service is
 // found by Service Connect, or calls one that is.
 func (d Deployment) Proxy(s Service) (proxy ServiceConnect, has bool) {

@@ -24,7 +24,6 @@ import (
 	"cutover/internal/local/ecs"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
-	"cutover/internal/rules"
 	"cutover/internal/words"
 	"cutover/migration"
 )
@@ -243,7 +242,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if err != nil {
 		return nil, "", err
 	}
-	stage := &stage{listeners: map[string]string{}}
+	stage := &stage{}
 	options.Events = func(e local.Event) { rehearsed.Event(event(e)) }
 	options.Exchanges = func(e alb.Exchange) { rehearsed.Observe(stage.record(e)) }
 	options.FreePorts = true // the other deployment may have the usual ports
@@ -280,14 +279,27 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		stage.warnings = append(stage.warnings, fmt.Sprintf("%s: the walk has no step to another compute, because there was no list of services in cdk.out: run the rehearsal again after `npx cdk synth --quiet`", strings.Join(o.walker.m.Moving(), ", ")))
 	}
 	rehearsed.Answerers = o.answerers()
-	if err = checkReach(rehearsed, stage.assemblies); err != nil {
+	phases, err := readRules(stage.assemblies)
+	if err != nil {
 		return nil, "", err
 	}
-	if report, err = rehearsed.Run(ctx, stage); err != nil {
+	if err = checkReach(rehearsed, phases); err != nil {
 		return nil, "", err
+	}
+	rehearsed.Parts, rehearsed.Findings, stage.groups = parts(phases), unanswered(rehearsed.Walk, phases, rehearsed.Workload), groupNames(phases)
+	if report, err = rehearsed.Run(ctx, stage); err != nil {
+		return nil, "", alsoFound(err, rehearsed.Findings)
 	}
 	page, err = report.Save(o.out)
 	return report, page, err
+}
+
+// alsoFound adds to an error what was found before it.
+func alsoFound(err error, findings []rehearsal.Finding) error {
+	for _, finding := range findings {
+		err = fmt.Errorf("%w\n%s", err, finding)
+	}
+	return err
 }
 
 // checkFlags refuses flags that cannot be meant, whatever the walk is.
@@ -569,23 +581,15 @@ func checkFaults(faults []rehearsal.Fault, services []string) error {
 
 // checkReach refuses a fault that cannot be done in the walk: its service has no task in the
 // phase that the fault names, or answers no route in any phase.
-func checkReach(r *rehearsal.Rehearsal, assemblies map[string]string) error {
-	models := map[string]*model.Model{}
-	for phase, dir := range assemblies {
-		a, err := assembly.Read(dir)
-		if err != nil {
-			return err
-		}
-		models[phase] = model.Read(a)
-	}
+func checkReach(r *rehearsal.Rehearsal, phases map[string]*phaseRules) error {
 	for _, fault := range r.Faults {
-		if m := models[fault.Phase]; m != nil {
-			if !slices.ContainsFunc(m.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 }) {
+		if in := phases[fault.Phase]; in != nil {
+			if !slices.ContainsFunc(in.Services, func(s *model.Service) bool { return s.Name == fault.Service && s.Tasks() > 0 }) {
 				return fmt.Errorf("--fault %s: %s has no task in %s", fault, fault.Service, fault.Phase)
 			}
 			continue
 		}
-		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return answers(models[phase], fault.Service, r.Workload.Routes()) }) {
+		if !slices.ContainsFunc(r.Walk, func(phase string) bool { return phases[phase].answers(fault.Service, r.Workload.Routes()) }) {
 			return fmt.Errorf("--fault %s: %s answers no route in the walk %s: add a phase to --walk, or a route with --route or --routes",
 				fault, fault.Service, strings.Join(r.Walk, " → "))
 		}
@@ -594,20 +598,19 @@ func checkReach(r *rehearsal.Rehearsal, assemblies map[string]string) error {
 }
 
 // answers says whether a service may answer a route, by the rules of any listener.
-func answers(m *model.Model, service string, routes []*rehearsal.Request) bool {
-	table, err := rules.Build(m)
-	if err != nil { // the deployment refuses it, and says why
+func (r *phaseRules) answers(service string, routes []*rehearsal.Request) bool {
+	if r.table == nil {
 		return true
 	}
 	var groups []*model.TargetGroup
-	for _, s := range m.Services {
+	for _, s := range r.Services {
 		for _, balancer := range s.LoadBalancers {
 			if s.Name == service {
 				groups = append(groups, balancer.TargetGroup)
 			}
 		}
 	}
-	for _, listener := range table.Listeners {
+	for _, listener := range r.table.Listeners {
 		for _, route := range routes {
 			decision, unknown := listener.Route(ruled(route))
 			if unknown != nil || slices.ContainsFunc(decision.Rule.Action.Forward, func(to model.Weighted) bool {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -25,12 +24,10 @@ type stage struct {
 	*local.Runner
 	assemblies map[string]string // directory, by phase
 
-	asked sync.Map // *rules.Rule that decided about a request, with its listener
-	rules []string // of all phases, as Gaps names them, in their order
+	names  sync.Map          // of the rules that decided about requests
+	groups map[string]string // names of the target groups, by key
 	// warnings are those of all phases, each once.
 	warnings []string
-	// listeners are names for people, by key.
-	listeners map[string]string
 }
 
 func (s *stage) URL(r *rehearsal.Request) string { return s.Runner.URLOf(ruled(r)) }
@@ -46,26 +43,18 @@ func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Cha
 	if err := s.Runner.Deploy(ctx, s.assemblies[phase]); err != nil {
 		return changes, outOfTurn(err, parameters, s.assemblies[phase])
 	}
-	s.meet(s.Status())
+	s.warn(s.Status().Warnings)
 	if before != nil {
 		changes = sortChanges(before, s.Assembly())
 	}
 	return changes, nil
 }
 
-// meet takes the warnings and the rules of a phase.
-func (s *stage) meet(status local.Status) {
-	for _, warning := range status.Warnings {
+// warn takes the warnings of a phase.
+func (s *stage) warn(warnings []string) {
+	for _, warning := range warnings {
 		if !slices.Contains(s.warnings, warning) {
 			s.warnings = append(s.warnings, warning)
-		}
-	}
-	for _, listener := range status.Listeners {
-		s.listeners[listener.Key] = fmt.Sprintf("%s:%d (%s)", listener.Protocol, listener.Port, listener.Key)
-		for _, rule := range listener.Rules {
-			if name := s.ruleName(listener.Key, rule.Priority, rule.Conditions); !slices.Contains(s.rules, name) {
-				s.rules = append(s.rules, name)
-			}
 		}
 	}
 }
@@ -85,41 +74,27 @@ func sortChanges(before, after *assembly.Assembly) (changes rehearsal.Changes) {
 	return changes
 }
 
-// Gaps are the warnings, and the listener rules that decided about no request, of any phase.
-func (s *stage) Gaps() (gaps []string) {
-	gaps = slices.Clone(s.warnings)
-	asked := map[string]bool{}
-	s.asked.Range(func(rule, listener any) bool {
-		r := rule.(*rules.Rule)
-		var conditions []string
-		for _, condition := range r.Conditions {
-			conditions = append(conditions, condition.String())
-		}
-		asked[s.ruleName(listener.(string), r.Priority, conditions)] = true
-		return true
-	})
-	for _, name := range s.rules {
-		if !asked[name] {
-			gaps = append(gaps, name+": no request came to this rule")
-		}
-	}
-	return gaps
-}
+// Gaps are the warnings.
+func (s *stage) Gaps() []string { return s.warnings }
 
-// ruleName names a rule of a listener, alike in all phases.
-func (s *stage) ruleName(listener string, priority int, conditions []string) string {
-	listener = s.listeners[listener]
-	if priority == 0 {
-		return "the default rule of " + listener
+// ruleName is the name of a rule, alike in all phases.
+func (s *stage) ruleName(rule *rules.Rule) string {
+	name, known := s.names.Load(rule)
+	if !known {
+		name, _ = s.names.LoadOrStore(rule, ruleName(rule))
 	}
-	return strings.Join(append([]string{fmt.Sprintf("rule %d of %s", priority, listener)}, conditions...), ", ")
+	return name.(string)
 }
 
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
-	if e.Rule != nil {
-		s.asked.LoadOrStore(e.Rule, e.Listener)
-	}
 	record := rehearsal.Record{TraceID: e.TraceID, Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
+	if e.Rule != nil {
+		path, _, _ := strings.Cut(e.URI, "?")
+		record.Rule, record.Group = s.ruleName(e.Rule), s.groups[e.Group]
+		for _, pattern := range e.Rule.Patterns(&rules.Request{Path: path}) {
+			record.Patterns = append(record.Patterns, patternName(e.Rule, pattern))
+		}
+	}
 	if record.TraceID == "" && e.Header != nil {
 		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
 	}

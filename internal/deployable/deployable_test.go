@@ -131,6 +131,8 @@ func TestRefused(t *testing.T) {
 		name, want string
 		resources  []string
 	}{
+		{"a mesh", "S/X: AWS has ended App Mesh on 2026-09-30: let services find each other by Service Connect, and remove all AWS::AppMesh resources", []string{resource("X", "AWS::AppMesh::Route", "")}},
+		{"a mesh that does not exist", "", []string{`"X": {"Type": "AWS::AppMesh::Mesh", "Condition": "Never"}`}},
 		{"two ports", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", a, 81, "HTTP", "", "G"), group("G", "")}},
 		{"one port of two", "", []string{lbs, listener("L", a, 80, "HTTP", "", "G"), listener("M", b, 80, "HTTP", "", "H"), group("G", ""), group("H", "")}},
 		{"one port twice", "S/M/Properties.Port: AWS refuses a second listener on port 80 of one load balancer; the first one is S/L",
@@ -245,7 +247,6 @@ func TestWarnings(t *testing.T) {
 			[]string{resource("Acl", "AWS::WAFv2::WebACL", ""), resource("Before", "AWS::WAFv2::WebACLAssociation", "")}},
 		{"a Classic Load Balancer", "S/X: a Classic Load Balancer takes requests; it is not evaluated here", []string{resource("X", "AWS::ElasticLoadBalancing::LoadBalancer", "")}},
 		{"an Express service", "S/X: an Express gateway service takes requests and runs tasks", []string{resource("X", "AWS::ECS::ExpressGatewayService", "")}},
-		{"a mesh", "S/X: App Mesh decides", []string{resource("X", "AWS::AppMesh::Route", "")}},
 		{"an instance of Cloud Map", "S/X: an instance of AWS Cloud Map leads a name elsewhere than to tasks; it is not evaluated here", []string{resource("X", "AWS::ServiceDiscovery::Instance", "")}},
 		{"a web ACL that does not exist", "", []string{`"X": {"Type": "AWS::WAFv2::WebACL", "Condition": "Never"}`}},
 		{"an IP set", "", []string{resource("X", "AWS::WAFv2::IPSet", "")}},

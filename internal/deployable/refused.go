@@ -53,7 +53,20 @@ func Refused(m *model.Model) error {
 	for _, d := range m.TaskDefinitions {
 		errs = append(errs, taskErrors(d), containerErrors(d))
 	}
+	errs = append(errs, ended(m))
 	return assembly.Join(errs...)
+}
+
+// ended refuses what AWS no longer creates.
+func ended(m *model.Model) error {
+	for _, stack := range m.Assembly.Stacks {
+		for _, r := range stack.Resources {
+			if exists, err := r.Exists(m.Assembly); strings.HasPrefix(r.Type, model.Ended) && (err != nil || exists) {
+				return fmt.Errorf("%v: AWS has ended App Mesh on 2026-09-30: let services find each other by Service Connect, and remove all %s resources", r, strings.TrimSuffix(model.Ended, "::"))
+			}
+		}
+	}
+	return nil
 }
 
 // listeners are those of Application Load Balancers.

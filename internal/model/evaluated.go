@@ -28,7 +28,6 @@ var unevaluated = []struct{ resourceType, does string }{
 	{"AWS::GlobalAccelerator::EndpointGroup", "an endpoint group distributes requests"},
 	{"AWS::VpcLattice::Service", "a service of VPC Lattice takes requests"},
 	{"AWS::VpcLattice::Rule", "a rule of VPC Lattice decides where requests go"},
-	{"AWS::AppMesh::", "App Mesh decides where requests of services go"},
 	{"AWS::ServiceDiscovery::Instance", "an instance of AWS Cloud Map leads a name elsewhere than to tasks"},
 	{"AWS::AppRunner::Service", "App Runner takes requests and runs containers"},
 	{"AWS::EKS::Cluster", "a Kubernetes cluster runs containers"},
@@ -45,6 +44,10 @@ func UnevaluatedTypes() (all []string) {
 	}
 	return all
 }
+
+// Ended is the beginning of the types of AWS App Mesh, which AWS has ended on 2026-09-30
+// ("What Is AWS App Mesh?", https://docs.aws.amazon.com/app-mesh/latest/userguide/what-is-app-mesh.html).
+const Ended = "AWS::AppMesh::"
 
 // Unevaluated says what a type does with requests that nothing here evaluates; empty for other types.
 func Unevaluated(resourceType string) string {

@@ -85,6 +85,10 @@ type analysis struct {
 	load                     Load
 	overload                 overload
 	inPhase                  []map[uint16]bool // routes that were asked, by span as byPhase
+	phases                   []string          // that were reached, each once
+	column                   []int             // place of the span's phase in phases, by span; below 0 for a deployment
+	covered                  map[counted]int
+	firstStatuses            []map[uint16]bool // of the first phase, by route
 	answered                 map[string]bool
 	// traffic has, by span and service, when its requests were sent.
 	traffic []map[string]window
@@ -112,9 +116,17 @@ func analyse(r *Rehearsal) *Report {
 	a := &analysis{
 		Rehearsal: r, width: sliceWidth(r.end, r.Rate), all: newTally(),
 		answered: map[string]bool{}, routed: make([]string, len(r.plan.routes)), losses: map[lossKey]*Loss{},
-		strays: map[strayKey]*Stray{},
+		strays: map[strayKey]*Stray{}, covered: map[counted]int{},
 	}
 	for i, s := range r.spans {
+		column := -1
+		if s.kind != deploying {
+			if column = slices.Index(a.phases, s.phase); column < 0 {
+				column = len(a.phases)
+				a.phases = append(a.phases, s.phase)
+			}
+		}
+		a.column = append(a.column, column)
 		phase, asked := newTally(), map[uint16]bool{}
 		if s.kind != deploying && !r.beginsPhase(i) {
 			phase, asked = a.byPhase[i-1], a.inPhase[i-1]
@@ -128,8 +140,12 @@ func analyse(r *Rehearsal) *Report {
 			})
 		}
 	}
-	for range r.plan.routes {
-		a.byRoute = append(a.byRoute, newTally())
+	for i := range r.plan.routes {
+		statuses := map[uint16]bool{}
+		if was := r.baseline[i]; was != nil {
+			statuses[uint16(was.Status)] = true
+		}
+		a.byRoute, a.firstStatuses = append(a.byRoute, newTally()), append(a.firstStatuses, statuses)
 	}
 	a.lateness()
 	for seq := range r.rec.n {
@@ -187,6 +203,11 @@ func (a *analysis) request(seq, span int, sent time.Duration) {
 	excused := a.excuse(s, sent, over, overloaded)
 	a.stray(s, span, over)
 	a.inPhase[span][s.route] = true
+	column := a.column[span]
+	a.covered[counted{s.way().passage, s.route, column}]++
+	if column == 0 && s.status != 0 {
+		a.firstStatuses[s.route][s.status] = true
+	}
 	slice := int(sent / a.width)
 	for len(a.bySlice) <= slice {
 		a.bySlice = append(a.bySlice, newTally())
@@ -321,7 +342,7 @@ func (a *analysis) report() *Report {
 		request, was := a.plan.routes[i], cmp.Or(a.baseline[i], &Answer{})
 		r.Routes = append(r.Routes, Route{
 			Name: plain.Line(a.plan.names[i]), Method: request.method(), Host: request.Host, Path: request.Path,
-			Status: was.Status, ContentType: plain.Line(was.Header.Get("Content-Type")), Bytes: len(was.Body), Totals: t.totals(),
+			Status: was.Status, Bare: a.bare(i) != "", ContentType: plain.Line(was.Header.Get("Content-Type")), Bytes: len(was.Body), Totals: t.totals(),
 		})
 	}
 	for i, t := range a.bySlice {
@@ -343,8 +364,11 @@ func (a *analysis) report() *Report {
 		}
 		r.Phases[len(r.Phases)-1].End = seconds(s.end)
 	}
-	gaps := slices.Concat(a.missed(), a.gaps, visible(a.Workload.Gaps), a.conclude(r))
+	covered, gaps, intended := a.coverage()
+	r.Coverage = covered
+	gaps = slices.Concat(a.missed(), gaps, a.gaps, visible(a.Workload.Gaps), a.conclude(r))
 	r.Verdict = judge(r, a.undone(), gaps)
+	r.Verdict.Intended = intended
 	return r
 }
 
@@ -352,6 +376,7 @@ func (a *analysis) report() *Report {
 func (a *analysis) conclude(r *Report) (gaps []string) {
 	parts := map[string]*IgnoredPart{}
 	var order []string
+	r.Findings, r.foreseen = visibleFindings(a.Options.Findings), len(a.Options.Findings)
 	for source, result := range a.results {
 		r.Findings = append(r.Findings, visibleFindings(result.Findings)...)
 		r.Checked = append(r.Checked, visible(result.Checked)...)

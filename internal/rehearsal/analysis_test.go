@@ -863,8 +863,8 @@ func TestFieldNames(t *testing.T) {
 	first := func(name string) any { return report[name].([]any)[0] }
 	sorted := func(s string) string { f := strings.Fields(s); slices.Sort(f); return strings.Join(f, " ") }
 	for got, want := range map[string]string{
-		names(report):                                               sorted("about baseline_phase baseline_services began checked duration_s events findings format ignored late load losses path phases rate routes services slice_s slices steps strays totals verdict workload"),
-		names(report["verdict"]):                                    "gaps outcome passed reasons sentence",
+		names(report):                                               sorted("about baseline_phase baseline_services began checked coverage duration_s events findings format ignored late load losses path phases rate routes services slice_s slices steps strays totals verdict workload"),
+		names(report["verdict"]):                                    "gaps intended outcome passed reasons sentence word",
 		names(report["load"]):                                       "held_up late planned tried would_hold",
 		names(report["totals"]):                                     totals,
 		names(report["late"]):                                       "count max_ms p50_ms p99_ms",
@@ -874,7 +874,7 @@ func TestFieldNames(t *testing.T) {
 		names(report["steps"].([]any)[2]):                           sorted(totals + " kind name begin_s end_s before after errors shifts changes failure fault"),
 		names(report["steps"].([]any)[2].(map[string]any)["fault"]): sorted("kind service phase own own_failed others others_failed why"),
 		names(first("losses")):                                      sorted("kind stage status service target why excused overloaded count first_s last_s samples"),
-		names(first("routes")):                                      sorted(totals + " name method host path status content_type bytes"),
+		names(first("routes")):                                      sorted(totals + " name method host path status bare content_type bytes"),
 		names(first("slices")):                                      sorted(totals + " begin_s late_ms"),
 		names(first("events")):                                      "at_s mark service state target text",
 		names(first("about")):                                       "name value",

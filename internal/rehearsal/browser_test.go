@@ -337,9 +337,9 @@ func TestPageFits(t *testing.T) {
 	long := strings.Repeat("n", 255) // as long as a name can be
 	for seq := range run.rec.n {
 		if s := run.rec.at(seq); s.problem == serverError && seq%7 == 0 {
-			s.handling = &handling{"threads", "threads-1", "reset"}
+			s.handling = &handling{"threads", "threads-1", "reset", nil}
 		} else if seq%2 == 0 && s.way().service == "posts" {
-			s.handling = &handling{long, long, ""}
+			s.handling = &handling{long, long, "", nil}
 		}
 	}
 	run.baselineBy = []string{"api", "a" + long, "b" + long}

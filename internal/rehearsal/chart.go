@@ -161,7 +161,7 @@ func fitted(svg string) string {
 
 func (c *chart) heading() {
 	word := capital(c.Verdict.Word())
-	mark := map[string]color.Color{"Passed": c.good, "Inconclusive": c.doubt, "Failed": c.bad}[word]
+	mark := map[string]color.Color{"Passed": c.good, "Passed with gaps": c.doubt, "Inconclusive": c.doubt, "Failed": c.bad}[word]
 	w := textWidth(word, 17, true)
 	c.rect(c.left, 14, c.left+w+22, 42, mark)
 	c.text(c.left+11, 28, word, style(17, true, c.paper, draw.XLeft))

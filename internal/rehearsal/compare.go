@@ -106,12 +106,13 @@ type Comparison struct {
 	mu      sync.Mutex
 	rules   []*rule             // about JSON, for what is ignored
 	headers map[string]bool     // that are ignored, by canonical name, and whether that was learned
+	atTimes map[string]bool     // headers that were not in each answer that was learned
 	seen    map[string][]string // examples of ignored parts that differed
 }
 
 // NewComparison returns a comparison that has learned nothing yet.
 func NewComparison(e Expect) *Comparison {
-	c := &Comparison{expect: e, headers: map[string]bool{}, seen: map[string][]string{}}
+	c := &Comparison{expect: e, headers: map[string]bool{}, atTimes: map[string]bool{}, seen: map[string][]string{}}
 	for _, name := range e.IgnoreHeaders {
 		c.headers[http.CanonicalHeaderKey(name)] = false
 	}
@@ -146,6 +147,7 @@ func (c *Comparison) Learn(a Answer) error {
 	c.noteHeaders(a)
 	for _, name := range c.otherHeaders(a.Header) {
 		c.headers[name] = true
+		c.atTimes[name] = c.atTimes[name] || len(a.Header[name]) == 0 || len(c.first.Header[name]) == 0
 		c.noteHeader(name, a)
 	}
 	if c.expect.IgnoreBody || bytes.Equal(a.Body, c.first.Body) {
@@ -413,13 +415,13 @@ func (c *Comparison) otherHeaders(h http.Header) (names []string) {
 	return names
 }
 
-// otherHeader says whether a header differs. A header that differs by itself has to be there.
+// otherHeader says whether a header differs. A header that differs by itself has to be there, unless it was missing by itself.
 func (c *Comparison) otherHeader(name string, h http.Header) bool {
 	learned, isIgnored := c.headers[name]
 	first, other := c.first.Header[name], h[name]
 	switch {
 	case isIgnored:
-		return learned && len(first) > 0 && len(other) == 0
+		return learned && len(other) == 0 && !c.atTimes[name]
 	case name == "Set-Cookie":
 		return !slices.Equal(cookies(first), cookies(other))
 	}

@@ -28,6 +28,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 		return strings.Join(parts, ", ")
 	},
 	"traffic": Step.traffic,
+	"where":   Covered.where,
 	"capital": capital,
 	"long":    func(name string) bool { return len(name) > 32 },
 	"lines":   func(text string) int { return strings.Count(text, "\n") + 1 },
@@ -39,7 +40,18 @@ func (r *Report) WritePage(w io.Writer) error {
 	darkSVG, _ := r.svg(dark)
 	return page.Execute(w, struct {
 		*Report
+		Panels                     []panel
 		Light, Dark                template.HTML // vgsvg escapes the texts
 		Width, Height, Left, Right float64       // of the chart, and the plot's edges
-	}{r, template.HTML(lightSVG), template.HTML(darkSVG), chartWidth, height, r.plotLeft(), plotRight})
+	}{r, r.Coverage.panels(r.label), template.HTML(lightSVG), template.HTML(darkSVG), chartWidth, height, r.plotLeft(), plotRight})
+}
+
+// label is a phase's name in short.
+func (r *Report) label(phase string) string {
+	for _, p := range r.Phases {
+		if p.Name == phase {
+			return p.Label
+		}
+	}
+	return phase
 }

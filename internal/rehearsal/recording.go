@@ -66,8 +66,11 @@ type sample struct {
 	held         bool // by requests that had no answer yet, until it was sent
 }
 
-// handling is what the load balancer did with a request.
-type handling struct{ service, target, reason string }
+// handling is what the load balancer did with a request. The passage is nil if no rule decided.
+type handling struct {
+	service, target, reason string
+	passage                 *passage
+}
 
 // way is the handling, empty if it is not known.
 func (s *sample) way() handling {
@@ -82,7 +85,7 @@ const (
 	maxHandlings = 1 << 16
 )
 
-var otherHandling = handling{"others", "others", "others"}
+var otherHandling = handling{"others", "others", "others", nil}
 
 // recording collects what is known about every request, from the client and
 // from the load balancer, in any order.
@@ -94,6 +97,7 @@ type recording struct {
 	slabs     []*[slab]sample
 	n         int // requests sent
 	handlings map[handling]*handling
+	passages  map[passage]*passage
 	baselines map[string]bool // services that answered a baseline request
 
 	details  map[int]string // of some requests with a problem, by their place
@@ -119,7 +123,7 @@ type detailKey struct {
 
 func newRecording(rate int) *recording {
 	return &recording{
-		rate: rate, nonce: rand.Uint32(), reported: time.Now(), handlings: map[handling]*handling{},
+		rate: rate, nonce: rand.Uint32(), reported: time.Now(), handlings: map[handling]*handling{}, passages: map[passage]*passage{},
 		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{}, asked: map[uint16]bool{},
 	}
 }
@@ -133,9 +137,21 @@ func (r *recording) handled(h handling) *handling {
 	if len(r.handlings) == maxHandlings {
 		return &otherHandling
 	}
-	shown := &handling{plain.Line(h.service), plain.Line(h.target), plain.Line(h.reason)}
+	shown := &handling{plain.Line(h.service), plain.Line(h.target), plain.Line(h.reason), h.passage}
 	r.handlings[h] = shown
 	return shown
+}
+
+// passed returns one pointer for records of the same passage.
+func (r *recording) passed(record Record) *passage {
+	if record.Rule == "" {
+		return nil
+	}
+	key := passage{record.Rule, strings.Join(record.Patterns, patternBreak), record.Group}
+	if r.passages[key] == nil {
+		r.passages[key] = &passage{plain.Line(key.rule), strings.Join(visible(record.Patterns), patternBreak), plain.Line(key.group)}
+	}
+	return r.passages[key]
 }
 
 // due is when a request is to be sent, since the load began.
@@ -231,7 +247,7 @@ func (r *recording) observe(record Record) {
 		return
 	}
 	s := r.at(int(seq))
-	s.handling = r.handled(handling{record.Service, record.Target, record.Reason})
+	s.handling = r.handled(handling{record.Service, record.Target, record.Reason, r.passed(record)})
 	s.targetStatus = uint16(record.TargetStatus)
 	if record.TargetStatus != 0 {
 		r.answered[record.Service] = true

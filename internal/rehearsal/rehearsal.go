@@ -26,8 +26,7 @@ type Deployment interface {
 	// harm lasts until clear is called or the deployment recovers. Clear is called once,
 	// and returns when the deployment is steady again.
 	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
-	// Gaps lists what of the deployment no request has tried, a line each. It is called once,
-	// after the walk.
+	// Gaps lists what the deployment does not do as AWS does, a line each. It is called once, after the walk.
 	Gaps() []string
 }
 
@@ -45,7 +44,12 @@ type Record struct {
 	// TraceID is the request's X-Amzn-Trace-Id header, as the client or the load balancer
 	// sent it. Records of other clients' requests are ignored.
 	TraceID string
-	// Service is the name of the target group, empty if the request was not forwarded.
+	// Rule, Patterns and Group are the names of the parts that the request went through: the rule that decided, those of
+	// its path patterns that take the path, and the target group. Empty if there is none.
+	Rule     string
+	Patterns []string
+	Group    string
+	// Service is the name of the service, empty if the request was not forwarded.
 	Service string
 	// Target is the target that was chosen, empty if there was none to choose.
 	Target string
@@ -135,6 +139,10 @@ type Options struct {
 	Timeout time.Duration
 	// Workload is what to ask. Required, at the latest before the run.
 	Workload Workload
+	// Parts are what requests come to, by phase. Default: they are not known, and nothing is said about them.
+	Parts map[string][]Part
+	// Findings are known before the load. One fails the rehearsal.
+	Findings []Finding
 	// Faults are done in this order, each in the middle of a phase.
 	Faults []Fault
 	// About is put into the report, for example versions. Default: none.
@@ -367,7 +375,7 @@ func (r *Rehearsal) handled(seq int) Handled {
 	s, sent := r.rec.sample(seq)
 	h := Handled{Stage: r.spans[r.spanAt(sent)].name(), At: sent}
 	if s.targetStatus != 0 {
-		h.Service = s.way().service
+		h.Service, h.Target = s.way().service, s.way().target
 	}
 	return h
 }

@@ -55,6 +55,8 @@ type Report struct {
 	// Strays are answers of a service that the phase does not have in charge of the route.
 	Strays []Stray `json:"strays"`
 	Routes []Route `json:"routes"`
+	// Coverage says how often each part of the deployment was asked.
+	Coverage Coverage `json:"coverage"`
 	// Findings are what is wrong although no single answer shows it.
 	Findings []Finding `json:"findings"`
 	// Checked are what was checked beside the single answers.
@@ -72,6 +74,7 @@ type Report struct {
 
 	loose     bool     // says that not all answers were compared byte for byte
 	undecided []string // questions that a source could not decide
+	foreseen  int      // findings that were known before the load
 }
 
 // IgnoredPart is a part of answers that was not compared.
@@ -311,7 +314,9 @@ type Route struct {
 	Host string `json:"host"`
 	Path string `json:"path"`
 	// Status, ContentType and Bytes are those of the baseline's answer.
-	Status      int    `json:"status"`
+	Status int `json:"status"`
+	// Bare says that the route gave only 401, 403, 404 or a redirect in the first phase, which says nothing about the service.
+	Bare        bool   `json:"bare"`
 	ContentType string `json:"content_type"`
 	Bytes       int    `json:"bytes"`
 	Totals

@@ -23,6 +23,7 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 		baselineBy: []string{"api"},
 		began:      time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC),
 	}
+	r.Parts = forumParts(walk)
 	for i, route := range r.plan.names {
 		a := textAnswer(200, "application/json; charset=utf-8", strings.Repeat("x", 40+i*7))
 		if strings.HasSuffix(route, "/5") && !strings.Contains(route, "by-user") || strings.HasSuffix(route, "s/4") {
@@ -152,6 +153,7 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 			latency += random.Float64() * 25
 		}
 		record := Record{TraceID: r.rec.traceID(uint64(seq)), Service: service, Target: service + "-1"}
+		record.Rule, record.Patterns, record.Group = "rule "+service, []string{"/" + service + "*"}, service
 		a := r.baseline[route]
 		p := fine
 		if s.kind == harmed && service == "users" && due < s.end-600*time.Millisecond {
@@ -175,4 +177,34 @@ func simulate(walk []string, rate int, fault bool) *Rehearsal {
 		r.rec.observe(record)
 	}
 	return r
+}
+
+// forumParts are what requests to the forum come to: until the switch the monolith's rule takes all, and by design the
+// default rule answers nobody later.
+func forumParts(walk []string) map[string][]Part {
+	all := map[string][]Part{}
+	for _, phase := range walk {
+		var parts []Part
+		over := phase == "switched" || phase == "retired"
+		for _, name := range []string{"api", "users", "threads", "posts"} {
+			idle := ""
+			if !over && name != "api" {
+				idle = "an earlier rule takes all its requests"
+			}
+			group := Part{Kind: GroupPart, Name: name, Rules: []string{"rule " + name}, Idle: idle}
+			if over && name == "api" {
+				group.Rules, group.Idle = nil, "no rule sends requests to it"
+			} else {
+				parts = append(parts, Part{Kind: RulePart, Name: "rule " + name, Idle: idle},
+					Part{Kind: PatternPart, Name: "/" + name + "*", Rules: []string{"rule " + name}, Idle: idle})
+			}
+			parts = append(parts, group)
+		}
+		rest := Part{Kind: RulePart, Name: "the default rule"}
+		if over {
+			rest.Idle, rest.Dropped = "by design nobody answers its requests", true
+		}
+		all[phase] = append(parts, rest)
+	}
+	return all
 }

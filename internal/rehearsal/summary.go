@@ -72,10 +72,19 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	for _, part := range r.Ignored {
 		fmt.Fprintf(&b, "  Ignored: %s\n", part)
 	}
+	if text := r.Coverage.String(); text != "" {
+		fmt.Fprintf(&b, "  Coverage: %s.\n", text)
+	}
+	for _, line := range r.bare() {
+		fmt.Fprintf(&b, "  Says nothing: %s\n", line)
+	}
+	for _, part := range r.Verdict.Intended {
+		fmt.Fprintf(&b, "  Intended: %s\n", part)
+	}
 	for _, gap := range r.Verdict.Gaps {
 		fmt.Fprintf(&b, "  Gap: %s\n", gap)
 	}
-	color := map[string]string{"passed": green, "inconclusive": yellow, "failed": red}[r.Verdict.Word()]
+	color := map[string]string{"passed": green, "passed with gaps": yellow, "inconclusive": yellow, "failed": red}[r.Verdict.Word()]
 	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, strings.ToUpper(r.Verdict.Word()), plain, r.Verdict.Sentence)
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -35,6 +36,17 @@ type Verdict struct {
 	Reasons []string `json:"reasons"`
 	// Gaps list what no request has tried, whatever the outcome.
 	Gaps []string `json:"gaps"`
+	// Intended lists what no request has to try: by design nobody answers there, or no request comes there.
+	Intended []string `json:"intended"`
+}
+
+// MarshalJSON adds the word.
+func (v Verdict) MarshalJSON() ([]byte, error) {
+	type fields Verdict
+	return json.Marshal(struct {
+		Word string `json:"word"`
+		fields
+	}{v.Word(), fields(v)})
 }
 
 // ExitCode is a row of [ExitCodes].
@@ -70,9 +82,11 @@ func (v Verdict) ExitCode(strict bool) int {
 	return 0
 }
 
-// Word is the verdict in a word: passed, failed or inconclusive.
+// Word is the verdict in short: passed, passed with gaps, failed or inconclusive.
 func (v Verdict) Word() string {
 	switch {
+	case v.Passed && len(v.Gaps) > 0:
+		return "passed with gaps"
 	case v.Passed:
 		return "passed"
 	case v.Outcome == Inconclusive:
@@ -92,7 +106,11 @@ func judge(report *Report, undone, gaps []string) Verdict {
 	if len(report.Phases) == 0 && report.Load.WouldHold > 0 {
 		sentence := fmt.Sprintf("Of %s per second, this machine managed about %s in a trial, so there was no walk. %s",
 			count(report.Rate, "request"), group(report.Load.Tried), hint(report.Load))
-		return Verdict{Inconclusive, false, sentence, []string{sentence}, gaps}
+		reasons := append(findings(report), sentence)
+		if len(reasons) > 1 {
+			return Verdict{Outcome: Failed, Sentence: reasons[0] + " " + sentence, Reasons: reasons, Gaps: gaps}
+		}
+		return Verdict{Outcome: Inconclusive, Sentence: sentence, Reasons: reasons, Gaps: gaps}
 	}
 	failed, unclear := undone, report.undecided
 	add := func(to *[]string, format string, a ...any) { *to = append(*to, fmt.Sprintf(format, a...)) }
@@ -126,21 +144,19 @@ func judge(report *Report, undone, gaps []string) Verdict {
 	for _, stray := range report.Strays {
 		add(&failed, "%s", stray)
 	}
-	for _, finding := range report.Findings {
-		add(&failed, "%s", finding)
-	}
+	failed = append(failed, findings(report)...)
 	if report.Load.WouldHold > 0 {
 		unclear = append([]string{notHeld(report)}, unclear...)
 	}
 	switch t := report.Totals; {
 	case len(failed) > 0:
-		return Verdict{Failed, false, failure(report, failed[0]), append(failed, unclear...), gaps}
+		return Verdict{Outcome: Failed, Sentence: failure(report, failed[0]), Reasons: append(failed, unclear...), Gaps: gaps}
 	case len(unclear) > 0:
-		return Verdict{Inconclusive, false, inconclusive(report, unclear[0]), unclear, gaps}
+		return Verdict{Outcome: Inconclusive, Sentence: inconclusive(report, unclear[0]), Reasons: unclear, Gaps: gaps}
 	case t.Lost+t.Different > 0:
-		return Verdict{Contained, true, success(report), nil, gaps}
+		return Verdict{Outcome: Contained, Passed: true, Sentence: success(report), Gaps: gaps}
 	}
-	return Verdict{Passed, true, success(report), nil, gaps}
+	return Verdict{Outcome: Passed, Passed: true, Sentence: success(report), Gaps: gaps}
 }
 
 // undone says what of the walk and the faults was not carried out.
@@ -217,6 +233,9 @@ func failure(report *Report, reason string) string {
 	if strays > 0 {
 		parts = append(parts, wasWere(strays)+" answered by the wrong service")
 	}
+	if len(parts) == 0 && report.foreseen > 0 && report.foreseen == len(report.Findings) {
+		return fmt.Sprintf("No request was lost, but others would be. %s", report.Findings[0])
+	}
 	if len(parts) == 0 && len(report.Findings) > 0 {
 		return fmt.Sprintf("No answer of %s was wrong by itself, but together they are. %s", count(t.Requests, "request"), report.Findings[0])
 	}
@@ -271,6 +290,14 @@ func success(report *Report) string {
 	}
 	return fmt.Sprintf("Each fault stayed within its service (%s). None of the other %s was lost, and every answer is %s.",
 		strings.Join(faults, "; "), count(t.Requests-t.Excused, "request"), measure)
+}
+
+// findings are sentences.
+func findings(r *Report) (texts []string) {
+	for _, finding := range r.Findings {
+		texts = append(texts, finding.String())
+	}
+	return texts
 }
 
 // String is a sentence.

@@ -125,8 +125,8 @@ func TestExitCodes(t *testing.T) {
 		code         int
 		word         string
 	}{
-		{Passed, false, false, 0, "passed"}, {Passed, true, false, 0, "passed"}, {Passed, false, true, 0, "passed"}, {Passed, true, true, 4, "passed"},
-		{Contained, false, false, 3, "passed"}, {Contained, true, true, 3, "passed"},
+		{Passed, false, false, 0, "passed"}, {Passed, true, false, 0, "passed with gaps"}, {Passed, false, true, 0, "passed"}, {Passed, true, true, 4, "passed with gaps"},
+		{Contained, false, false, 3, "passed"}, {Contained, true, true, 3, "passed with gaps"},
 		{Failed, false, false, 1, "failed"}, {Failed, true, true, 1, "failed"},
 		{Inconclusive, false, false, 5, "inconclusive"}, {Inconclusive, true, true, 5, "inconclusive"},
 		{"", false, false, 1, "failed"},

@@ -23,6 +23,8 @@ type Workload struct {
 	About string
 	// Gaps are what the workload knows and does not send, a line each.
 	Gaps []string
+	// Unsent are requests that the workload knows and does not send.
+	Unsent []*Request
 }
 
 // Routes are those of all sources.
@@ -98,6 +100,8 @@ type Handled struct {
 	// Service is the service that answered. It is empty if none did, or if the load balancer did not
 	// report it.
 	Service string
+	// Target is the one that was chosen. It is empty if that is not known.
+	Target string
 	// Stage is the phase or the step in which the request was sent.
 	Stage string
 	// At is when the request was sent, since the load began. It is 0 before the walk.

@@ -9,9 +9,24 @@ import (
 
 // Hidden reports whether a rule of the listener gets no request, because an earlier rule takes all
 // that the rule takes. If it is true, it is certain: two rules are compared condition by condition.
-func (l *Listener) Hidden(rule *Rule) bool {
+func (l *Listener) Hidden(rule *Rule) bool { return l.hidden(rule, rule) }
+
+// HiddenPattern is [Listener.Hidden] for the requests that one path pattern of the rule takes.
+func (l *Listener) HiddenPattern(rule *Rule, value string) bool {
+	narrow := *rule.Rule
+	narrow.Conditions = slices.Clone(narrow.Conditions)
+	for i, c := range narrow.Conditions {
+		if c.Field == model.PathPattern {
+			narrow.Conditions[i].Values = []string{value}
+		}
+	}
+	return l.hidden(rule, compileRule(&narrow))
+}
+
+// hidden reports whether a rule before one takes all that a narrow rule takes.
+func (l *Listener) hidden(rule, narrow *Rule) bool {
 	earlier := l.Rules[:max(0, slices.Index(l.Rules, rule))]
-	return slices.ContainsFunc(earlier, func(wide *Rule) bool { return wide.covers(rule) })
+	return slices.ContainsFunc(earlier, func(wide *Rule) bool { return wide.covers(narrow) })
 }
 
 // covers reports whether each request that matches the narrow rule matches this one, too.

@@ -337,3 +337,18 @@ func (rule *Rule) conditions() string {
 	}
 	return strings.Join(all, " and ")
 }
+
+// Patterns are the path patterns of the rule that take a request's path, as the template has them.
+func (rule *Rule) Patterns(r *Request) (patterns []string) {
+	for _, c := range rule.compiled {
+		if c.Field != model.PathPattern {
+			continue
+		}
+		for i := range c.patterns {
+			if c.patterns[i].match(r.path()) {
+				patterns = append(patterns, c.Values[i])
+			}
+		}
+	}
+	return patterns
+}

@@ -27,9 +27,10 @@ type App struct {
 // from a context. If env is not empty, it replaces the context's. The error has all mistakes.
 func ReadContext(d config.Deployment, context map[string]any, env string) (App, error) {
 	context = maps.Clone(context)
-	// Only a deployment checks these, with an account.
-	delete(context, "vpcId")
-	delete(context, "certificateArn")
+	// Only a deployment checks these, with an account, and with the calls of the services.
+	for _, key := range []string{"vpcId", "certificateArn", "domain"} {
+		delete(context, key)
+	}
 	if env != "" {
 		context["env"] = env
 	}

@@ -37,6 +37,7 @@ func compatibilityTables() map[string]string {
 	for _, name := range model.UnevaluatedTypes() {
 		fmt.Fprintf(&types, "| `%s` | left out, with a warning: %s |\n", strings.TrimSuffix(name, "::"), model.Unevaluated(name))
 	}
+	fmt.Fprintf(&types, "| `%s` | refused: AWS has ended App Mesh on 2026-09-30 |\n", strings.TrimSuffix(model.Ended, "::"))
 	return map[string]string{
 		"compatibility, types":          types.String(),
 		"compatibility, tasks":          table(ecs.Compatibility()),

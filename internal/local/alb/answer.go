@@ -3,6 +3,7 @@ package alb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -65,7 +66,7 @@ func (p *proxy) failed(t *target, up *upload, err error) {
 	case p.r.Context().Err() != nil:
 		status = StatusClientClosed
 	case t.pool.isCut():
-		err = errors.New("the deregistration delay of the target has passed: " + err.Error())
+		err = fmt.Errorf("%w: %v", errDelayPassed, err)
 	case errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded):
 		status = http.StatusGatewayTimeout
 	}
@@ -121,7 +122,7 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 			trailer, err = body.trailer()
 		}
 		if err != nil {
-			p.x.Err = err
+			p.x.Err = p.broken(c, err)
 			if up != nil {
 				up.stop()
 			}
@@ -146,6 +147,25 @@ func (p *proxy) respond(c *targetConn, response *http.Response, up *upload) {
 		}
 	}
 	p.giveTimeToRead() // for the end of the answer
+}
+
+var errDelayPassed = errors.New("the deregistration delay of the target has passed")
+
+// ErrIdle is the error of an exchange whose connections were closed because nothing was sent for the idle timeout.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html#connection-idle-timeout
+var ErrIdle = errors.New("nothing was sent for the idle timeout")
+
+// broken says why the answer of a target is not complete.
+func (p *proxy) broken(c *targetConn, err error) error {
+	switch {
+	case p.r.Context().Err() != nil: // the client has left
+		return err
+	case c.pool.isCut():
+		return errDelayPassed
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrIdle
+	}
+	return err
 }
 
 var chunkedEncoding = []string{"chunked"}

@@ -775,6 +775,42 @@ var conformance = []behaviour{
 		if _, err := io.Copy(io.Discard, conn); err != nil {
 			t.Error(err)
 		}
+		if x := b.last(1); x.Err != ErrIdle {
+			t.Errorf("exchange is %+v", x)
+		}
+	}},
+	{name: "server-sent events that stay away are cut off", source: attributesPage + "#connection-idle-timeout", idle: 50 * time.Millisecond, run: func(t *testing.T, b *bench) {
+		s := b.streams(t)
+		if rest, err := io.ReadAll(s.open("/events")); err != io.ErrUnexpectedEOF || len(rest) > 0 {
+			t.Errorf("the stream ends with %q, %v", rest, err)
+		}
+		if x := b.last(1); x.Err != ErrIdle || x.Status != 200 || x.TargetStatus != 200 {
+			t.Errorf("exchange is %+v", x)
+		}
+	}},
+	{name: "streams go on while their target drains, until the deregistration delay passes", source: groupAttributes + "#deregistration-delay", run: func(t *testing.T, b *bench) {
+		s := b.streams(t)
+		open := map[string]io.Reader{"/events": s.open("/events"), "/socket": s.open("/socket")}
+		drained := b.balancer.Deregister("S/A", "one")
+		b.untilState("A", "one", Draining)
+		for path, stream := range open {
+			s.tick[path] <- struct{}{}
+			if _, err := io.ReadFull(stream, make([]byte, 2)); err != nil {
+				t.Errorf("%s ends with %v while its target drains", path, err)
+			}
+		}
+		b.balancer.groups["S/A"].cut() // as when the delay is over
+		<-drained
+		for path, stream := range open {
+			if _, err := io.Copy(io.Discard, stream); path == "/events" && err != io.ErrUnexpectedEOF {
+				t.Errorf("%s ends with %v", path, err)
+			}
+		}
+		for n := range 2 {
+			if x := b.last(n + 1); x.Err != errDelayPassed || x.TargetStatus == 0 {
+				t.Errorf("exchange is %+v", x)
+			}
+		}
 	}},
 
 	// TLS.

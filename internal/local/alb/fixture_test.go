@@ -387,3 +387,60 @@ func (b *bench) talk(text string) (*http.Response, string) {
 	}
 	return response, string(body)
 }
+
+// streams are of a target of group A, which sends two bytes for each tick. At /events there are server-sent events, at /socket a
+// WebSocket.
+type streams struct {
+	t    *testing.T
+	b    *bench
+	tick map[string]chan struct{} // by path
+}
+
+func (b *bench) streams(t *testing.T) *streams {
+	s := &streams{t, b, map[string]chan struct{}{"/events": make(chan struct{}), "/socket": make(chan struct{})}}
+	b.raw("A", "one", func(conn net.Conn, r *http.Request, reader *bufio.Reader) {
+		head, part := "200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n", "2\r\n:\n\r\n"
+		if r.URL.Path == "/socket" {
+			head, part = "101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "ab"
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 "+head)
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			_, _ = reader.ReadByte()
+		}()
+		for {
+			select {
+			case <-s.tick[r.URL.Path]:
+				_, _ = io.WriteString(conn, part)
+			case <-gone:
+				return
+			}
+		}
+	})
+	return s
+}
+
+// open opens a stream, and returns what comes behind its head.
+func (s *streams) open(path string) io.Reader {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.b.address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	ask := "GET " + path + " HTTP/1.1\r\nHost: x\r\n"
+	if path == "/socket" {
+		ask += "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+	}
+	_, _ = io.WriteString(conn, ask+"\r\n")
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return reader
+	}
+	return response.Body
+}

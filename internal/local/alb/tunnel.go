@@ -50,12 +50,20 @@ func (p *proxy) tunnel(c *targetConn, response *http.Response) {
 	go func() { back <- r.copy(conn, c.reader, c) }()
 	p.x.Received += r.copy(c, buffered.Reader, conn)
 	p.x.Sent += <-back
+	switch {
+	case c.pool.isCut():
+		p.x.Err = errDelayPassed
+	case r.timedOut.Load():
+		p.x.Err = ErrIdle
+	}
 }
 
 // relay copies in both directions, with one idle timeout for both.
 type relay struct {
 	idle time.Duration
 	last atomic.Int64 // when something was read, in nanoseconds
+	// timedOut says that the idle timeout ended the connections.
+	timedOut atomic.Bool
 }
 
 func (r *relay) touch() { r.last.Store(time.Now().UnixNano()) }
@@ -85,6 +93,7 @@ func (r *relay) copy(to net.Conn, reader io.Reader, from net.Conn) (copied int64
 		if err == io.EOF && closeWrite(to) == nil {
 			return copied
 		}
+		r.timedOut.CompareAndSwap(false, errors.Is(err, os.ErrDeadlineExceeded))
 		_, _ = to.Close(), from.Close()
 		return copied
 	}

@@ -120,8 +120,8 @@ func (n *name) resolve() *instance {
 	n.turn++
 	if state, since := i.state(); state != "" && !n.told["stale "+i.task] {
 		n.told["stale "+i.task] = true
-		p.event(n.caller.name, n.caller.task, provider.Warning, fmt.Sprintf("%v still leads to task %s of %s, which is %s since %v ago: %s",
-			n, i.task, i.service.Name, state, now.Sub(since).Round(time.Millisecond), n.why(i, now)))
+		n.event(provider.Warning, fmt.Sprintf("%v still leads to %v, which has been %s for %v: %s",
+			n, i, state, now.Sub(since).Round(time.Millisecond), n.why(i, now)))
 	}
 	return i
 }
@@ -158,8 +158,8 @@ func (n *name) left(before []*instance, now time.Time) {
 			continue
 		}
 		delete(n.told, "stale "+i.task)
-		n.caller.provider.event(n.caller.name, n.caller.task, "", fmt.Sprintf("%v leads to task %s of %s no more, %v after it was %s",
-			n, i.task, i.service.Name, now.Sub(since).Round(time.Millisecond), state))
+		n.event("", fmt.Sprintf("%v leads to %v no more, %v after it was %s",
+			n, i, now.Sub(since).Round(time.Millisecond), state))
 	}
 }
 

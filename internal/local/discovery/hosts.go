@@ -61,7 +61,7 @@ func (n *name) pick(tried []string) *instance {
 	n.turn++
 	if !i.unhealthy.IsZero() && !n.told["unhealthy "+i.task] {
 		n.told["unhealthy "+i.task] = true
-		p.event(n.caller.name, n.caller.task, provider.Warning, fmt.Sprintf("%v leads to task %s of %s, which is not healthy: Service Connect looks at failures, not at health checks", n, i.task, i.service.Name))
+		n.event(provider.Warning, fmt.Sprintf("%v leads to %v, which is not healthy: Service Connect looks at failures, not at health checks", n, i))
 	}
 	return i
 }
@@ -91,8 +91,8 @@ func (n *name) note(i *instance, failure error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		h.back = nil
-		p.event(n.caller.name, n.caller.task, "", fmt.Sprintf("%v leads to task %s of %s again", n, i.task, i.service.Name))
+		n.event("", fmt.Sprintf("%v leads to %v again", n, i))
 	})
-	p.event(n.caller.name, n.caller.task, "EJECTED", fmt.Sprintf("%v leaves task %s of %s out for %v: it failed %d times in a row, within %v; the last time: %v",
-		n, i.task, i.service.Name, ejection, failuresToEject, time.Since(h.first).Round(time.Millisecond), failure))
+	n.event("EJECTED", fmt.Sprintf("%v leaves %v out for %v: it failed %d times in a row, within %v; the last time: %v",
+		n, i, ejection, failuresToEject, time.Since(h.first).Round(time.Millisecond), failure))
 }

@@ -85,7 +85,7 @@ func TestTTL(t *testing.T) {
 			t.Errorf("after it: %q", got)
 		}
 		want := []string{
-			"59.999999999s WARNING users.dev.internal:3000 still leads to task a of users, which is deregistered since 1m0s ago: the resolver keeps an answer for 1m0s",
+			"59.999999999s WARNING users.dev.internal:3000 still leads to task a of users, which has been deregistered for 1m0s: the resolver keeps an answer for 1m0s",
 			"1m0s  users.dev.internal:3000 leads to task a of users no more, 1m0s after it was deregistered",
 		}
 		if diff := cmp.Diff(want, w.told("leads to")); diff != "" {
@@ -137,7 +137,7 @@ func TestUnhealthy(t *testing.T) {
 			t.Errorf("the status is %+v", w.Status())
 		}
 		for _, want := range []string{
-			"35s WARNING users.dev.internal:3000 still leads to task a of users, which is UNHEALTHY since 0s ago: Cloud Map waits for 30s, and the resolver keeps an answer for 1m0s",
+			"35s WARNING users.dev.internal:3000 still leads to task a of users, which has been UNHEALTHY for 0s: Cloud Map waits for 30s, and the resolver keeps an answer for 1m0s",
 			"2m0s  users.dev.internal:3000 leads to task a of users no more, 1m25s after it was UNHEALTHY",
 		} {
 			if len(w.told(want)) != 1 {
@@ -170,7 +170,7 @@ func TestUnhealthy(t *testing.T) {
 		if got := w.start("p", "posts").asked(name); got != "a b" {
 			t.Errorf("without a health check: %q", got)
 		}
-		if len(w.told("which is UNHEALTHY since 1h0m0s ago: the service of Cloud Map has no health check")) != 1 || w.Status().(Status).Names[0].Endpoints[0].Unhealthy {
+		if len(w.told("which has been UNHEALTHY for 1h0m0s: the service of Cloud Map has no health check")) != 1 || w.Status().(Status).Names[0].Endpoints[0].Unhealthy {
 			t.Errorf("the events are %q", w.told(""))
 		}
 	})
@@ -406,6 +406,10 @@ func TestRefused(t *testing.T) {
 			if got := w.told("WARNING it calls users:80, and the security group of users does not admit it: the connection is refused"); len(got) != 1 || len(w.dialled) != 3 {
 				t.Errorf("the events are %q, dialled is %q", w.told(""), w.dialled)
 			}
+			if want := (ecs.LogLine{Time: w.begin, Service: "S/Posts", ServiceName: "posts", Task: "p", Container: "discovery", Stream: "stderr",
+				Text: "it calls users:80, and the security group of users does not admit it: the connection is refused"}); !slices.Contains(w.lines, want) {
+				t.Errorf("the log is %+v", w.lines)
+			}
 			if got := w.Status().(Status).Names[0].Callers[0].Refused; got != "the security group of users does not admit it" {
 				t.Errorf("the status is %q", got)
 			}
@@ -480,7 +484,7 @@ func TestPorts(t *testing.T) {
 
 func TestAttributes(t *testing.T) {
 	m := read(t, zone(""))
-	plan := New(nil).Plan(m, nil)
+	plan := New(nil, nil).Plan(m, nil)
 	zone, names := m.Namespaces[0].Resource, m.DiscoveryServices[0].Resource
 	give := func(r *assembly.Resource, attribute string) string {
 		value, err := plan.Attribute(assembly.Ref{Resource: r, Attribute: attribute})
@@ -517,14 +521,14 @@ func TestNotHonoured(t *testing.T) {
 		{`PrivateDnsNamespace`, `PublicDnsNamespace`, "<nil>"},
 	} {
 		text := strings.Replace(zone(""), test.old, test.new, 1)
-		if got := fmt.Sprint(New(nil).Plan(read(t, text, service("Users", "", registered)), nil).Check()); !strings.Contains(got, test.want) {
+		if got := fmt.Sprint(New(nil, nil).Plan(read(t, text, service("Users", "", registered)), nil).Check()); !strings.Contains(got, test.want) {
 			t.Errorf("%s: %s, want %s", test.new, got, test.want)
 		}
 	}
 	// In a public namespace nothing is refused: nothing is answered.
 	public := strings.NewReplacer("PrivateDnsNamespace", "PublicDnsNamespace", `"Vpc"`, `"Novelty"`, `"Name": "users"`, `"Name": "users", "HealthCheckConfig": {}`).Replace(zone(""))
 	m := read(t, public, service("Users", "", registered), service("Posts", "", ""))
-	if err := New(nil).Plan(m, nil).Check(); err != nil {
+	if err := New(nil, nil).Plan(m, nil).Check(); err != nil {
 		t.Error(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -533,11 +537,11 @@ func TestNotHonoured(t *testing.T) {
 			t.Errorf("the names are %v, the status is %v", names, w.Status())
 		}
 	})
-	over := New(nil).Plan(read(t, strings.Replace(zone(""), `"Type": "A"`, `"Type": "AAAA"`, 1), service("Users", "", registered)), nil).(provider.Reporter).PassedOver()
+	over := New(nil, nil).Plan(read(t, strings.Replace(zone(""), `"Type": "A"`, `"Type": "AAAA"`, 1), service("Users", "", registered)), nil).(provider.Reporter).PassedOver()
 	if len(over) != 0 { // no record is answered at all
 		t.Errorf("passed over is %v", over)
 	}
-	over = New(nil).Plan(read(t, strings.Replace(zone(""), `{"Type": "A", "TTL": 60}`, `{"Type": "A", "TTL": 60}, {"Type": "AAAA", "TTL": 60}`, 1), service("Users", "", registered)), nil).(provider.Reporter).PassedOver()
+	over = New(nil, nil).Plan(read(t, strings.Replace(zone(""), `{"Type": "A", "TTL": 60}`, `{"Type": "A", "TTL": 60}, {"Type": "AAAA", "TTL": 60}`, 1), service("Users", "", registered)), nil).(provider.Reporter).PassedOver()
 	if len(over) != 1 || over[0].Place != "S/Names/Properties.DnsConfig.DnsRecords[1].Type" || over[0].Setting != "AAAA" {
 		t.Errorf("passed over is %v", over)
 	}
@@ -553,7 +557,7 @@ func TestTwice(t *testing.T) {
 		strings.Replace(connected, `"dev"`, `"prod"`, 1):                                     "<nil>",
 		calling: "<nil>",
 	} {
-		got := fmt.Sprint(New(nil).Plan(read(t, service("Users", "", connected), service("Others", "", other)), nil).Check())
+		got := fmt.Sprint(New(nil, nil).Plan(read(t, service("Users", "", connected), service("Others", "", other)), nil).Check())
 		if got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", other, got, want)
 		}
@@ -612,7 +616,7 @@ func TestTaskOfItsOwn(t *testing.T) {
 // What runs in the bubble of the tests runs with sockets, too: a client is told at once that it is refused.
 func TestSockets(t *testing.T) {
 	w := &mesh{t: t, begin: time.Now(), listeners: map[string]*pipes{}}
-	w.Provider = New(func(e provider.Event) {})
+	w.Provider = New(func(provider.Event) {}, func(ecs.LogLine) {})
 	in := func(group string) string {
 		return `, "NetworkConfiguration": {"AwsvpcConfiguration": {"SecurityGroups": [{"Ref": "` + group + `"}]}}`
 	}
@@ -642,6 +646,15 @@ func TestSockets(t *testing.T) {
 		w.Close(of)
 		if _, err := net.Dial("tcp", names[0].Address); err == nil {
 			t.Errorf("%s: the name answers after the task", of)
+		}
+	}
+}
+
+// A task is named by the beginning of its id.
+func TestNameOfATask(t *testing.T) {
+	for id, want := range map[string]string{"a": "task a of users", "01234567": "task 01234567 of users", "0123456789": "task 01234567 of users"} {
+		if got := (&instance{task: id, service: &model.Service{Name: "users"}}).String(); got != want {
+			t.Errorf("%s is %q", id, got)
 		}
 	}
 }

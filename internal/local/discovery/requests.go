@@ -225,8 +225,8 @@ func (n *name) repeat(r *http.Request, i *instance, why error) {
 	n.repeated++
 	n.caller.provider.mu.Unlock()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		n.say("repeated "+r.Method, provider.Warning, fmt.Sprintf("%v repeats a %s of %s: task %s of %s has failed (%v); if it did what it was asked before, it is done twice",
-			n, r.Method, r.URL.Path, i.task, i.service.Name, why))
+		n.say("repeated "+r.Method, provider.Warning, fmt.Sprintf("%v repeats a %s of %s: %v has failed (%v); if it did what it was asked before, it is done twice",
+			n, r.Method, r.URL.Path, i, why))
 	}
 }
 

@@ -2,13 +2,13 @@ package discovery
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
 	"time"
 
-	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
 
@@ -107,6 +107,11 @@ type instance struct {
 	unhealthy time.Time
 	// gone is when the task was deregistered; zero if it is not.
 	gone time.Time
+}
+
+// String names the task as the command line does: by the beginning of its id.
+func (i *instance) String() string {
+	return fmt.Sprintf("task %s of %s", i.task[:min(8, len(i.task))], i.service.Name)
 }
 
 // healthDelay is how long Cloud Map waits after an unhealthy status before it stops to return an instance: "Amazon
@@ -241,9 +246,4 @@ func (p *Provider) Deregister(task string) {
 		i.gone = time.Now()
 		delete(p.instances, task)
 	}
-}
-
-// event tells what happened to a name. The provider may be locked.
-func (p *Provider) event(service, task, state, message string) {
-	p.tell(provider.Event{Time: time.Now(), Kind: "discovery", Subject: service, Task: task, State: state, Message: message})
 }

@@ -45,7 +45,7 @@ func TestBaselineErrors(t *testing.T) {
 		`note: POST /notes answers with status 201: `:                                                                    {notes(func(c *Config) { c.Create.Expect.Status = []int{200} }), nil},
 		`note: POST /notes: the answer has no id at $.number: "{\"id\":1,`:                                               {notes(func(c *Config) { c.ID = mustPath("$.number") }), nil},
 		`note: POST /notes: the answer has no id at $: "{\"id\":1,`:                                                      {notes(func(c *Config) { c.ID = mustPath("$") }), nil},
-		`note: POST /notes: the answer has no id in header Location: "{\"id\":1}\n"`:                                       {notes(func(c *Config) { c.ID = nil }), answers("POST", `{"id":1}`)},
+		`note: POST /notes: the answer has no id in header Location: "{\"id\":1}\n"`:                                     {notes(func(c *Config) { c.ID = nil }), answers("POST", `{"id":1}`)},
 		`note: /notes/{{id}} answers with status 404: `:                                                                  {ofNotes, one(1, "GET /notes/", func(_ *world, _ *shop, out http.ResponseWriter, _ *http.Request) { answer(out, 404, 1) })},
 		`note: /notes/{{id}} does not have the value c0ffee-1 that was written, in the answer: "{\"text\":\"c0ffee-9\"}`: {ofNotes, answers("GET /notes/", `{"text":"c0ffee-9"}`)},
 		`note: /notes/{{id}} does not have the value c0ffee-1 that was written, at $.at: "{\"id\":1,`:                    {notes(func(c *Config) { c.Value.JSON = mustPath("$.at") }), nil},
@@ -243,7 +243,8 @@ func TestSentences(t *testing.T) {
 	c := New(config)
 	c.values.mark = "c0ffee-"
 	early, none, late, last := 1, 11, 21, afterLoad
-	o := func(seq int, s state) operation { return operation{action: reading, seq: seq, value: s} }
+	o := func(seq int, s state) operation { return operation{action: replacing, seq: seq, value: s} }
+	read := func(seq int, s state) operation { return operation{action: reading, seq: seq, value: s} }
 	for _, test := range []struct {
 		failure
 		want string
@@ -255,6 +256,8 @@ func TestSentences(t *testing.T) {
 		{failure{kind: stale, later: true, ack: o(early, 2), wrong: o(late, 1)}, "orders in switched answers c0ffee-1 for note 7, although c0ffee-2 was acknowledged by api in monolith, and is there later"},
 		{failure{kind: lost, ack: o(none, 2), wrong: o(none, 1)}, "an answer in monolith → switched answers c0ffee-1 for note 7, although c0ffee-2 was acknowledged in monolith → switched"},
 		{failure{kind: lost, ack: o(early, 2), wrong: o(last, 1)}, "an answer after the load answers c0ffee-1 for note 7, although c0ffee-2 was acknowledged by api in monolith"},
+		{failure{kind: stale, ack: read(early, 2), wrong: o(late, 1)}, "orders in switched answers c0ffee-1 for note 7, although c0ffee-2 was answered by api in monolith"},
+		{failure{kind: stale, ack: read(none, 2), wrong: o(none, 1)}, "an answer in monolith → switched answers c0ffee-1 for note 7, although c0ffee-2 was answered in monolith → switched"},
 		{failure{kind: unlisted, ack: o(early, 2), wrong: o(late, absent)}, "orders in switched does not list the note 7 that api acknowledged in monolith"},
 		{failure{kind: listedTwice, ack: o(early, 2), wrong: o(late, absent)}, "orders in switched lists the note 7 that api acknowledged in monolith more than once"},
 		{failure{kind: back, ack: o(early, absent), wrong: o(late, 2)}, "orders in switched answers with note 7, although its deletion was acknowledged by api in monolith"},
@@ -414,5 +417,60 @@ func TestManyFailures(t *testing.T) {
 	f := c.Result(seconds).Findings
 	if len(f) != 1 || f[0].Count != maxFailures || !strings.HasSuffix(f[0].Detail[len(f[0].Detail)-1], "3 notes more with contradictory answers are not told apart.") || !strings.Contains(f[0].Text, "note 0,") {
 		t.Errorf("%+v", f)
+	}
+}
+
+// What is wrong with a history, and what it contradicts.
+func TestExplain(t *testing.T) {
+	base := operation{action: reading, value: 5, seq: 98, call: -2, end: -1}
+	for _, test := range []struct {
+		first      state // absent, or what the read before saw
+		history    string
+		kind       string
+		later      bool
+		ack, wrong int // numbers of the requests; the create's is 99, and that of the read before 98
+	}{
+		{absent, "1-2 create 1, 3-4 read -", lost, false, 0, 1},
+		{absent, "1-2 create 1, 3-4 read -, 5-6 read -", lost, false, 0, 1},
+		{absent, "1-2 create 1, 3-4 read -, 5-6 replace !", lost, false, 0, 1},
+		{absent, "1-2 create 1, 3-4 read -, 5-6 read 1", stale, true, 0, 1},
+		{absent, "1-2 create 1, 3-4 replace !, 5-6 read 1", stale, true, 0, 1},
+		{absent, "1-2 create 1, 3-4 read -, 5-6 replace 2", stale, true, 0, 1},
+		{absent, "1-2 create 1, 3-4 list -", lost, false, 0, 1},
+		{absent, "1-2 create 1, 3-4 list -, 5-6 read -", lost, false, 0, 1},
+		{absent, "1-2 create 1, 3-4 list -, 5-6 list -, 7-8 read 1", unlisted, true, 0, 1},
+		{absent, "1-2 create 1, 3-4 replace 2, 5-6 read 1", stale, false, 1, 2},
+		{absent, "1-2 create 1, 3-4 replace 2, 5-6 read 1, 7-8 read 2", stale, true, 1, 2},
+		{absent, "1-2 create 1, 3-4 replace 2, 5-6 read 1, 7-8 read 1", lost, false, 1, 2},
+		{absent, "1-2 create 1, 3-4 replace 2, 5-6 read 1, 7-8 replace 3", stale, false, 1, 2},
+		{absent, "1-2 create 1, 3-4 replace 2, 5-6 replace 3, 7-8 read 1", stale, false, 2, 3},
+		{absent, "1-2 create 1, 3-6 replace 2, 4-5 replace 3, 7-8 read 1", stale, false, 1, 3},
+		{absent, "1-2 create 1, 3- replace 2, 4-5 read 2, 6-7 read 1", stale, false, 2, 3},
+		{absent, "1-2 create 1, 3-4 replace 2, 5-6 read 2, 7-8 read 1", stale, false, 1, 3},
+		{absent, "1-2 create 1, 3-4 read 1, 5-6 list 1, 7-8 read -", lost, false, 0, 3},
+		{absent, "1-2 create 1, 3-4 delete, 5-6 read 1", back, false, 1, 2},
+		{absent, "1-2 create 1, 3-4 delete, 5-6 delete", back, false, 1, 2},
+		{absent, "1-2 create 1, 3-4 read ?", foreignText, false, 0, 1},
+		{absent, "1-2 create 1, 3-4 read 9", foreignText, false, 0, 1},
+		{absent, "1-2 create 1, 3-4 create 2", sameID, false, 0, 1},
+		{5, "1-2 read -", lost, false, 99, 0},
+		{5, "1-2 read 1", stale, false, 98, 0},
+		{5, "1-2 read 4", stale, false, 98, 0},
+		{5, "1-2 read 9", foreignText, false, 99, 0},
+		{5, "1-2 replace 6, 3-4 read 5, 5-6 read 5", lost, false, 0, 1},
+		{5, "1-2 delete, 3-4 read 5", back, false, 0, 1},
+	} {
+		s := suspect{history: told(t, test.first, test.history), id: "7"}
+		s.created = s.operations[0]
+		if test.first != absent {
+			s.created, s.base, s.earlier = operation{action: creating, value: 1, seq: 99, call: -9, end: -8}, &base, []state{1, 4}
+		}
+		f := s.explain(long)
+		if f.kind != test.kind || f.later != test.later || f.ack.seq != test.ack || f.wrong.seq != test.wrong || f.id != "7" {
+			t.Errorf("%s: %s, later %v: %d contradicts %d", test.history, f.kind, f.later, f.wrong.seq, f.ack.seq)
+		}
+		if len(f.operations) != len(s.operations)+map[bool]int{true: 1}[test.first != absent] {
+			t.Errorf("%s: %d operations are told", test.history, len(f.operations))
+		}
 	}
 }

@@ -45,6 +45,7 @@ type order struct {
 	ID       int `json:"id"`
 	Quantity int `json:"quantity"`
 	session  string
+	cart     int
 }
 
 func newShop() *shop {
@@ -125,42 +126,51 @@ func (s *shop) handleNotes() {
 	})
 }
 
-// handleOrders has the orders: a session is what its cookie says, and has a cart.
+// handleOrders has the orders: a session is what its cookie says, and has a cart. The same cart is one order, however often it
+// is sent.
 func (s *shop) handleOrders() {
-	session := func(r *http.Request) (name string, quantity int) {
+	session := func(r *http.Request) (name string, cart, quantity int) {
 		if cookie, err := r.Cookie("session"); err == nil {
-			_, _ = fmt.Sscanf(cookie.Value, "%d-%s", &quantity, &name)
+			_, _ = fmt.Sscanf(cookie.Value, "%d-%d-%s", &quantity, &cart, &name)
 		}
-		return name, quantity
+		return name, cart, quantity
+	}
+	keep := func(w http.ResponseWriter, name string, cart, quantity int) {
+		w.Header().Set("Set-Cookie", fmt.Sprintf("session=%d-%d-%s; Path=/", quantity, cart, name))
 	}
 	s.mux.HandleFunc("PUT /cart", func(w http.ResponseWriter, r *http.Request) {
-		name, _ := session(r)
+		name, cart, _ := session(r)
 		if name == "" {
 			s.last++
 			name = fmt.Sprint("s", s.last)
 		}
-		var cart order
-		_ = json.NewDecoder(r.Body).Decode(&cart)
-		w.Header().Set("Set-Cookie", fmt.Sprintf("session=%d-%s; Path=/", cart.Quantity, name))
-		answer(w, 200, cart)
+		var content order
+		_ = json.NewDecoder(r.Body).Decode(&content)
+		keep(w, name, cart, content.Quantity)
+		answer(w, 200, content)
 	})
 	s.mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
-		name, quantity := session(r)
+		name, cart, quantity := session(r)
 		if quantity == 0 {
 			answer(w, 409, "the cart is empty")
 			return
 		}
 		s.last++
-		o := &order{s.last, quantity, name}
+		o := &order{s.last, quantity, name, cart}
+		for _, placed := range s.orders {
+			if placed.session == name && placed.cart == cart {
+				o = placed
+			}
+		}
 		s.orders[o.ID] = o
-		w.Header().Set("Set-Cookie", fmt.Sprintf("session=0-%s; Path=/", name))
+		keep(w, name, cart+1, 0)
 		w.Header().Set("Location", fmt.Sprint("/orders/", o.ID))
 		answer(w, 201, o)
 	})
 	s.mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
 		var id int
 		_, _ = fmt.Sscan(r.PathValue("id"), &id)
-		if name, _ := session(r); s.orders[id] == nil || s.orders[id].session != name {
+		if name, _, _ := session(r); s.orders[id] == nil || s.orders[id].session != name {
 			answer(w, 404, "no such order")
 			return
 		}
@@ -168,7 +178,7 @@ func (s *shop) handleOrders() {
 	})
 	s.mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
 		list := []*order{}
-		name, _ := session(r)
+		name, _, _ := session(r)
 		for _, o := range s.orders {
 			if o.session == name {
 				list = append(list, o)
@@ -250,6 +260,7 @@ type world struct {
 	seq      int
 	switched int // number of the first request that is sent in phase switched
 	problems map[string]int
+	watch    func() // after each moment
 	results  rehearsal.Result
 }
 
@@ -266,7 +277,7 @@ func newWorld(t testing.TB, config Config, seed uint64, s *shop) *world {
 	c := New(config)
 	c.random = rand.New(rand.NewPCG(seed, 1))
 	c.values.mark = "c0ffee-"
-	return &world{t: t, shop: s, c: c, random: rand.New(rand.NewPCG(seed, 2)), most: 6, problems: map[string]int{}, switched: 1 << 30}
+	return &world{t: t, shop: s, c: c, random: rand.New(rand.NewPCG(seed, 2)), most: 6, problems: map[string]int{}, switched: 1 << 30, watch: func() {}}
 }
 
 func (w *world) ask(_ context.Context, _ int, r *rehearsal.Request) rehearsal.Answer {
@@ -287,7 +298,7 @@ func (w *world) baseline() error {
 
 // load sends so many requests, and waits for the answers.
 func (w *world) load(requests int) {
-	for last := w.seq + requests; w.seq < last || len(w.flying) > 0; {
+	for last := w.seq + requests; w.seq < last || len(w.flying) > 0; w.watch() {
 		if w.seq < last && len(w.flying) < w.most && w.random.IntN(3) == 0 {
 			w.flying = append(w.flying, flight{call: w.c.Next(), seq: w.seq})
 			w.seq++

@@ -130,16 +130,17 @@ func (s *suspect) wrote(h history, value state) bool {
 		slices.ContainsFunc(h.operations, func(o operation) bool { return o.action.writes() && o.value == value })
 }
 
-// last is the last acknowledged write before an answer that fits. Default: the read that begins the history, or the
-// create.
+// last is the last acknowledged write before an answer that fits, or else the last read. Default: the read that begins the history,
+// or the create.
 func (s *suspect) last(h history, wrong operation, fits func(operation) bool) operation {
-	ack := s.created
+	ack, found := s.created, false
 	if s.base != nil {
 		ack = *s.base
 	}
 	for _, o := range h.operations {
-		if o.action.writes() && o.outcome == done && o.end < wrong.end && o.end > ack.end && fits(o) {
-			ack = o
+		isBetter := !found || o.action.writes() && !ack.action.writes() || o.action.writes() == ack.action.writes() && o.end > ack.end
+		if o.outcome == done && o.end < wrong.end && fits(o) && isBetter {
+			ack, found = o, true
 		}
 	}
 	return ack
@@ -195,9 +196,13 @@ func (t teller) sentence(f failure) string {
 	if wrong.Service != "" {
 		says, to = wrong.Service+" "+in(wrong), "to "+wrong.Service+" "+in(wrong)
 	}
-	that, acked := "that was acknowledged "+in(ack), "acknowledged "+in(ack)
+	did := "acknowledged"
+	if !f.ack.action.writes() {
+		did = "answered"
+	}
+	that, acked := "that was "+did+" "+in(ack), did+" "+in(ack)
 	if ack.Service != "" {
-		that, acked = "that "+ack.Service+" acknowledged "+in(ack), "acknowledged by "+ack.Service+" "+in(ack)
+		that, acked = "that "+ack.Service+" "+did+" "+in(ack), did+" by "+ack.Service+" "+in(ack)
 	}
 	saw, later := t.values.text(f.wrong.value), ""
 	if f.later {

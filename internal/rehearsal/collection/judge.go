@@ -89,9 +89,7 @@ type prepared struct {
 func (j *prepared) take(_ rehearsal.Answer, class class) (string, []suspect) {
 	c, n := j.c, j.n
 	if class != succeeded {
-		if !n.user.begun && n.step < len(c.Begin) {
-			c.users = slices.DeleteFunc(c.users, func(u *user) bool { return u == n.user })
-		}
+		c.retire(n.user)
 		n.user.busy = false
 		return "", nil
 	}
@@ -99,6 +97,13 @@ func (j *prepared) take(_ rehearsal.Answer, class class) (string, []suspect) {
 	n.user.begun = n.user.begun || n.step >= len(c.Begin)
 	c.ready = append(c.ready, n)
 	return "", nil
+}
+
+// retire lets a user with a session create no more. Nobody knows what a request without an answer has done to the session.
+func (c *Collection) retire(u *user) {
+	if c.sessions() {
+		c.users = slices.DeleteFunc(c.users, func(other *user) bool { return other == u })
+	}
 }
 
 // creates is a create.
@@ -134,6 +139,7 @@ func (j *creates) take(a rehearsal.Answer, class class) (wrong string, checks []
 	default:
 		o.outcome, o.end = unknown, never
 		n.user.lost++
+		c.retire(n.user)
 		if c.chooses {
 			c.opened(n, id, o)
 		} else if c.values.created && c.values.texts() && len(c.unknown) < maxUnknown {

@@ -196,7 +196,7 @@ func (c *Collection) create() rehearsal.Call {
 	if c.sessions() {
 		who.busy = true
 		if who.creates++; who.creates >= maxCreates || len(c.users) > maxUsers {
-			c.users = slices.DeleteFunc(c.users, func(u *user) bool { return u == who })
+			c.retire(who)
 		}
 	}
 	return c.continues(n)

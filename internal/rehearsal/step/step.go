@@ -72,6 +72,26 @@ func (s *Step) Check(refuse func(field, problem string)) {
 	}
 }
 
+// CheckNames is Check, for a step that follows others. It also refuses variables that are not known yet, and captured ones with a
+// reserved name. It returns the variables that are known behind the step.
+func (s *Step) CheckNames(known, reserved []string, refuse func(problem string, field ...string)) []string {
+	s.Check(func(field, problem string) { refuse(problem, field) })
+	for _, name := range s.Names() {
+		if !slices.Contains(known, name) {
+			refuse(fmt.Sprintf("there is no {{%s}} yet: choose from %s", name, strings.Join(known, ", ")))
+		}
+	}
+	known = slices.Clone(known)
+	for _, capture := range s.Capture {
+		if slices.Contains(reserved, capture.Name) {
+			refuse(fmt.Sprintf("{{%s}} has a meaning of its own: choose another name", capture.Name), "capture", capture.Name)
+		}
+		known = append(known, capture.Name)
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
+}
+
 func (s *Step) texts() []string {
 	texts := []string{s.Request.Path, string(s.Request.Body)}
 	for _, values := range s.Request.Header {

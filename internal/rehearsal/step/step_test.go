@@ -178,3 +178,52 @@ func TestUserOfManyGoroutines(t *testing.T) {
 		t.Errorf("%s with %s", r.Path, r.Header.Get("Cookie"))
 	}
 }
+
+// What a regular expression takes differs each time, and is masked in what is no JSON.
+func TestMasked(t *testing.T) {
+	capture := func(match string) Capture { return Capture{Name: "x", Match: regexp.MustCompile(match)} }
+	for _, test := range []struct {
+		capture    Capture
+		body, want string
+	}{
+		{capture(`v="(\d+)"`), `<i v="12"> v="13"`, `<i v="{{x}}"> v="13"`},
+		{capture(`v="\d+"`), `<i v="12">`, `<i {{x}}>`},
+		{capture(`(a)|b`), `cb`, `cb`},
+		{capture(`d`), `cb`, `cb`},
+		{capture(`(\d+)`), `{"v": 12}`, `{"v": 12}`},
+		{Capture{Name: "x", Header: "X"}, `12`, `12`},
+	} {
+		body := []byte(test.body)
+		if got := (&Step{Capture: []Capture{test.capture}}).Masked(body); string(got) != test.want || string(body) != test.body {
+			t.Errorf("%s is %s, want %s", body, got, test.want)
+		}
+	}
+}
+
+func TestCookies(t *testing.T) {
+	for _, test := range []struct {
+		sent, given  string
+		isNew        bool
+		name, domain string
+	}{
+		{"", "sid=1", true, "", ""},
+		{"sid=1; a=2", "sid=1; Path=/", false, "", ""},
+		{"sid=1", "sid=2", true, "", ""},
+		{"sid=1", "sid=; Max-Age=0", false, "", ""},
+		{"", "AWSALB=x", false, "", ""},
+		{"", "sid=1; Domain=shop.example", true, "", ""},
+		{"", "sid=1; Domain=.example", true, "", ""},
+		{"", "sid=1; Domain=other.example", true, "sid", "other.example"},
+		{"", "sid=1; Domain=hop.example", true, "sid", "hop.example"},
+		{"", "", false, "", ""},
+	} {
+		r := &rehearsal.Request{Path: "/", Host: "shop.example:8080", Header: http.Header{"Cookie": {test.sent}}}
+		answer := http.Header{"Set-Cookie": {test.given}}
+		if got := GivesCookie(r, answer); got != test.isNew {
+			t.Errorf("%+v: it is new: %v", test, got)
+		}
+		if name, domain := NoPlace(r, answer); name != test.name || domain != test.domain {
+			t.Errorf("%+v: no place for %q of %q", test, name, domain)
+		}
+	}
+}

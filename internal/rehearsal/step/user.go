@@ -1,12 +1,14 @@
 package step
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -135,4 +137,45 @@ func (c Capture) find(a rehearsal.Answer) (any, error) {
 		return none("match of " + c.Match.String())
 	}
 	return string(found[min(1, len(found)-1)]), nil
+}
+
+// Masked returns a body with the names of variables in place of what regular expressions take of it. JSON stays as it is: what
+// differs in JSON is found anyway.
+func (s *Step) Masked(body []byte) []byte {
+	for _, c := range s.Capture {
+		if c.Match == nil || json.Valid(body) {
+			continue
+		}
+		if at := c.Match.FindSubmatchIndex(body); at != nil {
+			group := 2 * min(1, c.Match.NumSubexp())
+			if begin, end := at[group], at[group+1]; begin >= 0 {
+				body = slices.Concat(body[:begin], []byte("{{"+c.Name+"}}"), body[end:])
+			}
+		}
+	}
+	return body
+}
+
+// GivesCookie says whether the answer to a request gives a client a cookie that the request did not have. The load balancer's own
+// cookies do not count.
+func GivesCookie(r *rehearsal.Request, answer http.Header) bool {
+	sent, err := http.ParseCookie(r.Header.Get("Cookie"))
+	if err != nil {
+		sent = nil
+	}
+	return slices.ContainsFunc((&http.Response{Header: answer}).Cookies(), func(given *http.Cookie) bool {
+		known := func(c *http.Cookie) bool { return c.Name == given.Name && c.Value == given.Value }
+		return given.MaxAge >= 0 && !strings.HasPrefix(given.Name, "AWSALB") && !slices.ContainsFunc(sent, known)
+	})
+}
+
+// NoPlace returns the name and the domain of a cookie in an answer that no client takes: the domain is not that of the request.
+func NoPlace(r *rehearsal.Request, answer http.Header) (name, domain string) {
+	host := address(r).Hostname()
+	for _, c := range (&http.Response{Header: answer}).Cookies() {
+		if domain := strings.TrimPrefix(c.Domain, "."); domain != "" && domain != host && !strings.HasSuffix(host, "."+domain) {
+			return c.Name, domain
+		}
+	}
+	return "", ""
 }

@@ -68,6 +68,7 @@ func (b *Builder) collections(d *document) {
 		case len(d.errs) > 0:
 		case !b.Writes:
 			b.Gap("%s: a collection is written to with --writes only", e.Name)
+			b.workload.Unsent = append(b.workload.Unsent, collection.New(config).Routes()...)
 		default:
 			b.AddSource(collection.New(config))
 		}
@@ -85,19 +86,13 @@ func (b *Builder) collection(d *document, e collectionEntry, at []string) collec
 		s := b.step(d, *e, below(name))
 		return &s
 	}
-	steps := func(entries []stepEntry, name string) (steps []step.Step) {
-		for i, e := range entries {
-			steps = append(steps, b.step(d, e, below(name, strconv.Itoa(i))))
-		}
-		return steps
-	}
 	hot := 2
 	if e.Hot != nil {
 		hot = *e.Hot
 	}
 	return collection.Config{
 		Name: e.Name, Weight: max(1, e.Weight), Hot: hot, Cold: cmp.Or(e.Cold, 100), IdempotencyKey: e.IdempotencyKey,
-		Begin: steps(e.Begin, "begin"), Before: steps(e.Before, "before"),
+		Begin: b.steps(d, e.Begin, below("begin")), Before: b.steps(d, e.Before, below("before")),
 		Create: *one(&e.Create, "create", "POST"), Read: one(e.Read, "read", ""), List: one(e.List, "list", ""),
 		Replace: one(e.Replace, "replace", "PUT"), Delete: one(e.Delete, "delete", "DELETE"),
 		ID:    d.path(e.ID, below("id")),
@@ -118,11 +113,15 @@ func (b *Builder) step(d *document, e stepEntry, at []string) step.Step {
 	return s
 }
 
+func notAName(name string) string {
+	return fmt.Sprintf("%q: a variable has letters, digits and _", name)
+}
+
 // capture reads where a value is in an answer.
 func (d *document) capture(name string, e captureEntry, at []string) step.Capture {
 	c := step.Capture{Name: name, Header: e.Header, Cookie: e.Cookie, JSON: d.path(e.JSON, append(slices.Clip(at), "json"))}
 	if !step.IsName(name) {
-		d.refuseAt(at, fmt.Sprintf("%q: a variable has letters, digits and _", name))
+		d.refuseAt(at, notAName(name))
 	}
 	given := 0
 	for _, text := range []string{e.JSON, e.Header, e.Cookie, e.Match} {

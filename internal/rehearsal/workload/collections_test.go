@@ -147,7 +147,7 @@ shop.yaml:15:9: collections[2].id: JSON path "$[": unexpected eof at position 3;
 		"collections: [{name: a, create: {path: /a}, list: {path: /a}, value: {to: 3}}]":          `shop.yaml:1:15: collections[0].items: a number needs value, its place in an element`,
 		"collections: [{name: a, create: {path: /a}, read: {path: '/a/{{id}}'}, value: {to: 3}}]": `shop.yaml:1:79: collections[0].value: a number needs json, its place in the answer to read`,
 		"collections: [{name: a, create: {path: /a}, lists: {path: /a}}]":                         `shop.yaml:1:45: collections[0]: there is no key "lists": do you mean "list"?`,
-		"collections: [{create: {path: /a, weight: 1}}]":                                          `shop.yaml:1:15: collections[0]: name is missing` + "\n" + `shop.yaml:1:35: collections[0].create: there is no key "weight": choose from body, bodyFile, capture, compare, headers, host, ignore, json, method, path, status`,
+		"collections: [{create: {path: /a, weight: 1}}]":                                          `shop.yaml:1:15: collections[0]: name is missing` + "\n" + `shop.yaml:1:35: collections[0].create: there is no key "weight": choose from body, bodyFile, capture, compare, headers, host, ignore, json, method, name, path, safe, status`,
 		"collections: []": "shop.yaml:1:14: collections: must not be empty",
 		"collections: [{name: a, create: {path: /a, capture: {x: {jsn: a}}}, cold: 0, hot: -1, value: {to: 0}}]": `shop.yaml:1:58: collections[0].create.capture.x: there is no key "jsn": do you mean "json"?
 shop.yaml:1:75: collections[0].cold: 0 is too small: the least is 1

@@ -95,19 +95,15 @@ func oneOrMore(text []byte, add func(json.RawMessage) error) error {
 	return nil
 }
 
-// File adds the requests of a routes file. The error has all that is wrong with it, with the lines and columns.
-func (b *Builder) File(name string) error {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return err
-	}
+// routes adds the requests of a routes file.
+func (b *Builder) routes(name string, text []byte) error {
 	d := readYAML(name, text)
 	if len(d.errs) > 0 {
 		return d.err()
 	}
 	d.validate(schema())
-	if d.count("requests")+d.count("collections") == 0 && len(d.errs) == 0 {
-		d.refuseAt(nil, "the file has neither requests nor collections")
+	if d.count("requests")+d.count("collections")+d.count("sessions") == 0 && len(d.errs) == 0 {
+		d.refuseAt(nil, "the file has no requests, sessions or collections")
 	}
 	d.decode(&d.compare, "compare")
 	var everywhere ignored
@@ -130,6 +126,7 @@ func (b *Builder) File(name string) error {
 		b.Add(request, d.expect(e, at), max(1, e.Weight))
 	}
 	b.collections(d)
+	b.sessions(d)
 	return d.err()
 }
 

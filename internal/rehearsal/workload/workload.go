@@ -3,6 +3,7 @@ package workload
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"cutover/internal/rehearsal"
@@ -16,6 +17,10 @@ type Options struct {
 	Writes bool
 	// JSON compares JSON bodies as JSON.
 	JSON bool
+	// Header is sent with each request that has no header of the name: not with those of virtual users.
+	Header http.Header
+	// Hosts are those of a recording that are asked. Default: the host of its first request.
+	Hosts []string
 	Ignore
 }
 
@@ -32,16 +37,25 @@ type Ignore struct {
 type Builder struct {
 	Options
 	workload rehearsal.Workload
-	matched  map[string]bool // of the patterns in Bodies
+	matched  map[string]bool // of the patterns in Bodies, and of Hosts
+	known    []known         // from recordings and OpenAPI documents
 }
 
 // Add adds a request with what is expected of its answers. What the options say is added to that.
 func (b *Builder) Add(r rehearsal.Request, e rehearsal.Expect, weight int) {
+	r.Header = b.header(r.Header)
 	if r.Writes() && !b.Writes {
-		b.Gap("%s: a request that may change something is sent with --writes only", &r)
+		b.Unsent(r, "a request that may change something is sent with --writes only")
 		return
 	}
 	b.AddSource(rehearsal.NewCompared(r, b.Expect(r, e), weight))
+}
+
+// Unsent adds a request that is known and not sent, and why. The report says so, and whether anybody answers it after the
+// switch.
+func (b *Builder) Unsent(r rehearsal.Request, why string) {
+	b.Gap("%s: %s", &r, why)
+	b.workload.Unsent = append(b.workload.Unsent, &r)
 }
 
 // AddSource adds a source that is complete.
@@ -50,6 +64,20 @@ func (b *Builder) AddSource(s rehearsal.Source) { b.workload.Sources = append(b.
 // Gap adds a line about what is known and not sent.
 func (b *Builder) Gap(format string, a ...any) {
 	b.workload.Gaps = append(b.workload.Gaps, fmt.Sprintf(format, a...))
+}
+
+// header adds the options' header to that of a request.
+func (b *Builder) header(own http.Header) http.Header {
+	all := own.Clone()
+	for name, values := range b.Options.Header {
+		if own[name] == nil {
+			if all == nil {
+				all = http.Header{}
+			}
+			all[name] = values
+		}
+	}
+	return all
 }
 
 // Expect adds what the options say to what is expected of the answers to a request.
@@ -73,6 +101,12 @@ func New(o Options) *Builder { return &Builder{Options: o, matched: map[string]b
 // Build returns the workload, with where its requests come from.
 func (b *Builder) Build(about string) (rehearsal.Workload, error) {
 	b.workload.About = about
+	b.addKnown()
+	for _, host := range b.Hosts {
+		if !b.matched[host] {
+			return b.workload, fmt.Errorf("--recorded-host %s: no recording has a request to this host", host)
+		}
+	}
 	for _, pattern := range b.Bodies {
 		if !b.matched[pattern] {
 			return b.workload, fmt.Errorf("--ignore-body %s: no request has such a path", pattern)
