@@ -562,7 +562,11 @@ func (v *view) route(r alb.Route) string {
 }
 
 func (v *view) logLine(line ecs.LogLine) {
-	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), plain.Visible(line.Text))
+	text := plain.Visible(line.Text)
+	if line.Stream == ecs.OwnStream {
+		text = v.paint(color.FgYellow, "cutover: "+text)
+	}
+	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), text)
 }
 
 // table aligns rows in columns and colours the states.

@@ -274,7 +274,9 @@ func TestControlCharactersAreVisible(t *testing.T) {
 	}
 	out.Reset()
 	v.logLine(ecs.LogLine{ServiceName: "users", Task: "123456789", Text: "a\tb " + evil})
-	if want := "\x1b[36musers 12345678\x1b[0m a\tb " + seen + "\n"; out.String() != want {
+	v.logLine(ecs.LogLine{ServiceName: "users", Task: "123456789", Stream: ecs.OwnStream, Text: "it calls posts"})
+	own := "\x1b[36musers 12345678\x1b[0m \x1b[33mcutover: it calls posts\x1b[0m\n"
+	if want := "\x1b[36musers 12345678\x1b[0m a\tb " + seen + "\n" + own; out.String() != want {
 		t.Errorf("a line of a log is %q, want %q", &out, want)
 	}
 	out.Reset()
@@ -376,6 +378,7 @@ func TestViewOfNames(t *testing.T) {
 	for _, want := range []string{
 		"NAME                BY                      SERVICE           TASKS           OPEN TO\n",
 		"users:3000          Service Connect in dev  users             2               threads, api\n", // and not stranger, which is refused
+
 		"posts.dev.internal  SRV                     posts, older\\x1b  2, 1 unhealthy\n",
 		"DNS of dev.internal, shop.internal answers at 127.0.0.1:5300\n",
 	} {

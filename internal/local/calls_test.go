@@ -185,7 +185,7 @@ func TestCalls(t *testing.T) {
 		until(t, want, told)
 		logged := false
 		if err := Logs(t.Context(), dir, "", false, func(line ecs.LogLine) {
-			logged = logged || line.Container == "discovery" && line.ServiceName != "" && strings.Contains(line.Text, want)
+			logged = logged || line.Stream == ecs.OwnStream && line.ServiceName != "" && strings.Contains(line.Text, want)
 		}); err != nil || !logged {
 			t.Errorf("the logs lack %q: %v", want, err)
 		}
