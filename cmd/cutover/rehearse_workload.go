@@ -3,15 +3,20 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"cutover/config"
+	"cutover/internal/assembly"
 	"cutover/internal/listing"
+	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 	"cutover/internal/rehearsal/workload"
+	"cutover/internal/rules"
 	"cutover/migration"
 )
 
@@ -19,6 +24,8 @@ import (
 type asking struct {
 	paths         []string
 	files         []string
+	headers       []string
+	hosts         []string
 	writes        bool
 	compare       string
 	ignoreHeaders []string
@@ -28,8 +35,10 @@ type asking struct {
 
 func (a *asking) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&a.paths, "route", nil, "`PATHS` to request (default: the requests of the list of services, or else the beginnings of its paths)")
-	flags.StringArrayVar(&a.files, "routes", nil, "send the requests of this routes `FILE`, in YAML")
+	flags.StringSliceVar(&a.paths, "route", nil, "`PATHS` to request (default: the requests of the list of services, or else some that meet its rules)")
+	flags.StringArrayVar(&a.files, "routes", nil, "send the requests of this `FILE`: a routes file, a recording (HAR) or an OpenAPI 3 document")
+	flags.StringArrayVar(&a.headers, "header", nil, "send this `HEADER` with each request that does not have its own, as 'Authorization: Bearer abc'")
+	flags.StringSliceVar(&a.hosts, "recorded-host", nil, "send the requests of a recording to these `HOSTS` (default: that of its first request)")
 	flags.BoolVar(&a.writes, "writes", false, "also send requests that may change something, such as POST")
 	flags.StringVar(&a.compare, "compare", "bytes", "how to compare bodies: bytes or json")
 	flags.StringSliceVar(&a.ignoreHeaders, "ignore-header", nil, "do not compare the headers of these `NAMES`")
@@ -47,9 +56,20 @@ func (a *asking) options() (o workload.Options, err error) {
 	}
 	o = workload.Options{Writes: a.writes, JSON: a.compare == "json", Ignore: workload.Ignore{Headers: a.ignoreHeaders, Bodies: a.ignoreBodies}}
 	if o.Ignore.JSON, err = workload.ParseJSONPaths(a.ignoreJSON); err != nil {
-		err = fmt.Errorf("--ignore-json: %w", err)
+		return o, fmt.Errorf("--ignore-json: %w", err)
 	}
-	return o, err
+	o.Hosts, o.Header = a.hosts, http.Header{}
+	for _, header := range a.headers {
+		name, value, ok := strings.Cut(header, ":")
+		if !ok || name == "" {
+			return o, fmt.Errorf("--header %q: must be a name and a value, as in 'X-Tenant: blue'", header)
+		}
+		o.Header.Add(name, strings.TrimSpace(value))
+	}
+	if len(a.hosts) > 0 && len(a.files) == 0 {
+		return o, errors.New("--recorded-host is for recordings: name one with --routes")
+	}
+	return o, nil
 }
 
 // workload is what the flags name.
@@ -70,67 +90,103 @@ func (a *asking) workload() (rehearsal.Workload, error) {
 	return b.Build(strings.Join(a.files, ", "))
 }
 
-// defaultWorkload is what an assembly says, if no flag names anything.
-func (a *asking) defaultWorkload(assembly string) (rehearsal.Workload, error) {
+// defaultWorkload is what the assemblies of the walk say, if no flag names anything.
+func (a *asking) defaultWorkload(assemblies []string) (rehearsal.Workload, error) {
 	o, err := a.options()
 	if err != nil {
 		return rehearsal.Workload{}, err
 	}
-	paths, about := defaultRoutes(assembly)
-	if len(paths) == 0 {
-		return rehearsal.Workload{}, errors.New("the list of services has nothing to request: name paths with --route or --routes, or in Requests of the list")
-	}
 	b := workload.New(o)
-	b.Paths(paths)
-	return b.Build(about)
+	about, err := addDefaults(b, assemblies)
+	if err != nil {
+		return rehearsal.Workload{}, err
+	}
+	w, err := b.Build(about)
+	if err != nil {
+		err = fmt.Errorf("%w: name paths with --route, or a file with --routes", err)
+	}
+	return w, err
 }
 
-// defaultRoutes returns what to request without --route, as the list beside an assembly says: its
-// requests, or else the beginning of each path pattern of the services. With them come the root paths
-// that a service keeps from the monolith by the setting rootService. All are of the first load
-// balancer, which a rehearsal asks. There are none without a list. If nobody has chosen the requests, the second
-// result says so.
-func defaultRoutes(assembly string) (paths []string, about string) {
-	list, err := listing.Read(assembly)
-	if err != nil {
-		return nil, ""
+// addDefaults adds what to request without --route and --routes. If nobody has chosen the requests, the text says so.
+func addDefaults(b *workload.Builder, assemblies []string) (about string, err error) {
+	list, err := listing.Read(assemblies[0])
+	if errors.Is(err, fs.ErrNotExist) {
+		return "one request for each path of the listener rules, because nothing else says what to request", derive(b, assemblies)
 	}
-	routes := list.Requests
-	if len(routes) == 0 {
-		about = "the beginnings of the services' paths, because the list of services names no requests"
+	if err != nil {
+		return "", err
+	}
+	return addListed(b, list), nil
+}
+
+// addListed adds what the list of services says: its requests, or else one for each path pattern of the services. With
+// them come the root paths that a service keeps from the monolith by the setting rootService. All are of the first load
+// balancer.
+func addListed(b *workload.Builder, list listing.List) (about string) {
+	b.Paths(list.Requests)
+	if len(list.Requests) == 0 {
+		about = "one request for each path of the services, because the list of services names no requests"
 		for _, service := range list.Migration().Services {
 			for _, route := range service.Routes {
 				if service.LoadBalancer == "" {
-					routes = append(routes, beginnings(route.Match)...)
+					b.Meet(route.Match)
 				}
 			}
 		}
 	}
 	if slices.ContainsFunc(list.Services, func(s config.Service) bool { return s.Name == list.RootService && s.LoadBalancer == "" }) {
-		routes = append(routes, migration.RootPaths(list.Monolith.Paths)...)
-	}
-	var once []string
-	for _, route := range routes {
-		if !slices.Contains(once, route) {
-			once = append(once, route)
+		for _, path := range migration.RootPaths(list.Monolith.Paths) {
+			b.Meet(migration.Match{Paths: []string{path}})
 		}
 	}
-	return once, about
+	return about
 }
 
-// beginnings are the path patterns of a route up to their first wildcard. A request without headers, a
-// query and a host of its own does not meet a route with such conditions.
-func beginnings(m migration.Match) (paths []string) {
-	if len(m.Hosts)+len(m.Headers)+len(m.Query) > 0 || len(m.Methods) > 0 && !slices.Contains(m.Methods, "GET") {
-		return nil
-	}
-	for _, path := range m.Paths {
-		if i := strings.IndexAny(path, "*?"); i >= 0 {
-			path = path[:i]
+// derive adds what the rules of the assemblies say.
+func derive(b *workload.Builder, assemblies []string) error {
+	var tables []*rules.Table
+	var groups map[string]bool // that have somebody to answer in the first phase
+	for i, dir := range assemblies {
+		a, err := assembly.Read(dir)
+		if err != nil {
+			return err
 		}
-		if path != "" && path != "/" {
-			paths = append(paths, path)
+		m := model.Read(a)
+		table, err := rules.Build(m)
+		if err != nil {
+			return err
+		}
+		tables = append(tables, table)
+		if i == 0 {
+			groups = answering(m)
 		}
 	}
-	return paths
+	b.Derive(tables, func(rule *rules.Rule) bool {
+		if fixed := rule.Action.FixedResponse; fixed != nil {
+			return fixed.StatusCode < 500
+		}
+		return rule.Action.Redirect != nil || slices.ContainsFunc(rule.Action.Forward, func(to model.Weighted) bool {
+			return to.Weight > 0 && groups[to.TargetGroup.Key()]
+		})
+	})
+	return nil
+}
+
+// answering are the keys of the target groups that have somebody to answer: tasks, instances, or targets of the template.
+func answering(m *model.Model) map[string]bool {
+	groups := map[string]bool{}
+	for _, s := range m.Services {
+		for _, balancer := range s.LoadBalancers {
+			if balancer.TargetGroup != nil && s.Tasks() > 0 {
+				groups[balancer.TargetGroup.Key()] = true
+			}
+		}
+	}
+	for _, group := range m.TargetGroups {
+		if len(group.Targets) > 0 || group.TargetType != "instance" && group.TargetType != "ip" {
+			groups[group.Key()] = true
+		}
+	}
+	return groups
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -78,12 +81,14 @@ func keysOf(text []byte) map[string]bool {
 // known is a request that a recording or an OpenAPI document has.
 type known struct {
 	rehearsal.Request
+	file   string
 	weight int
 }
 
-// learn adds a request, unless it is one of another file or flag. Those have their own weights and checks.
-func (b *Builder) learn(r rehearsal.Request, weight int) {
-	b.known = append(b.known, known{r, weight})
+// learn adds a request, unless it is one of another file or flag. Those have their own weights and checks. The file is
+// empty if the request is of the list of services.
+func (b *Builder) learn(file string, r rehearsal.Request, weight int) {
+	b.known = append(b.known, known{r, file, weight})
 }
 
 // addKnown adds what recordings and OpenAPI documents have.
@@ -92,22 +97,33 @@ func (b *Builder) addKnown() {
 	for _, r := range append(b.workload.Routes(), b.workload.Unsent...) {
 		once[r.Key()] = true
 	}
+	unsent := map[string]*notes{} // by file
 	for _, k := range b.known {
 		k.Header = b.header(k.Header)
-		if key := k.Key(); !once[key] {
-			once[key] = true
-			b.addOne(k)
+		if once[k.Key()] {
+			continue
 		}
+		once[k.Key()] = true
+		reason := ""
+		switch {
+		case k.Method == http.MethodDelete:
+			reason = "left out (what was deleted cannot be deleted again: write a collection in a routes file)"
+		case k.Writes() && !b.Writes:
+			reason = "left out (--writes sends what may change something)"
+		default:
+			b.Add(k.Request, rehearsal.Expect{}, min(k.weight, rehearsal.MaxWeight))
+			continue
+		}
+		b.workload.Unsent = append(b.workload.Unsent, &k.Request)
+		if unsent[k.file] == nil {
+			unsent[k.file] = &notes{file: k.file}
+		}
+		unsent[k.file].add(k.String(), reason)
+	}
+	for _, file := range slices.Sorted(maps.Keys(unsent)) {
+		unsent[file].report(b)
 	}
 	b.known = nil
-}
-
-func (b *Builder) addOne(k known) {
-	if k.Method == "DELETE" {
-		b.Unsent(k.Request, "what was deleted once cannot be deleted again: write a collection in a routes file")
-		return
-	}
-	b.Add(k.Request, rehearsal.Expect{}, min(k.weight, rehearsal.MaxWeight))
 }
 
 // hostOf is the Host header for a host of a recording or of a document. It is empty for a machine that only the
@@ -146,6 +162,10 @@ func (n *notes) report(b *Builder) {
 		if len(all) > 1 {
 			such = ", such as "
 		}
-		b.Gap("%s: %s %s%s%s", n.file, words.Count(len(all), "request"), reason, such, all[0])
+		file := ""
+		if n.file != "" {
+			file = n.file + ": "
+		}
+		b.Gap("%s%s %s%s%s", file, words.Count(len(all), "request"), reason, such, all[0])
 	}
 }

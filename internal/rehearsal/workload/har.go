@@ -52,8 +52,9 @@ type harEntry struct {
 	} `json:"response"`
 	Type string `json:"_resourceType"` // of Chrome
 
-	at  yaml.Node
-	url *url.URL
+	at    yaml.Node
+	place string // in the recording, as in entries[3]
+	url   *url.URL
 }
 
 type harField struct {
@@ -68,12 +69,12 @@ func (b *Builder) recording(name string, text []byte) error {
 	var requests []known
 	places := map[string]int{} // in requests, by the request
 	hosts := b.recorded(r.entries)
-	for i, e := range r.entries {
+	for _, e := range r.entries {
 		request, ok := r.request(e, hosts)
 		if !ok {
 			continue
 		}
-		request.Check(func(field, problem string) { r.refuse(&e.at, fmt.Sprintf("entries[%d]: %s", i, problem)) })
+		request.Check(func(field, problem string) { r.refuse(&e.at, e.place+": "+problem) })
 		at, has := places[request.Key()]
 		if !has {
 			at = len(requests)
@@ -86,7 +87,7 @@ func (b *Builder) recording(name string, text []byte) error {
 		r.refuse(&yaml.Node{Line: 1, Column: 1}, "the recording has no requests")
 	}
 	for _, k := range requests {
-		b.learn(k.Request, k.weight)
+		b.learn(name, k.Request, k.weight)
 	}
 	r.report(b)
 	return r.document.err()
@@ -133,6 +134,7 @@ func (r *recording) read() {
 	var wrong *json.SyntaxError
 	switch {
 	case errors.As(err, &wrong):
+		_ = errors.As(json.Unmarshal(r.text, &struct{}{}), &wrong) // its offset is that in the whole text
 		r.refuseByte(wrong.Offset-1, "this is no JSON: "+err.Error())
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		r.refuseByte(int64(len(r.text)), "the file ends too early: record again, or save the recording again")
@@ -145,24 +147,25 @@ func (r *recording) read() {
 func (r *recording) entry(j *json.Decoder, i int) error {
 	offset := j.InputOffset()
 	offset += int64(len(r.text[offset:]) - len(bytes.TrimLeft(r.text[offset:], ", \t\r\n")))
-	e := harEntry{at: r.place(offset)}
+	e := harEntry{at: r.place(offset), place: fmt.Sprintf("entries[%d]", i)}
 	var wrong *json.UnmarshalTypeError
 	switch err := j.Decode(&e); {
 	case errors.As(err, &wrong):
-		where := strings.TrimSuffix(fmt.Sprintf("entries[%d].%s", i, wrong.Field), ".")
+		where := strings.TrimSuffix(e.place+"."+wrong.Field, ".")
 		r.refuse(&e.at, fmt.Sprintf("%s: must not be %s", where, withArticles([]string{strings.Fields(wrong.Value)[0]})))
 		return nil
 	case err != nil:
 		return err
 	case e.Request == nil:
-		r.refuse(&e.at, fmt.Sprintf("entries[%d]: request is missing", i))
+		r.refuse(&e.at, e.place+": request is missing")
 		return nil
 	}
 	var err error
 	if e.url, err = url.Parse(strings.ReplaceAll(e.Request.URL, " ", "%20")); err != nil || e.url.Scheme == "" {
-		r.refuse(&e.at, fmt.Sprintf("entries[%d].request.url: %q is no URL", i, e.Request.URL))
+		r.refuse(&e.at, fmt.Sprintf("%s.request.url: %q is no URL", e.place, e.Request.URL))
 		return nil
 	}
+	e.url.Host = strings.ToLower(e.url.Host)
 	r.entries = append(r.entries, e)
 	return nil
 }

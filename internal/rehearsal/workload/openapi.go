@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/url"
@@ -27,9 +28,13 @@ import (
 type api struct {
 	*document
 	notes
-	b   *Builder
-	doc *openapi3.T
+	b     *Builder
+	doc   *openapi3.T
+	files []source // in the order in which they were read
 }
+
+// source is the text of a file.
+type source struct{ name, text string }
 
 // maxExamples bounds the requests of an operation.
 const maxExamples = 20
@@ -61,15 +66,19 @@ func (b *Builder) openAPI(name string, text []byte) error {
 
 // load reads the document, and the files that its references name.
 func (a *api) load(text []byte) {
-	file := a.document.file
+	a.files = []source{{a.document.file, string(text)}}
 	loader := openapi3.NewLoader()
 	loader.Context = context.Background()
 	loader.ReadFromURIFunc = func(_ *openapi3.Loader, location *url.URL) ([]byte, error) {
 		if location.Scheme != "" || location.Host != "" {
 			return nil, fmt.Errorf("$ref %s: save it as a file beside the document, and name that", location)
 		}
-		file = filepath.FromSlash(location.Path)
-		return os.ReadFile(file)
+		name := filepath.FromSlash(location.Path)
+		read, err := os.ReadFile(name)
+		if err == nil {
+			a.files = append(a.files, source{name, string(read)})
+		}
+		return read, err
 	}
 	err := guard(func() (err error) {
 		a.doc, err = loader.LoadFromDataWithPath(text, &url.URL{Path: filepath.ToSlash(a.document.file)})
@@ -78,8 +87,8 @@ func (a *api) load(text []byte) {
 	first := &yaml.Node{Line: 1, Column: 1}
 	switch {
 	case err != nil:
-		a.explainLoad(file, err)
-	case !strings.HasPrefix(a.doc.OpenAPI, "3."):
+		a.explainLoad(err)
+	case a.doc.OpenAPI != "3" && !strings.HasPrefix(a.doc.OpenAPI, "3."):
 		a.refuse(first, fmt.Sprintf("openapi %q: only versions 3 are read", a.doc.OpenAPI))
 	case a.doc.Paths == nil:
 		a.refuse(first, "the document has no operations in paths")
@@ -99,15 +108,16 @@ func guard(read func() error) (err error) {
 // What the reader of OpenAPI documents says of values of a wrong type, of YAML that is none, and of references.
 var (
 	wrongType    = regexp.MustCompile("line (\\d+): cannot construct (!!\\w+).*? into \\S+ in (/\\S+)")
-	wrongYAML    = regexp.MustCompile(`(?:yaml: )+(?:[a-z]+ errors?: )*(?:line (\d+)(?:, column (\d+))?: )?(.+)`)
-	goTypes      = regexp.MustCompile(`(?:of type |Go (?:struct|value) )?\*?\b(?:openapi3|map\[string\]\S*)\b\S*`)
+	wrongYAML    = regexp.MustCompile(`(?:^|\s)(?:yaml: )+(?:[a-z]+ errors?: )*(?:line (\d+)(?:, column (\d+))?: )?(.+)`)
+	reference    = regexp.MustCompile(`\$ref["']?\s*:\s*["']?([^"'\s,{}]+)`)
+	goTypes      = regexp.MustCompile(`(?:of type |Go (?:struct|value) )?\*?\b(?:openapi3\.|map\[string\])\S+`)
 	wrongTypesOf = map[string]string{"!!seq": "array", "!!map": "object", "!!str": "string", "!!int": "integer", "!!float": "number", "!!bool": "boolean", "!!null": "null"}
 )
 
-// explainLoad adds what is wrong with a document, in our words.
-func (a *api) explainLoad(file string, err error) {
-	a.document.file = file
+// explainLoad adds what is wrong with the file of a document that was read last, or with a reference, in our words.
+func (a *api) explainLoad(err error) {
 	text := err.Error()
+	a.document.file = a.files[len(a.files)-1].name
 	if all := wrongType.FindAllStringSubmatch(text, -1); len(all) > 0 {
 		for _, parts := range all {
 			line, _ := strconv.Atoi(parts[1])
@@ -125,7 +135,22 @@ func (a *api) explainLoad(file string, err error) {
 		a.refuse(&yaml.Node{Line: max(1, line), Column: max(1, column)}, "this is no YAML: "+parts[3])
 		return
 	}
-	a.refuse(&yaml.Node{Line: 1, Column: 1}, strings.Join(strings.Fields(goTypes.ReplaceAllString(text, "")), " "))
+	text = strings.Join(strings.Fields(goTypes.ReplaceAllString(text, "")), " ")
+	for _, file := range a.files {
+		for i, line := range strings.Split(file.text, "\n") {
+			found := reference.FindStringSubmatchIndex(line)
+			if found == nil || !strings.Contains(text, line[found[2]:found[3]]) {
+				continue
+			}
+			if strings.Contains(text, "resolve") || errors.Is(err, fs.ErrNotExist) {
+				text = fmt.Sprintf("$ref %s leads nowhere", line[found[2]:found[3]])
+			}
+			a.document.file = file.name
+			a.refuse(&yaml.Node{Line: i + 1, Column: found[0] + 1}, text)
+			return
+		}
+	}
+	a.refuse(&yaml.Node{Line: 1, Column: 1}, text)
 }
 
 // operation is an operation with where it is.
@@ -165,9 +190,9 @@ func (a *api) operation(o *operation) {
 			continue
 		}
 		if len(o.made) > 0 {
-			a.add(o.String(), fmt.Sprintf("sent with a value that was made up, because %s has no example", strings.Join(o.made, ", ")))
+			a.add(fmt.Sprintf("%s (%s)", o, strings.Join(o.made, ", ")), "sent with values that were made up, as there is no example")
 		}
-		a.b.learn(r, 1)
+		a.b.learn(a.notes.file, r, 1)
 	}
 	if scheme := a.login(o); scheme != "" {
 		a.add(o.String(), fmt.Sprintf("sent without what %s asks for (send it with --header)", scheme))
@@ -327,7 +352,7 @@ func (o *operation) request(example string) (rehearsal.Request, error) {
 		}
 	}
 	r.Path = templated.ReplaceAllStringFunc(r.Path, func(name string) string {
-		o.made = append(o.made, name)
+		o.made = append(o.made, strings.Trim(name, "{}"))
 		return "1"
 	})
 	r.Path = strings.ReplaceAll(r.Path, " ", "%20")

@@ -120,10 +120,10 @@ func (b *Builder) Build(about string) (rehearsal.Workload, error) {
 
 // why says why there is nothing to request.
 func (b *Builder) why() string {
-	if n := len(b.workload.Gaps); n > 0 {
+	if n := len(b.workload.Unsent); n > 0 && !b.Writes {
 		return fmt.Sprintf(": %s would be sent with --writes only", words.Count(n, "request"))
 	}
-	return ""
+	return strings.Join(append([]string{""}, b.workload.Gaps...), "\n")
 }
 
 // Paths adds GET requests.
