@@ -20,7 +20,7 @@ func serveProxy(ctx context.Context, out io.Writer, dir, target string) error {
 		return err
 	}
 	m := model.Read(a)
-	names := discovery.New(func(provider.Event) {}, func(ecs.LogLine) {})
+	names := discovery.New(func(provider.Event) {})
 	plan := names.Plan(m, nil)
 	for _, stack := range a.Stacks {
 		if err := plan.Update(ctx, stack.Name); err != nil {

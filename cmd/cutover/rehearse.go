@@ -69,8 +69,11 @@ What differs by itself in the first phase is not compared later, and the report 
 It writes a report for people (HTML), for pull requests (PNG) and for programs (JSON).
 
 Before the walk it tries the load for a second. If the machine cannot hold the load, then
-or later, the verdict is inconclusive and names a rate that would hold. The report lists
-gaps: what no request has tried.
+or later, the verdict is inconclusive and names a rate that would hold.
+
+The report says how often each listener rule, path pattern and target group was asked, and
+in which phase. If something was left out, the verdict is "passed with gaps". What nobody
+answers after the switch fails the rehearsal, even if it is not sent.
 
 Exit code:
 

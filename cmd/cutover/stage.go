@@ -77,24 +77,9 @@ func sortChanges(before, after *assembly.Assembly) (changes rehearsal.Changes) {
 // Gaps are the warnings.
 func (s *stage) Gaps() []string { return s.warnings }
 
-// ruleName is the name of a rule, alike in all phases.
-func (s *stage) ruleName(rule *rules.Rule) string {
-	name, known := s.names.Load(rule)
-	if !known {
-		name, _ = s.names.LoadOrStore(rule, ruleName(rule))
-	}
-	return name.(string)
-}
-
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
 	record := rehearsal.Record{TraceID: e.TraceID, Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
-	if e.Rule != nil {
-		path, _, _ := strings.Cut(e.URI, "?")
-		record.Rule, record.Group = s.ruleName(e.Rule), s.groups[e.Group]
-		for _, pattern := range e.Rule.Patterns(&rules.Request{Path: path}) {
-			record.Patterns = append(record.Patterns, patternName(e.Rule, pattern))
-		}
-	}
+	record = s.passed(record, e)
 	if record.TraceID == "" && e.Header != nil {
 		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")
 	}
@@ -108,6 +93,23 @@ func (s *stage) record(e alb.Exchange) rehearsal.Record {
 		record.Reason = e.Err.Error()
 	case e.Group != "" && e.Target == "":
 		record.Reason = "no registered target in " + record.Service
+	}
+	return record
+}
+
+// passed fills in the names of the parts that a request came to.
+func (s *stage) passed(record rehearsal.Record, e alb.Exchange) rehearsal.Record {
+	if e.Rule == nil {
+		return record
+	}
+	name, known := s.names.Load(e.Rule)
+	if !known {
+		name, _ = s.names.LoadOrStore(e.Rule, ruleName(e.Rule))
+	}
+	record.Rule, record.Group = name.(string), s.groups[e.Group]
+	path, _, _ := strings.Cut(e.URI, "?")
+	for _, pattern := range e.Rule.Patterns(&rules.Request{Path: path}) {
+		record.Patterns = append(record.Patterns, patternName(e.Rule, pattern))
 	}
 	return record
 }

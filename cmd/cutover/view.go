@@ -273,7 +273,7 @@ func (v *view) names(s local.Status) string {
 	if s.Discovery == nil || len(s.Discovery.Names) == 0 {
 		return ""
 	}
-	rows := [][]string{{"NAME", "BY", "SERVICE", "TASKS", "KNOWN TO"}}
+	rows := [][]string{{"NAME", "BY", "SERVICE", "TASKS", "OPEN TO"}}
 	for _, name := range s.Discovery.Names {
 		address, by := name.Host, name.Kind
 		if name.Port != 0 {
@@ -293,7 +293,7 @@ func (v *view) names(s local.Status) string {
 		}
 		var callers []string
 		for _, caller := range name.Callers {
-			if !slices.Contains(callers, caller.Service) {
+			if caller.Refused == "" && !slices.Contains(callers, caller.Service) {
 				callers = append(callers, caller.Service)
 			}
 		}
@@ -562,7 +562,11 @@ func (v *view) route(r alb.Route) string {
 }
 
 func (v *view) logLine(line ecs.LogLine) {
-	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), plain.Visible(line.Text))
+	text := plain.Visible(line.Text)
+	if line.Stream == ecs.OwnStream {
+		text = v.paint(color.FgYellow, "cutover: "+text)
+	}
+	fmt.Fprintf(v.out, "%s %s\n", v.paint(color.FgCyan, line.ServiceName+" "+short(line.Task)), text)
 }
 
 // table aligns rows in columns and colours the states.

@@ -274,7 +274,9 @@ func TestControlCharactersAreVisible(t *testing.T) {
 	}
 	out.Reset()
 	v.logLine(ecs.LogLine{ServiceName: "users", Task: "123456789", Text: "a\tb " + evil})
-	if want := "\x1b[36musers 12345678\x1b[0m a\tb " + seen + "\n"; out.String() != want {
+	v.logLine(ecs.LogLine{ServiceName: "users", Task: "123456789", Stream: ecs.OwnStream, Text: "it calls posts"})
+	own := "\x1b[36musers 12345678\x1b[0m \x1b[33mcutover: it calls posts\x1b[0m\n"
+	if want := "\x1b[36musers 12345678\x1b[0m a\tb " + seen + "\n" + own; out.String() != want {
 		t.Errorf("a line of a log is %q, want %q", &out, want)
 	}
 	out.Reset()
@@ -361,21 +363,22 @@ func TestViewSuggestsTheNextPlace(t *testing.T) {
 // calls. DNS servers are named.
 func TestViewOfNames(t *testing.T) {
 	v := &view{out: &bytes.Buffer{}}
-	if text := v.status(local.Status{Discovery: &discovery.Status{}}, 0); strings.Contains(text, "KNOWN TO") {
+	if text := v.status(local.Status{Discovery: &discovery.Status{}}, 0); strings.Contains(text, "OPEN TO") {
 		t.Errorf("it tells of names, and there are none:\n%s", text)
 	}
 	status := local.Status{Discovery: &discovery.Status{
 		Names: []discovery.NameStatus{
 			{Kind: "Service Connect", Namespace: "dev", Host: "users", Port: 3000, Services: []string{"users"}, Endpoints: []discovery.EndpointStatus{{Task: "a"}, {Task: "b"}},
-				Callers: []discovery.CallerStatus{{Service: "threads", Task: "c"}, {Service: "threads", Task: "d"}, {Service: "api", Task: "e"}}},
+				Callers: []discovery.CallerStatus{{Service: "threads", Task: "c"}, {Service: "threads", Task: "d"}, {Service: "api", Task: "e"}, {Service: "stranger", Task: "h", Refused: "the security group of users does not admit it"}}},
 			{Kind: "SRV", Namespace: "dev.internal", Host: "posts.dev.internal", Services: []string{"posts", "older\x1b"}, Endpoints: []discovery.EndpointStatus{{Task: "f", Unhealthy: true}, {Task: "g"}}},
 		},
 		Resolvers: []discovery.ResolverStatus{{Address: "127.0.0.1:5300", Namespaces: []string{"dev.internal", "shop.internal"}}},
 	}}
 	text := v.status(status, 0)
 	for _, want := range []string{
-		"NAME                BY                      SERVICE           TASKS           KNOWN TO\n",
-		"users:3000          Service Connect in dev  users             2               threads, api\n",
+		"NAME                BY                      SERVICE           TASKS           OPEN TO\n",
+		"users:3000          Service Connect in dev  users             2               threads, api\n", // and not stranger, which is refused
+
 		"posts.dev.internal  SRV                     posts, older\\x1b  2, 1 unhealthy\n",
 		"DNS of dev.internal, shop.internal answers at 127.0.0.1:5300\n",
 	} {

@@ -1,4 +1,4 @@
-"""moto's server, with the correction of a mistake in version 5.2, and with the configuration of Service Connect."""
+"""moto's server, with corrections of mistakes in version 5.2, and with the configuration of Service Connect."""
 
 import sys
 
@@ -17,19 +17,29 @@ def check_without_launch_type(memory, container_definitions, requires_compatibil
 
 ECS._validate_container_defs = check_without_launch_type
 
-update = ECS.update_service
+update, listed = ECS.update_service, ECS.list_services
 
 
 def update_with_connect(self, service_properties):
-    # A deployment of a service has the configuration.
+    # A deployment of a service has the configuration. A service with a capacity provider strategy has no launch type.
     connect = service_properties.get("service_connect_configuration")
+    strategy = service_properties.get("capacity_provider_strategy")
     service = update(self, service_properties)
     if connect is not None:
         for deployment in service.deployments:
             deployment["serviceConnectConfiguration"] = connect
+    if strategy:
+        service.launch_type = None
     return service
 
 
+def list_without_deleted(self, cluster_str, *args, **kwargs):
+    # A deleted service is described, and not listed.
+    deleted = {service.arn for service in self.services.values() if service.status == "INACTIVE"}
+    return [arn for arn in listed(self, cluster_str, *args, **kwargs) if arn not in deleted]
+
+
 ECS.update_service = update_with_connect
+ECS.list_services = list_without_deleted
 
 main(sys.argv[1:])

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	cfntypes "github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 )
 
@@ -214,6 +215,20 @@ func TestRoutingAndServices(t *testing.T) {
 		}
 		if got := read().desired; got != step.want {
 			t.Errorf("%s: there are to be %d tasks, want %d", step.name, got, step.want)
+		}
+	}
+
+	// A service has a launch type or a capacity provider strategy.
+	for _, step := range []struct {
+		strategy string
+		want     ecstypes.LaunchType
+	}{{"", ecstypes.LaunchTypeEc2}, {`"CapacityProviderStrategy": [{"CapacityProvider": "FARGATE", "Weight": 1}],`, ""}} {
+		if status, reason := deploy(cfntypes.ChangeSetTypeUpdate, render("COUNT", count(1)+step.strategy)); status != "UPDATE_COMPLETE" {
+			t.Fatal(status, reason)
+		}
+		s, err := tasks.DescribeServices(ctx, &ecs.DescribeServicesInput{Cluster: aws.String("dev"), Services: []string{"api"}})
+		if err != nil || s.Services[0].LaunchType != step.want {
+			t.Errorf("with %q, %v: launch type %q, want %q", step.strategy, err, s.Services[0].LaunchType, step.want)
 		}
 	}
 

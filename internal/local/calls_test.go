@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"cutover/internal/local/ecs"
 	"cutover/internal/local/provider"
 )
 
@@ -140,7 +141,8 @@ func TestCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := filepath.Join(t.TempDir(), "done")
-	d := start(t, stateDir(t), map[string]string{"c": fmt.Sprintf("%s=calls exec '%s'", roleVariable, program)})
+	dir := stateDir(t)
+	d := start(t, dir, map[string]string{"c": fmt.Sprintf("%s=calls exec '%s'", roleVariable, program)})
 	d.deploy(callees(t, done))
 	client := &http.Client{Timeout: limit}
 	ask := func(service, method, path, body string) string {
@@ -181,6 +183,12 @@ func TestCalls(t *testing.T) {
 			return slices.ContainsFunc(d.told(), func(e Event) bool { return e.State == provider.Warning && strings.Contains(e.Message, want) })
 		}
 		until(t, want, told)
+		logged := false
+		if err := Logs(t.Context(), dir, "", false, func(line ecs.LogLine) {
+			logged = logged || line.Stream == ecs.OwnStream && line.ServiceName != "" && strings.Contains(line.Text, want)
+		}); err != nil || !logged {
+			t.Errorf("the logs lack %q: %v", want, err)
+		}
 	}
 	text, err := json.Marshal(d.Status())
 	if err != nil || !strings.Contains(string(text), `"repeated":1`) {

@@ -189,7 +189,7 @@ func (r *Runner) start(ctx context.Context) error {
 		return err
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
-	r.names = discovery.New(r.tell, r.log)
+	r.names = discovery.New(r.tell)
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
 		Driver: driver, Balancer: balancer, Discovery: r.names, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
 	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
@@ -228,6 +228,9 @@ func (r *Runner) tell(e Event) {
 	// One event after the other, so that all watchers see the same order.
 	r.telling.Lock()
 	defer r.telling.Unlock()
+	if e.Task != "" && (e.Kind == "discovery" || e.State == Warning) {
+		r.log(ecs.LogLine{Time: e.Time, ServiceName: e.Subject, Task: e.Task, Stream: ecs.OwnStream, Text: e.Message})
+	}
 	if r.options.Events != nil {
 		r.options.Events(e)
 	}

@@ -13,8 +13,8 @@ import (
 	"cutover/internal/local/ecs"
 )
 
-// logFile is the file with everything that a deployment's containers wrote. Each line is an
-// [ecs.LogLine] in JSON.
+// logFile is the file with everything that a deployment's containers wrote, and with what this program
+// warns of their tasks and tells of their calls. Each line is an [ecs.LogLine] in JSON.
 func logFile(dir string) string { return filepath.Join(dir, "logs.ndjson") }
 
 func (r *Runner) log(line ecs.LogLine) {

@@ -213,6 +213,10 @@ func TestPageInABrowser(t *testing.T) {
 				}
 				return n
 			}
+			// The forum has 5 rules, 4 path patterns, 4 target groups and a method. Each has a cell for each phase.
+			if cells := len(find(find(dom, "div", "id", "panels")[0], "i", "", "")); rows("coverage") != 14 || cells != 14*len(r.Coverage.Phases) {
+				t.Errorf("the coverage has %d rows and %d cells", rows("coverage"), cells)
+			}
 			if rows("steps") != len(r.Steps) || rows("routes") != len(deployment.Forum.Requests) || rows("events") != len(r.Events) || rows("losses") != test.losses {
 				t.Errorf("rows: %d steps, %d routes, %d events, %d losses", rows("steps"), rows("routes"), rows("events"), rows("losses"))
 			}

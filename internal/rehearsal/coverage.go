@@ -212,6 +212,7 @@ func (c *coverage) count(key counted, n int, method, bare string) {
 // judge finds the state of a part, and returns its gaps. What lacks requests because a rule lacks them is no gap beside
 // that of the rule.
 func (c *coverage) judge(p *part) (gaps []string) {
+	var open []string // phases in which the part lacks requests that its rules have
 	needed, dropped := false, false
 	byRules := func(phase int, has func(rule *part) bool) bool {
 		return len(p.in[phase].Rules) == 0 || slices.ContainsFunc(p.in[phase].Rules, func(name string) bool {
@@ -230,21 +231,25 @@ func (c *coverage) judge(p *part) (gaps []string) {
 			continue
 		}
 		needed = true
-		if !p.asked(i) && byRules(i, func(rule *part) bool { return rule.asked(i) }) {
-			p.Missing = append(p.Missing, c.Phases[i])
+		if p.asked(i) {
+			continue
+		}
+		p.Missing = append(p.Missing, c.Phases[i])
+		if byRules(i, func(rule *part) bool { return rule.asked(i) }) {
+			open = append(open, c.Phases[i])
 		}
 	}
 	gap := func(format string, a ...any) { gaps = append(gaps, p.title()+": "+fmt.Sprintf(format, a...)) }
 	switch {
 	case p.Kind == methodPart && p.Requests > 0:
-		p.State = wasAsked
+		p.State, p.Missing = wasAsked, nil
 	case p.Kind == methodPart:
-		p.State, p.Remark = notAsked, "its requests are not sent"
+		p.State, p.Remark, p.Missing = notAsked, "its requests are not sent", c.Phases
 	case p.Requests == 0 && (dropped || !needed):
 		p.State, p.Remark, p.Missing = wasIntended, c.idle(p), nil
 	case p.Requests == 0:
 		p.State = notAsked
-		if len(p.Missing) > 0 {
+		if len(open) > 0 {
 			gap("no request came to this %s", p.Kind)
 		}
 	case p.saysNothing():
@@ -255,7 +260,9 @@ func (c *coverage) judge(p *part) (gaps []string) {
 		}
 	case len(p.Missing) > 0:
 		p.State, p.Remark = partlyAsked, "not in "+strings.Join(p.Missing, ", ")
-		gap("no request came to this %s in %s", p.Kind, names(p.Missing))
+		if len(open) > 0 {
+			gap("no request came to this %s in %s", p.Kind, names(open))
+		}
 	default:
 		p.State = wasAsked
 	}

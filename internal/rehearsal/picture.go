@@ -50,6 +50,9 @@ func (c Coverage) panels(label func(phase string) string) (panels []panel) {
 				show.Text += fmt.Sprintf(", %s %s", group(states[state]), state)
 			}
 		}
+		if len(parts) > maxColumns {
+			show.Text += fmt.Sprintf("; the first %d are drawn", maxColumns)
+		}
 		show.Text = strings.TrimPrefix(show.Text, ", ")
 		for i, phase := range c.Phases {
 			r := row{Phase: label(phase)}
@@ -79,7 +82,7 @@ func (c Covered) cell(i int, phase string, most int) cell {
 	switch {
 	case n == nil:
 		return cell{"absent", fmt.Sprintf("%s: not in %s", c.Name, phase)}
-	case *n == 0 && (c.State == notAsked || slices.Contains(c.Missing, phase)):
+	case slices.Contains(c.Missing, phase):
 		return cell{"none", fmt.Sprintf("%s: no request in %s", c.Name, phase)}
 	case *n == 0:
 		return cell{"intended", fmt.Sprintf("%s: no request in %s, and none has to come", c.Name, phase)}
@@ -92,20 +95,16 @@ func (c Covered) cell(i int, phase string, most int) cell {
 	return cell{class, fmt.Sprintf("%s: %s in %s", c.Name, count(*n, "request"), phase)}
 }
 
-// where says how many requests came in which phase.
+// where says how many requests came in which phase, and where they are missing.
 func (c Covered) where(phases []string) string {
-	var some, none []string
+	var texts []string
 	for i, n := range c.ByPhase {
-		switch {
-		case n == nil:
-		case *n > 0:
-			some = append(some, fmt.Sprintf("%s in %s", group(*n), phases[i]))
-		default:
-			none = append(none, phases[i])
+		if n != nil && *n > 0 {
+			texts = append(texts, fmt.Sprintf("%s in %s", group(*n), phases[i]))
 		}
 	}
-	if len(none) > 0 {
-		some = append(some, "none in "+strings.Join(none, ", "))
+	if len(c.Missing) > 0 {
+		texts = append(texts, "none in "+strings.Join(c.Missing, ", "))
 	}
-	return strings.Join(some, ", ")
+	return strings.Join(texts, ", ")
 }

@@ -34,7 +34,7 @@ type Verdict struct {
 	Sentence string `json:"sentence"`
 	// Reasons say why it is not passed. Empty if it is.
 	Reasons []string `json:"reasons"`
-	// Gaps list what no request has tried, whatever the outcome.
+	// Gaps list what the rehearsal says nothing about, whatever the outcome.
 	Gaps []string `json:"gaps"`
 	// Intended lists what no request has to try: by design nobody answers there, or no request comes there.
 	Intended []string `json:"intended"`

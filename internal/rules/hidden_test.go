@@ -60,3 +60,41 @@ func TestHidden(t *testing.T) {
 		}
 	}
 }
+
+// One path pattern of a rule may be hidden although the rule is not.
+func TestHiddenPattern(t *testing.T) {
+	path := func(values ...string) model.Condition {
+		return model.Condition{Field: model.PathPattern, Values: values}
+	}
+	post := model.Condition{Field: model.RequestMethod, Values: []string{"POST"}}
+	l := &Listener{}
+	for _, c := range [][]model.Condition{{path("/a*"), post}, {path("/b*")}, {path("/a/1", "/b/1", "/c/1")}, {path("/a/1", "/b/1"), post}} {
+		l.Rules = append(l.Rules, compileRule(&model.Rule{Conditions: c}))
+	}
+	for _, test := range []struct {
+		rule  int
+		value string
+		want  bool
+	}{{2, "/a/1", false}, {2, "/b/1", true}, {2, "/c/1", false}, {3, "/a/1", true}, {3, "/b/1", true}, {1, "/b*", false}} {
+		if got := l.HiddenPattern(l.Rules[test.rule], test.value); got != test.want {
+			t.Errorf("%s of rule %d: hidden is %t", test.value, test.rule, got)
+		}
+	}
+	if values := l.Rules[2].Conditions[0].Values; len(values) != 3 {
+		t.Errorf("the rule has %q now", values)
+	}
+}
+
+// The patterns of a rule that take a path are told as the template has them. Rules see paths normalized.
+func TestPatterns(t *testing.T) {
+	rule := compileRule(&model.Rule{Conditions: []model.Condition{
+		{Field: model.HostHeader, Values: []string{"/a*"}}, {Field: model.PathPattern, Values: []string{"/a*", "*.png", "/A"}}}})
+	for path, want := range map[string]string{"/a": "/a*", "/a/b.png": "/a* *.png", "/A": "/A", "/x/../a": "/a*", "/b": ""} {
+		if got := strings.Join(rule.Patterns(&Request{Path: path}), " "); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	if got := compileRule(&model.Rule{}).Patterns(&Request{Path: "/a"}); got != nil {
+		t.Errorf("a rule without conditions: %q", got)
+	}
+}

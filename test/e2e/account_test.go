@@ -159,8 +159,7 @@ func (a *account) services(t *testing.T) []ecstypes.Service {
 	must(t, list, err)
 	out, err := a.ecs.DescribeServices(a.ctx, &ecs.DescribeServicesInput{Cluster: aws.String("dev"), Services: list.ServiceArns,
 		Include: []ecstypes.ServiceField{ecstypes.ServiceFieldTags}})
-	// The emulator keeps a deleted service, as one that is inactive.
-	return slices.DeleteFunc(must(t, out, err).Services, func(s ecstypes.Service) bool { return *s.Status == "INACTIVE" })
+	return must(t, out, err).Services
 }
 
 func (a *account) targetGroups(t *testing.T) []elbtypes.TargetGroup {

@@ -126,6 +126,7 @@ func onOneCompute(t *testing.T, service ecstypes.Service, kind string) {
 	if arn := *service.LoadBalancers[0].TargetGroupArn; !strings.Contains(arn, ":targetgroup/"+*service.ServiceName+"/") {
 		t.Errorf("%s has the target group %s", *service.ServiceName, arn)
 	}
+	equal(t, "launch type of "+*service.ServiceName, service.LaunchType, "") // which takes the place of a capacity provider strategy
 	network := service.NetworkConfiguration
 	if kind == "ec2" {
 		if network != nil && network.AwsvpcConfiguration != nil {

@@ -230,7 +230,7 @@ func (r *Report) headline() string {
 	}
 	rehearsed := "It was not rehearsed."
 	if r.Rehearsal != nil {
-		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict), plain.Markdown(r.Rehearsal.Verdict.Sentence))
+		rehearsed = fmt.Sprintf("The rehearsal **%s**: %s", verdict(r.Rehearsal.Verdict), plain.Markdown(r.Rehearsal.Verdict.Sentence)) + gaps(r.Rehearsal.Verdict.Gaps)
 	}
 	lines = append(lines, r.fates())
 	lines = append(lines, r.changed()...)
@@ -557,6 +557,19 @@ func (r *Report) rehearsal(files string) string {
 	b.WriteString(plain.Fenced(r.Rehearsal.Summary))
 	fmt.Fprintf(&b, "\nThe page and the picture are in %s.\n", files)
 	return b.String()
+}
+
+// gaps are what a rehearsal has not tried, as a list below its verdict.
+func gaps(all []string) string {
+	const most = 5
+	text := ""
+	for _, gap := range all[:min(most, len(all))] {
+		text += "\n  - Gap: " + plain.Markdown(gap)
+	}
+	if more := len(all) - most; more > 0 {
+		text += fmt.Sprintf("\n  - and %s", words.Count(more, "more gap"))
+	}
+	return text
 }
 
 func verdict(v rehearsal.Verdict) string { return strings.ToUpper(v.Word()) }

@@ -180,14 +180,9 @@ func (n *name) say(what, state, message string) {
 	}
 }
 
-// logged is the name of a container, for lines of the log that no container has written.
-const logged = "discovery"
-
-// event tells what happened to the name, and writes it to the log of the task. The provider is locked.
+// event tells what happened to the name. The provider is locked.
 func (n *name) event(state, message string) {
-	p, now := n.caller.provider, time.Now()
-	p.tell(provider.Event{Time: now, Kind: "discovery", Subject: n.caller.name, Task: n.caller.task, State: state, Message: message})
-	p.log(ecs.LogLine{Time: now, Service: n.caller.service, ServiceName: n.caller.name, Task: n.caller.task, Container: logged, Stream: "stderr", Text: message})
+	n.caller.provider.tell(provider.Event{Time: time.Now(), Kind: "discovery", Subject: n.caller.name, Task: n.caller.task, State: state, Message: message})
 }
 
 // refused says why security groups refuse the connections of the task to the name; empty if they let them pass.

@@ -35,7 +35,7 @@ func lookup(t *testing.T, network, server, name string, recordType uint16) strin
 // The DNS server answers for the private namespaces of its network, and for no others.
 func TestDNS(t *testing.T) {
 	t.Parallel()
-	p := New(func(provider.Event) {}, func(ecs.LogLine) {})
+	p := New(func(provider.Event) {})
 	names := func(name, records string) string {
 		return resource(name+"Names", model.CloudMapService, `"Name": "`+name+`", "NamespaceId": {"Ref": "Zone"}, "HealthCheckCustomConfig": {}, "DnsConfig": {"DnsRecords": [`+records+`]}`)
 	}
@@ -116,7 +116,7 @@ func TestDNS(t *testing.T) {
 
 // A resolver is told for each network, and the only one to tasks whose network is not known.
 func TestResolver(t *testing.T) {
-	p := New(nil, nil)
+	p := New(nil)
 	p.servers["vpc-1"] = &server{address: "one"}
 	for vpc, want := range map[string]string{"vpc-1": "one", "": "one", "vpc-2": ""} {
 		if got := p.resolver(vpc); got != want {

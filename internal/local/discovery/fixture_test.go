@@ -85,7 +85,6 @@ type mesh struct {
 	mu        sync.Mutex
 	listeners map[string]*pipes // by address
 	events    []provider.Event
-	lines     []ecs.LogLine
 	dialled   []string
 }
 
@@ -122,10 +121,6 @@ func newMesh(t *testing.T, m *model.Model) *mesh {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.events = append(w.events, e)
-	}, func(line ecs.LogLine) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.lines = append(w.lines, line)
 	})
 	w.listen = func() (net.Listener, error) { return w.open(fmt.Sprintf("proxy-%d:1", len(w.listeners))), nil }
 	w.dial, w.Provider.start = w.connect, func(s *server) error { s.address = "dns:" + s.vpc; return nil }

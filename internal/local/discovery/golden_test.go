@@ -41,7 +41,7 @@ func TestGoldenTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := model.Read(a)
-	next := New(nil, nil).Plan(m, nil).(*plan)
+	next := New(nil).Plan(m, nil).(*plan)
 	if err := next.Check(); err != nil {
 		t.Fatal(err)
 	}

@@ -406,10 +406,6 @@ func TestRefused(t *testing.T) {
 			if got := w.told("WARNING it calls users:80, and the security group of users does not admit it: the connection is refused"); len(got) != 1 || len(w.dialled) != 3 {
 				t.Errorf("the events are %q, dialled is %q", w.told(""), w.dialled)
 			}
-			if want := (ecs.LogLine{Time: w.begin, Service: "S/Posts", ServiceName: "posts", Task: "p", Container: "discovery", Stream: "stderr",
-				Text: "it calls users:80, and the security group of users does not admit it: the connection is refused"}); !slices.Contains(w.lines, want) {
-				t.Errorf("the log is %+v", w.lines)
-			}
 			if got := w.Status().(Status).Names[0].Callers[0].Refused; got != "the security group of users does not admit it" {
 				t.Errorf("the status is %q", got)
 			}
@@ -484,7 +480,7 @@ func TestPorts(t *testing.T) {
 
 func TestAttributes(t *testing.T) {
 	m := read(t, zone(""))
-	plan := New(nil, nil).Plan(m, nil)
+	plan := New(nil).Plan(m, nil)
 	zone, names := m.Namespaces[0].Resource, m.DiscoveryServices[0].Resource
 	give := func(r *assembly.Resource, attribute string) string {
 		value, err := plan.Attribute(assembly.Ref{Resource: r, Attribute: attribute})
@@ -521,14 +517,14 @@ func TestNotHonoured(t *testing.T) {
 		{`PrivateDnsNamespace`, `PublicDnsNamespace`, "<nil>"},
 	} {
 		text := strings.Replace(zone(""), test.old, test.new, 1)
-		if got := fmt.Sprint(New(nil, nil).Plan(read(t, text, service("Users", "", registered)), nil).Check()); !strings.Contains(got, test.want) {
+		if got := fmt.Sprint(New(nil).Plan(read(t, text, service("Users", "", registered)), nil).Check()); !strings.Contains(got, test.want) {
 			t.Errorf("%s: %s, want %s", test.new, got, test.want)
 		}
 	}
 	// In a public namespace nothing is refused: nothing is answered.
 	public := strings.NewReplacer("PrivateDnsNamespace", "PublicDnsNamespace", `"Vpc"`, `"Novelty"`, `"Name": "users"`, `"Name": "users", "HealthCheckConfig": {}`).Replace(zone(""))
 	m := read(t, public, service("Users", "", registered), service("Posts", "", ""))
-	if err := New(nil, nil).Plan(m, nil).Check(); err != nil {
+	if err := New(nil).Plan(m, nil).Check(); err != nil {
 		t.Error(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -537,11 +533,11 @@ func TestNotHonoured(t *testing.T) {
 			t.Errorf("the names are %v, the status is %v", names, w.Status())
 		}
 	})
-	over := New(nil, nil).Plan(read(t, strings.Replace(zone(""), `"Type": "A"`, `"Type": "AAAA"`, 1), service("Users", "", registered)), nil).(provider.Reporter).PassedOver()
+	over := New(nil).Plan(read(t, strings.Replace(zone(""), `"Type": "A"`, `"Type": "AAAA"`, 1), service("Users", "", registered)), nil).(provider.Reporter).PassedOver()
 	if len(over) != 0 { // no record is answered at all
 		t.Errorf("passed over is %v", over)
 	}
-	over = New(nil, nil).Plan(read(t, strings.Replace(zone(""), `{"Type": "A", "TTL": 60}`, `{"Type": "A", "TTL": 60}, {"Type": "AAAA", "TTL": 60}`, 1), service("Users", "", registered)), nil).(provider.Reporter).PassedOver()
+	over = New(nil).Plan(read(t, strings.Replace(zone(""), `{"Type": "A", "TTL": 60}`, `{"Type": "A", "TTL": 60}, {"Type": "AAAA", "TTL": 60}`, 1), service("Users", "", registered)), nil).(provider.Reporter).PassedOver()
 	if len(over) != 1 || over[0].Place != "S/Names/Properties.DnsConfig.DnsRecords[1].Type" || over[0].Setting != "AAAA" {
 		t.Errorf("passed over is %v", over)
 	}
@@ -557,7 +553,7 @@ func TestTwice(t *testing.T) {
 		strings.Replace(connected, `"dev"`, `"prod"`, 1):                                     "<nil>",
 		calling: "<nil>",
 	} {
-		got := fmt.Sprint(New(nil, nil).Plan(read(t, service("Users", "", connected), service("Others", "", other)), nil).Check())
+		got := fmt.Sprint(New(nil).Plan(read(t, service("Users", "", connected), service("Others", "", other)), nil).Check())
 		if got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", other, got, want)
 		}
@@ -616,7 +612,7 @@ func TestTaskOfItsOwn(t *testing.T) {
 // What runs in the bubble of the tests runs with sockets, too: a client is told at once that it is refused.
 func TestSockets(t *testing.T) {
 	w := &mesh{t: t, begin: time.Now(), listeners: map[string]*pipes{}}
-	w.Provider = New(func(provider.Event) {}, func(ecs.LogLine) {})
+	w.Provider = New(func(provider.Event) {})
 	in := func(group string) string {
 		return `, "NetworkConfiguration": {"AwsvpcConfiguration": {"SecurityGroups": [{"Ref": "` + group + `"}]}}`
 	}

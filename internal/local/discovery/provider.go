@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"cutover/internal/assembly"
-	"cutover/internal/local/ecs"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -21,7 +20,6 @@ import (
 // implements [ecs.Discovery].
 type Provider struct {
 	tell   func(provider.Event)
-	log    func(ecs.LogLine)
 	listen func() (net.Listener, error) // where a name answers
 	dial   func(ctx context.Context, address string) (net.Conn, error)
 	start  func(*server) error // a DNS server
@@ -36,11 +34,11 @@ type Provider struct {
 	servers   map[string]*server   // of DNS, by VPC
 }
 
-// New returns a provider without names. Tell is called with events, and log with a line of the task that calls
-// for each. Both are called while the provider is locked, and must return at once.
-func New(tell func(provider.Event), log func(ecs.LogLine)) *Provider {
+// New returns a provider without names. Tell is called with events, while the provider is locked; it must
+// return at once.
+func New(tell func(provider.Event)) *Provider {
 	p := &Provider{
-		tell: tell, log: log,
+		tell:     tell,
 		start:    (*server).start,
 		listen:   func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
 		deployed: provider.Resources[*model.Service]{}, instances: map[string]*instance{}, callers: map[string]*caller{}, servers: map[string]*server{},

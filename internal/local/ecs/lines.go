@@ -6,7 +6,10 @@ import (
 	"time"
 )
 
-// LogLine is a line that a container wrote, or what became of the calls of its task, of the container "discovery".
+// OwnStream is the stream of lines that this program tells of a task.
+const OwnStream = "cutover"
+
+// LogLine is a line that a container wrote, or in [OwnStream] one about its task.
 type LogLine struct {
 	Time time.Time `json:"time"`
 	// Service is the key of the service and ServiceName its name.
@@ -14,7 +17,7 @@ type LogLine struct {
 	ServiceName string `json:"serviceName"`
 	Task        string `json:"task"`
 	Container   string `json:"container"`
-	// Stream is "stdout" or "stderr".
+	// Stream is "stdout", "stderr" or OwnStream.
 	Stream string `json:"stream"`
 	Text   string `json:"text"`
 }
