@@ -24,12 +24,8 @@ const maxFile = 512 << 20
 // File adds the requests of a file: a routes file, a recording in the HAR format, or an OpenAPI document. The content
 // decides which of them it is. The error has all that is wrong with the file, with the lines and columns.
 func (b *Builder) File(name string) error {
-	about, err := os.Stat(name)
-	if err == nil && about.Size() > maxFile {
+	if about, err := os.Stat(name); err == nil && about.Size() > maxFile {
 		return fmt.Errorf("%s has %d MiB: the most is %d: leave out what is not needed, such as the answers", name, about.Size()>>20, maxFile>>20)
-	}
-	if err != nil {
-		return err
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
