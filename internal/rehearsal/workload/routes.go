@@ -102,8 +102,8 @@ func (b *Builder) routes(name string, text []byte) error {
 		return d.err()
 	}
 	d.validate(schema())
-	if d.count("requests")+d.count("collections")+d.count("sessions") == 0 && len(d.errs) == 0 {
-		d.refuseAt(nil, "the file has no requests, sessions or collections")
+	if d.count("requests")+d.count("collections")+d.count("sessions")+d.count("streams") == 0 && len(d.errs) == 0 {
+		d.refuseAt(nil, "the file has no requests, sessions, collections or streams")
 	}
 	d.decode(&d.compare, "compare")
 	var everywhere ignored
@@ -127,6 +127,7 @@ func (b *Builder) routes(name string, text []byte) error {
 	}
 	b.collections(d)
 	b.sessions(d)
+	b.streams(d)
 	return d.err()
 }
 

@@ -180,7 +180,7 @@ func TestFileErrors(t *testing.T) {
 		"a: *b":               "shop.yaml:1:1: this is no YAML: unknown anchor 'b' referenced",
 		"requests":            "shop.yaml:1:1: must be a mapping, not a text",
 		"- path: /a":          "shop.yaml:1:1: must be a mapping, not a list",
-		"{}":                  "shop.yaml:1:1: the file has no requests, sessions or collections",
+		"{}":                  "shop.yaml:1:1: the file has no requests, sessions, collections or streams",
 		"requests: []":        "shop.yaml:1:11: requests: must not be empty",
 		"requests: /a":        "shop.yaml:1:11: requests: must be a list, not a text",
 		"requests: [/a]":      "shop.yaml:1:12: requests[0]: must be a mapping, not a text",
@@ -192,7 +192,7 @@ func TestFileErrors(t *testing.T) {
 		"requests:\n- <<: /a\n  path: /b":          "shop.yaml:2:7: << takes an alias of a mapping",
 		"requests: [path: /a]\ncompare: xml\nignore: {body: true}\nanswers: []": `shop.yaml:2:10: compare: must be bytes or json, not xml
 shop.yaml:3:10: ignore: there is no key "body": choose from headers, json
-shop.yaml:4:1: there is no key "answers": choose from collections, compare, ignore, requests, sessions`,
+shop.yaml:4:1: there is no key "answers": choose from collections, compare, ignore, requests, sessions, streams`,
 		`requests:
   - method: get
     paht: /a

@@ -119,6 +119,9 @@ func (b *Builder) Build(about string) (rehearsal.Workload, error) {
 			return b.workload, fmt.Errorf("--ignore-body %s: no request has such a path", pattern)
 		}
 	}
+	if len(b.workload.Sources) == 0 && len(b.workload.Streams) > 0 {
+		return b.workload, errors.New("there is nothing to request beside the streams: add requests, sessions or collections, or paths with --route")
+	}
 	if len(b.workload.Sources) == 0 {
 		return b.workload, fmt.Errorf("there is nothing to request%s", b.why())
 	}
