@@ -31,6 +31,8 @@ type asking struct {
 	ignoreHeaders []string
 	ignoreJSON    []string
 	ignoreBodies  []string
+
+	named *rehearsal.Workload // what the flags name, once it is read
 }
 
 func (a *asking) flags(cmd *cobra.Command) {
@@ -72,8 +74,11 @@ func (a *asking) options() (o workload.Options, err error) {
 	return o, nil
 }
 
-// workload is what the flags name.
+// workload is what the flags name. Files are read once: they may be large, or pipes.
 func (a *asking) workload() (rehearsal.Workload, error) {
+	if a.named != nil {
+		return *a.named, nil
+	}
 	o, err := a.options()
 	if err != nil || !a.given() {
 		return rehearsal.Workload{}, err
@@ -87,7 +92,11 @@ func (a *asking) workload() (rehearsal.Workload, error) {
 	if err := errors.Join(errs...); err != nil {
 		return rehearsal.Workload{}, fmt.Errorf("--routes:\n%w", err)
 	}
-	return b.Build(strings.Join(a.files, ", "))
+	w, err := b.Build(strings.Join(a.files, ", "))
+	if err == nil {
+		a.named = &w
+	}
+	return w, err
 }
 
 // defaultWorkload is what the assemblies of the walk say, if no flag names anything.

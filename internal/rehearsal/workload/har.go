@@ -52,9 +52,9 @@ type harEntry struct {
 	} `json:"response"`
 	Type string `json:"_resourceType"` // of Chrome
 
-	at    int64  // the byte at which the entry begins
-	place string // in the recording, as in entries[3]
-	url   *url.URL
+	offset int64  // in the file
+	place  string // in the recording, as in entries[3]
+	url    *url.URL
 }
 
 type harField struct {
@@ -74,7 +74,7 @@ func (b *Builder) recording(name string, text []byte) error {
 		if !ok {
 			continue
 		}
-		request.Check(func(field, problem string) { r.refuseByte(e.at, e.place+": "+problem) })
+		request.Check(func(field, problem string) { r.refuseByte(e.offset, e.place+": "+problem) })
 		at, has := places[request.Key()]
 		if !has {
 			at = len(requests)
@@ -147,22 +147,22 @@ func (r *recording) read() {
 func (r *recording) entry(j *json.Decoder, i int) error {
 	offset := j.InputOffset()
 	offset += int64(len(r.text[offset:]) - len(bytes.TrimLeft(r.text[offset:], ", \t\r\n")))
-	e := harEntry{at: offset, place: fmt.Sprintf("entries[%d]", i)}
+	e := harEntry{offset: offset, place: fmt.Sprintf("entries[%d]", i)}
 	var wrong *json.UnmarshalTypeError
 	switch err := j.Decode(&e); {
 	case errors.As(err, &wrong):
 		where := strings.TrimSuffix(e.place+"."+wrong.Field, ".")
-		r.refuseByte(e.at, fmt.Sprintf("%s: must not be %s", where, withArticles([]string{strings.Fields(wrong.Value)[0]})))
+		r.refuseByte(e.offset, fmt.Sprintf("%s: must not be %s", where, withArticles([]string{strings.Fields(wrong.Value)[0]})))
 		return nil
 	case err != nil:
 		return err
 	case e.Request == nil:
-		r.refuseByte(e.at, e.place+": request is missing")
+		r.refuseByte(e.offset, e.place+": request is missing")
 		return nil
 	}
 	var err error
 	if e.url, err = url.Parse(strings.ReplaceAll(e.Request.URL, " ", "%20")); err != nil || e.url.Scheme == "" {
-		r.refuseByte(e.at, fmt.Sprintf("%s.request.url: %q is no URL", e.place, e.Request.URL))
+		r.refuseByte(e.offset, fmt.Sprintf("%s.request.url: %q is no URL", e.place, e.Request.URL))
 		return nil
 	}
 	e.url.Host = strings.ToLower(e.url.Host)

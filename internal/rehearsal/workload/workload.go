@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"cutover/internal/rehearsal"
 	"cutover/internal/words"
 	"cutover/migration"
@@ -105,6 +107,11 @@ func (b *Builder) Build(about string) (rehearsal.Workload, error) {
 	for _, host := range b.Hosts {
 		if !b.matched[host] {
 			return b.workload, fmt.Errorf("--recorded-host %s: no recording has a request to this host", host)
+		}
+	}
+	for _, name := range b.Ignore.Headers {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return b.workload, fmt.Errorf("--ignore-header %q: must be the name of a header", name)
 		}
 	}
 	for _, pattern := range b.Bodies {
