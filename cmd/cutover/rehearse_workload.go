@@ -171,13 +171,16 @@ func derive(b *workload.Builder, assemblies []string) error {
 			groups = (&phaseRules{Model: m}).peopled()
 		}
 	}
-	b.Derive(tables, func(rule *rules.Rule) bool {
-		if fixed := rule.Action.FixedResponse; fixed != nil {
-			return fixed.StatusCode < 500
+	b.Derive(tables, func(rule *rules.Rule) (n int) {
+		if fixed := rule.Action.FixedResponse; rule.Action.Redirect != nil || fixed != nil && fixed.StatusCode < 500 {
+			return 1 // the load balancer itself
 		}
-		return rule.Action.Redirect != nil || slices.ContainsFunc(rule.Action.Forward, func(to model.Weighted) bool {
-			return to.Weight > 0 && groups[to.TargetGroup.Key()]
-		})
+		for _, to := range rule.Action.Forward {
+			if to.Weight > 0 && groups[to.TargetGroup.Key()] {
+				n++
+			}
+		}
+		return n
 	})
 	return nil
 }
