@@ -206,15 +206,19 @@ func open(j *json.Decoder, begins json.Delim) error {
 	return nil
 }
 
-// place is the line and column of a byte.
-func (r *recording) place(offset int64) yaml.Node {
-	before := r.text[:max(0, min(offset, int64(len(r.text))))]
-	return yaml.Node{Line: bytes.Count(before, []byte("\n")) + 1, Column: len(before) - bytes.LastIndexByte(before, '\n')}
-}
+// maxErrors bounds the errors of a recording. A program that wrote one entry wrongly wrote all of them so.
+const maxErrors = 50
 
+// refuseByte adds an error at a byte.
 func (r *recording) refuseByte(offset int64, text string) {
-	at := r.place(offset)
-	r.refuse(&at, text)
+	switch {
+	case len(r.errs) > maxErrors:
+		return
+	case len(r.errs) == maxErrors:
+		text = "more is wrong from here on"
+	}
+	before := r.text[:max(0, min(offset, int64(len(r.text))))]
+	r.refuse(&yaml.Node{Line: bytes.Count(before, []byte("\n")) + 1, Column: len(before) - bytes.LastIndexByte(before, '\n')}, text)
 }
 
 // request is the request of an entry. It returns false if the rehearsal leaves the entry out.

@@ -277,9 +277,9 @@ func TestBodyFile(t *testing.T) {
 // What may change something is sent if you say so, and is a gap otherwise.
 func TestWrites(t *testing.T) {
 	const text = "requests: [path: /a, {path: /b, method: POST}, {path: /c, method: POST, safe: true}, {path: /d, method: HEAD}]"
-	for writes, want := range map[bool]string{true: "4 []", false: "3 [POST /b: a request that may change something is sent with --writes only]"} {
+	for writes, want := range map[bool]string{true: "4 [] []", false: "3 [POST /b: a request that may change something is sent with --writes only] [POST /b]"} {
 		w, err := read(t, text, Options{Writes: writes})
-		if got := fmt.Sprint(len(w.Sources), " ", w.Gaps); err != nil || got != want {
+		if got := fmt.Sprint(len(w.Sources), " ", w.Gaps, " ", w.Unsent); err != nil || got != want {
 			t.Errorf("%s, %v", got, err)
 		}
 	}
