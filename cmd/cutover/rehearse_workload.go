@@ -168,7 +168,7 @@ func derive(b *workload.Builder, assemblies []string) error {
 		}
 		tables = append(tables, table)
 		if i == 0 {
-			groups = answering(m)
+			groups = (&phaseRules{Model: m}).peopled()
 		}
 	}
 	b.Derive(tables, func(rule *rules.Rule) bool {
@@ -180,22 +180,4 @@ func derive(b *workload.Builder, assemblies []string) error {
 		})
 	})
 	return nil
-}
-
-// answering are the keys of the target groups that have somebody to answer: tasks, instances, or targets of the template.
-func answering(m *model.Model) map[string]bool {
-	groups := map[string]bool{}
-	for _, s := range m.Services {
-		for _, balancer := range s.LoadBalancers {
-			if balancer.TargetGroup != nil && s.Tasks() > 0 {
-				groups[balancer.TargetGroup.Key()] = true
-			}
-		}
-	}
-	for _, group := range m.TargetGroups {
-		if len(group.Targets) > 0 || group.TargetType != "instance" && group.TargetType != "ip" {
-			groups[group.Key()] = true
-		}
-	}
-	return groups
 }

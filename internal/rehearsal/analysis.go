@@ -340,8 +340,10 @@ func (a *analysis) report() *Report {
 	for _, loss := range a.order {
 		r.Losses = append(r.Losses, *loss)
 	}
-	for _, s := range a.streamStrays {
-		a.addStray(s.stage, s.service, s.route, s.right)
+	for _, s := range a.streamed {
+		if right, isRight := a.rightful(s.service, s.request, s.span, s.opened); s.service != "" && !isRight {
+			a.addStray(a.spans[s.span].name(), s.service, s.request.String(), right)
+		}
 	}
 	for _, stray := range a.strays {
 		r.Strays = append(r.Strays, *stray)

@@ -264,7 +264,8 @@ type Rehearsal struct {
 	// What the streams have found.
 	ends          []StreamEnd
 	streamResults []Result
-	streamStrays  []strayStream
+	streamed      []streamed
+	fated         map[int]bool // connections that are in streamed
 
 	mu     sync.Mutex
 	spans  []span
@@ -370,7 +371,7 @@ func (r *Rehearsal) carryOut(ctx context.Context) {
 	for _, source := range r.plan.Sources {
 		r.results = append(r.results, source.Result(r.handled))
 	}
-	r.streamed()
+	r.endStreams()
 	r.gaps = visible(r.d.Gaps())
 }
 

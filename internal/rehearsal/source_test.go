@@ -154,7 +154,7 @@ func (s *scripted) Result(at func(int) Handled) Result {
 		}
 		last = max(last, h.At)
 		h.At = 0
-		s.handled[Handled{Service: h.Service, Stage: h.Stage}]++
+		s.handled[h]++
 	}
 	if last < 100*time.Millisecond || s.finished != s.calls {
 		s.wrong = append(s.wrong, fmt.Sprintf("the last request at %v, finished after %d of %d", last, s.finished, s.calls))

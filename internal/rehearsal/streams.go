@@ -145,6 +145,13 @@ func (r *recording) observeStream(n uint64, record Record) {
 	}
 }
 
+// streamPassage is what a connection of a stream went through.
+func (r *recording) streamPassage(record Record) *passage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.passed(record)
+}
+
 // streamRecord is what the load balancer says about a connection of a stream.
 func (r *recording) streamRecord(n int) Record {
 	r.mu.Lock()
@@ -179,8 +186,9 @@ func (r *Rehearsal) watch() {
 	}
 }
 
-// streamed asks the streams what they have found.
-func (r *Rehearsal) streamed() {
+// endStreams asks the streams what they have found.
+func (r *Rehearsal) endStreams() {
+	r.fated = map[int]bool{}
 	for _, stream := range r.Workload.Streams {
 		ends, result := stream.Result(func(c Connection) Fate { return r.fate(stream.Route(), c) })
 		for _, e := range ends {
@@ -201,9 +209,10 @@ func (r *Rehearsal) fate(request *Request, c Connection) Fate {
 	f := Fate{Handled: Handled{Stage: r.spans[span].name(), At: asked}, Idle: record.Idle, Reason: record.Reason}
 	if record.TargetStatus != 0 {
 		f.Service, f.Target = record.Service, record.Target
-		if right, isRight := r.rightful(f.Service, request, span, c.Opened.Sub(r.began)); !isRight {
-			r.streamStrays = append(r.streamStrays, strayStream{f.Stage, f.Service, request.String(), right})
-		}
+	}
+	if !r.fated[c.N] {
+		r.fated[c.N] = true
+		r.streamed = append(r.streamed, streamed{request, span, f.Service, c.Opened.Sub(r.began), r.rec.streamPassage(record)})
 	}
 	if c.Ended.IsZero() {
 		return f
@@ -226,8 +235,18 @@ func (r *Rehearsal) fate(request *Request, c Connection) Fate {
 	return f
 }
 
-// strayStream is a stream that the wrong service gave.
-type strayStream struct {
-	stage, service, route string
-	right                 []string
+// streamed is a connection of a stream, as the analysis wants to know it.
+type streamed struct {
+	request *Request
+	span    int    // in which it was opened
+	service string // that gave it; empty if that is not known
+	opened  time.Duration
+	passage *passage
+}
+
+// countStreams counts the connections of streams for coverage.
+func (a *analysis) countStreams(c *coverage) {
+	for _, s := range a.streamed {
+		c.count(counted{passage: s.passage, phase: a.column[s.span]}, 1, s.request.method(), "")
+	}
 }
