@@ -108,7 +108,7 @@ func guard(read func() error) (err error) {
 var (
 	wrongType    = regexp.MustCompile("line (\\d+): cannot construct (!!\\w+).*? into \\S+ in (/\\S+)")
 	wrongField   = regexp.MustCompile("cannot unmarshal (!!\\w+) into \\w+ field \"(\\w+)\"")
-	wrongYAML    = regexp.MustCompile(`(?:^|\s)(?:yaml: )+(?:[a-z]+ errors?: |go-yaml load error .* at L\d+\.C\d+: )*(?:line (\d+)(?:, column (\d+))?: )?(.+)`)
+	wrongYAML    = regexp.MustCompile(`(?:^|\s)(?:yaml(?: error)?: )+(?:[a-z]+ errors?: )*(?:go-yaml load error [^:]*: )?(?:line (\d+)(?:, column (\d+))?: )?(.+)`)
 	reference    = regexp.MustCompile(`\$ref["']?\s*:\s*["']?([^"'\s,{}]+)`)
 	goTypes      = regexp.MustCompile(`(?:of type |Go (?:struct|value) )?\*?\b(?:openapi3\.|map\[string\])\S+`)
 	wrongTypesOf = map[string]string{"!!seq": "array", "!!map": "object", "!!str": "string", "!!int": "integer", "!!float": "number", "!!bool": "boolean", "!!null": "null"}
