@@ -79,6 +79,7 @@ func (s *stage) Gaps() []string { return s.warnings }
 
 func (s *stage) record(e alb.Exchange) rehearsal.Record {
 	record := rehearsal.Record{TraceID: e.TraceID, Service: s.ServiceName(e.Group), Target: e.Target, Status: e.Status, TargetStatus: e.TargetStatus}
+	record.Idle = errors.Is(e.Err, alb.ErrIdle)
 	record = s.passed(record, e)
 	if record.TraceID == "" && e.Header != nil {
 		record.TraceID = e.Header.Get("X-Amzn-Trace-Id")

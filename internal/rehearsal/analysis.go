@@ -253,37 +253,50 @@ func (a *analysis) excuse(s *sample, sent, over time.Duration, overloaded bool) 
 	return excused
 }
 
-// stray finds an answer of the wrong service. While a phase is deployed, the services of the phase
-// before answer, too. So do those of the next one, if a request goes on until then.
+// stray finds an answer of the wrong service.
 func (a *analysis) stray(s *sample, span int, over time.Duration) {
-	if a.Answerers == nil || s.targetStatus == 0 || s.handling == &otherHandling {
+	if s.targetStatus == 0 || s.handling == &otherHandling {
 		return
 	}
-	service, at := s.way().service, a.spans[span]
+	service := s.way().service
+	if right, isRight := a.rightful(service, a.plan.routes[s.route], span, over); !isRight {
+		a.addStray(a.spans[span].name(), service, a.plan.names[s.route], right)
+	}
+}
+
+// rightful says whether the service that answered a request was in charge of it, and otherwise which services were. While a phase is
+// deployed, the services of the phase before answer, too. So do those of the next one, if a request goes on until then.
+func (r *Rehearsal) rightful(service string, request *Request, span int, over time.Duration) (right []string, isRight bool) {
+	if r.Answerers == nil {
+		return nil, true
+	}
+	at := r.spans[span]
 	phases := []string{at.phase}
 	if at.kind == deploying {
 		phases = append(phases, at.next)
-	} else if i := span + 1; i < len(a.spans) && a.spans[i].kind == deploying && over >= a.spans[i].begin {
-		phases = append(phases, a.spans[i].next)
+	} else if i := span + 1; i < len(r.spans) && r.spans[i].kind == deploying && over >= r.spans[i].begin {
+		phases = append(phases, r.spans[i].next)
 	}
-	var right []string
 	for _, phase := range phases {
-		services := a.Answerers(phase, a.plan.routes[s.route])
+		services := r.Answerers(phase, request)
 		if services == nil || slices.Contains(services, service) {
-			return
+			return nil, true
 		}
 		right = append(right, services...)
 	}
 	slices.Sort(right)
-	right = slices.Compact(right)
-	key := strayKey{at.name(), service, strings.Join(right, " ")}
+	return slices.Compact(right), false
+}
+
+func (a *analysis) addStray(stage, service, route string, right []string) {
+	key := strayKey{stage, service, strings.Join(right, " ")}
 	stray := a.strays[key]
 	if stray == nil {
-		stray = &Stray{Stage: key.stage, Service: service, Right: right}
+		stray = &Stray{Stage: stage, Service: service, Right: right}
 		a.strays[key] = stray
 	}
 	stray.Count++
-	if route := a.plan.names[s.route]; !slices.Contains(stray.Routes, route) {
+	if !slices.Contains(stray.Routes, route) {
 		stray.Routes = append(stray.Routes, route)
 	}
 }
@@ -326,6 +339,11 @@ func (a *analysis) report() *Report {
 	}
 	for _, loss := range a.order {
 		r.Losses = append(r.Losses, *loss)
+	}
+	for _, s := range a.streamed {
+		if right, isRight := a.rightful(s.service, s.request, s.span, s.opened); s.service != "" && !isRight {
+			a.addStray(a.spans[s.span].name(), s.service, s.request.String(), right)
+		}
 	}
 	for _, stray := range a.strays {
 		r.Strays = append(r.Strays, *stray)
@@ -403,6 +421,12 @@ func (a *analysis) conclude(r *Report) (gaps []string) {
 	for _, key := range order {
 		r.Ignored = append(r.Ignored, *parts[key])
 	}
+	for _, result := range a.streamResults {
+		r.Findings = append(r.Findings, visibleFindings(result.Findings)...)
+		r.Checked = append(r.Checked, visible(result.Checked)...)
+		gaps = append(gaps, visible(result.Gaps)...)
+	}
+	r.Streams = a.ends
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return b.Count - a.Count })
 	return gaps
 }

@@ -863,7 +863,7 @@ func TestFieldNames(t *testing.T) {
 	first := func(name string) any { return report[name].([]any)[0] }
 	sorted := func(s string) string { f := strings.Fields(s); slices.Sort(f); return strings.Join(f, " ") }
 	for got, want := range map[string]string{
-		names(report):                                               sorted("about baseline_phase baseline_services began checked coverage duration_s events findings format ignored late load losses path phases rate routes services slice_s slices steps strays totals verdict workload"),
+		names(report):                                               sorted("about baseline_phase baseline_services began checked coverage duration_s events findings format ignored late load losses path phases rate routes services slice_s slices steps strays streams totals verdict workload"),
 		names(report["verdict"]):                                    "gaps intended outcome passed reasons sentence word",
 		names(report["load"]):                                       "held_up late planned tried would_hold",
 		names(report["totals"]):                                     totals,

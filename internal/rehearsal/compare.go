@@ -45,6 +45,16 @@ type Ignored struct {
 	Example []string
 }
 
+// Canonical writes JSON in one form, without what is ignored. It returns false if a body is no JSON.
+func (e Expect) Canonical(body []byte) (string, bool) {
+	value, isJSON := DecodeJSON(body)
+	if !isJSON {
+		return "", false
+	}
+	value, _ = NewComparison(e).leaveOut(value)
+	return canonical(value), true
+}
+
 // Compared is a [Source] of one request, whose answers have to be like those of the first phase.
 type Compared struct {
 	request    Request
@@ -162,7 +172,7 @@ func (c *Comparison) Learn(a Answer) error {
 }
 
 func differs(how string) error {
-	return fmt.Errorf("answers differently each time, so a change would not show: leave this route out, or ignore the answer's body (%s)", how)
+	return fmt.Errorf("answers differently each time, so a change would not show: leave this route out, or ignore the answer's body with --ignore-body (%s)", how)
 }
 
 func (c *Comparison) statuses() string {

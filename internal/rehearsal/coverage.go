@@ -160,7 +160,11 @@ func (a *analysis) coverage() (result Coverage, gaps, intended []string) {
 			p.in[i], p.ByPhase[i] = &Part{Rules: visible(one.Rules), Idle: one.Idle, Dropped: one.Dropped}, new(int)
 		}
 	}
-	for _, request := range slices.Concat(a.plan.routes, a.plan.Unsent) {
+	known := slices.Concat(a.plan.routes, a.plan.Unsent)
+	for _, stream := range a.plan.Streams {
+		known = append(known, stream.Route())
+	}
+	for _, request := range known {
 		p := c.part(methodPart, request.method())
 		for i := range a.phases {
 			p.in[i], p.ByPhase[i] = &Part{}, new(int)
@@ -169,6 +173,7 @@ func (a *analysis) coverage() (result Coverage, gaps, intended []string) {
 	for key, n := range a.covered {
 		c.count(key, n, a.plan.routes[key.route].method(), a.bare(int(key.route)))
 	}
+	a.countStreams(c)
 	for _, p := range c.order {
 		gaps = append(gaps, c.judge(p)...)
 		if p.Kind == RulePart && p.State == wasIntended {

@@ -181,6 +181,10 @@ func (r *Rehearsal) takeBaseline(ctx context.Context) error {
 			break
 		}
 	}
+	errs = append(errs, r.streamBaselines(ctx)...)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if len(errs) > 0 {
 		return fmt.Errorf("the answers of %s cannot be the baseline: %w", r.Walk[0], errors.Join(errs...))
 	}

@@ -99,6 +99,7 @@ type recording struct {
 	handlings map[handling]*handling
 	passages  map[passage]*passage
 	baselines map[string]bool // services that answered a baseline request
+	lines     lines
 
 	details  map[int]string // of some requests with a problem, by their place
 	detailed map[detailKey]int
@@ -123,7 +124,8 @@ type detailKey struct {
 
 func newRecording(rate int) *recording {
 	return &recording{
-		rate: rate, nonce: rand.Uint32(), reported: time.Now(), handlings: map[handling]*handling{}, passages: map[passage]*passage{},
+		rate: rate, nonce: rand.Uint32(), reported: time.Now(),
+		handlings: map[handling]*handling{}, passages: map[passage]*passage{}, lines: lines{records: map[uint64]Record{}},
 		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{}, asked: map[uint16]bool{},
 	}
 }
@@ -243,6 +245,10 @@ func (r *recording) observe(record Record) {
 		}
 		return
 	}
+	if seq&streamBit != 0 {
+		r.observeStream(seq&^streamBit, record)
+		return
+	}
 	if seq >= uint64(r.n) {
 		return
 	}
@@ -326,5 +332,5 @@ func (r *recording) unsettled() bool {
 			return len(r.handlings) > 0
 		}
 	}
-	return false
+	return len(r.lines.records) < r.lines.connections && len(r.handlings) > 0
 }

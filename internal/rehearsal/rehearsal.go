@@ -59,6 +59,8 @@ type Record struct {
 	// Reason says why the client did not get the target's answer, or is empty. Errors are
 	// grouped by it, so leave ports and times out.
 	Reason string
+	// Idle says that the load balancer closed the connection, because nothing was sent for its idle timeout.
+	Idle bool
 }
 
 // Event is something that happened in the deployment.
@@ -244,17 +246,26 @@ type Rehearsal struct {
 	d           Deployment
 	rec         *recording
 	plan        *plan
-	bases       []string      // URLs of the listeners, by route
-	baseline    []*Answer     // the first one, by route
-	asked       int           // requests outside of the load
-	results     []Result      // by source
-	baselineBy  []string      // services that gave the baseline
-	tried       Load          // before the walk
-	gaps        []string      // as the deployment tells them
-	began       time.Time     // of the load
-	end         time.Duration // of the load; like all durations here, since it began
-	pending     []Fault       // not done yet
-	interrupted error         // why the walk ended before its time
+	bases       []string  // URLs of the listeners, by route
+	baseline    []*Answer // the first one, by route
+	asked       int       // requests outside of the load
+	results     []Result  // by source
+	lines       []*Line   // by stream
+	watched     context.Context
+	watching    sync.WaitGroup // streams, until watched ends
+	baselineBy  []string       // services that gave the baseline
+	tried       Load           // before the walk
+	gaps        []string       // as the deployment tells them
+	began       time.Time      // of the load
+	end         time.Duration  // of the load; like all durations here, since it began
+	pending     []Fault        // not done yet
+	interrupted error          // why the walk ended before its time
+
+	// What the streams have found.
+	ends          []StreamEnd
+	streamResults []Result
+	streamed      []streamed
+	fated         map[int]bool // connections that are in streamed
 
 	mu     sync.Mutex
 	spans  []span
@@ -291,6 +302,9 @@ func (r *Rehearsal) Run(ctx context.Context, d Deployment) (*Report, error) {
 	if _, err := d.Deploy(ctx, r.Walk[0]); err != nil {
 		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", r.Walk[0], err)
 	}
+	lines, closeLines := r.newLines()
+	defer closeLines()
+	r.lines = lines
 	if err := r.measure(ctx); err != nil {
 		return nil, err
 	}
@@ -342,17 +356,22 @@ func (r *Rehearsal) carryOut(ctx context.Context) {
 	})
 	background.Go(func() { r.rec.watchProcessors(running, r.began) })
 	stopProgress := r.reportProgress()
+	var endStreams context.CancelFunc
+	r.watched, endStreams = context.WithCancel(context.WithoutCancel(ctx))
 	r.walk(walking)
 	r.interrupted = context.Cause(walking)
 	quit()
 	r.end = time.Since(r.began)
+	endStreams()
 	background.Wait()
+	r.watching.Wait()
 	stopProgress()
 	r.finish(ctx)
 	r.rec.settle(2 * time.Second)
 	for _, source := range r.plan.Sources {
 		r.results = append(r.results, source.Result(r.handled))
 	}
+	r.endStreams()
 	r.gaps = visible(r.d.Gaps())
 }
 
@@ -461,6 +480,7 @@ func (r *Rehearsal) walk(ctx context.Context) {
 			}
 		}
 		r.enter(span{phase: phase, label: label})
+		r.watch()
 		if r.stay(ctx, phase, len(r.Walk)-i) != nil {
 			return
 		}

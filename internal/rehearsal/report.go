@@ -59,6 +59,8 @@ type Report struct {
 	Coverage Coverage `json:"coverage"`
 	// Findings are what is wrong although no single answer shows it.
 	Findings []Finding `json:"findings"`
+	// Streams are what became of the connections of streams.
+	Streams []StreamEnd `json:"streams"`
 	// Checked are what was checked beside the single answers.
 	Checked []string `json:"checked"`
 	// Ignored are the parts of answers that were not compared.

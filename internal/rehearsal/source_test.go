@@ -154,7 +154,7 @@ func (s *scripted) Result(at func(int) Handled) Result {
 		}
 		last = max(last, h.At)
 		h.At = 0
-		s.handled[Handled{Service: h.Service, Stage: h.Stage}]++
+		s.handled[h]++
 	}
 	if last < 100*time.Millisecond || s.finished != s.calls {
 		s.wrong = append(s.wrong, fmt.Sprintf("the last request at %v, finished after %d of %d", last, s.finished, s.calls))
@@ -180,10 +180,10 @@ func TestRunOfASource(t *testing.T) {
 		"fine":      {&scripted{result: Result{Loose: true}}, Passed, "None of # requests was lost, and every answer is what api gave in monolith before the load began, but for what is not compared.", nil},
 		"a problem": {&scripted{problem: OtherBody}, Failed, "Of # requests, # were answered differently.", nil},
 		"a finding": {&scripted{result: Result{Findings: []Finding{{Kind: "stale read", Stage: "switched", Text: "order 7 is unknown", Count: 1}, {Kind: "lost write", Stage: "switched", Text: "order 7 is gone.", Detail: []string{"12 s: \x1b"}, Count: 3}}}},
-			Failed, "No answer of # requests was wrong by itself, but together they are. Lost write in switched: order 7 is gone, and 2 more.", []string{"Lost write in switched: order 7 is gone, and 2 more.", "Stale read in switched: order 7 is unknown."}},
+			Failed, "No answer of # requests was wrong by itself. Lost write in switched: order 7 is gone, and 2 more.", []string{"Lost write in switched: order 7 is gone, and 2 more.", "Stale read in switched: order 7 is unknown."}},
 		"undecided": {&scripted{result: Result{Undecided: []string{"The history of order 7 is too long."}}}, Inconclusive, "The history of order 7 is too long.", []string{"The history of order 7 is too long."}},
 		"undecided and found": {&scripted{result: Result{Undecided: []string{"too long"}, Findings: []Finding{{Kind: "lost write", Text: "it is gone", Count: 1}}}},
-			Failed, "No answer of # requests was wrong by itself, but together they are. Lost write: it is gone.", []string{"Lost write: it is gone.", "too long"}},
+			Failed, "No answer of # requests was wrong by itself. Lost write: it is gone.", []string{"Lost write: it is gone.", "too long"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it waits most of the time
@@ -199,7 +199,7 @@ func TestRunOfASource(t *testing.T) {
 			if n := len(s.seqs); n != r.Totals.Requests || s.seqs[0] != 0 || s.seqs[n-1] != n-1 {
 				t.Errorf("it judged %d of %d answers", n, r.Totals.Requests)
 			}
-			if s.handled[Handled{Service: "api", Stage: "monolith"}] < 2 || s.handled[Handled{Service: "posts", Stage: "switched"}] == 0 {
+			if s.handled[Handled{Service: "api", Target: "api-1", Stage: "monolith"}] < 2 || s.handled[Handled{Service: "api", Stage: "monolith"}] != 1 || s.handled[Handled{Service: "posts", Target: "posts-1", Stage: "switched"}] == 0 {
 				t.Errorf("handled %v", s.handled)
 			}
 			if r.Workload != "a script" || r.Routes[0].Requests == 0 || r.Routes[0].Status != 0 || r.Routes[1].Status != 200 {

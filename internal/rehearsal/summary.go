@@ -66,6 +66,16 @@ func (r *Report) WriteSummary(w io.Writer) error {
 	if r.Workload != "" {
 		fmt.Fprintf(&b, "  Requests: %s.\n", r.Workload)
 	}
+	for _, end := range r.Streams {
+		if end.Ended == "" {
+			continue
+		}
+		color := ""
+		if end.Fails {
+			color = red
+		}
+		fmt.Fprintf(&b, "  %sStream: %s%s\n", color, end, plain)
+	}
 	for _, line := range r.Checked {
 		fmt.Fprintf(&b, "  Checked: %s\n", line)
 	}

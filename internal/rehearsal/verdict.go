@@ -237,7 +237,7 @@ func failure(report *Report, reason string) string {
 		return fmt.Sprintf("No request was lost, but others would be. %s", report.Findings[0])
 	}
 	if len(parts) == 0 && len(report.Findings) > 0 {
-		return fmt.Sprintf("No answer of %s was wrong by itself, but together they are. %s", count(t.Requests, "request"), report.Findings[0])
+		return fmt.Sprintf("No answer of %s was wrong by itself. %s", count(t.Requests, "request"), report.Findings[0])
 	}
 	if len(parts) == 0 {
 		beyond := ""

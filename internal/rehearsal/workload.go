@@ -19,6 +19,8 @@ import (
 type Workload struct {
 	// Sources send the requests. Each has its weight's share of the load.
 	Sources []Source
+	// Streams are watched beside the load.
+	Streams []Stream
 	// About says where the requests come from, such as the name of a file. The report shows it.
 	About string
 	// Gaps are what the workload knows and does not send, a line each.
@@ -216,6 +218,9 @@ const MaxWeight = 1000
 // maxCycle bounds the memory of a cycle, and how long each source takes to have its turn.
 const maxCycle = 100_000
 
+// maxStreams bounds the connections that are open for the whole walk.
+const maxStreams = 100
+
 // cycle is the order in which sources have their turns. Each has as many turns as it weighs, evenly
 // spread.
 func cycle(weights []int) []int {
@@ -278,6 +283,12 @@ func newPlan(w Workload) (*plan, error) {
 			}
 			once[routes[0].Key()] = true
 		}
+	}
+	if len(w.Streams) > maxStreams {
+		errs = append(errs, fmt.Errorf("%d streams: the most is %d", len(w.Streams), maxStreams))
+	}
+	for _, stream := range w.Streams {
+		stream.Route().Check(func(_, problem string) { errs = append(errs, errors.New(problem)) })
 	}
 	uses := map[string]int{}
 	for _, route := range p.routes {

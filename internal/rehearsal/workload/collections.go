@@ -106,6 +106,7 @@ func (b *Builder) collection(d *document, e collectionEntry, at []string) collec
 // step reads a request of a virtual user.
 func (b *Builder) step(d *document, e stepEntry, at []string) step.Step {
 	s := step.Step{Request: d.request(e.entry, at)}
+	s.Request.Header = b.header(s.Request.Header)
 	s.Expect = b.Expect(*s.Route(), d.expect(e.entry, at))
 	for _, name := range slices.Sorted(maps.Keys(e.Capture)) {
 		s.Capture = append(s.Capture, d.capture(name, e.Capture[name], append(slices.Clip(at), "capture", name)))

@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/net/http/httpguts"
 
 	"cutover/internal/rehearsal"
 )
@@ -102,8 +102,8 @@ func (b *Builder) routes(name string, text []byte) error {
 		return d.err()
 	}
 	d.validate(schema())
-	if d.count("requests")+d.count("collections")+d.count("sessions") == 0 && len(d.errs) == 0 {
-		d.refuseAt(nil, "the file has no requests, sessions or collections")
+	if d.count("requests")+d.count("collections")+d.count("sessions")+d.count("streams") == 0 && len(d.errs) == 0 {
+		d.refuseAt(nil, "the file has no requests, sessions, collections or streams")
 	}
 	d.decode(&d.compare, "compare")
 	var everywhere ignored
@@ -127,6 +127,7 @@ func (b *Builder) routes(name string, text []byte) error {
 	}
 	b.collections(d)
 	b.sessions(d)
+	b.streams(d)
 	return d.err()
 }
 
@@ -143,6 +144,11 @@ func (d *document) expect(e entry, at []string) rehearsal.Expect {
 // ignore reads what is not compared.
 func (d *document) ignore(i ignored, at []string) rehearsal.Expect {
 	e := rehearsal.Expect{IgnoreHeaders: i.Headers, IgnoreBody: i.Body}
+	for n, name := range i.Headers {
+		if !httpguts.ValidHeaderFieldName(name) {
+			d.refuseAt(append(at, "headers", strconv.Itoa(n)), fmt.Sprintf("%q: must be the name of a header", name))
+		}
+	}
 	for n, text := range i.JSON {
 		path, err := rehearsal.ParseJSONPath(text)
 		if err != nil {
@@ -175,8 +181,12 @@ func (d *document) request(e entry, at []string) rehearsal.Request {
 	}
 	if e.BodyFile != "" {
 		bodies++
+		file := filepath.FromSlash(e.BodyFile)
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(d.file), file)
+		}
 		var err error
-		if r.Body, err = os.ReadFile(filepath.Join(filepath.Dir(d.file), filepath.FromSlash(e.BodyFile))); err != nil {
+		if r.Body, err = readFile(file); err != nil {
 			d.refuseAt(append(at, "bodyFile"), err.Error())
 		}
 	}

@@ -40,6 +40,7 @@ func (b *Builder) sessions(d *document) {
 		case len(d.errs) > 0:
 		case len(writes) > 0 && !b.Writes:
 			b.Gap("session %s: %s may change something, so the session is sent with --writes only", e.Name, strings.Join(writes, ", "))
+			b.unsentSteps(slices.Concat(config.Begin, config.Steps, config.End))
 		default:
 			b.AddSource(session.New(config))
 		}

@@ -1,0 +1,69 @@
+package workload
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cutover/internal/rehearsal/step"
+	"cutover/internal/rehearsal/stream"
+)
+
+// streamEntry is a stream of a routes file.
+type streamEntry struct {
+	entry
+	Type        string      `json:"type"`
+	Begin       []stepEntry `json:"begin"`
+	Send        texts       `json:"send"`
+	ID          string      `json:"id"`
+	IgnoreIDs   bool        `json:"ignoreIds"`
+	Connections int         `json:"connections"`
+	Uncut       bool        `json:"uncut"`
+	MayEnd      bool        `json:"mayEnd"`
+}
+
+// texts are values that are sent. What is no text is sent as JSON.
+type texts []string
+
+func (t *texts) UnmarshalJSON(text []byte) error {
+	return oneOrMore(text, func(value json.RawMessage) error {
+		var s string
+		if json.Unmarshal(value, &s) != nil {
+			s = string(value)
+		}
+		*t = append(*t, s)
+		return nil
+	})
+}
+
+// streams adds the streams of a routes file.
+func (b *Builder) streams(d *document) {
+	for i := range d.count("streams") {
+		at := []string{"streams", strconv.Itoa(i)}
+		var e streamEntry
+		if !d.decode(&e, at...) {
+			continue
+		}
+		config := stream.Config{
+			WebSocket: e.Type == "websocket", Open: b.step(d, stepEntry{entry: e.entry}, at), Begin: b.steps(d, e.Begin, append(slices.Clip(at), "begin")),
+			Send: e.Send, ID: d.path(e.ID, append(slices.Clip(at), "id")), IgnoreIDs: e.IgnoreIDs, Connections: e.Connections, Uncut: e.Uncut, MayEnd: e.MayEnd,
+		}
+		config.Check(func(problem string, field ...string) { d.refuseAt(append(slices.Clip(at), field...), problem) })
+		switch writes := config.Writes(); {
+		case len(d.errs) > 0:
+		case len(writes) > 0 && !b.Writes:
+			b.Gap("stream %s: %s may change something, so the stream is watched with --writes only", &config.Open.Request, strings.Join(writes, ", "))
+			b.unsentSteps(append(config.Begin, config.Open))
+		default:
+			b.workload.Streams = append(b.workload.Streams, stream.New(config))
+		}
+	}
+}
+
+// unsentSteps adds the requests of steps that are known and not sent.
+func (b *Builder) unsentSteps(steps []step.Step) {
+	for i := range steps {
+		b.workload.Unsent = append(b.workload.Unsent, steps[i].Route())
+	}
+}
