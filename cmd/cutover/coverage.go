@@ -64,6 +64,7 @@ const (
 	dropped   = "by design nobody answers its requests"
 	upgrades  = "it sends clients to HTTPS"
 	unreached = "no rule sends requests to it"
+	ending    = "by design its requests are dropped at the end of the migration"
 )
 
 // peopled are the keys of the target groups that have anybody to answer: a service, an instance, or a target of the
@@ -91,7 +92,8 @@ func (r *phaseRules) peopled() map[string]bool {
 }
 
 // parts are what requests come to in each phase. A target group that has nobody in any phase is meant to drop requests.
-func parts(phases map[string]*phaseRules) map[string][]rehearsal.Part {
+// Ends says that the default rule drops requests at the end of the migration.
+func parts(phases map[string]*phaseRules, ends bool) map[string][]rehearsal.Part {
 	peopled := map[string]bool{}
 	for _, r := range phases {
 		for group := range r.peopled() {
@@ -101,19 +103,20 @@ func parts(phases map[string]*phaseRules) map[string][]rehearsal.Part {
 	all := map[string][]rehearsal.Part{}
 	for phase, r := range phases {
 		if r.table != nil {
-			all[phase] = r.parts(peopled)
+			all[phase] = r.parts(peopled, ends)
 		}
 	}
 	return all
 }
 
 // parts are those of one phase. Peopled are the target groups that have anybody in some phase.
-func (r *phaseRules) parts(peopled map[string]bool) (all []rehearsal.Part) {
+func (r *phaseRules) parts(peopled map[string]bool, ends bool) (all []rehearsal.Part) {
+	empty := func(to model.Weighted) bool { return !peopled[to.TargetGroup.Key()] }
 	byGroup := map[*model.TargetGroup][]string{} // the rules that lead there
 	for _, listener := range r.table.Listeners {
 		for _, rule := range listener.Rules {
 			part := rehearsal.Part{Kind: rehearsal.RulePart, Name: ruleName(rule)}
-			part.Dropped = drops(rule.Action, func(group *model.TargetGroup) bool { return peopled[group.Key()] })
+			part.Dropped = drops(rule.Action, empty)
 			switch redirect := rule.Action.Redirect; {
 			case listener.Hidden(rule):
 				part.Idle = hidden
@@ -121,6 +124,8 @@ func (r *phaseRules) parts(peopled map[string]bool) (all []rehearsal.Part) {
 				part.Idle = dropped
 			case redirect != nil && listener.Protocol == "HTTP" && redirect.Protocol == "HTTPS":
 				part.Idle = upgrades
+			case ends && rule.Priority == 0 && slices.ContainsFunc(rule.Action.Forward, empty):
+				part.Idle = ending
 			}
 			all = append(all, part)
 			for _, condition := range rule.Conditions {
@@ -157,12 +162,12 @@ func (r *phaseRules) parts(peopled map[string]bool) (all []rehearsal.Part) {
 
 // drops says whether an action answers no request with the help of a service: it forwards to groups without anybody, or
 // answers with an error of a server.
-func drops(action model.Action, answers func(*model.TargetGroup) bool) bool {
+func drops(action model.Action, empty func(model.Weighted) bool) bool {
 	if action.FixedResponse != nil {
 		return action.FixedResponse.StatusCode >= 500
 	}
 	return len(action.Forward) > 0 && !slices.ContainsFunc(action.Forward, func(to model.Weighted) bool {
-		return to.Weight > 0 && answers(to.TargetGroup)
+		return to.Weight > 0 && !empty(to)
 	})
 }
 

@@ -31,7 +31,7 @@ func forumRules(t *testing.T, phases ...string) map[string]*phaseRules {
 // Until the switch the monolith's rule hides those of the microservices. After it the default rule drops requests, which
 // is meant so.
 func TestPartsOfTheForum(t *testing.T) {
-	all := parts(forumRules(t, "monolith", "switched", "removed"))
+	all := parts(forumRules(t, "monolith", "switched", "removed"), false)
 	const listener = " of HTTP:80 (dev-Routing/LoadBalancerHttpF4A6AC3E)"
 	for phase, want := range map[string][]string{
 		"monolith": {
@@ -149,31 +149,36 @@ func TestParts(t *testing.T) {
 	for name, test := range map[string]struct {
 		action, more string
 		services     []string
+		ends         bool
 		want         []string // of the default rule first
 	}{
-		"a service":                  {to("api"), "", []string{"api"}, []string{""}},
-		"a service without tasks":    {to("api"), "", []string{"api:0"}, []string{""}},
-		"a group without a service":  {to("Empty"), "", nil, []string{dropped + "!"}},
-		"a group of weight 0":        {to("api:0", "Empty:1"), "", []string{"api"}, []string{dropped + "!"}},
-		"an empty group of weight 0": {to("api:1", "Empty:0"), "", []string{"api"}, []string{""}},
-		"a share to nobody":          {to("api:1", "Empty:1"), "", []string{"api"}, []string{""}},
-		"an error of a server":       {fixed(503), "", nil, []string{dropped + "!"}},
-		"the least error of one":     {fixed(500), "", nil, []string{dropped + "!"}},
-		"an answer":                  {fixed(404), "", nil, []string{""}},
-		"a redirect to HTTPS":        {upgrade, "", nil, []string{upgrades}},
-		"another redirect":           {`{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Path": "/new"}}`, "", nil, []string{""}},
-		"a hidden rule": {to("api"), ruleFor(1, to("api"), "/a*") + ruleFor(2, to("api"), "/a/b"), []string{"api"},
+		"what the end drops":            {to("api", "Empty:0"), "", []string{"api"}, true, []string{ending}},
+		"what a service keeps":          {to("api"), "", []string{"api"}, true, []string{""}},
+		"a rule before the default's":   {to("api"), ruleFor(1, to("api", "Empty:0"), "/a"), []string{"api"}, true, []string{"", ""}},
+		"what the end drops is dropped": {to("Empty"), "", nil, true, []string{dropped + "!"}},
+		"a service":                     {to("api"), "", []string{"api"}, false, []string{""}},
+		"a service without tasks":       {to("api"), "", []string{"api:0"}, false, []string{""}},
+		"a group without a service":     {to("Empty"), "", nil, false, []string{dropped + "!"}},
+		"a group of weight 0":           {to("api:0", "Empty:1"), "", []string{"api"}, false, []string{dropped + "!"}},
+		"an empty group of weight 0":    {to("api:1", "Empty:0"), "", []string{"api"}, false, []string{""}},
+		"a share to nobody":             {to("api:1", "Empty:1"), "", []string{"api"}, false, []string{""}},
+		"an error of a server":          {fixed(503), "", nil, false, []string{dropped + "!"}},
+		"the least error of one":        {fixed(500), "", nil, false, []string{dropped + "!"}},
+		"an answer":                     {fixed(404), "", nil, false, []string{""}},
+		"a redirect to HTTPS":           {upgrade, "", nil, false, []string{upgrades}},
+		"another redirect":              {`{"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", "Path": "/new"}}`, "", nil, false, []string{""}},
+		"a hidden rule": {to("api"), ruleFor(1, to("api"), "/a*") + ruleFor(2, to("api"), "/a/b"), []string{"api"}, false,
 			[]string{"", "", hidden}},
-		"a hidden path pattern": {to("api"), ruleFor(1, to("api"), "/a*") + ruleFor(2, to("api"), "/a/b", "/c"), []string{"api"},
+		"a hidden path pattern": {to("api"), ruleFor(1, to("api"), "/a*") + ruleFor(2, to("api"), "/a/b", "/c"), []string{"api"}, false,
 			[]string{"", "", "", "/a/b " + hidden}},
-		"targets of the template": {to("T"), `, "T": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "t", "TargetType": "ip", "Targets": [{"Id": "10.0.0.1"}], "Port": 80, "Protocol": "HTTP", "VpcId": "vpc-1"}}`, nil,
+		"targets of the template": {to("T"), `, "T": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "t", "TargetType": "ip", "Targets": [{"Id": "10.0.0.1"}], "Port": 80, "Protocol": "HTTP", "VpcId": "vpc-1"}}`, nil, false,
 			[]string{""}},
-		"instances": {to("Empty"), `, "A": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": 1, "MaxSize": 1, "TargetGroupARNs": [{"Ref": "Empty"}]}}`, nil, []string{""}},
+		"instances": {to("Empty"), `, "A": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": {"MinSize": 1, "MaxSize": 1, "TargetGroupARNs": [{"Ref": "Empty"}]}}`, nil, false, []string{""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rulesOf(t, test.action, test.more, test.services...)
 			byDefault, got := "", []string{}
-			for _, p := range parts(map[string]*phaseRules{"one": r})["one"] {
+			for _, p := range parts(map[string]*phaseRules{"one": r}, test.ends)["one"] {
 				text := p.Idle
 				if p.Dropped {
 					text += "!"
@@ -194,7 +199,7 @@ func TestParts(t *testing.T) {
 		})
 	}
 	// A group that has a service in one phase is not meant to drop requests in another.
-	for _, p := range parts(map[string]*phaseRules{"one": rulesOf(t, to("api"), "", "api"), "two": rulesOf(t, to("api"), `, "api": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "api", "Port": 80, "Protocol": "HTTP", "VpcId": "vpc-1"}}`)})["two"] {
+	for _, p := range parts(map[string]*phaseRules{"one": rulesOf(t, to("api"), "", "api"), "two": rulesOf(t, to("api"), `, "api": {"Type": "AWS::ElasticLoadBalancingV2::TargetGroup", "Properties": {"Name": "api", "Port": 80, "Protocol": "HTTP", "VpcId": "vpc-1"}}`)}, false)["two"] {
 		if p.Dropped {
 			t.Errorf("%+v", p)
 		}

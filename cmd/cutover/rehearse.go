@@ -294,7 +294,8 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if err = checkReach(rehearsed, phases); err != nil {
 		return nil, "", err
 	}
-	rehearsed.Parts, rehearsed.Findings, stage.groups = parts(phases), unanswered(rehearsed.Walk, phases, rehearsed.Workload), groupNames(phases)
+	rehearsed.Parts, stage.groups = parts(phases, o.walker != nil && !o.walker.m.KeepRest), groupNames(phases)
+	rehearsed.Findings = unanswered(rehearsed.Walk, phases, rehearsed.Workload)
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", alsoFound(err, rehearsed.Findings)
 	}

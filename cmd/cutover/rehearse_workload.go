@@ -31,6 +31,8 @@ type asking struct {
 	ignoreHeaders []string
 	ignoreJSON    []string
 	ignoreBodies  []string
+
+	named *rehearsal.Workload // what the flags name, once it is read
 }
 
 func (a *asking) flags(cmd *cobra.Command) {
@@ -72,8 +74,11 @@ func (a *asking) options() (o workload.Options, err error) {
 	return o, nil
 }
 
-// workload is what the flags name.
+// workload is what the flags name. Files are read once: they may be large, or pipes.
 func (a *asking) workload() (rehearsal.Workload, error) {
+	if a.named != nil {
+		return *a.named, nil
+	}
 	o, err := a.options()
 	if err != nil || !a.given() {
 		return rehearsal.Workload{}, err
@@ -87,7 +92,11 @@ func (a *asking) workload() (rehearsal.Workload, error) {
 	if err := errors.Join(errs...); err != nil {
 		return rehearsal.Workload{}, fmt.Errorf("--routes:\n%w", err)
 	}
-	return b.Build(strings.Join(a.files, ", "))
+	w, err := b.Build(strings.Join(a.files, ", "))
+	if err == nil {
+		a.named = &w
+	}
+	return w, err
 }
 
 // defaultWorkload is what the assemblies of the walk say, if no flag names anything.
@@ -159,34 +168,19 @@ func derive(b *workload.Builder, assemblies []string) error {
 		}
 		tables = append(tables, table)
 		if i == 0 {
-			groups = answering(m)
+			groups = (&phaseRules{Model: m}).peopled()
 		}
 	}
-	b.Derive(tables, func(rule *rules.Rule) bool {
-		if fixed := rule.Action.FixedResponse; fixed != nil {
-			return fixed.StatusCode < 500
+	b.Derive(tables, func(rule *rules.Rule) (n int) {
+		if fixed := rule.Action.FixedResponse; rule.Action.Redirect != nil || fixed != nil && fixed.StatusCode < 500 {
+			return 1 // the load balancer itself
 		}
-		return rule.Action.Redirect != nil || slices.ContainsFunc(rule.Action.Forward, func(to model.Weighted) bool {
-			return to.Weight > 0 && groups[to.TargetGroup.Key()]
-		})
-	})
-	return nil
-}
-
-// answering are the keys of the target groups that have somebody to answer: tasks, instances, or targets of the template.
-func answering(m *model.Model) map[string]bool {
-	groups := map[string]bool{}
-	for _, s := range m.Services {
-		for _, balancer := range s.LoadBalancers {
-			if balancer.TargetGroup != nil && s.Tasks() > 0 {
-				groups[balancer.TargetGroup.Key()] = true
+		for _, to := range rule.Action.Forward {
+			if to.Weight > 0 && groups[to.TargetGroup.Key()] {
+				n++
 			}
 		}
-	}
-	for _, group := range m.TargetGroups {
-		if len(group.Targets) > 0 || group.TargetType != "instance" && group.TargetType != "ip" {
-			groups[group.Key()] = true
-		}
-	}
-	return groups
+		return n
+	})
+	return nil
 }

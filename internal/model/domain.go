@@ -7,9 +7,9 @@ import (
 	"cutover/internal/assembly"
 )
 
-// DomainMetadata is the metadata of a load balancer with a DNS name that leads to it, for which the
+// domainMetadata is the metadata of a load balancer with a DNS name that leads to it, for which the
 // assembly has no record.
-const DomainMetadata = "cutover:domain"
+const domainMetadata = "cutover:domain"
 
 // domainAttribute begins the attribute that stands for a URL's domain and port in a variable. AWS has no
 // such attribute.
@@ -33,7 +33,7 @@ func ToBalancer(ref assembly.Ref) bool {
 func (m *Model) readDomains() {
 	domains := map[string]*LoadBalancer{}
 	for _, lb := range m.LoadBalancers {
-		if domain, ok := lb.Resource.Metadata[DomainMetadata].(string); ok {
+		if domain, ok := lb.Resource.Metadata[domainMetadata].(string); ok {
 			domains[domain] = lb
 		}
 	}

@@ -172,7 +172,7 @@ func (c *Comparison) Learn(a Answer) error {
 }
 
 func differs(how string) error {
-	return fmt.Errorf("answers differently each time, so a change would not show: leave this route out, or ignore the answer's body (%s)", how)
+	return fmt.Errorf("answers differently each time, so a change would not show: leave this route out, or ignore the answer's body with --ignore-body (%s)", how)
 }
 
 func (c *Comparison) statuses() string {

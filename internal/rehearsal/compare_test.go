@@ -171,7 +171,7 @@ func TestCompareNeedsAMeasure(t *testing.T) {
 		}
 		return with("{" + strings.Join(members, ",") + "}")
 	}
-	const each = "answers differently each time, so a change would not show: leave this route out, or ignore the answer's body "
+	const each = "answers differently each time, so a change would not show: leave this route out, or ignore the answer's body with --ignore-body "
 	for want, test := range map[string]struct {
 		expect  Expect
 		answers []Answer

@@ -124,7 +124,8 @@ type detailKey struct {
 
 func newRecording(rate int) *recording {
 	return &recording{
-		rate: rate, nonce: rand.Uint32(), reported: time.Now(), lines: lines{records: map[uint64]Record{}}, handlings: map[handling]*handling{}, passages: map[passage]*passage{},
+		rate: rate, nonce: rand.Uint32(), reported: time.Now(),
+		handlings: map[handling]*handling{}, passages: map[passage]*passage{}, lines: lines{records: map[uint64]Record{}},
 		baselines: map[string]bool{}, details: map[int]string{}, detailed: map[detailKey]int{}, answered: map[string]bool{}, asked: map[uint16]bool{},
 	}
 }

@@ -63,8 +63,17 @@ func (r *Report) WriteSummary(w io.Writer) error {
 			fmt.Fprintf(&b, "    %s\n", line)
 		}
 	}
+	r.writeExtent(&b, red, plain)
+	color := map[string]string{"passed": green, "passed with gaps": yellow, "inconclusive": yellow, "failed": red}[r.Verdict.Word()]
+	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, strings.ToUpper(r.Verdict.Word()), plain, r.Verdict.Sentence)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeExtent writes what was requested, what became of streams, and how far the check went.
+func (r *Report) writeExtent(b *strings.Builder, red, plain string) {
 	if r.Workload != "" {
-		fmt.Fprintf(&b, "  Requests: %s.\n", r.Workload)
+		fmt.Fprintf(b, "  Requests: %s.\n", r.Workload)
 	}
 	for _, end := range r.Streams {
 		if end.Ended == "" {
@@ -74,30 +83,26 @@ func (r *Report) WriteSummary(w io.Writer) error {
 		if end.Fails {
 			color = red
 		}
-		fmt.Fprintf(&b, "  %sStream: %s%s\n", color, end, plain)
+		fmt.Fprintf(b, "  %sStream: %s%s\n", color, end, plain)
 	}
 	for _, line := range r.Checked {
-		fmt.Fprintf(&b, "  Checked: %s\n", line)
+		fmt.Fprintf(b, "  Checked: %s\n", line)
 	}
 	for _, part := range r.Ignored {
-		fmt.Fprintf(&b, "  Ignored: %s\n", part)
+		fmt.Fprintf(b, "  Ignored: %s\n", part)
 	}
 	if text := r.Coverage.String(); text != "" {
-		fmt.Fprintf(&b, "  Coverage: %s.\n", text)
+		fmt.Fprintf(b, "  Coverage: %s.\n", text)
 	}
 	for _, line := range r.bare() {
-		fmt.Fprintf(&b, "  Says nothing: %s\n", line)
+		fmt.Fprintf(b, "  Says nothing: %s\n", line)
 	}
 	for _, part := range r.Verdict.Intended {
-		fmt.Fprintf(&b, "  Intended: %s\n", part)
+		fmt.Fprintf(b, "  Intended: %s\n", part)
 	}
 	for _, gap := range r.Verdict.Gaps {
-		fmt.Fprintf(&b, "  Gap: %s\n", gap)
+		fmt.Fprintf(b, "  Gap: %s\n", gap)
 	}
-	color := map[string]string{"passed": green, "passed with gaps": yellow, "inconclusive": yellow, "failed": red}[r.Verdict.Word()]
-	fmt.Fprintf(&b, "\n%s%s%s%s %s\n", bold, color, strings.ToUpper(r.Verdict.Word()), plain, r.Verdict.Sentence)
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 // table has a row for each step.

@@ -105,6 +105,9 @@ func TestCollectionWithoutWrites(t *testing.T) {
 	if err != nil || len(w.Sources) != 1 || !slices.Equal(w.Gaps, []string{"note: a collection is written to with --writes only"}) {
 		t.Errorf("%d sources, gaps %q, %v", len(w.Sources), w.Gaps, err)
 	}
+	if got := fmt.Sprint(w.Unsent); got != "[POST /notes /notes]" {
+		t.Errorf("not sent: %s", got)
+	}
 }
 
 func TestCollectionErrors(t *testing.T) {

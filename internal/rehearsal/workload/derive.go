@@ -16,9 +16,10 @@ import (
 )
 
 // Derive adds a request for each path pattern of each listener rule, and one for a rule without path patterns. The
-// first table is that of the first phase: answered says whether a rule of that one gives an answer that can be a measure.
+// first table is that of the first phase: answerers says how many may answer by a rule of that one. If there are several,
+// bodies are not compared: nobody has said that they answer alike.
 // A request is left out if it does not come to its rule, because an earlier rule takes it or an address is asked for.
-func (b *Builder) Derive(tables []*rules.Table, answered func(*rules.Rule) bool) {
+func (b *Builder) Derive(tables []*rules.Table, answerers func(*rules.Rule) int) {
 	once := map[string]bool{}
 	for _, table := range tables {
 		for _, listener := range table.Listeners {
@@ -29,8 +30,8 @@ func (b *Builder) Derive(tables []*rules.Table, answered func(*rules.Rule) bool)
 						continue
 					}
 					once[candidates[i].Key()] = true
-					if first := decide(tables[0], candidates[i]); first != nil && answered(first) {
-						b.Add(candidates[i], rehearsal.Expect{}, 1)
+					if first := decide(tables[0], candidates[i]); first != nil && answerers(first) > 0 {
+						b.Add(candidates[i], rehearsal.Expect{IgnoreBody: answerers(first) > 1}, 1)
 					}
 				}
 			}

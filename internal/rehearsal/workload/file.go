@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -24,14 +25,7 @@ const maxFile = 512 << 20
 // File adds the requests of a file: a routes file, a recording in the HAR format, or an OpenAPI document. The content
 // decides which of them it is. The error has all that is wrong with the file, with the lines and columns.
 func (b *Builder) File(name string) error {
-	about, err := os.Stat(name)
-	if err == nil && about.Size() > maxFile {
-		return fmt.Errorf("%s has %d MiB: the most is %d: leave out what is not needed, such as the answers", name, about.Size()>>20, maxFile>>20)
-	}
-	if err != nil {
-		return err
-	}
-	text, err := os.ReadFile(name)
+	text, err := readFile(name)
 	if err != nil {
 		return err
 	}
@@ -48,6 +42,20 @@ func (b *Builder) File(name string) error {
 		return fmt.Errorf("%s is a collection of Postman: export a recording (HAR) or an OpenAPI document, or write a routes file", name)
 	}
 	return b.routes(name, text)
+}
+
+// readFile reads a file, or what a pipe gives.
+func readFile(name string) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s has more than %d MiB: leave out what is not needed, such as the answers", name, maxFile>>20)
+	}
+	return text, err
 }
 
 // keysOf are the keys of a file's outermost mapping, up to the first that says what the file is. There are none if the

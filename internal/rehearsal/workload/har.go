@@ -52,9 +52,9 @@ type harEntry struct {
 	} `json:"response"`
 	Type string `json:"_resourceType"` // of Chrome
 
-	at    yaml.Node
-	place string // in the recording, as in entries[3]
-	url   *url.URL
+	offset int64  // in the file
+	place  string // in the recording, as in entries[3]
+	url    *url.URL
 }
 
 type harField struct {
@@ -74,7 +74,7 @@ func (b *Builder) recording(name string, text []byte) error {
 		if !ok {
 			continue
 		}
-		request.Check(func(field, problem string) { r.refuse(&e.at, e.place+": "+problem) })
+		request.Check(func(field, problem string) { r.refuseByte(e.offset, e.place+": "+problem) })
 		at, has := places[request.Key()]
 		if !has {
 			at = len(requests)
@@ -147,22 +147,22 @@ func (r *recording) read() {
 func (r *recording) entry(j *json.Decoder, i int) error {
 	offset := j.InputOffset()
 	offset += int64(len(r.text[offset:]) - len(bytes.TrimLeft(r.text[offset:], ", \t\r\n")))
-	e := harEntry{at: r.place(offset), place: fmt.Sprintf("entries[%d]", i)}
+	e := harEntry{offset: offset, place: fmt.Sprintf("entries[%d]", i)}
 	var wrong *json.UnmarshalTypeError
 	switch err := j.Decode(&e); {
 	case errors.As(err, &wrong):
 		where := strings.TrimSuffix(e.place+"."+wrong.Field, ".")
-		r.refuse(&e.at, fmt.Sprintf("%s: must not be %s", where, withArticles([]string{strings.Fields(wrong.Value)[0]})))
+		r.refuseByte(e.offset, fmt.Sprintf("%s: must not be %s", where, withArticles([]string{strings.Fields(wrong.Value)[0]})))
 		return nil
 	case err != nil:
 		return err
 	case e.Request == nil:
-		r.refuse(&e.at, e.place+": request is missing")
+		r.refuseByte(e.offset, e.place+": request is missing")
 		return nil
 	}
 	var err error
 	if e.url, err = url.Parse(strings.ReplaceAll(e.Request.URL, " ", "%20")); err != nil || e.url.Scheme == "" {
-		r.refuse(&e.at, fmt.Sprintf("%s.request.url: %q is no URL", e.place, e.Request.URL))
+		r.refuseByte(e.offset, fmt.Sprintf("%s.request.url: %q is no URL", e.place, e.Request.URL))
 		return nil
 	}
 	e.url.Host = strings.ToLower(e.url.Host)
@@ -206,15 +206,19 @@ func open(j *json.Decoder, begins json.Delim) error {
 	return nil
 }
 
-// place is the line and column of a byte.
-func (r *recording) place(offset int64) yaml.Node {
-	before := r.text[:max(0, min(offset, int64(len(r.text))))]
-	return yaml.Node{Line: bytes.Count(before, []byte("\n")) + 1, Column: len(before) - bytes.LastIndexByte(before, '\n')}
-}
+// maxErrors bounds the errors of a recording. A program that wrote one entry wrongly wrote all of them so.
+const maxErrors = 50
 
+// refuseByte adds an error at a byte.
 func (r *recording) refuseByte(offset int64, text string) {
-	at := r.place(offset)
-	r.refuse(&at, text)
+	switch {
+	case len(r.errs) > maxErrors:
+		return
+	case len(r.errs) == maxErrors:
+		text = "more is wrong from here on"
+	}
+	before := r.text[:max(0, min(offset, int64(len(r.text))))]
+	r.refuse(&yaml.Node{Line: bytes.Count(before, []byte("\n")) + 1, Column: len(before) - bytes.LastIndexByte(before, '\n')}, text)
 }
 
 // request is the request of an entry. It returns false if the rehearsal leaves the entry out.

@@ -170,6 +170,15 @@ a.har:4:57: entries[5].request.url: "http://a/%zz" is no URL`,
 	}
 }
 
+// If all is wrong, the first errors say how.
+func TestMuchIsWrong(t *testing.T) {
+	_, err := loaded(t, Options{}, fileOf(t, "a.har", `{"log": {"entries": [`+strings.Repeat("{},\n", 99)+`{}]}}`))
+	lines := strings.Split(fmt.Sprint(err), "\n")
+	if last := lines[len(lines)-1]; len(lines) != 51 || last != "a.har:51:1: more is wrong from here on" || lines[49] != "a.har:50:1: entries[49]: request is missing" {
+		t.Errorf("%d errors, the last is %s", len(lines), last)
+	}
+}
+
 // The content says what a file is.
 func TestKindsOfFiles(t *testing.T) {
 	for text, want := range map[string]string{

@@ -11,7 +11,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -74,7 +73,7 @@ func (a *api) load(text []byte) {
 			return nil, fmt.Errorf("$ref %s: save it as a file beside the document, and name that", location)
 		}
 		name := filepath.FromSlash(location.Path)
-		read, err := os.ReadFile(name)
+		read, err := readFile(name)
 		if err == nil {
 			a.files = append(a.files, source{name, string(read)})
 		}
@@ -108,7 +107,8 @@ func guard(read func() error) (err error) {
 // What the reader of OpenAPI documents says of values of a wrong type, of YAML that is none, and of references.
 var (
 	wrongType    = regexp.MustCompile("line (\\d+): cannot construct (!!\\w+).*? into \\S+ in (/\\S+)")
-	wrongYAML    = regexp.MustCompile(`(?:^|\s)(?:yaml: )+(?:[a-z]+ errors?: )*(?:line (\d+)(?:, column (\d+))?: )?(.+)`)
+	wrongField   = regexp.MustCompile("cannot unmarshal (!!\\w+) into \\w+ field \"(\\w+)\"")
+	wrongYAML    = regexp.MustCompile(`(?:^|\s)(?:yaml(?: error)?: )+(?:[a-z]+ errors?: )*(?:go-yaml load error [^:]*: )?(?:line (\d+)(?:, column (\d+))?: )?(.+)`)
 	reference    = regexp.MustCompile(`\$ref["']?\s*:\s*["']?([^"'\s,{}]+)`)
 	goTypes      = regexp.MustCompile(`(?:of type |Go (?:struct|value) )?\*?\b(?:openapi3\.|map\[string\])\S+`)
 	wrongTypesOf = map[string]string{"!!seq": "array", "!!map": "object", "!!str": "string", "!!int": "integer", "!!float": "number", "!!bool": "boolean", "!!null": "null"}
@@ -127,6 +127,10 @@ func (a *api) explainLoad(err error) {
 			}
 			a.refuse(&yaml.Node{Line: line, Column: 1}, fmt.Sprintf("%smust not be %s", placeOf(at), withArticles([]string{wrongTypesOf[parts[2]]})))
 		}
+		return
+	}
+	if parts := wrongField.FindStringSubmatch(text); parts != nil {
+		a.refuse(&yaml.Node{Line: 1, Column: 1}, fmt.Sprintf("%s: must not be %s: put it in quotation marks", parts[2], withArticles([]string{wrongTypesOf[parts[1]]})))
 		return
 	}
 	if parts := wrongYAML.FindStringSubmatch(text); parts != nil {

@@ -164,6 +164,8 @@ func TestDocumentsThatAreWrong(t *testing.T) {
 		head + "paths:\n  /a:\n    get:\n      parameters: [{$ref: '#/components/parameters/x'}]": "a.yaml:6:21: $ref #/components/parameters/x leads nowhere",
 		head + "paths:\n  /a: {$ref: 'https://a.invalid/a.yaml'}":                                 "a.yaml:4:8: $ref https://a.invalid/a.yaml: save it as a file beside the document, and name that",
 		head + "paths:\n  /a: {$ref: none.yaml}":                                                  "a.yaml:4:8: $ref none.yaml leads nowhere",
+		"openapi: 3.0.0\npaths: &a\n  /a: *a":                                                     "a.yaml:1:1: this is no YAML: anchor \"a\" value contains itself",
+		"openapi: 3.0\npaths: {}":                                                                 "a.yaml:1:1: openapi: must not be a number: put it in quotation marks",
 		head + "paths: {}":                                                                        "a.yaml:1:1: the document has no operations in paths",
 		"openapi: 3.0.0\npaths:\n  /a: {get: [}":                                                  "a.yaml:2:1: this is no YAML: did not find expected node content",
 		"{\"openapi\": \"3.0.0\",\n \"paths\": {":                                                 "a.yaml:3:1: this is no YAML: did not find expected node content",

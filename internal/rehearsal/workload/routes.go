@@ -7,12 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/net/http/httpguts"
 
 	"cutover/internal/rehearsal"
 )
@@ -144,6 +144,11 @@ func (d *document) expect(e entry, at []string) rehearsal.Expect {
 // ignore reads what is not compared.
 func (d *document) ignore(i ignored, at []string) rehearsal.Expect {
 	e := rehearsal.Expect{IgnoreHeaders: i.Headers, IgnoreBody: i.Body}
+	for n, name := range i.Headers {
+		if !httpguts.ValidHeaderFieldName(name) {
+			d.refuseAt(append(at, "headers", strconv.Itoa(n)), fmt.Sprintf("%q: must be the name of a header", name))
+		}
+	}
 	for n, text := range i.JSON {
 		path, err := rehearsal.ParseJSONPath(text)
 		if err != nil {
@@ -176,8 +181,12 @@ func (d *document) request(e entry, at []string) rehearsal.Request {
 	}
 	if e.BodyFile != "" {
 		bodies++
+		file := filepath.FromSlash(e.BodyFile)
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(filepath.Dir(d.file), file)
+		}
 		var err error
-		if r.Body, err = os.ReadFile(filepath.Join(filepath.Dir(d.file), filepath.FromSlash(e.BodyFile))); err != nil {
+		if r.Body, err = readFile(file); err != nil {
 			d.refuseAt(append(at, "bodyFile"), err.Error())
 		}
 	}

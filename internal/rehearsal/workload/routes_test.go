@@ -217,7 +217,7 @@ shop.yaml:10:24: requests[2].status[2]: must be a whole number, not a number`,
     method: get
     headers:
       Host: a
-    ignore: {json: [$.a, "$["]}
+    ignore: {json: [$.a, "$["], headers: [A, "B C"]}
   - {path: /b, host: a b, body: x, json: 1}
   - {path: /c, bodyFile: none.json, method: PUT}
   - path: /d
@@ -227,6 +227,7 @@ ignore: {json: [x]}
 shop.yaml:3:13: requests[0].method: method "get": must be the name of a method in capital letters, for example POST
 shop.yaml:5:7: requests[0].headers: header Host: the rehearsal sets it by itself
 shop.yaml:6:26: requests[0].ignore.json[1]: JSON path "$[": unexpected eof at position 3; it looks like $.generatedAt or $.items[*].id
+shop.yaml:6:46: requests[0].ignore.headers[1]: "B C": must be the name of a header
 shop.yaml:7:5: requests[1]: has more than one of body, bodyFile and json: leave one
 shop.yaml:7:22: requests[1].host: host "a b": must be a host name, for example shop.example.com
 shop.yaml:8:26: requests[2].bodyFile: open none.json: no such file or directory
@@ -246,11 +247,29 @@ func TestFileIsBounded(t *testing.T) {
 	for i := range 9 {
 		text += fmt.Sprintf("b%d: &a%d [%s]\n", i, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i), 10), ","))
 	}
-	deep := "requests: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
-	for _, text := range []string{text, deep, "requests: &a [*a]"} {
+	for text, want := range map[string]string{
+		text: "the file has too many values, with those of aliases: the most is 500000",
+		"requests: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000): "there are more than 100 levels of lists and mappings: is an alias within what it stands for?",
+		"requests: &a [*a, *a]":                     "there are more than 100 levels of lists and mappings: is an alias within what it stands for?",
+		"requests:\n- path: /a\n  json: &a {b: *a}": "there are more than 100 levels of lists and mappings: is an alias within what it stands for?",
+	} {
 		_, err := read(t, text, Options{})
-		if err == nil || !strings.HasPrefix(err.Error(), "shop.yaml:") || len(err.Error()) > 1000 {
-			t.Errorf("error %.1000v", err)
+		if err == nil || !strings.HasPrefix(err.Error(), "shop.yaml:") || !strings.HasSuffix(err.Error(), ": "+want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("error %.1000v, want %s", err, want)
+		}
+	}
+}
+
+// The name of a file with a body begins at the directory of the routes file, or at the root.
+func TestBodyFile(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "other.json")
+	if err := os.WriteFile(other, []byte(`{"from": "a file"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"order.json", other} {
+		w, err := read(t, "requests: [{path: /a, method: POST, bodyFile: "+name+"}]", Options{Writes: true})
+		if err != nil || string(w.Sources[0].Routes()[0].Body) != `{"from": "a file"}` {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
@@ -258,16 +277,19 @@ func TestFileIsBounded(t *testing.T) {
 // What may change something is sent if you say so, and is a gap otherwise.
 func TestWrites(t *testing.T) {
 	const text = "requests: [path: /a, {path: /b, method: POST}, {path: /c, method: POST, safe: true}, {path: /d, method: HEAD}]"
-	for writes, want := range map[bool]string{true: "4 []", false: "3 [POST /b: a request that may change something is sent with --writes only]"} {
+	for writes, want := range map[bool]string{true: "4 [] []", false: "3 [POST /b: a request that may change something is sent with --writes only] [POST /b]"} {
 		w, err := read(t, text, Options{Writes: writes})
-		if got := fmt.Sprint(len(w.Sources), " ", w.Gaps); err != nil || got != want {
+		if got := fmt.Sprint(len(w.Sources), " ", w.Gaps, " ", w.Unsent); err != nil || got != want {
 			t.Errorf("%s, %v", got, err)
 		}
 	}
-	if _, err := read(t, "requests: [{path: /b, method: POST}]", Options{}); err == nil || err.Error() != "there is nothing to request: 1 request would be sent with --writes only" {
+	if _, err := read(t, "requests: [{path: /b, method: POST}]", Options{}); err == nil || err.Error() != "there is nothing to request\nPOST /b: a request that may change something is sent with --writes only" {
 		t.Errorf("error %v", err)
 	}
 	if _, err := read(t, "requests: [path: /a]", Options{Ignore: Ignore{Bodies: []string{"/a", "/b*"}}}); err == nil || err.Error() != "--ignore-body /b*: no request has such a path" {
+		t.Errorf("error %v", err)
+	}
+	if _, err := read(t, "requests: [path: /a]", Options{Ignore: Ignore{Headers: []string{"A", "B C"}}}); err == nil || err.Error() != `--ignore-header "B C": must be the name of a header` {
 		t.Errorf("error %v", err)
 	}
 	if _, err := New(Options{}).Build(""); err == nil || err.Error() != "there is nothing to request" {

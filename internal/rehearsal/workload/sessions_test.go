@@ -68,8 +68,8 @@ func TestSessionWithoutWrites(t *testing.T) {
   {name: buyer, steps: [{path: /a}, {method: POST, path: /orders}, {method: PUT, path: /carts}]},
   {name: reader, begin: [{method: POST, path: /login, safe: true}], steps: [{path: /a}]}]}`, Options{})
 	want := []string{"session buyer: POST /orders, PUT /carts may change something, so the session is sent with --writes only"}
-	if err != nil || len(w.Sources) != 2 || !slices.Equal(w.Gaps, want) {
-		t.Errorf("%d sources, gaps %q, %v", len(w.Sources), w.Gaps, err)
+	if err != nil || len(w.Sources) != 2 || !slices.Equal(w.Gaps, want) || len(w.Unsent) != 3 {
+		t.Errorf("%d sources, gaps %q, %q not sent, %v", len(w.Sources), w.Gaps, w.Unsent, err)
 	}
 }
 

@@ -6,8 +6,9 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"cutover/internal/rehearsal"
-	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -107,6 +108,11 @@ func (b *Builder) Build(about string) (rehearsal.Workload, error) {
 			return b.workload, fmt.Errorf("--recorded-host %s: no recording has a request to this host", host)
 		}
 	}
+	for _, name := range b.Ignore.Headers {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return b.workload, fmt.Errorf("--ignore-header %q: must be the name of a header", name)
+		}
+	}
 	for _, pattern := range b.Bodies {
 		if !b.matched[pattern] {
 			return b.workload, fmt.Errorf("--ignore-body %s: no request has such a path", pattern)
@@ -116,17 +122,9 @@ func (b *Builder) Build(about string) (rehearsal.Workload, error) {
 		return b.workload, errors.New("there is nothing to request beside the streams: add requests, sessions or collections, or paths with --route")
 	}
 	if len(b.workload.Sources) == 0 {
-		return b.workload, fmt.Errorf("there is nothing to request%s", b.why())
+		return b.workload, errors.New(strings.Join(append([]string{"there is nothing to request"}, b.workload.Gaps...), "\n"))
 	}
 	return b.workload, nil
-}
-
-// why says why there is nothing to request.
-func (b *Builder) why() string {
-	if n := len(b.workload.Unsent); n > 0 && !b.Writes {
-		return fmt.Sprintf(": %s would be sent with --writes only", words.Count(n, "request"))
-	}
-	return strings.Join(append([]string{""}, b.workload.Gaps...), "\n")
 }
 
 // Paths adds GET requests.

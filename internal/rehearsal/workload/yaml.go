@@ -45,8 +45,12 @@ type problem struct {
 	text         string
 }
 
-// maxNodes bounds what aliases can make of a file.
-const maxNodes = 500_000
+const (
+	// maxNodes bounds what aliases can make of a file.
+	maxNodes = 500_000
+	// maxLevels bounds what an alias can make of a file that contains the alias.
+	maxLevels = 100
+)
 
 // readYAML reads a file.
 func readYAML(file string, text []byte) *document {
@@ -130,11 +134,15 @@ func (d *document) err() error {
 // convert returns the value of a node, as JSON has it. Scalars keep their text.
 func (d *document) convert(n *yaml.Node, pointer string, depth int) any {
 	d.nodes[pointer] = n
-	if d.left--; d.left < 0 || depth > 100 {
-		if d.left != -1 || depth > 100 {
-			return nil
-		}
-		d.refuse(n, "aliases make too much of this file")
+	switch d.left--; {
+	case d.left < -1: // it is refused
+		return nil
+	case d.left == -1:
+		d.refuse(n, fmt.Sprintf("the file has too many values, with those of aliases: the most is %d", maxNodes))
+		return nil
+	case depth > maxLevels:
+		d.refuse(n, fmt.Sprintf("there are more than %d levels of lists and mappings: is an alias within what it stands for?", maxLevels))
+		d.left = -1
 		return nil
 	}
 	below := func(key string) string { return strings.TrimPrefix(pointer+"\x00"+key, "\x00") }
