@@ -129,8 +129,8 @@ func (t teller) findings() (list []rehearsal.Finding) {
 }
 
 // kind is the kind of a failure; empty if it says nothing about the session. Another answer than that of the first phase, which is
-// no refusal, may be wrong for everybody. It is about the session if the same service answers right in sessions that another one
-// began.
+// no refusal, may be wrong for everybody. It is about the session if the same service never answers right in sessions that this one
+// opened, and does in those of another one.
 func (t teller) kind(f failure) string {
 	given, wrong := t.at(f.given.seq), t.at(f.wrong.seq)
 	isRefused := refuses(f.wrong.status)
@@ -140,11 +140,19 @@ func (t teller) kind(f failure) string {
 	case isRefused:
 		return unknownSession
 	}
+	isRight := false // for others
 	for _, p := range t.right[f.wrong.place] {
 		right, by := t.at(p.right), t.at(p.given)
-		if right.Service == wrong.Service && by.Service != given.Service && wrong.Service != "" {
-			return unknownSession
+		switch {
+		case right.Service != wrong.Service || wrong.Service == "":
+		case by.Service == given.Service: // whose sessions it knows
+			return ""
+		default:
+			isRight = true
 		}
+	}
+	if isRight {
+		return unknownSession
 	}
 	return ""
 }

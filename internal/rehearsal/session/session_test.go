@@ -331,6 +331,25 @@ func TestWrongForAll(t *testing.T) {
 	}
 }
 
+// An answer that is right only half of the time is no finding about sessions, either.
+func TestWrongAtTimes(t *testing.T) {
+	shared := newStore()
+	api, n := &app{store: shared}, 0
+	w, result := walk(t, buyer(), api, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cart" && r.Method == "GET" {
+			if n++; n%3 == 0 {
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprint(w, `{"n": 3}`)
+				return
+			}
+		}
+		api.ServeHTTP(w, r)
+	}))
+	if len(result.Findings) > 0 || len(w.problems) == 0 {
+		t.Errorf("%q, %+v", w.problems, result.Findings)
+	}
+}
+
 // A session may end by itself if its time is known. If it is not, that is a finding of its own.
 func TestExpiredSessions(t *testing.T) {
 	for expires, want := range map[time.Duration]string{

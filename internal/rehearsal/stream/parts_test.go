@@ -25,6 +25,7 @@ func TestReadEvents(t *testing.T) {
 		"id: 1\ndata: a\n\n":                              "[1 a]",
 		"\ufeffid: 1\ndata: a\n\n":                        "[1 a]",
 		"id:1\ndata:a\r\n\r\nid:2\rdata:b\r\rdata: c\n\n": "[1 a] [2 b] [- c]",
+		"id:1\r\ndata:a\r\n\r\n":                          "[1 a]",
 		"data: a\ndata\ndata:  b\nevent: x\n\n":           "[- a\n\n b]",
 		": a comment\n\nretry: 10\n\ndata: a\n\n":         "[- a]",
 		"id: 7\n\ndata: a\n\n":                            "[7 ] [- a]",
@@ -132,20 +133,21 @@ func TestMissed(t *testing.T) {
 		want    string // client:event
 		excused func(c *client, at time.Time) bool
 	}{
-		"nothing":                       {[]string{"1 2 3", "1 2 3"}, "", never},
-		"in the middle":                 {[]string{"1 2 3 4", "1 4"}, "1:2 1:3", never},
-		"of both":                       {[]string{"1 2 4", "1 3 4"}, "1:2 0:3", never},
-		"before the first one":          {[]string{"1 2 3", "2 3"}, "", never},
-		"after the last one":            {[]string{"1 2 3", "1 2"}, "", never},
-		"in another order":              {[]string{"1 2 3", "1 3 2"}, "", never},
-		"one client":                    {[]string{"1 3"}, "", never},
-		"nothing shared":                {[]string{"1 3", "2 4"}, "", never},
-		"one shared":                    {[]string{"1 2 3", "3 4 5"}, "", never},
-		"excused":                       {[]string{"1 2 3 4", "1 4"}, "", func(*client, time.Time) bool { return true }},
-		"excused for one":               {[]string{"1 2 3 4", "1 4"}, "1:2 1:3", func(c *client, _ time.Time) bool { return len(c.received) == 4 }},
-		"while it was open":             {[]string{"1@0s 2@10s 3@10m", "1"}, "1:2 1:3", never},
-		"while it was not open so long": {[]string{"1@0s 2@4s 3@3599s", "1"}, "", never},
-		"among old ones":                {[]string{"1@-10m 2@10s", "1"}, "", never},
+		"nothing":                           {[]string{"1 2 3", "1 2 3"}, "", never},
+		"in the middle":                     {[]string{"1 2 3 4", "1 4"}, "1:2 1:3", never},
+		"of both":                           {[]string{"1 2 4", "1 3 4"}, "1:2 0:3", never},
+		"before the first one":              {[]string{"1 2 3", "2 3"}, "", never},
+		"after the last one":                {[]string{"1 2 3", "1 2"}, "", never},
+		"in another order":                  {[]string{"1 2 3", "1 3 2"}, "", never},
+		"one client":                        {[]string{"1 3"}, "", never},
+		"nothing shared":                    {[]string{"1 3", "2 4"}, "", never},
+		"nothing shared, while it was open": {[]string{"1@0s 3@10s", "2@0s 4@10s"}, "", never},
+		"one shared":                        {[]string{"1 2 3", "3 4 5"}, "", never},
+		"excused":                           {[]string{"1 2 3 4", "1 4"}, "", func(*client, time.Time) bool { return true }},
+		"excused for one":                   {[]string{"1 2 3 4", "1 4"}, "1:2 1:3", func(c *client, _ time.Time) bool { return len(c.received) == 4 }},
+		"while it was open":                 {[]string{"1@0s 2@10s 3@10m", "1"}, "1:2 1:3", never},
+		"while it was not open so long":     {[]string{"1@0s 2@4s 3@3599s", "1"}, "", never},
+		"among old ones":                    {[]string{"1@-10m 2@10s", "1"}, "", never},
 	} {
 		s := New(at("/"))
 		clientsOf(s, time.Now(), test.clients...)
