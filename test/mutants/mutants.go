@@ -424,7 +424,7 @@ var mutants = []mutant{
 		"no session would last through the rehearsal"},
 	{"internal/rehearsal/session/session.go", "isGiven, missing = s.take(u, j.request, &a)", "isGiven, missing = false, u.Take(s.steps[u.place], j.request, a)", "TestUnknownSessions",
 		"a finding would not know who opened a session"},
-	{"internal/rehearsal/session/finding.go", "case by.Service == given.Service:", "case false:", "TestWrongAtTimes",
+	{"internal/rehearsal/session/finding.go", "w.given != given.Service && !t.wrong[w]", "w.given != given.Service", "TestWrongAtTimes",
 		"an answer that is wrong for everybody would be said to be about sessions"},
 	{"internal/rehearsal/step/user.go", "given.MaxAge >= 0 && ", "", "TestCookies",
 		"the end of a cookie would count as a session"},

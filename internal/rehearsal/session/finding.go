@@ -72,7 +72,15 @@ func refuses(status int) bool {
 func (s *Session) Result(at func(seq int) rehearsal.Handled) rehearsal.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := teller{s, at}
+	t := teller{s, at, map[way]bool{}, map[way]bool{}}
+	for place, pairs := range s.right {
+		for _, p := range pairs {
+			t.right[t.way(place, p.right, p.given)] = true
+		}
+	}
+	for _, f := range s.wrong {
+		t.wrong[t.way(f.wrong.place, f.wrong.seq, f.given.seq)] = true
+	}
 	result := rehearsal.Result{Findings: t.findings(), Loose: true}
 	for place, comparison := range s.comparisons {
 		result.Ignored = append(result.Ignored, comparison.Ignored(place)...)
@@ -105,13 +113,25 @@ func (s *Session) Result(at func(seq int) rehearsal.Handled) rehearsal.Result {
 type teller struct {
 	*Session
 	at func(seq int) rehearsal.Handled
+	// right and wrong have the ways of the answers that are taken down.
+	right, wrong map[way]bool
+}
+
+// way is that of a step: the service that answered, and the one that gave what the request needed.
+type way struct {
+	place          int
+	service, given string
+}
+
+func (t teller) way(place, seq, given int) way {
+	return way{place, t.at(seq).Service, t.at(given).Service}
 }
 
 // findings has one for each way in which a session is not known.
 func (t teller) findings() (list []rehearsal.Finding) {
 	type group struct{ kind, given, wrong string }
 	all := map[group][]failure{}
-	for _, f := range t.wrong {
+	for _, f := range t.Session.wrong {
 		if kind := t.kind(f); kind != "" {
 			g := group{kind, t.at(f.given.seq).Service, t.at(f.wrong.seq).Service}
 			all[g] = append(all[g], f)
@@ -129,8 +149,8 @@ func (t teller) findings() (list []rehearsal.Finding) {
 }
 
 // kind is the kind of a failure; empty if it says nothing about the session. Another answer than that of the first phase, which is
-// no refusal, may be wrong for everybody. It is about the session if the same service never answers right in sessions that this one
-// opened, and does in those of another one.
+// no refusal, may be wrong for everybody. It is about the session if the same service always answers right in sessions that another
+// service opened.
 func (t teller) kind(f failure) string {
 	given, wrong := t.at(f.given.seq), t.at(f.wrong.seq)
 	isRefused := refuses(f.wrong.status)
@@ -140,19 +160,10 @@ func (t teller) kind(f failure) string {
 	case isRefused:
 		return unknownSession
 	}
-	isRight := false // for others
-	for _, p := range t.right[f.wrong.place] {
-		right, by := t.at(p.right), t.at(p.given)
-		switch {
-		case right.Service != wrong.Service || wrong.Service == "":
-		case by.Service == given.Service: // whose sessions it knows
-			return ""
-		default:
-			isRight = true
+	for w := range t.right {
+		if w.place == f.wrong.place && w.service == wrong.Service && w.given != given.Service && !t.wrong[w] {
+			return unknownSession
 		}
-	}
-	if isRight {
-		return unknownSession
 	}
 	return ""
 }
