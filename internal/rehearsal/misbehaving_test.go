@@ -365,22 +365,22 @@ func TestMisbehaving(t *testing.T) {
 	}{
 		{"nothing is wrong", pages + customers + notes, honest, "", 0},
 
-		{"a replaced note is not kept", notes, to("PUT /notes/", 2, forgotten), "Lost write in ", 0},
-		{"a new note is not kept", notes, to("POST /notes", 2, forgotten), "Lost write in ", 0},
-		{"a new note is doubled", notes, to("POST /notes", 2, twice), "Done twice in ", 0},
+		{"a replaced note is not kept", notes, to("PUT /notes/", 2, forgotten), "Lost write", 0},
+		{"a new note is not kept", notes, to("POST /notes", 2, forgotten), "Lost write", 0},
+		{"a new note is doubled", notes, to("POST /notes", 2, twice), "Done twice", 0},
 		{"a key does not keep a note from being created again", notes, to("POST /notes", 1, func(_ *site, _ http.ResponseWriter, r *http.Request) bool {
 			r.Header.Del("Idempotency-Key")
 			return false
-		}), "Done twice in ", 3 * time.Second},
-		{"a read is stale", notes, to("GET /notes/", 4, stale), "Stale read in ", 2 * time.Second},
-		{"a deleted note comes back", notes, to("DELETE /notes/", 1, forgotten), "Deleted and back in ", 0},
+		}), "Done twice", 3 * time.Second},
+		{"a read is stale", notes, to("GET /notes/", 4, stale), "Stale read", 2 * time.Second},
+		{"a deleted note comes back", notes, to("DELETE /notes/", 1, forgotten), "Deleted and back", 0},
 		{"a list misses an element", notes, to("GET /notes", 1, func(s *site, w http.ResponseWriter, r *http.Request) bool {
 			return r.URL.Path == "/notes" && body(func(list string) string { return strings.Replace(list, element(list), "", 1) })(s, w, r)
-		}), "Missing in the list in ", 0},
+		}), "Missing in the list", 0},
 		{"a list has an element twice", notes, to("GET /notes", 1, func(s *site, w http.ResponseWriter, r *http.Request) bool {
 			return r.URL.Path == "/notes" && body(func(list string) string { return strings.Replace(list, "[", "["+element(list), 1) })(s, w, r)
-		}), "Listed twice in ", 0},
-		{"a note has another text", notes, to("GET /notes/", 1, body(func(string) string { return `{"text":"of another note"}` })), "Wrong content in ", 0},
+		}), "Listed twice", 0},
+		{"a note has another text", notes, to("GET /notes/", 1, body(func(string) string { return `{"text":"of another note"}` })), "Wrong content", 0},
 
 		{"the other side does not know a cookie", customers, to("GET /account", 1, func(s *site, w http.ResponseWriter, r *http.Request) bool {
 			if c, err := r.Cookie("sid"); s.n == 1 || err != nil || c.Value != "" {
