@@ -395,7 +395,14 @@ func (a *analysis) conclude(r *Report) (gaps []string) {
 	parts := map[string]*IgnoredPart{}
 	var order []string
 	r.Findings, r.foreseen = visibleFindings(a.Options.Findings), len(a.Options.Findings)
-	for source, result := range a.results {
+	results, routes := a.results, [][]string{} // by result
+	for _, first := range a.plan.first[:len(results)] {
+		routes = append(routes, a.plan.names[first:])
+	}
+	for i, result := range a.streamResults {
+		results, routes = append(results, result), append(routes, []string{a.plan.Streams[i].Route().String()})
+	}
+	for i, result := range results {
 		r.Findings = append(r.Findings, visibleFindings(result.Findings)...)
 		r.Checked = append(r.Checked, visible(result.Checked)...)
 		r.undecided = append(r.undecided, visible(result.Undecided)...)
@@ -410,7 +417,7 @@ func (a *analysis) conclude(r *Report) (gaps []string) {
 				order = append(order, key)
 			}
 			if !ignored.Absent || ignored.Example != nil {
-				part.Routes = append(part.Routes, plain.Line(a.plan.names[a.plan.first[source]+ignored.Route]))
+				part.Routes = append(part.Routes, plain.Line(routes[i][ignored.Route]))
 			}
 			if part.Example == nil {
 				part.Example = visible(ignored.Example)
@@ -420,11 +427,6 @@ func (a *analysis) conclude(r *Report) (gaps []string) {
 	slices.Sort(order)
 	for _, key := range order {
 		r.Ignored = append(r.Ignored, *parts[key])
-	}
-	for _, result := range a.streamResults {
-		r.Findings = append(r.Findings, visibleFindings(result.Findings)...)
-		r.Checked = append(r.Checked, visible(result.Checked)...)
-		gaps = append(gaps, visible(result.Gaps)...)
 	}
 	r.Streams = a.ends
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return b.Count - a.Count })

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"cutover/internal/rehearsal"
@@ -52,6 +53,11 @@ func (s *Stream) Result(at func(rehearsal.Connection) rehearsal.Fate) ([]rehears
 		return 1
 	})
 	result := rehearsal.Result{Findings: t.findings}
+	for _, part := range s.comparison.Ignored(0) {
+		if strings.HasPrefix(part.Part, "header ") { // there is no body to compare
+			result.Ignored = append(result.Ignored, part)
+		}
+	}
 	text := fmt.Sprintf("%s: %s, %d of them open to the end, %s", s.name, words.Count(connections, "connection"), open, words.Count(s.events, "event"))
 	switch {
 	case s.IgnoreIDs:
