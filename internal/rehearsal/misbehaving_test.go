@@ -55,6 +55,10 @@ collections:
     id: $.id
     idempotencyKey: Idempotency-Key
 `
+	events = pages + `
+streams:
+  - {path: /events}
+`
 )
 
 type note struct {
@@ -108,6 +112,14 @@ func newSite() *site {
 			return
 		}
 		give(w, 200, map[string]any{"name": "ann"})
+	})
+	s.mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: hello\n\n")
+		_ = http.NewResponseController(w).Flush()
+		s.mu.Unlock()
+		defer s.mu.Lock()
+		<-r.Context().Done()
 	})
 	s.handleNotes()
 	return s
@@ -363,7 +375,7 @@ func TestMisbehaving(t *testing.T) {
 		verdict string
 		dwell   time.Duration // in a phase; default: enough
 	}{
-		{"nothing is wrong", pages + customers + notes, honest, "", 0},
+		{"nothing is wrong", events + customers + notes, honest, "", 0},
 
 		{"a replaced note is not kept", notes, to("PUT /notes/", 2, forgotten), "Lost write", 0},
 		{"a new note is not kept", notes, to("POST /notes", 2, forgotten), "Lost write", 0},
@@ -431,6 +443,13 @@ func TestMisbehaving(t *testing.T) {
 			<-r.Context().Done()
 			return true
 		}), "Timeout, ", 0},
+		{"a stream is cut", events, to("GET /events", 1, func(_ *site, w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: hello\n\n")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}), "Stream cut", 0},
+		{"a stream cannot be opened", events, to("GET /events", 1, status(503)), "Stream not opened", 0},
 		{"another service answers", pages, func(s *site, _ http.ResponseWriter, _ *http.Request) bool {
 			s.service = "api"
 			return false

@@ -289,7 +289,11 @@ func (d *document) decode(into any, pointer ...string) bool {
 	if err == nil {
 		err = json.Unmarshal(text, into)
 	}
-	if err != nil {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong): // 1.0 is an integer of a schema
+		d.refuseAt(append(slices.Clip(pointer), strings.Split(wrong.Field, ".")...), fmt.Sprintf("%s: write a whole number, as in 3", strings.TrimPrefix(wrong.Value, "number ")))
+	case err != nil:
 		d.refuseAt(pointer, "cannot be read") // the schema is not as strict as what is read
 	}
 	return err == nil
