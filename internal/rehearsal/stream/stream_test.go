@@ -104,6 +104,11 @@ func TestStreams(t *testing.T) {
 	if err := report.WriteSummary(&text); err != nil || !strings.Contains(text.String(), "\n  Stream: "+want["/events"]+"\n") || strings.Contains(text.String(), "open to the end.\n") {
 		t.Errorf("summary\n%s", text.String())
 	}
+	var page strings.Builder
+	if err := report.WritePage(&page); err != nil || !strings.Contains(page.String(), `data-name="how">end of the connection without a close frame, with its task, which was going away</td><td data-name="opened again">at once</td>`) ||
+		!strings.Contains(page.String(), `data-name="ended in">open to the end</td>`) {
+		t.Error("the page does not show the streams")
+	}
 }
 
 // whenOrders is a stream with something wrong in orders.
