@@ -8,6 +8,7 @@
 //   - services: a service with koa (bench/peer/koa: the same routes and data), with net/http
 //     alone (bench/peer/bare), and with a socket that does not read the request (bench/peer/raw).
 //   - split: the forum as a monolith beside the forum as microservices, on this machine.
+//   - checks: what the checks of a rehearsal take of its load generator.
 //   - scale: 10, 30 and 100 services (bench/many) on this machine.
 //
 // After all sections with 6 rounds or more, it writes docs/performance.md. Run it in the root
@@ -40,6 +41,7 @@ func main() {
 	only := flag.String("only", "", "measure this section only, and write no document (default all)")
 	balancer := flag.String("balancer", "", "run the load balancer, with its files in this directory; arguments: LISTEN TARGET")
 	proxy := flag.String("proxy", "", "run the proxy of a task that calls another by Service Connect, in the assembly of this directory, and print its address; argument: TARGET")
+	notes := flag.Bool("notes", false, "run the server whose answers a rehearsal checks, and print its address")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -47,6 +49,8 @@ func main() {
 	switch {
 	case *balancer != "":
 		err = serveBalancer(ctx, *balancer, flag.Arg(0), flag.Arg(1))
+	case *notes:
+		err = serveNotes(ctx, os.Stdout)
 	case *proxy != "":
 		err = serveProxy(ctx, os.Stdout, *proxy, flag.Arg(0))
 	default:
@@ -73,10 +77,11 @@ func run(ctx context.Context, rounds int, only string) (err error) {
 		{name: "balancer", needs: "linux", measure: b.balancer}, // for /proc
 		{name: "services", needs: "linux", measure: b.services},
 		{name: "split", needs: "linux/amd64", measure: b.split}, // like the default deployment's services
+		{name: "checks", needs: "linux", measure: b.checks},
 		{name: "scale", needs: "linux/amd64", measure: b.scale},
 	}
 	if !slices.ContainsFunc(sections, func(s section) bool { return only == "" || only == s.name }) {
-		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, split, scale", only)
+		return fmt.Errorf("-only %q: there is no such section: choose one of synthesis, balancer, services, split, checks, scale", only)
 	}
 	whole := only == "" && rounds >= comparable
 	for i := range sections {
