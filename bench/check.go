@@ -117,7 +117,7 @@ func (b *bench) check(url, name, routes string) (cost checkCost, err error) {
 	}
 	cost = checkCost{whole: ownProcessorTime() - before, checks: time.Duration(checks.Load()), requests: report.Totals.Requests}
 	if w, err = read(); err == nil {
-		cost.hour, err = b.hold(w.Sources[0])
+		cost.hour, err = b.hold(w.Sources[0], held)
 	}
 	return cost, err
 }
@@ -171,8 +171,8 @@ func (d still) Fault(context.Context, string, string) (func(context.Context) err
 }
 
 // hold returns the bytes that the samples of an hour take, with what the checks hold more and more. There is
-// no load here: the server is called.
-func (b *bench) hold(source rehearsal.Source) (bytes float64, err error) {
+// no load here: the server is called, as often as requests says.
+func (b *bench) hold(source rehearsal.Source, requests int) (bytes float64, err error) {
 	server := notes()
 	ask := func(seq int, r *rehearsal.Request) rehearsal.Answer {
 		method := r.Method
@@ -196,16 +196,16 @@ func (b *bench) hold(source rehearsal.Source) (bytes float64, err error) {
 		return float64(memory.HeapAlloc)
 	}
 	var first float64
-	for seq := range held {
+	for seq := range requests {
 		call := source.Next()
 		if problem, text := call.Judge.Judge(ask(seq, call.Request)); text != "" {
 			return 0, fmt.Errorf("%v: %s", problem, text)
 		}
-		if seq == held/2 {
+		if seq == requests/2 {
 			first = heap()
 		}
 	}
-	return sampleBytes*anHour + max(0, heap()-first)*2*anHour/held, b.ctx.Err()
+	return sampleBytes*anHour + max(0, heap()-first)*2*anHour/float64(requests), b.ctx.Err()
 }
 
 // serveNotes serves a document, one with a time in it, and notes in memory. The first line of out is the
