@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -220,18 +219,13 @@ func (c *Config) Check(refuse func(problem string, field ...string)) {
 
 // checkStep checks a step. It returns the variables that later steps may have.
 func (c *Config) checkStep(s *step.Step, known []string, refuse func(problem string, field ...string), at ...string) []string {
-	s.Check(func(field, problem string) { refuse(problem, append(at, field)...) })
-	for _, name := range s.Names() {
-		isLate := name == "id" && !uses(&c.Create, "id") && (at[0] == "begin" || at[0] == "before")
-		if isLate || !slices.Contains(known, name) {
-			refuse(fmt.Sprintf("there is no {{%s}} yet: choose from %s", name, strings.Join(known, ", ")), at...)
-		}
+	isEarly := !uses(&c.Create, "id") && (at[0] == "begin" || at[0] == "before")
+	if isEarly {
+		known = slices.DeleteFunc(slices.Clone(known), func(name string) bool { return name == "id" })
 	}
-	for _, capture := range s.Capture {
-		if slices.Contains(Variables(), capture.Name) {
-			refuse(fmt.Sprintf("{{%s}} has a meaning of its own: choose another name", capture.Name), append(at, "capture")...)
-		}
-		known = append(slices.Clip(known), capture.Name)
+	known = s.CheckNames(known, Variables(), func(problem string, field ...string) { refuse(problem, append(slices.Clip(at), field...)...) })
+	if isEarly {
+		known = append(known, "id")
 	}
 	return known
 }

@@ -135,8 +135,8 @@ shop.yaml:6:14: collections[1].replace: has no {{value}}: nothing would show wha
 shop.yaml:7:11: collections[1].list: has {{id}}: a list is of all
 shop.yaml:8:12: collections[1].value: from 5 is more than to 3
 shop.yaml:9:21: collections[1].idempotencyKey: "a b": must be the name of a header
-shop.yaml:11:13: collections[2].begin[0]: there is no {{id}} yet: choose from id, value, uuid
-shop.yaml:11:42: collections[2].begin[0].capture: {{id}} has a meaning of its own: choose another name
+shop.yaml:11:13: collections[2].begin[0]: there is no {{id}} yet: choose from value, uuid
+shop.yaml:11:47: collections[2].begin[0].capture.id: {{id}} has a meaning of its own: choose another name
 shop.yaml:11:65: collections[2].begin[0].capture.t-1: "t-1": a variable has letters, digits and _
 shop.yaml:11:65: collections[2].begin[0].capture.t-1: must have one of json, header, cookie and match
 shop.yaml:11:72: collections[2].begin[0].capture.t-1.json: JSON path "$[": unexpected eof at position 3; it looks like $.generatedAt or $.items[*].id
@@ -144,7 +144,7 @@ shop.yaml:11:101: collections[2].begin[0].capture.u.match: error parsing regexp:
 shop.yaml:11:110: collections[2].begin[0].capture.v: must have one of json, header, cookie and match
 shop.yaml:12:13: collections[2].create: has more than one of body, bodyFile and json: leave one
 shop.yaml:12:20: collections[2].create.path: route "c": must be a path as in a request line, for example /api/users
-shop.yaml:13:11: collections[2].read: there is no {{nobody}} yet: choose from id, value, uuid, id, t-1, u, v
+shop.yaml:13:11: collections[2].read: there is no {{nobody}} yet: choose from id, t-1, u, uuid, v, value
 shop.yaml:14:12: collections[2].value: a number needs json, its place in the answer to read
 shop.yaml:15:9: collections[2].id: JSON path "$[": unexpected eof at position 3; it looks like $.generatedAt or $.items[*].id`,
 		"collections: [{name: a, create: {path: /a}, list: {path: /a}, value: {to: 3}}]":          `shop.yaml:1:15: collections[0].items: a number needs value, its place in an element`,
