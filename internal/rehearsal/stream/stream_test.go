@@ -124,70 +124,76 @@ func whenOrders(how stream) func(name string, s *service) http.HandlerFunc {
 	}
 }
 
+// wrongStream is a stream with something wrong in it.
+type wrongStream struct {
+	path   string
+	config func(*Config)
+	handle func(name string, s *service) http.HandlerFunc
+	want   string // findings
+}
+
+// soon is when some services end streams.
+const soon = 200 * time.Millisecond
+
+var wrongStreams = []wrongStream{
+	{"/cut", nil, whenOrders(stream{ends: soon, aborts: true}),
+		`Stream cut in (switched|switched → retired): /cut: the stream of orders, opened in switched, ended by end of the connection in the middle of the answer, although its task was not going away`},
+	{"/ending", nil, whenOrders(stream{ends: soon}),
+		`Stream cut in (switched|switched → retired): /ending: the stream of orders, opened in switched, ended by end of the answer, although its task was not going away; if the service ends it by design, write mayEnd: true`},
+	{"/may-end", func(c *Config) { c.MayEnd = true }, whenOrders(stream{ends: soon}), ``},
+	{"/uncut", func(c *Config) { c.Uncut = true }, whenOrders(stream{}),
+		`Stream cut in switched → retired: /uncut: the stream of api, opened in monolith, ended by end of the connection in the middle of the answer, with its task, which was going away; the routes file wants it uncut`},
+	{"/none", nil, func(name string, s *service) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if name == "orders" {
+				http.NotFound(w, r)
+				return
+			}
+			s.serveEvents(w, r, stream{})
+		}
+	}, `Stream not opened again in switched → retired: /none after its end: status 404, not 200: "404 page not found\\n", from orders, and for the rest of the walk(, and 1 more)?; ` +
+		`Stream not opened in switched: /none: status 404, not 200: "404 page not found\\n", from orders, and for the rest of the walk`},
+	{"/lossy", nil, whenOrders(stream{skip: 5}),
+		`(.*; )?Missed event in (switched|switched → retired): /lossy: event \d+ did not come in the stream of orders, opened in switched; it came in the stream of api, opened in monolith.*`},
+	{"/forgetful", nil, func(name string, s *service) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if last := s.last(); name == "orders" && r.Header.Get("Last-Event-ID") != "" {
+				for s.last() < last+3 {
+					s.after(r.Context(), s.last())
+				}
+			}
+			s.serveEvents(w, r, stream{ignores: true})
+		}
+	}, `Missed event in (switched → retired|retired|end): /forgetful: event \d+ did not come in the stream of (api, opened in monolith|orders, opened in switched → retired); it came in the stream of orders, opened in switched.*`},
+	{"/double", nil, whenOrders(stream{replays: 2}),
+		`Doubled event in (switched → retired|retired): /double: event \d+ came twice to a client, in the stream of api and again in the stream of orders, which was opened in switched → retired to go on after the last event`},
+	{"/ignored", func(c *Config) { c.IgnoreIDs = true }, whenOrders(stream{replays: 2, skip: 3}), ``},
+	{"/apart", nil, func(name string, _ *service) http.HandlerFunc {
+		own := &service{bus: newBus()}
+		go func() {
+			for range 2000 {
+				time.Sleep(10 * time.Millisecond)
+				own.publish("an order of " + name)
+			}
+		}()
+		return func(w http.ResponseWriter, r *http.Request) { own.serveEvents(w, r, stream{}) }
+	}, `.*Different event in switched.*: /apart: event \d+ is "{.*an order of \w+.*}" in the stream of \w+, and was "{.*an order of \w+.*}" in the stream of \w+.*`},
+	{"/header", nil, func(name string, s *service) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Version", name)
+			s.serveEvents(w, r, stream{})
+		}
+	}, `Different stream in switched: /header, the stream of orders: header X-Version is "orders", not "api"`},
+}
+
 // What is wrong with a stream is found and named.
 func TestWrongStreams(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	const soon = 200 * time.Millisecond
-	tests := []struct {
-		path   string
-		config func(*Config)
-		handle func(name string, s *service) http.HandlerFunc
-		want   string // findings
-	}{
-		{"/cut", nil, whenOrders(stream{ends: soon, aborts: true}),
-			`Stream cut in (switched|switched → retired): /cut: the stream of orders, opened in switched, ended by end of the connection in the middle of the answer, although its task was not going away`},
-		{"/ending", nil, whenOrders(stream{ends: soon}),
-			`Stream cut in (switched|switched → retired): /ending: the stream of orders, opened in switched, ended by end of the answer, although its task was not going away; if the service ends it by design, write mayEnd: true`},
-		{"/may-end", func(c *Config) { c.MayEnd = true }, whenOrders(stream{ends: soon}), ``},
-		{"/uncut", func(c *Config) { c.Uncut = true }, whenOrders(stream{}),
-			`Stream cut in switched → retired: /uncut: the stream of api, opened in monolith, ended by end of the connection in the middle of the answer, with its task, which was going away; the routes file wants it uncut`},
-		{"/none", nil, func(name string, s *service) http.HandlerFunc {
-			return func(w http.ResponseWriter, r *http.Request) {
-				if name == "orders" {
-					http.NotFound(w, r)
-					return
-				}
-				s.serveEvents(w, r, stream{})
-			}
-		}, `Stream not opened again in switched → retired: /none after its end: status 404, not 200: "404 page not found\\n", from orders, and for the rest of the walk(, and 1 more)?; ` +
-			`Stream not opened in switched: /none: status 404, not 200: "404 page not found\\n", from orders, and for the rest of the walk`},
-		{"/lossy", nil, whenOrders(stream{skip: 5}),
-			`(.*; )?Missed event in (switched|switched → retired): /lossy: event \d+ did not come in the stream of orders, opened in switched; it came in the stream of api, opened in monolith.*`},
-		{"/forgetful", nil, func(name string, s *service) http.HandlerFunc {
-			return func(w http.ResponseWriter, r *http.Request) {
-				if last := s.last(); name == "orders" && r.Header.Get("Last-Event-ID") != "" {
-					for s.last() < last+3 {
-						s.after(r.Context(), s.last())
-					}
-				}
-				s.serveEvents(w, r, stream{ignores: true})
-			}
-		}, `Missed event in (switched → retired|retired|end): /forgetful: event \d+ did not come in the stream of (api, opened in monolith|orders, opened in switched → retired); it came in the stream of orders, opened in switched.*`},
-		{"/double", nil, whenOrders(stream{replays: 2}),
-			`Doubled event in (switched → retired|retired): /double: event \d+ came twice to a client, in the stream of api and again in the stream of orders, which was opened in switched → retired to go on after the last event`},
-		{"/ignored", func(c *Config) { c.IgnoreIDs = true }, whenOrders(stream{replays: 2, skip: 3}), ``},
-		{"/apart", nil, func(name string, _ *service) http.HandlerFunc {
-			own := &service{bus: newBus()}
-			go func() {
-				for range 2000 {
-					time.Sleep(10 * time.Millisecond)
-					own.publish("an order of " + name)
-				}
-			}()
-			return func(w http.ResponseWriter, r *http.Request) { own.serveEvents(w, r, stream{}) }
-		}, `.*Different event in switched.*: /apart: event \d+ is "{.*an order of \w+.*}" in the stream of \w+, and was "{.*an order of \w+.*}" in the stream of \w+.*`},
-		{"/header", nil, func(name string, s *service) http.HandlerFunc {
-			return func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("X-Version", name)
-				s.serveEvents(w, r, stream{})
-			}
-		}, `Different stream in switched: /header, the stream of orders: header X-Version is "orders", not "api"`},
-	}
 	shared := newBus()
 	api, orders := newService("api", shared), newService("orders", shared)
 	var streams []*Stream
 	var paths []string
-	for _, test := range tests {
+	for _, test := range wrongStreams {
 		c := at(test.path)
 		if test.config != nil {
 			test.config(&c)
@@ -209,7 +215,7 @@ func TestWrongStreams(t *testing.T) {
 	if report.Verdict.Passed || report.Verdict.Word() != "failed" {
 		t.Errorf("%+v", report.Verdict)
 	}
-	for _, test := range tests {
+	for _, test := range wrongStreams {
 		var got []string
 		for _, f := range report.Findings {
 			if strings.Contains(f.Text, test.path+":") || strings.Contains(f.Text, test.path+",") || strings.Contains(f.Text, test.path+" ") {
