@@ -129,6 +129,7 @@ func TestRead(t *testing.T) {
 	want := &Resource{
 		Stack: web, LogicalID: "Listener", Type: "Test::Listener", Properties: map[string]any{"Port": 80.0},
 		DependsOn: []string{"Lb"}, DeletionPolicy: "Retain", UpdateReplacePolicy: "Retain", Path: "Web/Listener/Resource",
+		Metadata: map[string]any{"aws:cdk:path": "Web/Listener/Resource"},
 	}
 	if !reflect.DeepEqual(listener, want) {
 		t.Errorf("Listener is %+v, want %+v", listener, want)
