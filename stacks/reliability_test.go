@@ -24,9 +24,9 @@ func TestReliability(t *testing.T) {
 		t.Skip("takes three minutes: `make reliability` runs it")
 	}
 	// Where all tasks are hurt alike, more of them change nothing.
-	faults := map[int][]string{2: {"kill-half", "drain", "bad-image"}} // by tasks
+	faults := map[int][]string{2: {"kill-half", "hang-half", "drain", "bad-image"}} // by tasks
 	for _, kind := range ecs.FaultKinds() {
-		if kind.Name != "kill-half" {
+		if !strings.HasSuffix(kind.Name, "-half") {
 			faults[1] = append(faults[1], kind.Name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // harm does a fault and waits until the deployment has recovered.
@@ -72,6 +73,27 @@ func TestFaults(t *testing.T) {
 	}
 	if response, err := http.Get(d.url(80) + "/api/users/1"); err != nil || response.StatusCode != http.StatusOK {
 		t.Errorf("afterwards the answer is %v (%v)", response, err)
+	}
+
+	// Of two tasks one hangs: the load balancer asks them in turns.
+	clear, err := d.Fault(t.Context(), "hang-half", "users")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Timeout: 2 * time.Second}
+	answered, hanging := 0, 0
+	for try := 0; try < 20 && (answered == 0 || hanging == 0); try++ {
+		if response, err := client.Get(d.url(80) + "/api/users/1"); err != nil {
+			hanging++
+		} else if response.Body.Close(); response.StatusCode == http.StatusOK {
+			answered++
+		}
+	}
+	if answered == 0 || hanging == 0 {
+		t.Errorf("%d requests were answered and %d not", answered, hanging)
+	}
+	if err := clear(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

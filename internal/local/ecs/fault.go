@@ -36,7 +36,8 @@ var faultKinds = []FaultKind{
 	{Name: "kill", Once: true, Does: "every task that runs is killed", begin: kill(all)},
 	{Name: "kill-half", Once: true, Does: "half of the tasks that run are killed, at least one", begin: kill(half)},
 	{Name: "oom", Once: true, Does: "every task is killed as the kernel does when memory is out, exit code 137", begin: kill(all)},
-	{Name: "hang", Does: "every task that runs answers nothing more", begin: hang},
+	{Name: "hang", Does: "every task that runs answers nothing more", begin: hang(all)},
+	{Name: "hang-half", Does: "half of the tasks that run answer nothing more, at least one", begin: hang(half)},
 	{Name: "slow", Does: "every task is stopped for most of the time", begin: again(slow)},
 	{Name: "crash-loop", Does: "every task is killed as soon as it runs", begin: again(crash)},
 	{Name: "drain", Does: "every task is replaced, as when its instance is set to DRAINING", Lossless: true, Once: true, begin: drain},
@@ -85,13 +86,16 @@ func kill(share func(n int) int) fault {
 	}
 }
 
-func hang(_ context.Context, p *Provider, service ServiceStatus) (ending, error) {
-	p.signal(service, syscall.SIGSTOP, all)
-	return func(ctx context.Context) error {
-		// Tasks that were replaced meanwhile are gone.
-		p.signal(service, syscall.SIGCONT, all)
-		return p.steady(ctx)
-	}, nil
+// hang stops a share of the tasks that run now.
+func hang(share func(n int) int) fault {
+	return func(_ context.Context, p *Provider, service ServiceStatus) (ending, error) {
+		p.signal(service, syscall.SIGSTOP, share)
+		return func(ctx context.Context) error {
+			// Tasks that were replaced meanwhile are gone.
+			p.signal(service, syscall.SIGCONT, all)
+			return p.steady(ctx)
+		}, nil
+	}
 }
 
 // A slow service runs for slowRun of every slowCycle.
