@@ -241,7 +241,7 @@ func TestCanary(t *testing.T) {
 	}
 	fault := filepath.Join(t.TempDir(), "fault")
 	d := start(t, stateDir(t), map[string]string{"users": fmt.Sprintf("%s=server FAULT='%s' exec '%s'", roleVariable, fault, program)})
-	const period = time.Second
+	const period = 2 * time.Second // a busy machine sends fewer requests than asked, and a round needs 50
 	canaries := func(want string) []Canary {
 		t.Helper()
 		found, err := d.Canaries(Compared{Monolith: []string{"api"}}, period)
@@ -263,6 +263,11 @@ func TestCanary(t *testing.T) {
 	// judged waits until the verdict is that one, and returns its reason.
 	judged := func(want canary.Verdict) (reason string) {
 		t.Helper()
+		defer func() {
+			if t.Failed() {
+				t.Log(reason)
+			}
+		}()
 		until(t, "the verdict is "+string(want), func() bool {
 			c := canaries("users 50")[0]
 			verdict, reasons := canary.Decide(canary.Subject{Service: c.Service, Monolith: "api", Length: period, Rounds: c.Rounds}.Judge())
