@@ -119,8 +119,8 @@ func (p *pair) register(stack awscdk.Stack, service awsecs.BaseService) {
 // addAddresses adds the variables with the addresses of the services that are called.
 func (p *pair) addAddresses(s config.Settings, environment map[string]*string) {
 	for _, call := range p.Deployment.CallsOf(p.Service, s.Position) {
-		environment[call.Variable] = jsii.String(call.URL(s.Env))
-		if call.URL(s.Env) != "" {
+		if url := call.URL(s.Env); url != "" {
+			environment[call.Variable] = jsii.String(url)
 			continue
 		}
 		scheme, host := "http://", p.Alike.balancers[call.Callee.LoadBalancer]
@@ -179,7 +179,7 @@ func (p *pair) instances() assets.Instances {
 	if p.AwsVPC() {
 		return assets.Instances{Interfaces: true}
 	}
-	return assets.Instances{Linked: p.Service.Linked(), Published: p.calledFromInstances}
+	return assets.Instances{Linked: p.Service.Linked(), Published: p.Deployment.CalledFromInstances(p.Service)}
 }
 
 // calleesFirst brings the services into the order in which they are deployed.

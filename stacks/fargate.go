@@ -93,7 +93,7 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) {
 	if slices.ContainsFunc(p.Service.AllVolumes(), func(v config.Volume) bool { return v.FileSystem == "" }) {
 		p.Files.admit(stack, p.construct("ToFiles"), group)
 	}
-	if p.calledFromInstances {
+	if p.Deployment.CalledFromInstances(p.Service) {
 		group.AddIngressRule(p.Alike.network.InstanceSecurityGroup, port, jsii.String("Callers in bridge mode"), nil)
 	}
 	p.Alike.groups[p.Name] = group

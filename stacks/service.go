@@ -51,8 +51,6 @@ type pair struct {
 	config.Pair
 	// id begins the ids of its constructs. It is empty on EC2, whose constructs were there first.
 	id string
-	// calledFromInstances says that a service in bridge mode calls the service by its name.
-	calledFromInstances bool
 }
 
 func (p *pair) onFargate() bool { return config.Kind(p.Compute) == migration.Fargate }
@@ -137,7 +135,7 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 	tagService(stack, name)
 	props.images = map[string]awsecrassets.DockerImageAsset{}
 	for _, one := range props.Service.Pairs() {
-		p := &pair{ServiceProps: props, Pair: one, calledFromInstances: props.Deployment.CalledFromInstances(props.Service)}
+		p := &pair{ServiceProps: props, Pair: one}
 		if p.onFargate() {
 			p.id = "Fargate"
 		}

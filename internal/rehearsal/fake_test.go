@@ -74,7 +74,7 @@ var fakeRoutes = []string{
 }
 
 func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
-	if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(traceHeader)); ours { // not the trial's
+	if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(TraceHeader)); ours { // not the trial's
 		f.seen.Add(1)
 	}
 	f.mu.Lock()
@@ -84,7 +84,7 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	if phase == "switched" || phase == "retired" {
 		service = strings.Split(r.URL.Path, "/")[2]
 	}
-	record := Record{TraceID: "Self=1-67891234-12456789abcdef012345678;" + r.Header.Get(traceHeader), Service: service, Target: service + "-1"}
+	record := Record{TraceID: "Self=1-67891234-12456789abcdef012345678;" + r.Header.Get(TraceHeader), Service: service, Target: service + "-1"}
 	counting := &statusWriter{ResponseWriter: w}
 	defer func() {
 		record.Status = counting.status

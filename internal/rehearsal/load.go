@@ -23,7 +23,8 @@ import (
 )
 
 const (
-	traceHeader = "X-Amzn-Trace-Id"
+	// TraceHeader is the header by which the load balancer's records are told apart.
+	TraceHeader = "X-Amzn-Trace-Id"
 	// maxInFlight bounds connections, and so file descriptors. Further requests wait, and
 	// their latency says so.
 	maxInFlight = 4096
@@ -78,7 +79,7 @@ func get(ctx context.Context, transport *http.Transport, timeout time.Duration, 
 		return fail(unsent, err)
 	}
 	maps.Copy(req.Header, call.Request.Header)
-	req.Header.Set(traceHeader, traceID)
+	req.Header.Set(TraceHeader, traceID)
 	req.Host = cmp.Or(call.Request.Host, req.Host)
 	resp, err := transport.RoundTrip(req)
 	if err != nil {

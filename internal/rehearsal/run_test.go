@@ -145,7 +145,7 @@ func TestRunFindsLosses(t *testing.T) {
 			over := make(chan struct{})
 			f.during("switched", "retired", over, func(w http.ResponseWriter, r *http.Request, service string) bool {
 				mu.Lock()
-				id := r.Header.Get(traceHeader)
+				id := r.Header.Get(TraceHeader)
 				hit := service == "users" && len(injected) < 3 && !injected[id]
 				if hit {
 					injected[id] = true
@@ -492,7 +492,7 @@ func TestRunTriesTheLoad(t *testing.T) {
 	f := newFake(t)
 	var one sync.Mutex
 	f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
-		if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(traceHeader)); !ours { // the trial's
+		if _, ours := f.rehearsal.rec.parseTraceID(r.Header.Get(TraceHeader)); !ours { // the trial's
 			one.Lock() // one after the other, 50 a second
 			defer one.Unlock()
 			time.Sleep(20 * time.Millisecond)
@@ -516,7 +516,7 @@ func TestRunTriesAgain(t *testing.T) {
 	const still = 900 * time.Millisecond
 	var trials sync.Map // by the first digits of their trace ids
 	f.intercept = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
-		id := r.Header.Get(traceHeader)
+		id := r.Header.Get(TraceHeader)
 		if _, ours := f.rehearsal.rec.parseTraceID(id); !ours {
 			trials.Store(id[len("Root=1-12345678-"):][:8], true)
 			select {

@@ -53,9 +53,6 @@ func (l *Line) Ask(ctx context.Context, r *Request) Answer {
 	return a
 }
 
-// TraceHeader is the header by which the load balancer's records are told apart.
-const TraceHeader = traceHeader
-
 // Connection is one connection of a stream.
 type Connection struct {
 	// N is the number that [Line.Connect] gave.

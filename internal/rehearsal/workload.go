@@ -182,7 +182,7 @@ func (r *Request) Writes() bool {
 }
 
 // ownHeaders are what the rehearsal or Go's HTTP client sets.
-var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer", traceHeader}
+var ownHeaders = []string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Trailer", TraceHeader}
 
 // Check returns what is wrong with the request, all of it. The field of an error is one of method, path, host and
 // headers.

@@ -76,14 +76,7 @@ func (c *Config) Check(refuse func(problem string, field ...string)) {
 }
 
 // Writes are the names of the steps that may change something.
-func (c *Config) Writes() (names []string) {
-	for _, s := range slices.Concat(c.Begin, c.Steps, c.End) {
-		if name := s.Request.String(); s.Request.Writes() && !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
+func (c *Config) Writes() []string { return step.Writes(slices.Concat(c.Begin, c.Steps, c.End)) }
 
 // Session is a [rehearsal.Source].
 type Session struct {

@@ -100,6 +100,16 @@ func (s *Step) texts() []string {
 	return texts
 }
 
+// Writes are the names of the steps that may change something, each once.
+func Writes(steps []Step) (names []string) {
+	for _, s := range steps {
+		if name := s.Request.String(); s.Request.Writes() && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Route is the request for the rows of the report. Its name has the variables, and its path an example.
 func (s *Step) Route() *rehearsal.Request {
 	r := s.Request

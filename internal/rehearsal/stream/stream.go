@@ -71,14 +71,7 @@ func sending(text string) *step.Step {
 }
 
 // Writes are the names of the steps that may change something.
-func (c *Config) Writes() (names []string) {
-	for _, s := range append(slices.Clone(c.Begin), c.Open) {
-		if s.Request.Writes() {
-			names = append(names, s.Request.String())
-		}
-	}
-	return names
-}
+func (c *Config) Writes() []string { return step.Writes(append(slices.Clone(c.Begin), c.Open)) }
 
 // Stream is a [rehearsal.Stream].
 type Stream struct {

@@ -63,7 +63,7 @@ func (b *Builder) collections(d *document) {
 			continue
 		}
 		config := b.collection(d, e, at)
-		config.Check(func(problem string, field ...string) { d.refuseAt(append(slices.Clip(at), field...), problem) })
+		config.Check(d.refuseBelow(at))
 		switch {
 		case len(d.errs) > 0:
 		case !b.Writes:
@@ -77,13 +77,12 @@ func (b *Builder) collections(d *document) {
 
 // collection reads a collection.
 func (b *Builder) collection(d *document, e collectionEntry, at []string) collection.Config {
-	below := func(names ...string) []string { return append(slices.Clip(at), names...) }
 	one := func(e *stepEntry, name, method string) *step.Step {
 		if e == nil {
 			return nil
 		}
 		e.Method = cmp.Or(e.Method, method)
-		s := b.step(d, *e, below(name))
+		s := b.step(d, *e, below(at, name))
 		return &s
 	}
 	hot := 2
@@ -92,13 +91,13 @@ func (b *Builder) collection(d *document, e collectionEntry, at []string) collec
 	}
 	return collection.Config{
 		Name: e.Name, Weight: max(1, e.Weight), Hot: hot, Cold: cmp.Or(e.Cold, 100), IdempotencyKey: e.IdempotencyKey,
-		Begin: b.steps(d, e.Begin, below("begin")), Before: b.steps(d, e.Before, below("before")),
+		Begin: b.steps(d, e.Begin, below(at, "begin")), Before: b.steps(d, e.Before, below(at, "before")),
 		Create: *one(&e.Create, "create", "POST"), Read: one(e.Read, "read", ""), List: one(e.List, "list", ""),
 		Replace: one(e.Replace, "replace", "PUT"), Delete: one(e.Delete, "delete", "DELETE"),
-		ID:    d.path(e.ID, below("id")),
-		Value: collection.Value{From: e.Value.From, To: e.Value.To, JSON: d.path(e.Value.JSON, below("value", "json"))},
+		ID:    d.path(e.ID, below(at, "id")),
+		Value: collection.Value{From: e.Value.From, To: e.Value.To, JSON: d.path(e.Value.JSON, below(at, "value", "json"))},
 		Items: collection.Items{
-			All: d.path(e.Items.All, below("items", "all")), ID: d.path(e.Items.ID, below("items", "id")), Value: d.path(e.Items.Value, below("items", "value")),
+			All: d.path(e.Items.All, below(at, "items", "all")), ID: d.path(e.Items.ID, below(at, "items", "id")), Value: d.path(e.Items.Value, below(at, "items", "value")),
 		},
 	}
 }
@@ -109,7 +108,7 @@ func (b *Builder) step(d *document, e stepEntry, at []string) step.Step {
 	s.Request.Header = b.header(s.Request.Header)
 	s.Expect = b.Expect(*s.Route(), d.expect(e.entry, at))
 	for _, name := range slices.Sorted(maps.Keys(e.Capture)) {
-		s.Capture = append(s.Capture, d.capture(name, e.Capture[name], append(slices.Clip(at), "capture", name)))
+		s.Capture = append(s.Capture, d.capture(name, e.Capture[name], below(at, "capture", name)))
 	}
 	return s
 }
@@ -120,7 +119,7 @@ func notAName(name string) string {
 
 // capture reads where a value is in an answer.
 func (d *document) capture(name string, e captureEntry, at []string) step.Capture {
-	c := step.Capture{Name: name, Header: e.Header, Cookie: e.Cookie, JSON: d.path(e.JSON, append(slices.Clip(at), "json"))}
+	c := step.Capture{Name: name, Header: e.Header, Cookie: e.Cookie, JSON: d.path(e.JSON, below(at, "json"))}
 	if !step.IsName(name) {
 		d.refuseAt(at, notAName(name))
 	}
@@ -136,7 +135,7 @@ func (d *document) capture(name string, e captureEntry, at []string) step.Captur
 	if e.Match != "" {
 		var err error
 		if c.Match, err = regexp.Compile(e.Match); err != nil {
-			d.refuseAt(append(slices.Clip(at), "match"), err.Error())
+			d.refuseAt(below(at, "match"), err.Error())
 		}
 	}
 	return c

@@ -35,7 +35,7 @@ func (b *Builder) sessions(d *document) {
 			continue
 		}
 		config := b.session(d, e, at)
-		config.Check(func(problem string, field ...string) { d.refuseAt(append(slices.Clip(at), field...), problem) })
+		config.Check(d.refuseBelow(at))
 		switch writes := config.Writes(); {
 		case len(d.errs) > 0:
 		case len(writes) > 0 && !b.Writes:
@@ -50,15 +50,15 @@ func (b *Builder) sessions(d *document) {
 // session reads a session.
 func (b *Builder) session(d *document, e sessionEntry, at []string) session.Config {
 	config := session.Config{
-		Name: e.Name, Weight: e.Weight, Users: e.Users, Rounds: e.Rounds, Expires: d.duration(e.Expires, append(slices.Clip(at), "expires")),
-		Begin: b.steps(d, e.Begin, append(slices.Clip(at), "begin")), Steps: b.steps(d, e.Steps, append(slices.Clip(at), "steps")),
-		End: b.steps(d, e.End, append(slices.Clip(at), "end")),
+		Name: e.Name, Weight: e.Weight, Users: e.Users, Rounds: e.Rounds, Expires: d.duration(e.Expires, below(at, "expires")),
+		Begin: b.steps(d, e.Begin, below(at, "begin")), Steps: b.steps(d, e.Steps, below(at, "steps")),
+		End: b.steps(d, e.End, below(at, "end")),
 	}
 	for i, values := range e.Variables {
 		row := step.Variables{}
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			if !step.IsName(name) {
-				d.refuseAt(append(slices.Clip(at), "variables", strconv.Itoa(i), name), notAName(name))
+				d.refuseAt(below(at, "variables", strconv.Itoa(i), name), notAName(name))
 			}
 			decoder := json.NewDecoder(bytes.NewReader(values[name]))
 			decoder.UseNumber() // as the file has it
@@ -74,7 +74,7 @@ func (b *Builder) session(d *document, e sessionEntry, at []string) session.Conf
 // steps reads requests of a virtual user.
 func (b *Builder) steps(d *document, entries []stepEntry, at []string) (steps []step.Step) {
 	for i, e := range entries {
-		steps = append(steps, b.step(d, e, append(slices.Clip(at), strconv.Itoa(i))))
+		steps = append(steps, b.step(d, e, below(at, strconv.Itoa(i))))
 	}
 	return steps
 }

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -46,10 +45,10 @@ func (b *Builder) streams(d *document) {
 			continue
 		}
 		config := stream.Config{
-			WebSocket: e.Type == "websocket", Open: b.step(d, stepEntry{entry: e.entry}, at), Begin: b.steps(d, e.Begin, append(slices.Clip(at), "begin")),
-			Send: e.Send, ID: d.path(e.ID, append(slices.Clip(at), "id")), IgnoreIDs: e.IgnoreIDs, Connections: e.Connections, Uncut: e.Uncut, MayEnd: e.MayEnd,
+			WebSocket: e.Type == "websocket", Open: b.step(d, stepEntry{entry: e.entry}, at), Begin: b.steps(d, e.Begin, below(at, "begin")),
+			Send: e.Send, ID: d.path(e.ID, below(at, "id")), IgnoreIDs: e.IgnoreIDs, Connections: e.Connections, Uncut: e.Uncut, MayEnd: e.MayEnd,
 		}
-		config.Check(func(problem string, field ...string) { d.refuseAt(append(slices.Clip(at), field...), problem) })
+		config.Check(d.refuseBelow(at))
 		switch writes := config.Writes(); {
 		case len(d.errs) > 0:
 		case len(writes) > 0 && !b.Writes:

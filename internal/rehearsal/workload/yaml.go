@@ -91,6 +91,14 @@ func (d *document) refuse(at *yaml.Node, text string) {
 	d.errs = append(d.errs, problem{at.Line, at.Column, text})
 }
 
+// below is a place in a place.
+func below(at []string, names ...string) []string { return append(slices.Clip(at), names...) }
+
+// refuseBelow adds errors at places in a place.
+func (d *document) refuseBelow(at []string) func(problem string, field ...string) {
+	return func(problem string, field ...string) { d.refuseAt(below(at, field...), problem) }
+}
+
 // refuseAt adds an error at a place, which is named as in requests[2].path.
 func (d *document) refuseAt(pointer []string, text string) {
 	node := d.nodes[pointerOf(pointer)]
@@ -244,7 +252,7 @@ func (d *document) explain(schema *jsonschema.Schema, e *jsonschema.ValidationEr
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		for _, name := range k.Properties {
-			key := cmp.Or(d.keys[pointerOf(append(slices.Clip(at), name))], d.nodes[pointerOf(at)])
+			key := cmp.Or(d.keys[pointerOf(below(at, name))], d.nodes[pointerOf(at)])
 			d.refuse(key, fmt.Sprintf("%sthere is no key %q: %s", placeOf(at), name, nearest(name, propertiesAt(schema, at))))
 		}
 	case *kind.Required:
@@ -345,7 +353,7 @@ func withArticles(types []string) string {
 
 // propertiesAt are the keys that a schema takes at a place.
 func propertiesAt(schema *jsonschema.Schema, at []string) []string {
-	for _, step := range append(slices.Clip(at), "") {
+	for _, step := range below(at, "") {
 		for schema.Ref != nil {
 			schema = schema.Ref
 		}
