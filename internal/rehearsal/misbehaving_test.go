@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -78,7 +79,7 @@ type site struct {
 	wrong    fault
 	n        int // requests that web has got
 	notes    map[int]note
-	earlier  []map[int]note // copies
+	created  map[int]note   // as they were created
 	keys     map[string]int // ids by Idempotency-Key
 	sessions map[string]bool
 	last     int
@@ -90,7 +91,7 @@ type site struct {
 type fault func(s *site, w http.ResponseWriter, r *http.Request) bool
 
 func newSite() *site {
-	s := &site{mux: http.NewServeMux(), seen: make(chan struct{}), notes: map[int]note{}, keys: map[string]int{}, sessions: map[string]bool{}}
+	s := &site{mux: http.NewServeMux(), seen: make(chan struct{}), notes: map[int]note{}, created: map[int]note{}, keys: map[string]int{}, sessions: map[string]bool{}}
 	s.mux.HandleFunc("GET /products", func(w http.ResponseWriter, _ *http.Request) { // and HEAD
 		w.Header().Set("Cache-Control", "max-age=60")
 		w.Header().Set("Etag", `"1"`)
@@ -144,7 +145,7 @@ func (s *site) handleNotes() {
 	}
 	s.mux.HandleFunc("POST /notes", func(w http.ResponseWriter, r *http.Request) {
 		key := r.Header.Get("Idempotency-Key")
-		if id := s.keys[key]; id != 0 {
+		if id := s.keys[key]; id != 0 && key != "" {
 			give(w, 200, s.notes[id])
 			return
 		}
@@ -152,7 +153,7 @@ func (s *site) handleNotes() {
 		n := note{}
 		_ = json.NewDecoder(r.Body).Decode(&n)
 		n.ID = s.last
-		s.notes[n.ID], s.keys[key] = n, n.ID
+		s.notes[n.ID], s.created[n.ID], s.keys[key] = n, n, n.ID
 		give(w, 201, n)
 	})
 	s.mux.HandleFunc("GET /notes/{id}", one(func(w http.ResponseWriter, _ *http.Request, n note) { give(w, 200, n) }))
@@ -189,9 +190,6 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() { // also of what breaks off
 		s.rehearse.Observe(rehearsal.Record{TraceID: r.Header.Get("X-Amzn-Trace-Id"), Service: service, Target: service + "-1", Status: watched.status, TargetStatus: watched.status})
 	}()
-	if s.earlier = append(s.earlier, maps.Clone(s.notes)); len(s.earlier) > 20 {
-		s.earlier = s.earlier[1:]
-	}
 	if s.service == "web" && s.wrong != nil {
 		if s.n++; s.wrong(s, w, r) {
 			return
@@ -265,7 +263,7 @@ func fits(r *http.Request, begins string) bool {
 	return strings.HasPrefix(r.Method+" "+r.URL.Path, begins)
 }
 
-// to does something wrong with one of so many requests that fit.
+// to does something wrong with the first of so many requests that fit, and so on.
 func to(begins string, of int, do fault) fault {
 	n := 0
 	return func(s *site, w http.ResponseWriter, r *http.Request) bool {
@@ -273,7 +271,7 @@ func to(begins string, of int, do fault) fault {
 			return false
 		}
 		n++
-		return n%of == 0 && do(s, w, r)
+		return (n-1)%of == 0 && do(s, w, r)
 	}
 }
 
@@ -325,12 +323,13 @@ func forgotten(s *site, w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// stale answers from an older copy.
+// stale answers with a note as it was created. What replaced it was acknowledged long ago, however slow the machine is.
 func stale(s *site, w http.ResponseWriter, r *http.Request) bool {
-	now := s.notes
-	s.notes = s.earlier[0]
-	s.mux.ServeHTTP(w, r)
-	s.notes = now
+	id, _ := strconv.Atoi(path.Base(r.URL.Path))
+	if _, ok := s.notes[id]; !ok {
+		return false
+	}
+	give(w, 200, s.created[id])
 	return true
 }
 
@@ -399,7 +398,7 @@ func TestMisbehaving(t *testing.T) {
 				clear(s.sessions)
 			}
 			return false
-		}), ": the session that api opened in monolith is unknown to web in ", 0},
+		}), ": the session that api opened in monolith", 0},
 		{"the login answers 503", customers, to("POST /login", 1, status(503)), "Server error (503), ", 0},
 		{"an attribute of a cookie is missing", customers, to("POST /login", 1, header("Set-Cookie", "sid=1; Path=/")), "header Set-Cookie", 0},
 		{"a cookie is missing", customers, to("POST /login", 1, header("Set-Cookie", "")), "header Set-Cookie", 0},
@@ -458,46 +457,62 @@ func TestMisbehaving(t *testing.T) {
 	dir := t.TempDir()
 	// They mostly wait, so some go side by side.
 	slots := make(chan struct{}, 4)
-	reports, errs := make([]*rehearsal.Report, len(cases)), make([]error, len(cases))
+	problems := make([]string, len(cases))
 	var all sync.WaitGroup
 	for i, test := range cases {
 		all.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			file := filepath.Join(dir, fmt.Sprint(i, ".yaml"))
-			if errs[i] = os.WriteFile(file, []byte(test.routes), 0o600); errs[i] != nil {
+			if err := os.WriteFile(file, []byte(test.routes), 0o600); err != nil {
+				problems[i] = err.Error()
 				return
 			}
-			s := newSite()
-			s.wrong = test.wrong
 			timeout := 30 * time.Second
 			if test.verdict == "Timeout, " {
 				timeout = 2 * time.Second
 			}
-			reports[i], errs[i] = rehearseSite(t.Context(), s, file, cmp.Or(test.dwell, 400*time.Millisecond), timeout)
+			// On a busy machine too few requests may reach web.
+			dwell := cmp.Or(test.dwell, 400*time.Millisecond)
+			for range 3 {
+				s := newSite()
+				s.wrong = test.wrong
+				report, err := rehearseSite(t.Context(), s, file, dwell, timeout)
+				if err != nil {
+					problems[i] = err.Error()
+					return
+				}
+				if problems[i] = misjudged(report, test.wrong == nil, test.verdict); problems[i] == "" || test.wrong == nil && report.Verdict.Outcome == rehearsal.Failed {
+					return
+				}
+				dwell *= 3
+			}
 		})
 	}
 	all.Wait()
 	for i, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
-			if errs[i] != nil {
-				t.Fatal(errs[i])
-			}
-			v := reports[i].Verdict
-			said := v.Sentence + "\n" + strings.Join(v.Reasons, "\n")
-			for _, loss := range reports[i].Losses {
-				for _, sample := range loss.Samples {
-					said += "\n" + sample.Detail
-				}
-			}
-			switch {
-			case test.wrong == nil && v.Outcome == rehearsal.Inconclusive && reports[i].Load.WouldHold > 0:
-				t.Log(said) // the machine is busy
-			case test.wrong == nil && (v.Outcome != rehearsal.Passed || len(v.Gaps) > 0):
-				t.Errorf("%s\ngaps %q\n%q", said, v.Gaps, reports[i].Checked)
-			case test.wrong != nil && (v.Outcome != rehearsal.Failed || !strings.Contains(said, test.verdict)):
-				t.Errorf("%q is not in the verdict %s:\n%s\n%q", test.verdict, v.Outcome, said, reports[i].Checked)
+			if problems[i] != "" {
+				t.Error(problems[i])
 			}
 		})
 	}
+}
+
+// misjudged says what is wrong with a verdict, or nothing.
+func misjudged(r *rehearsal.Report, honest bool, expected string) string {
+	v := r.Verdict
+	said := v.Sentence + "\n" + strings.Join(v.Reasons, "\n")
+	for _, loss := range r.Losses {
+		for _, sample := range loss.Samples {
+			said += "\n" + sample.Detail
+		}
+	}
+	switch {
+	case honest && (v.Outcome != rehearsal.Passed || len(v.Gaps) > 0):
+		return fmt.Sprintf("%s: %s\ngaps %q\n%q", v.Outcome, said, v.Gaps, r.Checked)
+	case !honest && (v.Outcome != rehearsal.Failed || !strings.Contains(said, expected)):
+		return fmt.Sprintf("%q is not in the verdict %s:\n%s\n%q", expected, v.Outcome, said, r.Checked)
+	}
+	return ""
 }

@@ -200,33 +200,49 @@ func (l *life) die() {
 	}
 }
 
-// Finish reads what is there at the end, and deletes it. It is called after the load, while the last phase is up.
+// Finish reads what is there at the end, lists it, and deletes it. It is called after the load, while the last phase is up.
 func (c *Collection) Finish(ctx context.Context, ask rehearsal.Ask) {
 	ctx, cancel := context.WithTimeout(ctx, finishLimit)
 	defer cancel()
 	c.mu.Lock()
 	var all []*resource
+	owners := map[*user]bool{}
 	for r := range c.open {
 		r.script = nil
 		all = append(all, r)
+		owners[r.user] = true
 	}
 	c.mu.Unlock()
 	failures := 0
-	for _, r := range all {
-		for _, a := range []action{reading, deleting} {
-			if !c.has(a) || failures == maxFinish || ctx.Err() != nil {
-				continue
-			}
-			c.mu.Lock()
-			call := c.ask(r, a)
-			c.mu.Unlock()
-			answer := ask(ctx, call.Route, call.Request)
-			answer.Seq = afterLoad
-			if answer.Err != nil {
-				failures++
-			}
-			call.Judge.Judge(answer)
+	finish := func(request func() rehearsal.Call) {
+		if failures == maxFinish || ctx.Err() != nil {
+			return
 		}
+		c.mu.Lock()
+		call := request()
+		c.mu.Unlock()
+		answer := ask(ctx, call.Route, call.Request)
+		answer.Seq = afterLoad
+		if answer.Err != nil {
+			failures++
+		}
+		call.Judge.Judge(answer)
+	}
+	each := func(a action) {
+		for _, r := range all {
+			finish(func() rehearsal.Call { return c.ask(r, a) })
+		}
+	}
+	if c.has(reading) {
+		each(reading)
+	}
+	if c.lists {
+		for u := range owners { // what was done twice may be in no list before
+			finish(func() rehearsal.Call { return c.listOf(u, nil) })
+		}
+	}
+	if c.has(deleting) {
+		each(deleting)
 	}
 }
 
