@@ -111,6 +111,12 @@ type Service struct {
 	// write Next into Compute, and remove it here. A service that moves names its Compute, too.
 	// Default: the service stays.
 	Next Compute `json:"-"`
+	// Store is where the service keeps its records: [File], [DynamoDB] or [AuroraPostgreSQL]. The monolith
+	// uses the stores of all services until it is retired. Variables have the addresses: USERS_TABLE or
+	// USERS_DATABASE_URL for users. Default: what the setting store says.
+	Store Store `json:"-"`
+	// StoreCalls are further Calls of a service that keeps its records in a database. Default: none.
+	StoreCalls []string `json:"-"`
 	// Image is what the service's container runs. Default: the [GoPackage] in services/NAME.
 	Image Image `json:"-"`
 	// Port is the TCP port that the container listens on. The variable PORT has it. Default: 3000.
@@ -347,7 +353,7 @@ func Load(d Deployment, context map[string]any, getenv func(string) string) (Dep
 	for _, s := range d.Services {
 		full.Services = append(full.Services, s.withDefaults())
 	}
-	full = full.sized()
+	full = full.sized().stored(stores[r.oneOf("store", "file", "dynamodb", "postgres")])
 	settings := r.settings(full, getenv)
 	problems := append(r.problems, checkServices(full, settings)...)
 	return full, settings, errors.Join(problems...)

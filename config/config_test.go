@@ -83,9 +83,9 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a string`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, compute, rest, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, compute, rest, rootService, store, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, compute, rest, rootService, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, compute, rest, rootService, store, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "unknown root service", context: context{"rootService": "user"},
 			want: `rootService: there is no microservice "user": choose from users, threads`},
 		{name: "the monolith as root service", context: context{"phase": "retired", "rootService": "api"},
@@ -405,8 +405,8 @@ func TestDefaults(t *testing.T) {
 	}
 	users := config.Service{
 		Name: "users", Paths: []string{"/api/users*"}, Order: 10,
-		Discovery: []config.Discovery{config.LoadBalancer{}},
-		Image:     config.GoPackage{Dir: "services/users"}, Port: 3000, User: "65532:65532",
+		Discovery: []config.Discovery{config.LoadBalancer{}}, Store: config.File{},
+		Image: config.GoPackage{Dir: "services/users"}, Port: 3000, User: "65532:65532",
 		HealthCheck: config.HealthCheck{Path: "/", Codes: "200", Command: []string{"CMD", "/users", "healthcheck"}, GracePeriodSeconds: 15},
 		CPU:         256, MemoryReservationMiB: 256, MemoryLimitMiB: 512, Tasks: 1,
 		DeregistrationDelaySeconds: 15, StopTimeoutSeconds: 20, Alarms: config.Alarms{LatencyMilliseconds: 1000, Errors: 10},

@@ -31,6 +31,8 @@ var table = []Setting{
 		Meaning: "what no service claims, once all services are switched: `drop` answers with 503, `monolith` keeps the monolith for it"},
 	{Key: "rootService", Without: "503",
 		Meaning: "microservice that answers the root paths (`/`, `/api`, `/api/`) from `switched` on, such as `users`"},
+	{Key: "store", Default: "file",
+		Meaning: "where services keep their records, if the list names no store for them: `file` (read-only), `dynamodb` or `postgres`"},
 	{Key: "env", Default: "dev",
 		Meaning: "prefix of the stacks' names, and the cluster's name"},
 	{Key: "namePrefix", Without: "none",

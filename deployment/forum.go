@@ -6,10 +6,11 @@ import "cutover/config"
 // it, whatever is deployed. To add a service, add an entry here and a main package in services/.
 var Forum = config.Deployment{
 	Monolith: config.Service{Name: "api", Paths: []string{"/api*"}},
+	// What a service refuses may depend on the records of others: a thread needs a user.
 	Services: []config.Service{
-		{Name: "users", Paths: []string{"/api/users*"}, Order: 10},
-		{Name: "threads", Paths: []string{"/api/threads*"}, Order: 20},
-		{Name: "posts", Paths: []string{"/api/posts*"}, Order: 30},
+		{Name: "users", Paths: []string{"/api/users*"}, Order: 10, StoreCalls: []string{"threads", "posts"}},
+		{Name: "threads", Paths: []string{"/api/threads*"}, Order: 20, StoreCalls: []string{"users", "posts"}},
+		{Name: "posts", Paths: []string{"/api/posts*"}, Order: 30, StoreCalls: []string{"users", "threads"}},
 	},
 	// Each collection and each record. Among them are unknown ids, ids written in another way, and
 	// unknown paths, which must get the same 404 before and after.

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Memory is a store in the memory of the process, for tests. Its items are gone with it.
+type Memory struct {
+	mu    sync.Mutex
+	items map[Key]Item
+}
+
+// NewMemory returns a store without items.
+func NewMemory() *Memory { return &Memory{items: map[Key]Item{}} }
+
+// Get implements [Store].
+func (m *Memory) Get(ctx context.Context, keys ...Key) ([]Item, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	items := make([]Item, len(keys))
+	for i, key := range keys {
+		items[i] = m.items[key]
+		items[i].Key = key
+	}
+	return items, ctx.Err()
+}
+
+// List implements [Store].
+func (m *Memory) List(ctx context.Context, list, after string, limit int) ([]Item, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	items := slices.SortedFunc(maps.Values(m.items), func(a, b Item) int { return cmp.Compare(a.ID, b.ID) })
+	items = slices.DeleteFunc(items, func(item Item) bool { return item.List != list || item.ID <= after })
+	if limit > 0 && len(items) > limit {
+		items = items[:limit]
+	}
+	return items, ctx.Err()
+}
+
+// Write implements [Store].
+func (m *Memory) Write(ctx context.Context, changes ...Change) error {
+	if err := cmp.Or(Check(changes), ctx.Err()); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range changes {
+		if m.items[c.Key].Version != c.Expected {
+			return &Conflict{c.Key}
+		}
+	}
+	for _, c := range changes {
+		if c.Remove {
+			delete(m.items, c.Key)
+			continue
+		}
+		m.items[c.Key] = c.written()
+	}
+	return nil
+}
+
+// Close implements [Store].
+func (m *Memory) Close() error { return nil }
+
+// written is the item after the change.
+func (c Change) written() Item {
+	item := c.Item
+	item.Version, item.Place, item.Body = c.Expected+1, cmp.Or(c.Place, Here), bytes.Clone(c.Body)
+	if !item.Expires.IsZero() {
+		item.Expires = item.Expires.UTC().Truncate(time.Second)
+	}
+	return item
+}
