@@ -17,7 +17,7 @@ const long = time.Minute
 // read of "-" saw nothing, and one of "?" something that nobody wrote.
 func told(t *testing.T, first state, text string) history {
 	t.Helper()
-	h := history{first: first}
+	h := history{first: content{value: first}}
 	for seq, line := range strings.Split(text, ",") {
 		var ticks, verb, what string
 		if n, _ := fmt.Sscan(line, &ticks, &verb, &what); n < 2 {
@@ -118,7 +118,7 @@ func TestHistory(t *testing.T) {
 
 // crowd is a history that takes the checker longer than anybody waits: each of many writes may have come first.
 func crowd() history {
-	h := history{first: 0}
+	h := history{}
 	for i := range int64(40) {
 		h.operations = append(h.operations, operation{action: replacing, value: state(i + 1), call: i, end: 100 + i})
 	}
@@ -142,7 +142,7 @@ func TestHistoryUndecided(t *testing.T) {
 }
 
 // possible says whether a history is linearizable, by trying all orders.
-func possible(r rules, s state, left []operation) bool {
+func possible(r rules, s content, left []operation) bool {
 	first := int64(never)
 	for _, o := range left {
 		first = min(first, o.end)
@@ -163,7 +163,7 @@ func possible(r rules, s state, left []operation) bool {
 
 // random makes a history of a few operations that overlap, with answers of a store if honest, and by chance otherwise.
 func random(rnd *rand.Rand, r rules, honest bool) history {
-	h := history{first: state(rnd.IntN(3) - 1)}
+	h := history{first: content{value: state(rnd.IntN(3) - 1)}}
 	s := h.first
 	type open struct {
 		place, steps int
@@ -189,12 +189,12 @@ func random(rnd *rand.Rand, r rules, honest bool) history {
 			c.took = true
 			switch {
 			case !o.action.writes():
-				o.value = s
+				o.value = s.value
 			case o.action == deleting:
-				if o.value = absent; s == absent && !r.deletesAbsent {
+				if o.value = absent; s.value == absent && !r.deletesAbsent {
 					o.outcome = missing
 				}
-			case s == absent && !r.upserts:
+			case s.value == absent && !r.upserts:
 				o.outcome = missing
 			}
 			_, s = r.step(s, *o)
