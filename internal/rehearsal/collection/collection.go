@@ -211,6 +211,7 @@ func (c *Config) Check(refuse func(problem string, field ...string)) {
 		names := known
 		if s.name != "list" {
 			names = append(slices.Clip(known), "etag")
+			slices.Sort(names)
 		}
 		c.checkStep(s.step, names, refuse, s.name)
 		switch isOfAll := s.name == "list"; {
