@@ -145,37 +145,31 @@ func exists(name string) bool {
 }
 
 // prepare initialises the directory if it has no data yet. PostgreSQL refuses to run as root: then the user
-// nobody owns the data and runs the program.
+// nobody runs the program and owns the data, which are in rootsData, behind a link, because a deployment's
+// directory is only for its user.
 func (p postgres) prepare(ctx context.Context, dir string, port int) (launch, error) {
 	owner, err := unprivileged()
 	if err != nil {
 		return launch{}, err
 	}
 	run := func(program string, args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(p.bin, program), args...)
+		cmd := exec.Command(program, args...)
 		cmd.Dir = "/"
 		cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
 		cmd.SysProcAttr = attributes(owner, syscall.SIGINT)
 		return cmd
 	}
-	if owner != nil {
-		if err := os.Chown(dir, int(owner.Uid), int(owner.Gid)); err != nil {
-			return launch{}, err
-		}
-		for _, needed := range []string{dir, p.bin} {
-			test := exec.CommandContext(ctx, "test", "-x", needed)
-			test.SysProcAttr = attributes(owner, syscall.SIGINT)
-			test.Dir = "/"
-			if test.Run() != nil {
-				return launch{}, fmt.Errorf("PostgreSQL does not run as root, and the user nobody cannot reach %s: let others search the directories above it, or choose another place", needed)
-			}
-		}
+	if owner != nil && run("test", "-x", filepath.Join(p.bin, "postgres")).Run() != nil {
+		return launch{}, fmt.Errorf("PostgreSQL does not run as root, and the user nobody cannot reach %s: let others search the directories above it", p.bin)
 	}
 	data, secret := filepath.Join(dir, "data"), filepath.Join(dir, "password")
-	if !exists(filepath.Join(dir, "data", "PG_VERSION")) {
-		if err := initialise(run, owner, dir, secret); err != nil {
+	if !exists(data) {
+		if err := p.initialise(run, owner, data, secret); err != nil {
 			return launch{}, err
 		}
+	}
+	if data, err = filepath.EvalSymlinks(data); err != nil {
+		return launch{}, err
 	}
 	password, err := os.ReadFile(secret)
 	if err != nil {
@@ -184,33 +178,57 @@ func (p postgres) prepare(ctx context.Context, dir string, port int) (launch, er
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	where := url.URL{Scheme: "postgresql", User: url.UserPassword("postgres", string(password)), Host: address, Path: "/postgres"}
 	// Writes survive a crash of the program, and not one of the machine.
-	cmd := run("postgres", "-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", "",
+	cmd := run(filepath.Join(p.bin, "postgres"), "-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", "",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB", "-c", "max_connections=200")
-	ready := func() bool { return postgresReady(data, cmd.Process.Pid) }
+	ready := func() bool { return postgresReady(filepath.Join(dir, "data"), cmd.Process.Pid) }
 	return launch{cmd, where.String(), ready, syscall.SIGINT}, nil
 }
 
+// rootsData is where the data of PostgreSQL are if this program runs as root.
+const rootsData = "/var/lib/cutover"
+
 // initialise makes an empty cluster, with a superuser whose password is in a file. If initialise is interrupted,
-// the directory has no data.
-func initialise(run func(string, ...string) *exec.Cmd, owner *syscall.Credential, dir, secret string) error {
-	fresh := filepath.Join(dir, "new")
+// there are no data.
+func (p postgres) initialise(run func(string, ...string) *exec.Cmd, owner *syscall.Credential, data, secret string) error {
+	fresh, publish := data+".new", os.Rename
 	if err := os.RemoveAll(fresh); err != nil {
 		return err
 	}
-	if err := os.WriteFile(secret, []byte(rand.Text()), 0o600); err != nil {
+	password := rand.Text()
+	file, err := os.CreateTemp("", "cutover-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }()
+	if _, err := file.WriteString(password); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
 		return err
 	}
 	if owner != nil {
-		if err := os.Chown(secret, int(owner.Uid), int(owner.Gid)); err != nil {
+		if err := os.MkdirAll(rootsData, 0o755); err != nil {
 			return err
 		}
+		if fresh, err = os.MkdirTemp(rootsData, "postgresql-"); err != nil {
+			return err
+		}
+		publish = os.Symlink
+		for _, name := range []string{fresh, file.Name()} {
+			if err := os.Chown(name, int(owner.Uid), int(owner.Gid)); err != nil {
+				return err
+			}
+		}
 	}
-	out, err := run("initdb", "-D", fresh, "-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=scram-sha-256",
-		"--pwfile="+secret, "--no-sync").CombinedOutput()
+	out, err := run(filepath.Join(p.bin, "initdb"), "-D", fresh, "-U", "postgres", "-E", "UTF8", "--locale=C",
+		"--auth=scram-sha-256", "--pwfile="+file.Name(), "--no-sync").CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+		return errors.Join(fmt.Errorf("initdb: %w\n%s", err, out), os.RemoveAll(fresh))
 	}
-	return os.Rename(fresh, filepath.Join(dir, "data"))
+	if err := os.WriteFile(secret, []byte(password), 0o600); err != nil {
+		return err
+	}
+	return publish(fresh, data)
 }
 
 // unprivileged is the user nobody, if this program runs as root, and otherwise nil.

@@ -168,3 +168,13 @@ func (p *Program) Stop(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// Remove removes the data in a directory, and the directory. No program may use it.
+func Remove(dir string) error {
+	if data, err := filepath.EvalSymlinks(filepath.Join(dir, "data")); err == nil {
+		if err := os.RemoveAll(data); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
+}

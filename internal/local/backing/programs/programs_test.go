@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"cutover/internal/local/backing/programs"
-	"cutover/internal/local/backing/programs/programstest"
 )
 
 // TestStart: a program answers when it has started, and again with the same data after a crash.
@@ -23,7 +22,7 @@ func TestStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := programstest.Dir(t)
+			dir := t.TempDir()
 			var before string // the URL without the port, which changes
 			for _, end := range []func(*programs.Program){(*programs.Program).Kill, stop} {
 				p, err := start(t.Context(), dir)
@@ -49,6 +48,9 @@ func TestStart(t *testing.T) {
 				if err := p.Err(); err == nil || !strings.Contains(err.Error(), dir) {
 					t.Errorf("the error of the end is %v", err)
 				}
+			}
+			if err := programs.Remove(dir); err != nil {
+				t.Error(err)
 			}
 		})
 	}

@@ -3,7 +3,6 @@ package programstest
 
 import (
 	"context"
-	"os"
 	"testing"
 
 	"cutover/internal/local/backing/programs"
@@ -17,24 +16,12 @@ func DynamoDB(t testing.TB) *programs.Program { return start(t, programs.StartDy
 
 func start(t testing.TB, program func(context.Context, string) (*programs.Program, error)) *programs.Program {
 	t.Helper()
-	p, err := program(t.Context(), Dir(t))
+	dir := t.TempDir()
+	t.Cleanup(func() { _ = programs.Remove(dir) })
+	p, err := program(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Stop(context.Background()) })
 	return p
-}
-
-// Dir is a directory that other users reach, too, until the test ends: PostgreSQL does not run as root.
-func Dir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "cutover-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
