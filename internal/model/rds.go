@@ -37,6 +37,8 @@ type DatabaseCluster struct {
 	Logs []string
 	// BackupDays is how long automatic backups are kept. Default: 1.
 	BackupDays int
+	// Storage is "aurora", whose reads and writes have a price, or "aurora-iopt1". Default: aurora.
+	Storage string
 	// MinCapacity and MaxCapacity are in Aurora capacity units (ACU), of each instance of class
 	// "db.serverless". Both are 0 if the template has none.
 	MinCapacity, MaxCapacity float64
@@ -124,6 +126,7 @@ func (m *Model) databaseCluster(c *DatabaseCluster, p assembly.Value) {
 	c.Logs = p.Field("EnableCloudwatchLogsExports").Texts()
 	c.BackupDays = p.Field("BackupRetentionPeriod").Int(1, 1, 35)
 	c.Monitoring = p.Field("MonitoringInterval").Seconds(0, 0, 60)
+	c.Storage = p.Field("StorageType").Text("aurora")
 	capacity := p.Field("ServerlessV2ScalingConfiguration")
 	c.MinCapacity, c.MaxCapacity = units(capacity.Field("MinCapacity")), units(capacity.Field("MaxCapacity"))
 	c.PauseAfter = capacity.Field("SecondsUntilAutoPause").Seconds(300, 300, 86400)

@@ -72,7 +72,7 @@ func TestDatabases(t *testing.T) {
 	c := m.DatabaseClusters[0]
 	got := fmt.Sprint(c.Name, c.Engine, c.Version, c.MasterUser, c.DatabaseName, c.Port, c.Logs, c.BackupDays, c.MinCapacity, c.MaxCapacity, c.PauseAfter, c.Monitoring, c.Parameters, c.SecurityGroups, len(c.Subnets), c.Subnets[0].Key(), c.Subnets[1] == nil, len(c.Instances), "|",
 		c.ManagedPassword, c.IAMAuthentication, c.Encrypted, c.DeletionProtection, c.CopyTags, c.MinorUpgrades, c.DataAPI)
-	want := fmt.Sprint("dev", "aurora-postgresql", "17.7", "cutover", "first", 5433, []string{"postgresql"}, 7, 0.5, 2.0, 10*time.Minute, time.Minute, map[string]string{"rds.force_ssl": "1"}, "[S/Group]", 2, "S/Subnet", true, 1, "|", true, true, true, true, true, false, true)
+	want := fmt.Sprint("dev", "aurora-postgresql", "17.7", "cutover", "first", 5433, []string{"postgresql"}, 7, 0.5, 2.0, 10*time.Minute, time.Minute, map[string]string{"rds.force_ssl": "1"}, []string{"S/Group"}, 2, "S/Subnet", true, 1, "|", true, true, true, true, true, false, true)
 	if got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
