@@ -236,7 +236,7 @@ func (d *dynamoDB) action(c Change) types.TransactWriteItem {
 	}
 	if c.Remove {
 		return types.TransactWriteItem{Delete: &types.Delete{
-			TableName: &d.table, Key: c.attributes(), ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+			TableName: &d.table, Key: c.Key.attributes(), ConditionExpression: &condition, ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 		}}
 	}
 	return types.TransactWriteItem{Put: &types.Put{

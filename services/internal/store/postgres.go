@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,19 +67,18 @@ func newPostgreSQL(module, address string, getenv func(string) string) (*postgre
 	if err != nil || u.Scheme != "postgresql" && u.Scheme != "postgres" || u.Hostname() == "" || u.User.Username() == "" || len(u.Path) < 2 {
 		return nil, errors.New("give a URL such as postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full") // and say no password
 	}
-	query := u.Query()
-	for name, value := range defaults {
-		if !query.Has(name) {
-			query.Set(name, value)
+	parameters := maps.Clone(defaults)
+	parameters["application_name"] = module
+	if file := getenv("PGSSLROOTCERT"); file != "" {
+		parameters["sslrootcert"] = file
+	}
+	query := []string{u.RawQuery}
+	for name, value := range parameters {
+		if !u.Query().Has(name) {
+			query = append(query, name+"="+strings.ReplaceAll(url.QueryEscape(value), "+", "%20")) // a + is no space in these URLs
 		}
 	}
-	if !query.Has("application_name") {
-		query.Set("application_name", module)
-	}
-	if file := getenv("PGSSLROOTCERT"); file != "" && !query.Has("sslrootcert") {
-		query.Set("sslrootcert", file)
-	}
-	u.RawQuery = query.Encode()
+	u.RawQuery = strings.TrimPrefix(strings.Join(query, "&"), "&")
 	config, err := pgxpool.ParseConfig(u.String())
 	if err != nil {
 		return nil, fmt.Errorf("the URL is wrong: %w", cause(err))
@@ -302,7 +303,7 @@ func (p *postgreSQL) patiently(ctx context.Context, attempt func(context.Context
 	return patiently(ctx, func(ctx context.Context) error {
 		conn, err := p.pool.Acquire(ctx)
 		if err != nil {
-			return busy(err)
+			return notDone(err)
 		}
 		defer conn.Release()
 		return attempt(ctx, conn)
@@ -327,7 +328,7 @@ func notDone(err error) error {
 // done it.
 func rolledBack(err error) bool {
 	var answer *pgconn.PgError
-	return errors.As(err, &answer) && answer.Severity == "ERROR"
+	return errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR"
 }
 
 // Close implements [Store].
