@@ -333,4 +333,3 @@ func rolledBack(err error) bool {
 
 // Close implements [Store].
 func (p *postgreSQL) Close() error { p.pool.Close(); return nil }
-

@@ -81,4 +81,3 @@ func Open(t testing.TB, module string, getenv func(string) string) store.Store {
 }
 
 func prefix(module string) string { return strings.ToUpper(strings.ReplaceAll(module, "-", "_")) }
-
