@@ -57,8 +57,10 @@ func Encoded(status int, body []byte, mediaType string) *Response {
 	return newResponse(status, cmp.Or(mediaType, jsonType), body)
 }
 
-// Empty is an answer without a body.
-func Empty(status int) *Response { return &Response{status: status} }
+// NotModified is status 304 for a client that has the answer, with the answer's header fields.
+func (p *Response) NotModified() *Response {
+	return &Response{status: http.StatusNotModified, header: p.header}
+}
 
 // Problem is an answer that says what is wrong with a request, by RFC 9457.
 func Problem(status int, detail string, mistakes ...Mistake) *Response {

@@ -29,6 +29,7 @@ type Router struct {
 	errs   []error
 	getenv func(string) string
 	seeds  []seed
+	checks []func() error
 	stops  []func() error
 }
 
@@ -82,6 +83,9 @@ func newRouter(modules ...Module) (*Router, error) {
 			rt.errs = append(rt.errs, err)
 		}
 	}
+	for _, check := range rt.checks {
+		rt.errs = append(rt.errs, check())
+	}
 	return rt, errors.Join(rt.errs...)
 }
 
@@ -101,6 +105,9 @@ func (rt *Router) Getenv(name string) string { return rt.getenv(name) }
 func (rt *Router) Seed(module string, write func(context.Context) (records int, err error)) {
 	rt.seeds = append(rt.seeds, seed{module, write})
 }
+
+// OnComplete registers what is checked when all modules have added their routes.
+func (rt *Router) OnComplete(check func() error) { rt.checks = append(rt.checks, check) }
 
 // OnStop registers what is called when the service has answered its last request.
 func (rt *Router) OnStop(stop func() error) { rt.stops = append(rt.stops, stop) }
@@ -194,12 +201,12 @@ func (rt *Router) respond(r *http.Request) *Response {
 	return t.methodNotAllowed
 }
 
-// Ask answers a GET request of a module of the same service. It returns nil if no module has the path.
-func (rt *Router) Ask(r *http.Request) *Response {
-	if t := rt.find(r); t != nil && t.get != nil {
-		return t.get(r)
-	}
-	return nil
+// Ask answers a GET request of a module to another one in the same service.
+func (rt *Router) Ask(r *http.Request) *Response { return rt.respond(r) }
+
+// Has says whether the service has a route with the pattern.
+func (rt *Router) Has(pattern string) bool {
+	return slices.ContainsFunc(rt.routes, func(t *route) bool { return t.pattern == pattern })
 }
 
 // handler returns the handler of a method, or nil, and the largest body of its requests. That is 0 if
