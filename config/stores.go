@@ -1,7 +1,9 @@
 package config
 
 import (
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cutover/migration"
@@ -88,4 +90,30 @@ func (d Deployment) stored(store Store) Deployment {
 		d.Monolith.Store = File{}
 	}
 	return d
+}
+
+// DatabaseAdministrator is the administrator of the Aurora cluster. RDS makes and rotates its password.
+const DatabaseAdministrator = "cutover"
+
+// Capacity is the least and the most that an Aurora cluster has, in Aurora capacity units (ACUs) of 2 GiB
+// of memory. With a least of 0 the cluster pauses when nobody is connected.
+type Capacity struct{ Min, Max float64 }
+
+// The bounds of a capacity
+// (https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ServerlessV2ScalingConfiguration.html).
+const leastMaxACU, mostACU = 1, 256
+
+// capacity reads the fewest and the most ACUs, as in 0.5-8.
+func (r *reader) capacity(key string) (c Capacity) {
+	text := r.text(key)
+	least, most, _ := strings.Cut(text, "-")
+	var err, err2 error
+	c.Min, err = strconv.ParseFloat(least, 64)
+	c.Max, err2 = strconv.ParseFloat(most, 64)
+	whole := func(acu float64) bool { return acu*2 == math.Trunc(acu*2) }
+	if err != nil || err2 != nil || !whole(c.Min) || !whole(c.Max) || c.Min < 0 || c.Max < leastMaxACU || c.Max > mostACU || c.Min > c.Max {
+		r.refuse("%s: %q is not the fewest and the most Aurora capacity units: it looks like %q, with steps of 0.5, the fewest from 0 and the most from %d to %d",
+			key, text, fallback(key, production), leastMaxACU, mostACU)
+	}
+	return c
 }
