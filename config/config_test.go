@@ -399,6 +399,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Settings{
 		Position: migration.Position{Shift: map[string]int{}}, Env: "dev", Arch: "amd64", InstanceTypes: []string{"t3.small", "t3.medium"},
 		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, Dashboard: true, LogRetentionDays: 30, Gate: true,
+		DatabaseCapacity: config.Capacity{Max: 2}, DataProtection: true,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -583,7 +584,7 @@ func TestEverySetting(t *testing.T) {
 	want := config.Settings{
 		Position: migration.Position{Phase: migration.Parallel, Shift: map[string]int{"users": 10, "threads": 0}}, Env: "prod", NamePrefix: "prod-", Arch: "arm64",
 		InstanceTypes: []string{"t4g.small", "t4g.medium"}, MinInstances: 3, MaxInstances: 9, Zones: 3, NATGateways: 3,
-		DeletionProtection: true, Alarms: true, LogRetentionDays: 90, Retain: true,
+		DeletionProtection: true, Alarms: true, LogRetentionDays: 90, Retain: true, DataProtection: true, DatabaseCapacity: config.Capacity{Min: 0.5, Max: 8},
 		CertificateARN: "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 		Account:        "123456789012", Region: "eu-west-1",
 	}
