@@ -45,7 +45,7 @@ type Data struct {
 }
 
 // NewData adds the stack of the records. It is nil if no service keeps its records in a database.
-func NewData(scope constructs.Construct, s config.Settings, d config.Deployment, network *Network) *Data {
+func NewData(scope constructs.Construct, s config.Settings, d config.Deployment, network *Network, alarms *Alarms) *Data {
 	tables, databases := config.StoresIn[config.DynamoDB](d), config.StoresIn[config.AuroraPostgreSQL](d)
 	if len(tables)+len(databases) == 0 {
 		return nil
@@ -57,6 +57,9 @@ func NewData(scope constructs.Construct, s config.Settings, d config.Deployment,
 	}
 	if len(databases) > 0 {
 		data.newCluster(s, d, network)
+		if alarms != nil {
+			alarms.watchCluster(data, s)
+		}
 	}
 	return data
 }
@@ -158,13 +161,14 @@ func (data *Data) newCluster(s config.Settings, d config.Deployment, network *Ne
 		Backup:                   &awsrds.BackupProps{Retention: awscdk.Duration_Days(jsii.Number(backupDays))},
 		CopyTagsToSnapshot:       jsii.Bool(true),
 		CloudwatchLogsExports:    jsii.Strings("postgresql"),
-		MonitoringInterval:       awscdk.Duration_Minutes(jsii.Number(1)),
 		DeletionProtection:       jsii.Bool(s.DataProtection),
 		RemovalPolicy:            policy,
 	}
-	if s.DatabaseCapacity.Min == 0 {
+	pauses := s.DatabaseCapacity.Min == 0
+	if pauses {
 		props.ServerlessV2AutoPauseDuration = awscdk.Duration_Minutes(jsii.Number(5))
 	} else {
+		props.MonitoringInterval = awscdk.Duration_Minutes(jsii.Number(1)) // it takes capacity
 		props.Readers = &[]awsrds.IClusterInstance{awsrds.ClusterInstance_ServerlessV2(jsii.String("Reader"), instance)}
 	}
 	data.cluster = awsrds.NewDatabaseCluster(data.Stack, jsii.String("Database"), props)
@@ -172,10 +176,15 @@ func (data *Data) newCluster(s config.Settings, d config.Deployment, network *Ne
 	if s.DataProtection {
 		awscdk.RemovalPolicies_Of(data.cluster).Retain(nil) // with its subnets, parameters and role, which it goes on using
 	}
-	monitoring := data.cluster.Node().FindChild(jsii.String("MonitoringRole")).(awsiam.IRole)
-	onlyForThisAccount(monitoring)
-	suppress(monitoring, suppression{"AwsSolutions-IAM4", "AWS maintains the policy of enhanced monitoring, which writes metrics to the log group RDSOSMetrics",
-		[]string{"Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"}})
+	if !pauses {
+		monitoring := data.cluster.Node().FindChild(jsii.String("MonitoringRole")).(awsiam.IRole)
+		onlyForThisAccount(monitoring)
+		suppress(monitoring, suppression{"AwsSolutions-IAM4", "AWS maintains the policy of enhanced monitoring, which writes metrics to the log group RDSOSMetrics",
+			[]string{"Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"}})
+	}
+	if !s.DataProtection {
+		suppress(data.cluster, suppression{rule: "AwsSolutions-RDS10", reason: "The setting dataProtection is off: the database may be deleted. A final snapshot remains"})
+	}
 	output(data.Stack, "DatabaseArn", "The Aurora cluster", data.cluster.ClusterArn())
 }
 

@@ -163,6 +163,9 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 		}
 		rollBack(service, alarms)
 	}
+	if _, table := props.Service.Store.(config.DynamoDB); table && props.Routings[0].Alarms != nil {
+		props.Routings[0].Alarms.watchTable(stack, s, props.Service)
+	}
 	return stack
 }
 

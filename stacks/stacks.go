@@ -73,7 +73,7 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		on.files = NewFiles(scope, s, d, network)
 		on.afterGates(on.files.Stack)
 	}
-	if on.data = NewData(scope, s, d, network); on.data != nil {
+	if on.data = NewData(scope, s, d, network, on.routings[0].Alarms); on.data != nil {
 		on.afterGates(on.data.Stack)
 	}
 	contexts, err := images()
