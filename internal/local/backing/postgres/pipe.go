@@ -31,7 +31,7 @@ var FaultKinds = []FaultKind{
 }
 
 const (
-	slow        = "slow"
+	slow        = "store-slow"
 	partition   = "partition"
 	throttle    = "throttle"
 	commitError = "commit-error"
@@ -74,6 +74,7 @@ func (f *Front) Fault(kind, user string) (clear func(), err error) {
 	}), nil
 }
 
+// fault is the fault that a user has; nil for none.
 func (f *Front) fault(user string) *fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
