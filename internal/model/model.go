@@ -57,6 +57,11 @@ type Model struct {
 	Parameters []*Parameter
 	Secrets    []*ManagedSecret
 
+	// Tables are those of DynamoDB, global ones last.
+	Tables            []*Table
+	DatabaseClusters  []*DatabaseCluster
+	DatabaseInstances []*DatabaseInstance
+
 	VPCs           []*VPC
 	Subnets        []*Subnet
 	Instances      []*Instance
@@ -117,6 +122,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
 	m.Secrets = all(m, SecretsManagerSecret, (*ManagedSecret).read)
+	m.Tables = append(all(m, DynamoDBTable, (*Table).read), all(m, DynamoDBGlobalTable, (*Table).read)...)
+	m.readDatabases()
 	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
 	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
 	distinguish(m.Schedules, "Name", func(s *Schedule) *string { return &s.Name })
