@@ -95,7 +95,7 @@ async function nextId() {
 }
 
 const app = express();
-app.disable('x-powered-by');
+app.disable('x-powered-by').disable('etag');
 app.use((req, res, next) => {
   const start = process.hrtime.bigint();
   res.on('finish', () => {
