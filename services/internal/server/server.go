@@ -101,7 +101,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		fmt.Fprintf(stdout, usage, name)
 		return exitOK
 	default:
-		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), healthcheck, seed, --version or --help", command))
+		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), seed, healthcheck, --version or --help", command))
 	}
 
 	c, err := readConfig(getenv)
