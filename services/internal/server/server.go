@@ -171,6 +171,15 @@ func (rt *Router) seed(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
+// Seed writes the first records of modules, as the command seed does. It is for a test with modules of its own.
+func Seed(ctx context.Context, stdout io.Writer, modules ...Module) error {
+	router, err := newRouter(modules...)
+	if err != nil {
+		return err
+	}
+	return router.seed(ctx, stdout)
+}
+
 // Serve answers the modules' routes on the listener until ctx is done, and logs to stdout. It is
 // [Main] for a test with modules of its own.
 func Serve(ctx context.Context, listener net.Listener, stdout io.Writer, modules ...Module) error {
