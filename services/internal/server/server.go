@@ -177,7 +177,7 @@ func Seed(ctx context.Context, stdout io.Writer, modules ...Module) error {
 	if err != nil {
 		return err
 	}
-	return router.seed(ctx, stdout)
+	return errors.Join(router.seed(ctx, stdout), router.stop())
 }
 
 // Serve answers the modules' routes on the listener until ctx is done, and logs to stdout. It is
