@@ -114,8 +114,10 @@ func TestAddressesOfStores(t *testing.T) {
 	}
 	equal(t, "region", any(object{"Ref": "AWS::Region"}), of(golden.DynamoDB, "AWS_REGION"))
 	equal(t, "table", any("dev-users"), of(golden.DynamoDB, "USERS_TABLE"))
-	host := object{"Fn::GetStackOutput": object{"StackName": "dev-Data", "Region": object{"Ref": "AWS::Region"}, "OutputName": "PublishOutputFnGetAttDatabaseB269D8BBEndpointAddress1C2B674E"}}
-	equal(t, "database", any(object{"Fn::Join": []any{"", []any{"postgresql://users@", host, ":5433/users?sslmode=verify-full"}}}), of(golden.PostgreSQL, "USERS_DATABASE_URL"))
+	endpoint := func(attribute string) object {
+		return object{"Fn::GetStackOutput": object{"StackName": "dev-Data", "Region": object{"Ref": "AWS::Region"}, "OutputName": "PublishOutputFnGetAttDatabaseB269D8BBEndpoint" + attribute}}
+	}
+	equal(t, "database", any(object{"Fn::Join": []any{"", []any{"postgresql://users@", endpoint("Address1C2B674E"), ":", endpoint("Port4B511391"), "/users?sslmode=verify-full"}}}), of(golden.PostgreSQL, "USERS_DATABASE_URL"))
 }
 
 // denied are the conditions of a table's policy by the ids of the statements, which all deny the same.
@@ -322,7 +324,7 @@ func TestContractsOfStores(t *testing.T) {
 		},
 		golden.PostgreSQL: {
 			"AWS::RDS::DBCluster DatabaseB269D8BB dev", "AWS::RDS::DBClusterParameterGroup DatabaseParameterGroup2A921026 <nil>",
-			"AWS::RDS::DBInstance DatabaseWriter7794273E <nil>", "AWS::RDS::DBSubnetGroup DatabaseSubnets56F17B9A <nil>", "output DatabaseArn",
+			"AWS::RDS::DBInstance DatabaseWriter7794273E <nil>", "AWS::RDS::DBSubnetGroup DatabaseSubnets56F17B9A <nil>", "output DatabaseArn", "output DatabaseSecretArn", "output Databases",
 		},
 	}
 	for dir, want := range want {

@@ -155,6 +155,8 @@ func TestData(t *testing.T) {
 		switch key := *output.OutputKey; {
 		case key == "DatabaseArn" && value == "arn:aws:rds:us-east-1:123456789012:cluster:dev",
 			strings.Contains(key, "DBClusterResourceId") && regexp.MustCompile(`^cluster-[A-Z0-9]+$`).MatchString(value),
+			key == "DatabaseSecretArn" && strings.HasPrefix(value, "arn:aws:secretsmanager:"), key == "Databases" && value == "users,threads,posts",
+			strings.Contains(key, "EndpointPort") && value == "5433",
 			strings.Contains(key, "EndpointAddress") && strings.HasPrefix(value, "dev.cluster-"):
 		default:
 			t.Errorf("output %s is %q", key, value)
