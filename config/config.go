@@ -295,6 +295,11 @@ type Settings struct {
 	// Retain keeps images and logs when their stacks are destroyed (context key removalPolicy).
 	// Default: "retain" in prod, "destroy" elsewhere.
 	Retain bool
+	// DatabaseCapacity bounds the environment's Aurora cluster. Default: 0 to 2; 0.5 to 8 in prod.
+	DatabaseCapacity Capacity
+	// DataProtection keeps tables and databases: nothing deletes them, and their stack stays. Default:
+	// "on".
+	DataProtection bool
 	// Gate is false when the interlock between phases is off (phaseGate "off"). Default: "on".
 	Gate bool
 	// Account and Region come from the CDK command line. Only the lookup of an existing VPC needs
