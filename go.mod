@@ -6,6 +6,7 @@ toolchain go1.26.8
 
 // Installed and generated; none of it is ours.
 ignore (
+	./bench/peer/express/node_modules
 	./bench/peer/koa/node_modules
 	./bench/peer/node_modules
 	./build

@@ -28,6 +28,9 @@ type Deployment struct {
 	// be. Every one must be answered in all phases. Default: the beginning of each path pattern of the
 	// services, up to its first wildcard.
 	Requests []string `json:"requests,omitempty"`
+	// StoreRoutes names the routes file that a rehearsal sends instead of Requests, with its writes, if a service
+	// has a store that can be written to. The name begins at the root of the repository. Default: Requests are sent.
+	StoreRoutes string `json:"storeRoutes,omitempty"`
 }
 
 // All lists the monolith and then the microservices.

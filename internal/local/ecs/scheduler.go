@@ -25,6 +25,8 @@ type Options struct {
 	Balancer Balancer
 	// Discovery gives tasks names. Default: tasks find no others.
 	Discovery Discovery
+	// Access gives containers further variables. Default: none.
+	Access Access
 	// Instance is the container instance of all tasks. A task without room waits until others
 	// have stopped. Default: as many instances as the tasks need.
 	Instance *capacity.Resources
@@ -55,6 +57,9 @@ func New(options Options) *Scheduler {
 	}
 	if options.Discovery == nil {
 		options.Discovery = nowhere{}
+	}
+	if options.Access == nil {
+		options.Access = nothing{}
 	}
 	return &Scheduler{options: options, services: map[string]*service{}}
 }
