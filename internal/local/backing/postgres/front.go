@@ -28,6 +28,8 @@ var Hosts = []string{"localhost", "127.0.0.1", "::1", "load-balancer.internal"}
 
 // Options says what a front stands for.
 type Options struct {
+	// Port is where the front listens if no other program does. Otherwise it listens on a free port.
+	Port int
 	// Administrator is the URL of the server, with the superuser and the password. A server that is started
 	// again may have another one.
 	Administrator func() string
@@ -61,15 +63,17 @@ type user struct {
 	password string // empty before the user is set up
 }
 
-// Start listens on a port of this machine, and answers until [Front.Stop].
+// Start listens on this machine only, and answers until [Front.Stop].
 func Start(options Options) (*Front, error) {
 	authority, certificate, err := certificates(Hosts)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", options.Port))
 	if err != nil {
-		return nil, err
+		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, err
+		}
 	}
 	f := &Front{
 		options: options, listener: listener, authority: authority,

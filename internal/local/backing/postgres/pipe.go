@@ -31,6 +31,7 @@ var FaultKinds = []FaultKind{
 }
 
 const (
+	kill        = "store-kill"
 	slow        = "store-slow"
 	partition   = "partition"
 	throttle    = "throttle"
