@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -89,17 +90,15 @@ func Start(options Options) (*Front, error) {
 func (f *Front) Port() int         { return f.listener.Addr().(*net.TCPAddr).Port }
 func (f *Front) Authority() []byte { return f.authority }
 
-// Connections counts the connections of each user.
-func (f *Front) Connections() map[string]int {
+// Seen counts the connections, and lists the faults that users have.
+func (f *Front) Seen() (connections int, faults []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := map[string]int{}
-	for c := range f.open {
-		if c.user != "" {
-			all[c.user]++
-		}
+	for user, now := range f.faults {
+		faults = append(faults, now.kind+" of "+user)
 	}
-	return all
+	slices.Sort(faults)
+	return len(f.open), faults
 }
 
 // Stop ends all connections, and returns when they have ended.

@@ -52,21 +52,6 @@ type cluster struct {
 	program *programs.Program // nil for a server of the user's own
 }
 
-// Status is the status of a cluster.
-type Status struct {
-	Key  string `json:"key"`
-	Name string `json:"name"`
-	// Program is as in "PostgreSQL 17.10", and Source where it is from.
-	Program string `json:"program"`
-	Source  string `json:"source"`
-	// Address is host and port.
-	Address string `json:"address"`
-	// Authority is a file with the certificate that clients trust.
-	Authority string `json:"authority"`
-	// Connections counts the connections by user.
-	Connections map[string]int `json:"connections"`
-}
-
 // New returns a provider that keeps the data of clusters below a directory. Getenv gives [ServerVariable].
 func New(dir string, by *access.Access, getenv func(string) string, tell func(provider.Event)) *Provider {
 	p := &Provider{dir: dir, server: getenv(ServerVariable), access: by, tell: tell, clusters: map[string]*cluster{}}
@@ -93,19 +78,17 @@ func (p *Provider) Types() []string {
 	return []string{model.RDSCluster, model.RDSInstance, model.RDSSubnetGroup, model.RDSClusterParameterGroup}
 }
 
-// Status implements [provider.Provider], with a list of [Status] by key; nil if there is none.
+// Status implements [provider.Provider], with the clusters as []provider.StoreStatus; nil if there is none.
 func (p *Provider) Status() any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []Status
+	var all []provider.StoreStatus
 	for _, key := range slices.Sorted(maps.Keys(p.clusters)) {
 		c := p.clusters[key]
-		one := Status{
-			Key: key, Name: c.spec.Name, Program: "PostgreSQL", Source: ServerVariable,
-			Address: fmt.Sprintf("localhost:%d", c.front.Port()), Authority: p.authorities(), Connections: c.front.Connections(),
-		}
+		one := provider.StoreStatus{Name: c.spec.Name, Program: "PostgreSQL", Source: ServerVariable, Endpoint: fmt.Sprintf("localhost:%d", c.front.Port())}
+		one.Connections, one.Faults = c.front.Seen()
 		if program := c.running(); program != nil {
-			one.Program, one.Source = program.Name, program.Source
+			one.Program, one.Source, one.Data = program.Name, program.Source, p.directory(key)
 		}
 		all = append(all, one)
 	}
@@ -152,14 +135,14 @@ func (c *cluster) running() *programs.Program {
 // administrator is the URL of the superuser.
 func (c *cluster) administrator() string {
 	if program := c.running(); program != nil {
-		return program.URL
+		return program.URL + "?sslmode=disable" // whatever the environment of this program says
 	}
 	return c.provider.server
 }
 
 // directory is where the data of a cluster are.
 func (p *Provider) directory(key string) string {
-	return filepath.Join(p.dir, strings.ReplaceAll(key, "/", "-"))
+	return filepath.Join(p.dir, "postgresql-"+strings.ReplaceAll(key, "/", "-"))
 }
 
 // start starts a cluster and what stands before it.
@@ -199,7 +182,7 @@ func (p *Provider) start(ctx context.Context, spec *model.DatabaseCluster) (err 
 }
 
 func (p *Provider) warn(spec *model.DatabaseCluster, message string) {
-	p.tell(provider.Event{Kind: "database", Subject: spec.Name, State: provider.Warning, Message: message})
+	p.tell(provider.Event{Kind: "store", Subject: spec.Name, State: provider.Warning, Message: message})
 }
 
 func (p *Provider) signer(accessKey string) (Signer, bool) {
@@ -376,25 +359,16 @@ func usersOf(m *model.Model, text provider.Text) map[string][]string {
 	return all
 }
 
-// Fault does harm to the store of a service, until clear is called. Ok says whether the service has a database
-// here; for the monolith it is those of all services that it stands for.
-func (p *Provider) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, ok bool, err error) {
+// Fault implements [provider.Faulter]. The stores of a service are the databases that the roles of its tasks
+// may connect to; for the monolith these are of all services that it stands for. A failover is of a whole
+// cluster.
+func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {
 	p.mu.Lock()
 	users := p.users[service]
 	clusters := slices.Collect(maps.Values(p.clusters))
 	p.mu.Unlock()
 	if len(users) == 0 || len(clusters) == 0 {
-		return nil, false, nil
-	}
-	if kind == kill {
-		for _, c := range clusters {
-			if program := c.running(); program != nil {
-				program.Kill() // the cluster notices
-			} else {
-				c.front.Cut()
-			}
-		}
-		return func(context.Context) error { return nil }, true, nil
+		return nil, nil
 	}
 	var clears []func()
 	all := func(context.Context) error {
@@ -404,13 +378,26 @@ func (p *Provider) Fault(ctx context.Context, kind, service string) (clear func(
 		return nil
 	}
 	for _, c := range clusters {
+		if kind == kill {
+			c.kill()
+			continue
+		}
 		for _, user := range users {
 			one, err := c.front.Fault(kind, user)
 			if err != nil {
-				return nil, true, errors.Join(err, all(ctx))
+				return nil, errors.Join(err, all(context.Background()))
 			}
 			clears = append(clears, one)
 		}
 	}
-	return all, true, nil
+	return all, nil
+}
+
+// kill ends the program, which starts again, or the connections to a server of the user's own.
+func (c *cluster) kill() {
+	if program := c.running(); program != nil {
+		program.Kill()
+	} else {
+		c.front.Cut()
+	}
 }

@@ -141,7 +141,7 @@ func (p *target) connect(service, user string) (*pgx.Conn, error) {
 	for _, v := range p.access.Variables("task-of-"+service, d, d.Containers[0]) {
 		variables[v.Name] = v.Value
 	}
-	address := p.Status().([]Status)[0].Address
+	address := p.Status().([]provider.StoreStatus)[0].Endpoint
 	token, err := auth.BuildAuthToken(p.t.Context(), address, variables["AWS_REGION"], user,
 		credentials.NewStaticCredentialsProvider(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], variables["AWS_SESSION_TOKEN"]))
 	if err != nil {
@@ -218,8 +218,8 @@ func TestCluster(t *testing.T) {
 	if got := strings.Join(p.events, "; "); !strings.Contains(got, "dev WARNING: connection of user threads: refused: the task's role does not allow rds-db:connect on arn:aws:rds-db:local:000000000000:dbuser:"+id+"/threads") {
 		t.Errorf("the events are %s", got)
 	}
-	status := p.Status().([]Status)[0]
-	if status.Key != "S/Database" || status.Name != "dev" || !strings.HasPrefix(status.Program, "PostgreSQL ") || status.Source == "" || status.Connections["users"] != 1 {
+	status := p.Status().([]provider.StoreStatus)[0]
+	if status.Name != "dev" || !strings.HasPrefix(status.Program, "PostgreSQL ") || status.Source == "" || status.Data != p.directory("S/Database") || status.Connections == 0 {
 		t.Errorf("the status is %+v", status)
 	}
 
@@ -233,12 +233,12 @@ func TestCluster(t *testing.T) {
 	p.deploy(p.plan(cluster("Retain"), writer, users, threads))
 	kept("after a deployment without a change", "7", conn)
 
-	if _, ok, err := p.Fault(t.Context(), "store-slow", "api"); ok || err != nil {
-		t.Errorf("a fault of a service without a database: %v, %v", ok, err)
+	if clear, err := p.Fault(t.Context(), "store-slow", "api"); clear != nil || err != nil {
+		t.Errorf("a service without a database has a fault: %v", err)
 	}
-	clear, ok, err := p.Fault(t.Context(), "throttle", "users")
-	if !ok || err != nil {
-		t.Fatalf("throttle: %v, %v", ok, err)
+	clear, err := p.Fault(t.Context(), "throttle", "users")
+	if clear == nil || err != nil {
+		t.Fatalf("throttle: %v", err)
 	}
 	if _, err := p.connect("users", "users"); code(err) != "53300" {
 		t.Errorf("a connection that is throttled: %v", err)
@@ -247,8 +247,8 @@ func TestCluster(t *testing.T) {
 		t.Error(err)
 	}
 	kept("after throttle", "7", p.must("users"))
-	if clear, ok, err = p.Fault(t.Context(), "store-kill", "users"); !ok || err != nil {
-		t.Fatalf("store-kill: %v, %v", ok, err)
+	if clear, err = p.Fault(t.Context(), "store-kill", "users"); clear == nil || err != nil {
+		t.Fatalf("store-kill: %v", err)
 	}
 	for { // until the program runs again
 		if conn, err = p.connect("users", "users"); err == nil {
@@ -290,7 +290,7 @@ func TestOwnServer(t *testing.T) {
 	port := busy.Addr().(*net.TCPAddr).Port
 	p.deploy(p.plan(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", port), fmt.Sprintf(task, "Users", "users")))
 	exec(t, p.must("users"), `SELECT 1`)
-	if status := p.Status().([]Status)[0]; status.Source != "CUTOVER_POSTGRESQL_URL" || status.Address == fmt.Sprintf("localhost:%d", port) {
+	if status := p.Status().([]provider.StoreStatus)[0]; status.Source != "CUTOVER_POSTGRESQL_URL" || status.Endpoint == fmt.Sprintf("localhost:%d", port) {
 		t.Errorf("the status is %+v", status)
 	}
 	second := strings.ReplaceAll(fmt.Sprintf(clusterResource, "Retain", "aurora-postgresql", 1), `"Database"`, `"Database2"`)
