@@ -32,6 +32,12 @@ func goldenContext(d config.Deployment, name string) settings {
 		return settings{"phase": first.Name + "=switched," + last.Name + "=10%"}
 	case golden.Production:
 		return production(migration.Parallel)
+	case golden.DynamoDB, golden.PostgreSQL:
+		return settings{"phase": "parallel", "store": name}
+	case golden.ProductionPostgreSQL:
+		context := production(migration.Parallel)
+		context["store"] = golden.PostgreSQL
+		return context
 	}
 	return settings{"phase": name}
 }
@@ -44,6 +50,13 @@ func TestGoldens(t *testing.T) {
 		if own := golden.Deployed(name); own != name {
 			compareGolden(t, deployment.App, name, own)
 		}
+	}
+}
+
+// TestGoldensOfStores compares the templates with databases.
+func TestGoldensOfStores(t *testing.T) {
+	for _, name := range golden.Stores() {
+		compareGolden(t, deployment.Forum, name, name)
 	}
 }
 

@@ -51,7 +51,15 @@ const (
 	Places = "places"
 	// Production is the phase parallel of an environment called prod.
 	Production = "prod"
+	// DynamoDB and PostgreSQL are the phase parallel with the records of all services in a database, and
+	// ProductionPostgreSQL the same of an environment called prod.
+	DynamoDB             = "dynamodb"
+	PostgreSQL           = "postgres"
+	ProductionPostgreSQL = "prod-postgres"
 )
+
+// Stores are the directories of the golden assemblies with databases.
+func Stores() []string { return []string{DynamoDB, PostgreSQL, ProductionPostgreSQL} }
 
 // Names are the directories of all golden assemblies: the phases come first, in order.
 func Names() []string {

@@ -68,17 +68,41 @@ func (m *Model) resourcePolicy(resource *assembly.Resource) {
 	if exists, _ := resource.Exists(m.Assembly); !exists || strings.HasPrefix(resource.Type, "AWS::IAM::") {
 		return
 	}
-	for _, property := range []string{"RepositoryPolicyText", "PolicyDocument", "KeyPolicy", "ResourcePolicy", "FileSystemPolicy"} {
-		if resource.Properties[property] == nil {
+	if resource.Type == EC2VPCEndpoint { // it grants nothing: see Endpoint.Policy
+		return
+	}
+	for _, property := range []string{"RepositoryPolicyText", "PolicyDocument", "KeyPolicy", "ResourcePolicy", "FileSystemPolicy", "Replicas"} {
+		if resource.Properties[property] == nil || property == "Replicas" && resource.Type != DynamoDBGlobalTable {
 			continue
 		}
 		reader := assembly.NewReader(m.Assembly, resource)
 		policy := &ResourcePolicy{Base: Base{Resource: resource}}
-		policy.Statements = statements(reader.Properties().Field(property))
+		for _, document := range documents(resource.Type, property, reader.Properties().Field(property)) {
+			policy.Statements = append(policy.Statements, statements(document)...)
+		}
+		if policy.Statements == nil {
+			continue
+		}
 		policy.Problems = reader.Problems()
 		policy.Settings = slices.DeleteFunc(reader.Settings(), func(s Setting) bool { return !within(s.Property, []string{property}) })
 		m.ResourcePolicies = append(m.ResourcePolicies, policy)
 	}
+}
+
+// documents are the policies in a property: tables have theirs in an object, and global tables in each
+// replica.
+func documents(resourceType, property string, v assembly.Value) []assembly.Value {
+	switch {
+	case resourceType == DynamoDBTable && property == "ResourcePolicy":
+		return []assembly.Value{v.Field("PolicyDocument")}
+	case resourceType == DynamoDBGlobalTable:
+		var all []assembly.Value
+		for _, replica := range v.List() {
+			all = append(all, replica.Field("ResourcePolicy").Field("PolicyDocument"))
+		}
+		return all
+	}
+	return []assembly.Value{v}
 }
 
 // Statement is a statement of a policy. Its values are strings, and [assembly.Ref] and

@@ -57,6 +57,11 @@ type Model struct {
 	Parameters []*Parameter
 	Secrets    []*ManagedSecret
 
+	// Tables are those of DynamoDB, global ones last.
+	Tables            []*Table
+	DatabaseClusters  []*DatabaseCluster
+	DatabaseInstances []*DatabaseInstance
+
 	VPCs           []*VPC
 	Subnets        []*Subnet
 	Instances      []*Instance
@@ -117,6 +122,8 @@ func Read(a *assembly.Assembly) *Model {
 	m.ScalingPolicies = all(m, AppAutoScalingPolicy, m.scalingPolicy)
 	m.Parameters = all(m, SSMParameter, (*Parameter).read)
 	m.Secrets = all(m, SecretsManagerSecret, (*ManagedSecret).read)
+	m.Tables = append(all(m, DynamoDBTable, (*Table).read), all(m, DynamoDBGlobalTable, (*Table).read)...)
+	m.readDatabases()
 	distinguish(m.TargetGroups, "Name", func(g *TargetGroup) *string { return &g.Name })
 	distinguish(m.Services, "ServiceName", func(s *Service) *string { return &s.Name })
 	distinguish(m.Schedules, "Name", func(s *Schedule) *string { return &s.Name })
@@ -223,6 +230,14 @@ func Tag(resource *assembly.Resource, key string) string {
 	for _, property := range []string{"Tags", "FileSystemTags", "AccessPointTags"} {
 		list, _ := resource.Properties[property].([]any)
 		tags = append(tags, list...)
+	}
+	if resource.Type == DynamoDBGlobalTable { // each replica has tags of its own
+		replicas, _ := resource.Properties["Replicas"].([]any)
+		for _, replica := range replicas {
+			of, _ := replica.(map[string]any)
+			list, _ := of["Tags"].([]any)
+			tags = append(tags, list...)
+		}
 	}
 	for _, tag := range tags {
 		if tag, ok := tag.(map[string]any); ok && tag["Key"] == key {

@@ -2,6 +2,8 @@ package model
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 
 	"cutover/internal/assembly"
 )
@@ -23,6 +25,11 @@ func (m *Model) readNetwork() {
 	m.Endpoints = all(m, EC2VPCEndpoint, func(e *Endpoint, p assembly.Value) {
 		e.Type = p.Field("VpcEndpointType").Text("Gateway")
 		e.Subnets = m.subnets(p.Field("SubnetIds"))
+		e.Service = serviceName.FindString(strings.Trim(fmt.Sprint(p.Field("ServiceName").Raw()), "[]{}"))
+		e.Policy = statements(p.Field("PolicyDocument"))
+		for _, table := range p.Field("RouteTableIds").List() {
+			e.RouteTables = append(e.RouteTables, table.Elsewhere(EC2RouteTable))
+		}
 	})
 }
 
@@ -45,6 +52,9 @@ type Subnet struct {
 // Instance is an EC2 instance that stands for itself, outside of a group.
 type Instance struct{ Base }
 
+// serviceName is the end of a name like com.amazonaws.us-east-1.dynamodb.
+var serviceName = regexp.MustCompile(`[\w-]+$`)
+
 // Endpoint is a VPC endpoint.
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-vpcendpoint.html
 type Endpoint struct {
@@ -53,6 +63,12 @@ type Endpoint struct {
 	Type string
 	// Subnets has nil for each subnet that the assembly does not have.
 	Subnets []*Subnet
+	// Service is the end of the service's name, like "dynamodb": the rest has the region.
+	Service string
+	// Policy is what requests through the endpoint may do. It grants nothing. Empty: all.
+	Policy []Statement
+	// RouteTables are those that lead to a gateway endpoint; nil for one that the assembly does not have.
+	RouteTables []*assembly.Resource
 }
 
 // subnets reads a list of subnets. A subnet that the assembly does not have is nil.

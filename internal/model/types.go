@@ -1,8 +1,11 @@
 package model
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+
+	"cutover/internal/assembly"
 )
 
 // Names of the resource types that something reads. No other package spells one.
@@ -24,6 +27,9 @@ const (
 	EC2VPCEndpoint          = "AWS::EC2::VPCEndpoint"
 	// DefaultGroupRestriction is CDK's resource that empties a VPC's default security group.
 	DefaultGroupRestriction = "Custom::VpcRestrictDefaultSG"
+
+	DynamoDBTable       = "AWS::DynamoDB::Table"
+	DynamoDBGlobalTable = "AWS::DynamoDB::GlobalTable"
 
 	CloudMapHTTPNamespace    = "AWS::ServiceDiscovery::HttpNamespace"
 	CloudMapPrivateNamespace = "AWS::ServiceDiscovery::PrivateDnsNamespace"
@@ -60,8 +66,15 @@ const (
 	EventsRule        = "AWS::Events::Rule"
 	SchedulerSchedule = "AWS::Scheduler::Schedule"
 
-	SecretsManagerSecret = "AWS::SecretsManager::Secret"
-	SSMParameter         = "AWS::SSM::Parameter"
+	RDSCluster               = "AWS::RDS::DBCluster"
+	RDSClusterParameterGroup = "AWS::RDS::DBClusterParameterGroup"
+	RDSEventSubscription     = "AWS::RDS::EventSubscription"
+	RDSInstance              = "AWS::RDS::DBInstance"
+	RDSSubnetGroup           = "AWS::RDS::DBSubnetGroup"
+
+	SecretsManagerRotation = "AWS::SecretsManager::RotationSchedule"
+	SecretsManagerSecret   = "AWS::SecretsManager::Secret"
+	SSMParameter           = "AWS::SSM::Parameter"
 )
 
 // facts are what AWS documents of a resource type.
@@ -74,6 +87,32 @@ type facts struct {
 	moving []string
 }
 
+// Keeps says whether a resource of a type has data that go with it: a replacement loses them, unless a
+// policy of the template keeps the old resource or a snapshot of it.
+// "Doing so might result in the deletion of your DynamoDB table" and "you lose the data when AWS
+// CloudFormation replaces your DB cluster" are in the pages of both types. An instance of a cluster has none of the data: they are in the
+// cluster's volume.
+func Keeps(r *assembly.Resource) bool {
+	switch r.Type {
+	case DynamoDBTable, DynamoDBGlobalTable, RDSCluster, EFSFileSystem:
+		return true
+	case RDSInstance:
+		return r.Properties["DBClusterIdentifier"] == nil
+	}
+	return false
+}
+
+// Kept says what CloudFormation does with a resource that leaves its template: "Delete", "Retain" or
+// "Snapshot". A policy that a template does not name is Delete, but Snapshot for a DB cluster, and for a
+// DB instance outside of one.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+func Kept(r *assembly.Resource) string {
+	if (r.Type == RDSCluster || r.Type == RDSInstance) && Keeps(r) {
+		return cmp.Or(r.DeletionPolicy, "Snapshot")
+	}
+	return cmp.Or(r.DeletionPolicy, "Delete")
+}
+
 // only and allBut are the named properties, or all others.
 func only(names ...string) func(string) bool {
 	return func(name string) bool { return slices.Contains(names, name) }
@@ -84,11 +123,28 @@ func allBut(names ...string) func(string) bool {
 
 var free = []string{}
 
+// clusterReplacing and instanceReplacing are the properties of databases whose change replaces them, each
+// with what replaces them only in some cases.
+var (
+	clusterReplacing = []string{
+		"AvailabilityZones", "ClusterScalabilityType", "DBClusterIdentifier", "DBSubnetGroupName", "DBSystemId", "DatabaseName", "Engine", "EngineMode",
+		"GlobalClusterIdentifier", "KmsKeyId", "MasterUsername", "PubliclyAccessible", "RestoreToTime", "RestoreType", "SnapshotIdentifier",
+		"SourceDBClusterIdentifier", "SourceDbClusterResourceId", "SourceRegion", "StorageEncrypted", "UseLatestRestorableTime",
+	}
+	instanceReplacing = []string{
+		"AvailabilityZone", "BackupTarget", "CharacterSetName", "CustomIAMInstanceProfile", "DBClusterIdentifier", "DBClusterSnapshotIdentifier",
+		"DBInstanceIdentifier", "DBName", "DBSnapshotIdentifier", "DBSubnetGroupName", "DBSystemId", "Engine", "KmsKeyId", "MasterUsername", "NcharCharacterSetName",
+		"Port", "SourceDBInstanceIdentifier", "SourceRegion", "StorageEncrypted", "Timezone",
+	}
+)
+
 // types is the one table of facts. Which property replaces is on the page of each type
 // ("Update requires: Replacement"); parts of a property count with the whole property:
 // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html.
 // What runs on this machine is not in the table: the providers of the local target say so.
 var types = map[string]facts{
+	DynamoDBTable:                           {only("ImportSourceSpecification", "KeySchema", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
+	DynamoDBGlobalTable:                     {only("KeySchema", "LocalSecondaryIndexes", "TableName"), []string{"tableWrites", "tableReads", "tableStorage", "tableBackups"}, nil},
 	EC2AutoScalingGroup:                     {only("AutoScalingGroupName", "InstanceId"), free, nil}, // its instances cost
 	EC2LaunchConfiguration:                  {nil, free, nil},
 	"AWS::AutoScaling::LifecycleHook":       {nil, free, nil},
@@ -101,7 +157,7 @@ var types = map[string]facts{
 	EC2LaunchTemplate:                       {only("LaunchTemplateName"), free, []string{"LatestVersionNumber"}}, // https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ec2-launchtemplate.html
 	"AWS::EC2::NatGateway":                  {only("AllocationId", "AvailabilityMode", "ConnectivityType", "PrivateIpAddress", "SubnetId", "VpcId"), []string{"natGateway", "gatewayTraffic"}, nil},
 	"AWS::EC2::Route":                       {only("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId", "RouteTableId"), free, nil},
-	"AWS::EC2::RouteTable":                  {only("VpcId"), free, nil},
+	EC2RouteTable:                           {only("VpcId"), free, nil},
 	EC2SecurityGroup:                        {only("GroupDescription", "GroupName", "VpcId"), free, nil},
 	EC2SecurityGroupEgress:                  {allBut("Description"), free, nil},
 	EC2SecurityGroupIngress:                 {allBut("Description"), free, nil},
@@ -146,8 +202,16 @@ var types = map[string]facts{
 	"AWS::SNS::TopicPolicy":                 {only(), free, nil},
 	AppAutoScalingTarget:                    {only("ResourceId", "ScalableDimension", "ServiceNamespace"), free, nil},
 	AppAutoScalingPolicy:                    {only("PolicyName", "ResourceId", "ScalableDimension", "ScalingTargetId", "ServiceNamespace"), []string{"alarm"}, nil},
-	SecretsManagerSecret:                    {only("Name"), []string{"secret"}, nil},
-	SSMParameter:                            {only("Name"), free, nil}, // in the standard tier
+	RDSCluster:                              {only(clusterReplacing...), []string{"databaseStorage", "databaseRequests", "databaseBackups"}, nil},
+	RDSClusterParameterGroup:                {only("DBClusterParameterGroupName", "Description", "Family"), free, nil},
+	RDSEventSubscription:                    {only("SnsTopicArn", "SubscriptionName"), free, nil},
+	RDSInstance:                             {only(instanceReplacing...), []string{"databaseCapacity"}, nil},
+	RDSSubnetGroup:                          {only("DBSubnetGroupName"), free, nil},
+	"AWS::SecretsManager::ResourcePolicy":   {only("SecretId"), free, nil},
+	SecretsManagerRotation:                  {only("SecretId"), free, nil},
+	"AWS::SecretsManager::SecretTargetAttachment": {only("SecretId"), free, nil},
+	SecretsManagerSecret:                          {only("Name"), []string{"secret"}, nil},
+	SSMParameter:                                  {only("Name"), free, nil}, // in the standard tier
 }
 
 // Types are the names of all types that the table has.

@@ -189,11 +189,11 @@ shared: 0 tasks, 1.0000, 6.00
 users: 2 tasks, 0.2500, 9.19
 shared: 0 tasks, 0.7500, 26.38
 `},
-		{"what is not known", []string{`"A": {"Type": "AWS::RDS::DBInstance"}`, `"B": {"Type": "AWS::RDS::DBInstance"}`, `"C": {"Type": "AWS::IAM::Role"}`,
+		{"what is not known", []string{`"A": {"Type": "AWS::RDS::DBProxy"}`, `"B": {"Type": "AWS::RDS::DBProxy"}`, `"C": {"Type": "AWS::IAM::Role"}`,
 			`"D": {"Type": "AWS::EC2::NatGateway", "Condition": "Never"}`}, `
 = 0.00
 shared: 0 tasks, 1.0000, 0.00
-not 2 AWS::RDS::DBInstance
+not 2 AWS::RDS::DBProxy
 `},
 	}
 	for _, test := range tests {
@@ -294,11 +294,11 @@ not 3 Fargate task of an unknown size
 Service: 3 tasks, 0.0000, 0.00
 shared: 0 tasks, 1.0000, 27.00
 `},
-		{"a database with a price", `"A": {"Type": "AWS::RDS::DBInstance"}, "B": {"Type": "AWS::RDS::DBInstance"}, "C": {"Type": "AWS::DynamoDB::Table"}`, Prices{"AWS::RDS::DBInstance": 60.5}, `
-2 AWS::RDS::DBInstance: 2 × 60.50: 121.00
+		{"a database with a price", `"A": {"Type": "AWS::RDS::DBProxy"}, "B": {"Type": "AWS::RDS::DBProxy"}, "C": {"Type": "AWS::DAX::Cluster"}`, Prices{"AWS::RDS::DBProxy": 60.5}, `
+2 AWS::RDS::DBProxy: 2 × 60.50: 121.00
 = 121.00
 shared: 0 tasks, 1.0000, 121.00
-not 1 AWS::DynamoDB::Table
+not 1 AWS::DAX::Cluster
 `},
 		{"values that a deployment tells", `"Service": {"Type": "AWS::ECS::Service", "Condition": "Later", "Properties": {"DesiredCount": {"Ref": "Count"}}}`, nil, `
 = 0.00

@@ -25,6 +25,7 @@ type environment struct {
 	proxies  []proxies
 	callers  []string
 	things   []thing
+	capacity []databases
 	unpriced map[string]int
 	traffic  map[string]bool // keys of prices
 }
@@ -36,6 +37,7 @@ func (e *environment) merge(other *environment) {
 	e.proxies = append(e.proxies, other.proxies...)
 	e.callers = append(e.callers, other.callers...)
 	e.things = append(e.things, other.things...)
+	e.capacity = append(e.capacity, other.capacity...)
 	e.unknown = append(e.unknown, other.unknown...)
 	for kind, n := range other.unpriced {
 		e.unpriced[kind] += n
@@ -138,6 +140,12 @@ func (e *environment) add(m *model.Model, resource *assembly.Resource) error {
 		}
 	case *model.FileSystem:
 		keys, err = e.files(v, keys)
+	case *model.Table:
+		keys, err = e.table(v, keys)
+	case *model.DatabaseCluster:
+		keys, err = e.cluster(v, service, keys)
+	case *model.DatabaseInstance:
+		keys, err = e.database(v, service, keys)
 	case *model.TaskDefinition:
 		if !readsSecrets(v) {
 			keys = nil
@@ -229,23 +237,25 @@ func (e *environment) addTasks(m *model.Model, v *model.Service) error {
 	return errors.Join(errs...)
 }
 
+// without leaves prices out.
+func without(keys []string, left ...string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return slices.Contains(left, key) })
+}
+
 // files leaves out the prices that a file system does not have.
 func (e *environment) files(v *model.FileSystem, keys []string) ([]string, error) {
-	leave := func(left ...string) {
-		keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return slices.Contains(left, key) })
-	}
 	if v.Throughput != "elastic" {
-		leave("fileReads", "fileWrites")
+		keys = without(keys, "fileReads", "fileWrites")
 	}
 	if v.Throughput == "provisioned" {
 		e.unpriced["file system with provisioned throughput"]++
 	}
 	if v.OneZone {
-		leave("fileStorage")
+		keys = without(keys, "fileStorage")
 		e.unpriced["file system in one zone"]++
 	}
 	if !v.Backups {
-		leave("fileBackups")
+		keys = without(keys, "fileBackups")
 	}
 	return keys, v.Problem("ThroughputMode", "BackupPolicy", "AvailabilityZoneName")
 }

@@ -27,6 +27,7 @@ func (e *environment) estimate() Estimate {
 	s.share(e)
 	s.addFargate(e)
 	s.addCalls(e)
+	s.addDatabases(e)
 	for _, kind := range things {
 		s.addThings(kind.price, kind.one, kind.more, e.things)
 	}

@@ -40,6 +40,8 @@ func TestOtherPrices(t *testing.T) {
 		"natGateway": 0.045, "loadBalancer": 0.0225, "publicIPv4": 0.005, "endpoint": 0.01,
 		"alarm": 0.10, "dashboard": 3003, "key": 1, // three dashboards are free
 		"loadBalancerCapacity": 0.008, "gatewayTraffic": 0.045, "insightsMetric": 0.30, "logs": 0.50, "images": 0.10, "storage": 0.023,
+		"tableWrites": 0.625, "tableReads": 0.125, "tableStorage": 0.25, "tableBackups": 0.20,
+		"databaseCapacity": 0.12, "databaseStorage": 0.10, "databaseRequests": 0.20, "databaseBackups": 0.021,
 		"secret": 0.40, "secretReads": 0.05, "fileStorage": 0.30, "fileReads": 0.03, "fileWrites": 0.06, "fileBackups": 0.05,
 	} {
 		if got[name] != want {

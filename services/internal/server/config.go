@@ -38,6 +38,7 @@ const (
 const usage = `Usage:
   %[1]s              serve HTTP until SIGTERM
   %[1]s healthcheck  ask the service on this machine's PORT if it is ready: exit code 0 or 1
+  %[1]s seed         write the first records to a store that never had any
   %[1]s --version    print what this program was built from
   %[1]s --help       print this text
 

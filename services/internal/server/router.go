@@ -1,11 +1,13 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,33 +17,51 @@ import (
 // monolith all. The error says that its data cannot be used; the service then does not start.
 type Module func(*Router) error
 
-// Handler answers a GET or HEAD request. A nil result is a bug. Like a panic, it is answered with
-// status 500 and logged.
+// Handler answers a request. A nil result is a bug. Like a panic, it is answered with status 500 and
+// logged.
 type Handler func(*http.Request) *Response
 
 // Router finds the handler of a request, like the koa-router of the original API and unlike
 // [http.ServeMux]. It matches the path as it was sent: percent-encoded, in upper or lower case,
 // with or without one slash at the end. It answers an unknown path with the original's plain texts.
 type Router struct {
-	routes []route
+	routes []*route
 	errs   []error
+	getenv func(string) string
+	seeds  []seed
+	checks []func() error
+	stops  []func() error
 }
 
+// route is a pattern with the handlers of its methods.
 type route struct {
 	pattern  string
 	segments []string
 	slashes  int // between segments
-	handler  Handler
+	get      Handler
+	writes   []write
+
+	// The answers that tell the methods.
+	methodNotAllowed, notImplemented, options *Response
 }
 
-// The methods of a route. All routes are GET routes.
-const allowed = "HEAD, GET"
+// write is a method with a body.
+type write struct {
+	method  string
+	maxBody int64
+	handler Handler
+}
+
+// seed is the first content of a module.
+type seed struct {
+	module string
+	write  func(context.Context) (records int, err error)
+}
 
 var (
 	notFound         = text(http.StatusNotFound, "Not Found")
-	methodNotAllowed = text(http.StatusMethodNotAllowed, "Method Not Allowed").allowing(allowed)
+	methodNotAllowed = text(http.StatusMethodNotAllowed, "Method Not Allowed")
 	notImplemented   = text(http.StatusNotImplemented, "Not Implemented")
-	options          = NoContent.allowing(allowed)
 	internalError    = text(http.StatusInternalServerError, "Internal Server Error")
 
 	// The answers to bytes that no route could answer.
@@ -54,7 +74,7 @@ var (
 // newRouter returns a router with the routes of every service and of the modules. The error has
 // those of all modules.
 func newRouter(modules ...Module) (*Router, error) {
-	rt := &Router{}
+	rt := &Router{getenv: func(string) string { return "" }}
 	ready, apiReady := text(http.StatusOK, "Ready to receive requests"), text(http.StatusOK, "API ready to receive requests")
 	rt.Get("/", func(*http.Request) *Response { return ready })
 	rt.Get("/api/", func(*http.Request) *Response { return apiReady })
@@ -63,65 +83,158 @@ func newRouter(modules ...Module) (*Router, error) {
 			rt.errs = append(rt.errs, err)
 		}
 	}
+	for _, check := range rt.checks {
+		rt.errs = append(rt.errs, check())
+	}
 	return rt, errors.Join(rt.errs...)
+}
+
+// Environment returns a module without routes. It gives the modules after it their environment.
+func Environment(getenv func(string) string) Module {
+	return func(rt *Router) error {
+		rt.getenv = getenv
+		return nil
+	}
+}
+
+// Getenv returns a variable of the service's environment.
+func (rt *Router) Getenv(name string) string { return rt.getenv(name) }
+
+// Seed registers what writes the first records of a module, for the command seed. It returns how many
+// records it has written.
+func (rt *Router) Seed(module string, write func(context.Context) (records int, err error)) {
+	rt.seeds = append(rt.seeds, seed{module, write})
+}
+
+// OnComplete registers what is checked when all modules have added their routes.
+func (rt *Router) OnComplete(check func() error) { rt.checks = append(rt.checks, check) }
+
+// OnStop registers what is called when the service has answered its last request.
+func (rt *Router) OnStop(stop func() error) { rt.stops = append(rt.stops, stop) }
+
+func (rt *Router) stop() (err error) {
+	for _, stop := range rt.stops {
+		err = errors.Join(err, stop())
+	}
+	return err
 }
 
 // Get registers the handler for GET and HEAD requests to a pattern. The pattern is a path of
 // literal segments and names in braces, such as "/api/users/{userId}". A name matches any one
-// segment. The handler gets the segment, URL-decoded, with [PathValue], or as a number with
-// [PathID].
+// segment, and a name behind "#", as in "/api/posts/{#postId}", an id as [StrictID] reads it. The
+// handler gets the segment, URL-decoded, with [PathValue], or as a number with [PathID].
 //
 // A service does not start with two patterns that match the same path.
 func (rt *Router) Get(pattern string, handler Handler) {
+	if t := rt.route(pattern); t != nil && t.get == nil {
+		t.get = handler
+		t.allow()
+	} else if t != nil {
+		rt.errs = append(rt.errs, fmt.Errorf("the routes %q and %q can match the same path", t.pattern, pattern))
+	}
+}
+
+// Write registers the handler for requests of a method to a pattern, as in [Router.Get]. The handler
+// gets the body with [Body]. A request with a body of more than maxBody bytes is refused.
+func (rt *Router) Write(method, pattern string, maxBody int64, handler Handler) {
+	if t := rt.route(pattern); t != nil {
+		t.writes = append(t.writes, write{method, maxBody, handler})
+		t.allow()
+	}
+}
+
+// route returns the route of a pattern. It adds a new one, or returns nil for one that cannot be.
+func (rt *Router) route(pattern string) *route {
 	segments, ok := split(pattern)
 	if !ok {
 		rt.errs = append(rt.errs, fmt.Errorf("the route %q is not a path: it must begin with a slash and have no empty segment", pattern))
-		return
+		return nil
 	}
+	shown := strings.ReplaceAll(pattern, "{#", "{")
 	for _, other := range rt.routes {
+		if slices.Equal(segments, other.segments) && shown == other.pattern {
+			return other
+		}
 		if overlap(segments, other.segments) {
 			rt.errs = append(rt.errs, fmt.Errorf("the routes %q and %q can match the same path", other.pattern, pattern))
-			return
+			return nil
 		}
 	}
-	rt.routes = append(rt.routes, route{pattern, segments, max(0, len(segments)-1), handler})
+	t := &route{pattern: shown, segments: segments, slashes: max(0, len(segments)-1)}
+	rt.routes = append(rt.routes, t)
+	return t
+}
+
+// allow renders the answers that tell the methods of the route.
+func (t *route) allow() {
+	var methods []string
+	if t.get != nil {
+		methods = append(methods, http.MethodHead, http.MethodGet)
+	}
+	for _, w := range t.writes {
+		methods = append(methods, w.method)
+	}
+	allowed := strings.Join(methods, ", ")
+	t.methodNotAllowed, t.notImplemented, t.options = methodNotAllowed.allowing(allowed), notImplemented.allowing(allowed), NoContent.allowing(allowed)
 }
 
 // respond answers the request.
 func (rt *Router) respond(r *http.Request) *Response {
-	handler := rt.find(r)
+	t := rt.find(r)
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
-		if handler != nil {
-			return notImplemented.allowing(allowed)
+		if t != nil {
+			return t.notImplemented
 		}
 		return notImplemented
 	}
 	switch {
-	case handler == nil:
+	case t == nil:
 		return notFound
-	case r.Method == http.MethodGet || r.Method == http.MethodHead:
-		return handler(r)
 	case r.Method == http.MethodOptions:
-		return options
-	default:
-		return methodNotAllowed
+		return t.options
 	}
+	if handler, _ := t.handler(r.Method); handler != nil {
+		return handler(r)
+	}
+	return t.methodNotAllowed
 }
 
-// find returns the handler of the request's path, or nil. It notes the pattern in the request for
+// Ask answers a GET request of a module to another one in the same service.
+func (rt *Router) Ask(r *http.Request) *Response { return rt.respond(r) }
+
+// Has says whether the service has a route with the pattern.
+func (rt *Router) Has(pattern string) bool {
+	return slices.ContainsFunc(rt.routes, func(t *route) bool { return t.pattern == pattern })
+}
+
+// handler returns the handler of a method, or nil, and the largest body of its requests. That is 0 if
+// nothing reads the body.
+func (t *route) handler(method string) (handler Handler, maxBody int64) {
+	if method == http.MethodGet || method == http.MethodHead {
+		return t.get, 0
+	}
+	for _, w := range t.writes {
+		if w.method == method {
+			return w.handler, w.maxBody
+		}
+	}
+	return nil, 0
+}
+
+// find returns the route of the request's path, or nil. It notes the pattern in the request for
 // [PathValue].
-func (rt *Router) find(r *http.Request) Handler {
+func (rt *Router) find(r *http.Request) *route {
 	path, ok := trim(r.URL.EscapedPath())
 	if !ok {
 		return nil
 	}
 	slashes := strings.Count(path, "/")
-	for i := range rt.routes {
-		if t := &rt.routes[i]; t.slashes == slashes && t.matches(path) {
+	for _, t := range rt.routes {
+		if t.slashes == slashes && t.matches(path) {
 			r.Pattern = t.pattern
-			return t.handler
+			return t
 		}
 	}
 	return nil
@@ -135,8 +248,14 @@ func (t *route) matches(path string) bool {
 			return false
 		}
 		// An escaped path is ASCII, so Unicode folding does no more than ignore case.
-		if _, ok := placeholder(s); !ok && !strings.EqualFold(s, segment) {
+		name, ok := placeholder(s)
+		if !ok && !strings.EqualFold(s, segment) {
 			return false
+		}
+		if strings.HasPrefix(name, "#") {
+			if _, ok := StrictID(segment); !ok {
+				return false
+			}
 		}
 		path = rest
 	}
@@ -217,6 +336,16 @@ func PathID(r *http.Request, name string) (id int64, ok bool) {
 	return parseInt(PathValue(r, name))
 }
 
+// StrictID reads an id as the API writes it: a number from 1 to 2^53 - 1 in decimal digits, the first of
+// which is not 0.
+func StrictID(s string) (id int64, ok bool) {
+	id, err := strconv.ParseInt(s, 10, 64)
+	return id, err == nil && id >= 1 && id <= MaxID && strconv.FormatInt(id, 10) == s
+}
+
+// MaxID is the largest id. JavaScript's numbers are exact up to here.
+const MaxID = 1<<53 - 1
+
 func parseInt(s string) (n int64, ok bool) {
 	if s == "" || s[0] <= ' ' || s[0] > '~' {
 		s = strings.TrimLeftFunc(s, isSpace)
@@ -231,8 +360,7 @@ func parseInt(s string) (n int64, ok bool) {
 	if len(s) >= 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
 		s, base = s[2:], 16
 	}
-	// JavaScript's numbers are exact up to here.
-	const limit = 1 << 53
+	const limit = MaxID + 1
 	for i := range len(s) {
 		digit := int64(strings.IndexByte("0123456789abcdefABCDEF", s[i]))
 		if digit > 15 {

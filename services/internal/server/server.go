@@ -39,9 +39,12 @@ const (
 	idleTimeout = 75 * time.Second
 	// The original's limit, in bytes.
 	maxHeaderBytes = 16 << 10
-	// No route needs a body. A body of at most this many bytes is read, so that the connection can
-	// be used again.
+	// A body of at most this many bytes is read where no route needs one, so that the connection can be
+	// used again.
 	maxBodyBytes = 64 << 10
+	// Bytes of the bodies that all requests together may have while they are answered. A handler takes
+	// about three times as much.
+	maxBodies = 16 << 20
 	// From this size of the heap in bytes on, the garbage collector works harder. GOMEMLIMIT in the
 	// environment takes precedence. See maxConnections for the content of the heap.
 	memoryLimit = 128 << 20
@@ -90,7 +93,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 
 	command := strings.Join(args, " ")
 	switch command {
-	case "", "healthcheck":
+	case "", "healthcheck", "seed":
 	case "--version":
 		fmt.Fprint(stdout, version(name))
 		return exitOK
@@ -98,7 +101,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		fmt.Fprintf(stdout, usage, name)
 		return exitOK
 	default:
-		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), healthcheck, --version or --help", command))
+		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), healthcheck, seed, --version or --help", command))
 	}
 
 	c, err := readConfig(getenv)
@@ -117,9 +120,18 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		return fail(exitUsage, err)
 	}
 
-	router, err := newRouter(modules...)
+	router, err := newRouter(append([]Module{Environment(getenv)}, modules...)...)
 	if err != nil {
 		return fail(exitFailure, err)
+	}
+	if command == "seed" {
+		if len(router.seeds) == 0 {
+			return fail(exitUsage, errors.New("there is no store to seed: the records are those of the program's file"))
+		}
+		if err := errors.Join(router.seed(ctx, stdout), router.stop()); err != nil {
+			return fail(exitFailure, err)
+		}
+		return exitOK
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(c.host, strconv.Itoa(c.port)))
 	if err != nil {
@@ -137,6 +149,26 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		return exitFailure
 	}
 	return exitOK
+}
+
+// seedTimeout is how long the seed of a module may take. A database that was paused needs a part of it.
+const seedTimeout = time.Minute
+
+// seed writes the first records of the modules that have none yet, and says how many.
+func (rt *Router) seed(ctx context.Context, stdout io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, seedTimeout)
+	defer cancel()
+	for _, s := range rt.seeds {
+		switch n, err := s.write(ctx); {
+		case err != nil:
+			return fmt.Errorf("%s cannot be seeded: %w", s.module, err)
+		case n == 0:
+			fmt.Fprintf(stdout, "%s: nothing to do\n", s.module)
+		default:
+			fmt.Fprintf(stdout, "%s: %d records written\n", s.module, n)
+		}
+	}
+	return nil
 }
 
 // Serve answers the modules' routes on the listener until ctx is done, and logs to stdout. It is
@@ -208,6 +240,9 @@ func serve(ctx context.Context, listener net.Listener, router *Router, log *logg
 			return fmt.Errorf("%d requests were cut off: they were not answered within STOP_TIMEOUT=%s", n, stopTimeout)
 		}
 	}
+	if err := router.stop(); err != nil {
+		log.Warn("a store could not be closed", "error", err.Error())
+	}
 	log.Info("stopped")
 	return nil
 }
@@ -220,6 +255,7 @@ type application struct {
 	telemetry *telemetry // nil when it is off
 	draining  atomic.Bool
 	active    atomic.Int64 // requests
+	bodies    atomic.Int64 // bytes of the bodies that handlers have or get
 }
 
 func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -231,7 +267,8 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r, seen = a.telemetry.begin(r, start)
 	}
 
-	response, err := receive(w, r)
+	response, err := a.receive(w, r)
+	defer a.release(r)
 	var failure []slog.Attr
 	if response == nil {
 		response, failure = a.respond(r)
@@ -254,7 +291,7 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ids := r.Header["X-Amzn-Trace-Id"]; len(ids) > 0 {
 		line.traceId = ids[0]
 	}
-	if err = errors.Join(err, writeErr); err != nil || failure != nil {
+	if err = errors.Join(err, response.cause, writeErr); err != nil || failure != nil {
 		a.log.failed(r.Context(), line, err, failure)
 	} else {
 		a.log.request(line)
@@ -264,29 +301,80 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// receive reads the body of a request, up to a limit. If it fails, it returns the answer and the
-// reason, and the connection cannot be used again.
-func receive(w http.ResponseWriter, r *http.Request) (*Response, error) {
-	switch {
-	case r.ProtoMajor != 1: // the preface of HTTP/2 is let through by net/http
+// receive reads the body of a request, up to a limit, and keeps it for a handler that needs it. If it
+// fails, it returns the answer and the reason, and the connection cannot be used again.
+func (a *application) receive(w http.ResponseWriter, r *http.Request) (*Response, error) {
+	if r.ProtoMajor != 1 { // the preface of HTTP/2 is let through by net/http
 		return badVersion, fmt.Errorf("the client speaks %s", r.Proto)
-	case r.ContentLength == 0:
-		return nil, nil
-	case r.ContentLength > maxBodyBytes: // not even asked for with "100 Continue"
-		return tooLarge, fmt.Errorf("the body has %d bytes", r.ContentLength)
 	}
-	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	limit, refused, to := int64(maxBodyBytes), tooLarge, io.Discard
+	var kept *body
+	if t := a.router.find(r); t != nil {
+		if _, most := t.handler(r.Method); most > 0 {
+			kept = &body{held: &a.bodies}
+			limit, refused, to = most, Problem(http.StatusRequestEntityTooLarge, fmt.Sprintf("The body has more than %d bytes.", most)), kept
+		}
+	}
+	if r.ContentLength > limit { // not even asked for with "100 Continue"
+		return refused, fmt.Errorf("the body has %d bytes", r.ContentLength)
+	}
+	_, err := io.Copy(to, http.MaxBytesReader(w, r.Body, limit))
+	if kept != nil {
+		r.Body = kept
+	}
 	var large *http.MaxBytesError
 	switch {
 	case err == nil:
 		return nil, nil
 	case errors.As(err, &large):
-		return tooLarge, err
+		return refused, err
+	case errors.Is(err, errBodies):
+		return Unavailable("The service has too many large bodies to read.", nil), err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return tooSlow, err
 	default:
 		return badRequest, err
 	}
+}
+
+// release gives back what the body of a request has taken.
+func (a *application) release(r *http.Request) {
+	if kept, ok := r.Body.(*body); ok {
+		a.bodies.Add(-int64(len(kept.bytes)))
+	}
+}
+
+// body is a request's body in memory.
+type body struct {
+	bytes []byte
+	held  *atomic.Int64 // by all bodies
+}
+
+var errBodies = errors.New("the bodies of all requests are too large together")
+
+func (b *body) Write(p []byte) (int, error) {
+	if b.held.Add(int64(len(p))) > maxBodies {
+		b.held.Add(-int64(len(p)))
+		return 0, errBodies
+	}
+	b.bytes = append(b.bytes, p...)
+	return len(p), nil
+}
+
+// A handler takes the body with [Body].
+
+func (b *body) Read([]byte) (int, error) { return 0, io.EOF }
+func (b *body) Close() error             { return nil }
+
+// Body returns the body of a request to a handler of [Router.Write].
+func Body(r *http.Request) []byte {
+	if kept, ok := r.Body.(*body); ok {
+		return kept.bytes
+	}
+	return nil
 }
 
 // respond returns the router's answer. If a handler fails, it returns status 500 and the attributes

@@ -182,6 +182,16 @@ func (t *telemetry) begin(r *http.Request, at time.Time) (*http.Request, observa
 	return r.WithContext(ctx), seen
 }
 
+// PassTrace gives a request to another service the trace of the request that it is for.
+func PassTrace(from, to *http.Request) {
+	for _, name := range []string{"X-Amzn-Trace-Id", "Traceparent", "Tracestate"} {
+		if values := from.Header[name]; values != nil {
+			to.Header[name] = values
+		}
+	}
+	propagation.TraceContext{}.Inject(from.Context(), propagation.HeaderCarrier(to.Header)) // if a span was begun
+}
+
 // end ends the span of a request with the facts of its line in the log.
 func (t *telemetry) end(seen observation, r *http.Request, line served, failure []slog.Attr) {
 	ctx := r.Context()

@@ -21,6 +21,9 @@ func NewMemory() *Memory { return &Memory{items: map[Key]Item{}} }
 
 // Get implements [Store].
 func (m *Memory) Get(ctx context.Context, keys ...Key) ([]Item, error) {
+	if err := checkKeys(keys...); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	items := make([]Item, len(keys))
@@ -33,6 +36,9 @@ func (m *Memory) Get(ctx context.Context, keys ...Key) ([]Item, error) {
 
 // List implements [Store].
 func (m *Memory) List(ctx context.Context, list, after string, limit int) ([]Item, error) {
+	if err := checkList(list, after); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	items := slices.SortedFunc(maps.Values(m.items), func(a, b Item) int { return cmp.Compare(a.ID, b.ID) })
@@ -72,6 +78,9 @@ func (m *Memory) Close() error { return nil }
 func (c Change) written() Item {
 	item := c.Item
 	item.Version, item.Place, item.Body = c.Expected+1, cmp.Or(c.Place, Here), bytes.Clone(c.Body)
+	if len(item.Body) == 0 {
+		item.Body = nil // no store tells an empty body from none
+	}
 	if !item.Expires.IsZero() {
 		item.Expires = item.Expires.UTC().Truncate(time.Second)
 	}

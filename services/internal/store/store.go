@@ -8,10 +8,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Store keeps items. Its methods may be called by several goroutines. Reads are strongly consistent: they
@@ -26,8 +29,9 @@ type Store interface {
 	// that is there from the beginning to the end of the call is in the result exactly once.
 	List(ctx context.Context, list, after string, limit int) ([]Item, error)
 	// Write does all changes, or none of them. There are 1 to [MaxChanges], each with a key of its own. The
-	// error is a [*Conflict] if an item has not the version that its change expects; then nothing was
-	// changed. After any other error, the changes may have been done or not.
+	// error is a [*Conflict] if an item has not the version that its change expects, and wraps [ErrBusy] if the
+	// store refused the write for now; then nothing was changed. After any other error, the changes may have
+	// been done or not.
 	Write(ctx context.Context, changes ...Change) error
 	// Close gives up the store's connections.
 	Close() error
@@ -40,15 +44,50 @@ const (
 	// MaxBody is how long the body of an item may be, in bytes. An item of DynamoDB has at most 400 KB, with
 	// its names and other values.
 	MaxBody = 390 << 10
+	// maxKey is how long a key may be, in bytes.
+	maxKey = 1000
 )
 
-// Key names an item. Neither part is empty. Both together have at most 1000 bytes.
+// ErrBusy is wrapped by the error of a call that a store refused for now: the store is throttled, paused or
+// not reached, or other writes are in the way. Nothing was changed. The same call may succeed a second later.
+var ErrBusy = errors.New("the store is busy")
+
+// Key names an item. Neither part is empty. Both together have at most 1000 bytes, in UTF-8 without zeros.
 type Key struct {
 	List string
 	ID   string
 }
 
 func (k Key) String() string { return k.List + "/" + k.ID }
+
+// check returns what is wrong with a key: DynamoDB limits its length
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html), and PostgreSQL keeps
+// only text without zeros (https://www.postgresql.org/docs/current/datatype-character.html).
+func (k Key) check() error {
+	text := k.List + k.ID
+	switch {
+	case k.List == "" || k.ID == "":
+		return errors.New("a key has no list or no id")
+	case len(text) > maxKey:
+		return fmt.Errorf("a key has %d bytes: at most %d are allowed", len(text), maxKey)
+	case !utf8.ValidString(text) || strings.Contains(text, "\x00"):
+		return fmt.Errorf("the key %q is not UTF-8 without zeros", k)
+	}
+	return nil
+}
+
+// checkKeys returns what is wrong with the keys of a read.
+func checkKeys(keys ...Key) error {
+	for _, k := range keys {
+		if err := k.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkList returns what is wrong with the list of a read, and with the id after which it begins.
+func checkList(list, after string) error { return Key{list, cmp.Or(after, "first")}.check() }
 
 // Place says in which store an item is, while the records of a service move from one store to another.
 type Place string
@@ -99,9 +138,10 @@ func Check(changes []Change) error {
 	}
 	seen := map[Key]bool{}
 	for _, c := range changes {
+		if err := c.check(); err != nil {
+			return err
+		}
 		switch {
-		case c.List == "" || c.ID == "":
-			return errors.New("a change has no list or no id")
 		case seen[c.Key]:
 			return fmt.Errorf("a write changes %v twice", c.Key)
 		case len(c.Body) > MaxBody:

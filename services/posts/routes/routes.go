@@ -16,8 +16,24 @@ type post struct {
 	User   int64  `json:"user"` // a user's id
 }
 
-// Of returns the module that serves the table "posts" of a document of package data.
-func Of(document string) server.Module {
+// Posts is what a post is in a store.
+var Posts = records.Kind{
+	Name: "posts",
+	Fields: []records.Field{
+		{Name: "thread", Of: "threads", List: "in-thread"},
+		{Name: "text", MaxText: records.MaxText},
+		{Name: "user", Of: "users", List: "by-user"},
+	},
+	HidesID: true,
+	Guarded: true,
+}
+
+// Of returns the module that serves the posts in the store of the environment, or else the table "posts" of a
+// document of package data.
+func Of(document string) server.Module { return Posts.Of(document, fromFile(document)) }
+
+// fromFile returns the module that serves the table "posts" of a document.
+func fromFile(document string) server.Module {
 	return func(r *server.Router) error {
 		posts, err := records.Read[post](document, "posts")
 		if err != nil {

@@ -13,9 +13,20 @@ type thread struct {
 	CreatedBy int64  `json:"createdBy"` // a user's id
 }
 
-// Of returns the module that serves the table "threads" of a document of package data.
+// Threads is what a thread is in a store.
+var Threads = records.Kind{
+	Name: "threads",
+	Fields: []records.Field{
+		{Name: "title", MaxText: 1000},
+		{Name: "createdBy", Of: "users", List: "by-user"},
+	},
+	Referring: []records.Referring{{Kind: "posts", List: "in-thread"}},
+}
+
+// Of returns the module that serves the threads in the store of the environment, or else the table "threads"
+// of a document of package data.
 func Of(document string) server.Module {
-	return records.ByID(document, "threads", "threadId", "a title and the id of a user as createdBy", func(t thread) (int64, bool) {
+	return Threads.Of(document, records.ByID(document, "threads", "threadId", "a title and the id of a user as createdBy", func(t thread) (int64, bool) {
 		return t.ID, t.Title != "" && t.CreatedBy >= 1
-	})
+	}))
 }

@@ -14,9 +14,21 @@ type user struct {
 	Bio      string `json:"bio"`
 }
 
-// Of returns the module that serves the table "users" of a document of package data.
+// Users is what a user is in a store.
+var Users = records.Kind{
+	Name: "users",
+	Fields: []records.Field{
+		{Name: "username", MaxText: 100},
+		{Name: "name", MaxText: 400},
+		{Name: "bio", MaxText: 10_000, Optional: true},
+	},
+	Referring: []records.Referring{{Kind: "threads", List: "by-user"}, {Kind: "posts", List: "by-user"}},
+}
+
+// Of returns the module that serves the users in the store of the environment, or else the table "users" of a
+// document of package data.
 func Of(document string) server.Module {
-	return records.ByID(document, "users", "userId", "a username and a name", func(u user) (int64, bool) {
+	return Users.Of(document, records.ByID(document, "users", "userId", "a username and a name", func(u user) (int64, bool) {
 		return u.ID, u.Username != "" && u.Name != ""
-	})
+	}))
 }

@@ -1,0 +1,11 @@
+//go:build unix && !linux
+
+package programs
+
+import "syscall"
+
+// attributes are those of a program's process, which runs as a user, or as this one if the user is nil. The
+// process has a group of its own, so that Ctrl-C at the terminal does not reach it.
+func attributes(user *syscall.Credential, _ syscall.Signal) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Credential: user}
+}

@@ -1,0 +1,57 @@
+package programs_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+
+	"cutover/internal/local/backing/programs"
+)
+
+// TestStart: a program answers when it has started, and again with the same data after a crash.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	stop := func(p *programs.Program) {
+		if err := p.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, start := range map[string]func(context.Context, string) (*programs.Program, error){
+		"PostgreSQL": programs.StartPostgreSQL, "DynamoDB": programs.StartDynamoDB,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			var before string // the URL without the port, which changes
+			for _, end := range []func(*programs.Program){(*programs.Program).Kill, stop} {
+				p, err := start(t.Context(), dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(p.Kill)
+				url := strings.Replace(p.URL, p.Address, "ADDRESS", 1)
+				if before != "" && url != before || url == p.URL {
+					t.Errorf("the URL was %s, and is %s", before, p.URL)
+				}
+				before = url
+				c, err := net.Dial("tcp", p.Address)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = c.Close()
+				end(p)
+				if c, err := net.Dial("tcp", p.Address); err == nil {
+					_ = c.Close()
+					t.Error("the program answers after its end")
+				}
+				if err := p.Err(); err == nil || !strings.Contains(err.Error(), dir) {
+					t.Errorf("the error of the end is %v", err)
+				}
+			}
+			if err := programs.Remove(dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,13 @@
+package store_test
+
+import (
+	"testing"
+
+	"cutover/services/internal/store"
+	"cutover/services/internal/store/storetest"
+)
+
+func TestPostgreSQL(t *testing.T) {
+	getenv := storetest.PostgreSQL(t, "users")
+	storetest.Test(t, func(t *testing.T) store.Store { return storetest.Open(t, "users", getenv) })
+}
