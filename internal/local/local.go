@@ -278,6 +278,11 @@ func (r *Runner) RunTask(ctx context.Context, name string) error {
 	return r.schedules.RunTask(ctx, name)
 }
 
+// Run runs a command in a task of its own from a service's task definition. See [ecs.Provider.Run].
+func (r *Runner) Run(ctx context.Context, service string, command []string, output func(container string, line ecs.LogLine)) (exit int, err error) {
+	return r.services.Run(ctx, service, command, output)
+}
+
 // Assembly is the assembly of the last deployment, complete or not; nil before the first one.
 func (r *Runner) Assembly() *assembly.Assembly {
 	r.mu.Lock()

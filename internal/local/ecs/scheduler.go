@@ -272,11 +272,14 @@ func (s *Scheduler) update(v *service, change func()) {
 }
 
 func (s *Scheduler) log(t *task, container, stream, line string) {
-	if s.options.Logs != nil {
-		s.options.Logs(LogLine{
-			Time: time.Now(), Service: t.service.key, ServiceName: t.service.name,
-			Task: t.ID, Container: container, Stream: stream, Text: line,
-		})
+	written := LogLine{
+		Time: time.Now(), Service: t.service.key, ServiceName: t.service.name,
+		Task: t.ID, Container: container, Stream: stream, Text: line,
+	}
+	for _, take := range []func(LogLine){s.options.Logs, t.service.output} {
+		if take != nil {
+			take(written)
+		}
 	}
 }
 
