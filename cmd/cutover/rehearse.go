@@ -21,7 +21,7 @@ import (
 	"cutover/internal/listing"
 	"cutover/internal/local"
 	"cutover/internal/local/alb"
-	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
 	"cutover/internal/model"
 	"cutover/internal/rehearsal"
 	"cutover/internal/words"
@@ -166,7 +166,7 @@ func exitCodeHelp() string {
 // faultHelp lists the kinds of faults with what they do.
 func faultHelp() string {
 	var b strings.Builder
-	for _, kind := range ecs.FaultKinds() {
+	for _, kind := range local.FaultKinds() {
 		fmt.Fprintf(&b, "  %-11s %s", kind.Name, kind.Does)
 		if kind.Lossless {
 			b.WriteString(", and no request may be lost")
@@ -178,7 +178,7 @@ func faultHelp() string {
 
 func faultNames() string {
 	var names []string
-	for _, kind := range ecs.FaultKinds() {
+	for _, kind := range local.FaultKinds() {
 		names = append(names, kind.Name)
 	}
 	return strings.Join(names, ", ")
@@ -355,12 +355,12 @@ func (o *rehearse) check(progress func(rehearsal.Progress)) (*rehearsal.Rehearsa
 		if err != nil {
 			return nil, fmt.Errorf("--fault: %w", err)
 		}
-		known := slices.IndexFunc(ecs.FaultKinds(), func(k ecs.FaultKind) bool { return k.Name == fault.Kind })
+		known := slices.IndexFunc(local.FaultKinds(), func(k provider.FaultKind) bool { return k.Name == fault.Kind })
 		if known < 0 {
 			return nil, fmt.Errorf("--fault %s: there is no fault %q: choose from %s", text, fault.Kind, faultNames())
 		}
-		kind := ecs.FaultKinds()[known]
-		fault.Lossless, fault.Once = kind.Lossless, kind.Once
+		kind := local.FaultKinds()[known]
+		fault.Lossless, fault.Once, fault.OfStore = kind.Lossless, kind.Once, slices.Contains(provider.StoreFaults, kind)
 		if strings.ContainsAny(fault.Phase, "=@") && o.walker != nil {
 			app, err := o.walker.read(fault.Phase)
 			if err != nil {

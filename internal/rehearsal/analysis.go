@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"runtime"
 	"slices"
 	"strconv"
@@ -136,7 +137,7 @@ func analyse(r *Rehearsal) *Report {
 		a.errors = append(a.errors, map[string]int{})
 		if s.kind == harmed {
 			a.faults = append(a.faults, &FaultOutcome{
-				Kind: s.fault.Kind, Service: plain.Line(s.fault.Service), Phase: s.phase, lossless: s.fault.Lossless, begin: s.begin, end: s.end,
+				Kind: s.fault.Kind, Service: plain.Line(s.fault.Service), Phase: s.phase, lossless: s.fault.Lossless, ofStore: s.fault.OfStore, begin: s.begin, end: s.end,
 			})
 		}
 	}
@@ -237,15 +238,19 @@ func (a *analysis) excuse(s *sample, sent, over time.Duration, overloaded bool) 
 			continue
 		}
 		own := service == f.Service
+		depends := !own && f.ofStore && s.status == http.StatusServiceUnavailable
 		requests, failures := &f.Others, &f.OthersFailed
-		if own {
+		switch {
+		case own:
 			requests, failures = &f.Own, &f.OwnFailed
+		case depends:
+			failures = &f.Depending
 		}
 		*requests++
 		if failed {
 			*failures++
-			excused = excused || own && !f.lossless
-			if !own && !overloaded {
+			excused = excused || (own || depends) && !f.lossless
+			if !own && !depends && !overloaded {
 				f.harmed++
 			}
 		}

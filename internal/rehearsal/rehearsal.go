@@ -92,6 +92,9 @@ type Fault struct {
 	Phase string
 	// Lossless says that the fault excuses no failure, not even its own service's.
 	Lossless bool
+	// OfStore says that the service's store is harmed. Services that use the same store, or that ask the service
+	// about its records, may answer 503 meanwhile.
+	OfStore bool
 	// Once says that the harm takes a moment. The fault ends when the deployment has
 	// recovered.
 	Once bool
