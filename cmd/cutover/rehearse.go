@@ -279,6 +279,7 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		if rehearsed.Workload, err = o.asking.defaultWorkload(assemblies); err != nil {
 			return nil, "", err
 		}
+		rehearsed.LowerRate = len(rehearsed.Workload.Prepare) > 0 // of stores, whose rate is not known before
 	}
 	if o.walker == nil {
 		// Another app has no list.
@@ -302,8 +303,21 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 	if report, err = rehearsed.Run(ctx, stage); err != nil {
 		return nil, "", alsoFound(err, rehearsed.Findings)
 	}
+	for _, program := range storePrograms(stage.Status().Stores) {
+		report.About = append(report.About, rehearsal.Fact{Name: "Store", Value: program})
+	}
 	page, err = report.Save(o.out)
 	return report, page, err
+}
+
+// storePrograms are the programs behind stores, each once.
+func storePrograms(stores []provider.StoreStatus) (names []string) {
+	for _, s := range stores {
+		if !slices.Contains(names, s.Program) {
+			names = append(names, s.Program)
+		}
+	}
+	return names
 }
 
 // alsoFound adds to an error what was found before it.

@@ -58,7 +58,7 @@ func (s *stage) Run(ctx context.Context, c rehearsal.Command) error {
 	exit, err := s.Runner.Run(ctx, c.Service, c.Args, func(_ string, line ecs.LogLine) {
 		mu.Lock()
 		defer mu.Unlock()
-		said = append(said, line.Text )
+		said = append(said, line.Text)
 		said = said[max(0, len(said)-5):]
 	})
 	if err == nil && exit != 0 {
