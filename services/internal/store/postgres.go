@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,6 +31,10 @@ var schema = []string{
 		primary key (list, id))`,
 	`create index if not exists items_expires on items (expires) where expires is not null`,
 }
+
+// schemaDone says whether the last statement of the schema is done. Another start takes no lock then, for which
+// all writers would have to wait.
+const schemaDone = "select to_regclass('items_expires') is not null"
 
 // schemaLock is the advisory lock under which a process makes the schema. The number means nothing.
 const schemaLock = 7236837
@@ -124,6 +129,9 @@ func (p *postgreSQL) prepare(ctx context.Context, conn *pgx.Conn) error {
 	defer p.schema.Unlock()
 	if p.ready {
 		return nil
+	}
+	if err := conn.QueryRow(ctx, schemaDone).Scan(&p.ready); err != nil || p.ready {
+		return err
 	}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", schemaLock); err != nil {
@@ -313,6 +321,9 @@ func (p *postgreSQL) patiently(ctx context.Context, attempt func(context.Context
 // notDone is the error of what the server did not do, or what may be done twice: busy unless the statement is
 // refused for good. The codes are those of https://www.postgresql.org/docs/current/errcodes-appendix.html.
 func notDone(err error) error {
+	if errors.As(err, new(*tls.CertificateVerificationError)) {
+		return err // another server, or an authority that is not known
+	}
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) {
 		return busy(err) // the connection failed
