@@ -319,8 +319,8 @@ func testLostAnswers(t *testing.T, address string) {
 	}{
 		"two, before the statements":   {"BODY", false, true, true, false},
 		"two, after the statements":    {"BODY", true, true, true, false},
-		"two, before the commit":       {"commit", false, true, false, true},
-		"two, after the commit":        {"commit", true, true, true, true},
+		"two, before the commit":       {"commit\x00", false, true, false, true},
+		"two, after the commit":        {"commit\x00", true, true, true, true},
 		"one, before the statement":    {"BODY", false, false, false, true},
 		"one, after the statement":     {"BODY", true, false, true, true},
 		"a read, before the statement": {"a read", false, false, true, false},
