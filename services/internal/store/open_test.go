@@ -52,6 +52,13 @@ func TestOpen(t *testing.T) {
 		"no password, hosts":    {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users@a:1,b:2/users?sslmode=verify-full"}, "MY_USERS_DATABASE_URL: "},
 		"wrong mode":            {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:secret@localhost/users?sslmode=full"}, "MY_USERS_DATABASE_URL: the URL is wrong: sslmode is invalid"},
 		"wrong size of pool":    {account, map[string]string{"MY_USERS_DATABASE_URL": "postgresql://users:secret@localhost/users?pool_max_conns=many"}, "MY_USERS_DATABASE_URL: the URL is wrong: "},
+		"timeout, table":        {account, map[string]string{"MY_USERS_TABLE": "dev-users", "STORE_TIMEOUT": "10ms"}, "store"},
+		"timeout, database":     {account, map[string]string{"MY_USERS_DATABASE_URL": database, "STORE_TIMEOUT": "1h"}, "store"},
+		"no timeout":            {account, map[string]string{"MY_USERS_TABLE": "dev-users", "STORE_TIMEOUT": "2"}, "MY_USERS_TABLE: STORE_TIMEOUT is \"2\": give a duration"},
+		"short timeout":         {account, map[string]string{"MY_USERS_DATABASE_URL": database, "STORE_TIMEOUT": "9ms"}, "MY_USERS_DATABASE_URL: STORE_TIMEOUT is \"9ms\""},
+		"long timeout":          {account, map[string]string{"MY_USERS_DATABASE_URL": database, "STORE_TIMEOUT": "61m"}, "MY_USERS_DATABASE_URL: STORE_TIMEOUT is \"61m\""},
+		"unknown region":        {account, map[string]string{"MY_USERS_DATABASE_URL": database, "AWS_REGION": "eu-central-9"}, "the certificates of Amazon RDS in eu-central-9 are not in this program: set PGSSLROOTCERT"},
+		"half a region":         {account, map[string]string{"MY_USERS_DATABASE_URL": database, "AWS_REGION": "eu-central"}, "the certificates of Amazon RDS in eu-central are"},
 		"no certificates":       {account, map[string]string{"MY_USERS_DATABASE_URL": database, "PGSSLROOTCERT": "/nowhere.pem"}, "/nowhere.pem"},
 		"wrong certificates":    {account, map[string]string{"MY_USERS_DATABASE_URL": database, "PGSSLROOTCERT": broken}, "MY_USERS_DATABASE_URL: the URL is wrong: "},
 	} {
