@@ -161,8 +161,9 @@ func ownProcessorTime() time.Duration {
 // still is a deployment that never changes.
 type still string
 
-func (d still) URL(*rehearsal.Request) string { return string(d) }
-func (d still) Gaps() []string                { return nil }
+func (d still) URL(*rehearsal.Request) string                { return string(d) }
+func (d still) Gaps() []string                               { return nil }
+func (d still) Run(context.Context, rehearsal.Command) error { return nil }
 func (d still) Deploy(context.Context, string) (rehearsal.Changes, error) {
 	return rehearsal.Changes{}, nil
 }

@@ -28,6 +28,9 @@ type Deployment struct {
 	// be. Every one must be answered in all phases. Default: the beginning of each path pattern of the
 	// services, up to its first wildcard.
 	Requests []string `json:"requests,omitempty"`
+	// StoreRoutes names the routes file that a rehearsal sends instead of Requests, with its writes, if a service
+	// has a store that can be written to. The name begins at the root of the repository. Default: Requests are sent.
+	StoreRoutes string `json:"storeRoutes,omitempty"`
 }
 
 // All lists the monolith and then the microservices.
@@ -295,6 +298,11 @@ type Settings struct {
 	// Retain keeps images and logs when their stacks are destroyed (context key removalPolicy).
 	// Default: "retain" in prod, "destroy" elsewhere.
 	Retain bool
+	// DatabaseCapacity bounds the environment's Aurora cluster. Default: 0 to 2; 0.5 to 8 in prod.
+	DatabaseCapacity Capacity
+	// DataProtection keeps tables and databases: nothing deletes them, and their stack stays. Default:
+	// "on".
+	DataProtection bool
 	// Gate is false when the interlock between phases is off (phaseGate "off"). Default: "on".
 	Gate bool
 	// Account and Region come from the CDK command line. Only the lookup of an existing VPC needs

@@ -83,9 +83,9 @@ func TestMistakesAreReported(t *testing.T) {
 		{name: "phase that is no text", context: context{"phase": 2.0},
 			want: `phase: 2 is not a string`},
 		{name: "unknown key", context: context{"fase": "monolith"},
-			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, compute, rest, rootService, store, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `fase: no such context key: did you mean "phase"? The keys are phase, shift, compute, rest, rootService, store, databaseCapacity, dataProtection, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "key in another case", context: context{"vpcid": "vpc-12345678"},
-			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, compute, rest, rootService, store, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
+			want: `vpcid: no such context key: did you mean "vpcId"? The keys are phase, shift, compute, rest, rootService, store, databaseCapacity, dataProtection, env, namePrefix, arch, instanceType, minInstances, maxInstances, zones, natGateways, vpcId, certificateArn, domain, accessLogs, deletionProtection, alarms, dashboard, logRetentionDays, removalPolicy, phaseGate`},
 		{name: "unknown root service", context: context{"rootService": "user"},
 			want: `rootService: there is no microservice "user": choose from users, threads`},
 		{name: "the monolith as root service", context: context{"phase": "retired", "rootService": "api"},
@@ -399,6 +399,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Settings{
 		Position: migration.Position{Shift: map[string]int{}}, Env: "dev", Arch: "amd64", InstanceTypes: []string{"t3.small", "t3.medium"},
 		MinInstances: 2, MaxInstances: 4, Zones: 2, NATGateways: 1, Dashboard: true, LogRetentionDays: 30, Gate: true,
+		DatabaseCapacity: config.Capacity{Max: 2}, DataProtection: true,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -583,7 +584,7 @@ func TestEverySetting(t *testing.T) {
 	want := config.Settings{
 		Position: migration.Position{Phase: migration.Parallel, Shift: map[string]int{"users": 10, "threads": 0}}, Env: "prod", NamePrefix: "prod-", Arch: "arm64",
 		InstanceTypes: []string{"t4g.small", "t4g.medium"}, MinInstances: 3, MaxInstances: 9, Zones: 3, NATGateways: 3,
-		DeletionProtection: true, Alarms: true, LogRetentionDays: 90, Retain: true,
+		DeletionProtection: true, Alarms: true, LogRetentionDays: 90, Retain: true, DataProtection: true, DatabaseCapacity: config.Capacity{Min: 0.5, Max: 8},
 		CertificateARN: "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
 		Account:        "123456789012", Region: "eu-west-1",
 	}

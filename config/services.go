@@ -103,6 +103,7 @@ func checkServices(d Deployment, s Settings) []error {
 	checkBalancers(d, s, plan, refuse)
 	checkComputes(d, at, refuse)
 	checkCalls(d, s, at, refuse)
+	checkStores(d, s, refuse)
 	for _, b := range plan.Balancers {
 		checkQuotas(d, s, b, refuse)
 	}
@@ -165,6 +166,9 @@ func checkBalancers(d Deployment, s Settings, plan migration.Plan, refuse func(s
 	}
 	if len(d.VolumeNames()) > 0 {
 		stack("the file system of the volumes", "Files")
+	}
+	if slices.ContainsFunc(d.All(), Service.Stored) {
+		stack("the stack of tables and databases", "Data")
 	}
 	m := d.Migration()
 	for _, lock := range m.ComputeLocks(m.State(s.Position)) {

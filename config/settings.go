@@ -66,6 +66,9 @@ func (r *reader) settings(d Deployment, getenv func(string) string) Settings {
 	s.LogRetentionDays = r.number("logRetentionDays", 1, math.MaxInt32)
 	s.Retain = r.oneOf("removalPolicy", "retain", "destroy") == "retain"
 
+	s.DatabaseCapacity = r.capacity(d)
+	s.DataProtection = r.onOff("dataProtection")
+
 	s.Position = r.position(&d)
 	if d.KeepRest && s.Phase >= migration.Retired {
 		r.refuse("rest: the monolith keeps what no service claims, and cannot be %s: set rest to drop, or the phase to switched", s.Phase)

@@ -12,6 +12,8 @@ var Forum = config.Deployment{
 		{Name: "threads", Paths: []string{"/api/threads*"}, Order: 20, StoreCalls: []string{"users", "posts"}},
 		{Name: "posts", Paths: []string{"/api/posts*"}, Order: 30, StoreCalls: []string{"users", "threads"}},
 	},
+	// With a database, a rehearsal also writes.
+	StoreRoutes: "deployment/forum.yaml",
 	// Each collection and each record. Among them are unknown ids, ids written in another way, and
 	// unknown paths, which must get the same 404 before and after.
 	Requests: []string{

@@ -12,6 +12,7 @@ import (
 	elb "github.com/aws/aws-cdk-go/awscdk/v2/awselasticloadbalancingv2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsrds"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssns"
 	"github.com/aws/jsii-runtime-go"
 
@@ -30,10 +31,10 @@ type Alarms struct {
 
 // newAlarms adds the alarm of the load balancer itself. For the first load balancer it
 // adds the topic, too.
-func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
+func newAlarms(at *Routing, s config.Settings, d config.Deployment, first *Alarms) *Alarms {
 	a := &Alarms{}
 	if first == nil {
-		a.Topic, a.names = newAlarmTopic(at.Stack), &[]string{}
+		a.Topic, a.names = newAlarmTopic(at.Stack, d), &[]string{}
 	} else {
 		a.Topic, a.names = first.Topic, first.names
 	}
@@ -58,7 +59,7 @@ func newAlarms(at *Routing, s config.Settings, first *Alarms) *Alarms {
 	return a
 }
 
-func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
+func newAlarmTopic(stack awscdk.Stack, d config.Deployment) awssns.Topic {
 	// CloudWatch cannot use AWS's own key for SNS
 	// (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html).
 	key := awskms.NewKey(stack, jsii.String("AlarmKey"), &awskms.KeyProps{
@@ -72,18 +73,21 @@ func newAlarmTopic(stack awscdk.Stack) awssns.Topic {
 		EnforceSSL: jsii.Bool(true),
 	})
 	// The topic's policy replaces the default policy, which lets the account's alarms publish.
-	cloudWatch := &[]awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)}
+	tellers := []awsiam.IPrincipal{awsiam.NewServicePrincipal(jsii.String("cloudwatch.amazonaws.com"), nil)}
+	if len(config.StoresIn[config.AuroraPostgreSQL](d)) > 0 {
+		tellers = append(tellers, awsiam.NewServicePrincipal(jsii.String("events.rds.amazonaws.com"), nil))
+	}
 	ours := &map[string]any{"StringEquals": map[string]any{"aws:SourceAccount": stack.Account()}}
 	topic.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("Alarms"),
-		Principals: cloudWatch,
+		Principals: &tellers,
 		Actions:    jsii.Strings("sns:Publish"),
 		Resources:  &[]*string{topic.TopicArn()},
 		Conditions: ours,
 	}))
 	key.AddToResourcePolicy(awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{
 		Sid:        jsii.String("Alarms"),
-		Principals: cloudWatch,
+		Principals: &tellers,
 		Actions:    jsii.Strings("kms:Decrypt", "kms:GenerateDataKey*"),
 		Resources:  jsii.Strings("*"),
 		Conditions: ours,
@@ -175,6 +179,56 @@ func (a *Alarms) watchCalls(stack awscdk.Stack, s config.Settings, p *pair) {
 		Threshold:         jsii.Number(latency),
 		EvaluationPeriods: jsii.Number(3),
 	})
+}
+
+// watchTable adds the alarm of a service's table: DynamoDB refuses requests, most often for one hot key.
+func (a *Alarms) watchTable(stack awscdk.Stack, s config.Settings, owner config.Service) {
+	throttled := func(kind string) awscloudwatch.IMetric {
+		return awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+			Namespace: jsii.String("AWS/DynamoDB"), MetricName: jsii.String(kind + "ThrottleEvents"), Statistic: jsii.String("Sum"),
+			DimensionsMap: &map[string]*string{"TableName": jsii.String(owner.Table(s))},
+		})
+	}
+	a.add(stack, "Throttles", &awscloudwatch.AlarmProps{
+		AlarmName:        jsii.String(alarmName(s, "throttles-of-"+owner.Name, "")),
+		AlarmDescription: jsii.String("DynamoDB throttles the table of " + owner.Name + ": 10 times or more in 5 minutes"),
+		Metric: awscloudwatch.NewMathExpression(&awscloudwatch.MathExpressionProps{
+			Expression:   jsii.String("FILL(reads, 0) + FILL(writes, 0)"),
+			UsingMetrics: &map[string]awscloudwatch.IMetric{"reads": throttled("Read"), "writes": throttled("Write")},
+			Label:        jsii.String("throttled reads and writes"),
+			Period:       awscdk.Duration_Minutes(jsii.Number(5)),
+		}),
+		Threshold:         jsii.Number(10),
+		EvaluationPeriods: jsii.Number(1),
+	})
+}
+
+// watchCluster adds the alarm of the database, and lets RDS tell of failures and maintenance. A paused
+// database has a use of 0 %, which is no alarm.
+func (a *Alarms) watchCluster(data *Data, s config.Settings) {
+	a.add(data.Stack, "DatabaseCapacity", &awscloudwatch.AlarmProps{
+		AlarmName:        jsii.String(alarmName(s, "capacity-of-database", "")),
+		AlarmDescription: jsii.String("The database has 90 % or more of its most capacity, for 15 minutes: raise databaseCapacity"),
+		Metric: awscloudwatch.NewMetric(&awscloudwatch.MetricProps{
+			Namespace: jsii.String("AWS/RDS"), MetricName: jsii.String("ACUUtilization"), Statistic: jsii.String("Average"),
+			DimensionsMap: &map[string]*string{"DBClusterIdentifier": jsii.String(clusterName(s))},
+		}),
+		Threshold:         jsii.Number(90),
+		EvaluationPeriods: jsii.Number(3),
+	})
+	// https://docs.aws.amazon.com/securityhub/latest/userguide/rds-controls.html has the categories.
+	for _, source := range []struct {
+		id, kind   string
+		categories []string
+	}{
+		{"ClusterEvents", "db-cluster", []string{"maintenance", "failure"}},
+		{"InstanceEvents", "db-instance", []string{"maintenance", "configuration change", "failure"}},
+		{"ParameterEvents", "db-parameter-group", []string{"configuration change"}},
+	} {
+		awsrds.NewCfnEventSubscription(data.Stack, jsii.String(source.id), &awsrds.CfnEventSubscriptionProps{
+			SnsTopicArn: a.Topic.TopicArn(), SourceType: jsii.String(source.kind), EventCategories: jsii.Strings(source.categories...),
+		})
+	}
 }
 
 // times is how often something happens, in words.

@@ -64,6 +64,7 @@ func addContainer(stack awscdk.Stack, s config.Settings, p *pair, definition aws
 	}
 	if number == 0 {
 		p.addAddresses(s, environment)
+		p.addStores(s, environment)
 	}
 	options := &awsecs.ContainerDefinitionOptions{
 		Image:                image(stack, p.ServiceProps, id, c),

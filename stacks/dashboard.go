@@ -129,6 +129,7 @@ func newDashboard(stack awscdk.Stack, d config.Deployment, s config.Settings, ro
 			g.byCall("Latency of calls in milliseconds, average", "TargetDiscoveryName", "TargetResponseTime", "Average"),
 		})
 	}
+	widgets = append(widgets, g.stores(d, s)...)
 	awscloudwatch.NewDashboard(stack, jsii.String("Dashboard"), &awscloudwatch.DashboardProps{
 		DashboardName:   jsii.String(s.Env),
 		DefaultInterval: awscdk.Duration_Hours(jsii.Number(3)),
@@ -194,6 +195,38 @@ func (g graphs) byTasks(title, metric string) awscloudwatch.IWidget {
 // (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html).
 func (g graphs) byCall(title, dimension, metric, statistic string) awscloudwatch.IWidget {
 	return g.search(8, title, "AWS/ECS,ClusterName,"+dimension+",ServiceName", metric, fmt.Sprintf(`ClusterName="%s"`, g.cluster), statistic, dimension)
+}
+
+// stores shows what the tables and the database do. A graph of tables has a line for each.
+func (g graphs) stores(d config.Deployment, s config.Settings) (rows []*[]awscloudwatch.IWidget) {
+	if tables := config.StoresIn[config.DynamoDB](d); len(tables) > 0 {
+		byTable := func(title string, names ...string) awscloudwatch.IWidget {
+			var lines []awscloudwatch.IMetric
+			for _, owner := range tables {
+				for _, name := range names {
+					lines = append(lines, g.metric("AWS/DynamoDB", name, "Sum", owner.Name, "TableName", jsii.String(owner.Table(s))))
+				}
+			}
+			return graph(6, title, lines, nil)
+		}
+		rows = append(rows, &[]awscloudwatch.IWidget{
+			byTable("Tables: read units a minute", "ConsumedReadCapacityUnits"),
+			byTable("Tables: write units a minute", "ConsumedWriteCapacityUnits"),
+			byTable("Tables: throttled reads and writes a minute", "ReadThrottleEvents", "WriteThrottleEvents"),
+			byTable("Tables: conflicts of transactions a minute", "TransactionConflict"),
+		})
+	}
+	if len(config.StoresIn[config.AuroraPostgreSQL](d)) > 0 {
+		ofDatabase := func(name, label string) []awscloudwatch.IMetric {
+			return []awscloudwatch.IMetric{g.metric("AWS/RDS", name, "Average", label, "DBClusterIdentifier", jsii.String(clusterName(s)))}
+		}
+		rows = append(rows, &[]awscloudwatch.IWidget{
+			graph(8, "Database: capacity units, and % of the most (right)", ofDatabase("ServerlessDatabaseCapacity", "units"), ofDatabase("ACUUtilization", "%")),
+			graph(8, "Database: connections", ofDatabase("DatabaseConnections", "connections"), nil),
+			graph(8, "Database: latency of commits in milliseconds", ofDatabase("CommitLatency", "commits"), nil),
+		})
+	}
+	return rows
 }
 
 func (g graphs) metric(namespace, name, statistic, label, dimension string, of *string) awscloudwatch.IMetric {

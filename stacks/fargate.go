@@ -73,7 +73,7 @@ func spot(percent int) *[]*awsecs.CapacityProviderStrategy {
 // newTaskSecurityGroup makes the security group of the tasks. The load balancer and the callers reach the
 // tasks, and the tasks reach the deployment's file system. The rules are in the service's stack, so that a
 // new service does not change the network. Those of callers are in the stacks of the callers.
-func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) {
+func (p *pair) newTaskSecurityGroup(stack awscdk.Stack, s config.Settings) {
 	balancer := p.Alike.network.LoadBalancerSecurityGroup
 	group := awsec2.NewSecurityGroup(stack, p.construct("SecurityGroup"), &awsec2.SecurityGroupProps{
 		Vpc:              p.Alike.network.VPC,
@@ -93,6 +93,7 @@ func (p *pair) newTaskSecurityGroup(stack awscdk.Stack) {
 	if slices.ContainsFunc(p.Service.AllVolumes(), func(v config.Volume) bool { return v.FileSystem == "" }) {
 		p.Files.admit(stack, p.construct("ToFiles"), group)
 	}
+	p.admitToDatabase(stack, s, group)
 	if p.Deployment.CalledFromInstances(p.Service) {
 		group.AddIngressRule(p.Alike.network.InstanceSecurityGroup, port, jsii.String("Callers in bridge mode"), nil)
 	}

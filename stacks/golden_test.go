@@ -32,6 +32,12 @@ func goldenContext(d config.Deployment, name string) settings {
 		return settings{"phase": first.Name + "=switched," + last.Name + "=10%"}
 	case golden.Production:
 		return production(migration.Parallel)
+	case golden.DynamoDB, golden.PostgreSQL:
+		return settings{"phase": "parallel", "store": name}
+	case golden.ProductionPostgreSQL:
+		context := production(migration.Parallel)
+		context["store"] = golden.PostgreSQL
+		return context
 	}
 	return settings{"phase": name}
 }
@@ -45,6 +51,21 @@ func TestGoldens(t *testing.T) {
 			compareGolden(t, deployment.App, name, own)
 		}
 	}
+}
+
+// TestGoldensOfStores compares the templates with databases.
+func TestGoldensOfStores(t *testing.T) {
+	for _, name := range []string{golden.DynamoDB, golden.PostgreSQL} {
+		compareGolden(t, deployment.Forum, name, name)
+	}
+}
+
+// TestGoldensOfProductionStore compares the templates with databases of an environment called prod.
+func TestGoldensOfProductionStore(t *testing.T) {
+	if !*golden.Update {
+		nightly.Test(t, "it synthesizes another environment")
+	}
+	compareGolden(t, deployment.Forum, golden.ProductionPostgreSQL, golden.ProductionPostgreSQL)
 }
 
 // TestGoldensOfShop compares the templates of the example beside the forum, in one phase.

@@ -15,6 +15,7 @@ const (
 	discoveryStack = "Discovery"
 	clusterStack   = "Cluster"
 	filesStack     = "Files"
+	dataStack      = "Data"
 	zoneStack      = "Zone"
 	routingStack   = "Routing"
 	phaseStack     = "Phase"

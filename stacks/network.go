@@ -29,7 +29,7 @@ type Network struct {
 func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settings) *Network {
 	n := &Network{Stack: newStack(scope, s, networkStack, "VPC, and who may talk to whom in it", nil)}
 	if s.VPCID == "" {
-		n.VPC = newVPC(n.Stack, s)
+		n.VPC = newVPC(n.Stack, d, s)
 	} else {
 		n.VPC = awsec2.Vpc_FromLookup(n.Stack, jsii.String("Vpc"), &awsec2.VpcLookupOptions{VpcId: jsii.String(s.VPCID)})
 	}
@@ -64,12 +64,18 @@ func NewNetwork(scope constructs.Construct, d config.Deployment, s config.Settin
 }
 
 // newVPC makes a VPC with a public and a private subnet in every zone.
-func newVPC(scope constructs.Construct, s config.Settings) awsec2.IVpc {
+func newVPC(scope constructs.Construct, d config.Deployment, s config.Settings) awsec2.IVpc {
 	// The deployment picks the zones. So the template is the same for every region, and
 	// synthesis needs no AWS.
 	zones := make([]*string, s.Zones)
 	for i := range zones {
 		zones[i] = awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))
+	}
+	// Image layers come from S3. Through the gateway endpoint they cost nothing and
+	// need no NAT gateway. The same holds for the records in DynamoDB.
+	endpoints := map[string]*awsec2.GatewayVpcEndpointOptions{"S3": {Service: awsec2.GatewayVpcEndpointAwsService_S3()}}
+	if len(config.StoresIn[config.DynamoDB](d)) > 0 {
+		endpoints["DynamoDB"] = &awsec2.GatewayVpcEndpointOptions{Service: awsec2.GatewayVpcEndpointAwsService_DYNAMODB()}
 	}
 	vpc := awsec2.NewVpc(scope, jsii.String("Vpc"), &awsec2.VpcProps{
 		AvailabilityZones: &zones,
@@ -79,11 +85,7 @@ func newVPC(scope constructs.Construct, s config.Settings) awsec2.IVpc {
 			{Name: jsii.String("Private"), SubnetType: awsec2.SubnetType_PRIVATE_WITH_EGRESS, CidrMask: jsii.Number(20)},
 		},
 		RestrictDefaultSecurityGroup: jsii.Bool(true),
-		// Image layers come from S3. Through the gateway endpoint they cost nothing and
-		// need no NAT gateway.
-		GatewayEndpoints: &map[string]*awsec2.GatewayVpcEndpointOptions{
-			"S3": {Service: awsec2.GatewayVpcEndpointAwsService_S3()},
-		},
+		GatewayEndpoints:             &endpoints,
 	})
 	// The function depends on its role twice, which cfn-lint reports.
 	handler := awscdk.Stack_Of(scope).Node().FindChild(jsii.String("Custom::VpcRestrictDefaultSGCustomResourceProvider")).Node().FindChild(jsii.String("Handler"))

@@ -93,7 +93,7 @@ func NewRouting(scope constructs.Construct, s config.Settings, d config.Deployme
 		suppress(balancer, suppression{rule: "AwsSolutions-ELB2", reason: "The services log every request. The setting accessLogs adds the load balancer's own lines, for what it costs to keep them"})
 	}
 	if s.Alarms {
-		r.Alarms = newAlarms(r, s, first)
+		r.Alarms = newAlarms(r, s, d, first)
 	}
 	listener, scheme := r.listen(s, balancer, r.weighted(plan.Default)), "http"
 	if s.CertificateARN != "" {

@@ -34,6 +34,8 @@ type ServiceProps struct {
 	Routings []*Routing
 	// Files has the deployment's file system; nil if there is none.
 	Files *Files
+	// Data has the records of the services; nil if none keeps them in a database.
+	Data *Data
 	// Discovery has the namespaces in which services have names.
 	Discovery *Discovery
 	// Deployment is all of the deployment: whom the service calls, and who calls it.
@@ -141,7 +143,7 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 		}
 		definition, role := newTaskDefinition(stack, s, p)
 		if p.AwsVPC() {
-			p.newTaskSecurityGroup(stack)
+			p.newTaskSecurityGroup(stack, s)
 		}
 		ways := p.reachCallees(stack)
 		if _, stands := props.Tasks[p.Name]; !stands {
@@ -160,6 +162,9 @@ func NewService(scope constructs.Construct, s config.Settings, props *ServicePro
 			p.Routings[0].Alarms.watchCalls(stack, s, p)
 		}
 		rollBack(service, alarms)
+	}
+	if _, table := props.Service.Store.(config.DynamoDB); table && props.Routings[0].Alarms != nil {
+		props.Routings[0].Alarms.watchTable(stack, s, props.Service)
 	}
 	return stack
 }
@@ -205,6 +210,7 @@ func newTaskDefinition(stack awscdk.Stack, s config.Settings, p *pair) (awsecs.T
 	addVolumes(stack, p, definition)
 	addContainers(stack, s, p, definition)
 	permit(definition, p.Service.Permissions)
+	p.grantStores(stack, s, definition)
 	suppress(definition, suppression{rule: "AwsSolutions-ECS2", reason: reasonForVariables(p.Service)})
 	role := definition.ExecutionRole()
 	onlyForThisAccount(definition.TaskRole(), role)

@@ -73,6 +73,9 @@ func add(scope constructs.Construct, d config.Deployment, s config.Settings, ima
 		on.files = NewFiles(scope, s, d, network)
 		on.afterGates(on.files.Stack)
 	}
+	if on.data = NewData(scope, s, d, network, on.routings[0].Alarms); on.data != nil {
+		on.afterGates(on.data.Stack)
+	}
 	contexts, err := images()
 	if err != nil {
 		return err
@@ -99,6 +102,7 @@ type needs struct {
 	routings  []*Routing
 	alike     *Alike
 	files     *Files
+	data      *Data
 	discovery *Discovery
 }
 
@@ -143,6 +147,7 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 			Alike:    on.alike,
 			Routings: behind,
 			Files:    on.files,
+			Data:     on.data,
 
 			Discovery:  on.discovery,
 			Deployment: d,
@@ -159,6 +164,9 @@ func addServices(scope constructs.Construct, d config.Deployment, s config.Setti
 		}
 		if on.files != nil && len(service.AllVolumes()) > 0 {
 			depend(stack, on.files.Stack, "a task mounts its volumes before it starts")
+		}
+		if len(d.StoresOf(service, s.Position)) > 0 {
+			depend(stack, on.data.Stack, "a task uses its table or database from its start")
 		}
 		if service.Repository() {
 			depend(stack, on.registry, "its image is pushed to its repository")

@@ -126,15 +126,20 @@ func addDefaults(b *workload.Builder, assemblies []string) (about string, err er
 	if err != nil {
 		return "", err
 	}
-	return addListed(b, list), nil
+	return addListed(b, list)
 }
 
-// addListed adds what the list of services says: its requests, or else one for each path pattern of the services. With
-// them come the root paths that a service keeps from the monolith by the setting rootService. All are of the first load
-// balancer.
-func addListed(b *workload.Builder, list listing.List) (about string) {
-	b.Paths(list.Requests)
-	if len(list.Requests) == 0 {
+// addListed adds what the list of services says: its routes file if services have stores, its requests, or else one for
+// each path pattern of the services. With them come the root paths that a service keeps from the monolith by the setting
+// rootService. All are of the first load balancer.
+func addListed(b *workload.Builder, list listing.List) (about string, err error) {
+	switch {
+	case list.StoreRoutes != "":
+		b.Writes, about = true, list.StoreRoutes
+		err = b.File(list.StoreRoutes)
+	case len(list.Requests) > 0:
+		b.Paths(list.Requests)
+	default:
 		about = "one request for each path of the services, because the list of services names no requests"
 		for _, service := range list.Migration().Services {
 			for _, route := range service.Routes {
@@ -149,7 +154,7 @@ func addListed(b *workload.Builder, list listing.List) (about string) {
 			b.Meet(migration.Match{Paths: []string{path}})
 		}
 	}
-	return about
+	return about, err
 }
 
 // derive adds what the rules of the assemblies say.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -48,6 +49,11 @@ func (s *stage) Deploy(ctx context.Context, phase string) (changes rehearsal.Cha
 		changes = sortChanges(before, s.Assembly())
 	}
 	return changes, nil
+}
+
+// Run runs a command of a service.
+func (s *stage) Run(ctx context.Context, c rehearsal.Command) error {
+	return fmt.Errorf("cutover run %s: not yet", c)
 }
 
 // warn takes the warnings of a phase.

@@ -51,6 +51,11 @@ const (
 	Places = "places"
 	// Production is the phase parallel of an environment called prod.
 	Production = "prod"
+	// DynamoDB and PostgreSQL are the phase parallel with the records of all services in a database, and
+	// ProductionPostgreSQL the same of an environment called prod.
+	DynamoDB             = "dynamodb"
+	PostgreSQL           = "postgres"
+	ProductionPostgreSQL = "prod-postgres"
 )
 
 // Names are the directories of all golden assemblies: the phases come first, in order.

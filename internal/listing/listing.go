@@ -95,6 +95,9 @@ func Write(app, assembly string, d config.Deployment) error {
 	if err != nil {
 		return fmt.Errorf("list of services: %w", err)
 	}
+	if !slices.ContainsFunc(d.All(), config.Service.Stored) {
+		d.StoreRoutes = ""
+	}
 	text, err := json.MarshalIndent(List{version(d), d, files}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("list of services: %w", err)

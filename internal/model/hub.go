@@ -42,6 +42,10 @@ var withoutControls = map[string]bool{
 	ELBListenerRule:                                 true,
 	IAMInstanceProfile:                              true,
 	"AWS::Logs::QueryDefinition":                    true,
+	RDSClusterParameterGroup:                        true,
+	"AWS::SecretsManager::ResourcePolicy":           true, // part of its secret
+	SecretsManagerRotation:                          true,
+	"AWS::SecretsManager::SecretTargetAttachment":   true,
 	S3BucketPolicy:                                  true, // part of its bucket
 	SNSTopicPolicy:                                  true, // part of its topic
 	SSMParameter:                                    true, // SSM.4 and so on are about documents

@@ -231,6 +231,14 @@ func Tag(resource *assembly.Resource, key string) string {
 		list, _ := resource.Properties[property].([]any)
 		tags = append(tags, list...)
 	}
+	if resource.Type == DynamoDBGlobalTable { // each replica has tags of its own
+		replicas, _ := resource.Properties["Replicas"].([]any)
+		for _, replica := range replicas {
+			of, _ := replica.(map[string]any)
+			list, _ := of["Tags"].([]any)
+			tags = append(tags, list...)
+		}
+	}
 	for _, tag := range tags {
 		if tag, ok := tag.(map[string]any); ok && tag["Key"] == key {
 			value, _ := tag["Value"].(string)

@@ -89,6 +89,18 @@ type subnetGroup struct {
 	subnets []*Subnet
 }
 
+// EventSubscription tells a topic of events of databases.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-eventsubscription.html
+type EventSubscription struct {
+	Base
+	// Source is like "db-cluster". Empty: all sources.
+	Source string
+	// Categories are like "failure". Empty: all categories.
+	Categories []string
+	// Enabled is true by default.
+	Enabled bool
+}
+
 func (m *Model) readDatabases() {
 	all(m, RDSSubnetGroup, func(g *subnetGroup, p assembly.Value) {
 		for _, subnet := range p.Field("SubnetIds").List() {
@@ -100,6 +112,9 @@ func (m *Model) readDatabases() {
 		for _, name := range p.Field("Parameters").Names() {
 			g.parameters[name] = p.Field("Parameters").Field(name).Text("")
 		}
+	})
+	all(m, RDSEventSubscription, func(s *EventSubscription, p assembly.Value) {
+		s.Source, s.Categories, s.Enabled = p.Field("SourceType").Text(""), p.Field("EventCategories").Texts(), p.Field("Enabled").Bool(true)
 	})
 	m.DatabaseClusters = all(m, RDSCluster, m.databaseCluster)
 	m.DatabaseInstances = all(m, RDSInstance, m.databaseInstance)

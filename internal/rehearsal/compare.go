@@ -132,6 +132,9 @@ func NewComparison(e Expect) *Comparison {
 	return c
 }
 
+// Varies says that a header has another value in each answer. An answer has to have the header if the first one does.
+func (c *Comparison) Varies(header string) { c.headers[http.CanonicalHeaderKey(header)] = true }
+
 // Learn takes an answer of the first phase. The first one is what all others are compared with, but for what differs
 // between the answers that were learned. It returns an error if the answer cannot be a measure: it was not given, it is
 // that of a failure, or it differs in a way that would hide any other difference.

@@ -41,6 +41,9 @@ type fake struct {
 	broken    func(kind, service string) (clear func(context.Context) error, err error)
 	silent    bool // no records
 	gaps      []string
+
+	commands   []string
+	commandErr error
 }
 
 func newFake(t *testing.T) *fake {
@@ -151,6 +154,14 @@ func hijack(t *testing.T, w http.ResponseWriter) *net.TCPConn {
 func (f *fake) URL(*Request) string { return f.proxy.URL }
 
 func (f *fake) Gaps() []string { return f.gaps }
+
+func (f *fake) Run(_ context.Context, c Command) error {
+	if f.phase == "" || f.seen.Load() > 0 {
+		return errors.New("too early or too late")
+	}
+	f.commands = append(f.commands, c.String())
+	return f.commandErr
+}
 
 func (f *fake) Deploy(ctx context.Context, phase string) (Changes, error) {
 	f.mu.Lock()

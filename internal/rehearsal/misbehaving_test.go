@@ -211,8 +211,9 @@ func (w *statusWriter) WriteHeader(status int) {
 
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (s *site) URL(*rehearsal.Request) string { return s.url }
-func (s *site) Gaps() []string                { return nil }
+func (s *site) URL(*rehearsal.Request) string                { return s.url }
+func (s *site) Gaps() []string                               { return nil }
+func (s *site) Run(context.Context, rehearsal.Command) error { return nil }
 
 // Deploy changes the service, between some requests.
 func (s *site) Deploy(ctx context.Context, phase string) (rehearsal.Changes, error) {

@@ -22,6 +22,8 @@ type Deployment interface {
 	// Deploy moves the deployment to a phase. It returns when the right tasks are healthy
 	// and the others are gone. The first call may find the deployment in its phase already.
 	Deploy(ctx context.Context, phase string) (Changes, error)
+	// Run runs a command in a task of a service, and returns when it has ended well.
+	Run(ctx context.Context, c Command) error
 	// Fault harms a running service. Kind is a word of the deployment, such as "kill". The
 	// harm lasts until clear is called or the deployment recovers. Clear is called once,
 	// and returns when the deployment is steady again.
@@ -301,6 +303,11 @@ func (r *Rehearsal) Run(ctx context.Context, d Deployment) (*Report, error) {
 	r.d = d
 	if _, err := d.Deploy(ctx, r.Walk[0]); err != nil {
 		return nil, fmt.Errorf("deploying %s, the phase to begin in: %w", r.Walk[0], err)
+	}
+	for _, c := range r.Workload.Prepare {
+		if err := d.Run(ctx, c); err != nil {
+			return nil, fmt.Errorf("running %s in %s: %w", c, r.Walk[0], err)
+		}
 	}
 	lines, closeLines := r.newLines()
 	defer closeLines()

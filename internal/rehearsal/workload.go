@@ -21,6 +21,8 @@ type Workload struct {
 	Sources []Source
 	// Streams are watched beside the load.
 	Streams []Stream
+	// Prepare are run in the first phase, before the first request.
+	Prepare []Command
 	// About says where the requests come from, such as the name of a file. The report shows it.
 	About string
 	// Gaps are what the workload knows and does not send, a line each.
@@ -28,6 +30,15 @@ type Workload struct {
 	// Unsent are requests that the workload knows and does not send.
 	Unsent []*Request
 }
+
+// Command is a command of a service, such as one that writes its first records.
+type Command struct {
+	Service string
+	Args    []string
+}
+
+// String is the command as the tool takes it.
+func (c Command) String() string { return c.Service + " " + strings.Join(c.Args, " ") }
 
 // Routes are those of all sources.
 func (w Workload) Routes() (routes []*Request) {

@@ -89,6 +89,7 @@ func parts(t *testing.T) map[string]string {
 		"settings":         settingsTable(),
 		"environments":     environmentsTable(),
 		"steps":            stepTables(),
+		"growth":           growthTable(),
 		"stacks":           chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
 		"requests, canary": one(deployed(t, golden.Canary)),
 		"requests, places": one(deployed(t, golden.Places)),

@@ -26,7 +26,7 @@ func TestVersionsArePinned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, dir := range []string{"", "bench/peer/", "bench/peer/koa/"} {
+	for _, dir := range []string{"", "bench/peer/", "bench/peer/express/", "bench/peer/koa/"} {
 		var manifest struct {
 			Dependencies, DevDependencies map[string]string
 		}

@@ -155,14 +155,22 @@ var (
 // privateMountTargets finds mount targets in subnets that give out public addresses.
 func privateMountTargets(r *report) {
 	for _, target := range some[*model.MountTarget](r, model.EFSMountTarget) {
-		if target.Subnet == nil {
-			r.find(target, "is in a subnet that is not known", "SubnetId")
-			continue
-		}
-		reader := assembly.NewReader(r.Assembly, target.Subnet.Resource)
-		public := reader.Properties().Field("MapPublicIpOnLaunch").Bool(false)
-		r.find(target, unless(!public, "is in a subnet that gives out public addresses"), "SubnetId")
+		r.find(target, publicSubnet(r, []*model.Subnet{target.Subnet}), "SubnetId")
 	}
+}
+
+// publicSubnet says so if one of the subnets gives out public addresses.
+func publicSubnet(r *report, subnets []*model.Subnet) string {
+	for _, subnet := range subnets {
+		if subnet == nil {
+			return "is in a subnet that is not known"
+		}
+		reader := assembly.NewReader(r.Assembly, subnet.Resource)
+		if reader.Properties().Field("MapPublicIpOnLaunch").Bool(false) {
+			return "is in a subnet that gives out public addresses"
+		}
+	}
+	return ""
 }
 
 // highRisk are the ports that the documentation of EC2.19 lists.

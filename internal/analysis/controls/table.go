@@ -13,7 +13,7 @@ import (
 // the order of Security Hub's services and numbers
 // (https://docs.aws.amazon.com/securityhub/latest/userguide/securityhub-controls-reference.html, as of
 // 2026). Controls that ask an account are left out: no template answers them.
-var All = slices.Concat(autoScaling, cloudFormation, cloudWatch, ec2, ecr, ecs, efs, elb, iam, kms, lambda, s3, sns, ssm)
+var All = slices.Concat(autoScaling, cloudFormation, cloudWatch, dynamoDB, ec2, ecr, ecs, efs, elb, iam, kms, lambda, rds, s3, secretsManager, sns, ssm)
 
 // met is a control that the default profile meets.
 func met(id, resourceType, title string, check check) Control {
@@ -41,7 +41,7 @@ func tagged(id, resourceType string) Control {
 }
 
 // What a service may do without.
-const volumes, images = "volumes", "an image that is built here"
+const volumes, images, aTable, aDatabase = "volumes", "an image that is built here", "a table", "a database"
 
 // Reasons that several controls have.
 const (

@@ -45,6 +45,9 @@ func Document(dev, prod *Isolation, services []string) string {
 	more(&b, dev, prod)
 	dev.wildcards(&b)
 	dev.takenOver(&b, services)
+	if len(dev.Stores) > 0 {
+		b.WriteString("\n## Who reaches which store\n\n" + dev.StoreTable(services))
+	}
 	dev.whatIsHanded(&b)
 	b.WriteString("\n## Who may become an identity\n\n| identity | is assumed by | if |\n|---|---|---|\n")
 	for _, t := range dev.Trusts {

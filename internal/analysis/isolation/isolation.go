@@ -37,6 +37,8 @@ type Isolation struct {
 	Apart, Interfaces, Shared []string
 	// Directly says who reaches each service past the load balancers. All of these are sorted.
 	Directly []Direct
+	// Stores are the tables and databases, by name, with those that reach them.
+	Stores []Store
 	// families are the task definitions of a service, by the service's name.
 	families map[string][]string
 }
@@ -72,6 +74,7 @@ func Read(dir string) (*Isolation, error) {
 	r.reaches()
 	r.directly()
 	r.handed()
+	r.stores()
 	for _, stack := range a.Stacks {
 		for _, resource := range stack.Resources {
 			if arn := model.ARN(resource, Account, Region); arn != "" {
@@ -234,7 +237,7 @@ func Own(service string) []string {
 	}
 }
 
-// Foreign returns what the roles of services may do with anything but [Own].
+// Foreign returns what the roles of services may do with anything but [Own]. [Isolation.Trespasses] has the stores.
 func (i *Isolation) Foreign(services []string) []string {
 	var foreign []string
 	for _, g := range i.Grants {
@@ -245,7 +248,7 @@ func (i *Isolation) Foreign(services []string) []string {
 		}
 		for _, resource := range g.Resources {
 			for _, action := range g.Actions {
-				if !slices.Contains(Own(services[of]), resource) && !(resource == "*" && wholeResource[action] != "") {
+				if !slices.Contains(Own(services[of]), resource) && !i.isStore(resource) && !(resource == "*" && wholeResource[action] != "") {
 					foreign = append(foreign, fmt.Sprintf("%s may do %s on %s", g.Identity, action, resource))
 				}
 			}

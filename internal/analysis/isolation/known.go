@@ -45,6 +45,10 @@ var awsManaged = map[string][]Grant{
 	"service-role/AWSLambdaBasicExecutionRole": {
 		{Effect: "Allow", Actions: []string{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}, Resources: []string{"*"}},
 	},
+	"service-role/AmazonRDSEnhancedMonitoringRole": {
+		{Effect: "Allow", Actions: []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy"}, Resources: []string{"arn:aws:logs:*:*:log-group:RDS*"}},
+		{Effect: "Allow", Actions: []string{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents"}, Resources: []string{"arn:aws:logs:*:*:log-group:RDS*:log-stream:*"}},
+	},
 }
 
 // Identities that are no role of the templates.
@@ -61,8 +65,9 @@ var outsiders = map[string]string{
 	"arn:aws:iam::" + Account + ":role/cdk-hnb659fds-image-publishing-role-" + Account + "-" + Region: "publisher: the role with which `cdk` pushes images",
 }
 
-// notOurs are identities of CDK's own functions. No container or instance can become them.
+// notOurs are identities of CDK's own functions and of RDS. No container or instance can become them.
 var notOurs = map[string]string{
+	"Data/Database/MonitoringRole":                                    "RDS, which writes what the operating system of the database measures",
 	"Network/Custom::VpcRestrictDefaultSGCustomResourceProvider/Role": "CDK's function that empties the VPC's default security group while the stack deploys",
 }
 

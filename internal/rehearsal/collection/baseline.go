@@ -37,7 +37,8 @@ type life struct {
 	user  *user
 	first bool
 	n     creation
-	err   error // the first one; then no more is sent
+	tag   string // entity tag of the last answer
+	err   error  // the first one; then no more is sent
 }
 
 // ask sends a step, and learns from the answer. Classes are those that the answer may have.
@@ -45,12 +46,26 @@ func (l *life) ask(at int, classes ...class) (rehearsal.Answer, class) {
 	if l.err != nil || l.steps[at] == nil {
 		return rehearsal.Answer{}, failed
 	}
-	r := l.user.Request(l.steps[at], l.variables(l.n.id, l.n.value, l.n.uuid))
-	if at == l.at(creating) {
+	r := l.user.Request(l.steps[at], l.variables(l.n.id, l.n.value, l.n.uuid, l.tag))
+	switch {
+	case at == l.at(creating):
 		r = l.createRequest(&l.n)
 		l.n.tries++
+	case at == l.at(reading):
+		r.Header.Del("If-None-Match") // to see the content
+	case uses(l.steps[at], "etag") && l.tag == "":
+		l.refuse("%s: no answer before has an ETag for {{etag}}", l.routes[l.places[at]])
+		return rehearsal.Answer{}, failed
 	}
+	return l.sendAt(at, r, classes...)
+}
+
+// sendAt sends the request of a step.
+func (l *life) sendAt(at int, r *rehearsal.Request, classes ...class) (rehearsal.Answer, class) {
 	a := l.send(l.ctx, l.places[at], r)
+	if tag := tagOf(a); tag != "" && at != l.at(listing) {
+		l.tag = tag
+	}
 	got := l.classify(at, a)
 	for _, class := range classes {
 		if got == class {
@@ -88,7 +103,7 @@ func (l *life) learn(at int, a rehearsal.Answer) {
 	if _, isJSON := rehearsal.DecodeJSON(a.Body); !l.measured && l.first && !isJSON {
 		expect := l.steps[at].Expect
 		expect.IgnoreBody = true
-		l.comparisons[at] = rehearsal.NewComparison(expect)
+		l.comparisons[at] = newComparison(expect)
 	}
 	l.wrap(l.routes[l.places[at]], l.comparisons[at].Learn(a))
 }
@@ -152,13 +167,11 @@ func (l *life) read(want state) {
 
 // list expects the resource in the list, and says whether another user sees it, too.
 func (l *life) list(id string, want state) {
-	a, _ := l.ask(l.at(listing), succeeded)
 	if l.err != nil || !l.has(listing) {
 		return
 	}
-	items, problem := l.items(a.Body)
-	if problem != "" {
-		l.refuse("%s: %s: %s", l.routes[l.places[l.at(listing)]], problem, rehearsal.Excerpt(a.Body))
+	items, a := l.pages()
+	if l.err != nil {
 		return
 	}
 	switch item := items[id]; {
@@ -175,24 +188,40 @@ func (l *life) list(id string, want state) {
 	for at := range l.at(creating) {
 		other.ask(at, succeeded)
 	}
-	if a, _ = other.ask(l.at(listing), succeeded); other.err == nil {
-		items, _ = l.items(a.Body)
+	if items, _ = other.pages(); other.err == nil {
 		l.private = items[id].times == 0
 	}
 	l.err = other.err
+}
+
+// pages are the elements of a list, and the answer with the last ones.
+func (l *life) pages() (map[string]item, rehearsal.Answer) {
+	j := &listed{c: l.Collection, u: l.user}
+	for l.err == nil {
+		a, _ := l.sendAt(l.at(listing), j.request(), succeeded)
+		if l.err != nil {
+			break
+		}
+		if problem := j.add(a); problem != "" {
+			l.refuse("%s: %s: %s", l.routes[l.places[l.at(listing)]], problem, rehearsal.Excerpt(a.Body))
+		} else if j.next == "" {
+			return j.items, a
+		}
+	}
+	return nil, rehearsal.Answer{}
 }
 
 // die deletes the resource, and learns what a request to one that is not there does.
 func (l *life) die() {
 	l.ask(l.at(deleting), succeeded)
 	l.ask(l.at(reading), gone)
-	if _, class := l.ask(l.at(deleting), succeeded, gone); l.err == nil {
+	if _, class := l.ask(l.at(deleting), succeeded, gone, outmatched); l.err == nil {
 		l.rules.deletesAbsent = class == succeeded
 	}
 	if !l.has(replacing) {
 		return
 	}
-	if _, class := l.ask(l.at(replacing), succeeded, gone); l.err == nil {
+	if _, class := l.ask(l.at(replacing), succeeded, gone, outmatched); l.err == nil {
 		l.rules.upserts = class == succeeded
 		if l.rules.upserts {
 			l.ask(l.at(deleting), succeeded)
@@ -233,12 +262,23 @@ func (c *Collection) Finish(ctx context.Context, ask rehearsal.Ask) {
 			finish(func() rehearsal.Call { return c.ask(r, a) })
 		}
 	}
+	left := func() {
+		for len(c.pages) > 0 && failures < maxFinish && ctx.Err() == nil {
+			finish(c.nextPage)
+		}
+	}
+	left()
+	for len(c.again) > 0 && failures < maxFinish && ctx.Err() == nil {
+		c.again[0].tries = maxRepeats // the last time
+		finish(c.resumes)
+	}
 	if c.has(reading) {
 		each(reading)
 	}
 	if c.lists {
 		for u := range owners { // what was done twice may be in no list before
 			finish(func() rehearsal.Call { return c.listOf(u, nil) })
+			left()
 		}
 	}
 	if c.has(deleting) {

@@ -63,8 +63,9 @@ type Items struct {
 	ID, Value *rehearsal.JSONPath
 }
 
-// Variables are those that each step may have: the id of the resource, the value that is written, and a UUID of the create.
-func Variables() []string { return []string{"id", "value", "uuid"} }
+// Variables are those that the steps may have: the id of the resource, the value that is written, and a UUID of the create.
+// Read, Replace and Delete may also have the entity tag that the last answer about the resource has.
+func Variables() []string { return []string{"id", "value", "uuid", "etag"} }
 
 // The places of the steps of a collection come after those of Begin and Before. Each action has one.
 const actions = 5
@@ -91,6 +92,8 @@ type Collection struct {
 
 	users   []*user     // that create; the first one does all if there are no sessions
 	ready   []*creation // the next step is to be sent
+	again   []*creation // the create is to be sent again, in a while
+	pages   []*listed   // the next page is to be sent
 	hot     []*resource
 	cold    []*resource
 	turn    int // in cold
@@ -106,15 +109,18 @@ type Collection struct {
 }
 
 const (
-	maxUsers    = 5    // that create
-	maxCreates  = 20   // of a user with a session, so that its list stays short
-	maxListed   = 1000 // elements of a list that is read again
-	maxDue      = 50   // resources that have a script, before there are more
-	maxRepeats  = 5    // of a create without an answer
-	maxOpen     = 4    // requests at a time to a hot resource
-	maxHot      = 400  // requests to a hot resource, before it is deleted
-	maxDoubts   = 3    // answers of a resource that are not what was expected
-	maxEarlier  = 200  // values of a resource that are known after its history was begun anew
+	maxUsers    = 5      // that create
+	maxCreates  = 20     // of a user with a session, so that its list stays short
+	maxListed   = 1000   // elements of a list that is read again
+	maxPaged    = 10_000 // the same, of a list in pages
+	maxPages    = 1000   // of a list
+	maxDue      = 50     // resources that have a script, before there are more
+	maxRepeats  = 5      // of a create without an answer
+	patience    = 64     // ticks before the first repetition, and twice as many before each further one
+	maxOpen     = 4      // requests at a time to a hot resource
+	maxHot      = 400    // requests to a hot resource, before it is deleted
+	maxDoubts   = 3      // answers of a resource that are not what was expected
+	maxEarlier  = 200    // values of a resource that are known after its history was begun anew
 	maxGone     = 10_000
 	maxUnknown  = 1000
 	maxFailures = 500
@@ -153,13 +159,22 @@ func New(c Config) *Collection {
 		if s != nil {
 			all.routes = append(all.routes, s.Route())
 			expect := s.Expect
-			expect.IgnoreBody = expect.IgnoreBody || i == all.at(listing)
-			all.comparisons[i] = rehearsal.NewComparison(expect)
+			if i == all.at(listing) {
+				expect.IgnoreBody, expect.IgnoreHeaders = true, append(slices.Clip(expect.IgnoreHeaders), "Link")
+			}
+			all.comparisons[i] = newComparison(expect)
 		}
 	}
 	all.chooses = uses(&c.Create, "id")
 	all.values = newValues(c)
 	return all
+}
+
+// newComparison compares answers about resources that change.
+func newComparison(e rehearsal.Expect) *rehearsal.Comparison {
+	c := rehearsal.NewComparison(e)
+	c.Varies("Etag")
+	return c
 }
 
 func mustPath(text string) *rehearsal.JSONPath {
@@ -178,7 +193,7 @@ func (c *Config) Check(refuse func(problem string, field ...string)) {
 	if c.Read == nil && c.List == nil {
 		refuse("has neither read nor list: without one, nothing shows what was written")
 	}
-	known := Variables()
+	known := slices.DeleteFunc(Variables(), func(name string) bool { return name == "etag" })
 	for i := range c.Begin {
 		known = c.checkStep(&c.Begin[i], known, refuse, "begin", strconv.Itoa(i))
 	}
@@ -193,7 +208,12 @@ func (c *Config) Check(refuse func(problem string, field ...string)) {
 		if s.step == nil {
 			continue
 		}
-		c.checkStep(s.step, known, refuse, s.name)
+		names := known
+		if s.name != "list" {
+			names = append(slices.Clip(known), "etag")
+			slices.Sort(names)
+		}
+		c.checkStep(s.step, names, refuse, s.name)
 		switch isOfAll := s.name == "list"; {
 		case isOfAll && uses(s.step, "id"):
 			refuse("has {{id}}: a list is of all", s.name)
@@ -235,6 +255,9 @@ func (c *Collection) at(a action) int { return len(c.Begin) + len(c.Before) + in
 
 // has says whether the collection has an action.
 func (c *Collection) has(a action) bool { return c.steps[c.at(a)] != nil }
+
+// conditional says whether an action depends on the entity tag of the resource.
+func (c *Collection) conditional(a action) bool { return uses(c.steps[c.at(a)], "etag") }
 
 // sessions says whether there are several users.
 func (c *Collection) sessions() bool { return len(c.Begin)+len(c.Before) > 0 }

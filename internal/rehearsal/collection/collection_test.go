@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -226,6 +227,42 @@ func TestFaults(t *testing.T) {
 			}
 			from(w, s, out, r)
 		})), stale, " was acknowledged by orders in switched", unlisted + back + lost},
+		"a condition is ignored": {ofPosts, one(1, "PUT /posts/", func(_ *world, s *shop, out http.ResponseWriter, r *http.Request) {
+			if id, _ := strconv.Atoi(path.Base(r.URL.Path)); s.posts[id].tag > 0 {
+				r.Header.Set("If-Match", strconv.Quote(strconv.Itoa(s.posts[id].tag)))
+			}
+			s.mux.ServeHTTP(out, r)
+		}), ignored, "orders in switched changes post ", stale + wrongTag},
+		"a condition is refused": {ofPosts, one(10, "PUT /posts/", func(_ *world, _ *shop, out http.ResponseWriter, _ *http.Request) { out.WriteHeader(412) }),
+			refused, "orders in switched answers 412 for post ", ""},
+		"a tag stays": {ofPosts, one(2, "PUT /posts/", func(_ *world, s *shop, out http.ResponseWriter, r *http.Request) {
+			s.mux.ServeHTTP(out, r)
+			id, _ := strconv.Atoi(path.Base(r.URL.Path))
+			if p, has := s.posts[id]; has && out.Header().Get("Etag") != "" {
+				p.tag--
+				s.posts[id] = p
+			}
+		}), wrongTag, " with the ETag of another content than c0ffee-", ignored + refused + stale},
+		"a tag of another": {ofPosts, one(1, "GET /posts/", func(_ *world, s *shop, out http.ResponseWriter, r *http.Request) {
+			got := httptest.NewRecorder()
+			s.mux.ServeHTTP(got, r)
+			maps.Copy(out.Header(), got.Header())
+			if got.Header().Get("Etag") != "" {
+				out.Header().Set("Etag", `"0"`)
+			}
+			out.WriteHeader(got.Code)
+			_, _ = out.Write(got.Body.Bytes())
+		}), wrongTag, "orders in switched answers 200 for post ", refused},
+		"unchanged although it is not": {ofPosts, one(1, "GET /posts/", func(_ *world, _ *shop, out http.ResponseWriter, r *http.Request) { out.WriteHeader(304) }),
+			back, ", although its deletion was acknowledged by ", wrongTag},
+		"a page is left out": {ofPosts, one(10, "GET /posts", func(_ *world, s *shop, out http.ResponseWriter, r *http.Request) {
+			if after, _ := strconv.Atoi(r.FormValue("after")); r.URL.Path == "/posts" {
+				r.Form.Set("after", strconv.Itoa(after+2))
+			}
+			s.mux.ServeHTTP(out, r)
+		}), unlisted, "orders in switched does not list the post ", ""},
+		"a key is forgotten": {ofPosts, at(func(s *shop) { s.keys = map[string]string{} }),
+			doneTwice, "for a create that was sent again with its Idempotency-Key: ", ""},
 		"content of another": {ofNotes, one(10, "PUT /notes", func(w *world, s *shop, out http.ResponseWriter, r *http.Request) {
 			r.URL.Path = fmt.Sprint("/notes/", slices.Max(slices.Collect(maps.Keys(s.notes))))
 			s.mux.ServeHTTP(out, r)

@@ -317,18 +317,31 @@ func TestGaps(t *testing.T) {
 	if gaps := New(config).gaps(); !slices.Equal(gaps, []string{"note: /notes/{{id}} had no answer that is right or wrong"}) {
 		t.Errorf("gaps %q", gaps)
 	}
-	// A list that grows without end is read no more.
-	c = New(ofNotes())
-	body := "[{}" + strings.Repeat(",{}", maxListed-1)
-	for _, more := range []bool{false, true} {
-		if more {
-			body += ",{}"
+	// A list that grows without end is read no more. In pages, it may be longer.
+	for _, test := range []struct {
+		elements, pages int
+		read            bool
+	}{{maxListed, 1, true}, {maxListed + 1, 1, false}, {maxPaged, 4, true}, {maxPaged + 1, 4, false}, {maxPaged + 1, 1, false}} {
+		c = New(ofNotes())
+		j := listed{c: c}
+		for page := range test.pages {
+			var elements []string
+			for i := page * test.elements / test.pages; i < (page+1)*test.elements/test.pages; i++ {
+				elements = append(elements, fmt.Sprintf(`{"id": %d}`, i))
+			}
+			a := rehearsal.Answer{Body: []byte("[" + strings.Join(elements, ",") + "]"), Header: http.Header{}}
+			if page < test.pages-1 {
+				a.Header.Set("Link", fmt.Sprintf(`</notes?after=%d>; rel="next"`, page))
+			}
+			if problem := j.add(a); problem != "" {
+				t.Error(problem)
+			}
 		}
-		if _, problem := c.items([]byte(body + "]")); problem != "" || c.lists == more {
-			t.Errorf("%s, read again: %v", problem, c.lists)
+		if c.lists != test.read || len(j.items) != test.elements || j.next != "" {
+			t.Errorf("%+v: read again %v, %d elements, next %q", test, c.lists, len(j.items), j.next)
 		}
 	}
-	if !slices.Contains(c.gaps(), "note: the list was read until it had 1000 elements") {
+	if !slices.Contains(c.gaps(), "note: the list was read until it had more than 1000 elements, or 10000 in pages") {
 		t.Errorf("gaps %q", c.gaps())
 	}
 }
@@ -450,9 +463,19 @@ func TestExplain(t *testing.T) {
 		{absent, "1-2 create 1, 3-4 read 1, 5-6 list 1, 7-8 read -", lost, false, 0, 3},
 		{absent, "1-2 create 1, 3-4 delete, 5-6 read 1", back, false, 1, 2},
 		{absent, "1-2 create 1, 3-4 delete, 5-6 delete", back, false, 1, 2},
+		{absent, "1-2 create 1, 3-6 delete !, 4-5 list -", lost, false, 0, 1},
 		{absent, "1-2 create 1, 3-4 read ?", foreignText, false, 0, 1},
 		{absent, "1-2 create 1, 3-4 read 9", foreignText, false, 0, 1},
 		{absent, "1-2 create 1, 3-4 create 2", sameID, false, 0, 1},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 if a #b, 5-6 replace 3 if a #c", ignored, false, 1, 2},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 if a #b, 5-6 delete - if a", ignored, false, 1, 2},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 if a #b, 5-6 replace != if b", refused, false, 1, 2},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 if a #b, 5-6 delete != if b", refused, false, 1, 2},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 if a #a", wrongTag, false, 0, 1},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 #a", wrongTag, false, 0, 1},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 #b, 5-6 read 2 #a", wrongTag, false, 1, 2},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 #b, 5-6 read ... #a", wrongTag, false, 1, 2},
+		{absent, "1-2 create 1 #a, 3-4 replace 2 #b, 5-6 list -, 7-8 read ... #b", unlisted, true, 0, 2},
 		{5, "1-2 read -", lost, false, 99, 0},
 		{5, "1-2 read 1", stale, false, 98, 0},
 		{5, "1-2 read 4", stale, false, 98, 0},

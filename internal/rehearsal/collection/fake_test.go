@@ -25,6 +25,7 @@ import (
 type shop struct {
 	notes  map[string]*note
 	orders map[int]*order
+	posts  map[int]post
 	last   int
 	keys   map[string]string // ids by Idempotency-Key
 	// wrong is what the server does wrong, and when: see [fault].
@@ -49,9 +50,10 @@ type order struct {
 }
 
 func newShop() *shop {
-	s := &shop{notes: map[string]*note{}, orders: map[int]*order{}, keys: map[string]string{}, mux: http.NewServeMux()}
+	s := &shop{notes: map[string]*note{}, orders: map[int]*order{}, posts: map[int]post{}, keys: map[string]string{}, mux: http.NewServeMux()}
 	s.handleNotes()
 	s.handleOrders()
+	s.handlePosts()
 	return s
 }
 
@@ -261,6 +263,7 @@ type world struct {
 	switched int // number of the first request that is sent in phase switched
 	problems map[string]int
 	watch    func() // after each moment
+	judged   func(rehearsal.Call, rehearsal.Answer)
 	results  rehearsal.Result
 }
 
@@ -277,7 +280,7 @@ func newWorld(t testing.TB, config Config, seed uint64, s *shop) *world {
 	c := New(config)
 	c.random = rand.New(rand.NewPCG(seed, 1))
 	c.values.mark = "c0ffee-"
-	return &world{t: t, shop: s, c: c, random: rand.New(rand.NewPCG(seed, 2)), most: 6, problems: map[string]int{}, switched: 1 << 30, watch: func() {}}
+	return &world{t: t, shop: s, c: c, random: rand.New(rand.NewPCG(seed, 2)), most: 6, problems: map[string]int{}, switched: 1 << 30, watch: func() {}, judged: func(rehearsal.Call, rehearsal.Answer) {}}
 }
 
 func (w *world) ask(_ context.Context, _ int, r *rehearsal.Request) rehearsal.Answer {
@@ -316,6 +319,7 @@ func (w *world) load(requests int) {
 		}
 		f.answer.Seq = f.seq
 		call, answer := f.call, *f.answer
+		w.judged(call, answer)
 		w.flying = slices.Delete(w.flying, i, i+1)
 		if p, text := call.Judge.Judge(answer); p != rehearsal.Fine || answer.Problem != rehearsal.Fine {
 			w.problems[fmt.Sprintf("%v: %s", p, text)]++

@@ -25,6 +25,9 @@ const (
 	doneTwice   = "done twice"
 	sameID      = "id given twice"
 	foreignText = "wrong content"
+	ignored     = "condition ignored"
+	refused     = "refused wrongly"
+	wrongTag    = "wrong ETag"
 	unordered   = "contradictory answers"
 )
 
@@ -98,6 +101,9 @@ func (s *suspect) explain(limit time.Duration) failure {
 	f.wrong = then.operations[place]
 	right := then.right(s.rules, place, limit)
 	if len(right) == 0 {
+		if f.wrong.outcome == missing { // and another answer saw it gone, too
+			f.kind = lost
+		}
 		return f
 	}
 	saw := f.wrong.value
@@ -110,6 +116,8 @@ func (s *suspect) explain(limit time.Duration) failure {
 	case slices.Equal(right, []state{absent}):
 		f.kind = back
 		f.ack = s.last(then, f.wrong, func(o operation) bool { return o.action == deleting })
+	case f.wrong.outcome == outdated, f.wrong.outcome == done && f.wrong.action.writes(), saw == present, f.wrong.action == reading && slices.Contains(right, saw):
+		f.kind, f.ack = f.wrong.mismatch(), s.shown(then, f.wrong, right)
 	case saw == absent:
 		f.kind, f.later = s.later(f.wrong, right)
 		if f.wrong.action == listing && f.kind == stale {
@@ -119,14 +127,30 @@ func (s *suspect) explain(limit time.Duration) failure {
 		f.kind = foreignText
 	default:
 		f.kind, f.later = s.later(f.wrong, right)
-		f.ack = s.last(then, f.wrong, func(o operation) bool { return o.action != deleting && slices.Contains(right, o.value) })
+		f.ack = s.shown(then, f.wrong, right)
 	}
 	return f
 }
 
+// mismatch is what is wrong with an answer about an entity tag.
+func (o operation) mismatch() string {
+	switch {
+	case o.outcome == outdated:
+		return refused
+	case o.action.writes() && o.ifMatch != "" && o.tag != o.ifMatch:
+		return ignored
+	}
+	return wrongTag
+}
+
+// shown is the last operation before an answer that wrote or saw one of the states.
+func (s *suspect) shown(h history, wrong operation, states []state) operation {
+	return s.last(h, wrong, func(o operation) bool { return o.action != deleting && slices.Contains(states, o.value) })
+}
+
 // wrote says whether a value was written to the resource.
 func (s *suspect) wrote(h history, value state) bool {
-	return value == h.first || slices.Contains(s.earlier, value) ||
+	return value == h.first.value || slices.Contains(s.earlier, value) ||
 		slices.ContainsFunc(h.operations, func(o operation) bool { return o.action.writes() && o.value == value })
 }
 
@@ -157,7 +181,7 @@ func (s *suspect) later(wrong operation, right []state) (kind string, isThere bo
 		return lost, false
 	case len(after) == 0:
 		return stale, false
-	case after[0].outcome == missing, after[0].action == reading && !slices.Contains(right, after[0].value):
+	case after[0].outcome == missing, after[0].action == reading && after[0].value != present && !slices.Contains(right, after[0].value):
 		return lost, false
 	}
 	return stale, after[0].action == reading || isUnknown
@@ -221,6 +245,12 @@ func (t teller) sentence(f failure) string {
 		return fmt.Sprintf("%s answers with %s, although its deletion was %s", says, it, acked)
 	case f.kind == sameID:
 		return fmt.Sprintf("%s gives a new %s the id %s of the one %s", says, t.Name, plain.Line(f.id), that)
+	case f.kind == refused:
+		return fmt.Sprintf("%s answers 412 for %s, although its If-Match has the ETag of %s, which was %s", says, it, t.values.text(f.ack.value), acked)
+	case f.kind == ignored:
+		return fmt.Sprintf("%s changes %s, although its If-Match has another ETag than that of %s, which was %s", says, it, t.values.text(f.ack.value), acked)
+	case f.kind == wrongTag:
+		return fmt.Sprintf("%s answers %d for %s with the ETag of another content than %s, which was %s", says, f.wrong.status, it, t.values.text(f.ack.value), acked)
 	case f.kind == foreignText:
 		return fmt.Sprintf("%s answers %s for the %s %s: that was never written to it", says, saw, it, that)
 	case f.kind == doneTwice && f.wrong.action == creating:
@@ -275,27 +305,33 @@ func (t teller) asks(f failure, o operation) string {
 	if o.action == creating && f.other != "" && o == f.wrong {
 		id = f.other
 	}
-	r := step.NewUser().Request(s, t.variables(id, o.value, "…"))
+	r := step.NewUser().Request(s, t.variables(id, o.value, "…", o.ifMatch))
 	text := cmp.Or(r.Method, "GET") + " " + plain.Line(r.Path)
 	if o.action == replacing || o.action == creating && t.values.created {
 		text += " " + t.values.text(o.value)
+	}
+	if o.ifMatch != "" {
+		text += " if " + plain.Line(o.ifMatch)
 	}
 	return text
 }
 
 // answers is the answer to an operation.
 func (t teller) answers(o operation) string {
-	status := "no answer"
+	text := "no answer"
 	if o.status > 0 {
-		status = fmt.Sprint(o.status)
+		text = fmt.Sprint(o.status)
 	}
-	switch {
-	case o.outcome == unknown:
-		return status + ", so it may be done or not"
-	case o.action.writes() || o.value == absent && o.action == reading:
-		return status
+	if o.outcome == unknown {
+		return text + ", so it may be done or not"
 	}
-	return status + " " + t.values.text(o.value)
+	if !o.action.writes() && o.value != present && (o.value != absent || o.action == listing) {
+		text += " " + t.values.text(o.value)
+	}
+	if o.tag != "" {
+		text += " " + plain.Line(o.tag)
+	}
+	return text
 }
 
 // aligned are the rows of a table with columns of equal width.
@@ -378,7 +414,7 @@ func (c *Collection) gaps() (gaps []string) {
 		add("whether one create makes two is not checked: name list or idempotencyKey")
 	}
 	if c.has(listing) && !c.lists {
-		add("the list was read until it had %d elements", maxListed)
+		add("the list was read until it had more than %d elements, or %d in pages", maxListed, maxPaged)
 	}
 	for a := reading; a < actions; a++ {
 		if c.has(a) && c.counts[a] == 0 {
@@ -407,7 +443,7 @@ func (c *Collection) ignored() (all []rehearsal.Ignored) {
 	if !c.measured {
 		return nil
 	}
-	checked := []string{"header Location"}
+	checked := []string{"header Location", "header Etag"}
 	for _, path := range []*rehearsal.JSONPath{c.ID, c.Value.JSON} {
 		if path != nil {
 			checked = append(checked, index.ReplaceAllString(path.String(), "[*]"))
@@ -418,7 +454,7 @@ func (c *Collection) ignored() (all []rehearsal.Ignored) {
 			continue
 		}
 		for _, part := range comparison.Ignored(c.places[i]) {
-			if !slices.Contains(checked, part.Part) && (i != c.at(listing) || part.Part != "body") {
+			if !slices.Contains(checked, part.Part) && (i != c.at(listing) || part.Part != "body" && part.Part != "header Link") {
 				all = append(all, part)
 			}
 		}

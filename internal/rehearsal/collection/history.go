@@ -2,6 +2,7 @@ package collection
 
 import (
 	"cmp"
+	"hash/maphash"
 	"math"
 	"slices"
 	"time"
@@ -19,6 +20,13 @@ const (
 	// present is anything but absent, as a list may show it.
 	present state = -3
 )
+
+// content is what a resource is at a moment.
+type content struct {
+	value state
+	// tag is the entity tag of the value, and empty until an answer shows it.
+	tag string
+}
 
 // action is what a request asks of a resource.
 type action uint8
@@ -42,6 +50,8 @@ const (
 	done outcome = iota
 	// missing says that a write found no resource.
 	missing
+	// outdated says that a write found another entity tag than it asked for.
+	outdated
 	// unknown is the outcome of a write without an answer, or with an answer that tells nothing. The write may
 	// have an effect now, later, or never.
 	unknown
@@ -55,6 +65,8 @@ type operation struct {
 	status uint16
 	// value is what was written, or what a read saw.
 	value state
+	// tag is the entity tag of the value, as the answer shows it, and ifMatch the one that the resource had to have.
+	tag, ifMatch string
 	// seq is the number of the request, beforeWalk or afterLoad.
 	seq int
 	// call is the tick of the collection's clock before the request was sent, and end that after its answer came.
@@ -77,24 +89,41 @@ type rules struct {
 }
 
 // step says whether an operation can be the next one, and what the resource is afterwards.
-func (r rules) step(s state, o operation) (possible bool, next state) {
+func (r rules) step(c content, o operation) (possible bool, next content) {
+	matches := o.ifMatch == "" || c.tag == "" || c.tag == o.ifMatch
 	switch {
 	case !o.action.writes():
-		return s == o.value || o.value == present && s != absent, s
+		return c.shows(o)
 	case o.outcome == missing:
-		return s == absent, s
-	case o.action == creating && s == absent, o.action == replacing && (s != absent || r.upserts):
-		return true, o.value
-	case o.action == deleting && (s != absent || r.deletesAbsent):
-		return true, absent
+		return c.value == absent, c
+	case o.outcome == outdated: // a tag that is not known may be any
+		return c.value == absent || c.tag != o.ifMatch, c
+	case o.outcome == done && !matches:
+		return false, c
+	case !matches:
+	case o.outcome == done && o.action == replacing && o.tag != "" && o.tag == c.tag && o.value != c.value:
+		return false, c // one tag for two values
+	case o.action == creating && c.value == absent, o.action == replacing && (c.value != absent || r.upserts):
+		return true, content{o.value, o.tag}
+	case o.action == deleting && (c.value != absent || r.deletesAbsent):
+		return true, content{value: absent}
 	}
-	return o.outcome == unknown, s
+	return o.outcome == unknown, c
+}
+
+// shows says whether a resource can be read as an operation saw it. If so, the entity tag is known.
+func (c content) shows(o operation) (possible bool, known content) {
+	fits := c.value == o.value || o.value == present && c.value != absent
+	if !fits || o.tag == "" {
+		return fits, c
+	}
+	return c.tag == "" || c.tag == o.tag, content{c.value, o.tag}
 }
 
 // history is what happened to a resource from a tick on.
 type history struct {
 	// first is what the resource was then.
-	first      state
+	first      content
 	operations []operation
 }
 
@@ -110,6 +139,8 @@ const (
 	undecided
 )
 
+var seed = maphash.MakeSeed()
+
 // check looks for an order of the operations in which each answer is right. It gives up after a time.
 func (h history) check(r rules, limit time.Duration) judgement {
 	operations := make([]porcupine.Operation, len(h.operations))
@@ -118,8 +149,8 @@ func (h history) check(r rules, limit time.Duration) judgement {
 	}
 	model := porcupine.Model{
 		Init: func() any { return h.first },
-		Step: func(s, input, _ any) (bool, any) { return r.step(s.(state), input.(operation)) },
-		Hash: func(s any) uint64 { return uint64(s.(state)) },
+		Step: func(s, input, _ any) (bool, any) { return r.step(s.(content), input.(operation)) },
+		Hash: func(s any) uint64 { return maphash.Comparable(seed, s.(content)) },
 	}
 	switch porcupine.CheckOperationsTimeout(model, operations, limit) {
 	case porcupine.Ok:
@@ -173,7 +204,7 @@ func (h history) culprit(r rules, limit time.Duration) (then history, place int)
 // right are the states that a read at the place of an operation could have seen. The operation is the first whose
 // answer cannot be right. There is none if the operation's own write was seen, and its answer says that there was none.
 func (h history) right(r rules, place int, limit time.Duration) (states []state) {
-	candidates := []state{h.first, absent}
+	candidates := []state{h.first.value, absent}
 	for _, o := range h.operations {
 		if o.action == creating || o.action == replacing {
 			candidates = append(candidates, o.value)
@@ -184,7 +215,7 @@ func (h history) right(r rules, place int, limit time.Duration) (states []state)
 	deadline := time.Now().Add(limit)
 	for _, candidate := range slices.Compact(candidates) {
 		o := &other.operations[place]
-		o.action, o.outcome, o.value = reading, done, candidate
+		o.action, o.outcome, o.value, o.tag = reading, done, candidate, ""
 		if left := time.Until(deadline); left > 0 && other.check(r, left) == linearizable {
 			states = append(states, candidate)
 		}

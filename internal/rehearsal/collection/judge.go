@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
 
 	"cutover/internal/rehearsal"
 )
@@ -19,6 +20,12 @@ const (
 	succeeded
 	// gone: there is no such resource.
 	gone
+	// outmatched: the resource has another entity tag than the write asked for.
+	outmatched
+	// unchanged: the resource still has the entity tag that the read named.
+	unchanged
+	// running: the same create is not answered yet.
+	running
 )
 
 // classify reads the status of an answer.
@@ -27,6 +34,12 @@ func (c *Collection) classify(at int, a rehearsal.Answer) class {
 	switch {
 	case a.Problem != rehearsal.Fine || a.Err != nil:
 		return failed
+	case at == c.at(reading) && a.Status == http.StatusNoContent:
+		return gone
+	case at == c.at(reading) && a.Status == http.StatusNotModified && c.conditional(reading):
+		return unchanged
+	case a.Status == http.StatusPreconditionFailed && (at == c.at(replacing) && c.conditional(replacing) || at == c.at(deleting) && c.conditional(deleting)):
+		return outmatched
 	case slices.Contains(expected, a.Status):
 		return succeeded
 	case len(expected) == 0 && a.Status >= 200 && a.Status < 300 && a.Status != http.StatusAccepted:
@@ -59,8 +72,14 @@ func (j *judging) Judge(a rehearsal.Answer) (rehearsal.Problem, string) {
 	class := j.classify(j.step, a)
 	p, text := rehearsal.Fine, ""
 	create, isCreate := j.judge.(*creates)
-	isRepeated := isCreate && create.n.tries > 1 && class == succeeded // and may be answered otherwise than the first one
-	if a.Err == nil && class != gone && !isRepeated {
+	isRepeated := isCreate && create.n.tries > 1 // and may be answered otherwise than the first one
+	if isRepeated && create.n.of == nil && class == failed && a.Status == http.StatusConflict {
+		class = running
+	}
+	if class == unchanged && j.request.Header.Get("If-None-Match") == "" {
+		class = failed
+	}
+	if a.Err == nil && (class == failed || class == succeeded && !isRepeated) {
 		p, text = j.comparisons[j.step].Judge(a)
 	}
 	if class == succeeded {
@@ -114,7 +133,7 @@ type creates struct {
 
 func (j *creates) take(a rehearsal.Answer, class class) (wrong string, checks []suspect) {
 	c, n := j.c, j.n
-	o := operation{action: creating, status: uint16(a.Status), seq: a.Seq, value: c.values.born(n.value), call: n.call, end: c.tick()}
+	o := operation{action: creating, status: uint16(a.Status), seq: a.Seq, value: c.values.born(n.value), tag: tagOf(a), call: n.call, end: c.tick()}
 	n.user.last = o.end
 	n.user.busy = false
 	id := n.id
@@ -133,11 +152,11 @@ func (j *creates) take(a rehearsal.Answer, class class) (wrong string, checks []
 	case class == succeeded:
 		c.counts[creating]++
 		c.opened(n, id, o)
-	case c.IdempotencyKey != "" && n.tries < maxRepeats:
+	case c.IdempotencyKey != "" && n.tries < maxRepeats && len(c.again) < maxUnknown:
 		n.user.busy = c.sessions()
-		c.ready = append(c.ready, n)
+		c.repeats(n)
 	default:
-		o.outcome, o.end = unknown, never
+		o.outcome, o.end, o.tag = unknown, never, ""
 		n.user.lost++
 		c.retire(n.user)
 		if c.chooses {
@@ -164,6 +183,15 @@ func (c *Collection) idOf(a rehearsal.Answer) any {
 		return nil
 	}
 	return last
+}
+
+// tagOf is the entity tag of an answer. A weak one fits no If-Match, and is none.
+func tagOf(a rehearsal.Answer) string {
+	tag := a.Header.Get("Etag")
+	if strings.HasPrefix(tag, "W/") {
+		return ""
+	}
+	return tag
 }
 
 // scalar is the one value in a list, if it is a text or a number.
@@ -208,10 +236,20 @@ func (j *asked) take(a rehearsal.Answer, class class) (string, []suspect) {
 		return "", c.after(r)
 	case class == gone && o.action.writes():
 		o.outcome = missing
+	case class == outmatched:
+		o.outcome = outdated
+	case class == unchanged:
+		o.value, o.tag = present, o.ifMatch
 	case class == succeeded && o.action == reading:
-		o.value = c.valueOf(a.Body)
+		o.value, o.tag = c.valueOf(a.Body), tagOf(a)
+	case class == succeeded && o.action == replacing:
+		o.tag = tagOf(a)
 	}
-	if r.inFlight == 0 && r.doubts < maxDoubts && (o.outcome == missing || o.action == reading && o.value != r.last) && c.has(reading) {
+	if o.tag != "" {
+		r.tag = o.tag
+	}
+	isNews := o.action == reading && o.value != r.last && class != unchanged
+	if r.inFlight == 0 && r.doubts < maxDoubts && (o.outcome != done || isNews) && c.has(reading) {
 		r.doubts++ // is it lost, or is this an old copy?
 		r.script = append([]action{reading}, r.script...)
 	}
@@ -220,7 +258,9 @@ func (j *asked) take(a rehearsal.Answer, class class) (string, []suspect) {
 		if o.action == deleting && r.inFlight == 0 && !r.vague {
 			c.buried(r.last, o)
 		}
-		r.last = o.value
+		if class != unchanged {
+			r.last = o.value
+		}
 	}
 	r.operations = append(r.operations, o)
 	return "", c.after(r)
@@ -246,12 +286,12 @@ func (c *Collection) opened(n *creation, id any, o operation) *resource {
 		n.user.ids[text] = true
 	}
 	if r := n.user.resources[text]; r != nil {
-		r.operations, r.last = append(r.operations, o), o.value
+		r.operations, r.last, r.tag = append(r.operations, o), o.value, o.tag
 		return r
 	}
 	r := &resource{
-		history: history{first: absent, operations: []operation{o}}, creation: n, id: text, variable: id, created: o, since: n.call,
-		last: o.value, vague: o.outcome == unknown,
+		history: history{first: content{value: absent}, operations: []operation{o}}, creation: n, id: text, variable: id, created: o, since: n.call,
+		last: o.value, tag: o.tag, vague: o.outcome == unknown,
 	}
 	c.open[r], n.user.resources[text] = true, r
 	for _, a := range []action{reading, replacing, reading, listing} {
@@ -266,7 +306,7 @@ func (c *Collection) opened(n *creation, id any, o operation) *resource {
 	case len(c.hot) < c.Hot:
 		r.isHot = true
 		c.hot = append(c.hot, r)
-	case len(c.cold) < c.Cold:
+	case len(c.cold) < c.Cold && c.created%4 > 0: // every fourth is deleted soon
 		c.cold = append(c.cold, r)
 	default: // those that stay are a sample of all that were created
 		if i := c.random.IntN(c.created); i < len(c.cold) {
@@ -294,6 +334,9 @@ func (c *Collection) leave(r *resource) {
 		shows = listing
 	}
 	if c.has(deleting) {
+		if r.vague && c.conditional(deleting) && c.has(reading) { // the tag may be another
+			r.script = append(r.script, reading)
+		}
 		r.script = append(r.script, deleting)
 	}
 	if shows == reading || c.lists {
@@ -348,13 +391,13 @@ func (c *Collection) renew(r *resource) {
 	}
 	r.earlier = earlier[max(0, len(earlier)-maxEarlier):]
 	read := r.operations[len(r.operations)-1]
-	r.history, r.base, r.since, r.pausing = history{first: read.value}, &read, read.call, false
+	r.history, r.base, r.since, r.pausing = history{first: content{read.value, read.tag}}, &read, read.call, false
 }
 
 // settled says whether the last operation is a read after all writes.
 func (r *resource) settled() bool {
 	last := r.operations[len(r.operations)-1]
-	return last.action == reading && !slices.ContainsFunc(r.operations, func(o operation) bool { return o.action.writes() && o.end > last.call })
+	return last.action == reading && last.value != present && !slices.ContainsFunc(r.operations, func(o operation) bool { return o.action.writes() && o.end > last.call })
 }
 
 // forget ends the requests to a resource.

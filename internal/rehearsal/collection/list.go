@@ -2,27 +2,38 @@ package collection
 
 import (
 	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
 
 	"cutover/internal/rehearsal"
 )
 
-// listed is a list.
+// listed is a list. It may have several pages.
 type listed struct {
 	c *Collection
 	u *user
 	// r is the resource that waits for the list, or nil.
 	r *resource
 	o operation
+	// next is the path of the next page. It is empty before the first one.
+	next  string
+	pages int
+	items map[string]item
 }
 
 func (j *listed) take(a rehearsal.Answer, class class) (wrong string, checks []suspect) {
 	c := j.c
-	j.o.status, j.o.seq, j.o.end = uint16(a.Status), a.Seq, c.tick()
 	if class == succeeded {
+		if wrong = j.add(a); wrong == "" && j.next != "" {
+			c.pages = append(c.pages, j)
+			return "", nil
+		}
 		c.counts[listing]++
-		items, problem := c.items(a.Body)
-		if wrong = problem; wrong == "" {
-			c.compare(j.u, j.o, items)
+		j.o.status, j.o.seq, j.o.end = uint16(a.Status), a.Seq, c.tick()
+		if wrong == "" {
+			c.compare(j.u, j.o, j.items)
 		}
 	}
 	if j.r != nil {
@@ -30,6 +41,77 @@ func (j *listed) take(a rehearsal.Answer, class class) (wrong string, checks []s
 		checks = c.after(j.r)
 	}
 	return wrong, checks
+}
+
+// add takes the elements of a page, and finds the next one.
+func (j *listed) add(a rehearsal.Answer) (problem string) {
+	items, problem := j.c.items(a.Body)
+	if problem != "" {
+		return problem
+	}
+	if j.items == nil {
+		j.items = items
+	} else {
+		for id, item := range items {
+			item.times += j.items[id].times
+			j.items[id] = item
+		}
+	}
+	next := nextPage(j.next, a.Header["Link"])
+	switch j.pages++; {
+	case next != "" && next == j.next, j.pages > maxPages:
+		return fmt.Sprintf("the list has no end: page %d has the next one at %s", j.pages, next)
+	case next == "" && len(j.items) > maxListed && j.pages == 1, len(j.items) > maxPaged:
+		j.c.lists = false
+		next = ""
+	}
+	j.next = next
+	return ""
+}
+
+// page sends a page of a list.
+func (c *Collection) page(j *listed) rehearsal.Call {
+	return c.call(c.at(listing), j.request(), j, j.u)
+}
+
+// request is that of the next page.
+func (j *listed) request() *rehearsal.Request {
+	r := j.u.Request(j.c.steps[j.c.at(listing)], nil)
+	if j.next == "" {
+		j.next = r.Path
+	}
+	r.Path = j.next
+	return r
+}
+
+// nextPage sends the next page of a list.
+func (c *Collection) nextPage() rehearsal.Call {
+	j := c.pages[0]
+	c.pages = c.pages[1:]
+	return c.page(j)
+}
+
+var (
+	link = regexp.MustCompile(`<([^>]*)>((?:\s*;\s*[^\s=;,]+\s*=\s*(?:"[^"]*"|[^",;\s]+))*)`)
+	rel  = regexp.MustCompile(`(?i);\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]+))`)
+)
+
+// nextPage is the path of the page that header Link calls the next one, or empty. See RFC 8288, "Web Linking".
+func nextPage(path string, links []string) string {
+	for _, found := range link.FindAllStringSubmatch(strings.Join(links, ", "), -1) {
+		relation := rel.FindStringSubmatch(found[2])
+		if relation == nil || !slices.Contains(strings.Fields(strings.ToLower(relation[1]+relation[2])), "next") {
+			continue
+		}
+		base, err := url.Parse(path)
+		if err != nil {
+			return ""
+		}
+		if target, err := base.Parse(found[1]); err == nil {
+			return target.RequestURI()
+		}
+	}
+	return ""
 }
 
 // item is an element of a list.
@@ -46,9 +128,6 @@ func (c *Collection) items(body []byte) (items map[string]item, problem string) 
 		return nil, "the list is no JSON"
 	}
 	elements := c.Items.All.Select(decoded)
-	if len(elements) > maxListed {
-		c.lists = false
-	}
 	items = make(map[string]item, len(elements))
 	for _, element := range elements {
 		id := scalar(c.Items.ID.Select(element))

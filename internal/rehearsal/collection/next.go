@@ -30,6 +30,8 @@ type creation struct {
 	tries int
 	// call is the tick before the create was sent first.
 	call int64
+	// due is the tick from which the create is sent again.
+	due int64
 	// of is the resource if the create is repeated although it was answered.
 	of *resource
 }
@@ -51,6 +53,7 @@ type resource struct {
 	since int64
 	// last is what the resource is, as far as is known.
 	last     state
+	tag      string   // entity tag of the last answer, or empty
 	script   []action // to be sent next
 	queued   bool     // in due
 	isHot    bool
@@ -76,6 +79,12 @@ func (c *Collection) next() rehearsal.Call {
 		creation := c.ready[0]
 		c.ready = c.ready[1:]
 		return c.continues(creation)
+	}
+	if len(c.again) > 0 && c.again[0].due <= c.clock {
+		return c.resumes()
+	}
+	if len(c.pages) > 0 && c.random.IntN(4) == 0 {
+		return c.nextPage()
 	}
 	const lists, scripts, creates = 2, 50, 65 // of a hundred, one after the other
 	const repeats = 10                        // one of so many requests to a cold resource
@@ -147,16 +156,25 @@ func (c *Collection) scripted() rehearsal.Call {
 	return c.ask(r, next)
 }
 
-// ask sends a request to a resource.
+// ask sends a request to a resource. A write that needs an entity tag becomes a read if the tag is not known.
 func (c *Collection) ask(r *resource, a action) rehearsal.Call {
+	if c.conditional(a) && r.tag == "" && c.has(reading) {
+		a = reading
+	}
 	o := operation{action: a, call: c.tick(), value: absent}
+	if c.conditional(a) && (a != reading || c.random.IntN(2) == 0) { // the other reads show the content
+		o.ifMatch = r.tag
+	}
 	if a == replacing {
 		o.value = c.values.next()
 	}
 	r.inFlight++
 	r.requests++
-	s := c.steps[c.at(a)]
-	return c.call(c.at(a), r.user.Request(s, c.variables(r.variable, o.value, "")), &asked{c, r, o}, r.user)
+	request := r.user.Request(c.steps[c.at(a)], c.variables(r.variable, o.value, "", o.ifMatch))
+	if c.conditional(a) && o.ifMatch == "" {
+		request.Header.Del("If-None-Match") // would have no value
+	}
+	return c.call(c.at(a), request, &asked{c, r, o}, r.user)
 }
 
 // list lists the resources of a user that has some.
@@ -172,8 +190,7 @@ func (c *Collection) list() rehearsal.Call {
 
 // listOf lists the resources of a user. One of them may wait for the list.
 func (c *Collection) listOf(u *user, waiting *resource) rehearsal.Call {
-	s := c.steps[c.at(listing)]
-	return c.call(c.at(listing), u.Request(s, nil), &listed{c, u, waiting, operation{action: listing, call: c.tick()}}, u)
+	return c.page(&listed{c: c, u: u, r: waiting, o: operation{action: listing, call: c.tick()}})
 }
 
 // create begins a resource.
@@ -210,7 +227,7 @@ func (c *Collection) newUser() *user {
 func (c *Collection) continues(n *creation) rehearsal.Call {
 	at := n.step
 	if at < len(c.Begin)+len(c.Before) {
-		return c.call(at, n.user.Request(c.steps[at], c.variables(n.id, n.value, n.uuid)), &prepared{c, n}, n.user)
+		return c.call(at, n.user.Request(c.steps[at], c.variables(n.id, n.value, n.uuid, "")), &prepared{c, n}, n.user)
 	}
 	call := c.tick()
 	if n.call == 0 {
@@ -220,9 +237,26 @@ func (c *Collection) continues(n *creation) rehearsal.Call {
 	return c.call(at, c.createRequest(n), &creates{c, n}, n.user)
 }
 
+// repeats has a create sent again later.
+func (c *Collection) repeats(n *creation) {
+	n.due = c.clock + patience<<(n.tries-1)
+	i := slices.IndexFunc(c.again, func(other *creation) bool { return other.due > n.due })
+	if i < 0 {
+		i = len(c.again)
+	}
+	c.again = slices.Insert(c.again, i, n)
+}
+
+// resumes sends the create again that is due first.
+func (c *Collection) resumes() rehearsal.Call {
+	n := c.again[0]
+	c.again = c.again[1:]
+	return c.continues(n)
+}
+
 // createRequest is the same each time it is sent, but for the cookies.
 func (c *Collection) createRequest(n *creation) *rehearsal.Request {
-	r := n.user.Request(c.steps[c.at(creating)], c.variables(n.id, n.value, n.uuid))
+	r := n.user.Request(c.steps[c.at(creating)], c.variables(n.id, n.value, n.uuid, ""))
 	if c.IdempotencyKey != "" {
 		r.Header.Set(c.IdempotencyKey, n.uuid)
 	}

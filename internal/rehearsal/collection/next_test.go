@@ -77,6 +77,12 @@ func TestRepeatedCreates(t *testing.T) {
 			}
 			bodies, keys = append(bodies, string(r.Body)), append(keys, r.Header.Get("X-Key"))
 			call.Judge.Judge(rehearsal.Answer{Problem: rehearsal.ServerError, Err: http.ErrHandlerTimeout})
+			for _, n := range w.c.again { // the others have their turn meanwhile
+				if wait := n.due - w.c.clock; wait != patience<<(n.tries-1) {
+					t.Errorf("after %d tries, the create waits for %d ticks", n.tries, wait)
+				}
+				w.c.clock = n.due
+			}
 			call = w.c.Next()
 		}
 		different, times := slices.Compact(slices.Clone(bodies)), map[string]int{}

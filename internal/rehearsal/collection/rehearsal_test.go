@@ -45,6 +45,8 @@ func (m *migration) Fault(context.Context, string, string) (func(context.Context
 
 func (m *migration) Gaps() []string { return nil }
 
+func (m *migration) Run(context.Context, rehearsal.Command) error { return nil }
+
 // A service that keeps its orders in memory fails a rehearsal, and the verdict says why. One that shares them with the monolith
 // passes.
 func TestRehearsal(t *testing.T) {

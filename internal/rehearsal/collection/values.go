@@ -145,8 +145,8 @@ func (v *values) text(s state) string {
 }
 
 // variables are those of a request. An id that is not known yet is nil.
-func (c *Collection) variables(id any, s state, uuid string) step.Variables {
-	all := step.Variables{"value": c.values.variable(s), "uuid": uuid}
+func (c *Collection) variables(id any, s state, uuid, tag string) step.Variables {
+	all := step.Variables{"value": c.values.variable(s), "uuid": uuid, "etag": tag}
 	if id != nil {
 		all["id"] = id
 	}

@@ -152,8 +152,9 @@ func (s *site) register(service string) {
 	}
 }
 
-func (s *site) URL(*rehearsal.Request) string { return "http://" + s.address }
-func (s *site) Gaps() []string                { return nil }
+func (s *site) URL(*rehearsal.Request) string                { return "http://" + s.address }
+func (s *site) Gaps() []string                               { return nil }
+func (s *site) Run(context.Context, rehearsal.Command) error { return nil }
 
 func (s *site) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {
 	s.services[service].CloseClientConnections()

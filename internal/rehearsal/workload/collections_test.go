@@ -144,7 +144,7 @@ shop.yaml:11:101: collections[2].begin[0].capture.u.match: error parsing regexp:
 shop.yaml:11:110: collections[2].begin[0].capture.v: must have one of json, header, cookie and match
 shop.yaml:12:13: collections[2].create: has more than one of body, bodyFile and json: leave one
 shop.yaml:12:20: collections[2].create.path: route "c": must be a path as in a request line, for example /api/users
-shop.yaml:13:11: collections[2].read: there is no {{nobody}} yet: choose from id, t-1, u, uuid, v, value
+shop.yaml:13:11: collections[2].read: there is no {{nobody}} yet: choose from etag, id, t-1, u, uuid, v, value
 shop.yaml:14:12: collections[2].value: a number needs json, its place in the answer to read
 shop.yaml:15:9: collections[2].id: JSON path "$[": unexpected eof at position 3; it looks like $.generatedAt or $.items[*].id`,
 		"collections: [{name: a, create: {path: /a}, list: {path: /a}, value: {to: 3}}]":          `shop.yaml:1:15: collections[0].items: a number needs value, its place in an element`,

@@ -125,6 +125,15 @@ func (b *Builder) routes(name string, text []byte) error {
 		lines[request.Key()] = line
 		b.Add(request, d.expect(e, at), max(1, e.Weight))
 	}
+	for i := range d.count("prepare") {
+		var e struct {
+			Service string   `json:"service"`
+			Command []string `json:"command"`
+		}
+		if d.decode(&e, "prepare", strconv.Itoa(i)) {
+			b.workload.Prepare = append(b.workload.Prepare, rehearsal.Command{Service: e.Service, Args: e.Command})
+		}
+	}
 	b.collections(d)
 	b.sessions(d)
 	b.streams(d)

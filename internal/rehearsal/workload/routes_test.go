@@ -193,7 +193,7 @@ func TestFileErrors(t *testing.T) {
 		"requests:\n- <<: /a\n  path: /b":          "shop.yaml:2:7: << takes an alias of a mapping",
 		"requests: [path: /a]\ncompare: xml\nignore: {body: true}\nanswers: []": `shop.yaml:2:10: compare: must be bytes or json, not xml
 shop.yaml:3:10: ignore: there is no key "body": choose from headers, json
-shop.yaml:4:1: there is no key "answers": choose from collections, compare, ignore, requests, sessions, streams`,
+shop.yaml:4:1: there is no key "answers": choose from collections, compare, ignore, prepare, requests, sessions, streams`,
 		`requests:
   - method: get
     paht: /a

@@ -1,0 +1,298 @@
+// Package access decides which task may do what with the stores of this machine, as IAM does on AWS. Each task
+// has credentials of its own. They stand for the task's role, with the statements of the deployed templates.
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"cutover/internal/assembly"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
+)
+
+// Access knows the statements of roles and the credentials of tasks. It is a provider without types of its
+// own: nothing else on this machine asks for a role. Its methods may be called by several goroutines.
+type Access struct {
+	mu      sync.Mutex
+	grants  provider.Resources[*grant] // of roles and of policies
+	signers map[string]*Signer         // by access key
+	tasks   map[string]string          // access keys by task
+	offers  []func() []model.Variable
+}
+
+// New returns an Access that knows no role and no task.
+func New() *Access {
+	return &Access{grants: provider.Resources[*grant]{}, signers: map[string]*Signer{}, tasks: map[string]string{}}
+}
+
+// grant is what a resource of a template gives to roles.
+type grant struct {
+	roles      []string // keys
+	statements []model.Statement
+	text       provider.Text
+}
+
+// Signer is a task that signs requests.
+type Signer struct {
+	// Key, Secret and Session are the access key, the secret access key and the session token.
+	Key, Secret, Session string
+	// Principal is the ARN of the assumed role, with the task.
+	Principal string
+
+	access *Access
+	role   *model.Role
+	values map[string]string // of condition keys, in lower case
+}
+
+// Types implements [provider.Provider].
+func (a *Access) Types() []string { return nil }
+
+// Status implements [provider.Provider].
+func (a *Access) Status() any { return nil }
+
+// Stop implements [provider.Provider].
+func (a *Access) Stop(context.Context) error { return nil }
+
+// Offer adds variables that tasks get together with their credentials. If no offer has a variable, tasks get
+// no credentials either: then nothing on this machine takes them.
+func (a *Access) Offer(variables func() []model.Variable) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.offers = append(a.offers, variables)
+}
+
+// credentials are the variables that the SDKs of AWS read, which belong together.
+// https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html
+var credentials = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+
+// regionVariable is set by AWS in each container.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-metadata.html
+const regionVariable = "AWS_REGION"
+
+// Variables are what a container of a task gets besides the variables of its definition: addresses of stores,
+// and the credentials of the task if its definition has a role. What the definition itself sets, stays.
+func (a *Access) Variables(task string, d *model.TaskDefinition, c model.Container) (all []model.Variable) {
+	a.mu.Lock()
+	offers := a.offers
+	a.mu.Unlock()
+	for _, offer := range offers {
+		all = append(all, offer()...)
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	has := func(name string) bool {
+		return slices.ContainsFunc(c.Environment, func(v model.Variable) bool { return v.Name == name }) ||
+			slices.ContainsFunc(c.Secrets, func(s model.Secret) bool { return s.Name == name })
+	}
+	all = append(all, model.Variable{Name: regionVariable, Value: d.Resource.Stack.Region})
+	if d.TaskRole != nil && !slices.ContainsFunc(credentials, has) {
+		s := a.signer(task, d.TaskRole)
+		for i, value := range []string{s.Key, s.Secret, s.Session} {
+			all = append(all, model.Variable{Name: credentials[i], Value: value})
+		}
+	}
+	return slices.DeleteFunc(all, func(v model.Variable) bool { return has(v.Name) })
+}
+
+// Forget takes the credentials of a task away.
+func (a *Access) Forget(task string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.signers, a.tasks[task])
+	delete(a.tasks, task)
+}
+
+// Signer returns the task with an access key.
+func (a *Access) Signer(key string) (*Signer, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s, ok := a.signers[key]
+	return s, ok
+}
+
+// signer makes the credentials of a task, once.
+func (a *Access) signer(task string, role *model.Role) *Signer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if key, ok := a.tasks[task]; ok {
+		return a.signers[key]
+	}
+	s := a.As(role)
+	s.Key, s.Secret, s.Session = "ASIA"+rand.Text()[:16], rand.Text()+rand.Text()[:14], rand.Text()
+	s.Principal += "/" + task
+	a.signers[s.Key], a.tasks[task] = s, s.Key
+	return s
+}
+
+// As returns a signer without credentials, which stands for a role.
+func (a *Access) As(role *model.Role) *Signer {
+	name, _ := role.Resource.Properties["RoleName"].(string)
+	if name == "" {
+		name = role.Resource.LogicalID
+	}
+	s := &Signer{access: a, role: role, Principal: "arn:aws:sts::" + provider.Account + ":assumed-role/" + name}
+	s.values = map[string]string{
+		// What listens on this machine only stands for an endpoint with TLS.
+		"aws:securetransport":  "true",
+		"aws:principalarn":     "arn:aws:iam::" + provider.Account + ":role/" + name,
+		"aws:principalaccount": provider.Account,
+		"aws:resourceaccount":  provider.Account,
+		"aws:principaltype":    "AssumedRole",
+	}
+	tags, _ := role.Resource.Properties["Tags"].([]any)
+	for _, tag := range tags {
+		if tag, ok := tag.(map[string]any); ok {
+			if value, ok := tag["Value"].(string); ok {
+				s.values[strings.ToLower(fmt.Sprint("aws:PrincipalTag/", tag["Key"]))] = value
+			}
+		}
+	}
+	return s
+}
+
+// Plan implements [provider.Provider].
+func (a *Access) Plan(m *model.Model, text provider.Text) provider.Plan {
+	next := plan{a, provider.Resources[*grant]{}}
+	for _, role := range m.Roles {
+		g := &grant{[]string{role.Key()}, slices.Clone(role.Statements), text}
+		for _, managed := range role.Managed {
+			if ref, ok := managed.(assembly.Ref); ok {
+				if policy, ok := m.Value(ref.Resource).(*model.Policy); ok {
+					g.statements = append(g.statements, policy.Statements...)
+				}
+			}
+			g.statements = append(g.statements, awsManaged(managed)...)
+		}
+		next.wanted[role.Key()] = g
+	}
+	for _, policy := range m.Policies {
+		g := &grant{nil, policy.Statements, text}
+		for _, role := range policy.Roles {
+			g.roles = append(g.roles, role.Key())
+		}
+		next.wanted[policy.Key()] = g
+	}
+	return next
+}
+
+// awsManaged are the statements of a policy that AWS maintains, as far as they are about stores.
+// https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
+func awsManaged(policy any) []model.Statement {
+	text := fmt.Sprint(policy)
+	allow := func(actions ...any) []model.Statement {
+		return []model.Statement{{Effect: "Allow", Actions: actions, Resources: []any{"*"}}}
+	}
+	switch text[strings.LastIndex(text, "/")+1:] {
+	case "AdministratorAccess", "PowerUserAccess":
+		return allow("*")
+	case "AmazonDynamoDBFullAccess", "AmazonDynamoDBFullAccess_v2":
+		return allow("dynamodb:*")
+	case "AmazonDynamoDBReadOnlyAccess":
+		return allow("dynamodb:BatchGetItem", "dynamodb:Describe*", "dynamodb:List*", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:PartiQLSelect")
+	}
+	return nil
+}
+
+// plan has the statements of an assembly.
+type plan struct {
+	*Access
+	wanted provider.Resources[*grant]
+}
+
+// Check implements [provider.Plan].
+func (p plan) Check() error { return nil }
+
+// Attribute implements [provider.Plan]. No resource is of this provider.
+func (p plan) Attribute(ref assembly.Ref) (any, error) { return nil, provider.NotGiven(ref) }
+
+// Update implements [provider.Plan]. Tasks that run have the new statements at once, as on AWS.
+func (p plan) Update(_ context.Context, stack string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.grants = p.grants.Updated(stack, p.wanted)
+	return nil
+}
+
+// Clean implements [provider.Plan].
+func (p plan) Clean(_ context.Context, stack string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.grants = p.grants.Cleaned(stack, p.wanted)
+	return nil
+}
+
+// PassedOver implements [provider.Reporter]. It lists the statements that are not evaluated.
+func (p plan) PassedOver() (all []provider.PassedOver) {
+	for _, key := range p.wanted.Keys() {
+		for _, s := range p.wanted[key].statements {
+			if !aboutStores(s) {
+				continue
+			}
+			for _, what := range unknown(s.Condition) {
+				all = append(all, provider.PassedOver{Place: key, Subject: key, Setting: what,
+					Why: "this condition is not evaluated here: its statement neither allows nor denies anything"})
+			}
+		}
+	}
+	return all
+}
+
+// May says whether the task may do an action on a resource, which has a policy of its own or none. An explicit
+// Deny goes first. Otherwise one Allow does, of the role or of the resource.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+func (s *Signer) May(action, resource string, policy ...model.Statement) bool {
+	s.access.mu.Lock()
+	var own []*grant
+	for _, g := range s.access.grants {
+		if slices.Contains(g.roles, s.role.Key()) {
+			own = append(own, g)
+		}
+	}
+	s.access.mu.Unlock()
+	allowed := false
+	for _, g := range own {
+		for _, statement := range g.statements {
+			if s.applies(statement, action, resource, g.text) {
+				if statement.Effect != "Allow" {
+					return false
+				}
+				allowed = true
+			}
+		}
+	}
+	for _, statement := range policy {
+		if s.is(statement.Principals["AWS"]) && s.applies(statement, action, resource, plain) {
+			if statement.Effect != "Allow" {
+				return false
+			}
+			allowed = true
+		}
+	}
+	return allowed
+}
+
+// plain is the text of a value in the policy of a resource. Such a value refers to nothing but roles.
+func plain(value any) (string, error) {
+	switch value.(type) {
+	case assembly.Ref, assembly.Text:
+		return "", errors.New("the value refers to a resource")
+	}
+	return fmt.Sprint(value), nil
+}
+
+// is says whether the task is one of the principals of a resource's policy.
+func (s *Signer) is(principals []any) bool {
+	return slices.ContainsFunc(principals, func(p any) bool {
+		if ref, ok := p.(assembly.Ref); ok {
+			return ref.Resource.String() == s.role.Key()
+		}
+		return p == "*" || p == s.values["aws:principalarn"]
+	})
+}
