@@ -12,7 +12,7 @@ import (
 // on a table and on databases.
 func TestRetiredMonolithHasNoStore(t *testing.T) {
 	d := changed(first, func(s *config.Service) { s.Store = config.DynamoDB{} })
-	i := isolated(t, synthDeployment(t, d, settings{"phase": "retired", "store": "postgres"}))
+	i := isolated(t, synthQuickly(t, d, settings{"phase": "retired", "store": "postgres"}))
 	if len(i.Stores) != len(deployment.Forum.Services) || !strings.HasPrefix(i.Stores[len(i.Stores)-1].Name, "table ") {
 		t.Errorf("the stores are %+v", i.Stores)
 	}

@@ -12,11 +12,14 @@ import (
 	"cutover/internal/model"
 )
 
+// stores are the golden assemblies with databases.
+var stores = []string{golden.DynamoDB, golden.PostgreSQL, golden.ProductionPostgreSQL}
+
 // TestStoresAreApart: a service reaches its own table or database, and no other. The monolith, whose
 // modules answer for the services until it is retired, reaches all of them.
 func TestStoresAreApart(t *testing.T) {
 	monolith := deployment.Forum.Monolith.Name
-	for _, name := range golden.Stores() {
+	for _, name := range stores {
 		i := isolated(t, name)
 		if len(i.Stores) != len(deployment.Forum.Services) {
 			t.Errorf("%s has the stores %+v", name, i.Stores)
@@ -38,7 +41,7 @@ func TestStoresAreApart(t *testing.T) {
 // TestControlsOfStores: tables and databases meet the controls by default, but for those that a setting of
 // production meets.
 func TestControlsOfStores(t *testing.T) {
-	for _, name := range golden.Stores() {
+	for _, name := range stores {
 		m := model.Read(deployed(t, name))
 		for _, unlisted := range controls.Unlisted(m) {
 			t.Errorf("%s: the table of controls says nothing about %s", name, unlisted)
