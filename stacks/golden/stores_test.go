@@ -1,6 +1,7 @@
 package golden_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"cutover/deployment"
 	"cutover/internal/analysis/controls"
 	"cutover/internal/analysis/cost"
+	"cutover/internal/analysis/criticalpath"
 	"cutover/internal/golden"
 	"cutover/internal/model"
 )
@@ -80,5 +82,34 @@ func TestCostOfStores(t *testing.T) {
 			}
 		}
 		equal(t, "cost of the stores of "+name, want, strings.Join(lines, ", "))
+	}
+}
+
+// TestCriticalPathsOfStores: stores make the first deployment no longer, since their stack goes beside the
+// cluster's. A deployment that adds them has the tables or the database first, then the services. How long
+// AWS takes for a cluster is not in the templates.
+func TestCriticalPathsOfStores(t *testing.T) {
+	for _, test := range []struct {
+		from, to string
+		want     criticalpath.Length
+	}{
+		{"", golden.DynamoDB, criticalpath.Length{Stacks: 4, Steps: 14, Seconds: 10}},
+		{"", golden.PostgreSQL, criticalpath.Length{Stacks: 4, Steps: 14, Seconds: 10}},
+		{"parallel", golden.DynamoDB, criticalpath.Length{Stacks: 3, Steps: 5, Seconds: 45}},
+		{"parallel", golden.PostgreSQL, criticalpath.Length{Stacks: 3, Steps: 8, Seconds: 45}},
+	} {
+		name := fmt.Sprintf("from %q to %s", test.from, test.to)
+		got := path(t, test.from, test.to)
+		equal(t, name, test.want, got.Longest)
+		if len(got.Unknown) > 0 {
+			t.Errorf("%s: not known: %v", name, got.Unknown)
+		}
+		for _, s := range got.Stacks {
+			waits := slices.ContainsFunc(s.Needs, func(n criticalpath.Need) bool { return n.Stack == "dev-Data" })
+			service := slices.Contains(serviceNames(), strings.ToLower(strings.TrimPrefix(s.Name, "dev-")))
+			if waits != service {
+				t.Errorf("%s: %s waits for the stores: %t", name, s.Name, waits)
+			}
+		}
 	}
 }
