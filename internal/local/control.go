@@ -18,6 +18,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"cutover/internal/local/alb"
+	"cutover/internal/local/ecs"
 )
 
 // A runner takes commands over HTTP on a Unix socket in its directory. The permissions of the
@@ -28,11 +29,13 @@ func socketFile(dir string) string { return filepath.Join(dir, "control.sock") }
 // answerTimeout is the time that clients have to read answers when the runner ends.
 const answerTimeout = 5 * time.Second
 
-// message is a line of a streamed answer: an event, or the end.
+// message is a line of a streamed answer: an event, a line that a command wrote, or the end.
 type message struct {
-	Event *Event `json:"event,omitempty"`
-	End   bool   `json:"end,omitempty"`
-	Error string `json:"error,omitempty"`
+	Event   *Event   `json:"event,omitempty"`
+	Written *Written `json:"written,omitempty"`
+	End     bool     `json:"end,omitempty"`
+	Exit    int      `json:"exit,omitempty"` // code of a command, with the end
+	Error   string   `json:"error,omitempty"`
 }
 
 // Control takes commands until a client asks to stop the deployment, or the context ends. It does
@@ -76,12 +79,22 @@ func (r *Runner) Control(ctx context.Context) error {
 		answer(w, canaries, err)
 	})
 	mux.HandleFunc("POST /deploy", func(w http.ResponseWriter, req *http.Request) {
-		r.stream(w, func() error {
-			return r.Deploy(req.Context(), req.URL.Query().Get("assembly"), req.URL.Query()["parameter"]...)
+		r.stream(w, func(func(Written)) (int, error) {
+			return 0, r.Deploy(req.Context(), req.URL.Query().Get("assembly"), req.URL.Query()["parameter"]...)
 		})
 	})
 	mux.HandleFunc("POST /run-task", func(w http.ResponseWriter, req *http.Request) {
-		r.stream(w, func() error { return r.RunTask(req.Context(), req.URL.Query().Get("name")) })
+		r.stream(w, func(func(Written)) (int, error) { return 0, r.RunTask(req.Context(), req.URL.Query().Get("name")) })
+	})
+	mux.HandleFunc("POST /run", func(w http.ResponseWriter, req *http.Request) {
+		query := req.URL.Query()
+		r.stream(w, func(write func(Written)) (int, error) {
+			return r.Run(req.Context(), query.Get("service"), query["command"], func(container string, line ecs.LogLine) {
+				if line.Container == container && line.Stream != ecs.OwnStream {
+					write(Written{line.Stream == "stderr", line.Text})
+				}
+			})
+		})
 	})
 	mux.HandleFunc("POST /down", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, struct{}{}, nil)
@@ -116,26 +129,40 @@ func answer(w http.ResponseWriter, value any, err error) {
 	json.NewEncoder(w).Encode(value)
 }
 
-// stream answers with the events while f runs, and then with the result.
-func (r *Runner) stream(w http.ResponseWriter, f func() error) {
+// Written is a line that a command wrote.
+type Written struct {
+	// Stderr says that the line is not of the standard output.
+	Stderr bool   `json:"stderr,omitempty"`
+	Text   string `json:"text"`
+}
+
+// stream answers with the events and with what f writes while f runs, and then with the result: an exit
+// code, or an error.
+func (r *Runner) stream(w http.ResponseWriter, f func(write func(Written)) (exit int, err error)) {
 	events, stop := r.watch()
 	defer stop()
 	lines, flush := json.NewEncoder(w), http.NewResponseController(w).Flush
 	flush()
-	ended := make(chan error, 1)
-	go func() { ended <- f() }()
+	written := make(chan Written)
+	ended := make(chan message, 1)
+	go func() {
+		exit, err := f(func(line Written) { written <- line })
+		end := message{End: true, Exit: exit}
+		if err != nil {
+			end.Error = err.Error()
+		}
+		ended <- end
+	}()
 	for ; ; flush() {
 		select {
 		case event := <-events:
 			lines.Encode(message{Event: &event})
-		case err := <-ended:
+		case line := <-written:
+			lines.Encode(message{Written: &line})
+		case end := <-ended:
 			for len(events) > 0 {
 				event := <-events
 				lines.Encode(message{Event: &event})
-			}
-			end := message{End: true}
-			if err != nil {
-				end.Error = err.Error()
 			}
 			lines.Encode(end)
 			return
@@ -223,35 +250,46 @@ func (c *Client) Deploy(ctx context.Context, assembly string, f func(Event), par
 	if err != nil {
 		return err
 	}
-	return c.follow(ctx, "/deploy", url.Values{"assembly": {assembly}, "parameter": parameters}, f)
+	_, err = c.follow(ctx, "/deploy", url.Values{"assembly": {assembly}, "parameter": parameters}, f, nil)
+	return err
 }
 
 // RunTask runs the tasks of a schedule now, and calls f with the events meanwhile. If the context ends,
 // the tasks are stopped. See [Runner.RunTask].
 func (c *Client) RunTask(ctx context.Context, name string, f func(Event)) error {
-	return c.follow(ctx, "/run-task", url.Values{"name": {name}}, f)
+	_, err := c.follow(ctx, "/run-task", url.Values{"name": {name}}, f, nil)
+	return err
 }
 
-// follow reads a streamed answer, and calls f with the events.
-func (c *Client) follow(ctx context.Context, path string, query url.Values, f func(Event)) error {
+// Run runs a command in a task of its own from a service's task definition, and calls f with each line that
+// the command writes. It returns the exit code. If the context ends, the task is stopped. See [Runner.Run].
+func (c *Client) Run(ctx context.Context, service string, command []string, f func(Written)) (exit int, err error) {
+	return c.follow(ctx, "/run", url.Values{"service": {service}, "command": command}, nil, f)
+}
+
+// follow reads a streamed answer, and calls event with the events and line with what a command writes. Both
+// may be nil.
+func (c *Client) follow(ctx context.Context, path string, query url.Values, event func(Event), line func(Written)) (exit int, err error) {
 	body, err := c.call(ctx, http.MethodPost, path, query)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer body.Close()
 	lines := json.NewDecoder(body)
 	for {
 		var m message
 		if err := lines.Decode(&m); err != nil {
-			return cmp.Or(ctx.Err(), errors.New("the deployment was stopped before this was complete"))
+			return 0, cmp.Or(ctx.Err(), errors.New("the deployment was stopped before this was complete"))
 		}
 		switch {
 		case m.End && m.Error != "":
-			return errors.New(m.Error)
+			return 0, errors.New(m.Error)
 		case m.End:
-			return nil
-		case f != nil:
-			f(*m.Event)
+			return m.Exit, nil
+		case m.Written != nil && line != nil:
+			line(*m.Written)
+		case m.Event != nil && event != nil:
+			event(*m.Event)
 		}
 	}
 }

@@ -24,6 +24,8 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/alb"
+	"cutover/internal/local/backing/access"
+	"cutover/internal/local/backing/programs"
 	"cutover/internal/local/discovery"
 	"cutover/internal/local/ecs"
 	"cutover/internal/local/eventbridge"
@@ -90,6 +92,7 @@ type Runner struct {
 	names     *discovery.Provider
 	services  *ecs.Provider
 	schedules *eventbridge.Provider
+	access    *access.Access
 
 	deploying atomic.Bool
 	telling   sync.Mutex // held while an event is told
@@ -189,9 +192,9 @@ func (r *Runner) start(ctx context.Context) error {
 		return err
 	}
 	r.balancers = alb.NewProvider(balancer, alb.Ports{Local: r.options.Ports, Free: r.options.FreePorts}, r.tell)
-	r.names = discovery.New(r.tell)
+	r.names, r.access = discovery.New(r.tell), access.New()
 	r.services = ecs.NewProvider(ecs.New(ecs.Options{
-		Driver: driver, Balancer: balancer, Discovery: r.names, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
+		Driver: driver, Balancer: balancer, Discovery: r.names, Access: r.access, ScalingPeriod: r.options.ScalingPeriod, Requests: r.traffic.requestsTaken, Events: r.tell, Logs: r.log,
 	}), ecs.Given{Replaced: r.options.Replaced, Without: r.options.Without, Secrets: r.options.Secrets, SecretsFile: r.options.SecretsFile})
 	r.schedules = eventbridge.New(r.services, r.tell)
 	for _, kind := range r.options.kinds {
@@ -270,14 +273,14 @@ func (r *Runner) ServiceName(key string) string {
 	return cmp.Or(r.services.ServiceName(key), r.balancers.GroupName(key))
 }
 
-// Fault does harm to the tasks of a service. See [ecs.Provider.Fault].
-func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
-	return r.services.Fault(ctx, kind, service)
-}
-
 // RunTask runs the tasks of a schedule now, by its name. See [eventbridge.Provider.RunTask].
 func (r *Runner) RunTask(ctx context.Context, name string) error {
 	return r.schedules.RunTask(ctx, name)
+}
+
+// Run runs a command in a task of its own from a service's task definition. See [ecs.Provider.Run].
+func (r *Runner) Run(ctx context.Context, service string, command []string, output func(container string, line ecs.LogLine)) (exit int, err error) {
+	return r.services.Run(ctx, service, command, output)
 }
 
 // Assembly is the assembly of the last deployment, complete or not; nil before the first one.
@@ -285,4 +288,20 @@ func (r *Runner) Assembly() *assembly.Assembly {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.deployed
+}
+
+// DataDir is the directory of what stores keep, in the directory of a deployment. It outlives the deployment.
+func DataDir(dir string) string { return filepath.Join(dir, "data") }
+
+// RemoveData removes what the stores of a deployment keep. The deployment must not run.
+func RemoveData(dir string) error {
+	stores, err := filepath.Glob(filepath.Join(DataDir(dir), "*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, store := range stores {
+		errs = append(errs, programs.Remove(store))
+	}
+	return errors.Join(append(errs, os.RemoveAll(DataDir(dir)))...)
 }

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
 	"cutover/internal/assembly"
+	"cutover/internal/local/backing/dynamodb"
+	"cutover/internal/local/backing/postgres"
 	"cutover/internal/local/provider"
 	"cutover/internal/local/ssm"
 	"cutover/internal/model"
@@ -17,6 +20,11 @@ import (
 // and deleted in the opposite order. To add a kind, write a package like ssm and add a line.
 var kinds = []func(*Runner) provider.Provider{
 	func(*Runner) provider.Provider { return ssm.New() },
+	func(r *Runner) provider.Provider { return r.access },
+	func(r *Runner) provider.Provider { return dynamodb.New(DataDir(r.options.Dir), r.access, r.tell) },
+	func(r *Runner) provider.Provider {
+		return postgres.New(DataDir(r.options.Dir), r.access, os.Getenv, r.tell)
+	},
 	func(r *Runner) provider.Provider { return r.balancers },
 	func(r *Runner) provider.Provider { return r.names },
 	func(r *Runner) provider.Provider { return r.services },

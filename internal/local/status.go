@@ -24,6 +24,8 @@ type Status struct {
 	// Parameters are the values of SSM parameters by name. A value that refers to other resources is
 	// empty.
 	Parameters ssm.Values `json:"parameters,omitempty"`
+	// Stores are tables and databases that tasks keep data in.
+	Stores []provider.StoreStatus `json:"stores,omitempty"`
 	// Schedules are those that start tasks.
 	Schedules []eventbridge.Status `json:"schedules,omitempty"`
 	// Others is the status of other kinds of resources.
@@ -53,6 +55,8 @@ func (r *Runner) Status() Status {
 			status.Services = one
 		case []eventbridge.Status:
 			status.Schedules = one
+		case []provider.StoreStatus:
+			status.Stores = append(status.Stores, one...)
 		case ssm.Values:
 			status.Parameters = one
 		default:

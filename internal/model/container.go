@@ -80,6 +80,8 @@ type Variable struct {
 	// has a value that leads to a domain of a load balancer.
 	Value string
 	Parts assembly.Text `json:"-"`
+	// Here says that the value has the address of something on this machine, as in "http://localhost:8000".
+	Here bool `json:"-"`
 }
 
 // Secret is a variable whose value is in Secrets Manager or in Parameter Store.
@@ -191,7 +193,7 @@ func (m *Model) container(resource *assembly.Resource, v assembly.Value) Contain
 	}
 	for _, variable := range v.Field("Environment").List() {
 		value, parts := variable.Field("Value").Mixed()
-		c.Environment = append(c.Environment, Variable{variable.Field("Name").Text(""), value, parts})
+		c.Environment = append(c.Environment, Variable{Name: variable.Field("Name").Text(""), Value: value, Parts: parts})
 	}
 	for _, secret := range v.Field("Secrets").List() {
 		from, parts := secret.Field("ValueFrom").Need("a secret").Mixed()

@@ -19,6 +19,7 @@ import (
 
 	"cutover/config"
 	"cutover/internal/canary"
+	"cutover/internal/onaws"
 	"cutover/migration"
 )
 
@@ -166,7 +167,7 @@ func NewWatcher(ctx context.Context, d config.Deployment, env, prefix string, at
 	}
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	account, err := account(asking, getenv, "CLOUDWATCH")
+	account, err := onaws.Config(asking, getenv, "CLOUDWATCH")
 	if err != nil {
 		return nil, fmt.Errorf("AWS was not asked: %w", err)
 	}

@@ -1,20 +1,16 @@
 package step
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"cutover/internal/onaws"
 	"cutover/migration"
 )
 
@@ -74,7 +70,7 @@ func Read(m migration.Migration, env, region string, values map[string]string) (
 func Ask(ctx context.Context, m migration.Migration, env string, getenv func(string) string) (Deployed, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	config, err := account(ctx, getenv, "SSM")
+	config, err := onaws.Config(ctx, getenv, "SSM")
 	if err != nil {
 		return Deployed{}, fmt.Errorf("AWS was not asked: %w", err)
 	}
@@ -97,38 +93,4 @@ func Ask(ctx context.Context, m migration.Migration, env string, getenv func(str
 	d, err := Read(m, env, config.Region, values)
 	d.Since = since
 	return d, err
-}
-
-// account returns the region, the endpoint and the credentials. The endpoint may come from
-// AWS_ENDPOINT_URL_<SERVICE>.
-func account(ctx context.Context, getenv func(string) string, service string) (aws.Config, error) {
-	c := aws.Config{Region: cmp.Or(getenv("AWS_REGION"), getenv("AWS_DEFAULT_REGION")), RetryMaxAttempts: 2}
-	if endpoint := cmp.Or(getenv("AWS_ENDPOINT_URL_"+service), getenv("AWS_ENDPOINT_URL")); endpoint != "" {
-		c.BaseEndpoint = aws.String(endpoint)
-	}
-	// The AWS command line knows all kinds of a profile's credentials.
-	program, missing := exec.LookPath("aws")
-	if id, secret := getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"); id != "" && secret != "" {
-		c.Credentials = credentials.NewStaticCredentialsProvider(id, secret, getenv("AWS_SESSION_TOKEN"))
-	} else if missing == nil {
-		c.Credentials = aws.NewCredentialsCache(processcreds.NewProviderCommand(
-			processcreds.NewCommandBuilderFunc(func(ctx context.Context) (*exec.Cmd, error) {
-				return exec.CommandContext(ctx, program, "configure", "export-credentials", "--format", "process"), nil
-			})))
-		if _, err := c.Credentials.Retrieve(ctx); ctx.Err() != nil {
-			return c, fmt.Errorf("`aws configure export-credentials` gave no answer: %w", ctx.Err())
-		} else if err != nil {
-			return c, errors.New("there are no credentials, neither in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY nor from `aws configure export-credentials` (AWS CLI 2)")
-		}
-	} else {
-		return c, errors.New("there are no credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and no aws command to ask for those of a profile")
-	}
-	if c.Region == "" && missing == nil {
-		output, _ := exec.CommandContext(ctx, program, "configure", "get", "region").Output() // fails if there is none
-		c.Region = strings.TrimSpace(string(output))
-	}
-	if c.Region == "" {
-		return c, errors.New("there is no region: set AWS_REGION")
-	}
-	return c, nil
 }

@@ -142,13 +142,13 @@ func HostPorts(whole *model.TaskDefinition, c model.Container) (all []PassedOver
 	return all
 }
 
-// ToLoadBalancers are the names of a container's variables that have the address of a load balancer. It is
-// localhost here, as seen from this machine.
-func ToLoadBalancers(c model.Container) (variables []string) {
+// ToThisMachine are the names of a container's variables that have the address of a load balancer, of a
+// database, or of something else that runs here. It is localhost here, as seen from this machine.
+func ToThisMachine(c model.Container) (variables []string) {
 	for _, v := range c.Environment {
-		if slices.ContainsFunc(v.Parts, func(part any) bool {
+		if v.Here || slices.ContainsFunc(v.Parts, func(part any) bool {
 			ref, ok := part.(assembly.Ref)
-			return ok && model.ToBalancer(ref)
+			return ok && (model.ToBalancer(ref) || ref.Resource.Type == model.RDSCluster)
 		}) {
 			variables = append(variables, v.Name)
 		}

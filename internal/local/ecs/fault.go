@@ -2,24 +2,19 @@ package ecs
 
 import (
 	"context"
-	"cutover/internal/words"
 	"errors"
 	"fmt"
 	"slices"
 	"syscall"
 	"time"
+
+	"cutover/internal/local/provider"
+	"cutover/internal/words"
 )
 
 // FaultKind is a kind of harm that [Provider.Fault] does to a service.
 type FaultKind struct {
-	Name string
-	// Does says what is done.
-	Does string
-	// Lossless says that the fault may cost no request, not even to the service itself.
-	Lossless bool
-	// Once says that the fault is done in a moment. Others last until they are cleared.
-	Once bool
-
+	provider.FaultKind
 	begin fault
 }
 
@@ -33,15 +28,15 @@ type ending = func(context.Context) error
 func FaultKinds() []FaultKind { return faultKinds }
 
 var faultKinds = []FaultKind{
-	{Name: "kill", Once: true, Does: "every task that runs is killed", begin: kill(all)},
-	{Name: "kill-half", Once: true, Does: "half of the tasks that run are killed, at least one", begin: kill(half)},
-	{Name: "oom", Once: true, Does: "every task is killed as the kernel does when memory is out, exit code 137", begin: kill(all)},
-	{Name: "hang", Does: "every task that runs answers nothing more", begin: hang(all)},
-	{Name: "hang-half", Does: "half of the tasks that run answer nothing more, at least one", begin: hang(half)},
-	{Name: "slow", Does: "every task is stopped for most of the time", begin: again(slow)},
-	{Name: "crash-loop", Does: "every task is killed as soon as it runs", begin: again(crash)},
-	{Name: "drain", Does: "every task is replaced, as when its instance is set to DRAINING", Lossless: true, Once: true, begin: drain},
-	{Name: "bad-image", Does: "a new image is deployed whose program exits at once", Lossless: true, Once: true, begin: badImage},
+	{provider.FaultKind{Name: "kill", Once: true, Does: "every task that runs is killed"}, kill(all)},
+	{provider.FaultKind{Name: "kill-half", Once: true, Does: "half of the tasks that run are killed, at least one"}, kill(half)},
+	{provider.FaultKind{Name: "oom", Once: true, Does: "every task is killed as the kernel does when memory is out, exit code 137"}, kill(all)},
+	{provider.FaultKind{Name: "hang", Does: "every task that runs answers nothing more"}, hang(all)},
+	{provider.FaultKind{Name: "hang-half", Does: "half of the tasks that run answer nothing more, at least one"}, hang(half)},
+	{provider.FaultKind{Name: "slow", Does: "every task is stopped for most of the time"}, again(slow)},
+	{provider.FaultKind{Name: "crash-loop", Does: "every task is killed as soon as it runs"}, again(crash)},
+	{provider.FaultKind{Name: "drain", Does: "every task is replaced, as when its instance is set to DRAINING", Lossless: true, Once: true}, drain},
+	{provider.FaultKind{Name: "bad-image", Does: "a new image is deployed whose program exits at once", Lossless: true, Once: true}, badImage},
 }
 
 // Fault does harm to the tasks of a service, both by name, until the returned function is called.

@@ -25,6 +25,8 @@ type Options struct {
 	Balancer Balancer
 	// Discovery gives tasks names. Default: tasks find no others.
 	Discovery Discovery
+	// Access gives containers further variables. Default: none.
+	Access Access
 	// Instance is the container instance of all tasks. A task without room waits until others
 	// have stopped. Default: as many instances as the tasks need.
 	Instance *capacity.Resources
@@ -55,6 +57,9 @@ func New(options Options) *Scheduler {
 	}
 	if options.Discovery == nil {
 		options.Discovery = nowhere{}
+	}
+	if options.Access == nil {
+		options.Access = nothing{}
 	}
 	return &Scheduler{options: options, services: map[string]*service{}}
 }
@@ -267,11 +272,14 @@ func (s *Scheduler) update(v *service, change func()) {
 }
 
 func (s *Scheduler) log(t *task, container, stream, line string) {
-	if s.options.Logs != nil {
-		s.options.Logs(LogLine{
-			Time: time.Now(), Service: t.service.key, ServiceName: t.service.name,
-			Task: t.ID, Container: container, Stream: stream, Text: line,
-		})
+	written := LogLine{
+		Time: time.Now(), Service: t.service.key, ServiceName: t.service.name,
+		Task: t.ID, Container: container, Stream: stream, Text: line,
+	}
+	for _, take := range []func(LogLine){s.options.Logs, t.service.output} {
+		if take != nil {
+			take(written)
+		}
 	}
 }
 

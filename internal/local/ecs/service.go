@@ -19,12 +19,13 @@ type service struct {
 	scaler    *autoscaler // nil if it does not scale
 	// deployments begin with the primary one. Others stay until their tasks have stopped.
 	deployments []*deployment
-	completed   *deployment // to roll back to, or nil
-	failure     error       // of the last deployment
-	tasks       []*task     // without those that are STOPPED
-	draining    bool        // is being removed
-	alone       bool        // stands for one task that belongs to no service
-	steady      bool        // an event has said so
+	completed   *deployment   // to roll back to, or nil
+	failure     error         // of the last deployment
+	tasks       []*task       // without those that are STOPPED
+	draining    bool          // is being removed
+	alone       bool          // stands for one task that belongs to no service
+	output      func(LogLine) // takes what that task writes, too; may be nil
+	steady      bool          // an event has said so
 
 	count   int           // of deployments so far
 	applied int           // of calls of Apply and Remove so far

@@ -37,6 +37,7 @@ type task struct {
 	scheduler  *Scheduler
 	service    *service
 	deployment *deployment
+	definition *model.TaskDefinition // with the task's own variables
 	containers []*taskContainer
 	failed     bool   // counted as a failure of its deployment
 	health     Health // of the last event
@@ -71,7 +72,8 @@ func newTask(d *deployment) *task {
 		exited: make(chan struct{}),
 	}
 	t.wanted, t.unwanted = context.WithCancel(context.Background())
-	for _, definition := range d.definition.Containers {
+	t.definition = equipped(t.scheduler.options.Access, t.ID, d.definition)
+	for _, definition := range t.definition.Containers {
 		t.containers = append(t.containers, &taskContainer{definition: definition, started: make(chan struct{}), healthy: make(chan struct{}), health: HealthUnknown})
 	}
 	return t
@@ -113,6 +115,7 @@ func (t *task) run() {
 		t.tell("what the task has left cannot be removed: %v", err)
 	}
 	s.options.Discovery.Close(t.ID)
+	s.options.Access.Forget(t.ID)
 	s.update(t.service, func() {
 		t.setState(Deprovisioning)
 		t.setState(Stopped)
@@ -173,7 +176,7 @@ func (t *task) startContainer(starting, checking context.Context, c *taskContain
 	definition := c.definition
 	definition.Environment = environment(definition)
 	running, err := t.scheduler.options.Driver.Start(starting, StartRequest{
-		Service: t.service.key, Task: t.ID, Definition: definition, TaskDefinition: t.deployment.definition, Peers: t.peers(),
+		Service: t.service.key, Task: t.ID, Definition: definition, TaskDefinition: t.definition, Peers: t.peers(),
 		Names: t.names, DNS: t.dns,
 		Output: func(stream, line string) { t.scheduler.log(t, c.definition.Name, stream, line) },
 		Warn:   tell(provider.Warning), Tell: tell(""),

@@ -101,7 +101,7 @@ func run(ctx context.Context, name string, args []string, getenv func(string) st
 		fmt.Fprintf(stdout, usage, name)
 		return exitOK
 	default:
-		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), healthcheck, seed, --version or --help", command))
+		return fail(exitUsage, fmt.Errorf("cannot understand %q: must be nothing (to serve), seed, healthcheck, --version or --help", command))
 	}
 
 	c, err := readConfig(getenv)
@@ -169,6 +169,15 @@ func (rt *Router) seed(ctx context.Context, stdout io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// Seed writes the first records of modules, as the command seed does. It is for a test with modules of its own.
+func Seed(ctx context.Context, stdout io.Writer, modules ...Module) error {
+	router, err := newRouter(modules...)
+	if err != nil {
+		return err
+	}
+	return errors.Join(router.seed(ctx, stdout), router.stop())
 }
 
 // Serve answers the modules' routes on the listener until ctx is done, and logs to stdout. It is

@@ -30,11 +30,21 @@ import (
 type dynamoDB struct {
 	client *dynamodb.Client
 	table  string
-	idle   func()
+	http   *http.Client
+}
+
+// network is the transport to DynamoDB.
+func network() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+		TLSHandshakeTimeout: 2 * time.Second,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     30 * time.Second,
+	}
 }
 
 // newDynamoDB returns a table's store. AWS_ENDPOINT_URL_DYNAMODB is where the table is if it is not in AWS.
-func newDynamoDB(table string, getenv func(string) string) (*dynamoDB, error) {
+func newDynamoDB(table string, getenv func(string) string, transport http.RoundTripper) (*dynamoDB, error) {
 	if !regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`).MatchString(table) {
 		return nil, fmt.Errorf("%q is no name of a table: take 3 to 255 of a-z, A-Z, 0-9, _, - and .", table)
 	}
@@ -43,16 +53,11 @@ func newDynamoDB(table string, getenv func(string) string) (*dynamoDB, error) {
 		return nil, err
 	}
 	embedRoots()
-	transport := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
-		TLSHandshakeTimeout: 2 * time.Second,
-		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     30 * time.Second,
-	}
+	client := &http.Client{Transport: transport}
 	options := dynamodb.Options{
 		Region:      account.region,
 		Credentials: account,
-		HTTPClient:  &http.Client{Transport: transport},
+		HTTPClient:  client,
 		Retryer:     aws.NopRetryer{}, // patiently knows which errors leave a write undone
 		// The endpoint of the region, which the gateway endpoint of a VPC and the resolver of the VPC know.
 		AccountIDEndpointMode: aws.AccountIDEndpointModeDisabled,
@@ -64,7 +69,7 @@ func newDynamoDB(table string, getenv func(string) string) (*dynamoDB, error) {
 		}
 		options.BaseEndpoint = &endpoint
 	}
-	return &dynamoDB{dynamodb.New(options), table, transport.CloseIdleConnections}, nil
+	return &dynamoDB{dynamodb.New(options), table, client}, nil
 }
 
 // Get implements [Store].
@@ -245,7 +250,7 @@ func (d *dynamoDB) action(c Change) types.TransactWriteItem {
 }
 
 // Close implements [Store].
-func (d *dynamoDB) Close() error { d.idle(); return nil }
+func (d *dynamoDB) Close() error { d.http.CloseIdleConnections(); return nil }
 
 // readError says of a read whether to repeat it.
 func readError(err error) error {

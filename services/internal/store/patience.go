@@ -11,8 +11,8 @@ import (
 // A service answers within 10 seconds. So a store gives up before: no attempt begins later than patience after
 // the first one, and each has a limit.
 const (
-	patience = 3 * time.Second
-	limit    = 3 * time.Second
+	patience = 4 * time.Second
+	limit    = 2 * time.Second
 	// The pause between two attempts doubles from the first to the last. Half of it is random, so that writers
 	// that met do not meet again.
 	firstPause = 10 * time.Millisecond

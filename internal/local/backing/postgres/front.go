@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ var Hosts = []string{"localhost", "127.0.0.1", "::1", "load-balancer.internal"}
 
 // Options says what a front stands for.
 type Options struct {
+	// Port is where the front listens if no other program does. Otherwise it listens on a free port.
+	Port int
 	// Administrator is the URL of the server, with the superuser and the password. A server that is started
 	// again may have another one.
 	Administrator func() string
@@ -61,15 +64,17 @@ type user struct {
 	password string // empty before the user is set up
 }
 
-// Start listens on a port of this machine, and answers until [Front.Stop].
+// Start listens on this machine only, and answers until [Front.Stop].
 func Start(options Options) (*Front, error) {
 	authority, certificate, err := certificates(Hosts)
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", options.Port))
 	if err != nil {
-		return nil, err
+		if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return nil, err
+		}
 	}
 	f := &Front{
 		options: options, listener: listener, authority: authority,
@@ -85,17 +90,15 @@ func Start(options Options) (*Front, error) {
 func (f *Front) Port() int         { return f.listener.Addr().(*net.TCPAddr).Port }
 func (f *Front) Authority() []byte { return f.authority }
 
-// Connections counts the connections of each user.
-func (f *Front) Connections() map[string]int {
+// Seen counts the connections, and lists the faults that users have.
+func (f *Front) Seen() (connections int, faults []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := map[string]int{}
-	for c := range f.open {
-		if c.user != "" {
-			all[c.user]++
-		}
+	for user, now := range f.faults {
+		faults = append(faults, now.kind+" of "+user)
 	}
-	return all
+	slices.Sort(faults)
+	return len(f.open), faults
 }
 
 // Stop ends all connections, and returns when they have ended.

@@ -9,28 +9,16 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// FaultKind is a kind of harm to the connections of one user.
-type FaultKind struct {
-	Name string
-	// Does says what is done.
-	Does string
-}
-
-// The faults of a store, by the words that all stores have.
-var FaultKinds = []FaultKind{
-	{slow, fmt.Sprintf("every request to the store waits %v", SlowBy)},
-	{partition, "the store cannot be reached: connections wait, and are not refused"},
-	{throttle, "the store has no connection left for the service"},
-	{commitError, "every write is committed, and its answer is lost with the connection"},
-}
-
+// The faults of a store, as in [provider.StoreFaults].
 const (
+	kill        = "store-kill"
 	slow        = "store-slow"
 	partition   = "partition"
 	throttle    = "throttle"
@@ -38,11 +26,12 @@ const (
 )
 
 // SlowBy is how long a request waits at a store that is slow.
-const SlowBy = 300 * time.Millisecond
+const SlowBy = 200 * time.Millisecond
 
 type fault struct {
 	kind    string
 	cleared chan struct{}
+	commits atomic.Int64 // of writes
 }
 
 // Fault does harm to the connections of a user until the returned function is called. A user has one fault
@@ -53,7 +42,7 @@ func (f *Front) Fault(kind, user string) (clear func(), err error) {
 	if now := f.faults[user]; now != nil {
 		return nil, fmt.Errorf("the store of %s has the fault %s already", user, now.kind)
 	}
-	one := &fault{kind, make(chan struct{})}
+	one := &fault{kind: kind, cleared: make(chan struct{})}
 	switch kind {
 	case slow, partition, commitError:
 	case throttle:
@@ -86,9 +75,10 @@ func (f *Front) throttled(user string) bool {
 	return now != nil && now.kind == throttle
 }
 
-func (f *Front) losesCommits(user string) bool {
+// loses says whether the answer to a commit is lost: every other one, beginning with the first.
+func (f *Front) loses(user string) bool {
 	now := f.fault(user)
-	return now != nil && now.kind == commitError
+	return now != nil && now.kind == commitError && now.commits.Add(1)%2 == 1
 }
 
 // pass returns when what comes next may pass: at once, or when a partition has ended.
@@ -157,7 +147,7 @@ func (c *connection) requests(to io.Writer, from io.Reader) error {
 // https://www.postgresql.org/docs/current/protocol-message-formats.html
 func (c *connection) answers(to io.Writer, from io.Reader) error {
 	in, out := bufio.NewReaderSize(from, 64<<10), bufio.NewWriterSize(to, 64<<10)
-	var commits commits
+	commits := commits{lose: func() bool { return c.front.loses(c.user) }}
 	head := make([]byte, 5)
 	for {
 		if _, err := io.ReadFull(in, head); err != nil {
@@ -176,7 +166,7 @@ func (c *connection) answers(to io.Writer, from io.Reader) error {
 			if _, err := io.ReadFull(in, body); err != nil {
 				return err
 			}
-			told, lost := commits.take(head, body, c.front.losesCommits(c.user))
+			told, lost := commits.take(head, body)
 			if lost {
 				return nil
 			}
@@ -198,24 +188,26 @@ func (c *connection) answers(to io.Writer, from io.Reader) error {
 // commits follows the writes of a connection. It holds the report of a write back until the server says
 // whether the write is committed.
 type commits struct {
-	wrote bool   // in the transaction that is open
-	held  []byte // messages from the report on; nil if nothing is held
+	lose  func() bool // says whether the answer to a commit is lost
+	wrote bool        // in the transaction that is open
+	held  []byte      // messages from the report on; nil if nothing is held
 }
 
 // concerns says whether a message has to be taken: those of type 'C' report what a command did, and those of
 // type 'Z' say whether a transaction is open.
 func (w *commits) concerns(kind byte) bool { return w.held != nil || kind == 'C' || kind == 'Z' }
 
-// take takes a message, and returns what the client is told now. If commits are to be lost, lost says that
-// the message is the end of one.
-func (w *commits) take(head, body []byte, lose bool) (told []byte, lost bool) {
+// take takes a message, and returns what the client is told now. Lost says that the message ends a commit whose
+// answer is lost.
+func (w *commits) take(head, body []byte) (told []byte, lost bool) {
 	message := append(append(w.held, head...), body...)
+	held := w.held != nil
 	w.held = nil
 	switch head[0] {
 	case 'C':
 		verb, wrote := tag(body)
 		w.wrote = w.wrote || wrote
-		if lose && (wrote || verb == "COMMIT" && w.wrote) {
+		if held || wrote || verb == "COMMIT" && w.wrote {
 			w.held = message
 			return nil, false
 		}
@@ -223,12 +215,11 @@ func (w *commits) take(head, body []byte, lose bool) (told []byte, lost bool) {
 	case 'E': // what was held is rolled back
 		return message, false
 	case 'Z':
-		held := len(message) > len(head)+len(body)
 		if body[0] != 'I' { // a transaction is open
 			return message, false
 		}
 		w.wrote = false
-		return message, held && lose
+		return message, held && w.lose()
 	}
 	w.held = message
 	return nil, false

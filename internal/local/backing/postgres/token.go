@@ -15,8 +15,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-
-	"cutover/internal/local/provider"
 )
 
 // Signer is a task by its credentials.
@@ -42,7 +40,7 @@ const signed = "20060102T150405Z"
 
 // verify refuses a token that does not open a connection as user. A token is the URL of a request
 // "connect" that is signed with Signature Version 4, without its scheme. The host is one of the names of
-// the cluster's endpoint.
+// the cluster's endpoint. The region is any: this machine has one.
 // https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.Connecting.html
 func verify(token, user, resource string, endpoints []string, signers Signers, now time.Time) error {
 	u, err := url.Parse("https://" + token)
@@ -66,8 +64,8 @@ func verify(token, user, resource string, endpoints []string, signers Signers, n
 		return fmt.Errorf("the token is for the action %q, and not for connect", query.Get("Action"))
 	case query.Get("DBUser") != user:
 		return fmt.Errorf("the token is for the user %q", query.Get("DBUser"))
-	case scope[2] != provider.Region || scope[3] != "rds-db":
-		return fmt.Errorf("the token is signed for %s in %s, and not for rds-db in %s", scope[3], scope[2], provider.Region)
+	case scope[3] != "rds-db":
+		return fmt.Errorf("the token is signed for %s, and not for rds-db", scope[3])
 	case !known:
 		return fmt.Errorf("no task has the access key %s", scope[0])
 	case now.Before(at.Add(-clockSkew)):
@@ -77,7 +75,7 @@ func verify(token, user, resource string, endpoints []string, signers Signers, n
 	case query.Get("X-Amz-Security-Token") != signer.Session:
 		return errors.New("the token has another session token than the task")
 	}
-	wanted, err := signature(u, scope[0], signer, at)
+	wanted, err := signature(u, scope[0], scope[2], signer, at)
 	if err != nil {
 		return err
 	}
@@ -91,7 +89,7 @@ func verify(token, user, resource string, endpoints []string, signers Signers, n
 }
 
 // signature signs what a token asks for, as the task does.
-func signature(token *url.URL, accessKey string, signer Signer, at time.Time) (string, error) {
+func signature(token *url.URL, accessKey, region string, signer Signer, at time.Time) (string, error) {
 	query := token.Query()
 	for name := range query {
 		if strings.HasPrefix(name, "X-Amz-") && name != "X-Amz-Expires" {
@@ -104,7 +102,7 @@ func signature(token *url.URL, accessKey string, signer Signer, at time.Time) (s
 	}
 	empty := sha256.Sum256(nil)
 	credentials := aws.Credentials{AccessKeyID: accessKey, SecretAccessKey: signer.Secret, SessionToken: signer.Session}
-	uri, _, err := v4.NewSigner().PresignHTTP(context.Background(), credentials, request, hex.EncodeToString(empty[:]), "rds-db", provider.Region, at)
+	uri, _, err := v4.NewSigner().PresignHTTP(context.Background(), credentials, request, hex.EncodeToString(empty[:]), "rds-db", region, at)
 	if err != nil {
 		return "", err
 	}

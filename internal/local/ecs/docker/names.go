@@ -82,7 +82,7 @@ func listens(n ecs.Name) int {
 	return n.Port
 }
 
-// balancerHost is the name by which containers reach the load balancers of this machine.
+// balancerHost is the name by which containers reach the load balancers of this machine, and its stores.
 const balancerHost = "load-balancer.internal"
 
 // balancerAddress matches the DNS name of a load balancer, which is localhost here, and its port.
@@ -91,7 +91,7 @@ var balancerAddress = regexp.MustCompile(`\blocalhost:(\d+)`)
 // balancers are the load balancers that the containers of a task have in their variables.
 func balancers(whole *model.TaskDefinition) (all []ecs.Name) {
 	for _, c := range whole.Containers {
-		with := ecs.ToLoadBalancers(c)
+		with := ecs.ToThisMachine(c)
 		for _, v := range c.Environment {
 			if !slices.Contains(with, v.Name) {
 				continue
@@ -163,7 +163,7 @@ func (c *caller) equip(of model.Container) model.Container {
 		of.DNSServers = []netip.Addr{c.dns}
 	}
 	of.Environment = slices.Clone(of.Environment)
-	with := ecs.ToLoadBalancers(of)
+	with := ecs.ToThisMachine(of)
 	for i, v := range of.Environment {
 		if slices.Contains(with, v.Name) {
 			of.Environment[i].Value = balancerAddress.ReplaceAllString(v.Value, balancerHost+":$1")

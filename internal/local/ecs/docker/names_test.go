@@ -159,4 +159,11 @@ func TestEquip(t *testing.T) {
 	if got := c.equip(given); fmt.Sprint(got.DNSServers) != "[172.17.0.6]" || fmt.Sprint(given.ExtraHosts, given.DNSServers) != "[x:10.0.0.1] [10.0.0.2]" {
 		t.Errorf("the container has %v, and was changed to %v %v", got.DNSServers, given.ExtraHosts, given.DNSServers)
 	}
+	given.Environment = []model.Variable{{Name: "STORE", Value: "http://localhost:8000", Here: true}, {Name: "OWN", Value: "http://localhost:8000"}}
+	if got := fmt.Sprint(c.equip(given).Environment); got != "[{STORE http://load-balancer.internal:8000  true} {OWN http://localhost:8000  false}]" {
+		t.Errorf("the variables are %s", got)
+	}
+	if got := fmt.Sprint(balancers(&model.TaskDefinition{Containers: []model.Container{given}})); got != "[{load-balancer.internal 8000 127.0.0.1:8000 true}]" {
+		t.Errorf("the container reaches %s", got)
+	}
 }

@@ -57,7 +57,7 @@ func (p *process) links(r ecs.StartRequest) (all []link) {
 	}
 	if p.network != nil {
 		for _, alias := range localNames {
-			all = append(all, link{alias: alias, local: p.network, spared: ecs.ToLoadBalancers(p.definition)})
+			all = append(all, link{alias: alias, local: p.network, spared: ecs.ToThisMachine(p.definition)})
 		}
 	}
 	return append(all, services(r.Names)...)

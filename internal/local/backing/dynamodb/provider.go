@@ -1,0 +1,418 @@
+// Package dynamodb stands for DynamoDB on this machine: the tables of an assembly in DynamoDB Local, or in a
+// database that the user names, behind a proxy that does what IAM does.
+package dynamodb
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"cutover/internal/assembly"
+	"cutover/internal/local/backing/access"
+	"cutover/internal/local/backing/programs"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
+)
+
+// EndpointVariable names the user's own database, for `cutover up` as for the SDKs of AWS. Its credentials and
+// region are in their variables, too.
+const EndpointVariable = "AWS_ENDPOINT_URL_DYNAMODB"
+
+// Provider is the provider of tables. Nothing runs before a template has a table.
+type Provider struct {
+	dir    string
+	access *access.Access
+	tell   func(provider.Event)
+	proxy  *proxy
+
+	starting sync.Mutex // held while the database is started
+
+	mu       sync.Mutex
+	tables   map[string]*table // that were deployed, by name
+	model    *model.Model      // of the last update, for faults
+	found    *programs.Found   // nil before a plan needs it
+	program  *programs.Program // nil before it was started, and with an endpoint of the user
+	listener net.Listener      // of the proxy
+	stopped  bool
+}
+
+// New returns a provider without tables. It keeps data in a directory.
+func New(dir string, access *access.Access, tell func(provider.Event)) *Provider {
+	p := &Provider{dir: filepath.Join(dir, "dynamodb"), access: access, tell: tell, proxy: newProxy(), tables: map[string]*table{}}
+	p.proxy.signers, p.proxy.upstream, p.proxy.policy = access.Signer, p.upstream, p.policy
+	p.proxy.refused = func(task string, r *refusal) {
+		tell(provider.Event{Kind: "store", Subject: "DynamoDB", State: provider.Warning, Message: r.message})
+	}
+	access.Offer(p.variables)
+	return p
+}
+
+// Types implements [provider.Provider].
+func (p *Provider) Types() []string { return []string{model.DynamoDBTable, model.DynamoDBGlobalTable} }
+
+// variables tell tasks where the proxy answers, while it does.
+func (p *Provider) variables() []model.Variable {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener == nil {
+		return nil
+	}
+	_, port, _ := net.SplitHostPort(p.listener.Addr().String())
+	return []model.Variable{{Name: EndpointVariable, Value: "http://localhost:" + port, Here: true}}
+}
+
+// own is the endpoint that the user names; empty for none.
+func own() string { return os.Getenv(EndpointVariable) }
+
+// upstream is where the database answers now.
+func (p *Provider) upstream() endpoint {
+	if url := own(); url != "" {
+		return endpoint{url, cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), "us-east-1"), aws.Credentials{
+			AccessKeyID:     cmp.Or(os.Getenv("AWS_ACCESS_KEY_ID"), "local"),
+			SecretAccessKey: cmp.Or(os.Getenv("AWS_SECRET_ACCESS_KEY"), "local"), SessionToken: os.Getenv("AWS_SESSION_TOKEN"),
+		}}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	to := endpoint{region: provider.Region, credentials: aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}}
+	if p.program != nil {
+		to.url = p.program.URL
+	}
+	return to
+}
+
+func (p *Provider) policy(name string) []model.Statement {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.tables[name]; t != nil {
+		return t.of.Policy
+	}
+	return nil
+}
+
+// start starts the database and the proxy, unless they run.
+func (p *Provider) start(ctx context.Context) error {
+	p.starting.Lock()
+	defer p.starting.Unlock()
+	p.mu.Lock()
+	runs, found := p.listener != nil, p.found
+	p.mu.Unlock()
+	if runs {
+		return nil
+	}
+	if own() == "" {
+		begin := time.Now()
+		program, err := found.Start(ctx, p.dir)
+		if err != nil {
+			return err
+		}
+		p.set(program)
+		go p.keep(program)
+		p.tell(provider.Event{Kind: "store", Subject: found.Name, State: "RUNNING", Message: fmt.Sprintf("has started in %.1f s, from %s", time.Since(begin).Seconds(), found.Source)})
+	}
+	listener, err := p.proxy.serve()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listener = listener
+	return nil
+}
+
+func (p *Provider) set(program *programs.Program) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.program = program
+}
+
+// keep starts the database again when it has ended, until the provider stops.
+func (p *Provider) keep(program *programs.Program) {
+	for {
+		why := program.Err()
+		p.mu.Lock()
+		stopped := p.stopped
+		p.mu.Unlock()
+		if stopped {
+			return
+		}
+		p.tell(provider.Event{Kind: "store", Subject: program.Name, State: provider.Warning, Message: why.Error()})
+		next, err := program.Found.Start(context.Background(), p.dir)
+		if err != nil {
+			p.tell(provider.Event{Kind: "store", Subject: program.Name, State: provider.Warning, Message: err.Error()})
+			return
+		}
+		program = next
+		p.mu.Lock()
+		p.program, stopped = program, p.stopped
+		p.mu.Unlock()
+		if stopped {
+			_ = program.Stop(context.Background())
+			return
+		}
+		p.tell(provider.Event{Kind: "store", Subject: program.Name, State: "RUNNING", Message: "has started again"})
+	}
+}
+
+// Stop implements [provider.Provider]. The data stay.
+func (p *Provider) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	program, listener := p.program, p.listener
+	p.stopped, p.listener = true, nil
+	p.mu.Unlock()
+	var errs []error
+	if listener != nil {
+		errs = append(errs, listener.Close())
+	}
+	if program != nil {
+		errs = append(errs, program.Stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Status implements [provider.Provider]. It returns the tables as []provider.StoreStatus.
+func (p *Provider) Status() any {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []provider.StoreStatus
+	for _, name := range slices.Sorted(maps.Keys(p.tables)) {
+		one := provider.StoreStatus{Name: name, Program: "DynamoDB at " + own(), Source: EndpointVariable}
+		if p.program != nil {
+			one.Program, one.Source, one.Data = p.program.Name, p.program.Source, p.dir
+		}
+		if p.listener != nil {
+			one.Endpoint = "http://" + p.listener.Addr().String()
+		}
+		one.Requests, one.Faults = p.proxy.seen(name)
+		all = append(all, one)
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// Plan implements [provider.Provider].
+func (p *Provider) Plan(m *model.Model, _ provider.Text) provider.Plan {
+	next := plan{Provider: p, model: m, wanted: provider.Resources[*table]{}}
+	for _, of := range m.Tables {
+		t, err := read(m.Assembly, of)
+		next.wanted[of.Key()] = t
+		next.errs = append(next.errs, err)
+	}
+	return next
+}
+
+// plan has the tables of an assembly.
+type plan struct {
+	*Provider
+	model  *model.Model
+	wanted provider.Resources[*table]
+	errs   []error
+}
+
+// names are those that DynamoDB takes for tables.
+// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+var names = regexp.MustCompile(`^[a-zA-Z0-9_.-]{3,255}$`)
+
+// Check implements [provider.Plan]. It fetches the database's program if the assembly needs it first.
+func (p plan) Check() error {
+	errs := slices.Clone(p.errs)
+	holders := map[string]string{}
+	for _, key := range p.wanted.Keys() {
+		t := p.wanted[key]
+		if !names.MatchString(t.TableName) {
+			errs = append(errs, t.of.Errorf("TableName", "DynamoDB takes no table with the name %q", t.TableName))
+		}
+		if other := holders[t.TableName]; other != "" {
+			errs = append(errs, t.of.Errorf("TableName", "the table %s is also that of %s", t.TableName, other))
+		}
+		holders[t.TableName] = key
+	}
+	if err := assembly.Join(errs...); err != nil || len(p.wanted) == 0 || own() != "" {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.found == nil {
+		found, err := programs.FindDynamoDB(context.Background())
+		if err != nil {
+			return fmt.Errorf("%w; or name a database of your own with %s", err, EndpointVariable)
+		}
+		p.found = &found
+	}
+	return nil
+}
+
+// left are the settings of tables that have no effect here.
+var left = map[string]string{
+	"ImportSourceSpecification": "there is no S3 to import items from here: the table is empty at first",
+	"Replicas":                  "this machine has one region: the table has no replica in others",
+}
+
+// PassedOver implements [provider.Reporter].
+func (p plan) PassedOver() (all []provider.PassedOver) {
+	for _, key := range p.wanted.Keys() {
+		t := p.wanted[key]
+		add := func(setting string) {
+			all = append(all, provider.PassedOver{Place: key + "/Properties." + setting, Subject: t.TableName, Setting: setting, Why: left[setting]})
+		}
+		if t.of.Resource.Properties["ImportSourceSpecification"] != nil {
+			add("ImportSourceSpecification")
+		}
+		if len(t.of.Replicas) > 1 {
+			add("Replicas")
+		}
+	}
+	return all
+}
+
+// Attribute gives a table's name (Ref), Arn and StreamArn.
+func (p plan) Attribute(ref assembly.Ref) (any, error) {
+	t := p.wanted[ref.Resource.String()]
+	switch {
+	case t == nil:
+	case ref.Attribute == "":
+		return t.TableName, nil
+	case ref.Attribute == "Arn":
+		stack := ref.Resource.Stack
+		return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", stack.Region, stack.Account, t.TableName), nil
+	case ref.Attribute == "StreamArn" && t.of.Stream != "":
+		if p.proxy.upstream().url == "" {
+			return nil, provider.ErrNotYet
+		}
+		d, err := p.proxy.describe(context.Background(), t.TableName)
+		if err != nil || d == nil {
+			return nil, cmp.Or(err, provider.ErrNotYet)
+		}
+		return d.Table.LatestStreamArn, nil
+	}
+	return nil, provider.NotGiven(ref)
+}
+
+// Update implements [provider.Plan].
+func (p plan) Update(ctx context.Context, stack string) error {
+	wanted := p.wanted.Of(stack)
+	p.mu.Lock()
+	p.Provider.model = p.model
+	p.mu.Unlock()
+	if len(wanted) == 0 {
+		return nil
+	}
+	if err := p.start(ctx); err != nil {
+		return err
+	}
+	for _, key := range wanted.Keys() {
+		t := wanted[key]
+		if err := p.proxy.make(ctx, t); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		p.mu.Lock()
+		p.tables[t.TableName] = t
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+// Clean implements [provider.Plan]. As on AWS, a table that leaves its template or is replaced is deleted with
+// its items, unless a policy of the template or the table's deletion protection keeps it.
+func (p plan) Clean(ctx context.Context, stack string) error {
+	p.mu.Lock()
+	old := maps.Clone(p.tables)
+	p.mu.Unlock()
+	for name, t := range old {
+		next := p.wanted[t.of.Key()]
+		if provider.StackOf(t.of.Key()) != stack || next != nil && next.TableName == name {
+			continue
+		}
+		policy := model.Kept(t.of.Resource)
+		if next != nil {
+			policy = cmp.Or(t.of.Resource.UpdateReplacePolicy, "Delete")
+		}
+		switch {
+		case policy != "Delete":
+			p.tell(provider.Event{Kind: "store", Subject: name, Message: "the table stays, because its template keeps it"})
+		case t.of.DeletionProtection:
+			p.tell(provider.Event{Kind: "store", Subject: name, State: provider.Warning, Message: "the table stays: it is protected from deletion, so that CloudFormation would fail to delete it"})
+		default:
+			if err := p.proxy.remove(ctx, name); err != nil {
+				return fmt.Errorf("%s: %w", t.of.Key(), err)
+			}
+			p.tell(provider.Event{Kind: "store", Subject: name, Message: "the table was deleted with its items"})
+		}
+		p.mu.Lock()
+		delete(p.tables, name)
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+// Fault implements [provider.Faulter], for all tables that the role of the service may use.
+func (p *Provider) Fault(_ context.Context, kind, service string) (func(context.Context) error, error) {
+	tables := p.tablesOf(service)
+	if len(tables) == 0 {
+		return nil, nil
+	}
+	if kind == "store-kill" {
+		p.mu.Lock()
+		program := p.program
+		p.mu.Unlock()
+		if program == nil {
+			return nil, fmt.Errorf("the database at %s is not killed: it is yours", own())
+		}
+		program.Kill()
+		return func(ctx context.Context) error { return p.again(ctx, program) }, nil
+	}
+	end := p.proxy.begin(kind, tables)
+	return func(context.Context) error { end(); return nil }, nil
+}
+
+// tablesOf are the names of the tables that a service may read or write.
+func (p *Provider) tablesOf(service string) (all []string) {
+	p.mu.Lock()
+	m, tables := p.model, maps.Clone(p.tables)
+	p.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	for _, s := range m.Services {
+		if s.Name != service || s.TaskDefinition == nil || s.TaskDefinition.TaskRole == nil {
+			continue
+		}
+		role := p.access.As(s.TaskDefinition.TaskRole)
+		for name, t := range tables {
+			if role.May("dynamodb:PutItem", arn(name), t.of.Policy...) || role.May("dynamodb:Query", arn(name), t.of.Policy...) || role.May("dynamodb:GetItem", arn(name), t.of.Policy...) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
+}
+
+// again waits until another program than the one that has ended answers.
+func (p *Provider) again(ctx context.Context, ended *programs.Program) error {
+	for {
+		p.mu.Lock()
+		now := p.program
+		p.mu.Unlock()
+		if now != ended {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s has not started again: %w", ended.Name, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

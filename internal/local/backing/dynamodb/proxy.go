@@ -1,0 +1,212 @@
+package dynamodb
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"cutover/internal/local/backing/access"
+	"cutover/internal/local/provider"
+	"cutover/internal/model"
+)
+
+// maxBody bounds requests. The largest ones have 16 MB of items.
+// https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+const maxBody = 32 << 20
+
+// proxy answers tasks as DynamoDB does: a request needs the signature of a task, and the role of the task must
+// allow what the request does. What is allowed goes on to the database, signed anew.
+type proxy struct {
+	upstream func() endpoint
+	signers  func(key string) (*access.Signer, bool)
+	// policy are the statements of a table's own policy.
+	policy func(table string) []model.Statement
+	// refused is called with what a task may not do.
+	refused func(task string, r *refusal)
+	client  *http.Client
+	signer  *v4.Signer
+
+	mu     sync.Mutex
+	faults map[*fault]bool
+	served map[string]int // requests, by table
+}
+
+// endpoint is where a database answers.
+type endpoint struct {
+	url         string
+	region      string
+	credentials aws.Credentials
+}
+
+func newProxy() *proxy {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost, transport.DisableCompression, transport.Proxy = 256, true, nil
+	return &proxy{
+		client: &http.Client{Transport: transport}, signer: v4.NewSigner(),
+		faults: map[*fault]bool{}, served: map[string]int{},
+	}
+}
+
+// serve answers at a free port of this machine until the listener is closed.
+func (p *proxy) serve() (net.Listener, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: p, IdleTimeout: 2 * time.Minute, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(l) }()
+	return l, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		answer(w, refuse("SerializationException", "the body cannot be read: %v", err))
+		return
+	}
+	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if r.Method != http.MethodPost || !strings.HasPrefix(service, "DynamoDB") || operation == "" {
+		answer(w, refuse("UnknownOperationException", "the header X-Amz-Target names no operation of DynamoDB"))
+		return
+	}
+	all, refused := p.allowed(r, operation, body)
+	if refused != nil {
+		answer(w, refused)
+		return
+	}
+	f := p.faultOf(all)
+	if f != nil && !f.before(w, r, operation) {
+		return
+	}
+	response, err := p.forward(r.Context(), r, body)
+	if err != nil {
+		if r.Context().Err() == nil {
+			answer(w, &refusal{http.StatusInternalServerError, "InternalServerError", "the database does not answer"})
+		}
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	if f != nil && !f.after(w, operation, response.StatusCode) {
+		return
+	}
+	for name, values := range response.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(response.StatusCode)
+	_, _ = io.Copy(w, response.Body)
+}
+
+// allowed finds the tables of a request, and refuses the request if its task may not do what it asks for.
+func (p *proxy) allowed(r *http.Request, operation string, body []byte) ([]use, *refusal) {
+	signer, refused := authenticate(r, body, p.signers, time.Now())
+	if refused != nil {
+		p.refused("", refused)
+		return nil, refused
+	}
+	all, refused := uses(operation, body)
+	if refused != nil {
+		return nil, refused
+	}
+	for _, u := range all {
+		resource := arn(u.table) + u.below
+		if u.table == "" {
+			resource = "*"
+		}
+		if !signer.May(u.action, resource, p.policy(u.table)...) {
+			refused := refuse("AccessDeniedException", "User: %s is not authorized to perform: %s on resource: %s", signer.Principal, u.action, resource)
+			p.refused(signer.Principal, refused)
+			return nil, refused
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range all {
+		p.served[u.table]++
+	}
+	return all, nil
+}
+
+// arn is the ARN of a table on this machine.
+func arn(table string) string { return provider.ARN("dynamodb", "table/"+table) }
+
+// forward sends a request to the database.
+func (p *proxy) forward(ctx context.Context, r *http.Request, body []byte) (*http.Response, error) {
+	return p.send(ctx, r.Header.Get("X-Amz-Target"), r.Header.Get("Content-Type"), body)
+}
+
+func (p *proxy) send(ctx context.Context, target, contentType string, body []byte) (*http.Response, error) {
+	to := p.upstream()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("X-Amz-Target", target)
+	request.Header.Set("Content-Type", contentType)
+	if err := p.signer.SignHTTP(ctx, to.credentials, request, hash(body), "dynamodb", to.region, time.Now()); err != nil {
+		return nil, err
+	}
+	return p.client.Do(request)
+}
+
+// call asks the database for an operation, as the administrator.
+func (p *proxy) call(ctx context.Context, operation string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	response, err := p.send(ctx, "DynamoDB_20120810."+operation, jsonType, body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode == http.StatusOK {
+		if out == nil {
+			return nil
+		}
+		return json.Unmarshal(text, out)
+	}
+	var failure struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+		Upper   string `json:"Message"`
+	}
+	if json.Unmarshal(text, &failure) != nil || failure.Type == "" {
+		return fmt.Errorf("%s: %s: %s", operation, response.Status, text)
+	}
+	return &refusal{response.StatusCode, failure.Type[strings.LastIndex(failure.Type, "#")+1:], failure.Message + failure.Upper}
+}
+
+// is says whether an error is of a kind of DynamoDB's.
+func is(err error, kind string) bool {
+	var r *refusal
+	return errors.As(err, &r) && r.kind == kind
+}
+
+const jsonType = "application/x-amz-json-1.0"
+
+// answer writes an error as DynamoDB does.
+func answer(w http.ResponseWriter, r *refusal) {
+	space := "com.amazon.coral.service#"
+	if r.kind == "ProvisionedThroughputExceededException" || r.kind == "InternalServerError" {
+		space = "com.amazonaws.dynamodb.v20120810#"
+	}
+	w.Header().Set("Content-Type", jsonType)
+	w.WriteHeader(r.status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": space + r.kind, "message": r.message})
+}

@@ -1,0 +1,34 @@
+package local
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"cutover/internal/local/ecs"
+	"cutover/internal/local/provider"
+)
+
+// FaultKinds are the kinds of harm that [Runner.Fault] does: to the tasks of a service, and to its stores.
+func FaultKinds() (all []provider.FaultKind) {
+	for _, kind := range ecs.FaultKinds() {
+		all = append(all, kind.FaultKind)
+	}
+	return append(all, provider.StoreFaults...)
+}
+
+// Fault does harm to a service, both by name, until the returned function is called. That function returns when
+// all is steady again, or with the context's error. A fault of stores meets each service that uses them.
+func (r *Runner) Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error) {
+	if !slices.ContainsFunc(provider.StoreFaults, func(k provider.FaultKind) bool { return k.Name == kind }) {
+		return r.services.Fault(ctx, kind, service)
+	}
+	for _, p := range r.providers {
+		if faulter, ok := p.(provider.Faulter); ok {
+			if clear, err := faulter.Fault(ctx, kind, service); clear != nil || err != nil {
+				return clear, err
+			}
+		}
+	}
+	return nil, fmt.Errorf("service %q has no store on this machine for the fault %s", service, kind)
+}

@@ -1,0 +1,47 @@
+package provider
+
+import "context"
+
+// StoreStatus is a table or a database that tasks keep data in.
+type StoreStatus struct {
+	Name string `json:"name"`
+	// Program stands for it, as in "PostgreSQL 17.10", and Source says where the program is from.
+	Program string `json:"program"`
+	Source  string `json:"source"`
+	// Endpoint is where tasks reach it.
+	Endpoint string `json:"endpoint"`
+	// Data is the directory of its data. Empty for a database that the user names.
+	Data string `json:"data,omitempty"`
+	// Requests counts those of tasks so far, and Connections those that are open; 0 where there are none.
+	Requests    int `json:"requests,omitempty"`
+	Connections int `json:"connections,omitempty"`
+	// Faults are the harm that is done to it now.
+	Faults []string `json:"faults,omitempty"`
+}
+
+// FaultKind is a kind of harm that is done to a service or to its stores.
+type FaultKind struct {
+	Name string
+	// Does says what is done.
+	Does string
+	// Lossless says that the fault may cost no request, not even to the service itself.
+	Lossless bool
+	// Once says that the fault is done in a moment. Others last until they are cleared.
+	Once bool
+}
+
+// StoreFaults are the kinds of harm that providers of stores do.
+var StoreFaults = []FaultKind{
+	{Name: "store-kill", Once: true, Does: "the program behind the stores is killed, and starts again"},
+	{Name: "store-slow", Does: "every request to the store takes 200 ms more"},
+	{Name: "throttle", Does: "the store takes no requests, as when its capacity is used up"},
+	{Name: "partition", Does: "the store answers nothing, as when packets are dropped"},
+	{Name: "commit-error", Does: "half of the writes are done, and answered with an error or not at all"},
+}
+
+// Faulter is a provider whose stores can be harmed.
+type Faulter interface {
+	// Fault does harm to the stores of a service, until the returned function is called. It is nil if the
+	// provider has no store of the service.
+	Fault(ctx context.Context, kind, service string) (clear func(context.Context) error, err error)
+}
