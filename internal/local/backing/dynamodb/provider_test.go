@@ -23,6 +23,8 @@ import (
 
 	"cutover/internal/assembly"
 	"cutover/internal/local/backing/access"
+	"cutover/internal/local/backing/programs"
+	"cutover/internal/local/backing/programs/programstest"
 	"cutover/internal/local/provider"
 	"cutover/internal/model"
 )
@@ -194,6 +196,8 @@ func code(err error) string {
 // what its role allows.
 func TestProvider(t *testing.T) {
 	t.Setenv(EndpointVariable, "")
+	_, err := programs.FindDynamoDB(t.Context())
+	programstest.Need(t, err)
 	d := newDeployment(t, t.TempDir())
 	if m, err := d.deploy(object{}); err != nil || d.Status() != nil || d.program != nil || len(m.Tables) > 0 {
 		t.Fatalf("without tables there is %v, %v", d.Status(), err)
