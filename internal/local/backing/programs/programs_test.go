@@ -17,6 +17,10 @@ func TestStart(t *testing.T) {
 		if err := p.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
+		if c, err := net.Dial("tcp", p.Address); err == nil {
+			_ = c.Close()
+			t.Error("the program answers after its end")
+		}
 	}
 	for name, find := range map[string]func(context.Context, string) (programs.Found, error){
 		"PostgreSQL": programs.FindPostgreSQL,
@@ -49,10 +53,6 @@ func TestStart(t *testing.T) {
 				}
 				_ = c.Close()
 				end(p)
-				if c, err := net.Dial("tcp", p.Address); err == nil {
-					_ = c.Close()
-					t.Error("the program answers after its end")
-				}
 				if err := p.Err(); err == nil || !strings.Contains(err.Error(), dir) {
 					t.Errorf("the error of the end is %v", err)
 				}
