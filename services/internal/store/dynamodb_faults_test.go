@@ -21,7 +21,10 @@ type fake struct {
 	mu      sync.Mutex
 	answers []func(*http.Request) (*http.Response, error) // the last one stays
 	asked   []map[string]any                              // the requests, with their operation
+	closed  int                                           // how often idle connections were closed
 }
+
+func (f *fake) CloseIdleConnections() { f.closed++ }
 
 func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, _ := io.ReadAll(r.Body)
@@ -282,6 +285,19 @@ func TestDynamoDBReads(t *testing.T) {
 			})
 		})
 	}
+}
+
+// After an attempt without an answer, no old connection is used again.
+func TestDynamoDBConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, f := fakeStore(t, throttled, broken, lost, says(200, `{}`))
+		if _, err := d.List(t.Context(), "l", "", 0); err != nil || f.closed != 1 {
+			t.Error(err, f.closed)
+		}
+		if _ = d.Close(); f.closed != 2 {
+			t.Error(f.closed)
+		}
+	})
 }
 
 // The context of a request ends a call that waits.
