@@ -31,6 +31,7 @@ func (f *fake) RoundTrip(r *http.Request) (*http.Response, error) {
 	request := map[string]any{}
 	_ = json.Unmarshal(body, &request)
 	request["operation"] = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "DynamoDB_20120810.")
+	request["url"], request["authorization"] = r.URL.String(), r.Header.Get("Authorization")
 	f.mu.Lock()
 	f.asked = append(f.asked, request)
 	answer := f.answers[min(len(f.asked), len(f.answers))-1]
@@ -179,7 +180,7 @@ func TestDynamoDBWrites(t *testing.T) {
 	}
 }
 
-// Two writes have two tokens: the second would else be taken for the first.
+// Two writes have two tokens: the second would else be taken for the first. They go to the region, signed.
 func TestDynamoDBTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, f := fakeStore(t, done)
@@ -190,6 +191,10 @@ func TestDynamoDBTokens(t *testing.T) {
 		}
 		if f.asked[0]["ClientRequestToken"] == f.asked[1]["ClientRequestToken"] {
 			t.Error(f.asked)
+		}
+		signed, _ := f.asked[0]["authorization"].(string)
+		if f.asked[0]["url"] != "https://dynamodb.eu-central-1.amazonaws.com/" || !strings.HasPrefix(signed, "AWS4-HMAC-SHA256 Credential=a/") || !strings.Contains(signed, "/eu-central-1/dynamodb/aws4_request") {
+			t.Error(f.asked[0]["url"], signed)
 		}
 	})
 }
