@@ -90,6 +90,7 @@ func parts(t *testing.T) map[string]string {
 		"environments":     environmentsTable(),
 		"steps":            stepTables(),
 		"growth":           growthTable(),
+		"statuses":         statusTable(t),
 		"stacks":           chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
 		"requests, canary": one(deployed(t, golden.Canary)),
 		"requests, places": one(deployed(t, golden.Places)),
@@ -113,6 +114,16 @@ func parts(t *testing.T) map[string]string {
 	maps.Copy(all, fieldTables(t))
 	maps.Copy(all, compatibilityTables())
 	return all
+}
+
+// statusTable is what the API's test writes: how each method answers.
+func statusTable(t *testing.T) string {
+	t.Helper()
+	table, err := os.ReadFile(filepath.Join(root, "services", "apitest", "statuses.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(table)
 }
 
 // settingsTable has every setting, and what it is where nobody sets it.
