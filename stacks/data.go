@@ -1,8 +1,8 @@
 package stacks
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
@@ -185,7 +185,14 @@ func (data *Data) newCluster(s config.Settings, d config.Deployment, network *Ne
 	if !s.DataProtection {
 		suppress(data.cluster, suppression{rule: "AwsSolutions-RDS10", reason: "The setting dataProtection is off: the database may be deleted. A final snapshot remains"})
 	}
+	// `cutover database` makes the databases and their users through the Data API.
+	var databases []string
+	for _, owner := range config.StoresIn[config.AuroraPostgreSQL](d) {
+		databases = append(databases, owner.Database())
+	}
 	output(data.Stack, "DatabaseArn", "The Aurora cluster", data.cluster.ClusterArn())
+	output(data.Stack, "DatabaseSecretArn", "Password of the cluster's administrator", data.cluster.Node().DefaultChild().(awsrds.CfnDBCluster).AttrMasterUserSecretSecretArn())
+	output(data.Stack, "Databases", "The databases, each with a user of its name", jsii.String(strings.Join(databases, ",")))
 }
 
 // databasesOf lists the services whose databases a service uses.
@@ -228,8 +235,8 @@ func (p *pair) addStores(s config.Settings, environment map[string]*string) {
 		address := jsii.String(owner.Table(s))
 		if _, database := owner.Store.(config.AuroraPostgreSQL); database {
 			address = awscdk.Fn_Join(jsii.String(""), &[]*string{
-				jsii.String("postgresql://" + owner.Database() + "@"), p.Data.cluster.ClusterEndpoint().Hostname(),
-				jsii.String(fmt.Sprintf(":%d/%s?sslmode=verify-full", databasePort, owner.Database())),
+				jsii.String("postgresql://" + owner.Database() + "@"), p.Data.cluster.ClusterEndpoint().SocketAddress(),
+				jsii.String("/" + owner.Database() + "?sslmode=verify-full"),
 			})
 		}
 		environment[owner.StoreVariable()] = address

@@ -55,9 +55,17 @@ func TestGoldens(t *testing.T) {
 
 // TestGoldensOfStores compares the templates with databases.
 func TestGoldensOfStores(t *testing.T) {
-	for _, name := range golden.Stores() {
+	for _, name := range []string{golden.DynamoDB, golden.PostgreSQL} {
 		compareGolden(t, deployment.Forum, name, name)
 	}
+}
+
+// TestGoldensOfProductionStore compares the templates with databases of an environment called prod.
+func TestGoldensOfProductionStore(t *testing.T) {
+	if !*golden.Update {
+		nightly.Test(t, "it synthesizes another environment")
+	}
+	compareGolden(t, deployment.Forum, golden.ProductionPostgreSQL, golden.ProductionPostgreSQL)
 }
 
 // TestGoldensOfShop compares the templates of the example beside the forum, in one phase.

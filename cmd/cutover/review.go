@@ -251,7 +251,7 @@ func (o *reviewing) compare(ctx context.Context, report *review.Report, phases [
 	if report.Stacks, err = review.Compare(ctx, node, ".", pairs); err != nil {
 		return err
 	}
-	report.Replacements = review.Replacements(report.Stacks)
+	report.Replacements, report.Data = review.Replacements(report.Stacks), review.Losses(pairs)
 	var services []migration.Migration
 	for _, s := range []*side{before, head} {
 		if s.services != nil {

@@ -58,9 +58,6 @@ const (
 	ProductionPostgreSQL = "prod-postgres"
 )
 
-// Stores are the directories of the golden assemblies with databases.
-func Stores() []string { return []string{DynamoDB, PostgreSQL, ProductionPostgreSQL} }
-
 // Names are the directories of all golden assemblies: the phases come first, in order.
 func Names() []string {
 	var names []string

@@ -63,6 +63,7 @@ function inPostgreSQL(url) {
         : { name: 'put', text: 'UPDATE items SET ver = ver + 1, seq = seq + 1, body = $3 WHERE list = $1 AND id = $2 AND ver = $4', values: [list, id, Buffer.from(body), expected] });
       return rowCount === 1;
     },
+    close: () => pool.end(),
   };
 }
 
@@ -140,4 +141,5 @@ server.keepAliveTimeout = 75_000;
 process.on('SIGTERM', () => {
   server.close();
   server.closeAllConnections();
+  store.close?.();
 });

@@ -27,6 +27,7 @@ type Report struct {
 	Move        Move     `json:"move"`
 
 	Stacks       []Stack       `json:"stacks"`
+	Data         []Loss        `json:"data"`
 	Replacements []Replacement `json:"replacements"`
 	Clashes      []Clash       `json:"clashes"`
 	Renewals     []Renewal     `json:"renewals"`
@@ -66,13 +67,15 @@ func NoRehearsal(err error) *Rehearsal {
 
 // Findings are what a review can fail on, in the order in which they are shown.
 func Findings() []string {
-	return []string{"replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
+	return []string{"data", "replacement", "deletion", "priority", "refused", "broadening", "turn", "rehearsal"}
 }
 
 // Found returns the number of findings of a kind.
 func (r *Report) Found(finding string) int {
 	n := 0
 	switch finding {
+	case "data":
+		return len(r.Data)
 	case "priority":
 		return len(r.Clashes)
 	case "refused":
@@ -181,7 +184,13 @@ func (r *Report) findings(files string) string {
 	if len(r.Uncommitted) > 0 {
 		fmt.Fprintf(&b, " Changes that are not committed are part of what is reviewed: %s.", few(8, apply(plain.Code, r.Uncommitted), ""))
 	}
-	b.WriteString("\n\n" + r.headline())
+	b.WriteString("\n")
+	if r.DeletesData() {
+		section("This deletes data", r.data())
+	} else if len(r.Data) > 0 {
+		section("Data lose protection", r.data())
+	}
+	b.WriteString("\n" + r.headline())
 	section("Replacements and deletions", r.replacements())
 	if len(r.Clashes)+len(r.Renewals) > 0 {
 		section("Deployed listener rules", r.rules())

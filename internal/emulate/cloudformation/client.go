@@ -42,11 +42,13 @@ var queryVersions = map[string]string{
 	"elasticloadbalancing": "2015-12-01",
 	"iam":                  "2010-05-08",
 	"monitoring":           "2010-08-01",
+	"rds":                  "2014-10-31",
 }
 
 // Targets of the APIs that speak JSON.
 var jsonTargets = map[string]string{
 	"application-autoscaling": "AnyScaleFrontendService.",
+	"dynamodb":                "DynamoDB_20120810.",
 	"ecr":                     "AmazonEC2ContainerRegistry_V20150921.",
 	"ecs":                     "AmazonEC2ContainerServiceV20141113.",
 	"logs":                    "Logs_20140328.",
@@ -60,7 +62,7 @@ func (c *client) call(ctx context.Context, service, action string, params map[st
 	if version, ok := queryVersions[service]; ok {
 		form := url.Values{"Action": {action}, "Version": {version}}
 		for k, v := range params {
-			flatten(form, k, v, service == "ec2")
+			flatten(form, k, v, service)
 		}
 		body, header = form.Encode(), map[string]string{"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 	}
@@ -71,24 +73,33 @@ func (c *client) call(ctx context.Context, service, action string, params map[st
 	return parse(b)
 }
 
-// flatten writes a value in the query protocol. A list has a level "member", but not in EC2's variant.
-func flatten(form url.Values, key string, v any, ec2 bool) {
+// rdsElements are the names of the elements of RDS's lists.
+var rdsElements = map[string]string{
+	"EventCategories": "EventCategory", "Parameters": "Parameter", "SubnetIds": "SubnetIdentifier", "Tags": "Tag", "VpcSecurityGroupIds": "VpcSecurityGroupId",
+}
+
+// flatten writes a value in the query protocol. A list has a level "member", but not in EC2's variant, and in
+// RDS's with a name of its own.
+func flatten(form url.Values, key string, v any, service string) {
 	switch v := v.(type) {
 	case nil:
 	case map[string]any:
 		for k, x := range v {
-			flatten(form, key+"."+k, x, ec2)
+			flatten(form, key+"."+k, x, service)
 		}
 	case []any:
 		member := ".member."
-		if ec2 {
+		switch {
+		case service == "ec2":
 			member = "."
+		case service == "rds" && rdsElements[key] != "":
+			member = "." + rdsElements[key] + "."
 		}
 		if len(v) == 0 {
 			form.Set(key, "")
 		}
 		for i, x := range v {
-			flatten(form, key+member+strconv.Itoa(i+1), x, ec2)
+			flatten(form, key+member+strconv.Itoa(i+1), x, service)
 		}
 	default:
 		form.Set(key, text(v))

@@ -43,7 +43,7 @@ type handler struct {
 // handlers are the resource types that the engine provisions.
 var handlers = func() map[string]*handler {
 	table := map[string]*handler{}
-	for _, part := range []map[string]*handler{network, compute, containers, files, balancing, naming, scaling, identity, others} {
+	for _, part := range []map[string]*handler{network, compute, containers, files, data, balancing, naming, scaling, identity, others} {
 		maps.Copy(table, part)
 	}
 	for _, h := range table {
@@ -109,7 +109,9 @@ type call struct {
 	account string
 	id      string // physical id; of a resource to be created: its name, given or generated
 	attrs   props  // attributes that the function finds out
-	err     error  // of the first operation that failed
+	// snapshot says that what is deleted leaves a snapshot behind, if its service has any.
+	snapshot bool
+	err      error // of the first operation that failed
 }
 
 // do runs an operation, unless one has failed before. The answer is never nil.

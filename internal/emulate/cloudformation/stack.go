@@ -19,6 +19,7 @@ type resource struct {
 	props, attrs           props
 	retain                 bool // DeletionPolicy: Retain
 	retainReplaced         bool // UpdateReplacePolicy: Retain
+	snapshot               bool // DeletionPolicy: Snapshot
 	updated                time.Time
 }
 

@@ -82,6 +82,7 @@ func (t *transaction) run(r request) (outputs []types.Output, imports []string, 
 		d := definition(r.template, logical)
 		next := &resource{logical: logical, typ: str(d, "Type"), retain: str(d, "DeletionPolicy") == "Retain",
 			retainReplaced: str(d, "UpdateReplacePolicy") == "Retain", updated: time.Now()}
+		next.snapshot = str(d, "DeletionPolicy") == "Snapshot"
 		next.props = sc.eval(section(d, "Properties")).(props)
 		if err := sc.take(); err != nil {
 			return nil, nil, t.failed(next, "CREATE", err)
@@ -258,6 +259,7 @@ func (t *transaction) discard(r *resource) error {
 func (t *transaction) remove(r *resource) error {
 	t.stack.log(r, "DELETE_IN_PROGRESS", "")
 	c := t.call(r.physical)
+	c.snapshot = r.snapshot
 	handlerOf(r.typ).delete(c, r.props)
 	if err := gone(c.err); err != nil {
 		t.stack.log(r, "DELETE_FAILED", err.Error())

@@ -463,6 +463,7 @@ func TestExplain(t *testing.T) {
 		{absent, "1-2 create 1, 3-4 read 1, 5-6 list 1, 7-8 read -", lost, false, 0, 3},
 		{absent, "1-2 create 1, 3-4 delete, 5-6 read 1", back, false, 1, 2},
 		{absent, "1-2 create 1, 3-4 delete, 5-6 delete", back, false, 1, 2},
+		{absent, "1-2 create 1, 3-6 delete !, 4-5 list -", lost, false, 0, 1},
 		{absent, "1-2 create 1, 3-4 read ?", foreignText, false, 0, 1},
 		{absent, "1-2 create 1, 3-4 read 9", foreignText, false, 0, 1},
 		{absent, "1-2 create 1, 3-4 create 2", sameID, false, 0, 1},

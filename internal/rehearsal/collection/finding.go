@@ -101,6 +101,9 @@ func (s *suspect) explain(limit time.Duration) failure {
 	f.wrong = then.operations[place]
 	right := then.right(s.rules, place, limit)
 	if len(right) == 0 {
+		if f.wrong.outcome == missing { // and another answer saw it gone, too
+			f.kind = lost
+		}
 		return f
 	}
 	saw := f.wrong.value

@@ -306,7 +306,7 @@ func (c *Collection) opened(n *creation, id any, o operation) *resource {
 	case len(c.hot) < c.Hot:
 		r.isHot = true
 		c.hot = append(c.hot, r)
-	case len(c.cold) < c.Cold:
+	case len(c.cold) < c.Cold && c.created%4 > 0: // every fourth is deleted soon
 		c.cold = append(c.cold, r)
 	default: // those that stay are a sample of all that were created
 		if i := c.random.IntN(c.created); i < len(c.cold) {

@@ -74,7 +74,7 @@ var (
 // newRouter returns a router with the routes of every service and of the modules. The error has
 // those of all modules.
 func newRouter(modules ...Module) (*Router, error) {
-	rt := &Router{getenv: func(string) string { return "" }}
+	rt := &Router{}
 	ready, apiReady := text(http.StatusOK, "Ready to receive requests"), text(http.StatusOK, "API ready to receive requests")
 	rt.Get("/", func(*http.Request) *Response { return ready })
 	rt.Get("/api/", func(*http.Request) *Response { return apiReady })
@@ -97,8 +97,13 @@ func Environment(getenv func(string) string) Module {
 	}
 }
 
-// Getenv returns a variable of the service's environment.
-func (rt *Router) Getenv(name string) string { return rt.getenv(name) }
+// Getenv returns a variable of the service's environment. Without [Environment], there are none.
+func (rt *Router) Getenv(name string) string {
+	if rt.getenv == nil {
+		return ""
+	}
+	return rt.getenv(name)
+}
 
 // Seed registers what writes the first records of a module, for the command seed. It returns how many
 // records it has written.

@@ -30,11 +30,22 @@ import (
 type dynamoDB struct {
 	client *dynamodb.Client
 	table  string
-	idle   func()
+	http   *http.Client
+	patience
+}
+
+// network is the transport to DynamoDB.
+func network() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+		TLSHandshakeTimeout: 2 * time.Second,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     30 * time.Second,
+	}
 }
 
 // newDynamoDB returns a table's store. AWS_ENDPOINT_URL_DYNAMODB is where the table is if it is not in AWS.
-func newDynamoDB(table string, getenv func(string) string) (*dynamoDB, error) {
+func newDynamoDB(table string, getenv func(string) string, transport http.RoundTripper) (*dynamoDB, error) {
 	if !regexp.MustCompile(`^[A-Za-z0-9_.-]{3,255}$`).MatchString(table) {
 		return nil, fmt.Errorf("%q is no name of a table: take 3 to 255 of a-z, A-Z, 0-9, _, - and .", table)
 	}
@@ -42,18 +53,17 @@ func newDynamoDB(table string, getenv func(string) string) (*dynamoDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	embedRoots()
-	transport := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
-		TLSHandshakeTimeout: 2 * time.Second,
-		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     30 * time.Second,
+	patience, err := patienceOf(getenv)
+	if err != nil {
+		return nil, err
 	}
+	embedRoots()
+	client := &http.Client{Transport: transport}
 	options := dynamodb.Options{
 		Region:      account.region,
 		Credentials: account,
-		HTTPClient:  &http.Client{Transport: transport},
-		Retryer:     aws.NopRetryer{}, // patiently knows which errors leave a write undone
+		HTTPClient:  client,
+		Retryer:     aws.NopRetryer{}, // the methods know which errors leave a write undone
 		// The endpoint of the region, which the gateway endpoint of a VPC and the resolver of the VPC know.
 		AccountIDEndpointMode: aws.AccountIDEndpointModeDisabled,
 	}
@@ -64,7 +74,7 @@ func newDynamoDB(table string, getenv func(string) string) (*dynamoDB, error) {
 		}
 		options.BaseEndpoint = &endpoint
 	}
-	return &dynamoDB{dynamodb.New(options), table, transport.CloseIdleConnections}, nil
+	return &dynamoDB{dynamodb.New(options), table, client, patience}, nil
 }
 
 // Get implements [Store].
@@ -80,7 +90,7 @@ func (d *dynamoDB) Get(ctx context.Context, keys ...Key) ([]Item, error) {
 			left.Keys = append(left.Keys, k.attributes())
 		}
 		for len(left.Keys) > 0 {
-			err := patiently(ctx, func(ctx context.Context) error {
+			err := d.call(ctx, func(ctx context.Context) error {
 				out, err := d.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{d.table: left}})
 				if err != nil {
 					return readError(err)
@@ -134,7 +144,7 @@ func (d *dynamoDB) List(ctx context.Context, list, after string, limit int) ([]I
 			in.Limit = aws.Int32(int32(min(limit-len(items), 1<<20))) //nolint:gosec // at most 1<<20
 		}
 		var out *dynamodb.QueryOutput
-		err := patiently(ctx, func(ctx context.Context) (err error) {
+		err := d.call(ctx, func(ctx context.Context) (err error) {
 			if out, err = d.client.Query(ctx, in); err != nil {
 				return readError(err)
 			}
@@ -168,7 +178,7 @@ func (d *dynamoDB) Write(ctx context.Context, changes ...Change) error {
 	if len(changes) > 1 {
 		write = d.transaction(rand.Text())
 	}
-	err := patiently(ctx, func(ctx context.Context) error {
+	err := d.call(ctx, func(ctx context.Context) error {
 		err := write(ctx, changes)
 		switch {
 		case err == nil, errors.As(err, new(*Conflict)):
@@ -245,7 +255,7 @@ func (d *dynamoDB) action(c Change) types.TransactWriteItem {
 }
 
 // Close implements [Store].
-func (d *dynamoDB) Close() error { d.idle(); return nil }
+func (d *dynamoDB) Close() error { d.http.CloseIdleConnections(); return nil }
 
 // readError says of a read whether to repeat it.
 func readError(err error) error {

@@ -17,7 +17,7 @@ func Open(module string, getenv func(string) string) (Store, error) {
 	case table != "" && url != "":
 		return nil, fmt.Errorf("%s and %s are both set: the records of %s are in one store", tableVariable, urlVariable, module)
 	case table != "":
-		s, err := newDynamoDB(table, getenv)
+		s, err := newDynamoDB(table, getenv, network())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", tableVariable, err)
 		}

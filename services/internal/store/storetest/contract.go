@@ -127,6 +127,8 @@ func Test(t *testing.T, open func(t *testing.T) store.Store) {
 		for _, changes := range [][]store.Change{
 			{}, {put(k, 0, "a"), put(k, 0, "b")}, {put(k, -1, "a")}, {put(store.Key{List: k.List}, 0, "a")}, {put(store.Key{ID: "1"}, 0, "a")},
 			{{Item: store.Item{Key: k}, Remove: true}}, make([]store.Change, store.MaxChanges+1),
+			{put(store.Key{List: k.List, ID: "a\x00"}, 0, "a")}, {put(store.Key{List: "\xff", ID: "1"}, 0, "a")},
+			{put(store.Key{List: "a", ID: strings.Repeat("b", 1000)}, 0, "a")},
 		} {
 			var c *store.Conflict
 			if err := s.Write(ctx, changes...); err == nil || errors.As(err, &c) {
@@ -135,6 +137,62 @@ func Test(t *testing.T, open func(t *testing.T) store.Store) {
 		}
 		if got := get(t, k); got.Version != 0 {
 			t.Error(got)
+		}
+	})
+	t.Run("bad reads", func(t *testing.T) {
+		for _, k := range []store.Key{{}, {List: "a"}, {List: "a", ID: "\x00"}, {List: "a\xff", ID: "1"}, {List: "a", ID: strings.Repeat("b", 1000)}} {
+			if items, err := s.Get(ctx, k); err == nil || errors.Is(err, store.ErrBusy) {
+				t.Errorf("%q: %v, %v", k, items, err)
+			}
+			if k.List == "a" && k.ID == "" {
+				continue // the list from its beginning
+			}
+			if items, err := s.List(ctx, k.List, k.ID, 0); err == nil || errors.Is(err, store.ErrBusy) {
+				t.Errorf("%q: %v, %v", k, items, err)
+			}
+		}
+		long := store.Key{List: run + "#long", ID: strings.Repeat("b", 900)}
+		write(t, put(long, 0, "x"))
+		if got := get(t, long); got.Version != 1 {
+			t.Error(got)
+		}
+	})
+	t.Run("an empty body is none", func(t *testing.T) {
+		k := store.Key{List: run + "#empty", ID: "1"}
+		write(t, store.Change{Item: store.Item{Key: k, Body: []byte{}}})
+		if got := get(t, k); got.Body != nil || got.Version != 1 {
+			t.Error(got)
+		}
+	})
+	t.Run("the first and the last conflict are told", func(t *testing.T) {
+		list := run + "#which"
+		a, b := store.Key{List: list, ID: "a"}, store.Key{List: list, ID: "b"}
+		write(t, put(a, 0, "a"))
+		conflict(t, a, put(b, 0, "b"), put(a, 0, "a"))
+		conflict(t, a, put(a, 0, "a"), put(b, 0, "b"))
+		conflict(t, b, put(b, 3, "b"), put(a, 1, "a"))
+	})
+	t.Run("writers in different orders", func(t *testing.T) {
+		list := run + "#orders"
+		var all sync.WaitGroup
+		for writer := range 2 {
+			other := open(t)
+			all.Go(func() {
+				for round := range 15 {
+					changes := []store.Change{}
+					for i := range 10 {
+						changes = append(changes, put(store.Key{List: list, ID: fmt.Sprintf("%d-%02d", round, (i*9*(1-2*writer)+10*9)%10)}, 0, "x"))
+					}
+					var c *store.Conflict
+					if err := other.Write(ctx, changes...); err != nil && !errors.As(err, &c) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if items, err := s.List(ctx, list, "", 0); err != nil || len(items) != 150 {
+			t.Error(len(items), err)
 		}
 	})
 	t.Run("a list is in order", func(t *testing.T) {
