@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
@@ -77,6 +78,7 @@ func nameOf(t *model.Table) string {
 // described is what the database says of a table.
 type described struct {
 	Table struct {
+		TableStatus            string
 		KeySchema              []key
 		AttributeDefinitions   []struct{ AttributeName, AttributeType string }
 		GlobalSecondaryIndexes []struct {
@@ -87,8 +89,6 @@ type described struct {
 		}
 		StreamSpecification stream
 		LatestStreamArn     string
-		ItemCount           int64
-		TableSizeBytes      int64
 	}
 }
 
@@ -132,7 +132,7 @@ func (p *proxy) make(ctx context.Context, t *table) error {
 		return err
 	}
 	if d == nil {
-		if err := p.call(ctx, "CreateTable", t, nil); err != nil {
+		if err := p.change(ctx, t, "CreateTable", t); err != nil {
 			return err
 		}
 		return p.expire(ctx, t)
@@ -160,7 +160,38 @@ func (p *proxy) make(ctx context.Context, t *table) error {
 
 // update changes one thing of a table, as DynamoDB wants it.
 func (p *proxy) update(ctx context.Context, t *table, what string, value any) error {
-	return p.call(ctx, "UpdateTable", map[string]any{"TableName": t.TableName, "AttributeDefinitions": t.AttributeDefinitions, what: value}, nil)
+	return p.change(ctx, t, "UpdateTable", map[string]any{"TableName": t.TableName, "AttributeDefinitions": t.AttributeDefinitions, what: value})
+}
+
+// change changes a table, and waits until the database has done so.
+func (p *proxy) change(ctx context.Context, t *table, operation string, in any) error {
+	if err := p.call(ctx, operation, in, nil); err != nil {
+		return err
+	}
+	for {
+		d, err := p.describe(ctx, t.TableName)
+		if err != nil {
+			return err
+		}
+		if d != nil && d.active() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the table %s is not ready: %w", t.TableName, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// active says whether a table and its indexes are as they were asked to be.
+func (d described) active() bool {
+	for _, i := range d.Table.GlobalSecondaryIndexes {
+		if i.IndexStatus != "ACTIVE" {
+			return false
+		}
+	}
+	return d.Table.TableStatus == "ACTIVE"
 }
 
 // index makes the global indexes those of the template.
