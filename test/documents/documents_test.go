@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"cutover/config"
+	"cutover/internal/analysis/cost"
 	"cutover/internal/analysis/diagram"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
@@ -90,6 +91,8 @@ func parts(t *testing.T) map[string]string {
 		"environments":     environmentsTable(),
 		"steps":            stepTables(),
 		"growth":           growthTable(),
+		"store costs":      cost.StoreTable(storeBody),
+		"statuses":         statuses(t),
 		"stacks":           chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
 		"requests, canary": one(deployed(t, golden.Canary)),
 		"requests, places": one(deployed(t, golden.Places)),
