@@ -262,6 +262,9 @@ func (o *rehearse) report(ctx context.Context, g *global, progress func(rehearsa
 		err = errors.Join(err, stage.Runner.Stop(stopping))
 	}()
 	// Each rehearsal begins with the same data.
+	if err := local.RemoveData(own.state); err != nil {
+		return nil, "", err
+	}
 	if err := os.RemoveAll(filepath.Join(own.state, volumesDir)); err != nil {
 		return nil, "", fmt.Errorf("the volumes of an earlier rehearsal cannot be removed: %w; if files of root are there, run `sudo rm -r %s`", err, filepath.Join(own.state, volumesDir))
 	}

@@ -349,23 +349,39 @@ a phase that does not follow the deployed one, and a place of a service that doe
 }
 
 func downCommand(g *global) *cobra.Command {
-	return &cobra.Command{
+	var data bool
+	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Stop the deployment on this machine",
-		Long:  `Down stops the deployment on this machine. Requests in flight are answered first.`,
-		Args:  cobra.NoArgs,
+		Long: `Down stops the deployment on this machine. Requests in flight are answered first. The data of tables and
+databases stay for the next deployment; --data removes them.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client := local.NewClient(g.state)
-			if err := client.Down(cmd.Context()); err != nil {
-				return err
-			}
 			v := newView(cmd.OutOrStdout(), g)
-			v.print("Stopping: requests are answered first.")
-			if err := local.Wait(cmd.Context(), g.state); err != nil {
+			err := client.Down(cmd.Context())
+			switch {
+			case data && errors.Is(err, local.ErrNotRunning):
+				v.print("No deployment is running.")
+			case err != nil:
+				return err
+			default:
+				v.print("Stopping: requests are answered first.")
+				if err := local.Wait(cmd.Context(), g.state); err != nil {
+					return err
+				}
+				v.print("Stopped.")
+			}
+			if !data {
+				return nil
+			}
+			if err := local.RemoveData(g.state); err != nil {
 				return err
 			}
-			v.print("Stopped.")
+			v.print("The data of tables and databases are removed.")
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&data, "data", false, "also remove the data of tables and databases")
+	return cmd
 }

@@ -25,6 +25,7 @@ import (
 	"cutover/internal/plain"
 	"cutover/internal/rehearsal"
 	"cutover/internal/step"
+	"cutover/internal/words"
 	"cutover/migration"
 )
 
@@ -330,13 +331,29 @@ func (v *view) schedules(s local.Status) string {
 	return "\n" + v.table(rows)
 }
 
+// stores returns the table of what tasks keep data in. It is empty if there is nothing.
+func (v *view) stores(s local.Status) string {
+	rows := [][]string{{"STORE", "PROGRAM", "FROM", "ENDPOINT", "USED", "FAULTS"}}
+	for _, store := range s.Stores {
+		used := words.Count(store.Requests, "request")
+		if store.Connections > 0 {
+			used = words.Count(store.Connections, "connection")
+		}
+		rows = append(rows, []string{store.Name, store.Program, store.Source, store.Endpoint, used, strings.Join(store.Faults, ", ")})
+	}
+	if len(rows) == 1 {
+		return ""
+	}
+	return "\n" + v.table(rows)
+}
+
 func (v *view) status(s local.Status, room int) string {
 	notes := v.warnings(s) + v.passedOver(s) + v.notRun(s)
-	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
+	text := v.listeners(s, false) + v.places(s) + v.computes(s) + v.services(s, 0) + v.stores(s) + v.names(s) + v.scaling(s) + v.schedules(s) + notes
 	if room == 0 || strings.Count(text, "\n") <= room {
 		return text
 	}
-	notes = v.schedules(s) + notes
+	notes = v.stores(s) + v.schedules(s) + notes
 	above := v.listeners(s, true) + v.places(s) + v.computes(s)
 	return above + v.services(s, max(3, room-strings.Count(above+notes, "\n"))) + notes
 }

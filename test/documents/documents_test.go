@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"cutover/config"
+	"cutover/internal/analysis/cost"
 	"cutover/internal/analysis/diagram"
 	"cutover/internal/assembly"
 	"cutover/internal/golden"
@@ -86,15 +87,17 @@ func parts(t *testing.T) map[string]string {
 	one := func(a *assembly.Assembly) string { t.Helper(); return requests(diagram.Layer{Assembly: a}) }
 
 	all := map[string]string{
-		"settings":         settingsTable(),
-		"environments":     environmentsTable(),
-		"steps":            stepTables(),
-		"growth":           growthTable(),
-		"statuses":         statusTable(t),
-		"stacks":           chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
-		"requests, canary": one(deployed(t, golden.Canary)),
-		"requests, places": one(deployed(t, golden.Places)),
-		"requests, prod":   one(deployed(t, golden.Production)),
+		"settings":           settingsTable(),
+		"environments":       environmentsTable(),
+		"steps":              stepTables(),
+		"growth":             growthTable(),
+		"statuses":           statusTable(t),
+		"costs of requests":  cost.StoreTable(1900), // with its keys, a record has 2 KB
+		"stacks":             chart(diagram.Stacks(deployed(t, migration.Monolith.String()))),
+		"requests, dynamodb": one(golden.Read(t, root, golden.DynamoDB)),
+		"requests, canary":   one(deployed(t, golden.Canary)),
+		"requests, places":   one(deployed(t, golden.Places)),
+		"requests, prod":     one(deployed(t, golden.Production)),
 	}
 	var layers []diagram.Layer
 	for _, phase := range migration.Phases() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"cutover/internal/assembly"
 	"cutover/internal/model"
@@ -25,7 +26,8 @@ type table struct {
 	BillingMode            string
 	StreamSpecification    *stream `json:",omitempty"`
 
-	of *model.Table
+	of  *model.Table
+	err error // what cannot be read
 }
 
 type index struct {
@@ -39,8 +41,8 @@ type stream struct {
 	StreamViewType string `json:",omitempty"`
 }
 
-// read returns a table as its template has it. What cannot be read is in an error, by its place.
-func read(a *assembly.Assembly, of *model.Table) (*table, error) {
+// read returns a table as its template has it.
+func read(a *assembly.Assembly, of *model.Table) *table {
 	t := &table{TableName: nameOf(of), BillingMode: "PAY_PER_REQUEST", of: of}
 	errs := []error{of.Problem("TableName", "KeySchema", "AttributeDefinitions", "StreamSpecification", "TimeToLiveSpecification", "ResourcePolicy", "Replicas", "Condition")}
 	resolve := func(property string) any {
@@ -62,7 +64,8 @@ func read(a *assembly.Assembly, of *model.Table) (*table, error) {
 	if of.Stream != "" {
 		t.StreamSpecification = &stream{true, of.Stream}
 	}
-	return t, assembly.Join(errs...)
+	t.err = assembly.Join(errs...)
+	return t
 }
 
 // nameOf is the name of a table: that of the template, or one from the stack and the logical id, as
@@ -77,6 +80,7 @@ func nameOf(t *model.Table) string {
 // described is what the database says of a table.
 type described struct {
 	Table struct {
+		TableStatus            string
 		KeySchema              []key
 		AttributeDefinitions   []struct{ AttributeName, AttributeType string }
 		GlobalSecondaryIndexes []struct {
@@ -87,8 +91,6 @@ type described struct {
 		}
 		StreamSpecification stream
 		LatestStreamArn     string
-		ItemCount           int64
-		TableSizeBytes      int64
 	}
 }
 
@@ -132,7 +134,7 @@ func (p *proxy) make(ctx context.Context, t *table) error {
 		return err
 	}
 	if d == nil {
-		if err := p.call(ctx, "CreateTable", t, nil); err != nil {
+		if err := p.change(ctx, t, "CreateTable", t); err != nil {
 			return err
 		}
 		return p.expire(ctx, t)
@@ -160,7 +162,38 @@ func (p *proxy) make(ctx context.Context, t *table) error {
 
 // update changes one thing of a table, as DynamoDB wants it.
 func (p *proxy) update(ctx context.Context, t *table, what string, value any) error {
-	return p.call(ctx, "UpdateTable", map[string]any{"TableName": t.TableName, "AttributeDefinitions": t.AttributeDefinitions, what: value}, nil)
+	return p.change(ctx, t, "UpdateTable", map[string]any{"TableName": t.TableName, "AttributeDefinitions": t.AttributeDefinitions, what: value})
+}
+
+// change changes a table, and waits until the database has done so.
+func (p *proxy) change(ctx context.Context, t *table, operation string, in any) error {
+	if err := p.call(ctx, operation, in, nil); err != nil {
+		return err
+	}
+	for {
+		d, err := p.describe(ctx, t.TableName)
+		if err != nil {
+			return err
+		}
+		if d != nil && d.active() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the table %s is not ready: %w", t.TableName, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// active says whether a table and its indexes are as they were asked to be.
+func (d described) active() bool {
+	for _, i := range d.Table.GlobalSecondaryIndexes {
+		if i.IndexStatus != "ACTIVE" {
+			return false
+		}
+	}
+	return d.Table.TableStatus == "ACTIVE"
 }
 
 // index makes the global indexes those of the template.
