@@ -71,9 +71,9 @@ func (a *Access) Offer(variables func() []model.Variable) {
 // https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html
 var credentials = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 
-// regionVariable is set by AWS in each container.
-// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-metadata.html
-const regionVariable = "AWS_REGION"
+// regions are the variables with the region that ECS sets in containers. SDKs read one or the other.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-environment-variables.html
+var regions = []string{"AWS_REGION", "AWS_DEFAULT_REGION"}
 
 // Variables are what a container of a task gets besides the variables of its definition: addresses of stores,
 // and the credentials of the task if its definition has a role. What the definition itself sets, stays.
@@ -91,7 +91,11 @@ func (a *Access) Variables(task string, d *model.TaskDefinition, c model.Contain
 		return slices.ContainsFunc(c.Environment, func(v model.Variable) bool { return v.Name == name }) ||
 			slices.ContainsFunc(c.Secrets, func(s model.Secret) bool { return s.Name == name })
 	}
-	all = append(all, model.Variable{Name: regionVariable, Value: d.Resource.Stack.Region})
+	if !slices.ContainsFunc(regions, has) {
+		for _, name := range regions {
+			all = append(all, model.Variable{Name: name, Value: d.Resource.Stack.Region})
+		}
+	}
 	if d.TaskRole != nil && !slices.ContainsFunc(credentials, has) {
 		s := a.signer(task, d.TaskRole)
 		for i, value := range []string{s.Key, s.Secret, s.Session} {

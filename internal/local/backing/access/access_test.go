@@ -212,10 +212,10 @@ func TestVariables(t *testing.T) {
 	}
 	offered = []model.Variable{{Name: "STORE", Value: "here"}}
 	first, again, second := get("1", with, 0), get("1", with, 0), get("2", with, 0)
-	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, []string{"AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "STORE"}) {
+	if got := slices.Sorted(maps.Keys(first)); !slices.Equal(got, []string{"AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "STORE"}) {
 		t.Errorf("a task gets %v", got)
 	}
-	if !maps.Equal(first, again) || first["AWS_REGION"] != "local" {
+	if !maps.Equal(first, again) || first["AWS_REGION"] != "local" || first["AWS_DEFAULT_REGION"] != "local" {
 		t.Errorf("the containers of a task get %v and %v", first, again)
 	}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
@@ -226,7 +226,7 @@ func TestVariables(t *testing.T) {
 	if got := get("1", with, 1); !maps.Equal(got, map[string]string{"STORE": "here"}) {
 		t.Errorf("with credentials and a region of its own: %v", got)
 	}
-	if got := get("3", without, 0); !maps.Equal(got, map[string]string{"STORE": "here", "AWS_REGION": "local"}) {
+	if got := get("3", without, 0); !maps.Equal(got, map[string]string{"STORE": "here", "AWS_REGION": "local", "AWS_DEFAULT_REGION": "local"}) {
 		t.Errorf("without a role: %v", got)
 	}
 	s, ok := a.Signer(first["AWS_ACCESS_KEY_ID"])

@@ -295,7 +295,7 @@ func (p *plan) PassedOver() (all []provider.PassedOver) {
 		if wanted[key] != nil {
 			all = append(all, wanted[key].passedOver()...)
 		} else {
-			all = append(all, provider.PassedOver{Place: key, Subject: p.all[key].TableName, Setting: "the table", Why: "no task may use it, so that it is not made here"})
+			all = append(all, provider.PassedOver{Place: key, Subject: p.all[key].TableName, Setting: "the table", Why: "no task may use it: it is not made here"})
 		}
 	}
 	return all
